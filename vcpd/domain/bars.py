@@ -1,0 +1,117 @@
+"""Daily bars: one symbol's history, or many symbols' rows, as structured arrays.
+
+Prices are in the instrument's currency, back-adjusted as the market publishes them; volume is in
+shares and NaN where the market gave none (unknown is not zero).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from typing import Final, Self
+
+import numpy as np
+
+from vcpd.domain.arrays import BoolArray, DateArray, FloatArray, IntArray, RecordArray
+
+PRICE_FIELDS: Final = ("open", "high", "low", "close")
+BAR_DTYPE: Final = np.dtype(
+    [
+        ("session", "<M8[D]"),
+        ("open", "<f8"),
+        ("high", "<f8"),
+        ("low", "<f8"),
+        ("close", "<f8"),
+        ("volume", "<f8"),
+        ("provisional", "?"),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BarSeries:
+    """One symbol's bars, oldest first; `records` has `BAR_DTYPE` and shape (n,)."""
+
+    symbol: str
+    records: RecordArray
+
+    @classmethod
+    def empty(cls, symbol: str) -> Self:
+        return cls(symbol, np.empty(0, BAR_DTYPE))
+
+    @classmethod
+    def from_columns(
+        cls,
+        symbol: str,
+        sessions: DateArray,
+        prices: tuple[FloatArray, FloatArray, FloatArray, FloatArray],
+        volume: FloatArray,
+        provisional: BoolArray | bool = False,
+    ) -> Self:
+        """Bars from arrays of one length n; `prices` are open, high, low, close."""
+        records = np.empty(len(sessions), BAR_DTYPE)
+        records["session"] = sessions
+        for name, column in zip(PRICE_FIELDS, prices, strict=True):
+            records[name] = column
+        records["volume"] = volume
+        records["provisional"] = provisional
+        return cls(symbol, records)
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    @property
+    def sessions(self) -> DateArray:
+        return self.records["session"]
+
+    @property
+    def open(self) -> FloatArray:
+        return self.records["open"]
+
+    @property
+    def high(self) -> FloatArray:
+        return self.records["high"]
+
+    @property
+    def low(self) -> FloatArray:
+        return self.records["low"]
+
+    @property
+    def close(self) -> FloatArray:
+        return self.records["close"]
+
+    @property
+    def volume(self) -> FloatArray:
+        return self.records["volume"]
+
+    @property
+    def provisional(self) -> BoolArray:
+        return self.records["provisional"]
+
+    @property
+    def last_session(self) -> date | None:
+        return self.records["session"][-1].item() if len(self.records) else None
+
+    def until(self, session: date) -> Self:
+        """The bars up to and including `session`."""
+        stop = int(np.searchsorted(self.sessions, np.datetime64(session, "D"), side="right"))
+        return type(self)(self.symbol, self.records[:stop])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BarTable:
+    """Rows of many instruments: `instrument_id` (n,) beside `records` (n,) of `BAR_DTYPE`."""
+
+    instrument_id: IntArray
+    records: RecordArray
+
+    @classmethod
+    def gather(cls, parts: Iterable[tuple[int, BarSeries]]) -> Self:
+        """One table of the given (instrument id, series) pairs, in the given order."""
+        kept = [(key, series.records) for key, series in parts if len(series)]
+        if not kept:
+            return cls(np.empty(0, np.int64), np.empty(0, BAR_DTYPE))
+        keys = np.repeat([key for key, _ in kept], [len(records) for _, records in kept])
+        return cls(keys.astype(np.int64), np.concatenate([records for _, records in kept]))
+
+    def __len__(self) -> int:
+        return len(self.records)

@@ -1,0 +1,125 @@
+"""The panel: a market's bars as one block (field, symbol, session), NaN where a bar is missing."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Final, Self
+
+import msgspec
+import numpy as np
+
+from vcpd.domain.arrays import BoolArray, DateArray, FloatArray
+from vcpd.domain.bars import BarSeries
+
+FIELDS: Final = ("open", "high", "low", "close", "volume")
+DEFAULT_TICK: Final = 0.05
+
+
+class PanelReference(msgspec.Struct, frozen=True):
+    """Where a snapshot lies: small enough to travel to a worker instead of the bars."""
+
+    path: str
+    version: str  # changes with each snapshot
+    n_symbols: int
+    n_sessions: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Panel:
+    """n symbols x m sessions, aligned on the exchange's sessions.
+
+    `values` has shape (5, n, m) in the order of `FIELDS`; `provisional` (n, m); `index_close` (m,) is
+    the benchmark's close, NaN where it has none; `tick_size` (n,). `exclusions` gives, by symbol, why
+    data quality keeps a symbol out of screening and risk.
+    """
+
+    symbols: tuple[str, ...]
+    sessions: DateArray
+    values: FloatArray
+    provisional: BoolArray
+    index_close: FloatArray
+    tick_size: FloatArray
+    exclusions: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def open(self) -> FloatArray:
+        return self._plane(0)
+
+    @property
+    def high(self) -> FloatArray:
+        return self._plane(1)
+
+    @property
+    def low(self) -> FloatArray:
+        return self._plane(2)
+
+    @property
+    def close(self) -> FloatArray:
+        return self._plane(3)
+
+    @property
+    def volume(self) -> FloatArray:
+        return self._plane(4)
+
+    def _plane(self, number: int) -> FloatArray:
+        plane: FloatArray = self.values[number]
+        return plane
+
+    def row_of(self, symbol: str) -> int:
+        """The row of `symbol`; KeyError when the panel does not hold it."""
+        try:
+            return self.symbols.index(symbol)
+        except ValueError:
+            raise KeyError(symbol) from None
+
+    def until(self, session: date) -> Self:
+        """The same market as it was known after `session`: a view, nothing is copied."""
+        stop = int(np.searchsorted(self.sessions, np.datetime64(session, "D"), side="right"))
+        return type(self)(
+            self.symbols,
+            self.sessions[:stop],
+            self.values[:, :, :stop],
+            self.provisional[:, :stop],
+            self.index_close[:stop],
+            self.tick_size,
+            self.exclusions,
+        )
+
+
+def build_panel(
+    series: Iterable[BarSeries],
+    index: BarSeries | None = None,
+    *,
+    tick_size: Mapping[str, float] | None = None,
+    exclusions: Mapping[str, str] | None = None,
+) -> Panel:
+    """Align the given histories on the union of their sessions, symbols in ascending order."""
+    ordered = sorted((one for one in series if len(one)), key=lambda one: one.symbol)
+    sessions = _union_of_sessions(ordered)
+    values = np.full((len(FIELDS), len(ordered), len(sessions)), np.nan)
+    provisional = np.zeros((len(ordered), len(sessions)), np.bool_)
+    for row, one in enumerate(ordered):
+        columns = np.searchsorted(sessions, one.sessions)
+        for plane, name in enumerate(FIELDS):
+            values[plane, row, columns] = one.records[name]
+        provisional[row, columns] = one.provisional
+    ticks = np.array([(tick_size or {}).get(one.symbol, DEFAULT_TICK) for one in ordered])
+    symbols = tuple(one.symbol for one in ordered)
+    closes = align_close(index, sessions)
+    return Panel(symbols, sessions, values, provisional, closes, ticks, dict(exclusions or {}))
+
+
+def align_close(index: BarSeries | None, sessions: DateArray) -> FloatArray:
+    """The close of `index` at each of `sessions` (m,), joined by date, NaN where it has no bar."""
+    closes = np.full(len(sessions), np.nan)
+    if index is not None and len(sessions):
+        at = np.searchsorted(sessions, index.sessions)
+        known = (at < len(sessions)) & (sessions[np.minimum(at, len(sessions) - 1)] == index.sessions)
+        closes[at[known]] = index.close[known]
+    return closes
+
+
+def _union_of_sessions(series: list[BarSeries]) -> DateArray:
+    if not series:
+        return np.empty(0, "M8[D]")
+    return np.unique(np.concatenate([one.sessions for one in series]))

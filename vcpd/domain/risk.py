@@ -1,0 +1,29 @@
+"""Risk: a symbol's score within one session's universe, with everything it was made from."""
+
+from collections.abc import Mapping
+from datetime import date
+from enum import StrEnum
+
+import msgspec
+
+
+class Band(StrEnum):
+    """The score in plain words."""
+
+    LOW = "low"
+    MODERATE = "moderate"
+    ELEVATED = "elevated"
+    HIGH = "high"
+    EXTREME = "extreme"
+
+
+class RiskScore(msgspec.Struct, frozen=True, kw_only=True):
+    """One symbol's risk after one session. Without a score, `reason` says why."""
+
+    symbol: str
+    as_of: date
+    score: float | None
+    band: Band | None
+    components: Mapping[str, float]
+    metrics: Mapping[str, float | str | None]  # dates as ISO text
+    reason: str | None = None

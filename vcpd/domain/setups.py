@@ -1,0 +1,122 @@
+"""Setups: what the detector says of a symbol at a session, and the life of a base that is followed."""
+
+from collections.abc import Mapping
+from datetime import date
+from enum import StrEnum
+
+import msgspec
+
+
+class State(StrEnum):
+    """Where a base stands in its life."""
+
+    FORMING = "FORMING"
+    NEAR_PIVOT = "NEAR_PIVOT"
+    BREAKOUT = "BREAKOUT"
+    EXTENDED = "EXTENDED"
+    SQUAT = "SQUAT"
+    FAILED = "FAILED"
+    EXPIRED = "EXPIRED"
+
+
+class EventKind(StrEnum):
+    """What happened to a base; each kind is recorded when it happens, never rewritten."""
+
+    FOUND = "found"
+    NEAR_PIVOT = "near_pivot"
+    BREAKOUT = "breakout"
+    BREAKOUT_UNCONFIRMED = "breakout_unconfirmed"
+    EXTENDED = "extended"
+    SQUAT = "squat"
+    RECLAIMED = "reclaimed"
+    FAILED = "failed"
+    EXPIRED = "expired"
+
+
+class Contraction(msgspec.Struct, frozen=True):
+    """One leg from a high to the low that ended it."""
+
+    high: float
+    high_date: date
+    low: float
+    low_date: date
+    depth_pct: float
+
+
+class Undercut(msgspec.Struct, frozen=True):
+    """A shakeout: a low below an earlier contraction's low that was reclaimed within a few sessions."""
+
+    low_date: date
+    low: float
+    undercut_low: float
+    reclaimed_date: date
+
+
+class Gate(msgspec.Struct, frozen=True):
+    """One named condition with its two numbers; `passed` is None where the history cannot tell."""
+
+    passed: bool | None
+    value: float | None
+    threshold: float | str  # a text where the condition is not one number, e.g. `10..40`
+
+
+class SetupEvent(msgspec.Struct, frozen=True):
+    """A change in a base's life. `provisional` until the session's final bar confirms it."""
+
+    kind: EventKind
+    session: date
+    price: float
+    provisional: bool = False
+    detail: str = ""
+
+
+class Setup(msgspec.Struct, frozen=True, kw_only=True):
+    """What the detector says of one symbol after one session; prices on the instrument's tick.
+
+    Without a base, `footprint`, `weeks`, `pivot`, `stop`, `state` and `anchor_date` are None and
+    `contractions` is empty; the gates tell why. `score` is 0..100, `rs_rating` 1..99.
+    """
+
+    symbol: str
+    as_of: date
+    footprint: str | None
+    weeks: int | None
+    contractions: tuple[Contraction, ...]
+    pivot: float | None
+    stop: float | None
+    state: State | None
+    score: float
+    components: Mapping[str, float]
+    gates: Mapping[str, Gate]
+    rs_rating: int | None
+    close: float
+    provisional: bool
+    passed: bool  # every gate holds
+    young: bool = False  # fewer than 252 bars
+    anchor_date: date | None = None
+    buy_zone: tuple[float, float] | None = None
+    risk_pct: float | None = None  # from entry to stop
+    undercuts: tuple[Undercut, ...] = ()
+    measures: Mapping[str, float | None] = {}  # volume, tightness, RS line; None is unknown
+    nearest_miss: str | None = None  # "would be a setup but for: ..."
+    reason: str | None = None  # why nothing could be judged, e.g. excluded by data quality
+    events: tuple[SetupEvent, ...] = ()
+
+
+class Base(msgspec.Struct, frozen=True, kw_only=True):
+    """A base that was found once and is followed; its identity is (symbol, anchor_date).
+
+    It remembers what it was when the last session judged it, so that tomorrow's state has a past.
+    """
+
+    symbol: str
+    anchor_date: date
+    found_on: date
+    last_judged: date
+    pivot: float
+    stop: float
+    footprint: str
+    state: State
+    breakout_on: date | None = None
+    setup: Setup | None = None  # the verdict of `last_judged`
+    events: tuple[SetupEvent, ...] = ()

@@ -1,0 +1,183 @@
+"""What the jobs ask of the world, as protocols; adapters implement them, `app` brings both together."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+
+from vcpd.domain.bars import BarSeries, BarTable
+from vcpd.domain.instruments import Instrument, InstrumentChanges, Quote, StoredInstrument
+from vcpd.domain.panel import Panel, PanelReference
+from vcpd.domain.quality import Flag, QuarantinedBar
+from vcpd.domain.risk import RiskScore
+from vcpd.domain.runs import Outcome, Progress, Run
+from vcpd.domain.setups import Base, Setup
+
+T = TypeVar("T")
+
+
+class Clock(Protocol):
+    """Time as an argument: wall time in UTC, and sleep in that same time."""
+
+    def now(self) -> datetime: ...
+    def monotonic_s(self) -> float: ...
+    async def sleep(self, seconds: float) -> None: ...
+
+
+class MarketData(Protocol):
+    """The market's door. Raises RetryableError, NeedsLoginError or PermanentError."""
+
+    async def instruments(self) -> Sequence[Instrument]: ...
+    async def daily_bars(self, instrument: Instrument, first: date, last: date) -> BarSeries:
+        """The bars of [first, last], as they come: quality is judged by the caller."""
+        ...
+
+    async def quotes(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
+        """Quotes by symbol; unknown ones are absent."""
+        ...
+
+
+class Span(msgspec.Struct, frozen=True):
+    """Sessions [first, last], both included."""
+
+    first: date
+    last: date
+
+
+class Coverage(msgspec.Struct, frozen=True):
+    """What the store holds of an instrument: the span it has asked the market for, and open ends."""
+
+    asked: Span | None  # None: never asked
+    last_bar: date | None
+    first_provisional: date | None
+
+
+class MergeCounts(msgspec.Struct, frozen=True):
+    """What a merge did to the rows."""
+
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+
+
+class InstrumentStore(Protocol):
+    async def all(self) -> Sequence[StoredInstrument]: ...
+    async def merge(self, listed: Sequence[Instrument], as_of: date) -> InstrumentChanges:
+        """Follow the exchange's list: history stays with the identity, nothing is deleted."""
+        ...
+
+
+class BarStore(Protocol):
+    async def coverage(self) -> Mapping[int, Coverage]: ...
+    async def merge(self, bars: BarTable, asked: Mapping[int, Span]) -> MergeCounts:
+        """Insert new rows, update changed ones, leave equal ones; widen the asked spans, one transaction.
+
+        A final bar is never replaced by a provisional one.
+        """
+        ...
+
+    async def replace(self, instrument_id: int, series: BarSeries, asked: Span) -> MergeCounts:
+        """A restated history takes the place of the old one, in one transaction."""
+        ...
+
+    async def series(self, instrument_id: int, first: date | None = None) -> BarSeries: ...
+
+
+class QuarantineStore(Protocol):
+    async def add(self, bars: Sequence[QuarantinedBar]) -> int:
+        """Keep the rows apart; the same row and rule twice is kept once. Gives the new ones' count."""
+        ...
+
+    async def set_flags(self, judged: Sequence[str], flags: Sequence[Flag]) -> None:
+        """Replace the flags of the judged symbols by `flags`."""
+        ...
+
+    async def flags(self) -> Sequence[Flag]: ...
+    async def recent(self, limit: int) -> Sequence[QuarantinedBar]: ...
+
+
+class PanelStore(Protocol):
+    """The snapshot that workers map."""
+
+    async def refresh(self) -> PanelReference:
+        """Write the stored bars of the universe as a new snapshot and make it the current one."""
+        ...
+
+    async def current(self) -> PanelReference | None: ...
+
+
+class RunStore(Protocol):
+    async def begin(self, job: str, scheduled_at: datetime, session: date | None) -> Run | None:
+        """A new row, or None when (job, scheduled_at) already has one."""
+        ...
+
+    async def finish(
+        self, run_id: int, outcome: Outcome, reason: str = "", counts: Mapping[str, int] | None = None
+    ) -> None: ...
+    async def record(
+        self, job: str, scheduled_at: datetime, session: date | None, outcome: Outcome, reason: str
+    ) -> None:
+        """A run that never began (skipped, missed); keeps an existing row."""
+        ...
+
+    async def close_stale(self, reason: str) -> int:
+        """Mark runs that a dead daemon left open as failed; only the one scheduler may call it."""
+        ...
+
+    async def latest(self) -> Mapping[str, Run]: ...
+    async def recent(self, limit: int, job: str | None = None) -> Sequence[Run]: ...
+    async def paused(self) -> frozenset[str]: ...
+    async def set_paused(self, job: str, *, paused: bool) -> None: ...
+
+
+class SetupStore(Protocol):
+    async def followed(self) -> Sequence[Base]:
+        """Bases whose life is not over, with all their events."""
+        ...
+
+    async def put(self, as_of: date, setups: Sequence[Setup], bases: Sequence[Base]) -> None:
+        """The session's verdicts and the bases as they now stand, one transaction, idempotent."""
+        ...
+
+    async def as_of(self, session: date | None = None) -> tuple[date | None, Sequence[Setup]]:
+        """The verdicts of `session`, or of the latest judged one."""
+        ...
+
+    async def base(self, symbol: str) -> Sequence[Base]: ...
+
+
+class RiskStore(Protocol):
+    async def put(self, as_of: date, scores: Sequence[RiskScore]) -> None: ...
+    async def as_of(self, session: date | None = None) -> tuple[date | None, Sequence[RiskScore]]: ...
+    async def of(self, symbol: str) -> Sequence[RiskScore]: ...
+
+
+PanelTask = Callable[[Panel, range, Any], T]
+"""Module-level function (panel, rows, parameters) -> small result; pure, so a retry is harmless."""
+
+
+class Workers(Protocol):
+    """Processes that compute; another engine may stand behind it."""
+
+    async def map_panel(
+        self,
+        task: PanelTask[T],
+        panel: PanelReference,
+        parameters: Any,
+        *,
+        rows: range | None = None,
+        progress: Progress | None = None,
+    ) -> Sequence[T]:
+        """Run `task` over chunks of `rows` (default: all) and give the results in row order."""
+        ...
+
+    async def call(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Run a module-level function once in a worker."""
+        ...
+
+
+class Notifier(Protocol):
+    """Whoever tells the owner."""
+
+    async def notify(self, kind: str, text: str) -> None: ...
