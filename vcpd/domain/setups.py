@@ -102,6 +102,11 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None  # why nothing could be judged, e.g. excluded by data quality
     events: tuple[SetupEvent, ...] = ()
 
+    @property
+    def is_listed(self) -> bool:
+        """Whether an owner wants to see it: every gate holds, or its base is being followed."""
+        return self.passed or bool(self.events)
+
 
 class Base(msgspec.Struct, frozen=True, kw_only=True):
     """A base that was found once and is followed; its identity is (symbol, anchor_date).

@@ -1,0 +1,59 @@
+"""How the port answers: JSON of values, and errors that say what was expected."""
+
+from datetime import date
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+_encoder = msgspec.json.Encoder(order=None)
+
+
+class Refusal(Exception):  # noqa: N818 - it is an answer, not a fault
+    """A request that cannot be answered: status, and a sentence for whoever asked."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def as_json(value: Any, *, status: int = 200) -> web.Response:
+    """`value` (structs, dates and enums included) as a JSON answer."""
+    return web.Response(
+        body=_encoder.encode(value), status=status, content_type="application/json", charset="utf-8"
+    )
+
+
+def as_error(status: int, message: str) -> web.Response:
+    return as_json({"error": message, "status": status}, status=status)
+
+
+def date_parameter(request: web.Request, name: str) -> date | None:
+    """The query parameter `name` as a date; refuses anything else with what was expected."""
+    text = request.query.get(name)
+    if text is None or text == "":
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise Refusal(400, f"{name}: expected a date such as 2025-06-30, was {text[:40]!r}") from None
+
+
+def whole_parameter(request: web.Request, name: str, default: int, low: int, high: int) -> int:
+    """The query parameter `name` as a whole number within [low, high]."""
+    text = request.query.get(name)
+    if text is None or text == "":
+        return default
+    if not text.isascii() or not text.isdigit() or not low <= int(text[:12]) <= high:
+        raise Refusal(400, f"{name}: expected a whole number from {low} to {high}, was {text[:40]!r}")
+    return int(text)
+
+
+def choice_parameter(request: web.Request, name: str, choices: tuple[str, ...]) -> str | None:
+    """The query parameter `name` as one of `choices`."""
+    text = request.query.get(name)
+    if text is None or text == "":
+        return None
+    if text not in choices:
+        raise Refusal(400, f"{name}: expected one of {', '.join(choices)}, was {text[:40]!r}")
+    return text

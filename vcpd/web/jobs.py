@@ -1,0 +1,29 @@
+"""Jobs and their runs, and the button that starts one."""
+
+from aiohttp import web
+
+from vcpd.web.answers import Refusal, as_json, date_parameter, whole_parameter
+from vcpd.web.sources import Sources
+
+
+def routes(sources: Sources) -> list[web.RouteDef]:
+    async def jobs(_: web.Request) -> web.Response:
+        """GET /api/jobs: each job with its policy's next instant, last run and progress."""
+        return as_json({"items": sources.daemon.jobs()})
+
+    async def runs(request: web.Request) -> web.Response:
+        """GET /api/runs?job=&limit=: the latest runs."""
+        limit = whole_parameter(request, "limit", 100, 1, 1_000)
+        items = await sources.runs.recent(limit, request.query.get("job") or None)
+        return as_json({"count": len(items), "items": items})
+
+    async def start(request: web.Request) -> web.Response:
+        """POST /api/jobs/{name}/run?session=: start the job now."""
+        name = request.match_info["name"]
+        try:
+            run_id = await sources.daemon.run_job(name, date_parameter(request, "session"))
+        except KeyError:
+            raise Refusal(404, f"{name}: no such job; GET /api/jobs lists them") from None
+        return as_json({"job": name, "run_id": run_id}, status=202)
+
+    return [web.get("/api/jobs", jobs), web.get("/api/runs", runs), web.post("/api/jobs/{name}/run", start)]

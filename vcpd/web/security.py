@@ -1,0 +1,124 @@
+"""Who may ask what: names of this host only, no foreign page, a token beyond loopback, safe headers."""
+
+import asyncio
+import hmac
+import ipaddress
+from typing import Final
+from urllib.parse import urlsplit
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from vcpd.domain.errors import ConfigurationError
+from vcpd.domain.secrets import Secret
+from vcpd.web.answers import Refusal, as_error
+from vcpd.web.settings import WebSettings
+
+LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
+SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
+HEADERS: Final = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+        "connect-src 'self'; font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+log = structlog.get_logger("vcpd.web")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether binding `host` keeps the port on this machine."""
+    if host in LOOPBACK_NAMES:
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def demand_token_beyond_loopback(settings: WebSettings, token: Secret | None) -> None:
+    """Raises ConfigurationError when the port would be open to others without a token."""
+    if not is_loopback(settings.host) and token is None:
+        raise ConfigurationError(
+            [
+                f"web.host: binding {settings.host} opens the port to other machines: "
+                "provide the secret `web_token` first"
+            ]
+        )
+
+
+def guard(settings: WebSettings, token: Secret | None) -> Middleware:
+    """The middleware every request passes."""
+    names = LOOPBACK_NAMES | {settings.host} | frozenset(settings.allowed_hosts)
+
+    @web.middleware
+    async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            _refuse_foreign_host(request, names)
+            _refuse_foreign_page(request)
+            _demand_token(request, settings, token)
+            async with asyncio.timeout(settings.request_timeout_s):
+                response = await handler(request)
+        except Refusal as refusal:
+            response = as_error(refusal.status, str(refusal))
+        except TimeoutError:
+            response = as_error(503, "the answer took too long; try again")
+        except web.HTTPException as error:
+            response = error if error.status < 400 else as_error(error.status, error.reason)
+        except Exception:
+            log.exception("web.failed", path=request.path)
+            response = as_error(500, "internal error; the log has the details")
+        response.headers.update(HEADERS)
+        return response
+
+    return guarded
+
+
+def _refuse_foreign_host(request: web.Request, names: frozenset[str]) -> None:
+    """A rebinding name in Host is not ours, whatever address it leads to."""
+    bare = _without_port(request.host.lower())
+    if bare not in names:
+        raise Refusal(421, "this name is not served here; ask by localhost or add it to web.allowed_hosts")
+
+
+def _without_port(host: str) -> str:
+    if host.startswith("["):
+        return host.partition("]")[0] + "]"
+    return host.partition(":")[0]
+
+
+def _refuse_foreign_page(request: web.Request) -> None:
+    """A page of another origin may neither read nor act."""
+    origin = request.headers.get("Origin")
+    if origin is not None and urlsplit(origin).netloc.lower() != request.host.lower():
+        raise Refusal(403, "requests from pages of another origin are refused")
+    if (
+        request.headers.get("Sec-Fetch-Site") in {"cross-site", "same-site"}
+        and request.method not in SAFE_METHODS
+    ):
+        raise Refusal(403, "requests from pages of another site are refused")
+
+
+def _demand_token(request: web.Request, settings: WebSettings, token: Secret | None) -> None:
+    needs = request.method not in SAFE_METHODS or not is_loopback(settings.host)
+    same_page = (
+        request.headers.get("Sec-Fetch-Site") == "same-origin" and request.headers.get("Origin") is not None
+    )
+    if not needs or (is_loopback(settings.host) and same_page):
+        return
+    if token is None:
+        if "Origin" in request.headers or "X-Vcpd-Request" in request.headers:
+            return
+        raise Refusal(403, "a POST needs the header `X-Vcpd-Request: 1` (or the web token)")
+    if not _bearer_matches(request, token):
+        raise Refusal(401, "expected the header `Authorization: Bearer TOKEN` with the web token")
+
+
+def _bearer_matches(request: web.Request, token: Secret) -> bool:
+    given = request.headers.get("Authorization", "").removeprefix("Bearer ")
+    return hmac.compare_digest(given.encode(), token.reveal().encode())

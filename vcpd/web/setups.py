@@ -1,0 +1,102 @@
+"""Tonight's setups, one symbol's life, and why any symbol is what it is."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from aiohttp import web
+
+from vcpd.domain.setups import Setup, State
+from vcpd.web.answers import Refusal, as_json, choice_parameter, date_parameter, whole_parameter
+from vcpd.web.sources import Sources
+
+LARGEST_PAGE: Final = 5_000
+ORDERS: Final = ("score", "rs_rating", "symbol", "risk_pct", "close")
+
+
+def routes(sources: Sources) -> list[web.RouteDef]:
+    return [
+        web.get("/api/setups", _Listing(sources)),
+        web.get("/api/setups/{symbol}", _OneSymbol(sources)),
+        web.get("/api/explain/{symbol}", _Explanation(sources)),
+    ]
+
+
+class _Listing:
+    """GET /api/setups: {as_of, count, items}, filtered, sorted and paged."""
+
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+
+    async def __call__(self, request: web.Request) -> web.Response:
+        as_of, setups = await self._sources.setups.as_of(date_parameter(request, "as_of"))
+        kept = _sorted(_filtered(setups, request), request)
+        first = whole_parameter(request, "offset", 0, 0, 1_000_000)
+        limit = whole_parameter(request, "limit", 500, 1, LARGEST_PAGE)
+        return as_json({"as_of": as_of, "count": len(kept), "items": kept[first : first + limit]})
+
+
+def _filtered(setups: Sequence[Setup], request: web.Request) -> list[Setup]:
+    everything = request.query.get("all") in {"1", "true"}
+    state = choice_parameter(request, "state", tuple(State))
+    score = whole_parameter(request, "min_score", 0, 0, 100)
+    rating = whole_parameter(request, "min_rating", 0, 0, 99)
+    text = request.query.get("text", "").upper()
+    return [
+        setup
+        for setup in setups
+        if (everything or setup.is_listed)
+        and (state is None or setup.state == state)
+        and setup.score >= score
+        and (rating == 0 or (setup.rs_rating or 0) >= rating)
+        and text in setup.symbol.upper()
+    ]
+
+
+def _sorted(setups: list[Setup], request: web.Request) -> list[Setup]:
+    key = choice_parameter(request, "sort", ORDERS) or "score"
+    ascending = choice_parameter(request, "order", ("asc", "desc")) or ("asc" if key == "symbol" else "desc")
+    known = [setup for setup in setups if getattr(setup, key) is not None]
+    unknown = [setup for setup in setups if getattr(setup, key) is None]
+    by_symbol = sorted(known, key=lambda setup: setup.symbol)
+    return sorted(by_symbol, key=lambda setup: _order(setup, key), reverse=ascending == "desc") + unknown
+
+
+def _order(setup: Setup, key: str) -> Any:
+    return getattr(setup, key)
+
+
+class _OneSymbol:
+    """GET /api/setups/{symbol}: the latest verdict and the bases with all their events."""
+
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+
+    async def __call__(self, request: web.Request) -> web.Response:
+        symbol = symbol_of(request)
+        as_of, setups = await self._sources.setups.as_of(date_parameter(request, "as_of"))
+        verdict = next((setup for setup in setups if setup.symbol == symbol), None)
+        bases = await self._sources.setups.base(symbol)
+        if verdict is None and not bases:
+            raise Refusal(404, f"{symbol}: no verdict and no base; is the symbol in the universe?")
+        return as_json({"symbol": symbol, "as_of": as_of, "setup": verdict, "bases": bases})
+
+
+class _Explanation:
+    """GET /api/explain/{symbol}?as_of=: every gate with its numbers, nearest miss first."""
+
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+
+    async def __call__(self, request: web.Request) -> web.Response:
+        symbol = symbol_of(request)
+        try:
+            setup, lines = await self._sources.daemon.explain(symbol, date_parameter(request, "as_of"))
+        except KeyError:
+            raise Refusal(404, f"{symbol}: not in the panel; is the symbol in the universe?") from None
+        return as_json({"symbol": symbol, "as_of": setup.as_of, "lines": lines, "setup": setup})
+
+
+def symbol_of(request: web.Request) -> str:
+    """The symbol in the path; without an exchange, NSE is meant."""
+    symbol = request.match_info["symbol"].upper()
+    return symbol if ":" in symbol else f"NSE:{symbol}"

@@ -1,0 +1,59 @@
+"""What the pages are made from: ports and a few questions to the daemon, handed in by the wiring."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Protocol
+
+from vcpd.domain.bars import BarSeries
+from vcpd.domain.secrets import Secret
+from vcpd.domain.setups import Setup
+from vcpd.ports import QuarantineStore, RiskStore, RunStore, SetupStore
+
+
+class Login(Protocol):
+    """The market's door for the owner, where the market has one."""
+
+    def url(self) -> str:
+        """Where the owner logs in; carries a state value of our own."""
+        ...
+
+    async def complete(self, request_token: Secret, state: str) -> None:
+        """Exchange the request token; PermanentError when the state value is not ours."""
+        ...
+
+
+class DaemonPort(Protocol):
+    """The questions that only the running daemon can answer."""
+
+    def status(self) -> Mapping[str, Any]: ...
+    def readiness(self) -> tuple[bool, Mapping[str, str]]:
+        """Whether the daemon is useful right now, and each condition in words."""
+        ...
+
+    def alive(self) -> bool: ...
+    def jobs(self) -> Any: ...
+    async def run_job(self, name: str, session: date | None) -> int:
+        """Start a job now and give the run's id; KeyError for an unknown name."""
+        ...
+
+    async def explain(self, symbol: str, as_of: date | None) -> tuple[Setup, list[str]]:
+        """The verdict and its plain lines; KeyError for an unknown symbol."""
+        ...
+
+    async def bars(self, symbol: str) -> BarSeries:
+        """The stored history; KeyError for an unknown symbol."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Everything a handler may ask."""
+
+    daemon: DaemonPort
+    setups: SetupStore
+    risk: RiskStore
+    runs: RunStore
+    quarantine: QuarantineStore
+    login: Login | None = None
+    token: Secret | None = None
