@@ -157,6 +157,14 @@ PanelTask = Callable[[Panel, range, Any], T]
 """Module-level function (panel, rows, parameters) -> small result; pure, so a retry is harmless."""
 
 
+class Casualty(msgspec.Struct, frozen=True):
+    """A symbol that was given up because its computation killed, blocked or starved a worker each time."""
+
+    symbol: str
+    row: int
+    reason: str
+
+
 class Workers(Protocol):
     """Processes that compute; another engine may stand behind it."""
 
@@ -168,8 +176,13 @@ class Workers(Protocol):
         *,
         rows: range | None = None,
         progress: Progress | None = None,
+        casualties: list[Casualty] | None = None,
     ) -> Sequence[T]:
-        """Run `task` over chunks of `rows` (default: all) and give the results in row order."""
+        """Run `task` over chunks of `rows` (default: all) and give the results in row order.
+
+        Rows that kill their worker are left out and added to `casualties` for the caller to quarantine;
+        without such a list they raise PermanentError, so that no row is ever lost in silence.
+        """
         ...
 
     async def call(self, function: Callable[..., T], *arguments: Any) -> T:

@@ -1,0 +1,82 @@
+"""What the owner may set about the process: its workers and its log."""
+
+import os
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+StartMethod = Literal["forkserver", "spawn"]
+Sink = Literal["auto", "console", "journal", "json"]
+Level = Literal["debug", "info", "warning", "error"]
+
+
+def default_worker_count() -> int:
+    """Two workers, or one where the machine gives this process a single core."""
+    return min(2, len(os.sched_getaffinity(0)))
+
+
+class WorkerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The processes that compute."""
+
+    count: Annotated[
+        int, Meta(ge=1, le=64, description="Worker processes; by default 2, or 1 on a single core.")
+    ] = msgspec.field(default_factory=default_worker_count)
+    chunk_rows: Annotated[
+        int, Meta(ge=1, le=100_000, description="Symbols a worker gets at a time; less answers sooner.")
+    ] = 64
+    recycle_after_tasks: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="Tasks after which a worker is replaced by a fresh one.")
+    ] = 2_000
+    memory_mark_mb: Annotated[
+        int,
+        Meta(
+            ge=64, le=1_000_000, description="A worker above this private memory is replaced after its task."
+        ),
+    ] = 512
+    memory_limit_mb: Annotated[
+        int,
+        Meta(
+            ge=128,
+            le=1_000_000,
+            description="Private memory a worker can never exceed; what asks for more fails.",
+        ),
+    ] = 2_048
+    task_timeout_s: Annotated[
+        float,
+        Meta(gt=0, le=86_400, description="A chunk that takes longer has its worker killed and replaced."),
+    ] = 120.0
+    rest_after_s: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=86_400,
+            description="Idle seconds after which a worker lets go of the panel and of spare memory.",
+        ),
+    ] = 30.0
+    max_casualties: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=100_000,
+            description="Symbols that may be given up in one job before the whole job fails.",
+        ),
+    ] = 20
+    start_method: Annotated[
+        StartMethod,
+        Meta(
+            description="How worker processes start: forkserver (quick) or spawn (where that is not allowed)."
+        ),
+    ] = "forkserver"
+
+
+class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What is logged, and where it goes."""
+
+    level: Annotated[Level, Meta(description="The least severe records that are kept.")] = "info"
+    sink: Annotated[
+        Sink,
+        Meta(
+            description="auto takes the journal under systemd, a coloured console on a terminal, JSON lines else."
+        ),
+    ] = "auto"
