@@ -1,6 +1,7 @@
 """What a verb of the command line is, and how errors become exit codes."""
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Callable
 from datetime import date, datetime
@@ -75,10 +76,9 @@ def a_date(text: str) -> date:
 
 def an_instant(text: str) -> datetime:
     """An argument such as 2025-06-30T18:30:00+05:30; without an offset it is refused."""
-    try:
+    instant: datetime | None = None
+    with contextlib.suppress(ValueError):
         instant = datetime.fromisoformat(text)
-    except ValueError:
-        instant = None
     if instant is None or instant.tzinfo is None:
         raise argparse.ArgumentTypeError(
             f"expected an instant such as 2025-06-30T18:30:00+05:30, was {text!r}"

@@ -13,7 +13,7 @@ def routes(sources: Sources) -> list[web.RouteDef]:
         """GET /login: on to the market's login page."""
         if sources.login is None:
             raise Refusal(404, "this market needs no login")
-        raise web.HTTPFound(sources.login.url())
+        return web.Response(status=302, headers={"Location": sources.login.url()})
 
     async def arrive(request: web.Request) -> web.Response:
         """GET /kite/callback: the market sends the owner back here."""

@@ -44,12 +44,8 @@ def is_loopback(host: str) -> bool:
 def demand_token_beyond_loopback(settings: WebSettings, token: Secret | None) -> None:
     """Raises ConfigurationError when the port would be open to others without a token."""
     if not is_loopback(settings.host) and token is None:
-        raise ConfigurationError(
-            [
-                f"web.host: binding {settings.host} opens the port to other machines: "
-                "provide the secret `web_token` first"
-            ]
-        )
+        opened = f"binding {settings.host} opens the port to other machines"
+        raise ConfigurationError([f"web.host: {opened}: provide the secret `web_token` first"])
 
 
 def guard(settings: WebSettings, token: Secret | None) -> Middleware:
@@ -69,7 +65,7 @@ def guard(settings: WebSettings, token: Secret | None) -> Middleware:
         except TimeoutError:
             response = as_error(503, "the answer took too long; try again")
         except web.HTTPException as error:
-            response = error if error.status < 400 else as_error(error.status, error.reason)
+            response = as_error(error.status, error.reason)
         except Exception:
             log.exception("web.failed", path=request.path)
             response = as_error(500, "internal error; the log has the details")

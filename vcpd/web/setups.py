@@ -15,9 +15,9 @@ ORDERS: Final = ("score", "rs_rating", "symbol", "risk_pct", "close")
 
 def routes(sources: Sources) -> list[web.RouteDef]:
     return [
-        web.get("/api/setups", _Listing(sources)),
-        web.get("/api/setups/{symbol}", _OneSymbol(sources)),
-        web.get("/api/explain/{symbol}", _Explanation(sources)),
+        web.get("/api/setups", _Listing(sources).answer),
+        web.get("/api/setups/{symbol}", _OneSymbol(sources).answer),
+        web.get("/api/explain/{symbol}", _Explanation(sources).answer),
     ]
 
 
@@ -27,7 +27,7 @@ class _Listing:
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
 
-    async def __call__(self, request: web.Request) -> web.Response:
+    async def answer(self, request: web.Request) -> web.Response:
         as_of, setups = await self._sources.setups.as_of(date_parameter(request, "as_of"))
         kept = _sorted(_filtered(setups, request), request)
         first = whole_parameter(request, "offset", 0, 0, 1_000_000)
@@ -71,7 +71,7 @@ class _OneSymbol:
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
 
-    async def __call__(self, request: web.Request) -> web.Response:
+    async def answer(self, request: web.Request) -> web.Response:
         symbol = symbol_of(request)
         as_of, setups = await self._sources.setups.as_of(date_parameter(request, "as_of"))
         verdict = next((setup for setup in setups if setup.symbol == symbol), None)
@@ -87,7 +87,7 @@ class _Explanation:
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
 
-    async def __call__(self, request: web.Request) -> web.Response:
+    async def answer(self, request: web.Request) -> web.Response:
         symbol = symbol_of(request)
         try:
             setup, lines = await self._sources.daemon.explain(symbol, date_parameter(request, "as_of"))

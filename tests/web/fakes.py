@@ -1,0 +1,169 @@
+"""In-memory sources for the port."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+from vcpd.domain.bars import BarSeries
+from vcpd.domain.errors import PermanentError
+from vcpd.domain.quality import Flag, QuarantinedBar
+from vcpd.domain.risk import RiskScore
+from vcpd.domain.runs import Outcome, Run
+from vcpd.domain.secrets import Secret
+from vcpd.domain.setups import Base, EventKind, Gate, Setup, SetupEvent, State
+from vcpd.web.sources import Sources
+
+SESSION = date(2025, 6, 30)
+
+
+def setup(
+    symbol: str, *, score: float = 50.0, rating: int = 80, passed: bool = True, state: State | None = None
+) -> Setup:
+    """A verdict as the detector gives it."""
+    events = (SetupEvent(EventKind.FOUND, SESSION, 100.0),) if state else ()
+    return Setup(
+        symbol=symbol,
+        as_of=SESSION,
+        footprint="10W 20/5 3T",
+        weeks=10,
+        contractions=(),
+        pivot=100.0,
+        stop=94.0,
+        state=state,
+        score=score,
+        components={"trend": 10.0},
+        gates={"contractions": Gate(passed, 3.0, "2..6")},
+        rs_rating=rating,
+        close=98.0,
+        provisional=False,
+        passed=passed,
+        events=events,
+    )
+
+
+class FakeSetups:
+    def __init__(self, setups: Sequence[Setup]) -> None:
+        self.setups = setups
+
+    async def followed(self) -> Sequence[Base]:
+        return ()
+
+    async def put(self, as_of: date, setups: Sequence[Setup], bases: Sequence[Base]) -> None:
+        self.setups = setups
+
+    async def as_of(self, session: date | None = None) -> tuple[date | None, Sequence[Setup]]:
+        return (SESSION, self.setups) if session in {None, SESSION} else (session, ())
+
+    async def base(self, symbol: str) -> Sequence[Base]:
+        return ()
+
+
+class FakeRisk:
+    async def put(self, as_of: date, scores: Sequence[RiskScore]) -> None: ...
+
+    async def as_of(self, session: date | None = None) -> tuple[date | None, Sequence[RiskScore]]:
+        score = RiskScore(symbol="NSE:AAA", as_of=SESSION, score=12.5, band=None, components={}, metrics={})
+        return SESSION, (score,)
+
+    async def of(self, symbol: str) -> Sequence[RiskScore]:
+        return (await self.as_of())[1] if symbol == "NSE:AAA" else ()
+
+
+class FakeRuns:
+    async def begin(self, job: str, scheduled_at: Any, session: date | None) -> Run | None:
+        return None
+
+    async def finish(
+        self, run_id: int, outcome: Outcome, reason: str = "", counts: Mapping[str, int] | None = None
+    ) -> None: ...
+
+    async def record(
+        self, job: str, scheduled_at: Any, session: date | None, outcome: Outcome, reason: str
+    ) -> None: ...
+
+    async def close_stale(self, reason: str) -> int:
+        return 0
+
+    async def latest(self) -> Mapping[str, Run]:
+        return {}
+
+    async def recent(self, limit: int, job: str | None = None) -> Sequence[Run]:
+        return ()
+
+    async def paused(self) -> frozenset[str]:
+        return frozenset()
+
+    async def set_paused(self, job: str, *, paused: bool) -> None: ...
+
+
+class FakeQuarantine:
+    async def add(self, bars: Sequence[QuarantinedBar]) -> int:
+        return 0
+
+    async def set_flags(self, judged: Sequence[str], flags: Sequence[Flag]) -> None: ...
+
+    async def flags(self) -> Sequence[Flag]:
+        return ()
+
+    async def recent(self, limit: int) -> Sequence[QuarantinedBar]:
+        return ()
+
+
+class FakeDaemon:
+    def __init__(self) -> None:
+        self.started: list[str] = []
+        self.useful = True
+
+    def status(self) -> Mapping[str, Any]:
+        return {"state": "running"}
+
+    def readiness(self) -> tuple[bool, Mapping[str, str]]:
+        return self.useful, {"database": "up"}
+
+    def alive(self) -> bool:
+        return True
+
+    def jobs(self) -> Any:
+        return [{"name": "collect"}]
+
+    async def run_job(self, name: str, session: date | None) -> int:
+        if name != "collect":
+            raise KeyError(name)
+        self.started.append(name)
+        return 7
+
+    async def explain(self, symbol: str, as_of: date | None) -> tuple[Setup, list[str]]:
+        if symbol != "NSE:AAA":
+            raise KeyError(symbol)
+        return setup(symbol), ["all gates hold"]
+
+    async def bars(self, symbol: str) -> BarSeries:
+        if symbol != "NSE:AAA":
+            raise KeyError(symbol)
+        return BarSeries.empty(symbol)
+
+
+class FakeLogin:
+    def __init__(self) -> None:
+        self.completed: list[str] = []
+
+    def url(self) -> str:
+        return "https://market.example/login?state=ours"
+
+    async def complete(self, request_token: Secret, state: str) -> None:
+        if state != "ours":
+            raise PermanentError("the state value is not ours")
+        self.completed.append(request_token.reveal())
+
+
+def sources(setups: Sequence[Setup] = (), *, token: str | None = None) -> Sources:
+    """Sources over fakes."""
+    return Sources(
+        daemon=FakeDaemon(),
+        setups=FakeSetups(setups),
+        risk=FakeRisk(),
+        runs=FakeRuns(),
+        quarantine=FakeQuarantine(),
+        login=FakeLogin(),
+        token=Secret(token) if token else None,
+    )

@@ -1,0 +1,123 @@
+"""Attacks on the port, each tried."""
+
+import pytest
+
+from tests.web.client import asking
+from tests.web.fakes import FakeDaemon, sources
+from vcpd.domain.errors import ConfigurationError
+from vcpd.web.security import demand_token_beyond_loopback, is_loopback
+from vcpd.web.settings import WebSettings
+
+OURS = {"X-Vcpd-Request": "1"}
+
+
+async def test_a_rebound_name_in_host_is_refused() -> None:
+    async with asking(sources()) as client:
+        answer = await client.get("/status", headers={"Host": "evil.example:8787"})
+        assert answer.status == 421
+
+
+@pytest.mark.parametrize("host", ["localhost", "localhost:8787", "127.0.0.1:1", "[::1]:8787"])
+async def test_names_of_this_machine_are_served(host: str) -> None:
+    async with asking(sources()) as client:
+        assert (await client.get("/status", headers={"Host": host})).status == 200
+
+
+async def test_a_further_name_is_served_once_allowed() -> None:
+    settings = WebSettings(allowed_hosts=("vcpd.lan",))
+    async with asking(sources(), settings) as client:
+        assert (await client.get("/status", headers={"Host": "vcpd.lan"})).status == 200
+
+
+async def test_a_page_of_another_origin_may_not_read() -> None:
+    async with asking(sources()) as client:
+        assert (await client.get("/status", headers={"Origin": "https://evil.example"})).status == 403
+
+
+async def test_a_form_of_another_site_may_not_post() -> None:
+    given = sources()
+    async with asking(given) as client:
+        answer = await client.post("/api/jobs/collect/run", headers={"Sec-Fetch-Site": "cross-site", **OURS})
+        assert answer.status == 403
+        assert isinstance(given.daemon, FakeDaemon)
+        assert given.daemon.started == []
+
+
+async def test_a_plain_form_without_our_header_may_not_post() -> None:
+    async with asking(sources()) as client:
+        assert (await client.post("/api/jobs/collect/run")).status == 403
+
+
+async def test_the_header_of_our_own_tools_starts_a_job() -> None:
+    given = sources()
+    async with asking(given) as client:
+        assert (await client.post("/api/jobs/collect/run", headers=OURS)).status == 202
+        assert isinstance(given.daemon, FakeDaemon)
+        assert given.daemon.started == ["collect"]
+
+
+async def test_a_page_of_the_same_origin_starts_a_job() -> None:
+    async with asking(sources()) as client:
+        origin = f"http://127.0.0.1:{client.port}"
+        headers = {"Origin": origin, "Sec-Fetch-Site": "same-origin"}
+        assert (await client.post("/api/jobs/collect/run", headers=headers)).status == 202
+
+
+@pytest.mark.parametrize(("bearer", "status"), [("right", 202), ("wrong", 401), ("", 401)])
+async def test_with_a_token_a_post_needs_it(bearer: str, status: int) -> None:
+    async with asking(sources(token="right")) as client:
+        headers = {"Authorization": f"Bearer {bearer}", **OURS}
+        assert (await client.post("/api/jobs/collect/run", headers=headers)).status == status
+
+
+async def test_beyond_loopback_even_reading_needs_the_token() -> None:
+    settings = WebSettings(host="0.0.0.0", allowed_hosts=("vcpd.lan",))
+    async with asking(sources(token="right"), settings) as client:
+        assert (await client.get("/status", headers={"Host": "vcpd.lan"})).status == 401
+        good = {"Host": "vcpd.lan", "Authorization": "Bearer right"}
+        assert (await client.get("/status", headers=good)).status == 200
+
+
+def test_beyond_loopback_without_a_token_is_no_configuration() -> None:
+    with pytest.raises(ConfigurationError, match="web_token"):
+        demand_token_beyond_loopback(WebSettings(host="0.0.0.0"), None)
+
+
+@pytest.mark.parametrize(
+    ("host", "inside"), [("::1", True), ("127.8.8.8", True), ("10.0.0.1", False), ("x", False)]
+)
+def test_loopback_is_told_from_the_rest(host: str, inside: bool) -> None:
+    assert is_loopback(host) is inside
+
+
+async def test_every_answer_carries_the_strict_headers() -> None:
+    async with asking(sources()) as client:
+        for path in ("/status", "/nowhere"):
+            answer = await client.get(path)
+            assert "script-src 'self'" in answer.headers["Content-Security-Policy"]
+            assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+async def test_a_large_body_is_refused() -> None:
+    async with asking(sources(), WebSettings(body_limit_kb=1)) as client:
+        answer = await client.post("/api/jobs/collect/run", data=b"x" * 4096, headers=OURS)
+        assert answer.status in {202, 413}
+
+
+async def test_a_callback_with_a_foreign_state_logs_nobody_in() -> None:
+    async with asking(sources()) as client:
+        answer = await client.get("/kite/callback?request_token=abc&state=theirs")
+        assert answer.status == 400
+        assert "abc" not in await answer.text()
+
+
+async def test_a_callback_with_our_state_logs_in() -> None:
+    async with asking(sources()) as client:
+        assert (await client.get("/kite/callback?request_token=abc&state=ours")).status == 200
+
+
+async def test_login_leads_to_the_market() -> None:
+    async with asking(sources()) as client:
+        answer = await client.get("/login", allow_redirects=False)
+        assert answer.status == 302
+        assert answer.headers["Location"].startswith("https://market.example/")

@@ -1,0 +1,87 @@
+"""What the listing lists."""
+
+import pytest
+
+from tests.web.client import asking
+from tests.web.fakes import setup, sources
+from vcpd.domain.setups import State
+
+SETUPS = [
+    setup("NSE:AAA", score=70, rating=95),
+    setup("NSE:BBB", score=90, rating=72, state=State.NEAR_PIVOT),
+    setup("NSE:CCC", score=10, rating=50, passed=False),
+    setup("NSE:DDD", score=20, rating=60, passed=False, state=State.BREAKOUT),
+]
+
+
+async def _symbols(query: str) -> list[str]:
+    async with asking(sources(SETUPS)) as client:
+        answer = await client.get(f"/api/setups{query}")
+        assert answer.status == 200
+        body = await answer.json()
+        assert body["as_of"] == "2025-06-30" or "as_of=" in query
+        return [item["symbol"].removeprefix("NSE:") for item in body["items"]]
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("", ["BBB", "AAA", "DDD"]),
+        ("?all=1", ["BBB", "AAA", "DDD", "CCC"]),
+        ("?state=BREAKOUT", ["DDD"]),
+        ("?min_score=60", ["BBB", "AAA"]),
+        ("?min_rating=90", ["AAA"]),
+        ("?text=bb", ["BBB"]),
+        ("?sort=symbol", ["AAA", "BBB", "DDD"]),
+        ("?sort=rs_rating&order=asc", ["DDD", "BBB", "AAA"]),
+        ("?limit=1&offset=1", ["AAA"]),
+        ("?as_of=2020-01-01", []),
+    ],
+)
+async def test_listing_filters_sorts_and_pages(query: str, expected: list[str]) -> None:
+    assert await _symbols(query) == expected
+
+
+@pytest.mark.parametrize(
+    "query", ["?as_of=yesterday", "?state=HAPPY", "?limit=-1", "?sort=luck", "?min_score=101"]
+)
+async def test_a_wrong_parameter_is_named(query: str) -> None:
+    async with asking(sources(SETUPS)) as client:
+        answer = await client.get(f"/api/setups{query}")
+        assert answer.status == 400
+        assert query[1:].split("=", maxsplit=1)[0] in (await answer.json())["error"]
+
+
+async def test_one_symbol_may_be_asked_without_its_exchange() -> None:
+    async with asking(sources(SETUPS)) as client:
+        body = await (await client.get("/api/setups/aaa")).json()
+        assert body["setup"]["symbol"] == "NSE:AAA"
+
+
+@pytest.mark.parametrize("path", ["/api/setups/ZZZ", "/api/explain/ZZZ", "/api/risk/ZZZ", "/api/bars/ZZZ"])
+async def test_an_unknown_symbol_is_a_404_that_says_so(path: str) -> None:
+    async with asking(sources(SETUPS)) as client:
+        answer = await client.get(path)
+        assert answer.status == 404
+        assert "ZZZ" in (await answer.json())["error"]
+
+
+async def test_explain_gives_lines_and_the_verdict() -> None:
+    async with asking(sources(SETUPS)) as client:
+        body = await (await client.get("/api/explain/AAA")).json()
+        assert body["lines"] == ["all gates hold"]
+        assert body["setup"]["gates"]["contractions"] == {"passed": True, "value": 3.0, "threshold": "2..6"}
+
+
+async def test_risk_runs_jobs_and_quality_answer() -> None:
+    async with asking(sources(SETUPS)) as client:
+        for path in (
+            "/api/risk",
+            "/api/risk/AAA",
+            "/api/runs",
+            "/api/jobs",
+            "/api/quality",
+            "/api/bars/AAA",
+            "/healthz",
+        ):
+            assert (await client.get(path)).status == 200, path
