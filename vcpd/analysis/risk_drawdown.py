@@ -1,0 +1,73 @@
+"""The deepest fall of the closes from their running high: depth, dates, length."""
+
+from typing import Final
+
+import numpy as np
+from numba import njit
+
+from vcpd.analysis.risk_window import Window
+from vcpd.domain.arrays import FloatArray, IntArray
+
+NAMES: Final = ("max_drawdown", "max_drawdown_sessions")
+DATE_NAMES: Final = ("max_drawdown_peak", "max_drawdown_trough", "max_drawdown_recovery")
+NEVER: Final = -1
+
+
+def measure_drawdown(window: Window) -> tuple[FloatArray, IntArray]:
+    """(n, 2) in the order of `NAMES` and (n, 3) panel positions in the order of `DATE_NAMES`.
+
+    The depth is a fraction <= 0 (empyrical). The peak is the last close at the running high before the
+    trough, recovery the first later close at or above it; the length counts sessions from peak to
+    recovery, or to the window's end while there is none. Without a fall all positions are `NEVER`.
+    Of equally deep falls the first counts.
+    """
+    out = np.full((len(window.first), len(NAMES)), np.nan)
+    at = np.full((len(window.first), len(DATE_NAMES)), NEVER, np.int64)
+    _measure(window.close, window.positions, window.first, out, at)
+    return out, at
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _deepest(close: FloatArray) -> tuple[float, int, int]:
+    """Depth, peak and trough; peak and trough are 0 without a fall."""
+    depth = 0.0
+    peak = trough = high_at = 0
+    for column in range(len(close)):
+        if close[column] >= close[high_at]:
+            high_at = column
+        fall = close[column] / close[high_at] - 1.0
+        if fall < depth:
+            depth, peak, trough = fall, high_at, column
+    return depth, peak, trough
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _recovery(close: FloatArray, peak: int, trough: int) -> int:
+    for column in range(trough + 1, len(close)):
+        if close[column] >= close[peak]:
+            return column
+    return NEVER
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _measure_row(close: FloatArray, positions: IntArray, out: FloatArray, at: IntArray) -> None:
+    depth, peak, trough = _deepest(close)
+    out[0] = depth
+    out[1] = 0.0
+    if trough == 0:
+        return
+    recovery = _recovery(close, peak, trough)
+    at[0], at[1] = positions[peak], positions[trough]
+    if recovery == NEVER:
+        out[1] = len(close) - 1 - peak
+    else:
+        out[1] = recovery - peak
+        at[2] = positions[recovery]
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _measure(close: FloatArray, positions: IntArray, first: IntArray, out: FloatArray, at: IntArray) -> None:
+    for row in range(len(first)):
+        start = first[row]
+        if start < close.shape[1]:
+            _measure_row(close[row, start:], positions[row, start:], out[row], at[row])

@@ -1,0 +1,98 @@
+"""How far a bar reaches and where it opens: average true range, gaps, what happens overnight."""
+
+from typing import Final
+
+import numpy as np
+from numba import njit
+
+from vcpd.analysis.risk_window import Window
+from vcpd.domain.arrays import FloatArray, IntArray
+
+SHORT_ATR: Final = 14
+LONG_ATR: Final = 50
+NAMES: Final = (
+    "atr14_pct",
+    "atr50_pct",
+    "gap_frequency",
+    "gap_mean",
+    "gap_worst",
+    "overnight_variance_share",
+)
+
+
+def measure_range(window: Window, gap_threshold: float) -> FloatArray:
+    """(n, 6) in the order of `NAMES`.
+
+    ATRn % = mean of the last n true ranges over the last close, in percent. A gap is |O_t / C_{t-1} - 1|:
+    its frequency beyond `gap_threshold` (a fraction), its mean over all sessions and its worst.
+    Overnight share = var(O_t / C_{t-1} - 1) over itself plus var(C_t / O_t - 1).
+    """
+    out = np.full((len(window.first), len(NAMES)), np.nan)
+    _measure(window.open, window.high, window.low, window.close, window.first, gap_threshold, out)
+    return out
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _atr_pct(high: FloatArray, low: FloatArray, close: FloatArray, length: int) -> float:
+    if len(close) <= length:
+        return np.nan
+    total = 0.0
+    for column in range(len(close) - length, len(close)):
+        previous = close[column - 1]
+        total += max(high[column], previous) - min(low[column], previous)
+    return 100.0 * total / length / close[-1]
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _measure_gaps(gaps: FloatArray, threshold: float, out: FloatArray) -> None:
+    beyond = 0
+    total = worst = 0.0
+    for gap in gaps:
+        size = abs(gap)
+        beyond += size > threshold
+        total += size
+        worst = max(worst, size)
+    out[2] = beyond / len(gaps)
+    out[3] = total / len(gaps)
+    out[4] = worst
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _overnight_share(gaps: FloatArray, intraday: FloatArray) -> float:
+    gap_mean = gaps.sum() / len(gaps)
+    intraday_mean = intraday.sum() / len(gaps)
+    gap_squares = intraday_squares = 0.0
+    for column in range(len(gaps)):
+        gap_deviation = gaps[column] - gap_mean
+        intraday_deviation = intraday[column] - intraday_mean
+        gap_squares += gap_deviation * gap_deviation
+        intraday_squares += intraday_deviation * intraday_deviation
+    total = gap_squares + intraday_squares
+    return gap_squares / total if total > 1e-24 * len(gaps) else np.nan
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _measure(
+    opening: FloatArray,
+    high: FloatArray,
+    low: FloatArray,
+    close: FloatArray,
+    first: IntArray,
+    gap_threshold: float,
+    out: FloatArray,
+) -> None:
+    gaps = np.empty(close.shape[1])
+    intraday = np.empty(close.shape[1])
+    for row in range(len(first)):
+        start = first[row]
+        count = close.shape[1] - start - 1
+        if count < 2:
+            continue
+        for bar in range(count):
+            column = start + 1 + bar
+            gaps[bar] = opening[row, column] / close[row, column - 1] - 1.0
+            intraday[bar] = close[row, column] / opening[row, column] - 1.0
+        out[row, 0] = _atr_pct(high[row, start:], low[row, start:], close[row, start:], SHORT_ATR)
+        out[row, 1] = _atr_pct(high[row, start:], low[row, start:], close[row, start:], LONG_ATR)
+        _measure_gaps(gaps[:count], gap_threshold, out[row])
+        out[row, 5] = _overnight_share(gaps[:count], intraday[:count])

@@ -1,0 +1,142 @@
+"""How daily simple returns are spread: volatility, return for risk taken, losses to expect, shape."""
+
+import math
+from typing import Final
+
+import numpy as np
+from numba import njit
+
+from vcpd.analysis.risk_window import Window
+from vcpd.domain.arrays import FloatArray, IntArray
+
+SESSIONS_A_YEAR: Final = 252
+TAIL: Final = 5  # percent of the returns that CVaR 95 averages
+FLAT: Final = 1e-12  # a standard deviation below this is rounding, not movement
+
+NAMES: Final = (
+    "annual_return",
+    "annual_volatility",
+    "downside_deviation",
+    "sharpe",
+    "sortino",
+    "var_95",
+    "var_99",
+    "cvar_95",
+    "skewness",
+    "excess_kurtosis",
+)
+
+
+def measure_returns(window: Window, returns: FloatArray) -> FloatArray:
+    """(n, 10) in the order of `NAMES`, as fractions; NaN where a metric is not defined.
+
+    As empyrical defines them; skewness and excess kurtosis are the sample-adjusted G1 and G2
+    (Joanes and Gill 1998), which pandas computes.
+    """
+    out = np.full((len(window.first), len(NAMES)), np.nan)
+    _measure(window.close, returns, window.first, out)
+    return out
+
+
+def simple_returns(window: Window) -> FloatArray:
+    """(n, w - 1): column j is close j + 1 over close j less one; meaningful from `first[i]` on."""
+    returns = np.empty((len(window.first), window.close.shape[1] - 1))
+    _simple_returns(window.close, window.first, returns)
+    return returns
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _simple_returns(close: FloatArray, first: IntArray, returns: FloatArray) -> None:
+    for row in range(len(first)):
+        for column in range(first[row], returns.shape[1]):
+            returns[row, column] = close[row, column + 1] / close[row, column] - 1.0
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _moments(returns: FloatArray) -> tuple[float, float, float, float, float]:
+    """Mean, sums of the second, third and fourth power of deviations, sum of squared losses."""
+    count = len(returns)
+    total = 0.0
+    losses = 0.0
+    for value in returns:
+        total += value
+        loss = min(value, 0.0)
+        losses += loss * loss
+    mean = total / count
+    second = third = fourth = 0.0
+    for value in returns:
+        deviation = value - mean
+        square = deviation * deviation
+        second += square
+        third += square * deviation
+        fourth += square * square
+    return mean, second, third, fourth, losses
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _lowest(returns: FloatArray, held: int) -> FloatArray:
+    """The `held` lowest values in ascending order, by insertion: the tail is short."""
+    lowest = np.full(held, np.inf)
+    for value in returns:
+        if value < lowest[-1]:
+            at = held - 1
+            while at > 0 and lowest[at - 1] > value:
+                lowest[at] = lowest[at - 1]
+                at -= 1
+            lowest[at] = value
+    return lowest
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _low_percentile(lowest: FloatArray, count: int, percent: int) -> float:
+    """Linear interpolation between order statistics, as np.percentile does by default."""
+    rank = (count - 1) * percent / 100.0
+    below = int(rank)
+    low = lowest[below]
+    high = lowest[min(below + 1, count - 1)]
+    return low + (high - low) * (rank - below)
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _measure_shape(count: int, second: float, third: float, fourth: float, out: FloatArray) -> None:
+    skew = math.sqrt(count) * third / second**1.5
+    out[8] = skew * math.sqrt(count * (count - 1.0)) / (count - 2.0)
+    kurtosis = count * fourth / (second * second) - 3.0
+    out[9] = ((count + 1.0) * kurtosis + 6.0) * (count - 1.0) / ((count - 2.0) * (count - 3.0))
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _measure_spread(returns: FloatArray, out: FloatArray) -> None:
+    count = len(returns)
+    mean, second, third, fourth, losses = _moments(returns)
+    deviation = math.sqrt(second / (count - 1))
+    out[1] = deviation * math.sqrt(SESSIONS_A_YEAR)
+    out[2] = math.sqrt(losses / count) * math.sqrt(SESSIONS_A_YEAR)
+    if deviation > FLAT:
+        out[3] = mean / deviation * math.sqrt(SESSIONS_A_YEAR)
+        _measure_shape(count, second, third, fourth, out)
+    if out[2] > FLAT:
+        out[4] = mean * SESSIONS_A_YEAR / out[2]
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _measure_tail(returns: FloatArray, out: FloatArray) -> None:
+    count = len(returns)
+    averaged = int((count - 1) * (TAIL / 100.0)) + 1
+    lowest = _lowest(returns, min(averaged + 1, count))
+    out[5] = _low_percentile(lowest, count, TAIL)
+    out[6] = _low_percentile(lowest, count, 1)
+    total = 0.0
+    for value in lowest[:averaged]:
+        total += value
+    out[7] = total / averaged
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _measure(close: FloatArray, returns: FloatArray, first: IntArray, out: FloatArray) -> None:
+    for row in range(len(first)):
+        own = returns[row, first[row] :]
+        if len(own) > 3:
+            out[row, 0] = (close[row, -1] / close[row, first[row]]) ** (SESSIONS_A_YEAR / len(own)) - 1.0
+            _measure_spread(own, out[row])
+            _measure_tail(own, out[row])
