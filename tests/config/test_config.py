@@ -1,0 +1,134 @@
+"""A configuration is judged as a whole, and every problem names its path."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from vcpd.cli.configuration_text import document, toml_value
+from vcpd.cli.main import main
+from vcpd.config import Configuration, Loaded, load
+from vcpd.domain.errors import ConfigurationError
+
+SHIPPED = Path(__file__).resolve().parents[2] / "config.toml"
+
+
+def _load(tmp_path: Path, text: str, environment: dict[str, str] | None = None) -> Loaded:
+    path = tmp_path / "config.toml"
+    path.write_text(text, encoding="utf-8")
+    return load(path, environment or {})
+
+
+def _problems(tmp_path: Path, text: str, environment: dict[str, str] | None = None) -> list[str]:
+    with pytest.raises(ConfigurationError) as caught:
+        _load(tmp_path, text, environment)
+    return caught.value.problems
+
+
+def test_an_empty_file_is_the_defaults(tmp_path: Path) -> None:
+    assert _load(tmp_path, "").configuration == Configuration()
+
+
+def test_the_shipped_file_is_the_defaults_and_says_so_completely() -> None:
+    assert load(SHIPPED, {}).configuration == Configuration()
+    assert SHIPPED.read_text(encoding="utf-8") == document(Configuration())
+
+
+def test_all_problems_are_reported_together(tmp_path: Path) -> None:
+    text = '[web]\nport = "eighty"\nprot = 1\n[workers]\ncount = 0\n[nonsense]\na = 1\n'
+    problems = _problems(tmp_path, text)
+    assert [problem.split(":")[0] for problem in problems] == ["nonsense", "web.port", "web.prot", "workers.count"]
+
+
+def test_an_unknown_key_names_its_likely_neighbour(tmp_path: Path) -> None:
+    assert _problems(tmp_path, "[web]\nprot = 1\n") == ["web.prot: unknown key; did you mean `port`?"]
+
+
+def test_impossible_values_say_what_was_expected(tmp_path: Path) -> None:
+    (problem,) = _problems(tmp_path, "[web]\nport = 99999\n")
+    assert problem == "web.port: expected `int` <= 65535, was 99999"
+
+
+def test_weights_that_do_not_sum_to_one_are_no_configuration(tmp_path: Path) -> None:
+    (problem,) = _problems(tmp_path, "[risk]\nweight_volatility = 0.9\n")
+    assert problem.startswith("risk")
+
+
+def test_one_key_of_a_job_may_be_changed_alone(tmp_path: Path) -> None:
+    jobs = _load(tmp_path, '[jobs.collect]\ncron = "40 15 * * *"\n').configuration.jobs
+    default = Configuration().jobs["collect"]
+    assert jobs["collect"] == msgspec.structs.replace(default, cron="40 15 * * *")
+    assert set(jobs) == set(Configuration().jobs)
+
+
+def test_the_environment_wins_over_the_file_and_is_told_as_the_origin(tmp_path: Path) -> None:
+    loaded = _load(tmp_path, "[web]\nport = 1000\n", {"VCPD_WEB__PORT": "2000", "VCPD_LOG__LEVEL": "debug"})
+    assert loaded.configuration.web.port == 2000
+    assert loaded.configuration.log.level == "debug"
+    assert loaded.origins["web.port"] == "environment VCPD_WEB__PORT"
+
+
+def test_lists_in_the_environment_stand_with_commas(tmp_path: Path) -> None:
+    loaded = _load(tmp_path, "", {"VCPD_WEB__ALLOWED_HOSTS": "a.lan, b.lan"})
+    assert loaded.configuration.web.allowed_hosts == ("a.lan", "b.lan")
+
+
+def test_wrong_names_and_values_in_the_environment_are_problems(tmp_path: Path) -> None:
+    problems = _problems(tmp_path, "", {"VCPD_WEB__PORT": "many", "VCPD_WEB__PORK": "1"})
+    assert len(problems) == 2
+    assert any("VCPD_WEB__PORK" in problem for problem in problems)
+    assert any("web.port" in problem for problem in problems)
+
+
+def test_other_variables_with_the_prefix_are_left_alone(tmp_path: Path) -> None:
+    assert _load(tmp_path, "", {"VCPD_DATA": "/somewhere"}).configuration == Configuration()
+
+
+def test_a_stores_address_is_never_shown(tmp_path: Path) -> None:
+    (problem,) = _problems(tmp_path, "[store]\ndsn = 5\n")
+    assert problem.endswith("***")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"), [("[web", "not valid TOML"), (None, "no such file"), (b"\xff\xfe", "cannot be read")]
+)
+def test_an_unreadable_file_is_exit_78(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str | bytes | None, said: str
+) -> None:
+    path = tmp_path / "c.toml"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content is not None:
+        path.write_text(content, encoding="utf-8")
+    assert main(["check-config", "--config", str(path)]) == 78
+    assert said in capsys.readouterr().err
+
+
+def test_show_config_prints_values_with_origins(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text('[store]\ndsn = "postgresql://me:hidden@db/vcpd"\n[web]\nport = 9\n', encoding="utf-8")
+    assert main(["show-config", "--config", str(path)]) == 0
+    shown = capsys.readouterr().out
+    assert "port = 9  # config.toml" in shown
+    assert "hidden" not in shown
+
+
+JSON_LIKE = st.recursive(
+    st.booleans() | st.integers(-10, 10) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text('abcdef', min_size=1, max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(section=st.sampled_from(Configuration.__struct_fields__), value=JSON_LIKE)
+def test_whatever_a_section_holds_the_answer_is_a_configuration_or_problems(
+    tmp_path: Path, section: str, value: object
+) -> None:
+    text = f"{section} = {toml_value(value)}\n"
+    try:
+        _load(tmp_path, text)
+    except ConfigurationError as error:
+        assert all(problem.startswith((section, str(tmp_path))) for problem in error.problems)

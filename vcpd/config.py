@@ -1,0 +1,273 @@
+"""The configuration tree: read from TOML and the environment, judged as a whole, explained by its types."""
+
+import difflib
+import os
+import tomllib
+import types
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from vcpd.analysis.crowding import CrowdingParameters
+from vcpd.analysis.risk import RiskParameters
+from vcpd.analysis.sizing import SizingParameters
+from vcpd.analysis.thresholds import Thresholds
+from vcpd.domain.errors import ConfigurationError
+from vcpd.jobs.collect import CollectSettings
+from vcpd.jobs.universe import UniverseSettings
+from vcpd.kite.settings import KiteSettings, LimitSettings
+from vcpd.runtime.settings import LogSettings, WorkerSettings
+from vcpd.sandbox.settings import SandboxSettings
+from vcpd.schedule.policies import JobPolicy, ScheduleSettings, default_day
+from vcpd.store.settings import StoreSettings
+from vcpd.web.settings import WebSettings
+
+ENVIRONMENT_PREFIX: Final = "VCPD_"
+SECTION_SEPARATOR: Final = "__"
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+
+class DaemonSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where the daemon lives and which market it follows."""
+
+    market: Annotated[
+        Literal["sandbox", "kite"],
+        msgspec.Meta(
+            description="`sandbox` (a simulated exchange of its own) or `kite` (Zerodha, needs an account)"
+        ),
+    ] = "sandbox"
+    state_dir: Annotated[
+        str,
+        msgspec.Meta(min_length=1, description="everything vcpd writes lies below; relative to this file"),
+    ] = "state"
+    stop_deadline_s: Annotated[
+        float, msgspec.Meta(gt=0, le=600, description="how long work in flight may take to end when stopping")
+    ] = 20.0
+
+
+class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Everything an owner may set, one section a room."""
+
+    daemon: DaemonSettings = DaemonSettings()
+    sandbox: SandboxSettings = SandboxSettings()
+    kite: KiteSettings = KiteSettings()
+    limits: LimitSettings = LimitSettings()
+    store: StoreSettings = StoreSettings()
+    universe: UniverseSettings = UniverseSettings()
+    collect: CollectSettings = CollectSettings()
+    screen: Thresholds = Thresholds()
+    risk: RiskParameters = RiskParameters()
+    size: SizingParameters = SizingParameters()
+    crowding: CrowdingParameters = CrowdingParameters()
+    workers: WorkerSettings = WorkerSettings()
+    schedule: ScheduleSettings = ScheduleSettings()
+    web: WebSettings = WebSettings()
+    log: LogSettings = LogSettings()
+    jobs: Annotated[Mapping[str, JobPolicy], msgspec.Meta(description="one table a job")] = msgspec.field(
+        default_factory=default_day
+    )
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """A configuration and where each value that is no default came from, by dotted path."""
+
+    configuration: Configuration
+    origins: Mapping[str, str]
+    folder: Path
+
+
+def load(path: Path, environment: Mapping[str, str] | None = None) -> Loaded:
+    """Read `path` and the overrides in `environment` (default: the process's).
+
+    Raises ConfigurationError with every problem found, each with its path.
+    """
+    raw = _read(path)
+    origins = dict.fromkeys(_leaves(raw), path.name)
+    problems = _override(raw, environment if environment is not None else os.environ, origins)
+    raw["jobs"] = _with_default_jobs(raw.get("jobs", {}))
+    reader = _Reader(problems)
+    configuration = reader.struct(Configuration, raw, "")
+    if reader.problems or configuration is None:
+        raise ConfigurationError(sorted(reader.problems))
+    return Loaded(configuration, origins, path.resolve().parent)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigurationError([f"{path}: no such file; give one with --config"]) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError([f"{path}: cannot be read: {error}"]) from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError([f"{path}: not valid TOML: {error}"]) from None
+
+
+def _leaves(raw: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in raw.items():
+        dotted = f"{prefix}{key}"
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{dotted}.")
+        else:
+            yield dotted
+
+
+def _with_default_jobs(given: Any) -> Any:
+    """Each given job's table laid over the default day, so that one key can be changed alone."""
+    if not isinstance(given, dict):
+        return given
+    merged: dict[str, Any] = {name: msgspec.to_builtins(policy) for name, policy in default_day().items()}
+    for name, table in given.items():
+        both_tables = isinstance(table, dict) and name in merged
+        merged[name] = {**merged[name], **table} if both_tables else table
+    return merged
+
+
+def _override(raw: dict[str, Any], environment: Mapping[str, str], origins: dict[str, str]) -> list[str]:
+    """Lay `VCPD_SECTION__KEY` (for a job `VCPD_JOBS__NAME__KEY`) over the file; gives the problems."""
+    problems = []
+    for name in sorted(environment):
+        parts = name.removeprefix(ENVIRONMENT_PREFIX).lower().split(SECTION_SEPARATOR)
+        if not name.startswith(ENVIRONMENT_PREFIX) or len(parts) < 2:
+            continue
+        kind = _type_at(parts)
+        if kind is None:
+            problems.append(f"{name}: no such setting; expected VCPD_SECTION__KEY, such as VCPD_WEB__PORT")
+            continue
+        _plant(raw, parts, _from_text(environment[name], kind))
+        origins[".".join(parts)] = f"environment {name}"
+    return problems
+
+
+def _plant(raw: dict[str, Any], parts: list[str], value: Any) -> None:
+    table = raw
+    for part in parts[:-1]:
+        inner = table.setdefault(part, {})
+        if not isinstance(inner, dict):
+            return
+        table = inner
+    table[parts[-1]] = value
+
+
+def _type_at(parts: list[str]) -> Any:
+    """The declared type of a dotted path, or None where the tree has no such leaf."""
+    kind: Any = Configuration
+    for part in parts:
+        if part_kind := _mapping_of_structs(kind):
+            kind = part_kind
+            continue
+        fields = _fields(kind) if _is_struct(kind) else {}
+        if part not in fields:
+            return None
+        kind = fields[part]
+    return None if _is_struct(kind) else kind
+
+
+def _from_text(text: str, kind: Any) -> Any:
+    """The text of an environment variable as the kind wants it; a wrong one is left for the judge."""
+    candidates: list[Callable[[], Any]] = [
+        lambda: msgspec.convert(text, kind, strict=False),
+        lambda: msgspec.json.decode(text.encode(), type=kind),
+        lambda: msgspec.convert([item.strip() for item in text.split(",") if item.strip()], kind),
+    ]
+    for candidate in candidates:
+        try:
+            return msgspec.to_builtins(candidate())
+        except (msgspec.ValidationError, msgspec.DecodeError):
+            continue
+    return text
+
+
+def _is_struct(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+
+
+def _bare(kind: Any) -> Any:
+    """The type below `Annotated[...]`."""
+    return get_args(kind)[0] if get_origin(kind) is Annotated else kind
+
+
+def _mapping_of_structs(kind: Any) -> Any:
+    bare = _bare(kind)
+    arguments = get_args(bare)
+    if get_origin(bare) is not None and len(arguments) == 2 and _is_struct(arguments[1]):
+        return arguments[1]
+    return None
+
+
+def _fields(kind: type[msgspec.Struct]) -> dict[str, Any]:
+    return get_type_hints(kind, include_extras=True)
+
+
+class _Reader:
+    """Turns raw tables into structs and keeps every problem instead of stopping at the first."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+
+    def struct(self, kind: type[S], raw: Any, path: str) -> S | None:
+        if not isinstance(raw, dict):
+            self.problems.append(f"{path or 'file'}: expected a table, was {_shown(raw, path)}")
+            return None
+        before = len(self.problems)
+        fields = _fields(kind)
+        self._report_unknown(raw, fields, path)
+        values = {
+            name: self._value(fields[name], raw[name], _join(path, name)) for name in raw if name in fields
+        }
+        return self._built(kind, values, path) if len(self.problems) == before else None
+
+    def _report_unknown(self, raw: dict[str, Any], fields: Mapping[str, Any], path: str) -> None:
+        for name in raw:
+            if name not in fields:
+                near = difflib.get_close_matches(name, fields, n=1)
+                hint = f"; did you mean `{near[0]}`?" if near else ""
+                self.problems.append(f"{_join(path, name)}: unknown key{hint}")
+
+    def _value(self, kind: Any, raw: Any, path: str) -> Any:
+        if _is_struct(kind):
+            return self.struct(kind, raw, path)
+        if inner := _mapping_of_structs(kind):
+            return self._tables(inner, raw, path)
+        try:
+            return msgspec.convert(raw, kind)
+        except msgspec.ValidationError as error:
+            self.problems.append(f"{path}: {_lower_first(str(error))}, was {_shown(raw, path)}")
+            return None
+
+    def _tables(self, kind: type[S], raw: Any, path: str) -> dict[str, S | None] | None:
+        if not isinstance(raw, dict):
+            self.problems.append(f"{path}: expected a table of tables, was {_shown(raw, path)}")
+            return None
+        return {name: self.struct(kind, table, _join(path, name)) for name, table in raw.items()}
+
+    def _built(self, kind: type[S], values: dict[str, Any], path: str) -> S | None:
+        try:
+            return kind(**values)
+        except ValueError as error:
+            self.problems.append(f"{path or 'file'}: {error}")
+            return None
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def _lower_first(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+def _shown(raw: Any, path: str) -> str:
+    """The value as an owner wrote it; a store's address may hold a password and is never shown."""
+    if path.endswith(("dsn", "secret", "token", "password")):
+        return "***"
+    return repr(raw)
+
+
+def is_optional(kind: Any) -> bool:
+    """Whether None is a value of this declared type."""
+    bare = _bare(kind)
+    return get_origin(bare) in (Union, types.UnionType) and type(None) in get_args(bare)
