@@ -168,7 +168,7 @@ class Casualty(msgspec.Struct, frozen=True):
 class Workers(Protocol):
     """Processes that compute; another engine may stand behind it."""
 
-    async def map_panel(
+    async def map_panel(  # noqa: PLR0913 - the optional ones are keywords
         self,
         task: PanelTask[T],
         panel: PanelReference,

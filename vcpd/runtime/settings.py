@@ -77,6 +77,6 @@ class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     sink: Annotated[
         Sink,
         Meta(
-            description="auto takes the journal under systemd, a coloured console on a terminal, JSON lines else."
+            description="auto: the journal under systemd, a coloured console on a terminal, else JSON lines."
         ),
     ] = "auto"
