@@ -1,0 +1,1 @@
+"""A Kite-compatible exchange on localhost, over a simulated market or over bars it is given."""

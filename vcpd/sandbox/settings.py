@@ -1,0 +1,113 @@
+"""What the owner may set about the exchange on localhost and its market."""
+
+from enum import StrEnum
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
+
+LIVE_PATHS: Final = ("/instruments", "/quote", "/user")
+
+
+class FaultKind(StrEnum):
+    """The ways in which an answer goes wrong, each as real exchanges and networks do it."""
+
+    DROP = "drop"
+    TOO_MANY = "too_many"
+    SERVER_ERROR = "server_error"
+    BAD_GATEWAY = "bad_gateway"
+    UNAVAILABLE = "unavailable"
+    HANG = "hang"
+    DRIP = "drip"
+    TRUNCATED_GZIP = "truncated_gzip"
+    HTML = "html"
+    MISSING_KEY = "missing_key"
+    OTHER_TYPE = "other_type"
+    TOKEN_EXPIRY = "token_expiry"  # noqa: S105 - the name of a fault
+
+
+class FaultSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which answers go wrong and how; also what a running exchange takes at /sandbox/faults."""
+
+    rate: Annotated[float, Meta(ge=0, le=1, description="Share of requests that get a fault; 0 is none.")] = (
+        0.0
+    )
+    seed: Annotated[int, Meta(ge=0, description="Which requests are hit depends on this number only.")] = 1
+    kinds: Annotated[
+        tuple[FaultKind, ...], Meta(description="Kinds of fault to choose from; empty is all.")
+    ] = ()
+    paths: Annotated[
+        tuple[str, ...], Meta(description="Only requests whose path begins with one of these are hit.")
+    ] = LIVE_PATHS
+    hang_s: Annotated[
+        float, Meta(gt=0, le=3600, description="Real seconds that a hanging request stays unanswered.")
+    ] = 30.0
+    drip_s: Annotated[
+        float, Meta(gt=0, le=3600, description="Real seconds over which a dripping answer is spread.")
+    ] = 5.0
+    vanished: Annotated[
+        tuple[str, ...], Meta(description="Symbols, NSE:NAME, that the exchange stops knowing.")
+    ] = ()
+    restated: Annotated[
+        dict[str, Annotated[float, Meta(gt=0)]],
+        Meta(description="Symbol to ratio: bars before the current day are divided by it, as a split does."),
+    ] = {}
+
+
+class RateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Requests a client may send in any one second of real time; more are answered with 429."""
+
+    quote_per_s: Annotated[int, Meta(ge=1, le=100_000, description="Quotes a second (Kite: 1).")] = 1
+    historical_per_s: Annotated[
+        int, Meta(ge=1, le=100_000, description="Historical candle requests a second (Kite: 3).")
+    ] = 3
+    other_per_s: Annotated[
+        int, Meta(ge=1, le=100_000, description="Any other request a second (Kite: 10).")
+    ] = 10
+    all_gets_per_s: Annotated[
+        int, Meta(ge=1, le=100_000, description="GET requests of every kind together a second (Kite: 10).")
+    ] = 10
+
+
+class SandboxSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The exchange on localhost and the market that it shows."""
+
+    symbols: Annotated[int, Meta(ge=1, le=5000, description="Equities of the simulated market.")] = 200
+    seed: Annotated[int, Meta(ge=0, description="The simulated market depends on this number only.")] = 1
+    years: Annotated[
+        int, Meta(ge=1, le=10, description="Whole calendar years of history before the current one.")
+    ] = 5
+    noise: Annotated[
+        float,
+        Meta(ge=0, le=5, description="How rough planted bases are; 0 is drawn by ruler, 1 is lifelike."),
+    ] = 1.0
+    planted_share: Annotated[
+        float, Meta(ge=0, le=0.5, description="Share of symbols that build base after base for ever.")
+    ] = 0.3
+    young_share: Annotated[
+        float, Meta(ge=0, le=0.5, description="Share of symbols that were listed within the last two years.")
+    ] = 0.04
+    suspended_share: Annotated[
+        float, Meta(ge=0, le=0.5, description="Share of symbols whose trading is suspended now and then.")
+    ] = 0.03
+    bars: Annotated[
+        str | None, Meta(description="A file or folder of bars to show instead of the simulated market.")
+    ] = None
+    index: Annotated[str | None, Meta(description="A file with the bars of the indices, beside `bars`.")] = (
+        None
+    )
+    port: Annotated[int, Meta(ge=0, le=65_535, description="Port on 127.0.0.1; 0 takes a free one.")] = 0
+    api_key: Annotated[str, Meta(min_length=1, description="The key that clients of this exchange use.")] = (
+        "sandboxkey"
+    )
+    api_secret: Annotated[
+        str, Meta(min_length=1, description="What clients sign with; guards nothing, it is the same for all.")
+    ] = "sandboxsecret"
+    redirect_url: Annotated[
+        str, Meta(min_length=1, description="Where the login page sends the browser with the request token.")
+    ] = "http://127.0.0.1:8787/kite/callback"
+    automatic_login: Annotated[
+        bool, Meta(description="The login page redirects at once instead of waiting for the button.")
+    ] = True
+    limits: RateSettings = RateSettings()
+    faults: FaultSettings = FaultSettings()
