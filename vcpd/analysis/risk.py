@@ -15,7 +15,7 @@ from vcpd.analysis.risk_scores import score
 from vcpd.analysis.risk_trend import measure_trend
 from vcpd.analysis.risk_volume import measure_volume
 from vcpd.analysis.risk_window import Window, pack
-from vcpd.domain.arrays import DateArray, FloatArray, IntArray
+from vcpd.domain.arrays import DateArray, FloatArray
 from vcpd.domain.errors import BadInputError
 from vcpd.domain.panel import Panel
 
@@ -108,22 +108,20 @@ def _reasons(
     lacking = (window.counts <= parameters.minimum_returns) | (
         stop - 1 - last > parameters.stale_after_sessions
     )
-    for row in np.flatnonzero(lacking):
-        reasons[row] = _shortage(panel.sessions, window.counts[row], last[row], stop, parameters)
+    for row in np.flatnonzero(lacking).tolist():
+        bars, age = int(window.counts[row]), stop - 1 - int(last[row])
+        reasons[row] = _shortage(panel.sessions[:stop], bars, age, parameters)
     for row, symbol in enumerate(panel.symbols[rows.start : rows.stop] if panel.exclusions else ()):
         reasons[row] = panel.exclusions.get(symbol, reasons[row])
     return reasons
 
 
-def _shortage(
-    sessions: DateArray, bars: IntArray, last: IntArray, stop: int, parameters: RiskParameters
-) -> str:
-    if bars == 0:
-        return f"no final bar up to {sessions[stop - 1]}"
-    age = stop - 1 - last
+def _shortage(sessions: DateArray, bars: int, age: int, parameters: RiskParameters) -> str:
+    if not bars:
+        return f"no final bar up to {sessions[-1]}"
     if age > parameters.stale_after_sessions:
         return (
-            f"last final bar {sessions[last]} is {age} sessions old, "
+            f"last final bar {sessions[-1 - age]} is {age} sessions old, "
             f"at most {parameters.stale_after_sessions}"
         )
     return f"{bars - 1} usable returns, at least {parameters.minimum_returns} needed"

@@ -27,7 +27,7 @@ def measure_drawdown(window: Window) -> tuple[FloatArray, IntArray]:
     return out, at
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _deepest(close: FloatArray) -> tuple[float, int, int]:
     """Depth, peak and trough; peak and trough are 0 without a fall."""
     depth = 0.0
@@ -41,7 +41,7 @@ def _deepest(close: FloatArray) -> tuple[float, int, int]:
     return depth, peak, trough
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _recovery(close: FloatArray, peak: int, trough: int) -> int:
     for column in range(trough + 1, len(close)):
         if close[column] >= close[peak]:
@@ -49,7 +49,7 @@ def _recovery(close: FloatArray, peak: int, trough: int) -> int:
     return NEVER
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _measure_row(close: FloatArray, positions: IntArray, out: FloatArray, at: IntArray) -> None:
     depth, peak, trough = _deepest(close)
     out[0] = depth
@@ -65,7 +65,7 @@ def _measure_row(close: FloatArray, positions: IntArray, out: FloatArray, at: In
         at[2] = positions[recovery]
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _measure(close: FloatArray, positions: IntArray, first: IntArray, out: FloatArray, at: IntArray) -> None:
     for row in range(len(first)):
         start = first[row]

@@ -11,6 +11,7 @@ from vcpd.domain.arrays import FloatArray, IntArray
 
 SESSIONS_A_YEAR: Final = 252
 NO_VARIANCE: Final = 1e-30  # empyrical's own limit
+WIDE: Final = {"reassoc", "contract"}  # sums in any order, so that loops go wide; NaN keeps its meaning
 NAMES: Final = ("beta", "alpha", "correlation")
 
 
@@ -25,7 +26,7 @@ def measure_market(window: Window, returns: FloatArray, minimum_pairs: int) -> F
     return out
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _paired(index: FloatArray, returns: FloatArray, own: FloatArray, market: FloatArray) -> int:
     """Write the returns that both have to `own` and `market`; gives how many."""
     count = 0
@@ -38,7 +39,7 @@ def _paired(index: FloatArray, returns: FloatArray, own: FloatArray, market: Flo
     return count
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, fastmath=WIDE)
 def _measure_pairs(own: FloatArray, market: FloatArray, out: FloatArray) -> None:
     count = len(own)
     own_mean = own.sum() / count
@@ -59,7 +60,7 @@ def _measure_pairs(own: FloatArray, market: FloatArray, out: FloatArray) -> None
         out[2] = min(max(correlation, -1.0), 1.0)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _measure(
     index: FloatArray, returns: FloatArray, first: IntArray, minimum_pairs: int, out: FloatArray
 ) -> None:

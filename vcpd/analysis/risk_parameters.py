@@ -88,7 +88,7 @@ class RiskParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
 
     @property
     def bands(self) -> tuple[tuple[float, Band], ...]:
-        """Where each band begins, lowest first."""
+        """Where each band begins, lowest first; a score on a limit belongs to the higher band."""
         return (
             (0.0, Band.LOW),
             (self.moderate_from, Band.MODERATE),
@@ -96,10 +96,6 @@ class RiskParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
             (self.high_from, Band.HIGH),
             (self.extreme_from, Band.EXTREME),
         )
-
-    def band_of(self, score: float) -> Band:
-        """The band of a score 0..100; a score on a limit belongs to the higher band."""
-        return next(band for limit, band in reversed(self.bands) if score >= limit)
 
 
 class Measuring(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ from vcpd.domain.arrays import FloatArray, IntArray
 
 SHORT_ATR: Final = 14
 LONG_ATR: Final = 50
+WIDE: Final = {"reassoc", "contract"}  # sums in any order, so that loops go wide; NaN keeps its meaning
 NAMES: Final = (
     "atr14_pct",
     "atr50_pct",
@@ -28,11 +29,11 @@ def measure_range(window: Window, gap_threshold: float) -> FloatArray:
     Overnight share = var(O_t / C_{t-1} - 1) over itself plus var(C_t / O_t - 1).
     """
     out = np.full((len(window.first), len(NAMES)), np.nan)
-    _measure(window.open, window.high, window.low, window.close, window.first, gap_threshold, out)
+    _measure(window.bars, window.first, gap_threshold, out)
     return out
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _atr_pct(high: FloatArray, low: FloatArray, close: FloatArray, length: int) -> float:
     if len(close) <= length:
         return np.nan
@@ -40,10 +41,11 @@ def _atr_pct(high: FloatArray, low: FloatArray, close: FloatArray, length: int) 
     for column in range(len(close) - length, len(close)):
         previous = close[column - 1]
         total += max(high[column], previous) - min(low[column], previous)
-    return 100.0 * total / length / close[-1]
+    atr_pct: float = 100.0 * total / length / close[-1]
+    return atr_pct
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, fastmath=WIDE)
 def _measure_gaps(gaps: FloatArray, threshold: float, out: FloatArray) -> None:
     beyond = 0
     total = worst = 0.0
@@ -57,7 +59,7 @@ def _measure_gaps(gaps: FloatArray, threshold: float, out: FloatArray) -> None:
     out[4] = worst
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, fastmath=WIDE)
 def _overnight_share(gaps: FloatArray, intraday: FloatArray) -> float:
     gap_mean = gaps.sum() / len(gaps)
     intraday_mean = intraday.sum() / len(gaps)
@@ -71,28 +73,20 @@ def _overnight_share(gaps: FloatArray, intraday: FloatArray) -> float:
     return gap_squares / total if total > 1e-24 * len(gaps) else np.nan
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _measure(
-    opening: FloatArray,
-    high: FloatArray,
-    low: FloatArray,
-    close: FloatArray,
-    first: IntArray,
-    gap_threshold: float,
-    out: FloatArray,
-) -> None:
-    gaps = np.empty(close.shape[1])
-    intraday = np.empty(close.shape[1])
+@njit(cache=True, nogil=True)
+def _measure(bars: FloatArray, first: IntArray, gap_threshold: float, out: FloatArray) -> None:
+    gaps = np.empty(bars.shape[2])
+    intraday = np.empty(bars.shape[2])
     for row in range(len(first)):
-        start = first[row]
-        count = close.shape[1] - start - 1
+        own = bars[:, row, first[row] :]
+        opening, high, low, close = own[0], own[1], own[2], own[3]
+        count = len(close) - 1
         if count < 2:
             continue
         for bar in range(count):
-            column = start + 1 + bar
-            gaps[bar] = opening[row, column] / close[row, column - 1] - 1.0
-            intraday[bar] = close[row, column] / opening[row, column] - 1.0
-        out[row, 0] = _atr_pct(high[row, start:], low[row, start:], close[row, start:], SHORT_ATR)
-        out[row, 1] = _atr_pct(high[row, start:], low[row, start:], close[row, start:], LONG_ATR)
+            gaps[bar] = opening[bar + 1] / close[bar] - 1.0
+            intraday[bar] = close[bar + 1] / opening[bar + 1] - 1.0
+        out[row, 0] = _atr_pct(high, low, close, SHORT_ATR)
+        out[row, 1] = _atr_pct(high, low, close, LONG_ATR)
         _measure_gaps(gaps[:count], gap_threshold, out[row])
         out[row, 5] = _overnight_share(gaps[:count], intraday[:count])

@@ -13,6 +13,7 @@ SESSIONS_A_YEAR: Final = 252
 TAIL: Final = 5  # percent of the returns that CVaR 95 averages
 FLAT: Final = 1e-12  # a standard deviation below this is rounding, not movement
 
+WIDE: Final = {"reassoc", "contract"}  # sums in any order, so that loops go wide; NaN keeps its meaning
 NAMES: Final = (
     "annual_return",
     "annual_volatility",
@@ -45,14 +46,14 @@ def simple_returns(window: Window) -> FloatArray:
     return returns
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _simple_returns(close: FloatArray, first: IntArray, returns: FloatArray) -> None:
     for row in range(len(first)):
         for column in range(first[row], returns.shape[1]):
             returns[row, column] = close[row, column + 1] / close[row, column] - 1.0
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, fastmath=WIDE)
 def _moments(returns: FloatArray) -> tuple[float, float, float, float, float]:
     """Mean, sums of the second, third and fourth power of deviations, sum of squared losses."""
     count = len(returns)
@@ -73,7 +74,7 @@ def _moments(returns: FloatArray) -> tuple[float, float, float, float, float]:
     return mean, second, third, fourth, losses
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _lowest(returns: FloatArray, held: int) -> FloatArray:
     """The `held` lowest values in ascending order, by insertion: the tail is short."""
     lowest = np.full(held, np.inf)
@@ -87,17 +88,18 @@ def _lowest(returns: FloatArray, held: int) -> FloatArray:
     return lowest
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _low_percentile(lowest: FloatArray, count: int, percent: int) -> float:
     """Linear interpolation between order statistics, as np.percentile does by default."""
     rank = (count - 1) * percent / 100.0
     below = int(rank)
     low = lowest[below]
     high = lowest[min(below + 1, count - 1)]
-    return low + (high - low) * (rank - below)
+    percentile: float = low + (high - low) * (rank - below)
+    return percentile
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _measure_shape(count: int, second: float, third: float, fourth: float, out: FloatArray) -> None:
     skew = math.sqrt(count) * third / second**1.5
     out[8] = skew * math.sqrt(count * (count - 1.0)) / (count - 2.0)
@@ -105,7 +107,7 @@ def _measure_shape(count: int, second: float, third: float, fourth: float, out: 
     out[9] = ((count + 1.0) * kurtosis + 6.0) * (count - 1.0) / ((count - 2.0) * (count - 3.0))
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _measure_spread(returns: FloatArray, out: FloatArray) -> None:
     count = len(returns)
     mean, second, third, fourth, losses = _moments(returns)
@@ -119,7 +121,7 @@ def _measure_spread(returns: FloatArray, out: FloatArray) -> None:
         out[4] = mean * SESSIONS_A_YEAR / out[2]
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _measure_tail(returns: FloatArray, out: FloatArray) -> None:
     count = len(returns)
     averaged = int((count - 1) * (TAIL / 100.0)) + 1
@@ -132,7 +134,7 @@ def _measure_tail(returns: FloatArray, out: FloatArray) -> None:
     out[7] = total / averaged
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _measure(close: FloatArray, returns: FloatArray, first: IntArray, out: FloatArray) -> None:
     for row in range(len(first)):
         own = returns[row, first[row] :]

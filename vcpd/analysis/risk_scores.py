@@ -1,14 +1,18 @@
 """One number a symbol: percentiles of its metrics within the session's universe, weighted, with a band."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 from typing import Final
 
 import numpy as np
 
 from vcpd.analysis.risk_block import DATES, METRICS, RiskBlock
 from vcpd.analysis.risk_parameters import Measuring, RiskParameters
-from vcpd.domain.arrays import BoolArray, FloatArray
-from vcpd.domain.risk import RiskScore
+from vcpd.domain.arrays import BoolArray, DateArray, FloatArray
+from vcpd.domain.risk import Band, RiskScore
+
+METRIC_NAMES: Final = METRICS + DATES
+Metrics = dict[str, float | str | None]
 
 # metrics of a component, each with +1 where more of it is riskier, -1 where less is
 COMPONENTS: Final[Mapping[str, tuple[tuple[str, int], ...]]] = {
@@ -94,41 +98,57 @@ def _assemble(
 ) -> list[RiskScore]:
     weights = np.array([settings.weights[name] for name in COMPONENTS])
     total = np.clip(components @ weights, 0.0, 100.0)
-    symbols = [(symbol, block.as_of) for block in blocks for symbol in block.symbols]
     rows = zip(
-        symbols,
-        total.tolist(),
-        components.tolist(),
-        _plain_numbers(values),
-        _plain_dates(blocks),
+        [(symbol, block.as_of) for block in blocks for symbol in block.symbols],
+        zip(total.tolist(), _bands(total, settings), components.tolist(), strict=True),
+        _metrics(blocks, values),
         reasons,
         strict=True,
     )
     return [
-        RiskScore(
-            symbol=symbol,
-            as_of=as_of,
-            score=points if reason is None else None,
-            band=settings.band_of(points) if reason is None else None,
-            components=dict(zip(COMPONENTS, parts, strict=True)) if reason is None else {},
-            metrics=dict(zip(METRICS + DATES, numbers + dates, strict=True)) if has_metrics(numbers) else {},
-            reason=reason,
-        )
-        for (symbol, as_of), points, parts, numbers, dates, reason in rows
+        _unscored(key, metrics, reason) if reason else _scored(key, metrics, *points)
+        for key, points, metrics, reason in rows
     ]
 
 
-def has_metrics(numbers: list[float | None]) -> bool:
-    return any(number is not None for number in numbers)
+def _scored(
+    key: tuple[str, date], metrics: Metrics, score: float, band: Band, components: list[float]
+) -> RiskScore:
+    return RiskScore(
+        symbol=key[0],
+        as_of=key[1],
+        score=score,
+        band=band,
+        components=dict(zip(COMPONENTS, components, strict=True)),
+        metrics=metrics,
+    )
 
 
-def _plain_numbers(values: FloatArray) -> list[list[float | None]]:
-    """Rows as Python numbers, None where not finite."""
-    plain: list[list[float | None]] = np.where(np.isfinite(values), values, None).tolist()
-    return plain
+def _unscored(key: tuple[str, date], metrics: Metrics, reason: str) -> RiskScore:
+    known = metrics if any(value is not None for value in metrics.values()) else {}
+    return RiskScore(
+        symbol=key[0], as_of=key[1], score=None, band=None, components={}, metrics=known, reason=reason
+    )
 
 
-def _plain_dates(blocks: Sequence[RiskBlock]) -> list[list[str | None]]:
+def _bands(scores: FloatArray, settings: RiskParameters) -> list[Band]:
+    limits, bands = zip(*settings.bands, strict=True)
+    return [bands[at] for at in np.searchsorted(limits[1:], scores, side="right").tolist()]
+
+
+def _metrics(blocks: Sequence[RiskBlock], values: FloatArray) -> Iterator[Metrics]:
+    """Each row's metrics by name, None where not finite; dates as ISO text."""
+    numbers: list[list[float | str | None]] = values.tolist()
+    for row, column in np.argwhere(~np.isfinite(values)).tolist():
+        numbers[row][column] = None
     dates = np.concatenate([block.dates for block in blocks])
-    plain: list[list[str | None]] = np.where(np.isnat(dates), None, np.datetime_as_string(dates)).tolist()
-    return plain
+    for own, texts in zip(numbers, _iso(dates), strict=True):
+        yield dict(zip(METRIC_NAMES, own + texts, strict=True))
+
+
+def _iso(dates: DateArray) -> list[list[str | None]]:
+    """ISO text of each date, None for NaT; few sessions, many rows: each is spelled once."""
+    distinct, at = np.unique(dates, return_inverse=True)
+    spelled = [None if np.isnat(one) else str(one) for one in distinct]
+    texts: list[list[str | None]] = np.array(spelled, np.object_)[at].reshape(dates.shape).tolist()
+    return texts

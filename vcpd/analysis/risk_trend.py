@@ -1,6 +1,5 @@
 """How steady the trend is: crossings of two averages, fit of log price on time."""
 
-import math
 from typing import Final
 
 import numpy as np
@@ -12,6 +11,7 @@ from vcpd.domain.arrays import FloatArray, IntArray
 FAST: Final = 20
 SLOW: Final = 50
 TIE: Final = 1e-9  # averages closer than this share of themselves are equal: rounding must not cross them
+FLAT: Final = 1e-24  # a variance of log price below this is rounding
 NAMES: Final = ("trend_crossings", "trend_r2")
 
 
@@ -22,11 +22,11 @@ def measure_trend(window: Window) -> FloatArray:
     sign. R^2 = squared correlation of log close with the bar's number; NaN for a flat price.
     """
     out = np.full((len(window.first), len(NAMES)), np.nan)
-    _measure(window.close, window.first, out)
+    _measure(window.close, np.log(window.close), window.first, out)
     return out
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _crossings(close: FloatArray) -> int:
     fast = slow = 0.0
     side = crossings = 0
@@ -44,28 +44,28 @@ def _crossings(close: FloatArray) -> int:
     return crossings
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _log_fit(close: FloatArray) -> float:
-    count = len(close)
-    base = close[0]
+@njit(cache=True, nogil=True)
+def _log_fit(logs: FloatArray) -> float:
+    count = len(logs)
+    base = logs[0]
     middle = (count - 1) / 2.0
     total = squares = together = 0.0
     for column in range(count):
-        height = math.log(close[column] / base)  # relative to the first: a flat price is exactly zero
+        height = logs[column] - base  # a flat price is exactly zero
         total += height
         squares += height * height
         together += height * (column - middle)
     spread = squares - total * total / count
-    if spread <= 1e-24 * count:
+    if spread <= FLAT * count:
         return np.nan
     time_spread = count * (count * count - 1.0) / 12.0
     return min(together * together / (time_spread * spread), 1.0)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _measure(close: FloatArray, first: IntArray, out: FloatArray) -> None:
+@njit(cache=True, nogil=True)
+def _measure(close: FloatArray, logs: FloatArray, first: IntArray, out: FloatArray) -> None:
     for row in range(len(first)):
-        own = close[row, first[row] :]
-        if len(own) > SLOW:
-            out[row, 0] = _crossings(own)
-            out[row, 1] = _log_fit(own)
+        start = first[row]
+        if close.shape[1] - start > SLOW:
+            out[row, 0] = _crossings(close[row, start:])
+            out[row, 1] = _log_fit(logs[row, start:])

@@ -10,6 +10,7 @@ from vcpd.analysis.risk_window import Window
 from vcpd.domain.arrays import FloatArray, IntArray
 
 PER_MILLION: Final = 1e6
+WIDE: Final = {"reassoc", "contract"}  # sums in any order, so that loops go wide; NaN keeps its meaning
 NAMES: Final = ("volume_variation", "volume_spikes", "amihud_per_million", "median_traded_value")
 
 
@@ -21,11 +22,22 @@ def measure_volume(window: Window, returns: FloatArray, spike_ratio: float) -> F
     traded value = close x volume.
     """
     out = np.full((len(window.first), len(NAMES)), np.nan)
-    _measure(window.close, window.volume, returns, window.first, spike_ratio, out)
+    values = np.full(returns.shape, np.nan)
+    _measure(window.bars, returns, window.first, spike_ratio, (out, values))
+    out[:, -1] = _known_median(values)
     return out
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _known_median(values: FloatArray) -> FloatArray:
+    """Median of the numbers of each row (n,), NaN where there is none; sorting puts NaN last."""
+    ordered = np.sort(values, axis=1)
+    count = np.isfinite(ordered).sum(axis=1)
+    rows = np.arange(len(values))
+    median: FloatArray = (ordered[rows, np.maximum(count - 1, 0) // 2] + ordered[rows, count // 2]) / 2
+    return median
+
+
+@njit(cache=True, nogil=True, fastmath=WIDE)
 def _measure_spread(volumes: FloatArray, spike_ratio: float, out: FloatArray) -> None:
     mean = volumes.sum() / len(volumes)
     if mean <= 0.0:
@@ -39,38 +51,44 @@ def _measure_spread(volumes: FloatArray, spike_ratio: float, out: FloatArray) ->
     out[1] = spikes
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _measure_value(returns: FloatArray, values: FloatArray, out: FloatArray) -> None:
+@njit(cache=True, nogil=True)
+def _amihud(returns: FloatArray, values: FloatArray) -> float:
     total = 0.0
     traded = 0
     for column in range(len(values)):
         if values[column] > 0.0:
             total += abs(returns[column]) / values[column]
             traded += 1
-    if traded:
-        out[2] = total / traded * PER_MILLION
-    out[3] = np.median(values)
+    return total / traded * PER_MILLION if traded else np.nan
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
+def _known(bars: FloatArray, returns: FloatArray, known: FloatArray) -> int:
+    """Write volume, return and traded value of the sessions with a volume to `known`; gives how many."""
+    count = 0
+    for column in range(len(returns)):
+        volume = bars[4, column + 1]
+        if math.isfinite(volume):
+            known[0, count] = volume
+            known[1, count] = returns[column]
+            known[2, count] = volume * bars[3, column + 1]
+            count += 1
+    return count
+
+
+@njit(cache=True, nogil=True)
 def _measure(
-    close: FloatArray,
-    volume: FloatArray,
+    bars: FloatArray,
     returns: FloatArray,
     first: IntArray,
     spike_ratio: float,
-    out: FloatArray,
+    target: tuple[FloatArray, FloatArray],
 ) -> None:
+    out, values = target
     known = np.empty((3, returns.shape[1]))
     for row in range(len(first)):
-        count = 0
-        for column in range(first[row], returns.shape[1]):
-            shares = volume[row, column + 1]
-            if math.isfinite(shares):
-                known[0, count] = shares
-                known[1, count] = returns[row, column]
-                known[2, count] = shares * close[row, column + 1]
-                count += 1
+        count = _known(bars[:, row, first[row] :], returns[row, first[row] :], known)
+        values[row, :count] = known[2, :count]
         if count > 1:
             _measure_spread(known[0, :count], spike_ratio, out[row])
-            _measure_value(known[1, :count], known[2, :count], out[row])
+            out[row, 2] = _amihud(known[1, :count], known[2, :count])
