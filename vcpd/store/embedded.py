@@ -1,0 +1,298 @@
+"""A PostgreSQL server of vcpd's own: its programs come with a Python package, its data lies in one folder.
+
+Layout below the given folder, which belongs to nobody else: `lock`, `data/`, `socket/`, `server.log`.
+The server listens on a Unix socket only; whoever can enter `socket/` (mode 0700) is trusted. The socket is
+named through an open descriptor of its folder, so that the path may be of any length.
+"""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+from pathlib import Path
+from typing import Final
+
+import asyncpg
+
+from vcpd.domain.errors import PermanentError, UnavailableError
+from vcpd.store.folder_lock import FolderLock
+from vcpd.store.identity import Identity, choose_identity, give_to
+from vcpd.store.orphans import end_orphans, forget_dead_server, server_processes
+from vcpd.store.programs import Programs, environment, run, shipped_programs
+from vcpd.store.settings import StoreSettings
+
+OWNER: Final = "vcpd"
+DATABASE: Final = "postgres"
+SOCKET_NAME: Final = ".s.PGSQL.5432"
+SOCKET_PATH_LIMIT: Final = 100  # bytes; the kernel's limit is 108 with the terminator
+LOOK_AGAIN_S: Final = 0.02
+TRY_AGAIN_S: Final = 0.25
+TRY_FOR_S: Final = 10.0  # how long launches that end at once are repeated
+IMMEDIATE_S: Final = 5.0
+LOG_TAIL_BYTES: Final = 4_000
+LOG_LIMIT_BYTES: Final = 2_000_000
+INITDB_ARGUMENTS: Final = (
+    f"--username={OWNER}",
+    "--auth-local=trust",
+    "--auth-host=reject",
+    "--encoding=UTF8",
+    "--locale=C",
+    "--no-instructions",
+)
+
+
+class EmbeddedPostgres:
+    """Starts, watches and stops the server in `folder`."""
+
+    def __init__(self, folder: Path, settings: StoreSettings | None = None) -> None:
+        self._folder = folder.absolute()
+        self._settings = settings or StoreSettings()
+        self._lock = FolderLock(self._folder / "lock")
+        self._process: asyncio.subprocess.Process | None = None
+        self._socket_folder: int | None = None
+        self._stopping = False
+        self.orphans_ended = 0
+
+    @property
+    def data_folder(self) -> Path:
+        return self._folder / "data"
+
+    @property
+    def log_path(self) -> Path:
+        return self._folder / "server.log"
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process else None
+
+    async def start(self) -> str:
+        """Bring the server up, creating its data where there is none; gives the DSN.
+
+        Raises PermanentError when another daemon has the folder, UnavailableError when the machine
+        (disk, permissions, programs) does not allow it. Nothing is left running after an error.
+        """
+        self._make_folders()
+        self._lock.acquire()
+        try:
+            return await self._start_locked()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def attach(self) -> str | None:
+        """The DSN of the server that a daemon of this machine already runs here, or None."""
+        if not self.data_folder.exists() or not server_processes(self.data_folder):
+            return None
+        dsn = self._dsn()
+        return dsn if await self._answers(dsn) else None
+
+    async def watch(self) -> None:
+        """Return once the server has been stopped; raise UnavailableError when it ends by itself."""
+        if self._process is None:
+            return
+        code = await self._process.wait()
+        if not self._stopping:
+            raise UnavailableError(f"the embedded PostgreSQL ended by itself ({code}): {self._last_words()}")
+
+    async def stop(self) -> None:
+        """Fast shutdown; after the deadline, first an immediate one, then SIGKILL. Safe to call twice."""
+        self._stopping = True
+        if self._process is not None and self._process.returncode is None:
+            await self._end(self._process)
+        self._process = None
+        if self._socket_folder is not None:
+            os.close(self._socket_folder)
+            self._socket_folder = None
+        self._lock.release()
+
+    async def _start_locked(self) -> str:
+        self._stopping = False
+        programs = self._matching(await shipped_programs())
+        self.orphans_ended = await end_orphans(self.data_folder)
+        identity = await choose_identity(self._folder, programs.folder / "postgres")
+        if not self.data_folder.exists():
+            await self._create_data(programs, identity)
+        return await self._launch_until_ready(programs, identity)
+
+    def _make_folders(self) -> None:
+        try:
+            for folder in (self._folder, self._folder / "socket"):
+                folder.mkdir(parents=True, exist_ok=True)
+                folder.chmod(0o700)
+        except OSError as error:
+            raise UnavailableError(
+                f"cannot use {self._folder} for the store ({error.strerror}): "
+                "make it writable, or choose another [daemon] state_dir"
+            ) from None
+
+    def _matching(self, shipped: list[Programs]) -> Programs:
+        """The installation that can read the data, or the newest where there is none yet."""
+        try:
+            major = int((self.data_folder / "PG_VERSION").read_text(encoding="ascii"))
+        except FileNotFoundError:
+            return shipped[0]
+        except (OSError, ValueError) as error:
+            raise UnavailableError(f"{self.data_folder} is no readable PostgreSQL data: {error}") from None
+        for programs in shipped:
+            if programs.major == major:
+                return programs
+        versions = " and ".join(str(programs.major) for programs in shipped)
+        raise PermanentError(
+            f"{self.data_folder} was written by PostgreSQL {major}, this vcpd ships {versions}: "
+            "use the vcpd that wrote it, or dump the data there and load it here"
+        )
+
+    async def _create_data(self, programs: Programs, identity: Identity) -> None:
+        """A new data folder appears whole or not at all."""
+        unfinished = self._folder / "data.unfinished"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(mode=0o700)
+        give_to(unfinished, identity)
+        command = identity.command(programs.folder / "initdb", "-D", str(unfinished), *INITDB_ARGUMENTS)
+        code, output = await run(command)
+        if code != 0:
+            shutil.rmtree(unfinished, ignore_errors=True)
+            raise UnavailableError(f"cannot create the store's data in {self._folder}: {_advice(output)}")
+        unfinished.rename(self.data_folder)
+
+    async def _launch_until_ready(self, programs: Programs, identity: Identity) -> str:
+        """Right after a kill the first launches can fail: try again for a while."""
+        timeout_s = self._settings.start_timeout_s
+        give_up_at = asyncio.get_running_loop().time() + min(TRY_FOR_S, timeout_s)
+        try:
+            async with asyncio.timeout(timeout_s):
+                while not await self._launched(programs, identity):
+                    failure = self._last_words()
+                    if _is_hopeless(failure) or asyncio.get_running_loop().time() > give_up_at:
+                        break
+                    await asyncio.sleep(TRY_AGAIN_S)
+                else:
+                    return self._dsn()
+        except TimeoutError:
+            failure = f"not ready within {timeout_s:g} s; {self._last_words()}"
+        raise UnavailableError(f"the embedded PostgreSQL does not start: {_advice(failure)}")
+
+    async def _launched(self, programs: Programs, identity: Identity) -> bool:
+        """Whether this launch leads to a server that answers."""
+        forget_dead_server(self.data_folder)
+        self._process = await self._launch(programs, identity)
+        return await self._ready(self._dsn(), self._process)
+
+    async def _launch(self, programs: Programs, identity: Identity) -> asyncio.subprocess.Process:
+        self._rotate_log()
+        arguments = ["-D", str(self.data_folder), *self._server_arguments()]
+        with self.log_path.open("ab") as log:
+            return await asyncio.create_subprocess_exec(
+                *identity.command(programs.folder / "postgres", *arguments),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment(),
+            )
+
+    def _server_arguments(self) -> list[str]:
+        values = {
+            "listen_addresses": "",
+            "unix_socket_directories": "../socket",
+            "unix_socket_permissions": "0700",
+            "port": "5432",
+            "max_connections": str(self._settings.pool_size + 14),
+            "shared_buffers": f"{self._settings.shared_buffers_mb}MB",
+            "max_wal_size": f"{self._settings.max_wal_mb}MB",
+            "min_wal_size": "80MB",
+            "wal_level": "minimal",
+            "max_wal_senders": "0",
+            "maintenance_work_mem": "64MB",
+            "work_mem": "32MB",
+            "jit": "off",
+            "max_parallel_workers": "2",
+            "checkpoint_completion_target": "0.9",
+            "log_checkpoints": "off",
+            "log_line_prefix": "%m [%p] ",
+            "timezone": "UTC",
+            "log_timezone": "UTC",
+        }
+        return [part for name, value in values.items() for part in ("-c", f"{name}={value}")]
+
+    async def _ready(self, dsn: str, process: asyncio.subprocess.Process) -> bool:
+        """True once the server answers, False once the process has ended."""
+        while process.returncode is None:
+            if await self._answers(dsn):
+                return True
+            await asyncio.sleep(LOOK_AGAIN_S)
+        return False
+
+    async def _answers(self, dsn: str) -> bool:
+        try:
+            connection = await asyncpg.connect(dsn, timeout=self._settings.connect_timeout_s)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+            return False
+        await connection.close()
+        return True
+
+    def _dsn(self) -> str:
+        return f"postgresql://{OWNER}@/{DATABASE}?host={self._reachable_socket_folder()}"
+
+    def _reachable_socket_folder(self) -> str:
+        """The socket's folder by a name short enough for the kernel."""
+        folder = self._folder / "socket"
+        if len(os.fsencode(folder / SOCKET_NAME)) <= SOCKET_PATH_LIMIT and _is_plain(folder):
+            return str(folder)
+        if not Path("/proc/self/fd").exists():
+            raise UnavailableError(
+                f"{folder} is too long a name for a socket: choose a shorter [daemon] state_dir"
+            )
+        if self._socket_folder is None:
+            self._socket_folder = os.open(folder, os.O_PATH | os.O_DIRECTORY)
+        return f"/proc/self/fd/{self._socket_folder}"
+
+    async def _end(self, process: asyncio.subprocess.Process) -> None:
+        """SIGINT is PostgreSQL's fast shutdown, SIGQUIT its immediate one."""
+        steps = (
+            (signal.SIGINT, self._settings.stop_timeout_s),
+            (signal.SIGQUIT, IMMEDIATE_S),
+            (signal.SIGKILL, IMMEDIATE_S),
+        )
+        for number, timeout_s in steps:
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(number)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(timeout_s):
+                    await process.wait()
+                return
+
+    def _rotate_log(self) -> None:
+        if self.log_path.exists() and self.log_path.stat().st_size > LOG_LIMIT_BYTES:
+            self.log_path.replace(self.log_path.with_suffix(".log.1"))
+
+    def _last_words(self) -> str:
+        """The end of the server's log, without the routine lines."""
+        try:
+            with self.log_path.open("rb") as log:
+                log.seek(max(0, self.log_path.stat().st_size - LOG_TAIL_BYTES))
+                lines = log.read().decode(errors="replace").splitlines()
+        except OSError:
+            return "no log was written"
+        telling = [line for line in lines if "LOG:  " not in line]
+        return "; ".join((telling or lines)[-3:])
+
+
+def _is_plain(folder: Path) -> bool:
+    """Whether the name can stand in a DSN as it is."""
+    return not set(str(folder)) & set("?&#%, ")
+
+
+def _is_hopeless(text: str) -> bool:
+    """Whether trying again at once is no use: the disk or the permissions must change first."""
+    return any(word in text for word in ("No space left", "Permission denied", "Read-only file system"))
+
+
+def _advice(text: str) -> str:
+    """The server's words, with what to do where they are plain."""
+    last = text.strip()[-600:]
+    if "No space left" in last:
+        return f"the disk is full: free some space, then start again ({last})"
+    if "Permission denied" in last or "Read-only file system" in last:
+        return f"the folder is not writable: correct its permissions, or choose another state_dir ({last})"
+    return last

@@ -1,0 +1,122 @@
+"""As whom the embedded server runs: PostgreSQL refuses root and users without a name."""
+
+import asyncio
+import os
+import pwd
+import sys
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+from vcpd.domain.errors import UnavailableError
+
+LAUNCHER: Final = Path(__file__).with_name("launcher.py")
+NOBODY: Final = "nobody"
+UNPRIVILEGED_ID: Final = 65534
+
+
+class Route(StrEnum):
+    """The ways `launcher.py` knows; see there."""
+
+    SAME = "same"
+    NAMESPACE = "namespace"
+    SWITCHED = "switched"
+    SWITCHED_READING = "switched-reading"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A route, and the user and group at its end."""
+
+    route: Route
+    user_id: int
+    group_id: int
+
+    def command(self, program: Path, *arguments: str) -> list[str]:
+        """The command line that runs `program` as this identity, bound to the life of this process."""
+        launcher = [sys.executable, "-I", "-S", str(LAUNCHER)]
+        numbers = [str(self.user_id), str(self.group_id), str(os.getpid())]
+        return [*launcher, self.route, *numbers, str(program), *arguments]
+
+
+def candidates(owner: tuple[int, int], effective_id: int) -> list[Identity]:
+    """Identities worth trying, best first.
+
+    `owner` is the (user, group) the data belongs to so far, `effective_id` the user we are. Root works on
+    another user's data as that user, so that the user can take over again.
+    """
+    if effective_id != 0:
+        known = _is_known(effective_id)
+        return [Identity(Route.SAME if known else Route.NAMESPACE, *_unprivileged(known))]
+    if owner[0] != 0:
+        return [Identity(Route.SWITCHED, *owner), Identity(Route.SWITCHED_READING, *owner)]
+    routes = (Route.NAMESPACE, Route.SWITCHED, Route.SWITCHED_READING)
+    return [Identity(route, *_unprivileged(known=False)) for route in routes]
+
+
+async def choose_identity(folder: Path, program: Path) -> Identity:
+    """The first identity that can run `program` and write into `folder` and below.
+
+    Gives `folder` to another user only where that is the only way. Raises UnavailableError.
+    """
+    tried = []
+    status = folder.stat()
+    for identity in candidates((status.st_uid, status.st_gid), os.geteuid()):
+        give_to(folder, identity)
+        complaint = await _complaint(identity, folder, program)
+        if complaint is None:
+            return identity
+        tried.append(f"{identity.route}: {complaint}")
+    raise UnavailableError(
+        f"PostgreSQL does not run as root, and no other identity can use {folder} ({'; '.join(tried)}): "
+        "run vcpd as an ordinary user, or set [store] dsn to a server of your own"
+    )
+
+
+def give_to(folder: Path, identity: Identity) -> None:
+    """Make everything in `folder` belong to the user that will work there; only root ever needs to."""
+    if os.geteuid() != 0:
+        return
+    switched = identity.route in (Route.SWITCHED, Route.SWITCHED_READING)
+    user_id, group_id = (identity.user_id, identity.group_id) if switched else (0, 0)
+    for path in (folder, *folder.rglob("*")):
+        if path.lstat().st_uid != user_id:
+            os.chown(path, user_id, group_id, follow_symlinks=False)
+
+
+async def _complaint(identity: Identity, folder: Path, program: Path) -> str | None:
+    """Why the identity cannot be used, or None."""
+    probe = folder / "probe"
+    script = 'touch "$1" && rm "$1" && exec "$2" --version'
+    arguments = identity.command(Path("/bin/sh"), "-c", script, "sh", str(probe), str(program))
+    process = await asyncio.create_subprocess_exec(
+        *arguments,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, complaint = await process.communicate()
+    if process.returncode == 0:
+        return None
+    lines = complaint.decode(errors="replace").strip().splitlines()
+    return lines[-1] if lines else f"exit code {process.returncode}"
+
+
+def _is_known(user_id: int) -> bool:
+    try:
+        pwd.getpwuid(user_id)
+    except KeyError:
+        return False
+    return True
+
+
+def _unprivileged(known: bool) -> tuple[int, int]:
+    """The (user, group) to become: ourselves when we have a name, else `nobody`."""
+    if known:
+        return os.geteuid(), os.getegid()
+    try:
+        entry = pwd.getpwnam(NOBODY)
+    except KeyError:
+        return UNPRIVILEGED_ID, UNPRIVILEGED_ID
+    return entry.pw_uid, entry.pw_gid

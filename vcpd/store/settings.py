@@ -1,0 +1,47 @@
+"""What the owner may set about the store."""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+
+class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where everything that must last is kept, and how it is reached."""
+
+    dsn: Annotated[
+        str | None,
+        Meta(
+            description="Address of your own PostgreSQL (`postgresql://user@host/database`), 14 or newer; "
+            "unset: vcpd starts one of its own below the state directory."
+        ),
+    ] = None
+    pool_size: Annotated[int, Meta(ge=2, le=64, description="Connections kept to the store at most.")] = 6
+    connect_timeout_s: Annotated[
+        float, Meta(gt=0, le=120, description="How long one attempt to reach the store may take.")
+    ] = 10.0
+    statement_timeout_s: Annotated[
+        float, Meta(gt=0, le=3600, description="A single statement that takes longer is cancelled.")
+    ] = 120.0
+    start_timeout_s: Annotated[
+        float,
+        Meta(gt=0, le=600, description="How long the embedded server may take to start, recovery included."),
+    ] = 60.0
+    stop_timeout_s: Annotated[
+        float,
+        Meta(gt=0, le=600, description="How long the embedded server may take to stop before it is killed."),
+    ] = 20.0
+    shared_buffers_mb: Annotated[
+        int, Meta(ge=16, le=65_536, description="Memory the embedded server keeps for pages of the store.")
+    ] = 128
+    max_wal_mb: Annotated[
+        int,
+        Meta(
+            ge=128,
+            le=65_536,
+            description="Write-ahead log of the embedded server that asks for a checkpoint.",
+        ),
+    ] = 1024
+    panel_sessions: Annotated[
+        int, Meta(ge=260, le=20_000, description="Sessions the snapshot for screening and risk goes back.")
+    ] = 1300
