@@ -1,0 +1,280 @@
+"""What the exchange's answers mean: bytes to values, pure.
+
+Whatever does not look like an answer of the exchange (a proxy's page, half a body, other types) is a
+RetryableError that names the endpoint: nothing here fails in any other way.
+"""
+
+import csv
+import io
+import re
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from datetime import date
+from math import nan
+from typing import Any, Final, NoReturn, TypeVar
+
+import msgspec
+import numpy as np
+
+from vcpd.domain.bars import BAR_DTYPE, BarSeries
+from vcpd.domain.errors import RetryableError
+from vcpd.domain.instruments import Instrument, Quote
+from vcpd.domain.panel import DEFAULT_TICK
+from vcpd.domain.secrets import Secret
+
+T = TypeVar("T")
+
+GZIP_MAGIC: Final = b"\x1f\x8b"
+INSTRUMENTS_LIMIT: Final = 64 * 1024 * 1024  # bytes after unpacking
+INSTRUMENT_COLUMNS: Final = (
+    "instrument_token",
+    "exchange_token",
+    "tradingsymbol",
+    "name",
+    "last_price",
+    "expiry",
+    "strike",
+    "tick_size",
+    "lot_size",
+    "instrument_type",
+    "segment",
+    "exchange",
+)
+INDEX_SEGMENT: Final = "INDICES"
+INDEX_SERIES: Final = "INDEX"
+INDIAN_OFFSETS: Final = ("", "+0530", "+05:30")
+_WORD: Final = re.compile(r"[!-~]+")
+_SERIES_SUFFIX: Final = re.compile(r".-([A-Z0-9]{2})$")
+
+
+class Candle(msgspec.Struct, array_like=True, frozen=True):
+    """One row of candles as sent: `[at, open, high, low, close, volume]`, then perhaps open interest."""
+
+    at: str
+    open: float | None
+    high: float | None
+    low: float | None
+    close: float | None
+    volume: float | None
+
+
+class Candles(msgspec.Struct, frozen=True):
+    candles: list[Candle]
+
+
+class Ohlc(msgspec.Struct, frozen=True):
+    """`close` is the previous session's while the session runs."""
+
+    open: float
+    high: float
+    low: float
+    close: float
+
+
+class FullQuote(msgspec.Struct, frozen=True):
+    """The part of a `/quote` item that is used."""
+
+    instrument_token: int
+    last_price: float
+    ohlc: Ohlc
+    timestamp: str | None = None
+    last_trade_time: str | None = None
+    volume: float | None = None
+
+
+class Profile(msgspec.Struct, frozen=True):
+    """Whose account it is."""
+
+    user_id: str
+    user_name: str = ""
+    broker: str = ""
+
+
+class Granted(msgspec.Struct, frozen=True):
+    """What a login gives."""
+
+    access_token: Secret
+    user_id: str = ""
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    data: msgspec.Raw
+    status: str = "success"
+
+
+def hidden(kind: type, value: Any) -> Secret:
+    """msgspec's hook for fields that are secrets."""
+    if kind is Secret and isinstance(value, str):
+        return Secret(value)
+    raise NotImplementedError(kind.__name__)
+
+
+_ANSWER: Final = msgspec.json.Decoder(_Answer)
+_CANDLES: Final = msgspec.json.Decoder(Candles)
+_QUOTES: Final = msgspec.json.Decoder(dict[str, FullQuote | None])
+_PROFILE: Final = msgspec.json.Decoder(Profile)
+_GRANTED: Final = msgspec.json.Decoder(Granted, dec_hook=hidden)
+
+
+def decode_instruments(body: bytes, exchange: str = "NSE") -> list[Instrument]:
+    """The list of `exchange`, from CSV that may be gzipped; other exchanges' rows are left out.
+
+    The series is the two-character suffix of the trading symbol (`CENTRALBK-BE`), `EQ` without one,
+    `INDEX` for an index, the instrument type itself for anything that is no equity.
+    """
+    endpoint = f"/instruments/{exchange}"
+    text = _guard(endpoint, lambda: _unpack(body).decode("utf-8"))
+    listed = _guard(endpoint, lambda: list(_instruments(text, exchange)))
+    if not listed:
+        _malformed(endpoint, f"a list without any instrument of {exchange}")
+    return listed
+
+
+def decode_daily_bars(body: bytes, symbol: str) -> BarSeries:
+    """Daily candles, oldest first, none of them provisional; a null price becomes NaN.
+
+    The timestamps must be Indian time: a session read in another zone would be another day.
+    """
+    endpoint = f"/instruments/historical ({symbol})"
+    candles = _data(endpoint, body, _CANDLES).candles
+    records = _guard(endpoint, lambda: _records(candles))
+    in_order = np.argsort(records["session"], kind="stable")
+    return BarSeries(symbol, records[in_order])
+
+
+def decode_quotes(body: bytes) -> dict[str, Quote]:
+    """Quotes by symbol; names that the exchange does not know are absent."""
+    items = _data("/quote", body, _QUOTES)
+    return {symbol: _quote(symbol, item) for symbol, item in items.items() if item is not None}
+
+
+def decode_profile(body: bytes) -> Profile:
+    return _data("/user/profile", body, _PROFILE)
+
+
+def decode_grant(body: bytes) -> Granted:
+    """The answer to a login; RetryableError also where it holds no usable token."""
+    granted = _data("/session/token", body, _GRANTED)
+    if not _WORD.fullmatch(granted.access_token.reveal()):
+        _malformed("/session/token", "an access token of strange characters")
+    return granted
+
+
+def _data(endpoint: str, body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
+    """The envelope's `data` as the decoder's type."""
+    try:
+        answer = _ANSWER.decode(body)
+        if answer.status != "success":
+            _malformed(endpoint, f"status {answer.status[:40]!r} in an answer that should be one of success")
+        value = decoder.decode(answer.data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        _malformed(endpoint, _described(body, error))
+    return value
+
+
+def _guard(endpoint: str, decode: Callable[[], T]) -> T:
+    try:
+        return decode()
+    except (ValueError, OverflowError, EOFError, zlib.error, csv.Error) as error:
+        _malformed(endpoint, str(error) or type(error).__name__)
+
+
+def _malformed(endpoint: str, what: str) -> NoReturn:
+    raise RetryableError(f"{endpoint}: the market's answer cannot be read: {what}") from None
+
+
+def _described(body: bytes, error: Exception) -> str:
+    if body.lstrip()[:1] == b"<":
+        return "a web page instead of JSON"
+    return f"{error}" if body else "nothing at all"
+
+
+def _unpack(body: bytes) -> bytes:
+    if not body.startswith(GZIP_MAGIC):
+        return body
+    unpacker = zlib.decompressobj(wbits=31)
+    unpacked = unpacker.decompress(body, INSTRUMENTS_LIMIT)
+    if unpacker.unconsumed_tail:
+        raise ValueError(f"more than {INSTRUMENTS_LIMIT} bytes unpacked")
+    if not unpacker.eof:
+        raise ValueError("gzip that ends too early")
+    return unpacked
+
+
+def _instruments(text: str, exchange: str) -> Iterator[Instrument]:
+    rows = csv.reader(io.StringIO(text, newline=""), strict=True)
+    header = tuple(next(rows, ()))
+    missing = [name for name in INSTRUMENT_COLUMNS if name not in header]
+    if missing:
+        raise ValueError(f"no column {', '.join(missing)}")
+    at = {name: header.index(name) for name in INSTRUMENT_COLUMNS}
+    for row in rows:
+        if not row:
+            continue
+        if len(row) != len(header):
+            raise ValueError(f"line {rows.line_num} has {len(row)} of {len(header)} columns")
+        if row[at["exchange"]] == exchange:
+            yield _instrument(row, at)
+
+
+def _instrument(row: Sequence[str], at: dict[str, int]) -> Instrument:
+    trading_symbol, segment = row[at["tradingsymbol"]], row[at["segment"]]
+    if not trading_symbol:
+        raise ValueError("an instrument without a trading symbol")
+    return Instrument(
+        symbol=f"{row[at['exchange']]}:{trading_symbol}",
+        token=int(row[at["instrument_token"]]),
+        name=row[at["name"]],
+        tick_size=_positive(row[at["tick_size"]], DEFAULT_TICK),
+        lot_size=max(1, int(row[at["lot_size"]])),
+        segment=segment,
+        series=series_of(trading_symbol, segment, row[at["instrument_type"]]),
+    )
+
+
+def series_of(trading_symbol: str, segment: str = "NSE", instrument_type: str = "EQ") -> str:
+    """`BE` for `CENTRALBK-BE`, `EQ` for `INFY` and `BAJAJ-AUTO`."""
+    if segment == INDEX_SEGMENT:
+        return INDEX_SERIES
+    if instrument_type != "EQ":
+        return instrument_type
+    suffix = _SERIES_SUFFIX.search(trading_symbol)
+    return suffix.group(1) if suffix else "EQ"
+
+
+def _positive(text: str, otherwise: float) -> float:
+    """Indices are listed with a tick of 0, which divides nothing."""
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise ValueError(f"a tick size of {text}")
+    return value or otherwise
+
+
+def _records(candles: Sequence[Candle]) -> np.ndarray[Any, np.dtype[np.void]]:
+    records = np.empty(len(candles), BAR_DTYPE)
+    records["session"] = np.array([_session(candle.at) for candle in candles], "M8[D]")
+    for name in ("open", "high", "low", "close", "volume"):
+        records[name] = [getattr(candle, name) for candle in candles]
+    records["provisional"] = False
+    return records
+
+
+def _session(at: str) -> date:
+    """The date of `2025-06-30T00:00:00+0530`."""
+    if at[10:11] not in ("T", " ", "") or at[19:] not in INDIAN_OFFSETS:
+        raise ValueError(f"a candle at {at[:40]!r}, expected Indian time")
+    return date.fromisoformat(at[:10])
+
+
+def _quote(symbol: str, item: FullQuote) -> Quote:
+    return Quote(
+        symbol=symbol,
+        token=item.instrument_token,
+        at=item.last_trade_time or item.timestamp or "",
+        last_price=item.last_price,
+        open=item.ohlc.open,
+        high=item.ohlc.high,
+        low=item.ohlc.low,
+        previous_close=item.ohlc.close,
+        volume=nan if item.volume is None else item.volume,
+    )
