@@ -78,8 +78,9 @@ def _measure(bars: FloatArray, first: IntArray, gap_threshold: float, out: Float
     gaps = np.empty(bars.shape[2])
     intraday = np.empty(bars.shape[2])
     for row in range(len(first)):
-        own = bars[:, row, first[row] :]
-        opening, high, low, close = own[0], own[1], own[2], own[3]
+        start = first[row]
+        opening, high = bars[0, row, start:], bars[1, row, start:]
+        low, close = bars[2, row, start:], bars[3, row, start:]
         count = len(close) - 1
         if count < 2:
             continue

@@ -35,12 +35,12 @@ def measure_returns(window: Window, returns: FloatArray) -> FloatArray:
     (Joanes and Gill 1998), which pandas computes.
     """
     out = np.full((len(window.first), len(NAMES)), np.nan)
-    _measure(window.close, returns, window.first, out)
+    _measure(window.close, returns, np.sort(returns, axis=1), window.first, out)
     return out
 
 
 def simple_returns(window: Window) -> FloatArray:
-    """(n, w - 1): column j is close j + 1 over close j less one; meaningful from `first[i]` on."""
+    """(n, w - 1): column j is close j + 1 over close j less one; NaN before `first[i]`."""
     returns = np.empty((len(window.first), window.close.shape[1] - 1))
     _simple_returns(window.close, window.first, returns)
     return returns
@@ -49,6 +49,7 @@ def simple_returns(window: Window) -> FloatArray:
 @njit(cache=True, nogil=True)
 def _simple_returns(close: FloatArray, first: IntArray, returns: FloatArray) -> None:
     for row in range(len(first)):
+        returns[row, : first[row]] = np.nan  # sorting puts them last
         for column in range(first[row], returns.shape[1]):
             returns[row, column] = close[row, column + 1] / close[row, column] - 1.0
 
@@ -75,26 +76,12 @@ def _moments(returns: FloatArray) -> tuple[float, float, float, float, float]:
 
 
 @njit(cache=True, nogil=True)
-def _lowest(returns: FloatArray, held: int) -> FloatArray:
-    """The `held` lowest values in ascending order, by insertion: the tail is short."""
-    lowest = np.full(held, np.inf)
-    for value in returns:
-        if value < lowest[-1]:
-            at = held - 1
-            while at > 0 and lowest[at - 1] > value:
-                lowest[at] = lowest[at - 1]
-                at -= 1
-            lowest[at] = value
-    return lowest
-
-
-@njit(cache=True, nogil=True)
-def _low_percentile(lowest: FloatArray, count: int, percent: int) -> float:
+def _low_percentile(ordered: FloatArray, percent: int) -> float:
     """Linear interpolation between order statistics, as np.percentile does by default."""
-    rank = (count - 1) * percent / 100.0
+    rank = (len(ordered) - 1) * percent / 100.0
     below = int(rank)
-    low = lowest[below]
-    high = lowest[min(below + 1, count - 1)]
+    low = ordered[below]
+    high = ordered[min(below + 1, len(ordered) - 1)]
     percentile: float = low + (high - low) * (rank - below)
     return percentile
 
@@ -122,23 +109,20 @@ def _measure_spread(returns: FloatArray, out: FloatArray) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _measure_tail(returns: FloatArray, out: FloatArray) -> None:
-    count = len(returns)
-    averaged = int((count - 1) * (TAIL / 100.0)) + 1
-    lowest = _lowest(returns, min(averaged + 1, count))
-    out[5] = _low_percentile(lowest, count, TAIL)
-    out[6] = _low_percentile(lowest, count, 1)
-    total = 0.0
-    for value in lowest[:averaged]:
-        total += value
-    out[7] = total / averaged
+def _measure_tail(ordered: FloatArray, out: FloatArray) -> None:
+    out[5] = _low_percentile(ordered, TAIL)
+    out[6] = _low_percentile(ordered, 1)
+    averaged = int((len(ordered) - 1) * (TAIL / 100.0)) + 1
+    out[7] = ordered[:averaged].sum() / averaged
 
 
 @njit(cache=True, nogil=True)
-def _measure(close: FloatArray, returns: FloatArray, first: IntArray, out: FloatArray) -> None:
+def _measure(
+    close: FloatArray, returns: FloatArray, ordered: FloatArray, first: IntArray, out: FloatArray
+) -> None:
     for row in range(len(first)):
         own = returns[row, first[row] :]
         if len(own) > 3:
             out[row, 0] = (close[row, -1] / close[row, first[row]]) ** (SESSIONS_A_YEAR / len(own)) - 1.0
             _measure_spread(own, out[row])
-            _measure_tail(own, out[row])
+            _measure_tail(ordered[row, : len(own)], out[row])

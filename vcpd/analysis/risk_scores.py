@@ -47,14 +47,15 @@ def percentiles(values: FloatArray) -> FloatArray:
     the mean of their ranks, a single value stands at 50; NaN stays NaN.
     """
     out = np.full(len(values), np.nan)
-    known = np.isfinite(values)
-    ordered = np.sort(values[known])
-    if len(ordered) == 1:
+    known = np.flatnonzero(np.isfinite(values))
+    if len(known) == 1:
         out[known] = 50.0
-    elif len(ordered):
-        below = np.searchsorted(ordered, values[known], side="left")
-        upto = np.searchsorted(ordered, values[known], side="right")
-        out[known] = 50.0 * (below + upto - 1) / (len(ordered) - 1)
+    elif len(known):
+        order = known[np.argsort(values[known])]
+        begins = np.concatenate([[True], np.diff(values[order]) > 0])
+        first = np.append(np.flatnonzero(begins), len(order))
+        middle = (first[:-1] + first[1:] - 1) / 2  # of each run of equal values, counted from 0
+        out[order] = 100.0 * middle[np.cumsum(begins) - 1] / (len(order) - 1)
     return out
 
 
@@ -66,6 +67,9 @@ def _components(values: FloatArray, measured: BoolArray) -> FloatArray:
 
 def _component(universe: FloatArray, metrics: tuple[tuple[str, int], ...]) -> FloatArray:
     ranked = np.stack([percentiles(sign * universe[:, METRICS.index(name)]) for name, sign in metrics])
+    if len(metrics) == 1:
+        single: FloatArray = ranked[0]
+        return single
     known = np.isfinite(ranked)
     count = known.sum(axis=0)
     total = np.where(known, ranked, 0.0).sum(axis=0)
@@ -146,9 +150,9 @@ def _metrics(blocks: Sequence[RiskBlock], values: FloatArray) -> Iterator[Metric
         yield dict(zip(METRIC_NAMES, own + texts, strict=True))
 
 
-def _iso(dates: DateArray) -> list[list[str | None]]:
+def _iso(dates: DateArray) -> list[list[float | str | None]]:
     """ISO text of each date, None for NaT; few sessions, many rows: each is spelled once."""
     distinct, at = np.unique(dates, return_inverse=True)
     spelled = [None if np.isnat(one) else str(one) for one in distinct]
-    texts: list[list[str | None]] = np.array(spelled, np.object_)[at].reshape(dates.shape).tolist()
+    texts: list[list[float | str | None]] = np.array(spelled, np.object_)[at].reshape(dates.shape).tolist()
     return texts

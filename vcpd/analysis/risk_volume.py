@@ -63,15 +63,14 @@ def _amihud(returns: FloatArray, values: FloatArray) -> float:
 
 
 @njit(cache=True, nogil=True)
-def _known(bars: FloatArray, returns: FloatArray, known: FloatArray) -> int:
+def _known(close: FloatArray, volume: FloatArray, returns: FloatArray, known: FloatArray) -> int:
     """Write volume, return and traded value of the sessions with a volume to `known`; gives how many."""
     count = 0
     for column in range(len(returns)):
-        volume = bars[4, column + 1]
-        if math.isfinite(volume):
-            known[0, count] = volume
+        if math.isfinite(volume[column]):
+            known[0, count] = volume[column]
             known[1, count] = returns[column]
-            known[2, count] = volume * bars[3, column + 1]
+            known[2, count] = volume[column] * close[column]
             count += 1
     return count
 
@@ -87,7 +86,9 @@ def _measure(
     out, values = target
     known = np.empty((3, returns.shape[1]))
     for row in range(len(first)):
-        count = _known(bars[:, row, first[row] :], returns[row, first[row] :], known)
+        start = first[row]
+        close, volume = bars[3, row, start + 1 :], bars[4, row, start + 1 :]
+        count = _known(close, volume, returns[row, start:], known)
         values[row, :count] = known[2, :count]
         if count > 1:
             _measure_spread(known[0, :count], spike_ratio, out[row])

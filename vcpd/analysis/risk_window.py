@@ -13,6 +13,7 @@ from vcpd.domain.panel import FIELDS, Panel
 PACKED_FIELDS: Final = (*FIELDS, "index")
 
 S = TypeVar("S", bound=np.generic)
+Source = tuple[FloatArray, BoolArray, FloatArray]  # values, provisional, index close of a panel
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,11 +65,18 @@ class Window:
 
 def pack(panel: Panel, rows: range, stop: int, width: int) -> Window:
     """The last `width` final bars of each of `rows` among the sessions before `stop`."""
-    bars = np.empty((len(PACKED_FIELDS), len(rows), width))
-    positions = np.zeros((len(rows), width), np.int64)
-    first = np.empty(len(rows), np.int64)
     source = (_readonly(panel.values), _readonly(panel.provisional), _readonly(panel.index_close))
-    _pack(source, rows.start, stop, (bars, positions, first))
+    bars = np.empty((len(PACKED_FIELDS), len(rows), width))
+    positions = np.empty((len(rows), width), np.int64)
+    whole = np.zeros(len(rows), np.bool_)
+    if stop >= width:  # most rows have all of the last sessions: copied at once, only the others one by one
+        last = slice(stop - width, stop)
+        bars[:-1] = panel.values[:, rows.start : rows.stop, last]
+        bars[-1] = panel.index_close[last]
+        positions[:] = np.arange(stop - width, stop)
+        _find_whole(bars, source[1], (rows.start, stop - width), whole)
+    first = np.where(whole, 0, width)
+    _pack_others(source, rows.start, stop, (bars, positions, first))
     return Window(bars, positions, first)
 
 
@@ -80,41 +88,39 @@ def _readonly(array: NDArray[S]) -> NDArray[S]:
 
 
 @njit(cache=True, nogil=True)
-def _is_price(value: float) -> bool:
-    return (value > 0.0) & (value < np.inf)  # false for NaN; no short cut, so that loops go wide
-
-
-@njit(cache=True, nogil=True)
-def _is_bar(values: FloatArray, provisional: BoolArray, session: int) -> bool:
-    return (
-        _is_price(values[3, session])
-        & _is_price(values[0, session])
-        & _is_price(values[1, session])
-        & _is_price(values[2, session])
-        & (not provisional[session])
-    )
-
-
-@njit(cache=True, nogil=True)
-def _count_bars(values: FloatArray, provisional: BoolArray, start: int, stop: int) -> int:
+def _count_prices(values: FloatArray) -> int:
     count = 0
-    for session in range(start, stop):
-        count += _is_bar(values, provisional, session)
+    for value in values:
+        count += (value > 0.0) & (value < np.inf)  # false for NaN; no short cut, so that the loop goes wide
     return count
 
 
 @njit(cache=True, nogil=True)
-def _final_positions(values: FloatArray, provisional: BoolArray, stop: int, positions: IntArray) -> int:
-    """Fill `positions` from its end with the last final bars; gives the first filled column."""
-    width = len(positions)
-    if stop >= width and _count_bars(values, provisional, stop - width, stop) == width:
-        for column in range(width):
-            positions[column] = stop - width + column
-        return 0
-    column = width
+def _find_whole(bars: FloatArray, provisional: BoolArray, corner: tuple[int, int], whole: BoolArray) -> None:
+    """Say of each row whether its bars, copied from the row and session `corner` on, are all final."""
+    start, since = corner
+    width = bars.shape[2]
+    for row in range(len(whole)):
+        prices = 0
+        for plane in range(4):
+            prices += _count_prices(bars[plane, row])
+        waiting = provisional[start + row, since : since + width].any()
+        whole[row] = prices == 4 * width and not waiting
+
+
+@njit(cache=True, nogil=True)
+def _is_bar(source: Source, row: int, session: int) -> bool:
+    values, provisional, _ = source
+    return _count_prices(values[:4, row, session]) == 4 and not provisional[row, session]
+
+
+@njit(cache=True, nogil=True)
+def _final_positions(source: Source, row: int, stop: int, positions: IntArray) -> int:
+    """Fill `positions` from its end with the row's last final bars; gives the first filled column."""
+    column = len(positions)
     session = stop - 1
     while session >= 0 and column > 0:
-        if _is_bar(values, provisional, session):
+        if _is_bar(source, row, session):
             column -= 1
             positions[column] = session
         session -= 1
@@ -122,28 +128,20 @@ def _final_positions(values: FloatArray, provisional: BoolArray, stop: int, posi
 
 
 @njit(cache=True, nogil=True)
-def _gather(plane: FloatArray, positions: IntArray, first: int, packed: FloatArray) -> None:
-    width = len(positions)
-    packed[:first] = 1.0  # a harmless price: whole-block arithmetic passes over it
-    if first < width and positions[-1] - positions[first] == width - 1 - first:
-        packed[first:] = plane[positions[first] : positions[-1] + 1]
-        return
-    for column in range(first, width):
-        packed[column] = plane[positions[column]]
-
-
-@njit(cache=True, nogil=True)
-def _pack(
-    source: tuple[FloatArray, BoolArray, FloatArray],
-    start: int,
-    stop: int,
-    target: tuple[FloatArray, IntArray, IntArray],
+def _pack_others(
+    source: Source, start: int, stop: int, target: tuple[FloatArray, IntArray, IntArray]
 ) -> None:
-    values, provisional, index_close = source
+    """Pack the rows that nothing was found for yet (`first` at the width)."""
+    values, _, index_close = source
     bars, positions, first = target
+    width = positions.shape[1]
     for row in range(len(first)):
-        own = values[:, start + row, :]
-        first[row] = _final_positions(own, provisional[start + row], stop, positions[row])
-        for plane in range(own.shape[0]):
-            _gather(own[plane], positions[row], first[row], bars[plane, row])
-        _gather(index_close, positions[row], first[row], bars[-1, row])
+        if first[row] < width:
+            continue
+        first[row] = _final_positions(source, start + row, stop, positions[row])
+        bars[:, row, : first[row]] = 1.0  # a harmless price: whole-block arithmetic passes over it
+        positions[row, : first[row]] = 0
+        for column in range(first[row], width):
+            session = positions[row, column]
+            bars[:-1, row, column] = values[:, start + row, session]
+            bars[-1, row, column] = index_close[session]
