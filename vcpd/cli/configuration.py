@@ -27,13 +27,17 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
         "vcpd show-config --config config.toml",
         _show,
     )
-    show.add_argument("--defaults", action="store_true", help="print the commented defaults, ready to be a config.toml")
+    show.add_argument(
+        "--defaults", action="store_true", help="print the commented defaults, ready to be a config.toml"
+    )
     for parser in (check, show):
         add_config_argument(parser)
 
 
 def add_config_argument(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", type=Path, default=DEFAULT_PATH, metavar="FILE", help="default: config.toml")
+    parser.add_argument(
+        "--config", type=Path, default=DEFAULT_PATH, metavar="FILE", help="default: config.toml"
+    )
 
 
 def _check(arguments: argparse.Namespace) -> int:

@@ -46,11 +46,17 @@ def _table(
     if commented and type(value).__doc__:
         yield f"# {_first_line(type(value).__doc__ or '')}"
     yield f"[{path}]"
+    inner: list[str] = []
     for name, _, text, _ in settings(type(value)):
+        field = getattr(value, name)
+        if isinstance(field, msgspec.Struct):
+            inner += _table(f"{path}.{name}", field, origins, commented=commented)
+            continue
         origin = (origins or {}).get(f"{path}.{name}", "default")
         if origins is None and commented and text:
             yield f"# {text}"
-        yield _line(name, getattr(value, name)) + (f"  # {origin}" if origins is not None else "")
+        yield _line(name, field) + (f"  # {origin}" if origins is not None else "")
+    yield from inner
 
 
 def _first_line(text: str) -> str:

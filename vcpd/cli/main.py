@@ -16,7 +16,8 @@ ROOMS = (run, sandbox, screen, explain, risk, configuration)
 def build_parser() -> argparse.ArgumentParser:
     """The whole command line; each room adds its verbs."""
     parser = argparse.ArgumentParser(
-        prog="vcpd", description="Daily bars, Volatility Contraction Patterns and risk scores for swing traders."
+        prog="vcpd",
+        description="Daily bars, Volatility Contraction Patterns and risk scores for swing traders.",
     )
     parser.add_argument("--version", action="version", version=f"vcpd {__version__}")
     subparsers = parser.add_subparsers(title="verbs", metavar="VERB", required=True)

@@ -1,0 +1,55 @@
+"""Where secrets come from: the service manager's credentials, then private files, then the environment."""
+
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from vcpd.domain.errors import ConfigurationError
+from vcpd.domain.secrets import Secret
+
+ENVIRONMENT_PREFIX: Final = "VCPD_"
+OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+
+
+def find_secret(name: str, folder: Path, environment: Mapping[str, str]) -> Secret | None:
+    """The secret `name`, or None where nobody gives it.
+
+    Looked for in $CREDENTIALS_DIRECTORY, in `folder` (a file of mode 0600) and in VCPD_NAME. Raises
+    ConfigurationError for a file that others may read.
+    """
+    manager = environment.get("CREDENTIALS_DIRECTORY")
+    if manager and (path := Path(manager) / name).is_file():
+        return _read(path)
+    path = folder / name
+    if path.is_file():
+        _refuse_readable_by_others(path)
+        return _read(path)
+    value = environment.get(f"{ENVIRONMENT_PREFIX}{name.upper()}", "").strip()
+    return Secret(value) if value else None
+
+
+def take_from_environment(names: tuple[str, ...]) -> dict[str, str]:
+    """Remove the named secrets from this process's environment, so that no child process inherits them."""
+    taken = {}
+    for name in names:
+        key = f"{ENVIRONMENT_PREFIX}{name.upper()}"
+        if key in os.environ:
+            taken[key] = os.environ.pop(key)
+    return taken
+
+
+def _read(path: Path) -> Secret:
+    try:
+        text = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError([f"{path}: the secret cannot be read: {type(error).__name__}"]) from None
+    if not text:
+        raise ConfigurationError([f"{path}: expected a secret, was empty"])
+    return Secret(text)
+
+
+def _refuse_readable_by_others(path: Path) -> None:
+    if path.stat().st_mode & OTHERS:
+        raise ConfigurationError([f"{path}: others may read this secret; run `chmod 600 {path}`"])
