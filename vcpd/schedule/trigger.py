@@ -1,0 +1,123 @@
+"""A policy as a stream of ticks: the instants at which a job is due, and the session each is for."""
+
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Final, Self
+from zoneinfo import ZoneInfo
+
+from vcpd.domain.sessions import TradingCalendar
+from vcpd.schedule.cron import CronExpression
+from vcpd.schedule.moments import Moment, parse_moments
+from vcpd.schedule.policies import JobPolicy, zone_named
+
+ONE_DAY: Final = timedelta(days=1)
+# Further than any offset of a moment reaches, plus a day for the difference between time zones.
+REACH: Final = timedelta(days=3)
+HORIZON: Final = timedelta(days=3660)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Tick:
+    """One instant (aware UTC) at which a job is due, and the trading session its run works for."""
+
+    scheduled_at: datetime
+    session: date
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """Ticks of one job. Both iterators end where nothing comes within ten years."""
+
+    calendar: TradingCalendar
+    zone: ZoneInfo
+    sessions_only: bool
+    cron: CronExpression | None
+    moments: tuple[Moment, ...]
+
+    @classmethod
+    def of(cls, policy: JobPolicy, calendar: TradingCalendar, time_zone: str) -> Self:
+        """The ticks of `policy`; a disabled one has none."""
+        cron = CronExpression.parse(policy.cron) if policy.cron and policy.enabled else None
+        moments = parse_moments(policy.at) if policy.at and policy.enabled else ()
+        zone = zone_named(policy.time_zone or time_zone)
+        return cls(calendar, zone, policy.on == "sessions", cron, moments)
+
+    def after(self, instant: datetime) -> Iterator[Tick]:
+        """The ticks after `instant`, ascending."""
+        streams = [self._moments_after(moment, instant) for moment in self.moments]
+        if self.cron is not None:
+            streams.append(self._of_cron(self.cron.after(instant, self.zone), instant))
+        return _distinct(heapq.merge(*streams))
+
+    def before(self, instant: datetime) -> Iterator[Tick]:
+        """The ticks before `instant`, descending."""
+        streams = [self._moments_before(moment, instant) for moment in self.moments]
+        if self.cron is not None:
+            streams.append(self._of_cron(self.cron.before(instant, self.zone), instant))
+        return _distinct(heapq.merge(*streams, reverse=True))
+
+    def between(self, first: datetime, last: datetime) -> list[Tick]:
+        """The ticks in (first, last], ascending."""
+        found = []
+        for tick in self.after(first):
+            if tick.scheduled_at > last:
+                break
+            found.append(tick)
+        return found
+
+    def next(self, instant: datetime) -> Tick | None:
+        return next(self.after(instant), None)
+
+    def latest(self, instant: datetime) -> Tick | None:
+        """The last tick at or before `instant`."""
+        return next(self.before(instant + timedelta(microseconds=1)), None)
+
+    def last_for_session(self, session: date, until: datetime) -> Tick | None:
+        """The last tick at or before `until` whose run works for `session`."""
+        for tick in self.before(until + timedelta(microseconds=1)):
+            if tick.session == session:
+                return tick
+            if tick.session < session:
+                break
+        return None
+
+    def _of_cron(self, instants: Iterator[datetime], start: datetime) -> Iterator[Tick]:
+        for at in instants:
+            if abs(at - start) > HORIZON:
+                return
+            day = self.calendar.local_date(at)
+            if self.calendar.is_session(day):
+                yield Tick(at, day)
+            elif not self.sessions_only:
+                yield Tick(at, self.calendar.previous(day))
+
+    def _moments_after(self, moment: Moment, instant: datetime) -> Iterator[Tick]:
+        first = (instant.astimezone(self.zone) - REACH).date()
+        ticks = (self._tick(moment, day) for day in self._days(first, ONE_DAY))
+        return (tick for tick in ticks if tick.scheduled_at > instant)
+
+    def _moments_before(self, moment: Moment, instant: datetime) -> Iterator[Tick]:
+        first = (instant.astimezone(self.zone) + REACH).date()
+        ticks = (self._tick(moment, day) for day in self._days(first, -ONE_DAY))
+        return (tick for tick in ticks if tick.scheduled_at < instant)
+
+    def _days(self, first: date, step: timedelta) -> Iterator[date]:
+        day = first
+        while abs(day - first) <= HORIZON:
+            if not self.sessions_only or self.calendar.is_session(day):
+                yield day
+            day += step
+
+    def _tick(self, moment: Moment, day: date) -> Tick:
+        session = day if self.calendar.is_session(day) else self.calendar.previous(day)
+        return Tick(moment.on(day, self.calendar, self.zone).astimezone(UTC), session)
+
+
+def _distinct(ticks: Iterator[Tick]) -> Iterator[Tick]:
+    previous: datetime | None = None
+    for tick in ticks:
+        if tick.scheduled_at != previous:
+            yield tick
+        previous = tick.scheduled_at
