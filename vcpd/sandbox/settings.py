@@ -102,7 +102,7 @@ class SandboxSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     )
     api_secret: Annotated[
         str, Meta(min_length=1, description="What clients sign with; guards nothing, it is the same for all.")
-    ] = "sandboxsecret"
+    ] = "sandboxsecret"  # noqa: S105 - published, the simulated account holds nothing
     redirect_url: Annotated[
         str, Meta(min_length=1, description="Where the login page sends the browser with the request token.")
     ] = "http://127.0.0.1:8787/kite/callback"

@@ -1,0 +1,110 @@
+"""Invented companies whose symbols look like those of the exchange and are nobody's."""
+
+from typing import Final
+
+HOUSES: Final = (
+    "ARVALI",
+    "BHADRIK",
+    "CHIRUV",
+    "DEVSUT",
+    "ELKANA",
+    "FARUNI",
+    "GIRMOL",
+    "HIRVAN",
+    "ISHMAT",
+    "JASVEL",
+    "KUNDRA",
+    "LAVNIK",
+    "MIRGAN",
+    "NALVEK",
+    "OJASRI",
+    "PRAVIL",
+    "QUVENT",
+    "RUDNAR",
+    "SARVIK",
+    "TILMOR",
+    "UDVASH",
+    "VAYUNI",
+    "WARDEK",
+    "YUGMAN",
+    "ZARIKO",
+    "ANUVEN",
+    "BRIJOL",
+    "CHANVI",
+    "DHRUMA",
+    "EKVIRA",
+    "FENIKA",
+    "GANVER",
+    "HEMRUK",
+    "INDVAL",
+    "JHELVA",
+    "KAVIRO",
+    "LUMBIN",
+    "MAHVEK",
+    "NIRVOL",
+    "OMVASH",
+    "PADMIR",
+    "RAKVEN",
+    "SHUBAN",
+    "TRIVEX",
+    "UMANGI",
+    "VELKAR",
+    "WINDRA",
+    "YASHVO",
+    "ZENVIT",
+    "ADHVAN",
+    "BALKIR",
+    "CORMEL",
+    "DINKAR",
+    "ESHVAN",
+    "GAURIK",
+    "HARVEN",
+)
+SECTORS: Final = (
+    ("CHEMICALS", ("CHEM", "DYES", "POLY", "FERT")),
+    ("STEEL", ("STL", "ISPAT", "METL", "ALLOY")),
+    ("PHARMA", ("PHRM", "LABS", "LIFE", "CURE")),
+    ("FINANCE", ("FIN", "CAPTL", "CRED", "LEND")),
+    ("SOFTWARE", ("SOFT", "INFO", "DATA", "TECH")),
+    ("MOTORS", ("AUTO", "MOTR", "GEAR", "TYRE")),
+    ("POWER", ("POWR", "GRID", "SOLR", "HYDRO")),
+    ("CEMENT", ("CEM", "BUILD", "TILE", "INFRA")),
+    ("FOODS", ("FOOD", "AGRO", "TEA", "DAIRY")),
+    ("TEXTILES", ("TEX", "SPIN", "YARN", "KNIT")),
+    ("ENGINEERING", ("ENGG", "TOOL", "PUMP", "VALV")),
+    ("LOGISTICS", ("LOGI", "SHIP", "PORT", "CARGO")),
+)
+SERIES: Final = ("SG", "N0", "SM", "BE", "GS", "N1", "TB", "ST", "GB", "BZ")
+NEWCOMER: Final = "X"
+
+
+def sector_of(number: int) -> int:
+    """Index into SECTORS of the company `number`."""
+    return number % len(SECTORS)
+
+
+def company(number: int) -> tuple[str, str]:
+    """Symbol and name of the company `number` >= 0; no two numbers share a symbol."""
+    sector_name, suffixes = SECTORS[sector_of(number)]
+    rest, turn = divmod(number // len(SECTORS), len(HOUSES))
+    house = (turn * 17 + sector_of(number) * 11) % len(HOUSES)
+    generation, suffix = divmod(rest, len(suffixes))
+    suffix = (suffix + turn) % len(suffixes)
+    tail = str(generation) if generation else ""
+    return (
+        f"{HOUSES[house]}{suffixes[suffix]}{tail}",
+        f"{HOUSES[house]} {suffixes[suffix]} {sector_name}{tail}".strip(),
+    )
+
+
+def newcomer(number: int) -> tuple[str, str]:
+    """Symbol and name of the company that was the `number`-th to be listed; never one of `company`."""
+    symbol, name = company(number)
+    return f"{symbol}{NEWCOMER}", f"NEW {name}"
+
+
+def other_series(number: int) -> tuple[str, str]:
+    """Symbol and name of a line that is no plain equity: a bond, a bill, trade-for-trade, a small company."""
+    symbol, name = company(number)
+    series = SERIES[number % len(SERIES)]
+    return f"{symbol[:6]}{number}-{series}", f"{name} {series}"
