@@ -1,17 +1,18 @@
-"""How worker processes come into the world, and how their helpers leave it."""
+"""How an executor's processes come into the world, and how their helpers leave it."""
 
 import contextlib
+import gc
 import multiprocessing
 import os
 import signal
-import socket
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.process import BaseProcess
-from typing import Final
+from typing import Any, Final
 
 from vcpd.runtime.settings import StartMethod
-from vcpd.runtime.worker_process import Conditions, serve
+from vcpd.runtime.worker_process import Answer, Outfit, greet, settle
 
 ONE_NUMERIC_THREAD: Final = {
     "OPENBLAS_NUM_THREADS": "1",
@@ -23,28 +24,56 @@ ONE_NUMERIC_THREAD: Final = {
 }
 
 
-def launch(
-    method: StartMethod, name: str, conditions: Conditions, preload: Sequence[str]
-) -> tuple[BaseProcess, socket.socket]:
-    """Start a worker and give it with our end of its channel. Blocks: not for the event loop."""
+class Launched:
+    """An executor all of whose processes run, with their first answers still to come.
+
+    The only class that reaches into the executor, which has no public way to name or kill its processes.
+    """
+
+    def __init__(self, executor: ProcessPoolExecutor, greetings: Sequence[Future[Answer]]) -> None:
+        self.executor = executor
+        self.greetings = tuple(greetings)
+        self.processes: tuple[BaseProcess, ...] = tuple(processes_of(executor).values())
+        self._results: Any = executor._result_queue  # noqa: SLF001 - see above
+
+    def kill(self) -> None:
+        """End all processes now. Half a result must not keep the executor's thread waiting for the rest."""
+        for process in self.processes:
+            process.kill()
+        if self._results is not None:
+            with contextlib.suppress(OSError):
+                self._results._writer.close()  # noqa: SLF001 - see above
+
+    def shut_down(self) -> None:
+        """Wait until all that runs has ended and every process is joined. Blocks."""
+        self.executor.shutdown()
+        self._results = None  # its semaphores must be gone before the resource tracker is
+
+
+def processes_of(executor: ProcessPoolExecutor) -> dict[int, BaseProcess]:
+    return executor._processes  # type: ignore[return-value]  # noqa: SLF001 - there is no public name
+
+
+def launch(method: StartMethod, count: int, outfit: Outfit, preload: Sequence[str]) -> Launched:
+    """Start an executor and all its processes at once. Blocks: not for the event loop.
+
+    Without `max_tasks_per_child`: in Python 3.11 a process that left after its last task is not always
+    replaced, and the executor hangs when the last one left.
+    """
     context = multiprocessing.get_context(method)
     if method == "forkserver":
         context.set_forkserver_preload(list(preload))
-    ours, theirs = socket.socketpair()
-    process: BaseProcess = context.Process(  # type: ignore[attr-defined]
-        target=serve, args=(theirs, conditions), name=name, daemon=True
-    )
-    try:
-        with _one_numeric_thread(), _deaf_to_interrupts(), theirs:
-            process.start()
-    except BaseException:
-        ours.close()
-        raise
-    return process, ours
+    executor = ProcessPoolExecutor(count, context, initializer=settle, initargs=(outfit,))
+    greetings = []
+    with _one_numeric_thread(), _deaf_to_interrupts():
+        while len(processes_of(executor)) < count:  # a task starts a process unless one is idle
+            greetings.append(executor.submit(greet))
+    return Launched(executor, greetings)
 
 
 def dismiss_helpers() -> None:
     """Stop the forkserver and the resource tracker once no child of ours is left that needs them. Blocks."""
+    gc.collect()  # an executor caught in a reference cycle still holds semaphores that the tracker watches
     if multiprocessing.active_children():
         return
     forkserver._forkserver._stop()  # type: ignore[attr-defined]  # noqa: SLF001 - no public way to stop it

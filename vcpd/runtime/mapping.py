@@ -14,7 +14,16 @@ CUTS: Final = 8  # pieces a failing piece is cut into: 64 rows need two rounds
 TRIES_ALONE: Final = 2  # a single row is only blamed when it fails twice; the first may be chance
 LEAST_TIMEOUT_S: Final = 5.0
 
-RunPiece = Callable[[range, float], Awaitable[T]]
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Consecutive rows; a suspect is part of a piece that failed, and runs while nothing else does."""
+
+    rows: range
+    suspect: bool = False
+
+
+RunPiece = Callable[[Piece, float], Awaitable[T]]
 
 
 class PieceFailedError(VcpdError):
@@ -39,7 +48,7 @@ class Mapping(Generic[T]):
 
     def __init__(self, rows: range, chunk_rows: int, timeout_s: float, progress: Progress | None) -> None:
         self.given_up: list[GivenUp] = []
-        self._pieces = deque(cut(rows, chunk_rows))
+        self._pieces = deque(Piece(part) for part in cut(rows, chunk_rows))
         self._chunk_rows = chunk_rows
         self._timeout_s = timeout_s
         self._progress = progress
@@ -60,27 +69,28 @@ class Mapping(Generic[T]):
         while self._pieces and len(self.given_up) <= max_given_up:
             piece = self._pieces.popleft()
             try:
-                self._results[piece.start] = await run(piece, self._timeout_of(piece))
+                self._results[piece.rows.start] = await run(piece, self._timeout_of(piece))
             except PieceFailedError as error:
                 self._suspect(piece, error)
             else:
-                self._advance(len(piece))
+                self._advance(len(piece.rows))
 
-    def _timeout_of(self, piece: range) -> float:
+    def _timeout_of(self, piece: Piece) -> float:
         """A part of a failing chunk gets its share of the time, so that an endless row is found soon."""
-        if len(piece) == self._chunk_rows and piece.start not in self._failures_alone:
+        if not piece.suspect:
             return self._timeout_s
-        share_s = self._timeout_s * len(piece) / self._chunk_rows
+        share_s = self._timeout_s * len(piece.rows) / self._chunk_rows
         return min(self._timeout_s, max(LEAST_TIMEOUT_S, share_s))
 
-    def _suspect(self, piece: range, error: PieceFailedError) -> None:
-        if len(piece) > 1:
-            self._pieces.extendleft(reversed(cut(piece, -(-len(piece) // CUTS))))
+    def _suspect(self, piece: Piece, error: PieceFailedError) -> None:
+        if len(piece.rows) > 1:
+            parts = cut(piece.rows, -(-len(piece.rows) // CUTS))
+            self._pieces.extendleft(Piece(part, suspect=True) for part in reversed(parts))
             return
-        row = piece.start
+        row = piece.rows.start
         self._failures_alone[row] = self._failures_alone.get(row, 0) + 1
         if self._failures_alone[row] < TRIES_ALONE:
-            self._pieces.appendleft(piece)
+            self._pieces.appendleft(Piece(piece.rows, suspect=True))
             return
         self.given_up.append(GivenUp(row, error))
         self._advance(1)

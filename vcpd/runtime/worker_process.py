@@ -1,4 +1,8 @@
-"""The inside of a worker: it settles at the lowest priority, warms up, and answers one task at a time."""
+"""The inside of a worker: it settles at the lowest priority, warms up, and performs one task at a time.
+
+An executor gives a worker no object of its own, so what it keeps (the panel, its outfit) is module state,
+set once by the initializer.
+"""
 
 import contextlib
 import ctypes
@@ -9,19 +13,18 @@ import pickle
 import resource
 import select
 import signal
-import socket
+import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing import parent_process
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 import psutil
 
 from vcpd.domain.errors import PermanentError, UnavailableError
 from vcpd.domain.panel import Panel, PanelReference
-from vcpd.runtime.messages import Answer, Call, MapRows, Task, pack, receive
 
 MEGABYTE: Final = 1 << 20
 OpenPanel = Callable[[PanelReference], Panel]
@@ -29,7 +32,7 @@ WarmUp = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Conditions:
+class Outfit:
     """What a worker is born with; travels once, by pickle."""
 
     open_panel: OpenPanel
@@ -38,19 +41,65 @@ class Conditions:
     rest_after_s: float
 
 
-class OpenedPanel:
-    """The one snapshot a worker keeps mapped."""
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Run a module-level function once."""
 
-    def __init__(self, open_panel: OpenPanel) -> None:
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+
+    @property
+    def name(self) -> str:
+        return self.function.__name__
+
+
+@dataclass(frozen=True, slots=True)
+class MapRows:
+    """Run a panel task on rows [first, stop) of a snapshot."""
+
+    function: Callable[..., Any]
+    panel: PanelReference
+    first: int
+    stop: int
+    parameters: Any
+
+    @property
+    def name(self) -> str:
+        return f"{self.function.__name__}[{self.first}:{self.stop}]"
+
+
+Task = Call | MapRows
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of a task: `error` if there is one, else `value`; and who did it."""
+
+    value: Any
+    error: Exception | None
+    pid: int
+    private_mb: float
+
+
+class OpenedPanel:
+    """The one snapshot a worker keeps mapped, until a newer one is asked for or nobody asks for long."""
+
+    def __init__(self, open_panel: OpenPanel, rest_after_s: float) -> None:
+        self.lock = threading.Lock()
         self._open_panel = open_panel
+        self._rest_after_s = rest_after_s
         self._version: str | None = None
         self._panel: Panel | None = None
+        self._used = threading.Event()
+        self._used_at_s = 0.0
 
     def get(self, reference: PanelReference) -> Panel:
+        self._used_at_s = time.monotonic()
         if self._panel is None or self._version != reference.version:
             self.release()
             self._panel = self._open(reference)
             self._version = reference.version
+            self._used.set()
         return self._panel
 
     def _open(self, reference: PanelReference) -> Panel:
@@ -63,73 +112,81 @@ class OpenedPanel:
         """Unmap, so that a deleted snapshot gives its disk space back."""
         self._panel, self._version = None, None
 
+    def rest_when_idle(self) -> None:
+        """For ever, in a thread: let go of the panel and of spare memory after a quiet while."""
+        while True:
+            self._used.wait()
+            left_s = self._used_at_s + self._rest_after_s - time.monotonic()
+            if left_s > 0:
+                time.sleep(left_s)
+                continue
+            with self.lock:
+                self._used.clear()
+                self.release()
+            give_memory_back()
 
-def serve(channel: socket.socket, conditions: Conditions) -> None:
-    """Answer tasks until the daemon closes the channel. The first answer says that the worker is warm."""
+
+_opened: OpenedPanel | None = None
+_warm_up_error: Exception | None = None
+
+
+def settle(outfit: Outfit) -> None:
+    """The executor's initializer. What fails in a warm-up is kept for `greet`, or nobody would learn it."""
+    global _opened, _warm_up_error  # noqa: PLW0603 - see the module's docstring
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the group; the daemon decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     die_with_the_daemon()
     lower_priority()
     try:
-        for warm_up in conditions.warm_ups:
+        for warm_up in outfit.warm_ups:
             warm_up()
-        limit_memory(conditions.memory_limit_mb)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the daemon must be told
-        channel.sendall(_packed(_failure(error)))
-        return
-    with contextlib.suppress(EOFError, ConnectionError):
-        channel.sendall(_packed(Answer()))
-        _converse(channel, conditions)
+        limit_memory(outfit.memory_limit_mb)
+    except Exception as error:  # noqa: BLE001 - told by `greet`
+        _warm_up_error = error
+    _opened = OpenedPanel(outfit.open_panel, outfit.rest_after_s)
+    threading.Thread(target=_opened.rest_when_idle, name="worker-rest", daemon=True).start()
 
 
-def _converse(channel: socket.socket, conditions: Conditions) -> NoReturn:
-    opened = OpenedPanel(conditions.open_panel)
-    channel.settimeout(conditions.rest_after_s)
-    while True:
-        try:
-            task = receive(channel)
-        except TimeoutError:
-            opened.release()
-            give_memory_back()
-            channel.settimeout(None)
-            continue
-        channel.settimeout(None)
-        channel.sendall(_packed(answer(task, opened)))
-        channel.settimeout(conditions.rest_after_s)
+def greet() -> Answer:
+    """The first task: says that this worker is warm, or why it is not."""
+    return _portable(Answer(None, _warm_up_error, os.getpid(), private_mb()))
 
 
-def answer(task: Task, opened: OpenedPanel) -> Answer:
-    """Do the task; what it raises travels back in the answer."""
+def perform(task: Task) -> Answer:
+    """Do the task; what it raises travels back in the answer, because not every error survives a pickle."""
+    if _opened is None:
+        raise RuntimeError("a worker was given a task before it settled")
+    with _opened.lock:
+        return _portable(_attempt(task, _opened))
+
+
+def _attempt(task: Task, opened: OpenedPanel) -> Answer:
+    value, failure = None, None
     try:
-        return Answer(_perform(task, opened), None, private_mb(), time.process_time())
-    except Exception as error:  # noqa: BLE001 - it is raised again where the task was asked for
-        return _failure(error)
+        match task:
+            case Call(function, arguments):
+                value = function(*arguments)
+            case MapRows(function, reference, first, stop, parameters):
+                value = function(opened.get(reference), range(first, stop), parameters)
+    except Exception as error:  # noqa: BLE001 - raised again where the task was asked for
+        failure = error
+    return Answer(value, failure, os.getpid(), private_mb())
 
 
-def _perform(task: Task, opened: OpenedPanel) -> Any:
-    match task:
-        case Call(function, arguments):
-            return function(*arguments)
-        case MapRows(function, reference, first, stop, parameters):
-            return function(opened.get(reference), range(first, stop), parameters)
-
-
-def _failure(error: Exception) -> Answer:
+def _portable(answer: Answer) -> Answer:
+    """The same answer with the worker's trace as a note, its error replaced if it could not travel."""
+    error = answer.error
+    if error is None:
+        return answer
     error.add_note("in a worker:\n" + "".join(traceback.format_exception(error)))
-    return Answer(None, error.with_traceback(None), private_mb(), time.process_time())
-
-
-def _packed(message: Answer) -> bytes:
-    """The frame, or one that tells why this value or error cannot travel."""
+    bare: Exception = error.with_traceback(None)
+    bare.__cause__ = bare.__context__ = None
     try:
-        frame = pack(message)
-        if message.error is not None:
-            pickle.loads(pickle.dumps(message.error))  # noqa: S301 - just made here; not every error survives it
-    except Exception as error:  # noqa: BLE001 - reduce hooks may raise anything
-        what = message.error if message.error is not None else error
-        text = f"a worker's answer cannot travel: {type(what).__name__}: {what}"
-        return pack(Answer(None, PermanentError(text), message.private_mb, message.cpu_s))
-    return frame
+        pickle.loads(pickle.dumps(bare))  # noqa: S301 - just made here
+    except Exception:  # noqa: BLE001 - reduce hooks may raise anything
+        bare = PermanentError(f"{type(error).__name__}: {error}")
+    return Answer(None, bare, answer.pid, answer.private_mb)
 
 
 def die_with_the_daemon() -> None:
@@ -179,3 +236,8 @@ def give_memory_back() -> None:
     gc.collect()
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def symbol_at(panel: Panel, rows: range, _: object) -> str:
+    """The panel task that names a row."""
+    return panel.symbols[rows.start]

@@ -1,27 +1,29 @@
-"""The pool of worker processes behind `ports.Workers`.
+"""The pool of worker processes behind `ports.Workers`: a standard executor, and the care that it needs.
 
-Each worker has a channel of its own instead of a shared queue: a death names its task, costs only that
-task, and a running task can be stopped. An executor of the standard library can do none of the three.
+One death breaks an executor with all that runs in it, and a running task cannot be stopped. So the pool
+kills and replaces the executor, runs again what was in flight, and finds the culprit by running it alone.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 import structlog
 
-from vcpd.domain.errors import PermanentError, VcpdError
-from vcpd.domain.panel import Panel, PanelReference
+from vcpd.domain.errors import PermanentError, UnavailableError, VcpdError
+from vcpd.domain.panel import PanelReference
 from vcpd.domain.runs import Progress
 from vcpd.ports import Casualty, PanelTask
-from vcpd.runtime.mapping import Mapping, PieceFailedError, work_together
-from vcpd.runtime.messages import Call, MapRows, Task
-from vcpd.runtime.places import Places
+from vcpd.runtime.crew import Crew, CrewBrokenError, WorkerLostError
+from vcpd.runtime.launch import dismiss_helpers
+from vcpd.runtime.mapping import Mapping, Piece, PieceFailedError, work_together
 from vcpd.runtime.settings import WorkerSettings
-from vcpd.runtime.worker import WorkerLostError
-from vcpd.runtime.worker_process import OpenPanel, WarmUp
+from vcpd.runtime.worker_process import Call, MapRows, OpenPanel, Outfit, Task, WarmUp, symbol_at
 
 T = TypeVar("T")
+START_TRIES: Final = 3
+RETRY_PAUSE_S: Final = 0.2
 log = structlog.get_logger(__name__)
 
 
@@ -31,23 +33,22 @@ class WorkerView(msgspec.Struct, frozen=True):
     pid: int
     tasks: int
     private_mb: float
-    busy_with: str | None
 
 
 class WorkersSnapshot(msgspec.Struct, frozen=True):
     """The pool, for /status and /metrics."""
 
     count: int
-    idle: int
+    running: tuple[str, ...]
     tasks: int
-    started: int
-    lost: int
-    recycled: int
+    crews_started: int
+    crews_broken: int
+    crews_recycled: int
     workers: tuple[WorkerView, ...]
 
 
 class WorkerPool:
-    """Warm processes at the lowest priority; one that is lost or worn is replaced at once."""
+    """Warm processes at the lowest priority; replaced when one of them is lost or worn."""
 
     def __init__(
         self,
@@ -57,24 +58,35 @@ class WorkerPool:
         preload: Sequence[str] = (),
     ) -> None:
         """`open_panel` and `warm_ups` are module-level functions; `preload` names modules without threads."""
-        self._places = Places(settings, open_panel, warm_ups, preload)
-        self._n_tasks = 0
-
-    @property
-    def settings(self) -> WorkerSettings:
-        return self._places.settings
+        self.settings = settings
+        self._open_panel = open_panel
+        self._warm_ups = tuple(warm_ups)
+        self._preload = tuple(preload)
+        self._crew: Crew | None = None
+        self._replacing: asyncio.Task[None] | None = None
+        self._closed = False
+        self._n_tasks = self._n_started = self._n_broken = self._n_recycled = 0
 
     async def start(self) -> None:
-        """Bring all workers up, warm. UnavailableError when one does not come up."""
-        await self._places.start()
+        """Bring all workers up, warm. UnavailableError when they do not come up."""
+        await self._usable_crew()
 
     def apply(self, settings: WorkerSettings) -> None:
         """Take new settings live; running tasks go on under the old ones."""
-        self._places.apply(settings)
+        self.settings = settings
+        self._replace_if_needed()
 
     async def close(self, deadline_s: float = 5.0) -> None:
         """Refuse new tasks, let running ones end within the deadline, kill the rest, leave no process."""
-        await self._places.close(deadline_s)
+        self._closed = True
+        if self._replacing is not None:
+            await asyncio.wait({self._replacing}, timeout=deadline_s)
+            self._replacing.cancel()
+            await asyncio.gather(self._replacing, return_exceptions=True)
+        if self._crew is not None:
+            await self._crew.end(deadline_s)
+            self._crew = None
+        await asyncio.to_thread(dismiss_helpers)
 
     async def call(self, function: Callable[..., T], *arguments: Any) -> T:
         """Run a module-level function once in a worker; once more when its worker is lost.
@@ -86,7 +98,7 @@ class WorkerPool:
             result: T = await self._run(task, self.settings.task_timeout_s)
         except WorkerLostError:
             try:
-                result = await self._run(task, self.settings.task_timeout_s)
+                result = await self._run(task, self.settings.task_timeout_s, alone=True)
             except WorkerLostError as error:
                 raise PermanentError(f"{task.name} failed twice: {error}") from error
         return result
@@ -106,9 +118,9 @@ class WorkerPool:
         all_rows = range(panel.n_symbols) if rows is None else rows
         mapping: Mapping[T] = Mapping(all_rows, settings.chunk_rows, settings.task_timeout_s, progress)
 
-        async def run_piece(piece: range, timeout_s: float) -> T:
-            message = MapRows(task, panel, piece.start, piece.stop, parameters)
-            return await self._run_piece(message, timeout_s)  # type: ignore[no-any-return]
+        async def run_piece(piece: Piece, timeout_s: float) -> T:
+            message = MapRows(task, panel, piece.rows.start, piece.rows.stop, parameters)
+            return await self._run_piece(message, timeout_s, alone=piece.suspect)  # type: ignore[no-any-return]
 
         n_lanes = min(settings.count, mapping.n_pieces)
         lanes = [mapping.work(run_piece, settings.max_casualties) for _ in range(n_lanes)]
@@ -137,10 +149,10 @@ class WorkerPool:
         symbol: str = await self._run(message, self.settings.task_timeout_s)
         return symbol
 
-    async def _run_piece(self, message: MapRows, timeout_s: float) -> Any:
+    async def _run_piece(self, message: MapRows, timeout_s: float, *, alone: bool) -> Any:
         """PieceFailedError where the rows are to blame; our own errors, such as no panel, as they are."""
         try:
-            return await self._run(message, timeout_s)
+            return await self._run(message, timeout_s, alone=alone)
         except WorkerLostError as error:
             raise PieceFailedError(str(error)) from error
         except VcpdError:
@@ -148,33 +160,82 @@ class WorkerPool:
         except Exception as error:
             raise PieceFailedError(f"{type(error).__name__}: {error}") from error
 
-    async def _run(self, task: Task, timeout_s: float) -> Any:
-        async with self._places.lease() as worker:
+    async def _run(self, task: Task, timeout_s: float, *, alone: bool = False) -> Any:
+        """Until the task ends in one way or the other; another's fault only costs it time."""
+        while True:
+            crew = await self._usable_crew()
             self._n_tasks += 1
             try:
-                return await worker.run(task, timeout_s)
+                return await crew.run(task, timeout_s, alone=alone)
             except WorkerLostError as error:
-                log.warning("worker_lost", task=task.name, worker=worker.pid, reason=str(error))
+                log.warning("worker_lost", task=task.name, reason=str(error))
                 raise
+            except CrewBrokenError as error:
+                alone = alone or error.suspect
+            finally:
+                self._replace_if_needed()
+
+    async def _usable_crew(self) -> Crew:
+        while not self._closed:
+            self._replace_if_needed()
+            if self._replacing is None and self._crew is not None:
+                return self._crew
+            if self._replacing is not None:
+                await asyncio.shield(self._replacing)
+        raise UnavailableError("the workers are closed: the daemon is stopping")
+
+    def _replace_if_needed(self) -> None:
+        """Begin to replace a crew that is missing, broken or worn, unless somebody does already."""
+        crew = self._crew
+        fit = crew is not None and not crew.is_broken and not crew.is_worn(self.settings)
+        if fit or self._closed or self._replacing is not None:
+            return
+        if crew is not None:
+            self._n_broken += crew.is_broken
+            self._n_recycled += not crew.is_broken
+        self._replacing = asyncio.create_task(self._replace(crew), name="workers-replace")
+        self._replacing.add_done_callback(self._replaced)
+
+    def _replaced(self, task: "asyncio.Task[None]") -> None:
+        self._replacing = None
+        if not task.cancelled() and (error := task.exception()):
+            log.error("workers_unavailable", reason=str(error))
+
+    async def _replace(self, worn: Crew | None) -> None:
+        if worn is not None:
+            await worn.end(self.settings.task_timeout_s)
+            self._crew = None
+        for attempt in range(1, START_TRIES + 1):
+            try:
+                self._crew = await self._start_crew()
+            except UnavailableError as error:
+                log.warning("worker_start_failed", attempt=attempt, reason=str(error))
+                if attempt == START_TRIES:
+                    raise
+                await asyncio.sleep(RETRY_PAUSE_S * attempt)
+            else:
+                return
+
+    async def _start_crew(self) -> Crew:
+        settings = self.settings
+        outfit = Outfit(self._open_panel, self._warm_ups, settings.memory_limit_mb, settings.rest_after_s)
+        crew = await Crew.start(settings, outfit, self._preload)
+        self._n_started += 1
+        return crew
 
     def snapshot(self) -> WorkersSnapshot:
-        views = [
-            WorkerView(one.pid, one.tasks_done, round(one.private_mb, 1), one.busy_with)
-            for one in sorted(self._places.workers, key=lambda one: one.pid)
-        ]
-        idle = sum(view.busy_with is None for view in views)
-        counts = self._places.counts
+        crew = self._crew
+        views = () if crew is None else tuple(_view(crew, pid) for pid in crew.pids)
         return WorkersSnapshot(
             self.settings.count,
-            idle,
+            () if crew is None else tuple(crew.busy_with),
             self._n_tasks,
-            counts.started,
-            counts.lost,
-            counts.recycled,
-            tuple(views),
+            self._n_started,
+            self._n_broken,
+            self._n_recycled,
+            views,
         )
 
 
-def symbol_at(panel: Panel, rows: range, _: object) -> str:
-    """The panel task that names a row."""
-    return panel.symbols[rows.start]
+def _view(crew: Crew, pid: int) -> WorkerView:
+    return WorkerView(pid, crew.tasks_of[pid], round(crew.private_mb_of.get(pid, 0.0), 1))

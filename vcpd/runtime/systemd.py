@@ -1,0 +1,110 @@
+"""The service manager's notification protocol, sd_notify(3); silent where there is no manager."""
+
+import asyncio
+import os
+import socket
+import time
+from collections.abc import Mapping, MutableMapping
+from typing import Final, Self
+
+import structlog
+
+from vcpd.runtime.heartbeats import Heartbeats
+
+MICROSECONDS: Final = 1_000_000
+log = structlog.get_logger(__name__)
+
+
+class ServiceManager:
+    """Speaks to NOTIFY_SOCKET, a path or `@name` for the abstract namespace; None: to nobody."""
+
+    def __init__(self, address: str | None) -> None:
+        self._address = "\0" + address[1:] if address and address.startswith("@") else address
+        self._status = ""
+
+    @classmethod
+    def from_environment(cls, environment: MutableMapping[str, str] = os.environ) -> Self:
+        """Takes the variable out, so that no child process speaks in our name."""
+        return cls(environment.pop("NOTIFY_SOCKET", None))
+
+    @property
+    def is_listening(self) -> bool:
+        return self._address is not None
+
+    def ready(self, status: str) -> None:
+        self._status = status
+        self._send("READY=1", f"STATUS={_one_line(status)}")
+
+    def reloading(self) -> None:
+        """Until the next `ready`; the manager wants the time of the beginning."""
+        now = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1_000
+        self._send("RELOADING=1", f"MONOTONIC_USEC={now}")
+
+    def status(self, text: str) -> None:
+        """Plain words for `systemctl status`; the same words twice are sent once."""
+        if text != self._status:
+            self._status = text
+            self._send(f"STATUS={_one_line(text)}")
+
+    def stopping(self, status: str) -> None:
+        self._status = status
+        self._send("STOPPING=1", f"STATUS={_one_line(status)}")
+
+    def watchdog(self) -> None:
+        self._send("WATCHDOG=1")
+
+    def extend_timeout(self, seconds: float) -> None:
+        """Ask for this much more time from now on, while starting, reloading or stopping."""
+        self._send(f"EXTEND_TIMEOUT_USEC={int(seconds * MICROSECONDS)}")
+
+    def _send(self, *lines: str) -> None:
+        if self._address is None:
+            return
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
+            channel.setblocking(False)
+            try:
+                channel.sendto("\n".join(lines).encode(), self._address)
+            except OSError as error:
+                log.warning("service_manager_unreachable", reason=str(error), lost=lines[0])
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def watchdog_interval_s(environment: Mapping[str, str], pid: int) -> float | None:
+    """How often the manager wants to hear from us (half its patience); None when it does not ask us."""
+    if environment.get("WATCHDOG_PID", str(pid)) != str(pid):
+        return None
+    try:
+        patience_us = int(environment["WATCHDOG_USEC"])
+    except (KeyError, ValueError):
+        return None
+    return patience_us / MICROSECONDS / 2 if patience_us > 0 else None
+
+
+class Watchdog:
+    """Pats the manager's watchdog only while every registered loop ticks."""
+
+    def __init__(self, manager: ServiceManager, heartbeats: Heartbeats, interval_s: float) -> None:
+        self._manager = manager
+        self._heartbeats = heartbeats
+        self._interval_s = interval_s
+        self._withheld_for: list[str] = []
+
+    async def run(self) -> None:
+        """For ever; the owner cancels it."""
+        while True:
+            self.tick()
+            await asyncio.sleep(self._interval_s)
+
+    def tick(self) -> None:
+        late = [heart.name for heart in self._heartbeats.late()]
+        if not late:
+            self._manager.watchdog()
+        if late != self._withheld_for:
+            self._withheld_for = late
+            if late:
+                log.error("watchdog_withheld", loops=late)
+            else:
+                log.info("watchdog_resumed")

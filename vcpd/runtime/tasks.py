@@ -1,0 +1,57 @@
+"""Background tasks that somebody owns: named, watched, and never dead in silence."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import structlog
+
+log = structlog.get_logger(__name__)
+
+
+class TaskGoneError(RuntimeError):
+    """A background task that should run for ever returned."""
+
+
+class OwnedTasks:
+    """Tasks that live as long as their owner; one that ends by itself is reported with its name and error."""
+
+    def __init__(self, on_death: Callable[[str, BaseException], None]) -> None:
+        self._on_death = on_death
+        self._tasks: dict[str, asyncio.Task[Any]] = {}
+
+    def start(self, name: str, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Own `work`, which should never end by itself. ValueError for a name that is in use."""
+        if name in self._tasks:
+            work.close()
+            raise ValueError(f"a background task named {name} runs already")
+        task = asyncio.create_task(work, name=name)
+        self._tasks[name] = task
+        task.add_done_callback(self._ended)
+        return task
+
+    @property
+    def names(self) -> list[str]:
+        return sorted(self._tasks)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        name = task.get_name()
+        if self._tasks.get(name) is not task:
+            return  # its owner stopped it
+        del self._tasks[name]
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        death = error or TaskGoneError(f"background task {name} returned")
+        log.critical("background_task_died", task=name, exc_info=death)
+        self._on_death(name, death)
+
+    async def stop(self, name: str) -> None:
+        """Cancel one and wait until it is gone."""
+        task = self._tasks.pop(name, None)
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def stop_all(self) -> None:
+        """Cancel the latest first, and wait until all are gone."""
+        for name in reversed(list(self._tasks)):
+            await self.stop(name)
