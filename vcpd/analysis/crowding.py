@@ -1,13 +1,162 @@
-"""Which of tonight's candidates are one and the same bet."""
+"""Which of tonight's candidates are one and the same bet: correlation of returns, clusters of it."""
 
+from datetime import date
 from typing import Annotated
 
 import msgspec
+import numpy as np
+
+from vcpd.domain.arrays import BoolArray, FloatArray, IntArray
+from vcpd.domain.panel import Panel
 
 
 class CrowdingParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """When two candidates count as one bet."""
+    """When candidates count as one bet."""
 
     correlation: Annotated[
-        float, msgspec.Meta(gt=0, lt=1, description="candidates that correlate from here up are one bet")
-    ] = 0.7
+        float,
+        msgspec.Meta(gt=0, lt=1, description="clusters join while their mean correlation is at least this"),
+    ] = 0.6
+    sessions: Annotated[
+        int, msgspec.Meta(ge=20, le=2000, description="daily returns that the correlation looks at")
+    ] = 126
+    minimum_sessions: Annotated[
+        int,
+        msgspec.Meta(ge=10, le=2000, description="with fewer common returns a pair's correlation is unknown"),
+    ] = 60
+
+
+class Candidates(msgspec.Struct, frozen=True, kw_only=True):
+    """Whom to compare, and at which session (None: the panel's last)."""
+
+    symbols: tuple[str, ...]
+    as_of: date | None = None
+    parameters: CrowdingParameters = CrowdingParameters()
+
+
+class CorrelatedPair(msgspec.Struct, frozen=True):
+    """Two members and how alike they moved; `correlation` None where too few sessions are common."""
+
+    first: str
+    second: str
+    correlation: float | None
+    sessions: int
+
+
+class Cluster(msgspec.Struct, frozen=True):
+    """Candidates that are one bet; a candidate alone is a cluster of one, without pairs."""
+
+    members: tuple[str, ...]
+    mean_correlation: float | None
+    pairs: tuple[CorrelatedPair, ...]
+
+
+class Crowding(msgspec.Struct, frozen=True):
+    """Clusters, largest first; `effective_bets` counts all candidates as if they were independent.
+
+    `unknown` names candidates without enough returns to be compared with anybody.
+    """
+
+    clusters: tuple[Cluster, ...]
+    unknown: tuple[str, ...]
+    effective_bets: float
+
+
+def crowd(panel: Panel, rows: range, parameters: Candidates) -> Crowding:
+    """Clusters of the candidates, a panel task: all are compared, and a cluster is given with the rows
+    that hold its first member, so that cutting `rows` into chunks gives each cluster once.
+
+    Average linkage on Pearson's correlation of daily simple returns of final bars over the sessions that
+    both have. Effective bets = n^2 / sum of squared correlations (the participation ratio of their matrix).
+    """
+    own = np.array(sorted({panel.row_of(symbol) for symbol in parameters.symbols}), np.int64)
+    settings = parameters.parameters
+    correlation, common = correlations(_returns(panel, own, parameters.as_of, settings.sessions))
+    correlation[common < settings.minimum_sessions] = np.nan
+    known = _comparable(correlation)
+    groups = [[member] for member in np.flatnonzero(~known).tolist()]
+    groups += _join(correlation, np.flatnonzero(known).tolist(), settings.correlation)
+    groups = [group for group in groups if own[group[0]] in rows]
+    groups.sort(key=lambda group: (-len(group), group))
+    names = [panel.symbols[row] for row in own.tolist()]
+    return Crowding(
+        tuple(_cluster(group, names, correlation, common) for group in groups),
+        tuple(names[at] for at in np.flatnonzero(~known) if own[at] in rows),
+        _effective_bets(correlation),
+    )
+
+
+def correlations(returns: FloatArray) -> tuple[FloatArray, IntArray]:
+    """Pairwise Pearson correlation (n, n) over the columns that both rows have, and how many these are.
+
+    `returns` (n, m) with NaN where missing; a row without movement correlates with nobody (NaN).
+    """
+    known = np.isfinite(returns)
+    mask = known.astype(np.float64)
+    filled = np.where(known, returns, 0.0)
+    common = mask @ mask.T
+    total = filled @ mask.T
+    squares = (filled * filled) @ mask.T
+    covariance = common * (filled @ filled.T) - total * total.T
+    variance = common * squares - total * total
+    moved = (variance > 1e-18) & (variance.T > 1e-18)
+    scale = np.sqrt(np.where(moved, variance * variance.T, 1.0))
+    correlation = np.where(moved, np.clip(covariance / scale, -1.0, 1.0), np.nan)
+    return correlation, common.astype(np.int64)
+
+
+def _returns(panel: Panel, rows: IntArray, as_of: date | None, sessions: int) -> FloatArray:
+    """Daily returns (n, up to `sessions`) of final bars, NaN where one of the two closes is missing."""
+    known = panel if as_of is None else panel.until(as_of)
+    close = known.close[rows, -sessions - 1 :].copy()
+    close[known.provisional[rows, -sessions - 1 :]] = np.nan
+    returns: FloatArray = close[:, 1:] / close[:, :-1] - 1.0
+    return returns
+
+
+def _comparable(correlation: FloatArray) -> BoolArray:
+    """Who has a known correlation at all; the own diagonal is one where there are enough returns."""
+    comparable: BoolArray = np.isfinite(np.diagonal(correlation))
+    return comparable
+
+
+def _join(correlation: FloatArray, members: list[int], threshold: float) -> list[list[int]]:
+    """Average linkage: join the two most alike groups while their mean correlation reaches `threshold`."""
+    groups = [[member] for member in members]
+    likeness = np.where(np.isfinite(correlation), correlation, 0.0)[np.ix_(members, members)]
+    np.fill_diagonal(likeness, -np.inf)
+    while len(groups) > 1:
+        first, second = divmod(int(np.argmax(likeness)), len(groups))
+        if likeness[first, second] < threshold:
+            break
+        first, second = min(first, second), max(first, second)
+        sizes = len(groups[first]), len(groups[second])
+        merged = (sizes[0] * likeness[first] + sizes[1] * likeness[second]) / sum(sizes)
+        likeness[first], likeness[:, first] = merged, merged
+        likeness[first, first] = -np.inf
+        likeness = np.delete(np.delete(likeness, second, axis=0), second, axis=1)
+        groups[first] = sorted(groups[first] + groups.pop(second))
+    return groups
+
+
+def _cluster(group: list[int], names: list[str], correlation: FloatArray, common: IntArray) -> Cluster:
+    pairs = [
+        CorrelatedPair(names[one], names[other], _plain(correlation[one, other]), int(common[one, other]))
+        for at, one in enumerate(group)
+        for other in group[at + 1 :]
+    ]
+    known = [pair.correlation for pair in pairs if pair.correlation is not None]
+    mean = sum(known) / len(known) if known else None
+    return Cluster(tuple(names[at] for at in group), mean, tuple(pairs))
+
+
+def _plain(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _effective_bets(correlation: FloatArray) -> float:
+    """An unknown correlation counts as none."""
+    count = len(correlation)
+    squares = np.where(np.isfinite(correlation), correlation, 0.0) ** 2
+    np.fill_diagonal(squares, 1.0)
+    return count * count / float(squares.sum()) if count else 0.0

@@ -1,13 +1,218 @@
-"""How many shares: from the risk budget, then capped, every step shown."""
+"""How many shares: what the risk budget allows, then caps, every step shown."""
 
-from typing import Annotated
+import math
+from typing import Annotated, Final
 
 import msgspec
 
+from vcpd.domain.errors import BadInputError
+from vcpd.domain.risk import Band, RiskScore
+
+PERCENT: Final = 100.0
+
 
 class SizingParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How much of the account one position may risk and hold."""
+    """How much of the account one position may risk and hold, and how much of the market it may be."""
 
     risk_pct: Annotated[
-        float, msgspec.Meta(gt=0, le=10, description="share of equity lost when the stop is hit, in percent")
+        float, msgspec.Meta(gt=0, le=10, description="equity lost when the stop is hit, in percent")
     ] = 0.5
+    position_pct: Annotated[
+        float,
+        msgspec.Meta(gt=0, le=100, description="one position's value is at most this percent of equity"),
+    ] = 20.0
+    liquidity_pct: Annotated[
+        float,
+        msgspec.Meta(
+            gt=0,
+            le=100,
+            description="one position is at most this percent of a median session's traded value",
+        ),
+    ] = 1.0
+    stop_pct: Annotated[
+        float, msgspec.Meta(gt=0, le=50, description="a stop further than this below the entry is refused")
+    ] = 10.0
+    low_share: Annotated[
+        float, msgspec.Meta(ge=0, le=1, description="share of the risk budget for a `low` risk symbol")
+    ] = 1.0
+    moderate_share: Annotated[
+        float, msgspec.Meta(ge=0, le=1, description="share of the risk budget for a `moderate` risk symbol")
+    ] = 1.0
+    elevated_share: Annotated[
+        float, msgspec.Meta(ge=0, le=1, description="share of the risk budget for an `elevated` risk symbol")
+    ] = 0.75
+    high_share: Annotated[
+        float, msgspec.Meta(ge=0, le=1, description="share of the risk budget for a `high` risk symbol")
+    ] = 0.5
+    extreme_share: Annotated[
+        float,
+        msgspec.Meta(
+            ge=0,
+            le=1,
+            description="share of the risk budget for an `extreme` risk symbol, or one without score",
+        ),
+    ] = 0.25
+
+    def share_of(self, band: Band | None) -> float:
+        """The share of the risk budget for a band; an unknown one counts as extreme."""
+        shares = {
+            Band.LOW: self.low_share,
+            Band.MODERATE: self.moderate_share,
+            Band.ELEVATED: self.elevated_share,
+            Band.HIGH: self.high_share,
+            Band.EXTREME: self.extreme_share,
+        }
+        return shares[band or Band.EXTREME]
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be bought and from how large an account; prices and equity in one currency."""
+
+    symbol: str
+    entry: float
+    stop: float
+    equity: float
+    lot_size: int = 1
+
+
+class SizingStep(msgspec.Struct, frozen=True):
+    """One step of the arithmetic. A cap carries the quantity it allows, None where it is unknown."""
+
+    name: str
+    text: str
+    value: float | None
+    quantity: int | None = None
+    bound: bool = False  # this cap gave the quantity
+
+
+class Sizing(msgspec.Struct, frozen=True, kw_only=True):
+    """The quantity with everything it was made from; without one, `reason` says why."""
+
+    symbol: str
+    entry: float
+    stop: float
+    quantity: int
+    value: float
+    risk_amount: float  # lost when the stop is hit
+    risk_pct: float  # the same in percent of equity
+    bound_by: str | None
+    steps: tuple[SizingStep, ...]
+    reason: str | None = None
+
+
+def size(plan: Plan, risk: RiskScore | None, parameters: SizingParameters) -> Sizing:
+    """The largest whole quantity within the risk budget and every cap.
+
+    `risk` gives the band and the median traded value; what it does not know counts against the
+    quantity: an unknown band as extreme, an unknown traded value as no quantity at all.
+    Raises BadInputError when the plan's numbers make no sense.
+    """
+    _check(plan)
+    caps = _caps(plan, risk, parameters)
+    narrowest = min(caps, key=lambda cap: cap.quantity or 0)
+    lots = (narrowest.quantity or 0) // plan.lot_size
+    quantity = lots * plan.lot_size
+    caps = [msgspec.structs.replace(cap, bound=cap is narrowest) for cap in caps]
+    lot_step = SizingStep(
+        "lot", f"rounded down to lots of {plan.lot_size}: {quantity:,}", float(plan.lot_size), quantity
+    )
+    risk_amount = quantity * (plan.entry - plan.stop)
+    return Sizing(
+        symbol=plan.symbol,
+        entry=plan.entry,
+        stop=plan.stop,
+        quantity=quantity,
+        value=quantity * plan.entry,
+        risk_amount=risk_amount,
+        risk_pct=PERCENT * risk_amount / plan.equity,
+        bound_by=narrowest.name,
+        steps=(*_budget(plan, parameters), *caps, lot_step),
+        reason=None if quantity else _refusal(narrowest, plan),
+    )
+
+
+def _check(plan: Plan) -> None:
+    numbers = {"entry": plan.entry, "stop": plan.stop, "equity": plan.equity, "lot size": plan.lot_size}
+    for name, number in numbers.items():
+        if not (math.isfinite(number) and number > 0):
+            raise BadInputError(f"{plan.symbol}: {name} must be a number above 0, was {number:g}")
+    if plan.stop >= plan.entry:
+        raise BadInputError(f"{plan.symbol}: the stop {plan.stop:g} must lie below the entry {plan.entry:g}")
+
+
+def _budget(plan: Plan, parameters: SizingParameters) -> tuple[SizingStep, SizingStep]:
+    budget = plan.equity * parameters.risk_pct / PERCENT
+    distance = plan.entry - plan.stop
+    distance_pct = PERCENT * distance / plan.entry
+    return (
+        SizingStep("budget", f"{parameters.risk_pct:g} % of {plan.equity:,.0f} = {budget:,.2f}", budget),
+        SizingStep(
+            "risk_per_share",
+            f"{plan.entry:,.2f} - {plan.stop:,.2f} = {distance:,.2f} ({distance_pct:.1f} %)",
+            distance,
+        ),
+    )
+
+
+def _caps(plan: Plan, risk: RiskScore | None, parameters: SizingParameters) -> list[SizingStep]:
+    """What each cap alone allows; on a tie the earlier one is said to bind."""
+    return [
+        _stop_cap(plan, parameters),
+        _risk_cap(plan, parameters),
+        _band_cap(plan, risk, parameters),
+        _position_cap(plan, parameters),
+        _liquidity_cap(plan, risk, parameters),
+    ]
+
+
+def _shares(amount: float, price: float) -> int:
+    # a budget that buys a whole number must not lose one share to rounding
+    return math.floor(amount / price + 1e-9)
+
+
+def _stop_cap(plan: Plan, parameters: SizingParameters) -> SizingStep:
+    distance_pct = PERCENT * (plan.entry - plan.stop) / plan.entry
+    fits = distance_pct <= parameters.stop_pct + 1e-9
+    text = f"stop {distance_pct:.1f} % below the entry, at most {parameters.stop_pct:g} %"
+    unlimited = _shares(plan.equity, plan.entry - plan.stop)
+    return SizingStep("stop", text, distance_pct, unlimited if fits else 0)
+
+
+def _risk_cap(plan: Plan, parameters: SizingParameters) -> SizingStep:
+    budget = plan.equity * parameters.risk_pct / PERCENT
+    quantity = _shares(budget, plan.entry - plan.stop)
+    return SizingStep(
+        "risk", f"{budget:,.2f} / {plan.entry - plan.stop:,.2f} = {quantity:,}", budget, quantity
+    )
+
+
+def _band_cap(plan: Plan, risk: RiskScore | None, parameters: SizingParameters) -> SizingStep:
+    band = risk.band if risk else None
+    share = parameters.share_of(band)
+    budget = plan.equity * parameters.risk_pct / PERCENT * share
+    quantity = _shares(budget, plan.entry - plan.stop)
+    name = f"{band} risk" if band else "risk score unknown, taken as extreme"
+    return SizingStep("band", f"{name}: {share:g} x the budget = {quantity:,}", share, quantity)
+
+
+def _position_cap(plan: Plan, parameters: SizingParameters) -> SizingStep:
+    limit = plan.equity * parameters.position_pct / PERCENT
+    quantity = _shares(limit, plan.entry)
+    text = f"{parameters.position_pct:g} % of equity = {limit:,.0f}: {quantity:,}"
+    return SizingStep("position", text, limit, quantity)
+
+
+def _liquidity_cap(plan: Plan, risk: RiskScore | None, parameters: SizingParameters) -> SizingStep:
+    traded = risk.metrics.get("median_traded_value") if risk else None
+    if not isinstance(traded, float | int):
+        return SizingStep("liquidity", "median traded value unknown: no quantity can be justified", None)
+    limit = traded * parameters.liquidity_pct / PERCENT
+    quantity = _shares(limit, plan.entry)
+    text = f"{parameters.liquidity_pct:g} % of a median session's {traded:,.0f} = {limit:,.0f}: {quantity:,}"
+    return SizingStep("liquidity", text, limit, quantity)
+
+
+def _refusal(narrowest: SizingStep, plan: Plan) -> str:
+    if narrowest.quantity:
+        return f"less than one lot of {plan.lot_size} fits: {narrowest.name} allows {narrowest.quantity:,}"
+    return f"nothing can be bought, {narrowest.name}: {narrowest.text}"

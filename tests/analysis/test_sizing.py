@@ -1,0 +1,138 @@
+"""Position size: the budget divided by the distance to the stop, caps, and every step in words."""
+
+from datetime import date
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vcpd.analysis.sizing import Plan, Sizing, SizingParameters, size
+from vcpd.domain.errors import BadInputError
+from vcpd.domain.risk import Band, RiskScore
+
+PLAN = Plan(symbol="NSE:INFY", entry=100.0, stop=95.0, equity=1_000_000.0)
+
+
+def risk(band: Band | None = Band.LOW, traded: float | None = 1e9) -> RiskScore:
+    return RiskScore(
+        symbol="NSE:INFY",
+        as_of=date(2025, 6, 30),
+        score=None if band is None else 10.0,
+        band=band,
+        components={},
+        metrics={"median_traded_value": traded},
+    )
+
+
+def sized(score: RiskScore | None, plan: Plan = PLAN, **changes: float) -> Sizing:
+    return size(plan, score, msgspec.convert(changes, SizingParameters))
+
+
+def test_the_risk_budget_gives_the_quantity() -> None:
+    """0.5 % of a million over 5 a share is a thousand shares, and losing them costs the budget."""
+    sizing = sized(risk())
+    assert (sizing.quantity, sizing.bound_by) == (1000, "risk")
+    assert (sizing.value, sizing.risk_amount, sizing.risk_pct) == (100_000, 5_000, 0.5)
+    assert [step.name for step in sizing.steps] == [
+        "budget",
+        "risk_per_share",
+        "stop",
+        "risk",
+        "band",
+        "position",
+        "liquidity",
+        "lot",
+    ]
+    assert [step.name for step in sizing.steps if step.bound] == ["risk"]
+    assert sizing.steps[0].text == "0.5 % of 1,000,000 = 5,000.00"
+
+
+@pytest.mark.parametrize(
+    ("score", "changes", "bound_by", "quantity"),
+    [
+        (risk(Band.HIGH), {}, "band", 500),
+        (risk(Band.EXTREME), {}, "band", 250),
+        (risk(None), {}, "band", 250),
+        (risk(), {"position_pct": 5.0}, "position", 500),
+        (risk(traded=2_000_000.0), {}, "liquidity", 200),
+        (risk(traded=2_000_000.0), {"liquidity_pct": 2.0}, "liquidity", 400),
+    ],
+)
+def test_the_narrowest_cap_binds(
+    score: RiskScore, changes: dict[str, float], bound_by: str, quantity: int
+) -> None:
+    """Each cap in turn is the smallest, says so, and gives the quantity."""
+    sizing = sized(score, PLAN, **changes)
+    assert (sizing.bound_by, sizing.quantity) == (bound_by, quantity)
+    assert [step.quantity for step in sizing.steps if step.bound] == [quantity]
+
+
+@pytest.mark.parametrize("score", [None, risk(traded=None)], ids=["no risk row", "no volume"])
+def test_unknown_liquidity_is_never_a_pass(score: RiskScore | None) -> None:
+    """Without a traded value nothing is bought, and the reason says why."""
+    sizing = sized(score)
+    assert sizing.quantity == 0
+    assert sizing.reason == (
+        "nothing can be bought, liquidity: median traded value unknown: no quantity can be justified"
+    )
+
+
+def test_a_distant_stop_is_refused() -> None:
+    """Risk beyond 10 % a share is no entry, whatever the budget; 10 % itself is one."""
+    far = msgspec.structs.replace(PLAN, stop=89.0)
+    refused = sized(risk(), far)
+    assert (refused.quantity, refused.bound_by) == (0, "stop")
+    assert refused.reason == ("nothing can be bought, stop: stop 11.0 % below the entry, at most 10 %")
+    assert sized(risk(), msgspec.structs.replace(PLAN, stop=90.0)).quantity == 500
+
+
+def test_lots_are_whole() -> None:
+    """Rounded down to the lot; less than one lot is a reason."""
+    assert sized(risk(), msgspec.structs.replace(PLAN, lot_size=300)).quantity == 900
+    small = sized(risk(), msgspec.structs.replace(PLAN, lot_size=5000))
+    assert small.quantity == 0
+    assert small.reason == "less than one lot of 5000 fits: risk allows 1,000"
+
+
+def test_rounding_does_not_cost_a_share() -> None:
+    """0.3 / 0.1 is three, though floats say 2.99."""
+    plan = Plan(symbol="A", entry=1.3, stop=1.2, equity=60.0)
+    assert sized(risk(), plan, position_pct=100.0).quantity == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"stop": 100.0}, "the stop 100 must lie below the entry 100"),
+        ({"entry": 0.0}, "entry must be a number above 0, was 0"),
+        ({"equity": float("nan")}, "equity must be a number above 0, was nan"),
+        ({"lot_size": 0}, "lot size must be a number above 0, was 0"),
+    ],
+)
+def test_senseless_plans_are_refused(change: dict[str, float], message: str) -> None:
+    """The error names symbol, number and what was expected."""
+    with pytest.raises(BadInputError, match=f"NSE:INFY: .*{message}"):
+        sized(risk(), msgspec.structs.replace(PLAN, **change))
+
+
+@given(
+    entry=st.floats(1, 5000),
+    distance=st.floats(0.001, 0.3),
+    equity=st.floats(1000, 1e9),
+    traded=st.floats(0, 1e10),
+    band=st.sampled_from([*Band, None]),
+)
+def test_no_limit_is_ever_exceeded(
+    entry: float, distance: float, equity: float, traded: float, band: Band | None
+) -> None:
+    """Risk, position and liquidity stay within their limits for any numbers."""
+    plan = Plan(symbol="A", entry=entry, stop=entry * (1 - distance), equity=equity)
+    sizing = sized(risk(band, traded), plan)
+    rounding = 1 + 1e-6
+    share = SizingParameters().share_of(band)
+    assert sizing.quantity >= 0
+    assert sizing.risk_pct <= 0.5 * share * rounding
+    assert sizing.value <= 0.2 * equity * rounding
+    assert sizing.value <= 0.01 * traded * rounding + entry * 1e-6
+    assert (sizing.quantity == 0) == (sizing.reason is not None)
