@@ -17,6 +17,7 @@ from msgspec import Struct
 from vcpd.kite.settings import LimitSettings
 from vcpd.kite.window import Passage, RoundTrips, Window
 
+TIMER_LATENESS_S: Final = 0.004
 SLOW_FACTOR: Final = 2.0
 SLOW_FOR_S: Final = 30.0
 
@@ -57,7 +58,7 @@ class Pace:
         self._window.configure(rate_per_s, settings.margin_pct, settings.lateness_pct)
         spacing_s = (1 + settings.margin_pct / 100) / rate_per_s
         if spacing_s != self._spacing_s:
-            self._spacing, self._spacing_s = AsyncLimiter(1, spacing_s), spacing_s
+            self._spacing, self._spacing_s = _spacing(spacing_s), spacing_s
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
@@ -170,6 +171,12 @@ class Admission:
         """The request is over, answered or not."""
         if self._passage.closed_s is None:
             self._passage.closed_s = time.monotonic()
+
+
+def _spacing(spacing_s: float) -> AsyncLimiter:
+    """One request every `spacing_s`; one that a timer woke late does not push back all that follow."""
+    depth = 1 + TIMER_LATENESS_S / spacing_s
+    return AsyncLimiter(depth, depth * spacing_s)
 
 
 def _leave(paces: list[Pace]) -> Passage:

@@ -13,6 +13,7 @@ from typing import Final
 
 ALLOWANCE_MAX_S: Final = 0.3
 SENDS_REMEMBERED: Final = 1024  # above every rate that can be set
+ROUND_TRIPS_NEEDED: Final = 4
 ROUND_TRIPS_REMEMBERED: Final = 64
 
 
@@ -36,8 +37,8 @@ class RoundTrips:
         self._seen_s.append(duration_s)
 
     def fastest_s(self) -> float:
-        """0 as long as nothing was answered: then every delay counts as lateness."""
-        return min(self._seen_s, default=0.0)
+        """0 until a few were seen: the first ones open connections, so all their time counts as lateness."""
+        return min(self._seen_s) if len(self._seen_s) >= ROUND_TRIPS_NEEDED else 0.0
 
 
 class Window:

@@ -1,0 +1,327 @@
+"""The login's states, its file, and the ways to log in."""
+
+import hashlib
+import os
+import stat
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import aiohttp
+import pytest
+from aiohttp import web
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.kite.exchange import (
+    ACCESS_TOKEN,
+    API_KEY,
+    API_SECRET,
+    Door,
+    Exchange,
+    door_to,
+    refusal,
+    running,
+    success,
+)
+from vcpd.domain.errors import NeedsLoginError, PermanentError, RetryableError, UnavailableError
+from vcpd.domain.secrets import Secret
+from vcpd.kite.auth import Credentials, KiteSession, LoginState, expiry_of, request_token_of
+from vcpd.kite.sandbox_login import SandboxLogin
+from vcpd.kite.token_file import TokenFile
+
+GRANT = success({"access_token": ACCESS_TOKEN, "user_id": "AB1234"})
+
+
+@pytest.fixture
+async def exchange() -> AsyncIterator[Exchange]:
+    async with running(GRANT) as found:
+        yield found
+
+
+@pytest.fixture
+async def door(exchange: Exchange, tmp_path: Path) -> AsyncIterator[Door]:
+    async with door_to(exchange, tmp_path, logged_in=False) as found:
+        yield found
+
+
+def _state_in(url: str) -> str:
+    query = parse_qs(urlsplit(url).query)
+    return parse_qs(query["redirect_params"][0])["state"][0]
+
+
+def _same_file(door: Door) -> KiteSession:
+    credentials = Credentials(API_KEY, Secret(API_SECRET), "http://127.0.0.1/login")
+    return KiteSession(door.transport, credentials, door.clock, TokenFile(door.file.path))
+
+
+async def test_without_a_token_nothing_is_sent(exchange: Exchange, door: Door) -> None:
+    """The first state: a login is due, and whoever asks hears it without a request."""
+    assert door.session.status().state is LoginState.NO_TOKEN
+    with pytest.raises(NeedsLoginError, match="no login yet"):
+        await door.client.profile()
+    assert exchange.asked == []
+
+
+async def test_a_login_sends_the_checksum_and_never_the_secret(exchange: Exchange, door: Door) -> None:
+    """checksum = SHA-256 of key, request token and secret."""
+    await door.session.complete(Secret("reqtoken"), _state_in(door.session.url()))
+    (asked,) = exchange.asked
+    expected = hashlib.sha256(f"{API_KEY}reqtoken{API_SECRET}".encode()).hexdigest()
+    assert asked.form == {"api_key": API_KEY, "request_token": "reqtoken", "checksum": expected}
+    assert "Authorization" not in asked.headers
+    assert door.session.status().state is LoginState.VALID
+    assert door.session.status().user_id == "AB1234"
+
+
+async def test_only_our_own_state_value_completes_a_login_and_only_once(
+    exchange: Exchange, door: Door
+) -> None:
+    """A forged, missing, used or old state value is refused before anything is sent."""
+    state = _state_in(door.session.url())
+    for forged in ("", "x", state[:-1], "ü"):
+        with pytest.raises(PermanentError, match="not started here"):
+            await door.session.complete(Secret("reqtoken"), forged)
+    await door.session.complete(Secret("reqtoken"), state)
+    with pytest.raises(PermanentError, match="not started here"):
+        await door.session.complete(Secret("reqtoken"), state)
+    old = _state_in(door.session.url())
+    door.clock.instant += timedelta(minutes=16)
+    with pytest.raises(PermanentError, match="too long ago"):
+        await door.session.complete(Secret("reqtoken"), old)
+    assert len(exchange.asked) == 1
+
+
+async def test_a_refused_request_token_asks_for_another_login(exchange: Exchange, door: Door) -> None:
+    """A request token is tried once; its refusal leaves the state as it was."""
+    exchange.default = refusal(403, "TokenException", "Token is invalid or has expired.")
+    with pytest.raises(NeedsLoginError):
+        await door.session.exchange(Secret("used"))
+    assert len(exchange.asked) == 1
+    assert door.session.status().state is LoginState.NO_TOKEN
+
+
+async def test_the_session_ends_at_six_in_india(exchange: Exchange, door: Door) -> None:
+    """Valid to the last second before 06:00 IST, then expired, and nothing is sent."""
+    await door.session.exchange(Secret("reqtoken"))
+    exchange.asked.clear()
+    door.clock.instant = datetime(2025, 7, 1, 0, 29, 59, tzinfo=UTC)
+    assert not door.session.status().login_due
+    door.clock.instant += timedelta(seconds=1)
+    assert door.session.status().state is LoginState.EXPIRED
+    with pytest.raises(NeedsLoginError, match="06:00"):
+        await door.client.profile()
+    assert exchange.asked == []
+
+
+@pytest.mark.parametrize(
+    ("login_at", "dies_at"),
+    [
+        ("2025-06-30T08:30:00+05:30", "2025-07-01T06:00:00+05:30"),
+        ("2025-06-30T05:59:59+05:30", "2025-06-30T06:00:00+05:30"),
+        ("2025-06-30T06:00:00+05:30", "2025-07-01T06:00:00+05:30"),
+        ("2025-06-30T23:59:00+05:30", "2025-07-01T06:00:00+05:30"),
+    ],
+)
+def test_a_token_dies_at_the_next_six_in_the_morning(login_at: str, dies_at: str) -> None:
+    """The next 06:00 IST after the login, whichever day that is."""
+    assert expiry_of(datetime.fromisoformat(login_at)) == datetime.fromisoformat(dies_at)
+
+
+async def test_a_403_denies_the_token_until_the_next_login(exchange: Exchange, door: Door) -> None:
+    """Denied is a state of its own, and a new login ends it."""
+    await door.session.exchange(Secret("reqtoken"))
+    exchange.script.append(refusal(403, "TokenException"))
+    with pytest.raises(NeedsLoginError):
+        await door.client.profile()
+    assert door.session.status().state is LoginState.DENIED
+    assert "logged in elsewhere" in door.session.status().reason
+    await door.session.exchange(Secret("another"))
+    assert door.session.status().state is LoginState.VALID
+
+
+async def test_a_late_refusal_of_an_old_token_does_not_end_the_new_session(door: Door) -> None:
+    """Only the token that was sent is denied."""
+    await door.session.exchange(Secret("one"))
+    entry = await door.session.enter()
+    entry.headers()
+    await door.session.exchange(Secret("two"))
+    entry.deny()
+    assert door.session.status().state is LoginState.VALID
+
+
+async def test_the_token_is_kept_for_its_owner_alone_and_read_again(door: Door) -> None:
+    """Mode 0600, no drafts left beside it, and the next process takes it up with its expiry."""
+    await door.session.exchange(Secret("reqtoken"))
+    assert stat.S_IMODE(door.file.path.stat().st_mode) == 0o600
+    assert os.listdir(door.file.path.parent) == [door.file.path.name]  # noqa: PTH208  # names, hidden ones too
+    again = _same_file(door)
+    assert again.token().access_token.reveal() == ACCESS_TOKEN
+    assert again.status().expires_at == datetime(2025, 7, 1, 0, 30, tzinfo=UTC)
+
+
+async def test_a_login_in_another_process_is_taken_up(door: Door) -> None:
+    """The daemon waits for a login; the command line does it; the next question finds it."""
+    waiting = _same_file(door)
+    assert waiting.status().login_due
+    await door.session.exchange(Secret("reqtoken"))
+    assert not waiting.status().login_due
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o644])
+async def test_a_token_that_others_may_read_is_refused(mode: int, door: Door) -> None:
+    """Group or world may not even read; the state says so."""
+    await door.session.exchange(Secret("reqtoken"))
+    door.file.path.chmod(mode)
+    status = _same_file(door).status()
+    assert status.state is LoginState.NO_TOKEN
+    assert "others may read" in status.reason
+
+
+@given(content=st.binary(max_size=200))
+async def test_any_other_content_is_no_token(content: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A damaged file is said, never a crash, and shows none of its content."""
+    path = tmp_path_factory.getbasetemp() / "damaged.json"
+    path.unlink(missing_ok=True)
+    path.touch(mode=0o600)
+    path.write_bytes(content)
+    with pytest.raises(PermanentError, match="not a token"):
+        TokenFile(path).read()
+
+
+async def test_a_link_in_the_place_of_the_token_is_not_followed(door: Door, tmp_path: Path) -> None:
+    """The file must be the file itself."""
+    await door.session.exchange(Secret("reqtoken"))
+    link = tmp_path / "link.json"
+    link.symlink_to(door.file.path)
+    with pytest.raises(PermanentError, match="cannot be read"):
+        TokenFile(link).read()
+
+
+async def test_another_apps_token_is_not_used(door: Door) -> None:
+    """A changed api_key means a new login."""
+    await door.session.exchange(Secret("reqtoken"))
+    other = KiteSession(
+        door.transport, Credentials("otherkey", Secret("s"), "http://x"), door.clock, TokenFile(door.file.path)
+    )
+    assert other.status().state is LoginState.NO_TOKEN
+
+
+async def test_a_full_disk_does_not_lose_the_login(door: Door, tmp_path: Path) -> None:
+    """The file cannot be written: said, and the session of this process is valid."""
+    blocker = tmp_path / "blocker"
+    blocker.write_text("a file where a folder should be")
+    door.session._file = TokenFile(blocker / "token.json")
+    with pytest.raises(UnavailableError, match="cannot be kept"):
+        await door.session.exchange(Secret("reqtoken"))
+    assert not door.session.status().login_due
+
+
+async def test_missing_credentials_are_said_before_anything_is_sent(exchange: Exchange, door: Door) -> None:
+    """Without key or secret the answer is what to set."""
+    session = KiteSession(
+        door.transport, Credentials("", Secret(""), "http://x"), door.clock, TokenFile(door.file.path)
+    )
+    with pytest.raises(PermanentError, match="VCPD_KITE_API_SECRET"):
+        await session.exchange(Secret("reqtoken"))
+    assert exchange.asked == []
+
+
+@pytest.mark.parametrize(
+    "pasted",
+    [
+        "abc123",
+        "  abc123\n",
+        "http://127.0.0.1:8787/kite/callback?action=login&status=success&request_token=abc123&state=s",
+        "request_token=abc123&state=x",
+    ],
+)
+def test_a_pasted_address_or_token_is_understood(pasted: str) -> None:
+    """Whatever part of the address the owner copied."""
+    assert request_token_of(pasted) == Secret("abc123")
+
+
+@pytest.mark.parametrize("pasted", ["", "http://127.0.0.1/?request_token=", "a b", "a;b", "http://127.0.0.1/"])
+def test_anything_else_pasted_is_refused(pasted: str) -> None:
+    """No token, no request; and what was pasted is not repeated."""
+    with pytest.raises(PermanentError, match="no request token"):
+        request_token_of(pasted)
+
+
+class LoginPage:
+    """A sandbox's login page: redirects at once, or shows a form first."""
+
+    def __init__(self, exchange: Exchange, *, form: bool = False) -> None:
+        self.exchange = exchange
+        self.form = form
+        self.logins = 0
+        exchange.default = self.reply
+
+    async def reply(self, request: web.Request) -> web.StreamResponse:
+        if request.path == "/session/token":
+            return await success({"access_token": f"token{self.logins}"})(request)
+        if request.path != "/connect/login":
+            return await self.profile(request)
+        if self.form and request.method == "GET":
+            return web.Response(text="<form method=post></form>", content_type="text/html")
+        self.logins += 1
+        state = request.query["redirect_params"]
+        raise web.HTTPFound(f"http://127.0.0.1:1/callback?request_token=abc&status=success&{state}")
+
+    async def profile(self, request: web.Request) -> web.StreamResponse:
+        if request.headers["Authorization"].endswith(f":token{self.logins}"):
+            return await success({"user_id": "SB0001"})(request)
+        return await refusal(403, "TokenException")(request)
+
+
+@pytest.mark.parametrize("form", [False, True])
+async def test_the_sandbox_is_logged_in_to_without_a_person(
+    form: bool, exchange: Exchange, tmp_path: Path
+) -> None:
+    """A redirect or a form: both end in a valid session, by the same exchange as a person's login."""
+    page = LoginPage(exchange, form=form)
+    async with door_to(exchange, tmp_path, logged_in=False, automatic=SandboxLogin) as door:
+        assert (await door.client.profile()).user_id == "SB0001"
+    assert page.logins == 1
+
+
+async def test_a_session_that_ends_midway_is_renewed_on_the_sandbox(exchange: Exchange, tmp_path: Path) -> None:
+    """A denied token and the end of the day each cost one login and no answer."""
+    page = LoginPage(exchange)
+    async with door_to(exchange, tmp_path, logged_in=False, automatic=SandboxLogin) as door:
+        await door.client.profile()
+        page.logins += 1  # the token given out is no longer the right one
+        assert (await door.client.profile()).user_id == "SB0001"
+        assert page.logins == 3
+        door.clock.instant += timedelta(days=1)
+        assert (await door.client.profile()).user_id == "SB0001"
+        assert page.logins == 4
+
+
+async def test_a_sandbox_that_denies_every_token_is_not_stormed(exchange: Exchange, tmp_path: Path) -> None:
+    """One renewal a request at most."""
+    page = LoginPage(exchange)
+    page.profile = refusal(403, "TokenException")  # type: ignore[method-assign]
+    async with door_to(exchange, tmp_path, logged_in=False, automatic=SandboxLogin) as door:
+        with pytest.raises(NeedsLoginError):
+            await door.client.profile()
+    assert page.logins == 2
+
+
+async def test_the_real_login_page_is_never_walked_through() -> None:
+    """Automatic login stays on this machine, also when a page redirects away."""
+    async with aiohttp.ClientSession() as http:
+        with pytest.raises(PermanentError, match="only the sandbox"):
+            await SandboxLogin(http)("https://kite.zerodha.com/connect/login?v=3&api_key=x")
+
+
+async def test_a_login_page_that_leads_nowhere_is_passing_trouble(exchange: Exchange) -> None:
+    """A page without a redirect, or one that fails, ends in an error to try again on."""
+    async with aiohttp.ClientSession() as http:
+        login = SandboxLogin(http)
+        with pytest.raises(RetryableError, match="leads nowhere"):
+            await login(f"{exchange.root}/connect/login")
+        exchange.default = refusal(500, "GeneralException")
+        with pytest.raises(RetryableError, match="500"):
+            await login(f"{exchange.root}/connect/login")
