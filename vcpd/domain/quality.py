@@ -21,6 +21,7 @@ class Rule(StrEnum):
     PARTIAL_LAST_BAR = "partial_last_bar"
     JUMP_BEYOND_BAND = "jump_beyond_band"
     SCALE_BREAK = "scale_break"
+    MISSING_SESSIONS = "missing_sessions"
 
 
 class QuarantinedBar(msgspec.Struct, frozen=True):
