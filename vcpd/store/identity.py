@@ -61,8 +61,7 @@ async def choose_identity(folder: Path, program: Path) -> Identity:
     Gives `folder` to another user only where that is the only way. Raises UnavailableError.
     """
     tried = []
-    status = folder.stat()
-    for identity in candidates((status.st_uid, status.st_gid), os.geteuid()):
+    for identity in candidates(_owner(folder), os.geteuid()):
         give_to(folder, identity)
         complaint = await _complaint(identity, folder, program)
         if complaint is None:
@@ -101,6 +100,11 @@ async def _complaint(identity: Identity, folder: Path, program: Path) -> str | N
         return None
     lines = complaint.decode(errors="replace").strip().splitlines()
     return lines[-1] if lines else f"exit code {process.returncode}"
+
+
+def _owner(folder: Path) -> tuple[int, int]:
+    status = folder.stat()
+    return status.st_uid, status.st_gid
 
 
 def _is_known(user_id: int) -> bool:

@@ -1,0 +1,133 @@
+"""Daily bars in PostgreSQL: bulk in and out by binary COPY, and no row rewritten that has not changed."""
+
+import io
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import date
+from typing import Final
+
+import numpy as np
+
+from vcpd.domain.bars import BarSeries, BarTable
+from vcpd.domain.errors import PermanentError
+from vcpd.ports import Coverage, MergeCounts, Span
+from vcpd.store.copy_format import SERIES_ROW, bar_chunks, bar_records, parse_rows
+from vcpd.store.database import Connection, Database, rows_touched
+from vcpd.store.named_queries import named_queries
+
+SQL: Final = named_queries("bars")
+COLUMNS: Final = ("instrument_id", "session", "open", "high", "low", "close", "volume", "provisional")
+HOME: Final = "vcpd"
+BEGINNING: Final = date(1, 1, 1)
+
+
+class PostgresBarStore:
+    """`BarStore`, see ports."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def coverage(self) -> Mapping[int, Coverage]:
+        rows = await self._database.fetch(SQL["coverage"])
+        return {
+            row["id"]: Coverage(
+                _span(row["asked_first"], row["asked_last"]), row["last_bar"], row["first_provisional"]
+            )
+            for row in rows
+        }
+
+    async def merge(self, bars: BarTable, asked: Mapping[int, Span]) -> MergeCounts:
+        """See ports. Raises PermanentError for an unknown instrument or a session given twice."""
+        keys = sorted({int(key) for key in np.unique(bars.instrument_id)} | asked.keys())
+        async with self._database.transaction() as connection:
+            await _lock(connection, keys)
+            counts = await _merge(connection, bars)
+            await _widen(connection, asked)
+        return counts
+
+    async def replace(self, instrument_id: int, series: BarSeries, asked: Span) -> MergeCounts:
+        """See ports. Old bars up to `asked.last` that `series` lacks go; later ones stay."""
+        table = BarTable.gather([(instrument_id, series)])
+        async with self._database.transaction() as connection:
+            await _lock(connection, [instrument_id])
+            await connection.execute(SQL["stage"])
+            await _copy_in(connection, "incoming_bars", table, temporary=True)
+            await connection.execute(SQL["drop_superseded"], instrument_id, asked.last)
+            updated = rows_touched(await connection.execute(SQL["replace_staged"]))
+            inserted = await connection.fetchval(SQL["insert_staged"])
+            await connection.execute(SQL["set_asked"], instrument_id, asked.first, asked.last)
+        return MergeCounts(inserted, updated, len(table) - updated - inserted)
+
+    async def series(self, instrument_id: int, first: date | None = None) -> BarSeries:
+        """See ports. Raises KeyError for an unknown instrument."""
+        async with self._database.connection() as connection:
+            symbol = await connection.fetchval(SQL["symbol"], instrument_id)
+            if symbol is None:
+                raise KeyError(instrument_id)
+            content = io.BytesIO()
+            await connection.copy_from_query(
+                SQL["series"], instrument_id, first or BEGINNING, output=content, format="binary"
+            )
+        return BarSeries(symbol, bar_records(parse_rows(content.getvalue(), SERIES_ROW)))
+
+
+def _span(first: date | None, last: date | None) -> Span | None:
+    return Span(first, last) if first is not None and last is not None else None
+
+
+async def _lock(connection: Connection, keys: Sequence[int]) -> None:
+    """Two merges of one instrument go one after the other; ascending keys cannot deadlock."""
+    rows = await connection.fetch(SQL["lock_instruments"], keys)
+    if len(rows) < len(keys):
+        unknown = sorted(set(keys) - {row["id"] for row in rows})
+        raise PermanentError(f"bars of unknown instruments: {', '.join(map(str, unknown[:5]))}")
+
+
+async def _merge(connection: Connection, bars: BarTable) -> MergeCounts:
+    """Instruments without bars are copied straight in; the others are compared first."""
+    if not len(bars):
+        return MergeCounts()
+    keys = [int(key) for key in np.unique(bars.instrument_id)]
+    filled = [row["id"] for row in await connection.fetch(SQL["with_bars"], keys)]
+    known = np.isin(bars.instrument_id, filled)
+    fresh = _rows_of(bars, ~known)
+    if len(fresh):
+        await _copy_in(connection, "bars", fresh)
+    compared = await _compare(connection, _rows_of(bars, known))
+    return MergeCounts(compared.inserted + len(fresh), compared.updated, compared.unchanged)
+
+
+def _rows_of(bars: BarTable, chosen: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> BarTable:
+    return bars if chosen.all() else BarTable(bars.instrument_id[chosen], bars.records[chosen])
+
+
+async def _compare(connection: Connection, bars: BarTable) -> MergeCounts:
+    if not len(bars):
+        return MergeCounts()
+    await connection.execute(SQL["stage"])
+    await _copy_in(connection, "incoming_bars", bars, temporary=True)
+    row = await connection.fetchrow(SQL["merge_staged"])
+    inserted, updated = row["inserted"], row["updated"]
+    return MergeCounts(inserted, updated, len(bars) - inserted - updated)
+
+
+async def _copy_in(connection: Connection, table: str, bars: BarTable, *, temporary: bool = False) -> None:
+    await connection.copy_to_table(
+        table,
+        schema_name=None if temporary else HOME,
+        columns=COLUMNS,
+        format="binary",
+        source=_streamed(bars),
+    )
+
+
+async def _streamed(bars: BarTable) -> AsyncIterator[bytes]:
+    for chunk in bar_chunks(bars.instrument_id, bars.records):
+        yield chunk
+
+
+async def _widen(connection: Connection, asked: Mapping[int, Span]) -> None:
+    if asked:
+        spans = list(asked.values())
+        await connection.execute(
+            SQL["widen_asked"], list(asked), [span.first for span in spans], [span.last for span in spans]
+        )

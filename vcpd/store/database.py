@@ -1,0 +1,156 @@
+"""The way to PostgreSQL: a pool, transactions whose errors say what to do, and its size and health."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Final, Self, TypeAlias
+from urllib.parse import urlsplit
+
+import asyncpg
+
+from vcpd.domain.errors import PermanentError, RetryableError, UnavailableError
+from vcpd.domain.secrets import Secret
+from vcpd.store.driver_errors import store_errors
+from vcpd.store.named_queries import named_queries
+from vcpd.store.schema import migrate
+from vcpd.store.settings import StoreSettings
+
+Connection: TypeAlias = asyncpg.Connection
+
+SQL: Final = named_queries("database")
+OLDEST_SERVER: Final = 14
+CLOSE_S: Final = 10.0
+IDLE_CONNECTION_S: Final = 300.0
+
+
+async def connect(dsn: Secret, settings: StoreSettings) -> Connection:
+    """One connection of its own. Raises UnavailableError when the server cannot be reached or refuses."""
+    try:
+        with store_errors():
+            return await asyncpg.connect(dsn.reveal(), **_connection_options(settings))
+    except RetryableError as error:
+        raise UnavailableError(
+            f"cannot reach the store at {place_of(dsn)}: start the server, or correct [store] dsn ({error})"
+        ) from None
+    except ValueError as error:
+        raise UnavailableError(f"[store] dsn is not a PostgreSQL address ({error})") from None
+
+
+def place_of(dsn: Secret) -> str:
+    """Where the address leads, without user and password."""
+    parts = urlsplit(dsn.reveal())
+    where = parts.hostname or "the local socket"
+    return f"{where}:{parts.port}{parts.path}" if parts.port else f"{where}{parts.path}"
+
+
+def _connection_options(settings: StoreSettings) -> dict[str, Any]:
+    return {
+        "timeout": settings.connect_timeout_s,
+        "command_timeout": settings.statement_timeout_s,
+        "server_settings": {
+            "application_name": "vcpd",
+            "search_path": "vcpd",
+            "timezone": "UTC",
+            "jit": "off",
+            "statement_timeout": str(int(settings.statement_timeout_s * 1000)),
+        },
+    }
+
+
+class Database:
+    """An open, migrated database; `version` is its schema's."""
+
+    def __init__(self, pool: asyncpg.Pool, version: int) -> None:
+        self._pool = pool
+        self.version = version
+
+    @classmethod
+    async def open(cls, dsn: Secret, settings: StoreSettings) -> Self:
+        """Connect, migrate, and fill the pool.
+
+        Raises UnavailableError (unreachable, refused) or PermanentError (too old a server, too new a schema).
+        """
+        first = await connect(dsn, settings)
+        try:
+            _require_server(first)
+            with store_errors():
+                version = await migrate(first)
+        finally:
+            await first.close()
+        with store_errors():
+            pool = await asyncpg.create_pool(
+                dsn.reveal(),
+                min_size=1,
+                max_size=settings.pool_size,
+                max_inactive_connection_lifetime=IDLE_CONNECTION_S,
+                **_connection_options(settings),
+            )
+        return cls(pool, version)
+
+    async def close(self) -> None:
+        """Wait for statements in flight, then for no more than a deadline."""
+        try:
+            async with asyncio.timeout(CLOSE_S):
+                await self._pool.close()
+        except TimeoutError:
+            self._pool.terminate()
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """A connection for reading. Driver errors come out as ours."""
+        with store_errors():
+            async with self._pool.acquire() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """A connection inside a transaction: committed at the end, rolled back on any error."""
+        with store_errors():
+            async with self._pool.acquire() as connection, connection.transaction():
+                yield connection
+
+    async def fetch(self, query: str, *arguments: object) -> list[asyncpg.Record]:
+        async with self.connection() as connection:
+            rows: list[asyncpg.Record] = await connection.fetch(query, *arguments)
+            return rows
+
+    async def fetch_value(self, query: str, *arguments: object) -> Any:
+        async with self.connection() as connection:
+            return await connection.fetchval(query, *arguments)
+
+    async def execute(self, query: str, *arguments: object) -> int:
+        """Run one statement and give the number of rows it touched."""
+        async with self.connection() as connection:
+            return rows_touched(await connection.execute(query, *arguments))
+
+    async def ping(self) -> float:
+        """Seconds the store takes to answer; RetryableError when it does not."""
+        clock = asyncio.get_running_loop().time
+        started = clock()
+        await self.fetch_value(SQL["ping"])
+        return clock() - started
+
+    async def sizes(self) -> Mapping[str, tuple[int, int]]:
+        """Bytes on disk and estimated rows by table."""
+        rows = await self.fetch(SQL["sizes"])
+        return {row["table_name"]: (row["bytes"], row["rows_estimate"]) for row in rows}
+
+    def pool_use(self) -> tuple[int, int]:
+        """Connections in use, and connections open."""
+        open_now = self._pool.get_size()
+        return open_now - self._pool.get_idle_size(), open_now
+
+
+def rows_touched(status: str) -> int:
+    """The count at the end of a command tag such as `INSERT 0 5`."""
+    last = status.rpartition(" ")[2]
+    return int(last) if last.isdigit() else 0
+
+
+def _require_server(connection: Connection) -> None:
+    major = connection.get_server_version().major
+    if major < OLDEST_SERVER:
+        raise PermanentError(
+            f"the server is PostgreSQL {major}, vcpd needs {OLDEST_SERVER} or newer: "
+            "upgrade it, or unset [store] dsn"
+        )

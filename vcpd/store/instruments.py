@@ -1,0 +1,64 @@
+"""Instruments in PostgreSQL: followed through renames and new tokens, never deleted."""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Final
+
+import asyncpg
+
+from vcpd.domain.instruments import Instrument, InstrumentChanges, StoredInstrument
+from vcpd.store.database import Connection, Database
+from vcpd.store.instrument_list import ListPlan, plan_merge
+from vcpd.store.named_queries import named_queries
+
+SQL: Final = named_queries("instruments")
+
+
+class PostgresInstrumentStore:
+    """`InstrumentStore`, see ports."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def all(self) -> Sequence[StoredInstrument]:
+        return [_stored(row) for row in await self._database.fetch(SQL["all"])]
+
+    async def merge(self, listed: Sequence[Instrument], as_of: date) -> InstrumentChanges:
+        """See ports; two merges at once go one after the other."""
+        async with self._database.transaction() as connection:
+            await connection.execute(SQL["lock_list"])
+            stored = [_stored(row) for row in await connection.fetch(SQL["all"])]
+            plan = plan_merge(stored, listed)
+            await _rename(connection, plan)
+            await _upsert(connection, plan.current, as_of)
+            await connection.execute(SQL["delist"], list(plan.changes.gone))
+        return plan.changes
+
+
+async def _rename(connection: Connection, plan: ListPlan) -> None:
+    if not plan.renames:
+        return
+    ids, old, new = ([rename[place] for rename in plan.renames] for place in range(3))
+    await connection.execute(SQL["rename"], ids, new)
+    await connection.execute(SQL["clear_flags"], new)
+    await connection.execute(SQL["rename_flags"], old, new)
+    await connection.execute(SQL["rename_quarantine"], old, new)
+
+
+async def _upsert(connection: Connection, listed: Sequence[Instrument], as_of: date) -> None:
+    columns = ("symbol", "token", "name", "tick_size", "lot_size", "segment", "series")
+    arrays = [[getattr(instrument, name) for instrument in listed] for name in columns]
+    await connection.execute(SQL["upsert"], *arrays, as_of)
+
+
+def _stored(row: asyncpg.Record) -> StoredInstrument:
+    instrument = Instrument(
+        row["symbol"],
+        row["token"],
+        row["name"],
+        row["tick_size"],
+        row["lot_size"],
+        row["segment"],
+        row["series"],
+    )
+    return StoredInstrument(row["id"], instrument, row["listed"], row["first_seen"], row["last_seen"])

@@ -1,0 +1,14 @@
+-- name: ping
+SELECT 1;
+
+-- name: sizes
+SELECT c.relname AS table_name,
+       pg_total_relation_size(c.oid) AS bytes,
+       greatest(c.reltuples, 0)::bigint AS rows_estimate
+FROM pg_class c
+WHERE c.relnamespace = 'vcpd'::regnamespace AND c.relkind = 'r'
+ORDER BY bytes DESC;
+
+-- name: lead
+SELECT pg_try_advisory_lock($1);
+

@@ -1,0 +1,54 @@
+-- name: all
+SELECT id, symbol, token, name, tick_size, lot_size, segment, series, listed, first_seen, last_seen
+FROM instruments
+ORDER BY symbol;
+
+-- name: lock_list
+LOCK TABLE instruments IN SHARE ROW EXCLUSIVE MODE;
+
+-- name: rename
+UPDATE instruments
+SET symbol = changed.symbol
+FROM unnest($1::integer[], $2::text[]) AS changed (id, symbol)
+WHERE instruments.id = changed.id;
+
+-- name: clear_flags
+DELETE FROM flags WHERE symbol = ANY ($1::text[]);
+
+-- name: rename_flags
+UPDATE flags
+SET symbol = changed.new
+FROM unnest($1::text[], $2::text[]) AS changed (old, new)
+WHERE flags.symbol = changed.old;
+
+-- name: rename_quarantine
+UPDATE quarantine
+SET symbol = changed.new
+FROM unnest($1::text[], $2::text[]) AS changed (old, new)
+WHERE quarantine.symbol = changed.old
+  AND NOT EXISTS (
+    SELECT
+    FROM quarantine AS there
+    WHERE there.symbol = changed.new AND there.rule = quarantine.rule
+      AND there.session IS NOT DISTINCT FROM quarantine.session
+      AND there.payload = quarantine.payload
+);
+
+-- name: upsert
+INSERT INTO instruments AS kept
+    (symbol, token, name, tick_size, lot_size, segment, series, listed, first_seen, last_seen)
+SELECT symbol, token, name, tick_size, lot_size, segment, series, true, $8, $8
+FROM unnest(
+    $1::text[], $2::bigint[], $3::text[], $4::double precision[], $5::integer[], $6::text[], $7::text[]
+) AS given (symbol, token, name, tick_size, lot_size, segment, series)
+ON CONFLICT (symbol) DO UPDATE
+SET token = excluded.token, name = excluded.name, tick_size = excluded.tick_size,
+    lot_size = excluded.lot_size, segment = excluded.segment, series = excluded.series,
+    listed = true, last_seen = greatest(kept.last_seen, excluded.last_seen)
+WHERE (kept.token, kept.name, kept.tick_size, kept.lot_size, kept.segment, kept.series, kept.listed)
+    IS DISTINCT FROM (excluded.token, excluded.name, excluded.tick_size, excluded.lot_size,
+                      excluded.segment, excluded.series, true)
+   OR kept.last_seen < excluded.last_seen;
+
+-- name: delist
+UPDATE instruments SET listed = false WHERE symbol = ANY ($1::text[]);

@@ -1,0 +1,101 @@
+-- name: instrument_ids
+SELECT symbol, id FROM instruments WHERE symbol = ANY ($1::text[]);
+
+-- name: note_session
+INSERT INTO screened_sessions (session) VALUES ($1) ON CONFLICT DO NOTHING;
+
+-- name: drop_others
+DELETE FROM setups WHERE session = $1 AND instrument_id <> ALL ($2::integer[]);
+
+-- name: put
+INSERT INTO setups AS kept (session, instrument_id, has_base, passed, state, score, rs_rating, verdict)
+SELECT $1, instrument_id, has_base, passed, state, score, rs_rating, verdict::jsonb
+FROM unnest(
+    $2::integer[], $3::boolean[], $4::boolean[], $5::text[], $6::double precision[], $7::integer[], $8::text[]
+) AS given (instrument_id, has_base, passed, state, score, rs_rating, verdict)
+ON CONFLICT (session, instrument_id) DO UPDATE
+SET has_base = excluded.has_base, passed = excluded.passed, state = excluded.state,
+    score = excluded.score, rs_rating = excluded.rs_rating, verdict = excluded.verdict
+WHERE kept.verdict IS DISTINCT FROM excluded.verdict;
+
+-- name: trim
+DELETE FROM setups
+WHERE NOT has_base AND session < (SELECT max(session) FROM screened_sessions);
+
+-- name: latest_session
+SELECT max(session) FROM screened_sessions;
+
+-- name: was_screened
+SELECT session FROM screened_sessions WHERE session = $1;
+
+-- name: of_session
+SELECT instruments.symbol, setups.verdict
+FROM setups
+JOIN instruments ON instruments.id = setups.instrument_id
+WHERE setups.session = $1
+ORDER BY setups.score DESC, instruments.symbol;
+
+-- name: put_bases
+INSERT INTO bases AS kept (
+    instrument_id, anchor_date, found_on, last_judged, pivot, stop, footprint, state, breakout_on, verdict
+)
+SELECT instrument_id, anchor_date, found_on, last_judged, pivot, stop, footprint, state, breakout_on,
+       verdict::jsonb
+FROM unnest(
+    $1::integer[], $2::date[], $3::date[], $4::date[], $5::double precision[], $6::double precision[],
+    $7::text[], $8::text[], $9::date[], $10::text[]
+) AS given (
+    instrument_id, anchor_date, found_on, last_judged, pivot, stop, footprint, state, breakout_on, verdict
+)
+ON CONFLICT (instrument_id, anchor_date) DO UPDATE
+SET found_on = excluded.found_on, last_judged = excluded.last_judged, pivot = excluded.pivot,
+    stop = excluded.stop, footprint = excluded.footprint, state = excluded.state,
+    breakout_on = excluded.breakout_on, verdict = excluded.verdict;
+
+-- name: base_ids
+SELECT bases.id, bases.instrument_id, bases.anchor_date
+FROM unnest($1::integer[], $2::date[]) AS given (instrument_id, anchor_date)
+JOIN bases USING (instrument_id, anchor_date);
+
+-- name: withdraw_events
+DELETE FROM setup_events AS kept
+WHERE kept.provisional AND kept.base_id = ANY ($1::bigint[])
+  AND NOT EXISTS (
+    SELECT
+    FROM unnest($2::bigint[], $3::date[], $4::text[]) AS given (base_id, session, kind)
+    WHERE (given.base_id, given.session, given.kind) = (kept.base_id, kept.session, kept.kind)
+);
+
+-- name: put_events
+INSERT INTO setup_events AS kept (base_id, session, kind, number, price, provisional, detail)
+SELECT base_id, session, kind, number, price, provisional, detail
+FROM unnest(
+    $1::bigint[], $2::date[], $3::text[], $4::integer[], $5::double precision[], $6::boolean[], $7::text[]
+) AS given (base_id, session, kind, number, price, provisional, detail)
+ON CONFLICT (base_id, session, kind) DO UPDATE
+SET number = excluded.number, price = excluded.price, provisional = excluded.provisional,
+    detail = excluded.detail
+WHERE kept.provisional;
+
+-- name: followed
+SELECT bases.id, instruments.symbol, anchor_date, found_on, last_judged, pivot, stop, footprint, state,
+       breakout_on, verdict
+FROM bases
+JOIN instruments ON instruments.id = bases.instrument_id
+WHERE state <> ALL ($1::text[])
+   OR last_judged >= (SELECT max(session) FROM screened_sessions)
+ORDER BY instruments.symbol, anchor_date;
+
+-- name: bases_of
+SELECT bases.id, instruments.symbol, anchor_date, found_on, last_judged, pivot, stop, footprint, state,
+       breakout_on, verdict
+FROM bases
+JOIN instruments ON instruments.id = bases.instrument_id
+WHERE instruments.symbol = $1
+ORDER BY anchor_date;
+
+-- name: events
+SELECT base_id, kind, session, price, provisional, detail
+FROM setup_events
+WHERE base_id = ANY ($1::bigint[])
+ORDER BY base_id, session, number;

@@ -1,0 +1,43 @@
+"""Risk scores by session, in PostgreSQL."""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Final
+
+from vcpd.domain.risk import RiskScore
+from vcpd.store.database import Database
+from vcpd.store.named_queries import named_queries
+from vcpd.store.verdicts import decoded, encoded, instrument_ids
+
+SQL: Final = named_queries("risk")
+
+
+class PostgresRiskStore:
+    """`RiskStore`, see ports."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def put(self, as_of: date, scores: Sequence[RiskScore]) -> None:
+        """See ports; the session's scores become these. Raises PermanentError for an unknown symbol."""
+        verdicts = await encoded(scores)
+        async with self._database.transaction() as connection:
+            symbols = [one.symbol for one in scores]
+            ids = await instrument_ids(connection, SQL["instrument_ids"], symbols)
+            keys = [ids[symbol] for symbol in symbols]
+            await connection.execute(SQL["note_session"], as_of)
+            await connection.execute(SQL["drop_others"], as_of, keys)
+            values, bands = [one.score for one in scores], [one.band for one in scores]
+            await connection.execute(SQL["put"], as_of, keys, values, bands, verdicts)
+
+    async def as_of(self, session: date | None = None) -> tuple[date | None, Sequence[RiskScore]]:
+        """See ports. (None, nothing) where that session, or any, was never scored."""
+        query = "latest_session" if session is None else "was_scored"
+        arguments = () if session is None else (session,)
+        scored: date | None = await self._database.fetch_value(SQL[query], *arguments)
+        if scored is None:
+            return None, ()
+        return scored, await decoded(await self._database.fetch(SQL["of_session"], scored), RiskScore)
+
+    async def of(self, symbol: str) -> Sequence[RiskScore]:
+        return await decoded(await self._database.fetch(SQL["of_symbol"], symbol), RiskScore)

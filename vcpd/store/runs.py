@@ -1,0 +1,74 @@
+"""Runs of jobs in PostgreSQL: one row for one (job, scheduled instant), whatever happens."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import Final
+
+import asyncpg
+import msgspec
+
+from vcpd.domain.runs import Outcome, Run
+from vcpd.ports import Clock
+from vcpd.store.database import Database
+from vcpd.store.named_queries import named_queries
+
+SQL: Final = named_queries("runs")
+
+
+class PostgresRunStore:
+    """`RunStore`, see ports."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def begin(self, job: str, scheduled_at: datetime, session: date | None) -> Run | None:
+        rows = await self._database.fetch(SQL["begin"], job, scheduled_at, session, self._clock.now())
+        return _run(rows[0]) if rows else None
+
+    async def finish(
+        self, run_id: int, outcome: Outcome, reason: str = "", counts: Mapping[str, int] | None = None
+    ) -> None:
+        """See ports. A run that has its outcome keeps it."""
+        numbers = msgspec.json.encode(dict(counts or {})).decode()
+        await self._database.execute(SQL["finish"], run_id, outcome.value, reason, numbers, self._clock.now())
+
+    async def record(
+        self, job: str, scheduled_at: datetime, session: date | None, outcome: Outcome, reason: str
+    ) -> None:
+        await self._database.execute(
+            SQL["record"], job, scheduled_at, session, outcome.value, reason, self._clock.now()
+        )
+
+    async def close_stale(self, reason: str) -> int:
+        return await self._database.execute(SQL["close_stale"], reason, self._clock.now())
+
+    async def latest(self) -> Mapping[str, Run]:
+        return {row["job"]: _run(row) for row in await self._database.fetch(SQL["latest"])}
+
+    async def recent(self, limit: int, job: str | None = None) -> Sequence[Run]:
+        return [_run(row) for row in await self._database.fetch(SQL["recent"], limit, job)]
+
+    async def paused(self) -> frozenset[str]:
+        return frozenset(row["job"] for row in await self._database.fetch(SQL["paused"]))
+
+    async def set_paused(self, job: str, *, paused: bool) -> None:
+        await self._database.execute(SQL["pause" if paused else "resume"], job)
+
+    async def forget_before(self, instant: datetime) -> int:
+        """Delete ended runs that were due before `instant`; gives their number."""
+        return await self._database.execute(SQL["forget_before"], instant)
+
+
+def _run(row: asyncpg.Record) -> Run:
+    return Run(
+        row["id"],
+        row["job"],
+        row["scheduled_at"],
+        row["session"],
+        row["started_at"],
+        row["finished_at"],
+        Outcome(row["outcome"]) if row["outcome"] is not None else None,
+        row["reason"],
+        msgspec.json.decode(row["counts"], type=dict[str, int]),
+    )

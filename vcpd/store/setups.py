@@ -1,0 +1,140 @@
+"""The sessions' verdicts and the bases that are followed, in PostgreSQL.
+
+All verdicts of the newest session are kept, of older ones those that show a base.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Final
+
+import asyncpg
+
+from vcpd.domain.setups import Base, EventKind, Setup, SetupEvent, State
+from vcpd.store.database import Connection, Database
+from vcpd.store.named_queries import named_queries
+from vcpd.store.verdicts import decode_verdict, decoded, encoded, instrument_ids
+
+SQL: Final = named_queries("setups")
+ENDED: Final = (State.FAILED, State.EXPIRED)
+
+
+class PostgresSetupStore:
+    """`SetupStore`, see ports."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def followed(self) -> Sequence[Base]:
+        """See ports. One that ended in the newest session still counts: it may be judged again."""
+        return await self._bases(SQL["followed"], [state.value for state in ENDED])
+
+    async def base(self, symbol: str) -> Sequence[Base]:
+        return await self._bases(SQL["bases_of"], symbol)
+
+    async def as_of(self, session: date | None = None) -> tuple[date | None, Sequence[Setup]]:
+        """See ports. (None, nothing) where that session, or any, was never judged."""
+        query = "latest_session" if session is None else "was_screened"
+        arguments = () if session is None else (session,)
+        judged: date | None = await self._database.fetch_value(SQL[query], *arguments)
+        if judged is None:
+            return None, ()
+        return judged, await decoded(await self._database.fetch(SQL["of_session"], judged), Setup)
+
+    async def put(self, as_of: date, setups: Sequence[Setup], bases: Sequence[Base]) -> None:
+        """See ports. Raises PermanentError for an unknown symbol; then nothing is written."""
+        verdicts = await encoded(setups)
+        symbols = sorted({one.symbol for one in setups} | {one.symbol for one in bases})
+        async with self._database.transaction() as connection:
+            ids = await instrument_ids(connection, SQL["instrument_ids"], symbols)
+            await connection.execute(SQL["note_session"], as_of)
+            await _put_setups(connection, as_of, setups, verdicts, ids)
+            await _put_bases(connection, bases, ids)
+            await connection.execute(SQL["trim"])
+
+    async def _bases(self, query: str, argument: object) -> Sequence[Base]:
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(query, argument)
+            events = await connection.fetch(SQL["events"], [row["id"] for row in rows])
+        lives: defaultdict[int, list[SetupEvent]] = defaultdict(list)
+        for event in events:
+            lives[event["base_id"]].append(_event(event))
+        return [_base(row, tuple(lives[row["id"]])) for row in rows]
+
+
+async def _put_setups(
+    connection: Connection,
+    as_of: date,
+    setups: Sequence[Setup],
+    verdicts: Sequence[str],
+    ids: Mapping[str, int],
+) -> None:
+    keys = [ids[one.symbol] for one in setups]
+    await connection.execute(SQL["drop_others"], as_of, keys)
+    await connection.execute(
+        SQL["put"],
+        as_of,
+        keys,
+        [one.footprint is not None or one.is_listed for one in setups],
+        [one.passed for one in setups],
+        [one.state for one in setups],
+        [one.score for one in setups],
+        [one.rs_rating for one in setups],
+        verdicts,
+    )
+
+
+async def _put_bases(connection: Connection, bases: Sequence[Base], ids: Mapping[str, int]) -> None:
+    if not bases:
+        return
+    keys = [ids[base.symbol] for base in bases]
+    anchors = [base.anchor_date for base in bases]
+    plain = ("found_on", "last_judged", "pivot", "stop", "footprint", "state", "breakout_on")
+    columns = [[getattr(base, name) for base in bases] for name in plain]
+    verdicts = [None if base.setup is None else (await encoded([base.setup]))[0] for base in bases]
+    await connection.execute(SQL["put_bases"], keys, anchors, *columns, verdicts)
+    rows = await connection.fetch(SQL["base_ids"], keys, anchors)
+    base_ids = {(row["instrument_id"], row["anchor_date"]): row["id"] for row in rows}
+    await _put_events(connection, [(base_ids[ids[base.symbol], base.anchor_date], base) for base in bases])
+
+
+async def _put_events(connection: Connection, bases: Sequence[tuple[int, Base]]) -> None:
+    """Final events are only ever added; provisional ones are confirmed, or withdrawn with their session."""
+    numbered = [
+        (key, number, event) for key, base in bases for number, event in enumerate(base.events, start=1)
+    ]
+    keys = [key for key, _, _ in numbered]
+    events = [event for _, _, event in numbered]
+    sessions, kinds = [event.session for event in events], [event.kind.value for event in events]
+    await connection.execute(SQL["withdraw_events"], [key for key, _ in bases], keys, sessions, kinds)
+    await connection.execute(
+        SQL["put_events"],
+        keys,
+        sessions,
+        kinds,
+        [number for _, number, _ in numbered],
+        [event.price for event in events],
+        [event.provisional for event in events],
+        [event.detail for event in events],
+    )
+
+
+def _event(row: asyncpg.Record) -> SetupEvent:
+    return SetupEvent(EventKind(row["kind"]), row["session"], row["price"], row["provisional"], row["detail"])
+
+
+def _base(row: asyncpg.Record, events: tuple[SetupEvent, ...]) -> Base:
+    symbol, verdict = row["symbol"], row["verdict"]
+    return Base(
+        symbol=symbol,
+        anchor_date=row["anchor_date"],
+        found_on=row["found_on"],
+        last_judged=row["last_judged"],
+        pivot=row["pivot"],
+        stop=row["stop"],
+        footprint=row["footprint"],
+        state=State(row["state"]),
+        breakout_on=row["breakout_on"],
+        setup=None if verdict is None else decode_verdict(verdict, Setup, symbol),
+        events=events,
+    )
