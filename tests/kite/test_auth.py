@@ -180,7 +180,9 @@ async def test_a_token_that_others_may_read_is_refused(mode: int, door: Door) ->
 
 
 @given(content=st.binary(max_size=200))
-async def test_any_other_content_is_no_token(content: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
+async def test_any_other_content_is_no_token(
+    content: bytes, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     """A damaged file is said, never a crash, and shows none of its content."""
     path = tmp_path_factory.getbasetemp() / "damaged.json"
     path.unlink(missing_ok=True)
@@ -203,7 +205,10 @@ async def test_another_apps_token_is_not_used(door: Door) -> None:
     """A changed api_key means a new login."""
     await door.session.exchange(Secret("reqtoken"))
     other = KiteSession(
-        door.transport, Credentials("otherkey", Secret("s"), "http://x"), door.clock, TokenFile(door.file.path)
+        door.transport,
+        Credentials("otherkey", Secret("s"), "http://x"),
+        door.clock,
+        TokenFile(door.file.path),
     )
     assert other.status().state is LoginState.NO_TOKEN
 
@@ -242,7 +247,9 @@ def test_a_pasted_address_or_token_is_understood(pasted: str) -> None:
     assert request_token_of(pasted) == Secret("abc123")
 
 
-@pytest.mark.parametrize("pasted", ["", "http://127.0.0.1/?request_token=", "a b", "a;b", "http://127.0.0.1/"])
+@pytest.mark.parametrize(
+    "pasted", ["", "http://127.0.0.1/?request_token=", "a b", "a;b", "http://127.0.0.1/"]
+)
 def test_anything_else_pasted_is_refused(pasted: str) -> None:
     """No token, no request; and what was pasted is not repeated."""
     with pytest.raises(PermanentError, match="no request token"):
@@ -286,7 +293,9 @@ async def test_the_sandbox_is_logged_in_to_without_a_person(
     assert page.logins == 1
 
 
-async def test_a_session_that_ends_midway_is_renewed_on_the_sandbox(exchange: Exchange, tmp_path: Path) -> None:
+async def test_a_session_that_ends_midway_is_renewed_on_the_sandbox(
+    exchange: Exchange, tmp_path: Path
+) -> None:
     """A denied token and the end of the day each cost one login and no answer."""
     page = LoginPage(exchange)
     async with door_to(exchange, tmp_path, logged_in=False, automatic=SandboxLogin) as door:
@@ -302,7 +311,7 @@ async def test_a_session_that_ends_midway_is_renewed_on_the_sandbox(exchange: Ex
 async def test_a_sandbox_that_denies_every_token_is_not_stormed(exchange: Exchange, tmp_path: Path) -> None:
     """One renewal a request at most."""
     page = LoginPage(exchange)
-    page.profile = refusal(403, "TokenException")  # type: ignore[method-assign]
+    page.profile = refusal(403, "TokenException")  # type: ignore[method-assign,assignment]
     async with door_to(exchange, tmp_path, logged_in=False, automatic=SandboxLogin) as door:
         with pytest.raises(NeedsLoginError):
             await door.client.profile()

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import date, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import aiohttp
@@ -95,10 +96,7 @@ def test_spans_cover_every_day_once(first: date, length: int, days: int) -> None
     assert spans[0][0] == first
     assert spans[-1][1] == last
     assert all(0 <= (end - start).days < days for start, end in spans)
-    assert all(
-        later[0] - earlier[1] == timedelta(days=1)
-        for earlier, later in zip(spans, spans[1:], strict=False)
-    )
+    assert all(later[0] - earlier[1] == timedelta(days=1) for earlier, later in pairwise(spans))
 
 
 async def test_quotes_go_in_batches_of_five_hundred(exchange: Exchange, door: Door) -> None:
