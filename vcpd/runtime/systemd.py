@@ -90,7 +90,7 @@ class Watchdog:
         self._manager = manager
         self._heartbeats = heartbeats
         self._interval_s = interval_s
-        self._withheld_for: list[str] = []
+        self.withheld_for: list[str] = []
 
     async def run(self) -> None:
         """For ever; the owner cancels it."""
@@ -102,8 +102,8 @@ class Watchdog:
         late = [heart.name for heart in self._heartbeats.late()]
         if not late:
             self._manager.watchdog()
-        if late != self._withheld_for:
-            self._withheld_for = late
+        if late != self.withheld_for:
+            self.withheld_for = late
             if late:
                 log.error("watchdog_withheld", loops=late)
             else:

@@ -79,10 +79,11 @@ class WorkerPool:
     async def close(self, deadline_s: float = 5.0) -> None:
         """Refuse new tasks, let running ones end within the deadline, kill the rest, leave no process."""
         self._closed = True
-        if self._replacing is not None:
-            await asyncio.wait({self._replacing}, timeout=deadline_s)
-            self._replacing.cancel()
-            await asyncio.gather(self._replacing, return_exceptions=True)
+        replacing = self._replacing
+        if replacing is not None:
+            await asyncio.wait({replacing}, timeout=deadline_s)
+            replacing.cancel()
+            await asyncio.gather(replacing, return_exceptions=True)
         if self._crew is not None:
             await self._crew.end(deadline_s)
             self._crew = None

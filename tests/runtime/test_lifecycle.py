@@ -1,0 +1,50 @@
+"""The daemon's states: only what the table says, and every state can be left in good order."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vcpd.runtime.lifecycle import TRANSITIONS, DaemonState, IllegalTransitionError, Lifecycle, Trigger
+
+
+def test_a_whole_life_is_heard_by_the_listeners() -> None:
+    heard: list[tuple[str, str]] = []
+    life = Lifecycle(lambda before, trigger, after: heard.append((trigger, after)))
+    for trigger in ("start", "started", "reload", "reloaded", "stop", "stopped"):
+        life.fire(Trigger(trigger))
+    assert [state for _, state in heard] == ["starting", "ready", "reloading", "ready", "stopping", "stopped"]
+
+
+def test_an_illegal_trigger_tells_what_was_expected_and_changes_nothing() -> None:
+    life = Lifecycle()
+    with pytest.raises(IllegalTransitionError, match="in state new expected start, was reload"):
+        life.fire(Trigger.RELOAD)
+    assert life.state is DaemonState.NEW
+
+
+@given(st.lists(st.sampled_from(Trigger), max_size=12))
+def test_whatever_happens_the_state_follows_the_table(triggers: list[Trigger]) -> None:
+    life = Lifecycle()
+    for trigger in triggers:
+        before = life.state
+        if life.allows(trigger):
+            assert life.fire(trigger) is TRANSITIONS[before, trigger]
+        else:
+            with pytest.raises(IllegalTransitionError):
+                life.fire(trigger)
+            assert life.state is before
+
+
+def test_work_is_taken_while_ready_or_reloading_only() -> None:
+    life = Lifecycle()
+    takers = set()
+    for state in DaemonState:
+        life.state = state
+        if life.takes_work:
+            takers.add(state)
+    assert takers == {DaemonState.READY, DaemonState.RELOADING}
+
+
+def test_every_state_on_the_way_can_stop() -> None:
+    stoppable = {state for state, trigger in TRANSITIONS if trigger is Trigger.STOP}
+    assert stoppable == set(DaemonState) - {DaemonState.NEW, DaemonState.STOPPING, DaemonState.STOPPED}

@@ -1,0 +1,36 @@
+"""What the process and the machine use."""
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+
+from vcpd.runtime.system import Pressure, System, read_pressure
+
+
+def test_the_daemon_and_its_children_are_seen() -> None:
+    """Sizes, threads and descriptors of this process; a child appears while it lives and is gone after."""
+    system = System()
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        shown = asyncio.run(system.snapshot())
+        assert [one.pid for one in shown.children] == [child.pid]
+        assert child.stdin is not None
+        child.stdin.close()
+    after = asyncio.run(system.snapshot())
+    assert after.children == ()
+    assert after.daemon.resident_mb > 10
+    assert after.daemon.threads >= 1
+    assert after.open_files >= 3
+    assert 0 < after.machine_memory_pct < 100
+    assert after.daemon.proportional_mb is None or after.daemon.proportional_mb <= after.daemon.resident_mb
+
+
+def test_pressure_is_read_from_the_kernels_words(tmp_path: Path) -> None:
+    line = "some avg10=12.50 avg60=1.00 avg300=0.10 total=5\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=0\n"
+    (tmp_path / "cpu").write_text(line, encoding="ascii")
+    (tmp_path / "memory").write_text("full avg10=1.00\n", encoding="ascii")
+    assert read_pressure(tmp_path) == Pressure(cpu_pct=12.5, memory_pct=None, io_pct=None)
+
+
+def test_no_pressure_files_is_not_an_error(tmp_path: Path) -> None:
+    assert read_pressure(tmp_path / "absent") == Pressure()

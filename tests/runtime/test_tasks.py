@@ -1,0 +1,66 @@
+"""Owned background tasks: a death is loud, a stop is not a death."""
+
+import asyncio
+
+import pytest
+
+from vcpd.runtime.tasks import OwnedTasks, TaskGoneError
+
+Deaths = list[tuple[str, BaseException]]
+
+
+def owned() -> tuple[OwnedTasks, Deaths]:
+    deaths: Deaths = []
+    return OwnedTasks(lambda name, error: deaths.append((name, error))), deaths
+
+
+async def test_a_task_that_raises_is_reported_with_its_error() -> None:
+    tasks, deaths = owned()
+
+    async def fail() -> None:
+        raise ValueError("boom")
+
+    await asyncio.wait({tasks.start("fails", fail())})
+    assert [(name, str(error)) for name, error in deaths] == [("fails", "boom")]
+    assert tasks.names == []
+
+
+async def test_a_task_that_returns_is_a_death_too() -> None:
+    tasks, deaths = owned()
+    await asyncio.wait({tasks.start("returns", asyncio.sleep(0))})
+    assert isinstance(deaths[0][1], TaskGoneError)
+
+
+async def test_a_task_cancelled_by_a_stranger_is_a_death() -> None:
+    tasks, deaths = owned()
+    task = tasks.start("cancelled", asyncio.Event().wait())
+    task.cancel()
+    await asyncio.wait({task})
+    assert isinstance(deaths[0][1], asyncio.CancelledError)
+
+
+async def test_stopping_is_no_death_and_goes_in_reverse() -> None:
+    tasks, deaths = owned()
+    order: list[str] = []
+
+    async def live(name: str) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            order.append(name)
+
+    for name in ("first", "second", "third"):
+        tasks.start(name, live(name))
+    await asyncio.sleep(0)
+    await tasks.stop_all()
+    assert order == ["third", "second", "first"]
+    assert deaths == []
+    assert tasks.names == []
+
+
+async def test_a_name_is_used_once_at_a_time() -> None:
+    tasks, _ = owned()
+    tasks.start("one", asyncio.Event().wait())
+    with pytest.raises(ValueError, match="one runs already"):
+        tasks.start("one", asyncio.Event().wait())
+    await tasks.stop_all()

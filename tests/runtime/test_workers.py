@@ -1,0 +1,270 @@
+"""The worker pool with real processes: order, isolation of culprits, cancelling, recycling, closing."""
+
+import asyncio
+import itertools
+import os
+import signal
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.runtime import panels
+from tests.runtime.conftest import StartPool
+from vcpd.domain.errors import PermanentError, UnavailableError
+from vcpd.domain.panel import Panel, PanelReference
+from vcpd.domain.runs import Progress
+from vcpd.ports import Casualty, Workers
+from vcpd.runtime.settings import WorkerSettings
+from vcpd.runtime.workers import WorkerPool
+
+SMALL = WorkerSettings(count=2, chunk_rows=8, task_timeout_s=20.0)
+DeadlyTask = Callable[[Panel, range, Sequence[int]], list[int]]
+
+
+async def until(condition: Callable[[], bool], deadline_s: float = 10.0) -> None:
+    async with asyncio.timeout(deadline_s):
+        while not condition():  # noqa: ASYNC110 - processes set no event
+            await asyncio.sleep(0.01)
+
+
+def flatten(parts: Sequence[list[int]]) -> list[int]:
+    return list(itertools.chain.from_iterable(parts))
+
+
+async def test_results_come_in_row_order_with_progress(start_pool: StartPool, panel: PanelReference) -> None:
+    """Every row is computed from the mapped panel, the parts come in order, and progress counts each row."""
+    workers: Workers = await start_pool(SMALL)
+    progress = Progress()
+    progress.begin(panel.n_symbols, "screening")
+    parts = await workers.map_panel(panels.closes, panel, 2.0, progress=progress)
+    assert [value for part in parts for value in part] == [2.0 * row for row in range(40)]
+    assert progress.done == 40
+
+
+async def test_only_the_given_rows_are_computed(start_pool: StartPool, panel: PanelReference) -> None:
+    pool = await start_pool(SMALL)
+    assert flatten(await pool.map_panel(panels.exit_at, panel, [0, 39], rows=range(7, 30))) == list(
+        range(7, 30)
+    )
+    assert await pool.map_panel(panels.exit_at, panel, [0], rows=range(0)) == []
+
+
+@pytest.mark.parametrize(
+    ("task", "timeout_s", "reason"),
+    [
+        (panels.exit_at, 20.0, "exited with 3"),
+        (panels.segfault_at, 20.0, "SIGSEGV"),
+        (panels.loop_at, 0.5, "longer than 0.5 s"),
+        (panels.eat_memory_at, 20.0, "more than the limit of 300 MB"),
+        (panels.raise_at, 20.0, "ZeroDivisionError: this row has no bars"),
+    ],
+)
+async def test_a_deadly_symbol_costs_only_itself(
+    start_pool: StartPool, panel: PanelReference, task: DeadlyTask, timeout_s: float, reason: str
+) -> None:
+    """Whatever way a symbol is deadly, it alone is reported, and all others have their results."""
+    settings = WorkerSettings(count=2, chunk_rows=8, task_timeout_s=timeout_s, memory_limit_mb=300)
+    pool = await start_pool(settings)
+    casualties: list[Casualty] = []
+    parts = await pool.map_panel(task, panel, [13], casualties=casualties)
+    assert flatten(parts) == [row for row in range(40) if row != 13]
+    assert [(one.symbol, one.row) for one in casualties] == [("NSE:S013", 13)]
+    assert reason in casualties[0].reason
+
+
+async def test_two_deadly_symbols_are_both_found(start_pool: StartPool, panel: PanelReference) -> None:
+    """Two culprits in flight at once do not hide each other nor drag a neighbour along."""
+    pool = await start_pool(SMALL)
+    casualties: list[Casualty] = []
+    parts = await pool.map_panel(panels.exit_at, panel, [3, 12], casualties=casualties)
+    assert sorted(one.row for one in casualties) == [3, 12]
+    assert len(flatten(parts)) == 38
+
+
+async def test_a_death_by_chance_costs_nothing(
+    start_pool: StartPool, panel: PanelReference, tmp_path: Path
+) -> None:
+    """A worker that is killed once from outside has its work done again: every row, nobody blamed."""
+    pool = await start_pool(SMALL)
+    casualties: list[Casualty] = []
+    parts = await pool.map_panel(panels.die_once, panel, str(tmp_path / "died"), casualties=casualties)
+    assert flatten(parts) == list(range(40))
+    assert casualties == []
+
+
+async def test_without_a_list_a_lost_symbol_fails_the_job(
+    start_pool: StartPool, panel: PanelReference
+) -> None:
+    """No row is lost in silence: who does not take casualties gets an error that names the symbol."""
+    pool = await start_pool(SMALL)
+    with pytest.raises(PermanentError, match=r"NSE:S013: .*exited with 3"):
+        await pool.map_panel(panels.exit_at, panel, [13])
+
+
+async def test_a_task_that_always_fails_is_given_up(start_pool: StartPool, panel: PanelReference) -> None:
+    """More casualties than allowed fail the whole job instead of quarantining the market."""
+    pool = await start_pool(WorkerSettings(count=2, chunk_rows=8, max_casualties=2))
+    casualties: list[Casualty] = []
+    with pytest.raises(PermanentError, match="given up"):
+        await pool.map_panel(panels.raise_at, panel, range(40), casualties=casualties)
+    assert casualties == []
+
+
+async def test_cancelling_kills_the_running_work(start_pool: StartPool, panel: PanelReference) -> None:
+    """The processes of a cancelled job are gone, and the pool serves the next task with new ones."""
+    pool = await start_pool(SMALL)
+    before = {view.pid for view in pool.snapshot().workers}
+    job = asyncio.create_task(pool.map_panel(panels.loop_at, panel, [1, 9]))
+    await until(lambda: len(pool.snapshot().running) == 2)
+    job.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await job
+    await until(lambda: not any(psutil.pid_exists(pid) for pid in before))
+    assert await pool.call(os.getpid) not in before
+
+
+async def test_cancelling_one_job_does_not_hurt_another(start_pool: StartPool, panel: PanelReference) -> None:
+    """The neighbour that shared the killed executor is run again and never learns of it."""
+    pool = await start_pool(SMALL)
+    endless = asyncio.create_task(pool.map_panel(panels.loop_at, panel, [0], rows=range(1)))
+    healthy = asyncio.create_task(pool.map_panel(panels.slow, panel, 0.3, rows=range(1)))
+    await until(lambda: len(pool.snapshot().running) == 2)
+    endless.cancel()
+    assert flatten(await healthy) == [0]
+    assert pool.snapshot().crews_broken == 1
+
+
+async def test_an_idle_worker_that_dies_is_replaced(start_pool: StartPool) -> None:
+    pool = await start_pool(SMALL)
+    victim = pool.snapshot().workers[0].pid
+    os.kill(victim, signal.SIGKILL)
+    await until(lambda: not psutil.pid_exists(victim))
+    assert await pool.call(os.getpid) != victim
+
+
+async def test_a_call_gives_its_value_or_its_error(start_pool: StartPool) -> None:
+    """Errors arrive as they were raised, with the worker's trace as a note; unportable ones as text."""
+    pool = await start_pool(SMALL)
+    assert await pool.call(divmod, 7, 3) == (2, 1)
+    with pytest.raises(ZeroDivisionError) as caught:
+        await pool.call(divmod, 7, 0)
+    assert "in a worker" in caught.value.__notes__[0]
+    with pytest.raises(PermanentError, match="PickyError: not portable"):
+        await pool.call(panels.raise_picky)
+    assert pool.snapshot().crews_broken == 0
+
+
+async def test_a_call_that_kills_twice_fails(start_pool: StartPool) -> None:
+    pool = await start_pool(SMALL)
+    with pytest.raises(PermanentError, match="failed twice: its worker exited with 3"):
+        await pool.call(os._exit, 3)
+
+
+async def test_recycled_after_so_many_tasks(start_pool: StartPool) -> None:
+    pool = await start_pool(WorkerSettings(count=1, recycle_after_tasks=3))
+    pids = [await pool.call(os.getpid) for _ in range(7)]
+    assert [len(list(group)) for _, group in itertools.groupby(pids)] == [3, 3, 1]
+    assert pool.snapshot().crews_recycled == 2
+
+
+async def test_recycled_above_the_memory_mark(start_pool: StartPool) -> None:
+    pool = await start_pool(WorkerSettings(count=1, memory_mark_mb=100))
+    first = await pool.call(os.getpid)
+    await pool.call(panels.hold_memory, 100)
+    assert await pool.call(os.getpid) != first
+
+
+async def test_new_settings_are_taken_live(start_pool: StartPool) -> None:
+    """Another worker count applies at once, without losing the task that runs meanwhile."""
+    pool = await start_pool(WorkerSettings(count=1))
+    running = asyncio.create_task(pool.call(panels.sleep_and_get_pid, 0.2))
+    await until(lambda: bool(pool.snapshot().running))
+    pool.apply(WorkerSettings(count=2))
+    assert await running
+    await until(lambda: len(pool.snapshot().workers) == 2)
+
+
+async def test_a_newer_panel_unmaps_the_older(
+    start_pool: StartPool, panel: PanelReference, tmp_path: Path
+) -> None:
+    """A worker keeps one snapshot mapped, so that a deleted one gives its disk space back."""
+    pool = await start_pool(WorkerSettings(count=1, chunk_rows=100))
+    newer = panels.save_panel(tmp_path, 40, version="2")
+    await pool.map_panel(panels.mapped_files, panel, None)
+    assert await pool.map_panel(panels.mapped_files, newer, None) == [[newer.path]]
+
+
+async def test_an_idle_worker_lets_go_of_the_panel(start_pool: StartPool, panel: PanelReference) -> None:
+    pool = await start_pool(WorkerSettings(count=1, rest_after_s=0.1))
+    await pool.map_panel(panels.closes, panel, 1.0)
+    async with asyncio.timeout(10):
+        while await pool.call(panels.mapped_files):  # noqa: ASYNC110 - the worker rests by itself
+            await asyncio.sleep(0.02)
+
+
+async def test_a_panel_that_is_not_there_says_so(start_pool: StartPool) -> None:
+    """The rows are not blamed for it."""
+    pool = await start_pool(SMALL)
+    with pytest.raises(UnavailableError, match="panel /nowhere cannot be opened"):
+        await pool.map_panel(panels.closes, PanelReference("/nowhere", "1", 4, 4), 1.0, casualties=[])
+
+
+async def test_workers_go_last_and_count_one_thread(start_pool: StartPool) -> None:
+    """Idle scheduling, one numeric thread, deaf to Ctrl-C; and the daemon's own environment is as before."""
+    pool = await start_pool(SMALL)
+    assert await pool.call(os.sched_getscheduler, 0) == os.SCHED_IDLE or await pool.call(os.nice, 0) == 19
+    for name in ("OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS", "POLARS_MAX_THREADS"):
+        assert await pool.call(panels.environment, name) == "1"
+    assert os.environ.get("POLARS_MAX_THREADS") is None
+    assert signal.SIGINT in await pool.call(panels.blocked_signals)
+    assert signal.SIGINT not in panels.blocked_signals()
+
+
+async def test_a_worker_that_waits_for_a_core_is_not_late(
+    start_pool: StartPool, panel: PanelReference, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine busy with other things delays idle-priority work; that must not look like an endless loop."""
+    pool = await start_pool(WorkerSettings(count=1, task_timeout_s=0.2))
+    crew = pool._crew
+    assert crew is not None
+    monkeypatch.setattr(type(crew), "_cpu_s", lambda self: 0.0)
+    assert await pool.call(panels.burn, 0.7) > 0
+    monkeypatch.setattr(type(crew), "_wants_a_core", lambda self: False)
+    with pytest.raises(PermanentError, match=r"longer than 0\.2 s"):
+        await pool.call(panels.burn, 0.7)
+
+
+async def test_a_failing_warm_up_says_why() -> None:
+    pool = WorkerPool(SMALL, panels.open_panel, (panels.fail_to_warm_up,))
+    with pytest.raises(UnavailableError, match="no kernel"):
+        await pool.start()
+    await pool.close()
+    assert psutil.Process().children(recursive=True) == []
+
+
+async def test_spawn_works_too(start_pool: StartPool) -> None:
+    pool = await start_pool(WorkerSettings(count=1, start_method="spawn"))
+    assert await pool.call(divmod, 9, 2) == (4, 1)
+
+
+async def test_close_ends_busy_workers_within_the_deadline(
+    start_pool: StartPool, panel: PanelReference
+) -> None:
+    """Running work is killed at the deadline, its caller hears that the daemon stops, no process is left."""
+    pool = await start_pool(SMALL)
+    job = asyncio.create_task(pool.map_panel(panels.loop_at, panel, [1]))
+    await until(lambda: bool(pool.snapshot().running))
+    await pool.close(deadline_s=0.2)
+    with pytest.raises(UnavailableError, match="stopping"):
+        await job
+    assert psutil.Process().children(recursive=True) == []
+
+
+async def test_close_lets_short_work_end(start_pool: StartPool) -> None:
+    pool = await start_pool(SMALL)
+    job = asyncio.create_task(pool.call(panels.sleep_and_get_pid, 0.3))
+    await until(lambda: bool(pool.snapshot().running))
+    await pool.close(deadline_s=10)
+    assert await job
