@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import date
 from enum import StrEnum
+from typing import Self
 
 import msgspec
 
@@ -27,3 +28,10 @@ class RiskScore(msgspec.Struct, frozen=True, kw_only=True):
     components: Mapping[str, float]
     metrics: Mapping[str, float | str | None]  # dates as ISO text
     reason: str | None = None
+
+    @classmethod
+    def without(cls, symbol: str, as_of: date, reason: str) -> Self:
+        """No score, and why."""
+        return cls(
+            symbol=symbol, as_of=as_of, score=None, band=None, components={}, metrics={}, reason=reason
+        )

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import date
 from enum import StrEnum
+from typing import Self
 
 import msgspec
 
@@ -89,7 +90,7 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     components: Mapping[str, float]
     gates: Mapping[str, Gate]
     rs_rating: int | None
-    close: float
+    close: float | None
     provisional: bool
     passed: bool  # every gate holds
     young: bool = False  # fewer than 252 bars
@@ -101,6 +102,29 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     nearest_miss: str | None = None  # "would be a setup but for: ..."
     reason: str | None = None  # why nothing could be judged, e.g. excluded by data quality
     events: tuple[SetupEvent, ...] = ()
+
+    @classmethod
+    def unjudged(cls, symbol: str, as_of: date, reason: str, *, young: bool = False) -> Self:
+        """The verdict on a symbol of which nothing can be said, and why."""
+        return cls(
+            symbol=symbol,
+            as_of=as_of,
+            footprint=None,
+            weeks=None,
+            contractions=(),
+            pivot=None,
+            stop=None,
+            state=None,
+            score=0.0,
+            components={},
+            gates={},
+            rs_rating=None,
+            close=None,
+            provisional=False,
+            passed=False,
+            young=young,
+            reason=reason,
+        )
 
     @property
     def is_listed(self) -> bool:
