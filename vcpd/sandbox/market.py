@@ -93,23 +93,23 @@ class PlantedBase(msgspec.Struct, frozen=True, kw_only=True):
 class Market(Protocol):
     """A market with its own time; every method answers as of the instant `at` (aware)."""
 
-    def ready(self, at: datetime) -> bool:
+    def ready(self, at: datetime, /) -> bool:
         """Whether `at` can be answered at once, without a call of `prepare`."""
         ...
 
-    def prepare(self, at: datetime) -> None:
+    def prepare(self, at: datetime, /) -> None:
         """Compute what answering `at` needs; may take seconds, safe in another thread."""
         ...
 
-    def listings(self, at: datetime) -> Sequence[Listing]: ...
-    def bars(self, token: int, at: datetime) -> BarSeries | None:
+    def listings(self, at: datetime, /) -> Sequence[Listing]: ...
+    def bars(self, token: int, at: datetime, /) -> BarSeries | None:
         """Daily bars, the running one last and provisional; None for a token that is not listed."""
         ...
 
-    def quotes(self, symbols: Iterable[str], at: datetime) -> Mapping[str, MarketQuote]:
+    def quotes(self, symbols: Iterable[str], at: datetime, /) -> Mapping[str, MarketQuote]:
         """Quotes by symbol; unknown symbols are absent."""
         ...
 
-    def planted(self, at: datetime) -> Sequence[PlantedBase]:
+    def planted(self, at: datetime, /) -> Sequence[PlantedBase]:
         """Planted bases whose last contraction has been printed by `at`."""
         ...

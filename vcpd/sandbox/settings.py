@@ -50,7 +50,7 @@ class FaultSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     ] = ()
     restated: Annotated[
         dict[str, Annotated[float, Meta(gt=0)]],
-        Meta(description="Symbol to ratio: bars before the current day are divided by it, as a split does."),
+        Meta(description="Symbol to ratio: all its prices are divided by it from now on, as a split does."),
     ] = {}
 
 

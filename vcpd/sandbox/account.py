@@ -1,0 +1,106 @@
+"""The one customer of the exchange: login, tokens, and the morning when they die."""
+
+import hashlib
+import hmac
+import secrets
+import time
+from datetime import datetime
+from typing import Final
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from vcpd.sandbox.envelope import Refusal
+from vcpd.sandbox.moment import IST, next_settling
+from vcpd.sandbox.settings import SandboxSettings
+
+REQUEST_TOKEN_LIFE_S: Final = 300.0
+USER: Final = {
+    "user_id": "SB0001",
+    "user_type": "individual",
+    "email": "owner@sandbox.invalid",
+    "user_name": "Sandbox Owner",
+    "user_shortname": "Owner",
+    "broker": "SANDBOX",
+    "exchanges": ["NSE"],
+    "products": ["CNC"],
+    "order_types": ["MARKET", "LIMIT"],
+    "avatar_url": None,
+    "meta": {"demat_consent": "physical"},
+}
+
+
+class Account:
+    """Request tokens are good once and for five real minutes; one access token lives at a time.
+
+    An access token dies at the next 06:00 IST of the market's own time, on logout, or on another login.
+    """
+
+    def __init__(self, settings: SandboxSettings) -> None:
+        self._settings = settings
+        self._request_tokens: dict[str, float] = {}  # token to the real second of its end
+        self._access_token: str | None = None
+        self._dies_at: datetime | None = None
+
+    def grant(self, api_key: str) -> str:
+        """A fresh request token for a customer who has pressed the button."""
+        if api_key != self._settings.api_key:
+            raise Refusal("InputException", "Invalid `api_key`.")
+        token = secrets.token_hex(16)
+        self._request_tokens[token] = time.monotonic() + REQUEST_TOKEN_LIFE_S
+        return token
+
+    def redirect(self, request_token: str, redirect_params: str) -> str:
+        """The application's own address with the request token and what it asked to get back."""
+        parts = urlsplit(self._settings.redirect_url)
+        query = [
+            *parse_qsl(parts.query),
+            ("action", "login"),
+            ("type", "login"),
+            ("status", "success"),
+            ("request_token", request_token),
+            *parse_qsl(redirect_params),
+        ]
+        return urlunsplit(parts._replace(query=urlencode(query)))
+
+    def exchange(self, api_key: str, request_token: str, checksum: str, at: datetime) -> dict[str, object]:
+        """A session for a request token and its checksum, SHA-256 of key + token + secret, in hex."""
+        if api_key != self._settings.api_key:
+            raise Refusal("TokenException", "Invalid `api_key`.")
+        if self._request_tokens.pop(request_token, 0.0) < time.monotonic():
+            raise Refusal("TokenException", "Token is invalid or has expired.")
+        signed = f"{api_key}{request_token}{self._settings.api_secret}".encode()
+        if not hmac.compare_digest(hashlib.sha256(signed).hexdigest(), checksum):
+            raise Refusal("TokenException", "Invalid `checksum`.")
+        self._access_token = secrets.token_hex(16)
+        self._dies_at = next_settling(at)
+        return self._session(api_key, at)
+
+    def check(self, authorization: str | None, at: datetime) -> None:
+        """Raises a TokenException unless the header names the living access token."""
+        expected = f"token {self._settings.api_key}:{self._access_token}"
+        if self._dies_at is not None and at >= self._dies_at:
+            self.expire()
+        if self._access_token is None or not hmac.compare_digest(
+            expected.encode(), (authorization or "").encode()
+        ):
+            raise Refusal("TokenException", "Incorrect `api_key` or `access_token`.")
+
+    def log_out(self, api_key: str, access_token: str) -> None:
+        if api_key != self._settings.api_key or access_token != self._access_token:
+            raise Refusal("TokenException", "Incorrect `api_key` or `access_token`.")
+        self.expire()
+
+    def expire(self) -> None:
+        """End the living session now."""
+        self._access_token = self._dies_at = None
+
+    def _session(self, api_key: str, at: datetime) -> dict[str, object]:
+        return {
+            **USER,
+            "api_key": api_key,
+            "access_token": self._access_token,
+            "public_token": secrets.token_hex(16),
+            "enctoken": "",
+            "refresh_token": "",
+            "silo": "",
+            "login_time": at.astimezone(IST).strftime("%Y-%m-%d %H:%M:%S"),
+        }

@@ -1,0 +1,117 @@
+"""Who asks how often: the vendor's limits over a sliding second of real time, and the counts of it all."""
+
+from collections import deque
+from typing import Final, Literal
+
+import msgspec
+
+from vcpd.sandbox.settings import RateSettings
+
+WINDOW_S: Final = 1.0
+
+RequestClass = Literal["quote", "historical", "other"]
+
+
+class Counts(msgspec.Struct):
+    """Arrivals of one class, refused ones included; seconds are of the monotonic clock."""
+
+    requests: int = 0
+    refused: int = 0
+    max_in_one_second: int = 0
+    first_s: float | None = None
+    last_s: float | None = None
+
+    @property
+    def rate_per_s(self) -> float | None:
+        """Mean arrivals a second between the first and the last; None for fewer than two."""
+        if self.first_s is None or self.last_s is None or self.last_s <= self.first_s:
+            return None
+        return (self.requests - 1) / (self.last_s - self.first_s)
+
+
+class _Second:
+    """The instants within the last second, newest last."""
+
+    def __init__(self) -> None:
+        self._instants: deque[float] = deque()
+
+    def count(self, now_s: float) -> int:
+        """How many lie in (now - 1 s, now]."""
+        while self._instants and self._instants[0] <= now_s - WINDOW_S:
+            self._instants.popleft()
+        return len(self._instants)
+
+    def add(self, now_s: float) -> None:
+        self._instants.append(now_s)
+
+
+class _Lane:
+    """One limit: what it has let through, what arrived."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.counts = Counts()
+        self._passed = _Second()
+        self._arrived = _Second()
+
+    def arrive(self, now_s: float) -> None:
+        self._arrived.add(now_s)
+        counts = self.counts
+        counts.requests += 1
+        counts.max_in_one_second = max(counts.max_in_one_second, self._arrived.count(now_s))
+        counts.first_s = now_s if counts.first_s is None else counts.first_s
+        counts.last_s = now_s
+
+    def has_room(self, now_s: float) -> bool:
+        return self._passed.count(now_s) < self.limit
+
+    def settle(self, now_s: float, *, passed: bool) -> None:
+        if passed:
+            self._passed.add(now_s)
+        else:
+            self.counts.refused += 1
+
+
+class Traffic:
+    """Admits requests by class and, for GETs, by the limit over all of them; no tolerance is given."""
+
+    def __init__(self, rates: RateSettings) -> None:
+        self._rates = rates
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget every arrival and count."""
+        self._lanes = {
+            "quote": _Lane(self._rates.quote_per_s),
+            "historical": _Lane(self._rates.historical_per_s),
+            "other": _Lane(self._rates.other_per_s),
+            "all_gets": _Lane(self._rates.all_gets_per_s),
+        }
+
+    def admit(self, kind: RequestClass, *, is_get: bool, now_s: float) -> bool:
+        """Count one arrival at `now_s` (monotonic) and say whether the limits let it through."""
+        lanes = [self._lanes[kind], *([self._lanes["all_gets"]] if is_get else [])]
+        for lane in lanes:
+            lane.arrive(now_s)
+        passed = all(lane.has_room(now_s) for lane in lanes)
+        for lane in lanes:
+            lane.settle(now_s, passed=passed)
+        return passed
+
+    def statistics(self) -> dict[str, dict[str, float | int | None]]:
+        """Counts by class, with the limit and the mean rate."""
+        return {
+            name: {
+                **msgspec.structs.asdict(lane.counts),
+                "limit": lane.limit,
+                "rate_per_s": lane.counts.rate_per_s,
+            }
+            for name, lane in self._lanes.items()
+        }
+
+
+def class_of(path: str) -> RequestClass:
+    """The limit that a path of the exchange's counts against."""
+    if path.startswith("/quote"):
+        return "quote"
+    return "historical" if path.startswith("/instruments/historical/") else "other"
