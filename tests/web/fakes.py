@@ -1,7 +1,7 @@
 """In-memory sources for the port."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from vcpd.domain.bars import BarSeries
@@ -94,6 +94,9 @@ class FakeRuns:
         return frozenset()
 
     async def set_paused(self, job: str, *, paused: bool) -> None: ...
+
+    async def forget_before(self, instant: datetime) -> int:
+        return 0
 
 
 class FakeQuarantine:
