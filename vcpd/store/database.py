@@ -135,6 +135,10 @@ class Database:
         rows = await self.fetch(SQL["sizes"])
         return {row["table_name"]: (row["bytes"], row["rows_estimate"]) for row in rows}
 
+    async def analyze(self) -> None:
+        """Have the server look at its tables anew, so that its plans fit what is in them."""
+        await self.execute(SQL["analyze"])
+
     def pool_use(self) -> tuple[int, int]:
         """Connections in use, and connections open."""
         open_now = self._pool.get_size()

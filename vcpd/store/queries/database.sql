@@ -12,3 +12,6 @@ ORDER BY bytes DESC;
 -- name: lead
 SELECT pg_try_advisory_lock($1);
 
+-- name: analyze
+ANALYZE;
+
