@@ -66,10 +66,14 @@ ANY_DAY: Final = Sessions()
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CheckedTable:
-    """`accepted` in ascending (instrument, session) order, what was kept apart, and copies dropped."""
+    """`accepted` in ascending (instrument, session) order, what was kept apart, and copies dropped.
+
+    `rows` are the places, counted from 0 in the table as it came, of the bars kept apart.
+    """
 
     accepted: BarTable
     quarantined: tuple[QuarantinedBar, ...]
+    rows: tuple[int, ...] = ()
     copies: int = 0
 
 
@@ -93,17 +97,15 @@ def check_rows(series: BarSeries, sessions: Sessions = ANY_DAY) -> CheckedSeries
 
 def check_table(table: BarTable, symbols: Mapping[int, str], sessions: Sessions = ANY_DAY) -> CheckedTable:
     """Judge every row of many instruments; `symbols` names them by instrument id."""
-    table = _ascending(table)
+    table, order = _ascending(table)
     verdicts = _verdicts(table, sessions)
     kept = verdicts == ACCEPTED
     accepted = table if kept.all() else BarTable(table.instrument_id[kept], table.records[kept])
-    apart = tuple(
-        _quarantined(symbols[int(table.instrument_id[row])], table.records[row], RULES[verdict - FIRST_RULE])
-        for row in np.flatnonzero(verdicts >= FIRST_RULE).tolist()
-        if (verdict := int(verdicts[row]))
-    )
+    broken = np.flatnonzero(verdicts >= FIRST_RULE)
+    apart = tuple(_quarantined(table, symbols, int(row), int(verdicts[row]) - FIRST_RULE) for row in broken)
     copies = int(np.count_nonzero(verdicts == EQUAL_COPY))
-    return CheckedTable(BarTable(accepted.instrument_id, _widened(accepted.records)), apart, copies)
+    sound = BarTable(accepted.instrument_id, _widened(accepted.records))
+    return CheckedTable(sound, apart, tuple(order[broken].tolist()), copies)
 
 
 def payload_of(record: np.void) -> dict[str, object]:
@@ -112,20 +114,22 @@ def payload_of(record: np.void) -> dict[str, object]:
     return {name: value if np.isfinite(value) else None for name, value in values.items()}
 
 
-def _quarantined(symbol: str, record: np.void, rule: Rule) -> QuarantinedBar:
+def _quarantined(table: BarTable, symbols: Mapping[int, str], row: int, rule_number: int) -> QuarantinedBar:
+    record, rule = table.records[row], RULES[rule_number]
     session = record["session"]
     known = None if np.isnat(session) else session.item()
+    symbol = symbols[int(table.instrument_id[row])]
     return QuarantinedBar(symbol, known, rule, REASONS[rule], payload_of(record))
 
 
-def _ascending(table: BarTable) -> BarTable:
-    """The rows by instrument and session; equal keys keep their order."""
+def _ascending(table: BarTable) -> tuple[BarTable, IntArray]:
+    """The rows by instrument and session, and the place of each in `table`; equal keys keep their order."""
     keys, days = table.instrument_id, table.records["session"].view(np.int64)
     same = keys[1:] == keys[:-1]
     if ((keys[1:] > keys[:-1]) | (same & (days[1:] >= days[:-1]))).all():
-        return table
+        return table, np.arange(len(keys))
     order = np.lexsort((days, keys))
-    return BarTable(keys[order], table.records[order])
+    return BarTable(keys[order], table.records[order]), order
 
 
 def _verdicts(table: BarTable, sessions: Sessions) -> IntArray:
