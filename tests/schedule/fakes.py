@@ -1,0 +1,186 @@
+"""A run table in memory, jobs that take their time, and a daemon that can be killed."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Self
+
+import msgspec
+
+from tests.schedule.virtual_time import LoopClock
+from vcpd.domain.nse_sessions import NSE
+from vcpd.domain.pressure import Pressure
+from vcpd.domain.runs import Outcome, Run, RunContext, RunResult
+from vcpd.schedule.policies import JobPolicy, ScheduleSettings
+from vcpd.schedule.scheduler import Scheduler
+from vcpd.schedule.work import Job
+
+
+class KilledError(Exception):
+    """A dead process writes nothing."""
+
+
+@dataclass
+class RunTable:
+    """What a database would keep: rows unique on (job, scheduled_at), and the paused jobs."""
+
+    rows: dict[tuple[str, datetime], Run] = field(default_factory=dict)
+    paused: set[str] = field(default_factory=set)
+
+    def of(self, job: str) -> list[Run]:
+        """The job's rows, oldest first."""
+        return sorted((run for run in self.rows.values() if run.job == job), key=lambda run: run.scheduled_at)
+
+    def outcomes(self, job: str) -> list[tuple[str, str]]:
+        """(local time of the tick, outcome) of each row."""
+        return [
+            (f"{run.scheduled_at.astimezone(NSE.zone):%m-%d %H:%M}", str(run.outcome)) for run in self.of(job)
+        ]
+
+
+class MemoryRuns:
+    """One daemon's connection to a run table; implements the RunStore port."""
+
+    def __init__(self, table: RunTable, clock: LoopClock) -> None:
+        self.table = table
+        self.clock = clock
+        self.dead = False
+        self.away: Exception | None = None
+
+    def _check(self) -> None:
+        if self.dead:
+            raise KilledError
+        if self.away is not None:
+            raise self.away
+
+    async def begin(self, job: str, scheduled_at: datetime, session: date | None) -> Run | None:
+        self._check()
+        if (job, scheduled_at) in self.table.rows:
+            return None
+        run = Run(len(self.table.rows) + 1, job, scheduled_at, session, self.clock.now())
+        self.table.rows[job, scheduled_at] = run
+        return run
+
+    async def finish(
+        self, run_id: int, outcome: Outcome, reason: str = "", counts: Mapping[str, int] | None = None
+    ) -> None:
+        self._check()
+        key, run = next((key, run) for key, run in self.table.rows.items() if run.id == run_id)
+        self.table.rows[key] = msgspec.structs.replace(
+            run, outcome=outcome, reason=reason, counts=counts or {}, finished_at=self.clock.now()
+        )
+
+    async def record(
+        self, job: str, scheduled_at: datetime, session: date | None, outcome: Outcome, reason: str
+    ) -> None:
+        self._check()
+        run = Run(len(self.table.rows) + 1, job, scheduled_at, session, None, self.clock.now(), outcome, reason)
+        self.table.rows.setdefault((job, scheduled_at), run)
+
+    async def close_stale(self, reason: str) -> int:
+        self._check()
+        stale = [run for run in self.table.rows.values() if run.outcome is None]
+        for run in stale:
+            await self.finish(run.id, Outcome.FAILED, reason)
+        return len(stale)
+
+    async def latest(self) -> Mapping[str, Run]:
+        self._check()
+        return {run.job: run for run in sorted(self.table.rows.values(), key=lambda run: run.scheduled_at)}
+
+    async def recent(self, limit: int, job: str | None = None) -> Sequence[Run]:
+        self._check()
+        rows = [run for run in self.table.rows.values() if job in (None, run.job)]
+        return sorted(rows, key=lambda run: run.scheduled_at, reverse=True)[:limit]
+
+    async def paused(self) -> frozenset[str]:
+        self._check()
+        return frozenset(self.table.paused)
+
+    async def set_paused(self, job: str, *, paused: bool) -> None:
+        self._check()
+        (self.table.paused.add if paused else self.table.paused.discard)(job)
+
+
+@dataclass
+class Work:
+    """What jobs do in a test: how long each takes, how it ends, and who was at work when."""
+
+    clock: LoopClock
+    takes_s: dict[str, float] = field(default_factory=dict)
+    raises: dict[str, Exception] = field(default_factory=dict)
+    heavy: frozenset[str] = frozenset()
+    at_work: list[str] = field(default_factory=list)
+    log: list[tuple[str, datetime, date]] = field(default_factory=list)
+
+    async def __call__(self, context: RunContext) -> RunResult:
+        assert context.job not in self.at_work, "a job overlaps itself"
+        assert not (context.job in self.heavy and self.heavy & set(self.at_work)), "heavy jobs overlap"
+        self.at_work.append(context.job)
+        self.log.append((context.job, self.clock.now(), context.session))
+        try:
+            await asyncio.sleep(self.takes_s.get(context.job, 5.0))
+            if error := self.raises.get(context.job):
+                raise error
+        finally:
+            self.at_work.remove(context.job)
+        return RunResult({"rows": 1})
+
+    def order(self) -> list[str]:
+        return [job for job, _, _ in self.log]
+
+
+class Daemon:
+    """A scheduler with everything it needs, on one run table; several share one table."""
+
+    def __init__(
+        self,
+        clock: LoopClock,
+        table: RunTable,
+        policies: Mapping[str, JobPolicy],
+        settings: ScheduleSettings | None = None,
+    ) -> None:
+        self.clock = clock
+        self.runs = MemoryRuns(table, clock)
+        heavy = frozenset(name for name, policy in policies.items() if policy.heavy)
+        self.work = Work(clock, heavy=heavy)
+        self.pressure = Pressure()
+        self.may_lead = True
+        self.timed_out: list[str] = []
+        self.scheduler = Scheduler(
+            self.jobs(policies),
+            self.runs,
+            clock,
+            NSE,
+            settings or ScheduleSettings(),
+            pressure=lambda: self.pressure,
+            lead=self._lead,
+            timed_out=self._note_timeout,
+        )
+
+    def jobs(self, policies: Mapping[str, JobPolicy]) -> dict[str, Job]:
+        return {
+            name: Job(policy, self.work, live=name == "screen_intraday") for name, policy in policies.items()
+        }
+
+    def start(self) -> Self:
+        self.scheduler.start()
+        return self
+
+    async def stop(self, deadline_s: float = 600.0) -> None:
+        await self.scheduler.stop(deadline_s)
+
+    async def kill(self) -> None:
+        """What kill -9 leaves behind: nothing more is written, nothing more runs."""
+        self.runs.dead = True
+        tasks = [task for task in (self.scheduler.task, *self.scheduler._tasks._tasks) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _lead(self) -> bool:
+        return self.may_lead
+
+    async def _note_timeout(self, job: str) -> None:
+        self.timed_out.append(job)

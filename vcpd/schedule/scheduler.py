@@ -1,0 +1,395 @@
+"""The scheduler: one owned task that looks at the wall, and the runs it starts.
+
+Time is asked anew at least every 60 s, so suspend, clock steps and reloads lose no tick; a row unique on
+(job, scheduled_at) doubles none. Everything below runs in the loop and computes next to nothing.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import date, datetime, timedelta
+from typing import Final
+
+import structlog
+
+from vcpd.domain.errors import ConfigurationError, RetryableError, UnavailableError
+from vcpd.domain.pressure import Pressure
+from vcpd.domain.runs import Outcome, Run, RunResult
+from vcpd.domain.sessions import TradingCalendar
+from vcpd.ports import Clock, RunStore
+from vcpd.schedule.admission import Verdict, pressure_reason
+from vcpd.schedule.execution import STORE_TROUBLE, Execution, with_fraction
+from vcpd.schedule.history import KEPT_PER_JOB, RunHistory, is_tick
+from vcpd.schedule.nap import Nap
+from vcpd.schedule.owned_tasks import OwnedTasks
+from vcpd.schedule.plan import due_at_start, run_to_retry, sort_due
+from vcpd.schedule.policies import ScheduleSettings, policy_problems
+from vcpd.schedule.snapshot import SchedulerStatus, status_of
+from vcpd.schedule.trigger import Tick
+from vcpd.schedule.work import Active, Cause, Job, Line, Waiting
+from vcpd.schedule.yard import Yard
+
+SLICE_S: Final = 60.0
+STANDBY_SLICE_S: Final = 10.0
+PRESSURE_SLICE_S: Final = 5.0
+SHORTEST_SLICE_S: Final = 0.01
+BACKWARD_STEP: Final = timedelta(seconds=60)
+ROWS_DEADLINE_S: Final = 5.0
+DEAD_DAEMON: Final = "the daemon died during this run"
+
+log = structlog.get_logger("vcpd.schedule")
+
+
+class Scheduler:
+    """Starts jobs when their policies say so; at most one scheduler of a database leads at a time."""
+
+    def __init__(  # noqa: PLR0913 - the wiring hands in each part by name
+        self,
+        jobs: Mapping[str, Job],
+        runs: RunStore,
+        clock: Clock,
+        calendar: TradingCalendar,
+        settings: ScheduleSettings,
+        *,
+        pressure: Callable[[], Pressure],
+        lead: Callable[[], Awaitable[bool]],
+        timed_out: Callable[[str], Awaitable[None]] | None = None,
+    ) -> None:
+        """`lead` says, asked at least every minute, whether this daemon may schedule; `timed_out` is
+        awaited after a run was ended for its timeout, to free what it held outside the loop."""
+        self._runs = runs
+        self._clock = clock
+        self._built_in = calendar
+        self._pressure = pressure
+        self._lead = lead
+        self._timed_out = timed_out
+        self._execution = Execution(runs, clock)
+        self._yard = Yard(RunHistory())
+        self._lines: dict[str, Line] = {}
+        self._paused: frozenset[str] = frozenset()
+        self._nap = Nap(clock)
+        self._tasks = OwnedTasks(self._nap.wake)
+        self._leading = self._stopping = self._changed = False
+        self._last_look = clock.now()
+        self.looked_at_s = clock.monotonic_s()
+        self.task: asyncio.Task[None] | None = None
+        self._check(jobs)
+        self._apply(jobs, settings)
+
+    # -- life ---------------------------------------------------------------------------------------
+
+    def start(self) -> asyncio.Task[None]:
+        """Begin to schedule. The task ends with `stop`, or dies with whatever should not have happened."""
+        self.task = asyncio.create_task(self._look_for_ever(), name="scheduler")
+        return self.task
+
+    async def stop(self, deadline_s: float) -> None:
+        """Start nothing more, give active runs `deadline_s` (real seconds), then cancel them."""
+        self._stopping = True
+        self._nap.wake()
+        for waiting in self._yard.waiting:
+            if waiting.row is not None:
+                self._give_up(waiting, Outcome.CANCELLED, "the daemon stopped before it began")
+        self._yard.waiting.clear()
+        await self._tasks.wait(deadline_s)
+        self._yard.end_all("the daemon stopped")
+        await self._tasks.wait(ROWS_DEADLINE_S)
+        await self._tasks.cancel()
+        if self.task is not None:
+            self.task.cancel()
+            await asyncio.gather(self.task, return_exceptions=True)
+
+    def reload(self, jobs: Mapping[str, Job], settings: ScheduleSettings) -> None:
+        """Go on under new policies: what is due by the old ones is taken first, so no tick is lost.
+
+        ConfigurationError when the policies contradict each other; then nothing changes.
+        """
+        self._check(jobs)
+        if self._leading:
+            self._step(self._clock.now())
+        self._apply(jobs, settings)
+        self._changed = True
+        self._nap.wake()
+
+    @staticmethod
+    def _check(jobs: Mapping[str, Job]) -> None:
+        problems = policy_problems({name: job.policy for name, job in jobs.items()})
+        if problems:
+            raise ConfigurationError(problems)
+
+    @property
+    def is_leading(self) -> bool:
+        return self._leading
+
+    @property
+    def calendar(self) -> TradingCalendar:
+        """The calendar with the owner's additions."""
+        return self._calendar
+
+    # -- the owner's wishes -------------------------------------------------------------------------
+
+    async def run_now(self, name: str, session: date | None = None) -> int:
+        """Start a run by hand for `session` (default: the last completed one; a live job's running one).
+
+        Gives the run's id. KeyError for an unknown name; RetryableError while a run of it is on its way
+        (unless its overlap is `queue`); UnavailableError where another daemon schedules.
+        """
+        line = self._lines[name]
+        if not self._leading or self._stopping:
+            raise UnavailableError("this daemon does not schedule now; ask the one that does, or try again")
+        if self._yard.is_busy(name) and line.policy.overlap == "skip":
+            raise RetryableError(f"{name} is already on its way; wait for it to end")
+        now = self._clock.now()
+        tick = Tick(with_fraction(now), session or self._session_by_hand(line, now))
+        run = await self._execution.begin_now(name, tick)
+        self._enqueue(line, Tick(run.scheduled_at, tick.session), Cause.BY_HAND, row=run)
+        self._nap.wake()
+        return run.id
+
+    async def pause(self, name: str) -> None:
+        """Skip the job's ticks, over restarts too, until it is resumed. KeyError for an unknown name."""
+        await self._set_paused(name, paused=True)
+
+    async def resume(self, name: str) -> None:
+        await self._set_paused(name, paused=False)
+
+    def make_up(self) -> None:
+        """Try again what failed last: as after a start, so after a login or a repaired machine."""
+        if self._leading and not self._stopping:
+            self._retry_all(self._clock.now())
+            self._nap.wake()
+
+    def snapshot(self) -> SchedulerStatus:
+        """Each job's next, last, running and waiting run, for /status."""
+        return status_of(self._lines, self._yard, self._paused, leading=self._leading, now=self._clock.now())
+
+    async def _set_paused(self, name: str, *, paused: bool) -> None:
+        self._lines[name]
+        await self._runs.set_paused(name, paused=paused)
+        self._paused = self._paused | {name} if paused else self._paused - {name}
+
+    def _session_by_hand(self, line: Line, now: datetime) -> date:
+        running = self._calendar.running_session_at(now) if line.job.live else None
+        return running or self._calendar.last_session_at(now)
+
+    # -- the look at the wall -----------------------------------------------------------------------
+
+    async def _look_for_ever(self) -> None:
+        while not self._stopping:
+            if self._tasks.failure is not None:
+                raise self._tasks.failure
+            await self._check_lead()
+            self.looked_at_s = self._clock.monotonic_s()
+            if self._leading and not self._stopping:
+                self._step(self._clock.now())
+            await self._nap.sleep(self._nap_s())
+
+    async def _check_lead(self) -> None:
+        leading = await self._lead()
+        if leading and not self._leading:
+            await self._take_over()
+        elif self._leading and not leading:
+            log.warning("scheduler.lead_lost")
+            self._leading = False
+            self._yard.end_all("another daemon schedules now")
+            self._yard.waiting = [one for one in self._yard.waiting if one.row is not None]
+
+    async def _take_over(self) -> None:
+        """Become the one that schedules: close what a dead daemon left, then make up for it."""
+        try:
+            stale = await self._runs.close_stale(DEAD_DAEMON)
+            self._paused = await self._runs.paused()
+            for name in self._lines:
+                self._yard.history.load(name, await self._runs.recent(KEPT_PER_JOB, name))
+        except STORE_TROUBLE as error:
+            log.warning("scheduler.store_away", error=str(error))
+            return
+        self._leading = True
+        now = self._clock.now()
+        log.info("scheduler.leading", stale_runs=stale)
+        for line in self._lines.values():
+            self._catch_up(line, now)
+        self._retry_all(now)
+        self._last_look, self._changed = now, True
+
+    def _catch_up(self, line: Line, now: datetime) -> None:
+        known = self._yard.history.of(line.name)
+        self._take(line, due_at_start(line.trigger, known, now), Cause.CATCH_UP, now)
+        early = [run.scheduled_at for run in known if is_tick(run)]
+        line.move_to(max([now, *early]))
+
+    def _retry_all(self, now: datetime) -> None:
+        """Runs that failed are tried again; then the ones that were skipped because of them."""
+        for line in self._lines.values():
+            self._retry(
+                line,
+                run_to_retry(self._yard.history.of(line.name), line.policy, self._settings.retries, now),
+                now,
+            )
+        for line in self._lines.values():
+            last = self._yard.history.last(line.name)
+            if any(map(self._yard.is_busy, line.policy.after)) and last and last.outcome is Outcome.SKIPPED:
+                self._retry(line, last, now)
+
+    def _retry(self, line: Line, run: Run | None, now: datetime) -> None:
+        free = line.name not in self._paused and not self._yard.is_busy(line.name)
+        if run is not None and free and line.policy.enabled:
+            session = run.session or self._calendar.last_session_at(now)
+            self._enqueue(line, Tick(with_fraction(now), session), Cause.RETRY)
+
+    def _step(self, now: datetime) -> None:
+        """Everything that `now` asks for; next to nothing while nothing is due and nothing changed."""
+        self._note_clock_step(now)
+        for line in self._lines.values():
+            if due := line.take_due(now):
+                self._take(line, due, Cause.TICK, now)
+        if self._changed:
+            self._changed = False
+            self._release(now)
+        if self._yard.waiting:
+            self._admit(now)
+        for active in self._yard.active:
+            if active.timeout_left_s(self._clock.monotonic_s()) <= 0:
+                active.cancel(Outcome.FAILED, f"timed out after {active.job.policy.timeout_s:.0f} s")
+
+    def _note_clock_step(self, now: datetime) -> None:
+        """After a clock was set back, ticks come again: rows that exist keep them from running twice."""
+        if self._last_look - now > BACKWARD_STEP:
+            log.warning("clock.set_back", seconds=(self._last_look - now).total_seconds())
+            for line in self._lines.values():
+                line.move_to(now)
+        self._last_look = now
+
+    def _nap_s(self) -> float:
+        """Until something is due, at most a slice."""
+        if not self._leading:
+            return STANDBY_SLICE_S
+        now, monotonic_s = self._clock.now(), self._clock.monotonic_s()
+        slice_s = PRESSURE_SLICE_S if self._yard.waiting else SLICE_S
+        ticks = (line.next_tick for line in self._lines.values())
+        due = [tick.scheduled_at for tick in ticks if tick] + [one.deadline for one in self._yard.waiting]
+        waits_s = [(instant - now).total_seconds() for instant in due]
+        waits_s += [one.timeout_left_s(monotonic_s) for one in self._yard.active if one.ending is None]
+        return max(SHORTEST_SLICE_S, min([slice_s, *waits_s]))
+
+    def _apply(self, jobs: Mapping[str, Job], settings: ScheduleSettings) -> None:
+        self._settings = settings
+        self._calendar = settings.calendar(self._built_in)
+        now, known = self._clock.now(), self._lines
+        self._lines = {
+            name: Line.of(
+                name,
+                job,
+                self._calendar,
+                settings.time_zone,
+                known[name].cursor if name in known else now,
+            )
+            for name, job in jobs.items()
+        }
+        for name in {one.name for one in self._yard.waiting} - self._lines.keys():
+            for waiting in self._yard.drop_waiting(name):
+                self._give_up(waiting, Outcome.CANCELLED, "the job is no longer configured")
+
+    def _take(self, line: Line, ticks: list[Tick], cause: Cause, now: datetime) -> None:
+        if line.name in self._paused:
+            for tick in ticks:
+                self._record(line.name, tick, Outcome.SKIPPED, "paused")
+            return
+        plan = sort_due(ticks, line.policy, now)
+        for tick, reason in plan.missed:
+            self._record(line.name, tick, Outcome.MISSED, reason)
+        for tick in plan.start:
+            self._arrive(line, tick, cause, in_a_row=len(plan.start) > 1)
+
+    def _arrive(self, line: Line, tick: Tick, cause: Cause, *, in_a_row: bool = False) -> None:
+        """A tick that should run meets the run before it, if that is not finished."""
+        if self._yard.history.knows(line.name, tick.scheduled_at):
+            return
+        overlap = "queue" if in_a_row else line.policy.overlap
+        if self._yard.is_busy(line.name) and overlap == "skip":
+            self._record(line.name, tick, Outcome.SKIPPED, "its run before was not finished")
+            return
+        if overlap == "replace":
+            self._make_way(line, tick)
+        self._enqueue(line, tick, cause)
+
+    def _make_way(self, line: Line, tick: Tick) -> None:
+        reason = f"replaced by the run of {tick.scheduled_at:%Y-%m-%d %H:%M} UTC"
+        for waiting in self._yard.drop_waiting(line.name):
+            self._give_up(waiting, Outcome.CANCELLED, reason)
+        if (active := self._yard.active_run(line.name)) is not None:
+            active.cancel(Outcome.CANCELLED, reason)
+
+    def _enqueue(self, line: Line, tick: Tick, cause: Cause, row: Run | None = None) -> None:
+        now = self._clock.now()
+        self._yard.waiting.append(Waiting(line.name, tick, cause, now, line.deadline(now), row))
+
+    def _release(self, now: datetime) -> None:
+        """Start what runs after others ahead of its time, once those are done."""
+        for line in self._lines.values():
+            tick = self._yard.released(line, self._lines)
+            if tick is not None:
+                line.move_to(tick.scheduled_at)
+                self._take(line, [tick], Cause.TICK, now)
+
+    def _admit(self, now: datetime) -> None:
+        pressure = self._pressure_now()
+        for waiting in self._yard.in_order(self._lines):
+            decision = self._yard.judge(waiting, self._lines, pressure, now)
+            waiting.waits_for = decision.reason
+            if decision.verdict is Verdict.WAIT:
+                continue
+            self._yard.waiting.remove(waiting)
+            if decision.verdict is Verdict.START:
+                self._begin(waiting)
+            else:
+                self._give_up(waiting, decision.outcome, decision.reason)
+
+    def _pressure_now(self) -> str | None:
+        heavy = any(
+            self._lines[one.name].policy.heavy for one in self._yard.waiting if one.name in self._lines
+        )
+        return pressure_reason(self._pressure(), self._settings) if heavy else None
+
+    # -- runs ---------------------------------------------------------------------------------------
+
+    def _begin(self, waiting: Waiting) -> None:
+        active = Active(waiting, self._lines[waiting.name].job, self._clock.now(), self._clock.monotonic_s())
+        self._yard.active.append(active)
+        active.task = self._tasks.spawn(self._run(active), f"run {waiting.name}")
+
+    async def _run(self, active: Active) -> None:
+        try:
+            run = await self._execution.begin(active.waiting)
+            if run is not None:
+                ended = await self._execution.perform(active, run)
+                self._yard.history.add(ended)
+                await self._clean_up(active)
+        finally:
+            self._yard.active.remove(active)
+            self._changed = True
+            self._nap.wake()
+
+    async def _clean_up(self, active: Active) -> None:
+        timed_out = active.ending is not None and active.ending[0] is Outcome.FAILED
+        if timed_out and self._timed_out is not None:
+            await self._timed_out(active.name)
+
+    def _give_up(self, waiting: Waiting, outcome: Outcome, reason: str) -> None:
+        if waiting.row is not None:
+            self._tasks.spawn(self._finish_row(waiting.row, outcome, reason), f"end {waiting.name}")
+        elif waiting.cause in (Cause.TICK, Cause.CATCH_UP):
+            self._record(waiting.name, waiting.tick, outcome, reason)
+        else:
+            log.info("retry.given_up", job=waiting.name, outcome=outcome, reason=reason)
+
+    async def _finish_row(self, row: Run, outcome: Outcome, reason: str) -> None:
+        ended = await self._execution.finish(row, RunResult(outcome=outcome, reason=reason))
+        self._yard.history.add(ended)
+
+    def _record(self, name: str, tick: Tick, outcome: Outcome, reason: str) -> None:
+        self._tasks.spawn(self._execution.record(name, tick, outcome, reason), f"record {name}")
+        if not self._yard.history.knows(name, tick.scheduled_at):
+            self._yard.history.add(
+                Run(0, name, tick.scheduled_at, tick.session, outcome=outcome, reason=reason)
+            )
+        self._changed = True
