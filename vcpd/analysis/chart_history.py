@@ -1,0 +1,79 @@
+"""What a chart shows of a symbol: its own bars up to a session, and the lines made of them."""
+
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+
+from vcpd.domain.arrays import BoolArray, DateArray, FloatArray
+from vcpd.domain.errors import BadInputError
+from vcpd.domain.panel import Panel
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class History:
+    """n own bars, oldest first; averages are NaN until they have their length, `strength` without index."""
+
+    sessions: DateArray
+    open: FloatArray
+    high: FloatArray
+    low: FloatArray
+    close: FloatArray
+    volume: FloatArray
+    provisional: BoolArray
+    averages: dict[int, FloatArray]  # by length in sessions
+    volume_average: FloatArray
+    strength: FloatArray  # close over the index close, scaled to 1 at the first known
+
+    def __len__(self) -> int:
+        return len(self.sessions)
+
+    def at(self, session: date) -> int:
+        """The bar of `session`, or the first one after it; the last where there is none."""
+        return min(int(np.searchsorted(self.sessions, np.datetime64(session, "D"))), len(self) - 1)
+
+
+def history_of(panel: Panel, symbol: str, as_of: date, shown: int, since: date | None) -> History:
+    """The last `shown` bars up to `as_of`, more where `since` (and a month before it) lies further back.
+
+    Raises BadInputError without any bar.
+    """
+    known = panel.until(as_of)
+    row = known.row_of(symbol)
+    columns = np.flatnonzero(np.isfinite(known.values[:4, row]).all(axis=0))
+    if not len(columns):
+        raise BadInputError(f"{symbol} has no bar up to {as_of}: nothing to draw")
+    opening, high, low, close, volume = known.values[:, row, columns]
+    cut = slice(_first_shown(known.sessions[columns], shown, since), None)
+    return History(
+        sessions=known.sessions[columns][cut],
+        open=opening[cut],
+        high=high[cut],
+        low=low[cut],
+        close=close[cut],
+        volume=volume[cut],
+        provisional=known.provisional[row, columns][cut],
+        averages={length: moving_average(close, length)[cut] for length in (50, 150, 200)},
+        volume_average=moving_average(volume, 50)[cut],
+        strength=_scaled(close[cut] / known.index_close[columns][cut]),
+    )
+
+
+def moving_average(values: FloatArray, length: int) -> FloatArray:
+    """Mean of the last `length` values at each of n, NaN before and where a value is unknown."""
+    average = np.full(len(values), np.nan)
+    if len(values) >= length:
+        average[length - 1 :] = np.lib.stride_tricks.sliding_window_view(values, length).mean(axis=1)
+    return average
+
+
+def _first_shown(sessions: DateArray, shown: int, since: date | None) -> int:
+    first = max(len(sessions) - shown, 0)
+    if since is not None:
+        first = min(first, int(np.searchsorted(sessions, np.datetime64(since, "D"))) - 21)
+    return max(first, 0)
+
+
+def _scaled(strength: FloatArray) -> FloatArray:
+    known = strength[np.isfinite(strength)]
+    return strength / known[0] if len(known) else strength
