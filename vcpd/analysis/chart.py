@@ -38,7 +38,7 @@ def draw(panel: Panel, setup: Setup, *, sessions_shown: int = 300, theme: ThemeN
     _clip(sheet, price)
     draw_ground(sheet, price, history, setup)
     draw_time_axis(sheet, price, volume, history)
-    taken = draw_tags(sheet, price, setup)
+    taken = draw_tags(sheet, price, history, setup)
     draw_price_axis(sheet, price, taken)
     draw_averages(sheet, price, history)
     draw_bars(sheet, price, history)
@@ -53,7 +53,7 @@ def draw(panel: Panel, setup: Setup, *, sessions_shown: int = 300, theme: ThemeN
 
 
 def _price_strip(history: History, setup: Setup) -> Strip:
-    levels = [setup.close, *(price for price in (setup.pivot, setup.stop) if price is not None)]
+    levels = [price for price in (setup.pivot, setup.stop) if price is not None]
     lowest = min(float(history.low.min()), *levels)
     highest = max(float(history.high.max()), *levels, *(setup.buy_zone or ()))
     return _strip(PRICE, (lowest / HEADROOM**2, highest * HEADROOM), len(history), logarithmic=True)

@@ -45,13 +45,15 @@ def draw_ground(sheet: Sheet, strip: Strip, history: History, setup: Setup) -> N
 def draw_contractions(sheet: Sheet, strip: Strip, history: History, setup: Setup) -> None:
     """Each leg from its high to its low, the depth below the low, later ones lower where they would touch."""
     group = sheet.group("contractions")
+    stop_y = strip.y(setup.stop) if setup.stop is not None else -LINE_HEIGHT
     placed: list[tuple[float, float]] = []
     for number, leg in enumerate(setup.contractions, start=1):
         x1, y1 = strip.x(history.at(leg.high_date)), strip.y(leg.high)
         x2, y2 = strip.x(history.at(leg.low_date)), strip.y(leg.low)
         mark = add_group(group, f"contraction-{number}", data_depth_pct=f"{leg.depth_pct:.2f}")
         add_path(mark, f"M{x1:.2f} {y1:.2f}L{x2:.2f} {y2:.2f}", sheet.theme.contraction, 1.6)
-        placed.append(_free_place((x2, y2 + LINE_HEIGHT), placed))
+        below = max(y2, _lowest_near(strip, history, x2)) + LINE_HEIGHT
+        placed.append(_free_place((min(x2, strip.right - LABEL_WIDTH / 2), below), placed, stop_y))
         _depth_label(mark, placed[-1], _depth_words(leg.depth_pct), sheet)
 
 
@@ -98,10 +100,10 @@ def level_tags(sheet: Sheet, setup: Setup) -> list[Tag]:
     return [Tag(name, price, colour) for name, price, colour in levels if price is not None]
 
 
-def draw_tags(sheet: Sheet, strip: Strip, setup: Setup) -> list[float]:
-    """The prices of pivot, stop and close at the right edge, moved apart; gives where they stand."""
+def draw_tags(sheet: Sheet, strip: Strip, history: History, setup: Setup) -> list[float]:
+    """The prices of pivot, stop and last close at the right edge, moved apart; gives where they stand."""
     group = sheet.group("tags")
-    tags = [*level_tags(sheet, setup), Tag("close", setup.close, sheet.theme.ink)]
+    tags = [*level_tags(sheet, setup), Tag("close", float(history.close[-1]), sheet.theme.ink)]
     wanted = [strip.y(tag.price) for tag in tags]
     placed = spread_apart(wanted, TAG_HEIGHT + 1, strip.top + TAG_HEIGHT / 2, strip.bottom - TAG_HEIGHT / 2)
     for tag, y in zip(tags, placed, strict=True):
@@ -112,10 +114,21 @@ def draw_tags(sheet: Sheet, strip: Strip, setup: Setup) -> list[float]:
     return placed
 
 
-def _free_place(wanted: tuple[float, float], placed: list[tuple[float, float]]) -> tuple[float, float]:
-    """The wanted place of a label, or the next one below it that touches none of the others."""
+def _lowest_near(strip: Strip, history: History, x: float) -> float:
+    """Where the lowest bar of those ends that a label around `x` would stand over."""
+    first = max(int((x - strip.left - LABEL_WIDTH / 2) / strip.step), 0)
+    last = int((x - strip.left + LABEL_WIDTH / 2) / strip.step) + 1
+    return strip.y(float(history.low[first:last].min()))
+
+
+def _free_place(
+    wanted: tuple[float, float], placed: list[tuple[float, float]], stop_y: float
+) -> tuple[float, float]:
+    """The wanted place of a label, or the next one below it that touches neither others nor the stop."""
     x, y = wanted
-    while any(abs(x - other) < LABEL_WIDTH and abs(y - below) < LINE_HEIGHT for other, below in placed):
+    while abs(y - LINE_HEIGHT / 3 - stop_y) < LINE_HEIGHT * 0.6 or any(
+        abs(x - other) < LABEL_WIDTH and abs(y - below) < LINE_HEIGHT for other, below in placed
+    ):
         y += 1.0
     return x, y
 

@@ -72,7 +72,8 @@ def _facts(setup: Setup) -> str:
     rating = f"RS {setup.rs_rating}" if setup.rs_rating is not None else "RS unknown"
     gates = "all gates pass" if setup.passed else f"{_failed(setup)} of {len(setup.gates)} gates fail"
     day = f"{setup.as_of}{' (provisional)' if setup.provisional else ''}"
-    return " · ".join((day, f"close {plain_price(setup.close)}", rating, gates))
+    close = f"close {plain_price(setup.close)}" if setup.close is not None else "no close"
+    return " · ".join((day, close, rating, gates))
 
 
 def _failed(setup: Setup) -> int:
