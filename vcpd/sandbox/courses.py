@@ -16,7 +16,11 @@ CYCLE_SESSIONS: Final = 690
 BASES_A_CYCLE: Final = 3
 GOLDEN: Final = 0.6180339887498949  # spreads the names' phases evenly however many there are
 TREND_ROUGHNESS: Final = 0.011
-BASE_ROUGHNESS: Final = 0.055  # of the contraction's depth
+TREND_WANDER: Final = 0.045
+BASE_ROUGHNESS: Final = 0.07  # of the contraction's depth, as are the next three
+BASE_WANDER: Final = 0.12
+COIL_ROUGHNESS: Final = 0.06
+COIL_WANDER: Final = 0.08
 TURN_SESSIONS: Final = 3
 COIL_VOLUME: Final = 0.45
 
@@ -29,10 +33,11 @@ class Bend(NamedTuple):
 
 
 class Texture(NamedTuple):
-    """How a stretch feels: log units a session before the noise setting, volume times the usual."""
+    """How a stretch feels; roughness and wander in log units, before the market's noise setting."""
 
-    roughness: float
-    volume: float
+    roughness: float  # each session's own chance
+    wander: float  # slow leave from the straight way, none at its ends
+    volume: float  # times the name's usual
     may_split: bool = False
 
 
@@ -68,21 +73,21 @@ class Course:
 
     def trend(self, sessions: int, change: float, *, volume: float, ceiling: float = np.inf) -> None:
         """A stretch outside of bases: rough, without limits but `ceiling`, fit for a split."""
-        texture = Texture(TREND_ROUGHNESS, volume, may_split=True)
+        texture = Texture(TREND_ROUGHNESS, TREND_WANDER, volume, may_split=True)
         self._leg(sessions, change, (-np.inf, ceiling), texture)
 
     def burst(self, sessions: int, change: float, limits: tuple[float, float], *, volume: float) -> None:
         """The first sessions outside of a base, already beyond its limit."""
-        self._leg(sessions, change, limits, Texture(TREND_ROUGHNESS, volume))
+        self._leg(sessions, change, limits, Texture(TREND_ROUGHNESS, 0.0, volume))
 
     def swing(self, sessions: int, change: float, depth: float, volume: float) -> None:
         """A stretch inside a base, between its own two ends; `depth` (log) sets how rough."""
         low, high = sorted((self.level, self.level + change))
-        self._leg(sessions, change, (low, high), Texture(BASE_ROUGHNESS * depth, volume))
+        self._leg(sessions, change, (low, high), Texture(BASE_ROUGHNESS * depth, BASE_WANDER * depth, volume))
 
     def coil(self, sessions: int, change: float, depth: float, limits: tuple[float, float]) -> None:
         """The quiet stretch under the pivot, between the last low and the last high."""
-        self._leg(sessions, change, limits, Texture(0.5 * BASE_ROUGHNESS * depth, COIL_VOLUME))
+        self._leg(sessions, change, limits, Texture(COIL_ROUGHNESS * depth, COIL_WANDER * depth, COIL_VOLUME))
 
     def _leg(self, sessions: int, change: float, limits: tuple[float, float], texture: Texture) -> None:
         start = Bend(self.position, self.level)
@@ -158,8 +163,8 @@ def _base(way: Course, random: np.random.Generator, resolution: Resolution) -> N
 
 def _coil(way: Course, random: np.random.Generator, peak: float, fall: float) -> None:
     limits = (peak - fall, peak)
-    way.coil(TURN_SESSIONS, 0.7 * fall, fall, limits)
-    way.coil(int(random.integers(8, 14)), 0.2 * fall, fall, limits)
+    way.coil(TURN_SESSIONS, 0.65 * fall, fall, limits)
+    way.coil(int(random.integers(12, 21)), 0.2 * fall, fall, limits)
 
 
 def _resolve(way: Course, peak: float, fall: float, resolution: Resolution) -> None:

@@ -9,7 +9,7 @@ from vcpd.domain.arrays import FloatArray
 from vcpd.sandbox.names import SECTORS
 from vcpd.sandbox.streams import stream
 
-MARKET_DRIFT: Final = 0.0004
+MARKET_DRIFT: Final = 0.0006
 CALM_VOLATILITY: Final = 0.007
 STORM_FACTOR: Final = 2.4
 STORM_BEGINS: Final = 0.012  # chance a calm day is the last of its kind: storms every 80 days or so
@@ -38,7 +38,7 @@ def draw_factors(seed: int, session_count: int) -> Factors:
     sectors = np.stack(
         [stream(seed, "sector", number).standard_normal(session_count) for number in range(len(SECTORS))]
     )
-    fear = np.where(turbulence > 1.0, -0.0012, 0.0)
+    fear = np.where(turbulence > 1.0, -0.0005, 0.0)
     returns = MARKET_DRIFT + fear + CALM_VOLATILITY * turbulence * draws[:, 0]
     return Factors(np.clip(returns, -0.1, 0.1), SECTOR_VOLATILITY * sectors, turbulence)
 

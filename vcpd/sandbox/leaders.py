@@ -7,9 +7,10 @@ import numpy as np
 
 from vcpd.domain.arrays import BoolArray, FloatArray, IntArray
 from vcpd.sandbox.courses import Bend, Course, Leg
-from vcpd.sandbox.paths import Paths, calm_volume, characters, session_draws
+from vcpd.sandbox.paths import Paths, calm_volume, characters, session_draws, trailing
 
 MARGIN: Final = 0.06  # closes keep this share of a leg's limits away from them, other prices half of it
+WANDER_SESSIONS: Final = 8
 LEADER: Final = "leader"
 
 
@@ -19,6 +20,7 @@ class _Guide:
 
     middle: FloatArray
     roughness: FloatArray
+    wander: FloatArray
     floor: FloatArray
     ceiling: FloatArray
     margin: FloatArray
@@ -48,7 +50,8 @@ def _one(course: Course, draws: FloatArray, noise: float, usual_value: float) ->
     guide = _guide(course.legs, len(draws))
     rough = noise * guide.roughness
     inner_floor, inner_ceiling = guide.floor + guide.margin, guide.ceiling - guide.margin
-    close = np.clip(guide.middle + rough * draws[:, 0], inner_floor, inner_ceiling)
+    wander = noise * guide.wander * trailing(draws[:, 5], WANDER_SESSIONS)
+    close = np.clip(guide.middle + wander + rough * draws[:, 0], inner_floor, inner_ceiling)
     before = np.concatenate([close[:1], close[:-1]])
     opened = np.clip(before + 0.4 * rough * draws[:, 1], inner_floor, inner_ceiling)
     reach = 0.6 * np.maximum(rough, 0.25 * guide.roughness)
@@ -76,6 +79,7 @@ def _guide(legs: list[Leg], session_count: int) -> _Guide:
     return _Guide(
         middle=start_levels + (end_levels - start_levels) * share,
         roughness=roughness[at],
+        wander=np.array([leg.texture.wander for leg in legs])[at] * 4.0 * share * (1.0 - share),
         floor=floors[at],
         ceiling=ceilings[at],
         margin=np.where(np.isinf(ceilings - floors), 0.3 * roughness, MARGIN * (ceilings - floors))[at],

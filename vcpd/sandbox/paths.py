@@ -54,7 +54,7 @@ def characters(seed: int, purpose: str, numbers: IntArray) -> Characters:
     )
     price, value, beta, gamma, volatility, drift = (column[:, None] for column in traits.T)
     return Characters(
-        price=350.0 * np.exp(0.8 * np.clip(price, -2, 2)),
+        price=700.0 * np.exp(0.6 * np.clip(price, -2, 2)),
         value=1.2e8 * np.exp(1.1 * np.clip(value, -2.5, 2.5)),
         beta=np.clip(0.9 + 0.25 * beta, 0.3, 1.6),
         gamma=np.clip(1.0 + 0.3 * gamma, 0.2, 1.8),

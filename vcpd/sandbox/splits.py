@@ -6,7 +6,7 @@ import numpy as np
 
 from vcpd.domain.arrays import BoolArray, FloatArray
 
-DEAR: Final = ((4000.0, 10), (1500.0, 5), (400.0, 2))  # at this price or more, so many for one
+DEAR: Final = ((9000.0, 10), (4000.0, 5), (1500.0, 2))  # at this price or more, so many for one
 REST_SESSIONS: Final = 250
 
 
