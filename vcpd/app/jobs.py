@@ -1,0 +1,60 @@
+"""The jobs, each put together from what it needs, under the policies of the configuration."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from vcpd.app.market import Market
+from vcpd.app.storage import Storage
+from vcpd.config import Configuration
+from vcpd.domain.errors import ConfigurationError
+from vcpd.domain.runs import RunContext, RunResult
+from vcpd.domain.sessions import TradingCalendar
+from vcpd.jobs.collect import Collect
+from vcpd.jobs.housekeeping import Housekeeping
+from vcpd.jobs.instruments import Instruments
+from vcpd.jobs.reconcile import Reconcile
+from vcpd.jobs.risk import Risk
+from vcpd.jobs.screen import Screen
+from vcpd.jobs.sweep import Sweep
+from vcpd.ports import Clock, PanelStore, Workers
+from vcpd.schedule.policies import JobPolicy
+from vcpd.schedule.work import Job
+
+LIVE: Final = frozenset({"screen"})  # started by hand, these work on the running session
+
+Work = Callable[[RunContext], Awaitable[RunResult]]
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What jobs are made from."""
+
+    market: Market
+    storage: Storage
+    panels: PanelStore
+    workers: Workers
+    clock: Clock
+    calendar: TradingCalendar
+
+
+def build_jobs(configuration: Configuration, means: Means) -> Mapping[str, Job]:
+    """Every configured job by name. ConfigurationError for a table that names no job."""
+    works = _works(configuration, means)
+    jobs, problems = {}, []
+    for name, policy in configuration.jobs.items():
+        kind = kind_of(name, policy)
+        if kind in works:
+            jobs[name] = Job(policy, works[kind], live=kind in LIVE)
+        else:
+            problems.append(
+                f"jobs.{name}: there is no job {kind!r}; expected one of {', '.join(sorted(works))}"
+            )
+    if problems:
+        raise ConfigurationError(problems)
+    return jobs
+
+
+def kind_of(name: str, policy: JobPolicy) -> str:
+    """The job that a table runs: the one it names, or its namesake."""
+    return policy.runs or name

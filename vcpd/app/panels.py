@@ -1,0 +1,48 @@
+"""The current panel as the daemon itself looks at it: mapped once a version, never in the loop."""
+
+import asyncio
+from datetime import date
+
+from vcpd.analysis.explain import explain
+from vcpd.analysis.setups import Judging, judge
+from vcpd.analysis.thresholds import Thresholds
+from vcpd.domain.errors import RetryableError
+from vcpd.domain.panel import Panel, PanelReference
+from vcpd.domain.setups import Setup
+from vcpd.ports import PanelStore, Workers
+from vcpd.store.panel_files import open_panel
+
+
+class CurrentPanel:
+    """Answers questions about the latest snapshot."""
+
+    def __init__(self, panels: PanelStore) -> None:
+        self._panels = panels
+        self._reference: PanelReference | None = None
+        self._panel: Panel | None = None
+
+    async def look(self) -> tuple[PanelReference, Panel]:
+        """The snapshot now. RetryableError while there is none."""
+        reference = await self._panels.current()
+        if reference is None:
+            raise RetryableError("there is no panel yet: the first collect makes it")
+        if self._panel is None or reference != self._reference:
+            self._panel = await asyncio.to_thread(open_panel, reference)
+            self._reference = reference
+        return reference, self._panel
+
+    @property
+    def last_seen(self) -> Panel | None:
+        """What the last look found, for those who cannot wait."""
+        return self._panel
+
+    async def explain(
+        self, workers: Workers, symbol: str, as_of: date | None, thresholds: Thresholds
+    ) -> tuple[Setup, list[str]]:
+        """The verdict on one symbol after any session, and its plain lines. KeyError for an unknown one."""
+        reference, panel = await self.look()
+        row = panel.row_of(symbol)
+        judging = Judging(as_of=as_of, thresholds=thresholds, followed=None)
+        (judged,) = await workers.map_panel(judge, reference, judging, rows=range(row, row + 1))
+        setup = judged.setups[0]
+        return setup, explain(setup)

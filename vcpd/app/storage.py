@@ -1,0 +1,73 @@
+"""The store, opened: the owner's PostgreSQL or the embedded one, with every repository on top."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from vcpd.domain.secrets import Secret
+from vcpd.ports import Clock
+from vcpd.store.bars import PostgresBarStore
+from vcpd.store.database import Database
+from vcpd.store.embedded import EmbeddedPostgres
+from vcpd.store.instruments import PostgresInstrumentStore
+from vcpd.store.leadership import Leadership
+from vcpd.store.quarantine import PostgresQuarantineStore
+from vcpd.store.risk import PostgresRiskStore
+from vcpd.store.runs import PostgresRunStore
+from vcpd.store.settings import StoreSettings
+from vcpd.store.setups import PostgresSetupStore
+
+STORE_FOLDER: Final = "postgres"
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """An open store and the repositories on it; `embedded` where vcpd runs the server itself."""
+
+    database: Database
+    leadership: Leadership
+    instruments: PostgresInstrumentStore
+    bars: PostgresBarStore
+    quarantine: PostgresQuarantineStore
+    runs: PostgresRunStore
+    setups: PostgresSetupStore
+    risk: PostgresRiskStore
+    embedded: EmbeddedPostgres | None
+
+    async def close(self) -> None:
+        await self.leadership.step_down()
+        await self.database.close()
+        if self.embedded is not None:
+            await self.embedded.stop()
+
+
+async def open_storage(settings: StoreSettings, dsn: Secret | None, state: Path, clock: Clock) -> Storage:
+    """Start the embedded server unless there is a `dsn`, connect, migrate.
+
+    Raises UnavailableError or PermanentError with what to do; nothing stays running after an error.
+    """
+    if dsn is not None:
+        return await _connected(dsn, settings, clock, None)
+    embedded = EmbeddedPostgres(state / STORE_FOLDER, settings)
+    try:
+        return await _connected(Secret(await embedded.start()), settings, clock, embedded)
+    except BaseException:
+        await embedded.stop()
+        raise
+
+
+async def _connected(
+    dsn: Secret, settings: StoreSettings, clock: Clock, embedded: EmbeddedPostgres | None
+) -> Storage:
+    database = await Database.open(dsn, settings)
+    return Storage(
+        database=database,
+        leadership=Leadership(dsn, settings),
+        instruments=PostgresInstrumentStore(database),
+        bars=PostgresBarStore(database),
+        quarantine=PostgresQuarantineStore(database),
+        runs=PostgresRunStore(database, clock),
+        setups=PostgresSetupStore(database),
+        risk=PostgresRiskStore(database),
+        embedded=embedded,
+    )

@@ -1,0 +1,126 @@
+"""What the running daemon says of itself: /status, /readyz, and the questions only it can answer."""
+
+import os
+from collections.abc import Callable, Mapping
+from datetime import date, datetime
+from typing import Any
+
+import numpy as np
+
+from vcpd import __version__
+from vcpd.app.parts import Parts
+from vcpd.domain.bars import BarSeries
+from vcpd.domain.errors import RetryableError
+from vcpd.domain.panel import Panel
+from vcpd.domain.setups import Setup
+from vcpd.runtime.lifecycle import DaemonState
+
+
+class DaemonView:
+    """Implements the web room's DaemonPort over the daemon's parts."""
+
+    def __init__(self, parts: Callable[[], Parts]) -> None:
+        self._parts = parts
+        self._started_s = parts().clock.monotonic_s()
+
+    def status(self) -> Mapping[str, Any]:
+        """The whole picture; every value is plain or a struct that JSON can show."""
+        parts = self._parts()
+        now = parts.clock.now()
+        return {
+            "version": __version__,
+            "state": parts.lifecycle.state,
+            "pid": os.getpid(),
+            "market": parts.configuration.daemon.market,
+            "simulated": parts.market.is_simulated,
+            "now": now,
+            "uptime_s": round(parts.clock.monotonic_s() - self._started_s, 1),
+            "session": self._sessions(parts, now),
+            "data": _data(parts, now),
+            "login": parts.market.session.status(),
+            "scheduling": parts.scheduler.is_leading,
+            "jobs": parts.scheduler.snapshot().jobs,
+            "workers": parts.workers.snapshot(),
+            "system": parts.system,
+            "loop_lag": parts.lag.snapshot(),
+            "configuration": parts.reloads,
+            "warnings": [
+                warning for warning in [parts.calendar.warning(parts.calendar.local_date(now))] if warning
+            ],
+        }
+
+    def readiness(self) -> tuple[bool, Mapping[str, str]]:
+        parts = self._parts()
+        now = parts.clock.now()
+        age = _age_in_sessions(parts, now)
+        login = parts.market.session.status()
+        conditions = {
+            "state": parts.lifecycle.state.value,
+            "data": "no bars yet" if age is None else f"{age} sessions old",
+            "login": "due: " + login.reason if login.login_due else "valid",
+        }
+        fresh = age is not None and age <= 1
+        return parts.lifecycle.state is DaemonState.READY and fresh, conditions
+
+    def alive(self) -> bool:
+        return not self._parts().heartbeats.late()
+
+    def jobs(self) -> Any:
+        return self._parts().scheduler.snapshot().jobs
+
+    async def run_job(self, name: str, session: date | None) -> int:
+        return await self._parts().scheduler.run_now(name, session)
+
+    async def explain(self, symbol: str, as_of: date | None) -> tuple[Setup, list[str]]:
+        parts = self._parts()
+        return await parts.current_panel.explain(parts.workers, symbol, as_of, parts.configuration.screen)
+
+    async def bars(self, symbol: str) -> BarSeries:
+        parts = self._parts()
+        for one in await parts.storage.instruments.all():
+            if one.symbol == symbol:
+                return BarSeries(symbol, (await parts.storage.bars.series(one.id)).records)
+        raise KeyError(symbol)
+
+    @staticmethod
+    def _sessions(parts: Parts, now: datetime) -> Mapping[str, date | None]:
+        return {
+            "last": parts.calendar.last_session_at(now),
+            "running": parts.calendar.running_session_at(now),
+        }
+
+
+def _data(parts: Parts, now: datetime) -> Mapping[str, Any]:
+    panel = parts.current_panel.last_seen
+    if panel is None:
+        return {"as_of": None, "age_sessions": None, "symbols": 0, "sessions": 0, "excluded": 0}
+    return {
+        "as_of": _last_session(panel),
+        "age_sessions": _age_in_sessions(parts, now),
+        "symbols": len(panel.symbols),
+        "sessions": len(panel.sessions),
+        "excluded": len(panel.exclusions),
+    }
+
+
+def _last_session(panel: Panel) -> date | None:
+    last: date | None = panel.sessions[-1].item() if len(panel.sessions) else None
+    return last
+
+
+def _age_in_sessions(parts: Parts, now: datetime) -> int | None:
+    """Completed sessions that the panel lacks at its end; wall days do not count."""
+    panel = parts.current_panel.last_seen
+    last = None if panel is None else _last_session(panel)
+    if last is None:
+        return None
+    completed = parts.calendar.sessions(last, max(last, parts.calendar.last_session_at(now)))
+    return int(np.count_nonzero(completed > np.datetime64(last, "D")))
+
+
+async def look_at_panel(parts: Parts) -> None:
+    """Have the view know the newest snapshot; nothing when there is none yet."""
+    try:
+        await parts.current_panel.look()
+    except RetryableError:
+        return
