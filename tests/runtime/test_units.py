@@ -1,0 +1,85 @@
+"""The units as systemd itself judges them, staged in a scratch root; and their agreement with the program."""
+
+import configparser
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+UNITS = Path(__file__).resolve().parents[2] / "systemd"
+ANALYZE = shutil.which("systemd-analyze")
+MOST_EXPOSURE = 1.5
+needs_systemd_analyze = pytest.mark.skipif(ANALYZE is None, reason="systemd-analyze is not on this machine")
+
+
+def analyze(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    assert ANALYZE is not None
+    return subprocess.run([ANALYZE, *arguments], capture_output=True, text=True, check=False, timeout=60)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A root in which `make install` could have been run; the manager here may be older than notify-reload."""
+    folder = tmp_path / "etc/systemd/system"
+    folder.mkdir(parents=True)
+    for unit in UNITS.glob("*.service"):
+        shutil.copy(unit, folder)
+    for program in ("opt/vcpd/current/bin/vcpd", "bin/kill", "bin/sh"):
+        path = tmp_path / program
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("#!/bin/sh\n", encoding="ascii")
+        path.chmod(0o755)
+    return tmp_path
+
+
+def settings_of(name: str) -> list[tuple[str, str]]:
+    lines = (UNITS / name).read_text(encoding="utf-8").splitlines()
+    pairs = (line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+    return [(key, value) for key, value in pairs]
+
+
+@needs_systemd_analyze
+@pytest.mark.parametrize("unit", ["vcpd.service", "vcpd-alert@vcpd.service"])
+def test_systemd_finds_nothing_to_complain_about(root: Path, unit: str) -> None:
+    judged = analyze("verify", f"--root={root}", "--man=no", "--recursive-errors=no", unit)
+    assert (judged.returncode, judged.stdout + judged.stderr) == (0, "")
+
+
+@needs_systemd_analyze
+@pytest.mark.parametrize("unit", ["vcpd.service", "vcpd-alert@.service"])
+def test_exposure_is_low(root: Path, unit: str) -> None:
+    path = root / "etc/systemd/system" / unit
+    judged = analyze("security", "--offline=true", "--no-pager", str(path))
+    found = re.search(r"Overall exposure level for \S+: (\d+\.\d+)", judged.stdout)
+    assert found is not None, judged.stderr
+    assert float(found[1]) <= MOST_EXPOSURE
+
+
+def test_the_unit_speaks_the_protocol_of_the_program() -> None:
+    """Notify with watchdog, HUP to reload, the exit codes that no restart mends, mixed killing."""
+    unit = dict(settings_of("vcpd.service"))
+    assert unit["Type"] == "notify"
+    assert unit["WatchdogSec"]
+    assert "-HUP" in unit["ExecReload"]
+    assert unit["RestartPreventExitStatus"].split() == ["2", "78"]
+    assert unit["KillMode"] == "mixed"
+    assert unit["OnFailure"] == "vcpd-alert@%n.service"
+
+
+def test_nothing_that_is_known_to_break_the_program_is_asked_for() -> None:
+    """Compiled kernels need writable code, psutil all of /proc, and workers may lower their priority."""
+    pairs = settings_of("vcpd.service")
+    unit = dict(pairs)
+    assert "MemoryDenyWriteExecute" not in unit
+    assert "ProcSubset" not in unit
+    filters = " ".join(value for key, value in pairs if key == "SystemCallFilter")
+    assert "@resources" not in filters
+
+
+def test_the_reload_drop_in_changes_only_what_it_must() -> None:
+    drop_in = configparser.ConfigParser(strict=True)
+    drop_in.optionxform = str  # type: ignore[assignment,method-assign]
+    drop_in.read(UNITS / "vcpd.service.d/notify-reload.conf", encoding="utf-8")
+    assert dict(drop_in["Service"]) == {"Type": "notify-reload", "ReloadSignal": "SIGHUP", "ExecReload": ""}
