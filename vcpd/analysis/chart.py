@@ -54,8 +54,8 @@ def draw(panel: Panel, setup: Setup, *, sessions_shown: int = 300, theme: ThemeN
 
 def _price_strip(history: History, setup: Setup) -> Strip:
     levels = [price for price in (setup.pivot, setup.stop) if price is not None]
-    lowest = min(float(history.low.min()), *levels)
-    highest = max(float(history.high.max()), *levels, *(setup.buy_zone or ()))
+    lowest = min([float(history.low.min()), *levels])
+    highest = max([float(history.high.max()), *levels, *(setup.buy_zone or ())])
     return _strip(PRICE, (lowest / HEADROOM**2, highest * HEADROOM), len(history), logarithmic=True)
 
 

@@ -68,6 +68,13 @@ def add_text(
     return text
 
 
+def add_span(text: Element, content: str, colour: str, **attributes: str) -> Element:
+    """More of a text, after what it has already."""
+    span = ET.SubElement(text, "tspan", {"fill": colour, **_dashed(attributes)})
+    span.text = content
+    return span
+
+
 def halo(colour: str) -> dict[str, str]:
     """Attributes that put the ground's colour behind the letters, so that lines do not cross them."""
     return {"stroke": colour, "stroke_width": "2.5", "stroke_linejoin": "round", "paint_order": "stroke"}

@@ -4,7 +4,7 @@ from typing import Final
 
 from vcpd.analysis.chart_axes import plain_price
 from vcpd.analysis.chart_price import average_colours
-from vcpd.analysis.chart_sheet import WIDTH, Sheet, add_path, add_text
+from vcpd.analysis.chart_sheet import WIDTH, Sheet, add_path, add_span, add_text
 from vcpd.domain.setups import Setup, State
 
 MARGIN: Final = 8.0
@@ -35,13 +35,12 @@ def draw_head(sheet: Sheet, setup: Setup) -> None:
         data_field="score",
     )
     add_text(group, (WIDTH - MARGIN, 34), "score", theme.faint, font_size="9", text_anchor="end")
-    footprint = setup.footprint or "no base"
-    verdict = add_text(group, (MARGIN, 38), footprint, theme.contraction, font_size="13", font_weight="bold")
-    verdict.set("data-field", "footprint")
+    verdict = add_text(group, (MARGIN, 38), "", theme.ink, font_size="13")
+    add_span(
+        verdict, setup.footprint or "no base", theme.contraction, font_weight="bold", data_field="footprint"
+    )
     state = _state_words(setup.state) if setup.state else (setup.reason or "")
-    add_text(
-        group, (MARGIN + 7.2 * len(footprint) + 8, 38), state, _state_colour(sheet, setup), font_size="12"
-    ).set("data-field", "state")
+    add_span(verdict, state, _state_colour(sheet, setup), dx="8", data_field="state")
     add_text(group, (MARGIN, 52), _facts(setup), theme.faint)
 
 
@@ -73,7 +72,7 @@ def _facts(setup: Setup) -> str:
     gates = "all gates pass" if setup.passed else f"{_failed(setup)} of {len(setup.gates)} gates fail"
     day = f"{setup.as_of}{' (provisional)' if setup.provisional else ''}"
     close = f"close {plain_price(setup.close)}" if setup.close is not None else "no close"
-    return " · ".join((day, close, rating, gates))
+    return f"{day} · {close} · {rating} · {gates}"
 
 
 def _failed(setup: Setup) -> int:

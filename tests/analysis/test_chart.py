@@ -1,0 +1,296 @@
+"""The drawing holds what it promises: bars, lines, levels and words at their places."""
+
+import re
+from datetime import date
+from itertools import pairwise
+from xml.etree import ElementTree as ET
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.analysis.chart_samples import SVG, elements, market, setup, texts
+from vcpd.analysis.chart import PRICE, RIGHT, draw
+from vcpd.analysis.chart_frame import Strip, line_path, round_ticks, spread_apart
+from vcpd.analysis.chart_history import moving_average
+from vcpd.analysis.chart_theme import DARK, LIGHT
+from vcpd.domain.errors import BadInputError
+from vcpd.domain.panel import Panel
+from vcpd.domain.setups import Gate, Setup, State
+
+
+@pytest.fixture(scope="module")
+def panel() -> Panel:
+    return market()
+
+
+@pytest.fixture(scope="module")
+def svg(panel: Panel) -> str:
+    return draw(panel, setup(panel))
+
+
+def numbers(data: str) -> list[tuple[float, float]]:
+    return [(float(x), float(y)) for x, y in re.findall(r"[ML]([\d.]+) ([\d.]+)", data)]
+
+
+def level(svg: str, name: str) -> float:
+    line = next(one for one in elements(svg, "levels") if one.get("data-level") == name)
+    return numbers(str(line.get("d")))[0][1]
+
+
+def test_the_sheet_is_a_phone_wide_and_titled(svg: str) -> None:
+    """360 points wide, no letter below 9 points, and one line for who cannot see it."""
+    root = ET.fromstring(svg)
+    assert root.get("viewBox") == "0 0 360 510"
+    assert root.findtext(f"{SVG}title") == "NSE:BASE on 2025-02-03: 24W 25/4 3T, near pivot, score 78"
+    sizes = [float(size) for element in root.iter() if (size := element.get("font-size"))]
+    assert min(sizes) >= 9
+
+
+def test_head_and_foot_say_the_verdict(svg: str) -> None:
+    """Symbol, footprint, state, score, rating, gates and the plan stand in words."""
+    assert {"NSE:BASE", "78", "24W 25/4 3T", "near pivot"} <= set(texts(svg))
+    assert "2025-02-03 · close 95.00 · RS 93 · all gates pass" in texts(svg)
+    assert "pivot 96.00 · buy up to 100.8 · stop 91.20 · risk 5.0 %" in texts(svg)
+
+
+@pytest.mark.parametrize("shown", [121, 200, 300])
+def test_each_shown_session_has_its_bar(panel: Panel, shown: int) -> None:
+    """As many bars as asked for (a base and the month before it always), risen and fallen counted apart."""
+    drawn = draw(panel, setup(panel), sessions_shown=shown)
+    bars = [int(one.attrib["data-bars"]) for one in elements(drawn, "bars") if "data-bars" in one.attrib]
+    assert sum(bars) == max(shown, 120 + 1 + 21)
+    strokes = sum(str(one.get("d")).count("M") for one in elements(drawn, "bars") if one.get("d"))
+    assert strokes == 2 * sum(bars)
+
+
+def test_contractions_carry_their_depths(svg: str) -> None:
+    """Each leg is a line from its high down to its low, with its depth in words below the low."""
+    marks = [one for one in elements(svg, "contractions") if "data-depth-pct" in one.attrib]
+    assert [float(one.attrib["data-depth-pct"]) for one in marks] == pytest.approx(
+        [25, 10.31, 4.17], abs=0.01
+    )
+    for mark, words in zip(marks, ("-25%", "-10%", "-4.2%"), strict=True):
+        path, label = mark.find("path") or mark[0], mark[1]
+        (x1, y1), (x2, y2) = numbers(str(path.get("d")))
+        assert x1 < x2
+        assert y1 < y2 < float(label.attrib["y"])
+        assert label.text == words
+
+
+def test_depth_labels_do_not_touch(panel: Panel) -> None:
+    """Legs a few sessions apart: no label stands over another or over the stop."""
+    whole = setup(panel)
+    tight = (*whole.contractions, *whole.contractions[-1:] * 3)
+    drawn = draw(panel, setup(panel, contractions=tight))
+    labels = [one for one in elements(drawn, "contractions") if one.tag == f"{SVG}text"]
+    places = [(float(one.attrib["x"]), float(one.attrib["y"])) for one in labels]
+    for at, (x, y) in enumerate(places):
+        assert all(abs(x - other) >= 27 or abs(y - below) >= 11 for other, below in places[:at])
+        assert abs(y - 11 / 3 - level(drawn, "stop")) >= 6
+
+
+def test_levels_stand_at_their_prices(panel: Panel, svg: str) -> None:
+    """Pivot above stop, the buy zone on the pivot, tags beside them, all by one scale."""
+    zone = next(one for one in elements(svg, "ground") if one.get("data-mark") == "buy-zone")
+    top, height = float(zone.attrib["y"]), float(zone.attrib["height"])
+    assert PRICE[0] < top < level(svg, "pivot") < level(svg, "stop") < PRICE[1]
+    assert top + height == pytest.approx(level(svg, "pivot"), abs=0.5)
+    # the scale is logarithmic: equal ratios are equal distances
+    ratio = np.log(100.8 / 96.05) / np.log(96.0 / 91.2)
+    assert height / (level(svg, "stop") - level(svg, "pivot")) == pytest.approx(ratio, rel=0.01)
+    tags = [one.attrib["data-tag"] for one in elements(svg, "tags") if "data-tag" in one.attrib]
+    assert tags == ["pivot", "stop", "close"]
+    assert {"96.00", "91.20", "95.00"} <= set(texts(svg))
+
+
+def test_tags_are_readable_when_prices_are_close(panel: Panel) -> None:
+    """Pivot, close and stop within a tick: their tags stand apart and on the sheet."""
+    drawn = draw(panel, setup(panel, pivot=95.05, stop=94.95))
+    boxes = sorted(float(one.attrib["y"]) for one in elements(drawn, "tags") if "data-tag" in one.attrib)
+    assert all(after - before >= 12 for before, after in pairwise(boxes))
+    assert boxes[0] >= PRICE[0]
+
+
+def test_averages_are_the_simple_ones(panel: Panel, svg: str) -> None:
+    """SMA 50, 150, 200 over all history, drawn for every shown session that has them."""
+    lines = {
+        one.attrib["data-length"]: one for one in elements(svg, "averages") if "data-length" in one.attrib
+    }
+    assert set(lines) == {"50", "150", "200"}
+    assert {name: len(numbers(str(line.get("d")))) for name, line in lines.items()} == {
+        "50": 300,
+        "150": 251,
+        "200": 201,
+    }
+    close = panel.close[panel.row_of("NSE:BASE")]
+    assert moving_average(close, 50)[-1] == pytest.approx(close[-50:].mean())
+    assert np.isnan(moving_average(close[:49], 50)).all()
+
+
+def test_the_rs_line_needs_an_index(panel: Panel) -> None:
+    """With one it runs over all bars; without one the chart says so instead of drawing zeros."""
+    row = panel.row_of("NSE:BASE")
+    assert len(numbers(str(elements(draw(panel, setup(panel)), "strength")[1].get("d")))) == 300
+    blind = Panel(
+        panel.symbols,
+        panel.sessions,
+        panel.values,
+        panel.provisional,
+        np.full(len(panel.sessions), np.nan),
+        panel.tick_size,
+    )
+    drawn = draw(blind, setup(panel))
+    assert "RS line: no index" in texts(drawn)
+    assert elements(drawn, "strength")[1].get("d") == ""
+    assert row == blind.row_of("NSE:BASE")
+
+
+def test_a_new_high_of_the_rs_line_has_its_dot(panel: Panel) -> None:
+    """The dot stands when the last value is the highest of the year, and not otherwise."""
+    leading = Panel(
+        panel.symbols,
+        panel.sessions,
+        panel.values,
+        panel.provisional,
+        np.linspace(200, 20, len(panel.sessions)),
+        panel.tick_size,
+    )
+    for market_panel, expected in ((leading, 1), (panel, 0)):
+        marks = [
+            one for one in elements(draw(market_panel, setup(panel)), "strength") if one.get("data-mark")
+        ]
+        assert len(marks) == expected
+
+
+def test_unknown_volume_is_said(panel: Panel) -> None:
+    """No volume is no bar at zero height but the word."""
+    values = np.array(panel.values)
+    values[4] = np.nan
+    blind = Panel(
+        panel.symbols, panel.sessions, values, panel.provisional, panel.index_close, panel.tick_size
+    )
+    assert "unknown" in texts(draw(blind, setup(panel)))
+    assert "unknown" not in texts(draw(panel, setup(panel)))
+
+
+def test_provisional_bars_have_their_own_look(panel: Panel) -> None:
+    """The running session is neither risen nor fallen yet."""
+    flags = np.array(panel.provisional)
+    flags[:, -1] = True
+    running = Panel(panel.symbols, panel.sessions, panel.values, flags, panel.index_close, panel.tick_size)
+    drawn = draw(running, setup(panel, provisional=True))
+    kinds = {one.get("data-kind"): one.get("data-bars") for one in elements(drawn, "bars")}
+    assert kinds["running"] == "1"
+    assert any("(provisional)" in text for text in texts(drawn))
+
+
+def test_events_and_undercuts_are_marked(svg: str) -> None:
+    """A triangle above the breakout, a ring at the shakeout."""
+    kinds = [one.get("data-kind") for one in elements(svg, "events")][1:]
+    assert kinds == ["breakout", "undercut"]
+
+
+def test_a_symbol_without_a_base_is_drawn_too(panel: Panel) -> None:
+    """No base: bars and averages alone, and what it lacks in words."""
+    bare = Setup.unjudged("NSE:WALK", panel.sessions[-1].item(), "fewer than 40 bars")
+    drawn = draw(panel, bare)
+    assert {"no base", "fewer than 40 bars"} <= set(texts(drawn))
+    assert len(elements(drawn, "contractions")) == 1
+    assert len(elements(drawn, "levels")) == 1
+
+
+def test_failed_gates_are_counted(panel: Panel) -> None:
+    """The head tells how many gates fail; an unknown one does not count as failed."""
+    gates = {
+        "a": Gate(passed=False, value=1.0, threshold=2.0),
+        "b": Gate(passed=None, value=None, threshold=2.0),
+        "c": Gate(passed=True, value=3.0, threshold=2.0),
+    }
+    drawn = draw(panel, setup(panel, gates=gates, passed=False, rs_rating=None, state=State.FAILED))
+    assert any("RS unknown · 1 of 3 gates fail" in text for text in texts(drawn))
+
+
+def test_nothing_after_the_judged_session_is_drawn(panel: Panel) -> None:
+    """A longer history gives the same drawing of an earlier session, letter for letter."""
+    bare = Setup.unjudged("NSE:WALK", panel.sessions[330].item(), "no base")
+    assert draw(panel, bare) == draw(panel.until(bare.as_of), bare)
+
+
+def test_themes_differ_in_colours_alone(panel: Panel, svg: str) -> None:
+    """Dark and light have the same shape."""
+    dark = draw(panel, setup(panel), theme="dark")
+    assert DARK.paper in dark
+    assert LIGHT.paper not in dark
+    colours = re.compile(r"#[0-9a-f]{6}")
+    assert colours.sub("", dark) == colours.sub("", svg)
+
+
+def test_markup_in_names_is_escaped(panel: Panel) -> None:
+    """A symbol such as M&M is text, never markup."""
+    renamed = Panel(
+        ("NSE:M&M<b>", *panel.symbols[1:]),
+        panel.sessions,
+        panel.values,
+        panel.provisional,
+        panel.index_close,
+        panel.tick_size,
+    )
+    assert "NSE:M&M<b>" in texts(draw(renamed, setup(panel, symbol="NSE:M&M<b>")))
+
+
+def test_a_symbol_without_bars_is_refused(panel: Panel) -> None:
+    """Nothing to draw is an error with symbol and date; an unknown symbol a KeyError."""
+    with pytest.raises(BadInputError, match="NSE:WALK has no bar up to 2000-01-01"):
+        draw(panel, Setup.unjudged("NSE:WALK", date(2000, 1, 1), ""))
+    with pytest.raises(KeyError):
+        draw(panel, Setup.unjudged("NSE:NOBODY", date(2025, 1, 1), ""))
+
+
+def test_one_flat_bar_can_be_drawn() -> None:
+    """The smallest and flattest history has no division by zero."""
+    panel = market()
+    flat = Panel(
+        panel.symbols,
+        panel.sessions[:1],
+        np.full((5, 2, 1), 7.0),
+        panel.provisional[:, :1],
+        panel.index_close[:1],
+        panel.tick_size,
+    )
+    drawn = draw(flat, Setup.unjudged("NSE:BASE", flat.sessions[0].item(), "one bar"))
+    assert "nan" not in drawn
+    assert "inf" not in drawn
+
+
+def test_all_stays_on_the_sheet(svg: str) -> None:
+    """No bar runs into the price labels or out of its strip."""
+    points = [
+        point for one in elements(svg, "bars") for point in numbers(str(one.get("d") or "").replace("h", " "))
+    ]
+    assert all(0 <= x <= RIGHT and PRICE[0] <= y <= PRICE[1] for x, y in points)
+
+
+@given(st.floats(0.01, 1e5), st.floats(1.001, 100))
+def test_ticks_are_round_few_and_inside(lowest: float, ratio: float) -> None:
+    """Between two and about eight labels, none outside."""
+    ticks = round_ticks(lowest, lowest * ratio, 8)
+    assert 2 <= len(ticks) <= 9
+    assert all(lowest * 0.999999 <= tick <= lowest * ratio * 1.000001 for tick in ticks)
+
+
+@given(st.lists(st.floats(60, 340), min_size=1, max_size=6))
+def test_tags_move_apart_and_keep_their_order(wanted: list[float]) -> None:
+    """At least the gap between neighbours, within the strip, who was above stays above."""
+    placed = spread_apart(wanted, 13, 66, 334)
+    in_order = [place for _, place in sorted(zip(wanted, placed, strict=True))]
+    assert all(after - before >= 13 - 1e-9 for before, after in pairwise(in_order))
+    assert min(placed) >= 66 - 1e-9
+    assert max(placed) <= 334 + 1e-9
+
+
+def test_a_line_breaks_where_values_are_unknown() -> None:
+    """A hole is a hole, not a straight line across it."""
+    strip = Strip(0, 40, 0, 10, 0, 10, 4)
+    assert line_path(strip, np.array([1.0, 2.0, np.nan, 4.0])) == "M5.00 9.00L15.00 8.00M35.00 6.00"
