@@ -1,0 +1,97 @@
+"""A symbol's own bars, without the holes of the calendar, and the running figures made of them.
+
+Every figure at bar t is made of bars 0..t alone, and of the same additions in the same order however
+long the history is, so that a truncated history gives the very same bits.
+"""
+
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from vcpd.analysis.kernels import kernel
+from vcpd.domain.arrays import FloatArray, IntArray
+from vcpd.domain.panel import Panel
+
+
+# Share of a day's volume that has usually traded: busy openings, quiet noons, busier closes.
+_ELAPSED: Final = (0.0, 0.04, 0.12, 0.25, 0.5, 0.75, 0.9, 1.0)
+_TRADED: Final = (0.02, 0.10, 0.21, 0.34, 0.53, 0.72, 0.87, 1.0)
+
+
+class Bars(NamedTuple):
+    """One symbol's n bars, oldest first, and sums (n + 1,) of which a difference is a window's sum."""
+
+    column: IntArray  # the panel's session of each bar
+    open: FloatArray
+    high: FloatArray
+    low: FloatArray
+    close: FloatArray
+    volume: FloatArray
+    close_sum: FloatArray
+    range_sum: FloatArray  # of true ranges
+    volume_sum: FloatArray  # of the known volumes
+    volume_count: FloatArray  # how many are known
+
+
+def bars_of(panel: Panel, row: int, elapsed_share: float = 1.0) -> Bars:
+    """The bars that row `row` of the panel has; a bar needs all four prices.
+
+    The volume of a provisional last bar is projected to the close of a session of which
+    `elapsed_share` is over.
+    """
+    block = panel.values[:, row, :]
+    column = np.flatnonzero(~np.isnan(block[:4].sum(axis=0)))
+    if len(column) != block.shape[1]:
+        block = block[:, column]
+    opened, high, low, close, volume = (np.array(plane) for plane in block)
+    if elapsed_share < 1 and len(column) and panel.provisional[row, column[-1]]:
+        volume[-1] = projected_volume(float(volume[-1]), elapsed_share)
+    return Bars(column, opened, high, low, close, volume, *running_sums(high, low, close, volume))
+
+
+def projected_volume(volume: float, elapsed_share: float) -> float:
+    """Volume at the close of a session that has traded `volume` in `elapsed_share` of its time."""
+    share = float(np.interp(elapsed_share, _ELAPSED, _TRADED))
+    return volume / share
+
+
+@kernel
+def running_sums(
+    high: FloatArray, low: FloatArray, close: FloatArray, volume: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Sums of closes, true ranges, known volumes and their count before each bar, each (n + 1,)."""
+    n = len(close)
+    closes, ranges, volumes, known = np.zeros(n + 1), np.zeros(n + 1), np.zeros(n + 1), np.zeros(n + 1)
+    for t in range(n):
+        top, bottom = high[t], low[t]
+        if t > 0:
+            top, bottom = max(top, close[t - 1]), min(bottom, close[t - 1])
+        is_known = not np.isnan(volume[t])
+        closes[t + 1] = closes[t] + close[t]
+        ranges[t + 1] = ranges[t] + (top - bottom)
+        volumes[t + 1] = volumes[t] + (volume[t] if is_known else 0.0)
+        known[t + 1] = known[t] + (1.0 if is_known else 0.0)
+    return closes, ranges, volumes, known
+
+
+@kernel
+def mean_of(sums: FloatArray, t: int, length: int) -> float:
+    """Mean of the `length` values up to and including bar t; NaN where there are fewer."""
+    if t + 1 < length:
+        return np.nan
+    return (sums[t + 1] - sums[t + 1 - length]) / length
+
+
+@kernel
+def true_range_mean(bars: Bars, t: int, length: int) -> float:
+    """ATR: mean true range of the last `length` bars up to t, of all of them in a shorter history."""
+    return mean_of(bars.range_sum, t, min(length, t + 1))
+
+
+@kernel
+def volume_mean(bars: Bars, first: int, stop: int) -> float:
+    """Mean known volume of bars first..stop-1; NaN where less than half of them are known."""
+    known = bars.volume_count[stop] - bars.volume_count[first]
+    if stop <= first or 2 * known < stop - first:
+        return np.nan
+    return (bars.volume_sum[stop] - bars.volume_sum[first]) / known

@@ -1,0 +1,227 @@
+"""Lives: bases found once and followed from session to session, each with its events."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from vcpd.analysis.chains import Chain
+from vcpd.analysis.indicators import Bars, true_range_mean
+from vcpd.analysis.levels import Levels, levels_of
+from vcpd.analysis.thresholds import Thresholds
+from vcpd.analysis.volume import volume_ratio
+from vcpd.domain.setups import EventKind, State
+
+NEVER: Final = -1
+OVER: Final = frozenset({State.FAILED, State.EXPIRED})
+
+
+class Happening(NamedTuple):
+    """An event at a bar of the symbol's own history."""
+
+    kind: EventKind
+    at: int
+    price: float
+    detail: str
+
+
+class Ground(NamedTuple):
+    """What every life of one symbol stands on."""
+
+    bars: Bars
+    tick: float
+    thresholds: Thresholds
+
+    def levels(self, chain: Chain, t: int) -> Levels:
+        high, low = float(self.bars.high[chain.peak]), float(self.bars.low[chain.low_at[-1]])
+        atr = float(true_range_mean(self.bars, t, 20))
+        return levels_of(high, low, atr, self.tick, self.thresholds)
+
+
+@dataclass(slots=True)
+class Life:
+    """One base: its chain and levels as last seen, its state, and what has happened to it.
+
+    Until it breaks out, its levels follow the chain from session to session; from then on they stand.
+    """
+
+    ground: Ground
+    chain: Chain
+    levels: Levels
+    anchor: int  # under which it was found: its identity
+    found: int
+    held: int  # last bar at which every gate held
+    seen: int  # last bar at which its chain was there, gates or not
+    state: State = State.FORMING
+    breakout: int = NEVER
+    confirmed: bool = False
+    below_since: int = NEVER
+    lapsed: bool = False
+    ended: int = NEVER
+    anchors: set[int] = field(default_factory=set)
+    happenings: list[Happening] = field(default_factory=list)
+
+    @classmethod
+    def begin(cls, ground: Ground, chain: Chain, t: int, *, listed: bool = True) -> "Life":
+        """A base found at bar t; one that is not listed has no gates behind it and no event for it."""
+        life = cls(ground, chain, ground.levels(chain, t), chain.anchor, t, t, t, anchors={chain.anchor})
+        if listed:
+            life._record(EventKind.FOUND, t, f"pivot {chain.peak - chain.anchor} sessions after the anchor")
+        life._settle(t)
+        return life
+
+    @property
+    def is_over(self) -> bool:
+        return self.state in OVER
+
+    def is_same_base(self, chain: Chain) -> bool:
+        """Whether a session's chain is this base: by its anchor, or by its last contraction."""
+        shared = self.chain.peak in chain.high_at or self.chain.low_at[-1] in chain.low_at
+        return chain.anchor in self.anchors or shared
+
+    def live(self, t: int, chain: Chain | None, *, holds: bool) -> None:
+        """One more session: `chain` is its chain if that is this base, `holds` if all gates hold."""
+        if holds:
+            self.held = t
+        if chain is not None:
+            self.seen = t
+        breaks_out = self.breakout == NEVER and self.ground.bars.close[t] > self.levels.pivot
+        if chain is not None and self.breakout == NEVER and not breaks_out:
+            self._follow(chain, t)
+        if self._is_too_old(t):
+            return
+        self._settle(t)
+
+    def revive(self, chain: Chain, t: int) -> None:
+        """A base that was given up holds again: the same base, its events go on."""
+        self.state, self.breakout, self.below_since, self.held = State.FORMING, NEVER, NEVER, t
+        self.seen = t
+        self._follow(chain, t)
+        self._settle(t)
+
+    def _follow(self, chain: Chain, t: int) -> None:
+        self.chain, self.levels = chain, self.ground.levels(chain, t)
+        self.anchors.add(chain.anchor)
+
+    def _is_too_old(self, t: int) -> bool:
+        thresholds = self.ground.thresholds
+        old = t - self.chain.anchor > thresholds.base_sessions_most
+        self.lapsed = t - self.held > thresholds.replay_sessions
+        if old or self.lapsed:
+            self.state, self.ended = State.EXPIRED, t
+            weeks = thresholds.base_sessions_most // 5
+            detail = f"older than {weeks} weeks" if old else f"not seen since {t - self.held} sessions"
+            self._record(EventKind.EXPIRED, t, detail)
+        return old or self.lapsed
+
+    def _settle(self, t: int) -> None:
+        """The state after bar t, with the events that lead there."""
+        close = float(self.ground.bars.close[t])
+        if self.breakout == NEVER and close > self.levels.pivot:
+            self._break_out(t)
+        if self.breakout != NEVER:
+            self._after_breakout(t, close)
+        if self.breakout == NEVER and not self.is_over:
+            self._below_pivot(t, close)
+
+    def _break_out(self, t: int) -> None:
+        self.breakout, self.below_since = t, NEVER
+        if self._has(EventKind.BREAKOUT) or self._has(EventKind.BREAKOUT_UNCONFIRMED):
+            self._record(EventKind.RECLAIMED, t, "back above the pivot")
+        self.confirmed = self._has_volume(t)
+        kind = EventKind.BREAKOUT if self.confirmed else EventKind.BREAKOUT_UNCONFIRMED
+        self._record(kind, t, self._volume_words(t))
+        self.state = State.BREAKOUT
+
+    def _after_breakout(self, t: int, close: float) -> None:
+        if close < self.levels.stop:
+            self._fail(t, f"closed below the stop {self.levels.stop:.2f}")
+        elif close <= self.levels.pivot:
+            self._fall_back(t)
+        else:
+            self._stand_above(t, close)
+
+    def _fall_back(self, t: int) -> None:
+        if t - self.breakout <= self.ground.thresholds.squat_sessions:
+            self.state = State.SQUAT
+            self._record(EventKind.SQUAT, t, f"closed under the pivot {self.levels.pivot:.2f}")
+        else:
+            self.breakout = NEVER
+
+    def _stand_above(self, t: int, close: float) -> None:
+        if self.state is State.SQUAT:
+            self._record(EventKind.RECLAIMED, t, "back above the pivot")
+        if not self.confirmed and self._has_volume(t):
+            self.confirmed = True
+            self._record(EventKind.BREAKOUT, t, self._volume_words(t))
+        self.state = State.BREAKOUT
+        if close > self.levels.zone_end:
+            self.state = State.EXTENDED
+            self._record(EventKind.EXTENDED, t, f"above the buy zone's end {self.levels.zone_end:.2f}")
+
+    def _below_pivot(self, t: int, close: float) -> None:
+        if self._is_broken(t, close):
+            self._fail(t, f"closed below {self.levels.floor:.2f}: the base is broken")
+        elif close >= self.levels.pivot * (1 - self.ground.thresholds.near_pivot_pct / 100):
+            self.state = State.NEAR_PIVOT
+            self._record(EventKind.NEAR_PIVOT, t, f"{100 * (1 - close / self.levels.pivot):.1f} % below it")
+        else:
+            self.state = State.FORMING
+
+    def _is_broken(self, t: int, close: float) -> bool:
+        """Below the floor for longer than a shakeout lasts, or further than one goes."""
+        if close >= self.levels.floor:
+            self.below_since = NEVER
+            return False
+        if self.below_since == NEVER:
+            self.below_since = t
+        thresholds = self.ground.thresholds
+        base_fall = self.chain.base_depth * float(self.ground.bars.high[self.chain.anchor])
+        deepest = self.levels.floor - thresholds.undercut_share * base_fall
+        return close < deepest or t - self.below_since >= thresholds.reclaim_sessions
+
+    def _fail(self, t: int, detail: str) -> None:
+        self.state, self.ended = State.FAILED, t
+        self._record(EventKind.FAILED, t, detail)
+
+    def _has_volume(self, t: int) -> bool:
+        """Missing volume is unknown and confirms nothing: NaN compares false."""
+        return bool(volume_ratio(self.ground.bars, t) >= self.ground.thresholds.breakout_volume_ratio)
+
+    def _volume_words(self, t: int) -> str:
+        ratio = float(volume_ratio(self.ground.bars, t))
+        return "volume unknown" if ratio != ratio else f"volume {ratio:.1f} x its average"  # noqa: PLR0124 NaN
+
+    def _has(self, kind: EventKind) -> bool:
+        return any(happening.kind is kind for happening in self.happenings)
+
+    def _record(self, kind: EventKind, t: int, detail: str) -> None:
+        """Each kind once in a life."""
+        if not self._has(kind):
+            self.happenings.append(Happening(kind, t, float(self.ground.bars.close[t]), detail))
+
+
+def replay(ground: Ground, first: int, chains: Sequence[Chain | None], holds: Sequence[bool]) -> list[Life]:
+    """Every base found from bar `first` on, session by session; the last ones found come last."""
+    lives: list[Life] = []
+    for t, (chain, all_hold) in enumerate(zip(chains, holds, strict=True), start=first):
+        memory = ground.thresholds.replay_sessions
+        lives = [life for life in lives if not life.is_over or t - life.held <= memory]
+        alive = [life for life in lives if not life.is_over]
+        owner = _owner(alive, chain)
+        for life in alive:
+            life.live(t, chain if life is owner else None, holds=all_hold and life is owner)
+        if all_hold and chain is not None and owner is None:
+            former = next((life for life in lives if life.is_over and chain.anchor in life.anchors), None)
+            if former is not None:
+                former.revive(chain, t)
+            else:
+                lives.append(Life.begin(ground, chain, t))
+    return lives
+
+
+def _owner(alive: Iterable[Life], chain: Chain | None) -> Life | None:
+    """The life that a session's chain belongs to: the one that held last."""
+    if chain is None:
+        return None
+    same = [life for life in alive if life.is_same_base(chain)]
+    return max(same, key=lambda life: life.held, default=None)

@@ -1,0 +1,131 @@
+"""Records: the bases an owner follows, brought together with what a replay of the bars tells.
+
+The replay decides the state; the record decides the identity, and what once happened stays.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+
+from vcpd.analysis.chains import Chain, footprint_of
+from vcpd.analysis.levels import on_tick
+from vcpd.analysis.lives import NEVER, Life
+from vcpd.analysis.verdicts import Place, verdict_on
+from vcpd.domain.setups import Base, EventKind, Setup, SetupEvent
+
+
+def followed_lives(
+    place: Place, lives: Iterable[Life], recorded: Sequence[Base]
+) -> list[tuple[Life, Base | None]]:
+    """Each life with its record; a record that the replay does not know goes on from its own dates."""
+    waiting = list(recorded)
+    pairs: list[tuple[Life, Base | None]] = []
+    for life in lives:
+        record = next((base for base in waiting if _is_same(place, life, base)), None)
+        if record is not None:
+            waiting.remove(record)
+        pairs.append((life, record))
+    for base in waiting:
+        life_again = _resumed(place, base)
+        if life_again is not None:
+            pairs.append((life_again, base))
+    return pairs
+
+
+def _is_same(place: Place, life: Life, base: Base) -> bool:
+    """By dates alone: prices may have been restated since."""
+    if base.anchor_date in {place.date(anchor) for anchor in life.anchors}:
+        return True
+    pivot_date = base.setup.contractions[-1].high_date if base.setup and base.setup.contractions else None
+    return pivot_date in {place.date(high) for high in life.chain.high_at[1:]}
+
+
+def _resumed(place: Place, base: Base) -> Life | None:
+    """The recorded base lived on to the last bar, its levels taken anew from the bars of its dates."""
+    chain = _chain_of(place, base)
+    judged = _bar_at_or_before(place, base.last_judged)
+    if chain is None or judged is None or base.setup is None:
+        return None
+    life = Life.begin(place.past.ground, chain, judged, listed=False)
+    life.held = judged - int(base.setup.measures.get("sessions_since_held") or 0)
+    life.seen = judged - int(base.setup.gates["base_intact"].value or 0)
+    life.state = base.state
+    breakout = None if base.breakout_on is None else _bar_at_or_before(place, base.breakout_on)
+    life.breakout = NEVER if breakout is None else breakout
+    for t in range(min(judged + 1, place.past.last), place.past.last + 1):
+        life.live(t, None, holds=False)
+    return life
+
+
+def _chain_of(place: Place, base: Base) -> Chain | None:
+    """The recorded contractions as positions in today's bars; None where a bar is gone."""
+    contractions = base.setup.contractions if base.setup else ()
+    highs = [_bar_of(place, one.high_date) for one in contractions]
+    lows = [_bar_of(place, one.low_date) for one in contractions]
+    if not highs or any(at is None for at in (*highs, *lows)):
+        return None
+    high_at, low_at = tuple(int(at or 0) for at in highs), tuple(int(at or 0) for at in lows)
+    bars = place.bars
+    deepest = min(float(bars.low[at]) for at in low_at)
+    depth = 1 - deepest / float(bars.high[high_at[0]])
+    return Chain(high_at, low_at, 0.0, sound=True, confirmed=True, base_depth=depth, advance=float("nan"))
+
+
+def _bar_at_or_before(place: Place, day: date) -> int | None:
+    known = [t for t in range(place.past.last, -1, -1) if place.date(t) <= day][:1]
+    return known[0] if known else None
+
+
+def _bar_of(place: Place, day: date) -> int | None:
+    t = _bar_at_or_before(place, day)
+    return t if t is not None and place.date(t) == day else None
+
+
+def events_of(place: Place, life: Life, record: Base | None) -> tuple[SetupEvent, ...]:
+    """What has happened: the record stays, a provisional event is confirmed, new kinds are added."""
+    fresh = [
+        SetupEvent(
+            happening.kind,
+            place.date(happening.at),
+            round(happening.price, 6),
+            place.is_provisional(happening.at),
+            happening.detail,
+        )
+        for happening in life.happenings
+    ]
+    if record is None:
+        return tuple(fresh)
+    kept = [_confirmed(event, fresh) for event in record.events]
+    settled = {event.kind for event in kept if not event.provisional}
+    waiting = {(event.kind, event.session) for event in kept}
+    kept += [one for one in fresh if one.kind not in settled and (one.kind, one.session) not in waiting]
+    return tuple(sorted(kept, key=lambda event: (event.session, _ORDER[event.kind])))
+
+
+def _confirmed(event: SetupEvent, fresh: list[SetupEvent]) -> SetupEvent:
+    """The final form of a provisional event once its session's final bar gives the same."""
+    if not event.provisional:
+        return event
+    same = (one for one in fresh if (one.kind, one.session) == (event.kind, event.session))
+    return next(same, event)
+
+
+_ORDER = {kind: number for number, kind in enumerate(EventKind)}
+
+
+def base_of(place: Place, life: Life, record: Base | None) -> tuple[Base, Setup]:
+    """The base as it stands now, with the verdict on it."""
+    setup = verdict_on(place, life, events_of(place, life, record))
+    base = Base(
+        symbol=setup.symbol,
+        anchor_date=record.anchor_date if record else place.date(life.anchor),
+        found_on=record.found_on if record else place.date(life.found),
+        last_judged=place.bench.as_of,
+        pivot=on_tick(life.levels.pivot, place.tick),
+        stop=on_tick(life.levels.stop, place.tick),
+        footprint=footprint_of(place.bars, life.chain, place.past.last),
+        state=life.state,
+        breakout_on=None if life.breakout == NEVER else place.date(life.breakout),
+        setup=setup,
+        events=setup.events,
+    )
+    return base, setup

@@ -1,0 +1,166 @@
+"""The search: every anchor, every session of a window, the best chain of each session."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from vcpd.analysis.anchors import advance_into, find_anchors
+from vcpd.analysis.contractions import MOST, Ending, Table, add_peak, best_ending, open_peak
+from vcpd.analysis.indicators import Bars
+from vcpd.analysis.kernels import kernel
+from vcpd.analysis.swings import trace_swings, turn_thresholds
+from vcpd.analysis.thresholds import Rules
+from vcpd.domain.arrays import BoolArray, FloatArray, IntArray
+
+
+class Chains(NamedTuple):
+    """The best chain of each session of a window; bars are positions in the symbol's own history.
+
+    Where no anchor has a chain, `count` is 0. `sound` says that the structure keeps its gates; a sound
+    chain is preferred to one that is not, then the more valuable one, then the longer base.
+    """
+
+    count: IntArray  # contractions
+    value: FloatArray
+    sound: BoolArray
+    confirmed: BoolArray  # a turn has confirmed the final peak
+    base_depth: FloatArray  # deepest fall from the anchor, a fraction
+    advance: FloatArray  # into the anchor, a fraction
+    high_at: IntArray  # (sessions, 6)
+    low_at: IntArray  # (sessions, 6)
+
+
+class Base(NamedTuple):
+    """An anchor at a session: how deep prices fell from it, and how far they rose above it."""
+
+    anchor: int
+    advance: float
+    lowest: float
+    highest: float
+
+
+@kernel
+def no_chains(sessions: int) -> Chains:
+    return Chains(
+        np.zeros(sessions, np.int64),
+        np.full(sessions, -np.inf),
+        np.zeros(sessions, np.bool_),
+        np.zeros(sessions, np.bool_),
+        np.full(sessions, np.nan),
+        np.full(sessions, np.nan),
+        np.full((sessions, MOST), -1),
+        np.full((sessions, MOST), -1),
+    )
+
+
+@kernel
+def search(bars: Bars, first: int, last: int, table: Table, rules: Rules) -> Chains:
+    """The best chain at each of the bars first..last, each from the bars up to itself alone."""
+    chains = no_chains(last - first + 1)
+    threshold = turn_thresholds(bars, max(first - rules.oldest, 0), last, rules)
+    for anchor in find_anchors(bars, first, last, rules):
+        _search_below(bars, threshold, anchor, first, last, table, chains, rules)
+    return chains
+
+
+@kernel
+def _search_below(
+    bars: Bars,
+    threshold: FloatArray,
+    anchor: int,
+    first: int,
+    last: int,
+    table: Table,
+    chains: Chains,
+    rules: Rules,
+) -> None:
+    """Offer the chains below one anchor to every session it can serve."""
+    swings = table.swings
+    stop = min(last, anchor + rules.oldest)
+    confirmed = trace_swings(bars, threshold, anchor, stop, swings)
+    base = Base(anchor, advance_into(bars, anchor, rules.advance_window), np.inf, 0.0)
+    open_peak(table, 0)
+    table.links.begin[0] = table.links.end[0] = 0
+    known = peaks = 1
+    for t in range(anchor + 1, stop + 1):
+        base = Base(anchor, base.advance, min(base.lowest, bars.low[t]), max(base.highest, bars.high[t]))
+        if base.highest > bars.high[anchor] * (1 + rules.cap):
+            break
+        while known < confirmed and swings.confirmed_at[known] <= t:
+            if known % 2 == 0:
+                add_peak(bars, table, peaks, swings.at[known], known - 1, True, rules)
+                open_peak(table, peaks)
+                peaks += 1
+            known += 1
+        if t >= first and t - anchor >= rules.youngest and _caps(bars, base, rules):
+            ending = best_ending(bars, table, peaks, known, t, rules)
+            if ending.count > 0:
+                _offer(bars, table, base, ending, t, chains, t - first, ending.peak < peaks, rules)
+
+
+@kernel
+def _caps(bars: Bars, base: Base, rules: Rules) -> bool:
+    """Whether the anchor still caps price, as deep as its base is."""
+    high = bars.high[base.anchor]
+    room = min(rules.cap, rules.cap_share * (high - base.lowest) / high)
+    return base.highest <= high * (1 + room)
+
+
+@kernel
+def _offer(
+    bars: Bars,
+    table: Table,
+    base: Base,
+    ending: Ending,
+    t: int,
+    chains: Chains,
+    slot: int,
+    confirmed: bool,
+    rules: Rules,
+) -> None:
+    """Keep the chain for its session if it is better than the one found so far."""
+    value = ending.value + rules.length_bonus * np.log(1 + (t - base.anchor) / 5)
+    depth = (bars.high[base.anchor] - base.lowest) / bars.high[base.anchor]
+    sound = _is_sound(bars, table, base, depth, ending, rules)
+    better = sound and not chains.sound[slot]
+    if not better and (sound != chains.sound[slot] or value <= chains.value[slot]):
+        return
+    chains.count[slot], chains.value[slot] = ending.count, value
+    chains.sound[slot], chains.confirmed[slot] = sound, confirmed
+    chains.base_depth[slot], chains.advance[slot] = depth, base.advance
+    _write(table, ending, chains.high_at[slot], chains.low_at[slot])
+
+
+@kernel
+def _is_sound(bars: Bars, table: Table, base: Base, depth: float, ending: Ending, rules: Rules) -> bool:
+    """The gates that concern the structure alone."""
+    high = bars.high[ending.peak_at]
+    final = (high - bars.low[ending.low_at]) / high
+    young = base.anchor < rules.advance_window
+    return (
+        rules.contractions_least <= ending.count <= rules.contractions_most
+        and rules.base_depth_least <= depth <= rules.base_depth_most
+        and final <= rules.final_depth_most
+        and final <= rules.final_to_first_most * _first_depth(table, ending.link, ending.count)
+        and (young or base.advance >= rules.advance_least)
+    )
+
+
+@kernel
+def _first_depth(table: Table, link: int, count: int) -> float:
+    for n in range(count - 1, 1, -1):
+        link = table.links.back[link, n]
+    return table.links.depth[link]
+
+
+@kernel
+def _write(table: Table, ending: Ending, high_at: IntArray, low_at: IntArray) -> None:
+    """Lay the chain out, anchor first; places beyond its end are -1."""
+    high_at[:] = -1
+    low_at[:] = -1
+    high_at[ending.count - 1], low_at[ending.count - 1] = ending.peak_at, ending.low_at
+    link = ending.link
+    for n in range(ending.count - 1, 0, -1):
+        high_at[n - 1] = table.swings.at[2 * table.links.peak[link]]
+        low_at[n - 1] = table.links.low_at[link]
+        link = table.links.back[link, n]

@@ -1,0 +1,122 @@
+"""Setups: the detector as a task of the workers, a session's verdict on each symbol of a panel."""
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from vcpd.analysis.bench import Bench
+from vcpd.analysis.indicators import bars_of
+from vcpd.analysis.lives import Life
+from vcpd.analysis.past import past_of
+from vcpd.analysis.records import base_of, followed_lives
+from vcpd.analysis.thresholds import Thresholds
+from vcpd.analysis.verdicts import Place, unjudged, verdict_on, verdict_without_base
+from vcpd.domain.bars import BarSeries
+from vcpd.domain.panel import Panel, build_panel
+from vcpd.domain.setups import Base, Setup, State
+
+
+class Judging(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker is told.
+
+    `as_of` None is the panel's last session. `followed` gives the recorded bases by symbol; None and
+    {} both mean that there is no record: states come from a replay of the bars, records only add
+    identity and what has happened to it. `elapsed_share` is how much of a running session is over:
+    the volume of a provisional last bar is projected to the close by it.
+    """
+
+    as_of: date | None = None
+    thresholds: Thresholds = Thresholds()
+    followed: dict[str, tuple[Base, ...]] | None = None
+    elapsed_share: float = 1.0
+
+
+class Judged(msgspec.Struct, frozen=True):
+    """One setup per judged row, and the bases that are alive or have just ended."""
+
+    setups: list[Setup]
+    bases: list[Base]
+
+
+def judge(panel: Panel, rows: range, parameters: Judging) -> Judged:
+    """Judge `rows` of the panel at a session; the rest of it is only their universe."""
+    if parameters.as_of is not None:
+        panel = panel.until(parameters.as_of)
+    judged = Judged([], [])
+    if not len(panel.sessions):
+        return judged
+    bench = Bench(panel, rows, parameters.thresholds)
+    for row in rows:
+        setup, bases = _judge_row(bench, row, parameters)
+        judged.setups.append(setup)
+        judged.bases.extend(bases)
+    return judged
+
+
+def _judge_row(bench: Bench, row: int, parameters: Judging) -> tuple[Setup, list[Base]]:
+    symbol = bench.panel.symbols[row]
+    recorded = (parameters.followed or {}).get(symbol, ())
+    bars = bars_of(bench.panel, row, parameters.elapsed_share)
+    close = float(bars.close[-1]) if len(bars.close) else 0.0
+    if symbol in bench.panel.exclusions:
+        return unjudged(bench, row, bench.panel.exclusions[symbol], close), []
+    if not len(bars.close) or bars.column[-1] != bench.last:
+        last = bench.sessions[bars.column[-1]].isoformat() if len(bars.close) else "never"
+        return unjudged(bench, row, f"no bar at this session, last one {last}", close), []
+    place = Place(bench, row, past_of(bench, row, bars))
+    pairs = followed_lives(place, place.past.lives, recorded)
+    current = [(life, record) for life, record in pairs if not life.is_over or _just_ended(place, life)]
+    stand = [(life, *base_of(place, life, record)) for life, record in current]
+    shown = _shown(place, [(life, setup) for life, _, setup in stand])
+    return shown, [base for _, base, _ in stand]
+
+
+def _just_ended(place: Place, life: Life) -> bool:
+    """Whether it ended at this session, or its record does not know yet that it ended before."""
+    return life.ended == place.past.last or not life.happenings
+
+
+def _shown(place: Place, stand: list[tuple[Life, Setup]]) -> Setup:
+    """The verdict a symbol is listed with: the base that is followed and was seen last, else any chain."""
+    alive = [(life, setup) for life, setup in stand if not life.lapsed and life.state is not State.EXPIRED]
+    if alive:
+        return max(alive, key=lambda pair: (not pair[0].is_over, pair[0].held, pair[0].seen))[1]
+    life = place.past.unlisted()
+    chain = place.past.chain(place.past.last)
+    if life is None and chain is not None:
+        life = Life.begin(place.past.ground, chain, place.past.last, listed=False)
+    if life is None:
+        return verdict_without_base(place)
+    return verdict_on(place, life, ())
+
+
+_WARM_UP_BARS: Final = 400
+
+
+def warm_up() -> None:
+    """Compile the kernels, or load them from their cache, on a small market of its own."""
+    rng = np.random.default_rng(1)
+    start = date(2020, 1, 1)
+    sessions = np.array([start + timedelta(days=day) for day in range(_WARM_UP_BARS)], "M8[D]")
+    series = []
+    for number in range(3):
+        close = 100 * np.exp(np.cumsum(rng.normal(0.001, 0.02, _WARM_UP_BARS)))
+        prices = (close, close * 1.01, close * 0.99, close)
+        series.append(BarSeries.from_columns(f"W{number}", sessions, prices, np.ones(_WARM_UP_BARS)))
+    panel = build_panel(series, series[0])
+    thresholds = Thresholds(rs_universe_least=2, prior_advance_least_pct=0.0)
+    for market in _memory_layouts(panel):
+        judge(market, range(3), Judging(thresholds=thresholds))
+
+
+def _memory_layouts(panel: Panel) -> Iterator[Panel]:
+    """The panel as it may lie in memory, whole or cut off, writable or mapped: each is a type of its own."""
+    day_before = panel.sessions[-2].item()
+    yield panel
+    yield panel.until(day_before)
+    panel.values.flags.writeable = False
+    yield panel
+    yield panel.until(day_before)

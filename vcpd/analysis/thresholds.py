@@ -1,0 +1,277 @@
+"""What the owner may set about the detector: every number of the pattern's definition."""
+
+import math
+from typing import Annotated, Final, NamedTuple
+
+import msgspec
+
+
+class Rules(NamedTuple):
+    """The numbers that the search kernels need; ratios are fractions, lengths are sessions."""
+
+    anchor_side: int
+    anchor_lookback: int
+    youngest: int
+    oldest: int
+    cap: float
+    cap_share: float
+    turn_atr: float
+    turn_least: float
+    turn_most: float
+    recovery: float
+    peak_rise: float
+    shrink: float
+    hidden: float
+    peak_gap: int
+    final_length: int
+    final_deep: float
+    depth_least: float
+    ideal_ratio_log2: float
+    ratio_penalty: float
+    leg_cost: float
+    length_bonus: float
+    reclaim: int
+    undercut_share: float
+    contractions_least: int
+    contractions_most: int
+    base_depth_least: float
+    base_depth_most: float
+    final_depth_most: float
+    final_to_first_most: float
+    advance_least: float
+    advance_window: int
+
+
+class TrendRules(NamedTuple):
+    """The numbers of the trend template that its kernel needs."""
+
+    rise_sessions: int
+    above_low: float
+    below_high: float
+    rating_least: float
+    window: int
+
+
+class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The pattern's numbers. Raises ValueError where two of them contradict each other."""
+
+    minimum_bars: Annotated[
+        int, msgspec.Meta(ge=20, le=1000, description="with fewer bars a symbol is never a setup")
+    ] = 60
+    near_template: Annotated[
+        bool, msgspec.Meta(description="let a setup miss one of the eight trend criteria")
+    ] = False
+    trend_rise_sessions: Annotated[
+        int, msgspec.Meta(ge=1, le=250, description="SMA 200 must stand above its value so many sessions ago")
+    ] = 22
+    above_low_pct: Annotated[
+        float, msgspec.Meta(ge=0, le=500, description="close at least so far above the 252-session low")
+    ] = 30.0
+    below_high_pct: Annotated[
+        float, msgspec.Meta(gt=0, lt=100, description="close at most so far below the 252-session high")
+    ] = 25.0
+    rs_rating_least: Annotated[
+        int, msgspec.Meta(ge=1, le=99, description="relative strength rating of a leader, at least")
+    ] = 70
+    rs_universe_least: Annotated[
+        int, msgspec.Meta(ge=2, le=10000, description="with fewer rated symbols the rating is unknown")
+    ] = 20
+    anchor_side_bars: Annotated[
+        int, msgspec.Meta(ge=1, le=10, description="bars on each side that an anchor's high must top")
+    ] = 2
+    anchor_lookback_bars: Annotated[
+        int, msgspec.Meta(ge=1, le=60, description="bars before an anchor that its high must top")
+    ] = 10
+    base_sessions_least: Annotated[
+        int, msgspec.Meta(ge=5, le=100, description="sessions from the anchor to now, at least")
+    ] = 13
+    base_sessions_most: Annotated[
+        int, msgspec.Meta(ge=60, le=325, description="sessions from the anchor to now, at most")
+    ] = 325
+    cap_pct: Annotated[
+        float, msgspec.Meta(ge=0, le=20, description="a later high may top the anchor by so much at most")
+    ] = 3.0
+    cap_depth_share: Annotated[
+        float, msgspec.Meta(ge=0, le=1, description="... and by at most this share of the base's depth")
+    ] = 0.15
+    swing_atr_share: Annotated[
+        float, msgspec.Meta(gt=0, le=5, description="a swing turns after this share of ATR 20")
+    ] = 0.6
+    swing_least_pct: Annotated[
+        float, msgspec.Meta(gt=0, le=10, description="a swing never turns on less")
+    ] = 1.0
+    swing_most_pct: Annotated[
+        float, msgspec.Meta(gt=0, le=30, description="a swing always turns on more")
+    ] = 5.0
+    rally_recovers_share: Annotated[
+        float, msgspec.Meta(ge=0, le=1, description="share of a contraction that its rally must recover")
+    ] = 0.40
+    peak_rise_pct: Annotated[
+        float, msgspec.Meta(ge=0, le=20, description="a peak may stand above the one before by so much")
+    ] = 3.0
+    depth_ratio_most: Annotated[
+        float, msgspec.Meta(gt=0, lt=1, description="depth of a contraction over the one before, at most")
+    ] = 0.80
+    hidden_pullback_ratio: Annotated[
+        float, msgspec.Meta(ge=0, le=3, description="pullback inside a rally over the next depth, at most")
+    ] = 1.2
+    peak_gap_sessions: Annotated[
+        int, msgspec.Meta(ge=1, le=30, description="sessions between two peaks, at least")
+    ] = 4
+    final_leg_sessions: Annotated[
+        int, msgspec.Meta(ge=1, le=30, description="length of the final contraction, at least")
+    ] = 3
+    final_leg_deep_pct: Annotated[
+        float, msgspec.Meta(gt=0, le=50, description="... unless it is this deep already")
+    ] = 6.0
+    depth_least_pct: Annotated[
+        float, msgspec.Meta(gt=0, le=10, description="a shallower fall is no contraction")
+    ] = 1.5
+    ideal_depth_ratio: Annotated[
+        float, msgspec.Meta(gt=0, lt=1, description="depth over the one before that is valued most")
+    ] = 0.5
+    ratio_penalty: Annotated[
+        float, msgspec.Meta(ge=0, le=5, description="value lost for each doubling away from that ratio")
+    ] = 0.75
+    leg_cost: Annotated[
+        float, msgspec.Meta(ge=0, le=1, description="value that every further contraction costs")
+    ] = 0.25
+    length_bonus: Annotated[
+        float, msgspec.Meta(ge=0, le=1, description="value of a base's length, times ln(1 + weeks)")
+    ] = 0.075
+    reclaim_sessions: Annotated[
+        int, msgspec.Meta(ge=0, le=30, description="an undercut low must be reclaimed within so many")
+    ] = 5
+    undercut_share: Annotated[
+        float, msgspec.Meta(ge=0, le=1, description="an undercut may be this share of the base's depth")
+    ] = 0.35
+    contractions_least: Annotated[
+        int, msgspec.Meta(ge=2, le=6, description="contractions of a base, at least")
+    ] = 2
+    contractions_most: Annotated[
+        int, msgspec.Meta(ge=2, le=6, description="contractions of a base, at most")
+    ] = 6
+    base_depth_least_pct: Annotated[
+        float, msgspec.Meta(ge=0, lt=60, description="depth of the whole base, at least")
+    ] = 10.0
+    base_depth_most_pct: Annotated[
+        float, msgspec.Meta(gt=0, lt=60, description="depth of the whole base, at most; 60 is never a base")
+    ] = 40.0
+    final_depth_most_pct: Annotated[
+        float, msgspec.Meta(gt=0, le=30, description="depth of the final contraction, at most")
+    ] = 10.0
+    final_to_first_most: Annotated[
+        float, msgspec.Meta(gt=0, le=1, description="final depth over the first, at most")
+    ] = 0.5
+    prior_advance_least_pct: Annotated[
+        float, msgspec.Meta(ge=0, le=500, description="advance into the anchor, at least")
+    ] = 30.0
+    prior_advance_sessions: Annotated[
+        int, msgspec.Meta(ge=5, le=500, description="sessions before the anchor that may hold the advance")
+    ] = 126
+    dry_ratio: Annotated[
+        float, msgspec.Meta(gt=0, le=5, description="final leg's volume over its average: dry below this")
+    ] = 1.0
+    very_dry_ratio: Annotated[float, msgspec.Meta(gt=0, le=5, description="... and very dry up to this")] = (
+        0.7
+    )
+    tight_range_pct: Annotated[
+        float, msgspec.Meta(gt=0, le=50, description="ten sessions are tight within this range")
+    ] = 6.0
+    tight_range_atr: Annotated[
+        float, msgspec.Meta(gt=0, le=20, description="... and within so many ATR 20")
+    ] = 3.0
+    tight_closes_pct: Annotated[
+        float, msgspec.Meta(gt=0, le=20, description="three closes are tight within this range")
+    ] = 1.5
+    buy_zone_pct: Annotated[
+        float, msgspec.Meta(gt=0, le=20, description="the buy zone ends so far above the pivot")
+    ] = 5.0
+    near_pivot_pct: Annotated[
+        float, msgspec.Meta(gt=0, le=20, description="a close this little below the pivot is near it")
+    ] = 5.0
+    stop_atr_share: Annotated[
+        float,
+        msgspec.Meta(ge=0, le=5, description="the stop stands this share of ATR 20 under the final low"),
+    ] = 0.25
+    stop_most_pct: Annotated[
+        float, msgspec.Meta(gt=0, le=50, description="... and never further below the entry than this")
+    ] = 8.0
+    risk_most_pct: Annotated[
+        float, msgspec.Meta(gt=0, le=50, description="a setup that risks more from entry to stop is rejected")
+    ] = 10.0
+    breakout_volume_ratio: Annotated[
+        float, msgspec.Meta(gt=0, le=20, description="volume over its average that confirms a breakout")
+    ] = 1.4
+    squat_sessions: Annotated[
+        int, msgspec.Meta(ge=1, le=60, description="back under the pivot within so many sessions is a squat")
+    ] = 10
+    replay_sessions: Annotated[
+        int, msgspec.Meta(ge=1, le=250, description="a base not seen for so many sessions is let go")
+    ] = 40
+
+    def __post_init__(self) -> None:
+        for least, most in _ORDERED:
+            low, high = getattr(self, least), getattr(self, most)
+            if low > high:
+                raise ValueError(f"{least} must be at most {most} {high:g}, was {low:g}")
+
+    @property
+    def criteria_allowed_to_fail(self) -> int:
+        return 1 if self.near_template else 0
+
+    @property
+    def trend_rules(self) -> TrendRules:
+        return TrendRules(
+            rise_sessions=self.trend_rise_sessions,
+            above_low=1 + self.above_low_pct / 100,
+            below_high=1 - self.below_high_pct / 100,
+            rating_least=float(self.rs_rating_least),
+            window=252,
+        )
+
+    @property
+    def rules(self) -> Rules:
+        """The search's part, in the kernels' units."""
+        return Rules(
+            anchor_side=self.anchor_side_bars,
+            anchor_lookback=self.anchor_lookback_bars,
+            youngest=self.base_sessions_least,
+            oldest=self.base_sessions_most,
+            cap=self.cap_pct / 100,
+            cap_share=self.cap_depth_share,
+            turn_atr=self.swing_atr_share,
+            turn_least=self.swing_least_pct / 100,
+            turn_most=self.swing_most_pct / 100,
+            recovery=self.rally_recovers_share,
+            peak_rise=1 + self.peak_rise_pct / 100,
+            shrink=self.depth_ratio_most,
+            hidden=self.hidden_pullback_ratio,
+            peak_gap=self.peak_gap_sessions,
+            final_length=self.final_leg_sessions,
+            final_deep=self.final_leg_deep_pct / 100,
+            depth_least=self.depth_least_pct / 100,
+            ideal_ratio_log2=math.log2(self.ideal_depth_ratio),
+            ratio_penalty=self.ratio_penalty,
+            leg_cost=self.leg_cost,
+            length_bonus=self.length_bonus,
+            reclaim=self.reclaim_sessions,
+            undercut_share=self.undercut_share,
+            contractions_least=self.contractions_least,
+            contractions_most=self.contractions_most,
+            base_depth_least=self.base_depth_least_pct / 100,
+            base_depth_most=self.base_depth_most_pct / 100,
+            final_depth_most=self.final_depth_most_pct / 100,
+            final_to_first_most=self.final_to_first_most,
+            advance_least=self.prior_advance_least_pct / 100,
+            advance_window=self.prior_advance_sessions,
+        )
+
+
+_ORDERED: Final = (
+    ("swing_least_pct", "swing_most_pct"),
+    ("contractions_least", "contractions_most"),
+    ("base_depth_least_pct", "base_depth_most_pct"),
+    ("base_sessions_least", "base_sessions_most"),
+    ("very_dry_ratio", "dry_ratio"),
+)
