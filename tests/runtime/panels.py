@@ -127,3 +127,7 @@ def sleep_and_get_pid(seconds: float) -> int:
 
 def blocked_signals() -> set[int]:
     return {int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, set())}
+
+
+def large_answer(megabytes: int) -> bytes:
+    return bytes(megabytes << 20)

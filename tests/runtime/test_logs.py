@@ -163,7 +163,7 @@ EMITTERS = [
 @pytest.mark.parametrize("sink", ["json", "console"])
 @pytest.mark.parametrize("emit", EMITTERS)
 def test_no_secret_on_any_path(emit: Callable[[], object], sink: str) -> None:
-    """Events, values, exceptions, library records, warnings, uncaught errors: masked, yet something is said."""
+    """Events, exceptions, library records, warnings, uncaught errors: masked, yet something is said."""
     out = configured(LogSettings(sink="json" if sink == "json" else "console"))
     emit()
     assert "***" in out.getvalue()

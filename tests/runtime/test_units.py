@@ -21,7 +21,7 @@ def analyze(*arguments: str) -> "subprocess.CompletedProcess[str]":
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A root in which `make install` could have been run; the manager here may be older than notify-reload."""
+    """A root as `make install` leaves it, without the drop-in that an older manager does not know."""
     folder = tmp_path / "etc/systemd/system"
     folder.mkdir(parents=True)
     for unit in UNITS.glob("*.service"):

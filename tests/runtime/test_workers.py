@@ -15,6 +15,7 @@ from tests.runtime.conftest import StartPool
 from vcpd.domain.errors import PermanentError, UnavailableError
 from vcpd.domain.panel import Panel, PanelReference
 from vcpd.domain.runs import Progress
+from vcpd.domain.secrets import Secret
 from vcpd.ports import Casualty, Workers
 from vcpd.runtime.settings import WorkerSettings
 from vcpd.runtime.workers import WorkerPool
@@ -199,9 +200,8 @@ async def test_a_newer_panel_unmaps_the_older(
 async def test_an_idle_worker_lets_go_of_the_panel(start_pool: StartPool, panel: PanelReference) -> None:
     pool = await start_pool(WorkerSettings(count=1, rest_after_s=0.1))
     await pool.map_panel(panels.closes, panel, 1.0)
-    async with asyncio.timeout(10):
-        while await pool.call(panels.mapped_files):  # noqa: ASYNC110 - the worker rests by itself
-            await asyncio.sleep(0.02)
+    maps = Path(f"/proc/{pool.snapshot().workers[0].pid}/maps")
+    await until(lambda: panel.path not in maps.read_text(encoding="utf-8"))
 
 
 async def test_a_panel_that_is_not_there_says_so(start_pool: StartPool) -> None:
@@ -268,3 +268,52 @@ async def test_close_lets_short_work_end(start_pool: StartPool) -> None:
     await until(lambda: bool(pool.snapshot().running))
     await pool.close(deadline_s=10)
     assert await job
+
+
+async def test_a_killed_forkserver_is_started_again(start_pool: StartPool) -> None:
+    """Losing the process that starts workers costs one replacement, not the pool."""
+    pool = await start_pool(SMALL)
+    workers = {view.pid for view in pool.snapshot().workers}
+    (parent,) = {psutil.Process(pid).ppid() for pid in workers}
+    os.kill(parent, signal.SIGKILL)
+    await until(lambda: not any(psutil.pid_exists(pid) for pid in workers))
+    assert await pool.call(os.getpid) not in workers
+
+
+async def test_a_secret_does_not_travel_to_a_worker(start_pool: StartPool) -> None:
+    """It is refused where it was given, and the pool is as good as before."""
+    pool = await start_pool(SMALL)
+    with pytest.raises(TypeError, match="secret does not travel"):
+        await pool.call(print, Secret("hunter2"))
+    assert await pool.call(divmod, 7, 3) == (2, 1)
+
+
+async def test_many_tasks_through_many_recyclings(start_pool: StartPool, panel: PanelReference) -> None:
+    """Tasks that queue for a crew which is being replaced go to the next one: none is lost, none blamed."""
+    pool = await start_pool(WorkerSettings(count=2, chunk_rows=1, recycle_after_tasks=7))
+    maps = (pool.map_panel(panels.exit_at, panel, []) for _ in range(3))
+    assert [flatten(parts) for parts in await asyncio.gather(*maps)] == [list(range(40))] * 3
+    assert pool.snapshot().crews_recycled >= 4
+
+
+async def test_a_death_in_the_middle_of_a_large_answer(start_pool: StartPool) -> None:
+    """Half an answer in the pipe must not keep anybody waiting for the other half."""
+    pool = await start_pool(WorkerSettings(count=1))
+    for _ in range(3):
+        job = asyncio.create_task(pool.call(panels.large_answer, 200))
+        await until(lambda: bool(pool.snapshot().running))
+        job.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await job
+        assert await pool.call(divmod, 7, 3) == (2, 1)
+
+
+async def test_who_waits_for_workers_hears_of_the_close(start_pool: StartPool) -> None:
+    """Also one who waits while a crew is being replaced; and as an error, not as a cancellation."""
+    pool = await start_pool(SMALL)
+    os.kill(pool.snapshot().workers[0].pid, signal.SIGKILL)
+    jobs = [asyncio.create_task(pool.call(panels.sleep_and_get_pid, 5.0)) for _ in range(4)]
+    await asyncio.sleep(0)
+    await pool.close(deadline_s=0.0)
+    ends = await asyncio.gather(*jobs, return_exceptions=True)
+    assert {type(end) for end in ends} == {UnavailableError}

@@ -43,10 +43,11 @@ class Crew:
         self.private_mb_of: dict[int, float] = {}
         self.busy_with: list[str] = []
         self.broken_by: str | None = None
+        self._leaving = False
         self._launched = launched
         self._permits = asyncio.Semaphore(len(self.pids))
         self._queue = asyncio.Lock()
-        self._processes = [psutil.Process(pid) for pid in self.pids if psutil.pid_exists(pid)]
+        self._processes = _processes(self.pids)
 
     @classmethod
     async def start(cls, settings: WorkerSettings, outfit: Outfit, preload: Sequence[str]) -> Self:
@@ -104,8 +105,8 @@ class Crew:
         `alone`: while nothing else runs, so that a death can only be this task's doing.
         """
         async with self._turn(alone=alone):
-            if self.broken_by is not None:
-                raise CrewBrokenError(self.broken_by, suspect=False)
+            if self.is_broken or self._leaving:
+                raise CrewBrokenError(self.broken_by or "the workers are being replaced", suspect=False)
             self.busy_with.append(task.name)
             try:
                 answer = await self._answer(task, timeout_s, alone=alone)
@@ -138,6 +139,7 @@ class Crew:
         except BrokenExecutor:
             return await self._explain_death(alone=alone)
         except asyncio.CancelledError:
+            running.cancel()  # or its end by our own hand is reported as never retrieved
             self.break_up(f"{task.name} was cancelled")
             raise
 
@@ -207,8 +209,18 @@ class Crew:
 
     async def end(self, timeout_s: float) -> None:
         """Let what runs end, kill what does not within the time, and leave no process."""
+        self._leaving = True
         leaving = asyncio.ensure_future(asyncio.to_thread(self._launched.shut_down))
         await asyncio.wait({leaving}, timeout=0.0 if self.is_broken else timeout_s)
         if not leaving.done():
             self.break_up("the workers were ended")
             await asyncio.wait({leaving}, timeout=KILLED_TIMEOUT_S)
+
+
+def _processes(pids: Sequence[int]) -> list[psutil.Process]:
+    """Those that are still there."""
+    found = []
+    for pid in pids:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            found.append(psutil.Process(pid))
+    return found

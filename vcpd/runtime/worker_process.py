@@ -94,12 +94,10 @@ class OpenedPanel:
         self._used_at_s = 0.0
 
     def get(self, reference: PanelReference) -> Panel:
-        self._used_at_s = time.monotonic()
         if self._panel is None or self._version != reference.version:
             self.release()
             self._panel = self._open(reference)
             self._version = reference.version
-            self._used.set()
         return self._panel
 
     def _open(self, reference: PanelReference) -> Panel:
@@ -111,6 +109,11 @@ class OpenedPanel:
     def release(self) -> None:
         """Unmap, so that a deleted snapshot gives its disk space back."""
         self._panel, self._version = None, None
+
+    def note_use(self) -> None:
+        """Somebody is busy: rest later."""
+        self._used_at_s = time.monotonic()
+        self._used.set()
 
     def rest_when_idle(self) -> None:
         """For ever, in a thread: let go of the panel and of spare memory after a quiet while."""
@@ -158,7 +161,9 @@ def perform(task: Task) -> Answer:
     if _opened is None:
         raise RuntimeError("a worker was given a task before it settled")
     with _opened.lock:
-        return _portable(_attempt(task, _opened))
+        answer = _portable(_attempt(task, _opened))
+    _opened.note_use()
+    return answer
 
 
 def _attempt(task: Task, opened: OpenedPanel) -> Answer:

@@ -181,8 +181,10 @@ class WorkerPool:
             self._replace_if_needed()
             if self._replacing is None and self._crew is not None:
                 return self._crew
-            if self._replacing is not None:
-                await asyncio.shield(self._replacing)
+            if (replacing := self._replacing) is not None:
+                await asyncio.wait({replacing})
+                if not replacing.cancelled() and (error := replacing.exception()):
+                    raise error
         raise UnavailableError("the workers are closed: the daemon is stopping")
 
     def _replace_if_needed(self) -> None:
