@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import suppress
 from datetime import date, timedelta
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -22,6 +23,7 @@ Compute = Callable[..., Awaitable[Any]]
 
 DAY_SPAN: Final = 2000  # days of daily candles in one request
 QUOTES_AT_ONCE: Final = 500
+RENEWALS_AT_MOST: Final = 3  # for one request
 
 
 class KiteClient:
@@ -83,12 +85,10 @@ class KiteClient:
         return await self._ask(call, _here(partial(wire.decode_daily_bars, symbol=instrument.symbol)))
 
     async def _ask(self, call: Call, decode: Callable[[bytes], Awaitable[T]]) -> T:
-        """The answer; a session that renews itself may end on the way, once."""
-        try:
-            return await self._ask_with_token(call, decode)
-        except NeedsLoginError:
-            if not self._session.renews_itself:
-                raise
+        """The answer; a session that renews itself may end on the way a few times."""
+        for _ in range(RENEWALS_AT_MOST if self._session.renews_itself else 0):
+            with suppress(NeedsLoginError):
+                return await self._ask_with_token(call, decode)
         return await self._ask_with_token(call, decode)
 
     async def _ask_with_token(self, call: Call, decode: Callable[[bytes], Awaitable[T]]) -> T:

@@ -1,7 +1,7 @@
 """A login without a person, for the simulated exchange alone: at the real one rules forbid it."""
 
 from typing import Final
-from urllib.parse import parse_qs, urljoin, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urljoin, urlsplit
 
 import aiohttp
 
@@ -36,8 +36,11 @@ class SandboxLogin:
     async def _step(self, method: str, url: str) -> str | None:
         """Where the page sends us, or None where it waits for its form to be sent."""
         timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
+        form = dict(parse_qsl(urlsplit(url).query)) if method == "POST" else None
         try:
-            async with self._http.request(method, url, allow_redirects=False, timeout=timeout) as response:
+            async with self._http.request(
+                method, url, data=form, allow_redirects=False, timeout=timeout
+            ) as response:
                 if response.status >= 400:
                     raise RetryableError(f"the sandbox's login page answered {response.status}")
                 onward = response.headers.get("Location")

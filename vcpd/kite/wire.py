@@ -106,7 +106,7 @@ def hidden(kind: type, value: Any) -> Secret:
     """msgspec's hook for fields that are secrets."""
     if kind is Secret and isinstance(value, str):
         return Secret(value)
-    raise NotImplementedError(kind.__name__)
+    raise TypeError(f"expected a text, was {type(value).__name__}")
 
 
 _ANSWER: Final = msgspec.json.Decoder(_Answer)

@@ -1,0 +1,71 @@
+"""What is done about each refusal."""
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vcpd.domain.errors import NeedsLoginError, PermanentError, RetryableError, VcpdError
+from vcpd.kite.refusals import error_of, retry_after_s
+
+
+def _body(error_type: str, message: str = "said so") -> bytes:
+    return json.dumps({"status": "error", "message": message, "error_type": error_type}).encode()
+
+
+@pytest.mark.parametrize(
+    ("status", "error_type", "kind"),
+    [
+        (403, "TokenException", NeedsLoginError),
+        (403, "PermissionException", PermanentError),
+        (403, "UserException", PermanentError),
+        (400, "InputException", PermanentError),
+        (404, "GeneralException", PermanentError),
+        (405, "GeneralException", PermanentError),
+        (429, "NetworkException", RetryableError),
+        (429, "TokenException", RetryableError),
+        (500, "GeneralException", RetryableError),
+        (500, "TokenException", RetryableError),
+        (502, "DataException", RetryableError),
+        (503, "NetworkException", RetryableError),
+        (504, "NetworkException", RetryableError),
+    ],
+)
+def test_the_status_decides_before_the_type(status: int, error_type: str, kind: type[VcpdError]) -> None:
+    """And the message never does."""
+    error = error_of(status, _body(error_type, "TokenException PermissionException"), "/quote", {})
+    assert type(error) is kind
+    assert str(error).startswith(f"/quote: the market answered {status}")
+
+
+@given(st.integers(300, 599), st.binary(max_size=80))
+@settings(max_examples=100, deadline=None)
+def test_an_answer_of_somebody_else_is_passing_trouble(status: int, body: bytes) -> None:
+    """A proxy's page of any status says nothing about our login or our request."""
+    assert type(error_of(status, body, "/quote", {})) is RetryableError
+
+
+def test_a_long_message_is_cut() -> None:
+    """A text for the owner, not a dump."""
+    assert len(str(error_of(400, _body("InputException", "x" * 10_000), "/quote", {}))) < 500
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"Retry-After": "3"}, 3.0),
+        ({"Retry-After": "0.5"}, 0.5),
+        ({"Retry-After": "Mon, 30 Jun 2025 10:00:30 GMT", "Date": "Mon, 30 Jun 2025 10:00:00 GMT"}, 30.0),
+        ({"Retry-After": "Mon, 30 Jun 2025 09:00:00 GMT", "Date": "Mon, 30 Jun 2025 10:00:00 GMT"}, 0.0),
+        ({"Retry-After": "Mon, 30 Jun 2025 10:00:30 GMT"}, None),
+        ({"Retry-After": "-1"}, None),
+        ({"Retry-After": "nan"}, None),
+        ({"Retry-After": "inf"}, None),
+        ({"Retry-After": "soon"}, None),
+        ({}, None),
+    ],
+)
+def test_retry_after_is_read_in_both_forms(headers: dict[str, str], seconds: float | None) -> None:
+    """Seconds, or a date against the answer's own; anything else is as if it were not there."""
+    assert retry_after_s(headers) == seconds

@@ -1,0 +1,234 @@
+"""The live feed's frames, pure: binary packets to arrays, text to messages, wishes to commands.
+
+All numbers on the wire are big-endian. A frame is a count of packets, then for each its length and body;
+what a packet holds is told by its length alone.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+
+from vcpd.domain.arrays import FloatArray, IntArray, RecordArray
+from vcpd.domain.errors import PermanentError, RetryableError
+
+CONNECTIONS_AT_MOST: Final = 3
+TOKENS_A_CONNECTION: Final = 3000
+DEPTH_LEVELS: Final = 5
+INDEX_SEGMENT: Final = 9
+DIVISORS: Final = {3: 1e7, 6: 1e4, 12: 1e4}  # by segment: currencies, and commodities of NSE
+USUAL_DIVISOR: Final = 100.0
+
+
+class Mode(StrEnum):
+    """How much the feed tells of an instrument; kept in records by its place here."""
+
+    LTP = "ltp"
+    QUOTE = "quote"
+    FULL = "full"
+
+
+MODES: Final = tuple(Mode)
+
+_LAST: Final = [("token", ">u4"), ("last_price", ">i4")]
+_INDEX: Final = [
+    *_LAST,
+    ("high", ">i4"),
+    ("low", ">i4"),
+    ("open", ">i4"),
+    ("close", ">i4"),
+    ("change", ">i4"),
+]
+_QUOTE: Final = [
+    *_LAST,
+    ("last_quantity", ">u4"),
+    ("average_price", ">i4"),
+    ("volume", ">u4"),
+    ("buy_quantity", ">u4"),
+    ("sell_quantity", ">u4"),
+    ("open", ">i4"),
+    ("high", ">i4"),
+    ("low", ">i4"),
+    ("close", ">i4"),
+]
+_LEVEL: Final = np.dtype([("quantity", ">u4"), ("price", ">i4"), ("orders", ">u2"), ("padding", ">u2")])
+_FULL: Final = [
+    *_QUOTE,
+    ("last_trade_at", ">u4"),
+    ("oi", ">u4"),
+    ("oi_high", ">u4"),
+    ("oi_low", ">u4"),
+    ("at", ">u4"),
+    ("depth", _LEVEL, (2, DEPTH_LEVELS)),
+]
+PACKETS: Final[dict[int, tuple[Mode, np.dtype[np.void]]]] = {
+    8: (Mode.LTP, np.dtype(_LAST)),
+    28: (Mode.QUOTE, np.dtype(_INDEX)),
+    32: (Mode.FULL, np.dtype([*_INDEX, ("at", ">u4")])),
+    44: (Mode.QUOTE, np.dtype(_QUOTE)),
+    184: (Mode.FULL, np.dtype(_FULL)),
+}
+_PRICES: Final = ("last_price", "average_price", "open", "high", "low", "close")
+_AMOUNTS: Final = ("last_quantity", "volume", "buy_quantity", "sell_quantity", "oi", "oi_high", "oi_low")
+_INSTANTS: Final = ("last_trade_at", "at")
+TICK_DTYPE: Final = np.dtype(
+    [
+        ("token", "<i8"),
+        ("mode", "u1"),  # place in MODES
+        ("tradable", "?"),  # false for an index
+        *((name, "<f8") for name in _PRICES),  # `close` is the previous session's
+        *((name, "<f8") for name in _AMOUNTS),
+        *((name, "<M8[s]") for name in _INSTANTS),  # UTC
+        ("depth_price", "<f8", (2, DEPTH_LEVELS)),  # buyers, then sellers
+        ("depth_quantity", "<f8", (2, DEPTH_LEVELS)),
+        ("depth_orders", "<f8", (2, DEPTH_LEVELS)),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ticks:
+    """The ticks of one frame in its order: `records` (n,) of `TICK_DTYPE`, NaN and NaT where not told.
+
+    `skipped` counts packets of lengths that are not known.
+    """
+
+    records: RecordArray
+    skipped: int = 0
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+
+class Message(msgspec.Struct, frozen=True):
+    """A text frame: `order`, `error` or `message`, and what it says."""
+
+    type: str
+    data: Any = None
+
+
+def decode_frame(frame: bytes) -> Ticks:
+    """The ticks of a binary frame; none in a heartbeat. RetryableError for a frame that breaks off."""
+    if len(frame) < 2:
+        return Ticks(_blank(0))
+    starts, lengths = _layout(frame)
+    ticks = _blank(len(starts))
+    known = np.zeros(len(starts), np.bool_)
+    raw = np.frombuffer(frame, np.uint8)
+    for length, (mode, packet) in PACKETS.items():
+        places = np.flatnonzero(lengths == length)
+        if len(places):
+            bodies = raw[starts[places, None] + np.arange(length)]
+            known[places] = True
+            ticks[places] = _ticks(bodies.view(packet)[:, 0], mode)
+    return Ticks(ticks[known], int(len(known) - known.sum()))
+
+
+def decode_text(frame: str) -> Message:
+    """A text frame; RetryableError where it is none of the feed's."""
+    try:
+        return msgspec.json.decode(frame, type=Message)
+    except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError) as error:
+        raise RetryableError(f"ticker: a text frame cannot be read: {error}") from None
+
+
+def subscribe(tokens: Iterable[int]) -> str:
+    """The command to begin following."""
+    return _command("subscribe", list(tokens))
+
+
+def unsubscribe(tokens: Iterable[int]) -> str:
+    """The command to stop following."""
+    return _command("unsubscribe", list(tokens))
+
+
+def set_mode(mode: Mode, tokens: Iterable[int]) -> str:
+    """The command that changes how much is told of each."""
+    return _command("mode", [mode, list(tokens)])
+
+
+def shares_of(tokens: Sequence[int]) -> list[Sequence[int]]:
+    """Who follows what: at most 3,000 tokens a connection. PermanentError beyond three connections."""
+    shares = [tokens[at : at + TOKENS_A_CONNECTION] for at in range(0, len(tokens), TOKENS_A_CONNECTION)]
+    if len(shares) > CONNECTIONS_AT_MOST:
+        limit = CONNECTIONS_AT_MOST * TOKENS_A_CONNECTION
+        raise PermanentError(f"{len(tokens)} instruments to follow live, the exchange allows {limit}")
+    return shares
+
+
+def _command(action: str, value: list[Any]) -> str:
+    return msgspec.json.encode({"a": action, "v": value}).decode()
+
+
+def _layout(frame: bytes) -> tuple[IntArray, IntArray]:
+    """Where each packet's body starts, and how long it is."""
+    count = int.from_bytes(frame[:2], "big")
+    lengths = _equal_lengths(frame, count)
+    if lengths is None:
+        lengths = _walked_lengths(frame, count)
+    starts = 4 + np.cumsum(lengths + 2) - (lengths + 2)
+    return starts, lengths
+
+
+def _equal_lengths(frame: bytes, count: int) -> IntArray | None:
+    """The lengths, where all packets have one: the usual frame, told without walking through it."""
+    stride, rest = divmod(len(frame) - 2, count) if count else (0, 1)
+    if rest or stride < 2:
+        return None
+    rows = np.frombuffer(frame, np.uint8, offset=2).reshape(count, stride)
+    lengths = rows[:, 0].astype(np.int64) * 256 + rows[:, 1]
+    return lengths if bool((lengths == stride - 2).all()) else None
+
+
+def _walked_lengths(frame: bytes, count: int) -> IntArray:
+    lengths: list[int] = []
+    at = 2
+    for _ in range(count):
+        length = int.from_bytes(frame[at : at + 2], "big")
+        if at + 2 + length > len(frame):
+            raise RetryableError(f"ticker: a frame of {count} packets breaks off after {len(lengths)}")
+        lengths.append(length)
+        at += 2 + length
+    if at != len(frame):
+        raise RetryableError(f"ticker: {len(frame) - at} bytes beyond the last of {count} packets")
+    return np.array(lengths, np.int64)
+
+
+def _blank(count: int) -> RecordArray:
+    blank = np.zeros(count, TICK_DTYPE)
+    for name in (*_PRICES, *_AMOUNTS, "depth_price", "depth_quantity", "depth_orders"):
+        blank[name] = np.nan
+    for name in _INSTANTS:
+        blank[name] = np.datetime64("NaT")
+    return blank
+
+
+def _ticks(packets: RecordArray, mode: Mode) -> RecordArray:
+    """Packets (k,) of one length as ticks (k,)."""
+    told = packets.dtype.names or ()
+    ticks = _blank(len(packets))
+    segments = packets["token"].astype(np.int64) & 0xFF
+    divisors = _divisors(segments)
+    ticks["token"], ticks["mode"] = packets["token"], MODES.index(mode)
+    ticks["tradable"] = segments != INDEX_SEGMENT
+    for name in _PRICES:
+        if name in told:
+            ticks[name] = packets[name] / divisors
+    for name in (*_AMOUNTS, *_INSTANTS):
+        if name in told:
+            ticks[name] = packets[name]
+    if "depth" in told:
+        ticks["depth_price"] = packets["depth"]["price"] / divisors[:, None, None]
+        ticks["depth_quantity"] = packets["depth"]["quantity"]
+        ticks["depth_orders"] = packets["depth"]["orders"]
+    return ticks
+
+
+def _divisors(segments: IntArray) -> FloatArray:
+    divisors = np.full(len(segments), USUAL_DIVISOR)
+    for segment, divisor in DIVISORS.items():
+        divisors[segments == segment] = divisor
+    return divisors
