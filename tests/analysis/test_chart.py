@@ -5,6 +5,7 @@ from datetime import date
 from itertools import pairwise
 from xml.etree import ElementTree as ET
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -63,6 +64,15 @@ def test_each_shown_session_has_its_bar(panel: Panel, shown: int) -> None:
     assert sum(bars) == max(shown, 120 + 1 + 21)
     strokes = sum(str(one.get("d")).count("M") for one in elements(drawn, "bars") if one.get("d"))
     assert strokes == 2 * sum(bars)
+
+
+@pytest.mark.parametrize(("base", "shown"), [(30, 153), (20, 150), (60, 243), (110, 300)])
+def test_a_base_fills_its_share_of_the_width(panel: Panel, base: int, shown: int) -> None:
+    """Without a number of sessions: three times base and lead-in, from 150 to 300."""
+    legs = setup(panel).contractions
+    anchored = msgspec.structs.replace(legs[0], high_date=panel.sessions[-base].item())
+    drawn = draw(panel, setup(panel, contractions=(anchored, *legs[1:])))
+    assert sum(int(one.get("data-bars") or 0) for one in elements(drawn, "bars")) == shown
 
 
 def test_contractions_carry_their_depths(svg: str) -> None:

@@ -26,13 +26,14 @@ FOOT: Final = 484.0
 HEADROOM: Final = 1.03  # free share above the highest and below the lowest price
 
 
-def draw(panel: Panel, setup: Setup, *, sessions_shown: int = 300, theme: ThemeName = "light") -> str:
+def draw(panel: Panel, setup: Setup, *, sessions_shown: int | None = None, theme: ThemeName = "light") -> str:
     """The setup's last `sessions_shown` bars, more where its base began earlier, as one SVG document.
+
+    Without a number, a base fills about a third of the width, with 150 to 300 bars on a chart.
 
     Raises KeyError for a symbol the panel does not hold, BadInputError for one without bars.
     """
-    since = setup.contractions[0].high_date if setup.contractions else None
-    history = history_of(panel, setup.symbol, setup.as_of, sessions_shown, since)
+    history = history_of(panel, setup, sessions_shown)
     sheet = Sheet(THEMES[theme], HEIGHT, title_of(setup))
     price, strength, volume = _price_strip(history, setup), _strength_strip(history), _volume_strip(history)
     _clip(sheet, price)

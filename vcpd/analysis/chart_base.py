@@ -11,7 +11,13 @@ from vcpd.domain.setups import EventKind, Setup
 LINE_HEIGHT: Final = 11.0
 LABEL_WIDTH: Final = 27.0  # `-8.3%` with a little room
 TAG_HEIGHT: Final = 12.0
-MARKED: Final = {EventKind.BREAKOUT: "▲", EventKind.BREAKOUT_UNCONFIRMED: "△", EventKind.FAILED: "✕"}
+TRIANGLE: Final = "m-3.2 0h6.4l-3.2 -5.2z"  # from the middle of its foot
+CROSS: Final = "m-2.6 0l5.2 -5.2m-5.2 0l5.2 5.2"
+MARKS: Final = {
+    EventKind.BREAKOUT: TRIANGLE,
+    EventKind.BREAKOUT_UNCONFIRMED: TRIANGLE,
+    EventKind.FAILED: CROSS,
+}
 
 
 class Tag(NamedTuple):
@@ -58,22 +64,15 @@ def draw_contractions(sheet: Sheet, strip: Strip, history: History, setup: Setup
 
 
 def draw_events(sheet: Sheet, strip: Strip, history: History, setup: Setup) -> None:
-    """Breakouts and failures above their bars, undercuts as rings at their lows."""
+    """Breakouts (hollow while unconfirmed) and failures above their bars, undercuts ringed at their lows."""
     group = sheet.group("events")
     for event in setup.events:
-        if event.kind in MARKED and event.session >= history.sessions[0].item():
+        if event.kind in MARKS and event.session >= history.sessions[0].item():
             bar = history.at(event.session)
-            at = (strip.x(bar), strip.y(float(history.high[bar])) - 4)
+            foot = f"M{strip.x(bar):.2f} {strip.y(float(history.high[bar])) - 3:.2f}"
             colour = sheet.theme.stop if event.kind is EventKind.FAILED else sheet.theme.pivot
-            add_text(
-                group,
-                at,
-                MARKED[event.kind],
-                colour,
-                text_anchor="middle",
-                font_size="9",
-                data_kind=event.kind,
-            )
+            mark = add_path(group, foot + MARKS[event.kind], colour, 1, data_kind=event.kind)
+            mark.set("fill", colour if event.kind is EventKind.BREAKOUT else "none")
     for undercut in setup.undercuts:
         x, y = strip.x(history.at(undercut.low_date)), strip.y(undercut.low)
         ring = f"M{x - 3:.2f} {y:.2f}a3 3 0 1 0 6 0a3 3 0 1 0 -6 0"

@@ -2,12 +2,17 @@
 
 from dataclasses import dataclass
 from datetime import date
+from typing import Final
 
 import numpy as np
 
 from vcpd.domain.arrays import BoolArray, DateArray, FloatArray
 from vcpd.domain.errors import BadInputError
 from vcpd.domain.panel import Panel
+from vcpd.domain.setups import Setup
+
+SHOWN: Final = (150, 300)  # bars on a chart of the chart's own choice
+LEAD_IN: Final = 21  # sessions before a base that belong to its picture
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,18 +38,19 @@ class History:
         return min(int(np.searchsorted(self.sessions, np.datetime64(session, "D"))), len(self) - 1)
 
 
-def history_of(panel: Panel, symbol: str, as_of: date, shown: int, since: date | None) -> History:
-    """The last `shown` bars up to `as_of`, more where `since` (and a month before it) lies further back.
+def history_of(panel: Panel, setup: Setup, shown: int | None) -> History:
+    """The last `shown` bars up to the setup's session, more where its base (and a month) needs them.
 
-    Raises BadInputError without any bar.
+    None: three times the base, within `SHOWN`. Raises BadInputError without any bar.
     """
+    symbol, as_of = setup.symbol, setup.as_of
     known = panel.until(as_of)
     row = known.row_of(symbol)
     columns = np.flatnonzero(np.isfinite(known.values[:4, row]).all(axis=0))
     if not len(columns):
         raise BadInputError(f"{symbol} has no bar up to {as_of}: nothing to draw")
     opening, high, low, close, volume = known.values[:, row, columns]
-    cut = slice(_first_shown(known.sessions[columns], shown, since), None)
+    cut = slice(_first_shown(known.sessions[columns], setup, shown), None)
     return History(
         sessions=known.sessions[columns][cut],
         open=opening[cut],
@@ -67,11 +73,15 @@ def moving_average(values: FloatArray, length: int) -> FloatArray:
     return average
 
 
-def _first_shown(sessions: DateArray, shown: int, since: date | None) -> int:
-    first = max(len(sessions) - shown, 0)
-    if since is not None:
-        first = min(first, int(np.searchsorted(sessions, np.datetime64(since, "D"))) - 21)
-    return max(first, 0)
+def _first_shown(sessions: DateArray, setup: Setup, shown: int | None) -> int:
+    count = len(sessions)
+    base = 0
+    if setup.contractions:
+        anchor = np.datetime64(setup.contractions[0].high_date, "D")
+        base = count - int(np.searchsorted(sessions, anchor)) + LEAD_IN
+    if shown is None:
+        shown = min(max(3 * base, SHOWN[0]), SHOWN[1]) if base else SHOWN[1]
+    return max(count - max(shown, base), 0)
 
 
 def _scaled(strength: FloatArray) -> FloatArray:
