@@ -22,6 +22,9 @@ class Rule(StrEnum):
     JUMP_BEYOND_BAND = "jump_beyond_band"
     SCALE_BREAK = "scale_break"
     MISSING_SESSIONS = "missing_sessions"
+    PRICE_BELOW_MINIMUM = "price_below_minimum"
+    TRADED_VALUE_BELOW_MINIMUM = "traded_value_below_minimum"
+    NOT_COMPUTABLE = "not_computable"
 
 
 class QuarantinedBar(msgspec.Struct, frozen=True):

@@ -1,0 +1,86 @@
+"""The one door through which bars enter the store: checked, bad rows kept apart, the rest merged."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+
+from vcpd.domain.bars import BarSeries, BarTable
+from vcpd.domain.quality import QuarantinedBar
+from vcpd.domain.quality_rules import CheckedSeries, Sessions, check_rows, check_table
+from vcpd.domain.sessions import TradingCalendar
+from vcpd.ports import BarStore, MergeCounts, QuarantineStore, Span
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Checked bars of one instrument, and what the market was asked for."""
+
+    instrument_id: int
+    accepted: BarSeries
+    quarantined: tuple[QuarantinedBar, ...]
+    asked: Span
+    replaces: bool = False  # a restated history takes the place of the stored one
+    notes: tuple[str, ...] = ()  # what the owner should read about it
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a run did to the store so far."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether any row is another one than before."""
+        return bool(self.counts["inserted"] or self.counts["updated"])
+
+    def add(self, merged: MergeCounts) -> None:
+        self.counts["inserted"] += merged.inserted
+        self.counts["updated"] += merged.updated
+        self.counts["unchanged"] += merged.unchanged
+
+
+class Intake:
+    """Checks against the calendar and writes into the store."""
+
+    def __init__(self, bars: BarStore, quarantine: QuarantineStore, calendar: TradingCalendar) -> None:
+        self.bars = bars
+        self._quarantine = quarantine
+        self._calendar = calendar
+        self._days = calendar.sessions(calendar.valid_from, calendar.valid_until)
+
+    def check(self, series: BarSeries, now: datetime) -> CheckedSeries:
+        return check_rows(series, self._sessions(now))
+
+    async def take(self, deliveries: Sequence[Delivery], tally: Tally) -> None:
+        """Write what has been delivered; each restated history in a transaction of its own."""
+        apart = [bar for delivery in deliveries for bar in delivery.quarantined]
+        tally.counts["quarantined"] += await self._quarantine.add(apart)
+        plain = {one.instrument_id: one for one in deliveries if not one.replaces}
+        if plain:
+            table = BarTable.gather((key, one.accepted) for key, one in plain.items())
+            tally.add(await self.bars.merge(table, {key: one.asked for key, one in plain.items()}))
+        for one in deliveries:
+            tally.notes.extend(one.notes)
+            if one.replaces:
+                tally.counts["restated"] += 1
+                tally.add(await self.bars.replace(one.instrument_id, one.accepted, one.asked))
+
+    async def take_session(
+        self,
+        table: BarTable,
+        symbols: Mapping[int, str],
+        asked: Mapping[int, Span],
+        now: datetime,
+        tally: Tally,
+    ) -> None:
+        """Check and write one session's bars of many instruments."""
+        checked = check_table(table, symbols, self._sessions(now))
+        tally.counts["quarantined"] += await self._quarantine.add(checked.quarantined)
+        tally.add(await self.bars.merge(checked.accepted, asked))
+
+    def _sessions(self, now: datetime) -> Sessions:
+        today: date = self._calendar.local_date(now)
+        return Sessions(self._days, today)

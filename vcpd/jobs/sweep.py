@@ -1,0 +1,94 @@
+"""The sweep: one session's bar of every instrument from a few quotes instead of thousands of candles."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Final
+
+import numpy as np
+
+from vcpd.domain.arrays import RecordArray
+from vcpd.domain.bars import BAR_DTYPE, BarTable
+from vcpd.domain.errors import RetryableError
+from vcpd.domain.instruments import Quote, StoredInstrument
+from vcpd.domain.runs import Progress
+from vcpd.jobs.finality import Finality
+from vcpd.jobs.intake import Intake, Tally
+from vcpd.jobs.universe import Universe
+from vcpd.ports import Clock, MarketData, PanelStore, Span
+
+QUOTES_AT_ONCE: Final = 500
+DATE_LENGTH: Final = len("2025-06-30")
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """Takes the provisional bars of a session, running or closed, from the market's quotes."""
+
+    market: MarketData
+    intake: Intake
+    universe: Universe
+    panels: PanelStore
+    finality: Finality
+    clock: Clock
+
+    async def __call__(self, session: date, progress: Progress) -> Tally:
+        """Sweep the whole universe and bring the panel up to date.
+
+        Raises RetryableError when no quote is of `session`.
+        """
+        chosen = await self.universe.current()
+        tally = Tally()
+        await self.take(chosen.everything, session, progress, tally)
+        await self.panels.refresh()
+        return tally
+
+    async def take(
+        self, instruments: Sequence[StoredInstrument], session: date, progress: Progress, tally: Tally
+    ) -> None:
+        """Merge the session's bars of `instruments`, request by request."""
+        progress.begin(len(instruments), f"quotes of {session}")
+        before = tally.counts["swept"]
+        for part in _parts(instruments):
+            await self._take_part(part, session, tally)
+            progress.advance(len(part))
+        if instruments and tally.counts["swept"] == before:
+            raise RetryableError(f"none of {len(instruments)} quotes is of {session}: nothing was traded?")
+
+    async def _take_part(self, part: Sequence[StoredInstrument], session: date, tally: Tally) -> None:
+        now = self.clock.now()
+        quotes = await self.market.quotes([one.symbol for one in part])
+        table = bars_of_quotes(part, quotes, session)
+        closed = self.finality.closed(session, now) == session
+        asked = {one.id: Span(session, session) for one in part} if closed and len(table) else {}
+        tally.counts["swept"] += len(table)
+        tally.counts["without_bar"] += len(part) - len(table)
+        await self.intake.take_session(table, {one.id: one.symbol for one in part}, asked, now, tally)
+
+
+def bars_of_quotes(
+    instruments: Sequence[StoredInstrument], quotes: Mapping[str, Quote], session: date
+) -> BarTable:
+    """Provisional bars from quotes of `session`; a suspended or untraded instrument gives none."""
+    told = [
+        (one, quote)
+        for one in instruments
+        if (quote := quotes.get(one.symbol)) is not None and _has_bar(one, quote, session)
+    ]
+    records: RecordArray = np.empty(len(told), BAR_DTYPE)
+    records["session"] = np.datetime64(session, "D")
+    for name in ("open", "high", "low", "volume"):
+        records[name] = [getattr(quote, name) for _, quote in told]
+    records["close"] = [quote.last_price for _, quote in told]
+    records["provisional"] = True
+    return BarTable(np.array([one.id for one, _ in told], np.int64), records)
+
+
+def _has_bar(one: StoredInstrument, quote: Quote, session: date) -> bool:
+    traded = one.instrument.is_index or quote.volume != 0
+    return traded and quote.at[:DATE_LENGTH] == session.isoformat()
+
+
+def _parts(instruments: Sequence[StoredInstrument]) -> Iterator[Sequence[StoredInstrument]]:
+    for start in range(0, len(instruments), QUOTES_AT_ONCE):
+        yield instruments[start : start + QUOTES_AT_ONCE]
