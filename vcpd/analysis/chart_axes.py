@@ -31,7 +31,8 @@ def draw_time_axis(sheet: Sheet, top: Strip, bottom: Strip, history: History) ->
         x = top.x(bar)
         add_path(group, f"M{x:.2f} {top.top:.2f}V{bottom.bottom:.2f}", sheet.theme.grid, 0.6)
         name = f"{day:%Y}" if day.month == 1 else f"{day:%b}"
-        add_text(group, (x, bottom.bottom + 11), name, sheet.theme.faint, text_anchor="middle")
+        if x - top.left > LABEL_ROOM / 3:  # else it would hang over the edge
+            add_text(group, (x, bottom.bottom + 11), name, sheet.theme.faint, text_anchor="middle")
 
 
 def plain_price(price: float) -> str:
