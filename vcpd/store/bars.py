@@ -1,7 +1,7 @@
 """Daily bars in PostgreSQL: bulk in and out by binary COPY, and no row rewritten that has not changed."""
 
 import io
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import date
 from typing import Final
 
@@ -17,6 +17,8 @@ from vcpd.store.named_queries import named_queries
 SQL: Final = named_queries("bars")
 COLUMNS: Final = ("instrument_id", "session", "open", "high", "low", "close", "volume", "provisional")
 HOME: Final = "vcpd"
+BULK_ROWS: Final = 10_000  # below, asking who has bars costs more than it saves
+ROWS_A_BATCH: Final = 200_000
 BEGINNING: Final = date(1, 1, 1)
 
 
@@ -83,9 +85,9 @@ async def _lock(connection: Connection, keys: Sequence[int]) -> None:
 
 
 async def _merge(connection: Connection, bars: BarTable) -> MergeCounts:
-    """Instruments without bars are copied straight in; the others are compared first."""
-    if not len(bars):
-        return MergeCounts()
+    """In bulk, instruments without bars are copied straight in; the others are compared first."""
+    if len(bars) < BULK_ROWS:
+        return await _compare(connection, bars)
     keys = [int(key) for key in np.unique(bars.instrument_id)]
     filled = [row["id"] for row in await connection.fetch(SQL["with_bars"], keys)]
     known = np.isin(bars.instrument_id, filled)
@@ -101,13 +103,29 @@ def _rows_of(bars: BarTable, chosen: np.ndarray[tuple[int], np.dtype[np.bool_]])
 
 
 async def _compare(connection: Connection, bars: BarTable) -> MergeCounts:
+    """A batch of instruments at a time, so that each comparison fits into the server's memory."""
     if not len(bars):
         return MergeCounts()
     await connection.execute(SQL["stage"])
-    await _copy_in(connection, "incoming_bars", bars, temporary=True)
-    row = await connection.fetchrow(SQL["merge_staged"])
-    inserted, updated = row["inserted"], row["updated"]
+    inserted = updated = 0
+    for batch in _batches(bars):
+        await connection.execute(SQL["clear_stage"])
+        await _copy_in(connection, "incoming_bars", batch, temporary=True)
+        row = await connection.fetchrow(SQL["merge_staged"], *_extent(batch))
+        inserted, updated = inserted + row["inserted"], updated + row["updated"]
     return MergeCounts(inserted, updated, len(bars) - inserted - updated)
+
+
+def _batches(bars: BarTable) -> Iterator[BarTable]:
+    for start in range(0, len(bars), ROWS_A_BATCH):
+        part = slice(start, start + ROWS_A_BATCH)
+        yield BarTable(bars.instrument_id[part], bars.records[part])
+
+
+def _extent(bars: BarTable) -> tuple[list[int], date, date]:
+    """The instruments of a batch, its first and its last session."""
+    sessions = bars.records["session"]
+    return np.unique(bars.instrument_id).tolist(), sessions.min().item(), sessions.max().item()
 
 
 async def _copy_in(connection: Connection, table: str, bars: BarTable, *, temporary: bool = False) -> None:

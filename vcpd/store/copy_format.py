@@ -4,7 +4,9 @@ Each row: int16 number of fields, then per field int32 length and its bytes, all
 a signature of 19 bytes, after them int16 -1.
 """
 
+import mmap
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -63,7 +65,7 @@ def _days(records: RecordArray) -> IntArray:
     return days
 
 
-def parse_rows(content: bytes, row: np.dtype[np.void]) -> RecordArray:
+def parse_rows(content: bytes | mmap.mmap, row: np.dtype[np.void]) -> RecordArray:
     """The rows of a whole binary COPY as `row` records, without a copy.
 
     Raises RetryableError when the bytes are not whole or not of that width.
@@ -76,6 +78,12 @@ def parse_rows(content: bytes, row: np.dtype[np.void]) -> RecordArray:
     if not np.all(rows["fields"] == n_fields):
         raise RetryableError("a copy from the store has rows of another shape")
     return rows
+
+
+def read_rows(path: Path, row: np.dtype[np.void]) -> RecordArray:
+    """The rows of a file that holds a whole binary COPY, mapped into memory. Errors as `parse_rows`."""
+    with path.open("rb") as file:
+        return parse_rows(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), row)
 
 
 def session_dates(days: IntArray) -> DateArray:

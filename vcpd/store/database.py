@@ -52,6 +52,7 @@ def _connection_options(settings: StoreSettings) -> dict[str, Any]:
             "search_path": "vcpd",
             "timezone": "UTC",
             "jit": "off",
+            "temp_buffers": "32MB",
             "statement_timeout": str(int(settings.statement_timeout_s * 1000)),
         },
     }

@@ -20,4 +20,6 @@ def parse_queries(text: str, noun: str) -> dict[str, str]:
     names, statements = parts[::2], parts[1::2]
     if len(set(names)) != len(names):
         raise ValueError(f"{noun}.sql gives one name to two statements")
-    return {name: statement.strip().removesuffix(";") for name, statement in zip(names, statements, strict=True)}
+    return {
+        name: statement.strip().removesuffix(";") for name, statement in zip(names, statements, strict=True)
+    }

@@ -2,21 +2,24 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Final
 
+import asyncpg
+
 from vcpd.domain.instruments import StoredInstrument
 from vcpd.domain.panel import PanelReference
 from vcpd.ports import InstrumentStore, Workers
-from vcpd.store.database import Database
+from vcpd.store.database import Connection, Database
 from vcpd.store.named_queries import named_queries
 from vcpd.store.panel_arrangement import Arrangement, PanelRow, arrange
 from vcpd.store.panel_files import PanelFiles
 
 SQL: Final = named_queries("panel")
-COPY_NAME: Final = "bars.copy"
+COPIES: Final = 2  # the server sends with one core a connection
 CALENDAR_DAYS_A_SESSION: Final = 1.5  # five sessions in seven days, and generous room for holidays
 SPARE_DAYS: Final = 30
 
@@ -62,27 +65,27 @@ class PostgresPanelStore:
         """See ports; one refresh at a time."""
         async with self._turn:
             stored = await self._instruments.all()
-            copied = self._files.folder / COPY_NAME
+            await asyncio.to_thread(self._files.folder.mkdir, parents=True, exist_ok=True)
+            copied = [self._files.folder / f"bars-{part}.copy" for part in range(COPIES)]
             try:
                 return await self._run(await self._copy_out(copied, stored, self.selection))
             finally:
-                copied.unlink(missing_ok=True)
+                for path in copied:
+                    path.unlink(missing_ok=True)
 
     async def _copy_out(
-        self, copied: Path, stored: Sequence[StoredInstrument], selection: PanelSelection
+        self, copied: Sequence[Path], stored: Sequence[StoredInstrument], selection: PanelSelection
     ) -> Arrangement:
         """Write the bars of the window to `copied`; gives what is to be made of them."""
         rows = tuple(_row(one) for one in stored if selection.in_universe(one))
         benchmark = [one.id for one in stored if one.symbol == selection.benchmark]
         keys = sorted({row.id for row in rows}.union(benchmark))
-        await asyncio.to_thread(copied.parent.mkdir, parents=True, exist_ok=True)
-        async with self._database.transaction() as connection:
-            newest: date | None = await connection.fetchval(SQL["newest_session"], keys)
-            first = _window_start(newest, selection.n_sessions)
-            await connection.copy_from_query(SQL["bars_since"], keys, first, output=copied, format="binary")
-            excluded = await connection.fetch(SQL["exclusions"])
+        async with AsyncExitStack() as stack:
+            transactions = [self._database.transaction() for _ in copied]
+            connections = [await stack.enter_async_context(one) for one in transactions]
+            excluded = await _copy_parts(connections, copied, keys, selection.n_sessions)
         return Arrangement(
-            copied=str(copied),
+            copied=tuple(str(path) for path in copied),
             folder=str(self._files.folder),
             rows=rows,
             benchmark_id=benchmark[0] if benchmark else None,
@@ -94,6 +97,25 @@ class PostgresPanelStore:
         if self._workers is not None:
             return await self._workers.call(arrange, arrangement)
         return await asyncio.to_thread(arrange, arrangement)
+
+
+async def _copy_parts(
+    connections: Sequence[Connection], copied: Sequence[Path], keys: Sequence[int], n_sessions: int
+) -> Sequence[asyncpg.Record]:
+    """Copy each part of `keys` to its file, all as of one moment; gives that moment's exclusions.
+
+    All connections are there before the lock is asked for, so that a waiting writer cannot hold the last one.
+    """
+    first, *_ = connections
+    await first.execute(SQL["hold_still"])
+    since = _window_start(await first.fetchval(SQL["newest_session"], keys), n_sessions)
+    async with asyncio.TaskGroup() as group:
+        for number, (connection, path) in enumerate(zip(connections, copied, strict=True)):
+            part = keys[number :: len(connections)]
+            copying = connection.copy_from_query(SQL["bars_since"], part, since, output=path, format="binary")
+            group.create_task(copying, name=f"copy bars to {path.name}")
+    excluded: Sequence[asyncpg.Record] = await first.fetch(SQL["exclusions"])
+    return excluded
 
 
 def _row(one: StoredInstrument) -> PanelRow:

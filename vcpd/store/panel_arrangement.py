@@ -2,15 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 import msgspec
 import numpy as np
 
 from vcpd.domain.arrays import BoolArray, FloatArray, IntArray, RecordArray
-from vcpd.domain.bars import BarSeries
+from vcpd.domain.bars import BAR_DTYPE, BarSeries
 from vcpd.domain.panel import FIELDS, Panel, PanelReference, align_close
-from vcpd.store.copy_format import BAR_ROW, bar_records, parse_rows, session_dates
+from vcpd.store.copy_format import BAR_ROW, bar_records, read_rows, session_dates
 from vcpd.store.panel_files import PanelFiles
+
+ROWS_A_PIECE: Final = 8_192
 
 
 class PanelRow(msgspec.Struct, frozen=True):
@@ -22,9 +25,9 @@ class PanelRow(msgspec.Struct, frozen=True):
 
 
 class Arrangement(msgspec.Struct, frozen=True):
-    """Everything that makes a panel from a file of copied bars."""
+    """Everything that makes a panel from files of copied bars."""
 
-    copied: str
+    copied: tuple[str, ...]
     folder: str
     rows: tuple[PanelRow, ...]
     benchmark_id: int | None
@@ -34,65 +37,85 @@ class Arrangement(msgspec.Struct, frozen=True):
 
 def arrange(arrangement: Arrangement) -> PanelReference:
     """Read the copied bars, align them, and write the snapshot; runs in a worker."""
-    content = Path(arrangement.copied).read_bytes()
-    panel = arranged(parse_rows(content, BAR_ROW), arrangement)
-    return PanelFiles(Path(arrangement.folder)).write(panel)
+    copied = [read_rows(Path(path), BAR_ROW) for path in arrangement.copied]
+    return PanelFiles(Path(arrangement.folder)).write(arranged(copied, arrangement))
 
 
-def arranged(copied: RecordArray, arrangement: Arrangement) -> Panel:
+def arranged(copied: Sequence[RecordArray], arrangement: Arrangement) -> Panel:
     """The panel of copied bars: symbols ascending, the last sessions on which any of them traded."""
-    owner = copied["instrument_id"].astype(np.int64)
-    days = copied["session"].astype(np.int64)
+    pieces = [piece for rows in copied for piece in _pieces(rows)]
     wanted = sorted(arrangement.rows, key=lambda row: row.symbol)
-    in_universe = _lookup([row.id for row in wanted], owner) >= 0
-    axis = np.unique(days[in_universe])[-arrangement.n_sessions :]
-    column = _lookup(axis - days.min(initial=0), days - days.min(initial=0))
-    traded = set(np.unique(owner[in_universe & (column >= 0)]).tolist())
+    axis = _last_days(pieces, [row.id for row in wanted], arrangement.n_sessions)
+    traded = _owners_since(pieces, int(axis[0])) if len(axis) else set()
     shown = [row for row in wanted if row.id in traded]
-    row = _lookup([one.id for one in shown], owner)
+    values, provisional = _planes(pieces, [row.id for row in shown], axis)
     sessions = session_dates(axis)
-    values, provisional = _planes(copied, row, column, (len(shown), len(axis)))
+    excluded = arrangement.exclusions
     return Panel(
         tuple(one.symbol for one in shown),
         sessions,
         values,
         provisional,
-        align_close(_series(copied, owner, arrangement.benchmark_id), sessions),
+        align_close(_series(pieces, arrangement.benchmark_id), sessions),
         np.array([one.tick_size for one in shown], np.float64),
-        {
-            one.symbol: arrangement.exclusions[one.symbol]
-            for one in shown
-            if one.symbol in arrangement.exclusions
-        },
+        {one.symbol: excluded[one.symbol] for one in shown if one.symbol in excluded},
     )
 
 
-def _lookup(keys: Sequence[int] | IntArray, of: IntArray) -> IntArray:
-    """The place of each of `of` in `keys`, -1 where it is not there; keys are small non-negative numbers."""
-    size = 1 + max(int(max(keys, default=0)), int(of.max(initial=0)))
-    table = np.full(size, -1)
-    table[np.asarray(keys, np.int64)] = np.arange(len(keys))
-    places: IntArray = table[of]
-    return places
+def _pieces(rows: RecordArray) -> list[RecordArray]:
+    """Parts that fit into the processor's cache: a field of a row lies 83 bytes from the next row's."""
+    return [rows[start : start + ROWS_A_PIECE] for start in range(0, len(rows), ROWS_A_PIECE)]
+
+
+class _Lookup:
+    """The place of integers in a list of keys, -1 where they are not in it."""
+
+    def __init__(self, keys: Sequence[int] | IntArray) -> None:
+        numbers = np.asarray(keys, np.int64)
+        self._lowest = int(numbers.min(initial=0))
+        self._table = np.full(int(numbers.max(initial=0)) - self._lowest + 2, -1)
+        self._table[numbers - self._lowest] = np.arange(len(numbers))
+
+    def places(self, of: IntArray) -> IntArray:
+        """Shape as `of`. What lies outside the keys' range is mapped to the table's last entry, a -1."""
+        at = of.astype(np.int64) - self._lowest
+        outside = (at < 0) | (at >= len(self._table))
+        places: IntArray = self._table[np.where(outside, -1, at)]
+        return places
+
+
+def _last_days(pieces: Sequence[RecordArray], ids: Sequence[int], n_sessions: int) -> IntArray:
+    """The last days on which any of the instruments has a bar, as PostgreSQL counts days."""
+    universe = _Lookup(ids)
+    parts = [np.unique(one["session"][universe.places(one["instrument_id"]) >= 0]) for one in pieces]
+    days = np.unique(np.concatenate([np.empty(0, np.int64), *parts]))
+    return days[-n_sessions:].astype(np.int64)
+
+
+def _owners_since(pieces: Sequence[RecordArray], day: int) -> set[int]:
+    """The instruments that have a bar on `day` or later."""
+    return {int(key) for one in pieces for key in np.unique(one["instrument_id"][one["session"] >= day])}
 
 
 def _planes(
-    copied: RecordArray, row: IntArray, column: IntArray, shape: tuple[int, int]
+    pieces: Sequence[RecordArray], ids: Sequence[int], axis: IntArray
 ) -> tuple[FloatArray, BoolArray]:
-    """Every copied bar at its (row, column); bars without a place are left out."""
-    placed = (row >= 0) & (column >= 0)
-    if not placed.all():
-        copied, row, column = copied[placed], row[placed], column[placed]
-    at = row * shape[1] + column
-    values = np.full((len(FIELDS), *shape), np.nan)
-    for plane, name in enumerate(FIELDS):
-        values[plane].reshape(-1)[at] = copied[name]
-    provisional = np.zeros(shape, np.bool_)
-    provisional.reshape(-1)[at] = copied["provisional"]
+    """Every bar at its (row, column); bars without a place are left out."""
+    values = np.full((len(FIELDS), len(ids), len(axis)), np.nan)
+    provisional = np.zeros((len(ids), len(axis)), np.bool_)
+    rows, columns = _Lookup(ids), _Lookup(axis)
+    for piece in pieces:
+        row, column = rows.places(piece["instrument_id"]), columns.places(piece["session"])
+        placed = (row >= 0) & (column >= 0)
+        at = (row * len(axis) + column)[placed]
+        for plane, name in enumerate(FIELDS):
+            values[plane].reshape(-1)[at] = piece[name][placed]
+        provisional.reshape(-1)[at] = piece["provisional"][placed]
     return values, provisional
 
 
-def _series(copied: RecordArray, owner: IntArray, instrument_id: int | None) -> BarSeries | None:
+def _series(pieces: Sequence[RecordArray], instrument_id: int | None) -> BarSeries | None:
     if instrument_id is None:
         return None
-    return BarSeries("", bar_records(copied[owner == instrument_id]))
+    owned = [bar_records(one[one["instrument_id"] == instrument_id]) for one in pieces]
+    return BarSeries("", np.sort(np.concatenate([np.empty(0, BAR_DTYPE), *owned]), order="session"))

@@ -16,7 +16,7 @@ class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
             "unset: vcpd starts one of its own below the state directory."
         ),
     ] = None
-    pool_size: Annotated[int, Meta(ge=2, le=64, description="Connections kept to the store at most.")] = 6
+    pool_size: Annotated[int, Meta(ge=3, le=64, description="Connections kept to the store at most.")] = 6
     connect_timeout_s: Annotated[
         float, Meta(gt=0, le=120, description="How long one attempt to reach the store may take.")
     ] = 10.0

@@ -18,11 +18,16 @@ CREATE TEMPORARY TABLE incoming_bars (
     provisional   boolean NOT NULL
 ) ON COMMIT DROP;
 
+-- name: clear_stage
+TRUNCATE incoming_bars;
+
 -- name: merge_staged
 WITH changed AS MATERIALIZED (
     SELECT incoming.*, kept.instrument_id IS NULL AS is_new
     FROM incoming_bars AS incoming
-    LEFT JOIN bars AS kept USING (instrument_id, session)
+    LEFT JOIN bars AS kept
+        ON kept.instrument_id = incoming.instrument_id AND kept.session = incoming.session
+       AND kept.instrument_id = ANY ($1::integer[]) AND kept.session BETWEEN $2 AND $3
     WHERE kept.instrument_id IS NULL
        OR ((kept.provisional OR NOT incoming.provisional)
            AND (kept.open, kept.high, kept.low, kept.close, kept.volume, kept.provisional)

@@ -9,8 +9,15 @@ CROSS JOIN LATERAL (
 SELECT bars.instrument_id, bars.session, bars.open, bars.high, bars.low, bars.close, bars.volume,
        bars.provisional
 FROM unnest($1::integer[]) AS given (id)
-JOIN bars ON bars.instrument_id = given.id
-WHERE bars.session >= $2;
+CROSS JOIN LATERAL (
+    SELECT *
+    FROM bars
+    WHERE bars.instrument_id = given.id AND bars.session >= $2
+    OFFSET 0 -- one index range an instrument, whatever the statistics say
+) AS bars;
+
+-- name: hold_still
+LOCK TABLE bars IN SHARE MODE;
 
 -- name: exclusions
 SELECT symbol, string_agg(reason, '; ' ORDER BY session DESC, rule) AS reason
