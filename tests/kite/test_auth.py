@@ -102,6 +102,21 @@ async def test_a_refused_request_token_asks_for_another_login(exchange: Exchange
     assert door.session.status().state is LoginState.NO_TOKEN
 
 
+async def test_a_market_that_repeats_what_it_was_sent_does_not_get_it_into_an_error(
+    exchange: Exchange, door: Door
+) -> None:
+    """Request token and checksum are as secret as the rest."""
+
+    async def echo(request: web.Request) -> web.StreamResponse:
+        form = {name: str(value) for name, value in (await request.post()).items()}
+        return await refusal(400, "InputException", f"{form['request_token']} {form['checksum']}")(request)
+
+    exchange.default = echo
+    with pytest.raises(PermanentError) as caught:
+        await door.session.exchange(Secret("reqtoken"))
+    assert "InputException: *** ***" in str(caught.value)
+
+
 async def test_the_session_ends_at_six_in_india(exchange: Exchange, door: Door) -> None:
     """Valid to the last second before 06:00 IST, then expired, and nothing is sent."""
     await door.session.exchange(Secret("reqtoken"))

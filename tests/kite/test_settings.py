@@ -25,6 +25,9 @@ def test_every_setting_is_described(kind: type[msgspec.Struct]) -> None:
         {"timeout_s": 0},
         {"api_key": "a key"},
         {"secret": "x"},
+        {"api_root": "http://api.kite.trade"},
+        {"ticker_root": "ws://ws.kite.trade"},
+        {"api_root": "http://127.0.0.1.evil.example"},
     ],
 )
 def test_impossible_settings_are_refused(given: dict[str, object]) -> None:

@@ -218,16 +218,11 @@ class KiteSession:
                 "the API key or its secret is missing; set [kite] api_key and VCPD_KITE_API_SECRET"
             )
 
-    def _form(self, request_token: Secret) -> tuple[tuple[str, str], ...]:
-        given = request_token.reveal()
-        checksum = hashlib.sha256(
-            f"{self._credentials.api_key}{given}{self._credentials.api_secret.reveal()}".encode()
-        )
-        return (
-            ("api_key", self._credentials.api_key),
-            ("request_token", given),
-            ("checksum", checksum.hexdigest()),
-        )
+    def _form(self, request_token: Secret) -> tuple[tuple[str, Secret], ...]:
+        key, secret = self._credentials.api_key, self._credentials.api_secret
+        signed = f"{key}{request_token.reveal()}{secret.reveal()}".encode()
+        checksum = Secret(hashlib.sha256(signed).hexdigest())
+        return (("api_key", Secret(key)), ("request_token", request_token), ("checksum", checksum))
 
 
 class Entry:

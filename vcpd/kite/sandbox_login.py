@@ -7,8 +7,8 @@ import aiohttp
 
 from vcpd.domain.errors import PermanentError, RetryableError
 from vcpd.domain.secrets import Secret
+from vcpd.kite.settings import LOOPBACK
 
-LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 HOPS: Final = 5
 TIMEOUT_S: Final = 10.0
 

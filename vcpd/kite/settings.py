@@ -1,9 +1,12 @@
 """How the market's door is reached, and how fast it may be used."""
 
-from typing import Annotated
+from typing import Annotated, Final
+from urllib.parse import urlsplit
 
 from msgspec import Meta, Struct
 
+LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+PLAIN_SCHEMES: Final = frozenset({"http", "ws"})
 _Rate = Annotated[float, Meta(ge=0.1, le=1000)]
 
 
@@ -44,6 +47,13 @@ class KiteSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         Meta(ge=0, le=3600, description="a longer wait asked by the market ends the request instead"),
     ] = 60.0
     body_limit_mb: Annotated[float, Meta(gt=0, le=256, description="largest answer that is read")] = 32.0
+
+    def __post_init__(self) -> None:
+        """ValueError for an address to which the token would travel unencrypted."""
+        for name in ("api_root", "ticker_root"):
+            address = urlsplit(getattr(self, name))
+            if address.scheme in PLAIN_SCHEMES and address.hostname not in LOOPBACK:
+                raise ValueError(f"{name}: expected {address.scheme}s, plain only on this machine")
 
 
 class LimitSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -115,16 +115,17 @@ def decode_frame(frame: bytes) -> Ticks:
     if len(frame) < 2:
         return Ticks(_blank(0))
     starts, lengths = _layout(frame)
-    ticks = _blank(len(starts))
-    known = np.zeros(len(starts), np.bool_)
     raw = np.frombuffer(frame, np.uint8)
-    for length, (mode, packet) in PACKETS.items():
-        places = np.flatnonzero(lengths == length)
-        if len(places):
-            bodies = raw[starts[places, None] + np.arange(length)]
-            known[places] = True
-            ticks[places] = _ticks(bodies.view(packet)[:, 0], mode)
-    return Ticks(ticks[known], int(len(known) - known.sum()))
+    parts, places = [], []
+    for length in {*lengths.tolist()} & PACKETS.keys():
+        mode, packet = PACKETS[length]
+        at = np.flatnonzero(lengths == length)
+        bodies = raw[starts[at, None] + np.arange(length)]
+        parts.append(_ticks(bodies.view(packet)[:, 0], mode))
+        places.append(at)
+    if len(parts) == 1:
+        return Ticks(parts[0], len(lengths) - len(parts[0]))
+    return _in_order(parts, places, len(lengths))
 
 
 def decode_text(frame: str) -> Message:
@@ -197,13 +198,29 @@ def _walked_lengths(frame: bytes, count: int) -> IntArray:
     return np.array(lengths, np.int64)
 
 
-def _blank(count: int) -> RecordArray:
-    blank = np.zeros(count, TICK_DTYPE)
+def _in_order(parts: list[RecordArray], places: list[IntArray], count: int) -> Ticks:
+    """Ticks of several packet lengths, as they stood in the frame."""
+    if not parts:
+        return Ticks(_blank(0), count)
+    records = np.concatenate(parts)[np.argsort(np.concatenate(places))]
+    return Ticks(records, count - len(records))
+
+
+def _blank_tick() -> RecordArray:
+    blank = np.zeros(1, TICK_DTYPE)
     for name in (*_PRICES, *_AMOUNTS, "depth_price", "depth_quantity", "depth_orders"):
         blank[name] = np.nan
     for name in _INSTANTS:
         blank[name] = np.datetime64("NaT")
     return blank
+
+
+_BLANK: Final = _blank_tick()
+
+
+def _blank(count: int) -> RecordArray:
+    """Ticks (count,) that tell nothing yet."""
+    return np.repeat(_BLANK, count)
 
 
 def _ticks(packets: RecordArray, mode: Mode) -> RecordArray:

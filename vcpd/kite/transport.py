@@ -12,7 +12,7 @@ import structlog
 from msgspec import Struct
 
 from vcpd.domain.errors import RetryableError, VcpdError
-from vcpd.domain.secrets import MASK
+from vcpd.domain.secrets import MASK, Secret
 from vcpd.kite.limits import Kind, Limits, PaceCounts
 from vcpd.kite.refusals import TOO_MANY, error_of
 from vcpd.kite.settings import KiteSettings
@@ -36,7 +36,7 @@ class Call(Struct, frozen=True):
     kind: Kind = Kind.OTHER
     method: str = "GET"
     query: tuple[tuple[str, str], ...] = ()
-    form: tuple[tuple[str, str], ...] = ()
+    form: tuple[tuple[str, Secret], ...] = ()
 
 
 class TransportCounts(Struct, frozen=True):
@@ -93,7 +93,7 @@ class Transport:
                     admission.answered()
                     return await self._accepted(call, response)
             except VcpdError as error:
-                raise _masked(error, headers) from None
+                raise _masked(error, call, headers) from None
             except TimeoutError:
                 raise self._unanswered(
                     call, f"no whole answer within {self._settings.timeout_s:g} s"
@@ -114,7 +114,7 @@ class Transport:
             call.method,
             self._settings.api_root.rstrip("/") + call.path,
             params=call.query or None,
-            data=dict(call.form) if call.form else None,
+            data={name: value.reveal() for name, value in call.form} or None,
             headers=headers,
             timeout=timeout,
             allow_redirects=False,
@@ -158,10 +158,11 @@ def _plain(error: Exception) -> str:
     return f"the connection failed: {type(error).__name__}: {error}"
 
 
-def _masked(error: VcpdError, headers: Mapping[str, str]) -> VcpdError:
+def _masked(error: VcpdError, call: Call, headers: Mapping[str, str]) -> VcpdError:
     """The same error, should the market have repeated a credential in its message."""
     text = str(error)
-    for word in headers.get("Authorization", "").replace(":", " ").split()[1:]:
+    sent = headers.get("Authorization", "").replace(":", " ").split()[1:]
+    for word in (*sent, *(value.reveal() for _, value in call.form)):
         text = text.replace(word, MASK)
     error.args = (text,)
     return error

@@ -11,11 +11,13 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from math import nan
+from operator import attrgetter
 from typing import Any, Final, NoReturn, TypeVar
 
 import msgspec
 import numpy as np
 
+from vcpd.domain.arrays import FloatArray, RecordArray
 from vcpd.domain.bars import BAR_DTYPE, BarSeries
 from vcpd.domain.errors import RetryableError
 from vcpd.domain.instruments import Instrument, Quote
@@ -42,6 +44,8 @@ INSTRUMENT_COLUMNS: Final = (
 )
 INDEX_SEGMENT: Final = "INDICES"
 INDEX_SERIES: Final = "INDEX"
+CANDLE_VALUES: Final = ("open", "high", "low", "close", "volume")
+EPOCH_ORDINAL: Final = date(1970, 1, 1).toordinal()
 INDIAN_OFFSETS: Final = ("", "+0530", "+05:30")
 _WORD: Final = re.compile(r"[!-~]+")
 _SERIES_SUFFIX: Final = re.compile(r".-([A-Z0-9]{2})$")
@@ -137,9 +141,7 @@ def decode_daily_bars(body: bytes, symbol: str) -> BarSeries:
     """
     endpoint = f"/instruments/historical ({symbol})"
     candles = _data(endpoint, body, _CANDLES).candles
-    records = _guard(endpoint, lambda: _records(candles))
-    in_order = np.argsort(records["session"], kind="stable")
-    return BarSeries(symbol, records[in_order])
+    return BarSeries(symbol, _guard(endpoint, lambda: _records(candles)))
 
 
 def decode_quotes(body: bytes) -> dict[str, Quote]:
@@ -250,13 +252,25 @@ def _positive(text: str, otherwise: float) -> float:
     return value or otherwise
 
 
-def _records(candles: Sequence[Candle]) -> np.ndarray[Any, np.dtype[np.void]]:
-    records = np.empty(len(candles), BAR_DTYPE)
-    records["session"] = np.array([_session(candle.at) for candle in candles], "M8[D]")
-    for name in ("open", "high", "low", "close", "volume"):
-        records[name] = [getattr(candle, name) for candle in candles]
-    records["provisional"] = False
+def _records(candles: Sequence[Candle]) -> RecordArray:
+    """The candles (n,) as records of `BAR_DTYPE` (n,), oldest first."""
+    count = len(candles)
+    records = np.zeros(count, BAR_DTYPE)
+    ordinals = np.fromiter((_session(candle.at).toordinal() for candle in candles), np.int64, count)
+    records["session"] = (ordinals - EPOCH_ORDINAL).view("M8[D]")
+    for name in CANDLE_VALUES:
+        records[name] = _column(candles, name)
+    if (ordinals[1:] < ordinals[:-1]).any():
+        records = records[np.argsort(ordinals, kind="stable")]
     return records
+
+
+def _column(candles: Sequence[Candle], name: str) -> FloatArray:
+    values = map(attrgetter(name), candles)
+    try:
+        return np.fromiter(values, np.float64, len(candles))
+    except TypeError:  # a null among them
+        return np.array([getattr(candle, name) for candle in candles], np.float64)
 
 
 def _session(at: str) -> date:
