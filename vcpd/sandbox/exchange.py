@@ -147,10 +147,10 @@ class Exchange:
         return login_page(api_key, params)
 
     async def _login_pressed(self, request: web.Request) -> web.StreamResponse:
-        form = await request.post()
-        params = form.get("redirect_params", "")
+        """The button, or a POST to the very link of the login page."""
+        form: dict[str, object] = {"redirect_params": "", **request.query, **await request.post()}
         token = self._account.grant(form_field(form, "api_key"))
-        raise web.HTTPFound(self._account.redirect(token, params if isinstance(params, str) else ""))
+        raise web.HTTPFound(self._account.redirect(token, str(form["redirect_params"])))
 
     async def _open_session(self, request: web.Request) -> web.Response:
         form = await request.post()

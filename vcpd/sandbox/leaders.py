@@ -11,6 +11,7 @@ from vcpd.sandbox.paths import Paths, calm_volume, characters, session_draws, tr
 
 MARGIN: Final = 0.06  # closes keep this share of a leg's limits away from them, other prices half of it
 WANDER_SESSIONS: Final = 8
+SPLIT_CHANCE: Final = 2.3  # standard deviations: one session in fifty of those outside of bases
 LEADER: Final = "leader"
 
 
@@ -62,7 +63,8 @@ def _one(course: Course, draws: FloatArray, noise: float, usual_value: float) ->
     _pin(high, course.high_pins)
     _pin(low, course.low_pins)
     value = usual_value * guide.volume * np.exp(0.6 * calm_volume(draws[:, 4]))
-    return Paths(np.exp(opened), np.exp(high), np.exp(low), np.exp(close), value, guide.may_split)
+    may_split = guide.may_split & (np.abs(draws[:, 6]) > SPLIT_CHANCE)
+    return Paths(np.exp(opened), np.exp(high), np.exp(low), np.exp(close), value, may_split)
 
 
 def _guide(legs: list[Leg], session_count: int) -> _Guide:

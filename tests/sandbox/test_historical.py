@@ -1,0 +1,134 @@
+"""A market of given bars shows them with their real dates, up to the clock's present."""
+
+from datetime import date
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tests.real_data import real_data
+from tests.sandbox.clocks import StandingClock, ist
+from tests.sandbox.conftest import SETTINGS
+from tests.sandbox.doors import WIDE, door
+from vcpd.domain.bars import BAR_DTYPE, BarSeries
+from vcpd.domain.nse_sessions import NSE
+from vcpd.sandbox.historical import HistoricalMarket
+from vcpd.sandbox.server import serve
+
+DAYS = NSE.sessions(date(2025, 6, 2), date(2025, 6, 30))
+
+
+def a_series(symbol: str, days: np.ndarray[Any, np.dtype[np.datetime64]] = DAYS) -> BarSeries:
+    """Closes 101, 102, ... with a range of 3 around them."""
+    close = np.arange(101, 101 + len(days), dtype=np.float64)
+    return BarSeries.from_columns(
+        symbol, days, (close - 1, close + 1, close - 2, close), np.full(len(days), 1000.0)
+    )
+
+
+def a_market() -> HistoricalMarket:
+    return HistoricalMarket(
+        {"NSE:BETA": a_series("NSE:BETA"), "ALPHA": a_series("ALPHA", DAYS[:-5])},
+        NSE,
+        {"NIFTY 50": a_series("NIFTY 50")},
+    )
+
+
+def test_symbols_are_listed_with_or_without_their_exchange() -> None:
+    """Indices first, then equities by name; tokens are steady and mark the indices."""
+    listed = a_market().listings(ist("2025-06-30T12:00"))
+    assert [row.symbol for row in listed] == ["NSE:NIFTY 50", "NSE:ALPHA", "NSE:BETA"]
+    assert [row.is_index for row in listed] == [True, False, False]
+    assert [row.token & 0xFF for row in listed] == [9, 1, 1]
+    assert listed == a_market().listings(ist("2020-01-01T12:00"))
+
+
+def test_bars_end_at_the_clocks_present() -> None:
+    """Before the open yesterday's bar is the last, in the session a growing one, the next day the whole."""
+    market = a_market()
+    token = market.listings(ist("2025-06-30T12:00"))[2].token
+    whole = a_series("NSE:BETA")
+
+    def last(at: str) -> np.void:
+        series = market.bars(token, ist(at))
+        assert series is not None
+        record: np.void = series.records[-1]
+        return record
+
+    assert last("2025-06-30T09:00")["session"] == DAYS[-2]
+    running = last("2025-06-30T12:00")
+    assert running["session"] == DAYS[-1]
+    assert running["provisional"]
+    assert whole.low[-1] <= running["low"] <= running["high"] <= whole.high[-1]
+    assert 0 < running["volume"] < 1000
+    assert last("2025-07-01T08:00") == whole.records[-1]
+    assert market.bars(token, ist("2025-06-01T12:00")) is not None
+    assert market.bars(4711, ist("2025-06-30T12:00")) is None
+
+
+def test_quotes_tell_when_a_name_last_traded() -> None:
+    """A name whose bars have ended is quoted with its own last day; before its first bar it has no quote."""
+    market = a_market()
+    quotes = market.quotes(["NSE:ALPHA", "NSE:BETA", "NSE:NOBODY"], ist("2025-06-30T18:00"))
+    assert set(quotes) == {"NSE:ALPHA", "NSE:BETA"}
+    assert quotes["NSE:ALPHA"].traded_at == ist(f"{DAYS[-6]}T15:30")
+    assert quotes["NSE:BETA"].traded_at == ist("2025-06-30T15:30")
+    assert quotes["NSE:BETA"].previous_close == a_series("B").close[-2]
+    assert market.quotes(["NSE:BETA"], ist("2025-05-30T18:00")) == {}
+
+
+def test_dirt_is_served_as_it_is() -> None:
+    """Duplicates and missing values are the client's to judge; nothing is mended on the way."""
+    records = np.concatenate([a_series("X").records, a_series("X").records[-1:]])
+    records["close"][3] = np.nan
+    market = HistoricalMarket({"X": BarSeries("X", records)}, NSE)
+    served = market.bars(market.listings(ist("2025-07-01T12:00"))[0].token, ist("2025-07-01T12:00"))
+    assert served is not None
+    assert served.records.tobytes() == records.tobytes()
+
+
+async def test_missing_prices_leave_as_null(clock: StandingClock) -> None:
+    """NaN has no place in JSON: a missing price is null, a missing volume 0."""
+    series = a_series("X")
+    series.records["close"][-1] = np.nan
+    series.records["volume"][-1] = np.nan
+    market = HistoricalMarket({"X": series}, NSE)
+    sandbox = await serve(SETTINGS, market, clock, port=0)
+    async with door(sandbox.url) as kite:
+        token = market.listings(clock.now())[0].token
+        data = await kite.data(f"/instruments/historical/{token}/day?from=2025-06-30&to=2025-06-30")
+        assert data["candles"][0][4:] == [None, 0]
+    await sandbox.close()
+
+
+@pytest.fixture(scope="module")
+def real_bars() -> dict[str, BarSeries]:
+    """Twenty of the 208 names, as the caller would load them."""
+    table = pl.read_parquet(real_data("nse_fno208.parquet")).sort("symbol", "date")
+    chosen = table["symbol"].unique().sort()[:20]
+    found = {}
+    for (symbol,), rows in table.filter(pl.col("symbol").is_in(chosen.implode())).group_by("symbol"):
+        records = np.zeros(len(rows), BAR_DTYPE)
+        records["session"] = rows["date"].cast(pl.Date).to_numpy().astype("<M8[D]")
+        for name in ("open", "high", "low", "close", "volume"):
+            records[name] = rows[name].cast(pl.Float64).to_numpy()
+        found[str(symbol)] = BarSeries(str(symbol), records)
+    return found
+
+
+async def test_real_bars_come_back_over_http_as_they_are(real_bars: dict[str, BarSeries]) -> None:
+    """Five years of twenty real names through /instruments and the candles: every value unchanged."""
+    clock = StandingClock(ist("2025-07-01T08:00"))
+    market = HistoricalMarket(real_bars, NSE)
+    wide = SETTINGS.__class__(limits=WIDE)
+    sandbox = await serve(wide, market, clock, port=0)
+    async with door(sandbox.url) as kite:
+        for listing in market.listings(clock.now()):
+            sent = real_bars[listing.trading_symbol]
+            path = f"/instruments/historical/{listing.token}/day?from=2020-06-01&to=2025-06-30"
+            rows = (await kite.data(path))["candles"]
+            assert [row[0][:10] for row in rows] == np.datetime_as_string(sent.sessions).tolist()
+            for column, name in enumerate(("open", "high", "low", "close", "volume"), start=1):
+                assert [row[column] for row in rows] == sent.records[name].tolist()
+    await sandbox.close()

@@ -1,0 +1,62 @@
+"""What a client may ask, and the words it gets when it asks wrongly."""
+
+from datetime import date
+
+import pytest
+
+from vcpd.sandbox.envelope import Refusal
+from vcpd.sandbox.questions import LONGEST_SPAN_DAYS, candle_question, form_field, quote_question
+
+SPAN = {"from": "2026-07-01 09:15:00", "to": "2026-07-15"}
+
+
+def test_both_ways_to_write_an_instant_are_taken() -> None:
+    """`yyyy-mm-dd HH:MM:SS` and `yyyy-mm-dd` mean the same day; both ends are included."""
+    question = candle_question("408065", "day", {**SPAN, "oi": "1"})
+    assert question == (408065, date(2026, 7, 1), date(2026, 7, 15), True)
+
+
+@pytest.mark.parametrize(
+    ("token", "interval", "changes", "message"),
+    [
+        ("408065", "week", {}, "invalid interval"),
+        ("INFY", "day", {}, "invalid token"),
+        ("408065", "day", {"from": "01-07-2026"}, "invalid from date"),
+        ("408065", "day", {"to": ""}, "invalid to date"),
+        ("408065", "day", {"from": "2026-07-16"}, "cannot be after"),
+        ("408065", "day", {"from": "2020-01-01"}, "2000 days"),
+        ("408065", "minute", {"from": "2026-05-01"}, "60 days"),
+        ("408065", "minute", {}, "daily candles only"),
+        ("408065", "day", {"continuous": "1"}, "continuous"),
+        ("408065", "day", {"oi": "yes"}, "expected 0 or 1"),
+    ],
+)
+def test_wrong_questions_are_refused_as_input_errors(
+    token: str, interval: str, changes: dict[str, str], message: str
+) -> None:
+    """Each mistake has its InputException with status 400 and says what is wrong."""
+    with pytest.raises(Refusal, match=message) as refusal:
+        candle_question(token, interval, {**SPAN, **changes})
+    assert (refusal.value.error_type, refusal.value.status) == ("InputException", 400)
+
+
+def test_the_longest_span_is_still_taken() -> None:
+    """2000 days pass, 2001 do not."""
+    assert LONGEST_SPAN_DAYS["day"] == 2000
+    candle_question("1", "day", {"from": "2020-01-01", "to": "2025-06-23"})
+    with pytest.raises(Refusal):
+        candle_question("1", "day", {"from": "2020-01-01", "to": "2025-06-24"})
+
+
+def test_quotes_are_limited_in_number() -> None:
+    """No instrument and one too many are refused."""
+    assert len(quote_question(["NSE:A"] * 500, 500)) == 500
+    for symbols in ([], ["NSE:A"] * 501):
+        with pytest.raises(Refusal):
+            quote_question(symbols, 500)
+
+
+def test_a_missing_form_field_is_named() -> None:
+    """The message names the field."""
+    with pytest.raises(Refusal, match="checksum"):
+        form_field({"api_key": "k"}, "checksum")
