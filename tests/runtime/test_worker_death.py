@@ -57,7 +57,7 @@ def test_no_worker_outlives_a_killed_daemon(tmp_path: Path, start_method: str) -
         family = psutil.Process(daemon.pid).children(recursive=True)
         assert len(family) >= 3
         daemon.send_signal(signal.SIGKILL)
-        _, alive = psutil.wait_procs(family, timeout=5)
+        _, alive = psutil.wait_procs(family, timeout=20)
         assert alive == []
 
 
@@ -69,4 +69,4 @@ def test_an_interrupt_of_the_group_leaves_workers_alone(tmp_path: Path) -> None:
         family = psutil.Process(daemon.pid).children(recursive=True)
         assert all(deaf_to_interrupts(process.pid) for process in family)
         daemon.kill()
-        psutil.wait_procs(family, timeout=5)
+        psutil.wait_procs(family, timeout=20)

@@ -24,7 +24,7 @@ SMALL = WorkerSettings(count=2, chunk_rows=8, task_timeout_s=20.0)
 DeadlyTask = Callable[[Panel, range, Sequence[int]], list[int]]
 
 
-async def until(condition: Callable[[], bool], deadline_s: float = 10.0) -> None:
+async def until(condition: Callable[[], bool], deadline_s: float = 30.0) -> None:
     async with asyncio.timeout(deadline_s):
         while not condition():  # noqa: ASYNC110 - processes set no event
             await asyncio.sleep(0.01)
@@ -317,3 +317,13 @@ async def test_who_waits_for_workers_hears_of_the_close(start_pool: StartPool) -
     await pool.close(deadline_s=0.0)
     ends = await asyncio.gather(*jobs, return_exceptions=True)
     assert {type(end) for end in ends} == {UnavailableError}
+
+
+async def test_the_panel_is_shared_by_mapping(start_pool: StartPool, tmp_path: Path) -> None:
+    """Every worker reads all of 64 MB of bars, and none of them holds a copy."""
+    pool = await start_pool(WorkerSettings(count=2, chunk_rows=10_000))
+    large = panels.save_panel(tmp_path, 160_000)
+    before = {view.pid: view.private_mb for view in pool.snapshot().workers}
+    assert sum(await pool.map_panel(panels.total, large, None)) == pytest.approx(5 * 10 * sum(range(160_000)))
+    after = {view.pid: view.private_mb for view in pool.snapshot().workers}
+    assert all(after[pid] - before[pid] < 24 for pid in before)

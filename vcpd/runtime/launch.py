@@ -5,8 +5,9 @@ import gc
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.process import BaseProcess
 from typing import Any, Final
@@ -31,10 +32,18 @@ class Launched:
     """
 
     def __init__(self, executor: ProcessPoolExecutor, greetings: Sequence[Future[Answer]]) -> None:
-        self.executor = executor
+        self._executor: ProcessPoolExecutor | None = executor
+        self._ending = threading.Lock()
         self.greetings = tuple(greetings)
         self.processes: tuple[BaseProcess, ...] = tuple(processes_of(executor).values())
         self._results: Any = executor._result_queue  # noqa: SLF001 - see above
+
+    @property
+    def executor(self) -> ProcessPoolExecutor:
+        """BrokenExecutor once it was shut down."""
+        if self._executor is None:
+            raise BrokenExecutor("the executor was shut down")
+        return self._executor
 
     def kill(self) -> None:
         """End all processes now. Half a result must not keep the executor's thread waiting for the rest."""
@@ -46,8 +55,11 @@ class Launched:
 
     def shut_down(self) -> None:
         """Wait until all that runs has ended and every process is joined. Blocks."""
-        self.executor.shutdown()
-        self._results = None  # its semaphores must be gone before the resource tracker is
+        with self._ending:
+            if self._executor is not None:
+                self._executor.shutdown()
+            # their semaphores must be gone before the resource tracker is
+            self._executor = self._results = None
 
 
 def processes_of(executor: ProcessPoolExecutor) -> dict[int, BaseProcess]:
@@ -63,7 +75,8 @@ def launch(method: StartMethod, count: int, outfit: Outfit, preload: Sequence[st
     context = multiprocessing.get_context(method)
     if method == "forkserver":
         context.set_forkserver_preload(list(preload))
-    executor = ProcessPoolExecutor(count, context, initializer=settle, initargs=(outfit,))
+    started = (outfit, context.Barrier(count))
+    executor = ProcessPoolExecutor(count, context, initializer=settle, initargs=started)
     greetings = []
     with _one_numeric_thread(), _deaf_to_interrupts():
         while len(processes_of(executor)) < count:  # a task starts a process unless one is idle

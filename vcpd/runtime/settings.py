@@ -41,7 +41,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
             le=1_000_000,
             description="Private memory a worker can never exceed; what asks for more fails.",
         ),
-    ] = 2_048
+    ] = 1_024
     task_timeout_s: Annotated[
         float,
         Meta(gt=0, le=86_400, description="A chunk that takes longer has its worker killed and replaced."),

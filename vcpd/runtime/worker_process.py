@@ -19,6 +19,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing import parent_process
+from multiprocessing.synchronize import Barrier
 from typing import Any, Final
 
 import psutil
@@ -131,11 +132,13 @@ class OpenedPanel:
 
 _opened: OpenedPanel | None = None
 _warm_up_error: Exception | None = None
+_all_warm: Barrier | None = None
 
 
-def settle(outfit: Outfit) -> None:
+def settle(outfit: Outfit, all_warm: Barrier) -> None:
     """The executor's initializer. What fails in a warm-up is kept for `greet`, or nobody would learn it."""
-    global _opened, _warm_up_error  # noqa: PLW0603 - see the module's docstring
+    global _opened, _warm_up_error, _all_warm  # noqa: PLW0603 - see the module's docstring
+    _all_warm = all_warm
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the group; the daemon decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -152,7 +155,12 @@ def settle(outfit: Outfit) -> None:
 
 
 def greet() -> Answer:
-    """The first task: says that this worker is warm, or why it is not."""
+    """The first task: says that this worker is warm, or why it is not.
+
+    It waits for the others, so that a quick worker cannot greet in the place of a slow one.
+    """
+    if _all_warm is not None:
+        _all_warm.wait()
     return _portable(Answer(None, _warm_up_error, os.getpid(), private_mb()))
 
 
