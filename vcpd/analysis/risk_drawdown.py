@@ -28,16 +28,22 @@ def measure_drawdown(window: Window) -> tuple[FloatArray, IntArray]:
 
 
 @njit(cache=True, nogil=True)
-def _deepest(close: FloatArray) -> tuple[float, int, int]:
-    """Depth, peak and trough; peak and trough are 0 without a fall."""
+def _deepest(close: FloatArray, highs: FloatArray) -> tuple[float, int, int]:
+    """Depth, peak and trough; peak and trough are 0 without a fall. `highs` is room for running highs."""
+    highs[0] = close[0]
+    for column in range(1, len(close)):
+        highs[column] = max(highs[column - 1], close[column])
     depth = 0.0
-    peak = trough = high_at = 0
-    for column in range(len(close)):
-        if close[column] >= close[high_at]:
-            high_at = column
-        fall = close[column] / close[high_at] - 1.0
-        if fall < depth:
-            depth, peak, trough = fall, high_at, column
+    for column in range(len(close)):  # apart from the loop above: this one goes wide
+        depth = min(depth, close[column] / highs[column] - 1.0)
+    if depth == 0.0:
+        return 0.0, 0, 0
+    trough = 0
+    while close[trough] / highs[trough] - 1.0 != depth:
+        trough += 1
+    peak = trough
+    while close[peak] != highs[trough]:
+        peak -= 1
     return depth, peak, trough
 
 
@@ -50,8 +56,10 @@ def _recovery(close: FloatArray, peak: int, trough: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _measure_row(close: FloatArray, positions: IntArray, out: FloatArray, at: IntArray) -> None:
-    depth, peak, trough = _deepest(close)
+def _measure_row(
+    close: FloatArray, highs: FloatArray, positions: IntArray, out: FloatArray, at: IntArray
+) -> None:
+    depth, peak, trough = _deepest(close, highs)
     out[0] = depth
     out[1] = 0.0
     if trough == 0:
@@ -67,7 +75,8 @@ def _measure_row(close: FloatArray, positions: IntArray, out: FloatArray, at: In
 
 @njit(cache=True, nogil=True)
 def _measure(close: FloatArray, positions: IntArray, first: IntArray, out: FloatArray, at: IntArray) -> None:
+    highs = np.empty(close.shape[1])
     for row in range(len(first)):
         start = first[row]
         if start < close.shape[1]:
-            _measure_row(close[row, start:], positions[row, start:], out[row], at[row])
+            _measure_row(close[row, start:], highs, positions[row, start:], out[row], at[row])

@@ -11,6 +11,7 @@ from vcpd.domain.arrays import FloatArray, IntArray
 FAST: Final = 20
 SLOW: Final = 50
 TIE: Final = 1e-9  # averages closer than this share of themselves are equal: rounding must not cross them
+WIDE: Final = {"reassoc", "contract"}  # sums in any order, so that loops go wide; NaN keeps its meaning
 FLAT: Final = 1e-24  # a variance of log price below this is rounding
 NAMES: Final = ("trend_crossings", "trend_r2")
 
@@ -35,8 +36,8 @@ def _crossings(close: FloatArray) -> int:
         slow += close[column] - (close[column - SLOW] if column >= SLOW else 0.0)
         if column < SLOW - 1:
             continue
-        lead = fast / FAST - slow / SLOW
-        if abs(lead) <= TIE * slow / SLOW:
+        lead = fast * SLOW - slow * FAST  # of the averages, times FAST x SLOW
+        if abs(lead) <= TIE * slow * FAST:
             continue
         now = 1 if lead > 0.0 else -1
         crossings += side == -now
@@ -44,7 +45,7 @@ def _crossings(close: FloatArray) -> int:
     return crossings
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath=WIDE)
 def _log_fit(logs: FloatArray) -> float:
     count = len(logs)
     base = logs[0]

@@ -51,14 +51,13 @@ def _measure_spread(volumes: FloatArray, spike_ratio: float, out: FloatArray) ->
     out[1] = spikes
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath=WIDE)
 def _amihud(returns: FloatArray, values: FloatArray) -> float:
-    total = 0.0
-    traded = 0
+    total = traded = 0.0
     for column in range(len(values)):
-        if values[column] > 0.0:
-            total += abs(returns[column]) / values[column]
-            traded += 1
+        has_traded = values[column] > 0.0
+        total += abs(returns[column]) / values[column] if has_traded else 0.0
+        traded += 1.0 if has_traded else 0.0
     return total / traded * PER_MILLION if traded else np.nan
 
 
