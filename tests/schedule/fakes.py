@@ -75,7 +75,9 @@ class MemoryRuns:
         self, job: str, scheduled_at: datetime, session: date | None, outcome: Outcome, reason: str
     ) -> None:
         self._check()
-        run = Run(len(self.table.rows) + 1, job, scheduled_at, session, None, self.clock.now(), outcome, reason)
+        run = Run(
+            len(self.table.rows) + 1, job, scheduled_at, session, None, self.clock.now(), outcome, reason
+        )
         self.table.rows.setdefault((job, scheduled_at), run)
 
     async def close_stale(self, reason: str) -> int:
@@ -101,6 +103,13 @@ class MemoryRuns:
     async def set_paused(self, job: str, *, paused: bool) -> None:
         self._check()
         (self.table.paused.add if paused else self.table.paused.discard)(job)
+
+    async def forget_before(self, instant: datetime) -> int:
+        self._check()
+        old = [key for key, run in self.table.rows.items() if run.scheduled_at < instant and run.outcome]
+        for key in old:
+            del self.table.rows[key]
+        return len(old)
 
 
 @dataclass

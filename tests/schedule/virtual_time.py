@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+RESOLUTION_S = 1e-6  # after months of seconds a float knows no much smaller difference
 
 
 class _JumpingSelector(selectors.DefaultSelector):
@@ -29,6 +30,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         self._jumping = _JumpingSelector()
         super().__init__(self._jumping)
+        self._clock_resolution = RESOLUTION_S
 
     def time(self) -> float:
         return self._jumping.elapsed_s
@@ -40,20 +42,20 @@ class LoopClock:
     def __init__(self, start: datetime) -> None:
         self.start = start.astimezone(UTC)
         self.shift = timedelta()
+        self._loop = asyncio.get_running_loop()
 
     def now(self) -> datetime:
         return self.start + timedelta(seconds=self.monotonic_s()) + self.shift
 
     def monotonic_s(self) -> float:
-        return asyncio.get_running_loop().time()
+        return self._loop.time()
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
     async def sleep_until(self, instant: datetime) -> None:
-        """Let time go by; comes back at `instant` unless the clock was stepped meanwhile."""
-        while (left_s := (instant - self.now()).total_seconds()) > 0:
-            await asyncio.sleep(left_s)
+        """Let time go by; comes back at `instant`, or elsewhere if the clock is stepped meanwhile."""
+        await asyncio.sleep(max(0.0, (instant - self.now()).total_seconds()))
 
     def step(self, by: timedelta) -> None:
         """Set the wall clock; the time since boot is not touched, as with a suspend or an NTP step."""

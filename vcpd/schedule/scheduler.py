@@ -6,7 +6,7 @@ Time is asked anew at least every 60 s, so suspend, clock steps and reloads lose
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 import structlog
@@ -32,6 +32,7 @@ SLICE_S: Final = 60.0
 STANDBY_SLICE_S: Final = 10.0
 PRESSURE_SLICE_S: Final = 5.0
 SHORTEST_SLICE_S: Final = 0.01
+LONG_AFTER: Final = datetime.max.replace(tzinfo=UTC)
 BACKWARD_STEP: Final = timedelta(seconds=60)
 ROWS_DEADLINE_S: Final = 5.0
 DEAD_DAEMON: Final = "the daemon died during this run"
@@ -69,7 +70,7 @@ class Scheduler:
         self._nap = Nap(clock)
         self._tasks = OwnedTasks(self._nap.wake)
         self._leading = self._stopping = self._changed = False
-        self._last_look = clock.now()
+        self._last_look = self._quiet_until = clock.now()
         self.looked_at_s = clock.monotonic_s()
         self.task: asyncio.Task[None] | None = None
         self._check(jobs)
@@ -179,13 +180,14 @@ class Scheduler:
                 raise self._tasks.failure
             await self._check_lead()
             self.looked_at_s = self._clock.monotonic_s()
+            now = self._clock.now()
             if self._leading and not self._stopping:
-                self._step(self._clock.now())
-            await self._nap.sleep(self._nap_s())
+                self._step(now)
+            await self._nap.sleep(self._nap_s(now))
 
     async def _check_lead(self) -> None:
         leading = await self._lead()
-        if leading and not self._leading:
+        if leading and not self._leading and not self._yard.active:
             await self._take_over()
         elif self._leading and not leading:
             log.warning("scheduler.lead_lost")
@@ -213,7 +215,9 @@ class Scheduler:
 
     def _catch_up(self, line: Line, now: datetime) -> None:
         known = self._yard.history.of(line.name)
-        self._take(line, due_at_start(line.trigger, known, now), Cause.CATCH_UP, now)
+        due = due_at_start(line.trigger, known, now)
+        if known or sort_due(due, line.policy, now).start:
+            self._take(line, due, Cause.CATCH_UP, now)
         early = [run.scheduled_at for run in known if is_tick(run)]
         line.move_to(max([now, *early]))
 
@@ -237,8 +241,10 @@ class Scheduler:
             self._enqueue(line, Tick(with_fraction(now), session), Cause.RETRY)
 
     def _step(self, now: datetime) -> None:
-        """Everything that `now` asks for; next to nothing while nothing is due and nothing changed."""
+        """Everything that `now` asks for; nothing while nothing is due and nothing changed."""
         self._note_clock_step(now)
+        if now < self._quiet_until and not self._changed:
+            return
         for line in self._lines.values():
             if due := line.take_due(now):
                 self._take(line, due, Cause.TICK, now)
@@ -250,6 +256,9 @@ class Scheduler:
         for active in self._yard.active:
             if active.timeout_left_s(self._clock.monotonic_s()) <= 0:
                 active.cancel(Outcome.FAILED, f"timed out after {active.job.policy.timeout_s:.0f} s")
+        ticks = [line.next_tick.scheduled_at for line in self._lines.values() if line.next_tick]
+        busy = self._yard.waiting or self._yard.active
+        self._quiet_until = now if busy else min(ticks, default=LONG_AFTER)
 
     def _note_clock_step(self, now: datetime) -> None:
         """After a clock was set back, ticks come again: rows that exist keep them from running twice."""
@@ -257,17 +266,20 @@ class Scheduler:
             log.warning("clock.set_back", seconds=(self._last_look - now).total_seconds())
             for line in self._lines.values():
                 line.move_to(now)
+            self._changed = True
         self._last_look = now
 
-    def _nap_s(self) -> float:
+    def _nap_s(self, now: datetime) -> float:
         """Until something is due, at most a slice."""
         if not self._leading:
             return STANDBY_SLICE_S
-        now, monotonic_s = self._clock.now(), self._clock.monotonic_s()
+        if self._quiet_until > now:
+            return min(SLICE_S, (self._quiet_until - now).total_seconds())
         slice_s = PRESSURE_SLICE_S if self._yard.waiting else SLICE_S
         ticks = (line.next_tick for line in self._lines.values())
         due = [tick.scheduled_at for tick in ticks if tick] + [one.deadline for one in self._yard.waiting]
         waits_s = [(instant - now).total_seconds() for instant in due]
+        monotonic_s = self._clock.monotonic_s()
         waits_s += [one.timeout_left_s(monotonic_s) for one in self._yard.active if one.ending is None]
         return max(SHORTEST_SLICE_S, min([slice_s, *waits_s]))
 
@@ -322,6 +334,7 @@ class Scheduler:
     def _enqueue(self, line: Line, tick: Tick, cause: Cause, row: Run | None = None) -> None:
         now = self._clock.now()
         self._yard.waiting.append(Waiting(line.name, tick, cause, now, line.deadline(now), row))
+        self._changed = True
 
     def _release(self, now: datetime) -> None:
         """Start what runs after others ahead of its time, once those are done."""
