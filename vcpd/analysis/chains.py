@@ -34,7 +34,7 @@ class Chain(NamedTuple):
 
 def chain_at(chains: Chains, slot: int) -> Chain | None:
     """The chain of one session of the window."""
-    count = int(chains.count[slot])
+    count = int(chains.contractions[slot])
     if count == 0:
         return None
     return Chain(

@@ -62,7 +62,7 @@ def _criterion(number: int, value: float, limit: float) -> Gate:
     if math.isnan(value) or math.isnan(limit):
         known = None if math.isnan(value) else round(value, 4)
         return Gate(None, known, "unknown" if math.isnan(limit) else round(limit, 4))
-    return Gate(bool(criterion_holds(number, value, limit)), round(value, 4), round(limit, 4))
+    return Gate(bool(criterion_holds(int(number), value, limit)), round(value, 4), round(limit, 4))
 
 
 def structure_gates(

@@ -1,13 +1,55 @@
 """How a function becomes a kernel: compiled once, cached on disk, free of the interpreter's lock."""
 
+import hashlib
+import os
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final, TypeVar, cast
 
-from numba import njit
+import numba
 
 F = TypeVar("F", bound=Callable[..., object])
 
 # The same relative tolerance wherever two averages are compared: flat prices must tie, not round.
 TIE: Final = 1e-9
 
-kernel = cast("Callable[[F], F]", njit(cache=True, nogil=True, error_model="numpy"))
+
+def _cache_folder() -> Path:
+    """Where compiled kernels are kept, a folder of its own for each state of the sources.
+
+    The compiler's own cache looks at one file at a time: a kernel that calls another file's kernel would
+    outlive a change there, and an upgrade would trip over types that are gone.
+    """
+    here = Path(__file__).parent
+    digest = hashlib.sha256()
+    for source in sorted(here.glob("*.py")):
+        text = source.read_bytes()
+        if b"@kernel" in text or b"NamedTuple" in text:
+            digest.update(text)
+    return _writable_folder(here) / f"kernels-{digest.hexdigest()[:16]}"
+
+
+def _writable_folder(here: Path) -> Path:
+    """What the owner names, else beside the sources, else the user's cache, else the temporary folder."""
+    named = os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("CACHE_DIRECTORY")
+    candidates = [
+        here / "__pycache__",
+        Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "vcpd",
+    ]
+    for folder in [Path(named)] if named else candidates:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError:
+            continue
+        if os.access(folder, os.W_OK):
+            return folder
+    return Path(tempfile.gettempdir()) / f"vcpd-{os.getuid()}"
+
+
+numba.config.CACHE_DIR = str(_cache_folder())  # read when a kernel is declared, so before any is
+
+kernel = cast("Callable[[F], F]", numba.njit(cache=True, nogil=True, error_model="numpy"))
+
+# Woven into its callers: handing a dozen arrays to a function costs more than a small one does.
+inlined = cast("Callable[[F], F]", numba.njit(inline="always", error_model="numpy"))

@@ -53,10 +53,12 @@ class Life:
     seen: int  # last bar at which its chain was there, gates or not
     state: State = State.FORMING
     breakout: int = NEVER
+    last_breakout: int = NEVER
     confirmed: bool = False
     below_since: int = NEVER
     lapsed: bool = False
     ended: int = NEVER
+    chapter: int = 0  # where the happenings since it was last found begin
     anchors: set[int] = field(default_factory=set)
     happenings: list[Happening] = field(default_factory=list)
 
@@ -65,7 +67,7 @@ class Life:
         """A base found at bar t; one that is not listed has no gates behind it and no event for it."""
         life = cls(ground, chain, ground.levels(chain, t), chain.anchor, t, t, t, anchors={chain.anchor})
         if listed:
-            life._record(EventKind.FOUND, t, f"pivot {chain.peak - chain.anchor} sessions after the anchor")
+            life._open_chapter(t)
         life._settle(t)
         return life
 
@@ -87,6 +89,8 @@ class Life:
         breaks_out = self.breakout == NEVER and self.ground.bars.close[t] > self.levels.pivot
         if chain is not None and self.breakout == NEVER and not breaks_out:
             self._follow(chain, t)
+            if chain.peak > self.last_breakout != NEVER:
+                self._open_chapter(t)
         if self._is_too_old(t):
             return
         self._settle(t)
@@ -96,7 +100,13 @@ class Life:
         self.state, self.breakout, self.below_since, self.held = State.FORMING, NEVER, NEVER, t
         self.seen = t
         self._follow(chain, t)
+        self._open_chapter(t)
         self._settle(t)
+
+    def _open_chapter(self, t: int) -> None:
+        """Found, or found again at a new pivot: from here on each kind of event may happen once more."""
+        self.chapter, self.last_breakout = len(self.happenings), NEVER
+        self._record(EventKind.FOUND, t, f"pivot {self.levels.pivot:.2f}")
 
     def _follow(self, chain: Chain, t: int) -> None:
         self.chain, self.levels = chain, self.ground.levels(chain, t)
@@ -124,7 +134,8 @@ class Life:
             self._below_pivot(t, close)
 
     def _break_out(self, t: int) -> None:
-        self.breakout, self.below_since = t, NEVER
+        self.breakout = self.last_breakout = t
+        self.below_since = NEVER
         if self._has(EventKind.BREAKOUT) or self._has(EventKind.BREAKOUT_UNCONFIRMED):
             self._record(EventKind.RECLAIMED, t, "back above the pivot")
         self.confirmed = self._has_volume(t)
@@ -192,10 +203,10 @@ class Life:
         return "volume unknown" if ratio != ratio else f"volume {ratio:.1f} x its average"  # noqa: PLR0124 NaN
 
     def _has(self, kind: EventKind) -> bool:
-        return any(happening.kind is kind for happening in self.happenings)
+        return any(happening.kind is kind for happening in self.happenings[self.chapter :])
 
     def _record(self, kind: EventKind, t: int, detail: str) -> None:
-        """Each kind once in a life."""
+        """Each kind once in a chapter of its life."""
         if not self._has(kind):
             self.happenings.append(Happening(kind, t, float(self.ground.bars.close[t]), detail))
 

@@ -41,11 +41,11 @@ class Past(NamedTuple):
 
     def unlisted(self) -> Life | None:
         """A structure that broke out of its pivot lately, though not every gate ever held."""
-        slots = np.flatnonzero(self.chains.count[:-1] > 0)
+        slots = np.flatnonzero(self.chains.contractions[:-1] > 0)
         if not len(slots):
             return None
         bars = self.ground.bars
-        peaks = self.chains.high_at[slots, self.chains.count[slots] - 1]
+        peaks = self.chains.high_at[slots, self.chains.contractions[slots] - 1]
         at = self.first + slots
         crossed = (bars.close[at] <= bars.high[peaks]) & (bars.close[at + 1] > bars.high[peaks])
         recent = crossed & (at >= self.last - self.ground.thresholds.squat_sessions)

@@ -95,9 +95,12 @@ def events_of(place: Place, life: Life, record: Base | None) -> tuple[SetupEvent
     if record is None:
         return tuple(fresh)
     kept = [_confirmed(event, fresh) for event in record.events]
-    settled = {event.kind for event in kept if not event.provisional}
-    waiting = {(event.kind, event.session) for event in kept}
-    kept += [one for one in fresh if one.kind not in settled and (one.kind, one.session) not in waiting]
+    told = {(event.kind, event.session) for event in kept}
+    kinds = {event.kind for event in kept if not event.provisional}
+    for event in fresh:
+        is_news = event.session >= record.last_judged or event.kind not in kinds
+        if is_news and (event.kind, event.session) not in told:
+            kept.append(event)
     return tuple(sorted(kept, key=lambda event: (event.session, _ORDER[event.kind])))
 
 

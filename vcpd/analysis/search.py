@@ -16,11 +16,11 @@ from vcpd.domain.arrays import BoolArray, FloatArray, IntArray
 class Chains(NamedTuple):
     """The best chain of each session of a window; bars are positions in the symbol's own history.
 
-    Where no anchor has a chain, `count` is 0. `sound` says that the structure keeps its gates; a sound
+    Where no anchor has a chain, `contractions` is 0. `sound` says that the structure keeps its gates; a sound
     chain is preferred to one that is not, then the more valuable one, then the longer base.
     """
 
-    count: IntArray  # contractions
+    contractions: IntArray  # how many
     value: FloatArray
     sound: BoolArray
     confirmed: BoolArray  # a turn has confirmed the final peak
@@ -79,8 +79,7 @@ def _search_below(
     stop = min(last, anchor + rules.oldest)
     confirmed = trace_swings(bars, threshold, anchor, stop, swings)
     base = Base(anchor, advance_into(bars, anchor, rules.advance_window), np.inf, 0.0)
-    open_peak(table, 0)
-    table.links.begin[0] = table.links.end[0] = 0
+    open_peak(bars, table, 0, anchor, 0.0)
     known = peaks = 1
     for t in range(anchor + 1, stop + 1):
         base = Base(anchor, base.advance, min(base.lowest, bars.low[t]), max(base.highest, bars.high[t]))
@@ -88,13 +87,14 @@ def _search_below(
             break
         while known < confirmed and swings.confirmed_at[known] <= t:
             if known % 2 == 0:
-                add_peak(bars, table, peaks, swings.at[known], known - 1, True, rules)
-                open_peak(table, peaks)
+                low_at = swings.at[known - 1]
+                open_peak(bars, table, peaks, swings.at[known], bars.low[low_at])
+                add_peak(bars, table, peaks, low_at, True, rules)
                 peaks += 1
             known += 1
         if t >= first and t - anchor >= rules.youngest and _caps(bars, base, rules):
             ending = best_ending(bars, table, peaks, known, t, rules)
-            if ending.count > 0:
+            if ending.contractions > 0:
                 _offer(bars, table, base, ending, t, chains, t - first, ending.peak < peaks, rules)
 
 
@@ -125,7 +125,7 @@ def _offer(
     better = sound and not chains.sound[slot]
     if not better and (sound != chains.sound[slot] or value <= chains.value[slot]):
         return
-    chains.count[slot], chains.value[slot] = ending.count, value
+    chains.contractions[slot], chains.value[slot] = ending.contractions, value
     chains.sound[slot], chains.confirmed[slot] = sound, confirmed
     chains.base_depth[slot], chains.advance[slot] = depth, base.advance
     _write(table, ending, chains.high_at[slot], chains.low_at[slot])
@@ -138,10 +138,10 @@ def _is_sound(bars: Bars, table: Table, base: Base, depth: float, ending: Ending
     final = (high - bars.low[ending.low_at]) / high
     young = base.anchor < rules.advance_window
     return (
-        rules.contractions_least <= ending.count <= rules.contractions_most
+        rules.contractions_least <= ending.contractions <= rules.contractions_most
         and rules.base_depth_least <= depth <= rules.base_depth_most
         and final <= rules.final_depth_most
-        and final <= rules.final_to_first_most * _first_depth(table, ending.link, ending.count)
+        and final <= rules.final_to_first_most * _first_depth(table, ending.link, ending.contractions)
         and (young or base.advance >= rules.advance_least)
     )
 
@@ -149,8 +149,9 @@ def _is_sound(bars: Bars, table: Table, base: Base, depth: float, ending: Ending
 @kernel
 def _first_depth(table: Table, link: int, count: int) -> float:
     for n in range(count - 1, 1, -1):
-        link = table.links.back[link, n]
-    return table.links.depth[link]
+        link = table.back[link, n]
+    first: float = table.links[link].depth
+    return first
 
 
 @kernel
@@ -158,9 +159,9 @@ def _write(table: Table, ending: Ending, high_at: IntArray, low_at: IntArray) ->
     """Lay the chain out, anchor first; places beyond its end are -1."""
     high_at[:] = -1
     low_at[:] = -1
-    high_at[ending.count - 1], low_at[ending.count - 1] = ending.peak_at, ending.low_at
+    high_at[ending.contractions - 1], low_at[ending.contractions - 1] = ending.peak_at, ending.low_at
     link = ending.link
-    for n in range(ending.count - 1, 0, -1):
-        high_at[n - 1] = table.swings.at[2 * table.links.peak[link]]
-        low_at[n - 1] = table.links.low_at[link]
-        link = table.links.back[link, n]
+    for n in range(ending.contractions - 1, 0, -1):
+        high_at[n - 1] = table.legs[table.links[link].peak].at
+        low_at[n - 1] = table.links[link].low_at
+        link = table.back[link, n]

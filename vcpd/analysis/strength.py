@@ -1,6 +1,6 @@
 """Relative strength: each symbol's place among its universe at a session, and its line against the index."""
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -13,17 +13,30 @@ WEIGHTS: Final = (0.4, 0.2, 0.2, 0.2)
 YEAR: Final = 252
 
 
-def ratings(panel: Panel, rows: range, first: int, last: int, universe_least: int) -> FloatArray:
-    """Ratings 1..99 of `rows` at the panel's sessions first..last, shape (rows, sessions).
+class Universe(NamedTuple):
+    """Raw strengths (sessions, symbols) of a market at its sessions `first`.., NaN where a symbol has none.
 
     raw = 0.4 R63 + 0.2 R126 + 0.2 R189 + 0.2 R252 over the symbol's own bars (the usual public
-    reconstruction of the IBD rating); the rating is its percentile among all symbols that have a bar at
-    the session and 252 before it and are not excluded, ties averaged. NaN where a symbol is not one of
-    them, or where they are fewer than `universe_least`.
+    reconstruction of the IBD rating); the universe are the symbols that have a bar at the session and
+    252 before it, and are not excluded.
     """
+
+    first: int
+    raw: FloatArray
+    ordered: FloatArray  # the same, each session in ascending order, NaN last
+    least: int  # with fewer symbols there is no rating
+
+    def ratings_of(self, row: int, columns: IntArray) -> FloatArray:
+        """Percentile 1..99 of the symbol in `row` at the panel's `columns`, ties averaged, NaN unknown."""
+        ratings: FloatArray = _ratings(self.raw, self.ordered, row, columns - self.first, self.least)
+        return ratings
+
+
+def universe_of(panel: Panel, first: int, last: int, least: int) -> Universe:
+    """The market's strengths at the panel's sessions first..last."""
     eligible = np.array([symbol not in panel.exclusions for symbol in panel.symbols], np.bool_)
     raw = _raw_strengths(panel.close, eligible, first, last)
-    return _places(raw, np.sort(raw, axis=1), np.array(rows, np.int64), max(universe_least, 2))
+    return Universe(first, raw, np.sort(raw, axis=1), max(least, 2))
 
 
 @kernel
@@ -61,20 +74,17 @@ def _raw_strength(close: FloatArray, first: int, last: int, raw: FloatArray) -> 
 
 
 @kernel
-def _places(raw: FloatArray, ordered: FloatArray, rows: IntArray, universe_least: int) -> FloatArray:
-    """1..99 by rank in each session's `ordered` universe (NaN last), equals sharing their mean rank."""
-    sessions = raw.shape[0]
-    rating = np.full((len(rows), sessions), np.nan)
-    for session in range(sessions):
-        count = np.searchsorted(ordered[session], np.inf, side="right")
-        if count < universe_least:
+def _ratings(raw: FloatArray, ordered: FloatArray, row: int, sessions: IntArray, least: int) -> FloatArray:
+    rating = np.full(len(sessions), np.nan)
+    for place in range(len(sessions)):
+        session = sessions[place]
+        own = raw[session, row]
+        if np.isnan(own):
             continue
-        universe = ordered[session, :count]
-        for place in range(len(rows)):
-            own = raw[session, rows[place]]
-            if not np.isnan(own):
-                below = np.searchsorted(universe, own, side="left")
-                upto = np.searchsorted(universe, own, side="right")
-                rank = 0.5 * (below + upto - 1)
-                rating[place, session] = np.floor(1.5 + 98 * rank / (count - 1))
+        count = np.searchsorted(ordered[session], np.inf, side="right")
+        if count >= least:
+            below = np.searchsorted(ordered[session, :count], own, side="left")
+            upto = np.searchsorted(ordered[session, :count], own, side="right")
+            rank = 0.5 * (below + upto - 1)
+            rating[place] = np.floor(1.5 + 98 * rank / (count - 1))
     return rating
