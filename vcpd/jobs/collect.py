@@ -30,7 +30,7 @@ class Collect:
             return RunResult(outcome=Outcome.FAILED, reason="the universe is empty: run instruments first")
         stopped = await self._fetch(chosen, target, context, tally)
         if stopped is None or tally.has_changed:
-            tally.counts.update(await keeping.snapshot(context.progress))
+            tally.counts.update(await keeping.snapshot(target, context.progress))
         return finished(tally, stopped, chosen)
 
     async def _fetch(

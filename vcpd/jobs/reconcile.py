@@ -30,7 +30,7 @@ class Reconcile:
         if not gaps:
             return RunResult(reason=f"nothing to reconcile up to {target}")
         stopped = await keeping.gather(gaps, context, f"final candles up to {target}", tally)
-        tally.counts.update(await keeping.snapshot(context.progress))
+        tally.counts.update(await keeping.snapshot(target, context.progress))
         if stopped is None and not tally.counts["failed"]:
             self._done = target
         return finished(tally, stopped, chosen)

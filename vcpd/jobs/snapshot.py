@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import date
 
 from vcpd.domain.panel import PanelReference
-from vcpd.domain.quality import Flag
+from vcpd.domain.quality import Flag, Rule
 from vcpd.domain.runs import Progress
 from vcpd.jobs.doubts import Doubting, Doubts, doubt
 from vcpd.ports import Casualty, PanelStore, QuarantineStore, Workers
@@ -19,14 +20,14 @@ class Snapshot:
     quarantine: QuarantineStore
     measures: Doubting
 
-    async def __call__(self, progress: Progress) -> dict[str, int]:
-        """Gives counts: symbols in the panel, flags, symbols left out."""
+    async def __call__(self, session: date, progress: Progress) -> dict[str, int]:
+        """Gives counts: symbols in the panel, flags, symbols left out; `session` is the one worked for."""
         progress.begin(0, "the panel")
         before = _excluded(await self.quarantine.flags())
         reference = await self.panels.refresh()
         if not reference.n_symbols:
             return {"panel_symbols": 0}
-        symbols, flags = await self._doubts(reference, progress)
+        symbols, flags = await self._doubts(reference, session, progress)
         await self.quarantine.set_flags(symbols, flags)
         after = _excluded(await self.quarantine.flags())
         if after != before:
@@ -35,7 +36,7 @@ class Snapshot:
         return {"panel_symbols": reference.n_symbols, "flags": len(flags), "excluded": excluded}
 
     async def _doubts(
-        self, reference: PanelReference, progress: Progress
+        self, reference: PanelReference, session: date, progress: Progress
     ) -> tuple[Sequence[str], Sequence[Flag]]:
         casualties: list[Casualty] = []
         progress.begin(reference.n_symbols, "the histories' quality")
@@ -43,7 +44,11 @@ class Snapshot:
             doubt, reference, self.measures, progress=progress, casualties=casualties
         )
         flags = [flag for part in parts for flag in part.flags]
-        return [symbol for part in parts for symbol in part.symbols], flags
+        flags += [
+            Flag(lost.symbol, Rule.NOT_COMPUTABLE, session, lost.reason, excludes=True) for lost in casualties
+        ]
+        judged = [symbol for part in parts for symbol in part.symbols]
+        return judged + [lost.symbol for lost in casualties], flags
 
 
 def _excluded(flags: Iterable[Flag]) -> frozenset[tuple[str, str]]:

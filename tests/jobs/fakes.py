@@ -1,0 +1,280 @@
+"""The ports in memory: a market with a memory of what it was asked, stores that obey their contracts.
+
+Every awaited call passes a checkpoint before and after its effect; a test may let the process die there.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from vcpd.domain.bars import BAR_DTYPE, BarSeries, BarTable
+from vcpd.domain.errors import VcpdError
+from vcpd.domain.instruments import Instrument, InstrumentChanges, Quote, StoredInstrument
+from vcpd.domain.panel import Panel, PanelReference, build_panel
+from vcpd.domain.quality import Flag, QuarantinedBar
+from vcpd.domain.runs import Progress, RunContext
+from vcpd.ports import Casualty, Coverage, MergeCounts, Span
+
+
+class KilledError(Exception):
+    """The process died here. (An Exception, so that a task group tells it like any bug.)"""
+
+
+class Fate:
+    """Counts checkpoints and lets the process die at one of them."""
+
+    def __init__(self, dies_at: int | None = None) -> None:
+        self.dies_at = dies_at
+        self.passed = 0
+        self.dead = False
+
+    async def checkpoint(self) -> None:
+        await asyncio.sleep(0)
+        self.passed += 1
+        if self.dead or (self.dies_at is not None and self.passed > self.dies_at):
+            self.dead = True
+            raise KilledError
+
+
+class FakeClock:
+    """Stands at an instant until a test moves it."""
+
+    def __init__(self, now: datetime) -> None:
+        self.at = now
+
+    def now(self) -> datetime:
+        return self.at
+
+    def monotonic_s(self) -> float:
+        return self.at.timestamp()
+
+    async def sleep(self, seconds: float) -> None:
+        self.at += timedelta(seconds=seconds)
+        await asyncio.sleep(0)
+
+
+@dataclass
+class FakeMarket:
+    """Serves candles and quotes from histories; counts every request."""
+
+    fate: Fate
+    histories: dict[str, BarSeries]
+    listed: list[Instrument] = field(default_factory=list)
+    quotes_at: dict[str, str] = field(default_factory=dict)  # a quote's own timestamp, where it is another
+    quoted_session: date | None = None
+    troubles: dict[str, VcpdError] = field(default_factory=dict)
+    candle_requests: list[tuple[str, date, date]] = field(default_factory=list)
+    quote_requests: list[tuple[str, ...]] = field(default_factory=list)
+
+    async def instruments(self) -> Sequence[Instrument]:
+        await self.fate.checkpoint()
+        return self.listed
+
+    async def daily_bars(self, instrument: Instrument, first: date, last: date) -> BarSeries:
+        await self.fate.checkpoint()
+        self.candle_requests.append((instrument.symbol, first, last))
+        if (trouble := self.troubles.get(instrument.symbol)) is not None:
+            raise trouble
+        records = self.histories[instrument.symbol].records
+        inside = (records["session"] >= np.datetime64(first)) & (records["session"] <= np.datetime64(last))
+        await self.fate.checkpoint()
+        return BarSeries(instrument.symbol, records[inside].copy())
+
+    async def quotes(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
+        await self.fate.checkpoint()
+        self.quote_requests.append(tuple(symbols))
+        if (trouble := self.troubles.get("quotes")) is not None:
+            raise trouble
+        return {symbol: quote for symbol in symbols if (quote := self._quote(symbol)) is not None}
+
+    def _quote(self, symbol: str) -> Quote | None:
+        session = self.quoted_session
+        history = self.histories.get(symbol)
+        if history is None or session is None:
+            return None
+        row = np.flatnonzero(history.sessions == np.datetime64(session))
+        if not len(row):
+            return Quote(symbol, 1, "2020-01-01 15:30:00", 9.0, 9.0, 9.0, 9.0, 9.0, 5.0)
+        bar = history.records[row[0]]
+        at = self.quotes_at.get(symbol, f"{session} 15:29:59")
+        opened, high, low, close, volume = (
+            float(bar[name]) for name in ("open", "high", "low", "close", "volume")
+        )
+        return Quote(symbol, 1, at, close, opened, high, low, 1.0, volume)
+
+
+@dataclass
+class FakeInstrumentStore:
+    fate: Fate
+    rows: list[StoredInstrument] = field(default_factory=list)
+
+    async def all(self) -> Sequence[StoredInstrument]:
+        await self.fate.checkpoint()
+        return list(self.rows)
+
+    async def merge(self, listed: Sequence[Instrument], as_of: date) -> InstrumentChanges:
+        await self.fate.checkpoint()
+        known = {row.symbol: row for row in self.rows}
+        added = [one for one in listed if one.symbol not in known]
+        gone = known.keys() - {one.symbol for one in listed}
+        self.rows = [msgspec.structs.replace(row, listed=row.symbol not in gone) for row in self.rows]
+        first = len(self.rows) + 1
+        self.rows += [StoredInstrument(first + n, one, True, as_of, as_of) for n, one in enumerate(added)]
+        await self.fate.checkpoint()
+        return InstrumentChanges(tuple(one.symbol for one in added), tuple(sorted(gone)))
+
+
+@dataclass
+class FakeBarStore:
+    """Rows by (instrument, session); a final bar is never replaced by a provisional one."""
+
+    fate: Fate
+    symbols: dict[int, str]
+    rows: dict[int, dict[date, tuple[Any, ...]]] = field(default_factory=dict)
+    asked: dict[int, Span] = field(default_factory=dict)
+    transactions: int = 0
+
+    async def coverage(self) -> Mapping[int, Coverage]:
+        await self.fate.checkpoint()
+        return {key: self._coverage(key) for key in self.symbols}
+
+    async def merge(self, bars: BarTable, asked: Mapping[int, Span]) -> MergeCounts:
+        await self.fate.checkpoint()
+        counts = {"inserted": 0, "updated": 0, "unchanged": 0}
+        for key, record in zip(bars.instrument_id.tolist(), bars.records, strict=True):
+            counts[self._put(key, record)] += 1
+        for key, span in asked.items():
+            known = self.asked.get(key, span)
+            self.asked[key] = Span(min(known.first, span.first), max(known.last, span.last))
+        self.transactions += 1
+        await self.fate.checkpoint()
+        return MergeCounts(**counts)
+
+    async def replace(self, instrument_id: int, series: BarSeries, asked: Span) -> MergeCounts:
+        await self.fate.checkpoint()
+        later = {day: row for day, row in self.rows[instrument_id].items() if day > asked.last}
+        self.rows[instrument_id] = later | {
+            record["session"].item(): record.item() for record in series.records
+        }
+        self.asked[instrument_id] = asked
+        await self.fate.checkpoint()
+        return MergeCounts(updated=len(series))
+
+    async def series(self, instrument_id: int, first: date | None = None) -> BarSeries:
+        await self.fate.checkpoint()
+        return self.history(instrument_id, first)
+
+    def history(self, instrument_id: int, first: date | None = None) -> BarSeries:
+        rows = self.rows.get(instrument_id, {})
+        kept = [rows[day] for day in sorted(rows) if first is None or day >= first]
+        return BarSeries(self.symbols[instrument_id], np.array(kept, BAR_DTYPE))
+
+    def _put(self, key: int, record: np.void) -> str:
+        rows = self.rows.setdefault(key, {})
+        session, new = record["session"].item(), tuple(record.tolist())
+        old = rows.get(session)
+        if old is not None and (old == new or (new[-1] and not old[-1])):
+            return "unchanged"
+        rows[session] = new
+        return "inserted" if old is None else "updated"
+
+    def _coverage(self, key: int) -> Coverage:
+        rows = self.rows.get(key, {})
+        provisional = min((day for day, row in rows.items() if row[-1]), default=None)
+        return Coverage(self.asked.get(key), max(rows, default=None), provisional)
+
+
+@dataclass
+class FakeQuarantineStore:
+    fate: Fate
+    kept: dict[tuple[Any, ...], QuarantinedBar] = field(default_factory=dict)
+    raised: list[Flag] = field(default_factory=list)
+
+    async def add(self, bars: Sequence[QuarantinedBar]) -> int:
+        await self.fate.checkpoint()
+        before = len(self.kept)
+        self.kept |= {(bar.symbol, bar.session, bar.rule, str(bar.payload)): bar for bar in bars}
+        return len(self.kept) - before
+
+    async def set_flags(self, judged: Sequence[str], flags: Sequence[Flag]) -> None:
+        await self.fate.checkpoint()
+        self.raised = [flag for flag in self.raised if flag.symbol not in judged] + list(flags)
+
+    async def flags(self) -> Sequence[Flag]:
+        await self.fate.checkpoint()
+        return list(self.raised)
+
+    async def recent(self, limit: int) -> Sequence[QuarantinedBar]:
+        return list(self.kept.values())[-limit:]
+
+
+@dataclass
+class FakePanelStore:
+    """Snapshots of the bar store, held in memory under their version."""
+
+    fate: Fate
+    bars: FakeBarStore
+    quarantine: FakeQuarantineStore
+    snapshots: dict[str, Panel] = field(default_factory=dict)
+    reference: PanelReference | None = None
+
+    async def refresh(self) -> PanelReference:
+        await self.fate.checkpoint()
+        exclusions = {flag.symbol: flag.reason for flag in self.quarantine.raised if flag.excludes}
+        panel = build_panel([self.bars.history(key) for key in self.bars.symbols], exclusions=exclusions)
+        version = str(len(self.snapshots) + 1)
+        self.snapshots[version] = panel
+        self.reference = PanelReference(version, version, len(panel.symbols), len(panel.sessions))
+        return self.reference
+
+    async def current(self) -> PanelReference | None:
+        await self.fate.checkpoint()
+        return self.reference
+
+    @property
+    def panel(self) -> Panel:
+        assert self.reference is not None
+        return self.snapshots[self.reference.version]
+
+
+@dataclass
+class InlineWorkers:
+    """Computes at once, in chunks of two rows; `poisoned` symbols kill their worker."""
+
+    fate: Fate
+    panels: FakePanelStore
+    poisoned: frozenset[str] = frozenset()
+
+    async def map_panel(
+        self,
+        task: Callable[[Panel, range, Any], Any],
+        panel: PanelReference,
+        parameters: Any,
+        *,
+        rows: range | None = None,
+        progress: Progress | None = None,
+        casualties: list[Casualty] | None = None,
+    ) -> Sequence[Any]:
+        await self.fate.checkpoint()
+        mapped = self.panels.snapshots[panel.version]
+        results = []
+        for row in rows or range(len(mapped.symbols)):
+            if mapped.symbols[row] in self.poisoned:
+                assert casualties is not None
+                casualties.append(Casualty(mapped.symbols[row], row, "kills its worker"))
+            else:
+                results.append(task(mapped, range(row, row + 1), parameters))
+        return results
+
+    async def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        await self.fate.checkpoint()
+        return function(*arguments)
+
+
+def context(session: date, job: str = "collect") -> RunContext:
+    return RunContext(1, job, datetime(2025, 7, 1, tzinfo=UTC), session)

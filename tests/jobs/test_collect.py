@@ -1,0 +1,296 @@
+"""Collecting: what is asked, what is stored, and what a death in the middle leaves behind."""
+
+from datetime import UTC, date, datetime
+
+import numpy as np
+import pytest
+
+from tests.jobs.fakes import KilledError, context
+from tests.jobs.town import (
+    EVENING,
+    MORNING,
+    NEXT_EVENING,
+    NEXT_SESSION,
+    SESSION,
+    SETTLED,
+    Town,
+    build_town,
+    history,
+    series_of,
+)
+from vcpd.domain.bars import BarSeries
+from vcpd.domain.errors import NeedsLoginError, PermanentError, RetryableError
+from vcpd.domain.nse_sessions import NSE
+from vcpd.domain.quality import Rule
+from vcpd.domain.runs import Outcome
+
+SYMBOLS = ("NSE:A", "NSE:B", "NSE:C", "NSE:D", "NSE:E")
+
+
+def small_town() -> Town:
+    return build_town([history(symbol) for symbol in SYMBOLS])
+
+
+async def test_an_empty_store_is_filled_with_one_request_a_symbol() -> None:
+    town = small_town()
+    result = await town.collect()(context(SESSION))
+    assert result.outcome is Outcome.DONE
+    assert result.counts["fetched"] == len(SYMBOLS) + 1
+    assert len(town.market.candle_requests) == len(SYMBOLS) + 1
+    assert all(series.last_session == SESSION for series in map(town.bars.history, town.bars.symbols))
+
+
+async def test_the_evening_candle_is_provisional_and_older_ones_are_final() -> None:
+    town = small_town()
+    await town.collect()(context(SESSION))
+    provisional = town.bars.history(2).provisional
+    assert provisional[-1]
+    assert not provisional[:-1].any()
+
+
+async def test_a_complete_store_is_not_asked_for_again() -> None:
+    """Run twice in the settled evening: the second run makes no request at all."""
+    town = small_town()
+    collect = town.collect()
+    await collect(context(SESSION))
+    town.clock.at = SETTLED
+    await collect(context(SESSION))
+    asked = (len(town.market.candle_requests), len(town.market.quote_requests))
+    rows = town.rows()
+    again = await collect(context(SESSION))
+    assert (len(town.market.candle_requests), len(town.market.quote_requests)) == asked
+    assert town.rows() == rows
+    assert "inserted" not in again.counts
+
+
+async def test_the_session_just_closed_comes_by_one_sweep() -> None:
+    """Where only the last session is missing, one quote request serves everybody, and no candle is asked."""
+    town = await settled_town()
+    town.clock.at, town.market.quoted_session = NEXT_EVENING, NEXT_SESSION
+    result = await town.collect()(context(NEXT_SESSION))
+    assert len(town.market.quote_requests) == 1
+    assert not town.market.candle_requests
+    assert result.counts["swept"] == len(SYMBOLS) + 1
+    last = town.bars.history(2).records[-1]
+    assert last["session"].item() == NEXT_SESSION
+    assert last["provisional"]
+
+
+async def test_a_suspended_symbol_gets_no_bar_from_an_old_quote() -> None:
+    town = await settled_town()
+    town.clock.at, town.market.quoted_session = NEXT_EVENING, NEXT_SESSION
+    town.market.quotes_at["NSE:B"] = "2025-06-30 15:29:59"
+    result = await town.collect()(context(NEXT_SESSION))
+    assert result.counts["without_bar"] == 1
+    assert town.bars.history(3).last_session == SESSION
+    assert town.bars.asked[3].last == NEXT_SESSION
+
+
+async def test_after_the_next_opening_candles_serve_instead_of_quotes() -> None:
+    """A quote taken in the next session does not tell the last one's bar."""
+    town = await settled_town()
+    town.clock.at = datetime(2025, 7, 2, 5, 0, tzinfo=UTC)
+    town.market.quoted_session = date(2025, 7, 2)
+    await town.collect()(context(NEXT_SESSION))
+    assert not town.market.quote_requests
+    assert len(town.market.candle_requests) == len(SYMBOLS) + 1
+    assert town.bars.history(2).last_session == NEXT_SESSION
+
+
+async def test_quotes_of_another_day_fail_the_run_and_mark_nothing_as_asked() -> None:
+    """An unexpected holiday is told, and the session is asked for again later."""
+    town = await settled_town()
+    town.clock.at, town.market.quoted_session = NEXT_EVENING, SESSION
+    result = await town.collect()(context(NEXT_SESSION))
+    assert result.outcome is Outcome.FAILED
+    assert "2025-07-01" in result.reason
+    assert all(span.last == SESSION for span in town.bars.asked.values())
+
+
+async def test_the_second_evening_run_takes_the_settled_price() -> None:
+    town = await settled_town()
+    town.clock.at, town.market.quoted_session = NEXT_EVENING, NEXT_SESSION
+    collect = town.collect()
+    await collect(context(NEXT_SESSION))
+    records = town.market.histories["NSE:A"].records
+    records["close"][records["session"] == np.datetime64(NEXT_SESSION)] *= 1.001
+    town.clock.at = NEXT_EVENING.replace(minute=35)
+    await collect(context(NEXT_SESSION))
+    expected = records["close"][records["session"] == np.datetime64(NEXT_SESSION)][0]
+    assert town.bars.history(2).close[-1] == expected
+
+
+async def test_a_running_session_is_not_collected() -> None:
+    """Before the close the last closed session is the target."""
+    town = small_town()
+    town.clock.at = datetime(2025, 6, 30, 6, 0, tzinfo=UTC)
+    await town.collect()(context(SESSION))
+    assert town.bars.history(2).last_session == date(2025, 6, 27)
+
+
+async def test_one_symbols_failure_is_counted_and_stops_nobody() -> None:
+    town = small_town()
+    town.market.troubles["NSE:C"] = PermanentError("unknown token")
+    result = await town.collect()(context(SESSION))
+    assert result.outcome is Outcome.DONE
+    assert result.counts["failed"] == 1
+    assert "NSE:C: unknown token" in result.reason
+    assert len(town.bars.history(2))
+    assert not len(town.bars.history(4))
+
+
+async def test_the_failed_symbol_alone_is_fetched_by_the_next_run() -> None:
+    town = small_town()
+    town.market.troubles["NSE:C"] = RetryableError("502")
+    await town.collect()(context(SESSION))
+    town.market.troubles.clear()
+    town.market.candle_requests.clear()
+    await town.collect()(context(SESSION))
+    assert [symbol for symbol, _, _ in town.market.candle_requests] == ["NSE:C"]
+
+
+async def test_a_missing_login_stops_at_once_with_its_reason() -> None:
+    town = small_town()
+    for symbol in (*SYMBOLS, "NSE:NIFTY 500"):
+        town.market.troubles[symbol] = NeedsLoginError("the session is over: log in at /login")
+    result = await town.collect()(context(SESSION))
+    assert result.outcome is Outcome.FAILED
+    assert "log in" in result.reason
+    assert len(town.market.candle_requests) <= town.settings.concurrency
+
+
+async def test_a_market_that_answers_nobody_is_given_up() -> None:
+    town = build_town([history(f"NSE:S{number:03d}") for number in range(60)])
+    town.market.troubles = {symbol: RetryableError("503") for symbol in town.market.histories}
+    result = await town.collect()(context(SESSION))
+    assert result.outcome is Outcome.FAILED
+    assert "in a row" in result.reason
+    assert len(town.market.candle_requests) < 30
+
+
+async def test_bad_candles_are_quarantined_and_the_rest_is_kept() -> None:
+    town = small_town()
+    records = town.market.histories["NSE:B"].records
+    records["high"][-40] = 1.0
+    bad = records["session"][-40].item()
+    result = await town.collect()(context(SESSION))
+    assert result.counts["quarantined"] == 1
+    (kept,) = town.quarantine.kept.values()
+    assert (kept.symbol, kept.session, kept.rule) == ("NSE:B", bad, Rule.HIGH_BELOW_LOW)
+    assert bad not in town.bars.rows[3]
+    assert town.bars.rows[3]
+
+
+async def test_an_unadjusted_split_excludes_the_symbol_in_the_panel() -> None:
+    """The flag is raised from the panel, and the panel written once more so that it carries the reason."""
+    town = small_town()
+    records = town.market.histories["NSE:D"].records
+    for name in ("open", "high", "low", "close"):
+        records[name][-40:] /= 5.0
+    result = await town.collect()(context(SESSION))
+    assert result.counts["excluded"] == 1
+    assert "split 1:5" in town.panels.panel.exclusions["NSE:D"]
+
+
+async def test_a_symbol_whose_doubts_cannot_be_computed_is_left_out_with_the_reason() -> None:
+    town = small_town()
+    town.workers.poisoned = frozenset({"NSE:E"})
+    await town.collect()(context(SESSION))
+    assert town.panels.panel.exclusions == {"NSE:E": "kills its worker"}
+
+
+async def test_a_split_during_a_longer_absence_brings_the_whole_history_anew() -> None:
+    """Several sessions are missing; the overlapping old bars have changed; one rescaled history results."""
+    town = await settled_town()
+    records = town.market.histories["NSE:A"].records
+    for name in ("open", "high", "low", "close"):
+        records[name] /= 2.0
+    town.clock.at, town.market.quoted_session = datetime(2025, 7, 4, 10, 5, tzinfo=UTC), date(2025, 7, 4)
+    result = await town.collect()(context(date(2025, 7, 4)))
+    assert result.counts["restated"] == 1
+    stored = town.bars.history(2)
+    served = BarSeries("NSE:A", records[records["session"] >= stored.sessions[0]]).until(date(2025, 7, 4))
+    assert np.array_equal(stored.close, served.close)
+
+
+async def test_a_longer_history_asked_for_later_fetches_its_head() -> None:
+    town = await settled_town()
+    before = town.bars.asked[2].first
+    town.settings = type(town.settings)(history_years=0.2, concurrency=3, overlap_sessions=5)
+    await town.collect()(context(SESSION))
+    assert town.bars.asked[2].first < before
+    assert town.bars.asked[2].last == SESSION
+    assert len(town.market.candle_requests) == len(SYMBOLS) + 1
+
+
+async def test_an_empty_universe_says_what_to_run_first() -> None:
+    town = small_town()
+    town.instruments.rows.clear()
+    result = await town.collect()(context(SESSION))
+    assert result.outcome is Outcome.FAILED
+    assert "instruments" in result.reason
+
+
+@pytest.mark.parametrize("scene", ["backfill", "sweep"])
+async def test_killed_at_any_instant_and_run_again_the_rows_are_the_same(scene: str) -> None:
+    """For every await of a run: die there, start anew, and end with the rows of an undisturbed run."""
+    expected = await _after(scene, None)
+    deaths = 0
+    for instant in range(2_000):
+        town = await _scene(scene)
+        if not await _dies(town, instant):
+            break
+        asked = [symbol for symbol, _, _ in town.market.candle_requests]
+        town.let_live()
+        result = await town.collect()(context(town.target))
+        assert result.outcome is Outcome.DONE
+        assert town.rows() == expected
+        deaths += 1
+        repeated = len(town.market.candle_requests) - len(set(town.market.candle_requests))
+        assert repeated <= min(len(asked), town.settings.concurrency)
+    assert deaths > 10
+
+
+async def settled_town() -> Town:
+    """Everything final up to SESSION, requests forgotten."""
+    town = small_town()
+    await town.collect()(context(SESSION))
+    town.clock.at = MORNING
+    await town.reconcile()(context(NEXT_SESSION))
+    town.market.candle_requests.clear()
+    town.market.quote_requests.clear()
+    return town
+
+
+async def _scene(scene: str) -> Town:
+    if scene == "backfill":
+        town, target = small_town(), SESSION
+        town.clock.at = EVENING
+    else:
+        town, target = await settled_town(), NEXT_SESSION
+        town.clock.at, town.market.quoted_session = NEXT_EVENING, NEXT_SESSION
+    town.target = target
+    return town
+
+
+async def _after(scene: str, dies_at: int | None) -> dict[int, list[tuple[object, ...]]]:
+    town = await _scene(scene)
+    town.let_live(dies_at)
+    await town.collect()(context(town.target))
+    return town.rows()
+
+
+async def _dies(town: Town, instant: int) -> bool:
+    town.let_live(instant)
+    killed = False
+    try:
+        await town.collect()(context(town.target))
+    except* KilledError:
+        killed = True
+    return killed
+
+
+def test_a_history_of_the_town_lies_on_sessions() -> None:
+    """The scenery is honest: otherwise every test above would test quarantine."""
+    days = series_of("NSE:A", NSE.sessions(date(2025, 6, 1), SESSION)).sessions
+    assert all(NSE.is_session(day) for day in days.tolist())

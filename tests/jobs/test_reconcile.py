@@ -1,0 +1,163 @@
+"""The morning after: provisional bars replaced, differences told, restated histories fetched anew."""
+
+from datetime import UTC, date, datetime
+
+import numpy as np
+
+from tests.jobs.fakes import KilledError, context
+from tests.jobs.town import MORNING, NEXT_EVENING, NEXT_SESSION, SESSION, Town, build_town, history
+from tests.real_data import real_data
+from vcpd.domain.bars import BarSeries
+from vcpd.domain.runs import Outcome
+from vcpd.store import barfiles
+
+SYMBOLS = ("NSE:A", "NSE:B", "NSE:C", "NSE:D")
+
+
+async def evening_town() -> Town:
+    """Collected in the evening; it is now the morning after, and requests are forgotten."""
+    town = build_town([history(symbol) for symbol in SYMBOLS])
+    await town.collect()(context(SESSION))
+    town.clock.at = MORNING
+    town.market.candle_requests.clear()
+    return town
+
+
+def change(town: Town, symbol: str, session: date, field: str, factor: float) -> None:
+    records = town.market.histories[symbol].records
+    records[field][records["session"] == np.datetime64(session)] *= factor
+
+
+async def test_provisional_bars_become_final() -> None:
+    town = await evening_town()
+    result = await town.reconcile()(context(NEXT_SESSION))
+    assert result.outcome is Outcome.DONE
+    assert not any(town.bars.history(key).provisional.any() for key in town.bars.symbols)
+    assert result.counts["updated"] == len(SYMBOLS) + 1
+
+
+async def test_a_differing_close_is_replaced_and_told() -> None:
+    town = await evening_town()
+    change(town, "NSE:B", SESSION, "close", 1.002)
+    result = await town.reconcile()(context(NEXT_SESSION))
+    stored = town.bars.history(3).close[-1]
+    served = town.market.histories["NSE:B"].until(SESSION).close[-1]
+    assert stored == served
+    assert "NSE:B 2025-06-30: close" in result.reason
+    assert "restated" not in result.counts
+
+
+async def test_one_changed_old_bar_brings_the_whole_history_again() -> None:
+    town = await evening_town()
+    records = town.market.histories["NSE:C"].records
+    for name in ("open", "high", "low", "close"):
+        records[name] /= 5.0
+    result = await town.reconcile()(context(NEXT_SESSION))
+    assert result.counts["restated"] == 1
+    stored = town.bars.history(4)
+    served = BarSeries("NSE:C", records[records["session"] >= stored.sessions[0]]).until(SESSION)
+    assert np.array_equal(stored.records, served.records)
+    asked = [symbol for symbol, _, _ in town.market.candle_requests]
+    assert asked.count("NSE:C") == 2
+    assert all(asked.count(symbol) == 1 for symbol in SYMBOLS if symbol != "NSE:C")
+
+
+async def test_a_provisional_bar_that_never_was_goes() -> None:
+    """The final candles lack the session: the guessed bar leaves with the whole history's replacement."""
+    town = await evening_town()
+    served = town.market.histories["NSE:D"]
+    town.market.histories["NSE:D"] = BarSeries(
+        "NSE:D", served.records[served.sessions != np.datetime64(SESSION)]
+    )
+    await town.reconcile()(context(NEXT_SESSION))
+    assert SESSION not in town.bars.rows[5]
+    assert len(town.bars.rows[5]) > 10
+
+
+async def test_a_restated_history_with_few_bars_is_not_believed() -> None:
+    """Half a history never takes the place of a whole one; the symbol is counted as failed."""
+    town = await evening_town()
+    before = town.bars.history(2).records.copy()
+    served = town.market.histories["NSE:A"]
+    for name in ("open", "high", "low", "close"):
+        served.records[name] *= 3.0
+    recent = served.sessions >= np.datetime64(date(2025, 6, 23))
+    town.market.histories["NSE:A"] = BarSeries("NSE:A", served.records[recent])
+    result = await town.reconcile()(context(NEXT_SESSION))
+    assert result.counts["failed"] == 1
+    assert "the stored ones stay" in result.reason
+    assert np.array_equal(town.bars.history(2).records, before)
+
+
+async def test_an_empty_store_has_nothing_to_reconcile() -> None:
+    town = build_town([history(symbol) for symbol in SYMBOLS], now=MORNING)
+    result = await town.reconcile()(context(NEXT_SESSION))
+    assert result.outcome is Outcome.DONE
+    assert not town.market.candle_requests
+    assert result.reason
+
+
+async def test_reconciled_once_nothing_is_asked_again() -> None:
+    town = await evening_town()
+    reconcile = town.reconcile()
+    await reconcile(context(NEXT_SESSION))
+    asked = len(town.market.candle_requests)
+    await reconcile(context(NEXT_SESSION))
+    assert len(town.market.candle_requests) == asked
+
+
+async def test_a_late_reconcile_keeps_the_new_sessions_provisional_bar() -> None:
+    """Missed in the morning and run in the evening after collect: yesterday final, today still there."""
+    town = await evening_town()
+    town.clock.at, town.market.quoted_session = NEXT_EVENING, NEXT_SESSION
+    await town.collect()(context(NEXT_SESSION))
+    town.clock.at = datetime(2025, 7, 1, 14, 0, tzinfo=UTC)
+    for name in ("open", "high", "low", "close"):
+        town.market.histories["NSE:C"].records[name] /= 2.0
+    await town.reconcile()(context(NEXT_SESSION))
+    for key in town.bars.symbols:
+        stored = town.bars.history(key)
+        assert stored.last_session == NEXT_SESSION
+        assert stored.provisional.tolist() == [False] * (len(stored) - 1) + [True]
+
+
+async def test_killed_at_any_instant_and_run_again_the_rows_are_the_same() -> None:
+    """With a restated symbol among them: no death leaves half a replaced history for good."""
+    expected = None
+    for instant in (None, *range(400)):
+        town = await evening_town()
+        for name in ("open", "high", "low", "close"):
+            town.market.histories["NSE:C"].records[name] /= 5.0
+        town.let_live(instant)
+        killed = False
+        try:
+            await town.reconcile()(context(NEXT_SESSION))
+        except* KilledError:
+            killed = True
+        if instant is None:
+            expected = town.rows()
+        elif not killed:
+            break
+        town.let_live()
+        await town.reconcile()(context(NEXT_SESSION))
+        assert town.rows() == expected
+    assert instant is not None
+    assert instant > 20
+
+
+async def test_really_restated_histories_are_noticed_from_a_few_days() -> None:
+    """Of 101 histories published again after splits and bonuses, each is replaced, each bar as now given."""
+    before = barfiles.read(real_data("restated_before_2023-05-22.parquet")).series
+    after = {one.symbol: one for one in barfiles.read(real_data("restated_after.parquet")).series}
+    last = date(2023, 5, 22)
+    chosen = [one for one in before if len(one) > 60][:40]
+    town = build_town(chosen, now=datetime(2023, 5, 22, 10, 5, tzinfo=UTC))
+    await town.collect()(context(last))
+    town.market.histories |= {one.symbol: after[one.symbol] for one in chosen}
+    town.clock.at = datetime(2023, 5, 23, 2, 50, tzinfo=UTC)
+    result = await town.reconcile()(context(date(2023, 5, 23)))
+    assert result.counts["restated"] == len(chosen)
+    for key, symbol in list(town.bars.symbols.items())[1:]:
+        stored = town.bars.history(key)
+        served = after[symbol].until(last)
+        assert np.array_equal(stored.close, served.close[served.sessions >= stored.sessions[0]])

@@ -1,0 +1,110 @@
+"""Which instruments are followed."""
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from tests.jobs.fakes import FakeInstrumentStore, FakeMarket, Fate, context
+from tests.real_data import real_data
+from vcpd.domain.errors import BadInputError
+from vcpd.domain.instruments import Instrument, StoredInstrument
+from vcpd.domain.runs import Outcome
+from vcpd.jobs.instruments import Instruments
+from vcpd.jobs.universe import Universe, UniverseSettings, full_symbol, parse_list, select
+from vcpd.kite.wire import decode_instruments
+
+LISTED = (
+    Instrument("NSE:INFY", 1),
+    Instrument("NSE:BAJAJ-AUTO", 2),
+    Instrument("NSE:CENTRALBK-BE", 3, series="BE"),
+    Instrument("NSE:NIFTY 50", 4, segment="INDICES", series="INDEX"),
+    Instrument("NSE:NIFTY 500", 5, segment="INDICES", series="INDEX"),
+    Instrument("NSE:NIFTY BANK", 6, segment="INDICES", series="INDEX"),
+)
+STORED = tuple(StoredInstrument(number, one) for number, one in enumerate(LISTED))
+
+
+def names(stored: tuple[StoredInstrument, ...]) -> list[str]:
+    return [one.symbol for one in stored]
+
+
+def test_by_default_every_plain_share_and_the_two_indices() -> None:
+    chosen = select(STORED, UniverseSettings())
+    assert names(chosen.shares) == ["NSE:BAJAJ-AUTO", "NSE:INFY"]
+    assert names(chosen.indices) == ["NSE:NIFTY 500", "NSE:NIFTY 50"]
+
+
+def test_explicit_symbols_narrow_the_universe_and_may_be_of_any_series() -> None:
+    chosen = select(STORED, UniverseSettings(symbols=("infy", "NSE:CENTRALBK-BE")))
+    assert names(chosen.shares) == ["NSE:CENTRALBK-BE", "NSE:INFY"]
+
+
+def test_exclusions_win_over_every_list() -> None:
+    chosen = select(STORED, UniverseSettings(symbols=("INFY",), exclude=("INFY",)), ["BAJAJ-AUTO"])
+    assert names(chosen.shares) == ["NSE:BAJAJ-AUTO"]
+    assert not chosen.unknown
+
+
+def test_wanted_symbols_that_are_not_listed_are_named() -> None:
+    assert select(STORED, UniverseSettings(symbols=("NOSUCH",))).unknown == ("NSE:NOSUCH",)
+
+
+def test_an_instrument_that_left_the_exchange_is_not_followed() -> None:
+    gone = (StoredInstrument(1, LISTED[0], listed=False),)
+    assert not select(gone, UniverseSettings()).shares
+
+
+def test_an_index_lists_symbol_column_is_read_wherever_it_stands() -> None:
+    text = "\ufeffCompany Name,Industry,Symbol,Series\nInfosys,IT,INFY,EQ\n, , ,\nBajaj,Auto,BAJAJ-AUTO,EQ\n"
+    assert parse_list(text, "list.csv") == ["INFY", "BAJAJ-AUTO"]
+
+
+@pytest.mark.parametrize("text", ["", "Name,Ticker\nInfosys,INFY\n"])
+def test_a_list_without_a_symbol_column_is_refused_by_name(text: str) -> None:
+    with pytest.raises(BadInputError, match=r"list\.csv.*Symbol"):
+        parse_list(text, "list.csv")
+
+
+async def test_lists_lie_beside_the_configuration(tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text("Symbol\nINFY\n", encoding="utf-8")
+    store = FakeInstrumentStore(Fate(), list(STORED))
+    universe = Universe(UniverseSettings(lists=("mine.csv",)), store, tmp_path)
+    assert names((await universe.current()).shares) == ["NSE:INFY"]
+
+
+async def test_a_missing_list_is_told_with_its_path(tmp_path: Path) -> None:
+    universe = Universe(UniverseSettings(lists=("none.csv",)), FakeInstrumentStore(Fate()), tmp_path)
+    with pytest.raises(BadInputError, match=r"none\.csv"):
+        await universe.current()
+
+
+def test_a_symbol_is_spelled_out() -> None:
+    assert full_symbol(" infy ") == full_symbol("NSE:INFY") == "NSE:INFY"
+
+
+def test_the_real_list_gives_shares_without_suffixed_series() -> None:
+    """Against the exchange's own list: hardly a share is missed, and no other series comes in."""
+    listed = decode_instruments(real_data("instruments/kite_instruments_NSE_2025-09.csv").read_bytes())
+    chosen = select([StoredInstrument(n, one) for n, one in enumerate(listed)], UniverseSettings())
+    shares = {one.instrument.trading_symbol for one in chosen.shares}
+    assert {"INFY", "RELIANCE", "BAJAJ-AUTO", "M&M"} <= shares
+    assert not any(symbol.endswith(("-BE", "-SM", "-SG", "-N0", "-GB")) for symbol in shares)
+    assert len(chosen.indices) == 2
+
+
+async def test_the_list_is_merged_and_its_changes_counted() -> None:
+    store = FakeInstrumentStore(Fate(), list(STORED[:5]))
+    market = FakeMarket(Fate(), {}, list(LISTED))
+    result = await Instruments(market, store)(context(date(2025, 6, 30), "instruments"))
+    assert result.counts["added"] == 1
+    assert len(store.rows) == len(LISTED)
+
+
+async def test_a_list_that_lost_most_instruments_is_not_believed() -> None:
+    """Nothing is marked as gone because an answer was cut short."""
+    store = FakeInstrumentStore(Fate(), list(STORED))
+    market = FakeMarket(Fate(), {}, list(LISTED[:2]))
+    result = await Instruments(market, store)(context(date(2025, 6, 30), "instruments"))
+    assert result.outcome is Outcome.FAILED
+    assert all(row.listed for row in store.rows)

@@ -1,0 +1,122 @@
+"""A small market with its stores and jobs, ready to be collected, killed and collected again."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tests.jobs.fakes import (
+    FakeBarStore,
+    FakeClock,
+    FakeInstrumentStore,
+    FakeMarket,
+    FakePanelStore,
+    FakeQuarantineStore,
+    Fate,
+    InlineWorkers,
+)
+from vcpd.domain.arrays import DateArray
+from vcpd.domain.bars import BarSeries
+from vcpd.domain.instruments import Instrument, StoredInstrument
+from vcpd.domain.nse_sessions import NSE
+from vcpd.jobs.collect import Collect
+from vcpd.jobs.doubts import Doubting
+from vcpd.jobs.keeping import Keeping, World, assemble
+from vcpd.jobs.reconcile import Reconcile
+from vcpd.jobs.settings import CollectSettings
+from vcpd.jobs.snapshot import Snapshot
+from vcpd.jobs.universe import Universe, UniverseSettings
+
+SESSION = date(2025, 6, 30)  # a Monday
+EVENING = datetime(2025, 6, 30, 10, 5, tzinfo=UTC)  # 15:35 on the exchange's wall
+SETTLED = datetime(2025, 6, 30, 10, 35, tzinfo=UTC)  # 16:05
+MORNING = datetime(2025, 7, 1, 2, 50, tzinfo=UTC)  # 08:20 of the next session
+NEXT_EVENING = datetime(2025, 7, 1, 10, 5, tzinfo=UTC)
+NEXT_SESSION = date(2025, 7, 1)
+SETTINGS = CollectSettings(history_years=0.1, concurrency=3, overlap_sessions=5)
+INDEX = Instrument("NSE:NIFTY 500", 1, segment="INDICES", series="INDEX")
+
+
+def history(
+    symbol: str, last: date = date(2025, 7, 31), sessions: int = 60, price: float = 100.0
+) -> BarSeries:
+    """A quiet history that ends at `last`; prices walk deterministically by the symbol."""
+    days = NSE.sessions(date(2024, 6, 1), last)[-sessions:]
+    return series_of(symbol, days, price)
+
+
+def series_of(symbol: str, days: DateArray, price: float = 100.0) -> BarSeries:
+    seed = sum(map(ord, symbol))
+    closes = price * (1.0 + 0.01 * np.sin(seed + np.arange(float(len(days)))))
+    opens = closes * 0.999
+    volume = 1_000.0 + np.arange(float(len(days)))
+    return BarSeries.from_columns(symbol, days, (opens, closes * 1.01, opens * 0.99, closes), volume)
+
+
+@dataclass
+class Town:
+    """Stores survive a death; the jobs over them are made anew by `collect()` and `reconcile()`."""
+
+    clock: FakeClock
+    market: FakeMarket
+    instruments: FakeInstrumentStore
+    bars: FakeBarStore
+    quarantine: FakeQuarantineStore
+    panels: FakePanelStore
+    workers: InlineWorkers
+    settings: CollectSettings = SETTINGS
+    target: date = SESSION
+
+    def keeping(self) -> Keeping:
+        world = World(self.market, self.bars, self.quarantine, self.clock, NSE)
+        universe = Universe(UniverseSettings(indices=()), self.instruments, Path())
+        snapshot = Snapshot(self.panels, self.workers, self.quarantine, Doubting())
+        return assemble(world, self.settings, universe, snapshot)
+
+    def collect(self) -> Collect:
+        return Collect(self.keeping())
+
+    def reconcile(self) -> Reconcile:
+        return Reconcile(self.keeping())
+
+    def let_live(self, dies_at: int | None = None) -> Fate:
+        """A new life of the process: its checkpoints are counted from the start."""
+        fate = Fate(dies_at)
+        parts: tuple[Any, ...] = (self.market, self.instruments, self.bars)
+        for part in (*parts, self.quarantine, self.panels, self.workers):
+            part.fate = fate
+        return fate
+
+    def rows(self) -> dict[int, list[tuple[object, ...]]]:
+        return {
+            key: [tuple(row) for row in self.bars.history(key).records.tolist()] for key in self.bars.symbols
+        }
+
+
+def build_town(
+    histories: Iterable[BarSeries], now: datetime = EVENING, quoted: date | None = SESSION
+) -> Town:
+    """A town that lists what it has histories of, with the index beside."""
+    fate = Fate()
+    by_symbol = {one.symbol: one for one in histories}
+    by_symbol.setdefault(INDEX.symbol, history(INDEX.symbol, price=20_000.0))
+    listed = [INDEX] + [
+        Instrument(symbol, 10 + n) for n, symbol in enumerate(by_symbol) if symbol != INDEX.symbol
+    ]
+    stored = [StoredInstrument(n + 1, one) for n, one in enumerate(listed)]
+    bars = FakeBarStore(fate, {one.id: one.symbol for one in stored})
+    quarantine = FakeQuarantineStore(fate)
+    panels = FakePanelStore(fate, bars, quarantine)
+    market = FakeMarket(fate, by_symbol, listed, quoted_session=quoted)
+    return Town(
+        FakeClock(now),
+        market,
+        FakeInstrumentStore(fate, stored),
+        bars,
+        quarantine,
+        panels,
+        InlineWorkers(fate, panels),
+    )
