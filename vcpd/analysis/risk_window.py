@@ -109,22 +109,31 @@ def _find_whole(bars: FloatArray, provisional: BoolArray, corner: tuple[int, int
 
 
 @njit(cache=True, nogil=True)
-def _is_bar(source: Source, row: int, session: int) -> bool:
-    values, provisional, _ = source
-    return _count_prices(values[:4, row, session]) == 4 and not provisional[row, session]
+def _is_price(value: float) -> bool:
+    return value > 0.0 and value < np.inf
 
 
 @njit(cache=True, nogil=True)
 def _final_positions(source: Source, row: int, stop: int, positions: IntArray) -> int:
     """Fill `positions` from its end with the row's last final bars; gives the first filled column."""
+    values, provisional, _ = source
+    opening, high, low, close = values[0, row], values[1, row], values[2, row], values[3, row]
     column = len(positions)
     session = stop - 1
     while session >= 0 and column > 0:
-        if _is_bar(source, row, session):
+        has_prices = _is_price(opening[session]) and _is_price(high[session]) and _is_price(low[session])
+        if has_prices and _is_price(close[session]) and not provisional[row, session]:
             column -= 1
             positions[column] = session
         session -= 1
     return column
+
+
+@njit(cache=True, nogil=True)
+def _gather(plane: FloatArray, positions: IntArray, first: int, packed: FloatArray) -> None:
+    packed[:first] = 1.0  # a harmless price: whole-block arithmetic passes over it
+    for column in range(first, len(positions)):
+        packed[column] = plane[positions[column]]
 
 
 @njit(cache=True, nogil=True)
@@ -134,14 +143,11 @@ def _pack_others(
     """Pack the rows that nothing was found for yet (`first` at the width)."""
     values, _, index_close = source
     bars, positions, first = target
-    width = positions.shape[1]
     for row in range(len(first)):
-        if first[row] < width:
+        if first[row] < positions.shape[1]:
             continue
         first[row] = _final_positions(source, start + row, stop, positions[row])
-        bars[:, row, : first[row]] = 1.0  # a harmless price: whole-block arithmetic passes over it
         positions[row, : first[row]] = 0
-        for column in range(first[row], width):
-            session = positions[row, column]
-            bars[:-1, row, column] = values[:, start + row, session]
-            bars[-1, row, column] = index_close[session]
+        for plane in range(values.shape[0]):
+            _gather(values[plane, start + row], positions[row], first[row], bars[plane, row])
+        _gather(index_close, positions[row], first[row], bars[-1, row])
