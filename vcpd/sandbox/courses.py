@@ -19,8 +19,8 @@ TREND_ROUGHNESS: Final = 0.011
 TREND_WANDER: Final = 0.045
 BASE_ROUGHNESS: Final = 0.07  # of the contraction's depth, as are the next three
 BASE_WANDER: Final = 0.12
-COIL_ROUGHNESS: Final = 0.06
-COIL_WANDER: Final = 0.08
+COIL_ROUGHNESS: Final = 0.045
+COIL_WANDER: Final = 0.05
 TURN_SESSIONS: Final = 3
 COIL_VOLUME: Final = 0.45
 

@@ -65,7 +65,7 @@ class HistoricalMarket:
     def _add(self, given: Mapping[str, BarSeries], first_token: int, suffix: int, pattern: Listing) -> None:
         for number, name in enumerate(sorted(given)):
             trading_symbol = name.removeprefix(f"{NSE}:")
-            token = first_token + number << 8 | suffix
+            token = (first_token + number) << 8 | suffix
             listing = Listing(
                 token, trading_symbol, trading_symbol, pattern.tick_size, pattern.lot_size, pattern.segment
             )

@@ -92,7 +92,7 @@ def newcomer_count(settings: SandboxSettings) -> int:
 def _companies(settings: SandboxSettings) -> Iterator[Name]:
     """The old names, ordinary ones and leaders in a fixed mixture."""
     for number in range(settings.symbols - newcomer_count(settings)):
-        listing = Listing(COMPANY_TOKENS + number << 8 | 1, *company(number))
+        listing = Listing((COMPANY_TOKENS + number) << 8 | 1, *company(number))
         leader = int(number * settings.planted_share)
         if int((number + 1) * settings.planted_share) > leader:
             yield Name(listing, number, LEADER, leader=leader)
@@ -107,7 +107,7 @@ def _newcomers(settings: SandboxSettings, offset: int, session_count: int) -> It
     every = YOUNG_SESSIONS / count
     for number in range(max(0, int((offset - YOUNG_SESSIONS) / every)), int(session_count / every) + 1):
         first = int(number * every)
-        listing = Listing(NEWCOMER_TOKENS + number << 8 | 1, *newcomer(number))
+        listing = Listing((NEWCOMER_TOKENS + number) << 8 | 1, *newcomer(number))
         yield Name(listing, number, "newcomer", first, first + YOUNG_SESSIONS)
 
 
