@@ -5,19 +5,23 @@ from dataclasses import dataclass
 from typing import Final
 
 from vcpd.app.market import Market
+from vcpd.app.panels import UniversePanels
 from vcpd.app.storage import Storage
 from vcpd.config import Configuration
 from vcpd.domain.errors import ConfigurationError
+from vcpd.domain.quality_flags import QualityParameters
 from vcpd.domain.runs import RunContext, RunResult
 from vcpd.domain.sessions import TradingCalendar
 from vcpd.jobs.collect import Collect
+from vcpd.jobs.doubts import Doubting
 from vcpd.jobs.housekeeping import Housekeeping
 from vcpd.jobs.instruments import Instruments
+from vcpd.jobs.keeping import Keeping, World, assemble
 from vcpd.jobs.reconcile import Reconcile
 from vcpd.jobs.risk import Risk
 from vcpd.jobs.screen import Screen
-from vcpd.jobs.sweep import Sweep
-from vcpd.ports import Clock, PanelStore, Workers
+from vcpd.jobs.snapshot import Snapshot
+from vcpd.ports import Clock, Workers
 from vcpd.schedule.policies import JobPolicy
 from vcpd.schedule.work import Job
 
@@ -32,7 +36,7 @@ class Means:
 
     market: Market
     storage: Storage
-    panels: PanelStore
+    panels: UniversePanels
     workers: Workers
     clock: Clock
     calendar: TradingCalendar
@@ -58,3 +62,35 @@ def build_jobs(configuration: Configuration, means: Means) -> Mapping[str, Job]:
 def kind_of(name: str, policy: JobPolicy) -> str:
     """The job that a table runs: the one it names, or its namesake."""
     return policy.runs or name
+
+
+def _works(configuration: Configuration, means: Means) -> Mapping[str, Work]:
+    storage, client = means.storage, means.market.client
+    keeping = _keeping(configuration, means)
+    return {
+        "instruments": Instruments(client, storage.instruments),
+        "collect": Collect(keeping),
+        "reconcile": Reconcile(keeping),
+        "screen": Screen(
+            means.panels,
+            means.workers,
+            storage.setups,
+            keeping.sweep,
+            means.clock,
+            means.calendar,
+            configuration.screen,
+        ),
+        "risk": Risk(means.panels, means.workers, storage.risk, configuration.risk),
+        "housekeeping": Housekeeping(storage.runs, storage.database, means.clock),
+    }
+
+
+def _keeping(configuration: Configuration, means: Means) -> Keeping:
+    storage, universe = means.storage, means.panels.universe
+    universe.settings = configuration.universe
+    doubting = Doubting(
+        QualityParameters(), configuration.universe.min_price, configuration.universe.min_traded_value
+    )
+    world = World(means.market.client, storage.bars, storage.quarantine, means.clock, means.calendar)
+    snapshot = Snapshot(means.panels, means.workers, storage.quarantine, doubting)
+    return assemble(world, configuration.collect, universe, snapshot)

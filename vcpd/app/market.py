@@ -35,6 +35,7 @@ class Market:
     limits: Limits
     transport: Transport
     http: aiohttp.ClientSession
+    secret: Secret
     sandbox: SandboxProcess | None
 
     @property
@@ -95,4 +96,5 @@ def _door(
     automatic = SandboxLogin(http) if sandbox is not None else None
     credentials = Credentials.of(account.settings, account.secret)
     session = KiteSession(transport, credentials, clock, TokenFile(account.token_path), automatic)
-    return Market(KiteClient(transport, session, compute), session, limits, transport, http, sandbox)
+    client = KiteClient(transport, session, compute)
+    return Market(client, session, limits, transport, http, account.secret, sandbox)

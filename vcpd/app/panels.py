@@ -9,8 +9,29 @@ from vcpd.analysis.thresholds import Thresholds
 from vcpd.domain.errors import RetryableError
 from vcpd.domain.panel import Panel, PanelReference
 from vcpd.domain.setups import Setup
+from vcpd.jobs.universe import Universe, full_symbol
 from vcpd.ports import PanelStore, Workers
+from vcpd.store.panel import PanelSelection, PostgresPanelStore
 from vcpd.store.panel_files import open_panel
+
+
+class UniversePanels:
+    """A PanelStore whose rows are the universe as it is at each refresh."""
+
+    def __init__(self, panels: PostgresPanelStore, universe: Universe) -> None:
+        self._panels = panels
+        self.universe = universe
+
+    async def current(self) -> PanelReference | None:
+        return await self._panels.current()
+
+    async def refresh(self) -> PanelReference:
+        shares = frozenset(one.id for one in (await self.universe.current()).shares)
+        benchmark = full_symbol(self.universe.settings.benchmark)
+        self._panels.selection = PanelSelection(
+            benchmark, lambda one: one.id in shares, self._panels.selection.n_sessions
+        )
+        return await self._panels.refresh()
 
 
 class CurrentPanel:

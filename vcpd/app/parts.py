@@ -6,7 +6,7 @@ from datetime import datetime
 import msgspec
 
 from vcpd.app.market import Market
-from vcpd.app.panels import CurrentPanel
+from vcpd.app.panels import CurrentPanel, UniversePanels
 from vcpd.app.storage import Storage
 from vcpd.config import Configuration
 from vcpd.domain.sessions import TradingCalendar
@@ -17,7 +17,6 @@ from vcpd.runtime.lifecycle import Lifecycle
 from vcpd.runtime.system import SystemSnapshot
 from vcpd.runtime.workers import WorkerPool
 from vcpd.schedule.scheduler import Scheduler
-from vcpd.store.panel import PostgresPanelStore
 
 
 class Reloads(msgspec.Struct, frozen=True):
@@ -41,7 +40,7 @@ class Parts:
     storage: Storage
     market: Market
     workers: WorkerPool
-    panels: PostgresPanelStore
+    panels: UniversePanels
     current_panel: CurrentPanel
     scheduler: Scheduler
     lifecycle: Lifecycle

@@ -1,8 +1,9 @@
 """`vcpd run`: the daemon in the foreground, on the wall's time or on a virtual one."""
 
 import argparse
-import asyncio
 from datetime import datetime
+
+import uvloop
 
 from vcpd.app.daemon import run_daemon
 from vcpd.cli.configuration import add_config_argument
@@ -41,4 +42,5 @@ def clock_of(now: datetime | None, speed: float, since: datetime | None) -> Cloc
 def _run(arguments: argparse.Namespace) -> int:
     loaded = load(arguments.config)
     clock = clock_of(arguments.now, arguments.speed, arguments.since)
-    return asyncio.run(run_daemon(loaded, arguments.config, clock))
+    code: int = uvloop.run(run_daemon(loaded, arguments.config, clock))
+    return code

@@ -223,9 +223,6 @@ def default_day() -> dict[str, JobPolicy]:
             start_deadline_s=12 * HOUR_S,
             timeout_s=HOUR_S,
         ),
-        "watch": JobPolicy(
-            at="session_open", catch_up="none", start_deadline_s=6 * HOUR_S, timeout_s=8 * HOUR_S
-        ),
         "housekeeping": JobPolicy(
             cron="0 19 * * *",
             on="days",
