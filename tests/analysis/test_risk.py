@@ -2,6 +2,7 @@
 
 import json
 import math
+import pickle
 from datetime import date
 from typing import Any
 
@@ -231,6 +232,17 @@ def test_a_panel_without_the_session_is_refused() -> None:
     """The error says what to do."""
     with pytest.raises(BadInputError, match="collect bars first"):
         measured(build_panel([walk("A")]), date(1999, 1, 1))
+
+
+def test_a_block_travels_between_processes_small() -> None:
+    """Pickled and back it is the same, at well under a kilobyte a symbol."""
+    block = measured(build_panel([walk(f"S{seed:02}", 300, seed) for seed in range(50)]))
+    sent = pickle.dumps(block)
+    back = pickle.loads(sent)
+    assert (back.symbols, back.as_of, back.reasons) == (block.symbols, block.as_of, block.reasons)
+    assert back.values.tobytes() == block.values.tobytes()
+    assert back.dates.tobytes() == block.dates.tobytes()
+    assert len(sent) < 400 * 50
 
 
 def test_no_rows_are_no_rows() -> None:

@@ -3,8 +3,8 @@
 from typing import Final
 
 import numpy as np
-from numba import njit
 
+from vcpd.analysis.risk_kernels import kernel
 from vcpd.analysis.risk_window import Window
 from vcpd.domain.arrays import FloatArray, IntArray
 
@@ -27,7 +27,7 @@ def measure_drawdown(window: Window) -> tuple[FloatArray, IntArray]:
     return out, at
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _deepest(close: FloatArray, highs: FloatArray) -> tuple[float, int, int]:
     """Depth, peak and trough; peak and trough are 0 without a fall. `highs` is room for running highs."""
     highs[0] = close[0]
@@ -47,7 +47,7 @@ def _deepest(close: FloatArray, highs: FloatArray) -> tuple[float, int, int]:
     return depth, peak, trough
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _recovery(close: FloatArray, peak: int, trough: int) -> int:
     for column in range(trough + 1, len(close)):
         if close[column] >= close[peak]:
@@ -55,7 +55,7 @@ def _recovery(close: FloatArray, peak: int, trough: int) -> int:
     return NEVER
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _measure_row(
     close: FloatArray, highs: FloatArray, positions: IntArray, out: FloatArray, at: IntArray
 ) -> None:
@@ -73,7 +73,7 @@ def _measure_row(
         at[2] = positions[recovery]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _measure(close: FloatArray, positions: IntArray, first: IntArray, out: FloatArray, at: IntArray) -> None:
     highs = np.empty(close.shape[1])
     for row in range(len(first)):

@@ -4,14 +4,13 @@ import math
 from typing import Final
 
 import numpy as np
-from numba import njit
 
+from vcpd.analysis.risk_kernels import kernel, wide_kernel
 from vcpd.analysis.risk_window import Window
 from vcpd.domain.arrays import FloatArray, IntArray
 
 SESSIONS_A_YEAR: Final = 252
 NO_VARIANCE: Final = 1e-30  # empyrical's own limit
-WIDE: Final = {"reassoc", "contract"}  # sums in any order, so that loops go wide; NaN keeps its meaning
 NAMES: Final = ("beta", "alpha", "correlation")
 
 
@@ -26,7 +25,7 @@ def measure_market(window: Window, returns: FloatArray, minimum_pairs: int) -> F
     return out
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _paired(index: FloatArray, returns: FloatArray, own: FloatArray, market: FloatArray) -> int:
     """Write the returns that both have to `own` and `market`; gives how many."""
     count = 0
@@ -39,7 +38,7 @@ def _paired(index: FloatArray, returns: FloatArray, own: FloatArray, market: Flo
     return count
 
 
-@njit(cache=True, nogil=True, fastmath=WIDE)
+@wide_kernel
 def _measure_pairs(own: FloatArray, market: FloatArray, out: FloatArray) -> None:
     count = len(own)
     own_mean = own.sum() / count
@@ -60,7 +59,7 @@ def _measure_pairs(own: FloatArray, market: FloatArray, out: FloatArray) -> None
         out[2] = min(max(correlation, -1.0), 1.0)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _measure(
     index: FloatArray, returns: FloatArray, first: IntArray, minimum_pairs: int, out: FloatArray
 ) -> None:

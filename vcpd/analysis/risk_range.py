@@ -3,14 +3,13 @@
 from typing import Final
 
 import numpy as np
-from numba import njit
 
+from vcpd.analysis.risk_kernels import kernel, wide_kernel
 from vcpd.analysis.risk_window import Window
 from vcpd.domain.arrays import FloatArray, IntArray
 
 SHORT_ATR: Final = 14
 LONG_ATR: Final = 50
-WIDE: Final = {"reassoc", "contract"}  # sums in any order, so that loops go wide; NaN keeps its meaning
 NAMES: Final = (
     "atr14_pct",
     "atr50_pct",
@@ -33,7 +32,7 @@ def measure_range(window: Window, gap_threshold: float) -> FloatArray:
     return out
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _atr_pct(high: FloatArray, low: FloatArray, close: FloatArray, length: int) -> float:
     if len(close) <= length:
         return np.nan
@@ -45,7 +44,7 @@ def _atr_pct(high: FloatArray, low: FloatArray, close: FloatArray, length: int) 
     return atr_pct
 
 
-@njit(cache=True, nogil=True, fastmath=WIDE)
+@wide_kernel
 def _measure_gaps(gaps: FloatArray, threshold: float, out: FloatArray) -> None:
     beyond = 0
     total = worst = 0.0
@@ -59,7 +58,7 @@ def _measure_gaps(gaps: FloatArray, threshold: float, out: FloatArray) -> None:
     out[4] = worst
 
 
-@njit(cache=True, nogil=True, fastmath=WIDE)
+@wide_kernel
 def _overnight_share(gaps: FloatArray, intraday: FloatArray) -> float:
     gap_mean = gaps.sum() / len(gaps)
     intraday_mean = intraday.sum() / len(gaps)
@@ -73,7 +72,7 @@ def _overnight_share(gaps: FloatArray, intraday: FloatArray) -> float:
     return gap_squares / total if total > 1e-24 * len(gaps) else np.nan
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _measure(bars: FloatArray, first: IntArray, gap_threshold: float, out: FloatArray) -> None:
     gaps = np.empty(bars.shape[2])
     intraday = np.empty(bars.shape[2])

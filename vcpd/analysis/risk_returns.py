@@ -4,8 +4,8 @@ import math
 from typing import Final
 
 import numpy as np
-from numba import njit
 
+from vcpd.analysis.risk_kernels import kernel, wide_kernel
 from vcpd.analysis.risk_window import Window
 from vcpd.domain.arrays import FloatArray, IntArray
 
@@ -13,7 +13,6 @@ SESSIONS_A_YEAR: Final = 252
 TAIL: Final = 5  # percent of the returns that CVaR 95 averages
 FLAT: Final = 1e-12  # a standard deviation below this is rounding, not movement
 
-WIDE: Final = {"reassoc", "contract"}  # sums in any order, so that loops go wide; NaN keeps its meaning
 NAMES: Final = (
     "annual_return",
     "annual_volatility",
@@ -46,7 +45,7 @@ def simple_returns(window: Window) -> FloatArray:
     return returns
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _simple_returns(close: FloatArray, first: IntArray, returns: FloatArray) -> None:
     for row in range(len(first)):
         returns[row, : first[row]] = np.nan  # sorting puts them last
@@ -54,7 +53,7 @@ def _simple_returns(close: FloatArray, first: IntArray, returns: FloatArray) -> 
             returns[row, column] = close[row, column + 1] / close[row, column] - 1.0
 
 
-@njit(cache=True, nogil=True, fastmath=WIDE)
+@wide_kernel
 def _moments(returns: FloatArray) -> tuple[float, float, float, float, float]:
     """Mean, sums of the second, third and fourth power of deviations, sum of squared losses."""
     count = len(returns)
@@ -75,7 +74,7 @@ def _moments(returns: FloatArray) -> tuple[float, float, float, float, float]:
     return mean, second, third, fourth, losses
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _low_percentile(ordered: FloatArray, percent: int) -> float:
     """Linear interpolation between order statistics, as np.percentile does by default."""
     rank = (len(ordered) - 1) * percent / 100.0
@@ -86,7 +85,7 @@ def _low_percentile(ordered: FloatArray, percent: int) -> float:
     return percentile
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _measure_shape(count: int, second: float, third: float, fourth: float, out: FloatArray) -> None:
     skew = math.sqrt(count) * third / second**1.5
     out[8] = skew * math.sqrt(count * (count - 1.0)) / (count - 2.0)
@@ -94,7 +93,7 @@ def _measure_shape(count: int, second: float, third: float, fourth: float, out: 
     out[9] = ((count + 1.0) * kurtosis + 6.0) * (count - 1.0) / ((count - 2.0) * (count - 3.0))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _measure_spread(returns: FloatArray, out: FloatArray) -> None:
     count = len(returns)
     mean, second, third, fourth, losses = _moments(returns)
@@ -108,7 +107,7 @@ def _measure_spread(returns: FloatArray, out: FloatArray) -> None:
         out[4] = mean * SESSIONS_A_YEAR / out[2]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _measure_tail(ordered: FloatArray, out: FloatArray) -> None:
     out[5] = _low_percentile(ordered, TAIL)
     out[6] = _low_percentile(ordered, 1)
@@ -116,7 +115,7 @@ def _measure_tail(ordered: FloatArray, out: FloatArray) -> None:
     out[7] = ordered[:averaged].sum() / averaged
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _measure(
     close: FloatArray, returns: FloatArray, ordered: FloatArray, first: IntArray, out: FloatArray
 ) -> None:

@@ -3,15 +3,14 @@
 from typing import Final
 
 import numpy as np
-from numba import njit
 
+from vcpd.analysis.risk_kernels import kernel, wide_kernel
 from vcpd.analysis.risk_window import Window
 from vcpd.domain.arrays import FloatArray, IntArray
 
 FAST: Final = 20
 SLOW: Final = 50
 TIE: Final = 1e-9  # averages closer than this share of themselves are equal: rounding must not cross them
-WIDE: Final = {"reassoc", "contract"}  # sums in any order, so that loops go wide; NaN keeps its meaning
 FLAT: Final = 1e-24  # a variance of log price below this is rounding
 NAMES: Final = ("trend_crossings", "trend_r2")
 
@@ -27,7 +26,7 @@ def measure_trend(window: Window) -> FloatArray:
     return out
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _crossings(close: FloatArray) -> int:
     fast = slow = 0.0
     side = crossings = 0
@@ -45,7 +44,7 @@ def _crossings(close: FloatArray) -> int:
     return crossings
 
 
-@njit(cache=True, nogil=True, fastmath=WIDE)
+@wide_kernel
 def _log_fit(logs: FloatArray) -> float:
     count = len(logs)
     base = logs[0]
@@ -63,7 +62,7 @@ def _log_fit(logs: FloatArray) -> float:
     return min(together * together / (time_spread * spread), 1.0)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _measure(close: FloatArray, logs: FloatArray, first: IntArray, out: FloatArray) -> None:
     for row in range(len(first)):
         start = first[row]

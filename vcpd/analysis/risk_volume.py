@@ -4,13 +4,12 @@ import math
 from typing import Final
 
 import numpy as np
-from numba import njit
 
+from vcpd.analysis.risk_kernels import kernel, wide_kernel
 from vcpd.analysis.risk_window import Window
 from vcpd.domain.arrays import FloatArray, IntArray
 
 PER_MILLION: Final = 1e6
-WIDE: Final = {"reassoc", "contract"}  # sums in any order, so that loops go wide; NaN keeps its meaning
 NAMES: Final = ("volume_variation", "volume_spikes", "amihud_per_million", "median_traded_value")
 
 
@@ -37,7 +36,7 @@ def _known_median(values: FloatArray) -> FloatArray:
     return median
 
 
-@njit(cache=True, nogil=True, fastmath=WIDE)
+@wide_kernel
 def _measure_spread(volumes: FloatArray, spike_ratio: float, out: FloatArray) -> None:
     mean = volumes.sum() / len(volumes)
     if mean <= 0.0:
@@ -51,7 +50,7 @@ def _measure_spread(volumes: FloatArray, spike_ratio: float, out: FloatArray) ->
     out[1] = spikes
 
 
-@njit(cache=True, nogil=True, fastmath=WIDE)
+@wide_kernel
 def _amihud(returns: FloatArray, values: FloatArray) -> float:
     total = traded = 0.0
     for column in range(len(values)):
@@ -61,7 +60,7 @@ def _amihud(returns: FloatArray, values: FloatArray) -> float:
     return total / traded * PER_MILLION if traded else np.nan
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _known(close: FloatArray, volume: FloatArray, returns: FloatArray, known: FloatArray) -> int:
     """Write volume, return and traded value of the sessions with a volume to `known`; gives how many."""
     count = 0
@@ -74,7 +73,7 @@ def _known(close: FloatArray, volume: FloatArray, returns: FloatArray, known: Fl
     return count
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _measure(
     bars: FloatArray,
     returns: FloatArray,

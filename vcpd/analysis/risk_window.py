@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from vcpd.analysis.risk_kernels import kernel
 from vcpd.domain.arrays import BoolArray, FloatArray, IntArray
 from vcpd.domain.panel import FIELDS, Panel
 
@@ -87,7 +87,7 @@ def _readonly(array: NDArray[S]) -> NDArray[S]:
     return view
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _count_prices(values: FloatArray) -> int:
     count = 0
     for value in values:
@@ -95,7 +95,7 @@ def _count_prices(values: FloatArray) -> int:
     return count
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _find_whole(bars: FloatArray, provisional: BoolArray, corner: tuple[int, int], whole: BoolArray) -> None:
     """Say of each row whether its bars, copied from the row and session `corner` on, are all final."""
     start, since = corner
@@ -108,12 +108,12 @@ def _find_whole(bars: FloatArray, provisional: BoolArray, corner: tuple[int, int
         whole[row] = prices == 4 * width and not waiting
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _is_price(value: float) -> bool:
     return value > 0.0 and value < np.inf
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _final_positions(source: Source, row: int, stop: int, positions: IntArray) -> int:
     """Fill `positions` from its end with the row's last final bars; gives the first filled column."""
     values, provisional, _ = source
@@ -129,14 +129,14 @@ def _final_positions(source: Source, row: int, stop: int, positions: IntArray) -
     return column
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _gather(plane: FloatArray, positions: IntArray, first: int, packed: FloatArray) -> None:
     packed[:first] = 1.0  # a harmless price: whole-block arithmetic passes over it
     for column in range(first, len(positions)):
         packed[column] = plane[positions[column]]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _pack_others(
     source: Source, start: int, stop: int, target: tuple[FloatArray, IntArray, IntArray]
 ) -> None:
