@@ -32,8 +32,11 @@ async def connect(dsn: Secret, settings: StoreSettings) -> Connection:
         raise UnavailableError(
             f"cannot reach the store at {place_of(dsn)}: start the server, or correct [store] dsn ({error})"
         ) from None
-    except ValueError as error:
-        raise UnavailableError(f"[store] dsn is not a PostgreSQL address ({error})") from None
+    except ValueError:  # its text may hold parts of a password
+        raise UnavailableError(
+            "[store] dsn is not a PostgreSQL address: expected postgresql://user:password@host:port/database, "
+            "special characters percent-encoded"
+        ) from None
 
 
 def place_of(dsn: Secret) -> str:

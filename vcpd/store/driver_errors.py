@@ -14,6 +14,7 @@ REFUSED: Final = (
     asyncpg.InvalidCatalogNameError,
     asyncpg.InsufficientPrivilegeError,
 )
+MISUSE: Final = (asyncpg.DataError, asyncpg.exceptions.ClientConfigurationError)
 AWAY: Final = (
     OSError,
     TimeoutError,
@@ -36,8 +37,8 @@ def store_errors() -> Iterator[None]:
     """Raise RetryableError, UnavailableError or PermanentError in place of what the driver raises."""
     try:
         yield
-    except (VcpdError, asyncpg.DataError):
-        raise  # ours already; or a wrong argument of ours, which is a fault in the program
+    except (VcpdError, *MISUSE):
+        raise  # ours already; or a wrong argument, which no waiting mends
     except (*REFUSED, *FULL, *READ_ONLY, *AWAY, *PASSING, asyncpg.IntegrityConstraintViolationError) as error:
         raise translated(error) from error
 

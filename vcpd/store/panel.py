@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +20,7 @@ from vcpd.store.panel_arrangement import Arrangement, PanelRow, arrange
 from vcpd.store.panel_files import PanelFiles
 
 SQL: Final = named_queries("panel")
+LAST_PAGE: Final = 2**32 - 1
 COPIES: Final = 2  # the server sends with one core a connection
 CALENDAR_DAYS_A_SESSION: Final = 1.5  # five sessions in seven days, and generous room for holidays
 SPARE_DAYS: Final = 30
@@ -102,20 +104,27 @@ class PostgresPanelStore:
 async def _copy_parts(
     connections: Sequence[Connection], copied: Sequence[Path], keys: Sequence[int], n_sessions: int
 ) -> Sequence[asyncpg.Record]:
-    """Copy each part of `keys` to its file, all as of one moment; gives that moment's exclusions.
+    """Copy each part of the table to its file, all as of one moment; gives that moment's exclusions.
 
     All connections are there before the lock is asked for, so that a waiting writer cannot hold the last one.
     """
     first, *_ = connections
     await first.execute(SQL["hold_still"])
     since = _window_start(await first.fetchval(SQL["newest_session"], keys), n_sessions)
+    parts = _page_ranges(await first.fetchval(SQL["pages"]), len(connections))
     async with asyncio.TaskGroup() as group:
-        for number, (connection, path) in enumerate(zip(connections, copied, strict=True)):
-            part = keys[number :: len(connections)]
-            copying = connection.copy_from_query(SQL["bars_since"], part, since, output=path, format="binary")
+        for connection, path, (start, stop) in zip(connections, copied, parts, strict=True):
+            arguments = ((start, 0), (stop, 0), since, keys)
+            copying = connection.copy_from_query(SQL["bars_since"], *arguments, output=path, format="binary")
             group.create_task(copying, name=f"copy bars to {path.name}")
     excluded: Sequence[asyncpg.Record] = await first.fetch(SQL["exclusions"])
     return excluded
+
+
+def _page_ranges(n_pages: int, n_parts: int) -> list[tuple[int, int]]:
+    """Half-open ranges of pages; whole pages are read once, however the days came into the table."""
+    cuts = [n_pages * part // n_parts for part in range(n_parts)]
+    return list(pairwise([*cuts, LAST_PAGE]))
 
 
 def _row(one: StoredInstrument) -> PanelRow:

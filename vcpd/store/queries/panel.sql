@@ -5,16 +5,15 @@ CROSS JOIN LATERAL (
     SELECT session FROM bars WHERE instrument_id = given.id ORDER BY session DESC LIMIT 1
 ) AS newest;
 
+-- name: pages
+SELECT pg_relation_size('bars') / current_setting('block_size')::bigint;
+
 -- name: bars_since
-SELECT bars.instrument_id, bars.session, bars.open, bars.high, bars.low, bars.close, bars.volume,
-       bars.provisional
-FROM unnest($1::integer[]) AS given (id)
-CROSS JOIN LATERAL (
-    SELECT *
-    FROM bars
-    WHERE bars.instrument_id = given.id AND bars.session >= $2
-    OFFSET 0 -- one index range an instrument, whatever the statistics say
-) AS bars;
+SELECT instrument_id, session, open, high, low, close, volume, provisional
+FROM bars
+WHERE ctid >= $1::tid AND ctid < $2::tid
+  AND session >= $3
+  AND instrument_id = ANY ($4::integer[]);
 
 -- name: hold_still
 LOCK TABLE bars IN SHARE MODE;

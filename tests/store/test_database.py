@@ -1,0 +1,171 @@
+"""The database opens or says why not, and one daemon of many leads."""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from importlib import resources
+
+import asyncpg
+import pytest
+
+from tests.postgres import SETTINGS, address_of, fresh_address
+from vcpd.domain.errors import PermanentError, RetryableError, UnavailableError
+from vcpd.domain.secrets import Secret
+from vcpd.store.database import Database, place_of, rows_touched
+from vcpd.store.driver_errors import store_errors
+from vcpd.store.leadership import Leadership
+from vcpd.store.named_queries import parse_queries
+
+
+async def test_an_opened_database_is_migrated_and_answers(postgres_server: Secret) -> None:
+    async with fresh_address(postgres_server) as address:
+        database = await Database.open(address, SETTINGS)
+        assert database.version >= 1
+        assert await database.ping() < 5
+        assert "bars" in await database.sizes()
+        in_use, open_now = database.pool_use()
+        assert in_use == 0 < open_now
+        await database.close()
+        with pytest.raises(RetryableError):
+            await database.ping()
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        (
+            "postgresql://u:pa55word@127.0.0.1:1/x",
+            r"cannot reach the store at 127.0.0.1:1/x: start the server",
+        ),
+        ("postgresql:///x?host=/nowhere", "cannot reach the store at the local socket/x"),
+        ("mysql://somewhere", "not a PostgreSQL address"),
+    ],
+)
+async def test_an_unreachable_store_is_named_without_its_password(address: str, words: str) -> None:
+    with pytest.raises(UnavailableError, match=words) as caught:
+        await Database.open(Secret(address), SETTINGS)
+    assert "pa55word" not in str(caught.value)
+
+
+async def test_a_missing_database_is_refused_with_what_to_do(postgres_server: Secret) -> None:
+    with pytest.raises(UnavailableError, match=r"correct \[store\] dsn"):
+        await Database.open(address_of(postgres_server, "no_such_database"), SETTINGS)
+
+
+async def test_a_transaction_that_fails_leaves_nothing(database: Database) -> None:
+    with pytest.raises(ZeroDivisionError):
+        async with database.transaction() as connection:
+            await connection.execute("INSERT INTO paused_jobs VALUES ('watch')")
+            raise ZeroDivisionError
+    assert await database.fetch("SELECT * FROM paused_jobs") == []
+
+
+async def test_a_connection_killed_by_the_server_is_a_passing_trouble(database: Database) -> None:
+    """The call fails as retryable, the next one gets a new connection."""
+    with pytest.raises(RetryableError):
+        await database.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+    assert await database.ping() < 5
+
+
+@pytest.mark.parametrize(
+    ("raised", "expected"),
+    [
+        (asyncpg.DiskFullError("no room"), UnavailableError),
+        (OSError(28, "No space left on device"), UnavailableError),
+        (asyncpg.ReadOnlySQLTransactionError("standby"), UnavailableError),
+        (asyncpg.DeadlockDetectedError("deadlock"), RetryableError),
+        (asyncpg.CannotConnectNowError("starting"), RetryableError),
+        (ConnectionResetError("gone"), RetryableError),
+        (asyncpg.CheckViolationError("asked_first > asked_last"), PermanentError),
+    ],
+)
+def test_driver_errors_become_ours_by_type(raised: Exception, expected: type[Exception]) -> None:
+    with pytest.raises(expected) as caught, store_errors():
+        raise raised
+    assert type(caught.value) is expected
+
+
+def test_a_wrong_argument_stays_a_fault_of_the_program() -> None:
+    with pytest.raises(asyncpg.DataError), store_errors():
+        raise asyncpg.DataError("expected int, got str")
+
+
+async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
+    """Wait for the condition; the test fails when it does not come true in time."""
+    deadline = asyncio.get_running_loop().time() + 10
+    while True:
+        if await condition():
+            return
+        assert asyncio.get_running_loop().time() < deadline
+        await asyncio.sleep(0.01)
+
+
+def has_lost(leader: Leadership) -> Callable[[], Awaitable[bool]]:
+    async def lost() -> bool:
+        return not leader.leading
+
+    return lost
+
+
+async def test_of_many_daemons_one_leads_and_another_takes_over(postgres_server: Secret) -> None:
+    async with fresh_address(postgres_server) as address:
+        first, second = Leadership(address, SETTINGS), Leadership(address, SETTINGS)
+        assert await first.lead()
+        assert not await second.lead()
+        assert await first.lead()
+        await first.step_down()
+        assert not first.leading
+        await eventually(second.lead)
+        assert second.leading
+        await second.step_down()
+
+
+async def test_a_leader_whose_connection_is_cut_knows_it(postgres_server: Secret) -> None:
+    """It stops leading at once, and may win again on a new connection."""
+    async with fresh_address(postgres_server) as address:
+        leader = Leadership(address, SETTINGS)
+        assert await leader.lead()
+        observer = await asyncpg.connect(address.reveal())
+        await observer.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"
+            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        )
+        await observer.close()
+        await eventually(has_lost(leader))
+        await eventually(leader.lead)
+        await leader.step_down()
+
+
+async def test_without_a_store_nobody_leads() -> None:
+    assert not await Leadership(Secret("postgresql:///x?host=/nowhere"), SETTINGS).lead()
+
+
+def test_addresses_are_shown_without_user_and_password() -> None:
+    assert place_of(Secret("postgresql://me:secret@db.example:5433/market")) == "db.example:5433/market"
+
+
+@pytest.mark.parametrize(("status", "count"), [("INSERT 0 5", 5), ("DELETE 0", 0), ("LOCK TABLE", 0)])
+def test_rows_touched_reads_the_command_tag(status: str, count: int) -> None:
+    assert rows_touched(status) == count
+
+
+def test_queries_are_split_by_name_and_names_are_unique() -> None:
+    text = "-- name: one\nSELECT 1;\n\n-- name: two\nSELECT 2\n-- why\n;"
+    assert parse_queries(text, "x") == {"one": "SELECT 1", "two": "SELECT 2\n-- why\n"}
+    with pytest.raises(ValueError, match=r"x\.sql gives one name"):
+        parse_queries("-- name: one\nSELECT 1\n-- name: one\nSELECT 2", "x")
+
+
+async def test_every_named_query_is_valid_sql(database: Database) -> None:
+    """Each statement can be prepared against the migrated schema (temporary tables made first)."""
+    prepared = 0
+    for file in resources.files("vcpd.store").joinpath("queries").iterdir():
+        queries = parse_queries(file.read_text(encoding="utf-8"), file.name)
+        async with database.transaction() as connection:
+            if "stage" in queries:
+                await connection.execute(queries["stage"])
+            for statement in queries.values():
+                if re.match(r"(?i)\s*(select|insert|update|delete|with)\b", statement):
+                    await connection.prepare(statement)
+                    prepared += 1
+    assert prepared > 40

@@ -1,0 +1,110 @@
+"""The list of instruments is followed; history stays with the identity."""
+
+from datetime import date
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.store.market import FIRST_DAY, instruments_of, listed, walk
+from vcpd.domain.bars import BarTable
+from vcpd.domain.instruments import Instrument, InstrumentChanges, StoredInstrument
+from vcpd.domain.quality import Flag, QuarantinedBar, Rule
+from vcpd.ports import InstrumentStore
+from vcpd.store.bars import PostgresBarStore
+from vcpd.store.database import Database
+from vcpd.store.instrument_list import plan_merge
+from vcpd.store.instruments import PostgresInstrumentStore
+from vcpd.store.quarantine import PostgresQuarantineStore
+
+NEXT_DAY = date(2024, 1, 2)
+
+
+async def test_a_list_is_stored_and_merged_again_without_change(database: Database) -> None:
+    store: InstrumentStore = PostgresInstrumentStore(database)
+    infy = Instrument("NSE:INFY", 408065, "INFOSYS", 0.1, 1, "NSE", "EQ")
+    assert await store.merge([infy], FIRST_DAY) == InstrumentChanges(added=("NSE:INFY",))
+    assert await store.merge([infy], NEXT_DAY) == InstrumentChanges()
+    (stored,) = await store.all()
+    assert stored == StoredInstrument(stored.id, infy, True, FIRST_DAY, NEXT_DAY)
+
+
+async def test_an_instrument_that_vanishes_is_kept_and_may_come_back(database: Database) -> None:
+    store = PostgresInstrumentStore(database)
+    aaa, bbb = listed("NSE:AAA", "NSE:BBB")
+    await store.merge([aaa, bbb], FIRST_DAY)
+    assert await store.merge([aaa], NEXT_DAY) == InstrumentChanges(gone=("NSE:BBB",))
+    gone = next(one for one in await store.all() if one.symbol == "NSE:BBB")
+    assert (gone.listed, gone.last_seen) == (False, FIRST_DAY)
+    assert await store.merge([aaa], NEXT_DAY) == InstrumentChanges()
+    assert await store.merge([aaa, bbb], NEXT_DAY) == InstrumentChanges()
+    assert [one.listed for one in await store.all()] == [True, True]
+
+
+async def test_history_flags_and_quarantine_follow_a_renamed_symbol(database: Database) -> None:
+    """The same token under a new symbol is the same instrument."""
+    (key,) = await instruments_of(database, "NSE:OLD")
+    bars, quarantine = PostgresBarStore(database), PostgresQuarantineStore(database)
+    await bars.merge(BarTable.gather([(key, walk("NSE:OLD", 5, seed=1))]), {})
+    await quarantine.set_flags(
+        ["NSE:OLD"], [Flag("NSE:OLD", Rule.SCALE_BREAK, FIRST_DAY, "x", excludes=True)]
+    )
+    await quarantine.add([QuarantinedBar("NSE:OLD", FIRST_DAY, Rule.PRICE_MISSING, "no close", {})])
+    store = PostgresInstrumentStore(database)
+    changes = await store.merge([Instrument("NSE:NEW", 1000)], NEXT_DAY)
+    assert changes == InstrumentChanges(renamed=(("NSE:OLD", "NSE:NEW"),))
+    (stored,) = await store.all()
+    assert (stored.id, stored.symbol, stored.first_seen) == (key, "NSE:NEW", FIRST_DAY)
+    assert (await bars.series(key)).symbol == "NSE:NEW"
+    assert [flag.symbol for flag in await quarantine.flags()] == ["NSE:NEW"]
+    assert [bar.symbol for bar in await quarantine.recent(5)] == ["NSE:NEW"]
+
+
+def stored(*instruments: Instrument) -> list[StoredInstrument]:
+    return [StoredInstrument(place, one) for place, one in enumerate(instruments, start=1)]
+
+
+def test_a_move_to_another_series_is_a_rename() -> None:
+    """The token changes with the move, so the name decides."""
+    plan = plan_merge(stored(Instrument("NSE:X", 1)), [Instrument("NSE:X-BE", 2, series="BE")])
+    assert plan.changes == InstrumentChanges(renamed=(("NSE:X", "NSE:X-BE"),), token_changed=("NSE:X-BE",))
+
+
+def test_a_token_given_to_another_listed_instrument_is_no_rename() -> None:
+    """Exchanges reuse tokens: two symbols of one list are two instruments."""
+    before = stored(Instrument("NSE:A", 1), Instrument("NSE:B", 2))
+    plan = plan_merge(before, [Instrument("NSE:A", 7), Instrument("NSE:B", 2), Instrument("NSE:C", 1)])
+    assert plan.changes == InstrumentChanges(added=("NSE:C",), token_changed=("NSE:A",))
+
+
+def test_the_token_of_one_long_gone_does_not_revive_it() -> None:
+    gone = StoredInstrument(1, Instrument("NSE:GONE", 1), listed=False)
+    plan = plan_merge([gone], [Instrument("NSE:FRESH", 1)])
+    assert plan.changes == InstrumentChanges(added=("NSE:FRESH",))
+
+
+def test_the_token_outweighs_the_name() -> None:
+    before = stored(Instrument("NSE:X", 1), Instrument("NSE:Y", 2))
+    plan = plan_merge(before, [Instrument("NSE:X-BE", 2)])
+    assert plan.changes.renamed == (("NSE:Y", "NSE:X-BE"),)
+    assert plan.changes.gone == ("NSE:X",)
+
+
+LISTS = st.lists(
+    st.tuples(st.sampled_from(["A", "A-BE", "B", "B-BE", "C"]), st.integers(1, 4)),
+    unique_by=lambda pair: pair[0],
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(first=LISTS, second=LISTS)
+def test_every_symbol_is_accounted_for_once(
+    first: list[tuple[str, int]], second: list[tuple[str, int]]
+) -> None:
+    """Kept, added, gone and renamed partition both lists, and no two go to one successor."""
+    before = stored(*(Instrument(symbol, token) for symbol, token in first))
+    changes = plan_merge(before, [Instrument(symbol, token) for symbol, token in second]).changes
+    old, new = {symbol for symbol, _ in first}, {symbol for symbol, _ in second}
+    renamed_from = [name for name, _ in changes.renamed]
+    renamed_to = [name for _, name in changes.renamed]
+    assert sorted([*changes.gone, *renamed_from]) == sorted(old - new)
+    assert sorted([*changes.added, *renamed_to]) == sorted(new - old)

@@ -1,0 +1,154 @@
+"""The panel shows what the store holds, and is whole whenever somebody looks."""
+
+import asyncio
+from datetime import date, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.store.market import FIRST_DAY, instruments_of, walk
+from vcpd.domain.bars import BarSeries, BarTable
+from vcpd.domain.errors import RetryableError, UnavailableError
+from vcpd.domain.instruments import Instrument
+from vcpd.domain.panel import Panel, build_panel
+from vcpd.domain.quality import Flag, Rule
+from vcpd.ports import PanelStore
+from vcpd.store.bars import PostgresBarStore
+from vcpd.store.database import Database
+from vcpd.store.instruments import PostgresInstrumentStore
+from vcpd.store.panel import PanelSelection, PostgresPanelStore
+from vcpd.store.panel_files import PanelFiles, open_panel
+from vcpd.store.quarantine import PostgresQuarantineStore
+
+INDEX = "NSE:NIFTY 50"
+
+
+def panel_store(database: Database, folder: Path, n_sessions: int = 1300) -> PostgresPanelStore:
+    instruments = PostgresInstrumentStore(database)
+    return PostgresPanelStore(database, instruments, folder, PanelSelection(INDEX, n_sessions=n_sessions))
+
+
+async def three_shares_and_an_index(database: Database) -> list[BarSeries]:
+    """BBB is young, CCC has a hole and starts before 2000, the index trades on all days."""
+    names = ("NSE:AAA", "NSE:BBB", "NSE:CCC", "NSE:DDD")
+    listed = [Instrument(name, place, tick_size=0.05 * (place + 1)) for place, name in enumerate(names)]
+    await PostgresInstrumentStore(database).merge(
+        [*listed, Instrument(INDEX, 9, segment="INDICES")], FIRST_DAY
+    )
+    ids = {one.symbol: one.id for one in await PostgresInstrumentStore(database).all()}
+    series = [
+        walk("NSE:AAA", 40, seed=1, first=date(1999, 12, 10)),
+        walk("NSE:BBB", 15, seed=2, first=date(2000, 1, 4)),
+        walk("NSE:CCC", 30, seed=3, first=date(1999, 12, 20)),
+        walk(INDEX, 60, seed=4, first=date(1999, 12, 1)),
+    ]
+    series[2] = BarSeries("NSE:CCC", np.delete(series[2].records, [10, 11]))
+    series[0].records["provisional"][-1] = True
+    await PostgresBarStore(database).merge(BarTable.gather((ids[one.symbol], one) for one in series), {})
+    return series
+
+
+async def test_the_panel_equals_one_built_in_memory(database: Database, tmp_path: Path) -> None:
+    """Shares with bars only, aligned on the union of their sessions, NaN where a bar is missing."""
+    *shares, index = await three_shares_and_an_index(database)
+    store: PanelStore = panel_store(database, tmp_path)
+    panel = open_panel(await store.refresh())
+    ticks = {"NSE:AAA": 0.05, "NSE:BBB": 0.1, "NSE:CCC": 0.05 * 3}
+    assert_same(panel, build_panel(shares, index, tick_size=ticks))
+
+
+async def test_only_the_last_sessions_are_shown(database: Database, tmp_path: Path) -> None:
+    *shares, index = await three_shares_and_an_index(database)
+    panel = open_panel(await panel_store(database, tmp_path, n_sessions=5).refresh())
+    whole = build_panel(shares, index)
+    assert panel.sessions.tolist() == whole.sessions[-5:].tolist()
+    first = whole.sessions[-5]
+    shown = [one for one in shares if one.sessions[-1] >= first]
+    assert panel.symbols == tuple(one.symbol for one in shown)
+
+
+async def test_an_excluding_flag_is_the_reason_in_the_panel(database: Database, tmp_path: Path) -> None:
+    await three_shares_and_an_index(database)
+    doubt = Flag("NSE:BBB", Rule.JUMP_BEYOND_BAND, FIRST_DAY, "half the price overnight", excludes=True)
+    remark = Flag("NSE:CCC", Rule.VOLUME_MISSING, FIRST_DAY, "no volume", excludes=False)
+    await PostgresQuarantineStore(database).set_flags(["NSE:BBB", "NSE:CCC"], [doubt, remark])
+    panel = open_panel(await panel_store(database, tmp_path).refresh())
+    assert panel.exclusions == {"NSE:BBB": "half the price overnight"}
+
+
+async def test_an_empty_store_gives_an_empty_panel(database: Database, tmp_path: Path) -> None:
+    panel = open_panel(await panel_store(database, tmp_path).refresh())
+    assert panel.values.shape == (5, 0, 0)
+    assert panel.symbols == ()
+
+
+async def test_current_is_the_newest_and_two_snapshots_are_kept(database: Database, tmp_path: Path) -> None:
+    """A reader of the last snapshot can finish; one of an older is told to ask again."""
+    await three_shares_and_an_index(database)
+    store = panel_store(database, tmp_path)
+    assert await store.current() is None
+    first, second, third = [await store.refresh() for _ in range(3)]
+    assert await store.current() == third
+    assert len({first.version, second.version, third.version}) == 3
+    assert open_panel(second).symbols == open_panel(third).symbols
+    with pytest.raises(RetryableError, match="newer ones"):
+        open_panel(first)
+    assert names_in(tmp_path) == [second.version, third.version]
+
+
+async def test_a_mapped_panel_outlives_its_files(database: Database, tmp_path: Path) -> None:
+    """What a worker has mapped stays readable although the snapshot is deleted."""
+    await three_shares_and_an_index(database)
+    store = panel_store(database, tmp_path)
+    panel = open_panel(await store.refresh())
+    before = panel.close.copy()
+    for _ in range(3):
+        await store.refresh()
+    np.testing.assert_array_equal(panel.close, before)
+
+
+async def test_a_merge_during_the_refresh_is_seen_whole_or_not_at_all(
+    database: Database, tmp_path: Path
+) -> None:
+    """The copies are of one moment: no snapshot has one symbol's new bar without the other's."""
+    keys = await instruments_of(database, "NSE:AAA", "NSE:BBB")
+    bars, store = PostgresBarStore(database), panel_store(database, tmp_path)
+    await bars.merge(BarTable.gather((key, walk(f"S{key}", 2_000, seed=key)) for key in keys), {})
+
+    async def keep_merging() -> None:
+        for number in range(30):
+            day = FIRST_DAY + timedelta(days=2_000 + number)
+            await bars.merge(BarTable.gather((key, walk("S", 1, seed=key, first=day)) for key in keys), {})
+
+    merging = asyncio.create_task(keep_merging(), name="keep merging")
+    while not merging.done():
+        panel = open_panel(await store.refresh())
+        assert np.isfinite(panel.close[:, -1]).all()
+    await merging
+
+
+def test_what_a_killed_writer_left_is_cleaned(tmp_path: Path) -> None:
+    files = PanelFiles(tmp_path)
+    (tmp_path / "unfinished-1").mkdir()
+    reference = files.write(build_panel([walk("NSE:AAA", 5, seed=1)]))
+    assert names_in(tmp_path) == [reference.version]
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "panel").write_text("in the way", encoding="utf-8")
+    with pytest.raises(UnavailableError, match="cannot write the panel"):
+        PanelFiles(tmp_path / "panel").write(build_panel([walk("NSE:AAA", 5, seed=1)]))
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def assert_same(left: Panel, right: Panel) -> None:
+    assert left.symbols == right.symbols
+    assert left.sessions.tolist() == right.sessions.tolist()
+    np.testing.assert_array_equal(left.values, right.values)
+    np.testing.assert_array_equal(left.provisional, right.provisional)
+    np.testing.assert_array_equal(left.index_close, right.index_close)
+    np.testing.assert_array_equal(left.tick_size, right.tick_size)

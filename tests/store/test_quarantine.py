@@ -1,0 +1,56 @@
+"""Bad rows are kept once, flags are replaced for the judged symbols only."""
+
+from datetime import date
+
+from vcpd.domain.quality import Flag, QuarantinedBar, Rule
+from vcpd.ports import QuarantineStore
+from vcpd.store.database import Database
+from vcpd.store.quarantine import PostgresQuarantineStore
+
+DAY = date(2024, 3, 4)
+
+
+def bad_bar(
+    symbol: str = "NSE:AAA", session: date | None = DAY, close: float | None = -1.0
+) -> QuarantinedBar:
+    return QuarantinedBar(symbol, session, Rule.PRICE_NOT_POSITIVE, "close -1", {"close": close, "file": "x"})
+
+
+async def test_a_row_is_kept_once_with_its_payload(database: Database) -> None:
+    """Rows without a session count as the same too."""
+    store: QuarantineStore = PostgresQuarantineStore(database)
+    rows = [bad_bar(), bad_bar(), bad_bar(session=None), bad_bar(close=None)]
+    assert await store.add(rows) == 3
+    assert await store.add(rows) == 0
+    assert await store.add([]) == 0
+    assert list(await store.recent(10)) == [rows[3], rows[2], rows[0]]
+    assert await PostgresQuarantineStore(database).counts() == {Rule.PRICE_NOT_POSITIVE: 3}
+
+
+async def test_recent_gives_the_newest_first_and_no_more_than_asked(database: Database) -> None:
+    store = PostgresQuarantineStore(database)
+    await store.add([bad_bar("NSE:AAA"), bad_bar("NSE:BBB"), bad_bar("NSE:CCC")])
+    assert [row.symbol for row in await store.recent(2)] == ["NSE:CCC", "NSE:BBB"]
+
+
+async def test_flags_are_replaced_for_the_judged_symbols_only(database: Database) -> None:
+    store = PostgresQuarantineStore(database)
+    old = Flag("NSE:AAA", Rule.STALE_REPEAT, DAY, "five times the same", excludes=True)
+    other = Flag("NSE:BBB", Rule.SCALE_BREAK, DAY, "x 0.1", excludes=True)
+    new = Flag("NSE:AAA", Rule.VOLUME_MISSING, DAY, "no volume", excludes=False)
+    await store.set_flags(["NSE:AAA", "NSE:BBB"], [old, other])
+    await store.set_flags(["NSE:AAA"], [new])
+    assert list(await store.flags()) == [new, other]
+    changed = Flag("NSE:AAA", Rule.VOLUME_MISSING, DAY, "no volume at all", excludes=True)
+    await store.set_flags(["NSE:AAA"], [changed])
+    assert list(await store.flags()) == [changed, other]
+    await store.set_flags(["NSE:AAA", "NSE:BBB"], [])
+    assert list(await store.flags()) == []
+
+
+async def test_of_one_flag_given_twice_the_excluding_one_stays(database: Database) -> None:
+    store = PostgresQuarantineStore(database)
+    mild = Flag("NSE:AAA", Rule.SCALE_BREAK, DAY, "maybe", excludes=False)
+    strict = Flag("NSE:AAA", Rule.SCALE_BREAK, DAY, "surely", excludes=True)
+    await store.set_flags(["NSE:AAA"], [mild, strict])
+    assert list(await store.flags()) == [strict]

@@ -1,0 +1,82 @@
+"""Risk scores are stored by session and read by session or symbol."""
+
+import math
+from datetime import date
+
+import pytest
+
+from tests.store.market import instruments_of
+from vcpd.domain.errors import PermanentError
+from vcpd.domain.instruments import Instrument
+from vcpd.domain.risk import Band, RiskScore
+from vcpd.ports import RiskStore
+from vcpd.store.database import Database
+from vcpd.store.instruments import PostgresInstrumentStore
+from vcpd.store.risk import PostgresRiskStore
+
+MONDAY = date(2024, 3, 4)
+TUESDAY = date(2024, 3, 5)
+
+
+def risk_of(symbol: str, as_of: date = MONDAY, score: float | None = 42.5) -> RiskScore:
+    return RiskScore(
+        symbol=symbol,
+        as_of=as_of,
+        score=score,
+        band=None if score is None else Band.ELEVATED,
+        components={"volatility": 61.0},
+        metrics={"atr_pct": 3.25, "beta": None, "worst_day": "2024-01-17"},
+        reason="too short" if score is None else None,
+    )
+
+
+async def store_of(database: Database, *symbols: str) -> RiskStore:
+    await instruments_of(database, *symbols)
+    return PostgresRiskStore(database)
+
+
+async def test_scores_come_back_riskiest_first_unscored_last(database: Database) -> None:
+    store = await store_of(database, "NSE:AAA", "NSE:BBB", "NSE:CCC")
+    scores = [risk_of("NSE:AAA", score=None), risk_of("NSE:BBB", score=1.0), risk_of("NSE:CCC")]
+    assert await store.as_of() == (None, ())
+    await store.put(MONDAY, scores)
+    await store.put(MONDAY, scores)
+    assert await store.as_of() == (MONDAY, [scores[2], scores[1], scores[0]])
+    assert await store.as_of(TUESDAY) == (None, ())
+
+
+async def test_a_session_scored_again_shows_only_the_new_scores(database: Database) -> None:
+    store = await store_of(database, "NSE:AAA", "NSE:BBB")
+    await store.put(MONDAY, [risk_of("NSE:AAA"), risk_of("NSE:BBB")])
+    await store.put(MONDAY, [risk_of("NSE:BBB", score=7.0)])
+    assert await store.as_of() == (MONDAY, [risk_of("NSE:BBB", score=7.0)])
+
+
+async def test_a_symbols_scores_run_through_time_and_renames(database: Database) -> None:
+    store = await store_of(database, "NSE:OLD")
+    await store.put(TUESDAY, [risk_of("NSE:OLD", TUESDAY, 50.0)])
+    await store.put(MONDAY, [risk_of("NSE:OLD", MONDAY, 40.0)])
+    await PostgresInstrumentStore(database).merge([Instrument("NSE:NEW", 1000)], TUESDAY)
+    assert [(one.symbol, one.as_of, one.score) for one in await store.of("NSE:NEW")] == [
+        ("NSE:NEW", MONDAY, 40.0),
+        ("NSE:NEW", TUESDAY, 50.0),
+    ]
+    assert list(await store.of("NSE:OLD")) == []
+
+
+async def test_an_unknown_component_survives(database: Database) -> None:
+    store = await store_of(database, "NSE:AAA")
+    odd = RiskScore(
+        symbol="NSE:AAA", as_of=MONDAY, score=None, band=None, components={"beta": math.nan}, metrics={}
+    )
+    await store.put(MONDAY, [odd])
+    _, (back,) = await store.as_of()
+    assert back.score is None
+    assert math.isnan(back.components["beta"])
+
+
+async def test_an_unknown_symbol_writes_nothing(database: Database) -> None:
+    store = await store_of(database, "NSE:AAA")
+    with pytest.raises(PermanentError, match="NSE:ZZZ"):
+        await store.put(MONDAY, [risk_of("NSE:AAA"), risk_of("NSE:ZZZ")])
+    assert await store.as_of() == (None, ())

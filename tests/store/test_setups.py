@@ -1,0 +1,193 @@
+"""Verdicts, bases and their events: stored whole, idempotent, never rewritten once final."""
+
+import math
+from collections.abc import Sequence
+from datetime import date
+
+import msgspec
+import pytest
+
+from tests.store.market import FIRST_DAY, instruments_of
+from vcpd.domain.errors import PermanentError
+from vcpd.domain.instruments import Instrument
+from vcpd.domain.setups import Base, Contraction, EventKind, Gate, Setup, SetupEvent, State
+from vcpd.ports import SetupStore
+from vcpd.store.database import Database
+from vcpd.store.instruments import PostgresInstrumentStore
+from vcpd.store.setups import PostgresSetupStore
+
+MONDAY = date(2024, 3, 4)
+TUESDAY = date(2024, 3, 5)
+ANCHOR = date(2023, 10, 2)
+
+
+def verdict(symbol: str, as_of: date = MONDAY, *, score: float = 50.0, with_base: bool = True) -> Setup:
+    chain = (Contraction(120.5, ANCHOR, 90.25, date(2023, 11, 1), 25.1),) if with_base else ()
+    return Setup(
+        symbol=symbol,
+        as_of=as_of,
+        footprint="20W 25/8 3T" if with_base else None,
+        weeks=20 if with_base else None,
+        contractions=chain,
+        pivot=118.35 if with_base else None,
+        stop=110.0 if with_base else None,
+        state=State.NEAR_PIVOT if with_base else None,
+        score=score,
+        components={"tightness": 11.5},
+        gates={"contractions": Gate(with_base, 3.0, "2..6"), "volume": Gate(None, None, 1.4)},
+        rs_rating=88,
+        close=117.05,
+        provisional=False,
+        passed=with_base,
+        anchor_date=ANCHOR if with_base else None,
+        measures={"dry_up": None},
+    )
+
+
+def base_of(symbol: str, last_judged: date, *events: SetupEvent, state: State = State.NEAR_PIVOT) -> Base:
+    return Base(
+        symbol=symbol,
+        anchor_date=ANCHOR,
+        found_on=FIRST_DAY,
+        last_judged=last_judged,
+        pivot=118.35,
+        stop=110.0,
+        footprint="20W 25/8 3T",
+        state=state,
+        setup=verdict(symbol, last_judged),
+        events=events,
+    )
+
+
+FOUND = SetupEvent(EventKind.FOUND, FIRST_DAY, 101.0)
+NEAR = SetupEvent(EventKind.NEAR_PIVOT, MONDAY, 117.05, provisional=True, detail="2 % below")
+
+
+async def store_of(database: Database, *symbols: str) -> SetupStore:
+    await instruments_of(database, *symbols)
+    return PostgresSetupStore(database)
+
+
+async def test_verdicts_come_back_whole_best_score_first(database: Database) -> None:
+    store = await store_of(database, "NSE:AAA", "NSE:BBB")
+    low, high = verdict("NSE:AAA", score=10.0), verdict("NSE:BBB", score=90.5)
+    assert await store.as_of() == (None, ())
+    await store.put(MONDAY, [low, high], [])
+    assert await store.as_of() == (MONDAY, [high, low])
+    assert await store.as_of(MONDAY) == (MONDAY, [high, low])
+    assert await store.as_of(TUESDAY) == (None, ())
+
+
+async def test_putting_the_same_again_changes_no_row(database: Database) -> None:
+    store = await store_of(database, "NSE:AAA")
+    for _ in range(2):
+        await store.put(MONDAY, [verdict("NSE:AAA")], [base_of("NSE:AAA", MONDAY, FOUND, NEAR)])
+        rows = await database.fetch(
+            "SELECT xmin::text FROM setups UNION ALL SELECT xmin::text FROM setup_events"
+        )
+    assert await store.as_of() == (MONDAY, [verdict("NSE:AAA")])
+    assert list(await store.followed()) == [base_of("NSE:AAA", MONDAY, FOUND, NEAR)]
+    first_of_events = await database.fetch_value("SELECT count(DISTINCT xmin::text) FROM setups")
+    assert (len(rows), first_of_events) == (3, 1)
+
+
+async def test_a_session_judged_again_shows_only_the_new_verdicts(database: Database) -> None:
+    """A symbol that is no longer judged disappears from the session."""
+    store = await store_of(database, "NSE:AAA", "NSE:BBB")
+    await store.put(MONDAY, [verdict("NSE:AAA"), verdict("NSE:BBB")], [])
+    await store.put(MONDAY, [verdict("NSE:BBB", score=1.0)], [])
+    assert await store.as_of() == (MONDAY, [verdict("NSE:BBB", score=1.0)])
+
+
+async def test_all_verdicts_of_the_newest_session_but_only_bases_of_older_ones(database: Database) -> None:
+    store = await store_of(database, "NSE:AAA", "NSE:BBB")
+    for session in (MONDAY, TUESDAY):
+        both = [verdict("NSE:AAA", session), verdict("NSE:BBB", session, score=1.0, with_base=False)]
+        await store.put(session, both, [])
+    _, newest = await store.as_of()
+    _, older = await store.as_of(MONDAY)
+    assert [one.symbol for one in newest] == ["NSE:AAA", "NSE:BBB"]
+    assert [one.symbol for one in older] == ["NSE:AAA"]
+
+
+async def test_a_session_on_which_nothing_was_found_is_still_judged(database: Database) -> None:
+    store = await store_of(database)
+    await store.put(MONDAY, [], [])
+    assert await store.as_of() == (MONDAY, [])
+
+
+async def test_unknown_numbers_survive(database: Database) -> None:
+    """A score or a component that is NaN comes back as NaN."""
+    store = await store_of(database, "NSE:AAA")
+    odd = msgspec.structs.replace(verdict("NSE:AAA"), score=math.nan, components={"trend": math.nan})
+    await store.put(MONDAY, [odd], [])
+    _, (back,) = await store.as_of()
+    assert math.isnan(back.score)
+    assert math.isnan(back.components["trend"])
+    assert back.gates == odd.gates
+
+
+async def test_a_provisional_event_is_confirmed_or_withdrawn_a_final_one_never_touched(
+    database: Database,
+) -> None:
+    store = await store_of(database, "NSE:AAA")
+    breakout = SetupEvent(EventKind.BREAKOUT, MONDAY, 121.0, provisional=True)
+    await store.put(MONDAY, [], [base_of("NSE:AAA", MONDAY, FOUND, NEAR, breakout)])
+    confirmed = msgspec.structs.replace(NEAR, price=116.0, provisional=False)
+    await store.put(MONDAY, [], [base_of("NSE:AAA", MONDAY, FOUND, confirmed)])
+    assert await events_of(store) == (FOUND, confirmed)
+    forged = msgspec.structs.replace(confirmed, price=1.0)
+    await store.put(TUESDAY, [], [base_of("NSE:AAA", TUESDAY, forged)])
+    assert await events_of(store) == (FOUND, confirmed)
+
+
+async def test_a_life_that_is_over_is_remembered_but_no_longer_followed(database: Database) -> None:
+    """In the session of its end it still counts, because that session may be judged again."""
+    store = await store_of(database, "NSE:AAA", "NSE:BBB")
+    failed = SetupEvent(EventKind.FAILED, MONDAY, 99.0)
+    await store.put(
+        MONDAY,
+        [],
+        [base_of("NSE:AAA", MONDAY, FOUND, failed, state=State.FAILED), base_of("NSE:BBB", MONDAY, FOUND)],
+    )
+    assert [base.symbol for base in await store.followed()] == ["NSE:AAA", "NSE:BBB"]
+    await store.put(TUESDAY, [], [base_of("NSE:BBB", TUESDAY, FOUND)])
+    assert [base.symbol for base in await store.followed()] == ["NSE:BBB"]
+    (remembered,) = await store.base("NSE:AAA")
+    assert (remembered.state, remembered.events) == (State.FAILED, (FOUND, failed))
+
+
+async def test_an_unknown_symbol_writes_nothing(database: Database) -> None:
+    store = await store_of(database, "NSE:AAA")
+    with pytest.raises(PermanentError, match="unknown instruments: NSE:ZZZ"):
+        await store.put(MONDAY, [verdict("NSE:AAA"), verdict("NSE:ZZZ")], [])
+    assert await store.as_of() == (None, ())
+
+
+async def test_setups_and_bases_follow_a_renamed_symbol(database: Database) -> None:
+    store = await store_of(database, "NSE:OLD")
+    await store.put(MONDAY, [verdict("NSE:OLD")], [base_of("NSE:OLD", MONDAY, FOUND)])
+    await PostgresInstrumentStore(database).merge([Instrument("NSE:NEW", 1000)], TUESDAY)
+    _, (setup,) = await store.as_of()
+    (base,) = await store.followed()
+    assert base.setup is not None
+    assert (setup.symbol, base.symbol, base.setup.symbol) == ("NSE:NEW", "NSE:NEW", "NSE:NEW")
+    assert await store.base("NSE:OLD") == []
+
+
+async def test_many_verdicts_do_not_hold_up_the_loop(database: Database) -> None:
+    """Other tasks get their turn while thousands of verdicts are written and read."""
+    names = [f"NSE:S{number}" for number in range(600)]
+    store = await store_of(database, *names)
+    await store.put(MONDAY, [verdict(name) for name in names], [])
+    _, setups = await store.as_of()
+    assert sorted(symbols_of(setups)) == sorted(names)
+
+
+async def events_of(store: SetupStore) -> tuple[SetupEvent, ...]:
+    (base,) = await store.base("NSE:AAA")
+    return base.events
+
+
+def symbols_of(setups: Sequence[Setup]) -> list[str]:
+    return [one.symbol for one in setups]
