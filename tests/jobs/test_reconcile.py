@@ -9,6 +9,7 @@ from tests.jobs.town import MORNING, NEXT_EVENING, NEXT_SESSION, SESSION, Town, 
 from tests.real_data import real_data
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.runs import Outcome
+from vcpd.jobs.settings import CollectSettings
 from vcpd.store import barfiles
 
 SYMBOLS = ("NSE:A", "NSE:B", "NSE:C", "NSE:D")
@@ -60,6 +61,32 @@ async def test_one_changed_old_bar_brings_the_whole_history_again() -> None:
     asked = [symbol for symbol, _, _ in town.market.candle_requests]
     assert asked.count("NSE:C") == 2
     assert all(asked.count(symbol) == 1 for symbol in SYMBOLS if symbol != "NSE:C")
+
+
+async def test_a_late_adjustment_of_old_bars_is_noticed_where_a_jump_is_suspected() -> None:
+    """A demerger's adjustment comes months later and leaves the last sessions as they were."""
+    town = build_town([history(symbol) for symbol in SYMBOLS])
+    town.settings = CollectSettings(history_years=0.1, overlap_sessions=2, whole_every_sessions=1_000_000)
+    records = town.market.histories["NSE:B"].records
+    early = records["session"] < np.datetime64(date(2025, 6, 16))
+    for name in ("open", "high", "low", "close"):
+        records[name][early] *= 1.6
+    await town.collect()(context(SESSION))
+    assert "NSE:B" in town.panels.panel.exclusions
+    for name in ("open", "high", "low", "close"):
+        records[name][early] /= 1.6
+    town.clock.at = MORNING
+    result = await town.reconcile()(context(NEXT_SESSION))
+    assert result.counts["restated"] == 1
+    assert not town.panels.panel.exclusions
+
+
+async def test_every_history_is_compared_whole_in_its_turn() -> None:
+    town = await evening_town()
+    town.settings = CollectSettings(history_years=0.1, overlap_sessions=2, whole_every_sessions=5)
+    await town.reconcile()(context(NEXT_SESSION))
+    whole = [symbol for symbol, first, _ in town.market.candle_requests if first < date(2025, 6, 1)]
+    assert len(whole) == 1
 
 
 async def test_a_provisional_bar_that_never_was_goes() -> None:

@@ -37,3 +37,10 @@ class CollectSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
         int,
         msgspec.Meta(ge=1, description="symbols in a row that fail before the market counts as unreachable"),
     ] = 20
+    whole_every_sessions: Annotated[
+        int,
+        msgspec.Meta(
+            ge=1,
+            description="each morning this part of the universe has its whole history compared, in turns",
+        ),
+    ] = 20
