@@ -34,10 +34,7 @@ def find_anchors(bars: Bars, first: int, last: int, rules: Rules) -> IntArray:
 
 @kernel
 def _is_peak(bars: Bars, a: int, rules: Rules) -> bool:
-    for k in range(a + 1, a + rules.anchor_side + 1):
-        if bars.high[k] > bars.high[a]:
-            return False
-    for k in range(max(a - rules.anchor_lookback, 0), a):
+    for k in range(max(a - rules.anchor_lookback, 0), a + rules.anchor_side + 1):
         if bars.high[k] > bars.high[a]:
             return False
     return True
@@ -49,4 +46,5 @@ def advance_into(bars: Bars, anchor: int, window: int) -> float:
     lowest = np.inf
     for k in range(max(anchor - window, 0), anchor):
         lowest = min(lowest, bars.low[k])
-    return bars.high[anchor] / lowest - 1
+    advance: float = bars.high[anchor] / lowest - 1
+    return advance

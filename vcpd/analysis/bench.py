@@ -5,7 +5,7 @@ from typing import Final
 
 import numpy as np
 
-from vcpd.analysis.contractions import Table, room_for_table
+from vcpd.analysis.contractions import Room, room_for
 from vcpd.analysis.indicators import Bars
 from vcpd.analysis.strength import Universe, universe_of
 from vcpd.analysis.thresholds import Rules, Thresholds, TrendRules
@@ -25,7 +25,7 @@ class Bench:
         self.trend_rules: TrendRules = thresholds.trend_rules
         self.sessions: list[date] = panel.sessions.tolist()
         self.index_close: FloatArray = np.array(panel.index_close)
-        self.table: Table = room_for_table(len(self.sessions), self.rules.oldest)
+        self.room: Room = room_for(len(self.sessions), self.rules.oldest)
         self._universe: Universe | None = None
 
     @property

@@ -42,8 +42,8 @@ LEG: Final = np.dtype(
 LINK: Final = np.dtype([("peak", "i8"), ("depth", "f8"), ("low", "f8"), ("low_at", "i8"), ("pullback", "f8")])
 
 
-class Table(NamedTuple):
-    """Everything known below one anchor.
+class Room(NamedTuple):
+    """Work space of a search, for one anchor after the other.
 
     `best[link, n]` is the value of the best chain whose n-th contraction the link is, -inf where none;
     `back[link, n]` the link before it, -1 at the anchor.
@@ -54,6 +54,19 @@ class Table(NamedTuple):
     links: RecordArray  # (pairs,) of LINK
     best: FloatArray  # (pairs, 6)
     back: IntArray  # (pairs, 6)
+
+
+class Table(NamedTuple):
+    """Everything known below one anchor: the market, the rules, and the work space."""
+
+    bars: Bars
+    turn: FloatArray  # per bar: by how much of its extreme a swing turns there
+    rules: Rules
+    swings: Swings
+    legs: RecordArray
+    links: RecordArray
+    best: FloatArray
+    back: IntArray
 
 
 class Leg(NamedTuple):
@@ -73,16 +86,16 @@ class Ending(NamedTuple):
     value: float
     link: int
     contractions: int  # the final one included
-    peak: int  # number of the final peak
     peak_at: int
     low_at: int
+    confirmed: bool  # a turn has confirmed the final peak
 
 
-def room_for_table(bars: int, longest: int) -> Table:
+def room_for(bars: int, longest: int) -> Room:
     """Work space for histories of up to `bars` bars and bases of up to `longest` sessions."""
     peaks = longest // 2 + 3
     pairs = peaks * (peaks - 1) // 2
-    return Table(
+    return Room(
         room_for_swings(bars, longest),
         np.zeros(peaks, LEG),
         np.zeros(pairs, LINK),
@@ -92,10 +105,10 @@ def room_for_table(bars: int, longest: int) -> Table:
 
 
 @inlined
-def open_peak(bars: Bars, table: Table, peak: int, at: int, low: float) -> None:
+def open_peak(table: Table, peak: int, at: int, low: float) -> None:
     """Begin the leg below the peak numbered `peak` at bar `at`; `low` is the swing before it."""
     leg = table.legs[peak]
-    leg.open, leg.at, leg.high = 1, at, bars.high[at]
+    leg.open, leg.at, leg.high = 1, at, table.bars.high[at]
     leg.low, leg.low_at, leg.top, leg.top_ever, leg.pullback = np.inf, -1, 0.0, 0.0, 0.0
     leg.fall, leg.first_link, leg.stop_link = 0.0, 0, 0
     if peak > 0:
@@ -119,20 +132,20 @@ def _after(leg: LegRecord, low_at: int, low: float, high: float, rise: float) ->
 
 
 @inlined
-def add_peak(bars: Bars, table: Table, peak: int, low_at: int, keep: bool, rules: Rules) -> None:
+def add_peak(table: Table, peak: int, low_at: int, keep: bool) -> None:
     """Link an opened peak to those before it; `low_at` is the swing low it rose from.
 
     With `keep` the earlier legs remember it; without, it stands only for the session that asks.
     """
-    own, low = table.legs[peak], bars.low[low_at]
+    own, low = table.legs[peak], table.bars.low[low_at]
     count = own.first_link
     for number in range(peak):
         earlier = table.legs[number]
         if earlier.open == 0:
             continue
-        leg = _after(earlier, low_at, low, own.high, rules.peak_rise)
-        if leg.is_open and own.high >= leg.top and _is_contraction(earlier, leg, own.at, own.high, rules):
-            count += _add_link(bars, table, count, number, leg, own.at, rules)
+        leg = _after(earlier, low_at, low, own.high, table.rules.peak_rise)
+        if leg.is_open and own.high >= leg.top and _is_contraction(earlier, leg, own, table.rules):
+            count += _add_link(table, count, number, leg, own.at)
         if keep:
             earlier.open = 1 if leg.is_open else 0
             earlier.low, earlier.low_at = leg.low, leg.low_at
@@ -143,21 +156,20 @@ def add_peak(bars: Bars, table: Table, peak: int, low_at: int, keep: bool, rules
 
 
 @inlined
-def _is_contraction(peak: LegRecord, leg: Leg, next_at: int, next_high: float, rules: Rules) -> bool:
+def _is_contraction(peak: LegRecord, leg: Leg, next_peak: LegRecord, rules: Rules) -> bool:
     fall = peak.high - leg.low
     is_one: bool = (
-        next_at - peak.at >= rules.peak_gap
+        next_peak.at - peak.at >= rules.peak_gap
         and fall >= rules.depth_least * peak.high
-        and next_high - leg.low >= rules.recovery * fall
+        and next_peak.high - leg.low >= rules.recovery * fall
     )
     return is_one
 
 
 @inlined
-def _add_link(bars: Bars, table: Table, slot: int, number: int, leg: Leg, next_at: int, rules: Rules) -> int:
+def _add_link(table: Table, slot: int, number: int, leg: Leg, next_at: int) -> int:
     """Write the link into `slot` if any chain reaches it; gives 1 then, else 0."""
-    best, back = table.best, table.back
-    peak = table.legs[number]
+    best, back, peak = table.best, table.back, table.legs[number]
     depth = (peak.high - leg.low) / peak.high
     for n in range(MOST):
         best[slot, n] = -np.inf
@@ -166,11 +178,9 @@ def _add_link(bars: Bars, table: Table, slot: int, number: int, leg: Leg, next_a
         best[slot, 1], back[slot, 1] = 0.0, -1
     for before in range(peak.first_link, peak.stop_link):
         link = table.links[before]
-        if not _shrinks(link, depth, rules):
-            continue
-        if _holds_above(bars, link.low, peak.at, next_at, leg.low, peak.fall, rules):
+        if _shrinks(link, depth, table.rules) and _holds_above(table, number, next_at, link.low, leg.low):
             reached = True
-            merit = merit_of(depth / link.depth, rules)
+            merit = merit_of(depth / link.depth, table.rules)
             for n in range(1, MOST - 1):
                 if best[before, n] + merit > best[slot, n + 1]:
                     best[slot, n + 1], back[slot, n + 1] = best[before, n] + merit, before
@@ -196,14 +206,13 @@ def _shrinks(before: LinkRecord, depth: float, rules: Rules) -> bool:
 
 
 @inlined
-def _holds_above(
-    bars: Bars, level: float, first: int, last: int, low: float, base_fall: float, rules: Rules
-) -> bool:
-    """Whether a leg of bars first+1..last down to `low` spares the low before it, or only shakes out."""
+def _holds_above(table: Table, number: int, last: int, level: float, low: float) -> bool:
+    """Whether the leg of a peak, down to `low` by bar `last`, spares the low before it or shakes out."""
     if low >= level:
         return True
-    within = level - low <= rules.undercut_share * base_fall
-    return within and is_reclaimed(bars, first + 1, last, level, rules.reclaim)
+    peak, rules = table.legs[number], table.rules
+    within = level - low <= rules.undercut_share * peak.fall
+    return within and is_reclaimed(table.bars, peak.at + 1, last, level, rules.reclaim)
 
 
 @kernel
@@ -225,23 +234,23 @@ def is_reclaimed(bars: Bars, first: int, last: int, level: float, sessions: int)
 
 
 @inlined
-def best_ending(bars: Bars, table: Table, peaks: int, known: int, t: int, rules: Rules) -> Ending:
+def best_ending(table: Table, peaks: int, known: int, t: int) -> Ending:
     """The best complete chain at session t, of the first `known` swings with `peaks` confirmed peaks."""
     swings = table.swings
     extreme, counter = swings.extreme[t], swings.counter[t]
-    best = Ending(-np.inf, -1, 0, -1, -1, -1)
+    best = Ending(-np.inf, -1, 0, -1, -1, False)
     for number in range(1, peaks):
         peak = table.legs[number]
         if peak.open == 0:
             continue
         if known % 2 == 1:
-            leg = _falling(bars, peak, extreme)
+            leg = _falling(table.bars, peak, extreme)
         else:
-            leg = _rising(bars, peak, swings.at[known - 1], extreme, counter, rules)
+            leg = _rising(table, peak, swings.at[known - 1], extreme, counter)
         if leg.is_open:
-            best = _completed(bars, table, number, leg, t, best, rules)
+            best = _completed(table, number, leg, t, best)
     if known % 2 == 0 and counter > extreme:
-        best = _with_peak_in_progress(bars, table, peaks, known, t, best, rules)
+        best = _with_peak_in_progress(table, peaks, known, t, best)
     return best
 
 
@@ -255,9 +264,10 @@ def _falling(bars: Bars, peak: LegRecord, extreme: int) -> Leg:
 
 
 @inlined
-def _rising(bars: Bars, peak: LegRecord, low_at: int, extreme: int, counter: int, rules: Rules) -> Leg:
+def _rising(table: Table, peak: LegRecord, low_at: int, extreme: int, counter: int) -> Leg:
     """The same while they rise: a confirmed low, the high in progress, and the fall from it."""
-    leg = _after(peak, low_at, bars.low[low_at], bars.high[extreme], rules.peak_rise)
+    bars = table.bars
+    leg = _after(peak, low_at, bars.low[low_at], bars.high[extreme], table.rules.peak_rise)
     if counter == extreme:
         return leg
     pullback = max(leg.pullback, (leg.top - bars.low[counter]) / leg.top)
@@ -265,18 +275,19 @@ def _rising(bars: Bars, peak: LegRecord, low_at: int, extreme: int, counter: int
 
 
 @inlined
-def _with_peak_in_progress(
-    bars: Bars, table: Table, peaks: int, known: int, t: int, best: Ending, rules: Rules
-) -> Ending:
+def _with_peak_in_progress(table: Table, peaks: int, known: int, t: int, best: Ending) -> Ending:
     """The same, when the high that no turn has confirmed yet may be the final peak."""
     extreme, counter = table.swings.extreme[t], table.swings.counter[t]
-    high, low = bars.high[extreme], bars.low[counter]
-    if not _is_final(extreme, t, (high - low) / high, rules):
+    high, low = table.bars.high[extreme], table.bars.low[counter]
+    if not _is_final(extreme, t, (high - low) / high, table.rules):
         return best
     low_at = table.swings.at[known - 1]
-    open_peak(bars, table, peaks, extreme, bars.low[low_at])
-    add_peak(bars, table, peaks, low_at, False, rules)
-    return _completed(bars, table, peaks, Leg(True, low, counter, 0.0, 0.0, 0.0), t, best, rules)
+    open_peak(table, peaks, extreme, table.bars.low[low_at])
+    add_peak(table, peaks, low_at, False)
+    ending = _completed(table, peaks, Leg(True, low, counter, 0.0, 0.0, 0.0), t, best)
+    if ending.value > best.value:
+        return Ending(ending.value, ending.link, ending.contractions, ending.peak_at, ending.low_at, False)
+    return best
 
 
 @inlined
@@ -286,9 +297,9 @@ def _is_final(peak_at: int, t: int, depth: float, rules: Rules) -> bool:
 
 
 @inlined
-def _completed(bars: Bars, table: Table, number: int, leg: Leg, t: int, best: Ending, rules: Rules) -> Ending:
+def _completed(table: Table, number: int, leg: Leg, t: int, best: Ending) -> Ending:
     """`best`, or the best chain whose final contraction is `leg` if that is worth more."""
-    peak = table.legs[number]
+    peak, rules = table.legs[number], table.rules
     depth = (peak.high - leg.low) / peak.high
     if not _is_final(peak.at, t, depth, rules) or leg.pullback > rules.hidden * depth:
         return best
@@ -299,6 +310,6 @@ def _completed(bars: Bars, table: Table, number: int, leg: Leg, t: int, best: En
         merit = merit_of(depth / link.depth, rules)
         for n in range(1, MOST):
             value = table.best[slot, n] + merit
-            if value > best.value and _holds_above(bars, link.low, peak.at, t, leg.low, peak.fall, rules):
-                best = Ending(value, slot, n + 1, number, peak.at, leg.low_at)
+            if value > best.value and _holds_above(table, number, t, link.low, leg.low):
+                best = Ending(value, slot, n + 1, peak.at, leg.low_at, True)
     return best

@@ -6,7 +6,7 @@ from typing import Final
 
 from vcpd.analysis.chains import Chain, depths_pct
 from vcpd.analysis.indicators import Bars
-from vcpd.analysis.kernels import TIE
+from vcpd.analysis.kernels import at_most
 from vcpd.analysis.levels import Levels
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.analysis.trend import Criterion, Trend, criterion_holds
@@ -106,17 +106,17 @@ def no_structure_gates(thresholds: Thresholds) -> dict[str, Gate]:
 
 
 def _within(value: float, least: float, most: float) -> bool:
-    return least * (1 - TIE) <= value <= most * (1 + TIE)
+    return at_most(least, value) and at_most(value, most)
 
 
 def _at_most(value: float, most: float) -> Gate:
-    return Gate(value <= most * (1 + TIE), round(value, 4), most)
+    return Gate(at_most(value, most), round(value, 4), most)
 
 
 def _advance(chain: Chain, thresholds: Thresholds) -> Gate:
     """Unknown where the history is too short before the anchor to have held the advance."""
     least, advance_pct = thresholds.prior_advance_least_pct, 100 * chain.advance
-    holds: bool | None = advance_pct >= least * (1 - TIE)
+    holds: bool | None = at_most(least, advance_pct)
     if not holds and chain.anchor < thresholds.prior_advance_sessions:
         holds = None
     return Gate(holds, round(advance_pct, 2), least)

@@ -12,7 +12,6 @@ from vcpd.analysis.kernels import kernel
 from vcpd.domain.arrays import FloatArray, IntArray
 from vcpd.domain.panel import Panel
 
-
 # Share of a day's volume that has usually traded: busy openings, quiet noons, busier closes.
 _ELAPSED: Final = (0.0, 0.04, 0.12, 0.25, 0.5, 0.75, 0.9, 1.0)
 _TRADED: Final = (0.02, 0.10, 0.21, 0.34, 0.53, 0.72, 0.87, 1.0)
@@ -79,7 +78,8 @@ def mean_of(sums: FloatArray, t: int, length: int) -> float:
     """Mean of the `length` values up to and including bar t; NaN where there are fewer."""
     if t + 1 < length:
         return np.nan
-    return (sums[t + 1] - sums[t + 1 - length]) / length
+    mean: float = (sums[t + 1] - sums[t + 1 - length]) / length
+    return mean
 
 
 @kernel
@@ -94,4 +94,5 @@ def volume_mean(bars: Bars, first: int, stop: int) -> float:
     known = bars.volume_count[stop] - bars.volume_count[first]
     if stop <= first or 2 * known < stop - first:
         return np.nan
-    return (bars.volume_sum[stop] - bars.volume_sum[first]) / known
+    mean: float = (bars.volume_sum[stop] - bars.volume_sum[first]) / known
+    return mean

@@ -47,9 +47,15 @@ def _writable_folder(here: Path) -> Path:
     return Path(tempfile.gettempdir()) / f"vcpd-{os.getuid()}"
 
 
-numba.config.CACHE_DIR = str(_cache_folder())  # read when a kernel is declared, so before any is
+vars(numba.config)["CACHE_DIR"] = str(_cache_folder())  # read when a kernel is declared, so before any is
 
 kernel = cast("Callable[[F], F]", numba.njit(cache=True, nogil=True, error_model="numpy"))
 
 # Woven into its callers: handing a dozen arrays to a function costs more than a small one does.
 inlined = cast("Callable[[F], F]", numba.njit(inline="always", error_model="numpy"))
+
+
+@kernel
+def at_most(value: float, limit: float) -> bool:
+    """Whether a value keeps a limit, equal ones included however they were rounded."""
+    return value <= limit + TIE * abs(limit)

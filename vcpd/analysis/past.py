@@ -89,7 +89,7 @@ def _window(bench: Bench, row: int, ground: Ground, trend_first: int) -> Past:
     first = max(last - thresholds.squat_sessions, trend_first)
     if eligible.any():
         first = min(first, trend_first + int(np.argmax(eligible)))
-    chains = search(bars, first, last, bench.table, bench.rules)
+    chains = search(bars, first, last, bench.room, bench.rules)
     holds = eligible[first - trend_first :] & chains.sound
     return Past(ground, first, trend, trend_first, chains, _within_risk(ground, first, chains, holds))
 

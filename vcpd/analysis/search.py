@@ -5,9 +5,9 @@ from typing import NamedTuple
 import numpy as np
 
 from vcpd.analysis.anchors import advance_into, find_anchors
-from vcpd.analysis.contractions import MOST, Ending, Table, add_peak, best_ending, open_peak
+from vcpd.analysis.contractions import MOST, Ending, Room, Table, add_peak, best_ending, open_peak
 from vcpd.analysis.indicators import Bars
-from vcpd.analysis.kernels import kernel
+from vcpd.analysis.kernels import at_most, inlined, kernel
 from vcpd.analysis.swings import trace_swings, turn_thresholds
 from vcpd.analysis.thresholds import Rules
 from vcpd.domain.arrays import BoolArray, FloatArray, IntArray
@@ -20,6 +20,7 @@ class Chains(NamedTuple):
     chain is preferred to one that is not, then the more valuable one, then the longer base.
     """
 
+    first: int  # the window's first bar
     contractions: IntArray  # how many
     value: FloatArray
     sound: BoolArray
@@ -40,8 +41,10 @@ class Base(NamedTuple):
 
 
 @kernel
-def no_chains(sessions: int) -> Chains:
+def no_chains(first: int, last: int) -> Chains:
+    sessions = last - first + 1
     return Chains(
+        first,
         np.zeros(sessions, np.int64),
         np.full(sessions, -np.inf),
         np.zeros(sessions, np.bool_),
@@ -54,32 +57,24 @@ def no_chains(sessions: int) -> Chains:
 
 
 @kernel
-def search(bars: Bars, first: int, last: int, table: Table, rules: Rules) -> Chains:
+def search(bars: Bars, first: int, last: int, room: Room, rules: Rules) -> Chains:
     """The best chain at each of the bars first..last, each from the bars up to itself alone."""
-    chains = no_chains(last - first + 1)
-    threshold = turn_thresholds(bars, max(first - rules.oldest, 0), last, rules)
+    chains = no_chains(first, last)
+    turn = turn_thresholds(bars, max(first - rules.oldest, 0), last, rules)
+    table = Table(bars, turn, rules, room.swings, room.legs, room.links, room.best, room.back)
     for anchor in find_anchors(bars, first, last, rules):
-        _search_below(bars, threshold, anchor, first, last, table, chains, rules)
+        _search_below(table, anchor, last, chains)
     return chains
 
 
 @kernel
-def _search_below(
-    bars: Bars,
-    threshold: FloatArray,
-    anchor: int,
-    first: int,
-    last: int,
-    table: Table,
-    chains: Chains,
-    rules: Rules,
-) -> None:
+def _search_below(table: Table, anchor: int, last: int, chains: Chains) -> None:
     """Offer the chains below one anchor to every session it can serve."""
-    swings = table.swings
+    bars, swings, rules = table.bars, table.swings, table.rules
     stop = min(last, anchor + rules.oldest)
-    confirmed = trace_swings(bars, threshold, anchor, stop, swings)
+    confirmed = trace_swings(bars, table.turn, anchor, stop, swings)
     base = Base(anchor, advance_into(bars, anchor, rules.advance_window), np.inf, 0.0)
-    open_peak(bars, table, 0, anchor, 0.0)
+    open_peak(table, 0, anchor, 0.0)
     known = peaks = 1
     for t in range(anchor + 1, stop + 1):
         base = Base(anchor, base.advance, min(base.lowest, bars.low[t]), max(base.highest, bars.high[t]))
@@ -88,80 +83,77 @@ def _search_below(
         while known < confirmed and swings.confirmed_at[known] <= t:
             if known % 2 == 0:
                 low_at = swings.at[known - 1]
-                open_peak(bars, table, peaks, swings.at[known], bars.low[low_at])
-                add_peak(bars, table, peaks, low_at, True, rules)
+                open_peak(table, peaks, swings.at[known], bars.low[low_at])
+                add_peak(table, peaks, low_at, True)
                 peaks += 1
             known += 1
-        if t >= first and t - anchor >= rules.youngest and _caps(bars, base, rules):
-            ending = best_ending(bars, table, peaks, known, t, rules)
+        if t >= chains.first and t - anchor >= rules.youngest and _caps(bars, base, rules):
+            ending = best_ending(table, peaks, known, t)
             if ending.contractions > 0:
-                _offer(bars, table, base, ending, t, chains, t - first, ending.peak < peaks, rules)
+                _offer(table, base, ending, t, chains)
 
 
-@kernel
+@inlined
 def _caps(bars: Bars, base: Base, rules: Rules) -> bool:
     """Whether the anchor still caps price, as deep as its base is."""
     high = bars.high[base.anchor]
     room = min(rules.cap, rules.cap_share * (high - base.lowest) / high)
-    return base.highest <= high * (1 + room)
+    caps: bool = base.highest <= high * (1 + room)
+    return caps
 
 
-@kernel
-def _offer(
-    bars: Bars,
-    table: Table,
-    base: Base,
-    ending: Ending,
-    t: int,
-    chains: Chains,
-    slot: int,
-    confirmed: bool,
-    rules: Rules,
-) -> None:
+@inlined
+def _offer(table: Table, base: Base, ending: Ending, t: int, chains: Chains) -> None:
     """Keep the chain for its session if it is better than the one found so far."""
-    value = ending.value + rules.length_bonus * np.log(1 + (t - base.anchor) / 5)
-    depth = (bars.high[base.anchor] - base.lowest) / bars.high[base.anchor]
-    sound = _is_sound(bars, table, base, depth, ending, rules)
+    slot, high = t - chains.first, table.bars.high[base.anchor]
+    value = ending.value + table.rules.length_bonus * np.log(1 + (t - base.anchor) / 5)
+    depth = (high - base.lowest) / high
+    sound = _is_sound(table, base, depth, ending)
     better = sound and not chains.sound[slot]
     if not better and (sound != chains.sound[slot] or value <= chains.value[slot]):
         return
     chains.contractions[slot], chains.value[slot] = ending.contractions, value
-    chains.sound[slot], chains.confirmed[slot] = sound, confirmed
+    chains.sound[slot], chains.confirmed[slot] = sound, ending.confirmed
     chains.base_depth[slot], chains.advance[slot] = depth, base.advance
     _write(table, ending, chains.high_at[slot], chains.low_at[slot])
 
 
-@kernel
-def _is_sound(bars: Bars, table: Table, base: Base, depth: float, ending: Ending, rules: Rules) -> bool:
+@inlined
+def _is_sound(table: Table, base: Base, depth: float, ending: Ending) -> bool:
     """The gates that concern the structure alone."""
-    high = bars.high[ending.peak_at]
-    final = (high - bars.low[ending.low_at]) / high
+    rules = table.rules
+    high = table.bars.high[ending.peak_at]
+    final = (high - table.bars.low[ending.low_at]) / high
     young = base.anchor < rules.advance_window
     return (
-        rules.contractions_least <= ending.contractions <= rules.contractions_most
-        and rules.base_depth_least <= depth <= rules.base_depth_most
-        and final <= rules.final_depth_most
-        and final <= rules.final_to_first_most * _first_depth(table, ending.link, ending.contractions)
-        and (young or base.advance >= rules.advance_least)
+        at_most(rules.contractions_least, ending.contractions)
+        and at_most(ending.contractions, rules.contractions_most)
+        and at_most(rules.base_depth_least, depth)
+        and at_most(depth, rules.base_depth_most)
+        and at_most(final, rules.final_depth_most)
+        and at_most(final, rules.final_to_first_most * _first_depth(table, ending))
+        and (young or at_most(rules.advance_least, base.advance))
     )
 
 
-@kernel
-def _first_depth(table: Table, link: int, count: int) -> float:
-    for n in range(count - 1, 1, -1):
+@inlined
+def _first_depth(table: Table, ending: Ending) -> float:
+    link = ending.link
+    for n in range(ending.contractions - 1, 1, -1):
         link = table.back[link, n]
     first: float = table.links[link].depth
     return first
 
 
-@kernel
+@inlined
 def _write(table: Table, ending: Ending, high_at: IntArray, low_at: IntArray) -> None:
     """Lay the chain out, anchor first; places beyond its end are -1."""
     high_at[:] = -1
     low_at[:] = -1
-    high_at[ending.contractions - 1], low_at[ending.contractions - 1] = ending.peak_at, ending.low_at
+    last = ending.contractions - 1
+    high_at[last], low_at[last] = ending.peak_at, ending.low_at
     link = ending.link
-    for n in range(ending.contractions - 1, 0, -1):
+    for n in range(last, 0, -1):
         high_at[n - 1] = table.legs[table.links[link].peak].at
         low_at[n - 1] = table.links[link].low_at
         link = table.back[link, n]

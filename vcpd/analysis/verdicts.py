@@ -41,7 +41,7 @@ class Place(NamedTuple):
         return bool(self.bench.panel.provisional[self.row, self.bars.column[t]])
 
     def date(self, t: int) -> date:
-        return self.bench.sessions[self.bars.column[t]]
+        return self.bench.sessions[int(self.bars.column[t])]
 
 
 def unjudged(bench: Bench, row: int, reason: str, close: float = 0.0) -> Setup:

@@ -48,7 +48,8 @@ def measure_quiet(bars: Bars, anchor: int, peak: int, stop: int, t: int) -> Quie
 @kernel
 def volume_ratio(bars: Bars, t: int) -> float:
     """Volume of bar t over the mean of the 50 before it."""
-    return bars.volume[t] / volume_mean(bars, max(t - AVERAGE, 0), t)
+    ratio: float = bars.volume[t] / volume_mean(bars, max(t - AVERAGE, 0), t)
+    return ratio
 
 
 @kernel
