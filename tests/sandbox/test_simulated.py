@@ -1,7 +1,11 @@
 """The simulated market keeps its word: repeatable, causal, on the calendar, with true planted bases."""
 
 import itertools
+import os
+import subprocess
+import sys
 from datetime import date, datetime, timedelta
+from hashlib import sha256
 
 import numpy as np
 import pytest
@@ -40,6 +44,34 @@ def test_the_same_seed_gives_the_same_bytes(market: SimulatedMarket) -> None:
         assert same(series_of(market, listing, EVENING), series_of(again, listing, EVENING))
     listing = equities(market, EVENING)[0]
     assert not same(series_of(market, listing, EVENING), series_of(other, listing, EVENING))
+
+
+DIGEST = """
+from tests.sandbox.test_simulated import digest_of
+print(digest_of())
+"""
+
+
+def digest_of() -> str:
+    """One number for everything a small market serves in an evening."""
+    market = SimulatedMarket(SandboxSettings(symbols=20, seed=11), NSE, LAST_SESSION)
+    digest = sha256(repr(market.planted(EVENING)).encode())
+    for listing in equities(market, EVENING):
+        digest.update(series_of(market, listing, EVENING).records.tobytes())
+    return digest.hexdigest()
+
+
+def test_another_process_gives_the_same_bytes() -> None:
+    """Nothing depends on the process: not on its hash seed, not on what it did before."""
+    told = subprocess.run(
+        [sys.executable, "-c", DIGEST],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+        env={**os.environ, "PYTHONHASHSEED": "4711", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )
+    assert told.stdout.strip() == digest_of()
 
 
 def test_more_symbols_leave_the_others_as_they_were(market: SimulatedMarket) -> None:

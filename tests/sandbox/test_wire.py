@@ -1,0 +1,28 @@
+"""What the exchange sends is what the market's door understands."""
+
+import math
+from datetime import date
+
+from tests.sandbox.conftest import SETTINGS, Start
+from tests.sandbox.doors import WIDE, door
+from vcpd.kite.wire import decode_daily_bars, decode_instruments, decode_profile, decode_quotes
+
+
+async def test_the_door_decodes_every_answer(start: Start) -> None:
+    """Instruments, candles, quotes and the profile of the sandbox pass through the door's own decoding."""
+    async with door((await start(limits=WIDE)).url) as kite:
+        instruments = decode_instruments(
+            (await kite.get("/instruments/NSE", **{"Accept-Encoding": "gzip"}))[1]
+        )
+        plain = [one for one in instruments if one.series == "EQ" and not one.is_index]
+        assert len(plain) == SETTINGS.symbols
+        assert {one.symbol for one in instruments if one.is_index} == {"NSE:NIFTY 50", "NSE:NIFTY 500"}
+        first = plain[0]
+        path = f"/instruments/historical/{first.token}/day?from=2025-07-01&to=2026-07-15"
+        bars = decode_daily_bars((await kite.get(path))[1], first.symbol)
+        assert bars.last_session == date(2026, 7, 15)
+        quote = decode_quotes((await kite.get(f"/quote?i={first.symbol}"))[1])[first.symbol]
+        assert quote.last_price == bars.close[-1]
+        assert quote.previous_close == bars.close[-2]
+        assert not math.isnan(quote.volume)
+        assert decode_profile((await kite.get("/user/profile"))[1])
