@@ -43,7 +43,7 @@ def level(svg: str, name: str) -> float:
 def test_the_sheet_is_a_phone_wide_and_titled(svg: str) -> None:
     """360 points wide, no letter below 9 points, and one line for who cannot see it."""
     root = ET.fromstring(svg)
-    assert root.get("viewBox") == "0 0 360 510"
+    assert root.get("viewBox") == "0 0 360 518"
     assert root.findtext(f"{SVG}title") == "NSE:BASE on 2025-02-03: 24W 25/4 3T, near pivot, score 78"
     sizes = [float(size) for element in root.iter() if (size := element.get("font-size"))]
     assert min(sizes) >= 9
@@ -209,6 +209,29 @@ def test_a_symbol_without_a_base_is_drawn_too(panel: Panel) -> None:
     assert {"no base", "fewer than 40 bars"} <= set(texts(drawn))
     assert len(elements(drawn, "contractions")) == 1
     assert len(elements(drawn, "levels")) == 1
+
+
+def test_a_long_reason_is_wrapped(panel: Panel) -> None:
+    """Two lines at most, none wider than the sheet, the rest told by an ellipsis."""
+    miss = "would be a setup but for: " + ", ".join(f"gate {number} is not met" for number in range(12))
+    drawn = draw(panel, setup(panel, pivot=None, nearest_miss=miss))
+    lines = [one.text or "" for one in elements(drawn, "foot") if one.get("data-field") == "plan"]
+    assert len(lines) == 2
+    assert all(len(line) <= 62 for line in lines)
+    assert lines[-1].endswith("…")
+
+
+def test_month_names_do_not_touch_where_bars_are_few(panel: Panel) -> None:
+    """A symbol that trades a few days a month: names keep their room, years included."""
+    values = np.array(panel.values)
+    values[:, :, :300] = np.where(np.arange(300) % 9 == 0, values[:, :, :300], np.nan)
+    sparse = Panel(
+        panel.symbols, panel.sessions, values, panel.provisional, panel.index_close, panel.tick_size
+    )
+    drawn = draw(sparse, Setup.unjudged("NSE:WALK", panel.sessions[-1].item(), ""))
+    places = [float(one.attrib["x"]) for one in elements(drawn, "time-axis") if one.tag == f"{SVG}text"]
+    assert len(places) > 4
+    assert all(after - before >= 28 for before, after in pairwise(places))
 
 
 def test_failed_gates_are_counted(panel: Panel) -> None:

@@ -16,7 +16,7 @@ from vcpd.analysis.chart_title import draw_foot, draw_head, title_of
 from vcpd.domain.panel import Panel
 from vcpd.domain.setups import Setup
 
-HEIGHT: Final = 510.0
+HEIGHT: Final = 518.0
 LEFT: Final = 6.0
 RIGHT: Final = WIDTH - 46.0
 PRICE: Final = (60.0, 340.0)  # top and bottom of each strip

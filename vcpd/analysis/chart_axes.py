@@ -27,12 +27,15 @@ def draw_price_axis(sheet: Sheet, strip: Strip, taken: list[float]) -> None:
 def draw_time_axis(sheet: Sheet, top: Strip, bottom: Strip, history: History) -> None:
     """A line at the first bar of every month, or of every 2nd, 3rd, 6th, 12th; January says the year."""
     group = sheet.group("time-axis")
+    free_x = top.left + LABEL_ROOM / 3  # nearer to the edge a name would hang over it
     for bar, day in _spaced(_month_starts(history), top.step):
         x = top.x(bar)
+        if x < free_x:  # months of few bars stand closer than their names are wide
+            continue
+        free_x = x + LABEL_ROOM
         add_path(group, f"M{x:.2f} {top.top:.2f}V{bottom.bottom:.2f}", sheet.theme.grid, 0.6)
         name = f"{day:%Y}" if day.month == 1 else f"{day:%b}"
-        if x - top.left > LABEL_ROOM / 3:  # else it would hang over the edge
-            add_text(group, (x, bottom.bottom + 11), name, sheet.theme.faint, text_anchor="middle")
+        add_text(group, (x, bottom.bottom + 11), name, sheet.theme.faint, text_anchor="middle")
 
 
 def plain_price(price: float) -> str:

@@ -1,5 +1,6 @@
 """The head and the foot of a chart: what it is, what the verdict is, what the colours mean."""
 
+from textwrap import wrap
 from typing import Final
 
 from vcpd.analysis.chart_axes import plain_price
@@ -8,6 +9,7 @@ from vcpd.analysis.chart_sheet import WIDTH, Sheet, add_path, add_span, add_text
 from vcpd.domain.setups import Setup, State
 
 MARGIN: Final = 8.0
+LINE_LETTERS: Final = 62  # that fit on a line in any of the fonts
 LONG_SYMBOL: Final = 18  # letters that fit at full size beside the score
 
 
@@ -53,7 +55,9 @@ def draw_foot(sheet: Sheet, setup: Setup, top: float) -> None:
         add_path(group, f"M{x:.2f} {top - 3:.2f}h12", colour, 2)
         add_text(group, (x + 15, top), f"SMA {length}", theme.faint)
         x += 62
-    add_text(group, (MARGIN, top + 14), _plan(setup), theme.ink, data_field="plan")
+    lines = wrap(_plan(setup), LINE_LETTERS, max_lines=2, placeholder=" …")
+    for number, line in enumerate(lines):
+        add_text(group, (MARGIN, top + 14 + 12 * number), line, theme.ink, data_field="plan")
 
 
 def _state_words(state: State | None) -> str:
