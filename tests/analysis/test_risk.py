@@ -4,6 +4,7 @@ import json
 import math
 import pickle
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -266,6 +267,12 @@ def test_warming_up_leaves_nothing_to_compile() -> None:
     measured(panel)
     measured(panel.until(panel.sessions[280].item()))
     assert compiled_forms() == before
+
+
+def test_the_document_names_every_metric() -> None:
+    """Who reads a figure finds its definition."""
+    document = Path(__file__).parents[2].joinpath("docs", "risk.md").read_text(encoding="utf-8")
+    assert [name for name in (*METRICS, *DATES) if f"`{name}`" not in document] == []
 
 
 def test_scores_are_plain_json() -> None:
