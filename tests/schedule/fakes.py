@@ -14,6 +14,7 @@ from vcpd.domain.pressure import Pressure
 from vcpd.domain.runs import Outcome, Run, RunContext, RunResult
 from vcpd.schedule.policies import JobPolicy, ScheduleSettings
 from vcpd.schedule.scheduler import Scheduler
+from vcpd.schedule.trigger import Trigger
 from vcpd.schedule.work import Job
 
 
@@ -31,6 +32,15 @@ class RunTable:
     def of(self, job: str) -> list[Run]:
         """The job's rows, oldest first."""
         return sorted((run for run in self.rows.values() if run.job == job), key=lambda run: run.scheduled_at)
+
+    def settle(self, policies: Mapping[str, JobPolicy], now: datetime) -> None:
+        """As if every job had run well at its latest tick before `now`."""
+        for name, policy in policies.items():
+            tick = Trigger.of(policy, NSE, NSE.time_zone).latest(now)
+            if tick is not None:
+                at = tick.scheduled_at
+                row = Run(len(self.rows) + 1, name, at, tick.session, at, at, Outcome.DONE)
+                self.rows[name, at] = row
 
     def outcomes(self, job: str) -> list[tuple[str, str]]:
         """(local time of the tick, outcome) of each row."""

@@ -314,10 +314,10 @@ class Scheduler:
 
     def _arrive(self, line: Line, tick: Tick, cause: Cause, *, in_a_row: bool = False) -> None:
         """A tick that should run meets the run before it, if that is not finished."""
-        if self._yard.history.knows(line.name, tick.scheduled_at):
+        if self._yard.knows(line.name, tick):
             return
         overlap = "queue" if in_a_row else line.policy.overlap
-        if self._yard.is_busy(line.name) and overlap == "skip":
+        if overlap == "skip" and self._yard.swallows(line.name, tick):
             self._record(line.name, tick, Outcome.SKIPPED, "its run before was not finished")
             return
         if overlap == "replace":

@@ -23,6 +23,18 @@ class Yard:
         waits = any(one.name == name for one in self.waiting)
         return waits or self.active_run(name) is not None
 
+    def knows(self, name: str, tick: Tick) -> bool:
+        """Whether this very tick has had its run, or has one on its way: clocks may be set back."""
+        on_its_way = any(one.tick == tick for one in self._on_their_way(name))
+        return on_its_way or self.history.knows(name, tick.scheduled_at)
+
+    def swallows(self, name: str, tick: Tick) -> bool:
+        """Whether the run on its way stands for `tick` too: making up for an older session does not."""
+        made_up = (Cause.CATCH_UP, Cause.RETRY)
+        return any(
+            one.cause not in made_up or one.tick.session >= tick.session for one in self._on_their_way(name)
+        )
+
     def active_run(self, name: str) -> Active | None:
         return next((one for one in self.active if one.name == name), None)
 
@@ -65,6 +77,10 @@ class Yard:
     def end_all(self, reason: str) -> None:
         for active in self.active:
             active.cancel(Outcome.CANCELLED, reason)
+
+    def _on_their_way(self, name: str) -> list[Waiting]:
+        everyone = (*self.waiting, *(one.waiting for one in self.active))
+        return [one for one in everyone if one.name == name]
 
     def _ahead(self, waiting: Waiting, lines: Mapping[str, Line]) -> tuple[str, ...]:
         policy = lines[waiting.name].policy
