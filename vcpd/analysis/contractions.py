@@ -9,7 +9,6 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 
-from vcpd.analysis.indicators import Bars
 from vcpd.analysis.kernels import inlined, kernel
 from vcpd.analysis.swings import Swings, room_for_swings
 from vcpd.analysis.thresholds import Rules
@@ -59,7 +58,9 @@ class Room(NamedTuple):
 class Table(NamedTuple):
     """Everything known below one anchor: the market, the rules, and the work space."""
 
-    bars: Bars
+    high: FloatArray
+    low: FloatArray
+    close: FloatArray
     turn: FloatArray  # per bar: by how much of its extreme a swing turns there
     rules: Rules
     swings: Swings
@@ -108,7 +109,7 @@ def room_for(bars: int, longest: int) -> Room:
 def open_peak(table: Table, peak: int, at: int, low: float) -> None:
     """Begin the leg below the peak numbered `peak` at bar `at`; `low` is the swing before it."""
     leg = table.legs[peak]
-    leg.open, leg.at, leg.high = 1, at, table.bars.high[at]
+    leg.open, leg.at, leg.high = 1, at, table.high[at]
     leg.low, leg.low_at, leg.top, leg.top_ever, leg.pullback = np.inf, -1, 0.0, 0.0, 0.0
     leg.fall, leg.first_link, leg.stop_link = 0.0, 0, 0
     if peak > 0:
@@ -137,7 +138,7 @@ def add_peak(table: Table, peak: int, low_at: int, keep: bool) -> None:
 
     With `keep` the earlier legs remember it; without, it stands only for the session that asks.
     """
-    own, low = table.legs[peak], table.bars.low[low_at]
+    own, low = table.legs[peak], table.low[low_at]
     count = own.first_link
     for number in range(peak):
         earlier = table.legs[number]
@@ -212,21 +213,23 @@ def _holds_above(table: Table, number: int, last: int, level: float, low: float)
         return True
     peak, rules = table.legs[number], table.rules
     within = level - low <= rules.undercut_share * peak.fall
-    return within and is_reclaimed(table.bars, peak.at + 1, last, level, rules.reclaim)
+    return within and is_reclaimed(table.low, table.close, peak.at + 1, last, level, rules.reclaim)
 
 
 @kernel
-def is_reclaimed(bars: Bars, first: int, last: int, level: float, sessions: int) -> bool:
+def is_reclaimed(
+    low: FloatArray, close: FloatArray, first: int, last: int, level: float, sessions: int
+) -> bool:
     """Whether every low under `level` in bars first..last saw a close above it within `sessions`.
 
     The last ones may still be waiting for theirs.
     """
     under_since = -1
     for t in range(first, last + 1):
-        if under_since < 0 and bars.low[t] < level:
+        if under_since < 0 and low[t] < level:
             under_since = t
         if under_since >= 0:
-            if bars.close[t] > level:
+            if close[t] > level:
                 under_since = -1
             elif t - under_since >= sessions:
                 return False
@@ -244,7 +247,7 @@ def best_ending(table: Table, peaks: int, known: int, t: int) -> Ending:
         if peak.open == 0:
             continue
         if known % 2 == 1:
-            leg = _falling(table.bars, peak, extreme)
+            leg = _falling(table, peak, extreme)
         else:
             leg = _rising(table, peak, swings.at[known - 1], extreme, counter)
         if leg.is_open:
@@ -255,9 +258,9 @@ def best_ending(table: Table, peaks: int, known: int, t: int) -> Ending:
 
 
 @inlined
-def _falling(bars: Bars, peak: LegRecord, extreme: int) -> Leg:
+def _falling(table: Table, peak: LegRecord, extreme: int) -> Leg:
     """The leg below a peak while prices fall: the low in progress is its last swing."""
-    low = bars.low[extreme]
+    low = table.low[extreme]
     if low < peak.low:
         return Leg(peak.top_ever <= peak.high, low, extreme, 0.0, 0.0, 0.0)
     return Leg(True, peak.low, peak.low_at, 0.0, 0.0, max(peak.pullback, (peak.top - low) / peak.top))
@@ -266,11 +269,10 @@ def _falling(bars: Bars, peak: LegRecord, extreme: int) -> Leg:
 @inlined
 def _rising(table: Table, peak: LegRecord, low_at: int, extreme: int, counter: int) -> Leg:
     """The same while they rise: a confirmed low, the high in progress, and the fall from it."""
-    bars = table.bars
-    leg = _after(peak, low_at, bars.low[low_at], bars.high[extreme], table.rules.peak_rise)
+    leg = _after(peak, low_at, table.low[low_at], table.high[extreme], table.rules.peak_rise)
     if counter == extreme:
         return leg
-    pullback = max(leg.pullback, (leg.top - bars.low[counter]) / leg.top)
+    pullback = max(leg.pullback, (leg.top - table.low[counter]) / leg.top)
     return Leg(leg.is_open, leg.low, leg.low_at, leg.top, leg.top_ever, pullback)
 
 
@@ -278,11 +280,11 @@ def _rising(table: Table, peak: LegRecord, low_at: int, extreme: int, counter: i
 def _with_peak_in_progress(table: Table, peaks: int, known: int, t: int, best: Ending) -> Ending:
     """The same, when the high that no turn has confirmed yet may be the final peak."""
     extreme, counter = table.swings.extreme[t], table.swings.counter[t]
-    high, low = table.bars.high[extreme], table.bars.low[counter]
+    high, low = table.high[extreme], table.low[counter]
     if not _is_final(extreme, t, (high - low) / high, table.rules):
         return best
     low_at = table.swings.at[known - 1]
-    open_peak(table, peaks, extreme, table.bars.low[low_at])
+    open_peak(table, peaks, extreme, table.low[low_at])
     add_peak(table, peaks, low_at, False)
     ending = _completed(table, peaks, Leg(True, low, counter, 0.0, 0.0, 0.0), t, best)
     if ending.value > best.value:

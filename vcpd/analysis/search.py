@@ -61,16 +61,18 @@ def search(bars: Bars, first: int, last: int, room: Room, rules: Rules) -> Chain
     """The best chain at each of the bars first..last, each from the bars up to itself alone."""
     chains = no_chains(first, last)
     turn = turn_thresholds(bars, max(first - rules.oldest, 0), last, rules)
-    table = Table(bars, turn, rules, room.swings, room.legs, room.links, room.best, room.back)
+    table = Table(
+        bars.high, bars.low, bars.close, turn, rules, room.swings, room.legs, room.links, room.best, room.back
+    )
     for anchor in find_anchors(bars, first, last, rules):
-        _search_below(table, anchor, last, chains)
+        _search_below(bars, table, anchor, last, chains)
     return chains
 
 
 @kernel
-def _search_below(table: Table, anchor: int, last: int, chains: Chains) -> None:
+def _search_below(bars: Bars, table: Table, anchor: int, last: int, chains: Chains) -> None:
     """Offer the chains below one anchor to every session it can serve."""
-    bars, swings, rules = table.bars, table.swings, table.rules
+    swings, rules = table.swings, table.rules
     stop = min(last, anchor + rules.oldest)
     confirmed = trace_swings(bars, table.turn, anchor, stop, swings)
     base = Base(anchor, advance_into(bars, anchor, rules.advance_window), np.inf, 0.0)
@@ -87,16 +89,16 @@ def _search_below(table: Table, anchor: int, last: int, chains: Chains) -> None:
                 add_peak(table, peaks, low_at, True)
                 peaks += 1
             known += 1
-        if t >= chains.first and t - anchor >= rules.youngest and _caps(bars, base, rules):
+        if t >= chains.first and t - anchor >= rules.youngest and _caps(table, base):
             ending = best_ending(table, peaks, known, t)
             if ending.contractions > 0:
                 _offer(table, base, ending, t, chains)
 
 
 @inlined
-def _caps(bars: Bars, base: Base, rules: Rules) -> bool:
+def _caps(table: Table, base: Base) -> bool:
     """Whether the anchor still caps price, as deep as its base is."""
-    high = bars.high[base.anchor]
+    high, rules = table.high[base.anchor], table.rules
     room = min(rules.cap, rules.cap_share * (high - base.lowest) / high)
     caps: bool = base.highest <= high * (1 + room)
     return caps
@@ -105,7 +107,7 @@ def _caps(bars: Bars, base: Base, rules: Rules) -> bool:
 @inlined
 def _offer(table: Table, base: Base, ending: Ending, t: int, chains: Chains) -> None:
     """Keep the chain for its session if it is better than the one found so far."""
-    slot, high = t - chains.first, table.bars.high[base.anchor]
+    slot, high = t - chains.first, table.high[base.anchor]
     value = ending.value + table.rules.length_bonus * np.log(1 + (t - base.anchor) / 5)
     depth = (high - base.lowest) / high
     sound = _is_sound(table, base, depth, ending)
@@ -122,8 +124,8 @@ def _offer(table: Table, base: Base, ending: Ending, t: int, chains: Chains) -> 
 def _is_sound(table: Table, base: Base, depth: float, ending: Ending) -> bool:
     """The gates that concern the structure alone."""
     rules = table.rules
-    high = table.bars.high[ending.peak_at]
-    final = (high - table.bars.low[ending.low_at]) / high
+    high = table.high[ending.peak_at]
+    final = (high - table.low[ending.low_at]) / high
     young = base.anchor < rules.advance_window
     return (
         at_most(rules.contractions_least, ending.contractions)
