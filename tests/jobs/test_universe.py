@@ -101,10 +101,14 @@ async def test_the_list_is_merged_and_its_changes_counted() -> None:
     assert len(store.rows) == len(LISTED)
 
 
-async def test_a_list_that_lost_most_instruments_is_not_believed() -> None:
-    """Nothing is marked as gone because an answer was cut short."""
-    store = FakeInstrumentStore(Fate(), list(STORED))
-    market = FakeMarket(Fate(), {}, list(LISTED[:2]))
-    result = await Instruments(market, store)(context(date(2025, 6, 30), "instruments"))
-    assert result.outcome is Outcome.FAILED
+async def test_a_list_that_lost_most_instruments_is_believed_the_second_time() -> None:
+    """Nothing is marked as gone because one answer was cut short."""
+    stored = [StoredInstrument(n, Instrument(f"NSE:S{n}", n)) for n in range(1_200)]
+    store = FakeInstrumentStore(Fate(), stored)
+    market = FakeMarket(Fate(), {}, [one.instrument for one in stored[:200]])
+    job = Instruments(market, store)
+    doubted = await job(context(date(2025, 6, 30), "instruments"))
+    assert doubted.outcome is Outcome.FAILED
     assert all(row.listed for row in store.rows)
+    believed = await job(context(date(2025, 6, 30), "instruments"))
+    assert believed.counts["gone"] == 1_000

@@ -1,32 +1,42 @@
 """The exchange's list of instruments, followed day by day."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from vcpd.domain.instruments import InstrumentChanges
 from vcpd.domain.runs import Outcome, RunContext, RunResult
 from vcpd.ports import InstrumentStore, MarketData
 
+LARGE_EXCHANGE: Final = 1_000  # a small one is a simulation, whose size its owner may change
 BELIEVABLE_SHARE: Final = 0.5  # of the instruments that are listed so far
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Instruments:
-    """Fetches the list and merges it: history follows the identity, nothing is deleted."""
+    """Fetches the list and merges it: history follows the identity, nothing is deleted.
+
+    A list that lost most of a large exchange is believed when it comes a second time.
+    """
 
     market: MarketData
     store: InstrumentStore
+    _doubted: int | None = field(default=None, init=False)
 
     async def __call__(self, context: RunContext) -> RunResult:
         context.progress.begin(1, "the exchange's list")
         listed = await self.market.instruments()
         known = sum(one.listed for one in await self.store.all())
-        if len(listed) < BELIEVABLE_SHARE * known:
-            reason = f"a list of {len(listed)} instruments is not believed: {known} were listed before"
+        if self._is_doubtful(len(listed), known):
+            self._doubted = len(listed)
+            reason = f"a list of {len(listed)} instruments after {known}: believed if it comes once more"
             return RunResult(outcome=Outcome.FAILED, reason=reason)
         changes = await self.store.merge(listed, context.session)
+        self._doubted = None
         context.progress.advance()
         return RunResult(counts={"listed": len(listed)} | _counts(changes))
+
+    def _is_doubtful(self, count: int, known: int) -> bool:
+        return known >= LARGE_EXCHANGE and count < BELIEVABLE_SHARE * known and count != self._doubted
 
 
 def _counts(changes: InstrumentChanges) -> dict[str, int]:
