@@ -1,0 +1,32 @@
+"""Ports and quick markets for the daemons under test."""
+
+import socket
+
+import pytest
+
+QUICK_MARKET = """
+[sandbox]
+symbols = 24
+years = 2
+[sandbox.limits]
+quote_per_s = 1000
+historical_per_s = 1000
+other_per_s = 1000
+all_gets_per_s = 1000
+[limits]
+quote_per_s = 200
+historical_per_s = 200
+other_per_s = 200
+all_gets_per_s = 400
+[collect]
+history_years = 2
+"""
+
+
+@pytest.fixture
+def port() -> int:
+    """A port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        number: int = probe.getsockname()[1]
+        return number
