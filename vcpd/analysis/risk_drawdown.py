@@ -28,23 +28,21 @@ def measure_drawdown(window: Window) -> tuple[FloatArray, IntArray]:
 
 
 @kernel
-def _deepest(close: FloatArray, highs: FloatArray) -> tuple[float, int, int]:
-    """Depth, peak and trough; peak and trough are 0 without a fall. `highs` is room for running highs."""
+def _deepest(close: FloatArray, highs: FloatArray, falls: FloatArray) -> tuple[float, int, int]:
+    """Depth, peak and trough; peak and trough are 0 without a fall. `highs` and `falls` are room to work."""
     highs[0] = close[0]
     for column in range(1, len(close)):
         highs[column] = max(highs[column - 1], close[column])
-    depth = 0.0
     for column in range(len(close)):  # apart from the loop above: this one goes wide
-        depth = min(depth, close[column] / highs[column] - 1.0)
-    if depth == 0.0:
-        return 0.0, 0, 0
+        falls[column] = close[column] / highs[column] - 1.0
     trough = 0
-    while close[trough] / highs[trough] - 1.0 != depth:
-        trough += 1
+    for column in range(len(close)):
+        if falls[column] < falls[trough]:
+            trough = column
     peak = trough
     while close[peak] != highs[trough]:
         peak -= 1
-    return depth, peak, trough
+    return falls[trough], peak, trough
 
 
 @kernel
@@ -57,9 +55,9 @@ def _recovery(close: FloatArray, peak: int, trough: int) -> int:
 
 @kernel
 def _measure_row(
-    close: FloatArray, highs: FloatArray, positions: IntArray, out: FloatArray, at: IntArray
+    close: FloatArray, room: FloatArray, positions: IntArray, out: FloatArray, at: IntArray
 ) -> None:
-    depth, peak, trough = _deepest(close, highs)
+    depth, peak, trough = _deepest(close, room[0], room[1])
     out[0] = depth
     out[1] = 0.0
     if trough == 0:
@@ -75,8 +73,8 @@ def _measure_row(
 
 @kernel
 def _measure(close: FloatArray, positions: IntArray, first: IntArray, out: FloatArray, at: IntArray) -> None:
-    highs = np.empty(close.shape[1])
+    room = np.empty((2, close.shape[1]))
     for row in range(len(first)):
         start = first[row]
         if start < close.shape[1]:
-            _measure_row(close[row, start:], highs, positions[row, start:], out[row], at[row])
+            _measure_row(close[row, start:], room, positions[row, start:], out[row], at[row])
