@@ -6,7 +6,7 @@ Time is asked anew at least every 60 s, so suspend, clock steps and reloads lose
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final
 
 import structlog
@@ -21,6 +21,7 @@ from vcpd.schedule.execution import STORE_TROUBLE, Execution, with_fraction
 from vcpd.schedule.history import KEPT_PER_JOB, RunHistory, is_tick
 from vcpd.schedule.nap import Nap
 from vcpd.schedule.owned_tasks import OwnedTasks
+from vcpd.schedule.pace import STANDBY_SLICE_S, busy_slice_s, quiet_slice_s, quiet_until
 from vcpd.schedule.plan import due_at_start, run_to_retry, sort_due
 from vcpd.schedule.policies import ScheduleSettings, policy_problems
 from vcpd.schedule.snapshot import SchedulerStatus, status_of
@@ -28,11 +29,6 @@ from vcpd.schedule.trigger import Tick
 from vcpd.schedule.work import Active, Cause, Job, Line, Waiting
 from vcpd.schedule.yard import Yard
 
-SLICE_S: Final = 60.0
-STANDBY_SLICE_S: Final = 10.0
-PRESSURE_SLICE_S: Final = 5.0
-SHORTEST_SLICE_S: Final = 0.01
-LONG_AFTER: Final = datetime.max.replace(tzinfo=UTC)
 BACKWARD_STEP: Final = timedelta(seconds=60)
 ROWS_DEADLINE_S: Final = 5.0
 DEAD_DAEMON: Final = "the daemon died during this run"
@@ -186,14 +182,21 @@ class Scheduler:
             await self._nap.sleep(self._nap_s(now))
 
     async def _check_lead(self) -> None:
-        leading = await self._lead()
+        leading = await self._may_lead()
         if leading and not self._leading and not self._yard.active:
             await self._take_over()
         elif self._leading and not leading:
             log.warning("scheduler.lead_lost")
             self._leading = False
-            self._yard.end_all("another daemon schedules now")
+            self._yard.end_all("this daemon may not schedule any more")
             self._yard.waiting = [one for one in self._yard.waiting if one.row is not None]
+
+    async def _may_lead(self) -> bool:
+        try:
+            return await self._lead()
+        except STORE_TROUBLE as error:
+            log.warning("scheduler.store_away", error=str(error))
+            return False
 
     async def _take_over(self) -> None:
         """Become the one that schedules: close what a dead daemon left, then make up for it."""
@@ -256,9 +259,7 @@ class Scheduler:
         for active in self._yard.active:
             if active.timeout_left_s(self._clock.monotonic_s()) <= 0:
                 active.cancel(Outcome.FAILED, f"timed out after {active.job.policy.timeout_s:.0f} s")
-        ticks = [line.next_tick.scheduled_at for line in self._lines.values() if line.next_tick]
-        busy = self._yard.waiting or self._yard.active
-        self._quiet_until = now if busy else min(ticks, default=LONG_AFTER)
+        self._quiet_until = quiet_until(self._lines, self._yard, now)
 
     def _note_clock_step(self, now: datetime) -> None:
         """After a clock was set back, ticks come again: rows that exist keep them from running twice."""
@@ -270,18 +271,11 @@ class Scheduler:
         self._last_look = now
 
     def _nap_s(self, now: datetime) -> float:
-        """Until something is due, at most a slice."""
         if not self._leading:
             return STANDBY_SLICE_S
         if self._quiet_until > now:
-            return min(SLICE_S, (self._quiet_until - now).total_seconds())
-        slice_s = PRESSURE_SLICE_S if self._yard.waiting else SLICE_S
-        ticks = (line.next_tick for line in self._lines.values())
-        due = [tick.scheduled_at for tick in ticks if tick] + [one.deadline for one in self._yard.waiting]
-        waits_s = [(instant - now).total_seconds() for instant in due]
-        monotonic_s = self._clock.monotonic_s()
-        waits_s += [one.timeout_left_s(monotonic_s) for one in self._yard.active if one.ending is None]
-        return max(SHORTEST_SLICE_S, min([slice_s, *waits_s]))
+            return quiet_slice_s(self._quiet_until, now)
+        return busy_slice_s(self._lines, self._yard, now, self._clock.monotonic_s())
 
     def _apply(self, jobs: Mapping[str, Job], settings: ScheduleSettings) -> None:
         self._settings = settings

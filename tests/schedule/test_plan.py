@@ -1,0 +1,125 @@
+"""The pure decisions: which due ticks run, what a start makes up for, who may begin."""
+
+import asyncio
+from datetime import UTC, date, datetime, timedelta
+from typing import Literal
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.schedule.virtual_time import LoopClock, run_virtually
+from vcpd.domain.nse_sessions import NSE
+from vcpd.domain.runs import Outcome, Run
+from vcpd.schedule.admission import Circumstances, Verdict, decide
+from vcpd.schedule.nap import Nap
+from vcpd.schedule.plan import due_at_start, run_to_retry, sort_due
+from vcpd.schedule.policies import JobPolicy
+from vcpd.schedule.trigger import Tick, Trigger
+
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+SESSION = date(2026, 11, 20)
+POLICY = JobPolicy(cron="30 11 * * *", start_deadline_s=3600.0)
+TRIGGER = Trigger.of(POLICY, NSE, "UTC")
+
+
+def run(at: datetime, outcome: Outcome | None, **changes: object) -> Run:
+    row = Run(1, "job", at, NSE.local_date(at), at, at, outcome)
+    return msgspec.structs.replace(row, **changes)
+
+
+@given(
+    st.lists(st.integers(0, 100_000), unique=True, max_size=12),
+    st.sampled_from(["latest", "all", "none"]),
+)
+def test_every_due_tick_runs_or_is_missed(
+    late_s: list[int], catch_up: Literal["latest", "all", "none"]
+) -> None:
+    """The two lists share nothing, lack nothing, keep the order; punctual ticks always run."""
+    ticks = [Tick(NOW - timedelta(seconds=seconds), SESSION) for seconds in sorted(late_s, reverse=True)]
+    plan = sort_due(ticks, JobPolicy(catch_up=catch_up), NOW)
+    missed = [tick for tick, _ in plan.missed]
+    assert sorted([*plan.start, *missed]) == ticks
+    assert list(plan.start) == sorted(plan.start)
+    assert all(NOW - tick.scheduled_at > timedelta(seconds=120) for tick in missed)
+    if ticks and catch_up != "none":
+        assert plan.start[-1] == ticks[-1], "the newest is never lost"
+
+
+def test_a_table_without_rows_is_due_once() -> None:
+    """Not for every day since the beginning of the calendar."""
+    assert [tick.scheduled_at for tick in due_at_start(TRIGGER, [], NOW)] == [NOW - timedelta(minutes=30)]
+
+
+def test_ticks_behind_a_skipped_row_are_still_found() -> None:
+    """Wednesday's run waited and was lost with the daemon, Thursday's was skipped because of it."""
+    tuesday, wednesday, thursday, friday = (
+        datetime(2026, 11, day, 11, 30, tzinfo=UTC) for day in (17, 18, 19, 20)
+    )
+    rows = [run(tuesday, Outcome.DONE), run(thursday, Outcome.SKIPPED)]
+    assert [tick.scheduled_at for tick in due_at_start(TRIGGER, rows, NOW)] == [wednesday, friday]
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "retried"),
+    [
+        ([Outcome.DONE], False),
+        ([Outcome.DONE, Outcome.FAILED], True),
+        ([Outcome.FAILED, Outcome.DONE], False),
+        ([Outcome.CANCELLED], True),
+        ([Outcome.FAILED, Outcome.SKIPPED], True),
+        ([Outcome.FAILED] * 3, True),
+        ([Outcome.FAILED] * 4, False),
+        ([], False),
+    ],
+)
+def test_what_failed_last_is_tried_again_a_few_times(outcomes: list[Outcome], retried: bool) -> None:
+    """The last real run decides; a session's run fails at most four times."""
+    rows = [
+        run(NOW + timedelta(minutes=number), outcome, session=SESSION)
+        for number, outcome in enumerate(outcomes)
+    ]
+    assert (run_to_retry(rows, POLICY, 3, NOW + timedelta(hours=9)) is not None) is retried
+
+
+def test_a_job_without_catch_up_is_retried_only_within_its_deadline() -> None:
+    """Yesterday's provisional screen helps nobody."""
+    rows = [run(NOW, Outcome.FAILED)]
+    policy = JobPolicy(catch_up="none", start_deadline_s=3600.0)
+    assert run_to_retry(rows, policy, 3, NOW + timedelta(minutes=50)) is not None
+    assert run_to_retry(rows, policy, 3, NOW + timedelta(minutes=70)) is None
+
+
+def test_the_deadline_turns_a_wait_into_a_miss_and_nothing_else() -> None:
+    """A run that may start starts, however late; one that has to wait is given up with the reason."""
+    late = Circumstances(now=NOW, deadline=NOW - timedelta(seconds=1))
+    assert decide(POLICY, late).verdict is Verdict.START
+    waiting = Circumstances(now=NOW, deadline=NOW - timedelta(seconds=1), ahead=("collect",))
+    decision = decide(POLICY, waiting)
+    assert (decision.verdict, decision.outcome) == (Verdict.DROP, Outcome.MISSED)
+    assert decision.reason == "waited too long: after collect"
+
+
+def test_a_nap_ends_by_the_clock_by_a_call_or_by_cancellation() -> None:
+    """A call before the nap counts too; a cancellation from outside is never swallowed."""
+
+    async def act() -> None:
+        clock = LoopClock(NOW)
+        nap = Nap(clock)
+        await nap.sleep(10)
+        assert clock.monotonic_s() == pytest.approx(10)
+        nap.wake()
+        await nap.sleep(10)
+        assert clock.monotonic_s() == pytest.approx(10)
+        asyncio.get_running_loop().call_later(3, nap.wake)
+        await nap.sleep(10)
+        assert clock.monotonic_s() == pytest.approx(13)
+        sleeper = asyncio.create_task(nap.sleep(10))
+        await asyncio.sleep(1)
+        nap.wake()
+        sleeper.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await sleeper
+
+    run_virtually(act())
