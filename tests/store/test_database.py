@@ -53,10 +53,13 @@ async def test_a_missing_database_is_refused_with_what_to_do(postgres_server: Se
 
 
 async def test_a_transaction_that_fails_leaves_nothing(database: Database) -> None:
-    with pytest.raises(ZeroDivisionError):
+    async def fail_halfway() -> None:
         async with database.transaction() as connection:
             await connection.execute("INSERT INTO paused_jobs VALUES ('watch')")
             raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail_halfway()
     assert await database.fetch("SELECT * FROM paused_jobs") == []
 
 

@@ -34,8 +34,8 @@ async def connect(dsn: Secret, settings: StoreSettings) -> Connection:
         ) from None
     except ValueError:  # its text may hold parts of a password
         raise UnavailableError(
-            "[store] dsn is not a PostgreSQL address: expected postgresql://user:password@host:port/database, "
-            "special characters percent-encoded"
+            "[store] dsn is not a PostgreSQL address: expected "
+            "postgresql://user:password@host:port/database, special characters percent-encoded"
         ) from None
 
 

@@ -13,5 +13,4 @@ ORDER BY bytes DESC;
 SELECT pg_try_advisory_lock($1);
 
 -- name: analyze
-ANALYZE;
-
+ANALYZE bars, instruments, runs, setups, bases, setup_events, risk_scores, quarantine, flags;

@@ -1,0 +1,360 @@
+"""The embedded server starts, survives kill -9 of anything, and leaves no process and no mess behind."""
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import asyncpg
+import psutil
+import pytest
+
+from vcpd.domain.errors import PermanentError, UnavailableError
+from vcpd.store import embedded, identity
+from vcpd.store.embedded import EmbeddedPostgres
+from vcpd.store.identity import Identity, Route, candidates
+from vcpd.store.orphans import server_processes
+from vcpd.store.settings import StoreSettings
+
+SETTINGS = StoreSettings(shared_buffers_mb=16)
+DAEMON = Path(__file__).with_name("daemon.py")
+ROOT = Path(__file__).resolve().parents[2]
+NOBODY = 65534
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with data, no server: copying it is quicker than making it."""
+    folder = tmp_path_factory.mktemp("prepared") / "postgres"
+
+    async def prepare() -> None:
+        one = EmbeddedPostgres(folder, SETTINGS)
+        await one.start()
+        await one.stop()
+
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        runner.run(prepare())
+    return folder
+
+
+@pytest.fixture
+async def server(tmp_path: Path, prepared: Path) -> AsyncIterator[EmbeddedPostgres]:
+    shutil.copytree(prepared, tmp_path / "postgres")
+    one = EmbeddedPostgres(tmp_path / "postgres", SETTINGS)
+    yield one
+    await one.stop()
+
+
+@pytest.fixture
+async def new_server(tmp_path: Path) -> AsyncIterator[EmbeddedPostgres]:
+    """One that has no data yet."""
+    one = EmbeddedPostgres(tmp_path / "postgres", SETTINGS)
+    yield one
+    await one.stop()
+
+
+async def ask(address: str, question: str) -> object:
+    connection = await asyncpg.connect(address)
+    try:
+        return await connection.fetchval(question)
+    finally:
+        await connection.close()
+
+
+async def eventually(condition: Callable[[], bool], timeout_s: float = 15) -> None:
+    deadline = asyncio.get_running_loop().time() + timeout_s
+    while True:
+        if condition():
+            return
+        assert asyncio.get_running_loop().time() < deadline
+        await asyncio.sleep(0.02)
+
+
+async def test_data_lasts_from_start_to_start(server: EmbeddedPostgres) -> None:
+    """Nothing is left running in between, and nothing listens but the socket in the folder."""
+    address = await server.start()
+    await ask(address, "CREATE TABLE kept AS SELECT 42 AS answer")
+    assert await ask(address, "SHOW listen_addresses") == ""
+    assert await ask(address, "SHOW fsync") == "on"
+    await server.stop()
+    assert server_processes(server.data_folder) == []
+    assert await ask(await server.start(), "SELECT answer FROM kept") == 42
+
+
+async def test_only_the_owner_may_enter_the_folders(new_server: EmbeddedPostgres, tmp_path: Path) -> None:
+    await new_server.start()
+    modes = {name: (tmp_path / "postgres" / name).stat().st_mode & 0o777 for name in ("", "data", "socket")}
+    assert set(modes.values()) == {0o700}
+
+
+async def test_nothing_outside_the_folder_is_touched(new_server: EmbeddedPostgres, tmp_path: Path) -> None:
+    """Modes and owners of parents stay, and nothing else appears beside the folder."""
+    before = [(path, path.stat().st_mode, path.stat().st_uid) for path in (tmp_path, *tmp_path.parents)]
+    await new_server.start()
+    assert [(path, path.stat().st_mode, path.stat().st_uid) for path, _, _ in before] == before
+    assert os.listdir(tmp_path) == ["postgres"]  # noqa: PTH208
+
+
+async def test_a_folder_name_too_long_for_a_socket_works(tmp_path: Path) -> None:
+    """As does one with characters that an address would misread."""
+    one = EmbeddedPostgres(tmp_path / ("long & odd? " * 12) / "postgres", SETTINGS)
+    try:
+        assert await ask(await one.start(), "SELECT 1") == 1
+    finally:
+        await one.stop()
+
+
+async def test_a_second_daemon_is_refused_with_the_first_ones_process(
+    server: EmbeddedPostgres, tmp_path: Path
+) -> None:
+    """And the first goes on unharmed; a guest may use the running server."""
+    address = await server.start()
+    second = EmbeddedPostgres(tmp_path / "postgres", SETTINGS)
+    with pytest.raises(PermanentError, match=rf"another vcpd \(process {os.getpid()}\)"):
+        await second.start()
+    assert await ask(address, "SELECT 1") == 1
+    guest = EmbeddedPostgres(tmp_path / "postgres", SETTINGS)
+    assert await guest.attach() == address
+
+
+async def test_there_is_nothing_to_attach_to_without_a_server(new_server: EmbeddedPostgres) -> None:
+    assert await new_server.attach() is None
+    await new_server.start()
+    await new_server.stop()
+    assert await new_server.attach() is None
+
+
+async def test_a_server_that_dies_by_itself_is_noticed(server: EmbeddedPostgres) -> None:
+    await server.start()
+    watching = asyncio.create_task(server.watch(), name="watch the server")
+    assert server.pid is not None
+    os.kill(server.pid, signal.SIGKILL)
+    with pytest.raises(UnavailableError, match="ended by itself"):
+        await asyncio.wait_for(watching, 10)
+    await server.stop()
+    assert await ask(await server.start(), "SELECT 1") == 1
+
+
+async def test_a_server_that_is_stopped_is_no_accident(server: EmbeddedPostgres) -> None:
+    await server.start()
+    watching = asyncio.create_task(server.watch(), name="watch the server")
+    await asyncio.sleep(0)
+    await server.stop()
+    await asyncio.wait_for(watching, 10)
+
+
+async def test_a_hanging_client_does_not_hold_up_the_stop(server: EmbeddedPostgres) -> None:
+    connection = await asyncpg.connect(await server.start())
+    sleeping = asyncio.create_task(connection.execute("SELECT pg_sleep(600)"), name="sleep")
+    await asyncio.sleep(0)
+    await asyncio.wait_for(server.stop(), 10)
+    with pytest.raises((asyncpg.PostgresError, OSError)):
+        await sleeping
+
+
+async def test_data_of_another_version_is_refused(server: EmbeddedPostgres) -> None:
+    await server.start()
+    await server.stop()
+    (server.data_folder / "PG_VERSION").write_text("99\n", encoding="ascii")
+    with pytest.raises(PermanentError, match="written by PostgreSQL 99, this vcpd ships"):
+        await server.start()
+
+
+async def test_unfinished_data_is_made_anew(new_server: EmbeddedPostgres, tmp_path: Path) -> None:
+    """As a kill in the middle of the first start leaves it."""
+    unfinished = tmp_path / "postgres" / "data.unfinished" / "base"
+    unfinished.mkdir(parents=True)
+    assert await ask(await new_server.start(), "SELECT 1") == 1
+    assert not unfinished.exists()
+
+
+async def test_a_stale_pid_file_with_a_living_strangers_number_is_no_obstacle(
+    server: EmbeddedPostgres,
+) -> None:
+    await server.start()
+    await server.stop()
+    stale = f"{os.getppid()}\n{server.data_folder}\n1\n5432\n../socket\n\n"
+    (server.data_folder / "postmaster.pid").write_text(stale, encoding="ascii")
+    assert await ask(await server.start(), "SELECT 1") == 1
+
+
+async def test_broken_data_fails_soon_with_the_servers_words(
+    server: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "TRY_FOR_S", 0.0)
+    await server.start()
+    await server.stop()
+    (server.data_folder / "global" / "pg_control").unlink()
+    with pytest.raises(UnavailableError, match="pg_control"):
+        await server.start()
+    assert server_processes(server.data_folder) == []
+
+
+async def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="ascii")
+    with pytest.raises(UnavailableError, match="state_dir"):
+        await EmbeddedPostgres(tmp_path / "file" / "postgres", SETTINGS).start()
+
+
+async def test_a_full_disk_is_named(new_server: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What initdb says then becomes a sentence, and no half-made data stays."""
+
+    async def full(command: list[str]) -> tuple[int, str]:
+        return 1, "initdb: error: could not write file: No space left on device"
+
+    monkeypatch.setattr(embedded, "run", full)
+    with pytest.raises(UnavailableError, match="the disk is full"):
+        await new_server.start()
+    assert not new_server.data_folder.exists()
+
+
+@asynccontextmanager
+async def daemon(folder: Path, *before: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, list[str]]]:
+    """A real process that runs the server in `folder`; gives the words it says when ready."""
+    process = await asyncio.create_subprocess_exec(
+        *before,
+        sys.executable,
+        str(DAEMON),
+        str(folder),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        cwd="/",
+    )
+    assert process.stdout is not None
+    try:
+        line = await asyncio.wait_for(process.stdout.readline(), 60)
+        yield process, line.decode().split(" ", 3)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def test_the_server_ends_with_a_killed_daemon_and_recovers(
+    server: EmbeddedPostgres, tmp_path: Path
+) -> None:
+    """kill -9 of the daemon: the server shuts down by itself, what was committed is there."""
+    async with daemon(tmp_path / "postgres") as (process, (_, _, _, address)):
+        await ask(address, "CREATE TABLE kept AS SELECT 7 AS answer")
+        process.kill()
+        await process.wait()
+        await eventually(lambda: not server_processes(server.data_folder))
+    assert await ask(await server.start(), "SELECT answer FROM kept") == 7
+
+
+@pytest.mark.parametrize("round_number", [1, 2])
+async def test_kill_9_of_everything_at_once(
+    server: EmbeddedPostgres, tmp_path: Path, round_number: int
+) -> None:
+    """The next start comes at once and recovers."""
+    async with daemon(tmp_path / "postgres") as (process, (_, _, _, address)):
+        await ask(address, "CREATE TABLE kept AS SELECT generate_series(1, 10000) AS number")
+        victims = [*server_processes(server.data_folder), psutil.Process(process.pid)]
+        for victim in victims[::round_number]:
+            victim.kill()
+        process.kill()
+    assert await ask(await server.start(), "SELECT count(*) FROM kept") == 10_000
+
+
+async def test_an_orphan_of_a_dead_daemon_is_ended_first(server: EmbeddedPostgres, tmp_path: Path) -> None:
+    """A server that is still alive without its daemon (here: frozen before it could hear of it)."""
+    async with daemon(tmp_path / "postgres") as (process, (_, pid, _, address)):
+        await ask(address, "CREATE TABLE kept AS SELECT 1 AS answer")
+        os.kill(int(pid), signal.SIGSTOP)
+        process.kill()
+        await process.wait()
+    starting = asyncio.create_task(server.start(), name="start")
+    await asyncio.sleep(0)
+    os.kill(int(pid), signal.SIGCONT)
+    assert await ask(await starting, "SELECT answer FROM kept") == 1
+    assert server.pid != int(pid)
+
+
+async def test_ctrl_c_at_the_terminal_reaches_the_daemon_only(server: EmbeddedPostgres) -> None:
+    """The server is in a session of its own."""
+    await server.start()
+    assert server.pid is not None
+    assert os.getsid(server.pid) == server.pid != os.getsid(0)
+
+
+@as_root
+async def test_an_ordinary_user_runs_it_as_himself() -> None:
+    """From start to stop as `nobody`, in a folder of his own, without a right of root over it."""
+    with folder_of_nobody() as folder:
+        async with daemon(folder / "postgres", *as_nobody()) as (process, words):
+            assert words[0] == "ready", words
+            assert (words[2], (folder / "postgres" / "data").stat().st_uid) == (str(NOBODY), NOBODY)
+            assert process.stdin is not None
+            process.stdin.write(b"\n")
+            assert await asyncio.wait_for(process.wait(), 20) == 0
+        assert server_processes(folder / "postgres" / "data") == []
+
+
+@as_root
+@pytest.mark.parametrize("route", [Route.SWITCHED, Route.SWITCHED_READING])
+async def test_root_without_namespaces_runs_it_as_nobody(
+    route: Route, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also below folders that nobody may not enter, by the right to walk through them."""
+    parent = tmp_path if route is Route.SWITCHED_READING else None
+    with folder_of_nobody(parent) as folder:
+        monkeypatch.setattr(identity, "candidates", lambda owner, user: [Identity(route, NOBODY, NOBODY)])
+        server = EmbeddedPostgres(folder / "postgres", SETTINGS)
+        try:
+            assert await ask(await server.start(), "SELECT 1") == 1
+            assert server.pid is not None
+            assert psutil.Process(server.pid).uids().real == NOBODY
+            assert server.data_folder.stat().st_uid == NOBODY
+        finally:
+            await server.stop()
+
+
+@as_root
+async def test_when_no_identity_works_it_says_what_to_do(
+    new_server: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Below a closed folder, `nobody` without further rights cannot work."""
+    server_folder = new_server.data_folder.parent
+    server_folder.mkdir(parents=True)
+    server_folder.parent.chmod(0o700)
+    plain = [Identity(Route.SWITCHED, NOBODY, NOBODY)]
+    monkeypatch.setattr(identity, "candidates", lambda owner, user: plain)
+    with pytest.raises(UnavailableError, match="run vcpd as an ordinary user, or set"):
+        await new_server.start()
+
+
+def test_root_works_on_another_users_data_as_that_user() -> None:
+    routes = [(one.route, one.user_id) for one in candidates((1000, 1000), 0)]
+    assert routes == [(Route.SWITCHED, 1000), (Route.SWITCHED_READING, 1000)]
+
+
+def test_a_user_without_a_name_gets_one_in_a_namespace() -> None:
+    """PostgreSQL refuses a user id that has no entry."""
+    (only,) = candidates((54_321, 54_321), 54_321)
+    assert only.route is Route.NAMESPACE
+    assert only.user_id != 54_321
+
+
+def as_nobody() -> list[str]:
+    """The command that becomes nobody, who may walk to this interpreter where it lies in a closed folder."""
+    again = "import subprocess, sys; subprocess.run([sys.executable, '-c', ''], check=True)"
+    become = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+    reachable = subprocess.run([*become, sys.executable, "-c", again], check=False, capture_output=True)
+    walk = ["--inh-caps=-all,+dac_read_search", "--ambient-caps=-all,+dac_read_search"]
+    return become if reachable.returncode == 0 else [*become, *walk]
+
+
+@contextmanager
+def folder_of_nobody(parent: Path | None = None) -> Iterator[Path]:
+    """A new folder that belongs to nobody, below one that everybody may enter, or below `parent`."""
+    with tempfile.TemporaryDirectory(dir=parent) as name:
+        os.chown(name, NOBODY, NOBODY)
+        yield Path(name)
