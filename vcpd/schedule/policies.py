@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 from msgspec import Meta
 
+from vcpd.domain.errors import ConfigurationError
 from vcpd.domain.sessions import SpecialSession, TradingCalendar
 from vcpd.schedule.cron import CronExpression
 from vcpd.schedule.moments import parse_moments
@@ -170,6 +171,12 @@ def policy_problems(policies: Mapping[str, JobPolicy]) -> list[str]:
     return problems
 
 
+def check_policies(policies: Mapping[str, JobPolicy]) -> None:
+    """ConfigurationError when the policies contradict each other."""
+    if problems := policy_problems(policies):
+        raise ConfigurationError(problems)
+
+
 def _ahead_of(name: str, policies: Mapping[str, JobPolicy]) -> set[str]:
     """Every job that `name` waits for, directly or not."""
     found: set[str] = set()
@@ -185,9 +192,28 @@ def _ahead_of(name: str, policies: Mapping[str, JobPolicy]) -> set[str]:
 
 def default_day() -> dict[str, JobPolicy]:
     """The day as it comes, by job name; times in IST."""
+    return {**_before_the_close(), **_after_the_close()}
+
+
+def _before_the_close() -> dict[str, JobPolicy]:
     return {
         "reconcile": JobPolicy(cron="20 8 * * *", heavy=True, priority=10, timeout_s=4 * HOUR_S),
         "instruments": JobPolicy(cron="35 8 * * *", priority=10, timeout_s=HOUR_S / 4),
+        "screen_intraday": JobPolicy(
+            cron="0 10,12,14 * * *",
+            runs="screen",
+            behind=("collect",),
+            heavy=True,
+            priority=30,
+            catch_up="none",
+            start_deadline_s=HOUR_S,
+            timeout_s=HOUR_S,
+        ),
+    }
+
+
+def _after_the_close() -> dict[str, JobPolicy]:
+    return {
         "collect": JobPolicy(
             at="session_close + 5min, session_close + 35min",
             behind=("instruments", "reconcile"),
@@ -203,16 +229,6 @@ def default_day() -> dict[str, JobPolicy]:
             heavy=True,
             priority=30,
             start_deadline_s=12 * HOUR_S,
-            timeout_s=HOUR_S,
-        ),
-        "screen_intraday": JobPolicy(
-            cron="0 10,12,14 * * *",
-            runs="screen",
-            behind=("collect",),
-            heavy=True,
-            priority=30,
-            catch_up="none",
-            start_deadline_s=HOUR_S,
             timeout_s=HOUR_S,
         ),
         "risk": JobPolicy(

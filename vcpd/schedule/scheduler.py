@@ -11,7 +11,7 @@ from typing import Final
 
 import structlog
 
-from vcpd.domain.errors import ConfigurationError, RetryableError, UnavailableError
+from vcpd.domain.errors import RetryableError, UnavailableError
 from vcpd.domain.pressure import Pressure
 from vcpd.domain.runs import Outcome, Run, RunResult
 from vcpd.domain.sessions import TradingCalendar
@@ -23,7 +23,7 @@ from vcpd.schedule.nap import Nap
 from vcpd.schedule.owned_tasks import OwnedTasks
 from vcpd.schedule.pace import STANDBY_SLICE_S, busy_slice_s, quiet_slice_s, quiet_until
 from vcpd.schedule.plan import due_at_start, run_to_retry, sort_due
-from vcpd.schedule.policies import ScheduleSettings, policy_problems
+from vcpd.schedule.policies import ScheduleSettings, check_policies
 from vcpd.schedule.snapshot import SchedulerStatus, status_of
 from vcpd.schedule.trigger import Tick
 from vcpd.schedule.work import Active, Cause, Job, Line, Waiting
@@ -69,7 +69,7 @@ class Scheduler:
         self._last_look = self._quiet_until = clock.now()
         self.looked_at_s = clock.monotonic_s()
         self.task: asyncio.Task[None] | None = None
-        self._check(jobs)
+        check_policies({name: job.policy for name, job in jobs.items()})
         self._apply(jobs, settings)
 
     # -- life ---------------------------------------------------------------------------------------
@@ -100,18 +100,12 @@ class Scheduler:
 
         ConfigurationError when the policies contradict each other; then nothing changes.
         """
-        self._check(jobs)
+        check_policies({name: job.policy for name, job in jobs.items()})
         if self._leading:
             self._step(self._clock.now())
         self._apply(jobs, settings)
         self._changed = True
         self._nap.wake()
-
-    @staticmethod
-    def _check(jobs: Mapping[str, Job]) -> None:
-        problems = policy_problems({name: job.policy for name, job in jobs.items()})
-        if problems:
-            raise ConfigurationError(problems)
 
     @property
     def is_leading(self) -> bool:
