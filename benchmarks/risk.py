@@ -19,7 +19,7 @@ from vcpd.domain.panel import Panel
 SYMBOLS: Final = 2_500
 SESSIONS: Final = 253
 ROUNDS: Final = 15
-SAMPLE: Final = 125  # symbols that the slow ways are timed on; each symbol costs the same
+SAMPLE: Final = 20  # symbols a round that the slow ways are timed on; each symbol costs the same
 METRIC_CODE: Final = (
     empyrical.annual_volatility,
     empyrical.downside_risk,
@@ -33,19 +33,31 @@ METRIC_CODE: Final = (
 
 
 def main() -> None:
-    """Time the three ways and print a table."""
+    """Time the three ways in turns, so that a busy moment of the machine meets all, and print a table."""
     panel = simulated_panel()
     warm_up()
     rows, parameters = range(SYMBOLS), Measuring()
     block = measure(panel, rows, parameters)
-    measured = spent_s(lambda: measure(panel, rows, parameters))
-    scored = spent_s(lambda: score([block], parameters))
     frames = [frame_of(panel, row) for row in range(SAMPLE)]
     market = pd.Series(panel.index_close, pd.DatetimeIndex(panel.sessions.astype("M8[ns]"))).pct_change()
-    pandas_s = per_symbol_s(lambda frame: plain_pandas(frame, market), frames) * SYMBOLS
-    empyrical_s = per_symbol_s(lambda frame: with_empyrical(frame, market), frames) * SYMBOLS
     check(block, frames, market)
-    report(measured, scored, pandas_s, empyrical_s)
+    measured, scored, by_pandas, by_empyrical = in_turns(
+        lambda: measure(panel, rows, parameters),
+        lambda: score([block], parameters),
+        lambda: [plain_pandas(frame, market) for frame in frames],
+        lambda: [with_empyrical(frame, market) for frame in frames],
+    )
+    per_sample = SYMBOLS / SAMPLE
+    whole = [sum(both) for both in zip(measured, scored, strict=True)]
+    report(
+        [
+            ("metrics, blocks of the panel", measured, len(METRICS)),
+            ("scores of the universe, as values", scored, 6),
+            ("metrics and scores", whole, len(METRICS) + 6),
+            ("plain pandas, symbol by symbol", [one * per_sample for one in by_pandas], 16),
+            ("empyrical, symbol by symbol", [one * per_sample for one in by_empyrical], len(METRIC_CODE) + 2),
+        ]
+    )
 
 
 def simulated_panel() -> Panel:
@@ -118,25 +130,18 @@ def with_empyrical(frame: pd.DataFrame, market: "pd.Series[float]") -> list[floa
     return [*own, *(float(value) for value in both)]
 
 
-def spent_s(work: Callable[[], object]) -> tuple[float, float]:
-    """The median and the best of `ROUNDS` runs, the collector of garbage kept out as timeit does."""
-    spent = []
+def in_turns(*works: Callable[[], object]) -> list[list[float]]:
+    """Seconds of each work in each of `ROUNDS` rounds, the collector of garbage kept out as timeit does."""
+    spent: list[list[float]] = [[] for _ in works]
     gc.collect()
     gc.disable()
     for _ in range(ROUNDS):
-        started = time.perf_counter()
-        work()
-        spent.append(time.perf_counter() - started)
+        for work, own in zip(works, spent, strict=True):
+            started = time.perf_counter()
+            work()
+            own.append(time.perf_counter() - started)
     gc.enable()
-    return statistics.median(spent), min(spent)
-
-
-def per_symbol_s(work: Callable[[pd.DataFrame], object], frames: list[pd.DataFrame]) -> float:
-    work(frames[0])
-    started = time.perf_counter()
-    for frame in frames:
-        work(frame)
-    return (time.perf_counter() - started) / len(frames)
+    return spent
 
 
 def check(block: RiskBlock, frames: list[pd.DataFrame], market: "pd.Series[float]") -> None:
@@ -148,25 +153,16 @@ def check(block: RiskBlock, frames: list[pd.DataFrame], market: "pd.Series[float
                 raise AssertionError(f"{block.symbols[row]} {name}: expected {value}, was {ours}")
 
 
-def report(
-    measured: tuple[float, float], scored: tuple[float, float], pandas_s: float, empyrical_s: float
-) -> None:
-    """Medians for ours with the best beside; the slow ways are timed once on a sample."""
-    whole_s = measured[0] + scored[0]
-    lines: list[tuple[str, float, float, int]] = [
-        ("metrics, blocks of the panel", *measured, len(METRICS)),
-        ("scores of the universe, as values", *scored, 6),
-        ("metrics and scores", whole_s, measured[1] + scored[1], len(METRICS) + 6),
-        ("plain pandas, symbol by symbol", pandas_s, pandas_s, 16),
-        ("empyrical, symbol by symbol", empyrical_s, empyrical_s, len(METRIC_CODE) + 2),
-    ]
-    print(f"{SYMBOLS:,} symbols x {SESSIONS - 1} returns, one thread, {ROUNDS} rounds")
+def report(lines: list[tuple[str, list[float], int]]) -> None:
+    """One line a way: figures a symbol, milliseconds for the market, and against metrics and scores."""
+    whole_s = statistics.median(next(spent for name, spent, _ in lines if name == "metrics and scores"))
+    print(f"{SYMBOLS:,} symbols x {SESSIONS - 1} returns, one thread, {ROUNDS} rounds in turns")
     print(f"{'':36}{'figures':>8}{'median ms':>11}{'best ms':>10}{'us/symbol':>11}{'times ours':>12}")
-    for name, seconds, best_s, figures in lines:
-        each_us = 1e6 * seconds / SYMBOLS
+    for name, spent, figures in lines:
+        seconds, best_s = statistics.median(spent), min(spent)
         print(
             f"{name:36}{figures:>8}{1e3 * seconds:>11,.1f}{1e3 * best_s:>10,.1f}"
-            f"{each_us:>11,.1f}{seconds / whole_s:>12,.1f}"
+            f"{1e6 * seconds / SYMBOLS:>11,.1f}{seconds / whole_s:>12,.1f}"
         )
 
 
