@@ -15,6 +15,9 @@ F = TypeVar("F", bound=Callable[..., object])
 TIE: Final = 1e-9
 
 
+_OWN_TYPES: Final = frozenset({"kernels.py", "thresholds.py"})
+
+
 def _cache_folder() -> Path:
     """Where compiled kernels are kept, a folder of its own for each state of the sources.
 
@@ -25,7 +28,7 @@ def _cache_folder() -> Path:
     digest = hashlib.sha256()
     for source in sorted(here.glob("*.py")):
         text = source.read_bytes()
-        if b"@kernel" in text or b"NamedTuple" in text:
+        if source.name in _OWN_TYPES or b"analysis.kernels import" in text:
             digest.update(text)
     return _writable_folder(here) / f"kernels-{digest.hexdigest()[:16]}"
 

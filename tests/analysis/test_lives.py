@@ -1,0 +1,198 @@
+"""A base is found once and followed: its events read like its life, with or without a record of it."""
+
+from datetime import date
+from functools import cache
+
+import numpy as np
+import pytest
+
+from tests.analysis.markets import base_closes, read_panel, series_of
+from tests.real_data import real_data
+from vcpd.analysis.setups import Judging, judge
+from vcpd.analysis.thresholds import Thresholds
+from vcpd.domain.arrays import FloatArray
+from vcpd.domain.bars import BarSeries
+from vcpd.domain.panel import Panel, build_panel
+from vcpd.domain.setups import Base, EventKind, Setup, State
+
+BASE = base_closes((24.0, 12.0, 6.0), before=320)
+PIVOT = 100 * 0.995**2
+
+
+def life_of(after: list[float], *, heavy: int | None = None) -> tuple[Panel, Setup, list[Base]]:
+    """The base followed by the given closes as multiples of the pivot; `heavy` marks the loud session."""
+    close: FloatArray = np.concatenate([BASE, PIVOT * np.array(after)])
+    series = series_of("A", close, spread=0.001)
+    series.records["volume"] = 1e5
+    if heavy is not None:
+        series.records["volume"][len(BASE) + heavy] = 3e5
+    panel = build_panel([series])
+    judged = judge(panel, range(1), Judging(followed={}))
+    return panel, judged.setups[0], judged.bases
+
+
+def kinds(setup: Setup) -> list[str]:
+    return [event.kind.value for event in setup.events]
+
+
+def test_breakout_with_volume_is_confirmed_and_then_extended() -> None:
+    """Found, near the pivot, breakout, extended: in this order, each once."""
+    _, setup, bases = life_of([0.98, 0.99, 1.02, 1.04, 1.08, 1.09], heavy=2)
+    assert kinds(setup) == ["found", "near_pivot", "breakout", "extended"]
+    assert setup.state is State.EXTENDED
+    assert setup.score <= 50
+    assert [base.state for base in bases] == [State.EXTENDED]
+    assert bases[0].breakout_on == setup.events[2].session
+
+
+def test_light_volume_is_unconfirmed_until_it_comes() -> None:
+    """A close above the pivot on light volume says so; a loud session above it confirms."""
+    _, setup, _ = life_of([0.98, 1.01, 1.015, 1.02], heavy=3)
+    assert kinds(setup) == ["found", "near_pivot", "breakout_unconfirmed", "breakout"]
+    assert setup.state is State.BREAKOUT
+
+
+def test_squat_is_reclaimed_or_fails() -> None:
+    """Back under the pivot within ten sessions is a squat; from there it is reclaimed, or it fails."""
+    _, squat, _ = life_of([0.98, 1.02, 0.99], heavy=1)
+    assert (squat.state, kinds(squat)[-1]) == (State.SQUAT, "squat")
+    _, reclaimed, _ = life_of([0.98, 1.02, 0.99, 1.01], heavy=1)
+    assert (reclaimed.state, kinds(reclaimed)[-1]) == (State.BREAKOUT, "reclaimed")
+    _, failed, bases = life_of([0.98, 1.02, 0.99, 0.9], heavy=1)
+    assert (failed.state, kinds(failed)[-1]) == (State.FAILED, "failed")
+    assert not failed.passed
+    assert failed.score <= 10
+    assert bases[0].state is State.FAILED
+
+
+def test_a_failed_base_is_not_listed_any_more() -> None:
+    """The session after its failure a base has no state and no record to follow."""
+    _, setup, bases = life_of([0.98, 1.02, 0.99, 0.85, 0.84, 0.83], heavy=1)
+    assert bases == []
+    assert setup.events == ()
+
+
+def test_a_base_breaks_when_its_floor_is_lost_for_good() -> None:
+    """Before any breakout a fall far below the final low ends it."""
+    _, setup, bases = life_of([0.97, 0.93, 0.86, 0.78, 0.7])
+    states = {base.state for base in bases} | {setup.state}
+    assert State.BREAKOUT not in states
+    assert not setup.passed
+
+
+def test_day_by_day_equals_replay_on_real_data() -> None:
+    """Sessions judged one after another with their record end like one replay without any record."""
+    panel = fno()
+    rows = range(0, len(panel.symbols), 6)
+    followed: dict[str, tuple[Base, ...]] = {}
+    compared = 0
+    for day in panel.sessions[700:745].tolist():
+        for row in rows:
+            recorded = judge(panel, range(row, row + 1), Judging(as_of=day, followed=followed))
+            replayed = judge(panel, range(row, row + 1), Judging(as_of=day))
+            one, other = recorded.setups[0], replayed.setups[0]
+            assert (one.state, one.pivot, one.footprint) == (other.state, other.pivot, other.footprint)
+            assert one.passed == other.passed
+            compared += bool(one.events)
+            alive = tuple(base for base in recorded.bases if base.state not in _OVER)
+            followed.pop(one.symbol, None)
+            if alive:
+                followed[one.symbol] = alive
+    assert compared > 40
+
+
+_OVER = {State.FAILED, State.EXPIRED}
+
+
+def test_identity_and_events_only_grow_on_real_data() -> None:
+    """From session to session a base keeps its anchor date and its events, and adds to them."""
+    panel = fno()
+    rows = range(0, len(panel.symbols), 9)
+    known: dict[tuple[str, date], Base] = {}
+    followed: dict[str, tuple[Base, ...]] = {}
+    grown = 0
+    for day in panel.sessions[900:950].tolist():
+        parts = [judge(panel, range(row, row + 1), Judging(as_of=day, followed=followed)) for row in rows]
+        bases = [base for part in parts for base in part.bases]
+        for base in bases:
+            key = (base.symbol, base.anchor_date)
+            before = known.get(key)
+            if before is not None:
+                assert base.events[: len(before.events)] == before.events
+                assert base.found_on == before.found_on
+                grown += len(base.events) > len(before.events)
+            known[key] = base
+        followed = {}
+        for base in bases:
+            if base.state not in _OVER:
+                followed[base.symbol] = (*followed.get(base.symbol, ()), base)
+    assert grown > 5
+
+
+def test_judging_a_session_twice_changes_nothing() -> None:
+    """The same session judged again on its own record gives the same bases and verdicts."""
+    panel, _, bases = life_of([0.98, 0.99, 1.02], heavy=2)
+    again = judge(panel, range(1), Judging(followed={"A": tuple(bases)}))
+    assert again.bases == bases
+
+
+def test_a_restated_history_keeps_the_base() -> None:
+    """After a split halves every price, the recorded base goes on under its date, at the new prices."""
+    panel, _, bases = life_of([0.98, 0.99])
+    values = panel.values.copy()
+    values[:4] /= 2
+    values[4] *= 2
+    restated = Panel(
+        panel.symbols, panel.sessions, values, panel.provisional, panel.index_close, panel.tick_size
+    )
+    judged = judge(restated, range(1), Judging(followed={"A": tuple(bases)}))
+    assert [base.anchor_date for base in judged.bases] == [bases[0].anchor_date]
+    assert judged.bases[0].events == bases[0].events
+    assert judged.bases[0].pivot == pytest.approx(bases[0].pivot / 2, abs=0.05)
+
+
+def test_a_recorded_base_goes_on_when_no_replay_would_find_it() -> None:
+    """Stricter thresholds find nothing new, but what is followed is followed to its end."""
+    panel, _, bases = life_of([0.98, 0.99])
+    strict = Thresholds(final_depth_most_pct=2.0)
+    assert judge(panel, range(1), Judging(thresholds=strict)).bases == []
+    judged = judge(panel, range(1), Judging(thresholds=strict, followed={"A": tuple(bases)}))
+    assert [base.anchor_date for base in judged.bases] == [bases[0].anchor_date]
+    assert judged.bases[0].state is State.NEAR_PIVOT
+    assert not judged.setups[0].passed
+
+
+def test_events_of_a_running_session_are_provisional_until_it_is_final() -> None:
+    """An event of a provisional bar is marked; the final bar confirms it, or leaves it marked."""
+    panel, _, before = life_of([0.98, 0.99, 1.02], heavy=2)
+    early = judge(panel.until(panel.sessions[-2].item()), range(1), Judging()).bases
+    panel.provisional[0, -1] = True
+    running = judge(panel, range(1), Judging(followed={"A": tuple(early)})).bases
+    assert [event.provisional for event in running[0].events][-1]
+    panel.provisional[0, -1] = False
+    final = judge(panel, range(1), Judging(followed={"A": tuple(running)})).bases
+    assert final[0].events == before[0].events
+    panel.values[:4, 0, -1] *= 0.97
+    refuted = judge(panel, range(1), Judging(followed={"A": tuple(running)})).bases
+    assert refuted[0].events[-1].kind is EventKind.BREAKOUT
+    assert refuted[0].events[-1].provisional
+    assert refuted[0].state is State.NEAR_PIVOT
+
+
+def test_volume_of_a_running_session_is_projected_to_its_close() -> None:
+    """Early in the day a fifth of the usual volume already confirms a breakout."""
+    close: FloatArray = np.concatenate([BASE, PIVOT * np.array([0.98, 1.02])])
+    series = series_of("A", close, spread=0.001)
+    series.records["volume"] = 1e5
+    series.records["volume"][-1] = 4e4
+    series.records["provisional"][-1] = True
+    panel = build_panel([BarSeries("A", series.records)])
+    whole = judge(panel, range(1), Judging()).setups[0]
+    early = judge(panel, range(1), Judging(elapsed_share=0.12)).setups[0]
+    assert kinds(whole)[-1] == "breakout_unconfirmed"
+    assert kinds(early)[-1] == "breakout"
+
+
+@cache
+def fno() -> Panel:
+    return read_panel(real_data("nse_fno208.parquet"))

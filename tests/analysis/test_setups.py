@@ -1,0 +1,275 @@
+"""Verdicts: known answers, the past alone decides, and nothing depends on how the market is cut or scaled."""
+
+from datetime import date
+from functools import cache
+
+import msgspec
+import numpy as np
+import pytest
+
+from tests.analysis.markets import base_closes, read_panel, read_series, series_of, universe
+from tests.real_data import real_data
+from vcpd.analysis.explain import explain
+from vcpd.analysis.setups import Judged, Judging, judge
+from vcpd.analysis.thresholds import Thresholds
+from vcpd.domain.bars import BarSeries
+from vcpd.domain.panel import Panel, build_panel
+from vcpd.domain.setups import Setup, State
+
+FEW = Thresholds(rs_universe_least=5)
+
+
+def judged(panel: Panel, as_of: date | None = None, thresholds: Thresholds = FEW) -> Judged:
+    return judge(panel, range(len(panel.symbols)), Judging(as_of=as_of, thresholds=thresholds))
+
+
+@cache
+def market() -> Panel:
+    """Random walks around a few planted bases, so that some symbols have everything."""
+    planted = [
+        series_of(f"P{number}", base_closes(depths, before=320), spread=0.004, seed=number)
+        for number, depths in enumerate([(25.0, 12.0, 6.0), (20.0, 9.0, 4.0), (30.0, 16.0, 8.0, 4.0)])
+    ]
+    shortest = min(len(series) for series in planted)
+    aligned = [BarSeries(one.symbol, one.records[len(one) - shortest :].copy()) for one in planted]
+    for one in aligned:
+        one.records["session"] = aligned[0].sessions
+    return build_panel([*aligned, *universe(30, shortest)], aligned[0])
+
+
+@cache
+def labelled() -> Panel:
+    return read_panel(real_data("labelled_vcp.parquet"))
+
+
+@cache
+def fno() -> Panel:
+    return read_panel(real_data("nse_fno208.parquet"), real_data("nse_indices.parquet"))
+
+
+def encoded(setup: Setup) -> bytes:
+    return msgspec.json.encode(setup)
+
+
+@pytest.mark.parametrize(
+    ("symbol", "window", "weeks", "depths_pct", "count"),
+    [
+        ("VIVO", (date(2007, 1, 5), date(2007, 1, 18)), 40, (31, 3), 4),
+        ("NFLX", (date(2009, 10, 12), date(2009, 10, 22)), 27, (27, 7), 3),
+    ],
+)
+def test_prints_the_published_footprints(
+    symbol: str, window: tuple[date, date], weeks: int, depths_pct: tuple[int, int], count: int
+) -> None:
+    """On most sessions of the published window: the same T, depths within 2 points, weeks within 1."""
+    panel = labelled()
+    row = panel.row_of(symbol)
+    days = [day for day in panel.sessions.tolist() if window[0] <= day <= window[1]]
+    hits = 0
+    for day in days:
+        setup = judge(panel, range(row, row + 1), Judging(as_of=day)).setups[0]
+        depths = [one.depth_pct for one in setup.contractions]
+        hits += (
+            len(depths) == count
+            and abs(depths[0] - depths_pct[0]) <= 2
+            and abs(depths[-1] - depths_pct[1]) <= 2
+            and abs((setup.weeks or 0) - weeks) <= 1
+        )
+    assert hits > len(days) / 2
+
+
+def test_planted_bases_pass_every_gate() -> None:
+    """A strong advance with a textbook base is a setup; its gates all hold and nothing is missed."""
+    setups = {setup.symbol: setup for setup in judged(market()).setups}
+    for symbol, count in (("P0", 3), ("P1", 3), ("P2", 4)):
+        setup = setups[symbol]
+        assert setup.passed, explain(setup)
+        assert len(setup.contractions) == count
+        assert setup.state in {State.FORMING, State.NEAR_PIVOT}
+        assert setup.nearest_miss is None
+        assert setup.score > 40
+        assert (setup.stop or 0) < setup.close <= (setup.pivot or 0)
+
+
+def test_every_row_has_a_verdict_with_all_gates_or_a_reason() -> None:
+    """No symbol is dropped in silence: gates for those judged, a reason for the others."""
+    panel = market()
+    setups = judged(panel).setups
+    assert [setup.symbol for setup in setups] == list(panel.symbols)
+    names = {tuple(sorted(setup.gates)) for setup in setups if setup.reason is None}
+    assert len(names) == 1
+    absent = [setup for setup in setups if setup.reason is not None]
+    assert absent
+    assert all("no bar at this session" in (setup.reason or "") for setup in absent)
+    assert all(explain(setup) for setup in setups)
+
+
+def test_verdicts_are_json_without_nan() -> None:
+    """Whatever is unknown is null, never NaN."""
+    for setup in judged(market()).setups:
+        assert b"NaN" not in encoded(setup)
+        assert msgspec.json.decode(encoded(setup), type=Setup) == setup
+
+
+def test_truncated_history_gives_the_same_bits_on_real_data() -> None:
+    """200 random (symbol, session) pairs: bars after the session change nothing, to the last bit."""
+    panel = fno()
+    rng = np.random.default_rng(11)
+    days = rng.choice(np.arange(300, len(panel.sessions) - 30), 20, replace=False)
+    checked = 0
+    for day in days.tolist():
+        as_of = panel.sessions[day].item()
+        cut = Panel(
+            panel.symbols,
+            panel.sessions[: day + 1].copy(),
+            panel.values[:, :, : day + 1].copy(),
+            panel.provisional[:, : day + 1].copy(),
+            panel.index_close[: day + 1].copy(),
+            panel.tick_size,
+        )
+        for row in rng.choice(len(panel.symbols), 10, replace=False).tolist():
+            rows = range(row, row + 1)
+            full, truncated = judge(panel, rows, Judging(as_of=as_of)), judge(cut, rows, Judging())
+            assert msgspec.json.encode(full) == msgspec.json.encode(truncated)
+            checked += 1
+    assert checked == 200
+
+
+def test_chunks_do_not_matter() -> None:
+    """The whole universe at once, or in pieces of any size: the same verdicts and bases."""
+    panel = market()
+    whole = judged(panel)
+    for size in (1, 7):
+        rows = range(len(panel.symbols))
+        parts = [judge(panel, rows[at : at + size], Judging(thresholds=FEW)) for at in rows[::size]]
+        assert [setup for part in parts for setup in part.setups] == whole.setups
+        assert [base for part in parts for base in part.bases] == whole.bases
+
+
+def test_order_of_symbols_does_not_matter() -> None:
+    """A panel with its rows shuffled gives each symbol the same verdict."""
+    panel = market()
+    order = np.random.default_rng(3).permutation(len(panel.symbols))
+    shuffled = Panel(
+        tuple(panel.symbols[row] for row in order),
+        panel.sessions,
+        panel.values[:, order, :],
+        panel.provisional[order],
+        panel.index_close,
+        panel.tick_size[order],
+    )
+    expected = {setup.symbol: setup for setup in judged(panel).setups}
+    assert {setup.symbol: setup for setup in judged(shuffled).setups} == expected
+
+
+def scaled(panel: Panel, factor: float) -> Panel:
+    values = panel.values.copy()
+    values[:4] *= factor
+    values[4] /= factor
+    return Panel(
+        panel.symbols, panel.sessions, values, panel.provisional, panel.index_close, panel.tick_size * factor
+    )
+
+
+@pytest.mark.parametrize("factor", [4.0, 0.25, 3.7])
+def test_scale_and_split_do_not_matter(factor: float) -> None:
+    """Prices times a constant, volume divided by it (a back-adjusted split): same structure and gates."""
+    for one, other in zip(judged(market()).setups, judged(scaled(market(), factor)).setups, strict=True):
+        assert (one.footprint, one.state, one.passed) == (other.footprint, other.state, other.passed)
+        assert {name: gate.passed for name, gate in one.gates.items()} == {
+            name: gate.passed for name, gate in other.gates.items()
+        }
+        assert one.score == pytest.approx(other.score, abs=0.02)
+        dates = [(leg.high_date, leg.low_date) for leg in one.contractions]
+        assert dates == [(leg.high_date, leg.low_date) for leg in other.contractions]
+
+
+def test_excluded_symbols_are_neither_judged_nor_rated() -> None:
+    """A flagged symbol carries its reason, and the others are rated as if it were not there."""
+    panel = market()
+    excluded = Panel(
+        panel.symbols,
+        panel.sessions,
+        panel.values,
+        panel.provisional,
+        panel.index_close,
+        panel.tick_size,
+        {"P0": "scale break"},
+    )
+    without = build_panel([one for one in _series(panel) if one.symbol != "P0"])
+    verdicts = {setup.symbol: setup for setup in judged(excluded).setups}
+    assert verdicts["P0"].reason == "scale break"
+    assert not verdicts["P0"].passed
+    expected = {setup.symbol: setup.rs_rating for setup in judged(without).setups}
+    assert {name: setup.rs_rating for name, setup in verdicts.items() if name != "P0"} == expected
+
+
+def _series(panel: Panel) -> list[BarSeries]:
+    made = []
+    for row, symbol in enumerate(panel.symbols):
+        known = ~np.isnan(panel.close[row])
+        planes = tuple(plane[row, known] for plane in (panel.open, panel.high, panel.low, panel.close))
+        made.append(
+            BarSeries.from_columns(
+                symbol,
+                panel.sessions[known],
+                (planes[0], planes[1], planes[2], planes[3]),
+                panel.volume[row, known],
+            )
+        )
+    return made
+
+
+def test_missing_volume_is_unknown_and_confirms_nothing() -> None:
+    """Without volume the dry-up is null, earns no points, and a breakout stays unconfirmed."""
+    close = base_closes((25.0, 12.0, 6.0), before=320)
+    breakout = np.concatenate([close, [close.max() * 0.985, close.max() * 1.01]])
+    series = series_of("A", breakout, spread=0.002)
+    series.records["volume"] = np.nan
+    result = judge(build_panel([series]), range(1), Judging())
+    setup = result.setups[0]
+    assert setup.measures["dry_up"] is None
+    assert setup.measures["dry"] is None
+    assert setup.components["dry_up"] == 0
+    kinds = [event.kind.value for event in setup.events]
+    assert "breakout_unconfirmed" in kinds
+    assert "breakout" not in kinds
+
+
+def test_young_listing_is_judged_on_what_it_has() -> None:
+    """With 120 bars the averages of 150 and 200 are unknown, not failed; the verdict says young."""
+    close = base_closes((22.0, 9.0, 4.0), before=70)
+    setup = judge(build_panel([series_of("A", close)]), range(1), Judging()).setups[0]
+    assert setup.young
+    assert setup.gates["trend_sma150_above_sma200"].passed is None
+    assert setup.gates["trend_close_above_sma50"].passed is not None
+    assert setup.footprint is not None
+
+
+def test_explain_names_the_nearest_miss_first() -> None:
+    """A base whose last fall is a bit too deep says so, with both numbers."""
+    close = base_closes((26.0, 11.2), before=320)
+    setup = judge(build_panel([series_of("A", close, spread=0.0005)]), range(1), Judging()).setups[0]
+    lines = explain(setup)
+    assert not setup.passed
+    assert lines[1].startswith("would be a setup but for: final contraction 11.")
+    assert lines[1].endswith("%, at most 10 %")
+    assert lines[2].startswith("fails")
+
+
+def test_empty_panel_and_sessions_before_the_first() -> None:
+    """No sessions at all, or a day before the market's first: nothing to judge, nothing breaks."""
+    assert judge(build_panel([]), range(0), Judging()).setups == []
+    assert judge(market(), range(2), Judging(as_of=date(1999, 1, 1))).setups == []
+
+
+def test_real_market_has_setups_in_sane_numbers() -> None:
+    """On the F&O universe some, but few, symbols are setups on an ordinary day of a rising market."""
+    setups = judged(fno(), date(2024, 1, 31), Thresholds()).setups
+    share = sum(setup.passed for setup in setups) / len(setups)
+    assert 0.003 < share < 0.08
+
+
+def test_series_of_labelled_data_are_whole() -> None:
+    """The known answers rest on two whole histories."""
+    assert {one.symbol for one in read_series(real_data("labelled_vcp.parquet"))} == {"NFLX", "VIVO"}
