@@ -11,7 +11,7 @@ from vcpd.domain.risk import RiskScore
 from vcpd.domain.runs import Outcome, Run
 from vcpd.domain.secrets import Secret
 from vcpd.domain.setups import Base, EventKind, Gate, Setup, SetupEvent, State
-from vcpd.web.sources import Sources
+from vcpd.web.sources import SizeRequest, Sources
 
 SESSION = date(2025, 6, 30)
 
@@ -116,6 +116,7 @@ class FakeDaemon:
     def __init__(self) -> None:
         self.started: list[str] = []
         self.useful = True
+        self.paused: set[str] = set()
 
     def status(self) -> Mapping[str, Any]:
         return {"state": "running"}
@@ -134,6 +135,19 @@ class FakeDaemon:
             raise KeyError(name)
         self.started.append(name)
         return 7
+
+    async def set_paused(self, name: str, *, paused: bool) -> None:
+        if name != "collect":
+            raise KeyError(name)
+        (self.paused.add if paused else self.paused.discard)(name)
+
+    async def size(self, request: SizeRequest) -> Any:
+        if request.symbol != "NSE:AAA":
+            raise KeyError(request.symbol)
+        return {"symbol": request.symbol, "quantity": int(request.equity / 100)}
+
+    async def crowding(self) -> Any:
+        return {"clusters": [], "unknown": [], "effective_bets": 0.0}
 
     async def explain(self, symbol: str, as_of: date | None) -> tuple[Setup, list[str]]:
         if symbol != "NSE:AAA":

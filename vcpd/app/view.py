@@ -8,12 +8,16 @@ from typing import Any
 import numpy as np
 
 from vcpd import __version__
+from vcpd.analysis.crowding import Crowding
+from vcpd.analysis.sizing import Sizing
+from vcpd.app.advice import crowd_setups, size_position
 from vcpd.app.parts import Parts
 from vcpd.domain.bars import BarSeries
-from vcpd.domain.errors import RetryableError
+from vcpd.domain.errors import BadInputError, RetryableError
 from vcpd.domain.panel import Panel
 from vcpd.domain.setups import Setup
 from vcpd.runtime.lifecycle import DaemonState
+from vcpd.web.sources import SizeRequest
 
 
 class DaemonView:
@@ -69,7 +73,20 @@ class DaemonView:
         return self._parts().scheduler.snapshot().jobs
 
     async def run_job(self, name: str, session: date | None) -> int:
-        return await self._parts().scheduler.run_now(name, session)
+        parts = self._parts()
+        if session is not None:
+            _require_session(parts, session)
+        return await parts.scheduler.run_now(name, session)
+
+    async def set_paused(self, name: str, *, paused: bool) -> None:
+        scheduler = self._parts().scheduler
+        await (scheduler.pause(name) if paused else scheduler.resume(name))
+
+    async def size(self, request: SizeRequest) -> Sizing:
+        return await size_position(self._parts(), request)
+
+    async def crowding(self) -> Crowding:
+        return await crowd_setups(self._parts())
 
     async def explain(self, symbol: str, as_of: date | None) -> tuple[Setup, list[str]]:
         parts = self._parts()
@@ -88,6 +105,15 @@ class DaemonView:
             "last": parts.calendar.last_session_at(now),
             "running": parts.calendar.running_session_at(now),
         }
+
+
+def _require_session(parts: Parts, session: date) -> None:
+    """BadInputError for a day without trading, or one that has not come yet."""
+    closed = parts.calendar.closed_because(session)
+    if closed is not None:
+        raise BadInputError(f"{session} is no session: {closed}")
+    if session > parts.calendar.local_date(parts.clock.now()):
+        raise BadInputError(f"{session} has not come yet")
 
 
 def _data(parts: Parts, now: datetime) -> Mapping[str, Any]:

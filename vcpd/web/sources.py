@@ -5,10 +5,22 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Protocol
 
+import msgspec
+
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.secrets import Secret
 from vcpd.domain.setups import Setup
 from vcpd.ports import QuarantineStore, RiskStore, RunStore, SetupStore
+
+
+class SizeRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Whom to size for which account; None leaves a value to the setup or the settings."""
+
+    symbol: str
+    equity: float
+    risk_pct: float | None = None
+    entry: float | None = None
+    stop: float | None = None
 
 
 class Login(Protocol):
@@ -35,6 +47,18 @@ class DaemonPort(Protocol):
     def jobs(self) -> Any: ...
     async def run_job(self, name: str, session: date | None) -> int:
         """Start a job now and give the run's id; KeyError for an unknown name."""
+        ...
+
+    async def set_paused(self, name: str, *, paused: bool) -> None:
+        """Pause a job or resume it; KeyError for an unknown name."""
+        ...
+
+    async def size(self, request: SizeRequest) -> Any:
+        """The quantity with every step; KeyError without a verdict, BadInputError for unusable prices."""
+        ...
+
+    async def crowding(self) -> Any:
+        """Which of the latest setups are one bet; RetryableError while there is no panel."""
         ...
 
     async def explain(self, symbol: str, as_of: date | None) -> tuple[Setup, list[str]]:
