@@ -9,9 +9,13 @@ from typing import Any
 import psutil
 
 from tests.acceptance.conftest import QUICK_MARKET
-from tests.acceptance.daemon import Daemon, outcomes, running, write_configuration
+from tests.acceptance.daemon import Daemon, end_all, outcomes, running, write_configuration
 from tests.acceptance.notify import notify_socket
+from tests.postgres import fresh_address, postgres_server
 from tests.real_data import real_data
+from vcpd.domain.secrets import Secret
+
+__all__ = ["postgres_server"]  # a fixture is taken by importing it
 
 READY_S = 60.0
 NIGHT_S = 150.0  # the first use compiles the kernels
@@ -57,6 +61,18 @@ async def test_an_empty_store_catches_up_answers_and_leaves_no_process_behind(
         assert await _gone(family) == []
 
 
+async def test_the_owners_own_database_does_the_same_job(
+    tmp_path: Path, port: int, postgres_server: Secret
+) -> None:
+    async with fresh_address(postgres_server) as dsn:
+        text = f'{QUICK_MARKET}[store]\ndsn = "{dsn.reveal()}"\n'
+        async with running(write_configuration(tmp_path, port, text), port) as daemon:
+            await daemon.until(_all_done, NIGHT_S)
+            assert (await _counts(daemon))["setups"]
+            assert not (tmp_path / "state" / "postgres").exists()
+            assert await daemon.stop() == 0
+
+
 async def test_a_second_start_is_quick_and_repeats_no_run(tmp_path: Path, port: int) -> None:
     path = write_configuration(tmp_path, port, QUICK_MARKET)
     async with running(path, port) as daemon:
@@ -77,8 +93,7 @@ async def test_after_kill_9_of_everything_the_next_start_is_clean(tmp_path: Path
     async with running(path, port) as daemon:
         await daemon.until(lambda status: outcomes(status).get("instruments") == "done", NIGHT_S)
         family = daemon.family()
-        for member in family:
-            member.kill()
+        end_all(family)
         assert await _gone(family) == []
     async with running(path, port) as daemon:
         await daemon.until(_all_done, NIGHT_S)
