@@ -14,6 +14,7 @@ from vcpd.schedule.policies import (
     JobPolicy,
     ScheduleSettings,
     default_day,
+    lay_over,
     policy_problems,
 )
 from vcpd.schedule.trigger import Trigger
@@ -153,6 +154,16 @@ def test_policies_that_wait_for_each_other_are_found() -> None:
         "jobs.b: waits for itself through after or behind",
     ]
     assert policy_problems(default_day()) == []
+
+
+def test_changed_times_replace_the_default_ones() -> None:
+    """Giving collect a cron expression, or instruments a moment, needs no second line."""
+    day = {name: msgspec.to_builtins(policy) for name, policy in default_day().items()}
+    collect = msgspec.convert(lay_over(day["collect"], {"cron": "0 17 * * *"}), JobPolicy)
+    assert (collect.cron, collect.at, collect.heavy) == ("0 17 * * *", None, True)
+    instruments = msgspec.convert(lay_over(day["instruments"], {"at": "08:40"}), JobPolicy)
+    assert (instruments.cron, instruments.at) == (None, "08:40")
+    assert lay_over(day["risk"], {"priority": 1})["at"] == day["risk"]["at"]
 
 
 def test_the_owner_extends_the_calendar_in_the_settings() -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, time
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -177,6 +177,13 @@ def check_policies(policies: Mapping[str, JobPolicy]) -> None:
         raise ConfigurationError(problems)
 
 
+def lay_over(default: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """A job's table with the owner's changes; new times of either kind take the place of the old ones."""
+    other_kind = {"cron": "at", "at": "cron"}
+    replaced = {other_kind[key]: None for key in changes if key in other_kind}
+    return {**default, **replaced, **changes}
+
+
 def _ahead_of(name: str, policies: Mapping[str, JobPolicy]) -> set[str]:
     """Every job that `name` waits for, directly or not."""
     found: set[str] = set()
@@ -192,28 +199,13 @@ def _ahead_of(name: str, policies: Mapping[str, JobPolicy]) -> set[str]:
 
 def default_day() -> dict[str, JobPolicy]:
     """The day as it comes, by job name; times in IST."""
-    return {**_before_the_close(), **_after_the_close()}
+    return {**_gathering(), **_judging()}
 
 
-def _before_the_close() -> dict[str, JobPolicy]:
+def _gathering() -> dict[str, JobPolicy]:
     return {
         "reconcile": JobPolicy(cron="20 8 * * *", heavy=True, priority=10, timeout_s=4 * HOUR_S),
         "instruments": JobPolicy(cron="35 8 * * *", priority=10, timeout_s=HOUR_S / 4),
-        "screen_intraday": JobPolicy(
-            cron="0 10,12,14 * * *",
-            runs="screen",
-            behind=("collect",),
-            heavy=True,
-            priority=30,
-            catch_up="none",
-            start_deadline_s=HOUR_S,
-            timeout_s=HOUR_S,
-        ),
-    }
-
-
-def _after_the_close() -> dict[str, JobPolicy]:
-    return {
         "collect": JobPolicy(
             at="session_close + 5min, session_close + 35min",
             behind=("instruments", "reconcile"),
@@ -223,12 +215,27 @@ def _after_the_close() -> dict[str, JobPolicy]:
             start_deadline_s=8 * HOUR_S,
             timeout_s=4 * HOUR_S,
         ),
+    }
+
+
+def _judging() -> dict[str, JobPolicy]:
+    return {
         "screen": JobPolicy(
             at="session_close + 150min",
             after=("collect",),
             heavy=True,
             priority=30,
             start_deadline_s=12 * HOUR_S,
+            timeout_s=HOUR_S,
+        ),
+        "screen_intraday": JobPolicy(
+            cron="0 10,12,14 * * *",
+            runs="screen",
+            behind=("collect",),
+            heavy=True,
+            priority=30,
+            catch_up="none",
+            start_deadline_s=HOUR_S,
             timeout_s=HOUR_S,
         ),
         "risk": JobPolicy(
