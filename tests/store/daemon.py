@@ -5,6 +5,8 @@ import os
 import sys
 from pathlib import Path
 
+import uvloop
+
 from vcpd.domain.errors import VcpdError
 from vcpd.store.embedded import EmbeddedPostgres
 from vcpd.store.settings import StoreSettings
@@ -28,4 +30,4 @@ async def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1])))
+    uvloop.run(main(Path(sys.argv[1])))

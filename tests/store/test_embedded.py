@@ -15,6 +15,7 @@ import asyncpg
 import psutil
 import pytest
 
+from tests.postgres import quick_place, temporary_folder
 from vcpd.domain.errors import PermanentError, UnavailableError
 from vcpd.store import embedded, identity
 from vcpd.store.embedded import EmbeddedPostgres
@@ -29,11 +30,22 @@ NOBODY = 65534
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 
 
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with data, no server: copying it is quicker than making it."""
-    folder = tmp_path_factory.mktemp("prepared") / "postgres"
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A folder of the test's own, where a server starts quickly."""
+    with temporary_folder() as folder:
+        yield folder
 
+
+@pytest.fixture(scope="module")
+def prepared() -> Iterator[Path]:
+    """A folder with data, no server: copying it is quicker than making it."""
+    with temporary_folder() as parent:
+        _prepare(parent / "postgres")
+        yield parent / "postgres"
+
+
+def _prepare(folder: Path) -> None:
     async def prepare() -> None:
         one = EmbeddedPostgres(folder, SETTINGS)
         await one.start()
@@ -41,21 +53,20 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
         runner.run(prepare())
-    return folder
 
 
 @pytest.fixture
-async def server(tmp_path: Path, prepared: Path) -> AsyncIterator[EmbeddedPostgres]:
-    shutil.copytree(prepared, tmp_path / "postgres")
-    one = EmbeddedPostgres(tmp_path / "postgres", SETTINGS)
+async def server(place: Path, prepared: Path) -> AsyncIterator[EmbeddedPostgres]:
+    shutil.copytree(prepared, place / "postgres")
+    one = EmbeddedPostgres(place / "postgres", SETTINGS)
     yield one
     await one.stop()
 
 
 @pytest.fixture
-async def new_server(tmp_path: Path) -> AsyncIterator[EmbeddedPostgres]:
+async def new_server(place: Path) -> AsyncIterator[EmbeddedPostgres]:
     """One that has no data yet."""
-    one = EmbeddedPostgres(tmp_path / "postgres", SETTINGS)
+    one = EmbeddedPostgres(place / "postgres", SETTINGS)
     yield one
     await one.stop()
 
@@ -88,23 +99,23 @@ async def test_data_lasts_from_start_to_start(server: EmbeddedPostgres) -> None:
     assert await ask(await server.start(), "SELECT answer FROM kept") == 42
 
 
-async def test_only_the_owner_may_enter_the_folders(new_server: EmbeddedPostgres, tmp_path: Path) -> None:
+async def test_only_the_owner_may_enter_the_folders(new_server: EmbeddedPostgres, place: Path) -> None:
     await new_server.start()
-    modes = {name: (tmp_path / "postgres" / name).stat().st_mode & 0o777 for name in ("", "data", "socket")}
+    modes = {name: (place / "postgres" / name).stat().st_mode & 0o777 for name in ("", "data", "socket")}
     assert set(modes.values()) == {0o700}
 
 
-async def test_nothing_outside_the_folder_is_touched(new_server: EmbeddedPostgres, tmp_path: Path) -> None:
+async def test_nothing_outside_the_folder_is_touched(new_server: EmbeddedPostgres, place: Path) -> None:
     """Modes and owners of parents stay, and nothing else appears beside the folder."""
-    before = [(path, path.stat().st_mode, path.stat().st_uid) for path in (tmp_path, *tmp_path.parents)]
+    before = [(path, path.stat().st_mode, path.stat().st_uid) for path in (place, *place.parents)]
     await new_server.start()
     assert [(path, path.stat().st_mode, path.stat().st_uid) for path, _, _ in before] == before
-    assert os.listdir(tmp_path) == ["postgres"]  # noqa: PTH208
+    assert os.listdir(place) == ["postgres"]  # noqa: PTH208
 
 
-async def test_a_folder_name_too_long_for_a_socket_works(tmp_path: Path) -> None:
+async def test_a_folder_name_too_long_for_a_socket_works(place: Path) -> None:
     """As does one with characters that an address would misread."""
-    one = EmbeddedPostgres(tmp_path / ("long & odd? " * 12) / "postgres", SETTINGS)
+    one = EmbeddedPostgres(place / ("long & odd? " * 12) / "postgres", SETTINGS)
     try:
         assert await ask(await one.start(), "SELECT 1") == 1
     finally:
@@ -112,15 +123,15 @@ async def test_a_folder_name_too_long_for_a_socket_works(tmp_path: Path) -> None
 
 
 async def test_a_second_daemon_is_refused_with_the_first_ones_process(
-    server: EmbeddedPostgres, tmp_path: Path
+    server: EmbeddedPostgres, place: Path
 ) -> None:
     """And the first goes on unharmed; a guest may use the running server."""
     address = await server.start()
-    second = EmbeddedPostgres(tmp_path / "postgres", SETTINGS)
+    second = EmbeddedPostgres(place / "postgres", SETTINGS)
     with pytest.raises(PermanentError, match=rf"another vcpd \(process {os.getpid()}\)"):
         await second.start()
     assert await ask(address, "SELECT 1") == 1
-    guest = EmbeddedPostgres(tmp_path / "postgres", SETTINGS)
+    guest = EmbeddedPostgres(place / "postgres", SETTINGS)
     assert await guest.attach() == address
 
 
@@ -167,9 +178,9 @@ async def test_data_of_another_version_is_refused(server: EmbeddedPostgres) -> N
         await server.start()
 
 
-async def test_unfinished_data_is_made_anew(new_server: EmbeddedPostgres, tmp_path: Path) -> None:
+async def test_unfinished_data_is_made_anew(new_server: EmbeddedPostgres, place: Path) -> None:
     """As a kill in the middle of the first start leaves it."""
-    unfinished = tmp_path / "postgres" / "data.unfinished" / "base"
+    unfinished = place / "postgres" / "data.unfinished" / "base"
     unfinished.mkdir(parents=True)
     assert await ask(await new_server.start(), "SELECT 1") == 1
     assert not unfinished.exists()
@@ -197,10 +208,10 @@ async def test_broken_data_fails_soon_with_the_servers_words(
     assert server_processes(server.data_folder) == []
 
 
-async def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("", encoding="ascii")
+async def test_a_folder_that_cannot_be_made_is_named(place: Path) -> None:
+    (place / "file").write_text("", encoding="ascii")
     with pytest.raises(UnavailableError, match="state_dir"):
-        await EmbeddedPostgres(tmp_path / "file" / "postgres", SETTINGS).start()
+        await EmbeddedPostgres(place / "file" / "postgres", SETTINGS).start()
 
 
 async def test_a_full_disk_is_named(new_server: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,10 +250,10 @@ async def daemon(folder: Path, *before: str) -> AsyncIterator[tuple[asyncio.subp
 
 
 async def test_the_server_ends_with_a_killed_daemon_and_recovers(
-    server: EmbeddedPostgres, tmp_path: Path
+    server: EmbeddedPostgres, place: Path
 ) -> None:
     """kill -9 of the daemon: the server shuts down by itself, what was committed is there."""
-    async with daemon(tmp_path / "postgres") as (process, (_, _, _, address)):
+    async with daemon(place / "postgres") as (process, (_, _, _, address)):
         await ask(address, "CREATE TABLE kept AS SELECT 7 AS answer")
         process.kill()
         await process.wait()
@@ -251,11 +262,9 @@ async def test_the_server_ends_with_a_killed_daemon_and_recovers(
 
 
 @pytest.mark.parametrize("round_number", [1, 2])
-async def test_kill_9_of_everything_at_once(
-    server: EmbeddedPostgres, tmp_path: Path, round_number: int
-) -> None:
+async def test_kill_9_of_everything_at_once(server: EmbeddedPostgres, place: Path, round_number: int) -> None:
     """The next start comes at once and recovers."""
-    async with daemon(tmp_path / "postgres") as (process, (_, _, _, address)):
+    async with daemon(place / "postgres") as (process, (_, _, _, address)):
         await ask(address, "CREATE TABLE kept AS SELECT generate_series(1, 10000) AS number")
         victims = [*server_processes(server.data_folder), psutil.Process(process.pid)]
         for victim in victims[::round_number]:
@@ -264,9 +273,9 @@ async def test_kill_9_of_everything_at_once(
     assert await ask(await server.start(), "SELECT count(*) FROM kept") == 10_000
 
 
-async def test_an_orphan_of_a_dead_daemon_is_ended_first(server: EmbeddedPostgres, tmp_path: Path) -> None:
+async def test_an_orphan_of_a_dead_daemon_is_ended_first(server: EmbeddedPostgres, place: Path) -> None:
     """A server that is still alive without its daemon (here: frozen before it could hear of it)."""
-    async with daemon(tmp_path / "postgres") as (process, (_, pid, _, address)):
+    async with daemon(place / "postgres") as (process, (_, pid, _, address)):
         await ask(address, "CREATE TABLE kept AS SELECT 1 AS answer")
         os.kill(int(pid), signal.SIGSTOP)
         process.kill()
@@ -301,10 +310,10 @@ async def test_an_ordinary_user_runs_it_as_himself() -> None:
 @as_root
 @pytest.mark.parametrize("route", [Route.SWITCHED, Route.SWITCHED_READING])
 async def test_root_without_namespaces_runs_it_as_nobody(
-    route: Route, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    route: Route, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also below folders that nobody may not enter, by the right to walk through them."""
-    parent = tmp_path if route is Route.SWITCHED_READING else None
+    parent = place if route is Route.SWITCHED_READING else None
     with folder_of_nobody(parent) as folder:
         monkeypatch.setattr(identity, "candidates", lambda owner, user: [Identity(route, NOBODY, NOBODY)])
         server = EmbeddedPostgres(folder / "postgres", SETTINGS)
@@ -355,6 +364,6 @@ def as_nobody() -> list[str]:
 @contextmanager
 def folder_of_nobody(parent: Path | None = None) -> Iterator[Path]:
     """A new folder that belongs to nobody, below one that everybody may enter, or below `parent`."""
-    with tempfile.TemporaryDirectory(dir=parent) as name:
+    with tempfile.TemporaryDirectory(dir=parent or quick_place()) as name:
         os.chown(name, NOBODY, NOBODY)
         yield Path(name)
