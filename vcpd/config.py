@@ -15,6 +15,7 @@ from vcpd.analysis.risk import RiskParameters
 from vcpd.analysis.sizing import SizingParameters
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.domain.errors import ConfigurationError
+from vcpd.domain.quality_flags import QualityParameters
 from vcpd.jobs.collect import CollectSettings
 from vcpd.jobs.universe import UniverseSettings
 from vcpd.kite.settings import KiteSettings, LimitSettings
@@ -58,6 +59,7 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     store: StoreSettings = StoreSettings()
     universe: UniverseSettings = UniverseSettings()
     collect: CollectSettings = CollectSettings()
+    quality: QualityParameters = QualityParameters()
     screen: Thresholds = Thresholds()
     risk: RiskParameters = RiskParameters()
     size: SizingParameters = SizingParameters()
@@ -122,8 +124,15 @@ def _with_default_jobs(given: Any) -> Any:
     merged: dict[str, Any] = {name: msgspec.to_builtins(policy) for name, policy in default_day().items()}
     for name, table in given.items():
         both_tables = isinstance(table, dict) and name in merged
-        merged[name] = {**merged[name], **table} if both_tables else table
+        merged[name] = _laid_over(merged[name], table) if both_tables else table
     return merged
+
+
+def _laid_over(default: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """A given time of one kind takes the place of the default's of the other kind."""
+    replaced = {"cron": "at", "at": "cron"}
+    dropped = {replaced[key] for key in given if key in replaced}
+    return {**{key: value for key, value in default.items() if key not in dropped}, **given}
 
 
 def _override(raw: dict[str, Any], environment: Mapping[str, str], origins: dict[str, str]) -> list[str]:

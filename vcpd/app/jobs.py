@@ -9,7 +9,6 @@ from vcpd.app.panels import UniversePanels
 from vcpd.app.storage import Storage
 from vcpd.config import Configuration
 from vcpd.domain.errors import ConfigurationError
-from vcpd.domain.quality_flags import QualityParameters
 from vcpd.domain.runs import RunContext, RunResult
 from vcpd.domain.sessions import TradingCalendar
 from vcpd.jobs.collect import Collect
@@ -89,7 +88,7 @@ def _keeping(configuration: Configuration, means: Means) -> Keeping:
     storage, universe = means.storage, means.panels.universe
     universe.settings = configuration.universe
     doubting = Doubting(
-        QualityParameters(), configuration.universe.min_price, configuration.universe.min_traded_value
+        configuration.quality, configuration.universe.min_price, configuration.universe.min_traded_value
     )
     world = World(means.market.client, storage.bars, storage.quarantine, means.clock, means.calendar)
     snapshot = Snapshot(means.panels, means.workers, storage.quarantine, doubting)
