@@ -9,8 +9,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
-import asyncpg
-
 from vcpd.domain.instruments import StoredInstrument
 from vcpd.domain.panel import PanelReference
 from vcpd.ports import InstrumentStore, Workers
@@ -80,17 +78,20 @@ class PostgresPanelStore:
     ) -> Arrangement:
         """Write the bars of the window to `copied`; gives what is to be made of them."""
         rows = tuple(_row(one) for one in stored if selection.in_universe(one))
-        benchmark = [one.id for one in stored if one.symbol == selection.benchmark]
-        keys = sorted({row.id for row in rows}.union(benchmark))
-        async with AsyncExitStack() as stack:
+        benchmark_id = next((one.id for one in stored if one.symbol == selection.benchmark), None)
+        keys = sorted({row.id for row in rows} | ({benchmark_id} if benchmark_id else set()))
+        async with AsyncExitStack() as stack:  # all connections first: a waiting writer may hold the last one
             transactions = [self._database.transaction() for _ in copied]
             connections = [await stack.enter_async_context(one) for one in transactions]
-            excluded = await _copy_parts(connections, copied, keys, selection.n_sessions)
+            await connections[0].execute(SQL["hold_still"])
+            since = await _window_start(connections[0], rows, benchmark_id, selection.n_sessions)
+            await _copy_parts(connections, copied, keys, since)
+            excluded = await connections[0].fetch(SQL["exclusions"])
         return Arrangement(
             copied=tuple(str(path) for path in copied),
             folder=str(self._files.folder),
             rows=rows,
-            benchmark_id=benchmark[0] if benchmark else None,
+            benchmark_id=benchmark_id,
             n_sessions=selection.n_sessions,
             exclusions={row["symbol"]: row["reason"] for row in excluded},
         )
@@ -102,23 +103,15 @@ class PostgresPanelStore:
 
 
 async def _copy_parts(
-    connections: Sequence[Connection], copied: Sequence[Path], keys: Sequence[int], n_sessions: int
-) -> Sequence[asyncpg.Record]:
-    """Copy each part of the table to its file, all as of one moment; gives that moment's exclusions.
-
-    All connections are there before the lock is asked for, so that a waiting writer cannot hold the last one.
-    """
-    first, *_ = connections
-    await first.execute(SQL["hold_still"])
-    since = _window_start(await first.fetchval(SQL["newest_session"], keys), n_sessions)
-    parts = _page_ranges(await first.fetchval(SQL["pages"]), len(connections))
+    connections: Sequence[Connection], copied: Sequence[Path], keys: Sequence[int], since: date
+) -> None:
+    """Copy each part of the table to its file; the first connection keeps writers away meanwhile."""
+    parts = _page_ranges(await connections[0].fetchval(SQL["pages"]), len(connections))
     async with asyncio.TaskGroup() as group:
         for connection, path, (start, stop) in zip(connections, copied, parts, strict=True):
             arguments = ((start, 0), (stop, 0), since, keys)
             copying = connection.copy_from_query(SQL["bars_since"], *arguments, output=path, format="binary")
             group.create_task(copying, name=f"copy bars to {path.name}")
-    excluded: Sequence[asyncpg.Record] = await first.fetch(SQL["exclusions"])
-    return excluded
 
 
 def _page_ranges(n_pages: int, n_parts: int) -> list[tuple[int, int]]:
@@ -131,9 +124,20 @@ def _row(one: StoredInstrument) -> PanelRow:
     return PanelRow(one.id, one.symbol, one.instrument.tick_size)
 
 
-def _window_start(newest: date | None, n_sessions: int) -> date:
-    """A day that lies before the last `n_sessions` sessions, whatever the calendar."""
+async def _window_start(
+    connection: Connection, rows: Sequence[PanelRow], benchmark_id: int | None, n_sessions: int
+) -> date:
+    """The first of the last `n_sessions` sessions as the benchmark counts them, or a day well before it."""
+    newest: date | None = await connection.fetchval(SQL["newest_session"], [row.id for row in rows])
     if newest is None:
-        return date.max
+        return date.min
+    counted: date | None = await connection.fetchval(
+        SQL["nth_newest_session"], benchmark_id, newest, n_sessions
+    )
+    return counted or _days_before(newest, n_sessions)
+
+
+def _days_before(newest: date, n_sessions: int) -> date:
+    """A day that lies before the last `n_sessions` sessions, whatever the calendar."""
     days = int(n_sessions * CALENDAR_DAYS_A_SESSION) + SPARE_DAYS
     return newest - timedelta(days=min(days, newest.toordinal() - 1))

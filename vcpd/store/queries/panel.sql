@@ -1,3 +1,10 @@
+-- name: nth_newest_session
+SELECT session
+FROM bars
+WHERE instrument_id = $1 AND session <= $2
+ORDER BY session DESC
+OFFSET $3 - 1 LIMIT 1;
+
 -- name: newest_session
 SELECT max(newest.session)
 FROM unnest($1::integer[]) AS given (id)
