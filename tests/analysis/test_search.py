@@ -168,4 +168,4 @@ def test_an_undercut_keeps_the_base_if_it_is_reclaimed_in_time() -> None:
 def test_reclaimed_within_five_sessions_of_each_undercut(closes: list[float], reclaimed: bool) -> None:
     """Each time the level is lost anew the count begins anew; the last may still be waiting."""
     close = np.array(closes, np.float64)
-    assert is_reclaimed(close - 1, close, 0, len(close) - 1, 10.0, 5) is reclaimed
+    assert is_reclaimed(close - 1, close, 10.0, 5) is reclaimed

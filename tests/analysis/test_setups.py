@@ -88,7 +88,14 @@ def test_planted_bases_pass_every_gate() -> None:
         assert setup.state in {State.FORMING, State.NEAR_PIVOT}
         assert setup.nearest_miss is None
         assert setup.score > 40
-        assert (setup.stop or 0) < setup.close <= (setup.pivot or 0)
+        assert_between(setup.stop, setup.close, setup.pivot)
+
+
+def assert_between(stop: float | None, close: float | None, pivot: float | None) -> None:
+    assert stop is not None
+    assert pivot is not None
+    assert close is not None
+    assert stop < close <= pivot
 
 
 def test_every_row_has_a_verdict_with_all_gates_or_a_reason() -> None:

@@ -213,19 +213,18 @@ def _holds_above(table: Table, number: int, last: int, level: float, low: float)
         return True
     peak, rules = table.legs[number], table.rules
     within = level - low <= rules.undercut_share * peak.fall
-    return within and is_reclaimed(table.low, table.close, peak.at + 1, last, level, rules.reclaim)
+    first, stop = peak.at + 1, last + 1
+    return within and is_reclaimed(table.low[first:stop], table.close[first:stop], level, rules.reclaim)
 
 
 @kernel
-def is_reclaimed(
-    low: FloatArray, close: FloatArray, first: int, last: int, level: float, sessions: int
-) -> bool:
-    """Whether every low under `level` in bars first..last saw a close above it within `sessions`.
+def is_reclaimed(low: FloatArray, close: FloatArray, level: float, sessions: int) -> bool:
+    """Whether every low under `level` saw a close above it within `sessions`.
 
     The last ones may still be waiting for theirs.
     """
     under_since = -1
-    for t in range(first, last + 1):
+    for t in range(len(low)):
         if under_since < 0 and low[t] < level:
             under_since = t
         if under_since >= 0:

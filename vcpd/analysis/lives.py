@@ -37,7 +37,7 @@ class Ground(NamedTuple):
         return levels_of(high, low, atr, self.tick, self.thresholds)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Life:
     """One base: its chain and levels as last seen, its state, and what has happened to it.
 
@@ -56,8 +56,8 @@ class Life:
     last_breakout: int = NEVER
     confirmed: bool = False
     below_since: int = NEVER
-    lapsed: bool = False
     ended: int = NEVER
+    first_levels: Levels | None = None  # those it first broke out of
     chapter: int = 0  # where the happenings since it was last found begin
     anchors: set[int] = field(default_factory=set)
     happenings: list[Happening] = field(default_factory=list)
@@ -115,13 +115,15 @@ class Life:
     def _is_too_old(self, t: int) -> bool:
         thresholds = self.ground.thresholds
         old = t - self.chain.anchor > thresholds.base_sessions_most
-        self.lapsed = t - self.held > thresholds.replay_sessions
-        if old or self.lapsed:
+        lapsed = t - self.held > thresholds.replay_sessions
+        if old or lapsed:
             self.state, self.ended = State.EXPIRED, t
             weeks = thresholds.base_sessions_most // 5
-            detail = f"older than {weeks} weeks" if old else f"not seen since {t - self.held} sessions"
+            detail = (
+                f"older than {weeks} weeks" if old else f"gates have not held for {t - self.held} sessions"
+            )
             self._record(EventKind.EXPIRED, t, detail)
-        return old or self.lapsed
+        return old or lapsed
 
     def _settle(self, t: int) -> None:
         """The state after bar t, with the events that lead there."""
@@ -136,6 +138,7 @@ class Life:
     def _break_out(self, t: int) -> None:
         self.breakout = self.last_breakout = t
         self.below_since = NEVER
+        self.first_levels = self.first_levels or self.levels
         if self._has(EventKind.BREAKOUT) or self._has(EventKind.BREAKOUT_UNCONFIRMED):
             self._record(EventKind.RECLAIMED, t, "back above the pivot")
         self.confirmed = self._has_volume(t)
@@ -211,23 +214,50 @@ class Life:
             self.happenings.append(Happening(kind, t, float(self.ground.bars.close[t]), detail))
 
 
-def replay(ground: Ground, first: int, chains: Sequence[Chain | None], holds: Sequence[bool]) -> list[Life]:
-    """Every base found from bar `first` on, session by session; the last ones found come last."""
-    lives: list[Life] = []
-    for t, (chain, all_hold) in enumerate(zip(chains, holds, strict=True), start=first):
-        memory = ground.thresholds.replay_sessions
-        lives = [life for life in lives if not life.is_over or t - life.held <= memory]
-        alive = [life for life in lives if not life.is_over]
+class Lives:
+    """All bases of one symbol, taken through its sessions one by one; `ended` keeps what is forgotten."""
+
+    def __init__(self, ground: Ground) -> None:
+        self.ground = ground
+        self.known: list[Life] = []
+        self.ended: list[Life] = []
+
+    @property
+    def all_alive(self) -> list[Life]:
+        return [life for life in self.known if not life.is_over]
+
+    def live(self, t: int, chain: Chain | None, *, holds: bool) -> None:
+        """One more session with its chain, and whether all gates hold for it."""
+        self._forget(t)
+        alive = self.all_alive
         owner = _owner(alive, chain)
         for life in alive:
-            life.live(t, chain if life is owner else None, holds=all_hold and life is owner)
-        if all_hold and chain is not None and owner is None:
-            former = next((life for life in lives if life.is_over and chain.anchor in life.anchors), None)
-            if former is not None:
-                former.revive(chain, t)
-            else:
-                lives.append(Life.begin(ground, chain, t))
-    return lives
+            life.live(t, chain if life is owner else None, holds=holds and life is owner)
+        if holds and chain is not None and owner is None:
+            self._find(chain, t)
+
+    def _forget(self, t: int) -> None:
+        """A base that is over may be found again as long as it is remembered."""
+        memory = self.ground.thresholds.replay_sessions
+        forgotten = [life for life in self.known if life.is_over and t - life.held > memory]
+        if forgotten:
+            self.ended += forgotten
+            self.known = [life for life in self.known if life not in forgotten]
+
+    def _find(self, chain: Chain, t: int) -> None:
+        former = next((life for life in self.known if life.is_over and chain.anchor in life.anchors), None)
+        if former is None:
+            self.known.append(Life.begin(self.ground, chain, t))
+        else:
+            former.revive(chain, t)
+
+
+def replay(ground: Ground, first: int, chains: Sequence[Chain | None], holds: Sequence[bool]) -> list[Life]:
+    """Every base still remembered after the last of these sessions; the last found come last."""
+    lives = Lives(ground)
+    for t, (chain, all_hold) in enumerate(zip(chains, holds, strict=True), start=first):
+        lives.live(t, chain, holds=all_hold)
+    return lives.known
 
 
 def _owner(alive: Iterable[Life], chain: Chain | None) -> Life | None:

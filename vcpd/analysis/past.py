@@ -79,6 +79,11 @@ def past_of(bench: Bench, row: int, bars: Bars) -> Past:
         reach *= 3
 
 
+def whole_past_of(bench: Bench, row: int, bars: Bars) -> Past:
+    """The same from the first bar on."""
+    return _window(bench, row, Ground(bars, float(bench.panel.tick_size[row]), bench.thresholds), 0)
+
+
 def _window(bench: Bench, row: int, ground: Ground, trend_first: int) -> Past:
     bars, thresholds = ground.bars, bench.thresholds
     last = len(bars.close) - 1

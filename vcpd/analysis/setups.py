@@ -60,7 +60,7 @@ def _judge_row(bench: Bench, row: int, parameters: Judging) -> tuple[Setup, list
     symbol = bench.panel.symbols[row]
     recorded = (parameters.followed or {}).get(symbol, ())
     bars = bars_of(bench.panel, row, parameters.elapsed_share)
-    close = float(bars.close[-1]) if len(bars.close) else 0.0
+    close = float(bars.close[-1]) if len(bars.close) else None
     if symbol in bench.panel.exclusions:
         return unjudged(bench, row, bench.panel.exclusions[symbol], close), []
     if not len(bars.close) or bars.column[-1] != bench.last:
@@ -68,22 +68,23 @@ def _judge_row(bench: Bench, row: int, parameters: Judging) -> tuple[Setup, list
         return unjudged(bench, row, f"no bar at this session, last one {last}", close), []
     place = Place(bench, row, past_of(bench, row, bars))
     pairs = followed_lives(place, place.past.lives, recorded)
-    current = [(life, record) for life, record in pairs if not life.is_over or _just_ended(place, life)]
+    current = [(life, record) for life, record in pairs if record or _is_current(place, life)]
     stand = [(life, *base_of(place, life, record)) for life, record in current]
     shown = _shown(place, [(life, setup) for life, _, setup in stand])
     return shown, [base for _, base, _ in stand]
 
 
-def _just_ended(place: Place, life: Life) -> bool:
-    """Whether it ended at this session, or its record does not know yet that it ended before."""
-    return life.ended == place.past.last or not life.happenings
+def _is_current(place: Place, life: Life) -> bool:
+    """Alive, or ended at this very session; what ended before and was never recorded is the past."""
+    return not life.is_over or life.ended == place.past.last
 
 
 def _shown(place: Place, stand: list[tuple[Life, Setup]]) -> Setup:
     """The verdict a symbol is listed with: the base that is followed and was seen last, else any chain."""
-    alive = [(life, setup) for life, setup in stand if not life.lapsed and life.state is not State.EXPIRED]
-    if alive:
-        return max(alive, key=lambda pair: (not pair[0].is_over, pair[0].held, pair[0].seen))[1]
+    current = [(life, setup) for life, setup in stand if _is_current(place, life)]
+    shown = [(life, setup) for life, setup in current if life.state is not State.EXPIRED]
+    if shown:
+        return max(shown, key=lambda pair: (not pair[0].is_over, pair[0].held, pair[0].seen))[1]
     life = place.past.unlisted()
     chain = place.past.chain(place.past.last)
     if life is None and chain is not None:

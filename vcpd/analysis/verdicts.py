@@ -44,7 +44,7 @@ class Place(NamedTuple):
         return self.bench.sessions[int(self.bars.column[t])]
 
 
-def unjudged(bench: Bench, row: int, reason: str, close: float = 0.0) -> Setup:
+def unjudged(bench: Bench, row: int, reason: str, close: float | None) -> Setup:
     """A symbol that cannot be judged, and why."""
     return Setup(
         symbol=bench.panel.symbols[row],
