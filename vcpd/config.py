@@ -21,7 +21,7 @@ from vcpd.jobs.universe import UniverseSettings
 from vcpd.kite.settings import KiteSettings, LimitSettings
 from vcpd.runtime.settings import LogSettings, WorkerSettings
 from vcpd.sandbox.settings import SandboxSettings
-from vcpd.schedule.policies import JobPolicy, ScheduleSettings, default_day
+from vcpd.schedule.policies import JobPolicy, ScheduleSettings, default_day, lay_over
 from vcpd.store.settings import StoreSettings
 from vcpd.web.settings import WebSettings
 
@@ -124,15 +124,8 @@ def _with_default_jobs(given: Any) -> Any:
     merged: dict[str, Any] = {name: msgspec.to_builtins(policy) for name, policy in default_day().items()}
     for name, table in given.items():
         both_tables = isinstance(table, dict) and name in merged
-        merged[name] = _laid_over(merged[name], table) if both_tables else table
+        merged[name] = lay_over(merged[name], table) if both_tables else table
     return merged
-
-
-def _laid_over(default: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    """A given time of one kind takes the place of the default's of the other kind."""
-    replaced = {"cron": "at", "at": "cron"}
-    dropped = {replaced[key] for key in given if key in replaced}
-    return {**{key: value for key, value in default.items() if key not in dropped}, **given}
 
 
 def _override(raw: dict[str, Any], environment: Mapping[str, str], origins: dict[str, str]) -> list[str]:

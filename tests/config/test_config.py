@@ -138,7 +138,9 @@ def test_whatever_a_section_holds_the_answer_is_a_configuration_or_problems(
     tmp_path: Path, section: str, value: object
 ) -> None:
     text = f"{section} = {toml_value(value)}\n"
+    problems: list[str] = []
     try:
         _load(tmp_path, text)
     except ConfigurationError as error:
-        assert all(problem.startswith((section, str(tmp_path))) for problem in error.problems)
+        problems = error.problems
+    assert all(problem.startswith((section, str(tmp_path))) for problem in problems)
