@@ -92,6 +92,7 @@ async def test_data_lasts_from_start_to_start(server: EmbeddedPostgres) -> None:
     """Nothing is left running in between, and nothing listens but the socket in the folder."""
     address = await server.start()
     await ask(address, "CREATE TABLE kept AS SELECT 42 AS answer")
+    assert await ask(address, "SHOW dynamic_shared_memory_type") == "mmap"
     assert await ask(address, "SHOW listen_addresses") == ""
     assert await ask(address, "SHOW fsync") == "on"
     await server.stop()

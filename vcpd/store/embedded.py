@@ -198,6 +198,7 @@ class EmbeddedPostgres:
             "unix_socket_permissions": "0700",
             "port": "5432",
             "max_connections": str(self._settings.pool_size + 14),
+            "dynamic_shared_memory_type": "mmap",  # inside the data folder, nothing is left elsewhere after a kill
             "shared_buffers": f"{self._settings.shared_buffers_mb}MB",
             "max_wal_size": f"{self._settings.max_wal_mb}MB",
             "min_wal_size": "80MB",
