@@ -1,58 +1,43 @@
 """`vcpd check-config` and `vcpd show-config`: what an owner set, judged and resolved."""
 
 import argparse
-from pathlib import Path
 
 import msgspec
 
+from vcpd.cli.configuration_markdown import markdown
 from vcpd.cli.configuration_text import document
-from vcpd.cli.verbs import EXIT_OK, add_verb
+from vcpd.cli.output import print_json
+from vcpd.cli.verbs import EXIT_OK, configuration_path
 from vcpd.config import Configuration, Loaded, load
-
-DEFAULT_PATH = Path("config.toml")
-
-
-def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    check = add_verb(
-        subparsers,
-        "check-config",
-        "judge a configuration file; every problem with its path, exit code 78",
-        "vcpd check-config --config config.toml",
-        _check,
-    )
-    show = add_verb(
-        subparsers,
-        "show-config",
-        "print the resolved configuration and where each value came from",
-        "vcpd show-config --config config.toml",
-        _show,
-    )
-    show.add_argument(
-        "--defaults", action="store_true", help="print the commented defaults, ready to be a config.toml"
-    )
-    for parser in (check, show):
-        add_config_argument(parser)
+from vcpd.domain.errors import ConfigurationError
 
 
-def add_config_argument(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--config", type=Path, default=DEFAULT_PATH, metavar="FILE", help="default: config.toml"
-    )
-
-
-def _check(arguments: argparse.Namespace) -> int:
-    load(arguments.config)
-    print(f"{arguments.config}: good")
+def check(arguments: argparse.Namespace) -> int:
+    """Says that the file is good, or raises ConfigurationError with every problem."""
+    path = configuration_path(arguments)
+    load(path)
+    print(f"{path}: good")
     return EXIT_OK
 
 
-def _show(arguments: argparse.Namespace) -> int:
-    if arguments.defaults:
+def show(arguments: argparse.Namespace) -> int:
+    """The resolved configuration with origins, the commented defaults, or the reference of all settings."""
+    if arguments.markdown:
+        print(markdown(Configuration()), end="")
+    elif arguments.defaults:
         print(document(Configuration()), end="")
-        return EXIT_OK
-    loaded = load(arguments.config)
-    print(document(_masked(loaded), loaded.origins), end="")
+    else:
+        loaded = load(configuration_path(arguments))
+        _show_loaded(loaded, as_json=arguments.json)
     return EXIT_OK
+
+
+def _show_loaded(loaded: Loaded, *, as_json: bool) -> None:
+    masked = _masked(loaded)
+    if as_json:
+        print_json({"configuration": masked, "origins": loaded.origins, "folder": str(loaded.folder)})
+    else:
+        print(document(masked, loaded.origins), end="")
 
 
 def _masked(loaded: Loaded) -> Configuration:
@@ -62,3 +47,29 @@ def _masked(loaded: Loaded) -> Configuration:
         return configuration
     store = msgspec.structs.replace(configuration.store, dsn="***")
     return msgspec.structs.replace(configuration, store=store)
+
+
+def loaded_or_defaults(arguments: argparse.Namespace) -> Configuration:
+    """The configuration for verbs that also work without a file. ConfigurationError for a bad one."""
+    path = configuration_path(arguments)
+    if arguments.config is None and not path.exists():
+        return Configuration()
+    return load(path).configuration
+
+
+def judging_settings(arguments: argparse.Namespace) -> Configuration:
+    """What verdicts are made with: over files the defaults, unless --config names others.
+
+    So that a verdict on a file does not depend on the folder one stands in.
+    """
+    if arguments.bars is not None and arguments.config is None:
+        return Configuration()
+    return loaded_or_defaults(arguments)
+
+
+def zone_name(arguments: argparse.Namespace) -> str:
+    """The schedule's time zone; the default one while the file cannot be used."""
+    try:
+        return loaded_or_defaults(arguments).schedule.time_zone
+    except ConfigurationError:
+        return Configuration().schedule.time_zone

@@ -44,7 +44,7 @@ def _table(
 ) -> Iterator[str]:
     yield ""
     if commented and type(value).__doc__:
-        yield f"# {_first_line(type(value).__doc__ or '')}"
+        yield f"# {first_line(type(value).__doc__ or '')}"
     yield f"[{path}]"
     inner: list[str] = []
     for name, _, text, _ in settings(type(value)):
@@ -59,7 +59,7 @@ def _table(
     yield from inner
 
 
-def _first_line(text: str) -> str:
+def first_line(text: str) -> str:
     return text.strip().splitlines()[0]
 
 

@@ -2,32 +2,37 @@
 
 import argparse
 
+import msgspec
+
 from vcpd.analysis.explain import explain
 from vcpd.analysis.setups import Judging, judge
-from vcpd.analysis.thresholds import Thresholds
-from vcpd.cli.offline import add_bars_arguments, load_panel, print_json, row_range
-from vcpd.cli.verbs import EXIT_OK, add_verb
+from vcpd.cli.asking import daemon_client, path_part
+from vcpd.cli.configuration import judging_settings
+from vcpd.cli.offline import load_panel, row_range
+from vcpd.cli.output import print_json
+from vcpd.cli.verbs import EXIT_OK
+from vcpd.domain.setups import Setup
 
 
-def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = add_verb(
-        subparsers,
-        "explain",
-        "every gate of one symbol with its value and threshold, the nearest miss first",
-        "vcpd explain TATASTEEL --bars bars.parquet --as-of 2025-06-30",
-        _explain,
-    )
-    parser.add_argument("symbol", metavar="SYMBOL", help="as the file writes it")
-    add_bars_arguments(parser)
-
-
-def _explain(arguments: argparse.Namespace) -> int:
-    panel = load_panel(arguments)
-    judging = Judging(as_of=arguments.as_of, thresholds=Thresholds(), followed=None)
-    judged = judge(panel, row_range(panel, arguments.symbol), judging)
+def explain_symbol(arguments: argparse.Namespace) -> int:
+    """By the file of bars, or by the daemon where none is named."""
+    setup = _from_daemon(arguments) if arguments.bars is None else _from_bars(arguments)
     if arguments.json:
-        print_json(judged.setups)
+        print_json([setup])
         return EXIT_OK
-    for line in explain(judged.setups[0]):
+    for line in explain(setup):
         print(line)
     return EXIT_OK
+
+
+def _from_bars(arguments: argparse.Namespace) -> Setup:
+    panel = load_panel(arguments)
+    thresholds = judging_settings(arguments).screen
+    judging = Judging(as_of=arguments.as_of, thresholds=thresholds, followed=None)
+    return judge(panel, row_range(panel, arguments.symbol), judging).setups[0]
+
+
+def _from_daemon(arguments: argparse.Namespace) -> Setup:
+    path = f"/api/explain/{path_part(arguments.symbol)}"
+    answer = daemon_client(arguments).get(path, as_of=arguments.as_of)
+    return msgspec.convert(answer["setup"], Setup)

@@ -6,11 +6,11 @@ import sys
 from collections.abc import Sequence
 
 from vcpd import __version__
-from vcpd.cli import configuration, explain, risk, run, sandbox, screen
-from vcpd.cli.verbs import EXIT_INTERRUPTED, EXIT_OK, exit_code, say_error
+from vcpd.cli.grammar import bars, daemon, house
+from vcpd.cli.verbs import EXIT_INTERRUPTED, EXIT_OK, exit_code, find_verb, say_error
 from vcpd.domain.errors import VcpdError
 
-ROOMS = (run, sandbox, screen, explain, risk, configuration)
+ROOMS = (daemon, bars, house)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -30,7 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; gives the exit code."""
     parsed = build_parser().parse_args(arguments)
     try:
-        code: int = parsed.verb(parsed)
+        code = find_verb(parsed.verb)(parsed)
+        sys.stdout.flush()
     except VcpdError as error:
         say_error(error)
         return exit_code(error)

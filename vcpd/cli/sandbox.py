@@ -10,8 +10,8 @@ from pathlib import Path
 import msgspec
 import uvloop
 
-from vcpd.cli.run import add_clock_arguments, clock_of
-from vcpd.cli.verbs import EXIT_OK, add_verb
+from vcpd.cli.run import clock_of
+from vcpd.cli.verbs import EXIT_OK
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.errors import BadInputError
 from vcpd.domain.nse_sessions import NSE
@@ -27,28 +27,7 @@ from vcpd.store import barfiles
 DEFAULT_PORT = 8788
 
 
-def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = add_verb(
-        subparsers,
-        "sandbox",
-        "run a Kite-compatible exchange on localhost, with a simulated market or with your own bars",
-        "vcpd sandbox --symbols 500 --seed 7 --port 8788",
-        _sandbox,
-    )
-    parser.add_argument(
-        "--bars", metavar="FILE_OR_FOLDER", help="serve these bars instead of a simulated market"
-    )
-    parser.add_argument("--index", metavar="FILE", help="bars of the indices, beside --bars")
-    parser.add_argument(
-        "--port", type=int, help=f"port on 127.0.0.1, 0 for any free one; default: {DEFAULT_PORT}"
-    )
-    parser.add_argument("--seed", type=int, help="the simulated market depends on this number only")
-    parser.add_argument("--symbols", type=int, help="equities of the simulated market")
-    add_clock_arguments(parser)
-    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
-
-
-def _sandbox(arguments: argparse.Namespace) -> int:
+def sandbox(arguments: argparse.Namespace) -> int:
     settings = _from_parent() if arguments.child else _from_arguments(arguments)
     clock = clock_of(arguments.now, arguments.speed, arguments.since)
     market = build_market(settings, clock)

@@ -1,58 +1,64 @@
-"""`vcpd screen`: the detector over a file of bars, after one session."""
+"""`vcpd screen`: the detector over a file of bars, after one session; or what the daemon found."""
 
 import argparse
 from collections.abc import Sequence
 
-from rich.console import Console
-from rich.table import Table
+import msgspec
 
 from vcpd.analysis.setups import Judging, judge
-from vcpd.analysis.thresholds import Thresholds
-from vcpd.cli.offline import add_bars_arguments, load_panel, print_json, row_range
-from vcpd.cli.verbs import EXIT_OK, add_verb
+from vcpd.cli.asking import daemon_client
+from vcpd.cli.configuration import judging_settings
+from vcpd.cli.offline import load_panel, row_range
+from vcpd.cli.output import number_text, print_json, print_table
+from vcpd.cli.verbs import EXIT_OK
 from vcpd.domain.setups import Setup
 
-
-def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = add_verb(
-        subparsers,
-        "screen",
-        "find setups in a file of bars, after one session; no daemon, no database",
-        "vcpd screen --bars bars.parquet --index indices.parquet --as-of 2025-06-30",
-        _screen,
-    )
-    add_bars_arguments(parser)
-    parser.add_argument("--symbol", help="only this symbol; rated within the whole file all the same")
-    parser.add_argument("--all", action="store_true", help="every symbol, also those that are no setup")
+COLUMNS = ("symbol", "state", "footprint", "pivot", "stop", "close", "risk %", "rating", "score")
+MOST_SYMBOLS = 5_000
 
 
-def _screen(arguments: argparse.Namespace) -> int:
-    panel = load_panel(arguments)
-    judging = Judging(as_of=arguments.as_of, thresholds=Thresholds(), followed=None)
-    judged = judge(panel, row_range(panel, arguments.symbol), judging)
-    shown = [setup for setup in judged.setups if arguments.all or setup.is_listed]
-    shown.sort(key=lambda setup: (-setup.score, setup.symbol))
-    if arguments.json:
-        print_json(shown)
-    else:
-        Console().print(_table(shown))
+def screen(arguments: argparse.Namespace) -> int:
+    """Setups of the file, or of the daemon where none is named."""
+    setups = _from_daemon(arguments) if arguments.bars is None else _from_bars(arguments)
+    print_setups(setups, as_json=arguments.json)
     return EXIT_OK
 
 
-def _table(setups: Sequence[Setup]) -> Table:
-    table = Table(title=f"{len(setups)} setups")
-    for heading in ("symbol", "state", "footprint"):
-        table.add_column(heading)
-    for heading in ("pivot", "stop", "close", "risk %", "rating", "score"):
-        table.add_column(heading, justify="right")
-    for setup in setups:
-        numbers = (setup.pivot, setup.stop, setup.close, setup.risk_pct)
-        table.add_row(
-            setup.symbol,
-            setup.state or setup.reason or "no base",
-            setup.footprint or "",
-            *("" if number is None else f"{number:,.2f}" for number in numbers),
-            "" if setup.rs_rating is None else str(setup.rs_rating),
-            f"{setup.score:.0f}",
-        )
-    return table
+def print_setups(setups: Sequence[Setup], *, as_json: bool) -> None:
+    """As a JSON list or as a table."""
+    if as_json:
+        print_json(setups)
+    else:
+        print_table(f"{len(setups)} setups", COLUMNS, map(_row, setups), COLUMNS[3:])
+
+
+def _from_bars(arguments: argparse.Namespace) -> list[Setup]:
+    panel = load_panel(arguments)
+    thresholds = judging_settings(arguments).screen
+    judging = Judging(as_of=arguments.as_of, thresholds=thresholds, followed=None)
+    judged = judge(panel, row_range(panel, arguments.symbol), judging)
+    shown = [setup for setup in judged.setups if arguments.all or setup.is_listed]
+    return sorted(shown, key=lambda setup: (-setup.score, setup.symbol))
+
+
+def _from_daemon(arguments: argparse.Namespace) -> list[Setup]:
+    answer = daemon_client(arguments).get(
+        "/api/setups", as_of=arguments.as_of, all=1 if arguments.all else None, limit=MOST_SYMBOLS
+    )
+    setups = msgspec.convert(answer["items"], list[Setup])
+    if arguments.symbol is None:
+        return setups
+    wanted = arguments.symbol.upper().removeprefix("NSE:")
+    return [setup for setup in setups if setup.symbol.removeprefix("NSE:") == wanted]
+
+
+def _row(setup: Setup) -> tuple[str, ...]:
+    numbers = (setup.pivot, setup.stop, setup.close, setup.risk_pct)
+    return (
+        setup.symbol,
+        setup.state or setup.reason or "no base",
+        setup.footprint or "",
+        *map(number_text, numbers),
+        "" if setup.rs_rating is None else str(setup.rs_rating),
+        f"{setup.score:.0f}",
+    )

@@ -2,10 +2,12 @@
 
 import argparse
 import contextlib
+import importlib
 import sys
 from collections.abc import Callable
 from datetime import date, datetime
-from typing import Final
+from pathlib import Path
+from typing import Final, TypeAlias
 
 from vcpd.domain.errors import (
     BadInputError,
@@ -16,7 +18,11 @@ from vcpd.domain.errors import (
     VcpdError,
 )
 
-Verb = Callable[[argparse.Namespace], int]
+Verb: TypeAlias = Callable[[argparse.Namespace], int]
+Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001 - it has no other name
+
+OWN_CONFIGURATION: Final = Path("config.toml")
+INSTALLED_CONFIGURATION: Final = Path("/etc/vcpd/config.toml")
 
 EXIT_OK: Final = 0
 EXIT_FAILED: Final = 1
@@ -48,22 +54,58 @@ def say_error(error: VcpdError) -> None:
 
 
 def add_verb(
-    subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]",
-    name: str,
-    text: str,
-    example: str,
-    verb: Verb,
+    subparsers: Subparsers, name: str, text: str, example: str, verb: str
 ) -> argparse.ArgumentParser:
-    """A sub-command whose --help shows an example."""
+    """A sub-command whose --help shows an example.
+
+    `verb` names its function, `vcpd.cli.run:run`, so that only the chosen verb is imported.
+    """
     parser = subparsers.add_parser(
         name,
         help=text,
         description=text,
-        epilog=f"example:\n  {example}",
+        epilog="example:\n" + "\n".join(f"  {line}" for line in example.splitlines()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(verb=verb)
     return parser
+
+
+def find_verb(reference: str) -> Verb:
+    """The function that `module:function` names."""
+    module, _, name = reference.partition(":")
+    found: Verb = getattr(importlib.import_module(module), name)
+    return found
+
+
+def add_config_argument(parser: argparse.ArgumentParser, *, nested: bool = False) -> None:
+    """--config; a nested verb leaves what stands before it alone."""
+    parser.add_argument(
+        "--config",
+        type=Path,
+        default=argparse.SUPPRESS if nested else None,
+        metavar="FILE",
+        help=f"default: {OWN_CONFIGURATION} here, else {INSTALLED_CONFIGURATION}",
+    )
+
+
+def add_json_argument(parser: argparse.ArgumentParser, *, nested: bool = False) -> None:
+    """--json, for every verb that prints data."""
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        default=argparse.SUPPRESS if nested else False,
+        help="print JSON instead of text for people",
+    )
+
+
+def configuration_path(arguments: argparse.Namespace) -> Path:
+    """The file that --config names, or the one that is there without it."""
+    if arguments.config is not None:
+        given: Path = arguments.config
+        return given
+    is_installed = not OWN_CONFIGURATION.exists() and INSTALLED_CONFIGURATION.exists()
+    return INSTALLED_CONFIGURATION if is_installed else OWN_CONFIGURATION
 
 
 def a_date(text: str) -> date:
@@ -84,3 +126,19 @@ def an_instant(text: str) -> datetime:
             f"expected an instant such as 2025-06-30T18:30:00+05:30, was {text!r}"
         )
     return instant
+
+
+def a_positive_number(text: str) -> float:
+    """An argument such as 0.5."""
+    with contextlib.suppress(ValueError):
+        number = float(text)
+        if 0 < number < float("inf"):
+            return number
+    raise argparse.ArgumentTypeError(f"expected a number above 0, was {text!r}")
+
+
+def a_count(text: str) -> int:
+    """An argument such as 7."""
+    if text.isascii() and text.isdigit() and int(text) > 0:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"expected a whole number above 0, was {text!r}")

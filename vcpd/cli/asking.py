@@ -1,0 +1,105 @@
+"""Asking the running daemon over its local port."""
+
+import argparse
+import http.client
+import os
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from vcpd.app.credentials import find_secret
+from vcpd.cli.verbs import configuration_path
+from vcpd.config import Loaded, load
+from vcpd.domain.errors import BadInputError, PermanentError, RetryableError, UnavailableError, VcpdError
+from vcpd.domain.secrets import Secret
+
+TIMEOUT_S: Final = 30.0
+EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where a port bound so is asked
+BAD_REQUESTS: Final = frozenset({400, 404})
+PASSING: Final = frozenset({409, 429, 500, 502, 503, 504})
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonClient:
+    """A daemon's port. Every question raises UnavailableError where nobody answers."""
+
+    host: str
+    port: int
+    token: Secret | None = None
+
+    def get(self, path: str, **query: object) -> Any:
+        """The JSON of an answer. BadInputError, RetryableError or PermanentError in the daemon's words."""
+        return self._ask("GET", path, query)
+
+    def post(self, path: str, **query: object) -> Any:
+        """The same for what changes something."""
+        return self._ask("POST", path, query)
+
+    def _ask(self, method: str, path: str, query: dict[str, object]) -> Any:
+        given = {name: value for name, value in query.items() if value is not None}
+        target = f"{path}?{urlencode(given)}" if given else path
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=TIMEOUT_S)
+        try:
+            connection.request(method, target, headers=self._headers(method))
+            answer = connection.getresponse()
+            return _judged(answer.status, answer.read())
+        except (OSError, http.client.HTTPException) as error:
+            raise UnavailableError(self._nobody(error)) from None
+        finally:
+            connection.close()
+
+    def _headers(self, method: str) -> dict[str, str]:
+        headers = {"Accept": "application/json"}
+        if method == "POST":
+            headers |= {"X-Vcpd-Request": "1", "Content-Length": "0"}
+        if self.token is not None:
+            headers["Authorization"] = f"Bearer {self.token.reveal()}"
+        return headers
+
+    def _nobody(self, error: Exception) -> str:
+        why = getattr(error, "strerror", None) or type(error).__name__
+        return (
+            f"no vcpd answers at {self.host}:{self.port} ({why}): start it with `vcpd run`, "
+            "or name its configuration with --config"
+        )
+
+
+def daemon_client(arguments: argparse.Namespace) -> DaemonClient:
+    """The daemon of the configuration in use."""
+    return client_of(load(configuration_path(arguments)))
+
+
+def client_of(loaded: Loaded) -> DaemonClient:
+    """Raises PermanentError where the configuration does not tell the port."""
+    settings = loaded.configuration.web
+    if settings.port == 0:
+        raise PermanentError("[web] port = 0 takes any free port: set a fixed one to ask the daemon")
+    state = loaded.folder / loaded.configuration.daemon.state_dir
+    token = find_secret("web_token", state / "secrets", os.environ)
+    return DaemonClient(EVERYWHERE.get(settings.host, settings.host.strip("[]")), settings.port, token)
+
+
+def path_part(text: str) -> str:
+    """A symbol or a name as one part of a path."""
+    return quote(text, safe=":")
+
+
+def _judged(status: int, body: bytes) -> Any:
+    """The answer's JSON, or the error it means."""
+    try:
+        content = msgspec.json.decode(body)
+    except msgspec.DecodeError:
+        raise UnavailableError(
+            f"whoever answers there is no vcpd (status {status}): see [web] port"
+        ) from None
+    if status < http.client.BAD_REQUEST:
+        return content
+    raise _error_of(status, str(content.get("error", status)) if isinstance(content, dict) else str(status))
+
+
+def _error_of(status: int, words: str) -> VcpdError:
+    if status in BAD_REQUESTS:
+        return BadInputError(words)
+    return RetryableError(words) if status in PASSING else PermanentError(words)

@@ -1,0 +1,90 @@
+"""`vcpd calendar`: a year of the exchange, the owner's additions included."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from datetime import date, time
+
+import msgspec
+
+from vcpd.cli.configuration import loaded_or_defaults
+from vcpd.cli.output import print_json
+from vcpd.cli.verbs import EXIT_OK
+from vcpd.domain.errors import BadInputError
+from vcpd.domain.nse_sessions import NSE
+from vcpd.domain.sessions import TradingCalendar
+
+MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+
+
+class Holiday(msgspec.Struct, frozen=True):
+    """A weekday without trading."""
+
+    date: date
+    name: str
+
+
+class SpecialDay(msgspec.Struct, frozen=True):
+    """A session with hours of its own, local time."""
+
+    date: date
+    opens: time
+    closes: time
+    name: str
+
+
+class Year(msgspec.Struct, frozen=True):
+    """What a year of an exchange looks like; `known` is false outside its table."""
+
+    exchange: str
+    year: int
+    time_zone: str
+    known: bool
+    valid_until: date
+    sessions: Sequence[date]
+    holidays: Sequence[Holiday]
+    special_sessions: Sequence[SpecialDay]
+
+
+def calendar(arguments: argparse.Namespace) -> int:
+    """BadInputError for a year that no calendar can hold."""
+    if not 1900 <= arguments.year <= 2200:
+        raise BadInputError(f"expected a year from 1900 to 2200, was {arguments.year}")
+    found = loaded_or_defaults(arguments).schedule.calendar(NSE)
+    year = year_of(found, arguments.year)
+    if not year.known:
+        where = f"{found.valid_from} to {found.valid_until}"
+        print(f"vcpd: {year.year} lies outside the table ({where}): any weekday counts", file=sys.stderr)
+    if arguments.json:
+        print_json(year)
+    else:
+        _print_year(year)
+    return EXIT_OK
+
+
+def year_of(found: TradingCalendar, number: int) -> Year:
+    """The year `number` of a calendar."""
+    first, last = date(number, 1, 1), date(number, 12, 31)
+    special = [one for day, one in sorted(found.special_sessions.items()) if day.year == number]
+    return Year(
+        exchange=found.name,
+        year=number,
+        time_zone=found.time_zone,
+        known=found.covers(first) and found.covers(last),
+        valid_until=found.valid_until,
+        sessions=found.sessions(first, last).tolist(),
+        holidays=[Holiday(day, name) for day, name in sorted(found.holidays.items()) if day.year == number],
+        special_sessions=[SpecialDay(one.session, one.opens, one.closes, one.name) for one in special],
+    )
+
+
+def _print_year(year: Year) -> None:
+    months = [sum(day.month == month for day in year.sessions) for month in range(1, 13)]
+    print(f"{year.exchange} {year.year}: {len(year.sessions)} sessions, table valid until {year.valid_until}")
+    print("  " + "  ".join(f"{name} {count}" for name, count in zip(MONTHS, months, strict=True)))
+    print("\nHolidays")
+    for holiday in year.holidays:
+        print(f"  {holiday.date:%a %Y-%m-%d}  {holiday.name}")
+    print(f"\nSpecial sessions, {year.time_zone}")
+    for one in year.special_sessions:
+        print(f"  {one.date:%a %Y-%m-%d}  {one.opens:%H:%M}-{one.closes:%H:%M}  {one.name}")
