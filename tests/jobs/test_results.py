@@ -1,0 +1,121 @@
+"""Screen, risk and housekeeping: what they write, and what they say when there is nothing to write."""
+
+from datetime import date, timedelta
+
+import pytest
+
+from tests.jobs.fakes import context
+from tests.jobs.shelves import FakeRiskStore, FakeRunStore, FakeSetupStore
+from tests.jobs.town import INDEX, MORNING, SESSION, SETTLED, Town, build_town, history
+from vcpd.analysis.risk import RiskParameters
+from vcpd.analysis.thresholds import Thresholds
+from vcpd.domain.nse_sessions import NSE
+from vcpd.domain.runs import Outcome
+from vcpd.jobs.housekeeping import RUNS_KEPT, Housekeeping
+from vcpd.jobs.risk import Risk
+from vcpd.jobs.screen import Screen
+from vcpd.jobs.settings import CollectSettings
+
+SYMBOLS = [f"NSE:S{number}" for number in range(6)]
+
+
+async def _collected(sessions: int = 400, last: date = SESSION) -> Town:
+    names = [*SYMBOLS, INDEX.symbol]
+    town = build_town([history(symbol, last, sessions) for symbol in names], now=MORNING)
+    town.settings = CollectSettings(history_years=3.0)
+    await town.collect()(context(SESSION))
+    return town
+
+
+def _screen(town: Town, setups: FakeSetupStore) -> Screen:
+    sweep = town.keeping().sweep
+    return Screen(town.panels, town.workers, setups, sweep, town.clock, NSE, Thresholds())
+
+
+def _risk(town: Town, scores: FakeRiskStore) -> Risk:
+    return Risk(town.panels, town.workers, scores, RiskParameters())
+
+
+async def test_every_symbol_of_the_panel_gets_a_verdict() -> None:
+    town, setups = await _collected(), FakeSetupStore()
+    result = await _screen(town, setups)(context(SESSION, "screen"))
+    assert result.outcome is Outcome.DONE
+    assert sorted(one.symbol for one in setups.by_session[SESSION]) == sorted(town.panels.panel.symbols)
+    assert result.counts["judged"] == len(town.panels.panel.symbols)
+
+
+async def test_a_screen_run_twice_leaves_the_same_rows() -> None:
+    town, setups = await _collected(), FakeSetupStore()
+    await _screen(town, setups)(context(SESSION, "screen"))
+    first = (dict(setups.by_session), dict(setups.bases))
+    await _screen(town, setups)(context(SESSION, "screen"))
+    assert (setups.by_session, setups.bases) == first
+
+
+async def test_without_bars_of_the_session_the_screen_fails_and_says_what_to_do() -> None:
+    town, setups = await _collected(), FakeSetupStore()
+    result = await _screen(town, setups)(context(date(2025, 7, 1), "screen"))
+    assert result.outcome is Outcome.FAILED
+    assert "run collect first" in result.reason
+    assert not setups.by_session
+
+
+async def test_a_symbol_that_kills_its_worker_costs_only_itself() -> None:
+    town, setups, scores = await _collected(), FakeSetupStore(), FakeRiskStore()
+    town.workers.poisoned = frozenset({"NSE:S3"})
+    await _screen(town, setups)(context(SESSION, "screen"))
+    await _risk(town, scores)(context(SESSION, "risk"))
+    verdicts = {one.symbol: one.reason for one in setups.by_session[SESSION]}
+    reasons = {one.symbol: one.reason for one in scores.by_session[SESSION]}
+    assert verdicts.pop("NSE:S3") == reasons.pop("NSE:S3") == "kills its worker"
+    assert set(verdicts.values()) == {None}
+    assert set(reasons.values()) == {None}
+
+
+async def test_the_running_session_is_swept_before_it_is_screened() -> None:
+    """At noon the quotes of the day give provisional bars, and the verdicts say that they are."""
+    town, setups = await _collected(last=date(2025, 7, 1)), FakeSetupStore()
+    town.clock.at = SETTLED + timedelta(days=1) - timedelta(hours=4)
+    town.market.quoted_session = date(2025, 7, 1)
+    await _screen(town, setups)(context(date(2025, 7, 1), "screen"))
+    verdicts = setups.by_session[date(2025, 7, 1)]
+    assert {one.provisional for one in verdicts if one.reason is None} == {True}
+
+
+async def test_risk_is_scored_for_everybody_with_enough_history() -> None:
+    town, scores = await _collected(), FakeRiskStore()
+    result = await _risk(town, scores)(context(SESSION, "risk"))
+    assert result.counts == {"scored": len(town.panels.panel.symbols), "without_score": 0}
+
+
+async def test_risk_without_enough_history_fails_with_the_reason() -> None:
+    town, scores = await _collected(sessions=40), FakeRiskStore()
+    result = await _risk(town, scores)(context(SESSION, "risk"))
+    assert result.outcome is Outcome.FAILED
+    assert "returns" in result.reason
+    assert not scores.by_session
+
+
+class _Upkeep:
+    analyzed = 0
+
+    async def analyze(self) -> None:
+        self.analyzed += 1
+
+
+async def test_housekeeping_forgets_only_what_is_older_than_a_year_and_renews_statistics() -> None:
+    town, runs, upkeep = await _collected(), FakeRunStore(), _Upkeep()
+    result = await Housekeeping(runs, upkeep, town.clock)(context(SESSION, "housekeeping"))
+    assert runs.forgotten == [MORNING - RUNS_KEPT]
+    assert timedelta(days=365) < RUNS_KEPT
+    assert upkeep.analyzed == 1
+    assert result.counts == {"runs_forgotten": 3}
+
+
+@pytest.mark.parametrize("job", ["screen", "risk"])
+async def test_an_empty_store_is_a_failure_with_a_reason_not_a_crash(job: str) -> None:
+    town = build_town([])
+    work = _screen(town, FakeSetupStore()) if job == "screen" else _risk(town, FakeRiskStore())
+    result = await work(context(SESSION, job))
+    assert result.outcome is Outcome.FAILED
+    assert result.reason
