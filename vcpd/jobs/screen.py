@@ -31,7 +31,7 @@ class Screen:
             await self.sweep(context.session, context.progress)
         judged, casualties = await self._judge(context)
         setups = [setup for part in judged for setup in part.setups] + _unjudged(casualties, context.session)
-        if not any(setup.reason is None for setup in setups):
+        if not any(setup.reason is None and setup.as_of == context.session for setup in setups):
             reason = f"no symbol has a bar of {context.session}: run collect first"
             return RunResult(outcome=Outcome.FAILED, reason=reason)
         bases = [base for part in judged for base in part.bases]
