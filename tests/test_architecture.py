@@ -1,0 +1,68 @@
+"""The house's rules, kept by tests: who may import whom, and what may stand in the tree."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+FORBIDDEN = re.compile(
+    r"pypi\.org|pythonhosted|registry\.npmjs|npmjs\.com|deb\.debian\.org|BEGIN (RSA|EC|OPENSSH) PRIVATE KEY"
+)
+TEXT_SUFFIXES = {
+    ".py",
+    ".md",
+    ".toml",
+    ".sql",
+    ".service",
+    ".conf",
+    ".json",
+    ".html",
+    ".css",
+    ".js",
+    ".yml",
+    ".1",
+    "",
+}
+
+
+def _tracked() -> Iterator[Path]:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode != 0:
+        pytest.skip("not a git checkout: the tracked files cannot be listed")
+    for name in listed.stdout.splitlines():
+        yield ROOT / name
+
+
+def test_the_rooms_import_only_whom_they_may() -> None:
+    """The contracts of pyproject.toml hold."""
+    linter = Path(sys.executable).parent / "lint-imports"
+    done = subprocess.run([linter], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_no_market_data_is_in_the_tree() -> None:
+    assert [path for path in _tracked() if path.suffix in {".parquet", ".csv", ".npy", ".gz"}] == []
+
+
+def test_no_file_names_a_registry_or_holds_a_key() -> None:
+    here = Path(__file__).resolve()
+    readable = [
+        path for path in _tracked() if path.suffix in TEXT_SUFFIXES and path != here and path.is_file()
+    ]
+    named = [
+        path for path in readable if FORBIDDEN.search(path.read_text(encoding="utf-8", errors="replace"))
+    ]
+    assert named == []
+
+
+def test_statements_live_in_sql_files() -> None:
+    """No Python module of ours holds a statement."""
+    statement = re.compile(r"[\"'](SELECT|INSERT INTO|UPDATE|DELETE FROM|CREATE TABLE)\s", re.IGNORECASE)
+    holding = [
+        path for path in (ROOT / "vcpd").rglob("*.py") if statement.search(path.read_text(encoding="utf-8"))
+    ]
+    assert holding == []
