@@ -6,6 +6,7 @@ from typing import Any
 
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.errors import PermanentError
+from vcpd.domain.health import Health, Readings, judge
 from vcpd.domain.quality import Flag, QuarantinedBar
 from vcpd.domain.risk import RiskScore
 from vcpd.domain.runs import Outcome, Run
@@ -126,6 +127,15 @@ class FakeDaemon:
 
     def alive(self) -> bool:
         return True
+
+    def health(self) -> Health:
+        return judge(Readings(age_sessions=0))
+
+    async def performance(self, picture: str) -> Any:
+        return {"picture": picture}
+
+    async def optimize(self) -> Any:
+        return {"done": {}, "before": {}, "after": {}}
 
     def jobs(self) -> Any:
         return [{"name": "collect"}]

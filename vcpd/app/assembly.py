@@ -16,6 +16,7 @@ from vcpd.app.panels import CurrentPanel, UniversePanels
 from vcpd.app.parts import Parts, Reloads
 from vcpd.app.storage import Storage, open_storage
 from vcpd.app.view import DaemonView
+from vcpd.app.vitals import Vitals
 from vcpd.config import Configuration, Loaded
 from vcpd.domain.errors import UnavailableError
 from vcpd.domain.nse_sessions import NSE
@@ -160,6 +161,7 @@ class Assembly:
             scheduler=scheduler,
             lifecycle=self._lifecycle,
             heartbeats=Heartbeats(),
+            vitals=Vitals(clock.now()),
         )
 
     async def _open_port(self) -> int:

@@ -72,6 +72,7 @@ class Background:
         system = System()
         while True:
             self._parts.system = await system.snapshot()
+            await self._parts.vitals.measure(self._parts)
             await asyncio.sleep(MEASURE_EVERY_S)
 
     async def _tell(self) -> None:

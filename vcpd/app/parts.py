@@ -8,6 +8,7 @@ import msgspec
 from vcpd.app.market import Market
 from vcpd.app.panels import CurrentPanel, UniversePanels
 from vcpd.app.storage import Storage
+from vcpd.app.vitals import Vitals
 from vcpd.config import Configuration
 from vcpd.domain.sessions import TradingCalendar
 from vcpd.ports import Clock
@@ -45,5 +46,6 @@ class Parts:
     scheduler: Scheduler
     lifecycle: Lifecycle
     heartbeats: Heartbeats
+    vitals: Vitals
     lag: LoopLag = field(default_factory=LoopLag)
     system: SystemSnapshot | None = None

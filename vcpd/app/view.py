@@ -1,19 +1,21 @@
 """What the running daemon says of itself: /status, /readyz, and the questions only it can answer."""
 
+import inspect
 import os
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from typing import Any
 
-import numpy as np
-
 from vcpd import __version__
 from vcpd.analysis.crowding import Crowding
 from vcpd.analysis.sizing import Sizing
+from vcpd.app import performance
 from vcpd.app.advice import crowd_setups, size_position
+from vcpd.app.health import age_in_sessions, health_of
 from vcpd.app.parts import Parts
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.errors import BadInputError, RetryableError
+from vcpd.domain.health import Health
 from vcpd.domain.panel import Panel
 from vcpd.domain.setups import Setup
 from vcpd.runtime.lifecycle import DaemonState
@@ -34,6 +36,7 @@ class DaemonView:
         return {
             "version": __version__,
             "state": parts.lifecycle.state,
+            "health": health_of(parts),
             "pid": os.getpid(),
             "market": parts.configuration.daemon.market,
             "simulated": parts.market.is_simulated,
@@ -56,7 +59,7 @@ class DaemonView:
     def readiness(self) -> tuple[bool, Mapping[str, str]]:
         parts = self._parts()
         now = parts.clock.now()
-        age = _age_in_sessions(parts, now)
+        age = age_in_sessions(parts, now)
         login = parts.market.session.status()
         conditions = {
             "state": parts.lifecycle.state.value,
@@ -65,6 +68,16 @@ class DaemonView:
         }
         fresh = age is not None and age <= 1
         return parts.lifecycle.state is DaemonState.READY and fresh, conditions
+
+    def health(self) -> Health:
+        return health_of(self._parts())
+
+    async def performance(self, picture: str) -> Any:
+        answer = performance.PICTURES[picture](self._parts())
+        return await answer if inspect.isawaitable(answer) else answer
+
+    async def optimize(self) -> Any:
+        return await performance.optimize(self._parts())
 
     def alive(self) -> bool:
         return not self._parts().heartbeats.late()
@@ -122,7 +135,7 @@ def _data(parts: Parts, now: datetime) -> Mapping[str, Any]:
         return {"as_of": None, "age_sessions": None, "symbols": 0, "sessions": 0, "excluded": 0}
     return {
         "as_of": _last_session(panel),
-        "age_sessions": _age_in_sessions(parts, now),
+        "age_sessions": age_in_sessions(parts, now),
         "symbols": len(panel.symbols),
         "sessions": len(panel.sessions),
         "excluded": len(panel.exclusions),
@@ -132,16 +145,6 @@ def _data(parts: Parts, now: datetime) -> Mapping[str, Any]:
 def _last_session(panel: Panel) -> date | None:
     last: date | None = panel.sessions[-1].item() if len(panel.sessions) else None
     return last
-
-
-def _age_in_sessions(parts: Parts, now: datetime) -> int | None:
-    """Completed sessions that the panel lacks at its end; wall days do not count."""
-    panel = parts.current_panel.last_seen
-    last = None if panel is None else _last_session(panel)
-    if last is None:
-        return None
-    completed = parts.calendar.sessions(last, max(last, parts.calendar.last_session_at(now)))
-    return int(np.count_nonzero(completed > np.datetime64(last, "D")))
 
 
 async def look_at_panel(parts: Parts) -> None:

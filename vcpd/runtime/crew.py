@@ -44,6 +44,7 @@ class Crew:
         self.busy_with: list[str] = []
         self.broken_by: str | None = None
         self._leaving = False
+        self._worn_out = False
         self._launched = launched
         self._permits = asyncio.Semaphore(len(self.pids))
         self._queue = asyncio.Lock()
@@ -88,11 +89,16 @@ class Crew:
     def is_broken(self) -> bool:
         return self.broken_by is not None
 
+    def wear_out(self) -> None:
+        """Be due for replacement from now on, whatever the marks say."""
+        self._worn_out = True
+
     def is_worn(self, settings: WorkerSettings) -> bool:
         """Due for replacement: by age, by weight, or born under other settings."""
         born = self.settings
         return (
-            max(self.tasks_of.values(), default=0) >= settings.recycle_after_tasks
+            self._worn_out
+            or max(self.tasks_of.values(), default=0) >= settings.recycle_after_tasks
             or max(self.private_mb_of.values(), default=0.0) > settings.memory_mark_mb
             or (born.count, born.start_method) != (settings.count, settings.start_method)
             or born.memory_limit_mb != settings.memory_limit_mb

@@ -76,6 +76,13 @@ class WorkerPool:
         self.settings = settings
         self._replace_if_needed()
 
+    def renew(self, reason: str) -> None:
+        """Let running tasks end and replace all workers by fresh ones."""
+        if self._crew is not None and not self._closed:
+            log.info("workers_renewed", reason=reason)
+            self._crew.wear_out()
+            self._replace_if_needed()
+
     async def close(self, deadline_s: float = 5.0) -> None:
         """Refuse new tasks, let running ones end within the deadline, kill the rest, leave no process."""
         self._closed = True

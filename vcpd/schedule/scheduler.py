@@ -136,6 +136,13 @@ class Scheduler:
         self._nap.wake()
         return run.id
 
+    def end_run(self, name: str, reason: str) -> bool:
+        """End the job's active run as failed; gives whether there was one."""
+        active = self._yard.active_run(name)
+        if active is not None:
+            active.cancel(Outcome.FAILED, reason)
+        return active is not None
+
     async def pause(self, name: str) -> None:
         """Skip the job's ticks, over restarts too, until it is resumed. KeyError for an unknown name."""
         await self._set_paused(name, paused=True)

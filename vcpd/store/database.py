@@ -1,6 +1,7 @@
 """The way to PostgreSQL: a pool, transactions whose errors say what to do, and its size and health."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final, Self, TypeAlias
@@ -129,10 +130,9 @@ class Database:
 
     async def ping(self) -> float:
         """Seconds the store takes to answer; RetryableError when it does not."""
-        clock = asyncio.get_running_loop().time
-        started = clock()
+        started_s = time.perf_counter()
         await self.fetch_value(SQL["ping"])
-        return clock() - started
+        return time.perf_counter() - started_s
 
     async def sizes(self) -> Mapping[str, tuple[int, int]]:
         """Bytes on disk and estimated rows by table."""
@@ -142,6 +142,13 @@ class Database:
     async def analyze(self) -> None:
         """Have the server look at its tables anew, so that its plans fit what is in them."""
         await self.execute(SQL["analyze"])
+
+    async def analyze_stale(self) -> tuple[str, ...]:
+        """The same for tables whose contents changed by a tenth since; gives their names."""
+        stale = tuple(row["table_name"] for row in await self.fetch(SQL["stale_statistics"]))
+        if stale:
+            await self.execute(SQL["analyze_stale"])
+        return stale
 
     def pool_use(self) -> tuple[int, int]:
         """Connections in use, and connections open."""

@@ -6,12 +6,12 @@ from typing import Final, Self
 from aiohttp import web
 
 from vcpd.domain.errors import UnavailableError
-from vcpd.web import bars, jobs, login, quality, risk, setups, size, status
+from vcpd.web import bars, jobs, login, performance, quality, risk, setups, size, status
 from vcpd.web.security import demand_token_beyond_loopback, guard
 from vcpd.web.settings import WebSettings
 from vcpd.web.sources import Sources
 
-ROOMS: Final = (status, setups, risk, jobs, quality, bars, login, size)
+ROOMS: Final = (status, setups, risk, jobs, quality, bars, login, size, performance)
 
 
 def build_application(settings: WebSettings, sources: Sources) -> web.Application:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import msgspec
 
 from vcpd.domain.bars import BarSeries
+from vcpd.domain.health import Health
 from vcpd.domain.secrets import Secret
 from vcpd.domain.setups import Setup
 from vcpd.ports import QuarantineStore, RiskStore, RunStore, SetupStore
@@ -44,6 +45,15 @@ class DaemonPort(Protocol):
         ...
 
     def alive(self) -> bool: ...
+    def health(self) -> Health: ...
+    async def performance(self, picture: str) -> Any:
+        """One of the pictures of /api/performance; RetryableError while the store is away."""
+        ...
+
+    async def optimize(self) -> Any:
+        """Act on what costs health; gives what was done, before and after."""
+        ...
+
     def jobs(self) -> Any: ...
     async def run_job(self, name: str, session: date | None) -> int:
         """Start a job now and give the run's id; KeyError for an unknown name."""

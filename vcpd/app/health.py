@@ -1,0 +1,113 @@
+"""The daemon's readings for the health score, taken from what it already knows: no waiting, no asking."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+import numpy as np
+
+from vcpd.app.parts import Parts
+from vcpd.app.vitals import STALLED_AFTER_S
+from vcpd.domain.health import Health, Readings, judge
+from vcpd.domain.panel import Panel
+from vcpd.domain.runs import Outcome, Run
+from vcpd.schedule.snapshot import JobStatus
+
+COLLECTED_BY: Final = timedelta(minutes=90)  # after the close; before that, bars of the day are not late
+ORPHAN_AFTER: Final = timedelta(minutes=1)
+
+
+def health_of(parts: Parts) -> Health:
+    return judge(readings_of(parts))
+
+
+def readings_of(parts: Parts) -> Readings:
+    """Everything that was measured, as of now."""
+    now = parts.clock.now()
+    scheduler, system, vitals = parts.scheduler.snapshot(), parts.system, parts.vitals
+    login = parts.market.session.status()
+    cpu = vitals.cpu_pct
+    return Readings(
+        cpu_pct=sum(cpu) / len(cpu) if cpu else None,
+        memory_pct=None if system is None else system.machine_memory_pct,
+        threads=None if system is None else system.daemon.threads,
+        late_loops=tuple(heart.name for heart in parts.heartbeats.late()),
+        leading=scheduler.leading,
+        stuck=tuple(words for _, words in stalled_jobs(parts)) + tuple(_words(run) for run in orphans(parts)),
+        failed=tuple(_failed(scheduler.jobs)),
+        paused=tuple(job.name for job in scheduler.jobs if job.paused),
+        age_sessions=age_in_sessions(parts, now - COLLECTED_BY),
+        login_due=(login.reason or "due") if login.login_due else None,
+        excluded_pct=_excluded_pct(parts.current_panel.last_seen),
+        lag_p99_ms=parts.lag.snapshot().p99_ms,
+        calendar=parts.calendar.warning(parts.calendar.local_date(now)),
+        database=vitals.database_trouble,
+        bloated_workers=bloated_workers(parts),
+        refused_reload=parts.reloads.refused[0] if parts.reloads.refused else None,
+        disk_free_pct=vitals.disk_free_pct,
+    )
+
+
+def age_in_sessions(parts: Parts, instant: datetime) -> int | None:
+    """Sessions completed at `instant` that the panel lacks at its end; wall days do not count."""
+    panel = parts.current_panel.last_seen
+    if panel is None or not len(panel.sessions):
+        return None
+    last = panel.sessions[-1].item()
+    completed = parts.calendar.sessions(last, max(last, parts.calendar.last_session_at(instant)))
+    return int(np.count_nonzero(completed > np.datetime64(last, "D")))
+
+
+def stalled_jobs(parts: Parts) -> Iterator[tuple[str, str]]:
+    """Jobs whose running run shows no progress for long, or does not end although it was told to."""
+    now_s = parts.clock.monotonic_s()
+    for job in parts.scheduler.snapshot().jobs:
+        if job.running is None:
+            continue
+        still_s = parts.vitals.stalls.stalled_s(job.running.run_id, now_s)
+        if still_s >= STALLED_AFTER_S:
+            yield job.name, f"{job.name}: no progress for {still_s / 60:.0f} minutes"
+
+
+def orphans(parts: Parts) -> list[Run]:
+    """Rows of runs that are under way in nobody's hands; only the one who schedules can tell."""
+    status = parts.scheduler.snapshot()
+    if not status.leading:
+        return []
+    owned = {job.running.run_id for job in status.jobs if job.running is not None}
+    waiting = {job.name for job in status.jobs if job.waiting}
+    latest = status.as_of - ORPHAN_AFTER
+    return [run for run in parts.vitals.recent if _is_orphan(run, latest, owned, waiting)]
+
+
+def _is_orphan(run: Run, latest: datetime, owned: set[int | None], waiting: set[str]) -> bool:
+    began = run.started_at
+    return (
+        run.outcome is None
+        and run.id not in owned
+        and run.job not in waiting
+        and None not in owned  # a run whose row is being written may be this one
+        and began is not None
+        and began < latest
+    )
+
+
+def _words(run: Run) -> str:
+    return f"{run.job}: run {run.id} of {run.session} is open, but nobody works on it"
+
+
+def bloated_workers(parts: Parts) -> int:
+    mark_mb = parts.configuration.workers.memory_mark_mb
+    return sum(worker.private_mb > mark_mb for worker in parts.workers.snapshot().workers)
+
+
+def _failed(jobs: Sequence[JobStatus]) -> Iterator[str]:
+    for job in jobs:
+        if job.last is not None and job.last.outcome is Outcome.FAILED and job.running is None:
+            yield f"{job.name}: {job.last.reason}"
+
+
+def _excluded_pct(panel: Panel | None) -> float:
+    if panel is None or not panel.symbols:
+        return 0.0
+    return 100 * len(panel.exclusions) / len(panel.symbols)

@@ -1,0 +1,107 @@
+"""What is measured every few seconds, so that /status, health and /metrics answer without asking anybody."""
+
+import asyncio
+import shutil
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from vcpd.app.ledger import RunLedger
+from vcpd.domain.errors import VcpdError
+from vcpd.domain.runs import Run
+from vcpd.schedule.snapshot import JobStatus
+
+if TYPE_CHECKING:  # it holds us
+    from vcpd.app.parts import Parts
+
+CPU_SAMPLES: Final = 12  # a minute of five seconds each
+RECENT_RUNS: Final = 100
+STALLED_AFTER_S: Final = 900.0
+
+
+class Stalls:
+    """Since when each running job's progress stands still."""
+
+    def __init__(self) -> None:
+        self._seen: dict[int, tuple[tuple[int, int, str], float]] = {}
+
+    def look(self, jobs: Iterable[JobStatus], now_s: float) -> None:
+        seen = {}
+        for job in jobs:
+            if job.running is not None and job.running.run_id is not None:
+                mark = (job.running.done, job.running.total, job.running.note)
+                before = self._seen.get(job.running.run_id)
+                seen[job.running.run_id] = before if before and before[0] == mark else (mark, now_s)
+        self._seen = seen
+
+    def stalled_s(self, run_id: int | None, now_s: float) -> float:
+        """How long the run shows no progress; 0 for one that was never looked at."""
+        return now_s - self._seen[run_id][1] if run_id in self._seen else 0.0
+
+
+@dataclass(slots=True)
+class Vitals:
+    """The latest measurements; None and empty mean not measured yet."""
+
+    since: datetime
+    cpu_pct: deque[float] = field(default_factory=lambda: deque(maxlen=CPU_SAMPLES))
+    ping_s: float | None = None
+    database_trouble: str | None = None
+    disk_free_pct: float | None = None
+    recent: Sequence[Run] = ()
+    excluding_flags: int = 0
+    quarantined: Mapping[str, int] = field(default_factory=dict)
+    bars_estimate: int = 0
+    states: Mapping[str, int] = field(default_factory=dict)
+    stamp: object = None
+    ledger: RunLedger = field(default_factory=RunLedger)
+    stalls: Stalls = field(default_factory=Stalls)
+
+    async def measure(self, parts: "Parts") -> None:
+        """Never raises for a store that is away: that is a measurement too."""
+        if parts.system is not None:
+            self.cpu_pct.append(parts.system.machine_cpu_pct)
+        self.stalls.look(parts.scheduler.snapshot().jobs, parts.clock.monotonic_s())
+        self.disk_free_pct = await asyncio.to_thread(_disk_free_pct, state_folder(parts))
+        try:
+            await self._ask_store(parts)
+        except VcpdError as error:
+            self.ping_s, self.database_trouble = None, str(error)
+        else:
+            self.database_trouble = None
+
+    async def _ask_store(self, parts: "Parts") -> None:
+        storage = parts.storage
+        self.ping_s = await storage.database.ping()
+        self.recent = await storage.runs.recent(RECENT_RUNS)
+        self.ledger.note(self.recent, self.since)
+        stamp = tuple((run.id, run.outcome) for run in self.recent)
+        if stamp != self.stamp:
+            await self._count(parts)
+            self.stamp = stamp
+
+    async def _count(self, parts: "Parts") -> None:
+        """What only runs change is counted after runs."""
+        storage = parts.storage
+        self.excluding_flags = len(
+            {flag.symbol for flag in await storage.quarantine.flags() if flag.excludes}
+        )
+        self.quarantined = {str(rule): rows for rule, rows in (await storage.quarantine.counts()).items()}
+        self.bars_estimate = (await storage.database.sizes()).get("bars", (0, 0))[1]
+        _, setups = await storage.setups.as_of()
+        self.states = Counter(str(setup.state) for setup in setups if setup.is_listed and setup.state)
+
+
+def state_folder(parts: "Parts") -> Path:
+    return Path(parts.reloads.path) / parts.configuration.daemon.state_dir
+
+
+def _disk_free_pct(folder: Path) -> float | None:
+    try:
+        usage = shutil.disk_usage(folder)
+    except OSError:
+        return None
+    return 100 * usage.free / usage.total

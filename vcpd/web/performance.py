@@ -1,0 +1,35 @@
+"""How the daemon performs, in five pictures, and the button that acts on it."""
+
+from typing import Final
+
+from aiohttp import web
+
+from vcpd.domain.errors import RetryableError
+from vcpd.web.answers import Refusal, as_json
+from vcpd.web.sources import Sources
+
+PICTURES: Final = ("summary", "system", "scheduler", "database", "tasks")
+
+
+def routes(sources: Sources) -> list[web.RouteDef]:
+    async def picture(request: web.Request) -> web.Response:
+        """GET /api/performance/{picture}: summary, system, scheduler, database or tasks."""
+        name = request.match_info["picture"]
+        if name not in PICTURES:
+            raise Refusal(404, f"expected one of {', '.join(PICTURES)}, was {name[:40]!r}")
+        try:
+            return as_json(await sources.daemon.performance(name))
+        except RetryableError as error:
+            raise Refusal(503, str(error)) from None
+
+    async def optimize(_: web.Request) -> web.Response:
+        """POST /api/performance/optimize: end stuck runs, renew what is bloated; before and after."""
+        try:
+            return as_json(await sources.daemon.optimize())
+        except RetryableError as error:
+            raise Refusal(503, str(error)) from None
+
+    return [
+        web.get("/api/performance/{picture}", picture),
+        web.post("/api/performance/optimize", optimize),
+    ]
