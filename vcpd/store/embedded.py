@@ -30,6 +30,7 @@ LOOK_AGAIN_S: Final = 0.02
 TRY_AGAIN_S: Final = 0.25
 TRY_FOR_S: Final = 10.0  # how long launches that end at once are repeated
 IMMEDIATE_S: Final = 5.0
+FIRST_WITH_IO_METHODS: Final = 18
 LOG_TAIL_BYTES: Final = 4_000
 LOG_LIMIT_BYTES: Final = 2_000_000
 INITDB_ARGUMENTS: Final = (
@@ -181,7 +182,7 @@ class EmbeddedPostgres:
 
     async def _launch(self, programs: Programs, identity: Identity) -> asyncio.subprocess.Process:
         self._rotate_log()
-        arguments = ["-D", str(self.data_folder), *self._server_arguments()]
+        arguments = ["-D", str(self.data_folder), *self._server_arguments(programs.major)]
         with self.log_path.open("ab") as log:
             return await asyncio.create_subprocess_exec(
                 *identity.command(programs.folder / "postgres", *arguments),
@@ -191,14 +192,14 @@ class EmbeddedPostgres:
                 env=environment(),
             )
 
-    def _server_arguments(self) -> list[str]:
+    def _server_arguments(self, major: int) -> list[str]:
         values = {
             "listen_addresses": "",
             "unix_socket_directories": "../socket",
             "unix_socket_permissions": "0700",
             "port": "5432",
             "max_connections": str(self._settings.pool_size + 14),
-            "dynamic_shared_memory_type": "mmap",  # inside the data folder, nothing is left elsewhere after a kill
+            "dynamic_shared_memory_type": "mmap",  # a kill leaves nothing outside the folder
             "shared_buffers": f"{self._settings.shared_buffers_mb}MB",
             "max_wal_size": f"{self._settings.max_wal_mb}MB",
             "min_wal_size": "80MB",
@@ -214,6 +215,8 @@ class EmbeddedPostgres:
             "timezone": "UTC",
             "log_timezone": "UTC",
         }
+        if major >= FIRST_WITH_IO_METHODS:
+            values["io_method"] = "sync"  # pages are in memory: handing reads to a worker costs more
         return [part for name, value in values.items() for part in ("-c", f"{name}={value}")]
 
     async def _ready(self, dsn: str, process: asyncio.subprocess.Process) -> bool:

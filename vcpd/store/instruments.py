@@ -34,6 +34,10 @@ class PostgresInstrumentStore:
             await connection.execute(SQL["delist"], list(plan.changes.gone))
         return plan.changes
 
+    async def add(self, instruments: Sequence[Instrument], as_of: date) -> int:
+        """Add those whose symbol is not known yet, leave all others as they are; gives their number."""
+        return await self._database.execute(SQL["add_unknown"], *_columns_of(instruments), as_of)
+
 
 async def _rename(connection: Connection, plan: ListPlan) -> None:
     if not plan.renames:
@@ -46,9 +50,12 @@ async def _rename(connection: Connection, plan: ListPlan) -> None:
 
 
 async def _upsert(connection: Connection, listed: Sequence[Instrument], as_of: date) -> None:
+    await connection.execute(SQL["upsert"], *_columns_of(listed), as_of)
+
+
+def _columns_of(listed: Sequence[Instrument]) -> list[list[object]]:
     columns = ("symbol", "token", "name", "tick_size", "lot_size", "segment", "series")
-    arrays = [[getattr(instrument, name) for instrument in listed] for name in columns]
-    await connection.execute(SQL["upsert"], *arrays, as_of)
+    return [[getattr(instrument, name) for instrument in listed] for name in columns]
 
 
 def _stored(row: asyncpg.Record) -> StoredInstrument:

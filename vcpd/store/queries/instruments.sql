@@ -50,5 +50,13 @@ WHERE (kept.token, kept.name, kept.tick_size, kept.lot_size, kept.segment, kept.
                       excluded.segment, excluded.series, true)
    OR kept.last_seen < excluded.last_seen;
 
+-- name: add_unknown
+INSERT INTO instruments (symbol, token, name, tick_size, lot_size, segment, series, listed, first_seen, last_seen)
+SELECT symbol, token, name, tick_size, lot_size, segment, series, true, $8, $8
+FROM unnest(
+    $1::text[], $2::bigint[], $3::text[], $4::double precision[], $5::integer[], $6::text[], $7::text[]
+) AS given (symbol, token, name, tick_size, lot_size, segment, series)
+ON CONFLICT (symbol) DO NOTHING;
+
 -- name: delist
 UPDATE instruments SET listed = false WHERE symbol = ANY ($1::text[]);
