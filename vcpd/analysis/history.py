@@ -10,10 +10,10 @@ import msgspec
 import numpy as np
 
 from vcpd.analysis.bench import Bench
-from vcpd.analysis.chains import chain_at, footprint_of
+from vcpd.analysis.chains import footprint_of
 from vcpd.analysis.indicators import bars_of
 from vcpd.analysis.levels import on_tick
-from vcpd.analysis.lives import NEVER, Life, Lives
+from vcpd.analysis.lives import NEVER, Life
 from vcpd.analysis.outcomes import Tally, Trade, follow, tally_of, tally_trades
 from vcpd.analysis.past import Past, whole_past_of
 from vcpd.analysis.records import events_of
@@ -155,10 +155,7 @@ def _is_known(place: Place) -> BoolArray:
 
 def all_lives(past: Past) -> list[Life]:
     """Every base of the window, also those forgotten since, in the order of their finding."""
-    lives = Lives(past.ground)
-    for slot, holds in enumerate(past.holds.tolist()):
-        if holds or lives.known:
-            lives.live(past.first + slot, chain_at(past.chains, slot), holds=holds)
+    lives = past.lives_since(0)
     return sorted((*lives.ended, *lives.known), key=lambda life: life.found)
 
 

@@ -38,20 +38,37 @@ def bars_of(panel: Panel, row: int, elapsed_share: float = 1.0) -> Bars:
     The volume of a provisional last bar is projected to the close of a session of which
     `elapsed_share` is over.
     """
-    block = panel.values[:, row, :]
-    column = np.flatnonzero(~np.isnan(block[:4].sum(axis=0)))
-    if len(column) != block.shape[1]:
-        block = block[:, column]
-    opened, high, low, close, volume = (np.array(plane) for plane in block)
-    if elapsed_share < 1 and len(column) and panel.provisional[row, column[-1]]:
-        volume[-1] = projected_volume(float(volume[-1]), elapsed_share)
-    return Bars(column, opened, high, low, close, volume, *running_sums(high, low, close, volume))
+    share = 1.0
+    if elapsed_share < 1 and panel.provisional.shape[1] and panel.provisional[row, -1]:
+        share = projected_share(elapsed_share)
+    bars: Bars = _gathered(panel.values[:, row, :], share)
+    return bars
 
 
-def projected_volume(volume: float, elapsed_share: float) -> float:
-    """Volume at the close of a session that has traded `volume` in `elapsed_share` of its time."""
-    share = float(np.interp(elapsed_share, _ELAPSED, _TRADED))
-    return volume / share
+def projected_share(elapsed_share: float) -> float:
+    """Share of a day's volume that has usually traded when `elapsed_share` of the session is over."""
+    return float(np.interp(elapsed_share, _ELAPSED, _TRADED))
+
+
+@kernel
+def _gathered(block: FloatArray, last_share: float) -> Bars:
+    """The bars of a (5, sessions) block; the volume at its last session is divided by `last_share`."""
+    sessions = block.shape[1]
+    column = np.empty(sessions, np.int64)
+    count = 0
+    for session in range(sessions):
+        if not np.isnan(block[0, session] + block[1, session] + block[2, session] + block[3, session]):
+            column[count] = session
+            count += 1
+    column = column[:count].copy()
+    kept = np.empty((5, count))
+    for plane in range(5):
+        for t in range(count):
+            kept[plane, t] = block[plane, column[t]]
+    if count > 0 and column[count - 1] == sessions - 1:
+        kept[4, count - 1] /= last_share
+    closes, ranges, volumes, known = running_sums(kept[1], kept[2], kept[3], kept[4])
+    return Bars(column, kept[0], kept[1], kept[2], kept[3], kept[4], closes, ranges, volumes, known)
 
 
 @kernel

@@ -1,6 +1,6 @@
 """Lives: bases found once and followed from session to session, each with its events."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -58,7 +58,7 @@ class Life:
     below_since: int = NEVER
     ended: int = NEVER
     first_levels: Levels | None = None  # those it first broke out of
-    chapter: int = 0  # where the happenings since it was last found begin
+    told: set[EventKind] = field(default_factory=set)  # since it was last found
     anchors: set[int] = field(default_factory=set)
     happenings: list[Happening] = field(default_factory=list)
 
@@ -105,7 +105,7 @@ class Life:
 
     def _open_chapter(self, t: int) -> None:
         """Found, or found again at a new pivot: from here on each kind of event may happen once more."""
-        self.chapter, self.last_breakout = len(self.happenings), NEVER
+        self.told, self.last_breakout = set(), NEVER
         self._record(EventKind.FOUND, t, f"pivot {self.levels.pivot:.2f}")
 
     def _follow(self, chain: Chain, t: int) -> None:
@@ -139,7 +139,7 @@ class Life:
         self.breakout = self.last_breakout = t
         self.below_since = NEVER
         self.first_levels = self.first_levels or self.levels
-        if self._has(EventKind.BREAKOUT) or self._has(EventKind.BREAKOUT_UNCONFIRMED):
+        if self.told & {EventKind.BREAKOUT, EventKind.BREAKOUT_UNCONFIRMED}:
             self._record(EventKind.RECLAIMED, t, "back above the pivot")
         self.confirmed = self._has_volume(t)
         kind = EventKind.BREAKOUT if self.confirmed else EventKind.BREAKOUT_UNCONFIRMED
@@ -170,14 +170,17 @@ class Life:
         self.state = State.BREAKOUT
         if close > self.levels.zone_end:
             self.state = State.EXTENDED
-            self._record(EventKind.EXTENDED, t, f"above the buy zone's end {self.levels.zone_end:.2f}")
+            if EventKind.EXTENDED not in self.told:
+                self._record(EventKind.EXTENDED, t, f"above the buy zone's end {self.levels.zone_end:.2f}")
 
     def _below_pivot(self, t: int, close: float) -> None:
         if self._is_broken(t, close):
             self._fail(t, f"closed below {self.levels.floor:.2f}: the base is broken")
         elif close >= self.levels.pivot * (1 - self.ground.thresholds.near_pivot_pct / 100):
             self.state = State.NEAR_PIVOT
-            self._record(EventKind.NEAR_PIVOT, t, f"{100 * (1 - close / self.levels.pivot):.1f} % below it")
+            if EventKind.NEAR_PIVOT not in self.told:
+                below_pct = 100 * (1 - close / self.levels.pivot)
+                self._record(EventKind.NEAR_PIVOT, t, f"{below_pct:.1f} % below it")
         else:
             self.state = State.FORMING
 
@@ -205,12 +208,10 @@ class Life:
         ratio = float(volume_ratio(self.ground.bars, t))
         return "volume unknown" if ratio != ratio else f"volume {ratio:.1f} x its average"  # noqa: PLR0124 NaN
 
-    def _has(self, kind: EventKind) -> bool:
-        return any(happening.kind is kind for happening in self.happenings[self.chapter :])
-
     def _record(self, kind: EventKind, t: int, detail: str) -> None:
         """Each kind once in a chapter of its life."""
-        if not self._has(kind):
+        if kind not in self.told:
+            self.told.add(kind)
             self.happenings.append(Happening(kind, t, float(self.ground.bars.close[t]), detail))
 
 
@@ -250,14 +251,6 @@ class Lives:
             self.known.append(Life.begin(self.ground, chain, t))
         else:
             former.revive(chain, t)
-
-
-def replay(ground: Ground, first: int, chains: Sequence[Chain | None], holds: Sequence[bool]) -> list[Life]:
-    """Every base still remembered after the last of these sessions; the last found come last."""
-    lives = Lives(ground)
-    for t, (chain, all_hold) in enumerate(zip(chains, holds, strict=True), start=first):
-        lives.live(t, chain, holds=all_hold)
-    return lives.known
 
 
 def _owner(alive: Iterable[Life], chain: Chain | None) -> Life | None:

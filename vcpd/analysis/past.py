@@ -7,8 +7,8 @@ import numpy as np
 from vcpd.analysis.bench import Bench
 from vcpd.analysis.chains import Chain, chain_at
 from vcpd.analysis.indicators import Bars
-from vcpd.analysis.lives import Ground, Life, replay
-from vcpd.analysis.search import Chains, search
+from vcpd.analysis.lives import Ground, Life, Lives
+from vcpd.analysis.search import Chains, first_breakout, search
 from vcpd.analysis.trend import Trend, measure_trend
 from vcpd.domain.arrays import BoolArray
 
@@ -31,27 +31,23 @@ class Past(NamedTuple):
         return chain_at(self.chains, t - self.first)
 
     @property
-    def lives(self) -> list[Life]:
-        """The bases found in the window, as they stand after its last bar."""
-        if not self.holds.any():
-            return []
-        start = int(np.argmax(self.holds))
-        chains = [chain_at(self.chains, slot) for slot in range(start, len(self.holds))]
-        return replay(self.ground, self.first + start, chains, self.holds[start:].tolist())
+    def lives(self) -> Lives:
+        """The bases that may still be remembered, taken to the last bar."""
+        return self.lives_since(_after_last_silence(self.holds, self.ground.thresholds.replay_sessions))
+
+    def lives_since(self, start: int) -> Lives:
+        """Every base found from slot `start` of the window on, taken to the last bar."""
+        lives = Lives(self.ground)
+        for slot, holds in enumerate(self.holds[start:].tolist(), start=start):
+            if holds or lives.known:
+                lives.live(self.first + slot, chain_at(self.chains, slot), holds=holds)
+        return lives
 
     def unlisted(self) -> Life | None:
         """A structure that broke out of its pivot lately, though not every gate ever held."""
-        slots = np.flatnonzero(self.chains.contractions[:-1] > 0)
-        if not len(slots):
-            return None
-        bars = self.ground.bars
-        peaks = self.chains.high_at[slots, self.chains.contractions[slots] - 1]
-        at = self.first + slots
-        crossed = (bars.close[at] <= bars.high[peaks]) & (bars.close[at + 1] > bars.high[peaks])
-        recent = crossed & (at >= self.last - self.ground.thresholds.squat_sessions)
-        if not recent.any():
-            return None
-        return self._unlisted_from(int(at[int(np.argmax(recent))]))
+        since = max(self.last - self.ground.thresholds.squat_sessions, self.first)
+        start = first_breakout(self.chains, self.ground.bars.high, self.ground.bars.close, since)
+        return None if start < 0 else self._unlisted_from(start)
 
     def _unlisted_from(self, start: int) -> Life | None:
         chain = self.chain(start)
@@ -113,6 +109,15 @@ def _within_risk(ground: Ground, first: int, chains: Chains, holds: BoolArray) -
 def _is_silent_long_enough(past: Past, sessions: int) -> bool:
     """Whether some stretch of `sessions` without all gates holding precedes what holds last."""
     held = past.first + np.flatnonzero(past.holds)
-    if not len(held):
+    if not len(held) or held[0] - past.trend_first >= sessions:
         return True
-    return bool((np.diff(held, prepend=past.trend_first - 1) > sessions).any())
+    return bool((held[1:] - held[:-1] > sessions).any())
+
+
+def _after_last_silence(holds: BoolArray, sessions: int) -> int:
+    """The first slot that holds after the last stretch of so many that do not; their number where none."""
+    held = np.flatnonzero(holds)
+    if not len(held) or len(holds) - 1 - int(held[-1]) > sessions:
+        return len(holds)
+    silences = np.flatnonzero(held[1:] - held[:-1] > sessions)
+    return int(held[silences[-1] + 1]) if len(silences) else int(held[0])

@@ -159,3 +159,15 @@ def _write(table: Table, ending: Ending, high_at: IntArray, low_at: IntArray) ->
         high_at[n - 1] = table.legs[table.links[link].peak].at
         low_at[n - 1] = table.links[link].low_at
         link = table.back[link, n]
+
+
+@kernel
+def first_breakout(chains: Chains, high: FloatArray, close: FloatArray, since: int) -> int:
+    """The first bar from `since` on whose close was under its chain's pivot and the next one above; or -1."""
+    for slot in range(since - chains.first, len(chains.contractions) - 1):
+        t, count = chains.first + slot, chains.contractions[slot]
+        if count > 0:
+            pivot = high[chains.high_at[slot, count - 1]]
+            if close[t] <= pivot < close[t + 1]:
+                return t
+    return -1

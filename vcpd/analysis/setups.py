@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Final
 
-import msgspec
 import numpy as np
 
 from vcpd.analysis.bench import Bench
 from vcpd.analysis.indicators import bars_of
+from vcpd.analysis.judging import Judged, Judging
 from vcpd.analysis.lives import Life
 from vcpd.analysis.past import past_of
 from vcpd.analysis.records import base_of, followed_lives
@@ -18,27 +18,7 @@ from vcpd.domain.bars import BarSeries
 from vcpd.domain.panel import Panel, build_panel
 from vcpd.domain.setups import Base, Setup, State
 
-
-class Judging(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker is told.
-
-    `as_of` None is the panel's last session. `followed` gives the recorded bases by symbol; None and
-    {} both mean that there is no record: states come from a replay of the bars, records only add
-    identity and what has happened to it. `elapsed_share` is how much of a running session is over:
-    the volume of a provisional last bar is projected to the close by it.
-    """
-
-    as_of: date | None = None
-    thresholds: Thresholds = Thresholds()
-    followed: dict[str, tuple[Base, ...]] | None = None
-    elapsed_share: float = 1.0
-
-
-class Judged(msgspec.Struct, frozen=True):
-    """One setup per judged row, and the bases that are alive or have just ended."""
-
-    setups: list[Setup]
-    bases: list[Base]
+__all__ = ["Judged", "Judging", "judge", "warm_up"]
 
 
 def judge(panel: Panel, rows: range, parameters: Judging) -> Judged:
@@ -67,7 +47,7 @@ def _judge_row(bench: Bench, row: int, parameters: Judging) -> tuple[Setup, list
         last = bench.sessions[bars.column[-1]].isoformat() if len(bars.close) else "never"
         return unjudged(bench, row, f"no bar at this session, last one {last}", close), []
     place = Place(bench, row, past_of(bench, row, bars))
-    pairs = followed_lives(place, place.past.lives, recorded)
+    pairs = followed_lives(place, place.past.lives.known, recorded)
     current = [(life, record) for life, record in pairs if record or _is_current(place, life)]
     stand = [(life, *base_of(place, life, record)) for life, record in current]
     shown = _shown(place, [(life, setup) for life, _, setup in stand])

@@ -52,11 +52,8 @@ def trace_swings(bars: Bars, threshold: FloatArray, anchor: int, last: int, swin
     swings.at[0], swings.price[0], swings.confirmed_at[0] = anchor, bars.high[anchor], anchor
     count = 1
     extreme = counter = anchor + 1
+    along, against, sign = bars.low, bars.high, -1.0
     for t in range(anchor + 1, last + 1):
-        rising = count % 2 == 0
-        sign = 1.0 if rising else -1.0
-        along = bars.high if rising else bars.low
-        against = bars.low if rising else bars.high
         broken = t > extreme and sign * against[t] < sign * swings.price[count - 1]
         if not broken and sign * along[t] > sign * along[extreme]:
             extreme = counter = t
@@ -69,6 +66,7 @@ def trace_swings(bars: Bars, threshold: FloatArray, anchor: int, last: int, swin
                 count += 1
                 extreme = counter
                 counter = _furthest(along, sign, extreme, t)
+                along, against, sign = against, along, -sign
         swings.extreme[t], swings.counter[t] = extreme, counter
     return count
 

@@ -96,8 +96,8 @@ def verdict_on(place: Place, life: Life, events: tuple[SetupEvent, ...]) -> Setu
     bars, t, chain, levels, tick = place.bars, place.past.last, life.chain, life.levels, place.tick
     thresholds = place.bench.thresholds
     gates = _session_gates(place) | structure_gates(bars, chain, levels, t - life.seen, thresholds)
-    quiet = _quiet(place, life)
-    components = components_of(_qualities(place, life, quiet), place.bench.rules)
+    quiet, undercuts = _quiet(place, life), undercuts_of(bars, chain, place.bench.sessions, t)
+    components = components_of(_qualities(place, life, quiet, len(undercuts)), place.bench.rules)
     return Setup(
         symbol=place.bench.panel.symbols[place.row],
         as_of=place.bench.as_of,
@@ -118,7 +118,7 @@ def verdict_on(place: Place, life: Life, events: tuple[SetupEvent, ...]) -> Setu
         anchor_date=place.date(chain.anchor),
         buy_zone=(on_tick(levels.entry, tick), on_tick(levels.zone_end, tick)),
         risk_pct=round(levels.risk_pct, 4),
-        undercuts=undercuts_of(bars, chain, place.bench.sessions, t),
+        undercuts=undercuts,
         measures=_measures(place, life, quiet),
         nearest_miss=nearest_miss(gates),
         events=events,
@@ -145,7 +145,7 @@ def _quiet(place: Place, life: Life) -> Quiet:
     return quiet
 
 
-def _qualities(place: Place, life: Life, quiet: Quiet) -> Qualities:
+def _qualities(place: Place, life: Life, quiet: Quiet, undercuts: int) -> Qualities:
     t, chain = place.past.last, life.chain
     return Qualities(
         depths_pct=depths_pct(place.bars, chain),
@@ -156,7 +156,7 @@ def _qualities(place: Place, life: Life, quiet: Quiet) -> Qualities:
         rating=float(place.past.trend.value[-1, 7]),
         close=float(place.bars.close[-1]),
         pivot=life.levels.pivot,
-        undercuts=len(undercuts_of(place.bars, chain, place.bench.sessions, t)),
+        undercuts=undercuts,
     )
 
 
