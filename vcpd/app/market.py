@@ -17,7 +17,7 @@ from vcpd.kite.auth import Credentials, KiteSession
 from vcpd.kite.client import Compute, KiteClient
 from vcpd.kite.limits import Limits
 from vcpd.kite.sandbox_login import SandboxLogin
-from vcpd.kite.settings import KiteSettings
+from vcpd.kite.settings import KiteSettings, LimitSettings
 from vcpd.kite.token_file import TokenFile
 from vcpd.kite.transport import Transport
 from vcpd.ports import Clock
@@ -68,6 +68,16 @@ async def open_market(configuration: Configuration, clock: Clock, state: Path, c
     sandbox = await SandboxProcess.start(configuration.sandbox, clock, os.environ)
     account = _sandbox_account(configuration, sandbox.url, state)
     return _door(account, configuration, clock, compute, sandbox)
+
+
+def owner_session(
+    settings: KiteSettings, limits: LimitSettings, clock: Clock, state: Path, http: aiohttp.ClientSession
+) -> KiteSession:
+    """The owner's own login, without a door behind it; its token is where the daemon looks for it."""
+    account = _own_account(settings, state)
+    transport = Transport(http, settings, Limits(limits))
+    credentials = Credentials.of(settings, account.secret)
+    return KiteSession(transport, credentials, clock, TokenFile(account.token_path))
 
 
 def _own_account(settings: KiteSettings, state: Path) -> Account:

@@ -56,6 +56,22 @@ async def open_storage(settings: StoreSettings, dsn: Secret | None, state: Path,
         raise
 
 
+async def attach_storage(settings: StoreSettings, dsn: Secret | None, state: Path, clock: Clock) -> Storage:
+    """The store for a moment beside the daemon: through the server it already runs, else as `open_storage`.
+
+    Closing it never stops a server that somebody else started.
+    """
+    embedded = EmbeddedPostgres(state / STORE_FOLDER, settings)
+    running = None if dsn is not None else await embedded.attach()
+    if running is None:
+        return await open_storage(settings, dsn, state, clock)
+    try:
+        return await _connected(Secret(running), settings, clock, embedded)
+    except BaseException:
+        await embedded.stop()
+        raise
+
+
 async def _connected(
     dsn: Secret, settings: StoreSettings, clock: Clock, embedded: EmbeddedPostgres | None
 ) -> Storage:

@@ -35,7 +35,10 @@ class PostgresInstrumentStore:
         return plan.changes
 
     async def add(self, instruments: Sequence[Instrument], as_of: date) -> int:
-        """Add those whose symbol is not known yet, leave all others as they are; gives their number."""
+        """Add those whose symbol is not known yet, leave all others as they are; gives their number.
+
+        They count as listed, and are asked of the market, from the day the exchange's list names them.
+        """
         return await self._database.execute(SQL["add_unknown"], *_columns_of(instruments), as_of)
 
 

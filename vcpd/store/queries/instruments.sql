@@ -52,7 +52,7 @@ WHERE (kept.token, kept.name, kept.tick_size, kept.lot_size, kept.segment, kept.
 
 -- name: add_unknown
 INSERT INTO instruments (symbol, token, name, tick_size, lot_size, segment, series, listed, first_seen, last_seen)
-SELECT symbol, token, name, tick_size, lot_size, segment, series, true, $8, $8
+SELECT symbol, token, name, tick_size, lot_size, segment, series, false, $8, $8
 FROM unnest(
     $1::text[], $2::bigint[], $3::text[], $4::double precision[], $5::integer[], $6::text[], $7::text[]
 ) AS given (symbol, token, name, tick_size, lot_size, segment, series)
