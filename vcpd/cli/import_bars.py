@@ -29,6 +29,7 @@ class Imported(msgspec.Struct, frozen=True):
     file: str
     symbols: int
     new_symbols: int
+    unlisted_symbols: int  # not on the exchange's list: kept, but neither collected nor screened
     inserted: int
     updated: int
     unchanged: int
@@ -73,7 +74,16 @@ async def import_file(stored: Stored, path: Path, today: date, *, indices: bool)
     table = BarTable.gather((kept[symbol].id, series) for symbol, series in named.items())
     asked = spans_vouched_for(named, kept, await storage.bars.coverage(), calendar)
     merged = await storage.bars.merge(table, asked)
-    return Imported(str(path), len(named), new, merged.inserted, merged.updated, merged.unchanged, len(apart))
+    return Imported(
+        file=str(path),
+        symbols=len(named),
+        new_symbols=new,
+        unlisted_symbols=sum(not kept[symbol].listed for symbol in named),
+        inserted=merged.inserted,
+        updated=merged.updated,
+        unchanged=merged.unchanged,
+        quarantined=len(apart),
+    )
 
 
 def instrument_of(symbol: str, *, is_index: bool) -> Instrument:
@@ -116,6 +126,11 @@ def _indices(stored: Stored) -> Sequence[str]:
 
 
 def _say(one: Imported) -> None:
+    if one.unlisted_symbols:
+        print(
+            f"{one.file}: {one.unlisted_symbols:,} symbols are not on the exchange's list: kept, but neither "
+            "collected nor screened until it names them (`vcpd jobs run instruments`)"
+        )
     print(
         f"{one.file}: {one.symbols:,} symbols ({one.new_symbols:,} new), {one.inserted:,} bars inserted, "
         f"{one.updated:,} changed, {one.unchanged:,} unchanged, {one.quarantined:,} rows quarantined"
