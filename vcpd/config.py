@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar, Union, get_args, get
 import msgspec
 
 from vcpd.analysis.crowding import CrowdingParameters
-from vcpd.analysis.risk import RiskParameters
+from vcpd.analysis.risk_parameters import RiskParameters
 from vcpd.analysis.sizing import SizingParameters
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.domain.errors import ConfigurationError

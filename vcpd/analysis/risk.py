@@ -5,9 +5,10 @@ from typing import Final
 
 import numpy as np
 
-from vcpd.analysis.risk_block import DATES, METRICS, RiskBlock
+from vcpd.analysis.risk_block import RiskBlock
 from vcpd.analysis.risk_drawdown import NEVER, measure_drawdown
 from vcpd.analysis.risk_market import measure_market
+from vcpd.analysis.risk_metrics import DATES, METRICS
 from vcpd.analysis.risk_parameters import Measuring, RiskParameters
 from vcpd.analysis.risk_range import measure_range
 from vcpd.analysis.risk_returns import measure_returns, simple_returns

@@ -6,7 +6,8 @@ from typing import Final
 
 import numpy as np
 
-from vcpd.analysis.risk_block import DATES, METRICS, RiskBlock
+from vcpd.analysis.risk_block import RiskBlock
+from vcpd.analysis.risk_metrics import DATES, METRICS
 from vcpd.analysis.risk_parameters import Measuring, RiskParameters
 from vcpd.domain.arrays import BoolArray, DateArray, FloatArray
 from vcpd.domain.risk import Band, RiskScore

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import structlog
 
-from vcpd.analysis import risk, setups
+from vcpd.analysis import tasks
 from vcpd.app.credentials import find_secret
 from vcpd.app.jobs import Means, build_jobs
 from vcpd.app.login import LoginDoor
@@ -39,7 +39,7 @@ from vcpd.web.server import WebServer
 from vcpd.web.sources import Sources
 
 PANEL_FOLDER: Final = "panel"
-PRELOAD: Final = ("numpy", "numba")  # without threads of their own, so safe to fork
+PRELOAD: Final = ("vcpd.analysis.setups", "vcpd.analysis.risk")  # start no threads, so safe to fork
 LOCK_FILE: Final = "daemon.lock"
 WORKERS_CLOSE_S: Final = 10.0
 STORE_CLOSE_S: Final = 40.0
@@ -69,7 +69,7 @@ class Assembly:
         """Raises the VcpdError of the first part that cannot be opened."""
         await asyncio.to_thread(self._claim_state)
         os.environ.setdefault("NUMBA_CACHE_DIR", str(self._state / "kernels"))
-        workers = WorkerPool(self._configuration.workers, open_panel, (setups.warm_up, risk.warm_up), PRELOAD)
+        workers = WorkerPool(self._configuration.workers, open_panel, (tasks.warm_up,), PRELOAD)
         self._closing.push("workers", workers.close, WORKERS_CLOSE_S)
         warming = self._warm(workers)
         try:

@@ -4,7 +4,7 @@ import asyncio
 from datetime import date
 
 from vcpd.analysis.explain import explain
-from vcpd.analysis.setups import Judging, judge
+from vcpd.analysis.tasks import Judging, judge
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.domain.errors import RetryableError
 from vcpd.domain.panel import Panel, PanelReference

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vcpd.analysis.risk import Measuring, RiskParameters, measure, score
+from vcpd.analysis.risk_parameters import Measuring, RiskParameters
+from vcpd.analysis.tasks import measure, score
 from vcpd.domain.risk import RiskScore
 from vcpd.domain.runs import Outcome, RunContext, RunResult
 from vcpd.ports import Casualty, PanelStore, RiskStore, Workers

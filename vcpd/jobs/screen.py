@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from vcpd.analysis.setups import Judged, Judging, judge
+from vcpd.analysis.tasks import Judged, Judging, judge
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.domain.runs import Outcome, RunContext, RunResult
 from vcpd.domain.sessions import TradingCalendar
