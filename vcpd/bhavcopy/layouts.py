@@ -1,0 +1,192 @@
+"""The bulletin's three layouts, told apart by their headers, and the indices' own file: bytes to rows.
+
+A share is named once a session, by the most ordinary of the series it traded in; debt, blocks, T+0 and
+other windows beside the market are left out. Blanks and dashes in prices are NaN: the bars are judged
+where they enter the store.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from vcpd.bhavcopy.sheet import Sheet, read_sheet
+from vcpd.domain.arrays import FloatArray
+from vcpd.domain.errors import BadInputError
+
+SHARE_SERIES: Final = ("EQ", "BE", "BZ", "SM", "ST", "SZ")  # the most ordinary first
+FIELDS: Final = ("open", "high", "low", "close", "previous_close", "volume")
+INDEX_SERIES: Final = "INDEX"
+INDEX_FIELDS: Final = {
+    "open": "OPEN INDEX VALUE",
+    "high": "HIGH INDEX VALUE",
+    "low": "LOW INDEX VALUE",
+    "close": "CLOSING INDEX VALUE",
+}
+
+# The bulletin's name of an index where brokers, and so our symbols, write another one.
+INDEX_NAMES: Final = {
+    "S&P CNX NIFTY": "NIFTY 50",
+    "CNX NIFTY": "NIFTY 50",
+    "S&P CNX 500": "NIFTY 500",
+    "CNX 500": "NIFTY 500",
+    "NIFTY CONSUMER DURABLES": "NIFTY CONSR DURBL",
+    "NIFTY FINANCIAL SERVICES": "NIFTY FIN SERVICE",
+    "NIFTY HEALTHCARE INDEX": "NIFTY HEALTHCARE",
+    "NIFTY INDIA CONSUMPTION": "NIFTY CONSUMPTION",
+    "NIFTY INFRASTRUCTURE": "NIFTY INFRA",
+    "NIFTY LARGEMIDCAP 250": "NIFTY LARGEMID250",
+    "NIFTY MICROCAP 250": "NIFTY MICROCAP250",
+    "NIFTY MIDSMALLCAP 400": "NIFTY MIDSML 400",
+    "NIFTY OIL & GAS": "NIFTY OIL AND GAS",
+    "NIFTY PRIVATE BANK": "NIFTY PVT BANK",
+    "NIFTY SERVICES SECTOR": "NIFTY SERV SECTOR",
+    "NIFTY SMALLCAP 50": "NIFTY SMLCAP 50",
+    "NIFTY SMALLCAP 100": "NIFTY SMLCAP 100",
+    "NIFTY SMALLCAP 250": "NIFTY SMLCAP 250",
+    "NIFTY TOTAL MARKET": "NIFTY TOTAL MKT",
+}
+
+
+class Layout(msgspec.Struct, frozen=True):
+    """Where a layout keeps what is wanted; `prices` in the order of FIELDS; blank: not in this layout."""
+
+    name: str
+    symbol: str
+    series: str
+    session: str
+    prices: tuple[str, ...]
+    isin: str = ""
+    company: str = ""
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        return (self.symbol, self.series, self.session, *self.prices)
+
+
+LEGACY: Final = Layout(
+    "legacy",
+    "SYMBOL",
+    "SERIES",
+    "TIMESTAMP",
+    ("OPEN", "HIGH", "LOW", "CLOSE", "PREVCLOSE", "TOTTRDQTY"),
+    isin="ISIN",
+)
+FULL: Final = Layout(
+    "full",
+    "SYMBOL",
+    "SERIES",
+    "DATE1",
+    ("OPEN_PRICE", "HIGH_PRICE", "LOW_PRICE", "CLOSE_PRICE", "PREV_CLOSE", "TTL_TRD_QNTY"),
+)
+UDIFF: Final = Layout(
+    "UDiFF",
+    "TCKRSYMB",
+    "SCTYSRS",
+    "TRADDT",
+    ("OPNPRIC", "HGHPRIC", "LWPRIC", "CLSPRIC", "PRVSCLSGPRIC", "TTLTRADGVOL"),
+    isin="ISIN",
+    company="FININSTRMNM",
+)
+LAYOUTS: Final = (UDIFF, FULL, LEGACY)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bulletin:
+    """One session of a market: n names, and `values` (n, 6) in the order of FIELDS, rupees and shares."""
+
+    session: date
+    symbols: Sequence[str]
+    series: Sequence[str]
+    isins: Sequence[str]
+    companies: Sequence[str]
+    values: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.symbols)
+
+
+def decode_bulletin(body: bytes, name: str, session: date) -> Bulletin:
+    """The shares of a bulletin that should tell of `session`.
+
+    BadInputError, naming file, row and field, for a layout or a value that cannot be understood, for
+    another session's bulletin, and for one without any share.
+    """
+    sheet = read_sheet(body, name)
+    layout = layout_of(sheet)
+    _must_tell_of(session, sheet, layout.session)
+    series = sheet.texts(layout.series)
+    symbols = sheet.texts(layout.symbol)
+    kept = _ordinary(symbols, series)
+    if not kept:
+        raise BadInputError(f"{name}: no share in {len(sheet.rows)} rows")
+    values = np.column_stack([sheet.numbers(field) for field in layout.prices])
+    return Bulletin(
+        session,
+        [symbols[row] for row in kept],
+        [series[row] for row in kept],
+        _picked(sheet.texts(layout.isin), kept),
+        _picked(sheet.texts(layout.company), kept),
+        values[kept],
+    )
+
+
+def layout_of(sheet: Sheet) -> Layout:
+    """The layout whose fields the header has. BadInputError naming what the nearest one lacks."""
+    for layout in LAYOUTS:
+        if sheet.has(*layout.required):
+            return layout
+    nearest = max(LAYOUTS, key=lambda one: sum(sheet.has(field) for field in one.required))
+    missing = [field for field in nearest.required if not sheet.has(field)]
+    raise BadInputError(
+        f"{sheet.name}, row 1: no bulletin's header; nearest is {nearest.name}, without {', '.join(missing)}"
+    )
+
+
+def decode_indices(body: bytes, name: str, session: date) -> Bulletin:
+    """The indices of `session` as published at its end; BadInputError as for bulletins."""
+    sheet = read_sheet(body, name)
+    if missing := [field for field in ("INDEX NAME", *INDEX_FIELDS.values()) if not sheet.has(field)]:
+        raise BadInputError(f"{name}, row 1: no header of index values, without {', '.join(missing)}")
+    _must_tell_of(session, sheet, "INDEX DATE")
+    symbols = [_index_symbol(text) for text in sheet.texts("INDEX NAME")]
+    count = len(symbols)
+    columns = {field: sheet.numbers(column) for field, column in INDEX_FIELDS.items()}
+    volume = sheet.numbers("VOLUME") if sheet.has("VOLUME") else np.full(count, np.nan)
+    columns |= {"previous_close": np.full(count, np.nan), "volume": volume}
+    values = np.column_stack([columns[field] for field in FIELDS])
+    blank = [""] * count
+    return Bulletin(session, symbols, [INDEX_SERIES] * count, blank, symbols, values)
+
+
+def _must_tell_of(session: date, sheet: Sheet, field: str) -> None:
+    """The archive at times serves another session's file under this one's name."""
+    for line, told in zip(sheet.lines, sheet.dates(field), strict=True):
+        if told != session:
+            raise BadInputError(f"{sheet.name}, row {line}, field {field}: expected {session}, was {told}")
+
+
+def _ordinary(symbols: Sequence[str], series: Sequence[str]) -> list[int]:
+    """The rows to keep: of each symbol those of its most ordinary series, in the order of the file."""
+    best: dict[str, int] = {}
+    ranks = [SHARE_SERIES.index(one) if one in SHARE_SERIES else None for one in series]
+    for symbol, rank in zip(symbols, ranks, strict=True):
+        if rank is not None and symbol:
+            best[symbol] = min(rank, best.get(symbol, rank))
+    return [
+        row
+        for row, rank in enumerate(ranks)
+        if rank is not None and symbols[row] and best[symbols[row]] == rank
+    ]
+
+
+def _picked(texts: Sequence[str], rows: Sequence[int]) -> list[str]:
+    return [texts[row] for row in rows]
+
+
+def _index_symbol(text: str) -> str:
+    name = " ".join(text.split()).upper()
+    return INDEX_NAMES.get(name, name)
