@@ -9,11 +9,14 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from multiprocessing import forkserver, resource_tracker
+from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from vcpd.runtime.settings import StartMethod
 from vcpd.runtime.worker_process import Answer, Outfit, greet, settle
+
+Context: TypeAlias = ForkServerContext | SpawnContext
 
 ONE_NUMERIC_THREAD: Final = {
     "OPENBLAS_NUM_THREADS": "1",
@@ -72,16 +75,23 @@ def launch(method: StartMethod, count: int, outfit: Outfit, preload: Sequence[st
     Without `max_tasks_per_child`: in Python 3.11 a process that left after its last task is not always
     replaced, and the executor hangs when the last one left.
     """
-    context = multiprocessing.get_context(method)
-    if method == "forkserver":
-        context.set_forkserver_preload(list(preload))
+    context = context_of(method, preload)
     started = (outfit, context.Barrier(count))
     executor = ProcessPoolExecutor(count, context, initializer=settle, initargs=started)
     greetings = []
-    with _one_numeric_thread(), _deaf_to_interrupts():
+    with starting_quietly():
         while len(processes_of(executor)) < count:  # a task starts a process unless one is idle
             greetings.append(executor.submit(greet))
     return Launched(executor, greetings)
+
+
+def context_of(method: StartMethod, preload: Sequence[str]) -> Context:
+    """How new processes come to be; what is preloaded counts when the forkserver starts."""
+    if method == "spawn":
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(preload))
+    return context
 
 
 def dismiss_helpers() -> None:
@@ -91,6 +101,13 @@ def dismiss_helpers() -> None:
         return
     forkserver._forkserver._stop()  # type: ignore[attr-defined]  # noqa: SLF001 - no public way to stop it
     resource_tracker._resource_tracker._stop()  # type: ignore[attr-defined]  # noqa: SLF001 - nor this one
+
+
+@contextlib.contextmanager
+def starting_quietly() -> Iterator[None]:
+    """Around the start of a process that computes."""
+    with _one_numeric_thread(), _deaf_to_interrupts():
+        yield
 
 
 @contextlib.contextmanager

@@ -28,6 +28,7 @@ from vcpd.domain.errors import PermanentError, UnavailableError
 from vcpd.domain.panel import Panel, PanelReference
 
 MEGABYTE: Final = 1 << 20
+WARM_UP_NICE: Final = 10
 OpenPanel = Callable[[PanelReference], Panel]
 WarmUp = Callable[[], None]
 
@@ -143,10 +144,12 @@ def settle(outfit: Outfit, all_warm: Barrier) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     die_with_the_daemon()
-    lower_priority()
+    give_way()
     try:
         for warm_up in outfit.warm_ups:
             warm_up()
+        lower_priority()
+        give_memory_back()
         limit_memory(outfit.memory_limit_mb)
     except Exception as error:  # noqa: BLE001 - told by `greet`
         _warm_up_error = error
@@ -218,6 +221,11 @@ def die_with_the_daemon() -> None:
     fcntl.fcntl(lifeline, fcntl.F_SETFL, flags | os.O_ASYNC)
     if select.select([lifeline], [], [], 0)[0]:  # it died before we could ask
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def give_way() -> None:
+    """While it warms up: behind all that serves somebody, yet never starved on a busy machine."""
+    os.nice(WARM_UP_NICE)
 
 
 def lower_priority() -> None:

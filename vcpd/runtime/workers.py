@@ -18,6 +18,7 @@ from vcpd.ports import Casualty, PanelTask
 from vcpd.runtime.crew import Crew, CrewBrokenError, WorkerLostError
 from vcpd.runtime.launch import dismiss_helpers
 from vcpd.runtime.mapping import Mapping, Piece, PieceFailedError, work_together
+from vcpd.runtime.rehearsal import rehearse
 from vcpd.runtime.settings import WorkerSettings
 from vcpd.runtime.worker_process import Call, MapRows, OpenPanel, Outfit, Task, WarmUp, symbol_at
 
@@ -64,7 +65,7 @@ class WorkerPool:
         self._preload = tuple(preload)
         self._crew: Crew | None = None
         self._replacing: asyncio.Task[None] | None = None
-        self._closed = False
+        self._closed = self._rehearsed = False
         self._n_tasks = self._n_started = self._n_broken = self._n_recycled = 0
 
     async def start(self) -> None:
@@ -88,7 +89,8 @@ class WorkerPool:
         self._closed = True
         replacing = self._replacing
         if replacing is not None:
-            await asyncio.wait({replacing}, timeout=deadline_s)
+            if self._crew is not None:  # one that leaves may still end its tasks; one that starts has none
+                await asyncio.wait({replacing}, timeout=deadline_s)
             replacing.cancel()
             await asyncio.gather(replacing, return_exceptions=True)
         if self._crew is not None:
@@ -215,6 +217,7 @@ class WorkerPool:
         if worn is not None:
             await worn.end(self.settings.task_timeout_s)
             self._crew = None
+        await self._rehearse()
         for attempt in range(1, START_TRIES + 1):
             try:
                 self._crew = await self._start_crew()
@@ -225,6 +228,16 @@ class WorkerPool:
                 await asyncio.sleep(RETRY_PAUSE_S * attempt)
             else:
                 return
+
+    async def _rehearse(self) -> None:
+        """Once in the pool's life; where it fails, the workers warm up unrehearsed and tell what is wrong."""
+        if self._rehearsed or not self._warm_ups:
+            return
+        try:
+            await rehearse(self.settings.start_method, self._warm_ups, self._preload)
+        except UnavailableError as error:
+            log.warning("warm_up_failed", reason=str(error))
+        self._rehearsed = True
 
     async def _start_crew(self) -> Crew:
         settings = self.settings
