@@ -1,5 +1,8 @@
 """Risk scores of a session, and one symbol's through time."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from aiohttp import web
 
 from vcpd.web.answers import Refusal, as_json, date_parameter
@@ -10,8 +13,12 @@ from vcpd.web.sources import Sources
 def routes(sources: Sources) -> list[web.RouteDef]:
     async def listing(request: web.Request) -> web.Response:
         """GET /api/risk: {as_of, count, items}; symbols without a score carry their reason."""
-        as_of, scores = await sources.risk.as_of(date_parameter(request, "as_of"))
-        return as_json({"as_of": as_of, "count": len(scores), "items": scores})
+
+        async def made() -> Mapping[str, Any]:
+            as_of, scores = await sources.judged.scores(date_parameter(request, "as_of"))
+            return {"as_of": as_of, "count": len(scores), "items": scores}
+
+        return await sources.shelf.answer(request, made)
 
     async def one(request: web.Request) -> web.Response:
         """GET /api/risk/{symbol}: the scores of all judged sessions, latest first."""

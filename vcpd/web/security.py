@@ -10,7 +10,7 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from vcpd.domain.errors import ConfigurationError
+from vcpd.domain.errors import ConfigurationError, RetryableError, UnavailableError
 from vcpd.domain.secrets import Secret
 from vcpd.web.answers import Refusal, as_error
 from vcpd.web.settings import WebSettings
@@ -62,6 +62,8 @@ def guard(settings: WebSettings, token: Secret | None) -> Middleware:
                 response = await handler(request)
         except Refusal as refusal:
             response = as_error(refusal.status, str(refusal))
+        except (RetryableError, UnavailableError) as error:
+            response = as_error(503, str(error))
         except TimeoutError:
             response = as_error(503, "the answer took too long; try again")
         except web.HTTPException as error:

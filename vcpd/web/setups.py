@@ -1,6 +1,6 @@
 """Tonight's setups, one symbol's life, and why any symbol is what it is."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from aiohttp import web
@@ -28,11 +28,14 @@ class _Listing:
         self._sources = sources
 
     async def answer(self, request: web.Request) -> web.Response:
-        as_of, setups = await self._sources.setups.as_of(date_parameter(request, "as_of"))
+        return await self._sources.shelf.answer(request, lambda: self._made(request))
+
+    async def _made(self, request: web.Request) -> Mapping[str, Any]:
+        as_of, setups = await self._sources.judged.setups(date_parameter(request, "as_of"))
         kept = _sorted(_filtered(setups, request), request)
         first = whole_parameter(request, "offset", 0, 0, 1_000_000)
         limit = whole_parameter(request, "limit", 500, 1, LARGEST_PAGE)
-        return as_json({"as_of": as_of, "count": len(kept), "items": kept[first : first + limit]})
+        return {"as_of": as_of, "count": len(kept), "items": kept[first : first + limit]}
 
 
 def _filtered(setups: Sequence[Setup], request: web.Request) -> list[Setup]:
@@ -73,7 +76,7 @@ class _OneSymbol:
 
     async def answer(self, request: web.Request) -> web.Response:
         symbol = symbol_of(request)
-        as_of, setups = await self._sources.setups.as_of(date_parameter(request, "as_of"))
+        as_of, setups = await self._sources.judged.setups(date_parameter(request, "as_of"))
         verdict = next((setup for setup in setups if setup.symbol == symbol), None)
         bases = await self._sources.setups.base(symbol)
         if verdict is None and not bases:

@@ -1,7 +1,7 @@
 """What the pages are made from: ports and a few questions to the daemon, handed in by the wiring."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Protocol
 
@@ -12,6 +12,8 @@ from vcpd.domain.health import Health
 from vcpd.domain.secrets import Secret
 from vcpd.domain.setups import Setup
 from vcpd.ports import QuarantineStore, RiskStore, RunStore, SetupStore
+from vcpd.web.judged import Judged
+from vcpd.web.shelf import Shelf, Version
 
 
 class SizeRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,3 +93,10 @@ class Sources:
     quarantine: QuarantineStore
     login: Login | None = None
     token: Secret | None = None
+    shelf: Shelf = field(init=False)
+    judged: Judged = field(init=False)
+
+    def __post_init__(self) -> None:
+        version = Version(self.runs)
+        object.__setattr__(self, "shelf", Shelf(version))
+        object.__setattr__(self, "judged", Judged(self.setups, self.risk, version))
