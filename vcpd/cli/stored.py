@@ -9,6 +9,7 @@ from pathlib import Path
 
 from vcpd.app.credentials import find_secret
 from vcpd.app.storage import Storage, attach_storage
+from vcpd.cli.quiet import quiet_logs
 from vcpd.cli.verbs import configuration_path
 from vcpd.config import Configuration, Loaded, load
 from vcpd.domain.errors import UnavailableError
@@ -42,6 +43,7 @@ def store_secret(loaded: Loaded) -> Secret | None:
 @asynccontextmanager
 async def open_store(arguments: argparse.Namespace) -> AsyncIterator[Stored]:
     """The configuration's store, closed at the end; a daemon's server is left running."""
+    quiet_logs()
     loaded = load(configuration_path(arguments))
     state = state_folder(loaded)
     try:
