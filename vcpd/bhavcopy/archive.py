@@ -79,6 +79,7 @@ class FolderArchive:
         self._folder = folder
         self._clock = clock
         self._look_again_s = look_again_s
+        self._turn = asyncio.Lock()
         self._looked_at_s: float | None = None
         self._paths: dict[str, Path] = {}
         self._refused: set[Path] = set()
@@ -101,10 +102,11 @@ class FolderArchive:
 
     async def _look(self) -> None:
         """Know the folder as it is now, looked through again after a while."""
-        now_s = self._clock.monotonic_s()
-        if self._looked_at_s is None or now_s - self._looked_at_s >= self._look_again_s:
-            self._looked_at_s = now_s
-            self._paths = await asyncio.to_thread(_files_below, self._folder)
+        async with self._turn:
+            now_s = self._clock.monotonic_s()
+            if self._looked_at_s is None or now_s - self._looked_at_s >= self._look_again_s:
+                self._paths = await asyncio.to_thread(_files_below, self._folder)
+                self._looked_at_s = now_s
 
 
 def _files_below(folder: Path) -> dict[str, Path]:

@@ -1,0 +1,180 @@
+"""The market made of bulletins, against the truth that its press printed."""
+
+from collections.abc import AsyncIterator
+from datetime import date, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.bhavcopy.doors import StandingClock, folder_door
+from tests.bhavcopy.publisher import FIRST, LAST, Press, Share, small_market
+from vcpd.bhavcopy.file_names import index_file, udiff_file
+from vcpd.bhavcopy.market import BhavcopyMarket
+from vcpd.domain.bars import BarSeries
+from vcpd.domain.errors import PermanentError, RetryableError
+from vcpd.domain.instruments import Instrument
+
+
+@pytest.fixture(scope="module")
+def press() -> Press:
+    return small_market()
+
+
+@pytest.fixture(scope="module")
+def published(press: Press, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return press.publish(tmp_path_factory.mktemp("bulletins"))
+
+
+@pytest.fixture
+async def market(published: Path, tmp_path: Path) -> AsyncIterator[BhavcopyMarket]:
+    async with folder_door(published, tmp_path) as opened:
+        yield opened
+
+
+def share(press: Press, symbol: str) -> Share:
+    return next(one for one in press.shares if one.symbol == symbol)
+
+
+def instrument(symbol: str, series: str = "EQ", segment: str = "NSE") -> Instrument:
+    return Instrument(f"NSE:{symbol}", 1, series=series, segment=segment)
+
+
+def assert_true(press: Press, told: BarSeries, truth: Share) -> None:
+    """The bars are the truth, up to the paisa that was printed (in the shares of its time)."""
+    present = [at for at, session in enumerate(press.sessions) if session not in truth.idle]
+    assert told.sessions.tolist() == [press.sessions[at] for at in present]
+    for at, name in enumerate(("open", "high", "low", "close")):
+        np.testing.assert_allclose(told.records[name], truth.truth[present, at], atol=0.0051)
+    np.testing.assert_allclose(told.volume, truth.truth[present, 4])
+
+
+@pytest.mark.parametrize("symbol", ["ALPHA", "BETA", "GAMMA", "NEWNAME", "SMALL", "BAJAJ-AUTO"])
+async def test_a_history_is_told_through_layouts_splits_bonuses_and_names(
+    press: Press, market: BhavcopyMarket, symbol: str
+) -> None:
+    truth = share(press, symbol)
+    listed = {one.symbol: one for one in await market.instruments()}
+    name = symbol if truth.series == "EQ" else f"{symbol}-{truth.series}"
+    told = await market.daily_bars(listed[f"NSE:{name}"], FIRST, LAST)
+    assert_true(press, told, truth)
+    assert not told.provisional.any()
+
+
+async def test_a_move_between_series_keeps_the_history(press: Press, market: BhavcopyMarket) -> None:
+    listed = {one.symbol: one for one in await market.instruments()}
+    moved = listed["NSE:DELTA-BE"]
+    assert moved.series == "BE"
+    assert "NSE:DELTA" not in listed
+    assert_true(press, await market.daily_bars(moved, FIRST, LAST), share(press, "DELTA"))
+
+
+async def test_the_list_names_today_s_shares_and_indices_once(market: BhavcopyMarket) -> None:
+    listed = await market.instruments()
+    names = [one.symbol for one in listed]
+    assert names == sorted(set(names))
+    assert {"NSE:NEWNAME", "NSE:NIFTY 50", "NSE:NIFTY 500", "NSE:SMALL-SM"} < set(names)
+    assert "NSE:OLDNAME" not in names
+    assert not any("GS20" in name for name in names)
+    nifty = next(one for one in listed if one.symbol == "NSE:NIFTY 50")
+    assert nifty.is_index
+    assert next(one for one in listed if one.symbol == "NSE:ALPHA").name == "ALPHA, LIMITED"
+
+
+async def test_an_index_comes_from_the_indices_own_file(press: Press, market: BhavcopyMarket) -> None:
+    told = await market.daily_bars(instrument("NIFTY 500", "INDEX", "INDICES"), FIRST, LAST)
+    np.testing.assert_allclose(told.close, press.indices["Nifty 500"][:, 3], atol=0.0051)
+    assert len(told) == len(press.sessions)
+
+
+async def test_the_token_stays_through_a_rename_and_a_move(published: Path, tmp_path: Path) -> None:
+    """A store that follows the list by token sees one share before and after."""
+    tokens = {}
+    for number, evening in enumerate(("2024-07-19", "2024-08-30")):
+        clock = StandingClock(datetime.fromisoformat(f"{evening}T20:00:00+05:30"))
+        async with folder_door(published, tmp_path / str(number), clock) as market:
+            tokens[evening] = {one.symbol: one.token for one in await market.instruments()}
+    before, after = tokens.values()
+    assert before["NSE:OLDNAME"] == after["NSE:NEWNAME"]
+    assert before["NSE:DELTA"] == after["NSE:DELTA-BE"]
+    assert before["NSE:NIFTY 50"] == after["NSE:NIFTY 50"]
+
+
+async def test_quotes_are_the_last_session_unadjusted(press: Press, market: BhavcopyMarket) -> None:
+    quotes = await market.quotes(["NSE:ALPHA", "NSE:DELTA-BE", "NSE:NIFTY 50", "NSE:NOBODY", "BSE:ALPHA"])
+    assert set(quotes) == {"NSE:ALPHA", "NSE:DELTA-BE", "NSE:NIFTY 50"}
+    alpha = quotes["NSE:ALPHA"]
+    truth = share(press, "ALPHA").truth
+    assert alpha.at == "2024-08-30 15:30:00"
+    assert alpha.last_price == pytest.approx(truth[-1, 3], abs=0.0051)
+    assert alpha.previous_close == pytest.approx(truth[-2, 3], abs=0.0051)
+    assert alpha.volume == truth[-1, 4]
+
+
+async def test_before_the_ex_date_nothing_is_adjusted(press: Press, published: Path, tmp_path: Path) -> None:
+    """On the eve the bonus is already listed; in the morning of the ex-date older bars are halved."""
+    closes = {}
+    for name, at in (("eve", "2024-08-02T20:00:00+05:30"), ("morning", "2024-08-05T08:20:00+05:30")):
+        async with folder_door(
+            published, tmp_path / name, StandingClock(datetime.fromisoformat(at))
+        ) as market:
+            closes[name] = (await market.daily_bars(instrument("GAMMA"), FIRST, date(2024, 8, 2))).close
+    np.testing.assert_allclose(closes["eve"], 2 * closes["morning"])
+
+
+async def test_a_bulletin_that_may_still_come_is_waited_for(
+    published: Path, tmp_path: Path, press: Press
+) -> None:
+    """A session without bulletin is not told of, so that nobody takes it for a day without trade."""
+    session = date(2024, 9, 2)
+    clock = StandingClock(datetime.fromisoformat("2024-09-02T16:00:00+05:30"))
+    async with folder_door(published, tmp_path / "door", clock) as market:
+        with pytest.raises(RetryableError, match="2024-09-02 is not in the archive yet"):
+            await market.quotes(["NSE:ALPHA"])
+        with pytest.raises(RetryableError, match="2024-09-02"):
+            await market.daily_bars(instrument("ALPHA"), FIRST, session)
+        assert len(await market.daily_bars(instrument("ALPHA"), FIRST, LAST)) == len(press.sessions)
+        assert "NSE:ALPHA" in {one.symbol for one in await market.instruments()}
+
+
+async def test_a_session_that_runs_has_no_bar(published: Path, tmp_path: Path) -> None:
+    clock = StandingClock(datetime.fromisoformat("2024-08-30T11:00:00+05:30"))
+    async with folder_door(published, tmp_path, clock) as market:
+        told = await market.daily_bars(instrument("ALPHA"), FIRST, LAST)
+    assert told.last_session == date(2024, 8, 29)
+
+
+async def test_a_bulletin_missing_for_long_is_a_hole_not_a_wall(press: Press, tmp_path: Path) -> None:
+    folder = press.publish(tmp_path / "bulletins")
+    lost = date(2024, 7, 30)
+    (folder / udiff_file(lost).path).unlink()
+    (folder / index_file(date(2024, 7, 31)).path).unlink()
+    async with folder_door(folder, tmp_path / "door") as market:
+        shares = await market.daily_bars(instrument("ALPHA"), FIRST, LAST)
+        index = await market.daily_bars(instrument("NIFTY 50", "INDEX", "INDICES"), FIRST, LAST)
+    assert len(shares) == len(press.sessions) - 1
+    assert lost not in shares.sessions.tolist()
+    assert len(index) == len(press.sessions) - 2
+
+
+async def test_without_a_list_of_actions_nothing_is_told(press: Press, tmp_path: Path) -> None:
+    """Unadjusted prices would be taken for crashes: only an explicit setting gives them."""
+    folder = press.publish(tmp_path / "bulletins")
+    next(folder.glob("CF-CA*")).unlink()
+    async with folder_door(folder, tmp_path / "door") as market:
+        with pytest.raises(PermanentError, match=r"adjust = false"):
+            await market.daily_bars(instrument("BETA"), FIRST, LAST)
+    async with folder_door(folder, tmp_path / "door", adjust=False) as market:
+        raw = (await market.daily_bars(instrument("BETA"), FIRST, LAST)).close
+    steps = raw[1:] / raw[:-1]
+    assert steps.min() == pytest.approx(0.2, rel=0.1)
+
+
+async def test_a_damaged_file_of_the_owner_s_folder_is_named(press: Press, tmp_path: Path) -> None:
+    folder = press.publish(tmp_path / "bulletins")
+    (folder / udiff_file(LAST).path).write_bytes(b"<html>Access denied</html>")
+    async with folder_door(folder, tmp_path / "door") as market:
+        with pytest.raises(RetryableError, match="2024-08-30"):
+            await market.daily_bars(instrument("ALPHA"), FIRST, LAST)
+        assert len(await market.daily_bars(instrument("ALPHA"), FIRST, date(2024, 8, 29)))
+    assert (folder / udiff_file(LAST).path).exists()
