@@ -63,6 +63,7 @@ class Assembly:
         self._lifecycle = lifecycle
         self._closing = closing
         self._masker = masker
+        self.drain_s = loaded.configuration.daemon.stop_deadline_s
         self._state = (loaded.folder / loaded.configuration.daemon.state_dir).resolve()
 
     async def open(self) -> None:
@@ -184,9 +185,8 @@ class Assembly:
 
     def _start_scheduler(self) -> None:
         scheduler = self.parts.scheduler
-        drain_s = self._configuration.daemon.stop_deadline_s
         scheduler.start()
-        self._closing.push("scheduler", lambda: scheduler.stop(drain_s), drain_s + WORKERS_CLOSE_S)
+        self._closing.push("scheduler", lambda: scheduler.stop(self.drain_s), self.drain_s + WORKERS_CLOSE_S)
 
     def _pressure(self) -> Pressure:
         system = self.parts.system

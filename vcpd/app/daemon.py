@@ -5,6 +5,7 @@ import contextlib
 import os
 import signal
 from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +15,7 @@ from vcpd.app.assembly import Assembly
 from vcpd.app.background import Background
 from vcpd.app.reload import reload
 from vcpd.config import Loaded
+from vcpd.domain.errors import VcpdError
 from vcpd.ports import Clock
 from vcpd.runtime import logs
 from vcpd.runtime.lifecycle import Lifecycle, Trigger
@@ -22,6 +24,7 @@ from vcpd.runtime.shutdown import Closing
 from vcpd.runtime.signals import Signals
 from vcpd.runtime.systemd import ServiceManager
 from vcpd.runtime.tasks import OwnedTasks
+from vcpd.runtime.threads import DAEMON_POOL_THREADS
 
 EXIT_OK: Final = 0
 EXIT_FAILED: Final = 1
@@ -49,22 +52,23 @@ class Daemon:
         self._clock = clock
         self._closing = Closing()
         self._told_to_stop = asyncio.Event()
-        self._dead: list[str] = []
+        self._death: BaseException | None = None
         self._tasks = OwnedTasks(self._on_death)
         self._manager = ServiceManager.from_environment()
         self._lifecycle = Lifecycle(self._say_state)
         self._signals = Signals(self._on_stop, self._on_reload)
         self._masker = Masker()
-        self._assembly: Assembly | None = None
+        self.assembly: Assembly | None = None
 
     async def open(self) -> None:
         """Bring everything up; a signal on the way ends it as well."""
         logs.configure(self._loaded.configuration.log, self._masker)
+        _limit_threads(asyncio.get_running_loop())
         self._signals.install(asyncio.get_running_loop())
         self._lifecycle.fire(Trigger.START)
         assembly = Assembly(self._loaded, self._clock, self._lifecycle, self._closing, self._masker)
         if await self._unless_stopped(assembly.open()):
-            self._assembly = assembly
+            self.assembly = assembly
             self._begin(assembly)
 
     def _begin(self, assembly: Assembly) -> None:
@@ -76,9 +80,11 @@ class Daemon:
         log.info("daemon.ready", port=assembly.port, market=self._loaded.configuration.daemon.market)
 
     async def serve(self) -> int:
-        """Wait for the signal, or for the death of something that must not die; gives the exit code."""
+        """Wait for the signal; gives the exit code. Raises what killed a part that must not die."""
         await self._told_to_stop.wait()
-        return EXIT_FAILED if self._dead else EXIT_OK
+        if isinstance(self._death, VcpdError):
+            raise self._death
+        return EXIT_OK if self._death is None else EXIT_FAILED
 
     async def close(self) -> None:
         """Refuse, drain, cancel, close in reverse; every step has its deadline."""
@@ -116,19 +122,26 @@ class Daemon:
         self._told_to_stop.set()
 
     def _on_reload(self) -> None:
-        if self._assembly is None:
+        if self.assembly is None:
             return
         self._manager.reloading()
         self._lifecycle.fire(Trigger.RELOAD)
-        reload(self._assembly.parts, self._path, self._assembly.means)
+        reload(self.assembly.parts, self._path, self.assembly.means)
         self._lifecycle.fire(Trigger.RELOADED)
-        self._manager.ready(Background(self._assembly.parts, self._manager).words())
+        self._manager.ready(Background(self.assembly.parts, self._manager).words())
 
     def _on_death(self, name: str, error: BaseException) -> None:
         """A background task that ends by itself takes the daemon with it, loudly."""
         log.error("daemon.part_died", part=name, reason=str(error))
-        self._dead.append(name)
+        self._death = error
+        if self.assembly is not None:
+            self.assembly.drain_s = 0.0  # what is in flight cannot end well any more
         self._told_to_stop.set()
 
     def _say_state(self, before: object, trigger: object, after: object) -> None:
         log.debug("daemon.state", before=before, trigger=trigger, after=after)
+
+
+def _limit_threads(loop: asyncio.AbstractEventLoop) -> None:
+    """The default pool for blocking calls grows with the machine; ours does not."""
+    loop.set_default_executor(ThreadPoolExecutor(DAEMON_POOL_THREADS, thread_name_prefix="vcpd"))

@@ -50,8 +50,7 @@ def say_quarantined(found: barfiles.BarFile) -> None:
     for problem in found.problems:
         print(f"vcpd: {problem}", file=sys.stderr)
     for bar in found.quarantined[:QUARANTINED_SHOWN]:
-        where = f"{bar.payload.get('file', '')} row {bar.payload.get('row', '?')}"
-        print(f"vcpd: quarantined {bar.symbol} {bar.session}: {bar.reason} ({where})", file=sys.stderr)
+        print(f"vcpd: quarantined {bar.symbol} {bar.session}: {bar.reason}", file=sys.stderr)
     if len(found.quarantined) > QUARANTINED_SHOWN:
         more = len(found.quarantined) - QUARANTINED_SHOWN
         print(f"vcpd: and {more} more rows quarantined", file=sys.stderr)

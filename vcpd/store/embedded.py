@@ -94,7 +94,9 @@ class EmbeddedPostgres:
             return
         code = await self._process.wait()
         if not self._stopping:
-            raise UnavailableError(f"the embedded PostgreSQL ended by itself ({code}): {self._last_words()}")
+            raise UnavailableError(
+                f"the embedded PostgreSQL ended by itself ({code}): {_advice(self._last_words())}"
+            )
 
     async def stop(self) -> None:
         """Fast shutdown; after the deadline, first an immediate one, then SIGKILL. Safe to call twice."""
