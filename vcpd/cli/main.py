@@ -9,6 +9,7 @@ from vcpd import __version__
 from vcpd.cli.grammar import bars, daemon, house
 from vcpd.cli.verbs import EXIT_INTERRUPTED, EXIT_OK, exit_code, find_verb, say_error
 from vcpd.domain.errors import VcpdError
+from vcpd.runtime.threads import keep_few_threads
 
 ROOMS = (daemon, bars, house)
 
@@ -28,6 +29,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; gives the exit code."""
+    keep_few_threads()
     parsed = build_parser().parse_args(arguments)
     try:
         code = find_verb(parsed.verb)(parsed)

@@ -11,21 +11,13 @@ from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 from vcpd.runtime.settings import StartMethod
+from vcpd.runtime.threads import ONE_NUMERIC_THREAD
 from vcpd.runtime.worker_process import Answer, Outfit, greet, settle
 
 Context: TypeAlias = ForkServerContext | SpawnContext
-
-ONE_NUMERIC_THREAD: Final = {
-    "OPENBLAS_NUM_THREADS": "1",
-    "OMP_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "NUMEXPR_NUM_THREADS": "1",
-    "NUMBA_NUM_THREADS": "1",
-    "POLARS_MAX_THREADS": "1",
-}
 
 
 class Launched:
