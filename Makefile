@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup run test check lint bench clean
+.PHONY: setup run test check lint bench docs clean
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -30,5 +30,14 @@ check: lint test
 bench: setup
 	$(BIN)/python -m benchmarks
 
+# The pages that are made from the program itself; tests hold them to it.
+docs: setup
+	$(BIN)/vcpd show-config --defaults > config.toml
+	$(BIN)/vcpd show-config --markdown > docs/configuration.md
+	$(BIN)/vcpd manual --format man > docs/vcpd.1
+	$(BIN)/vcpd manual --format markdown > docs/command-line.md
+
 clean:
 	rm -rf $(VENV) build dist *.egg-info
+
+include systemd/install.mk
