@@ -14,6 +14,7 @@ from vcpd.analysis.crowding import CrowdingParameters
 from vcpd.analysis.risk_parameters import RiskParameters
 from vcpd.analysis.sizing import SizingParameters
 from vcpd.analysis.thresholds import Thresholds
+from vcpd.bhavcopy.settings import BhavcopySettings
 from vcpd.domain.errors import ConfigurationError
 from vcpd.domain.quality_flags import QualityParameters
 from vcpd.jobs.collect import CollectSettings
@@ -27,6 +28,12 @@ from vcpd.web.settings import WebSettings
 
 ENVIRONMENT_PREFIX: Final = "VCPD_"
 SECTION_SEPARATOR: Final = "__"
+BULLETIN_DAY: Final[Mapping[str, Mapping[str, Any]]] = {  # bulletins come some two hours after the close
+    "collect": {"at": "session_close + 150min, session_close + 210min, session_close + 300min"},
+    "screen": {"at": "session_close + 330min"},
+    "screen_intraday": {"enabled": False},
+    "risk": {"at": "session_close + 360min"},
+}
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -35,9 +42,10 @@ class DaemonSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     """Where the daemon lives and which market it follows."""
 
     market: Annotated[
-        Literal["sandbox", "kite"],
+        Literal["sandbox", "kite", "bhavcopy"],
         msgspec.Meta(
-            description="`sandbox` (a simulated exchange of its own) or `kite` (Zerodha, needs an account)"
+            description="`sandbox` (a simulated exchange of its own), `kite` (Zerodha, needs an account) or "
+            "`bhavcopy` (the exchange's daily bulletins)"
         ),
     ] = "sandbox"
     state_dir: Annotated[
@@ -56,6 +64,7 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     sandbox: SandboxSettings = SandboxSettings()
     kite: KiteSettings = KiteSettings()
     limits: LimitSettings = LimitSettings()
+    bhavcopy: BhavcopySettings = BhavcopySettings()
     store: StoreSettings = StoreSettings()
     universe: UniverseSettings = UniverseSettings()
     collect: CollectSettings = CollectSettings()
@@ -89,7 +98,7 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Loaded:
     raw = _read(path)
     origins = dict.fromkeys(_leaves(raw), path.name)
     problems = _override(raw, environment if environment is not None else os.environ, origins)
-    raw["jobs"] = _with_default_jobs(raw.get("jobs", {}))
+    raw["jobs"] = _with_default_jobs(raw.get("jobs", {}), _market_day(raw.get("daemon")))
     reader = _Reader(problems)
     configuration = reader.struct(Configuration, raw, "")
     if reader.problems or configuration is None:
@@ -117,11 +126,20 @@ def _leaves(raw: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
             yield dotted
 
 
-def _with_default_jobs(given: Any) -> Any:
-    """Each given job's table laid over the default day, so that one key can be changed alone."""
+def _market_day(daemon: Any) -> Mapping[str, Mapping[str, Any]]:
+    """What the market changes in the default day, by job."""
+    market = daemon.get("market") if isinstance(daemon, dict) else None
+    return BULLETIN_DAY if market == "bhavcopy" else {}
+
+
+def _with_default_jobs(given: Any, market_day: Mapping[str, Mapping[str, Any]]) -> Any:
+    """Each given job's table laid over the market's default day, so that one key can be changed alone."""
     if not isinstance(given, dict):
         return given
-    merged: dict[str, Any] = {name: msgspec.to_builtins(policy) for name, policy in default_day().items()}
+    merged: dict[str, Any] = {
+        name: lay_over(msgspec.to_builtins(policy), market_day.get(name, {}))
+        for name, policy in default_day().items()
+    }
     for name, table in given.items():
         both_tables = isinstance(table, dict) and name in merged
         merged[name] = lay_over(merged[name], table) if both_tables else table

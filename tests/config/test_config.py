@@ -144,3 +144,14 @@ def test_whatever_a_section_holds_the_answer_is_a_configuration_or_problems(
     except ConfigurationError as error:
         problems = error.problems
     assert all(problem.startswith((section, str(tmp_path))) for problem in problems)
+
+
+def test_the_bulletins_market_has_a_day_of_its_own(tmp_path: Path) -> None:
+    """Its evening begins when bulletins are there; what the owner sets still wins."""
+    text = '[daemon]\nmarket = "bhavcopy"\n'
+    jobs = _load(tmp_path, text).configuration.jobs
+    assert (jobs["collect"].at or "").startswith("session_close + 150min")
+    assert not jobs["screen_intraday"].enabled
+    changed = _load(tmp_path, text + '[jobs.collect]\ncron = "0 20 * * *"\n').configuration.jobs
+    assert (changed["collect"].cron, changed["collect"].at) == ("0 20 * * *", None)
+    assert changed["screen"] == jobs["screen"]

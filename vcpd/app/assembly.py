@@ -10,7 +10,7 @@ import structlog
 from vcpd.analysis import tasks
 from vcpd.app.credentials import find_secret
 from vcpd.app.jobs import Means, build_jobs
-from vcpd.app.login import LoginDoor
+from vcpd.app.login import login_door
 from vcpd.app.market import Market, open_market
 from vcpd.app.panels import CurrentPanel, UniversePanels
 from vcpd.app.parts import Parts, Reloads
@@ -123,7 +123,7 @@ class Assembly:
         return found
 
     async def _open_market(self, compute: Compute) -> Market:
-        market = await open_market(self._configuration, self._clock, self._state, compute)
+        market = await open_market(self._loaded, self._clock, self._state, compute)
         self._masker.register(market.secret)
         self._closing.push("market", market.close)
         return market
@@ -176,7 +176,7 @@ class Assembly:
             risk=parts.storage.risk,
             runs=parts.storage.runs,
             quarantine=parts.storage.quarantine,
-            login=LoginDoor(parts.market.session, parts.scheduler),
+            login=login_door(parts.market.session, parts.scheduler),
             token=web_token,
         )
         server = await WebServer.start(self._configuration.web, sources)

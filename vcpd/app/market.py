@@ -3,15 +3,20 @@
 import asyncio
 import os
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import aiohttp
 import msgspec
 
 from vcpd.app.credentials import find_secret
 from vcpd.app.sandbox_process import SandboxProcess
-from vcpd.config import Configuration
+from vcpd.bhavcopy.door import open_door
+from vcpd.bhavcopy.exchange_time import ExchangeTime
+from vcpd.bhavcopy.session import OpenSession
+from vcpd.config import Configuration, Loaded
+from vcpd.domain.nse_sessions import NSE
 from vcpd.domain.secrets import Secret
 from vcpd.kite.auth import Credentials, KiteSession
 from vcpd.kite.client import Compute, KiteClient
@@ -20,23 +25,46 @@ from vcpd.kite.sandbox_login import SandboxLogin
 from vcpd.kite.settings import KiteSettings, LimitSettings
 from vcpd.kite.token_file import TokenFile
 from vcpd.kite.transport import Transport
-from vcpd.ports import Clock
+from vcpd.ports import Clock, MarketData
 
 TOKEN_FILE: Final = "kite-token.json"  # noqa: S105 - a file's name
 SANDBOX_TOKEN_FILE: Final = "sandbox-token.json"  # noqa: S105 - a file's name
+BULLETIN_FOLDER: Final = "bhavcopy"
+NO_SECRET: Final = Secret("")
+
+
+class LoginStatus(Protocol):
+    """What /status says of a login."""
+
+    @property
+    def state(self) -> StrEnum: ...
+    @property
+    def reason(self) -> str: ...
+    @property
+    def login_due(self) -> bool: ...
+
+
+class MarketSession(Protocol):
+    """Whether the market lets us in."""
+
+    def status(self) -> LoginStatus: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Market:
     """An open door to a market."""
 
-    client: KiteClient
-    session: KiteSession
-    limits: Limits
-    transport: Transport
+    client: MarketData
+    session: MarketSession
     http: aiohttp.ClientSession
-    secret: Secret
-    sandbox: SandboxProcess | None
+    secret: Secret = NO_SECRET
+    limits: Limits | None = None  # None: the door keeps a pace of its own
+    sandbox: SandboxProcess | None = None
+
+    def reconfigure(self, limits: LimitSettings) -> None:
+        """Take other limits from the next request on."""
+        if self.limits is not None:
+            self.limits.reconfigure(limits)
 
     @property
     def is_simulated(self) -> bool:
@@ -57,17 +85,31 @@ class Account:
     token_path: Path
 
 
-async def open_market(configuration: Configuration, clock: Clock, state: Path, compute: Compute) -> Market:
+async def open_market(loaded: Loaded, clock: Clock, state: Path, compute: Compute) -> Market:
     """The door of the configured market; a sandbox is started first.
 
     Raises ConfigurationError for unusable secrets, UnavailableError when the sandbox does not start.
     """
+    configuration = loaded.configuration
+    if configuration.daemon.market == "bhavcopy":
+        return _bulletins(loaded, clock, state, compute)
     if configuration.daemon.market == "kite":
         account = await asyncio.to_thread(_own_account, configuration.kite, state)
         return _door(account, configuration, clock, compute, None)
     sandbox = await SandboxProcess.start(configuration.sandbox, clock, os.environ)
     account = _sandbox_account(configuration, sandbox.url, state)
     return _door(account, configuration, clock, compute, sandbox)
+
+
+def _bulletins(loaded: Loaded, clock: Clock, state: Path, compute: Compute) -> Market:
+    """The exchange's bulletins; a folder of the owner's lies relative to the configuration."""
+    settings = loaded.configuration.bhavcopy
+    if settings.folder:
+        own = (loaded.folder / settings.folder).resolve()
+        settings = msgspec.structs.replace(settings, folder=str(own))
+    http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=4))
+    time = ExchangeTime(clock, loaded.configuration.schedule.calendar(NSE))
+    return Market(open_door(settings, state / BULLETIN_FOLDER, time, http, compute), OpenSession(), http)
 
 
 def owner_session(
@@ -82,7 +124,7 @@ def owner_session(
 
 def _own_account(settings: KiteSettings, state: Path) -> Account:
     secret = find_secret("kite_api_secret", state / "secrets", os.environ)
-    return Account(settings, secret or Secret(""), state / TOKEN_FILE)
+    return Account(settings, secret or NO_SECRET, state / TOKEN_FILE)
 
 
 def _sandbox_account(configuration: Configuration, url: str, state: Path) -> Account:
@@ -107,4 +149,4 @@ def _door(
     credentials = Credentials.of(account.settings, account.secret)
     session = KiteSession(transport, credentials, clock, TokenFile(account.token_path), automatic)
     client = KiteClient(transport, session, compute)
-    return Market(client, session, limits, transport, http, account.secret, sandbox)
+    return Market(client, session, http, account.secret, limits, sandbox)

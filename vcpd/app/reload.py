@@ -12,7 +12,7 @@ from vcpd.config import Configuration, load
 from vcpd.domain.errors import ConfigurationError
 from vcpd.runtime import logs
 
-FIXED: Final = ("daemon", "sandbox", "kite", "store", "web")
+FIXED: Final = ("daemon", "sandbox", "kite", "bhavcopy", "store", "web")
 
 log = structlog.get_logger("vcpd.reload")
 
@@ -28,7 +28,7 @@ def reload(parts: Parts, path: Path, means: Means) -> None:
         log.error("reload.refused", problems=error.problems)  # noqa: TRY400 - the sentences are all there is to say
         return
     restart = needs_restart(load(path).configuration, parts.configuration)
-    parts.market.limits.reconfigure(configuration.limits)
+    parts.market.reconfigure(configuration.limits)
     parts.workers.apply(configuration.workers)
     logs.set_level(configuration.log.level)
     parts.configuration = configuration

@@ -19,8 +19,8 @@ from vcpd.runtime.clock import WallClock
 def login(arguments: argparse.Namespace) -> int:
     """Keeps the day's token in the state directory, where a running daemon picks it up."""
     loaded = load(configuration_path(arguments))
-    if loaded.configuration.daemon.market == "sandbox":
-        print("the sandbox logs in by itself; nothing to do")
+    if (market := loaded.configuration.daemon.market) != "kite":
+        print(f"the market `{market}` needs no login of yours; nothing to do")
         return EXIT_OK
     state = (loaded.folder / loaded.configuration.daemon.state_dir).resolve()
     _make_private(state)
