@@ -153,6 +153,13 @@ def test_chunks_do_not_matter() -> None:
         assert [base for part in parts for base in part.bases] == whole.bases
 
 
+def test_any_range_of_rows_may_be_asked_for() -> None:
+    """Every third row alone gives those rows' verdicts."""
+    panel = market()
+    some = judge(panel, range(1, len(panel.symbols), 3), Judging(thresholds=FEW))
+    assert some.setups == judged(panel).setups[1::3]
+
+
 def test_order_of_symbols_does_not_matter() -> None:
     """A panel with its rows shuffled gives each symbol the same verdict."""
     panel = market()

@@ -6,13 +6,13 @@ from typing import Final
 
 from vcpd.analysis.chains import Chain, depths_pct
 from vcpd.analysis.indicators import Bars
-from vcpd.analysis.kernels import at_most
+from vcpd.analysis.kernels import keeps
 from vcpd.analysis.levels import Levels
 from vcpd.analysis.thresholds import Thresholds
-from vcpd.analysis.trend import Criterion, Trend, criterion_holds
+from vcpd.analysis.trend import Criterion, Trend
 from vcpd.domain.setups import Gate
 
-CRITERIA: Final[Mapping[str, Criterion]] = {
+CRITERIA: Final[Mapping[str, int]] = {
     "trend_close_above_sma150_sma200": Criterion.CLOSE_ABOVE_SMA150_SMA200,
     "trend_sma150_above_sma200": Criterion.SMA150_ABOVE_SMA200,
     "trend_sma200_rising": Criterion.SMA200_RISING,
@@ -49,20 +49,20 @@ def history_gate(bars: int, thresholds: Thresholds) -> dict[str, Gate]:
 
 def trend_gates(trend: Trend, slot: int, thresholds: Thresholds) -> dict[str, Gate]:
     """One gate a criterion, and the template as a whole: how many of the known criteria hold."""
-    gates = {}
-    for name, number in CRITERIA.items():
-        gates[name] = _criterion(number, float(trend.value[slot, number]), float(trend.limit[slot, number]))
+    values, limits = trend.value[slot].tolist(), trend.limit[slot].tolist()
+    holds = trend.holds[slot].tolist()
+    gates = {name: _criterion(holds[n], values[n], limits[n]) for name, n in CRITERIA.items()}
     held, failed = int(trend.held[slot]), int(trend.failed[slot])
     allowed = thresholds.criteria_allowed_to_fail
     gates["trend_template"] = Gate(failed <= allowed, float(held), float(held + failed - allowed))
     return gates
 
 
-def _criterion(number: int, value: float, limit: float) -> Gate:
-    if math.isnan(value) or math.isnan(limit):
-        known = None if math.isnan(value) else round(value, 4)
-        return Gate(None, known, "unknown" if math.isnan(limit) else round(limit, 4))
-    return Gate(bool(criterion_holds(int(number), value, limit)), round(value, 4), round(limit, 4))
+def _criterion(holds: int, value: float, limit: float) -> Gate:
+    if holds >= 0:
+        return Gate(holds == 1, round(value, 4), round(limit, 4))
+    known = None if math.isnan(value) else round(value, 4)
+    return Gate(None, known, "unknown" if math.isnan(limit) else round(limit, 4))
 
 
 def structure_gates(
@@ -106,17 +106,17 @@ def no_structure_gates(thresholds: Thresholds) -> dict[str, Gate]:
 
 
 def _within(value: float, least: float, most: float) -> bool:
-    return at_most(least, value) and at_most(value, most)
+    return keeps(least, value) and keeps(value, most)
 
 
 def _at_most(value: float, most: float) -> Gate:
-    return Gate(at_most(value, most), round(value, 4), most)
+    return Gate(keeps(value, most), round(value, 4), most)
 
 
 def _advance(chain: Chain, thresholds: Thresholds) -> Gate:
     """Unknown where the history is too short before the anchor to have held the advance."""
     least, advance_pct = thresholds.prior_advance_least_pct, 100 * chain.advance
-    holds: bool | None = at_most(least, advance_pct)
+    holds: bool | None = keeps(least, advance_pct)
     if not holds and chain.anchor < thresholds.prior_advance_sessions:
         holds = None
     return Gate(holds, round(advance_pct, 2), least)

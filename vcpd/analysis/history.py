@@ -88,7 +88,7 @@ class Recount(msgspec.Struct, frozen=True, kw_only=True):
 
 def recount(panel: Panel, rows: range, parameters: Looking) -> Recount:
     """Judge every session of `rows` in the span (a task of the workers)."""
-    bench = Bench(panel, parameters.thresholds)
+    bench = Bench(panel, rows, parameters.thresholds)
     parts = [
         _recount_row(bench, row, parameters) for row in rows if panel.symbols[row] not in panel.exclusions
     ]

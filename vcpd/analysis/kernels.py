@@ -58,7 +58,9 @@ kernel = cast("Callable[[F], F]", numba.njit(cache=True, nogil=True, error_model
 inlined = cast("Callable[[F], F]", numba.njit(inline="always", error_model="numpy"))
 
 
-@kernel
-def at_most(value: float, limit: float) -> bool:
-    """Whether a value keeps a limit, equal ones included however they were rounded."""
+def keeps(value: float, limit: float) -> bool:
+    """Whether a value is at most its limit, equal ones included however they were rounded."""
     return value <= limit + TIE * abs(limit)
+
+
+at_most = kernel(keeps)

@@ -72,7 +72,7 @@ def past_of(bench: Bench, row: int, bars: Bars) -> Past:
         past = _window(bench, row, ground, max(len(bars.close) - 1 - reach, 0))
         if past.trend_first == 0 or _is_silent_long_enough(past, thresholds.replay_sessions):
             return past
-        reach *= 3
+        reach += 2 * thresholds.replay_sessions
 
 
 def whole_past_of(bench: Bench, row: int, bars: Bars) -> Past:

@@ -28,7 +28,7 @@ def judge(panel: Panel, rows: range, parameters: Judging) -> Judged:
     judged = Judged([], [])
     if not len(panel.sessions):
         return judged
-    bench = Bench(panel, parameters.thresholds)
+    bench = Bench(panel, rows, parameters.thresholds)
     for row in rows:
         setup, bases = _judge_row(bench, row, parameters)
         judged.setups.append(setup)

@@ -1,6 +1,6 @@
-"""Relative strength: each symbol's place among its universe at a session, and its line against the index."""
+"""Relative strength: each symbol's place among its universe at each session."""
 
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 
@@ -11,32 +11,39 @@ from vcpd.domain.panel import Panel
 SPANS: Final = (63, 126, 189, 252)
 WEIGHTS: Final = (0.4, 0.2, 0.2, 0.2)
 YEAR: Final = 252
+BLOCK: Final = 64  # sessions rated at once
 
 
-class Universe(NamedTuple):
-    """Raw strengths (sessions, symbols) of a market at its sessions `first`.., NaN where a symbol has none.
+class Ratings:
+    """Ratings 1..99 of some rows of a panel, worked out from its last session backwards as they are asked.
 
     raw = 0.4 R63 + 0.2 R126 + 0.2 R189 + 0.2 R252 over the symbol's own bars (the usual public
-    reconstruction of the IBD rating); the universe are the symbols that have a bar at the session and
-    252 before it, and are not excluded.
+    reconstruction of the IBD rating); the rating is its percentile among all symbols that have a bar at
+    the session and 252 before it and are not excluded, ties averaged. NaN where a symbol is not one of
+    them, or where they are fewer than `least`.
     """
 
-    first: int
-    raw: FloatArray
-    ordered: FloatArray  # the same, each session in ascending order, NaN last
-    least: int  # with fewer symbols there is no rating
+    def __init__(self, panel: Panel, rows: range, least: int) -> None:
+        self._close = panel.close
+        self._eligible = np.array([symbol not in panel.exclusions for symbol in panel.symbols], np.bool_)
+        self._rows = rows
+        self._least = max(least, 2)
+        self._known_from = len(panel.sessions)
+        self._ratings = np.empty((len(rows), len(panel.sessions)), np.float32)
 
-    def ratings_of(self, row: int, columns: IntArray) -> FloatArray:
-        """Percentile 1..99 of the symbol in `row` at the panel's `columns`, ties averaged, NaN unknown."""
-        ratings: FloatArray = _ratings(self.raw, self.ordered, row, columns - self.first, self.least)
-        return ratings
+    def of(self, row: int, columns: IntArray) -> FloatArray:
+        """The ratings of the symbol in `row` at the panel's `columns` (ascending)."""
+        while len(columns) and columns[0] < self._known_from:
+            self._rate_block()
+        own: FloatArray = self._ratings[self._rows.index(row), columns].astype(np.float64)
+        return own
 
-
-def universe_of(panel: Panel, first: int, last: int, least: int) -> Universe:
-    """The market's strengths at the panel's sessions first..last."""
-    eligible = np.array([symbol not in panel.exclusions for symbol in panel.symbols], np.bool_)
-    raw = _raw_strengths(panel.close, eligible, first, last)
-    return Universe(first, raw, np.sort(raw, axis=1), max(least, 2))
+    def _rate_block(self) -> None:
+        first, last = max(self._known_from - BLOCK, 0), self._known_from - 1
+        raw = _raw_strengths(self._close, self._eligible, first, last)
+        own = np.ascontiguousarray(raw[:, np.array(self._rows, np.int64)])
+        self._ratings[:, first : last + 1] = _places(own, np.sort(raw, axis=1), self._least)
+        self._known_from = first
 
 
 @kernel
@@ -74,17 +81,22 @@ def _raw_strength(close: FloatArray, first: int, last: int, raw: FloatArray) -> 
 
 
 @kernel
-def _ratings(raw: FloatArray, ordered: FloatArray, row: int, sessions: IntArray, least: int) -> FloatArray:
-    rating = np.full(len(sessions), np.nan)
-    for place in range(len(sessions)):
-        session = sessions[place]
-        own = raw[session, row]
-        if np.isnan(own):
+def _places(raw: FloatArray, ordered: FloatArray, least: int) -> FloatArray:
+    """Percentiles (rows, sessions) of `raw` (sessions, rows) among each session's `ordered` universe."""
+    sessions, rows = raw.shape
+    rating = np.full((rows, sessions), np.nan)
+    for session in range(sessions):
+        universe = ordered[session]
+        count = np.searchsorted(universe, np.inf, side="right")
+        if count < least:
             continue
-        count = np.searchsorted(ordered[session], np.inf, side="right")
-        if count >= least:
-            below = np.searchsorted(ordered[session, :count], own, side="left")
-            upto = np.searchsorted(ordered[session, :count], own, side="right")
-            rank = 0.5 * (below + upto - 1)
-            rating[place] = np.floor(1.5 + 98 * rank / (count - 1))
+        for row in range(rows):
+            own = raw[session, row]
+            if not np.isnan(own):
+                below = np.searchsorted(universe, own)
+                equal = below + 1
+                while equal < count and universe[equal] == own:
+                    equal += 1
+                rank = 0.5 * (below + equal - 1)
+                rating[row, session] = np.floor(1.5 + 98 * rank / (count - 1))
     return rating

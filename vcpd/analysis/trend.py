@@ -31,6 +31,7 @@ class Trend(NamedTuple):
 
     value: FloatArray  # (sessions, 8), NaN where unknown
     limit: FloatArray  # (sessions, 8)
+    holds: IntArray  # (sessions, 8): 1 holds, 0 fails, -1 unknown
     failed: IntArray  # (sessions,)
     held: IntArray  # (sessions,)
 
@@ -42,6 +43,7 @@ def measure_trend(bars: Bars, ratings: FloatArray, first: int, last: int, rules:
     trend = Trend(
         np.full((sessions, 8), np.nan),
         np.full((sessions, 8), np.nan),
+        np.full((sessions, 8), -1),
         np.zeros(sessions, np.int64),
         np.zeros(sessions, np.int64),
     )
@@ -57,6 +59,7 @@ def measure_trend(bars: Bars, ratings: FloatArray, first: int, last: int, rules:
         for number in range(8):
             if not np.isnan(value[number] + limit[number]):
                 holds = criterion_holds(number, value[number], limit[number])
+                trend.holds[t - first, number] = holds
                 trend.held[t - first] += holds
                 trend.failed[t - first] += not holds
     return trend

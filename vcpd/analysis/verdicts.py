@@ -1,7 +1,6 @@
 """A verdict: everything the detector says of one symbol after one session."""
 
 import math
-from collections.abc import Mapping
 from datetime import date
 from typing import NamedTuple
 
@@ -9,12 +8,12 @@ from vcpd.analysis.bench import Bench
 from vcpd.analysis.chains import contractions_of, depths_pct, footprint_of, undercuts_of, weeks_of
 from vcpd.analysis.explain import nearest_miss
 from vcpd.analysis.gates import all_hold, history_gate, no_structure_gates, structure_gates, trend_gates
-from vcpd.analysis.indicators import Bars, true_range_mean
+from vcpd.analysis.indicators import Bars
 from vcpd.analysis.levels import on_tick
 from vcpd.analysis.lives import NEVER, Life
 from vcpd.analysis.past import Past
 from vcpd.analysis.score import Qualities, components_of, score_of
-from vcpd.analysis.volume import Quiet, measure_line, measure_quiet
+from vcpd.analysis.volume import Quiet, StrengthLine, measure_base, measure_line
 from vcpd.domain.setups import Gate, Setup, SetupEvent
 
 
@@ -69,6 +68,8 @@ def unjudged(bench: Bench, row: int, reason: str, close: float | None) -> Setup:
 def verdict_without_base(place: Place) -> Setup:
     """No chain and no base that is followed: the gates tell how far off the symbol is."""
     gates = _session_gates(place) | no_structure_gates(place.bench.thresholds)
+    line = measure_line(place.bars, place.bench.index_close, place.past.last)
+    atr_pct = 100 * place.past.ground.true_range_mean(place.past.last) / float(place.bars.close[-1])
     return Setup(
         symbol=place.bench.panel.symbols[place.row],
         as_of=place.bench.as_of,
@@ -86,7 +87,7 @@ def verdict_without_base(place: Place) -> Setup:
         provisional=place.provisional,
         passed=False,
         young=len(place.bars.close) < place.bench.trend_rules.window,
-        measures=_line(place) | {"atr_pct": _known(_atr_pct(place.bars))},
+        measures=_line(line) | {"atr_pct": _known(atr_pct)},
         nearest_miss=nearest_miss(gates),
     )
 
@@ -96,7 +97,8 @@ def verdict_on(place: Place, life: Life, events: tuple[SetupEvent, ...]) -> Setu
     bars, t, chain, levels, tick = place.bars, place.past.last, life.chain, life.levels, place.tick
     thresholds = place.bench.thresholds
     gates = _session_gates(place) | structure_gates(bars, chain, levels, t - life.seen, thresholds)
-    quiet, undercuts = _quiet(place, life), undercuts_of(bars, chain, place.bench.sessions, t)
+    quiet, line = _measured(place, life)
+    undercuts = undercuts_of(bars, chain, place.bench.sessions, t)
     components = components_of(_qualities(place, life, quiet, len(undercuts)), place.bench.rules)
     return Setup(
         symbol=place.bench.panel.symbols[place.row],
@@ -119,7 +121,7 @@ def verdict_on(place: Place, life: Life, events: tuple[SetupEvent, ...]) -> Setu
         buy_zone=(on_tick(levels.entry, tick), on_tick(levels.zone_end, tick)),
         risk_pct=round(levels.risk_pct, 4),
         undercuts=undercuts,
-        measures=_measures(place, life, quiet),
+        measures=_measures(place, life, quiet) | _line(line),
         nearest_miss=nearest_miss(gates),
         events=events,
     )
@@ -137,12 +139,12 @@ def _rating(place: Place) -> int | None:
     return None if math.isnan(rating) else int(rating)
 
 
-def _quiet(place: Place, life: Life) -> Quiet:
+def _measured(place: Place, life: Life) -> tuple[Quiet, StrengthLine]:
     """The final leg ends before a breakout bar, whose volume is no dry-up."""
-    t = place.past.last
-    stop = life.breakout if life.breakout != NEVER else t + 1
-    quiet: Quiet = measure_quiet(place.bars, life.chain.anchor, life.chain.peak, stop, t)
-    return quiet
+    stop = life.breakout if life.breakout != NEVER else place.past.last + 1
+    anchor, peak = life.chain.anchor, life.chain.peak
+    both: tuple[Quiet, StrengthLine] = measure_base(place.bars, place.bench.index_close, anchor, peak, stop)
+    return both
 
 
 def _qualities(place: Place, life: Life, quiet: Quiet, undercuts: int) -> Qualities:
@@ -160,7 +162,7 @@ def _qualities(place: Place, life: Life, quiet: Quiet, undercuts: int) -> Qualit
     )
 
 
-def _measures(place: Place, life: Life, quiet: Quiet) -> Mapping[str, float | None]:
+def _measures(place: Place, life: Life, quiet: Quiet) -> dict[str, float | None]:
     thresholds = place.bench.thresholds
     measures: dict[str, float | None] = {name: _known(value) for name, value in quiet._asdict().items()}
     tight = quiet.range_pct <= thresholds.tight_range_pct and quiet.range_atr <= thresholds.tight_range_atr
@@ -175,20 +177,15 @@ def _measures(place: Place, life: Life, quiet: Quiet) -> Mapping[str, float | No
         "above_pivot_pct": _known(100 * (float(place.bars.close[-1]) / life.levels.pivot - 1)),
         "sessions_since_held": float(place.past.last - life.held),
     }
-    return measures | _line(place)
+    return measures
 
 
-def _line(place: Place) -> dict[str, float | None]:
-    line = measure_line(place.bars, place.bench.index_close, place.past.last)
+def _line(line: StrengthLine) -> dict[str, float | None]:
     return {
         "rs_line": _known(line.ratio, 6),
         "rs_line_at_high": _known(line.at_high),
         "rs_line_high_before_price": _known(line.before_price),
     }
-
-
-def _atr_pct(bars: Bars) -> float:
-    return float(100 * true_range_mean(bars, len(bars.close) - 1, 20) / bars.close[-1])
 
 
 def _known(value: float, digits: int = 4) -> float | None:

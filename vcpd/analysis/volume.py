@@ -84,3 +84,12 @@ def measure_line(bars: Bars, index_close: FloatArray, t: int) -> StrengthLine:
         at_high = at_high and not bars.close[k] / index_close[bars.column[k]] > ratio
         price_high = price_high and bars.close[k] <= bars.close[t]
     return StrengthLine(ratio, 1.0 if at_high else 0.0, 1.0 if at_high and not price_high else 0.0)
+
+
+@kernel
+def measure_base(
+    bars: Bars, index_close: FloatArray, anchor: int, peak: int, stop: int
+) -> tuple[Quiet, StrengthLine]:
+    """Both at the last bar."""
+    t = len(bars.close) - 1
+    return measure_quiet(bars, anchor, peak, stop, t), measure_line(bars, index_close, t)

@@ -1,0 +1,118 @@
+"""Share of symbol-days that pass each gate, month by month, on a bars file.
+
+    python benchmarks/detector_selectivity.py --bars FILE [--from 2023-01-01] [--to 2025-12-31]
+
+Prints a Markdown table: of all judged symbol-days, the share with a chain, through each gate alone, and
+through all gates together.
+"""
+
+import argparse
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+
+from tests.analysis.markets import read_panel
+from vcpd.analysis.bench import Bench
+from vcpd.analysis.indicators import Bars, bars_of
+from vcpd.analysis.past import Past, whole_past_of
+from vcpd.analysis.search import Chains, search
+from vcpd.analysis.thresholds import Thresholds
+from vcpd.domain.arrays import BoolArray, FloatArray
+from vcpd.domain.panel import Panel
+
+
+def gates_of(past: Past, chains: Chains) -> dict[str, BoolArray]:
+    """For each bar of a symbol, whether it passes each gate alone, and all of them."""
+    bars, thresholds = past.ground.bars, past.ground.thresholds
+    with_chain = chains.contractions > 0
+    first, final = _depths(bars, chains, 0), _depths(bars, chains, -1)
+    base = 100 * chains.base_depth
+    every = np.zeros(len(with_chain), np.bool_)
+    every[past.first :] = past.holds
+    return {
+        "a chain": with_chain,
+        "base depth": _between(base, thresholds.base_depth_least_pct, thresholds.base_depth_most_pct),
+        "final contraction": final <= thresholds.final_depth_most_pct,
+        "final to first": final <= thresholds.final_to_first_most * first,
+        "prior advance": 100 * chains.advance >= thresholds.prior_advance_least_pct,
+        "structure": chains.sound,
+        "rs rating": past.trend.value[:, 7] >= thresholds.rs_rating_least,
+        "trend template": past.trend.failed <= thresholds.criteria_allowed_to_fail,
+        "all gates": every,
+    }
+
+
+def _depths(bars: Bars, chains: Chains, place: int) -> FloatArray:
+    """Depth of the first (0) or final (-1) contraction at each bar, NaN without a chain."""
+    column = np.zeros(len(chains.contractions), np.int64) if place == 0 else chains.contractions - 1
+    rows = np.arange(len(column))
+    high, low = chains.high_at[rows, column], chains.low_at[rows, column]
+    depth: FloatArray = 100 * (1 - bars.low[low] / bars.high[high])
+    return np.where(chains.contractions > 0, depth, np.nan)
+
+
+def _between(values: FloatArray, least: float, most: float) -> BoolArray:
+    inside: BoolArray = (values >= least) & (values <= most)
+    return inside
+
+
+def shares(
+    panel: Panel, first: date, last: date, thresholds: Thresholds
+) -> tuple[dict[str, int], dict[str, dict[str, int]]]:
+    """Judged symbol-days by month, and by month and gate how many of them pass."""
+    bench = Bench(panel, range(len(panel.symbols)), thresholds)
+    days: dict[str, int] = defaultdict(int)
+    passed: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for row in range(len(panel.symbols)):
+        bars = bars_of(panel, row)
+        if not len(bars.close):
+            continue
+        past = whole_past_of(bench, row, bars)
+        chains = search(bars, 0, len(bars.close) - 1, bench.room, bench.rules)
+        sessions = panel.sessions[bars.column]
+        inside = (sessions >= np.datetime64(first)) & (sessions <= np.datetime64(last))
+        _count(sessions.astype("M8[M]").astype(str), inside, gates_of(past, chains), days, passed)
+    return days, passed
+
+
+def _count(
+    months: np.ndarray[tuple[int], np.dtype[np.str_]],
+    inside: BoolArray,
+    gates: Mapping[str, BoolArray],
+    days: dict[str, int],
+    passed: dict[str, dict[str, int]],
+) -> None:
+    for month in np.unique(months[inside]).tolist():
+        now = inside & (months == month)
+        days[month] += int(now.sum())
+        for name, passes in gates.items():
+            passed[month][name] += int((passes & now).sum())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--bars", type=Path, required=True)
+    parser.add_argument("--from", dest="first", type=date.fromisoformat, default=date(2023, 1, 1))
+    parser.add_argument("--to", dest="last", type=date.fromisoformat, default=date(2025, 12, 31))
+    arguments = parser.parse_args()
+    panel = read_panel(arguments.bars)
+    days, passed = shares(panel, arguments.first, arguments.last, Thresholds())
+    names = list(next(iter(passed.values())))
+    print("| month | symbol-days | " + " | ".join(names) + " |")
+    print("|---" * (len(names) + 2) + "|")
+    for month in sorted(days):
+        print(_line(month, days[month], passed[month], names))
+    totals = {name: sum(passed[month][name] for month in days) for name in names}
+    print(_line("all", sum(days.values()), totals, names))
+
+
+def _line(label: str, count: int, passed: Mapping[str, int], names: list[str]) -> str:
+    cells = [f"{100 * passed[name] / count:.2f} %" for name in names]
+    return f"| {label} | {count:,} | " + " | ".join(cells) + " |"
+
+
+if __name__ == "__main__":
+    main()
