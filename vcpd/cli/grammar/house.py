@@ -41,7 +41,9 @@ def _export(subparsers: Subparsers) -> None:
         choices=("parquet", "csv", "tradingview"),
         help="default: by the file's name; tradingview is a watchlist, for setups only",
     )
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="FILE", help="written whole or not at all"
+    )
     parser.add_argument("--from", dest="first", type=a_date, metavar="DATE", help="first session")
     parser.add_argument("--to", dest="last", type=a_date, metavar="DATE", help="last session")
     parser.add_argument("--symbols", metavar="A,B,C", help="only these")
@@ -67,7 +69,7 @@ def _calendar(subparsers: Subparsers) -> None:
         "vcpd calendar 2026",
         "vcpd.cli.calendar:calendar",
     )
-    parser.add_argument("year", type=int, metavar="YEAR")
+    parser.add_argument("year", type=int, metavar="YEAR", help="such as 2026")
     add_config_argument(parser)
     add_json_argument(parser)
 

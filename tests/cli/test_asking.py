@@ -1,0 +1,211 @@
+"""Verbs that ask the running daemon, against its real port over scripted sources."""
+
+import json
+import socket
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from tests.cli.served import (
+    ScriptedDaemon,
+    ScriptedRuns,
+    application_served,
+    call,
+    configuration,
+    job_status,
+    serving,
+    sources,
+    status,
+)
+from tests.web.fakes import setup
+from vcpd.cli.verbs import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_OK, EXIT_TRY_AGAIN
+from vcpd.domain.runs import Outcome
+from vcpd.domain.setups import State
+
+Capture = pytest.CaptureFixture[str]
+
+
+async def test_status_says_in_plain_words_how_the_daemon_is(tmp_path: Path, capsys: Capture) -> None:
+    async with serving(tmp_path, sources()) as path:
+        assert await call("status", "--config", path) == EXIT_OK
+    said = capsys.readouterr().out
+    assert "vcpd 9.9: ready, up 2 h 5 min, pid 4711" in said
+    assert "sandbox (simulated)" in said
+    assert "2,412 symbols to 2025-06-27 (up to date), 3 left out" in said
+
+
+async def test_status_names_every_trouble_and_is_exit_1_while_not_ready(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    daemon = ScriptedDaemon()
+    daemon.said = status(
+        state="starting",
+        scheduling=False,
+        login={"state": "expired", "reason": "it is past six", "expires_at": None},
+        configuration={"refused": ["web.port: too large"], "needs_restart": ["store"]},
+        warnings=["the table ends soon"],
+        jobs=[
+            job_status("collect", running={"done": 3, "total": 9, "note": "candles"}),
+            job_status("screen", waiting=[{"waits_for": "after collect"}]),
+            job_status("risk", last={"outcome": "failed", "scheduled_at": "2025-06-30T10:00:00Z", "reason": "boom"}),  # noqa: E501 - one job a line
+            job_status("housekeeping", paused=True),
+        ],
+    )  # fmt: skip
+    async with serving(tmp_path, sources(daemon)) as path:
+        assert await call("status", "--config", path) == EXIT_FAILED
+    said = capsys.readouterr().out
+    for words in ("login due: it is past six", "another daemon", "web.port: too large", "restart: store",
+                  "the table ends soon", "collect runs: 3 of 9, candles", "screen waits: after collect",
+                  "risk failed Mon 2025-06-30 15:30: boom", "housekeeping is paused"):  # fmt: skip
+        assert words in said
+
+
+async def test_without_a_daemon_the_sentence_says_what_to_do(tmp_path: Path, capsys: Capture) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    path = configuration(tmp_path, port)
+    for verb in (["status"], ["jobs"], ["setups"], ["collect"], ["screen"], ["jobs", "pause", "screen"]):
+        assert await call(*verb, "--config", path) == EXIT_TRY_AGAIN
+        assert f"no vcpd answers at 127.0.0.1:{port}" in capsys.readouterr().err
+
+
+async def test_whoever_else_listens_there_is_not_mistaken_for_the_daemon(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    async def page(_: web.Request) -> web.Response:
+        return web.Response(text="<html>hello</html>", content_type="text/html")
+
+    application = web.Application()
+    application.add_routes([web.get("/{any:.*}", page)])
+    async with application_served(tmp_path, application) as path:
+        assert await call("status", "--config", path) == EXIT_TRY_AGAIN
+    assert "is no vcpd" in capsys.readouterr().err
+
+
+async def test_a_port_of_any_number_cannot_be_asked(tmp_path: Path, capsys: Capture) -> None:
+    assert await call("status", "--config", configuration(tmp_path, 0)) == EXIT_FAILED
+    assert "[web] port = 0" in capsys.readouterr().err
+
+
+async def test_jobs_lists_next_last_outcome_duration_and_misses(tmp_path: Path, capsys: Capture) -> None:
+    daemon = ScriptedDaemon()
+    last = {"outcome": "failed", "scheduled_at": "2025-06-27T12:30:00Z", "reason": "[red]boom[/red]"}
+    daemon.listed = [
+        job_status("screen", last=last, last_duration_s=80.0, misses=2),
+        job_status("x", enabled=False),
+    ]
+    async with serving(tmp_path, sources(daemon)) as path:
+        assert await call("jobs", "--config", path) == EXIT_OK
+        said = capsys.readouterr().out
+        shown = ("Mon 2025-06-30 15:35", "Fri 2025-06-27 18:00", "failed", "1 min 20 s", "[red]boom[/red]")
+        for words in (*shown, "disabled"):
+            assert words in said
+        assert await call("jobs", "--json", "--config", path) == EXIT_OK
+    assert [job["misses"] for job in json.loads(capsys.readouterr().out)] == [2, 0]
+
+
+async def test_jobs_are_paused_and_resumed_by_name(tmp_path: Path, capsys: Capture) -> None:
+    daemon = ScriptedDaemon()
+    async with serving(tmp_path, sources(daemon)) as path:
+        assert await call("jobs", "--config", path, "pause", "collect") == EXIT_OK
+        assert daemon.paused == {"collect"}
+        assert await call("jobs", "resume", "collect", "--config", path) == EXIT_OK
+        assert daemon.paused == set()
+        assert await call("jobs", "pause", "nothing", "--config", path) == EXIT_BAD_INPUT
+    assert "nothing: no such job" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("outcome", "code"),
+    [
+        (Outcome.DONE, EXIT_OK),
+        (Outcome.FAILED, EXIT_FAILED),
+        (Outcome.CANCELLED, EXIT_TRY_AGAIN),
+        (Outcome.SKIPPED, EXIT_TRY_AGAIN),
+    ],
+)
+async def test_a_run_is_waited_for_and_its_outcome_is_the_exit_code(
+    tmp_path: Path, capsys: Capture, outcome: Outcome, code: int
+) -> None:
+    runs, daemon = ScriptedRuns(outcome), ScriptedDaemon()
+    daemon.listed = [job_status("collect", running={"done": 3, "total": 9, "note": "candles"})]
+    async with serving(tmp_path, sources(daemon, runs=runs)) as path:
+        assert await call("collect", "--session", "2025-06-30", "--config", path) == code
+    assert runs.looks_left < 0
+    said = capsys.readouterr().out
+    assert f"collect for 2025-06-30: {outcome.value}: why" in said
+    assert "1,200 inserted" in said
+
+
+async def test_a_run_can_be_started_without_waiting(tmp_path: Path, capsys: Capture) -> None:
+    runs, daemon = ScriptedRuns(Outcome.DONE, looks=10_000), ScriptedDaemon()
+    async with serving(tmp_path, sources(daemon, runs=runs)) as path:
+        assert await call("jobs", "run", "collect", "--no-wait", "--config", path) == EXIT_OK
+    assert daemon.started == ["collect"]
+    assert "run 7 is on its way" in capsys.readouterr().out
+
+
+async def test_a_run_that_cannot_start_says_why(tmp_path: Path, capsys: Capture) -> None:
+    daemon = ScriptedDaemon()
+    async with serving(tmp_path, sources(daemon)) as path:
+        assert await call("jobs", "run", "nothing", "--config", path) == EXIT_BAD_INPUT
+        assert await call("collect", "--session", "2025-06-29", "--config", path) == EXIT_BAD_INPUT
+        daemon.busy = True
+        assert await call("collect", "--config", path) == EXIT_TRY_AGAIN
+    said = capsys.readouterr().err
+    assert "no such job" in said
+    assert "Sunday" in said
+    assert "already on its way" in said
+
+
+SETUPS = (
+    setup("NSE:AAA", score=70, rating=90, state=State.NEAR_PIVOT),
+    setup("NSE:BBB", score=40, rating=60),
+    setup("NSE:CCC", passed=False),
+)
+
+
+async def test_setups_are_filtered_where_they_are(tmp_path: Path, capsys: Capture) -> None:
+    async with serving(tmp_path, sources(setups=SETUPS)) as path:
+        assert (
+            await call("setups", "--min-score", 50, "--state", "NEAR_PIVOT", "--json", "--config", path)
+            == EXIT_OK
+        )
+        assert [one["symbol"] for one in json.loads(capsys.readouterr().out)] == ["NSE:AAA"]
+        assert (
+            await call("setups", "--sort", "symbol", "--order", "desc", "--all", "--config", path) == EXIT_OK
+        )
+        said = capsys.readouterr().out
+    assert said.index("NSE:CCC") < said.index("NSE:BBB") < said.index("NSE:AAA")
+    assert "after 2025-06-30; 3 match" in said
+
+
+async def test_screen_explain_and_risk_ask_the_daemon_where_no_file_is_named(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    async with serving(tmp_path, sources(setups=SETUPS)) as path:
+        assert await call("screen", "--json", "--symbol", "aaa", "--config", path) == EXIT_OK
+        assert [one["symbol"] for one in json.loads(capsys.readouterr().out)] == ["NSE:AAA"]
+        assert await call("explain", "AAA", "--config", path) == EXIT_OK
+        assert "NSE:AAA after 2025-06-30" in capsys.readouterr().out
+        assert await call("explain", "ZZZ", "--config", path) == EXIT_BAD_INPUT
+        assert await call("risk", "--config", path) == EXIT_OK
+        assert "12.5" in capsys.readouterr().out
+
+
+async def test_crowding_is_told_in_bets(tmp_path: Path, capsys: Capture) -> None:
+    async with serving(tmp_path, sources()) as path:
+        assert await call("setups", "--crowding", "--config", path) == EXIT_OK
+    assert "about 0.0 independent bets" in capsys.readouterr().out
+
+
+async def test_where_the_daemon_wants_a_token_it_is_taken_from_its_place(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(tmp_path, sources(token="open sesame")) as path:
+        assert await call("jobs", "pause", "collect", "--config", path) == EXIT_FAILED
+        assert "web token" in capsys.readouterr().err
+        monkeypatch.setenv("VCPD_WEB_TOKEN", "open sesame")
+        assert await call("jobs", "pause", "collect", "--config", path) == EXIT_OK
+    assert "sesame" not in "".join(capsys.readouterr())

@@ -1,0 +1,170 @@
+"""Verbs that need neither daemon nor store, over a file of made-up bars."""
+
+import json
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from tests.cli.bars import LAST, write_bars
+from tests.real_data import real_data
+from vcpd.cli.main import main
+from vcpd.cli.verbs import EXIT_BAD_CONFIGURATION, EXIT_BAD_INPUT, EXIT_FAILED, EXIT_OK, EXIT_TRY_AGAIN
+
+Capture = pytest.CaptureFixture[str]
+SETUP_KEYS = {
+    "symbol", "as_of", "footprint", "weeks", "contractions", "pivot", "stop", "state", "score", "components",
+    "gates", "rs_rating", "close", "provisional",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def bars(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_bars(tmp_path_factory.mktemp("bars") / "bars.parquet")
+
+
+def _run(*words: object) -> int:
+    return main([str(word) for word in words])
+
+
+def test_screen_gives_every_symbol_with_its_stable_keys(bars: Path, capsys: Capture) -> None:
+    assert _run("screen", "--bars", bars, "--all", "--json") == EXIT_OK
+    found = json.loads(capsys.readouterr().out)
+    assert len(found) == 8
+    assert all(one.keys() >= SETUP_KEYS and one["as_of"] == str(LAST) for one in found)
+
+
+def test_a_verdict_on_a_file_does_not_depend_on_the_folder_one_stands_in(
+    bars: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config.toml").write_text("nonsense = 1\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert _run("screen", "--bars", bars, "--all") == EXIT_OK
+    assert _run("screen", "--bars", bars, "--config", "config.toml") == EXIT_BAD_CONFIGURATION
+    assert "nonsense" in capsys.readouterr().err
+
+
+def test_explain_names_gates_of_a_past_session(bars: Path, capsys: Capture) -> None:
+    assert _run("explain", "nse:aab", "--bars", bars, "--as-of", "2025-05-30") == EXIT_OK
+    assert capsys.readouterr().out.startswith("AAB after 2025-05-30")
+    assert _run("explain", "ZZZ", "--bars", bars) == EXIT_BAD_INPUT
+    assert "ZZZ: not in" in capsys.readouterr().err
+
+
+def test_risk_scores_the_whole_file(bars: Path, capsys: Capture) -> None:
+    assert _run("risk", "--bars", bars, "--json") == EXIT_OK
+    assert all(one["score"] is not None for one in json.loads(capsys.readouterr().out))
+    assert _run("risk", "--bars", bars, "--symbol", "AAC") == EXIT_OK
+    assert "AAC" in capsys.readouterr().out
+
+
+def test_size_shows_every_step_and_obeys_the_given_risk(bars: Path, capsys: Capture) -> None:
+    words = ("size", "--bars", bars, "--symbol", "AAA", "--equity", 1_000_000, "--entry", 100, "--stop", 95)
+    assert _run(*words, "--risk-pct", 0.5, "--json") == EXIT_OK
+    sizing = json.loads(capsys.readouterr().out)
+    assert 0 < sizing["quantity"] <= 1_000
+    assert sizing["risk_amount"] == sizing["quantity"] * 5
+    assert _run(*words) == EXIT_OK
+    said = capsys.readouterr().out
+    for step in sizing["steps"]:
+        assert step["name"] in said
+    assert said.count("<- decides") == 1
+
+
+def test_a_size_of_nothing_is_exit_1_with_its_reason(bars: Path, capsys: Capture) -> None:
+    words = ("size", "--bars", bars, "--symbol", "AAA", "--equity", 1000, "--entry", 100, "--stop", 70)
+    assert _run(*words) == EXIT_FAILED
+    assert "nothing can be bought" in capsys.readouterr().out
+
+
+def test_impossible_sizes_are_refused(bars: Path, capsys: Capture) -> None:
+    words = ("size", "--bars", bars, "--symbol", "AAA", "--equity", 1000, "--entry", 100)
+    assert _run(*words, "--stop", 120) == EXIT_BAD_INPUT
+    assert _run(*words, "--stop", 90, "--risk-pct", 50) == EXIT_BAD_INPUT
+    assert "at most 10" in capsys.readouterr().err
+
+
+def test_charts_are_written_by_the_name_of_the_file(bars: Path, tmp_path: Path, capsys: Capture) -> None:
+    drawn, painted = tmp_path / "a.svg", tmp_path / "a.png"
+    assert _run("chart", "AAA", "--bars", bars, "-o", drawn, "--theme", "dark") == EXIT_OK
+    assert _run("chart", "AAA", "--bars", bars, "-o", painted, "--as-of", "2025-05-30") == EXIT_OK
+    assert drawn.read_text(encoding="utf-8").startswith(("<svg", "<?xml"))
+    assert painted.read_bytes().startswith(b"\x89PNG")
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["a.png", "a.svg"]
+    assert _run("chart", "AAA", "--bars", bars, "-o", tmp_path / "a.gif") == EXIT_BAD_INPUT
+    assert _run("chart", "AAA", "--bars", bars, "-o", tmp_path / "no" / "a.svg") == EXIT_TRY_AGAIN
+    assert "cannot be written" in capsys.readouterr().err
+
+
+def test_without_a_snapshot_a_chart_says_where_it_would_come_from(tmp_path: Path, capsys: Capture) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text('[daemon]\nstate_dir = "state"\n', encoding="utf-8")
+    assert _run("chart", "AAA", "--config", path, "-o", tmp_path / "a.svg") == EXIT_TRY_AGAIN
+    assert "the first collect makes it" in capsys.readouterr().err
+
+
+def test_history_gives_lives_and_base_rates(bars: Path, tmp_path: Path, capsys: Capture) -> None:
+    table = tmp_path / "lives.parquet"
+    words = ("history", "--bars", bars, "--from", "2025-01-01", "--to", "2025-06-30")
+    assert _run(*words, "--json") == EXIT_OK
+    found = json.loads(capsys.readouterr().out)
+    sessions = pl.read_parquet(bars).filter(pl.col("date").is_between(date(2025, 1, 1), LAST)).height
+    assert found["judged_sessions"] == sessions == found["rates"]["every close"]["entries"]
+    assert _run(*words) == EXIT_OK
+    assert "trend template alone" in capsys.readouterr().out
+    assert _run("history", "--bars", bars, "--from", "2025-02-01", "--to", "2025-01-01") == EXIT_BAD_INPUT
+    assert _run("history", "--bars", bars, "--from", "2030-01-01") == EXIT_BAD_INPUT
+    assert not table.exists()
+
+
+def test_history_of_real_bars_goes_through_workers_into_a_table(tmp_path: Path, capsys: Capture) -> None:
+    bars, index = real_data("nse_fno208.parquet"), real_data("nse_indices.parquet")
+    some = tmp_path / "some.parquet"
+    symbols = pl.read_parquet(bars, columns=["symbol"])["symbol"].unique().sort().head(250)
+    wide = pl.read_parquet(bars).filter(pl.col("symbol").is_in(symbols.to_list()))
+    wide.write_parquet(some)
+    table = tmp_path / "lives.parquet"
+    assert (
+        _run("history", "--bars", some, "--index", index, "--from", "2025-01-01", "--parquet", table)
+        == EXIT_OK
+    )
+    lives = pl.read_parquet(table)
+    assert {"symbol", "found_on", "outcome_result_r", "outcome_reached_2r", "reason"} <= set(lives.columns)
+    assert 0 < lives.height < 500
+    assert f"{lives.height} bases" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("symbol,date,open,high,low,close\nA,2025-06-30,1,1,1,1\n", "volume"),
+        ("symbol,date,open,high,low,close,volume\nA,tomorrow,1,1,1,1,1\n", "tomorrow"),
+        ("", "empty"),
+    ],
+)
+def test_an_unusable_file_is_exit_65_with_its_place(
+    tmp_path: Path, capsys: Capture, content: str, said: str
+) -> None:
+    path = tmp_path / "bad.csv"
+    path.write_text(content, encoding="utf-8")
+    assert _run("screen", "--bars", path) == EXIT_BAD_INPUT
+    words = capsys.readouterr().err
+    assert str(path) in words
+    assert said in words
+
+
+def test_rows_that_break_a_law_are_kept_apart_and_told(bars: Path, tmp_path: Path, capsys: Capture) -> None:
+    path = tmp_path / "bars.csv"
+    frame = pl.read_parquet(bars)
+    broken = frame.with_columns(high=pl.when(pl.int_range(pl.len()) == 7).then(0.5).otherwise(pl.col("high")))
+    broken.write_csv(path)
+    assert _run("screen", "--bars", path) == EXIT_OK
+    words = capsys.readouterr().err
+    assert "1 rows kept apart" in words
+    assert "row 9" in words
+
+
+def test_an_index_without_the_wanted_symbol_is_refused(bars: Path, capsys: Capture) -> None:
+    assert _run("screen", "--bars", bars, "--index", bars, "--index-symbol", "NIFTY") == EXIT_BAD_INPUT
+    assert "'NIFTY'" in capsys.readouterr().err

@@ -1,0 +1,86 @@
+"""The pages and scripts that are made from the program are what the program is."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from vcpd.cli.completion import script
+from vcpd.cli.configuration_markdown import markdown as configuration_page
+from vcpd.cli.configuration_text import meaning, settings
+from vcpd.cli.main import main
+from vcpd.cli.manual import man_page
+from vcpd.cli.manual import markdown as command_page
+from vcpd.config import Configuration
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+
+
+@pytest.mark.parametrize(
+    ("page", "made"),
+    [
+        ("configuration.md", configuration_page(Configuration())),
+        ("command-line.md", command_page()),
+        ("vcpd.1", man_page()),
+    ],
+)
+def test_a_page_is_current(page: str, made: str) -> None:
+    assert (DOCS / page).read_text(encoding="utf-8") == made, "run `make docs`"
+
+
+def test_the_configuration_page_tells_every_setting() -> None:
+    page = configuration_page(Configuration())
+    for section in Configuration.__struct_fields__:
+        value = getattr(Configuration(), section)
+        kind = type(next(iter(value.values()))) if isinstance(value, dict) else type(value)
+        for name, annotation, text, _ in settings(kind):
+            if not hasattr(annotation, "__struct_fields__"):
+                assert f"| `{name}` |" in page
+                assert text == meaning(annotation)
+
+
+def test_the_man_page_is_good_roff(tmp_path: Path) -> None:
+    man = shutil.which("man") or shutil.which("mandoc")
+    if man is None or Path(man).name == "mandoc":
+        pytest.skip("no man-db here to judge the page")
+    page = tmp_path / "vcpd.1"
+    page.write_text(man_page(), encoding="utf-8")
+    command = [man, "--warnings", "-E", "UTF-8", "-l", "-Tutf8", str(page)]
+    shown = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"LC_ALL": "C.UTF-8", "PATH": "/usr/bin:/bin"},
+    )
+    assert shown.stderr == ""
+    if "minimized" not in shown.stdout:
+        assert "vcpd check-config --config config.toml" in shown.stdout
+
+
+def test_bash_completes_verbs_actions_and_choices(tmp_path: Path) -> None:
+    path = tmp_path / "vcpd.bash"
+    path.write_text(script("bash"), encoding="utf-8")
+    for words, expected in ((["vcpd", "jo"], {"jobs"}), (["vcpd", "jobs", "re"], {"resume"}),
+                            (["vcpd", "setups", "--state", "NEAR"], {"NEAR_PIVOT"})):  # fmt: skip
+        line = " ".join(words)
+        code = f"source {path}; COMP_WORDS=({line}); COMP_CWORD={len(words) - 1}; _shtab_vcpd"
+        code += "; echo ${COMPREPLY[@]}"
+        found = subprocess.run(["bash", "-c", code], capture_output=True, text=True, check=True)
+        assert set(found.stdout.split()) == expected
+
+
+def test_zsh_understands_its_script(tmp_path: Path) -> None:
+    zsh = shutil.which("zsh")
+    if zsh is None:
+        pytest.skip("no zsh here")
+    path = tmp_path / "_vcpd"
+    path.write_text(script("zsh"), encoding="utf-8")
+    assert subprocess.run([zsh, "-n", str(path)], capture_output=True, check=True).stderr == b""
+
+
+@pytest.mark.parametrize("words", [["completion", "zsh"], ["manual"], ["show-config", "--markdown"]])
+def test_the_verbs_print_what_was_judged_here(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 0
+    assert len(capsys.readouterr().out) > 1_000
