@@ -137,6 +137,15 @@ class FakeDaemon:
     async def optimize(self) -> Any:
         return {"done": {}, "before": {}, "after": {}}
 
+    async def breadth(self) -> Any:
+        return {"sessions": ["2025-06-30"], "above_sma50_pct": [50.0], "states": {}}
+
+    async def sparks(self, symbols: Sequence[str]) -> Mapping[str, Sequence[int]]:
+        return {symbol: [0, 50, 99] for symbol in symbols}
+
+    def pulse(self) -> Mapping[str, Any]:
+        return {"state": "ready", "started": list(self.started)}
+
     def jobs(self) -> Any:
         return [{"name": "collect"}]
 

@@ -2,7 +2,7 @@
 
 import inspect
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ from vcpd.analysis.sizing import Sizing
 from vcpd.app import performance
 from vcpd.app.advice import crowd_setups, size_position
 from vcpd.app.health import age_in_sessions, health_of
+from vcpd.app.outlook import Outlook, sparks
 from vcpd.app.parts import Parts
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.errors import BadInputError, RetryableError
@@ -27,6 +28,7 @@ class DaemonView:
 
     def __init__(self, parts: Callable[[], Parts]) -> None:
         self._parts = parts
+        self._outlook = Outlook()
         self._started_s = parts().clock.monotonic_s()
 
     def status(self) -> Mapping[str, Any]:
@@ -100,6 +102,22 @@ class DaemonView:
 
     async def crowding(self) -> Crowding:
         return await crowd_setups(self._parts())
+
+    async def breadth(self) -> Any:
+        return await self._outlook.breadth(self._parts())
+
+    async def sparks(self, symbols: Sequence[str]) -> Mapping[str, Sequence[int]]:
+        return await sparks(self._parts(), symbols)
+
+    def pulse(self) -> Mapping[str, Any]:
+        parts = self._parts()
+        return {
+            "state": parts.lifecycle.state,
+            "health": health_of(parts),
+            "data": _data(parts, parts.clock.now()),
+            "login": parts.market.session.status().state,
+            "jobs": parts.scheduler.snapshot().jobs,
+        }
 
     async def explain(self, symbol: str, as_of: date | None) -> tuple[Setup, list[str]]:
         parts = self._parts()

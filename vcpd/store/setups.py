@@ -52,6 +52,15 @@ class PostgresSetupStore:
             await _put_bases(connection, bases, ids)
             await connection.execute(SQL["trim"])
 
+    async def states_by_session(self, n_sessions: int) -> Mapping[date, Mapping[str, int]]:
+        """How many bases stood in each state after each of the last judged sessions, oldest first."""
+        counts: dict[date, dict[str, int]] = {}
+        for row in await self._database.fetch(SQL["states_by_session"], n_sessions):
+            of_session = counts.setdefault(row["session"], {})
+            if row["state"] is not None:
+                of_session[row["state"]] = row["setups"]
+        return counts
+
     async def _bases(self, query: str, argument: object) -> Sequence[Base]:
         async with self._database.connection() as connection:
             rows = await connection.fetch(query, argument)

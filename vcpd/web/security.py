@@ -16,6 +16,7 @@ from vcpd.web.answers import Refusal, as_error
 from vcpd.web.settings import WebSettings
 
 LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
+STREAM: Final = "answers_as_stream"
 SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
 HEADERS: Final = {
     "Content-Security-Policy": (
@@ -58,7 +59,7 @@ def guard(settings: WebSettings, token: Secret | None) -> Middleware:
             _refuse_foreign_host(request, names)
             _refuse_foreign_page(request)
             _demand_token(request, settings, token)
-            async with asyncio.timeout(settings.request_timeout_s):
+            async with asyncio.timeout(_time_for(request, settings)):
                 response = await handler(request)
         except Refusal as refusal:
             response = as_error(refusal.status, str(refusal))
@@ -71,10 +72,16 @@ def guard(settings: WebSettings, token: Secret | None) -> Middleware:
         except Exception:
             log.exception("web.failed", path=request.path)
             response = as_error(500, "internal error; the log has the details")
-        response.headers.update(HEADERS)
+        if not response.prepared:
+            response.headers.update(HEADERS)
         return response
 
     return guarded
+
+
+def _time_for(request: web.Request, settings: WebSettings) -> float | None:
+    """A stream lasts as long as its page is open."""
+    return None if getattr(request.match_info.handler, STREAM, False) else settings.request_timeout_s
 
 
 def _refuse_foreign_host(request: web.Request, names: frozenset[str]) -> None:

@@ -6,12 +6,13 @@ from typing import Final, Self
 from aiohttp import web
 
 from vcpd.domain.errors import UnavailableError
-from vcpd.web import bars, jobs, login, performance, quality, risk, setups, size, status
+from vcpd.web import bars, board, events, jobs, login, pages, performance, quality, risk, setups, size, status
 from vcpd.web.security import demand_token_beyond_loopback, guard
 from vcpd.web.settings import WebSettings
 from vcpd.web.sources import Sources
 
-ROOMS: Final = (status, setups, risk, jobs, quality, bars, login, size, performance)
+SHUTDOWN_S: Final = 5.0
+ROOMS: Final = (status, setups, risk, jobs, quality, bars, login, size, performance, board, events, pages)
 
 
 def build_application(settings: WebSettings, sources: Sources) -> web.Application:
@@ -19,6 +20,8 @@ def build_application(settings: WebSettings, sources: Sources) -> web.Applicatio
     application = web.Application(
         middlewares=[guard(settings, sources.token)], client_max_size=settings.body_limit_kb * 1024
     )
+    events.attach(application, sources)
+    pages.attach(application)
     for room in ROOMS:
         application.add_routes(room.routes(sources))
     return application
@@ -35,7 +38,12 @@ class WebServer:
     async def start(cls, settings: WebSettings, sources: Sources) -> Self:
         """Raises UnavailableError when the port cannot be had, ConfigurationError when it would be open."""
         demand_token_beyond_loopback(settings, sources.token)
-        runner = web.AppRunner(build_application(settings, sources), access_log=None, handle_signals=False)
+        runner = web.AppRunner(
+            build_application(settings, sources),
+            access_log=None,
+            handle_signals=False,
+            shutdown_timeout=SHUTDOWN_S,
+        )
         await runner.setup()
         try:
             await web.TCPSite(runner, settings.host, settings.port).start()

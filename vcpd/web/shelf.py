@@ -73,6 +73,10 @@ class Shelf:
         self._size = 0
         self._turns: dict[str, asyncio.Lock] = {}
 
+    async def version(self) -> int:
+        """Changes when what is on the shelf is no longer true."""
+        return await self._version.now()
+
     async def answer(self, request: web.Request, make: Make) -> web.Response:
         """The kept answer to this very question, or the one that `make` gives now."""
         return respond(request, await self.body(request.path_qs, make))

@@ -1,6 +1,6 @@
 """What the pages are made from: ports and a few questions to the daemon, handed in by the wiring."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Protocol
@@ -71,6 +71,18 @@ class DaemonPort(Protocol):
 
     async def crowding(self) -> Any:
         """Which of the latest setups are one bet; RetryableError while there is no panel."""
+        ...
+
+    async def breadth(self) -> Any:
+        """The market as a whole, session by session; RetryableError while there is no panel."""
+        ...
+
+    async def sparks(self, symbols: Sequence[str]) -> Mapping[str, Sequence[int]]:
+        """The symbols' last closes as whole numbers 0..99; unknown symbols are absent."""
+        ...
+
+    def pulse(self) -> Mapping[str, Any]:
+        """What a page that watches wants to know as soon as it changes."""
         ...
 
     async def explain(self, symbol: str, as_of: date | None) -> tuple[Setup, list[str]]:

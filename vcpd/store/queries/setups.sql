@@ -99,3 +99,11 @@ SELECT base_id, kind, session, price, provisional, detail
 FROM setup_events
 WHERE base_id = ANY ($1::bigint[])
 ORDER BY base_id, session, number;
+
+-- name: states_by_session
+WITH latest AS (SELECT session FROM screened_sessions ORDER BY session DESC LIMIT $1)
+SELECT latest.session, setups.state, count(setups.instrument_id) AS setups
+FROM latest
+LEFT JOIN setups ON setups.session = latest.session AND setups.has_base AND setups.state IS NOT NULL
+GROUP BY latest.session, setups.state
+ORDER BY latest.session, setups.state;

@@ -1,0 +1,143 @@
+// One symbol: its chart, why it is or is not a setup, its risk, and how many shares.
+import { get, symbolPath } from "./api.js";
+import { byId, h, meter, notice, trouble } from "./dom.js";
+import { bare, day, number, percent, price, shortDay, whole, words } from "./format.js";
+import { sizing } from "./size.js";
+import { chip } from "./table.js";
+
+const SESSIONS_SHOWN = 420;
+let shownSymbol = null;
+let chart = null;
+let asking = null;
+
+export const symbol = () => shownSymbol;
+
+export function close() {
+  asking?.abort();
+  chart?.remove();
+  chart = null;
+  shownSymbol = null;
+  byId("detail").replaceChildren();
+  byId("detail").hidden = true;
+}
+
+export async function open(name) {
+  close();
+  shownSymbol = name;
+  asking = new AbortController();
+  const panel = byId("detail");
+  panel.hidden = false;
+  panel.scrollTop = 0;
+  const frame = h("div", { class: "chart" }, notice("", "Drawing the chart …"));
+  panel.replaceChildren(head(name, null), frame, h("div", { class: "block", "aria-busy": "true" }, h("span", { class: "skeleton" })));
+  try {
+    await show(name, panel, frame, asking.signal);
+  } catch (error) {
+    if (error.name === "AbortError" || shownSymbol !== name) return;
+    panel.replaceChildren(head(name, null), error.status === 404
+      ? notice(`${bare(name)} is not followed`, `${error.message} Its spelling is the exchange's, such as INFY or M&M.`)
+      : trouble(error, () => open(name)));
+  }
+}
+
+async function show(name, panel, frame, signal) {
+  const [told, bars, risk] = await Promise.all([
+    get(symbolPath("explain", name), signal),
+    get(`${symbolPath("bars", name)}?sessions=${SESSIONS_SHOWN}`, signal),
+    get(symbolPath("risk", name), signal).catch(() => ({ items: [] })),
+  ]);
+  const life = await get(symbolPath("setups", name), signal).catch(() => ({ setup: null, bases: [] }));
+  if (shownSymbol !== name) return;
+  const setup = told.setup;
+  const score = risk.items.find((item) => item.as_of === setup.as_of) ?? risk.items.at(-1);
+  const events = life.setup?.events?.length ? life.setup.events : setup.events;
+  panel.replaceChildren(head(name, setup), facts(setup, score), frame, legend(setup),
+    verdict(setup, told.lines), h("div", { class: "block columns" }, gates(setup), legs(setup, events)),
+    h("div", { class: "block columns" }, parts("Score", setup.score, componentBars(setup.components, mostOf)), riskParts(score)),
+    sizing(setup));
+  await draw(frame, bars, setup, events);
+}
+
+async function draw(frame, bars, setup, events) {
+  if (bars.count < 2) {
+    frame.replaceChildren(notice("No chart", "There are no bars of this symbol yet."));
+    return;
+  }
+  const { drawChart } = await import("./chart.js");
+  if (!frame.isConnected) return;
+  frame.replaceChildren();
+  chart = drawChart(frame, bars, setup, events);
+}
+
+function head(name, setup) {
+  return h("div", { class: "detail-head" }, h("h2", { tabindex: -1, id: "detail-title" }, bare(name)), h("span", { class: "exchange" }, name.split(":")[0]),
+    setup?.state ? chip(setup.state) : null, setup?.provisional ? h("span", { class: "tag" }, "provisional") : null,
+    setup ? h("span", { class: "price" }, price(setup.close)) : h("span", { class: "price" }),
+    h("button", { type: "button", "aria-label": "Close", title: "Close (Esc)", onclick: () => { location.hash = "#/setups/"; } }, "✕"));
+}
+
+function facts(setup, score) {
+  const zone = setup.buy_zone ? `${price(setup.buy_zone[0])} – ${price(setup.buy_zone[1])}` : null;
+  const pairs = [["Footprint", setup.footprint], ["Pivot", setup.pivot && price(setup.pivot)], ["Buy zone", zone],
+    ["Stop", setup.stop && `${price(setup.stop)} (${percent(setup.risk_pct)})`], ["RS", setup.rs_rating],
+    ["Risk", score?.band ? `${number(score.score, 0)} ${score.band}` : null], ["Session", shortDay(setup.as_of)]];
+  return h("dl", { class: "facts" }, pairs.filter(([, value]) => value).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, String(value)))));
+}
+
+function legend(setup) {
+  if (!setup.pivot) return null;
+  return h("div", { class: "legend", "aria-hidden": "true" }, h("span", { class: "leg" }, "contractions"), h("span", { class: "pivot" }, "pivot"),
+    h("span", { class: "zone" }, "buy zone"), h("span", { class: "stop" }, "stop"));
+}
+
+function verdict(setup, lines) {
+  const title = setup.passed ? "Why it is a setup" : "Why not?";
+  const text = setup.nearest_miss ?? setup.reason ?? (setup.passed ? "Every gate holds." : "Not every gate holds.");
+  const details = lines.length ? h("details", {}, h("summary", { class: "muted" }, "In plain lines"), h("ul", { class: "lines" }, lines.map((line) => h("li", {}, line)))) : null;
+  return h("div", { class: "block sentence" }, h("h3", {}, title), h("p", {}, text), details);
+}
+
+const shownValue = (value) => (value === null ? "?" : typeof value === "number" ? number(value, Math.abs(value) >= 1000 ? 0 : 2) : value);
+
+function gates(setup) {
+  const entries = Object.entries(setup.gates).sort(([, a], [, b]) => rank(a) - rank(b));
+  return h("div", {}, h("h3", {}, `Gates · ${entries.filter(([, gate]) => gate.passed).length} of ${entries.length} hold`), entries.map(([name, gate]) => h("div", { class: "gate" },
+    gate.passed === null ? h("span", { class: "mark amber", "aria-label": "unknown" }, "?")
+      : h("span", { class: `mark ${gate.passed ? "up" : "down"}`, "aria-label": gate.passed ? "holds" : "fails" }, gate.passed ? "✓" : "✗"),
+    h("span", {}, words(name)), h("span", { class: "value" }, `${shownValue(gate.value)} / ${shownValue(gate.threshold)}`))));
+}
+
+const rank = (gate) => (gate.passed === false ? 0 : gate.passed === null ? 1 : 2);
+
+function legs(setup, events) {
+  const rows = setup.contractions.map((leg) => h("tr", {}, h("td", {}, `${shortDay(leg.high_date)} – ${shortDay(leg.low_date)}`),
+    h("td", {}, price(leg.high)), h("td", {}, price(leg.low)), h("td", {}, percent(leg.depth_pct))));
+  const life = events.slice(-8).map((event) => h("li", {}, h("span", { class: "muted" }, `${shortDay(event.session)}  `), words(event.kind),
+    ` at ${price(event.price)}`, event.detail ? h("span", { class: "muted" }, ` · ${event.detail}`) : null));
+  return h("div", {}, h("h3", {}, "Contractions"),
+    rows.length ? h("table", { class: "small" }, h("thead", {}, h("tr", {}, ["from – to", "high", "low", "depth"].map((name) => h("th", { scope: "col" }, name)))), h("tbody", {}, rows))
+      : h("p", { class: "muted" }, "No base that contracts."),
+    life.length ? [h("br"), h("h3", {}, "Its life"), h("ul", { class: "lines" }, life)] : null);
+}
+
+const MOST = { contraction_quality: 25, tightness: 15, dry_up: 15, trend: 15, relative_strength: 15, closeness: 10, base_quality: 5 };
+const mostOf = (name) => MOST[name] ?? 100;
+
+function componentBars(components, most, tone) {
+  return Object.entries(components).map(([name, value]) => h("div", { class: `bar ${tone?.(value) ?? ""}` }, h("span", {}, words(name)), meter((100 * value) / most(name)), h("span", {}, number(value, 0))));
+}
+
+function parts(title, value, bars) {
+  return h("div", {}, h("h3", {}, `${title} ${number(value, 0)}`), bars.length ? h("div", { class: "bars" }, bars) : h("p", { class: "muted" }, "Only bases are scored."));
+}
+
+function riskParts(score) {
+  if (!score || score.score === null) return h("div", {}, h("h3", {}, "Risk"), h("p", { class: "muted" }, score?.reason ?? "Not scored yet."));
+  const tone = (value) => (value >= 80 ? "extreme" : value >= 60 ? "elevated" : value >= 40 ? "moderate" : "low");
+  const m = score.metrics;
+  const numbers = [["Volatility, year", percent(100 * m.annual_volatility)], ["Deepest fall", percent(100 * m.max_drawdown)], ["Beta", number(m.beta, 2)],
+    ["ATR 14", percent(m.atr14_pct)], ["Traded a day", m.median_traded_value ? `₹ ${whole(m.median_traded_value / 1e5)} lakh` : "–"]];
+  return h("div", {}, parts(`Risk · ${score.band} ·`, score.score, componentBars(score.components, () => 100, tone)),
+    h("table", { class: "small" }, h("tbody", {}, numbers.map(([name, value]) => h("tr", {}, h("td", { class: "muted" }, name), h("td", {}, value))))),
+    h("p", { class: "muted" }, `after ${day(score.as_of)}; 100 is the riskiest of the universe`));
+}

@@ -1,0 +1,34 @@
+// Elements without strings of HTML: whatever a symbol is called, it stays text.
+const SVG = "http://www.w3.org/2000/svg";
+
+function fill(node, attributes, children) {
+  for (const [name, value] of Object.entries(attributes ?? {})) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else node.setAttribute(name, value === true ? "" : value);
+  }
+  node.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  return node;
+}
+
+export const h = (tag, attributes, ...children) => fill(document.createElement(tag), attributes, children);
+export const s = (tag, attributes, ...children) => fill(document.createElementNS(SVG, tag), attributes, children);
+export const byId = (id) => document.getElementById(id);
+
+export function meter(share) {
+  return s("svg", { viewBox: "0 0 100 6", preserveAspectRatio: "none", "aria-hidden": "true" },
+    s("rect", { width: Math.max(0, Math.min(100, share)), height: 6 }));
+}
+
+export function notice(title, text, ...actions) {
+  return h("div", { class: "notice" }, h("h2", {}, title), text ? h("p", {}, text) : null, ...actions);
+}
+
+export function trouble(error, again) {
+  return notice("This did not come through", error.message, h("button", { type: "button", onclick: again }, "Try again"));
+}
+
+export function skeleton(lines) {
+  return h("div", { class: "page", "aria-busy": "true", "aria-label": "loading" },
+    Array.from({ length: lines }, () => h("span", { class: "skeleton" })));
+}

@@ -1,0 +1,143 @@
+// Brings the views together: where one is stands in the address, what is new comes by the live line.
+import { get } from "./api.js";
+import * as detail from "./detail.js";
+import { byId, h } from "./dom.js";
+import { day } from "./format.js";
+import * as health from "./health.js";
+import * as jobs from "./jobs.js";
+import { follow } from "./live.js";
+import * as market from "./market.js";
+import * as table from "./table.js";
+
+const VIEWS = ["setups", "market", "jobs", "health"];
+const WIDE = matchMedia("(min-width: 901px)");
+let pulse = null;
+let online = true;
+let view = null;
+
+function route() {
+  const [name, symbol] = location.hash.replace(/^#\//, "").split("/").map(decodeURIComponent);
+  const entered = VIEWS.includes(name) ? name : "setups";
+  for (const one of VIEWS) byId(`view-${one}`).hidden = one !== entered;
+  for (const link of document.querySelectorAll("nav a")) {
+    if (link.hash === `#/${entered}`) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  const fresh = entered !== view;
+  view = entered;
+  if (view === "setups") showSymbol(symbol);
+  refresh(fresh);
+}
+
+function showSymbol(asked) {
+  const first = asked === undefined && WIDE.matches ? table.step(0) : null;
+  const symbol = asked || first;
+  byId("view-setups").classList.toggle("open", Boolean(symbol));
+  table.select(symbol);
+  if (!symbol) detail.close();
+  else if (detail.symbol() !== symbol) detail.open(symbol).then(() => { if (asked && !WIDE.matches) byId("detail-title")?.focus(); });
+}
+
+function refresh(fresh) {
+  if (view === "market") market.show(pulse?.version ?? null);
+  if (view === "jobs") jobs.show(pulse);
+  if (view === "health") health.show(pulse, fresh);
+}
+
+function onPulse(news) {
+  const changed = pulse !== null && news.version !== pulse.version;
+  pulse = news;
+  byId("score").textContent = news.health.score;
+  byId("score").className = `score ${{ good: "up", degraded: "amber", poor: "down" }[news.health.level]}`;
+  sayTrouble();
+  refresh(false);
+  if (changed) renew();
+}
+
+async function renew() {
+  await loadTable().catch(() => {});
+  const symbol = detail.symbol();
+  if (symbol && WIDE.matches && !document.activeElement?.closest("#size")) detail.open(symbol);
+}
+
+async function loadTable() {
+  const board = await table.load();
+  byId("session").replaceChildren("after ", h("b", {}, day(board.as_of)));
+  byId("session").hidden = board.as_of === null;
+  byId("symbols").replaceChildren(...table.symbols().map((symbol) => h("option", { value: symbol.slice(symbol.indexOf(":") + 1) })));
+}
+
+function sayTrouble() {
+  const said = troubles();
+  const banner = byId("banner");
+  banner.hidden = said.length === 0;
+  banner.classList.toggle("error", !online);
+  banner.replaceChildren(...said);
+}
+
+function troubles() {
+  if (!online) return ["The daemon is silent. What you see is the last it said; trying again by itself."];
+  const age = pulse?.data.age_sessions;
+  const collecting = pulse?.jobs.find((job) => job.running && !job.running.ending);
+  if (pulse && pulse.data.as_of === null) return ["There are no bars yet. ", collecting ? `${collecting.name} is running: ${collecting.running.done} of ${collecting.running.total}` : "The first collection is about to start."];
+  if (pulse && !["valid"].includes(pulse.login)) return ["The market's login is due, so no new bars come in. ", h("a", { href: "/login" }, "Log in")];
+  if (age >= 1) return [`The bars are ${age} trading session${age > 1 ? "s" : ""} old. `, h("a", { href: "#/jobs" }, "See the jobs")];
+  return pulse?.health.level === "poor" ? ["The daemon is not well. ", h("a", { href: "#/health" }, "See why")] : [];
+}
+
+function speaking(is) {
+  online = is;
+  const live = byId("live");
+  const text = is ? "live" : "silent";
+  if (live.textContent !== text) live.textContent = text;
+  live.className = `live ${is ? "on" : "off"}`;
+  sayTrouble();
+}
+
+function onKey(event) {
+  const typing = event.target.closest("input, select, textarea");
+  if (event.key === "Escape" && detail.symbol()) location.hash = "#/setups/";
+  if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === "/") {
+    event.preventDefault();
+    byId("ask-symbol").focus();
+  }
+  const by = { j: 1, k: -1, ArrowDown: 1, ArrowUp: -1 }[event.key];
+  if (by && view === "setups" && !event.target.closest(".detail")) {
+    const symbol = table.step(by);
+    if (symbol) {
+      event.preventDefault();
+      location.hash = table.address(symbol);
+      document.querySelector('.board tr[aria-selected="true"]')?.scrollIntoView({ block: "nearest" });
+    }
+  }
+}
+
+function ask(event) {
+  event.preventDefault();
+  const name = byId("ask-symbol").value.trim().toUpperCase();
+  if (name) location.hash = table.address(name.includes(":") ? name : `NSE:${name}`);
+  byId("ask-symbol").blur();
+}
+
+async function introduce() {
+  const status = await get("/status");
+  byId("version").textContent = `vcpd ${status.version}`;
+  byId("market").hidden = !status.simulated;
+  byId("market").textContent = "simulated market";
+  byId("market").title = "These companies and prices are made up by the built-in exchange.";
+}
+
+async function start() {
+  table.listen();
+  byId("ask").addEventListener("submit", ask);
+  addEventListener("keydown", onKey);
+  addEventListener("hashchange", route);
+  introduce().catch(() => speaking(false));
+  follow({ pulse: onPulse, silent: () => speaking(false), speaking: () => speaking(true) });
+  await loadTable().catch(() => {});
+  route();
+  document.documentElement.dataset.ready = "yes";
+}
+
+start();

@@ -1,0 +1,80 @@
+// The market as a whole: breadth over a year, highs against lows, and where the bases stand.
+import { get } from "./api.js";
+import { byId, h, notice, s, skeleton, trouble } from "./dom.js";
+import { day, percent, whole, words } from "./format.js";
+
+const WIDTH = 600;
+const HEIGHT = 150;
+const STATES = ["FORMING", "NEAR_PIVOT", "BREAKOUT", "EXTENDED", "SQUAT", "FAILED", "EXPIRED"];
+let shownVersion = null;
+
+export async function show(version) {
+  const view = byId("view-market");
+  if (shownVersion === version && version !== null) return;
+  if (shownVersion === null) view.replaceChildren(skeleton(6));
+  try {
+    const market = await get("/api/breadth");
+    shownVersion = version;
+    view.replaceChildren(h("div", { class: "page" }, h("div", { class: "cards" }, averages(market), extremes(market), states(market))));
+  } catch (error) {
+    shownVersion = null;
+    view.replaceChildren(error.status === 503 ? notice("No market yet", error.message) : trouble(error, () => show(version)));
+  }
+}
+
+function card(title, now, plot, keys, sessions) {
+  return h("article", { class: "card" }, h("header", {}, h("h2", {}, title), h("span", { class: "now" }, now)), plot,
+    sessions.length > 1 ? h("div", { class: "axis" }, h("span", {}, day(sessions[0])), h("span", {}, day(sessions.at(-1)))) : null,
+    h("div", { class: "keys" }, keys.map(([tone, text]) => h("span", { class: tone }, text))));
+}
+
+const frame = (label, ...children) => s("svg", { class: "plot", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": label }, ...children);
+const level = (y) => s("line", { class: "grid", x1: 0, x2: WIDTH, y1: y, y2: y });
+
+function line(values, className) {
+  let pen = "M";
+  const path = values.map((value, at) => {
+    if (value === null) { pen = "M"; return ""; }
+    const point = `${pen}${((at * WIDTH) / Math.max(1, values.length - 1)).toFixed(1)} ${(HEIGHT - (value / 100) * HEIGHT).toFixed(1)}`;
+    pen = "L";
+    return point;
+  });
+  return s("path", { class: className, d: path.join("") });
+}
+
+function averages(market) {
+  const [short, long] = [market.above_sma50_pct.at(-1), market.above_sma200_pct.at(-1)];
+  const plot = frame(`Share above their average: ${percent(short)} of 50 sessions, ${percent(long)} of 200`, level(0), level(HEIGHT / 2), level(HEIGHT), line(market.above_sma200_pct, "b"), line(market.above_sma50_pct, "a"));
+  return card("Above their averages", percent(short, 0), plot, [["a", `SMA50 · ${percent(short)}`], ["b", `SMA200 · ${percent(long)}`]], market.sessions);
+}
+
+function extremes(market) {
+  const most = Math.max(1, ...market.new_highs, ...market.new_lows);
+  const wide = WIDTH / market.sessions.length;
+  const middle = HEIGHT / 2;
+  const column = (count, at, name) => (count ? s("rect", { class: name, x: at * wide, width: wide * 0.8, y: name === "highs" ? middle - (count / most) * middle : middle, height: (count / most) * middle }) : null);
+  const [highs, lows] = [market.new_highs.at(-1), market.new_lows.at(-1)];
+  const plot = frame(`New 52-week highs ${highs}, lows ${lows}`, level(middle), market.new_highs.map((count, at) => column(count, at, "highs")), market.new_lows.map((count, at) => column(count, at, "lows")));
+  return card("New 52-week highs and lows", `${highs} : ${lows}`, plot, [["highs", `highs · ${whole(highs)}`], ["lows", `lows · ${whole(lows)}`], ["", `${whole(market.symbols.at(-1))} symbols counted`]].slice(0, 2), market.sessions);
+}
+
+function states(market) {
+  const sessions = Object.keys(market.states).sort();
+  const totals = sessions.map((session) => Object.values(market.states[session]).reduce((sum, count) => sum + count, 0));
+  const most = Math.max(1, ...totals);
+  const wide = WIDTH / Math.max(sessions.length, 20);
+  const columns = sessions.flatMap((session, at) => {
+    let top = HEIGHT;
+    return STATES.filter((state) => market.states[session][state]).map((state) => {
+      const tall = (market.states[session][state] / most) * HEIGHT;
+      top -= tall;
+      return s("rect", { class: `s-${state}`, x: at * wide, width: wide * 0.85, y: top, height: tall });
+    });
+  });
+  const latest = market.states[sessions.at(-1)] ?? {};
+  const keys = STATES.filter((state) => latest[state]).map((state) => [state, `${words(state)} · ${latest[state]}`]);
+  const plot = sessions.length ? frame("Bases by state, session by session", level(HEIGHT), columns) : h("p", { class: "muted" }, "No session is judged yet.");
+  const made = card("Bases by state", whole(totals.at(-1)), plot, keys, sessions);
+  if (sessions.length && sessions.length < 10) made.append(h("p", { class: "muted" }, "It grows by one column a session, from the first screen on."));
+  return made;
+}

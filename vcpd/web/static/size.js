@@ -1,0 +1,59 @@
+// How many shares: the daemon computes, this asks again whenever a number changes.
+import { get } from "./api.js";
+import { h } from "./dom.js";
+import { price, whole } from "./format.js";
+
+const REMEMBERED = "vcpd.equity";
+const PAUSE_MS = 250;
+
+export function sizing(setup) {
+  const answer = h("div", { "aria-live": "polite" });
+  const fields = {
+    equity: field("Equity ₹", remembered(), 1000),
+    risk_pct: field("Risk a trade, %", "", 0.25, "settings"),
+    entry: field("Entry", setup.buy_zone ? setup.buy_zone[0] : setup.close ?? "", 0.05),
+    stop: field("Stop", setup.stop ?? "", 0.05),
+  };
+  let waiting = 0;
+  const later = () => { clearTimeout(waiting); waiting = setTimeout(() => compute(setup, fields, answer), PAUSE_MS); };
+  const form = h("form", { class: "size", oninput: later, onsubmit: (event) => event.preventDefault() }, Object.values(fields).map((one) => one.label));
+  compute(setup, fields, answer);
+  return h("div", { class: "block", id: "size" }, h("h3", {}, "Size"), form, answer);
+}
+
+function field(name, value, step, placeholder) {
+  const input = h("input", { type: "number", min: "0", step: "any", value, inputmode: "decimal", "data-step": step, placeholder });
+  return { input, label: h("label", {}, name, input) };
+}
+
+function remembered() {
+  try { return localStorage.getItem(REMEMBERED) ?? "1000000"; } catch { return "1000000"; }
+}
+
+function remember(equity) {
+  try { localStorage.setItem(REMEMBERED, equity); } catch { /* a browser without storage forgets */ }
+}
+
+async function compute(setup, fields, answer) {
+  const query = new URLSearchParams({ symbol: setup.symbol });
+  for (const [name, { input }] of Object.entries(fields)) if (input.value) query.set(name, input.value);
+  if (!query.has("equity") || !query.has("stop") || !query.has("entry")) {
+    answer.replaceChildren(h("p", { class: "muted" }, "Give equity, entry and stop."));
+    return;
+  }
+  remember(fields.equity.input.value);
+  try {
+    answer.replaceChildren(...shown(await get(`/api/size?${query}`)));
+  } catch (error) {
+    answer.replaceChildren(h("p", { class: "amber" }, error.message));
+  }
+}
+
+function shown(size) {
+  const steps = size.steps.map((step) => h("li", { class: step.bound ? "bound" : null }, step.text, step.bound ? " ← binds" : null));
+  return [
+    h("p", {}, h("span", { class: "quantity" }, whole(size.quantity)), ` shares · ₹ ${whole(size.value)} · at risk ₹ ${whole(size.risk_amount)} (${size.risk_pct.toFixed(2)} %) · ${price(size.entry)} to ${price(size.stop)}`),
+    size.reason ? h("p", { class: "amber" }, size.reason) : null,
+    h("details", {}, h("summary", { class: "muted" }, "Every step"), h("ul", { class: "lines steps" }, steps)),
+  ].filter(Boolean);
+}

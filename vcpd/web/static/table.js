@@ -1,0 +1,183 @@
+// The setups as a table: sorted by a click on a head, filtered as one types, drawn a screenful at a time.
+import { get } from "./api.js";
+import { byId, h, meter, notice, s, trouble } from "./dom.js";
+import { bare, number, percent, price, signed, words } from "./format.js";
+
+const ROWS_A_TURN = 120;
+const STATES = ["NEAR_PIVOT", "BREAKOUT", "FORMING", "EXTENDED", "SQUAT", "FAILED", "EXPIRED"];
+const COLUMNS = [
+  { key: "symbol", head: "Symbol", kind: "text", cell: nameCell },
+  { key: "state", head: "State", kind: "text", cell: (row) => (row.state ? chip(row.state) : null) },
+  { key: "score", head: "Score", cell: (row) => h("span", { class: "meter" }, meter(row.score), number(row.score, 0)) },
+  { key: "rating", head: "RS", cell: (row) => row.rating ?? "–" },
+  { key: "footprint", head: "Footprint", kind: "mid", cell: (row) => row.footprint ?? "–" },
+  { key: "close", head: "Close", kind: "mid", cell: (row) => price(row.close) },
+  { key: "pivot", head: "Pivot", kind: "wide", cell: (row) => price(row.pivot) },
+  { key: "to_pivot_pct", head: "To pivot", cell: (row) => signed(row.to_pivot_pct) },
+  { key: "risk_pct", head: "To stop", kind: "mid", cell: (row) => percent(row.risk_pct) },
+  { key: "risk", head: "Risk", kind: "mid", cell: (row) => (row.band ? h("span", { class: `chip ${row.band}` }, row.band) : "–") },
+  { key: null, head: "60 sessions", cell: (row) => spark(row.spark) },
+];
+
+const shown = { sort: "score", descending: true, states: new Set(), text: "", score: 0, rating: 0, passed: false, all: false };
+let board = null;
+let selected = null;
+let drawn = [];
+let more = null;
+
+export const symbols = () => (board?.items ?? []).map((row) => row.symbol);
+export const current = () => board;
+
+export async function load() {
+  const frame = byId("table-frame");
+  if (board === null) frame.replaceChildren(skeletonTable());
+  try {
+    board = await get(shown.all ? "/api/board?all=1" : "/api/board");
+  } catch (error) {
+    if (board === null) frame.replaceChildren(trouble(error, load));
+    throw error;
+  }
+  drawStates();
+  draw();
+  return board;
+}
+
+export function select(symbol) {
+  selected = symbol;
+  for (const row of document.querySelectorAll(".board tbody tr")) {
+    row.setAttribute("aria-selected", String(row.dataset.symbol === symbol));
+  }
+}
+
+export function step(by) {
+  if (!drawn.length) return null;
+  const at = drawn.findIndex((row) => row.symbol === selected);
+  return drawn[Math.max(0, Math.min(drawn.length - 1, at + by))].symbol;
+}
+
+export function listen() {
+  const bind = (id, event, change) => byId(id).addEventListener(event, (e) => { change(e.target); draw(); });
+  bind("filter-text", "input", (field) => { shown.text = field.value.trim().toUpperCase(); });
+  bind("filter-score", "input", (field) => { shown.score = Number(field.value) || 0; });
+  bind("filter-rating", "input", (field) => { shown.rating = Number(field.value) || 0; });
+  bind("filter-passed", "change", (field) => { shown.passed = field.checked; });
+  byId("filter-all").addEventListener("change", (e) => { shown.all = e.target.checked; load().catch(() => {}); });
+  byId("filters").addEventListener("submit", (e) => e.preventDefault());
+}
+
+function keeps(row) {
+  return (shown.states.size === 0 || shown.states.has(row.state)) && row.score >= shown.score
+    && (shown.rating === 0 || (row.rating ?? 0) >= shown.rating) && (!shown.passed || row.passed)
+    && row.symbol.includes(shown.text);
+}
+
+function order(a, b) {
+  const [x, y] = [a[shown.sort], b[shown.sort]];
+  if (x === y) return a.symbol < b.symbol ? -1 : 1;
+  if (x === null || x === undefined) return 1;
+  if (y === null || y === undefined) return -1;
+  return (x < y ? -1 : 1) * (shown.descending ? -1 : 1);
+}
+
+function draw() {
+  if (board === null) return;
+  drawn = board.items.filter(keeps).sort(order);
+  const body = h("tbody", {});
+  more?.disconnect();
+  const frame = byId("table-frame");
+  const top = frame.scrollTop;
+  if (drawn.length === 0) frame.replaceChildren(emptiness());
+  else {
+    frame.replaceChildren(h("table", { class: "board" }, h("caption", { class: "skip" }, caption()), heads(), body));
+    addRows(body, 0);
+  }
+  frame.scrollTop = top;
+}
+
+const caption = () => `${drawn.length} of ${board.items.length} setups of ${board.as_of}`;
+
+function addRows(body, from) {
+  const until = Math.min(from + ROWS_A_TURN, drawn.length);
+  body.append(...drawn.slice(from, until).map(rowOf));
+  if (until === drawn.length) return;
+  more = new IntersectionObserver((seen) => {
+    if (!seen.some((one) => one.isIntersecting)) return;
+    more.disconnect();
+    addRows(body, until);
+  }, { rootMargin: "600px" });
+  more.observe(body.lastElementChild);
+}
+
+function heads() {
+  return h("thead", {}, h("tr", {}, COLUMNS.map((column) => h("th", {
+    scope: "col", class: column.kind,
+    "aria-sort": column.key && column.key === shown.sort ? (shown.descending ? "descending" : "ascending") : null,
+  }, column.key ? h("button", { type: "button", "data-key": column.key, onclick: () => sortBy(column) }, column.head)
+    : h("button", { type: "button", tabindex: -1, disabled: true }, column.head)))));
+}
+
+function sortBy(column) {
+  shown.descending = shown.sort === column.key ? !shown.descending : column.kind !== "text" && column.key !== "to_pivot_pct";
+  shown.sort = column.key;
+  draw();
+  document.querySelector(`.board th button[data-key="${column.key}"]`)?.focus();
+}
+
+function rowOf(row) {
+  const open = (event) => { if (!event.target.closest("a")) location.hash = address(row.symbol); };
+  return h("tr", { "data-symbol": row.symbol, "aria-selected": String(row.symbol === selected), onclick: open },
+    COLUMNS.map((column) => h("td", { class: column.kind }, column.cell(row))));
+}
+
+export const address = (symbol) => `#/setups/${encodeURIComponent(symbol)}`;
+
+function nameCell(row) {
+  const news = row.news.length ? h("span", { class: "dot", title: row.news.map(words).join(", ") }, " ●") : null;
+  const below = [row.footprint ?? row.why_not, row.provisional ? "provisional" : null].filter(Boolean).join(" · ");
+  return [h("a", { href: address(row.symbol), title: row.why_not }, bare(row.symbol)), news, h("small", {}, below.slice(0, 34))];
+}
+
+export const chip = (name) => h("span", { class: `chip ${name}` }, words(name));
+
+function spark(steps) {
+  if (steps.length < 2) return null;
+  const x = (at) => (at * 92) / (steps.length - 1);
+  const y = (step) => 22 - step * 0.2;
+  const line = steps.map((step, at) => `${at ? "L" : "M"}${x(at).toFixed(1)} ${y(step).toFixed(1)}`).join("");
+  return s("svg", { class: "spark", viewBox: "0 0 92 24", "aria-hidden": "true" },
+    s("path", { d: line }), s("circle", { cx: 92, cy: y(steps.at(-1)), r: 1.8 }));
+}
+
+function drawStates() {
+  const counts = Map.groupBy ? Map.groupBy(board.items, (row) => row.state) : new Map();
+  byId("states").replaceChildren(...STATES.filter((state) => counts.has(state)).map((state) => h("button", {
+    type: "button", "aria-pressed": String(shown.states.has(state)), "data-state": state, onclick: () => toggle(state),
+  }, words(state), h("b", {}, counts.get(state).length))));
+}
+
+function toggle(state) {
+  if (!shown.states.delete(state)) shown.states.add(state);
+  drawStates();
+  draw();
+  document.querySelector(`#states [data-state="${state}"]`)?.focus();
+}
+
+function emptiness() {
+  if (board.as_of === null) return notice("Nothing is judged yet", "The first collection and screen are on their way; this page fills by itself.");
+  if (board.items.length) return notice("No setup passes these filters", `${board.items.length} are hidden by them.`, h("button", { type: "button", onclick: clear }, "Clear the filters"));
+  return notice("No setups tonight", `${board.judged} symbols were judged and none has a base worth following. Patience is a position.`);
+}
+
+function clear() {
+  Object.assign(shown, { text: "", score: 0, rating: 0, passed: false });
+  shown.states.clear();
+  for (const id of ["filter-text", "filter-score", "filter-rating"]) byId(id).value = "";
+  byId("filter-passed").checked = false;
+  drawStates();
+  draw();
+}
+
+function skeletonTable() {
+  const row = () => h("tr", {}, COLUMNS.map((column) => h("td", { class: column.kind }, h("span", { class: "skeleton" }))));
+  return h("table", { class: "board", "aria-busy": "true" }, h("tbody", {}, Array.from({ length: 14 }, row)));
+}
