@@ -1,22 +1,132 @@
-"""How late a 10 ms ticker in the event loop is: idle, and while two workers burn at idle priority.
+"""How late a 10 ms ticker in the daemon's loop is, and how soon /status answers meanwhile.
 
-Run: .venv/bin/python -m benchmarks.loop [SECONDS]
+First alone and while two workers burn, then inside a whole daemon that collects a simulated market,
+screens it and scores it, while another process asks for /status 200 times a second.
+
+Run: .venv/bin/python -m benchmarks.loop [--symbols N] [--years N] [--rate N] [--ask N]
 """
 
+import argparse
 import asyncio
+import gc
+import os
 import sys
+import tempfile
+import threading
 import time
+import traceback
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import uvloop
 
+from benchmarks.asking import asking
+from vcpd.analysis import tasks
+from vcpd.app.assembly import PRELOAD, Assembly
+from vcpd.app.daemon import Daemon
+from vcpd.config import load
 from vcpd.domain.panel import Panel, PanelReference
+from vcpd.runtime.clock import WallClock
 from vcpd.runtime.lag import LoopLag
 from vcpd.runtime.settings import WorkerSettings
+from vcpd.runtime.threads import keep_few_threads
 from vcpd.runtime.workers import WorkerPool
 
 TICK_S = 0.01
+LATE_S = 0.02
 P99_TARGET_MS = 8.0
 MAX_TARGET_MS = 40.0
+STATUS_P99_TARGET_MS = 20.0
+OFTEN = 100_000
+POLL_S = 0.05
+CONFIGURATION = """
+[daemon]
+state_dir = "state"
+[log]
+level = "warning"
+[web]
+port = 0
+[sandbox]
+symbols = {symbols}
+years = {years}
+[sandbox.limits]
+quote_per_s = {often}
+historical_per_s = {often}
+other_per_s = {often}
+all_gets_per_s = {often}
+[limits]
+quote_per_s = {rate}
+historical_per_s = {rate}
+other_per_s = {rate}
+all_gets_per_s = {rate}
+[collect]
+history_years = {years}
+"""
+
+
+def waited_for_a_core_ms() -> float:
+    """How long this thread has been ready to run while others ran, since it began."""
+    return int(Path("/proc/thread-self/schedstat").read_text(encoding="ascii").split()[1]) / 1e6
+
+
+@dataclass(slots=True)
+class Ticker:
+    """Measures the loop's lag, in all and without the waiting for a core that others held.
+
+    A thread beside it notes what the loop was at when it came late.
+    """
+
+    lag: LoopLag = field(default_factory=lambda: LoopLag(TICK_S, window=1_000_000))
+    own: LoopLag = field(default_factory=lambda: LoopLag(TICK_S, window=1_000_000))
+    held_by: Counter[str] = field(default_factory=Counter)
+    ended: threading.Event = field(default_factory=threading.Event)
+    ticked_at_s: float = 0.0
+
+    async def tick(self) -> None:
+        while True:
+            waited_ms = waited_for_a_core_ms()
+            self.ticked_at_s = time.perf_counter()
+            await asyncio.sleep(TICK_S)
+            lag_ms = (time.perf_counter() - self.ticked_at_s - TICK_S) * 1_000
+            self.lag.record(lag_ms)
+            self.own.record(lag_ms - (waited_for_a_core_ms() - waited_ms))
+
+    def watch(self, loop_thread: int) -> None:
+        noted_s = 0.0
+        while not self.ended.wait(0.002):
+            late_s = time.perf_counter() - self.ticked_at_s - TICK_S
+            if self.ticked_at_s and late_s > LATE_S and self.ticked_at_s != noted_s:
+                noted_s = self.ticked_at_s
+                self.held_by[_where(loop_thread)] += 1
+
+
+def _where(thread: int) -> str:
+    frame = sys._current_frames().get(thread)  # noqa: SLF001 - its documented name
+    stack = traceback.extract_stack(frame)[-7:]
+    return " > ".join(f"{Path(one.filename).stem}:{one.name}:{one.lineno}" for one in stack)
+
+
+@contextmanager
+def ticking(label: str) -> Iterator[Ticker]:
+    """Measure while the block runs, then print."""
+    ticker = Ticker()
+    task = asyncio.create_task(ticker.tick(), name="ticker")
+    watcher = threading.Thread(target=ticker.watch, args=(threading.get_ident(),), daemon=True)
+    watcher.start()
+    yield ticker
+    task.cancel()
+    ticker.ended.set()
+    shown, own = ticker.lag.snapshot(), ticker.own.snapshot()
+    print(
+        f"{label:<24} {shown.samples:>6} ticks  p50 {shown.p50_ms:6.2f}  p99 {shown.p99_ms:6.2f}  "
+        f"max {shown.max_ms:6.2f} ms   own work: p99 {own.p99_ms:6.2f}  max {own.max_ms:6.2f} ms",
+        flush=True,
+    )
+    for where, count in ticker.held_by.most_common(8):
+        print(f"    {count} x more than {LATE_S * 1_000:g} ms late in {where}", flush=True)
 
 
 def no_panel(reference: PanelReference) -> Panel:
@@ -32,30 +142,87 @@ def burn(seconds: float) -> int:
     return turns
 
 
-async def measure(label: str, seconds: float) -> None:
-    lag = LoopLag(TICK_S, window=1_000_000)
-    ticking = asyncio.create_task(lag.run(), name="ticker")
-    await asyncio.sleep(seconds)
-    ticking.cancel()
-    shown = lag.snapshot()
-    print(
-        f"{label:<24} {shown.samples:>6} ticks  p50 {shown.p50_ms:6.2f} ms  "
-        f"p99 {shown.p99_ms:6.2f} ms  max {shown.max_ms:6.2f} ms"
-    )
-
-
-async def main(seconds: float) -> None:
-    print(f"targets under load: p99 <= {P99_TARGET_MS:g} ms, max <= {MAX_TARGET_MS:g} ms")
-    await measure("idle", seconds)
+async def beside_burning_workers(seconds: float) -> None:
     pool = WorkerPool(WorkerSettings(count=2), no_panel)
-    started_s = time.perf_counter()
     await pool.start()
-    print(f"two workers warm after {time.perf_counter() - started_s:.2f} s")
     burning = [asyncio.create_task(pool.call(burn, seconds + 0.5), name="burn") for _ in range(2)]
-    await measure("two workers burn", seconds)
+    with ticking("two workers burn"):
+        await asyncio.sleep(seconds)
     await asyncio.gather(*burning)
     await pool.close()
 
 
+async def compile_kernels(folder: Path) -> None:
+    """So that the measured jobs need not wait for it; in the folder that the environment names, if any."""
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(folder / "kernels"))
+    pool = WorkerPool(WorkerSettings(count=2), no_panel, (tasks.warm_up,), PRELOAD)
+    begun_s = time.perf_counter()
+    await pool.start()
+    print(f"workers warm after {time.perf_counter() - begun_s:.1f} s", flush=True)
+    await pool.close()
+
+
+async def inside_a_daemon(folder: Path, arguments: argparse.Namespace) -> None:
+    path = folder / "config.toml"
+    path.write_text(
+        CONFIGURATION.format(
+            symbols=arguments.symbols, years=arguments.years, rate=arguments.rate, often=OFTEN
+        ),
+        encoding="utf-8",
+    )
+    daemon = Daemon(load(path, {}), path, WallClock())
+    try:
+        await daemon.open()
+        await _measured(daemon, arguments)
+    finally:
+        await daemon.close()
+
+
+async def _measured(daemon: Daemon, arguments: argparse.Namespace) -> None:
+    assembly = _assembly(daemon)
+    async with asking(assembly.port, arguments.ask) as answers:
+        for job in ("instruments", "collect", "screen", "risk"):
+            with ticking(job):
+                await _until_done(assembly, job)
+        with ticking("idle, asked for /status"):
+            await asyncio.sleep(5.0)
+    answers.show(STATUS_P99_TARGET_MS)
+
+
+def _assembly(daemon: Daemon) -> Assembly:
+    if daemon.assembly is None:
+        raise RuntimeError("the daemon was stopped while it opened")
+    return daemon.assembly
+
+
+async def _until_done(assembly: Assembly, job: str) -> None:
+    scheduler = assembly.parts.scheduler
+    while not any(one.name == job and one.last for one in scheduler.snapshot().jobs):  # noqa: ASYNC110 - it tells nobody
+        await asyncio.sleep(POLL_S)
+
+
+async def main(arguments: argparse.Namespace) -> None:
+    print(f"targets under load: p99 <= {P99_TARGET_MS:g} ms, max <= {MAX_TARGET_MS:g} ms", flush=True)
+    if arguments.seconds:
+        with ticking("alone"):
+            await asyncio.sleep(arguments.seconds)
+        await beside_burning_workers(arguments.seconds)
+    with tempfile.TemporaryDirectory() as folder:
+        await compile_kernels(Path(folder))
+        gc.collect()
+        await inside_a_daemon(Path(folder), arguments)
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=5.0, help="of the parts without a daemon")
+    parser.add_argument("--symbols", type=int, default=2_500)
+    parser.add_argument("--years", type=int, default=5)
+    parser.add_argument("--rate", type=int, default=100, help="requests a second to the market")
+    parser.add_argument("--ask", type=int, default=200, help="requests a second to /status")
+    return parser.parse_args()
+
+
 if __name__ == "__main__":
-    uvloop.run(main(float(sys.argv[1]) if len(sys.argv) > 1 else 10.0))
+    keep_few_threads()
+    uvloop.run(main(arguments()))

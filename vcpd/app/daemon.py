@@ -20,6 +20,7 @@ from vcpd.ports import Clock
 from vcpd.runtime import logs
 from vcpd.runtime.lifecycle import Lifecycle, Trigger
 from vcpd.runtime.masking import Masker
+from vcpd.runtime.memory import keep_what_is_here, prefer_to_give_back
 from vcpd.runtime.shutdown import Closing
 from vcpd.runtime.signals import Signals
 from vcpd.runtime.systemd import ServiceManager
@@ -63,6 +64,7 @@ class Daemon:
     async def open(self) -> None:
         """Bring everything up; a signal on the way ends it as well."""
         logs.configure(self._loaded.configuration.log, self._masker)
+        prefer_to_give_back()
         _limit_threads(asyncio.get_running_loop())
         self._signals.install(asyncio.get_running_loop())
         self._lifecycle.fire(Trigger.START)
@@ -70,6 +72,7 @@ class Daemon:
         if await self._unless_stopped(assembly.open()):
             self.assembly = assembly
             self._begin(assembly)
+            keep_what_is_here()
 
     def _begin(self, assembly: Assembly) -> None:
         background = Background(assembly.parts, self._manager)

@@ -1,5 +1,6 @@
 """The jobs, each put together from what it needs, under the policies of the configuration."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -21,6 +22,7 @@ from vcpd.jobs.risk import Risk
 from vcpd.jobs.screen import Screen
 from vcpd.jobs.snapshot import Snapshot
 from vcpd.ports import Clock, Workers
+from vcpd.runtime.memory import give_memory_back
 from vcpd.schedule.policies import JobPolicy
 from vcpd.schedule.work import Job
 
@@ -48,7 +50,8 @@ def build_jobs(configuration: Configuration, means: Means) -> Mapping[str, Job]:
     for name, policy in configuration.jobs.items():
         kind = kind_of(name, policy)
         if kind in works:
-            jobs[name] = Job(policy, works[kind], live=kind in LIVE)
+            work = _leaving_no_memory(works[kind]) if policy.heavy else works[kind]
+            jobs[name] = Job(policy, work, live=kind in LIVE)
         else:
             problems.append(
                 f"jobs.{name}: there is no job {kind!r}; expected one of {', '.join(sorted(works))}"
@@ -56,6 +59,18 @@ def build_jobs(configuration: Configuration, means: Means) -> Mapping[str, Job]:
     if problems:
         raise ConfigurationError(problems)
     return jobs
+
+
+def _leaving_no_memory(work: Work) -> Work:
+    """A heavy job's memory goes back to the machine when it ends, however it ends."""
+
+    async def tidied(context: RunContext) -> RunResult:
+        try:
+            return await work(context)
+        finally:
+            await asyncio.to_thread(give_memory_back)
+
+    return tidied
 
 
 def kind_of(name: str, policy: JobPolicy) -> str:

@@ -5,9 +5,7 @@ set once by the initializer.
 """
 
 import contextlib
-import ctypes
 import fcntl
-import gc
 import os
 import pickle
 import resource
@@ -26,6 +24,7 @@ import psutil
 
 from vcpd.domain.errors import PermanentError, UnavailableError
 from vcpd.domain.panel import Panel, PanelReference
+from vcpd.runtime.memory import give_memory_back, keep_what_is_here, prefer_to_give_back
 
 MEGABYTE: Final = 1 << 20
 WARM_UP_NICE: Final = 10
@@ -145,10 +144,12 @@ def settle(outfit: Outfit, all_warm: Barrier) -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     die_with_the_daemon()
     give_way()
+    prefer_to_give_back()
     try:
         for warm_up in outfit.warm_ups:
             warm_up()
         lower_priority()
+        keep_what_is_here()
         give_memory_back()
         limit_memory(outfit.memory_limit_mb)
     except Exception as error:  # noqa: BLE001 - told by `greet`
@@ -250,13 +251,6 @@ def private_mb() -> float:
     """Resident memory that belongs to this process alone, without mapped files."""
     memory = psutil.Process().memory_info()
     return float(memory.rss - getattr(memory, "shared", 0)) / MEGABYTE
-
-
-def give_memory_back() -> None:
-    """Return freed memory to the machine; glibc keeps it otherwise."""
-    gc.collect()
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def symbol_at(panel: Panel, rows: range, _: object) -> str:
