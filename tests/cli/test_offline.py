@@ -9,6 +9,7 @@ import pytest
 
 from tests.cli.bars import LAST, write_bars
 from tests.real_data import real_data
+from vcpd.cli import history
 from vcpd.cli.main import main
 from vcpd.cli.verbs import EXIT_BAD_CONFIGURATION, EXIT_BAD_INPUT, EXIT_FAILED, EXIT_OK, EXIT_TRY_AGAIN
 
@@ -118,21 +119,24 @@ def test_history_gives_lives_and_base_rates(bars: Path, tmp_path: Path, capsys: 
     assert not table.exists()
 
 
-def test_history_of_real_bars_goes_through_workers_into_a_table(tmp_path: Path, capsys: Capture) -> None:
+def test_history_of_real_bars_is_the_same_by_workers_and_becomes_a_table(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bars, index = real_data("nse_fno208.parquet"), real_data("nse_indices.parquet")
-    some = tmp_path / "some.parquet"
-    symbols = pl.read_parquet(bars, columns=["symbol"])["symbol"].unique().sort().head(250)
-    wide = pl.read_parquet(bars).filter(pl.col("symbol").is_in(symbols.to_list()))
-    wide.write_parquet(some)
     table = tmp_path / "lives.parquet"
-    assert (
-        _run("history", "--bars", some, "--index", index, "--from", "2025-01-01", "--parquet", table)
-        == EXIT_OK
-    )
+    words = ("history", "--bars", bars, "--index", index, "--from", "2025-01-01")
+    assert _run(*words, "--json") == EXIT_OK
+    alone = json.loads(capsys.readouterr().out)
+    monkeypatch.setattr(history, "WORTH_WORKERS_BARS", 0)
+    assert _run(*words, "--json", "--parquet", table) == EXIT_OK
+    said = capsys.readouterr()
+    together = json.loads(said.out)
+    assert together["setups"] == alone["setups"]
+    assert together["rates"]["every close"]["entries"] == alone["rates"]["every close"]["entries"]
     lives = pl.read_parquet(table)
     assert {"symbol", "found_on", "outcome_result_r", "outcome_reached_2r", "reason"} <= set(lives.columns)
-    assert 0 < lives.height < 500
-    assert f"{lives.height} bases" in capsys.readouterr().err
+    assert 0 < lives.height == len(alone["setups"])
+    assert f"{lives.height} bases" in said.err
 
 
 @pytest.mark.parametrize(

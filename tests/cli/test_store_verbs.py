@@ -1,0 +1,209 @@
+"""Import, export and migrate, on a real store."""
+
+import json
+import os
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import polars as pl
+import pytest
+
+from tests.cli.bars import LAST, write_bars
+from tests.cli.served import call
+from tests.web.fakes import setup
+from vcpd.cli.export import watchlist
+from vcpd.cli.import_bars import spans_vouched_for
+from vcpd.cli.verbs import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_OK, EXIT_TRY_AGAIN
+from vcpd.domain.bars import BarSeries
+from vcpd.domain.instruments import Instrument, StoredInstrument
+from vcpd.domain.nse_sessions import NSE
+from vcpd.domain.risk import Band, RiskScore
+from vcpd.domain.secrets import Secret
+from vcpd.domain.setups import State
+from vcpd.ports import Coverage, Span
+from vcpd.store import barfiles
+from vcpd.store.database import Database
+from vcpd.store.instruments import PostgresInstrumentStore
+from vcpd.store.risk import PostgresRiskStore
+from vcpd.store.settings import StoreSettings
+from vcpd.store.setups import PostgresSetupStore
+
+Capture = pytest.CaptureFixture[str]
+
+
+async def _imported(capsys: Capture, *words: object) -> list[dict[str, Any]]:
+    capsys.readouterr()
+    assert await call("import", *words, "--json") == EXIT_OK
+    found: list[dict[str, Any]] = json.loads(capsys.readouterr().out)
+    return found
+
+
+async def test_what_is_imported_comes_out_again_and_importing_twice_changes_nothing(
+    store: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    bars, out = write_bars(tmp_path / "bars.parquet", 3), tmp_path / "out.parquet"
+    (first,) = await _imported(capsys, bars, "--config", store)
+    assert (first["symbols"], first["new_symbols"], first["unlisted_symbols"]) == (3, 3, 3)
+    assert (first["inserted"], first["quarantined"]) == (990, 0)
+    (second,) = await _imported(capsys, bars, "--config", store)
+    assert (second["new_symbols"], second["inserted"], second["updated"], second["unchanged"]) == (
+        0,
+        0,
+        0,
+        990,
+    )
+    assert await call("export", "bars", "-o", out, "--config", store) == EXIT_OK
+    before, after = (barfiles.read(path).series for path in (bars, out))
+    assert [one.symbol for one in after] == [f"NSE:{one.symbol}" for one in before]
+    assert all((one.records == other.records).all() for one, other in zip(before, after, strict=True))
+
+
+async def test_bad_rows_are_kept_apart_with_their_place_and_told(
+    store: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    path = tmp_path / "bars.csv"
+    frame = pl.read_parquet(write_bars(tmp_path / "good.parquet", 1))
+    sunday = pl.lit(date(2025, 6, 29))
+    at = pl.int_range(pl.len())
+    frame = frame.with_columns(
+        low=pl.when(at == 3).then(-1.0).otherwise(pl.col("low")),
+        date=pl.when(at == 329).then(sunday).otherwise(pl.col("date")),
+    )
+    frame.write_csv(path)
+    assert await call("import", path, "--config", store) == EXIT_OK
+    said = capsys.readouterr()
+    assert "328 bars inserted" in said.out
+    assert "2 rows quarantined" in said.out
+    assert "row 5" in said.err
+    assert "2025-06-29" in said.err
+
+
+async def test_a_file_that_cannot_be_read_stops_before_anything_of_it_is_stored(
+    store: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    path = tmp_path / "bars.csv"
+    path.write_text("symbol,date,open,high,low,close,volume\nAAA,2025-06-27,1,1,1,1,1\nAAA,soon,1,1,1,1,1\n")
+    assert await call("import", path, "--config", store) == EXIT_BAD_INPUT
+    assert "soon" in capsys.readouterr().err
+    assert await call("export", "bars", "-o", tmp_path / "out.csv", "--config", store) == EXIT_BAD_INPUT
+    assert "nothing in the store matches" in capsys.readouterr().err
+
+
+async def test_exported_bars_keep_to_dates_and_symbols(store: Path, tmp_path: Path, capsys: Capture) -> None:
+    await _imported(capsys, write_bars(tmp_path / "bars.parquet", 3), "--config", store)
+    out = tmp_path / "out.csv"
+    words = ("--from", "2025-06-01", "--to", "2025-06-10", "--symbols", "aaa, NSE:AAC")
+    assert await call("export", "bars", "--format", "csv", "-o", out, *words, "--config", store) == EXIT_OK
+    found = pl.read_csv(out, try_parse_dates=True)
+    assert found["symbol"].unique().sort().to_list() == ["NSE:AAA", "NSE:AAC"]
+    assert date(2025, 6, 2) == found["date"].min()
+    assert date(2025, 6, 10) == found["date"].max()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("bars", "--format", "tradingview", "-o", "x.txt"),
+        ("bars", "-o", "x.txt"),
+        ("risk", "--format", "csv", "-o", "x.parquet"),
+        ("bars", "-o", "x.csv", "--from", "2025-02-01", "--to", "2025-01-01"),
+    ],
+)
+async def test_what_does_not_fit_is_refused_before_the_store_is_opened(
+    words: tuple[str, ...], tmp_path: Path
+) -> None:
+    assert await call("export", *words, "--config", tmp_path / "none.toml") == EXIT_BAD_INPUT
+
+
+async def _fill_verdicts() -> None:
+    """Two sessions of verdicts and scores."""
+    database = await Database.open(Secret(os.environ["VCPD_STORE_DSN"]), StoreSettings())
+    try:
+        listed = [setup("NSE:M&M", state=State.BREAKOUT), setup("NSE:BAJAJ-AUTO", state=State.NEAR_PIVOT)]
+        none = setup("NSE:ZZZ", passed=False)
+        names = ("NSE:M&M", "NSE:BAJAJ-AUTO", "NSE:ZZZ")
+        await PostgresInstrumentStore(database).add([Instrument(name, -1) for name in names], LAST)
+        for session in (date(2025, 6, 27), LAST):
+            await PostgresSetupStore(database).put(session, [*listed, none], [])
+            score = RiskScore(
+                symbol="NSE:M&M",
+                as_of=session,
+                score=12.0,
+                band=Band.LOW,
+                components={"gap": 1.0},
+                metrics={},
+            )
+            await PostgresRiskStore(database).put(session, [score])
+    finally:
+        await database.close()
+
+
+async def test_setups_and_risk_come_out_for_the_last_session_or_for_a_span(
+    store: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    await _fill_verdicts()
+    for what, name, each in (("setups", "s.parquet", 2), ("risk", "r.csv", 1)):
+        out = tmp_path / name
+        assert await call("export", what, "-o", out, "--config", store) == EXIT_OK
+        reader = pl.read_parquet if out.suffix == ".parquet" else pl.read_csv
+        assert reader(out).height == each
+        assert await call("export", what, "-o", out, "--from", "2025-06-01", "--config", store) == EXIT_OK
+        assert reader(out).height == 2 * each
+    assert "NSE:M&M" in pl.read_parquet(tmp_path / "s.parquet")["symbol"].to_list()
+    capsys.readouterr()
+
+
+async def test_setups_come_out_as_a_watchlist(store: Path, tmp_path: Path) -> None:
+    await _fill_verdicts()
+    out = tmp_path / "watch.txt"
+    words = ("setups", "--format", "tradingview", "-o", out, "--config", store)
+    assert await call("export", *words) == EXIT_OK
+    assert out.read_text(encoding="utf-8") == "###NEAR_PIVOT,NSE:BAJAJ_AUTO,###BREAKOUT,NSE:M_M\n"
+
+
+def test_a_watchlist_names_each_symbol_of_a_state_once() -> None:
+    twice = [setup("NSE:AAA", state=State.FORMING), setup("NSE:AAA", state=State.FORMING), setup("NSE:BBB")]
+    assert watchlist(twice) == "###FORMING,NSE:AAA,NSE:BBB\n"
+
+
+@pytest.mark.parametrize(
+    ("asked", "vouched"),
+    [
+        (None, True),
+        (Span(date(2025, 6, 20), date(2025, 6, 25)), True),  # overlaps
+        (Span(date(2025, 6, 30), date(2025, 7, 2)), True),  # follows without a session between
+        (Span(date(2025, 7, 1), date(2025, 7, 2)), False),  # 30 June lies between
+        (Span(date(2024, 1, 1), date(2024, 6, 1)), False),
+    ],
+)
+def test_a_file_vouches_only_for_a_span_that_leaves_no_hole(asked: Span | None, vouched: bool) -> None:
+    days = NSE.sessions(date(2025, 6, 23), date(2025, 6, 27))
+    column = days.astype(float)
+    series = BarSeries.from_columns("AAA", days, (column, column, column, column), column)
+    kept = {"NSE:AAA": StoredInstrument(4, Instrument("NSE:AAA", 1))}
+    spans = spans_vouched_for({"NSE:AAA": series}, kept, {4: Coverage(asked, None, None)}, NSE)
+    assert spans == ({4: Span(date(2025, 6, 23), date(2025, 6, 27))} if vouched else {})
+
+
+async def test_migrate_brings_an_empty_database_up_to_date(
+    store: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = await asyncpg.connect(os.environ["VCPD_STORE_DSN"])
+    await connection.execute("DROP SCHEMA vcpd CASCADE")
+    await connection.close()
+    assert await call("migrate", "--config", store) == EXIT_OK
+    assert await call("migrate", "--config", store) == EXIT_OK
+    assert "the store's schema is at version" in capsys.readouterr().out
+    monkeypatch.setenv("VCPD_STORE_DSN", "postgresql://me:verysecret@127.0.0.1:9/none")
+    assert await call("migrate", "--config", store) == EXIT_TRY_AGAIN
+    assert "verysecret" not in capsys.readouterr().err
+
+
+async def test_a_database_of_a_newer_program_is_refused(store: Path, capsys: Capture) -> None:
+    connection = await asyncpg.connect(os.environ["VCPD_STORE_DSN"])
+    await connection.execute("INSERT INTO vcpd.schema_migrations VALUES (9000, 'later', 'x', 9000)")
+    await connection.close()
+    assert await call("migrate", "--config", store) == EXIT_FAILED
+    assert "start the newer vcpd" in capsys.readouterr().err
