@@ -30,10 +30,10 @@ class Known(NamedTuple):
     weeks: int
     first_pct: int
     final_pct: int
-    count: int
+    contractions: int
 
     def is_printed(self, setup: Setup) -> bool:
-        if len(setup.contractions) != self.count or setup.weeks is None:
+        if len(setup.contractions) != self.contractions or setup.weeks is None:
             return False
         first, final = setup.contractions[0].depth_pct, setup.contractions[-1].depth_pct
         near = abs(first - self.first_pct) <= 2 and abs(final - self.final_pct) <= 2
@@ -92,10 +92,10 @@ def main() -> None:
     lower, upper = dict(moved(0.9)), dict(moved(1.1))
     for name in msgspec.structs.asdict(Thresholds()):
         if name in lower or name in upper:
-            cells = []
-            for known in KNOWN:
-                for table in (lower, upper):
-                    cells.append(f"{hits(panel, known, table[name])[0]}" if name in table else "-")
+            pairs = [(known, table) for known in KNOWN for table in (lower, upper)]
+            cells = [
+                str(hits(panel, known, table[name])[0]) if name in table else "-" for known, table in pairs
+            ]
             print(f"| {name} | " + " | ".join(cells) + " |")
 
 

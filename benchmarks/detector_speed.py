@@ -102,17 +102,15 @@ def _processes(folder: Path, symbols: int, processes: int) -> None:
             judged = list(pool.map(judge_chunk, [folder] * len(chunks), *zip(*chunks, strict=True)))
             times.append(time.perf_counter() - begin)
         passed = sum(setup.passed for part in judged for setup in part.setups)
-        print(
-            f"screen, {processes} processes: median {median(times):.2f} s, best {min(times):.2f} s; {passed} setups"
-        )
+        took = f"median {median(times):.2f} s, best {min(times):.2f} s"
+        print(f"screen, {processes} processes: {took}; {passed} setups")
         begin = time.perf_counter()
         parts = list(pool.map(recount_chunk, [folder] * len(chunks), *zip(*chunks, strict=True)))
-        took = time.perf_counter() - begin
+        took_s = time.perf_counter() - begin
     sessions = sum(part.judged_sessions for part, _ in parts)
     memory_mb = max(memory for _, memory in parts)
-    print(
-        f"history, {processes} processes: {took:.1f} s for {sessions:,} symbol-sessions; {memory_mb:.0f} MB each"
-    )
+    told = f"{took_s:.1f} s for {sessions:,} symbol-sessions"
+    print(f"history, {processes} processes: {told}; {memory_mb:.0f} MB each")
 
 
 if __name__ == "__main__":

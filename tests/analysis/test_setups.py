@@ -1,5 +1,6 @@
 """Verdicts: known answers, the past alone decides, and nothing depends on how the market is cut or scaled."""
 
+import pickle
 from datetime import date
 from functools import cache
 
@@ -116,6 +117,12 @@ def test_verdicts_are_json_without_nan() -> None:
     for setup in judged(market()).setups:
         assert b"NaN" not in encoded(setup)
         assert msgspec.json.decode(encoded(setup), type=Setup) == setup
+
+
+def test_verdicts_travel_between_processes_unchanged() -> None:
+    """What a worker sends is what arrives."""
+    whole = judged(market())
+    assert pickle.loads(pickle.dumps(whole)) == whole
 
 
 def test_truncated_history_gives_the_same_bits_on_real_data() -> None:

@@ -3,6 +3,7 @@
 Neighbouring sessions share one search, so a whole history costs little more than a few screens.
 """
 
+from collections.abc import Callable
 from datetime import date
 from typing import Annotated
 
@@ -84,6 +85,14 @@ class Recount(msgspec.Struct, frozen=True, kw_only=True):
     setups_same_stop: Tally
     template: Tally
     universe: Tally
+
+    def __reduce__(self) -> tuple[Callable[[bytes], "Recount"], tuple[bytes]]:
+        """Between processes it travels packed."""
+        return _unpacked, (msgspec.msgpack.encode(self),)
+
+
+def _unpacked(packed: bytes) -> Recount:
+    return msgspec.msgpack.decode(packed, type=Recount)
 
 
 def recount(panel: Panel, rows: range, parameters: Looking) -> Recount:
