@@ -1,0 +1,198 @@
+"""The doctor: what is well is called good, each trouble is named with its remedy."""
+
+import asyncio
+import json
+import shutil
+import socket
+from collections import namedtuple
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from tests.cli.served import application_served, call, serving, sources
+from vcpd.cli import doctor_checks
+from vcpd.cli.doctor_checks import Patient, check_calendar, check_clock, check_disk, check_machine
+from vcpd.cli.doctor_reach import check_port
+from vcpd.cli.verbs import EXIT_FAILED, EXIT_OK
+from vcpd.config import load
+
+Capture = pytest.CaptureFixture[str]
+Usage = namedtuple("Usage", "total used free")  # noqa: PYI024 - stands in for shutil's own
+NOW = datetime(2026, 6, 30, 6, 30, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def _in_any_year(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the table's end nor the age of this checkout decides a test."""
+    monkeypatch.setenv("VCPD_SCHEDULE__CALENDAR_VALID_UNTIL", "2999-12-31")
+    monkeypatch.setattr(doctor_checks, "_newest_own_file", lambda: NOW.timestamp() - 1)
+
+
+def _write(folder: Path, text: str = "") -> Path:
+    path = folder / "config.toml"
+    path.write_text(f'[daemon]\nstate_dir = "state"\n{text}', encoding="utf-8")
+    return path
+
+
+def _patient(folder: Path, text: str = "", now: datetime = NOW) -> Patient:
+    return Patient(load(_write(folder, text), {}), now)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        number: int = probe.getsockname()[1]
+        return number
+
+
+async def _findings(capsys: Capture, path: Path) -> tuple[int, dict[str, Any]]:
+    code = await call("doctor", "--json", "--config", path)
+    return code, {one["name"]: one for one in json.loads(capsys.readouterr().out)}
+
+
+async def test_a_fresh_machine_is_well_and_what_is_still_to_come_is_a_note(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    code, found = await _findings(capsys, _write(tmp_path, f"[web]\nport = {_free_port()}\n"))
+    assert code == EXIT_OK
+    assert found["database"]["good"] is None
+    assert "free; no daemon runs" in found["port"]["text"]
+    assert not (tmp_path / "state").exists(), "a look changes nothing"
+
+
+async def test_an_unusable_configuration_is_the_first_trouble(tmp_path: Path, capsys: Capture) -> None:
+    code, found = await _findings(capsys, _write(tmp_path, "[web]\npork = 1\n"))
+    assert code == EXIT_FAILED
+    assert "web.pork" in found["configuration"]["text"]
+    assert found["configuration"]["remedy"]
+
+
+async def test_the_store_is_really_asked(
+    store: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VCPD_WEB__PORT", str(_free_port()))
+    code, found = await _findings(capsys, store)
+    assert code == EXIT_OK
+    assert "PostgreSQL" in found["database"]["text"]
+    monkeypatch.setenv("VCPD_STORE_DSN", "postgresql://me:verysecret@127.0.0.1:9/none")
+    code, found = await _findings(capsys, store)
+    assert code == EXIT_FAILED
+    assert found["database"]["good"] is False
+    assert "verysecret" not in json.dumps(found)
+
+
+async def test_the_embedded_store_is_started_for_the_look_and_ended_after_it(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    path = _write(tmp_path, f"[web]\nport = {_free_port()}\n[store]\nshared_buffers_mb = 16\n")
+    assert await call("migrate", "--config", path) == EXIT_OK
+    capsys.readouterr()
+    code, found = await _findings(capsys, path)
+    assert code == EXIT_OK
+    assert "embedded, PostgreSQL" in found["database"]["text"]
+    assert "started for this look" in found["database"]["text"]
+    assert not (tmp_path / "state" / "postgres" / "data" / "postmaster.pid").exists()
+
+
+async def test_a_running_daemon_is_told_from_a_stranger_on_its_port(tmp_path: Path) -> None:
+    async with serving(tmp_path, sources()) as path:
+        finding = await _checked_port(path)
+    assert finding.good
+    assert "the daemon answers" in finding.text
+    async with application_served(tmp_path, web.Application()) as path:
+        finding = await _checked_port(path)
+    assert finding.good is False
+    assert finding.remedy
+
+
+async def _checked_port(path: Path) -> Any:
+    return await asyncio.to_thread(check_port, Patient(load(path, {}), NOW))
+
+
+@pytest.mark.parametrize("name", ["secrets/kite_api_secret", "kite-token.json"])
+def test_secrets_that_others_may_read_are_found(tmp_path: Path, name: str) -> None:
+    secret = tmp_path / "state" / name
+    secret.parent.mkdir(parents=True, mode=0o700)
+    secret.write_text("hush", encoding="utf-8")
+    secret.chmod(0o640)
+    bad = [one for one in check_machine(_patient(tmp_path)) if one.good is False]
+    assert f"chmod 600 {secret}" in [one.remedy for one in bad]
+    assert "hush" not in str(bad)
+    secret.chmod(0o600)
+    (tmp_path / "state").chmod(0o700)
+    assert [one for one in check_machine(_patient(tmp_path)) if one.good is False] == []
+
+
+def test_a_state_directory_that_others_may_enter_is_found(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir(mode=0o755)
+    (bad,) = [one for one in check_machine(_patient(tmp_path)) if one.good is False]
+    assert bad.remedy == f"chmod 700 {tmp_path / 'state'}"
+
+
+def test_missing_credentials_of_a_real_market_are_named(tmp_path: Path) -> None:
+    text = '[daemon]\nmarket = "kite"\n'
+    path = tmp_path / "config.toml"
+    path.write_text(text, encoding="utf-8")
+    (bad,) = [one for one in check_machine(Patient(load(path, {}), NOW)) if one.good is False]
+    assert "[kite] api_key and kite_api_secret" in bad.text
+
+
+@pytest.mark.parametrize(
+    ("now", "good"),
+    [(datetime(2026, 6, 1, tzinfo=UTC), True), (datetime(2026, 12, 1, tzinfo=UTC), None),
+     (datetime(2027, 1, 5, tzinfo=UTC), False)],
+)  # fmt: skip
+def test_the_calendars_end_is_a_note_before_and_a_trouble_after(
+    tmp_path: Path,
+    now: datetime,
+    good: bool | None,
+) -> None:
+    finding = check_calendar(_patient(tmp_path, now=now))
+    assert finding.good is good
+    assert bool(finding.remedy) is (good is not True)
+
+
+def test_a_clock_before_the_programs_own_files_is_wrong(tmp_path: Path) -> None:
+    assert check_clock(_patient(tmp_path, now=datetime(2001, 1, 1, tzinfo=UTC))).good is False
+
+
+def test_too_little_room_is_a_trouble(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    patient = _patient(tmp_path)
+    assert check_disk(patient).good
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: Usage(10**12, 10**12 - 10**8, 10**8))
+    assert check_disk(patient).good is False
+
+
+async def test_a_market_that_cannot_be_reached_and_a_login_that_is_due_are_troubles(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    path = tmp_path / "config.toml"
+    root = f"http://127.0.0.1:{_free_port()}"
+    path.write_text(
+        f'[daemon]\nmarket = "kite"\n[web]\nport = {_free_port()}\n'
+        f'[kite]\napi_key = "k"\napi_root = "{root}"\n',
+        encoding="utf-8",
+    )
+    code, found = await _findings(capsys, path)
+    assert code == EXIT_FAILED
+    assert f"{root} cannot be reached" in found["market"]["text"]
+    assert "vcpd login" in found["login"]["remedy"]
+
+
+async def test_a_market_whose_time_is_another_shows_a_wrong_clock(tmp_path: Path, capsys: Capture) -> None:
+    async def root(_: web.Request) -> web.Response:
+        return web.json_response({}, headers={"Date": "Mon, 01 Jan 2024 00:00:00 GMT"})
+
+    application = web.Application()
+    application.add_routes([web.get("/", root)])
+    async with application_served(tmp_path, application) as served:
+        port = load(served, {}).configuration.web.port
+        text = (
+            f'market = "kite"\n[web]\nport = {_free_port()}\n[kite]\napi_root = "http://127.0.0.1:{port}"\n'
+        )
+        assert await call("doctor", "--config", _write(tmp_path, text)) == EXIT_FAILED
+    said = capsys.readouterr().out
+    assert "s ahead of the market's" in said
+    assert "-> set the clock" in said
