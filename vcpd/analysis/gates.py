@@ -119,4 +119,4 @@ def _advance(chain: Chain, thresholds: Thresholds) -> Gate:
     holds: bool | None = keeps(least, advance_pct)
     if not holds and chain.anchor < thresholds.prior_advance_sessions:
         holds = None
-    return Gate(holds, round(advance_pct, 2), least)
+    return Gate(holds, round(advance_pct, 2) if math.isfinite(advance_pct) else None, least)
