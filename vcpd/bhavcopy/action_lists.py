@@ -21,6 +21,7 @@ PATTERNS: Final = ("*CF-CA*.csv", "*actions*.csv", "*actions*.json")
 AHEAD: Final = timedelta(days=30)
 SETTLED_AFTER: Final = timedelta(days=30)  # a year's list no longer changes
 TRIED_AGAIN_S: Final = 900.0
+TROUBLE_LASTS_S: Final = 60.0
 REMEDY: Final = (
     "put the exchange's list (CF-CA-equities-..csv) into {folder}, or set [bhavcopy] adjust = false"
 )
@@ -47,6 +48,7 @@ class ActionLists:
         self._since = date.max
         self._good_until_s = 0.0
         self._has_greeted = False
+        self._trouble: tuple[float, VcpdError] | None = None
 
     async def current(self, since: date) -> Actions:
         """The actions from `since` on, as the lists tell them today; none where adjusting is switched off.
@@ -57,8 +59,18 @@ class ActionLists:
             return {}
         async with self._turn:
             if self._known is None or since < self._since or self._time.monotonic_s() >= self._good_until_s:
-                self._known = await self._read(min(since, self._since))
+                self._known = await self._read_unless_troubled(min(since, self._since))
             return self._known
+
+    async def _read_unless_troubled(self, since: date) -> Actions:
+        """Whoever asks for the next share need not find out again that there is no list."""
+        if self._trouble is not None and self._time.monotonic_s() < self._trouble[0]:
+            raise self._trouble[1]
+        try:
+            return await self._read(since)
+        except VcpdError as error:
+            self._trouble = (self._time.monotonic_s() + TROUBLE_LASTS_S, error)
+            raise
 
     async def _read(self, since: date) -> Actions:
         good_for_s = self._settings.actions_age_h * 3600

@@ -107,7 +107,7 @@ def open_history(folder: Path) -> History:
         try:
             head = msgspec.json.decode((version / "head.json").read_bytes(), type=Head)
             records = np.load(version / "bars.npy", mmap_mode="r")
-        except (OSError, ValueError, msgspec.MsgspecError):
+        except (OSError, ValueError, EOFError, msgspec.MsgspecError):
             continue
         if head.starts[-1] == len(records) and records.dtype == ROW_DTYPE:
             return History(head, records, version.name)

@@ -153,13 +153,16 @@ def decode_indices(body: bytes, name: str, session: date) -> Bulletin:
         raise BadInputError(f"{name}, row 1: no header of index values, without {', '.join(missing)}")
     _must_tell_of(session, sheet, "INDEX DATE")
     symbols = [_index_symbol(text) for text in sheet.texts("INDEX NAME")]
-    count = len(symbols)
     columns = {field: sheet.numbers(column) for field, column in INDEX_FIELDS.items()}
-    volume = sheet.numbers("VOLUME") if sheet.has("VOLUME") else np.full(count, np.nan)
-    columns |= {"previous_close": np.full(count, np.nan), "volume": volume}
+    columns["previous_close"] = columns["close"] - _numbers_if_any(sheet, "POINTS CHANGE")
+    columns["volume"] = _numbers_if_any(sheet, "VOLUME")
     values = np.column_stack([columns[field] for field in FIELDS])
-    blank = [""] * count
-    return Bulletin(session, symbols, [INDEX_SERIES] * count, blank, symbols, values)
+    kinds, blank = [INDEX_SERIES] * len(symbols), [""] * len(symbols)
+    return Bulletin(session, symbols, kinds, blank, symbols, values)
+
+
+def _numbers_if_any(sheet: Sheet, field: str) -> FloatArray:
+    return sheet.numbers(field) if sheet.has(field) else np.full(len(sheet.rows), np.nan)
 
 
 def _must_tell_of(session: date, sheet: Sheet, field: str) -> None:

@@ -6,7 +6,7 @@ written as at the first door, `NSE:INFY`, with the series behind a dash where it
 
 import asyncio
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date
 from typing import Final
 
 import numpy as np
@@ -19,12 +19,12 @@ from vcpd.bhavcopy.exchange_time import ExchangeTime
 from vcpd.bhavcopy.history import INDEX_MARK, History
 from vcpd.bhavcopy.identity import Life, token_of
 from vcpd.bhavcopy.layouts import INDEX_SERIES, SHARE_SERIES
+from vcpd.bhavcopy.quotes import EXCHANGE, QuoteDesk
 from vcpd.domain.arrays import DateArray
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.errors import RetryableError
 from vcpd.domain.instruments import Instrument, Quote
 
-EXCHANGE: Final = "NSE"
 INDEX_SEGMENT: Final = "INDICES"
 ORDINARY: Final = SHARE_SERIES[0]
 _log = structlog.get_logger(__name__)
@@ -73,13 +73,15 @@ class BhavcopyMarket:
         return _between(adjusted.series, first, last)
 
     async def quotes(self, symbols: Sequence[str]) -> dict[str, Quote]:
-        """The bars of the last closed session as quotes; who did not trade in it is absent.
+        """The bars of the last closed session as quotes, in today's number of shares.
 
-        Raises RetryableError while its bulletin is not there.
+        Who did not trade in it is absent. Raises RetryableError while its bulletin is not there.
         """
         session = self._time.last_closed()
         history = await self._bulletins.have(np.array([session], "M8[D]"))
-        return await asyncio.to_thread(_quotes, history, symbols, self._time.closing(session))
+        actions = await self._actions.current(session)
+        desk = QuoteDesk(history, self._time.closing(session), actions, self._time.today())
+        return await asyncio.to_thread(desk.quotes, symbols)
 
     def _last_sessions(self, last: date) -> DateArray:
         calendar, before = self._time.calendar, self._listed_sessions - 1
@@ -130,36 +132,3 @@ def _key_of(instrument: Instrument) -> str:
 def _between(series: BarSeries, first: date, last: date) -> BarSeries:
     start = int(np.searchsorted(series.sessions, np.datetime64(first, "D")))
     return BarSeries(series.symbol, series.records[start:]).until(last)
-
-
-def _quotes(history: History, symbols: Sequence[str], closed: datetime) -> dict[str, Quote]:
-    found = ((symbol, _quote(history, symbol, closed)) for symbol in dict.fromkeys(symbols))
-    return {symbol: quote for symbol, quote in found if quote is not None}
-
-
-def _quote(history: History, symbol: str, closed: datetime) -> Quote | None:
-    exchange, _, name = symbol.partition(":")
-    key = _known_key(history, name) if exchange == EXCHANGE else ""
-    rows = history.rows(key)
-    at = int(np.searchsorted(rows["session"], np.datetime64(closed.date(), "D")))
-    if at == len(rows) or rows["session"][at].item() != closed.date():
-        return None
-    row = rows[at]
-    return Quote(
-        symbol=symbol,
-        token=token_of(history.identities.isin_of(key), key),
-        at=f"{closed:%Y-%m-%d %H:%M:%S}",
-        last_price=float(row["close"]),
-        open=float(row["open"]),
-        high=float(row["high"]),
-        low=float(row["low"]),
-        previous_close=float(row["previous_close"]),
-        volume=float(row["volume"]),
-    )
-
-
-def _known_key(history: History, name: str) -> str:
-    """The history's symbol for a quoted one: a share, a share of another series, or an index."""
-    stem, _, series = name.rpartition("-")
-    candidates = (name, stem if series in SHARE_SERIES else "", f"{INDEX_MARK}{name}")
-    return next((key for key in candidates if key in history), "")

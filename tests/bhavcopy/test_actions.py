@@ -1,0 +1,136 @@
+"""What the exchange's free text means for a price, against factors that others worked out of it."""
+
+from datetime import date
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.real_data import real_data
+from vcpd.bhavcopy.actions import factor_of, gather_actions, parse_actions, terms_of
+from vcpd.domain.errors import BadInputError
+
+SPLIT = "Face Value Split (Sub-Division) - From Rs 10/- Per Share To Rs 2/- Per Share"
+
+
+def factor(subject: str) -> float | None:
+    terms = terms_of(subject)
+    return None if terms is None else factor_of(terms)
+
+
+@pytest.mark.parametrize(
+    ("subject", "expected"),
+    [
+        (SPLIT, 0.2),
+        ("Bonus 1:4", 0.8),
+        (" Bonus 17:25", 25 / 42),
+        (f"Bonus 1:1 | {SPLIT}", 0.1),
+        ("Annual General Meeting/ Bonus 2:1 And Face Value Split From Rs.10/- To Re.1/-", 1 / 30),
+        ("FVSPLT FRM RS100 TO RS 1", 0.01),
+        ("Face Value Split (Sub-Division) - From Rs10/- Per Share To Re 1/- Per Share", 0.1),
+        ("Fv Split Rs.10/- To Rs.2.50/-", 0.25),
+        ("Consolidation Of Shares From Re 1 To Rs 10", 10.0),
+        ("Bonus NCRPS 1:1/ Bonus 1:2", 2 / 3),
+        ("Bonus Debentures 1:1", 1.0),
+        ("Interim Dividend - Rs 8 Per Share", 1.0),
+        ("Rights 1:4 @ Premium Rs 10/-", 1.0),
+        ("Scheme Of Arrangement", 1.0),
+        ("Demerger", 1.0),
+        ("Bonus Issue", None),
+        ("Stock Split", None),
+        ("Bonus 0:1", None),
+    ],
+)
+def test_a_subject_s_factor(subject: str, expected: float | None) -> None:
+    assert factor(subject) == (None if expected is None else pytest.approx(expected))
+
+
+def test_every_listed_split_and_bonus_of_seven_years_is_understood() -> None:
+    events = pl.read_parquet(real_data("corporate_actions/nse_split_bonus_events_2019_2026H1.parquet"))
+    wrong = [
+        (row["symbol"], row["subject"], row["f"], factor(row["subject"]))
+        for row in events.iter_rows(named=True)
+        if factor(row["subject"]) != pytest.approx(row["f"], abs=2e-6)
+    ]
+    assert len(events) > 500
+    assert wrong == []
+
+
+def test_the_site_s_own_answer_is_understood() -> None:
+    """The file holds a saved answer beside other things; dividends are most of it."""
+    rows = parse_actions(real_data("holidays/eod2_meta_2025_holidays_and_actions.json").read_bytes(), "saved")
+    actions = {one.symbol: one for one in gather_actions(rows).actions}
+    assert len(rows) > len(actions) > 0
+    assert (actions["GODFRYPHLP"].ex_date, actions["GODFRYPHLP"].factor) == (date(2025, 9, 16), 1 / 3)
+
+
+@given(st.integers(1, 50), st.integers(1, 50))
+def test_a_bonus_leaves_the_holder_as_rich_as_before(new: int, held: int) -> None:
+    assert (factor(f"Bonus {new}:{held}") or 0) * (held + new) == pytest.approx(held)
+
+
+@given(st.integers(1, 1000), st.integers(1, 1000))
+def test_a_split_and_its_consolidation_cancel(before: int, after: int) -> None:
+    there = factor(f"Face Value Split - From Rs {before}/- To Rs {after}/-")
+    back = factor(f"Consolidation - From Rs {after}/- To Rs {before}/-")
+    assert (there or 0) * (back or 0) == pytest.approx(1.0)
+
+
+def test_an_action_listed_twice_counts_once_and_two_on_a_day_multiply() -> None:
+    """A bonus 1:1 and a split from 10 to 5 have the same factor; both happened."""
+    rows = [
+        ("A", "15-Jul-2024", "Bonus 1:1"),
+        ("A", "2024-07-15", "  Bonus  1:1"),
+        ("A", "15-Jul-2024", "Face Value Split - From Rs 10/- To Rs 5/-"),
+        ("A", "16-Jul-2024", "Dividend - Rs 2 Per Share"),
+        ("B", "15-Jul-2024", "Bonus 1:4"),
+    ]
+    listed = gather_actions(rows)
+    assert [(one.symbol, one.ex_date, one.factor) for one in listed.actions] == [
+        ("A", date(2024, 7, 15), 0.25),
+        ("B", date(2024, 7, 15), 0.8),
+    ]
+    assert listed.unreadable == ()
+
+
+def test_what_cannot_be_read_is_kept_for_the_owner() -> None:
+    listed = gather_actions([("A", "15-Jul-2024", "Bonus"), ("B", "-", "Bonus 1:1"), ("C", "-", "Dividend")])
+    assert listed.actions == ()
+    assert listed.unreadable == ("A 15-Jul-2024: Bonus", "B -: Bonus 1:1")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        (
+            b'\xef\xbb\xbf"SYMBOL","COMPANY NAME","SERIES","PURPOSE","FACE VALUE","EX-DATE","RECORD DATE"\n'
+            b'"ABC","Abc","EQ"," Bonus 1:1","10","05-Aug-2021","06-Aug-2021"\n'
+        ),
+        (
+            b"SERIES,SYMBOL,SECURITY,RECORD_DT,BC_STRT_DT,BC_END_DT,EX_DT,ND_STRT_DT,ND_END_DT,PURPOSE\n"
+            b"EQ,ABC,Abc,06/08/2021, , ,05/08/2021, , ,BONUS 1:1\n"
+        ),
+        b'[{"symbol":"ABC","series":"EQ","subject":"Bonus 1:1","exDate":"05-Aug-2021","isin":null}]',
+        b'{"data":[{"symbol":"abc","subject":" Bonus 1:1","exDate":"05-Aug-2021"}]}',
+    ],
+)
+def test_a_list_comes_in_many_clothes(body: bytes) -> None:
+    (action,) = gather_actions(parse_actions(body, "list")).actions
+    assert (action.symbol, action.ex_date, action.factor) == ("ABC", date(2021, 8, 5), 0.5)
+
+
+@pytest.mark.parametrize(
+    ("body", "what"),
+    [
+        (b"[{", "not valid JSON"),
+        (b'{"message":"blocked"}', "expected a list"),
+        (b"[1]", "item 1: expected an object"),
+        (b'[{"symbol":"A"}]', "item 1: expected symbol, exDate and subject"),
+        (b"A,B\n1,2\n", "expected columns SYMBOL, EX-DATE and PURPOSE"),
+        (b"<html>", "a web page"),
+    ],
+)
+def test_what_is_no_list_is_refused_by_name(body: bytes, what: str) -> None:
+    with pytest.raises(BadInputError, match=f"list.*{what}"):
+        parse_actions(body, "list")

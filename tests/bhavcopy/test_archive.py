@@ -1,0 +1,190 @@
+"""The archive by web: politely, once for each file, through whatever the server does."""
+
+from collections.abc import AsyncIterator, Mapping
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+import aiohttp
+import msgspec
+import pytest
+
+from tests.bhavcopy.doors import QUICK, StandingClock, web_door
+from tests.bhavcopy.publisher import FIRST, LAST, Press, small_market
+from tests.bhavcopy.web import ArchiveServer, Reply, answer, cut, serving
+from vcpd.bhavcopy.download import Download
+from vcpd.bhavcopy.file_names import full_file, index_file, legacy_file, udiff_file
+from vcpd.bhavcopy.settings import BhavcopySettings
+from vcpd.domain.errors import RetryableError
+from vcpd.domain.instruments import Instrument
+
+ALPHA = Instrument("NSE:ALPHA", 1)
+BETA = Instrument("NSE:BETA", 1)
+SINCE = date(2024, 8, 1)
+
+
+@pytest.fixture(scope="module")
+def press() -> Press:
+    return small_market()
+
+
+@pytest.fixture(scope="module")
+def files(press: Press) -> Mapping[str, bytes]:
+    return dict(press.files())
+
+
+@pytest.fixture
+async def server(files: Mapping[str, bytes]) -> AsyncIterator[ArchiveServer]:
+    async with serving(dict(files)) as found:
+        yield found
+
+
+@pytest.fixture
+def folder(press: Press, tmp_path: Path) -> Path:
+    """A door's folder with the list of actions in it."""
+    actions = tmp_path / "door" / "actions"
+    actions.mkdir(parents=True)
+    (actions / "CF-CA-equities.csv").write_bytes(press.action_list())
+    return tmp_path / "door"
+
+
+async def test_each_file_is_asked_for_once_and_kept(
+    press: Press, server: ArchiveServer, folder: Path
+) -> None:
+    async with web_door(server.root, folder) as market:
+        first = await market.daily_bars(ALPHA, FIRST, LAST)
+        await market.daily_bars(BETA, FIRST, LAST)
+    assert len(first) == len(press.sessions)
+    assert len(server.asked) == len(set(server.asked)) == 2 * len(press.sessions)
+    async with web_door(server.root, folder) as again:
+        assert (await again.daily_bars(ALPHA, FIRST, LAST)).records.tobytes() == first.records.tobytes()
+    assert len(server.asked) == 2 * len(press.sessions)
+
+
+async def test_a_holiday_is_not_asked_for(server: ArchiveServer, folder: Path) -> None:
+    """2024-08-15 was Independence Day, the 17th and 18th a weekend."""
+    async with web_door(server.root, folder) as market:
+        told = await market.daily_bars(ALPHA, date(2024, 8, 14), date(2024, 8, 19))
+    assert told.sessions.tolist() == [date(2024, 8, 14), date(2024, 8, 16), date(2024, 8, 19)]
+    assert len(server.asked) == 6
+
+
+async def test_what_was_fetched_survives_a_stop_in_the_middle(
+    press: Press, server: ArchiveServer, folder: Path
+) -> None:
+    """The second start asks only for what the first did not get."""
+    wanted = press.sessions[press.sessions.index(SINCE) :]
+    for session in wanted[10:]:
+        server.faults[udiff_file(session).path] = [answer(500)] * 3
+        server.faults[full_file(session).path] = [answer(500)] * 3
+    async with web_door(server.root, folder) as market:
+        with pytest.raises(RetryableError, match="500"):
+            await market.daily_bars(ALPHA, SINCE, LAST)
+    server.faults.clear()
+    server.asked.clear()
+    async with web_door(server.root, folder) as market:
+        assert len(await market.daily_bars(ALPHA, SINCE, LAST)) == len(wanted)
+    assert {udiff_file(one).path for one in wanted[:10]}.isdisjoint(server.asked)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        answer(500),
+        answer(503, Retry_After="0"),
+        answer(429),
+        answer(403, b"<html>denied</html>"),
+        answer(200, b"<html>Please wait</html>"),
+        answer(200, b""),
+        answer(302, Location="/elsewhere"),
+        cut,
+    ],
+)
+async def test_passing_trouble_leaves_no_trace(
+    press: Press, server: ArchiveServer, folder: Path, fault: Reply
+) -> None:
+    session = date(2024, 8, 20)
+    server.faults = {udiff_file(session).path: [fault, fault], index_file(session).path: [fault]}
+    async with web_door(server.root, folder) as market:
+        told = await market.daily_bars(ALPHA, SINCE, LAST)
+    assert told.sessions.tolist() == press.sessions[press.sessions.index(SINCE) :]
+
+
+async def test_a_damaged_file_is_replaced_by_another_layout(
+    press: Press, server: ArchiveServer, folder: Path
+) -> None:
+    """A zip cut short on the server's disk: the same session stands in the full layout beside it."""
+    session = date(2024, 8, 20)
+    path, body = press.bulletin(session, "full")
+    server.files[path] = body
+    server.files[udiff_file(session).path] = server.files[udiff_file(session).path][:-30]
+    async with web_door(server.root, folder) as market:
+        told = await market.daily_bars(ALPHA, SINCE, LAST)
+    assert session in told.sessions.tolist()
+    assert not (folder / "files" / "2024" / udiff_file(session).name).exists()
+
+
+async def test_a_layout_that_is_not_there_is_replaced_by_another(
+    press: Press, server: ArchiveServer, folder: Path
+) -> None:
+    for session in press.sessions[:8]:
+        del server.files[legacy_file(session).path]
+        path, body = press.bulletin(session, "full" if session.day % 2 else "udiff")
+        server.files[path] = body
+    async with web_door(server.root, folder) as market:
+        told = await market.daily_bars(BETA, FIRST, LAST)
+    assert told.sessions.tolist() == press.sessions
+    steps = told.close[1:] / told.close[:-1]
+    assert steps.min() > 0.9
+
+
+async def test_a_bulletin_is_awaited_gently(press: Press, server: ArchiveServer, folder: Path) -> None:
+    """Between two looks for tonight's bulletin lie minutes, however often it is asked for."""
+    clock = StandingClock(datetime.fromisoformat("2024-08-30T18:00:00+05:30"))
+    later = {path: server.files.pop(path) for path in (udiff_file(LAST).path, index_file(LAST).path)}
+    async with web_door(server.root, folder, clock) as market:
+        for _ in range(5):
+            with pytest.raises(RetryableError, match="2024-08-30 is not in the archive yet"):
+                await market.quotes(["NSE:ALPHA"])
+        assert server.asked.count(udiff_file(LAST).path) == 1
+        server.files |= later
+        clock.at += timedelta(minutes=6)
+        assert set(await market.quotes(["NSE:ALPHA"])) == {"NSE:ALPHA"}
+
+
+async def test_bulletins_without_indices_wait_for_them(server: ArchiveServer, folder: Path) -> None:
+    """Shares without their benchmark are half a session."""
+    del server.files[index_file(LAST).path]
+    async with web_door(server.root, folder) as market:
+        with pytest.raises(RetryableError, match="2024-08-30"):
+            await market.quotes(["NSE:ALPHA"])
+
+
+async def test_an_archive_out_of_reach_is_not_asked_for_every_share(
+    server: ArchiveServer, folder: Path
+) -> None:
+    server.is_down = True
+    clock = StandingClock()
+    async with web_door(server.root, folder, clock) as market:
+        for instrument in [ALPHA, BETA] * 10:
+            with pytest.raises(RetryableError, match="503"):
+                await market.daily_bars(instrument, FIRST, LAST)
+        assert len(server.asked) < 120  # of 63 sessions in three layouts, three tries each
+        server.is_down = False
+        clock.at += timedelta(seconds=61)
+        assert len(await market.daily_bars(ALPHA, FIRST, LAST)) > 0
+
+
+async def test_requests_are_spaced(server: ArchiveServer, folder: Path) -> None:
+    async with web_door(server.root, folder, requests_per_s=50) as market:
+        await market.daily_bars(ALPHA, date(2024, 8, 12), date(2024, 8, 23))
+    span_s = server.asked_at_s[-1] - server.asked_at_s[0]
+    assert (len(server.asked) - 1) / span_s < 55
+
+
+async def test_a_file_beyond_the_limit_is_not_read(server: ArchiveServer) -> None:
+    settings = msgspec.convert({**QUICK, "body_limit_mb": 0.001, "tries": 1}, BhavcopySettings)
+    server.files["huge"] = b"x" * 2000
+    async with aiohttp.ClientSession() as http:
+        download = Download(http, settings)
+        with pytest.raises(RetryableError, match="larger than 1048 bytes"):
+            await download.fetch(f"{server.root}/huge", "huge")

@@ -1,0 +1,83 @@
+"""Whatever door a market has, the jobs behind it see the same promises kept."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import date, datetime
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.bhavcopy.doors import StandingClock, folder_door, web_door
+from tests.bhavcopy.publisher import FIRST, LAST, Press, small_market
+from tests.bhavcopy.web import serving
+from tests.market_data import CHECKS, Check, OpenDoor
+from vcpd.domain.nse_sessions import NSE
+from vcpd.domain.secrets import Secret
+from vcpd.kite.auth import Credentials, KiteSession
+from vcpd.kite.client import KiteClient
+from vcpd.kite.limits import Limits
+from vcpd.kite.sandbox_login import SandboxLogin
+from vcpd.kite.settings import KiteSettings, LimitSettings
+from vcpd.kite.token_file import TokenFile
+from vcpd.kite.transport import Transport
+from vcpd.sandbox.server import serve
+from vcpd.sandbox.settings import RateSettings, SandboxSettings
+from vcpd.sandbox.simulated import SimulatedMarket
+
+WIDE = RateSettings(quote_per_s=1000, historical_per_s=1000, other_per_s=1000, all_gets_per_s=1000)
+SIMULATED = SandboxSettings(symbols=12, seed=3, years=1, limits=WIDE)
+SIMULATED_LAST = date(2026, 7, 15)
+
+
+@pytest.fixture(scope="module")
+def press() -> Press:
+    return small_market()
+
+
+@pytest.fixture(scope="module")
+def simulated() -> SimulatedMarket:
+    return SimulatedMarket(SIMULATED, NSE, SIMULATED_LAST)
+
+
+@asynccontextmanager
+async def kite_door(simulated: SimulatedMarket, folder: Path) -> AsyncIterator[OpenDoor]:
+    clock = StandingClock(datetime.fromisoformat("2026-07-15T18:00:00+05:30"))
+    sandbox = await serve(SIMULATED, simulated, clock, port=0)
+    settings = KiteSettings(
+        api_key=SIMULATED.api_key, api_root=sandbox.url, login_root=f"{sandbox.url}/connect/login"
+    )
+    wide = LimitSettings(quote_per_s=900, historical_per_s=900, other_per_s=900, all_gets_per_s=900)
+    async with aiohttp.ClientSession() as http:
+        transport = Transport(http, settings, Limits(wide))
+        credentials = Credentials.of(settings, Secret(SIMULATED.api_secret))
+        file = TokenFile(folder / "token.json")
+        session = KiteSession(transport, credentials, clock, file, SandboxLogin(http))
+        yield OpenDoor(KiteClient(transport, session), date(2026, 4, 1), SIMULATED_LAST, NSE)
+    await sandbox.close()
+
+
+@pytest.fixture(params=["kite", "bulletins by folder", "bulletins by web"])
+async def door(
+    request: pytest.FixtureRequest, press: Press, simulated: SimulatedMarket, tmp_path: Path
+) -> AsyncIterator[OpenDoor]:
+    async with AsyncExitStack() as stack:
+        if request.param == "kite":
+            yield await stack.enter_async_context(kite_door(simulated, tmp_path))
+            return
+        published = press.publish(tmp_path / "bulletins")
+        if request.param == "bulletins by folder":
+            market = await stack.enter_async_context(folder_door(published, tmp_path / "door"))
+        else:
+            files = dict(press.files()) | {"actions": press.action_list()}
+            server = await stack.enter_async_context(serving(files))
+            url = f"{server.root}/actions?first={{first:%d-%m-%Y}}&last={{last:%d-%m-%Y}}"
+            market = await stack.enter_async_context(
+                web_door(server.root, tmp_path / "door", actions_url=url)
+            )
+        yield OpenDoor(market, FIRST, LAST, NSE)
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+async def test_a_door_keeps_its_promises(door: OpenDoor, check: Check) -> None:
+    await check(door)

@@ -1,0 +1,117 @@
+"""Whose history is whose, through new names, new ISINs, and old names that come back."""
+
+from datetime import date
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vcpd.bhavcopy.identity import Identities, Life, Stretch, merge_lives, token_of
+
+A1, A2, B1 = "INE000A01011", "INE000A01029", "INE000B01011"
+
+
+def life(symbol: str, isin: str, first: str, last: str, series: str = "EQ") -> Life:
+    return Life(symbol, isin, date.fromisoformat(first), date.fromisoformat(last), series)
+
+
+def told(lives: list[Life], symbol: str) -> list[tuple[str, str, str]]:
+    return [(one.symbol, str(one.first), str(one.last)) for one in Identities(lives).stretches(symbol)]
+
+
+def test_a_split_changes_the_isin_and_nothing_else() -> None:
+    lives = [life("A", A1, "2020-01-01", "2022-03-31"), life("A", A2, "2022-04-01", "2024-06-28")]
+    assert told(lives, "A") == [("A", "2020-01-01", "2024-06-28")]
+
+
+def test_a_rename_is_followed_back_through_its_isin_and_again() -> None:
+    lives = [
+        life("OLD", A1, "2020-01-01", "2021-12-31"),
+        life("MID", A1, "2022-01-03", "2022-12-30"),
+        life("MID", A2, "2023-01-02", "2023-06-30"),
+        life("NEW", A2, "2023-07-03", "2024-06-28"),
+    ]
+    assert told(lives, "NEW") == [
+        ("OLD", "2020-01-01", "2021-12-31"),
+        ("MID", "2022-01-03", "2023-06-30"),
+        ("NEW", "2023-07-03", "2024-06-28"),
+    ]
+
+
+def test_an_old_name_that_another_company_took_brings_no_foreign_past() -> None:
+    lives = [life("A", A1, "2020-01-01", "2021-12-31"), life("A", B1, "2023-01-02", "2024-06-28")]
+    assert told(lives, "A") == [("A", "2023-01-02", "2024-06-28")]
+
+
+def test_a_long_suspension_is_no_other_company() -> None:
+    lives = [life("A", A1, "2020-01-01", "2021-12-31"), life("A", A2, "2023-01-02", "2024-06-28")]
+    assert told(lives, "A") == [("A", "2020-01-01", "2024-06-28")]
+
+
+def test_a_layout_without_isins_breaks_no_history() -> None:
+    lives = [life("A", A1, "2020-01-01", "2021-12-31"), life("A", "", "2021-06-01", "2024-06-28")]
+    assert told(lives, "A") == [("A", "2020-01-01", "2024-06-28")]
+    assert Identities(lives).isin_of("A") == A1
+
+
+def test_a_name_given_away_is_told_only_as_long_as_it_was_ours() -> None:
+    """A was renamed to NEW; later another company listed as A."""
+    lives = [
+        life("A", A1, "2020-01-01", "2021-12-31"),
+        life("NEW", A1, "2022-01-03", "2024-06-28"),
+        life("A", B1, "2023-01-02", "2024-06-28"),
+    ]
+    assert told(lives, "NEW") == [("A", "2020-01-01", "2021-12-31"), ("NEW", "2022-01-03", "2024-06-28")]
+    assert told(lives, "A") == [("A", "2023-01-02", "2024-06-28")]
+
+
+def test_who_was_renamed_is_not_listed_beside_the_successor() -> None:
+    lives = [
+        life("OLD", A1, "2024-06-03", "2024-06-20"),
+        life("NEW", A1, "2024-06-21", "2024-06-28"),
+        life("B", B1, "2024-06-03", "2024-06-19", "BE"),
+        life("GONE", "INE000Z01011", "2023-06-03", "2024-01-19"),
+    ]
+    listed = Identities(lives).listed(date(2024, 6, 17))
+    assert sorted((one.symbol, one.series) for one in listed) == [("B", "BE"), ("NEW", "EQ")]
+
+
+def test_nobody_has_no_history() -> None:
+    assert Identities([]).stretches("A") == []
+
+
+days = st.dates(date(2020, 1, 1), date(2020, 3, 1))
+lives_of_few = st.builds(
+    lambda symbol, isin, ends: Life(symbol, isin, min(ends), max(ends), "EQ"),
+    st.sampled_from(["A", "B", "C"]),
+    st.sampled_from([A1, A2, B1, ""]),
+    st.tuples(days, days),
+)
+
+
+@given(st.lists(lives_of_few, max_size=8))
+def test_whatever_the_lives_stretches_follow_each_other(lives: list[Life]) -> None:
+    """No endless search, no session told twice, the own name last."""
+    for symbol in ("A", "B", "C"):
+        found: list[Stretch] = Identities(merge_lives(lives)).stretches(symbol)
+        assert len({one.symbol for one in found}) == len(found)
+        assert all(one.first <= one.last for one in found)
+        assert all(one.last < after.first for one, after in pairwise(found))
+        if found:
+            assert found[-1].symbol == symbol
+
+
+@given(st.lists(lives_of_few, max_size=8), st.integers(0, 8))
+def test_lives_merge_the_same_in_any_parts(lives: list[Life], cut: int) -> None:
+    ordered = sorted(lives, key=lambda one: (one.last, one.first))
+    whole = merge_lives(ordered)
+    parts = merge_lives([*merge_lives(ordered[:cut]), *ordered[cut:]])
+    assert {(one.symbol, one.isin, one.first, one.last) for one in whole} == {
+        (one.symbol, one.isin, one.first, one.last) for one in parts
+    }
+
+
+def test_tokens_stay_with_the_isin_and_differ_otherwise() -> None:
+    assert token_of(A1, "OLD") == token_of(A1, "NEW") != token_of(A2, "NEW")
+    assert token_of("", "A") != token_of("", "B")
+    assert 0 < token_of(A1, "A") < 2**63

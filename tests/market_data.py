@@ -1,0 +1,151 @@
+"""What every door to a market promises (`ports.MarketData`), as checks that take a door.
+
+A door's own tests open it over a market that they know, and hand it to each of `CHECKS`.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import numpy as np
+
+from vcpd.domain.bars import BAR_DTYPE, PRICE_FIELDS, BarSeries
+from vcpd.domain.errors import PermanentError
+from vcpd.domain.instruments import Instrument
+from vcpd.domain.sessions import TradingCalendar
+from vcpd.ports import MarketData
+
+FOREIGN = "NSE:NOBODY-KNOWS-THIS"
+
+
+@dataclass(frozen=True)
+class OpenDoor:
+    """A door in the evening of `last`, to a market whose bars begin on or before `first`."""
+
+    market: MarketData
+    first: date
+    last: date
+    calendar: TradingCalendar
+
+
+Check = Callable[[OpenDoor], Awaitable[None]]
+
+
+async def lists_each_instrument_once(door: OpenDoor) -> None:
+    """Symbols are full names and unlike each other, tokens too; shares and indices are told apart."""
+    listed = await door.market.instruments()
+    symbols = [one.symbol for one in listed]
+    assert len(set(symbols)) == len(symbols) > 2
+    assert len({one.token for one in listed}) == len(listed)
+    assert all(one.exchange == "NSE" and one.trading_symbol for one in listed)
+    assert any(one.is_index for one in listed)
+    assert any(one.segment == "NSE" and one.series == "EQ" for one in listed)
+    assert all(one.token > 0 and one.tick_size > 0 and one.lot_size >= 1 for one in listed)
+
+
+async def gives_bars_in_order_and_in_bounds(door: OpenDoor) -> None:
+    """Ascending, each session once, all of them sessions within what was asked, prices possible."""
+    for instrument in await door.market.instruments():
+        series = await door.market.daily_bars(instrument, door.first, door.last)
+        assert series.symbol == instrument.symbol
+        assert series.records.dtype == BAR_DTYPE
+        assert (np.diff(series.sessions).astype(int) > 0).all()
+        days = door.calendar.sessions(door.first, door.last)
+        assert np.isin(series.sessions, days).all()
+        prices = np.stack([series.records[name] for name in PRICE_FIELDS])
+        whole = np.isfinite(prices).all(axis=0)
+        assert (prices[:, whole] > 0).all()
+        slack = 1e-9 * series.high
+        assert (series.high + slack >= prices.max(axis=0))[whole].all()
+        assert (series.low - slack <= prices.min(axis=0))[whole].all()
+        assert (np.isnan(series.volume) | (series.volume >= 0)).all()
+
+
+async def tells_a_part_as_it_tells_the_whole(door: OpenDoor) -> None:
+    """Any span is a cut of the whole history, both ends included."""
+    for instrument in (await door.market.instruments())[:4]:
+        whole = await door.market.daily_bars(instrument, door.first, door.last)
+        sessions = whole.sessions.tolist()
+        for first, last in (
+            (sessions[3], sessions[-4]),
+            (sessions[5], sessions[5]),
+            (door.first, sessions[0]),
+        ):
+            part = await door.market.daily_bars(instrument, first, last)
+            assert_equal(part, _cut(whole, first, last))
+
+
+async def tells_the_same_again(door: OpenDoor) -> None:
+    """Asked twice, it answers twice the same."""
+    listed = list(await door.market.instruments())
+    assert listed == list(await door.market.instruments())
+    symbols = [one.symbol for one in listed]
+    assert repr(await door.market.quotes(symbols)) == repr(await door.market.quotes(symbols))  # NaN too
+    for instrument in listed[:4]:
+        once = await door.market.daily_bars(instrument, door.first, door.last)
+        assert_equal(await door.market.daily_bars(instrument, door.first, door.last), once)
+
+
+async def gives_nothing_for_an_empty_span(door: OpenDoor) -> None:
+    """No sessions, no bars: a span turned round, a weekend, days before there was anything."""
+    instrument = next(one for one in await door.market.instruments() if not one.is_index)
+    saturday = door.first + timedelta(days=(5 - door.first.weekday()) % 7)
+    for first, last in (
+        (door.last, door.first),
+        (saturday, saturday + timedelta(days=1)),
+        (date(1994, 1, 3), date(1994, 1, 7)),
+    ):
+        series = await door.market.daily_bars(instrument, first, last)
+        assert len(series) == 0
+        assert series.symbol == instrument.symbol
+
+
+async def knows_no_strangers(door: OpenDoor) -> None:
+    """An unknown symbol is absent from quotes, and has no bars or is refused for good."""
+    known = next(one.symbol for one in await door.market.instruments())
+    assert FOREIGN not in await door.market.quotes([known, FOREIGN])
+    assert await door.market.quotes([]) == {}
+    try:
+        series = await door.market.daily_bars(Instrument(FOREIGN, 1), door.first, door.last)
+    except PermanentError:
+        return
+    assert len(series) == 0
+
+
+async def quotes_agree_with_bars(door: OpenDoor) -> None:
+    """In the evening a quote tells of the session that closed, and is its bar; nobody is quoted twice."""
+    listed = {one.symbol: one for one in await door.market.instruments()}
+    quotes = await door.market.quotes([*listed, *listed])
+    assert quotes
+    for symbol, quote in quotes.items():
+        assert quote.symbol == symbol
+        assert quote.token == listed[symbol].token
+        series = await door.market.daily_bars(listed[symbol], door.last, door.last)
+        if not len(series):
+            continue  # it did not trade
+        bar = series.records[0]
+        assert quote.at.startswith(door.last.isoformat())
+        told = (quote.open, quote.high, quote.low, quote.last_price)
+        np.testing.assert_allclose(told, [bar[name] for name in PRICE_FIELDS], rtol=0.01)
+
+
+CHECKS: tuple[Check, ...] = (
+    lists_each_instrument_once,
+    gives_bars_in_order_and_in_bounds,
+    tells_a_part_as_it_tells_the_whole,
+    tells_the_same_again,
+    gives_nothing_for_an_empty_span,
+    knows_no_strangers,
+    quotes_agree_with_bars,
+)
+
+
+def assert_equal(one: BarSeries, other: BarSeries) -> None:
+    assert one.symbol == other.symbol
+    for name in BAR_DTYPE.names or ():
+        np.testing.assert_array_equal(one.records[name], other.records[name])
+
+
+def _cut(series: BarSeries, first: date, last: date) -> BarSeries:
+    start = int(np.searchsorted(series.sessions, np.datetime64(first, "D")))
+    return BarSeries(series.symbol, series.records[start:]).until(last)
