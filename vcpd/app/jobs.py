@@ -28,6 +28,8 @@ from vcpd.schedule.work import Job
 
 LIVE: Final = frozenset({"screen"})  # started by hand, these work on the running session
 
+KINDS: Final = frozenset({"instruments", "collect", "reconcile", "screen", "risk", "housekeeping"})
+
 Work = Callable[[RunContext], Awaitable[RunResult]]
 
 
@@ -45,20 +47,25 @@ class Means:
 
 def build_jobs(configuration: Configuration, means: Means) -> Mapping[str, Job]:
     """Every configured job by name. ConfigurationError for a table that names no job."""
+    if problems := kind_problems(configuration.jobs):
+        raise ConfigurationError(problems)
     works = _works(configuration, means)
-    jobs, problems = {}, []
+    jobs = {}
     for name, policy in configuration.jobs.items():
         kind = kind_of(name, policy)
-        if kind in works:
-            work = _leaving_no_memory(works[kind]) if policy.heavy else works[kind]
-            jobs[name] = Job(policy, work, live=kind in LIVE)
-        else:
-            problems.append(
-                f"jobs.{name}: there is no job {kind!r}; expected one of {', '.join(sorted(works))}"
-            )
-    if problems:
-        raise ConfigurationError(problems)
+        work = _leaving_no_memory(works[kind]) if policy.heavy else works[kind]
+        jobs[name] = Job(policy, work, live=kind in LIVE)
     return jobs
+
+
+def kind_problems(policies: Mapping[str, JobPolicy]) -> list[str]:
+    """One line for each table that names no job."""
+    expected = ", ".join(sorted(KINDS))
+    return [
+        f"jobs.{name}: there is no job {kind_of(name, policy)!r}; expected one of {expected}"
+        for name, policy in policies.items()
+        if kind_of(name, policy) not in KINDS
+    ]
 
 
 def _leaving_no_memory(work: Work) -> Work:

@@ -1,4 +1,4 @@
-"""`vcpd check-config` and `vcpd show-config`: what an owner set, judged and resolved."""
+"""`vcpd show-config`, and how verbs come by their configuration."""
 
 import argparse
 
@@ -10,14 +10,6 @@ from vcpd.cli.output import print_json
 from vcpd.cli.verbs import EXIT_OK, configuration_path
 from vcpd.config import Configuration, Loaded, load
 from vcpd.domain.errors import ConfigurationError
-
-
-def check(arguments: argparse.Namespace) -> int:
-    """Says that the file is good, or raises ConfigurationError with every problem."""
-    path = configuration_path(arguments)
-    load(path)
-    print(f"{path}: good")
-    return EXIT_OK
 
 
 def show(arguments: argparse.Namespace) -> int:

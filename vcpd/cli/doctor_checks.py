@@ -131,7 +131,7 @@ def check_credentials(patient: Patient) -> Finding:
     """Whether what the market's login needs is there."""
     configuration = patient.loaded.configuration
     if configuration.daemon.market != "kite":
-        return Finding("credentials", True, "the sandbox needs none")
+        return Finding("credentials", True, f"the market `{configuration.daemon.market}` needs none")
     try:
         secret = find_secret("kite_api_secret", patient.state / "secrets", os.environ)
     except ConfigurationError as error:

@@ -3,7 +3,7 @@
 import asyncio
 import errno
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
@@ -28,7 +28,7 @@ LARGEST_OFFSET_S: Final = 5.0
 async def check_reach(patient: Patient) -> Sequence[Finding]:
     """Port, database and market, one after the other."""
     found = [await asyncio.to_thread(check_port, patient), await check_database(patient)]
-    return [*found, *[finding async for finding in check_market(patient)]]
+    return [*found, *await check_market(patient)]
 
 
 def check_port(patient: Patient) -> Finding:
@@ -86,21 +86,39 @@ async def _answer_of(patient: Patient, dsn: Secret) -> str:
         await connection.close()
 
 
-async def check_market(patient: Patient) -> AsyncIterator[Finding]:
-    """Whether the market's door can be reached, agrees on the time, and knows us."""
+async def check_market(patient: Patient) -> Sequence[Finding]:
+    """Whether the market can be reached, agrees on the time, and lets us in."""
+    market = patient.loaded.configuration.daemon.market
+    if market == "kite":
+        return await _check_kite(patient)
+    if market == "bhavcopy":
+        return await _check_bulletins(patient)
+    return [Finding("market", True, "simulated: nothing to reach")]
+
+
+async def _check_kite(patient: Patient) -> Sequence[Finding]:
     configuration = patient.loaded.configuration
-    if configuration.daemon.market != "kite":
-        yield Finding("market", True, "simulated: nothing to reach")
-        return
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=REACH_S)) as http:
-        for finding in await _knock(http, configuration.kite.api_root):
-            yield finding
+        found = await _knock(http, configuration.kite.api_root)
         session = owner_session(configuration.kite, configuration.limits, WallClock(), patient.state, http)
         status = session.status()
     if status.login_due:
-        yield Finding("login", False, status.reason, "`vcpd login`, or /login at the daemon's port")
-    else:
-        yield Finding("login", True, f"{status.user_id}, until {status.expires_at:%Y-%m-%d %H:%M} UTC")
+        remedy = "`vcpd login`, or /login at the daemon's port"
+        return [*found, Finding("login", False, status.reason, remedy)]
+    return [*found, Finding("login", True, f"{status.user_id}, until {status.expires_at:%Y-%m-%d %H:%M} UTC")]
+
+
+async def _check_bulletins(patient: Patient) -> Sequence[Finding]:
+    settings = patient.loaded.configuration.bhavcopy
+    if not settings.folder:
+        headers = {"User-Agent": settings.user_agent}
+        timeout = aiohttp.ClientTimeout(total=REACH_S)
+        async with aiohttp.ClientSession(timeout=timeout, headers=headers) as http:
+            return await _knock(http, settings.archive_root)
+    folder = patient.loaded.folder / settings.folder
+    if folder.is_dir():
+        return [Finding("market", True, f"bulletins from {folder}")]
+    return [Finding("market", False, f"{folder} is no folder", "correct [bhavcopy] folder")]
 
 
 async def _knock(http: aiohttp.ClientSession, root: str) -> list[Finding]:

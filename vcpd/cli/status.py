@@ -56,6 +56,8 @@ def progress_text(running: Mapping[str, Any]) -> str:
 
 
 def _login_text(login: Mapping[str, Any], zone: ZoneInfo) -> str:
+    if login["state"] == "valid" and login.get("expires_at") is None:
+        return "no login needed"
     if login["state"] == "valid":
         return f"logged in until {local_text(login['expires_at'], zone)}"
     return f"login due: {login['reason']}; run `vcpd login`"

@@ -80,7 +80,7 @@ def _configuration(subparsers: Subparsers) -> None:
         "check-config",
         "judge a configuration file; every problem with its path, exit code 78",
         "vcpd check-config --config config.toml",
-        "vcpd.cli.configuration:check",
+        "vcpd.cli.judging:check",
     )
     show = add_verb(
         subparsers,

@@ -1,0 +1,46 @@
+"""`check-config` refuses what `run` would refuse, and warns of what surprises."""
+
+from pathlib import Path
+
+import pytest
+
+from vcpd.cli.main import main
+
+Capture = pytest.CaptureFixture[str]
+
+
+def _judged(folder: Path, text: str) -> int:
+    path = folder / "config.toml"
+    path.write_text(text, encoding="utf-8")
+    return main(["check-config", "--config", str(path)])
+
+
+def test_a_job_that_does_not_exist_is_a_problem(tmp_path: Path, capsys: Capture) -> None:
+    assert _judged(tmp_path, '[jobs.dance]\ncron = "0 9 * * *"\n') == 78
+    assert "jobs.dance: there is no job 'dance'" in capsys.readouterr().err
+
+
+def test_jobs_that_wait_for_each_other_are_a_problem(tmp_path: Path, capsys: Capture) -> None:
+    assert _judged(tmp_path, '[jobs.collect]\nafter = ["risk"]\n') == 78
+    assert "waits for itself" in capsys.readouterr().err
+
+
+def test_a_day_that_is_both_holiday_and_session_is_a_problem(tmp_path: Path, capsys: Capture) -> None:
+    text = '[schedule]\nextra_holidays = ["2026-07-04"]\nextra_sessions = ["2026-07-04"]\n'
+    assert _judged(tmp_path, text) == 78
+    assert "schedule: 2026-07-04" in capsys.readouterr().err
+
+
+def test_all_contradictions_are_told_together(tmp_path: Path, capsys: Capture) -> None:
+    text = '[jobs.dance]\ncron = "0 9 * * *"\n[jobs.collect]\nafter = ["risk"]\n'
+    assert _judged(tmp_path, text) == 78
+    words = capsys.readouterr().err
+    assert "dance" in words
+    assert "waits for itself" in words
+
+
+def test_days_of_month_and_week_together_are_warned_of(tmp_path: Path, capsys: Capture) -> None:
+    assert _judged(tmp_path, '[jobs.housekeeping]\ncron = "0 19 1 * MON"\n') == 0
+    said = capsys.readouterr()
+    assert "warning: jobs.housekeeping.cron" in said.err
+    assert said.out.endswith("good\n")
