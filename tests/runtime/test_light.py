@@ -1,0 +1,63 @@
+"""The daemon stays light: what it imports, how many threads that starts, what its collector looks at."""
+
+import gc
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import psutil
+import pytest
+
+from vcpd.runtime.memory import give_memory_back, keep_what_is_here
+from vcpd.runtime.threads import DAEMON_THREADS, keep_few_threads
+
+HEAVY = ("numba", "llvmlite", "polars", "pandas", "scipy")
+IMPORT_THE_DAEMON = f"""
+import json, os, sys
+from vcpd.runtime.threads import keep_few_threads
+keep_few_threads()
+import vcpd.cli.run
+heavy = [name for name in {HEAVY!r} if name in sys.modules]
+print(json.dumps(dict(heavy=heavy, threads=len(os.listdir("/proc/self/task")))))
+"""
+
+
+def test_the_daemon_holds_no_compiler_and_starts_no_thread_by_importing() -> None:
+    """Kernels, compiler and data frames live in the workers alone; BLAS brings no thread a core."""
+    told = subprocess.run(
+        [sys.executable, "-c", IMPORT_THE_DAEMON], check=True, capture_output=True, text=True
+    ).stdout
+    assert json.loads(told) == {"heavy": [], "threads": 1}
+
+
+def test_what_the_owner_set_in_the_environment_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in DAEMON_THREADS:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", "8")
+    keep_few_threads()
+    assert {name: os.environ[name] for name in DAEMON_THREADS} == {**DAEMON_THREADS, "OMP_NUM_THREADS": "8"}
+
+
+def test_the_collector_leaves_alone_what_was_there() -> None:
+    """A full turn of the collector no longer looks at the objects that were kept."""
+    kept = [[number] for number in range(1000)]
+    try:
+        keep_what_is_here()
+        assert not any(one is kept for one in gc.get_objects())
+        assert gc.get_freeze_count() > 1000
+    finally:
+        gc.unfreeze()
+
+
+def test_freed_memory_goes_back_to_the_machine() -> None:
+    """Many small blocks, kept by the C library when freed, are no longer resident afterwards."""
+    process = psutil.Process()
+    blocks = [np.ones(1_000) for _ in range(12_000)]  # 8 kB each: below what is mapped by itself
+    fence = np.ones(1_000)
+    full_bytes = process.memory_info().rss
+    del blocks
+    give_memory_back()
+    assert full_bytes - process.memory_info().rss > 60 * 1024 * 1024
+    assert fence[0] == 1
