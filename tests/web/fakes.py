@@ -1,11 +1,12 @@
 """In-memory sources for the port."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.errors import PermanentError
+from vcpd.domain.figures import Figures, Histogram, LimiterFigures, WorkerFigures
 from vcpd.domain.health import Health, Readings, judge
 from vcpd.domain.quality import Flag, QuarantinedBar
 from vcpd.domain.risk import RiskScore
@@ -113,6 +114,42 @@ class FakeQuarantine:
         return ()
 
 
+FIGURES = Figures(
+    version="1.2.3",
+    market="sandbox",
+    now=datetime(2025, 6, 30, 12, tzinfo=UTC),
+    uptime_s=5.0,
+    health=85,
+    leading=True,
+    runs={("collect", "done"): 3, ("collect", "failed"): 1},
+    run_seconds={"collect": Histogram((1.0, 5.0), (1, 2, 1), 19.5)},
+    running_jobs=["screen"],
+    next_run_s={"risk": 60.0},
+    last_done_age_s={"collect": 30.0},
+    requests={("/quote", "200"): 10, ("/quote", "429"): 1},
+    retries=1,
+    limits={"quote": LimiterFigures(10, 2, 4.5, 1)},
+    bars=1_000,
+    symbols=10,
+    excluded=1,
+    quarantined={"out_of_range": 2},
+    age_sessions=0,
+    states={"FORMING": 4},
+    workers=WorkerFigures({"77": 2.0}, 12, {"broken": 1, "recycled": 0}, 1),
+    loop_lag_s=Histogram((0.001, 0.01), (5, 3, 1), 0.2),
+    pool_in_use=1,
+    pool_open=2,
+    database_up=True,
+    database_ping_s=0.002,
+    login_valid=True,
+    token_age_s=100.0,
+    token_left_s=900.0,
+    daemon_mb=80.0,
+    threads=7,
+    disk_free_pct=50.0,
+)
+
+
 class FakeDaemon:
     def __init__(self) -> None:
         self.started: list[str] = []
@@ -130,6 +167,9 @@ class FakeDaemon:
 
     def health(self) -> Health:
         return judge(Readings(age_sessions=0))
+
+    def figures(self) -> Figures:
+        return FIGURES
 
     async def performance(self, picture: str) -> Any:
         return {"picture": picture}

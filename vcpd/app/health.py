@@ -40,7 +40,7 @@ def readings_of(parts: Parts) -> Readings:
         login_due=(login.reason or "due") if login.login_due else None,
         excluded_pct=_excluded_pct(parts.current_panel.last_seen),
         lag_p99_ms=parts.lag.snapshot().p99_ms,
-        calendar=parts.calendar.warning(parts.calendar.local_date(now)),
+        calendar=_calendar(parts, now),
         database=vitals.database_trouble,
         bloated_workers=bloated_workers(parts),
         refused_reload=parts.reloads.refused[0] if parts.reloads.refused else None,
@@ -111,3 +111,9 @@ def _excluded_pct(panel: Panel | None) -> float:
     if panel is None or not panel.symbols:
         return 0.0
     return 100 * len(panel.exclusions) / len(panel.symbols)
+
+
+def _calendar(parts: Parts, now: datetime) -> str | None:
+    """The calendar's warning without its remedy, which the score gives itself."""
+    warning = parts.calendar.warning(parts.calendar.local_date(now))
+    return None if warning is None else warning.partition(";")[0]

@@ -12,8 +12,8 @@ from vcpd.app.health import bloated_workers, health_of, orphans, stalled_jobs
 from vcpd.app.parts import Parts
 from vcpd.domain.errors import VcpdError
 from vcpd.domain.runs import Outcome
+from vcpd.runtime.memory import give_memory_back
 from vcpd.runtime.system import proportional_mb
-from vcpd.runtime.worker_process import give_memory_back
 
 ENDED: Final = "ended by optimize: it was stuck"
 log = structlog.get_logger("vcpd.daemon")

@@ -11,11 +11,13 @@ from vcpd.analysis.crowding import Crowding
 from vcpd.analysis.sizing import Sizing
 from vcpd.app import performance
 from vcpd.app.advice import crowd_setups, size_position
+from vcpd.app.figures import figures_of
 from vcpd.app.health import age_in_sessions, health_of
 from vcpd.app.outlook import Outlook, sparks
 from vcpd.app.parts import Parts
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.errors import BadInputError, RetryableError
+from vcpd.domain.figures import Figures
 from vcpd.domain.health import Health
 from vcpd.domain.panel import Panel
 from vcpd.domain.setups import Setup
@@ -74,6 +76,10 @@ class DaemonView:
     def health(self) -> Health:
         return health_of(self._parts())
 
+    def figures(self) -> Figures:
+        parts = self._parts()
+        return figures_of(parts, parts.clock.monotonic_s() - self._started_s)
+
     async def performance(self, picture: str) -> Any:
         answer = performance.PICTURES[picture](self._parts())
         return await answer if inspect.isawaitable(answer) else answer
@@ -115,7 +121,7 @@ class DaemonView:
             "state": parts.lifecycle.state,
             "health": health_of(parts),
             "data": _data(parts, parts.clock.now()),
-            "login": parts.market.session.status().state,
+            "login_due": parts.market.session.status().login_due,
             "jobs": parts.scheduler.snapshot().jobs,
         }
 

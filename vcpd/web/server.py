@@ -6,13 +6,41 @@ from typing import Final, Self
 from aiohttp import web
 
 from vcpd.domain.errors import UnavailableError
-from vcpd.web import bars, board, events, jobs, login, pages, performance, quality, risk, setups, size, status
+from vcpd.web import (
+    bars,
+    board,
+    events,
+    jobs,
+    login,
+    metrics,
+    pages,
+    performance,
+    quality,
+    risk,
+    setups,
+    size,
+    status,
+)
 from vcpd.web.security import demand_token_beyond_loopback, guard
 from vcpd.web.settings import WebSettings
 from vcpd.web.sources import Sources
 
 SHUTDOWN_S: Final = 5.0
-ROOMS: Final = (status, setups, risk, jobs, quality, bars, login, size, performance, board, events, pages)
+ROOMS: Final = (
+    status,
+    setups,
+    risk,
+    jobs,
+    quality,
+    bars,
+    login,
+    size,
+    performance,
+    board,
+    events,
+    metrics,
+    pages,
+)
 
 
 def build_application(settings: WebSettings, sources: Sources) -> web.Application:

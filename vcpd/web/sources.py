@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import msgspec
 
 from vcpd.domain.bars import BarSeries
+from vcpd.domain.figures import Figures
 from vcpd.domain.health import Health
 from vcpd.domain.secrets import Secret
 from vcpd.domain.setups import Setup
@@ -48,6 +49,10 @@ class DaemonPort(Protocol):
 
     def alive(self) -> bool: ...
     def health(self) -> Health: ...
+    def figures(self) -> Figures:
+        """Everything that monitoring wants, as of now."""
+        ...
+
     async def performance(self, picture: str) -> Any:
         """One of the pictures of /api/performance; RetryableError while the store is away."""
         ...

@@ -92,6 +92,10 @@ class Zone {
     Object.assign(this, { chart, series });
   }
 
+  autoscaleInfo() {
+    return { priceRange: { minValue: this.low, maxValue: this.high } };
+  }
+
   paneViews() {
     return [{ zOrder: () => "bottom", renderer: () => ({ draw: (target) => target.useBitmapCoordinateSpace((scope) => this.paint(scope)) }) }];
   }

@@ -97,16 +97,17 @@ function verdict(setup, lines) {
   return h("div", { class: "block sentence" }, h("h3", {}, title), h("p", {}, text), details);
 }
 
-const shownValue = (value) => (value === null ? "?" : typeof value === "number" ? number(value, Math.abs(value) >= 1000 ? 0 : 2) : value);
+const shownValue = (value) => (value === null ? "?" : typeof value === "number" ? number(value, Number.isInteger(value) ? 0 : 2) : value);
 
 function gates(setup) {
   const entries = Object.entries(setup.gates).sort(([, a], [, b]) => rank(a) - rank(b));
   return h("div", {}, h("h3", {}, `Gates · ${entries.filter(([, gate]) => gate.passed).length} of ${entries.length} hold`), entries.map(([name, gate]) => h("div", { class: "gate" },
     gate.passed === null ? h("span", { class: "mark amber", "aria-label": "unknown" }, "?")
       : h("span", { class: `mark ${gate.passed ? "up" : "down"}`, "aria-label": gate.passed ? "holds" : "fails" }, gate.passed ? "✓" : "✗"),
-    h("span", {}, words(name)), h("span", { class: "value" }, `${shownValue(gate.value)} / ${shownValue(gate.threshold)}`))));
+    h("span", {}, gateName(name)), h("span", { class: "value" }, `${shownValue(gate.value)} / ${shownValue(gate.threshold)}`))));
 }
 
+const gateName = (name) => words(name).replace(/sma(\d+)/g, "SMA$1").replace(/\brs\b/, "RS").replace(/(SMA\d+) (SMA\d+)$/, "$1 and $2");
 const rank = (gate) => (gate.passed === false ? 0 : gate.passed === null ? 1 : 2);
 
 function legs(setup, events) {

@@ -80,7 +80,7 @@ function troubles() {
   const age = pulse?.data.age_sessions;
   const collecting = pulse?.jobs.find((job) => job.running && !job.running.ending);
   if (pulse && pulse.data.as_of === null) return ["There are no bars yet. ", collecting ? `${collecting.name} is running: ${collecting.running.done} of ${collecting.running.total}` : "The first collection is about to start."];
-  if (pulse && !["valid"].includes(pulse.login)) return ["The market's login is due, so no new bars come in. ", h("a", { href: "/login" }, "Log in")];
+  if (pulse?.login_due) return ["The market's login is due, so no new bars come in. ", h("a", { href: "/login" }, "Log in")];
   if (age >= 1) return [`The bars are ${age} trading session${age > 1 ? "s" : ""} old. `, h("a", { href: "#/jobs" }, "See the jobs")];
   return pulse?.health.level === "poor" ? ["The daemon is not well. ", h("a", { href: "#/health" }, "See why")] : [];
 }

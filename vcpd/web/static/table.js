@@ -7,16 +7,16 @@ const ROWS_A_TURN = 120;
 const STATES = ["NEAR_PIVOT", "BREAKOUT", "FORMING", "EXTENDED", "SQUAT", "FAILED", "EXPIRED"];
 const COLUMNS = [
   { key: "symbol", head: "Symbol", kind: "text", cell: nameCell },
-  { key: "state", head: "State", kind: "text", cell: (row) => (row.state ? chip(row.state) : null) },
+  { key: "state", head: "State", kind: "text state", cell: (row) => (row.state ? chip(row.state) : null) },
   { key: "score", head: "Score", cell: (row) => h("span", { class: "meter" }, meter(row.score), number(row.score, 0)) },
   { key: "rating", head: "RS", cell: (row) => row.rating ?? "–" },
   { key: "footprint", head: "Footprint", kind: "mid", cell: (row) => row.footprint ?? "–" },
   { key: "close", head: "Close", kind: "mid", cell: (row) => price(row.close) },
   { key: "pivot", head: "Pivot", kind: "wide", cell: (row) => price(row.pivot) },
   { key: "to_pivot_pct", head: "To pivot", cell: (row) => signed(row.to_pivot_pct) },
-  { key: "risk_pct", head: "To stop", kind: "mid", cell: (row) => percent(row.risk_pct) },
+  { key: "risk_pct", head: "To stop", kind: "state", cell: (row) => percent(row.risk_pct) },
   { key: "risk", head: "Risk", kind: "mid", cell: (row) => (row.band ? h("span", { class: `chip ${row.band}` }, row.band) : "–") },
-  { key: null, head: "60 sessions", cell: (row) => spark(row.spark) },
+  { key: null, head: "Trend", cell: (row) => spark(row.spark) },
 ];
 
 const shown = { sort: "score", descending: true, states: new Set(), text: "", score: 0, rating: 0, passed: false, all: false };
@@ -117,7 +117,7 @@ function heads() {
 }
 
 function sortBy(column) {
-  shown.descending = shown.sort === column.key ? !shown.descending : column.kind !== "text" && column.key !== "to_pivot_pct";
+  shown.descending = shown.sort === column.key ? !shown.descending : !column.kind?.includes("text") && column.key !== "to_pivot_pct";
   shown.sort = column.key;
   draw();
   document.querySelector(`.board th button[data-key="${column.key}"]`)?.focus();
@@ -134,7 +134,7 @@ export const address = (symbol) => `#/setups/${encodeURIComponent(symbol)}`;
 function nameCell(row) {
   const news = row.news.length ? h("span", { class: "dot", title: row.news.map(words).join(", ") }, " ●") : null;
   const below = [row.footprint ?? row.why_not, row.provisional ? "provisional" : null].filter(Boolean).join(" · ");
-  return [h("a", { href: address(row.symbol), title: row.why_not }, bare(row.symbol)), news, h("small", {}, below.slice(0, 34))];
+  return [h("a", { href: address(row.symbol), title: row.why_not }, bare(row.symbol)), news, h("small", {}, row.state ? chip(row.state) : null, below.slice(0, 34))];
 }
 
 export const chip = (name) => h("span", { class: `chip ${name}` }, words(name));

@@ -1,0 +1,69 @@
+"""The dashboard and the alert rules ask for metrics that exist."""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from tests.web.fakes import FIGURES
+from vcpd.web.metrics import FigureCollector
+
+FOLDER = Path(__file__).parents[2] / "docs" / "monitoring"
+SUFFIXES = ("_bucket", "_sum", "_count", "_total", "")
+
+
+def _known() -> set[str]:
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(FigureCollector(lambda: FIGURES))
+    return {family.name for family in registry.collect()}
+
+
+def _asked(text: str) -> set[str]:
+    return set(re.findall(r"\bvcpd_[a-z_]+", text))
+
+
+def _is_known(name: str, known: set[str]) -> bool:
+    return any(name.removesuffix(suffix) in known for suffix in SUFFIXES)
+
+
+@pytest.mark.parametrize("name", ["alerts.yml", "grafana.json"])
+def test_every_metric_that_is_asked_for_exists(name: str) -> None:
+    known = _known()
+    asked = _asked((FOLDER / name).read_text())
+    assert len(asked) > 8
+    assert [one for one in sorted(asked) if not _is_known(one, known)] == []
+
+
+def test_the_dashboard_shows_every_family() -> None:
+    """What is exported is also looked at, by the dashboard or by a rule."""
+    text = (FOLDER / "grafana.json").read_text() + (FOLDER / "alerts.yml").read_text()
+    json.loads((FOLDER / "grafana.json").read_text())
+    unseen = {name for name in _known() if name not in text}
+    assert unseen <= {
+        "vcpd",
+        "vcpd_uptime_seconds",
+        "vcpd_daemon_threads",
+        "vcpd_run_running",
+        "vcpd_next_run_seconds",
+        "vcpd_request_retries",
+        "vcpd_limiter_passed",
+        "vcpd_limiter_slowed",
+        "vcpd_limiter_waiting",
+        "vcpd_token_age_seconds",
+        "vcpd_worker_tasks",
+        "vcpd_worker_running",
+    }
+
+
+def test_promtool_accepts_the_rules() -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool is not installed (Debian: prometheus)")
+    checked = subprocess.run(
+        [promtool, "check", "rules", str(FOLDER / "alerts.yml")], capture_output=True, text=True, check=False
+    )
+    assert checked.returncode == 0, checked.stderr

@@ -1,0 +1,182 @@
+"""The daemon's numbers for Prometheus, in a registry of our own; made anew on each scrape."""
+
+from collections.abc import Callable, Iterator, Mapping
+from itertools import accumulate
+from typing import Final
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+from vcpd.domain.figures import Figures, Histogram
+from vcpd.web.sources import Sources
+
+MEGABYTE: Final = 1 << 20
+
+
+def routes(sources: Sources) -> list[web.RouteDef]:
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(FigureCollector(sources.daemon.figures))
+
+    async def metrics(_: web.Request) -> web.Response:
+        """GET /metrics: everything in Prometheus' text format."""
+        return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    return [web.get("/metrics", metrics)]
+
+
+class FigureCollector(Collector):
+    """Turns one moment's figures into metric families."""
+
+    def __init__(self, take: Callable[[], Figures]) -> None:
+        self._take = take
+
+    def describe(self) -> Iterator[Metric]:
+        """Nothing is known before the first scrape."""
+        yield from ()
+
+    def collect(self) -> Iterator[Metric]:
+        figures = self._take()
+        yield InfoMetricFamily(
+            "vcpd", "What runs here.", value={"version": figures.version, "market": figures.market}
+        )
+        yield from _daemon(figures)
+        yield from _jobs(figures)
+        yield from _market(figures)
+        yield from _data(figures)
+        yield from _workers(figures)
+        yield from _store(figures)
+
+
+def _daemon(figures: Figures) -> Iterator[Metric]:
+    yield _gauge("vcpd_uptime_seconds", "Since the daemon's start.", figures.uptime_s)
+    yield _gauge("vcpd_health_score", "0 to 100; /status itemises it.", figures.health)
+    yield _gauge("vcpd_scheduler_leading", "1 where this daemon schedules.", figures.leading)
+    lag = HistogramMetricFamily("vcpd_loop_lag_seconds", "How late the event loop woke up.")
+    _add_histogram(lag, (), figures.loop_lag_s)
+    yield lag
+    megabytes = figures.daemon_mb
+    yield _gauge(
+        "vcpd_daemon_memory_bytes",
+        "The daemon's fair share of memory.",
+        None if megabytes is None else megabytes * MEGABYTE,
+    )
+    yield _gauge("vcpd_daemon_threads", "Threads of the daemon.", figures.threads)
+    free = figures.disk_free_pct
+    yield _gauge(
+        "vcpd_disk_free_ratio",
+        "Free share of the state directory's disk.",
+        None if free is None else free / 100,
+    )
+
+
+def _jobs(figures: Figures) -> Iterator[Metric]:
+    yield _counters("vcpd_runs", "Ended runs.", ("job", "outcome"), figures.runs)
+    seconds = HistogramMetricFamily("vcpd_run_duration_seconds", "How long runs took.", labels=["job"])
+    for job, histogram in figures.run_seconds.items():
+        _add_histogram(seconds, (job,), histogram)
+    yield seconds
+    running = dict.fromkeys(figures.running_jobs, 1)
+    yield _gauges("vcpd_run_running", "Jobs at work.", ("job",), running)
+    yield _gauges("vcpd_next_run_seconds", "Until a job's next run.", ("job",), figures.next_run_s)
+    yield _gauges(
+        "vcpd_last_done_age_seconds", "Since a job was last done.", ("job",), figures.last_done_age_s
+    )
+
+
+def _market(figures: Figures) -> Iterator[Metric]:
+    yield _counters("vcpd_requests", "Answers of the market.", ("endpoint", "status"), figures.requests)
+    yield _counters("vcpd_request_retries", "Requests sent again.", (), {(): figures.retries})
+    limits = figures.limits
+    yield _counters(
+        "vcpd_limiter_passed",
+        "Requests let through.",
+        ("limit",),
+        {name: one.passed for name, one in limits.items()},
+    )
+    yield _counters(
+        "vcpd_limiter_wait_seconds",
+        "Time that requests waited.",
+        ("limit",),
+        {name: one.waited_s for name, one in limits.items()},
+    )
+    yield _counters(
+        "vcpd_limiter_slowed",
+        "Times the market asked for less.",
+        ("limit",),
+        {name: one.slowed for name, one in limits.items()},
+    )
+    yield _gauges(
+        "vcpd_limiter_waiting",
+        "Requests that wait now.",
+        ("limit",),
+        {name: one.waiting for name, one in limits.items()},
+    )
+    yield _gauge("vcpd_login_valid", "1 while the market accepts us.", figures.login_valid)
+    yield _gauge("vcpd_token_age_seconds", "Since the last login.", figures.token_age_s)
+    yield _gauge("vcpd_token_left_seconds", "Until the login expires; below 0 after.", figures.token_left_s)
+
+
+def _data(figures: Figures) -> Iterator[Metric]:
+    yield _gauge("vcpd_bars", "Stored bars, as the store estimates.", figures.bars)
+    yield _gauge("vcpd_symbols", "Symbols in the panel.", figures.symbols)
+    yield _gauge("vcpd_symbols_excluded", "Kept out by data quality.", figures.excluded)
+    yield _gauge("vcpd_data_age_sessions", "Trading sessions that the bars are behind.", figures.age_sessions)
+    yield _gauges("vcpd_quarantined_bars", "Bars kept apart.", ("rule",), figures.quarantined)
+    yield _gauges("vcpd_setups", "Listed setups.", ("state",), figures.states)
+
+
+def _workers(figures: Figures) -> Iterator[Metric]:
+    workers = figures.workers
+    memory = {pid: megabytes * MEGABYTE for pid, megabytes in workers.private_mb.items()}
+    yield _gauges("vcpd_worker_memory_bytes", "Private memory of a worker.", ("pid",), memory)
+    yield _counters("vcpd_worker_tasks", "Tasks given to workers.", (), {(): workers.tasks})
+    yield _counters("vcpd_worker_restarts", "Crews replaced.", ("cause",), workers.restarts)
+    yield _gauge("vcpd_worker_running", "Tasks at work.", workers.running)
+
+
+def _store(figures: Figures) -> Iterator[Metric]:
+    pool = {"in_use": figures.pool_in_use, "open": figures.pool_open}
+    yield _gauges("vcpd_pool_connections", "Connections to the store.", ("state",), pool)
+    yield _gauge("vcpd_database_up", "1 while the store answers.", figures.database_up)
+    yield _gauge("vcpd_database_ping_seconds", "How long it takes to answer.", figures.database_ping_s)
+
+
+def _gauge(name: str, text: str, value: float | None) -> Metric:
+    """A number without labels; unknown has no sample."""
+    family = GaugeMetricFamily(name, text)
+    if value is not None:
+        family.add_metric([], value)
+    return family
+
+
+def _gauges(name: str, text: str, labels: tuple[str, ...], values: Mapping[str, float]) -> Metric:
+    family = GaugeMetricFamily(name, text, labels=labels)
+    for key, value in values.items():
+        family.add_metric([key], value)
+    return family
+
+
+def _counters(
+    name: str,
+    text: str,
+    labels: tuple[str, ...],
+    values: Mapping[str, float] | Mapping[tuple[str, ...], float],
+) -> Metric:
+    family = CounterMetricFamily(name, text, labels=labels)
+    for key, value in values.items():
+        family.add_metric([key] if isinstance(key, str) else list(key), value)
+    return family
+
+
+def _add_histogram(family: HistogramMetricFamily, labels: tuple[str, ...], histogram: Histogram) -> None:
+    edges = [*(str(edge) for edge in histogram.edges), "+Inf"]
+    counts = accumulate(histogram.counts)
+    family.add_metric(list(labels), list(zip(edges, counts, strict=True)), histogram.total)
