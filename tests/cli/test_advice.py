@@ -1,0 +1,50 @@
+"""From setups to plans and bets: pure steps between the store and the answers."""
+
+import pytest
+
+from tests.web.fakes import setup
+from vcpd.analysis.crowding import Cluster, Crowding
+from vcpd.analysis.trade_plan import plan_of
+from vcpd.app.advice import candidates_of, joined
+from vcpd.domain.errors import BadInputError
+from vcpd.domain.setups import Setup, State
+
+
+def test_the_entry_is_the_pivot_or_the_close_above_it() -> None:
+    below = setup("NSE:AAA")  # pivot 100, close 98, stop 94
+    assert (plan_of(below, 1e6).entry, plan_of(below, 1e6).stop) == (100.0, 94.0)
+    above = Setup(**{**{name: getattr(below, name) for name in below.__struct_fields__}, "close": 103.5})
+    assert plan_of(above, 1e6).entry == 103.5
+
+
+def test_prices_of_ones_own_win() -> None:
+    plan = plan_of(setup("NSE:AAA"), 1e6, entry=101.0, stop=90.0, lot_size=25)
+    assert (plan.entry, plan.stop, plan.lot_size, plan.equity) == (101.0, 90.0, 25, 1e6)
+
+
+def test_without_a_base_there_is_nothing_to_enter_at() -> None:
+    none = Setup.unjudged("NSE:AAA", setup("x").as_of, "suspended")
+    with pytest.raises(BadInputError, match="suspended"):
+        plan_of(none, 1e6)
+    with pytest.raises(BadInputError):
+        plan_of(none, 1e6, entry=100.0)
+    assert plan_of(none, 1e6, entry=100.0, stop=95.0).symbol == "NSE:AAA"
+
+
+def test_candidates_are_the_listed_ones_that_the_panel_holds() -> None:
+    setups = [
+        setup("NSE:A"),
+        setup("NSE:B", passed=False),
+        setup("NSE:C", state=State.FORMING),
+        setup("NSE:D"),
+    ]
+    assert candidates_of(setups, ["NSE:A", "NSE:B", "NSE:C"]) == ("NSE:A", "NSE:C")
+
+
+def test_chunks_are_joined_with_the_largest_bet_first_and_nothing_lost() -> None:
+    one = Crowding((Cluster(("A",), None, ()),), ("A",), 2.5)
+    other = Crowding((Cluster(("B", "C"), 0.8, ()), Cluster(("D",), None, ())), (), 2.5)
+    whole = joined([one, other])
+    assert [cluster.members for cluster in whole.clusters] == [("B", "C"), ("A",), ("D",)]
+    assert (whole.unknown, whole.effective_bets) == (("A",), 2.5)
+    assert joined([]) == Crowding((), (), 0.0)
