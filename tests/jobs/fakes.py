@@ -67,6 +67,7 @@ class FakeMarket:
     listed: list[Instrument] = field(default_factory=list)
     quotes_at: dict[str, str] = field(default_factory=dict)  # a quote's own timestamp, where it is another
     quoted_session: date | None = None
+    unquoted: set[str] = field(default_factory=set)  # symbols that no answer with quotes names
     troubles: dict[str, VcpdError] = field(default_factory=dict)
     candle_requests: list[tuple[str, date, date]] = field(default_factory=list)
     quote_requests: list[tuple[str, ...]] = field(default_factory=list)
@@ -95,7 +96,7 @@ class FakeMarket:
     def _quote(self, symbol: str) -> Quote | None:
         session = self.quoted_session
         history = self.histories.get(symbol)
-        if history is None or session is None:
+        if history is None or session is None or symbol in self.unquoted:
             return None
         row = np.flatnonzero(history.sessions == np.datetime64(session))
         if not len(row):

@@ -86,6 +86,27 @@ async def test_a_suspended_symbol_gets_no_bar_from_an_old_quote() -> None:
     assert town.bars.asked[3].last == NEXT_SESSION
 
 
+async def test_a_symbol_that_the_quotes_leave_out_gets_its_candle_at_once() -> None:
+    """An answer that lost a symbol on its way says nothing of it: it is asked for by itself."""
+    town = await settled_town()
+    town.clock.at, town.market.quoted_session = NEXT_EVENING, NEXT_SESSION
+    town.market.unquoted = {"NSE:B"}
+    result = await town.collect()(context(NEXT_SESSION))
+    assert [symbol for symbol, _, _ in town.market.candle_requests] == ["NSE:B"]
+    assert town.bars.history(3).last_session == NEXT_SESSION
+    assert result.counts["without_bar"] == 1
+
+
+async def test_a_symbol_that_nobody_has_an_answer_for_stays_unasked() -> None:
+    town = await settled_town()
+    town.clock.at, town.market.quoted_session = NEXT_EVENING, NEXT_SESSION
+    town.market.unquoted = {"NSE:B"}
+    town.market.troubles["NSE:B"] = RetryableError("no answer")
+    result = await town.collect()(context(NEXT_SESSION))
+    assert result.counts["failed"] == 1
+    assert town.bars.asked[3].last == SESSION
+
+
 async def test_after_the_next_opening_candles_serve_instead_of_quotes() -> None:
     """A quote taken in the next session does not tell the last one's bar."""
     town = await settled_town()

@@ -40,24 +40,28 @@ class Collect:
         gaps = find_gaps(chosen.everything, await keeping.intake.bars.coverage(), keeping.wish(target))
         tally.counts["complete"] += gaps.complete
         swept = self._to_sweep(gaps, target)
-        trouble = await self._sweep(swept, target, context, tally) if swept else None
+        unswept, trouble = gaps.session_only, None
+        if swept:
+            unquoted, trouble = await self._sweep(swept, target, context, tally)
+            unswept = tuple(gap for gap in gaps.session_only if gap.symbol in unquoted)
         if isinstance(trouble, NeedsLoginError):
             return trouble
-        candles = gaps.candles if swept else (*gaps.candles, *gaps.session_only)
+        candles = (*gaps.candles, *unswept)
         return await keeping.gather(candles, context, f"candles up to {target}", tally) or trouble
 
     async def _sweep(
         self, swept: list[StoredInstrument], target: date, context: RunContext, tally: Tally
-    ) -> VcpdError | None:
+    ) -> tuple[frozenset[str], VcpdError | None]:
+        """The symbols that the market has no quote of, and what stopped the sweep."""
         keeping = self.keeping
         settled = keeping.finality.is_settled(target, keeping.clock.now())
         try:
-            await keeping.sweep.take(swept, target, context.progress, tally)
+            unquoted = await keeping.sweep.take(swept, target, context.progress, tally)
         except VcpdError as error:
-            return error
+            return frozenset(), error
         if settled:
             self._settled = target
-        return None
+        return unquoted, None
 
     def _to_sweep(self, gaps: Gaps, target: date) -> list[StoredInstrument]:
         """Those that a sweep can serve: the session's bar is missing, or its price was not settled yet."""

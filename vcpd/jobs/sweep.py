@@ -45,25 +45,32 @@ class Sweep:
 
     async def take(
         self, instruments: Sequence[StoredInstrument], session: date, progress: Progress, tally: Tally
-    ) -> None:
-        """Merge the session's bars of `instruments`, request by request."""
+    ) -> frozenset[str]:
+        """Merge the session's bars of `instruments`, request by request; gives the symbols without a quote."""
         progress.begin(len(instruments), f"quotes of {session}")
         before = tally.counts["swept"]
+        unquoted: frozenset[str] = frozenset()
         for part in _parts(instruments):
-            await self._take_part(part, session, tally)
+            unquoted |= await self._take_part(part, session, tally)
             progress.advance(len(part))
         if instruments and tally.counts["swept"] == before:
             raise RetryableError(f"none of {len(instruments)} quotes is of {session}: nothing was traded?")
+        return unquoted
 
-    async def _take_part(self, part: Sequence[StoredInstrument], session: date, tally: Tally) -> None:
+    async def _take_part(
+        self, part: Sequence[StoredInstrument], session: date, tally: Tally
+    ) -> frozenset[str]:
+        """A symbol that the answer does not name has not been asked for: nothing is known of it."""
         now = self.clock.now()
         quotes = await self.market.quotes([one.symbol for one in part])
         table = bars_of_quotes(part, quotes, session)
+        answered = [one for one in part if one.symbol in quotes]
         closed = self.finality.closed(session, now) == session
-        asked = {one.id: Span(session, session) for one in part} if closed and len(table) else {}
+        asked = {one.id: Span(session, session) for one in answered} if closed and len(table) else {}
         tally.counts["swept"] += len(table)
         tally.counts["without_bar"] += len(part) - len(table)
         await self.intake.take_session(table, {one.id: one.symbol for one in part}, asked, now, tally)
+        return frozenset(one.symbol for one in part if one.symbol not in quotes)
 
 
 def bars_of_quotes(

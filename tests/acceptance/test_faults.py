@@ -1,0 +1,184 @@
+"""Collection through a market that misbehaves: what is stored in the end is what a calm market gives."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from tests.acceptance.daemon import Daemon, outcomes, running, write_configuration
+from tests.acceptance.exchange import Exchange, free_port, require_within_limits
+from tests.postgres import fresh_address, postgres_server
+from vcpd.domain.secrets import Secret
+
+__all__ = ["postgres_server"]  # a fixture is taken by importing it
+
+THURSDAY_EVENING = "2026-07-09T20:00:00+05:30"
+FRIDAY_AFTERNOON = "2026-07-10T16:10:00+05:30"
+DEADLINE_S = 90.0
+ENVIRONMENT = {"VCPD_DAEMON__STOP_DEADLINE_S": "2"}
+SETTINGS = """
+[sandbox]
+symbols = 24
+years = 2
+port = {port}
+[sandbox.limits]
+quote_per_s = 5
+historical_per_s = 20
+other_per_s = 10
+all_gets_per_s = 20
+[sandbox.faults]
+{faults}
+[limits]
+quote_per_s = 5
+historical_per_s = 20
+other_per_s = 10
+all_gets_per_s = 20
+[kite]
+timeout_s = 1.0
+tries = 9
+backoff_s = 0.05
+backoff_max_s = 0.4
+[collect]
+history_years = 2
+whole_every_sessions = 1
+[workers]
+count = 1
+[jobs.screen]
+enabled = false
+[jobs.screen_intraday]
+enabled = false
+[jobs.risk]
+enabled = false
+[jobs.housekeeping]
+enabled = false
+"""
+CALM = "rate = 0.0"
+REFUSALS = ("too_many", "server_error", "bad_gateway", "unavailable")
+CUTS = ("drop", "drip", "hang", "truncated_gzip")
+LIES = ("html", "missing_key", "other_type", "token_expiry")
+
+Rows = list[tuple[Any, ...]]
+
+
+@pytest.fixture(scope="module")
+def calm(postgres_server: Secret, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rows]:
+    """What a market without faults leaves in the store, after a first evening and a second one."""
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        yield runner.run(_two_evenings(postgres_server, tmp_path_factory.mktemp("calm"), CALM))[0]
+
+
+@pytest.mark.parametrize("kinds", [REFUSALS, CUTS, LIES], ids=["refusals", "cuts", "lies"])
+async def test_faults_leave_the_rows_of_a_calm_market_and_break_no_limit(
+    tmp_path: Path, postgres_server: Secret, calm: Rows, kinds: tuple[str, ...]
+) -> None:
+    faults = f"rate = 0.3\nseed = 7\nhang_s = 20.0\ndrip_s = 2.0\nkinds = {json.dumps(kinds)}"
+    rows, statistics = await _two_evenings(postgres_server, tmp_path, faults)
+    happened = {kind for one in statistics for kind in one["faults"]}
+    assert happened == set(kinds)
+    assert sum(count for one in statistics for count in one["faults"].values()) > 10
+    assert len(calm) > 24 * 450
+    assert rows == calm
+
+
+async def test_symbols_that_vanish_keep_their_bars_and_go_on_when_they_are_back(
+    tmp_path: Path, postgres_server: Secret, calm: Rows
+) -> None:
+    symbols = sorted({row[0] for row in calm if row[1].isoformat() == "2026-07-10"})
+    gone = [one for one in symbols if "NIFTY" not in one][:3]
+    async with fresh_address(postgres_server) as dsn:
+        await _evening(dsn, tmp_path, THURSDAY_EVENING, CALM)
+        before = await _rows(dsn)
+        await _evening(dsn, tmp_path, FRIDAY_AFTERNOON, f"vanished = {json.dumps(gone)}")
+        without = await _rows(dsn)
+        assert [row for row in before if row[0] in gone] == [row for row in without if row[0] in gone]
+        assert [row for row in without if row[0] not in gone] == [row for row in calm if row[0] not in gone]
+        async with _daemon(dsn, tmp_path, FRIDAY_AFTERNOON, CALM) as (daemon, _):
+            for job in ("instruments", "collect"):
+                await _by_hand(daemon, job)
+        assert await _rows(dsn) == calm
+
+
+async def test_symbols_that_vanish_while_they_are_collected_are_named_and_made_up_for(
+    tmp_path: Path, postgres_server: Secret, calm: Rows
+) -> None:
+    gone = sorted({row[0] for row in calm if "NIFTY" not in row[0]})[-4:]
+    async with fresh_address(postgres_server) as dsn:
+        async with _daemon(dsn, tmp_path, THURSDAY_EVENING, CALM) as (daemon, exchange):
+            await daemon.until(lambda status: outcomes(status)["instruments"] == "done", DEADLINE_S)
+            await exchange.set_faults({"vanished": gone})
+            status = await daemon.until(lambda one: outcomes(one)["collect"] == "done", DEADLINE_S)
+            reason = next(job["last"]["reason"] for job in status["jobs"] if job["name"] == "collect")
+            assert any(symbol in reason for symbol in gone)
+            await exchange.set_faults({})
+            await _by_hand(daemon, "collect")
+        await _evening(dsn, tmp_path, FRIDAY_AFTERNOON, CALM)
+        assert await _rows(dsn) == calm
+
+
+async def _two_evenings(server: Secret, folder: Path, faults: str) -> tuple[Rows, list[Mapping[str, Any]]]:
+    """An empty store on Thursday, a sweep and the reconciliation on Friday: rows and statistics."""
+    async with fresh_address(server) as dsn:
+        statistics = [
+            await _evening(dsn, folder, now, faults) for now in (THURSDAY_EVENING, FRIDAY_AFTERNOON)
+        ]
+        return await _rows(dsn), statistics
+
+
+async def _evening(dsn: Secret, folder: Path, now: str, faults: str) -> Mapping[str, Any]:
+    """One daemon from its start until it has collected; what its exchange counted."""
+    async with _daemon(dsn, folder, now, faults) as (daemon, exchange):
+        await daemon.until(lambda status: _is_collected(status, now[:10]), DEADLINE_S)
+        statistics = await exchange.statistics()
+        require_within_limits(statistics)
+        assert await daemon.stop() == 0
+        return statistics
+
+
+@asynccontextmanager
+async def _daemon(dsn: Secret, folder: Path, now: str, faults: str) -> AsyncIterator[tuple[Daemon, Exchange]]:
+    port, exchange = free_port(), Exchange(free_port())
+    text = SETTINGS.format(port=exchange.port, faults=faults) + f'[store]\ndsn = "{dsn.reveal()}"\n'
+    path = write_configuration(folder, port, text)
+    async with running(path, port, "--now", now, environment=ENVIRONMENT) as daemon:
+        yield daemon, exchange
+
+
+def _is_collected(status: Any, session: str) -> bool:
+    """Whether the session's collection is done, and all that comes before it."""
+    last = {job["name"]: job["last"] or {} for job in status["jobs"]}
+    done = all(last[name].get("outcome") == "done" for name in ("reconcile", "instruments", "collect"))
+    return done and last["collect"]["session"] == session
+
+
+async def _by_hand(daemon: Daemon, job: str) -> None:
+    """Run a job as its owner does, and wait for its end."""
+    await daemon.until(lambda status: status["scheduling"] and not _is_busy(status), DEADLINE_S)
+    run_id = await daemon.start_job(job)
+
+    def has_ended(status: Any) -> bool:
+        last = next(one["last"] for one in status["jobs"] if one["name"] == job)
+        return last["id"] == run_id and last["outcome"] == "done"
+
+    await daemon.until(has_ended, DEADLINE_S)
+
+
+def _is_busy(status: Any) -> bool:
+    return any(job["running"] or job["waiting"] for job in status["jobs"])
+
+
+async def _rows(dsn: Secret) -> Rows:
+    """Every stored bar with its symbol, comparable: unknown volume is told as None."""
+    connection = await asyncpg.connect(dsn.reveal())
+    try:
+        found = await connection.fetch(
+            "SELECT symbol, session, open, high, low, close, nullif(volume, 'NaN'), provisional"
+            " FROM bars JOIN instruments ON id = instrument_id ORDER BY symbol, session"
+        )
+    finally:
+        await connection.close()
+    return [tuple(row) for row in found]
