@@ -1,6 +1,7 @@
 """`vcpd login` against a running exchange: the page opened, the address pasted, the token kept."""
 
 import http.client
+import os
 import re
 import stat
 from collections.abc import AsyncIterator, Callable
@@ -105,6 +106,19 @@ async def test_what_is_not_a_login_of_ours_is_refused_and_leaves_no_token(
     assert await call("login", "--config", config) == code
     assert said in capsys.readouterr().err
     assert not (config.parent / "state" / "kite-token.json").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+async def test_root_hands_the_token_to_the_daemons_user(
+    config: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = config.parent / "state"
+    state.mkdir(mode=0o700)
+    os.chown(state, 65534, 65534)
+    monkeypatch.setattr("builtins.input", _owner(capsys, str))
+    assert await call("login", "--config", config) == EXIT_OK
+    token = state / "kite-token.json"
+    assert (token.stat().st_uid, stat.S_IMODE(token.stat().st_mode)) == (65534, 0o600)
 
 
 async def test_an_end_without_an_answer_is_a_sentence(

@@ -11,21 +11,23 @@ from vcpd.domain.secrets import Secret
 
 ENVIRONMENT_PREFIX: Final = "VCPD_"
 OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+SYSTEM_STORE: Final = Path("/etc/credstore")  # from where the service manager hands them out
 
 
 def find_secret(name: str, folder: Path, environment: Mapping[str, str]) -> Secret | None:
     """The secret `name`, or None where nobody gives it.
 
-    Looked for in $CREDENTIALS_DIRECTORY, in `folder` (a file of mode 0600) and in VCPD_NAME. Raises
-    ConfigurationError for a file that others may read.
+    Looked for in $CREDENTIALS_DIRECTORY, in `folder`, in the system's store (files of mode 0600; the
+    last for root's own commands) and in VCPD_NAME. Raises ConfigurationError for a file that others may
+    read.
     """
     manager = environment.get("CREDENTIALS_DIRECTORY")
     if manager and (path := Path(manager) / name).is_file():
         return _read(path)
-    path = folder / name
-    if path.is_file():
-        _refuse_readable_by_others(path)
-        return _read(path)
+    for path in (folder / name, SYSTEM_STORE / f"vcpd.{name}"):
+        if _is_there(path):
+            _refuse_readable_by_others(path)
+            return _read(path)
     value = environment.get(f"{ENVIRONMENT_PREFIX}{name.upper()}", "").strip()
     return Secret(value) if value else None
 
@@ -38,6 +40,14 @@ def take_from_environment(names: tuple[str, ...]) -> dict[str, str]:
         if key in os.environ:
             taken[key] = os.environ.pop(key)
     return taken
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there is such a file for us; what we may not look into holds nothing for us."""
+    try:
+        return path.is_file()
+    except PermissionError:
+        return False
 
 
 def _read(path: Path) -> Secret:

@@ -2,12 +2,13 @@
 
 import argparse
 import asyncio
+import os
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import aiohttp
 
-from vcpd.app.market import owner_session
+from vcpd.app.market import TOKEN_FILE, owner_session
 from vcpd.cli.output import local_text
 from vcpd.cli.verbs import EXIT_OK, configuration_path
 from vcpd.config import Configuration, load
@@ -25,6 +26,8 @@ def login(arguments: argparse.Namespace) -> int:
     state = (loaded.folder / loaded.configuration.daemon.state_dir).resolve()
     _make_private(state)
     asyncio.run(_log_in(loaded.configuration, state))
+    give_to_owner(state / TOKEN_FILE, state)
+    print("A running daemon takes this up by itself.")
     return EXIT_OK
 
 
@@ -36,7 +39,6 @@ async def _log_in(configuration: Configuration, state: Path) -> None:
         await _complete(session, pasted)
         status = session.status()
     print(f"Logged in as {status.user_id} until {local_text(status.expires_at, INDIA)} India time.")
-    print("A running daemon takes this up by itself.")
 
 
 async def _complete(session: KiteSession, pasted: str) -> None:
@@ -54,6 +56,14 @@ def _ask() -> str:
         return input("Paste the whole address of the page you ended on: ")
     except EOFError:
         raise BadInputError("no address was pasted; run `vcpd login` again") from None
+
+
+def give_to_owner(path: Path, folder: Path) -> None:
+    """Root hands a file to whom its folder belongs: the daemon is another user, and must read it."""
+    owner = folder.stat()
+    if os.geteuid() == 0 and owner.st_uid != 0:
+        os.chown(path, owner.st_uid, owner.st_gid)
+        path.touch()  # seen as a new file by who could not read it a moment ago
 
 
 def _make_private(state: Path) -> None:

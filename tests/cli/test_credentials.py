@@ -1,0 +1,56 @@
+"""Where secrets are looked for, in which order, and which files are refused."""
+
+from pathlib import Path
+
+import pytest
+
+from vcpd.app import credentials
+from vcpd.app.credentials import find_secret
+from vcpd.domain.errors import ConfigurationError
+from vcpd.domain.secrets import Secret
+
+NAME = "kite_api_secret"
+
+
+@pytest.fixture
+def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
+    """Every place of its own, all empty."""
+    found = {name: tmp_path / name for name in ("manager", "folder", "system")}
+    for folder in found.values():
+        folder.mkdir()
+    monkeypatch.setattr(credentials, "SYSTEM_STORE", found["system"])
+    return found
+
+
+def _put(path: Path, text: str, mode: int = 0o600) -> None:
+    path.write_text(text, encoding="utf-8")
+    path.chmod(mode)
+
+
+def test_the_managers_comes_first_then_private_files_then_the_environment(places: dict[str, Path]) -> None:
+    environment = {"CREDENTIALS_DIRECTORY": str(places["manager"]), "VCPD_KITE_API_SECRET": "four"}
+    _put(places["manager"] / NAME, "one\n", 0o440)  # the manager's own folder is private already
+    _put(places["folder"] / NAME, "two")
+    _put(places["system"] / f"vcpd.{NAME}", "three")
+    for expected, done in (("one", "manager"), ("two", "folder"), ("three", "system"), ("four", None)):
+        assert find_secret(NAME, places["folder"], environment) == Secret(expected)
+        if done is not None:
+            next(places[done].iterdir()).unlink()
+    assert find_secret(NAME, places["folder"], {}) is None
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o644])
+@pytest.mark.parametrize(("place", "name"), [("folder", NAME), ("system", f"vcpd.{NAME}")])
+def test_a_file_that_others_may_read_is_refused_with_the_remedy(
+    places: dict[str, Path], mode: int, place: str, name: str
+) -> None:
+    _put(places[place] / name, "hush", mode)
+    with pytest.raises(ConfigurationError, match="chmod 600") as refused:
+        find_secret(NAME, places["folder"], {})
+    assert "hush" not in str(refused.value)
+
+
+def test_an_empty_file_is_no_secret(places: dict[str, Path]) -> None:
+    _put(places["folder"] / NAME, " \n")
+    with pytest.raises(ConfigurationError, match="was empty"):
+        find_secret(NAME, places["folder"], {})
