@@ -48,7 +48,7 @@ class Daemon:
             number: int = body["run_id"]
             return number
 
-    async def until(self, condition: Callable[[Any], bool], deadline_s: float) -> Any:
+    async def until(self, condition: Callable[[Any], bool], deadline_s: float, poll_s: float = POLL_S) -> Any:
         """The first /status that fulfils `condition`; fails with the log's end when it never comes."""
         seen: Any = None
         end = asyncio.get_running_loop().time() + deadline_s
@@ -61,7 +61,7 @@ class Daemon:
                 seen = None
             if seen is not None and condition(seen):
                 return seen
-            await asyncio.sleep(POLL_S)
+            await asyncio.sleep(poll_s)
         raise AssertionError(f"never came true; last status {json.dumps(seen)[:3000]}\n{self.tail()}")
 
     def tail(self) -> str:

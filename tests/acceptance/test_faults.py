@@ -48,6 +48,9 @@ history_years = 2
 whole_every_sessions = 1
 [workers]
 count = 1
+[schedule]
+cpu_mark_load = 1000.0
+memory_mark_pct = 100.0
 [jobs.screen]
 enabled = false
 [jobs.screen_intraday]

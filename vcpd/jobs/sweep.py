@@ -46,7 +46,7 @@ class Sweep:
     async def take(
         self, instruments: Sequence[StoredInstrument], session: date, progress: Progress, tally: Tally
     ) -> frozenset[str]:
-        """Merge the session's bars of `instruments`, request by request; gives the symbols without a quote."""
+        """Merge the session's bars of `instruments`, gives the symbols that have no quote."""
         progress.begin(len(instruments), f"quotes of {session}")
         before = tally.counts["swept"]
         unquoted: frozenset[str] = frozenset()
