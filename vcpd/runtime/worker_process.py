@@ -6,6 +6,7 @@ set once by the initializer.
 
 import contextlib
 import fcntl
+import mmap
 import os
 import pickle
 import resource
@@ -111,6 +112,13 @@ class OpenedPanel:
         """Unmap, so that a deleted snapshot gives its disk space back."""
         self._panel, self._version = None, None
 
+    def forget_pages(self) -> None:
+        """What a task has read counts as resident here until the pages are let go; they stay in memory."""
+        if self._panel is not None:
+            for plane in (self._panel.values, self._panel.provisional):
+                if isinstance(plane.base, mmap.mmap):
+                    plane.base.madvise(mmap.MADV_DONTNEED)
+
     def note_use(self) -> None:
         """Somebody is busy: rest later."""
         self._used_at_s = time.monotonic()
@@ -174,6 +182,7 @@ def perform(task: Task) -> Answer:
         raise RuntimeError("a worker was given a task before it settled")
     with _opened.lock:
         answer = _portable(_attempt(task, _opened))
+        _opened.forget_pages()
     _opened.note_use()
     return answer
 

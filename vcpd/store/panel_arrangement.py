@@ -1,8 +1,7 @@
 """Copied bars become a panel: pure arithmetic on arrays, run in a worker."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
 
 import msgspec
 import numpy as np
@@ -10,10 +9,8 @@ import numpy as np
 from vcpd.domain.arrays import BoolArray, FloatArray, IntArray, RecordArray
 from vcpd.domain.bars import BAR_DTYPE, BarSeries
 from vcpd.domain.panel import FIELDS, Panel, PanelReference, align_close
-from vcpd.store.copy_format import BAR_ROW, bar_records, read_rows, session_dates
+from vcpd.store.copy_format import BAR_ROW, Pieces, bar_records, read_rows, session_dates
 from vcpd.store.panel_files import PanelFiles
-
-ROWS_A_PIECE: Final = 8_192
 
 
 class PanelRow(msgspec.Struct, frozen=True):
@@ -43,7 +40,7 @@ def arrange(arrangement: Arrangement) -> PanelReference:
 
 def arranged(copied: Sequence[RecordArray], arrangement: Arrangement) -> Panel:
     """The panel of copied bars: symbols ascending, the last sessions on which any of them traded."""
-    pieces = [piece for rows in copied for piece in _pieces(rows)]
+    pieces = Pieces(copied)
     wanted = sorted(arrangement.rows, key=lambda row: row.symbol)
     axis = _last_days(pieces, [row.id for row in wanted], arrangement.n_sessions)
     traded = _owners_since(pieces, int(axis[0])) if len(axis) else set()
@@ -60,11 +57,6 @@ def arranged(copied: Sequence[RecordArray], arrangement: Arrangement) -> Panel:
         np.array([one.tick_size for one in shown], np.float64),
         {one.symbol: excluded[one.symbol] for one in shown if one.symbol in excluded},
     )
-
-
-def _pieces(rows: RecordArray) -> list[RecordArray]:
-    """Parts that fit into the processor's cache: a field of a row lies 83 bytes from the next row's."""
-    return [rows[start : start + ROWS_A_PIECE] for start in range(0, len(rows), ROWS_A_PIECE)]
 
 
 class _Lookup:
@@ -84,7 +76,7 @@ class _Lookup:
         return places
 
 
-def _last_days(pieces: Sequence[RecordArray], ids: Sequence[int], n_sessions: int) -> IntArray:
+def _last_days(pieces: Iterable[RecordArray], ids: Sequence[int], n_sessions: int) -> IntArray:
     """The last days on which any of the instruments has a bar, as PostgreSQL counts days."""
     universe = _Lookup(ids)
     parts = [np.unique(one["session"][universe.places(one["instrument_id"]) >= 0]) for one in pieces]
@@ -92,13 +84,13 @@ def _last_days(pieces: Sequence[RecordArray], ids: Sequence[int], n_sessions: in
     return days[-n_sessions:].astype(np.int64)
 
 
-def _owners_since(pieces: Sequence[RecordArray], day: int) -> set[int]:
+def _owners_since(pieces: Iterable[RecordArray], day: int) -> set[int]:
     """The instruments that have a bar on `day` or later."""
     return {int(key) for one in pieces for key in np.unique(one["instrument_id"][one["session"] >= day])}
 
 
 def _planes(
-    pieces: Sequence[RecordArray], ids: Sequence[int], axis: IntArray
+    pieces: Iterable[RecordArray], ids: Sequence[int], axis: IntArray
 ) -> tuple[FloatArray, BoolArray]:
     """Every bar at its (row, column); bars without a place are left out."""
     values = np.full((len(FIELDS), len(ids), len(axis)), np.nan)
@@ -114,7 +106,7 @@ def _planes(
     return values, provisional
 
 
-def _series(pieces: Sequence[RecordArray], instrument_id: int | None) -> BarSeries | None:
+def _series(pieces: Iterable[RecordArray], instrument_id: int | None) -> BarSeries | None:
     if instrument_id is None:
         return None
     owned = [bar_records(one[one["instrument_id"] == instrument_id]) for one in pieces]
