@@ -6,8 +6,9 @@ It is written whole and renamed into place; the bulletins themselves remain, so 
 
 import os
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
 from pathlib import Path
@@ -127,7 +128,7 @@ def take_in(folder: str, orders: Sequence[Order]) -> tuple[Refusal, ...]:
             if isinstance(decoded, Refusal):
                 refused.append(decoded)
             else:
-                bulletins.extend(decoded)
+                bulletins.extend(map(_interned, decoded))
         if bulletins:
             _write(Path(folder), open_history(Path(folder)), bulletins)
     except OSError as error:
@@ -151,6 +152,17 @@ def _decode(order: Order) -> list[Bulletin] | Refusal:
     return found
 
 
+def _interned(bulletin: Bulletin) -> Bulletin:
+    """Hundreds of bulletins name the same few thousand shares: each text is kept once."""
+    return replace(
+        bulletin,
+        symbols=[sys.intern(text) for text in bulletin.symbols],
+        series=[sys.intern(text) for text in bulletin.series],
+        isins=[sys.intern(text) for text in bulletin.isins],
+        companies=[sys.intern(text) for text in bulletin.companies],
+    )
+
+
 def _write(folder: Path, known: History, bulletins: Sequence[Bulletin]) -> None:
     sessions = sorted({*known.head.sessions, *(one.session for one in bulletins)})
     symbols = sorted({*known.head.symbols, *(name for one in bulletins for name in _names(one))})
@@ -158,7 +170,7 @@ def _write(folder: Path, known: History, bulletins: Sequence[Bulletin]) -> None:
     rows = _gathered([_known_rows(known, bulletins, number), *(_new_rows(one, number) for one in bulletins)])
     order = np.lexsort((rows.records["session"], rows.numbers))
     starts = np.searchsorted(rows.numbers[order], np.arange(len(symbols) + 1))
-    lives = merge_lives([*known.head.lives, *(life for one in bulletins for life in _lives(one))])
+    lives = merge_lives([*known.head.lives, *_lives(bulletins)])
     head = Head(tuple(symbols), tuple(starts.tolist()), tuple(sessions), tuple(lives))
     _write_version(folder, head, rows.records, order)
 
@@ -191,10 +203,21 @@ def _names(bulletin: Bulletin) -> list[str]:
     return [mark + symbol for mark, symbol in zip(marks, bulletin.symbols, strict=True)]
 
 
-def _lives(bulletin: Bulletin) -> list[Life]:
-    told = zip(_names(bulletin), bulletin.isins, bulletin.series, bulletin.companies, strict=True)
-    session = bulletin.session
-    return [Life(symbol, isin, session, session, series, company) for symbol, isin, series, company in told]
+def _lives(bulletins: Sequence[Bulletin]) -> list[Life]:
+    """The lives that these bulletins tell of, without a value for each line of them."""
+    first: dict[tuple[str, str], date] = {}
+    last: dict[tuple[str, str], tuple[date, str, str]] = {}
+    for one in sorted(bulletins, key=lambda bulletin: bulletin.session):
+        for key, series, company in zip(_keys(one), one.series, one.companies, strict=True):
+            first.setdefault(key, one.session)
+            last[key] = (one.session, series, company or last.get(key, ("", "", ""))[2])
+    return [
+        Life(*key, first[key], session, series, company) for key, (session, series, company) in last.items()
+    ]
+
+
+def _keys(bulletin: Bulletin) -> Iterator[tuple[str, str]]:
+    return zip(_names(bulletin), bulletin.isins, strict=True)
 
 
 def _within(rows: RecordArray, stretch: Stretch) -> RecordArray:

@@ -112,25 +112,24 @@ class Bulletin:
 def decode_bulletin(body: bytes, name: str, session: date) -> Bulletin:
     """The shares of a bulletin that should tell of `session`.
 
-    BadInputError, naming file, row and field, for a layout or a value that cannot be understood, for
-    another session's bulletin, and for one without any share.
+    The archive at times serves another session's file under this one's name. BadInputError, naming
+    file, row and field, for that, for a layout or a value that cannot be understood, and for a bulletin
+    without any share.
     """
     sheet = read_sheet(body, name)
     layout = layout_of(sheet)
-    _must_tell_of(session, sheet, layout.session)
-    series = sheet.texts(layout.series)
-    symbols = sheet.texts(layout.symbol)
-    kept = _ordinary(symbols, series)
+    sheet.must_tell_of(session, layout.session)
+    kept = _ordinary(sheet.texts(layout.symbol), sheet.texts(layout.series))
     if not kept:
         raise BadInputError(f"{name}: no share in {len(sheet.rows)} rows")
-    values = np.column_stack([sheet.numbers(field) for field in layout.prices])
+    shares = sheet.only(kept)
     return Bulletin(
         session,
-        [symbols[row] for row in kept],
-        [series[row] for row in kept],
-        _picked(sheet.texts(layout.isin), kept),
-        _picked(sheet.texts(layout.company), kept),
-        values[kept],
+        shares.texts(layout.symbol),
+        shares.texts(layout.series),
+        shares.texts(layout.isin),
+        shares.texts(layout.company),
+        np.column_stack([shares.numbers(field) for field in layout.prices]),
     )
 
 
@@ -151,7 +150,7 @@ def decode_indices(body: bytes, name: str, session: date) -> Bulletin:
     sheet = read_sheet(body, name)
     if missing := [field for field in ("INDEX NAME", *INDEX_FIELDS.values()) if not sheet.has(field)]:
         raise BadInputError(f"{name}, row 1: no header of index values, without {', '.join(missing)}")
-    _must_tell_of(session, sheet, "INDEX DATE")
+    sheet.must_tell_of(session, "INDEX DATE")
     symbols = [_index_symbol(text) for text in sheet.texts("INDEX NAME")]
     columns = {field: sheet.numbers(column) for field, column in INDEX_FIELDS.items()}
     columns["previous_close"] = columns["close"] - _numbers_if_any(sheet, "POINTS CHANGE")
@@ -163,13 +162,6 @@ def decode_indices(body: bytes, name: str, session: date) -> Bulletin:
 
 def _numbers_if_any(sheet: Sheet, field: str) -> FloatArray:
     return sheet.numbers(field) if sheet.has(field) else np.full(len(sheet.rows), np.nan)
-
-
-def _must_tell_of(session: date, sheet: Sheet, field: str) -> None:
-    """The archive at times serves another session's file under this one's name."""
-    for line, told in zip(sheet.lines, sheet.dates(field), strict=True):
-        if told != session:
-            raise BadInputError(f"{sheet.name}, row {line}, field {field}: expected {session}, was {told}")
 
 
 def _ordinary(symbols: Sequence[str], series: Sequence[str]) -> list[int]:
@@ -184,10 +176,6 @@ def _ordinary(symbols: Sequence[str], series: Sequence[str]) -> list[int]:
         for row, rank in enumerate(ranks)
         if rank is not None and symbols[row] and best[symbols[row]] == rank
     ]
-
-
-def _picked(texts: Sequence[str], rows: Sequence[int]) -> list[str]:
-    return [texts[row] for row in rows]
 
 
 def _index_symbol(text: str) -> str:

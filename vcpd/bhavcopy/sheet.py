@@ -39,23 +39,33 @@ class Sheet:
         at = self.header.get(name)
         return [""] * len(self.rows) if at is None else [row[at].strip() for row in self.rows]
 
+    def only(self, rows: Sequence[int]) -> "Sheet":
+        """The given rows of it."""
+        kept = [self.rows[row] for row in rows]
+        return Sheet(self.name, self.header, kept, [self.lines[row] for row in rows])
+
     def numbers(self, name: str) -> FloatArray:
         """A column as (n,), NaN where a cell says nothing. BadInputError for what is no number."""
-        return np.array(self._cells(name, _number), np.float64)
+        texts = self.texts(name)
+        try:
+            return np.array(list(map(float, texts)), np.float64)
+        except ValueError:
+            return np.array([self._read(row, name, text, _number) for row, text in enumerate(texts)])
 
-    def dates(self, name: str) -> list[date]:
-        """A column of dates. BadInputError for what is no date."""
-        known: dict[str, date] = {}
-        return self._cells(name, lambda text: known.get(text) or known.setdefault(text, read_date(text)))
+    def must_tell_of(self, day: date, name: str) -> None:
+        """BadInputError unless every cell of the column is this date."""
+        texts = self.texts(name)
+        for text in dict.fromkeys(texts):
+            row = texts.index(text)
+            told = self._read(row, name, text, read_date)
+            if told != day:
+                self._refuse(row, name, f"expected {day}, was {told}")
 
-    def _cells(self, name: str, read: Callable[[str], V]) -> list[V]:
-        values = []
-        for row, text in enumerate(self.texts(name)):
-            try:
-                values.append(read(text))
-            except ValueError as error:
-                self._refuse(row, name, str(error))
-        return values
+    def _read(self, row: int, name: str, text: str, read: Callable[[str], V]) -> V:
+        try:
+            return read(text)
+        except ValueError as error:
+            self._refuse(row, name, str(error))
 
     def _refuse(self, row: int, name: str, what: str) -> NoReturn:
         raise BadInputError(f"{self.name}, row {self.lines[row]}, field {name}: {what}") from None
