@@ -8,6 +8,7 @@ import msgspec
 from aiohttp import web
 
 ITEMS_A_TURN: Final = 200
+LONGEST_TEXT: Final = 64
 
 _encoder = msgspec.json.Encoder(order=None)
 
@@ -48,7 +49,7 @@ def as_error(status: int, message: str) -> web.Response:
 def date_parameter(request: web.Request, name: str) -> date | None:
     """The query parameter `name` as a date; refuses anything else with what was expected."""
     text = request.query.get(name)
-    if text is None or text == "":
+    if text is None:
         return None
     try:
         return date.fromisoformat(text)
@@ -59,7 +60,7 @@ def date_parameter(request: web.Request, name: str) -> date | None:
 def whole_parameter(request: web.Request, name: str, default: int, low: int, high: int) -> int:
     """The query parameter `name` as a whole number within [low, high]."""
     text = request.query.get(name)
-    if text is None or text == "":
+    if text is None:
         return default
     if not text.isascii() or not text.isdigit() or not low <= int(text[:12]) <= high:
         raise Refusal(400, f"{name}: expected a whole number from {low} to {high}, was {text[:40]!r}")
@@ -69,8 +70,21 @@ def whole_parameter(request: web.Request, name: str, default: int, low: int, hig
 def choice_parameter(request: web.Request, name: str, choices: tuple[str, ...]) -> str | None:
     """The query parameter `name` as one of `choices`."""
     text = request.query.get(name)
-    if text is None or text == "":
+    if text is None:
         return None
     if text not in choices:
         raise Refusal(400, f"{name}: expected one of {', '.join(choices)}, was {text[:40]!r}")
+    return text
+
+
+def flag_parameter(request: web.Request, name: str) -> bool:
+    """The query parameter `name` as yes or no; absent is no."""
+    return choice_parameter(request, name, ("0", "1", "false", "true")) in {"1", "true"}
+
+
+def text_parameter(request: web.Request, name: str) -> str:
+    """The query parameter `name` as a short text; absent is empty."""
+    text = request.query.get(name, "")
+    if len(text) > LONGEST_TEXT:
+        raise Refusal(400, f"{name}: expected at most {LONGEST_TEXT} characters, was {len(text)}")
     return text

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from vcpd.domain.risk import RiskScore
 from vcpd.domain.setups import Setup
-from vcpd.web.answers import date_parameter
+from vcpd.web.answers import date_parameter, flag_parameter
 from vcpd.web.sources import Sources
 
 
@@ -52,7 +52,7 @@ async def _board(sources: Sources, request: web.Request) -> Mapping[str, Any]:
     session = date_parameter(request, "as_of")
     as_of, setups = await sources.judged.setups(session)
     _, scores = await sources.judged.scores(as_of)
-    everything = request.query.get("all") in {"1", "true"}
+    everything = flag_parameter(request, "all")
     shown = [setup for setup in setups if everything or setup.is_listed]
     sparks = await sources.daemon.sparks([setup.symbol for setup in shown if setup.is_listed])
     risk_of = {score.symbol: score for score in scores}

@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from vcpd.domain.errors import BadInputError, RetryableError, UnavailableError
-from vcpd.web.answers import Refusal, as_json, date_parameter, whole_parameter
+from vcpd.web.answers import Refusal, as_json, date_parameter, text_parameter, whole_parameter
 from vcpd.web.sources import Sources
 
 
@@ -15,7 +15,7 @@ def routes(sources: Sources) -> list[web.RouteDef]:
     async def runs(request: web.Request) -> web.Response:
         """GET /api/runs?job=&limit=: the latest runs."""
         limit = whole_parameter(request, "limit", 100, 1, 1_000)
-        items = await sources.runs.recent(limit, request.query.get("job") or None)
+        items = await sources.runs.recent(limit, text_parameter(request, "job") or None)
         return as_json({"count": len(items), "items": items})
 
     async def start(request: web.Request) -> web.Response:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from itertools import accumulate
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -164,12 +164,8 @@ def _gauges(name: str, text: str, labels: tuple[str, ...], values: Mapping[str, 
     return family
 
 
-def _counters(
-    name: str,
-    text: str,
-    labels: tuple[str, ...],
-    values: Mapping[str, float] | Mapping[tuple[str, ...], float],
-) -> Metric:
+def _counters(name: str, text: str, labels: tuple[str, ...], values: Mapping[Any, float]) -> Metric:
+    """`values` by label, by labels, or by () where there are none."""
     family = CounterMetricFamily(name, text, labels=labels)
     for key, value in values.items():
         family.add_metric([key] if isinstance(key, str) else list(key), value)

@@ -69,6 +69,8 @@ def guard(settings: WebSettings, token: Secret | None) -> Middleware:
             response = as_error(503, "the answer took too long; try again")
         except web.HTTPException as error:
             response = as_error(error.status, error.reason)
+            if "Allow" in error.headers:
+                response.headers["Allow"] = error.headers["Allow"]
         except Exception:
             log.exception("web.failed", path=request.path)
             response = as_error(500, "internal error; the log has the details")

@@ -13,6 +13,7 @@ from vcpd.web import (
     jobs,
     login,
     metrics,
+    openapi,
     pages,
     performance,
     quality,
@@ -39,6 +40,7 @@ ROOMS: Final = (
     board,
     events,
     metrics,
+    openapi,
     pages,
 )
 

@@ -1,14 +1,25 @@
 """Tonight's setups, one symbol's life, and why any symbol is what it is."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from aiohttp import web
 
 from vcpd.domain.setups import Setup, State
-from vcpd.web.answers import Refusal, as_json, choice_parameter, date_parameter, whole_parameter
+from vcpd.web.answers import (
+    Refusal,
+    as_json,
+    choice_parameter,
+    date_parameter,
+    flag_parameter,
+    text_parameter,
+    whole_parameter,
+)
 from vcpd.web.sources import Sources
 
+SYMBOL_PATTERN: Final = "^[A-Za-z0-9][A-Za-z0-9&:._ -]{0,63}$"
+SYMBOL_SHAPE: Final = re.compile(SYMBOL_PATTERN)
 LARGEST_PAGE: Final = 5_000
 ORDERS: Final = ("score", "rs_rating", "symbol", "risk_pct", "close")
 
@@ -39,11 +50,11 @@ class _Listing:
 
 
 def _filtered(setups: Sequence[Setup], request: web.Request) -> list[Setup]:
-    everything = request.query.get("all") in {"1", "true"}
+    everything = flag_parameter(request, "all")
     state = choice_parameter(request, "state", tuple(State))
     score = whole_parameter(request, "min_score", 0, 0, 100)
     rating = whole_parameter(request, "min_rating", 0, 0, 99)
-    text = request.query.get("text", "").upper()
+    text = text_parameter(request, "text").upper()
     return [
         setup
         for setup in setups
@@ -100,6 +111,8 @@ class _Explanation:
 
 
 def symbol_of(request: web.Request) -> str:
-    """The symbol in the path; without an exchange, NSE is meant."""
+    """The symbol in the path; without an exchange, NSE is meant. Refuses what can be no symbol."""
     symbol = request.match_info["symbol"].upper()
+    if SYMBOL_SHAPE.fullmatch(symbol) is None:
+        raise Refusal(400, f"symbol: expected one such as INFY or NSE:M&M, was {symbol[:40]!r}")
     return symbol if ":" in symbol else f"NSE:{symbol}"

@@ -1,0 +1,39 @@
+"""Requests that nobody would think of, made from the description: the port answers as described."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.web.fakes import setup, sources
+from tests.web.served import served
+from vcpd.domain.setups import State
+from vcpd.web.openapi import description
+
+schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not installed")
+from hypothesis import HealthCheck, settings  # noqa: E402 - only beside schemathesis
+
+ELSEWHERE = {
+    "/api/events",
+    "/kite/callback",
+}  # an endless stream, and a question with a secret: tried by hand
+OURS = {"X-Vcpd-Request": "1"}
+
+document = description()
+paths = {path: item for path, item in document["paths"].items() if path not in ELSEWHERE}
+schema = schemathesis.openapi.from_dict({**document, "paths": paths})
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with served(sources([setup("NSE:AAA"), setup("NSE:BBB", state=State.NEAR_PIVOT)])) as url:
+        yield url
+
+
+@schema.parametrize()  # type: ignore[untyped-decorator]  # it carries no types
+@settings(
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
+)
+def test_the_port_keeps_to_its_description(case: Any, address: str) -> None:
+    """No server error, no status, type or body that is not described, nothing wrong let in."""
+    case.call_and_validate(base_url=address, headers=OURS, allow_redirects=False)
