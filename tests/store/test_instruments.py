@@ -1,6 +1,7 @@
 """The list of instruments is followed; history stays with the identity."""
 
-from datetime import date
+import asyncio
+from datetime import date, timedelta
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,7 +10,7 @@ from tests.store.market import FIRST_DAY, instruments_of, listed, walk
 from vcpd.domain.bars import BarTable
 from vcpd.domain.instruments import Instrument, InstrumentChanges, StoredInstrument
 from vcpd.domain.quality import Flag, QuarantinedBar, Rule
-from vcpd.ports import InstrumentStore
+from vcpd.ports import InstrumentStore, Span
 from vcpd.store.bars import PostgresBarStore
 from vcpd.store.database import Database
 from vcpd.store.instrument_list import plan_merge
@@ -38,6 +39,23 @@ async def test_an_instrument_that_vanishes_is_kept_and_may_come_back(database: D
     assert await store.merge([aaa], NEXT_DAY) == InstrumentChanges()
     assert await store.merge([aaa, bbb], NEXT_DAY) == InstrumentChanges()
     assert [one.listed for one in await store.all()] == [True, True]
+
+
+async def test_a_list_and_bars_may_be_merged_at_once(database: Database) -> None:
+    """The morning's list and the reconciliation meet every day: neither takes the other one's locks."""
+    instruments, bars = PostgresInstrumentStore(database), PostgresBarStore(database)
+    names = [f"NSE:S{number:02}" for number in range(40)]
+    keys = await instruments_of(database, *names)
+    for day in range(40):
+        today = FIRST_DAY + timedelta(days=day)
+        table = BarTable.gather(
+            (key, walk(name, 2 + day, seed=key)) for key, name in zip(keys, names, strict=True)
+        )
+        span = Span(FIRST_DAY, today)
+        await asyncio.gather(
+            instruments.merge(listed(*names), today), bars.merge(table, dict.fromkeys(keys, span))
+        )
+    assert {one.last_seen for one in await instruments.all()} == {today}
 
 
 async def test_history_flags_and_quarantine_follow_a_renamed_symbol(database: Database) -> None:

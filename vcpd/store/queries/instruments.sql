@@ -4,7 +4,8 @@ FROM instruments
 ORDER BY symbol;
 
 -- name: lock_list
-LOCK TABLE instruments IN SHARE ROW EXCLUSIVE MODE;
+-- Also against row locks: a merge of bars takes those first and writes instruments later.
+LOCK TABLE instruments IN EXCLUSIVE MODE;
 
 -- name: rename
 UPDATE instruments
