@@ -19,7 +19,7 @@ from tests.cli.served import (
     status,
 )
 from tests.web.fakes import setup
-from vcpd.cli.verbs import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_OK, EXIT_TRY_AGAIN
+from vcpd.cli.verbs import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_TRY_AGAIN
 from vcpd.domain.runs import Outcome
 from vcpd.domain.setups import State
 
@@ -144,6 +144,18 @@ async def test_a_run_can_be_started_without_waiting(tmp_path: Path, capsys: Capt
         assert await call("jobs", "run", "collect", "--no-wait", "--config", path) == EXIT_OK
     assert daemon.started == ["collect"]
     assert "run 7 is on its way" in capsys.readouterr().out
+
+
+async def test_who_stops_waiting_is_told_that_the_run_goes_on(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("vcpd.cli.job_run.time.sleep", interrupted)
+    async with serving(tmp_path, sources(runs=ScriptedRuns(Outcome.DONE, looks=10_000))) as path:
+        assert await call("collect", "--config", path) == EXIT_INTERRUPTED
+    assert "run 7 goes on without you" in capsys.readouterr().err
 
 
 async def test_a_run_that_cannot_start_says_why(tmp_path: Path, capsys: Capture) -> None:

@@ -16,6 +16,7 @@ from vcpd.analysis.outcomes import Tally
 from vcpd.cli.configuration import judging_settings
 from vcpd.cli.offline import whole_panel
 from vcpd.cli.output import number_text, print_json, print_table
+from vcpd.cli.progress import showing
 from vcpd.cli.quiet import quiet_logs
 from vcpd.cli.verbs import EXIT_OK
 from vcpd.config import Configuration
@@ -59,8 +60,8 @@ async def _recount_in_workers(panel: Panel, looking: Looking, configuration: Con
     with tempfile.TemporaryDirectory(prefix="vcpd-") as folder:
         try:
             reference = await asyncio.to_thread(PanelFiles(Path(folder)).write, panel)
-            progress = Progress()
-            return joined(list(await workers.map_panel(recount, reference, looking, progress=progress)))
+            async with showing(Progress(), "symbols") as progress:
+                return joined(list(await workers.map_panel(recount, reference, looking, progress=progress)))
         finally:
             await workers.close()
 
