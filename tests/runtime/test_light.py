@@ -5,13 +5,16 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
 
+from tests.runtime.panels import open_panel, save_panel
 from vcpd.runtime.memory import give_memory_back, keep_what_is_here
 from vcpd.runtime.threads import DAEMON_THREADS, keep_few_threads
+from vcpd.runtime.worker_process import OpenedPanel
 
 HEAVY = ("numba", "llvmlite", "polars", "pandas", "scipy")
 IMPORT_THE_DAEMON = f"""
@@ -61,3 +64,25 @@ def test_freed_memory_goes_back_to_the_machine() -> None:
     give_memory_back()
     assert full_bytes - process.memory_info().rss > 60 * 1024 * 1024
     assert fence[0] == 1
+
+
+def resident_kb_of(path: str) -> int:
+    """How much of a mapped file counts as resident in this process."""
+    sizes, inside = 0, False
+    for line in Path("/proc/self/smaps").read_text(encoding="ascii").splitlines():
+        if "-" in line.split()[0]:
+            inside = line.endswith(path)
+        elif inside and line.startswith("Rss:"):
+            sizes += int(line.split()[1])
+    return sizes
+
+
+def test_a_worker_lets_go_of_the_pages_it_has_read_and_reads_them_again(tmp_path: Path) -> None:
+    """After a task nothing of the panel is resident; the panel itself stays mapped and readable."""
+    reference = save_panel(tmp_path, 5_000)
+    opened = OpenedPanel(open_panel, rest_after_s=60.0)
+    total = opened.get(reference).values.sum()
+    assert resident_kb_of(reference.path) > 1_500
+    opened.forget_pages()
+    assert resident_kb_of(reference.path) == 0
+    assert opened.get(reference).values.sum() == total
