@@ -261,10 +261,12 @@ SENTENCES: Final = {
     404: "There is no such thing here.",
     405: "The path knows no such method.",
     409: "Not now: it is on its way already.",
+    411: "A body without Content-Length.",
+    413: "A body larger than `[web] body_limit_kb`.",
     421: "Asked under a name that is not ours.",
     503: "Not now; the sentence says what is away.",
 }
-ALWAYS: Final = (403, 405, 421)
+ALWAYS: Final = (403, 405, 411, 413, 421)
 ERROR: Final = _object(error={"type": "string"}, status={"type": "integer"})
 
 

@@ -58,6 +58,7 @@ def guard(settings: WebSettings, token: Secret | None) -> Middleware:
         try:
             _refuse_foreign_host(request, names)
             _refuse_foreign_page(request)
+            _refuse_large_body(request, settings)
             _demand_token(request, settings, token)
             async with asyncio.timeout(_time_for(request, settings)):
                 response = await handler(request)
@@ -109,6 +110,14 @@ def _refuse_foreign_page(request: web.Request) -> None:
         and request.method not in SAFE_METHODS
     ):
         raise Refusal(403, "requests from pages of another site are refused")
+
+
+def _refuse_large_body(request: web.Request, settings: WebSettings) -> None:
+    """Before a byte of it is read; nothing here needs a body whose length is not told."""
+    if request.body_exists and request.content_length is None:
+        raise Refusal(411, "a body needs its Content-Length")
+    if (request.content_length or 0) > settings.body_limit_kb * 1024:
+        raise Refusal(413, f"the body is larger than [web] body_limit_kb, {settings.body_limit_kb} KB")
 
 
 def _demand_token(request: web.Request, settings: WebSettings, token: Secret | None) -> None:

@@ -6,18 +6,21 @@ import { day, percent, whole, words } from "./format.js";
 const WIDTH = 600;
 const HEIGHT = 150;
 const STATES = ["FORMING", "NEAR_PIVOT", "BREAKOUT", "EXTENDED", "SQUAT", "FAILED", "EXPIRED"];
-let shownVersion = null;
+let shownVersion;
+let drawn = false;
 
 export async function show(version) {
   const view = byId("view-market");
-  if (shownVersion === version && version !== null) return;
-  if (shownVersion === null) view.replaceChildren(skeleton(6));
+  if (shownVersion === version) return;
+  shownVersion = version;
+  if (!drawn) view.replaceChildren(skeleton(6));
   try {
     const market = await get("/api/breadth");
-    shownVersion = version;
+    drawn = true;
     view.replaceChildren(h("div", { class: "page" }, h("div", { class: "cards" }, averages(market), extremes(market), states(market))));
   } catch (error) {
-    shownVersion = null;
+    shownVersion = undefined;
+    drawn = false;
     view.replaceChildren(error.status === 503 ? notice("No market yet", error.message) : trouble(error, () => show(version)));
   }
 }

@@ -1,0 +1,146 @@
+"""A daemon of fakes that shows everything the page can show."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+
+from tests.web import fakes
+from vcpd.domain.bars import BAR_DTYPE, BarSeries
+from vcpd.domain.risk import Band, RiskScore
+from vcpd.domain.setups import Contraction, Gate, Setup, State
+from vcpd.web.sources import SizeRequest, Sources
+
+SESSION = fakes.SESSION
+JOB = {
+    "name": "collect",
+    "schedule": "session_close + 5min",
+    "paused": False,
+    "next_at": "2025-07-01T10:05:00Z",
+    "next_session": "2025-07-01",
+    "last": None,
+    "last_duration_s": None,
+    "running": None,
+    "waiting": [],
+}
+
+
+def base_of(symbol: str, *, score: float, rating: int, state: State = State.NEAR_PIVOT) -> Setup:
+    """A setup with two contractions, levels and both kinds of gates."""
+    legs = tuple(
+        Contraction(high, SESSION - timedelta(first), low, SESSION - timedelta(last), 100 * (1 - low / high))
+        for high, first, low, last in ((110.0, 50, 95.0, 40), (108.0, 25, 101.0, 15))
+    )
+    plain = fakes.setup(symbol, score=score, rating=rating, state=state)
+    gates = {"contractions": Gate(True, 2.0, "2..6"), "rs_rating": Gate(False, 60.0, 70.0)}
+    return replace_setup(plain, contractions=legs, pivot=108.0, stop=100.5, gates=gates)
+
+
+def replace_setup(setup: Setup, **changes: Any) -> Setup:
+    values = {name: getattr(setup, name) for name in setup.__struct_fields__}
+    more = {"buy_zone": (108.05, 113.4), "anchor_date": SESSION - timedelta(50), "risk_pct": 7.0}
+    return Setup(**{**values, **more, **changes})
+
+
+def bars_of(symbol: str, n: int = 200) -> BarSeries:
+    records = np.zeros(n, BAR_DTYPE)
+    close = 100 + 8 * np.sin(np.arange(n) / 9)
+    last = np.datetime64(SESSION, "D")
+    records["session"] = last - np.arange(n)[::-1]
+    records["open"], records["close"] = close - 0.4, close
+    records["high"], records["low"] = close + 1, close - 1
+    records["volume"] = 1_000.0
+    return BarSeries(symbol, records)
+
+
+class ShowroomDaemon(fakes.FakeDaemon):
+    """Knows every symbol; a job that is started runs for ever."""
+
+    def __init__(self, setups: Sequence[Setup]) -> None:
+        super().__init__()
+        self.by_symbol = {setup.symbol: setup for setup in setups}
+
+    def status(self) -> Mapping[str, Any]:
+        return {
+            "version": "1.2.3",
+            "state": "ready",
+            "market": "sandbox",
+            "simulated": True,
+            "uptime_s": 60.0,
+            "data": self._data(),
+            "login": {"state": "valid", "user_id": "SB0001"},
+            "loop_lag": {"p99_ms": 1.0},
+            "workers": {"count": 2, "workers": [], "tasks": 3},
+            "system": None,
+        }
+
+    def pulse(self) -> Mapping[str, Any]:
+        running = {"run_id": 7, "done": 40, "total": 200, "note": "asking", "ending": None}
+        job = {**JOB, "running": running if "collect" in self.started else None}
+        data = self._data()
+        return {"state": "ready", "health": self.health(), "data": data, "login_due": False, "jobs": [job]}
+
+    def _data(self) -> Mapping[str, Any]:
+        return {"as_of": SESSION, "age_sessions": 0, "symbols": len(self.by_symbol), "excluded": 0}
+
+    async def explain(self, symbol: str, as_of: date | None) -> tuple[Setup, list[str]]:
+        return self.by_symbol[symbol], ["trend holds", "strength does not"]
+
+    async def bars(self, symbol: str) -> BarSeries:
+        self.by_symbol[symbol]
+        return bars_of(symbol)
+
+    async def size(self, request: SizeRequest) -> Any:
+        quantity = int(request.equity // 10_000)
+        return {
+            "symbol": request.symbol,
+            "entry": request.entry or 108.05,
+            "stop": request.stop or 100.5,
+            "quantity": quantity,
+            "value": quantity * 108.05,
+            "risk_amount": quantity * 7.55,
+            "risk_pct": 0.75,
+            "bound_by": "risk",
+            "steps": [{"name": "risk", "text": "budget / distance", "value": 1.0, "bound": True}],
+            "reason": None,
+        }
+
+    async def breadth(self) -> Any:
+        return {
+            "sessions": ["2025-06-27", "2025-06-30"],
+            "above_sma50_pct": [40.0, 55.0],
+            "above_sma200_pct": [60.0, 58.0],
+            "new_highs": [3, 5],
+            "new_lows": [1, 0],
+            "symbols": [10, 10],
+            "states": {"2025-06-30": {"NEAR_PIVOT": 2}},
+        }
+
+
+class ShowroomRisk(fakes.FakeRisk):
+    """Every symbol has a score."""
+
+    async def of(self, symbol: str) -> Sequence[RiskScore]:
+        score = RiskScore(
+            symbol=symbol,
+            as_of=SESSION,
+            score=62.0,
+            band=Band.ELEVATED,
+            components={"volatility": 80.0, "gap": 20.0},
+            metrics={"annual_volatility": 0.4, "max_drawdown": -0.2, "beta": 1.1, "atr14_pct": 3.0},
+        )
+        return (score,)
+
+
+def showroom(n_more: int = 0) -> Sources:
+    """Three setups, one symbol that is none, and `n_more` further setups."""
+    setups = [
+        base_of("NSE:ALPHA", score=80, rating=70),
+        base_of("NSE:BETA", score=60, rating=95),
+        base_of("NSE:GAMMA", score=40, rating=85, state=State.BREAKOUT),
+        fakes.setup("NSE:OMEGA", score=5, rating=20, passed=False),
+        *(base_of(f"NSE:MORE{n:04d}", score=30, rating=50) for n in range(n_more)),
+    ]
+    return replace(fakes.sources(setups), daemon=ShowroomDaemon(setups), risk=ShowroomRisk())

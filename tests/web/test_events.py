@@ -1,0 +1,88 @@
+"""News come by themselves, to a bounded crowd, and end with the port."""
+
+import asyncio
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from aiohttp import ClientResponse
+
+from tests.web.client import Client, asking
+from tests.web.fakes import FakeDaemon, sources
+from vcpd.web import events
+
+SOON_S = 5.0
+
+
+async def _pulse(stream: ClientResponse) -> Mapping[str, Any]:
+    async with asyncio.timeout(SOON_S):
+        while not (line := await stream.content.readline()).startswith(b"data: "):
+            assert line, "the stream ended"
+    news: Mapping[str, Any] = json.loads(line.removeprefix(b"data: "))
+    return news
+
+
+async def _watch(client: Client) -> ClientResponse:
+    return await client.get("/api/events")
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "LOOK_EVERY_S", 0.01)
+
+
+async def test_a_page_hears_the_present_and_then_each_change() -> None:
+    given = sources()
+    async with asking(given) as client, await _watch(client) as stream:
+        assert stream.headers["Content-Type"].startswith("text/event-stream")
+        assert "default-src" in stream.headers["Content-Security-Policy"]
+        assert (await _pulse(stream))["started"] == []
+        await client.post("/api/jobs/collect/run", headers={"X-Vcpd-Request": "1"})
+        assert (await _pulse(stream))["started"] == ["collect"]
+
+
+async def test_nothing_is_said_twice() -> None:
+    async with asking(sources()) as client, await _watch(client) as stream:
+        await _pulse(stream)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await _pulse(stream)
+
+
+async def test_nobody_watching_costs_nothing() -> None:
+    class Counting(FakeDaemon):
+        asked = 0
+
+        def pulse(self) -> Mapping[str, Any]:
+            self.asked += 1
+            return super().pulse()
+
+    daemon = Counting()
+    async with asking(dataclasses.replace(sources(), daemon=daemon)) as client:
+        await client.get("/healthz")
+        await asyncio.sleep(0.05)  # several looks' time
+        assert daemon.asked == 0
+
+
+async def test_the_crowd_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "MOST_WATCHERS", 1)
+    async with asking(sources()) as client, await _watch(client) as stream:
+        await _pulse(stream)
+        assert (await _watch(client)).status == 503
+
+
+async def test_a_stream_outlives_the_time_of_an_answer_and_ends_with_the_port() -> None:
+    from vcpd.web.settings import WebSettings  # noqa: PLC0415 - beside its only use
+
+    async with asking(sources(), WebSettings(request_timeout_s=0.05)) as client:
+        stream = await _watch(client)
+        await _pulse(stream)
+        await asyncio.sleep(0.1)
+        assert not stream.closed
+        closing = asyncio.create_task(client.server.close())
+        async with asyncio.timeout(SOON_S):
+            rest = await stream.content.read()
+            await closing
+        assert b"event" not in rest
