@@ -64,6 +64,9 @@ other_per_s = {rate}
 all_gets_per_s = {rate}
 [collect]
 history_years = {years}
+[schedule]
+cpu_mark_load = 1000
+memory_mark_pct = 100
 """
 
 

@@ -47,6 +47,9 @@ quote_per_s = 400
 historical_per_s = 400
 other_per_s = 400
 all_gets_per_s = 400
+[schedule]
+cpu_mark_load = 1000
+memory_mark_pct = 100
 """
 UNHURRIED = """
 [jobs.{job}]
