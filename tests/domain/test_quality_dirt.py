@@ -2,7 +2,6 @@
 
 from datetime import date
 from functools import cache
-from time import perf_counter
 
 from tests.real_data import real_data
 from vcpd.domain.nse_sessions import NSE
@@ -77,11 +76,9 @@ def test_of_the_cleanest_market_only_a_demerged_share_is_left_out() -> None:
     assert [flag.session for flag in nmdc] == [date(2022, 10, 27)]
 
 
-def test_of_half_the_exchange_hardly_anybody_is_left_out_and_it_is_fast() -> None:
-    """1.38 million bars: no row broken, under 2 % of symbols doubted, in a small part of a second's time."""
+def test_of_half_the_exchange_hardly_anybody_is_left_out() -> None:
+    """1.38 million bars: no row broken, under 2 % of symbols doubted."""
     series = dirt("nse_all_half.parquet").series
-    begun_s = perf_counter()
     flags = flags_of("nse_all_half.parquet")
-    assert perf_counter() - begun_s < 5.0
     assert not dirt("nse_all_half.parquet").quarantined
     assert 5 <= len(excluded(flags)) <= 0.02 * len(series)
