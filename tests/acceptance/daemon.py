@@ -36,9 +36,9 @@ class Daemon:
     async def status(self) -> Any:
         return (await self.get("/status"))[1]
 
-    async def start_job(self, name: str) -> int:
+    async def start_job(self, name: str, session: str | None = None) -> int:
         """Start a run by hand, as the page's button does; gives its id."""
-        url = f"http://127.0.0.1:{self.port}/api/jobs/{name}/run"
+        url = f"http://127.0.0.1:{self.port}/api/jobs/{name}/run" + (f"?session={session}" if session else "")
         async with (
             aiohttp.ClientSession() as http,
             http.post(url, headers={"X-Vcpd-Request": "1"}) as answer,

@@ -3,12 +3,15 @@
 import asyncio
 import random
 from collections import Counter
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from tests.acceptance.daemon import Daemon, end_all, outcomes, running, write_configuration
 
-NOW = "2026-07-10T20:00:00+05:30"
+EVENING = datetime.fromisoformat("2026-07-10T20:00:00+05:30")
+BETWEEN_STARTS = timedelta(minutes=2)
 SEED = 20260710
 DEADLINE_S = 90.0
 LOOK_S = 0.03
@@ -49,19 +52,21 @@ async def test_killed_at_twenty_random_instants_the_rows_are_those_of_an_undistu
         expected = await _everything(daemon)
         assert await daemon.stop() == 0
     chance = random.Random(SEED)
-    for stage in STAGES:
-        async with _daemon(rough, port) as daemon:
+    for number, stage in enumerate(STAGES):
+        async with _daemon(rough, port, number) as daemon:
             await _reach(stage, daemon, chance)
             family = daemon.family()
             end_all(family)
             assert not any(member.is_running() for member in family)
-    async with _daemon(rough, port) as daemon:
+    async with _daemon(rough, port, len(STAGES)) as daemon:
         assert await _everything(daemon) == expected
         _require_sane_runs((await daemon.get("/api/runs?limit=1000"))[1]["items"])
 
 
-def _daemon(folder: Path, port: int) -> Any:
-    return running(write_configuration(folder, port, SETTINGS), port, "--now", NOW)
+def _daemon(folder: Path, port: int, number: int = 0) -> AbstractAsyncContextManager[Daemon]:
+    """The daemon's `number`-th start of this evening."""
+    now = EVENING + number * BETWEEN_STARTS
+    return running(write_configuration(folder, port, SETTINGS), port, "--now", now.isoformat())
 
 
 async def _reach(stage: str, daemon: Daemon, chance: random.Random) -> None:

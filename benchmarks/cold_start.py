@@ -1,0 +1,132 @@
+"""How soon a daemon with a full store is ready: `python -m benchmarks.cold_start [--symbols N] [--starts N]`.
+
+First a daemon collects a simulated market into an embedded store, then it is started again and again.
+The time runs from the start of the process to READY=1 on the service manager's socket.
+"""
+
+import argparse
+import asyncio
+import os
+import socket
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+TARGET_S = 3.0
+POLL_S = 0.2
+PATIENCE_S = 900.0
+OFTEN = 100_000
+CONFIGURATION = """
+[daemon]
+state_dir = "state"
+[web]
+port = {port}
+[log]
+level = "warning"
+[sandbox]
+symbols = {symbols}
+years = 5
+[sandbox.limits]
+quote_per_s = {often}
+historical_per_s = {often}
+other_per_s = {often}
+all_gets_per_s = {often}
+[limits]
+quote_per_s = 200
+historical_per_s = 200
+other_per_s = 200
+all_gets_per_s = 200
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        number: int = probe.getsockname()[1]
+        return number
+
+
+@asynccontextmanager
+async def daemon(folder: Path, notify: Path | None = None) -> AsyncIterator[asyncio.subprocess.Process]:
+    """`vcpd run` on the configuration in `folder`, ended by SIGTERM."""
+    environment = dict(os.environ) | ({"NOTIFY_SOCKET": str(notify)} if notify else {})
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "vcpd", "run", "--config", str(folder / "config.toml"), env=environment
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.terminate()
+            await process.wait()
+
+
+async def until(port: int, condition: Callable[[Any], bool], patience_s: float = PATIENCE_S) -> Any:
+    """The first /status that fulfils the condition."""
+    url = f"http://127.0.0.1:{port}/status"
+    async with asyncio.timeout(patience_s), aiohttp.ClientSession() as http:
+        while True:
+            try:
+                async with http.get(url) as answer:
+                    status = await answer.json()
+            except (aiohttp.ClientError, OSError):
+                status = None
+            if status is not None and condition(status):
+                return status
+            await asyncio.sleep(POLL_S)
+
+
+def is_done(status: Any, job: str) -> bool:
+    """Whether the job's last run went well."""
+    last = next(one["last"] for one in status["jobs"] if one["name"] == job)
+    return last is not None and last["outcome"] == "done"
+
+
+async def ready_after_s(folder: Path) -> float:
+    """Seconds from the start of the process until it says that it is ready."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        path = folder / "notify"
+        path.unlink(missing_ok=True)
+        manager.bind(str(path))
+        manager.setblocking(False)
+        begun_s = time.perf_counter()
+        async with daemon(folder, path):
+            async with asyncio.timeout(60):
+                while b"READY=1" not in await asyncio.get_running_loop().sock_recv(manager, 65_536):
+                    pass
+            return time.perf_counter() - begun_s
+
+
+async def measure(symbols: int, starts: int) -> None:
+    with tempfile.TemporaryDirectory(prefix="vcpd-bench-") as name:
+        folder, port = Path(name), free_port()
+        text = CONFIGURATION.format(port=port, symbols=symbols, often=OFTEN)
+        (folder / "config.toml").write_text(text, encoding="utf-8")
+        async with daemon(folder):
+            status = await until(port, lambda one: is_done(one, "risk"))
+        bars = next(one["last"]["counts"]["inserted"] for one in status["jobs"] if one["name"] == "collect")
+        print(f"store: {symbols:,} symbols, {bars:,} bars; load {os.getloadavg()[0]:.1f}", flush=True)
+        took_s = [await ready_after_s(folder) for _ in range(starts)]
+        shown = ", ".join(f"{one:.2f}" for one in took_s)
+        print(
+            f"start to READY=1: median {statistics.median(took_s):.2f} s (target {TARGET_S:g} s) of {shown}"
+        )
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--symbols", type=int, default=200)
+    parser.add_argument("--starts", type=int, default=5)
+    given = parser.parse_args(arguments)
+    asyncio.run(measure(given.symbols, given.starts))
+
+
+if __name__ == "__main__":
+    main()
