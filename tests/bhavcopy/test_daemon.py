@@ -1,0 +1,49 @@
+"""The whole daemon on bulletins: from an empty store to judged shares, without a login."""
+
+import socket
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from tests.acceptance.daemon import outcomes, running, write_configuration
+from tests.bhavcopy.publisher import small_market
+
+NIGHT_S = 150.0  # the first use compiles the kernels
+DONE = {"instruments": "done", "collect": "done", "screen": "done"}  # risk asks for half a year of bars
+SECTIONS = """
+[bhavcopy]
+folder = "bulletins"
+[collect]
+history_years = 0.2
+"""
+
+
+def _is_done(status: Any) -> bool:
+    return DONE.items() <= outcomes(status).items() and status["data"]["as_of"] is not None
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        number: int = probe.getsockname()[1]
+        return number
+
+
+async def test_a_daemon_lives_on_bulletins(tmp_path: Path) -> None:
+    """A split, a bonus, a rename and a change of layouts lie in the history that it collects."""
+    small_market().publish(tmp_path / "bulletins")
+    port = _free_port()
+    path = write_configuration(tmp_path, port, SECTIONS)
+    environment = {"VCPD_DAEMON__MARKET": "bhavcopy"}
+    async with running(path, port, "--now", "2024-08-30T21:40:00+05:30", environment=environment) as daemon:
+        status = await daemon.until(_is_done, NIGHT_S)
+        assert status["login"]["state"] == "not_needed"
+        assert status["simulated"] is False
+        assert status["data"]["as_of"] == "2024-08-30"
+        assert (await daemon.get("/login"))[0] == 404
+        for symbol in ("NSE:BETA", "NSE:GAMMA", "NSE:NEWNAME", "NSE:ALPHA"):
+            _, bars = await daemon.get(f"/api/bars/{symbol}")
+            closes = bars["close"]
+            assert bars["count"] == len(closes) > 40
+            assert all(0.8 < after / before < 1.25 for before, after in pairwise(closes))
+        assert await daemon.stop() == 0
