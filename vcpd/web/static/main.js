@@ -138,6 +138,7 @@ async function start() {
   await loadTable().catch(() => {});
   route();
   document.documentElement.dataset.ready = "yes";
+  performance.mark("usable");
 }
 
 start();

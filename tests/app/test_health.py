@@ -1,0 +1,120 @@
+"""The daemon's readings: what is stuck, what nobody owns, how old the bars are."""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from vcpd.app import health, performance
+from vcpd.app.outlook import spark
+from vcpd.app.parts import Parts
+from vcpd.app.vitals import STALLED_AFTER_S, Stalls
+from vcpd.domain.nse_sessions import NSE
+from vcpd.domain.runs import Outcome, Run
+from vcpd.schedule.snapshot import JobStatus, RunningRun, SchedulerStatus
+
+NOW = datetime(2025, 6, 30, 12, tzinfo=UTC)  # a Monday, 17:30 in India
+FRIDAY = date(2025, 6, 27)
+
+
+def _job(name: str, run_id: int | None = None, *, done: int = 0, heavy: bool = True) -> JobStatus:
+    running = RunningRun(run_id, FRIDAY, NOW, done, 100, "asking", None) if run_id else None
+    return JobStatus(name, "0 8 * * *", True, False, heavy, None, None, None, None, 0, running, ())
+
+
+def _open_row(number: int, job: str, *, since: timedelta = timedelta(hours=1)) -> Run:
+    return Run(number, job, NOW - since, FRIDAY, started_at=NOW - since)
+
+
+class Ended:
+    """Keeps what was ended."""
+
+    def __init__(self) -> None:
+        self.finished: list[int] = []
+        self.told: list[str] = []
+
+    async def finish(self, run_id: int, outcome: Outcome, reason: str) -> None:
+        self.finished.append(run_id)
+
+    def end_run(self, name: str, reason: str) -> bool:
+        self.told.append(name)
+        return True
+
+
+def _parts(jobs: Sequence[JobStatus] = (), rows: Sequence[Run] = (), **more: Any) -> Parts:
+    """Parts with a scheduler, a run table and vitals alone."""
+    ended = Ended()
+    status = SchedulerStatus(more.get("leading", True), NOW, tuple(jobs))
+    stalls = Stalls()
+    stalls.look(jobs, 0.0)
+    stand_in = SimpleNamespace(
+        scheduler=SimpleNamespace(snapshot=lambda: status, end_run=ended.end_run),
+        storage=SimpleNamespace(runs=ended),
+        vitals=SimpleNamespace(recent=rows, stalls=stalls),
+        clock=SimpleNamespace(now=lambda: NOW, monotonic_s=lambda: more.get("monotonic_s", 0.0)),
+        calendar=NSE,
+        current_panel=SimpleNamespace(last_seen=more.get("panel")),
+        ended=ended,
+    )
+    return cast("Parts", stand_in)
+
+
+def _panel_to(last: date) -> Any:
+    return SimpleNamespace(sessions=np.array([last], "M8[D]"), symbols=("NSE:A",), exclusions={})
+
+
+@pytest.mark.parametrize(
+    ("last", "at", "age"),
+    [
+        (FRIDAY, NOW - timedelta(days=1), 0),  # a Sunday makes nothing old
+        (FRIDAY, NOW - timedelta(hours=5), 0),  # Monday's session still runs
+        (FRIDAY, NOW, 1),
+        (date(2025, 6, 26), NOW, 2),
+    ],
+)
+def test_age_counts_completed_sessions_and_no_wall_days(last: date, at: datetime, age: int) -> None:
+    assert health.age_in_sessions(_parts(panel=_panel_to(last)), at) == age
+
+
+def test_without_bars_there_is_no_age() -> None:
+    assert health.age_in_sessions(_parts(), NOW) is None
+
+
+def test_an_open_row_that_nobody_works_on_is_an_orphan() -> None:
+    rows = [_open_row(1, "collect"), _open_row(2, "risk"), _open_row(3, "screen", since=timedelta(seconds=5))]
+    parts = _parts([_job("collect", run_id=1)], rows)
+    assert [run.id for run in health.orphans(parts)] == [2]
+
+
+def test_only_the_one_who_schedules_may_judge_orphans() -> None:
+    assert health.orphans(_parts(rows=[_open_row(2, "risk")], leading=False)) == []
+
+
+def test_a_run_without_progress_is_stuck_and_one_with_progress_is_not() -> None:
+    still, moving = _job("collect", run_id=1, done=5), _job("risk", run_id=2, done=5)
+    parts = _parts([still, moving], monotonic_s=STALLED_AFTER_S + 1)
+    parts.vitals.stalls.look([still, _job("risk", run_id=2, done=6)], STALLED_AFTER_S)
+    assert [name for name, _ in health.stalled_jobs(parts)] == ["collect"]
+
+
+async def test_optimize_ends_what_is_stuck_and_nothing_else() -> None:
+    jobs = [_job("collect", run_id=1)]
+    rows = [_open_row(1, "collect"), _open_row(2, "risk")]
+    parts = _parts(jobs, rows, monotonic_s=STALLED_AFTER_S + 1)
+    ended = await performance._end_stuck(parts)
+    assert ended == ["collect", "risk (run 2)"]
+    record = cast("Any", parts).ended
+    assert (record.told, record.finished) == (["collect"], [2])
+
+
+async def test_optimize_leaves_the_panel_to_a_heavy_job() -> None:
+    assert "heavy job" in await performance._refresh_panel(_parts([_job("screen", run_id=1)]))
+
+
+def test_a_spark_spans_its_own_extremes_and_skips_holes() -> None:
+    assert spark(np.array([np.nan, 10.0, np.nan, 20.0, 15.0])) == [0, 99, 50]
+    assert spark(np.array([np.nan, 10.0])) == []
+    assert spark(np.full(80, 5.0)) == [0] * 60
