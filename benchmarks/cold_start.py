@@ -9,19 +9,13 @@ import asyncio
 import os
 import socket
 import statistics
-import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
-import aiohttp
+from benchmarks.daemons import configure, daemon, free_port, is_done, last_run, until
 
 TARGET_S = 3.0
-POLL_S = 0.2
-PATIENCE_S = 900.0
 OFTEN = 100_000
 CONFIGURATION = """
 [daemon]
@@ -46,49 +40,6 @@ all_gets_per_s = 200
 """
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        number: int = probe.getsockname()[1]
-        return number
-
-
-@asynccontextmanager
-async def daemon(folder: Path, notify: Path | None = None) -> AsyncIterator[asyncio.subprocess.Process]:
-    """`vcpd run` on the configuration in `folder`, ended by SIGTERM."""
-    environment = dict(os.environ) | ({"NOTIFY_SOCKET": str(notify)} if notify else {})
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "vcpd", "run", "--config", str(folder / "config.toml"), env=environment
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.terminate()
-            await process.wait()
-
-
-async def until(port: int, condition: Callable[[Any], bool], patience_s: float = PATIENCE_S) -> Any:
-    """The first /status that fulfils the condition."""
-    url = f"http://127.0.0.1:{port}/status"
-    async with asyncio.timeout(patience_s), aiohttp.ClientSession() as http:
-        while True:
-            try:
-                async with http.get(url) as answer:
-                    status = await answer.json()
-            except (aiohttp.ClientError, OSError):
-                status = None
-            if status is not None and condition(status):
-                return status
-            await asyncio.sleep(POLL_S)
-
-
-def is_done(status: Any, job: str) -> bool:
-    """Whether the job's last run went well."""
-    last = next(one["last"] for one in status["jobs"] if one["name"] == job)
-    return last is not None and last["outcome"] == "done"
-
-
 async def ready_after_s(folder: Path) -> float:
     """Seconds from the start of the process until it says that it is ready."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
@@ -97,7 +48,7 @@ async def ready_after_s(folder: Path) -> float:
         manager.bind(str(path))
         manager.setblocking(False)
         begun_s = time.perf_counter()
-        async with daemon(folder, path):
+        async with daemon(folder, notify=path):
             async with asyncio.timeout(60):
                 while b"READY=1" not in await asyncio.get_running_loop().sock_recv(manager, 65_536):
                     pass
@@ -108,10 +59,10 @@ async def measure(symbols: int, starts: int) -> None:
     with tempfile.TemporaryDirectory(prefix="vcpd-bench-") as name:
         folder, port = Path(name), free_port()
         text = CONFIGURATION.format(port=port, symbols=symbols, often=OFTEN)
-        (folder / "config.toml").write_text(text, encoding="utf-8")
+        configure(folder, text)
         async with daemon(folder):
             status = await until(port, lambda one: is_done(one, "risk"))
-        bars = next(one["last"]["counts"]["inserted"] for one in status["jobs"] if one["name"] == "collect")
+        bars = last_run(status, "collect")["counts"]["inserted"]
         print(f"store: {symbols:,} symbols, {bars:,} bars; load {os.getloadavg()[0]:.1f}", flush=True)
         took_s = [await ready_after_s(folder) for _ in range(starts)]
         shown = ", ".join(f"{one:.2f}" for one in took_s)

@@ -14,7 +14,7 @@ from typing import Any
 import aiohttp
 import psutil
 
-POLL_S = 0.1
+POLL_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,10 @@ from vcpd.domain.secrets import Secret
 
 __all__ = ["postgres_server"]  # a fixture is taken by importing it
 
-THURSDAY_EVENING = "2026-07-09T20:00:00+05:30"
+FRIDAY_MORNING = "2026-07-10T08:40:00+05:30"
 FRIDAY_AFTERNOON = "2026-07-10T16:10:00+05:30"
+MONDAY_MORNING = "2026-07-13T08:40:00+05:30"
+COLLECTED = {FRIDAY_MORNING: "2026-07-09", FRIDAY_AFTERNOON: "2026-07-10", MONDAY_MORNING: "2026-07-10"}
 DEADLINE_S = 90.0
 ENVIRONMENT = {"VCPD_DAEMON__STOP_DEADLINE_S": "2"}
 SETTINGS = """
@@ -70,9 +72,9 @@ Rows = list[tuple[Any, ...]]
 
 @pytest.fixture(scope="module")
 def calm(postgres_server: Secret, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rows]:
-    """What a market without faults leaves in the store, after a first evening and a second one."""
+    """What a market without faults leaves in the store."""
     with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
-        yield runner.run(_two_evenings(postgres_server, tmp_path_factory.mktemp("calm"), CALM))[0]
+        yield runner.run(_weekend(postgres_server, tmp_path_factory.mktemp("calm"), CALM))[0]
 
 
 @pytest.mark.parametrize("kinds", [REFUSALS, CUTS, LIES], ids=["refusals", "cuts", "lies"])
@@ -80,7 +82,7 @@ async def test_faults_leave_the_rows_of_a_calm_market_and_break_no_limit(
     tmp_path: Path, postgres_server: Secret, calm: Rows, kinds: tuple[str, ...]
 ) -> None:
     faults = f"rate = 0.3\nseed = 7\nhang_s = 20.0\ndrip_s = 2.0\nkinds = {json.dumps(kinds)}"
-    rows, statistics = await _two_evenings(postgres_server, tmp_path, faults)
+    rows, statistics = await _weekend(postgres_server, tmp_path, faults)
     happened = {kind for one in statistics for kind in one["faults"]}
     assert happened == set(kinds)
     assert sum(count for one in statistics for count in one["faults"].values()) > 10
@@ -91,27 +93,25 @@ async def test_faults_leave_the_rows_of_a_calm_market_and_break_no_limit(
 async def test_symbols_that_vanish_keep_their_bars_and_go_on_when_they_are_back(
     tmp_path: Path, postgres_server: Secret, calm: Rows
 ) -> None:
-    symbols = sorted({row[0] for row in calm if row[1].isoformat() == "2026-07-10"})
-    gone = [one for one in symbols if "NIFTY" not in one][:3]
+    gone = _shares(calm)[:3]
     async with fresh_address(postgres_server) as dsn:
-        await _evening(dsn, tmp_path, THURSDAY_EVENING, CALM)
+        await _until_collected(dsn, tmp_path, FRIDAY_MORNING, CALM)
         before = await _rows(dsn)
-        await _evening(dsn, tmp_path, FRIDAY_AFTERNOON, f"vanished = {json.dumps(gone)}")
+        await _until_collected(dsn, tmp_path, FRIDAY_AFTERNOON, f"vanished = {json.dumps(gone)}")
         without = await _rows(dsn)
-        assert [row for row in before if row[0] in gone] == [row for row in without if row[0] in gone]
-        assert [row for row in without if row[0] not in gone] == [row for row in calm if row[0] not in gone]
-        async with _daemon(dsn, tmp_path, FRIDAY_AFTERNOON, CALM) as (daemon, _):
-            for job in ("instruments", "collect"):
-                await _by_hand(daemon, job)
+        assert [row for row in without if row[0] in gone] == [row for row in before if row[0] in gone]
+        assert len(without) == len(before) + len(_shares(calm)) + 2 - len(gone)
+        async with _daemon(dsn, tmp_path, MONDAY_MORNING, CALM) as (daemon, _):
+            await _by_hand(daemon, "collect")
         assert await _rows(dsn) == calm
 
 
 async def test_symbols_that_vanish_while_they_are_collected_are_named_and_made_up_for(
     tmp_path: Path, postgres_server: Secret, calm: Rows
 ) -> None:
-    gone = sorted({row[0] for row in calm if "NIFTY" not in row[0]})[-4:]
+    gone = _shares(calm)[-4:]
     async with fresh_address(postgres_server) as dsn:
-        async with _daemon(dsn, tmp_path, THURSDAY_EVENING, CALM) as (daemon, exchange):
+        async with _daemon(dsn, tmp_path, FRIDAY_MORNING, CALM) as (daemon, exchange):
             await daemon.until(lambda status: outcomes(status)["instruments"] == "done", DEADLINE_S)
             await exchange.set_faults({"vanished": gone})
             status = await daemon.until(lambda one: outcomes(one)["collect"] == "done", DEADLINE_S)
@@ -119,23 +119,27 @@ async def test_symbols_that_vanish_while_they_are_collected_are_named_and_made_u
             assert any(symbol in reason for symbol in gone)
             await exchange.set_faults({})
             await _by_hand(daemon, "collect")
-        await _evening(dsn, tmp_path, FRIDAY_AFTERNOON, CALM)
+        await _until_collected(dsn, tmp_path, MONDAY_MORNING, CALM)
         assert await _rows(dsn) == calm
 
 
-async def _two_evenings(server: Secret, folder: Path, faults: str) -> tuple[Rows, list[Mapping[str, Any]]]:
-    """An empty store on Thursday, a sweep and the reconciliation on Friday: rows and statistics."""
+def _shares(rows: Rows) -> list[str]:
+    """The symbols that trade on the last session, without the indices."""
+    last = max(row[1] for row in rows)
+    return sorted(row[0] for row in rows if row[1] == last and "NIFTY" not in row[0])
+
+
+async def _weekend(server: Secret, folder: Path, faults: str) -> tuple[Rows, list[Mapping[str, Any]]]:
+    """The history on Friday morning, a sweep after its close, the reconciliation on Monday."""
     async with fresh_address(server) as dsn:
-        statistics = [
-            await _evening(dsn, folder, now, faults) for now in (THURSDAY_EVENING, FRIDAY_AFTERNOON)
-        ]
+        statistics = [await _until_collected(dsn, folder, now, faults) for now in COLLECTED]
         return await _rows(dsn), statistics
 
 
-async def _evening(dsn: Secret, folder: Path, now: str, faults: str) -> Mapping[str, Any]:
+async def _until_collected(dsn: Secret, folder: Path, now: str, faults: str) -> Mapping[str, Any]:
     """One daemon from its start until it has collected; what its exchange counted."""
     async with _daemon(dsn, folder, now, faults) as (daemon, exchange):
-        await daemon.until(lambda status: _is_collected(status, now[:10]), DEADLINE_S)
+        await daemon.until(lambda status: _is_collected(status, now), DEADLINE_S)
         statistics = await exchange.statistics()
         require_within_limits(statistics)
         assert await daemon.stop() == 0
@@ -151,11 +155,11 @@ async def _daemon(dsn: Secret, folder: Path, now: str, faults: str) -> AsyncIter
         yield daemon, exchange
 
 
-def _is_collected(status: Any, session: str) -> bool:
-    """Whether the session's collection is done, and all that comes before it."""
+def _is_collected(status: Any, now: str) -> bool:
+    """Whether all that is due by then is done: the list, the reconciliation, the last session's bars."""
     last = {job["name"]: job["last"] or {} for job in status["jobs"]}
     done = all(last[name].get("outcome") == "done" for name in ("reconcile", "instruments", "collect"))
-    return done and last["collect"]["session"] == session
+    return done and last["collect"]["session"] == COLLECTED[now] and last["reconcile"]["session"] == now[:10]
 
 
 async def _by_hand(daemon: Daemon, job: str) -> None:
@@ -165,7 +169,7 @@ async def _by_hand(daemon: Daemon, job: str) -> None:
 
     def has_ended(status: Any) -> bool:
         last = next(one["last"] for one in status["jobs"] if one["name"] == job)
-        return last["id"] == run_id and last["outcome"] == "done"
+        return bool(last["id"] == run_id and last["outcome"] == "done")
 
     await daemon.until(has_ended, DEADLINE_S)
 

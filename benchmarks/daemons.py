@@ -1,0 +1,83 @@
+"""Whole daemons for benchmarks: started, asked on their port, ended."""
+
+import asyncio
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+POLL_S = 0.2
+PATIENCE_S = 900.0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        number: int = probe.getsockname()[1]
+        return number
+
+
+def configure(folder: Path, text: str) -> None:
+    """Write the configuration that `daemon` runs on."""
+    (folder / "config.toml").write_text(text, encoding="utf-8")
+
+
+@asynccontextmanager
+async def daemon(
+    folder: Path, *arguments: str, notify: Path | None = None
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """`vcpd run` on the configuration in `folder`, ended by SIGTERM."""
+    environment = dict(os.environ) | ({"NOTIFY_SOCKET": str(notify)} if notify else {})
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "vcpd",
+        "run",
+        "--config",
+        str(folder / "config.toml"),
+        *arguments,
+        env=environment,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.terminate()
+            await process.wait()
+
+
+async def until(port: int, condition: Callable[[Any], bool], patience_s: float = PATIENCE_S) -> Any:
+    """The first /status that fulfils the condition."""
+    url = f"http://127.0.0.1:{port}/status"
+    async with asyncio.timeout(patience_s), aiohttp.ClientSession() as http:
+        while True:
+            try:
+                async with http.get(url) as answer:
+                    status = await answer.json()
+            except (aiohttp.ClientError, OSError):
+                status = None
+            if status is not None and condition(status):
+                return status
+            await asyncio.sleep(POLL_S)
+
+
+def last_run(status: Any, job: str) -> Any:
+    """The job's last run, an empty one before the first."""
+    return next(one["last"] for one in status["jobs"] if one["name"] == job) or {}
+
+
+def is_done(status: Any, job: str) -> bool:
+    """Whether the job's last run went well."""
+    return bool(last_run(status, job).get("outcome") == "done")
+
+
+async def exchange_counts(port: int) -> Any:
+    """Arrivals at the simulated exchange by class of request."""
+    url = f"http://127.0.0.1:{port}/sandbox/statistics"
+    async with aiohttp.ClientSession() as http, http.get(url) as answer:
+        return (await answer.json())["data"]["classes"]

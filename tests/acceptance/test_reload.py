@@ -1,0 +1,56 @@
+"""Reloads in a real process, many of them, good and bad in turn."""
+
+import signal
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from tests.acceptance.conftest import QUICK_MARKET
+from tests.acceptance.daemon import Daemon, running, write_configuration
+
+READY_S = 60.0
+RELOADS = 200
+EVERY = timedelta(minutes=2)
+OFTEN = """
+[jobs.housekeeping]
+cron = "*/2 * * * *"
+behind = []
+heavy = false
+overlap = "queue"
+catch_up = "all"
+"""
+
+
+async def test_200_reloads_of_good_and_bad_files_lose_no_tick_and_no_run(tmp_path: Path, port: int) -> None:
+    """A virtual minute lasts a tenth of a second; every second one has exactly one run, all through it."""
+    path = write_configuration(tmp_path, port, QUICK_MARKET + OFTEN)
+    good = path.read_text(encoding="utf-8")
+    async with running(path, port, "--now", "2026-11-21T12:00:30+05:30", "--speed", "600") as daemon:
+        await daemon.until(_has_kept_house, READY_S)
+        for number in range(RELOADS // 2):
+            await _reload(daemon, path, good + "[size]\nnonsense = 1\n", lambda one: bool(one["refused"]))
+            wanted = number + 1
+            text = good + f"[workers]\nchunk_rows = {32 + number}\n"
+            await _reload(daemon, path, text, lambda one, wanted=wanted: one["reloads"] == wanted)
+        _, runs = await daemon.get("/api/runs?job=housekeeping&limit=1000")
+        assert await daemon.stop() == 0
+    ticks = sorted(at for one in runs["items"] if _is_tick(at := datetime.fromisoformat(one["scheduled_at"])))
+    assert len(ticks) > 10
+    assert {later - earlier for earlier, later in zip(ticks, ticks[1:], strict=False)} == {EVERY}
+    assert {one["outcome"] for one in runs["items"]} <= {"done", None}
+
+
+def _is_tick(at: datetime) -> bool:
+    """Runs by hand and retries carry a fraction of a second, ticks never do."""
+    return at.microsecond == 0
+
+
+def _has_kept_house(status: Any) -> bool:
+    return any(job["name"] == "housekeeping" and job["last"] for job in status["jobs"])
+
+
+async def _reload(daemon: Daemon, path: Path, text: str, taken: Any) -> None:
+    """Write the file, send the signal, and wait until the daemon says what became of it."""
+    path.write_text(text, encoding="utf-8")
+    daemon.process.send_signal(signal.SIGHUP)
+    await daemon.until(lambda status: taken(status["configuration"]), READY_S)
