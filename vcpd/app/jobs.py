@@ -108,7 +108,6 @@ def _works(configuration: Configuration, means: Means) -> Mapping[str, Work]:
 
 def _keeping(configuration: Configuration, means: Means) -> Keeping:
     storage, universe = means.storage, means.panels.universe
-    universe.settings = configuration.universe
     doubting = Doubting(
         configuration.quality, configuration.universe.min_price, configuration.universe.min_traded_value
     )

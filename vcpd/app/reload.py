@@ -1,5 +1,6 @@
 """SIGHUP: what a new configuration changes live, and what must wait for a restart."""
 
+import dataclasses
 from pathlib import Path
 from typing import Final
 
@@ -9,7 +10,9 @@ import structlog
 from vcpd.app.jobs import Means, build_jobs
 from vcpd.app.parts import Parts, Reloads
 from vcpd.config import Configuration, load
-from vcpd.domain.errors import ConfigurationError
+from vcpd.domain.errors import BadInputError, ConfigurationError
+from vcpd.domain.nse_sessions import NSE
+from vcpd.domain.sessions import TradingCalendar
 from vcpd.runtime import logs
 
 FIXED: Final = ("daemon", "sandbox", "kite", "bhavcopy", "store", "web")
@@ -20,18 +23,18 @@ log = structlog.get_logger("vcpd.reload")
 def reload(parts: Parts, path: Path, means: Means) -> None:
     """Take the file at `path` as it is now. A file with problems changes nothing and is remembered."""
     try:
-        configuration = _with_fixed_sections(load(path).configuration, parts.configuration)
-        jobs = build_jobs(configuration, means)
+        wanted = load(path).configuration
+        configuration = _with_fixed_sections(wanted, parts.configuration)
+        calendar = configuration.schedule.calendar(NSE)
+        jobs = build_jobs(configuration, dataclasses.replace(means, calendar=calendar))
         parts.scheduler.reload(jobs, configuration.schedule)
-    except ConfigurationError as error:
-        parts.reloads = msgspec.structs.replace(parts.reloads, refused=tuple(error.problems))
-        log.error("reload.refused", problems=error.problems)  # noqa: TRY400 - the sentences are all there is to say
+    except (ConfigurationError, BadInputError) as error:
+        problems = tuple(str(error).splitlines())
+        parts.reloads = msgspec.structs.replace(parts.reloads, refused=problems)
+        log.error("reload.refused", problems=problems)  # noqa: TRY400 - the sentences are all there is to say
         return
-    restart = needs_restart(load(path).configuration, parts.configuration)
-    parts.market.reconfigure(configuration.limits)
-    parts.workers.apply(configuration.workers)
-    logs.set_level(configuration.log.level)
-    parts.configuration = configuration
+    _apply(parts, configuration, calendar)
+    restart = needs_restart(wanted, configuration)
     parts.reloads = Reloads(
         path=parts.reloads.path,
         loaded_at=parts.clock.now(),
@@ -39,6 +42,16 @@ def reload(parts: Parts, path: Path, means: Means) -> None:
         needs_restart=restart,
     )
     log.info("reload.done", needs_restart=restart)
+
+
+def _apply(parts: Parts, configuration: Configuration, calendar: TradingCalendar) -> None:
+    """What reads its settings anew at its next turn."""
+    parts.market.reconfigure(configuration.limits)
+    parts.workers.apply(configuration.workers)
+    parts.panels.universe.settings = configuration.universe
+    logs.set_level(configuration.log.level)
+    parts.calendar = calendar
+    parts.configuration = configuration
 
 
 def needs_restart(new: Configuration, old: Configuration) -> tuple[str, ...]:
