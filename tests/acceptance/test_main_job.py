@@ -23,7 +23,7 @@ DONE = {"instruments": "done", "collect": "done", "screen": "done", "risk": "don
 
 
 def _all_done(status: Any) -> bool:
-    return DONE.items() <= outcomes(status).items()
+    return DONE.items() <= outcomes(status).items() and status["data"]["as_of"] is not None
 
 
 async def _gone(family: list[psutil.Process], deadline_s: float = 15.0) -> list[psutil.Process]:
