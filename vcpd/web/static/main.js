@@ -39,7 +39,7 @@ function showSymbol(asked) {
 }
 
 function refresh(fresh) {
-  if (view === "market") market.show(pulse?.version ?? null);
+  if (view === "market") market.show(pulse?.version ?? null, pulse?.data.as_of ?? undefined);
   if (view === "jobs") jobs.show(pulse);
   if (view === "health") health.show(pulse, fresh);
 }
@@ -79,10 +79,15 @@ function troubles() {
   if (!online) return ["The daemon is silent. What you see is the last it said; trying again by itself."];
   const age = pulse?.data.age_sessions;
   const collecting = pulse?.jobs.find((job) => job.running && !job.running.ending);
-  if (pulse && pulse.data.as_of === null) return ["There are no bars yet. ", collecting ? `${collecting.name} is running: ${collecting.running.done} of ${collecting.running.total}` : "The first collection is about to start."];
+  if (pulse && pulse.data.as_of === null) return ["There are no bars yet. ", collecting ? `${collecting.name} is running: ${collecting.running.done} of ${collecting.running.total}.` : waiting()];
   if (pulse?.login_due) return ["The market's login is due, so no new bars come in. ", h("a", { href: "/login" }, "Log in")];
   if (age >= 1) return [`The bars are ${age} trading session${age > 1 ? "s" : ""} old. `, h("a", { href: "#/jobs" }, "See the jobs")];
   return pulse?.health.level === "poor" ? ["The daemon is not well. ", h("a", { href: "#/health" }, "See why")] : [];
+}
+
+function waiting() {
+  const first = pulse.jobs.find((job) => job.waiting.length);
+  return first ? `${first.name} waits: ${first.waiting[0].waits_for}.` : "The first collection is about to start.";
 }
 
 function speaking(is) {

@@ -9,8 +9,16 @@ const STATES = ["FORMING", "NEAR_PIVOT", "BREAKOUT", "EXTENDED", "SQUAT", "FAILE
 let shownVersion;
 let drawn = false;
 
-export async function show(version) {
+export async function show(version, asOf) {
   const view = byId("view-market");
+  if (version !== null && asOf === undefined) {
+    view.replaceChildren(notice("No market yet", "Breadth is drawn as soon as there are bars."));
+    return;
+  }
+  if (version === null) {
+    if (!drawn) view.replaceChildren(skeleton(6));
+    return;
+  }
   if (shownVersion === version) return;
   shownVersion = version;
   if (!drawn) view.replaceChildren(skeleton(6));
@@ -21,7 +29,7 @@ export async function show(version) {
   } catch (error) {
     shownVersion = undefined;
     drawn = false;
-    view.replaceChildren(error.status === 503 ? notice("No market yet", error.message) : trouble(error, () => show(version)));
+    view.replaceChildren(error.status === 503 ? notice("No market yet", error.message) : trouble(error, () => show(version, asOf)));
   }
 }
 
