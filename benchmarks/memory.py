@@ -56,7 +56,7 @@ UNHURRIED = """
 timeout_s = 600000
 start_deadline_s = 600000
 """  # in virtual seconds
-HEAVY_JOBS = ("reconcile", "collect", "screen", "risk")
+JOBS = ("instruments", "reconcile", "collect", "screen", "risk", "housekeeping")
 
 
 @dataclass(slots=True)
@@ -104,7 +104,7 @@ def resident_mb(pid: int) -> float:
 async def a_daemon(folder: Path, symbols: int, port: int, speed: float) -> Any:
     path = folder / "config.toml"
     text = CONFIGURATION.format(port=port, symbols=symbols)
-    path.write_text(text + "".join(UNHURRIED.format(job=job) for job in HEAVY_JOBS), encoding="utf-8")
+    path.write_text(text + "".join(UNHURRIED.format(job=job) for job in JOBS), encoding="utf-8")
     command = (sys.executable, "-m", "vcpd", "run", "--config", str(path))
     with (folder / "log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
@@ -185,7 +185,7 @@ def read_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--symbols", type=int, default=2_500)
     parser.add_argument("--nights", type=int, default=10)
-    parser.add_argument("--day", type=float, default=60.0, help="real seconds of a virtual day")
+    parser.add_argument("--day", type=float, default=150.0, help="real seconds of a virtual day")
     parser.add_argument("--port", type=int, default=8791)
     return parser.parse_args()
 
