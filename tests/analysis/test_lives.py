@@ -52,6 +52,15 @@ def test_light_volume_is_unconfirmed_until_it_comes() -> None:
     assert setup.state is State.BREAKOUT
 
 
+def test_a_session_judged_again_tells_its_events_in_the_same_order() -> None:
+    """Reclaimed and confirmed in one session: with the record of the first judgement nothing changes."""
+    panel, setup, bases = life_of([0.98, 1.01, 0.99, 1.01], heavy=3)
+    assert setup.events[-1].session == setup.events[-2].session
+    again = judge(panel, range(1), Judging(followed={"A": tuple(bases)}))
+    assert again.setups[0].events == setup.events
+    assert [base.events for base in again.bases] == [base.events for base in bases]
+
+
 def test_squat_is_reclaimed_or_fails() -> None:
     """Back under the pivot within ten sessions is a squat; from there it is reclaimed, or it fails."""
     _, squat, _ = life_of([0.98, 1.02, 0.99], heavy=1)

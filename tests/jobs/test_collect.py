@@ -104,6 +104,8 @@ async def test_a_symbol_that_nobody_has_an_answer_for_stays_unasked() -> None:
     town.market.troubles["NSE:B"] = RetryableError("no answer")
     result = await town.collect()(context(NEXT_SESSION))
     assert result.counts["failed"] == 1
+    assert result.outcome is Outcome.DONE  # the others' evening goes on
+    assert "NSE:B: no answer" in result.reason
     assert town.bars.asked[3].last == SESSION
 
 

@@ -93,7 +93,7 @@ def events_of(place: Place, life: Life, record: Base | None) -> tuple[SetupEvent
         for happening in life.happenings
     ]
     if record is None:
-        return tuple(fresh)
+        return _in_order(fresh)
     kept = [_confirmed(event, fresh) for event in record.events]
     told = {(event.kind, event.session) for event in kept}
     kinds = {event.kind for event in kept if not event.provisional}
@@ -101,7 +101,12 @@ def events_of(place: Place, life: Life, record: Base | None) -> tuple[SetupEvent
         is_news = event.session >= record.last_judged or event.kind not in kinds
         if is_news and (event.kind, event.session) not in told:
             kept.append(event)
-    return tuple(sorted(kept, key=lambda event: (event.session, _ORDER[event.kind])))
+    return _in_order(kept)
+
+
+def _in_order(events: list[SetupEvent]) -> tuple[SetupEvent, ...]:
+    """The same order whether a session is judged for the first time or again."""
+    return tuple(sorted(events, key=lambda event: (event.session, _ORDER[event.kind])))
 
 
 def _confirmed(event: SetupEvent, fresh: list[SetupEvent]) -> SetupEvent:

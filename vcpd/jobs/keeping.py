@@ -88,6 +88,6 @@ def finished(tally: Tally, stopped: VcpdError | None, chosen: Selection) -> RunR
         notes.append(f"not listed: {', '.join(chosen.unknown[:SHOWN_NOTES])}")
     if stopped is not None:
         return RunResult(counts, Outcome.FAILED, str(stopped))
-    if tally.counts["failed"] and not tally.counts["fetched"]:
+    if tally.counts["failed"] and not (tally.counts["fetched"] or tally.counts["swept"]):
         return RunResult(counts, Outcome.FAILED, "; ".join(notes))
     return RunResult(counts, Outcome.DONE, "; ".join(notes))
