@@ -110,7 +110,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
             _query("text", TEXT, "Only symbols that contain this."),
             _query("sort", {"type": "string", "enum": list(ORDERS)}, "What to sort by."),
             _query("order", {"type": "string", "enum": ["asc", "desc"]}, "Which end first."),
-            _query("limit", _whole(1, LARGEST_PAGE), "How many at most."),
+            _query("limit", _whole(1, LARGEST_PAGE), "How many at most; absent: 100, or all of `all=1`."),
             _query("offset", _whole(0, 1_000_000), "How many to leave out first."),
         ),
         answer=_listing(Setup, as_of=AS_OF_OR_NONE),

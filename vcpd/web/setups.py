@@ -20,6 +20,7 @@ from vcpd.web.sources import Sources
 
 SYMBOL_PATTERN: Final = "^[A-Za-z0-9][A-Za-z0-9&:._ -]{0,63}$"
 SYMBOL_SHAPE: Final = re.compile(SYMBOL_PATTERN)
+PAGE: Final = 100
 LARGEST_PAGE: Final = 5_000
 ORDERS: Final = ("score", "rs_rating", "symbol", "risk_pct", "close")
 
@@ -45,7 +46,8 @@ class _Listing:
         as_of, setups = await self._sources.judged.setups(date_parameter(request, "as_of"))
         kept = _sorted(_filtered(setups, request), request)
         first = whole_parameter(request, "offset", 0, 0, 1_000_000)
-        limit = whole_parameter(request, "limit", 500, 1, LARGEST_PAGE)
+        page = LARGEST_PAGE if flag_parameter(request, "all") else PAGE
+        limit = whole_parameter(request, "limit", page, 1, LARGEST_PAGE)
         return {"as_of": as_of, "count": len(kept), "items": kept[first : first + limit]}
 
 

@@ -9,7 +9,7 @@ const COLUMNS = [
   { key: "symbol", head: "Symbol", kind: "text", cell: nameCell },
   { key: "state", head: "State", kind: "text state", cell: (row) => (row.state ? chip(row.state) : null) },
   { key: "score", head: "Score", cell: (row) => h("span", { class: "meter" }, meter(row.score), number(row.score, 0)) },
-  { key: "rating", head: "RS", cell: (row) => row.rating ?? "–" },
+  { key: "rating", head: "RS", kind: "rating", cell: (row) => row.rating ?? "–" },
   { key: "footprint", head: "Footprint", kind: "mid", cell: (row) => row.footprint ?? "–" },
   { key: "close", head: "Close", kind: "mid", cell: (row) => price(row.close) },
   { key: "pivot", head: "Pivot", kind: "wide", cell: (row) => price(row.pivot) },
