@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.acceptance.daemon import Daemon, end_all, outcomes, running, write_configuration
 
 EVENING = datetime.fromisoformat("2026-07-10T20:00:00+05:30")
@@ -42,6 +44,7 @@ memory_mark_pct = 100.0
 """
 
 
+@pytest.mark.timeout(600)  # twenty-two starts of a whole daemon
 async def test_killed_at_twenty_random_instants_the_rows_are_those_of_an_undisturbed_run(
     tmp_path: Path, port: int
 ) -> None:
@@ -80,8 +83,8 @@ async def _reach(stage: str, daemon: Daemon, chance: random.Random) -> None:
         return
     await _until(daemon, _is_at_rest)
     await daemon.start_job(stage)
-    await _until(daemon, lambda status: _has_come(status, stage, share))
-    await asyncio.sleep(chance.uniform(0.0, 0.1))
+    await _until(daemon, lambda status: _has_come(status, stage, 0.0))
+    await asyncio.sleep(chance.uniform(0.0, 0.5))
 
 
 async def _until(daemon: Daemon, condition: Any) -> None:
@@ -89,11 +92,13 @@ async def _until(daemon: Daemon, condition: Any) -> None:
 
 
 def _has_come(status: Any, job: str, share: float) -> bool:
-    """Whether the job's run under way has done this share of its symbols, or the job is done."""
+    """Whether the job's run under way has done this share of its requests, or is past them, or done."""
     one = next(item for item in status["jobs"] if item["name"] == job)
     if one["running"] is None:
         return not one["waiting"] and outcomes(status)[job] == "done"
-    return bool(one["running"]["total"]) and one["running"]["done"] >= share * one["running"]["total"]
+    running = one["running"]
+    asks = running["note"].startswith("candles")
+    return bool(running["done"] >= share * running["total"] if asks else running["note"])
 
 
 def _is_at_rest(status: Any) -> bool:
