@@ -14,6 +14,7 @@ from vcpd.domain.runs import Outcome, Run
 from vcpd.schedule.snapshot import JobStatus
 
 COLLECTED_BY: Final = timedelta(minutes=90)  # after the close; before that, bars of the day are not late
+LAG_SAMPLES: Final = 600  # a minute of them: a start is always a little late
 ORPHAN_AFTER: Final = timedelta(minutes=1)
 
 
@@ -39,7 +40,7 @@ def readings_of(parts: Parts) -> Readings:
         age_sessions=age_in_sessions(parts, now - COLLECTED_BY),
         login_due=(login.reason or "due") if login.login_due else None,
         excluded_pct=_excluded_pct(parts.current_panel.last_seen),
-        lag_p99_ms=parts.lag.snapshot().p99_ms,
+        lag_p99_ms=_lag_p99_ms(parts),
         calendar=_calendar(parts, now),
         database=vitals.database_trouble,
         bloated_workers=bloated_workers(parts),
@@ -117,3 +118,8 @@ def _calendar(parts: Parts, now: datetime) -> str | None:
     """The calendar's warning without its remedy, which the score gives itself."""
     warning = parts.calendar.warning(parts.calendar.local_date(now))
     return None if warning is None else warning.partition(";")[0]
+
+
+def _lag_p99_ms(parts: Parts) -> float:
+    lag = parts.lag.snapshot()
+    return lag.p99_ms if lag.samples >= LAG_SAMPLES else 0.0
