@@ -63,7 +63,7 @@ def shares(
     panel: Panel, first: date, last: date, thresholds: Thresholds
 ) -> tuple[dict[str, int], dict[str, dict[str, int]]]:
     """Judged symbol-days by month, and by month and gate how many of them pass."""
-    bench = Bench(panel, range(len(panel.symbols)), thresholds)
+    bench = Bench(panel, thresholds)
     days: dict[str, int] = defaultdict(int)
     passed: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     for row in range(len(panel.symbols)):

@@ -6,16 +6,16 @@ import numpy as np
 
 from vcpd.analysis.contractions import Room, room_for
 from vcpd.analysis.indicators import Bars
-from vcpd.analysis.strength import Ratings
+from vcpd.analysis.strength import Ratings, ratings_of
 from vcpd.analysis.thresholds import Rules, Thresholds, TrendRules
 from vcpd.domain.arrays import FloatArray
 from vcpd.domain.panel import Panel
 
 
 class Bench:
-    """One session of one market, at which `rows` are judged."""
+    """One session of one market, at which rows are judged."""
 
-    def __init__(self, panel: Panel, rows: range, thresholds: Thresholds) -> None:
+    def __init__(self, panel: Panel, thresholds: Thresholds) -> None:
         self.panel = panel
         self.thresholds = thresholds
         self.rules: Rules = thresholds.rules
@@ -23,7 +23,8 @@ class Bench:
         self.sessions: list[date] = panel.sessions.tolist()
         self.index_close: FloatArray = np.array(panel.index_close)
         self.room: Room = room_for(len(self.sessions), self.rules.oldest)
-        self._ratings = Ratings(panel, rows, thresholds.rs_universe_least)
+        self._close = np.asarray(panel.close)
+        self._ratings: Ratings = ratings_of(panel, thresholds.rs_universe_least)
 
     @property
     def last(self) -> int:
@@ -36,4 +37,4 @@ class Bench:
 
     def ratings_of(self, row: int, bars: Bars, first: int) -> FloatArray:
         """The ratings of the symbol in `row` at its bars from `first` on, NaN where unknown."""
-        return self._ratings.of(row, bars.column[first:])
+        return self._ratings.of(self._close, row, bars.column[first:])

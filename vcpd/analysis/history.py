@@ -97,7 +97,7 @@ def _unpacked(packed: bytes) -> Recount:
 
 def recount(panel: Panel, rows: range, parameters: Looking) -> Recount:
     """Judge every session of `rows` in the span (a task of the workers)."""
-    bench = Bench(panel, rows, parameters.thresholds)
+    bench = Bench(panel, parameters.thresholds)
     parts = [
         _recount_row(bench, row, parameters) for row in rows if panel.symbols[row] not in panel.exclusions
     ]

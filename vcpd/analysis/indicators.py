@@ -41,7 +41,7 @@ def bars_of(panel: Panel, row: int, elapsed_share: float = 1.0) -> Bars:
     share = 1.0
     if elapsed_share < 1 and panel.provisional.shape[1] and panel.provisional[row, -1]:
         share = projected_share(elapsed_share)
-    bars: Bars = _gathered(panel.values[:, row, :], share)
+    bars: Bars = _gathered(np.asarray(panel.values)[:, row, :], share)
     return bars
 
 

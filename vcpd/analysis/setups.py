@@ -13,7 +13,7 @@ from vcpd.analysis.lives import Life
 from vcpd.analysis.past import past_of
 from vcpd.analysis.records import base_of, followed_lives
 from vcpd.analysis.thresholds import Thresholds
-from vcpd.analysis.verdicts import Place, unjudged, verdict_on, verdict_without_base
+from vcpd.analysis.verdicts import Place, verdict_on, verdict_without_base
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.panel import Panel, build_panel
 from vcpd.domain.setups import Base, Setup, State
@@ -28,7 +28,7 @@ def judge(panel: Panel, rows: range, parameters: Judging) -> Judged:
     judged = Judged([], [])
     if not len(panel.sessions):
         return judged
-    bench = Bench(panel, rows, parameters.thresholds)
+    bench = Bench(panel, parameters.thresholds)
     for row in rows:
         setup, bases = _judge_row(bench, row, parameters)
         judged.setups.append(setup)
@@ -42,10 +42,12 @@ def _judge_row(bench: Bench, row: int, parameters: Judging) -> tuple[Setup, list
     bars = bars_of(bench.panel, row, parameters.elapsed_share)
     close = float(bars.close[-1]) if len(bars.close) else None
     if symbol in bench.panel.exclusions:
-        return unjudged(bench, row, bench.panel.exclusions[symbol], close), []
+        reason = bench.panel.exclusions[symbol]
+        return Setup.unjudged(symbol, bench.as_of, reason, close=close), []
     if not len(bars.close) or bars.column[-1] != bench.last:
         last = bench.sessions[bars.column[-1]].isoformat() if len(bars.close) else "never"
-        return unjudged(bench, row, f"no bar at this session, last one {last}", close), []
+        reason = f"no bar at this session, last one {last}"
+        return Setup.unjudged(symbol, bench.as_of, reason, close=close), []
     place = Place(bench, row, past_of(bench, row, bars))
     pairs = followed_lives(place, place.past.lives.known, recorded)
     current = [(life, record) for life, record in pairs if record or _is_current(place, life)]

@@ -1,49 +1,77 @@
 """Relative strength: each symbol's place among its universe at each session."""
 
+import weakref
 from typing import Final
 
 import numpy as np
 
 from vcpd.analysis.kernels import kernel
-from vcpd.domain.arrays import BoolArray, FloatArray, IntArray
+from vcpd.domain.arrays import BoolArray, FloatArray, IntArray, PlaceArray
 from vcpd.domain.panel import Panel
 
 SPANS: Final = (63, 126, 189, 252)
 WEIGHTS: Final = (0.4, 0.2, 0.2, 0.2)
 YEAR: Final = 252
-BLOCK: Final = 64  # sessions rated at once
+BLOCK: Final = 48  # sessions rated at once: a usual replay needs 41
+_AS_RATING: Final = np.array([np.nan, *range(1, 100)])
 
 
 class Ratings:
-    """Ratings 1..99 of some rows of a panel, worked out from its last session backwards as they are asked.
+    """Ratings 1..99 of a panel, worked out from its last session backwards as they are asked.
 
     raw = 0.4 R63 + 0.2 R126 + 0.2 R189 + 0.2 R252 over the symbol's own bars (the usual public
     reconstruction of the IBD rating); the rating is its percentile among all symbols that have a bar at
     the session and 252 before it and are not excluded, ties averaged. NaN where a symbol is not one of
-    them, or where they are fewer than `least`.
+    them, or where they are fewer than `least`. It keeps no bars: whoever asks brings the panel's closes.
     """
 
-    def __init__(self, panel: Panel, rows: range, least: int) -> None:
-        self._close = panel.close
+    def __init__(self, panel: Panel, least: int) -> None:
         self._eligible = np.array([symbol not in panel.exclusions for symbol in panel.symbols], np.bool_)
-        self._rows = rows
         self._least = max(least, 2)
         self._known_from = len(panel.sessions)
-        self._ratings = np.empty((len(rows), len(panel.sessions)), np.float32)
+        self._places = np.zeros((len(panel.sessions), len(panel.symbols)), np.uint8)
 
-    def of(self, row: int, columns: IntArray) -> FloatArray:
+    def of(self, close: FloatArray, row: int, columns: IntArray) -> FloatArray:
         """The ratings of the symbol in `row` at the panel's `columns` (ascending)."""
         while len(columns) and columns[0] < self._known_from:
-            self._rate_block()
-        own: FloatArray = self._ratings[self._rows.index(row), columns].astype(np.float64)
+            self._rate_block(close)
+        own: FloatArray = _AS_RATING[self._places[columns, row]]
         return own
 
-    def _rate_block(self) -> None:
-        first, last = max(self._known_from - BLOCK, 0), self._known_from - 1
-        raw = _raw_strengths(self._close, self._eligible, first, last)
-        own = np.ascontiguousarray(raw[:, np.array(self._rows, np.int64)])
-        self._ratings[:, first : last + 1] = _places(own, np.sort(raw, axis=1), self._least)
+    def _rate_block(self, close: FloatArray) -> None:
+        first, stop = max(self._known_from - BLOCK, 0), self._known_from
+        raw = _raw_strengths(close, self._eligible, first, stop - 1)
+        _place(raw, np.argsort(raw, axis=1), self._least, self._places[first:stop])
         self._known_from = first
+
+
+class _LastRated:
+    """The ratings of the snapshot that was rated last: the chunks of a screen share one universe."""
+
+    def __init__(self) -> None:
+        self._values: weakref.ref[FloatArray] | None = None
+        self._of: tuple[object, ...] = ()
+        self._ratings: Ratings | None = None
+
+    def ratings(self, panel: Panel, least: int) -> Ratings:
+        """Only bars that nobody can write to, those of a mapped snapshot, are known to be the same again."""
+        source = _whole(panel.values)
+        if source.flags.writeable:
+            return Ratings(panel, least)
+        view = panel.values
+        of = (view.ctypes.data, view.shape, view.strides, least, panel.exclusions)
+        same = self._values is not None and self._values() is source and self._of == of
+        if not same or self._ratings is None:
+            self._values, self._of, self._ratings = weakref.ref(source), of, Ratings(panel, least)
+        return self._ratings
+
+
+def _whole(values: FloatArray) -> FloatArray:
+    """The array that a view looks at: it lives as long as the snapshot is open."""
+    return values.base if isinstance(values.base, np.ndarray) else values
+
+
+ratings_of: Final = _LastRated().ratings
 
 
 @kernel
@@ -81,22 +109,22 @@ def _raw_strength(close: FloatArray, first: int, last: int, raw: FloatArray) -> 
 
 
 @kernel
-def _places(raw: FloatArray, ordered: FloatArray, least: int) -> FloatArray:
-    """Percentiles (rows, sessions) of `raw` (sessions, rows) among each session's `ordered` universe."""
-    sessions, rows = raw.shape
-    rating = np.full((rows, sessions), np.nan)
+def _place(raw: FloatArray, order: IntArray, least: int, places: PlaceArray) -> None:
+    """Percentiles 1..99 of `raw` (sessions, symbols) in `places`, each session's `order` ascending."""
+    sessions, symbols = raw.shape
     for session in range(sessions):
-        universe = ordered[session]
-        count = np.searchsorted(universe, np.inf, side="right")
+        own = raw[session]
+        count = 0
+        while count < symbols and not np.isnan(own[order[session, count]]):
+            count += 1
         if count < least:
             continue
-        for row in range(rows):
-            own = raw[session, row]
-            if not np.isnan(own):
-                below = np.searchsorted(universe, own)
-                equal = below + 1
-                while equal < count and universe[equal] == own:
-                    equal += 1
-                rank = 0.5 * (below + equal - 1)
-                rating[row, session] = np.floor(1.5 + 98 * rank / (count - 1))
-    return rating
+        below = 0
+        while below < count:
+            equal = below + 1
+            while equal < count and own[order[session, equal]] == own[order[session, below]]:
+                equal += 1
+            place = np.floor(1.5 + 98 * (0.5 * (below + equal - 1)) / (count - 1))
+            for at in range(below, equal):
+                places[session, order[session, at]] = int(place)
+            below = equal

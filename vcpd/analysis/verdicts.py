@@ -43,28 +43,6 @@ class Place(NamedTuple):
         return self.bench.sessions[int(self.bars.column[t])]
 
 
-def unjudged(bench: Bench, row: int, reason: str, close: float | None) -> Setup:
-    """A symbol that cannot be judged, and why."""
-    return Setup(
-        symbol=bench.panel.symbols[row],
-        as_of=bench.as_of,
-        footprint=None,
-        weeks=None,
-        contractions=(),
-        pivot=None,
-        stop=None,
-        state=None,
-        score=0.0,
-        components={},
-        gates={},
-        rs_rating=None,
-        close=close,
-        provisional=False,
-        passed=False,
-        reason=reason,
-    )
-
-
 def verdict_without_base(place: Place) -> Setup:
     """No chain and no base that is followed: the gates tell how far off the symbol is."""
     gates = _session_gates(place) | no_structure_gates(place.bench.thresholds)

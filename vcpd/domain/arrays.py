@@ -8,3 +8,4 @@ IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 DateArray = NDArray[np.datetime64]  # always of unit D
 RecordArray = NDArray[np.void]
+PlaceArray = NDArray[np.uint8]  # 1..99, 0 where unknown

@@ -34,7 +34,7 @@ class EventKind(StrEnum):
     EXPIRED = "expired"
 
 
-class Contraction(msgspec.Struct, frozen=True):
+class Contraction(msgspec.Struct, frozen=True, gc=False):
     """One leg from a high to the low that ended it."""
 
     high: float
@@ -44,7 +44,7 @@ class Contraction(msgspec.Struct, frozen=True):
     depth_pct: float
 
 
-class Undercut(msgspec.Struct, frozen=True):
+class Undercut(msgspec.Struct, frozen=True, gc=False):
     """A shakeout: a low below an earlier contraction's low that was reclaimed within a few sessions."""
 
     low_date: date
@@ -53,7 +53,7 @@ class Undercut(msgspec.Struct, frozen=True):
     reclaimed_date: date
 
 
-class Gate(msgspec.Struct, frozen=True):
+class Gate(msgspec.Struct, frozen=True, gc=False):
     """One named condition with its two numbers; `passed` is None where the history cannot tell."""
 
     passed: bool | None
@@ -61,7 +61,7 @@ class Gate(msgspec.Struct, frozen=True):
     threshold: float | str  # a text where the condition is not one number, e.g. `10..40`
 
 
-class SetupEvent(msgspec.Struct, frozen=True):
+class SetupEvent(msgspec.Struct, frozen=True, gc=False):
     """A change in a base's life. `provisional` until the session's final bar confirms it."""
 
     kind: EventKind
@@ -104,7 +104,9 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     events: tuple[SetupEvent, ...] = ()
 
     @classmethod
-    def unjudged(cls, symbol: str, as_of: date, reason: str, *, young: bool = False) -> Self:
+    def unjudged(
+        cls, symbol: str, as_of: date, reason: str, *, young: bool = False, close: float | None = None
+    ) -> Self:
         """The verdict on a symbol of which nothing can be said, and why."""
         return cls(
             symbol=symbol,
@@ -119,7 +121,7 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
             components={},
             gates={},
             rs_rating=None,
-            close=None,
+            close=close,
             provisional=False,
             passed=False,
             young=young,
