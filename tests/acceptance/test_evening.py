@@ -5,6 +5,8 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.acceptance.daemon import Daemon, running, write_configuration
 
 SPLIT_SYMBOL = "NSE:GAURIKENGG"  # the simulated market splits it 2 for 1 on 2026-04-09
@@ -13,7 +15,8 @@ DAY_BEFORE_AT = "2026-04-07T20:00:00+05:30"
 CLOSE_AT = "2026-04-08T15:29:00+05:30"
 MORNING_AT = "2026-04-09T08:19:00+05:30"
 SETTLED_COLLECT = "2026-04-08T10:35:00Z"
-DEADLINE_S = 120.0
+pytestmark = pytest.mark.timeout(600)  # three daemons, one after the other
+DEADLINE_S = 200.0  # the first use compiles the kernels
 SETTINGS = """
 [sandbox]
 symbols = 24
