@@ -18,6 +18,8 @@ quote_per_s = 200
 historical_per_s = 200
 other_per_s = 200
 all_gets_per_s = 400
+[schedule]
+cpu_mark_load = 1000
 [collect]
 history_years = 2
 """
