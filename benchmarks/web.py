@@ -45,7 +45,10 @@ def _answers(url: str) -> None:
     for question in QUESTIONS:
         command = [wrk, "-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}s", "--latency", f"{url}{question}"]
         told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        rate, worst = re.search(r"Requests/sec:\s*([\d.]+)", told), re.search(r"^\s+99%\s+(\S+)", told, re.M)
+        rate, worst = (
+            re.search(r"Requests/sec:\s*([\d.]+)", told),
+            re.search(r"^\s+99%\s+(\S+)", told, re.MULTILINE),
+        )
         if rate is None or worst is None:
             raise SystemExit(f"wrk said something else than expected:\n{told}")
         print(f"{question}: {float(rate[1]):,.0f} requests/s, p99 {worst[1]}")
@@ -62,7 +65,7 @@ def _page(url: str) -> None:
         return
     options = webdriver.ChromeOptions()
     options.binary_location = chromium
-    for flag in ("--headless=new", "--no-sandbox", "--disable-gpu"):
+    for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1440,900"):
         options.add_argument(flag)
     driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver_path))
     try:
