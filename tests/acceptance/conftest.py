@@ -20,6 +20,7 @@ other_per_s = 200
 all_gets_per_s = 400
 [schedule]
 cpu_mark_load = 1000
+memory_mark_pct = 100
 [collect]
 history_years = 2
 """

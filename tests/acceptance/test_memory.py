@@ -18,7 +18,6 @@ WORKER_MB = 200.0
 GROWTH_MB = 8.0
 THREADS = 10
 MEGABYTE = 1 << 20
-HASTE = "[schedule]\ncpu_mark_load = 1000\nmemory_mark_pct = 100\n"  # whatever else the machine does
 HEADERS = {"X-Vcpd-Request": "1"}
 
 
@@ -54,7 +53,7 @@ async def _sizes(daemon: Daemon) -> tuple[float, float, int]:
 
 async def test_ten_nights_in_a_row_do_not_grow(tmp_path: Path, port: int) -> None:
     """The same heavy jobs ten times over leave daemon and workers as large as after the second time."""
-    async with running(write_configuration(tmp_path, port, QUICK_MARKET + HASTE), port) as daemon:
+    async with running(write_configuration(tmp_path, port, QUICK_MARKET), port) as daemon:
         await daemon.until(lambda status: _is_idle(status) and _last_run(status, "risk"), CATCH_UP_S)
         nights = []
         for _ in range(NIGHTS):
