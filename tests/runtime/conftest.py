@@ -14,10 +14,24 @@ from vcpd.runtime.workers import WorkerPool
 StartPool = Callable[[WorkerSettings], Awaitable[WorkerPool]]
 
 
+LeftBehind = Callable[[], list[psutil.Process]]
+
+
 @pytest.fixture
-async def start_pool() -> AsyncIterator[StartPool]:
+def left_behind() -> LeftBehind:
+    """Tells which children of this test are still there; a database that other tests share is none of them."""
+    others = set(psutil.Process().children(recursive=True))
+
+    def tell() -> list[psutil.Process]:
+        now = psutil.Process().children(recursive=True)
+        return [one for one in now if one not in others and not others & set(_parents(one))]
+
+    return tell
+
+
+@pytest.fixture
+async def start_pool(left_behind: LeftBehind) -> AsyncIterator[StartPool]:
     pools: list[WorkerPool] = []
-    others = set(psutil.Process().children(recursive=True))  # a database that other tests share
 
     async def start(settings: WorkerSettings) -> WorkerPool:
         pool = WorkerPool(settings, open_panel)
@@ -28,13 +42,7 @@ async def start_pool() -> AsyncIterator[StartPool]:
     yield start
     for pool in pools:
         await pool.close(deadline_s=1.0)
-    assert _left_behind(others) == []
-
-
-def _left_behind(others: set[psutil.Process]) -> list[psutil.Process]:
-    """Children that are not, and do not descend from, what was there before; a server forks as it likes."""
-    now = psutil.Process().children(recursive=True)
-    return [one for one in now if one not in others and not others & set(_parents(one))]
+    assert left_behind() == []
 
 
 def _parents(process: psutil.Process) -> list[psutil.Process]:

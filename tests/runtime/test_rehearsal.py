@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from tests.runtime import panels
+from tests.runtime.conftest import LeftBehind
 from tests.runtime.panels import open_panel
 from vcpd.domain.errors import UnavailableError
 from vcpd.runtime.launch import dismiss_helpers
@@ -93,7 +94,9 @@ async def test_a_warm_up_that_dies_is_told_with_its_code() -> None:
     await asyncio.to_thread(dismiss_helpers)
 
 
-async def test_closing_during_the_warm_up_is_quick_and_leaves_no_process(notes: Path) -> None:
+async def test_closing_during_the_warm_up_is_quick_and_leaves_no_process(
+    notes: Path, left_behind: LeftBehind
+) -> None:
     """Whoever stops the daemon a second after its first start does not wait for a compiler."""
     pool = WorkerPool(WorkerSettings(count=2), open_panel, (warm_up_for_ever,))
     starting = asyncio.create_task(pool.start(), name="start")
@@ -105,4 +108,4 @@ async def test_closing_during_the_warm_up_is_quick_and_leaves_no_process(notes: 
     assert time.perf_counter() - begun_s < 5.0
     with pytest.raises(UnavailableError, match="stopping"):
         await starting
-    assert psutil.Process().children(recursive=True) == []
+    assert left_behind() == []

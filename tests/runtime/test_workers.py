@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from tests.runtime import panels
-from tests.runtime.conftest import StartPool
+from tests.runtime.conftest import LeftBehind, StartPool
 from vcpd.domain.errors import PermanentError, UnavailableError
 from vcpd.domain.panel import Panel, PanelReference
 from vcpd.domain.runs import Progress
@@ -236,12 +236,12 @@ async def test_a_worker_that_waits_for_a_core_is_not_late(
         await pool.call(panels.burn, 0.7)
 
 
-async def test_a_failing_warm_up_says_why() -> None:
+async def test_a_failing_warm_up_says_why(left_behind: LeftBehind) -> None:
     pool = WorkerPool(SMALL, panels.open_panel, (panels.fail_to_warm_up,))
     with pytest.raises(UnavailableError, match="no kernel"):
         await pool.start()
     await pool.close()
-    assert psutil.Process().children(recursive=True) == []
+    assert left_behind() == []
 
 
 async def test_spawn_works_too(start_pool: StartPool) -> None:
@@ -250,7 +250,7 @@ async def test_spawn_works_too(start_pool: StartPool) -> None:
 
 
 async def test_close_ends_busy_workers_within_the_deadline(
-    start_pool: StartPool, panel: PanelReference
+    start_pool: StartPool, panel: PanelReference, left_behind: LeftBehind
 ) -> None:
     """Running work is killed at the deadline, its caller hears that the daemon stops, no process is left."""
     pool = await start_pool(SMALL)
@@ -259,7 +259,7 @@ async def test_close_ends_busy_workers_within_the_deadline(
     await pool.close(deadline_s=0.2)
     with pytest.raises(UnavailableError, match="stopping"):
         await job
-    assert psutil.Process().children(recursive=True) == []
+    assert left_behind() == []
 
 
 async def test_close_lets_short_work_end(start_pool: StartPool) -> None:
