@@ -19,7 +19,7 @@ LeftBehind = Callable[[], list[psutil.Process]]
 
 @pytest.fixture
 def left_behind() -> LeftBehind:
-    """Tells which children of this test are still there; a database that other tests share is none of them."""
+    """Tells which children of this test are still there; a database shared by tests is none of them."""
     others = set(psutil.Process().children(recursive=True))
 
     def tell() -> list[psutil.Process]:
