@@ -1,33 +1,41 @@
 """Speed of the detector: one session of 2,500 symbols x 1,250 bars, and their whole history.
 
-    python benchmarks/detector_speed.py [--bars FILE] [--symbols 2500] [--sessions 1250] [--processes 2]
+    python -m benchmarks.detector_speed [--bars FILE] [--symbols 2500] [--sessions 1250] [--processes 2]
 
-The symbols of the file are repeated to the number asked for (without a file: random walks). The panel is
-mapped from a file by the processes, as in the daemon; the times hold the results in hand.
+The symbols of the file are repeated to the number asked for (without a file: random walks). The daemon's
+own workers map the panel from a snapshot, in its own chunks; wall times hold the results in hand. Beside
+each wall time stands the processor time it took, which a busy machine stretches less.
 """
 
 import argparse
-import multiprocessing
+import asyncio
+import os
 import tempfile
 import time
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import psutil
 
-from tests.analysis.markets import read_panel, universe
-from vcpd.analysis.history import Looking, Recount, recount
-from vcpd.analysis.setups import Judged, Judging, judge, warm_up
-from vcpd.domain.panel import Panel, build_panel
+from vcpd.analysis.history import Looking, recount
+from vcpd.analysis.setups import Judging, judge, warm_up
+from vcpd.domain.panel import Panel, PanelReference, build_panel
+from vcpd.runtime.settings import WorkerSettings
+from vcpd.runtime.workers import WorkerPool
+from vcpd.store.panel_files import PanelFiles, open_panel
 
-CHUNK: Final = 320  # rows of one task
+PRELOAD: Final = ("vcpd.analysis.setups", "vcpd.analysis.risk")
+MEGABYTE: Final = 1 << 20
+ROUNDS: Final = 7
 
 
 def panel_of(bars: Path | None, symbols: int, sessions: int) -> Panel:
     """`symbols` rows over the last `sessions` sessions of the file, its symbols repeated."""
+    from tests.analysis.markets import read_panel, universe  # noqa: PLC0415 - polars stays out of the workers
+
     source = read_panel(bars) if bars else build_panel(universe(200, sessions))
     rows = np.arange(symbols) % len(source.symbols)
     return Panel(
@@ -38,31 +46,6 @@ def panel_of(bars: Path | None, symbols: int, sessions: int) -> Panel:
         source.index_close[-sessions:],
         source.tick_size[rows],
     )
-
-
-def mapped(folder: Path) -> Panel:
-    names = tuple((folder / "symbols.txt").read_text(encoding="utf-8").split())
-    parts = [
-        np.load(folder / f"{name}.npy", mmap_mode="r")
-        for name in ("sessions", "values", "provisional", "index_close", "tick_size")
-    ]
-    return Panel(names, *parts)
-
-
-def save(panel: Panel, folder: Path) -> None:
-    (folder / "symbols.txt").write_text("\n".join(panel.symbols), encoding="utf-8")
-    for name in ("sessions", "values", "provisional", "index_close", "tick_size"):
-        np.save(folder / f"{name}.npy", getattr(panel, name))
-
-
-def judge_chunk(folder: Path, start: int, stop: int) -> Judged:
-    return judge(mapped(folder), range(start, stop), Judging())
-
-
-def recount_chunk(folder: Path, start: int, stop: int) -> tuple[Recount, float]:
-    """The chunk's history, and the process's resident memory in MB after it."""
-    result = recount(mapped(folder), range(start, stop), Looking())
-    return result, psutil.Process().memory_info().rss / 1e6
 
 
 def main() -> None:
@@ -76,41 +59,56 @@ def main() -> None:
     bars = int((~np.isnan(panel.close)).sum())
     print(f"{len(panel.symbols)} symbols x {len(panel.sessions)} sessions, {bars:,} bars")
     with tempfile.TemporaryDirectory() as name:
-        save(panel, Path(name))
-        _one_process(panel)
-        _processes(Path(name), len(panel.symbols), arguments.processes)
+        reference = PanelFiles(Path(name)).write(panel)
+        del panel
+        _one_process(open_panel(reference))
+        asyncio.run(_processes(reference, arguments.processes))
 
 
 def _one_process(panel: Panel) -> None:
     warm_up()
-    times = []
-    for _ in range(3):
-        begin = time.perf_counter()
+    times, walls = [], []
+    for _ in range(ROUNDS):
+        begin, begin_cpu = time.perf_counter(), time.process_time()
         judge(panel, range(len(panel.symbols)), Judging())
-        times.append(time.perf_counter() - begin)
-    print(f"screen, one process: {1000 * min(times) / len(panel.symbols):.3f} ms a symbol")
+        times.append(time.process_time() - begin_cpu)
+        walls.append(time.perf_counter() - begin)
+    each = 1000 / len(panel.symbols)
+    print(f"screen, one process: {min(times) * each:.3f} ms of CPU a symbol, {min(walls) * each:.3f} ms wall")
 
 
-def _processes(folder: Path, symbols: int, processes: int) -> None:
-    chunks = [(at, min(at + CHUNK, symbols)) for at in range(0, symbols, CHUNK)]
-    context = multiprocessing.get_context("forkserver")
-    with ProcessPoolExecutor(processes, context, initializer=warm_up) as pool:
-        list(pool.map(judge_chunk, [folder] * processes, range(processes), range(1, processes + 1)))
-        times = []
-        for _ in range(5):
-            begin = time.perf_counter()
-            judged = list(pool.map(judge_chunk, [folder] * len(chunks), *zip(*chunks, strict=True)))
-            times.append(time.perf_counter() - begin)
-        passed = sum(setup.passed for part in judged for setup in part.setups)
-        took = f"median {median(times):.2f} s, best {min(times):.2f} s"
-        print(f"screen, {processes} processes: {took}; {passed} setups")
-        begin = time.perf_counter()
-        parts = list(pool.map(recount_chunk, [folder] * len(chunks), *zip(*chunks, strict=True)))
-        took_s = time.perf_counter() - begin
-    sessions = sum(part.judged_sessions for part, _ in parts)
-    memory_mb = max(memory for _, memory in parts)
-    told = f"{took_s:.1f} s for {sessions:,} symbol-sessions"
-    print(f"history, {processes} processes: {told}; {memory_mb:.0f} MB each")
+async def _processes(reference: PanelReference, processes: int) -> None:
+    pool = WorkerPool(WorkerSettings(count=processes), open_panel, (warm_up,), PRELOAD)
+    await pool.start()
+    try:
+        for name, task, parameters, rounds in (
+            ("screen", judge, Judging(), ROUNDS),
+            ("history", recount, Looking(), 1),
+        ):
+            await _rounds(pool, reference, name, task, parameters, rounds)
+    finally:
+        await pool.close()
+
+
+async def _rounds(  # noqa: PLR0913, PLR0917 - what to run, on what, how often
+    pool: WorkerPool, reference: PanelReference, name: str, task: Any, parameters: Any, rounds: int
+) -> None:
+    """One line: the wall time of whole runs, the workers' processor time, and what each had resident."""
+    walls, cpus, resident_mb = [], [], 0.0
+    for _ in range(rounds):
+        workers = [psutil.Process(worker.pid) for worker in pool.snapshot().workers]
+        begin, begin_cpu = time.perf_counter(), _cpu_s(workers)
+        await pool.map_panel(task, reference, parameters)
+        walls.append(time.perf_counter() - begin)
+        cpus.append(_cpu_s(workers) - begin_cpu)
+        resident_mb = max(resident_mb, *(worker.memory_info().rss / MEGABYTE for worker in workers))
+    told = f"wall best {min(walls):.2f} s, median {median(walls):.2f} s; workers' CPU {min(cpus):.2f} s"
+    load = os.getloadavg()[0]
+    print(f"{name}, {len(workers)} workers: {told}; {resident_mb:.0f} MB resident each (load {load:.1f})")
+
+
+def _cpu_s(workers: Sequence[psutil.Process]) -> float:
+    return sum(sum(worker.cpu_times()[:2]) for worker in workers)
 
 
 if __name__ == "__main__":

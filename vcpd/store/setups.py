@@ -108,14 +108,13 @@ async def _put_bases(connection: Connection, bases: Sequence[Base], ids: Mapping
 
 
 async def _put_events(connection: Connection, bases: Sequence[tuple[int, Base]]) -> None:
-    """Final events are only ever added; provisional ones are confirmed, or withdrawn with their session."""
+    """Events are only ever added; a provisional one becomes final, or stays as what seemed to happen."""
     numbered = [
         (key, number, event) for key, base in bases for number, event in enumerate(base.events, start=1)
     ]
     keys = [key for key, _, _ in numbered]
     events = [event for _, _, event in numbered]
     sessions, kinds = [event.session for event in events], [event.kind.value for event in events]
-    await connection.execute(SQL["withdraw_events"], [key for key, _ in bases], keys, sessions, kinds)
     await connection.execute(
         SQL["put_events"],
         keys,

@@ -57,15 +57,6 @@ SELECT bases.id, bases.instrument_id, bases.anchor_date
 FROM unnest($1::integer[], $2::date[]) AS given (instrument_id, anchor_date)
 JOIN bases USING (instrument_id, anchor_date);
 
--- name: withdraw_events
-DELETE FROM setup_events AS kept
-WHERE kept.provisional AND kept.base_id = ANY ($1::bigint[])
-  AND NOT EXISTS (
-    SELECT
-    FROM unnest($2::bigint[], $3::date[], $4::text[]) AS given (base_id, session, kind)
-    WHERE (given.base_id, given.session, given.kind) = (kept.base_id, kept.session, kept.kind)
-);
-
 -- name: put_events
 INSERT INTO setup_events AS kept (base_id, session, kind, number, price, provisional, detail)
 SELECT base_id, session, kind, number, price, provisional, detail
