@@ -192,11 +192,13 @@ def _add_link(table: Table, slot: int, number: int, leg: Leg, next_at: int) -> i
     return 1 if reached else 0
 
 
-@inlined
-def merit_of(ratio: float, rules: Rules) -> float:
+def plain_merit(ratio: float, rules: Rules) -> float:
     """Value of one contraction by its depth over the depth before it."""
     off = abs(math.log2(ratio) - rules.ideal_ratio_log2)
     return 1 - rules.ratio_penalty * off - rules.leg_cost
+
+
+merit_of = inlined(plain_merit)
 
 
 @inlined

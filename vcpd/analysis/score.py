@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final, NamedTuple
 
-from vcpd.analysis.contractions import merit_of
+from vcpd.analysis.contractions import plain_merit
 from vcpd.analysis.thresholds import Rules
 from vcpd.analysis.volume import Quiet
 from vcpd.domain.setups import State
@@ -61,7 +61,7 @@ def _falling(value: float, full: float, none: float) -> float:
 
 def _contraction_quality(depths_pct: Sequence[float], rules: Rules) -> float:
     """How nearly each fall halves the one before, how often, and how far the whole has come."""
-    merits = [float(merit_of(after / before, rules)) for before, after in pairwise(depths_pct)]
+    merits = [plain_merit(after / before, rules) for before, after in pairwise(depths_pct)]
     evenness = max(sum(merits) / len(merits), 0.0) / BEST_MERIT
     number = _rising(len(merits), 0, 3)
     shrunk = _falling(depths_pct[-1] / depths_pct[0], 0.12, 0.6)

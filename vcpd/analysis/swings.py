@@ -48,34 +48,43 @@ def turn_thresholds(bars: Bars, first: int, last: int, rules: Rules) -> FloatArr
 
 @kernel
 def trace_swings(bars: Bars, threshold: FloatArray, anchor: int, last: int, swings: Swings) -> int:
-    """Fill `swings` from the anchor's high to bar `last`; gives how many are confirmed."""
+    """Fill `swings` from the anchor's high to bar `last`; gives how many are confirmed.
+
+    Prices carry the sign of the leg: along it they rise, whichever way it goes. What the loop compares at
+    each bar stands in plain numbers, because swapping arrays would cost more than the rest of it.
+    """
     swings.at[0], swings.price[0], swings.confirmed_at[0] = anchor, bars.high[anchor], anchor
     count = 1
     extreme = counter = anchor + 1
-    along, against, sign = bars.low, bars.high, -1.0
+    rising, origin = False, -bars.high[anchor]
+    furthest, nearest = -np.inf, np.inf
     for t in range(anchor + 1, last + 1):
-        broken = t > extreme and sign * against[t] < sign * swings.price[count - 1]
-        if not broken and sign * along[t] > sign * along[extreme]:
+        along, against = (bars.high[t], bars.low[t]) if rising else (-bars.low[t], -bars.high[t])
+        broken = t > extreme and against < origin
+        if t == anchor + 1 or (not broken and along > furthest):
             extreme = counter = t
+            furthest, nearest = along, against
         elif t > extreme:
-            if counter == extreme or sign * against[t] < sign * against[counter]:
-                counter = t
-            if broken or sign * (along[extreme] - against[t]) >= threshold[t] * along[extreme]:
-                swings.at[count], swings.price[count] = extreme, along[extreme]
+            if counter == extreme or against < nearest:
+                counter, nearest = t, against
+            if broken or furthest - against >= threshold[t] * abs(furthest):
+                swings.at[count], swings.price[count] = extreme, abs(furthest)
                 swings.confirmed_at[count] = t
                 count += 1
-                extreme = counter
-                counter = _furthest(along, sign, extreme, t)
-                along, against, sign = against, along, -sign
+                origin, furthest = -furthest, -nearest
+                extreme, counter = counter, _furthest(bars, rising, counter, t)
+                rising = not rising
+                nearest = bars.low[counter] if rising else -bars.high[counter]
         swings.extreme[t], swings.counter[t] = extreme, counter
     return count
 
 
 @kernel
-def _furthest(along: FloatArray, sign: float, extreme: int, t: int) -> int:
+def _furthest(bars: Bars, rising: bool, extreme: int, t: int) -> int:
     """After a turn, the bar since the new extreme that stands furthest against the new leg."""
     best = extreme
     for k in range(extreme + 1, t + 1):
-        if best == extreme or sign * along[k] > sign * along[best]:
+        further = bars.high[k] > bars.high[best] if rising else bars.low[k] < bars.low[best]
+        if best == extreme or further:
             best = k
     return best

@@ -1,0 +1,46 @@
+"""Ratings that the chunks of one snapshot share."""
+
+import dataclasses
+from datetime import date
+
+import numpy as np
+
+from tests.analysis.markets import universe
+from vcpd.analysis.strength import ratings_of
+from vcpd.domain.arrays import FloatArray
+from vcpd.domain.panel import Panel, build_panel
+
+
+def frozen(panel: Panel) -> Panel:
+    panel.values.flags.writeable = False
+    return panel
+
+
+def rated(panel: Panel) -> FloatArray:
+    """(symbols, 3) of the last sessions."""
+    columns = np.arange(len(panel.sessions) - 3, len(panel.sessions))
+    ratings = ratings_of(panel, 5)
+    return np.array([ratings.of(panel.close, row, columns) for row in range(len(panel.symbols))])
+
+
+def test_only_a_snapshot_that_nobody_writes_to_is_rated_once() -> None:
+    """Bars that may change under one's hands are rated anew each time."""
+    panel = build_panel(universe(30, 300))
+    assert ratings_of(panel, 5) is not ratings_of(panel, 5)
+    assert ratings_of(frozen(panel), 5) is ratings_of(panel, 5)
+
+
+def test_shared_ratings_are_those_of_the_very_universe_that_is_asked_for() -> None:
+    """Another session, other exclusions or another snapshot get their own, whatever was rated before."""
+    made = universe(30, 300)
+    whole = frozen(build_panel(made))
+    day: date = whole.sessions[-5].item()
+    leader = whole.symbols[int(np.nanargmax(rated(whole)[:, -1]))]
+    for panel in (
+        whole.until(day),
+        dataclasses.replace(whole, exclusions={leader: "doubtful"}),
+        frozen(build_panel(made[:20])),
+        whole,
+    ):
+        fresh = dataclasses.replace(panel, values=panel.values.copy())
+        np.testing.assert_array_equal(rated(panel), rated(fresh))
