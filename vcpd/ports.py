@@ -6,6 +6,7 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
+from vcpd.domain.alerts import Alert
 from vcpd.domain.bars import BarSeries, BarTable
 from vcpd.domain.instruments import Instrument, InstrumentChanges, Quote, StoredInstrument
 from vcpd.domain.panel import Panel, PanelReference
@@ -202,4 +203,10 @@ class Workers(Protocol):
 class Notifier(Protocol):
     """Whoever tells the owner."""
 
-    async def notify(self, kind: str, text: str) -> None: ...
+    async def tell(self, alerts: Sequence[Alert]) -> int:
+        """Keep the alerts for every channel that wants them, in one transaction; gives how many are new.
+
+        When it returns, they are durable and their delivery has been woken. A key that was told before is
+        not told again.
+        """
+        ...
