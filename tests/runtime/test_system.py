@@ -9,15 +9,18 @@ from vcpd.runtime.system import Pressure, System, read_pressure
 
 
 def test_the_daemon_and_its_children_are_seen() -> None:
-    """Sizes, threads and descriptors of this process; a child appears while it lives and is gone after."""
+    """Sizes, threads and descriptors of this process; a child appears while it lives and is gone after.
+
+    Other tests' servers may be children of this process meanwhile.
+    """
     system = System()
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
         shown = asyncio.run(system.snapshot())
-        assert [one.pid for one in shown.children] == [child.pid]
+        assert child.pid in {one.pid for one in shown.children}
         assert child.stdin is not None
         child.stdin.close()
     after = asyncio.run(system.snapshot())
-    assert after.children == ()
+    assert child.pid not in {one.pid for one in after.children}
     assert after.daemon.resident_mb > 10
     assert after.daemon.threads >= 1
     assert after.open_files >= 3
