@@ -20,7 +20,7 @@ NARROW: Final = (360, 780)
 
 
 class Browser:
-    """A few words over the driver."""
+    """A few words over the driver; the page redraws itself, so nothing holds on to an element."""
 
     def __init__(self, driver: Any) -> None:
         self.driver = driver
@@ -38,20 +38,27 @@ class Browser:
     def run(self, script: str, *arguments: object) -> Any:
         return self.driver.execute_script(script, *arguments)
 
-    def until(self, condition: Callable[[], object]) -> None:
-        from selenium.webdriver.support.ui import WebDriverWait  # noqa: PLC0415 - may not be installed
+    def until(self, condition: Callable[[], object], message: str = "") -> None:
+        """Waits for `condition`; an element that was redrawn meanwhile is looked for again."""
+        exceptions = pytest.importorskip("selenium.common.exceptions")
+        waits = pytest.importorskip("selenium.webdriver.support.ui")
+        redrawn = (
+            exceptions.StaleElementReferenceException,
+            exceptions.ElementClickInterceptedException,
+            exceptions.ElementNotInteractableException,
+        )
+        waits.WebDriverWait(self.driver, WAIT_S, 0.05, redrawn).until(lambda _: condition(), message)
 
-        WebDriverWait(self.driver, WAIT_S, 0.05).until(lambda _: condition())
-
-    def all(self, selector: str) -> list[Any]:
-        return list(self.driver.find_elements("css selector", selector))
-
-    def one(self, selector: str) -> Any:
-        self.until(lambda: self.all(selector))
-        return self.all(selector)[0]
+    def count(self, selector: str) -> int:
+        return int(self.run("return document.querySelectorAll(arguments[0]).length", selector))
 
     def text(self, selector: str) -> str:
-        return str(self.one(selector).text)
+        """What a reader sees there now; nothing while there is no such element."""
+        return str(self.run("return document.querySelector(arguments[0])?.innerText ?? ''", selector))
+
+    def reads(self, selector: str, text: str) -> None:
+        """Waits until `text` stands in the element, however it is capitalised."""
+        self.until(lambda: text.lower() in self.text(selector).lower(), f"{text!r} in {selector}")
 
     def symbols(self) -> list[str]:
         found: list[str] = self.run(
@@ -59,14 +66,38 @@ class Browser:
         )
         return found
 
+    def lists(self, *symbols: str) -> None:
+        self.until(lambda: self.symbols() == list(symbols), f"{symbols} in the table")
+
+    def click(self, selector: str) -> None:
+        self._do(selector, lambda element: element.click())
+
     def type(self, selector: str, text: str) -> None:
-        self.one(selector).send_keys(text)
+        self._do(selector, lambda element: element.send_keys(text))
+
+    def enter(self, selector: str, text: str) -> None:
+        """Puts `text` in the place of what stands in the field."""
+        self._do(selector, lambda element: (element.clear(), element.send_keys(text)))
 
     def press(self, keys: str) -> None:
-        self.one("body").send_keys(keys)
+        self.type("body", keys)
+
+    def is_shown(self, selector: str) -> bool:
+        return bool(
+            self.run("return document.querySelector(arguments[0])?.checkVisibility() ?? false", selector)
+        )
 
     def complaints(self) -> list[str]:
         return [entry["message"] for entry in self.driver.get_log("browser")]
+
+    def _do(self, selector: str, act: Callable[[Any], object]) -> None:
+        def once() -> bool:
+            found = self.driver.find_elements("css selector", selector)
+            if found:
+                act(found[0])
+            return bool(found)
+
+        self.until(once, f"{selector} to act on")
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +139,7 @@ def browser(driver: Any) -> Iterator[Browser]:
 
 def test_it_opens_with_tonights_setups_the_best_first(browser: Browser, address: str) -> None:
     browser.open(address)
-    assert browser.symbols() == ["ALPHA", "BETA", "GAMMA"]
+    browser.lists("ALPHA", "BETA", "GAMMA")
     browser.until(lambda: browser.text("#market") == "simulated market")
     browser.until(lambda: browser.text("#live") == "live")
     browser.until(lambda: browser.text("#score") == "100")
@@ -116,35 +147,33 @@ def test_it_opens_with_tonights_setups_the_best_first(browser: Browser, address:
 
 def test_a_head_sorts_and_sorts_the_other_way(browser: Browser, address: str) -> None:
     browser.open(address)
-    browser.one('.board th button[data-key="rating"]').click()
-    assert browser.symbols() == ["BETA", "GAMMA", "ALPHA"]
-    browser.one('.board th button[data-key="rating"]').click()
-    assert browser.symbols() == ["ALPHA", "GAMMA", "BETA"]
-    assert browser.all('.board th[aria-sort="ascending"]')
+    browser.click('.board th button[data-key="rating"]')
+    browser.lists("BETA", "GAMMA", "ALPHA")
+    browser.click('.board th button[data-key="rating"]')
+    browser.lists("ALPHA", "GAMMA", "BETA")
+    browser.until(lambda: browser.count('.board th[aria-sort="ascending"]'))
 
 
 def test_filters_narrow_and_an_empty_table_says_how_to_widen(browser: Browser, address: str) -> None:
     browser.open(address)
-    browser.one('#states [data-state="BREAKOUT"]').click()
-    assert browser.symbols() == ["GAMMA"]
+    browser.click('#states [data-state="BREAKOUT"]')
+    browser.lists("GAMMA")
     browser.type("#filter-text", "zzz")
-    assert "No setup passes these filters" in browser.text("#table-frame")
-    browser.one("#table-frame button").click()
-    assert browser.symbols() == ["ALPHA", "BETA", "GAMMA"]
+    browser.reads("#table-frame", "No setup passes these filters")
+    browser.click("#table-frame button")
+    browser.lists("ALPHA", "BETA", "GAMMA")
     browser.type("#filter-text", "bet")
-    assert browser.symbols() == ["BETA"]
+    browser.lists("BETA")
 
 
 def test_one_click_opens_the_chart_with_gates_and_size(browser: Browser, address: str) -> None:
     browser.open(address)
-    browser.one('tr[data-symbol="NSE:BETA"]').click()
+    browser.click('tr[data-symbol="NSE:BETA"]')
     browser.until(lambda: browser.text("#detail-title") == "BETA")
-    browser.until(lambda: browser.all(".chart canvas"))
-    assert "1 of 2 hold" in browser.text("#detail").lower()
+    browser.until(lambda: browser.count(".chart canvas"))
+    browser.reads("#detail", "1 of 2 hold")
     browser.until(lambda: browser.text(".quantity") == "100")
-    field = browser.one("#size input")
-    field.clear()
-    field.send_keys("2000000")
+    browser.enter("#size input", "2000000")
     browser.until(lambda: browser.text(".quantity") == "200")
 
 
@@ -153,7 +182,7 @@ def test_the_search_explains_a_symbol_that_is_no_setup(browser: Browser, address
     browser.press("/")
     browser.type("#ask-symbol", "omega\n")
     browser.until(lambda: browser.text("#detail-title") == "OMEGA")
-    browser.until(lambda: "why not?" in browser.text("#detail").lower())
+    browser.reads("#detail", "why not?")
 
 
 def test_keys_move_through_the_table_and_close_the_chart(browser: Browser, address: str) -> None:
@@ -164,22 +193,23 @@ def test_keys_move_through_the_table_and_close_the_chart(browser: Browser, addre
     browser.press("k")
     browser.until(lambda: browser.text("#detail-title") == "ALPHA")
     browser.press("\ue00c")
-    browser.until(lambda: not browser.one("#detail").is_displayed())
+    browser.until(lambda: not browser.is_shown("#detail"))
 
 
 def test_a_job_is_started_and_shown_at_work(browser: Browser, address: str, given: Sources) -> None:
     browser.open(f"{address}/#/jobs")
-    browser.one('[data-action="collect-run"]').click()
-    browser.until(lambda: "running" in browser.text('[data-job="collect"]'))
-    assert browser.one('[data-job="collect"] progress').get_attribute("value") == "40"
+    browser.click('[data-action="collect-run"]')
+    browser.reads('[data-job="collect"]', "running")
+    shown = "return document.querySelector('[data-job=\"collect\"] progress')?.getAttribute('value')"
+    browser.until(lambda: browser.run(shown) == "40")
     assert isinstance(given.daemon, ShowroomDaemon)
     assert given.daemon.started == ["collect"]
 
 
 def test_the_market_and_the_health_are_drawn(browser: Browser, address: str) -> None:
     browser.open(f"{address}/#/market")
-    browser.until(lambda: len(browser.all("#view-market svg.plot")) == 3)
-    browser.until(lambda: "5 : 0" in browser.text("#view-market"))
+    browser.until(lambda: browser.count("#view-market svg.plot") == 3)
+    browser.reads("#view-market", "5 : 0")
     browser.open(f"{address}/#/health")
     browser.until(lambda: browser.text("#view-health .dial b") == "100")
 
@@ -195,7 +225,7 @@ def test_nothing_sticks_out_of_a_small_screen(browser: Browser, address: str, vi
 def test_everything_together_is_small(browser: Browser, address: str) -> None:
     """The page with its table and a chart drawn, as it came over the wire."""
     browser.open(address)
-    browser.until(lambda: browser.all(".chart canvas"))
+    browser.until(lambda: browser.count(".chart canvas"))
     sizes = "return performance.getEntriesByType('resource').map(e => e.transferSize)"
     page = "return performance.getEntriesByType('navigation')[0].transferSize"
     assert sum(browser.run(sizes)) + browser.run(page) <= MOST_BYTES
@@ -207,7 +237,7 @@ def test_a_daemon_that_falls_silent_is_noticed(driver: Any, given: Sources) -> N
         browser.open(url)
         browser.until(lambda: browser.text("#live") == "live")
     browser.until(lambda: browser.text("#live") == "silent")
-    assert "silent" in browser.text("#banner")
+    browser.reads("#banner", "silent")
     browser.complaints()  # a refused connection is one, and to be expected here
 
 
