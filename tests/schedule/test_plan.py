@@ -13,6 +13,7 @@ from tests.schedule.virtual_time import LoopClock, run_virtually
 from vcpd.domain.nse_sessions import NSE
 from vcpd.domain.runs import Outcome, Run
 from vcpd.schedule.admission import Circumstances, Verdict, decide
+from vcpd.schedule.history import DEAD_DAEMON
 from vcpd.schedule.nap import Nap
 from vcpd.schedule.plan import due_at_start, run_to_retry, sort_due
 from vcpd.schedule.policies import JobPolicy
@@ -64,21 +65,30 @@ def test_ticks_behind_a_skipped_row_are_still_found() -> None:
 @pytest.mark.parametrize(
     ("outcomes", "retried"),
     [
+        ([Outcome.FAILED] * 9, True),
         ([Outcome.DONE], False),
         ([Outcome.DONE, Outcome.FAILED], True),
         ([Outcome.FAILED, Outcome.DONE], False),
         ([Outcome.CANCELLED], True),
         ([Outcome.FAILED, Outcome.SKIPPED], True),
-        ([Outcome.FAILED] * 3, True),
-        ([Outcome.FAILED] * 4, False),
         ([], False),
     ],
 )
-def test_what_failed_last_is_tried_again_a_few_times(outcomes: list[Outcome], retried: bool) -> None:
-    """The last real run decides; a session's run fails at most four times."""
+def test_what_failed_last_is_tried_again(outcomes: list[Outcome], retried: bool) -> None:
+    """The last real run decides, however often it failed before."""
     rows = [
         run(NOW + timedelta(minutes=number), outcome, session=SESSION)
         for number, outcome in enumerate(outcomes)
+    ]
+    assert (run_to_retry(rows, POLICY, 3, NOW + timedelta(hours=9)) is not None) is retried
+
+
+@pytest.mark.parametrize(("deaths", "retried"), [(3, True), (4, False)])
+def test_what_the_daemon_dies_of_is_tried_again_a_few_times(deaths: int, retried: bool) -> None:
+    """A session's run takes the daemon down at most four times."""
+    rows = [
+        run(NOW + timedelta(minutes=number), Outcome.FAILED, session=SESSION, reason=DEAD_DAEMON)
+        for number in range(deaths)
     ]
     assert (run_to_retry(rows, POLICY, 3, NOW + timedelta(hours=9)) is not None) is retried
 

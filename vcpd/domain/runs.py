@@ -37,6 +37,7 @@ class RunResult(msgspec.Struct, frozen=True):
     counts: Mapping[str, int] = {}
     outcome: Outcome = Outcome.DONE
     reason: str = ""
+    passing: bool = False  # a failure that may pass by itself: worth another try later
 
 
 class Progress:

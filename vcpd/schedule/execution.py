@@ -14,6 +14,7 @@ from vcpd.schedule.trigger import Tick
 from vcpd.schedule.work import Active, Cause, Waiting
 
 STORE_TROUBLE: Final = (RetryableError, UnavailableError)
+PASSING: Final = (RetryableError, UnavailableError)  # a full disk is emptied, a server comes back
 STORE_RETRY_S: Final = 5.0
 SAME_INSTANT_TRIES: Final = 50
 
@@ -57,6 +58,7 @@ class Execution:
         with structlog.contextvars.bound_contextvars(run_id=run.id, job=run.job):
             log.info("run.started", session=str(context.session), cause=active.waiting.cause.value)
             result = await self._result(active, context)
+            active.passing = result.passing
             ended = await self.finish(run, result)
             log.info("run.ended", outcome=str(ended.outcome), reason=ended.reason, **dict(ended.counts))
         return ended
@@ -82,7 +84,8 @@ class Execution:
             _forget_cancellation()
             return _as_told(active)
         except VcpdError as error:
-            return RunResult(outcome=Outcome.FAILED, reason=str(error))
+            passing = isinstance(error, PASSING)
+            return RunResult(outcome=Outcome.FAILED, reason=str(error), passing=passing)
         except Exception as error:
             log.exception("run.crashed")
             return RunResult(outcome=Outcome.FAILED, reason=f"{type(error).__name__}: {error}")
@@ -106,7 +109,7 @@ def with_fraction(instant: datetime) -> datetime:
 
 def _as_told(active: Active) -> RunResult:
     outcome, reason = active.ending or (Outcome.CANCELLED, "cancelled from outside")
-    return RunResult(outcome=outcome, reason=reason)
+    return RunResult(outcome=outcome, reason=reason, passing=active.passing)
 
 
 def _forget_cancellation() -> None:

@@ -7,6 +7,7 @@ from typing import Final
 from vcpd.domain.runs import Outcome, Run
 
 KEPT_PER_JOB: Final = 64
+DEAD_DAEMON: Final = "the daemon died during this run"  # what the rows say that it left open
 
 
 def is_tick(run: Run) -> bool:

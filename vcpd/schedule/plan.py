@@ -7,7 +7,7 @@ from itertools import takewhile
 from typing import Final
 
 from vcpd.domain.runs import Outcome, Run
-from vcpd.schedule.history import is_tick
+from vcpd.schedule.history import DEAD_DAEMON, is_tick
 from vcpd.schedule.policies import JobPolicy
 from vcpd.schedule.trigger import Tick, Trigger
 
@@ -72,8 +72,8 @@ def due_at_start(trigger: Trigger, runs: Sequence[Run], now: datetime) -> list[T
 def run_to_retry(runs: Sequence[Run], policy: JobPolicy, retries: int, now: datetime) -> Run | None:
     """The job's last real run, when it failed or was cut short and deserves another try.
 
-    A session's run is tried again `retries` times, so that a run that takes the daemon down with it
-    does not do so for ever; with `catch_up = "none"` only within its start deadline.
+    One that takes the daemon down with it is tried again `retries` times, so that it does not do so for
+    ever; with `catch_up = "none"` a run is tried again only within its start deadline.
     """
     real = [run for run in runs if run.outcome not in (Outcome.SKIPPED, Outcome.MISSED)]
     last = max(real, key=lambda run: (run.started_at or run.scheduled_at, run.id), default=None)
@@ -81,5 +81,5 @@ def run_to_retry(runs: Sequence[Run], policy: JobPolicy, retries: int, now: date
         return None
     if policy.catch_up == "none" and (now - last.scheduled_at).total_seconds() > policy.start_deadline_s:
         return None
-    failures = [run for run in real if run.session == last.session and run.outcome is Outcome.FAILED]
-    return last if len(failures) <= retries else None
+    deaths = [run for run in real if run.session == last.session and run.reason == DEAD_DAEMON]
+    return last if len(deaths) <= retries else None

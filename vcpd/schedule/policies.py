@@ -106,8 +106,20 @@ class ScheduleSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     ] = 4.0
     retries: Annotated[
         int,
-        Meta(ge=0, le=100, description="How often a start or a login makes up for one session's failed run."),
+        Meta(ge=0, le=100, description="How often a run that the daemon died in is tried again at a start."),
     ] = 3
+    retry_pause_min: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=1440,
+            description="Minutes until a run that failed for a passing reason is tried again; they double.",
+        ),
+    ] = 5.0
+    retry_longest_min: Annotated[
+        float,
+        Meta(gt=0, le=1440, description="The longest such pause; the next session's opening ends the tries."),
+    ] = 30.0
     extra_holidays: Annotated[
         tuple[date, ...], Meta(description="Dates without trading that the built-in calendar lacks.")
     ] = ()

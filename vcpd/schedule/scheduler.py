@@ -17,8 +17,9 @@ from vcpd.domain.runs import Outcome, Run, RunResult
 from vcpd.domain.sessions import TradingCalendar
 from vcpd.ports import Clock, RunStore
 from vcpd.schedule.admission import Verdict, pressure_reason
+from vcpd.schedule.comebacks import Comebacks, comeback_of
 from vcpd.schedule.execution import STORE_TROUBLE, Execution, with_fraction
-from vcpd.schedule.history import KEPT_PER_JOB, RunHistory, is_tick
+from vcpd.schedule.history import DEAD_DAEMON, KEPT_PER_JOB, RunHistory, is_tick
 from vcpd.schedule.nap import Nap
 from vcpd.schedule.owned_tasks import OwnedTasks
 from vcpd.schedule.pace import STANDBY_SLICE_S, busy_slice_s, quiet_slice_s, quiet_until
@@ -31,7 +32,6 @@ from vcpd.schedule.yard import Yard
 
 BACKWARD_STEP: Final = timedelta(seconds=60)
 ROWS_DEADLINE_S: Final = 5.0
-DEAD_DAEMON: Final = "the daemon died during this run"
 
 log = structlog.get_logger("vcpd.schedule")
 
@@ -61,6 +61,7 @@ class Scheduler:
         self._timed_out = timed_out
         self._execution = Execution(runs, clock)
         self._yard = Yard(RunHistory())
+        self._comebacks = Comebacks()
         self._lines: dict[str, Line] = {}
         self._paused: frozenset[str] = frozenset()
         self._nap = Nap(clock)
@@ -158,7 +159,14 @@ class Scheduler:
 
     def snapshot(self) -> SchedulerStatus:
         """Each job's next, last, running and waiting run, for /status."""
-        return status_of(self._lines, self._yard, self._paused, leading=self._leading, now=self._clock.now())
+        return status_of(
+            self._lines,
+            self._yard,
+            self._paused,
+            self._comebacks,
+            leading=self._leading,
+            now=self._clock.now(),
+        )
 
     async def _set_paused(self, name: str, *, paused: bool) -> None:
         self._lines[name]
@@ -189,6 +197,7 @@ class Scheduler:
         elif self._leading and not leading:
             log.warning("scheduler.lead_lost")
             self._leading = False
+            self._comebacks.clear()
             self._yard.end_all("this daemon may not schedule any more")
             self._yard.waiting = [one for one in self._yard.waiting if one.row is not None]
 
@@ -233,6 +242,9 @@ class Scheduler:
                 run_to_retry(self._yard.history.of(line.name), line.policy, self._settings.retries, now),
                 now,
             )
+        self._retry_followers(now)
+
+    def _retry_followers(self, now: datetime) -> None:
         for line in self._lines.values():
             last = self._yard.history.last(line.name)
             if any(map(self._yard.is_busy, line.policy.after)) and last and last.outcome is Outcome.SKIPPED:
@@ -244,6 +256,15 @@ class Scheduler:
             session = run.session or self._calendar.last_session_at(now)
             self._enqueue(line, Tick(with_fraction(now), session), Cause.RETRY)
 
+    def _come_back(self, now: datetime) -> None:
+        """Failed runs whose pause is over, and what was skipped because of them."""
+        due = self._comebacks.take_due(now, timedelta(minutes=self._settings.retry_longest_min))
+        for run in due:
+            if run.job in self._lines:
+                self._retry(self._lines[run.job], run, now)
+        if due:
+            self._retry_followers(now)
+
     def _step(self, now: datetime) -> None:
         """Everything that `now` asks for; nothing while nothing is due and nothing changed."""
         self._note_clock_step(now)
@@ -252,6 +273,7 @@ class Scheduler:
         for line in self._lines.values():
             if due := line.take_due(now):
                 self._take(line, due, Cause.TICK, now)
+        self._come_back(now)
         if self._changed:
             self._changed = False
             self._release(now)
@@ -259,8 +281,9 @@ class Scheduler:
             self._admit(now)
         for active in self._yard.active:
             if active.timeout_left_s(self._clock.monotonic_s()) <= 0:
-                active.cancel(Outcome.FAILED, f"timed out after {active.job.policy.timeout_s:.0f} s")
-        self._quiet_until = quiet_until(self._lines, self._yard, now)
+                reason = f"timed out after {active.job.policy.timeout_s:.0f} s"
+                active.cancel(Outcome.FAILED, reason, passing=True)
+        self._quiet_until = min([quiet_until(self._lines, self._yard, now), *self._comebacks.instants()])
 
     def _note_clock_step(self, now: datetime) -> None:
         """After a clock was set back, ticks come again: rows that exist keep them from running twice."""
@@ -371,11 +394,22 @@ class Scheduler:
             if run is not None:
                 ended = await self._execution.perform(active, run)
                 self._yard.history.add(ended)
+                self._note_comeback(active, ended)
                 await self._clean_up(active)
         finally:
             self._yard.active.remove(active)
             self._changed = True
             self._nap.wake()
+
+    def _note_comeback(self, active: Active, ended: Run) -> None:
+        """A failure that may pass is tried again by itself; what fails by hand, its owner has seen."""
+        if ended.outcome is Outcome.FAILED and active.waiting.cause is Cause.BY_HAND:
+            return
+        comeback = None
+        if active.passing and self._leading and not self._stopping:
+            runs = self._yard.history.of(active.name)
+            comeback = comeback_of(ended, runs, active.job.policy, self._settings, self._calendar)
+        self._comebacks.put(comeback, active.name)
 
     async def _clean_up(self, active: Active) -> None:
         timed_out = active.ending is not None and active.ending[0] is Outcome.FAILED

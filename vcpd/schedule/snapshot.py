@@ -6,6 +6,7 @@ from datetime import date, datetime
 import msgspec
 
 from vcpd.domain.runs import Run
+from vcpd.schedule.comebacks import Comebacks
 from vcpd.schedule.work import Active, Line, Waiting
 from vcpd.schedule.yard import Yard
 
@@ -48,6 +49,7 @@ class JobStatus(msgspec.Struct, frozen=True):
     misses: int  # among the latest runs
     running: RunningRun | None
     waiting: tuple[WaitingRun, ...]
+    retry_at: datetime | None = None  # when its last run, which failed, is tried again
 
 
 class SchedulerStatus(msgspec.Struct, frozen=True):
@@ -58,16 +60,22 @@ class SchedulerStatus(msgspec.Struct, frozen=True):
     jobs: tuple[JobStatus, ...]
 
 
-def status_of(
-    lines: Mapping[str, Line], yard: Yard, paused: frozenset[str], *, leading: bool, now: datetime
+def status_of(  # noqa: PLR0913 - the scheduler hands in each part by name
+    lines: Mapping[str, Line],
+    yard: Yard,
+    paused: frozenset[str],
+    comebacks: Comebacks,
+    *,
+    leading: bool,
+    now: datetime,
 ) -> SchedulerStatus:
     """The status of every line at `now`."""
-    jobs = [_job_status(line, yard, line.name in paused) for line in lines.values()]
+    jobs = [_job_status(line, yard, line.name in paused, comebacks.at(line.name)) for line in lines.values()]
     jobs.sort(key=lambda job: (job.next_at is None, job.next_at, job.name))
     return SchedulerStatus(leading, now, tuple(jobs))
 
 
-def _job_status(line: Line, yard: Yard, paused: bool) -> JobStatus:
+def _job_status(line: Line, yard: Yard, paused: bool, retry_at: datetime | None) -> JobStatus:
     last, active = yard.history.last(line.name), yard.active_run(line.name)
     tick = line.next_tick
     return JobStatus(
@@ -83,6 +91,7 @@ def _job_status(line: Line, yard: Yard, paused: bool) -> JobStatus:
         misses=yard.history.misses(line.name),
         running=_running(active) if active else None,
         waiting=tuple(_waiting(one) for one in yard.waiting if one.name == line.name),
+        retry_at=retry_at,
     )
 
 

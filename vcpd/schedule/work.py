@@ -57,6 +57,7 @@ class Active:
     context: RunContext | None = None
     ending: tuple[Outcome, str] | None = None
     performing: bool = False
+    passing: bool = False  # it failed, and may go well later
 
     @property
     def name(self) -> str:
@@ -65,11 +66,12 @@ class Active:
     def timeout_left_s(self, monotonic_s: float) -> float:
         return self.started_s + self.job.policy.timeout_s - monotonic_s
 
-    def cancel(self, outcome: Outcome, reason: str) -> None:
-        """End the run; the first reason stands."""
-        first = self.ending is None
-        self.ending = self.ending or (outcome, reason)
-        if first and self.performing and self.task is not None:
+    def cancel(self, outcome: Outcome, reason: str, *, passing: bool = False) -> None:
+        """End the run; the first reason stands. `passing`: it may go well later."""
+        if self.ending is not None:
+            return
+        self.ending, self.passing = (outcome, reason), passing
+        if self.performing and self.task is not None:
             self.task.cancel()
 
 
