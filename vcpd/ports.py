@@ -6,9 +6,10 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
-from vcpd.domain.alerts import Alert
+from vcpd.domain.alerts import Alert, AlertKind, Letter, OutboxCounts, ToldAlert
 from vcpd.domain.bars import BarSeries, BarTable
 from vcpd.domain.instruments import Instrument, InstrumentChanges, Quote, StoredInstrument
+from vcpd.domain.live import FeedStatus, LivePrices, MinuteVolumes, Sighting, StoredCurve
 from vcpd.domain.panel import Panel, PanelReference
 from vcpd.domain.quality import Flag, QuarantinedBar
 from vcpd.domain.risk import RiskScore
@@ -37,6 +38,30 @@ class MarketData(Protocol):
     async def quotes(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
         """Quotes by symbol; unknown ones are absent."""
         ...
+
+
+class LiveMarket(Protocol):
+    """The market's live feed. It mends itself: what can go wrong shows in `status`."""
+
+    def follow(self, tokens: Sequence[int]) -> None:
+        """Follow these instruments from now on, and no others; PermanentError beyond the feed's limits."""
+        ...
+
+    def renew(self) -> None:
+        """Begin anew: it seems connected, but nothing comes."""
+        ...
+
+    async def run(self, deliver: Callable[[LivePrices], None]) -> None:
+        """Hand over prices as they come, for ever; the owner cancels it."""
+        ...
+
+    def status(self) -> FeedStatus: ...
+
+
+class MinuteMarket(Protocol):
+    """A market that tells how its days went, minute by minute; raises as `MarketData` does."""
+
+    async def minute_volumes(self, instrument: Instrument, first: date, last: date) -> MinuteVolumes: ...
 
 
 class Span(msgspec.Struct, frozen=True):
@@ -157,6 +182,29 @@ class SetupStore(Protocol):
     async def base(self, symbol: str) -> Sequence[Base]: ...
 
 
+class WatchStore(Protocol):
+    """What the live watch keeps."""
+
+    async def version(self) -> str:
+        """Changes when the followed bases do."""
+        ...
+
+    async def instruments(self, symbols: Sequence[str]) -> Mapping[str, Instrument]: ...
+    async def add(self, sightings: Sequence[Sighting]) -> int:
+        """Keep each as a provisional event of its base, one transaction; gives how many are new.
+
+        An event of that kind and session that is there already stays as it is.
+        """
+        ...
+
+    async def seen(self, session: date) -> Sequence[Sighting]:
+        """What was seen live in `session`, in order."""
+        ...
+
+    async def curves(self) -> Sequence[StoredCurve]: ...
+    async def put_curve(self, curve: StoredCurve) -> None: ...
+
+
 class RiskStore(Protocol):
     async def put(self, as_of: date, scores: Sequence[RiskScore]) -> None: ...
     async def as_of(self, session: date | None = None) -> tuple[date | None, Sequence[RiskScore]]: ...
@@ -210,3 +258,37 @@ class Notifier(Protocol):
         not told again.
         """
         ...
+
+
+class Outbox(Protocol):
+    """Alerts and their deliveries, kept until they are done. Instants are aware UTC."""
+
+    async def put(self, alerts: Sequence[Alert], channels: Mapping[str, Sequence[str]], now: datetime) -> int:
+        """Keep the alerts with a delivery to each of `channels[alert.key]`; gives how many keys are new."""
+        ...
+
+    async def due(
+        self, channel: str, now: datetime, limit: int, *, prompt: bool, urgent_only: bool = False
+    ) -> Sequence[Letter]:
+        """Open deliveries whose time has come, oldest first; `prompt` ones are urgent or provisional."""
+        ...
+
+    async def next_due(self, channel: str, *, prompt: bool) -> datetime | None: ...
+    async def delivered(self, channel: str, ids: Sequence[int], now: datetime) -> None: ...
+    async def put_off(self, channel: str, ids: Sequence[int], until: datetime, reason: str) -> None: ...
+    async def give_up(self, channel: str, ids: Sequence[int], now: datetime, reason: str) -> None: ...
+    async def expire(self, before: datetime, now: datetime, reason: str) -> int:
+        """Give up every open delivery of alerts from before that instant; gives their number."""
+        ...
+
+    async def recent(self, limit: int, kind: AlertKind | None = None) -> Sequence[ToldAlert]: ...
+    async def counts(self, since: datetime) -> OutboxCounts:
+        """`given_up` counts those since that instant."""
+        ...
+
+    async def forget_before(self, instant: datetime) -> int: ...
+    async def latch(self, name: str, now: datetime) -> datetime:
+        """Since when the condition `name` holds: `now`, unless it is latched already."""
+        ...
+
+    async def unlatch(self, name: str) -> None: ...

@@ -24,6 +24,7 @@ class AlertKind(StrEnum):
     HEALTH = "health"
     DATA_STALE = "data_stale"
     RESTATEMENT = "restatement"
+    GOOD_NIGHT = "good_night"  # a session's whole evening is done: for those who watch the watcher
     TEST = "test"
 
 
@@ -43,3 +44,38 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     session: date | None = None
     urgent: bool = False
     provisional: bool = False  # seen in a running session; the close decides
+
+
+class Letter(msgspec.Struct, frozen=True, kw_only=True):
+    """An alert that waits for one channel; `id` is the alert's, `attempts` have failed before."""
+
+    id: int
+    attempts: int
+    alert: Alert
+
+
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """How far an alert is on its way to one channel; `reason` is the last failure's."""
+
+    channel: str
+    attempts: int
+    next_attempt_at: datetime
+    delivered_at: datetime | None = None
+    given_up_at: datetime | None = None
+    reason: str = ""
+
+
+class ToldAlert(msgspec.Struct, frozen=True, kw_only=True):
+    """A kept alert with its deliveries, one a channel that wanted it."""
+
+    id: int
+    told_at: datetime
+    alert: Alert
+    deliveries: tuple[Delivery, ...] = ()
+
+
+class OutboxCounts(msgspec.Struct, frozen=True):
+    """Deliveries that wait, and those that were given up lately."""
+
+    pending: int = 0
+    given_up: int = 0

@@ -1,0 +1,98 @@
+"""E-mail by SMTP."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from email.message import EmailMessage
+from email.utils import format_datetime
+from http import HTTPStatus
+from typing import Final
+
+import aiosmtplib
+import structlog
+
+from vcpd.alerts.message import Message
+from vcpd.alerts.settings import MailSettings
+from vcpd.domain.errors import PermanentError, RetryableError, VcpdError
+from vcpd.domain.secrets import Secret
+
+PORTS: Final = {"starttls": 587, "tls": 465, "plain": 25}
+FIRST_PERMANENT: Final = HTTPStatus.INTERNAL_SERVER_ERROR  # 500, in SMTP the first code that will not pass
+
+log = structlog.get_logger("vcpd.alerts")
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """`Channel`, see there. The key is part of the Message-ID, by which mailboxes know a repetition."""
+
+    settings: MailSettings
+    password: Secret | None
+    timeout_s: float
+    name: str = "mail"
+
+    @property
+    def is_noop(self) -> bool:
+        return not (self.settings.host and self.settings.to)
+
+    @property
+    def missing(self) -> str | None:
+        settings = self.settings
+        if not (settings.host or settings.to or self.password):
+            return None
+        needed = {
+            "[alerts.mail] host": settings.host,
+            "[alerts.mail] to": settings.to,
+            "[alerts.mail] sender or user": settings.sender or settings.user,
+            "the secret alerts_mail_password": self.password or not settings.user,
+        }
+        return " and ".join(name for name, value in needed.items() if not value) or None
+
+    async def send(self, message: Message) -> None:
+        settings = self.settings
+        try:
+            refused, _ = await aiosmtplib.send(
+                self.letter(message),
+                hostname=settings.host,
+                port=settings.port or PORTS[settings.security],
+                use_tls=settings.security == "tls",
+                start_tls=settings.security == "starttls",
+                username=settings.user or None,
+                password=self.password.reveal() if self.password and settings.user else None,
+                timeout=self.timeout_s,
+            )
+        except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
+            raise _error_of(error) from None
+        if refused:
+            log.warning("alerts.mail_refused", addresses=len(refused), of=len(settings.to))
+
+    def letter(self, message: Message) -> EmailMessage:
+        """The message as mail; the picture is attached."""
+        sender = self.settings.sender or self.settings.user
+        letter = EmailMessage()
+        letter["From"] = sender
+        letter["To"] = ", ".join(self.settings.to)
+        letter["Subject"] = message.title
+        letter["Date"] = format_datetime(message.at)
+        letter["Message-ID"] = f"<{message.key}@{sender.rpartition('@')[2] or 'vcpd'}>"
+        letter.set_content(message.body or message.title)
+        if message.picture is not None:
+            letter.add_attachment(message.picture, maintype="image", subtype="png", filename="setups.png")
+        return letter
+
+
+def _error_of(error: Exception) -> VcpdError:
+    """By the server's code; without one, nobody answered, and that may pass."""
+    if isinstance(error, aiosmtplib.SMTPRecipientsRefused):
+        return _by_codes(refusal.code for refusal in error.recipients)
+    if isinstance(error, aiosmtplib.SMTPResponseException):
+        return _by_codes([error.code])
+    if isinstance(error, aiosmtplib.SMTPNotSupported):
+        return PermanentError("the server lacks what [alerts.mail] security or user asks for")
+    words = getattr(error, "strerror", None) or type(error).__name__
+    return RetryableError(f"the mail server cannot be reached: {words}")
+
+
+def _by_codes(codes: Iterable[int]) -> VcpdError:
+    lowest = min(codes)
+    words = f"the mail server answers {lowest}"
+    return PermanentError(words) if lowest >= FIRST_PERMANENT else RetryableError(words)

@@ -1,0 +1,154 @@
+"""What an owner may set about alerts: which, when, and to whom."""
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from vcpd.alerts.templates import Templates
+from vcpd.domain.alerts import AlertKind
+
+ClockTime = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^(([01]\d|2[0-3]):[0-5]\d)?$", description="local time of the exchange, such as `22:30`"
+    ),
+]
+Address = Annotated[str, msgspec.Meta(pattern=r"^(https?://\S+)?$", description="an http(s) address")]
+
+
+class ChannelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What every channel lets one choose."""
+
+    kinds: Annotated[
+        tuple[AlertKind, ...],
+        msgspec.Meta(description="only these kinds, such as `breakout`, `setups`; empty: all but good_night"),
+    ] = ()
+    min_rating: Annotated[
+        int, msgspec.Meta(ge=0, le=99, description="no setup of a lower relative strength")
+    ] = 0
+    min_score: Annotated[float, msgspec.Meta(ge=0, le=100, description="no setup of a lower score")] = 0.0
+    per_minute: Annotated[
+        int, msgspec.Meta(ge=1, le=600, description="messages a minute at most; further ones wait")
+    ] = 20
+    quiet_hours: Annotated[bool, msgspec.Meta(description="keep [alerts] quiet_from and quiet_to")] = True
+    digest_above: Annotated[
+        int,
+        msgspec.Meta(ge=0, le=100, description="more alerts than this at once go as one message; 0: never"),
+    ] = 4
+    picture: Annotated[bool, msgspec.Meta(description="send the chart of the best new setups along")] = True
+
+
+class TelegramSettings(ChannelSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A Telegram bot; on when `chat_id` is set. Secret: `alerts_telegram_token`."""
+
+    chat_id: Annotated[str, msgspec.Meta(description="the chat's number, or `@channel`")] = ""
+    api_root: Annotated[Address, msgspec.Meta(description="another Bot API server")] = (
+        "https://api.telegram.org"
+    )
+
+
+class NtfySettings(ChannelSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """An ntfy topic; on when `topic` is set. Secret, where the topic is protected: `alerts_ntfy_token`."""
+
+    topic: Annotated[
+        str, msgspec.Meta(pattern=r"^[-_A-Za-z0-9]{0,64}$", description="who knows it can read along")
+    ] = ""
+    server: Annotated[Address, msgspec.Meta(description="ntfy.sh, or a server of your own")] = (
+        "https://ntfy.sh"
+    )
+
+
+class WebhookSettings(ChannelSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A POST of JSON; on when it has an address. Secrets: `alerts_webhook_secret` signs it,
+    `alerts_webhook_url` takes the place of `url` where the address itself is secret."""
+
+    url: Annotated[Address, msgspec.Meta(description="where to POST to")] = ""
+    per_minute: Annotated[
+        int, msgspec.Meta(ge=1, le=6000, description="messages a minute at most; further ones wait")
+    ] = 300
+    quiet_hours: Annotated[bool, msgspec.Meta(description="keep [alerts] quiet_from and quiet_to")] = False
+    digest_above: Annotated[
+        int,
+        msgspec.Meta(ge=0, le=100, description="more alerts than this at once go as one message; 0: never"),
+    ] = 0
+    picture: Annotated[bool, msgspec.Meta(description="put the chart into the JSON, base64")] = False
+
+
+class MailSettings(ChannelSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """E-mail by SMTP; on when `host` and `to` are set. Secret: `alerts_mail_password`."""
+
+    host: Annotated[str, msgspec.Meta(description="the mail server")] = ""
+    port: Annotated[
+        int, msgspec.Meta(ge=0, le=65535, description="0: 587 for starttls, 465 for tls, 25 for plain")
+    ] = 0
+    security: Annotated[
+        Literal["starttls", "tls", "plain"],
+        msgspec.Meta(description="`starttls`, `tls` from the first byte, or `plain` (trusted networks only)"),
+    ] = "starttls"
+    user: Annotated[str, msgspec.Meta(description="who logs in at the server; empty: nobody")] = ""
+    sender: Annotated[str, msgspec.Meta(description="the From address; empty: the user")] = ""
+    to: Annotated[tuple[str, ...], msgspec.Meta(description="the addresses that get the mail")] = ()
+
+
+class AppriseSettings(ChannelSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Any service that apprise knows (`pip install vcpd[apprise]`). Secret: `alerts_apprise_urls`,
+    one address a line, each a channel of its own."""
+
+
+class PingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A dead man's switch: an address of yours is asked after each good night, and misses us otherwise.
+    Secret: `alerts_ping_url`."""
+
+    enabled: Annotated[bool, msgspec.Meta(description="ping where the secret is there")] = True
+
+
+class AlertSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What is told, and when; a channel is on as soon as it knows where to send."""
+
+    quiet_from: Annotated[
+        ClockTime, msgspec.Meta(description="quiet hours begin, local time of the exchange; empty: none")
+    ] = ""
+    quiet_to: Annotated[
+        ClockTime, msgspec.Meta(description="quiet hours end; what was held then goes out")
+    ] = ""
+    expire_after_h: Annotated[
+        float, msgspec.Meta(gt=0, le=24 * 30, description="older alerts are given up, not sent")
+    ] = 36.0
+    timeout_s: Annotated[float, msgspec.Meta(gt=0, le=120, description="how long one attempt may take")] = (
+        10.0
+    )
+    backoff_s: Annotated[
+        float, msgspec.Meta(gt=0, le=600, description="pause after the first failed attempt, then doubled")
+    ] = 5.0
+    backoff_max_s: Annotated[
+        float, msgspec.Meta(gt=0, le=86_400, description="the longest pause between attempts")
+    ] = 900.0
+    health_mark: Annotated[
+        int, msgspec.Meta(ge=0, le=100, description="a health score below is told; 0: never")
+    ] = 60
+    health_recovery: Annotated[
+        int, msgspec.Meta(ge=0, le=50, description="points above the mark at which it counts as well again")
+    ] = 10
+    patience_min: Annotated[
+        float,
+        msgspec.Meta(
+            ge=0, le=600, description="minutes that low health or old bars must last before they are told"
+        ),
+    ] = 10.0
+    login_before_close_min: Annotated[
+        int, msgspec.Meta(ge=0, le=600, description="a login still due so long before the close is overdue")
+    ] = 60
+    pictures: Annotated[int, msgspec.Meta(ge=0, le=6, description="setups drawn in the digest's picture")] = 4
+    telegram: TelegramSettings = TelegramSettings()
+    ntfy: NtfySettings = NtfySettings()
+    webhook: WebhookSettings = WebhookSettings()
+    mail: MailSettings = MailSettings()
+    apprise: AppriseSettings = AppriseSettings()
+    ping: PingSettings = PingSettings()
+    templates: Templates = Templates()
+
+    def __post_init__(self) -> None:
+        if bool(self.quiet_from) != bool(self.quiet_to):
+            raise ValueError("expected both quiet_from and quiet_to, or neither")
+        if self.backoff_max_s < self.backoff_s:
+            raise ValueError("expected backoff_max_s to be at least backoff_s")
