@@ -15,6 +15,7 @@ export async function show(pulse, fresh) {
     view.replaceChildren(notice("Waiting for the daemon", "Its health appears as soon as it speaks."));
     return;
   }
+  if (view.querySelector("button:active")) return; // redrawn under a finger, a click is lost; the next pulse is near
   view.replaceChildren(h("div", { class: "page" }, h("div", { class: "cards" }, score(latest.health), figures())));
 }
 

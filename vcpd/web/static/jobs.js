@@ -13,6 +13,7 @@ export function show(pulse) {
     view.replaceChildren(notice("Waiting for the daemon", "The jobs appear as soon as it speaks."));
     return;
   }
+  if (view.querySelector("button:active")) return; // redrawn under a finger, a click is lost; the next pulse is near
   const focused = document.activeElement?.dataset?.action;
   view.replaceChildren(h("div", { class: "page" }, h("article", { class: "card" }, latest.jobs.map(jobRow))));
   if (focused) view.querySelector(`[data-action="${focused}"]`)?.focus();
