@@ -24,6 +24,7 @@ class Quiet(NamedTuple):
     closes_pct: float  # spread of three closes
     atr_ratio: float  # ATR 10 over ATR 50
     atr_pct: float  # ATR 20 over the close
+    volume_average: float  # of the last 50 sessions: what the next one's volume is measured against
 
 
 @kernel
@@ -42,6 +43,7 @@ def measure_quiet(bars: Bars, anchor: int, peak: int, stop: int, t: int) -> Quie
         100 * (np.max(closes) - np.min(closes)) / np.max(closes),
         true_range_mean(bars, t, 10) / true_range_mean(bars, t, 50),
         100 * atr / bars.close[t],
+        volume_mean(bars, max(t + 1 - AVERAGE, 0), t + 1),
     )
 
 

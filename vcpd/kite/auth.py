@@ -102,8 +102,9 @@ class KiteSession:
         self._renewing = asyncio.Lock()
 
     @property
-    def renews_itself(self) -> bool:
-        return self._automatic is not None
+    def goes_on(self) -> bool:
+        """Whether what was just refused may be sent again: its owner, or we, have a new session by now."""
+        return self._automatic is not None or not self.status().login_due
 
     def status(self) -> LoginStatus:
         """The state now; a token that another process stored meanwhile is taken up."""

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import suppress
 from datetime import date, timedelta
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -12,6 +11,7 @@ import numpy as np
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.errors import NeedsLoginError
 from vcpd.domain.instruments import Instrument, Quote
+from vcpd.domain.live import MinuteVolumes
 from vcpd.kite import wire
 from vcpd.kite.auth import KiteSession
 from vcpd.kite.limits import Kind
@@ -22,6 +22,7 @@ Compute = Callable[..., Awaitable[Any]]
 """Runs a module-level function somewhere else: `Workers.call`."""
 
 DAY_SPAN: Final = 2000  # days of daily candles in one request
+MINUTE_SPAN: Final = 60  # days of minute candles in one request
 QUOTES_AT_ONCE: Final = 500
 RENEWALS_AT_MOST: Final = 3  # for one request
 
@@ -67,6 +68,20 @@ class KiteClient:
             found.update((symbol, answer[symbol]) for symbol in batch if symbol in answer)
         return found
 
+    async def minute_volumes(self, instrument: Instrument, first: date, last: date) -> MinuteVolumes:
+        """Volumes by minute in [first, last], 60 days at most: one request."""
+        call = Call(
+            "/instruments/historical",
+            f"/instruments/historical/{instrument.token}/minute",
+            Kind.HISTORICAL,
+            query=(
+                ("from", f"{max(first, last - timedelta(days=MINUTE_SPAN))} 00:00:00"),
+                ("to", f"{last} 23:59:59"),
+            ),
+        )
+        decode = partial(wire.decode_minute_volumes, symbol=instrument.symbol)
+        return await self._ask(call, self._elsewhere(decode))
+
     async def profile(self) -> wire.Profile:
         """Whose account it is; the cheapest question that needs a valid login."""
         return await self._ask(Call("/user/profile", "/user/profile"), _here(wire.decode_profile))
@@ -85,11 +100,15 @@ class KiteClient:
         return await self._ask(call, _here(partial(wire.decode_daily_bars, symbol=instrument.symbol)))
 
     async def _ask(self, call: Call, decode: Callable[[bytes], Awaitable[T]]) -> T:
-        """The answer; a session that renews itself may end on the way a few times."""
-        for _ in range(RENEWALS_AT_MOST if self._session.renews_itself else 0):
-            with suppress(NeedsLoginError):
+        """The answer; the session may end on the way a few times, as long as a new one has begun."""
+        renewals_left = RENEWALS_AT_MOST
+        while True:
+            try:
                 return await self._ask_with_token(call, decode)
-        return await self._ask_with_token(call, decode)
+            except NeedsLoginError:
+                if not renewals_left or not self._session.goes_on:
+                    raise
+            renewals_left -= 1
 
     async def _ask_with_token(self, call: Call, decode: Callable[[bytes], Awaitable[T]]) -> T:
         entry = await self._session.enter()

@@ -70,3 +70,19 @@ class LimitSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         float,
         Meta(ge=0, le=50, description="share of the rate that may be given up for late arrivals"),
     ] = 1.0
+
+
+class TickerSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The live feed's lines; changes hold from the next connection on, the mute limit at once."""
+
+    connect_timeout_s: Annotated[
+        float, Meta(gt=0, le=60, description="longest time to open a line to the live feed")
+    ] = 8.0
+    mute_after_s: Annotated[
+        float,
+        Meta(ge=2, le=15, description="a line without a frame or heartbeat for so long is opened anew"),
+    ] = 8.0
+    backoff_s: Annotated[
+        float, Meta(gt=0, le=60, description="pause before a line is opened again; doubles from try to try")
+    ] = 1.0
+    backoff_max_s: Annotated[float, Meta(gt=0, le=600, description="longest pause between two tries")] = 30.0

@@ -14,6 +14,7 @@ import numpy as np
 
 from vcpd.domain.arrays import FloatArray, IntArray, RecordArray
 from vcpd.domain.errors import PermanentError, RetryableError
+from vcpd.domain.live import LivePrices
 
 CONNECTIONS_AT_MOST: Final = 3
 TOKENS_A_CONNECTION: Final = 3000
@@ -71,6 +72,11 @@ PACKETS: Final[dict[int, tuple[Mode, np.dtype[np.void]]]] = {
     44: (Mode.QUOTE, np.dtype(_QUOTE)),
     184: (Mode.FULL, np.dtype(_FULL)),
 }
+_PREFIXED: Final = {
+    length: np.dtype([("length", ">u2"), ("packet", packet)])
+    for length, (_, packet) in PACKETS.items()
+    if "volume" in (packet.names or ())
+}
 _PRICES: Final = ("last_price", "average_price", "open", "high", "low", "close")
 _AMOUNTS: Final = ("last_quantity", "volume", "buy_quantity", "sell_quantity", "oi", "oi_high", "oi_low")
 _INSTANTS: Final = ("last_trade_at", "at")
@@ -126,6 +132,66 @@ def decode_frame(frame: bytes) -> Ticks:
     if len(parts) == 1:
         return Ticks(parts[0], len(lengths) - len(parts[0]))
     return _in_order(parts, places, len(lengths))
+
+
+def decode_prices(frames: Sequence[bytes]) -> LivePrices:
+    """Price, volume and last trade of the shares in frames that came together; the rest is not looked at.
+
+    Frames of one packet length, the usual ones, cost one pass however many they are. RetryableError for
+    a frame that breaks off.
+    """
+    packets = _plain_packets(frames)
+    if packets is not None:
+        return _prices([packets])
+    groups = [group for frame in frames if len(frame) >= 2 for group in _groups(frame)]
+    return _prices([group for group in groups if "volume" in (group.dtype.names or ())])
+
+
+def _plain_packets(frames: Sequence[bytes]) -> RecordArray | None:
+    """The packets (k,) of frames that hold nothing but shares' packets of one length."""
+    length = int.from_bytes(frames[0][2:4], "big") if frames else 0
+    if length not in _PREFIXED:
+        return None
+    stride = length + 2
+    if any(len(frame) != 2 + stride * int.from_bytes(frame[:2], "big") for frame in frames):
+        return None
+    joined = frames[0][2:] if len(frames) == 1 else b"".join([frame[2:] for frame in frames])
+    prefixed = np.frombuffer(joined, _PREFIXED[length])
+    if not len(prefixed) or (prefixed["length"] != length).any():
+        return None
+    packets: RecordArray = prefixed["packet"]
+    return packets
+
+
+def _groups(frame: bytes) -> Iterable[RecordArray]:
+    """The packets of each known length in a frame."""
+    starts, lengths = _layout(frame)
+    raw = np.frombuffer(frame, np.uint8)
+    for length in {*lengths.tolist()} & PACKETS.keys():
+        bodies = raw[starts[lengths == length, None] + np.arange(length)]
+        yield bodies.view(PACKETS[length][1])[:, 0]
+
+
+def _prices(groups: Sequence[RecordArray]) -> LivePrices:
+    tokens = np.concatenate([group["token"].astype(np.int64) for group in groups] or [np.empty(0, np.int64)])
+    divisors = _divisors(tokens & 0xFF)
+    traded_at = [
+        group["last_trade_at"].astype("M8[s]")
+        if "last_trade_at" in (group.dtype.names or ())
+        else np.full(len(group), np.datetime64("NaT", "s"))
+        for group in groups
+    ]
+    return LivePrices(
+        tokens,
+        _joined(groups, "last_price") / divisors,
+        _joined(groups, "volume"),
+        _joined(groups, "close") / divisors,
+        np.concatenate([*traded_at, np.empty(0, "M8[s]")]),
+    )
+
+
+def _joined(groups: Sequence[RecordArray], name: str) -> FloatArray:
+    return np.concatenate([*(group[name].astype(np.float64) for group in groups), np.empty(0)])
 
 
 def decode_text(frame: str) -> Message:
@@ -247,5 +313,6 @@ def _ticks(packets: RecordArray, mode: Mode) -> RecordArray:
 def _divisors(segments: IntArray) -> FloatArray:
     divisors = np.full(len(segments), USUAL_DIVISOR)
     for segment, divisor in DIVISORS.items():
-        divisors[segments == segment] = divisor
+        if (of_segment := segments == segment).any():
+            divisors[of_segment] = divisor
     return divisors

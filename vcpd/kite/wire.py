@@ -21,6 +21,7 @@ from vcpd.domain.arrays import FloatArray, RecordArray
 from vcpd.domain.bars import BAR_DTYPE, BarSeries
 from vcpd.domain.errors import RetryableError
 from vcpd.domain.instruments import Instrument, Quote
+from vcpd.domain.live import MinuteVolumes
 from vcpd.domain.panel import DEFAULT_TICK
 from vcpd.domain.secrets import Secret
 
@@ -142,6 +143,13 @@ def decode_daily_bars(body: bytes, symbol: str) -> BarSeries:
     endpoint = f"/instruments/historical ({symbol})"
     candles = _data(endpoint, body, _CANDLES).candles
     return BarSeries(symbol, _guard(endpoint, lambda: _records(candles)))
+
+
+def decode_minute_volumes(body: bytes, symbol: str) -> MinuteVolumes:
+    """Minute candles' volumes on the exchange's wall, oldest first; a null volume counts as none."""
+    endpoint = f"/instruments/historical ({symbol})"
+    candles = _data(endpoint, body, _CANDLES).candles
+    return _guard(endpoint, lambda: _minute_volumes(candles))
 
 
 def decode_quotes(body: bytes) -> dict[str, Quote]:
@@ -271,6 +279,15 @@ def _column(candles: Sequence[Candle], name: str) -> FloatArray:
         return np.fromiter(values, np.float64, len(candles))
     except TypeError:  # a null among them
         return np.array([getattr(candle, name) for candle in candles], np.float64)
+
+
+def _minute_volumes(candles: Sequence[Candle]) -> MinuteVolumes:
+    for candle in candles:
+        _session(candle.at)  # Indian time, or these are other minutes
+    minutes = np.array([candle.at[:16] for candle in candles], "M8[m]")
+    volume = np.fromiter((candle.volume or 0.0 for candle in candles), np.float64, len(candles))
+    order = np.argsort(minutes, kind="stable")
+    return MinuteVolumes(minutes[order], volume[order])
 
 
 def _session(at: str) -> date:

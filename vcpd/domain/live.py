@@ -1,0 +1,117 @@
+"""What is seen while a session runs: prices as they come, what they mean, and how well one sees."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+
+import msgspec
+
+from vcpd.domain.arrays import DateArray, FloatArray, IntArray
+from vcpd.domain.setups import EventKind
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LivePrices:
+    """What the market told at once of n instruments, each array (n,), in the order in which it came.
+
+    `volume` counts the shares of the session so far, `previous_close` is the close before it; NaN where
+    not told. `traded_at` (UTC, unit s) is the last trade's instant, NaT where not told: before a share's
+    first trade of a day the market repeats the day before.
+    """
+
+    tokens: IntArray
+    last_price: FloatArray
+    volume: FloatArray
+    previous_close: FloatArray
+    traded_at: DateArray
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+
+class FeedState(StrEnum):
+    """How well the market is seen."""
+
+    OFF = "off"  # nobody asked for prices
+    CONNECTING = "connecting"
+    LIVE = "live"
+    LOGIN_DUE = "login_due"
+
+
+class FeedStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """A live feed in figures, since the daemon's start."""
+
+    state: FeedState = FeedState.OFF
+    connections: int = 0
+    instruments: int = 0
+    frames: int = 0
+    ticks: int = 0
+    garbage: int = 0  # frames that could not be read
+    reconnects: int = 0
+    mute: int = 0  # times a connected line said nothing for too long
+    reason: str = ""  # why it is not live
+
+
+class Sighting(msgspec.Struct, frozen=True, kw_only=True):
+    """An event of a followed base as seen in a running session; the session's final bar decides about it.
+
+    `volume_ratio` is the volume projected to the close over its average, None where unknown.
+    """
+
+    symbol: str
+    anchor_date: date
+    kind: EventKind
+    session: date
+    at: datetime
+    price: float
+    pivot: float
+    stop: float
+    footprint: str
+    volume_ratio: float | None
+    detail: str
+
+
+class Watched(msgspec.Struct, frozen=True, kw_only=True):
+    """One candidate as it stands right now."""
+
+    symbol: str
+    state: str
+    pivot: float
+    stop: float
+    price: float | None
+    to_pivot_pct: float | None  # how far the price must rise; negative above the pivot
+    volume_ratio: float | None
+    news: str | None  # the last event of the session
+
+
+class WatchStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The live watch as a whole."""
+
+    running: bool = False
+    session: date | None = None
+    source: str = "none"  # `ticker`, `quotes` or `none`
+    candidates: int = 0
+    left_out: int = 0  # followed bases that are not watched: too far, too many, restated
+    events: int = 0
+    last_tick_age_s: float | None = None
+    skipped_because: str | None = None
+    own_curves: int = 0  # candidates whose own volume curve is known
+    feed: FeedStatus = FeedStatus()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MinuteVolumes:
+    """Minute bars' volumes: `minutes` (n,) on the exchange's wall (unit m), `volume` (n,), ascending."""
+
+    minutes: DateArray
+    volume: FloatArray
+
+
+class StoredCurve(msgspec.Struct, frozen=True):
+    """A learned volume curve: cumulative shares at the end of each minute, from how many sessions."""
+
+    symbol: str
+    learned_on: date
+    sessions: int
+    shares: Sequence[float]
