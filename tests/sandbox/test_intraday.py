@@ -6,7 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vcpd.sandbox.intraday import DayBars, Shape, evening, growing
+from vcpd.sandbox.intraday import DayBars, Shape, evening
+from vcpd.sandbox.session_tape import growing
 
 TICK = 5.0
 

@@ -1,7 +1,5 @@
 """What a client may ask, and the words it gets when it asks wrongly."""
 
-from datetime import date
-
 import pytest
 
 from vcpd.sandbox.envelope import Refusal
@@ -13,7 +11,13 @@ SPAN = {"from": "2026-07-01 09:15:00", "to": "2026-07-15"}
 def test_both_ways_to_write_an_instant_are_taken() -> None:
     """`yyyy-mm-dd HH:MM:SS` and `yyyy-mm-dd` mean the same day; both ends are included."""
     question = candle_question("408065", "day", {**SPAN, "oi": "1"})
-    assert question == (408065, date(2026, 7, 1), date(2026, 7, 15), True)
+    assert question.token == 408065
+    assert question.step_minutes is None
+    assert (question.first.isoformat(), question.last.isoformat()) == (
+        "2026-07-01T09:15:00",
+        "2026-07-15T00:00:00",
+    )
+    assert question.open_interest
 
 
 @pytest.mark.parametrize(
@@ -26,7 +30,6 @@ def test_both_ways_to_write_an_instant_are_taken() -> None:
         ("408065", "day", {"from": "2026-07-16"}, "cannot be after"),
         ("408065", "day", {"from": "2020-01-01"}, "2000 days"),
         ("408065", "minute", {"from": "2026-05-01"}, "60 days"),
-        ("408065", "minute", {}, "daily candles only"),
         ("408065", "day", {"continuous": "1"}, "continuous"),
         ("408065", "day", {"oi": "yes"}, "expected 0 or 1"),
     ],
@@ -38,6 +41,12 @@ def test_wrong_questions_are_refused_as_input_errors(
     with pytest.raises(Refusal, match=message) as refusal:
         candle_question(token, interval, {**SPAN, **changes})
     assert (refusal.value.error_type, refusal.value.status) == ("InputException", 400)
+
+
+@pytest.mark.parametrize(("interval", "minutes"), [("minute", 1), ("3minute", 3), ("60minute", 60)])
+def test_intervals_are_minutes(interval: str, minutes: int) -> None:
+    """Any interval but the day's is a number of minutes."""
+    assert candle_question("408065", interval, SPAN).step_minutes == minutes
 
 
 def test_the_longest_span_is_still_taken() -> None:

@@ -72,7 +72,12 @@ async def _serve_until_told(settings: SandboxSettings, market: Market, clock: Cl
     for number in (signal.SIGTERM, *(() if child else (signal.SIGINT,))):
         loop.add_signal_handler(number, told.set)
     running = await serve(settings, market, clock)
-    announcement = {"url": running.url, "api_key": settings.api_key, "api_secret": settings.api_secret}
+    announcement = {
+        "url": running.url,
+        "ticker": running.ticker_url,
+        "api_key": settings.api_key,
+        "api_secret": settings.api_secret,
+    }
     print(msgspec.json.encode(announcement).decode(), flush=True)
     await told.wait()
     await running.close()

@@ -76,13 +76,17 @@ class Account:
 
     def check(self, authorization: str | None, at: datetime) -> None:
         """Raises a TokenException unless the header names the living access token."""
-        expected = f"token {self._settings.api_key}:{self._access_token}"
+        api_key, _, access_token = (authorization or "").removeprefix("token ").partition(":")
+        if not (authorization or "").startswith("token ") or not self.admits(api_key, access_token, at):
+            raise Refusal("TokenException", "Incorrect `api_key` or `access_token`.")
+
+    def admits(self, api_key: str, access_token: str, at: datetime) -> bool:
+        """Whether this is the living access token of the key."""
         if self._dies_at is not None and at >= self._dies_at:
             self.expire()
-        if self._access_token is None or not hmac.compare_digest(
-            expected.encode(), (authorization or "").encode()
-        ):
-            raise Refusal("TokenException", "Incorrect `api_key` or `access_token`.")
+        expected = f"{self._settings.api_key}:{self._access_token}"
+        given = f"{api_key}:{access_token}"
+        return self._access_token is not None and hmac.compare_digest(expected.encode(), given.encode())
 
     def log_out(self, api_key: str, access_token: str) -> None:
         if api_key != self._settings.api_key or access_token != self._access_token:

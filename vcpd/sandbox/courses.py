@@ -50,6 +50,14 @@ class Leg(NamedTuple):
     texture: Texture
 
 
+class Launch(NamedTuple):
+    """A session that opens about under a log price and closes above it; `depth` is the last contraction's."""
+
+    session: int
+    level: float
+    depth: float
+
+
 @dataclass(frozen=True, slots=True)
 class BasePlan:
     """Session numbers of a base's turning points, and how it ends."""
@@ -62,13 +70,14 @@ class BasePlan:
 
 @dataclass(slots=True)
 class Course:
-    """Legs in order, pins where a bar's high or low is exact, and the bases in it."""
+    """Legs in order, pins where a bar's high or low is exact, breakouts, and the bases in it."""
 
     position: int
     level: float
     legs: list[Leg] = field(default_factory=list)
     high_pins: list[Bend] = field(default_factory=list)
     low_pins: list[Bend] = field(default_factory=list)
+    launches: list[Launch] = field(default_factory=list)
     bases: list[BasePlan] = field(default_factory=list)
 
     def trend(self, sessions: int, change: float, *, volume: float, ceiling: float = np.inf) -> None:
@@ -171,6 +180,7 @@ def _resolve(way: Course, peak: float, fall: float, resolution: Resolution) -> N
     """Over the pivot on three times the volume, or down through the last low."""
     if resolution == "breakout":
         way.coil(1, peak + 0.02 - way.level, fall, (peak - fall, peak))
+        way.launches.append(Launch(way.position, peak, fall))
         way.burst(2, 0.02, (peak + 0.012, np.inf), volume=3.0)
         return
     bottom = peak - fall

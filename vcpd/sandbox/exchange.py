@@ -12,30 +12,35 @@ import numpy as np
 from aiohttp import web
 
 from vcpd.domain.bars import BarSeries
+from vcpd.kite.ticker import Message
 from vcpd.ports import Clock
 from vcpd.sandbox.account import USER, Account
 from vcpd.sandbox.envelope import Refusal, refused, success
 from vcpd.sandbox.faults import Faults, refusal_of
 from vcpd.sandbox.login import login_page
-from vcpd.sandbox.market import Market, MarketQuote
+from vcpd.sandbox.market import CandleSpan, Market, MarketQuote
 from vcpd.sandbox.mishaps import Mishaps
 from vcpd.sandbox.moment import IST
 from vcpd.sandbox.questions import (
     FULL_QUOTES,
     SHORT_QUOTES,
+    CandleQuestion,
     candle_question,
+    day_span,
     exchange_question,
     form_field,
     quote_question,
 )
 from vcpd.sandbox.settings import FaultKind, FaultSettings, SandboxSettings
-from vcpd.sandbox.shapes import candles, full_quote, listing_csv, price_only, with_ohlc
+from vcpd.sandbox.shapes import candles, full_quote, intraday_candles, listing_csv, price_only, with_ohlc
+from vcpd.sandbox.ticker import Ticker
 from vcpd.sandbox.traffic import Traffic, class_of
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 KITE_VERSION: Final = "3"
 OWN_PATHS: Final = ("/sandbox/", "/connect/")
+TICKER_PATHS: Final = ("/", "/ws")  # another host of the vendor's, with limits of its own
 MARGINS: Final = {"enabled": True, "net": 0.0, "available": {"cash": 0.0}, "utilised": {"debits": 0.0}}
 
 
@@ -49,6 +54,7 @@ class Exchange:
         self._market = market
         self._clock = clock
         self._account = Account(settings)
+        self.ticker = Ticker(settings.ticker, market, clock, self._account, self.faults)
         self._mishaps = Mishaps()
         self._preparing = asyncio.Lock()
         self._list: tuple[tuple[date, int], bytes, bytes] | None = None
@@ -56,8 +62,11 @@ class Exchange:
     def application(self) -> web.Application:
         """The routes, behind counting, errors and faults, in this order."""
         application = web.Application(middlewares=[self._count, self._explain, self._spoil])
+        application.on_shutdown.append(self.ticker.close)
         application.add_routes(
             [
+                web.get("/", self._live),
+                web.get("/ws", self._live),
                 web.get("/connect/login", self._login),
                 web.post("/connect/login", self._login_pressed),
                 web.post("/session/token", self._open_session),
@@ -74,6 +83,8 @@ class Exchange:
                 web.get("/sandbox/statistics", self._statistics),
                 web.delete("/sandbox/statistics", self._forget_statistics),
                 web.get("/sandbox/planted", self._planted),
+                web.get("/sandbox/breakouts", self._breakouts),
+                web.post("/sandbox/ticker/messages", self._say),
                 web.get("/sandbox/faults", self._show_faults),
                 web.post("/sandbox/faults", self._set_faults),
             ]
@@ -87,7 +98,7 @@ class Exchange:
     @web.middleware
     async def _count(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Count the arrival at once and turn it away if it is beyond the limits."""
-        if request.path.startswith(OWN_PATHS):
+        if request.path.startswith(OWN_PATHS) or request.path in TICKER_PATHS:
             return await handler(request)
         is_get = request.method == "GET"
         if not self.traffic.admit(class_of(request.path), is_get=is_get, now_s=time.monotonic()):
@@ -136,6 +147,11 @@ class Exchange:
             if not self._market.ready(at):
                 await asyncio.to_thread(self._market.prepare, at)
         return at
+
+    async def _live(self, request: web.Request) -> web.StreamResponse:
+        if request.headers.get("Upgrade", "").lower() != "websocket":
+            raise web.HTTPNotFound
+        return await self.ticker.connect(request, self._ready)
 
     async def _login(self, request: web.Request) -> web.StreamResponse:
         api_key = form_field(request.query, "api_key")
@@ -197,8 +213,18 @@ class Exchange:
         series = self._market.bars(question.token, at)
         if series is None or self.faults.hides(series.symbol):
             raise Refusal("InputException", "invalid token")
-        window = _within(self.faults.restate(series), question.first, question.last)
+        if question.step_minutes is not None:
+            span = CandleSpan(question.step_minutes, question.first, question.last)
+            return await self._intraday(question, span, at)
+        window = _within(self.faults.restate(series), question.first.date(), question.last.date())
         return success({"candles": candles(window, open_interest=question.open_interest)})
+
+    async def _intraday(self, question: CandleQuestion, span: CandleSpan, at: datetime) -> web.Response:
+        found = await asyncio.to_thread(self._market.candles, question.token, span, at)
+        if found is None:
+            raise Refusal("InputException", "invalid token")
+        rows = intraday_candles(self.faults.restate(found), open_interest=question.open_interest)
+        return success({"candles": rows})
 
     async def _quote(self, request: web.Request) -> web.Response:
         return await self._quotes(request, FULL_QUOTES, full_quote)
@@ -228,6 +254,20 @@ class Exchange:
     async def _planted(self, _: web.Request) -> web.Response:
         at = await self._ready(self._clock.now())
         return success(await asyncio.to_thread(self._market.planted, at))
+
+    async def _breakouts(self, request: web.Request) -> web.Response:
+        """Of today, or of the days asked for."""
+        at = await self._ready(self._clock.now())
+        first, last = day_span(request.query, at.astimezone(IST).date())
+        return success(await asyncio.to_thread(self._market.breakouts, first, last))
+
+    async def _say(self, request: web.Request) -> web.Response:
+        """Send a text frame, such as a postback or an error, to every client of the live feed."""
+        try:
+            message = msgspec.json.decode(await request.read(), type=Message)
+        except msgspec.MsgspecError as error:
+            raise Refusal("InputException", f"invalid message: {error}") from None
+        return success({"clients": self.ticker.say(message)})
 
     async def _show_faults(self, _: web.Request) -> web.Response:
         return success(self.faults.settings)

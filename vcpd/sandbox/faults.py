@@ -2,14 +2,17 @@
 
 import random
 from collections import Counter
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any, Final, TypeVar
 
 import msgspec
+import numpy as np
 
+from vcpd.domain.arrays import FloatArray, RecordArray
 from vcpd.domain.bars import PRICE_FIELDS, BarSeries
 from vcpd.sandbox.envelope import Refusal
-from vcpd.sandbox.market import TICK, MarketQuote
-from vcpd.sandbox.settings import FaultKind, FaultSettings
+from vcpd.sandbox.market import TICK, Candles, MarketQuote
+from vcpd.sandbox.settings import FaultKind, FaultSettings, TickerFault
 from vcpd.sandbox.streams import stream
 
 HTML_PAGE: Final = (
@@ -21,6 +24,9 @@ REFUSALS: Final = {
     FaultKind.BAD_GATEWAY: ("DataException", "Bad response from the order management system", 502),
     FaultKind.UNAVAILABLE: ("NetworkException", "Gateway is unavailable", 503),
 }
+TICK_PRICES: Final = ("last_price", "average_price", "open", "high", "low", "close", "depth_price")
+
+Shown = TypeVar("Shown", BarSeries, Candles)
 
 
 class Faults:
@@ -34,6 +40,8 @@ class Faults:
         self.settings = settings
         self.injected: Counter[str] = Counter()
         self._asked = 0
+        self._frames = 0
+        self._spoilt_frames = 0
         self._vanished = frozenset(settings.vanished)
 
     def draw(self, path: str) -> tuple[FaultKind, random.Random] | None:
@@ -49,20 +57,52 @@ class Faults:
         self.injected[kind.value] += 1
         return kind, random.Random(int(chance.integers(2**32)))  # noqa: S311 - repeatable chance is wanted
 
+    def draw_frame(self) -> tuple[TickerFault, random.Random] | None:
+        """The fault of the live feed's next frame, if it gets one, with chance for its details."""
+        settings = self.settings
+        if not settings.ticker or 0 < settings.ticker_times <= self._spoilt_frames:
+            return None
+        self._frames += 1
+        chance = stream(settings.seed, "frame", self._frames)
+        if chance.random() >= settings.ticker_rate:
+            return None
+        self._spoilt_frames += 1
+        kind = settings.ticker[int(chance.integers(len(settings.ticker)))]
+        self.injected[f"ticker_{kind.value}"] += 1
+        return kind, random.Random(int(chance.integers(2**32)))  # noqa: S311 - repeatable chance is wanted
+
+    @property
+    def pretended(self) -> list[str]:
+        """Symbols of which something untrue is told."""
+        return [*self._vanished, *self.settings.restated]
+
+    def pretend(self, ticks: RecordArray, concerned: Mapping[str, MarketQuote]) -> RecordArray:
+        """The ticks without vanished symbols and with prices restated; `concerned` tells their tokens."""
+        for symbol, quote in concerned.items():
+            told = ticks["token"] == quote.token
+            if self.hides(symbol):
+                ticks = ticks[~told]
+                continue
+            ratio = self.settings.restated.get(symbol, 1.0)
+            for name in TICK_PRICES:
+                ticks[name][told] = _restated(ticks[name][told], ratio)
+            ticks["volume"][told] = np.round(ticks["volume"][told] * ratio)
+        return ticks
+
     def hides(self, symbol: str) -> bool:
         """Whether the exchange pretends not to know the symbol."""
         return symbol in self._vanished
 
-    def restate(self, series: BarSeries) -> BarSeries:
-        """The series as after the split that the settings pretend."""
+    def restate(self, series: Shown) -> Shown:
+        """Bars or candles as after the split that the settings pretend."""
         ratio = self.settings.restated.get(series.symbol, 1.0)
         if ratio == 1.0:
             return series
         records = series.records.copy()
         for name in PRICE_FIELDS:
-            records[name] = (records[name] / ratio / TICK).round().clip(min=1) * TICK
+            records[name] = _restated(records[name], ratio)
         records["volume"] = (records["volume"] * ratio).round()
-        return BarSeries(series.symbol, records)
+        return type(series)(series.symbol, records)
 
     def restate_quote(self, symbol: str, quote: MarketQuote) -> MarketQuote:
         ratio = self.settings.restated.get(symbol, 1.0)
@@ -73,6 +113,24 @@ class Faults:
             for name in ("last", "open", "high", "low", "previous_close")
         }
         return msgspec.structs.replace(quote, **prices, volume=round(quote.volume * ratio))
+
+
+def garbled(frame: bytes | str, chance: random.Random) -> bytes | str:
+    """What arrives instead of a frame: noise, half of it, or packets that are not as long as they say."""
+    if isinstance(frame, str):
+        return frame[: len(frame) // 2]
+    match chance.randrange(3):
+        case 0:
+            return chance.randbytes(chance.randint(2, 200))
+        case 1:
+            return frame[: max(2, len(frame) * 2 // 3)] + b"\xff"
+        case _:
+            return chance.randbytes(4) + frame[4:]
+
+
+def _restated(prices: FloatArray, ratio: float) -> FloatArray:
+    """Divided, on whole ticks, at least one."""
+    return (prices / ratio / TICK).round().clip(min=1) * TICK
 
 
 def refusal_of(kind: FaultKind) -> Refusal | None:

@@ -1,16 +1,33 @@
 """A market of given bars, with their real dates; the present comes from the clock."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, time
 from typing import Final
 
 import numpy as np
 
+from vcpd.domain.arrays import IntArray, RecordArray
 from vcpd.domain.bars import PRICE_FIELDS, BarSeries
 from vcpd.domain.sessions import TradingCalendar
-from vcpd.sandbox.intraday import DayBars, Shape, growing
-from vcpd.sandbox.market import INDICES, NSE, TICK, Listing, MarketQuote, PlantedBase, resting_quote, shares
+from vcpd.kite.ticker import TICK_DTYPE
+from vcpd.sandbox.book import Hours, QuoteColumns, SessionBook
+from vcpd.sandbox.intraday import DayBars, Shape
+from vcpd.sandbox.market import (
+    INDICES,
+    NSE,
+    TICK,
+    Candles,
+    CandleSpan,
+    Listing,
+    MarketQuote,
+    PlantedBase,
+    PlantedBreakout,
+    resting_quote,
+    shares,
+)
 from vcpd.sandbox.moment import IST, Moment, moment_at
+from vcpd.sandbox.session_tape import CANDLE_DTYPE, SessionTape
 
 EQUITY_TOKENS: Final = 10_001
 INDEX_TOKENS: Final = 1_001
@@ -34,14 +51,18 @@ class HistoricalMarket:
         self._calendar = calendar
         self._series: dict[int, BarSeries] = {}
         self._listings: dict[str, Listing] = {}
+        self._books: dict[date, SessionBook] = {}
         self._add(indices or {}, INDEX_TOKENS, 9, Listing(0, "", "", 0.0, 0, INDICES))
         self._add(series, EQUITY_TOKENS, 1, Listing(0, "", ""))
 
-    def ready(self, _: datetime) -> bool:
-        return True
+    def ready(self, at: datetime, /) -> bool:
+        moving = moment_at(self._calendar, at).moving
+        return moving is None or moving in self._books
 
-    def prepare(self, _: datetime) -> None:
-        """Nothing: the bars are given."""
+    def prepare(self, at: datetime, /) -> None:
+        """Lay out the session that runs."""
+        if (moving := moment_at(self._calendar, at).moving) is not None:
+            self._book(moving)
 
     def listings(self, _: datetime) -> Sequence[Listing]:
         return list(self._listings.values())
@@ -57,6 +78,36 @@ class HistoricalMarket:
             symbol: self._quote(listing.token, moment, at) for symbol, listing in known if listing is not None
         }
         return {symbol: quote for symbol, quote in found.items() if quote is not None}
+
+    def ticks(self, tokens: IntArray, at: datetime, /, *, resting: bool) -> RecordArray:
+        moment = moment_at(self._calendar, at)
+        if resting:
+            known = [token for token in tokens.tolist() if token in self._series]
+            quotes = (self._quote(token, moment, at) for token in known)
+            return QuoteColumns.of([quote for quote in quotes if quote is not None]).ticks(at)
+        if moment.moving is None:
+            return np.empty(0, TICK_DTYPE)
+        return self._book(moment.moving).columns(tokens, moment, at).ticks(at)
+
+    def candles(self, token: int, span: CandleSpan, at: datetime, /) -> Candles | None:
+        series = self._series.get(token)
+        if series is None:
+            return None
+        moment = moment_at(self._calendar, at)
+        shown = self._shown(series, token, moment).records
+        first, last = (np.datetime64(day.date(), "D") for day in (span.first, span.last))
+        days = shown[(shown["session"] >= first) & (shown["session"] <= last)]
+        records = np.concatenate(
+            [np.empty(0, CANDLE_DTYPE), *(self._candles_of(token, day, span, moment) for day in days)]
+        )
+        edges = [np.datetime64(each, "s") for each in (span.first, span.last)]
+        return Candles(
+            series.symbol, records[(records["start"] >= edges[0]) & (records["start"] <= edges[1])]
+        )
+
+    def breakouts(self, _first: date, _last: date, /) -> Sequence[PlantedBreakout]:
+        """None, for the same reason."""
+        return ()
 
     def planted(self, _: datetime) -> Sequence[PlantedBase]:
         """None: what real bars hold nobody has put there."""
@@ -84,12 +135,49 @@ class HistoricalMarket:
 
     def _grow(self, last: np.typing.NDArray[np.void], token: int, moment: Moment) -> None:
         """Rewrite the one record in `last` as its bar stands at the moment."""
-        whole = DayBars(*(last[name].astype(np.float64) for name in (*PRICE_FIELDS, "volume")))
-        shape = Shape(np.array([token]), (moment.moving or moment.today).toordinal(), seed=0)
-        now = growing(whole, shape, moment.fraction, TICK)
+        now = self._book(moment.moving or moment.today).bars(np.array([token]), moment)
         for name in (*PRICE_FIELDS, "volume"):
             last[name] = getattr(now, name)
         last["provisional"] = True
+
+    def _book(self, session: date) -> SessionBook:
+        """The session's book; only the last one is kept."""
+        if session not in self._books:
+            self._books = {session: self._make_book(session)}
+        return self._books[session]
+
+    def _make_book(self, session: date) -> SessionBook:
+        day = np.datetime64(session, "D")
+        places = {token: int(np.searchsorted(one.sessions, day)) for token, one in self._series.items()}
+        trading = [
+            token
+            for token, at in sorted(places.items())
+            if at < len(self._series[token]) and self._series[token].sessions[at] == day
+        ]
+        records = [self._series[token].records[places[token]] for token in trading]
+        before = [
+            float(self._series[token].close[places[token] - 1]) if places[token] else math.nan
+            for token in trading
+        ]
+        hours = Hours.of(self._calendar, session)
+        tokens = np.array(trading, np.int64)
+        tape = SessionTape.of(_whole(records), _shape(tokens, session), hours.minutes, TICK)
+        return SessionBook(hours, tokens, tape, np.array(before), 1.0)
+
+    def _candles_of(self, token: int, bar: np.void, span: CandleSpan, moment: Moment) -> RecordArray:
+        """The candles of one bar's session."""
+        session: date = bar["session"].item()
+        if session == moment.moving:
+            book = self._book(session)
+            hours, minute = book.hours, book.hours.minute(moment)
+            tape, place = book.tape, int(book.places(np.array([token]))[0])
+        else:
+            hours, place = Hours.of(self._calendar, session), 0
+            minute = float(hours.minutes)
+            tape = SessionTape.of(_whole([bar]), _shape(np.array([token]), session), hours.minutes, TICK)
+        records = tape.candles(place, span.step_minutes, minute)
+        records["start"] += hours.wall(self._calendar.zone) - np.datetime64(0, "s")
+        return records
 
     def _quote(self, token: int, moment: Moment, at: datetime) -> MarketQuote | None:
         shown = self._shown(self._series[token], token, moment)
@@ -114,3 +202,14 @@ class HistoricalMarket:
         if self._calendar.is_session(session):
             return self._calendar.open_close(session)[1]
         return datetime.combine(session, USUAL_CLOSE, IST).astimezone(UTC)
+
+
+def _whole(records: list[np.void]) -> DayBars:
+    columns = np.array(
+        [[record[name] for name in (*PRICE_FIELDS, "volume")] for record in records], np.float64
+    )
+    return DayBars(*columns.reshape(-1, 5).T)
+
+
+def _shape(tokens: IntArray, session: date) -> Shape:
+    return Shape(tokens, session.toordinal(), seed=0)

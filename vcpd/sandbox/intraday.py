@@ -1,7 +1,7 @@
 """How a session's bar grows from its open to its close, the same way each time one looks."""
 
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from vcpd.domain.arrays import FloatArray, IntArray
 from vcpd.sandbox.streams import salt_of, unit_hash
 
-TICK_PAISE = 5
-AUCTION_SHARE = 0.2  # share of names whose official close differs from the last trade
-VOLUME_LATE_SHARE = 0.03  # at most this share of the volume is reported overnight
+AUCTION_SHARE: Final = 0.2  # share of names whose official close differs from the last trade
+VOLUME_LATE_SHARE: Final = 0.03  # at most this share of the volume is reported overnight
+KNOTS_A_NAME: Final = 8192  # more than any session has
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,6 +30,19 @@ class DayBars:
         opened, high, low, close = prices.astype(np.float64)
         return cls(opened, high, low, close, volume.astype(np.float64))
 
+    def __len__(self) -> int:
+        return len(self.open)
+
+    def priced(self, unit: float) -> Self:
+        """The same with prices in units of `unit`."""
+        opened, high, low, close = self.open / unit, self.high / unit, self.low / unit, self.close / unit
+        return type(self)(opened, high, low, close, self.volume)
+
+    def take(self, places: IntArray) -> Self:
+        """The bars at these places."""
+        columns = (self.open, self.high, self.low, self.close, self.volume)
+        return type(self)(*(column[places] for column in columns))
+
 
 @dataclass(frozen=True, slots=True)
 class Shape:
@@ -40,7 +53,21 @@ class Shape:
     seed: int
 
     def draw(self, purpose: str) -> FloatArray:
+        """One number in [0, 1) a name, another one each day."""
         return unit_hash(self.tokens, salt_of(self.seed, purpose, self.day))
+
+    def habit(self, purpose: str) -> FloatArray:
+        """One number in [0, 1) a name, the same on all days."""
+        return unit_hash(self.tokens, salt_of(self.seed, purpose, 0))
+
+    def weather(self, purpose: str, steps: int) -> FloatArray:
+        """`steps` numbers a name of mean 0 and deviation 1, shape (n, steps)."""
+        keys = self.tokens[:, None] * KNOTS_A_NAME + np.arange(steps)
+        draws = unit_hash(keys, salt_of(self.seed, purpose, self.day))
+        return (draws - 0.5) * float(np.sqrt(12.0))
+
+    def take(self, places: slice) -> Self:
+        return replace(self, tokens=self.tokens[places])
 
 
 def evening(final: DayBars, shape: Shape, tick: float) -> DayBars:
@@ -53,51 +80,3 @@ def evening(final: DayBars, shape: Shape, tick: float) -> DayBars:
     close = np.clip(final.close + step, final.low, final.high)
     volume = np.floor(final.volume * (1.0 - VOLUME_LATE_SHARE * shape.draw("late")))
     return replace(final, close=close, volume=volume)
-
-
-def growing(whole: DayBars, shape: Shape, fraction: float, tick: float) -> DayBars:
-    """The bars when `fraction` (0..1) of the session is over: straight ways through both extremes."""
-    if fraction >= 1.0:
-        return whole
-    first_at, second_at = _turns(shape)
-    low_first = shape.draw("order") < np.where(whole.close > whole.open, 0.7, 0.3)
-    first = np.where(low_first, whole.low, whole.high)
-    second = np.where(low_first, whole.high, whole.low)
-    last = _on_way(whole, (first_at, first), (second_at, second), fraction)
-    last = np.clip(np.round(last / tick) * tick, whole.low, whole.high)
-    seen = [whole.open, last, np.where(fraction >= first_at, first, last)]
-    seen.append(np.where(fraction >= second_at, second, last))
-    stacked = np.stack(seen)
-    traded = np.floor(whole.volume * _volume_share(fraction))
-    return DayBars(whole.open, stacked.max(axis=0), stacked.min(axis=0), last, traded)
-
-
-def _turns(shape: Shape) -> tuple[FloatArray, FloatArray]:
-    """When the two extremes are reached, as fractions of the session."""
-    first = 0.05 + 0.40 * shape.draw("first turn")
-    return first, first + 0.10 + 0.35 * shape.draw("second turn")
-
-
-def _on_way(
-    whole: DayBars,
-    first: tuple[FloatArray, FloatArray],
-    second: tuple[FloatArray, FloatArray],
-    fraction: float,
-) -> FloatArray:
-    """Price at `fraction` on straight lines from the open by the two extremes to the close."""
-    to_first = _line((np.zeros_like(whole.open), whole.open), first, fraction)
-    to_second = _line(first, second, fraction)
-    to_close = _line(second, (np.ones_like(whole.open), whole.close), fraction)
-    return np.where(fraction < first[0], to_first, np.where(fraction < second[0], to_second, to_close))
-
-
-def _line(
-    start: tuple[FloatArray, FloatArray], end: tuple[FloatArray, FloatArray], fraction: float
-) -> FloatArray:
-    share = (fraction - start[0]) / (end[0] - start[0])
-    return start[1] + (end[1] - start[1]) * share
-
-
-def _volume_share(fraction: float) -> float:
-    """Share of the day's volume traded by `fraction`: busy at both ends, quiet at noon."""
-    return fraction + 0.14 * float(np.sin(2.0 * np.pi * fraction))

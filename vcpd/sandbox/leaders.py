@@ -6,12 +6,13 @@ from typing import Final
 import numpy as np
 
 from vcpd.domain.arrays import BoolArray, FloatArray, IntArray
-from vcpd.sandbox.courses import Bend, Course, Leg
+from vcpd.sandbox.courses import Bend, Course, Launch, Leg
 from vcpd.sandbox.paths import Paths, calm_volume, characters, session_draws, trailing
 
 MARGIN: Final = 0.06  # closes keep this share of a leg's limits away from them, other prices half of it
 WANDER_SESSIONS: Final = 8
 SPLIT_CHANCE: Final = 2.3  # standard deviations: one session in fifty of those outside of bases
+OPEN_UNDER: Final = 0.12  # of the last contraction's depth: where a breakout's day opens, under the pivot
 LEADER: Final = "leader"
 
 
@@ -60,11 +61,21 @@ def _one(course: Course, draws: FloatArray, noise: float, usual_value: float) ->
     low = np.minimum(opened, close) - reach * np.abs(draws[:, 3])
     high = np.minimum(high, guide.ceiling - guide.margin / 2)
     low = np.maximum(low, guide.floor + guide.margin / 2)
+    _launch(course.launches, draws[:, 1], opened, low)
     _pin(high, course.high_pins)
     _pin(low, course.low_pins)
     value = usual_value * guide.volume * np.exp(0.6 * calm_volume(draws[:, 4]))
     may_split = guide.may_split & (np.abs(draws[:, 6]) > SPLIT_CHANCE)
     return Paths(np.exp(opened), np.exp(high), np.exp(low), np.exp(close), value, may_split)
+
+
+def _launch(launches: list[Launch], draws: FloatArray, opened: FloatArray, low: FloatArray) -> None:
+    """Breakouts open a little under the pivot and cross it in the day; one in six gaps over it."""
+    for session, level, depth in launches:
+        if 0 <= session < len(opened):
+            under = np.clip(OPEN_UNDER * (1.0 + draws[session]), -OPEN_UNDER, 3.0 * OPEN_UNDER)
+            opened[session] = level - float(under) * depth
+            low[session] = min(low[session], opened[session] - 0.2 * OPEN_UNDER * depth)
 
 
 def _guide(legs: list[Leg], session_count: int) -> _Guide:

@@ -2,17 +2,23 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Final, Literal, Protocol
+from typing import Final, Literal, NamedTuple, Protocol
 
 import msgspec
+import numpy as np
 
+from vcpd.domain.arrays import FloatArray, IntArray, RecordArray
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.setups import Contraction
 
 TICK: Final = 0.05
 NSE: Final = "NSE"
 INDICES: Final = "INDICES"
+
+DEPTH: Final = tuple((round(level * TICK, 2), 100 * level, level) for level in range(1, 6))
+"""What waits in the order book on either side: rupees from the last price, shares, orders."""
 
 Resolution = Literal["breakout", "failed"]
 
@@ -74,6 +80,28 @@ def shares(volume: float) -> int:
     return 0 if math.isnan(volume) else int(volume)
 
 
+def average_prices(high: FloatArray, low: FloatArray, last: FloatArray) -> FloatArray:
+    """What the exchange prints as the day's averages, to the paisa."""
+    averages: FloatArray = np.round((high + low + last) / 3, 2)
+    return averages
+
+
+class CandleSpan(NamedTuple):
+    """Candles of `step_minutes` that start in [first, last], wall time of the exchange, naive."""
+
+    step_minutes: int
+    first: datetime
+    last: datetime
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candles:
+    """One symbol's intraday candles; `records` has CANDLE_DTYPE, `start` is wall time of the exchange."""
+
+    symbol: str
+    records: RecordArray
+
+
 class PlantedBase(msgspec.Struct, frozen=True, kw_only=True):
     """A base that was put into the simulated market on purpose, as its bars show it.
 
@@ -88,6 +116,24 @@ class PlantedBase(msgspec.Struct, frozen=True, kw_only=True):
     formed_on: date
     resolved_on: date | None
     resolution: Resolution | None
+
+
+class PlantedBreakout(msgspec.Struct, frozen=True, kw_only=True):
+    """When in its session a planted base breaks out, in the prices of that day.
+
+    `crossed_at` (UTC) is the first second at which the last price stands above the pivot, at `price`;
+    `high`, `close` and `volume` are those of that evening.
+    """
+
+    symbol: str
+    token: int
+    session: date
+    pivot: float
+    crossed_at: datetime
+    price: float
+    high: float
+    close: float
+    volume: int
 
 
 class Market(Protocol):
@@ -110,6 +156,21 @@ class Market(Protocol):
         """Quotes by symbol; unknown symbols are absent."""
         ...
 
+    def ticks(self, tokens: IntArray, at: datetime, /, *, resting: bool) -> RecordArray:
+        """What the live feed tells of these: TICK_DTYPE, mode full; unknown tokens are absent.
+
+        With `resting` also of those that do not trade now.
+        """
+        ...
+
+    def candles(self, token: int, span: CandleSpan, at: datetime, /) -> Candles | None:
+        """Candles that start within the span, the running one last; None for a token that is not listed."""
+        ...
+
     def planted(self, at: datetime, /) -> Sequence[PlantedBase]:
         """Planted bases whose last contraction has been printed by `at`."""
+        ...
+
+    def breakouts(self, first: date, last: date, /) -> Sequence[PlantedBreakout]:
+        """Breakouts of planted bases in the sessions [first, last], also those yet to come."""
         ...

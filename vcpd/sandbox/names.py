@@ -83,6 +83,12 @@ def sector_of(number: int) -> int:
     return number % len(SECTORS)
 
 
+def sector_in(name: str) -> str | None:
+    """The sector that the name of a company ends with, such as `Chemicals`; None for any other name."""
+    last = name.rpartition(" ")[2].rstrip("0123456789")
+    return last.title() if any(last == sector for sector, _ in SECTORS) else None
+
+
 def company(number: int) -> tuple[str, str]:
     """Symbol and name of the company `number` >= 0; no two numbers share a symbol."""
     sector_name, suffixes = SECTORS[sector_of(number)]

@@ -22,11 +22,12 @@ SHORT_QUOTES: Final = 1000
 
 
 class CandleQuestion(NamedTuple):
-    """A request for daily candles of [first, last]."""
+    """A request for candles that start in [first, last], naive wall time; `step_minutes` is None for days."""
 
     token: int
-    first: date
-    last: date
+    step_minutes: int | None
+    first: datetime
+    last: datetime
     open_interest: bool
 
 
@@ -41,11 +42,20 @@ def candle_question(token: str, interval: str, query: Mapping[str, str]) -> Cand
         raise Refusal("InputException", "from date cannot be after to date")
     if (last - first).days > LONGEST_SPAN_DAYS[interval]:
         raise Refusal("InputException", f"interval exceeds max limit: {LONGEST_SPAN_DAYS[interval]} days")
-    if interval != "day":
-        raise Refusal("InputException", "this exchange keeps daily candles only")
     if _switch(query, "continuous"):
         raise Refusal("InputException", "continuous data is for futures, not for equities")
-    return CandleQuestion(int(token), first.date(), last.date(), _switch(query, "oi"))
+    step = None if interval == "day" else int(interval.removesuffix("minute") or 1)
+    return CandleQuestion(int(token), step, first, last, _switch(query, "oi"))
+
+
+def day_span(query: Mapping[str, str], today: date) -> tuple[date, date]:
+    """The days `from` and `to` of a query, each today if not given."""
+    days = [query.get(name, today.isoformat()) for name in ("from", "to")]
+    try:
+        first, last = (date.fromisoformat(day) for day in days)
+    except ValueError:
+        raise Refusal("InputException", "invalid from or to date") from None
+    return first, last
 
 
 def quote_question(symbols: Sequence[str], limit: int) -> Sequence[str]:
@@ -76,7 +86,7 @@ def _instant(query: Mapping[str, str], name: str) -> datetime:
     text = query.get(name, "")
     for form in ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d"):
         try:
-            return datetime.strptime(text, form)  # noqa: DTZ007 - only dates are taken from it
+            return datetime.strptime(text, form)  # noqa: DTZ007 - the exchange's wall time
         except ValueError:
             continue
     raise Refusal("InputException", f"invalid {name} date")

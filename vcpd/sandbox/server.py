@@ -22,6 +22,11 @@ class RunningSandbox:
         self.url = url
         self._runner = runner
 
+    @property
+    def ticker_url(self) -> str:
+        """Where the live feed is."""
+        return self.url.replace("http://", "ws://", 1)
+
     async def close(self) -> None:
         """Stop answering; requests in flight get a second."""
         self.exchange.close()

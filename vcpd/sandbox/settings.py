@@ -26,6 +26,15 @@ class FaultKind(StrEnum):
     TOKEN_EXPIRY = "token_expiry"  # noqa: S105 - the name of a fault
 
 
+class TickerFault(StrEnum):
+    """The ways in which the live feed goes wrong, frame by frame, heartbeats included."""
+
+    MUTE = "mute"
+    GARBAGE = "garbage"
+    CLOSE = "close"
+    SLOW = "slow"
+
+
 class FaultSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Which answers go wrong and how; also what a running exchange takes at /sandbox/faults."""
 
@@ -44,6 +53,19 @@ class FaultSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     ] = 30.0
     drip_s: Annotated[
         float, Meta(gt=0, le=3600, description="Real seconds over which a dripping answer is spread.")
+    ] = 5.0
+    ticker: Annotated[
+        tuple[TickerFault, ...],
+        Meta(description="Kinds of fault to choose from for frames of the live feed; empty is none."),
+    ] = ()
+    ticker_rate: Annotated[
+        float, Meta(ge=0, le=1, description="Share of the live feed's frames that get a fault.")
+    ] = 1.0
+    ticker_times: Annotated[
+        int, Meta(ge=0, description="After so many spoilt frames the live feed is sound again; 0 is never.")
+    ] = 0
+    slow_s: Annotated[
+        float, Meta(gt=0, le=3600, description="Real seconds by which a slow frame of the live feed is late.")
     ] = 5.0
     vanished: Annotated[
         tuple[str, ...], Meta(description="Symbols, NSE:NAME, that the exchange stops knowing.")
@@ -67,6 +89,21 @@ class RateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     all_gets_per_s: Annotated[
         int, Meta(ge=1, le=100_000, description="GET requests of every kind together a second (Kite: 10).")
     ] = 10
+
+
+class TickerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The live feed; its seconds are real ones, whatever the market's clock does."""
+
+    every_s: Annotated[
+        float, Meta(ge=0.01, le=60, description="Seconds between two frames of changed prices.")
+    ] = 1.0
+    heartbeat_s: Annotated[
+        float, Meta(ge=0.01, le=60, description="After so many seconds without a frame a heartbeat is sent.")
+    ] = 2.0
+    connections: Annotated[int, Meta(ge=1, le=1000, description="Connections at a time (Kite: 3).")] = 3
+    instruments: Annotated[
+        int, Meta(ge=1, le=30_000, description="Instruments a connection (Kite: 3000).")
+    ] = 3000
 
 
 class SandboxSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -110,4 +147,5 @@ class SandboxSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
         bool, Meta(description="The login page redirects at once instead of waiting for the button.")
     ] = True
     limits: RateSettings = RateSettings()
+    ticker: TickerSettings = TickerSettings()
     faults: FaultSettings = FaultSettings()

@@ -8,8 +8,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from vcpd.domain.bars import BarSeries
-from vcpd.sandbox.market import Listing, MarketQuote, shares
+from vcpd.domain.arrays import RecordArray
+from vcpd.domain.bars import PRICE_FIELDS, BarSeries
+from vcpd.sandbox.market import DEPTH, Candles, Listing, MarketQuote, average_prices, shares
 from vcpd.sandbox.moment import IST
 
 HEADER: Final = (
@@ -17,8 +18,7 @@ HEADER: Final = (
     "tick_size,lot_size,instrument_type,segment,exchange\n"
 )
 BAND: Final = 0.20
-DEPTH_LEVELS: Final = 5
-NO_ORDER: Final = {"price": 0, "quantity": 0, "orders": 0}
+WAITING: Final = sum(quantity for _, quantity, _ in DEPTH)
 
 
 def listing_csv(listings: Iterable[Listing]) -> bytes:
@@ -49,11 +49,21 @@ def _row(listing: Listing) -> tuple[object, ...]:
 
 def candles(series: BarSeries, *, open_interest: bool) -> list[tuple[Any, ...]]:
     """Rows of [timestamp, open, high, low, close, volume], with a 0 for open interest if asked for."""
-    stamps = (f"{day}T00:00:00+0530" for day in np.datetime_as_string(series.sessions).tolist())
-    columns = [series.open.tolist(), series.high.tolist(), series.low.tolist(), series.close.tolist()]
-    columns.append([shares(volume) for volume in series.volume.tolist()])
+    stamps = [f"{day}T00:00:00+0530" for day in np.datetime_as_string(series.sessions).tolist()]
+    return _rows(stamps, series.records, open_interest=open_interest)
+
+
+def intraday_candles(found: Candles, *, open_interest: bool) -> list[tuple[Any, ...]]:
+    """The same rows, stamped with the wall time at which each candle begins."""
+    stamps = [f"{start}+0530" for start in np.datetime_as_string(found.records["start"]).tolist()]
+    return _rows(stamps, found.records, open_interest=open_interest)
+
+
+def _rows(stamps: list[str], records: RecordArray, *, open_interest: bool) -> list[tuple[Any, ...]]:
+    columns = [records[name].tolist() for name in PRICE_FIELDS]
+    columns.append([shares(volume) for volume in records["volume"].tolist()])
     if open_interest:
-        columns.append([0] * len(series))
+        columns.append([0] * len(records))
     return list(zip(stamps, *columns, strict=True))
 
 
@@ -68,17 +78,17 @@ def with_ohlc(quote: MarketQuote) -> dict[str, Any]:
 
 
 def full_quote(quote: MarketQuote) -> dict[str, Any]:
-    """Everything of a quote; the book shows one order on each side, a tick from the last price."""
+    """Everything of a quote; orders wait on both sides, tick by tick from the last price."""
     stamp = _stamp(quote.traded_at)
     return {
         **with_ohlc(quote),
         "timestamp": stamp,
         "last_trade_time": stamp,
         "last_quantity": min(quote.volume, 1),
-        "buy_quantity": 100,
-        "sell_quantity": 100,
+        "buy_quantity": WAITING,
+        "sell_quantity": WAITING,
         "volume": quote.volume,
-        "average_price": round((quote.high + quote.low + quote.last) / 3, 2),
+        "average_price": _average(quote),
         "oi": 0,
         "oi_day_high": 0,
         "oi_day_low": 0,
@@ -89,11 +99,17 @@ def full_quote(quote: MarketQuote) -> dict[str, Any]:
     }
 
 
+def _average(quote: MarketQuote) -> float:
+    return float(average_prices(*(np.array(price) for price in (quote.high, quote.low, quote.last))))
+
+
 def _depth(last: float) -> Mapping[str, list[dict[str, Any]]]:
-    empty = [NO_ORDER] * (DEPTH_LEVELS - 1)
     return {
-        "buy": [{"price": round(last - 0.05, 2), "quantity": 100, "orders": 1}, *empty],
-        "sell": [{"price": round(last + 0.05, 2), "quantity": 100, "orders": 1}, *empty],
+        side: [
+            {"price": max(round(last + sign * away, 2), 0.0), "quantity": quantity, "orders": orders}
+            for away, quantity, orders in DEPTH
+        ]
+        for side, sign in (("buy", -1), ("sell", 1))
     }
 
 

@@ -7,12 +7,23 @@ from typing import Final
 
 import numpy as np
 
+from vcpd.domain.arrays import IntArray, RecordArray
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.sessions import TradingCalendar
-from vcpd.sandbox.market import NSE, Listing, MarketQuote, PlantedBase
+from vcpd.sandbox.books import Books
+from vcpd.sandbox.market import (
+    NSE,
+    Candles,
+    CandleSpan,
+    Listing,
+    MarketQuote,
+    PlantedBase,
+    PlantedBreakout,
+)
 from vcpd.sandbox.moment import IST, moment_at
 from vcpd.sandbox.names import other_series
-from vcpd.sandbox.planted import planted_bases
+from vcpd.sandbox.planted import planted_bases, planted_breakouts
+from vcpd.sandbox.session_tape import CANDLE_DTYPE
 from vcpd.sandbox.settings import SandboxSettings
 from vcpd.sandbox.standpoint import Standpoint
 from vcpd.sandbox.world import World, build_world
@@ -43,12 +54,20 @@ class SimulatedMarket:
         self._calendar = calendar
         self._first = date(last_session.year - settings.years, 1, 1)
         self._generated = self._generate(last_session)
+        self._books = Books(calendar, settings.seed)
 
     def ready(self, at: datetime, /) -> bool:
-        return at.astimezone(IST).date() <= self._generated.horizon
+        if at.astimezone(IST).date() > self._generated.horizon:
+            return False
+        view = self._view(at)
+        return view.moving_column is None or self._books.has(view.world, view.moving_column)
 
     def prepare(self, at: datetime, /) -> None:
-        self._generated = self._generate(at.astimezone(IST).date())
+        if (day := at.astimezone(IST).date()) > self._generated.horizon:
+            self._generated = self._generate(day)
+        view = self._view(at)
+        if view.moving_column is not None:
+            self._books.book(view.world, view.moving_column)
 
     def listings(self, at: datetime, /) -> Sequence[Listing]:
         view = self._view(at)
@@ -73,6 +92,24 @@ class SimulatedMarket:
         found = view.quotes(np.array(list(known.values()), np.int64), at)
         return {symbol: found[row] for symbol, row in known.items() if row in found}
 
+    def ticks(self, tokens: IntArray, at: datetime, /, *, resting: bool) -> RecordArray:
+        view = self._view(at)
+        rows = [view.world.row_of_token.get(token, -1) for token in tokens.tolist()]
+        listed = [row for row in rows if row >= 0 and view.is_listed(view.world.names[row])]
+        return view.ticks(np.array(listed, np.int64), at, resting=resting)
+
+    def candles(self, token: int, span: CandleSpan, at: datetime, /) -> Candles | None:
+        view = self._view(at)
+        row = view.world.row_of_token.get(token)
+        if row is None:
+            bond = self._never_traded(token)
+            return None if bond is None else Candles(bond.symbol, np.empty(0, CANDLE_DTYPE))
+        return view.candles(row, span) if view.is_listed(view.world.names[row]) else None
+
+    def breakouts(self, first: date, last: date, /) -> Sequence[PlantedBreakout]:
+        world = self._generated.world
+        return list(planted_breakouts(world, self._books, first, last))
+
     def planted(self, at: datetime, /) -> Sequence[PlantedBase]:
         return list(planted_bases(self._view(at)))
 
@@ -92,7 +129,7 @@ class SimulatedMarket:
     def _view(self, at: datetime) -> Standpoint:
         """One standpoint an answer: `prepare` may bring in a longer world at any time."""
         moment = moment_at(self._calendar, at)
-        return Standpoint(self._generated.world, moment, self._calendar, self._settings.seed)
+        return Standpoint(self._generated.world, moment, self._calendar, self._settings.seed, self._books)
 
     def _other_series(self) -> Iterator[Listing]:
         """Lines beside the plain equities, as every real list has them."""

@@ -1,22 +1,22 @@
 """A simulated world seen from one moment: what is published of it by then."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from typing import Final
+from datetime import date, datetime
 
 import numpy as np
 
-from vcpd.domain.arrays import FloatArray, IntArray
-from vcpd.domain.bars import BarSeries
+from vcpd.domain.arrays import FloatArray, IntArray, RecordArray
+from vcpd.domain.bars import PRICE_FIELDS, BarSeries
 from vcpd.domain.sessions import TradingCalendar
-from vcpd.sandbox.intraday import DayBars, Shape, evening, growing
-from vcpd.sandbox.market import MarketQuote, resting_quote
+from vcpd.kite.ticker import TICK_DTYPE
+from vcpd.sandbox.book import Hours, QuoteColumns, SessionBook
+from vcpd.sandbox.books import Books
+from vcpd.sandbox.intraday import DayBars, Shape
+from vcpd.sandbox.market import Candles, CandleSpan, MarketQuote, resting_quote
 from vcpd.sandbox.moment import Moment
-from vcpd.sandbox.tape import CLOSE, PAISE, TICK_PAISE, on_tick
+from vcpd.sandbox.session_tape import CANDLE_DTYPE, SessionTape
+from vcpd.sandbox.tape import PAISE, TICK_PAISE, on_tick
 from vcpd.sandbox.world import Name, World
-
-LONGEST_ABSENCE: Final = 120  # sessions; more than any suspension lasts
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,7 @@ class Standpoint:
     moment: Moment
     calendar: TradingCalendar
     seed: int
+    books: Books
 
     @property
     def session_number(self) -> int:
@@ -53,30 +54,73 @@ class Standpoint:
         published = self._publish(row, settled, self.world.tape.history(row, settled))
         if moving is None or not traded[moving]:
             return published
-        last = self._publish(row, np.array([moving]), self._moving_day(np.array([row]), moving))
+        last = self._publish(row, np.array([moving]), self._moving_day(row))
         last.records["provisional"] = True
         return BarSeries(last.symbol, np.concatenate([published.records, last.records]))
 
     def quotes(self, rows: IntArray, at: datetime) -> dict[int, MarketQuote]:
         """Quotes by row at the instant of the moment; names that have never traded have none."""
-        found: dict[int, MarketQuote] = {}
-        if (column := self.moving_column) is not None:
-            trading = rows[self.world.tape.traded[rows, column]]
-            found = dict(self._moving_quotes(trading, column, at))
+        moving = self._moving_columns(rows, at).quotes() if self.moment.moving is not None else []
+        found = {self.world.row_of_token[quote.token]: quote for quote in moving}
         for row in rows.tolist():
             if row not in found and (quote := self._resting_quote(row)) is not None:
                 found[row] = quote
         return found
 
+    def ticks(self, rows: IntArray, at: datetime, *, resting: bool) -> RecordArray:
+        """What the live feed tells of these names, in no certain order."""
+        if resting:
+            return QuoteColumns.of(list(self.quotes(rows, at).values())).ticks(at)
+        if self.moment.moving is None:
+            return np.empty(0, TICK_DTYPE)
+        return self._moving_columns(rows, at).ticks(at)
+
+    def candles(self, row: int, span: CandleSpan) -> Candles:
+        """The name's intraday candles within the span."""
+        first, last = (self._number_of(each.date()) - self.world.offset for each in (span.first, span.last))
+        shown = self.settled_columns + (self.moment.moving is not None)
+        days = [
+            self._candles_of(row, column, span.step_minutes)
+            for column in range(max(first, 0), min(last + 1, shown))
+            if self.world.tape.traded[row, column]
+        ]
+        records = np.concatenate([np.empty(0, CANDLE_DTYPE), *days])
+        edges = [np.datetime64(each, "s") for each in (span.first, span.last)]
+        within = (records["start"] >= edges[0]) & (records["start"] <= edges[1])
+        return Candles(self.world.names[row].listing.symbol, records[within])
+
     def _number_of(self, day: date) -> int:
         return int(np.searchsorted(self.world.sessions, np.datetime64(day, "D")))
 
-    def _moving_day(self, rows: IntArray, column: int) -> DayBars:
-        """The provisional bars of the moving session, in paise."""
-        tokens = np.array([self.world.names[row].listing.token for row in rows.tolist()])
-        shape = Shape(tokens, self.world.offset + column, self.seed)
-        by_evening = evening(self.world.tape.day(rows, column), shape, TICK_PAISE)
-        return growing(by_evening, shape, self.moment.fraction, TICK_PAISE)
+    def _moving_day(self, row: int) -> DayBars:
+        """The name's provisional bar of the moving session, in paise."""
+        return self._book().bars(np.array([self.world.names[row].listing.token]), self.moment)
+
+    def _book(self) -> SessionBook:
+        return self.books.book(self.world, self.settled_columns)
+
+    def _moving_columns(self, rows: IntArray, at: datetime) -> QuoteColumns:
+        return self._book().columns(self.world.tokens[rows], self.moment, at)
+
+    def _candles_of(self, row: int, column: int, step_minutes: int) -> RecordArray:
+        """One session's candles in rupees, with the splits adjusted for that are announced."""
+        token = np.array([self.world.names[row].listing.token])
+        if column == self.moving_column:
+            book = self._book()
+            hours, minute = book.hours, book.hours.minute(self.moment)
+            records = book.tape.candles(int(book.places(token)[0]), step_minutes, minute)
+        else:
+            hours = Hours.of(self.calendar, self.world.sessions[self.world.offset + column].item())
+            shape = Shape(token, self.world.offset + column, self.seed)
+            bars = self.world.tape.day(np.array([row]), column)
+            tape = SessionTape.of(bars, shape, hours.minutes, TICK_PAISE)
+            records = tape.candles(0, step_minutes, hours.minutes)
+        divided = self._divided(row, np.array([column]))
+        for name in PRICE_FIELDS:
+            records[name] = on_tick(records[name] / divided) / PAISE
+        records["volume"] = np.round(records["volume"] * divided)
+        records["start"] += hours.wall(self.calendar.zone) - np.datetime64(0, "s")
+        return records
 
     def _publish(self, row: int, columns: IntArray, bars: DayBars) -> BarSeries:
         """The bars in rupees, with the splits adjusted for that are announced."""
@@ -99,25 +143,6 @@ class Standpoint:
                 divided[self.world.offset + columns < ex] *= ratio
         return divided
 
-    def _moving_quotes(self, rows: IntArray, column: int, at: datetime) -> Iterator[tuple[int, MarketQuote]]:
-        """Quotes of names that trade in the moving session."""
-        bars = self._moving_day(rows, column)
-        traded_at = min(at.astimezone(UTC), self._close_of(column))
-        for place, row in enumerate(rows.tolist()):
-            last = float(bars.close[place]) / PAISE
-            before = self._close_before(row, column)
-            quote = MarketQuote(
-                token=self.world.names[row].listing.token,
-                traded_at=traded_at,
-                last=last,
-                open=float(bars.open[place]) / PAISE,
-                high=float(bars.high[place]) / PAISE,
-                low=float(bars.low[place]) / PAISE,
-                previous_close=last if before is None else before,
-                volume=int(bars.volume[place]),
-            )
-            yield row, quote
-
     def _resting_quote(self, row: int) -> MarketQuote | None:
         """The last prices of a name that does not trade now."""
         traded = np.flatnonzero(self.world.tape.traded[row, : self.settled_columns])[-1:]
@@ -125,15 +150,6 @@ class Standpoint:
             return None
         series = self._publish(row, traded, self.world.tape.history(row, traded))
         return resting_quote(self.world.names[row].listing.token, series, self._close_of(int(traded[0])))
-
-    def _close_before(self, row: int, column: int) -> float | None:
-        """The last close before a column, adjusted; None if there is none within the longest absence."""
-        start = max(0, column - LONGEST_ABSENCE)
-        columns = start + np.flatnonzero(self.world.tape.traded[row, start:column])[-1:]
-        if not len(columns):
-            return None
-        paise = self.world.tape.prices[CLOSE, row, columns] / self._divided(row, columns)
-        return float(on_tick(paise)[0]) / PAISE
 
     def _close_of(self, column: int) -> datetime:
         session: date = self.world.sessions[self.world.offset + column].item()

@@ -58,6 +58,7 @@ class World:
     offset: int
     names: tuple[Name, ...]
     tape: Tape
+    tokens: IntArray  # by row
     row_of_token: dict[int, int] = field(default_factory=dict)
     row_of_symbol: dict[str, int] = field(default_factory=dict)
 
@@ -80,6 +81,7 @@ def build_world(settings: SandboxSettings, calendar: TradingCalendar, first: dat
         offset,
         tuple(names),
         tape,
+        np.array([name.listing.token for name in names], np.int64),
         {name.listing.token: row for row, name in enumerate(names)},
         {name.listing.symbol: row for row, name in enumerate(names)},
     )
