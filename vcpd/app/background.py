@@ -34,6 +34,7 @@ class Background:
             "measuring": self._measure(),
             "telling": self._tell(),
             "scheduler-watch": self._watch_scheduler(),
+            "login-watch": self._watch_login(),
         }
         interval_s = watchdog_interval_s(os.environ, os.getpid())
         if interval_s is not None:
@@ -97,6 +98,16 @@ class Background:
             await asyncio.sleep(BEAT_EVERY_S)
         if task is not None and not task.cancelled() and (error := task.exception()) is not None:
             raise error
+
+    async def _watch_login(self) -> None:
+        """A login, on the page or by `vcpd login`, makes up for what failed for want of it."""
+        was_due = False
+        while True:
+            due = self._parts.market.session.status().login_due
+            if was_due and not due:
+                self._parts.scheduler.make_up()
+            was_due = due
+            await asyncio.sleep(LOOK_EVERY_S)
 
     async def _watch_sandbox(self) -> None:
         sandbox = self._parts.market.sandbox

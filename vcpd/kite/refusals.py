@@ -46,6 +46,17 @@ def error_of(status: int, body: bytes, endpoint: str, headers: Mapping[str, str]
     return _by_type(status, refusal, said)
 
 
+def refusal_as_success(body: bytes, endpoint: str) -> VcpdError | None:
+    """The error to raise for a refusal that came with the status of a success; None where it is none.
+
+    The market's own words are left out: they may repeat credentials.
+    """
+    refusal = refusal_of(body)
+    if refusal is None:
+        return None
+    return _by_type(200, refusal, f"{endpoint}: the market answered 200 with {refusal.error_type[:40]}")
+
+
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
     """Seconds of `Retry-After`, a date in it being read against the answer's own `Date`."""
     text = headers.get("Retry-After", "").strip()

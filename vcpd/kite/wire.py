@@ -1,7 +1,8 @@
 """What the exchange's answers mean: bytes to values, pure.
 
 Whatever does not look like an answer of the exchange (a proxy's page, half a body, other types) is a
-RetryableError that names the endpoint: nothing here fails in any other way.
+RetryableError that names the endpoint; a refusal in the dress of a success is what it says. Nothing here
+fails in any other way.
 """
 
 import csv
@@ -24,6 +25,7 @@ from vcpd.domain.instruments import Instrument, Quote
 from vcpd.domain.live import MinuteVolumes
 from vcpd.domain.panel import DEFAULT_TICK
 from vcpd.domain.secrets import Secret
+from vcpd.kite.refusals import refusal_as_success
 
 T = TypeVar("T")
 
@@ -47,6 +49,7 @@ INDEX_SEGMENT: Final = "INDICES"
 INDEX_SERIES: Final = "INDEX"
 CANDLE_VALUES: Final = ("open", "high", "low", "close", "volume")
 EPOCH_ORDINAL: Final = date(1970, 1, 1).toordinal()
+UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 INDIAN_OFFSETS: Final = ("", "+0530", "+05:30")
 _WORD: Final = re.compile(r"[!-~]+")
 _SERIES_SUFFIX: Final = re.compile(r".-([A-Z0-9]{2})$")
@@ -116,7 +119,8 @@ def hidden(kind: type, value: Any) -> Secret:
 
 _ANSWER: Final = msgspec.json.Decoder(_Answer)
 _CANDLES: Final = msgspec.json.Decoder(Candles)
-_QUOTES: Final = msgspec.json.Decoder(dict[str, FullQuote | None])
+_QUOTES: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_QUOTE: Final = msgspec.json.Decoder(FullQuote | None)
 _PROFILE: Final = msgspec.json.Decoder(Profile)
 _GRANTED: Final = msgspec.json.Decoder(Granted, dec_hook=hidden)
 
@@ -153,9 +157,24 @@ def decode_minute_volumes(body: bytes, symbol: str) -> MinuteVolumes:
 
 
 def decode_quotes(body: bytes) -> dict[str, Quote]:
-    """Quotes by symbol; names that the exchange does not know are absent."""
+    """Quotes by symbol; names that the exchange does not know are absent.
+
+    So is a single one that cannot be read: it does not keep the others away.
+    """
     items = _data("/quote", body, _QUOTES)
-    return {symbol: _quote(symbol, item) for symbol, item in items.items() if item is not None}
+    found: dict[str, Quote] = {}
+    unreadable = ""
+    for symbol, raw in items.items():
+        try:
+            item = _QUOTE.decode(raw)
+        except UNREADABLE as error:
+            unreadable = f"{symbol[:40]}: {error}"
+            continue
+        if item is not None:
+            found[symbol] = _quote(symbol, item)
+    if unreadable and not found:
+        _malformed("/quote", unreadable)
+    return found
 
 
 def decode_profile(body: bytes) -> Profile:
@@ -174,12 +193,12 @@ def _data(endpoint: str, body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
     """The envelope's `data` as the decoder's type."""
     try:
         answer = _ANSWER.decode(body)
-        if answer.status != "success":
-            _malformed(endpoint, f"status {answer.status[:40]!r} in an answer that should be one of success")
-        value = decoder.decode(answer.data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        _malformed(endpoint, _described(body, error))
-    return value
+        if answer.status == "success":
+            return decoder.decode(answer.data)
+        what = f"status {answer.status[:40]!r} in an answer that should be one of success"
+    except UNREADABLE as error:
+        what = _described(body, error)
+    raise refusal_as_success(body, endpoint) or _unreadable(endpoint, what)
 
 
 def _guard(endpoint: str, decode: Callable[[], T]) -> T:
@@ -190,7 +209,11 @@ def _guard(endpoint: str, decode: Callable[[], T]) -> T:
 
 
 def _malformed(endpoint: str, what: str) -> NoReturn:
-    raise RetryableError(f"{endpoint}: the market's answer cannot be read: {what}") from None
+    raise _unreadable(endpoint, what) from None
+
+
+def _unreadable(endpoint: str, what: str) -> RetryableError:
+    return RetryableError(f"{endpoint}: the market's answer cannot be read: {what}")
 
 
 def _described(body: bytes, error: Exception) -> str:
