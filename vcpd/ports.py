@@ -93,6 +93,10 @@ class InstrumentStore(Protocol):
         """Follow the exchange's list: history stays with the identity, nothing is deleted."""
         ...
 
+    async def set_sectors(self, sectors: Mapping[str, str]) -> int:
+        """Note the sector of each named symbol, leave all others as they are; gives how many changed."""
+        ...
+
 
 class BarStore(Protocol):
     async def coverage(self) -> Mapping[int, Coverage]: ...

@@ -82,6 +82,19 @@ def test_each_cluster_is_told_once_however_rows_are_cut() -> None:
     assert {part.effective_bets for part in parts} == {whole.effective_bets}
 
 
+def test_candidates_of_one_sector_are_named_also_when_they_move_apart() -> None:
+    """A sector of one is no crowd, and cutting the rows tells each sector once."""
+    panel = families()
+    sectors = {"BANK1": "Finance", "BANK2": "Finance", "LONE": "Finance", "MINE1": "Steel"}
+    candidates = Candidates(symbols=panel.symbols, sectors=sectors)
+    (finance,) = crowd(panel, range(6), candidates).sectors
+    assert (finance.sector, finance.members) == ("Finance", ("BANK1", "BANK2", "LONE"))
+    assert finance.mean_correlation is not None
+    assert 0.2 < finance.mean_correlation < 0.5
+    parts = [crowd(panel, rows, candidates) for rows in (range(1), range(1, 6))]
+    assert [one for part in parts for one in part.sectors] == [finance]
+
+
 def test_too_few_common_sessions_are_unknown_not_alike() -> None:
     """A young listing of a family is not joined; it is named as unknown."""
     panel = families()

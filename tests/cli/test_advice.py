@@ -3,7 +3,7 @@
 import pytest
 
 from tests.web.fakes import setup
-from vcpd.analysis.crowding import Cluster, Crowding
+from vcpd.analysis.crowding import Cluster, Crowding, SectorCrowd
 from vcpd.analysis.trade_plan import plan_of
 from vcpd.app.advice import candidates_of, joined
 from vcpd.domain.errors import BadInputError
@@ -47,4 +47,7 @@ def test_chunks_are_joined_with_the_largest_bet_first_and_nothing_lost() -> None
     whole = joined([one, other])
     assert [cluster.members for cluster in whole.clusters] == [("B", "C"), ("A",), ("D",)]
     assert (whole.unknown, whole.effective_bets) == (("A",), 2.5)
+    large, small = SectorCrowd("Steel", ("A", "B", "C"), 0.5), SectorCrowd("Power", ("D", "E"), None)
+    parts = [Crowding((), (), 2.5, (small,)), Crowding((), (), 2.5, (large,))]
+    assert joined(parts).sectors == (large, small)
     assert joined([]) == Crowding((), (), 0.0)

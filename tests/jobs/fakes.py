@@ -129,6 +129,13 @@ class FakeInstrumentStore:
         await self.fate.checkpoint()
         return InstrumentChanges(tuple(one.symbol for one in added), tuple(sorted(gone)))
 
+    async def set_sectors(self, sectors: Mapping[str, str]) -> int:
+        await self.fate.checkpoint()
+        told = [msgspec.structs.replace(row, sector=sectors.get(row.symbol, row.sector)) for row in self.rows]
+        changed = sum(new != old for new, old in zip(told, self.rows, strict=True))
+        self.rows = told
+        return changed
+
 
 @dataclass
 class FakeBarStore:

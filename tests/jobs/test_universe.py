@@ -10,8 +10,9 @@ from tests.real_data import real_data
 from vcpd.domain.errors import BadInputError
 from vcpd.domain.instruments import Instrument, StoredInstrument
 from vcpd.domain.runs import Outcome
+from vcpd.jobs.index_lists import full_symbol, members
 from vcpd.jobs.instruments import Instruments
-from vcpd.jobs.universe import Universe, UniverseSettings, full_symbol, parse_list, select
+from vcpd.jobs.universe import Universe, UniverseSettings, select
 from vcpd.kite.wire import decode_instruments
 
 LISTED = (
@@ -57,13 +58,13 @@ def test_an_instrument_that_left_the_exchange_is_not_followed() -> None:
 
 def test_an_index_lists_symbol_column_is_read_wherever_it_stands() -> None:
     text = "\ufeffCompany Name,Industry,Symbol,Series\nInfosys,IT,INFY,EQ\n, , ,\nBajaj,Auto,BAJAJ-AUTO,EQ\n"
-    assert parse_list(text, "list.csv") == ["INFY", "BAJAJ-AUTO"]
+    assert members(text, "list.csv") == ["INFY", "BAJAJ-AUTO"]
 
 
 @pytest.mark.parametrize("text", ["", "Name,Ticker\nInfosys,INFY\n"])
 def test_a_list_without_a_symbol_column_is_refused_by_name(text: str) -> None:
     with pytest.raises(BadInputError, match=r"list\.csv.*Symbol"):
-        parse_list(text, "list.csv")
+        members(text, "list.csv")
 
 
 async def test_lists_lie_beside_the_configuration(tmp_path: Path) -> None:

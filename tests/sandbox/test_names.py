@@ -3,7 +3,7 @@
 import csv
 
 from tests.real_data import real_data
-from vcpd.sandbox.names import company, newcomer, other_series
+from vcpd.sandbox.names import SECTORS, company, newcomer, other_series, sector_in, sector_of
 
 
 def test_no_two_companies_share_a_symbol() -> None:
@@ -12,6 +12,15 @@ def test_no_two_companies_share_a_symbol() -> None:
     assert len(set(symbols)) == 8000
     assert all(symbol.isalnum() for symbol in symbols)
     assert all("-" in other_series(number)[0] for number in range(500))
+
+
+def test_a_companys_name_tells_its_sector() -> None:
+    """Those of newcomers too; bonds, indices and real companies have none."""
+    for number in range(3_000):
+        sector = SECTORS[sector_of(number)][0].title()
+        assert sector_in(company(number)[1]) == sector_in(newcomer(number)[1]) == sector
+        assert sector_in(other_series(number)[1]) is None
+    assert sector_in("NIFTY 500") is sector_in("INFOSYS LIMITED") is sector_in("") is None
 
 
 def test_no_name_is_a_real_one() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from datetime import date, timedelta
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -39,6 +40,22 @@ async def test_an_instrument_that_vanishes_is_kept_and_may_come_back(database: D
     assert await store.merge([aaa], NEXT_DAY) == InstrumentChanges()
     assert await store.merge([aaa, bbb], NEXT_DAY) == InstrumentChanges()
     assert [one.listed for one in await store.all()] == [True, True]
+
+
+async def test_a_sector_stays_with_its_instrument_through_a_new_name(database: Database) -> None:
+    """Lists and merges that do not tell it leave it alone; a later list may tell another."""
+    store = PostgresInstrumentStore(database)
+    aaa, bbb = listed("NSE:AAA", "NSE:BBB")
+    await store.merge([aaa, bbb], FIRST_DAY)
+    told = {"NSE:AAA": "Chemicals", "NSE:BBB": "Power", "NSE:NOBODY": "Steel"}
+    assert [await store.set_sectors(told), await store.set_sectors(told)] == [2, 0]
+    renamed = msgspec.structs.replace(aaa, symbol="NSE:NEW")
+    await store.merge([renamed, bbb], NEXT_DAY)
+    assert await store.set_sectors({"NSE:BBB": "Power Utilities"}) == 1
+    sectors = {one.symbol: one.sector for one in await store.all()}
+    assert sectors == {"NSE:NEW": "Chemicals", "NSE:BBB": "Power Utilities"}
+    assert await store.sector_of("NSE:NEW") == "Chemicals"
+    assert await store.sector_of("NSE:NOBODY") is None
 
 
 async def test_a_list_and_bars_may_be_merged_at_once(database: Database) -> None:

@@ -192,3 +192,13 @@ async def events_of(store: SetupStore) -> tuple[SetupEvent, ...]:
 
 def symbols_of(setups: Sequence[Setup]) -> list[str]:
     return [one.symbol for one in setups]
+
+
+async def test_a_verdict_is_read_with_the_sector_its_company_has_now(database: Database) -> None:
+    store, instruments = PostgresSetupStore(database), PostgresInstrumentStore(database)
+    await instruments_of(database, "NSE:AAA", "NSE:BBB")
+    await store.put(MONDAY, [verdict("NSE:AAA"), verdict("NSE:BBB", score=40)], [])
+    await instruments.set_sectors({"NSE:AAA": "Chemicals"})
+    _, read = await store.as_of(MONDAY)
+    assert [(one.symbol, one.sector) for one in read] == [("NSE:AAA", "Chemicals"), ("NSE:BBB", None)]
+    assert msgspec.structs.replace(read[0], sector=None) == verdict("NSE:AAA")

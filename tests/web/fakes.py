@@ -206,7 +206,7 @@ class FakeDaemon:
         return {"symbol": request.symbol, "quantity": int(request.equity / 100)}
 
     async def crowding(self) -> Any:
-        return {"clusters": [], "unknown": [], "effective_bets": 0.0}
+        return {"clusters": [], "unknown": [], "effective_bets": 0.0, "sectors": []}
 
     async def explain(self, symbol: str, as_of: date | None) -> tuple[Setup, list[str]]:
         if symbol != "NSE:AAA":

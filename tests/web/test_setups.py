@@ -1,5 +1,6 @@
 """What the listing lists."""
 
+import msgspec
 import pytest
 
 from tests.web.client import asking
@@ -7,7 +8,7 @@ from tests.web.fakes import setup, sources
 from vcpd.domain.setups import State
 
 SETUPS = [
-    setup("NSE:AAA", score=70, rating=95),
+    msgspec.structs.replace(setup("NSE:AAA", score=70, rating=95), sector="Financial Services"),
     setup("NSE:BBB", score=90, rating=72, state=State.NEAR_PIVOT),
     setup("NSE:CCC", score=10, rating=50, passed=False),
     setup("NSE:DDD", score=20, rating=60, passed=False, state=State.BREAKOUT),
@@ -32,6 +33,8 @@ async def _symbols(query: str) -> list[str]:
         ("?min_score=60", ["BBB", "AAA"]),
         ("?min_rating=90", ["AAA"]),
         ("?text=bb", ["BBB"]),
+        ("?sector=financial%20services", ["AAA"]),
+        ("?sector=Chemicals", []),
         ("?sort=symbol", ["AAA", "BBB", "DDD"]),
         ("?sort=rs_rating&order=asc", ["DDD", "BBB", "AAA"]),
         ("?limit=1&offset=1", ["AAA"]),

@@ -1,5 +1,6 @@
 """Which of tonight's candidates are one and the same bet: correlation of returns, clusters of it."""
 
+from collections.abc import Mapping
 from datetime import date
 from typing import Annotated
 
@@ -32,6 +33,7 @@ class Candidates(msgspec.Struct, frozen=True, kw_only=True):
     symbols: tuple[str, ...]
     as_of: date | None = None
     parameters: CrowdingParameters = CrowdingParameters()
+    sectors: Mapping[str, str] = {}  # where they are known
 
 
 class CorrelatedPair(msgspec.Struct, frozen=True):
@@ -51,8 +53,16 @@ class Cluster(msgspec.Struct, frozen=True):
     pairs: tuple[CorrelatedPair, ...]
 
 
+class SectorCrowd(msgspec.Struct, frozen=True):
+    """Candidates of one sector, whether they move together or not; two at least."""
+
+    sector: str
+    members: tuple[str, ...]
+    mean_correlation: float | None
+
+
 class Crowding(msgspec.Struct, frozen=True):
-    """Clusters, largest first; `effective_bets` counts all candidates as if they were independent.
+    """Clusters and sectors, largest first; `effective_bets` counts candidates as if they were independent.
 
     `unknown` names candidates without enough returns to be compared with anybody.
     """
@@ -60,6 +70,7 @@ class Crowding(msgspec.Struct, frozen=True):
     clusters: tuple[Cluster, ...]
     unknown: tuple[str, ...]
     effective_bets: float
+    sectors: tuple[SectorCrowd, ...] = ()
 
 
 def crowd(panel: Panel, rows: range, parameters: Candidates) -> Crowding:
@@ -83,6 +94,11 @@ def crowd(panel: Panel, rows: range, parameters: Candidates) -> Crowding:
         tuple(_cluster(group, names, correlation, common) for group in groups),
         tuple(names[at] for at in np.flatnonzero(~known) if own[at] in rows),
         _effective_bets(correlation),
+        tuple(
+            _sector(name, members, names, correlation)
+            for name, members in _by_sector(names, parameters.sectors)
+            if own[members[0]] in rows
+        ),
     )
 
 
@@ -148,6 +164,23 @@ def _cluster(group: list[int], names: list[str], correlation: FloatArray, common
     known = [pair.correlation for pair in pairs if pair.correlation is not None]
     mean = sum(known) / len(known) if known else None
     return Cluster(tuple(names[at] for at in group), mean, tuple(pairs))
+
+
+def _by_sector(names: list[str], sectors: Mapping[str, str]) -> list[tuple[str, list[int]]]:
+    """Each sector that more than one candidate is of, largest first."""
+    members: dict[str, list[int]] = {}
+    for at, name in enumerate(names):
+        if name in sectors:
+            members.setdefault(sectors[name], []).append(at)
+    crowded = [(sector, group) for sector, group in members.items() if len(group) > 1]
+    return sorted(crowded, key=lambda one: (-len(one[1]), one[1]))
+
+
+def _sector(name: str, members: list[int], names: list[str], correlation: FloatArray) -> SectorCrowd:
+    pairs = correlation[np.ix_(members, members)][np.triu_indices(len(members), 1)]
+    known = pairs[np.isfinite(pairs)]
+    mean = float(known.mean()) if len(known) else None
+    return SectorCrowd(name, tuple(names[at] for at in members), mean)
 
 
 def _plain(value: float) -> float | None:

@@ -42,7 +42,12 @@ async def crowd_setups(parts: Parts) -> Crowding:
     as_of, setups = await parts.storage.setups.as_of()
     reference, panel = await parts.current_panel.look()
     symbols = candidates_of(setups, panel.symbols)
-    parameters = Candidates(symbols=symbols, as_of=as_of, parameters=parts.configuration.crowding)
+    parameters = Candidates(
+        symbols=symbols,
+        as_of=as_of,
+        parameters=parts.configuration.crowding,
+        sectors={setup.symbol: setup.sector for setup in setups if setup.sector is not None},
+    )
     return joined(await parts.workers.map_panel(crowd, reference, parameters))
 
 
@@ -53,10 +58,12 @@ def candidates_of(setups: Sequence[Setup], held: Sequence[str]) -> tuple[str, ..
 
 
 def joined(parts: Sequence[Crowding]) -> Crowding:
-    """The chunks' clusters together, largest first; every chunk counts the bets of all candidates."""
-    clusters = sorted(
-        (cluster for part in parts for cluster in part.clusters),
-        key=lambda cluster: (-len(cluster.members), cluster.members),
+    """The chunks' groups together, largest first; every chunk counts the bets of all candidates."""
+    clusters = [cluster for part in parts for cluster in part.clusters]
+    sectors = [sector for part in parts for sector in part.sectors]
+    return Crowding(
+        tuple(sorted(clusters, key=lambda cluster: (-len(cluster.members), cluster.members))),
+        tuple(symbol for part in parts for symbol in part.unknown),
+        parts[0].effective_bets if parts else 0.0,
+        tuple(sorted(sectors, key=lambda sector: (-len(sector.members), sector.members))),
     )
-    unknown = tuple(symbol for part in parts for symbol in part.unknown)
-    return Crowding(tuple(clusters), unknown, parts[0].effective_bets if parts else 0.0)

@@ -14,6 +14,7 @@ from vcpd.app.login import login_door
 from vcpd.app.market import Market, open_market
 from vcpd.app.panels import CurrentPanel, UniversePanels
 from vcpd.app.parts import Parts, Reloads
+from vcpd.app.sectors import sectors_of
 from vcpd.app.storage import Storage, open_storage
 from vcpd.app.view import DaemonView
 from vcpd.app.vitals import Vitals
@@ -139,7 +140,8 @@ class Assembly:
         panels = UniversePanels(
             PostgresPanelStore(storage.database, storage.instruments, folder, selection, workers), universe
         )
-        self.means = Means(market, storage, panels, workers, clock, calendar)
+        sectors = sectors_of(market, universe, self._loaded.folder)
+        self.means = Means(market, storage, panels, workers, clock, calendar, sectors)
         scheduler = Scheduler(
             build_jobs(configuration, self.means),
             storage.runs,

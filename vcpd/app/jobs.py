@@ -20,6 +20,7 @@ from vcpd.jobs.keeping import Keeping, World, assemble
 from vcpd.jobs.reconcile import Reconcile
 from vcpd.jobs.risk import Risk
 from vcpd.jobs.screen import Screen
+from vcpd.jobs.sectors import Sectors
 from vcpd.jobs.snapshot import Snapshot
 from vcpd.ports import Clock, Workers
 from vcpd.runtime.memory import give_memory_back
@@ -43,6 +44,7 @@ class Means:
     workers: Workers
     clock: Clock
     calendar: TradingCalendar
+    sectors: Sectors | None = None
 
 
 def build_jobs(configuration: Configuration, means: Means) -> Mapping[str, Job]:
@@ -89,7 +91,7 @@ def _works(configuration: Configuration, means: Means) -> Mapping[str, Work]:
     storage, client = means.storage, means.market.client
     keeping = _keeping(configuration, means)
     return {
-        "instruments": Instruments(client, storage.instruments),
+        "instruments": Instruments(client, storage.instruments, means.sectors),
         "collect": Collect(keeping),
         "reconcile": Reconcile(keeping),
         "screen": Screen(

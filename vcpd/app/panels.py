@@ -9,7 +9,8 @@ from vcpd.analysis.thresholds import Thresholds
 from vcpd.domain.errors import RetryableError
 from vcpd.domain.panel import Panel, PanelReference
 from vcpd.domain.setups import Setup
-from vcpd.jobs.universe import Universe, full_symbol
+from vcpd.jobs.index_lists import full_symbol
+from vcpd.jobs.universe import Universe
 from vcpd.ports import PanelStore, Workers
 from vcpd.store.panel import PanelSelection, PostgresPanelStore
 from vcpd.store.panel_files import open_panel

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
+import msgspec
+
 from vcpd import __version__
 from vcpd.analysis.crowding import Crowding
 from vcpd.analysis.sizing import Sizing
@@ -127,7 +129,10 @@ class DaemonView:
 
     async def explain(self, symbol: str, as_of: date | None) -> tuple[Setup, list[str]]:
         parts = self._parts()
-        return await parts.current_panel.explain(parts.workers, symbol, as_of, parts.configuration.screen)
+        thresholds = parts.configuration.screen
+        setup, lines = await parts.current_panel.explain(parts.workers, symbol, as_of, thresholds)
+        sector = await parts.storage.instruments.sector_of(symbol)
+        return msgspec.structs.replace(setup, sector=sector), lines
 
     async def bars(self, symbol: str) -> BarSeries:
         parts = self._parts()

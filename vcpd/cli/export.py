@@ -16,7 +16,7 @@ from vcpd.domain.bars import BarSeries
 from vcpd.domain.errors import BadInputError
 from vcpd.domain.risk import RiskScore
 from vcpd.domain.setups import Setup, State
-from vcpd.jobs.universe import full_symbol
+from vcpd.jobs.index_lists import full_symbol
 from vcpd.store import barfiles
 
 SUFFIXES: Final = {"parquet": ".parquet", "csv": ".csv"}

@@ -17,7 +17,7 @@ from vcpd.domain.bars import BarSeries, BarTable
 from vcpd.domain.instruments import Instrument, StoredInstrument
 from vcpd.domain.quality_rules import Sessions
 from vcpd.domain.sessions import TradingCalendar
-from vcpd.jobs.universe import full_symbol
+from vcpd.jobs.index_lists import full_symbol
 from vcpd.ports import Coverage, Span
 from vcpd.runtime.clock import WallClock
 from vcpd.store import barfiles

@@ -37,6 +37,7 @@ class StoredInstrument(msgspec.Struct, frozen=True):
     listed: bool = True  # false once the exchange's list no longer names it
     first_seen: date | None = None
     last_seen: date | None = None
+    sector: str | None = None  # as an index list tells it
 
     @property
     def symbol(self) -> str:

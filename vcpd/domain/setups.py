@@ -102,6 +102,7 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     nearest_miss: str | None = None  # "would be a setup but for: ..."
     reason: str | None = None  # why nothing could be judged, e.g. excluded by data quality
     events: tuple[SetupEvent, ...] = ()
+    sector: str | None = None  # of the company, as an index list tells it
 
     @classmethod
     def unjudged(

@@ -3,8 +3,10 @@
 from dataclasses import dataclass, field
 from typing import Final
 
+from vcpd.domain.errors import VcpdError
 from vcpd.domain.instruments import InstrumentChanges
 from vcpd.domain.runs import Outcome, RunContext, RunResult
+from vcpd.jobs.sectors import Sectors
 from vcpd.ports import InstrumentStore, MarketData
 
 LARGE_EXCHANGE: Final = 1_000  # a small one is a simulation, whose size its owner may change
@@ -20,6 +22,7 @@ class Instruments:
 
     market: MarketData
     store: InstrumentStore
+    sectors: Sectors | None = None
     _doubted: int | None = field(default=None, init=False)
 
     async def __call__(self, context: RunContext) -> RunResult:
@@ -32,8 +35,19 @@ class Instruments:
             return RunResult(outcome=Outcome.FAILED, reason=reason)
         changes = await self.store.merge(listed, context.session)
         self._doubted = None
+        sectors, reason = await self._note_sectors()
         context.progress.advance()
-        return RunResult(counts={"listed": len(listed)} | _counts(changes))
+        return RunResult(counts={"listed": len(listed)} | _counts(changes) | sectors, reason=reason)
+
+    async def _note_sectors(self) -> tuple[dict[str, int], str]:
+        """How many changed; a list that cannot be used is told, and costs nobody tonight's bars."""
+        if self.sectors is None:
+            return {}, ""
+        try:
+            told = await self.sectors.current()
+        except VcpdError as error:
+            return {}, f"sectors stay as they are: {error}"
+        return {"sectors": len(told), "sectors_changed": await self.store.set_sectors(told)}, ""
 
     def _is_doubtful(self, count: int, known: int) -> bool:
         return known >= LARGE_EXCHANGE and count < BELIEVABLE_SHARE * known and count != self._doubted

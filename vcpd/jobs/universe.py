@@ -1,22 +1,18 @@
 """The universe: which of the exchange's instruments are collected, screened and scored."""
 
 import asyncio
-import csv
-import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
 
 import msgspec
 
-from vcpd.domain.errors import BadInputError
 from vcpd.domain.instruments import StoredInstrument
+from vcpd.jobs.index_lists import EXCHANGE, full_symbol, members, read_lists
 from vcpd.ports import InstrumentStore
 
-EXCHANGE: Final = "NSE"
 SHARE_SERIES: Final = "EQ"
-SYMBOL_COLUMN: Final = "symbol"
 
 
 class UniverseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -25,6 +21,12 @@ class UniverseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     lists: Annotated[
         tuple[str, ...],
         msgspec.Meta(description="CSV files with a `Symbol` column, as NSE publishes its indices' members"),
+    ] = ()
+    sectors: Annotated[
+        tuple[str, ...],
+        msgspec.Meta(
+            description="further such files that add no members: their `Industry` column tells the sectors"
+        ),
     ] = ()
     symbols: Annotated[
         tuple[str, ...], msgspec.Meta(description="further symbols, such as `INFY` or `NSE:INFY`")
@@ -64,11 +66,11 @@ class Selection:
 
 
 def select(
-    stored: Iterable[StoredInstrument], settings: UniverseSettings, members: Iterable[str] = ()
+    stored: Iterable[StoredInstrument], settings: UniverseSettings, listed_in: Iterable[str] = ()
 ) -> Selection:
-    """The universe among the stored instruments; `members` are the symbols of the lists."""
+    """The universe among the stored instruments; `listed_in` are the symbols of the lists."""
     listed = {one.symbol: one for one in stored if one.listed}
-    named = {full_symbol(symbol) for symbol in (*settings.symbols, *members)}
+    named = {full_symbol(symbol) for symbol in (*settings.symbols, *listed_in)}
     excluded = {full_symbol(symbol) for symbol in settings.exclude}
     wanted_indices = dict.fromkeys(map(full_symbol, (settings.benchmark, *settings.indices)))
     indices = tuple(listed[symbol] for symbol in wanted_indices if symbol in listed)
@@ -87,22 +89,6 @@ def is_share(one: StoredInstrument) -> bool:
     return instrument.segment == EXCHANGE and instrument.series == SHARE_SERIES
 
 
-def full_symbol(symbol: str) -> str:
-    """`NSE:INFY` for `infy` and for itself."""
-    name = symbol.strip().upper()
-    return name if ":" in name else f"{EXCHANGE}:{name}"
-
-
-def parse_list(text: str, name: str) -> list[str]:
-    """The `Symbol` column of an index list. Raises BadInputError naming `name`."""
-    rows = list(csv.reader(io.StringIO(text.lstrip("\ufeff"))))
-    header = [cell.strip().lower() for cell in rows[0]] if rows else []
-    if SYMBOL_COLUMN not in header:
-        raise BadInputError(f"{name}: expected a column `Symbol`, was {', '.join(header) or 'nothing'}")
-    at = header.index(SYMBOL_COLUMN)
-    return [row[at].strip() for row in rows[1:] if len(row) > at and row[at].strip()]
-
-
 class Universe:
     """The universe as the settings, the list files and the exchange's list make it right now.
 
@@ -116,16 +102,9 @@ class Universe:
 
     async def current(self) -> Selection:
         """Raises BadInputError for a list file that cannot be used."""
-        members = await asyncio.to_thread(self._members)
-        return select(await self._instruments.all(), self.settings, members)
+        listed_in = await asyncio.to_thread(self._members)
+        return select(await self._instruments.all(), self.settings, listed_in)
 
     def _members(self) -> list[str]:
-        return [symbol for name in self.settings.lists for symbol in _read_list(self._folder / name)]
-
-
-def _read_list(path: Path) -> Sequence[str]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInputError(f"{path}: the list cannot be read: {error}") from None
-    return parse_list(text, str(path))
+        texts = read_lists(self._folder, self.settings.lists)
+        return [symbol for name, text in texts.items() for symbol in members(text, name)]

@@ -31,6 +31,7 @@ from vcpd.sandbox.questions import (
     form_field,
     quote_question,
 )
+from vcpd.sandbox.sectors import sector_list
 from vcpd.sandbox.settings import FaultKind, FaultSettings, SandboxSettings
 from vcpd.sandbox.shapes import candles, full_quote, intraday_candles, listing_csv, price_only, with_ohlc
 from vcpd.sandbox.ticker import Ticker
@@ -83,6 +84,7 @@ class Exchange:
                 web.get("/sandbox/statistics", self._statistics),
                 web.delete("/sandbox/statistics", self._forget_statistics),
                 web.get("/sandbox/planted", self._planted),
+                web.get("/sandbox/sectors", self._sectors),
                 web.get("/sandbox/breakouts", self._breakouts),
                 web.post("/sandbox/ticker/messages", self._say),
                 web.get("/sandbox/faults", self._show_faults),
@@ -250,6 +252,12 @@ class Exchange:
     async def _forget_statistics(self, _: web.Request) -> web.Response:
         self.traffic.reset()
         return success(data=True)
+
+    async def _sectors(self, _: web.Request) -> web.Response:
+        """Each company's sector, as an index list tells it."""
+        at = await self._ready(self._clock.now())
+        text = await asyncio.to_thread(lambda: sector_list(self._market.listings(at)))
+        return web.Response(text=text, content_type="text/csv")
 
     async def _planted(self, _: web.Request) -> web.Response:
         at = await self._ready(self._clock.now())

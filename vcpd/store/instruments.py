@@ -1,6 +1,6 @@
 """Instruments in PostgreSQL: followed through renames and new tokens, never deleted."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Final
 
@@ -41,6 +41,15 @@ class PostgresInstrumentStore:
         """
         return await self._database.execute(SQL["add_unknown"], *_columns_of(instruments), as_of)
 
+    async def set_sectors(self, sectors: Mapping[str, str]) -> int:
+        """See ports."""
+        return await self._database.execute(SQL["set_sectors"], list(sectors), list(sectors.values()))
+
+    async def sector_of(self, symbol: str) -> str | None:
+        """The sector of a symbol, None where no list told it."""
+        sector: str | None = await self._database.fetch_value(SQL["sector_of"], symbol)
+        return sector
+
 
 async def _rename(connection: Connection, plan: ListPlan) -> None:
     if not plan.renames:
@@ -71,4 +80,5 @@ def _stored(row: asyncpg.Record) -> StoredInstrument:
         row["segment"],
         row["series"],
     )
-    return StoredInstrument(row["id"], instrument, row["listed"], row["first_seen"], row["last_seen"])
+    seen = row["first_seen"], row["last_seen"]
+    return StoredInstrument(row["id"], instrument, row["listed"], *seen, row["sector"])

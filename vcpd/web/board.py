@@ -16,6 +16,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     """One setup in the table; `spark` are its last closes between their extremes, 0..99."""
 
     symbol: str
+    sector: str | None
     state: str | None
     passed: bool
     score: float
@@ -69,6 +70,7 @@ async def _board(sources: Sources, request: web.Request) -> Mapping[str, Any]:
 def _line(setup: Setup, risk: RiskScore | None, spark: Sequence[int]) -> Line:
     return Line(
         symbol=setup.symbol,
+        sector=setup.sector,
         state=setup.state,
         passed=setup.passed,
         score=round(setup.score, 1),

@@ -108,6 +108,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
             _query("min_score", _whole(0, 100), "Only scores of at least this."),
             _query("min_rating", _whole(0, 99), "Only relative strength of at least this."),
             _query("text", TEXT, "Only symbols that contain this."),
+            _query("sector", TEXT, "Only companies of this sector, in the words of the index list."),
             _query("sort", {"type": "string", "enum": list(ORDERS)}, "What to sort by."),
             _query("order", {"type": "string", "enum": ["asc", "desc"]}, "Which end first."),
             _query("limit", _whole(1, LARGEST_PAGE), "How many at most; absent: 100, or all of `all=1`."),

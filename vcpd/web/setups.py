@@ -57,6 +57,7 @@ def _filtered(setups: Sequence[Setup], request: web.Request) -> list[Setup]:
     score = whole_parameter(request, "min_score", 0, 0, 100)
     rating = whole_parameter(request, "min_rating", 0, 0, 99)
     text = text_parameter(request, "text").upper()
+    sector = text_parameter(request, "sector").casefold()
     return [
         setup
         for setup in setups
@@ -65,6 +66,7 @@ def _filtered(setups: Sequence[Setup], request: web.Request) -> list[Setup]:
         and setup.score >= score
         and (rating == 0 or (setup.rs_rating or 0) >= rating)
         and text in setup.symbol.upper()
+        and (not sector or (setup.sector or "").casefold() == sector)
     ]
 
 

@@ -57,6 +57,7 @@ def _setups(subparsers: Subparsers) -> None:
     parser.add_argument("--min-score", type=int, metavar="N", help="0 to 100")
     parser.add_argument("--min-rating", type=int, metavar="N", help="0 to 99")
     parser.add_argument("--text", help="only symbols that hold this text")
+    parser.add_argument("--sector", help="only companies of this sector, such as 'Financial Services'")
     parser.add_argument("--sort", choices=("score", "rs_rating", "symbol", "risk_pct", "close"))
     parser.add_argument("--order", choices=("asc", "desc"))
     parser.add_argument("--limit", type=a_count, metavar="N", help="at most so many; default: 500")
@@ -142,7 +143,7 @@ def _sandbox(subparsers: Subparsers) -> None:
         subparsers,
         "sandbox",
         "run a Kite-compatible exchange on localhost, with a simulated market or with your own bars",
-        "vcpd sandbox --symbols 500 --seed 7 --port 8788",
+        "vcpd sandbox --symbols 500 --speed 60 --session breakout",
         "vcpd.cli.sandbox:sandbox",
     )
     parser.add_argument(
@@ -153,6 +154,12 @@ def _sandbox(subparsers: Subparsers) -> None:
     parser.add_argument("--seed", type=int, help="the simulated market depends on this number only")
     parser.add_argument("--symbols", type=int, help="equities of the simulated market")
     _add_clock_arguments(parser)
+    parser.add_argument(
+        "--session", metavar="last|breakout|DATE", help="the session that a market at --speed begins with"
+    )
+    parser.add_argument(
+        "--start", metavar="pre_open|HH:MM", help="when it begins; default: ten minutes before the open"
+    )
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
 
 

@@ -1,5 +1,5 @@
 -- name: all
-SELECT id, symbol, token, name, tick_size, lot_size, segment, series, listed, first_seen, last_seen
+SELECT id, symbol, token, name, tick_size, lot_size, segment, series, listed, first_seen, last_seen, sector
 FROM instruments
 ORDER BY symbol;
 
@@ -58,6 +58,15 @@ FROM unnest(
     $1::text[], $2::bigint[], $3::text[], $4::double precision[], $5::integer[], $6::text[], $7::text[]
 ) AS given (symbol, token, name, tick_size, lot_size, segment, series)
 ON CONFLICT (symbol) DO NOTHING;
+
+-- name: set_sectors
+UPDATE instruments
+SET sector = given.sector
+FROM unnest($1::text[], $2::text[]) AS given (symbol, sector)
+WHERE instruments.symbol = given.symbol AND instruments.sector IS DISTINCT FROM given.sector;
+
+-- name: sector_of
+SELECT sector FROM instruments WHERE symbol = $1;
 
 -- name: delist
 UPDATE instruments SET listed = false WHERE symbol = ANY ($1::text[]);

@@ -29,7 +29,10 @@ SELECT max(session) FROM screened_sessions;
 SELECT session FROM screened_sessions WHERE session = $1;
 
 -- name: of_session
-SELECT instruments.symbol, setups.verdict
+SELECT instruments.symbol,
+       CASE WHEN instruments.sector IS NULL THEN setups.verdict
+            ELSE setups.verdict || jsonb_build_object('sector', instruments.sector)
+       END AS verdict
 FROM setups
 JOIN instruments ON instruments.id = setups.instrument_id
 WHERE setups.session = $1

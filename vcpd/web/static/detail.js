@@ -79,7 +79,7 @@ function head(name, setup) {
 function facts(setup, score) {
   const zone = setup.buy_zone ? `${price(setup.buy_zone[0])} – ${price(setup.buy_zone[1])}` : null;
   const pairs = [["Footprint", setup.footprint], ["Pivot", setup.pivot && price(setup.pivot)], ["Buy zone", zone],
-    ["Stop", setup.stop && `${price(setup.stop)} (${percent(setup.risk_pct)})`], ["RS", setup.rs_rating],
+    ["Stop", setup.stop && `${price(setup.stop)} (${percent(setup.risk_pct)})`], ["RS", setup.rs_rating], ["Sector", setup.sector],
     ["Risk", score?.band ? `${number(score.score, 0)} ${score.band}` : null], ["Session", shortDay(setup.as_of)]];
   return h("dl", { class: "facts" }, pairs.filter(([, value]) => value).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, String(value)))));
 }

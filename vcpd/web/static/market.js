@@ -1,7 +1,8 @@
 // The market as a whole: breadth over a year, highs against lows, and where the bases stand.
 import { get } from "./api.js";
 import { byId, h, notice, s, skeleton, trouble } from "./dom.js";
-import { day, percent, whole, words } from "./format.js";
+import { bare, day, percent, whole, words } from "./format.js";
+import { address } from "./table.js";
 
 const WIDTH = 600;
 const HEIGHT = 150;
@@ -23,14 +24,26 @@ export async function show(version, asOf) {
   shownVersion = version;
   if (!drawn) view.replaceChildren(skeleton(6));
   try {
-    const market = await get("/api/breadth");
+    const [market, crowding] = await Promise.all([get("/api/breadth"), get("/api/crowding").catch(() => null)]);
     drawn = true;
-    view.replaceChildren(h("div", { class: "page" }, h("div", { class: "cards" }, averages(market), extremes(market), states(market))));
+    view.replaceChildren(h("div", { class: "page" }, h("div", { class: "cards" }, averages(market), extremes(market), states(market), bets(crowding))));
   } catch (error) {
     shownVersion = undefined;
     drawn = false;
     view.replaceChildren(error.status === 503 ? notice("No market yet", error.message) : trouble(error, () => show(version, asOf)));
   }
+}
+
+function bets(crowding) {
+  if (!crowding) return null;
+  const count = crowding.clusters.reduce((sum, cluster) => sum + cluster.members.length, 0);
+  const alike = crowding.clusters.filter((cluster) => cluster.members.length > 1);
+  const mean = (value) => (value === null ? "–" : value.toFixed(2));
+  const row = (name, group) => h("tr", {}, h("td", {}, name), h("td", {}, group.members.flatMap((symbol, at) => [at ? ", " : "", h("a", { href: address(symbol) }, bare(symbol))])), h("td", {}, mean(group.mean_correlation)));
+  const rows = [...alike.map((cluster, at) => row(`Moves together ${at + 1}`, cluster)), ...crowding.sectors.map((sector) => row(sector.sector, sector))];
+  return h("article", { class: "card" }, h("header", {}, h("h2", {}, "One and the same bet?"), h("span", { class: "now" }, `${count} setups ≈ ${crowding.effective_bets.toFixed(1)} bets`)),
+    rows.length ? h("table", { class: "small bets" }, h("thead", {}, h("tr", {}, ["group", "setups", "correlation"].map((name) => h("th", { scope: "col" }, name)))), h("tbody", {}, rows))
+      : h("p", { class: "muted" }, count ? "No two setups move together, and no two are of one sector." : "There are no setups to compare."));
 }
 
 function card(title, now, plot, keys, sessions) {

@@ -7,6 +7,7 @@ const ROWS_A_TURN = 120;
 const STATES = ["NEAR_PIVOT", "BREAKOUT", "FORMING", "EXTENDED", "SQUAT", "FAILED", "EXPIRED"];
 const COLUMNS = [
   { key: "symbol", head: "Symbol", kind: "text", cell: nameCell },
+  { key: "sector", head: "Sector", kind: "text wide sector", cell: (row) => row.sector ?? "–" },
   { key: "state", head: "State", kind: "text state", cell: (row) => (row.state ? chip(row.state) : null) },
   { key: "score", head: "Score", cell: (row) => h("span", { class: "meter" }, meter(row.score), number(row.score, 0)) },
   { key: "rating", head: "RS", kind: "rating", cell: (row) => row.rating ?? "–" },
@@ -19,7 +20,7 @@ const COLUMNS = [
   { key: null, head: "Trend", cell: (row) => spark(row.spark) },
 ];
 
-const shown = { sort: "score", descending: true, states: new Set(), text: "", score: 0, rating: 0, passed: false, all: false };
+const shown = { sort: "score", descending: true, states: new Set(), text: "", sector: "", score: 0, rating: 0, passed: false, all: false };
 let board = null;
 let selected = null;
 let drawn = [];
@@ -38,6 +39,7 @@ export async function load() {
     throw error;
   }
   drawStates();
+  drawSectors();
   draw();
   return board;
 }
@@ -58,6 +60,7 @@ export function step(by) {
 export function listen() {
   const bind = (id, event, change) => byId(id).addEventListener(event, (e) => { change(e.target); draw(); });
   bind("filter-text", "input", (field) => { shown.text = field.value.trim().toUpperCase(); });
+  bind("filter-sector", "change", (field) => { shown.sector = field.value; });
   bind("filter-score", "input", (field) => { shown.score = Number(field.value) || 0; });
   bind("filter-rating", "input", (field) => { shown.rating = Number(field.value) || 0; });
   bind("filter-passed", "change", (field) => { shown.passed = field.checked; });
@@ -68,7 +71,7 @@ export function listen() {
 function keeps(row) {
   return (shown.states.size === 0 || shown.states.has(row.state)) && row.score >= shown.score
     && (shown.rating === 0 || (row.rating ?? 0) >= shown.rating) && (!shown.passed || row.passed)
-    && row.symbol.includes(shown.text);
+    && (!shown.sector || row.sector === shown.sector) && row.symbol.includes(shown.text);
 }
 
 function order(a, b) {
@@ -155,6 +158,16 @@ function drawStates() {
   }, words(state), h("b", {}, counts.get(state).length))));
 }
 
+// Hidden where no list tells a sector; one that is chosen stays even when tonight has none of it.
+function drawSectors() {
+  const counts = new Map(shown.sector ? [[shown.sector, 0]] : []);
+  for (const { sector } of board.items) if (sector) counts.set(sector, (counts.get(sector) ?? 0) + 1);
+  const field = byId("filter-sector");
+  field.hidden = counts.size === 0;
+  field.replaceChildren(h("option", { value: "" }, "Any sector"), ...[...counts].sort().map(([sector, count]) =>
+    h("option", { value: sector, selected: sector === shown.sector }, `${sector} · ${count}`)));
+}
+
 function toggle(state) {
   if (!shown.states.delete(state)) shown.states.add(state);
   drawStates();
@@ -169,9 +182,9 @@ function emptiness() {
 }
 
 function clear() {
-  Object.assign(shown, { text: "", score: 0, rating: 0, passed: false });
+  Object.assign(shown, { text: "", sector: "", score: 0, rating: 0, passed: false });
   shown.states.clear();
-  for (const id of ["filter-text", "filter-score", "filter-rating"]) byId(id).value = "";
+  for (const id of ["filter-text", "filter-sector", "filter-score", "filter-rating"]) byId(id).value = "";
   byId("filter-passed").checked = false;
   drawStates();
   draw();

@@ -1,0 +1,90 @@
+"""Sectors: told by lists, noted with the instruments, never in the way of tonight's bars."""
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from tests.jobs.fakes import FakeInstrumentStore, FakeMarket, Fate, context
+from vcpd.domain.errors import BadInputError, RetryableError
+from vcpd.domain.instruments import Instrument, StoredInstrument
+from vcpd.domain.runs import Outcome
+from vcpd.jobs.index_lists import industries
+from vcpd.jobs.instruments import Instruments
+from vcpd.jobs.sectors import Publication, Sectors
+from vcpd.jobs.universe import Universe, UniverseSettings
+
+INDEX_LIST = (
+    "\ufeffCompany Name,Industry,Symbol,Series,ISIN Code\n"
+    "Infosys Ltd.,Information Technology,INFY,EQ,INE009A01021\n"
+    "Bajaj Auto Ltd., Automobile and Auto Components ,BAJAJ-AUTO,EQ,\n"
+    "Nameless Ltd.,,NONE,EQ,\n"
+)
+ALL_SHARES = UniverseSettings()
+LISTED = [Instrument("NSE:INFY", 1), Instrument("NSE:BAJAJ-AUTO", 2), Instrument("NSE:SBIN", 3)]
+
+
+def sectors(
+    folder: Path, publication: Publication | None = None, settings: UniverseSettings = ALL_SHARES
+) -> Sectors:
+    universe = Universe(settings, FakeInstrumentStore(Fate()), folder)
+    return Sectors(universe, folder, publication)
+
+
+async def published() -> str:
+    return "Symbol,Industry\nSBIN,Banks\nINFY,Software\n"
+
+
+async def away() -> str:
+    raise RetryableError("away")
+
+
+def test_an_index_list_tells_each_members_industry() -> None:
+    assert industries(INDEX_LIST, "list.csv") == {
+        "NSE:INFY": "Information Technology",
+        "NSE:BAJAJ-AUTO": "Automobile and Auto Components",
+    }
+    with pytest.raises(BadInputError, match=r"list\.csv.*Industry"):
+        industries("Symbol\nINFY\n", "list.csv")
+
+
+async def test_member_lists_and_sector_lists_both_tell_and_the_market_is_overruled(tmp_path: Path) -> None:
+    (tmp_path / "nifty.csv").write_text(INDEX_LIST, encoding="utf-8")
+    (tmp_path / "plain.csv").write_text("Symbol\nSBIN\n", encoding="utf-8")
+    (tmp_path / "mine.csv").write_text("Symbol,Industry\ninfy,Services\n", encoding="utf-8")
+    both = sectors(
+        tmp_path, settings=UniverseSettings(lists=("nifty.csv", "plain.csv"), sectors=("mine.csv",))
+    )
+    assert (await both.current())["NSE:INFY"] == "Services"
+    told = await sectors(tmp_path, published, UniverseSettings(lists=("nifty.csv",))).current()
+    assert (told["NSE:INFY"], told["NSE:SBIN"]) == ("Information Technology", "Banks")
+    assert not await sectors(tmp_path).current()
+
+
+async def test_a_sector_list_adds_no_members(tmp_path: Path) -> None:
+    (tmp_path / "nifty.csv").write_text(INDEX_LIST, encoding="utf-8")
+    store = FakeInstrumentStore(Fate(), [StoredInstrument(n, one) for n, one in enumerate(LISTED)])
+    universe = Universe(UniverseSettings(sectors=("nifty.csv",)), store, tmp_path)
+    assert len((await universe.current()).shares) == len(LISTED)
+
+
+async def test_the_day_s_list_brings_the_sectors_along(tmp_path: Path) -> None:
+    store = FakeInstrumentStore(Fate())
+    job = Instruments(FakeMarket(Fate(), {}, LISTED), store, sectors(tmp_path, published))
+    result = await job(context(date(2025, 6, 30), "instruments"))
+    assert (result.counts["sectors"], result.counts["sectors_changed"]) == (2, 2)
+    assert [row.sector for row in store.rows] == ["Software", None, "Banks"]
+
+
+async def test_sectors_that_cannot_be_had_are_told_and_cost_nothing_else(tmp_path: Path) -> None:
+    for broken in (
+        sectors(tmp_path, away),
+        sectors(tmp_path, settings=UniverseSettings(sectors=("none.csv",))),
+    ):
+        store = FakeInstrumentStore(Fate())
+        result = await Instruments(FakeMarket(Fate(), {}, LISTED), store, broken)(
+            context(date(2025, 6, 30), "instruments")
+        )
+        assert result.outcome is Outcome.DONE
+        assert result.reason.startswith("sectors stay as they are: ")
+        assert len(store.rows) == len(LISTED)
