@@ -1,11 +1,12 @@
 """The session that runs, as one table: who trades in it, how far each has come, the closes before."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from typing import Final
 from zoneinfo import ZoneInfo
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vcpd.domain.arrays import BoolArray, FloatArray, IntArray, RecordArray
 from vcpd.domain.sessions import TradingCalendar
@@ -54,7 +55,7 @@ class QuoteColumns:
     tokens: IntArray
     bars: DayBars
     previous_close: FloatArray
-    traded_at: list[datetime]
+    traded_at: NDArray[np.datetime64]
 
     @classmethod
     def of(cls, quotes: list[MarketQuote]) -> "QuoteColumns":
@@ -63,15 +64,15 @@ class QuoteColumns:
 
         bars = DayBars(*(column(name) for name in ("open", "high", "low", "last", "volume")))
         tokens = np.array([quote.token for quote in quotes], np.int64)
-        return cls(tokens, bars, column("previous_close"), [quote.traded_at for quote in quotes])
+        return cls(tokens, bars, column("previous_close"), _utc([quote.traded_at for quote in quotes]))
 
     def quotes(self) -> list[MarketQuote]:
         """The same, one by one."""
         bars = self.bars
         columns = (self.tokens, bars.close, bars.open, bars.high, bars.low, self.previous_close, bars.volume)
-        rows = zip(self.traded_at, *(column.tolist() for column in columns), strict=True)
+        rows = zip(self.traded_at.tolist(), *(column.tolist() for column in columns), strict=True)
         return [
-            MarketQuote(token, traded_at, last, opened, high, low, before, shares(volume))
+            MarketQuote(token, traded_at.replace(tzinfo=UTC), last, opened, high, low, before, shares(volume))
             for traded_at, token, last, opened, high, low, before, volume in rows
         ]
 
@@ -85,10 +86,13 @@ class QuoteColumns:
             records[name] = getattr(self.bars, name)
         records["average_price"] = average_prices(self.bars.high, self.bars.low, self.bars.close)
         records["last_quantity"] = np.minimum(self.bars.volume, 1)
-        records["at"] = np.datetime64(at.astimezone(UTC).replace(tzinfo=None), "s")
-        records["last_trade_at"] = [each.astimezone(UTC).replace(tzinfo=None) for each in self.traded_at]
+        records["at"], records["last_trade_at"] = _utc([at]), self.traded_at
         _lay_orders(records)
         return records
+
+
+def _utc(instants: list[datetime]) -> NDArray[np.datetime64]:
+    return np.array([each.astimezone(UTC).replace(tzinfo=None) for each in instants], "<M8[us]")
 
 
 def _lay_orders(records: RecordArray) -> None:
@@ -109,7 +113,6 @@ class SessionBook:
     tape: SessionTape
     previous_close: FloatArray  # rupees, NaN where there is none
     unit: float
-    numbers: dict[str, int] = field(default_factory=dict)
 
     def known(self, tokens: IntArray) -> BoolArray:
         """Which of them trade in this session."""
@@ -129,4 +132,4 @@ class SessionBook:
         bars = self.bars(tokens, moment).priced(self.unit)
         before = self.previous_close[self.places(tokens)]
         before = np.where(np.isnan(before), bars.close, before)
-        return QuoteColumns(tokens, bars, before, [min(at.astimezone(UTC), self.hours.closes)] * len(tokens))
+        return QuoteColumns(tokens, bars, before, np.repeat(_utc([min(at, self.hours.closes)]), len(tokens)))

@@ -64,6 +64,10 @@ class HistoricalMarket:
         if (moving := moment_at(self._calendar, at).moving) is not None:
             self._book(moving)
 
+    def last_session(self, until: date, /) -> date:
+        ends = [series.until(until).last_session for series in self._series.values()]
+        return max((end for end in ends if end is not None and self._calendar.is_session(end)), default=until)
+
     def listings(self, _: datetime) -> Sequence[Listing]:
         return list(self._listings.values())
 

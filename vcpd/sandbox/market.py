@@ -147,6 +147,10 @@ class Market(Protocol):
         """Compute what answering `at` needs; may take seconds, safe in another thread."""
         ...
 
+    def last_session(self, until: date, /) -> date:
+        """The last session at or before `until` of which there are bars."""
+        ...
+
     def listings(self, at: datetime, /) -> Sequence[Listing]: ...
     def bars(self, token: int, at: datetime, /) -> BarSeries | None:
         """Daily bars, the running one last and provisional; None for a token that is not listed."""

@@ -56,7 +56,7 @@ class FaultSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     ] = 5.0
     ticker: Annotated[
         tuple[TickerFault, ...],
-        Meta(description="Kinds of fault to choose from for frames of the live feed; empty is none."),
+        Meta(description="Faults of the live feed: mute, garbage, close, slow; empty is none."),
     ] = ()
     ticker_rate: Annotated[
         float, Meta(ge=0, le=1, description="Share of the live feed's frames that get a fault.")

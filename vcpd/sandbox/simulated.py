@@ -10,6 +10,7 @@ import numpy as np
 from vcpd.domain.arrays import IntArray, RecordArray
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.sessions import TradingCalendar
+from vcpd.sandbox.book import QuoteColumns
 from vcpd.sandbox.books import Books
 from vcpd.sandbox.market import (
     NSE,
@@ -69,6 +70,9 @@ class SimulatedMarket:
         if view.moving_column is not None:
             self._books.book(view.world, view.moving_column)
 
+    def last_session(self, until: date, /) -> date:
+        return until if self._calendar.is_session(until) else self._calendar.previous(until)
+
     def listings(self, at: datetime, /) -> Sequence[Listing]:
         view = self._view(at)
         equities = [name.listing for name in view.world.names if view.is_listed(name)]
@@ -94,9 +98,11 @@ class SimulatedMarket:
 
     def ticks(self, tokens: IntArray, at: datetime, /, *, resting: bool) -> RecordArray:
         view = self._view(at)
+        if not resting:
+            return view.ticks(tokens, at)
         rows = [view.world.row_of_token.get(token, -1) for token in tokens.tolist()]
         listed = [row for row in rows if row >= 0 and view.is_listed(view.world.names[row])]
-        return view.ticks(np.array(listed, np.int64), at, resting=resting)
+        return QuoteColumns.of(list(view.quotes(np.array(listed, np.int64), at).values())).ticks(at)
 
     def candles(self, token: int, span: CandleSpan, at: datetime, /) -> Candles | None:
         view = self._view(at)

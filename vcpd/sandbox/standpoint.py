@@ -9,7 +9,7 @@ from vcpd.domain.arrays import FloatArray, IntArray, RecordArray
 from vcpd.domain.bars import PRICE_FIELDS, BarSeries
 from vcpd.domain.sessions import TradingCalendar
 from vcpd.kite.ticker import TICK_DTYPE
-from vcpd.sandbox.book import Hours, QuoteColumns, SessionBook
+from vcpd.sandbox.book import Hours, SessionBook
 from vcpd.sandbox.books import Books
 from vcpd.sandbox.intraday import DayBars, Shape
 from vcpd.sandbox.market import Candles, CandleSpan, MarketQuote, resting_quote
@@ -60,20 +60,20 @@ class Standpoint:
 
     def quotes(self, rows: IntArray, at: datetime) -> dict[int, MarketQuote]:
         """Quotes by row at the instant of the moment; names that have never traded have none."""
-        moving = self._moving_columns(rows, at).quotes() if self.moment.moving is not None else []
-        found = {self.world.row_of_token[quote.token]: quote for quote in moving}
+        found: dict[int, MarketQuote] = {}
+        if self.moment.moving is not None:
+            moving = self._book().columns(self.world.tokens[rows], self.moment, at).quotes()
+            found = {self.world.row_of_token[quote.token]: quote for quote in moving}
         for row in rows.tolist():
             if row not in found and (quote := self._resting_quote(row)) is not None:
                 found[row] = quote
         return found
 
-    def ticks(self, rows: IntArray, at: datetime, *, resting: bool) -> RecordArray:
-        """What the live feed tells of these names, in no certain order."""
-        if resting:
-            return QuoteColumns.of(list(self.quotes(rows, at).values())).ticks(at)
+    def ticks(self, tokens: IntArray, at: datetime) -> RecordArray:
+        """What the live feed tells of those that trade in the moving session."""
         if self.moment.moving is None:
             return np.empty(0, TICK_DTYPE)
-        return self._moving_columns(rows, at).ticks(at)
+        return self._book().columns(tokens, self.moment, at).ticks(at)
 
     def candles(self, row: int, span: CandleSpan) -> Candles:
         """The name's intraday candles within the span."""
@@ -98,9 +98,6 @@ class Standpoint:
 
     def _book(self) -> SessionBook:
         return self.books.book(self.world, self.settled_columns)
-
-    def _moving_columns(self, rows: IntArray, at: datetime) -> QuoteColumns:
-        return self._book().columns(self.world.tokens[rows], self.moment, at)
 
     def _candles_of(self, row: int, column: int, step_minutes: int) -> RecordArray:
         """One session's candles in rupees, with the splits adjusted for that are announced."""

@@ -66,7 +66,8 @@ class Subscription:
     def news(self, ticks: RecordArray) -> RecordArray:
         """Those of the ticks whose price or volume is not what was told last."""
         places = np.searchsorted(self.tokens, ticks["token"])
-        return ticks[(self._told[places] != _heard(ticks)).any(axis=1)]
+        news: RecordArray = ticks[(self._told[places] != _heard(ticks)).any(axis=1)]
+        return news
 
     def _subscribe(self, tokens: IntArray) -> None:
         new = np.setdiff1d(tokens, self.tokens)
