@@ -19,7 +19,7 @@ from tests.jobs.town import (
     series_of,
 )
 from vcpd.domain.bars import BarSeries
-from vcpd.domain.errors import NeedsLoginError, PermanentError, RetryableError
+from vcpd.domain.errors import NeedsLoginError, PermanentError, RetryableError, VcpdError
 from vcpd.domain.nse_sessions import NSE
 from vcpd.domain.quality import Rule
 from vcpd.domain.runs import Outcome
@@ -107,6 +107,22 @@ async def test_a_symbol_that_nobody_has_an_answer_for_stays_unasked() -> None:
     assert result.outcome is Outcome.DONE  # the others' evening goes on
     assert "NSE:B: no answer" in result.reason
     assert town.bars.asked[3].last == SESSION
+
+
+async def test_an_unsettled_price_that_the_quotes_leave_out_is_settled_by_its_candle() -> None:
+    """Five past four: the close after the auction reaches the one symbol that the answer lost too."""
+    town = await settled_town()
+    town.clock.at, town.market.quoted_session = NEXT_EVENING, NEXT_SESSION
+    collect = town.collect()
+    await collect(context(NEXT_SESSION))
+    records = town.market.histories["NSE:B"].records
+    records["close"][records["session"] == np.datetime64(NEXT_SESSION)] *= 1.001
+    town.clock.at, town.market.unquoted = NEXT_EVENING.replace(minute=35), {"NSE:B"}
+    await collect(context(NEXT_SESSION))
+    expected = records["close"][records["session"] == np.datetime64(NEXT_SESSION)][0]
+    assert town.bars.history(3).close[-1] == expected
+    assert town.bars.history(3).provisional[-1]
+    assert town.market.candle_requests == [("NSE:B", NEXT_SESSION, NEXT_SESSION)]
 
 
 async def test_after_the_next_opening_candles_serve_instead_of_quotes() -> None:
@@ -252,6 +268,19 @@ async def test_an_empty_universe_says_what_to_run_first() -> None:
     result = await town.collect()(context(SESSION))
     assert result.outcome is Outcome.FAILED
     assert "instruments" in result.reason
+    assert result.passing  # the list, too, may have been out of reach only for a while
+
+
+@pytest.mark.parametrize(
+    ("error", "passing"), [(RetryableError("503"), True), (PermanentError("the plan lacks data"), False)]
+)
+async def test_a_failed_run_says_whether_it_may_pass(error: VcpdError, *, passing: bool) -> None:
+    """Whether one symbol after another fails or all of a few: what follows is decided by the error's type."""
+    for count in (3, 60):
+        town = build_town([history(f"NSE:S{number:03d}") for number in range(count)])
+        town.market.troubles = dict.fromkeys(town.market.histories, error)
+        result = await town.collect()(context(SESSION))
+        assert (result.outcome, result.passing) == (Outcome.FAILED, passing)
 
 
 @pytest.mark.parametrize("scene", ["backfill", "sweep"])

@@ -5,9 +5,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
+import pytest
+
 from tests.jobs.fakes import FakeClock
 from vcpd.domain.bars import BarSeries
-from vcpd.domain.errors import NeedsLoginError, RetryableError, UnavailableError
+from vcpd.domain.errors import (
+    NeedsLoginError,
+    PermanentError,
+    RetryableError,
+    UnavailableError,
+    VcpdError,
+)
 from vcpd.domain.runs import Progress
 from vcpd.jobs.gathering import Gathering
 from vcpd.jobs.intake import Delivery
@@ -130,3 +138,22 @@ async def test_the_progress_tells_rate_and_time_left() -> None:
 
     await Gathering(wants(400), in_a_third, Shelf().take, time, 5).run(1, progress, "candles")
     assert "3.0 symbols/s, 1 min 40 s left" in notes[100]
+
+
+@pytest.mark.parametrize(
+    ("error", "stopped"),
+    [
+        (RetryableError("502"), RetryableError),
+        (UnavailableError("no folder"), RetryableError),
+        (PermanentError("the plan lacks data"), PermanentError),
+    ],
+)
+async def test_what_is_given_up_says_whether_it_may_pass(error: VcpdError, stopped: type[VcpdError]) -> None:
+    """A plan without data is not tried again all evening; a server that is away is."""
+
+    async def refused(_: Want) -> Delivery:
+        raise error
+
+    gathering = Gathering(wants(40), refused, Shelf().take, clock(), 5)
+    await gathering.run(1, Progress(), "candles")
+    assert type(gathering.stopped) is stopped

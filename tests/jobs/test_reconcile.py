@@ -1,13 +1,15 @@
 """The morning after: provisional bars replaced, differences told, restated histories fetched anew."""
 
+from collections import Counter
 from datetime import UTC, date, datetime
 
 import numpy as np
 
 from tests.jobs.fakes import KilledError, context
-from tests.jobs.town import MORNING, NEXT_EVENING, NEXT_SESSION, SESSION, Town, build_town, history
+from tests.jobs.town import INDEX, MORNING, NEXT_EVENING, NEXT_SESSION, SESSION, Town, build_town, history
 from tests.real_data import real_data
 from vcpd.domain.bars import BarSeries
+from vcpd.domain.nse_sessions import NSE
 from vcpd.domain.runs import Outcome
 from vcpd.jobs.settings import CollectSettings
 from vcpd.store import barfiles
@@ -87,6 +89,20 @@ async def test_every_history_is_compared_whole_in_its_turn() -> None:
     await town.reconcile()(context(NEXT_SESSION))
     whole = [symbol for symbol, first, _ in town.market.candle_requests if first < date(2025, 6, 1)]
     assert len(whole) == 1
+
+
+async def test_turns_leave_nobody_out_over_weekends_and_holidays() -> None:
+    """In five sessions every history is compared whole exactly once, whatever days lie between."""
+    town = build_town([history(symbol) for symbol in SYMBOLS])
+    town.settings = CollectSettings(history_years=0.1, overlap_sessions=2, whole_every_sessions=5)
+    await town.collect()(context(SESSION))
+    whole = []
+    for day in NSE.sessions(date(2025, 7, 1), date(2025, 7, 31))[:15].tolist():
+        town.clock.at = datetime.combine(day, MORNING.timetz())
+        town.market.candle_requests.clear()
+        await town.reconcile()(context(day))
+        whole += [symbol for symbol, first, _ in town.market.candle_requests if first < date(2025, 6, 1)]
+    assert Counter(whole) == dict.fromkeys([INDEX.symbol, *SYMBOLS], 3)
 
 
 async def test_a_provisional_bar_that_never_was_goes() -> None:

@@ -1,12 +1,12 @@
 """Screen, risk and housekeeping: what they write, and what they say when there is nothing to write."""
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
 from tests.jobs.fakes import context
 from tests.jobs.shelves import FakeRiskStore, FakeRunStore, FakeSetupStore
-from tests.jobs.town import INDEX, MORNING, SESSION, SETTLED, Town, build_town, history
+from tests.jobs.town import INDEX, MORNING, NEXT_EVENING, SESSION, SETTLED, Town, build_town, history
 from vcpd.analysis.risk import RiskParameters
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.domain.nse_sessions import NSE
@@ -54,6 +54,7 @@ async def test_a_screen_run_twice_leaves_the_same_rows() -> None:
 
 async def test_without_bars_of_the_session_the_screen_fails_and_says_what_to_do() -> None:
     town, setups = await _collected(), FakeSetupStore()
+    town.clock.at = NEXT_EVENING
     result = await _screen(town, setups)(context(date(2025, 7, 1), "screen"))
     assert result.outcome is Outcome.FAILED
     assert "run collect first" in result.reason
@@ -80,6 +81,15 @@ async def test_the_running_session_is_swept_before_it_is_screened() -> None:
     await _screen(town, setups)(context(date(2025, 7, 1), "screen"))
     verdicts = setups.by_session[date(2025, 7, 1)]
     assert {one.provisional for one in verdicts if one.reason is None} == {True}
+
+
+async def test_nothing_is_screened_before_a_muhurat_session_opens() -> None:
+    """At ten on a day whose only hour comes later there is nothing to judge, and nothing has gone wrong."""
+    town, setups = await _collected(), FakeSetupStore()
+    town.clock.at = datetime(2025, 10, 21, 4, 30, tzinfo=UTC)
+    result = await _screen(town, setups)(context(date(2025, 10, 21), "screen"))
+    assert (result.outcome, result.reason) == (Outcome.SKIPPED, "the session of 2025-10-21 opens at 13:45")
+    assert not setups.by_session
 
 
 async def test_risk_is_scored_for_everybody_with_enough_history() -> None:

@@ -35,3 +35,8 @@ class BadInputError(PermanentError):
 
 class UnavailableError(PermanentError):
     """Something the machine should give is not there (port, disk, database); the text says what to do."""
+
+
+def may_pass(error: BaseException | None) -> bool:
+    """Whether the trouble may be over by itself later: a server comes back, a full disk is emptied."""
+    return isinstance(error, RetryableError | UnavailableError)

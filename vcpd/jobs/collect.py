@@ -6,11 +6,12 @@ from datetime import date
 from vcpd.domain.errors import NeedsLoginError, VcpdError
 from vcpd.domain.instruments import StoredInstrument
 from vcpd.domain.runs import Outcome, RunContext, RunResult
-from vcpd.jobs.gaps import Gaps, find_gaps
+from vcpd.jobs.gaps import Gap, Gaps, find_gaps
 from vcpd.jobs.intake import Tally
 from vcpd.jobs.keeping import Keeping, finished
 from vcpd.jobs.settings import CollectSettings
 from vcpd.jobs.universe import Selection
+from vcpd.ports import Span
 
 __all__ = ["Collect", "CollectSettings"]
 
@@ -27,7 +28,8 @@ class Collect:
         target = keeping.finality.closed(context.session, keeping.clock.now())
         chosen = await keeping.universe.current()
         if not chosen.everything:
-            return RunResult(outcome=Outcome.FAILED, reason="the universe is empty: run instruments first")
+            reason = "the universe is empty: run instruments first"
+            return RunResult(outcome=Outcome.FAILED, reason=reason, passing=True)
         stopped = await self._fetch(chosen, target, context, tally)
         if stopped is None or tally.has_changed:
             tally.counts.update(await keeping.snapshot(target, context.progress))
@@ -44,6 +46,7 @@ class Collect:
         if swept:
             unquoted, trouble = await self._sweep(swept, target, context, tally)
             unswept = tuple(gap for gap in gaps.session_only if gap.symbol in unquoted)
+            unswept += tuple(_session_of(one, target) for one in gaps.unsettled if one.symbol in unquoted)
         if isinstance(trouble, NeedsLoginError):
             return trouble
         candles = (*gaps.candles, *unswept)
@@ -71,3 +74,9 @@ class Collect:
         missing = [gap.instrument for gap in gaps.session_only]
         settled_since = finality.is_settled(target, now) and self._settled != target
         return missing + (list(gaps.unsettled) if settled_since else [])
+
+
+def _session_of(instrument: StoredInstrument, target: date) -> Gap:
+    """The candle of one session, in place of a quote that did not come."""
+    span = Span(target, target)
+    return Gap(instrument, span, span, overlaps=False)

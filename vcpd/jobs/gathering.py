@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final, Generic, Protocol, TypeVar
 
-from vcpd.domain.errors import NeedsLoginError, RetryableError, VcpdError
+from vcpd.domain.errors import NeedsLoginError, PermanentError, RetryableError, VcpdError, may_pass
 from vcpd.domain.runs import Progress
 from vcpd.jobs.intake import Delivery
 from vcpd.ports import Clock
@@ -43,7 +43,7 @@ class Gathering(Generic[W]):
         self._failed_in_a_row = 0
         self._waiting: list[Delivery] = []
         self._turn = asyncio.Lock()
-        self.failures: dict[str, str] = {}
+        self.failures: dict[str, VcpdError] = {}
         self.stopped: VcpdError | None = None
 
     async def run(self, concurrency: int, progress: Progress, note: str) -> None:
@@ -88,11 +88,11 @@ class Gathering(Generic[W]):
                 self.stopped = error
 
     def _note_failure(self, wanted: W, error: VcpdError) -> None:
-        self.failures[wanted.symbol] = str(error)
+        self.failures[wanted.symbol] = error
         self._failed_in_a_row += 1
         if self._failed_in_a_row >= self._give_up_after:
-            count = self._failed_in_a_row
-            self.stopped = RetryableError(f"{count} symbols in a row failed, the last one with: {error}")
+            what = f"{self._failed_in_a_row} symbols in a row failed, the last one with: {error}"
+            self.stopped = RetryableError(what) if may_pass(error) else PermanentError(what)
 
 
 class Pace:

@@ -30,6 +30,7 @@ class Tally:
 
     counts: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
+    may_pass: bool = False  # a symbol failed for a reason that may be over later
 
     @property
     def has_changed(self) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
-from vcpd.domain.errors import VcpdError
+from vcpd.domain.errors import VcpdError, may_pass
 from vcpd.domain.runs import Outcome, RunContext, RunResult
 from vcpd.domain.sessions import TradingCalendar
 from vcpd.jobs.finality import Finality
@@ -66,6 +66,7 @@ class Keeping:
         await gathering.run(self.settings.concurrency, context.progress, note)
         tally.counts["failed"] += len(gathering.failures)
         tally.notes.extend(f"{symbol}: {why}" for symbol, why in gathering.failures.items())
+        tally.may_pass = any(map(may_pass, gathering.failures.values()))
         return gathering.stopped
 
 
@@ -87,7 +88,7 @@ def finished(tally: Tally, stopped: VcpdError | None, chosen: Selection) -> RunR
     if chosen.unknown:
         notes.append(f"not listed: {', '.join(chosen.unknown[:SHOWN_NOTES])}")
     if stopped is not None:
-        return RunResult(counts, Outcome.FAILED, str(stopped))
+        return RunResult(counts, Outcome.FAILED, str(stopped), may_pass(stopped))
     if tally.counts["failed"] and not (tally.counts["fetched"] or tally.counts["swept"]):
-        return RunResult(counts, Outcome.FAILED, "; ".join(notes))
+        return RunResult(counts, Outcome.FAILED, "; ".join(notes), tally.may_pass)
     return RunResult(counts, Outcome.DONE, "; ".join(notes))

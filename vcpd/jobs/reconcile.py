@@ -64,11 +64,12 @@ class Reconcile:
         """From the first provisional session, or from the beginning, up to the last closed session."""
         finality = self.keeping.finality
         wish = self.keeping.wish(finality.calendar.last_session_at(self.keeping.clock.now()))
+        number = len(finality.calendar.sessions(finality.calendar.valid_from, target))
         turns = finality.settings.whole_every_sessions
         for one, known in due:
             if known.asked is None:
                 continue
-            is_turn = (one.id + target.toordinal()) % turns == 0
+            is_turn = (one.id + number) % turns == 0
             tail = min(known.first_provisional or target, target)
             if is_turn or one.symbol in suspected:
                 tail = known.asked.first

@@ -27,7 +27,12 @@ class Screen:
     thresholds: Thresholds
 
     async def __call__(self, context: RunContext) -> RunResult:
-        if self.calendar.running_session_at(self.clock.now()) == context.session:
+        now = self.clock.now()
+        opens, _ = self.calendar.open_close(context.session)
+        if now < opens:
+            reason = f"the session of {context.session} opens at {opens.astimezone(self.calendar.zone):%H:%M}"
+            return RunResult(outcome=Outcome.SKIPPED, reason=reason)
+        if self.calendar.running_session_at(now) == context.session:
             await self.sweep(context.session, context.progress)
         judged, casualties = await self._judge(context)
         setups = [setup for part in judged for setup in part.setups] + _unjudged(casualties, context.session)

@@ -7,14 +7,13 @@ from typing import Final, TypeVar
 
 import structlog
 
-from vcpd.domain.errors import RetryableError, UnavailableError, VcpdError
+from vcpd.domain.errors import RetryableError, UnavailableError, VcpdError, may_pass
 from vcpd.domain.runs import Outcome, Run, RunContext, RunResult
 from vcpd.ports import Clock, RunStore
 from vcpd.schedule.trigger import Tick
 from vcpd.schedule.work import Active, Cause, Waiting
 
 STORE_TROUBLE: Final = (RetryableError, UnavailableError)
-PASSING: Final = (RetryableError, UnavailableError)  # a full disk is emptied, a server comes back
 STORE_RETRY_S: Final = 5.0
 SAME_INSTANT_TRIES: Final = 50
 
@@ -84,8 +83,7 @@ class Execution:
             _forget_cancellation()
             return _as_told(active)
         except VcpdError as error:
-            passing = isinstance(error, PASSING)
-            return RunResult(outcome=Outcome.FAILED, reason=str(error), passing=passing)
+            return RunResult(outcome=Outcome.FAILED, reason=str(error), passing=may_pass(error))
         except Exception as error:
             log.exception("run.crashed")
             return RunResult(outcome=Outcome.FAILED, reason=f"{type(error).__name__}: {error}")
