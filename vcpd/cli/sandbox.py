@@ -5,7 +5,9 @@ import asyncio
 import signal
 import sys
 from collections.abc import Mapping
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
+from typing import Final
 
 import msgspec
 import uvloop
@@ -16,6 +18,7 @@ from vcpd.domain.bars import BarSeries
 from vcpd.domain.errors import BadInputError
 from vcpd.domain.nse_sessions import NSE
 from vcpd.ports import Clock
+from vcpd.runtime.clock import VirtualClock
 from vcpd.runtime.parent_death import end_with_parent
 from vcpd.sandbox.historical import HistoricalMarket
 from vcpd.sandbox.market import Market
@@ -24,13 +27,15 @@ from vcpd.sandbox.settings import SandboxSettings
 from vcpd.sandbox.simulated import SimulatedMarket
 from vcpd.store import barfiles
 
-DEFAULT_PORT = 8788
+DEFAULT_PORT: Final = 8788
+PRE_OPEN: Final = "pre_open"
+BEFORE_OPEN: Final = timedelta(minutes=10)
+A_YEAR: Final = timedelta(days=365)
 
 
 def sandbox(arguments: argparse.Namespace) -> int:
     settings = _from_parent() if arguments.child else _from_arguments(arguments)
-    clock = clock_of(arguments.now, arguments.speed, arguments.since)
-    market = build_market(settings, clock)
+    market, clock = opened(settings, arguments)
     uvloop.run(_serve_until_told(settings, market, clock, child=arguments.child))
     return EXIT_OK
 
@@ -51,10 +56,52 @@ def _from_arguments(arguments: argparse.Namespace) -> SandboxSettings:
         raise BadInputError(f"sandbox: {error}") from None
 
 
-def build_market(settings: SandboxSettings, clock: Clock) -> Market:
+def opened(settings: SandboxSettings, arguments: argparse.Namespace) -> tuple[Market, Clock]:
+    """The market and its clock: at `--now`, in a session of its own, or in the present."""
+    asked = [name for name in ("session", "start") if getattr(arguments, name) is not None]
+    if arguments.now is not None or (not asked and arguments.speed == 1.0):
+        if asked:
+            raise BadInputError(f"sandbox: give --now or --{asked[0]}, not both")
+        clock = clock_of(arguments.now, arguments.speed, arguments.since)
+        return build_market(settings, NSE.local_date(clock.now())), clock
+    market = build_market(settings, NSE.last_session_at(datetime.now(UTC)))
+    session = _session(market, arguments.session or "last")
+    begin = beginning(session, arguments.start or PRE_OPEN)
+    market.prepare(NSE.open_close(session)[1])
+    return market, VirtualClock(begin, arguments.speed)
+
+
+def beginning(session: date, start: str) -> datetime:
+    """The instant of a session's day at which its clock begins: `pre_open`, or a wall time HH:MM."""
+    if not NSE.is_session(session):
+        raise BadInputError(f"sandbox: {session} is no session: {NSE.closed_because(session)}")
+    if start == PRE_OPEN:
+        return NSE.open_close(session)[0] - BEFORE_OPEN
+    try:
+        return datetime.combine(session, time.fromisoformat(start), NSE.zone)
+    except ValueError:
+        raise BadInputError(f"sandbox: expected --start pre_open or HH:MM, was {start}") from None
+
+
+def _session(market: Market, wanted: str) -> date:
+    """The session that a word or a date names."""
+    last = NSE.last_session_at(datetime.now(UTC))
+    if wanted == "breakout":
+        if not (found := market.breakouts(last - A_YEAR, last)):
+            raise BadInputError("sandbox: no planted base broke out in the last year; try more --symbols")
+        return found[-1].session
+    if wanted == "last":
+        return market.last_session(last)
+    try:
+        return date.fromisoformat(wanted)
+    except ValueError:
+        raise BadInputError(f"sandbox: expected --session last, breakout or a date, was {wanted}") from None
+
+
+def build_market(settings: SandboxSettings, day: date) -> Market:
     """The market that the settings describe. BadInputError for bars that cannot be read."""
     if settings.bars is None:
-        return SimulatedMarket(settings, NSE, NSE.local_date(clock.now()))
+        return SimulatedMarket(settings, NSE, day)
     indices = _series_of(Path(settings.index)) if settings.index else {}
     return HistoricalMarket(_series_of(Path(settings.bars)), NSE, indices)
 

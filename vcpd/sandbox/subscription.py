@@ -1,6 +1,6 @@
 """What one client of the live feed follows, in which mode, and what it has been told."""
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 import numpy as np
@@ -9,6 +9,9 @@ from vcpd.domain.arrays import BoolArray, FloatArray, IntArray, RecordArray
 from vcpd.kite.ticker import MODES, Mode
 
 NEVER: Final = np.nan
+
+
+_Token = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
 
 
 class CommandError(Exception):
@@ -43,7 +46,7 @@ class Subscription:
                 case "unsubscribe":
                     self._unsubscribe(_tokens(command.value))
                 case "mode":
-                    mode, tokens = msgspec.convert(command.value, tuple[Mode, list[int]])
+                    mode, tokens = msgspec.convert(command.value, tuple[Mode, list[_Token]])
                     self._set_mode(mode, _tokens(tokens))
                 case _:
                     raise CommandError(f"unknown action: {command.action}")
@@ -93,7 +96,7 @@ class Subscription:
 
 
 def _tokens(value: Any) -> IntArray:
-    return np.unique(np.array(msgspec.convert(value, list[int]), np.int64))
+    return np.unique(np.array(msgspec.convert(value, list[_Token]), np.int64))
 
 
 def _heard(ticks: RecordArray) -> FloatArray:
