@@ -1,7 +1,7 @@
 """The market made of bulletins, against the truth that its press printed."""
 
 from collections.abc import AsyncIterator
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -155,6 +155,39 @@ async def test_a_bulletin_missing_for_long_is_a_hole_not_a_wall(press: Press, tm
     assert len(shares) == len(press.sessions) - 1
     assert lost not in shares.sessions.tolist()
     assert len(index) == len(press.sessions) - 2
+
+
+async def test_an_unexpected_holiday_is_a_wall_for_one_evening_only(press: Press, tmp_path: Path) -> None:
+    """Nobody published a bulletin of the 29th: once the 30th is there, nothing waits for the day before."""
+    folder = press.publish(tmp_path / "bulletins")
+    closed, after = date(2024, 8, 29), date(2024, 8, 30)
+    lost = [folder / udiff_file(closed).path, folder / index_file(closed).path]
+    later = [folder / udiff_file(after).path, folder / index_file(after).path]
+    kept = {path: path.read_bytes() for path in later}
+    for path in (*lost, *later):
+        path.unlink()
+    clock = StandingClock(datetime.fromisoformat("2024-08-29T21:00:00+05:30"))
+    async with folder_door(folder, tmp_path / "door", clock) as market:
+        with pytest.raises(RetryableError, match="2024-08-29 is not in the archive yet"):
+            await market.daily_bars(instrument("ALPHA"), FIRST, closed)
+        for path, content in kept.items():
+            path.write_bytes(content)
+        clock.at += timedelta(days=1)
+        assert "NSE:ALPHA" in await market.quotes(["NSE:ALPHA"])
+        told = await market.daily_bars(instrument("ALPHA"), FIRST, after)
+    assert told.last_session == after
+    assert closed not in told.sessions.tolist()
+
+
+async def test_index_values_that_never_came_do_not_keep_shares_away(press: Press, tmp_path: Path) -> None:
+    """The last session waits for its index file; an earlier one does without it."""
+    folder = press.publish(tmp_path / "bulletins")
+    (folder / index_file(date(2024, 8, 29)).path).unlink()
+    async with folder_door(folder, tmp_path / "door") as market:
+        shares = await market.daily_bars(instrument("ALPHA"), FIRST, LAST)
+        index = await market.daily_bars(instrument("NIFTY 50", "INDEX", "INDICES"), FIRST, LAST)
+    assert len(shares) == len(press.sessions)
+    assert len(index) == len(press.sessions) - 1
 
 
 async def test_without_a_list_of_actions_nothing_is_told(press: Press, tmp_path: Path) -> None:

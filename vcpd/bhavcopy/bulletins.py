@@ -33,6 +33,7 @@ class Haul:
     """What came of fetching some sessions."""
 
     orders: list[Order] = field(default_factory=list)
+    bare: list[Order] = field(default_factory=list)  # their index values are not there
     missing: list[date] = field(default_factory=list)
     troubles: list[VcpdError] = field(default_factory=list)
 
@@ -42,6 +43,7 @@ class Haul:
 
     def join(self, other: "Haul") -> None:
         """Add what came of fetching some of the sessions again; its orders are its own."""
+        self.bare += other.bare
         self.missing += other.missing
         self.troubles += other.troubles
 
@@ -128,9 +130,22 @@ class Bulletins:
             again = await self._haul([one.session for one in refusals])
             haul.join(again)
             refusals = await self._take_in(again.orders)
+        latest = await self._latest(haul)
+        refusals = [*refusals, *await self._take_in_bare(haul, latest)]
         haul.troubles += [RetryableError(refusal.reason) for refusal in refusals]
-        haul.troubles += self._note_missing(haul.missing)
+        haul.troubles += self._note_missing(haul.missing, latest)
         return haul
+
+    async def _latest(self, haul: Haul) -> date:
+        """The last session that there is any bulletin of."""
+        known = (await self._opened()).head.sessions[-1:]
+        return max([*known, *(one.session for one in (*haul.orders, *haul.bare))], default=date.min)
+
+    async def _take_in_bare(self, haul: Haul, latest: date) -> Sequence[Refusal]:
+        """Do without index values that will not come any more; the other sessions are missing."""
+        awaited = [one.session for one in haul.bare if self._may_still_come(one.session, latest)]
+        haul.missing += awaited
+        return await self._take_in([one for one in haul.bare if one.session not in awaited])
 
     async def _haul(self, batch: Sequence[date]) -> Haul:
         haul = Haul()
@@ -155,10 +170,10 @@ class Bulletins:
             haul.missing.append(session)
             return
         indices = await self._archive.indices(session)
-        if indices is None and self._may_still_come(session):
-            haul.missing.append(session)
+        if indices is None:
+            haul.bare.append(Order(session, str(bulletin), ""))
         else:
-            haul.orders.append(Order(session, str(bulletin), "" if indices is None else str(indices)))
+            haul.orders.append(Order(session, str(bulletin), str(indices)))
 
     async def _take_in(self, orders: Sequence[Order]) -> Sequence[Refusal]:
         if not orders:
@@ -171,9 +186,9 @@ class Bulletins:
             await self._archive.refuse(Path(refusal.path))
         return refusals
 
-    def _note_missing(self, missing: Sequence[date]) -> list[VcpdError]:
+    def _note_missing(self, missing: Sequence[date], latest: date) -> list[VcpdError]:
         """Leave old holes alone for a while; a trouble for the latest session that may still come."""
-        awaited = [day for day in missing if self._may_still_come(day)]
+        awaited = [day for day in missing if self._may_still_come(day, latest)]
         holes = [day for day in missing if day not in awaited]
         self._holes |= dict.fromkeys(holes, self._time.monotonic_s() + HOLE_RESTS_S)
         if holes:
@@ -182,8 +197,9 @@ class Bulletins:
             [RetryableError(f"the bulletin of {max(awaited)} is not in the archive yet")] if awaited else []
         )
 
-    def _may_still_come(self, session: date) -> bool:
-        return self._time.today() - session <= self._missing_after
+    def _may_still_come(self, session: date, latest: date) -> bool:
+        """Not once a later session is there: then the exchange was closed, or its archive lost the file."""
+        return session >= latest and self._time.today() - session <= self._missing_after
 
 
 def _batches(days: Sequence[date]) -> Iterator[Sequence[date]]:
