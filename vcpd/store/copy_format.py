@@ -4,9 +4,9 @@ Each row: int16 number of fields, then per field int32 length and its bytes, all
 a signature of 19 bytes, after them int16 -1.
 """
 
-import mmap
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+import io
+from collections.abc import Iterator
+from datetime import date
 from typing import Final
 
 import numpy as np
@@ -20,7 +20,6 @@ TRAILER: Final = b"\xff\xff"
 POSTGRES_EPOCH: Final = np.datetime64("2000-01-01", "D")
 ROWS_A_CHUNK: Final = 16_384
 ROWS_A_PIECE: Final = 8_192
-PIECES_A_RELEASE: Final = 32  # some 20 MB
 NUMBER_FIELDS: Final = (*PRICE_FIELDS, "volume")
 WIDTHS: Final = {"i4": 4, "f8": 8, "?": 1}
 
@@ -67,50 +66,66 @@ def _days(records: RecordArray) -> IntArray:
     return days
 
 
-def parse_rows(content: bytes | mmap.mmap, row: np.dtype[np.void]) -> RecordArray:
+def parse_rows(content: bytes, row: np.dtype[np.void]) -> RecordArray:
     """The rows of a whole binary COPY as `row` records, without a copy.
 
     Raises RetryableError when the bytes are not whole or not of that width.
     """
-    n_rows, rest = divmod(len(content) - len(HEADER) - len(TRAILER), row.itemsize)
-    if n_rows < 0 or rest or content[-len(TRAILER) :] != TRAILER:
-        raise RetryableError(f"a copy from the store is not whole: {len(content)} bytes")
+    n_rows = _count_rows(len(content), content[-len(TRAILER) :], row)
     rows: RecordArray = np.frombuffer(content, row, n_rows, len(HEADER))
-    n_fields = len(row.names or ()) // 2
-    if not all((piece["fields"] == n_fields).all() for piece in Pieces([rows])):
-        raise RetryableError("a copy from the store has rows of another shape")
+    _require_shape(rows)
     return rows
 
 
-def read_rows(path: Path, row: np.dtype[np.void]) -> RecordArray:
-    """The rows of a file that holds a whole binary COPY, mapped into memory. Errors as `parse_rows`."""
-    with path.open("rb") as file:
-        return parse_rows(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), row)
+class CopiedRows:
+    """The rows of a file that holds a whole binary COPY, read a piece at a time; good while `file` is open.
 
-
-class Pieces:
-    """Parts that fit into the processor's cache: a field of a row lies 83 bytes from the next row's.
-
-    Where the rows are a mapped file, the pages that have been read are let go of, many at a time: they
-    stay in the machine's memory but do not count as this process's own.
+    A row's field lies 83 bytes from the next row's, so a piece is as large as fits into the processor's
+    cache. The same memory serves for all pieces: each is good until the next is read.
     """
 
-    def __init__(self, copied: Sequence[RecordArray]) -> None:
-        self._copied = copied
+    def __init__(self, file: io.FileIO, row: np.dtype[np.void]) -> None:
+        """Raises RetryableError when the file is not whole or its rows are not of that width."""
+        self._file = file
+        self._n_rows = _count_rows(file.seek(0, io.SEEK_END), _last_bytes(file), row)
+        self._memory: RecordArray = np.empty(min(ROWS_A_PIECE, self._n_rows), row)
 
-    def __iter__(self) -> Iterator[RecordArray]:
-        for rows in self._copied:
-            for number, start in enumerate(range(0, len(rows), ROWS_A_PIECE), start=1):
-                yield rows[start : start + ROWS_A_PIECE]
-                if number % PIECES_A_RELEASE == 0:
-                    _let_go(rows)
-            _let_go(rows)
+    @property
+    def n_pieces(self) -> int:
+        return -(-self._n_rows // ROWS_A_PIECE)
+
+    def piece(self, number: int) -> RecordArray:
+        """Raises RetryableError when the rows have another number of fields."""
+        start = number * ROWS_A_PIECE
+        rows = self._memory[: self._n_rows - start]
+        self._file.seek(len(HEADER) + start * rows.itemsize)
+        if self._file.readinto(rows.view(np.uint8).data) != rows.nbytes:
+            raise RetryableError(f"a copy from the store was cut while it was read: {self._file.name}")
+        _require_shape(rows)
+        return rows
 
 
-def _let_go(rows: RecordArray) -> None:
-    view = rows.base
-    if isinstance(view, memoryview) and isinstance(view.obj, mmap.mmap):
-        view.obj.madvise(mmap.MADV_DONTNEED)
+def _last_bytes(file: io.FileIO) -> bytes:
+    file.seek(-min(len(TRAILER), file.seek(0, io.SEEK_END)), io.SEEK_END)
+    return file.read()
+
+
+def _count_rows(n_bytes: int, last: bytes, row: np.dtype[np.void]) -> int:
+    """How many rows a whole copy of `n_bytes` holds. Raises RetryableError when it is not whole."""
+    n_rows, rest = divmod(n_bytes - len(HEADER) - len(TRAILER), row.itemsize)
+    if n_rows < 0 or rest or last != TRAILER:
+        raise RetryableError(f"a copy from the store is not whole: {n_bytes} bytes")
+    return n_rows
+
+
+def _require_shape(rows: RecordArray) -> None:
+    if not (rows["fields"] == len(rows.dtype.names or ()) // 2).all():
+        raise RetryableError("a copy from the store has rows of another shape")
+
+
+def day_number(day: date) -> int:
+    """A date as PostgreSQL counts days."""
+    return int((np.datetime64(day, "D") - POSTGRES_EPOCH).astype(np.int64))
 
 
 def session_dates(days: IntArray) -> DateArray:

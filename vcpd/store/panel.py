@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import date, timedelta
-from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -16,9 +15,9 @@ from vcpd.store.database import Connection, Database
 from vcpd.store.named_queries import named_queries
 from vcpd.store.panel_arrangement import Arrangement, PanelRow, arrange
 from vcpd.store.panel_files import PanelFiles
+from vcpd.store.spool import Spool
 
 SQL: Final = named_queries("panel")
-LAST_PAGE: Final = 2**32 - 1
 COPIES: Final = 2  # the server sends with one core a connection
 CALENDAR_DAYS_A_SESSION: Final = 1.5  # five sessions in seven days, and generous room for holidays
 SPARE_DAYS: Final = 30
@@ -84,14 +83,16 @@ class PostgresPanelStore:
             transactions = [self._database.transaction() for _ in copied]
             connections = [await stack.enter_async_context(one) for one in transactions]
             await connections[0].execute(SQL["hold_still"])
-            since = await _window_start(connections[0], rows, benchmark_id, selection.n_sessions)
-            await _copy_parts(connections, copied, keys, since)
+            first, last = await _window(connections[0], rows, benchmark_id, selection.n_sessions)
+            await _copy_parts(connections, copied, keys, first)
             excluded = await connections[0].fetch(SQL["exclusions"])
         return Arrangement(
             copied=tuple(str(path) for path in copied),
             folder=str(self._files.folder),
             rows=rows,
             benchmark_id=benchmark_id,
+            first=first,
+            last=last,
             n_sessions=selection.n_sessions,
             exclusions={row["symbol"]: row["reason"] for row in excluded},
         )
@@ -105,36 +106,41 @@ class PostgresPanelStore:
 async def _copy_parts(
     connections: Sequence[Connection], copied: Sequence[Path], keys: Sequence[int], since: date
 ) -> None:
-    """Copy each part of the table to its file; the first connection keeps writers away meanwhile."""
-    parts = _page_ranges(await connections[0].fetchval(SQL["pages"]), len(connections))
+    """Copy each part of the instruments to its file; the first connection keeps writers away meanwhile."""
     async with asyncio.TaskGroup() as group:
-        for connection, path, (start, stop) in zip(connections, copied, parts, strict=True):
-            arguments = ((start, 0), (stop, 0), since, keys)
-            copying = connection.copy_from_query(SQL["bars_since"], *arguments, output=path, format="binary")
-            group.create_task(copying, name=f"copy bars to {path.name}")
+        for number, (connection, path) in enumerate(zip(connections, copied, strict=True)):
+            part = _part(keys, number, len(connections))
+            group.create_task(_copy(connection, path, part, since), name=f"copy bars to {path.name}")
 
 
-def _page_ranges(n_pages: int, n_parts: int) -> list[tuple[int, int]]:
-    """Half-open ranges of pages; whole pages are read once, however the days came into the table."""
-    cuts = [n_pages * part // n_parts for part in range(n_parts)]
-    return list(pairwise([*cuts, LAST_PAGE]))
+def _part(keys: Sequence[int], number: int, n_parts: int) -> Sequence[int]:
+    """Neighbours in number, most often neighbours in the table."""
+    return keys[len(keys) * number // n_parts : len(keys) * (number + 1) // n_parts]
+
+
+async def _copy(connection: Connection, path: Path, keys: Sequence[int], since: date) -> None:
+    async with Spool(path) as spool:
+        await connection.copy_from_query(SQL["bars_since"], keys, since, output=spool, format="binary")
 
 
 def _row(one: StoredInstrument) -> PanelRow:
     return PanelRow(one.id, one.symbol, one.instrument.tick_size)
 
 
-async def _window_start(
+async def _window(
     connection: Connection, rows: Sequence[PanelRow], benchmark_id: int | None, n_sessions: int
-) -> date:
-    """The first of the last `n_sessions` sessions as the benchmark counts them, or a day well before it."""
+) -> tuple[date, date]:
+    """The rows' newest session, and the first of the last `n_sessions` as the benchmark counts them.
+
+    Where the benchmark has too few, a day well before it.
+    """
     newest: date | None = await connection.fetchval(SQL["newest_session"], [row.id for row in rows])
     if newest is None:
-        return date.min
+        return date.min, date.min
     counted: date | None = await connection.fetchval(
         SQL["nth_newest_session"], benchmark_id, newest, n_sessions
     )
-    return counted or _days_before(newest, n_sessions)
+    return counted or _days_before(newest, n_sessions), newest
 
 
 def _days_before(newest: date, n_sessions: int) -> date:

@@ -1,16 +1,26 @@
-"""Copied bars become a panel: pure arithmetic on arrays, run in a worker."""
+"""Copied bars become a panel: read piece by piece, and put where the snapshot has them; run in a worker."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import io
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import date
+from functools import partial
 from pathlib import Path
+from typing import Final
 
 import msgspec
 import numpy as np
 
-from vcpd.domain.arrays import BoolArray, FloatArray, IntArray, RecordArray
+from vcpd.domain.arrays import BoolArray, DateArray, IntArray, RecordArray
 from vcpd.domain.bars import BAR_DTYPE, BarSeries
-from vcpd.domain.panel import FIELDS, Panel, PanelReference, align_close
-from vcpd.store.copy_format import BAR_ROW, Pieces, bar_records, read_rows, session_dates
-from vcpd.store.panel_files import PanelFiles
+from vcpd.domain.panel import FIELDS, PanelReference, align_close
+from vcpd.store.copy_format import BAR_ROW, CopiedRows, bar_records, day_number, session_dates
+from vcpd.store.panel_files import PanelFiles, PanelHead
+from vcpd.store.panel_planes import Band, panel_planes
+
+CELLS_A_BAND: Final = 800_000  # 33 MB
+NO_PLACE: Final = -(1 << 40)
 
 
 class PanelRow(msgspec.Struct, frozen=True):
@@ -22,92 +32,155 @@ class PanelRow(msgspec.Struct, frozen=True):
 
 
 class Arrangement(msgspec.Struct, frozen=True):
-    """Everything that makes a panel from files of copied bars."""
+    """Everything that makes a panel from files of copied bars; the rows' bars lie in `first` to `last`."""
 
     copied: tuple[str, ...]
     folder: str
     rows: tuple[PanelRow, ...]
     benchmark_id: int | None
+    first: date
+    last: date
     n_sessions: int
     exclusions: Mapping[str, str]
 
 
+class _Bars:
+    """All copied bars, a piece at a time."""
+
+    def __init__(self, files: Iterable[io.FileIO]) -> None:
+        self._files = [CopiedRows(file, BAR_ROW) for file in files]
+
+    def pieces(self, chosen: Callable[[int], bool]) -> Iterator[tuple[int, RecordArray]]:
+        """The chosen of all pieces with their numbers; those that are not chosen are not read."""
+        places = [(one, number) for one in self._files for number in range(one.n_pieces)]
+        for number, (file, at) in enumerate(places):
+            if chosen(number):
+                yield number, file.piece(at)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Survey:
+    """Who has bars when: `seen` is (rows, days), its first column for day `first_day`.
+
+    `spans` gives, by piece, the first and the last row of which it has bars; a piece without any is absent.
+    """
+
+    seen: BoolArray
+    first_day: int
+    spans: Mapping[int, tuple[int, int]]
+    benchmark: BarSeries
+
+    def last_days(self, n_sessions: int) -> IntArray:
+        """The last days on which any of the rows has a bar, as PostgreSQL counts days."""
+        days: IntArray = self.first_day + np.flatnonzero(self.seen.any(axis=0))[-n_sessions:]
+        return days
+
+    def rows_seen_on(self, days: IntArray) -> list[int]:
+        """The rows that have a bar on any of the days."""
+        rows: list[int] = np.flatnonzero(self.seen[:, days - self.first_day].any(axis=1)).tolist()
+        return rows
+
+    def meets(self, rows: Sequence[int], piece: int) -> bool:
+        """Whether the piece may have bars of one of these ascending rows."""
+        first, last = self.spans.get(piece, (-1, -1))
+        return first <= rows[-1] and rows[0] <= last
+
+
 def arrange(arrangement: Arrangement) -> PanelReference:
-    """Read the copied bars, align them, and write the snapshot; runs in a worker."""
-    copied = [read_rows(Path(path), BAR_ROW) for path in arrangement.copied]
-    return PanelFiles(Path(arrangement.folder)).write(arranged(copied, arrangement))
+    """Write the snapshot of the copied bars: symbols ascending, the last sessions on which any traded."""
+    with ExitStack() as stack:
+        files = [stack.enter_context(Path(path).open("rb", buffering=0)) for path in arrangement.copied]
+        return _arranged(_Bars(files), arrangement)
 
 
-def arranged(copied: Sequence[RecordArray], arrangement: Arrangement) -> Panel:
-    """The panel of copied bars: symbols ascending, the last sessions on which any of them traded."""
-    pieces = Pieces(copied)
+def _arranged(bars: _Bars, arrangement: Arrangement) -> PanelReference:
     wanted = sorted(arrangement.rows, key=lambda row: row.symbol)
-    axis = _last_days(pieces, [row.id for row in wanted], arrangement.n_sessions)
-    traded = _owners_since(pieces, int(axis[0])) if len(axis) else set()
-    shown = [row for row in wanted if row.id in traded]
-    values, provisional = _planes(pieces, [row.id for row in shown], axis)
-    sessions = session_dates(axis)
-    excluded = arrangement.exclusions
-    return Panel(
+    survey = _survey(bars, [row.id for row in wanted], arrangement)
+    days = survey.last_days(arrangement.n_sessions)
+    rows = survey.rows_seen_on(days)
+    sessions, shown = session_dates(days), [wanted[row] for row in rows]
+
+    def write_planes(folder: Path) -> None:
+        with panel_planes(folder, len(rows), len(days)) as planes:
+            for part in _bands(len(rows), len(days)):
+                pieces = bars.pieces(partial(survey.meets, rows[part]))
+                ids = [one.id for one in shown[part]]
+                planes.write(_band(part.start, (piece for _, piece in pieces), _Cells(ids, days)))
+
+    head = _head(shown, sessions, arrangement.exclusions)
+    closes = align_close(survey.benchmark, sessions)
+    return PanelFiles(Path(arrangement.folder)).add(head, closes, write_planes)
+
+
+def _head(shown: Sequence[PanelRow], sessions: DateArray, reasons: Mapping[str, str]) -> PanelHead:
+    return PanelHead(
         tuple(one.symbol for one in shown),
-        sessions,
-        values,
-        provisional,
-        align_close(_series(pieces, arrangement.benchmark_id), sessions),
-        np.array([one.tick_size for one in shown], np.float64),
-        {one.symbol: excluded[one.symbol] for one in shown if one.symbol in excluded},
+        tuple(sessions.tolist()),
+        tuple(one.tick_size for one in shown),
+        {one.symbol: reasons[one.symbol] for one in shown if one.symbol in reasons},
     )
 
 
+def _bands(n_rows: int, n_days: int) -> list[slice]:
+    """Rows in parts that take little memory."""
+    height = max(1, CELLS_A_BAND // max(1, n_days))
+    return [slice(start, min(start + height, n_rows)) for start in range(0, n_rows, height)]
+
+
+def _band(first_row: int, pieces: Iterable[RecordArray], cells: "_Cells") -> Band:
+    """Every bar at its (row, column), NaN where there is none; bars without a place are left out."""
+    values = np.full((len(FIELDS), *cells.shape), np.nan)
+    provisional = np.zeros(cells.shape, np.bool_)
+    planes, marks = values.reshape(len(FIELDS), -1), provisional.reshape(-1)
+    for piece in pieces:
+        at, bars = cells.of(piece)
+        for plane, name in zip(planes, FIELDS, strict=True):
+            plane[at] = bars[name]
+        marks[at] = bars["provisional"]
+    return Band(first_row, values, provisional)
+
+
+class _Cells:
+    """The cells of a block of instruments (rows) and days (columns), counted row by row."""
+
+    def __init__(self, ids: Sequence[int], days: IntArray) -> None:
+        self.shape = (len(ids), len(days))
+        self._row_starts = _Lookup(ids, len(days))
+        self._columns = _Lookup(days, 1)
+
+    def of(self, bars: RecordArray) -> tuple[IntArray, RecordArray]:
+        """The cells of those bars that have one, and these bars."""
+        at = self._row_starts.of(bars["instrument_id"]) + self._columns.of(bars["session"])
+        placed = at >= 0
+        return (at, bars) if placed.all() else (at[placed], bars[placed])
+
+
 class _Lookup:
-    """The place of integers in a list of keys, -1 where they are not in it."""
+    """The place of integers in a list of keys, times `step`; far below zero where they are not in it."""
 
-    def __init__(self, keys: Sequence[int] | IntArray) -> None:
+    def __init__(self, keys: Sequence[int] | IntArray, step: int) -> None:
         numbers = np.asarray(keys, np.int64)
-        self._lowest = int(numbers.min(initial=0))
-        self._table = np.full(int(numbers.max(initial=0)) - self._lowest + 2, -1)
-        self._table[numbers - self._lowest] = np.arange(len(numbers))
+        self._before = int(numbers.min(initial=0)) - 1
+        self._table = np.full(int(numbers.max(initial=0)) - self._before + 2, NO_PLACE)
+        self._table[numbers - self._before] = np.arange(len(numbers)) * step
 
-    def places(self, of: IntArray) -> IntArray:
-        """Shape as `of`. What lies outside the keys' range is mapped to the table's last entry, a -1."""
-        at = of.astype(np.int64) - self._lowest
-        outside = (at < 0) | (at >= len(self._table))
-        places: IntArray = self._table[np.where(outside, -1, at)]
+    def of(self, numbers: IntArray) -> IntArray:
+        """Shape as `numbers`; what lies outside the keys' range meets the table's ends, which no key has."""
+        places: IntArray = self._table.take(numbers.astype(np.int64) - self._before, mode="clip")
         return places
 
 
-def _last_days(pieces: Iterable[RecordArray], ids: Sequence[int], n_sessions: int) -> IntArray:
-    """The last days on which any of the instruments has a bar, as PostgreSQL counts days."""
-    universe = _Lookup(ids)
-    parts = [np.unique(one["session"][universe.places(one["instrument_id"]) >= 0]) for one in pieces]
-    days = np.unique(np.concatenate([np.empty(0, np.int64), *parts]))
-    return days[-n_sessions:].astype(np.int64)
-
-
-def _owners_since(pieces: Iterable[RecordArray], day: int) -> set[int]:
-    """The instruments that have a bar on `day` or later."""
-    return {int(key) for one in pieces for key in np.unique(one["instrument_id"][one["session"] >= day])}
-
-
-def _planes(
-    pieces: Iterable[RecordArray], ids: Sequence[int], axis: IntArray
-) -> tuple[FloatArray, BoolArray]:
-    """Every bar at its (row, column); bars without a place are left out."""
-    values = np.full((len(FIELDS), len(ids), len(axis)), np.nan)
-    provisional = np.zeros((len(ids), len(axis)), np.bool_)
-    rows, columns = _Lookup(ids), _Lookup(axis)
-    for piece in pieces:
-        row, column = rows.places(piece["instrument_id"]), columns.places(piece["session"])
-        placed = (row >= 0) & (column >= 0)
-        at = (row * len(axis) + column)[placed]
-        for plane, name in enumerate(FIELDS):
-            values[plane].reshape(-1)[at] = piece[name][placed]
-        provisional.reshape(-1)[at] = piece["provisional"][placed]
-    return values, provisional
-
-
-def _series(pieces: Iterable[RecordArray], instrument_id: int | None) -> BarSeries | None:
-    if instrument_id is None:
-        return None
-    owned = [bar_records(one[one["instrument_id"] == instrument_id]) for one in pieces]
-    return BarSeries("", np.sort(np.concatenate([np.empty(0, BAR_DTYPE), *owned]), order="session"))
+def _survey(bars: _Bars, ids: Sequence[int], arrangement: Arrangement) -> _Survey:
+    first, last = day_number(arrangement.first), day_number(arrangement.last)
+    cells = _Cells(ids, np.arange(first, last + 1))
+    seen = np.zeros(cells.shape, np.bool_)
+    marks, n_days = seen.reshape(-1), last - first + 1
+    spans, benchmark = {}, [np.empty(0, BAR_DTYPE)]
+    for number, piece in bars.pieces(lambda _: True):
+        at, _ = cells.of(piece)
+        if len(at):
+            marks[at] = True
+            spans[number] = (int(at.min()) // n_days, int(at.max()) // n_days)
+        benchmark.append(bar_records(piece[piece["instrument_id"] == arrangement.benchmark_id]))
+    records = np.sort(np.concatenate(benchmark), order="session")
+    return _Survey(seen, first, spans, BarSeries("", records))

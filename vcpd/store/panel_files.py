@@ -6,20 +6,27 @@ A version's folder holds `values.npy` (5, n, m), `provisional.npy` (n, m), `inde
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import msgspec
 import numpy as np
 
+from vcpd.domain.arrays import FloatArray
 from vcpd.domain.errors import RetryableError, UnavailableError
 from vcpd.domain.panel import Panel, PanelReference
 
 KEPT: Final = 2
 PREFIX: Final = "panel-"
 UNFINISHED: Final = "unfinished-"
+VALUES: Final = "values.npy"
+PROVISIONAL: Final = "provisional.npy"
+INDEX_CLOSE: Final = "index_close.npy"
+HEAD: Final = "panel.json"
+WritePlanes = Callable[[Path], None]  # makes VALUES and PROVISIONAL in a folder
 
 
 class PanelHead(msgspec.Struct, frozen=True):
@@ -39,9 +46,9 @@ def open_panel(reference: PanelReference) -> Panel:
     folder = Path(reference.path)
     try:
         head = _head(folder)
-        values = np.load(folder / "values.npy", mmap_mode="r")
-        provisional = np.load(folder / "provisional.npy", mmap_mode="r")
-        index_close = np.load(folder / "index_close.npy")
+        values = np.load(folder / VALUES, mmap_mode="r")
+        provisional = np.load(folder / PROVISIONAL, mmap_mode="r")
+        index_close = np.load(folder / INDEX_CLOSE)
     except FileNotFoundError:
         raise RetryableError(f"the panel {reference.version} is gone: newer ones took its place") from None
     return Panel(
@@ -56,7 +63,12 @@ def open_panel(reference: PanelReference) -> Panel:
 
 
 def _head(folder: Path) -> PanelHead:
-    return msgspec.json.decode((folder / "panel.json").read_bytes(), type=PanelHead)
+    return msgspec.json.decode((folder / HEAD).read_bytes(), type=PanelHead)
+
+
+def _save_planes(panel: Panel, folder: Path) -> None:
+    np.save(folder / VALUES, panel.values)
+    np.save(folder / PROVISIONAL, panel.provisional)
 
 
 class PanelFiles:
@@ -75,9 +87,22 @@ class PanelFiles:
         return PanelReference(str(newest), newest.name, len(head.symbols), len(head.sessions))
 
     def write(self, panel: Panel) -> PanelReference:
-        """Add a snapshot and delete what is too old. Raises UnavailableError where the disk is the reason."""
+        """Add a panel that lies in memory as a snapshot. Errors as `add`."""
+        head = PanelHead(
+            panel.symbols,
+            tuple(panel.sessions.tolist()),
+            tuple(panel.tick_size.tolist()),
+            dict(panel.exclusions),
+        )
+        return self.add(head, panel.index_close, partial(_save_planes, panel))
+
+    def add(self, head: PanelHead, index_close: FloatArray, write_planes: WritePlanes) -> PanelReference:
+        """Add a snapshot, its planes written by `write_planes`, and delete what is too old.
+
+        Raises UnavailableError where the disk is the reason.
+        """
         try:
-            reference = self._write(panel)
+            reference = self._add(head, index_close, write_planes)
             self._clean()
         except OSError as error:
             raise UnavailableError(
@@ -85,23 +110,16 @@ class PanelFiles:
             ) from None
         return reference
 
-    def _write(self, panel: Panel) -> PanelReference:
+    def _add(self, head: PanelHead, index_close: FloatArray, write_planes: WritePlanes) -> PanelReference:
         name = f"{PREFIX}{self._next_number():08d}"
         unfinished = self.folder / f"{UNFINISHED}{os.getpid()}"
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True)
-        np.save(unfinished / "values.npy", panel.values)
-        np.save(unfinished / "provisional.npy", panel.provisional)
-        np.save(unfinished / "index_close.npy", panel.index_close)
-        head = PanelHead(
-            panel.symbols,
-            tuple(panel.sessions.tolist()),
-            tuple(panel.tick_size.tolist()),
-            dict(panel.exclusions),
-        )
-        (unfinished / "panel.json").write_bytes(msgspec.json.encode(head))
+        write_planes(unfinished)
+        np.save(unfinished / INDEX_CLOSE, index_close)
+        (unfinished / HEAD).write_bytes(msgspec.json.encode(head))
         final = unfinished.rename(self.folder / name)
-        return PanelReference(str(final), name, len(panel.symbols), len(panel.sessions))
+        return PanelReference(str(final), name, len(head.symbols), len(head.sessions))
 
     def _next_number(self) -> int:
         versions = self._versions()

@@ -12,15 +12,10 @@ CROSS JOIN LATERAL (
     SELECT session FROM bars WHERE instrument_id = given.id ORDER BY session DESC LIMIT 1
 ) AS newest;
 
--- name: pages
-SELECT pg_relation_size('bars') / current_setting('block_size')::bigint;
-
 -- name: bars_since
 SELECT instrument_id, session, open, high, low, close, volume, provisional
 FROM bars
-WHERE ctid >= $1::tid AND ctid < $2::tid
-  AND session >= $3
-  AND instrument_id = ANY ($4::integer[]);
+WHERE instrument_id = ANY ($1::integer[]) AND session >= $2;
 
 -- name: hold_still
 LOCK TABLE bars IN SHARE MODE;

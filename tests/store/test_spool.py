@@ -1,0 +1,44 @@
+"""Bytes that pass a spool stand in its file, whole and in order."""
+
+from pathlib import Path
+
+import psutil
+import pytest
+
+from vcpd.store.spool import BLOCK_BYTES, Spool
+
+
+async def test_all_that_is_given_is_written_in_order(tmp_path: Path) -> None:
+    """Parts smaller and larger than a block, the last one not filling any."""
+    parts = [
+        bytes([number]) * size for number, size in enumerate((1, BLOCK_BYTES, 7, BLOCK_BYTES // 2 + 1, 3))
+    ]
+    async with Spool(tmp_path / "bars") as spool:
+        for part in parts:
+            await spool(part)
+    assert (tmp_path / "bars").read_bytes() == b"".join(parts)
+
+
+async def test_nothing_given_leaves_an_empty_file(tmp_path: Path) -> None:
+    async with Spool(tmp_path / "bars"):
+        pass
+    assert (tmp_path / "bars").read_bytes() == b""
+
+
+async def test_a_full_disk_is_told_at_the_latest_on_leaving() -> None:
+    """The block is written behind the caller's back, its failure does not stay there."""
+    with pytest.raises(OSError, match="No space left"):
+        async with Spool(Path("/dev/full")) as spool:
+            await spool(bytes(BLOCK_BYTES))
+
+
+async def spool_and_break_off(path: Path) -> None:
+    async with Spool(path) as spool:
+        await spool(bytes(BLOCK_BYTES))
+        raise ValueError("broken off")
+
+
+async def test_an_error_of_the_giver_comes_through_and_the_file_is_closed(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="broken off"):
+        await spool_and_break_off(tmp_path / "bars")
+    assert str(tmp_path / "bars") not in {one.path for one in psutil.Process().open_files()}
