@@ -19,7 +19,8 @@ from vcpd.domain.errors import ConfigurationError
 from vcpd.domain.quality_flags import QualityParameters
 from vcpd.jobs.collect import CollectSettings
 from vcpd.jobs.universe import UniverseSettings
-from vcpd.kite.settings import KiteSettings, LimitSettings
+from vcpd.jobs.watch_settings import WatchSettings
+from vcpd.kite.settings import KiteSettings, LimitSettings, TickerSettings
 from vcpd.runtime.settings import LogSettings, WorkerSettings
 from vcpd.sandbox.settings import SandboxSettings
 from vcpd.schedule.policies import JobPolicy, ScheduleSettings, default_day, lay_over
@@ -33,6 +34,7 @@ BULLETIN_DAY: Final[Mapping[str, Mapping[str, Any]]] = {  # bulletins come some 
     "screen": {"at": "session_close + 330min"},
     "screen_intraday": {"enabled": False},
     "risk": {"at": "session_close + 360min"},
+    "watch": {"enabled": False},  # bulletins tell nothing of a running session
 }
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -64,12 +66,14 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     sandbox: SandboxSettings = SandboxSettings()
     kite: KiteSettings = KiteSettings()
     limits: LimitSettings = LimitSettings()
+    ticker: TickerSettings = TickerSettings()
     bhavcopy: BhavcopySettings = BhavcopySettings()
     store: StoreSettings = StoreSettings()
     universe: UniverseSettings = UniverseSettings()
     collect: CollectSettings = CollectSettings()
     quality: QualityParameters = QualityParameters()
     screen: Thresholds = Thresholds()
+    watch: WatchSettings = WatchSettings()
     risk: RiskParameters = RiskParameters()
     size: SizingParameters = SizingParameters()
     crowding: CrowdingParameters = CrowdingParameters()

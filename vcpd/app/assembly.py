@@ -18,6 +18,7 @@ from vcpd.app.sectors import sectors_of
 from vcpd.app.storage import Storage, open_storage
 from vcpd.app.view import DaemonView
 from vcpd.app.vitals import Vitals
+from vcpd.app.watching import build_watch, heavy_job_of
 from vcpd.config import Configuration, Loaded
 from vcpd.domain.errors import UnavailableError
 from vcpd.domain.nse_sessions import NSE
@@ -141,7 +142,8 @@ class Assembly:
             PostgresPanelStore(storage.database, storage.instruments, folder, selection, workers), universe
         )
         sectors = sectors_of(market, universe, self._loaded.folder)
-        self.means = Means(market, storage, panels, workers, clock, calendar, sectors)
+        watch = build_watch(configuration, market, storage, clock, calendar)
+        self.means = Means(market, storage, panels, workers, clock, calendar, watch, sectors)
         scheduler = Scheduler(
             build_jobs(configuration, self.means),
             storage.runs,
@@ -151,6 +153,7 @@ class Assembly:
             pressure=self._pressure,
             lead=storage.leadership.lead,
         )
+        watch.means.heavy = heavy_job_of(scheduler)
         self.parts = Parts(
             configuration=configuration,
             reloads=Reloads(str(self._loaded.folder), clock.now()),
@@ -162,6 +165,7 @@ class Assembly:
             panels=panels,
             current_panel=CurrentPanel(panels),
             scheduler=scheduler,
+            watch=watch,
             lifecycle=self._lifecycle,
             heartbeats=Heartbeats(),
             vitals=Vitals(clock.now()),

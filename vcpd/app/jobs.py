@@ -22,14 +22,16 @@ from vcpd.jobs.risk import Risk
 from vcpd.jobs.screen import Screen
 from vcpd.jobs.sectors import Sectors
 from vcpd.jobs.snapshot import Snapshot
+from vcpd.jobs.watch import Watch
 from vcpd.ports import Clock, Workers
 from vcpd.runtime.memory import give_memory_back
 from vcpd.schedule.policies import JobPolicy
 from vcpd.schedule.work import Job
 
-LIVE: Final = frozenset({"screen"})  # started by hand, these work on the running session
+LIVE: Final = frozenset({"screen", "watch"})  # started by hand, these work on the running session
+LASTING: Final = frozenset({"watch"})
 
-KINDS: Final = frozenset({"instruments", "collect", "reconcile", "screen", "risk", "housekeeping"})
+KINDS: Final = frozenset({"instruments", "collect", "reconcile", "watch", "screen", "risk", "housekeeping"})
 
 Work = Callable[[RunContext], Awaitable[RunResult]]
 
@@ -44,6 +46,7 @@ class Means:
     workers: Workers
     clock: Clock
     calendar: TradingCalendar
+    watch: Watch
     sectors: Sectors | None = None
 
 
@@ -56,7 +59,7 @@ def build_jobs(configuration: Configuration, means: Means) -> Mapping[str, Job]:
     for name, policy in configuration.jobs.items():
         kind = kind_of(name, policy)
         work = _leaving_no_memory(works[kind]) if policy.heavy else works[kind]
-        jobs[name] = Job(policy, work, live=kind in LIVE)
+        jobs[name] = Job(policy, work, live=kind in LIVE, lasting=kind in LASTING)
     return jobs
 
 
@@ -94,6 +97,7 @@ def _works(configuration: Configuration, means: Means) -> Mapping[str, Work]:
         "instruments": Instruments(client, storage.instruments, means.sectors),
         "collect": Collect(keeping),
         "reconcile": Reconcile(keeping),
+        "watch": means.watch,
         "screen": Screen(
             means.panels,
             means.workers,

@@ -22,10 +22,12 @@ from vcpd.kite.auth import Credentials, KiteSession
 from vcpd.kite.client import Compute, KiteClient
 from vcpd.kite.limits import Limits
 from vcpd.kite.sandbox_login import SandboxLogin
-from vcpd.kite.settings import KiteSettings, LimitSettings
+from vcpd.kite.settings import KiteSettings, LimitSettings, TickerSettings
+from vcpd.kite.stream import KiteTicker, TickerDoor
 from vcpd.kite.token_file import TokenFile
 from vcpd.kite.transport import Transport
 from vcpd.ports import Clock, MarketData
+from vcpd.runtime.clock import WallClock
 
 TOKEN_FILE: Final = "kite-token.json"  # noqa: S105 - a file's name
 SANDBOX_TOKEN_FILE: Final = "sandbox-token.json"  # noqa: S105 - a file's name
@@ -60,11 +62,14 @@ class Market:
     secret: Secret = NO_SECRET
     limits: Limits | None = None  # None: the door keeps a pace of its own
     sandbox: SandboxProcess | None = None
+    live: KiteTicker | None = None  # None: the market has no live feed
 
-    def reconfigure(self, limits: LimitSettings) -> None:
+    def reconfigure(self, limits: LimitSettings, ticker: TickerSettings) -> None:
         """Take other limits from the next request on."""
         if self.limits is not None:
             self.limits.reconfigure(limits)
+        if self.live is not None:
+            self.live.configure(ticker)
 
     @property
     def is_simulated(self) -> bool:
@@ -130,7 +135,11 @@ def _own_account(settings: KiteSettings, state: Path) -> Account:
 def _sandbox_account(configuration: Configuration, url: str, state: Path) -> Account:
     sandbox = configuration.sandbox
     settings = msgspec.structs.replace(
-        configuration.kite, api_key=sandbox.api_key, api_root=url, login_root=f"{url}/connect/login"
+        configuration.kite,
+        api_key=sandbox.api_key,
+        api_root=url,
+        login_root=f"{url}/connect/login",
+        ticker_root=url.replace("http", "ws", 1),
     )
     return Account(settings, Secret(sandbox.api_secret), state / SANDBOX_TOKEN_FILE)
 
@@ -149,4 +158,7 @@ def _door(
     credentials = Credentials.of(account.settings, account.secret)
     session = KiteSession(transport, credentials, clock, TokenFile(account.token_path), automatic)
     client = KiteClient(transport, session, compute)
-    return Market(client, session, http, account.secret, limits, sandbox)
+    pace = WallClock()  # the exchange counts real seconds, whatever time the daemon lives in
+    door = TickerDoor(http, account.settings.ticker_root, session, configuration.ticker, pace)
+    live = KiteTicker(door, configuration.ticker, pace)
+    return Market(client, session, http, account.secret, limits, sandbox, live)

@@ -11,6 +11,7 @@ from vcpd.app.storage import Storage
 from vcpd.app.vitals import Vitals
 from vcpd.config import Configuration
 from vcpd.domain.sessions import TradingCalendar
+from vcpd.jobs.watch import Watch
 from vcpd.ports import Clock
 from vcpd.runtime.heartbeats import Heartbeats
 from vcpd.runtime.lag import LoopLag
@@ -44,6 +45,7 @@ class Parts:
     panels: UniversePanels
     current_panel: CurrentPanel
     scheduler: Scheduler
+    watch: Watch
     lifecycle: Lifecycle
     heartbeats: Heartbeats
     vitals: Vitals

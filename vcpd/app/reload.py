@@ -46,7 +46,9 @@ def reload(parts: Parts, path: Path, means: Means) -> None:
 
 def _apply(parts: Parts, configuration: Configuration, calendar: TradingCalendar) -> None:
     """What reads its settings anew at its next turn."""
-    parts.market.reconfigure(configuration.limits)
+    parts.market.reconfigure(configuration.limits, configuration.ticker)
+    parts.watch.settings, parts.watch.thresholds = configuration.watch, configuration.screen
+    parts.watch.means.calendar = calendar
     parts.workers.apply(configuration.workers)
     parts.panels.universe.settings = configuration.universe
     logs.set_level(configuration.log.level)

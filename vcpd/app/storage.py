@@ -16,6 +16,7 @@ from vcpd.store.risk import PostgresRiskStore
 from vcpd.store.runs import PostgresRunStore
 from vcpd.store.settings import StoreSettings
 from vcpd.store.setups import PostgresSetupStore
+from vcpd.store.watch import PostgresWatchStore
 
 STORE_FOLDER: Final = "postgres"
 
@@ -32,6 +33,7 @@ class Storage:
     runs: PostgresRunStore
     setups: PostgresSetupStore
     risk: PostgresRiskStore
+    watch: PostgresWatchStore
     embedded: EmbeddedPostgres | None
 
     async def close(self) -> None:
@@ -85,5 +87,6 @@ async def _connected(
         runs=PostgresRunStore(database, clock),
         setups=PostgresSetupStore(database),
         risk=PostgresRiskStore(database),
+        watch=PostgresWatchStore(database),
         embedded=embedded,
     )

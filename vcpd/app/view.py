@@ -52,6 +52,7 @@ class DaemonView:
             "data": _data(parts, now),
             "login": parts.market.session.status(),
             "scheduling": parts.scheduler.is_leading,
+            "watch": parts.watch.status(),
             "jobs": parts.scheduler.snapshot().jobs,
             "workers": parts.workers.snapshot(),
             "system": parts.system,
@@ -116,6 +117,11 @@ class DaemonView:
 
     async def sparks(self, symbols: Sequence[str]) -> Mapping[str, Sequence[int]]:
         return await sparks(self._parts(), symbols)
+
+    def watch(self) -> Mapping[str, Any]:
+        """The live watch: how it sees, and every candidate as it stands."""
+        watch = self._parts().watch
+        return {"status": watch.status(), "items": watch.watched()}
 
     def pulse(self) -> Mapping[str, Any]:
         parts = self._parts()

@@ -211,7 +211,7 @@ def _ahead_of(name: str, policies: Mapping[str, JobPolicy]) -> set[str]:
 
 def default_day() -> dict[str, JobPolicy]:
     """The day as it comes, by job name; times in IST."""
-    return {**_gathering(), **_judging()}
+    return {**_gathering(), **_watching(), **_judging()}
 
 
 def _gathering() -> dict[str, JobPolicy]:
@@ -226,6 +226,19 @@ def _gathering() -> dict[str, JobPolicy]:
             overlap="queue",
             start_deadline_s=8 * HOUR_S,
             timeout_s=4 * HOUR_S,
+        ),
+    }
+
+
+def _watching() -> dict[str, JobPolicy]:
+    """It prepares before the open and lasts until the close; begun late, it watches what is left."""
+    return {
+        "watch": JobPolicy(
+            at="session_open - 10min",
+            priority=5,
+            catch_up="none",
+            start_deadline_s=6.5 * HOUR_S,
+            timeout_s=10 * HOUR_S,
         ),
     }
 

@@ -88,6 +88,9 @@ class Scheduler:
             if waiting.row is not None:
                 self._give_up(waiting, Outcome.CANCELLED, "the daemon stopped before it began")
         self._yard.waiting.clear()
+        for active in self._yard.active:
+            if active.job.lasting:
+                active.cancel(Outcome.CANCELLED, "the daemon stopped")
         await self._tasks.wait(deadline_s)
         self._yard.end_all("the daemon stopped")
         await self._tasks.wait(ROWS_DEADLINE_S)

@@ -15,11 +15,15 @@ from vcpd.schedule.trigger import Tick, Trigger
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What to run under which policy. `live` jobs, started by hand, work on the running session."""
+    """What to run under which policy. `live` jobs, started by hand, work on the running session.
+
+    A `lasting` one goes on as long as its session does: the daemon's stop ends it without waiting.
+    """
 
     policy: JobPolicy
     run: Callable[[RunContext], Awaitable[RunResult]]
     live: bool = False
+    lasting: bool = False
 
 
 class Cause(Enum):
