@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar, Union, get_args, get
 
 import msgspec
 
+from vcpd.alerts.settings import AlertSettings
 from vcpd.analysis.crowding import CrowdingParameters
 from vcpd.analysis.risk_parameters import RiskParameters
 from vcpd.analysis.sizing import SizingParameters
@@ -79,6 +80,7 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     crowding: CrowdingParameters = CrowdingParameters()
     workers: WorkerSettings = WorkerSettings()
     schedule: ScheduleSettings = ScheduleSettings()
+    alerts: AlertSettings = AlertSettings()
     web: WebSettings = WebSettings()
     log: LogSettings = LogSettings()
     jobs: Annotated[Mapping[str, JobPolicy], msgspec.Meta(description="one table a job")] = msgspec.field(

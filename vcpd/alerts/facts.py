@@ -26,7 +26,7 @@ SETUP: Final[Facts] = {
     "score": 74.0,
     "close": 1498.0,
     "price": 1523.0,  # at which it happened
-    "state": "NEAR_PIVOT",
+    "state": "near pivot",
     "detail": "volume 1.8 x its average",
     "volume_ratio": 1.8,
     "anchor": "2026-01-12",  # where the base begins

@@ -7,13 +7,16 @@ from typing import Any, Final
 
 import structlog
 
+from vcpd.alerts.deliverer import Deliverer, Plan
 from vcpd.analysis import tasks
+from vcpd.app.channels import Channels, Secrets, find_alert_secrets
 from vcpd.app.credentials import find_secret
 from vcpd.app.jobs import Means, build_jobs
 from vcpd.app.login import login_door
 from vcpd.app.market import Market, open_market
 from vcpd.app.panels import CurrentPanel, UniversePanels
 from vcpd.app.parts import Parts, Reloads
+from vcpd.app.pictures import DigestPictures
 from vcpd.app.sectors import sectors_of
 from vcpd.app.storage import Storage, open_storage
 from vcpd.app.view import DaemonView
@@ -81,7 +84,8 @@ class Assembly:
                 market = group.create_task(self._open_market(_compute(workers, warming)), name="market-open")
         except ExceptionGroup as group_error:
             raise group_error.exceptions[0] from None
-        self._assemble(workers, store.result(), market.result())
+        secrets = await asyncio.to_thread(find_alert_secrets, self._state, self._masker)
+        self._assemble(workers, store.result(), market.result(), secrets)
         self.port = await self._open_port()
         self._start_scheduler()
 
@@ -130,7 +134,7 @@ class Assembly:
         self._closing.push("market", market.close)
         return market
 
-    def _assemble(self, workers: WorkerPool, storage: Storage, market: Market) -> None:
+    def _assemble(self, workers: WorkerPool, storage: Storage, market: Market, secrets: Secrets) -> None:
         configuration, clock = self._configuration, self._clock
         calendar = configuration.schedule.calendar(NSE)
         universe = Universe(configuration.universe, storage.instruments, self._loaded.folder)
@@ -144,6 +148,12 @@ class Assembly:
         sectors = sectors_of(market, universe, self._loaded.folder)
         watch = build_watch(configuration, market, storage, clock, calendar)
         self.means = Means(market, storage, panels, workers, clock, calendar, watch, sectors)
+        current_panel, channels = CurrentPanel(panels), Channels.open(clock)
+        plan = channels.plan(configuration.alerts, calendar.zone, secrets)
+        pictures = DigestPictures(
+            storage.setups, current_panel, workers, lambda: self.parts.configuration.alerts.pictures
+        )
+        alerts = self._open_alerts(channels, plan, storage, pictures)
         scheduler = Scheduler(
             build_jobs(configuration, self.means),
             storage.runs,
@@ -154,6 +164,7 @@ class Assembly:
             lead=storage.leadership.lead,
         )
         watch.means.heavy = heavy_job_of(scheduler)
+        watch.means.notifier = alerts
         self.parts = Parts(
             configuration=configuration,
             reloads=Reloads(str(self._loaded.folder), clock.now()),
@@ -163,13 +174,24 @@ class Assembly:
             market=market,
             workers=workers,
             panels=panels,
-            current_panel=CurrentPanel(panels),
+            current_panel=current_panel,
             scheduler=scheduler,
             watch=watch,
             lifecycle=self._lifecycle,
             heartbeats=Heartbeats(),
             vitals=Vitals(clock.now()),
+            channels=channels,
+            alerts=alerts,
+            masker=self._masker,
         )
+
+    def _open_alerts(
+        self, channels: Channels, plan: Plan, storage: Storage, pictures: DigestPictures
+    ) -> Deliverer:
+        """Only the daemon that leads delivers; whichever tells, all keep."""
+        self._closing.push("channels", channels.close)
+        may_deliver = lambda: storage.leadership.leading  # noqa: E731 - asked at each turn
+        return Deliverer(plan, storage.outbox, self._clock, may_deliver, pictures)
 
     async def _open_port(self) -> int:
         parts = self.parts

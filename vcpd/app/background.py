@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from vcpd.app.parts import Parts
+from vcpd.app.reporter import Reporter
 from vcpd.app.view import look_at_panel
 from vcpd.domain.errors import UnavailableError
 from vcpd.runtime.system import System
@@ -34,6 +35,8 @@ class Background:
             "measuring": self._measure(),
             "telling": self._tell(),
             "scheduler-watch": self._watch_scheduler(),
+            "alert-delivery": self._parts.alerts.work(),
+            "alert-reporter": Reporter(self._parts).work(),
             "login-watch": self._watch_login(),
         }
         interval_s = watchdog_interval_s(os.environ, os.getpid())

@@ -60,6 +60,9 @@ def figures_of(parts: Parts, uptime_s: float) -> Figures:
         daemon_mb=None if system is None else system.daemon.proportional_mb or system.daemon.resident_mb,
         threads=None if system is None else system.daemon.threads,
         disk_free_pct=vitals.disk_free_pct,
+        alerts=parts.alerts.sent,
+        alerts_pending=vitals.outbox.pending,
+        alerts_given_up=vitals.outbox.given_up,
     )
 
 

@@ -5,6 +5,8 @@ from datetime import datetime
 
 import msgspec
 
+from vcpd.alerts.deliverer import Deliverer
+from vcpd.app.channels import Channels
 from vcpd.app.market import Market
 from vcpd.app.panels import CurrentPanel, UniversePanels
 from vcpd.app.storage import Storage
@@ -16,6 +18,7 @@ from vcpd.ports import Clock
 from vcpd.runtime.heartbeats import Heartbeats
 from vcpd.runtime.lag import LoopLag
 from vcpd.runtime.lifecycle import Lifecycle
+from vcpd.runtime.masking import Masker
 from vcpd.runtime.system import SystemSnapshot
 from vcpd.runtime.workers import WorkerPool
 from vcpd.schedule.scheduler import Scheduler
@@ -49,5 +52,8 @@ class Parts:
     lifecycle: Lifecycle
     heartbeats: Heartbeats
     vitals: Vitals
+    channels: Channels
+    alerts: Deliverer
+    masker: Masker
     lag: LoopLag = field(default_factory=LoopLag)
     system: SystemSnapshot | None = None

@@ -7,8 +7,10 @@ from typing import Final
 import msgspec
 import structlog
 
+from vcpd.app.channels import find_alert_secrets
 from vcpd.app.jobs import Means, build_jobs
 from vcpd.app.parts import Parts, Reloads
+from vcpd.app.vitals import state_folder
 from vcpd.config import Configuration, load
 from vcpd.domain.errors import BadInputError, ConfigurationError
 from vcpd.domain.nse_sessions import NSE
@@ -27,6 +29,7 @@ def reload(parts: Parts, path: Path, means: Means) -> None:
         configuration = _with_fixed_sections(wanted, parts.configuration)
         calendar = configuration.schedule.calendar(NSE)
         jobs = build_jobs(configuration, dataclasses.replace(means, calendar=calendar))
+        secrets = find_alert_secrets(state_folder(parts), parts.masker)
         parts.scheduler.reload(jobs, configuration.schedule)
     except (ConfigurationError, BadInputError) as error:
         problems = tuple(str(error).splitlines())
@@ -34,6 +37,7 @@ def reload(parts: Parts, path: Path, means: Means) -> None:
         log.error("reload.refused", problems=problems)  # noqa: TRY400 - the sentences are all there is to say
         return
     _apply(parts, configuration, calendar)
+    parts.alerts.change(parts.channels.plan(configuration.alerts, calendar.zone, secrets))
     restart = needs_restart(wanted, configuration)
     parts.reloads = Reloads(
         path=parts.reloads.path,

@@ -6,6 +6,7 @@ from typing import Final
 
 from vcpd.domain.secrets import Secret
 from vcpd.ports import Clock
+from vcpd.store.alerts import PostgresOutbox
 from vcpd.store.bars import PostgresBarStore
 from vcpd.store.database import Database
 from vcpd.store.embedded import EmbeddedPostgres
@@ -34,6 +35,7 @@ class Storage:
     setups: PostgresSetupStore
     risk: PostgresRiskStore
     watch: PostgresWatchStore
+    outbox: PostgresOutbox
     embedded: EmbeddedPostgres | None
 
     async def close(self) -> None:
@@ -88,5 +90,6 @@ async def _connected(
         setups=PostgresSetupStore(database),
         risk=PostgresRiskStore(database),
         watch=PostgresWatchStore(database),
+        outbox=PostgresOutbox(database),
         embedded=embedded,
     )

@@ -14,7 +14,7 @@ from vcpd.analysis.sizing import Sizing
 from vcpd.app import performance
 from vcpd.app.advice import crowd_setups, size_position
 from vcpd.app.figures import figures_of
-from vcpd.app.health import age_in_sessions, health_of
+from vcpd.app.health import age_in_sessions, health_of, missing_channels
 from vcpd.app.outlook import Outlook, sparks
 from vcpd.app.parts import Parts
 from vcpd.domain.bars import BarSeries
@@ -58,6 +58,7 @@ class DaemonView:
             "system": parts.system,
             "loop_lag": parts.lag.snapshot(),
             "configuration": parts.reloads,
+            "alerts": _alerts(parts),
             "warnings": [
                 warning for warning in [parts.calendar.warning(parts.calendar.local_date(now))] if warning
             ],
@@ -174,6 +175,16 @@ def _data(parts: Parts, now: datetime) -> Mapping[str, Any]:
         "symbols": len(panel.symbols),
         "sessions": len(panel.sessions),
         "excluded": len(panel.exclusions),
+    }
+
+
+def _alerts(parts: Parts) -> Mapping[str, Any]:
+    plan, outbox = parts.alerts.plan, parts.vitals.outbox
+    return {
+        "channels": [line.channel.name for line in plan.open_lines],
+        "missing": missing_channels(plan),
+        "pending": outbox.pending,
+        "given_up": outbox.given_up,
     }
 
 

@@ -5,11 +5,12 @@ import shutil
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from vcpd.app.ledger import RunLedger
+from vcpd.domain.alerts import OutboxCounts
 from vcpd.domain.errors import VcpdError
 from vcpd.domain.runs import Run
 from vcpd.schedule.snapshot import JobStatus
@@ -20,6 +21,8 @@ if TYPE_CHECKING:  # it holds us
 CPU_SAMPLES: Final = 12  # a minute of five seconds each
 RECENT_RUNS: Final = 100
 STALLED_AFTER_S: Final = 900.0
+GIVEN_UP_SHOWN: Final = timedelta(days=1)
+NOTHING_KEPT: Final = OutboxCounts()
 
 
 class Stalls:
@@ -57,6 +60,7 @@ class Vitals:
     bars_estimate: int = 0
     states: Mapping[str, int] = field(default_factory=dict)
     stamp: object = None
+    outbox: OutboxCounts = NOTHING_KEPT
     ledger: RunLedger = field(default_factory=RunLedger)
     stalls: Stalls = field(default_factory=Stalls)
 
@@ -77,6 +81,7 @@ class Vitals:
         storage = parts.storage
         self.ping_s = await storage.database.ping()
         self.recent = await storage.runs.recent(RECENT_RUNS)
+        self.outbox = await storage.outbox.counts(parts.clock.now() - GIVEN_UP_SHOWN)
         self.ledger.note(self.recent, self.since)
         stamp = tuple((run.id, run.outcome) for run in self.recent)
         if stamp != self.stamp:

@@ -67,3 +67,6 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     daemon_mb: float | None
     threads: int | None
     disk_free_pct: float | None
+    alerts: Mapping[tuple[str, str], int] = {}  # attempts by (channel, outcome)
+    alerts_pending: int = 0
+    alerts_given_up: int = 0  # in the last day

@@ -54,6 +54,8 @@ class Readings(msgspec.Struct, frozen=True, kw_only=True):
     bloated_workers: int = 0
     refused_reload: str | None = None
     disk_free_pct: float | None = None
+    alerts_given_up: int = 0  # deliveries of the last day that nobody will get
+    channels_missing: tuple[str, ...] = ()  # channels that were begun but lack something, in words
 
 
 class Step(NamedTuple):
@@ -210,6 +212,23 @@ def _data(readings: Readings) -> Iterator[Penalty]:
         )
 
 
+def _alerts(readings: Readings) -> Iterator[Penalty]:
+    if readings.alerts_given_up:
+        yield Penalty(
+            "alerts",
+            10,
+            f"{readings.alerts_given_up} deliveries of alerts were given up in the last day",
+            "see the reasons with `vcpd alerts`, then try the channels with `vcpd alerts test`",
+        )
+    if readings.channels_missing:
+        yield Penalty(
+            "channels",
+            5,
+            "; ".join(readings.channels_missing),
+            "complete the channel, see docs/alerts.md, and try it with `vcpd alerts test`",
+        )
+
+
 def _standing(readings: Readings) -> Iterator[Penalty]:
     if readings.database is not None:
         yield Penalty("database", 40, readings.database, "start the server, or correct [store] dsn")
@@ -222,6 +241,7 @@ def _standing(readings: Readings) -> Iterator[Penalty]:
             readings.calendar,
             "add the new holidays to [schedule] extra_holidays and set calendar_valid_until, or upgrade vcpd",
         )
+    yield from _alerts(readings)
     if readings.refused_reload is not None:
         yield Penalty(
             "configuration",

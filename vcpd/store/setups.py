@@ -41,6 +41,16 @@ class PostgresSetupStore:
             return None, ()
         return judged, await decoded(await self._database.fetch(SQL["of_session"], judged), Setup)
 
+    async def latest_judged(self) -> date | None:
+        """The newest session of which there are verdicts."""
+        session: date | None = await self._database.fetch_value(SQL["latest_session"])
+        return session
+
+    async def judged_before(self, session: date) -> date | None:
+        """The last session that was judged before `session`."""
+        before: date | None = await self._database.fetch_value(SQL["judged_before"], session)
+        return before
+
     async def put(self, as_of: date, setups: Sequence[Setup], bases: Sequence[Base]) -> None:
         """See ports. Raises PermanentError for an unknown symbol; then nothing is written."""
         verdicts = await encoded(setups)

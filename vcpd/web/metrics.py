@@ -53,6 +53,7 @@ class FigureCollector(Collector):
         yield from _data(figures)
         yield from _workers(figures)
         yield from _store(figures)
+        yield from _alerts(figures)
 
 
 def _daemon(figures: Figures) -> Iterator[Metric]:
@@ -147,6 +148,14 @@ def _store(figures: Figures) -> Iterator[Metric]:
     yield _gauges("vcpd_pool_connections", "Connections to the store.", ("state",), pool)
     yield _gauge("vcpd_database_up", "1 while the store answers.", figures.database_up)
     yield _gauge("vcpd_database_ping_seconds", "How long it takes to answer.", figures.database_ping_s)
+
+
+def _alerts(figures: Figures) -> Iterator[Metric]:
+    yield _counters(
+        "vcpd_alert_attempts", "Messages sent, failed, given up.", ("channel", "outcome"), figures.alerts
+    )
+    yield _gauge("vcpd_alerts_pending", "Deliveries that wait.", figures.alerts_pending)
+    yield _gauge("vcpd_alerts_given_up", "Deliveries given up in the last day.", figures.alerts_given_up)
 
 
 def _gauge(name: str, text: str, value: float | None) -> Metric:

@@ -25,6 +25,9 @@ WHERE NOT has_base AND session < (SELECT max(session) FROM screened_sessions);
 -- name: latest_session
 SELECT max(session) FROM screened_sessions;
 
+-- name: judged_before
+SELECT max(session) FROM screened_sessions WHERE session < $1;
+
 -- name: was_screened
 SELECT session FROM screened_sessions WHERE session = $1;
 
