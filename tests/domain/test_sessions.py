@@ -162,3 +162,23 @@ def test_the_last_session_is_closed_and_the_next_is_not(instant: datetime) -> No
     """No later session has closed by the instant."""
     last = NSE.last_session_at(instant)
     assert NSE.open_close(last)[1] <= instant < NSE.open_close(NSE.next(last))[1]
+
+
+@pytest.mark.parametrize(
+    ("at", "share"),
+    [
+        ("2026-11-23T09:00+05:30", 0.0),
+        ("2026-11-23T09:15+05:30", 0.0),
+        ("2026-11-23T11:30+05:30", 0.36),
+        ("2026-11-23T15:30+05:30", 1.0),
+        ("2026-11-24T09:00+05:30", 1.0),
+    ],
+)
+def test_a_session_is_over_in_shares_of_its_hours(at: str, share: float) -> None:
+    """From nothing at the opening to all of it at the close."""
+    assert NSE.elapsed_share(date(2026, 11, 23), datetime.fromisoformat(at)) == pytest.approx(share)
+
+
+def test_a_day_without_trading_is_over() -> None:
+    """There is nothing of it to wait for."""
+    assert NSE.elapsed_share(date(2026, 11, 22), datetime.fromisoformat("2026-11-22T12:00+05:30")) == 1.0

@@ -1,6 +1,7 @@
 """The current panel as the daemon itself looks at it: mapped once a version, never in the loop."""
 
 import asyncio
+from collections.abc import Callable
 from datetime import date
 
 from vcpd.analysis.explain import explain
@@ -59,12 +60,22 @@ class CurrentPanel:
         return self._panel
 
     async def explain(
-        self, workers: Workers, symbol: str, as_of: date | None, thresholds: Thresholds
+        self,
+        workers: Workers,
+        symbol: str,
+        as_of: date | None,
+        thresholds: Thresholds,
+        *,
+        elapsed: Callable[[date], float] = lambda _: 1.0,
     ) -> tuple[Setup, list[str]]:
-        """The verdict on one symbol after any session, and its plain lines. KeyError for an unknown one."""
+        """The verdict on one symbol after any session, and its plain lines. KeyError for an unknown one.
+
+        `elapsed` tells how much of a session is over, for the volume of one that runs.
+        """
         reference, panel = await self.look()
         row = panel.row_of(symbol)
-        judging = Judging(as_of=as_of, thresholds=thresholds, followed=None)
+        session = as_of or panel.sessions[-1].item()
+        judging = Judging(as_of=as_of, thresholds=thresholds, elapsed_share=elapsed(session))
         (judged,) = await workers.map_panel(judge, reference, judging, rows=range(row, row + 1))
         setup = judged.setups[0]
         return setup, explain(setup)

@@ -137,7 +137,13 @@ class DaemonView:
     async def explain(self, symbol: str, as_of: date | None) -> tuple[Setup, list[str]]:
         parts = self._parts()
         thresholds = parts.configuration.screen
-        setup, lines = await parts.current_panel.explain(parts.workers, symbol, as_of, thresholds)
+        setup, lines = await parts.current_panel.explain(
+            parts.workers,
+            symbol,
+            as_of,
+            thresholds,
+            elapsed=lambda session: parts.calendar.elapsed_share(session, parts.clock.now()),
+        )
         sector = await parts.storage.instruments.sector_of(symbol)
         return msgspec.structs.replace(setup, sector=sector), lines
 
