@@ -1,15 +1,19 @@
 """Screen, risk and housekeeping: what they write, and what they say when there is nothing to write."""
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from tests.jobs.fakes import context
 from tests.jobs.shelves import FakeRiskStore, FakeRunStore, FakeSetupStore
 from tests.jobs.town import INDEX, MORNING, NEXT_EVENING, SESSION, SETTLED, Town, build_town, history
+from vcpd.analysis.judging import Judging
 from vcpd.analysis.risk import RiskParameters
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.domain.nse_sessions import NSE
+from vcpd.domain.panel import PanelReference
 from vcpd.domain.runs import Outcome
 from vcpd.jobs.housekeeping import RUNS_KEPT, Housekeeping
 from vcpd.jobs.risk import Risk
@@ -81,6 +85,28 @@ async def test_the_running_session_is_swept_before_it_is_screened() -> None:
     await _screen(town, setups)(context(date(2025, 7, 1), "screen"))
     verdicts = setups.by_session[date(2025, 7, 1)]
     assert {one.provisional for one in verdicts if one.reason is None} == {True}
+
+
+@pytest.mark.parametrize(("hour", "share"), [(6, 0.36), (10, 1.0)])
+async def test_the_volume_of_a_running_session_is_projected_to_its_close(
+    hour: int, share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At half past eleven a third of the day's volume is no quiet day; after the close all of it is there."""
+    town, setups = await _collected(last=date(2025, 7, 1)), FakeSetupStore()
+    town.clock.at = datetime(2025, 7, 1, hour, 0, tzinfo=UTC)
+    town.market.quoted_session = date(2025, 7, 1)
+    if share == 1.0:
+        await town.collect()(context(date(2025, 7, 1)))
+    told: list[Judging] = []
+    map_panel = town.workers.map_panel
+
+    async def overheard(task: Any, panel: PanelReference, parameters: Any, **more: Any) -> Sequence[Any]:
+        told.append(parameters)
+        return await map_panel(task, panel, parameters, **more)
+
+    monkeypatch.setattr(town.workers, "map_panel", overheard)
+    await _screen(town, setups)(context(date(2025, 7, 1), "screen"))
+    assert told[-1].elapsed_share == pytest.approx(share)
 
 
 async def test_nothing_is_screened_before_a_muhurat_session_opens() -> None:

@@ -130,6 +130,13 @@ class TradingCalendar:
         opens, closes = self.open_close(day)
         return day if opens <= instant < closes else None
 
+    def elapsed_share(self, session: date, instant: datetime) -> float:
+        """How much of `session` is over at `instant`: 0 until its opening, 1 from its close on."""
+        if not self.is_session(session):
+            return 1.0
+        opens, closes = self.open_close(session)
+        return min(max((instant - opens) / (closes - opens), 0.0), 1.0)
+
     def local_date(self, instant: datetime) -> date:
         """The date on the exchange's wall at an aware `instant`."""
         if instant.tzinfo is None:

@@ -46,7 +46,12 @@ class Screen:
     async def _judge(self, context: RunContext) -> tuple[Sequence[Judged], list[Casualty]]:
         reference = await self.panels.current() or await self.panels.refresh()
         casualties: list[Casualty] = []
-        judging = Judging(as_of=context.session, thresholds=self.thresholds, followed=await self._followed())
+        judging = Judging(
+            as_of=context.session,
+            thresholds=self.thresholds,
+            followed=await self._followed(),
+            elapsed_share=self.calendar.elapsed_share(context.session, self.clock.now()),
+        )
         context.progress.begin(reference.n_symbols, "judging")
         judged = await self.workers.map_panel(
             judge, reference, judging, progress=context.progress, casualties=casualties
