@@ -79,8 +79,7 @@ class KiteClient:
                 ("to", f"{last} 23:59:59"),
             ),
         )
-        decode = partial(wire.decode_minute_volumes, symbol=instrument.symbol)
-        return await self._ask(call, self._elsewhere(decode))
+        return await self._ask(call, self._elsewhere(wire.decode_minute_volumes))
 
     async def profile(self) -> wire.Profile:
         """Whose account it is; the cheapest question that needs a valid login."""

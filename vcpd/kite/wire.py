@@ -149,9 +149,9 @@ def decode_daily_bars(body: bytes, symbol: str) -> BarSeries:
     return BarSeries(symbol, _guard(endpoint, lambda: _records(candles)))
 
 
-def decode_minute_volumes(body: bytes, symbol: str) -> MinuteVolumes:
+def decode_minute_volumes(body: bytes) -> MinuteVolumes:
     """Minute candles' volumes on the exchange's wall, oldest first; a null volume counts as none."""
-    endpoint = f"/instruments/historical ({symbol})"
+    endpoint = "/instruments/historical (minute)"
     candles = _data(endpoint, body, _CANDLES).candles
     return _guard(endpoint, lambda: _minute_volumes(candles))
 
