@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import pairwise
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from vcpd.domain.instruments import StoredInstrument
 from vcpd.domain.panel import PanelReference
@@ -18,6 +19,7 @@ from vcpd.store.panel_files import PanelFiles
 from vcpd.store.spool import Spool
 
 SQL: Final = named_queries("panel")
+LAST_PAGE: Final = 2**32 - 1
 COPIES: Final = 2  # the server sends with one core a connection
 CALENDAR_DAYS_A_SESSION: Final = 1.5  # five sessions in seven days, and generous room for holidays
 SPARE_DAYS: Final = 30
@@ -37,6 +39,18 @@ class PanelSelection:
     benchmark: str
     in_universe: Universe = every_share
     n_sessions: int = 1300
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """The bars to copy: of these instruments, from `first` on, about so many sessions."""
+
+    keys: Sequence[int]
+    first: date
+    n_sessions: int
+
+
+_Part: TypeAlias = tuple[str, tuple[object, ...]]  # a query and its arguments
 
 
 class PostgresPanelStore:
@@ -84,7 +98,7 @@ class PostgresPanelStore:
             connections = [await stack.enter_async_context(one) for one in transactions]
             await connections[0].execute(SQL["hold_still"])
             first, last = await _window(connections[0], rows, benchmark_id, selection.n_sessions)
-            await _copy_parts(connections, copied, keys, first)
+            await _copy_parts(connections, copied, _Window(keys, first, selection.n_sessions))
             excluded = await connections[0].fetch(SQL["exclusions"])
         return Arrangement(
             copied=tuple(str(path) for path in copied),
@@ -103,24 +117,36 @@ class PostgresPanelStore:
         return await asyncio.to_thread(arrange, arrangement)
 
 
-async def _copy_parts(
-    connections: Sequence[Connection], copied: Sequence[Path], keys: Sequence[int], since: date
-) -> None:
-    """Copy each part of the instruments to its file; the first connection keeps writers away meanwhile."""
+async def _copy_parts(connections: Sequence[Connection], copied: Sequence[Path], window: _Window) -> None:
+    """Copy each part of the bars to its file; the first connection keeps writers away meanwhile."""
+    size = await connections[0].fetchrow(SQL["size_of_bars"])
+    if len(window.keys) * window.n_sessions * 2 < size["n_rows_estimate"]:
+        parts = _parts_by_instrument(window, len(connections))
+    else:
+        parts = _parts_by_page(window, size["n_pages"], len(connections))
     async with asyncio.TaskGroup() as group:
-        for number, (connection, path) in enumerate(zip(connections, copied, strict=True)):
-            part = _part(keys, number, len(connections))
-            group.create_task(_copy(connection, path, part, since), name=f"copy bars to {path.name}")
+        for connection, path, (query, arguments) in zip(connections, copied, parts, strict=True):
+            copying = _copy(connection, path, query, arguments)
+            group.create_task(copying, name=f"copy bars to {path.name}")
 
 
-def _part(keys: Sequence[int], number: int, n_parts: int) -> Sequence[int]:
-    """Neighbours in number, most often neighbours in the table."""
-    return keys[len(keys) * number // n_parts : len(keys) * (number + 1) // n_parts]
+def _parts_by_instrument(window: _Window, n_parts: int) -> list[_Part]:
+    """For a short window: only the pages that hold some of it are read."""
+    cuts = [len(window.keys) * part // n_parts for part in range(n_parts + 1)]
+    keys = [window.keys[start:stop] for start, stop in pairwise(cuts)]
+    return [(SQL["bars_of_instruments"], (part, window.first)) for part in keys]
 
 
-async def _copy(connection: Connection, path: Path, keys: Sequence[int], since: date) -> None:
+def _parts_by_page(window: _Window, n_pages: int, n_parts: int) -> list[_Part]:
+    """For most of the table: each page is read once, whatever lies on it, and no index is asked."""
+    cuts = [*(n_pages * part // n_parts for part in range(n_parts)), LAST_PAGE]
+    places = [((start, 0), (stop, 0)) for start, stop in pairwise(cuts)]
+    return [(SQL["bars_of_pages"], (window.keys, window.first, *part)) for part in places]
+
+
+async def _copy(connection: Connection, path: Path, query: str, arguments: tuple[object, ...]) -> None:
     async with Spool(path) as spool:
-        await connection.copy_from_query(SQL["bars_since"], keys, since, output=spool, format="binary")
+        await connection.copy_from_query(query, *arguments, output=spool, format="binary")
 
 
 def _row(one: StoredInstrument) -> PanelRow:

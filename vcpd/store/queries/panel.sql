@@ -12,10 +12,21 @@ CROSS JOIN LATERAL (
     SELECT session FROM bars WHERE instrument_id = given.id ORDER BY session DESC LIMIT 1
 ) AS newest;
 
--- name: bars_since
+-- name: size_of_bars
+SELECT pg_relation_size(oid) / current_setting('block_size')::bigint AS n_pages, reltuples AS n_rows_estimate
+FROM pg_class
+WHERE oid = 'bars'::regclass;
+
+-- name: bars_of_instruments
 SELECT instrument_id, session, open, high, low, close, volume, provisional
 FROM bars
 WHERE instrument_id = ANY ($1::integer[]) AND session >= $2;
+
+-- name: bars_of_pages
+SELECT instrument_id, session, open, high, low, close, volume, provisional
+FROM bars
+WHERE instrument_id = ANY ($1::integer[]) AND session >= $2
+  AND ctid >= $3::tid AND ctid < $4::tid;
 
 -- name: hold_still
 LOCK TABLE bars IN SHARE MODE;
