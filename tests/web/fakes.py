@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, cast
 
+from vcpd.domain.alerts import Alert, AlertKind, Delivery, ToldAlert
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.errors import PermanentError
 from vcpd.domain.figures import Figures, Histogram, LimiterFigures, WorkerFigures
@@ -13,6 +14,7 @@ from vcpd.domain.risk import RiskScore
 from vcpd.domain.runs import Outcome, Run
 from vcpd.domain.secrets import Secret
 from vcpd.domain.setups import Base, EventKind, Gate, Setup, SetupEvent, State
+from vcpd.ports import Outbox
 from vcpd.web.sources import SizeRequest, Sources
 
 SESSION = date(2025, 6, 30)
@@ -113,6 +115,42 @@ class FakeQuarantine:
     async def recent(self, limit: int) -> Sequence[QuarantinedBar]:
         return ()
 
+
+class FakeOutbox:
+    """One alert that went out on one channel and is given up on another."""
+
+    async def recent(self, limit: int, kind: AlertKind | None = None) -> Sequence[ToldAlert]:
+        told = [TOLD] if kind in {None, TOLD.alert.kind} else []
+        return told[:limit]
+
+
+TOLD = ToldAlert(
+    id=1,
+    told_at=datetime(2025, 6, 30, 12, tzinfo=UTC),
+    alert=Alert(
+        kind=AlertKind.BREAKOUT,
+        key="breakout:NSE:AAA:2025-04-01:2025-06-30",
+        at=datetime(2025, 6, 30, 12, tzinfo=UTC),
+        facts={"pivot": 100.0, "rating": 80, "detail": None},
+        symbol="NSE:AAA",
+        session=SESSION,
+    ),
+    deliveries=(
+        Delivery(
+            channel="ntfy",
+            attempts=1,
+            next_attempt_at=datetime(2025, 6, 30, 12, tzinfo=UTC),
+            delivered_at=datetime(2025, 6, 30, 12, 1, tzinfo=UTC),
+        ),
+        Delivery(
+            channel="webhook",
+            attempts=1,
+            next_attempt_at=datetime(2025, 6, 30, 12, tzinfo=UTC),
+            given_up_at=datetime(2025, 6, 30, 12, 1, tzinfo=UTC),
+            reason="it answers 410",
+        ),
+    ),
+)
 
 FIGURES = Figures(
     version="1.2.3",
@@ -240,6 +278,7 @@ def sources(setups: Sequence[Setup] = (), *, token: str | None = None) -> Source
         risk=FakeRisk(),
         runs=FakeRuns(),
         quarantine=FakeQuarantine(),
+        alerts=cast("Outbox", FakeOutbox()),
         login=FakeLogin(),
         token=Secret(token) if token else None,
     )

@@ -46,6 +46,13 @@ class Plan:
         """Channels that can be used."""
         return tuple(line for line in self.lines if not line.channel.is_noop and line.channel.missing is None)
 
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Channels that were begun and what they lack, in words."""
+        return tuple(
+            f"{line.channel.name} lacks {line.channel.missing}" for line in self.lines if line.channel.missing
+        )
+
 
 class Deliverer:
     """`Notifier`, see ports, and the work behind it."""

@@ -7,13 +7,8 @@ import msgspec
 from vcpd.alerts.templates import Templates
 from vcpd.domain.alerts import AlertKind
 
-ClockTime = Annotated[
-    str,
-    msgspec.Meta(
-        pattern=r"^(([01]\d|2[0-3]):[0-5]\d)?$", description="local time of the exchange, such as `22:30`"
-    ),
-]
-Address = Annotated[str, msgspec.Meta(pattern=r"^(https?://\S+)?$", description="an http(s) address")]
+ClockTime = Annotated[str, msgspec.Meta(pattern=r"^(([01]\d|2[0-3]):[0-5]\d)?$")]
+Address = Annotated[str, msgspec.Meta(pattern=r"^(https?://\S+)?$")]
 
 
 class ChannelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -59,8 +54,7 @@ class NtfySettings(ChannelSettings, frozen=True, forbid_unknown_fields=True, kw_
 
 
 class WebhookSettings(ChannelSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A POST of JSON; on when it has an address. Secrets: `alerts_webhook_secret` signs it,
-    `alerts_webhook_url` takes the place of `url` where the address itself is secret."""
+    """A POST of JSON; on with `url`, or the secret `alerts_webhook_url`. `alerts_webhook_secret` signs."""
 
     url: Annotated[Address, msgspec.Meta(description="where to POST to")] = ""
     per_minute: Annotated[
@@ -91,13 +85,11 @@ class MailSettings(ChannelSettings, frozen=True, forbid_unknown_fields=True, kw_
 
 
 class AppriseSettings(ChannelSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Any service that apprise knows (`pip install vcpd[apprise]`). Secret: `alerts_apprise_urls`,
-    one address a line, each a channel of its own."""
+    """Any service that apprise knows, one for each line of the secret `alerts_apprise_urls`."""
 
 
 class PingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A dead man's switch: an address of yours is asked after each good night, and misses us otherwise.
-    Secret: `alerts_ping_url`."""
+    """A dead man's switch, asked after each good night. Secret: `alerts_ping_url`."""
 
     enabled: Annotated[bool, msgspec.Meta(description="ping where the secret is there")] = True
 
@@ -106,7 +98,7 @@ class AlertSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     """What is told, and when; a channel is on as soon as it knows where to send."""
 
     quiet_from: Annotated[
-        ClockTime, msgspec.Meta(description="quiet hours begin, local time of the exchange; empty: none")
+        ClockTime, msgspec.Meta(description="quiet hours begin, on the exchange's wall: `22:30`; empty: none")
     ] = ""
     quiet_to: Annotated[
         ClockTime, msgspec.Meta(description="quiet hours end; what was held then goes out")

@@ -204,6 +204,7 @@ class Assembly:
             risk=parts.storage.risk,
             runs=parts.storage.runs,
             quarantine=parts.storage.quarantine,
+            alerts=parts.storage.outbox,
             login=login_door(parts.market.session, parts.scheduler),
             token=web_token,
         )

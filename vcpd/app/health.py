@@ -6,7 +6,6 @@ from typing import Final
 
 import numpy as np
 
-from vcpd.alerts.deliverer import Plan
 from vcpd.app.parts import Parts
 from vcpd.app.vitals import STALLED_AFTER_S
 from vcpd.domain.health import Health, Readings, judge
@@ -48,14 +47,7 @@ def readings_of(parts: Parts) -> Readings:
         refused_reload=parts.reloads.refused[0] if parts.reloads.refused else None,
         disk_free_pct=vitals.disk_free_pct,
         alerts_given_up=vitals.outbox.given_up,
-        channels_missing=missing_channels(parts.alerts.plan),
-    )
-
-
-def missing_channels(plan: Plan) -> tuple[str, ...]:
-    """Channels that cannot be used yet, and what they lack."""
-    return tuple(
-        f"{line.channel.name} lacks {line.channel.missing}" for line in plan.lines if line.channel.missing
+        channels_missing=parts.alerts.plan.missing,
     )
 
 

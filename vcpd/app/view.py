@@ -14,7 +14,7 @@ from vcpd.analysis.sizing import Sizing
 from vcpd.app import performance
 from vcpd.app.advice import crowd_setups, size_position
 from vcpd.app.figures import figures_of
-from vcpd.app.health import age_in_sessions, health_of, missing_channels
+from vcpd.app.health import age_in_sessions, health_of
 from vcpd.app.outlook import Outlook, sparks
 from vcpd.app.parts import Parts
 from vcpd.domain.bars import BarSeries
@@ -188,7 +188,7 @@ def _alerts(parts: Parts) -> Mapping[str, Any]:
     plan, outbox = parts.alerts.plan, parts.vitals.outbox
     return {
         "channels": [line.channel.name for line in plan.open_lines],
-        "missing": missing_channels(plan),
+        "missing": plan.missing,
         "pending": outbox.pending,
         "given_up": outbox.given_up,
     }

@@ -1,6 +1,7 @@
 """The reference of all settings as Markdown, made from their types."""
 
 from collections.abc import Iterator, Mapping
+from enum import Enum
 from typing import Annotated, Any, Final, Literal, get_args, get_origin
 
 import msgspec
@@ -17,7 +18,8 @@ HEAD = (
     "",
     "Secrets are never settings. `kite_api_secret`, `web_token` and `store_dsn` are looked for in the",
     "service manager's credentials, then in files of mode 0600 in `secrets/` below the state directory,",
-    "then in the variables `VCPD_KITE_API_SECRET`, `VCPD_WEB_TOKEN` and `VCPD_STORE_DSN`.",
+    "then in the variables `VCPD_KITE_API_SECRET`, `VCPD_WEB_TOKEN` and `VCPD_STORE_DSN`; those of alerts,",
+    "such as `alerts_telegram_token`, in the same places.",
 )
 WORDS: Final = {str: "text", int: "whole number", float: "number", bool: "true or false"}
 
@@ -74,8 +76,8 @@ def type_words(kind: Any) -> str:
         bounds = [words for extra in extras if isinstance(extra, msgspec.Meta) for words in _bounds(extra)]
         return " ".join([type_words(bare), *bounds])
     arguments = get_args(kind)
-    if get_origin(kind) is Literal:
-        return " or ".join(f"`{choice}`" for choice in arguments)
+    if choices := _choices(kind):
+        return " or ".join(f"`{choice}`" for choice in choices)
     if type(None) in arguments:
         return type_words(next(one for one in arguments if one is not type(None)))
     if get_origin(kind) is tuple:
@@ -83,6 +85,13 @@ def type_words(kind: Any) -> str:
     if arguments:
         return f"table of {type_words(arguments[-1])}"
     return WORDS.get(kind, getattr(kind, "__name__", str(kind)))
+
+
+def _choices(kind: Any) -> tuple[Any, ...]:
+    """The values of a literal or an enumeration."""
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return tuple(choice.value for choice in kind)
+    return get_args(kind) if get_origin(kind) is Literal else ()
 
 
 def _bounds(meta: msgspec.Meta) -> Iterator[str]:

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from vcpd.app.channels import ALERT_SECRETS
 from vcpd.app.credentials import find_secret
 from vcpd.cli.stored import state_folder
 from vcpd.config import Loaded
@@ -20,7 +21,7 @@ from vcpd.domain.nse_sessions import NSE
 GIB: Final = 2**30
 LEAST_FREE_BYTES: Final = GIB  # 2,500 symbols of five years, write-ahead log and snapshots included
 OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
-SECRETS: Final = ("kite_api_secret", "web_token", "store_dsn")
+SECRETS: Final = ("kite_api_secret", "web_token", "store_dsn", *ALERT_SECRETS)
 TOKEN_FILES: Final = ("kite-token.json", "sandbox-token.json")
 
 

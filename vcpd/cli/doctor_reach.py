@@ -10,12 +10,14 @@ from typing import Any, Final
 
 import aiohttp
 
+from vcpd.app.channels import Channels, find_alert_secrets
 from vcpd.app.market import owner_session
 from vcpd.app.storage import STORE_FOLDER
 from vcpd.cli.asking import client_of
 from vcpd.cli.doctor_checks import Finding, Patient
 from vcpd.cli.stored import store_secret
 from vcpd.domain.errors import VcpdError
+from vcpd.domain.nse_sessions import NSE
 from vcpd.domain.secrets import Secret
 from vcpd.runtime.clock import WallClock
 from vcpd.store.database import connect, place_of
@@ -28,7 +30,7 @@ LARGEST_OFFSET_S: Final = 5.0
 async def check_reach(patient: Patient) -> Sequence[Finding]:
     """Port, database and market, one after the other."""
     found = [await asyncio.to_thread(check_port, patient), await check_database(patient)]
-    return [*found, *await check_market(patient)]
+    return [*found, *await check_market(patient), await check_channels(patient)]
 
 
 def check_port(patient: Patient) -> Finding:
@@ -94,6 +96,25 @@ async def check_market(patient: Patient) -> Sequence[Finding]:
     if market == "bhavcopy":
         return await _check_bulletins(patient)
     return [Finding("market", True, "simulated: nothing to reach")]
+
+
+async def check_channels(patient: Patient) -> Finding:
+    """Whether every channel that was begun has all it needs; nothing is sent."""
+    configuration = patient.loaded.configuration
+    channels = Channels.open(WallClock())
+    try:
+        secrets = await asyncio.to_thread(find_alert_secrets, patient.state)
+        plan = channels.plan(configuration.alerts, configuration.schedule.calendar(NSE).zone, secrets)
+    except VcpdError as error:
+        return Finding("alerts", False, str(error), "see docs/alerts.md")
+    finally:
+        await channels.close()
+    if plan.missing:
+        return Finding("alerts", False, "; ".join(plan.missing), "complete it, see docs/alerts.md")
+    names = [line.channel.name for line in plan.open_lines]
+    if not names:
+        return Finding("alerts", None, "no channel is set up: nobody is told", "see docs/alerts.md")
+    return Finding("alerts", True, f"{', '.join(names)}; `vcpd alerts test` tries them")
 
 
 async def _check_kite(patient: Patient) -> Sequence[Finding]:

@@ -8,12 +8,14 @@ import msgspec
 from aiohttp import web
 
 from vcpd import __version__
+from vcpd.domain.alerts import ToldAlert
 from vcpd.domain.health import Health
 from vcpd.domain.quality import Flag, QuarantinedBar
 from vcpd.domain.risk import RiskScore
 from vcpd.domain.runs import Run
 from vcpd.domain.setups import Base, Setup, State
 from vcpd.web import performance
+from vcpd.web.alerts import KINDS, MOST_ALERTS
 from vcpd.web.answers import LONGEST_TEXT
 from vcpd.web.bars import MOST_SESSIONS
 from vcpd.web.board import Line
@@ -23,7 +25,7 @@ from vcpd.web.sources import Sources
 
 Schema = Mapping[str, Any]
 
-COMPONENTS: Final = (Base, Flag, Health, Line, QuarantinedBar, RiskScore, Run, Setup)
+COMPONENTS: Final = (Base, Flag, Health, Line, QuarantinedBar, RiskScore, Run, Setup, ToldAlert)
 REFERENCE: Final = "#/components/schemas/{name}"
 DATE: Final = {"type": "string", "format": "date"}
 TEXT: Final = {"type": "string", "maxLength": LONGEST_TEXT}
@@ -205,6 +207,15 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ),
     ("post", "/api/jobs/{name}/resume"): Operation(
         summary="Let the job run by itself again.", parameters=(JOB,), refusals=(404, 503)
+    ),
+    ("get", "/api/alerts"): Operation(
+        summary="What was told to the owner, and what became of it on each channel; newest first.",
+        parameters=(
+            _query("kind", {"type": "string", "enum": list(KINDS)}, "Only this kind."),
+            _query("limit", _whole(1, MOST_ALERTS), "How many at most."),
+        ),
+        answer=_listing(ToldAlert),
+        refusals=(400, 503),
     ),
     ("get", "/api/quality"): Operation(
         summary="Doubts about symbols, and rows that were kept apart.",

@@ -7,6 +7,7 @@ from aiohttp import web
 
 from vcpd.domain.errors import UnavailableError
 from vcpd.web import (
+    alerts,
     bars,
     board,
     events,
@@ -33,6 +34,7 @@ ROOMS: Final = (
     risk,
     jobs,
     quality,
+    alerts,
     bars,
     login,
     size,

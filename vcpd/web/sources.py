@@ -12,7 +12,7 @@ from vcpd.domain.figures import Figures
 from vcpd.domain.health import Health
 from vcpd.domain.secrets import Secret
 from vcpd.domain.setups import Setup
-from vcpd.ports import QuarantineStore, RiskStore, RunStore, SetupStore
+from vcpd.ports import Outbox, QuarantineStore, RiskStore, RunStore, SetupStore
 from vcpd.web.judged import Judged
 from vcpd.web.shelf import Shelf, Version
 
@@ -108,6 +108,7 @@ class Sources:
     risk: RiskStore
     runs: RunStore
     quarantine: QuarantineStore
+    alerts: Outbox
     login: Login | None = None
     token: Secret | None = None
     shelf: Shelf = field(init=False)

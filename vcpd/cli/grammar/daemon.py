@@ -16,7 +16,7 @@ STATES = ("FORMING", "NEAR_PIVOT", "BREAKOUT", "EXTENDED", "SQUAT", "FAILED", "E
 
 
 def add(subparsers: Subparsers) -> None:
-    for one in (_run, _status, _setups, _jobs, _collect, _login, _sandbox):
+    for one in (_run, _status, _setups, _jobs, _alerts, _collect, _login, _sandbox):
         one(subparsers)
 
 
@@ -112,6 +112,30 @@ def _jobs_run(nested: Subparsers) -> None:
     )
     _add_job_argument(parser)
     _add_run_arguments(parser)
+
+
+def _alerts(subparsers: Subparsers) -> None:
+    parser = add_verb(
+        subparsers,
+        "alerts",
+        "what was told to you, and what became of it on each channel",
+        "vcpd alerts --limit 50\nvcpd alerts test --channel telegram",
+        "vcpd.cli.alerts:list_alerts",
+    )
+    parser.add_argument("--limit", type=a_count, metavar="N", help="the newest so many; default: 20")
+    add_config_argument(parser)
+    add_json_argument(parser)
+    nested = parser.add_subparsers(title="what to do with them", metavar="ACTION")
+    test = add_verb(
+        nested,
+        "test",
+        "send a test through every channel at once; exit code 1 where one fails; needs no daemon",
+        "vcpd alerts test\nvcpd alerts test --channel mail",
+        "vcpd.cli.alerts:try_channels",
+    )
+    test.add_argument("--channel", metavar="NAME", help="only this one")
+    add_config_argument(test, nested=True)
+    add_json_argument(test, nested=True)
 
 
 def _collect(subparsers: Subparsers) -> None:
