@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 IST = ZoneInfo("Asia/Kolkata")
@@ -30,3 +30,20 @@ class StandingClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+
+class SpedClock(StandingClock):
+    """Stands still until it is let go; then runs at `speed`."""
+
+    def __init__(self, at: datetime, speed: float) -> None:
+        super().__init__(at)
+        self._speed = speed
+        self._began_s: float | None = None
+
+    def go(self) -> None:
+        self._began_s = time.monotonic()
+
+    def now(self) -> datetime:
+        if self._began_s is None:
+            return self._now
+        return self._now + timedelta(seconds=(time.monotonic() - self._began_s) * self._speed)

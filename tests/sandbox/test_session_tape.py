@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.sandbox.test_intraday import whole_bars
-from vcpd.domain.arrays import FloatArray
 from vcpd.sandbox.intraday import DayBars, Shape
 from vcpd.sandbox.session_tape import BLOCK_NAMES, SessionTape, bustle
 
@@ -19,7 +18,7 @@ FIELDS = ("open", "high", "low", "close", "volume")
 def many_bars(count: int) -> DayBars:
     """Lifelike bars on ticks."""
     random = np.random.default_rng(5)
-    opened: FloatArray = TICK * random.integers(2_000, 40_000, count)
+    opened = np.asarray(TICK * random.integers(2_000, 40_000, count), np.float64)
     close = opened + TICK * random.integers(-200, 200, count)
     high = np.maximum(opened, close) + TICK * random.integers(0, 60, count)
     low = np.minimum(opened, close) - TICK * random.integers(0, 60, count)

@@ -75,20 +75,20 @@ def planted_breakouts(world: World, books: Books, first: date, last: date) -> It
         and plan.highs[0] >= world.offset
     )
     for resolved, row, pivot_at in due:
-        pivot = float(world.tape.prices[HIGH, row, pivot_at - world.offset]) / PAISE
+        pivot = float(world.tape.prices[HIGH, row, pivot_at - world.offset])
         book = books.of_rows(world, resolved - world.offset, np.array([row]))
         yield _broken_out(world.names[row].listing.symbol, world.sessions[resolved].item(), pivot, book)
 
 
 def _broken_out(symbol: str, session: date, pivot: float, book: SessionBook) -> PlantedBreakout:
-    """When the one name of the book first trades above its pivot."""
-    second, price = _crossing(book, pivot * PAISE)
+    """When the one name of the book first trades above its pivot, in paise."""
+    second, price = _crossing(book, pivot)
     evening = book.tape.at(book.tape.minutes)
     return PlantedBreakout(
         symbol=symbol,
         token=int(book.tokens[0]),
         session=session,
-        pivot=pivot,
+        pivot=pivot / PAISE,
         crossed_at=book.hours.opens + timedelta(seconds=second),
         price=price / PAISE,
         high=float(evening.high[0]) / PAISE,
@@ -102,7 +102,7 @@ def _crossing(book: SessionBook, pivot: float) -> tuple[int, float]:
     above = int(np.argmax(book.tape.price[0] > pivot))
     seconds_a_knot = 60 // KNOTS_A_MINUTE
     for second in range(max(0, above - 1) * seconds_a_knot, above * seconds_a_knot):
-        price = float(book.tape.at(second / 60).close[0])
+        price = float(book.tape.at(round(second / 60, 9)).close[0])
         if price > pivot:
             return second, price
     return above * seconds_a_knot, float(book.tape.price[0, above])

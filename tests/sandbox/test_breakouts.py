@@ -1,0 +1,105 @@
+"""Planted bases break out during their session, at the moment that the market tells beforehand."""
+
+from datetime import date, timedelta
+
+import aiohttp
+import numpy as np
+import pytest
+
+from tests.sandbox.clocks import StandingClock, ist
+from tests.sandbox.conftest import Start
+from vcpd.domain.nse_sessions import NSE
+from vcpd.sandbox.historical import HistoricalMarket
+from vcpd.sandbox.market import PlantedBreakout
+from vcpd.sandbox.simulated import SimulatedMarket
+
+FIRST, LAST = date(2025, 1, 1), date(2026, 7, 15)
+ONE_SECOND = timedelta(seconds=1)
+
+
+@pytest.fixture(scope="module")
+def breakouts(market: SimulatedMarket) -> list[PlantedBreakout]:
+    return list(market.breakouts(FIRST, LAST))
+
+
+def test_every_resolved_base_has_its_breakout(
+    market: SimulatedMarket, breakouts: list[PlantedBreakout]
+) -> None:
+    """The breakouts of the span are those of the planted bases, in the order of their sessions."""
+    planted = {
+        (base.symbol, base.resolved_on)
+        for base in market.planted(ist("2026-07-16T08:30"))
+        if base.resolution == "breakout" and base.resolved_on is not None and base.resolved_on >= FIRST
+    }
+    assert len(planted) > 15
+    assert {(one.symbol, one.session) for one in breakouts} == planted
+    assert [one.session for one in breakouts] == sorted(one.session for one in breakouts)
+
+
+def test_the_price_crosses_the_pivot_at_the_told_second(
+    market: SimulatedMarket, breakouts: list[PlantedBreakout]
+) -> None:
+    """A second before, nothing of the day stands above the pivot; then the last price does."""
+    inside = 0
+    for one in breakouts:
+        quote = market.quotes([one.symbol], one.crossed_at + timedelta(milliseconds=1))[one.symbol]
+        assert quote.last > one.pivot
+        if one.crossed_at - NSE.open_close(one.session)[0] <= ONE_SECOND:
+            continue
+        inside += 1
+        assert quote.last == pytest.approx(one.price, abs=0.051)
+        before = market.quotes([one.symbol], one.crossed_at - ONE_SECOND)[one.symbol]
+        assert before.high <= one.pivot
+    assert inside >= 0.6 * len(breakouts)
+
+
+def test_a_breakout_ends_above_its_pivot_on_volume(
+    market: SimulatedMarket, breakouts: list[PlantedBreakout]
+) -> None:
+    """The evening's bar is the told one, closes over the pivot and trades far more than the days before."""
+    listings = {row.symbol: row for row in market.listings(ist("2026-07-15T18:00"))}
+    for one in breakouts:
+        evening = ist(f"{one.session}T18:00")
+        series = market.bars(listings[one.symbol].token, evening)
+        assert series is not None
+        last = series.records[-1]
+        assert (last["high"], last["close"], last["volume"]) == (one.high, one.close, one.volume)
+        assert one.token == listings[one.symbol].token
+        assert one.close > one.pivot
+        assert one.volume > 1.35 * series.volume[-51:-1].mean()
+
+
+def test_the_volume_shows_while_it_breaks_out(
+    market: SimulatedMarket, breakouts: list[PlantedBreakout]
+) -> None:
+    """An hour after the open a breakout's volume is already well beyond what the hour usually has."""
+    listings = {row.symbol: row for row in market.listings(ist("2026-07-15T18:00"))}
+    surges = []
+    for one in breakouts:
+        series = market.bars(listings[one.symbol].token, ist(f"{one.session}T10:15"))
+        assert series is not None
+        surges.append(series.volume[-1] / (0.25 * series.volume[-51:-1].mean()))
+    assert np.median(surges) > 1.8
+
+
+async def test_breakouts_are_told_over_http(
+    start: Start, clock: StandingClock, breakouts: list[PlantedBreakout]
+) -> None:
+    """Without dates those of today, with `from` and `to` those of the span; a wrong date is refused."""
+    one = breakouts[-1]
+    clock.set(ist(f"{one.session}T09:00"))
+    url = f"{(await start()).url}/sandbox/breakouts"
+    async with aiohttp.ClientSession() as http:
+        async with http.get(url) as response:
+            today = (await response.json())["data"]
+        async with http.get(url, params={"from": str(FIRST), "to": str(LAST)}) as response:
+            assert len((await response.json())["data"]) == len(breakouts)
+        async with http.get(url, params={"from": "yesterday"}) as response:
+            assert response.status == 400
+    assert one.symbol in {each["symbol"] for each in today}
+    assert set(today[0]) == set(one.__struct_fields__)
+
+
+def test_given_bars_have_no_planted_breakouts() -> None:
+    """Nobody has put anything there."""
+    assert HistoricalMarket({}, NSE).breakouts(FIRST, LAST) == ()

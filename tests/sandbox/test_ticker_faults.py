@@ -1,0 +1,149 @@
+"""The live feed goes wrong as live feeds do, on order and repeatably, and is sound again afterwards."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import aiohttp
+import pytest
+
+from tests.sandbox.clocks import StandingClock, ist
+from tests.sandbox.conftest import SETTINGS, Start
+from tests.sandbox.doors import WIDE, Door, door
+from tests.sandbox.feeds import Feed, feed
+from vcpd.domain.errors import RetryableError
+from vcpd.kite.ticker import decode_frame, subscribe
+from vcpd.sandbox.faults import Faults
+from vcpd.sandbox.settings import FaultSettings, TickerFault, TickerSettings
+from vcpd.sandbox.simulated import SimulatedMarket
+
+NIFTY = 256265
+QUICK = TickerSettings(every_s=0.02, heartbeat_s=0.02)
+
+
+@asynccontextmanager
+async def following(start: Start, clock: StandingClock) -> AsyncIterator[tuple[Door, Feed]]:
+    """A client at noon that has had its first packet, and the door to order faults by."""
+    clock.set(ist("2026-07-15T12:00"))
+    sandbox = await start(limits=WIDE, ticker=QUICK)
+    async with door(sandbox.url) as kite, feed(sandbox.ticker_url, kite.access_token) as live:
+        await live.send(subscribe([NIFTY]))
+        await live.ticks()
+        yield kite, live
+
+
+async def order(kite: Door, *kinds: TickerFault, times: int = 0, slow_s: float = 5.0) -> None:
+    settings = FaultSettings(ticker=kinds, ticker_times=times, slow_s=slow_s)
+    assert await kite.post("/sandbox/faults", settings) == 200
+
+
+async def sound_again(kite: Door, live: Feed, clock: StandingClock) -> bool:
+    """Whether ticks come once the faults are taken back."""
+    await kite.post("/sandbox/faults", FaultSettings())
+    clock.set(ist("2026-07-15T12:30"))
+    while True:
+        try:
+            return bool(len(decode_frame(await live.frame())))
+        except RetryableError:
+            continue
+
+
+async def test_a_mute_socket_stays_open_and_says_nothing(start: Start, clock: StandingClock) -> None:
+    """No ticks though the market moves, no heartbeats, no end; the socket still answers pings."""
+    clock.set(ist("2026-07-15T12:00"))
+    sandbox = await start(limits=WIDE, ticker=QUICK)
+    async with door(sandbox.url) as kite, aiohttp.ClientSession() as http:
+        await order(kite, TickerFault.MUTE)
+        query = {"api_key": SETTINGS.api_key, "access_token": kite.access_token}
+        async with http.ws_connect(sandbox.ticker_url, params=query, autoping=False) as socket:
+            mute = Feed(socket)
+            await mute.send(subscribe([NIFTY]))
+            clock.set(ist("2026-07-15T12:10"))
+            assert await mute.silent(0.2)
+            await socket.ping(b"there?")
+            assert (await mute.message()).type is aiohttp.WSMsgType.PONG
+            assert not socket.closed
+        assert (await kite.data("/sandbox/statistics"))["faults"]["ticker_mute"] > 5
+
+
+async def test_a_mute_socket_can_be_healed(start: Start, clock: StandingClock) -> None:
+    """Without the fault the same connection goes on."""
+    async with following(start, clock) as (kite, live):
+        await order(kite, TickerFault.MUTE)
+        await kite.post("/sandbox/faults", FaultSettings())
+        while decode_frame(await live.frame()).records.size == 0:
+            clock.set(ist("2026-07-15T13:00"))
+
+
+async def test_garbage_cannot_be_read_for_long(start: Start, clock: StandingClock) -> None:
+    """Among twenty spoilt frames most break the frame's own rules; then the feed is sound again."""
+    async with following(start, clock) as (kite, live):
+        await order(kite, TickerFault.GARBAGE, times=20)
+        broken = 0
+        for step in range(20):
+            clock.set(ist(f"2026-07-15T12:00:{step + 10}"))
+            try:
+                decode_frame(await live.frame())
+            except RetryableError:
+                broken += 1
+        assert broken >= 10
+        assert (await kite.data("/sandbox/statistics"))["faults"]["ticker_garbage"] == 20
+        assert await live.frame()
+
+
+async def test_an_abrupt_end_comes_without_a_word(start: Start, clock: StandingClock) -> None:
+    """No closing handshake; with `ticker_times` 1 the next connection holds."""
+    async with following(start, clock) as (kite, live):
+        await order(kite, TickerFault.CLOSE, times=1)
+        assert await live.end() == aiohttp.WSCloseCode.ABNORMAL_CLOSURE
+        async with feed(str(kite.url).replace("http", "ws"), kite.access_token) as again:
+            assert await again.frame() == b"\x00"
+
+
+async def test_slow_frames_are_whole_but_late(start: Start, clock: StandingClock) -> None:
+    """Each frame waits; what it tells is as old as that."""
+    async with following(start, clock) as (kite, live):
+        await order(kite, TickerFault.SLOW, slow_s=0.25)
+        begun = time.monotonic()
+        for _ in range(3):
+            decode_frame(await live.frame())
+        assert time.monotonic() - begun >= 0.4
+
+
+@pytest.mark.parametrize("kind", [TickerFault.GARBAGE, TickerFault.SLOW, TickerFault.MUTE])
+async def test_faults_can_be_taken_back(start: Start, clock: StandingClock, kind: TickerFault) -> None:
+    """`{}` ends them on connections that live."""
+    async with following(start, clock) as (kite, live):
+        await order(kite, kind, slow_s=0.05)
+        assert await sound_again(kite, live, clock)
+
+
+async def test_vanished_and_restated_symbols_are_so_live_too(
+    start: Start, clock: StandingClock, market: SimulatedMarket
+) -> None:
+    """The feed pretends what quotes pretend."""
+    async with following(start, clock) as (kite, live):
+        shares = [row for row in market.listings(clock.now()) if row.segment == "NSE"][:2]
+        gone, split = shares
+        pretence = FaultSettings(vanished=(gone.symbol,), restated={split.symbol: 5.0})
+        assert await kite.post("/sandbox/faults", pretence) == 200
+        quote = (await kite.data(f"/quote?i={split.symbol}"))[split.symbol]
+        await live.send(subscribe([gone.token, split.token]))
+        (tick,) = await live.ticks()
+        assert tick["token"] == split.token
+        assert tick["last_price"] == pytest.approx(quote["last_price"])
+        assert tick["high"] == pytest.approx(quote["ohlc"]["high"])
+        assert tick["volume"] == quote["volume"]
+
+
+def test_the_fate_of_frames_can_be_repeated() -> None:
+    """Same seed, same frames hit in the same way; the rate holds; without kinds nothing happens."""
+    settings = FaultSettings(ticker=tuple(TickerFault), ticker_rate=0.3, seed=4)
+    runs = [
+        [drawn and drawn[0] for drawn in (faults.draw_frame() for _ in range(400))]
+        for faults in (Faults(settings), Faults(settings))
+    ]
+    assert runs[0] == runs[1]
+    assert 80 <= sum(kind is not None for kind in runs[0]) <= 160
+    assert {kind for kind in runs[0] if kind is not None} == set(TickerFault)
+    assert Faults(FaultSettings(rate=1.0)).draw_frame() is None
