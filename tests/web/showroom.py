@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
+from msgspec import structs
 
 from tests.web import fakes
 from vcpd.domain.bars import BAR_DTYPE, BarSeries
@@ -107,6 +108,17 @@ class ShowroomDaemon(fakes.FakeDaemon):
             "reason": None,
         }
 
+    async def crowding(self) -> Any:
+        return {
+            "clusters": [
+                {"members": ["NSE:ALPHA", "NSE:BETA"], "mean_correlation": 0.71, "pairs": []},
+                {"members": ["NSE:GAMMA"], "mean_correlation": None, "pairs": []},
+            ],
+            "unknown": [],
+            "effective_bets": 2.1,
+            "sectors": [{"sector": "Banks", "members": ["NSE:ALPHA", "NSE:GAMMA"], "mean_correlation": 0.2}],
+        }
+
     async def breadth(self) -> Any:
         return {
             "sessions": ["2025-06-27", "2025-06-30"],
@@ -143,4 +155,6 @@ def showroom(n_more: int = 0) -> Sources:
         fakes.setup("NSE:OMEGA", score=5, rating=20, passed=False),
         *(base_of(f"NSE:MORE{n:04d}", score=30, rating=50) for n in range(n_more)),
     ]
+    sectors = ("Banks", "Steel", "Banks")
+    setups[:3] = [structs.replace(one, sector=name) for one, name in zip(setups, sectors, strict=False)]
     return replace(fakes.sources(setups), daemon=ShowroomDaemon(setups), risk=ShowroomRisk())

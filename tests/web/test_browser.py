@@ -166,6 +166,24 @@ def test_filters_narrow_and_an_empty_table_says_how_to_widen(browser: Browser, a
     browser.lists("BETA")
 
 
+def test_a_sector_is_chosen_and_forgotten(browser: Browser, address: str) -> None:
+    browser.open(address)
+    browser.reads("#filter-sector", "Banks · 2")
+    browser.type("#filter-sector", "Steel")
+    browser.lists("BETA")
+    browser.type("#filter-text", "zzz")
+    browser.click("#table-frame button")
+    browser.lists("ALPHA", "BETA", "GAMMA")
+    assert browser.run("return document.querySelector('#filter-sector').value") == ""
+
+
+def test_setups_that_are_one_bet_are_named(browser: Browser, address: str) -> None:
+    browser.open(f"{address}/#/market")
+    browser.reads(".broad", "3 setups ≈ 2.1 bets")
+    browser.reads(".broad tbody tr:first-child", "ALPHA, BETA")
+    browser.reads(".broad tbody tr:last-child", "Banks")
+
+
 def test_one_click_opens_the_chart_with_gates_and_size(browser: Browser, address: str) -> None:
     browser.open(address)
     browser.click('tr[data-symbol="NSE:BETA"]')

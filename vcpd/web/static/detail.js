@@ -101,7 +101,7 @@ const shownValue = (value) => (value === null ? "?" : typeof value === "number" 
 
 function gates(setup) {
   const entries = Object.entries(setup.gates).sort(([, a], [, b]) => rank(a) - rank(b));
-  return h("div", {}, h("h3", {}, `Gates · ${entries.filter(([, gate]) => gate.passed).length} of ${entries.length} hold`), entries.map(([name, gate]) => h("div", { class: "gate" },
+  return h("div", {}, h("h3", {}, `Gates · ${entries.filter(([, gate]) => gate.passed).length} of ${entries.length} hold`, h("span", { class: "units" }, "seen / needed")), entries.map(([name, gate]) => h("div", { class: "gate" },
     gate.passed === null ? h("span", { class: "mark amber", "aria-label": "unknown" }, "?")
       : h("span", { class: `mark ${gate.passed ? "up" : "down"}`, "aria-label": gate.passed ? "holds" : "fails" }, gate.passed ? "✓" : "✗"),
     h("span", {}, gateName(name)), h("span", { class: "value" }, `${shownValue(gate.value)} / ${shownValue(gate.threshold)}`))));

@@ -11,8 +11,8 @@ const known = (value) => value !== null && value !== undefined && !Number.isNaN(
 export const price = (value) => (known(value) ? prices.format(value) : NOTHING);
 export const whole = (value) => (known(value) ? wholes.format(value) : NOTHING);
 export const number = (value, digits = 1) => (known(value) ? value.toFixed(digits) : NOTHING);
-export const percent = (value, digits = 1) => (known(value) ? `${value.toFixed(digits)} %` : NOTHING);
-export const signed = (value, digits = 1) => (known(value) ? `${value > 0 ? "+" : ""}${value.toFixed(digits)} %` : NOTHING);
+export const percent = (value, digits = 1) => (known(value) ? `${value.toFixed(digits)}\u00a0%` : NOTHING);
+export const signed = (value, digits = 1) => (known(value) ? `${value > 0 ? "+" : ""}${value.toFixed(digits)}\u00a0%` : NOTHING);
 export const day = (text) => (text ? days.format(new Date(`${text}T00:00:00Z`)) : NOTHING);
 export const shortDay = (text) => (text ? shortDays.format(new Date(`${text}T00:00:00Z`)) : NOTHING);
 export const instant = (text) => (text ? `${clock.format(new Date(text))} IST` : NOTHING);

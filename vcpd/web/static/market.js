@@ -38,11 +38,11 @@ function bets(crowding) {
   if (!crowding) return null;
   const count = crowding.clusters.reduce((sum, cluster) => sum + cluster.members.length, 0);
   const alike = crowding.clusters.filter((cluster) => cluster.members.length > 1);
-  const mean = (value) => (value === null ? "–" : value.toFixed(2));
+  const mean = (value) => (value === null ? "–" : (Math.round(100 * value) / 100 + 0).toFixed(2));
   const row = (name, group) => h("tr", {}, h("td", {}, name), h("td", {}, group.members.flatMap((symbol, at) => [at ? ", " : "", h("a", { href: address(symbol) }, bare(symbol))])), h("td", {}, mean(group.mean_correlation)));
   const rows = [...alike.map((cluster, at) => row(`Moves together ${at + 1}`, cluster)), ...crowding.sectors.map((sector) => row(sector.sector, sector))];
-  return h("article", { class: "card" }, h("header", {}, h("h2", {}, "One and the same bet?"), h("span", { class: "now" }, `${count} setups ≈ ${crowding.effective_bets.toFixed(1)} bets`)),
-    rows.length ? h("table", { class: "small bets" }, h("thead", {}, h("tr", {}, ["group", "setups", "correlation"].map((name) => h("th", { scope: "col" }, name)))), h("tbody", {}, rows))
+  return h("article", { class: "card broad" }, h("header", {}, h("h2", {}, "One and the same bet?"), h("span", { class: "now" }, `${count} setups ≈ ${crowding.effective_bets.toFixed(1)} bets`)),
+    rows.length ? h("table", { class: "small bets" }, h("thead", {}, h("tr", {}, ["group", "setups", "mean correlation"].map((name) => h("th", { scope: "col" }, name)))), h("tbody", {}, rows))
       : h("p", { class: "muted" }, count ? "No two setups move together, and no two are of one sector." : "There are no setups to compare."));
 }
 
@@ -53,6 +53,7 @@ function card(title, now, plot, keys, sessions) {
 }
 
 const frame = (label, ...children) => s("svg", { class: "plot", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": label }, ...children);
+const scaled = (plot, ...marks) => h("div", { class: "scaled" }, plot, h("div", { class: "scale", "aria-hidden": "true" }, marks.map((mark) => h("span", {}, mark))));
 const level = (y) => s("line", { class: "grid", x1: 0, x2: WIDTH, y1: y, y2: y });
 
 function line(values, className) {
@@ -69,7 +70,7 @@ function line(values, className) {
 function averages(market) {
   const [short, long] = [market.above_sma50_pct.at(-1), market.above_sma200_pct.at(-1)];
   const plot = frame(`Share above their average: ${percent(short)} of 50 sessions, ${percent(long)} of 200`, level(0), level(HEIGHT / 2), level(HEIGHT), line(market.above_sma200_pct, "b"), line(market.above_sma50_pct, "a"));
-  return card("Above their averages", percent(short, 0), plot, [["a", `SMA50 · ${percent(short)}`], ["b", `SMA200 · ${percent(long)}`]], market.sessions);
+  return card("Above their averages", percent(short, 0), scaled(plot, "100\u00a0%", "50\u00a0%", "0\u00a0%"), [["a", `SMA50 · ${percent(short)}`], ["b", `SMA200 · ${percent(long)}`]], market.sessions);
 }
 
 function extremes(market) {
@@ -79,7 +80,7 @@ function extremes(market) {
   const column = (count, at, name) => (count ? s("rect", { class: name, x: at * wide, width: wide * 0.8, y: name === "highs" ? middle - (count / most) * middle : middle, height: (count / most) * middle }) : null);
   const [highs, lows] = [market.new_highs.at(-1), market.new_lows.at(-1)];
   const plot = frame(`New 52-week highs ${highs}, lows ${lows}`, level(middle), market.new_highs.map((count, at) => column(count, at, "highs")), market.new_lows.map((count, at) => column(count, at, "lows")));
-  return card("New 52-week highs and lows", `${highs} : ${lows}`, plot, [["highs", `highs · ${whole(highs)}`], ["lows", `lows · ${whole(lows)}`], ["", `${whole(market.symbols.at(-1))} symbols counted`]].slice(0, 2), market.sessions);
+  return card("New 52-week highs and lows", `${highs} : ${lows}`, scaled(plot, whole(most), "0", whole(most)), [["highs", `highs · ${whole(highs)}`], ["lows", `lows · ${whole(lows)}`], ["", `${whole(market.symbols.at(-1))} symbols counted`]].slice(0, 2), market.sessions);
 }
 
 function states(market) {
