@@ -139,6 +139,31 @@ async def test_a_leader_whose_connection_is_cut_knows_it(postgres_server: Secret
         await leader.step_down()
 
 
+async def test_a_leader_that_falls_silent_loses_the_lead(postgres_server: Secret) -> None:
+    """Frozen, or on a machine that the network lost: its connection looks alive, yet another takes over."""
+    async with fresh_address(postgres_server) as address:
+        frozen, other = Leadership(address, SETTINGS, silent_for_s=0.2), Leadership(address, SETTINGS)
+        assert await frozen.lead()
+        assert not await other.lead()
+        await eventually(other.lead)
+        assert not await frozen.lead()
+        await other.step_down()
+        await frozen.step_down()
+
+
+async def test_a_leader_that_asks_now_and_then_keeps_the_lead(postgres_server: Secret) -> None:
+    """Each question starts the silence anew."""
+    async with fresh_address(postgres_server) as address:
+        leader, other = Leadership(address, SETTINGS, silent_for_s=1.5), Leadership(address, SETTINGS)
+        assert await leader.lead()
+        for _ in range(20):
+            await asyncio.sleep(0.1)
+            assert await leader.lead()
+        assert not await other.lead()
+        await leader.step_down()
+        await other.step_down()
+
+
 async def test_without_a_store_nobody_leads() -> None:
     assert not await Leadership(Secret("postgresql:///x?host=/nowhere"), SETTINGS).lead()
 

@@ -104,6 +104,17 @@ def test_a_move_to_another_series_is_a_rename() -> None:
     assert plan.changes == InstrumentChanges(renamed=(("NSE:X", "NSE:X-BE"),), token_changed=("NSE:X-BE",))
 
 
+def test_a_share_is_not_succeeded_by_a_warrant_or_a_bond_of_its_company() -> None:
+    """`NSE:X` moves to `NSE:X-BE` on the day on which `NSE:X-W1` comes: its history stays a share's."""
+    today = [Instrument("NSE:X-BE", 2, series="BE"), Instrument("NSE:X-W1", 3, series="W1")]
+    for listed_today in (today, today[::-1]):
+        changes = plan_merge(stored(Instrument("NSE:X", 1)), listed_today).changes
+        assert changes.renamed == (("NSE:X", "NSE:X-BE"),)
+        assert changes.added == ("NSE:X-W1",)
+    alone = plan_merge(stored(Instrument("NSE:X", 1)), [Instrument("NSE:X-N2", 3, series="N2")])
+    assert alone.changes.renamed == ()
+
+
 def test_a_token_given_to_another_listed_instrument_is_no_rename() -> None:
     """Exchanges reuse tokens: two symbols of one list are two instruments."""
     before = stored(Instrument("NSE:A", 1), Instrument("NSE:B", 2))

@@ -158,6 +158,17 @@ async def test_a_life_that_is_over_is_remembered_but_no_longer_followed(database
     assert (remembered.state, remembered.events) == (State.FAILED, (FOUND, failed))
 
 
+async def test_judging_an_older_session_again_does_not_set_a_base_back(database: Database) -> None:
+    """By hand for last week: what has become of the base since then stands."""
+    await instruments_of(database, "NSE:AAA")
+    store = PostgresSetupStore(database)
+    await store.put(TUESDAY, [], [base_of("NSE:AAA", TUESDAY, state=State.FAILED)])
+    await store.put(MONDAY, [verdict("NSE:AAA")], [base_of("NSE:AAA", MONDAY)])
+    (base,) = await store.base("NSE:AAA")
+    assert (base.last_judged, base.state) == (TUESDAY, State.FAILED)
+    assert (await store.as_of(MONDAY))[1][0].state is State.NEAR_PIVOT
+
+
 async def test_an_unknown_symbol_writes_nothing(database: Database) -> None:
     store = await store_of(database, "NSE:AAA")
     with pytest.raises(PermanentError, match="unknown instruments: NSE:ZZZ"):

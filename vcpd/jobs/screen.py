@@ -58,11 +58,8 @@ class Screen:
         )
         return judged, casualties
 
-    async def _followed(self) -> dict[str, tuple[Base, ...]] | None:
-        """The recorded bases by symbol; None before the first screen, whose past is replayed instead."""
-        last_session, _ = await self.setups.as_of()
-        if last_session is None:
-            return None
+    async def _followed(self) -> dict[str, tuple[Base, ...]]:
+        """The recorded bases by symbol."""
         by_symbol: defaultdict[str, tuple[Base, ...]] = defaultdict(tuple)
         for base in await self.setups.followed():
             by_symbol[base.symbol] += (base,)

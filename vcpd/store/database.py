@@ -24,11 +24,13 @@ CLOSE_S: Final = 10.0
 IDLE_CONNECTION_S: Final = 300.0
 
 
-async def connect(dsn: Secret, settings: StoreSettings) -> Connection:
+async def connect(dsn: Secret, settings: StoreSettings, **server_settings: str) -> Connection:
     """One connection of its own. Raises UnavailableError when the server cannot be reached or refuses."""
+    options = _connection_options(settings)
+    options["server_settings"] |= server_settings
     try:
         with store_errors():
-            return await asyncpg.connect(dsn.reveal(), **_connection_options(settings))
+            return await asyncpg.connect(dsn.reveal(), **options)
     except RetryableError as error:
         raise UnavailableError(
             f"cannot reach the store at {place_of(dsn)}: start the server, or correct [store] dsn ({error})"

@@ -7,7 +7,8 @@ from typing import Final
 
 from vcpd.domain.instruments import Instrument, InstrumentChanges, StoredInstrument
 
-SERIES_SUFFIX: Final = re.compile(r"-[A-Z][A-Z0-9]$")
+# Series between which a share moves; a bond, a warrant or a partly paid share only bears its company's name.
+SERIES_SUFFIX: Final = re.compile(r"-(?:BE|BZ|SM|ST|SZ)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ def _renames(
 
 
 def _stem(symbol: str) -> str:
-    """The symbol without the suffix of its series: `NSE:CENTRALBK-BE` is `NSE:CENTRALBK`."""
+    """The symbol without the suffix of a share's series: `NSE:CENTRALBK-BE` is `NSE:CENTRALBK`."""
     return SERIES_SUFFIX.sub("", symbol)
 
 

@@ -1,4 +1,4 @@
-"""One scheduler among many: a lock that the server itself takes back when its holder is gone."""
+"""One scheduler among many: a lock that the server itself takes back when its holder is gone or silent."""
 
 import asyncio
 from typing import Final
@@ -14,13 +14,19 @@ from vcpd.store.settings import StoreSettings
 
 SQL: Final = named_queries("database")
 LEADER_LOCK: Final = 0x7663_7064_0002
+SILENT_FOR_S: Final = 180.0  # three times as long as a leader ever is between two questions
 
 
 class Leadership:
-    """Holds, or waits for, the advisory lock on a connection of its own."""
+    """Holds, or waits for, the advisory lock on a connection of its own.
 
-    def __init__(self, dsn: Secret, settings: StoreSettings) -> None:
+    A leader that the server has not heard of for `silent_for_s` (it froze, or its machine is cut off, which
+    no end of the connection tells) loses the lock to the next daemon that asks.
+    """
+
+    def __init__(self, dsn: Secret, settings: StoreSettings, silent_for_s: float = SILENT_FOR_S) -> None:
         self._dsn = dsn
+        self._silent_for_ms = str(round(silent_for_s * 1000))
         self._settings = settings
         self._connection: Connection | None = None
         self._turn = asyncio.Lock()
@@ -48,10 +54,13 @@ class Leadership:
     async def _ask(self) -> bool:
         if self._connection is None or self._connection.is_closed():
             self._leading = False
-            self._connection = await connect(self._dsn, self._settings)
-        if self._leading:
-            return bool(await self._connection.fetchval(SQL["ping"]))
-        return bool(await self._connection.fetchval(SQL["lead"], LEADER_LOCK))
+            self._connection = await connect(
+                self._dsn, self._settings, idle_session_timeout=self._silent_for_ms
+            )
+        async with asyncio.timeout(self._settings.connect_timeout_s):
+            if self._leading:
+                return bool(await self._connection.fetchval(SQL["ping"]))
+            return bool(await self._connection.fetchval(SQL["lead"], LEADER_LOCK))
 
     async def _drop(self) -> None:
         connection, self._connection, self._leading = self._connection, None, False

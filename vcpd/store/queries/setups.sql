@@ -56,7 +56,8 @@ FROM unnest(
 ON CONFLICT (instrument_id, anchor_date) DO UPDATE
 SET found_on = excluded.found_on, last_judged = excluded.last_judged, pivot = excluded.pivot,
     stop = excluded.stop, footprint = excluded.footprint, state = excluded.state,
-    breakout_on = excluded.breakout_on, verdict = excluded.verdict;
+    breakout_on = excluded.breakout_on, verdict = excluded.verdict
+WHERE kept.last_judged <= excluded.last_judged;
 
 -- name: base_ids
 SELECT bases.id, bases.instrument_id, bases.anchor_date
