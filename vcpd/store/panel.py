@@ -83,8 +83,7 @@ class PostgresPanelStore:
             try:
                 return await self._run(await self._copy_out(copied, stored, self.selection))
             finally:
-                for path in copied:
-                    path.unlink(missing_ok=True)
+                await asyncio.to_thread(_remove, copied)  # large files: it takes a while
 
     async def _copy_out(
         self, copied: Sequence[Path], stored: Sequence[StoredInstrument], selection: PanelSelection
@@ -115,6 +114,11 @@ class PostgresPanelStore:
         if self._workers is not None:
             return await self._workers.call(arrange, arrangement)
         return await asyncio.to_thread(arrange, arrangement)
+
+
+def _remove(paths: Sequence[Path]) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)
 
 
 async def _copy_parts(connections: Sequence[Connection], copied: Sequence[Path], window: _Window) -> None:
