@@ -166,7 +166,6 @@ class Daemon:
         self.work = Work(clock, heavy=heavy)
         self.pressure = Pressure()
         self.may_lead = True
-        self.timed_out: list[str] = []
         self.scheduler = Scheduler(
             self.jobs(policies),
             self.runs,
@@ -175,7 +174,6 @@ class Daemon:
             settings or ScheduleSettings(),
             pressure=lambda: self.pressure,
             lead=self._lead,
-            timed_out=self._note_timeout,
         )
 
     def jobs(self, policies: Mapping[str, JobPolicy]) -> dict[str, Job]:
@@ -200,6 +198,3 @@ class Daemon:
 
     async def _lead(self) -> bool:
         return self.may_lead
-
-    async def _note_timeout(self, job: str) -> None:
-        self.timed_out.append(job)

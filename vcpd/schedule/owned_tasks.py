@@ -24,11 +24,11 @@ class OwnedTasks:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=deadline_s)
 
-    async def cancel(self) -> None:
-        tasks = set(self._tasks)
-        for task in tasks:
+    async def cancel(self, deadline_s: float) -> None:
+        """Cancel all, and wait at most `deadline_s` of real time: one may not listen."""
+        for task in set(self._tasks):
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self.wait(deadline_s)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

@@ -21,16 +21,20 @@ def quiet_until(lines: Mapping[str, Line], yard: Yard, now: datetime) -> datetim
     return min((line.next_tick.scheduled_at for line in lines.values() if line.next_tick), default=NEVER)
 
 
-def quiet_slice_s(until: datetime, now: datetime) -> float:
-    """A look away while nothing is on its way."""
-    return min(SLICE_S, (until - now).total_seconds())
+def slice_s(
+    lines: Mapping[str, Line], yard: Yard, now: datetime, until: datetime, monotonic_s: float
+) -> float:
+    """A look away; nothing is on its way before `until`."""
+    if until > now:
+        return min(SLICE_S, (until - now).total_seconds())
+    return _busy_slice_s(lines, yard, now, monotonic_s)
 
 
-def busy_slice_s(lines: Mapping[str, Line], yard: Yard, now: datetime, monotonic_s: float) -> float:
-    """A look away while runs wait or work: their deadlines and timeouts count too."""
+def _busy_slice_s(lines: Mapping[str, Line], yard: Yard, now: datetime, monotonic_s: float) -> float:
+    """While runs wait or work, their deadlines and timeouts count too."""
     due = [line.next_tick.scheduled_at for line in lines.values() if line.next_tick]
     due += [one.deadline for one in yard.waiting]
     waits_s = [(instant - now).total_seconds() for instant in due]
     waits_s += [one.timeout_left_s(monotonic_s) for one in yard.active if one.ending is None]
-    slice_s = WAITING_SLICE_S if yard.waiting else SLICE_S
-    return max(SHORTEST_SLICE_S, min([slice_s, *waits_s]))
+    longest_s = WAITING_SLICE_S if yard.waiting else SLICE_S
+    return max(SHORTEST_SLICE_S, min([longest_s, *waits_s]))

@@ -13,16 +13,16 @@ import structlog
 
 from vcpd.domain.errors import RetryableError, UnavailableError
 from vcpd.domain.pressure import Pressure
-from vcpd.domain.runs import Outcome, Run, RunResult
+from vcpd.domain.runs import Outcome, Run
 from vcpd.domain.sessions import TradingCalendar
 from vcpd.ports import Clock, RunStore
 from vcpd.schedule.admission import Verdict, pressure_reason
 from vcpd.schedule.comebacks import Comebacks, comeback_of
-from vcpd.schedule.execution import STORE_TROUBLE, Execution, with_fraction
+from vcpd.schedule.dispatch import Dispatch
+from vcpd.schedule.execution import STORE_TROUBLE, with_fraction
 from vcpd.schedule.history import DEAD_DAEMON, KEPT_PER_JOB, RunHistory, is_tick
 from vcpd.schedule.nap import Nap
-from vcpd.schedule.owned_tasks import OwnedTasks
-from vcpd.schedule.pace import STANDBY_SLICE_S, busy_slice_s, quiet_slice_s, quiet_until
+from vcpd.schedule.pace import STANDBY_SLICE_S, quiet_until, slice_s
 from vcpd.schedule.plan import due_at_start, run_to_retry, sort_due
 from vcpd.schedule.policies import ScheduleSettings, check_policies
 from vcpd.schedule.snapshot import SchedulerStatus, status_of
@@ -32,6 +32,9 @@ from vcpd.schedule.yard import Yard
 
 BACKWARD_STEP: Final = timedelta(seconds=60)
 ROWS_DEADLINE_S: Final = 5.0
+CANCEL_DEADLINE_S: Final = 5.0
+PAUSES_DEADLINE_S: Final = 5.0  # a store without a free connection must not keep timeouts from being noticed
+NO_LONGER_LEADING: Final = "this daemon may not schedule any more"
 
 log = structlog.get_logger("vcpd.schedule")
 
@@ -49,24 +52,21 @@ class Scheduler:
         *,
         pressure: Callable[[], Pressure],
         lead: Callable[[], Awaitable[bool]],
-        timed_out: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
-        """`lead` says, asked at least every minute, whether this daemon may schedule; `timed_out` is
-        awaited after a run was ended for its timeout, to free what it held outside the loop."""
+        """`lead` says, asked at least every minute, whether this daemon may schedule."""
         self._runs = runs
         self._clock = clock
         self._built_in = calendar
         self._pressure = pressure
         self._lead = lead
-        self._timed_out = timed_out
-        self._execution = Execution(runs, clock)
         self._yard = Yard(RunHistory())
         self._comebacks = Comebacks()
         self._lines: dict[str, Line] = {}
         self._paused: frozenset[str] = frozenset()
         self._nap = Nap(clock)
-        self._tasks = OwnedTasks(self._nap.wake)
-        self._leading = self._stopping = self._changed = False
+        self._dispatch = Dispatch(runs, clock, self._yard, self._nap.wake, self._note_comeback)
+        self._tasks = self._dispatch.tasks
+        self._leading = self._stopping = False
         self._last_look = self._quiet_until = clock.now()
         self.looked_at_s = clock.monotonic_s()
         self.task: asyncio.Task[None] | None = None
@@ -84,17 +84,12 @@ class Scheduler:
         """Start nothing more, give active runs `deadline_s` (real seconds), then cancel them."""
         self._stopping = True
         self._nap.wake()
-        for waiting in self._yard.waiting:
-            if waiting.row is not None:
-                self._give_up(waiting, Outcome.CANCELLED, "the daemon stopped before it began")
-        self._yard.waiting.clear()
-        for active in self._yard.active:
-            if active.job.lasting:
-                active.cancel(Outcome.CANCELLED, "the daemon stopped")
+        self._give_up_waiting("the daemon stopped before it began")
+        self._yard.end_lasting("the daemon stopped")
         await self._tasks.wait(deadline_s)
         self._yard.end_all("the daemon stopped")
         await self._tasks.wait(ROWS_DEADLINE_S)
-        await self._tasks.cancel()
+        await self._tasks.cancel(CANCEL_DEADLINE_S)
         if self.task is not None:
             self.task.cancel()
             await asyncio.gather(self.task, return_exceptions=True)
@@ -108,17 +103,16 @@ class Scheduler:
         if self._leading:
             self._step(self._clock.now())
         self._apply(jobs, settings)
-        self._changed = True
+        self._yard.changed = True
+        self._nap.wake()
+
+    def look_now(self) -> None:
+        """Ask for the lead and look at the wall before the slice ends."""
         self._nap.wake()
 
     @property
     def is_leading(self) -> bool:
         return self._leading
-
-    @property
-    def calendar(self) -> TradingCalendar:
-        """The calendar with the owner's additions."""
-        return self._calendar
 
     # -- the owner's wishes -------------------------------------------------------------------------
 
@@ -135,7 +129,11 @@ class Scheduler:
             raise RetryableError(f"{name} is already on its way; wait for it to end")
         now = self._clock.now()
         tick = Tick(with_fraction(now), session or self._session_by_hand(line, now))
-        run = await self._execution.begin_now(name, tick)
+        with self._yard.announced(name):
+            run = await self._dispatch.row_by_hand(name, tick)
+        if not self._leading or self._stopping:
+            self._dispatch.close_row(run, Outcome.CANCELLED, NO_LONGER_LEADING)
+            raise UnavailableError(f"{name}: {NO_LONGER_LEADING}; ask the one that does, or try again")
         self._enqueue(line, Tick(run.scheduled_at, tick.session), Cause.BY_HAND, row=run)
         self._nap.wake()
         return run.id
@@ -175,6 +173,7 @@ class Scheduler:
         self._lines[name]
         await self._runs.set_paused(name, paused=paused)
         self._paused = self._paused | {name} if paused else self._paused - {name}
+        self._nap.wake()  # a look that has read the pauses a moment ago would undo this one until the next
 
     def _session_by_hand(self, line: Line, now: datetime) -> date:
         running = self._calendar.running_session_at(now) if line.job.live else None
@@ -186,7 +185,9 @@ class Scheduler:
         while not self._stopping:
             if self._tasks.failure is not None:
                 raise self._tasks.failure
+            self._yard.check_endings()
             await self._check_lead()
+            await self._read_pauses()
             self.looked_at_s = self._clock.monotonic_s()
             now = self._clock.now()
             if self._leading and not self._stopping:
@@ -201,8 +202,23 @@ class Scheduler:
             log.warning("scheduler.lead_lost")
             self._leading = False
             self._comebacks.clear()
-            self._yard.end_all("this daemon may not schedule any more")
-            self._yard.waiting = [one for one in self._yard.waiting if one.row is not None]
+            self._yard.end_all(NO_LONGER_LEADING)
+            self._give_up_waiting(NO_LONGER_LEADING)
+
+    def _give_up_waiting(self, reason: str) -> None:
+        """Ticks stay without a row, so that whoever leads next makes up for them."""
+        for waiting in self._yard.waiting:
+            if waiting.row is not None:
+                self._dispatch.close_row(waiting.row, Outcome.CANCELLED, reason)
+        self._yard.waiting.clear()
+
+    async def _read_pauses(self) -> None:
+        """Owners speak to any daemon of the database, so the table says what is paused."""
+        try:
+            async with asyncio.timeout(PAUSES_DEADLINE_S):
+                self._paused = await self._runs.paused()
+        except (*STORE_TROUBLE, TimeoutError) as error:
+            log.warning("scheduler.pauses_unknown", error=str(error))
 
     async def _may_lead(self) -> bool:
         try:
@@ -215,7 +231,6 @@ class Scheduler:
         """Become the one that schedules: close what a dead daemon left, then make up for it."""
         try:
             stale = await self._runs.close_stale(DEAD_DAEMON)
-            self._paused = await self._runs.paused()
             for name in self._lines:
                 self._yard.history.load(name, await self._runs.recent(KEPT_PER_JOB, name))
         except STORE_TROUBLE as error:
@@ -227,7 +242,7 @@ class Scheduler:
         for line in self._lines.values():
             self._catch_up(line, now)
         self._retry_all(now)
-        self._last_look, self._changed = now, True
+        self._last_look, self._yard.changed = now, True
 
     def _catch_up(self, line: Line, now: datetime) -> None:
         known = self._yard.history.of(line.name)
@@ -271,14 +286,14 @@ class Scheduler:
     def _step(self, now: datetime) -> None:
         """Everything that `now` asks for; nothing while nothing is due and nothing changed."""
         self._note_clock_step(now)
-        if now < self._quiet_until and not self._changed:
+        if now < self._quiet_until and not self._yard.changed:
             return
         for line in self._lines.values():
             if due := line.take_due(now):
                 self._take(line, due, Cause.TICK, now)
         self._come_back(now)
-        if self._changed:
-            self._changed = False
+        if self._yard.changed:
+            self._yard.changed = False
             self._release(now)
         if self._yard.waiting:
             self._admit(now)
@@ -294,42 +309,35 @@ class Scheduler:
             log.warning("clock.set_back", seconds=(self._last_look - now).total_seconds())
             for line in self._lines.values():
                 line.move_to(now)
-            self._changed = True
+            self._yard.changed = True
         self._last_look = now
 
     def _nap_s(self, now: datetime) -> float:
         if not self._leading:
             return STANDBY_SLICE_S
-        if self._quiet_until > now:
-            return quiet_slice_s(self._quiet_until, now)
-        return busy_slice_s(self._lines, self._yard, now, self._clock.monotonic_s())
+        return slice_s(self._lines, self._yard, now, self._quiet_until, self._clock.monotonic_s())
 
     def _apply(self, jobs: Mapping[str, Job], settings: ScheduleSettings) -> None:
         self._settings = settings
         self._calendar = settings.calendar(self._built_in)
         now, known = self._clock.now(), self._lines
+        cursors = {name: max(now, line.cursor) for name, line in known.items()}
         self._lines = {
-            name: Line.of(
-                name,
-                job,
-                self._calendar,
-                settings.time_zone,
-                known[name].cursor if name in known else now,
-            )
+            name: Line.of(name, job, self._calendar, settings.time_zone, cursors.get(name, now))
             for name, job in jobs.items()
         }
         for name in {one.name for one in self._yard.waiting} - self._lines.keys():
             for waiting in self._yard.drop_waiting(name):
-                self._give_up(waiting, Outcome.CANCELLED, "the job is no longer configured")
+                self._dispatch.give_up(waiting, Outcome.CANCELLED, "the job is no longer configured")
 
     def _take(self, line: Line, ticks: list[Tick], cause: Cause, now: datetime) -> None:
         if line.name in self._paused:
             for tick in ticks:
-                self._record(line.name, tick, Outcome.SKIPPED, "paused")
+                self._dispatch.record(line.name, tick, Outcome.SKIPPED, "paused")
             return
         plan = sort_due(ticks, line.policy, now)
         for tick, reason in plan.missed:
-            self._record(line.name, tick, Outcome.MISSED, reason)
+            self._dispatch.record(line.name, tick, Outcome.MISSED, reason)
         for tick in plan.start:
             self._arrive(line, tick, cause, in_a_row=len(plan.start) > 1)
 
@@ -339,7 +347,7 @@ class Scheduler:
             return
         overlap = "queue" if in_a_row else line.policy.overlap
         if overlap == "skip" and self._yard.swallows(line.name, tick):
-            self._record(line.name, tick, Outcome.SKIPPED, "its run before was not finished")
+            self._dispatch.record(line.name, tick, Outcome.SKIPPED, "its run before was not finished")
             return
         if overlap == "replace":
             self._make_way(line, tick)
@@ -348,14 +356,14 @@ class Scheduler:
     def _make_way(self, line: Line, tick: Tick) -> None:
         reason = f"replaced by the run of {tick.scheduled_at:%Y-%m-%d %H:%M} UTC"
         for waiting in self._yard.drop_waiting(line.name):
-            self._give_up(waiting, Outcome.CANCELLED, reason)
+            self._dispatch.give_up(waiting, Outcome.CANCELLED, reason)
         if (active := self._yard.active_run(line.name)) is not None:
             active.cancel(Outcome.CANCELLED, reason)
 
     def _enqueue(self, line: Line, tick: Tick, cause: Cause, row: Run | None = None) -> None:
         now = self._clock.now()
         self._yard.waiting.append(Waiting(line.name, tick, cause, now, line.deadline(now), row))
-        self._changed = True
+        self._yard.changed = True
 
     def _release(self, now: datetime) -> None:
         """Start what runs after others ahead of its time, once those are done."""
@@ -366,7 +374,8 @@ class Scheduler:
                 self._take(line, [tick], Cause.TICK, now)
 
     def _admit(self, now: datetime) -> None:
-        pressure = self._pressure_now()
+        heavy = self._yard.has_heavy_waiting(self._lines)
+        pressure = pressure_reason(self._pressure(), self._settings) if heavy else None
         for waiting in self._yard.in_order(self._lines):
             decision = self._yard.judge(waiting, self._lines, pressure, now)
             waiting.waits_for = decision.reason
@@ -374,35 +383,9 @@ class Scheduler:
                 continue
             self._yard.waiting.remove(waiting)
             if decision.verdict is Verdict.START:
-                self._begin(waiting)
+                self._dispatch.begin(waiting, self._lines[waiting.name].job)
             else:
-                self._give_up(waiting, decision.outcome, decision.reason)
-
-    def _pressure_now(self) -> str | None:
-        heavy = any(
-            self._lines[one.name].policy.heavy for one in self._yard.waiting if one.name in self._lines
-        )
-        return pressure_reason(self._pressure(), self._settings) if heavy else None
-
-    # -- runs ---------------------------------------------------------------------------------------
-
-    def _begin(self, waiting: Waiting) -> None:
-        active = Active(waiting, self._lines[waiting.name].job, self._clock.now(), self._clock.monotonic_s())
-        self._yard.active.append(active)
-        active.task = self._tasks.spawn(self._run(active), f"run {waiting.name}")
-
-    async def _run(self, active: Active) -> None:
-        try:
-            run = await self._execution.begin(active.waiting)
-            if run is not None:
-                ended = await self._execution.perform(active, run)
-                self._yard.history.add(ended)
-                self._note_comeback(active, ended)
-                await self._clean_up(active)
-        finally:
-            self._yard.active.remove(active)
-            self._changed = True
-            self._nap.wake()
+                self._dispatch.give_up(waiting, decision.outcome, decision.reason)
 
     def _note_comeback(self, active: Active, ended: Run) -> None:
         """A failure that may pass is tried again by itself; what fails by hand, its owner has seen."""
@@ -413,28 +396,3 @@ class Scheduler:
             runs = self._yard.history.of(active.name)
             comeback = comeback_of(ended, runs, active.job.policy, self._settings, self._calendar)
         self._comebacks.put(comeback, active.name)
-
-    async def _clean_up(self, active: Active) -> None:
-        timed_out = active.ending is not None and active.ending[0] is Outcome.FAILED
-        if timed_out and self._timed_out is not None:
-            await self._timed_out(active.name)
-
-    def _give_up(self, waiting: Waiting, outcome: Outcome, reason: str) -> None:
-        if waiting.row is not None:
-            self._tasks.spawn(self._finish_row(waiting.row, outcome, reason), f"end {waiting.name}")
-        elif waiting.cause in (Cause.TICK, Cause.CATCH_UP):
-            self._record(waiting.name, waiting.tick, outcome, reason)
-        else:
-            log.info("retry.given_up", job=waiting.name, outcome=outcome, reason=reason)
-
-    async def _finish_row(self, row: Run, outcome: Outcome, reason: str) -> None:
-        ended = await self._execution.finish(row, RunResult(outcome=outcome, reason=reason))
-        self._yard.history.add(ended)
-
-    def _record(self, name: str, tick: Tick, outcome: Outcome, reason: str) -> None:
-        self._tasks.spawn(self._execution.record(name, tick, outcome, reason), f"record {name}")
-        if not self._yard.history.knows(name, tick.scheduled_at):
-            self._yard.history.add(
-                Run(0, name, tick.scheduled_at, tick.session, outcome=outcome, reason=reason)
-            )
-        self._changed = True

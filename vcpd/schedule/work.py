@@ -62,6 +62,7 @@ class Active:
     ending: tuple[Outcome, str] | None = None
     performing: bool = False
     passing: bool = False  # it failed, and may go well later
+    told_s: float | None = None  # when it was first seen at work although told to end; the loop's time
 
     @property
     def name(self) -> str:

@@ -1,13 +1,19 @@
 """Runs on their way: those that wait, those that are active, and what they mean to one another."""
 
+import asyncio
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import date, datetime
+from typing import Final
 
+from vcpd.domain.errors import UnavailableError
 from vcpd.domain.runs import Outcome
 from vcpd.schedule.admission import Circumstances, Decision, decide
 from vcpd.schedule.history import RunHistory
 from vcpd.schedule.trigger import Tick
 from vcpd.schedule.work import Active, Cause, Line, Waiting
+
+DEAF_AFTER_S: Final = 240.0  # of real time; a statement that a dead connection holds ends in half of it
 
 
 class Yard:
@@ -17,11 +23,34 @@ class Yard:
         self.history = history
         self.waiting: list[Waiting] = []
         self.active: list[Active] = []
+        self.changed = False  # since the scheduler last asked what that releases
+        self._announced: list[str] = []
 
     def is_busy(self, name: str) -> bool:
-        """Whether a run of the job waits or is active."""
-        waits = any(one.name == name for one in self.waiting)
+        """Whether a run of the job waits or is active, or its row is being written."""
+        waits = name in self._announced or any(one.name == name for one in self.waiting)
         return waits or self.active_run(name) is not None
+
+    @contextmanager
+    def announced(self, name: str) -> Iterator[None]:
+        """While a row is written for a run that an owner asked for."""
+        self._announced.append(name)
+        try:
+            yield
+        finally:
+            self._announced.remove(name)
+
+    def check_endings(self) -> None:
+        """UnavailableError for a run at work long after it was told to end: it keeps others out for ever."""
+        now_s = asyncio.get_running_loop().time()
+        for active in self.active:
+            if active.ending is None or not active.performing:
+                continue
+            active.told_s = now_s if active.told_s is None else active.told_s
+            if now_s - active.told_s > DEAF_AFTER_S:
+                raise UnavailableError(
+                    f"{active.name} does not end although told to ({active.ending[1]}): start vcpd anew"
+                )
 
     def knows(self, name: str, tick: Tick) -> bool:
         """Whether this very tick has had its run, or has one on its way: clocks may be set back."""
@@ -42,6 +71,9 @@ class Yard:
         """Waiting runs, the one that should go first first."""
         known = (one for one in self.waiting if one.name in lines)
         return sorted(known, key=lambda one: (lines[one.name].policy.priority, one.tick.scheduled_at))
+
+    def has_heavy_waiting(self, lines: Mapping[str, Line]) -> bool:
+        return any(lines[one.name].policy.heavy for one in self.waiting if one.name in lines)
 
     def judge(
         self, waiting: Waiting, lines: Mapping[str, Line], pressure: str | None, now: datetime
@@ -77,6 +109,12 @@ class Yard:
     def end_all(self, reason: str) -> None:
         for active in self.active:
             active.cancel(Outcome.CANCELLED, reason)
+
+    def end_lasting(self, reason: str) -> None:
+        """End what would go on as long as its session does."""
+        for active in self.active:
+            if active.job.lasting:
+                active.cancel(Outcome.CANCELLED, reason)
 
     def _on_their_way(self, name: str) -> list[Waiting]:
         everyone = (*self.waiting, *(one.waiting for one in self.active))
