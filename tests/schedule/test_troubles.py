@@ -15,7 +15,7 @@ from vcpd.schedule.work import Job
 
 
 def test_a_pause_told_to_a_standby_holds_the_leader_too() -> None:
-    """The next tick of the leader is skipped although the owner spoke to the other daemon; resumed likewise."""
+    """The leader skips its next tick although the owner spoke to the other daemon; resumed likewise."""
 
     async def scene(clock: LoopClock, table: RunTable) -> None:
         policies = {"tick": every_minute()}
