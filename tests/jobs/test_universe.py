@@ -1,14 +1,16 @@
 """Which instruments are followed."""
 
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
 import pytest
 
 from tests.jobs.fakes import FakeInstrumentStore, FakeMarket, Fate, context
+from tests.jobs.town import SESSION, build_town, history
 from tests.real_data import real_data
 from vcpd.domain.errors import BadInputError
-from vcpd.domain.instruments import Instrument, StoredInstrument
+from vcpd.domain.instruments import Instrument, InstrumentChanges, StoredInstrument
 from vcpd.domain.runs import Outcome
 from vcpd.jobs.index_lists import full_symbol, members
 from vcpd.jobs.instruments import Instruments
@@ -113,3 +115,24 @@ async def test_a_list_that_lost_most_instruments_is_believed_the_second_time() -
     assert all(row.listed for row in store.rows)
     believed = await job(context(date(2025, 6, 30), "instruments"))
     assert believed.counts["gone"] == 1_000
+
+
+class RenamingStore(FakeInstrumentStore):
+    """Finds one symbol under a new name each day."""
+
+    async def merge(self, listed: Sequence[Instrument], as_of: date) -> InstrumentChanges:
+        await super().merge(listed, as_of)
+        return InstrumentChanges(renamed=(("NSE:OLD", "NSE:NEW"),))
+
+
+@pytest.mark.parametrize(("store", "refreshed"), [(RenamingStore, True), (FakeInstrumentStore, False)])
+async def test_a_renamed_symbol_is_renamed_in_the_panel_at_once(
+    store: type[FakeInstrumentStore], *, refreshed: bool
+) -> None:
+    """A screen that is made up for in the morning would else tell verdicts on a symbol that nobody knows."""
+    town = build_town([history("NSE:A")])
+    await town.collect()(context(SESSION))
+    before = await town.panels.current()
+    market = FakeMarket(Fate(), {}, list(LISTED))
+    await Instruments(market, store(Fate(), list(STORED)), panels=town.panels)(context(SESSION))
+    assert (await town.panels.current() != before) is refreshed

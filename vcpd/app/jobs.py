@@ -94,7 +94,7 @@ def _works(configuration: Configuration, means: Means) -> Mapping[str, Work]:
     storage, client = means.storage, means.market.client
     keeping = _keeping(configuration, means)
     return {
-        "instruments": Instruments(client, storage.instruments, means.sectors),
+        "instruments": Instruments(client, storage.instruments, means.sectors, means.panels),
         "collect": Collect(keeping),
         "reconcile": Reconcile(keeping),
         "watch": means.watch,

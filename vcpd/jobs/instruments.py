@@ -7,7 +7,7 @@ from vcpd.domain.errors import VcpdError
 from vcpd.domain.instruments import InstrumentChanges
 from vcpd.domain.runs import Outcome, RunContext, RunResult
 from vcpd.jobs.sectors import Sectors
-from vcpd.ports import InstrumentStore, MarketData
+from vcpd.ports import InstrumentStore, MarketData, PanelStore
 
 LARGE_EXCHANGE: Final = 1_000  # a small one is a simulation, whose size its owner may change
 BELIEVABLE_SHARE: Final = 0.5  # of the instruments that are listed so far
@@ -23,6 +23,7 @@ class Instruments:
     market: MarketData
     store: InstrumentStore
     sectors: Sectors | None = None
+    panels: PanelStore | None = None
     _doubted: int | None = field(default=None, init=False)
 
     async def __call__(self, context: RunContext) -> RunResult:
@@ -35,9 +36,16 @@ class Instruments:
             return RunResult(outcome=Outcome.FAILED, reason=reason)
         changes = await self.store.merge(listed, context.session)
         self._doubted = None
+        if changes.renamed:
+            await self._rename_in_panel()
         sectors, reason = await self._note_sectors()
         context.progress.advance()
         return RunResult(counts={"listed": len(listed)} | _counts(changes) | sectors, reason=reason)
+
+    async def _rename_in_panel(self) -> None:
+        """Who judges the panel tells its verdicts by symbol: an old one is nobody's any more."""
+        if self.panels is not None and await self.panels.current() is not None:
+            await self.panels.refresh()
 
     async def _note_sectors(self) -> tuple[dict[str, int], str]:
         """How many changed; a list that cannot be used is told, and costs nobody tonight's bars."""
