@@ -101,6 +101,7 @@ def _changes(evening: Evening, base: Base, *, is_found: bool) -> list[Alert]:
         _change(evening, base, event)
         for event in base.events
         if event.kind in KINDS
+        and not event.live  # told when it was seen; the close has not borne it out
         and evening.is_new(event.session)
         and not (is_found and event.kind is EventKind.NEAR_PIVOT)
     ]

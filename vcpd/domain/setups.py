@@ -62,13 +62,17 @@ class Gate(msgspec.Struct, frozen=True, gc=False):
 
 
 class SetupEvent(msgspec.Struct, frozen=True, gc=False):
-    """A change in a base's life. `provisional` until the session's final bar confirms it."""
+    """A change in a base's life. `provisional` until the session's final bar confirms it.
+
+    `live`: seen in the running session, and no bar of it has told the same yet.
+    """
 
     kind: EventKind
     session: date
     price: float
     provisional: bool = False
     detail: str = ""
+    live: bool = False
 
 
 class Setup(msgspec.Struct, frozen=True, kw_only=True):

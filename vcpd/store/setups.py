@@ -134,11 +134,14 @@ async def _put_events(connection: Connection, bases: Sequence[tuple[int, Base]])
         [event.price for event in events],
         [event.provisional for event in events],
         [event.detail for event in events],
+        [event.live for event in events],
     )
 
 
 def _event(row: asyncpg.Record) -> SetupEvent:
-    return SetupEvent(EventKind(row["kind"]), row["session"], row["price"], row["provisional"], row["detail"])
+    return SetupEvent(
+        EventKind(row["kind"]), row["session"], row["price"], row["provisional"], row["detail"], row["live"]
+    )
 
 
 def _base(row: asyncpg.Record, events: tuple[SetupEvent, ...]) -> Base:

@@ -86,7 +86,9 @@ def _line(setup: Setup, risk: RiskScore | None, spark: Sequence[int]) -> Line:
         band=None if risk is None else risk.band,
         provisional=setup.provisional,
         young=setup.young,
-        news=tuple(event.kind.value for event in setup.events if event.session == setup.as_of),
+        news=tuple(
+            event.kind.value for event in setup.events if event.session == setup.as_of and not event.live
+        ),
         why_not=setup.nearest_miss or setup.reason,
         spark=spark,
     )

@@ -1,6 +1,7 @@
 -- oldest reader: 1
 
--- When the live watch saw the event; null for one that only a screen told.
+-- When the live watch saw the event; `live` until a bar of its session tells the same.
+ALTER TABLE setup_events ADD COLUMN live boolean NOT NULL DEFAULT false;
 ALTER TABLE setup_events ADD COLUMN seen_at timestamptz;
 ALTER TABLE setup_events ADD COLUMN volume_ratio double precision;
 

@@ -65,14 +65,15 @@ FROM unnest($1::integer[], $2::date[]) AS given (instrument_id, anchor_date)
 JOIN bases USING (instrument_id, anchor_date);
 
 -- name: put_events
-INSERT INTO setup_events AS kept (base_id, session, kind, number, price, provisional, detail)
-SELECT base_id, session, kind, number, price, provisional, detail
+INSERT INTO setup_events AS kept (base_id, session, kind, number, price, provisional, detail, live)
+SELECT base_id, session, kind, number, price, provisional, detail, live
 FROM unnest(
-    $1::bigint[], $2::date[], $3::text[], $4::integer[], $5::double precision[], $6::boolean[], $7::text[]
-) AS given (base_id, session, kind, number, price, provisional, detail)
+    $1::bigint[], $2::date[], $3::text[], $4::integer[], $5::double precision[], $6::boolean[], $7::text[],
+    $8::boolean[]
+) AS given (base_id, session, kind, number, price, provisional, detail, live)
 ON CONFLICT (base_id, session, kind) DO UPDATE
 SET number = excluded.number, price = excluded.price, provisional = excluded.provisional,
-    detail = excluded.detail
+    detail = excluded.detail, live = excluded.live
 WHERE kept.provisional;
 
 -- name: followed
@@ -93,7 +94,7 @@ WHERE instruments.symbol = $1
 ORDER BY anchor_date;
 
 -- name: events
-SELECT base_id, kind, session, price, provisional, detail
+SELECT base_id, kind, session, price, provisional, detail, live
 FROM setup_events
 WHERE base_id = ANY ($1::bigint[])
 ORDER BY base_id, session, number;
