@@ -1,7 +1,7 @@
 """The scheduler when others interfere: another daemon's owner, a lost lead, work that will not end."""
 
 import asyncio
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 import pytest
 
@@ -223,3 +223,26 @@ def test_a_run_that_takes_its_time_to_end_is_left_to_do_so() -> None:
 
 def table_outcomes(table: RunTable, job: str) -> list[Outcome | None]:
     return [run.outcome for run in table.of(job)]
+
+
+def test_a_tick_that_falls_into_a_reload_is_not_lost() -> None:
+    """Time goes on while the daemon reloads: what is due meanwhile still runs."""
+
+    class Hurrying(LoopClock):
+        """Each look at it takes a second."""
+
+        def now(self) -> datetime:
+            self.step(timedelta(seconds=1))
+            return super().now()
+
+    async def scene(clock: LoopClock, table: RunTable) -> None:
+        policies = {"tick": every_minute()}
+        daemon = Daemon(clock, table, policies).start()
+        await clock.sleep_until(ist("2026-11-22T12:00:59"))
+        daemon.scheduler._clock = Hurrying(ist("2026-11-22T12:00:58"))
+        daemon.scheduler.reload(daemon.jobs(policies), ScheduleSettings())
+        daemon.scheduler._clock = clock
+        await clock.sleep(20)
+        await daemon.stop()
+
+    assert table_outcomes(play("2026-11-22T12:00:30", scene), "tick") == [Outcome.DONE, Outcome.DONE]

@@ -71,7 +71,7 @@ class Scheduler:
         self.looked_at_s = clock.monotonic_s()
         self.task: asyncio.Task[None] | None = None
         check_policies({name: job.policy for name, job in jobs.items()})
-        self._apply(jobs, settings)
+        self._apply(jobs, settings, clock.now())
 
     # -- life ---------------------------------------------------------------------------------------
 
@@ -100,9 +100,10 @@ class Scheduler:
         ConfigurationError when the policies contradict each other; then nothing changes.
         """
         check_policies({name: job.policy for name, job in jobs.items()})
+        now = self._clock.now()
         if self._leading:
-            self._step(self._clock.now())
-        self._apply(jobs, settings)
+            self._step(now)
+        self._apply(jobs, settings, now)
         self._yard.changed = True
         self._nap.wake()
 
@@ -317,11 +318,10 @@ class Scheduler:
             return STANDBY_SLICE_S
         return slice_s(self._lines, self._yard, now, self._quiet_until, self._clock.monotonic_s())
 
-    def _apply(self, jobs: Mapping[str, Job], settings: ScheduleSettings) -> None:
+    def _apply(self, jobs: Mapping[str, Job], settings: ScheduleSettings, now: datetime) -> None:
         self._settings = settings
         self._calendar = settings.calendar(self._built_in)
-        now, known = self._clock.now(), self._lines
-        cursors = {name: max(now, line.cursor) for name, line in known.items()}
+        cursors = {name: max(now, line.cursor) for name, line in self._lines.items()}
         self._lines = {
             name: Line.of(name, job, self._calendar, settings.time_zone, cursors.get(name, now))
             for name, job in jobs.items()
