@@ -91,11 +91,15 @@ def write_configuration(folder: Path, port: int, text: str = "") -> Path:
 
 @asynccontextmanager
 async def running(
-    configuration: Path, port: int, *arguments: str, environment: Mapping[str, str] | None = None
+    configuration: Path,
+    port: int,
+    *arguments: str,
+    environment: Mapping[str, str] | None = None,
+    module: str = "vcpd",
 ) -> AsyncIterator[Daemon]:
     """`vcpd run` with this configuration; whatever the test does, nothing of it survives."""
     log = configuration.parent / "daemon.log"
-    command = [sys.executable, "-m", "vcpd", "run", "--config", str(configuration), *arguments]
+    command = [sys.executable, "-m", module, "run", "--config", str(configuration), *arguments]
     with log.open("ab") as output:
         process = await asyncio.create_subprocess_exec(
             *command,
