@@ -239,7 +239,7 @@ def test_a_tick_that_falls_into_a_reload_is_not_lost() -> None:
         policies = {"tick": every_minute()}
         daemon = Daemon(clock, table, policies).start()
         await clock.sleep_until(ist("2026-11-22T12:00:59"))
-        daemon.scheduler._clock = Hurrying(ist("2026-11-22T12:00:58"))
+        daemon.scheduler._clock = Hurrying(ist("2026-11-22T12:00:29"))
         daemon.scheduler.reload(daemon.jobs(policies), ScheduleSettings())
         daemon.scheduler._clock = clock
         await clock.sleep(20)
