@@ -14,7 +14,7 @@ from aiolimiter import AsyncLimiter
 from vcpd.alerts.bell import Bell
 from vcpd.alerts.channel import Channel
 from vcpd.alerts.choice import wants
-from vcpd.alerts.postman import STORE_TROUBLE, Office, Pictures, Postman
+from vcpd.alerts.postman import STORE_TROUBLE, Office, Pace, Pictures, Postman
 from vcpd.alerts.settings import AlertSettings, ChannelSettings
 from vcpd.domain.alerts import Alert
 from vcpd.ports import Clock, Outbox
@@ -115,9 +115,9 @@ class Deliverer:
         )
         postmen = []
         for line in plan.open_lines:
-            limiter = AsyncLimiter(line.choice.per_minute, 60.0)
+            pace = Pace(AsyncLimiter(line.choice.per_minute, 60.0))
             postmen += [
-                Postman(office, line.channel, line.choice, limiter, prompt=prompt) for prompt in (True, False)
+                Postman(office, line.channel, line.choice, pace, prompt=prompt) for prompt in (True, False)
             ]
         return postmen
 

@@ -48,6 +48,17 @@ class Office:
     sent: Counter[tuple[str, str]] = field(default_factory=Counter)  # messages by (channel, outcome)
 
 
+@dataclass(slots=True)
+class Pace:
+    """How fast a channel may be written to: by the owner's limit, and by what its server last asked for."""
+
+    limiter: AsyncLimiter
+    rests_until: datetime | None = None
+
+    def rest_s(self, now: datetime) -> float:
+        return 0.0 if self.rests_until is None else (self.rests_until - now).total_seconds()
+
+
 class Postman:
     """Delivers one channel's ordinary letters in their order, or its `prompt` ones side by side."""
 
@@ -56,14 +67,14 @@ class Postman:
         office: Office,
         channel: Channel,
         choice: ChannelSettings,
-        limiter: AsyncLimiter,
+        pace: Pace,
         *,
         prompt: bool,
     ) -> None:
         self._office = office
         self._channel = channel
         self._choice = choice
-        self._limiter = limiter
+        self._pace = pace
         self._prompt = prompt
         self._leaving = False
         self._quiet = QuietHours.of(office.settings, office.zone)
@@ -91,6 +102,8 @@ class Postman:
         if not office.may_deliver():
             return STANDBY_S
         now = office.clock.now()
+        if (rest_s := self._pace.rest_s(now)) > 0:
+            return rest_s
         held_until = self._quiet.until(now) if self._choice.quiet_hours else None
         if held_until is not None and not self._prompt:
             return (held_until - now).total_seconds()
@@ -115,14 +128,17 @@ class Postman:
         bundles = [[by_key[alert.key] for alert in group] for group in groups]
         at_once = PROMPT_AT_ONCE if self._prompt else 1
         for start in range(0, len(bundles), at_once):
-            if self._leaving or not self._office.may_deliver():
+            if self._leaving or not self._may_go_on():
                 return
             await _to_the_end(self._deliver_side_by_side(bundles[start : start + at_once]))
+
+    def _may_go_on(self) -> bool:
+        return self._office.may_deliver() and self._pace.rest_s(self._office.clock.now()) <= 0
 
     async def _deliver_side_by_side(self, bundles: Sequence[Sequence[Letter]]) -> None:
         async with asyncio.TaskGroup() as group:
             for bundle in bundles:
-                await self._limiter.acquire()
+                await self._pace.limiter.acquire()
                 group.create_task(self._deliver(bundle), name=f"alert-{self._channel.name}")
 
     async def _deliver(self, letters: Sequence[Letter]) -> None:
@@ -135,6 +151,8 @@ class Postman:
             self._note("sent", ids)
         elif isinstance(trouble, RetryableError):
             until = now() + timedelta(seconds=self._pause_s(letters, trouble))
+            if trouble.retry_after_s:
+                self._pace.rests_until = until
             await self._persist(lambda: outbox.put_off(name, ids, until, str(trouble)))
             self._note("failed", ids, str(trouble))
         else:

@@ -40,12 +40,15 @@ class Diary:
 def news_of(diary: Diary, since: datetime, *, login_due: bool) -> list[Alert]:
     """Alerts about runs that ended at `since` or later."""
     alerts: list[Alert] = []
+    made_up: set[date] = set()  # sessions that a newer run has completed
     for run, session in diary.of(COLLECT, RECONCILE):
         if run.finished_at is None or run.finished_at < since:
             continue
         alerts += _restated(run, session)
-        if diary.kinds[run.job] == COLLECT:
+        if diary.kinds[run.job] == COLLECT and session not in made_up:
             alerts += _incomplete(run, session, run.finished_at, login_due=login_due)
+            if run.outcome is Outcome.DONE and not run.counts.get("failed"):
+                made_up.add(session)
     return [*alerts, *_good_nights(diary, since)]
 
 

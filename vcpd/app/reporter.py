@@ -72,7 +72,7 @@ class Reporter:
 
     async def _look_at_runs(self, diary: Diary, now: datetime) -> None:
         since = now - timedelta(hours=self._parts.configuration.alerts.expire_after_h)
-        login_due = self._parts.market.session.status().login_due
+        login_due = _why_login_is_due(self._parts) is not None
         await self._tell(run_news.news_of(diary, since, login_due=login_due))
         found = run_news.evening_screen(diary)
         if found is not None and found[0].id != self._screened:
@@ -92,8 +92,7 @@ class Reporter:
 
     def _standing(self, diary: Diary, now: datetime) -> list[Alert]:
         parts, settings = self._parts, self._parts.configuration.alerts
-        status = parts.market.session.status()
-        login = Login((status.reason or "due") if status.login_due else None, _login_url(parts))
+        login = Login(_why_login_is_due(parts), _login_url(parts))
         age = age_in_sessions(parts, now - COLLECTED_BY)
         stale = self._stale.holds(now, timedelta(minutes=settings.patience_min), condition=bool(age))
         panel = parts.current_panel.last_seen
@@ -124,6 +123,14 @@ class Reporter:
         if fresh:
             await self._parts.alerts.tell(fresh)
             self._told.update(alert.key for alert in fresh)
+
+
+def _why_login_is_due(parts: Parts) -> str | None:
+    """None while it is valid, and where the market logs us in by itself."""
+    status = parts.market.session.status()
+    if parts.market.is_simulated or not status.login_due:
+        return None
+    return status.reason or "it is due"
 
 
 def _login_url(parts: Parts) -> str:

@@ -92,9 +92,16 @@ def _columns(alerts: Sequence[Alert]) -> tuple[list[Any], ...]:
         [alert.symbol for alert in alerts],
         [alert.urgent for alert in alerts],
         [alert.provisional for alert in alerts],
-        [msgspec.json.encode(alert.facts).decode() for alert in alerts],
-        [msgspec.json.encode(alert.items).decode() for alert in alerts],
+        [msgspec.json.encode(_storable(alert.facts)).decode() for alert in alerts],
+        [msgspec.json.encode([_storable(item) for item in alert.items]).decode() for alert in alerts],
     )
+
+
+def _storable(facts: Mapping[str, Fact]) -> dict[str, Fact]:
+    """The facts without the one character that the server cannot keep."""
+    return {
+        name: value.replace("\0", "") if isinstance(value, str) else value for name, value in facts.items()
+    }
 
 
 def _alert(row: asyncpg.Record) -> Alert:
