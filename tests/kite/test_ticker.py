@@ -21,6 +21,7 @@ from vcpd.kite.ticker import (
     PACKETS,
     Mode,
     decode_frame,
+    decode_prices,
     decode_text,
     set_mode,
     shares_of,
@@ -183,3 +184,31 @@ def test_tokens_are_shared_among_connections() -> None:
     assert [token for share in shares for token in share] == tokens
     with pytest.raises(PermanentError, match="9000"):
         shares_of(list(range(9001)))
+
+
+@given(st.lists(st.lists(PACKET, max_size=6), max_size=4))
+@settings(max_examples=150, deadline=None)
+def test_prices_are_what_the_whole_decoding_tells_of_shares(frames: list[list[bytes]]) -> None:
+    """The quick way over many frames at once agrees with the slow one, whatever the mix of packets."""
+    raw = [framed(*packets) for packets in frames]
+    ticks = [tick for frame in raw for tick in decode_frame(frame).records if not np.isnan(tick["volume"])]
+    prices = decode_prices(raw)
+    told = [prices.tokens, prices.last_price, prices.volume, prices.previous_close, prices.traded_at]
+    seen = sorted(zip(*(one.tolist() for one in told), strict=True), key=str)
+    names = ("token", "last_price", "volume", "close", "last_trade_at")
+    assert seen == sorted((tuple(tick[name].item() for name in names) for tick in ticks), key=str)
+
+
+@given(st.lists(st.binary(max_size=300), max_size=4))
+@settings(max_examples=300, deadline=None)
+def test_garbage_gives_no_prices_and_never_crashes(frames: list[bytes]) -> None:
+    with suppress(RetryableError):
+        prices = decode_prices(frames)
+        assert len(prices) <= sum(len(frame) for frame in frames) / 44
+
+
+def test_prices_come_in_the_frames_order() -> None:
+    """Where all packets are of one length, as in every frame of one mode."""
+    packets = [struct.pack(">I", token << 8 | 1) + bytes(180) for token in (3, 1, 2, 1)]
+    tokens = decode_prices([framed(*packets[:3]), framed(packets[3])]).tokens
+    assert (tokens >> 8).tolist() == [3, 1, 2, 1]

@@ -1,0 +1,285 @@
+"""The live feed: subscribed whatever happens to the line, and never louder than it may be."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+import aiohttp
+import numpy as np
+import pytest
+import structlog
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.kite.feed import HEARTBEAT, Feed, HandClock, QuickClock, framed, full_packet, open_feed, until
+from vcpd.domain.errors import NeedsLoginError, PermanentError
+from vcpd.domain.live import FeedState, LivePrices
+from vcpd.domain.secrets import Secret
+from vcpd.kite.auth import KiteSession
+from vcpd.kite.line import Backoff, Line, LineCounts
+from vcpd.kite.settings import TickerSettings
+from vcpd.kite.stream import KiteTicker, TickerDoor
+from vcpd.kite.token_file import SessionToken
+from vcpd.ports import Clock
+
+INFY, TCS, SBIN = 408065, 2953217, 779521
+TOKEN = "very-secret-access-token"
+SETTINGS = TickerSettings(mute_after_s=8, backoff_s=0.5, backoff_max_s=4)
+
+
+def token_of(word: str) -> SessionToken:
+    now = datetime.now(UTC)
+    return SessionToken(
+        api_key="key",
+        access_token=Secret(word),
+        user_id="AB1234",
+        login_at=now,
+        expires_at=now + timedelta(1),
+    )
+
+
+class FakeSession:
+    """A login that the test exchanges."""
+
+    def __init__(self) -> None:
+        self.current: SessionToken | None = token_of(TOKEN)
+
+    async def enter(self) -> object:
+        return self.token()
+
+    def token(self) -> SessionToken:
+        if self.current is None:
+            raise NeedsLoginError("no login yet; log in at /login")
+        return self.current
+
+
+@dataclass
+class Bench:
+    """A ticker at a feed, and what it has delivered."""
+
+    feed: Feed
+    ticker: KiteTicker
+    session: FakeSession
+    seen: list[tuple[int, float]] = field(default_factory=list)
+
+    def deliver(self, prices: LivePrices) -> None:
+        self.seen += zip(prices.tokens.tolist(), prices.last_price.tolist(), strict=True)
+
+    async def until_live(self) -> None:
+        await until(lambda: self.ticker.status().state is FeedState.LIVE)
+
+
+@asynccontextmanager
+async def bench(tokens: Sequence[int] = (INFY,), clock: Clock | None = None) -> AsyncIterator[Bench]:
+    pace = clock or QuickClock()
+    async with open_feed() as feed, aiohttp.ClientSession() as http:
+        session = FakeSession()
+        door = TickerDoor(http, feed.root, cast("KiteSession", session), SETTINGS, pace)
+        one = Bench(feed, KiteTicker(door, SETTINGS, pace), session)
+        one.ticker.follow(tokens)
+        running = asyncio.create_task(one.ticker.run(one.deliver))
+        try:
+            yield one
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+        assert one.ticker.status().connections == 0
+
+
+async def test_it_subscribes_in_mode_full_and_delivers_in_order() -> None:
+    async with bench([INFY, TCS]) as one:
+        client = await one.feed.client()
+        assert client.query == {"api_key": "key", "access_token": TOKEN}
+        await until(lambda: client.in_mode("full") == {INFY, TCS} == client.followed())
+        await client.send(HEARTBEAT, framed(full_packet(INFY, 101.5), full_packet(TCS, 99.0)))
+        await client.send(framed(full_packet(INFY, 102.0)))
+        await until(lambda: len(one.seen) == 3)
+        assert one.seen == [(INFY, 101.5), (TCS, 99.0), (INFY, 102.0)]
+        status = one.ticker.status()
+        assert (status.state, status.ticks, status.instruments) == (FeedState.LIVE, 3, 2)
+
+
+async def test_other_candidates_change_the_subscription_and_not_the_line() -> None:
+    async with bench([INFY, TCS]) as one:
+        client = await one.feed.client()
+        await until(lambda: client.followed() == {INFY, TCS})
+        one.ticker.follow([TCS, SBIN])
+        await until(lambda: client.followed() == {TCS, SBIN})
+        assert {"a": "unsubscribe", "v": [INFY]} in client.commands
+        assert one.feed.knocks == 1
+
+
+async def test_a_line_that_breaks_comes_back_with_its_subscription() -> None:
+    async with bench([INFY, TCS]) as one:
+        first = await one.feed.client()
+        await until(lambda: first.followed() == {INFY, TCS})
+        await first.socket.close()
+        second = await one.feed.client(1)
+        await until(lambda: second.in_mode("full") == {INFY, TCS})
+        assert one.ticker.status().reconnects == 1
+
+
+async def test_a_renewed_login_opens_the_line_anew_with_the_same_subscription() -> None:
+    async with bench([INFY]) as one:
+        first = await one.feed.client()
+        await first.send(HEARTBEAT)
+        one.session.current = token_of("another-token")
+        second = await one.feed.client(1)
+        assert second.query["access_token"] == "another-token"
+        await until(lambda: second.followed() == {INFY})
+        await until(lambda: first.gone)
+
+
+async def test_a_mute_line_is_noticed_within_the_limit_and_opened_anew() -> None:
+    """By a clock moved by hand: eight seconds of silence are borne, the ninth is not."""
+    clock = HandClock()
+    async with bench([INFY], clock) as one:
+        client = await one.feed.client()
+        await client.send(HEARTBEAT)
+        await one.until_live()
+        await clock.advance(8)
+        assert one.ticker.status().mute == 0
+        await clock.advance(1)
+        await until(lambda: one.ticker.status().reason == "mute for 9 s")
+        assert one.ticker.status().mute == 1
+        await clock.advance(1)
+        await until(lambda: len(one.feed.clients) == 2)
+
+
+async def test_heartbeats_alone_keep_a_line_alive() -> None:
+    clock = HandClock()
+    async with bench([INFY], clock) as one:
+        client = await one.feed.client()
+        for _ in range(6):
+            heard = one.ticker.status().frames
+            await client.send(HEARTBEAT)
+            await until(lambda heard=heard: one.ticker.status().frames > heard)  # type: ignore[misc]
+            await clock.advance(5)
+        assert one.feed.knocks == 1
+
+
+async def test_a_refusal_waits_for_another_login_without_a_storm() -> None:
+    """Other requests find out themselves whether the token is dead. It is tried again a minute later."""
+    clock = HandClock()
+    async with open_feed() as feed:
+        feed.status = 403
+        async with aiohttp.ClientSession() as http:
+            session = FakeSession()
+            door = TickerDoor(http, feed.root, cast("KiteSession", session), SETTINGS, clock)
+            ticker = KiteTicker(door, SETTINGS, clock)
+            ticker.follow([INFY])
+            running = asyncio.create_task(ticker.run(lambda _: None))
+            await until(lambda: ticker.status().state is FeedState.LOGIN_DUE)
+            await clock.advance(58)
+            assert feed.knocks == 1
+            await clock.advance(5)
+            await until(lambda: feed.knocks == 2)
+            feed.status, session.current = 101, token_of("fresh")
+            await clock.advance(2)
+            await until(lambda: len(feed.clients) == 1)
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_without_a_login_it_waits_and_says_so() -> None:
+    async with bench([INFY]) as one:
+        (await one.feed.client()).gone = True
+        one.session.current = None
+        await until(lambda: one.ticker.status().state is FeedState.LOGIN_DUE)
+        assert one.ticker.status().reason == "no login yet; log in at /login"
+        one.session.current = token_of("after login")
+        assert (await one.feed.client(1)).query["access_token"] == "after login"
+
+
+async def test_garbage_is_counted_and_survived() -> None:
+    async with bench([INFY]) as one:
+        client = await one.feed.client()
+        whole = framed(full_packet(INFY, 101.0))
+        await client.send(whole[:50], b"\x00\x07abc", whole)
+        await client.socket.send_str("no json")
+        await client.socket.send_str('{"type": "error", "data": "Invalid mode"}')
+        await until(lambda: one.seen == [(INFY, 101.0)] and one.ticker.status().garbage == 3)
+        assert one.feed.knocks == 1
+
+
+async def test_nothing_but_garbage_opens_the_line_anew() -> None:
+    async with bench([INFY]) as one:
+        client = await one.feed.client()
+        for _ in range(60):
+            await client.send(b"\x00\x02garbage")
+        await one.feed.client(1)
+
+
+async def test_a_server_that_throws_everybody_out_is_asked_less_and_less() -> None:
+    async with bench([INFY]) as one:
+        client = await one.feed.client()
+        one.feed.status = 503
+        await client.socket.close()
+        await until(lambda: one.feed.knocks >= 4)
+        assert one.ticker.status().reason == "ticker: the market answered 503"
+        assert one.ticker.status().state is FeedState.CONNECTING
+
+
+def test_pauses_double_to_a_cap_and_never_coincide() -> None:
+    backoff = Backoff()
+    pauses = [backoff.next_s(1.0, 30.0) for _ in range(12)]
+    for number, pause in enumerate(pauses):
+        longest = min(30.0, 2.0**number)
+        assert longest / 2 <= pause <= longest
+    backoff.reset()
+    assert backoff.next_s(1.0, 30.0) <= 1.0
+    assert len(set(pauses)) == len(pauses)
+
+
+async def test_no_secret_in_any_word_of_it() -> None:
+    """The address holds the token, and errors of the library hold the address: neither comes out."""
+    with structlog.testing.capture_logs() as said:
+        async with bench([INFY]) as one:
+            for status in (403, 500, 429):
+                one.feed.status = status
+                one.session.current = token_of(f"{TOKEN}-{status}")
+                await until(lambda status=status: str(status) in one.ticker.status().reason)  # type: ignore[misc]
+                assert TOKEN not in one.ticker.status().reason
+    assert said
+    assert TOKEN not in str(said)
+
+
+def lines_of(ticker: KiteTicker) -> list[list[int]]:
+    return [list(line.tokens) for line in ticker._lines]
+
+
+@given(st.lists(st.lists(st.integers(1, 9_500), unique=True, max_size=9_000), max_size=4))
+@settings(max_examples=25, deadline=None)
+def test_lines_share_the_instruments_within_the_limits(wishes: "list[list[int]]") -> None:
+    """At most 3,000 each, nobody twice; who is still wanted stays where it is."""
+    ticker = KiteTicker(cast("TickerDoor", None), SETTINGS, QuickClock())
+    for tokens in wishes:
+        before = lines_of(ticker)
+        ticker.follow(tokens)
+        after = lines_of(ticker)
+        assert sorted(token for line in after for token in line) == sorted(tokens)
+        assert max(map(len, after)) <= 3_000
+        for old, new in zip(before, after, strict=True):
+            assert set(old) & set(tokens) <= set(new)
+
+
+def test_more_than_the_exchange_allows_is_refused() -> None:
+    ticker = KiteTicker(cast("TickerDoor", None), SETTINGS, QuickClock())
+    with pytest.raises(PermanentError, match="9000"):
+        ticker.follow(range(9_001))
+
+
+@given(st.lists(st.binary(max_size=500), max_size=8), st.integers(0, 8))
+@settings(max_examples=200, deadline=None)
+def test_whatever_frames_come_together_the_sound_one_is_read(frames: "list[bytes]", at: int) -> None:
+    """Garbage beside it costs nothing but itself."""
+    line = Line("1", cast("Any", None), SETTINGS, QuickClock(), LineCounts())
+    sound = framed(full_packet(INFY, 123.45, volume=77), full_packet(TCS, 1.0))
+    mixed = [*frames[:at], sound, *frames[at:]]
+    read = list(line._read([one for one in mixed if len(one) > 1]))
+    pairs = [pair for prices in read for pair in zip(prices.tokens, prices.last_price, strict=True)]
+    assert (INFY, 123.45) in pairs
+    assert all(np.isfinite(price) for _, price in pairs)
