@@ -19,7 +19,7 @@ from vcpd.store.copy_format import BAR_ROW, CopiedRows, bar_records, day_number,
 from vcpd.store.panel_files import PanelFiles, PanelHead
 from vcpd.store.panel_planes import Band, panel_planes
 
-CELLS_A_BAND: Final = 800_000  # 33 MB
+CELLS_A_BAND: Final = 640_000  # 26 MB
 NO_PLACE: Final = -(1 << 40)
 
 
