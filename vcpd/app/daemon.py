@@ -59,6 +59,7 @@ class Daemon:
         self._lifecycle = Lifecycle(self._say_state)
         self._signals = Signals(self._on_stop, self._on_reload)
         self._masker = Masker()
+        self._reload_asked = False
         self.assembly: Assembly | None = None
 
     async def open(self) -> None:
@@ -73,6 +74,8 @@ class Daemon:
             self.assembly = assembly
             self._begin(assembly)
             keep_what_is_here()
+            if self._reload_asked:
+                self._on_reload()
 
     def _begin(self, assembly: Assembly) -> None:
         background = Background(assembly.parts, self._manager)
@@ -125,18 +128,22 @@ class Daemon:
         self._told_to_stop.set()
 
     def _on_reload(self) -> None:
-        if self.assembly is None:
+        """While the daemon starts, the reload waits for the end of that; while it stops, it is too late."""
+        if self.assembly is None or not self._lifecycle.allows(Trigger.RELOAD):
+            self._reload_asked = True
             return
         self._manager.reloading()
         self._lifecycle.fire(Trigger.RELOAD)
-        reload(self.assembly.parts, self._path, self.assembly.means)
-        self._lifecycle.fire(Trigger.RELOADED)
-        self._manager.ready(Background(self.assembly.parts, self._manager).words())
+        try:
+            reload(self.assembly.parts, self._path, self.assembly.means)
+        finally:
+            self._lifecycle.fire(Trigger.RELOADED)
+            self._manager.ready(Background(self.assembly.parts, self._manager).words())
 
     def _on_death(self, name: str, error: BaseException) -> None:
         """A background task that ends by itself takes the daemon with it, loudly."""
         log.error("daemon.part_died", part=name, reason=str(error))
-        self._death = error
+        self._death = self._death or error  # what dies after the first is mostly its victim
         if self.assembly is not None:
             self.assembly.drain_s = 0.0  # what is in flight cannot end well any more
         self._told_to_stop.set()

@@ -60,11 +60,14 @@ def _apply(parts: Parts, configuration: Configuration, calendar: TradingCalendar
     parts.configuration = configuration
 
 
-def needs_restart(new: Configuration, old: Configuration) -> tuple[str, ...]:
-    """The sections that differ and cannot change live."""
-    return tuple(name for name in FIXED if getattr(new, name) != getattr(old, name))
+def needs_restart(wanted: Configuration, running: Configuration) -> tuple[str, ...]:
+    """The sections, and the settings in others, that differ and cannot change live."""
+    sections = [name for name in (*FIXED, "jobs") if getattr(wanted, name) != getattr(running, name)]
+    return (*sections, "log.sink") if wanted.log.sink != running.log.sink else tuple(sections)
 
 
 def _with_fixed_sections(new: Configuration, old: Configuration) -> Configuration:
-    """`new`, but what cannot change live stays as it is running."""
-    return msgspec.structs.replace(new, **{name: getattr(old, name) for name in FIXED})
+    """`new`, but what cannot change live stays as it is running; with another market, its day as well."""
+    names = FIXED if new.daemon.market == old.daemon.market else (*FIXED, "jobs")
+    log_settings = msgspec.structs.replace(new.log, sink=old.log.sink)
+    return msgspec.structs.replace(new, log=log_settings, **{name: getattr(old, name) for name in names})

@@ -1,0 +1,158 @@
+"""When a reload is taken up, and what it says of settings that cannot change in a running daemon."""
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import msgspec
+import pytest
+
+from vcpd.app import daemon as daemon_module
+from vcpd.app.assembly import Assembly
+from vcpd.app.daemon import Daemon
+from vcpd.app.reload import _with_fixed_sections, needs_restart
+from vcpd.config import Configuration, Loaded, load
+from vcpd.runtime.clock import WallClock
+from vcpd.runtime.lifecycle import DaemonState, Trigger
+from vcpd.runtime.systemd import ServiceManager
+
+
+class Told(ServiceManager):
+    """Keeps what the service manager would hear."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+        self.lines: list[str] = []
+
+    def _send(self, *lines: str) -> None:
+        self.lines.append(lines[0])
+
+
+@pytest.fixture
+def told() -> Told:
+    return Told()
+
+
+@pytest.fixture
+def daemon(told: Told, monkeypatch: pytest.MonkeyPatch) -> Daemon:
+    loaded = Loaded(Configuration(), {}, Path())
+    made = Daemon(loaded, Path("config.toml"), WallClock())
+    made._manager = told
+    monkeypatch.setattr(daemon_module, "Background", lambda *_: SimpleNamespace(words=lambda: "idle"))
+    return made
+
+
+def started(daemon: Daemon) -> Daemon:
+    daemon.assembly = cast("Assembly", SimpleNamespace(parts=None, means=None, drain_s=1.0))
+    for trigger in (Trigger.START, Trigger.STARTED):
+        daemon._lifecycle.fire(trigger)
+    return daemon
+
+
+def reloads(monkeypatch: pytest.MonkeyPatch, act: Callable[..., None] = lambda *_: None) -> list[Path]:
+    """Counts reloads instead of doing them."""
+    seen: list[Path] = []
+
+    def counted(_parts: Any, path: Path, _means: Any) -> None:
+        seen.append(path)
+        act()
+
+    monkeypatch.setattr(daemon_module, "reload", counted)
+    return seen
+
+
+def test_a_reload_while_stopping_changes_and_says_nothing(
+    daemon: Daemon, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = reloads(monkeypatch)
+    started(daemon)._lifecycle.fire(Trigger.STOP)
+    daemon._on_reload()
+    assert (seen, told.lines) == ([], [])
+
+
+def test_a_reload_that_breaks_leaves_the_daemon_ready(
+    daemon: Daemon, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error of ours must not leave the manager waiting for READY=1, nor refuse every reload after it."""
+
+    def break_down() -> None:
+        raise ZeroDivisionError
+
+    seen = reloads(monkeypatch, break_down)
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            started_once(daemon)._on_reload()
+    assert len(seen) == 2
+    assert told.lines == ["RELOADING=1", "READY=1"] * 2
+    assert daemon._lifecycle.state is DaemonState.READY
+
+
+def started_once(daemon: Daemon) -> Daemon:
+    return daemon if daemon.assembly is not None else started(daemon)
+
+
+async def test_a_reload_while_starting_is_made_up_for(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file may have changed after it was read: the signal is not lost."""
+    seen = reloads(monkeypatch)
+
+    class Opening:
+        def __init__(self, *_: object) -> None:
+            self.parts = self.means = None
+
+        async def open(self) -> None:
+            daemon._on_reload()
+
+    def begin(_assembly: object) -> None:
+        daemon._lifecycle.fire(Trigger.STARTED)
+
+    monkeypatch.setattr(daemon_module, "Assembly", Opening)
+    monkeypatch.setattr(daemon, "_begin", begin)
+    for name in ("prefer_to_give_back", "keep_what_is_here"):
+        monkeypatch.setattr(daemon_module, name, lambda: None)
+    monkeypatch.setattr(daemon_module, "_limit_threads", lambda _loop: None)
+    monkeypatch.setattr(daemon_module.logs, "configure", lambda *_: None)
+    await daemon.open()
+    daemon._signals.remove()
+    assert seen == [Path("config.toml")]
+
+
+def test_the_first_death_is_the_reason(daemon: Daemon) -> None:
+    """What dies afterwards is mostly its victim."""
+    first = ValueError("the store is gone")
+    started(daemon)._on_death("embedded-store", first)
+    daemon._on_death("telling", ValueError("no answer"))
+    assert daemon._death is first
+
+
+def configured(tmp_path: Path, text: str) -> Configuration:
+    path = tmp_path / "config.toml"
+    path.write_text(text, encoding="utf-8")
+    return load(path, {}).configuration
+
+
+def test_another_sink_waits_for_a_restart_and_is_said_to(tmp_path: Path) -> None:
+    running = configured(tmp_path, "")
+    wanted = configured(tmp_path, '[log]\nsink = "json"\nlevel = "debug"\n')
+    applied = _with_fixed_sections(wanted, running)
+    assert (applied.log.level, applied.log.sink) == ("debug", "auto")
+    assert needs_restart(wanted, applied) == ("log.sink",)
+
+
+def test_another_market_waits_for_a_restart_and_so_does_its_day(tmp_path: Path) -> None:
+    """The running market's jobs keep their times until the other market is really there."""
+    running = configured(tmp_path, "")
+    wanted = configured(tmp_path, '[daemon]\nmarket = "bhavcopy"\n')
+    applied = _with_fixed_sections(wanted, running)
+    assert applied.jobs == running.jobs
+    assert needs_restart(wanted, applied) == ("daemon", "jobs")
+
+
+def test_jobs_and_levels_change_live(tmp_path: Path) -> None:
+    running = configured(tmp_path, "")
+    wanted = configured(tmp_path, '[jobs.risk]\nenabled = false\n[log]\nlevel = "debug"\n')
+    applied = _with_fixed_sections(wanted, running)
+    assert msgspec.to_builtins(applied) == msgspec.to_builtins(wanted)
+    assert needs_restart(wanted, applied) == ()
