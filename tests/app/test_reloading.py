@@ -13,6 +13,7 @@ from vcpd.app.assembly import Assembly
 from vcpd.app.daemon import Daemon
 from vcpd.app.reload import _with_fixed_sections, needs_restart
 from vcpd.config import Configuration, Loaded, load
+from vcpd.runtime import logs
 from vcpd.runtime.clock import WallClock
 from vcpd.runtime.lifecycle import DaemonState, Trigger
 from vcpd.runtime.systemd import ServiceManager
@@ -113,7 +114,7 @@ async def test_a_reload_while_starting_is_made_up_for(
     for name in ("prefer_to_give_back", "keep_what_is_here"):
         monkeypatch.setattr(daemon_module, name, lambda: None)
     monkeypatch.setattr(daemon_module, "_limit_threads", lambda _loop: None)
-    monkeypatch.setattr(daemon_module.logs, "configure", lambda *_: None)
+    monkeypatch.setattr(logs, "configure", lambda *_: None)
     await daemon.open()
     daemon._signals.remove()
     assert seen == [Path("config.toml")]
