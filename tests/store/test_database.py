@@ -124,9 +124,10 @@ async def test_of_many_daemons_one_leads_and_another_takes_over(postgres_server:
 
 
 async def test_a_leader_whose_connection_is_cut_knows_it(postgres_server: Secret) -> None:
-    """It stops leading at once, and may win again on a new connection."""
+    """It stops leading and tells so at once, and may win again on a new connection."""
     async with fresh_address(postgres_server) as address:
-        leader = Leadership(address, SETTINGS)
+        leader, told = Leadership(address, SETTINGS), asyncio.Event()
+        leader.when_lost(told.set)
         assert await leader.lead()
         observer = await asyncpg.connect(address.reveal())
         await observer.execute(
@@ -135,8 +136,12 @@ async def test_a_leader_whose_connection_is_cut_knows_it(postgres_server: Secret
         )
         await observer.close()
         await eventually(has_lost(leader))
+        async with asyncio.timeout(10):
+            await told.wait()
         await eventually(leader.lead)
+        told.clear()
         await leader.step_down()
+        assert not told.is_set(), "who steps down has lost nothing"
 
 
 async def test_a_leader_that_falls_silent_loses_the_lead(postgres_server: Secret) -> None:

@@ -163,6 +163,7 @@ class Assembly:
             pressure=self._pressure,
             lead=storage.leadership.lead,
         )
+        storage.leadership.when_lost(scheduler.look_now)
         watch.means.heavy = heavy_job_of(scheduler)
         watch.means.notifier = alerts
         self.parts = Parts(

@@ -1,7 +1,8 @@
 """One scheduler among many: a lock that the server itself takes back when its holder is gone or silent."""
 
 import asyncio
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 import asyncpg
 
@@ -31,6 +32,11 @@ class Leadership:
         self._connection: Connection | None = None
         self._turn = asyncio.Lock()
         self._leading = False
+        self._on_loss: Callable[[], None] = lambda: None
+
+    def when_lost(self, act: Callable[[], None]) -> None:
+        """Call `act` at the moment when the connection of a leader ends: another may lead seconds later."""
+        self._on_loss = act
 
     @property
     def leading(self) -> bool:
@@ -57,10 +63,15 @@ class Leadership:
             self._connection = await connect(
                 self._dsn, self._settings, idle_session_timeout=self._silent_for_ms
             )
+            self._connection.add_termination_listener(self._ended)
         async with asyncio.timeout(self._settings.connect_timeout_s):
             if self._leading:
                 return bool(await self._connection.fetchval(SQL["ping"]))
             return bool(await self._connection.fetchval(SQL["lead"], LEADER_LOCK))
+
+    def _ended(self, connection: Any) -> None:
+        if self._leading and connection is self._connection:
+            self._on_loss()
 
     async def _drop(self) -> None:
         connection, self._connection, self._leading = self._connection, None, False
