@@ -19,6 +19,7 @@ ORDER = (
     "detector_selectivity",
     "risk",
     "limits",
+    "ticker",
     "schedule_year",
     "loop",
     "web",

@@ -28,7 +28,7 @@ def whole_bars(draw: st.DrawFn) -> DayBars:
     st.integers(0, 2**31),
     st.lists(st.floats(0.0, 1.0), min_size=2, max_size=8),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_a_bar_only_grows(whole: DayBars, day: int, fractions: list[float]) -> None:
     """At later instants the range is no narrower, the volume no less, and the last price inside the range."""
     shape = Shape(np.array([day % 9973 + 1]), day, seed=1)

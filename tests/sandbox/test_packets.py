@@ -1,11 +1,14 @@
 """Frames that the exchange writes are read by the market's door as what was meant."""
 
+import base64
 import struct
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.real_data import real_data
 from vcpd.domain.arrays import RecordArray
 from vcpd.kite.ticker import INDEX_SEGMENT, MODES, TICK_DTYPE, Mode, decode_frame
 from vcpd.sandbox.packets import HEARTBEAT, encode_frame
@@ -58,6 +61,14 @@ def test_what_is_written_is_what_is_read(wanted: list[RecordArray]) -> None:
     assert read.skipped == 0
     for name in TICK_DTYPE.names or ():
         assert np.array_equal(read.records[name], records[name], equal_nan=name not in {"mode", "tradable"})
+
+
+@pytest.mark.parametrize("name", ["ticker_quote", "ticker_full"])
+def test_the_vendors_samples_are_written_byte_by_byte(name: str) -> None:
+    """What is read from a real packet is written as that packet, its length before it."""
+    packet = base64.b64decode(real_data(f"kite_mocks/{name}.packet").read_text())
+    frame = b"\x00\x01" + struct.pack(">H", len(packet)) + packet
+    assert encode_frame(decode_frame(frame).records) == frame
 
 
 def test_lengths_are_the_vendors() -> None:

@@ -66,15 +66,6 @@ async def test_a_mute_socket_stays_open_and_says_nothing(start: Start, clock: St
         assert (await kite.data("/sandbox/statistics"))["faults"]["ticker_mute"] > 5
 
 
-async def test_a_mute_socket_can_be_healed(start: Start, clock: StandingClock) -> None:
-    """Without the fault the same connection goes on."""
-    async with following(start, clock) as (kite, live):
-        await order(kite, TickerFault.MUTE)
-        await kite.post("/sandbox/faults", FaultSettings())
-        while decode_frame(await live.frame()).records.size == 0:
-            clock.set(ist("2026-07-15T13:00"))
-
-
 async def test_garbage_cannot_be_read_for_long(start: Start, clock: StandingClock) -> None:
     """Among twenty spoilt frames most break the frame's own rules; then the feed is sound again."""
     async with following(start, clock) as (kite, live):
