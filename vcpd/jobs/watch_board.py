@@ -102,6 +102,8 @@ class Board:
         if not len(places) or not self.hours.runs_at(now):
             return []
         matters = (last > self._upper[places]) | (last < self._lower[places]) | self._always[places]
+        if matters.any():
+            matters = np.isin(places, places[matters])  # its other prices may matter after that one
         seen: list[Sighting] = []
         for one in np.flatnonzero(matters).tolist():
             previous_close = float(prices.previous_close[at[one]])

@@ -1,0 +1,274 @@
+"""Candidates, prices and ports for tests of the live watch."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from vcpd.analysis.live_states import LiveRules
+from vcpd.analysis.thresholds import Thresholds
+from vcpd.analysis.volume_curve import VolumeCurve
+from vcpd.domain.alerts import Alert
+from vcpd.domain.errors import VcpdError
+from vcpd.domain.instruments import Instrument, Quote
+from vcpd.domain.live import FeedState, FeedStatus, LivePrices, MinuteVolumes, Sighting, StoredCurve
+from vcpd.domain.nse_sessions import NSE
+from vcpd.domain.runs import Outcome
+from vcpd.domain.setups import Base, Contraction, EventKind, Setup, SetupEvent, State
+from vcpd.jobs.watch_board import Board, Hours, Yardstick
+from vcpd.jobs.watch_candidates import Candidate
+from vcpd.jobs.watch_settings import WatchSettings
+
+TODAY, YESTERDAY = date(2026, 4, 8), date(2026, 4, 7)  # a Wednesday
+ANCHOR = date(2026, 1, 12)
+OPENS, CLOSES = NSE.open_close(TODAY)
+HOURS = Hours(TODAY, YESTERDAY, OPENS, CLOSES)
+NOON = OPENS + (CLOSES - OPENS) / 2
+SETTINGS = WatchSettings()
+THRESHOLDS = Thresholds()
+EVEN = VolumeCurve(np.linspace(0.0, 1.0, 376))  # the same volume in every minute
+FOUND = SetupEvent(EventKind.FOUND, date(2026, 4, 1), 95.0)
+TOKENS = {"NSE:AAA": 257, "NSE:BBB": 513, "NSE:CCC": 769}
+
+
+def verdict(symbol: str = "NSE:AAA", as_of: date = YESTERDAY, **changes: Any) -> Setup:
+    """A base with its pivot at 100, a close of 97, and an average volume of 1,000."""
+    setup = Setup(
+        symbol=symbol,
+        as_of=as_of,
+        footprint="10W 22/5 3T",
+        weeks=10,
+        contractions=(Contraction(100.0, ANCHOR, 78.0, date(2026, 2, 2), 22.0),),
+        pivot=100.0,
+        stop=94.0,
+        state=State.NEAR_PIVOT,
+        score=60.0,
+        components={},
+        gates={},
+        rs_rating=90,
+        close=97.0,
+        provisional=False,
+        passed=True,
+        anchor_date=ANCHOR,
+        measures={"volume_average": 1_000.0},
+    )
+    return msgspec.structs.replace(setup, **changes)
+
+
+def base_of(setup: Setup, *events: SetupEvent, **changes: Any) -> Base:
+    base = Base(
+        symbol=setup.symbol,
+        anchor_date=ANCHOR,
+        found_on=date(2026, 4, 1),
+        last_judged=setup.as_of,
+        pivot=setup.pivot or 0.0,
+        stop=setup.stop or 0.0,
+        footprint=setup.footprint or "",
+        state=setup.state or State.FORMING,
+        setup=setup,
+        events=events or (FOUND,),
+    )
+    return msgspec.structs.replace(base, **changes)
+
+
+def candidate(symbol: str = "NSE:AAA", *events: SetupEvent, **changes: Any) -> Candidate:
+    setup = verdict(symbol, **changes)
+    return Candidate(base_of(setup, *events), setup, Instrument(symbol, TOKENS[symbol]))
+
+
+def board_of(*candidates: Candidate, settings: WatchSettings = SETTINGS, hours: Hours = HOURS) -> Board:
+    rules = LiveRules.of(THRESHOLDS, settings.hysteresis_pct)
+    return Board(candidates, Yardstick(hours, rules, settings, lambda _: EVEN))
+
+
+def prices(
+    *told: tuple[str, float, float], traded_at: datetime | None = NOON, previous_close: float = 97.0
+) -> LivePrices:
+    """What the market tells at once: (symbol, price, volume) each."""
+    at = "NaT" if traded_at is None else traded_at.astimezone(UTC).replace(tzinfo=None, microsecond=0)
+    count = len(told)
+    return LivePrices(
+        tokens=np.array([TOKENS[symbol] for symbol, _, _ in told], np.int64),
+        last_price=np.array([price for _, price, _ in told], np.float64),
+        volume=np.array([volume for _, _, volume in told], np.float64),
+        previous_close=np.full(count, previous_close),
+        traded_at=np.full(count, np.datetime64(at, "s")),
+    )
+
+
+class StandingClock:
+    """The market's time: stands until a test sets it."""
+
+    def __init__(self, at: datetime) -> None:
+        self.at = at
+
+    def now(self) -> datetime:
+        return self.at
+
+    def monotonic_s(self) -> float:
+        return self.at.timestamp()
+
+    async def sleep(self, seconds: float) -> None:
+        self.at += timedelta(seconds=seconds)
+        await asyncio.sleep(0)
+
+
+class Pace:
+    """Real seconds, a hundred times as fast."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def monotonic_s(self) -> float:
+        return asyncio.get_running_loop().time() * 100
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds / 100)
+
+
+@dataclass
+class FakeFeed:
+    """A live feed in a test's hand."""
+
+    state: FeedState = FeedState.LIVE
+    followed: list[int] = field(default_factory=list)
+    renewed: int = 0
+    deliver: Callable[[LivePrices], None] | None = None
+    dies_of: Exception | None = None
+
+    def follow(self, tokens: Sequence[int]) -> None:
+        self.followed = list(tokens)
+
+    def renew(self) -> None:
+        self.renewed += 1
+
+    async def run(self, deliver: Callable[[LivePrices], None]) -> None:
+        self.deliver = deliver
+        if self.dies_of is not None:
+            raise self.dies_of
+        await asyncio.Event().wait()
+
+    def status(self) -> FeedStatus:
+        return FeedStatus(state=self.state)
+
+    def tell(self, *told: tuple[str, float, float], traded_at: datetime | None = NOON) -> None:
+        assert self.deliver is not None
+        self.deliver(prices(*told, traded_at=traded_at))
+
+
+@dataclass
+class FakeWatchStore:
+    """Keeps what it is given; `troubles` are raised first, one a call of `add`."""
+
+    kept: list[Sighting] = field(default_factory=list)
+    troubles: list[VcpdError] = field(default_factory=list)
+    stored_curves: list[StoredCurve] = field(default_factory=list)
+    number: int = 0
+
+    async def version(self) -> str:
+        return str(self.number)
+
+    async def instruments(self, symbols: Sequence[str]) -> Mapping[str, Instrument]:
+        return {symbol: Instrument(symbol, TOKENS[symbol]) for symbol in symbols if symbol in TOKENS}
+
+    async def add(self, sightings: Sequence[Sighting]) -> int:
+        if self.troubles:
+            raise self.troubles.pop(0)
+        known = {(one.symbol, one.kind, one.session) for one in self.kept}
+        new = [one for one in sightings if (one.symbol, one.kind, one.session) not in known]
+        self.kept += new
+        return len(new)
+
+    async def seen(self, session: date) -> Sequence[Sighting]:
+        return [one for one in self.kept if one.session == session]
+
+    async def curves(self) -> Sequence[StoredCurve]:
+        return list(self.stored_curves)
+
+    async def put_curve(self, curve: StoredCurve) -> None:
+        self.stored_curves.append(curve)
+
+
+@dataclass
+class FakeSetups:
+    bases: list[Base] = field(default_factory=list)
+    evening: list[Setup] = field(default_factory=list)
+
+    async def followed(self) -> Sequence[Base]:
+        return list(self.bases)
+
+    async def put(self, as_of: date, setups: Sequence[Setup], bases: Sequence[Base]) -> None: ...
+
+    async def as_of(self, session: date | None = None) -> tuple[date | None, Sequence[Setup]]:
+        return session, list(self.evening)
+
+    async def base(self, symbol: str) -> Sequence[Base]:
+        return [base for base in self.bases if base.symbol == symbol]
+
+
+@dataclass
+class FakeNotifier:
+    """Tells a key once, like the real one."""
+
+    told: dict[str, Alert] = field(default_factory=dict)
+
+    async def tell(self, alerts: Sequence[Alert]) -> int:
+        before = len(self.told)
+        for alert in alerts:
+            self.told.setdefault(alert.key, alert)
+        return len(self.told) - before
+
+    @property
+    def kinds(self) -> list[str]:
+        return [alert.kind.value for alert in self.told.values()]
+
+
+@dataclass
+class FakeQuotes:
+    """A market that knows quotes and minutes only."""
+
+    price: float = 97.0
+    volume: float = 400.0
+    asked: int = 0
+    trouble: VcpdError | None = None
+    minutes: MinuteVolumes | VcpdError | None = None
+    minute_requests: list[str] = field(default_factory=list)
+
+    async def quotes(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
+        self.asked += 1
+        if self.trouble is not None:
+            raise self.trouble
+        at = NOON.astimezone(NSE.zone).strftime("%Y-%m-%d %H:%M:%S")
+        return {
+            symbol: Quote(symbol, TOKENS[symbol], at, self.price, 97.0, 99.0, 96.0, 97.0, self.volume)
+            for symbol in symbols
+        }
+
+    async def instruments(self) -> Sequence[Instrument]:
+        return []
+
+    async def daily_bars(self, instrument: Instrument, first: date, last: date) -> Any:
+        raise NotImplementedError
+
+    async def minute_volumes(self, instrument: Instrument, first: date, last: date) -> MinuteVolumes:
+        self.minute_requests.append(instrument.symbol)
+        if isinstance(self.minutes, MinuteVolumes):
+            return self.minutes
+        raise self.minutes or VcpdError("not asked for")
+
+
+@dataclass
+class FakeRuns:
+    """The part of a run store that the watch uses."""
+
+    recorded: list[tuple[str, Outcome, str]] = field(default_factory=list)
+
+    async def record(
+        self, job: str, scheduled_at: datetime, session: date | None, outcome: Outcome, reason: str
+    ) -> None:
+        assert scheduled_at.microsecond, "no tick of the schedule"
+        self.recorded.append((job, outcome, reason))
