@@ -53,7 +53,7 @@ class Scene:
         end_s = self.clock.monotonic_s() + most_s
         while not condition():
             assert self.clock.monotonic_s() < end_s, "it never came true"
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(min(5.0, most_s / 100))
 
     def change(self, settings: AlertSettings, choice: ChannelSettings) -> None:
         self.deliverer.change(Plan(settings, ZONE, (Line(self.channel, choice),)))

@@ -86,7 +86,7 @@ def _error_of(error: Exception) -> VcpdError:
         return _by_codes(refusal.code for refusal in error.recipients)
     if isinstance(error, aiosmtplib.SMTPResponseException):
         return _by_codes([error.code])
-    if isinstance(error, aiosmtplib.SMTPNotSupported):
+    if isinstance(error, aiosmtplib.SMTPNotSupported) or type(error) is aiosmtplib.SMTPException:
         return PermanentError("the server lacks what [alerts.mail] security or user asks for")
     words = getattr(error, "strerror", None) or type(error).__name__
     return RetryableError(f"the mail server cannot be reached: {words}")
