@@ -53,7 +53,7 @@ def _parts(jobs: Sequence[JobStatus] = (), rows: Sequence[Run] = (), **more: Any
     stand_in = SimpleNamespace(
         scheduler=SimpleNamespace(snapshot=lambda: status, end_run=ended.end_run),
         storage=SimpleNamespace(runs=ended),
-        vitals=SimpleNamespace(recent=rows, stalls=stalls),
+        vitals=SimpleNamespace(recent=rows, stalls=stalls, at_work=more.get("at_work", status)),
         clock=SimpleNamespace(now=lambda: NOW, monotonic_s=lambda: more.get("monotonic_s", 0.0)),
         calendar=NSE,
         current_panel=SimpleNamespace(last_seen=more.get("panel")),
@@ -87,6 +87,12 @@ def test_an_open_row_that_nobody_works_on_is_an_orphan() -> None:
     rows = [_open_row(1, "collect"), _open_row(2, "risk"), _open_row(3, "screen", since=timedelta(seconds=5))]
     parts = _parts([_job("collect", run_id=1)], rows)
     assert [run.id for run in health.orphans(parts)] == [2]
+
+
+def test_a_run_that_ended_since_its_row_was_read_is_no_orphan() -> None:
+    before = SchedulerStatus(True, NOW, (_job("risk", run_id=2),))
+    assert health.orphans(_parts([_job("risk")], [_open_row(2, "risk")], at_work=before)) == []
+    assert health.orphans(_parts(rows=[_open_row(2, "risk")], at_work=None)) == []
 
 
 def test_only_the_one_who_schedules_may_judge_orphans() -> None:

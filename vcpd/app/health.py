@@ -73,9 +73,12 @@ def stalled_jobs(parts: Parts) -> Iterator[tuple[str, str]]:
 
 
 def orphans(parts: Parts) -> list[Run]:
-    """Rows of runs that are under way in nobody's hands; only the one who schedules can tell."""
-    status = parts.scheduler.snapshot()
-    if not status.leading:
+    """Rows of runs that are under way in nobody's hands; only the one who schedules can tell.
+
+    Rows and hands are compared as of one moment: a run that ended since then is no orphan.
+    """
+    status = parts.vitals.at_work
+    if status is None or not status.leading:
         return []
     owned = {job.running.run_id for job in status.jobs if job.running is not None}
     waiting = {job.name for job in status.jobs if job.waiting}

@@ -103,6 +103,7 @@ PICTURES: Final[Mapping[str, Callable[[Parts], Any]]] = {
 
 async def optimize(parts: Parts) -> Mapping[str, Any]:
     """Do now what would otherwise wait for its time; gives what was done, before and after."""
+    await parts.vitals.measure(parts)
     before = await _state(parts)
     done = {
         "runs_ended": await _end_stuck(parts),

@@ -13,7 +13,7 @@ from vcpd.app.ledger import RunLedger
 from vcpd.domain.alerts import OutboxCounts
 from vcpd.domain.errors import VcpdError
 from vcpd.domain.runs import Run
-from vcpd.schedule.snapshot import JobStatus
+from vcpd.schedule.snapshot import JobStatus, SchedulerStatus
 
 if TYPE_CHECKING:  # it holds us
     from vcpd.app.parts import Parts
@@ -55,6 +55,7 @@ class Vitals:
     database_trouble: str | None = None
     disk_free_pct: float | None = None
     recent: Sequence[Run] = ()
+    at_work: SchedulerStatus | None = None  # just before `recent` was read
     excluding_flags: int = 0
     quarantined: Mapping[str, int] = field(default_factory=dict)
     bars_estimate: int = 0
@@ -80,7 +81,8 @@ class Vitals:
     async def _ask_store(self, parts: "Parts") -> None:
         storage = parts.storage
         self.ping_s = await storage.database.ping()
-        self.recent = await storage.runs.recent(RECENT_RUNS)
+        at_work = parts.scheduler.snapshot()
+        self.recent, self.at_work = await storage.runs.recent(RECENT_RUNS), at_work
         self.outbox = await storage.outbox.counts(parts.clock.now() - GIVEN_UP_SHOWN)
         self.ledger.note(self.recent, self.since)
         stamp = tuple((run.id, run.outcome) for run in self.recent)
