@@ -43,7 +43,7 @@ def hang_scheduler(_number: int, _frame: object) -> None:
 
 if __name__ == "__main__":
     vars(background)["SCHEDULER_LATE_AFTER_S"] = SCHEDULER_LATE_AFTER_S
-    VirtualClock.sleep = sleep  # type: ignore[method-assign]
+    setattr(VirtualClock, "sleep", sleep)  # noqa: B010 - a plain assignment has no type
     signal.signal(signal.SIGUSR1, hang_loop)
     signal.signal(signal.SIGUSR2, hang_scheduler)
     sys.exit(main(sys.argv[1:]))
