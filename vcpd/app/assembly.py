@@ -47,7 +47,7 @@ PANEL_FOLDER: Final = "panel"
 PRELOAD: Final = ("vcpd.analysis.setups", "vcpd.analysis.risk")  # start no threads, so safe to fork
 LOCK_FILE: Final = "daemon.lock"
 WORKERS_CLOSE_S: Final = 10.0
-STORE_CLOSE_S: Final = 40.0
+STORE_CLOSE_SPARE_S: Final = 20.0  # for connections before, and for harder ways after the server's own time
 
 log = structlog.get_logger("vcpd.daemon")
 
@@ -116,7 +116,8 @@ class Assembly:
     async def _open_storage(self) -> Storage:
         dsn = await asyncio.to_thread(self._dsn)
         storage = await open_storage(self._configuration.store, dsn, self._state, self._clock)
-        self._closing.push("store", storage.close, STORE_CLOSE_S)
+        close_s = self._configuration.store.stop_timeout_s + STORE_CLOSE_SPARE_S
+        self._closing.push("store", storage.close, close_s)
         return storage
 
     def _dsn(self) -> Secret | None:

@@ -7,7 +7,7 @@ import signal
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
@@ -30,6 +30,8 @@ from vcpd.runtime.threads import DAEMON_POOL_THREADS
 EXIT_OK: Final = 0
 EXIT_FAILED: Final = 1
 CLOSE_SPARE_S: Final = 5.0
+LOOK_EVERY_S: Final = 10
+LONGEST_START_S: Final = 900  # then the manager's own patience decides
 
 log = structlog.get_logger("vcpd.daemon")
 
@@ -113,7 +115,7 @@ class Daemon:
         opener = asyncio.create_task(opening, name="opening")
         stopper = asyncio.create_task(self._told_to_stop.wait(), name="stop-while-opening")
         try:
-            await asyncio.wait({opener, stopper}, return_when=asyncio.FIRST_COMPLETED)
+            await self._patiently({opener, stopper})
             if not opener.done():
                 opener.cancel()
                 await asyncio.gather(opener, return_exceptions=True)
@@ -122,6 +124,15 @@ class Daemon:
             return True
         finally:
             stopper.cancel()
+
+    async def _patiently(self, tasks: set[asyncio.Task[Any]]) -> None:
+        """Until the first ends; a recovery or a migration may take longer than the manager's patience."""
+        for _ in range(LONGEST_START_S // LOOK_EVERY_S):
+            done, _ = await asyncio.wait(tasks, timeout=LOOK_EVERY_S, return_when=asyncio.FIRST_COMPLETED)
+            if done:
+                return
+            self._manager.extend_timeout(3 * LOOK_EVERY_S)
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
 
     def _on_stop(self, number: signal.Signals) -> None:
         log.info("daemon.stopping", signal=number.name)

@@ -16,6 +16,7 @@ from vcpd.sandbox.settings import SandboxSettings
 
 START_TIMEOUT_S: Final = 60.0
 STOP_TIMEOUT_S: Final = 5.0
+LISTEN_BYTES: Final = 8_192
 
 log = structlog.get_logger("vcpd.sandbox")
 
@@ -25,6 +26,11 @@ class SandboxProcess:
 
     def __init__(self, process: asyncio.subprocess.Process, url: str) -> None:
         self._process = process
+        self._listeners = [
+            asyncio.create_task(_listen(pipe), name="sandbox-listen")
+            for pipe in (process.stdout, process.stderr)
+            if pipe is not None
+        ]
         self.url = url
 
     @classmethod
@@ -54,6 +60,9 @@ class SandboxProcess:
 
     async def close(self) -> None:
         await _end(self._process)
+        for listener in self._listeners:
+            listener.cancel()
+        await asyncio.gather(*self._listeners, return_exceptions=True)
 
 
 def _command(clock: Clock) -> list[str]:
@@ -88,6 +97,13 @@ async def _announced(process: asyncio.subprocess.Process, settings: SandboxSetti
         raise UnavailableError(f"the sandbox exchange did not start: {' '.join(words) or 'it said nothing'}")
     url: str = msgspec.json.decode(line)["url"]
     return url
+
+
+async def _listen(pipe: asyncio.StreamReader) -> None:
+    """Into the log, until it closes: a pipe that nobody empties holds up the child that writes to it."""
+    while piece := await pipe.read(LISTEN_BYTES):
+        for line in piece.decode(errors="replace").splitlines():
+            log.warning("sandbox.said", text=line)
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

@@ -1,5 +1,6 @@
-"""When a reload is taken up, and what it says of settings that cannot change in a running daemon."""
+"""The daemon's life at its edges: reloads at awkward moments, long starts, the first of several deaths."""
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -157,3 +158,18 @@ def test_jobs_and_levels_change_live(tmp_path: Path) -> None:
     applied = _with_fixed_sections(wanted, running)
     assert msgspec.to_builtins(applied) == msgspec.to_builtins(wanted)
     assert needs_restart(wanted, applied) == ()
+
+
+async def test_a_long_start_asks_the_manager_for_patience(
+    daemon: Daemon, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A recovery or a migration must not be killed halfway, again and again."""
+    monkeypatch.setattr(daemon_module, "LOOK_EVERY_S", 1)
+
+    async def opening() -> None:
+        async with asyncio.timeout(10):
+            while not told.lines:  # noqa: ASYNC110 - the manager sets no event
+                await asyncio.sleep(0.01)
+
+    assert await daemon._unless_stopped(opening())
+    assert told.lines == ["EXTEND_TIMEOUT_USEC=3000000"]
