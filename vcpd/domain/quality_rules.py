@@ -160,11 +160,11 @@ def _broken_laws(prices: FloatArray, volume: FloatArray) -> tuple[BoolArray, ...
 def _judge_repeats(table: BarTable, verdicts: IntArray) -> None:
     """Name the rows that share an instrument and session with another sound row."""
     sound = np.flatnonzero(verdicts == ACCEPTED)
-    keys, records = table.instrument_id[sound], table.records[sound]
-    days = records["session"]
+    keys, days = table.instrument_id[sound], table.records["session"][sound]
     repeats = (keys[1:] == keys[:-1]) & (days[1:] == days[:-1])
     if not repeats.any():
         return
+    records = table.records[sound]
     starts = np.concatenate([[True], ~repeats])
     groups = np.cumsum(starts) - 1
     differs = ~_equal_rows(records, records[np.flatnonzero(starts)][groups])
