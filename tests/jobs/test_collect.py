@@ -27,6 +27,9 @@ from vcpd.domain.runs import Outcome
 SYMBOLS = ("NSE:A", "NSE:B", "NSE:C", "NSE:D", "NSE:E")
 
 
+NEXT_SETTLED = NEXT_EVENING.replace(minute=35)
+
+
 def small_town() -> Town:
     return build_town([history(symbol) for symbol in SYMBOLS])
 
@@ -78,12 +81,44 @@ async def test_the_session_just_closed_comes_by_one_sweep() -> None:
 
 async def test_a_suspended_symbol_gets_no_bar_from_an_old_quote() -> None:
     town = await settled_town()
-    town.clock.at, town.market.quoted_session = NEXT_EVENING, NEXT_SESSION
+    town.clock.at, town.market.quoted_session = NEXT_SETTLED, NEXT_SESSION
     town.market.quotes_at["NSE:B"] = "2025-06-30 15:29:59"
     result = await town.collect()(context(NEXT_SESSION))
     assert result.counts["without_bar"] == 1
     assert town.bars.history(3).last_session == SESSION
     assert town.bars.asked[3].last == NEXT_SESSION
+
+
+async def test_who_trades_only_in_the_closing_auction_is_asked_again_once_it_is_over() -> None:
+    """At 15:35 the last trade is yesterday's: that proves no suspension before the prices have settled."""
+    town = await settled_town()
+    town.clock.at, town.market.quoted_session = NEXT_EVENING, NEXT_SESSION
+    town.market.quotes_at["NSE:B"] = "2025-06-30 15:29:59"
+    collect = town.collect()
+    await collect(context(NEXT_SESSION))
+    again = await collect(context(NEXT_SESSION))  # by hand, before anything has settled
+    assert again.outcome is Outcome.DONE
+    town.clock.at = NEXT_SETTLED
+    town.market.quotes_at.clear()
+    await collect(context(NEXT_SESSION))
+    assert town.bars.history(3).last_session == NEXT_SESSION
+
+
+async def test_a_quote_that_was_kept_apart_is_asked_for_again() -> None:
+    """A broken quote costs its symbol half an hour, not the evening."""
+    town = await settled_town()
+    town.clock.at, town.market.quoted_session = NEXT_EVENING, NEXT_SESSION
+    records = town.market.histories["NSE:B"].records
+    (at,) = np.flatnonzero(records["session"] == np.datetime64(NEXT_SESSION))
+    sound = records["open"][at]
+    records["open"][at] = 0.0
+    collect = town.collect()
+    result = await collect(context(NEXT_SESSION))
+    assert result.counts["quarantined"] == 1
+    records["open"][at] = sound
+    town.clock.at = NEXT_SETTLED
+    await collect(context(NEXT_SESSION))
+    assert town.bars.history(3).last_session == NEXT_SESSION
 
 
 async def test_a_symbol_that_the_quotes_leave_out_gets_its_candle_at_once() -> None:

@@ -44,7 +44,8 @@ class Collect:
         swept = self._to_sweep(gaps, target)
         unswept, trouble = gaps.session_only, None
         if swept:
-            unquoted, trouble = await self._sweep(swept, target, context, tally)
+            traded = bool(gaps.unsettled)
+            unquoted, trouble = await self._sweep(swept, target, context, tally, traded=traded)
             unswept = tuple(gap for gap in gaps.session_only if gap.symbol in unquoted)
             unswept += tuple(_session_of(one, target) for one in gaps.unsettled if one.symbol in unquoted)
         if isinstance(trouble, NeedsLoginError):
@@ -53,13 +54,13 @@ class Collect:
         return await keeping.gather(candles, context, f"candles up to {target}", tally) or trouble
 
     async def _sweep(
-        self, swept: list[StoredInstrument], target: date, context: RunContext, tally: Tally
+        self, swept: list[StoredInstrument], target: date, context: RunContext, tally: Tally, *, traded: bool
     ) -> tuple[frozenset[str], VcpdError | None]:
         """The symbols that the market has no quote of, and what stopped the sweep."""
         keeping = self.keeping
         settled = keeping.finality.is_settled(target, keeping.clock.now())
         try:
-            unquoted = await keeping.sweep.take(swept, target, context.progress, tally)
+            unquoted = await keeping.sweep.take(swept, target, context.progress, tally, traded=traded)
         except VcpdError as error:
             return frozenset(), error
         if settled:

@@ -77,10 +77,12 @@ class Intake:
         now: datetime,
         tally: Tally,
     ) -> None:
-        """Check and write one session's bars of many instruments."""
+        """Check and write one session's bars of many instruments; whose row is kept apart stays unasked."""
         checked = check_table(table, symbols, self._sessions(now))
         tally.counts["quarantined"] += await self._quarantine.add(checked.quarantined)
-        tally.add(await self.bars.merge(checked.accepted, asked))
+        apart = {bar.symbol for bar in checked.quarantined}
+        sound = {key: span for key, span in asked.items() if symbols[key] not in apart}
+        tally.add(await self.bars.merge(checked.accepted, sound))
 
     def _sessions(self, now: datetime) -> Sessions:
         today: date = self._calendar.local_date(now)

@@ -44,29 +44,43 @@ class Sweep:
         return tally
 
     async def take(
-        self, instruments: Sequence[StoredInstrument], session: date, progress: Progress, tally: Tally
+        self,
+        instruments: Sequence[StoredInstrument],
+        session: date,
+        progress: Progress,
+        tally: Tally,
+        *,
+        traded: bool = False,
     ) -> frozenset[str]:
-        """Merge the session's bars of `instruments`, gives the symbols that have no quote."""
+        """Merge the session's bars of `instruments`, gives the symbols that have no quote.
+
+        Raises RetryableError when no quote is of `session`, unless it is known that it was `traded`.
+        """
         progress.begin(len(instruments), f"quotes of {session}")
         before = tally.counts["swept"]
         unquoted: frozenset[str] = frozenset()
         for part in _parts(instruments):
             unquoted |= await self._take_part(part, session, tally)
             progress.advance(len(part))
-        if instruments and tally.counts["swept"] == before:
+        if instruments and tally.counts["swept"] == before and not traded:
             raise RetryableError(f"none of {len(instruments)} quotes is of {session}: nothing was traded?")
         return unquoted
 
     async def _take_part(
         self, part: Sequence[StoredInstrument], session: date, tally: Tally
     ) -> frozenset[str]:
-        """A symbol that the answer does not name has not been asked for: nothing is known of it."""
+        """A symbol that the answer does not name has not been asked for: nothing is known of it.
+
+        Nor is it of one without a trade so far, until the closing auction is over and prices have settled.
+        """
         now = self.clock.now()
         quotes = await self.market.quotes([one.symbol for one in part])
         table = bars_of_quotes(part, quotes, session)
-        answered = [one for one in part if one.symbol in quotes]
+        told = {*table.instrument_id.tolist()}
+        if len(table) and self.finality.is_settled(session, now):
+            told |= {one.id for one in part if one.symbol in quotes}
         closed = self.finality.closed(session, now) == session
-        asked = {one.id: Span(session, session) for one in answered} if closed and len(table) else {}
+        asked = dict.fromkeys(told, Span(session, session)) if closed else {}
         tally.counts["swept"] += len(table)
         tally.counts["without_bar"] += len(part) - len(table)
         await self.intake.take_session(table, {one.id: one.symbol for one in part}, asked, now, tally)
