@@ -38,7 +38,16 @@ LEG: Final = np.dtype(
 )
 
 # Per pair (peak, next peak), one complete contraction.
-LINK: Final = np.dtype([("peak", "i8"), ("depth", "f8"), ("low", "f8"), ("low_at", "i8"), ("pullback", "f8")])
+LINK: Final = np.dtype(
+    [
+        ("peak", "i8"),
+        ("depth", "f8"),
+        ("low", "f8"),
+        ("low_at", "i8"),
+        ("pullback", "f8"),
+        ("most", "f8"),  # value of the best chain that a final contraction may complete
+    ]
+)
 
 
 class Room(NamedTuple):
@@ -82,7 +91,7 @@ class Leg(NamedTuple):
 
 
 class Ending(NamedTuple):
-    """The best way to complete a chain at a session: no chain where `value` is -inf."""
+    """The best way to complete a chain at a session: no chain where it has no contractions."""
 
     value: float
     link: int
@@ -189,7 +198,16 @@ def _add_link(table: Table, slot: int, number: int, leg: Leg, next_at: int) -> i
         own = table.links[slot]
         own.peak, own.depth = number, depth
         own.low, own.low_at, own.pullback = leg.low, leg.low_at, leg.pullback
+        own.most = _highest(best[slot])
     return 1 if reached else 0
+
+
+@inlined
+def _highest(values: FloatArray) -> float:
+    highest = -np.inf
+    for n in range(1, MOST):
+        highest = max(highest, values[n])
+    return highest
 
 
 def plain_merit(ratio: float, rules: Rules) -> float:
@@ -238,11 +256,14 @@ def is_reclaimed(low: FloatArray, close: FloatArray, level: float, sessions: int
 
 
 @inlined
-def best_ending(table: Table, peaks: int, known: int, t: int) -> Ending:
-    """The best complete chain at session t, of the first `known` swings with `peaks` confirmed peaks."""
+def best_ending(table: Table, peaks: int, known: int, t: int, to_beat: float) -> Ending:
+    """The best complete chain at session t, of the first `known` swings with `peaks` confirmed peaks.
+
+    None, with no contractions, where it is not worth more than `to_beat`.
+    """
     swings = table.swings
     extreme, counter = swings.extreme[t], swings.counter[t]
-    best = Ending(-np.inf, -1, 0, -1, -1, False)
+    best = Ending(to_beat, -1, 0, -1, -1, False)
     for number in range(1, peaks):
         peak = table.legs[number]
         if peak.open == 0:
@@ -306,9 +327,10 @@ def _completed(table: Table, number: int, leg: Leg, t: int, best: Ending) -> End
     depth = (peak.high - leg.low) / peak.high
     if not _is_final(peak.at, t, depth, rules) or leg.pullback > rules.hidden * depth:
         return best
+    most_merit = 1 - rules.leg_cost
     for slot in range(peak.first_link, peak.stop_link):
         link = table.links[slot]
-        if not _shrinks(link, depth, rules):
+        if link.most + most_merit <= best.value or not _shrinks(link, depth, rules):
             continue
         merit = merit_of(depth / link.depth, rules)
         for n in range(1, MOST):

@@ -5,7 +5,7 @@ import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 import numba
 
@@ -53,6 +53,11 @@ def _writable_folder(here: Path) -> Path:
 vars(numba.config)["CACHE_DIR"] = str(_cache_folder())  # read when a kernel is declared, so before any is
 
 kernel = cast("Callable[[F], F]", numba.njit(cache=True, nogil=True, error_model="numpy"))
+
+# For one that makes no array of its own and need not count who holds those it is lent: counting them at each
+# step took more than half of the search. An undocumented option; a compiler without it would say so.
+_borrowing: Final[dict[str, Any]] = {"cache": True, "nogil": True, "error_model": "numpy", "_nrt": False}
+borrowing = cast("Callable[[F], F]", numba.njit(**_borrowing))
 
 # Woven into its callers: handing a dozen arrays to a function costs more than a small one does.
 inlined = cast("Callable[[F], F]", numba.njit(inline="always", error_model="numpy"))

@@ -1,16 +1,18 @@
 """The search: every anchor, every session of a window, the best chain of each session."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from vcpd.analysis.anchors import advance_into, find_anchors
 from vcpd.analysis.contractions import MOST, Ending, Room, Table, add_peak, best_ending, open_peak
 from vcpd.analysis.indicators import Bars
-from vcpd.analysis.kernels import at_most, inlined, kernel
+from vcpd.analysis.kernels import at_most, borrowing, inlined, kernel
 from vcpd.analysis.swings import trace_swings, turn_thresholds
 from vcpd.analysis.thresholds import Rules
 from vcpd.domain.arrays import BoolArray, FloatArray, IntArray
+
+ROUNDING: Final = 1e-9  # of a sum of values, with room to spare
 
 
 class Chains(NamedTuple):
@@ -69,7 +71,7 @@ def search(bars: Bars, first: int, last: int, room: Room, rules: Rules) -> Chain
     return chains
 
 
-@kernel
+@borrowing
 def _search_below(bars: Bars, table: Table, anchor: int, last: int, chains: Chains) -> None:
     """Offer the chains below one anchor to every session it can serve."""
     swings, rules = table.swings, table.rules
@@ -90,7 +92,7 @@ def _search_below(bars: Bars, table: Table, anchor: int, last: int, chains: Chai
                 peaks += 1
             known += 1
         if t >= chains.first and t - anchor >= rules.youngest and _caps(table, base):
-            ending = best_ending(table, peaks, known, t)
+            ending = best_ending(table, peaks, known, t, _to_beat(table, base, t, chains))
             if ending.contractions > 0:
                 _offer(table, base, ending, t, chains)
 
@@ -105,10 +107,27 @@ def _caps(table: Table, base: Base) -> bool:
 
 
 @inlined
+def _to_beat(table: Table, base: Base, t: int, chains: Chains) -> float:
+    """A value that a chain below this anchor must exceed to be kept: a little less than exact."""
+    slot, high = t - chains.first, table.high[base.anchor]
+    may_be_sound = _has_sound_base(table, base, (high - base.lowest) / high)
+    if may_be_sound != chains.sound[slot]:
+        return -np.inf if may_be_sound else np.inf
+    least: float = chains.value[slot] - _length_value(table, base, t) - ROUNDING
+    return least
+
+
+@inlined
+def _length_value(table: Table, base: Base, t: int) -> float:
+    value: float = table.rules.length_bonus * np.log(1 + (t - base.anchor) / 5)
+    return value
+
+
+@inlined
 def _offer(table: Table, base: Base, ending: Ending, t: int, chains: Chains) -> None:
     """Keep the chain for its session if it is better than the one found so far."""
     slot, high = t - chains.first, table.high[base.anchor]
-    value = ending.value + table.rules.length_bonus * np.log(1 + (t - base.anchor) / 5)
+    value = ending.value + _length_value(table, base, t)
     depth = (high - base.lowest) / high
     sound = _is_sound(table, base, depth, ending)
     better = sound and not chains.sound[slot]
@@ -126,15 +145,23 @@ def _is_sound(table: Table, base: Base, depth: float, ending: Ending) -> bool:
     rules = table.rules
     high = table.high[ending.peak_at]
     final = (high - table.low[ending.low_at]) / high
-    young = base.anchor < rules.advance_window
     return (
-        at_most(rules.contractions_least, ending.contractions)
+        _has_sound_base(table, base, depth)
+        and at_most(rules.contractions_least, ending.contractions)
         and at_most(ending.contractions, rules.contractions_most)
-        and at_most(rules.base_depth_least, depth)
-        and at_most(depth, rules.base_depth_most)
         and at_most(final, rules.final_depth_most)
         and at_most(final, rules.final_to_first_most * _first_depth(table, ending))
-        and (young or at_most(rules.advance_least, base.advance))
+    )
+
+
+@inlined
+def _has_sound_base(table: Table, base: Base, depth: float) -> bool:
+    """The gates among them that no chain can change."""
+    rules = table.rules
+    return (
+        at_most(rules.base_depth_least, depth)
+        and at_most(depth, rules.base_depth_most)
+        and (base.anchor < rules.advance_window or at_most(rules.advance_least, base.advance))
     )
 
 
