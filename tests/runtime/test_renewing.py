@@ -4,8 +4,9 @@ import asyncio
 import os
 
 from tests.runtime import panels
-from tests.runtime.conftest import StartPool
+from tests.runtime.conftest import LeftBehind, StartPool
 from vcpd.runtime.settings import WorkerSettings
+from vcpd.runtime.workers import WorkerPool
 
 
 async def test_renewing_lets_a_running_task_end_and_gives_fresh_workers(start_pool: StartPool) -> None:
@@ -18,3 +19,17 @@ async def test_renewing_lets_a_running_task_end_and_gives_fresh_workers(start_po
     assert await running == before
     assert await pool.call(os.getpid) != before
     assert pool.snapshot().crews_recycled == 1
+
+
+async def test_a_mark_below_a_newborns_weight_still_lets_work_be_done(left_behind: LeftBehind) -> None:
+    """Each worker does at least one task before it counts as too heavy; nobody is replaced for ever."""
+    settings = WorkerSettings(count=1, memory_mark_mb=64)
+    pool = WorkerPool(settings, panels.open_panel, warm_ups=(panels.keep_much,))
+    try:
+        async with asyncio.timeout(30):
+            assert await pool.call(panels.burn, 0.01) > 0
+            assert await pool.call(panels.burn, 0.01) > 0
+        assert pool.snapshot().crews_started <= 3
+    finally:
+        await pool.close(deadline_s=1.0)
+    assert left_behind() == []

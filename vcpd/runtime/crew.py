@@ -94,12 +94,16 @@ class Crew:
         self._worn_out = True
 
     def is_worn(self, settings: WorkerSettings) -> bool:
-        """Due for replacement: by age, by weight, or born under other settings."""
+        """Due for replacement: by age, by weight, or born under other settings.
+
+        Nobody is too heavy before the first task: a mark below a newborn's weight would replace for ever.
+        """
         born = self.settings
+        weight_mb = max(self.private_mb_of.values(), default=0.0) if self.tasks_of else 0.0
         return (
             self._worn_out
             or max(self.tasks_of.values(), default=0) >= settings.recycle_after_tasks
-            or max(self.private_mb_of.values(), default=0.0) > settings.memory_mark_mb
+            or weight_mb > settings.memory_mark_mb
             or (born.count, born.start_method) != (settings.count, settings.start_method)
             or born.memory_limit_mb != settings.memory_limit_mb
             or born.rest_after_s != settings.rest_after_s
