@@ -41,6 +41,11 @@ async def test_everything_vcpd_needs_works_with_the_vendors_client(start: Start)
         )
         assert [bar["date"].date().isoformat() for bar in bars][-2:] == ["2026-07-14", "2026-07-15"]
         assert bars[0]["oi"] == 0
+        minutes = kite.historical_data(
+            first["instrument_token"], "2026-07-15 09:15:00", "2026-07-15 15:30:00", "minute"
+        )
+        assert len(minutes) == 375
+        assert sum(bar["volume"] for bar in minutes) == bars[-1]["volume"]
         quote = kite.quote(symbol)[symbol]
         assert quote["instrument_token"] == first["instrument_token"]
         assert quote["last_price"] == bars[-1]["close"]

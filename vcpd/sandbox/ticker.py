@@ -100,6 +100,7 @@ class _Connection:
         self.socket = web.WebSocketResponse(compress=False, timeout=CLOSE_TIMEOUT_S)
         self._ticker = ticker
         self._settings = ticker.settings
+        self._every_s = min(ticker.settings.every_s, ticker.settings.heartbeat_s)
         self._credentials = credentials
         self._ready = ready
         self._followed = Subscription(ticker.settings.instruments)
@@ -138,13 +139,12 @@ class _Connection:
                 request.transport.abort()
 
     async def _tell_until_the_token_dies(self) -> None:
-        every_s = min(self._settings.every_s, self._settings.heartbeat_s)
-        due_s = time.monotonic() + every_s
+        due_s = time.monotonic() + self._every_s
         while self._ticker.admits(self._credentials):
             if (order := await self._order(due_s - time.monotonic())) is not None:
                 await self._obey(order)
                 continue
-            due_s = max(due_s + every_s, time.monotonic())
+            due_s = max(due_s + self._every_s, time.monotonic())
             await self._tell_news()
 
     async def _order(self, within_s: float) -> str | Message | None:
@@ -175,7 +175,7 @@ class _Connection:
         news = self._followed.news(ticks)
         if len(news):
             await self._send_ticks(news)
-        elif time.monotonic() - self._sent_s >= self._settings.heartbeat_s:
+        elif time.monotonic() - self._sent_s > self._settings.heartbeat_s - self._every_s / 2:
             await self._send(HEARTBEAT)
 
     async def _send_ticks(self, ticks: RecordArray) -> None:
