@@ -16,6 +16,7 @@ from vcpd.runtime.memory import give_memory_back
 from vcpd.runtime.system import proportional_mb
 
 ENDED: Final = "ended by optimize: it was stuck"
+NEW_WORKERS_S: Final = 20.0
 log = structlog.get_logger("vcpd.daemon")
 
 
@@ -107,8 +108,8 @@ async def optimize(parts: Parts) -> Mapping[str, Any]:
     before = await _state(parts)
     done = {
         "runs_ended": await _end_stuck(parts),
-        "workers_replaced": _replace_bloated(parts),
         "panel": await _refresh_panel(parts),
+        "workers_replaced": await _replace_bloated(parts),
         "analyzed": await parts.storage.database.analyze_stale(),
     }
     await asyncio.to_thread(give_memory_back)
@@ -125,10 +126,12 @@ async def _end_stuck(parts: Parts) -> list[str]:
     return ended
 
 
-def _replace_bloated(parts: Parts) -> int:
+async def _replace_bloated(parts: Parts) -> int:
+    """How many were too heavy; one that still works on something ends it first."""
     bloated = bloated_workers(parts)
     if bloated:
         parts.workers.renew("above the memory mark")
+        await parts.workers.settle(NEW_WORKERS_S)
     return bloated
 
 

@@ -84,6 +84,13 @@ class WorkerPool:
             self._crew.wear_out()
             self._replace_if_needed()
 
+    async def settle(self, deadline_s: float) -> bool:
+        """Wait for a replacement that is under way; whether none is any more."""
+        if self._replacing is None:
+            return True
+        ended, _ = await asyncio.wait({self._replacing}, timeout=deadline_s)
+        return bool(ended)
+
     async def close(self, deadline_s: float = 5.0) -> None:
         """Refuse new tasks, let running ones end within the deadline, kill the rest, leave no process."""
         self._closed = True

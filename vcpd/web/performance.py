@@ -6,9 +6,11 @@ from aiohttp import web
 
 from vcpd.domain.errors import RetryableError
 from vcpd.web.answers import Refusal, as_json
+from vcpd.web.security import PATIENCE_S
 from vcpd.web.sources import Sources
 
 PICTURES: Final = ("summary", "system", "scheduler", "database", "tasks")
+OPTIMIZE_TIMEOUT_S: Final = 120.0  # fresh workers and a fresh panel take their time
 
 
 def routes(sources: Sources) -> list[web.RouteDef]:
@@ -26,6 +28,7 @@ def routes(sources: Sources) -> list[web.RouteDef]:
         except RetryableError as error:
             raise Refusal(503, str(error)) from None
 
+    setattr(optimize, PATIENCE_S, OPTIMIZE_TIMEOUT_S)
     return [
         web.get(f"/api/performance/{{picture:{'|'.join(PICTURES)}}}", picture),
         web.post("/api/performance/optimize", optimize),

@@ -17,6 +17,7 @@ from vcpd.web.settings import WebSettings
 
 LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
 STREAM: Final = "answers_as_stream"
+PATIENCE_S: Final = "answers_within_s"
 SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
 HEADERS: Final = {
     "Content-Security-Policy": (
@@ -83,8 +84,11 @@ def guard(settings: WebSettings, token: Secret | None) -> Middleware:
 
 
 def _time_for(request: web.Request, settings: WebSettings) -> float | None:
-    """A stream lasts as long as its page is open."""
-    return None if getattr(request.match_info.handler, STREAM, False) else settings.request_timeout_s
+    """A stream lasts as long as its page is open; a handler that acts may name a time of its own."""
+    handler = request.match_info.handler
+    if getattr(handler, STREAM, False):
+        return None
+    return max(settings.request_timeout_s, getattr(handler, PATIENCE_S, 0.0))
 
 
 def _refuse_foreign_host(request: web.Request, names: frozenset[str]) -> None:

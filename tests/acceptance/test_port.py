@@ -1,0 +1,233 @@
+"""What the port of a real daemon shows after its first evening, and what `optimize` mends."""
+
+import asyncio
+import json
+import signal
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import asyncpg
+import pytest
+import pytest_asyncio
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.acceptance.conftest import QUICK_MARKET
+from tests.acceptance.daemon import Daemon, outcomes, running, write_configuration
+from tests.acceptance.exchange import free_port
+from tests.postgres import fresh_address, postgres_server
+from vcpd.domain.secrets import Secret
+
+__all__ = ["postgres_server"]  # a fixture is taken by importing it
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+NIGHT_S = 150.0  # the first use compiles the kernels
+READY_S = 60.0
+SHARES = 24
+DONE = {"instruments": "done", "collect": "done", "screen": "done", "risk": "done", "housekeeping": "done"}
+HANGING = """
+[sandbox.faults]
+kinds = ["hang"]
+rate = 1.0
+paths = ["/instruments/historical"]
+hang_s = 300
+[kite]
+timeout_s = 300
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Evening:
+    """A daemon whose first evening is done, its database, and its configuration."""
+
+    daemon: Daemon
+    dsn: Secret
+    configuration: Path
+
+    async def get(self, path: str) -> Any:
+        status, body = await self.daemon.get(path)
+        assert status == 200, body
+        return body
+
+    async def measured(self) -> None:
+        """Until the daemon, which looks every few seconds, has counted the evening's runs."""
+        async with asyncio.timeout(READY_S):
+            while await self._runs_done() < len(DONE):  # noqa: ASYNC110 - another process has no events
+                await asyncio.sleep(0.1)
+
+    async def _runs_done(self) -> int:
+        done: int = (await self.get("/api/performance/summary"))["runs"].get("done", 0)
+        return done
+
+    async def execute(self, sql: str) -> None:
+        connection = await asyncpg.connect(self.dsn.reveal())
+        try:
+            await connection.execute(sql)
+        finally:
+            await connection.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def evening(
+    postgres_server: Secret, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Evening]:
+    folder, port = tmp_path_factory.mktemp("evening"), free_port()
+    async with fresh_address(postgres_server) as dsn:
+        path = write_configuration(folder, port, f'{QUICK_MARKET}[store]\ndsn = "{dsn.reveal()}"\n')
+        async with running(path, port) as daemon:
+            await daemon.until(lambda status: DONE.items() <= outcomes(status).items(), NIGHT_S)
+            ready = Evening(daemon, dsn, path)
+            await ready.measured()
+            yield ready
+            assert await daemon.stop() == 0
+
+
+async def test_breadth_covers_a_year_and_tonights_bases(evening: Evening) -> None:
+    breadth = await evening.get("/api/breadth")
+    last = (await evening.get("/status"))["session"]["last"]
+    sessions = breadth["sessions"]
+    assert sessions[-1] == last
+    assert len(sessions) > 200
+    for name in ("above_sma50_pct", "above_sma200_pct", "new_highs", "new_lows", "symbols"):
+        assert len(breadth[name]) == len(sessions), name
+    assert 0 < breadth["symbols"][-1] <= SHARES
+    assert all(share is None or 0 <= share <= 100 for share in breadth["above_sma50_pct"])
+    listed = (await evening.get("/api/setups?all=1"))["items"]
+    judged = [item["state"] for item in listed if item["state"] is not None]
+    assert sum(breadth["states"][last].values()) == len(judged) > 0
+
+
+async def test_sectors_narrow_the_setups_and_show_what_is_one_bet(evening: Evening) -> None:
+    everything = (await evening.get("/api/setups?all=1"))["items"]
+    assert len({item["sector"] for item in everything}) > 5
+    assert None not in {item["sector"] for item in everything}
+    wanted = everything[0]["sector"]
+    found = (await evening.get(f"/api/setups?all=1&sector={wanted.lower()}"))["items"]
+    assert [one["symbol"] for one in found] == [
+        one["symbol"] for one in everything if one["sector"] == wanted
+    ]
+    assert (await evening.get(f"/api/explain/{found[0]['symbol']}"))["setup"]["sector"] == wanted
+    crowding = await evening.get("/api/crowding")
+    listed = {item["symbol"]: item["sector"] for item in (await evening.get("/api/setups"))["items"]}
+    assert {symbol for one in crowding["clusters"] for symbol in one["members"]} == listed.keys()
+    for crowd in crowding["sectors"]:
+        assert {listed[symbol] for symbol in crowd["members"]} == {crowd["sector"]}
+        assert len(crowd["members"]) > 1
+
+
+async def test_the_five_pictures_hold_real_numbers(evening: Evening) -> None:
+    summary = await evening.get("/api/performance/summary")
+    assert 0 < summary["health"]["score"] <= 100
+    assert summary["memory_mb"] > 50
+    assert summary["runs"]["done"] >= len(DONE)
+    system = await evening.get("/api/performance/system")
+    assert system["system"]["daemon"]["threads"] >= 1
+    assert {"event-loop", "scheduler"} <= system["heartbeat_ages_s"].keys()
+    scheduler = await evening.get("/api/performance/scheduler")
+    assert scheduler["status"]["leading"] is True
+    assert scheduler["latest_runs"]["longest_duration_s"]["collect"] > 0
+    database = await evening.get("/api/performance/database")
+    assert database["embedded"] is False
+    assert database["pool"]["open"] <= database["pool"]["most"]
+    assert database["tables"]["bars"]["bytes"] > 100_000
+    tasks = await evening.get("/api/performance/tasks")
+    assert tasks["loop"]["count"] > 5
+    assert tasks["running"] == tasks["stalled"] == {}
+    assert tasks["orphans"] == []
+
+
+async def test_the_metrics_tell_of_the_evening(evening: Evening) -> None:
+    numbers = await _metrics(evening.daemon)
+    for job in DONE:
+        assert numbers["vcpd_runs_total", ("job", job), ("outcome", "done")] >= 1, job
+        assert numbers["vcpd_run_duration_seconds_count", ("job", job)] >= 1, job
+    assert (
+        numbers["vcpd_requests_total", ("endpoint", "/instruments/historical"), ("status", "200")] >= SHARES
+    )
+    assert numbers["vcpd_symbols",] == SHARES
+    assert numbers["vcpd_data_age_sessions",] == 0
+    assert numbers["vcpd_bars",] > 24 * 450
+    setups = (await evening.get("/api/setups"))["items"]
+    told = {key[1][1]: count for key, count in numbers.items() if key[0] == "vcpd_setups"}
+    assert {state: count for state, count in told.items() if count} == Counter(
+        item["state"] for item in setups if item["state"] is not None
+    )
+
+
+async def test_optimize_ends_orphans_renews_workers_and_analyzes(evening: Evening) -> None:
+    """Before and after are told; what was wrong is gone from the health's items."""
+    await evening.execute(
+        "INSERT INTO vcpd.runs (job, scheduled_at, session, started_at)"
+        " VALUES ('collect', now() - interval '2 hours', current_date, now() - interval '2 hours')"
+    )
+    await evening.execute("UPDATE vcpd.bars SET volume = volume")
+    good = evening.configuration.read_text(encoding="utf-8")
+    evening.configuration.write_text(f"{good}[workers]\nmemory_mark_mb = 64\n", encoding="utf-8")
+    evening.daemon.process.send_signal(signal.SIGHUP)
+    before = await evening.daemon.until(lambda one: {"workers", "stuck_runs"} <= _items(one), READY_S)
+    workers = {worker["pid"] for worker in before["workers"]["workers"]}
+    answer = await _optimize(evening.daemon)
+    (ended,) = answer["done"]["runs_ended"]
+    assert ended.startswith("collect (run ")
+    assert answer["done"]["workers_replaced"] == len(workers)
+    assert answer["done"]["panel"].startswith("refreshed to version ")
+    assert "bars" in answer["done"]["analyzed"]
+    assert "stuck_runs" in answer["before"]["items"]
+    assert "stuck_runs" not in answer["after"]["items"]
+    assert answer["after"]["daemon_mb"] > 0
+    await evening.daemon.until(
+        lambda one: not workers & {worker["pid"] for worker in one["workers"]["workers"]}, READY_S
+    )
+    runs = (await evening.get("/api/runs?job=collect"))["items"]
+    assert [run["reason"] for run in runs if run["outcome"] == "failed"] == [
+        "ended by optimize: it was stuck"
+    ]
+
+
+async def test_optimize_ends_a_run_that_stands_still(tmp_path: Path) -> None:
+    """A collection whose every request hangs: a quarter of an hour passes in seconds here."""
+    async with _hanging(tmp_path, free_port()) as daemon:
+        await daemon.until(lambda one: "stuck_runs" in _items(one), READY_S)
+        answer = await _optimize(daemon)
+        assert answer["done"]["runs_ended"] == ["collect"]
+        status = await daemon.until(lambda one: outcomes(one)["collect"] == "failed", READY_S)
+        last = next(job["last"] for job in status["jobs"] if job["name"] == "collect")
+        assert "ended by optimize" in last["reason"]
+        assert await daemon.stop() == 0
+
+
+def _hanging(folder: Path, port: int) -> AbstractAsyncContextManager[Daemon]:
+    path = write_configuration(folder, port, QUICK_MARKET + HANGING)
+    return running(path, port, "--now", "2026-07-11T12:00:00+05:30", "--speed", "240")
+
+
+def _items(status: Any) -> set[str]:
+    return {item["item"] for item in status["health"]["items"]}
+
+
+async def _optimize(daemon: Daemon) -> Any:
+    url = f"http://127.0.0.1:{daemon.port}/api/performance/optimize"
+    async with (
+        aiohttp.ClientSession() as http,
+        http.post(url, headers={"X-Vcpd-Request": "1"}) as answer,
+    ):
+        assert answer.status == 200, await answer.text()
+        return json.loads(await answer.text())
+
+
+async def _metrics(daemon: Daemon) -> Mapping[tuple[Any, ...], float]:
+    """Every sample by its name and sorted labels."""
+    async with (
+        aiohttp.ClientSession() as http,
+        http.get(f"http://127.0.0.1:{daemon.port}/metrics") as answer,
+    ):
+        families = text_string_to_metric_families(await answer.text())
+    return {
+        (sample.name, *sorted(sample.labels.items())): sample.value
+        for family in families
+        for sample in family.samples
+    }
