@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import os
 import shutil
 import socket
+import tempfile
 from collections import namedtuple
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,16 +13,18 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from tests.cli.served import application_served, call, serving, sources
 from vcpd.cli import doctor_checks
 from vcpd.cli.doctor_checks import Patient, check_calendar, check_clock, check_disk, check_machine
-from vcpd.cli.doctor_reach import check_port
+from vcpd.cli.doctor_reach import check_database, check_market, check_port
 from vcpd.cli.verbs import EXIT_FAILED, EXIT_OK
 from vcpd.config import load
 
 Capture = pytest.CaptureFixture[str]
 Usage = namedtuple("Usage", "total used free")  # noqa: PYI024 - stands in for shutil's own
+NOBODY = 65534
 NOW = datetime(2026, 6, 30, 6, 30, tzinfo=UTC)
 
 
@@ -196,3 +200,53 @@ async def test_a_market_whose_time_is_another_shows_a_wrong_clock(tmp_path: Path
     said = capsys.readouterr().out
     assert "s ahead of the market's" in said
     assert "-> set the clock" in said
+
+
+async def test_an_open_secret_is_a_finding_and_not_the_end(tmp_path: Path, capsys: Capture) -> None:
+    """The very trouble that the doctor is asked about must not keep it from telling of all others."""
+    secret = tmp_path / "state" / "secrets" / "kite_api_secret"
+    secret.parent.mkdir(parents=True, mode=0o700)
+    secret.write_text("verysecret", encoding="utf-8")
+    secret.chmod(0o644)
+    text = f'market = "kite"\n[kite]\napi_root = "http://127.0.0.1:9"\n[web]\nport = {_free_port()}\n'
+    code, found = await _findings(capsys, _write(tmp_path, text))
+    assert code == EXIT_FAILED
+    assert "others may read" in found["login"]["text"]
+    assert found["secret files"]["good"] is False
+    assert found["database"]["good"] is None
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can try out another user")
+async def test_who_may_not_look_is_told_to_be_somebody_else() -> None:
+    """On an installed machine the state belongs to the daemon's own user."""
+    with tempfile.TemporaryDirectory() as folder:  # mode 0700: nobody else may enter
+        patient = _patient(Path(folder))
+        patient.state.mkdir()
+        os.seteuid(NOBODY)
+        try:
+            found = {one.name: one for one in check_machine(patient)}
+            database = await check_database(patient)
+        finally:
+            os.seteuid(0)
+    assert [found["state"].good, database.good] == [False, False]
+    assert "run as root" in found["state"].remedy
+    assert "run as root" in database.remedy
+
+
+@pytest.mark.parametrize(
+    ("said", "good"), [("yesterday", None), ("Mon, 01 Jan 2001 00:00:00 -0000", False), (None, True)]
+)
+async def test_a_market_whose_date_is_odd_is_still_looked_at(
+    tmp_path: Path, said: str | None, *, good: bool | None
+) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(headers={} if said is None else {"Date": said})
+
+    application = web.Application()
+    application.router.add_get("/", answer)
+    async with TestServer(application, host="127.0.0.1") as server:
+        url = f"http://127.0.0.1:{server.port}"
+        patient = _patient(tmp_path, f'market = "bhavcopy"\n[bhavcopy]\narchive_root = "{url}"\n')
+        found = {one.name: one for one in await check_market(patient)}
+    assert found["market"].good
+    assert found["clock"].good is good

@@ -1,5 +1,6 @@
 """What the doctor sees without asking anybody: calendar, clock, disk, files and their permissions."""
 
+import contextlib
 import os
 import shutil
 import stat
@@ -20,6 +21,7 @@ from vcpd.domain.nse_sessions import NSE
 
 GIB: Final = 2**30
 LEAST_FREE_BYTES: Final = GIB  # 2,500 symbols of five years, write-ahead log and snapshots included
+AS_OWNER: Final = "run as root, or as the user who owns it"
 OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 SECRETS: Final = ("kite_api_secret", "web_token", "store_dsn", *ALERT_SECRETS)
 TOKEN_FILES: Final = ("kite-token.json", "sandbox-token.json")
@@ -86,8 +88,12 @@ def _newest_own_file() -> float:
 def check_state(patient: Patient) -> Finding:
     """Whether the state directory is there, ours and private."""
     folder = patient.state
-    if not folder.exists():
-        parent = next(one for one in folder.parents if one.exists())
+    try:
+        is_there = folder.exists()
+    except PermissionError:
+        return Finding("state", False, f"{folder} cannot be looked into", AS_OWNER)
+    if not is_there:
+        parent = _nearest(folder)
         good = os.access(parent, os.W_OK | os.X_OK)
         text = f"{folder} is not there yet; {'it can be made' if good else f'{parent} is not writable'}"
         remedy = "" if good else f"make {parent} writable, or set another [daemon] state_dir"
@@ -100,9 +106,18 @@ def check_state(patient: Patient) -> Finding:
     return Finding("state", True, str(folder))
 
 
+def _nearest(folder: Path) -> Path:
+    """The folder, or the closest above it, that is there for us."""
+    for one in (folder, *folder.parents):
+        with contextlib.suppress(PermissionError):
+            if one.exists():
+                return one
+    return Path("/")
+
+
 def check_disk(patient: Patient) -> Finding:
     """Whether there is room for a year of growth."""
-    folder = next(one for one in (patient.state, *patient.state.parents) if one.exists())
+    folder = _nearest(patient.state)
     free = shutil.disk_usage(folder).free
     text = f"{free / GIB:.1f} GiB free at {folder}"
     if free >= LEAST_FREE_BYTES:
@@ -117,9 +132,7 @@ def check_secret_files(patient: Patient) -> Iterator[Finding]:
     try:
         seen = [(path, path.stat().st_mode) for path in found if path.is_file()]
     except OSError as error:
-        yield Finding(
-            "secret files", False, f"{folder} cannot be looked into ({error.strerror})", "run as its owner"
-        )
+        yield Finding("secret files", False, f"{folder} cannot be looked into ({error.strerror})", AS_OWNER)
         return
     open_ones = [path for path, mode in seen if mode & OTHERS]
     for path in open_ones:

@@ -4,7 +4,7 @@ import asyncio
 import errno
 import socket
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
@@ -14,9 +14,9 @@ from vcpd.app.channels import Channels, find_alert_secrets
 from vcpd.app.market import owner_session
 from vcpd.app.storage import STORE_FOLDER
 from vcpd.cli.asking import client_of
-from vcpd.cli.doctor_checks import Finding, Patient
+from vcpd.cli.doctor_checks import AS_OWNER, Finding, Patient
 from vcpd.cli.stored import store_secret
-from vcpd.domain.errors import VcpdError
+from vcpd.domain.errors import ConfigurationError, VcpdError
 from vcpd.domain.nse_sessions import NSE
 from vcpd.domain.secrets import Secret
 from vcpd.runtime.clock import WallClock
@@ -65,6 +65,8 @@ async def check_database(patient: Patient) -> Finding:
     except VcpdError as error:
         remedy = "see the sentence; `vcpd migrate` tries the same and changes nothing else"
         return Finding("database", False, str(error), remedy)
+    except PermissionError as error:
+        return Finding("database", False, f"{error.filename} cannot be looked into", AS_OWNER)
 
 
 async def _check_embedded(patient: Patient) -> Finding:
@@ -121,7 +123,12 @@ async def _check_kite(patient: Patient) -> Sequence[Finding]:
     configuration = patient.loaded.configuration
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=REACH_S)) as http:
         found = await _knock(http, configuration.kite.api_root)
-        session = owner_session(configuration.kite, configuration.limits, WallClock(), patient.state, http)
+        try:
+            session = owner_session(
+                configuration.kite, configuration.limits, WallClock(), patient.state, http
+            )
+        except ConfigurationError as error:
+            return [*found, Finding("login", False, "; ".join(error.problems), "correct the secret's file")]
         status = session.status()
     if status.login_due:
         remedy = "`vcpd login`, or /login at the daemon's port"
@@ -157,7 +164,11 @@ async def _knock(http: aiohttp.ClientSession, root: str) -> list[Finding]:
 def _offset(said: str | None) -> list[Finding]:
     if said is None:
         return []
-    theirs: datetime = parsedate_to_datetime(said)
+    try:
+        theirs: datetime = parsedate_to_datetime(said)
+    except ValueError:
+        return [Finding("clock", None, f"the market's own is unreadable: {said}")]
+    theirs = theirs if theirs.tzinfo else theirs.replace(tzinfo=UTC)
     offset_s = (WallClock().now() - theirs).total_seconds()
     if abs(offset_s) <= LARGEST_OFFSET_S:
         return [Finding("clock", True, "agrees with the market's")]
