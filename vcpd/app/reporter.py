@@ -88,7 +88,9 @@ class Reporter:
         evening = Evening(session, await setups.judged_before(session), run.finished_at or now)
         digests = await parts.storage.outbox.recent(DIGESTS_SEEN, AlertKind.SETUPS)
         told = [one.alert for one in digests if one.alert.session == session]
-        await self._tell(setup_news.news_of(evening, await setups.followed(), told))
+        news = setup_news.news_of(evening, await setups.followed(), told)
+        await self._tell(news)
+        log.info("alerts.evening", session=str(session), screen_run=run.id, alerts=len(news))
 
     def _standing(self, diary: Diary, now: datetime) -> list[Alert]:
         parts, settings = self._parts, self._parts.configuration.alerts
