@@ -1,50 +1,12 @@
-"""Stopping in order: drain with a deadline, cancel, close in reverse."""
+"""Stopping in order: what was opened is closed in reverse, each part with its deadline."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Final
 
 import structlog
 
 log = structlog.get_logger(__name__)
-SLICE_S: Final = 1.0
-PATIENCE_S: Final = 15.0  # asked of the service manager anew in each slice with progress
-CANCEL_TIMEOUT_S: Final = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Drain:
-    """What is waited for: the tasks still running, a number that grows while they get on, whom to tell."""
-
-    running: Callable[[], Collection[asyncio.Task[Any]]]
-    progress: Callable[[], int]
-    extend_timeout: Callable[[float], None]
-
-    async def wait(self, deadline_s: float) -> bool:
-        """Until nothing runs or the deadline, then cancel the rest. Whether all ended by itself."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + deadline_s
-        seen = self.progress()
-        while (tasks := self.running()) and loop.time() < deadline:
-            await asyncio.wait(tasks, timeout=min(SLICE_S, max(0.0, deadline - loop.time())))
-            now = self.progress()
-            if now != seen:
-                self.extend_timeout(PATIENCE_S)
-            seen = now
-        return await self._cancel_rest()
-
-    async def _cancel_rest(self) -> bool:
-        rest = self.running()
-        if not rest:
-            return True
-        for task in rest:
-            log.warning("work_cancelled", task=task.get_name(), reason="the daemon is stopping")
-            task.cancel()
-        _, stuck = await asyncio.wait(rest, timeout=CANCEL_TIMEOUT_S)
-        for task in stuck:
-            log.error("work_stuck", task=task.get_name())
-        return False
 
 
 @dataclass(frozen=True, slots=True)
