@@ -165,11 +165,13 @@ class FakeBarStore:
 
     async def replace(self, instrument_id: int, series: BarSeries, asked: Span) -> MergeCounts:
         await self.fate.checkpoint()
-        later = {day: row for day, row in self.rows[instrument_id].items() if day > asked.last}
-        self.rows[instrument_id] = later | {
+        rows = self.rows[instrument_id]
+        outside = {day: row for day, row in rows.items() if not asked.first <= day <= asked.last}
+        self.rows[instrument_id] = outside | {
             record["session"].item(): record.item() for record in series.records
         }
-        self.asked[instrument_id] = asked
+        known = self.asked.get(instrument_id, asked)
+        self.asked[instrument_id] = Span(min(known.first, asked.first), max(known.last, asked.last))
         await self.fate.checkpoint()
         return MergeCounts(updated=len(series))
 

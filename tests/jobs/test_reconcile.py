@@ -6,12 +6,23 @@ from datetime import UTC, date, datetime
 import numpy as np
 
 from tests.jobs.fakes import KilledError, context
-from tests.jobs.town import INDEX, MORNING, NEXT_EVENING, NEXT_SESSION, SESSION, Town, build_town, history
+from tests.jobs.town import (
+    INDEX,
+    MORNING,
+    NEXT_EVENING,
+    NEXT_SESSION,
+    SESSION,
+    Town,
+    build_town,
+    history,
+    series_of,
+)
 from tests.real_data import real_data
-from vcpd.domain.bars import BarSeries
+from vcpd.domain.bars import BarSeries, BarTable
 from vcpd.domain.nse_sessions import NSE
 from vcpd.domain.runs import Outcome
 from vcpd.jobs.settings import CollectSettings
+from vcpd.ports import Span
 from vcpd.store import barfiles
 
 SYMBOLS = ("NSE:A", "NSE:B", "NSE:C", "NSE:D")
@@ -130,6 +141,29 @@ async def test_a_restated_history_with_few_bars_is_not_believed() -> None:
     assert result.counts["failed"] == 1
     assert "the stored ones stay" in result.reason
     assert np.array_equal(town.bars.history(2).records, before)
+
+
+async def test_an_import_older_than_the_markets_memory_is_restated_as_far_as_that_goes() -> None:
+    """Imported years on another scale: the wished ones are replaced once, the others stay."""
+    town = await evening_town()
+    served = town.market.histories["NSE:A"]
+    old = series_of("NSE:A", NSE.sessions(date(2020, 1, 1), date(2025, 5, 1)), price=500.0)
+    table = BarTable.gather([(2, old)])
+    await town.bars.merge(table, {2: Span(date(2020, 1, 1), date(2025, 5, 23))})
+    for name in ("open", "high", "low", "close"):
+        served.records[name] *= 3.0
+    wished = served.sessions >= town.bars.history(2).sessions[-30]
+    town.market.histories["NSE:A"] = BarSeries("NSE:A", served.records[wished])
+    reconcile = town.reconcile()
+    result = await reconcile(context(NEXT_SESSION))
+    assert (result.counts.get("failed"), result.counts["restated"]) == (None, 1)
+    assert "the market does not tell them" in result.reason
+    stored = town.bars.history(2)
+    assert np.array_equal(stored.records[: len(old)], old.records)
+    assert np.array_equal(stored.close[-20:], served.until(SESSION).close[-20:])
+    assert not stored.provisional.any()
+    again = await town.reconcile()(context(NEXT_SESSION))
+    assert "restated" not in again.counts
 
 
 async def test_an_empty_store_has_nothing_to_reconcile() -> None:

@@ -1,7 +1,7 @@
 """One instrument's candles fetched, compared with what is stored, and made ready for the store."""
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Final
 
 import numpy as np
@@ -18,6 +18,7 @@ from vcpd.jobs.intake import Delivery, Intake
 from vcpd.ports import Clock, MarketData, Span
 
 WHOLE_SHARE: Final = 0.9  # of the stored bars that a restated history must bring again
+SLACK: Final = timedelta(days=14)  # no market trades on every day
 log = structlog.get_logger("vcpd.jobs")
 
 
@@ -31,7 +32,11 @@ class Repair:
     clock: Clock
 
     async def __call__(self, gap: Gap) -> Delivery:
-        """Raises RetryableError when a restated history comes back with too few bars."""
+        """Raises RetryableError when a restated history comes back with too few bars.
+
+        Bars older than any that the market tells (an import's, say) stay as they are, if it tells at least
+        what is wished for.
+        """
         last_final = self.finality.last_final(self.clock.now())
         fetched = await self._fetch(gap, gap.span)
         if not gap.overlaps:
@@ -44,20 +49,37 @@ class Repair:
         return await self._replacement(gap, changed[0].item())
 
     async def _replacement(self, gap: Gap, changed: date) -> Delivery:
-        stored = await self.intake.bars.series(gap.instrument.id, gap.whole.first)
-        fetched = await self._fetch(gap, gap.whole)
-        if len(fetched.accepted) < WHOLE_SHARE * len(stored.until(gap.whole.last)):
-            raise RetryableError(
-                f"the bar of {changed} has changed, but its new history has {len(fetched.accepted)} bars "
-                f"for {len(stored)} stored ones: the stored ones stay"
-            )
-        note = f"{gap.symbol}: history restated, first seen at {changed}"
-        return _delivery(gap, fetched, gap.whole, replaces=True, notes=(note,))
+        bars = await self.intake.bars.series(gap.instrument.id, gap.whole.first)
+        stored, fetched = bars.until(gap.whole.last), await self._fetch(gap, gap.whole)
+        span, note = gap.whole, f"{gap.symbol}: history restated, first seen at {changed}"
+        if not _is_whole(fetched.accepted, stored):
+            span = Span(self._told_since(fetched.accepted, gap), gap.whole.last)
+            if not _is_whole(fetched.accepted, _since(stored, span.first)):
+                raise RetryableError(
+                    f"the bar of {changed} has changed, but its new history has {len(fetched.accepted)} bars "
+                    f"for {len(stored)} stored ones: the stored ones stay"
+                )
+            note += f"; bars before {span.first} stay as they were, the market does not tell them"
+        return _delivery(gap, fetched, span, replaces=True, notes=(note,))
+
+    def _told_since(self, fetched: BarSeries, gap: Gap) -> date:
+        """The first session that the market tells; the whole span's first where that is too late."""
+        wished = self.finality.history_start(gap.whole.last) + SLACK
+        first: date = fetched.sessions[0].item() if len(fetched) else date.max
+        return first if first <= wished else gap.whole.first
 
     async def _fetch(self, gap: Gap, span: Span) -> CheckedSeries:
         now = self.clock.now()
         candles = await self.market.daily_bars(gap.instrument.instrument, span.first, span.last)
         return self.intake.check(self.finality.marked(candles, now), now)
+
+
+def _is_whole(fetched: BarSeries, stored: BarSeries) -> bool:
+    return len(fetched) >= WHOLE_SHARE * len(stored)
+
+
+def _since(series: BarSeries, session: date) -> BarSeries:
+    return BarSeries(series.symbol, series.records[series.sessions >= np.datetime64(session, "D")])
 
 
 def _delivery(

@@ -47,13 +47,13 @@ class PostgresBarStore:
         return counts
 
     async def replace(self, instrument_id: int, series: BarSeries, asked: Span) -> MergeCounts:
-        """See ports. Old bars up to `asked.last` that `series` lacks go; later ones stay."""
+        """See ports. Old bars within `asked` that `series` lacks go; earlier and later ones stay."""
         table = BarTable.gather([(instrument_id, series)])
         async with self._database.transaction() as connection:
             await _lock(connection, [instrument_id])
             await connection.execute(SQL["stage"])
             await _copy_in(connection, "incoming_bars", table, temporary=True)
-            await connection.execute(SQL["drop_superseded"], instrument_id, asked.last)
+            await connection.execute(SQL["drop_superseded"], instrument_id, asked.first, asked.last)
             updated = rows_touched(await connection.execute(SQL["replace_staged"]))
             inserted = await connection.fetchval(SQL["insert_staged"])
             await connection.execute(SQL["set_asked"], instrument_id, asked.first, asked.last)

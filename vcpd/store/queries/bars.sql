@@ -59,12 +59,12 @@ WHERE instruments.id = asked.id
 
 -- name: set_asked
 UPDATE instruments
-SET asked_first = $2, asked_last = greatest(asked_last, $3)
+SET asked_first = least(asked_first, $2), asked_last = greatest(asked_last, $3)
 WHERE id = $1;
 
 -- name: drop_superseded
 DELETE FROM bars
-WHERE instrument_id = $1 AND session <= $2
+WHERE instrument_id = $1 AND session BETWEEN $2 AND $3
   AND NOT EXISTS (SELECT FROM incoming_bars AS incoming WHERE incoming.session = bars.session);
 
 -- name: replace_staged
