@@ -267,8 +267,10 @@ class Notifier(Protocol):
 class Outbox(Protocol):
     """Alerts and their deliveries, kept until they are done. Instants are aware UTC."""
 
-    async def put(self, alerts: Sequence[Alert], channels: Mapping[str, Sequence[str]], now: datetime) -> int:
-        """Keep the alerts with a delivery to each of `channels[alert.key]`; gives how many keys are new."""
+    async def put(
+        self, alerts: Sequence[Alert], channels: Mapping[str, Sequence[str]], now: datetime
+    ) -> Mapping[str, int]:
+        """Keep the alerts with a delivery to each of `channels[alert.key]`; gives new ones' ids by key."""
         ...
 
     async def due(

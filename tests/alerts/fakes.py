@@ -61,21 +61,25 @@ class FakeOutbox:
     ways: dict[tuple[int, str], Way] = field(default_factory=dict)
     away: int = 0
 
-    async def put(self, alerts: Sequence[Alert], channels: Mapping[str, Sequence[str]], now: datetime) -> int:
+    async def put(
+        self, alerts: Sequence[Alert], channels: Mapping[str, Sequence[str]], now: datetime
+    ) -> Mapping[str, int]:
         known = {one.key for one in self.alerts.values()}
-        new = [one for one in alerts if one.key not in known]
-        for one in new:
-            number = len(self.alerts) + 1
+        new: dict[str, int] = {}
+        for one in alerts:
+            if one.key in known:
+                continue
+            number = new[one.key] = len(self.alerts) + 1
             self.alerts[number] = one
             for channel in channels.get(one.key, ()):
                 self.ways[number, channel] = Way(channel, now)
-        return len(new)
+        return new
 
     def _open(self, channel: str, *, prompt: bool) -> list[tuple[int, Way]]:
         return [
             (number, way)
             for (number, name), way in self.ways.items()
-            if name == channel and way.is_open and _is_prompt(self.alerts[number]) == prompt
+            if name == channel and way.is_open and self.alerts[number].is_prompt == prompt
         ]
 
     async def due(
@@ -129,10 +133,6 @@ class FakeOutbox:
         return now
 
     async def unlatch(self, name: str) -> None: ...
-
-
-def _is_prompt(one: Alert) -> bool:
-    return one.urgent or one.provisional
 
 
 @dataclass

@@ -282,3 +282,36 @@ async def test_only_those_who_ask_for_it_hear_of_good_nights() -> None:
         await scene.deliverer.tell([good_night, alert()])
         await scene.until(lambda: bool(scene.channel.sent))
         assert scene.channel.attempts == 1
+
+
+@virtually
+async def test_a_letter_that_was_handed_over_and_found_in_the_store_as_well_goes_out_once() -> None:
+    async with at_work() as scene:
+        for number in range(50):
+            live = [alert(f"S{number}-{one}", urgent=True) for one in range(number % 4 + 1)]
+            await scene.deliverer.tell(live)
+            await asyncio.sleep(0 if number % 3 else 0.01)
+        await scene.until(lambda: not any(way.is_open for way in scene.outbox.ways.values()))
+        assert len(set(scene.channel.titles)) == len(scene.channel.titles) == len(scene.outbox.ways)
+
+
+@virtually
+async def test_a_handed_letter_waits_for_the_end_of_quiet_hours_like_any_other() -> None:
+    async with at_work(AT_NIGHT, NIGHT) as scene:
+        await asyncio.sleep(1)
+        await scene.deliverer.tell([alert(at=AT_NIGHT, provisional=True)])
+        await scene.until(lambda: bool(scene.channel.sent))
+        assert scene.channel.sent[0][0] >= MORNING
+
+
+@virtually
+async def test_what_was_handed_to_a_daemon_that_does_not_lead_is_left_to_the_one_that_does() -> None:
+    async with at_work() as scene:
+        scene.leading = False
+        await asyncio.sleep(10)
+        await scene.deliverer.tell([alert(urgent=True)])
+        await asyncio.sleep(10)
+        await scene.outbox.delivered("fake", [1], EVENING)  # by the other one
+        scene.leading = True
+        await asyncio.sleep(600)
+        assert scene.channel.attempts == 0

@@ -16,7 +16,7 @@ from vcpd.alerts.channel import Channel
 from vcpd.alerts.choice import wants
 from vcpd.alerts.postman import STORE_TROUBLE, Office, Pace, Pictures, Postman
 from vcpd.alerts.settings import AlertSettings, ChannelSettings
-from vcpd.domain.alerts import Alert
+from vcpd.domain.alerts import Alert, Letter
 from vcpd.ports import Clock, Outbox
 
 UPKEEP_S: Final = 60.0
@@ -82,15 +82,13 @@ class Deliverer:
         channels = {
             alert.key: [line.channel.name for line in lines if wants(line.choice, alert)] for alert in told
         }
-        new = await self._outbox.put(told, channels, self._clock.now())
-        if new:
-            log.info("alerts.told", alerts=new, kinds=sorted({alert.kind.value for alert in told}))
-            self.wake()
-        return new
-
-    def wake(self) -> None:
+        ids = await self._outbox.put(told, channels, self._clock.now())
+        new = [Letter(id=ids[alert.key], attempts=0, alert=alert) for alert in told if alert.key in ids]
         for postman in self._postmen:
-            postman.bell.ring()
+            postman.hand([letter for letter in new if postman.channel in channels[letter.alert.key]])
+        if new:
+            log.info("alerts.told", alerts=len(new), kinds=sorted({one.alert.kind.value for one in new}))
+        return len(new)
 
     def change(self, plan: Plan) -> None:
         """Go on under other settings; what is being sent is sent to its end."""

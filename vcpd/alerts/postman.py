@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -24,6 +24,7 @@ from vcpd.domain.errors import PermanentError, RetryableError, UnavailableError,
 from vcpd.ports import Clock, Outbox
 
 AT_ONCE: Final = 200  # letters taken in one turn
+SEEN: Final = 4_096
 STORE_TROUBLE: Final = (RetryableError, UnavailableError)
 PROMPT_AT_ONCE: Final = 8  # messages under way to one channel
 STANDBY_S: Final = 2.0
@@ -78,7 +79,20 @@ class Postman:
         self._prompt = prompt
         self._leaving = False
         self._quiet = QuietHours.of(office.settings, office.zone)
-        self.bell = Bell(office.clock)
+        self._handed: list[Letter] = []
+        self._seen: deque[int] = deque(maxlen=SEEN)  # letters taken since they may have been handed over
+        self._bell = Bell(office.clock)
+
+    @property
+    def channel(self) -> str:
+        return self._channel.name
+
+    def hand(self, letters: Sequence[Letter]) -> None:
+        """Letters that were just kept: prompt ones need not be looked for in the store first."""
+        mine = [letter for letter in letters if letter.alert.is_prompt == self._prompt]
+        if mine:
+            self._handed += mine if self._prompt else ()
+            self._bell.ring()
 
     async def work(self) -> None:
         """Until told to leave; the store being away is waited out."""
@@ -89,17 +103,18 @@ class Postman:
                 log.warning("alerts.store_away", channel=self._channel.name, reason=str(error))
                 pause_s = STORE_PAUSE_S
             if pause_s > 0 and not self._leaving:
-                await self.bell.wait(pause_s)
+                await self._bell.wait(pause_s)
 
     def leave(self) -> None:
         """End after what is being sent now."""
         self._leaving = True
-        self.bell.ring()
+        self._bell.ring()
 
     async def _turn(self) -> float:
         """Deliver what is due; gives the seconds until there may be more."""
         office = self._office
         if not office.may_deliver():
+            self._handed.clear()  # who leads finds them in the store
             return STANDBY_S
         now = office.clock.now()
         if (rest_s := self._pace.rest_s(now)) > 0:
@@ -107,13 +122,23 @@ class Postman:
         held_until = self._quiet.until(now) if self._choice.quiet_hours else None
         if held_until is not None and not self._prompt:
             return (held_until - now).total_seconds()
-        letters = await office.outbox.due(
-            self._channel.name, now, AT_ONCE, prompt=self._prompt, urgent_only=held_until is not None
-        )
+        letters = await self._take(now, urgent_only=held_until is not None)
         if letters:
             await self._deliver_all(letters)
             return 0.0
         return await self._seconds_to_next(now, held_until)
+
+    async def _take(self, now: datetime, *, urgent_only: bool) -> Sequence[Letter]:
+        """What was handed over, else what the store has; never the same letter from both."""
+        handed, self._handed = self._handed, []
+        fresh = [letter for letter in handed if letter.id not in self._seen]
+        letters: Sequence[Letter] = [one for one in fresh if one.alert.urgent or not urgent_only]
+        if not letters:
+            letters = await self._office.outbox.due(
+                self._channel.name, now, AT_ONCE, prompt=self._prompt, urgent_only=urgent_only
+            )
+        self._seen.extend(letter.id for letter in letters)
+        return letters
 
     async def _seconds_to_next(self, now: datetime, held_until: datetime | None) -> float:
         due = await self._office.outbox.next_due(self._channel.name, prompt=self._prompt)

@@ -45,6 +45,11 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     urgent: bool = False
     provisional: bool = False  # seen in a running session; the close decides
 
+    @property
+    def is_prompt(self) -> bool:
+        """Whether it is worth little later."""
+        return self.urgent or self.provisional
+
 
 class Letter(msgspec.Struct, frozen=True, kw_only=True):
     """An alert that waits for one channel; `id` is the alert's, `attempts` have failed before."""

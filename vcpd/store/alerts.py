@@ -23,12 +23,14 @@ class PostgresOutbox:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def put(self, alerts: Sequence[Alert], channels: Mapping[str, Sequence[str]], now: datetime) -> int:
+    async def put(
+        self, alerts: Sequence[Alert], channels: Mapping[str, Sequence[str]], now: datetime
+    ) -> Mapping[str, int]:
         """See ports. One statement: all of it or nothing."""
         wanted = [(alert.key, channel) for alert in alerts for channel in channels.get(alert.key, ())]
         keys, names = [key for key, _ in wanted], [channel for _, channel in wanted]
-        told: int = await self._database.fetch_value(SQL["put"], *_columns(alerts), now, keys, names)
-        return told
+        told = await self._database.fetch(SQL["put"], *_columns(alerts), now, keys, names)
+        return {row["key"]: row["id"] for row in told}
 
     async def due(
         self, channel: str, now: datetime, limit: int, *, prompt: bool, urgent_only: bool = False

@@ -14,7 +14,7 @@ WITH told AS (
     FROM told
     JOIN unnest($11::text[], $12::text[]) AS wanted (key, channel) ON wanted.key = told.key
 )
-SELECT count(*) FROM told;
+SELECT id, key FROM told;
 
 -- name: due
 SELECT alerts.id, deliveries.attempts, key, kind, at, session, symbol, urgent, provisional, facts, items
