@@ -39,6 +39,7 @@ def job_status(name: str, **changes: Any) -> dict[str, Any]:
         "misses": 0,
         "running": None,
         "waiting": [],
+        "retry_at": None,
     }
     return plain | changes
 

@@ -92,13 +92,19 @@ async def test_jobs_lists_next_last_outcome_duration_and_misses(tmp_path: Path, 
     daemon = ScriptedDaemon()
     last = {"outcome": "failed", "scheduled_at": "2025-06-27T12:30:00Z", "reason": "[red]boom[/red]"}
     daemon.listed = [
-        job_status("screen", last=last, last_duration_s=80.0, misses=2),
+        job_status("screen", last=last, last_duration_s=80.0, misses=2, retry_at="2025-06-27T13:00:00Z"),
         job_status("x", enabled=False),
     ]
     async with serving(tmp_path, sources(daemon)) as path:
         assert await call("jobs", "--config", path) == EXIT_OK
         said = capsys.readouterr().out
-        shown = ("Mon 2025-06-30 15:35", "Fri 2025-06-27 18:00", "failed", "1 min 20 s", "[red]boom[/red]")
+        shown = (
+            "Mon 2025-06-30 15:35",
+            "Fri 2025-06-27 18:00",
+            "failed",
+            "1 min 20 s",
+            "again 18:30: [red]boom[/red]",
+        )
         for words in (*shown, "disabled"):
             assert words in said
         assert await call("jobs", "--json", "--config", path) == EXIT_OK

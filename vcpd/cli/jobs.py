@@ -51,7 +51,7 @@ def _row(job: Mapping[str, Any], zone: ZoneInfo) -> tuple[str, ...]:
         last.get("outcome") or ("running" if job["running"] else ""),
         duration_text(job["last_duration_s"]),
         str(job["misses"]),
-        _now_text(job),
+        _now_text(job, zone),
     )
 
 
@@ -62,9 +62,10 @@ def _next_text(job: Mapping[str, Any], zone: ZoneInfo) -> str:
     return f"paused ({when})" if job["paused"] else when
 
 
-def _now_text(job: Mapping[str, Any]) -> str:
+def _now_text(job: Mapping[str, Any], zone: ZoneInfo) -> str:
     if job["running"] is not None:
         return progress_text(job["running"])
     if job["waiting"]:
         return f"waits: {job['waiting'][0]['waits_for']}"
-    return str((job["last"] or {}).get("reason", ""))
+    reason = str((job["last"] or {}).get("reason", ""))
+    return f"again {local_text(job['retry_at'], zone)[-5:]}: {reason}" if job["retry_at"] else reason
