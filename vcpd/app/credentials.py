@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -11,7 +11,10 @@ from vcpd.domain.secrets import Secret
 
 ENVIRONMENT_PREFIX: Final = "VCPD_"
 OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+SECRET_NAMES: Final = ("kite_api_secret", "store_dsn", "web_token")
 SYSTEM_STORE: Final = Path("/etc/credstore")  # from where the service manager hands them out
+
+_taken: dict[str, str] = {}
 
 
 def find_secret(name: str, folder: Path, environment: Mapping[str, str]) -> Secret | None:
@@ -28,18 +31,17 @@ def find_secret(name: str, folder: Path, environment: Mapping[str, str]) -> Secr
         if _is_there(path):
             _refuse_readable_by_others(path)
             return _read(path)
-    value = environment.get(f"{ENVIRONMENT_PREFIX}{name.upper()}", "").strip()
+    key = f"{ENVIRONMENT_PREFIX}{name.upper()}"
+    value = (environment.get(key) or _taken.get(key, "")).strip()
     return Secret(value) if value else None
 
 
-def take_from_environment(names: tuple[str, ...]) -> dict[str, str]:
-    """Remove the named secrets from this process's environment, so that no child process inherits them."""
-    taken = {}
+def take_from_environment(names: Iterable[str]) -> None:
+    """Remove the named secrets from our environment: `find_secret` still knows them, no child does."""
     for name in names:
         key = f"{ENVIRONMENT_PREFIX}{name.upper()}"
         if key in os.environ:
-            taken[key] = os.environ.pop(key)
-    return taken
+            _taken[key] = os.environ.pop(key)
 
 
 def _is_there(path: Path) -> bool:
