@@ -45,7 +45,15 @@ class CurrentPanel:
         self._panel: Panel | None = None
 
     async def look(self) -> tuple[PanelReference, Panel]:
-        """The snapshot now. RetryableError while there is none."""
+        """The snapshot now. RetryableError while there is none, or none that can be read."""
+        try:
+            return await self._look()
+        except (OSError, ValueError, EOFError) as error:  # a power cut leaves files without contents
+            raise RetryableError(
+                f"the panel cannot be read ({error}): the next collect makes it anew"
+            ) from error
+
+    async def _look(self) -> tuple[PanelReference, Panel]:
         reference = await self._panels.current()
         if reference is None:
             raise RetryableError("there is no panel yet: the first collect makes it")

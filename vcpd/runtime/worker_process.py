@@ -105,7 +105,7 @@ class OpenedPanel:
     def _open(self, reference: PanelReference) -> Panel:
         try:
             return self._open_panel(reference)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, EOFError) as error:
             raise UnavailableError(f"the panel {reference.path} cannot be opened: {error}") from error
 
     def release(self) -> None:

@@ -1,0 +1,53 @@
+"""The daemon's own look at the panel, when the panel is not what it should be."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import numpy as np
+import pytest
+
+from vcpd.app.panels import CurrentPanel
+from vcpd.app.parts import Parts
+from vcpd.app.view import look_at_panel
+from vcpd.domain.errors import RetryableError
+from vcpd.domain.panel import Panel, PanelReference
+from vcpd.ports import PanelStore
+from vcpd.store.panel_files import PanelFiles
+
+
+def a_panel() -> Panel:
+    return Panel(
+        symbols=("NSE:INFY",),
+        sessions=np.array(["2026-11-20"], "M8[D]"),
+        values=np.ones((5, 1, 1)),
+        provisional=np.zeros((1, 1), bool),
+        index_close=np.ones(1),
+        tick_size=np.array([0.05]),
+        exclusions={},
+    )
+
+
+class Folder:
+    """A PanelStore's look at a folder."""
+
+    def __init__(self, files: PanelFiles) -> None:
+        self.files = files
+
+    async def current(self) -> PanelReference | None:
+        return self.files.current()
+
+
+@pytest.mark.parametrize("name", ["panel.json", "values.npy", "index_close.npy"])
+async def test_a_damaged_panel_is_no_end_of_the_daemon(tmp_path: Path, name: str) -> None:
+    """A power cut may leave a file empty; what looks every second says so and goes on."""
+    files = PanelFiles(tmp_path)
+    reference = files.write(a_panel())
+    (Path(reference.path) / name).write_bytes(b"")
+    current = CurrentPanel(cast("PanelStore", Folder(files)))
+    with pytest.raises(RetryableError, match="next collect"):
+        await current.look()
+    await look_at_panel(cast("Parts", SimpleNamespace(current_panel=current)))
+    files.write(a_panel())
+    _, panel = await current.look()
+    assert panel.symbols
