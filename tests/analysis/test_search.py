@@ -101,6 +101,24 @@ def test_kernel_equals_reference_on_contracting_bases() -> None:
     assert count > 50
 
 
+def test_passing_over_what_cannot_win_hides_no_better_chain() -> None:
+    """Where anchors with and without an advance before them compete, each session keeps the right one."""
+    sound, weak = 0, 0
+    for seed in range(8):
+        rise = 60 * np.exp(np.linspace(0, 0.1 + 0.06 * seed, 140))
+        noise = 1 + np.random.default_rng(seed).normal(0, 0.012, 500)
+        bases = np.concatenate([base_closes((14.0, 6.0), before=10), base_closes((18.0, 9.0, 5.0), before=6)])
+        close = np.concatenate([rise, bases * rise[-1] / bases[0]])
+        bars = bars_from(series_of("A", close * noise[: len(close)], spread=0.008, seed=seed))
+        first, last = len(close) - 25, len(close) - 1
+        assert_same(bars, first, last)
+        chains = search(bars, first, last, ROOM, RULES)
+        sound += int(chains.sound.sum())
+        weak += int((~chains.sound & (chains.contractions > 0)).sum())
+    assert sound > 20
+    assert weak > 20
+
+
 def test_finds_the_depths_it_was_given() -> None:
     """A clean base of 24, 12 and 6 percent is read as exactly that."""
     bars = bars_from(series_of("A", base_closes((24.0, 12.0, 6.0)), spread=0.001))

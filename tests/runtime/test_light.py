@@ -35,6 +35,24 @@ def test_the_daemon_holds_no_compiler_and_starts_no_thread_by_importing() -> Non
     assert json.loads(told) == {"heavy": [], "threads": 1}
 
 
+WARM_UP_A_WORKER = """
+import sys
+from vcpd.analysis.tasks import warm_up
+warm_up()
+print(*(name for name in ("scipy.linalg", "polars", "aiohttp", "asyncpg", "rich") if name in sys.modules))
+import scipy.linalg
+"""
+
+
+def test_a_warm_worker_holds_nothing_that_its_kernels_do_not_need() -> None:
+    """Not even what the compiler would take along where it is installed, which stays importable."""
+    pytest.importorskip("scipy")
+    told = subprocess.run(
+        [sys.executable, "-c", WARM_UP_A_WORKER], check=True, capture_output=True, text=True
+    ).stdout
+    assert told.split() == []
+
+
 def test_what_the_owner_set_in_the_environment_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in DAEMON_THREADS:
         monkeypatch.delenv(name, raising=False)

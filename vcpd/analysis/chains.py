@@ -51,7 +51,7 @@ def chain_at(chains: Chains, slot: int) -> Chain | None:
 def depths_pct(bars: Bars, chain: Chain) -> list[float]:
     """Depth of each contraction in percent of its high."""
     pairs = zip(chain.high_at, chain.low_at, strict=True)
-    return [100 * float(1 - bars.low[low] / bars.high[high]) for high, low in pairs]
+    return [100 * (1 - bars.low.item(low) / bars.high.item(high)) for high, low in pairs]
 
 
 def weeks_of(chain: Chain, t: int) -> int:
@@ -69,10 +69,10 @@ def contractions_of(bars: Bars, chain: Chain, sessions: Sequence[date]) -> tuple
     """The chain in dates and prices; `sessions` are the panel's."""
     return tuple(
         Contraction(
-            round(float(bars.high[high]), 6),
-            sessions[bars.column[high]],
-            round(float(bars.low[low]), 6),
-            sessions[bars.column[low]],
+            round(bars.high.item(high), 6),
+            sessions[bars.column.item(high)],
+            round(bars.low.item(low), 6),
+            sessions[bars.column.item(low)],
             round(depth, 4),
         )
         for high, low, depth in zip(chain.high_at, chain.low_at, depths_pct(bars, chain), strict=True)

@@ -1,6 +1,7 @@
 """A verdict in words: every gate with its numbers, the nearest miss first."""
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Final
 
 from vcpd.domain.setups import Gate, Setup
@@ -91,11 +92,18 @@ def _distance(gate: Gate) -> float:
     if gate.value is None:
         return 2.0
     if isinstance(gate.threshold, str):
-        bounds = [float(part) for part in gate.threshold.removesuffix(" %").split("..")]
-        limit = min(bounds, key=lambda bound: abs(bound - (gate.value or 0.0)))
+        least, most = _bounds(gate.threshold)
+        limit = most if abs(most - gate.value) < abs(least - gate.value) else least
     else:
         limit = gate.threshold
     return abs(gate.value - limit) / max(abs(limit), 1.0 if limit == 0 else 0.0)
+
+
+@lru_cache(maxsize=16)
+def _bounds(threshold: str) -> tuple[float, float]:
+    """The numbers of `10..40 %`: hardly more than two texts in all, each read for thousands of symbols."""
+    least, most = threshold.removesuffix(" %").split("..")
+    return float(least), float(most)
 
 
 def described(name: str, gate: Gate) -> str:

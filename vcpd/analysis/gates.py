@@ -51,7 +51,10 @@ def trend_gates(trend: Trend, slot: int, thresholds: Thresholds) -> dict[str, Ga
     """One gate a criterion, and the template as a whole: how many of the known criteria hold."""
     values, limits = trend.value[slot].tolist(), trend.limit[slot].tolist()
     holds = trend.holds[slot].tolist()
-    gates = {name: _criterion(holds[n], values[n], limits[n]) for name, n in CRITERIA.items()}
+    rounded = {number: round(number, 4) for number in {*values, *limits}}  # the same few again and again
+    gates = {
+        name: _criterion(holds[n], rounded[values[n]], rounded[limits[n]]) for name, n in CRITERIA.items()
+    }
     held, failed = int(trend.held[slot]), int(trend.failed[slot])
     allowed = thresholds.criteria_allowed_to_fail
     gates["trend_template"] = Gate(failed <= allowed, float(held), float(held + failed - allowed))
@@ -60,9 +63,8 @@ def trend_gates(trend: Trend, slot: int, thresholds: Thresholds) -> dict[str, Ga
 
 def _criterion(holds: int, value: float, limit: float) -> Gate:
     if holds >= 0:
-        return Gate(holds == 1, round(value, 4), round(limit, 4))
-    known = None if math.isnan(value) else round(value, 4)
-    return Gate(None, known, "unknown" if math.isnan(limit) else round(limit, 4))
+        return Gate(holds == 1, value, limit)
+    return Gate(None, None if math.isnan(value) else value, "unknown" if math.isnan(limit) else limit)
 
 
 def structure_gates(

@@ -32,7 +32,7 @@ class Ground(NamedTuple):
     thresholds: Thresholds
 
     def levels(self, chain: Chain, t: int) -> Levels:
-        high, low = float(self.bars.high[chain.peak]), float(self.bars.low[chain.low_at[-1]])
+        high, low = self.bars.high.item(chain.peak), self.bars.low.item(chain.low_at[-1])
         return levels_of(high, low, self.true_range_mean(t), self.tick, self.thresholds)
 
     def true_range_mean(self, t: int) -> float:

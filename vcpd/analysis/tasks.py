@@ -5,7 +5,10 @@ them. Whoever computes in its own process takes the functions from their own mod
 """
 # ruff: noqa: PLC0415 - the imports inside the functions are this module's purpose
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import cast
 
 from vcpd.analysis.judging import Judged, Judging
 from vcpd.analysis.risk_block import RiskBlock
@@ -39,7 +42,20 @@ def score(blocks: Sequence[RiskBlock], parameters: Measuring) -> list[RiskScore]
 
 def warm_up() -> None:
     """Compile all kernels, or load them from their cache."""
-    from vcpd.analysis import risk, setups
+    with _unimportable("scipy.linalg"):
+        from vcpd.analysis import risk, setups
 
-    setups.warm_up()
-    risk.warm_up()
+        setups.warm_up()
+        risk.warm_up()
+
+
+@contextmanager
+def _unimportable(module: str) -> Iterator[None]:
+    """The compiler loads it wherever it finds it, for products that no kernel makes: 15 MB a worker."""
+    modules = cast("dict[str, object]", sys.modules)
+    hidden = modules.setdefault(module, None) is None
+    try:
+        yield
+    finally:
+        if hidden:
+            del modules[module]
