@@ -155,3 +155,13 @@ def test_the_bulletins_market_has_a_day_of_its_own(tmp_path: Path) -> None:
     changed = _load(tmp_path, text + '[jobs.collect]\ncron = "0 20 * * *"\n').configuration.jobs
     assert (changed["collect"].cron, changed["collect"].at) == ("0 20 * * *", None)
     assert changed["screen"] == jobs["screen"]
+
+
+def test_a_date_that_is_holiday_and_session_is_a_bad_configuration(tmp_path: Path) -> None:
+    """No restart mends it, so it must be known when the file is read, and not when the daemon starts."""
+    path = tmp_path / "config.toml"
+    path.write_text(
+        '[schedule]\nextra_holidays = [2027-02-07]\nextra_sessions = ["2027-02-07"]\n', encoding="utf-8"
+    )
+    with pytest.raises(ConfigurationError, match="schedule: 2027-02-07 stands both"):
+        load(path, {})

@@ -134,7 +134,9 @@ class ScheduleSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
 
     def __post_init__(self) -> None:
         zone_named(self.time_zone)
-        parse_sessions(self.extra_sessions)
+        sessions = {one.session for one in parse_sessions(self.extra_sessions)}
+        if both := sessions.intersection(self.extra_holidays):
+            raise ValueError(f"{min(both)} stands both in extra_holidays and in extra_sessions")
 
     def calendar(self, built_in: TradingCalendar) -> TradingCalendar:
         """The built-in calendar with the owner's additions. BadInputError when they contradict."""
