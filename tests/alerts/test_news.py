@@ -222,9 +222,11 @@ def test_a_night_is_good_when_all_three_are_done_after_the_close() -> None:
 def test_only_a_screen_after_the_close_is_the_evenings() -> None:
     at_noon = _run("screen_intraday", started_at=NOON, finished_at=NOON)
     failed = _run("screen", Outcome.FAILED)
-    assert run_news.evening_screen(Diary([at_noon, failed], KINDS, NSE)) is None
+    assert run_news.evening_screen(Diary([at_noon, failed], KINDS, NSE), LONG_AGO) is None
     evening = _run("screen", id=5)
-    assert run_news.evening_screen(Diary([at_noon, evening], KINDS, NSE)) == (evening, TODAY)
+    assert run_news.evening_screen(Diary([at_noon, evening], KINDS, NSE), LONG_AGO) == (evening, TODAY)
+    later = EVENING + timedelta(minutes=1)
+    assert run_news.evening_screen(Diary([evening], KINDS, NSE), later) is None
 
 
 # -- what lasts -----------------------------------------------------------------------------------------

@@ -52,10 +52,11 @@ def news_of(diary: Diary, since: datetime, *, login_due: bool) -> list[Alert]:
     return [*alerts, *_good_nights(diary, since)]
 
 
-def evening_screen(diary: Diary) -> tuple[Run, date] | None:
-    """The newest screen of a session that had closed."""
+def evening_screen(diary: Diary, since: datetime) -> tuple[Run, date] | None:
+    """The newest screen of a session that had closed, where it ended at `since` or later."""
     for run, session in diary.of(SCREEN):
-        if run.outcome is Outcome.DONE and diary.is_evening(run, session):
+        is_done = run.outcome is Outcome.DONE and run.finished_at is not None and run.finished_at >= since
+        if is_done and diary.is_evening(run, session):
             return run, session
     return None
 

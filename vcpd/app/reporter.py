@@ -74,7 +74,7 @@ class Reporter:
         since = now - timedelta(hours=self._parts.configuration.alerts.expire_after_h)
         login_due = _why_login_is_due(self._parts) is not None
         await self._tell(run_news.news_of(diary, since, login_due=login_due))
-        found = run_news.evening_screen(diary)
+        found = run_news.evening_screen(diary, since)
         if found is not None and found[0].id != self._screened:
             await self._tell_setups(*found, now)
             self._screened = found[0].id
@@ -107,7 +107,9 @@ class Reporter:
     async def _look_at_health(self, now: datetime) -> None:
         """Low health is latched in the store: a restart in the middle of it is no new beginning."""
         settings, outbox = self._parts.configuration.alerts, self._parts.storage.outbox
-        health = health_of(self._parts)
+        health, panel = health_of(self._parts), self._parts.current_panel.last_seen
+        if panel is None:
+            return  # a store that is being filled for the first time is not well, and known not to be
         patience = timedelta(minutes=settings.patience_min)
         well_from = min(settings.health_mark + settings.health_recovery, FULL)
         if self._unwell.holds(now, patience, condition=health.score < settings.health_mark):

@@ -1,0 +1,187 @@
+"""The reporter: news is told once, over restarts and reruns, and found again after a crash."""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.postgres import database, migrated_template, postgres_server
+from vcpd.app import reporter
+from vcpd.app.reporter import Reporter
+from vcpd.config import Configuration
+from vcpd.domain.alerts import Alert, AlertKind
+from vcpd.domain.errors import RetryableError
+from vcpd.domain.health import Health, level_of
+from vcpd.domain.nse_sessions import NSE
+from vcpd.domain.runs import Outcome, Run
+from vcpd.domain.setups import Base, EventKind, SetupEvent, State
+from vcpd.store.alerts import PostgresOutbox
+from vcpd.store.database import Database
+
+__all__ = ["database", "migrated_template", "postgres_server"]
+
+YESTERDAY, SESSION = date(2026, 4, 7), date(2026, 4, 8)
+EVENING = datetime(2026, 4, 8, 11, 0, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+
+
+class Teller:
+    """Keeps in the real outbox, and remembers; `away` makes the store fail that often."""
+
+    def __init__(self, outbox: PostgresOutbox, now: Callable[[], datetime]) -> None:
+        self.outbox = outbox
+        self.now = now
+        self.away = 0
+
+    async def tell(self, alerts: Sequence[Alert]) -> int:
+        if self.away:
+            self.away -= 1
+            raise RetryableError("the store does not answer")
+        return len(await self.outbox.put(alerts, {}, self.now()))
+
+
+class World:
+    """What the reporter looks at, as plain values that a test sets."""
+
+    def __init__(self, database: Database) -> None:
+        self.now = EVENING
+        self.score = 100
+        self.outbox = PostgresOutbox(database)
+        self.teller = Teller(self.outbox, lambda: self.now)
+        self.bases: list[Base] = [_found("AAA")]
+        self.runs: tuple[Run, ...] = ()
+        self.login: Any = SimpleNamespace(login_due=False, reason="")
+
+    def parts(self) -> Any:
+        """A daemon's parts as far as the reporter asks for them."""
+        panel = SimpleNamespace(sessions=np.array([SESSION], "M8[D]"), symbols=("NSE:AAA",))
+        setups = SimpleNamespace(
+            latest_judged=_giving(SESSION),
+            judged_before=_giving(YESTERDAY),
+            followed=_giving(self.bases),
+        )
+        return SimpleNamespace(
+            clock=SimpleNamespace(now=lambda: self.now),
+            configuration=Configuration(),
+            calendar=NSE,
+            vitals=SimpleNamespace(recent=self.runs),
+            current_panel=SimpleNamespace(last_seen=panel),
+            market=SimpleNamespace(is_simulated=False, session=SimpleNamespace(status=lambda: self.login)),
+            storage=SimpleNamespace(outbox=self.outbox, setups=setups),
+            alerts=self.teller,
+        )
+
+    async def kinds(self) -> list[str]:
+        return [one.alert.kind.value for one in reversed(await self.outbox.recent(100))]
+
+
+@pytest.fixture
+def world(database: Database, monkeypatch: pytest.MonkeyPatch) -> World:
+    made = World(database)
+    monkeypatch.setattr(reporter, "health_of", lambda _: Health(made.score, level_of(made.score), ()))
+    return made
+
+
+def _giving(value: Any) -> Callable[..., Any]:
+    async def give(*_: object) -> Any:
+        return value
+
+    return give
+
+
+def _found(name: str) -> Base:
+    return Base(
+        symbol=f"NSE:{name}",
+        anchor_date=date(2026, 1, 12),
+        found_on=SESSION,
+        last_judged=SESSION,
+        pivot=100.0,
+        stop=94.0,
+        footprint="10W 20/5 3T",
+        state=State.FORMING,
+        events=(SetupEvent(EventKind.FOUND, SESSION, 99.0),),
+    )
+
+
+def _screened(number: int) -> Run:
+    at = EVENING + number * MINUTE
+    return Run(number, "screen", at, SESSION, at, at, Outcome.DONE)
+
+
+async def test_an_evening_is_told_once_over_looks_reruns_and_restarts(world: World) -> None:
+    world.runs = (_screened(1),)
+    first = Reporter(world.parts())
+    await first.look()
+    await first.look()
+    world.runs = (_screened(2), _screened(1))
+    await Reporter(world.parts()).look()
+    assert await world.kinds() == [AlertKind.SETUPS]
+    world.bases.append(_found("BBB"))
+    world.runs = (_screened(3), *world.runs)
+    await Reporter(world.parts()).look()
+    newest, _ = await world.outbox.recent(5)
+    assert [item["symbol"] for item in newest.alert.items] == ["NSE:BBB"]
+
+
+async def test_what_the_store_could_not_keep_is_told_at_the_next_look(world: World) -> None:
+    world.runs, world.teller.away = (_screened(1),), 1
+    told = Reporter(world.parts())
+    with pytest.raises(RetryableError):
+        await told.look()
+    await told.look()
+    assert await world.kinds() == [AlertKind.SETUPS]
+
+
+async def test_low_health_is_told_when_it_lasts_and_again_only_after_a_recovery(world: World) -> None:
+    told = Reporter(world.parts())
+    for score, minutes, alerts in [
+        (40, 0, 0),  # only just begun
+        (40, 11, 1),
+        (65, 1, 1),  # above the mark, not yet well: mark 60, recovery 10
+        (40, 30, 1),
+        (40, 30, 1),
+        (75, 1, 1),
+        (40, 1, 1),
+        (40, 11, 2),
+    ]:
+        world.score, world.now = score, world.now + minutes * MINUTE
+        await told.look()
+        assert len(await world.kinds()) == alerts, (score, minutes)
+
+
+async def test_a_restart_in_the_middle_of_low_health_is_no_new_beginning(world: World) -> None:
+    world.score = 40
+    for _ in range(3):
+        told = Reporter(world.parts())
+        await told.look()
+        world.now += 11 * MINUTE
+        await told.look()
+    assert await world.kinds() == [AlertKind.HEALTH]
+
+
+async def test_a_login_that_is_due_is_told_once_a_day(world: World) -> None:
+    world.login = SimpleNamespace(login_due=True, reason="the token is of yesterday")
+    world.now = EVENING - timedelta(hours=6)
+    for _ in range(3):
+        await Reporter(world.parts()).look()
+    assert await world.kinds() == [AlertKind.LOGIN_DUE]
+    world.now = EVENING
+    await Reporter(world.parts()).look()
+    assert await world.kinds() == [AlertKind.LOGIN_DUE, AlertKind.LOGIN_OVERDUE]
+    (overdue, due) = await world.outbox.recent(5)
+    assert (overdue.alert.urgent, due.alert.urgent) == (True, False)
+    assert due.alert.facts["url"] == "http://127.0.0.1:8787/login"
+
+
+async def test_bars_that_stay_old_are_told_after_a_while(world: World) -> None:
+    world.now = datetime(2026, 4, 9, 12, 0, tzinfo=UTC)  # the next evening, two hours after the close
+    told = Reporter(world.parts())
+    await told.look()
+    assert await world.kinds() == []
+    world.now += 11 * MINUTE
+    await told.look()
+    await told.look()
+    assert await world.kinds() == [AlertKind.DATA_STALE]
