@@ -21,7 +21,7 @@ from tests.jobs.town import (
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.errors import NeedsLoginError, PermanentError, RetryableError, VcpdError
 from vcpd.domain.nse_sessions import NSE
-from vcpd.domain.quality import Rule
+from vcpd.domain.quality import Flag, Rule
 from vcpd.domain.runs import Outcome
 
 SYMBOLS = ("NSE:A", "NSE:B", "NSE:C", "NSE:D", "NSE:E")
@@ -264,6 +264,16 @@ async def test_an_unadjusted_split_excludes_the_symbol_in_the_panel() -> None:
     result = await town.collect()(context(SESSION))
     assert result.counts["excluded"] == 1
     assert "split 1:5" in town.panels.panel.exclusions["NSE:D"]
+
+
+async def test_doubts_about_a_symbol_that_left_the_universe_go_with_it() -> None:
+    """Nobody would ever judge it again, so its flag would stand, and be counted, for ever."""
+    town = small_town()
+    departed = Flag("NSE:GONE", Rule.JUMP_BEYOND_BAND, SESSION, "suspected", excludes=True)
+    town.quarantine.raised = [departed]
+    result = await town.collect()(context(SESSION))
+    assert not town.quarantine.raised
+    assert result.counts.get("excluded", 0) == 0
 
 
 async def test_a_symbol_whose_doubts_cannot_be_computed_is_left_out_with_the_reason() -> None:

@@ -23,14 +23,15 @@ class Snapshot:
     async def __call__(self, session: date, progress: Progress) -> dict[str, int]:
         """Gives counts: symbols in the panel, flags, symbols left out; `session` is the one worked for."""
         progress.begin(0, "the panel")
-        before = _excluded(await self.quarantine.flags())
+        known = await self.quarantine.flags()
         reference = await self.panels.refresh()
         if not reference.n_symbols:
             return {"panel_symbols": 0}
         symbols, flags = await self._doubts(reference, session, progress)
-        await self.quarantine.set_flags(symbols, flags)
+        departed = {flag.symbol for flag in known} - {*symbols}  # nobody judges them any more
+        await self.quarantine.set_flags([*symbols, *sorted(departed)], flags)
         after = _excluded(await self.quarantine.flags())
-        if after != before:
+        if after != _excluded(known):
             await self.panels.refresh()
         excluded = len({symbol for symbol, _ in after})
         return {"panel_symbols": reference.n_symbols, "flags": len(flags), "excluded": excluded}
