@@ -83,3 +83,12 @@ def test_the_reload_drop_in_changes_only_what_it_must() -> None:
     drop_in.optionxform = str  # type: ignore[assignment,method-assign]
     drop_in.read(UNITS / "vcpd.service.d/notify-reload.conf", encoding="utf-8")
     assert dict(drop_in["Service"]) == {"Type": "notify-reload", "ReloadSignal": "SIGHUP", "ExecReload": ""}
+
+
+def test_a_database_that_needs_minutes_to_come_back_is_waited_for() -> None:
+    """Restarts go on for five minutes before the unit is given up and the alert is sent."""
+    unit = dict(settings_of("vcpd.service"))
+    every_s = int(unit["RestartSec"].removesuffix("s"))
+    tries = int(unit["StartLimitBurst"])
+    interval_s = 60 * int(unit["StartLimitIntervalSec"].removesuffix("min"))
+    assert 300 <= every_s * tries < interval_s
