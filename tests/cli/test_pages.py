@@ -1,11 +1,13 @@
 """The pages and scripts that are made from the program are what the program is."""
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from vcpd.cli import verbs
 from vcpd.cli.completion import script
 from vcpd.cli.configuration_markdown import markdown as configuration_page
 from vcpd.cli.configuration_text import meaning, settings
@@ -84,3 +86,30 @@ def test_zsh_understands_its_script(tmp_path: Path) -> None:
 def test_the_verbs_print_what_was_judged_here(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(words) == 0
     assert len(capsys.readouterr().out) > 1_000
+
+
+def _exit_codes(page: str) -> dict[int, str]:
+    """The rows of a page's table of exit codes: the code, and the rest of its row."""
+    text = (DOCS / page).read_text(encoding="utf-8")
+    table = re.search(r"(?im)^\|[^|\n]*code[^\n]*\n\|[-|]+\n((?:\|.*\n)+)", text)
+    assert table is not None
+    cells = [row.strip("|").split("|", 1) for row in table.group(1).splitlines()]
+    return {int(code): rest for code, rest in cells}
+
+
+def test_the_pages_name_every_exit_code_there_is() -> None:
+    real = {
+        value for name, value in vars(verbs).items() if name.startswith("EXIT_") and isinstance(value, int)
+    }
+    assert _exit_codes("command-line.md").keys() == real
+    assert _exit_codes("operations.md").keys() == real - {verbs.EXIT_INTERRUPTED}
+
+
+def test_the_operations_page_tells_which_ends_the_service_manager_restarts() -> None:
+    unit = (DOCS.parent / "systemd" / "vcpd.service").read_text(encoding="utf-8")
+    found = re.search(r"^RestartPreventExitStatus=(.*)$", unit, re.MULTILINE)
+    assert found is not None
+    prevented = {verbs.EXIT_OK, *map(int, found.group(1).split())}
+    for code, rest in _exit_codes("operations.md").items():
+        answer = rest.strip(" |").rpartition("|")[2].strip()
+        assert answer == ("no" if code in prevented else "yes"), code
