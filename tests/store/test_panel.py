@@ -58,12 +58,9 @@ async def test_the_panel_equals_one_built_in_memory(database: Database, tmp_path
     assert_same(panel, build_panel(shares, index, tick_size=ticks))
 
 
-@pytest.mark.parametrize("counted", [False, True], ids=["read by page", "read by instrument"])
-async def test_only_the_last_sessions_are_shown(database: Database, tmp_path: Path, counted: bool) -> None:
-    """Also when the server knows how few of its rows they are, and the bars are asked for in another way."""
+async def test_only_the_last_sessions_are_shown(database: Database, tmp_path: Path) -> None:
+    """So few of the stored bars that they are asked for by instrument; the other tests' go by page."""
     *shares, index = await three_shares_and_an_index(database)
-    if counted:
-        await database.analyze()
     panel = open_panel(await panel_store(database, tmp_path, n_sessions=5).refresh())
     whole = build_panel(shares, index)
     assert panel.sessions.tolist() == whole.sessions[-5:].tolist()

@@ -19,6 +19,7 @@ from vcpd.store.panel_files import PanelFiles
 from vcpd.store.spool import Spool
 
 SQL: Final = named_queries("panel")
+BARS_A_PAGE: Final = 90  # about; asking the server's statistics would need them to be there
 LAST_PAGE: Final = 2**32 - 1
 COPIES: Final = 2  # the server sends with one core a connection
 CALENDAR_DAYS_A_SESSION: Final = 1.5  # five sessions in seven days, and generous room for holidays
@@ -123,11 +124,11 @@ def _remove(paths: Sequence[Path]) -> None:
 
 async def _copy_parts(connections: Sequence[Connection], copied: Sequence[Path], window: _Window) -> None:
     """Copy each part of the bars to its file; the first connection keeps writers away meanwhile."""
-    size = await connections[0].fetchrow(SQL["size_of_bars"])
-    if len(window.keys) * window.n_sessions * 2 < size["n_rows_estimate"]:
+    n_pages = await connections[0].fetchval(SQL["pages"])
+    if len(window.keys) * window.n_sessions < n_pages * BARS_A_PAGE / 2:
         parts = _parts_by_instrument(window, len(connections))
     else:
-        parts = _parts_by_page(window, size["n_pages"], len(connections))
+        parts = _parts_by_page(window, n_pages, len(connections))
     async with asyncio.TaskGroup() as group:
         for connection, path, (query, arguments) in zip(connections, copied, parts, strict=True):
             copying = _copy(connection, path, query, arguments)

@@ -12,10 +12,8 @@ CROSS JOIN LATERAL (
     SELECT session FROM bars WHERE instrument_id = given.id ORDER BY session DESC LIMIT 1
 ) AS newest;
 
--- name: size_of_bars
-SELECT pg_relation_size(oid) / current_setting('block_size')::bigint AS n_pages, reltuples AS n_rows_estimate
-FROM pg_class
-WHERE oid = 'bars'::regclass;
+-- name: pages
+SELECT pg_relation_size('bars') / current_setting('block_size')::bigint;
 
 -- name: bars_of_instruments
 SELECT instrument_id, session, open, high, low, close, volume, provisional
