@@ -70,6 +70,8 @@ class Sighting(msgspec.Struct, frozen=True, kw_only=True):
     footprint: str
     volume_ratio: float | None
     detail: str
+    rating: int | None = None  # relative strength and score of the evening before; not kept
+    score: float | None = None
 
 
 class Watched(msgspec.Struct, frozen=True, kw_only=True):

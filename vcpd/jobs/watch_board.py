@@ -189,6 +189,8 @@ class Board:
             stop=row.target.stop,
             footprint=row.candidate.setup.footprint or base.footprint,
             volume_ratio=known,
+            rating=row.candidate.setup.rs_rating,
+            score=row.candidate.setup.score,
             detail="live; volume unknown"
             if known is None
             else f"live; volume on course for {known:.1f} x its average",

@@ -97,6 +97,8 @@ def alert_of(seen: Sighting) -> Alert | None:
             "stop": seen.stop,
             "footprint": seen.footprint,
             "volume_ratio": seen.volume_ratio,
+            "rating": seen.rating,
+            "score": seen.score,
             "anchor": seen.anchor_date.isoformat(),
             "detail": seen.detail,
         },

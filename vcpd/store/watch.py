@@ -30,9 +30,14 @@ class PostgresWatchStore:
         return {row["symbol"]: Instrument(**row) for row in rows}
 
     async def add(self, sightings: Sequence[Sighting]) -> int:
-        """See ports; one of a base that is no longer there is left out."""
+        """See ports; one of a base that is no longer there is left out.
+
+        The commit does not wait for the disk: an alert follows, and its commit, which comes later in the
+        same log, waits for both.
+        """
         columns = [[getattr(one, name) for one in sightings] for name in COLUMNS]
         async with self._database.transaction() as connection:
+            await connection.execute(SQL["do_not_wait"])
             return rows_touched(await connection.execute(SQL["add"], *columns))
 
     async def seen(self, session: date) -> Sequence[Sighting]:

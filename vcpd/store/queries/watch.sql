@@ -4,6 +4,9 @@ SELECT concat_ws(' ', count(*), max(last_judged), max(id)) FROM bases;
 -- name: instruments
 SELECT symbol, token, name, tick_size, lot_size, segment, series FROM instruments WHERE symbol = ANY ($1::text[]);
 
+-- name: do_not_wait
+SET LOCAL synchronous_commit = off;
+
 -- name: add
 INSERT INTO setup_events (base_id, session, kind, number, price, provisional, detail, live, seen_at, volume_ratio)
 SELECT bases.id, given.session, given.kind,
