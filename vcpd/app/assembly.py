@@ -138,15 +138,8 @@ class Assembly:
     def _assemble(self, workers: WorkerPool, storage: Storage, market: Market, secrets: Secrets) -> None:
         configuration, clock = self._configuration, self._clock
         calendar = configuration.schedule.calendar(NSE)
-        universe = Universe(configuration.universe, storage.instruments, self._loaded.folder)
-        selection = PanelSelection(
-            configuration.universe.benchmark, n_sessions=configuration.store.panel_sessions
-        )
-        folder = self._state / PANEL_FOLDER
-        panels = UniversePanels(
-            PostgresPanelStore(storage.database, storage.instruments, folder, selection, workers), universe
-        )
-        sectors = sectors_of(market, universe, self._loaded.folder)
+        panels = self._panels(storage, workers)
+        sectors = sectors_of(market, panels.universe, self._loaded.folder)
         watch = build_watch(configuration, market, storage, clock, calendar)
         self.means = Means(market, storage, panels, workers, clock, calendar, watch, sectors)
         current_panel, channels = CurrentPanel(panels), Channels.open(clock)
@@ -155,16 +148,7 @@ class Assembly:
             storage.setups, current_panel, workers, lambda: self.parts.configuration.alerts.pictures
         )
         alerts = self._open_alerts(channels, plan, storage, pictures)
-        scheduler = Scheduler(
-            build_jobs(configuration, self.means),
-            storage.runs,
-            clock,
-            NSE,
-            configuration.schedule,
-            pressure=self._pressure,
-            lead=storage.leadership.lead,
-        )
-        storage.leadership.when_lost(scheduler.look_now)
+        scheduler = self._scheduler(storage)
         watch.means.heavy = heavy_job_of(scheduler)
         watch.means.notifier = alerts
         self.parts = Parts(
@@ -186,6 +170,28 @@ class Assembly:
             alerts=alerts,
             masker=self._masker,
         )
+
+    def _panels(self, storage: Storage, workers: WorkerPool) -> UniversePanels:
+        settings = self._configuration
+        universe = Universe(settings.universe, storage.instruments, self._loaded.folder)
+        selection = PanelSelection(settings.universe.benchmark, n_sessions=settings.store.panel_sessions)
+        folder = self._state / PANEL_FOLDER
+        panels = PostgresPanelStore(storage.database, storage.instruments, folder, selection, workers)
+        return UniversePanels(panels, universe)
+
+    def _scheduler(self, storage: Storage) -> Scheduler:
+        """A leader whose connection ends looks at once, because another may lead seconds later."""
+        scheduler = Scheduler(
+            build_jobs(self._configuration, self.means),
+            storage.runs,
+            self._clock,
+            NSE,
+            self._configuration.schedule,
+            pressure=self._pressure,
+            lead=storage.leadership.lead,
+        )
+        storage.leadership.when_lost(scheduler.look_now)
+        return scheduler
 
     def _open_alerts(
         self, channels: Channels, plan: Plan, storage: Storage, pictures: DigestPictures
