@@ -106,10 +106,9 @@ def test_a_base_that_broke_out_before_is_followed() -> None:
 
 
 def test_what_is_not_followed_is_not_seen() -> None:
-    strangers = LivePrices(
-        *(np.array(one) for one in ([1, 9_999], [500.0, 500.0], [1.0, 1.0], [1.0, 1.0])),
-        np.full(2, np.datetime64("NaT", "s")),
-    )
+    nobody = np.full(2, np.datetime64("NaT", "s"))
+    ones = np.ones(2)
+    strangers = LivePrices(np.array([1, 9_999]), np.full(2, 500.0), ones, ones, nobody)
     assert board_of(candidate()).see(strangers, NOON) == []
     assert board_of().see(strangers, NOON) == []
 

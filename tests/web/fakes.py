@@ -9,6 +9,7 @@ from vcpd.domain.bars import BarSeries
 from vcpd.domain.errors import PermanentError
 from vcpd.domain.figures import Figures, Histogram, LimiterFigures, WorkerFigures
 from vcpd.domain.health import Health, Readings, judge
+from vcpd.domain.live import Watched, WatchStatus
 from vcpd.domain.quality import Flag, QuarantinedBar
 from vcpd.domain.risk import RiskScore
 from vcpd.domain.runs import Outcome, Run
@@ -220,6 +221,19 @@ class FakeDaemon:
 
     async def sparks(self, symbols: Sequence[str]) -> Mapping[str, Sequence[int]]:
         return {symbol: [0, 50, 99] for symbol in symbols}
+
+    def watch(self) -> Mapping[str, Any]:
+        line = Watched(
+            symbol="NSE:INFY",
+            state="NEAR_PIVOT",
+            pivot=100.0,
+            stop=94.0,
+            price=99.0,
+            to_pivot_pct=1.01,
+            volume_ratio=None,
+            news=None,
+        )
+        return {"status": WatchStatus(running=True, candidates=1, source="ticker"), "items": [line]}
 
     def pulse(self) -> Mapping[str, Any]:
         return {"state": "ready", "started": list(self.started)}

@@ -10,6 +10,7 @@ from aiohttp import web
 from vcpd import __version__
 from vcpd.domain.alerts import ToldAlert
 from vcpd.domain.health import Health
+from vcpd.domain.live import Watched, WatchStatus
 from vcpd.domain.quality import Flag, QuarantinedBar
 from vcpd.domain.risk import RiskScore
 from vcpd.domain.runs import Run
@@ -25,7 +26,19 @@ from vcpd.web.sources import Sources
 
 Schema = Mapping[str, Any]
 
-COMPONENTS: Final = (Base, Flag, Health, Line, QuarantinedBar, RiskScore, Run, Setup, ToldAlert)
+COMPONENTS: Final = (
+    Base,
+    Flag,
+    Health,
+    Line,
+    QuarantinedBar,
+    RiskScore,
+    Run,
+    Setup,
+    ToldAlert,
+    Watched,
+    WatchStatus,
+)
 REFERENCE: Final = "#/components/schemas/{name}"
 DATE: Final = {"type": "string", "format": "date"}
 TEXT: Final = {"type": "string", "maxLength": LONGEST_TEXT}
@@ -176,6 +189,10 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ),
     ("get", "/api/crowding"): Operation(
         summary="The latest setups in clusters that move together.", refusals=(503,)
+    ),
+    ("get", "/api/watch"): Operation(
+        summary="The running session: how well it is seen, and each candidate as it stands.",
+        answer=_object(status=_ref(WatchStatus), items={"type": "array", "items": _ref(Watched)}),
     ),
     ("get", "/api/bars/{symbol}"): Operation(
         summary="Stored bars, column by column, oldest first.",

@@ -22,6 +22,7 @@ from vcpd.web import (
     setups,
     size,
     status,
+    watch,
 )
 from vcpd.web.security import demand_token_beyond_loopback, guard
 from vcpd.web.settings import WebSettings
@@ -38,6 +39,7 @@ ROOMS: Final = (
     bars,
     login,
     size,
+    watch,
     performance,
     board,
     events,

@@ -86,6 +86,10 @@ class DaemonPort(Protocol):
         """The symbols' last closes as whole numbers 0..99; unknown symbols are absent."""
         ...
 
+    def watch(self) -> Mapping[str, Any]:
+        """The live watch: `status`, and `items` as they stand."""
+        ...
+
     def pulse(self) -> Mapping[str, Any]:
         """What a page that watches wants to know as soon as it changes."""
         ...

@@ -1,0 +1,12 @@
+"""The running session over the port."""
+
+from tests.web.client import asking
+from tests.web.fakes import sources
+
+
+async def test_the_watch_is_told_with_its_candidates() -> None:
+    async with asking(sources()) as client:
+        answer = await (await client.get("/api/watch")).json()
+        assert (answer["status"]["running"], answer["status"]["source"]) == (True, "ticker")
+        assert answer["items"][0]["symbol"] == "NSE:INFY"
+        assert answer["items"][0]["to_pivot_pct"] == 1.01
