@@ -32,6 +32,8 @@ def lines_of(found: Mapping[str, Any], zone: ZoneInfo) -> Iterator[str]:
     yield f"data     {_data_text(found['data'])}"
     if (score := (found.get("health") or {}).get("score")) is not None:
         yield f"health   {score} of 100"
+    if (alerts := found.get("alerts")) is not None:
+        yield f"alerts   {_alerts_text(alerts)}"
     for job in found["jobs"]:
         if (text := _job_text(job, zone)) is not None:
             yield f"job      {text}"
@@ -73,6 +75,16 @@ def _data_text(data: Mapping[str, Any]) -> str:
     age = data["age_sessions"]
     old = "up to date" if not age else f"{age} sessions behind"
     return f"{data['symbols']:,} symbols to {data['as_of']} ({old}), {data['excluded']} left out for quality"
+
+
+def _alerts_text(alerts: Mapping[str, Any]) -> str:
+    parts = [", ".join(alerts["channels"]) or "nobody is told: see docs/alerts.md"]
+    parts += alerts["missing"]
+    if alerts["pending"]:
+        parts.append(f"{alerts['pending']} on their way")
+    if alerts["given_up"]:
+        parts.append(f"{alerts['given_up']} given up in the last day: see `vcpd alerts`")
+    return "; ".join(parts)
 
 
 def _job_text(job: Mapping[str, Any], zone: ZoneInfo) -> str | None:

@@ -13,7 +13,8 @@ ORDER BY bytes DESC;
 SELECT pg_try_advisory_lock($1);
 
 -- name: analyze
-ANALYZE bars, instruments, runs, setups, bases, setup_events, risk_scores, quarantine, flags;
+ANALYZE bars, instruments, runs, setups, bases, setup_events, risk_scores, quarantine, flags,
+        alerts, alert_deliveries;
 
 -- name: stale_statistics
 SELECT relname AS table_name
