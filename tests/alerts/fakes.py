@@ -1,5 +1,6 @@
 """An outbox in memory, a channel that remembers, and alerts to tell."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
@@ -55,11 +56,15 @@ class Way:
 
 @dataclass
 class FakeOutbox:
-    """`Outbox`, see ports; `away` makes that many of the next acknowledgements fail."""
+    """`Outbox`, see ports; `away` makes that many of the next acknowledgements fail.
+
+    What is put can be found at once, but whoever put it hears of it `answers_after_s` later.
+    """
 
     alerts: dict[int, Alert] = field(default_factory=dict)
     ways: dict[tuple[int, str], Way] = field(default_factory=dict)
     away: int = 0
+    answers_after_s: float = 0.0
 
     async def put(
         self, alerts: Sequence[Alert], channels: Mapping[str, Sequence[str]], now: datetime
@@ -73,6 +78,7 @@ class FakeOutbox:
             self.alerts[number] = one
             for channel in channels.get(one.key, ()):
                 self.ways[number, channel] = Way(channel, now)
+        await asyncio.sleep(self.answers_after_s)
         return new
 
     def _open(self, channel: str, *, prompt: bool) -> list[tuple[int, Way]]:

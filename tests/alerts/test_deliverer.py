@@ -285,14 +285,16 @@ async def test_only_those_who_ask_for_it_hear_of_good_nights() -> None:
 
 
 @virtually
-async def test_a_letter_that_was_handed_over_and_found_in_the_store_as_well_goes_out_once() -> None:
+async def test_a_letter_that_was_found_in_the_store_before_it_was_handed_over_goes_out_once() -> None:
     async with at_work() as scene:
-        for number in range(50):
-            live = [alert(f"S{number}-{one}", urgent=True) for one in range(number % 4 + 1)]
-            await scene.deliverer.tell(live)
-            await asyncio.sleep(0 if number % 3 else 0.01)
-        await scene.until(lambda: not any(way.is_open for way in scene.outbox.ways.values()))
-        assert len(set(scene.channel.titles)) == len(scene.channel.titles) == len(scene.outbox.ways)
+        scene.outbox.answers_after_s = 10.0
+        telling = asyncio.create_task(scene.deliverer.tell([alert(urgent=True)]), name="telling")
+        await asyncio.sleep(1)
+        scene.change(SETTINGS, ChannelSettings())  # has its postmen look into the store
+        await scene.until(lambda: bool(scene.channel.sent), 5.0)
+        assert await telling == 1
+        await asyncio.sleep(600)
+        assert scene.channel.attempts == 1
 
 
 @virtually
