@@ -22,6 +22,7 @@ ORDER = (
     "ticker",
     "schedule_year",
     "loop",
+    "watch",
     "web",
     "bulletins",
     "memory",
