@@ -1,8 +1,7 @@
 """The deliverer: takes alerts in for every channel that wants them, and has each channel's postmen work."""
 
 import asyncio
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -14,7 +13,7 @@ from aiolimiter import AsyncLimiter
 from vcpd.alerts.bell import Bell
 from vcpd.alerts.channel import Channel
 from vcpd.alerts.choice import wants
-from vcpd.alerts.postman import STORE_TROUBLE, Office, Pace, Pictures, Postman
+from vcpd.alerts.postman import STORE_TROUBLE, Ledger, Office, Pace, Pictures, Postman
 from vcpd.alerts.settings import AlertSettings, ChannelSettings
 from vcpd.domain.alerts import Alert, Letter
 from vcpd.ports import Clock, Outbox
@@ -67,11 +66,16 @@ class Deliverer:
         self._pictures = pictures
         self._postmen: list[Postman] = []
         self._changed = Bell(clock)
-        self.sent: Counter[tuple[str, str]] = Counter()
+        self._ledger = Ledger()
 
     @property
     def plan(self) -> Plan:
         return self._plan
+
+    @property
+    def sent(self) -> Mapping[tuple[str, str], int]:
+        """Attempts by (channel, outcome)."""
+        return self._ledger.sent
 
     async def tell(self, alerts: Sequence[Alert]) -> int:
         once = {alert.key: alert for alert in reversed(alerts)}
@@ -109,7 +113,13 @@ class Deliverer:
 
     def _postmen_of(self, plan: Plan) -> Sequence[Postman]:
         office = Office(
-            self._outbox, self._clock, plan.settings, plan.zone, self._may_deliver, self._pictures, self.sent
+            self._outbox,
+            self._clock,
+            plan.settings,
+            plan.zone,
+            self._may_deliver,
+            self._pictures,
+            self._ledger,
         )
         postmen = []
         for line in plan.open_lines:

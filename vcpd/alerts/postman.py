@@ -24,7 +24,7 @@ from vcpd.domain.errors import PermanentError, RetryableError, UnavailableError,
 from vcpd.ports import Clock, Outbox
 
 AT_ONCE: Final = 200  # letters taken in one turn
-SEEN: Final = 4_096
+REMEMBERED: Final = 4_096
 STORE_TROUBLE: Final = (RetryableError, UnavailableError)
 PROMPT_AT_ONCE: Final = 8  # messages under way to one channel
 STANDBY_S: Final = 2.0
@@ -34,6 +34,14 @@ FINISH_S: Final = 5.0  # what is being sent while we are told to stop
 log = structlog.get_logger("vcpd.alerts")
 
 Pictures = Callable[[Alert], Awaitable[bytes | None]]
+
+
+@dataclass(slots=True)
+class Ledger:
+    """What happened since the start, whatever the settings were meanwhile."""
+
+    sent: Counter[tuple[str, str]] = field(default_factory=Counter)  # messages by (channel, outcome)
+    taken: deque[tuple[str, int]] = field(default_factory=lambda: deque(maxlen=REMEMBERED))  # prompt letters
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +54,7 @@ class Office:
     zone: ZoneInfo
     may_deliver: Callable[[], bool]
     pictures: Pictures
-    sent: Counter[tuple[str, str]] = field(default_factory=Counter)  # messages by (channel, outcome)
+    ledger: Ledger
 
 
 @dataclass(slots=True)
@@ -80,7 +88,6 @@ class Postman:
         self._leaving = False
         self._quiet = QuietHours.of(office.settings, office.zone)
         self._handed: list[Letter] = []
-        self._seen: deque[int] = deque(maxlen=SEEN)  # letters taken since they may have been handed over
         self._bell = Bell(office.clock)
 
     @property
@@ -131,13 +138,15 @@ class Postman:
     async def _take(self, now: datetime, *, urgent_only: bool) -> Sequence[Letter]:
         """What was handed over, else what the store has; never the same letter from both."""
         handed, self._handed = self._handed, []
-        fresh = [letter for letter in handed if letter.id not in self._seen]
+        taken = self._office.ledger.taken
+        fresh = [letter for letter in handed if (self.channel, letter.id) not in taken]
         letters: Sequence[Letter] = [one for one in fresh if one.alert.urgent or not urgent_only]
         if not letters:
             letters = await self._office.outbox.due(
                 self._channel.name, now, AT_ONCE, prompt=self._prompt, urgent_only=urgent_only
             )
-        self._seen.extend(letter.id for letter in letters)
+        if self._prompt:
+            taken.extend((self.channel, letter.id) for letter in letters)
         return letters
 
     async def _seconds_to_next(self, now: datetime, held_until: datetime | None) -> float:
@@ -209,7 +218,7 @@ class Postman:
                 await self._office.clock.sleep(STORE_PAUSE_S)
 
     def _note(self, outcome: str, ids: Sequence[int], reason: str = "") -> None:
-        self._office.sent[self._channel.name, outcome] += 1
+        self._office.ledger.sent[self._channel.name, outcome] += 1
         log.info("alerts.attempt", channel=self._channel.name, outcome=outcome, alerts=ids, reason=reason)
 
     async def _message(self, alerts: Sequence[Alert]) -> Message:
