@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
 import numba
+from numba.core.cpu import CPUTargetOptions
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -55,9 +56,9 @@ vars(numba.config)["CACHE_DIR"] = str(_cache_folder())  # read when a kernel is 
 kernel = cast("Callable[[F], F]", numba.njit(cache=True, nogil=True, error_model="numpy"))
 
 # For one that makes no array of its own and need not count who holds those it is lent: counting them at each
-# step took more than half of the search. An undocumented option; a compiler without it would say so.
-_borrowing: Final[dict[str, Any]] = {"cache": True, "nogil": True, "error_model": "numpy", "_nrt": False}
-borrowing = cast("Callable[[F], F]", numba.njit(**_borrowing))
+# step took more than half of the search. The option is undocumented: without it they are slower, not wrong.
+_uncounted: Final[dict[str, Any]] = {"_nrt": False} if hasattr(CPUTargetOptions, "_nrt") else {}
+borrowing = cast("Callable[[F], F]", numba.njit(cache=True, nogil=True, error_model="numpy", **_uncounted))
 
 # Woven into its callers: handing a dozen arrays to a function costs more than a small one does.
 inlined = cast("Callable[[F], F]", numba.njit(inline="always", error_model="numpy"))
