@@ -192,7 +192,8 @@ class Vigil:
 
     def _show_progress(self) -> None:
         status, progress = self.status(), self._context.progress
-        progress.done += 1
+        minutes = self._hours.minutes
+        progress.done, progress.total = int(minutes * self._hours.fraction(self._means.clock.now())), minutes
         progress.note = f"{status.candidates} candidates by {status.source}, {status.events} events" + (
             f"; skipped: {self._skipping}" if self._skipping else ""
         )

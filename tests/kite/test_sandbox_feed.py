@@ -1,0 +1,122 @@
+"""The live feed against the simulated exchange: a session that runs, and a line that falls silent."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import date, datetime
+from pathlib import Path
+
+import aiohttp
+import msgspec
+import pytest
+
+from tests.kite.exchange import FixedClock
+from vcpd.domain.live import FeedState, LivePrices
+from vcpd.domain.nse_sessions import NSE
+from vcpd.domain.secrets import Secret
+from vcpd.kite.auth import Credentials, KiteSession
+from vcpd.kite.client import KiteClient
+from vcpd.kite.limits import Limits
+from vcpd.kite.sandbox_login import SandboxLogin
+from vcpd.kite.settings import KiteSettings, LimitSettings, TickerSettings
+from vcpd.kite.stream import KiteTicker, TickerDoor
+from vcpd.kite.token_file import TokenFile
+from vcpd.kite.transport import Transport
+from vcpd.runtime.clock import WallClock
+from vcpd.sandbox.server import RunningSandbox, serve
+from vcpd.sandbox.settings import FaultSettings, SandboxSettings, TickerFault
+from vcpd.sandbox.simulated import SimulatedMarket
+
+NOON = datetime.fromisoformat("2026-07-15T12:00:00+05:30")
+SESSION = date(2026, 7, 15)
+SETTINGS = SandboxSettings(symbols=30, seed=3, years=1)
+DEADLINE_S = 15.0
+
+
+@pytest.fixture(scope="module")
+def market() -> SimulatedMarket:
+    return SimulatedMarket(SETTINGS, NSE, SESSION)
+
+
+class Subscriber:
+    """A client and a feed, logged in by themselves, and what the feed has told."""
+
+    def __init__(self, client: KiteClient, ticker: KiteTicker, sandbox: RunningSandbox) -> None:
+        self.client = client
+        self.ticker = ticker
+        self.sandbox = sandbox
+        self.last: dict[int, tuple[float, float]] = {}
+
+    def deliver(self, prices: LivePrices) -> None:
+        told = zip(prices.last_price.tolist(), prices.volume.tolist(), strict=True)
+        self.last |= dict(zip(prices.tokens.tolist(), told, strict=True))
+
+    async def until(self, state: FeedState) -> None:
+        async with asyncio.timeout(DEADLINE_S):
+            while self.ticker.status().state is not state:  # noqa: ASYNC110 - it has no other way to say so
+                await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def subscribed(market: SimulatedMarket, folder: Path) -> AsyncIterator[Subscriber]:
+    clock = FixedClock(NOON)
+    sandbox = await serve(SETTINGS, market, clock, port=0)
+    kite = KiteSettings(
+        api_key=SETTINGS.api_key,
+        api_root=sandbox.url,
+        login_root=f"{sandbox.url}/connect/login",
+        ticker_root=sandbox.url.replace("http", "ws", 1),
+    )
+    ticking = TickerSettings(mute_after_s=3, backoff_s=0.1, backoff_max_s=0.2)
+    async with aiohttp.ClientSession() as http:
+        transport = Transport(http, kite, Limits(LimitSettings()))
+        credentials = Credentials.of(kite, Secret(SETTINGS.api_secret))
+        session = KiteSession(transport, credentials, clock, TokenFile(folder / "token"), SandboxLogin(http))
+        door = TickerDoor(http, kite.ticker_root, session, ticking, WallClock())
+        one = Subscriber(KiteClient(transport, session), KiteTicker(door, ticking, WallClock()), sandbox)
+        running = asyncio.create_task(one.ticker.run(one.deliver))
+        yield one
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    await sandbox.close()
+
+
+async def test_feed_and_quotes_tell_the_same(market: SimulatedMarket, tmp_path: Path) -> None:
+    """Price and volume of every share, at an instant that stands still."""
+    async with subscribed(market, tmp_path) as one:
+        shares = [listed for listed in await one.client.instruments() if not listed.is_index][:20]
+        one.ticker.follow([share.token for share in shares])
+        await one.until(FeedState.LIVE)
+        quotes = await one.client.quotes([share.symbol for share in shares])
+        async with asyncio.timeout(DEADLINE_S):
+            while len(one.last) < len(quotes):  # noqa: ASYNC110 - it has no other way to say so
+                await asyncio.sleep(0.02)
+        told = {share.symbol: one.last[share.token] for share in shares if share.symbol in quotes}
+        assert told == {symbol: (quote.last_price, quote.volume) for symbol, quote in quotes.items()}
+
+
+async def test_a_line_that_falls_silent_is_replaced(market: SimulatedMarket, tmp_path: Path) -> None:
+    """Mute: the socket stays open and says nothing, not even a heartbeat."""
+    async with subscribed(market, tmp_path) as one:
+        one.ticker.follow([(await one.client.instruments())[5].token])
+        await one.until(FeedState.LIVE)
+        faults = one.sandbox.exchange.faults
+        faults.replace(msgspec.structs.replace(faults.settings, ticker=(TickerFault.MUTE,)))
+        await one.until(FeedState.CONNECTING)
+        assert one.ticker.status().mute == 1
+        faults.replace(FaultSettings())
+        await one.until(FeedState.LIVE)
+
+
+async def test_a_session_ended_elsewhere_is_renewed_and_the_feed_comes_back(
+    market: SimulatedMarket, tmp_path: Path
+) -> None:
+    """Logged in elsewhere: the feed is cut; the next request finds out, renews, and the feed follows."""
+    async with subscribed(market, tmp_path) as one:
+        listed = await one.client.instruments()
+        one.ticker.follow([listed[5].token])
+        await one.until(FeedState.LIVE)
+        one.sandbox.exchange._account.expire()
+        await one.until(FeedState.LOGIN_DUE)
+        await one.client.quotes([listed[5].symbol])
+        await one.until(FeedState.LIVE)
