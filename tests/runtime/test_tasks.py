@@ -1,9 +1,11 @@
 """Owned background tasks: a death is loud, a stop is not a death."""
 
 import asyncio
+import contextlib
 
 import pytest
 
+from vcpd.runtime import tasks
 from vcpd.runtime.tasks import OwnedTasks, TaskGoneError
 
 Deaths = list[tuple[str, BaseException]]
@@ -64,3 +66,23 @@ async def test_a_name_is_used_once_at_a_time() -> None:
     with pytest.raises(ValueError, match="one runs already"):
         tasks.start("one", asyncio.Event().wait())
     await tasks.stop_all()
+
+
+async def test_a_task_that_does_not_listen_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stop of the daemon goes on without it."""
+    monkeypatch.setattr(tasks, "LISTEN_S", 0.05)
+    freed = asyncio.Event()
+
+    async def deaf() -> None:
+        while not freed.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await freed.wait()
+
+    held, deaths = owned()
+    task = held.start("deaf", deaf())
+    await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        await held.stop_all()
+    assert deaths == []
+    freed.set()
+    await asyncio.gather(task, return_exceptions=True)

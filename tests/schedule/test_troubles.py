@@ -1,6 +1,7 @@
 """The scheduler when others interfere: another daemon's owner, a lost lead, work that will not end."""
 
 import asyncio
+import contextlib
 from datetime import date, datetime, timedelta
 
 import pytest
@@ -246,3 +247,28 @@ def test_a_tick_that_falls_into_a_reload_is_not_lost() -> None:
         await daemon.stop()
 
     assert table_outcomes(play("2026-11-22T12:00:30", scene), "tick") == [Outcome.DONE, Outcome.DONE]
+
+
+def test_a_store_that_does_not_say_what_is_paused_holds_up_no_timeout() -> None:
+    """A question that is never answered, not even when called off, leaves the rest of the look alone."""
+
+    async def scene(clock: LoopClock, table: RunTable) -> None:
+        daemon = Daemon(clock, table, {"long": every_minute(cron="0 * * * *", timeout_s=60.0)})
+        daemon.work.takes_s["long"] = 3000.0
+        daemon.start()
+        await clock.sleep(10)
+        answered = asyncio.Event()
+
+        async def silent() -> frozenset[str]:
+            while not answered.is_set():
+                with contextlib.suppress(asyncio.CancelledError):
+                    await answered.wait()
+            return frozenset()
+
+        daemon.runs.paused = silent  # type: ignore[method-assign]
+        await clock.sleep(120)
+        assert daemon.work.at_work == []
+        answered.set()
+        await daemon.stop()
+
+    assert table_outcomes(play("2026-11-22T12:00", scene), "long") == [Outcome.FAILED]

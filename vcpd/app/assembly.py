@@ -47,6 +47,7 @@ PANEL_FOLDER: Final = "panel"
 PRELOAD: Final = ("vcpd.analysis.setups", "vcpd.analysis.risk")  # start no threads, so safe to fork
 LOCK_FILE: Final = "daemon.lock"
 WORKERS_CLOSE_S: Final = 10.0
+ENDING_SPARE_S: Final = 15.0  # after the drain: for the rows of cancelled runs, and for who does not listen
 STORE_CLOSE_SPARE_S: Final = 20.0  # for connections before, and for harder ways after the server's own time
 
 log = structlog.get_logger("vcpd.daemon")
@@ -223,7 +224,7 @@ class Assembly:
     def _start_scheduler(self) -> None:
         scheduler = self.parts.scheduler
         scheduler.start()
-        self._closing.push("scheduler", lambda: scheduler.stop(self.drain_s), self.drain_s + WORKERS_CLOSE_S)
+        self._closing.push("scheduler", lambda: scheduler.stop(self.drain_s), self.drain_s + ENDING_SPARE_S)
 
     def _pressure(self) -> Pressure:
         system = self.parts.system

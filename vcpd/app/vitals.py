@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # it holds us
     from vcpd.app.parts import Parts
 
 CPU_SAMPLES: Final = 12  # a minute of five seconds each
+ANSWER_WITHIN_S: Final = 20.0
 RECENT_RUNS: Final = 100
 STALLED_AFTER_S: Final = 900.0
 GIVEN_UP_SHOWN: Final = timedelta(days=1)
@@ -64,6 +65,7 @@ class Vitals:
     outbox: OutboxCounts = NOTHING_KEPT
     ledger: RunLedger = field(default_factory=RunLedger)
     stalls: Stalls = field(default_factory=Stalls)
+    _asking: asyncio.Task[None] | None = None
 
     async def measure(self, parts: "Parts") -> None:
         """Never raises for a store that is away: that is a measurement too."""
@@ -71,12 +73,26 @@ class Vitals:
             self.cpu_pct.append(parts.system.machine_cpu_pct)
         self.stalls.look(parts.scheduler.snapshot().jobs, parts.clock.monotonic_s())
         self.disk_free_pct = await asyncio.to_thread(_disk_free_pct, state_folder(parts))
+        self.database_trouble = await self._trouble_of_store(parts)
+        if self.database_trouble is not None:
+            self.ping_s = None
+
+    async def _trouble_of_store(self, parts: "Parts") -> str | None:
+        """What keeps the store from telling; a question that it leaves open is not asked a second time."""
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._ask_store(parts), name="store-asking")
         try:
-            await self._ask_store(parts)
+            await asyncio.wait({self._asking}, timeout=ANSWER_WITHIN_S)
+        except asyncio.CancelledError:
+            self._asking.cancel()
+            raise
+        if not self._asking.done():
+            return f"no answer within {ANSWER_WITHIN_S:.0f} s"
+        try:
+            self._asking.result()
         except VcpdError as error:
-            self.ping_s, self.database_trouble = None, str(error)
-        else:
-            self.database_trouble = None
+            return str(error)
+        return None
 
     async def _ask_store(self, parts: "Parts") -> None:
         storage = parts.storage

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Final
 
 import structlog
 
+LISTEN_S: Final = 5.0
 log = structlog.get_logger(__name__)
 
 
@@ -45,11 +46,13 @@ class OwnedTasks:
         self._on_death(name, death)
 
     async def stop(self, name: str) -> None:
-        """Cancel one and wait until it is gone."""
+        """Cancel one and wait until it is gone; one that does not listen holds up nobody."""
         task = self._tasks.pop(name, None)
         if task is not None:
             task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await asyncio.wait({task}, timeout=LISTEN_S)
+            if not task.done():
+                log.error("background_task_deaf", task=name)
 
     async def stop_all(self) -> None:
         """Cancel the latest first, and wait until all are gone."""

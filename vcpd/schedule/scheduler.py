@@ -23,6 +23,7 @@ from vcpd.schedule.execution import STORE_TROUBLE, with_fraction
 from vcpd.schedule.history import DEAD_DAEMON, KEPT_PER_JOB, RunHistory, is_tick
 from vcpd.schedule.nap import Nap
 from vcpd.schedule.pace import STANDBY_SLICE_S, quiet_until, slice_s
+from vcpd.schedule.pauses import Pauses
 from vcpd.schedule.plan import due_at_start, run_to_retry, sort_due
 from vcpd.schedule.policies import ScheduleSettings, check_policies
 from vcpd.schedule.snapshot import SchedulerStatus, status_of
@@ -33,7 +34,6 @@ from vcpd.schedule.yard import Yard
 BACKWARD_STEP: Final = timedelta(seconds=60)
 ROWS_DEADLINE_S: Final = 5.0
 CANCEL_DEADLINE_S: Final = 5.0
-PAUSES_DEADLINE_S: Final = 5.0  # a store without a free connection must not keep timeouts from being noticed
 NO_LONGER_LEADING: Final = "this daemon may not schedule any more"
 
 log = structlog.get_logger("vcpd.schedule")
@@ -62,10 +62,10 @@ class Scheduler:
         self._yard = Yard(RunHistory())
         self._comebacks = Comebacks()
         self._lines: dict[str, Line] = {}
-        self._paused: frozenset[str] = frozenset()
         self._nap = Nap(clock)
         self._dispatch = Dispatch(runs, clock, self._yard, self._nap.wake, self._note_comeback)
         self._tasks = self._dispatch.tasks
+        self._pauses = Pauses(runs, self._tasks)
         self._leading = self._stopping = False
         self._last_look = self._quiet_until = clock.now()
         self.looked_at_s = clock.monotonic_s()
@@ -164,7 +164,7 @@ class Scheduler:
         return status_of(
             self._lines,
             self._yard,
-            self._paused,
+            self._pauses.names,
             self._comebacks,
             leading=self._leading,
             now=self._clock.now(),
@@ -172,8 +172,7 @@ class Scheduler:
 
     async def _set_paused(self, name: str, *, paused: bool) -> None:
         self._lines[name]
-        await self._runs.set_paused(name, paused=paused)
-        self._paused = self._paused | {name} if paused else self._paused - {name}
+        await self._pauses.put(name, paused=paused)
         self._nap.wake()  # a look that has read the pauses a moment ago would undo this one until the next
 
     def _session_by_hand(self, line: Line, now: datetime) -> date:
@@ -188,7 +187,7 @@ class Scheduler:
                 raise self._tasks.failure
             self._yard.check_endings()
             await self._check_lead()
-            await self._read_pauses()
+            await self._pauses.read()
             self.looked_at_s = self._clock.monotonic_s()
             now = self._clock.now()
             if self._leading and not self._stopping:
@@ -212,14 +211,6 @@ class Scheduler:
             if waiting.row is not None:
                 self._dispatch.close_row(waiting.row, Outcome.CANCELLED, reason)
         self._yard.waiting.clear()
-
-    async def _read_pauses(self) -> None:
-        """Owners speak to any daemon of the database, so the table says what is paused."""
-        try:
-            async with asyncio.timeout(PAUSES_DEADLINE_S):
-                self._paused = await self._runs.paused()
-        except (*STORE_TROUBLE, TimeoutError) as error:
-            log.warning("scheduler.pauses_unknown", error=str(error))
 
     async def _may_lead(self) -> bool:
         try:
@@ -270,7 +261,7 @@ class Scheduler:
                 self._retry(line, last, now)
 
     def _retry(self, line: Line, run: Run | None, now: datetime) -> None:
-        free = line.name not in self._paused and not self._yard.is_busy(line.name)
+        free = line.name not in self._pauses.names and not self._yard.is_busy(line.name)
         if run is not None and free and line.policy.enabled:
             session = run.session or self._calendar.last_session_at(now)
             self._enqueue(line, Tick(with_fraction(now), session), Cause.RETRY)
@@ -331,7 +322,7 @@ class Scheduler:
                 self._dispatch.give_up(waiting, Outcome.CANCELLED, "the job is no longer configured")
 
     def _take(self, line: Line, ticks: list[Tick], cause: Cause, now: datetime) -> None:
-        if line.name in self._paused:
+        if line.name in self._pauses.names:
             for tick in ticks:
                 self._dispatch.record(line.name, tick, Outcome.SKIPPED, "paused")
             return
