@@ -97,7 +97,7 @@ async def test_no_secret_comes_out_of_a_daemon_anywhere(tmp_path: Path, postgres
     async with fresh_address(postgres_server) as dsn, _exchange(port := free_port()) as root:
         path = _write(tmp_path, port, root)
         environment = {f"VCPD_{name.upper()}": value for name, value in IN_ENVIRONMENT.items()}
-        environment["VCPD_STORE_DSN"] = _with_password(dsn.reveal())
+        environment["VCPD_STORE__DSN"] = _with_password(dsn.reveal())
         async with running(path, port, environment=environment) as daemon:
             await daemon.until(lambda status: status["state"] == "ready", READY_S)
             values = VALUES | await _log_in(daemon, tmp_path)

@@ -1,5 +1,6 @@
 """Where secrets are looked for, in which order, and which files are refused."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -54,3 +55,16 @@ def test_an_empty_file_is_no_secret(places: dict[str, Path]) -> None:
     _put(places["folder"] / NAME, " \n")
     with pytest.raises(ConfigurationError, match="was empty"):
         find_secret(NAME, places["folder"], {})
+
+
+def test_what_is_taken_from_the_environment_is_known_to_us_alone(
+    places: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(credentials, "_taken", {})
+    monkeypatch.setenv("VCPD_KITE_API_SECRET", "five")
+    monkeypatch.setenv("VCPD_STORE__DSN", "postgresql://me:six@db/vcpd")
+    monkeypatch.delenv("VCPD_STORE_DSN", raising=False)
+    credentials.take_from_environment(credentials.SECRET_NAMES)
+    assert not [key for key in os.environ if key.startswith(("VCPD_KITE", "VCPD_STORE"))]
+    assert find_secret(NAME, places["folder"], os.environ) == Secret("five")
+    assert find_secret("store_dsn", places["folder"], os.environ) == Secret("postgresql://me:six@db/vcpd")

@@ -12,6 +12,7 @@ from vcpd.domain.secrets import Secret
 ENVIRONMENT_PREFIX: Final = "VCPD_"
 OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 SECRET_NAMES: Final = ("kite_api_secret", "store_dsn", "web_token")
+DSN_SETTING: Final = "VCPD_STORE__DSN"
 SYSTEM_STORE: Final = Path("/etc/credstore")  # from where the service manager hands them out
 
 _taken: dict[str, str] = {}
@@ -37,7 +38,12 @@ def find_secret(name: str, folder: Path, environment: Mapping[str, str]) -> Secr
 
 
 def take_from_environment(names: Iterable[str]) -> None:
-    """Remove the named secrets from our environment: `find_secret` still knows them, no child does."""
+    """Remove the named secrets from our environment: `find_secret` still knows them, no child does.
+
+    The setting [store] dsn holds a password too: given by the environment, it becomes the secret `store_dsn`.
+    """
+    if (dsn := os.environ.pop(DSN_SETTING, "")) != "":
+        os.environ.setdefault(f"{ENVIRONMENT_PREFIX}STORE_DSN", dsn)
     for name in names:
         key = f"{ENVIRONMENT_PREFIX}{name.upper()}"
         if key in os.environ:
