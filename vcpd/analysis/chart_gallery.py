@@ -6,6 +6,7 @@ from typing import Final
 from vcpd.analysis.chart import HEIGHT, draw
 from vcpd.analysis.chart_png import to_png
 from vcpd.analysis.chart_sheet import WIDTH
+from vcpd.analysis.chart_theme import THEMES
 from vcpd.domain.panel import Panel
 from vcpd.domain.setups import Setup
 
@@ -30,7 +31,7 @@ def gallery(charts: Sequence[str]) -> bytes:
         for number, chart in enumerate(charts)
     )
     width, height = columns * WIDTH, rows * HEIGHT
-    paper = f'<rect width="{width:g}" height="{height:g}" fill="#fff"/>'
+    paper = f'<rect width="{width:g}" height="{height:g}" fill="{THEMES["light"].paper}"/>'
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}">'
     return to_png(f"{head}{paper}{placed}</svg>", width_px=round(width * SHARPNESS))
 

@@ -1,0 +1,34 @@
+"""Several charts on one picture."""
+
+import struct
+
+import pytest
+
+from tests.analysis.chart_samples import market, setup
+from vcpd.analysis.chart_gallery import draw_row, gallery
+
+
+def _size(picture: bytes) -> tuple[int, int]:
+    assert picture[:8] == b"\x89PNG\r\n\x1a\n"
+    width, height = struct.unpack(">II", picture[16:24])
+    return width, height
+
+
+@pytest.mark.parametrize(
+    ("charts", "size"), [(1, (720, 1036)), (2, (1440, 1036)), (3, (1440, 2072)), (4, (1440, 2072))]
+)
+def test_charts_stand_two_in_a_row(charts: int, size: tuple[int, int]) -> None:
+    panel = market()
+    chart = draw_row(panel, range(1), setup(panel))
+    assert _size(gallery([chart] * charts)) == size
+
+
+def test_a_later_panel_draws_the_setup_as_it_stood() -> None:
+    """What came after the setup's session is not on its picture."""
+    panel = market()
+    one = setup(panel)
+    early = panel.sessions[-20].item()
+    then = setup(panel.until(early))
+    assert then.as_of == early
+    assert draw_row(panel, range(1), then) == draw_row(panel.until(early), range(1), then)
+    assert draw_row(panel, range(1), one) != draw_row(panel, range(1), then)
