@@ -1,10 +1,14 @@
 """E-mail against a mail server of our own."""
 
 import asyncio
+import shutil
+import ssl
+import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -153,3 +157,50 @@ def test_mail_is_off_until_it_has_a_server_and_somebody_to_write_to() -> None:
     begun = Mail(MailSettings(host="h", user="me@example.org"), None, 5.0)
     assert begun.missing == "[alerts.mail] to and the secret alerts_mail_password"
     assert Mail(_settings(25), None, 5.0).missing is None
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A key and a certificate for 127.0.0.1, in one file."""
+    if (openssl := shutil.which("openssl")) is None:
+        pytest.skip("no openssl to make a certificate with")
+    folder = tmp_path_factory.mktemp("certificate")
+    key, signed, both = folder / "key.pem", folder / "signed.pem", folder / "both.pem"
+    words = (
+        "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1"
+    )
+    made = [openssl, *words.split(), "-keyout", str(key), "-out", str(signed)]
+    subprocess.run(made, check=True, capture_output=True)
+    both.write_text(key.read_text() + signed.read_text())
+    return both
+
+
+@asynccontextmanager
+async def serving_secretly(mailbox: Mailbox, certificate: Path, security: str) -> AsyncIterator[int]:
+    """A mail server that speaks TLS, from the first byte or when asked."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+    loop = asyncio.get_running_loop()
+    starttls, wrapped = (context, None) if security == "starttls" else (None, context)
+
+    def speak() -> SMTP:
+        return SMTP(mailbox, loop=loop, tls_context=starttls, require_starttls=starttls is not None)
+
+    server = await loop.create_server(speak, "127.0.0.1", 0, ssl=wrapped)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # aiosmtpd leaves its side of TLS open
+@pytest.mark.parametrize("security", ["starttls", "tls"])
+async def test_an_encrypted_server_is_used_where_its_certificate_holds_and_only_there(
+    certificate: Path, security: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mailbox = Mailbox()
+    async with serving_secretly(mailbox, certificate, security) as port:
+        with pytest.raises(RetryableError, match="certificate does not hold"):
+            await _send(_settings(port, security=security))
+        assert mailbox.letters == []
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        await _send(_settings(port, security=security))
+    assert len(mailbox.letters) == 1

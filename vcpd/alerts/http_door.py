@@ -51,6 +51,8 @@ class HttpDoor:
                 return Answer(answer.status, body, retry_after_s(answer.headers, self.clock.now()))
         except aiohttp.InvalidURL:
             raise PermanentError("its address is none: expected http(s)://host/path") from None
+        except aiohttp.ClientConnectorCertificateError:
+            raise RetryableError("its certificate does not hold") from None
         except TimeoutError:
             raise RetryableError(f"no answer within {self.timeout_s:g} s") from None
         except (aiohttp.ClientError, OSError) as error:

@@ -1,5 +1,6 @@
 """E-mail by SMTP."""
 
+import ssl
 from collections.abc import Iterable
 from dataclasses import dataclass
 from email.message import EmailMessage
@@ -88,6 +89,8 @@ def _error_of(error: Exception) -> VcpdError:
         return _by_codes([error.code])
     if isinstance(error, aiosmtplib.SMTPNotSupported) or type(error) is aiosmtplib.SMTPException:
         return PermanentError("the server lacks what [alerts.mail] security or user asks for")
+    if any(isinstance(one, ssl.SSLCertVerificationError) for one in (error, error.__cause__)):
+        return RetryableError("the mail server's certificate does not hold")
     words = getattr(error, "strerror", None) or type(error).__name__
     return RetryableError(f"the mail server cannot be reached: {words}")
 
