@@ -18,6 +18,7 @@ from vcpd.bhavcopy.session import OpenSession
 from vcpd.config import Configuration, Loaded
 from vcpd.domain.nse_sessions import NSE
 from vcpd.domain.secrets import Secret
+from vcpd.domain.sessions import TradingCalendar
 from vcpd.kite.auth import Credentials, KiteSession
 from vcpd.kite.client import Compute, KiteClient
 from vcpd.kite.limits import Limits
@@ -63,9 +64,12 @@ class Market:
     limits: Limits | None = None  # None: the door keeps a pace of its own
     sandbox: SandboxProcess | None = None
     live: KiteTicker | None = None  # None: the market has no live feed
+    time: ExchangeTime | None = None  # None: the door asks no calendar
 
-    def reconfigure(self, limits: LimitSettings, ticker: TickerSettings) -> None:
-        """Take other limits from the next request on."""
+    def reconfigure(self, limits: LimitSettings, ticker: TickerSettings, calendar: TradingCalendar) -> None:
+        """Take other limits and another calendar from the next request on."""
+        if self.time is not None:
+            self.time.calendar = calendar
         if self.limits is not None:
             self.limits.reconfigure(limits)
         if self.live is not None:
@@ -114,7 +118,8 @@ def _bulletins(loaded: Loaded, clock: Clock, state: Path, compute: Compute) -> M
         settings = msgspec.structs.replace(settings, folder=str(own))
     http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=4))
     time = ExchangeTime(clock, loaded.configuration.schedule.calendar(NSE))
-    return Market(open_door(settings, state / BULLETIN_FOLDER, time, http, compute), OpenSession(), http)
+    door = open_door(settings, state / BULLETIN_FOLDER, time, http, compute)
+    return Market(door, OpenSession(), http, time=time)
 
 
 def owner_session(

@@ -50,7 +50,7 @@ def reload(parts: Parts, path: Path, means: Means) -> None:
 
 def _apply(parts: Parts, configuration: Configuration, calendar: TradingCalendar) -> None:
     """What reads its settings anew at its next turn."""
-    parts.market.reconfigure(configuration.limits, configuration.ticker)
+    parts.market.reconfigure(configuration.limits, configuration.ticker, calendar)
     parts.watch.settings, parts.watch.thresholds = configuration.watch, configuration.screen
     parts.watch.means.calendar = calendar
     parts.workers.apply(configuration.workers)

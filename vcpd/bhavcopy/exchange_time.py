@@ -10,9 +10,9 @@ from vcpd.domain.sessions import TradingCalendar
 from vcpd.ports import Clock
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ExchangeTime:
-    """The clock read by the exchange's calendar."""
+    """The clock read by the exchange's calendar, which the owner may change while the daemon runs."""
 
     clock: Clock
     calendar: TradingCalendar
