@@ -23,7 +23,7 @@ from vcpd.domain.errors import RetryableError, UnavailableError
 from vcpd.domain.health import FULL
 from vcpd.domain.runs import Run
 
-LOOK_EVERY_S: Final = 1.0
+LOOK_EVERY_S: Final = 2.0
 STORE_PAUSE_S: Final = 5.0
 LOW_HEALTH: Final = "low_health"
 DIGESTS_SEEN: Final = 50
