@@ -52,6 +52,8 @@ from vcpd.kite.stream import KiteTicker, TickerDoor
 from vcpd.kite.token_file import SessionToken
 from vcpd.ports import MarketData
 from vcpd.runtime.clock import VirtualClock, WallClock
+from vcpd.runtime.lag import LoopLag
+from vcpd.runtime.memory import keep_what_is_here
 from vcpd.runtime.settings import WorkerSettings
 from vcpd.runtime.workers import WorkerPool
 from vcpd.store.alerts import PostgresOutbox
@@ -320,8 +322,10 @@ async def latency(folder: Path, breakouts: int, reference: PanelReference) -> tu
     server = EmbeddedPostgres(folder / "postgres", StoreSettings())
     pool = WorkerPool(WorkerSettings(count=2), open_panel, (tasks.warm_up,), ("vcpd.analysis.setups",))
     await pool.start()
+    keep_what_is_here()
     rounds: list[float] = []
-    busy = asyncio.create_task(screening(pool, reference, rounds))
+    lag = LoopLag(window=100_000)
+    busy = asyncio.gather(screening(pool, reference, rounds), lag.run())
     try:
         database = await Database.open(Secret(await server.start()), StoreSettings())
         try:
@@ -333,7 +337,9 @@ async def latency(folder: Path, breakouts: int, reference: PanelReference) -> tu
         await asyncio.gather(busy, return_exceptions=True)
         await pool.close()
         await server.stop()
-    print(f"{len(rounds)} full screens meanwhile, {np.median(rounds):.2f} s each")
+    late = lag.snapshot()
+    print(f"{len(rounds)} full screens meanwhile, {np.median(rounds):.2f} s each; ", end="")
+    print(f"the loop was late by p99 {late.p99_ms:.1f} ms, max {late.max_ms:.1f} ms")
     return answer
 
 

@@ -16,7 +16,7 @@ from vcpd.ports import Clock
 
 TOKENS_A_COMMAND: Final = 500
 LOOK_EVERY_S: Final = 1.0
-GATHER_S: Final = 0.004  # frames of one moment are read in one pass
+GATHER_S: Final = 0.002  # frames of one moment are read in one pass
 STEADY_AFTER_S: Final = 20.0  # a line that lived so long begins its pauses anew
 GARBAGE_IN_A_ROW: Final = 50
 HEARTBEAT_BYTES: Final = 1

@@ -9,7 +9,7 @@ import asyncpg
 from vcpd.domain.instruments import Instrument
 from vcpd.domain.live import Sighting, StoredCurve
 from vcpd.domain.setups import EventKind
-from vcpd.store.database import Database, rows_touched
+from vcpd.store.database import Database
 from vcpd.store.named_queries import named_queries
 
 SQL: Final = named_queries("watch")
@@ -32,13 +32,11 @@ class PostgresWatchStore:
     async def add(self, sightings: Sequence[Sighting]) -> int:
         """See ports; one of a base that is no longer there is left out.
 
-        The commit does not wait for the disk: an alert follows, and its commit, which comes later in the
-        same log, waits for both.
+        One statement, whose commit does not wait for the disk: an alert follows, and its commit, which
+        comes later in the same log, waits for both.
         """
         columns = [[getattr(one, name) for one in sightings] for name in COLUMNS]
-        async with self._database.transaction() as connection:
-            await connection.execute(SQL["do_not_wait"])
-            return rows_touched(await connection.execute(SQL["add"], *columns))
+        return await self._database.execute(SQL["add"], *columns)
 
     async def seen(self, session: date) -> Sequence[Sighting]:
         return [_sighting(row) for row in await self._database.fetch(SQL["seen"], session)]

@@ -4,15 +4,14 @@ SELECT concat_ws(' ', count(*), max(last_judged), max(id)) FROM bases;
 -- name: instruments
 SELECT symbol, token, name, tick_size, lot_size, segment, series FROM instruments WHERE symbol = ANY ($1::text[]);
 
--- name: do_not_wait
-SET LOCAL synchronous_commit = off;
-
 -- name: add
+WITH hurried AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
 INSERT INTO setup_events (base_id, session, kind, number, price, provisional, detail, live, seen_at, volume_ratio)
 SELECT bases.id, given.session, given.kind,
        given.place + (SELECT coalesce(max(number), 0) FROM setup_events WHERE base_id = bases.id),
        given.price, true, given.detail, true, given.seen_at, given.volume_ratio
-FROM unnest(
+FROM hurried
+CROSS JOIN unnest(
     $1::text[], $2::date[], $3::date[], $4::text[], $5::double precision[], $6::text[], $7::timestamptz[],
     $8::double precision[]
 ) WITH ORDINALITY AS given (
