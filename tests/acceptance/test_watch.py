@@ -79,7 +79,7 @@ async def test_a_breakout_is_seen_told_and_judged_by_the_evening(tmp_path: Path,
 
 def _monday_is_judged(status: Any) -> bool:
     screened = next(job["last"] for job in status["jobs"] if job["name"] == "screen")
-    return (screened or {}).get("session") == MONDAY and bool(screened["outcome"] == "done")
+    return bool(screened and screened["session"] == MONDAY and screened["outcome"] == "done")
 
 
 async def _monday(path: Path, port: int, receiver: Receiver) -> None:
