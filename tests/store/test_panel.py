@@ -136,6 +136,20 @@ def test_what_a_killed_writer_left_is_cleaned(tmp_path: Path) -> None:
     assert names_in(tmp_path) == [reference.version]
 
 
+@pytest.mark.parametrize("name", ["values.npy", "provisional.npy", "index_close.npy", "panel.json"])
+@pytest.mark.parametrize("kept_bytes", [0, 200])
+def test_a_snapshot_that_lost_its_contents_is_none(tmp_path: Path, name: str, kept_bytes: int) -> None:
+    """As a power cut leaves it: the names are there, what they held is not, or in part."""
+    files = PanelFiles(tmp_path)
+    written = files.write(build_panel([walk("NSE:AAA", 300, seed=1)]))
+    assert files.current() == written
+    path = Path(written.path) / name
+    path.write_bytes(path.read_bytes()[:kept_bytes])
+    assert files.current() is None
+    again = files.write(build_panel([walk("NSE:AAA", 300, seed=1)]))
+    assert files.current() == again
+
+
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "panel").write_text("in the way", encoding="utf-8")
     with pytest.raises(UnavailableError, match="cannot write the panel"):

@@ -62,6 +62,15 @@ def open_panel(reference: PanelReference) -> Panel:
     )
 
 
+def _readable(folder: Path) -> PanelReference | None:
+    """The snapshot in a folder, if all of its files are whole."""
+    try:
+        panel = open_panel(PanelReference(str(folder), folder.name, 0, 0))
+    except (ValueError, EOFError, RetryableError):
+        return None
+    return PanelReference(str(folder), folder.name, len(panel.symbols), len(panel.sessions))
+
+
 def _head(folder: Path) -> PanelHead:
     return msgspec.json.decode((folder / HEAD).read_bytes(), type=PanelHead)
 
@@ -78,13 +87,9 @@ class PanelFiles:
         self.folder = folder
 
     def current(self) -> PanelReference | None:
-        """The newest snapshot, or None."""
+        """The newest snapshot; None where there is none, or a power cut left it without its contents."""
         versions = self._versions()
-        if not versions:
-            return None
-        newest = versions[-1]
-        head = _head(newest)
-        return PanelReference(str(newest), newest.name, len(head.symbols), len(head.sessions))
+        return _readable(versions[-1]) if versions else None
 
     def write(self, panel: Panel) -> PanelReference:
         """Add a panel that lies in memory as a snapshot. Errors as `add`."""
