@@ -79,7 +79,8 @@ async def test_a_breakout_is_seen_told_and_judged_by_the_evening(tmp_path: Path,
 
 def _monday_is_judged(status: Any) -> bool:
     screened = next(job["last"] for job in status["jobs"] if job["name"] == "screen")
-    return bool(screened and screened["session"] == MONDAY and screened["outcome"] == "done")
+    done: bool = (screened or {}).get("session") == MONDAY and screened["outcome"] == "done"
+    return done
 
 
 async def _monday(path: Path, port: int, receiver: Receiver) -> None:
@@ -105,7 +106,7 @@ def _is_told(receiver: Receiver) -> bool:
 
 def _breakout(message: Any) -> bool:
     (alert, *_) = message["alerts"]
-    return alert["kind"].startswith("breakout") and alert["symbol"] == SYMBOL
+    return bool(alert["kind"].startswith("breakout") and alert["symbol"] == SYMBOL)
 
 
 async def _require_the_event(daemon: Daemon) -> None:

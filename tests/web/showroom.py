@@ -62,6 +62,7 @@ class ShowroomDaemon(fakes.FakeDaemon):
     def __init__(self, setups: Sequence[Setup]) -> None:
         super().__init__()
         self.by_symbol = {setup.symbol: setup for setup in setups}
+        self.session: Mapping[str, Any] | None = None  # the running one, as it is watched
 
     def status(self) -> Mapping[str, Any]:
         return {
@@ -81,7 +82,8 @@ class ShowroomDaemon(fakes.FakeDaemon):
         running = {"run_id": 7, "done": 40, "total": 200, "note": "asking", "ending": None}
         job = {**JOB, "running": running if "collect" in self.started else None}
         data = self._data()
-        return {"state": "ready", "health": self.health(), "data": data, "login_due": False, "jobs": [job]}
+        told = {"state": "ready", "health": self.health(), "data": data, "login_due": False, "jobs": [job]}
+        return {**told, "watch": self.session}
 
     def _data(self) -> Mapping[str, Any]:
         return {"as_of": SESSION, "age_sessions": 0, "symbols": len(self.by_symbol), "excluded": 0}

@@ -240,6 +240,34 @@ def test_nothing_sticks_out_of_a_small_screen(browser: Browser, address: str, vi
     assert browser.run("return document.documentElement.scrollWidth") <= NARROW[0]
 
 
+@pytest.mark.parametrize("size", [WIDE, NARROW])
+def test_a_running_session_is_told_price_by_price(
+    browser: Browser, address: str, given: Sources, size: tuple[int, int]
+) -> None:
+    """A strip above the table, and live prices in its rows, until the session is over."""
+    assert isinstance(given.daemon, ShowroomDaemon)
+    browser.open(f"{address}/#/setups/", size)
+    browser.until(lambda: browser.count(".board tbody tr") > 0)
+    assert browser.count("#watch[hidden]") == 1
+    row = '.board tr[data-symbol="NSE:ALPHA"]'
+    before = browser.run("return document.querySelector(arguments[0]).textContent", row)
+    given.daemon.session = _watched(price=4321.5, to_pivot_pct=-0.3, news="breakout")
+    browser.reads("#watch", "7 watched by live feed")
+    browser.reads("#watch", "ALPHA 4,321.50 -0.3\N{NO-BREAK SPACE}% to pivot breakout")
+    live = "return document.querySelector(arguments[0]).textContent.includes('4,321.50')"
+    browser.until(lambda: browser.run(live, row))
+    assert browser.run("return document.documentElement.scrollWidth") <= size[0]
+    given.daemon.session = None
+    browser.until(lambda: browser.count("#watch[hidden]") == 1)
+    after = "return document.querySelector(arguments[0]).textContent"
+    browser.until(lambda: browser.run(after, row) == before)
+
+
+def _watched(**changes: Any) -> dict[str, Any]:
+    line = {"symbol": "NSE:ALPHA", "state": "BREAKOUT", "pivot": 100.0, "stop": 94.0, "volume_ratio": 1.6}
+    return {"source": "ticker", "candidates": 7, "events": 1, "items": [{**line, **changes}]}
+
+
 def test_everything_together_is_small(browser: Browser, address: str) -> None:
     """The page with its table and a chart drawn, as it came over the wire."""
     browser.open(address)

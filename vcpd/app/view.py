@@ -4,7 +4,7 @@ import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -25,6 +25,8 @@ from vcpd.domain.panel import Panel
 from vcpd.domain.setups import Setup
 from vcpd.runtime.lifecycle import DaemonState
 from vcpd.web.sources import SizeRequest
+
+NEAREST_SHOWN: Final = 60  # of the candidates, on the page
 
 
 class DaemonView:
@@ -132,6 +134,7 @@ class DaemonView:
             "data": _data(parts, parts.clock.now()),
             "login_due": parts.market.session.status().login_due,
             "jobs": parts.scheduler.snapshot().jobs,
+            "watch": _live(parts),
         }
 
     async def explain(self, symbol: str, as_of: date | None) -> tuple[Setup, list[str]]:
@@ -160,6 +163,19 @@ class DaemonView:
             "last": parts.calendar.last_session_at(now),
             "running": parts.calendar.running_session_at(now),
         }
+
+
+def _live(parts: Parts) -> Mapping[str, Any] | None:
+    """The running session for open pages: the candidates nearest to their pivots. None while none runs."""
+    status = parts.watch.status()
+    if not status.running:
+        return None
+    return {
+        "source": status.source,
+        "candidates": status.candidates,
+        "events": status.events,
+        "items": parts.watch.watched(NEAREST_SHOWN),
+    }
 
 
 def _require_session(parts: Parts, session: date) -> None:

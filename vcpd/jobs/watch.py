@@ -83,10 +83,10 @@ class Watch:
             return WatchStatus() if live is None else WatchStatus(feed=live.status())
         return vigil.status()
 
-    def watched(self) -> Sequence[Watched]:
-        """Every candidate as it stands; nothing while no session is watched."""
+    def watched(self, most: int = LINES_SHOWN) -> Sequence[Watched]:
+        """The candidates nearest to their pivots as they stand; nothing while no session is watched."""
         vigil = self._vigil
-        return [] if vigil is None else vigil.board.watched(self.means.clock.now())[:LINES_SHOWN]
+        return [] if vigil is None else vigil.board.watched(self.means.clock.now(), most)
 
     def rules(self) -> LiveRules:
         return LiveRules.of(self.thresholds, self.settings.hysteresis_pct)

@@ -17,6 +17,7 @@ from vcpd.jobs.watch_candidates import Candidate
 from vcpd.jobs.watch_settings import WatchSettings
 
 RESTATED: Final = "RESTATED"
+ALL: Final = 1_000_000
 MINUTE: Final = timedelta(minutes=1)
 
 CurveOf = Callable[[str], VolumeCurve]
@@ -125,10 +126,11 @@ class Board:
         curve = self._curve_of(row.candidate.base.symbol)
         return curve.projected(volume, self.hours.fraction(now)) / average
 
-    def watched(self, now: datetime) -> list[Watched]:
-        """Every candidate as it stands, the nearest to its pivot first."""
-        lines = [self._line(place, now) for place in range(len(self.rows))]
-        return sorted(lines, key=lambda line: (line.to_pivot_pct is None, abs(line.to_pivot_pct or 0.0)))
+    def watched(self, now: datetime, most: int = ALL) -> list[Watched]:
+        """The candidates as they stand, the nearest to its pivot first, without a price last."""
+        pivots = np.array([row.target.pivot for row in self.rows], np.float64)
+        order = np.argsort(np.abs(pivots / self.price - 1), kind="stable")[:most]
+        return [self._line(place, now) for place in order.tolist()]
 
     @property
     def restated(self) -> int:

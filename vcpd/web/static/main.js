@@ -8,6 +8,7 @@ import * as jobs from "./jobs.js";
 import { follow } from "./live.js";
 import * as market from "./market.js";
 import * as table from "./table.js";
+import * as watch from "./watch.js";
 
 const VIEWS = ["setups", "market", "jobs", "health"];
 const WIDE = matchMedia("(min-width: 901px)");
@@ -49,6 +50,7 @@ function onPulse(news) {
   pulse = news;
   byId("score").textContent = news.health.score;
   byId("score").className = `score ${{ good: "up", degraded: "amber", poor: "down" }[news.health.level]}`;
+  watch.show(news.watch ?? null);
   sayTrouble();
   refresh(false);
   if (changed) renew();

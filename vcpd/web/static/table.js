@@ -26,6 +26,10 @@ let selected = null;
 let drawn = [];
 let more = null;
 
+const live = new Map();
+const PRICE = COLUMNS.findIndex((column) => column.key === "close");
+const GAP = COLUMNS.findIndex((column) => column.key === "to_pivot_pct");
+
 export const symbols = () => (board?.items ?? []).map((row) => row.symbol);
 export const current = () => board;
 
@@ -126,10 +130,30 @@ function sortBy(column) {
   document.querySelector(`.board th button[data-key="${column.key}"]`)?.focus();
 }
 
+// Prices of the running session in place of the last close, without moving a row.
+export function quote(items) {
+  const over = live.size > 0 && items.length === 0;
+  live.clear();
+  for (const item of items) if (item.price !== null) live.set(item.symbol, item);
+  if (over) draw();
+  else for (const row of document.querySelectorAll(".board tbody tr[data-symbol]")) enliven(row);
+}
+
+function enliven(row) {
+  const item = live.get(row.dataset.symbol);
+  if (!item) return row;
+  for (const [at, text] of [[PRICE, price(item.price)], [GAP, signed(item.to_pivot_pct)]]) {
+    if (row.cells[at].textContent !== text) row.cells[at].textContent = text;
+    row.cells[at].classList.add("now");
+    row.cells[at].title = "live, provisional until the close";
+  }
+  return row;
+}
+
 function rowOf(row) {
   const open = (event) => { if (!event.target.closest("a")) location.hash = address(row.symbol); };
-  return h("tr", { "data-symbol": row.symbol, "aria-selected": String(row.symbol === selected), onclick: open },
-    COLUMNS.map((column) => h("td", { class: column.kind }, column.cell(row))));
+  return enliven(h("tr", { "data-symbol": row.symbol, "aria-selected": String(row.symbol === selected), onclick: open },
+    COLUMNS.map((column) => h("td", { class: column.kind }, column.cell(row)))));
 }
 
 export const address = (symbol) => `#/setups/${encodeURIComponent(symbol)}`;
