@@ -14,6 +14,7 @@ from vcpd.domain.risk import Band, RiskScore
 
 METRIC_NAMES: Final = METRICS + DATES
 Metrics = dict[str, float | str | None]
+_NO_METRICS: Final[Metrics] = dict.fromkeys(METRIC_NAMES)
 
 # metrics of a component, each with +1 where more of it is riskier, -1 where less is
 COMPONENTS: Final[Mapping[str, tuple[tuple[str, int], ...]]] = {
@@ -148,7 +149,9 @@ def _metrics(blocks: Sequence[RiskBlock], values: FloatArray) -> Iterator[Metric
         numbers[row][column] = None
     dates = np.concatenate([block.dates for block in blocks])
     for own, texts in zip(numbers, _iso(dates), strict=True):
-        yield dict(zip(METRIC_NAMES, own + texts, strict=True))
+        metrics = _NO_METRICS.copy()  # filling one that has its size is quicker than letting one grow
+        metrics.update(zip(METRIC_NAMES, own + texts, strict=True))
+        yield metrics
 
 
 def _iso(dates: DateArray) -> list[list[float | str | None]]:
