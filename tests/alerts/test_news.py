@@ -116,6 +116,15 @@ def test_a_base_found_and_broken_on_one_day_is_no_setup() -> None:
     assert [one.kind for one in setup_news.news_of(TONIGHT, [base])] == [AlertKind.FAILED]
 
 
+def test_what_came_before_a_base_was_found_anew_is_over() -> None:
+    """After days off: a failure at the old pivot is no news of the base that stands at a new one."""
+    after_days = Evening(TODAY, date(2026, 4, 2), EVENING)
+    past = [(EventKind.FOUND, date(2026, 3, 2)), (EventKind.SQUAT, date(2026, 4, 6))]
+    again = [(EventKind.FOUND, YESTERDAY), (EventKind.BREAKOUT, TODAY)]
+    news = setup_news.news_of(after_days, [_base("AAA", *past, *again)])
+    assert [one.kind for one in news] == [AlertKind.SETUPS, AlertKind.BREAKOUT]
+
+
 def test_the_first_screen_of_all_is_one_digest_of_what_stands_open() -> None:
     first = Evening(TODAY, None, EVENING)
     past = [(EventKind.FOUND, date(2026, 2, 2)), (EventKind.BREAKOUT, TODAY)]

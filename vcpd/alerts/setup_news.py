@@ -96,10 +96,14 @@ def _is_found(evening: Evening, base: Base) -> bool:
 
 
 def _changes(evening: Evening, base: Base, *, is_found: bool) -> list[Alert]:
-    """The base's new events; of one that the digest shows anyway, not that it stands near its pivot."""
+    """The base's new events; of one that the digest shows anyway, not that it stands near its pivot.
+
+    What came before it was found anew happened at another pivot, and is over.
+    """
+    found_at = [number for number, event in enumerate(base.events) if event.kind is EventKind.FOUND]
     return [
         _change(evening, base, event)
-        for event in base.events
+        for event in base.events[max(found_at, default=0) :]
         if event.kind in KINDS
         and not event.live  # told when it was seen; the close has not borne it out
         and evening.is_new(event.session)
