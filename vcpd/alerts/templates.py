@@ -11,7 +11,8 @@ from vcpd.domain.alerts import AlertKind
 
 EVENT_BODY: Final = (
     "{detail}\n"
-    "price {price:.2f}, pivot {pivot:.2f}, stop {stop:.2f}, risk {risk_pct:.1f} %\n"
+    "price {price:.2f}, pivot {pivot:.2f}, stop {stop:.2f}\n"
+    "risk {risk_pct:.1f} %\n"
     "{footprint}\n"
     "RS {rating}, score {score:.0f}\n"
     "{note}\n"
