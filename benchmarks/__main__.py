@@ -13,6 +13,7 @@ ORDER = (
     "collection",
     "evening",
     "store",
+    "import_bars",
     "detector_speed",
     "detector_planted",
     "detector_robustness",
