@@ -158,6 +158,7 @@ async def test_what_was_kept_but_not_told_is_told_after_a_restart() -> None:
         await until(lambda: bool(post.notifier.told))
     async with at_work(store=post.store) as again:
         await until(lambda: again.notifier.kinds == ["breakout"])
+        assert again.watch.status().events == 1
         assert again.notifier.told.keys() == post.notifier.told.keys()
 
 

@@ -105,6 +105,13 @@ def test_a_base_that_broke_out_before_is_followed() -> None:
     assert kinds(board, ("NSE:AAA", 93.9, 700)) == [EventKind.FAILED]
 
 
+def test_what_was_seen_before_a_restart_is_shown_and_not_seen_again() -> None:
+    earlier = SetupEvent(EventKind.BREAKOUT, TODAY, 100.5, provisional=True, live=True)
+    board = board_of(candidate("NSE:AAA", FOUND, earlier))
+    assert board.watched(NOON)[0].news == "breakout"
+    assert kinds(board, ("NSE:AAA", 101.0, 900)) == []
+
+
 def test_what_is_not_followed_is_not_seen() -> None:
     nobody = np.full(2, np.datetime64("NaT", "s"))
     ones = np.ones(2)

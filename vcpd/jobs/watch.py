@@ -246,7 +246,7 @@ class Vigil:
             try:
                 if known is None:
                     await self._watch.curves.load()
-                    await self._desk.tell(await self._means.store.seen(self._hours.session))
+                    await self._desk.resume(await self._means.store.seen(self._hours.session))
                 version = (await self._means.store.version(), settings, self._watch.thresholds)
                 if version != known:
                     self._put_on_board(await self._scout.candidates(settings))

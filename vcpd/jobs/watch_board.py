@@ -218,7 +218,8 @@ def _row(candidate: Candidate, session: date, rules: LiveRules) -> Row:
     setup, base = candidate.setup, candidate.base
     target = Target.of(setup.pivot or math.nan, setup.stop or math.nan, rules)
     stand = first_stand(setup.state or State.FORMING, base.events, session)
-    return Row(candidate, target, stand)
+    news = [event.kind for event in base.events if event.session == session]
+    return Row(candidate, target, stand, news=news[-1] if news else None)
 
 
 def _shown(stand: Stand) -> str:

@@ -63,6 +63,11 @@ class Desk:
             return False
         return True
 
+    async def resume(self, seen: Sequence[Sighting]) -> None:
+        """Go on after what was kept earlier in the session; it may not have been told."""
+        self.kept = len(seen)
+        await self.tell(seen)
+
     async def tell(self, sightings: Iterable[Sighting]) -> None:
         """Tell the owner; what was told before is not told again."""
         alerts = [alert for one in sightings if (alert := alert_of(one)) is not None]
