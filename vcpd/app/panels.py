@@ -56,7 +56,7 @@ class CurrentPanel:
     async def _look(self) -> tuple[PanelReference, Panel]:
         reference = await self._panels.current()
         if reference is None:
-            raise RetryableError("there is no panel yet: the first collect makes it")
+            raise RetryableError("there is no panel to look at: the next collect makes it")
         if self._panel is None or reference != self._reference:
             self._panel = await asyncio.to_thread(open_panel, reference)
             self._reference = reference
