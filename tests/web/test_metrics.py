@@ -30,6 +30,8 @@ async def test_each_figure_has_its_sample() -> None:
     assert samples["vcpd_worker_restarts_total", (("cause", "broken"),)] == 1
     assert samples["vcpd_pool_connections", (("state", "in_use"),)] == 1
     assert samples["vcpd_token_age_seconds", ()] == 100
+    assert samples["vcpd_watch_running", ()] == 0
+    assert samples["vcpd_feed_ticks_total", ()] == 0
 
 
 async def test_histograms_are_cumulative_and_complete() -> None:

@@ -63,6 +63,7 @@ def figures_of(parts: Parts, uptime_s: float) -> Figures:
         alerts=parts.alerts.sent,
         alerts_pending=vitals.outbox.pending,
         alerts_given_up=vitals.outbox.given_up,
+        watch=parts.watch.status(),
     )
 
 

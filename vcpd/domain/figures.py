@@ -5,6 +5,8 @@ from datetime import datetime
 
 import msgspec
 
+from vcpd.domain.live import WatchStatus
+
 
 class Histogram(msgspec.Struct, frozen=True):
     """`counts` has one more than `edges`, not cumulative: the last holds what exceeds every edge."""
@@ -70,3 +72,4 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     alerts: Mapping[tuple[str, str], int] = {}  # attempts by (channel, outcome)
     alerts_pending: int = 0
     alerts_given_up: int = 0  # in the last day
+    watch: WatchStatus = WatchStatus()

@@ -54,6 +54,7 @@ class FigureCollector(Collector):
         yield from _workers(figures)
         yield from _store(figures)
         yield from _alerts(figures)
+        yield from _watch(figures)
 
 
 def _daemon(figures: Figures) -> Iterator[Metric]:
@@ -156,6 +157,17 @@ def _alerts(figures: Figures) -> Iterator[Metric]:
     )
     yield _gauge("vcpd_alerts_pending", "Deliveries that wait.", figures.alerts_pending)
     yield _gauge("vcpd_alerts_given_up", "Deliveries given up in the last day.", figures.alerts_given_up)
+
+
+def _watch(figures: Figures) -> Iterator[Metric]:
+    watch, feed = figures.watch, figures.watch.feed
+    yield _gauge("vcpd_watch_running", "1 while a session is watched.", watch.running)
+    yield _gauge("vcpd_watch_candidates", "Bases that are followed live.", watch.candidates)
+    yield _gauge("vcpd_watch_events", "Events seen in the session.", watch.events)
+    yield _gauge("vcpd_watch_price_age_seconds", "Since the last price came in.", watch.last_tick_age_s)
+    yield _counters("vcpd_feed_ticks", "Ticks of the live feed.", (), {(): feed.ticks})
+    yield _counters("vcpd_feed_garbage", "Frames that could not be read.", (), {(): feed.garbage})
+    yield _counters("vcpd_feed_reconnects", "Lines that were opened again.", (), {(): feed.reconnects})
 
 
 def _gauge(name: str, text: str, value: float | None) -> Metric:
