@@ -128,13 +128,13 @@ class Vigil:
             "curves": self._learn(),
         }
         async with asyncio.TaskGroup() as group:
-            helpers = [group.create_task(work, name=f"watch {name}") for name, work in works.items()]
+            tasks = [group.create_task(work, name=f"watch {name}") for name, work in works.items()]
             if self._means.live is not None:
-                helpers.append(group.create_task(self._means.live.run(self._on_feed), name="watch feed"))
+                tasks.append(group.create_task(self._means.live.run(self._on_feed), name="watch feed"))
             await self._until_close()
             await self._desk.drained(DRAIN_S)
-            for helper in helpers:
-                helper.cancel()
+            for task in tasks:
+                task.cancel()
 
     def counts(self) -> dict[str, int]:
         return {
