@@ -17,7 +17,7 @@ run: setup
 	exec $(BIN)/vcpd run --config config.toml
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: setup
 	$(BIN)/ruff check .
