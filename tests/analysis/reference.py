@@ -94,6 +94,9 @@ def anchors(market: Market, t: int, rules: Rules) -> Iterator[int]:
             yield a
 
 
+EQUAL = 1e-9
+
+
 def best_chain(market: Market, anchor: int, t: int, rules: Rules) -> Found | None:
     """The most valuable admissible chain from one anchor, by walking all of them."""
     shape = zigzag(market, anchor, t, rules)
@@ -103,9 +106,16 @@ def best_chain(market: Market, anchor: int, t: int, rules: Rules) -> Found | Non
         peaks = [*peaks, shape.extreme]
     walk = _Walk(market, shape, peaks, t, rules)
     for chain in walk.chains((anchor,), (), 0.0):
-        if found is None or chain.value > found.value:
+        if found is None or _is_preferred(chain, found):
             found = chain
     return found
+
+
+def _is_preferred(chain: Found, other: Found) -> bool:
+    """The more valuable; of equal ones that of more contractions, then that of earlier peaks."""
+    if abs(chain.value - other.value) > EQUAL:
+        return chain.value > other.value
+    return (-len(chain.highs), chain.highs[::-1]) < (-len(other.highs), other.highs[::-1])
 
 
 @dataclass(frozen=True)

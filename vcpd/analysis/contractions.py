@@ -16,6 +16,10 @@ from vcpd.domain.arrays import FloatArray, IntArray, RecordArray
 
 MOST: Final = 6  # contractions of a chain
 
+# Where each depth is at least half of the one before, a chain's value is that of its last depth over its first:
+# many chains are worth the same, and only rounding would choose.
+EQUAL: Final = 1e-9
+
 LegRecord: TypeAlias = Any  # one element of an array of LEG, which a kernel reads and writes by name
 LinkRecord: TypeAlias = Any  # one element of an array of LINK
 
@@ -192,7 +196,7 @@ def _add_link(table: Table, slot: int, number: int, leg: Leg, next_at: int) -> i
             reached = True
             merit = merit_of(depth / link.depth, table.rules)
             for n in range(1, MOST - 1):
-                if best[before, n] + merit > best[slot, n + 1]:
+                if best[before, n] + merit > best[slot, n + 1] + EQUAL:
                     best[slot, n + 1], back[slot, n + 1] = best[before, n] + merit, before
     if reached:
         own = table.links[slot]
@@ -309,7 +313,7 @@ def _with_peak_in_progress(table: Table, peaks: int, known: int, t: int, best: E
     open_peak(table, peaks, extreme, table.low[low_at])
     add_peak(table, peaks, low_at, False)
     ending = _completed(table, peaks, Leg(True, low, counter, 0.0, 0.0, 0.0), t, best)
-    if ending.value > best.value:
+    if ending.peak_at == extreme:
         return Ending(ending.value, ending.link, ending.contractions, ending.peak_at, ending.low_at, False)
     return best
 
@@ -318,6 +322,12 @@ def _with_peak_in_progress(table: Table, peaks: int, known: int, t: int, best: E
 def _is_final(peak_at: int, t: int, depth: float, rules: Rules) -> bool:
     long_enough = t - peak_at >= rules.final_length or depth >= rules.final_deep
     return long_enough and depth >= rules.depth_least
+
+
+@inlined
+def _is_better(value: float, contractions: int, best: Ending) -> bool:
+    """More valuable, or as valuable and told in more contractions."""
+    return value > best.value + EQUAL or (value >= best.value - EQUAL and contractions > best.contractions)
 
 
 @inlined
@@ -330,11 +340,11 @@ def _completed(table: Table, number: int, leg: Leg, t: int, best: Ending) -> End
     most_merit = 1 - rules.leg_cost
     for slot in range(peak.first_link, peak.stop_link):
         link = table.links[slot]
-        if link.most + most_merit <= best.value or not _shrinks(link, depth, rules):
+        if link.most + most_merit < best.value - EQUAL or not _shrinks(link, depth, rules):
             continue
         merit = merit_of(depth / link.depth, rules)
         for n in range(1, MOST):
             value = table.best[slot, n] + merit
-            if value > best.value and _holds_above(table, number, t, link.low, leg.low):
+            if _is_better(value, n + 1, best) and _holds_above(table, number, t, link.low, leg.low):
                 best = Ending(value, slot, n + 1, peak.at, leg.low_at, True)
     return best
