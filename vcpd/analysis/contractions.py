@@ -16,8 +16,8 @@ from vcpd.domain.arrays import FloatArray, IntArray, RecordArray
 
 MOST: Final = 6  # contractions of a chain
 
-# Where each depth is at least half of the one before, only a chain's first and last depth decide its value: many
-# are worth the same, and without this only rounding would choose.
+# Where each depth is at least half of the one before, only the first and the last decide the value: many
+# chains are worth the same, and without this rounding would choose.
 EQUAL: Final = 1e-9
 
 LegRecord: TypeAlias = Any  # one element of an array of LEG, which a kernel reads and writes by name
