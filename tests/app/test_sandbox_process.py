@@ -17,7 +17,7 @@ import sys
 sys.stdin.readline()
 print('{"url": "http://127.0.0.1:1"}', flush=True)
 for stream in (sys.stdout, sys.stderr):
-    stream.write("trouble\\n" * 200_000)
+    stream.write("trouble\\n" * 20_000)
     stream.flush()
 """
 
