@@ -27,6 +27,7 @@ PLAIN = 'SYMBOL, OPEN ,CLOSE,\nALPHA, 10.50 ,"1,234.5",\n\n BETA ,-,  ,\n,,,\n'
         gzip.compress(PLAIN.encode()),
         zipped("anything.CSV", PLAIN),
     ],
+    ids=["plain", "byte order mark", "carriage returns", "gzip", "zip"],
 )
 def test_however_it_is_packed_the_cells_are_the_same(body: bytes) -> None:
     sheet = read_sheet(body, "a.csv")
@@ -70,6 +71,7 @@ def _two_members() -> bytes:
         (_two_members(), "expected one CSV inside, was 2"),
         (zipped("a.txt", "A\n1\n"), "expected one CSV inside, was 0"),
     ],
+    ids=["page", "damaged zip", "short gzip", "two members", "no member"],
 )
 def test_a_file_that_is_none_is_refused_by_name(body: bytes, what: str) -> None:
     with pytest.raises(BadInputError, match=what) as caught:
