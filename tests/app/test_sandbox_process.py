@@ -6,6 +6,7 @@ import sys
 from datetime import UTC, datetime
 
 import pytest
+from structlog.testing import capture_logs
 
 from vcpd.app import sandbox_process
 from vcpd.app.sandbox_process import SandboxProcess
@@ -23,13 +24,19 @@ for stream in (sys.stdout, sys.stderr):
 
 
 async def test_a_talkative_child_is_listened_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    """More than any pipe holds, on both pipes: it still comes to its end, and so do those who listen."""
+    """More than any pipe holds: it comes to its end, so do those who listen, and the log stays small."""
     monkeypatch.setattr(sandbox_process, "_command", lambda _clock: [sys.executable, "-c", TALKATIVE])
     clock = VirtualClock(datetime(2026, 11, 20, 4, tzinfo=UTC))
     child = await SandboxProcess.start(SandboxSettings(), clock, os.environ)
     try:
-        async with asyncio.timeout(20):
-            assert await child.wait() == 0
+        with capture_logs() as records:
+            async with asyncio.timeout(60):
+                assert await child.wait() == 0
     finally:
         await child.close()
+    heard = [record for record in records if record["event"] == "sandbox.said"]
+    assert heard
+    assert all("trouble" in record["text"] for record in heard)
+    assert max(len(record["text"]) for record in heard) <= sandbox_process.QUOTED_CHARACTERS
+    assert len(heard) < 2 * 20_000 / 10
     assert not [task for task in asyncio.all_tasks() if task.get_name() == "sandbox-listen"]

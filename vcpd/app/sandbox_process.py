@@ -17,6 +17,7 @@ from vcpd.sandbox.settings import SandboxSettings
 START_TIMEOUT_S: Final = 60.0
 STOP_TIMEOUT_S: Final = 5.0
 LISTEN_BYTES: Final = 8_192
+QUOTED_CHARACTERS: Final = 1_000
 
 log = structlog.get_logger("vcpd.sandbox")
 
@@ -100,10 +101,13 @@ async def _announced(process: asyncio.subprocess.Process, settings: SandboxSetti
 
 
 async def _listen(pipe: asyncio.StreamReader) -> None:
-    """Into the log, until it closes: a pipe that nobody empties holds up the child that writes to it."""
+    """Into the log, until it closes: a pipe that nobody empties holds up the child that writes to it.
+
+    One record for a piece, not for a line: a child that babbles must not keep the daemon's loop busy.
+    """
     while piece := await pipe.read(LISTEN_BYTES):
-        for line in piece.decode(errors="replace").splitlines():
-            log.warning("sandbox.said", text=line)
+        words = piece.decode(errors="replace").strip()
+        log.warning("sandbox.said", text=words[:QUOTED_CHARACTERS], characters=len(words))
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
