@@ -296,7 +296,7 @@ async def test_a_curve_is_learned_kept_and_used() -> None:
 
 
 async def test_a_curve_that_is_known_is_not_asked_for_until_it_is_old() -> None:
-    shares = np.linspace(0, 1, 376)[1:].tolist()
+    shares = np.linspace(0, 1, 376)[1:]
     for age, asked in ((10, []), (31, ["NSE:AAA"])):
         curve = StoredCurve("NSE:AAA", TODAY - timedelta(days=age), 40, shares)
         settings = msgspec.structs.replace(QUICK, learn_days=30)

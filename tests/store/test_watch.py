@@ -3,6 +3,7 @@
 from datetime import UTC, date, datetime
 
 import msgspec
+import numpy as np
 import pytest
 
 from tests.store.market import FIRST_DAY, instruments_of
@@ -115,5 +116,8 @@ async def test_instruments_by_symbol(stores: Stores) -> None:
 async def test_the_newest_curve_of_a_symbol_is_kept(stores: Stores) -> None:
     _, store = stores
     for sessions in (5, 9):
-        await store.put_curve(StoredCurve("NSE:AAA", MONDAY, sessions, [0.25, 0.5, 1.0]))
-    assert list(await store.curves()) == [StoredCurve("NSE:AAA", MONDAY, 9, [0.25, 0.5, 1.0])]
+        shares = np.array([0.25, 0.1 + 0.2, 1.0]) * sessions / 9
+        await store.put_curve(StoredCurve("NSE:AAA", MONDAY, sessions, shares))
+    (kept,) = await store.curves()
+    assert (kept.symbol, kept.learned_on, kept.sessions) == ("NSE:AAA", MONDAY, 9)
+    assert kept.shares.tolist() == [0.25, 0.1 + 0.2, 1.0]

@@ -7,7 +7,7 @@ a history weighs against what lies behind it grows with its sessions: n / (n + P
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cached_property
+from functools import lru_cache
 from typing import Final, Self
 
 import numpy as np
@@ -47,13 +47,9 @@ class VolumeCurve:
         shares[-1] = 1.0
         return cls(shares, sessions)
 
-    @cached_property
-    def _fractions(self) -> FloatArray:
-        return np.linspace(0.0, 1.0, len(self.shares))
-
     def share_at(self, fraction: float) -> float:
         """The share traded when `fraction` (0..1) of the session is over."""
-        return float(np.interp(fraction, self._fractions, self.shares))
+        return float(np.interp(fraction, _edges(len(self.shares) - 1), self.shares))
 
     def projected(self, volume: float, fraction: float) -> float:
         """The day's volume if it goes on as usual; NaN before anything is usually traded."""
@@ -64,9 +60,8 @@ class VolumeCurve:
         """The same curve on another number of steps: a special session is a short day."""
         if steps == len(self.shares) - 1:
             return self
-        return VolumeCurve(
-            np.interp(np.linspace(0.0, 1.0, steps + 1), self._fractions, self.shares), self.sessions
-        )
+        shares = np.interp(_edges(steps), _edges(len(self.shares) - 1), self.shares)
+        return VolumeCurve(shares, self.sessions)
 
     def over(self, behind: "VolumeCurve") -> "VolumeCurve":
         """This curve blended with what is known in general, by the number of its sessions."""
@@ -77,9 +72,17 @@ class VolumeCurve:
         return VolumeCurve(blended, self.sessions)
 
 
+@lru_cache(maxsize=8)
+def _edges(steps: int) -> FloatArray:
+    """(steps + 1,) from 0 to 1; the same for all curves of one length, so kept once."""
+    edges = np.linspace(0.0, 1.0, steps + 1)
+    edges.flags.writeable = False
+    return edges
+
+
 def default_curve(steps: int = REGULAR_MINUTES) -> VolumeCurve:
     """A U: about 15 % in the first half hour, 14 % in the last, 51 % by the middle of the day."""
-    edges = np.linspace(0.0, 1.0, steps + 1)
+    edges = _edges(steps)
     (opening, opening_width), (closing, closing_width) = OPENING, CLOSING
     cumulative = (
         CALM * edges

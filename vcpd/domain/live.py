@@ -1,6 +1,5 @@
 """What is seen while a session runs: prices as they come, what they mean, and how well one sees."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
@@ -110,10 +109,11 @@ class MinuteVolumes:
     volume: FloatArray
 
 
-class StoredCurve(msgspec.Struct, frozen=True):
-    """A learned volume curve: cumulative shares at the end of each minute, from how many sessions."""
+@dataclass(frozen=True, slots=True, eq=False)
+class StoredCurve:
+    """A learned volume curve: cumulative shares (m,) at the end of each minute, from how many sessions."""
 
     symbol: str
     learned_on: date
     sessions: int
-    shares: Sequence[float]
+    shares: FloatArray

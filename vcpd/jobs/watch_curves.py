@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from typing import Final
 
-import numpy as np
 import structlog
 
 from vcpd.analysis.volume_curve import (
@@ -32,7 +31,7 @@ class Curves:
     def __init__(self, store: WatchStore, market: MinuteMarket | None) -> None:
         self._store = store
         self._market = market
-        self._stored: dict[str, StoredCurve] = {}
+        self._learned_on: dict[str, date] = {}
         self._own: dict[str, VolumeCurve] = {}
         self._general: VolumeCurve = default_curve()
         self._blended: dict[tuple[str, int], VolumeCurve] = {}
@@ -42,8 +41,9 @@ class Curves:
     async def load(self) -> None:
         """Take what was learned before; whatever the market refused may be asked for again."""
         self._asked, self._refusals = set(), 0
-        self._stored = {one.symbol: one for one in await self._store.curves()}
-        self._own = {symbol: _curve(one) for symbol, one in self._stored.items()}
+        stored = await self._store.curves()
+        self._learned_on = {one.symbol: one.learned_on for one in stored}
+        self._own = {one.symbol: VolumeCurve.of_cumulative(one.shares, one.sessions) for one in stored}
         self._generalise()
 
     def of(self, symbol: str, minutes: int) -> VolumeCurve:
@@ -86,8 +86,8 @@ class Curves:
     def _is_wanted(self, symbol: str, session: date, again: int) -> bool:
         if self._market is None or symbol in self._asked or self._refusals >= REFUSALS_MOST:
             return False
-        known = self._stored.get(symbol)
-        return known is None or session - known.learned_on > timedelta(days=again)
+        learned_on = self._learned_on.get(symbol)
+        return learned_on is None or session - learned_on > timedelta(days=again)
 
     def _note(self, symbol: str, error: RetryableError | PermanentError) -> None:
         if isinstance(error, PermanentError):
@@ -110,17 +110,12 @@ class Curves:
         if curve is None:
             return
         self._own[instrument.symbol] = curve
-        stored = StoredCurve(instrument.symbol, session, curve.sessions, curve.shares[1:].tolist())
-        self._stored[instrument.symbol] = stored
-        await self._store.put_curve(stored)
+        self._learned_on[instrument.symbol] = session
+        await self._store.put_curve(StoredCurve(instrument.symbol, session, curve.sessions, curve.shares[1:]))
 
     def _generalise(self) -> None:
         self._general = market_curve(list(self._own.values()))
         self._blended.clear()
-
-
-def _curve(stored: StoredCurve) -> VolumeCurve:
-    return VolumeCurve.of_cumulative(np.array(stored.shares, np.float64), stored.sessions)
 
 
 def symbols_with_curves(curves: Curves, symbols: Sequence[str]) -> int:

@@ -9,6 +9,7 @@ import asyncpg
 from vcpd.domain.instruments import Instrument
 from vcpd.domain.live import Sighting, StoredCurve
 from vcpd.domain.setups import EventKind
+from vcpd.store.array_format import floats_of
 from vcpd.store.database import Database
 from vcpd.store.named_queries import named_queries
 
@@ -42,12 +43,17 @@ class PostgresWatchStore:
         return [_sighting(row) for row in await self._database.fetch(SQL["seen"], session)]
 
     async def curves(self) -> Sequence[StoredCurve]:
-        return [StoredCurve(**row) for row in await self._database.fetch(SQL["curves"])]
+        rows = await self._database.fetch(SQL["curves"])
+        return [_curve(row) for row in rows]
 
     async def put_curve(self, curve: StoredCurve) -> None:
         await self._database.execute(
-            SQL["put_curve"], curve.symbol, curve.learned_on, curve.sessions, list(curve.shares)
+            SQL["put_curve"], curve.symbol, curve.learned_on, curve.sessions, curve.shares.tolist()
         )
+
+
+def _curve(row: asyncpg.Record) -> StoredCurve:
+    return StoredCurve(row["symbol"], row["learned_on"], row["sessions"], floats_of(row["shares"]))
 
 
 def _sighting(row: asyncpg.Record) -> Sighting:

@@ -31,7 +31,7 @@ WHERE setup_events.session = $1 AND seen_at IS NOT NULL
 ORDER BY seen_at, number;
 
 -- name: curves
-SELECT instruments.symbol, learned_on, sessions, shares
+SELECT instruments.symbol, learned_on, sessions, array_send(shares) AS shares
 FROM volume_curves
 JOIN instruments ON instruments.id = volume_curves.instrument_id;
 
