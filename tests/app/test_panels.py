@@ -1,5 +1,6 @@
 """The daemon's own look at the panel, when the panel is not what it should be."""
 
+from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -7,12 +8,13 @@ from typing import cast
 import numpy as np
 import pytest
 
+from vcpd.analysis.thresholds import Thresholds
 from vcpd.app.panels import CurrentPanel
 from vcpd.app.parts import Parts
 from vcpd.app.view import look_at_panel
-from vcpd.domain.errors import RetryableError
+from vcpd.domain.errors import BadInputError, RetryableError
 from vcpd.domain.panel import Panel, PanelReference
-from vcpd.ports import PanelStore
+from vcpd.ports import PanelStore, Workers
 from vcpd.store.panel_files import PanelFiles
 
 
@@ -51,3 +53,13 @@ async def test_a_damaged_panel_is_no_end_of_the_daemon(tmp_path: Path, name: str
     files.write(a_panel())
     _, panel = await current.look()
     assert panel.symbols
+
+
+async def test_a_day_before_the_first_bar_cannot_be_explained(tmp_path: Path) -> None:
+    """Nobody is asked to judge it: the error names the day that was asked and the first that could be."""
+    files = PanelFiles(tmp_path)
+    files.write(a_panel())
+    current = CurrentPanel(cast("PanelStore", Folder(files)))
+    nobody = cast("Workers", None)
+    with pytest.raises(BadInputError, match=r"begin on 2026-11-20, was 1999-01-01"):
+        await current.explain(nobody, "NSE:INFY", date(1999, 1, 1), Thresholds())

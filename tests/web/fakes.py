@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from vcpd.domain.alerts import Alert, AlertKind, Delivery, ToldAlert
 from vcpd.domain.bars import BarSeries
-from vcpd.domain.errors import PermanentError
+from vcpd.domain.errors import BadInputError, PermanentError
 from vcpd.domain.figures import Figures, Histogram, LimiterFigures, WorkerFigures
 from vcpd.domain.health import Health, Readings, judge
 from vcpd.domain.live import Watched, WatchStatus
@@ -263,6 +263,8 @@ class FakeDaemon:
     async def explain(self, symbol: str, as_of: date | None) -> tuple[Setup, list[str]]:
         if symbol != "NSE:AAA":
             raise KeyError(symbol)
+        if as_of is not None and as_of.year < 2000:
+            raise BadInputError(f"as_of: the bars begin on 2000-01-03, was {as_of}")
         return setup(symbol), ["all gates hold"]
 
     async def bars(self, symbol: str) -> BarSeries:

@@ -76,6 +76,13 @@ async def test_explain_gives_lines_and_the_verdict() -> None:
         assert body["setup"]["gates"]["contractions"] == {"passed": True, "value": 3.0, "threshold": "2..6"}
 
 
+async def test_a_day_before_the_first_bar_is_refused_by_name() -> None:
+    async with asking(sources(SETUPS)) as client:
+        answer = await client.get("/api/explain/AAA?as_of=1999-01-01")
+        assert answer.status == 400
+        assert "as_of: the bars begin on" in (await answer.json())["error"]
+
+
 async def test_risk_runs_jobs_and_quality_answer() -> None:
     async with asking(sources(SETUPS)) as client:
         for path in (

@@ -7,7 +7,7 @@ from datetime import date
 from vcpd.analysis.explain import explain
 from vcpd.analysis.tasks import Judging, judge
 from vcpd.analysis.thresholds import Thresholds
-from vcpd.domain.errors import RetryableError
+from vcpd.domain.errors import BadInputError, RetryableError
 from vcpd.domain.panel import Panel, PanelReference
 from vcpd.domain.setups import Setup
 from vcpd.jobs.index_lists import full_symbol
@@ -76,12 +76,15 @@ class CurrentPanel:
         *,
         elapsed: Callable[[date], float] = lambda _: 1.0,
     ) -> tuple[Setup, list[str]]:
-        """The verdict on one symbol after any session, and its plain lines. KeyError for an unknown one.
+        """The verdict on one symbol after any session, and its plain lines.
 
-        `elapsed` tells how much of a session is over, for the volume of one that runs.
+        `elapsed` tells how much of a session is over, for the volume of one that runs. KeyError for an
+        unknown symbol, BadInputError for a day before the first bar.
         """
         reference, panel = await self.look()
         row = panel.row_of(symbol)
+        if as_of is not None and panel.sessions[0].item() > as_of:
+            raise BadInputError(f"as_of: the bars begin on {panel.sessions[0]}, was {as_of}")
         session = as_of or panel.sessions[-1].item()
         judging = Judging(as_of=as_of, thresholds=thresholds, elapsed_share=elapsed(session))
         (judged,) = await workers.map_panel(judge, reference, judging, rows=range(row, row + 1))

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from vcpd.domain.errors import BadInputError
 from vcpd.domain.setups import Setup, State
 from vcpd.web.answers import (
     Refusal,
@@ -111,6 +112,8 @@ class _Explanation:
             setup, lines = await self._sources.daemon.explain(symbol, date_parameter(request, "as_of"))
         except KeyError:
             raise Refusal(404, f"{symbol}: not in the panel; is the symbol in the universe?") from None
+        except BadInputError as error:
+            raise Refusal(400, str(error)) from None
         return as_json({"symbol": symbol, "as_of": setup.as_of, "lines": lines, "setup": setup})
 
 
