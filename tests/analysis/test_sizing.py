@@ -87,6 +87,15 @@ def test_a_distant_stop_is_refused() -> None:
     assert sized(risk(), msgspec.structs.replace(PLAN, stop=90.0)).quantity == 500
 
 
+def test_a_stop_that_is_near_enough_is_not_what_refuses_a_small_account() -> None:
+    """A budget of 25 paise buys no share: the budget says so, not the stop."""
+    poor = sized(risk(), msgspec.structs.replace(PLAN, equity=50.0))
+    assert (poor.quantity, poor.bound_by) == (0, "risk")
+    assert poor.reason == "nothing can be bought, risk: 0.25 / 5.00 = 0"
+    tiny = sized(risk(), msgspec.structs.replace(PLAN, equity=4.0))
+    assert (tiny.quantity, tiny.bound_by) == (0, "risk")
+
+
 def test_lots_are_whole() -> None:
     """Rounded down to the lot; less than one lot is a reason."""
     assert sized(risk(), msgspec.structs.replace(PLAN, lot_size=300)).quantity == 900

@@ -1,13 +1,17 @@
 """From setups to plans and bets: pure steps between the store and the answers."""
 
+import msgspec
 import pytest
 
 from tests.web.fakes import setup
 from vcpd.analysis.crowding import Cluster, Crowding, SectorCrowd
+from vcpd.analysis.sizing import SizingParameters, size
 from vcpd.analysis.trade_plan import plan_of
 from vcpd.app.advice import candidates_of, joined
 from vcpd.domain.errors import BadInputError
 from vcpd.domain.setups import Setup, State
+
+FAILED = msgspec.structs.replace(setup("NSE:AAA", state=State.FAILED, passed=False), events=())
 
 
 def test_the_entry_is_the_pivot_or_the_close_above_it() -> None:
@@ -15,6 +19,29 @@ def test_the_entry_is_the_pivot_or_the_close_above_it() -> None:
     assert (plan_of(below, 1e6).entry, plan_of(below, 1e6).stop) == (100.0, 94.0)
     above = Setup(**{**{name: getattr(below, name) for name in below.__struct_fields__}, "close": 103.5})
     assert plan_of(above, 1e6).entry == 103.5
+
+
+def test_the_entry_is_where_the_buy_zone_begins() -> None:
+    """One tick above the pivot, from where the setup's own risk is counted."""
+    zoned = msgspec.structs.replace(setup("NSE:AAA"), buy_zone=(100.05, 105.0))
+    assert plan_of(zoned, 1e6).entry == 100.05
+
+
+@pytest.mark.parametrize(
+    ("verdict", "words"),
+    [
+        (setup("NSE:AAA", state=State.NEAR_PIVOT), "10W 20/5 3T, NEAR_PIVOT: every gate holds"),
+        (setup("NSE:AAA", state=State.EXTENDED, passed=False), "EXTENDED: followed since"),
+        (msgspec.structs.replace(FAILED, nearest_miss="would be"), "FAILED, no setup: would be"),
+        (Setup.unjudged("NSE:AAA", FAILED.as_of, "suspended"), "no setup: suspended"),
+    ],
+    ids=["holds", "followed", "failed", "unjudged"],
+)
+def test_a_plan_says_where_its_base_stands(verdict: Setup, words: str) -> None:
+    """A failed base may be sized, but not by mistake."""
+    plan = plan_of(verdict, 1e6, entry=100.0, stop=94.0)
+    assert words in (plan.standing or "")
+    assert size(plan, None, SizingParameters()).steps[0].text == plan.standing
 
 
 def test_prices_of_ones_own_win() -> None:

@@ -36,7 +36,7 @@ async def test_every_verb_that_asks_gets_its_answer(tmp_path: Path, port: int, c
         based = next(one for one in every if one["pivot"] is not None)
 
         sizing = await _json(capsys, "size", "--symbol", based["symbol"], "--equity", 10**7, *config)
-        assert sizing["entry"] == max(based["pivot"], based["close"])
+        assert sizing["entry"] == max(based["buy_zone"][0], based["close"])
         assert sizing["stop"] == based["stop"]
         listed = await _json(capsys, "setups", *config)
         crowding = await _json(capsys, "setups", "--crowding", *config)

@@ -73,10 +73,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     stop: float
     equity: float
     lot_size: int = 1
+    standing: str | None = None  # where its base stands, told as the first step
 
 
 class SizingStep(msgspec.Struct, frozen=True):
-    """One step of the arithmetic. A cap carries the quantity it allows, None where it is unknown."""
+    """One step of the arithmetic. A cap carries the quantity it allows, None where it limits nothing."""
 
     name: str
     text: str
@@ -109,7 +110,7 @@ def size(plan: Plan, risk: RiskScore | None, parameters: SizingParameters) -> Si
     """
     _check(plan)
     caps = _caps(plan, risk, parameters)
-    narrowest = min(caps, key=lambda cap: cap.quantity or 0)
+    narrowest = min(caps, key=lambda cap: math.inf if cap.quantity is None else cap.quantity)
     lots = (narrowest.quantity or 0) // plan.lot_size
     quantity = lots * plan.lot_size
     caps = [msgspec.structs.replace(cap, bound=cap is narrowest) for cap in caps]
@@ -126,7 +127,7 @@ def size(plan: Plan, risk: RiskScore | None, parameters: SizingParameters) -> Si
         risk_amount=risk_amount,
         risk_pct=PERCENT * risk_amount / plan.equity,
         bound_by=narrowest.name,
-        steps=(*_budget(plan, parameters), *caps, lot_step),
+        steps=(*_standing(plan), *_budget(plan, parameters), *caps, lot_step),
         reason=None if quantity else _refusal(narrowest, plan),
     )
 
@@ -138,6 +139,10 @@ def _check(plan: Plan) -> None:
             raise BadInputError(f"{plan.symbol}: {name} must be a number above 0, was {number:g}")
     if plan.stop >= plan.entry:
         raise BadInputError(f"{plan.symbol}: the stop {plan.stop:g} must lie below the entry {plan.entry:g}")
+
+
+def _standing(plan: Plan) -> tuple[SizingStep, ...]:
+    return () if plan.standing is None else (SizingStep("setup", plan.standing, None),)
 
 
 def _budget(plan: Plan, parameters: SizingParameters) -> tuple[SizingStep, SizingStep]:
@@ -174,8 +179,7 @@ def _stop_cap(plan: Plan, parameters: SizingParameters) -> SizingStep:
     distance_pct = PERCENT * (plan.entry - plan.stop) / plan.entry
     fits = distance_pct <= parameters.stop_pct + 1e-9
     text = f"stop {distance_pct:.1f} % below the entry, at most {parameters.stop_pct:g} %"
-    unlimited = _shares(plan.equity, plan.entry - plan.stop)
-    return SizingStep("stop", text, distance_pct, unlimited if fits else 0)
+    return SizingStep("stop", text, distance_pct, None if fits else 0)
 
 
 def _risk_cap(plan: Plan, parameters: SizingParameters) -> SizingStep:
@@ -205,7 +209,7 @@ def _position_cap(plan: Plan, parameters: SizingParameters) -> SizingStep:
 def _liquidity_cap(plan: Plan, risk: RiskScore | None, parameters: SizingParameters) -> SizingStep:
     traded = risk.metrics.get("median_traded_value") if risk else None
     if not isinstance(traded, float | int):
-        return SizingStep("liquidity", "median traded value unknown: no quantity can be justified", None)
+        return SizingStep("liquidity", "median traded value unknown: no quantity can be justified", None, 0)
     limit = traded * parameters.liquidity_pct / PERCENT
     quantity = _shares(limit, plan.entry)
     text = f"{parameters.liquidity_pct:g} % of a median session's {traded:,.0f} = {limit:,.0f}: {quantity:,}"
