@@ -1,6 +1,7 @@
 """Verbs that ask the running daemon, against its real port over scripted sources."""
 
 import json
+import re
 import socket
 from pathlib import Path
 
@@ -212,10 +213,33 @@ async def test_screen_explain_and_risk_ask_the_daemon_where_no_file_is_named(
         assert "12.5" in capsys.readouterr().out
 
 
+async def test_risk_of_one_symbol_is_told_with_what_it_was_made_from(tmp_path: Path, capsys: Capture) -> None:
+    async with serving(tmp_path, sources(setups=SETUPS)) as path:
+        assert await call("risk", "--symbol", "aaa", "--config", path) == EXIT_OK
+        said = capsys.readouterr().out
+        assert "NSE:AAA after 2025-06-30: 12.5 of 100, low" in said
+        assert re.search(r"volatility +10\.0", said)
+        assert re.search(r"beta +1\.1", said)
+        assert await call("risk", "--symbol", "ZZZ", "--config", path) == EXIT_BAD_INPUT
+        assert "ZZZ" in capsys.readouterr().err
+
+
+async def test_a_session_that_was_never_judged_is_named(tmp_path: Path, capsys: Capture) -> None:
+    async with serving(tmp_path, sources(setups=SETUPS)) as path:
+        for words in (("risk",), ("risk", "--symbol", "AAA")):
+            assert await call(*words, "--as-of", "2024-01-02", "--config", path) == EXIT_BAD_INPUT
+            assert "2024-01-02 was never scored" in capsys.readouterr().err
+        assert await call("setups", "--as-of", "2024-01-02", "--config", path) == EXIT_OK
+        assert "2024-01-02, which was never judged" in capsys.readouterr().out
+
+
 async def test_crowding_is_told_in_bets(tmp_path: Path, capsys: Capture) -> None:
     async with serving(tmp_path, sources()) as path:
         assert await call("setups", "--crowding", "--config", path) == EXIT_OK
-    assert "about 0.0 independent bets" in capsys.readouterr().out
+        assert "about 0.0 independent bets" in capsys.readouterr().out
+        past = ("--as-of", "2024-01-02")
+        assert await call("setups", "--crowding", *past, "--config", path) == EXIT_BAD_INPUT
+        assert "--crowding compares the latest setups" in capsys.readouterr().err
 
 
 async def test_where_the_daemon_wants_a_token_it_is_taken_from_its_place(

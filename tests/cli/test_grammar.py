@@ -65,7 +65,7 @@ def test_help_and_version_are_exit_0(words: list[str], capsys: pytest.CaptureFix
     "words",
     [[], ["nonsense"], ["jobs", "next", "--days", "0"], ["size", "--symbol", "A", "--equity", "nan"],
      ["screen", "--as-of", "yesterday"], ["run", "--now", "2025-06-30T18:30:00"],
-     ["export", "everything", "-o", "x"]],
+     ["export", "everything", "-o", "x"], ["chart", "A", "--sessions", "-5"]],
 )  # fmt: skip
 def test_what_cannot_be_understood_is_exit_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:

@@ -11,7 +11,7 @@ from vcpd.domain.figures import Figures, Histogram, LimiterFigures, WorkerFigure
 from vcpd.domain.health import Health, Readings, judge
 from vcpd.domain.live import Watched, WatchStatus
 from vcpd.domain.quality import Flag, QuarantinedBar
-from vcpd.domain.risk import RiskScore
+from vcpd.domain.risk import Band, RiskScore
 from vcpd.domain.runs import Outcome, Run
 from vcpd.domain.secrets import Secret
 from vcpd.domain.setups import Base, EventKind, Gate, Setup, SetupEvent, State
@@ -57,7 +57,7 @@ class FakeSetups:
         self.setups = setups
 
     async def as_of(self, session: date | None = None) -> tuple[date | None, Sequence[Setup]]:
-        return (SESSION, self.setups) if session in {None, SESSION} else (session, ())
+        return (SESSION, self.setups) if session in {None, SESSION} else (None, ())
 
     async def base(self, symbol: str) -> Sequence[Base]:
         return ()
@@ -67,8 +67,15 @@ class FakeRisk:
     async def put(self, as_of: date, scores: Sequence[RiskScore]) -> None: ...
 
     async def as_of(self, session: date | None = None) -> tuple[date | None, Sequence[RiskScore]]:
-        score = RiskScore(symbol="NSE:AAA", as_of=SESSION, score=12.5, band=None, components={}, metrics={})
-        return SESSION, (score,)
+        score = RiskScore(
+            symbol="NSE:AAA",
+            as_of=SESSION,
+            score=12.5,
+            band=Band.LOW,
+            components={"volatility": 10.0},
+            metrics={"beta": 1.1},
+        )
+        return (SESSION, (score,)) if session in {None, SESSION} else (None, ())
 
     async def of(self, symbol: str) -> Sequence[RiskScore]:
         return (await self.as_of())[1] if symbol == "NSE:AAA" else ()

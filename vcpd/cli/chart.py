@@ -34,7 +34,7 @@ def chart(arguments: argparse.Namespace) -> int:
 
 def _drawing(panel: Panel, arguments: argparse.Namespace) -> str:
     thresholds = judging_settings(arguments).screen
-    judging = Judging(as_of=arguments.as_of, thresholds=thresholds, followed=None)
+    judging = Judging(as_of=arguments.as_of, thresholds=thresholds)
     setup = judge(panel, row_range(panel, arguments.symbol, arguments.bars), judging).setups[0]
     return draw(panel, setup, sessions_shown=arguments.sessions, theme=arguments.theme)
 

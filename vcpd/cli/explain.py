@@ -28,7 +28,7 @@ def explain_symbol(arguments: argparse.Namespace) -> int:
 def _from_bars(arguments: argparse.Namespace) -> Setup:
     panel = load_panel(arguments)
     thresholds = judging_settings(arguments).screen
-    judging = Judging(as_of=arguments.as_of, thresholds=thresholds, followed=None)
+    judging = Judging(as_of=arguments.as_of, thresholds=thresholds)
     return judge(panel, row_range(panel, arguments.symbol), judging).setups[0]
 
 

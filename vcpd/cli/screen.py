@@ -35,7 +35,7 @@ def print_setups(setups: Sequence[Setup], *, as_json: bool) -> None:
 def _from_bars(arguments: argparse.Namespace) -> list[Setup]:
     panel = load_panel(arguments)
     thresholds = judging_settings(arguments).screen
-    judging = Judging(as_of=arguments.as_of, thresholds=thresholds, followed=None)
+    judging = Judging(as_of=arguments.as_of, thresholds=thresholds)
     judged = judge(panel, row_range(panel, arguments.symbol), judging)
     shown = [setup for setup in judged.setups if arguments.all or setup.is_listed]
     return sorted(shown, key=lambda setup: (-setup.score, setup.symbol))

@@ -9,6 +9,7 @@ from vcpd.cli.asking import DaemonClient, daemon_client
 from vcpd.cli.output import print_json, print_table
 from vcpd.cli.screen import print_setups
 from vcpd.cli.verbs import EXIT_OK
+from vcpd.domain.errors import BadInputError
 from vcpd.domain.setups import Setup
 
 PAIRS_SHOWN = 3
@@ -18,6 +19,8 @@ def setups(arguments: argparse.Namespace) -> int:
     """A table, JSON, or with --crowding the clusters."""
     daemon = daemon_client(arguments)
     if arguments.crowding:
+        if arguments.as_of is not None:
+            raise BadInputError("--crowding compares the latest setups: leave --as-of away")
         _print_crowding(daemon, as_json=arguments.json)
         return EXIT_OK
     names = ("as_of", "state", "min_score", "min_rating", "text", "sector", "sort", "order", "limit")
@@ -25,7 +28,8 @@ def setups(arguments: argparse.Namespace) -> int:
     answer = daemon.get("/api/setups", all=1 if arguments.all else None, **query)
     print_setups(msgspec.convert(answer["items"], list[Setup]), as_json=arguments.json)
     if not arguments.json:
-        print(f"after {answer['as_of'] or 'no session yet'}; {answer['count']} match")
+        never = "no session yet" if arguments.as_of is None else f"{arguments.as_of}, which was never judged"
+        print(f"after {answer['as_of'] or never}; {answer['count']} match")
     return EXIT_OK
 
 

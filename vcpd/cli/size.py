@@ -42,7 +42,7 @@ def _from_bars(arguments: argparse.Namespace) -> Sizing:
     panel = load_panel(arguments)
     (row,) = row_range(panel, arguments.symbol)
     configuration = judging_settings(arguments)
-    judging = Judging(as_of=arguments.as_of, thresholds=configuration.screen, followed=None)
+    judging = Judging(as_of=arguments.as_of, thresholds=configuration.screen)
     setup = judge(panel, range(row, row + 1), judging).setups[0]
     plan = plan_of(setup, arguments.equity, entry=arguments.entry, stop=arguments.stop)
     return size(plan, scores_of(panel, arguments)[row], _parameters(arguments, configuration.size))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from vcpd.cli.verbs import (
     Subparsers,
+    a_count,
     a_date,
     a_positive_number,
     add_config_argument,
@@ -72,7 +73,9 @@ def _size(subparsers: Subparsers) -> None:
         type=a_positive_number,
         help="equity lost at the stop, percent; default: [size] risk_pct",
     )
-    parser.add_argument("--entry", type=a_positive_number, help="default: the pivot, or the close above it")
+    parser.add_argument(
+        "--entry", type=a_positive_number, help="default: where the buy zone begins, or the close above"
+    )
     parser.add_argument("--stop", type=a_positive_number, help="default: the setup's")
     _add_bars_arguments(parser)
 
@@ -89,7 +92,7 @@ def _chart(subparsers: Subparsers) -> None:
     parser.add_argument(
         "-o", "--output", type=Path, metavar="FILE", help="ends in .svg or .png; default: SYMBOL.svg"
     )
-    parser.add_argument("--sessions", type=int, metavar="N", help="sessions shown; default: by its base")
+    parser.add_argument("--sessions", type=a_count, metavar="N", help="sessions shown; default: by its base")
     parser.add_argument("--theme", choices=("light", "dark"), default="light")
     _add_bars_arguments(parser, with_json=False)
 
