@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from vcpd.domain.bars import BAR_DTYPE, BarSeries, BarTable
-from vcpd.domain.errors import VcpdError
+from vcpd.domain.errors import RetryableError, VcpdError
 from vcpd.domain.instruments import Instrument, InstrumentChanges, Quote, StoredInstrument
 from vcpd.domain.panel import Panel, PanelReference, build_panel
 from vcpd.domain.quality import Flag, QuarantinedBar
@@ -69,6 +69,8 @@ class FakeMarket:
     quoted_session: date | None = None
     unquoted: set[str] = field(default_factory=set)  # symbols that no answer with quotes names
     troubles: dict[str, VcpdError] = field(default_factory=dict)
+    falters: dict[str, int] = field(default_factory=dict)  # failures before an answer
+    unanswered: set[str] = field(default_factory=set)  # their quotes' request fails
     candle_requests: list[tuple[str, date, date]] = field(default_factory=list)
     quote_requests: list[tuple[str, ...]] = field(default_factory=list)
 
@@ -81,6 +83,9 @@ class FakeMarket:
         self.candle_requests.append((instrument.symbol, first, last))
         if (trouble := self.troubles.get(instrument.symbol)) is not None:
             raise trouble
+        if self.falters.get(instrument.symbol, 0):
+            self.falters[instrument.symbol] -= 1
+            raise RetryableError("502")
         records = self.histories[instrument.symbol].records
         inside = (records["session"] >= np.datetime64(first)) & (records["session"] <= np.datetime64(last))
         await self.fate.checkpoint()
@@ -91,6 +96,8 @@ class FakeMarket:
         self.quote_requests.append(tuple(symbols))
         if (trouble := self.troubles.get("quotes")) is not None:
             raise trouble
+        if self.unanswered & set(symbols):
+            raise RetryableError("no whole answer")
         return {symbol: quote for symbol in symbols if (quote := self._quote(symbol)) is not None}
 
     def _quote(self, symbol: str) -> Quote | None:

@@ -144,6 +144,59 @@ async def test_a_symbol_that_nobody_has_an_answer_for_stays_unasked() -> None:
     assert town.bars.asked[3].last == SESSION
 
 
+@pytest.mark.parametrize(
+    "trouble", [RetryableError("503"), PermanentError("the plan lacks data")], ids=["away", "denied"]
+)
+async def test_an_evening_without_any_quote_is_served_by_candles(trouble: VcpdError) -> None:
+    """Slower, but whole; five past four takes the settled price in the same way."""
+    town = await settled_town()
+    town.clock.at, town.market.quoted_session = NEXT_EVENING, NEXT_SESSION
+    town.market.troubles["quotes"] = trouble
+    collect = town.collect()
+    result = await collect(context(NEXT_SESSION))
+    assert result.outcome is Outcome.DONE
+    assert f"{trouble}; 6 symbols by their candles instead" in result.reason
+    assert all(town.bars.history(key).last_session == NEXT_SESSION for key in town.bars.symbols)
+    records = town.market.histories["NSE:B"].records
+    at = records["session"] == np.datetime64(NEXT_SESSION)
+    records["close"][at] *= 1.001
+    town.clock.at = NEXT_SETTLED
+    await collect(context(NEXT_SESSION))
+    assert town.bars.history(3).close[-1] == records["close"][at][0]
+
+
+async def test_quotes_that_come_in_part_leave_only_the_rest_to_candles(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("vcpd.jobs.sweep.QUOTES_AT_ONCE", 2)
+    town = await settled_town()
+    town.clock.at, town.market.quoted_session = NEXT_EVENING, NEXT_SESSION
+    town.market.unanswered = {"NSE:B"}
+    result = await town.collect()(context(NEXT_SESSION))
+    assert result.outcome is Outcome.DONE
+    assert result.counts["swept"] == 4
+    assert sorted(symbol for symbol, _, _ in town.market.candle_requests) == ["NSE:B", "NSE:C"]
+
+
+async def test_who_failed_in_passing_is_asked_for_once_more_in_the_same_run() -> None:
+    town = small_town()
+    town.market.falters = {"NSE:C": 1, "NSE:D": 2}
+    result = await town.collect()(context(SESSION))
+    assert result.counts["failed"] == 1
+    assert "NSE:C" not in result.reason
+    assert "NSE:D: 502" in result.reason
+    asked = [symbol for symbol, _, _ in town.market.candle_requests]
+    assert (asked.count("NSE:C"), asked.count("NSE:D"), asked.count("NSE:E")) == (2, 2, 1)
+    assert town.bars.history(4).last_session == SESSION
+
+
+async def test_who_fails_for_good_is_not_asked_for_again() -> None:
+    town = small_town()
+    town.market.troubles["NSE:C"] = PermanentError("unknown token")
+    await town.collect()(context(SESSION))
+    assert [symbol for symbol, _, _ in town.market.candle_requests].count("NSE:C") == 1
+
+
 async def test_an_unsettled_price_that_the_quotes_leave_out_is_settled_by_its_candle() -> None:
     """Five past four: the close after the auction reaches the one symbol that the answer lost too."""
     town = await settled_town()

@@ -61,6 +61,35 @@ async def test_a_differing_close_is_replaced_and_told() -> None:
     assert "restated" not in result.counts
 
 
+async def test_differences_of_one_tick_and_of_volume_alone_are_counted() -> None:
+    """A tick is less than the rounding of a divided price, yet no provisional bar was divided."""
+    town = build_town([history(symbol, price=4_000.0) for symbol in SYMBOLS])
+    await town.collect()(context(SESSION))
+    town.clock.at = MORNING
+    records = town.market.histories["NSE:B"].records
+    records["close"][records["session"] == np.datetime64(SESSION)] += 0.05
+    change(town, "NSE:C", SESSION, "volume", 1.02)
+    result = await town.reconcile()(context(NEXT_SESSION))
+    assert (result.counts["repriced"], result.counts["revolumed"]) == (1, 1)
+    assert "NSE:B 2025-06-30: close" in result.reason
+
+
+async def test_what_failed_and_was_restated_is_told_before_the_differences() -> None:
+    """An evening's many small differences do not push the few great ones out of the reason."""
+    symbols = [f"NSE:A{number:02d}" for number in range(20)]
+    town = build_town([history(symbol) for symbol in [*symbols, "NSE:Z"]])
+    await town.collect()(context(SESSION))
+    town.clock.at = MORNING
+    for symbol in symbols:
+        change(town, symbol, SESSION, "close", 1.002)
+    for name in ("open", "high", "low", "close"):
+        town.market.histories["NSE:Z"].records[name] /= 5.0
+    result = await town.reconcile()(context(NEXT_SESSION))
+    assert result.counts["repriced"] == len(symbols)
+    assert "NSE:Z: history restated" in result.reason
+    assert "more" in result.reason
+
+
 async def test_one_changed_old_bar_brings_the_whole_history_again() -> None:
     town = await evening_town()
     records = town.market.histories["NSE:C"].records

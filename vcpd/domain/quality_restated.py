@@ -10,23 +10,27 @@ from vcpd.domain.bars import PRICE_FIELDS, BarSeries
 from vcpd.domain.quality_rules import ROUNDING, ROUNDING_SHARE
 
 VOLUME_TOLERANCE: Final = 0.5  # shares: volumes are whole
+EXACT: Final = 0.001  # rupees: below a tenth of a paisa there is no price
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Comparison:
     """Sessions by what became of them: each ascending, shape (k,)."""
 
-    repriced: DateArray  # a price differs by more than rounding
+    repriced: DateArray  # a price differs, by more than rounding unless compared exactly
     revolumed: DateArray  # prices agree, volume differs
     missing: DateArray  # within the new one's span, but no longer given
     added: DateArray  # within the old one's span, but not stored
 
 
-def compare(old: BarSeries, new: BarSeries) -> Comparison:
-    """What `new` says of the sessions of `old`; both ascending and checked."""
+def compare(old: BarSeries, new: BarSeries, *, exactly: bool = False) -> Comparison:
+    """What `new` says of the sessions of `old`; both ascending and checked.
+
+    Prices that were divided since agree but for rounding; `exactly` tells every other price.
+    """
     _, in_old, in_new = np.intersect1d(old.sessions, new.sessions, assume_unique=True, return_indices=True)
     left, right = BarSeries(old.symbol, old.records[in_old]), BarSeries(new.symbol, new.records[in_new])
-    repriced = _prices_differ(left, right)
+    repriced = _prices_differ(left, right, exactly=exactly)
     revolumed = ~repriced & _volumes_differ(left, right)
     return Comparison(
         left.sessions[repriced],
@@ -47,8 +51,8 @@ def is_restated(old: BarSeries, new: BarSeries) -> bool:
     return bool(len(restated_sessions(old, new)))
 
 
-def _prices_differ(left: BarSeries, right: BarSeries) -> BoolArray:
-    tolerance = np.maximum(ROUNDING, ROUNDING_SHARE * left.close)
+def _prices_differ(left: BarSeries, right: BarSeries, *, exactly: bool) -> BoolArray:
+    tolerance = EXACT if exactly else np.maximum(ROUNDING, ROUNDING_SHARE * left.close)
     differ: BoolArray = np.logical_or.reduce(
         [np.abs(left.records[name] - right.records[name]) > tolerance for name in PRICE_FIELDS]
     )

@@ -56,16 +56,18 @@ class Collect:
     async def _sweep(
         self, swept: list[StoredInstrument], target: date, context: RunContext, tally: Tally, *, traded: bool
     ) -> tuple[frozenset[str], VcpdError | None]:
-        """The symbols that the market has no quote of, and what stopped the sweep."""
+        """The symbols whose candle is to be asked for in place of a quote, and what stopped the sweep."""
         keeping = self.keeping
         settled = keeping.finality.is_settled(target, keeping.clock.now())
         try:
-            unquoted = await keeping.sweep.take(swept, target, context.progress, tally, traded=traded)
+            done = await keeping.sweep.take(swept, target, context.progress, tally, traded=traded)
         except VcpdError as error:
             return frozenset(), error
-        if settled:
+        if done.trouble is not None:
+            tally.notes.append(f"{done.trouble}; {len(done.unquoted)} symbols by their candles instead")
+        elif settled:
             self._settled = target
-        return unquoted, None
+        return done.unquoted, None
 
     def _to_sweep(self, gaps: Gaps, target: date) -> list[StoredInstrument]:
         """Those that a sweep can serve: the session's bar is missing, or its price was not settled yet."""

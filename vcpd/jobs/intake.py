@@ -22,6 +22,8 @@ class Delivery:
     asked: Span
     replaces: bool = False  # a restated history takes the place of the stored one
     notes: tuple[str, ...] = ()  # what the owner should read about it
+    repriced: tuple[str, ...] = ()  # a line for each provisional bar whose final prices are others
+    revolumed: int = 0  # provisional bars of which only the volume is another
 
 
 @dataclass(slots=True)
@@ -30,6 +32,7 @@ class Tally:
 
     counts: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
+    repriced: list[str] = field(default_factory=list)
     may_pass: bool = False  # a symbol failed for a reason that may be over later
 
     @property
@@ -65,6 +68,9 @@ class Intake:
             tally.add(await self.bars.merge(table, {key: one.asked for key, one in plain.items()}))
         for one in deliveries:
             tally.notes.extend(one.notes)
+            tally.repriced.extend(one.repriced)
+            tally.counts["repriced"] += len(one.repriced)
+            tally.counts["revolumed"] += one.revolumed
             if one.replaces:
                 tally.counts["restated"] += 1
                 tally.add(await self.bars.replace(one.instrument_id, one.accepted, one.asked))

@@ -56,18 +56,34 @@ class Keeping:
     async def gather(
         self, gaps: Sequence[Gap], context: RunContext, note: str, tally: Tally
     ) -> VcpdError | None:
-        """Fetch and store the gaps; failures are counted. Gives what stopped it before its end."""
+        """Fetch and store the gaps; failures are counted. Gives what stopped it before its end.
 
+        What failed for a passing reason is asked for once more when all others have had their turn.
+        """
+        first = await self._gather(gaps, context, note, tally)
+        failures, stopped = first.failures, first.stopped
+        again = [gap for gap in gaps if may_pass(failures.get(gap.symbol))]
+        if stopped is None and again:
+            second = await self._gather(again, context, f"{note}, once more", tally)
+            for gap in again:
+                del failures[gap.symbol]
+            failures |= second.failures
+            stopped = second.stopped
+        tally.counts["failed"] += len(failures)
+        tally.notes.extend(f"{symbol}: {why}" for symbol, why in failures.items())
+        tally.may_pass = any(map(may_pass, failures.values()))
+        return stopped
+
+    async def _gather(
+        self, gaps: Sequence[Gap], context: RunContext, note: str, tally: Tally
+    ) -> Gathering[Gap]:
         async def take(deliveries: Sequence[Delivery]) -> None:
             await self.intake.take(deliveries, tally)
             tally.counts["fetched"] += len(deliveries)
 
         gathering = Gathering(gaps, self.repair, take, self.clock, self.settings.give_up_after)
         await gathering.run(self.settings.concurrency, context.progress, note)
-        tally.counts["failed"] += len(gathering.failures)
-        tally.notes.extend(f"{symbol}: {why}" for symbol, why in gathering.failures.items())
-        tally.may_pass = any(map(may_pass, gathering.failures.values()))
-        return gathering.stopped
+        return gathering
 
 
 def assemble(world: World, settings: CollectSettings, universe: Universe, snapshot: Snapshot) -> Keeping:
@@ -82,9 +98,10 @@ def assemble(world: World, settings: CollectSettings, universe: Universe, snapsh
 def finished(tally: Tally, stopped: VcpdError | None, chosen: Selection) -> RunResult:
     """The run's outcome: failed where something stopped it or every symbol failed, else done with notes."""
     counts = {name: count for name, count in sorted(tally.counts.items()) if count}
-    notes = tally.notes[:SHOWN_NOTES]
-    if len(tally.notes) > SHOWN_NOTES:
-        notes.append(f"and {len(tally.notes) - SHOWN_NOTES} more")
+    told = [*tally.notes, *tally.repriced]
+    notes = told[:SHOWN_NOTES]
+    if len(told) > SHOWN_NOTES:
+        notes.append(f"and {len(told) - SHOWN_NOTES} more")
     if chosen.unknown:
         notes.append(f"not listed: {', '.join(chosen.unknown[:SHOWN_NOTES])}")
     if stopped is not None:

@@ -1,6 +1,6 @@
 """One instrument's candles fetched, compared with what is stored, and made ready for the store."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Final
 
@@ -44,7 +44,7 @@ class Repair:
         stored = (await self.intake.bars.series(gap.instrument.id, gap.span.first)).until(gap.span.last)
         changed = _restated(stored, fetched.accepted, last_final)
         if not len(changed):
-            return _delivery(gap, fetched, gap.span, notes=_differences(stored, fetched.accepted))
+            return _compared(_delivery(gap, fetched, gap.span), stored, last_final)
         log.info("history.restated", symbol=gap.symbol, session=str(changed[0]), bars=len(changed))
         return await self._replacement(gap, changed[0].item())
 
@@ -97,11 +97,15 @@ def _restated(stored: BarSeries, fetched: BarSeries, last_final: date) -> DateAr
     return np.sort(np.concatenate([compare(final, fetched).repriced, vanished]))
 
 
-def _differences(stored: BarSeries, fetched: BarSeries) -> tuple[str, ...]:
-    """A line for each provisional bar whose final candle differs."""
-    guessed = BarSeries(stored.symbol, stored.records[stored.provisional])
-    repriced = compare(guessed, fetched).repriced
-    return tuple(_difference(guessed, fetched, session) for session in repriced)
+def _compared(delivery: Delivery, stored: BarSeries, last_final: date) -> Delivery:
+    """The delivery with what it changes of the provisional bars that are final now."""
+    fetched = delivery.accepted
+    guessed = BarSeries(stored.symbol, stored.records[stored.provisional]).until(last_final)
+    comparison = compare(guessed, fetched, exactly=True)
+    repriced = tuple(_difference(guessed, fetched, session) for session in comparison.repriced)
+    for line in repriced:
+        log.info("bar.repriced", symbol=delivery.accepted.symbol, change=line)
+    return replace(delivery, repriced=repriced, revolumed=len(comparison.revolumed))
 
 
 def _difference(guessed: BarSeries, fetched: BarSeries, session: np.datetime64) -> str:

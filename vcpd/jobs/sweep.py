@@ -9,7 +9,7 @@ import numpy as np
 
 from vcpd.domain.arrays import RecordArray
 from vcpd.domain.bars import BAR_DTYPE, BarTable
-from vcpd.domain.errors import RetryableError
+from vcpd.domain.errors import NeedsLoginError, RetryableError, VcpdError
 from vcpd.domain.instruments import Quote, StoredInstrument
 from vcpd.domain.runs import Progress
 from vcpd.jobs.finality import Finality
@@ -19,6 +19,14 @@ from vcpd.ports import Clock, MarketData, PanelStore, Span
 
 QUOTES_AT_ONCE: Final = 500
 DATE_LENGTH: Final = len("2025-06-30")
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """Symbols without a quote, and what kept quotes away, if anything did."""
+
+    unquoted: frozenset[str]
+    trouble: VcpdError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +43,13 @@ class Sweep:
     async def __call__(self, session: date, progress: Progress) -> Tally:
         """Sweep the whole universe and bring the panel up to date.
 
-        Raises RetryableError when no quote is of `session`.
+        Raises RetryableError when no quote is of `session`, and whatever kept a part of them away.
         """
         chosen = await self.universe.current()
         tally = Tally()
-        await self.take(chosen.everything, session, progress, tally)
+        swept = await self.take(chosen.everything, session, progress, tally)
+        if swept.trouble is not None:
+            raise swept.trouble
         await self.panels.refresh()
         return tally
 
@@ -51,20 +61,28 @@ class Sweep:
         tally: Tally,
         *,
         traded: bool = False,
-    ) -> frozenset[str]:
-        """Merge the session's bars of `instruments`, gives the symbols that have no quote.
+    ) -> Swept:
+        """Merge the session's bars of `instruments`; a part whose quotes do not come keeps no other away.
 
-        Raises RetryableError when no quote is of `session`, unless it is known that it was `traded`.
+        Raises NeedsLoginError, and RetryableError when no quote is of `session`, unless it is known that
+        it was `traded`.
         """
         progress.begin(len(instruments), f"quotes of {session}")
         before = tally.counts["swept"]
-        unquoted: frozenset[str] = frozenset()
+        unquoted: set[str] = set()
+        trouble: VcpdError | None = None
         for part in _parts(instruments):
-            unquoted |= await self._take_part(part, session, tally)
+            try:
+                unquoted |= await self._take_part(part, session, tally)
+            except NeedsLoginError:
+                raise
+            except VcpdError as error:
+                trouble = error
+                unquoted |= {one.symbol for one in part}
             progress.advance(len(part))
-        if instruments and tally.counts["swept"] == before and not traded:
+        if trouble is None and instruments and tally.counts["swept"] == before and not traded:
             raise RetryableError(f"none of {len(instruments)} quotes is of {session}: nothing was traded?")
-        return unquoted
+        return Swept(frozenset(unquoted), trouble)
 
     async def _take_part(
         self, part: Sequence[StoredInstrument], session: date, tally: Tally
