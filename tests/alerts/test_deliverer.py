@@ -12,7 +12,7 @@ from tests.alerts.fakes import EVENING, ZONE, FakeChannel, FakeOutbox, alert, di
 from tests.schedule.virtual_time import LoopClock, run_virtually
 from vcpd.alerts.choice import PING_ONLY
 from vcpd.alerts.deliverer import Deliverer, Line, Plan
-from vcpd.alerts.settings import AlertSettings, ChannelSettings
+from vcpd.alerts.settings import AlertSettings, ChannelSettings, TelegramSettings
 from vcpd.domain.alerts import Alert, AlertKind
 from vcpd.domain.errors import PermanentError, RetryableError
 
@@ -41,11 +41,14 @@ class Scene:
         self.channel = FakeChannel(clock)
         self.leading = True
         self.drawn: list[Alert] = []
+        self.crash: Exception | None = None
         plan = Plan(settings, ZONE, (Line(self.channel, choice),))
         self.deliverer = Deliverer(plan, self.outbox, clock, lambda: self.leading, self._draw)
 
     async def _draw(self, one: Alert) -> bytes | None:
         self.drawn.append(one)
+        if self.crash is not None:
+            raise self.crash
         return b"picture"
 
     async def until(self, condition: Callable[[], bool], most_s: float = 100_000.0) -> None:
@@ -317,3 +320,34 @@ async def test_what_was_handed_to_a_daemon_that_does_not_lead_is_left_to_the_one
         scene.leading = True
         await asyncio.sleep(600)
         assert scene.channel.attempts == 0
+
+
+@virtually
+async def test_a_server_that_takes_no_picture_gets_the_words() -> None:
+    """An ntfy server of one's own without attachments must not cost the evening's digest."""
+    async with at_work(choice=TelegramSettings(chat_id="1")) as scene:
+        scene.channel.troubles = [PermanentError("it answers 413")]
+        await scene.deliverer.tell([digest("AAA")])
+        await scene.until(lambda: bool(scene.channel.sent))
+        assert [message.picture for _, message in scene.channel.sent] == [None]
+        assert scene.channel.attempts == 2
+        await scene.until(lambda: all(way.delivered_at for way in scene.outbox.ways.values()))
+
+
+@virtually
+async def test_what_is_refused_without_a_picture_too_is_given_up() -> None:
+    async with at_work(choice=TelegramSettings(chat_id="1")) as scene:
+        scene.channel.troubles = [PermanentError("it answers 401")] * 2
+        await scene.deliverer.tell([digest("AAA")])
+        await scene.until(lambda: all(way.given_up_at for way in scene.outbox.ways.values()))
+        assert scene.channel.attempts == 2
+
+
+@virtually
+async def test_a_drawing_that_crashes_keeps_no_alert_back() -> None:
+    async with at_work(choice=TelegramSettings(chat_id="1")) as scene:
+        scene.crash = ValueError("a chart without bars")
+        await scene.deliverer.tell([digest("AAA")])
+        await scene.until(lambda: bool(scene.channel.sent))
+        assert scene.channel.sent[0][1].picture is None
+        assert scene.channel.attempts == 1

@@ -196,13 +196,23 @@ class Postman:
     async def _attempt(self, alerts: Sequence[Alert]) -> VcpdError | None:
         """Send once; gives what went wrong."""
         try:
-            await self._channel.send(await self._message(alerts))
+            await self._send(await self._message(alerts))
         except (RetryableError, PermanentError) as error:
             return error
         except Exception as error:  # a channel's own fault must not stop the others, nor lose the alert
             log.exception("alerts.channel_crashed", channel=self._channel.name)
             return RetryableError(f"a fault of vcpd's: {type(error).__name__}")
         return None
+
+    async def _send(self, message: Message) -> None:
+        """A server that refuses the picture (too large, no attachments) gets the words alone."""
+        try:
+            await self._channel.send(message)
+        except PermanentError as error:
+            if message.picture is None:
+                raise
+            await self._channel.send(msgspec.structs.replace(message, picture=None))
+            log.warning("alerts.picture_refused", channel=self._channel.name, reason=str(error))
 
     def _pause_s(self, letters: Sequence[Letter], trouble: RetryableError) -> float:
         attempts = max(letter.attempts for letter in letters)
@@ -227,7 +237,14 @@ class Postman:
         message = compose(wanted, self._channel.name, office.settings.templates, office.zone)
         if len(wanted) > 1 or not (wanted[0].items and self._choice.picture):
             return message
-        return msgspec.structs.replace(message, picture=await office.pictures(wanted[0]))
+        return msgspec.structs.replace(message, picture=await self._picture(wanted[0]))
+
+    async def _picture(self, alert: Alert) -> bytes | None:
+        try:
+            return await self._office.pictures(alert)
+        except Exception:  # the words matter more than a drawing that fails each time
+            log.exception("alerts.drawing_crashed", channel=self._channel.name)
+            return None
 
 
 def backoff_s(settings: AlertSettings, attempts: int, chance: float) -> float:
