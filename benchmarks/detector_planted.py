@@ -75,7 +75,7 @@ def panel_of(market: SimulatedMarket) -> Panel:
 
 def count_session(panel: Panel, planted: Sequence[PlantedBase], session: date) -> Counter[str]:
     open_bases = {base.symbol: base for base in planted if _stands_open(base, session)}
-    judging = Judging(as_of=session, thresholds=Thresholds(), followed=None)
+    judging = Judging(as_of=session, thresholds=Thresholds())
     setups = {one.symbol: one for one in judge(panel, range(len(panel.symbols)), judging).setups}
     listed = {symbol for symbol, one in setups.items() if one.passed}
     found = {symbol for symbol, base in open_bases.items() if _is_seen(setups.get(symbol), base)}

@@ -14,7 +14,7 @@ from vcpd.domain.panel import Panel, PanelReference
 from vcpd.domain.quality import Flag, QuarantinedBar
 from vcpd.domain.risk import RiskScore
 from vcpd.domain.runs import Outcome, Progress, Run
-from vcpd.domain.setups import Base, Setup
+from vcpd.domain.setups import Base, Setup, Verdict
 
 T = TypeVar("T")
 
@@ -175,7 +175,7 @@ class SetupStore(Protocol):
         """Bases whose life is not over, with all their events."""
         ...
 
-    async def put(self, as_of: date, setups: Sequence[Setup], bases: Sequence[Base]) -> None:
+    async def put(self, as_of: date, verdicts: Sequence[Verdict], bases: Sequence[Base]) -> None:
         """The session's verdicts and the bases as they now stand, one transaction, idempotent."""
         ...
 

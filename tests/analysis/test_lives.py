@@ -1,5 +1,6 @@
 """A base is found once and followed: its events read like its life, with or without a record of it."""
 
+from collections.abc import Mapping, Sequence
 from datetime import date
 from functools import cache
 
@@ -8,6 +9,7 @@ import pytest
 
 from tests.analysis.markets import base_closes, read_panel, series_of
 from tests.real_data import real_data
+from vcpd.analysis.judging import Records
 from vcpd.analysis.setups import Judging, judge
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.domain.arrays import FloatArray
@@ -27,7 +29,7 @@ def life_of(after: list[float], *, heavy: int | None = None) -> tuple[Panel, Set
     if heavy is not None:
         series.records["volume"][len(BASE) + heavy] = 3e5
     panel = build_panel([series])
-    judged = judge(panel, range(1), Judging(followed={}))
+    judged = judge(panel, range(1), Judging())
     return panel, judged.setups[0], judged.bases
 
 
@@ -56,7 +58,7 @@ def test_a_session_judged_again_tells_its_events_in_the_same_order() -> None:
     """Reclaimed and confirmed in one session: with the record of the first judgement nothing changes."""
     panel, setup, bases = life_of([0.98, 1.01, 0.99, 1.01], heavy=3)
     assert setup.events[-1].session == setup.events[-2].session
-    again = judge(panel, range(1), Judging(followed={"A": tuple(bases)}))
+    again = judge(panel, range(1), Judging(followed=Records.of(bases)))
     assert again.setups[0].events == setup.events
     assert [base.events for base in again.bases] == [base.events for base in bases]
 
@@ -89,6 +91,10 @@ def test_a_base_breaks_when_its_floor_is_lost_for_good() -> None:
     assert not setup.passed
 
 
+def records(followed: Mapping[str, Sequence[Base]]) -> Records:
+    return Records.of(base for bases in followed.values() for base in bases)
+
+
 def test_day_by_day_equals_replay_on_real_data() -> None:
     """Sessions judged one after another with their record end like one replay without any record."""
     panel = fno()
@@ -97,7 +103,7 @@ def test_day_by_day_equals_replay_on_real_data() -> None:
     compared = 0
     for day in panel.sessions[700:745].tolist():
         for row in rows:
-            recorded = judge(panel, range(row, row + 1), Judging(as_of=day, followed=followed))
+            recorded = judge(panel, range(row, row + 1), Judging(as_of=day, followed=records(followed)))
             replayed = judge(panel, range(row, row + 1), Judging(as_of=day))
             one, other = recorded.setups[0], replayed.setups[0]
             assert (one.state, one.pivot, one.footprint) == (other.state, other.pivot, other.footprint)
@@ -121,7 +127,8 @@ def test_identity_and_events_only_grow_on_real_data() -> None:
     followed: dict[str, tuple[Base, ...]] = {}
     grown = 0
     for day in panel.sessions[900:950].tolist():
-        parts = [judge(panel, range(row, row + 1), Judging(as_of=day, followed=followed)) for row in rows]
+        judging = Judging(as_of=day, followed=records(followed))
+        parts = [judge(panel, range(row, row + 1), judging) for row in rows]
         bases = [base for part in parts for base in part.bases]
         for base in bases:
             key = (base.symbol, base.anchor_date)
@@ -141,7 +148,7 @@ def test_identity_and_events_only_grow_on_real_data() -> None:
 def test_judging_a_session_twice_changes_nothing() -> None:
     """The same session judged again on its own record gives the same bases and verdicts."""
     panel, _, bases = life_of([0.98, 0.99, 1.02], heavy=2)
-    again = judge(panel, range(1), Judging(followed={"A": tuple(bases)}))
+    again = judge(panel, range(1), Judging(followed=Records.of(bases)))
     assert again.bases == bases
 
 
@@ -154,7 +161,7 @@ def test_a_restated_history_keeps_the_base() -> None:
     restated = Panel(
         panel.symbols, panel.sessions, values, panel.provisional, panel.index_close, panel.tick_size
     )
-    judged = judge(restated, range(1), Judging(followed={"A": tuple(bases)}))
+    judged = judge(restated, range(1), Judging(followed=Records.of(bases)))
     assert [base.anchor_date for base in judged.bases] == [bases[0].anchor_date]
     assert judged.bases[0].events == bases[0].events
     assert judged.bases[0].pivot == pytest.approx(bases[0].pivot / 2, abs=0.05)
@@ -165,7 +172,7 @@ def test_a_recorded_base_goes_on_when_no_replay_would_find_it() -> None:
     panel, _, bases = life_of([0.98, 0.99])
     strict = Thresholds(final_depth_most_pct=2.0)
     assert judge(panel, range(1), Judging(thresholds=strict)).bases == []
-    judged = judge(panel, range(1), Judging(thresholds=strict, followed={"A": tuple(bases)}))
+    judged = judge(panel, range(1), Judging(thresholds=strict, followed=Records.of(bases)))
     assert [base.anchor_date for base in judged.bases] == [bases[0].anchor_date]
     assert judged.bases[0].state is State.NEAR_PIVOT
     assert not judged.setups[0].passed
@@ -176,13 +183,13 @@ def test_events_of_a_running_session_are_provisional_until_it_is_final() -> None
     panel, _, before = life_of([0.98, 0.99, 1.02], heavy=2)
     early = judge(panel.until(panel.sessions[-2].item()), range(1), Judging()).bases
     panel.provisional[0, -1] = True
-    running = judge(panel, range(1), Judging(followed={"A": tuple(early)})).bases
+    running = judge(panel, range(1), Judging(followed=Records.of(early))).bases
     assert [event.provisional for event in running[0].events][-1]
     panel.provisional[0, -1] = False
-    final = judge(panel, range(1), Judging(followed={"A": tuple(running)})).bases
+    final = judge(panel, range(1), Judging(followed=Records.of(running))).bases
     assert final[0].events == before[0].events
     panel.values[:4, 0, -1] *= 0.97
-    refuted = judge(panel, range(1), Judging(followed={"A": tuple(running)})).bases
+    refuted = judge(panel, range(1), Judging(followed=Records.of(running))).bases
     assert refuted[0].events[-1].kind is EventKind.BREAKOUT
     assert refuted[0].events[-1].provisional
     assert refuted[0].state is State.NEAR_PIVOT

@@ -21,7 +21,7 @@ from vcpd.domain.instruments import Instrument, StoredInstrument
 from vcpd.domain.nse_sessions import NSE
 from vcpd.domain.risk import Band, RiskScore
 from vcpd.domain.secrets import Secret
-from vcpd.domain.setups import State
+from vcpd.domain.setups import State, Verdict
 from vcpd.ports import Coverage, Span
 from vcpd.store import barfiles
 from vcpd.store.database import Database
@@ -126,7 +126,7 @@ async def _fill_verdicts() -> None:
         names = ("NSE:M&M", "NSE:BAJAJ-AUTO", "NSE:ZZZ")
         await PostgresInstrumentStore(database).add([Instrument(name, -1) for name in names], LAST)
         for session in (date(2025, 6, 27), LAST):
-            await PostgresSetupStore(database).put(session, [*listed, none], [])
+            await PostgresSetupStore(database).put(session, [Verdict.of(one) for one in (*listed, none)], [])
             score = RiskScore(
                 symbol="NSE:M&M",
                 as_of=session,

@@ -7,7 +7,8 @@ from typing import Any
 
 from vcpd.domain.risk import RiskScore
 from vcpd.domain.runs import Outcome, Run
-from vcpd.domain.setups import Base, Setup
+from vcpd.domain.setups import Base, Setup, Verdict
+from vcpd.store.verdicts import decode_verdict
 
 
 @dataclass
@@ -20,8 +21,8 @@ class FakeSetupStore:
     async def followed(self) -> Sequence[Base]:
         return list(self.bases.values())
 
-    async def put(self, as_of: date, setups: Sequence[Setup], bases: Sequence[Base]) -> None:
-        self.by_session[as_of] = list(setups)
+    async def put(self, as_of: date, verdicts: Sequence[Verdict], bases: Sequence[Base]) -> None:
+        self.by_session[as_of] = [decode_verdict(one.text, Setup, one.symbol) for one in verdicts]
         self.bases |= {(base.symbol, base.anchor_date): base for base in bases}
 
     async def as_of(self, session: date | None = None) -> tuple[date | None, Sequence[Setup]]:

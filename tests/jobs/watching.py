@@ -18,7 +18,7 @@ from vcpd.domain.instruments import Instrument, Quote
 from vcpd.domain.live import FeedState, FeedStatus, LivePrices, MinuteVolumes, Sighting, StoredCurve
 from vcpd.domain.nse_sessions import NSE
 from vcpd.domain.runs import Outcome
-from vcpd.domain.setups import Base, Contraction, EventKind, Setup, SetupEvent, State
+from vcpd.domain.setups import Base, Contraction, EventKind, Setup, SetupEvent, State, Verdict
 from vcpd.jobs.watch_board import Board, Hours, Yardstick
 from vcpd.jobs.watch_candidates import Candidate
 from vcpd.jobs.watch_settings import WatchSettings
@@ -201,7 +201,7 @@ class FakeSetups:
     async def followed(self) -> Sequence[Base]:
         return list(self.bases)
 
-    async def put(self, as_of: date, setups: Sequence[Setup], bases: Sequence[Base]) -> None: ...
+    async def put(self, as_of: date, verdicts: Sequence[Verdict], bases: Sequence[Base]) -> None: ...
 
     async def as_of(self, session: date | None = None) -> tuple[date | None, Sequence[Setup]]:
         return session, list(self.evening)

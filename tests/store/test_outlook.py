@@ -3,7 +3,7 @@
 from datetime import date, timedelta
 
 from tests.store.market import instruments_of
-from tests.store.test_setups import MONDAY, TUESDAY, verdict
+from tests.store.test_setups import MONDAY, TUESDAY, verdict, written
 from vcpd.store.database import Database
 from vcpd.store.setups import PostgresSetupStore
 
@@ -12,8 +12,8 @@ async def test_bases_are_counted_by_state_for_each_judged_session(database: Data
     """A session without any base is there with nothing, so that the curve has no hole."""
     await instruments_of(database, "NSE:A", "NSE:B")
     store = PostgresSetupStore(database)
-    await store.put(MONDAY, [verdict("NSE:A"), verdict("NSE:B")], [])
-    await store.put(TUESDAY, [verdict("NSE:A", TUESDAY, with_base=False)], [])
+    await store.put(MONDAY, written([verdict("NSE:A"), verdict("NSE:B")]), [])
+    await store.put(TUESDAY, written([verdict("NSE:A", TUESDAY, with_base=False)]), [])
     assert await store.states_by_session(10) == {MONDAY: {"NEAR_PIVOT": 2}, TUESDAY: {}}
 
 
@@ -22,7 +22,7 @@ async def test_only_the_latest_sessions_are_counted_oldest_first(database: Datab
     store = PostgresSetupStore(database)
     days = [MONDAY + timedelta(days=n) for n in range(4)]
     for day in reversed(days):
-        await store.put(day, [verdict("NSE:A", day)], [])
+        await store.put(day, written([verdict("NSE:A", day)]), [])
     counted: list[date] = list(await store.states_by_session(2))
     assert counted == days[2:]
 

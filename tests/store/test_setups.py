@@ -1,7 +1,7 @@
 """Verdicts, bases and their events: stored whole, idempotent, never rewritten once final."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
 
 import msgspec
@@ -10,7 +10,7 @@ import pytest
 from tests.store.market import FIRST_DAY, instruments_of
 from vcpd.domain.errors import PermanentError
 from vcpd.domain.instruments import Instrument
-from vcpd.domain.setups import Base, Contraction, EventKind, Gate, Setup, SetupEvent, State
+from vcpd.domain.setups import Base, Contraction, EventKind, Gate, Setup, SetupEvent, State, Verdict
 from vcpd.ports import SetupStore
 from vcpd.store.database import Database
 from vcpd.store.instruments import PostgresInstrumentStore
@@ -18,6 +18,7 @@ from vcpd.store.setups import PostgresSetupStore
 
 MONDAY = date(2024, 3, 4)
 TUESDAY = date(2024, 3, 5)
+WEDNESDAY = date(2024, 3, 6)
 ANCHOR = date(2023, 10, 2)
 
 
@@ -42,6 +43,10 @@ def verdict(symbol: str, as_of: date = MONDAY, *, score: float = 50.0, with_base
         anchor_date=ANCHOR if with_base else None,
         measures={"dry_up": None},
     )
+
+
+def written(setups: Iterable[Setup]) -> list[Verdict]:
+    return [Verdict.of(setup) for setup in setups]
 
 
 def base_of(symbol: str, last_judged: date, *events: SetupEvent, state: State = State.NEAR_PIVOT) -> Base:
@@ -72,7 +77,7 @@ async def test_verdicts_come_back_whole_best_score_first(database: Database) -> 
     store = await store_of(database, "NSE:AAA", "NSE:BBB")
     low, high = verdict("NSE:AAA", score=10.0), verdict("NSE:BBB", score=90.5)
     assert await store.as_of() == (None, ())
-    await store.put(MONDAY, [low, high], [])
+    await store.put(MONDAY, written([low, high]), [])
     assert await store.as_of() == (MONDAY, [high, low])
     assert await store.as_of(MONDAY) == (MONDAY, [high, low])
     assert await store.as_of(TUESDAY) == (None, ())
@@ -81,7 +86,7 @@ async def test_verdicts_come_back_whole_best_score_first(database: Database) -> 
 async def test_putting_the_same_again_changes_no_row(database: Database) -> None:
     store = await store_of(database, "NSE:AAA")
     for _ in range(2):
-        await store.put(MONDAY, [verdict("NSE:AAA")], [base_of("NSE:AAA", MONDAY, FOUND, NEAR)])
+        await store.put(MONDAY, written([verdict("NSE:AAA")]), [base_of("NSE:AAA", MONDAY, FOUND, NEAR)])
         rows = await database.fetch(
             "SELECT xmin::text FROM setups UNION ALL SELECT xmin::text FROM setup_events"
         )
@@ -94,8 +99,8 @@ async def test_putting_the_same_again_changes_no_row(database: Database) -> None
 async def test_a_session_judged_again_shows_only_the_new_verdicts(database: Database) -> None:
     """A symbol that is no longer judged disappears from the session."""
     store = await store_of(database, "NSE:AAA", "NSE:BBB")
-    await store.put(MONDAY, [verdict("NSE:AAA"), verdict("NSE:BBB")], [])
-    await store.put(MONDAY, [verdict("NSE:BBB", score=1.0)], [])
+    await store.put(MONDAY, written([verdict("NSE:AAA"), verdict("NSE:BBB")]), [])
+    await store.put(MONDAY, written([verdict("NSE:BBB", score=1.0)]), [])
     assert await store.as_of() == (MONDAY, [verdict("NSE:BBB", score=1.0)])
 
 
@@ -103,7 +108,7 @@ async def test_all_verdicts_of_the_newest_session_but_only_bases_of_older_ones(d
     store = await store_of(database, "NSE:AAA", "NSE:BBB")
     for session in (MONDAY, TUESDAY):
         both = [verdict("NSE:AAA", session), verdict("NSE:BBB", session, score=1.0, with_base=False)]
-        await store.put(session, both, [])
+        await store.put(session, written(both), [])
     _, newest = await store.as_of()
     _, older = await store.as_of(MONDAY)
     assert [one.symbol for one in newest] == ["NSE:AAA", "NSE:BBB"]
@@ -120,7 +125,7 @@ async def test_unknown_numbers_survive(database: Database) -> None:
     """A score or a component that is NaN comes back as NaN."""
     store = await store_of(database, "NSE:AAA")
     odd = msgspec.structs.replace(verdict("NSE:AAA"), score=math.nan, components={"trend": math.nan})
-    await store.put(MONDAY, [odd], [])
+    await store.put(MONDAY, written([odd]), [])
     _, (back,) = await store.as_of()
     assert math.isnan(back.score)
     assert math.isnan(back.components["trend"])
@@ -163,7 +168,7 @@ async def test_judging_an_older_session_again_does_not_set_a_base_back(database:
     await instruments_of(database, "NSE:AAA")
     store = PostgresSetupStore(database)
     await store.put(TUESDAY, [], [base_of("NSE:AAA", TUESDAY, state=State.FAILED)])
-    await store.put(MONDAY, [verdict("NSE:AAA")], [base_of("NSE:AAA", MONDAY)])
+    await store.put(MONDAY, written([verdict("NSE:AAA")]), [base_of("NSE:AAA", MONDAY)])
     (base,) = await store.base("NSE:AAA")
     assert (base.last_judged, base.state) == (TUESDAY, State.FAILED)
     assert (await store.as_of(MONDAY))[1][0].state is State.NEAR_PIVOT
@@ -172,13 +177,13 @@ async def test_judging_an_older_session_again_does_not_set_a_base_back(database:
 async def test_an_unknown_symbol_writes_nothing(database: Database) -> None:
     store = await store_of(database, "NSE:AAA")
     with pytest.raises(PermanentError, match="unknown instruments: NSE:ZZZ"):
-        await store.put(MONDAY, [verdict("NSE:AAA"), verdict("NSE:ZZZ")], [])
+        await store.put(MONDAY, written([verdict("NSE:AAA"), verdict("NSE:ZZZ")]), [])
     assert await store.as_of() == (None, ())
 
 
 async def test_setups_and_bases_follow_a_renamed_symbol(database: Database) -> None:
     store = await store_of(database, "NSE:OLD")
-    await store.put(MONDAY, [verdict("NSE:OLD")], [base_of("NSE:OLD", MONDAY, FOUND)])
+    await store.put(MONDAY, written([verdict("NSE:OLD")]), [base_of("NSE:OLD", MONDAY, FOUND)])
     await PostgresInstrumentStore(database).merge([Instrument("NSE:NEW", 1000)], TUESDAY)
     _, (setup,) = await store.as_of()
     (base,) = await store.followed()
@@ -191,7 +196,7 @@ async def test_many_verdicts_do_not_hold_up_the_loop(database: Database) -> None
     """Other tasks get their turn while thousands of verdicts are written and read."""
     names = [f"NSE:S{number}" for number in range(600)]
     store = await store_of(database, *names)
-    await store.put(MONDAY, [verdict(name) for name in names], [])
+    await store.put(MONDAY, written([verdict(name) for name in names]), [])
     _, setups = await store.as_of()
     assert sorted(symbols_of(setups)) == sorted(names)
 
@@ -208,8 +213,32 @@ def symbols_of(setups: Sequence[Setup]) -> list[str]:
 async def test_a_verdict_is_read_with_the_sector_its_company_has_now(database: Database) -> None:
     store, instruments = PostgresSetupStore(database), PostgresInstrumentStore(database)
     await instruments_of(database, "NSE:AAA", "NSE:BBB")
-    await store.put(MONDAY, [verdict("NSE:AAA"), verdict("NSE:BBB", score=40)], [])
+    await store.put(MONDAY, written([verdict("NSE:AAA"), verdict("NSE:BBB", score=40)]), [])
     await instruments.set_sectors({"NSE:AAA": "Chemicals"})
     _, read = await store.as_of(MONDAY)
     assert [(one.symbol, one.sector) for one in read] == [("NSE:AAA", "Chemicals"), ("NSE:BBB", None)]
     assert msgspec.structs.replace(read[0], sector=None) == verdict("NSE:AAA")
+
+
+async def test_what_is_listed_is_told_without_the_rest(database: Database) -> None:
+    """A setup that passes and a followed base are listed, a base that only stands there is not."""
+    store = PostgresSetupStore(database)
+    await instruments_of(database, "NSE:AAA", "NSE:BBB", "NSE:CCC", "NSE:DDD")
+    assert await store.latest_listed() == (None, [])
+    followed = msgspec.structs.replace(verdict("NSE:BBB", score=70.0), passed=False, events=(FOUND,))
+    idle = msgspec.structs.replace(verdict("NSE:CCC"), passed=False)
+    setups = [verdict("NSE:AAA"), followed, idle, verdict("NSE:DDD", with_base=False)]
+    await store.put(TUESDAY, written([verdict("NSE:CCC", TUESDAY)]), [])
+    await store.put(WEDNESDAY, written(setups), [])
+    assert await store.latest_listed() == (WEDNESDAY, [followed, verdict("NSE:AAA")])
+    assert await store.listed_states() == {"NEAR_PIVOT": 2}
+    assert await store.latest_of("NSE:CCC") == idle
+    assert await store.latest_of("NSE:ZZZ") is None
+
+
+async def test_a_whole_market_is_written_in_several_statements(database: Database) -> None:
+    names = [f"NSE:S{number}" for number in range(601)]
+    store = await store_of(database, *names)
+    await store.put(MONDAY, written(verdict(name, score=float(n)) for n, name in enumerate(names)), [])
+    _, kept = await store.as_of()
+    assert [one.symbol for one in kept] == names[::-1]

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, cast
 
+import msgspec
+
 from vcpd.domain.alerts import Alert, AlertKind, Delivery, ToldAlert
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.errors import BadInputError, PermanentError
@@ -14,7 +16,7 @@ from vcpd.domain.quality import Flag, QuarantinedBar
 from vcpd.domain.risk import Band, RiskScore
 from vcpd.domain.runs import Outcome, Run
 from vcpd.domain.secrets import Secret
-from vcpd.domain.setups import Base, EventKind, Gate, Setup, SetupEvent, State
+from vcpd.domain.setups import Base, EventKind, Gate, Setup, SetupEvent, State, Verdict
 from vcpd.ports import Outbox
 from vcpd.web.sources import SizeRequest, Sources
 
@@ -53,8 +55,8 @@ class FakeSetups:
     async def followed(self) -> Sequence[Base]:
         return ()
 
-    async def put(self, as_of: date, setups: Sequence[Setup], bases: Sequence[Base]) -> None:
-        self.setups = setups
+    async def put(self, as_of: date, verdicts: Sequence[Verdict], bases: Sequence[Base]) -> None:
+        self.setups = [msgspec.json.decode(one.text, type=Setup) for one in verdicts]
 
     async def as_of(self, session: date | None = None) -> tuple[date | None, Sequence[Setup]]:
         return (SESSION, self.setups) if session in {None, SESSION} else (None, ())

@@ -1,26 +1,48 @@
 """What a worker is told about a screen, and what it answers: plain values, light enough for the daemon."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import date
+from itertools import groupby
+from operator import attrgetter
+from typing import Self, TypeVar
 
 import msgspec
 
 from vcpd.analysis.thresholds import Thresholds
-from vcpd.domain.setups import Base, Setup
+from vcpd.domain.setups import Base, Setup, Verdict
+
+T = TypeVar("T")
+
+
+class Records(msgspec.Struct, frozen=True):
+    """The recorded bases by symbol, packed: each piece of a screen carries all and unpacks its own few."""
+
+    packed: dict[str, bytes] = {}
+
+    @classmethod
+    def of(cls, bases: Iterable[Base]) -> Self:
+        by_symbol = groupby(sorted(bases, key=attrgetter("symbol")), attrgetter("symbol"))
+        return cls({symbol: msgspec.msgpack.encode(tuple(own)) for symbol, own in by_symbol})
+
+    def on(self, symbol: str) -> tuple[Base, ...]:
+        packed = self.packed.get(symbol)
+        return () if packed is None else _bases.decode(packed)
+
+
+_bases = msgspec.msgpack.Decoder(tuple[Base, ...])
 
 
 class Judging(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker is told.
 
-    `as_of` None is the panel's last session. `followed` gives the recorded bases by symbol; None and
-    {} both mean that there is no record: states come from a replay of the bars, records only add
-    identity and what has happened to it. `elapsed_share` is how much of a running session is over:
-    the volume of a provisional last bar is projected to the close by it.
+    `as_of` None is the panel's last session. States come from a replay of the bars; `followed`, the
+    records, only add identity and what has happened to it. `elapsed_share` is how much of a running
+    session is over: the volume of a provisional last bar is projected to the close by it.
     """
 
     as_of: date | None = None
     thresholds: Thresholds = Thresholds()
-    followed: dict[str, tuple[Base, ...]] | None = None
+    followed: Records = Records()
     elapsed_share: float = 1.0
 
 
@@ -30,10 +52,26 @@ class Judged(msgspec.Struct, frozen=True):
     setups: list[Setup]
     bases: list[Base]
 
-    def __reduce__(self) -> tuple[Callable[[bytes], "Judged"], tuple[bytes]]:
+    def __reduce__(self) -> tuple[Callable[[type["Judged"], bytes], "Judged"], tuple[type["Judged"], bytes]]:
         """Between processes it travels packed: several times cheaper than value by value."""
-        return _unpacked, (msgspec.msgpack.encode(self),)
+        return _unpacked, (Judged, msgspec.msgpack.encode(self))
 
 
-def _unpacked(packed: bytes) -> Judged:
-    return msgspec.msgpack.decode(packed, type=Judged)
+class Verdicts(msgspec.Struct, frozen=True):
+    """What was judged, as it leaves a worker: the setups written out."""
+
+    verdicts: list[Verdict]
+    bases: list[Base]
+
+    @classmethod
+    def of(cls, judged: Judged) -> Self:
+        return cls([Verdict.of(setup) for setup in judged.setups], judged.bases)
+
+    def __reduce__(
+        self,
+    ) -> tuple[Callable[[type["Verdicts"], bytes], "Verdicts"], tuple[type["Verdicts"], bytes]]:
+        return _unpacked, (Verdicts, msgspec.msgpack.encode(self))
+
+
+def _unpacked(kind: type[T], packed: bytes) -> T:
+    return msgspec.msgpack.decode(packed, type=kind)

@@ -38,7 +38,7 @@ def judge(panel: Panel, rows: range, parameters: Judging) -> Judged:
 
 def _judge_row(bench: Bench, row: int, parameters: Judging) -> tuple[Setup, list[Base]]:
     symbol = bench.panel.symbols[row]
-    recorded = (parameters.followed or {}).get(symbol, ())
+    recorded = parameters.followed.on(symbol)
     bars = bars_of(bench.panel, row, parameters.elapsed_share)
     close = float(bars.close[-1]) if len(bars.close) else None
     if symbol in bench.panel.exclusions:

@@ -10,13 +10,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import cast
 
-from vcpd.analysis.judging import Judged, Judging
+from vcpd.analysis.judging import Judged, Judging, Verdicts
 from vcpd.analysis.risk_block import RiskBlock
 from vcpd.analysis.risk_parameters import Measuring
 from vcpd.domain.panel import Panel
 from vcpd.domain.risk import RiskScore
 
-__all__ = ["Judged", "Judging", "judge", "measure", "score", "warm_up"]
+__all__ = ["Judged", "Judging", "Verdicts", "judge", "measure", "score", "screen", "warm_up"]
 
 
 def judge(panel: Panel, rows: range, parameters: Judging) -> Judged:
@@ -24,6 +24,11 @@ def judge(panel: Panel, rows: range, parameters: Judging) -> Judged:
     from vcpd.analysis import setups
 
     return setups.judge(panel, rows, parameters)
+
+
+def screen(panel: Panel, rows: range, parameters: Judging) -> Verdicts:
+    """A panel task: see `setups.judge`; the setups come written out."""
+    return Verdicts.of(judge(panel, rows, parameters))
 
 
 def measure(panel: Panel, rows: range, parameters: Measuring) -> RiskBlock:

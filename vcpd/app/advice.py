@@ -8,7 +8,6 @@ from vcpd.analysis.crowding import Candidates, Crowding, crowd
 from vcpd.analysis.sizing import Sizing, size
 from vcpd.analysis.trade_plan import plan_of
 from vcpd.app.parts import Parts
-from vcpd.domain.risk import RiskScore
 from vcpd.domain.setups import Setup
 from vcpd.web.sources import SizeRequest
 
@@ -18,12 +17,11 @@ async def size_position(parts: Parts, request: SizeRequest) -> Sizing:
 
     Raises KeyError for a symbol without verdict, BadInputError where there is nothing to enter at.
     """
-    as_of, setups = await parts.storage.setups.as_of()
-    setup = next((one for one in setups if one.symbol == request.symbol), None)
+    setup = await parts.storage.setups.latest_of(request.symbol)
     if setup is None:
         raise KeyError(request.symbol)
-    _, scores = await parts.storage.risk.as_of(as_of)
-    risk: RiskScore | None = next((one for one in scores if one.symbol == request.symbol), None)
+    scores = await parts.storage.risk.of(request.symbol)
+    risk = next((one for one in scores if one.as_of == setup.as_of), None)
     lot_size = await _lot_size(parts, request.symbol)
     plan = plan_of(setup, request.equity, entry=request.entry, stop=request.stop, lot_size=lot_size)
     parameters = parts.configuration.size
@@ -39,7 +37,7 @@ async def _lot_size(parts: Parts, symbol: str) -> int:
 
 async def crowd_setups(parts: Parts) -> Crowding:
     """Which of the latest listed setups are one bet. RetryableError while there is no panel."""
-    as_of, setups = await parts.storage.setups.as_of()
+    as_of, setups = await parts.storage.setups.latest_listed()
     reference, panel = await parts.current_panel.look()
     symbols = candidates_of(setups, panel.symbols)
     parameters = Candidates(

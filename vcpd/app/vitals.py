@@ -2,7 +2,7 @@
 
 import asyncio
 import shutil
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -114,8 +114,7 @@ class Vitals:
         )
         self.quarantined = {str(rule): rows for rule, rows in (await storage.quarantine.counts()).items()}
         self.bars_estimate = (await storage.database.sizes()).get("bars", (0, 0))[1]
-        _, setups = await storage.setups.as_of()
-        self.states = Counter(str(setup.state) for setup in setups if setup.is_listed and setup.state)
+        self.states = await storage.setups.listed_states()
 
 
 def state_folder(parts: "Parts") -> Path:

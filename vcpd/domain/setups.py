@@ -139,6 +139,37 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
         return self.passed or bool(self.events)
 
 
+class Verdict(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A setup written out: what one looks for by, and the whole as JSON (NaN as null).
+
+    The hundred values of a setup are one text here: a whole market's verdicts weigh little.
+    """
+
+    symbol: str
+    as_of: date
+    is_judged: bool  # False where nothing could be said
+    has_base: bool
+    passed: bool
+    state: State | None
+    score: float
+    rs_rating: int | None
+    text: str
+
+    @classmethod
+    def of(cls, setup: Setup) -> Self:
+        return cls(
+            symbol=setup.symbol,
+            as_of=setup.as_of,
+            is_judged=setup.reason is None,
+            has_base=setup.footprint is not None or setup.is_listed,
+            passed=setup.passed,
+            state=setup.state,
+            score=setup.score,
+            rs_rating=setup.rs_rating,
+            text=msgspec.json.encode(setup).decode(),
+        )
+
+
 class Base(msgspec.Struct, frozen=True, kw_only=True):
     """A base that was found once and is followed; its identity is (symbol, anchor_date).
 

@@ -10,12 +10,14 @@ from typing import Final
 
 import asyncpg
 
-from vcpd.domain.setups import Base, EventKind, Setup, SetupEvent, State
+from vcpd.domain.setups import Base, EventKind, Setup, SetupEvent, State, Verdict
 from vcpd.store.database import Connection, Database
 from vcpd.store.named_queries import named_queries
 from vcpd.store.verdicts import decode_verdict, decoded, encoded, instrument_ids
 
 SQL: Final = named_queries("setups")
+VERDICTS_A_STATEMENT: Final = 250  # some megabytes, written between two ticks of the loop
+COLUMNS: Final = ("has_base", "passed", "state", "score", "rs_rating", "text")
 ENDED: Final = (State.FAILED, State.EXPIRED)
 
 
@@ -41,6 +43,20 @@ class PostgresSetupStore:
             return None, ()
         return judged, await decoded(await self._database.fetch(SQL["of_session"], judged), Setup)
 
+    async def latest_of(self, symbol: str) -> Setup | None:
+        """The latest session's verdict on one symbol."""
+        rows = await self._database.fetch(SQL["of_symbol"], await self.latest_judged(), symbol)
+        return next(iter(await decoded(rows, Setup)), None)
+
+    async def latest_listed(self) -> tuple[date | None, Sequence[Setup]]:
+        """The latest session and its setups that an owner wants to see, best score first."""
+        judged = await self.latest_judged()
+        return judged, await decoded(await self._database.fetch(SQL["listed_of_session"], judged), Setup)
+
+    async def listed_states(self) -> Mapping[str, int]:
+        """How many of these stand in each state."""
+        return {row["state"]: row["setups"] for row in await self._database.fetch(SQL["listed_states"])}
+
     async def latest_judged(self) -> date | None:
         """The newest session of which there are verdicts."""
         session: date | None = await self._database.fetch_value(SQL["latest_session"])
@@ -51,14 +67,13 @@ class PostgresSetupStore:
         before: date | None = await self._database.fetch_value(SQL["judged_before"], session)
         return before
 
-    async def put(self, as_of: date, setups: Sequence[Setup], bases: Sequence[Base]) -> None:
+    async def put(self, as_of: date, verdicts: Sequence[Verdict], bases: Sequence[Base]) -> None:
         """See ports. Raises PermanentError for an unknown symbol; then nothing is written."""
-        verdicts = await encoded(setups)
-        symbols = sorted({one.symbol for one in setups} | {one.symbol for one in bases})
+        symbols = sorted({one.symbol for one in verdicts} | {one.symbol for one in bases})
         async with self._database.transaction() as connection:
             ids = await instrument_ids(connection, SQL["instrument_ids"], symbols)
             await connection.execute(SQL["note_session"], as_of)
-            await _put_setups(connection, as_of, setups, verdicts, ids)
+            await _put_verdicts(connection, as_of, verdicts, ids)
             await _put_bases(connection, bases, ids)
             await connection.execute(SQL["trim"])
 
@@ -81,26 +96,14 @@ class PostgresSetupStore:
         return [_base(row, tuple(lives[row["id"]])) for row in rows]
 
 
-async def _put_setups(
-    connection: Connection,
-    as_of: date,
-    setups: Sequence[Setup],
-    verdicts: Sequence[str],
-    ids: Mapping[str, int],
+async def _put_verdicts(
+    connection: Connection, as_of: date, verdicts: Sequence[Verdict], ids: Mapping[str, int]
 ) -> None:
-    keys = [ids[one.symbol] for one in setups]
-    await connection.execute(SQL["drop_others"], as_of, keys)
-    await connection.execute(
-        SQL["put"],
-        as_of,
-        keys,
-        [one.footprint is not None or one.is_listed for one in setups],
-        [one.passed for one in setups],
-        [one.state for one in setups],
-        [one.score for one in setups],
-        [one.rs_rating for one in setups],
-        verdicts,
-    )
+    await connection.execute(SQL["drop_others"], as_of, [ids[one.symbol] for one in verdicts])
+    for start in range(0, len(verdicts), VERDICTS_A_STATEMENT):
+        some = verdicts[start : start + VERDICTS_A_STATEMENT]
+        columns = [[getattr(one, name) for one in some] for name in COLUMNS]
+        await connection.execute(SQL["put"], as_of, [ids[one.symbol] for one in some], *columns)
 
 
 async def _put_bases(connection: Connection, bases: Sequence[Base], ids: Mapping[str, int]) -> None:

@@ -41,6 +41,33 @@ JOIN instruments ON instruments.id = setups.instrument_id
 WHERE setups.session = $1
 ORDER BY setups.score DESC, instruments.symbol;
 
+-- name: of_symbol
+SELECT instruments.symbol,
+       CASE WHEN instruments.sector IS NULL THEN setups.verdict
+            ELSE setups.verdict || jsonb_build_object('sector', instruments.sector)
+       END AS verdict
+FROM setups
+JOIN instruments ON instruments.id = setups.instrument_id
+WHERE setups.session = $1 AND instruments.symbol = $2;
+
+-- name: listed_of_session
+SELECT instruments.symbol,
+       CASE WHEN instruments.sector IS NULL THEN setups.verdict
+            ELSE setups.verdict || jsonb_build_object('sector', instruments.sector)
+       END AS verdict
+FROM setups
+JOIN instruments ON instruments.id = setups.instrument_id
+WHERE setups.session = $1 AND setups.has_base
+  AND (setups.passed OR jsonb_array_length(setups.verdict -> 'events') > 0)
+ORDER BY setups.score DESC, instruments.symbol;
+
+-- name: listed_states
+SELECT state, count(*) AS setups
+FROM setups
+WHERE session = (SELECT max(session) FROM screened_sessions) AND has_base AND state IS NOT NULL
+  AND (passed OR jsonb_array_length(verdict -> 'events') > 0)
+GROUP BY state;
+
 -- name: put_bases
 INSERT INTO bases AS kept (
     instrument_id, anchor_date, found_on, last_judged, pivot, stop, footprint, state, breakout_on, verdict
