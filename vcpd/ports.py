@@ -11,7 +11,7 @@ from vcpd.domain.bars import BarSeries, BarTable
 from vcpd.domain.instruments import Instrument, InstrumentChanges, Quote, StoredInstrument
 from vcpd.domain.live import FeedStatus, LivePrices, MinuteVolumes, Sighting, StoredCurve
 from vcpd.domain.panel import Panel, PanelReference
-from vcpd.domain.quality import Flag, QuarantinedBar
+from vcpd.domain.quality import Flag, QuarantinedBar, Rule
 from vcpd.domain.risk import RiskScore
 from vcpd.domain.runs import Outcome, Progress, Run
 from vcpd.domain.setups import Base, Setup, Verdict
@@ -124,7 +124,15 @@ class QuarantineStore(Protocol):
         ...
 
     async def flags(self) -> Sequence[Flag]: ...
-    async def recent(self, limit: int) -> Sequence[QuarantinedBar]: ...
+    async def recent(
+        self, limit: int, symbol: str | None = None, rule: Rule | None = None
+    ) -> Sequence[QuarantinedBar]:
+        """The newest rows, of one symbol or kept apart by one rule where these are given."""
+        ...
+
+    async def counts(self) -> Mapping[Rule, int]:
+        """Rows kept apart by rule, all of them."""
+        ...
 
 
 class PanelStore(Protocol):

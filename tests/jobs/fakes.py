@@ -4,6 +4,7 @@ Every awaited call passes a checkpoint before and after its effect; a test may l
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -16,7 +17,7 @@ from vcpd.domain.bars import BAR_DTYPE, BarSeries, BarTable
 from vcpd.domain.errors import RetryableError, VcpdError
 from vcpd.domain.instruments import Instrument, InstrumentChanges, Quote, StoredInstrument
 from vcpd.domain.panel import Panel, PanelReference, build_panel
-from vcpd.domain.quality import Flag, QuarantinedBar
+from vcpd.domain.quality import Flag, QuarantinedBar, Rule
 from vcpd.domain.runs import Progress, RunContext
 from vcpd.ports import Casualty, Coverage, MergeCounts, Span
 
@@ -226,8 +227,16 @@ class FakeQuarantineStore:
         await self.fate.checkpoint()
         return list(self.raised)
 
-    async def recent(self, limit: int) -> Sequence[QuarantinedBar]:
-        return list(self.kept.values())[-limit:]
+    async def recent(
+        self, limit: int, symbol: str | None = None, rule: Rule | None = None
+    ) -> Sequence[QuarantinedBar]:
+        fitting = [
+            bar for bar in self.kept.values() if symbol in (None, bar.symbol) and rule in (None, bar.rule)
+        ]
+        return fitting[-limit:]
+
+    async def counts(self) -> Mapping[Rule, int]:
+        return Counter(bar.rule for bar in self.kept.values())
 
 
 @dataclass

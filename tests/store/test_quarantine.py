@@ -33,6 +33,15 @@ async def test_recent_gives_the_newest_first_and_no_more_than_asked(database: Da
     assert [row.symbol for row in await store.recent(2)] == ["NSE:CCC", "NSE:BBB"]
 
 
+async def test_rows_of_one_symbol_or_one_rule_can_be_asked_for(database: Database) -> None:
+    store = PostgresQuarantineStore(database)
+    sunday = QuarantinedBar("NSE:AAA", DAY, Rule.NOT_A_SESSION, "a Sunday", {})
+    await store.add([bad_bar("NSE:AAA"), sunday, bad_bar("NSE:BBB")])
+    assert await store.recent(9, "NSE:AAA") == [sunday, bad_bar("NSE:AAA")]
+    assert await store.recent(9, rule=Rule.NOT_A_SESSION) == [sunday]
+    assert await store.recent(9, "NSE:BBB", Rule.NOT_A_SESSION) == []
+
+
 async def test_flags_are_replaced_for_the_judged_symbols_only(database: Database) -> None:
     store = PostgresQuarantineStore(database)
     old = Flag("NSE:AAA", Rule.STALE_REPEAT, DAY, "five times the same", excludes=True)

@@ -12,7 +12,7 @@ from vcpd.domain.errors import BadInputError, PermanentError
 from vcpd.domain.figures import Figures, Histogram, LimiterFigures, WorkerFigures
 from vcpd.domain.health import Health, Readings, judge
 from vcpd.domain.live import Watched, WatchStatus
-from vcpd.domain.quality import Flag, QuarantinedBar
+from vcpd.domain.quality import Flag, QuarantinedBar, Rule
 from vcpd.domain.risk import Band, RiskScore
 from vcpd.domain.runs import Outcome, Run
 from vcpd.domain.secrets import Secret
@@ -122,8 +122,15 @@ class FakeQuarantine:
     async def flags(self) -> Sequence[Flag]:
         return ()
 
-    async def recent(self, limit: int) -> Sequence[QuarantinedBar]:
-        return ()
+    async def recent(
+        self, limit: int, symbol: str | None = None, rule: Rule | None = None
+    ) -> Sequence[QuarantinedBar]:
+        row = QuarantinedBar("NSE:AAA", None, Rule.NOT_A_SESSION, "a Sunday", {})
+        fits = symbol in (None, row.symbol) and rule in (None, row.rule)
+        return [row][:limit] if fits else []
+
+    async def counts(self) -> Mapping[Rule, int]:
+        return {Rule.NOT_A_SESSION: 3_000}
 
 
 class FakeOutbox:

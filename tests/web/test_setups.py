@@ -83,6 +83,24 @@ async def test_a_day_before_the_first_bar_is_refused_by_name() -> None:
         assert "as_of: the bars begin on" in (await answer.json())["error"]
 
 
+async def test_quality_counts_everything_and_shows_what_is_asked_for() -> None:
+    """Thousands of rows of one rule hide no other: counts are of all, a rule or a symbol can be asked for."""
+    async with asking(sources()) as client:
+        body = await (await client.get("/api/quality?limit=1")).json()
+        assert body["by_rule"] == {"not_a_session": 3_000}
+        for query, shown in (
+            ("symbol=aaa", 1),
+            ("symbol=NSE:BBB", 0),
+            ("rule=not_a_session", 1),
+            ("rule=scale_break", 0),
+        ):
+            rows = (await (await client.get(f"/api/quality?{query}")).json())["quarantined"]
+            assert len(rows) == shown, query
+        refused = await client.get("/api/quality?rule=bad")
+        assert refused.status == 400
+        assert "expected one of price_missing" in (await refused.json())["error"]
+
+
 async def test_risk_runs_jobs_and_quality_answer() -> None:
     async with asking(sources(SETUPS)) as client:
         for path in (

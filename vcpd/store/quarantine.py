@@ -47,8 +47,10 @@ class PostgresQuarantineStore:
             for row in rows
         ]
 
-    async def recent(self, limit: int) -> Sequence[QuarantinedBar]:
-        rows = await self._database.fetch(SQL["recent"], limit)
+    async def recent(
+        self, limit: int, symbol: str | None = None, rule: Rule | None = None
+    ) -> Sequence[QuarantinedBar]:
+        rows = await self._database.fetch(SQL["recent"], limit, symbol, rule)
         return [
             QuarantinedBar(
                 row["symbol"],
@@ -61,5 +63,4 @@ class PostgresQuarantineStore:
         ]
 
     async def counts(self) -> Mapping[Rule, int]:
-        """Quarantined rows by rule."""
         return {Rule(row["rule"]): row["rows"] for row in await self._database.fetch(SQL["counts"])}

@@ -11,7 +11,7 @@ from vcpd import __version__
 from vcpd.domain.alerts import ToldAlert
 from vcpd.domain.health import Health
 from vcpd.domain.live import Watched, WatchStatus
-from vcpd.domain.quality import Flag, QuarantinedBar
+from vcpd.domain.quality import Flag, QuarantinedBar, Rule
 from vcpd.domain.risk import RiskScore
 from vcpd.domain.runs import Run
 from vcpd.domain.setups import Base, Setup, State
@@ -20,6 +20,7 @@ from vcpd.web.alerts import KINDS, MOST_ALERTS
 from vcpd.web.answers import LONGEST_TEXT
 from vcpd.web.bars import MOST_SESSIONS
 from vcpd.web.board import Line
+from vcpd.web.quality import MOST_ROWS
 from vcpd.web.setups import LARGEST_PAGE, ORDERS, SYMBOL_PATTERN
 from vcpd.web.shelf import packed_body, respond
 from vcpd.web.sources import Sources
@@ -236,7 +237,11 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ),
     ("get", "/api/quality"): Operation(
         summary="Doubts about symbols, and rows that were kept apart.",
-        parameters=(_query("limit", _whole(1, 2_000), "How many rows at most."),),
+        parameters=(
+            _query("symbol", TEXT, "Only this symbol, with or without its exchange."),
+            _query("rule", {"type": "string", "enum": list(Rule)}, "Only what this rule found."),
+            _query("limit", _whole(1, MOST_ROWS), "How many rows at most."),
+        ),
         answer=_object(
             flags={"type": "array", "items": _ref(Flag)},
             quarantined={"type": "array", "items": _ref(QuarantinedBar)},

@@ -28,7 +28,12 @@ WHERE (kept.reason, kept.excludes) IS DISTINCT FROM (excluded.reason, excluded.e
 SELECT symbol, rule, session, reason, excludes FROM flags ORDER BY symbol, session, rule;
 
 -- name: recent
-SELECT symbol, session, rule, reason, payload FROM quarantine ORDER BY id DESC LIMIT $1;
+SELECT symbol, session, rule, reason, payload
+FROM quarantine
+WHERE ($2::text IS NULL OR symbol = $2)
+  AND ($3::text IS NULL OR rule = $3)
+ORDER BY id DESC
+LIMIT $1;
 
 -- name: counts
 SELECT rule, count(*) AS rows FROM quarantine GROUP BY rule ORDER BY rule;
