@@ -60,6 +60,18 @@ async def test_what_is_imported_comes_out_again_and_importing_twice_changes_noth
     assert all((one.records == other.records).all() for one, other in zip(before, after, strict=True))
 
 
+async def test_a_file_that_cannot_be_used_does_not_hide_what_was_imported_before(
+    store: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    empty = tmp_path / "empty.csv"
+    empty.write_text("nothing\n")
+    good = write_bars(tmp_path / "good.parquet", 1)
+    assert await call("import", good, empty, "--config", store) == EXIT_BAD_INPUT
+    said = capsys.readouterr()
+    assert "330 bars inserted" in said.out
+    assert "empty.csv" in said.err
+
+
 async def test_bad_rows_are_kept_apart_with_their_place_and_told(
     store: Path, tmp_path: Path, capsys: Capture
 ) -> None:

@@ -42,18 +42,19 @@ def import_bars(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(done)
         return EXIT_OK
-    for one in done:
-        _say(one)
     print("a running daemon shows them after its next collect: `vcpd collect`")
     return EXIT_OK
 
 
 async def _import_all(arguments: argparse.Namespace) -> list[Imported]:
+    """Each file's line as soon as it is in the store: one that cannot be used does not hide those before."""
+    done: list[Imported] = []
     async with open_store(arguments) as stored:
-        return [
-            await import_file(stored, path, WallClock().now().date(), indices=arguments.indices)
-            for path in arguments.files
-        ]
+        for path in arguments.files:
+            done.append(await import_file(stored, path, WallClock().now().date(), indices=arguments.indices))
+            if not arguments.json:
+                _say(done[-1])
+    return done
 
 
 async def import_file(stored: Stored, path: Path, today: date, *, indices: bool) -> Imported:
