@@ -188,3 +188,10 @@ def test_reclaimed_within_five_sessions_of_each_undercut(closes: list[float], re
     """Each time the level is lost anew the count begins anew; the last may still be waiting."""
     close = np.array(closes, np.float64)
     assert is_reclaimed(close - 1, close, 10.0, 5) is reclaimed
+
+
+def test_an_anchor_may_not_need_bars_that_its_base_does_not_have() -> None:
+    """Its high must top the bars on each side: with a younger base some of them would lie in the future."""
+    assert Thresholds(anchor_side_bars=5, base_sessions_least=5)
+    with pytest.raises(ValueError, match="anchor_side_bars must be at most base_sessions_least 5, was 6"):
+        Thresholds(anchor_side_bars=6, base_sessions_least=5)

@@ -53,6 +53,25 @@ def test_explain_names_gates_of_a_past_session(bars: Path, capsys: Capture) -> N
     assert "ZZZ: not in" in capsys.readouterr().err
 
 
+def test_a_doubtful_history_is_named_and_judged_all_the_same(
+    bars: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    """A split that the file forgot: whoever looks at that symbol, or at all, is told on standard error."""
+    early = (pl.col("symbol") == "AAB") & (pl.col("date") < date(2025, 5, 2))
+    prices = [
+        pl.when(early).then(pl.col(name) * 5).otherwise(pl.col(name)).alias(name)
+        for name in ("open", "high", "low", "close")
+    ]
+    split = tmp_path / "split.parquet"
+    pl.read_parquet(bars).with_columns(prices).write_parquet(split)
+    for words in (("screen",), ("risk",), ("explain", "AAB")):
+        assert _run(*words, "--bars", split) == EXIT_OK
+        assert "doubtful, a daemon would keep it out: AAB 2025-05-02" in capsys.readouterr().err
+    for sound in (("explain", "AAC"), ("explain", "AAB", "--as-of", "2025-04-30")):
+        assert _run(*sound, "--bars", split) == EXIT_OK
+        assert capsys.readouterr().err == ""
+
+
 def test_risk_scores_the_whole_file(bars: Path, capsys: Capture) -> None:
     assert _run("risk", "--bars", bars, "--json") == EXIT_OK
     assert all(one["score"] is not None for one in json.loads(capsys.readouterr().out))
@@ -116,6 +135,7 @@ def test_history_gives_lives_and_base_rates(bars: Path, tmp_path: Path, capsys: 
     assert "trend template alone" in capsys.readouterr().out
     assert _run("history", "--bars", bars, "--from", "2025-02-01", "--to", "2025-01-01") == EXIT_BAD_INPUT
     assert _run("history", "--bars", bars, "--from", "2030-01-01") == EXIT_BAD_INPUT
+    assert "no session between 2030-01-01 and its last bar" in capsys.readouterr().err
     assert not table.exists()
 
 
@@ -137,6 +157,7 @@ def test_history_of_real_bars_is_the_same_by_workers_and_becomes_a_table(
     assert together["rates"]["every close"]["entries"] == alone["rates"]["every close"]["entries"]
     lives = pl.read_parquet(table)
     assert {"symbol", "found_on", "outcome_result_r", "outcome_reached_2r", "reason"} <= set(lives.columns)
+    assert lives.schema["found_on"] == lives.schema["outcome_entry_date"] == pl.Date
     assert 0 < lives.height == len(alone["setups"])
     assert f"{lives.height} bases" in said.err
 

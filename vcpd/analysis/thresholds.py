@@ -273,5 +273,6 @@ _ORDERED: Final = (
     ("contractions_least", "contractions_most"),
     ("base_depth_least_pct", "base_depth_most_pct"),
     ("base_sessions_least", "base_sessions_most"),
+    ("anchor_side_bars", "base_sessions_least"),  # an anchor must be one before its base is
     ("very_dry_ratio", "dry_ratio"),
 )

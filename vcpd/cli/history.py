@@ -5,6 +5,7 @@ import asyncio
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
@@ -43,7 +44,8 @@ def history(arguments: argparse.Namespace) -> int:
     looking = Looking(first=arguments.first, last=arguments.last, thresholds=configuration.screen)
     found = _recount(panel, looking, configuration)
     if not found.judged_sessions:
-        raise BadInputError(f"{arguments.bars}: no session between {arguments.first} and {arguments.last}")
+        begin, end = arguments.first or "its first bar", arguments.last or "its last bar"
+        raise BadInputError(f"{arguments.bars}: no session between {begin} and {end}")
     _give(found, arguments)
     return EXIT_OK
 
@@ -87,7 +89,7 @@ def as_document(found: Recount) -> Mapping[str, Any]:
 
 def flat_row(told: Told) -> dict[str, Any]:
     """One base as one row; a base that was not bought has nothing in the outcome's columns."""
-    row: dict[str, Any] = msgspec.to_builtins(told)
+    row: dict[str, Any] = msgspec.to_builtins(told, builtin_types=(date,))
     outcome = row.pop("outcome") or dict.fromkeys(Outcome.__struct_fields__)
     events = row.pop("events")
     return {**row, **{f"outcome_{name}": value for name, value in outcome.items()}, "events": events}

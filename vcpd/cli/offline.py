@@ -5,16 +5,19 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from vcpd.cli.configuration import judging_settings
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.errors import BadInputError
 from vcpd.domain.panel import Panel, build_panel
+from vcpd.domain.quality_flags import flag_rows
 from vcpd.store import barfiles
 
 QUARANTINED_SHOWN: Final = 10
+DOUBTFUL_SHOWN: Final = 10
 
 
 def load_panel(arguments: argparse.Namespace) -> Panel:
-    """The panel of the named files up to --as-of; says on standard error what was kept apart.
+    """The panel of the named files up to --as-of; says on standard error what was kept apart or is doubtful.
 
     Raises BadInputError for files that cannot be read and for a date before the first bar.
     """
@@ -23,7 +26,21 @@ def load_panel(arguments: argparse.Namespace) -> Panel:
         panel = panel.until(arguments.as_of)
     if not len(panel.sessions):
         raise BadInputError(f"{arguments.bars}: no bar on or before {arguments.as_of}")
+    _say_doubtful(panel, arguments)
     return panel
+
+
+def _say_doubtful(panel: Panel, arguments: argparse.Namespace) -> None:
+    """Symbols that a daemon would keep out. A file is its owner's own: it is judged all the same."""
+    rows = row_range(panel, getattr(arguments, "symbol", None), arguments.bars)
+    doubts = [one for one in flag_rows(panel, rows, judging_settings(arguments).quality) if one.excludes]
+    for flag in doubts[:DOUBTFUL_SHOWN]:
+        print(
+            f"vcpd: doubtful, a daemon would keep it out: {flag.symbol} {flag.session}: {flag.reason}",
+            file=sys.stderr,
+        )
+    if len(doubts) > DOUBTFUL_SHOWN:
+        print(f"vcpd: and {len(doubts) - DOUBTFUL_SHOWN} more doubtful symbols", file=sys.stderr)
 
 
 def whole_panel(arguments: argparse.Namespace) -> Panel:
