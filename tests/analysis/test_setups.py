@@ -10,12 +10,12 @@ import pytest
 
 from tests.analysis.markets import base_closes, read_panel, read_series, series_of, universe
 from tests.real_data import real_data
-from vcpd.analysis.explain import explain
+from vcpd.analysis.explain import described, explain
 from vcpd.analysis.setups import Judged, Judging, judge
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.panel import Panel, build_panel
-from vcpd.domain.setups import Setup, State
+from vcpd.domain.setups import Gate, Setup, State
 
 FEW = Thresholds(rs_universe_least=5)
 
@@ -276,6 +276,29 @@ def test_explain_names_the_nearest_miss_first() -> None:
     assert lines[1].startswith("would be a setup but for: final contraction 11.")
     assert lines[1].endswith("%, at most 10 %")
     assert lines[2].startswith("fails")
+
+
+@pytest.mark.parametrize(
+    ("value", "limit", "words"),
+    [
+        (11.2, 10.0, "final contraction 11.2 %, at most 10 %"),
+        (0.3103, 0.5, "final over first contraction 0.3103, at most 0.5"),
+        (20007.0, 13960.25, "close above SMA 50 20007, above 13960"),
+        (66.5512, 66.5514, "close above SMA 50 66.5512, above 66.5514"),
+        (140250.4, 140251.4, "close above SMA 50 140250, above 140251"),
+        (0.0, 0.0, "sessions since the base was last intact 0, at most 0"),
+    ],
+)
+def test_numbers_are_told_in_full_and_never_look_equal_when_they_are_not(
+    value: float, limit: float, words: str
+) -> None:
+    names = {
+        "final c": "final_contraction",
+        "final o": "final_to_first",
+        "close a": "trend_close_above_sma50",
+    }
+    name = names.get(words[:7], "base_intact")
+    assert described(name, Gate(value <= limit, value, limit)) == words
 
 
 def test_empty_panel_and_sessions_before_the_first() -> None:

@@ -31,6 +31,8 @@ _ABOVE: Final = frozenset(name for name in _TITLES if name.startswith("trend_"))
     "trend_close_above_low",
     "trend_close_near_high",
 }
+FEWEST_DIGITS: Final = 4
+MOST_DIGITS: Final = 12
 _OF_TEMPLATE: Final = frozenset({"rs_rating", *(name for name in _TITLES if name.startswith("trend_"))})
 
 
@@ -58,7 +60,9 @@ def _headline(setup: Setup) -> str:
     if setup.footprint is None:
         return f"{head}no base"
     verdict = "a setup" if setup.passed else "no setup"
-    return f"{head}{verdict}, {setup.footprint}, {setup.state}, pivot {setup.pivot:g}, stop {setup.stop:g}"
+    return (
+        f"{head}{verdict}, {setup.footprint}, {setup.state}, pivot {setup.pivot:.10g}, stop {setup.stop:.10g}"
+    )
 
 
 def nearest_miss(gates: Mapping[str, Gate]) -> str | None:
@@ -110,8 +114,25 @@ def described(name: str, gate: Gate) -> str:
     """A gate in words: `final contraction 11.2 %, at most 10 %`."""
     title, unit = _TITLES.get(name, (name.replace("_", " "), ""))
     unit = f" {unit}" if unit else ""
-    value = "unknown" if gate.value is None else f"{gate.value:.4g}{unit}"
-    if isinstance(gate.threshold, str):
+    limit = None if isinstance(gate.threshold, str) else gate.threshold
+    digits = _telling_digits(gate.value, limit)
+    value = "unknown" if gate.value is None else _figure(gate.value, digits) + unit
+    if limit is None:
         return f"{title} {value}, {gate.threshold}"
     asked = "at most" if name in _AT_MOST else "above" if name in _ABOVE else "at least"
-    return f"{title} {value}, {asked} {gate.threshold:.4g}{unit}"
+    return f"{title} {value}, {asked} {_figure(limit, digits)}{unit}"
+
+
+def _telling_digits(value: float | None, limit: float | None) -> int:
+    """Four, or as many as show that two figures are not the same."""
+    if value is None or limit is None or value == limit:
+        return FEWEST_DIGITS
+    apart = (n for n in range(FEWEST_DIGITS, MOST_DIGITS) if _figure(value, n) != _figure(limit, n))
+    return next(apart, MOST_DIGITS)
+
+
+def _figure(value: float, digits: int) -> str:
+    """A number with so many telling digits, its whole part never cut and never with an exponent."""
+    whole_digits = len(str(int(abs(value)))) if abs(value) >= 1 else 0
+    text = f"{value:.{max(digits - whole_digits, 0)}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
