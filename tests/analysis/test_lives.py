@@ -178,6 +178,62 @@ def test_a_recorded_base_goes_on_when_no_replay_would_find_it() -> None:
     assert not judged.setups[0].passed
 
 
+def followed_under(panel: Panel, thresholds: Thresholds, bases: Sequence[Base], sessions: int) -> list[Base]:
+    """The records as `sessions` further sessions leave them, judged one by one."""
+    records = list(bases)
+    for day in panel.sessions[-sessions:].tolist():
+        judging = Judging(as_of=day, thresholds=thresholds, followed=Records.of(records))
+        records = judge(panel, range(1), judging).bases
+    return records
+
+
+@pytest.mark.parametrize(
+    ("after", "told"),
+    [
+        ([0.98, 0.99, 1.02, 1.03, 1.03, 1.03, 1.03], []),
+        ([0.98, 0.99, 1.02, 1.03, 1.03, 1.08, 1.09, 1.08], ["extended"]),
+        ([0.98, 0.99, 1.02, 1.03, 0.99, 0.99, 1.02, 1.03], ["squat", "reclaimed"]),
+    ],
+    ids=["stays above", "runs away", "squats and comes back"],
+)
+def test_a_recorded_base_that_goes_on_tells_nothing_twice(after: list[float], told: list[str]) -> None:
+    """Its breakout is in the record: sessions that no replay would find it on add only what is new."""
+    panel, _, _ = life_of(after, heavy=2)
+    later = len(after) - 4
+    before = judge(panel.until(panel.sessions[-1 - later].item()), range(1), Judging()).bases
+    assert [event.kind.value for event in before[0].events] == ["found", "near_pivot", "breakout"]
+    (base,) = followed_under(panel, Thresholds(final_depth_most_pct=2.0), before, later)
+    assert [event.kind.value for event in base.events] == ["found", "near_pivot", "breakout", *told]
+    assert (base.pivot, base.stop) == (before[0].pivot, before[0].stop)
+
+
+def test_a_recorded_base_that_goes_on_breaks_when_its_floor_is_lost_for_good() -> None:
+    """Five sessions below its floor are five, also when each of them is judged on its own."""
+    panel, _, _ = life_of([0.98, 0.99, *[0.92] * 6])
+    before = judge(panel.until(panel.sessions[-7].item()), range(1), Judging()).bases
+    (base,) = followed_under(panel, Thresholds(final_depth_most_pct=2.0), before, 6)
+    assert base.state is State.FAILED
+    assert [event.kind.value for event in base.events] == ["found", "near_pivot", "failed"]
+
+
+def test_a_base_whose_gates_lapse_ends_with_that_alone() -> None:
+    """The last word on a base that ran away is its end, not a second breakout."""
+    panel, _, _ = life_of([0.98, 0.99, 1.02, *[1.08] * 50], heavy=2)
+    bases: list[Base] = []
+    ended: list[Base] = []
+    for day in panel.sessions[-53:].tolist():
+        bases = judge(panel, range(1), Judging(as_of=day, followed=Records.of(bases))).bases
+        ended += [base for base in bases if base.state is State.EXPIRED]
+        bases = [base for base in bases if base.state is not State.EXPIRED]
+    assert [event.kind.value for event in ended[0].events] == [
+        "found",
+        "near_pivot",
+        "breakout",
+        "extended",
+        "expired",
+    ]
+
+
 def test_events_of_a_running_session_are_provisional_until_it_is_final() -> None:
     """An event of a provisional bar is marked; the final bar confirms it, or leaves it marked."""
     panel, _, before = life_of([0.98, 0.99, 1.02], heavy=2)

@@ -107,6 +107,19 @@ class Life:
         self._open_chapter(t)
         self._settle(t)
 
+    def resume(self, state: State, breakout: int, told: set[EventKind], t: int) -> None:
+        """Stand after bar t as a record has it: what happened until then is told already."""
+        self.happenings, self.told = [], told
+        self.state, self.breakout, self.last_breakout = state, breakout, breakout
+        self.confirmed = EventKind.BREAKOUT in told
+        if breakout != NEVER:
+            self.levels = self.ground.levels(self.chain, max(breakout - 1, self.chain.low_at[-1]))
+        self.below_since = NEVER
+        closes = self.ground.bars.close
+        while breakout == NEVER and t > self.chain.peak and closes[t] < self.levels.floor:
+            self.below_since = t
+            t -= 1
+
     def _open_chapter(self, t: int) -> None:
         """Found, or found again at a new pivot: from here on each kind of event may happen once more."""
         self.told, self.last_breakout = set(), NEVER

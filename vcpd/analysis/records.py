@@ -48,12 +48,22 @@ def _resumed(place: Place, base: Base) -> Life | None:
     life = Life.begin(place.past.ground, chain, judged, listed=False)
     life.held = judged - int(base.setup.measures.get("sessions_since_held") or 0)
     life.seen = judged - int(base.setup.gates["base_intact"].value or 0)
-    life.state = base.state
     breakout = None if base.breakout_on is None else _bar_at_or_before(place, base.breakout_on)
-    life.breakout = NEVER if breakout is None else breakout
+    life.resume(base.state, NEVER if breakout is None else breakout, _told_by(base), judged)
     for t in range(min(judged + 1, place.past.last), place.past.last + 1):
         life.live(t, None, holds=False)
     return life
+
+
+def _told_by(base: Base) -> set[EventKind]:
+    """What the record has told since the base was last found; a provisional event counts for nothing."""
+    told: set[EventKind] = set()
+    for event in base.events:
+        if event.kind is EventKind.FOUND:
+            told = {EventKind.FOUND}
+        elif not event.provisional:
+            told.add(event.kind)
+    return told
 
 
 def _chain_of(place: Place, base: Base) -> Chain | None:
