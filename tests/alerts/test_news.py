@@ -55,8 +55,8 @@ def _run(job: str, outcome: Outcome | None = Outcome.DONE, **changes: Any) -> Ru
     return Run(**{**values, **changes})
 
 
-def _news(*runs: Run, login_due: bool = False) -> list[Alert]:
-    return run_news.news_of(Diary(runs, KINDS, NSE), LONG_AGO, login_due=login_due)
+def _news(*runs: Run, lacked_login: frozenset[int] = frozenset()) -> list[Alert]:
+    return run_news.news_of(Diary(runs, KINDS, NSE), LONG_AGO, lacked_login=lacked_login)
 
 
 # -- setups ---------------------------------------------------------------------------------------------
@@ -195,11 +195,29 @@ def test_a_collection_that_a_later_run_completed_is_no_news() -> None:
 
 def test_a_collection_that_only_lacks_the_login_is_told_as_that() -> None:
     failed = _run("collect", Outcome.FAILED)
-    assert _news(failed, login_due=True) == []
+    assert _news(failed, lacked_login=frozenset({failed.id})) == []
     alerts = list(login_news(Login("it is due", "u"), Diary([failed], KINDS, NSE), AlertSettings(), EVENING))
     assert [alert.kind for alert in alerts] == [AlertKind.LOGIN_DUE, AlertKind.LOGIN_OVERDUE]
     assert alerts[1].urgent
     assert alerts[1].facts["waiting"] == "collect of 2026-04-08"
+
+
+def test_a_collection_that_is_being_tried_again_is_told_when_that_ends() -> None:
+    failed = _run("collect", Outcome.FAILED, id=1)
+    again = _run("collect", None, id=2, finished_at=None)
+    assert _news(again, failed) == []
+    assert len(_news(_run("collect", Outcome.FAILED, id=2), failed)) == 2  # of one key
+
+
+def test_nothing_waits_for_a_login_that_a_later_run_found() -> None:
+    """The token ended after the evening was made up for: due, not overdue."""
+    runs = [_run("collect", id=2), _run("collect", Outcome.FAILED, id=1)]
+    login = Login("it is due", "u")
+    before = datetime(2026, 4, 8, 8, 0, tzinfo=UTC)
+    earlier = [_run("collect", one.outcome, id=one.id, session=YESTERDAY, finished_at=NOON) for one in runs]
+    assert [one.kind for one in login_news(login, Diary(earlier, KINDS, NSE), AlertSettings(), before)] == [
+        AlertKind.LOGIN_DUE
+    ]
 
 
 def test_a_run_under_way_and_a_run_of_long_ago_tell_nothing() -> None:

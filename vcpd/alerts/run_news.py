@@ -1,6 +1,6 @@
 """What ended runs of jobs have to tell: bars that are missing, histories that changed, a good night."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
@@ -37,16 +37,19 @@ class Diary:
         return run.started_at is not None and run.started_at >= closes
 
 
-def news_of(diary: Diary, since: datetime, *, login_due: bool) -> list[Alert]:
-    """Alerts about runs that ended at `since` or later."""
+def news_of(diary: Diary, since: datetime, *, lacked_login: Collection[int] = ()) -> list[Alert]:
+    """Alerts about runs that ended at `since` or later; those of `lacked_login` failed for want of it."""
     alerts: list[Alert] = []
-    made_up: set[date] = set()  # sessions that a newer run has completed
+    made_up: set[date] = set()  # sessions that a newer run has completed, or is at
     for run, session in diary.of(COLLECT, RECONCILE):
+        if run.finished_at is None and diary.kinds[run.job] == COLLECT:
+            made_up.add(session)
         if run.finished_at is None or run.finished_at < since:
             continue
         alerts += _restated(run, session)
         if diary.kinds[run.job] == COLLECT and session not in made_up:
-            alerts += _incomplete(run, session, run.finished_at, login_due=login_due)
+            if run.id not in lacked_login:
+                alerts += _incomplete(run, session, run.finished_at)
             if run.outcome is Outcome.DONE and not run.counts.get("failed"):
                 made_up.add(session)
     return [*alerts, *_good_nights(diary, since)]
@@ -79,11 +82,9 @@ def _restated(run: Run, session: date) -> Iterator[Alert]:
         )
 
 
-def _incomplete(run: Run, session: date, at: datetime, *, login_due: bool) -> Iterator[Alert]:
-    """A collection that only lacks the login is told as that."""
+def _incomplete(run: Run, session: date, at: datetime) -> Iterator[Alert]:
     failed = run.counts.get("failed", 0)
-    stopped = run.outcome is Outcome.FAILED
-    if not (failed or stopped) or (stopped and login_due):
+    if not (failed or run.outcome is Outcome.FAILED):
         return
     missing = f"{failed} symbol{'s are' if failed > 1 else ' is'} missing"
     yield Alert(

@@ -40,7 +40,11 @@ def login_news(login: Login, diary: Diary, settings: AlertSettings, now: datetim
 def _waiting(diary: Diary, settings: AlertSettings, today: date, now: datetime) -> str | None:
     """What cannot go on without the login."""
     _, closes = diary.calendar.open_close(today)
+    judged: set[date] = set()
     for run, session in diary.of(COLLECT):
+        if session in judged:
+            continue  # a newer run has made up for it
+        judged.add(session)
         ended_today = run.finished_at is not None and diary.calendar.local_date(run.finished_at) == today
         if ended_today and run.outcome is Outcome.FAILED:
             return f"{run.job} of {session}"

@@ -21,7 +21,7 @@ from vcpd.app.parts import Parts
 from vcpd.domain.alerts import Alert, AlertKind
 from vcpd.domain.errors import RetryableError, UnavailableError
 from vcpd.domain.health import FULL
-from vcpd.domain.runs import Run
+from vcpd.domain.runs import Outcome, Run
 
 LOOK_EVERY_S: Final = 2.0
 STORE_PAUSE_S: Final = 5.0
@@ -39,6 +39,7 @@ class Reporter:
         self._told: set[str] = set()
         self._runs_seen: object = None
         self._screened: int | None = None  # the evening's run whose findings are told
+        self._lacked_login: set[int] = set()  # runs that failed while it was due: told as that alone
         self._stale = Lasting()
         self._unwell = Lasting()
         self._is_unwell: bool | None = None  # not known before the first clear look
@@ -72,8 +73,9 @@ class Reporter:
 
     async def _look_at_runs(self, diary: Diary, now: datetime) -> None:
         since = now - timedelta(hours=self._parts.configuration.alerts.expire_after_h)
-        login_due = _why_login_is_due(self._parts) is not None
-        await self._tell(run_news.news_of(diary, since, login_due=login_due))
+        if _why_login_is_due(self._parts) is not None:
+            self._lacked_login.update(run.id for run in diary.runs if run.outcome is Outcome.FAILED)
+        await self._tell(run_news.news_of(diary, since, lacked_login=self._lacked_login))
         found = run_news.evening_screen(diary, since)
         if found is not None and found[0].id != self._screened:
             await self._tell_setups(*found, now)
