@@ -12,7 +12,7 @@ from vcpd.domain.instruments import Instrument, InstrumentChanges, Quote, Stored
 from vcpd.domain.live import FeedStatus, LivePrices, MinuteVolumes, Sighting, StoredCurve
 from vcpd.domain.panel import Panel, PanelReference
 from vcpd.domain.quality import Flag, QuarantinedBar, Rule
-from vcpd.domain.risk import RiskScore
+from vcpd.domain.risk import RiskMark, RiskScore
 from vcpd.domain.runs import Outcome, Progress, Run
 from vcpd.domain.setups import Base, Setup, Verdict
 
@@ -188,7 +188,19 @@ class SetupStore(Protocol):
         ...
 
     async def as_of(self, session: date | None = None) -> tuple[date | None, Sequence[Setup]]:
-        """The verdicts of `session`, or of the latest judged one."""
+        """The verdicts of `session`, or of the latest judged one; a whole market of them is heavy."""
+        ...
+
+    async def listed(self, session: date | None = None) -> tuple[date | None, Sequence[Setup]]:
+        """Only those that an owner wants to see, best score first."""
+        ...
+
+    async def of(self, symbol: str, session: date | None = None) -> tuple[date | None, Setup | None]:
+        """One symbol's."""
+        ...
+
+    async def count(self, session: date) -> int:
+        """How many symbols have a verdict of `session`."""
         ...
 
     async def base(self, symbol: str) -> Sequence[Base]: ...
@@ -221,6 +233,9 @@ class RiskStore(Protocol):
     async def put(self, as_of: date, scores: Sequence[RiskScore]) -> None: ...
     async def as_of(self, session: date | None = None) -> tuple[date | None, Sequence[RiskScore]]: ...
     async def of(self, symbol: str) -> Sequence[RiskScore]: ...
+    async def marks(self, session: date) -> Mapping[str, RiskMark]:
+        """The score and band of each symbol, without what they were made from."""
+        ...
 
 
 PanelTask = Callable[[Panel, range, Any], T]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
-from vcpd.domain.risk import RiskScore
+from vcpd.domain.risk import RiskMark, RiskScore
 from vcpd.domain.runs import Outcome, Run
 from vcpd.domain.setups import Base, Setup, Verdict
 from vcpd.store.verdicts import decode_verdict
@@ -29,6 +29,17 @@ class FakeSetupStore:
         judged = session or max(self.by_session, default=None)
         return judged, self.by_session.get(judged, ()) if judged else ()
 
+    async def listed(self, session: date | None = None) -> tuple[date | None, Sequence[Setup]]:
+        judged, setups = await self.as_of(session)
+        return judged, [one for one in setups if one.is_listed]
+
+    async def of(self, symbol: str, session: date | None = None) -> tuple[date | None, Setup | None]:
+        judged, setups = await self.as_of(session)
+        return judged, next((one for one in setups if one.symbol == symbol), None)
+
+    async def count(self, session: date) -> int:
+        return len((await self.as_of(session))[1])
+
     async def base(self, symbol: str) -> Sequence[Base]:
         return [base for base in self.bases.values() if base.symbol == symbol]
 
@@ -42,6 +53,10 @@ class FakeRiskStore:
 
     async def as_of(self, session: date | None = None) -> tuple[date | None, Sequence[RiskScore]]:
         return session, self.by_session.get(session, ()) if session else ()
+
+    async def marks(self, session: date) -> Mapping[str, RiskMark]:
+        _, scores = await self.as_of(session)
+        return {one.symbol: RiskMark(one.score, one.band) for one in scores}
 
     async def of(self, symbol: str) -> Sequence[RiskScore]:
         return [one for scores in self.by_session.values() for one in scores if one.symbol == symbol]

@@ -206,6 +206,17 @@ class FakeSetups:
     async def as_of(self, session: date | None = None) -> tuple[date | None, Sequence[Setup]]:
         return session, list(self.evening)
 
+    async def listed(self, session: date | None = None) -> tuple[date | None, Sequence[Setup]]:
+        judged, setups = await self.as_of(session)
+        return judged, [one for one in setups if one.is_listed]
+
+    async def of(self, symbol: str, session: date | None = None) -> tuple[date | None, Setup | None]:
+        judged, setups = await self.as_of(session)
+        return judged, next((one for one in setups if one.symbol == symbol), None)
+
+    async def count(self, session: date) -> int:
+        return len((await self.as_of(session))[1])
+
     async def base(self, symbol: str) -> Sequence[Base]:
         return [base for base in self.bases if base.symbol == symbol]
 

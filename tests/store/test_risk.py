@@ -8,7 +8,7 @@ import pytest
 from tests.store.market import instruments_of
 from vcpd.domain.errors import PermanentError
 from vcpd.domain.instruments import Instrument
-from vcpd.domain.risk import Band, RiskScore
+from vcpd.domain.risk import Band, RiskMark, RiskScore
 from vcpd.ports import RiskStore
 from vcpd.store.database import Database
 from vcpd.store.instruments import PostgresInstrumentStore
@@ -43,6 +43,7 @@ async def test_scores_come_back_riskiest_first_unscored_last(database: Database)
     await store.put(MONDAY, scores)
     assert await store.as_of() == (MONDAY, [scores[2], scores[1], scores[0]])
     assert await store.as_of(TUESDAY) == (None, ())
+    assert await store.marks(MONDAY) == {one.symbol: RiskMark(one.score, one.band) for one in scores}
 
 
 async def test_a_session_scored_again_shows_only_the_new_scores(database: Database) -> None:

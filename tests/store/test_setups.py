@@ -224,16 +224,19 @@ async def test_what_is_listed_is_told_without_the_rest(database: Database) -> No
     """A setup that passes and a followed base are listed, a base that only stands there is not."""
     store = PostgresSetupStore(database)
     await instruments_of(database, "NSE:AAA", "NSE:BBB", "NSE:CCC", "NSE:DDD")
-    assert await store.latest_listed() == (None, [])
+    assert await store.listed() == (None, ())
     followed = msgspec.structs.replace(verdict("NSE:BBB", score=70.0), passed=False, events=(FOUND,))
     idle = msgspec.structs.replace(verdict("NSE:CCC"), passed=False)
     setups = [verdict("NSE:AAA"), followed, idle, verdict("NSE:DDD", with_base=False)]
     await store.put(TUESDAY, written([verdict("NSE:CCC", TUESDAY)]), [])
     await store.put(WEDNESDAY, written(setups), [])
-    assert await store.latest_listed() == (WEDNESDAY, [followed, verdict("NSE:AAA")])
+    assert await store.listed() == (WEDNESDAY, [followed, verdict("NSE:AAA")])
+    assert await store.listed(TUESDAY) == (TUESDAY, [verdict("NSE:CCC", TUESDAY)])
     assert await store.listed_states() == {"NEAR_PIVOT": 2}
-    assert await store.latest_of("NSE:CCC") == idle
-    assert await store.latest_of("NSE:ZZZ") is None
+    assert await store.of("NSE:CCC") == (WEDNESDAY, idle)
+    assert await store.of("NSE:CCC", TUESDAY) == (TUESDAY, verdict("NSE:CCC", TUESDAY))
+    assert await store.of("NSE:ZZZ") == (WEDNESDAY, None)
+    assert await store.count(WEDNESDAY) == 4
 
 
 async def test_a_whole_market_is_written_in_several_statements(database: Database) -> None:

@@ -13,7 +13,7 @@ from vcpd.domain.figures import Figures, Histogram, LimiterFigures, WorkerFigure
 from vcpd.domain.health import Health, Readings, judge
 from vcpd.domain.live import Watched, WatchStatus
 from vcpd.domain.quality import Flag, QuarantinedBar, Rule
-from vcpd.domain.risk import Band, RiskScore
+from vcpd.domain.risk import Band, RiskMark, RiskScore
 from vcpd.domain.runs import Outcome, Run
 from vcpd.domain.secrets import Secret
 from vcpd.domain.setups import Base, EventKind, Gate, Setup, SetupEvent, State, Verdict
@@ -61,6 +61,17 @@ class FakeSetups:
     async def as_of(self, session: date | None = None) -> tuple[date | None, Sequence[Setup]]:
         return (SESSION, self.setups) if session in {None, SESSION} else (None, ())
 
+    async def listed(self, session: date | None = None) -> tuple[date | None, Sequence[Setup]]:
+        judged, setups = await self.as_of(session)
+        return judged, [one for one in setups if one.is_listed]
+
+    async def of(self, symbol: str, session: date | None = None) -> tuple[date | None, Setup | None]:
+        judged, setups = await self.as_of(session)
+        return judged, next((one for one in setups if one.symbol == symbol), None)
+
+    async def count(self, session: date) -> int:
+        return len((await self.as_of(session))[1])
+
     async def base(self, symbol: str) -> Sequence[Base]:
         return ()
 
@@ -78,6 +89,10 @@ class FakeRisk:
             metrics={"beta": 1.1},
         )
         return (SESSION, (score,)) if session in {None, SESSION} else (None, ())
+
+    async def marks(self, session: date) -> Mapping[str, RiskMark]:
+        _, scores = await self.as_of(session)
+        return {one.symbol: RiskMark(one.score, one.band) for one in scores}
 
     async def of(self, symbol: str) -> Sequence[RiskScore]:
         return (await self.as_of())[1] if symbol == "NSE:AAA" else ()

@@ -17,7 +17,7 @@ async def size_position(parts: Parts, request: SizeRequest) -> Sizing:
 
     Raises KeyError for a symbol without verdict, BadInputError where there is nothing to enter at.
     """
-    setup = await parts.storage.setups.latest_of(request.symbol)
+    _, setup = await parts.storage.setups.of(request.symbol)
     if setup is None:
         raise KeyError(request.symbol)
     scores = await parts.storage.risk.of(request.symbol)
@@ -37,7 +37,7 @@ async def _lot_size(parts: Parts, symbol: str) -> int:
 
 async def crowd_setups(parts: Parts) -> Crowding:
     """Which of the latest listed setups are one bet. RetryableError while there is no panel."""
-    as_of, setups = await parts.storage.setups.latest_listed()
+    as_of, setups = await parts.storage.setups.listed()
     reference, panel = await parts.current_panel.look()
     symbols = candidates_of(setups, panel.symbols)
     parameters = Candidates(

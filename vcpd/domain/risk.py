@@ -18,6 +18,13 @@ class Band(StrEnum):
     EXTREME = "extreme"
 
 
+class RiskMark(msgspec.Struct, frozen=True, gc=False):
+    """A risk score in short."""
+
+    score: float | None
+    band: Band | None
+
+
 class RiskScore(msgspec.Struct, frozen=True, kw_only=True):
     """One symbol's risk after one session. Without a score, `reason` says why."""
 

@@ -1,10 +1,10 @@
 """Risk scores by session, in PostgreSQL."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Final
 
-from vcpd.domain.risk import RiskScore
+from vcpd.domain.risk import Band, RiskMark, RiskScore
 from vcpd.store.database import Database
 from vcpd.store.named_queries import named_queries
 from vcpd.store.verdicts import decoded, encoded, instrument_ids
@@ -41,3 +41,8 @@ class PostgresRiskStore:
 
     async def of(self, symbol: str) -> Sequence[RiskScore]:
         return await decoded(await self._database.fetch(SQL["of_symbol"], symbol), RiskScore)
+
+    async def marks(self, session: date) -> Mapping[str, RiskMark]:
+        """See ports."""
+        rows = await self._database.fetch(SQL["marks"], session)
+        return {symbol: RiskMark(score, None if band is None else Band(band)) for symbol, score, band in rows}

@@ -36,25 +36,34 @@ class PostgresSetupStore:
 
     async def as_of(self, session: date | None = None) -> tuple[date | None, Sequence[Setup]]:
         """See ports. (None, nothing) where that session, or any, was never judged."""
+        return await self._of_session(session)
+
+    async def listed(self, session: date | None = None) -> tuple[date | None, Sequence[Setup]]:
+        """See ports."""
+        return await self._of_session(session, listed=True)
+
+    async def of(self, symbol: str, session: date | None = None) -> tuple[date | None, Setup | None]:
+        """See ports."""
+        judged, setups = await self._of_session(session, symbol=symbol)
+        return judged, next(iter(setups), None)
+
+    async def _of_session(
+        self, session: date | None, *, symbol: str | None = None, listed: bool = False
+    ) -> tuple[date | None, Sequence[Setup]]:
         query = "latest_session" if session is None else "was_screened"
         arguments = () if session is None else (session,)
         judged: date | None = await self._database.fetch_value(SQL[query], *arguments)
         if judged is None:
             return None, ()
-        return judged, await decoded(await self._database.fetch(SQL["of_session"], judged), Setup)
+        rows = await self._database.fetch(SQL["of_session"], judged, symbol, listed)
+        return judged, await decoded(rows, Setup)
 
-    async def latest_of(self, symbol: str) -> Setup | None:
-        """The latest session's verdict on one symbol."""
-        rows = await self._database.fetch(SQL["of_symbol"], await self.latest_judged(), symbol)
-        return next(iter(await decoded(rows, Setup)), None)
-
-    async def latest_listed(self) -> tuple[date | None, Sequence[Setup]]:
-        """The latest session and its setups that an owner wants to see, best score first."""
-        judged = await self.latest_judged()
-        return judged, await decoded(await self._database.fetch(SQL["listed_of_session"], judged), Setup)
+    async def count(self, session: date) -> int:
+        """See ports."""
+        return int(await self._database.fetch_value(SQL["count_of_session"], session))
 
     async def listed_states(self) -> Mapping[str, int]:
-        """How many of these stand in each state."""
+        """How many of the latest listed setups stand in each state."""
         return {row["state"]: row["setups"] for row in await self._database.fetch(SQL["listed_states"])}
 
     async def latest_judged(self) -> date | None:

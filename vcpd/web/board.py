@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from vcpd.domain.risk import RiskScore
+from vcpd.domain.risk import RiskMark
 from vcpd.domain.setups import Setup
 from vcpd.web.answers import date_parameter, flag_parameter
 from vcpd.web.sources import Sources
@@ -50,24 +50,21 @@ def routes(sources: Sources) -> list[web.RouteDef]:
 
 
 async def _board(sources: Sources, request: web.Request) -> Mapping[str, Any]:
-    session = date_parameter(request, "as_of")
-    as_of, setups = await sources.judged.setups(session)
-    _, scores = await sources.judged.scores(as_of)
-    everything = flag_parameter(request, "all")
-    shown = [setup for setup in setups if everything or setup.is_listed]
-    sparks = await sources.daemon.sparks([setup.symbol for setup in shown if setup.is_listed])
-    risk_of = {score.symbol: score for score in scores}
-    items = [_line(setup, risk_of.get(setup.symbol), sparks.get(setup.symbol, ())) for setup in shown]
+    session, everything = date_parameter(request, "as_of"), flag_parameter(request, "all")
+    as_of, setups = await sources.judged.setups(session, everything=everything)
+    marks = {} if as_of is None else await sources.risk.marks(as_of)
+    sparks = await sources.daemon.sparks([setup.symbol for setup in setups if setup.is_listed])
+    items = [_line(setup, marks.get(setup.symbol), sparks.get(setup.symbol, ())) for setup in setups]
     return {
         "as_of": as_of,
         "count": len(items),
-        "judged": len(setups),
+        "judged": 0 if as_of is None else await sources.setups.count(as_of),
         "passed": sum(setup.passed for setup in setups),
         "items": items,
     }
 
 
-def _line(setup: Setup, risk: RiskScore | None, spark: Sequence[int]) -> Line:
+def _line(setup: Setup, risk: RiskMark | None, spark: Sequence[int]) -> Line:
     return Line(
         symbol=setup.symbol,
         sector=setup.sector,

@@ -15,7 +15,7 @@ def routes(sources: Sources) -> list[web.RouteDef]:
         """GET /api/risk: {as_of, count, items}; symbols without a score carry their reason."""
 
         async def made() -> Mapping[str, Any]:
-            as_of, scores = await sources.judged.scores(date_parameter(request, "as_of"))
+            as_of, scores = await sources.risk.as_of(date_parameter(request, "as_of"))
             return {"as_of": as_of, "count": len(scores), "items": scores}
 
         return await sources.shelf.answer(request, made)

@@ -44,16 +44,17 @@ class _Listing:
         return await self._sources.shelf.answer(request, lambda: self._made(request))
 
     async def _made(self, request: web.Request) -> Mapping[str, Any]:
-        as_of, setups = await self._sources.judged.setups(date_parameter(request, "as_of"))
+        everything = flag_parameter(request, "all")
+        session = date_parameter(request, "as_of")
+        as_of, setups = await self._sources.judged.setups(session, everything=everything)
         kept = _sorted(_filtered(setups, request), request)
         first = whole_parameter(request, "offset", 0, 0, 1_000_000)
-        page = LARGEST_PAGE if flag_parameter(request, "all") else PAGE
+        page = LARGEST_PAGE if everything else PAGE
         limit = whole_parameter(request, "limit", page, 1, LARGEST_PAGE)
         return {"as_of": as_of, "count": len(kept), "items": kept[first : first + limit]}
 
 
 def _filtered(setups: Sequence[Setup], request: web.Request) -> list[Setup]:
-    everything = flag_parameter(request, "all")
     state = choice_parameter(request, "state", tuple(State))
     score = whole_parameter(request, "min_score", 0, 0, 100)
     rating = whole_parameter(request, "min_rating", 0, 0, 99)
@@ -62,8 +63,7 @@ def _filtered(setups: Sequence[Setup], request: web.Request) -> list[Setup]:
     return [
         setup
         for setup in setups
-        if (everything or setup.is_listed)
-        and (state is None or setup.state == state)
+        if (state is None or setup.state == state)
         and setup.score >= score
         and (rating == 0 or (setup.rs_rating or 0) >= rating)
         and text in setup.symbol.upper()
@@ -92,8 +92,7 @@ class _OneSymbol:
 
     async def answer(self, request: web.Request) -> web.Response:
         symbol = symbol_of(request)
-        as_of, setups = await self._sources.judged.setups(date_parameter(request, "as_of"))
-        verdict = next((setup for setup in setups if setup.symbol == symbol), None)
+        as_of, verdict = await self._sources.setups.of(symbol, date_parameter(request, "as_of"))
         bases = await self._sources.setups.base(symbol)
         if verdict is None and not bases:
             raise Refusal(404, f"{symbol}: no verdict and no base; is the symbol in the universe?")

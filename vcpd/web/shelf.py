@@ -20,7 +20,7 @@ from vcpd.web.answers import encoded
 
 LOOK_EVERY_S: Final = 1.0
 MOST_ANSWERS: Final = 128
-MOST_BYTES: Final = 48 << 20
+MOST_BYTES: Final = 16 << 20
 WORTH_PACKING: Final = 1_400  # bytes; less goes in one packet anyway
 PACK_LEVEL: Final = 5
 GZIP_WINDOW_BITS: Final = 31

@@ -121,4 +121,4 @@ class Sources:
     def __post_init__(self) -> None:
         version = Version(self.runs)
         object.__setattr__(self, "shelf", Shelf(version))
-        object.__setattr__(self, "judged", Judged(self.setups, self.risk, version))
+        object.__setattr__(self, "judged", Judged(self.setups, version))

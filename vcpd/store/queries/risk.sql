@@ -29,6 +29,12 @@ JOIN instruments ON instruments.id = risk_scores.instrument_id
 WHERE risk_scores.session = $1
 ORDER BY risk_scores.score DESC NULLS LAST, instruments.symbol;
 
+-- name: marks
+SELECT instruments.symbol, score, band
+FROM risk_scores
+JOIN instruments ON instruments.id = risk_scores.instrument_id
+WHERE risk_scores.session = $1;
+
 -- name: of_symbol
 SELECT instruments.symbol, risk_scores.verdict
 FROM risk_scores

@@ -39,27 +39,13 @@ SELECT instruments.symbol,
 FROM setups
 JOIN instruments ON instruments.id = setups.instrument_id
 WHERE setups.session = $1
+  AND ($2::text IS NULL OR instruments.symbol = $2)
+  AND (NOT $3::boolean
+       OR has_base AND (passed OR jsonb_array_length(setups.verdict -> 'events') > 0))
 ORDER BY setups.score DESC, instruments.symbol;
 
--- name: of_symbol
-SELECT instruments.symbol,
-       CASE WHEN instruments.sector IS NULL THEN setups.verdict
-            ELSE setups.verdict || jsonb_build_object('sector', instruments.sector)
-       END AS verdict
-FROM setups
-JOIN instruments ON instruments.id = setups.instrument_id
-WHERE setups.session = $1 AND instruments.symbol = $2;
-
--- name: listed_of_session
-SELECT instruments.symbol,
-       CASE WHEN instruments.sector IS NULL THEN setups.verdict
-            ELSE setups.verdict || jsonb_build_object('sector', instruments.sector)
-       END AS verdict
-FROM setups
-JOIN instruments ON instruments.id = setups.instrument_id
-WHERE setups.session = $1 AND setups.has_base
-  AND (setups.passed OR jsonb_array_length(setups.verdict -> 'events') > 0)
-ORDER BY setups.score DESC, instruments.symbol;
+-- name: count_of_session
+SELECT count(*) FROM setups WHERE session = $1;
 
 -- name: listed_states
 SELECT state, count(*) AS setups
