@@ -72,6 +72,13 @@ async def test_a_request_carries_version_and_credentials(exchange: Exchange, doo
     assert asked.query == [("from", "2025-06-30 00:00:00"), ("to", "2025-06-30 23:59:59")]
 
 
+async def test_minutes_of_a_long_time_are_asked_within_one_span(exchange: Exchange, door: Door) -> None:
+    """Sixty dates, both ends included: from the first midnight to the last is no minute longer."""
+    await door.client.minute_volumes(INFY, date(2025, 1, 1), LAST)
+    (asked,) = exchange.asked
+    assert asked.query == [("from", "2025-05-02 00:00:00"), ("to", "2025-06-30 23:59:59")]
+
+
 async def test_a_long_history_is_asked_in_spans_and_comes_back_whole(exchange: Exchange, door: Door) -> None:
     """Two spans of at most 2,000 days give one series."""
     bars = await door.client.daily_bars(INFY, date(2018, 1, 1), LAST)

@@ -75,7 +75,7 @@ class KiteClient:
             f"/instruments/historical/{instrument.token}/minute",
             Kind.HISTORICAL,
             query=(
-                ("from", f"{max(first, last - timedelta(days=MINUTE_SPAN))} 00:00:00"),
+                ("from", f"{max(first, last - timedelta(days=MINUTE_SPAN - 1))} 00:00:00"),
                 ("to", f"{last} 23:59:59"),
             ),
         )
