@@ -234,6 +234,22 @@ def test_a_base_whose_gates_lapse_ends_with_that_alone() -> None:
     ]
 
 
+def test_a_record_stays_with_its_own_base_beside_one_that_is_over() -> None:
+    """Two bases of HGINFRA share a high: when the younger one failed, the older one kept its record."""
+    whole = read_panel(real_data("nse_all_half.parquet"))
+    row = whole.row_of("HGINFRA")
+    days = [day for day in whole.sessions.tolist() if date(2023, 8, 16) <= day <= date(2023, 9, 6)]
+    bases: list[Base] = []
+    for day in days:
+        followed = Records.of(base for base in bases if base.state not in _OVER)
+        bases = judge(whole, range(row, row + 1), Judging(as_of=day, followed=followed)).bases
+        anchors = [base.anchor_date for base in bases]
+        assert len(anchors) == len(set(anchors))
+    (older,) = bases
+    assert (older.anchor_date, older.state) == (date(2023, 5, 11), State.SQUAT)
+    assert [event.kind.value for event in older.events] == ["found", "near_pivot", "breakout", "squat"]
+
+
 def test_events_of_a_running_session_are_provisional_until_it_is_final() -> None:
     """An event of a provisional bar is marked; the final bar confirms it, or leaves it marked."""
     panel, _, before = life_of([0.98, 0.99, 1.02], heavy=2)

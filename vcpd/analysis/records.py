@@ -16,19 +16,28 @@ from vcpd.domain.setups import Base, EventKind, Setup, SetupEvent
 def followed_lives(
     place: Place, lives: Iterable[Life], recorded: Sequence[Base]
 ) -> list[tuple[Life, Base | None]]:
-    """Each life with its record; a record that the replay does not know goes on from its own dates."""
-    waiting = list(recorded)
-    pairs: list[tuple[Life, Base | None]] = []
-    for life in lives:
-        record = next((base for base in waiting if _is_same(place, life, base)), None)
-        if record is not None:
-            waiting.remove(record)
-        pairs.append((life, record))
+    """Each life with its record; a record that the replay does not know goes on from its own dates.
+
+    Two lives may share a high: the one of the record's own anchor comes first, one that is over last.
+    """
+    known, waiting = list(lives), list(recorded)
+    records: dict[int, Base] = {}
+    for belongs in (_is_identical, _is_same):
+        for number, life in sorted(enumerate(known), key=lambda one: one[1].is_over):
+            record = next((base for base in waiting if belongs(place, life, base)), None)
+            if record is not None and number not in records:
+                waiting.remove(record)
+                records[number] = record
+    pairs = [(life, records.get(number)) for number, life in enumerate(known)]
     for base in waiting:
         life_again = _resumed(place, base)
         if life_again is not None:
             pairs.append((life_again, base))
     return pairs
+
+
+def _is_identical(place: Place, life: Life, base: Base) -> bool:
+    return base.anchor_date == place.date(life.anchor)
 
 
 def _is_same(place: Place, life: Life, base: Base) -> bool:
