@@ -53,6 +53,7 @@ class World:
         self.teller = Teller(self.outbox, lambda: self.now)
         self.bases: list[Base] = [_found("AAA")]
         self.runs: tuple[Run, ...] = ()
+        self.judged = [date(2026, 4, 6), YESTERDAY]
         self.login: Any = SimpleNamespace(login_due=False, reason="")
 
     def parts(self) -> Any:
@@ -60,7 +61,7 @@ class World:
         panel = SimpleNamespace(sessions=np.array([SESSION], "M8[D]"), symbols=("NSE:AAA",))
         setups = SimpleNamespace(
             latest_judged=_giving(SESSION),
-            judged_before=_giving(YESTERDAY),
+            judged_before=_judged_before(self.judged),
             followed=_giving(self.bases),
         )
         return SimpleNamespace(
@@ -92,7 +93,14 @@ def _giving(value: Any) -> Callable[..., Any]:
     return give
 
 
-def _found(name: str) -> Base:
+def _judged_before(judged: Sequence[date]) -> Callable[[date], Any]:
+    async def give(session: date) -> date | None:
+        return max((one for one in judged if one < session), default=None)
+
+    return give
+
+
+def _found(name: str, on: date = SESSION) -> Base:
     return Base(
         symbol=f"NSE:{name}",
         anchor_date=date(2026, 1, 12),
@@ -102,7 +110,7 @@ def _found(name: str) -> Base:
         stop=94.0,
         footprint="10W 20/5 3T",
         state=State.FORMING,
-        events=(SetupEvent(EventKind.FOUND, SESSION, 99.0),),
+        events=(SetupEvent(EventKind.FOUND, on, 99.0),),
     )
 
 
@@ -124,6 +132,29 @@ async def test_an_evening_is_told_once_over_looks_reruns_and_restarts(world: Wor
     await Reporter(world.parts()).look()
     newest, _ = await world.outbox.recent(5)
     assert [item["symbol"] for item in newest.alert.items] == ["NSE:BBB"]
+
+
+async def test_two_first_evenings_at_once_are_told_as_the_first(world: World) -> None:
+    """A start between close and screen makes up for yesterday and judges today a moment later."""
+    world.judged, world.bases = [YESTERDAY], [_found("OLD", date(2026, 3, 2)), _found("AAA")]
+    world.runs = (_screened(2), _screened(1))
+    told = Reporter(world.parts())
+    await told.look()
+    (digest,) = await world.outbox.recent(5)
+    assert [item["symbol"] for item in digest.alert.items] == ["NSE:AAA", "NSE:OLD"]
+    assert digest.alert.facts["headline"] == "The first screen: 2 open setups"
+
+
+async def test_a_second_evening_tells_only_what_is_new(world: World) -> None:
+    world.judged, world.bases = [], [_found("OLD", date(2026, 3, 2))]
+    world.runs = (_screened(1),)
+    await Reporter(world.parts()).look()
+    world.judged.append(YESTERDAY)
+    world.runs = (_screened(2), *world.runs)
+    world.bases.append(_found("AAA"))
+    await Reporter(world.parts()).look()
+    newest, _ = await world.outbox.recent(5)
+    assert [item["symbol"] for item in newest.alert.items] == ["NSE:AAA"]
 
 
 async def test_what_the_store_could_not_keep_is_told_at_the_next_look(world: World) -> None:

@@ -87,8 +87,12 @@ class Reporter:
         setups = parts.storage.setups
         if await setups.latest_judged() != session:
             return
-        evening = Evening(session, await setups.judged_before(session), run.finished_at or now)
         digests = await parts.storage.outbox.recent(DIGESTS_SEEN, AlertKind.SETUPS)
+        previous = await setups.judged_before(session)
+        if previous and not digests and self._screened is None:
+            # the first two evenings were made up for at once: nobody has heard of the first
+            previous = previous if await setups.judged_before(previous) else None
+        evening = Evening(session, previous, run.finished_at or now)
         told = [one.alert for one in digests if one.alert.session == session]
         news = setup_news.news_of(evening, await setups.followed(), told)
         await self._tell(news)
