@@ -234,6 +234,43 @@ def test_a_base_whose_gates_lapse_ends_with_that_alone() -> None:
     ]
 
 
+def test_a_base_that_ended_is_not_followed_for_ever() -> None:
+    """As long as it may be found again its record is kept; then it is history."""
+    panel, _, _ = life_of([0.98, 0.99, 1.02, *[0.85] * 48], heavy=2)
+    bases: list[Base] = []
+    ended: set[State] = set()
+    for day in panel.sessions[-51:].tolist():
+        bases = judge(panel, range(1), Judging(as_of=day, followed=Records.of(bases))).bases
+        ended |= {base.state for base in bases}
+    assert State.FAILED in ended
+    assert bases == []
+
+
+def test_a_base_found_on_a_running_bar_alone_ends_with_it() -> None:
+    """The final bar of the session refutes it: what was told stays, marked, and nobody follows it."""
+    whole, _, (base,) = life_of([0.98, 0.99])
+    running = whole.until(base.found_on)
+    running.provisional[0, -1] = True
+    (seemed,) = judge(running, range(1), Judging()).bases
+    assert {event.provisional for event in seemed.events} == {True}
+    values = running.values.copy()
+    values[2:4, 0, -1] *= 0.7
+    final = Panel(
+        whole.symbols, running.sessions, values, np.zeros((1, values.shape[2]), np.bool_),
+        running.index_close, whole.tick_size,
+    )  # fmt: skip
+    judged = judge(final, range(1), Judging(followed=Records.of([seemed])))
+    (ended,) = judged.bases
+    assert ended.state is State.EXPIRED
+    assert ended.events[: len(seemed.events)] == seemed.events
+    assert [(one.kind, one.provisional) for one in ended.events[len(seemed.events) :]] == [
+        (EventKind.EXPIRED, False)
+    ]
+    assert not judged.setups[0].is_listed
+    again = judge(final, range(1), Judging(followed=Records.of([ended])))
+    assert again.bases == [ended]
+
+
 def test_a_record_stays_with_its_own_base_beside_one_that_is_over() -> None:
     """Two bases of HGINFRA share a high: when the younger one failed, the older one kept its record."""
     whole = read_panel(real_data("nse_all_half.parquet"))

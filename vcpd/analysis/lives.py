@@ -120,6 +120,12 @@ class Life:
             self.below_since = t
             t -= 1
 
+    def refute(self, t: int) -> None:
+        """Only a running session's bar had this base found, and that bar now tells otherwise."""
+        self.happenings, self.told = [], set()
+        self.state, self.ended = State.EXPIRED, t
+        self._record(EventKind.EXPIRED, t, "found while the session ran, not borne out by its later bar")
+
     def _open_chapter(self, t: int) -> None:
         """Found, or found again at a new pivot: from here on each kind of event may happen once more."""
         self.told, self.last_breakout = set(), NEVER

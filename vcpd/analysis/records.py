@@ -8,9 +8,9 @@ from datetime import date
 
 from vcpd.analysis.chains import Chain, footprint_of
 from vcpd.analysis.levels import on_tick
-from vcpd.analysis.lives import NEVER, Life
+from vcpd.analysis.lives import NEVER, OVER, Life
 from vcpd.analysis.verdicts import Place, verdict_on
-from vcpd.domain.setups import Base, EventKind, Setup, SetupEvent
+from vcpd.domain.setups import Base, EventKind, Setup, SetupEvent, State
 
 
 def followed_lives(
@@ -52,26 +52,45 @@ def _resumed(place: Place, base: Base) -> Life | None:
     """The recorded base lived on to the last bar, its levels taken anew from the bars of its dates."""
     chain = _chain_of(place, base)
     judged = _bar_at_or_before(place, base.last_judged)
-    if chain is None or judged is None or base.setup is None:
+    if chain is None or judged is None or base.setup is None or _is_history(place, base):
         return None
     life = Life.begin(place.past.ground, chain, judged, listed=False)
     life.held = judged - int(base.setup.measures.get("sessions_since_held") or 0)
     life.seen = judged - int(base.setup.gates["base_intact"].value or 0)
-    breakout = None if base.breakout_on is None else _bar_at_or_before(place, base.breakout_on)
-    life.resume(base.state, NEVER if breakout is None else breakout, _told_by(base), judged)
-    for t in range(min(judged + 1, place.past.last), place.past.last + 1):
-        life.live(t, None, holds=False)
+    told = _told_by(base)
+    if not base.setup.provisional:
+        life.resume(base.state, _breakout_of(place, base, judged), told, judged)
+    elif EventKind.FOUND in told:  # what the running bar seemed to do is judged anew
+        judged -= 1
+        life.resume(State.FORMING, _breakout_of(place, base, judged), told, judged)
+    else:
+        life.refute(place.past.last)
+    if not life.is_over:
+        for t in range(min(judged + 1, place.past.last), place.past.last + 1):
+            life.live(t, None, holds=False)
     return life
+
+
+def _is_history(place: Place, base: Base) -> bool:
+    """It ended at an earlier session, for good: once no replay remembers it, nobody follows it any more."""
+    running = base.setup is not None and base.setup.provisional
+    return base.state in OVER and base.last_judged < place.bench.as_of and not running
+
+
+def _breakout_of(place: Place, base: Base, judged: int) -> int:
+    at = None if base.breakout_on is None else _bar_at_or_before(place, base.breakout_on)
+    return NEVER if at is None or at > judged else at
 
 
 def _told_by(base: Base) -> set[EventKind]:
     """What the record has told since the base was last found; a provisional event counts for nothing."""
     told: set[EventKind] = set()
     for event in base.events:
+        if event.provisional:
+            continue
         if event.kind is EventKind.FOUND:
-            told = {EventKind.FOUND}
-        elif not event.provisional:
-            told.add(event.kind)
+            told = set()
+        told.add(event.kind)
     return told
 
 
