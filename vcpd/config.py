@@ -5,6 +5,7 @@ import os
 import tomllib
 import types
 from collections.abc import Callable, Iterator, Mapping
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -261,7 +262,7 @@ class _Reader:
         try:
             return msgspec.convert(raw, kind)
         except msgspec.ValidationError as error:
-            self.problems.append(f"{path}: {_lower_first(str(error))}, was {_shown(raw, path)}")
+            self.problems.append(f"{path}: {_expected(error, kind)}, was {_shown(raw, path)}")
             return None
 
     def _tables(self, kind: type[S], raw: Any, path: str) -> dict[str, S | None] | None:
@@ -282,8 +283,24 @@ def _join(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
-def _lower_first(text: str) -> str:
+def _expected(error: msgspec.ValidationError, kind: Any) -> str:
+    """What was expected, in words; where it is one of a few names, which."""
+    text = str(error)
+    names = ", ".join(_names(kind))
+    if names and text.startswith("Invalid enum value"):
+        return f"expected one of {names}"
     return text[:1].lower() + text[1:]
+
+
+def _names(kind: Any) -> Iterator[str]:
+    """The words that a declared type allows: those of its literals and enumerations."""
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        yield from (str(one.value) for one in kind)
+    elif get_origin(kind) is Literal:
+        yield from map(str, get_args(kind))
+    else:
+        for inner in get_args(kind):
+            yield from _names(inner)
 
 
 def _shown(raw: Any, path: str) -> str:

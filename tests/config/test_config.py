@@ -56,6 +56,16 @@ def test_impossible_values_say_what_was_expected(tmp_path: Path) -> None:
     assert problem == "web.port: expected `int` <= 65535, was 99999"
 
 
+def test_a_word_that_is_none_of_a_few_is_answered_with_them(tmp_path: Path) -> None:
+    """Alone, in a list of enumerated words, and in a table of tables."""
+    text = '[daemon]\nmarket = "x"\n[sandbox.faults]\nticker = ["mute", "x"]\n[jobs.risk]\noverlap = "x"\n'
+    assert sorted(_problems(tmp_path, text)) == [
+        "daemon.market: expected one of sandbox, kite, bhavcopy, was 'x'",
+        "jobs.risk.overlap: expected one of skip, queue, replace, was 'x'",
+        "sandbox.faults.ticker: expected one of mute, garbage, close, slow, was ['mute', 'x']",
+    ]
+
+
 def test_weights_that_do_not_sum_to_one_are_no_configuration(tmp_path: Path) -> None:
     (problem,) = _problems(tmp_path, "[risk]\nweight_volatility = 0.9\n")
     assert problem.startswith("risk")
