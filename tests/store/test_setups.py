@@ -163,6 +163,19 @@ async def test_a_life_that_is_over_is_remembered_but_no_longer_followed(database
     assert (remembered.state, remembered.events) == (State.FAILED, (FOUND, failed))
 
 
+async def test_a_base_found_again_long_after_its_end_is_the_one_it_was(database: Database) -> None:
+    """The screen knows nothing of its first life any more; the store does: its events go on."""
+    store = await store_of(database, "NSE:AAA")
+    over = base_of("NSE:AAA", MONDAY, SetupEvent(EventKind.FAILED, MONDAY, 99.0), state=State.FAILED)
+    await store.put(MONDAY, written([verdict("NSE:AAA")]), [over])
+    again = base_of("NSE:AAA", WEDNESDAY, SetupEvent(EventKind.FOUND, WEDNESDAY, 115.0))
+    again = msgspec.structs.replace(again, found_on=WEDNESDAY)
+    await store.put(WEDNESDAY, written([verdict("NSE:AAA", WEDNESDAY)]), [again])
+    (base,) = await store.followed()
+    assert (base.found_on, base.state) == (FIRST_DAY, State.NEAR_PIVOT)
+    assert [event.kind for event in base.events] == [EventKind.FAILED, EventKind.FOUND]
+
+
 async def test_judging_an_older_session_again_does_not_set_a_base_back(database: Database) -> None:
     """By hand for last week: what has become of the base since then stands."""
     await instruments_of(database, "NSE:AAA")

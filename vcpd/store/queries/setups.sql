@@ -67,7 +67,7 @@ FROM unnest(
     instrument_id, anchor_date, found_on, last_judged, pivot, stop, footprint, state, breakout_on, verdict
 )
 ON CONFLICT (instrument_id, anchor_date) DO UPDATE
-SET found_on = excluded.found_on, last_judged = excluded.last_judged, pivot = excluded.pivot,
+SET found_on = least(kept.found_on, excluded.found_on), last_judged = excluded.last_judged, pivot = excluded.pivot,
     stop = excluded.stop, footprint = excluded.footprint, state = excluded.state,
     breakout_on = excluded.breakout_on, verdict = excluded.verdict
 WHERE kept.last_judged <= excluded.last_judged;
