@@ -1,6 +1,8 @@
 """The live watch over a session: kept before told, feed before quotes, and always to the close."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -131,6 +133,19 @@ async def test_a_breakout_is_kept_then_told_as_provisional_and_urgent() -> None:
         assert result.counts == {"candidates": 1, "events": 1, "prices": 1, "polls": 0, "skips": 0}
         assert post.feed.followed == []
         assert post.watch.status().running is False
+
+
+async def test_a_watch_that_is_over_lets_its_board_go() -> None:
+    """Whatever of the feed outlives it: night after night a board would stay behind."""
+    async with at_work() as post:
+        await post.until_following()
+        assert post.watch._vigil is not None
+        board = weakref.ref(post.watch._vigil.board)
+        await post.to_the_close()
+        post.run = None
+        gc.collect()
+        assert post.feed.deliver is not None
+        assert board() is None
 
 
 async def test_a_session_that_is_over_is_not_watched() -> None:

@@ -88,6 +88,11 @@ class Watch:
         vigil = self._vigil
         return [] if vigil is None else vigil.board.watched(self.means.clock.now(), most)
 
+    def heard(self, prices: LivePrices) -> None:
+        """From the feed to whoever keeps watch: the feed itself never holds a vigil that is over."""
+        if self._vigil is not None:
+            self._vigil.hear(prices)
+
     def rules(self) -> LiveRules:
         return LiveRules.of(self.thresholds, self.settings.hysteresis_pct)
 
@@ -130,7 +135,7 @@ class Vigil:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(work, name=f"watch {name}") for name, work in works.items()]
             if self._means.live is not None:
-                tasks.append(group.create_task(self._means.live.run(self._on_feed), name="watch feed"))
+                tasks.append(group.create_task(self._means.live.run(self._watch.heard), name="watch feed"))
             await self._until_close()
             await self._desk.drained(DRAIN_S)
             for task in tasks:
@@ -171,7 +176,8 @@ class Vigil:
             return None
         return round(self._means.pace.monotonic_s() - self._priced_s, 1)
 
-    def _on_feed(self, prices: LivePrices) -> None:
+    def hear(self, prices: LivePrices) -> None:
+        """What the live feed tells."""
         if len(prices):
             self._feed.heard(self._means.pace.monotonic_s())
             self._on_prices(prices)
