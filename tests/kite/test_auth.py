@@ -245,6 +245,8 @@ async def test_missing_credentials_are_said_before_anything_is_sent(exchange: Ex
     )
     with pytest.raises(PermanentError, match="VCPD_KITE_API_SECRET"):
         await session.exchange(Secret("reqtoken"))
+    with pytest.raises(PermanentError, match="VCPD_KITE_API_SECRET"):
+        session.url()
     assert exchange.asked == []
 
 

@@ -307,8 +307,11 @@ class FakeDaemon:
 class FakeLogin:
     def __init__(self) -> None:
         self.completed: list[str] = []
+        self.lacks = ""
 
     def url(self) -> str:
+        if self.lacks:
+            raise PermanentError(self.lacks)
         return "https://market.example/login?state=ours"
 
     async def complete(self, request_token: Secret, state: str) -> None:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.web.client import asking
-from tests.web.fakes import FakeDaemon, sources
+from tests.web.fakes import FakeDaemon, FakeLogin, sources
 from vcpd.domain.errors import ConfigurationError
 from vcpd.web.pages import read_files
 from vcpd.web.security import demand_token_beyond_loopback, is_loopback
@@ -141,6 +141,16 @@ async def test_login_leads_to_the_market() -> None:
         answer = await client.get("/login", allow_redirects=False)
         assert answer.status == 302
         assert answer.headers["Location"].startswith("https://market.example/")
+
+
+async def test_a_login_that_could_not_come_back_is_not_begun() -> None:
+    """Without the app's secret the owner is told so before going to the market, not after."""
+    asked, door = sources(), FakeLogin()
+    door.lacks = "the secret is missing; set VCPD_KITE_API_SECRET"
+    async with asking(dataclasses.replace(asked, login=door)) as client:
+        answer = await client.get("/login", allow_redirects=False)
+        assert answer.status == 503
+        assert "VCPD_KITE_API_SECRET" in (await answer.json())["error"]
 
 
 TRAVERSALS = [

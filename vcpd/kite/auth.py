@@ -118,7 +118,11 @@ class KiteSession:
         return LoginStatus(state, self._token.user_id, self._token.login_at, self._token.expires_at, reason)
 
     def url(self) -> str:
-        """The market's login page, asked to hand back a fresh state value of ours."""
+        """The market's login page, asked to hand back a fresh state value of ours.
+
+        PermanentError where the way back would fail for want of the app's key or secret.
+        """
+        self._require_credentials()
         state = secrets.token_urlsafe(24)
         self._pending.append((state, self._clock.now() + LOGIN_TAKES_AT_MOST))
         query = {

@@ -13,7 +13,10 @@ def routes(sources: Sources) -> list[web.RouteDef]:
         """GET /login: on to the market's login page."""
         if sources.login is None:
             raise Refusal(404, "this market needs no login")
-        return web.Response(status=302, headers={"Location": sources.login.url()})
+        try:
+            return web.Response(status=302, headers={"Location": sources.login.url()})
+        except VcpdError as error:
+            raise Refusal(503, f"no login is possible: {error}") from error
 
     async def arrive(request: web.Request) -> web.Response:
         """GET /kite/callback: the market sends the owner back here."""

@@ -274,7 +274,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         media="text/*",
         refusals=(404,),
     ),
-    ("get", "/login"): Operation(summary="On to the market's login.", status=302, refusals=(404,)),
+    ("get", "/login"): Operation(summary="On to the market's login.", status=302, refusals=(404, 503)),
     ("get", "/kite/callback"): Operation(
         summary="Back from the market's login.",
         parameters=(
