@@ -46,6 +46,7 @@ def test_the_risk_budget_gives_the_quantity() -> None:
     ]
     assert [step.name for step in sizing.steps if step.bound] == ["risk"]
     assert sizing.steps[0].text == "0.5 % of 1,000,000 = 5,000.00"
+    assert sizing.steps[4].text == "low risk after 2025-06-30: 1 x the budget = 1,000"
 
 
 @pytest.mark.parametrize(

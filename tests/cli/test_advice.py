@@ -1,5 +1,7 @@
 """From setups to plans and bets: pure steps between the store and the answers."""
 
+from datetime import date
+
 import msgspec
 import pytest
 
@@ -7,8 +9,9 @@ from tests.web.fakes import setup
 from vcpd.analysis.crowding import Cluster, Crowding, SectorCrowd
 from vcpd.analysis.sizing import SizingParameters, size
 from vcpd.analysis.trade_plan import plan_of
-from vcpd.app.advice import candidates_of, joined
+from vcpd.app.advice import candidates_of, joined, newest_until
 from vcpd.domain.errors import BadInputError
+from vcpd.domain.risk import RiskScore
 from vcpd.domain.setups import Setup, State
 
 FAILED = msgspec.structs.replace(setup("NSE:AAA", state=State.FAILED, passed=False), events=())
@@ -47,6 +50,15 @@ def test_a_plan_says_where_its_base_stands(verdict: Setup, words: str) -> None:
 def test_prices_of_ones_own_win() -> None:
     plan = plan_of(setup("NSE:AAA"), 1e6, entry=101.0, stop=90.0, lot_size=25)
     assert (plan.entry, plan.stop, plan.lot_size, plan.equity) == (101.0, 90.0, 25, 1e6)
+
+
+def test_while_a_session_runs_the_evening_before_tells_the_risk() -> None:
+    """Its verdicts are there at noon, its scores only at night; a later score is not looked at."""
+    days = [date(2025, 6, 27), date(2025, 6, 26), date(2025, 6, 25)]
+    scores = [RiskScore.without("NSE:AAA", day, "young") for day in days]
+    assert newest_until(date(2025, 6, 30), scores) is scores[0]
+    assert newest_until(days[1], scores) is scores[1]
+    assert newest_until(date(2025, 6, 1), scores) is None
 
 
 def test_without_a_base_there_is_nothing_to_enter_at() -> None:

@@ -59,8 +59,8 @@ async def test_a_symbols_scores_run_through_time_and_renames(database: Database)
     await store.put(MONDAY, [risk_of("NSE:OLD", MONDAY, 40.0)])
     await PostgresInstrumentStore(database).merge([Instrument("NSE:NEW", 1000)], TUESDAY)
     assert [(one.symbol, one.as_of, one.score) for one in await store.of("NSE:NEW")] == [
-        ("NSE:NEW", MONDAY, 40.0),
         ("NSE:NEW", TUESDAY, 50.0),
+        ("NSE:NEW", MONDAY, 40.0),
     ]
     assert list(await store.of("NSE:OLD")) == []
 

@@ -195,7 +195,7 @@ def _band_cap(plan: Plan, risk: RiskScore | None, parameters: SizingParameters) 
     share = parameters.share_of(band)
     budget = plan.equity * parameters.risk_pct / PERCENT * share
     quantity = _shares(budget, plan.entry - plan.stop)
-    name = f"{band} risk" if band else "risk score unknown, taken as extreme"
+    name = f"{band} risk after {risk.as_of}" if risk and band else "risk score unknown, taken as extreme"
     return SizingStep("band", f"{name}: {share:g} x the budget = {quantity:,}", share, quantity)
 
 

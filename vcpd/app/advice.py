@@ -1,6 +1,7 @@
 """Questions about money that need the store and the panel at once: how many shares, which are one bet."""
 
 from collections.abc import Sequence
+from datetime import date
 
 import msgspec
 
@@ -8,6 +9,7 @@ from vcpd.analysis.crowding import Candidates, Crowding, crowd
 from vcpd.analysis.sizing import Sizing, size
 from vcpd.analysis.trade_plan import plan_of
 from vcpd.app.parts import Parts
+from vcpd.domain.risk import RiskScore
 from vcpd.domain.setups import Setup
 from vcpd.web.sources import SizeRequest
 
@@ -20,14 +22,18 @@ async def size_position(parts: Parts, request: SizeRequest) -> Sizing:
     _, setup = await parts.storage.setups.of(request.symbol)
     if setup is None:
         raise KeyError(request.symbol)
-    scores = await parts.storage.risk.of(request.symbol)
-    risk = next((one for one in scores if one.as_of == setup.as_of), None)
+    risk = newest_until(setup.as_of, await parts.storage.risk.of(request.symbol))
     lot_size = await _lot_size(parts, request.symbol)
     plan = plan_of(setup, request.equity, entry=request.entry, stop=request.stop, lot_size=lot_size)
     parameters = parts.configuration.size
     if request.risk_pct is not None:
         parameters = msgspec.structs.replace(parameters, risk_pct=request.risk_pct)
     return size(plan, risk, parameters)
+
+
+def newest_until(session: date, scores: Sequence[RiskScore]) -> RiskScore | None:
+    """Of a symbol's scores, latest first: while a session runs it has verdicts already, and no score yet."""
+    return next((one for one in scores if one.as_of <= session), None)
 
 
 async def _lot_size(parts: Parts, symbol: str) -> int:

@@ -40,4 +40,4 @@ SELECT instruments.symbol, risk_scores.verdict
 FROM risk_scores
 JOIN instruments ON instruments.id = risk_scores.instrument_id
 WHERE instruments.symbol = $1
-ORDER BY risk_scores.session;
+ORDER BY risk_scores.session DESC;
