@@ -209,19 +209,22 @@ async def test_a_login_that_is_due_is_told_once_a_day(world: World) -> None:
 
 async def test_what_failed_without_a_login_is_no_news_after_it(world: World) -> None:
     """The owner logs in: the evening that failed for want of it is not told as broken a moment later."""
-    world.now = EVENING
-    world.runs = (Run(1, "collect", EVENING, SESSION, EVENING, EVENING, Outcome.FAILED),)
+    failed = Run(1, "collect", EVENING, SESSION, EVENING, EVENING, Outcome.FAILED)
     world.login = SimpleNamespace(login_due=True, reason="the token is of yesterday")
+    world.bases.clear()
     told = Reporter(world.parts())
     await told.look()
+    world.now += MINUTE
     world.login = SimpleNamespace(login_due=False, reason="")
-    world.runs = (_screened(0), *world.runs)  # anything that makes the reporter look at runs again
-    world.bases.clear()
-    again = world.parts()
-    told._parts = again  # the same life of the reporter, a moment later
+    world.runs = (failed,)  # heard of only now
+    told._parts = world.parts()  # the same life of the reporter, a moment later
     await told.look()
     assert AlertKind.COLLECTION_INCOMPLETE not in await world.kinds()
-    assert AlertKind.LOGIN_OVERDUE in await world.kinds()
+    later = EVENING + MINUTE
+    world.runs = (Run(2, "collect", later, SESSION, later, later, Outcome.FAILED), failed)
+    told._parts = world.parts()
+    await told.look()
+    assert AlertKind.COLLECTION_INCOMPLETE in await world.kinds()
 
 
 async def test_bars_that_stay_old_are_told_after_a_while(world: World) -> None:

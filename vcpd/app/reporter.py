@@ -39,7 +39,7 @@ class Reporter:
         self._told: set[str] = set()
         self._runs_seen: object = None
         self._screened: int | None = None  # the evening's run whose findings are told
-        self._lacked_login: set[int] = set()  # runs that failed while it was due: told as that alone
+        self._login_due_at: datetime | None = None  # when it was last seen to be due
         self._stale = Lasting()
         self._unwell = Lasting()
         self._is_unwell: bool | None = None  # not known before the first clear look
@@ -60,6 +60,8 @@ class Reporter:
         """Everything that may be news now."""
         parts, now = self._parts, self._parts.clock.now()
         diary = Diary(parts.vitals.recent, self._kinds(), parts.calendar)
+        if _why_login_is_due(parts) is not None:
+            self._login_due_at = now
         await self._tell(self._standing(diary, now))
         await self._look_at_health(now)
         seen = tuple((run.id, run.outcome) for run in diary.runs)
@@ -73,13 +75,20 @@ class Reporter:
 
     async def _look_at_runs(self, diary: Diary, now: datetime) -> None:
         since = now - timedelta(hours=self._parts.configuration.alerts.expire_after_h)
-        if _why_login_is_due(self._parts) is not None:
-            self._lacked_login.update(run.id for run in diary.runs if run.outcome is Outcome.FAILED)
-        await self._tell(run_news.news_of(diary, since, lacked_login=self._lacked_login))
+        await self._tell(run_news.news_of(diary, since, lacked_login=self._lacked_login(diary)))
         found = run_news.evening_screen(diary, since)
         if found is not None and found[0].id != self._screened:
             await self._tell_setups(*found, now)
             self._screened = found[0].id
+
+    def _lacked_login(self, diary: Diary) -> frozenset[int]:
+        """Runs that failed while it was due: told as that alone, also when they are heard of after it."""
+        due_at = self._login_due_at
+        return frozenset(
+            run.id
+            for run in diary.runs
+            if due_at and run.outcome is Outcome.FAILED and run.finished_at and run.finished_at <= due_at
+        )
 
     async def _tell_setups(self, run: Run, session: date, now: datetime) -> None:
         """Of the newest judged session only: a screen of an older one, run by hand, is no news."""
