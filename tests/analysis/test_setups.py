@@ -241,12 +241,17 @@ def _series(panel: Panel) -> list[BarSeries]:
     return made
 
 
-def test_missing_volume_is_unknown_and_confirms_nothing() -> None:
-    """Without volume the dry-up is null, earns no points, and a breakout stays unconfirmed."""
+@pytest.mark.parametrize("missing", [np.nan, 0.0], ids=["missing", "written as zero"])
+def test_missing_volume_is_unknown_and_confirms_nothing(missing: float) -> None:
+    """Without volume the dry-up is null, earns no points, and a breakout stays unconfirmed.
+
+    Also where the breakout's is the first known: more than nothing is no multiple of it.
+    """
     close = base_closes((25.0, 12.0, 6.0), before=320)
     breakout = np.concatenate([close, [close.max() * 0.985, close.max() * 1.01]])
     series = series_of("A", breakout, spread=0.002)
-    series.records["volume"] = np.nan
+    series.records["volume"] = missing
+    series.records["volume"][-1] = 1e5
     result = judge(build_panel([series]), range(1), Judging())
     setup = result.setups[0]
     assert setup.measures["dry_up"] is None

@@ -107,9 +107,10 @@ def true_range_mean(bars: Bars, t: int, length: int) -> float:
 
 @kernel
 def volume_mean(bars: Bars, first: int, stop: int) -> float:
-    """Mean known volume of bars first..stop-1; NaN where less than half of them are known."""
+    """Mean known volume of bars first..stop-1; NaN where not half of them are known or nothing traded."""
     known = bars.volume_count[stop] - bars.volume_count[first]
-    if stop <= first or 2 * known < stop - first:
+    total = bars.volume_sum[stop] - bars.volume_sum[first]
+    if stop <= first or 2 * known < stop - first or total <= 0:
         return np.nan
-    mean: float = (bars.volume_sum[stop] - bars.volume_sum[first]) / known
+    mean: float = total / known
     return mean
