@@ -11,8 +11,9 @@ import pytest
 from vcpd.app import health, performance
 from vcpd.app.outlook import spark
 from vcpd.app.parts import Parts
-from vcpd.app.vitals import STALLED_AFTER_S, Stalls
+from vcpd.app.vitals import STALLED_AFTER_S, Stalls, unwanted
 from vcpd.domain.nse_sessions import NSE
+from vcpd.domain.quality import Flag, Rule
 from vcpd.domain.runs import Outcome, Run
 from vcpd.schedule.snapshot import JobStatus, RunningRun, SchedulerStatus
 
@@ -124,3 +125,22 @@ def test_a_spark_spans_its_own_extremes_and_skips_holes() -> None:
     assert spark(np.array([np.nan, 10.0, np.nan, 20.0, 15.0])) == [0, 99, 50]
     assert spark(np.array([np.nan, 10.0])) == []
     assert spark(np.full(80, 5.0)) == [0] * 60
+
+
+def test_what_the_owner_does_not_want_is_no_trouble_of_the_data() -> None:
+    """Of three wanted shares one is doubtful; two more are merely cheap."""
+
+    def flag(name: str, rule: Rule, *, excludes: bool = True) -> Flag:
+        return Flag(f"NSE:{name}", rule, FRIDAY, "why", excludes=excludes)
+
+    flags = [
+        flag("A", Rule.SCALE_BREAK),
+        flag("A", Rule.PRICE_BELOW_MINIMUM),
+        flag("B", Rule.PRICE_BELOW_MINIMUM),
+        flag("C", Rule.TRADED_VALUE_BELOW_MINIMUM),
+        flag("C", Rule.VOLUME_MISSING, excludes=False),
+    ]
+    assert unwanted(flags) == {"NSE:B", "NSE:C"}
+    symbols = tuple(f"NSE:{name}" for name in "ABCDE")
+    panel: Any = SimpleNamespace(symbols=symbols, exclusions=dict.fromkeys(symbols[:3], "why"))
+    assert health._excluded_pct(panel, unwanted(flags)) == pytest.approx(100 / 3)

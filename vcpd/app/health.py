@@ -39,7 +39,7 @@ def readings_of(parts: Parts) -> Readings:
         paused=tuple(job.name for job in scheduler.jobs if job.paused),
         age_sessions=age_in_sessions(parts, now - COLLECTED_BY),
         login_due=(login.reason or "due") if login.login_due else None,
-        excluded_pct=_excluded_pct(parts.current_panel.last_seen),
+        excluded_pct=_excluded_pct(parts.current_panel.last_seen, vitals.unwanted),
         lag_p99_ms=_lag_p99_ms(parts),
         calendar=_calendar(parts, now),
         database=vitals.database_trouble,
@@ -113,10 +113,12 @@ def _failed(jobs: Sequence[JobStatus]) -> Iterator[str]:
             yield f"{job.name}: {job.last.reason}"
 
 
-def _excluded_pct(panel: Panel | None) -> float:
-    if panel is None or not panel.symbols:
+def _excluded_pct(panel: Panel | None, unwanted: frozenset[str]) -> float:
+    """The share of the wanted symbols that their data keep out."""
+    if panel is None:
         return 0.0
-    return 100 * len(panel.exclusions) / len(panel.symbols)
+    wanted = len(frozenset(panel.symbols) - unwanted)
+    return 100 * len(panel.exclusions.keys() - unwanted) / wanted if wanted else 0.0
 
 
 def _calendar(parts: Parts, now: datetime) -> str | None:

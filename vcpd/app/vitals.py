@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from vcpd.app.ledger import RunLedger
 from vcpd.domain.alerts import OutboxCounts
 from vcpd.domain.errors import VcpdError
+from vcpd.domain.quality import OWNERS_CHOICE, Flag
 from vcpd.domain.runs import Run
 from vcpd.schedule.snapshot import JobStatus, SchedulerStatus
 
@@ -57,7 +58,7 @@ class Vitals:
     disk_free_pct: float | None = None
     recent: Sequence[Run] = ()
     at_work: SchedulerStatus | None = None  # just before `recent` was read
-    excluding_flags: int = 0
+    unwanted: frozenset[str] = frozenset()  # symbols kept out by the owner's choice alone
     quarantined: Mapping[str, int] = field(default_factory=dict)
     bars_estimate: int = 0
     states: Mapping[str, int] = field(default_factory=dict)
@@ -109,12 +110,17 @@ class Vitals:
     async def _count(self, parts: "Parts") -> None:
         """What only runs change is counted after runs."""
         storage = parts.storage
-        self.excluding_flags = len(
-            {flag.symbol for flag in await storage.quarantine.flags() if flag.excludes}
-        )
+        self.unwanted = unwanted(await storage.quarantine.flags())
         self.quarantined = {str(rule): rows for rule, rows in (await storage.quarantine.counts()).items()}
         self.bars_estimate = (await storage.database.sizes()).get("bars", (0, 0))[1]
         self.states = await storage.setups.listed_states()
+
+
+def unwanted(flags: Iterable[Flag]) -> frozenset[str]:
+    """The symbols that nothing but the owner's choice keeps out."""
+    excluding = [flag for flag in flags if flag.excludes]
+    doubtful = {flag.symbol for flag in excluding if flag.rule not in OWNERS_CHOICE}
+    return frozenset(flag.symbol for flag in excluding) - doubtful
 
 
 def state_folder(parts: "Parts") -> Path:

@@ -2,6 +2,7 @@
 
 from datetime import date
 from enum import StrEnum
+from typing import Final
 
 import msgspec
 
@@ -25,6 +26,10 @@ class Rule(StrEnum):
     PRICE_BELOW_MINIMUM = "price_below_minimum"
     TRADED_VALUE_BELOW_MINIMUM = "traded_value_below_minimum"
     NOT_COMPUTABLE = "not_computable"
+
+
+OWNERS_CHOICE: Final = frozenset({Rule.PRICE_BELOW_MINIMUM, Rule.TRADED_VALUE_BELOW_MINIMUM})
+"""Rules that say what the owner does not want, not what is wrong with the data."""
 
 
 class QuarantinedBar(msgspec.Struct, frozen=True):
