@@ -15,7 +15,7 @@ from vcpd.analysis import setups
 from vcpd.analysis.history import Looking, Outcome, Recount, Told, joined, recount
 from vcpd.analysis.outcomes import Tally
 from vcpd.cli.configuration import judging_settings
-from vcpd.cli.offline import whole_panel
+from vcpd.cli.offline import say_doubtful, whole_panel
 from vcpd.cli.output import number_text, print_json, print_table
 from vcpd.cli.progress import showing
 from vcpd.cli.quiet import quiet_logs
@@ -41,6 +41,7 @@ def history(arguments: argparse.Namespace) -> int:
         raise BadInputError(f"--from {arguments.first} lies after --to {arguments.last}")
     quiet_logs()
     panel, configuration = whole_panel(arguments), judging_settings(arguments)
+    say_doubtful(panel, arguments)
     looking = Looking(first=arguments.first, last=arguments.last, thresholds=configuration.screen)
     found = _recount(panel, looking, configuration)
     if not found.judged_sessions:

@@ -26,11 +26,11 @@ def load_panel(arguments: argparse.Namespace) -> Panel:
         panel = panel.until(arguments.as_of)
     if not len(panel.sessions):
         raise BadInputError(f"{arguments.bars}: no bar on or before {arguments.as_of}")
-    _say_doubtful(panel, arguments)
+    say_doubtful(panel, arguments)
     return panel
 
 
-def _say_doubtful(panel: Panel, arguments: argparse.Namespace) -> None:
+def say_doubtful(panel: Panel, arguments: argparse.Namespace) -> None:
     """Symbols that a daemon would keep out. A file is its owner's own: it is judged all the same."""
     rows = row_range(panel, getattr(arguments, "symbol", None), arguments.bars)
     doubts = [one for one in flag_rows(panel, rows, judging_settings(arguments).quality) if one.excludes]
