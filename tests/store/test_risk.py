@@ -81,3 +81,12 @@ async def test_an_unknown_symbol_writes_nothing(database: Database) -> None:
     with pytest.raises(PermanentError, match="NSE:ZZZ"):
         await store.put(MONDAY, [risk_of("NSE:AAA"), risk_of("NSE:ZZZ")])
     assert await store.as_of() == (None, ())
+
+
+async def test_a_whole_market_is_written_in_several_statements(database: Database) -> None:
+    names = [f"NSE:S{number}" for number in range(601)]
+    await instruments_of(database, *names)
+    store = PostgresRiskStore(database)
+    await store.put(MONDAY, [risk_of(name, score=float(n) / 10) for n, name in enumerate(names)])
+    _, kept = await store.as_of()
+    assert [one.symbol for one in kept] == names[::-1]

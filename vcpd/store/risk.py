@@ -7,7 +7,7 @@ from typing import Final
 from vcpd.domain.risk import Band, RiskMark, RiskScore
 from vcpd.store.database import Database
 from vcpd.store.named_queries import named_queries
-from vcpd.store.verdicts import decoded, encoded, instrument_ids
+from vcpd.store.verdicts import VERDICTS_A_STATEMENT, decoded, encoded, instrument_ids
 
 SQL: Final = named_queries("risk")
 
@@ -27,8 +27,10 @@ class PostgresRiskStore:
             keys = [ids[symbol] for symbol in symbols]
             await connection.execute(SQL["note_session"], as_of)
             await connection.execute(SQL["drop_others"], as_of, keys)
-            values, bands = [one.score for one in scores], [one.band for one in scores]
-            await connection.execute(SQL["put"], as_of, keys, values, bands, verdicts)
+            columns = keys, [one.score for one in scores], [one.band for one in scores], verdicts
+            for start in range(0, len(scores), VERDICTS_A_STATEMENT):
+                some = (column[start : start + VERDICTS_A_STATEMENT] for column in columns)
+                await connection.execute(SQL["put"], as_of, *some)
 
     async def as_of(self, session: date | None = None) -> tuple[date | None, Sequence[RiskScore]]:
         """See ports. (None, nothing) where that session, or any, was never scored."""

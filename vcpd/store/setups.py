@@ -13,10 +13,15 @@ import asyncpg
 from vcpd.domain.setups import Base, EventKind, Setup, SetupEvent, State, Verdict
 from vcpd.store.database import Connection, Database
 from vcpd.store.named_queries import named_queries
-from vcpd.store.verdicts import decode_verdict, decoded, encoded, instrument_ids
+from vcpd.store.verdicts import (
+    VERDICTS_A_STATEMENT,
+    decode_verdict,
+    decoded,
+    encoded,
+    instrument_ids,
+)
 
 SQL: Final = named_queries("setups")
-VERDICTS_A_STATEMENT: Final = 250  # some megabytes, written between two ticks of the loop
 COLUMNS: Final = ("has_base", "passed", "state", "score", "rs_rating", "text")
 ENDED: Final = (State.FAILED, State.EXPIRED)
 

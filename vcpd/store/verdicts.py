@@ -16,6 +16,7 @@ from vcpd.domain.errors import PermanentError
 from vcpd.store.database import Connection
 
 VERDICTS_A_TURN: Final = 50
+VERDICTS_A_STATEMENT: Final = 250  # about a megabyte, packed for the server between two ticks of the loop
 
 V = TypeVar("V", bound=msgspec.Struct)
 
