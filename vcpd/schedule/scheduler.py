@@ -65,7 +65,7 @@ class Scheduler:
         self._nap = Nap(clock)
         self._dispatch = Dispatch(runs, clock, self._yard, self._nap.wake, self._note_comeback)
         self._tasks = self._dispatch.tasks
-        self._pauses = Pauses(runs, self._tasks)
+        self._pauses = Pauses(runs, self._tasks, clock)
         self._leading = self._stopping = False
         self._last_look = self._quiet_until = clock.now()
         self.looked_at_s = clock.monotonic_s()
@@ -187,9 +187,11 @@ class Scheduler:
                 raise self._tasks.failure
             self._yard.check_endings()
             await self._check_lead()
-            await self._pauses.read()
-            self.looked_at_s = self._clock.monotonic_s()
             now = self._clock.now()
+            if not self._is_quiet(now) or self._pauses.are_old():
+                await self._pauses.read()
+                now = self._clock.now()
+            self.looked_at_s = self._clock.monotonic_s()
             if self._leading and not self._stopping:
                 self._step(now)
             await self._nap.sleep(self._nap_s(now))
@@ -278,7 +280,7 @@ class Scheduler:
     def _step(self, now: datetime) -> None:
         """Everything that `now` asks for; nothing while nothing is due and nothing changed."""
         self._note_clock_step(now)
-        if now < self._quiet_until and not self._yard.changed:
+        if self._is_quiet(now):
             return
         for line in self._lines.values():
             if due := line.take_due(now):
@@ -294,6 +296,9 @@ class Scheduler:
                 reason = f"timed out after {active.job.policy.timeout_s:.0f} s"
                 active.cancel(Outcome.FAILED, reason, passing=True)
         self._quiet_until = min([quiet_until(self._lines, self._yard, now), *self._comebacks.instants()])
+
+    def _is_quiet(self, now: datetime) -> bool:
+        return self._leading and now < self._quiet_until and not self._yard.changed
 
     def _note_clock_step(self, now: datetime) -> None:
         """After a clock was set back, ticks come again: rows that exist keep them from running twice."""
