@@ -9,12 +9,13 @@ import asyncpg
 import pytest
 
 from tests.postgres import SETTINGS, address_of, fresh_address
-from vcpd.domain.errors import PermanentError, RetryableError, UnavailableError
+from vcpd.domain.errors import ConfigurationError, PermanentError, RetryableError, UnavailableError
 from vcpd.domain.secrets import Secret
 from vcpd.store.database import Database, place_of, rows_touched
 from vcpd.store.driver_errors import store_errors
 from vcpd.store.leadership import Leadership
 from vcpd.store.named_queries import parse_queries
+from vcpd.store.settings import StoreSettings
 
 
 async def test_an_opened_database_is_migrated_and_answers(postgres_server: Secret) -> None:
@@ -38,13 +39,46 @@ async def test_an_opened_database_is_migrated_and_answers(postgres_server: Secre
             r"cannot reach the store at 127.0.0.1:1/x: start the server",
         ),
         ("postgresql:///x?host=/nowhere", "cannot reach the store at the local socket/x"),
-        ("mysql://somewhere", "not a PostgreSQL address"),
+        ("postgresql://u:pa55word@127.0.0.1:1,127.0.0.1:2/x", r"at 127.0.0.1:1,127.0.0.1:2/x: start"),
     ],
 )
 async def test_an_unreachable_store_is_named_without_its_password(address: str, words: str) -> None:
     with pytest.raises(UnavailableError, match=words) as caught:
         await Database.open(Secret(address), SETTINGS)
     assert "pa55word" not in str(caught.value)
+
+
+BAD_ADDRESSES = (
+    "hello world",
+    "mysql://u:pa55word@somewhere/x",
+    "host=/tmp dbname=x password=pa55word",
+    "postgresql://u:pa55word@h:abc/x",
+    "postgresql://u:pa55word@h:70000/x",
+    "postgresql://[::1/x",
+)
+
+
+@pytest.mark.parametrize("address", BAD_ADDRESSES)
+async def test_what_is_no_address_is_a_fault_of_the_configuration(address: str) -> None:
+    """No restart mends it; and nothing of it is shown."""
+    with pytest.raises(ConfigurationError, match=r"store\.dsn .*: expected a PostgreSQL address") as caught:
+        await Database.open(Secret(address), SETTINGS)
+    with pytest.raises(ValueError, match="dsn: expected a PostgreSQL address") as refused:
+        StoreSettings(dsn=address)
+    assert "pa55word" not in f"{caught.value} {refused.value}"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql:///x?host=/run/postgresql",
+        "postgres://u@[::1]:5432/x",
+        "postgresql://u:p%40ss@a:1,b:2/x",
+        "postgresql://host",
+    ],
+)
+def test_the_usual_addresses_are_taken(address: str) -> None:
+    assert StoreSettings(dsn=address).dsn == address
 
 
 async def test_a_missing_database_is_refused_with_what_to_do(postgres_server: Secret) -> None:

@@ -9,12 +9,12 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
-from vcpd.domain.errors import PermanentError, RetryableError, UnavailableError
+from vcpd.domain.errors import ConfigurationError, PermanentError, RetryableError, UnavailableError
 from vcpd.domain.secrets import Secret
 from vcpd.store.driver_errors import store_errors
 from vcpd.store.named_queries import named_queries
 from vcpd.store.schema import migrate
-from vcpd.store.settings import StoreSettings
+from vcpd.store.settings import ADDRESS_EXPECTED, StoreSettings, is_address
 
 Connection: TypeAlias = asyncpg.Connection
 
@@ -25,7 +25,13 @@ IDLE_CONNECTION_S: Final = 300.0
 
 
 async def connect(dsn: Secret, settings: StoreSettings, **server_settings: str) -> Connection:
-    """One connection of its own. Raises UnavailableError when the server cannot be reached or refuses."""
+    """One connection of its own.
+
+    Raises UnavailableError when the server cannot be reached or refuses, ConfigurationError for no address.
+    """
+    not_one = ConfigurationError([f"store.dsn (or the secret store_dsn): {ADDRESS_EXPECTED}"])
+    if not is_address(dsn.reveal()):
+        raise not_one
     options = _connection_options(settings)
     options["server_settings"] |= server_settings
     try:
@@ -36,17 +42,13 @@ async def connect(dsn: Secret, settings: StoreSettings, **server_settings: str) 
             f"cannot reach the store at {place_of(dsn)}: start the server, or correct [store] dsn ({error})"
         ) from None
     except ValueError:  # its text may hold parts of a password
-        raise UnavailableError(
-            "[store] dsn is not a PostgreSQL address: expected "
-            "postgresql://user:password@host:port/database, special characters percent-encoded"
-        ) from None
+        raise not_one from None
 
 
 def place_of(dsn: Secret) -> str:
     """Where the address leads, without user and password."""
     parts = urlsplit(dsn.reveal())
-    where = parts.hostname or "the local socket"
-    return f"{where}:{parts.port}{parts.path}" if parts.port else f"{where}{parts.path}"
+    return f"{parts.netloc.rpartition('@')[2] or 'the local socket'}{parts.path}"
 
 
 def _connection_options(settings: StoreSettings) -> dict[str, Any]:

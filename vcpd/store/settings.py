@@ -1,9 +1,28 @@
 """What the owner may set about the store."""
 
-from typing import Annotated
+from typing import Annotated, Final
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
+
+ADDRESS_EXPECTED: Final = (
+    "expected a PostgreSQL address such as postgresql://user@host:5432/database, special characters "
+    "percent-encoded (not shown, it may hold a password)"
+)
+
+
+def is_address(dsn: str) -> bool:
+    """Whether it has the shape of an address of PostgreSQL, of one host or several."""
+    try:
+        parts = urlsplit(dsn)
+    except ValueError:
+        return False
+    hosts = parts.netloc.rpartition("@")[2].split(",")
+    ports = [host.rpartition("]")[2].partition(":")[2] for host in hosts]
+    return parts.scheme in ("postgresql", "postgres") and all(
+        not port or (port.isascii() and port.isdigit() and 0 < int(port) < 65_536) for port in ports
+    )
 
 
 class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -45,3 +64,7 @@ class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     panel_sessions: Annotated[
         int, Meta(ge=260, le=20_000, description="Sessions the snapshot for screening and risk goes back.")
     ] = 1300
+
+    def __post_init__(self) -> None:
+        if self.dsn is not None and not is_address(self.dsn):
+            raise ValueError(f"dsn: {ADDRESS_EXPECTED}")
