@@ -129,6 +129,7 @@ def test_show_config_prints_values_with_origins(tmp_path: Path, capsys: pytest.C
     assert main(["show-config", "--config", str(path)]) == 0
     shown = capsys.readouterr().out
     assert "port = 9  # config.toml" in shown
+    assert "postgresql://***@db/vcpd" in shown
     assert "opensesame" not in shown
 
 

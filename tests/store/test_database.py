@@ -11,11 +11,11 @@ import pytest
 from tests.postgres import SETTINGS, address_of, fresh_address
 from vcpd.domain.errors import ConfigurationError, PermanentError, RetryableError, UnavailableError
 from vcpd.domain.secrets import Secret
-from vcpd.store.database import Database, place_of, rows_touched
+from vcpd.store.database import Database, rows_touched
 from vcpd.store.driver_errors import store_errors
 from vcpd.store.leadership import Leadership
 from vcpd.store.named_queries import parse_queries
-from vcpd.store.settings import StoreSettings
+from vcpd.store.settings import StoreSettings, place_of
 
 
 async def test_an_opened_database_is_migrated_and_answers(postgres_server: Secret) -> None:

@@ -10,6 +10,8 @@ from vcpd.cli.output import print_json
 from vcpd.cli.verbs import EXIT_OK, configuration_path
 from vcpd.config import Configuration, Loaded, load
 from vcpd.domain.errors import ConfigurationError
+from vcpd.domain.secrets import Secret
+from vcpd.store.settings import place_of
 
 
 def show(arguments: argparse.Namespace) -> int:
@@ -37,7 +39,8 @@ def _masked(loaded: Loaded) -> Configuration:
     configuration = loaded.configuration
     if configuration.store.dsn is None:
         return configuration
-    store = msgspec.structs.replace(configuration.store, dsn="***")
+    place = place_of(Secret(configuration.store.dsn))
+    store = msgspec.structs.replace(configuration.store, dsn=f"postgresql://***@{place}")
     return msgspec.structs.replace(configuration, store=store)
 
 

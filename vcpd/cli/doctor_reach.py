@@ -20,8 +20,9 @@ from vcpd.domain.errors import ConfigurationError, VcpdError
 from vcpd.domain.nse_sessions import NSE
 from vcpd.domain.secrets import Secret
 from vcpd.runtime.clock import WallClock
-from vcpd.store.database import connect, place_of
+from vcpd.store.database import connect
 from vcpd.store.embedded import EmbeddedPostgres
+from vcpd.store.settings import place_of
 
 REACH_S: Final = 10.0
 LARGEST_OFFSET_S: Final = 5.0

@@ -5,7 +5,6 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final, Self, TypeAlias
-from urllib.parse import urlsplit
 
 import asyncpg
 
@@ -14,7 +13,7 @@ from vcpd.domain.secrets import Secret
 from vcpd.store.driver_errors import store_errors
 from vcpd.store.named_queries import named_queries
 from vcpd.store.schema import migrate
-from vcpd.store.settings import ADDRESS_EXPECTED, StoreSettings, is_address
+from vcpd.store.settings import ADDRESS_EXPECTED, StoreSettings, is_address, place_of
 
 Connection: TypeAlias = asyncpg.Connection
 
@@ -43,12 +42,6 @@ async def connect(dsn: Secret, settings: StoreSettings, **server_settings: str) 
         ) from None
     except ValueError:  # its text may hold parts of a password
         raise not_one from None
-
-
-def place_of(dsn: Secret) -> str:
-    """Where the address leads, without user and password."""
-    parts = urlsplit(dsn.reveal())
-    return f"{parts.netloc.rpartition('@')[2] or 'the local socket'}{parts.path}"
 
 
 def _connection_options(settings: StoreSettings) -> dict[str, Any]:

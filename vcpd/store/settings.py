@@ -6,6 +6,8 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
+from vcpd.domain.secrets import Secret
+
 ADDRESS_EXPECTED: Final = (
     "expected a PostgreSQL address such as postgresql://user@host:5432/database, special characters "
     "percent-encoded (not shown, it may hold a password)"
@@ -23,6 +25,12 @@ def is_address(dsn: str) -> bool:
     return parts.scheme in ("postgresql", "postgres") and all(
         not port or (port.isascii() and port.isdigit() and 0 < int(port) < 65_536) for port in ports
     )
+
+
+def place_of(dsn: Secret) -> str:
+    """Where the address leads, without user and password."""
+    parts = urlsplit(dsn.reveal())
+    return f"{parts.netloc.rpartition('@')[2] or 'the local socket'}{parts.path}"
 
 
 class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
