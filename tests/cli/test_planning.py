@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from vcpd.cli.main import main
+from vcpd.cli.verbs import EXIT_BAD_INPUT
 
 Capture = pytest.CaptureFixture[str]
 
@@ -72,3 +73,11 @@ def test_the_coming_days_as_json(tmp_path: Path, capsys: Capture) -> None:
     assert friday["closed"] is None
     assert [one["job"] for one in friday["entries"]].count("collect") == 2
     assert saturday["closed"] == "Saturday"
+
+
+@pytest.mark.parametrize("words", [("--from", "9999-12-30"), ("--from", "0001-01-01"), ("--days", "100000")])
+def test_days_that_no_calendar_reaches_are_refused(
+    words: tuple[str, str], tmp_path: Path, capsys: Capture
+) -> None:
+    assert main(["jobs", "next", *words, "--config", _config(tmp_path, "")]) == EXIT_BAD_INPUT
+    assert "expected --from between 1990-01-01 and 2100-01-01" in capsys.readouterr().err

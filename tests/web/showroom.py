@@ -11,7 +11,7 @@ from msgspec import structs
 from tests.web import fakes
 from vcpd.domain.bars import BAR_DTYPE, BarSeries
 from vcpd.domain.risk import Band, RiskScore
-from vcpd.domain.setups import Contraction, Gate, Setup, State
+from vcpd.domain.setups import Contraction, EventKind, Gate, Setup, SetupEvent, State
 from vcpd.web.sources import SizeRequest, Sources
 
 SESSION = fakes.SESSION
@@ -54,6 +54,12 @@ def bars_of(symbol: str, n: int = 200) -> BarSeries:
     records["high"], records["low"] = close + 1, close - 1
     records["volume"] = 1_000.0
     return BarSeries(symbol, records)
+
+
+FOUND = SetupEvent(EventKind.FOUND, SESSION - timedelta(15), 101.0)
+PROVISIONAL = structs.replace(
+    base_of("NSE:LONGNAMEINDIA", score=20, rating=71), provisional=True, close=123_456.05, events=(FOUND,)
+)
 
 
 class ShowroomDaemon(fakes.FakeDaemon):
@@ -134,18 +140,23 @@ class ShowroomDaemon(fakes.FakeDaemon):
 
 
 class ShowroomRisk(fakes.FakeRisk):
-    """Every symbol has a score."""
+    """Every symbol has a score; one whose setup is provisional has those of the sessions before."""
 
     async def of(self, symbol: str) -> Sequence[RiskScore]:
-        score = RiskScore(
+        if symbol == PROVISIONAL.symbol:
+            return [self._score(symbol, SESSION - timedelta(days=day)) for day in (3, 4)]
+        return (self._score(symbol, SESSION),)
+
+    @staticmethod
+    def _score(symbol: str, as_of: date) -> RiskScore:
+        return RiskScore(
             symbol=symbol,
-            as_of=SESSION,
+            as_of=as_of,
             score=62.0,
             band=Band.ELEVATED,
             components={"volatility": 80.0, "gap": 20.0},
             metrics={"annual_volatility": 0.4, "max_drawdown": -0.2, "beta": 1.1, "atr14_pct": 3.0},
         )
-        return (score,)
 
 
 def showroom(n_more: int = 0) -> Sources:

@@ -6,8 +6,9 @@ from typing import Any, Final
 
 import pytest
 
+from tests.web.fakes import FakeSetups
 from tests.web.served import served
-from tests.web.showroom import ShowroomDaemon, showroom
+from tests.web.showroom import PROVISIONAL, ShowroomDaemon, showroom
 from vcpd.web.sources import Sources
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
@@ -241,6 +242,33 @@ def test_nothing_sticks_out_of_a_small_screen(browser: Browser, address: str, vi
 
 
 @pytest.mark.parametrize("size", [WIDE, NARROW])
+def test_a_job_tells_when_it_runs_next(browser: Browser, address: str, size: tuple[int, int]) -> None:
+    browser.open(f"{address}/#/jobs", size)
+    browser.reads('[data-job="collect"]', "1 Jul, 15:35 IST")
+    assert browser.is_shown('[data-job="collect"] .next')
+
+
+@pytest.mark.parametrize("size", [WIDE, NARROW])
+def test_a_long_name_leaves_room_for_the_way_back(
+    browser: Browser, address: str, given: Sources, size: tuple[int, int]
+) -> None:
+    """Provisional while its session runs: then the newest risk score is of an earlier one."""
+    assert isinstance(given.daemon, ShowroomDaemon)
+    given.daemon.by_symbol[PROVISIONAL.symbol] = PROVISIONAL
+    assert isinstance(given.setups, FakeSetups)
+    given.setups.setups = [*given.setups.setups, PROVISIONAL]
+    browser.open(f"{address}/#/setups/{PROVISIONAL.symbol}", size)
+    browser.reads("#detail", "provisional")
+    browser.reads("#detail", "after Fri, 27 Jun 2025")
+    browser.reads("#detail .legend", "F found")
+    panel = "const one = document.querySelector('#detail'); return one.scrollWidth - one.clientWidth"
+    assert browser.run(panel) <= 0
+    right = "return document.querySelector('#detail .detail-head button').getBoundingClientRect().right"
+    assert browser.run(right) <= size[0]
+    assert browser.run("return document.documentElement.scrollWidth") <= size[0]
+
+
+@pytest.mark.parametrize("size", [WIDE, NARROW])
 def test_a_running_session_is_told_price_by_price(
     browser: Browser, address: str, given: Sources, size: tuple[int, int]
 ) -> None:
@@ -253,7 +281,7 @@ def test_a_running_session_is_told_price_by_price(
     before = browser.run("return document.querySelector(arguments[0]).textContent", row)
     given.daemon.session = _watched(price=4321.5, to_pivot_pct=-0.3, news="breakout")
     browser.reads("#watch", "7 watched by live feed")
-    browser.reads("#watch", "ALPHA 4,321.50 -0.3\N{NO-BREAK SPACE}% to pivot breakout")
+    browser.reads("#watch", "ALPHA 4,321.50 -0.3\N{NO-BREAK SPACE}% to pivot · breakout")
     live = "return document.querySelector(arguments[0]).textContent.includes('4,321.50')"
     browser.until(lambda: browser.run(live, row))
     assert browser.run("return document.documentElement.scrollWidth") <= size[0]

@@ -1,14 +1,21 @@
 """`vcpd jobs next`: the coming days as policies and calendar make them; asks nobody."""
 
 import argparse
+from datetime import date
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from vcpd.cli.configuration import loaded_or_defaults
 from vcpd.cli.output import print_json
 from vcpd.cli.verbs import EXIT_OK
+from vcpd.domain.errors import BadInputError
 from vcpd.domain.nse_sessions import NSE
 from vcpd.runtime.clock import WallClock
 from vcpd.schedule.agenda import AgendaDay, agenda
+
+EARLIEST: Final = date(1990, 1, 1)
+LATEST: Final = date(2100, 1, 1)
+MOST_DAYS: Final = 3_660
 
 
 def coming_days(arguments: argparse.Namespace) -> int:
@@ -17,6 +24,11 @@ def coming_days(arguments: argparse.Namespace) -> int:
     schedule = configuration.schedule
     calendar = schedule.calendar(NSE)
     first = arguments.first or WallClock().now().astimezone(ZoneInfo(schedule.time_zone)).date()
+    if not (EARLIEST <= first <= LATEST and arguments.days <= MOST_DAYS):
+        raise BadInputError(
+            f"jobs next: expected --from between {EARLIEST} and {LATEST}, --days of {MOST_DAYS} at most; "
+            f"was {first} and {arguments.days}"
+        )
     days = agenda(configuration.jobs, calendar, schedule.time_zone, first, arguments.days)
     if arguments.json:
         print_json(days)

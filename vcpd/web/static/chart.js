@@ -1,11 +1,11 @@
 // Candles with the base drawn on them: contractions, pivot, buy zone, stop, and what happened.
 import { CandlestickSeries, ColorType, CrosshairMode, HistogramSeries, LineSeries, LineStyle, createChart, createSeriesMarkers }
   from "./vendor/lightweight-charts-5.2.1/lightweight-charts.standalone.production.js";
+import { MARKED } from "./format.js";
 
 const BARS_BEFORE_BASE = 90;
 const BARS_WITHOUT_BASE = 200;
 const BARS_AHEAD = 6;
-const MARKED = { found: "F", near_pivot: "N", breakout: "B", breakout_unconfirmed: "b", extended: "E", squat: "S", reclaimed: "R", failed: "✗", expired: "–" };
 
 const tone = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 

@@ -1,7 +1,7 @@
 // One symbol: its chart, why it is or is not a setup, its risk, and how many shares.
 import { get, symbolPath } from "./api.js";
 import { byId, h, meter, notice, trouble } from "./dom.js";
-import { bare, day, number, percent, price, shortDay, whole, words } from "./format.js";
+import { MARKED, bare, day, number, percent, price, shortDay, whole, words } from "./format.js";
 import { sizing } from "./size.js";
 import { chip } from "./table.js";
 
@@ -49,9 +49,9 @@ async function show(name, panel, frame, signal) {
   const life = await get(symbolPath("setups", name), signal).catch(() => ({ setup: null, bases: [] }));
   if (shownSymbol !== name) return;
   const setup = told.setup;
-  const score = risk.items.find((item) => item.as_of === setup.as_of) ?? risk.items.at(-1);
+  const score = risk.items.find((item) => item.as_of === setup.as_of) ?? risk.items[0]; // the newest there is: this session may not be scored yet
   const events = life.setup?.events?.length ? life.setup.events : setup.events;
-  panel.replaceChildren(head(name, setup), facts(setup, score), frame, legend(setup),
+  panel.replaceChildren(head(name, setup), facts(setup, score), frame, legend(setup, events),
     verdict(setup, told.lines), h("div", { class: "block columns" }, gates(setup), legs(setup, events)),
     h("div", { class: "block columns" }, parts("Score", setup.score, componentBars(setup.components, mostOf)), riskParts(score)),
     sizing(setup));
@@ -84,10 +84,11 @@ function facts(setup, score) {
   return h("dl", { class: "facts" }, pairs.filter(([, value]) => value).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, String(value)))));
 }
 
-function legend(setup) {
+function legend(setup, events) {
   if (!setup.pivot) return null;
+  const kinds = Object.keys(MARKED).filter((kind) => events.some((event) => event.kind === kind));
   return h("div", { class: "legend", "aria-hidden": "true" }, h("span", { class: "leg" }, "contractions"), h("span", { class: "pivot" }, "pivot"),
-    h("span", { class: "zone" }, "buy zone"), h("span", { class: "stop" }, "stop"));
+    h("span", { class: "zone" }, "buy zone"), h("span", { class: "stop" }, "stop"), kinds.map((kind) => h("span", { class: "letter" }, h("b", {}, MARKED[kind]), ` ${words(kind)}`)));
 }
 
 function verdict(setup, lines) {

@@ -4,7 +4,7 @@ const prices = new Intl.NumberFormat(LOCALE, { minimumFractionDigits: 2, maximum
 const wholes = new Intl.NumberFormat(LOCALE, { maximumFractionDigits: 0 });
 const days = new Intl.DateTimeFormat("en-GB", { weekday: "short", day: "numeric", month: "short", year: "numeric", timeZone: "UTC" });
 const shortDays = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", timeZone: "UTC" });
-const clock = new Intl.DateTimeFormat("en-GB", { weekday: "short", hour: "2-digit", minute: "2-digit", timeZone: "Asia/Kolkata" });
+const clock = new Intl.DateTimeFormat("en-GB", { weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", timeZone: "Asia/Kolkata" });
 const NOTHING = "–";
 const known = (value) => value !== null && value !== undefined && !Number.isNaN(value);
 
@@ -25,3 +25,6 @@ export function duration(seconds) {
   if (seconds < 90) return `${seconds.toFixed(1)} s`;
   return seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`;
 }
+
+// The letter of each event on the chart.
+export const MARKED = { found: "F", near_pivot: "N", breakout: "B", breakout_unconfirmed: "b", extended: "E", squat: "S", reclaimed: "R", failed: "✗", expired: "–" };

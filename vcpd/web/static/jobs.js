@@ -22,7 +22,7 @@ export function show(pulse) {
 function jobRow(job) {
   return h("div", { class: "job", "data-job": job.name },
     h("div", {}, h("h3", {}, job.name.replaceAll("_", " ")), h("small", {}, job.schedule)),
-    h("div", { class: "next" }, job.paused ? h("span", { class: "chip missed" }, "paused") : h("span", {}, instant(job.next_at)), h("br"), h("small", {}, job.paused ? "runs by hand only" : `next, for ${shortDay(job.next_session)}`)),
+    h("div", { class: "next" }, job.enabled === false ? h("small", {}, "switched off: runs by hand only") : job.paused ? h("span", { class: "chip missed" }, "paused") : h("span", {}, instant(job.next_at)), job.enabled === false ? null : [h("br"), h("small", {}, job.paused ? "runs by hand only" : `next, for ${shortDay(job.next_session)}`)]),
     h("div", { class: "last" }, doing(job)), actions(job));
 }
 
@@ -42,7 +42,7 @@ function running(run) {
 function ended(job) {
   const counts = Object.entries(job.last.counts).filter(([, count]) => count).map(([name, count]) => `${whole(count)} ${name.replaceAll("_", " ")}`);
   return [h("span", { class: `chip ${job.last.outcome}` }, job.last.outcome ?? "open"), ` ${instant(job.last.finished_at)} ${duration(job.last_duration_s)}`, h("br"),
-    h("small", {}, [job.last.reason, counts.join(", ")].filter(Boolean).join(" · "))];
+    h("small", {}, [job.retry_at ? `again ${instant(job.retry_at)}` : "", job.last.reason, counts.join(", ")].filter(Boolean).join(" · "))];
 }
 
 function actions(job) {
