@@ -57,6 +57,17 @@ def test_each_trouble_costs_its_points_and_has_a_remedy(
     assert any(mark in penalty.recommendation for mark in ("[", "/", "`", "server")), penalty.recommendation
 
 
+def test_a_first_collection_under_way_is_not_asked_for_again() -> None:
+    advice = [
+        item.recommendation
+        for collecting in (False, True)
+        for item in judge(Readings(collecting=collecting)).items
+        if item.item == "data"
+    ]
+    assert advice[0] == "start the first collection: POST /api/jobs/collect/run"
+    assert advice[1].startswith("the first collection is under way")
+
+
 def test_a_failed_job_is_named_in_the_command_that_mends_it() -> None:
     (penalty,) = judge(msgspec.structs.replace(WELL, failed=("risk: no bars",))).items
     assert "/api/jobs/risk/run" in penalty.recommendation

@@ -6,6 +6,7 @@ from typing import Final
 
 import numpy as np
 
+from vcpd.app.jobs import kind_of
 from vcpd.app.parts import Parts
 from vcpd.app.vitals import STALLED_AFTER_S
 from vcpd.domain.health import Health, Readings, judge
@@ -38,6 +39,7 @@ def readings_of(parts: Parts) -> Readings:
         failed=tuple(_failed(scheduler.jobs)),
         paused=tuple(job.name for job in scheduler.jobs if job.paused),
         age_sessions=age_in_sessions(parts, now - COLLECTED_BY),
+        collecting=any(job.running and _brings_bars(parts, job.name) for job in scheduler.jobs),
         login_due=(login.reason or "due") if login.login_due else None,
         excluded_pct=_excluded_pct(parts.current_panel.last_seen, vitals.unwanted),
         lag_p99_ms=_lag_p99_ms(parts),
@@ -49,6 +51,11 @@ def readings_of(parts: Parts) -> Readings:
         alerts_given_up=vitals.outbox.given_up,
         channels_missing=parts.alerts.plan.missing,
     )
+
+
+def _brings_bars(parts: Parts, name: str) -> bool:
+    policy = parts.configuration.jobs.get(name)
+    return policy is not None and kind_of(name, policy) == "collect"
 
 
 def age_in_sessions(parts: Parts, instant: datetime) -> int | None:

@@ -46,6 +46,7 @@ class Readings(msgspec.Struct, frozen=True, kw_only=True):
     failed: tuple[str, ...] = ()  # jobs whose last run failed
     paused: tuple[str, ...] = ()
     age_sessions: int | None = None
+    collecting: bool = False  # a run that brings bars is under way
     login_due: str | None = None  # the reason
     excluded_pct: float = 0.0  # symbols kept out by data quality
     lag_p99_ms: float = 0.0
@@ -195,7 +196,9 @@ def _jobs(readings: Readings) -> Iterator[Penalty]:
 def _data(readings: Readings) -> Iterator[Penalty]:
     age = readings.age_sessions
     if age is None:
-        yield Penalty("data", 40, "no bars yet", "start the first collection: POST /api/jobs/collect/run")
+        start = "start the first collection: POST /api/jobs/collect/run"
+        wait = "the first collection is under way: GET /api/jobs tells how far it is"
+        yield Penalty("data", 40, "no bars yet", wait if readings.collecting else start)
     elif points := _points(AGE_SESSIONS, age):
         yield Penalty(
             "data",

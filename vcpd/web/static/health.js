@@ -21,7 +21,7 @@ export async function show(pulse, fresh) {
 
 function score(health) {
   const items = health.items.map((item) => h("div", { class: "penalty" }, h("span", { class: "points" }, `−${item.points}`),
-    h("div", {}, h("p", {}, h("b", {}, words(item.item)), `: ${item.seen}`), h("p", { class: "muted" }, item.recommendation))));
+    h("div", {}, h("p", {}, h("b", {}, words(item.item)), `: ${item.seen}`), h("p", { class: "muted" }, item.recommendation.split("`").map((part, place) => (place % 2 ? h("code", {}, part) : part))))));
   return h("article", { class: "card" }, h("div", { class: "dial" }, h("b", {}, health.score), h("span", { class: `chip ${health.level}` }, health.level),
     h("button", { type: "button", id: "optimize", onclick: optimize }, "Optimize now")),
     outcome ? h("p", { class: "muted", role: "status" }, outcome) : null,
