@@ -28,7 +28,7 @@ class Collect:
         target = keeping.finality.closed(context.session, keeping.clock.now())
         chosen = await keeping.universe.current()
         if not chosen.everything:
-            reason = "the universe is empty: run instruments first"
+            reason = "the universe is empty: log in if that is due, run instruments, look at [universe]"
             return RunResult(outcome=Outcome.FAILED, reason=reason, passing=True)
         stopped = await self._fetch(chosen, target, context, tally)
         if stopped is None or tally.has_changed:
