@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
+from tests.verdict_shelf import VerdictShelf
 from vcpd.domain.risk import RiskMark, RiskScore
 from vcpd.domain.runs import Outcome, Run
 from vcpd.domain.setups import Base, Setup, Verdict
@@ -12,7 +13,7 @@ from vcpd.store.verdicts import decode_verdict
 
 
 @dataclass
-class FakeSetupStore:
+class FakeSetupStore(VerdictShelf):
     """Verdicts by session, bases as they now stand."""
 
     by_session: dict[date, Sequence[Setup]] = field(default_factory=dict)
@@ -28,17 +29,6 @@ class FakeSetupStore:
     async def as_of(self, session: date | None = None) -> tuple[date | None, Sequence[Setup]]:
         judged = session or max(self.by_session, default=None)
         return judged, self.by_session.get(judged, ()) if judged else ()
-
-    async def listed(self, session: date | None = None) -> tuple[date | None, Sequence[Setup]]:
-        judged, setups = await self.as_of(session)
-        return judged, [one for one in setups if one.is_listed]
-
-    async def of(self, symbol: str, session: date | None = None) -> tuple[date | None, Setup | None]:
-        judged, setups = await self.as_of(session)
-        return judged, next((one for one in setups if one.symbol == symbol), None)
-
-    async def count(self, session: date) -> int:
-        return len((await self.as_of(session))[1])
 
     async def base(self, symbol: str) -> Sequence[Base]:
         return [base for base in self.bases.values() if base.symbol == symbol]

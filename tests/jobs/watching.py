@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from tests.verdict_shelf import VerdictShelf
 from vcpd.analysis.live_states import LiveRules
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.analysis.volume_curve import VolumeCurve
@@ -194,7 +195,7 @@ class FakeWatchStore:
 
 
 @dataclass
-class FakeSetups:
+class FakeSetups(VerdictShelf):
     bases: list[Base] = field(default_factory=list)
     evening: list[Setup] = field(default_factory=list)
 
@@ -205,17 +206,6 @@ class FakeSetups:
 
     async def as_of(self, session: date | None = None) -> tuple[date | None, Sequence[Setup]]:
         return session, list(self.evening)
-
-    async def listed(self, session: date | None = None) -> tuple[date | None, Sequence[Setup]]:
-        judged, setups = await self.as_of(session)
-        return judged, [one for one in setups if one.is_listed]
-
-    async def of(self, symbol: str, session: date | None = None) -> tuple[date | None, Setup | None]:
-        judged, setups = await self.as_of(session)
-        return judged, next((one for one in setups if one.symbol == symbol), None)
-
-    async def count(self, session: date) -> int:
-        return len((await self.as_of(session))[1])
 
     async def base(self, symbol: str) -> Sequence[Base]:
         return [base for base in self.bases if base.symbol == symbol]

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import msgspec
 
+from tests.verdict_shelf import VerdictShelf
 from vcpd.domain.alerts import Alert, AlertKind, Delivery, ToldAlert
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.errors import BadInputError, PermanentError
@@ -48,7 +49,7 @@ def setup(
     )
 
 
-class FakeSetups:
+class FakeSetups(VerdictShelf):
     def __init__(self, setups: Sequence[Setup]) -> None:
         self.setups = setups
 
@@ -60,17 +61,6 @@ class FakeSetups:
 
     async def as_of(self, session: date | None = None) -> tuple[date | None, Sequence[Setup]]:
         return (SESSION, self.setups) if session in {None, SESSION} else (None, ())
-
-    async def listed(self, session: date | None = None) -> tuple[date | None, Sequence[Setup]]:
-        judged, setups = await self.as_of(session)
-        return judged, [one for one in setups if one.is_listed]
-
-    async def of(self, symbol: str, session: date | None = None) -> tuple[date | None, Setup | None]:
-        judged, setups = await self.as_of(session)
-        return judged, next((one for one in setups if one.symbol == symbol), None)
-
-    async def count(self, session: date) -> int:
-        return len((await self.as_of(session))[1])
 
     async def base(self, symbol: str) -> Sequence[Base]:
         return ()
