@@ -19,7 +19,7 @@ REQUEST = b"GET /status HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept-Encoding: gzip\r\n
 class Answers:
     """What the process told at its end."""
 
-    asked: int = 0
+    requested: int = 0
     failed: int = 0
     p50_ms: float = 0.0
     p99_ms: float = 0.0
@@ -27,7 +27,7 @@ class Answers:
 
     def show(self, p99_target_ms: float) -> None:
         print(
-            f"/status {self.asked:>23} asked, {self.failed} failed  p50 {self.p50_ms:.2f} ms  "
+            f"/status {self.requested:>23} asked, {self.failed} failed  p50 {self.p50_ms:.2f} ms  "
             f"p99 {self.p99_ms:.2f} ms (target {p99_target_ms:g})  max {self.max_ms:.2f} ms",
             flush=True,
         )

@@ -24,11 +24,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tests.bhavcopy.doors import StandingClock
 from tests.bhavcopy.publisher import Press, Share
-from vcpd.bhavcopy.door import open_door
-from vcpd.bhavcopy.exchange_time import ExchangeTime
-from vcpd.bhavcopy.market import BhavcopyMarket
+from vcpd.bhavcopy.client import BhavcopyClient, create_client
 from vcpd.bhavcopy.settings import BhavcopySettings
-from vcpd.domain.nse_sessions import NSE
+from vcpd.bhavcopy.sync import ExchangeClock
+from vcpd.domain.nse_calendar import NSE
 
 LAST = date(2025, 6, 30)
 
@@ -63,7 +62,7 @@ def evening(session: date) -> StandingClock:
     return StandingClock(datetime.fromisoformat(f"{session}T20:00:00+05:30"))
 
 
-async def all_histories(market: BhavcopyMarket, first: date, last: date) -> int:
+async def all_histories(market: BhavcopyClient, first: date, last: date) -> int:
     listed = await market.instruments()
     bars = [len(await market.daily_bars(one, first, last)) for one in listed]
     return sum(bars)
@@ -74,7 +73,7 @@ async def measure(press: Press, folder: Path, cache: Path, pool: ProcessPoolExec
     clock = evening(press.sessions[-2])
     settings = BhavcopySettings(folder=str(folder))
     async with aiohttp.ClientSession() as http:
-        market = open_door(settings, cache, ExchangeTime(clock, NSE), http, compute)
+        market = create_client(settings, cache, ExchangeClock(clock, NSE), http, compute)
         first, eve, last = press.sessions[0], press.sessions[-2], press.sessions[-1]
         nifty = next(one for one in await market.instruments() if one.is_index)
         took_s, pause_s = await longest_pause_s(market.daily_bars(nifty, first, eve))

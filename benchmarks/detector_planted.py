@@ -16,12 +16,13 @@ from typing import Final
 
 import numpy as np
 
-from vcpd.analysis.setups import Judging, judge
+from vcpd.analysis.screen import screen_rows
+from vcpd.analysis.screen_types import ScreenParams
 from vcpd.analysis.thresholds import Thresholds
-from vcpd.domain.nse_sessions import NSE
+from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.panel import Panel, build_panel
 from vcpd.domain.setups import Setup
-from vcpd.sandbox.market import PlantedBase
+from vcpd.sandbox.market import KnownBase
 from vcpd.sandbox.settings import SandboxSettings
 from vcpd.sandbox.simulated import SimulatedMarket
 
@@ -55,7 +56,7 @@ def count_market(settings: SandboxSettings, n_sessions: int) -> Counter[str]:
     market = SimulatedMarket(settings, NSE, LAST_SESSION)
     panel = panel_of(market)
     chosen = np.linspace(WARM_UP_SESSIONS, len(panel.sessions) - 1, n_sessions).astype(int)
-    planted = market.planted(_evening(LAST_SESSION))
+    planted = market.known_bases(_evening(LAST_SESSION))
     counts: Counter[str] = Counter()
     for session in (panel.sessions[at].item() for at in chosen):
         counts += count_session(panel, planted, session)
@@ -73,10 +74,10 @@ def panel_of(market: SimulatedMarket) -> Panel:
     return build_panel(series, index)
 
 
-def count_session(panel: Panel, planted: Sequence[PlantedBase], session: date) -> Counter[str]:
+def count_session(panel: Panel, planted: Sequence[KnownBase], session: date) -> Counter[str]:
     open_bases = {base.symbol: base for base in planted if _stands_open(base, session)}
-    judging = Judging(as_of=session, thresholds=Thresholds())
-    setups = {one.symbol: one for one in judge(panel, range(len(panel.symbols)), judging).setups}
+    judging = ScreenParams(as_of=session, thresholds=Thresholds())
+    setups = {one.symbol: one for one in screen_rows(panel, range(len(panel.symbols)), judging).setups}
     listed = {symbol for symbol, one in setups.items() if one.passed}
     found = {symbol for symbol, base in open_bases.items() if _is_seen(setups.get(symbol), base)}
     return Counter(
@@ -87,11 +88,11 @@ def count_session(panel: Panel, planted: Sequence[PlantedBase], session: date) -
     )
 
 
-def _stands_open(base: PlantedBase, session: date) -> bool:
+def _stands_open(base: KnownBase, session: date) -> bool:
     return base.formed_on <= session and (base.resolved_on is None or session < base.resolved_on)
 
 
-def _is_seen(setup: Setup | None, base: PlantedBase) -> bool:
+def _is_seen(setup: Setup | None, base: KnownBase) -> bool:
     """Listed, and the same base: by its anchor or by its pivot."""
     if setup is None or not setup.is_listed or setup.pivot is None:
         return False

@@ -15,7 +15,8 @@ from typing import Final, NamedTuple
 import msgspec
 
 from tests.analysis.markets import read_panel
-from vcpd.analysis.setups import Judging, judge
+from vcpd.analysis.screen import screen_rows
+from vcpd.analysis.screen_types import ScreenParams
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.domain.panel import Panel
 from vcpd.domain.setups import Setup
@@ -52,7 +53,7 @@ def hits(panel: Panel, known: Known, thresholds: Thresholds) -> tuple[int, int]:
     days = [day for day in panel.sessions.tolist() if known.first <= day <= known.last]
     found = 0
     for day in days:
-        judged = judge(panel, range(row, row + 1), Judging(as_of=day, thresholds=thresholds))
+        judged = screen_rows(panel, range(row, row + 1), ScreenParams(as_of=day, thresholds=thresholds))
         found += known.is_printed(judged.setups[0])
     return found, len(days)
 

@@ -15,18 +15,17 @@ from pathlib import Path
 import numpy as np
 
 from tests.analysis.markets import read_panel
-from vcpd.analysis.bench import Bench
+from vcpd.analysis.base_search import ChainArrays, find_chains
 from vcpd.analysis.indicators import Bars, bars_of
-from vcpd.analysis.past import Past, whole_past_of
-from vcpd.analysis.search import Chains, search
+from vcpd.analysis.session_context import HistoryWindow, SessionContext, full_history_window
 from vcpd.analysis.thresholds import Thresholds
-from vcpd.domain.arrays import BoolArray, FloatArray
+from vcpd.domain.bars import BoolArray, FloatArray
 from vcpd.domain.panel import Panel
 
 
-def gates_of(past: Past, chains: Chains) -> dict[str, BoolArray]:
+def gates_of(past: HistoryWindow, chains: ChainArrays) -> dict[str, BoolArray]:
     """For each bar of a symbol, whether it passes each gate alone, and all of them."""
-    bars, thresholds = past.ground.bars, past.ground.thresholds
+    bars, thresholds = past.symbol_context.bars, past.symbol_context.thresholds
     with_chain = chains.contractions > 0
     first, final = _depths(bars, chains, 0), _depths(bars, chains, -1)
     base = 100 * chains.base_depth
@@ -38,14 +37,14 @@ def gates_of(past: Past, chains: Chains) -> dict[str, BoolArray]:
         "final contraction": final <= thresholds.final_depth_most_pct,
         "final to first": final <= thresholds.final_to_first_most * first,
         "prior advance": 100 * chains.advance >= thresholds.prior_advance_least_pct,
-        "structure": chains.sound,
+        "structure": chains.valid,
         "rs rating": past.trend.value[:, 7] >= thresholds.rs_rating_least,
         "trend template": past.trend.failed <= thresholds.criteria_allowed_to_fail,
         "all gates": every,
     }
 
 
-def _depths(bars: Bars, chains: Chains, place: int) -> FloatArray:
+def _depths(bars: Bars, chains: ChainArrays, place: int) -> FloatArray:
     """Depth of the first (0) or final (-1) contraction at each bar, NaN without a chain."""
     column = np.zeros(len(chains.contractions), np.int64) if place == 0 else chains.contractions - 1
     rows = np.arange(len(column))
@@ -63,15 +62,15 @@ def shares(
     panel: Panel, first: date, last: date, thresholds: Thresholds
 ) -> tuple[dict[str, int], dict[str, dict[str, int]]]:
     """Judged symbol-days by month, and by month and gate how many of them pass."""
-    bench = Bench(panel, thresholds)
+    bench = SessionContext(panel, thresholds)
     days: dict[str, int] = defaultdict(int)
     passed: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     for row in range(len(panel.symbols)):
         bars = bars_of(panel, row)
         if not len(bars.close):
             continue
-        past = whole_past_of(bench, row, bars)
-        chains = search(bars, 0, len(bars.close) - 1, bench.room, bench.rules)
+        past = full_history_window(bench, row, bars)
+        chains = find_chains(bars, 0, len(bars.close) - 1, bench.workspace, bench.rules)
         sessions = panel.sessions[bars.column]
         inside = (sessions >= np.datetime64(first)) & (sessions <= np.datetime64(last))
         _count(sessions.astype("M8[M]").astype(str), inside, gates_of(past, chains), days, passed)

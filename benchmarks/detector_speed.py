@@ -20,14 +20,15 @@ from typing import Any, Final
 import numpy as np
 import psutil
 
-from vcpd.analysis.history import Looking, recount
-from vcpd.analysis.setups import Judging, judge, warm_up
+from vcpd.analysis.backtest import BacktestParams, run_backtest
+from vcpd.analysis.screen import screen_rows, warm_up
+from vcpd.analysis.screen_types import ScreenParams
 from vcpd.domain.panel import Panel, PanelReference, build_panel
 from vcpd.runtime.settings import WorkerSettings
-from vcpd.runtime.workers import WorkerPool
+from vcpd.runtime.worker_pool import WorkerPool
 from vcpd.store.panel_files import PanelFiles, open_panel
 
-PRELOAD: Final = ("vcpd.analysis.setups", "vcpd.analysis.risk")
+PRELOAD: Final = ("vcpd.analysis.screen", "vcpd.analysis.risk.report")
 MEGABYTE: Final = 1 << 20
 ROUNDS: Final = 7
 CHUNK_ROWS: Final = WorkerSettings().chunk_rows
@@ -80,7 +81,7 @@ def _one_process(panel: Panel) -> None:
 
 def _cpu_of_chunk(panel: Panel, rows: range) -> float:
     begin = time.process_time()
-    judge(panel, rows, Judging())
+    screen_rows(panel, rows, ScreenParams())
     return time.process_time() - begin
 
 
@@ -89,8 +90,8 @@ async def _processes(reference: PanelReference, processes: int) -> None:
     await pool.start()
     try:
         for name, task, parameters, rounds in (
-            ("screen", judge, Judging(), ROUNDS),
-            ("history", recount, Looking(), 1),
+            ("screen", screen_rows, ScreenParams(), ROUNDS),
+            ("history", run_backtest, BacktestParams(), 1),
         ):
             await _rounds(pool, reference, name, task, parameters, rounds)
     finally:

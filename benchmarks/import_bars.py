@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from vcpd.domain.nse_sessions import NSE
+from vcpd.domain.nse_calendar import NSE
 
 LAST = date(2026, 11, 20)
 

@@ -17,7 +17,7 @@ import uvloop
 from aiohttp import web
 from aiolimiter import AsyncLimiter
 
-from vcpd.kite.limits import Kind, Limits
+from vcpd.kite.rate_limits import RateLimits, RequestKind
 from vcpd.kite.settings import LimitSettings
 
 UNDER_WAY = 8
@@ -62,11 +62,11 @@ def spaced(rate: int) -> Gate:
 
 def ours(rate: int) -> Gate:
     """The limits that vcpd keeps."""
-    limits = Limits(LimitSettings(historical_per_s=rate, all_gets_per_s=1000))
+    limits = RateLimits(LimitSettings(historical_per_s=rate, all_gets_per_s=1000))
 
     @asynccontextmanager
     async def gate() -> AsyncIterator[object]:
-        async with limits.admit(Kind.HISTORICAL) as admission:
+        async with limits.acquire(RequestKind.HISTORICAL) as admission:
             yield admission
 
     return gate

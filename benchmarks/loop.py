@@ -25,15 +25,15 @@ import uvloop
 
 from benchmarks.asking import asking
 from vcpd.analysis import tasks
-from vcpd.app.assembly import PRELOAD, Assembly
+from vcpd.app.container import PRELOAD, Container
 from vcpd.app.daemon import Daemon
-from vcpd.config import load
+from vcpd.config import load_configuration
 from vcpd.domain.panel import Panel, PanelReference
 from vcpd.runtime.clock import WallClock
-from vcpd.runtime.lag import LoopLag
+from vcpd.runtime.process_tuning import limit_native_threads
+from vcpd.runtime.resources import LoopLag
 from vcpd.runtime.settings import WorkerSettings
-from vcpd.runtime.threads import keep_few_threads
-from vcpd.runtime.workers import WorkerPool
+from vcpd.runtime.worker_pool import WorkerPool
 
 TICK_S = 0.01
 LATE_S = 0.02
@@ -173,7 +173,7 @@ async def inside_a_daemon(folder: Path, arguments: argparse.Namespace) -> None:
         ),
         encoding="utf-8",
     )
-    daemon = Daemon(load(path, {}), path, WallClock())
+    daemon = Daemon(load_configuration(path, {}), path, WallClock())
     try:
         await daemon.open()
         await _measured(daemon, arguments)
@@ -192,14 +192,14 @@ async def _measured(daemon: Daemon, arguments: argparse.Namespace) -> None:
     answers.show(STATUS_P99_TARGET_MS)
 
 
-def _assembly(daemon: Daemon) -> Assembly:
-    if daemon.assembly is None:
+def _assembly(daemon: Daemon) -> Container:
+    if daemon.container is None:
         raise RuntimeError("the daemon was stopped while it opened")
-    return daemon.assembly
+    return daemon.container
 
 
-async def _until_done(assembly: Assembly, job: str) -> None:
-    scheduler = assembly.parts.scheduler
+async def _until_done(assembly: Container, job: str) -> None:
+    scheduler = assembly.services.scheduler
     while not any(one.name == job and one.last for one in scheduler.snapshot().jobs):  # noqa: ASYNC110 - it tells nobody
         await asyncio.sleep(POLL_S)
 
@@ -227,5 +227,5 @@ def arguments() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    keep_few_threads()
+    limit_native_threads()
     uvloop.run(main(arguments()))

@@ -19,7 +19,7 @@ from typing import Any
 import aiohttp
 import psutil
 
-from vcpd.runtime.system import proportional_mb
+from vcpd.runtime.resources import proportional_mb
 
 DAEMON_TARGET_MB = 150.0
 WORKER_TARGET_MB = 200.0

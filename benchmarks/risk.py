@@ -13,7 +13,8 @@ import empyrical
 import numpy as np
 import pandas as pd
 
-from vcpd.analysis.risk import METRICS, Measuring, RiskBlock, measure, score, warm_up
+from vcpd.analysis.risk.parameters import RiskResult, RiskTaskParams
+from vcpd.analysis.risk.report import METRICS, measure_risk, score_risk, warm_up
 from vcpd.domain.panel import Panel
 
 SYMBOLS: Final = 2_500
@@ -36,14 +37,14 @@ def main() -> None:
     """Time the three ways in turns, so that a busy moment of the machine meets all, and print a table."""
     panel = simulated_panel()
     warm_up()
-    rows, parameters = range(SYMBOLS), Measuring()
-    block = measure(panel, rows, parameters)
+    rows, parameters = range(SYMBOLS), RiskTaskParams()
+    block = measure_risk(panel, rows, parameters)
     frames = [frame_of(panel, row) for row in range(SAMPLE)]
     market = pd.Series(panel.index_close, pd.DatetimeIndex(panel.sessions.astype("M8[ns]"))).pct_change()
     check(block, frames, market)
     measured, scored, by_pandas, by_empyrical = in_turns(
-        lambda: measure(panel, rows, parameters),
-        lambda: score([block], parameters),
+        lambda: measure_risk(panel, rows, parameters),
+        lambda: score_risk([block], parameters),
         lambda: [plain_pandas(frame, market) for frame in frames],
         lambda: [with_empyrical(frame, market) for frame in frames],
     )
@@ -145,7 +146,7 @@ def in_turns(*works: Callable[[], object]) -> list[list[float]]:
     return spent
 
 
-def check(block: RiskBlock, frames: list[pd.DataFrame], market: "pd.Series[float]") -> None:
+def check(block: RiskResult, frames: list[pd.DataFrame], market: "pd.Series[float]") -> None:
     """The ways must agree, else their times say nothing."""
     for row, frame in enumerate(frames[:10]):
         for name, value in plain_pandas(frame, market).items():

@@ -17,10 +17,10 @@ from typing import TypeVar
 import numpy as np
 import uvloop
 
+from vcpd.core.secrets import Secret
 from vcpd.domain.bars import BAR_DTYPE, BarTable
 from vcpd.domain.instruments import Instrument
-from vcpd.domain.secrets import Secret
-from vcpd.ports import Span
+from vcpd.ports import SessionSpan
 from vcpd.store.bars import PostgresBarStore
 from vcpd.store.database import Database
 from vcpd.store.embedded import EmbeddedPostgres
@@ -116,8 +116,8 @@ def _day(keys: list[int], session: np.datetime64, *, provisional: bool) -> BarTa
     return table
 
 
-def _asked(keys: list[int]) -> dict[int, Span]:
-    return dict.fromkeys(keys, Span(date(2021, 11, 1), date(2026, 11, 20)))
+def _asked(keys: list[int]) -> dict[int, SessionSpan]:
+    return dict.fromkeys(keys, SessionSpan(date(2021, 11, 1), date(2026, 11, 20)))
 
 
 async def _written(database: Database) -> int:

@@ -20,7 +20,7 @@ from urllib.parse import parse_qs, urlsplit
 import aiohttp
 import psutil
 
-from vcpd.kite.ticker import Mode, decode_frame, set_mode, subscribe
+from vcpd.kite.ticker_protocol import TickerMode, decode_frame, set_mode, subscribe
 from vcpd.sandbox.settings import SandboxSettings
 
 ACCOUNT: Final = SandboxSettings()
@@ -53,7 +53,7 @@ async def _measure(url: str, ticker: str, process: psutil.Process, seconds: floa
         query = {"api_key": ACCOUNT.api_key, "access_token": access_token}
         async with http.ws_connect(ticker, params=query, max_msg_size=LARGEST_FRAME) as socket:
             await socket.send_str(subscribe(tokens))
-            await socket.send_str(set_mode(Mode.FULL, tokens))
+            await socket.send_str(set_mode(TickerMode.FULL, tokens))
             await socket.receive()
             used_s, begun_s, ticks = _cpu_s(process), time.monotonic(), 0
             while time.monotonic() - begun_s < seconds:

@@ -31,39 +31,39 @@ import structlog
 import uvloop
 from aiohttp import WSMsgType, web
 
-from vcpd.alerts.deliverer import Deliverer, Line, Plan
-from vcpd.alerts.message import Message
+from vcpd.alerts.message import AlertMessage
+from vcpd.alerts.service import AlertService, ChannelBinding, ChannelPlan
 from vcpd.alerts.settings import AlertSettings, ChannelSettings
 from vcpd.analysis import tasks
-from vcpd.analysis.setups import Judging
+from vcpd.analysis.screen_types import ScreenParams
 from vcpd.analysis.thresholds import Thresholds
+from vcpd.core.secrets import Secret
 from vcpd.domain.instruments import Instrument
-from vcpd.domain.live import LivePrices, Sighting
-from vcpd.domain.nse_sessions import NSE
+from vcpd.domain.live import LiveEvent, LivePrices
+from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.panel import PanelReference
 from vcpd.domain.runs import RunContext
-from vcpd.domain.secrets import Secret
-from vcpd.domain.setups import Base, EventKind, Setup, SetupEvent, State
-from vcpd.jobs.watch import Watch, WatchMeans
-from vcpd.jobs.watch_settings import WatchSettings
+from vcpd.domain.setups import Base, BaseState, EventKind, Setup, SetupEvent
+from vcpd.jobs.settings import WatchSettings
+from vcpd.jobs.watch import Watch, WatchDependencies
 from vcpd.kite.auth import KiteSession
 from vcpd.kite.settings import TickerSettings
-from vcpd.kite.stream import KiteTicker, TickerDoor
-from vcpd.kite.token_file import SessionToken
+from vcpd.kite.ticker import KiteTicker, KiteTickerConnector
+from vcpd.kite.token_store import SessionToken
 from vcpd.ports import MarketData
 from vcpd.runtime.clock import VirtualClock, WallClock
-from vcpd.runtime.lag import LoopLag
-from vcpd.runtime.memory import keep_what_is_here
+from vcpd.runtime.process_tuning import freeze_gc
+from vcpd.runtime.resources import LoopLag
 from vcpd.runtime.settings import WorkerSettings
-from vcpd.runtime.workers import WorkerPool
+from vcpd.runtime.worker_pool import WorkerPool
 from vcpd.store.alerts import PostgresOutbox
 from vcpd.store.database import Database
 from vcpd.store.embedded import EmbeddedPostgres
 from vcpd.store.instruments import PostgresInstrumentStore
 from vcpd.store.panel_files import PanelFiles, open_panel
 from vcpd.store.runs import PostgresRunStore
+from vcpd.store.screen_results import PostgresSetupStore
 from vcpd.store.settings import StoreSettings
-from vcpd.store.setups import PostgresSetupStore
 from vcpd.store.watch import PostgresWatchStore
 
 INSTRUMENTS: Final = 3_000
@@ -199,7 +199,7 @@ class OpenSession:
 
 def ticker_at(address: str, http: aiohttp.ClientSession) -> KiteTicker:
     settings, pace = TickerSettings(), WallClock()
-    door = TickerDoor(http, address, cast("KiteSession", OpenSession()), settings, pace)
+    door = KiteTickerConnector(http, address, cast("KiteSession", OpenSession()), settings, pace)
     return KiteTicker(door, settings, pace)
 
 
@@ -213,7 +213,7 @@ def base_of(symbol: str) -> Base:
         contractions=(),
         pivot=PIVOT,
         stop=94.0,
-        state=State.NEAR_PIVOT,
+        state=BaseState.NEAR_PIVOT,
         score=60.0,
         components={},
         gates={},
@@ -232,7 +232,7 @@ def base_of(symbol: str) -> Base:
         pivot=PIVOT,
         stop=94.0,
         footprint="10W 22/5 3T",
-        state=State.NEAR_PIVOT,
+        state=BaseState.NEAR_PIVOT,
         setup=setup,
         events=(found,),
     )
@@ -248,7 +248,7 @@ class NotingStore(PostgresWatchStore):
     def __post_init__(self) -> None:
         super().__init__(self.database)
 
-    async def add(self, sightings: Sequence[Sighting]) -> int:
+    async def add(self, sightings: Sequence[LiveEvent]) -> int:
         count = await super().add(sightings)
         now_ns = time.monotonic_ns()
         for one in sightings:
@@ -265,7 +265,7 @@ class NotingChannel:
     def __init__(self) -> None:
         self.handed_ns: dict[str, int] = {}
 
-    async def send(self, message: Message) -> None:
+    async def send(self, message: AlertMessage) -> None:
         now_ns = time.monotonic_ns()
         for alert in message.alerts:
             if alert.symbol is not None and alert.kind.value == "breakout":
@@ -291,11 +291,11 @@ async def cost(size: int, seconds: float) -> float:
     def deliver(prices: LivePrices) -> None:
         nonlocal seen
         seen += len(prices)
-        board.see(prices, NOON)
+        board.update(prices, NOON)
 
     async with feed(size) as (address, _), aiohttp.ClientSession() as http:
         ticker = ticker_at(address, http)
-        ticker.follow(TOKENS)
+        ticker.subscribe(TOKENS)
         running = asyncio.create_task(ticker.run(deliver))
         await asyncio.sleep(SETTLED_AFTER_S)
         begun_s, begun_cpu_s, before = time.perf_counter(), time.process_time(), seen
@@ -313,16 +313,16 @@ async def cost(size: int, seconds: float) -> float:
 async def screening(pool: WorkerPool, reference: PanelReference, rounds: list[float]) -> None:
     while True:
         begun_s = time.perf_counter()
-        await pool.map_panel(tasks.judge, reference, Judging())
+        await pool.map_panel(tasks.screen_rows, reference, ScreenParams())
         rounds.append(time.perf_counter() - begun_s)
 
 
 async def latency(folder: Path, breakouts: int, reference: PanelReference) -> tuple[list[float], list[float]]:
     """Milliseconds from tick to stored event, and to the alert in a channel's hands."""
     server = EmbeddedPostgres(folder / "postgres", StoreSettings())
-    pool = WorkerPool(WorkerSettings(count=2), open_panel, (tasks.warm_up,), ("vcpd.analysis.setups",))
+    pool = WorkerPool(WorkerSettings(count=2), open_panel, (tasks.warm_up,), ("vcpd.analysis.screen",))
     await pool.start()
-    keep_what_is_here()
+    freeze_gc()
     rounds: list[float] = []
     lag = LoopLag(window=100_000)
     busy = asyncio.gather(screening(pool, reference, rounds), lag.run())
@@ -351,10 +351,10 @@ async def _watched(database: Database, breakouts: int) -> tuple[list[float], lis
     )
     await setups.put(EVENING, [], [base_of(symbol) for symbol in symbols])
     clock = VirtualClock(NOON)
-    plan = Plan(AlertSettings(), NSE.zone, (Line(channel, ChannelSettings(per_minute=600)),))
-    deliverer = Deliverer(plan, PostgresOutbox(database), clock, lambda: True, no_picture)
+    plan = ChannelPlan(AlertSettings(), NSE.zone, (ChannelBinding(channel, ChannelSettings(per_minute=600)),))
+    deliverer = AlertService(plan, PostgresOutbox(database), clock, lambda: True, no_picture)
     async with feed(3_000, breakouts) as (address, words), aiohttp.ClientSession() as http:
-        means = WatchMeans(
+        means = WatchDependencies(
             market=cast("MarketData", None),
             live=ticker_at(address, http),
             minutes=None,
@@ -362,12 +362,12 @@ async def _watched(database: Database, breakouts: int) -> tuple[list[float], lis
             store=store,
             runs=PostgresRunStore(database, clock),
             clock=clock,
-            pace=WallClock(),
+            real_clock=WallClock(),
             calendar=NSE,
             notifier=deliverer,
         )
         watch = Watch(means, WatchSettings(candidates_most=breakouts), Thresholds())
-        working = asyncio.create_task(deliverer.work())
+        working = asyncio.create_task(deliverer.run())
         watching = asyncio.create_task(watch(RunContext(1, "watch", NOON, SESSION)))
         sent = {int(token): at for token, at in json.loads(await words.readline()).items()}
         for task in (watching, working):

@@ -9,10 +9,10 @@ from datetime import date, timedelta
 
 import numpy as np
 
+from vcpd.core.errors import PermanentError
 from vcpd.domain.bars import BAR_DTYPE, PRICE_FIELDS, BarSeries
-from vcpd.domain.errors import PermanentError
+from vcpd.domain.calendar import TradingCalendar
 from vcpd.domain.instruments import Instrument
-from vcpd.domain.sessions import TradingCalendar
 from vcpd.ports import MarketData
 
 FOREIGN = "NSE:NOBODY-KNOWS-THIS"

@@ -18,10 +18,10 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from vcpd.domain.secrets import Secret
+from vcpd.core.secrets import Secret
 from vcpd.store.database import Database
 from vcpd.store.embedded import EmbeddedPostgres
-from vcpd.store.schema import migrate
+from vcpd.store.migrations import migrate
 from vcpd.store.settings import StoreSettings
 
 SETTINGS = StoreSettings(pool_size=4, shared_buffers_mb=64)

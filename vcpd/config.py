@@ -1,4 +1,4 @@
-"""The configuration tree: read from TOML and the environment, judged as a whole, explained by its types."""
+"""Configuration tree: read from TOML and the environment, validated as a whole."""
 
 import difflib
 import os
@@ -13,32 +13,32 @@ import msgspec
 
 from vcpd.alerts.settings import AlertSettings
 from vcpd.analysis.crowding import CrowdingParameters
-from vcpd.analysis.risk_parameters import RiskParameters
+from vcpd.analysis.risk.parameters import RiskParameters
 from vcpd.analysis.sizing import SizingParameters
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.bhavcopy.settings import BhavcopySettings
-from vcpd.domain.errors import ConfigurationError
+from vcpd.core.errors import ConfigurationError
 from vcpd.domain.quality_flags import QualityParameters
-from vcpd.jobs.collect import CollectSettings
+from vcpd.jobs.settings import CollectSettings, WatchSettings
 from vcpd.jobs.universe import UniverseSettings
-from vcpd.jobs.watch_settings import WatchSettings
 from vcpd.kite.settings import KiteSettings, LimitSettings, TickerSettings
 from vcpd.runtime.settings import LogSettings, WorkerSettings
 from vcpd.sandbox.settings import SandboxSettings
-from vcpd.schedule.policies import JobPolicy, ScheduleSettings, default_day, lay_over
+from vcpd.schedule.policy import JobPolicy, ScheduleSettings, default_policies, merge_policy
 from vcpd.store.settings import StoreSettings
 from vcpd.web.settings import WebSettings
 
 ENVIRONMENT_PREFIX: Final = "VCPD_"
 SECTION_SEPARATOR: Final = "__"
-BULLETIN_DAY: Final[Mapping[str, Mapping[str, Any]]] = {  # bulletins come some two hours after the close
+BHAVCOPY_JOB_DEFAULTS: Final[
+    Mapping[str, Mapping[str, Any]]
+] = {  # bulletins come some two hours after the close
     "collect": {"at": "session_close + 150min, session_close + 210min, session_close + 300min"},
     "screen": {"at": "session_close + 330min"},
     "screen_intraday": {"enabled": False},
     "risk": {"at": "session_close + 360min"},
     "watch": {"enabled": False},  # bulletins tell nothing of a running session
 }
-
 S = TypeVar("S", bound=msgspec.Struct)
 
 
@@ -85,11 +85,11 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     web: WebSettings = WebSettings()
     log: LogSettings = LogSettings()
     jobs: Annotated[Mapping[str, JobPolicy], msgspec.Meta(description="one table a job")] = msgspec.field(
-        default_factory=default_day
+        default_factory=default_policies
     )
 
 
-class Loaded(msgspec.Struct, frozen=True):
+class LoadedConfiguration(msgspec.Struct, frozen=True):
     """A configuration and where each value that is no default came from, by dotted path."""
 
     configuration: Configuration
@@ -97,23 +97,23 @@ class Loaded(msgspec.Struct, frozen=True):
     folder: Path
 
 
-def load(path: Path, environment: Mapping[str, str] | None = None) -> Loaded:
+def load_configuration(path: Path, environment: Mapping[str, str] | None = None) -> LoadedConfiguration:
     """Read `path` and the overrides in `environment` (default: the process's).
 
     Raises ConfigurationError with every problem found, each with its path.
     """
-    raw = _read(path)
-    origins = dict.fromkeys(_leaves(raw), path.name)
-    problems = _override(raw, environment if environment is not None else os.environ, origins)
-    raw["jobs"] = _with_default_jobs(raw.get("jobs", {}), _market_day(raw.get("daemon")))
-    reader = _Reader(problems)
+    raw = _read_toml(path)
+    origins = dict.fromkeys(_leaf_paths(raw), path.name)
+    problems = _apply_environment(raw, environment if environment is not None else os.environ, origins)
+    raw["jobs"] = _with_default_jobs(raw.get("jobs", {}), _market_job_defaults(raw.get("daemon")))
+    reader = _StructReader(problems)
     configuration = reader.struct(Configuration, raw, "")
     if reader.problems or configuration is None:
         raise ConfigurationError(sorted(reader.problems))
-    return Loaded(configuration, origins, path.resolve().parent)
+    return LoadedConfiguration(configuration, origins, path.resolve().parent)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -124,19 +124,19 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigurationError([f"{path}: not valid TOML: {error}"]) from None
 
 
-def _leaves(raw: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+def _leaf_paths(raw: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
     for key, value in raw.items():
         dotted = f"{prefix}{key}"
         if isinstance(value, dict):
-            yield from _leaves(value, f"{dotted}.")
+            yield from _leaf_paths(value, f"{dotted}.")
         else:
             yield dotted
 
 
-def _market_day(daemon: Any) -> Mapping[str, Mapping[str, Any]]:
+def _market_job_defaults(daemon: Any) -> Mapping[str, Mapping[str, Any]]:
     """What the market changes in the default day, by job."""
     market = daemon.get("market") if isinstance(daemon, dict) else None
-    return BULLETIN_DAY if market == "bhavcopy" else {}
+    return BHAVCOPY_JOB_DEFAULTS if market == "bhavcopy" else {}
 
 
 def _with_default_jobs(given: Any, market_day: Mapping[str, Mapping[str, Any]]) -> Any:
@@ -144,16 +144,18 @@ def _with_default_jobs(given: Any, market_day: Mapping[str, Mapping[str, Any]]) 
     if not isinstance(given, dict):
         return given
     merged: dict[str, Any] = {
-        name: lay_over(msgspec.to_builtins(policy), market_day.get(name, {}))
-        for name, policy in default_day().items()
+        name: merge_policy(msgspec.to_builtins(policy), market_day.get(name, {}))
+        for name, policy in default_policies().items()
     }
     for name, table in given.items():
         both_tables = isinstance(table, dict) and name in merged
-        merged[name] = lay_over(merged[name], table) if both_tables else table
+        merged[name] = merge_policy(merged[name], table) if both_tables else table
     return merged
 
 
-def _override(raw: dict[str, Any], environment: Mapping[str, str], origins: dict[str, str]) -> list[str]:
+def _apply_environment(
+    raw: dict[str, Any], environment: Mapping[str, str], origins: dict[str, str]
+) -> list[str]:
     """Lay `VCPD_SECTION__KEY` (for a job `VCPD_JOBS__NAME__KEY`) over the file; gives the problems."""
     problems = []
     for name in sorted(environment):
@@ -164,12 +166,12 @@ def _override(raw: dict[str, Any], environment: Mapping[str, str], origins: dict
         if kind is None:
             problems.append(f"{name}: no such setting; expected VCPD_SECTION__KEY, such as VCPD_WEB__PORT")
             continue
-        _plant(raw, parts, _from_text(environment[name], kind))
+        _set_path(raw, parts, _from_text(environment[name], kind))
         origins[".".join(parts)] = f"environment {name}"
     return problems
 
 
-def _plant(raw: dict[str, Any], parts: list[str], value: Any) -> None:
+def _set_path(raw: dict[str, Any], parts: list[str], value: Any) -> None:
     table = raw
     for part in parts[:-1]:
         inner = table.setdefault(part, {})
@@ -212,13 +214,13 @@ def _is_struct(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
 
 
-def _bare(kind: Any) -> Any:
+def _unwrap_annotated(kind: Any) -> Any:
     """The type below `Annotated[...]`."""
     return get_args(kind)[0] if get_origin(kind) is Annotated else kind
 
 
 def _mapping_of_structs(kind: Any) -> Any:
-    bare = _bare(kind)
+    bare = _unwrap_annotated(kind)
     arguments = get_args(bare)
     if get_origin(bare) is not None and len(arguments) == 2 and _is_struct(arguments[1]):
         return arguments[1]
@@ -229,7 +231,7 @@ def _fields(kind: type[msgspec.Struct]) -> dict[str, Any]:
     return get_type_hints(kind, include_extras=True)
 
 
-class _Reader:
+class _StructReader:
     """Turns raw tables into structs and keeps every problem instead of stopping at the first."""
 
     def __init__(self, problems: list[str]) -> None:
@@ -237,22 +239,24 @@ class _Reader:
 
     def struct(self, kind: type[S], raw: Any, path: str) -> S | None:
         if not isinstance(raw, dict):
-            self.problems.append(f"{path or 'file'}: expected a table, was {_shown(raw, path)}")
+            self.problems.append(f"{path or 'file'}: expected a table, was {_display_value(raw, path)}")
             return None
         before = len(self.problems)
         fields = _fields(kind)
         self._report_unknown(raw, fields, path)
         values = {
-            name: self._value(fields[name], raw[name], _join(path, name)) for name in raw if name in fields
+            name: self._value(fields[name], raw[name], _join_path(path, name))
+            for name in raw
+            if name in fields
         }
-        return self._built(kind, values, path) if len(self.problems) == before else None
+        return self._build(kind, values, path) if len(self.problems) == before else None
 
     def _report_unknown(self, raw: dict[str, Any], fields: Mapping[str, Any], path: str) -> None:
         for name in raw:
             if name not in fields:
                 near = difflib.get_close_matches(name, fields, n=1)
                 hint = f"; did you mean `{near[0]}`?" if near else ""
-                self.problems.append(f"{_join(path, name)}: unknown key{hint}")
+                self.problems.append(f"{_join_path(path, name)}: unknown key{hint}")
 
     def _value(self, kind: Any, raw: Any, path: str) -> Any:
         if _is_struct(kind):
@@ -262,16 +266,18 @@ class _Reader:
         try:
             return msgspec.convert(raw, kind)
         except msgspec.ValidationError as error:
-            self.problems.append(f"{path}: {_expected(error, kind)}, was {_shown(raw, path)}")
+            self.problems.append(
+                f"{path}: {_describe_expected(error, kind)}, was {_display_value(raw, path)}"
+            )
             return None
 
     def _tables(self, kind: type[S], raw: Any, path: str) -> dict[str, S | None] | None:
         if not isinstance(raw, dict):
-            self.problems.append(f"{path}: expected a table of tables, was {_shown(raw, path)}")
+            self.problems.append(f"{path}: expected a table of tables, was {_display_value(raw, path)}")
             return None
-        return {name: self.struct(kind, table, _join(path, name)) for name, table in raw.items()}
+        return {name: self.struct(kind, table, _join_path(path, name)) for name, table in raw.items()}
 
-    def _built(self, kind: type[S], values: dict[str, Any], path: str) -> S | None:
+    def _build(self, kind: type[S], values: dict[str, Any], path: str) -> S | None:
         try:
             return kind(**values)
         except ValueError as error:
@@ -279,20 +285,20 @@ class _Reader:
             return None
 
 
-def _join(path: str, name: str) -> str:
+def _join_path(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
-def _expected(error: msgspec.ValidationError, kind: Any) -> str:
+def _describe_expected(error: msgspec.ValidationError, kind: Any) -> str:
     """What was expected, in words; where it is one of a few names, which."""
     text = str(error)
-    names = ", ".join(_names(kind))
+    names = ", ".join(_allowed_values(kind))
     if names and text.startswith("Invalid enum value"):
         return f"expected one of {names}"
     return text[:1].lower() + text[1:]
 
 
-def _names(kind: Any) -> Iterator[str]:
+def _allowed_values(kind: Any) -> Iterator[str]:
     """The words that a declared type allows: those of its literals and enumerations."""
     if isinstance(kind, type) and issubclass(kind, Enum):
         yield from (str(one.value) for one in kind)
@@ -300,10 +306,10 @@ def _names(kind: Any) -> Iterator[str]:
         yield from map(str, get_args(kind))
     else:
         for inner in get_args(kind):
-            yield from _names(inner)
+            yield from _allowed_values(inner)
 
 
-def _shown(raw: Any, path: str) -> str:
+def _display_value(raw: Any, path: str) -> str:
     """The value as an owner wrote it; a store's address may hold a password and is never shown."""
     if path.endswith(("dsn", "secret", "token", "password")):
         return "***"
@@ -312,5 +318,5 @@ def _shown(raw: Any, path: str) -> str:
 
 def is_optional(kind: Any) -> bool:
     """Whether None is a value of this declared type."""
-    bare = _bare(kind)
+    bare = _unwrap_annotated(kind)
     return get_origin(bare) in (Union, types.UnionType) and type(None) in get_args(bare)

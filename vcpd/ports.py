@@ -1,4 +1,4 @@
-"""What the jobs ask of the world, as protocols; adapters implement them, `app` brings both together."""
+"""Protocols that jobs depend on; adapters implement them and `app` connects both."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
@@ -6,15 +6,15 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
-from vcpd.domain.alerts import Alert, AlertKind, Letter, OutboxCounts, ToldAlert
+from vcpd.domain.alerts import Alert, AlertKind, OutboxCounts, PendingDelivery, StoredAlert
 from vcpd.domain.bars import BarSeries, BarTable
 from vcpd.domain.instruments import Instrument, InstrumentChanges, Quote, StoredInstrument
-from vcpd.domain.live import FeedStatus, LivePrices, MinuteVolumes, Sighting, StoredCurve
+from vcpd.domain.live import FeedStatus, LiveEvent, LivePrices, MinuteVolumes, StoredVolumeCurve
 from vcpd.domain.panel import Panel, PanelReference
-from vcpd.domain.quality import Flag, QuarantinedBar, Rule
-from vcpd.domain.risk import RiskMark, RiskScore
+from vcpd.domain.quality_rules import QualityFlag, QualityRule, QuarantinedBar
+from vcpd.domain.risk import RiskScore, RiskSummary
 from vcpd.domain.runs import Outcome, Progress, Run
-from vcpd.domain.setups import Base, Setup, Verdict
+from vcpd.domain.setups import Base, EncodedSetup, Setup
 
 T = TypeVar("T")
 
@@ -40,14 +40,14 @@ class MarketData(Protocol):
         ...
 
 
-class LiveMarket(Protocol):
+class LiveFeed(Protocol):
     """The market's live feed. It mends itself: what can go wrong shows in `status`."""
 
-    def follow(self, tokens: Sequence[int]) -> None:
+    def subscribe(self, tokens: Sequence[int]) -> None:
         """Follow these instruments from now on, and no others; PermanentError beyond the feed's limits."""
         ...
 
-    def renew(self) -> None:
+    def reconnect(self) -> None:
         """Begin anew: it seems connected, but nothing comes."""
         ...
 
@@ -58,13 +58,13 @@ class LiveMarket(Protocol):
     def status(self) -> FeedStatus: ...
 
 
-class MinuteMarket(Protocol):
+class MinuteVolumeSource(Protocol):
     """A market that tells how its days went, minute by minute; raises as `MarketData` does."""
 
     async def minute_volumes(self, instrument: Instrument, first: date, last: date) -> MinuteVolumes: ...
 
 
-class Span(msgspec.Struct, frozen=True):
+class SessionSpan(msgspec.Struct, frozen=True):
     """Sessions [first, last], both included."""
 
     first: date
@@ -74,7 +74,7 @@ class Span(msgspec.Struct, frozen=True):
 class Coverage(msgspec.Struct, frozen=True):
     """What the store holds of an instrument: the span it has asked the market for, and open ends."""
 
-    asked: Span | None  # None: never asked
+    requested: SessionSpan | None  # None: never asked
     last_bar: date | None
     first_provisional: date | None
 
@@ -100,14 +100,14 @@ class InstrumentStore(Protocol):
 
 class BarStore(Protocol):
     async def coverage(self) -> Mapping[int, Coverage]: ...
-    async def merge(self, bars: BarTable, asked: Mapping[int, Span]) -> MergeCounts:
+    async def merge(self, bars: BarTable, asked: Mapping[int, SessionSpan]) -> MergeCounts:
         """Insert new rows, update changed ones, leave equal ones; widen the asked spans, one transaction.
 
         A final bar is never replaced by a provisional one.
         """
         ...
 
-    async def replace(self, instrument_id: int, series: BarSeries, asked: Span) -> MergeCounts:
+    async def replace(self, instrument_id: int, series: BarSeries, asked: SessionSpan) -> MergeCounts:
         """A restated history takes the place of the old one within `asked`, in one transaction."""
         ...
 
@@ -119,18 +119,18 @@ class QuarantineStore(Protocol):
         """Keep the rows apart; the same row and rule twice is kept once. Gives the new ones' count."""
         ...
 
-    async def set_flags(self, judged: Sequence[str], flags: Sequence[Flag]) -> None:
+    async def set_flags(self, judged: Sequence[str], flags: Sequence[QualityFlag]) -> None:
         """Replace the flags of the judged symbols by `flags`."""
         ...
 
-    async def flags(self) -> Sequence[Flag]: ...
+    async def flags(self) -> Sequence[QualityFlag]: ...
     async def recent(
-        self, limit: int, symbol: str | None = None, rule: Rule | None = None
+        self, limit: int, symbol: str | None = None, rule: QualityRule | None = None
     ) -> Sequence[QuarantinedBar]:
         """The newest rows, of one symbol or kept apart by one rule where these are given."""
         ...
 
-    async def counts(self) -> Mapping[Rule, int]:
+    async def counts(self) -> Mapping[QualityRule, int]:
         """Rows kept apart by rule, all of them."""
         ...
 
@@ -167,27 +167,27 @@ class RunStore(Protocol):
     async def recent(self, limit: int, job: str | None = None) -> Sequence[Run]: ...
     async def paused(self) -> frozenset[str]: ...
     async def set_paused(self, job: str, *, paused: bool) -> None: ...
-    async def forget_before(self, instant: datetime) -> int:
+    async def delete_before(self, instant: datetime) -> int:
         """Delete ended runs that were due before `instant`; gives their number."""
         ...
 
 
-class Upkeep(Protocol):
+class TableMaintenance(Protocol):
     """What keeps a store quick."""
 
     async def analyze(self) -> None: ...
 
 
 class SetupStore(Protocol):
-    async def followed(self) -> Sequence[Base]:
+    async def active_bases(self) -> Sequence[Base]:
         """Bases whose life is not over, with all their events."""
         ...
 
-    async def put(self, as_of: date, verdicts: Sequence[Verdict], bases: Sequence[Base]) -> None:
+    async def put(self, as_of: date, verdicts: Sequence[EncodedSetup], bases: Sequence[Base]) -> None:
         """The session's verdicts and the bases as they now stand, one transaction, idempotent."""
         ...
 
-    async def as_of(self, session: date | None = None) -> tuple[date | None, Sequence[Setup]]:
+    async def for_session(self, session: date | None = None) -> tuple[date | None, Sequence[Setup]]:
         """The verdicts of `session`, or of the latest judged one; a whole market of them is heavy."""
         ...
 
@@ -195,7 +195,7 @@ class SetupStore(Protocol):
         """Only those that an owner wants to see, best score first."""
         ...
 
-    async def of(self, symbol: str, session: date | None = None) -> tuple[date | None, Setup | None]:
+    async def for_symbol(self, symbol: str, session: date | None = None) -> tuple[date | None, Setup | None]:
         """One symbol's."""
         ...
 
@@ -203,7 +203,7 @@ class SetupStore(Protocol):
         """How many symbols have a verdict of `session`."""
         ...
 
-    async def base(self, symbol: str) -> Sequence[Base]: ...
+    async def bases_of(self, symbol: str) -> Sequence[Base]: ...
 
 
 class WatchStore(Protocol):
@@ -214,38 +214,40 @@ class WatchStore(Protocol):
         ...
 
     async def instruments(self, symbols: Sequence[str]) -> Mapping[str, Instrument]: ...
-    async def add(self, sightings: Sequence[Sighting]) -> int:
+    async def add(self, sightings: Sequence[LiveEvent]) -> int:
         """Keep each as a provisional event of its base, one transaction; gives how many are new.
 
         An event of that kind and session that is there already stays as it is.
         """
         ...
 
-    async def seen(self, session: date) -> Sequence[Sighting]:
+    async def events_of(self, session: date) -> Sequence[LiveEvent]:
         """What was seen live in `session`, in order."""
         ...
 
-    async def curves(self) -> Sequence[StoredCurve]: ...
-    async def put_curve(self, curve: StoredCurve) -> None: ...
+    async def curves(self) -> Sequence[StoredVolumeCurve]: ...
+    async def put_curve(self, curve: StoredVolumeCurve) -> None: ...
 
 
 class RiskStore(Protocol):
     async def put(self, as_of: date, scores: Sequence[RiskScore]) -> None: ...
-    async def as_of(self, session: date | None = None) -> tuple[date | None, Sequence[RiskScore]]: ...
-    async def of(self, symbol: str) -> Sequence[RiskScore]:
+    async def for_session(self, session: date | None = None) -> tuple[date | None, Sequence[RiskScore]]: ...
+    async def for_symbol(self, symbol: str) -> Sequence[RiskScore]:
         """The scores of all judged sessions, latest first."""
         ...
 
-    async def marks(self, session: date) -> Mapping[str, RiskMark]:
+    async def summaries(self, session: date) -> Mapping[str, RiskSummary]:
         """The score and band of each symbol, without what they were made from."""
         ...
 
 
 PanelTask = Callable[[Panel, range, Any], T]
+
+
 """Module-level function (panel, rows, parameters) -> small result; pure, so a retry is harmless."""
 
 
-class Casualty(msgspec.Struct, frozen=True):
+class FailedSymbol(msgspec.Struct, frozen=True):
     """A symbol that was given up because its computation killed, blocked or starved a worker each time."""
 
     symbol: str
@@ -264,7 +266,7 @@ class Workers(Protocol):
         *,
         rows: range | None = None,
         progress: Progress | None = None,
-        casualties: list[Casualty] | None = None,
+        casualties: list[FailedSymbol] | None = None,
     ) -> Sequence[T]:
         """Run `task` over chunks of `rows` (default: all) and give the results in row order.
 
@@ -281,7 +283,7 @@ class Workers(Protocol):
 class Notifier(Protocol):
     """Whoever tells the owner."""
 
-    async def tell(self, alerts: Sequence[Alert]) -> int:
+    async def publish(self, alerts: Sequence[Alert]) -> int:
         """Keep the alerts for every channel that wants them, in one transaction; gives how many are new.
 
         When it returns, they are durable and their delivery has been woken. A key that was told before is
@@ -293,7 +295,7 @@ class Notifier(Protocol):
 class Outbox(Protocol):
     """Alerts and their deliveries, kept until they are done. Instants are aware UTC."""
 
-    async def put(
+    async def add(
         self, alerts: Sequence[Alert], channels: Mapping[str, Sequence[str]], now: datetime
     ) -> Mapping[str, int]:
         """Keep the alerts with a delivery to each of `channels[alert.key]`; gives new ones' ids by key."""
@@ -301,24 +303,24 @@ class Outbox(Protocol):
 
     async def due(
         self, channel: str, now: datetime, limit: int, *, prompt: bool, urgent_only: bool = False
-    ) -> Sequence[Letter]:
+    ) -> Sequence[PendingDelivery]:
         """Open deliveries whose time has come, oldest first; `prompt` ones are urgent or provisional."""
         ...
 
     async def next_due(self, channel: str, *, prompt: bool) -> datetime | None: ...
-    async def delivered(self, channel: str, ids: Sequence[int], now: datetime) -> None: ...
-    async def put_off(self, channel: str, ids: Sequence[int], until: datetime, reason: str) -> None: ...
+    async def mark_delivered(self, channel: str, ids: Sequence[int], now: datetime) -> None: ...
+    async def reschedule(self, channel: str, ids: Sequence[int], until: datetime, reason: str) -> None: ...
     async def give_up(self, channel: str, ids: Sequence[int], now: datetime, reason: str) -> None: ...
     async def expire(self, before: datetime, now: datetime, reason: str) -> int:
         """Give up every open delivery of alerts from before that instant; gives their number."""
         ...
 
-    async def recent(self, limit: int, kind: AlertKind | None = None) -> Sequence[ToldAlert]: ...
+    async def recent(self, limit: int, kind: AlertKind | None = None) -> Sequence[StoredAlert]: ...
     async def counts(self, since: datetime) -> OutboxCounts:
         """`given_up` counts those since that instant."""
         ...
 
-    async def forget_before(self, instant: datetime) -> int: ...
+    async def delete_before(self, instant: datetime) -> int: ...
     async def latch(self, name: str, now: datetime) -> datetime:
         """Since when the condition `name` holds: `now`, unless it is latched already."""
         ...

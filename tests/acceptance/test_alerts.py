@@ -37,7 +37,7 @@ class Receiver:
 
     url: str = ""
     mute: bool = False
-    asked: Counter[str] = field(default_factory=Counter)  # by key
+    requested: Counter[str] = field(default_factory=Counter)  # by key
     answered: Counter[str] = field(default_factory=Counter)
     messages: dict[str, Any] = field(default_factory=dict)
     pings: int = 0
@@ -47,7 +47,7 @@ class Receiver:
         key = request.headers["Idempotency-Key"]
         assert request.headers["X-Vcpd-Signature"].startswith("sha256=")
         self.messages[key] = json.loads(await request.read())
-        self.asked[key] += 1
+        self.requested[key] += 1
         self.changed.set()
         if self.mute:
             await asyncio.Event().wait()
@@ -62,7 +62,7 @@ class Receiver:
 
     async def until_asked(self, deadline_s: float) -> None:
         async with asyncio.timeout(deadline_s):
-            while not self.asked:
+            while not self.requested:
                 await self.changed.wait()
                 self.changed.clear()
 
@@ -99,7 +99,7 @@ async def test_a_daemon_killed_between_sending_and_acknowledgement_loses_and_rep
             assert await _open_ways(daemon)
             assert await daemon.stop(signal.SIGKILL) == -signal.SIGKILL
         assert not receiver.answered
-        before = set(receiver.asked)
+        before = set(receiver.requested)
 
         receiver.mute = False
         async with running(path, port, *clock) as daemon:

@@ -13,7 +13,7 @@ import pytest
 from tests.acceptance.daemon import Daemon, outcomes, running, write_configuration
 from tests.acceptance.exchange import Exchange, free_port, require_within_limits
 from tests.postgres import fresh_address, postgres_server
-from vcpd.domain.secrets import Secret
+from vcpd.core.secrets import Secret
 
 __all__ = ["postgres_server"]  # a fixture is taken by importing it
 

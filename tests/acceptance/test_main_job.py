@@ -13,7 +13,7 @@ from tests.acceptance.daemon import Daemon, end_all, outcomes, running, write_co
 from tests.acceptance.notify import notify_socket
 from tests.postgres import fresh_address, postgres_server
 from tests.real_data import real_data
-from vcpd.domain.secrets import Secret
+from vcpd.core.secrets import Secret
 
 __all__ = ["postgres_server"]  # a fixture is taken by importing it
 

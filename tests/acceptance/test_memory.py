@@ -14,7 +14,7 @@ import psutil
 
 from tests.acceptance.conftest import QUICK_MARKET
 from tests.acceptance.daemon import Daemon, running, write_configuration
-from vcpd.runtime.system import proportional_mb
+from vcpd.runtime.resources import proportional_mb
 
 NIGHTS = 10
 CATCH_UP_S = 200.0  # the first use compiles the kernels

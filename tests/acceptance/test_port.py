@@ -20,7 +20,7 @@ from tests.acceptance.conftest import QUICK_MARKET
 from tests.acceptance.daemon import Daemon, outcomes, running, write_configuration
 from tests.acceptance.exchange import free_port
 from tests.postgres import fresh_address, postgres_server
-from vcpd.domain.secrets import Secret
+from vcpd.core.secrets import Secret
 
 __all__ = ["postgres_server"]  # a fixture is taken by importing it
 

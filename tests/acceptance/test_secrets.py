@@ -21,16 +21,16 @@ from tests.acceptance.conftest import QUICK_MARKET
 from tests.acceptance.daemon import Daemon, running, write_configuration
 from tests.acceptance.exchange import free_port
 from tests.postgres import fresh_address, postgres_server
-from vcpd.app.channels import ALERT_SECRETS
+from vcpd.app.alert_channels import ALERT_SECRETS
+from vcpd.core.secrets import Secret
 from vcpd.domain.bars import BarSeries
-from vcpd.domain.nse_sessions import NSE
-from vcpd.domain.secrets import Secret
+from vcpd.domain.nse_calendar import NSE
 from vcpd.runtime import logs
 from vcpd.runtime.clock import WallClock
-from vcpd.runtime.masking import Masker
+from vcpd.runtime.logs import Redactor
 from vcpd.runtime.settings import LogSettings
 from vcpd.sandbox.historical import HistoricalMarket
-from vcpd.sandbox.server import serve
+from vcpd.sandbox.server import start_server
 from vcpd.sandbox.settings import SandboxSettings
 from vcpd.web.openapi import OPERATIONS
 
@@ -125,7 +125,7 @@ def test_no_secret_comes_out_of_any_sink_by_any_kind_of_record(
     settings = msgspec.convert({"sink": sink, "level": "debug"}, LogSettings)
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     before = logging.getLogger().handlers[:]
-    logs.configure(settings, Masker(*map(Secret, VALUES)), stream)
+    logs.configure(settings, Redactor(*map(Secret, VALUES)), stream)
     try:
         for value in VALUES:
             _say_in_every_way(value)
@@ -189,7 +189,7 @@ async def _exchange(daemon_port: int) -> AsyncIterator[str]:
         redirect_url=f"http://127.0.0.1:{daemon_port}/kite/callback",
     )
     market = HistoricalMarket({"AAA": BarSeries.empty("AAA")}, NSE, {})
-    running_exchange = await serve(settings, market, WallClock())
+    running_exchange = await start_server(settings, market, WallClock())
     try:
         yield running_exchange.url
     finally:

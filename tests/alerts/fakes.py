@@ -7,9 +7,9 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from vcpd.alerts.message import Message
-from vcpd.domain.alerts import Alert, AlertKind, Letter, OutboxCounts, ToldAlert
-from vcpd.domain.errors import RetryableError
+from vcpd.alerts.message import AlertMessage
+from vcpd.core.errors import RetryableError
+from vcpd.domain.alerts import Alert, AlertKind, OutboxCounts, PendingDelivery, StoredAlert
 
 ZONE = ZoneInfo("Asia/Kolkata")
 SESSION = date(2026, 4, 8)
@@ -66,7 +66,7 @@ class FakeOutbox:
     away: int = 0
     answers_after_s: float = 0.0
 
-    async def put(
+    async def add(
         self, alerts: Sequence[Alert], channels: Mapping[str, Sequence[str]], now: datetime
     ) -> Mapping[str, int]:
         known = {one.key for one in self.alerts.values()}
@@ -85,14 +85,14 @@ class FakeOutbox:
         return [
             (number, way)
             for (number, name), way in self.ways.items()
-            if name == channel and way.is_open and self.alerts[number].is_prompt == prompt
+            if name == channel and way.is_open and self.alerts[number].is_time_sensitive == prompt
         ]
 
     async def due(
         self, channel: str, now: datetime, limit: int, *, prompt: bool, urgent_only: bool = False
-    ) -> Sequence[Letter]:
+    ) -> Sequence[PendingDelivery]:
         found = [
-            Letter(id=number, attempts=way.attempts, alert=self.alerts[number])
+            PendingDelivery(id=number, attempts=way.attempts, alert=self.alerts[number])
             for number, way in self._open(channel, prompt=prompt)
             if way.due_at <= now and (self.alerts[number].urgent or not urgent_only)
         ]
@@ -101,14 +101,14 @@ class FakeOutbox:
     async def next_due(self, channel: str, *, prompt: bool) -> datetime | None:
         return min((way.due_at for _, way in self._open(channel, prompt=prompt)), default=None)
 
-    async def delivered(self, channel: str, ids: Sequence[int], now: datetime) -> None:
+    async def mark_delivered(self, channel: str, ids: Sequence[int], now: datetime) -> None:
         if self.away:
             self.away -= 1
             raise RetryableError("the store does not answer")
         for number in ids:
             self.ways[number, channel].delivered_at = now
 
-    async def put_off(self, channel: str, ids: Sequence[int], until: datetime, reason: str) -> None:
+    async def reschedule(self, channel: str, ids: Sequence[int], until: datetime, reason: str) -> None:
         for number in ids:
             way = self.ways[number, channel]
             self.ways[number, channel] = replace(way, due_at=until, reason=reason, attempts=way.attempts + 1)
@@ -126,13 +126,13 @@ class FakeOutbox:
             way.given_up_at, way.reason = now, reason
         return len(old)
 
-    async def recent(self, limit: int, kind: AlertKind | None = None) -> Sequence[ToldAlert]:
+    async def recent(self, limit: int, kind: AlertKind | None = None) -> Sequence[StoredAlert]:
         return []
 
     async def counts(self, since: datetime) -> OutboxCounts:
         return OutboxCounts()
 
-    async def forget_before(self, instant: datetime) -> int:
+    async def delete_before(self, instant: datetime) -> int:
         return 0
 
     async def latch(self, name: str, now: datetime) -> datetime:
@@ -149,7 +149,7 @@ class FakeChannel:
     name: str = "fake"
     troubles: list[Exception] = field(default_factory=list)
     takes_s: float = 0.0
-    sent: list[tuple[datetime, Message]] = field(default_factory=list)
+    sent: list[tuple[datetime, AlertMessage]] = field(default_factory=list)
     attempts: int = 0
 
     @property
@@ -160,7 +160,7 @@ class FakeChannel:
     def missing(self) -> str | None:
         return None
 
-    async def send(self, message: Message) -> None:
+    async def send(self, message: AlertMessage) -> None:
         self.attempts += 1
         if self.takes_s:
             await self.clock.sleep(self.takes_s)

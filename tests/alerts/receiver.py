@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
-from vcpd.alerts.http_door import HttpDoor
-from vcpd.app.channels import Channels
+from vcpd.alerts.channels.base import ChannelHttpClient
+from vcpd.app.alert_channels import ChannelFactory
 from vcpd.runtime.clock import WallClock
 
 
@@ -55,9 +55,9 @@ async def receiving() -> AsyncIterator[Receiver]:
 
 
 @asynccontextmanager
-async def door(timeout_s: float = 5.0) -> AsyncIterator[HttpDoor]:
-    channels = Channels.open(WallClock())
+async def door(timeout_s: float = 5.0) -> AsyncIterator[ChannelHttpClient]:
+    channels = ChannelFactory.open(WallClock())
     try:
-        yield HttpDoor(channels.http, timeout_s, channels.clock)
+        yield ChannelHttpClient(channels.http, timeout_s, channels.clock)
     finally:
         await channels.close()

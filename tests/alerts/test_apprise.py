@@ -10,23 +10,23 @@ from aiohttp import web
 
 from tests.alerts.fakes import ZONE, alert
 from tests.alerts.receiver import receiving
-from vcpd.alerts.apprise import AppriseService
-from vcpd.alerts.message import Message, compose
+from vcpd.alerts.channels.apprise import AppriseChannel
+from vcpd.alerts.message import AlertMessage, compose
 from vcpd.alerts.settings import AppriseSettings
 from vcpd.alerts.templates import Templates
-from vcpd.domain.errors import PermanentError, RetryableError
-from vcpd.domain.secrets import Secret
+from vcpd.core.errors import PermanentError, RetryableError
+from vcpd.core.secrets import Secret
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # apprise's own
 
 
-def _message(picture: bytes | None = None) -> Message:
+def _message(picture: bytes | None = None) -> AlertMessage:
     message = compose([alert()], "apprise_1", Templates(), ZONE)
-    return Message(key=message.key, at=message.at, title=message.title, body=message.body, picture=picture)
+    return AlertMessage(key=message.key, at=message.at, title=message.title, body=message.body, image=picture)
 
 
-def _service(url: str) -> AppriseService:
-    return AppriseService(AppriseSettings(), Secret(url), ThreadPoolExecutor(1), "apprise_1")
+def _service(url: str) -> AppriseChannel:
+    return AppriseChannel(AppriseSettings(), Secret(url), ThreadPoolExecutor(1), "apprise_1")
 
 
 async def test_a_service_gets_title_body_and_picture_while_the_loop_goes_on() -> None:

@@ -10,11 +10,11 @@ from typing import Any
 
 from tests.alerts.fakes import EVENING, ZONE, FakeChannel, FakeOutbox, alert, digest
 from tests.schedule.virtual_time import LoopClock, run_virtually
-from vcpd.alerts.choice import PING_ONLY
-from vcpd.alerts.deliverer import Deliverer, Line, Plan
+from vcpd.alerts.routing import DEADMAN_CHANNEL_SETTINGS
+from vcpd.alerts.service import AlertService, ChannelBinding, ChannelPlan
 from vcpd.alerts.settings import AlertSettings, ChannelSettings, TelegramSettings
+from vcpd.core.errors import PermanentError, RetryableError
 from vcpd.domain.alerts import Alert, AlertKind
-from vcpd.domain.errors import PermanentError, RetryableError
 
 SETTINGS = AlertSettings(backoff_s=10.0, backoff_max_s=60.0, expire_after_h=2.0)
 NIGHT = AlertSettings(quiet_from="22:00", quiet_to="07:00")
@@ -42,8 +42,8 @@ class Scene:
         self.leading = True
         self.drawn: list[Alert] = []
         self.crash: Exception | None = None
-        plan = Plan(settings, ZONE, (Line(self.channel, choice),))
-        self.deliverer = Deliverer(plan, self.outbox, clock, lambda: self.leading, self._draw)
+        plan = ChannelPlan(settings, ZONE, (ChannelBinding(self.channel, choice),))
+        self.deliverer = AlertService(plan, self.outbox, clock, lambda: self.leading, self._draw)
 
     async def _draw(self, one: Alert) -> bytes | None:
         self.drawn.append(one)
@@ -58,8 +58,8 @@ class Scene:
             assert self.clock.monotonic_s() < end_s, "it never came true"
             await asyncio.sleep(min(5.0, most_s / 100))
 
-    def change(self, settings: AlertSettings, choice: ChannelSettings) -> None:
-        self.deliverer.change(Plan(settings, ZONE, (Line(self.channel, choice),)))
+    def apply_plan(self, settings: AlertSettings, choice: ChannelSettings) -> None:
+        self.deliverer.apply_plan(ChannelPlan(settings, ZONE, (ChannelBinding(self.channel, choice),)))
 
 
 @asynccontextmanager
@@ -69,7 +69,7 @@ async def at_work(
     choice: ChannelSettings | None = None,
 ) -> AsyncIterator[Scene]:
     scene = Scene(LoopClock(start), settings, choice or ChannelSettings())
-    work = asyncio.create_task(scene.deliverer.work(), name="delivery")
+    work = asyncio.create_task(scene.deliverer.run(), name="delivery")
     try:
         yield scene
     finally:
@@ -81,8 +81,8 @@ async def at_work(
 @virtually
 async def test_an_alert_goes_out_at_once_and_once() -> None:
     async with at_work() as scene:
-        assert await scene.deliverer.tell([alert("AAA")]) == 1
-        assert await scene.deliverer.tell([alert("AAA")]) == 0
+        assert await scene.deliverer.publish([alert("AAA")]) == 1
+        assert await scene.deliverer.publish([alert("AAA")]) == 0
         await scene.until(lambda: bool(scene.channel.sent), 1.0)
         await asyncio.sleep(3_600)
         assert scene.channel.titles == ["AAA breaks out over 100.00"]
@@ -92,15 +92,15 @@ async def test_an_alert_goes_out_at_once_and_once() -> None:
 @virtually
 async def test_the_same_key_twice_in_one_breath_is_one_alert() -> None:
     async with at_work() as scene:
-        assert await scene.deliverer.tell([alert("AAA"), alert("AAA"), alert("BBB")]) == 2
-        assert await scene.deliverer.tell([]) == 0
+        assert await scene.deliverer.publish([alert("AAA"), alert("AAA"), alert("BBB")]) == 2
+        assert await scene.deliverer.publish([]) == 0
 
 
 @virtually
 async def test_passing_trouble_is_tried_again_with_growing_pauses_up_to_the_cap() -> None:
     async with at_work() as scene:
         scene.channel.troubles = [RetryableError("away") for _ in range(6)]
-        await scene.deliverer.tell([alert()])
+        await scene.deliverer.publish([alert()])
         await scene.until(lambda: bool(scene.channel.sent))
         assert scene.channel.attempts == 7
         (took,) = scene.channel.after(EVENING)
@@ -113,7 +113,7 @@ async def test_passing_trouble_is_tried_again_with_growing_pauses_up_to_the_cap(
 async def test_a_server_that_names_a_pause_gets_it_for_all_that_waits() -> None:
     async with at_work() as scene:
         scene.channel.troubles = [RetryableError("slowly", retry_after_s=300.0)]
-        await scene.deliverer.tell([alert("AAA"), alert("BBB"), alert("CCC")])
+        await scene.deliverer.publish([alert("AAA"), alert("BBB"), alert("CCC")])
         await scene.until(lambda: len(scene.channel.sent) == 3)
         assert scene.channel.attempts == 4
         assert min(scene.channel.after(EVENING)) >= timedelta(seconds=300)
@@ -123,7 +123,7 @@ async def test_a_server_that_names_a_pause_gets_it_for_all_that_waits() -> None:
 async def test_permanent_trouble_is_given_up_with_its_reason_and_stops_nobody_else() -> None:
     async with at_work() as scene:
         scene.channel.troubles = [PermanentError("it answers 401")]
-        await scene.deliverer.tell([alert("AAA"), alert("BBB")])
+        await scene.deliverer.publish([alert("AAA"), alert("BBB")])
         await scene.until(lambda: bool(scene.channel.sent))
         assert scene.channel.titles == ["BBB breaks out over 100.00"]
         assert scene.outbox.ways[1, "fake"].reason == "it answers 401"
@@ -134,7 +134,7 @@ async def test_permanent_trouble_is_given_up_with_its_reason_and_stops_nobody_el
 async def test_a_fault_inside_a_channel_loses_no_alert() -> None:
     async with at_work() as scene:
         scene.channel.troubles = [ZeroDivisionError()]
-        await scene.deliverer.tell([alert()])
+        await scene.deliverer.publish([alert()])
         await scene.until(lambda: bool(scene.channel.sent))
         assert scene.channel.attempts == 2
 
@@ -143,7 +143,7 @@ async def test_a_fault_inside_a_channel_loses_no_alert() -> None:
 async def test_what_arrived_is_not_sent_again_when_the_store_is_away_for_the_acknowledgement() -> None:
     async with at_work() as scene:
         scene.outbox.away = 5
-        await scene.deliverer.tell([alert()])
+        await scene.deliverer.publish([alert()])
         await scene.until(lambda: scene.outbox.ways[1, "fake"].delivered_at is not None)
         await asyncio.sleep(3_600)
         assert scene.channel.attempts == 1
@@ -153,7 +153,7 @@ async def test_what_arrived_is_not_sent_again_when_the_store_is_away_for_the_ack
 async def test_an_alert_that_grew_too_old_is_given_up() -> None:
     async with at_work() as scene:
         scene.channel.troubles = [RetryableError("away") for _ in range(10_000)]
-        await scene.deliverer.tell([alert()])
+        await scene.deliverer.publish([alert()])
         await scene.until(lambda: not scene.outbox.ways[1, "fake"].is_open)
         given_up_at = scene.outbox.ways[1, "fake"].given_up_at
         assert given_up_at is not None
@@ -164,7 +164,7 @@ async def test_an_alert_that_grew_too_old_is_given_up() -> None:
 @virtually
 async def test_quiet_hours_hold_alerts_back_and_send_them_as_one_in_the_morning() -> None:
     async with at_work(AT_NIGHT, NIGHT) as scene:
-        await scene.deliverer.tell([alert(f"S{number}", at=AT_NIGHT) for number in range(20)])
+        await scene.deliverer.publish([alert(f"S{number}", at=AT_NIGHT) for number in range(20)])
         await scene.until(lambda: bool(scene.channel.sent))
         ((at, message),) = scene.channel.sent
         assert MORNING <= at <= MORNING + timedelta(seconds=5)
@@ -175,7 +175,7 @@ async def test_quiet_hours_hold_alerts_back_and_send_them_as_one_in_the_morning(
 @virtually
 async def test_a_few_held_alerts_go_out_one_by_one() -> None:
     async with at_work(AT_NIGHT, NIGHT) as scene:
-        await scene.deliverer.tell([alert(f"S{number}", at=AT_NIGHT) for number in range(3)])
+        await scene.deliverer.publish([alert(f"S{number}", at=AT_NIGHT) for number in range(3)])
         await scene.until(lambda: len(scene.channel.sent) == 3)
         assert all(at >= MORNING for at, _ in scene.channel.sent)
 
@@ -183,7 +183,7 @@ async def test_a_few_held_alerts_go_out_one_by_one() -> None:
 @virtually
 async def test_urgent_alerts_pass_quiet_hours_and_provisional_ones_do_not() -> None:
     async with at_work(AT_NIGHT, NIGHT) as scene:
-        await scene.deliverer.tell(
+        await scene.deliverer.publish(
             [
                 alert("LIVE", at=AT_NIGHT, provisional=True),
                 alert("NOW", at=AT_NIGHT, urgent=True),
@@ -200,14 +200,14 @@ async def test_urgent_alerts_pass_quiet_hours_and_provisional_ones_do_not() -> N
 @virtually
 async def test_a_channel_may_have_no_quiet_hours() -> None:
     async with at_work(AT_NIGHT, NIGHT, ChannelSettings(quiet_hours=False)) as scene:
-        await scene.deliverer.tell([alert(at=AT_NIGHT)])
+        await scene.deliverer.publish([alert(at=AT_NIGHT)])
         await scene.until(lambda: bool(scene.channel.sent), 2.0)
 
 
 @virtually
 async def test_no_more_messages_a_minute_than_the_owner_wants() -> None:
     async with at_work(choice=ChannelSettings(per_minute=3, digest_above=0)) as scene:
-        await scene.deliverer.tell([alert(f"S{number}") for number in range(9)])
+        await scene.deliverer.publish([alert(f"S{number}") for number in range(9)])
         await scene.until(lambda: len(scene.channel.sent) == 9)
         times = scene.channel.after(EVENING)
         assert times[2] < timedelta(seconds=1)
@@ -219,9 +219,9 @@ async def test_no_more_messages_a_minute_than_the_owner_wants() -> None:
 async def test_a_live_alert_does_not_wait_behind_an_ordinary_one() -> None:
     async with at_work() as scene:
         scene.channel.takes_s = 8.0
-        await scene.deliverer.tell([alert("SLOW")])
+        await scene.deliverer.publish([alert("SLOW")])
         await scene.until(lambda: scene.channel.attempts == 1, 1.0)
-        await scene.deliverer.tell([alert("LIVE", provisional=True, urgent=True)])
+        await scene.deliverer.publish([alert("LIVE", provisional=True, urgent=True)])
         await scene.until(lambda: scene.channel.attempts == 2, 0.2)
 
 
@@ -229,7 +229,7 @@ async def test_a_live_alert_does_not_wait_behind_an_ordinary_one() -> None:
 async def test_a_daemon_that_does_not_lead_delivers_nothing_until_it_leads() -> None:
     async with at_work() as scene:
         scene.leading = False
-        await scene.deliverer.tell([alert()])
+        await scene.deliverer.publish([alert()])
         await asyncio.sleep(600)
         assert scene.channel.attempts == 0
         scene.leading = True
@@ -240,10 +240,10 @@ async def test_a_daemon_that_does_not_lead_delivers_nothing_until_it_leads() -> 
 async def test_other_settings_hold_from_the_next_alert_on_and_lose_nothing() -> None:
     async with at_work() as scene:
         scene.channel.takes_s = 5.0
-        await scene.deliverer.tell([alert("AAA"), alert("BBB")])
+        await scene.deliverer.publish([alert("AAA"), alert("BBB")])
         await scene.until(lambda: scene.channel.attempts == 1)
-        scene.change(SETTINGS, ChannelSettings(kinds=(AlertKind.SQUAT,)))
-        await scene.deliverer.tell([alert("CCC"), alert("DDD", AlertKind.SQUAT)])
+        scene.apply_plan(SETTINGS, ChannelSettings(kinds=(AlertKind.SQUAT,)))
+        await scene.deliverer.publish([alert("CCC"), alert("DDD", AlertKind.SQUAT)])
         await scene.until(lambda: len(scene.channel.sent) == 3)
         await asyncio.sleep(600)
         assert sorted(title[:3] for title in scene.channel.titles) == ["AAA", "BBB", "DDD"]
@@ -254,7 +254,7 @@ async def test_other_settings_hold_from_the_next_alert_on_and_lose_nothing() -> 
 async def test_stopping_in_the_middle_of_sending_lets_it_end_and_notes_it() -> None:
     async with at_work() as scene:
         scene.channel.takes_s = 2.0
-        await scene.deliverer.tell([alert()])
+        await scene.deliverer.publish([alert()])
         await scene.until(lambda: scene.channel.attempts == 1, 1.0)
     assert len(scene.channel.sent) == 1
     assert scene.outbox.ways[1, "fake"].delivered_at is not None
@@ -265,11 +265,11 @@ async def test_a_digest_brings_its_picture_with_the_rows_that_the_channel_wants(
     async with at_work(choice=ChannelSettings(min_rating=90)) as scene:
         low, high = digest("AAA", rating=50), digest("BBB", rating=95)
         both = alert("-", AlertKind.SETUPS, items=low.items + high.items, symbol=None)
-        await scene.deliverer.tell([both, digest("CCC", rating=10)])
+        await scene.deliverer.publish([both, digest("CCC", rating=10)])
         await scene.until(lambda: bool(scene.channel.sent))
         await asyncio.sleep(60)
         ((_, message),) = scene.channel.sent
-        assert message.picture == b"picture"
+        assert message.image == b"picture"
         assert "BBB" in message.body
         assert "AAA" not in message.body
         assert [item["symbol"] for item in scene.drawn[0].items] == ["NSE:BBB"]
@@ -277,12 +277,12 @@ async def test_a_digest_brings_its_picture_with_the_rows_that_the_channel_wants(
 
 @virtually
 async def test_only_those_who_ask_for_it_hear_of_good_nights() -> None:
-    good_night = alert("-", AlertKind.GOOD_NIGHT, symbol=None)
+    good_night = alert("-", AlertKind.SESSION_COMPLETE, symbol=None)
     async with at_work() as scene:
-        await scene.deliverer.tell([good_night])
+        await scene.deliverer.publish([good_night])
         assert not scene.outbox.ways
-    async with at_work(choice=PING_ONLY) as scene:
-        await scene.deliverer.tell([good_night, alert()])
+    async with at_work(choice=DEADMAN_CHANNEL_SETTINGS) as scene:
+        await scene.deliverer.publish([good_night, alert()])
         await scene.until(lambda: bool(scene.channel.sent))
         assert scene.channel.attempts == 1
 
@@ -291,9 +291,9 @@ async def test_only_those_who_ask_for_it_hear_of_good_nights() -> None:
 async def test_a_letter_that_was_found_in_the_store_before_it_was_handed_over_goes_out_once() -> None:
     async with at_work() as scene:
         scene.outbox.answers_after_s = 10.0
-        telling = asyncio.create_task(scene.deliverer.tell([alert(urgent=True)]), name="telling")
+        telling = asyncio.create_task(scene.deliverer.publish([alert(urgent=True)]), name="telling")
         await asyncio.sleep(1)
-        scene.change(SETTINGS, ChannelSettings())  # has its postmen look into the store
+        scene.apply_plan(SETTINGS, ChannelSettings())  # has its postmen look into the store
         await scene.until(lambda: bool(scene.channel.sent), 5.0)
         assert await telling == 1
         await asyncio.sleep(600)
@@ -304,7 +304,7 @@ async def test_a_letter_that_was_found_in_the_store_before_it_was_handed_over_go
 async def test_a_handed_letter_waits_for_the_end_of_quiet_hours_like_any_other() -> None:
     async with at_work(AT_NIGHT, NIGHT) as scene:
         await asyncio.sleep(1)
-        await scene.deliverer.tell([alert(at=AT_NIGHT, provisional=True)])
+        await scene.deliverer.publish([alert(at=AT_NIGHT, provisional=True)])
         await scene.until(lambda: bool(scene.channel.sent))
         assert scene.channel.sent[0][0] >= MORNING
 
@@ -314,9 +314,9 @@ async def test_what_was_handed_to_a_daemon_that_does_not_lead_is_left_to_the_one
     async with at_work() as scene:
         scene.leading = False
         await asyncio.sleep(10)
-        await scene.deliverer.tell([alert(urgent=True)])
+        await scene.deliverer.publish([alert(urgent=True)])
         await asyncio.sleep(10)
-        await scene.outbox.delivered("fake", [1], EVENING)  # by the other one
+        await scene.outbox.mark_delivered("fake", [1], EVENING)  # by the other one
         scene.leading = True
         await asyncio.sleep(600)
         assert scene.channel.attempts == 0
@@ -327,9 +327,9 @@ async def test_a_server_that_takes_no_picture_gets_the_words() -> None:
     """An ntfy server of one's own without attachments must not cost the evening's digest."""
     async with at_work(choice=TelegramSettings(chat_id="1")) as scene:
         scene.channel.troubles = [PermanentError("it answers 413")]
-        await scene.deliverer.tell([digest("AAA")])
+        await scene.deliverer.publish([digest("AAA")])
         await scene.until(lambda: bool(scene.channel.sent))
-        assert [message.picture for _, message in scene.channel.sent] == [None]
+        assert [message.image for _, message in scene.channel.sent] == [None]
         assert scene.channel.attempts == 2
         await scene.until(lambda: all(way.delivered_at for way in scene.outbox.ways.values()))
 
@@ -338,7 +338,7 @@ async def test_a_server_that_takes_no_picture_gets_the_words() -> None:
 async def test_what_is_refused_without_a_picture_too_is_given_up() -> None:
     async with at_work(choice=TelegramSettings(chat_id="1")) as scene:
         scene.channel.troubles = [PermanentError("it answers 401")] * 2
-        await scene.deliverer.tell([digest("AAA")])
+        await scene.deliverer.publish([digest("AAA")])
         await scene.until(lambda: all(way.given_up_at for way in scene.outbox.ways.values()))
         assert scene.channel.attempts == 2
 
@@ -347,7 +347,7 @@ async def test_what_is_refused_without_a_picture_too_is_given_up() -> None:
 async def test_a_drawing_that_crashes_keeps_no_alert_back() -> None:
     async with at_work(choice=TelegramSettings(chat_id="1")) as scene:
         scene.crash = ValueError("a chart without bars")
-        await scene.deliverer.tell([digest("AAA")])
+        await scene.deliverer.publish([digest("AAA")])
         await scene.until(lambda: bool(scene.channel.sent))
-        assert scene.channel.sent[0][1].picture is None
+        assert scene.channel.sent[0][1].image is None
         assert scene.channel.attempts == 1

@@ -7,12 +7,12 @@ from typing import Any
 
 import msgspec
 
-from vcpd.alerts.facts import KNOWN, SETUP
+from vcpd.alerts.channels.webhook import signature_headers
 from vcpd.alerts.settings import AlertSettings
-from vcpd.alerts.webhook import signature_headers
-from vcpd.app.channels import ALERT_SECRETS
+from vcpd.alerts.templates import SETUP_VARIABLES, VARIABLES_BY_KIND
+from vcpd.app.alert_channels import ALERT_SECRETS
+from vcpd.core.secrets import Secret
 from vcpd.domain.alerts import AlertKind
-from vcpd.domain.secrets import Secret
 from vcpd.runtime.clock import WallClock
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "alerts.md").read_text(encoding="utf-8")
@@ -43,4 +43,4 @@ def test_every_kind_fact_and_secret_is_named() -> None:
     named = set(re.findall(r"`([a-z_]+)`", PAGE))
     assert {kind.value for kind in AlertKind} <= named
     assert set(ALERT_SECRETS) <= named
-    assert {fact for facts in KNOWN.values() for fact in facts} | set(SETUP) <= named
+    assert {fact for facts in VARIABLES_BY_KIND.values() for fact in facts} | set(SETUP_VARIABLES) <= named

@@ -16,12 +16,12 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from tests.alerts.fakes import ZONE, alert
 from tests.alerts.receiver import receiving
-from vcpd.alerts.mail import Mail
-from vcpd.alerts.message import Message, compose
+from vcpd.alerts.channels.mail import MailChannel
+from vcpd.alerts.message import AlertMessage, compose
 from vcpd.alerts.settings import MailSettings
 from vcpd.alerts.templates import Templates
-from vcpd.domain.errors import PermanentError, RetryableError
-from vcpd.domain.secrets import Secret
+from vcpd.core.errors import PermanentError, RetryableError
+from vcpd.core.secrets import Secret
 
 PASSWORD = Secret("top-secret-word")
 
@@ -68,13 +68,13 @@ def _settings(port: int, **changes: Any) -> MailSettings:
     return MailSettings(**{**values, **changes})
 
 
-def _message(picture: bytes | None = None) -> Message:
+def _message(picture: bytes | None = None) -> AlertMessage:
     message = compose([alert("ÅÄÖ")], "mail", Templates(), ZONE)
-    return Message(key=message.key, at=message.at, title=message.title, body=message.body, picture=picture)
+    return AlertMessage(key=message.key, at=message.at, title=message.title, body=message.body, image=picture)
 
 
-async def _send(settings: MailSettings, message: Message | None = None) -> None:
-    await Mail(settings, PASSWORD, 5.0).send(message or _message())
+async def _send(settings: MailSettings, message: AlertMessage | None = None) -> None:
+    await MailChannel(settings, PASSWORD, 5.0).send(message or _message())
 
 
 async def test_a_letter_has_words_picture_and_a_lasting_identity() -> None:
@@ -135,7 +135,7 @@ async def test_the_password_opens_and_never_shows(right: bool) -> None:
     options = {"authenticator": _check, "auth_require_tls": False, "auth_required": True}
     password = PASSWORD if right else Secret("wrong-secret-word")
     async with serving(mailbox, **options) as port:
-        mail = Mail(_settings(port, user="me@example.org"), password, 5.0)
+        mail = MailChannel(_settings(port, user="me@example.org"), password, 5.0)
         if right:
             await mail.send(_message())
             assert len(mailbox.letters) == 1
@@ -153,10 +153,13 @@ async def test_nobody_there_may_pass() -> None:
 
 
 def test_mail_is_off_until_it_has_a_server_and_somebody_to_write_to() -> None:
-    assert (Mail(MailSettings(), None, 5.0).is_noop, Mail(MailSettings(), None, 5.0).missing) == (True, None)
-    begun = Mail(MailSettings(host="h", user="me@example.org"), None, 5.0)
+    assert (
+        MailChannel(MailSettings(), None, 5.0).is_noop,
+        MailChannel(MailSettings(), None, 5.0).missing,
+    ) == (True, None)
+    begun = MailChannel(MailSettings(host="h", user="me@example.org"), None, 5.0)
     assert begun.missing == "[alerts.mail] to and the secret alerts_mail_password"
-    assert Mail(_settings(25), None, 5.0).missing is None
+    assert MailChannel(_settings(25), None, 5.0).missing is None
 
 
 @pytest.fixture(scope="module")

@@ -7,27 +7,35 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vcpd.alerts import run_news, setup_news
-from vcpd.alerts.facts import item_facts, known_facts
-from vcpd.alerts.run_news import Diary
+from vcpd.alerts import run_alerts, setup_alerts
+from vcpd.alerts.run_alerts import (
+    Debounce,
+    LoginCondition,
+    RunLog,
+    health_alert,
+    login_alerts,
+    stale_data_alerts,
+)
 from vcpd.alerts.settings import AlertSettings
-from vcpd.alerts.setup_news import Evening
-from vcpd.alerts.standing_news import Lasting, Login, health_news, login_news, stale_news
+from vcpd.alerts.setup_alerts import ScreenRun
+from vcpd.alerts.templates import item_variables, variables_of
 from vcpd.domain.alerts import Alert, AlertKind
-from vcpd.domain.health import Readings, judge
-from vcpd.domain.nse_sessions import NSE
+from vcpd.domain.health import HealthReadings, score_health
+from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.runs import Outcome, Run
-from vcpd.domain.setups import Base, EventKind, SetupEvent, State
+from vcpd.domain.setups import Base, BaseState, EventKind, SetupEvent
 
 YESTERDAY, TODAY = date(2026, 4, 7), date(2026, 4, 8)
 EVENING = datetime(2026, 4, 8, 11, 0, tzinfo=UTC)  # 16:30 on the exchange's wall
 NOON = datetime(2026, 4, 8, 7, 0, tzinfo=UTC)
 LONG_AGO = EVENING - timedelta(days=3)
 KINDS = {name: name for name in ("collect", "screen", "risk", "reconcile")} | {"screen_intraday": "screen"}
-TONIGHT = Evening(TODAY, YESTERDAY, EVENING)
+TONIGHT = ScreenRun(TODAY, YESTERDAY, EVENING)
 
 
-def _base(name: str, *events: tuple[EventKind, date], state: State = State.FORMING, **changes: Any) -> Base:
+def _base(
+    name: str, *events: tuple[EventKind, date], state: BaseState = BaseState.FORMING, **changes: Any
+) -> Base:
     return Base(
         symbol=f"NSE:{name}",
         anchor_date=date(2026, 1, 12),
@@ -56,7 +64,7 @@ def _run(job: str, outcome: Outcome | None = Outcome.DONE, **changes: Any) -> Ru
 
 
 def _news(*runs: Run, lacked_login: frozenset[int] = frozenset()) -> list[Alert]:
-    return run_news.news_of(Diary(runs, KINDS, NSE), LONG_AGO, lacked_login=lacked_login)
+    return run_alerts.alerts_for_runs(RunLog(runs, KINDS, NSE), LONG_AGO, lacked_login=lacked_login)
 
 
 # -- setups ---------------------------------------------------------------------------------------------
@@ -64,7 +72,7 @@ def _news(*runs: Run, lacked_login: frozenset[int] = frozenset()) -> list[Alert]
 
 def test_tonights_new_setups_are_one_digest() -> None:
     bases = [_base("AAA", (EventKind.FOUND, TODAY)), _base("BBB", (EventKind.FOUND, TODAY))]
-    (digest,) = setup_news.news_of(TONIGHT, bases)
+    (digest,) = setup_alerts.alerts_for_screen(TONIGHT, bases)
     assert (digest.kind, digest.key) == (AlertKind.SETUPS, "setups:2026-04-08")
     assert [item["symbol"] for item in digest.items] == ["NSE:AAA", "NSE:BBB"]
     assert digest.facts["headline"] == "2 new setups"
@@ -72,14 +80,14 @@ def test_tonights_new_setups_are_one_digest() -> None:
 
 def test_what_was_found_before_is_no_news() -> None:
     old = _base("OLD", (EventKind.FOUND, date(2026, 3, 2)), (EventKind.NEAR_PIVOT, YESTERDAY))
-    assert setup_news.news_of(TONIGHT, [old]) == []
+    assert setup_alerts.alerts_for_screen(TONIGHT, [old]) == []
 
 
 def test_sessions_that_nobody_judged_are_made_up_for() -> None:
     """After days off, what happened on each of them is told."""
-    after_days = Evening(TODAY, date(2026, 4, 2), EVENING)
+    after_days = ScreenRun(TODAY, date(2026, 4, 2), EVENING)
     base = _base("AAA", (EventKind.FOUND, date(2026, 3, 2)), (EventKind.BREAKOUT, date(2026, 4, 6)))
-    (breakout,) = setup_news.news_of(after_days, [base])
+    (breakout,) = setup_alerts.alerts_for_screen(after_days, [base])
     assert (breakout.kind, breakout.session) == (AlertKind.BREAKOUT, date(2026, 4, 6))
 
 
@@ -95,7 +103,7 @@ def test_sessions_that_nobody_judged_are_made_up_for() -> None:
 )
 def test_each_change_of_a_followed_base_is_told_with_its_own_key(kind: EventKind) -> None:
     base = _base("AAA", (EventKind.FOUND, date(2026, 3, 2)), (kind, TODAY))
-    (change,) = setup_news.news_of(TONIGHT, [base])
+    (change,) = setup_alerts.alerts_for_screen(TONIGHT, [base])
     assert change.kind.value == kind.value
     assert change.key == f"{kind.value}:NSE:AAA:2026-01-12:2026-04-08:close"
     assert (change.facts["price"], change.facts["detail"]) == (101.0, "why")
@@ -103,44 +111,44 @@ def test_each_change_of_a_followed_base_is_told_with_its_own_key(kind: EventKind
 
 @pytest.mark.parametrize("kind", [EventKind.EXTENDED, EventKind.RECLAIMED, EventKind.EXPIRED])
 def test_other_changes_are_only_recorded(kind: EventKind) -> None:
-    assert setup_news.news_of(TONIGHT, [_base("AAA", (kind, TODAY))]) == []
+    assert setup_alerts.alerts_for_screen(TONIGHT, [_base("AAA", (kind, TODAY))]) == []
 
 
 def test_a_new_setup_near_its_pivot_is_told_once() -> None:
-    base = _base("AAA", (EventKind.FOUND, TODAY), (EventKind.NEAR_PIVOT, TODAY), state=State.NEAR_PIVOT)
-    assert [one.kind for one in setup_news.news_of(TONIGHT, [base])] == [AlertKind.SETUPS]
+    base = _base("AAA", (EventKind.FOUND, TODAY), (EventKind.NEAR_PIVOT, TODAY), state=BaseState.NEAR_PIVOT)
+    assert [one.kind for one in setup_alerts.alerts_for_screen(TONIGHT, [base])] == [AlertKind.SETUPS]
 
 
 def test_a_base_found_and_broken_on_one_day_is_no_setup() -> None:
-    base = _base("AAA", (EventKind.FOUND, TODAY), (EventKind.FAILED, TODAY), state=State.FAILED)
-    assert [one.kind for one in setup_news.news_of(TONIGHT, [base])] == [AlertKind.FAILED]
+    base = _base("AAA", (EventKind.FOUND, TODAY), (EventKind.FAILED, TODAY), state=BaseState.FAILED)
+    assert [one.kind for one in setup_alerts.alerts_for_screen(TONIGHT, [base])] == [AlertKind.FAILED]
 
 
 def test_what_came_before_a_base_was_found_anew_is_over() -> None:
     """After days off: a failure at the old pivot is no news of the base that stands at a new one."""
-    after_days = Evening(TODAY, date(2026, 4, 2), EVENING)
+    after_days = ScreenRun(TODAY, date(2026, 4, 2), EVENING)
     past = [(EventKind.FOUND, date(2026, 3, 2)), (EventKind.SQUAT, date(2026, 4, 6))]
     again = [(EventKind.FOUND, YESTERDAY), (EventKind.BREAKOUT, TODAY)]
-    news = setup_news.news_of(after_days, [_base("AAA", *past, *again)])
+    news = setup_alerts.alerts_for_screen(after_days, [_base("AAA", *past, *again)])
     assert [one.kind for one in news] == [AlertKind.SETUPS, AlertKind.BREAKOUT]
 
 
 def test_the_first_screen_of_all_is_one_digest_of_what_stands_open() -> None:
-    first = Evening(TODAY, None, EVENING)
+    first = ScreenRun(TODAY, None, EVENING)
     past = [(EventKind.FOUND, date(2026, 2, 2)), (EventKind.BREAKOUT, TODAY)]
-    bases = [_base(f"S{number}", *past, state=State.EXTENDED) for number in range(300)]
+    bases = [_base(f"S{number}", *past, state=BaseState.EXTENDED) for number in range(300)]
     bases += [_base(f"OPEN{number:03}", *past) for number in range(100)]
-    (digest,) = setup_news.news_of(first, bases)
+    (digest,) = setup_alerts.alerts_for_screen(first, bases)
     assert digest.facts["headline"] == "The first screen: 100 open setups"
-    assert len(digest.items) == setup_news.MOST_ROWS
+    assert len(digest.items) == setup_alerts.MAX_DIGEST_ROWS
 
 
 def test_a_rerun_tells_only_what_no_digest_of_the_session_has_shown() -> None:
     first = [_base("AAA", (EventKind.FOUND, TODAY))]
-    told = setup_news.news_of(TONIGHT, first)
-    assert setup_news.news_of(TONIGHT, first, told) == []
+    told = setup_alerts.alerts_for_screen(TONIGHT, first)
+    assert setup_alerts.alerts_for_screen(TONIGHT, first, told) == []
     more = [*first, _base("BBB", (EventKind.FOUND, TODAY))]
-    (again,) = setup_news.news_of(TONIGHT, more, told)
+    (again,) = setup_alerts.alerts_for_screen(TONIGHT, more, told)
     assert again.key == "setups:2026-04-08:2"
     assert [item["symbol"] for item in again.items] == ["NSE:BBB"]
 
@@ -158,24 +166,24 @@ def test_the_same_evening_always_has_the_same_keys_and_no_key_twice(
         _base(name, *dict.fromkeys((kind, day) for one, kind, day in happened if one == name))
         for name in sorted({name for name, _, _ in happened})
     ]
-    keys = [alert.key for alert in setup_news.news_of(TONIGHT, bases)]
-    assert keys == [alert.key for alert in setup_news.news_of(TONIGHT, bases)]
+    keys = [alert.key for alert in setup_alerts.alerts_for_screen(TONIGHT, bases)]
+    assert keys == [alert.key for alert in setup_alerts.alerts_for_screen(TONIGHT, bases)]
     assert len(set(keys)) == len(keys)
 
 
 def test_every_fact_that_is_found_may_be_named_by_a_template() -> None:
     base = _base("AAA", (EventKind.FOUND, TODAY), (EventKind.BREAKOUT, TODAY))
-    for alert in setup_news.news_of(TONIGHT, [base]):
-        assert set(alert.facts) <= set(known_facts(alert.kind))
-        assert all(set(item) <= set(item_facts()) for item in alert.items)
+    for alert in setup_alerts.alerts_for_screen(TONIGHT, [base]):
+        assert set(alert.facts) <= set(variables_of(alert.kind))
+        assert all(set(item) <= set(item_variables()) for item in alert.items)
     run = _run("collect", counts={"failed": 2, "restated": 1})
     standing = [
-        *login_news(Login("due", "url"), Diary([], KINDS, NSE), AlertSettings(), EVENING),
-        *stale_news(2, YESTERDAY, EVENING),
-        health_news(judge(Readings()), 60, EVENING, EVENING),
+        *login_alerts(LoginCondition("due", "url"), RunLog([], KINDS, NSE), AlertSettings(), EVENING),
+        *stale_data_alerts(2, YESTERDAY, EVENING),
+        health_alert(score_health(HealthReadings()), 60, EVENING, EVENING),
     ]
     for alert in [*_news(run, _run("screen"), _run("risk")), *standing]:
-        assert set(alert.facts) <= set(known_facts(alert.kind)), alert.kind
+        assert set(alert.facts) <= set(variables_of(alert.kind)), alert.kind
 
 
 # -- runs -----------------------------------------------------------------------------------------------
@@ -196,7 +204,9 @@ def test_a_collection_that_a_later_run_completed_is_no_news() -> None:
 def test_a_collection_that_only_lacks_the_login_is_told_as_that() -> None:
     failed = _run("collect", Outcome.FAILED)
     assert _news(failed, lacked_login=frozenset({failed.id})) == []
-    alerts = list(login_news(Login("it is due", "u"), Diary([failed], KINDS, NSE), AlertSettings(), EVENING))
+    alerts = list(
+        login_alerts(LoginCondition("it is due", "u"), RunLog([failed], KINDS, NSE), AlertSettings(), EVENING)
+    )
     assert [alert.kind for alert in alerts] == [AlertKind.LOGIN_DUE, AlertKind.LOGIN_OVERDUE]
     assert alerts[1].urgent
     assert alerts[1].facts["waiting"] == "collect of 2026-04-08"
@@ -212,12 +222,12 @@ def test_a_collection_that_is_being_tried_again_is_told_when_that_ends() -> None
 def test_nothing_waits_for_a_login_that_a_later_run_found() -> None:
     """The token ended after the evening was made up for: due, not overdue."""
     runs = [_run("collect", id=2), _run("collect", Outcome.FAILED, id=1)]
-    login = Login("it is due", "u")
+    login = LoginCondition("it is due", "u")
     before = datetime(2026, 4, 8, 8, 0, tzinfo=UTC)
     earlier = [_run("collect", one.outcome, id=one.id, session=YESTERDAY, finished_at=NOON) for one in runs]
-    assert [one.kind for one in login_news(login, Diary(earlier, KINDS, NSE), AlertSettings(), before)] == [
-        AlertKind.LOGIN_DUE
-    ]
+    assert [
+        one.kind for one in login_alerts(login, RunLog(earlier, KINDS, NSE), AlertSettings(), before)
+    ] == [AlertKind.LOGIN_DUE]
 
 
 def test_a_run_under_way_and_a_run_of_long_ago_tell_nothing() -> None:
@@ -239,7 +249,7 @@ def test_restated_histories_are_told_for_each_run_that_found_some() -> None:
 def test_a_night_is_good_when_all_three_are_done_after_the_close() -> None:
     collect, screen, risk = (_run(job, id=number) for number, job in enumerate(("collect", "screen", "risk")))
     (night,) = _news(collect, screen, risk)
-    assert (night.kind, night.key) == (AlertKind.GOOD_NIGHT, "good_night:2026-04-08")
+    assert (night.kind, night.key) == (AlertKind.SESSION_COMPLETE, "good_night:2026-04-08")
     assert _news(collect, screen) == []
     assert _news(collect, screen, _run("risk", session=YESTERDAY)) == []
     at_noon = _run("screen_intraday", started_at=NOON, finished_at=NOON)
@@ -249,46 +259,48 @@ def test_a_night_is_good_when_all_three_are_done_after_the_close() -> None:
 def test_only_a_screen_after_the_close_is_the_evenings() -> None:
     at_noon = _run("screen_intraday", started_at=NOON, finished_at=NOON)
     failed = _run("screen", Outcome.FAILED)
-    assert run_news.evening_screen(Diary([at_noon, failed], KINDS, NSE), LONG_AGO) is None
+    assert run_alerts.evening_screen(RunLog([at_noon, failed], KINDS, NSE), LONG_AGO) is None
     evening = _run("screen", id=5)
-    assert run_news.evening_screen(Diary([at_noon, evening], KINDS, NSE), LONG_AGO) == (evening, TODAY)
+    assert run_alerts.evening_screen(RunLog([at_noon, evening], KINDS, NSE), LONG_AGO) == (evening, TODAY)
     later = EVENING + timedelta(minutes=1)
-    assert run_news.evening_screen(Diary([evening], KINDS, NSE), later) is None
+    assert run_alerts.evening_screen(RunLog([evening], KINDS, NSE), later) is None
 
 
 # -- what lasts -----------------------------------------------------------------------------------------
 
 
 def test_a_due_login_is_told_on_trading_days_and_becomes_overdue_before_the_close() -> None:
-    diary, settings = Diary([], KINDS, NSE), AlertSettings(login_before_close_min=60)
-    login = Login("the token is of yesterday", "http://127.0.0.1:8787/login")
+    diary, settings = RunLog([], KINDS, NSE), AlertSettings(login_before_close_min=60)
+    login = LoginCondition("the token is of yesterday", "http://127.0.0.1:8787/login")
     saturday = datetime(2026, 4, 11, 5, 0, tzinfo=UTC)
-    assert list(login_news(login, diary, settings, saturday)) == []
-    assert [one.kind for one in login_news(login, diary, settings, NOON)] == [AlertKind.LOGIN_DUE]
+    assert list(login_alerts(login, diary, settings, saturday)) == []
+    assert [one.kind for one in login_alerts(login, diary, settings, NOON)] == [AlertKind.LOGIN_DUE]
     late = datetime(2026, 4, 8, 9, 0, tzinfo=UTC)  # 14:30, an hour before the close
-    assert [one.key for one in login_news(login, diary, settings, late)] == [
+    assert [one.key for one in login_alerts(login, diary, settings, late)] == [
         "login_due:2026-04-08",
         "login_overdue:2026-04-08",
     ]
-    assert list(login_news(Login(None, ""), diary, settings, late)) == []
+    assert list(login_alerts(LoginCondition(None, ""), diary, settings, late)) == []
 
 
 def test_old_bars_are_told_once_for_each_newest_session() -> None:
-    (alert,) = stale_news(2, YESTERDAY, EVENING)
+    (alert,) = stale_data_alerts(2, YESTERDAY, EVENING)
     assert alert.key == "data_stale:2026-04-07"
-    assert list(stale_news(0, YESTERDAY, EVENING)) == list(stale_news(None, None, EVENING)) == []
+    assert (
+        list(stale_data_alerts(0, YESTERDAY, EVENING)) == list(stale_data_alerts(None, None, EVENING)) == []
+    )
 
 
 def test_low_health_says_what_costs_points_and_is_keyed_by_its_beginning() -> None:
-    alert = health_news(judge(Readings(database="it is away")), 60, NOON, EVENING)
+    alert = health_alert(score_health(HealthReadings(database="it is away")), 60, NOON, EVENING)
     assert alert.key == "health:2026-04-08T07:00:00+00:00"
     assert "database: it is away" in str(alert.facts["reasons"])
 
 
 def test_a_condition_must_last_before_it_counts() -> None:
-    lasting, patience = Lasting(), timedelta(minutes=10)
-    assert not lasting.holds(NOON, patience, condition=True)
-    assert not lasting.holds(NOON + timedelta(minutes=9), patience, condition=True)
-    assert lasting.holds(NOON + timedelta(minutes=10), patience, condition=True)
-    assert not lasting.holds(NOON + timedelta(minutes=11), patience, condition=False)
-    assert not lasting.holds(NOON + timedelta(minutes=12), patience, condition=True)
+    lasting, patience = Debounce(), timedelta(minutes=10)
+    assert not lasting.update(NOON, patience, condition=True)
+    assert not lasting.update(NOON + timedelta(minutes=9), patience, condition=True)
+    assert lasting.update(NOON + timedelta(minutes=10), patience, condition=True)
+    assert not lasting.update(NOON + timedelta(minutes=11), patience, condition=False)
+    assert not lasting.update(NOON + timedelta(minutes=12), patience, condition=True)

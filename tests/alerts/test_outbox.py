@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from tests.alerts.fakes import EVENING, alert, digest
-from vcpd.domain.alerts import AlertKind, Letter
+from vcpd.domain.alerts import AlertKind, PendingDelivery
 from vcpd.store.alerts import PostgresOutbox
 from vcpd.store.database import Database
 
@@ -17,13 +17,15 @@ def outbox(database: Database) -> PostgresOutbox:
     return PostgresOutbox(database)
 
 
-async def _due(outbox: PostgresOutbox, channel: str = "mail", *, prompt: bool = False) -> list[Letter]:
+async def _due(
+    outbox: PostgresOutbox, channel: str = "mail", *, prompt: bool = False
+) -> list[PendingDelivery]:
     return list(await outbox.due(channel, EVENING, 100, prompt=prompt))
 
 
 async def test_an_alert_comes_back_as_it_was_told(outbox: PostgresOutbox) -> None:
     told = [alert("AAA", facts={"a": 1, "b": 2.5, "c": None, "d": "x\0y"}), digest("BBB", "CCC")]
-    assert len(await outbox.put(told, {one.key: ["mail"] for one in told}, EVENING)) == 2
+    assert len(await outbox.add(told, {one.key: ["mail"] for one in told}, EVENING)) == 2
     first, second = await _due(outbox)
     assert first.alert.facts == {"a": 1, "b": 2.5, "c": None, "d": "xy"}
     assert second.alert == told[1]
@@ -31,22 +33,22 @@ async def test_an_alert_comes_back_as_it_was_told(outbox: PostgresOutbox) -> Non
 
 
 async def test_a_key_is_told_once_whatever_else_changes(outbox: PostgresOutbox) -> None:
-    assert len(await outbox.put([alert()], {alert().key: ["mail"]}, EVENING)) == 1
+    assert len(await outbox.add([alert()], {alert().key: ["mail"]}, EVENING)) == 1
     again = alert(facts={"pivot": 7.0})
-    assert len(await outbox.put([again, alert("BBB")], {again.key: ["mail", "ntfy"]}, EVENING)) == 1
+    assert len(await outbox.add([again, alert("BBB")], {again.key: ["mail", "ntfy"]}, EVENING)) == 1
     assert [letter.alert for letter in await _due(outbox)] == [alert()]
     assert await _due(outbox, "ntfy") == []
 
 
 async def test_an_alert_that_no_channel_wants_is_remembered_all_the_same(outbox: PostgresOutbox) -> None:
-    assert len(await outbox.put([alert()], {}, EVENING)) == 1
-    assert len(await outbox.put([alert()], {alert().key: ["mail"]}, EVENING)) == 0
+    assert len(await outbox.add([alert()], {}, EVENING)) == 1
+    assert len(await outbox.add([alert()], {alert().key: ["mail"]}, EVENING)) == 0
     assert [one.deliveries for one in await outbox.recent(5)] == [()]
 
 
 async def test_prompt_letters_are_the_urgent_and_the_provisional_ones(outbox: PostgresOutbox) -> None:
     told = [alert("PLAIN"), alert("URGENT", urgent=True), alert("LIVE", provisional=True)]
-    await outbox.put(told, {one.key: ["mail"] for one in told}, EVENING)
+    await outbox.add(told, {one.key: ["mail"] for one in told}, EVENING)
     assert [letter.alert.symbol for letter in await _due(outbox)] == ["NSE:PLAIN"]
     assert [letter.alert.symbol for letter in await _due(outbox, prompt=True)] == ["NSE:URGENT", "NSE:LIVE"]
     only = await outbox.due("mail", EVENING, 9, prompt=True, urgent_only=True)
@@ -55,11 +57,11 @@ async def test_prompt_letters_are_the_urgent_and_the_provisional_ones(outbox: Po
 
 async def test_a_delivery_ends_delivered_or_given_up_and_stays_so(outbox: PostgresOutbox) -> None:
     told = [alert("AAA"), alert("BBB")]
-    await outbox.put(told, {one.key: ["mail", "ntfy"] for one in told}, EVENING)
+    await outbox.add(told, {one.key: ["mail", "ntfy"] for one in told}, EVENING)
     first, second = [letter.id for letter in await _due(outbox)]
-    await outbox.delivered("mail", [first], EVENING)
+    await outbox.mark_delivered("mail", [first], EVENING)
     await outbox.give_up("mail", [first, second], EVENING, "it answers 410")
-    await outbox.put_off("mail", [first, second], EVENING, "never")
+    await outbox.reschedule("mail", [first, second], EVENING, "never")
     assert await _due(outbox) == []
     assert len(await _due(outbox, "ntfy")) == 2
     newest, oldest = await outbox.recent(10)
@@ -72,9 +74,9 @@ async def test_a_delivery_ends_delivered_or_given_up_and_stays_so(outbox: Postgr
 
 
 async def test_what_is_put_off_waits_and_says_until_when(outbox: PostgresOutbox) -> None:
-    await outbox.put([alert()], {alert().key: ["mail"]}, EVENING)
+    await outbox.add([alert()], {alert().key: ["mail"]}, EVENING)
     (letter,) = await _due(outbox)
-    await outbox.put_off("mail", [letter.id], EVENING + MINUTE, "no answer within 10 s")
+    await outbox.reschedule("mail", [letter.id], EVENING + MINUTE, "no answer within 10 s")
     assert await _due(outbox) == []
     assert await outbox.next_due("mail", prompt=False) == EVENING + MINUTE
     assert await outbox.next_due("mail", prompt=True) is None
@@ -84,9 +86,9 @@ async def test_what_is_put_off_waits_and_says_until_when(outbox: PostgresOutbox)
 
 async def test_old_alerts_expire_with_the_last_trouble_beside_the_reason(outbox: PostgresOutbox) -> None:
     told = [alert("OLD", at=EVENING - 60 * MINUTE), alert("NEW")]
-    await outbox.put(told, {one.key: ["mail"] for one in told}, EVENING)
+    await outbox.add(told, {one.key: ["mail"] for one in told}, EVENING)
     (old, _) = await _due(outbox)
-    await outbox.put_off("mail", [old.id], EVENING, "no answer")
+    await outbox.reschedule("mail", [old.id], EVENING, "no answer")
     assert await outbox.expire(EVENING - MINUTE, EVENING, "not sent within 1 h") == 1
     assert [letter.alert.symbol for letter in await _due(outbox)] == ["NSE:NEW"]
     _, given_up = await outbox.recent(2)
@@ -98,17 +100,17 @@ async def test_old_alerts_expire_with_the_last_trouble_beside_the_reason(outbox:
 
 async def test_only_settled_alerts_are_ever_forgotten(outbox: PostgresOutbox) -> None:
     told = [alert("DONE"), alert("OPEN")]
-    await outbox.put(told, {one.key: ["mail"] for one in told}, EVENING)
+    await outbox.add(told, {one.key: ["mail"] for one in told}, EVENING)
     done, _ = await _due(outbox)
-    await outbox.delivered("mail", [done.id], EVENING)
-    assert await outbox.forget_before(EVENING) == 0
-    assert await outbox.forget_before(EVENING + MINUTE) == 1
+    await outbox.mark_delivered("mail", [done.id], EVENING)
+    assert await outbox.delete_before(EVENING) == 0
+    assert await outbox.delete_before(EVENING + MINUTE) == 1
     assert [one.alert.symbol for one in await outbox.recent(9)] == ["NSE:OPEN"]
 
 
 async def test_recent_alerts_can_be_asked_for_by_kind(outbox: PostgresOutbox) -> None:
     told = [digest("AAA"), alert("BBB")]
-    await outbox.put(told, {}, EVENING)
+    await outbox.add(told, {}, EVENING)
     assert [one.alert.kind for one in await outbox.recent(9, AlertKind.SETUPS)] == [AlertKind.SETUPS]
     assert [one.alert.symbol for one in await outbox.recent(1)] == ["NSE:BBB"]
 

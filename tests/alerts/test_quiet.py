@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vcpd.alerts.quiet import QuietHours
+from vcpd.alerts.routing import QuietHours
 from vcpd.alerts.settings import AlertSettings
 
 ZONES = st.sampled_from([ZoneInfo(name) for name in ("Asia/Kolkata", "America/New_York", "Europe/Riga")])

@@ -7,13 +7,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.alerts.fakes import ZONE, alert, digest
-from vcpd.alerts.facts import KNOWN, item_facts, known_facts
-from vcpd.alerts.message import compose, facts_of, fitted, key_of
-from vcpd.alerts.templates import OURS, DigestTemplate, Template, Templates
-from vcpd.alerts.texts import filled, one_line, problems_of
+from vcpd.alerts.message import compose, idempotency_key, template_variables, truncate
+from vcpd.alerts.templates import (
+    DEFAULT_TEMPLATES,
+    VARIABLES_BY_KIND,
+    DigestTemplate,
+    Template,
+    Templates,
+    item_variables,
+    render,
+    single_line,
+    template_problems,
+    variables_of,
+)
 from vcpd.domain.alerts import AlertKind
 
-FACTS = known_facts(AlertKind.BREAKOUT)
+FACTS = variables_of(AlertKind.BREAKOUT)
 PIECES = st.sampled_from(
     ["{pivot}", "{pivot:.2f}", "{name:>8}", "{foo}", "{", "}", "{{", "{pivot.real}", "{0}", "{}", "\n", " x",
      "{pivot!r}", "{pivot:{rating}}", "{pivot:9999d}", "{name:.2f}", "{rating:,}", "{price:%}"]
@@ -26,8 +35,8 @@ VALUES = st.one_of(st.none(), st.integers(), st.floats(), st.text(max_size=20))
     facts=st.dictionaries(st.sampled_from(sorted(FACTS)), VALUES),
 )
 def test_a_text_without_problems_can_always_be_filled_in(text: str, facts: dict[str, object]) -> None:
-    if not list(problems_of(text, FACTS)):
-        filled(text, facts)  # type: ignore[arg-type]
+    if not list(template_problems(text, FACTS)):
+        render(text, facts)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -47,11 +56,11 @@ def test_a_text_without_problems_can_always_be_filled_in(text: str, facts: dict[
     ],
 )
 def test_nothing_but_a_known_name_and_a_plain_format_is_taken(text: str) -> None:
-    assert list(problems_of(text, FACTS))
+    assert list(template_problems(text, FACTS))
 
 
 def test_a_problem_names_what_is_known() -> None:
-    (problem,) = problems_of("{pivto}", FACTS)
+    (problem,) = template_problems("{pivto}", FACTS)
     assert "no fact `pivto`" in problem
     assert "pivot, price" in problem
 
@@ -66,7 +75,7 @@ def test_a_wrong_template_is_refused_when_it_is_loaded_with_its_place() -> None:
 def test_an_owner_may_change_the_title_alone() -> None:
     templates = Templates(breakout=Template(title="Ho! {name}"))
     assert templates.of(AlertKind.BREAKOUT).title == "Ho! {name}"
-    assert templates.of(AlertKind.BREAKOUT).body == OURS.breakout.body
+    assert templates.of(AlertKind.BREAKOUT).body == DEFAULT_TEMPLATES.breakout.body
 
 
 def test_every_kind_has_words_of_its_own_that_use_known_facts_only() -> None:
@@ -74,21 +83,21 @@ def test_every_kind_has_words_of_its_own_that_use_known_facts_only() -> None:
         template = Templates().of(kind)
         assert template.title
         names = {name for _, name, _, _ in Formatter().parse(template.title + template.body) if name}
-        assert names <= set(known_facts(kind))
-    assert set(KNOWN) == set(AlertKind)
+        assert names <= set(variables_of(kind))
+    assert set(VARIABLES_BY_KIND) == set(AlertKind)
 
 
 def test_unknown_facts_leave_a_dash_and_lines_of_nothing_else_go() -> None:
     facts = {"pivot": 100.0, "stop": None, "rating": None}
-    assert filled("pivot {pivot}, stop {stop}\nRS {rating}\nend", facts) == "pivot 100.00, stop -\nend"
+    assert render("pivot {pivot}, stop {stop}\nRS {rating}\nend", facts) == "pivot 100.00, stop -\nend"
 
 
 def test_a_fact_of_another_type_than_usual_is_written_plainly() -> None:
-    assert filled("{pivot:.2f} {name:>5}|", {"pivot": "soon", "name": 7}) == "soon     7|"
+    assert render("{pivot:.2f} {name:>5}|", {"pivot": "soon", "name": 7}) == "soon     7|"
 
 
 def test_titles_are_one_line_whatever_the_facts_hold() -> None:
-    assert one_line("a\r\nBcc: x\x00\t b ") == "a Bcc: x b"
+    assert single_line("a\r\nBcc: x\x00\t b ") == "a Bcc: x b"
     message = compose([alert("A\nB")], "mail", Templates(), ZONE)
     assert "\n" not in message.title
 
@@ -107,18 +116,27 @@ def test_a_digest_has_a_line_for_each_setup() -> None:
 
 def test_the_key_is_of_the_alerts_and_the_channel() -> None:
     one, other = alert("AAA"), alert("BBB")
-    assert key_of("mail", [one]) == key_of("mail", [one])
-    assert len({key_of("mail", [one]), key_of("ntfy", [one]), key_of("mail", [one, other])}) == 3
+    assert idempotency_key("mail", [one]) == idempotency_key("mail", [one])
+    assert (
+        len(
+            {
+                idempotency_key("mail", [one]),
+                idempotency_key("ntfy", [one]),
+                idempotency_key("mail", [one, other]),
+            }
+        )
+        == 3
+    )
 
 
 def test_rows_of_a_digest_know_the_facts_that_its_template_may_name() -> None:
-    assert {"pivot", "rating", "footprint", "name"} <= set(item_facts())
-    assert facts_of(alert(), "mail", ZONE)["at"] == "Wed 2026-04-08 16:30"
+    assert {"pivot", "rating", "footprint", "name"} <= set(item_variables())
+    assert template_variables(alert(), "mail", ZONE)["at"] == "Wed 2026-04-08 16:30"
 
 
 @given(text=st.text(max_size=400), most=st.integers(60, 200))
 def test_a_text_that_is_too_long_is_cut_by_lines_and_says_so(text: str, most: int) -> None:
-    short = fitted(text, most)
+    short = truncate(text, most)
     assert len(short.encode()) <= most
     if len(text.encode()) <= most:
         assert short == text
@@ -126,4 +144,4 @@ def test_a_text_that_is_too_long_is_cut_by_lines_and_says_so(text: str, most: in
 
 def test_a_cut_text_counts_what_it_leaves_out() -> None:
     text = "\n".join(f"line {number}" for number in range(100))
-    assert fitted(text, 60).splitlines()[-1].startswith("... and ")
+    assert truncate(text, 60).splitlines()[-1].startswith("... and ")

@@ -14,39 +14,38 @@ from aiohttp import web
 
 from tests.alerts.fakes import ZONE, alert, digest
 from tests.alerts.receiver import Receiver, door, receiving
-from vcpd.alerts.channel import Channel
-from vcpd.alerts.http_door import HttpDoor
-from vcpd.alerts.message import Message, compose
-from vcpd.alerts.ntfy import Ntfy
-from vcpd.alerts.ping import Ping
+from vcpd.alerts.channels.base import Channel, ChannelHttpClient
+from vcpd.alerts.channels.deadman import DeadmanChannel
+from vcpd.alerts.channels.ntfy import NtfyChannel
+from vcpd.alerts.channels.telegram import TelegramChannel
+from vcpd.alerts.channels.webhook import WebhookChannel
+from vcpd.alerts.message import AlertMessage, compose
 from vcpd.alerts.settings import NtfySettings, PingSettings, TelegramSettings, WebhookSettings
-from vcpd.alerts.telegram import Telegram
 from vcpd.alerts.templates import Templates
-from vcpd.alerts.webhook import Webhook
-from vcpd.domain.errors import PermanentError, RetryableError
-from vcpd.domain.secrets import Secret
+from vcpd.core.errors import PermanentError, RetryableError
+from vcpd.core.secrets import Secret
 
 TOKEN = Secret("123456:hush-hush")
 PICTURE = b"\x89PNG not really"
 NAMES = ("telegram", "ntfy", "webhook", "ping")
 
 
-def _message(**changes: Any) -> Message:
+def _message(**changes: Any) -> AlertMessage:
     message = compose([alert("ÅÄÖ")], "x", Templates(), ZONE)
-    return Message(**{name: getattr(message, name) for name in message.__struct_fields__} | changes)
+    return AlertMessage(**{name: getattr(message, name) for name in message.__struct_fields__} | changes)
 
 
-def _channel(name: str, url: str, http: HttpDoor) -> Channel:
+def _channel(name: str, url: str, http: ChannelHttpClient) -> Channel:
     channels: dict[str, Channel] = {
-        "telegram": Telegram(TelegramSettings(chat_id="42", api_root=url), TOKEN, http),
-        "ntfy": Ntfy(NtfySettings(topic="mine", server=url), TOKEN, http),
-        "webhook": Webhook(WebhookSettings(url=f"{url}/hook"), None, TOKEN, http),
-        "ping": Ping(PingSettings(), Secret(f"{url}/ping/{TOKEN.reveal()}"), http),
+        "telegram": TelegramChannel(TelegramSettings(chat_id="42", api_root=url), TOKEN, http),
+        "ntfy": NtfyChannel(NtfySettings(topic="mine", server=url), TOKEN, http),
+        "webhook": WebhookChannel(WebhookSettings(url=f"{url}/hook"), None, TOKEN, http),
+        "ping": DeadmanChannel(PingSettings(), Secret(f"{url}/ping/{TOKEN.reveal()}"), http),
     }
     return channels[name]
 
 
-async def _send(name: str, receiver: Receiver, message: Message | None = None) -> None:
+async def _send(name: str, receiver: Receiver, message: AlertMessage | None = None) -> None:
     async with door() as http:
         await _channel(name, receiver.url, http).send(message or _message())
 
@@ -93,7 +92,7 @@ async def test_a_server_that_never_answers_costs_no_more_than_the_timeout(name: 
 async def test_an_address_that_is_none_is_permanent() -> None:
     async with door() as http:
         with pytest.raises(PermanentError, match="address"):
-            await Ping(PingSettings(), Secret("http://[half"), http).send(_message())
+            await DeadmanChannel(PingSettings(), Secret("http://[half"), http).send(_message())
 
 
 async def test_telegram_sends_text_to_the_chat() -> None:
@@ -108,7 +107,7 @@ async def test_telegram_sends_text_to_the_chat() -> None:
 
 async def test_telegram_sends_a_short_text_with_its_picture_as_one_message() -> None:
     async with receiving() as receiver:
-        await _send("telegram", receiver, _message(picture=PICTURE))
+        await _send("telegram", receiver, _message(image=PICTURE))
     (arrival,) = receiver.arrived
     assert arrival.path.endswith("/sendPhoto")
     assert PICTURE in arrival.body
@@ -118,7 +117,7 @@ async def test_telegram_sends_a_short_text_with_its_picture_as_one_message() -> 
 async def test_telegram_sends_a_long_text_first_and_never_again_for_its_picture() -> None:
     async with receiving() as receiver:
         receiver.answers = [web.Response(), web.Response(status=502)]
-        await _send("telegram", receiver, _message(picture=PICTURE, body="a line\n" * 1_000))
+        await _send("telegram", receiver, _message(image=PICTURE, body="a line\n" * 1_000))
     text, photo = receiver.arrived
     assert len(json.loads(text.body)["text"]) <= 4_096
     assert photo.path.endswith("/sendPhoto")
@@ -150,7 +149,7 @@ async def test_ntfy_publishes_json_with_priority_and_a_key_for_repetitions() -> 
 
 async def test_ntfy_puts_the_picture_with_its_words_in_headers() -> None:
     async with receiving() as receiver:
-        await _send("ntfy", receiver, _message(picture=PICTURE, body="erste\nzweite Ä"))
+        await _send("ntfy", receiver, _message(image=PICTURE, body="erste\nzweite Ä"))
     (arrival,) = receiver.arrived
     assert (arrival.method, arrival.path, arrival.body) == ("PUT", "/mine", PICTURE)
     assert str(make_header(decode_header(arrival.headers["x-message"]))) == "erste\nzweite Ä"
@@ -160,13 +159,13 @@ async def test_ntfy_puts_the_picture_with_its_words_in_headers() -> None:
 async def test_a_long_digest_still_fits_into_headers() -> None:
     message = compose([digest(*(f"SYMBOL{number}" for number in range(60)))], "ntfy", Templates(), ZONE)
     async with receiving() as receiver:
-        await _send("ntfy", receiver, _message(picture=PICTURE, body=message.body))
+        await _send("ntfy", receiver, _message(image=PICTURE, body=message.body))
     assert len(receiver.arrived[0].headers["x-message"]) < 8_000
 
 
 async def test_a_webhook_is_signed_and_carries_every_fact_and_its_key() -> None:
     async with receiving() as receiver:
-        await _send("webhook", receiver, _message(picture=PICTURE))
+        await _send("webhook", receiver, _message(image=PICTURE))
     (arrival,) = receiver.arrived
     signed = arrival.headers["x-vcpd-timestamp"].encode() + b"." + arrival.body
     expected = hmac.new(TOKEN.reveal().encode(), signed, hashlib.sha256).hexdigest()
@@ -179,7 +178,9 @@ async def test_a_webhook_is_signed_and_carries_every_fact_and_its_key() -> None:
 
 async def test_a_webhook_without_secret_is_not_signed_and_a_secret_address_wins() -> None:
     async with receiving() as receiver, door() as http:
-        hook = Webhook(WebhookSettings(url="http://127.0.0.1:9/"), Secret(f"{receiver.url}/own"), None, http)
+        hook = WebhookChannel(
+            WebhookSettings(url="http://127.0.0.1:9/"), Secret(f"{receiver.url}/own"), None, http
+        )
         await hook.send(_message())
     assert receiver.arrived[0].path == "/own"
     assert "x-vcpd-signature" not in receiver.arrived[0].headers
@@ -194,15 +195,16 @@ async def test_a_ping_is_a_get() -> None:
 async def test_a_channel_is_off_until_it_knows_where_to_send_and_says_what_it_lacks() -> None:
     async with door() as http:
         for channel in (
-            Telegram(TelegramSettings(), None, http),
-            Ntfy(NtfySettings(), None, http),
-            Webhook(WebhookSettings(), None, None, http),
-            Ping(PingSettings(), None, http),
+            TelegramChannel(TelegramSettings(), None, http),
+            NtfyChannel(NtfySettings(), None, http),
+            WebhookChannel(WebhookSettings(), None, None, http),
+            DeadmanChannel(PingSettings(), None, http),
         ):
             assert (channel.is_noop, channel.missing) == (True, None)
         assert (
-            Telegram(TelegramSettings(chat_id="1"), None, http).missing == "the secret alerts_telegram_token"
+            TelegramChannel(TelegramSettings(chat_id="1"), None, http).missing
+            == "the secret alerts_telegram_token"
         )
-        assert Telegram(TelegramSettings(), TOKEN, http).missing == "[alerts.telegram] chat_id"
-        assert Webhook(WebhookSettings(), None, TOKEN, http).missing == "[alerts.webhook] url"
-        assert Ntfy(NtfySettings(), TOKEN, http).missing == "[alerts.ntfy] topic"
+        assert TelegramChannel(TelegramSettings(), TOKEN, http).missing == "[alerts.telegram] chat_id"
+        assert WebhookChannel(WebhookSettings(), None, TOKEN, http).missing == "[alerts.webhook] url"
+        assert NtfyChannel(NtfySettings(), TOKEN, http).missing == "[alerts.ntfy] topic"

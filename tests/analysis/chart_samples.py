@@ -8,7 +8,7 @@ import numpy as np
 
 from tests.analysis.risk_samples import from_closes, walk
 from vcpd.domain.panel import Panel, build_panel
-from vcpd.domain.setups import Contraction, EventKind, Gate, Setup, SetupEvent, State, Undercut
+from vcpd.domain.setups import BaseState, Contraction, EventKind, Gate, Setup, SetupEvent, Undercut
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -36,7 +36,7 @@ def setup(panel: Panel, **changes: Any) -> Setup:
         contractions=contractions,
         pivot=96.0,
         stop=91.2,
-        state=State.NEAR_PIVOT,
+        state=BaseState.NEAR_PIVOT,
         score=78.4,
         components={},
         gates={"contractions": Gate(passed=True, value=3, threshold="2..6")},

@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from vcpd.domain.arrays import FloatArray
-from vcpd.domain.bars import BarSeries
+from vcpd.domain.bars import BarSeries, FloatArray
 from vcpd.domain.panel import Panel, build_panel
 
 START = date(2020, 1, 1)

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from vcpd.analysis.thresholds import Rules
+from vcpd.analysis.thresholds import SearchRules
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,11 @@ class Market:
         before = self.close[t - 1]
         return max(self.high[t], before) - min(self.low[t], before)
 
-    def turn(self, t: int, rules: Rules) -> float:
+    def turn(self, t: int, rules: SearchRules) -> float:
         if t not in self.turns:
             window = [self.true_range(k) for k in range(max(t - 19, 0), t + 1)]
-            share = rules.turn_atr * (sum(window) / len(window)) / self.close[t]
-            self.turns[t] = min(max(share, rules.turn_least), rules.turn_most)
+            share = rules.turn_atr_share * (sum(window) / len(window)) / self.close[t]
+            self.turns[t] = min(max(share, rules.min_turn), rules.max_turn)
         return self.turns[t]
 
 
@@ -53,7 +53,7 @@ class Found:
     confirmed: bool
 
 
-def zigzag(market: Market, anchor: int, t: int, rules: Rules) -> Zigzag:
+def zigzag(market: Market, anchor: int, t: int, rules: SearchRules) -> Zigzag:
     turns, extreme, counter = [anchor], anchor + 1, anchor + 1
     for k in range(anchor + 2, t + 1):
         if len(turns) % 2 == 1:  # falling
@@ -84,12 +84,12 @@ def _furthest(market: Market, extreme: int, t: int, *, highest: bool) -> int:
     return min(later, key=lambda k: (market.low[k], k))
 
 
-def anchors(market: Market, t: int, rules: Rules) -> Iterator[int]:
-    for a in range(max(t - rules.oldest, rules.anchor_side), t - rules.youngest + 1):
+def anchors(market: Market, t: int, rules: SearchRules) -> Iterator[int]:
+    for a in range(max(t - rules.max_base_sessions, rules.anchor_side), t - rules.min_base_sessions + 1):
         around = market.high[max(a - rules.anchor_lookback, 0) : a + rules.anchor_side + 1]
         later = max(market.high[a + 1 : t + 1])
         fall = (market.high[a] - min(market.low[a + 1 : t + 1])) / market.high[a]
-        room = min(rules.cap, rules.cap_share * fall)
+        room = min(rules.max_rise_above_anchor, rules.cap_share * fall)
         if market.high[a] >= max(around) and later <= market.high[a] * (1 + room):
             yield a
 
@@ -97,7 +97,7 @@ def anchors(market: Market, t: int, rules: Rules) -> Iterator[int]:
 EQUAL = 1e-9
 
 
-def best_chain(market: Market, anchor: int, t: int, rules: Rules) -> Found | None:
+def best_chain(market: Market, anchor: int, t: int, rules: SearchRules) -> Found | None:
     """The most valuable admissible chain from one anchor, by walking all of them."""
     shape = zigzag(market, anchor, t, rules)
     peaks = shape.turns[::2]
@@ -124,7 +124,7 @@ class _Walk:
     shape: Zigzag
     peaks: list[int]
     t: int
-    rules: Rules
+    rules: SearchRules
 
     def chains(self, highs: tuple[int, ...], lows: tuple[int, ...], value: float) -> Iterator[Found]:
         """Every admissible chain that begins with these complete contractions."""
@@ -153,11 +153,13 @@ class _Walk:
         after = [k for k in swings if k > low]
         if any(market.high[k] > market.high[peak] for k in between):
             return
-        if any(market.high[k] > market.high[peak] * rules.peak_rise for k in after if not self._is_low(k)):
+        if any(
+            market.high[k] > market.high[peak] * rules.max_peak_rise for k in after if not self._is_low(k)
+        ):
             return
-        if self._pullback(after) > rules.hidden * depth or depth < rules.depth_least:
+        if self._pullback(after) > rules.max_hidden_pullback * depth or depth < rules.min_depth:
             return
-        if self.t - peak < rules.final_length and depth < rules.final_deep:
+        if self.t - peak < rules.min_final_sessions and depth < rules.deep_final_depth:
             return
         if self._follows(highs, lows, low, self.t):
             yield Found(highs, (*lows, low), value + self._merit(highs, lows, low), not in_progress)
@@ -188,10 +190,10 @@ class _Walk:
         return (
             all(market.high[k] <= market.high[high] for k in peaks if k < low)
             and all(market.high[k] <= market.high[peak] for k in peaks if k > low)
-            and market.high[peak] <= market.high[high] * rules.peak_rise
-            and peak - high >= rules.peak_gap
-            and fall >= rules.depth_least * market.high[high]
-            and market.high[peak] - market.low[low] >= rules.recovery * fall
+            and market.high[peak] <= market.high[high] * rules.max_peak_rise
+            and peak - high >= rules.min_peak_gap
+            and fall >= rules.min_depth * market.high[high]
+            and market.high[peak] - market.low[low] >= rules.min_rally_recovery * fall
         )
 
     def _follows(self, highs: tuple[int, ...], lows: tuple[int, ...], low: int, until: int) -> bool:
@@ -202,7 +204,10 @@ class _Walk:
         before = 1 - market.low[lows[-1]] / market.high[highs[-2]]
         depth = 1 - market.low[low] / market.high[highs[-1]]
         rally = [k for k in self.shape.turns if lows[-1] < k < highs[-1]]
-        if depth > rules.shrink * before + 1e-12 or self._pullback(rally) > rules.hidden * depth + 1e-12:
+        if (
+            depth > rules.max_depth_ratio * before + 1e-12
+            or self._pullback(rally) > rules.max_hidden_pullback * depth + 1e-12
+        ):
             return False
         level = market.low[lows[-1]]
         if market.low[low] >= level:
@@ -218,9 +223,13 @@ class _Walk:
             if market.low[k] >= level:
                 k += 1
                 continue
-            closes = [j for j in range(k, min(k + self.rules.reclaim, last) + 1) if market.close[j] > level]
+            closes = [
+                j
+                for j in range(k, min(k + self.rules.max_reclaim_sessions, last) + 1)
+                if market.close[j] > level
+            ]
             if not closes:
-                return k + self.rules.reclaim > last
+                return k + self.rules.max_reclaim_sessions > last
             k = closes[0] + 1
         return True
 

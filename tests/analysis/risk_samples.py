@@ -10,8 +10,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 
-from vcpd.domain.arrays import DateArray, FloatArray
-from vcpd.domain.bars import BAR_DTYPE, PRICE_FIELDS, BarSeries
+from vcpd.domain.bars import BAR_DTYPE, PRICE_FIELDS, BarSeries, DateArray, FloatArray
 
 Metrics = dict[str, Any]
 

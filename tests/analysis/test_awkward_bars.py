@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from tests.analysis.markets import START, walk
-from vcpd.analysis.setups import Judging, judge
-from vcpd.domain.arrays import FloatArray
-from vcpd.domain.bars import BarSeries
+from vcpd.analysis.screen import screen_rows
+from vcpd.analysis.screen_types import ScreenParams
+from vcpd.domain.bars import BarSeries, FloatArray
 from vcpd.domain.panel import build_panel
 
 
@@ -33,7 +33,7 @@ def flat_series(close: FloatArray, volume: FloatArray) -> BarSeries:
 )
 def test_awkward_bars_have_a_verdict(close: FloatArray, volume: FloatArray) -> None:
     """Flat, empty, zero, jumping, one-way and single bars: a verdict whose JSON comes back as it was."""
-    judged = judge(build_panel([flat_series(close, volume)]), range(1), Judging())
+    judged = screen_rows(build_panel([flat_series(close, volume)]), range(1), ScreenParams())
     encoded = msgspec.json.encode(judged)
     assert msgspec.json.decode(encoded, type=type(judged)) == judged
     assert not judged.setups[0].passed
@@ -41,8 +41,8 @@ def test_awkward_bars_have_a_verdict(close: FloatArray, volume: FloatArray) -> N
 
 def test_flat_prices_tie_with_their_averages() -> None:
     """A price that never moved is not above its average, however the sums were rounded."""
-    setup = judge(
-        build_panel([flat_series(np.full(400, 0.1 + 0.2), np.full(400, 1.0))]), range(1), Judging()
+    setup = screen_rows(
+        build_panel([flat_series(np.full(400, 0.1 + 0.2), np.full(400, 1.0))]), range(1), ScreenParams()
     ).setups[0]
     above = [gate for name, gate in setup.gates.items() if name.startswith("trend_close_above_sma")]
     assert [gate.passed for gate in above] == [False, False]

@@ -47,7 +47,7 @@ def test_counts_agree_with_pandas() -> None:
 def test_chunks_add_up() -> None:
     panel = _market()
     parts = [breadth(panel, range(start, min(start + 3, 7)), WINDOW) for start in (0, 3, 6)]
-    assert Breadth.together(parts) == breadth(panel, range(7), WINDOW)
+    assert Breadth.merged(parts) == breadth(panel, range(7), WINDOW)
 
 
 def test_a_young_symbol_counts_for_no_average_it_does_not_have() -> None:

@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.analysis.chart_samples import SVG, elements, market, setup, texts
-from vcpd.analysis.chart import PRICE, RIGHT, draw
-from vcpd.analysis.chart_frame import Strip, line_path, round_ticks, spread_apart
-from vcpd.analysis.chart_history import moving_average
-from vcpd.analysis.chart_theme import DARK, LIGHT
-from vcpd.domain.errors import BadInputError
+from vcpd.analysis.chart.chart import PRICE_PANE, RIGHT, draw_chart
+from vcpd.analysis.chart.history import moving_average
+from vcpd.analysis.chart.panes import Pane, line_path, round_ticks, spread_labels
+from vcpd.analysis.chart.svg import DARK_THEME, LIGHT_THEME
+from vcpd.core.errors import BadInputError
 from vcpd.domain.panel import Panel
-from vcpd.domain.setups import Gate, Setup, State
+from vcpd.domain.setups import BaseState, Gate, Setup
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def panel() -> Panel:
 
 @pytest.fixture(scope="module")
 def svg(panel: Panel) -> str:
-    return draw(panel, setup(panel))
+    return draw_chart(panel, setup(panel))
 
 
 def numbers(data: str) -> list[tuple[float, float]]:
@@ -59,7 +59,7 @@ def test_head_and_foot_say_the_verdict(svg: str) -> None:
 @pytest.mark.parametrize("shown", [121, 200, 300])
 def test_each_shown_session_has_its_bar(panel: Panel, shown: int) -> None:
     """As many bars as asked for (a base and the month before it always), risen and fallen counted apart."""
-    drawn = draw(panel, setup(panel), sessions_shown=shown)
+    drawn = draw_chart(panel, setup(panel), sessions_shown=shown)
     bars = [int(one.attrib["data-bars"]) for one in elements(drawn, "bars") if "data-bars" in one.attrib]
     assert sum(bars) == max(shown, 120 + 1 + 21)
     strokes = sum(str(one.get("d")).count("M") for one in elements(drawn, "bars") if one.get("d"))
@@ -71,7 +71,7 @@ def test_a_base_fills_its_share_of_the_width(panel: Panel, base: int, shown: int
     """Without a number of sessions: three times base and lead-in, from 150 to 300."""
     legs = setup(panel).contractions
     anchored = msgspec.structs.replace(legs[0], high_date=panel.sessions[-base].item())
-    drawn = draw(panel, setup(panel, contractions=(anchored, *legs[1:])))
+    drawn = draw_chart(panel, setup(panel, contractions=(anchored, *legs[1:])))
     assert sum(int(one.get("data-bars") or 0) for one in elements(drawn, "bars")) == shown
 
 
@@ -93,7 +93,7 @@ def test_depth_labels_do_not_touch(panel: Panel) -> None:
     """Legs a few sessions apart: no label stands over another or over the stop."""
     whole = setup(panel)
     tight = (*whole.contractions, *whole.contractions[-1:] * 3)
-    drawn = draw(panel, setup(panel, contractions=tight))
+    drawn = draw_chart(panel, setup(panel, contractions=tight))
     labels = [one for one in elements(drawn, "contractions") if one.tag == f"{SVG}text"]
     places = [(float(one.attrib["x"]), float(one.attrib["y"])) for one in labels]
     for at, (x, y) in enumerate(places):
@@ -105,7 +105,7 @@ def test_levels_stand_at_their_prices(panel: Panel, svg: str) -> None:
     """Pivot above stop, the buy zone on the pivot, tags beside them, all by one scale."""
     zone = next(one for one in elements(svg, "ground") if one.get("data-mark") == "buy-zone")
     top, height = float(zone.attrib["y"]), float(zone.attrib["height"])
-    assert PRICE[0] < top < level(svg, "pivot") < level(svg, "stop") < PRICE[1]
+    assert PRICE_PANE[0] < top < level(svg, "pivot") < level(svg, "stop") < PRICE_PANE[1]
     assert top + height == pytest.approx(level(svg, "pivot"), abs=0.5)
     # the scale is logarithmic: equal ratios are equal distances
     ratio = np.log(100.8 / 96.05) / np.log(96.0 / 91.2)
@@ -117,10 +117,10 @@ def test_levels_stand_at_their_prices(panel: Panel, svg: str) -> None:
 
 def test_tags_are_readable_when_prices_are_close(panel: Panel) -> None:
     """Pivot, close and stop within a tick: their tags stand apart and on the sheet."""
-    drawn = draw(panel, setup(panel, pivot=95.05, stop=94.95))
+    drawn = draw_chart(panel, setup(panel, pivot=95.05, stop=94.95))
     boxes = sorted(float(one.attrib["y"]) for one in elements(drawn, "tags") if "data-tag" in one.attrib)
     assert all(after - before >= 12 for before, after in pairwise(boxes))
-    assert boxes[0] >= PRICE[0]
+    assert boxes[0] >= PRICE_PANE[0]
 
 
 def test_averages_are_the_simple_ones(panel: Panel, svg: str) -> None:
@@ -142,7 +142,7 @@ def test_averages_are_the_simple_ones(panel: Panel, svg: str) -> None:
 def test_the_rs_line_needs_an_index(panel: Panel) -> None:
     """With one it runs over all bars; without one the chart says so instead of drawing zeros."""
     row = panel.row_of("NSE:BASE")
-    assert len(numbers(str(elements(draw(panel, setup(panel)), "strength")[1].get("d")))) == 300
+    assert len(numbers(str(elements(draw_chart(panel, setup(panel)), "strength")[1].get("d")))) == 300
     blind = Panel(
         panel.symbols,
         panel.sessions,
@@ -151,7 +151,7 @@ def test_the_rs_line_needs_an_index(panel: Panel) -> None:
         np.full(len(panel.sessions), np.nan),
         panel.tick_size,
     )
-    drawn = draw(blind, setup(panel))
+    drawn = draw_chart(blind, setup(panel))
     assert "RS line: no index" in texts(drawn)
     assert elements(drawn, "strength")[1].get("d") == ""
     assert row == blind.row_of("NSE:BASE")
@@ -169,7 +169,9 @@ def test_a_new_high_of_the_rs_line_has_its_dot(panel: Panel) -> None:
     )
     for market_panel, expected in ((leading, 1), (panel, 0)):
         marks = [
-            one for one in elements(draw(market_panel, setup(panel)), "strength") if one.get("data-mark")
+            one
+            for one in elements(draw_chart(market_panel, setup(panel)), "strength")
+            if one.get("data-mark")
         ]
         assert len(marks) == expected
 
@@ -181,8 +183,8 @@ def test_unknown_volume_is_said(panel: Panel) -> None:
     blind = Panel(
         panel.symbols, panel.sessions, values, panel.provisional, panel.index_close, panel.tick_size
     )
-    assert "unknown" in texts(draw(blind, setup(panel)))
-    assert "unknown" not in texts(draw(panel, setup(panel)))
+    assert "unknown" in texts(draw_chart(blind, setup(panel)))
+    assert "unknown" not in texts(draw_chart(panel, setup(panel)))
 
 
 def test_provisional_bars_have_their_own_look(panel: Panel) -> None:
@@ -190,7 +192,7 @@ def test_provisional_bars_have_their_own_look(panel: Panel) -> None:
     flags = np.array(panel.provisional)
     flags[:, -1] = True
     running = Panel(panel.symbols, panel.sessions, panel.values, flags, panel.index_close, panel.tick_size)
-    drawn = draw(running, setup(panel, provisional=True))
+    drawn = draw_chart(running, setup(panel, provisional=True))
     kinds = {one.get("data-kind"): one.get("data-bars") for one in elements(drawn, "bars")}
     assert kinds["running"] == "1"
     assert any("(provisional)" in text for text in texts(drawn))
@@ -204,8 +206,8 @@ def test_events_and_undercuts_are_marked(svg: str) -> None:
 
 def test_a_symbol_without_a_base_is_drawn_too(panel: Panel) -> None:
     """No base: bars and averages alone, and what it lacks in words."""
-    bare = Setup.unjudged("NSE:WALK", panel.sessions[-1].item(), "fewer than 40 bars")
-    drawn = draw(panel, bare)
+    bare = Setup.unevaluated("NSE:WALK", panel.sessions[-1].item(), "fewer than 40 bars")
+    drawn = draw_chart(panel, bare)
     assert {"no base", "fewer than 40 bars"} <= set(texts(drawn))
     assert len(elements(drawn, "contractions")) == 1
     assert len(elements(drawn, "levels")) == 1
@@ -214,7 +216,7 @@ def test_a_symbol_without_a_base_is_drawn_too(panel: Panel) -> None:
 def test_a_long_reason_is_wrapped(panel: Panel) -> None:
     """Two lines at most, none wider than the sheet, the rest told by an ellipsis."""
     miss = "would be a setup but for: " + ", ".join(f"gate {number} is not met" for number in range(12))
-    drawn = draw(panel, setup(panel, pivot=None, nearest_miss=miss))
+    drawn = draw_chart(panel, setup(panel, pivot=None, nearest_miss=miss))
     lines = [one.text or "" for one in elements(drawn, "foot") if one.get("data-field") == "plan"]
     assert len(lines) == 2
     assert all(len(line) <= 62 for line in lines)
@@ -228,7 +230,7 @@ def test_month_names_do_not_touch_where_bars_are_few(panel: Panel) -> None:
     sparse = Panel(
         panel.symbols, panel.sessions, values, panel.provisional, panel.index_close, panel.tick_size
     )
-    drawn = draw(sparse, Setup.unjudged("NSE:WALK", panel.sessions[-1].item(), ""))
+    drawn = draw_chart(sparse, Setup.unevaluated("NSE:WALK", panel.sessions[-1].item(), ""))
     places = [float(one.attrib["x"]) for one in elements(drawn, "time-axis") if one.tag == f"{SVG}text"]
     assert len(places) > 4
     assert all(after - before >= 28 for before, after in pairwise(places))
@@ -241,21 +243,21 @@ def test_failed_gates_are_counted(panel: Panel) -> None:
         "b": Gate(passed=None, value=None, threshold=2.0),
         "c": Gate(passed=True, value=3.0, threshold=2.0),
     }
-    drawn = draw(panel, setup(panel, gates=gates, passed=False, rs_rating=None, state=State.FAILED))
+    drawn = draw_chart(panel, setup(panel, gates=gates, passed=False, rs_rating=None, state=BaseState.FAILED))
     assert any("RS unknown · 1 of 3 gates fail" in text for text in texts(drawn))
 
 
 def test_nothing_after_the_judged_session_is_drawn(panel: Panel) -> None:
     """A longer history gives the same drawing of an earlier session, letter for letter."""
-    bare = Setup.unjudged("NSE:WALK", panel.sessions[330].item(), "no base")
-    assert draw(panel, bare) == draw(panel.until(bare.as_of), bare)
+    bare = Setup.unevaluated("NSE:WALK", panel.sessions[330].item(), "no base")
+    assert draw_chart(panel, bare) == draw_chart(panel.until(bare.as_of), bare)
 
 
 def test_themes_differ_in_colours_alone(panel: Panel, svg: str) -> None:
     """Dark and light have the same shape."""
-    dark = draw(panel, setup(panel), theme="dark")
-    assert DARK.paper in dark
-    assert LIGHT.paper not in dark
+    dark = draw_chart(panel, setup(panel), theme="dark")
+    assert DARK_THEME.background in dark
+    assert LIGHT_THEME.background not in dark
     colours = re.compile(r"#[0-9a-f]{6}")
     assert colours.sub("", dark) == colours.sub("", svg)
 
@@ -270,15 +272,15 @@ def test_markup_in_names_is_escaped(panel: Panel) -> None:
         panel.index_close,
         panel.tick_size,
     )
-    assert "NSE:M&M<b>" in texts(draw(renamed, setup(panel, symbol="NSE:M&M<b>")))
+    assert "NSE:M&M<b>" in texts(draw_chart(renamed, setup(panel, symbol="NSE:M&M<b>")))
 
 
 def test_a_symbol_without_bars_is_refused(panel: Panel) -> None:
     """Nothing to draw is an error with symbol and date; an unknown symbol a KeyError."""
     with pytest.raises(BadInputError, match="NSE:WALK has no bar up to 2000-01-01"):
-        draw(panel, Setup.unjudged("NSE:WALK", date(2000, 1, 1), ""))
+        draw_chart(panel, Setup.unevaluated("NSE:WALK", date(2000, 1, 1), ""))
     with pytest.raises(KeyError):
-        draw(panel, Setup.unjudged("NSE:NOBODY", date(2025, 1, 1), ""))
+        draw_chart(panel, Setup.unevaluated("NSE:NOBODY", date(2025, 1, 1), ""))
 
 
 def test_one_flat_bar_can_be_drawn() -> None:
@@ -292,7 +294,7 @@ def test_one_flat_bar_can_be_drawn() -> None:
         panel.index_close[:1],
         panel.tick_size,
     )
-    drawn = draw(flat, Setup.unjudged("NSE:BASE", flat.sessions[0].item(), "one bar"))
+    drawn = draw_chart(flat, Setup.unevaluated("NSE:BASE", flat.sessions[0].item(), "one bar"))
     assert "nan" not in drawn
     assert "inf" not in drawn
 
@@ -302,7 +304,7 @@ def test_all_stays_on_the_sheet(svg: str) -> None:
     points = [
         point for one in elements(svg, "bars") for point in numbers(str(one.get("d") or "").replace("h", " "))
     ]
-    assert all(0 <= x <= RIGHT and PRICE[0] <= y <= PRICE[1] for x, y in points)
+    assert all(0 <= x <= RIGHT and PRICE_PANE[0] <= y <= PRICE_PANE[1] for x, y in points)
 
 
 @given(st.floats(0.01, 1e5), st.floats(1.001, 100))
@@ -316,7 +318,7 @@ def test_ticks_are_round_few_and_inside(lowest: float, ratio: float) -> None:
 @given(st.lists(st.floats(60, 340), min_size=1, max_size=6))
 def test_tags_move_apart_and_keep_their_order(wanted: list[float]) -> None:
     """At least the gap between neighbours, within the strip, who was above stays above."""
-    placed = spread_apart(wanted, 13, 66, 334)
+    placed = spread_labels(wanted, 13, 66, 334)
     in_order = [place for _, place in sorted(zip(wanted, placed, strict=True))]
     assert all(after - before >= 13 - 1e-9 for before, after in pairwise(in_order))
     assert min(placed) >= 66 - 1e-9
@@ -325,5 +327,5 @@ def test_tags_move_apart_and_keep_their_order(wanted: list[float]) -> None:
 
 def test_a_line_breaks_where_values_are_unknown() -> None:
     """A hole is a hole, not a straight line across it."""
-    strip = Strip(0, 40, 0, 10, 0, 10, 4)
+    strip = Pane(0, 40, 0, 10, 0, 10, 4)
     assert line_path(strip, np.array([1.0, 2.0, np.nan, 4.0])) == "M5.00 9.00L15.00 8.00M35.00 6.00"

@@ -5,7 +5,7 @@ import struct
 import pytest
 
 from tests.analysis.chart_samples import market, setup
-from vcpd.analysis.chart_gallery import draw_row, gallery
+from vcpd.analysis.chart.chart import draw_setup, montage
 
 
 def _size(picture: bytes) -> tuple[int, int]:
@@ -19,8 +19,8 @@ def _size(picture: bytes) -> tuple[int, int]:
 )
 def test_charts_stand_two_in_a_row(charts: int, size: tuple[int, int]) -> None:
     panel = market()
-    chart = draw_row(panel, range(1), setup(panel))
-    assert _size(gallery([chart] * charts)) == size
+    chart = draw_setup(panel, range(1), setup(panel))
+    assert _size(montage([chart] * charts)) == size
 
 
 def test_a_later_panel_draws_the_setup_as_it_stood() -> None:
@@ -30,5 +30,5 @@ def test_a_later_panel_draws_the_setup_as_it_stood() -> None:
     early = panel.sessions[-20].item()
     then = setup(panel.until(early))
     assert then.as_of == early
-    assert draw_row(panel, range(1), then) == draw_row(panel.until(early), range(1), then)
-    assert draw_row(panel, range(1), one) != draw_row(panel, range(1), then)
+    assert draw_setup(panel, range(1), then) == draw_setup(panel.until(early), range(1), then)
+    assert draw_setup(panel, range(1), one) != draw_setup(panel, range(1), then)

@@ -5,8 +5,7 @@ import struct
 import pytest
 
 from tests.analysis.chart_samples import market, setup
-from vcpd.analysis.chart import draw
-from vcpd.analysis.chart_png import to_png
+from vcpd.analysis.chart.chart import draw_chart, to_png
 
 TEXT = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 40 20"><text x="2" y="15">{}</text></svg>'
 
@@ -14,7 +13,7 @@ TEXT = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 40 20"><text x="2" 
 def test_the_picture_is_a_png_of_the_asked_width() -> None:
     """Signature and size as its header says, the sheet's shape kept."""
     panel = market()
-    picture = to_png(draw(panel, setup(panel)), width_px=720)
+    picture = to_png(draw_chart(panel, setup(panel)), width_px=720)
     assert picture[:8] == b"\x89PNG\r\n\x1a\n"
     assert struct.unpack(">II", picture[16:24]) == (720, 1036)
 

@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 
 from tests.analysis.risk_samples import from_closes, read_bars
 from tests.real_data import real_data
-from vcpd.analysis.crowding import Candidates, Crowding, CrowdingParameters, correlations, crowd
-from vcpd.domain.arrays import FloatArray
-from vcpd.domain.bars import BarSeries
+from vcpd.analysis.crowding import Crowding, CrowdingParameters, CrowdingRequest, correlations, find_clusters
+from vcpd.domain.bars import BarSeries, FloatArray
 from vcpd.domain.panel import Panel, build_panel
 
 
@@ -34,7 +33,9 @@ def families(noise: float = 0.004, count: int = 200) -> Panel:
 
 
 def crowding(panel: Panel, symbols: tuple[str, ...] | None = None, as_of: date | None = None) -> Crowding:
-    return crowd(panel, range(len(panel.symbols)), Candidates(symbols=symbols or panel.symbols, as_of=as_of))
+    return find_clusters(
+        panel, range(len(panel.symbols)), CrowdingRequest(symbols=symbols or panel.symbols, as_of=as_of)
+    )
 
 
 def test_families_are_found() -> None:
@@ -68,14 +69,14 @@ def test_only_candidates_are_compared() -> None:
 
 def test_nobody_is_no_crowd() -> None:
     """No candidates, no clusters, no bets."""
-    assert crowd(families(), range(6), Candidates(symbols=())) == Crowding((), (), 0.0)
+    assert find_clusters(families(), range(6), CrowdingRequest(symbols=())) == Crowding((), (), 0.0)
 
 
 def test_each_cluster_is_told_once_however_rows_are_cut() -> None:
     """Every chunk compares all; the one with the first member tells."""
     panel = families()
-    candidates = Candidates(symbols=panel.symbols)
-    parts = [crowd(panel, rows, candidates) for rows in (range(1), range(1, 4), range(4, 6))]
+    candidates = CrowdingRequest(symbols=panel.symbols)
+    parts = [find_clusters(panel, rows, candidates) for rows in (range(1), range(1, 4), range(4, 6))]
     whole = crowding(panel)
     assert {cluster for part in parts for cluster in part.clusters} == set(whole.clusters)
     assert sum(len(part.clusters) for part in parts) == len(whole.clusters)
@@ -86,12 +87,12 @@ def test_candidates_of_one_sector_are_named_also_when_they_move_apart() -> None:
     """A sector of one is no crowd, and cutting the rows tells each sector once."""
     panel = families()
     sectors = {"BANK1": "Finance", "BANK2": "Finance", "LONE": "Finance", "MINE1": "Steel"}
-    candidates = Candidates(symbols=panel.symbols, sectors=sectors)
-    (finance,) = crowd(panel, range(6), candidates).sectors
+    candidates = CrowdingRequest(symbols=panel.symbols, sectors=sectors)
+    (finance,) = find_clusters(panel, range(6), candidates).sectors
     assert (finance.sector, finance.members) == ("Finance", ("BANK1", "BANK2", "LONE"))
     assert finance.mean_correlation is not None
     assert 0.2 < finance.mean_correlation < 0.5
-    parts = [crowd(panel, rows, candidates) for rows in (range(1), range(1, 6))]
+    parts = [find_clusters(panel, rows, candidates) for rows in (range(1), range(1, 6))]
     assert [one for part in parts for one in part.sectors] == [finance]
 
 
@@ -142,10 +143,10 @@ def test_real_banks_crowd_together() -> None:
     panel = build_panel(read_bars(real_data("nse_fno208.parquet")))
     banks = ("BANKBARODA", "CANBK", "PNB", "UNIONBANK", "INDIANB", "SBIN", "BANKINDIA")
     others = ("TITAN", "SUNPHARMA", "INFY", "TCS", "WIPRO", "ITC")
-    candidates = Candidates(
+    candidates = CrowdingRequest(
         symbols=(*banks, *others), as_of=date(2025, 6, 30), parameters=CrowdingParameters(correlation=0.6)
     )
-    found = crowd(panel, range(len(panel.symbols)), candidates)
+    found = find_clusters(panel, range(len(panel.symbols)), candidates)
     assert set(found.clusters[0].members) <= set(banks)
     assert len(found.clusters[0].members) >= 5
     assert any({"INFY", "TCS", "WIPRO"} == set(cluster.members) for cluster in found.clusters)

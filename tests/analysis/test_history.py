@@ -11,10 +11,17 @@ from hypothesis import strategies as st
 
 from tests.analysis.markets import START, base_closes, read_panel, series_of, universe
 from tests.real_data import real_data
-from vcpd.analysis.history import Looking, joined, recount
+from vcpd.analysis.backtest import (
+    BacktestParams,
+    OutcomeCounts,
+    count_outcomes,
+    merge_results,
+    run_backtest,
+    simulate_trade,
+)
 from vcpd.analysis.indicators import Bars, bars_of
-from vcpd.analysis.outcomes import Tally, follow, tally_of
-from vcpd.analysis.setups import Judging, judge
+from vcpd.analysis.screen import screen_rows
+from vcpd.analysis.screen_types import ScreenParams
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.panel import Panel, build_panel
@@ -38,20 +45,20 @@ FLAT = (100.0, 100.0, 100.0, 100.0)
 def test_a_target_is_reached_before_the_stop() -> None:
     """Bought at 100 with the stop at 95: 111 is more than 2 R, then the fall to the stop loses 1 R."""
     bars = bars_from([FLAT, (101, 111, 99, 108), (100, 101, 94, 96), (200, 200, 200, 200)])
-    trade = follow(bars, 0, 95.0, 10)
+    trade = simulate_trade(bars, 0, 95.0, 10)
     assert (trade.best_r, trade.worst_r, trade.result_r) == (2.2, 1.0, -1.0)
     assert (trade.sessions, trade.stopped, trade.finished) == (2, True, True)
 
 
 def test_stop_and_target_in_one_session_is_a_stop() -> None:
     """Nobody knows which came first: the worse is assumed."""
-    trade = follow(bars_from([FLAT, (100, 130, 90, 120)]), 0, 95.0, 10)
+    trade = simulate_trade(bars_from([FLAT, (100, 130, 90, 120)]), 0, 95.0, 10)
     assert (trade.best_r, trade.result_r, trade.stopped) == (0.0, -1.0, True)
 
 
 def test_an_opening_below_the_stop_is_sold_at_the_open() -> None:
     """A gap costs more than 1 R."""
-    trade = follow(bars_from([FLAT, (90, 92, 85, 91)]), 0, 95.0, 10)
+    trade = simulate_trade(bars_from([FLAT, (90, 92, 85, 91)]), 0, 95.0, 10)
     assert trade.result_r == -2.0
     assert trade.worst_r == 2.0
 
@@ -59,9 +66,9 @@ def test_an_opening_below_the_stop_is_sold_at_the_open() -> None:
 def test_unfinished_at_the_end_of_the_bars() -> None:
     """Neither stopped nor held for the whole horizon: counted as an entry, not as an outcome."""
     bars = bars_from([FLAT, (100, 104, 99, 103), (103, 104, 99, 102)])
-    assert not follow(bars, 0, 95.0, 5).finished
-    assert follow(bars, 0, 95.0, 2).finished
-    tally = tally_of(bars, np.array([True, False, False]), 0.05, 5)
+    assert not simulate_trade(bars, 0, 95.0, 5).finished
+    assert simulate_trade(bars, 0, 95.0, 2).finished
+    tally = count_outcomes(bars, np.array([True, False, False]), 0.05, 5)
     assert (tally.entries, tally.finished) == (1, 0)
     assert tally.shares["reached_1r"] is None
 
@@ -72,8 +79,10 @@ def test_tally_is_the_sum_of_its_trades(seed: int, risk: float, horizon: int) ->
     """Counting in the kernel equals following each entry by itself; reached targets are nested."""
     bars = bars_of(build_panel(universe(1, 120, seed)), 0)
     entered = np.random.default_rng(seed).random(len(bars.close)) < 0.3
-    tally = tally_of(bars, entered, risk, horizon)
-    trades = [follow(bars, t, bars.close[t] * (1 - risk), horizon) for t in np.flatnonzero(entered).tolist()]
+    tally = count_outcomes(bars, entered, risk, horizon)
+    trades = [
+        simulate_trade(bars, t, bars.close[t] * (1 - risk), horizon) for t in np.flatnonzero(entered).tolist()
+    ]
     done = [trade for trade in trades if trade.finished]
     assert (tally.entries, tally.finished) == (len(trades), len(done))
     assert tally.reached_2r == sum(trade.best_r >= 2 for trade in done)
@@ -84,8 +93,11 @@ def test_tally_is_the_sum_of_its_trades(seed: int, risk: float, horizon: int) ->
 
 def test_tallies_join() -> None:
     """Two halves give the whole."""
-    one, other = Tally(entries=2, finished=1, sum_best_r=0.5), Tally(entries=3, finished=3, reached_1r=2)
-    assert one.joined(other) == Tally(entries=5, finished=4, reached_1r=2, sum_best_r=0.5)
+    one, other = (
+        OutcomeCounts(entries=2, finished=1, sum_best_r=0.5),
+        OutcomeCounts(entries=3, finished=3, reached_1r=2),
+    )
+    assert one.merged(other) == OutcomeCounts(entries=5, finished=4, reached_1r=2, sum_best_r=0.5)
 
 
 def test_a_planted_base_is_told_from_its_finding_to_its_outcome() -> None:
@@ -93,10 +105,10 @@ def test_a_planted_base_is_told_from_its_finding_to_its_outcome() -> None:
     pivot = 100 * 0.995**2
     after = pivot * np.array([0.97, 0.985, 1.02, 1.05, 1.10, 1.15, 1.20, 1.3, 1.3, 1.3])
     close = np.concatenate([base_closes((24.0, 12.0, 6.0), before=320), after])
-    result = recount(
-        build_panel([series_of("A", close, spread=0.001)]), range(1), Looking(horizon_sessions=5)
+    result = run_backtest(
+        build_panel([series_of("A", close, spread=0.001)]), range(1), BacktestParams(horizon_sessions=5)
     )
-    told = result.told[-1]
+    told = result.bases[-1]
     assert told.outcome is not None
     assert told.outcome.entry == pytest.approx(pivot * 1.02)
     assert told.outcome.result_r == pytest.approx((1.3 / 1.02 - 1) / (told.outcome.risk_pct / 100), abs=0.01)
@@ -114,22 +126,22 @@ def market() -> Panel:
 
 def test_chunks_do_not_matter() -> None:
     """Row by row and joined, or at once: the same."""
-    panel, looking = market(), Looking(thresholds=FEW)
+    panel, looking = market(), BacktestParams(thresholds=FEW)
     rows = range(len(panel.symbols))
-    parts = [recount(panel, rows[at : at + 1], looking) for at in rows]
-    whole = recount(panel, rows, looking)
-    assert joined(parts).told == whole.told
-    assert joined(parts).universe.entries == whole.universe.entries == whole.judged_sessions
+    parts = [run_backtest(panel, rows[at : at + 1], looking) for at in rows]
+    whole = run_backtest(panel, rows, looking)
+    assert merge_results(parts).bases == whole.bases
+    assert merge_results(parts).universe.entries == whole.universe.entries == whole.judged_sessions
 
 
 def test_span_selects_by_the_day_of_finding() -> None:
     """Only bases found inside the span are told, and only its sessions make base rates."""
     panel = market()
     day = panel.sessions[-20].item()
-    late = recount(panel, range(len(panel.symbols)), Looking(first=day, thresholds=FEW))
-    assert all(told.found_on >= day for told in late.told)
+    late = run_backtest(panel, range(len(panel.symbols)), BacktestParams(first=day, thresholds=FEW))
+    assert all(told.found_on >= day for told in late.bases)
     assert 0 < late.universe.entries <= 20 * len(panel.symbols)
-    assert recount(panel, range(3), Looking(last=date(1999, 1, 1))).told == []
+    assert run_backtest(panel, range(3), BacktestParams(last=date(1999, 1, 1))).bases == []
 
 
 def test_history_equals_the_screens_of_its_sessions() -> None:
@@ -138,9 +150,13 @@ def test_history_equals_the_screens_of_its_sessions() -> None:
     rows = range(0, len(panel.symbols), 2)
     as_of = panel.sessions[1000].item()
     cut = panel.until(as_of)
-    told = [one for row in rows for one in recount(cut, range(row, row + 1), Looking()).told]
+    told = [one for row in rows for one in run_backtest(cut, range(row, row + 1), BacktestParams()).bases]
     known = {(one.symbol, one.found_on): one for one in told}
-    bases = [base for row in rows for base in judge(panel, range(row, row + 1), Judging(as_of=as_of)).bases]
+    bases = [
+        base
+        for row in rows
+        for base in screen_rows(panel, range(row, row + 1), ScreenParams(as_of=as_of)).bases
+    ]
     assert len(bases) > 3
     for base in bases:
         one = known[base.symbol, base.found_on]
@@ -149,5 +165,5 @@ def test_history_equals_the_screens_of_its_sessions() -> None:
 
 def test_recount_is_json() -> None:
     """The whole answer travels as JSON and comes back."""
-    result = recount(market(), range(2), Looking(first=START, thresholds=FEW))
+    result = run_backtest(market(), range(2), BacktestParams(first=START, thresholds=FEW))
     assert msgspec.json.decode(msgspec.json.encode(result), type=type(result)) == result

@@ -7,25 +7,32 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vcpd.analysis.live_states import LiveRules, Stand, Target, band_of, first_stand, step
+from vcpd.analysis.live_states import (
+    LiveLevels,
+    LiveRules,
+    LiveState,
+    advance_state,
+    initial_state,
+    unchanged_band,
+)
 from vcpd.analysis.thresholds import Thresholds
-from vcpd.domain.setups import EventKind, SetupEvent, State
+from vcpd.domain.setups import BaseState, EventKind, SetupEvent
 
 RULES = LiveRules.of(Thresholds(), 0.3)
-TARGET = Target.of(100.0, 94.0, RULES)
+TARGET = LiveLevels.of(100.0, 94.0, RULES)
 TODAY, BEFORE = date(2026, 4, 8), date(2026, 4, 7)
 UNKNOWN = math.nan
-FAR = Stand(State.FORMING, confirmed=False, told=frozenset())
+FAR = LiveState(BaseState.FORMING, confirmed=False, emitted=frozenset())
 
 prices = st.floats(80, 120)
 ratios = st.one_of(st.just(math.nan), st.floats(0, 5))
 
 
-def told_by(stand: Stand, *ticks: tuple[float, float]) -> list[EventKind]:
+def told_by(stand: LiveState, *ticks: tuple[float, float]) -> list[EventKind]:
     """What prices with their volume ratios tell, in order."""
     told: list[EventKind] = []
     for price, ratio in ticks:
-        stand, news = step(stand, price, ratio, TARGET, RULES)
+        stand, news = advance_state(stand, price, ratio, TARGET, RULES)
         told += news
     return told
 
@@ -76,8 +83,8 @@ def test_no_kind_is_told_twice_and_never_without_its_reason(ticks: "list[tuple[f
 
 
 stands = st.builds(
-    Stand,
-    st.sampled_from([state for state in State if state is not State.EXPIRED]),
+    LiveState,
+    st.sampled_from([state for state in BaseState if state is not BaseState.EXPIRED]),
     st.booleans(),
     st.frozensets(st.sampled_from(list(EventKind))),
 )
@@ -86,37 +93,37 @@ stands = st.builds(
 @settings(max_examples=500, deadline=None)
 @given(stands, st.lists(prices, max_size=5), prices, st.floats(0, 1.39))
 def test_a_price_inside_the_band_changes_nothing(
-    stand: Stand, way: "list[float]", price: float, ratio: float
+    stand: LiveState, way: "list[float]", price: float, ratio: float
 ) -> None:
     """What the board does not look at cannot matter, unless the stand waits for volume."""
     for earlier in way or [price]:
-        stand, _ = step(stand, earlier, ratio, TARGET, RULES)
-    lower, upper = band_of(stand, TARGET, RULES)
+        stand, _ = advance_state(stand, earlier, ratio, TARGET, RULES)
+    lower, upper = unchanged_band(stand, TARGET, RULES)
     if lower <= price <= upper:
-        assert step(stand, price, ratio, TARGET, RULES) == (stand, ())
+        assert advance_state(stand, price, ratio, TARGET, RULES) == (stand, ())
 
 
 def test_a_base_that_broke_out_before_is_not_told_again() -> None:
     events = (SetupEvent(EventKind.FOUND, BEFORE, 99.0), SetupEvent(EventKind.BREAKOUT, BEFORE, 101.0))
-    stand = first_stand(State.BREAKOUT, events, TODAY)
+    stand = initial_state(BaseState.BREAKOUT, events, TODAY)
     assert told_by(stand, (102.0, 2.0), (106.0, 2.0), (99.0, 0.1)) == [EventKind.EXTENDED, EventKind.SQUAT]
 
 
 def test_volume_that_comes_a_day_later_confirms() -> None:
     events = (SetupEvent(EventKind.BREAKOUT_UNCONFIRMED, BEFORE, 101.0),)
-    assert told_by(first_stand(State.BREAKOUT, events, TODAY), (102.0, 1.5)) == [EventKind.BREAKOUT]
+    assert told_by(initial_state(BaseState.BREAKOUT, events, TODAY), (102.0, 1.5)) == [EventKind.BREAKOUT]
 
 
 def test_what_an_older_close_refuted_may_happen_again() -> None:
     events = (SetupEvent(EventKind.BREAKOUT, BEFORE, 101.0, provisional=True, live=True),)
-    assert told_by(first_stand(State.NEAR_PIVOT, events, TODAY), (101.0, 2.0)) == [EventKind.BREAKOUT]
+    assert told_by(initial_state(BaseState.NEAR_PIVOT, events, TODAY), (101.0, 2.0)) == [EventKind.BREAKOUT]
 
 
 def test_what_was_seen_today_is_not_told_after_a_restart() -> None:
     """The stand goes on where it was, so the hysteresis holds over it too."""
     events = (SetupEvent(EventKind.BREAKOUT, TODAY, 101.0, provisional=True, live=True),)
-    stand = first_stand(State.NEAR_PIVOT, events, TODAY)
-    assert stand.state is State.BREAKOUT
+    stand = initial_state(BaseState.NEAR_PIVOT, events, TODAY)
+    assert stand.state is BaseState.BREAKOUT
     assert told_by(stand, (99.9, 2.0), (101.0, 2.0)) == []
 
 
@@ -125,4 +132,4 @@ def test_a_new_chapter_may_tell_everything_anew() -> None:
         SetupEvent(EventKind.BREAKOUT, BEFORE, 101.0),
         SetupEvent(EventKind.FOUND, BEFORE, 99.0),
     )
-    assert told_by(first_stand(State.FORMING, events, TODAY), (101.0, 2.0)) == [EventKind.BREAKOUT]
+    assert told_by(initial_state(BaseState.FORMING, events, TODAY), (101.0, 2.0)) == [EventKind.BREAKOUT]

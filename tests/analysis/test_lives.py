@@ -9,13 +9,12 @@ import pytest
 
 from tests.analysis.markets import base_closes, read_panel, series_of
 from tests.real_data import real_data
-from vcpd.analysis.judging import Records
-from vcpd.analysis.setups import Judging, judge
+from vcpd.analysis.screen import screen_rows
+from vcpd.analysis.screen_types import RecordedBases, ScreenParams
 from vcpd.analysis.thresholds import Thresholds
-from vcpd.domain.arrays import FloatArray
-from vcpd.domain.bars import BarSeries
+from vcpd.domain.bars import BarSeries, FloatArray
 from vcpd.domain.panel import Panel, build_panel
-from vcpd.domain.setups import Base, EventKind, Setup, State
+from vcpd.domain.setups import Base, BaseState, EventKind, Setup
 
 BASE = base_closes((24.0, 12.0, 6.0), before=320)
 PIVOT = 100 * 0.995**2
@@ -29,7 +28,7 @@ def life_of(after: list[float], *, heavy: int | None = None) -> tuple[Panel, Set
     if heavy is not None:
         series.records["volume"][len(BASE) + heavy] = 3e5
     panel = build_panel([series])
-    judged = judge(panel, range(1), Judging())
+    judged = screen_rows(panel, range(1), ScreenParams())
     return panel, judged.setups[0], judged.bases
 
 
@@ -41,9 +40,9 @@ def test_breakout_with_volume_is_confirmed_and_then_extended() -> None:
     """Found, near the pivot, breakout, extended: in this order, each once."""
     _, setup, bases = life_of([0.98, 0.99, 1.02, 1.04, 1.08, 1.09], heavy=2)
     assert kinds(setup) == ["found", "near_pivot", "breakout", "extended"]
-    assert setup.state is State.EXTENDED
+    assert setup.state is BaseState.EXTENDED
     assert setup.score <= 50
-    assert [base.state for base in bases] == [State.EXTENDED]
+    assert [base.state for base in bases] == [BaseState.EXTENDED]
     assert bases[0].breakout_on == setup.events[2].session
 
 
@@ -51,14 +50,14 @@ def test_light_volume_is_unconfirmed_until_it_comes() -> None:
     """A close above the pivot on light volume says so; a loud session above it confirms."""
     _, setup, _ = life_of([0.98, 1.01, 1.015, 1.02], heavy=3)
     assert kinds(setup) == ["found", "near_pivot", "breakout_unconfirmed", "breakout"]
-    assert setup.state is State.BREAKOUT
+    assert setup.state is BaseState.BREAKOUT
 
 
 def test_a_session_judged_again_tells_its_events_in_the_same_order() -> None:
     """Reclaimed and confirmed in one session: with the record of the first judgement nothing changes."""
     panel, setup, bases = life_of([0.98, 1.01, 0.99, 1.01], heavy=3)
     assert setup.events[-1].session == setup.events[-2].session
-    again = judge(panel, range(1), Judging(followed=Records.of(bases)))
+    again = screen_rows(panel, range(1), ScreenParams(recorded=RecordedBases.of(bases)))
     assert again.setups[0].events == setup.events
     assert [base.events for base in again.bases] == [base.events for base in bases]
 
@@ -66,14 +65,14 @@ def test_a_session_judged_again_tells_its_events_in_the_same_order() -> None:
 def test_squat_is_reclaimed_or_fails() -> None:
     """Back under the pivot within ten sessions is a squat; from there it is reclaimed, or it fails."""
     _, squat, _ = life_of([0.98, 1.02, 0.99], heavy=1)
-    assert (squat.state, kinds(squat)[-1]) == (State.SQUAT, "squat")
+    assert (squat.state, kinds(squat)[-1]) == (BaseState.SQUAT, "squat")
     _, reclaimed, _ = life_of([0.98, 1.02, 0.99, 1.01], heavy=1)
-    assert (reclaimed.state, kinds(reclaimed)[-1]) == (State.BREAKOUT, "reclaimed")
+    assert (reclaimed.state, kinds(reclaimed)[-1]) == (BaseState.BREAKOUT, "reclaimed")
     _, failed, bases = life_of([0.98, 1.02, 0.99, 0.9], heavy=1)
-    assert (failed.state, kinds(failed)[-1]) == (State.FAILED, "failed")
+    assert (failed.state, kinds(failed)[-1]) == (BaseState.FAILED, "failed")
     assert not failed.passed
     assert failed.score <= 10
-    assert bases[0].state is State.FAILED
+    assert bases[0].state is BaseState.FAILED
 
 
 def test_a_failed_base_is_not_listed_any_more() -> None:
@@ -87,12 +86,12 @@ def test_a_base_breaks_when_its_floor_is_lost_for_good() -> None:
     """Before any breakout a fall far below the final low ends it."""
     _, setup, bases = life_of([0.97, 0.93, 0.86, 0.78, 0.7])
     states = {base.state for base in bases} | {setup.state}
-    assert State.BREAKOUT not in states
+    assert BaseState.BREAKOUT not in states
     assert not setup.passed
 
 
-def records(followed: Mapping[str, Sequence[Base]]) -> Records:
-    return Records.of(base for bases in followed.values() for base in bases)
+def records(followed: Mapping[str, Sequence[Base]]) -> RecordedBases:
+    return RecordedBases.of(base for bases in followed.values() for base in bases)
 
 
 def test_day_by_day_equals_replay_on_real_data() -> None:
@@ -103,8 +102,10 @@ def test_day_by_day_equals_replay_on_real_data() -> None:
     compared = 0
     for day in panel.sessions[700:745].tolist():
         for row in rows:
-            recorded = judge(panel, range(row, row + 1), Judging(as_of=day, followed=records(followed)))
-            replayed = judge(panel, range(row, row + 1), Judging(as_of=day))
+            recorded = screen_rows(
+                panel, range(row, row + 1), ScreenParams(as_of=day, recorded=records(followed))
+            )
+            replayed = screen_rows(panel, range(row, row + 1), ScreenParams(as_of=day))
             one, other = recorded.setups[0], replayed.setups[0]
             assert (one.state, one.pivot, one.footprint) == (other.state, other.pivot, other.footprint)
             assert one.passed == other.passed
@@ -116,7 +117,7 @@ def test_day_by_day_equals_replay_on_real_data() -> None:
     assert compared > 40
 
 
-_OVER = {State.FAILED, State.EXPIRED}
+_OVER = {BaseState.FAILED, BaseState.EXPIRED}
 
 
 def test_identity_and_events_only_grow_on_real_data() -> None:
@@ -127,8 +128,8 @@ def test_identity_and_events_only_grow_on_real_data() -> None:
     followed: dict[str, tuple[Base, ...]] = {}
     grown = 0
     for day in panel.sessions[900:950].tolist():
-        judging = Judging(as_of=day, followed=records(followed))
-        parts = [judge(panel, range(row, row + 1), judging) for row in rows]
+        judging = ScreenParams(as_of=day, recorded=records(followed))
+        parts = [screen_rows(panel, range(row, row + 1), judging) for row in rows]
         bases = [base for part in parts for base in part.bases]
         for base in bases:
             key = (base.symbol, base.anchor_date)
@@ -148,7 +149,7 @@ def test_identity_and_events_only_grow_on_real_data() -> None:
 def test_judging_a_session_twice_changes_nothing() -> None:
     """The same session judged again on its own record gives the same bases and verdicts."""
     panel, _, bases = life_of([0.98, 0.99, 1.02], heavy=2)
-    again = judge(panel, range(1), Judging(followed=Records.of(bases)))
+    again = screen_rows(panel, range(1), ScreenParams(recorded=RecordedBases.of(bases)))
     assert again.bases == bases
 
 
@@ -161,7 +162,7 @@ def test_a_restated_history_keeps_the_base() -> None:
     restated = Panel(
         panel.symbols, panel.sessions, values, panel.provisional, panel.index_close, panel.tick_size
     )
-    judged = judge(restated, range(1), Judging(followed=Records.of(bases)))
+    judged = screen_rows(restated, range(1), ScreenParams(recorded=RecordedBases.of(bases)))
     assert [base.anchor_date for base in judged.bases] == [bases[0].anchor_date]
     assert judged.bases[0].events == bases[0].events
     assert judged.bases[0].pivot == pytest.approx(bases[0].pivot / 2, abs=0.05)
@@ -171,10 +172,10 @@ def test_a_recorded_base_goes_on_when_no_replay_would_find_it() -> None:
     """Stricter thresholds find nothing new, but what is followed is followed to its end."""
     panel, _, bases = life_of([0.98, 0.99])
     strict = Thresholds(final_depth_most_pct=2.0)
-    assert judge(panel, range(1), Judging(thresholds=strict)).bases == []
-    judged = judge(panel, range(1), Judging(thresholds=strict, followed=Records.of(bases)))
+    assert screen_rows(panel, range(1), ScreenParams(thresholds=strict)).bases == []
+    judged = screen_rows(panel, range(1), ScreenParams(thresholds=strict, recorded=RecordedBases.of(bases)))
     assert [base.anchor_date for base in judged.bases] == [bases[0].anchor_date]
-    assert judged.bases[0].state is State.NEAR_PIVOT
+    assert judged.bases[0].state is BaseState.NEAR_PIVOT
     assert not judged.setups[0].passed
 
 
@@ -182,8 +183,8 @@ def followed_under(panel: Panel, thresholds: Thresholds, bases: Sequence[Base], 
     """The records as `sessions` further sessions leave them, judged one by one."""
     records = list(bases)
     for day in panel.sessions[-sessions:].tolist():
-        judging = Judging(as_of=day, thresholds=thresholds, followed=Records.of(records))
-        records = judge(panel, range(1), judging).bases
+        judging = ScreenParams(as_of=day, thresholds=thresholds, recorded=RecordedBases.of(records))
+        records = screen_rows(panel, range(1), judging).bases
     return records
 
 
@@ -200,7 +201,7 @@ def test_a_recorded_base_that_goes_on_tells_nothing_twice(after: list[float], to
     """Its breakout is in the record: sessions that no replay would find it on add only what is new."""
     panel, _, _ = life_of(after, heavy=2)
     later = len(after) - 4
-    before = judge(panel.until(panel.sessions[-1 - later].item()), range(1), Judging()).bases
+    before = screen_rows(panel.until(panel.sessions[-1 - later].item()), range(1), ScreenParams()).bases
     assert [event.kind.value for event in before[0].events] == ["found", "near_pivot", "breakout"]
     (base,) = followed_under(panel, Thresholds(final_depth_most_pct=2.0), before, later)
     assert [event.kind.value for event in base.events] == ["found", "near_pivot", "breakout", *told]
@@ -210,9 +211,9 @@ def test_a_recorded_base_that_goes_on_tells_nothing_twice(after: list[float], to
 def test_a_recorded_base_that_goes_on_breaks_when_its_floor_is_lost_for_good() -> None:
     """Five sessions below its floor are five, also when each of them is judged on its own."""
     panel, _, _ = life_of([0.98, 0.99, *[0.92] * 6])
-    before = judge(panel.until(panel.sessions[-7].item()), range(1), Judging()).bases
+    before = screen_rows(panel.until(panel.sessions[-7].item()), range(1), ScreenParams()).bases
     (base,) = followed_under(panel, Thresholds(final_depth_most_pct=2.0), before, 6)
-    assert base.state is State.FAILED
+    assert base.state is BaseState.FAILED
     assert [event.kind.value for event in base.events] == ["found", "near_pivot", "failed"]
 
 
@@ -222,9 +223,9 @@ def test_a_base_whose_gates_lapse_ends_with_that_alone() -> None:
     bases: list[Base] = []
     ended: list[Base] = []
     for day in panel.sessions[-53:].tolist():
-        bases = judge(panel, range(1), Judging(as_of=day, followed=Records.of(bases))).bases
-        ended += [base for base in bases if base.state is State.EXPIRED]
-        bases = [base for base in bases if base.state is not State.EXPIRED]
+        bases = screen_rows(panel, range(1), ScreenParams(as_of=day, recorded=RecordedBases.of(bases))).bases
+        ended += [base for base in bases if base.state is BaseState.EXPIRED]
+        bases = [base for base in bases if base.state is not BaseState.EXPIRED]
     assert [event.kind.value for event in ended[0].events] == [
         "found",
         "near_pivot",
@@ -238,11 +239,11 @@ def test_a_base_that_ended_is_not_followed_for_ever() -> None:
     """As long as it may be found again its record is kept; then it is history."""
     panel, _, _ = life_of([0.98, 0.99, 1.02, *[0.85] * 48], heavy=2)
     bases: list[Base] = []
-    ended: set[State] = set()
+    ended: set[BaseState] = set()
     for day in panel.sessions[-51:].tolist():
-        bases = judge(panel, range(1), Judging(as_of=day, followed=Records.of(bases))).bases
+        bases = screen_rows(panel, range(1), ScreenParams(as_of=day, recorded=RecordedBases.of(bases))).bases
         ended |= {base.state for base in bases}
-    assert State.FAILED in ended
+    assert BaseState.FAILED in ended
     assert bases == []
 
 
@@ -251,7 +252,7 @@ def test_a_base_found_on_a_running_bar_alone_ends_with_it() -> None:
     whole, _, (base,) = life_of([0.98, 0.99])
     running = whole.until(base.found_on)
     running.provisional[0, -1] = True
-    (seemed,) = judge(running, range(1), Judging()).bases
+    (seemed,) = screen_rows(running, range(1), ScreenParams()).bases
     assert {event.provisional for event in seemed.events} == {True}
     values = running.values.copy()
     values[2:4, 0, -1] *= 0.7
@@ -259,15 +260,15 @@ def test_a_base_found_on_a_running_bar_alone_ends_with_it() -> None:
         whole.symbols, running.sessions, values, np.zeros((1, values.shape[2]), np.bool_),
         running.index_close, whole.tick_size,
     )  # fmt: skip
-    judged = judge(final, range(1), Judging(followed=Records.of([seemed])))
+    judged = screen_rows(final, range(1), ScreenParams(recorded=RecordedBases.of([seemed])))
     (ended,) = judged.bases
-    assert ended.state is State.EXPIRED
+    assert ended.state is BaseState.EXPIRED
     assert ended.events[: len(seemed.events)] == seemed.events
     assert [(one.kind, one.provisional) for one in ended.events[len(seemed.events) :]] == [
         (EventKind.EXPIRED, False)
     ]
     assert not judged.setups[0].is_listed
-    again = judge(final, range(1), Judging(followed=Records.of([ended])))
+    again = screen_rows(final, range(1), ScreenParams(recorded=RecordedBases.of([ended])))
     assert again.bases == [ended]
 
 
@@ -278,30 +279,30 @@ def test_a_record_stays_with_its_own_base_beside_one_that_is_over() -> None:
     days = [day for day in whole.sessions.tolist() if date(2023, 8, 16) <= day <= date(2023, 9, 6)]
     bases: list[Base] = []
     for day in days:
-        followed = Records.of(base for base in bases if base.state not in _OVER)
-        bases = judge(whole, range(row, row + 1), Judging(as_of=day, followed=followed)).bases
+        followed = RecordedBases.of(base for base in bases if base.state not in _OVER)
+        bases = screen_rows(whole, range(row, row + 1), ScreenParams(as_of=day, recorded=followed)).bases
         anchors = [base.anchor_date for base in bases]
         assert len(anchors) == len(set(anchors))
     (older,) = bases
-    assert (older.anchor_date, older.state) == (date(2023, 5, 11), State.SQUAT)
+    assert (older.anchor_date, older.state) == (date(2023, 5, 11), BaseState.SQUAT)
     assert [event.kind.value for event in older.events] == ["found", "near_pivot", "breakout", "squat"]
 
 
 def test_events_of_a_running_session_are_provisional_until_it_is_final() -> None:
     """An event of a provisional bar is marked; the final bar confirms it, or leaves it marked."""
     panel, _, before = life_of([0.98, 0.99, 1.02], heavy=2)
-    early = judge(panel.until(panel.sessions[-2].item()), range(1), Judging()).bases
+    early = screen_rows(panel.until(panel.sessions[-2].item()), range(1), ScreenParams()).bases
     panel.provisional[0, -1] = True
-    running = judge(panel, range(1), Judging(followed=Records.of(early))).bases
+    running = screen_rows(panel, range(1), ScreenParams(recorded=RecordedBases.of(early))).bases
     assert [event.provisional for event in running[0].events][-1]
     panel.provisional[0, -1] = False
-    final = judge(panel, range(1), Judging(followed=Records.of(running))).bases
+    final = screen_rows(panel, range(1), ScreenParams(recorded=RecordedBases.of(running))).bases
     assert final[0].events == before[0].events
     panel.values[:4, 0, -1] *= 0.97
-    refuted = judge(panel, range(1), Judging(followed=Records.of(running))).bases
+    refuted = screen_rows(panel, range(1), ScreenParams(recorded=RecordedBases.of(running))).bases
     assert refuted[0].events[-1].kind is EventKind.BREAKOUT
     assert refuted[0].events[-1].provisional
-    assert refuted[0].state is State.NEAR_PIVOT
+    assert refuted[0].state is BaseState.NEAR_PIVOT
 
 
 def test_volume_of_a_running_session_is_projected_to_its_close() -> None:
@@ -312,8 +313,8 @@ def test_volume_of_a_running_session_is_projected_to_its_close() -> None:
     series.records["volume"][-1] = 4e4
     series.records["provisional"][-1] = True
     panel = build_panel([BarSeries("A", series.records)])
-    whole = judge(panel, range(1), Judging()).setups[0]
-    early = judge(panel, range(1), Judging(elapsed_share=0.12)).setups[0]
+    whole = screen_rows(panel, range(1), ScreenParams()).setups[0]
+    early = screen_rows(panel, range(1), ScreenParams(elapsed_share=0.12)).setups[0]
     assert kinds(whole)[-1] == "breakout_unconfirmed"
     assert kinds(early)[-1] == "breakout"
 

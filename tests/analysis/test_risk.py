@@ -15,21 +15,22 @@ from hypothesis import strategies as st
 
 from tests.analysis.risk_samples import Metrics, expected_metrics, from_closes, read_bars, sessions_from, walk
 from tests.real_data import real_data
-from vcpd.analysis import risk_returns, risk_window
-from vcpd.analysis.risk import DATES, METRICS, Measuring, RiskBlock, RiskParameters, measure, score, warm_up
+from vcpd.analysis.risk import returns, window
+from vcpd.analysis.risk.parameters import RiskParameters, RiskResult, RiskTaskParams
+from vcpd.analysis.risk.report import DATE_METRICS, METRICS, measure_risk, score_risk, warm_up
+from vcpd.core.errors import BadInputError
 from vcpd.domain.bars import BarSeries
-from vcpd.domain.errors import BadInputError
 from vcpd.domain.panel import Panel, build_panel
 
 AS_OF = (date(2021, 12, 31), date(2023, 3, 28), date(2024, 6, 4), date(2025, 6, 30))
 
 
-def measured(panel: Panel, as_of: date | None = None, **changes: float) -> RiskBlock:
+def measured(panel: Panel, as_of: date | None = None, **changes: float) -> RiskResult:
     parameters = msgspec.convert(changes, RiskParameters)
-    return measure(panel, range(len(panel.symbols)), Measuring(as_of=as_of, parameters=parameters))
+    return measure_risk(panel, range(len(panel.symbols)), RiskTaskParams(as_of=as_of, parameters=parameters))
 
 
-def metrics_of(block: RiskBlock, row: int = 0) -> Metrics:
+def metrics_of(block: RiskResult, row: int = 0) -> Metrics:
     return dict(zip(METRICS, block.values[row].tolist(), strict=True))
 
 
@@ -192,7 +193,7 @@ def test_a_symbol_excluded_by_quality_is_not_measured() -> None:
         [walk(name, 300, seed) for seed, name in enumerate("ABCDEFG")], exclusions={"C": "jump on 2024-05-01"}
     )
     block = measured(panel)
-    scores = score([block], Measuring())
+    scores = score_risk([block], RiskTaskParams())
     assert scores[2].reason == "jump on 2024-05-01"
     assert scores[2].score is None
     assert scores[2].metrics == {}
@@ -214,7 +215,9 @@ def test_chunks_and_views_change_nothing() -> None:
     )
     frozen.values.flags.writeable = False
     for other in (panel.until(as_of), frozen):
-        parts = [measure(other, rows, Measuring(as_of=as_of)) for rows in (range(37), range(37, 90))]
+        parts = [
+            measure_risk(other, rows, RiskTaskParams(as_of=as_of)) for rows in (range(37), range(37, 90))
+        ]
         assert np.concatenate([part.values for part in parts]).tobytes() == whole.values.tobytes()
         assert sum((part.reasons for part in parts), ()) == whole.reasons
 
@@ -248,14 +251,18 @@ def test_a_block_travels_between_processes_small() -> None:
 
 def test_no_rows_are_no_rows() -> None:
     """An empty chunk is an empty block."""
-    block = measure(build_panel([walk("A")]), range(0), Measuring())
+    block = measure_risk(build_panel([walk("A")]), range(0), RiskTaskParams())
     assert block.symbols == ()
     assert block.values.shape == (0, len(METRICS))
-    assert block.dates.shape == (0, len(DATES))
+    assert block.dates.shape == (0, len(DATE_METRICS))
 
 
 def compiled_forms() -> list[int]:
-    kernels: list[Any] = [risk_window._find_whole, risk_window._pack_others, risk_returns._measure]
+    kernels: list[Any] = [
+        window._mark_complete_rows,
+        window._pack_incomplete_rows,
+        returns._measure_return_rows,
+    ]
     return [len(kernel.signatures) for kernel in kernels]
 
 
@@ -272,14 +279,14 @@ def test_warming_up_leaves_nothing_to_compile() -> None:
 def test_the_document_names_every_metric() -> None:
     """Who reads a figure finds its definition."""
     document = Path(__file__).parents[2].joinpath("docs", "risk.md").read_text(encoding="utf-8")
-    assert [name for name in (*METRICS, *DATES) if f"`{name}`" not in document] == []
+    assert [name for name in (*METRICS, *DATE_METRICS) if f"`{name}`" not in document] == []
 
 
 def test_scores_are_plain_json() -> None:
     """Neither NaN nor infinity leaves the room: undefined is null."""
     flat = from_closes("A", np.full(260, 77.7), np.full(260, np.nan))
     panel = build_panel([flat, *(walk(name, 260, seed) for seed, name in enumerate("BCDEF"))])
-    text = msgspec.json.encode(score([measured(panel)], Measuring()))
+    text = msgspec.json.encode(score_risk([measured(panel)], RiskTaskParams()))
     first = json.loads(text, parse_constant=pytest.fail)[0]
     assert first["reason"] == "nothing to rank for volume: no metric of it is defined"
     assert first["metrics"]["volume_variation"] is None

@@ -9,23 +9,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vcpd.analysis.risk import DATES, METRICS, Measuring, RiskBlock, RiskParameters, score
-from vcpd.analysis.risk_scores import COMPONENTS, percentiles
-from vcpd.domain.risk import Band
+from vcpd.analysis.risk.parameters import RiskParameters, RiskResult, RiskTaskParams
+from vcpd.analysis.risk.report import COMPONENTS, DATE_METRICS, METRICS, percentiles, score_risk
+from vcpd.domain.risk import RiskBand
 
 AS_OF = date(2025, 6, 30)
 
 
 def block(
     *volatilities: float, reasons: tuple[str | None, ...] | None = None, symbol: str = "S"
-) -> RiskBlock:
+) -> RiskResult:
     """Symbols that differ in volatility alone."""
     count = len(volatilities)
     values = np.ones((count, len(METRICS)))
     values[:, METRICS.index("annual_volatility")] = volatilities
-    dates = np.full((count, len(DATES)), np.datetime64("NaT", "D"))
+    dates = np.full((count, len(DATE_METRICS)), np.datetime64("NaT", "D"))
     names = tuple(f"{symbol}{number}" for number in range(count))
-    return RiskBlock(names, AS_OF, values, dates, reasons or (None,) * count)
+    return RiskResult(names, AS_OF, values, dates, reasons or (None,) * count)
 
 
 def test_percentiles_by_hand() -> None:
@@ -51,24 +51,24 @@ def test_percentiles_are_the_mean_rank(values: list[int]) -> None:
 
 def test_a_score_is_the_weighted_sum_of_its_components() -> None:
     """All other components stand in the middle by ties: 0.30 x percentile + 0.70 x 50."""
-    scores = score([block(0.1, 0.2, 0.3, 0.4, 0.5)], Measuring())
+    scores = score_risk([block(0.1, 0.2, 0.3, 0.4, 0.5)], RiskTaskParams())
     assert [one.score for one in scores] == pytest.approx([35, 42.5, 50, 57.5, 65])
     assert scores[0].components == {"volatility": 0, **dict.fromkeys(list(COMPONENTS)[1:], 50)}
-    assert scores[4].band is Band.HIGH
+    assert scores[4].band is RiskBand.HIGH
 
 
 def test_the_universe_is_all_blocks_together() -> None:
     """How the rows were cut into blocks does not matter."""
-    one = score([block(0.1, 0.2, 0.3, 0.4, 0.5, 0.6)], Measuring())
-    two = score([block(0.1, 0.2), block(0.3, 0.4, 0.5, 0.6, symbol="T")], Measuring())
+    one = score_risk([block(0.1, 0.2, 0.3, 0.4, 0.5, 0.6)], RiskTaskParams())
+    two = score_risk([block(0.1, 0.2), block(0.3, 0.4, 0.5, 0.6, symbol="T")], RiskTaskParams())
     assert [each.score for each in one] == [each.score for each in two]
-    assert score([], Measuring()) == []
+    assert score_risk([], RiskTaskParams()) == []
 
 
 def test_a_tiny_universe_has_metrics_but_no_score() -> None:
     """Percentiles among four say nothing: the reason tells how many there were."""
-    scores = score(
-        [block(0.1, 0.2, 0.3, 0.4, 0.5, reasons=("bad data", None, None, None, None))], Measuring()
+    scores = score_risk(
+        [block(0.1, 0.2, 0.3, 0.4, 0.5, reasons=("bad data", None, None, None, None))], RiskTaskParams()
     )
     assert [one.reason for one in scores[:2]] == [
         "bad data",
@@ -83,7 +83,7 @@ def test_less_of_a_steady_trend_and_a_deeper_drawdown_are_riskier() -> None:
     quiet = block(0.1, 0.1, 0.1, 0.1, 0.1)
     quiet.values[:, METRICS.index("trend_r2")] = [0.9, 0.7, 0.5, 0.3, 0.1]
     quiet.values[:, METRICS.index("max_drawdown")] = [-0.1, -0.2, -0.3, -0.4, -0.5]
-    scores = score([quiet], Measuring())
+    scores = score_risk([quiet], RiskTaskParams())
     for name in ("trend", "drawdown"):
         assert [one.components[name] for one in scores] == [0, 25, 50, 75, 100]
 
@@ -93,7 +93,7 @@ def test_an_undefined_metric_leaves_its_component_to_the_others() -> None:
     flat = block(0.1, 0.1, 0.1, 0.1, 0.1)
     flat.values[0, METRICS.index("trend_r2")] = np.nan
     flat.values[:, METRICS.index("trend_crossings")] = [0, 1, 2, 3, 4]
-    scores = score([flat], Measuring())
+    scores = score_risk([flat], RiskTaskParams())
     assert scores[0].components["trend"] == 0
     assert scores[0].metrics["trend_r2"] is None
 
@@ -101,7 +101,7 @@ def test_an_undefined_metric_leaves_its_component_to_the_others() -> None:
 @given(st.lists(st.floats(0.01, 3), min_size=5, max_size=40))
 def test_scores_stay_within_bounds_and_bands_follow_them(volatilities: list[float]) -> None:
     """0..100, riskier is higher, and the band is the last whose limit is reached."""
-    scores = score([block(*volatilities)], Measuring())
+    scores = score_risk([block(*volatilities)], RiskTaskParams())
     points = [one.score for one in scores if one.score is not None]
     assert len(points) == len(volatilities)
     assert all(0 <= one <= 100 and math.isfinite(one) for one in points)
@@ -137,6 +137,12 @@ def test_other_weights_that_sum_to_one_are_taken() -> None:
     volatility_only = RiskParameters(
         weight_volatility=1, weight_gap=0, weight_atr=0, weight_drawdown=0, weight_volume=0, weight_trend=0
     )
-    scores = score([block(0.1, 0.2, 0.3, 0.4, 0.5)], Measuring(parameters=volatility_only))
+    scores = score_risk([block(0.1, 0.2, 0.3, 0.4, 0.5)], RiskTaskParams(parameters=volatility_only))
     assert [one.score for one in scores] == [0, 25, 50, 75, 100]
-    assert [one.band for one in scores] == [Band.LOW, Band.MODERATE, Band.ELEVATED, Band.HIGH, Band.EXTREME]
+    assert [one.band for one in scores] == [
+        RiskBand.LOW,
+        RiskBand.MODERATE,
+        RiskBand.ELEVATED,
+        RiskBand.HIGH,
+        RiskBand.EXTREME,
+    ]

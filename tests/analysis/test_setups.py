@@ -10,18 +10,19 @@ import pytest
 
 from tests.analysis.markets import base_closes, read_panel, read_series, series_of, universe
 from tests.real_data import real_data
-from vcpd.analysis.explain import described, explain
-from vcpd.analysis.setups import Judged, Judging, judge
+from vcpd.analysis.explain import describe_gate, explain
+from vcpd.analysis.screen import screen_rows
+from vcpd.analysis.screen_types import ScreenParams, ScreenResult
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.panel import Panel, build_panel
-from vcpd.domain.setups import Gate, Setup, State
+from vcpd.domain.setups import BaseState, Gate, Setup
 
 FEW = Thresholds(rs_universe_least=5)
 
 
-def judged(panel: Panel, as_of: date | None = None, thresholds: Thresholds = FEW) -> Judged:
-    return judge(panel, range(len(panel.symbols)), Judging(as_of=as_of, thresholds=thresholds))
+def judged(panel: Panel, as_of: date | None = None, thresholds: Thresholds = FEW) -> ScreenResult:
+    return screen_rows(panel, range(len(panel.symbols)), ScreenParams(as_of=as_of, thresholds=thresholds))
 
 
 @cache
@@ -68,7 +69,7 @@ def test_prints_the_published_footprints(
     days = [day for day in panel.sessions.tolist() if window[0] <= day <= window[1]]
     hits = 0
     for day in days:
-        setup = judge(panel, range(row, row + 1), Judging(as_of=day)).setups[0]
+        setup = screen_rows(panel, range(row, row + 1), ScreenParams(as_of=day)).setups[0]
         depths = [one.depth_pct for one in setup.contractions]
         hits += (
             len(depths) == count
@@ -86,7 +87,7 @@ def test_planted_bases_pass_every_gate() -> None:
         setup = setups[symbol]
         assert setup.passed, explain(setup)
         assert len(setup.contractions) == count
-        assert setup.state in {State.FORMING, State.NEAR_PIVOT}
+        assert setup.state in {BaseState.FORMING, BaseState.NEAR_PIVOT}
         assert setup.nearest_miss is None
         assert setup.score > 40
         assert_between(setup.stop, setup.close, setup.pivot)
@@ -143,7 +144,10 @@ def test_truncated_history_gives_the_same_bits_on_real_data() -> None:
         )
         for row in rng.choice(len(panel.symbols), 10, replace=False).tolist():
             rows = range(row, row + 1)
-            full, truncated = judge(panel, rows, Judging(as_of=as_of)), judge(cut, rows, Judging())
+            full, truncated = (
+                screen_rows(panel, rows, ScreenParams(as_of=as_of)),
+                screen_rows(cut, rows, ScreenParams()),
+            )
             assert msgspec.json.encode(full) == msgspec.json.encode(truncated)
             checked += 1
     assert checked == 200
@@ -155,7 +159,9 @@ def test_chunks_do_not_matter() -> None:
     whole = judged(panel)
     for size in (1, 7):
         rows = range(len(panel.symbols))
-        parts = [judge(panel, rows[at : at + size], Judging(thresholds=FEW)) for at in rows[::size]]
+        parts = [
+            screen_rows(panel, rows[at : at + size], ScreenParams(thresholds=FEW)) for at in rows[::size]
+        ]
         assert [setup for part in parts for setup in part.setups] == whole.setups
         assert [base for part in parts for base in part.bases] == whole.bases
 
@@ -163,7 +169,7 @@ def test_chunks_do_not_matter() -> None:
 def test_any_range_of_rows_may_be_asked_for() -> None:
     """Every third row alone gives those rows' verdicts."""
     panel = market()
-    some = judge(panel, range(1, len(panel.symbols), 3), Judging(thresholds=FEW))
+    some = screen_rows(panel, range(1, len(panel.symbols), 3), ScreenParams(thresholds=FEW))
     assert some.setups == judged(panel).setups[1::3]
 
 
@@ -252,7 +258,7 @@ def test_missing_volume_is_unknown_and_confirms_nothing(missing: float) -> None:
     series = series_of("A", breakout, spread=0.002)
     series.records["volume"] = missing
     series.records["volume"][-1] = 1e5
-    result = judge(build_panel([series]), range(1), Judging())
+    result = screen_rows(build_panel([series]), range(1), ScreenParams())
     setup = result.setups[0]
     assert setup.measures["dry_up"] is None
     assert setup.measures["dry"] is None
@@ -265,7 +271,7 @@ def test_missing_volume_is_unknown_and_confirms_nothing(missing: float) -> None:
 def test_young_listing_is_judged_on_what_it_has() -> None:
     """With 120 bars the averages of 150 and 200 are unknown, not failed; the verdict says young."""
     close = base_closes((22.0, 9.0, 4.0), before=70)
-    setup = judge(build_panel([series_of("A", close)]), range(1), Judging()).setups[0]
+    setup = screen_rows(build_panel([series_of("A", close)]), range(1), ScreenParams()).setups[0]
     assert setup.young
     assert setup.gates["trend_sma150_above_sma200"].passed is None
     assert setup.gates["trend_close_above_sma50"].passed is not None
@@ -275,7 +281,9 @@ def test_young_listing_is_judged_on_what_it_has() -> None:
 def test_explain_names_the_nearest_miss_first() -> None:
     """A base whose last fall is a bit too deep says so, with both numbers."""
     close = base_closes((26.0, 11.2), before=320)
-    setup = judge(build_panel([series_of("A", close, spread=0.0005)]), range(1), Judging()).setups[0]
+    setup = screen_rows(build_panel([series_of("A", close, spread=0.0005)]), range(1), ScreenParams()).setups[
+        0
+    ]
     lines = explain(setup)
     assert not setup.passed
     assert lines[1].startswith("would be a setup but for: final contraction 11.")
@@ -303,13 +311,13 @@ def test_numbers_are_told_in_full_and_never_look_equal_when_they_are_not(
         "close a": "trend_close_above_sma50",
     }
     name = names.get(words[:7], "base_intact")
-    assert described(name, Gate(value <= limit, value, limit)) == words
+    assert describe_gate(name, Gate(value <= limit, value, limit)) == words
 
 
 def test_empty_panel_and_sessions_before_the_first() -> None:
     """No sessions at all, or a day before the market's first: nothing to judge, nothing breaks."""
-    assert judge(build_panel([]), range(0), Judging()).setups == []
-    assert judge(market(), range(2), Judging(as_of=date(1999, 1, 1))).setups == []
+    assert screen_rows(build_panel([]), range(0), ScreenParams()).setups == []
+    assert screen_rows(market(), range(2), ScreenParams(as_of=date(1999, 1, 1))).setups == []
 
 
 def test_real_market_has_setups_in_sane_numbers() -> None:

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vcpd.analysis.sizing import Plan, Sizing, SizingParameters, size
-from vcpd.domain.errors import BadInputError
-from vcpd.domain.risk import Band, RiskScore
+from vcpd.analysis.sizing import PositionPlan, Sizing, SizingParameters, position_size
+from vcpd.core.errors import BadInputError
+from vcpd.domain.risk import RiskBand, RiskScore
 
-PLAN = Plan(symbol="NSE:INFY", entry=100.0, stop=95.0, equity=1_000_000.0)
+PLAN = PositionPlan(symbol="NSE:INFY", entry=100.0, stop=95.0, equity=1_000_000.0)
 
 
-def risk(band: Band | None = Band.LOW, traded: float | None = 1e9) -> RiskScore:
+def risk(band: RiskBand | None = RiskBand.LOW, traded: float | None = 1e9) -> RiskScore:
     return RiskScore(
         symbol="NSE:INFY",
         as_of=date(2025, 6, 30),
@@ -25,8 +25,8 @@ def risk(band: Band | None = Band.LOW, traded: float | None = 1e9) -> RiskScore:
     )
 
 
-def sized(score: RiskScore | None, plan: Plan = PLAN, **changes: float) -> Sizing:
-    return size(plan, score, msgspec.convert(changes, SizingParameters))
+def sized(score: RiskScore | None, plan: PositionPlan = PLAN, **changes: float) -> Sizing:
+    return position_size(plan, score, msgspec.convert(changes, SizingParameters))
 
 
 def test_the_risk_budget_gives_the_quantity() -> None:
@@ -52,8 +52,8 @@ def test_the_risk_budget_gives_the_quantity() -> None:
 @pytest.mark.parametrize(
     ("score", "changes", "bound_by", "quantity"),
     [
-        (risk(Band.HIGH), {}, "band", 500),
-        (risk(Band.EXTREME), {}, "band", 250),
+        (risk(RiskBand.HIGH), {}, "band", 500),
+        (risk(RiskBand.EXTREME), {}, "band", 250),
         (risk(None), {}, "band", 250),
         (risk(), {"position_pct": 5.0}, "position", 500),
         (risk(traded=2_000_000.0), {}, "liquidity", 200),
@@ -107,7 +107,7 @@ def test_lots_are_whole() -> None:
 
 def test_rounding_does_not_cost_a_share() -> None:
     """0.3 / 0.1 is three, though floats say 2.99."""
-    plan = Plan(symbol="A", entry=1.3, stop=1.2, equity=60.0)
+    plan = PositionPlan(symbol="A", entry=1.3, stop=1.2, equity=60.0)
     assert sized(risk(), plan, position_pct=100.0).quantity == 3
 
 
@@ -131,13 +131,13 @@ def test_senseless_plans_are_refused(change: dict[str, float], message: str) -> 
     distance=st.floats(0.001, 0.3),
     equity=st.floats(1000, 1e9),
     traded=st.floats(0, 1e10),
-    band=st.sampled_from([*Band, None]),
+    band=st.sampled_from([*RiskBand, None]),
 )
 def test_no_limit_is_ever_exceeded(
-    entry: float, distance: float, equity: float, traded: float, band: Band | None
+    entry: float, distance: float, equity: float, traded: float, band: RiskBand | None
 ) -> None:
     """Risk, position and liquidity stay within their limits for any numbers."""
-    plan = Plan(symbol="A", entry=entry, stop=entry * (1 - distance), equity=equity)
+    plan = PositionPlan(symbol="A", entry=entry, stop=entry * (1 - distance), equity=equity)
     sizing = sized(risk(band, traded), plan)
     rounding = 1 + 1e-6
     share = SizingParameters().share_of(band)

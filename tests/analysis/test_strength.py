@@ -6,8 +6,8 @@ from datetime import date
 import numpy as np
 
 from tests.analysis.markets import universe
-from vcpd.analysis.strength import ratings_of
-from vcpd.domain.arrays import FloatArray
+from vcpd.analysis.strength import cached_ratings
+from vcpd.domain.bars import FloatArray
 from vcpd.domain.panel import Panel, build_panel
 
 
@@ -19,15 +19,15 @@ def frozen(panel: Panel) -> Panel:
 def rated(panel: Panel) -> FloatArray:
     """(symbols, 3) of the last sessions."""
     columns = np.arange(len(panel.sessions) - 3, len(panel.sessions))
-    ratings = ratings_of(panel, 5)
+    ratings = cached_ratings(panel, 5)
     return np.array([ratings.of(panel.close, row, columns) for row in range(len(panel.symbols))])
 
 
 def test_only_a_snapshot_that_nobody_writes_to_is_rated_once() -> None:
     """Bars that may change under one's hands are rated anew each time."""
     panel = build_panel(universe(30, 300))
-    assert ratings_of(panel, 5) is not ratings_of(panel, 5)
-    assert ratings_of(frozen(panel), 5) is ratings_of(panel, 5)
+    assert cached_ratings(panel, 5) is not cached_ratings(panel, 5)
+    assert cached_ratings(frozen(panel), 5) is cached_ratings(panel, 5)
 
 
 def test_shared_ratings_are_those_of_the_very_universe_that_is_asked_for() -> None:

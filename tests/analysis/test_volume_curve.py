@@ -12,7 +12,7 @@ from vcpd.analysis.volume_curve import (
     learned_curve,
     market_curve,
 )
-from vcpd.domain.errors import BadInputError
+from vcpd.core.errors import BadInputError
 from vcpd.domain.live import MinuteVolumes
 
 OPENS_MIN = 9 * 60 + 15
@@ -41,7 +41,7 @@ def assert_is_curve(curve: VolumeCurve) -> None:
 @settings(max_examples=80, deadline=None)
 @given(curves, curves, st.integers(2, 400))
 def test_blends_and_resamples_stay_curves(own: VolumeCurve, general: VolumeCurve, steps: int) -> None:
-    for curve in (own, own.over(general), own.resampled(steps), market_curve([own, general])):
+    for curve in (own, own.blended_with(general), own.resampled(steps), market_curve([own, general])):
         assert_is_curve(curve)
 
 
@@ -92,8 +92,8 @@ def test_what_tells_nothing_is_left_out() -> None:
 
 def test_a_long_history_outweighs_the_market_and_a_short_one_does_not() -> None:
     early = VolumeCurve.of_cumulative(np.ones(REGULAR_MINUTES), 0)
-    known = VolumeCurve(early.shares, 90).over(default_curve())
-    hardly = VolumeCurve(early.shares, 1).over(default_curve())
+    known = VolumeCurve(early.shares, 90).blended_with(default_curve())
+    hardly = VolumeCurve(early.shares, 1).blended_with(default_curve())
     assert known.share_at(0.1) == pytest.approx(0.9 * 1.0 + 0.1 * default_curve().share_at(0.1), abs=0.01)
     assert hardly.share_at(0.1) == pytest.approx(default_curve().share_at(0.1), abs=0.1)
 

@@ -7,8 +7,8 @@ import pytest
 
 from vcpd.app import credentials
 from vcpd.app.credentials import find_secret
-from vcpd.domain.errors import ConfigurationError
-from vcpd.domain.secrets import Secret
+from vcpd.core.errors import ConfigurationError
+from vcpd.core.secrets import Secret
 
 NAME = "kite_api_secret"
 
@@ -19,7 +19,7 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
     found = {name: tmp_path / name for name in ("manager", "folder", "system")}
     for folder in found.values():
         folder.mkdir()
-    monkeypatch.setattr(credentials, "SYSTEM_STORE", found["system"])
+    monkeypatch.setattr(credentials, "SYSTEM_CREDENTIAL_FOLDER", found["system"])
     return found
 
 
@@ -60,11 +60,11 @@ def test_an_empty_file_is_no_secret(places: dict[str, Path]) -> None:
 def test_what_is_taken_from_the_environment_is_known_to_us_alone(
     places: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(credentials, "_taken", {})
+    monkeypatch.setattr(credentials, "_removed_values", {})
     monkeypatch.setenv("VCPD_KITE_API_SECRET", "five")
     monkeypatch.setenv("VCPD_STORE__DSN", "postgresql://me:six@db/vcpd")
     monkeypatch.delenv("VCPD_STORE_DSN", raising=False)
-    credentials.take_from_environment(credentials.SECRET_NAMES)
+    credentials.remove_secrets_from_environment(credentials.SECRET_NAMES)
     assert not [key for key in os.environ if key.startswith(("VCPD_KITE", "VCPD_STORE"))]
     assert find_secret(NAME, places["folder"], os.environ) == Secret("five")
     assert find_secret("store_dsn", places["folder"], os.environ) == Secret("postgresql://me:six@db/vcpd")

@@ -10,13 +10,13 @@ import msgspec
 import pytest
 
 from vcpd.app import daemon as daemon_module
-from vcpd.app.assembly import Assembly
+from vcpd.app.container import Container
 from vcpd.app.daemon import Daemon
-from vcpd.app.reload import _with_fixed_sections, needs_restart
-from vcpd.config import Configuration, Loaded, load
+from vcpd.app.reload import _with_running_sections, needs_restart
+from vcpd.config import Configuration, LoadedConfiguration, load_configuration
 from vcpd.runtime import logs
 from vcpd.runtime.clock import WallClock
-from vcpd.runtime.lifecycle import DaemonState, Trigger
+from vcpd.runtime.lifecycle import DaemonState, LifecycleEvent
 from vcpd.runtime.systemd import ServiceManager
 
 
@@ -38,16 +38,18 @@ def told() -> Told:
 
 @pytest.fixture
 def daemon(told: Told, monkeypatch: pytest.MonkeyPatch) -> Daemon:
-    loaded = Loaded(Configuration(), {}, Path())
+    loaded = LoadedConfiguration(Configuration(), {}, Path())
     made = Daemon(loaded, Path("config.toml"), WallClock())
     made._manager = told
-    monkeypatch.setattr(daemon_module, "Background", lambda *_: SimpleNamespace(words=lambda: "idle"))
+    monkeypatch.setattr(daemon_module, "DaemonTasks", lambda *_: SimpleNamespace(status_line=lambda: "idle"))
     return made
 
 
 def started(daemon: Daemon) -> Daemon:
-    daemon.assembly = cast("Assembly", SimpleNamespace(parts=None, means=None, drain_s=1.0))
-    for trigger in (Trigger.START, Trigger.STARTED):
+    daemon.container = cast(
+        "Container", SimpleNamespace(services=None, dependencies=None, drain_timeout_s=1.0)
+    )
+    for trigger in (LifecycleEvent.START, LifecycleEvent.STARTED):
         daemon._lifecycle.fire(trigger)
     return daemon
 
@@ -60,7 +62,7 @@ def reloads(monkeypatch: pytest.MonkeyPatch, act: Callable[..., None] = lambda *
         seen.append(path)
         act()
 
-    monkeypatch.setattr(daemon_module, "reload", counted)
+    monkeypatch.setattr(daemon_module, "reload_configuration", counted)
     return seen
 
 
@@ -68,7 +70,7 @@ def test_a_reload_while_stopping_changes_and_says_nothing(
     daemon: Daemon, told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = reloads(monkeypatch)
-    started(daemon)._lifecycle.fire(Trigger.STOP)
+    started(daemon)._lifecycle.fire(LifecycleEvent.STOP)
     daemon._on_reload()
     assert (seen, told.lines) == ([], [])
 
@@ -91,7 +93,7 @@ def test_a_reload_that_breaks_leaves_the_daemon_ready(
 
 
 def started_once(daemon: Daemon) -> Daemon:
-    return daemon if daemon.assembly is not None else started(daemon)
+    return daemon if daemon.container is not None else started(daemon)
 
 
 async def test_a_reload_while_starting_is_made_up_for(
@@ -102,16 +104,16 @@ async def test_a_reload_while_starting_is_made_up_for(
 
     class Opening:
         def __init__(self, *_: object) -> None:
-            self.parts = self.means = None
+            self.parts = self.dependencies = None
 
         async def open(self) -> None:
             daemon._on_reload()
 
     def begin(_assembly: object) -> None:
-        daemon._lifecycle.fire(Trigger.STARTED)
+        daemon._lifecycle.fire(LifecycleEvent.STARTED)
 
-    monkeypatch.setattr(daemon_module, "Assembly", Opening)
-    monkeypatch.setattr(daemon, "_begin", begin)
+    monkeypatch.setattr(daemon_module, "Container", Opening)
+    monkeypatch.setattr(daemon, "_start_background", begin)
     for name in ("prefer_to_give_back", "keep_what_is_here"):
         monkeypatch.setattr(daemon_module, name, lambda: None)
     monkeypatch.setattr(daemon_module, "_limit_threads", lambda _loop: None)
@@ -124,21 +126,21 @@ async def test_a_reload_while_starting_is_made_up_for(
 def test_the_first_death_is_the_reason(daemon: Daemon) -> None:
     """What dies afterwards is mostly its victim."""
     first = ValueError("the store is gone")
-    started(daemon)._on_death("embedded-store", first)
-    daemon._on_death("telling", ValueError("no answer"))
-    assert daemon._death is first
+    started(daemon)._on_task_failure("embedded-store", first)
+    daemon._on_task_failure("telling", ValueError("no answer"))
+    assert daemon._fatal_error is first
 
 
 def configured(tmp_path: Path, text: str) -> Configuration:
     path = tmp_path / "config.toml"
     path.write_text(text, encoding="utf-8")
-    return load(path, {}).configuration
+    return load_configuration(path, {}).configuration
 
 
 def test_another_sink_waits_for_a_restart_and_is_said_to(tmp_path: Path) -> None:
     running = configured(tmp_path, "")
     wanted = configured(tmp_path, '[log]\nsink = "json"\nlevel = "debug"\n')
-    applied = _with_fixed_sections(wanted, running)
+    applied = _with_running_sections(wanted, running)
     assert (applied.log.level, applied.log.sink) == ("debug", "auto")
     assert needs_restart(wanted, applied) == ("log.sink",)
 
@@ -147,7 +149,7 @@ def test_another_market_waits_for_a_restart_and_so_does_its_day(tmp_path: Path) 
     """The running market's jobs keep their times until the other market is really there."""
     running = configured(tmp_path, "")
     wanted = configured(tmp_path, '[daemon]\nmarket = "bhavcopy"\n')
-    applied = _with_fixed_sections(wanted, running)
+    applied = _with_running_sections(wanted, running)
     assert applied.jobs == running.jobs
     assert needs_restart(wanted, applied) == ("daemon", "jobs")
 
@@ -155,7 +157,7 @@ def test_another_market_waits_for_a_restart_and_so_does_its_day(tmp_path: Path) 
 def test_jobs_and_levels_change_live(tmp_path: Path) -> None:
     running = configured(tmp_path, "")
     wanted = configured(tmp_path, '[jobs.risk]\nenabled = false\n[log]\nlevel = "debug"\n')
-    applied = _with_fixed_sections(wanted, running)
+    applied = _with_running_sections(wanted, running)
     assert msgspec.to_builtins(applied) == msgspec.to_builtins(wanted)
     assert needs_restart(wanted, applied) == ()
 
@@ -164,12 +166,12 @@ async def test_a_long_start_asks_the_manager_for_patience(
     daemon: Daemon, told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A recovery or a migration must not be killed halfway, again and again."""
-    monkeypatch.setattr(daemon_module, "LOOK_EVERY_S", 1)
+    monkeypatch.setattr(daemon_module, "START_CHECK_INTERVAL_S", 1)
 
     async def opening() -> None:
         async with asyncio.timeout(10):
             while not told.lines:  # noqa: ASYNC110 - the manager sets no event
                 await asyncio.sleep(0.01)
 
-    assert await daemon._unless_stopped(opening())
+    assert await daemon._run_unless_stopped(opening())
     assert told.lines == ["EXTEND_TIMEOUT_USEC=3000000"]

@@ -9,20 +9,20 @@ import numpy as np
 import pytest
 
 from vcpd.app import health, performance
-from vcpd.app.outlook import spark
-from vcpd.app.parts import Parts
-from vcpd.app.vitals import STALLED_AFTER_S, Stalls, unwanted
-from vcpd.domain.nse_sessions import NSE
-from vcpd.domain.quality import Flag, Rule
+from vcpd.app.monitor import STALLED_AFTER_S, StallDetector, excluded_by_user
+from vcpd.app.services import Services
+from vcpd.app.status import sparkline
+from vcpd.domain.nse_calendar import NSE
+from vcpd.domain.quality_rules import QualityFlag, QualityRule
 from vcpd.domain.runs import Outcome, Run
-from vcpd.schedule.snapshot import JobStatus, RunningRun, SchedulerStatus
+from vcpd.schedule.status import JobStatus, RunningRunStatus, SchedulerStatus
 
 NOW = datetime(2025, 6, 30, 12, tzinfo=UTC)  # a Monday, 17:30 in India
 FRIDAY = date(2025, 6, 27)
 
 
 def _job(name: str, run_id: int | None = None, *, done: int = 0, heavy: bool = True) -> JobStatus:
-    running = RunningRun(run_id, FRIDAY, NOW, done, 100, "asking", None) if run_id else None
+    running = RunningRunStatus(run_id, FRIDAY, NOW, done, 100, "asking", None) if run_id else None
     return JobStatus(name, "0 8 * * *", True, False, heavy, None, None, None, None, 0, running, ())
 
 
@@ -45,22 +45,24 @@ class Ended:
         return True
 
 
-def _parts(jobs: Sequence[JobStatus] = (), rows: Sequence[Run] = (), **more: Any) -> Parts:
+def _parts(jobs: Sequence[JobStatus] = (), rows: Sequence[Run] = (), **more: Any) -> Services:
     """Parts with a scheduler, a run table and vitals alone."""
     ended = Ended()
     status = SchedulerStatus(more.get("leading", True), NOW, tuple(jobs))
-    stalls = Stalls()
-    stalls.look(jobs, 0.0)
+    stalls = StallDetector()
+    stalls.update(jobs, 0.0)
     stand_in = SimpleNamespace(
         scheduler=SimpleNamespace(snapshot=lambda: status, end_run=ended.end_run),
         storage=SimpleNamespace(runs=ended),
-        vitals=SimpleNamespace(recent=rows, stalls=stalls, at_work=more.get("at_work", status)),
+        monitor=SimpleNamespace(
+            recent=rows, stall_detector=stalls, scheduler_status=more.get("at_work", status)
+        ),
         clock=SimpleNamespace(now=lambda: NOW, monotonic_s=lambda: more.get("monotonic_s", 0.0)),
         calendar=NSE,
         current_panel=SimpleNamespace(last_seen=more.get("panel")),
         ended=ended,
     )
-    return cast("Parts", stand_in)
+    return cast("Services", stand_in)
 
 
 def _panel_to(last: date) -> Any:
@@ -87,23 +89,23 @@ def test_without_bars_there_is_no_age() -> None:
 def test_an_open_row_that_nobody_works_on_is_an_orphan() -> None:
     rows = [_open_row(1, "collect"), _open_row(2, "risk"), _open_row(3, "screen", since=timedelta(seconds=5))]
     parts = _parts([_job("collect", run_id=1)], rows)
-    assert [run.id for run in health.orphans(parts)] == [2]
+    assert [run.id for run in health.orphaned_runs(parts)] == [2]
 
 
 def test_a_run_that_ended_since_its_row_was_read_is_no_orphan() -> None:
     before = SchedulerStatus(True, NOW, (_job("risk", run_id=2),))
-    assert health.orphans(_parts([_job("risk")], [_open_row(2, "risk")], at_work=before)) == []
-    assert health.orphans(_parts(rows=[_open_row(2, "risk")], at_work=None)) == []
+    assert health.orphaned_runs(_parts([_job("risk")], [_open_row(2, "risk")], at_work=before)) == []
+    assert health.orphaned_runs(_parts(rows=[_open_row(2, "risk")], at_work=None)) == []
 
 
 def test_only_the_one_who_schedules_may_judge_orphans() -> None:
-    assert health.orphans(_parts(rows=[_open_row(2, "risk")], leading=False)) == []
+    assert health.orphaned_runs(_parts(rows=[_open_row(2, "risk")], leading=False)) == []
 
 
 def test_a_run_without_progress_is_stuck_and_one_with_progress_is_not() -> None:
     still, moving = _job("collect", run_id=1, done=5), _job("risk", run_id=2, done=5)
     parts = _parts([still, moving], monotonic_s=STALLED_AFTER_S + 1)
-    parts.vitals.stalls.look([still, _job("risk", run_id=2, done=6)], STALLED_AFTER_S)
+    parts.monitor.stall_detector.update([still, _job("risk", run_id=2, done=6)], STALLED_AFTER_S)
     assert [name for name, _ in health.stalled_jobs(parts)] == ["collect"]
 
 
@@ -122,25 +124,25 @@ async def test_optimize_leaves_the_panel_to_a_heavy_job() -> None:
 
 
 def test_a_spark_spans_its_own_extremes_and_skips_holes() -> None:
-    assert spark(np.array([np.nan, 10.0, np.nan, 20.0, 15.0])) == [0, 99, 50]
-    assert spark(np.array([np.nan, 10.0])) == []
-    assert spark(np.full(80, 5.0)) == [0] * 60
+    assert sparkline(np.array([np.nan, 10.0, np.nan, 20.0, 15.0])) == [0, 99, 50]
+    assert sparkline(np.array([np.nan, 10.0])) == []
+    assert sparkline(np.full(80, 5.0)) == [0] * 60
 
 
 def test_what_the_owner_does_not_want_is_no_trouble_of_the_data() -> None:
     """Of three wanted shares one is doubtful; two more are merely cheap."""
 
-    def flag(name: str, rule: Rule, *, excludes: bool = True) -> Flag:
-        return Flag(f"NSE:{name}", rule, FRIDAY, "why", excludes=excludes)
+    def flag(name: str, rule: QualityRule, *, excludes: bool = True) -> QualityFlag:
+        return QualityFlag(f"NSE:{name}", rule, FRIDAY, "why", excludes=excludes)
 
     flags = [
-        flag("A", Rule.SCALE_BREAK),
-        flag("A", Rule.PRICE_BELOW_MINIMUM),
-        flag("B", Rule.PRICE_BELOW_MINIMUM),
-        flag("C", Rule.TRADED_VALUE_BELOW_MINIMUM),
-        flag("C", Rule.VOLUME_MISSING, excludes=False),
+        flag("A", QualityRule.SCALE_BREAK),
+        flag("A", QualityRule.PRICE_BELOW_MINIMUM),
+        flag("B", QualityRule.PRICE_BELOW_MINIMUM),
+        flag("C", QualityRule.TRADED_VALUE_BELOW_MINIMUM),
+        flag("C", QualityRule.VOLUME_MISSING, excludes=False),
     ]
-    assert unwanted(flags) == {"NSE:B", "NSE:C"}
+    assert excluded_by_user(flags) == {"NSE:B", "NSE:C"}
     symbols = tuple(f"NSE:{name}" for name in "ABCDE")
     panel: Any = SimpleNamespace(symbols=symbols, exclusions=dict.fromkeys(symbols[:3], "why"))
-    assert health._excluded_pct(panel, unwanted(flags)) == pytest.approx(100 / 3)
+    assert health._excluded_pct(panel, excluded_by_user(flags)) == pytest.approx(100 / 3)

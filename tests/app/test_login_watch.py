@@ -6,15 +6,15 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from tests.schedule.virtual_time import run_virtually
-from vcpd.app.background import Background
-from vcpd.kite.auth import LoginState, LoginStatus
+from vcpd.app.daemon import DaemonTasks
+from vcpd.kite.auth import KiteLoginState, KiteLoginStatus
 from vcpd.runtime.systemd import ServiceManager
 
-DEAD = LoginStatus(LoginState.EXPIRED)
-ALIVE = LoginStatus(LoginState.VALID, login_at=datetime(2026, 11, 23, tzinfo=UTC))
+DEAD = KiteLoginStatus(KiteLoginState.EXPIRED)
+ALIVE = KiteLoginStatus(KiteLoginState.VALID, login_at=datetime(2026, 11, 23, tzinfo=UTC))
 
 
-def watched(states: list[LoginStatus]) -> int:
+def watched(states: list[KiteLoginStatus]) -> int:
     """How often failed runs are made up for while the session goes through `states`, a second each."""
     asked = iter([*states, *[states[-1]] * 5])
     made_up: list[None] = []
@@ -24,7 +24,7 @@ def watched(states: list[LoginStatus]) -> int:
     )
 
     async def act() -> None:
-        work = Background(cast(Any, parts), ServiceManager(None))._watch_login()
+        work = DaemonTasks(cast(Any, parts), ServiceManager(None))._watch_login()
         task = asyncio.create_task(work)
         await asyncio.sleep(len(states) + 2)
         task.cancel()

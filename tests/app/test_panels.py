@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from vcpd.analysis.thresholds import Thresholds
-from vcpd.app.panels import CurrentPanel
-from vcpd.app.parts import Parts
-from vcpd.app.view import look_at_panel
-from vcpd.domain.errors import BadInputError, RetryableError
+from vcpd.app.panels import PanelReader
+from vcpd.app.services import Services
+from vcpd.app.status import load_current_panel
+from vcpd.core.errors import BadInputError, RetryableError
 from vcpd.domain.panel import Panel, PanelReference
 from vcpd.ports import PanelStore, Workers
 from vcpd.store.panel_files import PanelFiles
@@ -46,12 +46,12 @@ async def test_a_damaged_panel_is_no_end_of_the_daemon(tmp_path: Path, name: str
     files = PanelFiles(tmp_path)
     reference = files.write(a_panel())
     (Path(reference.path) / name).write_bytes(b"")
-    current = CurrentPanel(cast("PanelStore", Folder(files)))
+    current = PanelReader(cast("PanelStore", Folder(files)))
     with pytest.raises(RetryableError, match="next collect"):
-        await current.look()
-    await look_at_panel(cast("Parts", SimpleNamespace(current_panel=current)))
+        await current.load()
+    await load_current_panel(cast("Services", SimpleNamespace(current_panel=current)))
     files.write(a_panel())
-    _, panel = await current.look()
+    _, panel = await current.load()
     assert panel.symbols
 
 
@@ -59,7 +59,7 @@ async def test_a_day_before_the_first_bar_cannot_be_explained(tmp_path: Path) ->
     """Nobody is asked to judge it: the error names the day that was asked and the first that could be."""
     files = PanelFiles(tmp_path)
     files.write(a_panel())
-    current = CurrentPanel(cast("PanelStore", Folder(files)))
+    current = PanelReader(cast("PanelStore", Folder(files)))
     nobody = cast("Workers", None)
     with pytest.raises(BadInputError, match=r"begin on 2026-11-20, was 1999-01-01"):
         await current.explain(nobody, "NSE:INFY", date(1999, 1, 1), Thresholds())

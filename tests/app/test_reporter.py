@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 
 from tests.postgres import database, migrated_template, postgres_server
-from vcpd.app import reporter
-from vcpd.app.reporter import Reporter
+from vcpd.app import alert_monitor
+from vcpd.app.alert_monitor import AlertMonitor
 from vcpd.config import Configuration
+from vcpd.core.errors import RetryableError
 from vcpd.domain.alerts import Alert, AlertKind
-from vcpd.domain.errors import RetryableError
 from vcpd.domain.health import Health, level_of
-from vcpd.domain.nse_sessions import NSE
+from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.runs import Outcome, Run
-from vcpd.domain.setups import Base, EventKind, SetupEvent, State
+from vcpd.domain.setups import Base, BaseState, EventKind, SetupEvent
 from vcpd.store.alerts import PostgresOutbox
 from vcpd.store.database import Database
 
@@ -40,7 +40,7 @@ class Teller:
         if self.away:
             self.away -= 1
             raise RetryableError("the store does not answer")
-        return len(await self.outbox.put(alerts, {}, self.now()))
+        return len(await self.outbox.add(alerts, {}, self.now()))
 
 
 class World:
@@ -68,7 +68,7 @@ class World:
             clock=SimpleNamespace(now=lambda: self.now),
             configuration=Configuration(),
             calendar=NSE,
-            vitals=SimpleNamespace(recent=self.runs),
+            monitor=SimpleNamespace(recent=self.runs),
             current_panel=SimpleNamespace(last_seen=panel),
             market=SimpleNamespace(is_simulated=False, session=SimpleNamespace(status=lambda: self.login)),
             storage=SimpleNamespace(outbox=self.outbox, setups=setups),
@@ -82,7 +82,9 @@ class World:
 @pytest.fixture
 def world(database: Database, monkeypatch: pytest.MonkeyPatch) -> World:
     made = World(database)
-    monkeypatch.setattr(reporter, "health_of", lambda _: Health(made.score, level_of(made.score), ()))
+    monkeypatch.setattr(
+        alert_monitor, "current_health", lambda _: Health(made.score, level_of(made.score), ())
+    )
     return made
 
 
@@ -109,7 +111,7 @@ def _found(name: str, on: date = SESSION) -> Base:
         pivot=100.0,
         stop=94.0,
         footprint="10W 20/5 3T",
-        state=State.FORMING,
+        state=BaseState.FORMING,
         events=(SetupEvent(EventKind.FOUND, on, 99.0),),
     )
 
@@ -121,15 +123,15 @@ def _screened(number: int) -> Run:
 
 async def test_an_evening_is_told_once_over_looks_reruns_and_restarts(world: World) -> None:
     world.runs = (_screened(1),)
-    first = Reporter(world.parts())
-    await first.look()
-    await first.look()
+    first = AlertMonitor(world.parts())
+    await first.check()
+    await first.check()
     world.runs = (_screened(2), _screened(1))
-    await Reporter(world.parts()).look()
+    await AlertMonitor(world.parts()).check()
     assert await world.kinds() == [AlertKind.SETUPS]
     world.bases.append(_found("BBB"))
     world.runs = (_screened(3), *world.runs)
-    await Reporter(world.parts()).look()
+    await AlertMonitor(world.parts()).check()
     newest, _ = await world.outbox.recent(5)
     assert [item["symbol"] for item in newest.alert.items] == ["NSE:BBB"]
 
@@ -138,8 +140,8 @@ async def test_two_first_evenings_at_once_are_told_as_the_first(world: World) ->
     """A start between close and screen makes up for yesterday and judges today a moment later."""
     world.judged, world.bases = [YESTERDAY], [_found("OLD", date(2026, 3, 2)), _found("AAA")]
     world.runs = (_screened(2), _screened(1))
-    told = Reporter(world.parts())
-    await told.look()
+    told = AlertMonitor(world.parts())
+    await told.check()
     (digest,) = await world.outbox.recent(5)
     assert [item["symbol"] for item in digest.alert.items] == ["NSE:AAA", "NSE:OLD"]
     assert digest.alert.facts["headline"] == "The first screen: 2 open setups"
@@ -148,26 +150,26 @@ async def test_two_first_evenings_at_once_are_told_as_the_first(world: World) ->
 async def test_a_second_evening_tells_only_what_is_new(world: World) -> None:
     world.judged, world.bases = [], [_found("OLD", date(2026, 3, 2))]
     world.runs = (_screened(1),)
-    await Reporter(world.parts()).look()
+    await AlertMonitor(world.parts()).check()
     world.judged.append(YESTERDAY)
     world.runs = (_screened(2), *world.runs)
     world.bases.append(_found("AAA"))
-    await Reporter(world.parts()).look()
+    await AlertMonitor(world.parts()).check()
     newest, _ = await world.outbox.recent(5)
     assert [item["symbol"] for item in newest.alert.items] == ["NSE:AAA"]
 
 
 async def test_what_the_store_could_not_keep_is_told_at_the_next_look(world: World) -> None:
     world.runs, world.teller.away = (_screened(1),), 1
-    told = Reporter(world.parts())
+    told = AlertMonitor(world.parts())
     with pytest.raises(RetryableError):
-        await told.look()
-    await told.look()
+        await told.check()
+    await told.check()
     assert await world.kinds() == [AlertKind.SETUPS]
 
 
 async def test_low_health_is_told_when_it_lasts_and_again_only_after_a_recovery(world: World) -> None:
-    told = Reporter(world.parts())
+    told = AlertMonitor(world.parts())
     for score, minutes, alerts in [
         (40, 0, 0),  # only just begun
         (40, 11, 1),
@@ -179,17 +181,17 @@ async def test_low_health_is_told_when_it_lasts_and_again_only_after_a_recovery(
         (40, 11, 2),
     ]:
         world.score, world.now = score, world.now + minutes * MINUTE
-        await told.look()
+        await told.check()
         assert len(await world.kinds()) == alerts, (score, minutes)
 
 
 async def test_a_restart_in_the_middle_of_low_health_is_no_new_beginning(world: World) -> None:
     world.score = 40
     for _ in range(3):
-        told = Reporter(world.parts())
-        await told.look()
+        told = AlertMonitor(world.parts())
+        await told.check()
         world.now += 11 * MINUTE
-        await told.look()
+        await told.check()
     assert await world.kinds() == [AlertKind.HEALTH]
 
 
@@ -197,10 +199,10 @@ async def test_a_login_that_is_due_is_told_once_a_day(world: World) -> None:
     world.login = SimpleNamespace(login_due=True, reason="the token is of yesterday")
     world.now = EVENING - timedelta(hours=6)
     for _ in range(3):
-        await Reporter(world.parts()).look()
+        await AlertMonitor(world.parts()).check()
     assert await world.kinds() == [AlertKind.LOGIN_DUE]
     world.now = EVENING
-    await Reporter(world.parts()).look()
+    await AlertMonitor(world.parts()).check()
     assert await world.kinds() == [AlertKind.LOGIN_DUE, AlertKind.LOGIN_OVERDUE]
     (overdue, due) = await world.outbox.recent(5)
     assert (overdue.alert.urgent, due.alert.urgent) == (True, False)
@@ -212,27 +214,27 @@ async def test_what_failed_without_a_login_is_no_news_after_it(world: World) -> 
     failed = Run(1, "collect", EVENING, SESSION, EVENING, EVENING, Outcome.FAILED)
     world.login = SimpleNamespace(login_due=True, reason="the token is of yesterday")
     world.bases.clear()
-    told = Reporter(world.parts())
-    await told.look()
+    told = AlertMonitor(world.parts())
+    await told.check()
     world.now += MINUTE
     world.login = SimpleNamespace(login_due=False, reason="")
     world.runs = (failed,)  # heard of only now
-    told._parts = world.parts()  # the same life of the reporter, a moment later
-    await told.look()
+    told._services = world.parts()  # the same life of the reporter, a moment later
+    await told.check()
     assert AlertKind.COLLECTION_INCOMPLETE not in await world.kinds()
     later = EVENING + MINUTE
     world.runs = (Run(2, "collect", later, SESSION, later, later, Outcome.FAILED), failed)
-    told._parts = world.parts()
-    await told.look()
+    told._services = world.parts()
+    await told.check()
     assert AlertKind.COLLECTION_INCOMPLETE in await world.kinds()
 
 
 async def test_bars_that_stay_old_are_told_after_a_while(world: World) -> None:
     world.now = datetime(2026, 4, 9, 12, 0, tzinfo=UTC)  # the next evening, two hours after the close
-    told = Reporter(world.parts())
-    await told.look()
+    told = AlertMonitor(world.parts())
+    await told.check()
     assert await world.kinds() == []
     world.now += 11 * MINUTE
-    await told.look()
-    await told.look()
+    await told.check()
+    await told.check()
     assert await world.kinds() == [AlertKind.DATA_STALE]

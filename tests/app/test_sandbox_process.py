@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 import pytest
 from structlog.testing import capture_logs
 
-from vcpd.app import sandbox_process
-from vcpd.app.sandbox_process import SandboxProcess
+from vcpd.app import market
+from vcpd.app.market import SandboxProcess
 from vcpd.runtime.clock import VirtualClock
 from vcpd.sandbox.settings import SandboxSettings
 
@@ -25,7 +25,7 @@ for stream in (sys.stdout, sys.stderr):
 
 async def test_a_talkative_child_is_listened_to(monkeypatch: pytest.MonkeyPatch) -> None:
     """More than any pipe holds: it comes to its end, so do those who listen, and the log stays small."""
-    monkeypatch.setattr(sandbox_process, "_command", lambda _clock: [sys.executable, "-c", TALKATIVE])
+    monkeypatch.setattr(market, "_command", lambda _clock: [sys.executable, "-c", TALKATIVE])
     clock = VirtualClock(datetime(2026, 11, 20, 4, tzinfo=UTC))
     child = await SandboxProcess.start(SandboxSettings(), clock, os.environ)
     try:
@@ -37,6 +37,6 @@ async def test_a_talkative_child_is_listened_to(monkeypatch: pytest.MonkeyPatch)
     heard = [record for record in records if record["event"] == "sandbox.said"]
     assert heard
     assert all("trouble" in record["text"] for record in heard)
-    assert max(len(record["text"]) for record in heard) <= sandbox_process.QUOTED_CHARACTERS
+    assert max(len(record["text"]) for record in heard) <= market.MAX_LOGGED_CHARACTERS
     assert len(heard) < 2 * 20_000 / 10
     assert not [task for task in asyncio.all_tasks() if task.get_name() == "sandbox-listen"]

@@ -8,10 +8,10 @@ from typing import cast
 import pytest
 
 from tests.runtime.test_workers import until
-from vcpd.app import vitals
-from vcpd.app.parts import Parts
-from vcpd.app.vitals import Vitals
-from vcpd.domain.errors import RetryableError
+from vcpd.app import monitor
+from vcpd.app.monitor import Monitor
+from vcpd.app.services import Services
+from vcpd.core.errors import RetryableError
 from vcpd.runtime.clock import WallClock
 
 
@@ -19,12 +19,12 @@ class Store:
     """Answers, fails, or keeps silent even when it is called off."""
 
     def __init__(self) -> None:
-        self.asked = 0
+        self.requested = 0
         self.answer = asyncio.Event()
         self.error: RetryableError | None = None
 
     async def ping(self) -> float:
-        self.asked += 1
+        self.requested += 1
         while not self.answer.is_set():
             try:
                 await self.answer.wait()
@@ -39,31 +39,31 @@ async def test_a_silent_store_is_told_of_and_not_asked_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Health names it while it lasts; one question stays open, not one more at every measuring."""
-    monkeypatch.setattr(vitals, "ANSWER_WITHIN_S", 0.05)
-    monkeypatch.setattr(vitals, "state_folder", lambda _parts: tmp_path)
+    monkeypatch.setattr(monitor, "STORE_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(monitor, "state_dir_of", lambda _parts: tmp_path)
     store = Store()
 
-    async def ask(self: Vitals, _parts: Parts) -> None:
+    async def ask(self: Monitor, _parts: Services) -> None:
         self.ping_s = await store.ping()
 
-    monkeypatch.setattr(Vitals, "_ask_store", ask)
+    monkeypatch.setattr(Monitor, "_query_store", ask)
     parts = cast(
-        "Parts",
+        "Services",
         SimpleNamespace(
             system=None,
             scheduler=SimpleNamespace(snapshot=lambda: SimpleNamespace(jobs=())),
             clock=WallClock(),
         ),
     )
-    measured = Vitals(WallClock().now())
+    measured = Monitor(WallClock().now())
     for _ in range(3):
         await measured.measure(parts)
-        assert measured.database_trouble == "no answer within 0 s"
-    assert store.asked == 1
+        assert measured.database_error == "no answer within 0 s"
+    assert store.requested == 1
     store.answer.set()
-    await until(lambda: measured._asking is not None and measured._asking.done())
+    await until(lambda: measured._store_query is not None and measured._store_query.done())
     await measured.measure(parts)
-    assert (measured.database_trouble, measured.ping_s) == (None, 0.001)
+    assert (measured.database_error, measured.ping_s) == (None, 0.001)
     store.error = RetryableError("away")
     await measured.measure(parts)
-    assert (measured.database_trouble, measured.ping_s) == ("away", None)
+    assert (measured.database_error, measured.ping_s) == ("away", None)

@@ -9,11 +9,10 @@ from pathlib import Path
 import aiohttp
 import msgspec
 
-from vcpd.bhavcopy.door import open_door
-from vcpd.bhavcopy.exchange_time import ExchangeTime
-from vcpd.bhavcopy.market import BhavcopyMarket
+from vcpd.bhavcopy.client import BhavcopyClient, create_client
 from vcpd.bhavcopy.settings import BhavcopySettings
-from vcpd.domain.nse_sessions import NSE
+from vcpd.bhavcopy.sync import ExchangeClock
+from vcpd.domain.nse_calendar import NSE
 
 EVENING = datetime.fromisoformat("2024-08-30T20:00:00+05:30")
 QUICK: Mapping[str, object] = {"requests_per_s": 900, "backoff_s": 0.001, "tries": 3, "timeout_s": 5}
@@ -38,20 +37,20 @@ class StandingClock:
 @asynccontextmanager
 async def web_door(
     root: str, folder: Path, clock: StandingClock | None = None, **changes: object
-) -> AsyncIterator[BhavcopyMarket]:
+) -> AsyncIterator[BhavcopyClient]:
     """A door to the archive at `root`; action lists lie in the door's own folder."""
     settings = msgspec.convert(
         {"archive_root": root, "actions_url": "", **QUICK, **changes}, BhavcopySettings
     )
     async with aiohttp.ClientSession() as http:
-        yield open_door(settings, folder, ExchangeTime(clock or StandingClock(), NSE), http)
+        yield create_client(settings, folder, ExchangeClock(clock or StandingClock(), NSE), http)
 
 
 @asynccontextmanager
 async def folder_door(
     bulletins: Path, folder: Path, clock: StandingClock | None = None, **changes: object
-) -> AsyncIterator[BhavcopyMarket]:
+) -> AsyncIterator[BhavcopyClient]:
     """A door to a folder of bulletins."""
     settings = msgspec.convert({"folder": str(bulletins), **QUICK, **changes}, BhavcopySettings)
     async with aiohttp.ClientSession() as http:
-        yield open_door(settings, folder, ExchangeTime(clock or StandingClock(), NSE), http)
+        yield create_client(settings, folder, ExchangeClock(clock or StandingClock(), NSE), http)

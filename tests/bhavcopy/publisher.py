@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from vcpd.bhavcopy.file_names import full_file, index_file, legacy_file, udiff_file
-from vcpd.domain.arrays import FloatArray
-from vcpd.domain.nse_sessions import NSE
+from vcpd.bhavcopy.archive import full_file, index_file, legacy_file, udiff_file
+from vcpd.domain.bars import FloatArray
+from vcpd.domain.nse_calendar import NSE
 
 FIRST, LAST = date(2024, 6, 3), date(2024, 8, 30)
 MONTHS = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"]

@@ -13,12 +13,12 @@ from aiohttp import web
 
 from tests.bhavcopy.doors import QUICK, StandingClock
 from tests.bhavcopy.web import ArchiveServer, Reply, answer, serving
-from vcpd.bhavcopy.action_lists import ActionLists
-from vcpd.bhavcopy.download import Download
-from vcpd.bhavcopy.exchange_time import ExchangeTime
+from vcpd.bhavcopy.action_files import ActionFiles
+from vcpd.bhavcopy.archive import Downloader
 from vcpd.bhavcopy.settings import BhavcopySettings
-from vcpd.domain.errors import RetryableError, UnavailableError
-from vcpd.domain.nse_sessions import NSE
+from vcpd.bhavcopy.sync import ExchangeClock
+from vcpd.core.errors import RetryableError, UnavailableError
+from vcpd.domain.nse_calendar import NSE
 
 BONUS = b'[{"symbol":"A","series":"EQ","subject":"Bonus 1:1","exDate":"05-Aug-2024"}]'
 NONE: bytes = b"[]"
@@ -27,11 +27,11 @@ NONE: bytes = b"[]"
 @asynccontextmanager
 async def lists(
     server: ArchiveServer, folder: Path, clock: StandingClock, **changes: object
-) -> AsyncIterator[ActionLists]:
+) -> AsyncIterator[ActionFiles]:
     url = f"{server.root}/api/{{first:%Y}}?from_date={{first:%d-%m-%Y}}&to_date={{last:%d-%m-%Y}}"
     settings = msgspec.convert({"actions_url": url, **QUICK, **changes}, BhavcopySettings)
     async with aiohttp.ClientSession() as http:
-        yield ActionLists([folder], settings, ExchangeTime(clock, NSE), Download(http, settings))
+        yield ActionFiles([folder], settings, ExchangeClock(clock, NSE), Downloader(http, settings))
 
 
 @pytest.fixture
@@ -50,20 +50,20 @@ async def test_the_years_are_asked_for_once(
     server: ArchiveServer, clock: StandingClock, tmp_path: Path
 ) -> None:
     async with lists(server, tmp_path, clock) as actions:
-        known = await actions.current(date(2023, 3, 1))
-        await actions.current(date(2024, 3, 1))
-        await actions.current(date(2023, 3, 1))
+        known = await actions.actions_since(date(2023, 3, 1))
+        await actions.actions_since(date(2024, 3, 1))
+        await actions.actions_since(date(2023, 3, 1))
     assert [(one.ex_date, one.factor) for one in known["A"]] == [(date(2024, 8, 5), 0.5)]
-    assert server.asked == ["", "api/2023", "api/2024"]
+    assert server.requested == ["", "api/2023", "api/2024"]
 
 
 async def test_a_longer_history_asks_for_its_years_too(
     server: ArchiveServer, clock: StandingClock, tmp_path: Path
 ) -> None:
     async with lists(server, tmp_path, clock) as actions:
-        await actions.current(date(2024, 3, 1))
-        await actions.current(date(2023, 3, 1))
-    assert server.asked.count("api/2023") == 1
+        await actions.actions_since(date(2024, 3, 1))
+        await actions.actions_since(date(2023, 3, 1))
+    assert server.requested.count("api/2023") == 1
 
 
 async def test_the_site_s_cookies_are_carried(clock: StandingClock, tmp_path: Path) -> None:
@@ -86,8 +86,8 @@ async def test_the_site_s_cookies_are_carried(clock: StandingClock, tmp_path: Pa
         )
         jar = aiohttp.CookieJar(unsafe=True)  # 127.0.0.1 is no name
         async with aiohttp.ClientSession(cookie_jar=jar) as http:
-            actions = ActionLists([tmp_path], settings, ExchangeTime(clock, NSE), Download(http, settings))
-            assert "A" in await actions.current(date(2024, 3, 1))
+            actions = ActionFiles([tmp_path], settings, ExchangeClock(clock, NSE), Downloader(http, settings))
+            assert "A" in await actions.actions_since(date(2024, 3, 1))
 
 
 @pytest.mark.parametrize(
@@ -99,14 +99,14 @@ async def test_without_any_list_nothing_goes_on(
     server.faults["api/2024"] = [reply] * 3
     async with lists(server, tmp_path, clock) as actions:
         with pytest.raises(RetryableError, match=r"no list of corporate actions: .*adjust = false"):
-            await actions.current(date(2024, 3, 1))
+            await actions.actions_since(date(2024, 3, 1))
         server.faults.clear()
-        asked = len(server.asked)
+        asked = len(server.requested)
         with pytest.raises(RetryableError, match="no list"):
-            await actions.current(date(2024, 3, 1))
-        assert len(server.asked) == asked
+            await actions.actions_since(date(2024, 3, 1))
+        assert len(server.requested) == asked
         clock.at += timedelta(seconds=61)
-        assert "A" in await actions.current(date(2024, 3, 1))
+        assert "A" in await actions.actions_since(date(2024, 3, 1))
 
 
 async def test_an_older_list_serves_while_the_site_is_away(
@@ -114,31 +114,31 @@ async def test_an_older_list_serves_while_the_site_is_away(
 ) -> None:
     """It is asked again after a while, and then what is new is known."""
     async with lists(server, tmp_path, clock) as actions:
-        await actions.current(date(2024, 3, 1))
+        await actions.actions_since(date(2024, 3, 1))
         clock.at += timedelta(hours=7)
         written_s = (clock.at - timedelta(hours=7)).timestamp()
         os.utime(tmp_path / "actions-2024.json", (written_s, written_s))
         server.is_down = True
-        assert "A" in await actions.current(date(2024, 3, 1))
+        assert "A" in await actions.actions_since(date(2024, 3, 1))
         server.is_down = False
         server.files["api/2024"] = BONUS.replace(b'"A"', b'"B"')
-        assert "B" not in await actions.current(date(2024, 3, 1))
+        assert "B" not in await actions.actions_since(date(2024, 3, 1))
         clock.at += timedelta(minutes=16)
-        assert set(await actions.current(date(2024, 3, 1))) == {"B"}
+        assert set(await actions.actions_since(date(2024, 3, 1))) == {"B"}
 
 
 async def test_the_owner_s_files_are_enough(clock: StandingClock, tmp_path: Path) -> None:
     settings = BhavcopySettings(actions_url="")
-    actions = ActionLists([tmp_path / "kept", tmp_path / "own"], settings, ExchangeTime(clock, NSE))
+    actions = ActionFiles([tmp_path / "kept", tmp_path / "own"], settings, ExchangeClock(clock, NSE))
     with pytest.raises(UnavailableError, match="CF-CA-equities"):
-        await actions.current(date(2024, 3, 1))
+        await actions.actions_since(date(2024, 3, 1))
     clock.at += timedelta(seconds=61)
     (tmp_path / "own").mkdir()
     (tmp_path / "own" / "my-actions.json").write_bytes(BONUS)
-    assert "A" in await actions.current(date(2024, 3, 1))
+    assert "A" in await actions.actions_since(date(2024, 3, 1))
 
 
 async def test_switched_off_means_none(tmp_path: Path, clock: StandingClock) -> None:
     settings = BhavcopySettings(adjust=False, actions_url="")
-    actions = ActionLists([tmp_path], settings, ExchangeTime(clock, NSE))
-    assert await actions.current(date(2024, 3, 1)) == {}
+    actions = ActionFiles([tmp_path], settings, ExchangeClock(clock, NSE))
+    assert await actions.actions_since(date(2024, 3, 1)) == {}

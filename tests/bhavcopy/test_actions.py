@@ -8,15 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.real_data import real_data
-from vcpd.bhavcopy.actions import factor_of, gather_actions, parse_actions, terms_of
-from vcpd.domain.errors import BadInputError
+from vcpd.bhavcopy.corporate_actions import combined_factor, merge_actions, parse_actions, parse_terms
+from vcpd.core.errors import BadInputError
 
 SPLIT = "Face Value Split (Sub-Division) - From Rs 10/- Per Share To Rs 2/- Per Share"
 
 
 def factor(subject: str) -> float | None:
-    terms = terms_of(subject)
-    return None if terms is None else factor_of(terms)
+    terms = parse_terms(subject)
+    return None if terms is None else combined_factor(terms)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_every_listed_split_and_bonus_of_seven_years_is_understood() -> None:
 def test_the_site_s_own_answer_is_understood() -> None:
     """The file holds a saved answer beside other things; dividends are most of it."""
     rows = parse_actions(real_data("holidays/eod2_meta_2025_holidays_and_actions.json").read_bytes(), "saved")
-    actions = {one.symbol: one for one in gather_actions(rows).actions}
+    actions = {one.symbol: one for one in merge_actions(rows).actions}
     assert len(rows) > len(actions) > 0
     assert (actions["GODFRYPHLP"].ex_date, actions["GODFRYPHLP"].factor) == (date(2025, 9, 16), 1 / 3)
 
@@ -86,7 +86,7 @@ def test_an_action_listed_twice_counts_once_and_two_on_a_day_multiply() -> None:
         ("A", "16-Jul-2024", "Dividend - Rs 2 Per Share"),
         ("B", "15-Jul-2024", "Bonus 1:4"),
     ]
-    listed = gather_actions(rows)
+    listed = merge_actions(rows)
     assert [(one.symbol, one.ex_date, one.factor) for one in listed.actions] == [
         ("A", date(2024, 7, 15), 0.25),
         ("B", date(2024, 7, 15), 0.8),
@@ -95,7 +95,7 @@ def test_an_action_listed_twice_counts_once_and_two_on_a_day_multiply() -> None:
 
 
 def test_what_cannot_be_read_is_kept_for_the_owner() -> None:
-    listed = gather_actions([("A", "15-Jul-2024", "Bonus"), ("B", "-", "Bonus 1:1"), ("C", "-", "Dividend")])
+    listed = merge_actions([("A", "15-Jul-2024", "Bonus"), ("B", "-", "Bonus 1:1"), ("C", "-", "Dividend")])
     assert listed.actions == ()
     assert listed.unreadable == ("A 15-Jul-2024: Bonus", "B -: Bonus 1:1")
 
@@ -116,7 +116,7 @@ def test_what_cannot_be_read_is_kept_for_the_owner() -> None:
     ],
 )
 def test_a_list_comes_in_many_clothes(body: bytes) -> None:
-    (action,) = gather_actions(parse_actions(body, "list")).actions
+    (action,) = merge_actions(parse_actions(body, "list")).actions
     assert (action.symbol, action.ex_date, action.factor) == ("ABC", date(2021, 8, 5), 0.5)
 
 

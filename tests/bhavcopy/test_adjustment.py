@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vcpd.bhavcopy.actions import CorporateAction
-from vcpd.bhavcopy.adjustment import adjust
+from vcpd.bhavcopy.corporate_actions import CorporateAction, adjust
 from vcpd.domain.bars import PRICE_FIELDS, BarSeries
 
 START = date(2024, 1, 1)

@@ -11,10 +11,9 @@ import pytest
 from tests.bhavcopy.doors import QUICK, StandingClock, web_door
 from tests.bhavcopy.publisher import FIRST, LAST, Press, small_market
 from tests.bhavcopy.web import ArchiveServer, Reply, answer, cut, serving
-from vcpd.bhavcopy.download import Download
-from vcpd.bhavcopy.file_names import full_file, index_file, legacy_file, udiff_file
+from vcpd.bhavcopy.archive import Downloader, full_file, index_file, legacy_file, udiff_file
 from vcpd.bhavcopy.settings import BhavcopySettings
-from vcpd.domain.errors import RetryableError
+from vcpd.core.errors import RetryableError
 from vcpd.domain.instruments import Instrument
 
 ALPHA = Instrument("NSE:ALPHA", 1)
@@ -54,10 +53,10 @@ async def test_each_file_is_asked_for_once_and_kept(
         first = await market.daily_bars(ALPHA, FIRST, LAST)
         await market.daily_bars(BETA, FIRST, LAST)
     assert len(first) == len(press.sessions)
-    assert len(server.asked) == len(set(server.asked)) == 2 * len(press.sessions)
+    assert len(server.requested) == len(set(server.requested)) == 2 * len(press.sessions)
     async with web_door(server.root, folder) as again:
         assert (await again.daily_bars(ALPHA, FIRST, LAST)).records.tobytes() == first.records.tobytes()
-    assert len(server.asked) == 2 * len(press.sessions)
+    assert len(server.requested) == 2 * len(press.sessions)
 
 
 async def test_a_holiday_is_not_asked_for(server: ArchiveServer, folder: Path) -> None:
@@ -65,7 +64,7 @@ async def test_a_holiday_is_not_asked_for(server: ArchiveServer, folder: Path) -
     async with web_door(server.root, folder) as market:
         told = await market.daily_bars(ALPHA, date(2024, 8, 14), date(2024, 8, 19))
     assert told.sessions.tolist() == [date(2024, 8, 14), date(2024, 8, 16), date(2024, 8, 19)]
-    assert len(server.asked) == 6
+    assert len(server.requested) == 6
 
 
 async def test_what_was_fetched_survives_a_stop_in_the_middle(
@@ -80,10 +79,10 @@ async def test_what_was_fetched_survives_a_stop_in_the_middle(
         with pytest.raises(RetryableError, match="500"):
             await market.daily_bars(ALPHA, SINCE, LAST)
     server.faults.clear()
-    server.asked.clear()
+    server.requested.clear()
     async with web_door(server.root, folder) as market:
         assert len(await market.daily_bars(ALPHA, SINCE, LAST)) == len(wanted)
-    assert {udiff_file(one).path for one in wanted[:10]}.isdisjoint(server.asked)
+    assert {udiff_file(one).path for one in wanted[:10]}.isdisjoint(server.requested)
 
 
 @pytest.mark.parametrize(
@@ -145,7 +144,7 @@ async def test_a_bulletin_is_awaited_gently(press: Press, server: ArchiveServer,
         for _ in range(5):
             with pytest.raises(RetryableError, match="2024-08-30 is not in the archive yet"):
                 await market.quotes(["NSE:ALPHA"])
-        assert server.asked.count(udiff_file(LAST).path) == 1
+        assert server.requested.count(udiff_file(LAST).path) == 1
         server.files |= later
         clock.at += timedelta(minutes=6)
         assert set(await market.quotes(["NSE:ALPHA"])) == {"NSE:ALPHA"}
@@ -168,7 +167,7 @@ async def test_an_archive_out_of_reach_is_not_asked_for_every_share(
         for instrument in [ALPHA, BETA] * 10:
             with pytest.raises(RetryableError, match="503"):
                 await market.daily_bars(instrument, FIRST, LAST)
-        assert len(server.asked) < 120  # of 63 sessions in three layouts, three tries each
+        assert len(server.requested) < 120  # of 63 sessions in three layouts, three tries each
         server.is_down = False
         clock.at += timedelta(seconds=61)
         assert len(await market.daily_bars(ALPHA, FIRST, LAST)) > 0
@@ -178,13 +177,13 @@ async def test_requests_are_spaced(server: ArchiveServer, folder: Path) -> None:
     async with web_door(server.root, folder, requests_per_s=50) as market:
         await market.daily_bars(ALPHA, date(2024, 8, 12), date(2024, 8, 23))
     span_s = server.asked_at_s[-1] - server.asked_at_s[0]
-    assert (len(server.asked) - 1) / span_s < 55
+    assert (len(server.requested) - 1) / span_s < 55
 
 
 async def test_a_file_beyond_the_limit_is_not_read(server: ArchiveServer) -> None:
     settings = msgspec.convert({**QUICK, "body_limit_mb": 0.001, "tries": 1}, BhavcopySettings)
     server.files["huge"] = b"x" * 2000
     async with aiohttp.ClientSession() as http:
-        download = Download(http, settings)
+        download = Downloader(http, settings)
         with pytest.raises(RetryableError, match="larger than 1048 bytes"):
             await download.fetch(f"{server.root}/huge", "huge")

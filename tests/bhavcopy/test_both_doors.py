@@ -12,16 +12,16 @@ from tests.bhavcopy.doors import StandingClock, folder_door, web_door
 from tests.bhavcopy.publisher import FIRST, LAST, Press, small_market
 from tests.bhavcopy.web import serving
 from tests.market_data import CHECKS, Check, OpenDoor
-from vcpd.domain.nse_sessions import NSE
-from vcpd.domain.secrets import Secret
-from vcpd.kite.auth import Credentials, KiteSession
+from vcpd.core.secrets import Secret
+from vcpd.domain.nse_calendar import NSE
+from vcpd.kite.auth import KiteCredentials, KiteSession
 from vcpd.kite.client import KiteClient
-from vcpd.kite.limits import Limits
+from vcpd.kite.rate_limits import RateLimits
 from vcpd.kite.sandbox_login import SandboxLogin
 from vcpd.kite.settings import KiteSettings, LimitSettings
-from vcpd.kite.token_file import TokenFile
+from vcpd.kite.token_store import TokenFile
 from vcpd.kite.transport import Transport
-from vcpd.sandbox.server import serve
+from vcpd.sandbox.server import start_server
 from vcpd.sandbox.settings import RateSettings, SandboxSettings
 from vcpd.sandbox.simulated import SimulatedMarket
 
@@ -43,14 +43,14 @@ def simulated() -> SimulatedMarket:
 @asynccontextmanager
 async def kite_door(simulated: SimulatedMarket, folder: Path) -> AsyncIterator[OpenDoor]:
     clock = StandingClock(datetime.fromisoformat("2026-07-15T18:00:00+05:30"))
-    sandbox = await serve(SIMULATED, simulated, clock, port=0)
+    sandbox = await start_server(SIMULATED, simulated, clock, port=0)
     settings = KiteSettings(
         api_key=SIMULATED.api_key, api_root=sandbox.url, login_root=f"{sandbox.url}/connect/login"
     )
     wide = LimitSettings(quote_per_s=900, historical_per_s=900, other_per_s=900, all_gets_per_s=900)
     async with aiohttp.ClientSession() as http:
-        transport = Transport(http, settings, Limits(wide))
-        credentials = Credentials.of(settings, Secret(SIMULATED.api_secret))
+        transport = Transport(http, settings, RateLimits(wide))
+        credentials = KiteCredentials.of(settings, Secret(SIMULATED.api_secret))
         file = TokenFile(folder / "token.json")
         session = KiteSession(transport, credentials, clock, file, SandboxLogin(http))
         yield OpenDoor(KiteClient(transport, session), date(2026, 4, 1), SIMULATED_LAST, NSE)

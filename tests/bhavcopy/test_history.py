@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.bhavcopy.publisher import Press, small_market
-from vcpd.bhavcopy.file_names import index_file
-from vcpd.bhavcopy.history import History, Order, open_history, take_in
-from vcpd.domain.errors import UnavailableError
+from vcpd.bhavcopy.archive import index_file
+from vcpd.bhavcopy.history import BarHistory, IngestItem, ingest_files, open_history
+from vcpd.core.errors import UnavailableError
 
 SESSIONS = small_market().sessions[20:32]  # across the change of layouts, a split, an idle share
 
@@ -28,44 +28,44 @@ def published(press: Press, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return press.publish(tmp_path_factory.mktemp("bulletins"))
 
 
-def order(press: Press, published: Path, session: date, layout: str = "") -> Order:
+def order(press: Press, published: Path, session: date, layout: str = "") -> IngestItem:
     path, body = press.bulletin(session, layout or press.layout_of(session))
     (published / path).parent.mkdir(parents=True, exist_ok=True)
     (published / path).write_bytes(body)
-    return Order(session, str(published / path), str(published / index_file(session).path))
+    return IngestItem(session, str(published / path), str(published / index_file(session).path))
 
 
-def contents(history: History) -> tuple[object, ...]:
-    head = history.head
+def contents(history: BarHistory) -> tuple[object, ...]:
+    head = history.index
     lives = {(one.symbol, one.isin): one for one in head.lives}
     return head.symbols, head.starts, head.sessions, lives, history.records.tobytes()
 
 
 @pytest.fixture(scope="module")
-def whole(press: Press, published: Path, tmp_path_factory: pytest.TempPathFactory) -> History:
+def whole(press: Press, published: Path, tmp_path_factory: pytest.TempPathFactory) -> BarHistory:
     folder = tmp_path_factory.mktemp("whole")
-    assert take_in(str(folder), [order(press, published, one) for one in SESSIONS]) == ()
+    assert ingest_files(str(folder), [order(press, published, one) for one in SESSIONS]) == ()
     return open_history(folder)
 
 
 @settings(max_examples=12, deadline=None)
 @given(st.permutations(range(len(SESSIONS))), st.integers(1, 5))
 def test_any_order_and_any_batches_make_the_same_table(
-    press: Press, published: Path, whole: History, numbers: list[int], size: int
+    press: Press, published: Path, whole: BarHistory, numbers: list[int], size: int
 ) -> None:
     folder = Path(mkdtemp(dir=published))
     orders = [order(press, published, SESSIONS[number]) for number in numbers]
     for start in range(0, len(orders), size):
-        take_in(str(folder), orders[start : start + size])
+        ingest_files(str(folder), orders[start : start + size])
     assert contents(open_history(folder)) == contents(whole)
 
 
 def test_a_session_that_comes_again_takes_the_place_of_itself(
-    press: Press, published: Path, whole: History, tmp_path: Path
+    press: Press, published: Path, whole: BarHistory, tmp_path: Path
 ) -> None:
     orders = [order(press, published, one) for one in SESSIONS]
-    take_in(str(tmp_path), orders)
-    take_in(str(tmp_path), orders[3:5])
+    ingest_files(str(tmp_path), orders)
+    ingest_files(str(tmp_path), orders[3:5])
     assert contents(open_history(tmp_path)) == contents(whole)
     assert len(list(tmp_path.iterdir())) == 2
 
@@ -74,19 +74,19 @@ def test_a_refused_file_costs_its_session_alone(press: Press, published: Path, t
     bad = tmp_path / "bad.csv"
     bad.write_bytes(b"<html>")
     good = [order(press, published, one) for one in SESSIONS[:3]]
-    orders = [*good[:2], Order(good[2].session, str(bad), good[2].indices)]
-    orders.append(Order(SESSIONS[3], good[1].bulletin, ""))  # another session's bulletin
-    refused = take_in(str(tmp_path / "history"), orders)
+    orders = [*good[:2], IngestItem(good[2].session, str(bad), good[2].index_path)]
+    orders.append(IngestItem(SESSIONS[3], good[1].bhavcopy_path, ""))  # another session's bulletin
+    refused = ingest_files(str(tmp_path / "history"), orders)
     assert [one.session for one in refused] == [SESSIONS[2], SESSIONS[3]]
     assert "web page" in refused[0].reason
     assert f"expected {SESSIONS[3]}, was {SESSIONS[1]}" in refused[1].reason
-    assert open_history(tmp_path / "history").head.sessions == tuple(SESSIONS[:2])
+    assert open_history(tmp_path / "history").index.sessions == tuple(SESSIONS[:2])
 
 
 def test_a_killed_writer_leaves_the_version_before(
     press: Press, published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    take_in(str(tmp_path), [order(press, published, SESSIONS[0])])
+    ingest_files(str(tmp_path), [order(press, published, SESSIONS[0])])
     before = contents(open_history(tmp_path))
 
     def die(*_: object, **__: object) -> None:
@@ -94,19 +94,19 @@ def test_a_killed_writer_leaves_the_version_before(
 
     monkeypatch.setattr(msgspec.json, "encode", die)
     with pytest.raises(KeyboardInterrupt):
-        take_in(str(tmp_path), [order(press, published, SESSIONS[1])])
+        ingest_files(str(tmp_path), [order(press, published, SESSIONS[1])])
     monkeypatch.undo()
     assert contents(open_history(tmp_path)) == before
-    take_in(str(tmp_path), [order(press, published, SESSIONS[1])])
-    assert open_history(tmp_path).head.sessions == tuple(SESSIONS[:2])
+    ingest_files(str(tmp_path), [order(press, published, SESSIONS[1])])
+    assert open_history(tmp_path).index.sessions == tuple(SESSIONS[:2])
     assert not list(tmp_path.glob("unfinished-*"))
 
 
 @pytest.mark.parametrize("damage", ["head", "bars", "short"])
 def test_a_damaged_version_is_passed_over(press: Press, published: Path, tmp_path: Path, damage: str) -> None:
     """The bulletins are still there: what is lost is fetched again, not trusted."""
-    take_in(str(tmp_path), [order(press, published, SESSIONS[0])])
-    take_in(str(tmp_path), [order(press, published, SESSIONS[1])])
+    ingest_files(str(tmp_path), [order(press, published, SESSIONS[0])])
+    ingest_files(str(tmp_path), [order(press, published, SESSIONS[1])])
     newest = max(tmp_path.iterdir())
     if damage == "head":
         (newest / "head.json").write_bytes(b"{")
@@ -114,7 +114,7 @@ def test_a_damaged_version_is_passed_over(press: Press, published: Path, tmp_pat
         (newest / "bars.npy").write_bytes(b"")
     else:
         np.save(newest / "bars.npy", open_history(tmp_path).records[:-1])
-    assert open_history(tmp_path).head.sessions == (SESSIONS[0],)
+    assert open_history(tmp_path).index.sessions == (SESSIONS[0],)
 
 
 def test_an_empty_folder_is_an_empty_history(tmp_path: Path) -> None:
@@ -128,4 +128,4 @@ def test_a_folder_that_cannot_be_written_says_what_to_do(
 ) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UnavailableError, match="free space or make it writable"):
-        take_in(str(tmp_path / "file"), [order(press, published, SESSIONS[0])])
+        ingest_files(str(tmp_path / "file"), [order(press, published, SESSIONS[0])])

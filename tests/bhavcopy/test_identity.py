@@ -6,17 +6,17 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vcpd.bhavcopy.identity import Identities, Life, Stretch, merge_lives, token_of
+from vcpd.bhavcopy.listings import ListingIndex, ListingPeriod, SymbolPeriod, instrument_token, merge_periods
 
 A1, A2, B1 = "INE000A01011", "INE000A01029", "INE000B01011"
 
 
-def life(symbol: str, isin: str, first: str, last: str, series: str = "EQ") -> Life:
-    return Life(symbol, isin, date.fromisoformat(first), date.fromisoformat(last), series)
+def life(symbol: str, isin: str, first: str, last: str, series: str = "EQ") -> ListingPeriod:
+    return ListingPeriod(symbol, isin, date.fromisoformat(first), date.fromisoformat(last), series)
 
 
-def told(lives: list[Life], symbol: str) -> list[tuple[str, str, str]]:
-    return [(one.symbol, str(one.first), str(one.last)) for one in Identities(lives).stretches(symbol)]
+def told(lives: list[ListingPeriod], symbol: str) -> list[tuple[str, str, str]]:
+    return [(one.symbol, str(one.first), str(one.last)) for one in ListingIndex(lives).symbol_periods(symbol)]
 
 
 def test_a_split_changes_the_isin_and_nothing_else() -> None:
@@ -51,7 +51,7 @@ def test_a_long_suspension_is_no_other_company() -> None:
 def test_a_layout_without_isins_breaks_no_history() -> None:
     lives = [life("A", A1, "2020-01-01", "2021-12-31"), life("A", "", "2021-06-01", "2024-06-28")]
     assert told(lives, "A") == [("A", "2020-01-01", "2024-06-28")]
-    assert Identities(lives).isin_of("A") == A1
+    assert ListingIndex(lives).isin_of("A") == A1
 
 
 def test_a_name_given_away_is_told_only_as_long_as_it_was_ours() -> None:
@@ -72,17 +72,17 @@ def test_who_was_renamed_is_not_listed_beside_the_successor() -> None:
         life("B", B1, "2024-06-03", "2024-06-19", "BE"),
         life("GONE", "INE000Z01011", "2023-06-03", "2024-01-19"),
     ]
-    listed = Identities(lives).listed(date(2024, 6, 17))
+    listed = ListingIndex(lives).listed(date(2024, 6, 17))
     assert sorted((one.symbol, one.series) for one in listed) == [("B", "BE"), ("NEW", "EQ")]
 
 
 def test_nobody_has_no_history() -> None:
-    assert Identities([]).stretches("A") == []
+    assert ListingIndex([]).symbol_periods("A") == []
 
 
 days = st.dates(date(2020, 1, 1), date(2020, 3, 1))
 lives_of_few = st.builds(
-    lambda symbol, isin, ends: Life(symbol, isin, min(ends), max(ends), "EQ"),
+    lambda symbol, isin, ends: ListingPeriod(symbol, isin, min(ends), max(ends), "EQ"),
     st.sampled_from(["A", "B", "C"]),
     st.sampled_from([A1, A2, B1, ""]),
     st.tuples(days, days),
@@ -90,10 +90,10 @@ lives_of_few = st.builds(
 
 
 @given(st.lists(lives_of_few, max_size=8))
-def test_whatever_the_lives_stretches_follow_each_other(lives: list[Life]) -> None:
+def test_whatever_the_lives_stretches_follow_each_other(lives: list[ListingPeriod]) -> None:
     """No endless search, no session told twice, the own name last."""
     for symbol in ("A", "B", "C"):
-        found: list[Stretch] = Identities(merge_lives(lives)).stretches(symbol)
+        found: list[SymbolPeriod] = ListingIndex(merge_periods(lives)).symbol_periods(symbol)
         assert len({one.symbol for one in found}) == len(found)
         assert all(one.first <= one.last for one in found)
         assert all(one.last < after.first for one, after in pairwise(found))
@@ -102,16 +102,16 @@ def test_whatever_the_lives_stretches_follow_each_other(lives: list[Life]) -> No
 
 
 @given(st.lists(lives_of_few, max_size=8), st.integers(0, 8))
-def test_lives_merge_the_same_in_any_parts(lives: list[Life], cut: int) -> None:
+def test_lives_merge_the_same_in_any_parts(lives: list[ListingPeriod], cut: int) -> None:
     ordered = sorted(lives, key=lambda one: (one.last, one.first))
-    whole = merge_lives(ordered)
-    parts = merge_lives([*merge_lives(ordered[:cut]), *ordered[cut:]])
+    whole = merge_periods(ordered)
+    parts = merge_periods([*merge_periods(ordered[:cut]), *ordered[cut:]])
     assert {(one.symbol, one.isin, one.first, one.last) for one in whole} == {
         (one.symbol, one.isin, one.first, one.last) for one in parts
     }
 
 
 def test_tokens_stay_with_the_isin_and_differ_otherwise() -> None:
-    assert token_of(A1, "OLD") == token_of(A1, "NEW") != token_of(A2, "NEW")
-    assert token_of("", "A") != token_of("", "B")
-    assert 0 < token_of(A1, "A") < 2**63
+    assert instrument_token(A1, "OLD") == instrument_token(A1, "NEW") != instrument_token(A2, "NEW")
+    assert instrument_token("", "A") != instrument_token("", "B")
+    assert 0 < instrument_token(A1, "A") < 2**63

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.bhavcopy.publisher import Press, Printed, small_market, zipped
-from vcpd.bhavcopy.layouts import FIELDS, LAYOUTS, decode_bulletin, decode_indices
-from vcpd.domain.errors import BadInputError
+from vcpd.bhavcopy.layouts import FIELDS, LAYOUTS, decode_bhavcopy, decode_indices
+from vcpd.core.errors import BadInputError
 
 DAY = date(2024, 7, 10)
 PRESS = small_market()
@@ -20,7 +20,7 @@ LEGACY = "SYMBOL,SERIES,OPEN,HIGH,LOW,CLOSE,LAST,PREVCLOSE,TOTTRDQTY,TOTTRDVAL,T
 def test_a_layout_gives_the_shares_that_were_printed(layout: str) -> None:
     """Debt, blocks and T+0 are left out; a share stands once."""
     _, body = PRESS.bulletin(DAY, layout)
-    told = decode_bulletin(body, "file", DAY)
+    told = decode_bhavcopy(body, "file", DAY)
     lines = PRESS.lines(DAY)
     assert list(told.symbols) == [line.symbol for line in lines]
     assert list(told.series) == [line.series for line in lines]
@@ -59,7 +59,7 @@ class Proof(Press):
 def test_every_layout_tells_the_same(lines: list[Printed]) -> None:
     """Whatever is printed, the three layouts agree on who traded and at which values."""
     press = Proof([line for line in lines if line.symbol != "ALPHA"] or lines[:1])
-    told = [decode_bulletin(press.bulletin(DAY, name)[1], name, DAY) for name in ("legacy", "full", "udiff")]
+    told = [decode_bhavcopy(press.bulletin(DAY, name)[1], name, DAY) for name in ("legacy", "full", "udiff")]
     for other in told[1:]:
         assert [*zip(other.symbols, other.series, strict=True)] == [
             *zip(told[0].symbols, told[0].series, strict=True)
@@ -70,7 +70,7 @@ def test_every_layout_tells_the_same(lines: list[Printed]) -> None:
 def test_the_most_ordinary_series_speaks_for_a_share() -> None:
     rows = ["A,BE,9,9,9,9,9,9,9,9,10-JUL-2024,9,X", "A,EQ,1,1,1,1,1,1,1,1,10-JUL-2024,1,X"]
     body = "\n".join([LEGACY, *rows]).encode()
-    told = decode_bulletin(body, "file", DAY)
+    told = decode_bhavcopy(body, "file", DAY)
     assert (list(told.symbols), list(told.series), told.values[0, 0]) == (["A"], ["EQ"], 1.0)
 
 
@@ -96,7 +96,7 @@ def test_another_session_s_file_under_this_name_is_refused() -> None:
     for layout in ("legacy", "full", "udiff"):
         _, body = PRESS.bulletin(date(2024, 7, 9), layout)
         with pytest.raises(BadInputError, match=r"row 2, field .*: expected 2024-07-10, was 2024-07-09"):
-            decode_bulletin(body, "file", DAY)
+            decode_bhavcopy(body, "file", DAY)
     with pytest.raises(BadInputError, match="expected 2024-07-10, was 2024-07-09"):
         decode_indices(PRESS.index_values(date(2024, 7, 9))[1], "file", DAY)
 
@@ -106,19 +106,19 @@ def test_an_unknown_header_says_what_it_lacks() -> None:
     with pytest.raises(
         BadInputError, match="file, row 1: no bulletin's header; nearest is legacy, without PREVCLOSE"
     ):
-        decode_bulletin(body, "file", DAY)
+        decode_bhavcopy(body, "file", DAY)
 
 
 def test_a_bulletin_without_shares_is_none() -> None:
     """An empty file would be taken for a session without trade."""
     with pytest.raises(BadInputError, match="no share in 0 rows"):
-        decode_bulletin(LEGACY.encode(), "file", DAY)
+        decode_bhavcopy(LEGACY.encode(), "file", DAY)
 
 
 def test_a_value_that_is_none_is_named_by_file_row_and_field() -> None:
     body = f"{LEGACY}\nA,EQ,1,1,x1,1,1,1,1,1,10-JUL-2024,1,X\n".encode()
     with pytest.raises(BadInputError, match="file, row 2, field LOW: expected a number, was 'x1'"):
-        decode_bulletin(body, "file", DAY)
+        decode_bhavcopy(body, "file", DAY)
 
 
 def test_no_header_fits_two_layouts() -> None:

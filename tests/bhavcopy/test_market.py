@@ -9,10 +9,10 @@ import pytest
 
 from tests.bhavcopy.doors import StandingClock, folder_door
 from tests.bhavcopy.publisher import FIRST, LAST, Press, Share, small_market
-from vcpd.bhavcopy.file_names import index_file, udiff_file
-from vcpd.bhavcopy.market import BhavcopyMarket
+from vcpd.bhavcopy.archive import index_file, udiff_file
+from vcpd.bhavcopy.client import BhavcopyClient
+from vcpd.core.errors import PermanentError, RetryableError
 from vcpd.domain.bars import BarSeries
-from vcpd.domain.errors import PermanentError, RetryableError
 from vcpd.domain.instruments import Instrument
 
 
@@ -27,7 +27,7 @@ def published(press: Press, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-async def market(published: Path, tmp_path: Path) -> AsyncIterator[BhavcopyMarket]:
+async def market(published: Path, tmp_path: Path) -> AsyncIterator[BhavcopyClient]:
     async with folder_door(published, tmp_path) as opened:
         yield opened
 
@@ -51,7 +51,7 @@ def assert_true(press: Press, told: BarSeries, truth: Share) -> None:
 
 @pytest.mark.parametrize("symbol", ["ALPHA", "BETA", "GAMMA", "NEWNAME", "SMALL", "BAJAJ-AUTO"])
 async def test_a_history_is_told_through_layouts_splits_bonuses_and_names(
-    press: Press, market: BhavcopyMarket, symbol: str
+    press: Press, market: BhavcopyClient, symbol: str
 ) -> None:
     truth = share(press, symbol)
     listed = {one.symbol: one for one in await market.instruments()}
@@ -61,7 +61,7 @@ async def test_a_history_is_told_through_layouts_splits_bonuses_and_names(
     assert not told.provisional.any()
 
 
-async def test_a_move_between_series_keeps_the_history(press: Press, market: BhavcopyMarket) -> None:
+async def test_a_move_between_series_keeps_the_history(press: Press, market: BhavcopyClient) -> None:
     listed = {one.symbol: one for one in await market.instruments()}
     moved = listed["NSE:DELTA-BE"]
     assert moved.series == "BE"
@@ -69,7 +69,7 @@ async def test_a_move_between_series_keeps_the_history(press: Press, market: Bha
     assert_true(press, await market.daily_bars(moved, FIRST, LAST), share(press, "DELTA"))
 
 
-async def test_the_list_names_today_s_shares_and_indices_once(market: BhavcopyMarket) -> None:
+async def test_the_list_names_today_s_shares_and_indices_once(market: BhavcopyClient) -> None:
     listed = await market.instruments()
     names = [one.symbol for one in listed]
     assert names == sorted(set(names))
@@ -81,7 +81,7 @@ async def test_the_list_names_today_s_shares_and_indices_once(market: BhavcopyMa
     assert next(one for one in listed if one.symbol == "NSE:ALPHA").name == "ALPHA, LIMITED"
 
 
-async def test_an_index_comes_from_the_indices_own_file(press: Press, market: BhavcopyMarket) -> None:
+async def test_an_index_comes_from_the_indices_own_file(press: Press, market: BhavcopyClient) -> None:
     told = await market.daily_bars(instrument("NIFTY 500", "INDEX", "INDICES"), FIRST, LAST)
     np.testing.assert_allclose(told.close, press.indices["Nifty 500"][:, 3], atol=0.0051)
     assert len(told) == len(press.sessions)
@@ -100,7 +100,7 @@ async def test_the_token_stays_through_a_rename_and_a_move(published: Path, tmp_
     assert before["NSE:NIFTY 50"] == after["NSE:NIFTY 50"]
 
 
-async def test_quotes_are_the_last_session_unadjusted(press: Press, market: BhavcopyMarket) -> None:
+async def test_quotes_are_the_last_session_unadjusted(press: Press, market: BhavcopyClient) -> None:
     quotes = await market.quotes(["NSE:ALPHA", "NSE:DELTA-BE", "NSE:NIFTY 50", "NSE:NOBODY", "BSE:ALPHA"])
     assert set(quotes) == {"NSE:ALPHA", "NSE:DELTA-BE", "NSE:NIFTY 50"}
     alpha = quotes["NSE:ALPHA"]

@@ -11,10 +11,9 @@ import pytest
 from tests.bhavcopy.doors import StandingClock, folder_door
 from tests.bhavcopy.publisher import Press, Printed
 from tests.real_data import real_data
-from vcpd.bhavcopy.action_lists import Actions
-from vcpd.bhavcopy.actions import CorporateAction, gather_actions
-from vcpd.bhavcopy.adjustment import adjust, multipliers
-from vcpd.bhavcopy.market import BhavcopyMarket
+from vcpd.bhavcopy.action_files import ActionsBySymbol
+from vcpd.bhavcopy.client import BhavcopyClient
+from vcpd.bhavcopy.corporate_actions import CorporateAction, adjust, adjustment_factors, merge_actions
 from vcpd.domain.bars import PRICE_FIELDS, BarSeries
 from vcpd.domain.instruments import Instrument
 
@@ -25,12 +24,12 @@ UNEXPLAINED = {"HDFCMID150", "HDFCNEXT50", "HDFCNIF100", "KPIGREEN", "RAMASTEEL"
 
 
 @pytest.fixture(scope="module")
-def listed() -> Actions:
+def listed() -> ActionsBySymbol:
     """The real list, by symbol."""
     events = pl.read_parquet(real_data(EVENTS))
     rows = [(row["symbol"], row["ex"].isoformat(), row["subject"]) for row in events.iter_rows(named=True)]
     found: dict[str, list[CorporateAction]] = {}
-    for action in gather_actions(rows).actions:
+    for action in merge_actions(rows).actions:
         found.setdefault(action.symbol, []).append(action)
     return found
 
@@ -46,7 +45,7 @@ def _series(symbol: str, frame: pl.DataFrame) -> BarSeries:
     return BarSeries.from_columns(symbol, frame["date"].to_numpy().astype("M8[D]"), prices, columns["volume"])
 
 
-def test_what_was_restated_since_is_what_the_list_says(listed: Actions) -> None:
+def test_what_was_restated_since_is_what_the_list_says(listed: ActionsBySymbol) -> None:
     """Bars as published in 2023, adjusted by what came after, are the bars as restated later."""
     before, after = histories("restated_before_2023-05-22.parquet"), histories("restated_after.parquet")
     wrong = set()
@@ -60,7 +59,7 @@ def test_what_was_restated_since_is_what_the_list_says(listed: Actions) -> None:
     assert wrong <= UNEXPLAINED
 
 
-def test_no_real_action_is_doubted_and_no_invented_one_believed(listed: Actions) -> None:
+def test_no_real_action_is_doubted_and_no_invented_one_believed(listed: ActionsBySymbol) -> None:
     """Five years of 208 shares: each true step is recognised, each false one refused."""
     dice = np.random.default_rng(1)
     real = doubted = invented = believed = 0
@@ -80,7 +79,7 @@ def _unadjusted(truth: BarSeries, actions: list[CorporateAction]) -> BarSeries:
     """The bars as they were published before the actions."""
     if not actions:
         return truth
-    scale = multipliers(truth, {one.ex_date: one.factor for one in actions})
+    scale = adjustment_factors(truth, {one.ex_date: one.factor for one in actions})
     records = truth.records.copy()
     for name in PRICE_FIELDS:
         records[name] /= scale
@@ -104,7 +103,7 @@ class RealPress(Press):
 
 
 @pytest.fixture
-async def real_market(tmp_path: Path) -> AsyncIterator[tuple[BhavcopyMarket, dict[str, BarSeries]]]:
+async def real_market(tmp_path: Path) -> AsyncIterator[tuple[BhavcopyClient, dict[str, BarSeries]]]:
     """A door to bulletins of real prices, with the real list of actions."""
     real = histories("dirt/unadjusted_splits.parquet")
     folder = RealPress(real).publish(tmp_path / "bulletins")
@@ -116,7 +115,7 @@ async def real_market(tmp_path: Path) -> AsyncIterator[tuple[BhavcopyMarket, dic
 
 
 async def test_real_unadjusted_splits_leave_the_door_adjusted(
-    real_market: tuple[BhavcopyMarket, dict[str, BarSeries]],
+    real_market: tuple[BhavcopyClient, dict[str, BarSeries]],
 ) -> None:
     market, real = real_market
     for symbol, raw in real.items():

@@ -11,9 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.bhavcopy.publisher import MONTHS, zipped
-from vcpd.bhavcopy.dates import read_date
-from vcpd.bhavcopy.sheet import read_sheet
-from vcpd.domain.errors import BadInputError
+from vcpd.bhavcopy.csv_table import parse_date, read_csv_table
+from vcpd.core.errors import BadInputError
 
 PLAIN = 'SYMBOL, OPEN ,CLOSE,\nALPHA, 10.50 ,"1,234.5",\n\n BETA ,-,  ,\n,,,\n'
 
@@ -30,7 +29,7 @@ PLAIN = 'SYMBOL, OPEN ,CLOSE,\nALPHA, 10.50 ,"1,234.5",\n\n BETA ,-,  ,\n,,,\n'
     ids=["plain", "byte order mark", "carriage returns", "gzip", "zip"],
 )
 def test_however_it_is_packed_the_cells_are_the_same(body: bytes) -> None:
-    sheet = read_sheet(body, "a.csv")
+    sheet = read_csv_table(body, "a.csv")
     assert sheet.texts("SYMBOL") == ["ALPHA", "BETA"]
     np.testing.assert_array_equal(sheet.numbers("OPEN"), [10.5, np.nan])
     np.testing.assert_array_equal(sheet.numbers("CLOSE"), [1234.5, np.nan])
@@ -38,7 +37,7 @@ def test_however_it_is_packed_the_cells_are_the_same(body: bytes) -> None:
 
 
 def test_company_names_in_another_encoding_do_not_matter() -> None:
-    assert read_sheet("SYMBOL,NAME\nA,Caf\xe9\n".encode("latin-1"), "a.csv").texts("SYMBOL") == ["A"]
+    assert read_csv_table("SYMBOL,NAME\nA,Caf\xe9\n".encode("latin-1"), "a.csv").texts("SYMBOL") == ["A"]
 
 
 @pytest.mark.parametrize(
@@ -50,7 +49,7 @@ def test_company_names_in_another_encoding_do_not_matter() -> None:
 )
 def test_a_broken_row_is_named_by_file_row_and_field(text: str, place: str) -> None:
     with pytest.raises(BadInputError) as caught:
-        read_sheet(text.encode(), "a.csv").numbers("OPEN")
+        read_csv_table(text.encode(), "a.csv").numbers("OPEN")
     assert str(caught.value) == place
 
 
@@ -75,7 +74,7 @@ def _two_members() -> bytes:
 )
 def test_a_file_that_is_none_is_refused_by_name(body: bytes, what: str) -> None:
     with pytest.raises(BadInputError, match=what) as caught:
-        read_sheet(body, "cm03JUN2024bhav.csv.zip")
+        read_csv_table(body, "cm03JUN2024bhav.csv.zip")
     assert str(caught.value).startswith("cm03JUN2024bhav.csv.zip")
 
 
@@ -89,10 +88,10 @@ def test_every_way_of_writing_a_date_is_read(day: date) -> None:
         f"{day:%d-%m-%Y}",
         f"{day:%d/%m/%Y}",
     ):
-        assert read_date(text) == day
+        assert parse_date(text) == day
 
 
 @pytest.mark.parametrize("text", ["", "-", "30-Foo-2024", "2024-06", "31-02-2024", "20240630"])
 def test_what_is_no_date_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="expected a date such as"):
-        read_date(text)
+        parse_date(text)

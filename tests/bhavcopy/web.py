@@ -17,14 +17,14 @@ class ArchiveServer:
 
     files: dict[str, bytes]
     faults: dict[str, list[Reply]] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
+    requested: list[str] = field(default_factory=list)
     asked_at_s: list[float] = field(default_factory=list)
     is_down: bool = False
     root: str = ""
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         path = request.path.removeprefix("/")
-        self.asked.append(path)
+        self.requested.append(path)
         self.asked_at_s.append(time.monotonic())
         if self.is_down:
             return web.Response(status=503)

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from vcpd.domain.bars import BarSeries
-from vcpd.domain.nse_sessions import NSE
-from vcpd.store import barfiles
+from vcpd.domain.nse_calendar import NSE
+from vcpd.store import bar_files
 
 LAST = date(2025, 6, 30)
 SESSIONS = 330
@@ -17,7 +17,7 @@ def write_bars(path: Path, count: int = 8, *, seed: int = 5) -> Path:
     """`count` symbols AAA, AAB, ... that wander upwards, each with 330 bars up to the last session."""
     days = NSE.sessions(date(2023, 1, 1), LAST)[-SESSIONS:]
     random = np.random.default_rng(seed)
-    barfiles.write(path, [_wander(f"AA{chr(65 + n)}", days, random) for n in range(count)])
+    bar_files.write_bars(path, [_wander(f"AA{chr(65 + n)}", days, random) for n in range(count)])
     return path
 
 

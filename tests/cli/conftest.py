@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.postgres import fresh_address, migrated_template, postgres_server
-from vcpd.domain.secrets import Secret
+from vcpd.core.secrets import Secret
 
 __all__ = ["migrated_template", "postgres_server"]
 

@@ -13,12 +13,12 @@ from aiohttp.test_utils import TestServer
 
 from tests.web import fakes
 from vcpd.cli.main import main
-from vcpd.domain.errors import BadInputError, RetryableError
+from vcpd.core.errors import BadInputError, RetryableError
 from vcpd.domain.runs import Outcome, Run
 from vcpd.domain.setups import Setup
+from vcpd.web.context import SizeRequest, WebContext
 from vcpd.web.server import build_application
 from vcpd.web.settings import WebSettings
-from vcpd.web.sources import SizeRequest, Sources
 
 NOON = datetime(2025, 6, 30, 6, 30, tzinfo=UTC)
 EVENING = datetime(2025, 6, 30, 10, 5, tzinfo=UTC)
@@ -118,14 +118,14 @@ def sources(
     *,
     token: str | None = None,
     runs: Any = None,
-) -> Sources:
+) -> WebContext:
     """Sources over the scripted daemon."""
     plain = replace(fakes.sources(setups, token=token), daemon=daemon or ScriptedDaemon())
     return plain if runs is None else replace(plain, runs=runs)
 
 
 @asynccontextmanager
-async def serving(folder: Path, over: Sources) -> AsyncIterator[Path]:
+async def serving(folder: Path, over: WebContext) -> AsyncIterator[Path]:
     """The port, bound; gives the configuration that names it."""
     async with application_served(folder, build_application(WebSettings(), over)) as path:
         yield path

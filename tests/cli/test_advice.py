@@ -6,87 +6,86 @@ import msgspec
 import pytest
 
 from tests.web.fakes import setup
-from vcpd.analysis.crowding import Cluster, Crowding, SectorCrowd
-from vcpd.analysis.sizing import SizingParameters, size
-from vcpd.analysis.trade_plan import plan_of
-from vcpd.app.advice import candidates_of, joined, newest_until
-from vcpd.domain.errors import BadInputError
+from vcpd.analysis.crowding import Cluster, Crowding, SectorGroup
+from vcpd.analysis.sizing import SizingParameters, position_plan, position_size
+from vcpd.app.status import crowding_candidates, latest_score_until, merge_crowding
+from vcpd.core.errors import BadInputError
 from vcpd.domain.risk import RiskScore
-from vcpd.domain.setups import Setup, State
+from vcpd.domain.setups import BaseState, Setup
 
-FAILED = msgspec.structs.replace(setup("NSE:AAA", state=State.FAILED, passed=False), events=())
+FAILED = msgspec.structs.replace(setup("NSE:AAA", state=BaseState.FAILED, passed=False), events=())
 
 
 def test_the_entry_is_the_pivot_or_the_close_above_it() -> None:
     below = setup("NSE:AAA")  # pivot 100, close 98, stop 94
-    assert (plan_of(below, 1e6).entry, plan_of(below, 1e6).stop) == (100.0, 94.0)
+    assert (position_plan(below, 1e6).entry, position_plan(below, 1e6).stop) == (100.0, 94.0)
     above = Setup(**{**{name: getattr(below, name) for name in below.__struct_fields__}, "close": 103.5})
-    assert plan_of(above, 1e6).entry == 103.5
+    assert position_plan(above, 1e6).entry == 103.5
 
 
 def test_the_entry_is_where_the_buy_zone_begins() -> None:
     """One tick above the pivot, from where the setup's own risk is counted."""
     zoned = msgspec.structs.replace(setup("NSE:AAA"), buy_zone=(100.05, 105.0))
-    assert plan_of(zoned, 1e6).entry == 100.05
+    assert position_plan(zoned, 1e6).entry == 100.05
 
 
 @pytest.mark.parametrize(
     ("verdict", "words"),
     [
-        (setup("NSE:AAA", state=State.NEAR_PIVOT), "10W 20/5 3T, NEAR_PIVOT: every gate holds"),
-        (setup("NSE:AAA", state=State.EXTENDED, passed=False), "EXTENDED: followed since"),
+        (setup("NSE:AAA", state=BaseState.NEAR_PIVOT), "10W 20/5 3T, NEAR_PIVOT: every gate holds"),
+        (setup("NSE:AAA", state=BaseState.EXTENDED, passed=False), "EXTENDED: followed since"),
         (msgspec.structs.replace(FAILED, nearest_miss="would be"), "FAILED, no setup: would be"),
-        (Setup.unjudged("NSE:AAA", FAILED.as_of, "suspended"), "no setup: suspended"),
+        (Setup.unevaluated("NSE:AAA", FAILED.as_of, "suspended"), "no setup: suspended"),
     ],
     ids=["holds", "followed", "failed", "unjudged"],
 )
 def test_a_plan_says_where_its_base_stands(verdict: Setup, words: str) -> None:
     """A failed base may be sized, but not by mistake."""
-    plan = plan_of(verdict, 1e6, entry=100.0, stop=94.0)
-    assert words in (plan.standing or "")
-    assert size(plan, None, SizingParameters()).steps[0].text == plan.standing
+    plan = position_plan(verdict, 1e6, entry=100.0, stop=94.0)
+    assert words in (plan.base_status or "")
+    assert position_size(plan, None, SizingParameters()).steps[0].text == plan.base_status
 
 
 def test_prices_of_ones_own_win() -> None:
-    plan = plan_of(setup("NSE:AAA"), 1e6, entry=101.0, stop=90.0, lot_size=25)
+    plan = position_plan(setup("NSE:AAA"), 1e6, entry=101.0, stop=90.0, lot_size=25)
     assert (plan.entry, plan.stop, plan.lot_size, plan.equity) == (101.0, 90.0, 25, 1e6)
 
 
 def test_while_a_session_runs_the_evening_before_tells_the_risk() -> None:
     """Its verdicts are there at noon, its scores only at night; a later score is not looked at."""
     days = [date(2025, 6, 27), date(2025, 6, 26), date(2025, 6, 25)]
-    scores = [RiskScore.without("NSE:AAA", day, "young") for day in days]
-    assert newest_until(date(2025, 6, 30), scores) is scores[0]
-    assert newest_until(days[1], scores) is scores[1]
-    assert newest_until(date(2025, 6, 1), scores) is None
+    scores = [RiskScore.unscored("NSE:AAA", day, "young") for day in days]
+    assert latest_score_until(date(2025, 6, 30), scores) is scores[0]
+    assert latest_score_until(days[1], scores) is scores[1]
+    assert latest_score_until(date(2025, 6, 1), scores) is None
 
 
 def test_without_a_base_there_is_nothing_to_enter_at() -> None:
-    none = Setup.unjudged("NSE:AAA", setup("x").as_of, "suspended")
+    none = Setup.unevaluated("NSE:AAA", setup("x").as_of, "suspended")
     with pytest.raises(BadInputError, match="suspended"):
-        plan_of(none, 1e6)
+        position_plan(none, 1e6)
     with pytest.raises(BadInputError):
-        plan_of(none, 1e6, entry=100.0)
-    assert plan_of(none, 1e6, entry=100.0, stop=95.0).symbol == "NSE:AAA"
+        position_plan(none, 1e6, entry=100.0)
+    assert position_plan(none, 1e6, entry=100.0, stop=95.0).symbol == "NSE:AAA"
 
 
 def test_candidates_are_the_listed_ones_that_the_panel_holds() -> None:
     setups = [
         setup("NSE:A"),
         setup("NSE:B", passed=False),
-        setup("NSE:C", state=State.FORMING),
+        setup("NSE:C", state=BaseState.FORMING),
         setup("NSE:D"),
     ]
-    assert candidates_of(setups, ["NSE:A", "NSE:B", "NSE:C"]) == ("NSE:A", "NSE:C")
+    assert crowding_candidates(setups, ["NSE:A", "NSE:B", "NSE:C"]) == ("NSE:A", "NSE:C")
 
 
 def test_chunks_are_joined_with_the_largest_bet_first_and_nothing_lost() -> None:
     one = Crowding((Cluster(("A",), None, ()),), ("A",), 2.5)
     other = Crowding((Cluster(("B", "C"), 0.8, ()), Cluster(("D",), None, ())), (), 2.5)
-    whole = joined([one, other])
+    whole = merge_crowding([one, other])
     assert [cluster.members for cluster in whole.clusters] == [("B", "C"), ("A",), ("D",)]
     assert (whole.unknown, whole.effective_bets) == (("A",), 2.5)
-    large, small = SectorCrowd("Steel", ("A", "B", "C"), 0.5), SectorCrowd("Power", ("D", "E"), None)
+    large, small = SectorGroup("Steel", ("A", "B", "C"), 0.5), SectorGroup("Power", ("D", "E"), None)
     parts = [Crowding((), (), 2.5, (small,)), Crowding((), (), 2.5, (large,))]
-    assert joined(parts).sectors == (large, small)
-    assert joined([]) == Crowding((), (), 0.0)
+    assert merge_crowding(parts).sectors == (large, small)
+    assert merge_crowding([]) == Crowding((), (), 0.0)

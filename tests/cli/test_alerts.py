@@ -8,7 +8,7 @@ from aiohttp import web
 
 from tests.alerts.receiver import receiving
 from tests.cli.served import ScriptedDaemon, call, serving, sources, status
-from vcpd.cli.verbs import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_OK
+from vcpd.cli.command import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_OK
 
 Capture = pytest.CaptureFixture[str]
 

@@ -20,9 +20,9 @@ from tests.cli.served import (
     status,
 )
 from tests.web.fakes import setup
-from vcpd.cli.verbs import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_TRY_AGAIN
+from vcpd.cli.command import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_TEMPORARY_FAILURE
 from vcpd.domain.runs import Outcome
-from vcpd.domain.setups import State
+from vcpd.domain.setups import BaseState
 
 Capture = pytest.CaptureFixture[str]
 
@@ -67,7 +67,7 @@ async def test_without_a_daemon_the_sentence_says_what_to_do(tmp_path: Path, cap
         port = probe.getsockname()[1]
     path = configuration(tmp_path, port)
     for verb in (["status"], ["jobs"], ["setups"], ["collect"], ["screen"], ["jobs", "pause", "screen"]):
-        assert await call(*verb, "--config", path) == EXIT_TRY_AGAIN
+        assert await call(*verb, "--config", path) == EXIT_TEMPORARY_FAILURE
         assert f"no vcpd answers at 127.0.0.1:{port}" in capsys.readouterr().err
 
 
@@ -80,7 +80,7 @@ async def test_whoever_else_listens_there_is_not_mistaken_for_the_daemon(
     application = web.Application()
     application.add_routes([web.get("/{any:.*}", page)])
     async with application_served(tmp_path, application) as path:
-        assert await call("status", "--config", path) == EXIT_TRY_AGAIN
+        assert await call("status", "--config", path) == EXIT_TEMPORARY_FAILURE
     assert "is no vcpd" in capsys.readouterr().err
 
 
@@ -128,8 +128,8 @@ async def test_jobs_are_paused_and_resumed_by_name(tmp_path: Path, capsys: Captu
     [
         (Outcome.DONE, EXIT_OK),
         (Outcome.FAILED, EXIT_FAILED),
-        (Outcome.CANCELLED, EXIT_TRY_AGAIN),
-        (Outcome.SKIPPED, EXIT_TRY_AGAIN),
+        (Outcome.CANCELLED, EXIT_TEMPORARY_FAILURE),
+        (Outcome.SKIPPED, EXIT_TEMPORARY_FAILURE),
     ],
 )
 async def test_a_run_is_waited_for_and_its_outcome_is_the_exit_code(
@@ -159,7 +159,7 @@ async def test_who_stops_waiting_is_told_that_the_run_goes_on(
     def interrupted(_seconds: float) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("vcpd.cli.job_run.time.sleep", interrupted)
+    monkeypatch.setattr("vcpd.cli.jobs.time.sleep", interrupted)
     async with serving(tmp_path, sources(runs=ScriptedRuns(Outcome.DONE, looks=10_000))) as path:
         assert await call("collect", "--config", path) == EXIT_INTERRUPTED
     assert "run 7 goes on without you" in capsys.readouterr().err
@@ -171,7 +171,7 @@ async def test_a_run_that_cannot_start_says_why(tmp_path: Path, capsys: Capture)
         assert await call("jobs", "run", "nothing", "--config", path) == EXIT_BAD_INPUT
         assert await call("collect", "--session", "2025-06-29", "--config", path) == EXIT_BAD_INPUT
         daemon.busy = True
-        assert await call("collect", "--config", path) == EXIT_TRY_AGAIN
+        assert await call("collect", "--config", path) == EXIT_TEMPORARY_FAILURE
     said = capsys.readouterr().err
     assert "no such job" in said
     assert "Sunday" in said
@@ -179,7 +179,7 @@ async def test_a_run_that_cannot_start_says_why(tmp_path: Path, capsys: Capture)
 
 
 SETUPS = (
-    setup("NSE:AAA", score=70, rating=90, state=State.NEAR_PIVOT),
+    setup("NSE:AAA", score=70, rating=90, state=BaseState.NEAR_PIVOT),
     setup("NSE:BBB", score=40, rating=60),
     setup("NSE:CCC", passed=False),
 )

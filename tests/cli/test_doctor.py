@@ -17,10 +17,18 @@ from aiohttp.test_utils import TestServer
 
 from tests.cli.served import application_served, call, serving, sources
 from vcpd.cli import doctor_checks
-from vcpd.cli.doctor_checks import Patient, check_calendar, check_clock, check_disk, check_machine
-from vcpd.cli.doctor_reach import check_database, check_market, check_port
-from vcpd.cli.verbs import EXIT_FAILED, EXIT_OK
-from vcpd.config import load
+from vcpd.cli.command import EXIT_FAILED, EXIT_OK
+from vcpd.cli.doctor_checks import (
+    DoctorContext,
+    check_calendar,
+    check_clock,
+    check_database,
+    check_disk,
+    check_machine,
+    check_market,
+    check_port,
+)
+from vcpd.config import load_configuration
 
 Capture = pytest.CaptureFixture[str]
 Usage = namedtuple("Usage", "total used free")  # noqa: PYI024 - stands in for shutil's own
@@ -32,7 +40,7 @@ NOW = datetime(2026, 6, 30, 6, 30, tzinfo=UTC)
 def _in_any_year(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither the table's end nor the age of this checkout decides a test."""
     monkeypatch.setenv("VCPD_SCHEDULE__CALENDAR_VALID_UNTIL", "2999-12-31")
-    monkeypatch.setattr(doctor_checks, "_newest_own_file", lambda: NOW.timestamp() - 1)
+    monkeypatch.setattr(doctor_checks, "_installation_time", lambda: NOW.timestamp() - 1)
 
 
 def _write(folder: Path, text: str = "") -> Path:
@@ -41,8 +49,8 @@ def _write(folder: Path, text: str = "") -> Path:
     return path
 
 
-def _patient(folder: Path, text: str = "", now: datetime = NOW) -> Patient:
-    return Patient(load(_write(folder, text), {}), now)
+def _patient(folder: Path, text: str = "", now: datetime = NOW) -> DoctorContext:
+    return DoctorContext(load_configuration(_write(folder, text), {}), now)
 
 
 def _free_port() -> int:
@@ -112,7 +120,7 @@ async def test_a_running_daemon_is_told_from_a_stranger_on_its_port(tmp_path: Pa
 
 
 async def _checked_port(path: Path) -> Any:
-    return await asyncio.to_thread(check_port, Patient(load(path, {}), NOW))
+    return await asyncio.to_thread(check_port, DoctorContext(load_configuration(path, {}), NOW))
 
 
 @pytest.mark.parametrize("name", ["secrets/kite_api_secret", "kite-token.json"])
@@ -139,7 +147,9 @@ def test_missing_credentials_of_a_real_market_are_named(tmp_path: Path) -> None:
     text = '[daemon]\nmarket = "kite"\n'
     path = tmp_path / "config.toml"
     path.write_text(text, encoding="utf-8")
-    (bad,) = [one for one in check_machine(Patient(load(path, {}), NOW)) if one.good is False]
+    (bad,) = [
+        one for one in check_machine(DoctorContext(load_configuration(path, {}), NOW)) if one.good is False
+    ]
     assert "[kite] api_key and kite_api_secret" in bad.text
 
 
@@ -192,7 +202,7 @@ async def test_a_market_whose_time_is_another_shows_a_wrong_clock(tmp_path: Path
     application = web.Application()
     application.add_routes([web.get("/", root)])
     async with application_served(tmp_path, application) as served:
-        port = load(served, {}).configuration.web.port
+        port = load_configuration(served, {}).configuration.web.port
         text = (
             f'market = "kite"\n[web]\nport = {_free_port()}\n[kite]\napi_root = "http://127.0.0.1:{port}"\n'
         )
@@ -221,7 +231,7 @@ async def test_who_may_not_look_is_told_to_be_somebody_else() -> None:
     """On an installed machine the state belongs to the daemon's own user."""
     with tempfile.TemporaryDirectory() as folder:  # mode 0700: nobody else may enter
         patient = _patient(Path(folder))
-        patient.state.mkdir()
+        patient.state_dir.mkdir()
         os.seteuid(NOBODY)
         try:
             found = {one.name: one for one in check_machine(patient)}

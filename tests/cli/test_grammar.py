@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from vcpd.cli.command import load_action
 from vcpd.cli.main import build_parser, main
-from vcpd.cli.verbs import find_verb
 
 HEAVY = {"numpy", "numba", "polars", "msgspec", "aiohttp", "asyncpg", "rich", "structlog"}
 
@@ -27,7 +27,7 @@ VERBS = list(_parsers(build_parser()))
 
 @pytest.mark.parametrize("parser", VERBS, ids=lambda parser: parser.prog)
 def test_each_verb_leads_to_a_function_that_is_there(parser: argparse.ArgumentParser) -> None:
-    assert callable(find_verb(parser.get_default("verb")))
+    assert callable(load_action(parser.get_default("verb")))
 
 
 @pytest.mark.parametrize("parser", VERBS, ids=lambda parser: parser.prog)

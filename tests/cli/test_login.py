@@ -11,12 +11,12 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.cli.served import call
-from vcpd.cli.verbs import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_NEEDS_LOGIN, EXIT_OK
+from vcpd.cli.command import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_NEEDS_LOGIN, EXIT_OK
 from vcpd.domain.bars import BarSeries
-from vcpd.domain.nse_sessions import NSE
+from vcpd.domain.nse_calendar import NSE
 from vcpd.runtime.clock import WallClock
 from vcpd.sandbox.historical import HistoricalMarket
-from vcpd.sandbox.server import serve
+from vcpd.sandbox.server import start_server
 from vcpd.sandbox.settings import SandboxSettings
 
 Capture = pytest.CaptureFixture[str]
@@ -27,7 +27,7 @@ SETTINGS = SandboxSettings(port=0)
 async def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Path]:
     """A configuration whose market is an exchange that runs here."""
     market = HistoricalMarket({"AAA": BarSeries.empty("AAA")}, NSE, {})
-    exchange = await serve(SETTINGS, market, WallClock())
+    exchange = await start_server(SETTINGS, market, WallClock())
     path = tmp_path / "config.toml"
     path.write_text(
         f'[daemon]\nmarket = "kite"\nstate_dir = "state"\n[kite]\napi_key = "{SETTINGS.api_key}"\n'

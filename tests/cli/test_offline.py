@@ -10,8 +10,14 @@ import pytest
 from tests.cli.bars import LAST, write_bars
 from tests.real_data import real_data
 from vcpd.cli import history
+from vcpd.cli.command import (
+    EXIT_BAD_CONFIGURATION,
+    EXIT_BAD_INPUT,
+    EXIT_FAILED,
+    EXIT_OK,
+    EXIT_TEMPORARY_FAILURE,
+)
 from vcpd.cli.main import main
-from vcpd.cli.verbs import EXIT_BAD_CONFIGURATION, EXIT_BAD_INPUT, EXIT_FAILED, EXIT_OK, EXIT_TRY_AGAIN
 
 Capture = pytest.CaptureFixture[str]
 SETUP_KEYS = {
@@ -113,14 +119,14 @@ def test_charts_are_written_by_the_name_of_the_file(bars: Path, tmp_path: Path, 
     assert painted.read_bytes().startswith(b"\x89PNG")
     assert sorted(one.name for one in tmp_path.iterdir()) == ["a.png", "a.svg"]
     assert _run("chart", "AAA", "--bars", bars, "-o", tmp_path / "a.gif") == EXIT_BAD_INPUT
-    assert _run("chart", "AAA", "--bars", bars, "-o", tmp_path / "no" / "a.svg") == EXIT_TRY_AGAIN
+    assert _run("chart", "AAA", "--bars", bars, "-o", tmp_path / "no" / "a.svg") == EXIT_TEMPORARY_FAILURE
     assert "cannot be written" in capsys.readouterr().err
 
 
 def test_without_a_snapshot_a_chart_says_where_it_would_come_from(tmp_path: Path, capsys: Capture) -> None:
     path = tmp_path / "config.toml"
     path.write_text('[daemon]\nstate_dir = "state"\n', encoding="utf-8")
-    assert _run("chart", "AAA", "--config", path, "-o", tmp_path / "a.svg") == EXIT_TRY_AGAIN
+    assert _run("chart", "AAA", "--config", path, "-o", tmp_path / "a.svg") == EXIT_TEMPORARY_FAILURE
     assert "the first collect makes it" in capsys.readouterr().err
 
 
@@ -149,7 +155,7 @@ def test_history_of_real_bars_is_the_same_by_workers_and_becomes_a_table(
     words = ("history", "--bars", bars, "--index", index, "--from", "2025-01-01")
     assert _run(*words, "--json") == EXIT_OK
     alone = json.loads(capsys.readouterr().out)
-    monkeypatch.setattr(history, "WORTH_WORKERS_BARS", 0)
+    monkeypatch.setattr(history, "MIN_BARS_FOR_WORKERS", 0)
     assert _run(*words, "--json", "--parquet", table) == EXIT_OK
     said = capsys.readouterr()
     together = json.loads(said.out)

@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from vcpd.cli import verbs
-from vcpd.cli.completion import script
-from vcpd.cli.configuration_markdown import markdown as configuration_page
-from vcpd.cli.configuration_text import meaning, settings
+from vcpd.cli import command
+from vcpd.cli.config import config_markdown as configuration_page
+from vcpd.cli.config import setting_description, setting_fields
 from vcpd.cli.main import main
-from vcpd.cli.manual import man_page
-from vcpd.cli.manual import markdown as command_page
+from vcpd.cli.reference import completion_script, man_page
+from vcpd.cli.reference import manual_markdown as command_page
 from vcpd.config import Configuration
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -36,10 +35,10 @@ def test_the_configuration_page_tells_every_setting() -> None:
     for section in Configuration.__struct_fields__:
         value = getattr(Configuration(), section)
         kind = type(next(iter(value.values()))) if isinstance(value, dict) else type(value)
-        for name, annotation, text, _ in settings(kind):
+        for name, annotation, text, _ in setting_fields(kind):
             if not hasattr(annotation, "__struct_fields__"):
                 assert f"| `{name}` |" in page
-                assert text == meaning(annotation)
+                assert text == setting_description(annotation)
 
 
 def test_the_man_page_is_good_roff(tmp_path: Path) -> None:
@@ -63,7 +62,7 @@ def test_the_man_page_is_good_roff(tmp_path: Path) -> None:
 
 def test_bash_completes_verbs_actions_and_choices(tmp_path: Path) -> None:
     path = tmp_path / "vcpd.bash"
-    path.write_text(script("bash"), encoding="utf-8")
+    path.write_text(completion_script("bash"), encoding="utf-8")
     for words, expected in ((["vcpd", "jo"], {"jobs"}), (["vcpd", "jobs", "re"], {"resume"}),
                             (["vcpd", "setups", "--state", "NEAR"], {"NEAR_PIVOT"})):  # fmt: skip
         line = " ".join(words)
@@ -78,7 +77,7 @@ def test_zsh_understands_its_script(tmp_path: Path) -> None:
     if zsh is None:
         pytest.skip("no zsh here")
     path = tmp_path / "_vcpd"
-    path.write_text(script("zsh"), encoding="utf-8")
+    path.write_text(completion_script("zsh"), encoding="utf-8")
     assert subprocess.run([zsh, "-n", str(path)], capture_output=True, check=True).stderr == b""
 
 
@@ -99,17 +98,17 @@ def _exit_codes(page: str) -> dict[int, str]:
 
 def test_the_pages_name_every_exit_code_there_is() -> None:
     real = {
-        value for name, value in vars(verbs).items() if name.startswith("EXIT_") and isinstance(value, int)
+        value for name, value in vars(command).items() if name.startswith("EXIT_") and isinstance(value, int)
     }
     assert _exit_codes("command-line.md").keys() == real
-    assert _exit_codes("operations.md").keys() == real - {verbs.EXIT_INTERRUPTED}
+    assert _exit_codes("operations.md").keys() == real - {command.EXIT_INTERRUPTED}
 
 
 def test_the_operations_page_tells_which_ends_the_service_manager_restarts() -> None:
     unit = (DOCS.parent / "systemd" / "vcpd.service").read_text(encoding="utf-8")
     found = re.search(r"^RestartPreventExitStatus=(.*)$", unit, re.MULTILINE)
     assert found is not None
-    prevented = {verbs.EXIT_OK, *map(int, found.group(1).split())}
+    prevented = {command.EXIT_OK, *map(int, found.group(1).split())}
     for code, rest in _exit_codes("operations.md").items():
         answer = rest.strip(" |").rpartition("|")[2].strip()
         assert answer == ("no" if code in prevented else "yes"), code

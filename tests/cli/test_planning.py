@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from vcpd.cli.command import EXIT_BAD_INPUT
 from vcpd.cli.main import main
-from vcpd.cli.verbs import EXIT_BAD_INPUT
 
 Capture = pytest.CaptureFixture[str]
 

@@ -11,7 +11,7 @@ from tests.acceptance.conftest import QUICK_MARKET, port
 from tests.acceptance.daemon import outcomes, running, write_configuration
 from tests.cli.bars import write_bars
 from tests.cli.served import call
-from vcpd.cli.verbs import EXIT_BAD_INPUT, EXIT_OK, EXIT_TRY_AGAIN
+from vcpd.cli.command import EXIT_BAD_INPUT, EXIT_OK, EXIT_TEMPORARY_FAILURE
 
 __all__ = ["port"]
 
@@ -59,7 +59,7 @@ async def test_every_verb_that_asks_gets_its_answer(tmp_path: Path, port: int, c
         assert pl.read_parquet(exported).height == 330
         assert await call("collect", *config) == EXIT_OK, "what was imported does not disturb a collection"
         assert await daemon.stop() == 0
-    assert await call("status", *config) == EXIT_TRY_AGAIN
+    assert await call("status", *config) == EXIT_TEMPORARY_FAILURE
     async with running(path, port) as daemon:
         await daemon.until(lambda status: bool(status["scheduling"]), NIGHT_S)
         paused = {job["name"]: job["paused"] for job in await _json(capsys, "jobs", *config)}

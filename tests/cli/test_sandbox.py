@@ -12,9 +12,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from vcpd.cli.sandbox import beginning, opened
-from vcpd.domain.errors import BadInputError
-from vcpd.domain.nse_sessions import NSE
+from vcpd.cli.sandbox import clock_start, open_market
+from vcpd.core.errors import BadInputError
+from vcpd.domain.nse_calendar import NSE
 from vcpd.runtime.clock import VirtualClock, WallClock
 from vcpd.sandbox.settings import SandboxSettings
 
@@ -30,20 +30,20 @@ def asked(**options: Any) -> argparse.Namespace:
 
 def begun(**options: Any) -> datetime:
     """When the clock of such a market begins."""
-    clock = opened(SMALL, asked(**options))[1]
+    clock = open_market(SMALL, asked(**options))[1]
     assert isinstance(clock, VirtualClock)
     return clock.start
 
 
 def test_without_options_the_market_lives_in_the_present() -> None:
     """Neither speed nor session: the host's time."""
-    assert isinstance(opened(SMALL, asked())[1], WallClock)
+    assert isinstance(open_market(SMALL, asked())[1], WallClock)
 
 
 def test_at_speed_it_begins_before_the_open_of_the_last_session() -> None:
     """Ten minutes before, on the fast clock, with that session ready to be told."""
     last = NSE.last_session_at(datetime.now(UTC))
-    market, clock = opened(SMALL, asked(speed=60.0))
+    market, clock = open_market(SMALL, asked(speed=60.0))
     assert isinstance(clock, VirtualClock)
     assert clock.speed == 60.0
     assert clock.start == NSE.open_close(last)[0] - timedelta(minutes=10)
@@ -54,12 +54,12 @@ def test_session_and_start_choose_the_moment() -> None:
     """A date and a wall time of the exchange; a Muhurat evening has its own hours."""
     assert begun(session="2026-07-15", start="13:45") == datetime(2026, 7, 15, 13, 45, tzinfo=IST)
     muhurat = date(2025, 10, 21)
-    assert beginning(muhurat, "pre_open") == NSE.open_close(muhurat)[0] - timedelta(minutes=10)
+    assert clock_start(muhurat, "pre_open") == NSE.open_close(muhurat)[0] - timedelta(minutes=10)
 
 
 def test_a_breakout_can_be_asked_for() -> None:
     """The session that is chosen is the latest with a breakout in it."""
-    market, clock = opened(SMALL, asked(speed=60.0, session="breakout"))
+    market, clock = open_market(SMALL, asked(speed=60.0, session="breakout"))
     session = NSE.local_date(clock.now())
     assert market.breakouts(session, session)
     assert not market.breakouts(session + timedelta(days=1), NSE.last_session_at(datetime.now(UTC)))
@@ -77,7 +77,7 @@ def test_a_breakout_can_be_asked_for() -> None:
 def test_impossible_moments_are_said_plainly(options: dict[str, Any], words: str) -> None:
     """Each mistake is named with what was expected."""
     with pytest.raises(BadInputError, match=words):
-        opened(SMALL, asked(**options))
+        open_market(SMALL, asked(**options))
 
 
 def test_the_verb_runs_a_session_at_speed() -> None:

@@ -13,22 +13,20 @@ import pytest
 from tests.cli.bars import LAST, write_bars
 from tests.cli.served import call
 from tests.web.fakes import setup
-from vcpd.cli.export import watchlist
-from vcpd.cli.import_bars import spans_vouched_for
-from vcpd.cli.verbs import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_OK, EXIT_TRY_AGAIN
+from vcpd.cli.command import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_OK, EXIT_TEMPORARY_FAILURE
+from vcpd.cli.store import covered_spans, watchlist
+from vcpd.core.secrets import Secret
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.instruments import Instrument, StoredInstrument
-from vcpd.domain.nse_sessions import NSE
-from vcpd.domain.risk import Band, RiskScore
-from vcpd.domain.secrets import Secret
-from vcpd.domain.setups import State, Verdict
-from vcpd.ports import Coverage, Span
-from vcpd.store import barfiles
+from vcpd.domain.nse_calendar import NSE
+from vcpd.domain.risk import RiskBand, RiskScore
+from vcpd.domain.setups import BaseState, EncodedSetup
+from vcpd.ports import Coverage, SessionSpan
+from vcpd.store import bar_files
 from vcpd.store.database import Database
 from vcpd.store.instruments import PostgresInstrumentStore
-from vcpd.store.risk import PostgresRiskStore
+from vcpd.store.screen_results import PostgresRiskStore, PostgresSetupStore
 from vcpd.store.settings import StoreSettings
-from vcpd.store.setups import PostgresSetupStore
 
 Capture = pytest.CaptureFixture[str]
 
@@ -55,7 +53,7 @@ async def test_what_is_imported_comes_out_again_and_importing_twice_changes_noth
         990,
     )
     assert await call("export", "bars", "-o", out, "--config", store) == EXIT_OK
-    before, after = (barfiles.read(path).series for path in (bars, out))
+    before, after = (bar_files.read_bars(path).series for path in (bars, out))
     assert [one.symbol for one in after] == [f"NSE:{one.symbol}" for one in before]
     assert all((one.records == other.records).all() for one, other in zip(before, after, strict=True))
 
@@ -133,17 +131,22 @@ async def _fill_verdicts() -> None:
     """Two sessions of verdicts and scores."""
     database = await Database.open(Secret(os.environ["VCPD_STORE_DSN"]), StoreSettings())
     try:
-        listed = [setup("NSE:M&M", state=State.BREAKOUT), setup("NSE:BAJAJ-AUTO", state=State.NEAR_PIVOT)]
+        listed = [
+            setup("NSE:M&M", state=BaseState.BREAKOUT),
+            setup("NSE:BAJAJ-AUTO", state=BaseState.NEAR_PIVOT),
+        ]
         none = setup("NSE:ZZZ", passed=False)
         names = ("NSE:M&M", "NSE:BAJAJ-AUTO", "NSE:ZZZ")
         await PostgresInstrumentStore(database).add([Instrument(name, -1) for name in names], LAST)
         for session in (date(2025, 6, 27), LAST):
-            await PostgresSetupStore(database).put(session, [Verdict.of(one) for one in (*listed, none)], [])
+            await PostgresSetupStore(database).put(
+                session, [EncodedSetup.of(one) for one in (*listed, none)], []
+            )
             score = RiskScore(
                 symbol="NSE:M&M",
                 as_of=session,
                 score=12.0,
-                band=Band.LOW,
+                band=RiskBand.LOW,
                 components={"gap": 1.0},
                 metrics={},
             )
@@ -176,7 +179,11 @@ async def test_setups_come_out_as_a_watchlist(store: Path, tmp_path: Path) -> No
 
 
 def test_a_watchlist_names_each_symbol_of_a_state_once() -> None:
-    twice = [setup("NSE:AAA", state=State.FORMING), setup("NSE:AAA", state=State.FORMING), setup("NSE:BBB")]
+    twice = [
+        setup("NSE:AAA", state=BaseState.FORMING),
+        setup("NSE:AAA", state=BaseState.FORMING),
+        setup("NSE:BBB"),
+    ]
     assert watchlist(twice) == "###FORMING,NSE:AAA,NSE:BBB\n"
 
 
@@ -184,19 +191,19 @@ def test_a_watchlist_names_each_symbol_of_a_state_once() -> None:
     ("asked", "vouched"),
     [
         (None, True),
-        (Span(date(2025, 6, 20), date(2025, 6, 25)), True),  # overlaps
-        (Span(date(2025, 6, 30), date(2025, 7, 2)), True),  # follows without a session between
-        (Span(date(2025, 7, 1), date(2025, 7, 2)), False),  # 30 June lies between
-        (Span(date(2024, 1, 1), date(2024, 6, 1)), False),
+        (SessionSpan(date(2025, 6, 20), date(2025, 6, 25)), True),  # overlaps
+        (SessionSpan(date(2025, 6, 30), date(2025, 7, 2)), True),  # follows without a session between
+        (SessionSpan(date(2025, 7, 1), date(2025, 7, 2)), False),  # 30 June lies between
+        (SessionSpan(date(2024, 1, 1), date(2024, 6, 1)), False),
     ],
 )
-def test_a_file_vouches_only_for_a_span_that_leaves_no_hole(asked: Span | None, vouched: bool) -> None:
+def test_a_file_vouches_only_for_a_span_that_leaves_no_hole(asked: SessionSpan | None, vouched: bool) -> None:
     days = NSE.sessions(date(2025, 6, 23), date(2025, 6, 27))
     column = days.astype(float)
     series = BarSeries.from_columns("AAA", days, (column, column, column, column), column)
     kept = {"NSE:AAA": StoredInstrument(4, Instrument("NSE:AAA", 1))}
-    spans = spans_vouched_for({"NSE:AAA": series}, kept, {4: Coverage(asked, None, None)}, NSE)
-    assert spans == ({4: Span(date(2025, 6, 23), date(2025, 6, 27))} if vouched else {})
+    spans = covered_spans({"NSE:AAA": series}, kept, {4: Coverage(asked, None, None)}, NSE)
+    assert spans == ({4: SessionSpan(date(2025, 6, 23), date(2025, 6, 27))} if vouched else {})
 
 
 async def test_migrate_brings_an_empty_database_up_to_date(
@@ -209,7 +216,7 @@ async def test_migrate_brings_an_empty_database_up_to_date(
     assert await call("migrate", "--config", store) == EXIT_OK
     assert "the store's schema is at version" in capsys.readouterr().out
     monkeypatch.setenv("VCPD_STORE_DSN", "postgresql://me:verysecret@127.0.0.1:9/none")
-    assert await call("migrate", "--config", store) == EXIT_TRY_AGAIN
+    assert await call("migrate", "--config", store) == EXIT_TEMPORARY_FAILURE
     assert "verysecret" not in capsys.readouterr().err
 
 

@@ -7,18 +7,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from vcpd.cli.configuration_text import document, toml_value
+from vcpd.cli.config import config_toml, toml_value
 from vcpd.cli.main import main
-from vcpd.config import Configuration, Loaded, load
-from vcpd.domain.errors import ConfigurationError
+from vcpd.config import Configuration, LoadedConfiguration, load_configuration
+from vcpd.core.errors import ConfigurationError
 
 SHIPPED = Path(__file__).resolve().parents[2] / "config.toml"
 
 
-def _load(tmp_path: Path, text: str, environment: dict[str, str] | None = None) -> Loaded:
+def _load(tmp_path: Path, text: str, environment: dict[str, str] | None = None) -> LoadedConfiguration:
     path = tmp_path / "config.toml"
     path.write_text(text, encoding="utf-8")
-    return load(path, environment or {})
+    return load_configuration(path, environment or {})
 
 
 def _problems(tmp_path: Path, text: str, environment: dict[str, str] | None = None) -> list[str]:
@@ -32,8 +32,8 @@ def test_an_empty_file_is_the_defaults(tmp_path: Path) -> None:
 
 
 def test_the_shipped_file_is_the_defaults_and_says_so_completely() -> None:
-    assert load(SHIPPED, {}).configuration == Configuration()
-    assert SHIPPED.read_text(encoding="utf-8") == document(Configuration())
+    assert load_configuration(SHIPPED, {}).configuration == Configuration()
+    assert SHIPPED.read_text(encoding="utf-8") == config_toml(Configuration())
 
 
 def test_all_problems_are_reported_together(tmp_path: Path) -> None:
@@ -175,4 +175,4 @@ def test_a_date_that_is_holiday_and_session_is_a_bad_configuration(tmp_path: Pat
         '[schedule]\nextra_holidays = [2027-02-07]\nextra_sessions = ["2027-02-07"]\n', encoding="utf-8"
     )
     with pytest.raises(ConfigurationError, match="schedule: 2027-02-07 stands both"):
-        load(path, {})
+        load_configuration(path, {})

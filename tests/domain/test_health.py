@@ -5,16 +5,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vcpd.domain.health import Level, Readings, judge
+from vcpd.domain.health import HealthLevel, HealthReadings, score_health
 
-WELL = Readings(cpu_pct=10, memory_pct=40, threads=20, age_sessions=0, disk_free_pct=50)
+WELL = HealthReadings(cpu_pct=10, memory_pct=40, threads=20, age_sessions=0, disk_free_pct=50)
 
 
 def test_a_daemon_without_trouble_has_full_points() -> None:
-    assert judge(WELL) == judge(msgspec.structs.replace(WELL, cpu_pct=60.0, memory_pct=70.0, threads=50))
-    assert judge(WELL).score == 100
-    assert judge(WELL).level is Level.GOOD
-    assert judge(WELL).items == ()
+    assert score_health(WELL) == score_health(
+        msgspec.structs.replace(WELL, cpu_pct=60.0, memory_pct=70.0, threads=50)
+    )
+    assert score_health(WELL).score == 100
+    assert score_health(WELL).level is HealthLevel.GOOD
+    assert score_health(WELL).items == ()
 
 
 @pytest.mark.parametrize(
@@ -26,7 +28,7 @@ def test_a_daemon_without_trouble_has_full_points() -> None:
         ({"memory_pct": 85.1}, "memory", 20),
         ({"threads": 51}, "threads", 5),
         ({"threads": 101}, "threads", 10),
-        ({"late_loops": ("scheduler",)}, "scheduler", 30),
+        ({"stalled_loops": ("scheduler",)}, "scheduler", 30),
         ({"leading": False}, "scheduler", 5),
         ({"stuck": ("collect: no progress",)}, "stuck_runs", 15),
         ({"stuck": ("a", "b", "c")}, "stuck_runs", 30),
@@ -42,8 +44,8 @@ def test_a_daemon_without_trouble_has_full_points() -> None:
         ({"lag_p99_ms": 300.0}, "loop_lag", 15),
         ({"calendar": "ends soon"}, "calendar", 10),
         ({"database": "does not answer"}, "database", 40),
-        ({"bloated_workers": 1}, "workers", 5),
-        ({"refused_reload": "web.port: wrong"}, "configuration", 5),
+        ({"oversized_workers": 1}, "workers", 5),
+        ({"reload_error": "web.port: wrong"}, "configuration", 5),
         ({"disk_free_pct": 9.0}, "disk", 10),
         ({"disk_free_pct": 2.0}, "disk", 30),
         ({"paused": ("risk",)}, "paused_jobs", 5),
@@ -52,7 +54,7 @@ def test_a_daemon_without_trouble_has_full_points() -> None:
 def test_each_trouble_costs_its_points_and_has_a_remedy(
     change: dict[str, object], item: str, points: int
 ) -> None:
-    (penalty,) = judge(msgspec.structs.replace(WELL, **change)).items
+    (penalty,) = score_health(msgspec.structs.replace(WELL, **change)).items
     assert (penalty.item, penalty.points) == (item, points)
     assert any(mark in penalty.recommendation for mark in ("[", "/", "`", "server")), penalty.recommendation
 
@@ -61,7 +63,7 @@ def test_a_first_collection_under_way_is_not_asked_for_again() -> None:
     advice = [
         item.recommendation
         for collecting in (False, True)
-        for item in judge(Readings(collecting=collecting)).items
+        for item in score_health(HealthReadings(collecting=collecting)).items
         if item.item == "data"
     ]
     assert advice[0] == "start the first collection: POST /api/jobs/collect/run"
@@ -69,7 +71,7 @@ def test_a_first_collection_under_way_is_not_asked_for_again() -> None:
 
 
 def test_a_failed_job_is_named_in_the_command_that_mends_it() -> None:
-    (penalty,) = judge(msgspec.structs.replace(WELL, failed=("risk: no bars",))).items
+    (penalty,) = score_health(msgspec.structs.replace(WELL, failed=("risk: no bars",))).items
     assert "/api/jobs/risk/run" in penalty.recommendation
 
 
@@ -81,8 +83,8 @@ PCT = st.none() | st.floats(0, 100)
 def test_the_items_account_for_every_point(  # noqa: PLR0917 - hypothesis hands them in
     cpu: float | None, memory: float | None, stuck: int, failed: int, age: int | None, database: str | None
 ) -> None:
-    health = judge(
-        Readings(
+    health = score_health(
+        HealthReadings(
             cpu_pct=cpu,
             memory_pct=memory,
             stuck=("x",) * stuck,
@@ -95,4 +97,4 @@ def test_the_items_account_for_every_point(  # noqa: PLR0917 - hypothesis hands 
     assert [item.points for item in health.items] == sorted(
         (item.points for item in health.items), reverse=True
     )
-    assert (health.level is Level.GOOD) == (health.score >= 85)
+    assert (health.level is HealthLevel.GOOD) == (health.score >= 85)

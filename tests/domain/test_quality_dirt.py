@@ -4,34 +4,33 @@ from datetime import date
 from functools import cache
 
 from tests.real_data import real_data
-from vcpd.domain.nse_sessions import NSE
-from vcpd.domain.quality import Flag, Rule
+from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.quality_flags import flag_series
-from vcpd.domain.quality_rules import Sessions
-from vcpd.store import barfiles
-from vcpd.store.barfiles import BarFile
+from vcpd.domain.quality_rules import QualityFlag, QualityRule, ValidSessions
+from vcpd.store import bar_files
+from vcpd.store.bar_files import BarFile
 
-SESSIONS = Sessions(NSE.sessions(NSE.valid_from, NSE.valid_until))
+SESSIONS = ValidSessions(NSE.sessions(NSE.valid_from, NSE.valid_until))
 
 
 @cache
 def dirt(name: str) -> BarFile:
-    return barfiles.read(real_data(name), SESSIONS)
+    return bar_files.read_bars(real_data(name), SESSIONS)
 
 
-def flags_of(name: str, *, is_index: bool = False) -> list[Flag]:
+def flags_of(name: str, *, is_index: bool = False) -> list[QualityFlag]:
     return [
         flag for one in dirt(name).series for flag in flag_series(one, days=SESSIONS.days, is_index=is_index)
     ]
 
 
-def excluded(flags: list[Flag]) -> dict[str, Flag]:
+def excluded(flags: list[QualityFlag]) -> dict[str, QualityFlag]:
     return {flag.symbol: flag for flag in flags if flag.excludes}
 
 
 def test_differing_rows_for_one_day_are_kept_apart() -> None:
     bars = dirt("dirt/duplicate_days_partial_last_bar.parquet").quarantined
-    assert {bar.rule for bar in bars} == {Rule.DUPLICATE_SESSION}
+    assert {bar.rule for bar in bars} == {QualityRule.DUPLICATE_SESSION}
     assert len(bars) == 218
 
 
@@ -51,15 +50,15 @@ def test_phantom_bars_on_holidays_are_kept_apart_and_the_missing_day_is_told() -
     """2026-05-01 without prices and 2026-01-15 without trading are holidays; other days lack."""
     found = dirt("dirt/null_phantom_bars_missing_day.parquet")
     assert {bar.session for bar in found.quarantined} == {date(2026, 5, 1), date(2026, 1, 15)}
-    assert {bar.rule for bar in found.quarantined} == {Rule.NOT_A_SESSION}
+    assert {bar.rule for bar in found.quarantined} == {QualityRule.NOT_A_SESSION}
     rules = {flag.rule for flag in flags_of("dirt/null_phantom_bars_missing_day.parquet")}
-    assert Rule.MISSING_SESSIONS in rules
+    assert QualityRule.MISSING_SESSIONS in rules
 
 
 def test_zero_prices_are_kept_apart() -> None:
     for name, count in (("dirt/zero_prices.parquet", 1378), ("dirt/penny_zero_prices.parquet", 17)):
-        rules = [bar.rule for bar in dirt(name).quarantined if bar.rule is not Rule.NOT_A_SESSION]
-        assert rules == [Rule.PRICE_NOT_POSITIVE] * count
+        rules = [bar.rule for bar in dirt(name).quarantined if bar.rule is not QualityRule.NOT_A_SESSION]
+        assert rules == [QualityRule.PRICE_NOT_POSITIVE] * count
 
 
 def test_wrong_adjustment_excludes_and_a_relisting_does_not() -> None:
@@ -72,7 +71,7 @@ def test_of_the_cleanest_market_only_a_demerged_share_is_left_out() -> None:
     """208 shares with derivatives, real crashes among them: SIEMENS alone gapped on its demerger."""
     flags = flags_of("nse_fno208.parquet")
     assert excluded(flags).keys() == {"SIEMENS"}
-    nmdc = [flag for flag in flags if flag.symbol == "NMDC" and flag.rule is Rule.JUMP_BEYOND_BAND]
+    nmdc = [flag for flag in flags if flag.symbol == "NMDC" and flag.rule is QualityRule.JUMP_BEYOND_BAND]
     assert [flag.session for flag in nmdc] == [date(2022, 10, 27)]
 
 

@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 
 from vcpd.domain.bars import BarSeries
-from vcpd.domain.nse_sessions import NSE
+from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.panel import build_panel
-from vcpd.domain.quality import Flag, Rule
-from vcpd.domain.quality_flags import QualityParameters, flag_rows, flag_series
-from vcpd.domain.quality_jumps import explain_ratio
+from vcpd.domain.quality_flags import QualityParameters, explain_ratio, flag_rows, flag_series
+from vcpd.domain.quality_rules import QualityFlag, QualityRule
 
 DAYS = NSE.sessions(date(2023, 1, 2), date(2025, 6, 30))
 
@@ -29,7 +28,9 @@ def scale(series: BarSeries, rows: slice, factor: float) -> None:
         series.records[name][rows] *= factor
 
 
-def flags_of(series: BarSeries, parameters: QualityParameters | None = None) -> dict[Rule, Flag]:
+def flags_of(
+    series: BarSeries, parameters: QualityParameters | None = None
+) -> dict[QualityRule, QualityFlag]:
     return {flag.rule: flag for flag in flag_series(series, parameters or QualityParameters(), days=DAYS)}
 
 
@@ -43,7 +44,7 @@ def test_a_quiet_history_raises_no_doubt() -> None:
 def test_an_unadjusted_split_excludes_and_names_its_ratio(factor: float, words: str) -> None:
     series = calm()
     scale(series, slice(-30, None), factor)
-    flag = flags_of(series)[Rule.JUMP_BEYOND_BAND]
+    flag = flags_of(series)[QualityRule.JUMP_BEYOND_BAND]
     assert flag.excludes
     assert flag.session == series.sessions[-30].item()
     assert words in flag.reason
@@ -52,7 +53,7 @@ def test_an_unadjusted_split_excludes_and_names_its_ratio(factor: float, words: 
 def test_bars_adjusted_once_too_often_exclude_as_well() -> None:
     series = calm()
     scale(series, slice(None, -30), 0.2)
-    flag = flags_of(series)[Rule.JUMP_BEYOND_BAND]
+    flag = flags_of(series)[QualityRule.JUMP_BEYOND_BAND]
     assert flag.excludes
     assert "once too often" in flag.reason
 
@@ -63,7 +64,7 @@ def test_a_crash_made_while_the_market_was_open_does_not_exclude() -> None:
     scale(series, slice(-29, None), 0.72)
     row = series.records[-30]
     row["open"], row["high"], row["close"], row["low"] = 99.0, 99.5, 72.0, 71.0
-    flag = flags_of(series)[Rule.JUMP_BEYOND_BAND]
+    flag = flags_of(series)[QualityRule.JUMP_BEYOND_BAND]
     assert not flag.excludes
     assert "while the market was open" in flag.reason
 
@@ -72,21 +73,21 @@ def test_a_mistaken_first_trade_is_no_jump() -> None:
     """The opening lies far off, the close is back where it was."""
     series = calm()
     series.records["open"][-30], series.records["low"][-30] = 60.0, 60.0
-    assert Rule.JUMP_BEYOND_BAND not in flags_of(series)
+    assert QualityRule.JUMP_BEYOND_BAND not in flags_of(series)
 
 
 def test_a_jump_leaves_the_results_once_it_is_old() -> None:
     series = calm()
     scale(series, slice(-30, None), 0.5)
-    assert flags_of(series, QualityParameters(recent_sessions=30))[Rule.JUMP_BEYOND_BAND].excludes
-    assert not flags_of(series, QualityParameters(recent_sessions=29))[Rule.JUMP_BEYOND_BAND].excludes
+    assert flags_of(series, QualityParameters(recent_sessions=30))[QualityRule.JUMP_BEYOND_BAND].excludes
+    assert not flags_of(series, QualityParameters(recent_sessions=29))[QualityRule.JUMP_BEYOND_BAND].excludes
 
 
 def test_after_a_long_suspension_the_price_is_discovered_anew() -> None:
     series = calm()
     scale(series, slice(-30, None), 2.0)
     with_hole = BarSeries("NSE:A", np.delete(series.records, slice(-50, -30)))
-    flag = flags_of(with_hole)[Rule.JUMP_BEYOND_BAND]
+    flag = flags_of(with_hole)[QualityRule.JUMP_BEYOND_BAND]
     assert not flag.excludes
     assert "20 sessions" in flag.reason
 
@@ -95,7 +96,7 @@ def test_ten_times_the_price_after_a_suspension_is_not_believed() -> None:
     series = calm()
     scale(series, slice(-30, None), 10.0)
     with_hole = BarSeries("NSE:A", np.delete(series.records, slice(-50, -30)))
-    assert flags_of(with_hole)[Rule.JUMP_BEYOND_BAND].excludes
+    assert flags_of(with_hole)[QualityRule.JUMP_BEYOND_BAND].excludes
 
 
 def test_one_tick_of_a_penny_stock_is_no_jump() -> None:
@@ -103,7 +104,7 @@ def test_one_tick_of_a_penny_stock_is_no_jump() -> None:
     scale(series, slice(None), 0.001)
     for name in ("open", "high", "low", "close"):
         series.records[name] = np.where(np.arange(len(series)) % 2, 0.10, 0.15)
-    assert Rule.JUMP_BEYOND_BAND not in flags_of(series)
+    assert QualityRule.JUMP_BEYOND_BAND not in flags_of(series)
 
 
 @pytest.mark.parametrize("factor", [100.0, 0.01, 5.0])
@@ -112,15 +113,15 @@ def test_a_few_bars_on_another_scale_are_a_scale_break(factor: float) -> None:
     series = calm()
     scale(series, slice(-30, -27), factor)
     found = flags_of(series)
-    assert found[Rule.SCALE_BREAK].excludes
-    assert Rule.JUMP_BEYOND_BAND not in found
+    assert found[QualityRule.SCALE_BREAK].excludes
+    assert QualityRule.JUMP_BEYOND_BAND not in found
 
 
 def test_a_source_that_stands_still_excludes() -> None:
     series = calm()
     series.records[-3:] = series.records[-3]
     series.records["session"] = DAYS[-120:]
-    flag = flags_of(series)[Rule.STALE_REPEAT]
+    flag = flags_of(series)[QualityRule.STALE_REPEAT]
     assert flag.excludes
     assert "last 3 bars" in flag.reason
 
@@ -130,14 +131,14 @@ def test_one_repeated_bar_is_only_told() -> None:
     session = series.sessions[-30]
     series.records[-30] = series.records[-31]
     series.records["session"][-30] = session
-    assert not flags_of(series)[Rule.STALE_REPEAT].excludes
+    assert not flags_of(series)[QualityRule.STALE_REPEAT].excludes
 
 
 @pytest.mark.parametrize("volume", [0.0, float("nan")])
 def test_missing_volume_is_told_and_does_not_exclude(volume: float) -> None:
     series = calm()
     series.records["volume"][-5] = volume
-    flag = flags_of(series)[Rule.VOLUME_MISSING]
+    flag = flags_of(series)[QualityRule.VOLUME_MISSING]
     assert not flag.excludes
     assert "1 of the last 50" in flag.reason
 
@@ -147,15 +148,15 @@ def test_a_narrow_last_bar_of_little_volume_may_be_cut_short() -> None:
     series.records["volume"][-1] = 50.0
     row = series.records[-1]
     row["high"], row["low"] = max(row["open"], row["close"]), min(row["open"], row["close"])
-    assert not flags_of(series)[Rule.PARTIAL_LAST_BAR].excludes
+    assert not flags_of(series)[QualityRule.PARTIAL_LAST_BAR].excludes
     series.records["provisional"][-1] = True
-    assert Rule.PARTIAL_LAST_BAR not in flags_of(series)
+    assert QualityRule.PARTIAL_LAST_BAR not in flags_of(series)
 
 
 def test_sessions_without_a_bar_are_counted() -> None:
     series = calm()
     with_hole = BarSeries("NSE:A", np.delete(series.records, [-10, -11, -40]))
-    assert flags_of(with_hole)[Rule.MISSING_SESSIONS].reason.startswith("3 sessions")
+    assert flags_of(with_hole)[QualityRule.MISSING_SESSIONS].reason.startswith("3 sessions")
 
 
 def test_an_index_has_neither_band_nor_volume() -> None:

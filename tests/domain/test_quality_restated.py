@@ -6,8 +6,8 @@ import numpy as np
 
 from tests.real_data import real_data
 from vcpd.domain.bars import BAR_DTYPE, BarSeries
-from vcpd.domain.quality_restated import compare, is_restated, restated_sessions
-from vcpd.store import barfiles
+from vcpd.domain.quality_rules import compare_histories, is_restated, restated_sessions
+from vcpd.store import bar_files
 
 
 def bars(*rows: tuple[str, float, float]) -> BarSeries:
@@ -20,8 +20,8 @@ OLD = bars(("2025-06-26", 100.0, 10.0), ("2025-06-27", 101.0, 11.0), ("2025-06-3
 
 
 def test_equal_histories_differ_in_nothing() -> None:
-    found = compare(OLD, OLD)
-    assert not any(map(len, (found.repriced, found.revolumed, found.missing, found.added)))
+    found = compare_histories(OLD, OLD)
+    assert not any(map(len, (found.price_changed, found.volume_changed, found.missing, found.added)))
 
 
 def test_each_kind_of_difference_is_told_apart() -> None:
@@ -31,12 +31,12 @@ def test_each_kind_of_difference_is_told_apart() -> None:
         ("2025-06-27", 101.0, 12.0),
         ("2025-07-01", 1.5, 1),
     )
-    found = compare(OLD, new)
-    assert found.repriced.tolist() == [date(2025, 6, 26)]
-    assert found.revolumed.tolist() == [date(2025, 6, 27)]
+    found = compare_histories(OLD, new)
+    assert found.price_changed.tolist() == [date(2025, 6, 26)]
+    assert found.volume_changed.tolist() == [date(2025, 6, 27)]
     assert found.missing.tolist() == [date(2025, 6, 30)]
     assert not len(found.added)
-    assert compare(new, OLD).added.tolist() == [date(2025, 6, 30)]
+    assert compare_histories(new, OLD).added.tolist() == [date(2025, 6, 30)]
 
 
 def test_rounding_is_no_restatement() -> None:
@@ -48,7 +48,7 @@ def test_a_provisional_bar_may_change_without_a_restatement() -> None:
     old = bars(("2025-06-27", 101.0, 11.0), ("2025-06-30", 105.0, 12.0))
     old.records["provisional"][-1] = True
     assert not is_restated(old, OLD)
-    assert len(compare(old, OLD).repriced) == 1
+    assert len(compare_histories(old, OLD).price_changed) == 1
 
 
 def test_every_really_restated_history_is_noticed() -> None:
@@ -56,8 +56,8 @@ def test_every_really_restated_history_is_noticed() -> None:
 
     SBCL's old bars alone were changed, those before an action seven months earlier.
     """
-    before = barfiles.read(real_data("restated_before_2023-05-22.parquet")).series
-    after = {one.symbol: one for one in barfiles.read(real_data("restated_after.parquet")).series}
+    before = bar_files.read_bars(real_data("restated_before_2023-05-22.parquet")).series
+    after = {one.symbol: one for one in bar_files.read_bars(real_data("restated_after.parquet")).series}
     ends = [BarSeries(one.symbol, one.records[-10:]) for one in before]
     assert sum(is_restated(one, after[one.symbol]) for one in before) == len(before) == 101
     assert [one.symbol for one in ends if not is_restated(one, after[one.symbol])] == ["SBCL"]
@@ -66,5 +66,5 @@ def test_every_really_restated_history_is_noticed() -> None:
 
 
 def test_an_unchanged_history_is_never_called_restated() -> None:
-    after = barfiles.read(real_data("restated_after.parquet")).series
+    after = bar_files.read_bars(real_data("restated_after.parquet")).series
     assert not any(is_restated(one, one) for one in after)

@@ -9,9 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vcpd.domain.bars import BAR_DTYPE, BarSeries, BarTable
-from vcpd.domain.nse_sessions import NSE
-from vcpd.domain.quality import Rule
-from vcpd.domain.quality_rules import Sessions, check_rows, check_table
+from vcpd.domain.nse_calendar import NSE
+from vcpd.domain.quality_rules import QualityRule, ValidSessions, check_rows, check_table
 
 GOOD = (10.0, 11.0, 9.0, 10.5, 100.0)
 DAYS = NSE.sessions(date(2025, 1, 1), date(2025, 12, 31))
@@ -30,19 +29,19 @@ def around(values: tuple[float, float, float, float, float]) -> BarSeries:
 @pytest.mark.parametrize(
     ("values", "rule"),
     [
-        ((NAN, 11.0, 9.0, 10.5, 100.0), Rule.PRICE_MISSING),
-        ((10.0, 11.0, 9.0, float("inf"), 100.0), Rule.PRICE_MISSING),
-        ((0.0, 11.0, 0.0, 10.5, 100.0), Rule.PRICE_NOT_POSITIVE),
-        ((10.0, 11.0, -9.0, 10.5, 100.0), Rule.PRICE_NOT_POSITIVE),
-        ((10.0, 9.0, 11.0, 10.0, 100.0), Rule.HIGH_BELOW_LOW),
-        ((11.2, 11.0, 9.0, 10.5, 100.0), Rule.OUT_OF_RANGE),
-        ((10.0, 11.0, 9.0, 8.9, 100.0), Rule.OUT_OF_RANGE),
-        ((10.0, 11.0, 9.0, 10.5, -1.0), Rule.VOLUME_NEGATIVE),
-        ((10.0, 11.0, 9.0, 10.5, float("inf")), Rule.VOLUME_NEGATIVE),
+        ((NAN, 11.0, 9.0, 10.5, 100.0), QualityRule.PRICE_MISSING),
+        ((10.0, 11.0, 9.0, float("inf"), 100.0), QualityRule.PRICE_MISSING),
+        ((0.0, 11.0, 0.0, 10.5, 100.0), QualityRule.PRICE_NOT_POSITIVE),
+        ((10.0, 11.0, -9.0, 10.5, 100.0), QualityRule.PRICE_NOT_POSITIVE),
+        ((10.0, 9.0, 11.0, 10.0, 100.0), QualityRule.HIGH_BELOW_LOW),
+        ((11.2, 11.0, 9.0, 10.5, 100.0), QualityRule.OUT_OF_RANGE),
+        ((10.0, 11.0, 9.0, 8.9, 100.0), QualityRule.OUT_OF_RANGE),
+        ((10.0, 11.0, 9.0, 10.5, -1.0), QualityRule.VOLUME_NEGATIVE),
+        ((10.0, 11.0, 9.0, 10.5, float("inf")), QualityRule.VOLUME_NEGATIVE),
     ],
 )
 def test_a_broken_row_is_kept_apart_with_its_rule(
-    values: tuple[float, float, float, float, float], rule: Rule
+    values: tuple[float, float, float, float, float], rule: QualityRule
 ) -> None:
     checked = check_rows(around(values))
     assert len(checked.accepted) == 2
@@ -60,21 +59,21 @@ def test_unknown_volume_is_no_fault_of_a_row() -> None:
 
 @pytest.mark.parametrize("day", ["2025-06-28", "2025-08-15", "2025-10-02"])
 def test_a_weekend_or_holiday_is_no_session(day: str) -> None:
-    checked = check_rows(series((day, GOOD)), Sessions(DAYS))
-    assert [bar.rule for bar in checked.quarantined] == [Rule.NOT_A_SESSION]
+    checked = check_rows(series((day, GOOD)), ValidSessions(DAYS))
+    assert [bar.rule for bar in checked.quarantined] == [QualityRule.NOT_A_SESSION]
 
 
 def test_a_special_session_on_a_saturday_is_one() -> None:
-    assert not check_rows(series(("2025-02-01", GOOD)), Sessions(DAYS)).quarantined
+    assert not check_rows(series(("2025-02-01", GOOD)), ValidSessions(DAYS)).quarantined
 
 
 def test_a_date_outside_the_known_sessions_is_not_judged_against_them() -> None:
-    assert not check_rows(series(("1999-01-02", GOOD)), Sessions(DAYS)).quarantined
+    assert not check_rows(series(("1999-01-02", GOOD)), ValidSessions(DAYS)).quarantined
 
 
 def test_a_bar_from_the_future_is_no_session() -> None:
-    checked = check_rows(series(("2025-06-30", GOOD)), Sessions(DAYS, date(2025, 6, 27)))
-    assert [bar.rule for bar in checked.quarantined] == [Rule.NOT_A_SESSION]
+    checked = check_rows(series(("2025-06-30", GOOD)), ValidSessions(DAYS, date(2025, 6, 27)))
+    assert [bar.rule for bar in checked.quarantined] == [QualityRule.NOT_A_SESSION]
 
 
 def test_a_row_without_a_date_is_kept_apart_too() -> None:
@@ -84,7 +83,7 @@ def test_a_row_without_a_date_is_kept_apart_too() -> None:
 
 def test_equal_copies_are_one_bar_and_counted() -> None:
     checked = check_rows(series(("2025-06-27", GOOD), ("2025-06-27", GOOD), ("2025-06-30", GOOD)))
-    assert (len(checked.accepted), checked.copies, checked.quarantined) == (2, 1, ())
+    assert (len(checked.accepted), checked.duplicates, checked.quarantined) == (2, 1, ())
 
 
 def test_differing_rows_of_one_session_are_all_kept_apart() -> None:
@@ -93,13 +92,13 @@ def test_differing_rows_of_one_session_are_all_kept_apart() -> None:
         series(("2025-06-27", GOOD), ("2025-06-27", other), ("2025-06-27", GOOD), ("2025-06-30", GOOD))
     )
     assert checked.accepted.sessions.tolist() == [date(2025, 6, 30)]
-    assert [bar.rule for bar in checked.quarantined] == [Rule.DUPLICATE_SESSION] * 3
+    assert [bar.rule for bar in checked.quarantined] == [QualityRule.DUPLICATE_SESSION] * 3
 
 
 def test_a_broken_row_does_not_make_its_sound_twin_a_duplicate() -> None:
     checked = check_rows(series(("2025-06-27", GOOD), ("2025-06-27", (NAN, NAN, NAN, NAN, 5.0))))
     assert len(checked.accepted) == 1
-    assert [bar.rule for bar in checked.quarantined] == [Rule.PRICE_MISSING]
+    assert [bar.rule for bar in checked.quarantined] == [QualityRule.PRICE_MISSING]
 
 
 def test_rounding_widens_the_range_instead_of_losing_the_bar() -> None:
@@ -129,9 +128,9 @@ def test_whatever_comes_every_row_is_accounted_for_and_the_accepted_keep_the_law
     """Accepted + kept apart + copies = given; accepted sessions ascend; low <= open, close <= high."""
     start = np.datetime64("2025-06-20")
     given_rows = BarSeries("NSE:A", np.array([(start + day, *rest) for day, *rest in drawn], BAR_DTYPE))
-    checked = check_rows(given_rows, Sessions(DAYS))
+    checked = check_rows(given_rows, ValidSessions(DAYS))
     kept = checked.accepted
-    assert len(kept) + len(checked.quarantined) + checked.copies == len(drawn)
+    assert len(kept) + len(checked.quarantined) + checked.duplicates == len(drawn)
     assert (np.diff(kept.sessions) > np.timedelta64(0, "D")).all()
     for column in (kept.open, kept.close):
         assert ((kept.low <= column) & (column <= kept.high)).all()

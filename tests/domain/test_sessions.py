@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.real_data import real_data
-from vcpd.domain.errors import BadInputError
-from vcpd.domain.nse_sessions import NSE
-from vcpd.domain.sessions import SpecialSession
+from vcpd.core.errors import BadInputError
+from vcpd.domain.calendar import SpecialSession
+from vcpd.domain.nse_calendar import NSE
 
 DAYS = st.dates(date(2015, 6, 1), date(2028, 6, 1))
 INSTANTS = st.datetimes(datetime(2016, 1, 1), datetime(2027, 12, 31), timezones=st.just(UTC))  # noqa: DTZ001 - hypothesis adds the zone
@@ -77,10 +77,10 @@ def test_the_last_session_changes_at_the_close() -> None:
 
 def test_the_running_session_is_open_then_closed() -> None:
     """The session runs from its opening until just before its close."""
-    assert NSE.running_session_at(ist("2026-11-20T09:14:59")) is None
-    assert NSE.running_session_at(ist("2026-11-20T09:15:00")) == date(2026, 11, 20)
-    assert NSE.running_session_at(ist("2026-11-20T15:30:00")) is None
-    assert NSE.running_session_at(ist("2026-11-21T12:00:00")) is None
+    assert NSE.open_session_at(ist("2026-11-20T09:14:59")) is None
+    assert NSE.open_session_at(ist("2026-11-20T09:15:00")) == date(2026, 11, 20)
+    assert NSE.open_session_at(ist("2026-11-20T15:30:00")) is None
+    assert NSE.open_session_at(ist("2026-11-21T12:00:00")) is None
 
 
 def test_a_muhurat_session_has_its_own_hours() -> None:
@@ -100,9 +100,9 @@ def test_phases_follow_the_date() -> None:
 
 def test_a_closed_day_says_why() -> None:
     """Asking a closed day for its hours names the reason."""
-    assert NSE.closed_because(date(2026, 12, 25)) == "Christmas"
-    assert NSE.closed_because(date(2026, 12, 27)) == "Sunday"
-    assert NSE.closed_because(date(2026, 12, 28)) is None
+    assert NSE.closure_reason(date(2026, 12, 25)) == "Christmas"
+    assert NSE.closure_reason(date(2026, 12, 27)) == "Sunday"
+    assert NSE.closure_reason(date(2026, 12, 28)) is None
     with pytest.raises(BadInputError, match="Christmas"):
         NSE.open_close(date(2026, 12, 25))
 

@@ -13,13 +13,13 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from vcpd.core.errors import RetryableError, VcpdError
 from vcpd.domain.bars import BAR_DTYPE, BarSeries, BarTable
-from vcpd.domain.errors import RetryableError, VcpdError
 from vcpd.domain.instruments import Instrument, InstrumentChanges, Quote, StoredInstrument
 from vcpd.domain.panel import Panel, PanelReference, build_panel
-from vcpd.domain.quality import Flag, QuarantinedBar, Rule
+from vcpd.domain.quality_rules import QualityFlag, QualityRule, QuarantinedBar
 from vcpd.domain.runs import Progress, RunContext
-from vcpd.ports import Casualty, Coverage, MergeCounts, Span
+from vcpd.ports import Coverage, FailedSymbol, MergeCounts, SessionSpan
 
 
 class KilledError(Exception):
@@ -152,34 +152,36 @@ class FakeBarStore:
     fate: Fate
     symbols: dict[int, str]
     rows: dict[int, dict[date, tuple[Any, ...]]] = field(default_factory=dict)
-    asked: dict[int, Span] = field(default_factory=dict)
+    requested: dict[int, SessionSpan] = field(default_factory=dict)
     transactions: int = 0
 
     async def coverage(self) -> Mapping[int, Coverage]:
         await self.fate.checkpoint()
         return {key: self._coverage(key) for key in self.symbols}
 
-    async def merge(self, bars: BarTable, asked: Mapping[int, Span]) -> MergeCounts:
+    async def merge(self, bars: BarTable, asked: Mapping[int, SessionSpan]) -> MergeCounts:
         await self.fate.checkpoint()
         counts = {"inserted": 0, "updated": 0, "unchanged": 0}
         for key, record in zip(bars.instrument_id.tolist(), bars.records, strict=True):
             counts[self._put(key, record)] += 1
         for key, span in asked.items():
-            known = self.asked.get(key, span)
-            self.asked[key] = Span(min(known.first, span.first), max(known.last, span.last))
+            known = self.requested.get(key, span)
+            self.requested[key] = SessionSpan(min(known.first, span.first), max(known.last, span.last))
         self.transactions += 1
         await self.fate.checkpoint()
         return MergeCounts(**counts)
 
-    async def replace(self, instrument_id: int, series: BarSeries, asked: Span) -> MergeCounts:
+    async def replace(self, instrument_id: int, series: BarSeries, asked: SessionSpan) -> MergeCounts:
         await self.fate.checkpoint()
         rows = self.rows[instrument_id]
         outside = {day: row for day, row in rows.items() if not asked.first <= day <= asked.last}
         self.rows[instrument_id] = outside | {
             record["session"].item(): record.item() for record in series.records
         }
-        known = self.asked.get(instrument_id, asked)
-        self.asked[instrument_id] = Span(min(known.first, asked.first), max(known.last, asked.last))
+        known = self.requested.get(instrument_id, asked)
+        self.requested[instrument_id] = SessionSpan(
+            min(known.first, asked.first), max(known.last, asked.last)
+        )
         await self.fate.checkpoint()
         return MergeCounts(updated=len(series))
 
@@ -204,14 +206,14 @@ class FakeBarStore:
     def _coverage(self, key: int) -> Coverage:
         rows = self.rows.get(key, {})
         provisional = min((day for day, row in rows.items() if row[-1]), default=None)
-        return Coverage(self.asked.get(key), max(rows, default=None), provisional)
+        return Coverage(self.requested.get(key), max(rows, default=None), provisional)
 
 
 @dataclass
 class FakeQuarantineStore:
     fate: Fate
     kept: dict[tuple[Any, ...], QuarantinedBar] = field(default_factory=dict)
-    raised: list[Flag] = field(default_factory=list)
+    raised: list[QualityFlag] = field(default_factory=list)
 
     async def add(self, bars: Sequence[QuarantinedBar]) -> int:
         await self.fate.checkpoint()
@@ -219,23 +221,23 @@ class FakeQuarantineStore:
         self.kept |= {(bar.symbol, bar.session, bar.rule, str(bar.payload)): bar for bar in bars}
         return len(self.kept) - before
 
-    async def set_flags(self, judged: Sequence[str], flags: Sequence[Flag]) -> None:
+    async def set_flags(self, judged: Sequence[str], flags: Sequence[QualityFlag]) -> None:
         await self.fate.checkpoint()
         self.raised = [flag for flag in self.raised if flag.symbol not in judged] + list(flags)
 
-    async def flags(self) -> Sequence[Flag]:
+    async def flags(self) -> Sequence[QualityFlag]:
         await self.fate.checkpoint()
         return list(self.raised)
 
     async def recent(
-        self, limit: int, symbol: str | None = None, rule: Rule | None = None
+        self, limit: int, symbol: str | None = None, rule: QualityRule | None = None
     ) -> Sequence[QuarantinedBar]:
         fitting = [
             bar for bar in self.kept.values() if symbol in (None, bar.symbol) and rule in (None, bar.rule)
         ]
         return fitting[-limit:]
 
-    async def counts(self) -> Mapping[Rule, int]:
+    async def counts(self) -> Mapping[QualityRule, int]:
         return Counter(bar.rule for bar in self.kept.values())
 
 
@@ -284,7 +286,7 @@ class InlineWorkers:
         *,
         rows: range | None = None,
         progress: Progress | None = None,
-        casualties: list[Casualty] | None = None,
+        casualties: list[FailedSymbol] | None = None,
     ) -> Sequence[Any]:
         await self.fate.checkpoint()
         mapped = self.panels.snapshots[panel.version]
@@ -292,7 +294,7 @@ class InlineWorkers:
         for row in rows or range(len(mapped.symbols)):
             if mapped.symbols[row] in self.poisoned:
                 assert casualties is not None
-                casualties.append(Casualty(mapped.symbols[row], row, "kills its worker"))
+                casualties.append(FailedSymbol(mapped.symbols[row], row, "kills its worker"))
             else:
                 results.append(task(mapped, range(row, row + 1), parameters))
         return results

@@ -6,10 +6,10 @@ from datetime import date, datetime
 from typing import Any
 
 from tests.verdict_shelf import VerdictShelf
-from vcpd.domain.risk import RiskMark, RiskScore
+from vcpd.domain.risk import RiskScore, RiskSummary
 from vcpd.domain.runs import Outcome, Run
-from vcpd.domain.setups import Base, Setup, Verdict
-from vcpd.store.verdicts import decode_verdict
+from vcpd.domain.setups import Base, EncodedSetup, Setup
+from vcpd.store.screen_results import decode_result
 
 
 @dataclass
@@ -19,18 +19,18 @@ class FakeSetupStore(VerdictShelf):
     by_session: dict[date, Sequence[Setup]] = field(default_factory=dict)
     bases: dict[tuple[str, date], Base] = field(default_factory=dict)
 
-    async def followed(self) -> Sequence[Base]:
+    async def active_bases(self) -> Sequence[Base]:
         return list(self.bases.values())
 
-    async def put(self, as_of: date, verdicts: Sequence[Verdict], bases: Sequence[Base]) -> None:
-        self.by_session[as_of] = [decode_verdict(one.text, Setup, one.symbol) for one in verdicts]
+    async def put(self, as_of: date, verdicts: Sequence[EncodedSetup], bases: Sequence[Base]) -> None:
+        self.by_session[as_of] = [decode_result(one.text, Setup, one.symbol) for one in verdicts]
         self.bases |= {(base.symbol, base.anchor_date): base for base in bases}
 
-    async def as_of(self, session: date | None = None) -> tuple[date | None, Sequence[Setup]]:
+    async def for_session(self, session: date | None = None) -> tuple[date | None, Sequence[Setup]]:
         judged = session or max(self.by_session, default=None)
         return judged, self.by_session.get(judged, ()) if judged else ()
 
-    async def base(self, symbol: str) -> Sequence[Base]:
+    async def bases_of(self, symbol: str) -> Sequence[Base]:
         return [base for base in self.bases.values() if base.symbol == symbol]
 
 
@@ -41,14 +41,14 @@ class FakeRiskStore:
     async def put(self, as_of: date, scores: Sequence[RiskScore]) -> None:
         self.by_session[as_of] = list(scores)
 
-    async def as_of(self, session: date | None = None) -> tuple[date | None, Sequence[RiskScore]]:
+    async def for_session(self, session: date | None = None) -> tuple[date | None, Sequence[RiskScore]]:
         return session, self.by_session.get(session, ()) if session else ()
 
-    async def marks(self, session: date) -> Mapping[str, RiskMark]:
-        _, scores = await self.as_of(session)
-        return {one.symbol: RiskMark(one.score, one.band) for one in scores}
+    async def summaries(self, session: date) -> Mapping[str, RiskSummary]:
+        _, scores = await self.for_session(session)
+        return {one.symbol: RiskSummary(one.score, one.band) for one in scores}
 
-    async def of(self, symbol: str) -> Sequence[RiskScore]:
+    async def for_symbol(self, symbol: str) -> Sequence[RiskScore]:
         return [one for scores in self.by_session.values() for one in scores if one.symbol == symbol]
 
 
@@ -58,7 +58,7 @@ class FakeRunStore:
 
     forgotten: list[datetime] = field(default_factory=list)
 
-    async def forget_before(self, instant: datetime) -> int:
+    async def delete_before(self, instant: datetime) -> int:
         self.forgotten.append(instant)
         return 3
 

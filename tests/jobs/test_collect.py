@@ -18,10 +18,10 @@ from tests.jobs.town import (
     history,
     series_of,
 )
+from vcpd.core.errors import NeedsLoginError, PermanentError, RetryableError, VcpdError
 from vcpd.domain.bars import BarSeries
-from vcpd.domain.errors import NeedsLoginError, PermanentError, RetryableError, VcpdError
-from vcpd.domain.nse_sessions import NSE
-from vcpd.domain.quality import Flag, Rule
+from vcpd.domain.nse_calendar import NSE
+from vcpd.domain.quality_rules import QualityFlag, QualityRule
 from vcpd.domain.runs import Outcome
 
 SYMBOLS = ("NSE:A", "NSE:B", "NSE:C", "NSE:D", "NSE:E")
@@ -86,7 +86,7 @@ async def test_a_suspended_symbol_gets_no_bar_from_an_old_quote() -> None:
     result = await town.collect()(context(NEXT_SESSION))
     assert result.counts["without_bar"] == 1
     assert town.bars.history(3).last_session == SESSION
-    assert town.bars.asked[3].last == NEXT_SESSION
+    assert town.bars.requested[3].last == NEXT_SESSION
 
 
 async def test_who_trades_only_in_the_closing_auction_is_asked_again_once_it_is_over() -> None:
@@ -141,7 +141,7 @@ async def test_a_symbol_that_nobody_has_an_answer_for_stays_unasked() -> None:
     assert result.counts["failed"] == 1
     assert result.outcome is Outcome.DONE  # the others' evening goes on
     assert "NSE:B: no answer" in result.reason
-    assert town.bars.asked[3].last == SESSION
+    assert town.bars.requested[3].last == SESSION
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ async def test_an_evening_without_any_quote_is_served_by_candles(trouble: VcpdEr
 async def test_quotes_that_come_in_part_leave_only_the_rest_to_candles(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("vcpd.jobs.sweep.QUOTES_AT_ONCE", 2)
+    monkeypatch.setattr("vcpd.jobs.quote_snapshot.QUOTE_BATCH_SIZE", 2)
     town = await settled_town()
     town.clock.at, town.market.quoted_session = NEXT_EVENING, NEXT_SESSION
     town.market.unanswered = {"NSE:B"}
@@ -231,7 +231,7 @@ async def test_quotes_of_another_day_fail_the_run_and_mark_nothing_as_asked() ->
     result = await town.collect()(context(NEXT_SESSION))
     assert result.outcome is Outcome.FAILED
     assert "2025-07-01" in result.reason
-    assert all(span.last == SESSION for span in town.bars.asked.values())
+    assert all(span.last == SESSION for span in town.bars.requested.values())
 
 
 async def test_the_second_evening_run_takes_the_settled_price() -> None:
@@ -303,7 +303,7 @@ async def test_bad_candles_are_quarantined_and_the_rest_is_kept() -> None:
     result = await town.collect()(context(SESSION))
     assert result.counts["quarantined"] == 1
     (kept,) = town.quarantine.kept.values()
-    assert (kept.symbol, kept.session, kept.rule) == ("NSE:B", bad, Rule.HIGH_BELOW_LOW)
+    assert (kept.symbol, kept.session, kept.rule) == ("NSE:B", bad, QualityRule.HIGH_BELOW_LOW)
     assert bad not in town.bars.rows[3]
     assert town.bars.rows[3]
 
@@ -322,7 +322,7 @@ async def test_an_unadjusted_split_excludes_the_symbol_in_the_panel() -> None:
 async def test_doubts_about_a_symbol_that_left_the_universe_go_with_it() -> None:
     """Nobody would ever judge it again, so its flag would stand, and be counted, for ever."""
     town = small_town()
-    departed = Flag("NSE:GONE", Rule.JUMP_BEYOND_BAND, SESSION, "suspected", excludes=True)
+    departed = QualityFlag("NSE:GONE", QualityRule.JUMP_BEYOND_BAND, SESSION, "suspected", excludes=True)
     town.quarantine.raised = [departed]
     result = await town.collect()(context(SESSION))
     assert not town.quarantine.raised
@@ -352,11 +352,11 @@ async def test_a_split_during_a_longer_absence_brings_the_whole_history_anew() -
 
 async def test_a_longer_history_asked_for_later_fetches_its_head() -> None:
     town = await settled_town()
-    before = town.bars.asked[2].first
+    before = town.bars.requested[2].first
     town.settings = type(town.settings)(history_years=0.2, concurrency=3, overlap_sessions=5)
     await town.collect()(context(SESSION))
-    assert town.bars.asked[2].first < before
-    assert town.bars.asked[2].last == SESSION
+    assert town.bars.requested[2].first < before
+    assert town.bars.requested[2].last == SESSION
     assert len(town.market.candle_requests) == len(SYMBOLS) + 1
 
 
@@ -366,7 +366,7 @@ async def test_an_empty_universe_says_what_to_run_first() -> None:
     result = await town.collect()(context(SESSION))
     assert result.outcome is Outcome.FAILED
     assert "instruments" in result.reason
-    assert result.passing  # the list, too, may have been out of reach only for a while
+    assert result.retryable  # the list, too, may have been out of reach only for a while
 
 
 @pytest.mark.parametrize(
@@ -378,7 +378,7 @@ async def test_a_failed_run_says_whether_it_may_pass(error: VcpdError, *, passin
         town = build_town([history(f"NSE:S{number:03d}") for number in range(count)])
         town.market.troubles = dict.fromkeys(town.market.histories, error)
         result = await town.collect()(context(SESSION))
-        assert (result.outcome, result.passing) == (Outcome.FAILED, passing)
+        assert (result.outcome, result.retryable) == (Outcome.FAILED, passing)
 
 
 @pytest.mark.parametrize("scene", ["backfill", "sweep"])

@@ -19,11 +19,11 @@ from tests.jobs.town import (
 )
 from tests.real_data import real_data
 from vcpd.domain.bars import BarSeries, BarTable
-from vcpd.domain.nse_sessions import NSE
+from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.runs import Outcome
 from vcpd.jobs.settings import CollectSettings
-from vcpd.ports import Span
-from vcpd.store import barfiles
+from vcpd.ports import SessionSpan
+from vcpd.store import bar_files
 
 SYMBOLS = ("NSE:A", "NSE:B", "NSE:C", "NSE:D")
 
@@ -178,7 +178,7 @@ async def test_an_import_older_than_the_markets_memory_is_restated_as_far_as_tha
     served = town.market.histories["NSE:A"]
     old = series_of("NSE:A", NSE.sessions(date(2020, 1, 1), date(2025, 5, 1)), price=500.0)
     table = BarTable.gather([(2, old)])
-    await town.bars.merge(table, {2: Span(date(2020, 1, 1), date(2025, 5, 23))})
+    await town.bars.merge(table, {2: SessionSpan(date(2020, 1, 1), date(2025, 5, 23))})
     for name in ("open", "high", "low", "close"):
         served.records[name] *= 3.0
     wished = served.sessions >= town.bars.history(2).sessions[-30]
@@ -253,8 +253,8 @@ async def test_killed_at_any_instant_and_run_again_the_rows_are_the_same() -> No
 
 async def test_really_restated_histories_are_noticed_from_a_few_days() -> None:
     """Of 101 histories published again after splits and bonuses, each is replaced, each bar as now given."""
-    before = barfiles.read(real_data("restated_before_2023-05-22.parquet")).series
-    after = {one.symbol: one for one in barfiles.read(real_data("restated_after.parquet")).series}
+    before = bar_files.read_bars(real_data("restated_before_2023-05-22.parquet")).series
+    after = {one.symbol: one for one in bar_files.read_bars(real_data("restated_after.parquet")).series}
     last = date(2023, 5, 22)
     chosen = [one for one in before if len(one) > 60][:40]
     town = build_town(chosen, now=datetime(2023, 5, 22, 10, 5, tzinfo=UTC))

@@ -9,15 +9,14 @@ import pytest
 from tests.jobs.fakes import context
 from tests.jobs.shelves import FakeRiskStore, FakeRunStore, FakeSetupStore
 from tests.jobs.town import INDEX, MORNING, NEXT_EVENING, SESSION, SETTLED, Town, build_town, history
-from vcpd.analysis.judging import Judging
-from vcpd.analysis.risk import RiskParameters
+from vcpd.analysis.risk.parameters import RiskParameters
+from vcpd.analysis.screen_types import ScreenParams
 from vcpd.analysis.thresholds import Thresholds
-from vcpd.domain.nse_sessions import NSE
+from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.panel import PanelReference
 from vcpd.domain.runs import Outcome
-from vcpd.jobs.housekeeping import RUNS_KEPT, Housekeeping
-from vcpd.jobs.risk import Risk
-from vcpd.jobs.screen import Screen
+from vcpd.jobs.maintenance import RUN_RETENTION, Housekeeping
+from vcpd.jobs.screen import ScoreRisk, Screen
 from vcpd.jobs.settings import CollectSettings
 
 SYMBOLS = [f"NSE:S{number}" for number in range(6)]
@@ -32,12 +31,12 @@ async def _collected(sessions: int = 400, last: date = SESSION) -> Town:
 
 
 def _screen(town: Town, setups: FakeSetupStore) -> Screen:
-    sweep = town.keeping().sweep
+    sweep = town.services().quote_snapshot
     return Screen(town.panels, town.workers, setups, sweep, town.clock, NSE, Thresholds())
 
 
-def _risk(town: Town, scores: FakeRiskStore) -> Risk:
-    return Risk(town.panels, town.workers, scores, RiskParameters())
+def _risk(town: Town, scores: FakeRiskStore) -> ScoreRisk:
+    return ScoreRisk(town.panels, town.workers, scores, RiskParameters())
 
 
 async def test_every_symbol_of_the_panel_gets_a_verdict() -> None:
@@ -97,7 +96,7 @@ async def test_the_volume_of_a_running_session_is_projected_to_its_close(
     town.market.quoted_session = date(2025, 7, 1)
     if share == 1.0:
         await town.collect()(context(date(2025, 7, 1)))
-    told: list[Judging] = []
+    told: list[ScreenParams] = []
     map_panel = town.workers.map_panel
 
     async def overheard(task: Any, panel: PanelReference, parameters: Any, **more: Any) -> Sequence[Any]:
@@ -142,8 +141,8 @@ class _Upkeep:
 async def test_housekeeping_forgets_only_what_is_older_than_a_year_and_renews_statistics() -> None:
     town, runs, upkeep = await _collected(), FakeRunStore(), _Upkeep()
     result = await Housekeeping(runs, upkeep, town.clock)(context(SESSION, "housekeeping"))
-    assert runs.forgotten == [MORNING - RUNS_KEPT]
-    assert timedelta(days=365) < RUNS_KEPT
+    assert runs.forgotten == [MORNING - RUN_RETENTION]
+    assert timedelta(days=365) < RUN_RETENTION
     assert upkeep.analyzed == 1
     assert result.counts == {"runs_forgotten": 3}
 

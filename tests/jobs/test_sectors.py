@@ -6,13 +6,11 @@ from pathlib import Path
 import pytest
 
 from tests.jobs.fakes import FakeInstrumentStore, FakeMarket, Fate, context
-from vcpd.domain.errors import BadInputError, RetryableError
+from vcpd.core.errors import BadInputError, RetryableError
 from vcpd.domain.instruments import Instrument, StoredInstrument
 from vcpd.domain.runs import Outcome
-from vcpd.jobs.index_lists import industries
-from vcpd.jobs.instruments import Instruments
-from vcpd.jobs.sectors import Publication, Sectors
-from vcpd.jobs.universe import Universe, UniverseSettings
+from vcpd.jobs.maintenance import SectorListFetch, SectorSource, SyncInstruments
+from vcpd.jobs.universe import Universe, UniverseSettings, list_industries
 
 INDEX_LIST = (
     "\ufeffCompany Name,Industry,Symbol,Series,ISIN Code\n"
@@ -25,10 +23,10 @@ LISTED = [Instrument("NSE:INFY", 1), Instrument("NSE:BAJAJ-AUTO", 2), Instrument
 
 
 def sectors(
-    folder: Path, publication: Publication | None = None, settings: UniverseSettings = ALL_SHARES
-) -> Sectors:
+    folder: Path, publication: SectorListFetch | None = None, settings: UniverseSettings = ALL_SHARES
+) -> SectorSource:
     universe = Universe(settings, FakeInstrumentStore(Fate()), folder)
-    return Sectors(universe, folder, publication)
+    return SectorSource(universe, folder, publication)
 
 
 async def published() -> str:
@@ -40,12 +38,12 @@ async def away() -> str:
 
 
 def test_an_index_list_tells_each_members_industry() -> None:
-    assert industries(INDEX_LIST, "list.csv") == {
+    assert list_industries(INDEX_LIST, "list.csv") == {
         "NSE:INFY": "Information Technology",
         "NSE:BAJAJ-AUTO": "Automobile and Auto Components",
     }
     with pytest.raises(BadInputError, match=r"list\.csv.*Industry"):
-        industries("Symbol\nINFY\n", "list.csv")
+        list_industries("Symbol\nINFY\n", "list.csv")
 
 
 async def test_member_lists_and_sector_lists_both_tell_and_the_market_is_overruled(tmp_path: Path) -> None:
@@ -70,7 +68,7 @@ async def test_a_sector_list_adds_no_members(tmp_path: Path) -> None:
 
 async def test_the_day_s_list_brings_the_sectors_along(tmp_path: Path) -> None:
     store = FakeInstrumentStore(Fate())
-    job = Instruments(FakeMarket(Fate(), {}, LISTED), store, sectors(tmp_path, published))
+    job = SyncInstruments(FakeMarket(Fate(), {}, LISTED), store, sectors(tmp_path, published))
     result = await job(context(date(2025, 6, 30), "instruments"))
     assert (result.counts["sectors"], result.counts["sectors_changed"]) == (2, 2)
     assert [row.sector for row in store.rows] == ["Software", None, "Banks"]
@@ -82,7 +80,7 @@ async def test_sectors_that_cannot_be_had_are_told_and_cost_nothing_else(tmp_pat
         sectors(tmp_path, settings=UniverseSettings(sectors=("none.csv",))),
     ):
         store = FakeInstrumentStore(Fate())
-        result = await Instruments(FakeMarket(Fate(), {}, LISTED), store, broken)(
+        result = await SyncInstruments(FakeMarket(Fate(), {}, LISTED), store, broken)(
             context(date(2025, 6, 30), "instruments")
         )
         assert result.outcome is Outcome.DONE

@@ -7,16 +7,16 @@ import pytest
 
 from tests.jobs.fakes import context
 from tests.jobs.town import EVENING, NEXT_SESSION, SESSION, SETTINGS, SETTLED, build_town, history
-from vcpd.domain.errors import RetryableError
+from vcpd.core.errors import RetryableError
 from vcpd.domain.instruments import Instrument, Quote, StoredInstrument
-from vcpd.domain.nse_sessions import NSE
+from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.runs import Progress
-from vcpd.jobs.finality import Finality
-from vcpd.jobs.sweep import bars_of_quotes
+from vcpd.jobs.gaps import BarFinality
+from vcpd.jobs.quote_snapshot import bars_from_quotes
 
 SHARE = StoredInstrument(7, Instrument("NSE:A", 1))
 INDEX = StoredInstrument(8, Instrument("NSE:NIFTY 500", 2, segment="INDICES"))
-FINALITY = Finality(NSE, SETTINGS)
+FINALITY = BarFinality(NSE, SETTINGS)
 FRIDAY, SATURDAY, MONDAY = date(2025, 6, 27), date(2025, 6, 28), SESSION
 
 
@@ -25,7 +25,7 @@ def quote(symbol: str, at: str = "2025-06-30 15:29:59", volume: float = 500.0) -
 
 
 def test_a_quote_of_the_session_is_a_provisional_bar_that_closes_at_the_last_price() -> None:
-    table = bars_of_quotes([SHARE], {"NSE:A": quote("NSE:A")}, SESSION)
+    table = bars_from_quotes([SHARE], {"NSE:A": quote("NSE:A")}, SESSION)
     assert table.instrument_id.tolist() == [7]
     assert table.records[0].tolist() == (SESSION, 100.0, 106.0, 99.0, 105.0, 500.0, True)
 
@@ -35,12 +35,12 @@ def test_a_quote_of_the_session_is_a_provisional_bar_that_closes_at_the_last_pri
     [{}, {"NSE:A": quote("NSE:A", at="2025-06-27 15:29:59")}, {"NSE:A": quote("NSE:A", volume=0.0)}],
 )
 def test_an_absent_old_or_untraded_quote_gives_no_bar(found: dict[str, Quote]) -> None:
-    assert not len(bars_of_quotes([SHARE], found, SESSION))
+    assert not len(bars_from_quotes([SHARE], found, SESSION))
 
 
 def test_an_index_has_a_bar_without_volume() -> None:
     found = {INDEX.symbol: quote(INDEX.symbol, volume=0.0)}
-    assert len(bars_of_quotes([INDEX], found, SESSION)) == 1
+    assert len(bars_from_quotes([INDEX], found, SESSION)) == 1
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_an_index_has_a_bar_without_volume() -> None:
 def test_quotes_speak_of_a_session_from_its_opening_until_the_next(
     now: datetime, session: date, *, believed: bool
 ) -> None:
-    assert FINALITY.quotes_speak_of(session, now) is believed
+    assert FINALITY.quotes_cover(session, now) is believed
 
 
 def test_a_candle_is_final_the_next_morning_at_six_also_on_a_saturday() -> None:
@@ -77,30 +77,30 @@ async def test_a_sweep_of_the_running_session_renews_the_panel_and_asks_for_it_a
     town = build_town([history("NSE:A"), history("NSE:B")], now=datetime(2025, 7, 1, 4, 30, tzinfo=UTC))
     await town.collect()(context(SESSION))
     town.market.quoted_session = NEXT_SESSION
-    tally = await town.keeping().sweep(NEXT_SESSION, Progress())
+    tally = await town.services().quote_snapshot(NEXT_SESSION, Progress())
     assert tally.counts["swept"] == 3
     assert town.panels.panel.sessions[-1] == np.datetime64(NEXT_SESSION)
     assert town.panels.panel.provisional[:, -1].all()
-    assert all(span.last == SESSION for span in town.bars.asked.values())
+    assert all(span.last == SESSION for span in town.bars.requested.values())
 
 
 async def test_five_hundred_symbols_go_into_one_request() -> None:
     town = build_town([history(f"NSE:S{number:04d}", sessions=2) for number in range(1_200)])
     town.market.quoted_session = date(2025, 7, 31)
-    await town.keeping().sweep(date(2025, 7, 31), Progress())
+    await town.services().quote_snapshot(date(2025, 7, 31), Progress())
     assert [len(symbols) for symbols in town.market.quote_requests] == [500, 500, 201]
 
 
 async def test_quotes_that_are_all_of_another_day_raise() -> None:
     town = build_town([history("NSE:A")], quoted=FRIDAY)
     with pytest.raises(RetryableError, match="2025-06-30"):
-        await town.keeping().sweep(SESSION, Progress())
+        await town.services().quote_snapshot(SESSION, Progress())
 
 
 async def test_a_broken_quote_is_kept_apart() -> None:
     town = build_town([history("NSE:A"), history("NSE:B")])
     records = town.market.histories["NSE:B"].records
     records["high"][records["session"] == np.datetime64(SESSION)] = 1.0
-    tally = await town.keeping().sweep(SESSION, Progress())
+    tally = await town.services().quote_snapshot(SESSION, Progress())
     assert tally.counts["quarantined"] == 1
     assert town.bars.rows.keys() == {1, 2}

@@ -9,12 +9,11 @@ import pytest
 from tests.jobs.fakes import FakeInstrumentStore, FakeMarket, Fate, context
 from tests.jobs.town import SESSION, build_town, history
 from tests.real_data import real_data
-from vcpd.domain.errors import BadInputError
-from vcpd.domain.instruments import Instrument, InstrumentChanges, StoredInstrument
+from vcpd.core.errors import BadInputError
+from vcpd.domain.instruments import Instrument, InstrumentChanges, StoredInstrument, full_symbol
 from vcpd.domain.runs import Outcome
-from vcpd.jobs.index_lists import full_symbol, members
-from vcpd.jobs.instruments import Instruments
-from vcpd.jobs.universe import Universe, UniverseSettings, select
+from vcpd.jobs.maintenance import SyncInstruments
+from vcpd.jobs.universe import Universe, UniverseSettings, list_members, select_universe
 from vcpd.kite.wire import decode_instruments
 
 LISTED = (
@@ -33,40 +32,40 @@ def names(stored: tuple[StoredInstrument, ...]) -> list[str]:
 
 
 def test_by_default_every_plain_share_and_the_two_indices() -> None:
-    chosen = select(STORED, UniverseSettings())
+    chosen = select_universe(STORED, UniverseSettings())
     assert names(chosen.shares) == ["NSE:BAJAJ-AUTO", "NSE:INFY"]
     assert names(chosen.indices) == ["NSE:NIFTY 500", "NSE:NIFTY 50"]
 
 
 def test_explicit_symbols_narrow_the_universe_and_may_be_of_any_series() -> None:
-    chosen = select(STORED, UniverseSettings(symbols=("infy", "NSE:CENTRALBK-BE")))
+    chosen = select_universe(STORED, UniverseSettings(symbols=("infy", "NSE:CENTRALBK-BE")))
     assert names(chosen.shares) == ["NSE:CENTRALBK-BE", "NSE:INFY"]
 
 
 def test_exclusions_win_over_every_list() -> None:
-    chosen = select(STORED, UniverseSettings(symbols=("INFY",), exclude=("INFY",)), ["BAJAJ-AUTO"])
+    chosen = select_universe(STORED, UniverseSettings(symbols=("INFY",), exclude=("INFY",)), ["BAJAJ-AUTO"])
     assert names(chosen.shares) == ["NSE:BAJAJ-AUTO"]
     assert not chosen.unknown
 
 
 def test_wanted_symbols_that_are_not_listed_are_named() -> None:
-    assert select(STORED, UniverseSettings(symbols=("NOSUCH",))).unknown == ("NSE:NOSUCH",)
+    assert select_universe(STORED, UniverseSettings(symbols=("NOSUCH",))).unknown == ("NSE:NOSUCH",)
 
 
 def test_an_instrument_that_left_the_exchange_is_not_followed() -> None:
     gone = (StoredInstrument(1, LISTED[0], listed=False),)
-    assert not select(gone, UniverseSettings()).shares
+    assert not select_universe(gone, UniverseSettings()).shares
 
 
 def test_an_index_lists_symbol_column_is_read_wherever_it_stands() -> None:
     text = "\ufeffCompany Name,Industry,Symbol,Series\nInfosys,IT,INFY,EQ\n, , ,\nBajaj,Auto,BAJAJ-AUTO,EQ\n"
-    assert members(text, "list.csv") == ["INFY", "BAJAJ-AUTO"]
+    assert list_members(text, "list.csv") == ["INFY", "BAJAJ-AUTO"]
 
 
 @pytest.mark.parametrize("text", ["", "Name,Ticker\nInfosys,INFY\n"])
 def test_a_list_without_a_symbol_column_is_refused_by_name(text: str) -> None:
     with pytest.raises(BadInputError, match=r"list\.csv.*Symbol"):
-        members(text, "list.csv")
+        list_members(text, "list.csv")
 
 
 async def test_lists_lie_beside_the_configuration(tmp_path: Path) -> None:
@@ -89,7 +88,7 @@ def test_a_symbol_is_spelled_out() -> None:
 def test_the_real_list_gives_shares_without_suffixed_series() -> None:
     """Against the exchange's own list: hardly a share is missed, and no other series comes in."""
     listed = decode_instruments(real_data("instruments/kite_instruments_NSE_2025-09.csv").read_bytes())
-    chosen = select([StoredInstrument(n, one) for n, one in enumerate(listed)], UniverseSettings())
+    chosen = select_universe([StoredInstrument(n, one) for n, one in enumerate(listed)], UniverseSettings())
     shares = {one.instrument.trading_symbol for one in chosen.shares}
     assert {"INFY", "RELIANCE", "BAJAJ-AUTO", "M&M"} <= shares
     assert not any(symbol.endswith(("-BE", "-SM", "-SG", "-N0", "-GB")) for symbol in shares)
@@ -99,7 +98,7 @@ def test_the_real_list_gives_shares_without_suffixed_series() -> None:
 async def test_the_list_is_merged_and_its_changes_counted() -> None:
     store = FakeInstrumentStore(Fate(), list(STORED[:5]))
     market = FakeMarket(Fate(), {}, list(LISTED))
-    result = await Instruments(market, store)(context(date(2025, 6, 30), "instruments"))
+    result = await SyncInstruments(market, store)(context(date(2025, 6, 30), "instruments"))
     assert result.counts["added"] == 1
     assert len(store.rows) == len(LISTED)
 
@@ -109,7 +108,7 @@ async def test_a_list_that_lost_most_instruments_is_believed_the_second_time() -
     stored = [StoredInstrument(n, Instrument(f"NSE:S{n}", n)) for n in range(1_200)]
     store = FakeInstrumentStore(Fate(), stored)
     market = FakeMarket(Fate(), {}, [one.instrument for one in stored[:200]])
-    job = Instruments(market, store)
+    job = SyncInstruments(market, store)
     doubted = await job(context(date(2025, 6, 30), "instruments"))
     assert doubted.outcome is Outcome.FAILED
     assert all(row.listed for row in store.rows)
@@ -134,5 +133,5 @@ async def test_a_renamed_symbol_is_renamed_in_the_panel_at_once(
     await town.collect()(context(SESSION))
     before = await town.panels.current()
     market = FakeMarket(Fate(), {}, list(LISTED))
-    await Instruments(market, store(Fate(), list(STORED)), panels=town.panels)(context(SESSION))
+    await SyncInstruments(market, store(Fate(), list(STORED)), panels=town.panels)(context(SESSION))
     assert (await town.panels.current() != before) is refreshed

@@ -31,15 +31,14 @@ from tests.jobs.watching import (
     verdict,
 )
 from vcpd.analysis.thresholds import Thresholds
+from vcpd.core.errors import NeedsLoginError, PermanentError, RetryableError
 from vcpd.domain.alerts import AlertKind
-from vcpd.domain.errors import NeedsLoginError, PermanentError, RetryableError
-from vcpd.domain.live import FeedState, MinuteVolumes, StoredCurve
-from vcpd.domain.nse_sessions import NSE
+from vcpd.domain.live import FeedState, MinuteVolumes, StoredVolumeCurve
+from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.runs import Outcome, RunContext, RunResult
 from vcpd.domain.setups import EventKind
-from vcpd.jobs.watch import Watch, WatchMeans
-from vcpd.jobs.watch_settings import WatchSettings
-from vcpd.jobs.watch_source import Advice, SourceWatch
+from vcpd.jobs.settings import WatchSettings
+from vcpd.jobs.watch import FeedDecision, FeedFallback, Watch, WatchDependencies
 from vcpd.ports import RunStore
 
 QUICK = WatchSettings(fall_back_after_s=5, quotes_every_s=1, silent_after_s=60, look_again_s=2, learn_days=0)
@@ -72,7 +71,7 @@ class Post:
     context: RunContext = field(init=False)
 
     def __post_init__(self) -> None:
-        means = WatchMeans(
+        means = WatchDependencies(
             market=self.quotes,
             live=self.feed if self.has_feed else None,
             minutes=self.quotes,
@@ -80,10 +79,10 @@ class Post:
             store=self.store,
             runs=cast("RunStore", self.runs),
             clock=self.clock,
-            pace=Pace(),
+            real_clock=Pace(),
             calendar=NSE,
             notifier=self.notifier,
-            heavy=lambda: self.heavy,
+            running_heavy_job=lambda: self.heavy,
         )
         self.watch = Watch(means, self.settings, Thresholds())
         self.context = RunContext(7, "watch", OPENS - timedelta(minutes=10), TODAY)
@@ -139,8 +138,8 @@ async def test_a_watch_that_is_over_lets_its_board_go() -> None:
     """Whatever of the feed outlives it: night after night a board would stay behind."""
     async with at_work() as post:
         await post.until_following()
-        assert post.watch._vigil is not None
-        board = weakref.ref(post.watch._vigil.board)
+        assert post.watch._active_session is not None
+        board = weakref.ref(post.watch._active_session.tracker)
         await post.to_the_close()
         post.run = None
         gc.collect()
@@ -196,9 +195,9 @@ async def test_quotes_stand_in_for_the_feed_and_give_way_to_it(state: FeedState)
         await until(lambda: post.watch.status().source == "quotes" and post.notifier.kinds == ["breakout"])
         post.feed.state = FeedState.LIVE
         await until(lambda: post.watch.status().source == "ticker")
-        asked = post.quotes.asked
+        asked = post.quotes.requested
         await asyncio.sleep(0.05)
-        assert post.quotes.asked == asked
+        assert post.quotes.requested == asked
         assert (await post.to_the_close()).counts["polls"] == asked
 
 
@@ -213,7 +212,7 @@ async def test_a_market_without_a_feed_is_asked_for_quotes() -> None:
 async def test_quotes_that_do_not_come_are_asked_again(trouble: Exception) -> None:
     async with at_work(feed=FakeFeed(FeedState.CONNECTING)) as post:
         post.quotes.trouble = cast("Any", trouble)
-        await until(lambda: post.quotes.asked > 2)
+        await until(lambda: post.quotes.requested > 2)
         post.quotes.trouble = None
         post.quotes.price = 101.0
         await until(lambda: bool(post.notifier.told))
@@ -225,7 +224,7 @@ async def test_before_the_open_nobody_is_asked() -> None:
     ) as post:
         await post.until_following()
         await asyncio.sleep(0.1)
-        assert post.quotes.asked == 0
+        assert post.quotes.requested == 0
 
 
 async def test_heavy_work_changes_nothing_unless_the_owner_wants_it() -> None:
@@ -271,7 +270,10 @@ async def test_other_thresholds_hold_from_the_next_look_on() -> None:
         post.watch.thresholds = Thresholds(breakout_volume_ratio=9.0)
         assert post.watch.rules() != before
         await until(
-            lambda: post.watch._vigil is not None and post.watch._vigil.board._rules.volume_ratio == 9.0
+            lambda: (
+                post.watch._active_session is not None
+                and post.watch._active_session.tracker._rules.volume_ratio == 9.0
+            )
         )
         post.feed.tell(("NSE:AAA", 100.5, 800))
         await until(lambda: post.notifier.kinds == ["breakout_unconfirmed"])
@@ -313,7 +315,7 @@ async def test_a_curve_is_learned_kept_and_used() -> None:
 async def test_a_curve_that_is_known_is_not_asked_for_until_it_is_old() -> None:
     shares = np.linspace(0, 1, 376)[1:]
     for age, asked in ((10, []), (31, ["NSE:AAA"])):
-        curve = StoredCurve("NSE:AAA", TODAY - timedelta(days=age), 40, shares)
+        curve = StoredVolumeCurve("NSE:AAA", TODAY - timedelta(days=age), 40, shares)
         settings = msgspec.structs.replace(QUICK, learn_days=30)
         quotes = FakeQuotes(minutes=minutes_of(2))
         async with at_work(
@@ -337,21 +339,21 @@ async def test_a_market_without_minute_bars_is_left_in_peace() -> None:
 
 def test_a_feed_that_says_nothing_is_begun_anew_once_a_while() -> None:
     """Connected in a running session, and no price: what a day's rollover may leave behind."""
-    source, asked = SourceWatch(0.0), []
+    source, asked = FeedFallback(0.0), []
     for second in range(200):
-        advice = source.advise(float(second), live=True, expected=True, settings=QUICK)
-        asked += [second] if advice.renew else []
+        advice = source.decide(float(second), live=True, expected=True, settings=QUICK)
+        asked += [second] if advice.reconnect else []
         assert advice.polling == (second > 60)
     assert asked == [61, 122, 183]
-    source.heard(200.0)
-    assert source.advise(201.0, live=True, expected=True, settings=QUICK) == Advice(
-        polling=False, renew=False
+    source.on_prices(200.0)
+    assert source.decide(201.0, live=True, expected=True, settings=QUICK) == FeedDecision(
+        polling=False, reconnect=False
     )
 
 
 def test_nothing_is_expected_of_a_feed_before_the_open() -> None:
-    source = SourceWatch(0.0)
-    quiet = source.advise(1_000.0, live=False, expected=False, settings=QUICK)
-    assert quiet == Advice(polling=False, renew=False)
-    assert not source.advise(1_004.0, live=False, expected=True, settings=QUICK).polling
-    assert source.advise(1_006.0, live=False, expected=True, settings=QUICK).polling
+    source = FeedFallback(0.0)
+    quiet = source.decide(1_000.0, live=False, expected=False, settings=QUICK)
+    assert quiet == FeedDecision(polling=False, reconnect=False)
+    assert not source.decide(1_004.0, live=False, expected=True, settings=QUICK).polling
+    assert source.decide(1_006.0, live=False, expected=True, settings=QUICK).polling

@@ -20,20 +20,20 @@ from tests.jobs.watching import (
     prices,
 )
 from vcpd.domain.live import LivePrices
-from vcpd.domain.setups import EventKind, SetupEvent, State
-from vcpd.jobs.watch_board import Board, Hours
+from vcpd.domain.setups import BaseState, EventKind, SetupEvent
+from vcpd.jobs.watch_tracker import CandidateTracker, WatchHours
 
 BEFORE = OPENS - timedelta(hours=20)
 
 
-def kinds(board: Board, *told: tuple[str, float, float]) -> list[EventKind]:
-    return [one.kind for one in board.see(prices(*told), NOON)]
+def kinds(board: CandidateTracker, *told: tuple[str, float, float]) -> list[EventKind]:
+    return [one.kind for one in board.update(prices(*told), NOON)]
 
 
 def test_a_breakout_with_volume_on_course_is_seen_with_its_numbers() -> None:
     """At noon on an even curve 800 shares are 1,600 by the close: 1.6 times the average of 1,000."""
     board = board_of(candidate(), candidate("NSE:BBB"))
-    (seen,) = board.see(prices(("NSE:BBB", 100.05, 800)), NOON)
+    (seen,) = board.update(prices(("NSE:BBB", 100.05, 800)), NOON)
     assert (seen.kind, seen.symbol, seen.session, seen.at) == (EventKind.BREAKOUT, "NSE:BBB", TODAY, NOON)
     assert (seen.price, seen.pivot, seen.stop, seen.volume_ratio) == (100.05, 100.0, 94.0, 1.6)
     assert seen.detail == "live; volume on course for 1.6 x its average"
@@ -49,13 +49,13 @@ def test_light_volume_is_unconfirmed_until_more_comes() -> None:
 
 def test_an_unknown_average_confirms_nothing() -> None:
     board = board_of(candidate(measures={}))
-    (seen,) = board.see(prices(("NSE:AAA", 100.5, 1e9)), NOON)
+    (seen,) = board.update(prices(("NSE:AAA", 100.5, 1e9)), NOON)
     assert (seen.kind, seen.volume_ratio) == (EventKind.BREAKOUT_UNCONFIRMED, None)
 
 
 def test_the_first_minutes_project_nothing_but_count_what_is_traded() -> None:
     board, at = board_of(candidate(), candidate("NSE:BBB")), OPENS + timedelta(minutes=2)
-    seen = board.see(prices(("NSE:AAA", 101.0, 300), ("NSE:BBB", 101.0, 1_400)), at)
+    seen = board.update(prices(("NSE:AAA", 101.0, 300), ("NSE:BBB", 101.0, 1_400)), at)
     assert [(one.symbol, one.kind) for one in seen] == [
         ("NSE:AAA", EventKind.BREAKOUT_UNCONFIRMED),
         ("NSE:BBB", EventKind.BREAKOUT),
@@ -65,30 +65,30 @@ def test_the_first_minutes_project_nothing_but_count_what_is_traded() -> None:
 def test_prices_of_another_day_are_not_seen() -> None:
     """Before a share's first trade the market repeats yesterday, volume and all."""
     board = board_of(candidate())
-    assert board.see(prices(("NSE:AAA", 105.0, 9_000), traded_at=BEFORE), NOON) == []
+    assert board.update(prices(("NSE:AAA", 105.0, 9_000), traded_at=BEFORE), NOON) == []
     assert np.isnan(board.price[0])
     assert kinds(board, ("NSE:AAA", 101.0, 10)) == [EventKind.BREAKOUT_UNCONFIRMED]
 
 
 def test_a_market_that_tells_no_instant_is_believed() -> None:
     board = board_of(candidate())
-    assert len(board.see(prices(("NSE:AAA", 101.0, 900), traded_at=None), NOON)) == 1
+    assert len(board.update(prices(("NSE:AAA", 101.0, 900), traded_at=None), NOON)) == 1
 
 
 @pytest.mark.parametrize("at", [OPENS - timedelta(minutes=1), CLOSES, CLOSES + timedelta(minutes=5)])
 def test_outside_the_session_prices_are_noted_and_not_judged(at: object) -> None:
     board = board_of(candidate())
-    assert board.see(prices(("NSE:AAA", 101.0, 900)), at) == []  # type: ignore[arg-type]
+    assert board.update(prices(("NSE:AAA", 101.0, 900)), at) == []  # type: ignore[arg-type]
     assert board.price[0] == 101.0
 
 
 def test_a_restated_price_is_left_alone_until_it_is_judged_anew() -> None:
     """A split today: half the price, and a last close that is not the one the evening knew."""
-    board = board_of(candidate(state=State.BREAKOUT))
+    board = board_of(candidate(state=BaseState.BREAKOUT))
     halved = prices(("NSE:AAA", 49.0, 900), previous_close=48.5)
-    assert board.see(halved, NOON) == []
+    assert board.update(halved, NOON) == []
     assert (board.restated, board.watched(NOON)[0].state) == (1, "RESTATED")
-    assert board.see(halved, NOON) == []
+    assert board.update(halved, NOON) == []
 
 
 def test_an_older_verdict_says_nothing_about_yesterdays_close() -> None:
@@ -99,7 +99,7 @@ def test_an_older_verdict_says_nothing_about_yesterdays_close() -> None:
 
 def test_a_base_that_broke_out_before_is_followed() -> None:
     broke = SetupEvent(EventKind.BREAKOUT, YESTERDAY, 101.0)
-    board = board_of(candidate("NSE:AAA", FOUND, broke, state=State.BREAKOUT))
+    board = board_of(candidate("NSE:AAA", FOUND, broke, state=BaseState.BREAKOUT))
     assert kinds(board, ("NSE:AAA", 102.0, 500)) == []
     assert kinds(board, ("NSE:AAA", 99.0, 600)) == [EventKind.SQUAT]
     assert kinds(board, ("NSE:AAA", 93.9, 700)) == [EventKind.FAILED]
@@ -116,8 +116,8 @@ def test_what_is_not_followed_is_not_seen() -> None:
     nobody = np.full(2, np.datetime64("NaT", "s"))
     ones = np.ones(2)
     strangers = LivePrices(np.array([1, 9_999]), np.full(2, 500.0), ones, ones, nobody)
-    assert board_of(candidate()).see(strangers, NOON) == []
-    assert board_of().see(strangers, NOON) == []
+    assert board_of(candidate()).update(strangers, NOON) == []
+    assert board_of().update(strangers, NOON) == []
 
 
 def test_prices_that_are_none_are_ignored() -> None:
@@ -131,7 +131,7 @@ def test_a_new_board_goes_on_where_the_old_one_was() -> None:
     old = board_of(candidate(), candidate("NSE:BBB"))
     assert kinds(old, ("NSE:AAA", 101.0, 900)) == [EventKind.BREAKOUT]
     new = board_of(candidate("NSE:CCC"), candidate())
-    new.take_over(old)
+    new.carry_over(old)
     assert new.price[0] == 101.0
     assert kinds(new, ("NSE:AAA", 101.5, 950), ("NSE:CCC", 101.0, 900)) == [EventKind.BREAKOUT]
 
@@ -141,12 +141,12 @@ def test_another_day_begins_anew() -> None:
     old = board_of(candidate())
     kinds(old, ("NSE:AAA", 101.0, 900))
     day = timedelta(days=1)
-    tomorrow = Hours(TODAY + day, TODAY, OPENS + day, CLOSES + day)
+    tomorrow = WatchHours(TODAY + day, TODAY, OPENS + day, CLOSES + day)
     new = board_of(candidate(as_of=TODAY), hours=tomorrow)
-    new.take_over(old)
+    new.carry_over(old)
     assert np.isnan(new.price[0])
-    assert new.see(prices(("NSE:AAA", 102.0, 950)), NOON + day) == []  # still today's
-    (seen,) = new.see(prices(("NSE:AAA", 102.0, 10), traded_at=OPENS + day), NOON + day)
+    assert new.update(prices(("NSE:AAA", 102.0, 950)), NOON + day) == []  # still today's
+    (seen,) = new.update(prices(("NSE:AAA", 102.0, 10), traded_at=OPENS + day), NOON + day)
     assert (seen.kind, seen.session) == (EventKind.BREAKOUT_UNCONFIRMED, tomorrow.session)
 
 
@@ -173,13 +173,13 @@ def test_looking_only_at_what_matters_misses_nothing(frames: "list[list[tuple[st
     """A board that judges every single price sees the same."""
     quick, thorough = (board_of(*(candidate(one) for one in ("NSE:AAA", "NSE:BBB", "NSE:CCC"))) for _ in "12")
     for frame in frames:
-        thorough._always[:] = True
-        assert quick.see(prices(*frame), NOON) == thorough.see(prices(*frame), NOON)
+        thorough._always_evaluate[:] = True
+        assert quick.update(prices(*frame), NOON) == thorough.update(prices(*frame), NOON)
 
 
 def test_a_special_session_is_a_short_day() -> None:
-    hour = Hours(TODAY, YESTERDAY, OPENS, OPENS + timedelta(hours=1))
+    hour = WatchHours(TODAY, YESTERDAY, OPENS, OPENS + timedelta(hours=1))
     board = board_of(candidate(), hours=hour)
     assert (hour.minutes, HOURS.minutes) == (60, 375)
-    (seen,) = board.see(prices(("NSE:AAA", 101.0, 400)), OPENS + timedelta(minutes=15))
+    (seen,) = board.update(prices(("NSE:AAA", 101.0, 400)), OPENS + timedelta(minutes=15))
     assert seen.volume_ratio == 1.6

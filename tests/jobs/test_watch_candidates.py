@@ -6,20 +6,20 @@ import msgspec
 
 from tests.jobs.watching import TODAY, TOKENS, YESTERDAY, base_of, verdict
 from vcpd.domain.instruments import Instrument
-from vcpd.domain.setups import Base, State
-from vcpd.jobs.watch_candidates import choose, symbols_of, verdicts_by_symbol, with_instruments
-from vcpd.jobs.watch_settings import WatchSettings
+from vcpd.domain.setups import Base, BaseState
+from vcpd.jobs.settings import WatchSettings
+from vcpd.jobs.watch_candidates import select_candidates, selected_symbols, setups_by_symbol, with_instruments
 
 SETTINGS = WatchSettings()
 
 
 def chosen(*bases: Base, evening: Any = (), settings: WatchSettings = SETTINGS) -> tuple[list[str], int]:
-    choice = choose(bases, verdicts_by_symbol(evening), TODAY, settings)
-    return symbols_of(choice), choice.left_out
+    choice = select_candidates(bases, setups_by_symbol(evening), TODAY, settings)
+    return selected_symbols(choice), choice.left_out
 
 
 def test_those_within_reach_best_score_first_then_those_that_broke_out() -> None:
-    broke = base_of(verdict("NSE:AAA", state=State.EXTENDED, close=120.0, score=90.0))
+    broke = base_of(verdict("NSE:AAA", state=BaseState.EXTENDED, close=120.0, score=90.0))
     near = base_of(verdict("NSE:BBB", score=10.0))
     better = base_of(verdict("NSE:CCC", score=20.0))
     far = base_of(verdict("NSE:DDD", close=90.0))
@@ -33,7 +33,7 @@ def test_no_more_than_the_owner_wants() -> None:
 
 
 def test_what_is_over_or_has_no_levels_is_not_followed() -> None:
-    over = base_of(verdict("NSE:AAA", state=State.FAILED))
+    over = base_of(verdict("NSE:AAA", state=BaseState.FAILED))
     bare = base_of(verdict("NSE:BBB", pivot=None))
     unjudged = msgspec.structs.replace(base_of(verdict("NSE:CCC")), setup=None)
     assert chosen(over, bare, unjudged) == ([], 0)
@@ -41,15 +41,15 @@ def test_what_is_over_or_has_no_levels_is_not_followed() -> None:
 
 def test_one_base_a_symbol_the_better_one() -> None:
     first, second = base_of(verdict(score=50.0)), base_of(verdict(score=70.0, pivot=101.0))
-    choice = choose([first, second], {}, TODAY, SETTINGS)
-    assert [setup.pivot for _, setup in choice.judged] == [101.0]
+    choice = select_candidates([first, second], {}, TODAY, SETTINGS)
+    assert [setup.pivot for _, setup in choice.selected] == [101.0]
 
 
 def test_a_screen_of_the_running_session_does_not_move_the_levels() -> None:
     """The midday screen saw a bar that is not over; the evening's verdict holds until tonight."""
-    judged = base_of(verdict(as_of=TODAY, pivot=103.0, state=State.BREAKOUT))
-    choice = choose([judged], verdicts_by_symbol([verdict(pivot=100.0)]), TODAY, SETTINGS)
-    assert [(setup.pivot, setup.state) for _, setup in choice.judged] == [(100.0, State.NEAR_PIVOT)]
+    judged = base_of(verdict(as_of=TODAY, pivot=103.0, state=BaseState.BREAKOUT))
+    choice = select_candidates([judged], setups_by_symbol([verdict(pivot=100.0)]), TODAY, SETTINGS)
+    assert [(setup.pivot, setup.state) for _, setup in choice.selected] == [(100.0, BaseState.NEAR_PIVOT)]
     assert chosen(judged) == ([], 0)
 
 
@@ -58,6 +58,6 @@ def test_a_base_found_by_that_screen_waits_for_the_evening() -> None:
 
 
 def test_a_candidate_needs_an_instrument_that_the_exchange_lists() -> None:
-    choice = choose([base_of(verdict()), base_of(verdict("NSE:GONE"))], {}, TODAY, SETTINGS)
+    choice = select_candidates([base_of(verdict()), base_of(verdict("NSE:GONE"))], {}, TODAY, SETTINGS)
     (one,) = with_instruments(choice, {"NSE:AAA": Instrument("NSE:AAA", TOKENS["NSE:AAA"])})
     assert (one.key[0], one.volume_average, one.setup.as_of) == ("NSE:AAA", 1_000.0, YESTERDAY)

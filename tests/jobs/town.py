@@ -18,16 +18,18 @@ from tests.jobs.fakes import (
     Fate,
     InlineWorkers,
 )
-from vcpd.domain.arrays import DateArray
-from vcpd.domain.bars import BarSeries
+from vcpd.domain.bars import BarSeries, DateArray
 from vcpd.domain.instruments import Instrument, StoredInstrument
-from vcpd.domain.nse_sessions import NSE
-from vcpd.jobs.collect import Collect
-from vcpd.jobs.doubts import Doubting
-from vcpd.jobs.keeping import Keeping, World, assemble
-from vcpd.jobs.reconcile import Reconcile
+from vcpd.domain.nse_calendar import NSE
+from vcpd.jobs.collect import (
+    Collect,
+    CollectionPorts,
+    CollectionServices,
+    Reconcile,
+    build_collection_services,
+)
+from vcpd.jobs.panel_refresh import PanelRefresh, QualityFilterParams
 from vcpd.jobs.settings import CollectSettings
-from vcpd.jobs.snapshot import Snapshot
 from vcpd.jobs.universe import Universe, UniverseSettings
 
 SESSION = date(2025, 6, 30)  # a Monday
@@ -70,17 +72,17 @@ class Town:
     settings: CollectSettings = SETTINGS
     target: date = SESSION
 
-    def keeping(self) -> Keeping:
-        world = World(self.market, self.bars, self.quarantine, self.clock, NSE)
+    def services(self) -> CollectionServices:
+        world = CollectionPorts(self.market, self.bars, self.quarantine, self.clock, NSE)
         universe = Universe(UniverseSettings(indices=()), self.instruments, Path())
-        snapshot = Snapshot(self.panels, self.workers, self.quarantine, Doubting())
-        return assemble(world, self.settings, universe, snapshot)
+        snapshot = PanelRefresh(self.panels, self.workers, self.quarantine, QualityFilterParams())
+        return build_collection_services(world, self.settings, universe, snapshot)
 
     def collect(self) -> Collect:
-        return Collect(self.keeping())
+        return Collect(self.services())
 
     def reconcile(self) -> Reconcile:
-        return Reconcile(self.keeping())
+        return Reconcile(self.services())
 
     def let_live(self, dies_at: int | None = None) -> Fate:
         """A new life of the process: its checkpoints are counted from the start."""

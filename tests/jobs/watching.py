@@ -13,21 +13,21 @@ from tests.verdict_shelf import VerdictShelf
 from vcpd.analysis.live_states import LiveRules
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.analysis.volume_curve import VolumeCurve
+from vcpd.core.errors import VcpdError
 from vcpd.domain.alerts import Alert
-from vcpd.domain.errors import VcpdError
 from vcpd.domain.instruments import Instrument, Quote
-from vcpd.domain.live import FeedState, FeedStatus, LivePrices, MinuteVolumes, Sighting, StoredCurve
-from vcpd.domain.nse_sessions import NSE
+from vcpd.domain.live import FeedState, FeedStatus, LiveEvent, LivePrices, MinuteVolumes, StoredVolumeCurve
+from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.runs import Outcome
-from vcpd.domain.setups import Base, Contraction, EventKind, Setup, SetupEvent, State, Verdict
-from vcpd.jobs.watch_board import Board, Hours, Yardstick
+from vcpd.domain.setups import Base, BaseState, Contraction, EncodedSetup, EventKind, Setup, SetupEvent
+from vcpd.jobs.settings import WatchSettings
 from vcpd.jobs.watch_candidates import Candidate
-from vcpd.jobs.watch_settings import WatchSettings
+from vcpd.jobs.watch_tracker import CandidateTracker, TrackerConfig, WatchHours
 
 TODAY, YESTERDAY = date(2026, 4, 8), date(2026, 4, 7)  # a Wednesday
 ANCHOR = date(2026, 1, 12)
 OPENS, CLOSES = NSE.open_close(TODAY)
-HOURS = Hours(TODAY, YESTERDAY, OPENS, CLOSES)
+HOURS = WatchHours(TODAY, YESTERDAY, OPENS, CLOSES)
 NOON = OPENS + (CLOSES - OPENS) / 2
 SETTINGS = WatchSettings()
 THRESHOLDS = Thresholds()
@@ -46,7 +46,7 @@ def verdict(symbol: str = "NSE:AAA", as_of: date = YESTERDAY, **changes: Any) ->
         contractions=(Contraction(100.0, ANCHOR, 78.0, date(2026, 2, 2), 22.0),),
         pivot=100.0,
         stop=94.0,
-        state=State.NEAR_PIVOT,
+        state=BaseState.NEAR_PIVOT,
         score=60.0,
         components={},
         gates={},
@@ -69,7 +69,7 @@ def base_of(setup: Setup, *events: SetupEvent, **changes: Any) -> Base:
         pivot=setup.pivot or 0.0,
         stop=setup.stop or 0.0,
         footprint=setup.footprint or "",
-        state=setup.state or State.FORMING,
+        state=setup.state or BaseState.FORMING,
         setup=setup,
         events=events or (FOUND,),
     )
@@ -81,9 +81,11 @@ def candidate(symbol: str = "NSE:AAA", *events: SetupEvent, **changes: Any) -> C
     return Candidate(base_of(setup, *events), setup, Instrument(symbol, TOKENS[symbol]))
 
 
-def board_of(*candidates: Candidate, settings: WatchSettings = SETTINGS, hours: Hours = HOURS) -> Board:
+def board_of(
+    *candidates: Candidate, settings: WatchSettings = SETTINGS, hours: WatchHours = HOURS
+) -> CandidateTracker:
     rules = LiveRules.of(THRESHOLDS, settings.hysteresis_pct)
-    return Board(candidates, Yardstick(hours, rules, settings, lambda _: EVEN))
+    return CandidateTracker(candidates, TrackerConfig(hours, rules, settings, lambda _: EVEN))
 
 
 def prices(
@@ -141,10 +143,10 @@ class FakeFeed:
     deliver: Callable[[LivePrices], None] | None = None
     dies_of: Exception | None = None
 
-    def follow(self, tokens: Sequence[int]) -> None:
+    def subscribe(self, tokens: Sequence[int]) -> None:
         self.followed = list(tokens)
 
-    def renew(self) -> None:
+    def reconnect(self) -> None:
         self.renewed += 1
 
     async def run(self, deliver: Callable[[LivePrices], None]) -> None:
@@ -165,9 +167,9 @@ class FakeFeed:
 class FakeWatchStore:
     """Keeps what it is given; `troubles` are raised first, one a call of `add`."""
 
-    kept: list[Sighting] = field(default_factory=list)
+    kept: list[LiveEvent] = field(default_factory=list)
     troubles: list[VcpdError] = field(default_factory=list)
-    stored_curves: list[StoredCurve] = field(default_factory=list)
+    stored_curves: list[StoredVolumeCurve] = field(default_factory=list)
     number: int = 0
 
     async def version(self) -> str:
@@ -176,7 +178,7 @@ class FakeWatchStore:
     async def instruments(self, symbols: Sequence[str]) -> Mapping[str, Instrument]:
         return {symbol: Instrument(symbol, TOKENS[symbol]) for symbol in symbols if symbol in TOKENS}
 
-    async def add(self, sightings: Sequence[Sighting]) -> int:
+    async def add(self, sightings: Sequence[LiveEvent]) -> int:
         if self.troubles:
             raise self.troubles.pop(0)
         known = {(one.symbol, one.kind, one.session) for one in self.kept}
@@ -184,13 +186,13 @@ class FakeWatchStore:
         self.kept += new
         return len(new)
 
-    async def seen(self, session: date) -> Sequence[Sighting]:
+    async def events_of(self, session: date) -> Sequence[LiveEvent]:
         return [one for one in self.kept if one.session == session]
 
-    async def curves(self) -> Sequence[StoredCurve]:
+    async def curves(self) -> Sequence[StoredVolumeCurve]:
         return list(self.stored_curves)
 
-    async def put_curve(self, curve: StoredCurve) -> None:
+    async def put_curve(self, curve: StoredVolumeCurve) -> None:
         self.stored_curves.append(curve)
 
 
@@ -199,15 +201,15 @@ class FakeSetups(VerdictShelf):
     bases: list[Base] = field(default_factory=list)
     evening: list[Setup] = field(default_factory=list)
 
-    async def followed(self) -> Sequence[Base]:
+    async def active_bases(self) -> Sequence[Base]:
         return list(self.bases)
 
-    async def put(self, as_of: date, verdicts: Sequence[Verdict], bases: Sequence[Base]) -> None: ...
+    async def put(self, as_of: date, verdicts: Sequence[EncodedSetup], bases: Sequence[Base]) -> None: ...
 
-    async def as_of(self, session: date | None = None) -> tuple[date | None, Sequence[Setup]]:
+    async def for_session(self, session: date | None = None) -> tuple[date | None, Sequence[Setup]]:
         return session, list(self.evening)
 
-    async def base(self, symbol: str) -> Sequence[Base]:
+    async def bases_of(self, symbol: str) -> Sequence[Base]:
         return [base for base in self.bases if base.symbol == symbol]
 
 
@@ -217,7 +219,7 @@ class FakeNotifier:
 
     told: dict[str, Alert] = field(default_factory=dict)
 
-    async def tell(self, alerts: Sequence[Alert]) -> int:
+    async def publish(self, alerts: Sequence[Alert]) -> int:
         before = len(self.told)
         for alert in alerts:
             self.told.setdefault(alert.key, alert)
@@ -234,13 +236,13 @@ class FakeQuotes:
 
     price: float = 97.0
     volume: float = 400.0
-    asked: int = 0
+    requested: int = 0
     trouble: VcpdError | None = None
     minutes: MinuteVolumes | VcpdError | None = None
     minute_requests: list[str] = field(default_factory=list)
 
     async def quotes(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
-        self.asked += 1
+        self.requested += 1
         if self.trouble is not None:
             raise self.trouble
         at = NOON.astimezone(NSE.zone).strftime("%Y-%m-%d %H:%M:%S")

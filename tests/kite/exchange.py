@@ -14,12 +14,12 @@ import msgspec
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from vcpd.domain.secrets import Secret
-from vcpd.kite.auth import Credentials, KiteSession, RequestLogin
+from vcpd.core.secrets import Secret
+from vcpd.kite.auth import AutomaticLogin, KiteCredentials, KiteSession
 from vcpd.kite.client import KiteClient
-from vcpd.kite.limits import Limits
+from vcpd.kite.rate_limits import RateLimits
 from vcpd.kite.settings import KiteSettings, LimitSettings
-from vcpd.kite.token_file import TokenFile
+from vcpd.kite.token_store import TokenFile
 from vcpd.kite.transport import Transport
 
 API_KEY = "publickey"
@@ -63,19 +63,19 @@ class Exchange:
 
     default: Reply
     script: deque[Reply] = field(default_factory=deque)
-    asked: list[Asked] = field(default_factory=list)
+    requested: list[Asked] = field(default_factory=list)
     root: str = ""
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         at_s = time.monotonic()
         form = {key: str(value) for key, value in (await request.post()).items()}
         query = list(request.query.items())
-        self.asked.append(Asked(at_s, request.method, request.path, query, dict(request.headers), form))
+        self.requested.append(Asked(at_s, request.method, request.path, query, dict(request.headers), form))
         reply = self.script.popleft() if self.script else self.default
         return await reply(request)
 
     def arrivals_s(self) -> list[float]:
-        return [asked.at_s for asked in self.asked]
+        return [asked.at_s for asked in self.requested]
 
 
 def success(data: object) -> Reply:
@@ -150,7 +150,7 @@ class Door:
     client: KiteClient
     session: KiteSession
     transport: Transport
-    limits: Limits
+    limits: RateLimits
     clock: FixedClock
     file: TokenFile
 
@@ -179,20 +179,20 @@ async def door_to(
     *,
     limits: LimitSettings = FAST,
     logged_in: bool = True,
-    automatic: Callable[[aiohttp.ClientSession], RequestLogin] | None = None,
+    automatic: Callable[[aiohttp.ClientSession], AutomaticLogin] | None = None,
     **changes: object,
 ) -> AsyncIterator[Door]:
     """A client at the exchange's door, logged in unless told otherwise."""
     clock = FixedClock(datetime(2025, 6, 30, 10, 0, tzinfo=UTC))
     settings = settings_for(exchange.root, **changes)
-    paces = Limits(limits)
+    paces = RateLimits(limits)
     async with aiohttp.ClientSession() as http:
         transport = Transport(http, settings, paces)
         file = TokenFile(folder / "state" / "token.json")
         login = automatic(http) if automatic else None
-        session = KiteSession(transport, Credentials.of(settings, Secret(API_SECRET)), clock, file, login)
+        session = KiteSession(transport, KiteCredentials.of(settings, Secret(API_SECRET)), clock, file, login)
         if logged_in:
             exchange.script.appendleft(success({"access_token": ACCESS_TOKEN, "user_id": "AB1234"}))
-            await session.exchange(Secret("request"))
-            exchange.asked.clear()
+            await session.exchange_request_token(Secret("request"))
+            exchange.requested.clear()
         yield Door(KiteClient(transport, session), session, transport, paces, clock, file)

@@ -25,11 +25,11 @@ from tests.kite.exchange import (
     running,
     success,
 )
-from vcpd.domain.errors import NeedsLoginError, PermanentError, RetryableError, UnavailableError
-from vcpd.domain.secrets import Secret
-from vcpd.kite.auth import Credentials, KiteSession, LoginState, expiry_of, request_token_of
+from vcpd.core.errors import NeedsLoginError, PermanentError, RetryableError, UnavailableError
+from vcpd.core.secrets import Secret
+from vcpd.kite.auth import KiteCredentials, KiteLoginState, KiteSession, parse_request_token, token_expiry
 from vcpd.kite.sandbox_login import SandboxLogin
-from vcpd.kite.token_file import TokenFile
+from vcpd.kite.token_store import TokenFile
 
 GRANT = success({"access_token": ACCESS_TOKEN, "user_id": "AB1234"})
 
@@ -52,26 +52,26 @@ def _state_in(url: str) -> str:
 
 
 def _same_file(door: Door) -> KiteSession:
-    credentials = Credentials(API_KEY, Secret(API_SECRET), "http://127.0.0.1/login")
+    credentials = KiteCredentials(API_KEY, Secret(API_SECRET), "http://127.0.0.1/login")
     return KiteSession(door.transport, credentials, door.clock, TokenFile(door.file.path))
 
 
 async def test_without_a_token_nothing_is_sent(exchange: Exchange, door: Door) -> None:
     """The first state: a login is due, and whoever asks hears it without a request."""
-    assert door.session.status().state is LoginState.NO_TOKEN
+    assert door.session.status().state is KiteLoginState.NO_TOKEN
     with pytest.raises(NeedsLoginError, match="no login yet"):
         await door.client.profile()
-    assert exchange.asked == []
+    assert exchange.requested == []
 
 
 async def test_a_login_sends_the_checksum_and_never_the_secret(exchange: Exchange, door: Door) -> None:
     """checksum = SHA-256 of key, request token and secret."""
-    await door.session.complete(Secret("reqtoken"), _state_in(door.session.url()))
-    (asked,) = exchange.asked
+    await door.session.complete_login(Secret("reqtoken"), _state_in(door.session.login_url()))
+    (asked,) = exchange.requested
     expected = hashlib.sha256(f"{API_KEY}reqtoken{API_SECRET}".encode()).hexdigest()
     assert asked.form == {"api_key": API_KEY, "request_token": "reqtoken", "checksum": expected}
     assert "Authorization" not in asked.headers
-    assert door.session.status().state is LoginState.VALID
+    assert door.session.status().state is KiteLoginState.VALID
     assert door.session.status().user_id == "AB1234"
 
 
@@ -79,27 +79,27 @@ async def test_only_our_own_state_value_completes_a_login_and_only_once(
     exchange: Exchange, door: Door
 ) -> None:
     """A forged, missing, used or old state value is refused before anything is sent."""
-    state = _state_in(door.session.url())
+    state = _state_in(door.session.login_url())
     for forged in ("", "x", state[:-1], "ü"):
         with pytest.raises(PermanentError, match="not started here"):
-            await door.session.complete(Secret("reqtoken"), forged)
-    await door.session.complete(Secret("reqtoken"), state)
+            await door.session.complete_login(Secret("reqtoken"), forged)
+    await door.session.complete_login(Secret("reqtoken"), state)
     with pytest.raises(PermanentError, match="not started here"):
-        await door.session.complete(Secret("reqtoken"), state)
-    old = _state_in(door.session.url())
+        await door.session.complete_login(Secret("reqtoken"), state)
+    old = _state_in(door.session.login_url())
     door.clock.instant += timedelta(minutes=16)
     with pytest.raises(PermanentError, match="too long ago"):
-        await door.session.complete(Secret("reqtoken"), old)
-    assert len(exchange.asked) == 1
+        await door.session.complete_login(Secret("reqtoken"), old)
+    assert len(exchange.requested) == 1
 
 
 async def test_a_refused_request_token_asks_for_another_login(exchange: Exchange, door: Door) -> None:
     """A request token is tried once; its refusal leaves the state as it was."""
     exchange.default = refusal(403, "TokenException", "Token is invalid or has expired.")
     with pytest.raises(NeedsLoginError):
-        await door.session.exchange(Secret("used"))
-    assert len(exchange.asked) == 1
-    assert door.session.status().state is LoginState.NO_TOKEN
+        await door.session.exchange_request_token(Secret("used"))
+    assert len(exchange.requested) == 1
+    assert door.session.status().state is KiteLoginState.NO_TOKEN
 
 
 async def test_a_market_that_repeats_what_it_was_sent_does_not_get_it_into_an_error(
@@ -113,21 +113,21 @@ async def test_a_market_that_repeats_what_it_was_sent_does_not_get_it_into_an_er
 
     exchange.default = echo
     with pytest.raises(PermanentError) as caught:
-        await door.session.exchange(Secret("reqtoken"))
+        await door.session.exchange_request_token(Secret("reqtoken"))
     assert "InputException: *** ***" in str(caught.value)
 
 
 async def test_the_session_ends_at_six_in_india(exchange: Exchange, door: Door) -> None:
     """Valid to the last second before 06:00 IST, then expired, and nothing is sent."""
-    await door.session.exchange(Secret("reqtoken"))
-    exchange.asked.clear()
+    await door.session.exchange_request_token(Secret("reqtoken"))
+    exchange.requested.clear()
     door.clock.instant = datetime(2025, 7, 1, 0, 29, 59, tzinfo=UTC)
     assert not door.session.status().login_due
     door.clock.instant += timedelta(seconds=1)
-    assert door.session.status().state is LoginState.EXPIRED
+    assert door.session.status().state is KiteLoginState.EXPIRED
     with pytest.raises(NeedsLoginError, match="06:00"):
         await door.client.profile()
-    assert exchange.asked == []
+    assert exchange.requested == []
 
 
 @pytest.mark.parametrize(
@@ -141,34 +141,34 @@ async def test_the_session_ends_at_six_in_india(exchange: Exchange, door: Door) 
 )
 def test_a_token_dies_at_the_next_six_in_the_morning(login_at: str, dies_at: str) -> None:
     """The next 06:00 IST after the login, whichever day that is."""
-    assert expiry_of(datetime.fromisoformat(login_at)) == datetime.fromisoformat(dies_at)
+    assert token_expiry(datetime.fromisoformat(login_at)) == datetime.fromisoformat(dies_at)
 
 
 async def test_a_403_denies_the_token_until_the_next_login(exchange: Exchange, door: Door) -> None:
     """Denied is a state of its own, and a new login ends it."""
-    await door.session.exchange(Secret("reqtoken"))
+    await door.session.exchange_request_token(Secret("reqtoken"))
     exchange.script.append(refusal(403, "TokenException"))
     with pytest.raises(NeedsLoginError):
         await door.client.profile()
-    assert door.session.status().state is LoginState.DENIED
+    assert door.session.status().state is KiteLoginState.DENIED
     assert "logged in elsewhere" in door.session.status().reason
-    await door.session.exchange(Secret("another"))
-    assert door.session.status().state is LoginState.VALID
+    await door.session.exchange_request_token(Secret("another"))
+    assert door.session.status().state is KiteLoginState.VALID
 
 
 async def test_a_late_refusal_of_an_old_token_does_not_end_the_new_session(door: Door) -> None:
     """Only the token that was sent is denied."""
-    await door.session.exchange(Secret("one"))
-    entry = await door.session.enter()
+    await door.session.exchange_request_token(Secret("one"))
+    entry = await door.session.authorize()
     entry.headers()
-    await door.session.exchange(Secret("two"))
-    entry.deny()
-    assert door.session.status().state is LoginState.VALID
+    await door.session.exchange_request_token(Secret("two"))
+    entry.mark_denied()
+    assert door.session.status().state is KiteLoginState.VALID
 
 
 async def test_the_token_is_kept_for_its_owner_alone_and_read_again(door: Door) -> None:
     """Mode 0600, no drafts left beside it, and the next process takes it up with its expiry."""
-    await door.session.exchange(Secret("reqtoken"))
+    await door.session.exchange_request_token(Secret("reqtoken"))
     assert stat.S_IMODE(door.file.path.stat().st_mode) == 0o600
     assert os.listdir(door.file.path.parent) == [door.file.path.name]  # noqa: PTH208  # names, hidden ones too
     again = _same_file(door)
@@ -180,17 +180,17 @@ async def test_a_login_in_another_process_is_taken_up(door: Door) -> None:
     """The daemon waits for a login; the command line does it; the next question finds it."""
     waiting = _same_file(door)
     assert waiting.status().login_due
-    await door.session.exchange(Secret("reqtoken"))
+    await door.session.exchange_request_token(Secret("reqtoken"))
     assert not waiting.status().login_due
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o644])
 async def test_a_token_that_others_may_read_is_refused(mode: int, door: Door) -> None:
     """Group or world may not even read; the state says so."""
-    await door.session.exchange(Secret("reqtoken"))
+    await door.session.exchange_request_token(Secret("reqtoken"))
     door.file.path.chmod(mode)
     status = _same_file(door).status()
-    assert status.state is LoginState.NO_TOKEN
+    assert status.state is KiteLoginState.NO_TOKEN
     assert "others may read" in status.reason
 
 
@@ -209,7 +209,7 @@ async def test_any_other_content_is_no_token(
 
 async def test_a_link_in_the_place_of_the_token_is_not_followed(door: Door, tmp_path: Path) -> None:
     """The file must be the file itself."""
-    await door.session.exchange(Secret("reqtoken"))
+    await door.session.exchange_request_token(Secret("reqtoken"))
     link = tmp_path / "link.json"
     link.symlink_to(door.file.path)
     with pytest.raises(PermanentError, match="cannot be read"):
@@ -218,14 +218,14 @@ async def test_a_link_in_the_place_of_the_token_is_not_followed(door: Door, tmp_
 
 async def test_another_apps_token_is_not_used(door: Door) -> None:
     """A changed api_key means a new login."""
-    await door.session.exchange(Secret("reqtoken"))
+    await door.session.exchange_request_token(Secret("reqtoken"))
     other = KiteSession(
         door.transport,
-        Credentials("otherkey", Secret("s"), "http://x"),
+        KiteCredentials("otherkey", Secret("s"), "http://x"),
         door.clock,
         TokenFile(door.file.path),
     )
-    assert other.status().state is LoginState.NO_TOKEN
+    assert other.status().state is KiteLoginState.NO_TOKEN
 
 
 async def test_a_full_disk_does_not_lose_the_login(door: Door, tmp_path: Path) -> None:
@@ -234,20 +234,20 @@ async def test_a_full_disk_does_not_lose_the_login(door: Door, tmp_path: Path) -
     blocker.write_text("a file where a folder should be")
     door.session._file = TokenFile(blocker / "token.json")
     with pytest.raises(UnavailableError, match="cannot be kept"):
-        await door.session.exchange(Secret("reqtoken"))
+        await door.session.exchange_request_token(Secret("reqtoken"))
     assert not door.session.status().login_due
 
 
 async def test_missing_credentials_are_said_before_anything_is_sent(exchange: Exchange, door: Door) -> None:
     """Without key or secret the answer is what to set."""
     session = KiteSession(
-        door.transport, Credentials("", Secret(""), "http://x"), door.clock, TokenFile(door.file.path)
+        door.transport, KiteCredentials("", Secret(""), "http://x"), door.clock, TokenFile(door.file.path)
     )
     with pytest.raises(PermanentError, match="VCPD_KITE_API_SECRET"):
-        await session.exchange(Secret("reqtoken"))
+        await session.exchange_request_token(Secret("reqtoken"))
     with pytest.raises(PermanentError, match="VCPD_KITE_API_SECRET"):
-        session.url()
-    assert exchange.asked == []
+        session.login_url()
+    assert exchange.requested == []
 
 
 @pytest.mark.parametrize(
@@ -261,7 +261,7 @@ async def test_missing_credentials_are_said_before_anything_is_sent(exchange: Ex
 )
 def test_a_pasted_address_or_token_is_understood(pasted: str) -> None:
     """Whatever part of the address the owner copied."""
-    assert request_token_of(pasted) == Secret("abc123")
+    assert parse_request_token(pasted) == Secret("abc123")
 
 
 @pytest.mark.parametrize(
@@ -270,7 +270,7 @@ def test_a_pasted_address_or_token_is_understood(pasted: str) -> None:
 def test_anything_else_pasted_is_refused(pasted: str) -> None:
     """No token, no request; and what was pasted is not repeated."""
     with pytest.raises(PermanentError, match="no request token"):
-        request_token_of(pasted)
+        parse_request_token(pasted)
 
 
 class LoginPage:

@@ -26,10 +26,10 @@ from tests.kite.exchange import (
     running,
     success,
 )
-from vcpd.domain.errors import NeedsLoginError, PermanentError, RetryableError
+from vcpd.core.errors import NeedsLoginError, PermanentError, RetryableError
 from vcpd.domain.instruments import Instrument
-from vcpd.kite.client import spans_of
-from vcpd.kite.limits import Kind
+from vcpd.kite.client import split_date_range
+from vcpd.kite.rate_limits import RequestKind
 from vcpd.kite.settings import LimitSettings
 
 INFY = Instrument("NSE:INFY", 408065)
@@ -65,7 +65,7 @@ async def door(exchange: Exchange, tmp_path: Path) -> AsyncIterator[Door]:
 async def test_a_request_carries_version_and_credentials(exchange: Exchange, door: Door) -> None:
     """What the exchange demands of every request is there."""
     await door.client.daily_bars(INFY, FIRST, LAST)
-    (asked,) = exchange.asked
+    (asked,) = exchange.requested
     assert asked.headers["X-Kite-Version"] == "3"
     assert asked.headers["Authorization"] == f"token publickey:{ACCESS_TOKEN}"
     assert asked.path == "/instruments/historical/408065/day"
@@ -75,14 +75,14 @@ async def test_a_request_carries_version_and_credentials(exchange: Exchange, doo
 async def test_minutes_of_a_long_time_are_asked_within_one_span(exchange: Exchange, door: Door) -> None:
     """Sixty dates, both ends included: from the first midnight to the last is no minute longer."""
     await door.client.minute_volumes(INFY, date(2025, 1, 1), LAST)
-    (asked,) = exchange.asked
+    (asked,) = exchange.requested
     assert asked.query == [("from", "2025-05-02 00:00:00"), ("to", "2025-06-30 23:59:59")]
 
 
 async def test_a_long_history_is_asked_in_spans_and_comes_back_whole(exchange: Exchange, door: Door) -> None:
     """Two spans of at most 2,000 days give one series."""
     bars = await door.client.daily_bars(INFY, date(2018, 1, 1), LAST)
-    assert [query[0] for query in (asked.query for asked in exchange.asked)] == [
+    assert [query[0] for query in (asked.query for asked in exchange.requested)] == [
         ("from", "2018-01-01 00:00:00"),
         ("from", "2023-06-24 00:00:00"),
     ]
@@ -93,14 +93,14 @@ async def test_a_long_history_is_asked_in_spans_and_comes_back_whole(exchange: E
 async def test_no_days_is_no_request(exchange: Exchange, door: Door) -> None:
     """A span that ends before it begins holds nothing."""
     assert len(await door.client.daily_bars(INFY, LAST, FIRST - timedelta(days=1))) == 0
-    assert exchange.asked == []
+    assert exchange.requested == []
 
 
 @given(st.dates(date(2000, 1, 1), date(2030, 1, 1)), st.integers(0, 9000), st.integers(1, 2000))
 def test_spans_cover_every_day_once(first: date, length: int, days: int) -> None:
     """No gap, no overlap, none too long."""
     last = first + timedelta(days=length)
-    spans = list(spans_of(first, last, days))
+    spans = list(split_date_range(first, last, days))
     assert spans[0][0] == first
     assert spans[-1][1] == last
     assert all(0 <= (end - start).days < days for start, end in spans)
@@ -111,7 +111,7 @@ async def test_quotes_go_in_batches_of_five_hundred(exchange: Exchange, door: Do
     """1,001 names make three requests; unknown names are absent, names not asked for are left out."""
     exchange.default = success({"NSE:S0": QUOTE, "NSE:OTHER": QUOTE, "NSE:S1": None})
     quotes = await door.client.quotes([f"NSE:S{number}" for number in range(1001)])
-    assert [len(asked.query) for asked in exchange.asked] == [500, 500, 1]
+    assert [len(asked.query) for asked in exchange.requested] == [500, 500, 1]
     assert set(quotes) == {"NSE:S0"}
     assert quotes["NSE:S0"].previous_close == 99.0
     assert quotes["NSE:S0"].at == "2025-06-30 15:29:59"
@@ -121,7 +121,7 @@ async def test_symbols_with_an_ampersand_survive_the_way(exchange: Exchange, doo
     """`M&M` is one name, not two parameters."""
     exchange.default = success({"NSE:M&M": QUOTE, "NSE:NIFTY 50": QUOTE})
     assert set(await door.client.quotes(["NSE:M&M", "NSE:NIFTY 50"])) == {"NSE:M&M", "NSE:NIFTY 50"}
-    assert exchange.asked[0].query == [("i", "NSE:M&M"), ("i", "NSE:NIFTY 50")]
+    assert exchange.requested[0].query == [("i", "NSE:M&M"), ("i", "NSE:NIFTY 50")]
 
 
 async def test_instruments_are_decoded_elsewhere(exchange: Exchange, tmp_path: Path) -> None:
@@ -166,11 +166,11 @@ FAULTS: dict[str, Reply] = {
 @pytest.mark.parametrize("fault", list(FAULTS))
 async def test_passing_trouble_is_tried_again(fault: str, exchange: Exchange, door: Door) -> None:
     """After each kind of trouble the next try brings the whole answer."""
-    door.limits._kinds[Kind.HISTORICAL].slow_down = lambda pause_s: None  # type: ignore[method-assign]
+    door.limits._by_kind[RequestKind.HISTORICAL].slow_down = lambda pause_s: None  # type: ignore[method-assign]
     exchange.script.append(FAULTS[fault])
     bars = await door.client.daily_bars(INFY, FIRST, LAST)
     assert len(bars) == 1
-    assert len(exchange.asked) == 2
+    assert len(exchange.requested) == 2
     assert door.client.counts().retries == 1
 
 
@@ -179,7 +179,7 @@ async def test_a_slow_drip_is_cut_off(exchange: Exchange, tmp_path: Path) -> Non
     exchange.script.append(drip)
     async with door_to(exchange, tmp_path, timeout_s=0.3) as door:
         assert len(await door.client.daily_bars(INFY, FIRST, LAST)) == 1
-        assert door.client.counts().answers["/instruments/historical", 0] == 1
+        assert door.client.counts().responses["/instruments/historical", 0] == 1
 
 
 @pytest.mark.parametrize(
@@ -198,8 +198,8 @@ async def test_tries_end(exchange: Exchange, door: Door) -> None:
     exchange.default = FAULTS["unavailable"]
     with pytest.raises(RetryableError, match="/instruments/historical: the market answered 503"):
         await door.client.daily_bars(INFY, FIRST, LAST)
-    assert len(exchange.asked) == 4
-    assert door.client.counts().answers == {("/session/token", 200): 1, ("/instruments/historical", 503): 4}
+    assert len(exchange.requested) == 4
+    assert door.client.counts().responses == {("/session/token", 200): 1, ("/instruments/historical", 503): 4}
 
 
 async def test_an_unreachable_exchange_is_passing_trouble(exchange: Exchange, tmp_path: Path) -> None:
@@ -227,7 +227,7 @@ async def test_what_fails_again_is_not_tried_again(
     exchange.default = reply
     with pytest.raises(PermanentError, match=advice):
         await door.client.daily_bars(INFY, FIRST, LAST)
-    assert len(exchange.asked) == 1
+    assert len(exchange.requested) == 1
     assert not door.session.status().login_due
 
 
@@ -245,7 +245,7 @@ async def test_a_very_long_retry_after_ends_the_request(exchange: Exchange, door
     with pytest.raises(RetryableError) as caught:
         await door.client.daily_bars(INFY, FIRST, LAST)
     assert caught.value.retry_after_s == 3600
-    assert len(exchange.asked) == 1
+    assert len(exchange.requested) == 1
 
 
 async def test_429_slows_the_whole_class_and_no_other(exchange: Exchange, tmp_path: Path) -> None:
@@ -256,15 +256,15 @@ async def test_429_slows_the_whole_class_and_no_other(exchange: Exchange, tmp_pa
         exchange.script.clear()
         exchange.script.append(refusal(429, "NetworkException"))
         await asyncio.gather(*(door.client.daily_bars(INFY, FIRST, LAST) for _ in range(5)))
-        later = [asked.at_s - exchange.asked[0].at_s for asked in exchange.asked]
+        later = [asked.at_s - exchange.requested[0].at_s for asked in exchange.requested]
         assert sum(1 for at_s in later if at_s < 0.9) <= 3  # those already under way
-        assert door.client.counts().limits["historical"].slowed == 1
+        assert door.client.counts().limits["historical"].throttled == 1
         exchange.default = success({})
-        began = len(exchange.asked)
-        door.limits.slow_down(Kind.HISTORICAL, 60)
+        began = len(exchange.requested)
+        door.limits.slow_down(RequestKind.HISTORICAL, 60)
         async with asyncio.timeout(0.5):
             await door.client.quotes(["NSE:INFY"])
-        assert len(exchange.asked) == began + 1
+        assert len(exchange.requested) == began + 1
 
 
 async def test_a_dead_token_is_one_refusal_and_no_storm(exchange: Exchange, door: Door) -> None:
@@ -272,12 +272,12 @@ async def test_a_dead_token_is_one_refusal_and_no_storm(exchange: Exchange, door
     exchange.default = refusal(403, "TokenException", "Incorrect `api_key` or `access_token`.")
     with pytest.raises(NeedsLoginError):
         await door.client.daily_bars(INFY, FIRST, LAST)
-    sent = len(exchange.asked)
+    sent = len(exchange.requested)
     assert sent == 1
     for _ in range(20):
         with pytest.raises(NeedsLoginError, match="log in"):
             await door.client.quotes(["NSE:INFY"])
-    assert len(exchange.asked) == sent
+    assert len(exchange.requested) == sent
 
 
 async def test_requests_that_wait_when_the_token_dies_are_not_sent(
@@ -290,7 +290,7 @@ async def test_requests_that_wait_when_the_token_dies_are_not_sent(
         calls = (door.client.daily_bars(INFY, FIRST, LAST) for _ in range(30))
         outcomes = await asyncio.gather(*calls, return_exceptions=True)
     assert all(isinstance(outcome, NeedsLoginError) for outcome in outcomes)
-    assert len(exchange.asked) <= 2
+    assert len(exchange.requested) <= 2
 
 
 async def test_secrets_are_in_no_error(exchange: Exchange, door: Door) -> None:

@@ -11,23 +11,23 @@ from aiohttp import web
 
 from tests.kite.exchange import Exchange, running, success
 from tests.kite.test_window import most_in_a_window
-from vcpd.kite.limits import Kind, Limits
+from vcpd.kite.rate_limits import RateLimits, RequestKind
 from vcpd.kite.settings import LimitSettings
 
 
-def _limits(**rates: float) -> Limits:
-    return Limits(LimitSettings(**{"all_gets_per_s": 500, **rates}))
+def _limits(**rates: float) -> RateLimits:
+    return RateLimits(LimitSettings(**{"all_gets_per_s": 500, **rates}))
 
 
 async def _drive(
-    limits: Limits, exchange: Exchange, kind: Kind, duration_s: float, under_way: int = 6
+    limits: RateLimits, exchange: Exchange, kind: RequestKind, duration_s: float, under_way: int = 6
 ) -> None:
     async with aiohttp.ClientSession() as http:
 
         async def ask() -> None:
             while True:
-                async with limits.admit(kind) as admission, http.get(f"{exchange.root}/{kind}") as response:
-                    admission.answered()
+                async with limits.acquire(kind) as admission, http.get(f"{exchange.root}/{kind}") as response:
+                    admission.mark_answered()
                     await response.read()
 
         with suppress(TimeoutError):
@@ -39,8 +39,10 @@ def _rate(arrivals_s: list[float]) -> float:
     return (len(arrivals_s) - 1) / (arrivals_s[-1] - arrivals_s[0])
 
 
-@pytest.mark.parametrize(("kind", "rate"), [(Kind.HISTORICAL, 3), (Kind.OTHER, 10), (Kind.QUOTE, 40)])
-async def test_the_rate_is_kept_and_never_exceeded(kind: Kind, rate: int) -> None:
+@pytest.mark.parametrize(
+    ("kind", "rate"), [(RequestKind.HISTORICAL, 3), (RequestKind.OTHER, 10), (RequestKind.QUOTE, 40)]
+)
+async def test_the_rate_is_kept_and_never_exceeded(kind: RequestKind, rate: int) -> None:
     """From cold connections on: never one more than the rate in a second, and no crawling either.
 
     How close it comes to the rate is measured by the benchmark; a busy machine may take its share here.
@@ -65,7 +67,7 @@ async def test_a_line_that_holds_requests_up_does_not_bunch_them() -> None:
             return web.Response(text="{}")
 
         exchange.default = late_at_times
-        await _drive(_limits(other_per_s=10), exchange, Kind.OTHER, 3.2)
+        await _drive(_limits(other_per_s=10), exchange, RequestKind.OTHER, 3.2)
     assert most_in_a_window(counted) <= 10
 
 
@@ -81,7 +83,7 @@ async def test_late_first_connections_do_not_bunch_requests() -> None:
             return web.Response(text="{}")
 
         exchange.default = slow_at_first
-        await _drive(_limits(quote_per_s=1), exchange, Kind.QUOTE, 2.6, under_way=2)
+        await _drive(_limits(quote_per_s=1), exchange, RequestKind.QUOTE, 2.6, under_way=2)
     assert most_in_a_window(counted) == 1
     assert len(counted) >= 3
 
@@ -90,11 +92,11 @@ async def test_all_gets_share_one_limit_and_no_class_starves() -> None:
     """Three classes that would make 20 a second together are held to 10, and each gets its turn."""
     limits = _limits(quote_per_s=2, historical_per_s=8, other_per_s=10, all_gets_per_s=10)
     async with running(success({})) as exchange:
-        await asyncio.gather(*(_drive(limits, exchange, kind, 2.2) for kind in Kind))
-        paths = [asked.path for asked in exchange.asked]
+        await asyncio.gather(*(_drive(limits, exchange, kind, 2.2) for kind in RequestKind))
+        paths = [asked.path for asked in exchange.requested]
         assert most_in_a_window(exchange.arrivals_s()) <= 10
-        for kind, rate in ((Kind.QUOTE, 2), (Kind.HISTORICAL, 8)):
-            of_kind = [asked.at_s for asked in exchange.asked if asked.path == f"/{kind}"]
+        for kind, rate in ((RequestKind.QUOTE, 2), (RequestKind.HISTORICAL, 8)):
+            of_kind = [asked.at_s for asked in exchange.requested if asked.path == f"/{kind}"]
             assert most_in_a_window(of_kind) <= rate
         assert {path: paths.count(path) for path in paths}["/quote"] >= 4
 
@@ -103,9 +105,9 @@ async def test_what_is_no_get_does_not_count_among_them() -> None:
     """A login does not wait behind a backfill that uses up the GETs."""
     limits = _limits(other_per_s=10, all_gets_per_s=0.1)
     async with asyncio.timeout(2):
-        async with limits.admit(Kind.OTHER):
+        async with limits.acquire(RequestKind.OTHER):
             pass
-        async with limits.admit(Kind.OTHER, is_get=False):
+        async with limits.acquire(RequestKind.OTHER, is_get=False):
             pass
     assert limits.counts()["gets"].passed == 1
 
@@ -116,7 +118,7 @@ async def test_first_come_is_first_served() -> None:
     order: list[int] = []
 
     async def take(number: int) -> None:
-        async with limits.admit(Kind.OTHER):
+        async with limits.acquire(RequestKind.OTHER):
             order.append(number)
 
     async with asyncio.TaskGroup() as group:
@@ -129,11 +131,11 @@ async def test_first_come_is_first_served() -> None:
 async def test_one_who_gives_up_waiting_takes_no_place() -> None:
     """A cancelled request leaves the queue, and the next one still gets its turn in time."""
     limits = _limits(historical_per_s=10)
-    async with limits.admit(Kind.HISTORICAL):
+    async with limits.acquire(RequestKind.HISTORICAL):
         pass
 
     async def take() -> None:
-        async with limits.admit(Kind.HISTORICAL):
+        async with limits.acquire(RequestKind.HISTORICAL):
             pass
 
     impatient = [asyncio.create_task(take(), name=f"impatient-{number}") for number in range(20)]
@@ -151,7 +153,7 @@ async def test_a_changed_rate_holds_from_the_next_request_on() -> None:
     """Faster on reload without a restart; slower counts what was sent before."""
     limits = _limits(other_per_s=2)
     async with running(success({})) as exchange:
-        driving = asyncio.create_task(_drive(limits, exchange, Kind.OTHER, 2.8), name="drive")
+        driving = asyncio.create_task(_drive(limits, exchange, RequestKind.OTHER, 2.8), name="drive")
         await asyncio.sleep(1.2)
         limits.reconfigure(LimitSettings(other_per_s=40, all_gets_per_s=500))
         changed_s = time.monotonic()
@@ -170,9 +172,9 @@ async def test_a_429_pauses_and_then_goes_gently() -> None:
     """Nothing during the pause, then half the rate."""
     limits = _limits(other_per_s=20)
     async with running(success({})) as exchange:
-        limits.slow_down(Kind.OTHER, 0.5)
+        limits.slow_down(RequestKind.OTHER, 0.5)
         began_s = time.monotonic()
-        await _drive(limits, exchange, Kind.OTHER, 2)
+        await _drive(limits, exchange, RequestKind.OTHER, 2)
         arrivals_s = exchange.arrivals_s()
     assert arrivals_s[0] - began_s >= 0.5
     assert most_in_a_window(arrivals_s) <= 10
@@ -182,7 +184,7 @@ async def test_waits_are_counted() -> None:
     """The figures for the metrics add up."""
     limits = _limits(other_per_s=20)
     for _ in range(5):
-        async with limits.admit(Kind.OTHER):
+        async with limits.acquire(RequestKind.OTHER):
             pass
     counts = limits.counts()["other"]
     assert counts.passed == 5

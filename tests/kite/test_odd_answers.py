@@ -9,10 +9,10 @@ import pytest
 from aiohttp import web
 
 from tests.kite.exchange import ACCESS_TOKEN, Door, Exchange, door_to, raw, refusal, running, success
-from vcpd.domain.errors import NeedsLoginError, PermanentError, RetryableError, VcpdError
+from vcpd.core.errors import NeedsLoginError, PermanentError, RetryableError, VcpdError
+from vcpd.core.secrets import Secret
 from vcpd.domain.instruments import Instrument
-from vcpd.domain.secrets import Secret
-from vcpd.kite.auth import LoginState
+from vcpd.kite.auth import KiteLoginState
 from vcpd.kite.wire import decode_quotes
 
 INFY = Instrument("NSE:INFY", 408065)
@@ -61,9 +61,9 @@ async def test_a_refusal_with_the_status_of_a_success_is_a_refusal(
     exchange.default = raw(json.dumps(said).encode())
     with pytest.raises(expected) as caught:
         await door.client.daily_bars(INFY, DAY, DAY)
-    assert len(exchange.asked) == (4 if expected is RetryableError else 1)
+    assert len(exchange.requested) == (4 if expected is RetryableError else 1)
     assert ACCESS_TOKEN not in str(caught.value)
-    denied = door.session.status().state is LoginState.DENIED
+    denied = door.session.status().state is KiteLoginState.DENIED
     assert denied is (expected is NeedsLoginError)
 
 
@@ -94,10 +94,10 @@ async def test_a_login_in_the_middle_of_work_does_not_end_it(exchange: Exchange,
 
     async def overtaken(request: web.Request) -> web.StreamResponse:
         exchange.script.appendleft(success({"access_token": "anothertoken", "user_id": "AB1234"}))
-        await door.session.exchange(Secret("again"))
+        await door.session.exchange_request_token(Secret("again"))
         return await refusal(403, "TokenException")(request)
 
     exchange.script.append(overtaken)
     assert len(await door.client.daily_bars(INFY, DAY, DAY)) == 1
-    sent = [one.headers["Authorization"] for one in exchange.asked if one.method == "GET"]
+    sent = [one.headers["Authorization"] for one in exchange.requested if one.method == "GET"]
     assert sent == [f"token publickey:{ACCESS_TOKEN}", "token publickey:anothertoken"]

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vcpd.domain.errors import NeedsLoginError, PermanentError, RetryableError, VcpdError
-from vcpd.kite.refusals import error_of, retry_after_s
+from vcpd.core.errors import NeedsLoginError, PermanentError, RetryableError, VcpdError
+from vcpd.kite.errors import error_for_response, retry_after_s
 
 
 def _body(error_type: str, message: str = "said so") -> bytes:
@@ -34,7 +34,7 @@ def _body(error_type: str, message: str = "said so") -> bytes:
 )
 def test_the_status_decides_before_the_type(status: int, error_type: str, kind: type[VcpdError]) -> None:
     """And the message never does."""
-    error = error_of(status, _body(error_type, "TokenException PermissionException"), "/quote", {})
+    error = error_for_response(status, _body(error_type, "TokenException PermissionException"), "/quote", {})
     assert type(error) is kind
     assert str(error).startswith(f"/quote: the market answered {status}")
 
@@ -43,12 +43,12 @@ def test_the_status_decides_before_the_type(status: int, error_type: str, kind: 
 @settings(max_examples=100, deadline=None)
 def test_an_answer_of_somebody_else_is_passing_trouble(status: int, body: bytes) -> None:
     """A proxy's page of any status says nothing about our login or our request."""
-    assert type(error_of(status, body, "/quote", {})) is RetryableError
+    assert type(error_for_response(status, body, "/quote", {})) is RetryableError
 
 
 def test_a_long_message_is_cut() -> None:
     """A text for the owner, not a dump."""
-    assert len(str(error_of(400, _body("InputException", "x" * 10_000), "/quote", {}))) < 500
+    assert len(str(error_for_response(400, _body("InputException", "x" * 10_000), "/quote", {}))) < 500
 
 
 @pytest.mark.parametrize(

@@ -12,16 +12,16 @@ import numpy as np
 import pytest
 
 from tests.kite.exchange import FixedClock
-from vcpd.domain.nse_sessions import NSE
-from vcpd.domain.secrets import Secret
-from vcpd.kite.auth import Credentials, KiteSession
+from vcpd.core.secrets import Secret
+from vcpd.domain.nse_calendar import NSE
+from vcpd.kite.auth import KiteCredentials, KiteSession
 from vcpd.kite.client import KiteClient
-from vcpd.kite.limits import Limits
+from vcpd.kite.rate_limits import RateLimits
 from vcpd.kite.sandbox_login import SandboxLogin
 from vcpd.kite.settings import KiteSettings, LimitSettings
-from vcpd.kite.token_file import TokenFile
+from vcpd.kite.token_store import TokenFile
 from vcpd.kite.transport import Transport
-from vcpd.sandbox.server import RunningSandbox, serve
+from vcpd.sandbox.server import RunningSandbox, start_server
 from vcpd.sandbox.settings import FaultKind, FaultSettings, RateSettings, SandboxSettings
 from vcpd.sandbox.simulated import SimulatedMarket
 
@@ -44,8 +44,8 @@ async def opened(
     """A client logged in by itself, kept to the same limits as the exchange enforces."""
     clock = FixedClock(EVENING)
     settings = msgspec.structs.replace(SETTINGS, limits=rates, **changes)
-    sandbox = await serve(settings, market, clock, port=0)
-    limits = Limits(msgspec.convert(msgspec.to_builtins(rates), LimitSettings))
+    sandbox = await start_server(settings, market, clock, port=0)
+    limits = RateLimits(msgspec.convert(msgspec.to_builtins(rates), LimitSettings))
     kite = KiteSettings(
         api_key=settings.api_key,
         api_root=sandbox.url,
@@ -57,7 +57,7 @@ async def opened(
     )
     async with aiohttp.ClientSession() as http:
         transport = Transport(http, kite, limits)
-        credentials = Credentials.of(kite, Secret(settings.api_secret))
+        credentials = KiteCredentials.of(kite, Secret(settings.api_secret))
         session = KiteSession(
             transport, credentials, clock, TokenFile(folder / "token.json"), SandboxLogin(http)
         )
@@ -109,7 +109,7 @@ async def test_a_backfill_keeps_the_rate_and_is_never_refused(
         listed = await client.instruments()
         wanted = [one for one in listed if one.series == "EQ"][:13]
         await asyncio.gather(*(client.daily_bars(one, FIRST_DAY, LAST_SESSION) for one in wanted))
-        counted = sandbox.exchange.traffic.statistics()
+        counted = sandbox.exchange.limiter.statistics()
     assert sum(int(lane["refused"] or 0) for lane in counted.values()) == 0
     assert counted["historical"]["max_in_one_second"] == 3
     assert (counted["historical"]["rate_per_s"] or 0) >= 0.5 * 3
@@ -122,7 +122,7 @@ async def test_faults_change_nothing_but_the_time(market: SimulatedMarket, tmp_p
         calm = await _everything(client)
     async with opened(market, tmp_path / "faulty", WIDE, faults=faults) as (client, sandbox):
         faulty = await _everything(client)
-        counted = sandbox.exchange.traffic.statistics()
+        counted = sandbox.exchange.limiter.statistics()
         injected = dict(sandbox.exchange.faults.injected)
     assert faulty == calm
     assert sum(injected.values()) >= 8

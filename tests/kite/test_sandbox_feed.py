@@ -11,19 +11,19 @@ import msgspec
 import pytest
 
 from tests.kite.exchange import FixedClock
+from vcpd.core.secrets import Secret
 from vcpd.domain.live import FeedState, LivePrices
-from vcpd.domain.nse_sessions import NSE
-from vcpd.domain.secrets import Secret
-from vcpd.kite.auth import Credentials, KiteSession
+from vcpd.domain.nse_calendar import NSE
+from vcpd.kite.auth import KiteCredentials, KiteSession
 from vcpd.kite.client import KiteClient
-from vcpd.kite.limits import Limits
+from vcpd.kite.rate_limits import RateLimits
 from vcpd.kite.sandbox_login import SandboxLogin
 from vcpd.kite.settings import KiteSettings, LimitSettings, TickerSettings
-from vcpd.kite.stream import KiteTicker, TickerDoor
-from vcpd.kite.token_file import TokenFile
+from vcpd.kite.ticker import KiteTicker, KiteTickerConnector
+from vcpd.kite.token_store import TokenFile
 from vcpd.kite.transport import Transport
 from vcpd.runtime.clock import WallClock
-from vcpd.sandbox.server import RunningSandbox, serve
+from vcpd.sandbox.server import RunningSandbox, start_server
 from vcpd.sandbox.settings import FaultSettings, SandboxSettings, TickerFault
 from vcpd.sandbox.simulated import SimulatedMarket
 
@@ -60,7 +60,7 @@ class Subscriber:
 @asynccontextmanager
 async def subscribed(market: SimulatedMarket, folder: Path) -> AsyncIterator[Subscriber]:
     clock = FixedClock(NOON)
-    sandbox = await serve(SETTINGS, market, clock, port=0)
+    sandbox = await start_server(SETTINGS, market, clock, port=0)
     kite = KiteSettings(
         api_key=SETTINGS.api_key,
         api_root=sandbox.url,
@@ -69,10 +69,10 @@ async def subscribed(market: SimulatedMarket, folder: Path) -> AsyncIterator[Sub
     )
     ticking = TickerSettings(mute_after_s=3, backoff_s=0.1, backoff_max_s=0.2)
     async with aiohttp.ClientSession() as http:
-        transport = Transport(http, kite, Limits(LimitSettings()))
-        credentials = Credentials.of(kite, Secret(SETTINGS.api_secret))
+        transport = Transport(http, kite, RateLimits(LimitSettings()))
+        credentials = KiteCredentials.of(kite, Secret(SETTINGS.api_secret))
         session = KiteSession(transport, credentials, clock, TokenFile(folder / "token"), SandboxLogin(http))
-        door = TickerDoor(http, kite.ticker_root, session, ticking, WallClock())
+        door = KiteTickerConnector(http, kite.ticker_root, session, ticking, WallClock())
         one = Subscriber(KiteClient(transport, session), KiteTicker(door, ticking, WallClock()), sandbox)
         running = asyncio.create_task(one.ticker.run(one.deliver))
         yield one
@@ -85,7 +85,7 @@ async def test_feed_and_quotes_tell_the_same(market: SimulatedMarket, tmp_path: 
     """Price and volume of every share, at an instant that stands still."""
     async with subscribed(market, tmp_path) as one:
         shares = [listed for listed in await one.client.instruments() if not listed.is_index][:20]
-        one.ticker.follow([share.token for share in shares])
+        one.ticker.subscribe([share.token for share in shares])
         await one.until(FeedState.LIVE)
         quotes = await one.client.quotes([share.symbol for share in shares])
         async with asyncio.timeout(DEADLINE_S):
@@ -98,7 +98,7 @@ async def test_feed_and_quotes_tell_the_same(market: SimulatedMarket, tmp_path: 
 async def test_a_line_that_falls_silent_is_replaced(market: SimulatedMarket, tmp_path: Path) -> None:
     """Mute: the socket stays open and says nothing, not even a heartbeat."""
     async with subscribed(market, tmp_path) as one:
-        one.ticker.follow([(await one.client.instruments())[5].token])
+        one.ticker.subscribe([(await one.client.instruments())[5].token])
         await one.until(FeedState.LIVE)
         faults = one.sandbox.exchange.faults
         faults.replace(msgspec.structs.replace(faults.settings, ticker=(TickerFault.MUTE,)))
@@ -114,9 +114,9 @@ async def test_a_session_ended_elsewhere_is_renewed_and_the_feed_comes_back(
     """Logged in elsewhere: the feed is cut; the next request finds out, renews, and the feed follows."""
     async with subscribed(market, tmp_path) as one:
         listed = await one.client.instruments()
-        one.ticker.follow([listed[5].token])
+        one.ticker.subscribe([listed[5].token])
         await one.until(FeedState.LIVE)
-        one.sandbox.exchange._account.expire()
+        one.sandbox.exchange._account.end_session()
         await one.until(FeedState.LOGIN_DUE)
         await one.client.quotes([listed[5].symbol])
         await one.until(FeedState.LIVE)

@@ -15,14 +15,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.kite.feed import HEARTBEAT, Feed, HandClock, QuickClock, framed, full_packet, open_feed, until
-from vcpd.domain.errors import NeedsLoginError, PermanentError
+from vcpd.core.errors import NeedsLoginError, PermanentError
+from vcpd.core.secrets import Secret
 from vcpd.domain.live import FeedState, LivePrices
-from vcpd.domain.secrets import Secret
 from vcpd.kite.auth import KiteSession
-from vcpd.kite.line import Backoff, Line, LineCounts
 from vcpd.kite.settings import TickerSettings
-from vcpd.kite.stream import KiteTicker, TickerDoor
-from vcpd.kite.token_file import SessionToken
+from vcpd.kite.ticker import (
+    KiteTicker,
+    KiteTickerConnector,
+    ReconnectBackoff,
+    TickerConnection,
+    TickerCounters,
+)
+from vcpd.kite.token_store import SessionToken
 from vcpd.ports import Clock
 
 INFY, TCS, SBIN = 408065, 2953217, 779521
@@ -77,9 +82,9 @@ async def bench(tokens: Sequence[int] = (INFY,), clock: Clock | None = None) -> 
     pace = clock or QuickClock()
     async with open_feed() as feed, aiohttp.ClientSession() as http:
         session = FakeSession()
-        door = TickerDoor(http, feed.root, cast("KiteSession", session), SETTINGS, pace)
+        door = KiteTickerConnector(http, feed.root, cast("KiteSession", session), SETTINGS, pace)
         one = Bench(feed, KiteTicker(door, SETTINGS, pace), session)
-        one.ticker.follow(tokens)
+        one.ticker.subscribe(tokens)
         running = asyncio.create_task(one.ticker.run(one.deliver))
         try:
             yield one
@@ -106,7 +111,7 @@ async def test_other_candidates_change_the_subscription_and_not_the_line() -> No
     async with bench([INFY, TCS]) as one:
         client = await one.feed.client()
         await until(lambda: client.followed() == {INFY, TCS})
-        one.ticker.follow([TCS, SBIN])
+        one.ticker.subscribe([TCS, SBIN])
         await until(lambda: client.followed() == {TCS, SBIN})
         assert {"a": "unsubscribe", "v": [INFY]} in client.commands
         assert one.feed.knocks == 1
@@ -168,9 +173,9 @@ async def test_a_refusal_waits_for_another_login_without_a_storm() -> None:
         feed.status = 403
         async with aiohttp.ClientSession() as http:
             session = FakeSession()
-            door = TickerDoor(http, feed.root, cast("KiteSession", session), SETTINGS, clock)
+            door = KiteTickerConnector(http, feed.root, cast("KiteSession", session), SETTINGS, clock)
             ticker = KiteTicker(door, SETTINGS, clock)
-            ticker.follow([INFY])
+            ticker.subscribe([INFY])
             running = asyncio.create_task(ticker.run(lambda _: None))
             await until(lambda: ticker.status().state is FeedState.LOGIN_DUE)
             await clock.advance(58)
@@ -224,7 +229,7 @@ async def test_a_server_that_throws_everybody_out_is_asked_less_and_less() -> No
 
 
 def test_pauses_double_to_a_cap_and_never_coincide() -> None:
-    backoff = Backoff()
+    backoff = ReconnectBackoff()
     pauses = [backoff.next_s(1.0, 30.0) for _ in range(12)]
     for number, pause in enumerate(pauses):
         longest = min(30.0, 2.0**number)
@@ -248,17 +253,17 @@ async def test_no_secret_in_any_word_of_it() -> None:
 
 
 def lines_of(ticker: KiteTicker) -> list[list[int]]:
-    return [list(line.tokens) for line in ticker._lines]
+    return [list(line.tokens) for line in ticker._connections]
 
 
 @given(st.lists(st.lists(st.integers(1, 9_500), unique=True, max_size=9_000), max_size=4))
 @settings(max_examples=25, deadline=None)
 def test_lines_share_the_instruments_within_the_limits(wishes: "list[list[int]]") -> None:
     """At most 3,000 each, nobody twice; who is still wanted stays where it is."""
-    ticker = KiteTicker(cast("TickerDoor", None), SETTINGS, QuickClock())
+    ticker = KiteTicker(cast("KiteTickerConnector", None), SETTINGS, QuickClock())
     for tokens in wishes:
         before = lines_of(ticker)
-        ticker.follow(tokens)
+        ticker.subscribe(tokens)
         after = lines_of(ticker)
         assert sorted(token for line in after for token in line) == sorted(tokens)
         assert max(map(len, after)) <= 3_000
@@ -267,19 +272,19 @@ def test_lines_share_the_instruments_within_the_limits(wishes: "list[list[int]]"
 
 
 def test_more_than_the_exchange_allows_is_refused() -> None:
-    ticker = KiteTicker(cast("TickerDoor", None), SETTINGS, QuickClock())
+    ticker = KiteTicker(cast("KiteTickerConnector", None), SETTINGS, QuickClock())
     with pytest.raises(PermanentError, match="9000"):
-        ticker.follow(range(9_001))
+        ticker.subscribe(range(9_001))
 
 
 @given(st.lists(st.binary(max_size=500), max_size=8), st.integers(0, 8))
 @settings(max_examples=200, deadline=None)
 def test_whatever_frames_come_together_the_sound_one_is_read(frames: "list[bytes]", at: int) -> None:
     """Garbage beside it costs nothing but itself."""
-    line = Line("1", cast("Any", None), SETTINGS, QuickClock(), LineCounts())
+    line = TickerConnection("1", cast("Any", None), SETTINGS, QuickClock(), TickerCounters())
     sound = framed(full_packet(INFY, 123.45, volume=77), full_packet(TCS, 1.0))
     mixed = [*frames[:at], sound, *frames[at:]]
-    read = list(line._read([one for one in mixed if len(one) > 1]))
+    read = list(line._decode([one for one in mixed if len(one) > 1]))
     pairs = [pair for prices in read for pair in zip(prices.tokens, prices.last_price, strict=True)]
     assert (INFY, 123.45) in pairs
     assert all(np.isfinite(price) for _, price in pairs)

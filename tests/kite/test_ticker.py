@@ -14,17 +14,17 @@ from hypothesis import strategies as st
 from kiteconnect import KiteTicker
 
 from tests.real_data import real_data
-from vcpd.domain.arrays import RecordArray
-from vcpd.domain.errors import PermanentError, RetryableError
-from vcpd.kite.ticker import (
+from vcpd.core.errors import PermanentError, RetryableError
+from vcpd.domain.bars import RecordArray
+from vcpd.kite.ticker_protocol import (
     MODES,
     PACKETS,
-    Mode,
+    TickerMode,
     decode_frame,
     decode_prices,
     decode_text,
     set_mode,
-    shares_of,
+    split_tokens,
     subscribe,
     unsubscribe,
 )
@@ -165,7 +165,7 @@ def test_commands_are_what_the_exchange_reads() -> None:
     """Compact JSON."""
     assert subscribe([1, 2]) == '{"a":"subscribe","v":[1,2]}'
     assert unsubscribe([1]) == '{"a":"unsubscribe","v":[1]}'
-    assert set_mode(Mode.FULL, [1]) == '{"a":"mode","v":["full",[1]]}'
+    assert set_mode(TickerMode.FULL, [1]) == '{"a":"mode","v":["full",[1]]}'
 
 
 def test_text_frames_are_messages_or_refused() -> None:
@@ -179,11 +179,11 @@ def test_text_frames_are_messages_or_refused() -> None:
 def test_tokens_are_shared_among_connections() -> None:
     """3,000 each, three at most, none lost."""
     tokens = list(range(7000))
-    shares = shares_of(tokens)
+    shares = split_tokens(tokens)
     assert [len(share) for share in shares] == [3000, 3000, 1000]
     assert [token for share in shares for token in share] == tokens
     with pytest.raises(PermanentError, match="9000"):
-        shares_of(list(range(9001)))
+        split_tokens(list(range(9001)))
 
 
 @given(st.lists(st.lists(PACKET, max_size=6), max_size=4))

@@ -5,15 +5,15 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vcpd.kite.window import ALLOWANCE_MAX_S, Passage, RoundTrips, Window
+from vcpd.kite.rate_limits import MAX_LATENESS_ALLOWANCE_S, ArrivalWindow, InFlightRequest, RoundTrips
 
 EPSILON_S = 1e-9
 
 
 def _arrivals(rate: float, margin_pct: float, trips_s: list[tuple[float, float]]) -> list[float]:
     """Arrival times of requests sent as early as the window lets them, by (way there, way back)."""
-    window, seen = Window(rate, margin_pct, 1.0), RoundTrips()
-    under_way: list[Passage] = []
+    window, seen = ArrivalWindow(rate, margin_pct, 1.0), RoundTrips()
+    under_way: list[InFlightRequest] = []
     now_s, arrivals = 100.0, []
     back_s: dict[int, float] = {}
     for there_s, home_s in trips_s:
@@ -28,9 +28,9 @@ def _arrivals(rate: float, margin_pct: float, trips_s: list[tuple[float, float]]
             if earliest_s <= now_s:
                 break
             now_s = max(now_s + 1e-6, earliest_s)
-        window.pay(asked_s, now_s)
-        passage = Passage(now_s)
-        window.leave(passage)
+        window.charge_lateness(asked_s, now_s)
+        passage = InFlightRequest(now_s)
+        window.record_request(passage)
         under_way.append(passage)
         back_s[id(passage)] = now_s + there_s + home_s
         arrivals.append(now_s + there_s)
@@ -53,7 +53,7 @@ def test_a_line_whose_delay_varies_less_than_the_margin_never_breaks_the_limit(
     assert most_in_a_window(arrivals) <= rate
 
 
-@given(st.integers(1, 12), st.integers(0, 20), st.floats(0.01, ALLOWANCE_MAX_S - 0.05))
+@given(st.integers(1, 12), st.integers(0, 20), st.floats(0.01, MAX_LATENESS_ALLOWANCE_S - 0.05))
 @settings(max_examples=60, deadline=None)
 def test_one_late_request_is_waited_for(rate: int, late: int, delay_s: float) -> None:
     """A stall or a cold connection shifts one arrival; those behind it leave room."""
@@ -85,10 +85,10 @@ def test_any_rate_is_kept_over_its_own_window(rate: float, count: int) -> None:
 
 def test_a_narrower_limit_counts_what_was_sent_before() -> None:
     """Ten sends under the old limit leave no room for an eleventh under the new one."""
-    window = Window(10, 0.0, 0.0)
+    window = ArrivalWindow(10, 0.0, 0.0)
     for number in range(10):
-        passage = Passage(number * 0.1)
+        passage = InFlightRequest(number * 0.1)
         passage.closed_s = number * 0.1
-        window.leave(passage)
+        window.record_request(passage)
     window.configure(3, 0.0, 0.0)
     assert abs(window.earliest_s(0.95, 0.0) - 1.7) < EPSILON_S

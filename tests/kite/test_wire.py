@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.real_data import real_data
-from vcpd.domain.errors import RetryableError
+from vcpd.core.errors import RetryableError
 from vcpd.kite.wire import (
     INSTRUMENT_COLUMNS,
     decode_daily_bars,

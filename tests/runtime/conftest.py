@@ -9,7 +9,7 @@ import pytest
 from tests.runtime.panels import open_panel, save_panel
 from vcpd.domain.panel import PanelReference
 from vcpd.runtime.settings import WorkerSettings
-from vcpd.runtime.workers import WorkerPool
+from vcpd.runtime.worker_pool import WorkerPool
 
 StartPool = Callable[[WorkerSettings], Awaitable[WorkerPool]]
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from vcpd.domain.errors import BadInputError
+from vcpd.core.errors import BadInputError
 from vcpd.ports import Clock
 from vcpd.runtime.clock import VirtualClock, WallClock
 

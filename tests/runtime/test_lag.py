@@ -6,7 +6,7 @@ import time
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vcpd.runtime.lag import BUCKETS_MS, LoopLag
+from vcpd.runtime.resources import LAG_BUCKETS_MS, LoopLag
 
 
 @given(st.lists(st.floats(-1.0, 2_000.0), min_size=1, max_size=200))
@@ -17,7 +17,7 @@ def test_quantiles_and_histogram_agree_with_the_samples(samples_ms: list[float])
     clipped = [max(0.0, sample) for sample in samples_ms]
     shown = lag.snapshot()
     assert shown.samples == sum(shown.counts) == len(samples_ms)
-    assert shown.counts[0] == sum(sample <= BUCKETS_MS[0] for sample in clipped)
+    assert shown.counts[0] == sum(sample <= LAG_BUCKETS_MS[0] for sample in clipped)
     assert shown.max_ms == max(clipped)
     assert sum(sample <= shown.p99_ms for sample in clipped) >= 0.99 * len(clipped)
     assert shown.p50_ms <= shown.p99_ms <= shown.max_ms

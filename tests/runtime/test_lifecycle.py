@@ -4,26 +4,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vcpd.runtime.lifecycle import TRANSITIONS, DaemonState, IllegalTransitionError, Lifecycle, Trigger
+from vcpd.runtime.lifecycle import TRANSITIONS, DaemonState, IllegalTransitionError, Lifecycle, LifecycleEvent
 
 
 def test_a_whole_life_is_heard_by_the_listeners() -> None:
     heard: list[tuple[str, str]] = []
     life = Lifecycle(lambda before, trigger, after: heard.append((trigger, after)))
     for trigger in ("start", "started", "reload", "reloaded", "stop", "stopped"):
-        life.fire(Trigger(trigger))
+        life.fire(LifecycleEvent(trigger))
     assert [state for _, state in heard] == ["starting", "ready", "reloading", "ready", "stopping", "stopped"]
 
 
 def test_an_illegal_trigger_tells_what_was_expected_and_changes_nothing() -> None:
     life = Lifecycle()
     with pytest.raises(IllegalTransitionError, match="in state new expected start, was reload"):
-        life.fire(Trigger.RELOAD)
+        life.fire(LifecycleEvent.RELOAD)
     assert life.state is DaemonState.NEW
 
 
-@given(st.lists(st.sampled_from(Trigger), max_size=12))
-def test_whatever_happens_the_state_follows_the_table(triggers: list[Trigger]) -> None:
+@given(st.lists(st.sampled_from(LifecycleEvent), max_size=12))
+def test_whatever_happens_the_state_follows_the_table(triggers: list[LifecycleEvent]) -> None:
     life = Lifecycle()
     for trigger in triggers:
         before = life.state
@@ -40,11 +40,11 @@ def test_work_is_taken_while_ready_or_reloading_only() -> None:
     takers = set()
     for state in DaemonState:
         life.state = state
-        if life.takes_work:
+        if life.accepts_work:
             takers.add(state)
     assert takers == {DaemonState.READY, DaemonState.RELOADING}
 
 
 def test_every_state_on_the_way_can_stop() -> None:
-    stoppable = {state for state, trigger in TRANSITIONS if trigger is Trigger.STOP}
+    stoppable = {state for state, trigger in TRANSITIONS if trigger is LifecycleEvent.STOP}
     assert stoppable == set(DaemonState) - {DaemonState.NEW, DaemonState.STOPPING, DaemonState.STOPPED}

@@ -12,8 +12,7 @@ import psutil
 import pytest
 
 from tests.runtime.panels import open_panel, save_panel
-from vcpd.runtime.memory import give_memory_back, keep_what_is_here
-from vcpd.runtime.threads import DAEMON_THREADS, keep_few_threads
+from vcpd.runtime.process_tuning import DAEMON_THREAD_ENV, freeze_gc, limit_native_threads, trim_heap
 from vcpd.runtime.worker_process import OpenedPanel
 
 HEAVY = ("numba", "llvmlite", "polars", "pandas", "scipy")
@@ -54,18 +53,21 @@ def test_a_warm_worker_holds_nothing_that_its_kernels_do_not_need() -> None:
 
 
 def test_what_the_owner_set_in_the_environment_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in DAEMON_THREADS:
+    for name in DAEMON_THREAD_ENV:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("OMP_NUM_THREADS", "8")
-    keep_few_threads()
-    assert {name: os.environ[name] for name in DAEMON_THREADS} == {**DAEMON_THREADS, "OMP_NUM_THREADS": "8"}
+    limit_native_threads()
+    assert {name: os.environ[name] for name in DAEMON_THREAD_ENV} == {
+        **DAEMON_THREAD_ENV,
+        "OMP_NUM_THREADS": "8",
+    }
 
 
 def test_the_collector_leaves_alone_what_was_there() -> None:
     """A full turn of the collector no longer looks at the objects that were kept."""
     kept = [[number] for number in range(1000)]
     try:
-        keep_what_is_here()
+        freeze_gc()
         assert not any(one is kept for one in gc.get_objects())
         assert gc.get_freeze_count() > 1000
     finally:
@@ -79,7 +81,7 @@ def test_freed_memory_goes_back_to_the_machine() -> None:
     fence = np.ones(1_000)
     full_bytes = process.memory_info().rss
     del blocks
-    give_memory_back()
+    trim_heap()
     assert full_bytes - process.memory_info().rss > 60 * 1024 * 1024
     assert fence[0] == 1
 
@@ -101,6 +103,6 @@ def test_a_worker_lets_go_of_the_pages_it_has_read_and_reads_them_again(tmp_path
     opened = OpenedPanel(open_panel, rest_after_s=60.0)
     total = opened.get(reference).values.sum()
     assert resident_kb_of(reference.path) > 1_500
-    opened.forget_pages()
+    opened.drop_pages()
     assert resident_kb_of(reference.path) == 0
     assert opened.get(reference).values.sum() == total

@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 import structlog
 
-from vcpd.domain.secrets import Secret
-from vcpd.runtime import journal, logs
-from vcpd.runtime.masking import Masker
+from vcpd.core.secrets import Secret
+from vcpd.runtime import journald, logs
+from vcpd.runtime.logs import Redactor
 from vcpd.runtime.settings import LogSettings
 
 SECRET = "s3cr3t-value"
@@ -43,7 +43,7 @@ def _restore_logging() -> Iterator[None]:
 
 def configured(settings: LogSettings = JSON) -> io.StringIO:
     out = io.StringIO()
-    logs.configure(settings, Masker(Secret(SECRET)), out)
+    logs.configure(settings, Redactor(Secret(SECRET)), out)
     return out
 
 
@@ -227,13 +227,13 @@ def decode(data: bytes) -> dict[str, str]:
 def our_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Journal]:
     path = tmp_path / "journal"
     made = Journal(path)
-    monkeypatch.setattr(logs, "JournalHandler", lambda: journal.JournalHandler(path))
+    monkeypatch.setattr(logs, "JournalHandler", lambda: journald.JournalHandler(path))
     yield made
     made.close()
 
 
 def test_journal_records_have_fields(our_journal: Journal) -> None:
-    logs.configure(LogSettings(sink="journal"), Masker(Secret(SECRET)))
+    logs.configure(LogSettings(sink="journal"), Redactor(Secret(SECRET)))
     structlog.get_logger().warning("job_late", run=7, **{"due-at": "10:00"}, note=SECRET)
     assert (
         our_journal.receive().items()
@@ -250,7 +250,7 @@ def test_journal_records_have_fields(our_journal: Journal) -> None:
 
 
 def test_a_trace_in_the_journal_has_lines_and_no_secret(our_journal: Journal) -> None:
-    logs.configure(LogSettings(sink="journal"), Masker(Secret(SECRET)))
+    logs.configure(LogSettings(sink="journal"), Redactor(Secret(SECRET)))
     _emit_exception()
     message = our_journal.receive()["MESSAGE"]
     assert message.count("\n") > 2
@@ -258,7 +258,7 @@ def test_a_trace_in_the_journal_has_lines_and_no_secret(our_journal: Journal) ->
 
 
 def test_a_record_too_large_for_a_datagram_goes_as_a_file(our_journal: Journal) -> None:
-    logs.configure(LogSettings(sink="journal"), Masker())
+    logs.configure(LogSettings(sink="journal"), Redactor())
     structlog.get_logger().info("large", text="x" * 2_000_000)
     assert len(our_journal.receive()["VCPD_TEXT"]) == 2_000_000
 
@@ -266,7 +266,7 @@ def test_a_record_too_large_for_a_datagram_goes_as_a_file(our_journal: Journal) 
 def test_a_journal_that_takes_nothing_never_blocks(tmp_path: Path) -> None:
     """Records that the journal has no room for are counted, and the program goes on."""
     silent = Journal(tmp_path / "journal")
-    handler = journal.JournalHandler(tmp_path / "journal")
+    handler = journald.JournalHandler(tmp_path / "journal")
     record = logging.LogRecord("x", logging.INFO, __file__, 1, "y" * 10_000, (), None)
     for _ in range(2_000):
         handler.emit(record)

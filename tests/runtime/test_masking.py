@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vcpd.domain.secrets import Secret
-from vcpd.runtime.masking import Masker, is_secret_key
+from vcpd.core.secrets import Secret
+from vcpd.runtime.logs import Redactor, is_secret_key
 
 VALUE = "p@ss/w0rd+x"
-masker = Masker(Secret(VALUE), Secret("abc"), Secret(""))
+masker = Redactor(Secret(VALUE), Secret("abc"), Secret(""))
 
 
 class Login(msgspec.Struct):
@@ -28,7 +28,7 @@ class Login(msgspec.Struct):
     ],
 )
 def test_a_known_value_is_masked_wherever_it_stands(text: str) -> None:
-    shown = masker.text(text)
+    shown = masker.redact_text(text)
     assert VALUE not in shown
     assert "w0rd" not in shown
     assert "***" in shown
@@ -49,7 +49,7 @@ def test_a_known_value_is_masked_wherever_it_stands(text: str) -> None:
     ],
 )
 def test_unknown_secrets_are_known_by_their_place(text: str, shown: str) -> None:
-    assert Masker().text(text) == shown
+    assert Redactor().redact_text(text) == shown
 
 
 @pytest.mark.parametrize(
@@ -93,5 +93,5 @@ def test_nested_values_are_masked_and_plain_ones_kept() -> None:
 @given(st.text(min_size=4, max_size=20), st.text(max_size=30), st.text(max_size=30))
 def test_no_value_survives_in_any_surroundings(value: str, before: str, after: str) -> None:
     """Neither as it is nor as it looks in a repr; unless the surroundings alone spell it."""
-    shown = Masker(Secret(value)).text(f"{before}{value}{after}")
+    shown = Redactor(Secret(value)).redact_text(f"{before}{value}{after}")
     assert value not in shown or value in f"{before}***{after}" or value in "***"

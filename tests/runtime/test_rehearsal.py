@@ -13,11 +13,11 @@ import pytest
 from tests.runtime import panels
 from tests.runtime.conftest import LeftBehind
 from tests.runtime.panels import open_panel
-from vcpd.domain.errors import UnavailableError
-from vcpd.runtime.launch import dismiss_helpers
-from vcpd.runtime.rehearsal import rehearse
+from vcpd.core.errors import UnavailableError
+from vcpd.runtime.executor import stop_helper_processes
 from vcpd.runtime.settings import WorkerSettings
-from vcpd.runtime.workers import WorkerPool
+from vcpd.runtime.warmup import precompile
+from vcpd.runtime.worker_pool import WorkerPool
 
 NOTES = "VCPD_TEST_NOTES"
 
@@ -83,15 +83,15 @@ async def test_without_warm_ups_there_is_nothing_to_rehearse(monkeypatch: pytest
     async def never(*_: object) -> None:
         raise AssertionError("rehearsed")
 
-    monkeypatch.setattr("vcpd.runtime.workers.rehearse", never)
+    monkeypatch.setattr("vcpd.runtime.worker_pool.precompile", never)
     async with closed_after(WorkerPool(WorkerSettings(count=1), open_panel)) as pool:
         await pool.start()
 
 
 async def test_a_warm_up_that_dies_is_told_with_its_code() -> None:
     with pytest.raises(UnavailableError, match="ended with 7"):
-        await rehearse("forkserver", (die_in_warm_up,), ())
-    await asyncio.to_thread(dismiss_helpers)
+        await precompile("forkserver", (die_in_warm_up,), ())
+    await asyncio.to_thread(stop_helper_processes)
 
 
 async def test_closing_during_the_warm_up_is_quick_and_leaves_no_process(

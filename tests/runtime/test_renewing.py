@@ -6,7 +6,7 @@ import os
 from tests.runtime import panels
 from tests.runtime.conftest import LeftBehind, StartPool
 from vcpd.runtime.settings import WorkerSettings
-from vcpd.runtime.workers import WorkerPool
+from vcpd.runtime.worker_pool import WorkerPool
 
 
 async def test_renewing_lets_a_running_task_end_and_gives_fresh_workers(start_pool: StartPool) -> None:
@@ -15,7 +15,7 @@ async def test_renewing_lets_a_running_task_end_and_gives_fresh_workers(start_po
     running = asyncio.create_task(pool.call(panels.sleep_and_get_pid, 0.2))
     while not pool.snapshot().running:  # noqa: ASYNC110 - another process's state has no event
         await asyncio.sleep(0.005)
-    pool.renew("asked to")
+    pool.recycle("asked to")
     assert await running == before
     assert await pool.call(os.getpid) != before
     assert pool.snapshot().crews_recycled == 1

@@ -2,12 +2,12 @@
 
 import asyncio
 
-from vcpd.runtime.shutdown import Closing
+from vcpd.runtime.lifecycle import ShutdownStack
 
 
 async def test_all_is_closed_in_reverse_though_one_fails_and_one_hangs() -> None:
     closed: list[str] = []
-    closing = Closing()
+    closing = ShutdownStack()
 
     async def close(name: str) -> None:
         closed.append(name)

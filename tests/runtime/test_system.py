@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from vcpd.runtime.system import Pressure, System, read_pressure
+from vcpd.runtime.resources import PressureStall, ResourceMonitor, read_pressure
 
 
 def test_the_daemon_and_its_children_are_seen() -> None:
@@ -13,7 +13,7 @@ def test_the_daemon_and_its_children_are_seen() -> None:
 
     Other tests' servers may be children of this process meanwhile.
     """
-    system = System()
+    system = ResourceMonitor()
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
         shown = asyncio.run(system.snapshot())
         assert child.pid in {one.pid for one in shown.children}
@@ -32,8 +32,8 @@ def test_pressure_is_read_from_the_kernels_words(tmp_path: Path) -> None:
     line = "some avg10=12.50 avg60=1.00 avg300=0.10 total=5\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=0\n"
     (tmp_path / "cpu").write_text(line, encoding="ascii")
     (tmp_path / "memory").write_text("full avg10=1.00\n", encoding="ascii")
-    assert read_pressure(tmp_path) == Pressure(cpu_pct=12.5, memory_pct=None, io_pct=None)
+    assert read_pressure(tmp_path) == PressureStall(cpu_pct=12.5, memory_pct=None, io_pct=None)
 
 
 def test_no_pressure_files_is_not_an_error(tmp_path: Path) -> None:
-    assert read_pressure(tmp_path / "absent") == Pressure()
+    assert read_pressure(tmp_path / "absent") == PressureStall()

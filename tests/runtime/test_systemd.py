@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from vcpd.runtime.heartbeats import Heartbeats
-from vcpd.runtime.systemd import ServiceManager, Watchdog, watchdog_interval_s
+from vcpd.runtime.systemd import Heartbeats, ServiceManager, Watchdog, watchdog_interval_s
 
 
 class Manager:
@@ -21,7 +20,7 @@ class Manager:
         self._socket.bind("\0" + address[1:] if address.startswith("@") else address)
         self._socket.setblocking(False)
 
-    def heard(self) -> list[dict[str, str]]:
+    def on_prices(self) -> list[dict[str, str]]:
         messages: list[dict[str, str]] = []
         while True:
             try:
@@ -52,7 +51,7 @@ def test_a_whole_life_in_the_managers_words(manager: Manager) -> None:
     service.watchdog()
     service.extend_timeout(1.5)
     service.stopping("draining")
-    ready, reloading, *rest = manager.heard()
+    ready, reloading, *rest = manager.on_prices()
     assert ready == {"READY": "1", "STATUS": "idle; next: screen 12:00 IST"}
     assert reloading["RELOADING"] == "1"
     assert (
@@ -103,14 +102,14 @@ def test_one_silent_loop_withholds_the_watchdog(manager: Manager) -> None:
     now_s = 11.0
     web()
     watchdog.tick()
-    assert manager.heard() == [{"WATCHDOG": "1"}]
+    assert manager.on_prices() == [{"WATCHDOG": "1"}]
     assert hearts.ages_s() == {"scheduler": 11.0, "web": 0.0}
     scheduler()
     watchdog.tick()
     now_s = 25.0
     hearts.forget("scheduler")
     watchdog.tick()
-    assert manager.heard() == [{"WATCHDOG": "1"}] * 2
+    assert manager.on_prices() == [{"WATCHDOG": "1"}] * 2
 
 
 async def test_a_loop_that_hangs_stops_the_running_watchdog(manager: Manager) -> None:
@@ -130,13 +129,13 @@ async def test_a_loop_that_hangs_stops_the_running_watchdog(manager: Manager) ->
     heard: list[dict[str, str]] = []
     async with asyncio.timeout(5):
         while len(heard) < 3:
-            heard += manager.heard()
+            heard += manager.on_prices()
             await asyncio.sleep(0.005)
         hang.set()
-        while watchdog.withheld_for != ["jobs"]:  # noqa: ASYNC110 - lateness sets no event
+        while watchdog.late_loops != ["jobs"]:  # noqa: ASYNC110 - lateness sets no event
             await asyncio.sleep(0.005)
-    manager.heard()
+    manager.on_prices()
     watchdog.tick()
-    assert manager.heard() == []
+    assert manager.on_prices() == []
     patting.cancel()
     await loop

@@ -5,15 +5,15 @@ import contextlib
 
 import pytest
 
-from vcpd.runtime import tasks
-from vcpd.runtime.tasks import OwnedTasks, TaskGoneError
+from vcpd.core import supervised_tasks
+from vcpd.core.supervised_tasks import SupervisedTasks, TaskExitedError
 
 Deaths = list[tuple[str, BaseException]]
 
 
-def owned() -> tuple[OwnedTasks, Deaths]:
+def owned() -> tuple[SupervisedTasks, Deaths]:
     deaths: Deaths = []
-    return OwnedTasks(lambda name, error: deaths.append((name, error))), deaths
+    return SupervisedTasks(lambda name, error: deaths.append((name, error))), deaths
 
 
 async def test_a_task_that_raises_is_reported_with_its_error() -> None:
@@ -30,7 +30,7 @@ async def test_a_task_that_raises_is_reported_with_its_error() -> None:
 async def test_a_task_that_returns_is_a_death_too() -> None:
     tasks, deaths = owned()
     await asyncio.wait({tasks.start("returns", asyncio.sleep(0))})
-    assert isinstance(deaths[0][1], TaskGoneError)
+    assert isinstance(deaths[0][1], TaskExitedError)
 
 
 async def test_a_task_cancelled_by_a_stranger_is_a_death() -> None:
@@ -70,7 +70,7 @@ async def test_a_name_is_used_once_at_a_time() -> None:
 
 async def test_a_task_that_does_not_listen_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     """The stop of the daemon goes on without it."""
-    monkeypatch.setattr(tasks, "LISTEN_S", 0.05)
+    monkeypatch.setattr(supervised_tasks, "CANCEL_TIMEOUT_S", 0.05)
     freed = asyncio.Event()
 
     async def deaf() -> None:

@@ -12,13 +12,13 @@ import pytest
 
 from tests.runtime import panels
 from tests.runtime.conftest import LeftBehind, StartPool
-from vcpd.domain.errors import PermanentError, UnavailableError
+from vcpd.core.errors import PermanentError, UnavailableError
+from vcpd.core.secrets import Secret
 from vcpd.domain.panel import Panel, PanelReference
 from vcpd.domain.runs import Progress
-from vcpd.domain.secrets import Secret
-from vcpd.ports import Casualty, Workers
+from vcpd.ports import FailedSymbol, Workers
 from vcpd.runtime.settings import WorkerSettings
-from vcpd.runtime.workers import WorkerPool
+from vcpd.runtime.worker_pool import WorkerPool
 
 SMALL = WorkerSettings(count=2, chunk_rows=8, task_timeout_s=20.0)
 DeadlyTask = Callable[[Panel, range, Sequence[int]], list[int]]
@@ -68,7 +68,7 @@ async def test_a_deadly_symbol_costs_only_itself(
     """Whatever way a symbol is deadly, it alone is reported, and all others have their results."""
     settings = WorkerSettings(count=2, chunk_rows=8, task_timeout_s=timeout_s, memory_limit_mb=300)
     pool = await start_pool(settings)
-    casualties: list[Casualty] = []
+    casualties: list[FailedSymbol] = []
     parts = await pool.map_panel(task, panel, [13], casualties=casualties)
     assert flatten(parts) == [row for row in range(40) if row != 13]
     assert [(one.symbol, one.row) for one in casualties] == [("NSE:S013", 13)]
@@ -78,7 +78,7 @@ async def test_a_deadly_symbol_costs_only_itself(
 async def test_two_deadly_symbols_are_both_found(start_pool: StartPool, panel: PanelReference) -> None:
     """Two culprits in flight at once do not hide each other nor drag a neighbour along."""
     pool = await start_pool(SMALL)
-    casualties: list[Casualty] = []
+    casualties: list[FailedSymbol] = []
     parts = await pool.map_panel(panels.exit_at, panel, [3, 12], casualties=casualties)
     assert sorted(one.row for one in casualties) == [3, 12]
     assert len(flatten(parts)) == 38
@@ -89,7 +89,7 @@ async def test_a_death_by_chance_costs_nothing(
 ) -> None:
     """A worker that is killed once from outside has its work done again: every row, nobody blamed."""
     pool = await start_pool(SMALL)
-    casualties: list[Casualty] = []
+    casualties: list[FailedSymbol] = []
     parts = await pool.map_panel(panels.die_once, panel, str(tmp_path / "died"), casualties=casualties)
     assert flatten(parts) == list(range(40))
     assert casualties == []
@@ -107,7 +107,7 @@ async def test_without_a_list_a_lost_symbol_fails_the_job(
 async def test_a_task_that_always_fails_is_given_up(start_pool: StartPool, panel: PanelReference) -> None:
     """More casualties than allowed fail the whole job instead of quarantining the market."""
     pool = await start_pool(WorkerSettings(count=2, chunk_rows=8, max_casualties=2))
-    casualties: list[Casualty] = []
+    casualties: list[FailedSymbol] = []
     with pytest.raises(PermanentError, match="given up"):
         await pool.map_panel(panels.raise_at, panel, range(40), casualties=casualties)
     assert casualties == []
@@ -227,11 +227,11 @@ async def test_a_worker_that_waits_for_a_core_is_not_late(
 ) -> None:
     """A machine busy with other things delays idle-priority work; that must not look like an endless loop."""
     pool = await start_pool(WorkerSettings(count=1, task_timeout_s=0.2))
-    crew = pool._crew
+    crew = pool._executor
     assert crew is not None
     monkeypatch.setattr(type(crew), "_cpu_s", lambda self: 0.0)
     assert await pool.call(panels.burn, 0.7) > 0
-    monkeypatch.setattr(type(crew), "_wants_a_core", lambda self: False)
+    monkeypatch.setattr(type(crew), "_is_runnable", lambda self: False)
     with pytest.raises(PermanentError, match=r"longer than 0\.2 s"):
         await pool.call(panels.burn, 0.7)
 

@@ -7,8 +7,8 @@ import msgspec
 import pytest
 
 from tests.sandbox.clocks import StandingClock, ist
-from vcpd.domain.nse_sessions import NSE
-from vcpd.sandbox.server import RunningSandbox, serve
+from vcpd.domain.nse_calendar import NSE
+from vcpd.sandbox.server import RunningSandbox, start_server
 from vcpd.sandbox.settings import SandboxSettings
 from vcpd.sandbox.simulated import SimulatedMarket
 
@@ -36,7 +36,7 @@ async def start(market: SimulatedMarket, clock: StandingClock) -> AsyncIterator[
 
     async def begin(**changes: object) -> RunningSandbox:
         settings = msgspec.structs.replace(SETTINGS, **changes)
-        running.append(await serve(settings, market, clock, port=0))
+        running.append(await start_server(settings, market, clock, port=0))
         return running[-1]
 
     yield begin

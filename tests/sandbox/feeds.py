@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 import aiohttp
 
 from tests.sandbox.conftest import SETTINGS
-from vcpd.domain.arrays import RecordArray
-from vcpd.kite.ticker import Message, decode_frame, decode_text
+from vcpd.domain.bars import RecordArray
+from vcpd.kite.ticker_protocol import TickerMessage, decode_frame, decode_text
 
 PATIENCE_S = 5.0
 
@@ -38,7 +38,7 @@ class Feed:
             pass
         return found.records
 
-    async def text(self) -> Message:
+    async def text(self) -> TickerMessage:
         """The next text frame; ticks before it are passed over."""
         while (message := await self.message()).type is aiohttp.WSMsgType.BINARY:
             pass

@@ -8,9 +8,9 @@ import pytest
 
 from tests.sandbox.clocks import StandingClock, ist
 from tests.sandbox.conftest import Start
-from vcpd.domain.nse_sessions import NSE
+from vcpd.domain.nse_calendar import NSE
 from vcpd.sandbox.historical import HistoricalMarket
-from vcpd.sandbox.market import PlantedBreakout
+from vcpd.sandbox.market import KnownBreakout
 from vcpd.sandbox.simulated import SimulatedMarket
 
 FIRST, LAST = date(2025, 1, 1), date(2026, 7, 15)
@@ -18,17 +18,17 @@ ONE_SECOND = timedelta(seconds=1)
 
 
 @pytest.fixture(scope="module")
-def breakouts(market: SimulatedMarket) -> list[PlantedBreakout]:
+def breakouts(market: SimulatedMarket) -> list[KnownBreakout]:
     return list(market.breakouts(FIRST, LAST))
 
 
 def test_every_resolved_base_has_its_breakout(
-    market: SimulatedMarket, breakouts: list[PlantedBreakout]
+    market: SimulatedMarket, breakouts: list[KnownBreakout]
 ) -> None:
     """The breakouts of the span are those of the planted bases, in the order of their sessions."""
     planted = {
         (base.symbol, base.resolved_on)
-        for base in market.planted(ist("2026-07-16T08:30"))
+        for base in market.known_bases(ist("2026-07-16T08:30"))
         if base.resolution == "breakout" and base.resolved_on is not None and base.resolved_on >= FIRST
     }
     assert len(planted) > 15
@@ -37,7 +37,7 @@ def test_every_resolved_base_has_its_breakout(
 
 
 def test_the_price_crosses_the_pivot_at_the_told_second(
-    market: SimulatedMarket, breakouts: list[PlantedBreakout]
+    market: SimulatedMarket, breakouts: list[KnownBreakout]
 ) -> None:
     """A second before, nothing of the day stands above the pivot; then the last price does."""
     inside = 0
@@ -54,7 +54,7 @@ def test_the_price_crosses_the_pivot_at_the_told_second(
 
 
 def test_a_breakout_ends_above_its_pivot_on_volume(
-    market: SimulatedMarket, breakouts: list[PlantedBreakout]
+    market: SimulatedMarket, breakouts: list[KnownBreakout]
 ) -> None:
     """The evening's bar is the told one, closes over the pivot and trades far more than the days before."""
     listings = {row.symbol: row for row in market.listings(ist("2026-07-15T18:00"))}
@@ -70,7 +70,7 @@ def test_a_breakout_ends_above_its_pivot_on_volume(
 
 
 def test_the_volume_shows_while_it_breaks_out(
-    market: SimulatedMarket, breakouts: list[PlantedBreakout]
+    market: SimulatedMarket, breakouts: list[KnownBreakout]
 ) -> None:
     """An hour after the open a breakout's volume is already well beyond what the hour usually has."""
     listings = {row.symbol: row for row in market.listings(ist("2026-07-15T18:00"))}
@@ -83,7 +83,7 @@ def test_the_volume_shows_while_it_breaks_out(
 
 
 async def test_breakouts_are_told_over_http(
-    start: Start, clock: StandingClock, breakouts: list[PlantedBreakout]
+    start: Start, clock: StandingClock, breakouts: list[KnownBreakout]
 ) -> None:
     """Without dates those of today, with `from` and `to` those of the span; a wrong date is refused."""
     one = breakouts[-1]

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vcpd.sandbox.courses import BASES_A_CYCLE, CYCLE_SESSIONS, course
-from vcpd.sandbox.splits import Split, divisor, splits_of
+from vcpd.sandbox.leader_paths import BASES_PER_CYCLE, CYCLE_SESSIONS, leader_path
+from vcpd.sandbox.market_paths import ShareSplit, find_splits, split_divisors
 
 SESSIONS = 5 * CYCLE_SESSIONS
 LEAST_REST = 40
@@ -17,14 +17,14 @@ LEAST_REST = 40
 @settings(max_examples=60, deadline=None)
 def test_cycles_fit_and_join(seed: int, leader: int) -> None:
     """Legs follow each other without gap or jump, every cycle has its length and a rest at its end."""
-    way = course(seed, leader, 6.0, SESSIONS)
+    way = leader_path(seed, leader, 6.0, SESSIONS)
     for leg, after in itertools.pairwise(way.legs):
         assert leg.end == after.start
         assert leg.end.session > leg.start.session
     phase = way.legs[0].start.session
     assert -CYCLE_SESSIONS < phase <= 0
     rests = [leg for leg in way.legs if (leg.end.session - phase) % CYCLE_SESSIONS == 0]
-    assert len(rests) * BASES_A_CYCLE == len(way.bases)
+    assert len(rests) * BASES_PER_CYCLE == len(way.bases)
     assert min(leg.end.session - leg.start.session for leg in rests) >= LEAST_REST
 
 
@@ -32,8 +32,8 @@ def test_cycles_fit_and_join(seed: int, leader: int) -> None:
 @settings(max_examples=60, deadline=None)
 def test_bases_contract(seed: int, leader: int) -> None:
     """2..4 contractions of 12..33 % to 2.8..8 %, each at most 0.8 of the last; peaks four sessions apart."""
-    way = course(seed, leader, 6.0, SESSIONS)
-    highs, lows = (dict(pins) for pins in (way.high_pins, way.low_pins))
+    way = leader_path(seed, leader, 6.0, SESSIONS)
+    highs, lows = (dict(pins) for pins in (way.exact_highs, way.exact_lows))
     for base in way.bases:
         depths = [
             1 - np.exp(lows[low] - highs[high]) for high, low in zip(base.highs, base.lows, strict=True)
@@ -50,7 +50,7 @@ def test_bases_contract(seed: int, leader: int) -> None:
 
 def test_a_longer_course_begins_with_the_shorter() -> None:
     """Asking for more sessions leaves every earlier leg as it was."""
-    shorter, longer = (course(3, 5, 6.0, count) for count in (SESSIONS, 2 * SESSIONS))
+    shorter, longer = (leader_path(3, 5, 6.0, count) for count in (SESSIONS, 2 * SESSIONS))
     assert longer.legs[: len(shorter.legs)] == shorter.legs
     assert longer.bases[: len(shorter.bases)] == shorter.bases
 
@@ -59,5 +59,10 @@ def test_dear_shares_are_split_and_then_rest() -> None:
     """10 000 a share is split by ten; 1 000 is left alone; no second split within a year."""
     close = np.array([1000.0] * 5 + [10_000.0] * 300 + [20_000.0] * 5)
     always = np.ones(len(close), np.bool_)
-    assert splits_of(close, always) == (Split(6, 10), Split(306, 2))
-    assert divisor((Split(6, 10), Split(306, 2)), len(close))[[5, 6, 305, 306]].tolist() == [1, 10, 10, 20]
+    assert find_splits(close, always) == (ShareSplit(6, 10), ShareSplit(306, 2))
+    assert split_divisors((ShareSplit(6, 10), ShareSplit(306, 2)), len(close))[[5, 6, 305, 306]].tolist() == [
+        1,
+        10,
+        10,
+        20,
+    ]

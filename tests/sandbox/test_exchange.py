@@ -11,8 +11,8 @@ import pytest
 from tests.sandbox.clocks import StandingClock, ist
 from tests.sandbox.conftest import SETTINGS, Start
 from tests.sandbox.doors import WIDE, door
-from vcpd.domain.errors import UnavailableError
-from vcpd.sandbox.server import serve
+from vcpd.core.errors import UnavailableError
+from vcpd.sandbox.server import start_server
 from vcpd.sandbox.settings import RateSettings
 from vcpd.sandbox.simulated import SimulatedMarket
 
@@ -228,4 +228,4 @@ async def test_a_taken_port_is_said_plainly(
     """The second exchange on one port fails with a sentence that says what to do."""
     taken = int((await start()).url.rpartition(":")[2])
     with pytest.raises(UnavailableError, match="--port"):
-        await serve(SETTINGS, market, clock, port=taken)
+        await start_server(SETTINGS, market, clock, port=taken)

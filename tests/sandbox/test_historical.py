@@ -13,12 +13,12 @@ from tests.sandbox.clocks import StandingClock, ist
 from tests.sandbox.conftest import SETTINGS
 from tests.sandbox.doors import WIDE, door
 from vcpd.domain.bars import BAR_DTYPE, BarSeries
-from vcpd.domain.nse_sessions import NSE
-from vcpd.kite.ticker import Mode, decode_frame, set_mode, subscribe
+from vcpd.domain.nse_calendar import NSE
+from vcpd.kite.ticker_protocol import TickerMode, decode_frame, set_mode, subscribe
 from vcpd.sandbox.historical import HistoricalMarket
-from vcpd.sandbox.packets import encode_frame
-from vcpd.sandbox.server import serve
-from vcpd.sandbox.subscription import Subscription
+from vcpd.sandbox.server import start_server
+from vcpd.sandbox.ticker import Subscription
+from vcpd.sandbox.ticker_encoder import encode_frame
 
 DAYS = NSE.sessions(date(2025, 6, 2), date(2025, 6, 30))
 
@@ -98,7 +98,7 @@ async def test_missing_prices_leave_as_null(clock: StandingClock) -> None:
     series.records["close"][-1] = np.nan
     series.records["volume"][-1] = np.nan
     market = HistoricalMarket({"X": series}, NSE)
-    sandbox = await serve(SETTINGS, market, clock, port=0)
+    sandbox = await start_server(SETTINGS, market, clock, port=0)
     async with door(sandbox.url) as kite:
         token = market.listings(clock.now())[0].token
         data = await kite.data(f"/instruments/historical/{token}/day?from=2025-06-30&to=2025-06-30")
@@ -142,14 +142,14 @@ def test_three_thousand_ticks_cost_a_fraction_of_a_core() -> None:
     market, noon = HistoricalMarket(series, NSE), ist("2025-06-30T12:00")
     followed = Subscription(3000)
     tokens = [row.token for row in market.listings(noon)]
-    followed.obey(subscribe(tokens))
-    followed.obey(set_mode(Mode.FULL, tokens))
+    followed.apply_command(subscribe(tokens))
+    followed.apply_command(set_mode(TickerMode.FULL, tokens))
     market.prepare(noon)
     market.ticks(followed.tokens, noon, resting=False)
     begun_s, told = time.process_time(), 0
     for second in range(10):
         ticks = market.ticks(followed.tokens, noon + timedelta(seconds=second), resting=False)
-        told += len(encode_frame(followed.told(followed.news(ticks)))) // 186
+        told += len(encode_frame(followed.mark_sent(followed.changed_since_sent(ticks)))) // 186
     assert told > 25_000
     assert time.process_time() - begun_s < 0.6
 
@@ -174,7 +174,7 @@ async def test_real_bars_come_back_over_http_as_they_are(real_bars: dict[str, Ba
     clock = StandingClock(ist("2025-07-01T08:00"))
     market = HistoricalMarket(real_bars, NSE)
     wide = SETTINGS.__class__(limits=WIDE)
-    sandbox = await serve(wide, market, clock, port=0)
+    sandbox = await start_server(wide, market, clock, port=0)
     async with door(sandbox.url) as kite:
         for listing in market.listings(clock.now()):
             sent = real_bars[listing.trading_symbol]

@@ -6,8 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vcpd.sandbox.intraday import DayBars, Shape, evening
-from vcpd.sandbox.session_tape import growing
+from vcpd.sandbox.intraday import DayBars, SessionRandom, partial_bars, provisional_bars
 
 TICK = 5.0
 
@@ -31,8 +30,8 @@ def whole_bars(draw: st.DrawFn) -> DayBars:
 @settings(max_examples=100, deadline=None)
 def test_a_bar_only_grows(whole: DayBars, day: int, fractions: list[float]) -> None:
     """At later instants the range is no narrower, the volume no less, and the last price inside the range."""
-    shape = Shape(np.array([day % 9973 + 1]), day, seed=1)
-    states = [growing(whole, shape, fraction, TICK) for fraction in sorted(fractions)]
+    shape = SessionRandom(np.array([day % 9973 + 1]), day, seed=1)
+    states = [partial_bars(whole, shape, fraction, TICK) for fraction in sorted(fractions)]
     for state in states:
         assert whole.low[0] <= state.low[0] <= state.close[0] <= state.high[0] <= whole.high[0]
         assert state.low[0] <= state.open[0] == whole.open[0] <= state.high[0]
@@ -47,9 +46,9 @@ def test_a_bar_only_grows(whole: DayBars, day: int, fractions: list[float]) -> N
 @settings(max_examples=100, deadline=None)
 def test_the_close_of_the_day_is_the_whole_bar(whole: DayBars, day: int) -> None:
     """At the end of the session the bar is complete; in the evening only close and volume may differ."""
-    shape = Shape(np.array([17]), day, seed=1)
-    assert growing(whole, shape, 1.0, TICK) is whole
-    shown = evening(whole, shape, TICK)
+    shape = SessionRandom(np.array([17]), day, seed=1)
+    assert partial_bars(whole, shape, 1.0, TICK) is whole
+    shown = provisional_bars(whole, shape, TICK)
     assert (shown.open, shown.high, shown.low) == (whole.open, whole.high, whole.low)
     assert abs(shown.close[0] - whole.close[0]) <= TICK
     assert whole.low[0] <= shown.close[0] <= whole.high[0]

@@ -10,9 +10,9 @@ from tests.sandbox.clocks import StandingClock, ist
 from tests.sandbox.conftest import SETTINGS, Start
 from tests.sandbox.doors import WIDE, Door, door
 from tests.sandbox.test_historical import a_market
-from vcpd.domain.nse_sessions import NSE
-from vcpd.sandbox.market import CandleSpan, Listing
-from vcpd.sandbox.server import serve
+from vcpd.domain.nse_calendar import NSE
+from vcpd.sandbox.market import CandleSpan, MarketListing
+from vcpd.sandbox.server import start_server
 from vcpd.sandbox.simulated import SimulatedMarket
 
 
@@ -28,12 +28,12 @@ def minutes_of(first: date, last: date) -> CandleSpan:
 
 
 @pytest.fixture
-def share(market: SimulatedMarket) -> Listing:
+def share(market: SimulatedMarket) -> MarketListing:
     """One equity of long standing."""
     return next(row for row in market.listings(ist("2026-07-15T18:00")) if row.segment == "NSE")
 
 
-async def test_every_interval_adds_up_to_the_daily_bar(start: Start, share: Listing) -> None:
+async def test_every_interval_adds_up_to_the_daily_bar(start: Start, share: MarketListing) -> None:
     """For settled sessions and the evening's one: open, extremes, close and volume, whatever the interval."""
     async with door((await start(limits=WIDE)).url) as kite:
         days = await candles(kite, share.token, "day", "2026-07-09", "2026-07-15")
@@ -47,7 +47,7 @@ async def test_every_interval_adds_up_to_the_daily_bar(start: Start, share: List
                 assert sum(row[5] for row in found) == day[5]
 
 
-async def test_stamps_are_the_beginnings_in_wall_time(start: Start, share: Listing) -> None:
+async def test_stamps_are_the_beginnings_in_wall_time(start: Start, share: MarketListing) -> None:
     """From the open on; both ends of the question are included; a bare date means its midnight."""
     async with door((await start(limits=WIDE)).url) as kite:
         found = await candles(kite, share.token, "minute", "2026-07-14 15:28:00", "2026-07-15 09:16:00")
@@ -63,7 +63,7 @@ async def test_stamps_are_the_beginnings_in_wall_time(start: Start, share: Listi
         assert all(len(row) == 7 for row in with_interest)
 
 
-async def test_the_running_minute_is_there(start: Start, clock: StandingClock, share: Listing) -> None:
+async def test_the_running_minute_is_there(start: Start, clock: StandingClock, share: MarketListing) -> None:
     """Half a minute after the open there is one candle; before the open none of today."""
     clock.set(ist("2026-07-15T09:14:59"))
     async with door((await start(limits=WIDE)).url) as kite:
@@ -105,7 +105,7 @@ def test_splits_are_adjusted_in_minutes_as_in_days() -> None:
     assert found.records["volume"].sum() == bar["volume"]
 
 
-def test_an_evening_session_has_its_own_minutes(market: SimulatedMarket, share: Listing) -> None:
+def test_an_evening_session_has_its_own_minutes(market: SimulatedMarket, share: MarketListing) -> None:
     """A Muhurat session of one hour has sixty candles from its own opening on."""
     muhurat = date(2025, 10, 21)
     opens, closes = NSE.open_close(muhurat)
@@ -119,7 +119,7 @@ async def test_given_bars_have_minutes_too(clock: StandingClock) -> None:
     """Bars of one's own get a day around them: the running one and those before, true to each bar."""
     clock.set(ist("2025-06-30T12:00"))
     market = a_market()
-    sandbox = await serve(SETTINGS.__class__(limits=WIDE), market, clock, port=0)
+    sandbox = await start_server(SETTINGS.__class__(limits=WIDE), market, clock, port=0)
     async with door(sandbox.url) as kite:
         token = next(row.token for row in market.listings(clock.now()) if row.symbol == "NSE:BETA")
         days = await candles(kite, token, "day", "2025-06-26", "2025-06-30")

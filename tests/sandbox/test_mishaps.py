@@ -10,7 +10,7 @@ import pytest
 
 from tests.sandbox.conftest import Start
 from tests.sandbox.doors import WIDE, door
-from vcpd.sandbox.faults import Faults
+from vcpd.sandbox.faults import FaultSelector
 from vcpd.sandbox.settings import FaultKind, FaultSettings
 
 HISTORY = "/instruments/historical/256265/day?from=2024-07-13&to=2026-07-15"
@@ -141,11 +141,11 @@ def test_fate_depends_on_seed_and_count_alone() -> None:
     """Two runs meet the same faults at the same requests; another seed meets others; the rate holds."""
     settings = FaultSettings(rate=0.2, seed=4)
     runs = [
-        [drawn and drawn[0] for drawn in (faults.draw("/quote") for _ in range(500))]
+        [drawn and drawn[0] for drawn in (faults.next_fault("/quote") for _ in range(500))]
         for faults in (
-            Faults(settings),
-            Faults(settings),
-            Faults(msgspec.structs.replace(settings, seed=5)),
+            FaultSelector(settings),
+            FaultSelector(settings),
+            FaultSelector(msgspec.structs.replace(settings, seed=5)),
         )
     ]
     assert runs[0] == runs[1] != runs[2]

@@ -5,8 +5,8 @@ from datetime import date
 import pytest
 
 from tests.sandbox.clocks import ist
-from vcpd.domain.nse_sessions import NSE
-from vcpd.sandbox.moment import moment_at, next_settling
+from vcpd.domain.nse_calendar import NSE
+from vcpd.sandbox.market import market_time_at, next_token_expiry
 
 
 @pytest.mark.parametrize(
@@ -27,16 +27,16 @@ def test_the_phases_of_the_day(
     at: str, moving: date | None, settled_before: date, fraction: float | None
 ) -> None:
     """Which bar moves, and how far it is, follows from the calendar; the last case is a Muhurat evening."""
-    moment = moment_at(NSE, ist(at))
-    assert (moment.moving, moment.settled_before) == (moving, settled_before)
+    moment = market_time_at(NSE, ist(at))
+    assert (moment.running_session, moment.final_before) == (moving, settled_before)
     if fraction is not None:
-        assert moment.fraction == pytest.approx(fraction)
+        assert moment.elapsed_share == pytest.approx(fraction)
 
 
 def test_splits_are_announced_at_eight() -> None:
     """Until 08:00 IST the adjustment known is yesterday's."""
-    assert moment_at(NSE, ist("2026-07-15T07:59")).adjusted_until == date(2026, 7, 14)
-    assert moment_at(NSE, ist("2026-07-15T08:00")).adjusted_until == date(2026, 7, 15)
+    assert market_time_at(NSE, ist("2026-07-15T07:59")).adjusted_until == date(2026, 7, 14)
+    assert market_time_at(NSE, ist("2026-07-15T08:00")).adjusted_until == date(2026, 7, 15)
 
 
 @pytest.mark.parametrize(
@@ -49,4 +49,4 @@ def test_splits_are_announced_at_eight() -> None:
 )
 def test_the_next_settling_is_strictly_later(at: str, dies: str) -> None:
     """A token issued at 06:00 sharp lives for a day, one of a second earlier for a second."""
-    assert next_settling(ist(at)) == ist(dies)
+    assert next_token_expiry(ist(at)) == ist(dies)

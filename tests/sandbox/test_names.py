@@ -3,7 +3,7 @@
 import csv
 
 from tests.real_data import real_data
-from vcpd.sandbox.names import SECTORS, company, newcomer, other_series, sector_in, sector_of
+from vcpd.sandbox.names import SECTORS, company, newcomer, other_series, sector_from_name, sector_of
 
 
 def test_no_two_companies_share_a_symbol() -> None:
@@ -18,9 +18,11 @@ def test_a_companys_name_tells_its_sector() -> None:
     """Those of newcomers too; bonds, indices and real companies have none."""
     for number in range(3_000):
         sector = SECTORS[sector_of(number)][0].title()
-        assert sector_in(company(number)[1]) == sector_in(newcomer(number)[1]) == sector
-        assert sector_in(other_series(number)[1]) is None
-    assert sector_in("NIFTY 500") is sector_in("INFOSYS LIMITED") is sector_in("") is None
+        assert sector_from_name(company(number)[1]) == sector_from_name(newcomer(number)[1]) == sector
+        assert sector_from_name(other_series(number)[1]) is None
+    assert (
+        sector_from_name("NIFTY 500") is sector_from_name("INFOSYS LIMITED") is sector_from_name("") is None
+    )
 
 
 def test_no_name_is_a_real_one() -> None:

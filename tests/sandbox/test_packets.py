@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.real_data import real_data
-from vcpd.domain.arrays import RecordArray
-from vcpd.kite.ticker import INDEX_SEGMENT, MODES, TICK_DTYPE, Mode, decode_frame
-from vcpd.sandbox.packets import HEARTBEAT, encode_frame
+from vcpd.domain.bars import RecordArray
+from vcpd.kite.ticker_protocol import INDEX_SEGMENT, MODES, TICK_DTYPE, TickerMode, decode_frame
+from vcpd.sandbox.ticker_encoder import HEARTBEAT, encode_frame
 
 PAISE = st.integers(0, 2**31 - 1)
 AMOUNT = st.integers(0, 2**32 - 1)
@@ -38,12 +38,12 @@ def ticks(draw: st.DrawFn) -> RecordArray:
     tick["token"] = draw(st.integers(0, 2**24 - 1)) << 8 | segment
     tick["mode"], tick["tradable"] = MODES.index(mode), segment != INDEX_SEGMENT
     of_index = segment == INDEX_SEGMENT
-    for name in PRICES[:1] if mode is Mode.LTP else TOLD_OF_INDICES if of_index else PRICES:
+    for name in PRICES[:1] if mode is TickerMode.LTP else TOLD_OF_INDICES if of_index else PRICES:
         tick[name] = draw(PAISE) / DIVISORS[segment]
-    if mode is not Mode.LTP and not of_index:
-        for name in AMOUNTS if mode is Mode.FULL else AMOUNTS[:4]:
+    if mode is not TickerMode.LTP and not of_index:
+        for name in AMOUNTS if mode is TickerMode.FULL else AMOUNTS[:4]:
             tick[name] = draw(AMOUNT)
-    if mode is Mode.FULL:
+    if mode is TickerMode.FULL:
         for name in INSTANTS[1:] if of_index else INSTANTS:
             tick[name] = np.datetime64(draw(AMOUNT), "s")
         if not of_index:
@@ -89,7 +89,7 @@ def test_lengths_are_the_vendors() -> None:
 def test_what_is_not_known_is_nought_and_what_is_too_much_is_the_most() -> None:
     """NaN and NaT have no place on the wire; amounts beyond 32 bits stop at the largest."""
     tick = blank_tick()
-    tick["token"], tick["tradable"], tick["mode"] = 0x101, True, MODES.index(Mode.FULL)
+    tick["token"], tick["tradable"], tick["mode"] = 0x101, True, MODES.index(TickerMode.FULL)
     tick["volume"] = 1e12
     (read,) = decode_frame(encode_frame(tick)).records
     assert read["volume"] == 2**32 - 1
@@ -100,7 +100,7 @@ def test_what_is_not_known_is_nought_and_what_is_too_much_is_the_most() -> None:
 def test_an_index_tells_its_change() -> None:
     """The last number of an index's quote is the distance to the previous close, also downwards."""
     tick = blank_tick()
-    tick["token"], tick["tradable"], tick["mode"] = 0x109, False, MODES.index(Mode.QUOTE)
+    tick["token"], tick["tradable"], tick["mode"] = 0x109, False, MODES.index(TickerMode.QUOTE)
     tick["last_price"], tick["close"] = 99.5, 100.0
     assert struct.unpack(">i", encode_frame(tick)[-4:]) == (-50,)
 

@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.sandbox.test_intraday import whole_bars
-from vcpd.sandbox.intraday import DayBars, Shape
-from vcpd.sandbox.session_tape import BLOCK_NAMES, SessionTape, bustle
+from vcpd.sandbox.intraday import BLOCK_SYMBOLS, DayBars, IntradayPaths, SessionRandom, volume_profile
 
 TICK = 5.0
 FIELDS = ("open", "high", "low", "close", "volume")
@@ -25,9 +24,9 @@ def many_bars(count: int) -> DayBars:
     return DayBars(opened, high, low, close, random.integers(0, 10**7, count).astype(np.float64))
 
 
-def tape_of(bars: DayBars, minutes: int = 375, day: int = 3000) -> SessionTape:
+def tape_of(bars: DayBars, minutes: int = 375, day: int = 3000) -> IntradayPaths:
     tokens = np.arange(len(bars)) * 256 + 1
-    return SessionTape.of(bars, Shape(tokens, day, seed=1), minutes, TICK)
+    return IntradayPaths.of(bars, SessionRandom(tokens, day, seed=1), minutes, TICK)
 
 
 @given(whole_bars(), st.integers(0, 5000), st.sampled_from([60, 375]))
@@ -75,10 +74,10 @@ def test_no_candle_before_the_first_trade() -> None:
 
 def test_names_do_not_depend_on_each_other() -> None:
     """A name's way is the same alone, in a crowd, and beyond the end of a block."""
-    bars = many_bars(BLOCK_NAMES + 3)
-    crowd, place = tape_of(bars), BLOCK_NAMES + 1
+    bars = many_bars(BLOCK_SYMBOLS + 3)
+    crowd, place = tape_of(bars), BLOCK_SYMBOLS + 1
     token = np.array([place * 256 + 1])
-    alone = SessionTape.of(bars.take(np.array([place])), Shape(token, 3000, seed=1), 375, TICK)
+    alone = IntradayPaths.of(bars.take(np.array([place])), SessionRandom(token, 3000, seed=1), 375, TICK)
     assert np.array_equal(alone.price[0], crowd.price[place])
     assert np.array_equal(alone.volume[0], crowd.volume[place])
 
@@ -109,4 +108,4 @@ def test_prices_wander() -> None:
 
 def test_the_curve_is_positive_all_day() -> None:
     """No minute of the session is without trade."""
-    assert (bustle(np.linspace(0, 1, 1000)) > 0.5).all()
+    assert (volume_profile(np.linspace(0, 1, 1000)) > 0.5).all()

@@ -13,8 +13,8 @@ import pytest
 from tests.sandbox.clocks import ist
 from tests.sandbox.conftest import LAST_SESSION, SETTINGS
 from vcpd.domain.bars import PRICE_FIELDS, BarSeries
-from vcpd.domain.nse_sessions import NSE
-from vcpd.sandbox.market import TICK, Listing
+from vcpd.domain.nse_calendar import NSE
+from vcpd.sandbox.market import TICK, MarketListing
 from vcpd.sandbox.settings import SandboxSettings
 from vcpd.sandbox.simulated import SimulatedMarket
 
@@ -22,11 +22,11 @@ EVENING = ist("2026-07-15T18:00")
 NEXT_MORNING = ist("2026-07-16T08:30")
 
 
-def equities(market: SimulatedMarket, at: datetime) -> list[Listing]:
+def equities(market: SimulatedMarket, at: datetime) -> list[MarketListing]:
     return [row for row in market.listings(at) if row.segment == "NSE" and "-" not in row.trading_symbol]
 
 
-def series_of(market: SimulatedMarket, listing: Listing, at: datetime) -> BarSeries:
+def series_of(market: SimulatedMarket, listing: MarketListing, at: datetime) -> BarSeries:
     series = market.bars(listing.token, at)
     assert series is not None
     return series
@@ -55,7 +55,7 @@ print(digest_of())
 def digest_of() -> str:
     """One number for everything a small market serves in an evening."""
     market = SimulatedMarket(SandboxSettings(symbols=20, seed=11), NSE, LAST_SESSION)
-    digest = sha256(repr(market.planted(EVENING)).encode())
+    digest = sha256(repr(market.known_bases(EVENING)).encode())
     for listing in equities(market, EVENING):
         digest.update(series_of(market, listing, EVENING).records.tobytes())
     return digest.hexdigest()
@@ -92,7 +92,7 @@ def test_a_later_horizon_does_not_change_the_past() -> None:
     at = ist("2026-04-01T12:00")
     for listing in equities(early, at):
         assert same(series_of(early, listing, at), series_of(late, listing, at))
-    assert early.planted(at) == late.planted(at)
+    assert early.known_bases(at) == late.known_bases(at)
 
 
 def test_each_day_extends_the_history_and_only_splits_rewrite_it(market: SimulatedMarket) -> None:
@@ -247,7 +247,7 @@ def test_quotes_agree_with_the_bars(market: SimulatedMarket) -> None:
 
 def test_planted_truth_is_what_the_bars_show(market: SimulatedMarket) -> None:
     """Each high is the highest of its leg, each low the lowest, depths shrink, nothing breaks out early."""
-    planted = market.planted(NEXT_MORNING)
+    planted = market.known_bases(NEXT_MORNING)
     listings = {listing.symbol: listing for listing in market.listings(NEXT_MORNING)}
     assert len(planted) > 50
     for base in planted:
@@ -274,7 +274,7 @@ def test_planted_truth_is_what_the_bars_show(market: SimulatedMarket) -> None:
 def test_planted_bases_end_as_told(market: SimulatedMarket) -> None:
     """A breakout's close is the first above the pivot, on volume; a failure closes below the last low."""
     listings = {listing.symbol: listing for listing in market.listings(NEXT_MORNING)}
-    resolved = [base for base in market.planted(NEXT_MORNING) if base.resolved_on is not None]
+    resolved = [base for base in market.known_bases(NEXT_MORNING) if base.resolved_on is not None]
     assert {base.resolution for base in resolved} == {"breakout", "failed"}
     for base in resolved:
         series = series_of(market, listings[base.symbol], NEXT_MORNING)
@@ -292,7 +292,7 @@ def test_every_planted_base_deserves_to_be_found(market: SimulatedMarket) -> Non
     """Six sessions after its last low a base stands in a long uptrend: averages stacked and rising."""
     listings = {listing.symbol: listing for listing in market.listings(NEXT_MORNING)}
     judged = 0
-    for base in market.planted(NEXT_MORNING):
+    for base in market.known_bases(NEXT_MORNING):
         series = series_of(market, listings[base.symbol], NEXT_MORNING)
         at = int(np.searchsorted(series.sessions, np.datetime64(base.formed_on, "D"))) + 6
         if at < 260 or at >= len(series):
@@ -312,7 +312,7 @@ def test_a_fresh_market_has_bases_that_wait_under_their_pivot() -> None:
     """With the shipped settings most days show several open planted bases."""
     market = SimulatedMarket(SandboxSettings(), NSE, date(2026, 11, 20))
     waiting = [
-        sum(base.resolved_on is None for base in market.planted(ist(f"2026-{month:02}-21T12:00")))
+        sum(base.resolved_on is None for base in market.known_bases(ist(f"2026-{month:02}-21T12:00")))
         for month in range(6, 12)
     ]
     assert min(waiting) >= 1

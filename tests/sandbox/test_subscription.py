@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vcpd.domain.arrays import RecordArray
-from vcpd.kite.ticker import MODES, TICK_DTYPE, Mode, set_mode, subscribe, unsubscribe
-from vcpd.sandbox.subscription import CommandError, Subscription
+from vcpd.domain.bars import RecordArray
+from vcpd.kite.ticker_protocol import MODES, TICK_DTYPE, TickerMode, set_mode, subscribe, unsubscribe
+from vcpd.sandbox.ticker import CommandError, Subscription
 
 
 def told(tokens: list[int], price: float = 10.0) -> RecordArray:
@@ -17,8 +17,8 @@ def told(tokens: list[int], price: float = 10.0) -> RecordArray:
     return records
 
 
-def modes_of(followed: Subscription) -> dict[int, Mode]:
-    ticks = followed.told(told(followed.tokens.tolist()))
+def modes_of(followed: Subscription) -> dict[int, TickerMode]:
+    ticks = followed.mark_sent(told(followed.tokens.tolist()))
     return {int(tick["token"]): MODES[tick["mode"]] for tick in ticks}
 
 
@@ -34,18 +34,18 @@ COMMANDS = st.one_of(
 @settings(max_examples=150, deadline=None)
 def test_any_commands_leave_what_a_dictionary_would(commands: list[tuple[str, list[int]]]) -> None:
     """New tokens come in mode quote, a mode changes only what is followed, what is left is forgotten."""
-    followed, model = Subscription(100), dict[int, Mode]()
+    followed, model = Subscription(100), dict[int, TickerMode]()
     for action, tokens in commands:
         match action:
             case "subscribe":
-                followed.obey(subscribe(tokens))
-                model |= {token: Mode.QUOTE for token in tokens if token not in model}
+                followed.apply_command(subscribe(tokens))
+                model |= {token: TickerMode.QUOTE for token in tokens if token not in model}
             case "unsubscribe":
-                followed.obey(unsubscribe(tokens))
+                followed.apply_command(unsubscribe(tokens))
                 model = {token: mode for token, mode in model.items() if token not in tokens}
             case _:
-                followed.obey(set_mode(Mode(action), tokens))
-                model |= {token: Mode(action) for token in tokens if token in model}
+                followed.apply_command(set_mode(TickerMode(action), tokens))
+                model |= {token: TickerMode(action) for token in tokens if token in model}
         assert modes_of(followed) == model
         assert followed.tokens.tolist() == sorted(model)
 
@@ -53,31 +53,31 @@ def test_any_commands_leave_what_a_dictionary_would(commands: list[tuple[str, li
 def test_first_packets_wait_once() -> None:
     """A token waits after its subscription and after each change of mode, not after it was taken."""
     followed = Subscription(10)
-    followed.obey(subscribe([3, 1]))
-    assert followed.take_fresh().tolist() == [1, 3]
-    assert followed.take_fresh().tolist() == []
-    followed.obey(subscribe([1, 2]))
-    followed.obey(set_mode(Mode.FULL, [3, 9]))
-    assert followed.take_fresh().tolist() == [2, 3]
+    followed.apply_command(subscribe([3, 1]))
+    assert followed.take_unsent().tolist() == [1, 3]
+    assert followed.take_unsent().tolist() == []
+    followed.apply_command(subscribe([1, 2]))
+    followed.apply_command(set_mode(TickerMode.FULL, [3, 9]))
+    assert followed.take_unsent().tolist() == [2, 3]
 
 
 def test_news_is_told_once() -> None:
     """A tick is news until it is told, and again when price or volume has changed."""
     followed = Subscription(10)
-    followed.obey(subscribe([1, 2]))
-    assert len(followed.news(told([1, 2]))) == 2
-    followed.told(told([1]))
-    assert followed.news(told([1, 2]))["token"].tolist() == [2]
-    assert followed.news(told([1], price=11.0))["token"].tolist() == [1]
+    followed.apply_command(subscribe([1, 2]))
+    assert len(followed.changed_since_sent(told([1, 2]))) == 2
+    followed.mark_sent(told([1]))
+    assert followed.changed_since_sent(told([1, 2]))["token"].tolist() == [2]
+    assert followed.changed_since_sent(told([1], price=11.0))["token"].tolist() == [1]
 
 
 def test_one_too_many_is_refused_whole() -> None:
     """The command beyond the limit changes nothing; the same tokens again are no more than before."""
     followed = Subscription(3)
-    followed.obey(subscribe([1, 2, 3]))
+    followed.apply_command(subscribe([1, 2, 3]))
     with pytest.raises(CommandError, match="at most 3"):
-        followed.obey(subscribe([4]))
-    followed.obey(subscribe([3, 2, 1]))
+        followed.apply_command(subscribe([4]))
+    followed.apply_command(subscribe([3, 2, 1]))
     assert len(followed) == 3
 
 
@@ -96,4 +96,4 @@ def test_one_too_many_is_refused_whole() -> None:
 def test_nonsense_is_answered_with_words(text: str) -> None:
     """Whatever a client writes: obeyed or a CommandError."""
     with pytest.raises(CommandError):
-        Subscription(3).obey(text)
+        Subscription(3).apply_command(text)

@@ -11,13 +11,13 @@ from tests.sandbox.clocks import StandingClock, ist
 from tests.sandbox.conftest import SETTINGS, Start
 from tests.sandbox.doors import WIDE, Door, door
 from tests.sandbox.feeds import Feed, feed
-from vcpd.kite.ticker import MODES, Mode, set_mode, subscribe, unsubscribe
-from vcpd.sandbox.market import Listing
+from vcpd.kite.ticker_protocol import MODES, TickerMode, set_mode, subscribe, unsubscribe
+from vcpd.sandbox.market import MarketListing
 from vcpd.sandbox.server import RunningSandbox
-from vcpd.sandbox.settings import TickerSettings
+from vcpd.sandbox.settings import SandboxTickerSettings
 from vcpd.sandbox.simulated import SimulatedMarket
 
-QUICK = TickerSettings(every_s=0.02, heartbeat_s=0.05)
+QUICK = SandboxTickerSettings(every_s=0.02, heartbeat_s=0.05)
 NIFTY = 256265
 NOON = "2026-07-15T12:00"
 
@@ -30,7 +30,7 @@ def noon(clock: StandingClock) -> StandingClock:
 
 
 @pytest.fixture
-def shares(market: SimulatedMarket) -> list[Listing]:
+def shares(market: SimulatedMarket) -> list[MarketListing]:
     """Equities that trade."""
     return [
         row for row in market.listings(ist(NOON)) if row.segment == "NSE" and "-" not in row.trading_symbol
@@ -66,7 +66,7 @@ async def test_only_the_living_token_gets_in(start: Start) -> None:
 
 async def test_handshakes_count_against_no_limit_of_requests(start: Start) -> None:
     """The feed is another host of the vendor's: connecting does not use up the ten requests."""
-    sandbox = await start(ticker=TickerSettings(connections=50))
+    sandbox = await start(ticker=SandboxTickerSettings(connections=50))
     async with AsyncExitStack() as stack:
         kite, _ = await logged_in(sandbox, stack)
         for _ in range(15):
@@ -105,10 +105,10 @@ async def test_the_instrument_beyond_the_limit_is_refused(start: Start, noon: St
 
 
 async def test_a_snapshot_comes_at_once_in_the_mode_asked_for(
-    start: Start, noon: StandingClock, shares: list[Listing]
+    start: Start, noon: StandingClock, shares: list[MarketListing]
 ) -> None:
     """Right after the subscription a quote, after `mode` a full packet, then ltp; unknown tokens stay out."""
-    sandbox = await start(limits=WIDE, ticker=TickerSettings(every_s=30, heartbeat_s=30))
+    sandbox = await start(limits=WIDE, ticker=SandboxTickerSettings(every_s=30, heartbeat_s=30))
     token = shares[0].token
     async with AsyncExitStack() as stack:
         kite, live = await logged_in(sandbox, stack)
@@ -116,9 +116,9 @@ async def test_a_snapshot_comes_at_once_in_the_mode_asked_for(
         await live.send(subscribe([token, NIFTY, 4711 << 8]))
         first = await live.ticks()
         assert sorted(first["token"].tolist()) == sorted([token, NIFTY])
-        assert {MODES[mode] for mode in first["mode"]} == {Mode.QUOTE}
+        assert {MODES[mode] for mode in first["mode"]} == {TickerMode.QUOTE}
         assert np.isnat(first["at"]).all()
-        await live.send(set_mode(Mode.FULL, [token]))
+        await live.send(set_mode(TickerMode.FULL, [token]))
         (full,) = await live.ticks()
         for side, name in enumerate(("buy", "sell")):
             for what in ("price", "quantity", "orders"):
@@ -126,7 +126,7 @@ async def test_a_snapshot_comes_at_once_in_the_mode_asked_for(
                 assert full[f"depth_{what}"][side].tolist() == pytest.approx(expected)
         assert full["at"] == np.datetime64("2026-07-15T06:30:00")
         assert full["buy_quantity"] == quote["buy_quantity"] == 1500
-        await live.send(set_mode(Mode.LTP, [token]))
+        await live.send(set_mode(TickerMode.LTP, [token]))
         (last,) = await live.ticks()
         assert last["last_price"] == quote["last_price"]
         assert np.isnan(last["volume"])
@@ -136,7 +136,7 @@ async def test_a_snapshot_comes_at_once_in_the_mode_asked_for(
     "at", ["2026-07-15T09:15:01", "2026-07-15T11:11:11", "2026-07-15T15:29:59", "2026-07-15T17:00"]
 )
 async def test_ticks_quotes_and_candles_agree(
-    start: Start, clock: StandingClock, shares: list[Listing], at: str
+    start: Start, clock: StandingClock, shares: list[MarketListing], at: str
 ) -> None:
     """At any moment the tick is the quote, the running day candle and the sum of the minutes."""
     clock.set(ist(at))
@@ -180,7 +180,7 @@ async def test_heartbeats_fill_the_silence(start: Start, noon: StandingClock) ->
         assert [await live.frame() for _ in range(3)] == [b"\x00"] * 3
 
 
-async def test_only_changes_are_told(start: Start, noon: StandingClock, shares: list[Listing]) -> None:
+async def test_only_changes_are_told(start: Start, noon: StandingClock, shares: list[MarketListing]) -> None:
     """A standing market is silent; when its clock moves, ticks come; what was given up stays out."""
     sandbox = await start(limits=WIDE, ticker=QUICK)
     async with AsyncExitStack() as stack:
@@ -201,7 +201,9 @@ async def test_only_changes_are_told(start: Start, noon: StandingClock, shares: 
         assert gone not in (await live.ticks())["token"]
 
 
-async def test_a_new_day_begins_at_nothing(start: Start, clock: StandingClock, shares: list[Listing]) -> None:
+async def test_a_new_day_begins_at_nothing(
+    start: Start, clock: StandingClock, shares: list[MarketListing]
+) -> None:
     """After the night a new login follows the next session: volumes fall back, the close before is new."""
     clock.set(ist("2026-07-15T15:40"))
     sandbox = await start(limits=WIDE, ticker=QUICK)

@@ -12,14 +12,14 @@ from tests.sandbox.clocks import StandingClock, ist
 from tests.sandbox.conftest import SETTINGS, Start
 from tests.sandbox.doors import WIDE, Door, door
 from tests.sandbox.feeds import Feed, feed
-from vcpd.domain.errors import RetryableError
-from vcpd.kite.ticker import decode_frame, subscribe
-from vcpd.sandbox.faults import Faults
-from vcpd.sandbox.settings import FaultSettings, TickerFault, TickerSettings
+from vcpd.core.errors import RetryableError
+from vcpd.kite.ticker_protocol import decode_frame, subscribe
+from vcpd.sandbox.faults import FaultSelector
+from vcpd.sandbox.settings import FaultSettings, SandboxTickerSettings, TickerFault
 from vcpd.sandbox.simulated import SimulatedMarket
 
 NIFTY = 256265
-QUICK = TickerSettings(every_s=0.02, heartbeat_s=0.02)
+QUICK = SandboxTickerSettings(every_s=0.02, heartbeat_s=0.02)
 
 
 @asynccontextmanager
@@ -141,10 +141,10 @@ def test_the_fate_of_frames_can_be_repeated() -> None:
     """Same seed, same frames hit in the same way; the rate holds; without kinds nothing happens."""
     settings = FaultSettings(ticker=tuple(TickerFault), ticker_rate=0.3, seed=4)
     runs = [
-        [drawn and drawn[0] for drawn in (faults.draw_frame() for _ in range(400))]
-        for faults in (Faults(settings), Faults(settings))
+        [drawn and drawn[0] for drawn in (faults.next_frame_fault() for _ in range(400))]
+        for faults in (FaultSelector(settings), FaultSelector(settings))
     ]
     assert runs[0] == runs[1]
     assert 80 <= sum(kind is not None for kind in runs[0]) <= 160
     assert {kind for kind in runs[0] if kind is not None} == set(TickerFault)
-    assert Faults(FaultSettings(rate=1.0)).draw_frame() is None
+    assert FaultSelector(FaultSettings(rate=1.0)).next_frame_fault() is None

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vcpd.sandbox.rate_limit import RequestClass, RequestLimiter, request_class
 from vcpd.sandbox.settings import RateSettings
-from vcpd.sandbox.traffic import RequestClass, Traffic, class_of
 
 RATES = RateSettings()
 LIMITS: dict[RequestClass, int] = {"quote": 1, "historical": 3, "other": 10}
@@ -18,7 +18,7 @@ arrivals = st.lists(
 @settings(max_examples=150, deadline=None)
 def test_no_second_lets_more_through_than_its_limits(steps: list[tuple[float, RequestClass, bool]]) -> None:
     """Over any arrivals, each second ending at a request holds at most the limit of accepted ones."""
-    traffic, now_s = Traffic(RATES), 100.0
+    traffic, now_s = RequestLimiter(RATES), 100.0
     accepted: list[tuple[float, RequestClass, bool]] = []
     for pause_s, kind, is_get in steps:
         now_s += pause_s
@@ -33,7 +33,7 @@ def test_no_second_lets_more_through_than_its_limits(steps: list[tuple[float, Re
 
 def test_the_window_slides() -> None:
     """A request exactly one second after another is a new second; a hair earlier is not."""
-    traffic = Traffic(RATES)
+    traffic = RequestLimiter(RATES)
     assert traffic.admit("quote", is_get=True, now_s=5.0)
     assert not traffic.admit("quote", is_get=True, now_s=5.999)
     assert traffic.admit("quote", is_get=True, now_s=6.0)
@@ -41,7 +41,7 @@ def test_the_window_slides() -> None:
 
 def test_refused_requests_are_counted_as_arrivals() -> None:
     """Statistics tell what a client really sent: the busiest second, the refusals, the mean rate."""
-    traffic = Traffic(RATES)
+    traffic = RequestLimiter(RATES)
     for step in range(5):
         traffic.admit("historical", is_get=True, now_s=1.0 + 0.1 * step)
     counts = traffic.statistics()["historical"]
@@ -54,6 +54,6 @@ def test_refused_requests_are_counted_as_arrivals() -> None:
 
 def test_paths_belong_to_the_vendors_classes() -> None:
     """Quotes and candles have limits of their own, everything else shares one."""
-    assert class_of("/quote") == class_of("/quote/ltp") == "quote"
-    assert class_of("/instruments/historical/1/day") == "historical"
-    assert class_of("/instruments/NSE") == class_of("/session/token") == "other"
+    assert request_class("/quote") == request_class("/quote/ltp") == "quote"
+    assert request_class("/instruments/historical/1/day") == "historical"
+    assert request_class("/instruments/NSE") == request_class("/session/token") == "other"

@@ -16,9 +16,9 @@ from tests.sandbox import vendor_follower
 from tests.sandbox.clocks import SpedClock, ist
 from tests.sandbox.conftest import SETTINGS
 from tests.sandbox.doors import WIDE, door
-from vcpd.kite.ticker import Message
-from vcpd.sandbox.server import RunningSandbox, serve
-from vcpd.sandbox.settings import FaultSettings, TickerFault, TickerSettings
+from vcpd.kite.ticker_protocol import TickerMessage
+from vcpd.sandbox.server import RunningSandbox, start_server
+from vcpd.sandbox.settings import FaultSettings, SandboxTickerSettings, TickerFault
 from vcpd.sandbox.simulated import SimulatedMarket
 
 SPEED = 3000.0  # a session in seven and a half seconds
@@ -57,7 +57,7 @@ async def follower(sandbox: RunningSandbox, tokens: list[int]) -> AsyncIterator[
 
 async def report_of(process: Process, sandbox: RunningSandbox) -> dict[str, Any]:
     """End the client by a postback; what it has seen."""
-    sandbox.exchange.ticker.say(Message("order", {"order_id": "the last one"}))
+    sandbox.exchange.ticker.send_message(TickerMessage("order", {"order_id": "the last one"}))
     assert process.stdout is not None
     async with asyncio.timeout(10):
         report: dict[str, Any] = msgspec.json.decode(await process.stdout.readline())
@@ -68,9 +68,9 @@ async def report_of(process: Process, sandbox: RunningSandbox) -> dict[str, Any]
 async def sped(market: SimulatedMarket) -> AsyncIterator[tuple[RunningSandbox, SpedClock]]:
     """The last session of the small market, standing at its first second."""
     clock = SpedClock(ist("2026-07-15T09:15:01"), SPEED)
-    quick = TickerSettings(every_s=0.05, heartbeat_s=0.2)
+    quick = SandboxTickerSettings(every_s=0.05, heartbeat_s=0.2)
     settings = msgspec.structs.replace(SETTINGS, limits=WIDE, ticker=quick)
-    sandbox = await serve(settings, market, clock, port=0)
+    sandbox = await start_server(settings, market, clock, port=0)
     yield sandbox, clock
     await sandbox.close()
 

@@ -9,13 +9,13 @@ from typing import Self
 import msgspec
 
 from tests.schedule.virtual_time import LoopClock
-from vcpd.domain.nse_sessions import NSE
-from vcpd.domain.pressure import Pressure
+from vcpd.domain.health import MachineLoad
+from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.runs import Outcome, Run, RunContext, RunResult
-from vcpd.schedule.policies import JobPolicy, ScheduleSettings
+from vcpd.schedule.job import Job
+from vcpd.schedule.policy import JobPolicy, ScheduleSettings
 from vcpd.schedule.scheduler import Scheduler
 from vcpd.schedule.trigger import Trigger
-from vcpd.schedule.work import Job
 
 
 class KilledError(Exception):
@@ -114,7 +114,7 @@ class MemoryRuns:
         self._check()
         (self.table.paused.add if paused else self.table.paused.discard)(job)
 
-    async def forget_before(self, instant: datetime) -> int:
+    async def delete_before(self, instant: datetime) -> int:
         self._check()
         old = [key for key, run in self.table.rows.items() if run.scheduled_at < instant and run.outcome]
         for key in old:
@@ -130,20 +130,22 @@ class Work:
     takes_s: dict[str, float] = field(default_factory=dict)
     raises: dict[str, Exception] = field(default_factory=dict)
     heavy: frozenset[str] = frozenset()
-    at_work: list[str] = field(default_factory=list)
+    scheduler_status: list[str] = field(default_factory=list)
     log: list[tuple[str, datetime, date]] = field(default_factory=list)
 
     async def __call__(self, context: RunContext) -> RunResult:
-        assert context.job not in self.at_work, "a job overlaps itself"
-        assert not (context.job in self.heavy and self.heavy & set(self.at_work)), "heavy jobs overlap"
-        self.at_work.append(context.job)
+        assert context.job not in self.scheduler_status, "a job overlaps itself"
+        assert not (context.job in self.heavy and self.heavy & set(self.scheduler_status)), (
+            "heavy jobs overlap"
+        )
+        self.scheduler_status.append(context.job)
         self.log.append((context.job, self.clock.now(), context.session))
         try:
             await asyncio.sleep(self.takes_s.get(context.job, 5.0))
             if error := self.raises.get(context.job):
                 raise error
         finally:
-            self.at_work.remove(context.job)
+            self.scheduler_status.remove(context.job)
         return RunResult({"rows": 1})
 
     def order(self) -> list[str]:
@@ -164,7 +166,7 @@ class Daemon:
         self.runs = MemoryRuns(table, clock)
         heavy = frozenset(name for name, policy in policies.items() if policy.heavy)
         self.work = Work(clock, heavy=heavy)
-        self.pressure = Pressure()
+        self.pressure = MachineLoad()
         self.may_lead = True
         self.scheduler = Scheduler(
             self.jobs(policies),

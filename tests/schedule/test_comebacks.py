@@ -8,10 +8,10 @@ import pytest
 
 from tests.schedule.fakes import Daemon, RunTable
 from tests.schedule.virtual_time import LoopClock, run_virtually
-from vcpd.domain.errors import NeedsLoginError, PermanentError, RetryableError, UnavailableError
-from vcpd.domain.nse_sessions import NSE
+from vcpd.core.errors import NeedsLoginError, PermanentError, RetryableError, UnavailableError
+from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.runs import Outcome
-from vcpd.schedule.policies import JobPolicy, ScheduleSettings, default_day
+from vcpd.schedule.policy import JobPolicy, ScheduleSettings, default_policies
 
 MONDAY = date(2026, 11, 23)
 DOWN = RetryableError("the connection failed")
@@ -37,8 +37,8 @@ def test_an_evening_whose_network_comes_back_completes_by_itself() -> None:
     """Down at 16:05, back at 17:00: that evening collects, screens and scores without anybody."""
 
     async def scene(clock: LoopClock, table: RunTable) -> None:
-        table.settle(default_day(), clock.now())
-        daemon = Daemon(clock, table, default_day()).start()
+        table.settle(default_policies(), clock.now())
+        daemon = Daemon(clock, table, default_policies()).start()
         await clock.sleep_until(ist("23T15:50"))
         daemon.work.raises["collect"] = DOWN
         await clock.sleep_until(ist("23T17:00"))
@@ -58,8 +58,8 @@ def test_what_was_skipped_for_a_failure_follows_the_late_success() -> None:
     """Back only at 21:00, after screen and risk were skipped: they run behind the collection."""
 
     async def scene(clock: LoopClock, table: RunTable) -> None:
-        table.settle(default_day(), clock.now())
-        daemon = Daemon(clock, table, default_day())
+        table.settle(default_policies(), clock.now())
+        daemon = Daemon(clock, table, default_policies())
         daemon.work.raises["collect"] = DOWN
         daemon.start()
         await clock.sleep_until(ist("23T21:00"))

@@ -9,8 +9,7 @@ from cronsim import CronSim, CronSimError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from vcpd.schedule.cron import CronExpression
-from vcpd.schedule.cron_fields import CronError
+from vcpd.schedule.cron import CronError, CronExpression
 
 ZONES = [ZoneInfo(name) for name in ("UTC", "Asia/Kolkata", "Europe/Riga", "America/New_York")]
 # The evenings before clocks change in Riga and New York, and an ordinary one.

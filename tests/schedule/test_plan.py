@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.schedule.virtual_time import LoopClock, run_virtually
-from vcpd.domain.nse_sessions import NSE
+from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.runs import Outcome, Run
-from vcpd.schedule.admission import Circumstances, Verdict, decide
-from vcpd.schedule.history import DEAD_DAEMON
-from vcpd.schedule.nap import Nap
-from vcpd.schedule.plan import due_at_start, run_to_retry, sort_due
-from vcpd.schedule.policies import JobPolicy
+from vcpd.schedule.policy import JobPolicy
+from vcpd.schedule.queue import AdmissionAction, AdmissionContext, decide_admission
+from vcpd.schedule.retries import due_at_startup, plan_catch_up, run_to_retry
+from vcpd.schedule.run_history import INTERRUPTED_REASON
 from vcpd.schedule.trigger import Tick, Trigger
+from vcpd.schedule.wakeup import InterruptibleSleep
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 SESSION = date(2026, 11, 20)
@@ -39,7 +39,7 @@ def test_every_due_tick_runs_or_is_missed(
 ) -> None:
     """The two lists share nothing, lack nothing, keep the order; punctual ticks always run."""
     ticks = [Tick(NOW - timedelta(seconds=seconds), SESSION) for seconds in sorted(late_s, reverse=True)]
-    plan = sort_due(ticks, JobPolicy(catch_up=catch_up), NOW)
+    plan = plan_catch_up(ticks, JobPolicy(catch_up=catch_up), NOW)
     missed = [tick for tick, _ in plan.missed]
     assert sorted([*plan.start, *missed]) == ticks
     assert list(plan.start) == sorted(plan.start)
@@ -50,7 +50,7 @@ def test_every_due_tick_runs_or_is_missed(
 
 def test_a_table_without_rows_is_due_once() -> None:
     """Not for every day since the beginning of the calendar."""
-    assert [tick.scheduled_at for tick in due_at_start(TRIGGER, [], NOW)] == [NOW - timedelta(minutes=30)]
+    assert [tick.scheduled_at for tick in due_at_startup(TRIGGER, [], NOW)] == [NOW - timedelta(minutes=30)]
 
 
 def test_ticks_behind_a_skipped_row_are_still_found() -> None:
@@ -59,7 +59,7 @@ def test_ticks_behind_a_skipped_row_are_still_found() -> None:
         datetime(2026, 11, day, 11, 30, tzinfo=UTC) for day in (17, 18, 19, 20)
     )
     rows = [run(tuesday, Outcome.DONE), run(thursday, Outcome.SKIPPED)]
-    assert [tick.scheduled_at for tick in due_at_start(TRIGGER, rows, NOW)] == [wednesday, friday]
+    assert [tick.scheduled_at for tick in due_at_startup(TRIGGER, rows, NOW)] == [wednesday, friday]
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_what_failed_last_is_tried_again(outcomes: list[Outcome], retried: bool)
 def test_what_the_daemon_dies_of_is_tried_again_a_few_times(deaths: int, retried: bool) -> None:
     """A session's run takes the daemon down at most four times."""
     rows = [
-        run(NOW + timedelta(minutes=number), Outcome.FAILED, session=SESSION, reason=DEAD_DAEMON)
+        run(NOW + timedelta(minutes=number), Outcome.FAILED, session=SESSION, reason=INTERRUPTED_REASON)
         for number in range(deaths)
     ]
     assert (run_to_retry(rows, POLICY, 3, NOW + timedelta(hours=9)) is not None) is retried
@@ -103,11 +103,11 @@ def test_a_job_without_catch_up_is_retried_only_within_its_deadline() -> None:
 
 def test_the_deadline_turns_a_wait_into_a_miss_and_nothing_else() -> None:
     """A run that may start starts, however late; one that has to wait is given up with the reason."""
-    late = Circumstances(now=NOW, deadline=NOW - timedelta(seconds=1))
-    assert decide(POLICY, late).verdict is Verdict.START
-    waiting = Circumstances(now=NOW, deadline=NOW - timedelta(seconds=1), ahead=("collect",))
-    decision = decide(POLICY, waiting)
-    assert (decision.verdict, decision.outcome) == (Verdict.DROP, Outcome.MISSED)
+    late = AdmissionContext(now=NOW, deadline=NOW - timedelta(seconds=1))
+    assert decide_admission(POLICY, late).action is AdmissionAction.START
+    waiting = AdmissionContext(now=NOW, deadline=NOW - timedelta(seconds=1), blocked_by=("collect",))
+    decision = decide_admission(POLICY, waiting)
+    assert (decision.action, decision.outcome) == (AdmissionAction.DROP, Outcome.MISSED)
     assert decision.reason == "waited too long: after collect"
 
 
@@ -116,7 +116,7 @@ def test_a_nap_ends_by_the_clock_by_a_call_or_by_cancellation() -> None:
 
     async def act() -> None:
         clock = LoopClock(NOW)
-        nap = Nap(clock)
+        nap = InterruptibleSleep(clock)
         await nap.sleep(10)
         assert clock.monotonic_s() == pytest.approx(10)
         nap.wake()

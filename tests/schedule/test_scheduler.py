@@ -9,16 +9,11 @@ import pytest
 
 from tests.schedule.fakes import Daemon, RunTable
 from tests.schedule.virtual_time import LoopClock, run_virtually
-from vcpd.domain.errors import (
-    ConfigurationError,
-    NeedsLoginError,
-    RetryableError,
-    UnavailableError,
-)
-from vcpd.domain.nse_sessions import NSE
-from vcpd.domain.pressure import Pressure
+from vcpd.core.errors import ConfigurationError, NeedsLoginError, RetryableError, UnavailableError
+from vcpd.domain.health import MachineLoad
+from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.runs import Outcome
-from vcpd.schedule.policies import JobPolicy, ScheduleSettings, default_day
+from vcpd.schedule.policy import JobPolicy, ScheduleSettings, default_policies
 
 MONDAY = "2026-11-23"
 Scene = Callable[[LoopClock, RunTable], Awaitable[None]]
@@ -63,7 +58,7 @@ def test_an_empty_table_is_caught_up_at_once_in_order(start: str, session: date)
     """Instruments, collection, screen and risk of the last completed session run within a minute."""
 
     async def scene(clock: LoopClock, table: RunTable) -> None:
-        daemon = Daemon(clock, table, default_day()).start()
+        daemon = Daemon(clock, table, default_policies()).start()
         await clock.sleep(60)
         order = [job for job in daemon.work.order() if job in ("instruments", "collect", "screen", "risk")]
         assert order == ["instruments", "collect", "screen", "risk"]
@@ -79,7 +74,7 @@ def test_a_day_of_a_running_daemon_is_the_default_day() -> None:
     """Every run of Monday at its time; screen and risk as soon as the second collection is done."""
 
     async def scene(clock: LoopClock, table: RunTable) -> None:
-        daemon = Daemon(clock, table, default_day()).start()
+        daemon = Daemon(clock, table, default_policies()).start()
         await clock.sleep_until(ist(f"{MONDAY}T07:00"))
         daemon.work.log.clear()
         await clock.sleep_until(ist(f"{MONDAY}T23:00"))
@@ -277,16 +272,16 @@ def test_a_heavy_job_waits_for_memory_and_says_so() -> None:
 
     async def scene(clock: LoopClock, table: RunTable) -> None:
         daemon = Daemon(clock, table, {"heavy": daily("12:00", heavy=True)})
-        daemon.pressure = Pressure(memory_used_pct=97.0)
+        daemon.pressure = MachineLoad(memory_used_pct=97.0)
         daemon.start()
         await clock.sleep_until(ist(f"{MONDAY}T12:30"))
         waiting = daemon.scheduler.snapshot().jobs[0].waiting
         assert {one.waits_for for one in waiting} == {"memory 97 % used, mark 92 %"}
-        daemon.pressure = Pressure(cpu_load_per_core=9.0)
+        daemon.pressure = MachineLoad(cpu_load_per_core=9.0)
         await clock.sleep(10)
         waiting = daemon.scheduler.snapshot().jobs[0].waiting
         assert waiting[0].waits_for == "load 9.0 per core, mark 4.0"
-        daemon.pressure = Pressure()
+        daemon.pressure = MachineLoad()
         await clock.sleep(10)
         assert daemon.work.order() == ["heavy", "heavy"], "Friday's run, made up for, and today's"
         await daemon.stop()
@@ -301,7 +296,7 @@ def test_who_waits_beyond_the_start_deadline_is_missed() -> None:
         policies = {"heavy": daily("12:00", heavy=True, start_deadline_s=3600.0)}
         table.settle(policies, clock.now())
         daemon = Daemon(clock, table, policies)
-        daemon.pressure = Pressure(memory_used_pct=99.0)
+        daemon.pressure = MachineLoad(memory_used_pct=99.0)
         daemon.start()
         await clock.sleep_until(ist(f"{MONDAY}T13:01"))
         await daemon.stop()
@@ -322,7 +317,7 @@ def test_a_run_past_its_timeout_is_ended() -> None:
         daemon.work.takes_s["long"] = 7200.0
         daemon.start()
         await clock.sleep_until(ist(f"{MONDAY}T12:11"))
-        assert daemon.work.at_work == []
+        assert daemon.work.scheduler_status == []
         await daemon.stop()
 
     last = play(f"{MONDAY}T11:59", scene).of("long")[-1]
@@ -534,7 +529,7 @@ def test_a_daemon_that_loses_the_lead_ends_its_runs() -> None:
         await clock.sleep(30)
         daemon.may_lead = False
         await clock.sleep(90)
-        assert daemon.work.at_work == []
+        assert daemon.work.scheduler_status == []
         await daemon.stop()
 
     last = play("2026-11-22T12:00", scene).of("tick")[-1]
@@ -630,7 +625,7 @@ def test_a_login_makes_up_for_what_failed_without_it() -> None:
         daemon.start()
         await clock.sleep_until(ist(f"{MONDAY}T18:45"))
         daemon.work.raises.clear()
-        daemon.scheduler.make_up()
+        daemon.scheduler.retry_failed()
         await clock.sleep(30)
         await daemon.stop()
 

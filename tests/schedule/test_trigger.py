@@ -8,16 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vcpd.domain.nse_sessions import NSE
-from vcpd.schedule.agenda import agenda
-from vcpd.schedule.policies import (
-    JobPolicy,
-    ScheduleSettings,
-    default_day,
-    lay_over,
-    policy_problems,
-)
-from vcpd.schedule.trigger import Trigger
+from vcpd.domain.nse_calendar import NSE
+from vcpd.schedule.policy import JobPolicy, ScheduleSettings, default_policies, merge_policy, policy_problems
+from vcpd.schedule.trigger import Trigger, upcoming_runs
 
 IST = "Asia/Kolkata"
 
@@ -54,7 +47,7 @@ def test_moments_follow_a_sessions_own_hours() -> None:
 
 def test_the_default_day_is_the_one_in_the_documentation() -> None:
     """One ordinary session of the default day, in IST."""
-    day = agenda(default_day(), NSE, IST, date(2026, 11, 23), 1)[0]
+    day = upcoming_runs(default_policies(), NSE, IST, date(2026, 11, 23), 1)[0]
     entries = [f"{entry.job} {entry.scheduled_at.astimezone(NSE.zone):%H:%M}" for entry in day.entries]
     assert [entry for entry in entries if not entry.startswith("watch")] == [
         "reconcile 08:20",
@@ -73,7 +66,7 @@ def test_the_default_day_is_the_one_in_the_documentation() -> None:
 
 def test_the_agenda_says_why_a_day_is_empty() -> None:
     """A weekend and a holiday carry their reasons; runs of every day are still there."""
-    week = agenda(default_day(), NSE, IST, date(2026, 11, 21), 4)
+    week = upcoming_runs(default_policies(), NSE, IST, date(2026, 11, 21), 4)
     assert [day.closed for day in week] == ["Saturday", "Sunday", None, "Guru Nanak Jayanti"]
     assert [entry.job for entry in week[0].entries] == ["housekeeping"]
 
@@ -153,17 +146,17 @@ def test_policies_that_wait_for_each_other_are_found() -> None:
         "jobs.a: waits for itself through after or behind",
         "jobs.b: waits for itself through after or behind",
     ]
-    assert policy_problems(default_day()) == []
+    assert policy_problems(default_policies()) == []
 
 
 def test_changed_times_replace_the_default_ones() -> None:
     """Giving collect a cron expression, or instruments a moment, needs no second line."""
-    day = {name: msgspec.to_builtins(policy) for name, policy in default_day().items()}
-    collect = msgspec.convert(lay_over(day["collect"], {"cron": "0 17 * * *"}), JobPolicy)
+    day = {name: msgspec.to_builtins(policy) for name, policy in default_policies().items()}
+    collect = msgspec.convert(merge_policy(day["collect"], {"cron": "0 17 * * *"}), JobPolicy)
     assert (collect.cron, collect.at, collect.heavy) == ("0 17 * * *", None, True)
-    instruments = msgspec.convert(lay_over(day["instruments"], {"at": "08:40"}), JobPolicy)
+    instruments = msgspec.convert(merge_policy(day["instruments"], {"at": "08:40"}), JobPolicy)
     assert (instruments.cron, instruments.at) == (None, "08:40")
-    assert lay_over(day["risk"], {"priority": 1})["at"] == day["risk"]["at"]
+    assert merge_policy(day["risk"], {"priority": 1})["at"] == day["risk"]["at"]
 
 
 def test_the_owner_extends_the_calendar_in_the_settings() -> None:

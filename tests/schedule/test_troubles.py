@@ -9,10 +9,10 @@ import pytest
 from tests.schedule.fakes import Daemon, RunTable
 from tests.schedule.test_scheduler import daily, every_minute, ist, play
 from tests.schedule.virtual_time import LoopClock
-from vcpd.domain.errors import RetryableError, UnavailableError
+from vcpd.core.errors import RetryableError, UnavailableError
 from vcpd.domain.runs import Outcome, Run, RunContext, RunResult
-from vcpd.schedule.policies import JobPolicy, ScheduleSettings
-from vcpd.schedule.work import Job
+from vcpd.schedule.job import Job
+from vcpd.schedule.policy import JobPolicy, ScheduleSettings
 
 
 def test_a_pause_told_to_a_standby_holds_the_leader_too() -> None:
@@ -267,7 +267,7 @@ def test_a_store_that_does_not_say_what_is_paused_holds_up_no_timeout() -> None:
 
         daemon.runs.paused = silent  # type: ignore[method-assign]
         await clock.sleep(120)
-        assert daemon.work.at_work == []
+        assert daemon.work.scheduler_status == []
         answered.set()
         await daemon.stop()
 

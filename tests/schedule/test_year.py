@@ -10,13 +10,13 @@ import pytest
 
 from tests.schedule.fakes import Daemon, RunTable
 from tests.schedule.virtual_time import LoopClock, run_virtually
-from vcpd.domain.nse_sessions import NSE
+from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.runs import Outcome
-from vcpd.schedule.history import is_tick
-from vcpd.schedule.policies import ScheduleSettings, default_day
+from vcpd.schedule.policy import ScheduleSettings, default_policies
+from vcpd.schedule.run_history import is_scheduled
 from vcpd.schedule.trigger import Tick, Trigger
 
-POLICIES = default_day()
+POLICIES = default_policies()
 TAKES_S = {"collect": 900.0, "reconcile": 300.0, "screen": 240.0, "risk": 120.0, "instruments": 20.0}
 
 
@@ -128,7 +128,7 @@ def judge(history: History) -> None:
     strange = [
         run
         for (name, at), run in rows.items()
-        if is_tick(run)
+        if is_scheduled(run)
         and history.first < at
         and first_row[name] <= at <= history.last
         and (name, at) not in scheduled

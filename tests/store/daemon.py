@@ -7,7 +7,7 @@ from pathlib import Path
 
 import uvloop
 
-from vcpd.domain.errors import VcpdError
+from vcpd.core.errors import VcpdError
 from vcpd.store.embedded import EmbeddedPostgres
 from vcpd.store.settings import StoreSettings
 

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vcpd.store.array_format import floats_of
+from vcpd.store.binary_format import decode_float_array
 
 FLOAT8 = 701
 
@@ -15,4 +15,4 @@ FLOAT8 = 701
 def test_what_was_packed_is_read_bit_for_bit(values: list[float]) -> None:
     header = struct.pack(">iiIii", 1, 0, FLOAT8, len(values), 1)
     content = header + b"".join(struct.pack(">id", 8, value) for value in values)
-    assert floats_of(content).tobytes() == np.array(values).tobytes()
+    assert decode_float_array(content).tobytes() == np.array(values).tobytes()

@@ -13,12 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.real_data import real_data
+from vcpd.core.errors import BadInputError, UnavailableError
 from vcpd.domain.bars import BarSeries
-from vcpd.domain.errors import BadInputError, UnavailableError
-from vcpd.domain.nse_sessions import NSE
-from vcpd.domain.quality import Rule
-from vcpd.domain.quality_rules import Sessions
-from vcpd.store import barfiles
+from vcpd.domain.nse_calendar import NSE
+from vcpd.domain.quality_rules import QualityRule, ValidSessions
+from vcpd.store import bar_files
 
 HEADER = "symbol,date,open,high,low,close,volume\n"
 ROW = "INFY,2025-06-27,10,11,9,10.5,100\n"
@@ -43,12 +42,12 @@ def parquet_file(folder: Path, **columns: Any) -> Path:
 
 def test_a_csv_is_read_whatever_the_order_and_case_of_its_columns(tmp_path: Path) -> None:
     text = "Remark,CLOSE, Date ,Open,High,Low,Volume,Symbol\nx,10.5,2025-06-27,10,11,9,100,INFY\n"
-    found = barfiles.read(csv_file(tmp_path, text))
+    found = bar_files.read_bars(csv_file(tmp_path, text))
     (series,) = found.series
     assert series.symbol == "INFY"
     assert series.records[0].tolist() == (date(2025, 6, 27), 10.0, 11.0, 9.0, 10.5, 100.0, False)
     assert not found.quarantined
-    assert not found.problems
+    assert not found.notices
 
 
 @pytest.mark.parametrize(
@@ -61,18 +60,18 @@ def test_a_csv_is_read_whatever_the_order_and_case_of_its_columns(tmp_path: Path
 )  # fmt: skip
 def test_a_date_may_be_written_in_the_usual_ways(tmp_path: Path, written: str) -> None:
     """An instant with a time zone is the exchange's date, not the one in UTC."""
-    (series,) = barfiles.read(csv_file(tmp_path, HEADER + ROW.replace("2025-06-27", written))).series
+    (series,) = bar_files.read_bars(csv_file(tmp_path, HEADER + ROW.replace("2025-06-27", written))).series
     assert series.sessions.tolist() == [date(2025, 6, 27)]
 
 
 def test_a_timestamp_column_serves_as_date(tmp_path: Path) -> None:
     text = HEADER.replace("date", "Timestamp") + ROW
-    assert len(barfiles.read(csv_file(tmp_path, text)).series) == 1
+    assert len(bar_files.read_bars(csv_file(tmp_path, text)).series) == 1
 
 
 def test_parquet_instants_are_brought_to_the_exchanges_wall(tmp_path: Path) -> None:
     path = parquet_file(tmp_path, date=[datetime(2025, 6, 26, 18, 30, tzinfo=UTC)])
-    assert barfiles.read(path).series[0].last_session == date(2025, 6, 27)
+    assert bar_files.read_bars(path).series[0].last_session == date(2025, 6, 27)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +93,7 @@ def test_a_csv_that_is_no_bars_file_is_refused_with_place_and_reason(
 ) -> None:
     path = csv_file(tmp_path, text)
     with pytest.raises(BadInputError) as refused:
-        barfiles.read(path)
+        bar_files.read_bars(path)
     assert all(word in str(refused.value) for word in [str(path), *words])
 
 
@@ -111,7 +110,7 @@ def test_parquet_columns_of_wrong_types_are_refused(
     tmp_path: Path, columns: dict[str, Any], words: list[str]
 ) -> None:
     with pytest.raises(BadInputError) as refused:
-        barfiles.read(parquet_file(tmp_path, **columns))
+        bar_files.read_bars(parquet_file(tmp_path, **columns))
     assert all(word in str(refused.value) for word in words)
 
 
@@ -119,7 +118,7 @@ def test_a_broken_parquet_file_is_refused(tmp_path: Path) -> None:
     path = parquet_file(tmp_path)
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(BadInputError, match=r"bars\.parquet: cannot be read"):
-        barfiles.read(path)
+        bar_files.read_bars(path)
 
 
 @pytest.mark.parametrize("name", ["none.csv", "bars.xlsx", "empty"])
@@ -127,7 +126,7 @@ def test_a_path_that_is_no_table_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "bars.xlsx").touch()
     with pytest.raises(BadInputError, match=name):
-        barfiles.read(tmp_path / name)
+        bar_files.read_bars(tmp_path / name)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
@@ -135,7 +134,7 @@ def test_a_file_that_may_not_be_read_is_refused(tmp_path: Path) -> None:
     path = csv_file(tmp_path, HEADER + ROW)
     path.chmod(0)
     with pytest.raises(BadInputError, match="cannot be read"):
-        barfiles.read(path)
+        bar_files.read_bars(path)
 
 
 def test_bad_rows_are_kept_apart_with_file_row_and_reason(tmp_path: Path) -> None:
@@ -147,21 +146,21 @@ def test_bad_rows_are_kept_apart_with_file_row_and_reason(tmp_path: Path) -> Non
         ROW.replace("2025-06-27", "2025-06-28"),
     ]
     path = csv_file(tmp_path, HEADER + "".join(rows))
-    found = barfiles.read(path, Sessions(NSE.sessions(date(2025, 1, 1), date(2025, 12, 31))))
+    found = bar_files.read_bars(path, ValidSessions(NSE.sessions(date(2025, 1, 1), date(2025, 12, 31))))
     assert len(found.series[0]) == 1
     assert {(bar.payload["row"], bar.rule) for bar in found.quarantined} == {
-        (3, Rule.PRICE_MISSING),
-        (4, Rule.PRICE_NOT_POSITIVE),
-        (5, Rule.HIGH_BELOW_LOW),
-        (6, Rule.NOT_A_SESSION),
+        (3, QualityRule.PRICE_MISSING),
+        (4, QualityRule.PRICE_NOT_POSITIVE),
+        (5, QualityRule.HIGH_BELOW_LOW),
+        (6, QualityRule.NOT_A_SESSION),
     }
     assert all(str(path) in bar.reason for bar in found.quarantined)
-    assert "4 rows kept apart" in found.problems[0]
+    assert "4 rows kept apart" in found.notices[0]
 
 
 def test_unknown_volume_is_read_as_unknown(tmp_path: Path) -> None:
     text = HEADER + ROW.replace("100", "") + ROW.replace("06-27", "06-30").replace("100", "NA")
-    assert np.isnan(barfiles.read(csv_file(tmp_path, text)).series[0].volume).all()
+    assert np.isnan(bar_files.read_bars(csv_file(tmp_path, text)).series[0].volume).all()
 
 
 def test_a_folder_is_one_body_of_bars(tmp_path: Path) -> None:
@@ -169,7 +168,7 @@ def test_a_folder_is_one_body_of_bars(tmp_path: Path) -> None:
     csv_file(tmp_path, HEADER + ROW, "a.csv")
     csv_file(tmp_path, HEADER + ROW.replace("10.5", "10.6") + ROW.replace("INFY", "TCS"), "b.csv")
     csv_file(tmp_path, "notes", "readme.txt")
-    found = barfiles.read(tmp_path)
+    found = bar_files.read_bars(tmp_path)
     assert [series.symbol for series in found.series] == ["TCS"]
     assert [(Path(str(bar.payload["file"])).name, bar.payload["row"]) for bar in found.quarantined] == [
         ("a.csv", 2),
@@ -182,7 +181,7 @@ def test_nothing_is_half_loaded(tmp_path: Path) -> None:
     csv_file(tmp_path, HEADER + ROW, "a.csv")
     csv_file(tmp_path, HEADER + ROW.replace("10.5", "x"), "b.csv")
     with pytest.raises(BadInputError, match=r"b\.csv, row 2"):
-        barfiles.read(tmp_path)
+        bar_files.read_bars(tmp_path)
 
 
 price = st.floats(0.05, 1e6, allow_nan=False)
@@ -215,8 +214,8 @@ def test_what_was_written_is_read_back_bit_for_bit(
         )
         for symbol, rows in by_symbol.items()
     ]
-    assert barfiles.write(path, series) == len(bars)
-    found = barfiles.read(path)
+    assert bar_files.write_bars(path, series) == len(bars)
+    found = bar_files.read_bars(path)
     assert [one.symbol for one in found.series] == sorted(by_symbol)
     assert all(
         one.records.tobytes() == other.records.tobytes()
@@ -227,15 +226,15 @@ def test_what_was_written_is_read_back_bit_for_bit(
 def test_writing_leaves_the_old_file_whole_when_it_fails(tmp_path: Path) -> None:
     path = csv_file(tmp_path, "old")
     with pytest.raises(UnavailableError, match="cannot be written"):
-        barfiles.write(tmp_path / "nowhere" / "bars.csv", [])
+        bar_files.write_bars(tmp_path / "nowhere" / "bars.csv", [])
     with pytest.raises(BadInputError, match=r"\.parquet or \.csv"):
-        barfiles.write(tmp_path / "bars.txt", [])
+        bar_files.write_bars(tmp_path / "bars.txt", [])
     assert path.read_text(encoding="utf-8") == "old"
 
 
 def test_rows_of_results_are_written_with_nested_values_as_json(tmp_path: Path) -> None:
     path = tmp_path / "setups.csv"
-    barfiles.write_rows(path, [{"symbol": "INFY", "gates": {"a": 1}}, {"symbol": "TCS", "gates": None}])
+    bar_files.write_rows(path, [{"symbol": "INFY", "gates": {"a": 1}}, {"symbol": "TCS", "gates": None}])
     assert pl.read_csv(path).to_dicts() == [
         {"symbol": "INFY", "gates": '{"a":1}'},
         {"symbol": "TCS", "gates": None},
@@ -246,7 +245,7 @@ def test_a_large_real_file_is_read_whole_and_fast() -> None:
     """1.38 million rows; the time is generous, for machines that do other work."""
     path = real_data("nse_all_half.parquet")
     begun_s = perf_counter()
-    found = barfiles.read(path)
+    found = bar_files.read_bars(path)
     assert perf_counter() - begun_s < 6.0
     assert sum(map(len, found.series)) == 1_383_827
     assert len(found.series) == 1_440

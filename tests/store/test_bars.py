@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 
 from tests.postgres import fresh_database
 from tests.store.market import instruments_of, walk
+from vcpd.core.errors import PermanentError
+from vcpd.core.secrets import Secret
 from vcpd.domain.bars import BarSeries, BarTable
-from vcpd.domain.errors import PermanentError
-from vcpd.domain.secrets import Secret
-from vcpd.ports import Coverage, MergeCounts, Span
+from vcpd.ports import Coverage, MergeCounts, SessionSpan
 from vcpd.store.bars import PostgresBarStore
 from vcpd.store.database import Database
 
-SPAN = Span(date(2024, 1, 1), date(2024, 12, 31))
+SPAN = SessionSpan(date(2024, 1, 1), date(2024, 12, 31))
 
 
 async def test_bars_come_back_as_they_went_in(database: Database) -> None:
@@ -87,11 +87,11 @@ async def test_coverage_tells_asked_spans_and_open_ends(database: Database) -> N
     series.records["provisional"][-2:] = True
     store = PostgresBarStore(database)
     await store.merge(BarTable.gather([(full, series)]), {full: SPAN})
-    await store.merge(BarTable.gather([]), {full: Span(date(2024, 3, 1), date(2025, 1, 5))})
+    await store.merge(BarTable.gather([]), {full: SessionSpan(date(2024, 3, 1), date(2025, 1, 5))})
     sessions = series.sessions.tolist()
     coverage = await store.coverage()
     assert coverage[full] == Coverage(
-        Span(date(2024, 1, 1), date(2025, 1, 5)), last_bar=sessions[-1], first_provisional=sessions[-2]
+        SessionSpan(date(2024, 1, 1), date(2025, 1, 5)), last_bar=sessions[-1], first_provisional=sessions[-2]
     )
     assert coverage[empty] == Coverage(None, None, None)
 
@@ -105,12 +105,12 @@ async def test_a_restated_history_takes_the_place_of_the_old_one(database: Datab
     new = BarSeries("NSE:AAA", np.delete(old.records[10:45], 3))
     new.records["close"] /= 2
     sessions = old.sessions.tolist()
-    counts = await store.replace(key, new, Span(sessions[10], sessions[44]))
+    counts = await store.replace(key, new, SessionSpan(sessions[10], sessions[44]))
     kept = (old.records[:10], new.records, old.records[45:])
     expected = BarSeries("NSE:AAA", np.concatenate(kept))
     assert counts == MergeCounts(updated=34)
     assert same_records(await store.series(key), expected)
-    assert (await store.coverage())[key].asked == SPAN
+    assert (await store.coverage())[key].requested == SPAN
 
 
 async def test_a_failed_merge_leaves_everything_as_it_was(database: Database) -> None:
@@ -124,7 +124,7 @@ async def test_a_failed_merge_leaves_everything_as_it_was(database: Database) ->
     with pytest.raises(PermanentError, match="unknown instruments: 999"):
         await store.merge(BarTable.gather([(key, series), (999, series)]), {key: SPAN})
     assert len(await store.series(key)) == 0
-    assert (await store.coverage())[key].asked is None
+    assert (await store.coverage())[key].requested is None
 
 
 async def test_an_unknown_instrument_has_no_series(database: Database) -> None:

@@ -8,10 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from vcpd.domain.arrays import RecordArray
-from vcpd.domain.bars import BAR_DTYPE
-from vcpd.domain.errors import RetryableError
-from vcpd.store.copy_format import BAR_ROW, bar_chunks, bar_records, parse_rows
+from vcpd.core.errors import RetryableError
+from vcpd.domain.bars import BAR_DTYPE, RecordArray
+from vcpd.store.binary_format import BAR_ROW, bar_records, decode_copy, encode_copy
 
 ROWS = hnp.arrays(
     BAR_DTYPE,
@@ -28,7 +27,7 @@ ROWS = hnp.arrays(
 @given(records=ROWS, first_key=st.integers(1, 2**31 - 21))
 def test_what_is_written_is_read_back_to_the_last_bit(records: RecordArray, first_key: int) -> None:
     keys = np.arange(first_key, first_key + len(records))
-    rows = parse_rows(b"".join(bar_chunks(keys, records)), BAR_ROW)
+    rows = decode_copy(b"".join(encode_copy(keys, records)), BAR_ROW)
     assert rows["instrument_id"].tolist() == keys.tolist()
     assert bar_records(rows).tobytes() == records.tobytes()
 
@@ -36,21 +35,21 @@ def test_what_is_written_is_read_back_to_the_last_bit(records: RecordArray, firs
 @settings(max_examples=100, deadline=None)
 @given(cut=st.integers(0, 250))
 def test_a_copy_that_breaks_off_anywhere_is_refused(cut: int) -> None:
-    content = b"".join(bar_chunks(np.arange(3), np.zeros(3, BAR_DTYPE)))
-    assert len(parse_rows(content, BAR_ROW)) == 3
+    content = b"".join(encode_copy(np.arange(3), np.zeros(3, BAR_DTYPE)))
+    assert len(decode_copy(content, BAR_ROW)) == 3
     with pytest.raises(RetryableError, match="not whole"):
-        parse_rows(content[: min(cut, len(content) - 1)], BAR_ROW)
+        decode_copy(content[: min(cut, len(content) - 1)], BAR_ROW)
 
 
 def test_rows_of_another_shape_are_refused() -> None:
-    content = bytearray(b"".join(bar_chunks(np.arange(1), np.zeros(1, BAR_DTYPE))))
+    content = bytearray(b"".join(encode_copy(np.arange(1), np.zeros(1, BAR_DTYPE))))
     content[20] = 3  # the number of fields
     with pytest.raises(RetryableError, match="another shape"):
-        parse_rows(bytes(content), BAR_ROW)
+        decode_copy(bytes(content), BAR_ROW)
 
 
 def test_large_tables_are_given_in_pieces() -> None:
     """So that the event loop gets its turn between them."""
-    pieces = list(bar_chunks(np.zeros(100_000, np.int64), np.zeros(100_000, BAR_DTYPE)))
+    pieces = list(encode_copy(np.zeros(100_000, np.int64), np.zeros(100_000, BAR_DTYPE)))
     assert max(len(piece) for piece in pieces) < 2_000_000
     assert len(pieces) > 5

@@ -9,13 +9,12 @@ import asyncpg
 import pytest
 
 from tests.postgres import SETTINGS, address_of, fresh_address
-from vcpd.domain.errors import ConfigurationError, PermanentError, RetryableError, UnavailableError
-from vcpd.domain.secrets import Secret
-from vcpd.store.database import Database, rows_touched
-from vcpd.store.driver_errors import store_errors
-from vcpd.store.leadership import Leadership
-from vcpd.store.named_queries import parse_queries
-from vcpd.store.settings import StoreSettings, place_of
+from vcpd.core.errors import ConfigurationError, PermanentError, RetryableError, UnavailableError
+from vcpd.core.secrets import Secret
+from vcpd.store.database import Database, affected_rows, store_errors
+from vcpd.store.leader_lock import LeaderLock
+from vcpd.store.settings import StoreSettings, dsn_location
+from vcpd.store.sql import parse_queries
 
 
 async def test_an_opened_database_is_migrated_and_answers(postgres_server: Secret) -> None:
@@ -24,7 +23,7 @@ async def test_an_opened_database_is_migrated_and_answers(postgres_server: Secre
         assert database.version >= 1
         assert await database.ping() < 5
         assert "bars" in await database.sizes()
-        in_use, open_now = database.pool_use()
+        in_use, open_now = database.pool_usage()
         assert in_use == 0 < open_now
         await database.close()
         with pytest.raises(RetryableError):
@@ -137,7 +136,7 @@ async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
         await asyncio.sleep(0.01)
 
 
-def has_lost(leader: Leadership) -> Callable[[], Awaitable[bool]]:
+def has_lost(leader: LeaderLock) -> Callable[[], Awaitable[bool]]:
     async def lost() -> bool:
         return not leader.leading
 
@@ -146,13 +145,13 @@ def has_lost(leader: Leadership) -> Callable[[], Awaitable[bool]]:
 
 async def test_of_many_daemons_one_leads_and_another_takes_over(postgres_server: Secret) -> None:
     async with fresh_address(postgres_server) as address:
-        first, second = Leadership(address, SETTINGS), Leadership(address, SETTINGS)
-        assert await first.lead()
-        assert not await second.lead()
-        assert await first.lead()
+        first, second = LeaderLock(address, SETTINGS), LeaderLock(address, SETTINGS)
+        assert await first.try_lead()
+        assert not await second.try_lead()
+        assert await first.try_lead()
         await first.step_down()
         assert not first.leading
-        await eventually(second.lead)
+        await eventually(second.try_lead)
         assert second.leading
         await second.step_down()
 
@@ -160,9 +159,9 @@ async def test_of_many_daemons_one_leads_and_another_takes_over(postgres_server:
 async def test_a_leader_whose_connection_is_cut_knows_it(postgres_server: Secret) -> None:
     """It stops leading and tells so at once, and may win again on a new connection."""
     async with fresh_address(postgres_server) as address:
-        leader, told = Leadership(address, SETTINGS), asyncio.Event()
-        leader.when_lost(told.set)
-        assert await leader.lead()
+        leader, told = LeaderLock(address, SETTINGS), asyncio.Event()
+        leader.on_lost(told.set)
+        assert await leader.try_lead()
         observer = await asyncpg.connect(address.reveal())
         await observer.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"
@@ -172,7 +171,7 @@ async def test_a_leader_whose_connection_is_cut_knows_it(postgres_server: Secret
         await eventually(has_lost(leader))
         async with asyncio.timeout(10):
             await told.wait()
-        await eventually(leader.lead)
+        await eventually(leader.try_lead)
         told.clear()
         await leader.step_down()
         assert not told.is_set(), "who steps down has lost nothing"
@@ -181,11 +180,11 @@ async def test_a_leader_whose_connection_is_cut_knows_it(postgres_server: Secret
 async def test_a_leader_that_falls_silent_loses_the_lead(postgres_server: Secret) -> None:
     """Frozen, or on a machine that the network lost: its connection looks alive, yet another takes over."""
     async with fresh_address(postgres_server) as address:
-        frozen, other = Leadership(address, SETTINGS, silent_for_s=0.2), Leadership(address, SETTINGS)
-        assert await frozen.lead()
-        assert not await other.lead()
-        await eventually(other.lead)
-        assert not await frozen.lead()
+        frozen, other = LeaderLock(address, SETTINGS, silent_for_s=0.2), LeaderLock(address, SETTINGS)
+        assert await frozen.try_lead()
+        assert not await other.try_lead()
+        await eventually(other.try_lead)
+        assert not await frozen.try_lead()
         await other.step_down()
         await frozen.step_down()
 
@@ -193,27 +192,27 @@ async def test_a_leader_that_falls_silent_loses_the_lead(postgres_server: Secret
 async def test_a_leader_that_asks_now_and_then_keeps_the_lead(postgres_server: Secret) -> None:
     """Each question starts the silence anew."""
     async with fresh_address(postgres_server) as address:
-        leader, other = Leadership(address, SETTINGS, silent_for_s=1.5), Leadership(address, SETTINGS)
-        assert await leader.lead()
+        leader, other = LeaderLock(address, SETTINGS, silent_for_s=1.5), LeaderLock(address, SETTINGS)
+        assert await leader.try_lead()
         for _ in range(20):
             await asyncio.sleep(0.1)
-            assert await leader.lead()
-        assert not await other.lead()
+            assert await leader.try_lead()
+        assert not await other.try_lead()
         await leader.step_down()
         await other.step_down()
 
 
 async def test_without_a_store_nobody_leads() -> None:
-    assert not await Leadership(Secret("postgresql:///x?host=/nowhere"), SETTINGS).lead()
+    assert not await LeaderLock(Secret("postgresql:///x?host=/nowhere"), SETTINGS).try_lead()
 
 
 def test_addresses_are_shown_without_user_and_password() -> None:
-    assert place_of(Secret("postgresql://me:secret@db.example:5433/market")) == "db.example:5433/market"
+    assert dsn_location(Secret("postgresql://me:secret@db.example:5433/market")) == "db.example:5433/market"
 
 
 @pytest.mark.parametrize(("status", "count"), [("INSERT 0 5", 5), ("DELETE 0", 0), ("LOCK TABLE", 0)])
 def test_rows_touched_reads_the_command_tag(status: str, count: int) -> None:
-    assert rows_touched(status) == count
+    assert affected_rows(status) == count
 
 
 def test_queries_are_split_by_name_and_names_are_unique() -> None:

@@ -16,11 +16,11 @@ import psutil
 import pytest
 
 from tests.postgres import quick_place, temporary_folder
-from vcpd.domain.errors import PermanentError, UnavailableError
-from vcpd.store import embedded, identity
+from vcpd.core.errors import PermanentError, UnavailableError
+from vcpd.store import embedded, run_as
 from vcpd.store.embedded import EmbeddedPostgres
-from vcpd.store.identity import Identity, Route, candidates
-from vcpd.store.orphans import server_processes
+from vcpd.store.embedded_process import server_processes
+from vcpd.store.run_as import RunAsMethod, RunAsUser, run_as_candidates
 from vcpd.store.settings import StoreSettings
 
 SETTINGS = StoreSettings(shared_buffers_mb=16)
@@ -200,7 +200,7 @@ async def test_a_stale_pid_file_with_a_living_strangers_number_is_no_obstacle(
 async def test_broken_data_fails_soon_with_the_servers_words(
     server: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embedded, "TRY_FOR_S", 0.0)
+    monkeypatch.setattr(embedded, "LAUNCH_RETRY_PERIOD_S", 0.0)
     await server.start()
     await server.stop()
     (server.data_folder / "global" / "pg_control").unlink()
@@ -221,7 +221,7 @@ async def test_a_full_disk_is_named(new_server: EmbeddedPostgres, monkeypatch: p
     async def full(command: list[str]) -> tuple[int, str]:
         return 1, "initdb: error: could not write file: No space left on device"
 
-    monkeypatch.setattr(embedded, "run", full)
+    monkeypatch.setattr(embedded, "run_command", full)
     with pytest.raises(UnavailableError, match="the disk is full"):
         await new_server.start()
     assert not new_server.data_folder.exists()
@@ -309,14 +309,16 @@ async def test_an_ordinary_user_runs_it_as_himself() -> None:
 
 
 @as_root
-@pytest.mark.parametrize("route", [Route.SWITCHED, Route.SWITCHED_READING])
+@pytest.mark.parametrize("route", [RunAsMethod.SWITCHED, RunAsMethod.SWITCHED_READING])
 async def test_root_without_namespaces_runs_it_as_nobody(
-    route: Route, place: Path, monkeypatch: pytest.MonkeyPatch
+    route: RunAsMethod, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also below folders that nobody may not enter, by the right to walk through them."""
-    parent = place if route is Route.SWITCHED_READING else None
+    parent = place if route is RunAsMethod.SWITCHED_READING else None
     with folder_of_nobody(parent) as folder:
-        monkeypatch.setattr(identity, "candidates", lambda owner, user: [Identity(route, NOBODY, NOBODY)])
+        monkeypatch.setattr(
+            run_as, "run_as_candidates", lambda owner, user: [RunAsUser(route, NOBODY, NOBODY)]
+        )
         server = EmbeddedPostgres(folder / "postgres", SETTINGS)
         try:
             assert await ask(await server.start(), "SELECT 1") == 1
@@ -335,21 +337,21 @@ async def test_when_no_identity_works_it_says_what_to_do(
     server_folder = new_server.data_folder.parent
     server_folder.mkdir(parents=True)
     server_folder.parent.chmod(0o700)
-    plain = [Identity(Route.SWITCHED, NOBODY, NOBODY)]
-    monkeypatch.setattr(identity, "candidates", lambda owner, user: plain)
+    plain = [RunAsUser(RunAsMethod.SWITCHED, NOBODY, NOBODY)]
+    monkeypatch.setattr(run_as, "run_as_candidates", lambda owner, user: plain)
     with pytest.raises(UnavailableError, match="run vcpd as an ordinary user, or set"):
         await new_server.start()
 
 
 def test_root_works_on_another_users_data_as_that_user() -> None:
-    routes = [(one.route, one.user_id) for one in candidates((1000, 1000), 0)]
-    assert routes == [(Route.SWITCHED, 1000), (Route.SWITCHED_READING, 1000)]
+    routes = [(one.method, one.user_id) for one in run_as_candidates((1000, 1000), 0)]
+    assert routes == [(RunAsMethod.SWITCHED, 1000), (RunAsMethod.SWITCHED_READING, 1000)]
 
 
 def test_a_user_without_a_name_gets_one_in_a_namespace() -> None:
     """PostgreSQL refuses a user id that has no entry."""
-    (only,) = candidates((54_321, 54_321), 54_321)
-    assert only.route is Route.NAMESPACE
+    (only,) = run_as_candidates((54_321, 54_321), 54_321)
+    assert only.method is RunAsMethod.NAMESPACE
     assert only.user_id != 54_321
 
 

@@ -10,12 +10,11 @@ from hypothesis import strategies as st
 from tests.store.market import FIRST_DAY, instruments_of, listed, walk
 from vcpd.domain.bars import BarTable
 from vcpd.domain.instruments import Instrument, InstrumentChanges, StoredInstrument
-from vcpd.domain.quality import Flag, QuarantinedBar, Rule
-from vcpd.ports import InstrumentStore, Span
+from vcpd.domain.quality_rules import QualityFlag, QualityRule, QuarantinedBar
+from vcpd.ports import InstrumentStore, SessionSpan
 from vcpd.store.bars import PostgresBarStore
 from vcpd.store.database import Database
-from vcpd.store.instrument_list import plan_merge
-from vcpd.store.instruments import PostgresInstrumentStore
+from vcpd.store.instruments import PostgresInstrumentStore, plan_merge
 from vcpd.store.quarantine import PostgresQuarantineStore
 
 NEXT_DAY = date(2024, 1, 2)
@@ -34,7 +33,7 @@ async def test_an_instrument_that_vanishes_is_kept_and_may_come_back(database: D
     store = PostgresInstrumentStore(database)
     aaa, bbb = listed("NSE:AAA", "NSE:BBB")
     await store.merge([aaa, bbb], FIRST_DAY)
-    assert await store.merge([aaa], NEXT_DAY) == InstrumentChanges(gone=("NSE:BBB",))
+    assert await store.merge([aaa], NEXT_DAY) == InstrumentChanges(removed=("NSE:BBB",))
     gone = next(one for one in await store.all() if one.symbol == "NSE:BBB")
     assert (gone.listed, gone.last_seen) == (False, FIRST_DAY)
     assert await store.merge([aaa], NEXT_DAY) == InstrumentChanges()
@@ -68,7 +67,7 @@ async def test_a_list_and_bars_may_be_merged_at_once(database: Database) -> None
         table = BarTable.gather(
             (key, walk(name, 2 + day, seed=key)) for key, name in zip(keys, names, strict=True)
         )
-        span = Span(FIRST_DAY, today)
+        span = SessionSpan(FIRST_DAY, today)
         await asyncio.gather(
             instruments.merge(listed(*names), today), bars.merge(table, dict.fromkeys(keys, span))
         )
@@ -81,9 +80,9 @@ async def test_history_flags_and_quarantine_follow_a_renamed_symbol(database: Da
     bars, quarantine = PostgresBarStore(database), PostgresQuarantineStore(database)
     await bars.merge(BarTable.gather([(key, walk("NSE:OLD", 5, seed=1))]), {})
     await quarantine.set_flags(
-        ["NSE:OLD"], [Flag("NSE:OLD", Rule.SCALE_BREAK, FIRST_DAY, "x", excludes=True)]
+        ["NSE:OLD"], [QualityFlag("NSE:OLD", QualityRule.SCALE_BREAK, FIRST_DAY, "x", excludes=True)]
     )
-    await quarantine.add([QuarantinedBar("NSE:OLD", FIRST_DAY, Rule.PRICE_MISSING, "no close", {})])
+    await quarantine.add([QuarantinedBar("NSE:OLD", FIRST_DAY, QualityRule.PRICE_MISSING, "no close", {})])
     store = PostgresInstrumentStore(database)
     changes = await store.merge([Instrument("NSE:NEW", 1000)], NEXT_DAY)
     assert changes == InstrumentChanges(renamed=(("NSE:OLD", "NSE:NEW"),))
@@ -132,7 +131,7 @@ def test_the_token_outweighs_the_name() -> None:
     before = stored(Instrument("NSE:X", 1), Instrument("NSE:Y", 2))
     plan = plan_merge(before, [Instrument("NSE:X-BE", 2)])
     assert plan.changes.renamed == (("NSE:Y", "NSE:X-BE"),)
-    assert plan.changes.gone == ("NSE:X",)
+    assert plan.changes.removed == ("NSE:X",)
 
 
 LISTS = st.lists(
@@ -152,5 +151,5 @@ def test_every_symbol_is_accounted_for_once(
     old, new = {symbol for symbol, _ in first}, {symbol for symbol, _ in second}
     renamed_from = [name for name, _ in changes.renamed]
     renamed_to = [name for _, name in changes.renamed]
-    assert sorted([*changes.gone, *renamed_from]) == sorted(old - new)
+    assert sorted([*changes.removed, *renamed_from]) == sorted(old - new)
     assert sorted([*changes.added, *renamed_to]) == sorted(new - old)

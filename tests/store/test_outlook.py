@@ -5,7 +5,7 @@ from datetime import date, timedelta
 from tests.store.market import instruments_of
 from tests.store.test_setups import MONDAY, TUESDAY, verdict, written
 from vcpd.store.database import Database
-from vcpd.store.setups import PostgresSetupStore
+from vcpd.store.screen_results import PostgresSetupStore
 
 
 async def test_bases_are_counted_by_state_for_each_judged_session(database: Database) -> None:

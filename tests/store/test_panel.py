@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from tests.store.market import FIRST_DAY, instruments_of, walk
+from vcpd.core.errors import RetryableError, UnavailableError
 from vcpd.domain.bars import BarSeries, BarTable
-from vcpd.domain.errors import RetryableError, UnavailableError
 from vcpd.domain.instruments import Instrument
 from vcpd.domain.panel import Panel, build_panel
-from vcpd.domain.quality import Flag, Rule
+from vcpd.domain.quality_rules import QualityFlag, QualityRule
 from vcpd.ports import PanelStore
 from vcpd.store.bars import PostgresBarStore
 from vcpd.store.database import Database
@@ -71,8 +71,10 @@ async def test_only_the_last_sessions_are_shown(database: Database, tmp_path: Pa
 
 async def test_an_excluding_flag_is_the_reason_in_the_panel(database: Database, tmp_path: Path) -> None:
     await three_shares_and_an_index(database)
-    doubt = Flag("NSE:BBB", Rule.JUMP_BEYOND_BAND, FIRST_DAY, "half the price overnight", excludes=True)
-    remark = Flag("NSE:CCC", Rule.VOLUME_MISSING, FIRST_DAY, "no volume", excludes=False)
+    doubt = QualityFlag(
+        "NSE:BBB", QualityRule.JUMP_BEYOND_BAND, FIRST_DAY, "half the price overnight", excludes=True
+    )
+    remark = QualityFlag("NSE:CCC", QualityRule.VOLUME_MISSING, FIRST_DAY, "no volume", excludes=False)
     await PostgresQuarantineStore(database).set_flags(["NSE:BBB", "NSE:CCC"], [doubt, remark])
     panel = open_panel(await panel_store(database, tmp_path).refresh())
     assert panel.exclusions == {"NSE:BBB": "half the price overnight"}

@@ -15,12 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.store.market import FIRST_DAY, walk
-from vcpd.domain.arrays import IntArray
-from vcpd.domain.bars import BarSeries, BarTable
-from vcpd.domain.errors import RetryableError, UnavailableError
+from vcpd.core.errors import RetryableError, UnavailableError
+from vcpd.domain.bars import BarSeries, BarTable, IntArray
 from vcpd.domain.panel import Panel, build_panel
-from vcpd.store.copy_format import bar_chunks
-from vcpd.store.panel_arrangement import Arrangement, PanelRow, arrange
+from vcpd.store.binary_format import encode_copy
+from vcpd.store.panel_build import PanelBuildSpec, PanelRow, build_panel_files
 from vcpd.store.panel_files import open_panel
 
 INDEX: Final = "NSE:NIFTY 50"
@@ -33,15 +32,15 @@ def copied(folder: Path, bars: BarTable, order: IntArray, n_parts: int = 2) -> t
     names = []
     for number, part in enumerate(np.array_split(order, n_parts)):
         path = folder / f"bars-{number}.copy"
-        path.write_bytes(b"".join(bar_chunks(bars.instrument_id[part], bars.records[part])))
+        path.write_bytes(b"".join(encode_copy(bars.instrument_id[part], bars.records[part])))
         names.append(str(path))
     return tuple(names)
 
 
 def arrangement_of(
     folder: Path, names: tuple[str, ...], rows: Sequence[PanelRow], n: int = 1300
-) -> Arrangement:
-    return Arrangement(
+) -> PanelBuildSpec:
+    return PanelBuildSpec(
         names, str(folder / "panel"), tuple(rows), INDEX_ID, FIRST_DAY, date(2026, 1, 1), n, {}
     )
 
@@ -76,7 +75,7 @@ def test_bars_in_any_order_give_the_panel_of_their_histories(
     rows = [PanelRow(number, one.symbol, 0.05) for number, one in enumerate(shares, start=1)]
     with tempfile.TemporaryDirectory() as name:
         names = copied(Path(name), bars, np.array(order, np.int64))
-        panel = open_panel(arrange(arrangement_of(Path(name), names, rows, n_sessions)))
+        panel = open_panel(build_panel_files(arrangement_of(Path(name), names, rows, n_sessions)))
         assert_same(panel, cut(build_panel(shares, index), shares, index, n_sessions))
 
 
@@ -102,7 +101,7 @@ def test_a_copy_that_is_not_whole_makes_no_panel(tmp_path: Path) -> None:
     for broken in (content[:-1], content[:-80] + content[-2:], content[:-84] + b"\x00" + content[-83:]):
         Path(names[0]).write_bytes(broken)
         with pytest.raises(RetryableError, match="a copy from the store"):
-            arrange(arrangement_of(tmp_path, names, [PanelRow(1, "NSE:A", 0.05)]))
+            build_panel_files(arrangement_of(tmp_path, names, [PanelRow(1, "NSE:A", 0.05)]))
     assert not list(tmp_path.glob("panel/panel-*"))
 
 
@@ -111,7 +110,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     bars = BarTable.gather([(1, walk("NSE:A", 5, seed=1))])
     names = copied(tmp_path, bars, np.arange(len(bars)))
     with pytest.raises(UnavailableError, match="cannot write the panel"):
-        arrange(arrangement_of(tmp_path, names, [PanelRow(1, "NSE:A", 0.05)]))
+        build_panel_files(arrangement_of(tmp_path, names, [PanelRow(1, "NSE:A", 0.05)]))
 
 
 PEAK_OF_ARRANGING: Final = """

@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from vcpd.domain.quality import Flag, QuarantinedBar, Rule
+from vcpd.domain.quality_rules import QualityFlag, QualityRule, QuarantinedBar
 from vcpd.ports import QuarantineStore
 from vcpd.store.database import Database
 from vcpd.store.quarantine import PostgresQuarantineStore
@@ -13,7 +13,9 @@ DAY = date(2024, 3, 4)
 def bad_bar(
     symbol: str = "NSE:AAA", session: date | None = DAY, close: float | None = -1.0
 ) -> QuarantinedBar:
-    return QuarantinedBar(symbol, session, Rule.PRICE_NOT_POSITIVE, "close -1", {"close": close, "file": "x"})
+    return QuarantinedBar(
+        symbol, session, QualityRule.PRICE_NOT_POSITIVE, "close -1", {"close": close, "file": "x"}
+    )
 
 
 async def test_a_row_is_kept_once_with_its_payload(database: Database) -> None:
@@ -24,7 +26,7 @@ async def test_a_row_is_kept_once_with_its_payload(database: Database) -> None:
     assert await store.add(rows) == 0
     assert await store.add([]) == 0
     assert list(await store.recent(10)) == [rows[3], rows[2], rows[0]]
-    assert await PostgresQuarantineStore(database).counts() == {Rule.PRICE_NOT_POSITIVE: 3}
+    assert await PostgresQuarantineStore(database).counts() == {QualityRule.PRICE_NOT_POSITIVE: 3}
 
 
 async def test_recent_gives_the_newest_first_and_no_more_than_asked(database: Database) -> None:
@@ -35,22 +37,22 @@ async def test_recent_gives_the_newest_first_and_no_more_than_asked(database: Da
 
 async def test_rows_of_one_symbol_or_one_rule_can_be_asked_for(database: Database) -> None:
     store = PostgresQuarantineStore(database)
-    sunday = QuarantinedBar("NSE:AAA", DAY, Rule.NOT_A_SESSION, "a Sunday", {})
+    sunday = QuarantinedBar("NSE:AAA", DAY, QualityRule.NOT_A_SESSION, "a Sunday", {})
     await store.add([bad_bar("NSE:AAA"), sunday, bad_bar("NSE:BBB")])
     assert await store.recent(9, "NSE:AAA") == [sunday, bad_bar("NSE:AAA")]
-    assert await store.recent(9, rule=Rule.NOT_A_SESSION) == [sunday]
-    assert await store.recent(9, "NSE:BBB", Rule.NOT_A_SESSION) == []
+    assert await store.recent(9, rule=QualityRule.NOT_A_SESSION) == [sunday]
+    assert await store.recent(9, "NSE:BBB", QualityRule.NOT_A_SESSION) == []
 
 
 async def test_flags_are_replaced_for_the_judged_symbols_only(database: Database) -> None:
     store = PostgresQuarantineStore(database)
-    old = Flag("NSE:AAA", Rule.STALE_REPEAT, DAY, "five times the same", excludes=True)
-    other = Flag("NSE:BBB", Rule.SCALE_BREAK, DAY, "x 0.1", excludes=True)
-    new = Flag("NSE:AAA", Rule.VOLUME_MISSING, DAY, "no volume", excludes=False)
+    old = QualityFlag("NSE:AAA", QualityRule.STALE_REPEAT, DAY, "five times the same", excludes=True)
+    other = QualityFlag("NSE:BBB", QualityRule.SCALE_BREAK, DAY, "x 0.1", excludes=True)
+    new = QualityFlag("NSE:AAA", QualityRule.VOLUME_MISSING, DAY, "no volume", excludes=False)
     await store.set_flags(["NSE:AAA", "NSE:BBB"], [old, other])
     await store.set_flags(["NSE:AAA"], [new])
     assert list(await store.flags()) == [new, other]
-    changed = Flag("NSE:AAA", Rule.VOLUME_MISSING, DAY, "no volume at all", excludes=True)
+    changed = QualityFlag("NSE:AAA", QualityRule.VOLUME_MISSING, DAY, "no volume at all", excludes=True)
     await store.set_flags(["NSE:AAA"], [changed])
     assert list(await store.flags()) == [changed, other]
     await store.set_flags(["NSE:AAA", "NSE:BBB"], [])
@@ -59,7 +61,7 @@ async def test_flags_are_replaced_for_the_judged_symbols_only(database: Database
 
 async def test_of_one_flag_given_twice_the_excluding_one_stays(database: Database) -> None:
     store = PostgresQuarantineStore(database)
-    mild = Flag("NSE:AAA", Rule.SCALE_BREAK, DAY, "maybe", excludes=False)
-    strict = Flag("NSE:AAA", Rule.SCALE_BREAK, DAY, "surely", excludes=True)
+    mild = QualityFlag("NSE:AAA", QualityRule.SCALE_BREAK, DAY, "maybe", excludes=False)
+    strict = QualityFlag("NSE:AAA", QualityRule.SCALE_BREAK, DAY, "surely", excludes=True)
     await store.set_flags(["NSE:AAA"], [mild, strict])
     assert list(await store.flags()) == [strict]

@@ -6,13 +6,13 @@ from datetime import date
 import pytest
 
 from tests.store.market import instruments_of
-from vcpd.domain.errors import PermanentError
+from vcpd.core.errors import PermanentError
 from vcpd.domain.instruments import Instrument
-from vcpd.domain.risk import Band, RiskMark, RiskScore
+from vcpd.domain.risk import RiskBand, RiskScore, RiskSummary
 from vcpd.ports import RiskStore
 from vcpd.store.database import Database
 from vcpd.store.instruments import PostgresInstrumentStore
-from vcpd.store.risk import PostgresRiskStore
+from vcpd.store.screen_results import PostgresRiskStore
 
 MONDAY = date(2024, 3, 4)
 TUESDAY = date(2024, 3, 5)
@@ -23,7 +23,7 @@ def risk_of(symbol: str, as_of: date = MONDAY, score: float | None = 42.5) -> Ri
         symbol=symbol,
         as_of=as_of,
         score=score,
-        band=None if score is None else Band.ELEVATED,
+        band=None if score is None else RiskBand.ELEVATED,
         components={"volatility": 61.0},
         metrics={"atr_pct": 3.25, "beta": None, "worst_day": "2024-01-17"},
         reason="too short" if score is None else None,
@@ -38,19 +38,19 @@ async def store_of(database: Database, *symbols: str) -> RiskStore:
 async def test_scores_come_back_riskiest_first_unscored_last(database: Database) -> None:
     store = await store_of(database, "NSE:AAA", "NSE:BBB", "NSE:CCC")
     scores = [risk_of("NSE:AAA", score=None), risk_of("NSE:BBB", score=1.0), risk_of("NSE:CCC")]
-    assert await store.as_of() == (None, ())
+    assert await store.for_session() == (None, ())
     await store.put(MONDAY, scores)
     await store.put(MONDAY, scores)
-    assert await store.as_of() == (MONDAY, [scores[2], scores[1], scores[0]])
-    assert await store.as_of(TUESDAY) == (None, ())
-    assert await store.marks(MONDAY) == {one.symbol: RiskMark(one.score, one.band) for one in scores}
+    assert await store.for_session() == (MONDAY, [scores[2], scores[1], scores[0]])
+    assert await store.for_session(TUESDAY) == (None, ())
+    assert await store.summaries(MONDAY) == {one.symbol: RiskSummary(one.score, one.band) for one in scores}
 
 
 async def test_a_session_scored_again_shows_only_the_new_scores(database: Database) -> None:
     store = await store_of(database, "NSE:AAA", "NSE:BBB")
     await store.put(MONDAY, [risk_of("NSE:AAA"), risk_of("NSE:BBB")])
     await store.put(MONDAY, [risk_of("NSE:BBB", score=7.0)])
-    assert await store.as_of() == (MONDAY, [risk_of("NSE:BBB", score=7.0)])
+    assert await store.for_session() == (MONDAY, [risk_of("NSE:BBB", score=7.0)])
 
 
 async def test_a_symbols_scores_run_through_time_and_renames(database: Database) -> None:
@@ -58,11 +58,11 @@ async def test_a_symbols_scores_run_through_time_and_renames(database: Database)
     await store.put(TUESDAY, [risk_of("NSE:OLD", TUESDAY, 50.0)])
     await store.put(MONDAY, [risk_of("NSE:OLD", MONDAY, 40.0)])
     await PostgresInstrumentStore(database).merge([Instrument("NSE:NEW", 1000)], TUESDAY)
-    assert [(one.symbol, one.as_of, one.score) for one in await store.of("NSE:NEW")] == [
+    assert [(one.symbol, one.as_of, one.score) for one in await store.for_symbol("NSE:NEW")] == [
         ("NSE:NEW", TUESDAY, 50.0),
         ("NSE:NEW", MONDAY, 40.0),
     ]
-    assert list(await store.of("NSE:OLD")) == []
+    assert list(await store.for_symbol("NSE:OLD")) == []
 
 
 async def test_an_unknown_component_survives(database: Database) -> None:
@@ -71,7 +71,7 @@ async def test_an_unknown_component_survives(database: Database) -> None:
         symbol="NSE:AAA", as_of=MONDAY, score=None, band=None, components={"beta": math.nan}, metrics={}
     )
     await store.put(MONDAY, [odd])
-    _, (back,) = await store.as_of()
+    _, (back,) = await store.for_session()
     assert back.score is None
     assert math.isnan(back.components["beta"])
 
@@ -80,7 +80,7 @@ async def test_an_unknown_symbol_writes_nothing(database: Database) -> None:
     store = await store_of(database, "NSE:AAA")
     with pytest.raises(PermanentError, match="NSE:ZZZ"):
         await store.put(MONDAY, [risk_of("NSE:AAA"), risk_of("NSE:ZZZ")])
-    assert await store.as_of() == (None, ())
+    assert await store.for_session() == (None, ())
 
 
 async def test_a_whole_market_is_written_in_several_statements(database: Database) -> None:
@@ -88,5 +88,5 @@ async def test_a_whole_market_is_written_in_several_statements(database: Databas
     await instruments_of(database, *names)
     store = PostgresRiskStore(database)
     await store.put(MONDAY, [risk_of(name, score=float(n) / 10) for n, name in enumerate(names)])
-    _, kept = await store.as_of()
+    _, kept = await store.for_session()
     assert [one.symbol for one in kept] == names[::-1]

@@ -122,7 +122,7 @@ async def test_old_runs_are_forgotten_but_not_open_ones(database: Database) -> N
     await store.record("a", NOON - timedelta(days=9), None, Outcome.DONE, "")
     await store.begin("b", NOON - timedelta(days=9), None)
     await store.record("c", NOON, None, Outcome.DONE, "")
-    assert await store.forget_before(NOON - timedelta(days=1)) == 1
+    assert await store.delete_before(NOON - timedelta(days=1)) == 1
     assert jobs_of(await store.recent(5)) == ["c", "b"]
 
 

@@ -7,10 +7,10 @@ import asyncpg
 import pytest
 
 from tests.postgres import fresh_address
-from vcpd.domain.errors import PermanentError
-from vcpd.domain.secrets import Secret
+from vcpd.core.errors import PermanentError
+from vcpd.core.secrets import Secret
 from vcpd.store.database import Connection
-from vcpd.store.schema import Migration, migrate, parse_migration, shipped_migrations
+from vcpd.store.migrations import Migration, load_migrations, migrate, parse_migration
 
 FIRST = Migration(1, "first", "CREATE TABLE one (id integer); CREATE TABLE two (id integer);", 1)
 SECOND = Migration(2, "second", "ALTER TABLE one ADD COLUMN word text;", 1)
@@ -37,7 +37,7 @@ async def tables(connection: Connection) -> set[str]:
 
 async def test_the_shipped_migrations_build_the_whole_schema(connection: Connection) -> None:
     """Applied to an empty database, then again: the second time changes nothing."""
-    newest = max(step.version for step in shipped_migrations())
+    newest = max(step.version for step in load_migrations())
     assert await migrate(connection) == newest
     before = await tables(connection)
     assert {"instruments", "bars", "runs", "setups", "risk_scores", "quarantine"} <= before
@@ -94,7 +94,7 @@ async def test_a_database_of_another_build_is_refused(connection: Connection) ->
 
 
 def test_shipped_migrations_are_numbered_without_gaps() -> None:
-    steps = shipped_migrations()
+    steps = load_migrations()
     assert [step.version for step in steps] == list(range(1, len(steps) + 1))
     assert all(step.oldest_reader <= step.version for step in steps)
 

@@ -8,13 +8,13 @@ import msgspec
 import pytest
 
 from tests.store.market import FIRST_DAY, instruments_of
-from vcpd.domain.errors import PermanentError
+from vcpd.core.errors import PermanentError
 from vcpd.domain.instruments import Instrument
-from vcpd.domain.setups import Base, Contraction, EventKind, Gate, Setup, SetupEvent, State, Verdict
+from vcpd.domain.setups import Base, BaseState, Contraction, EncodedSetup, EventKind, Gate, Setup, SetupEvent
 from vcpd.ports import SetupStore
 from vcpd.store.database import Database
 from vcpd.store.instruments import PostgresInstrumentStore
-from vcpd.store.setups import PostgresSetupStore
+from vcpd.store.screen_results import PostgresSetupStore
 
 MONDAY = date(2024, 3, 4)
 TUESDAY = date(2024, 3, 5)
@@ -32,7 +32,7 @@ def verdict(symbol: str, as_of: date = MONDAY, *, score: float = 50.0, with_base
         contractions=chain,
         pivot=118.35 if with_base else None,
         stop=110.0 if with_base else None,
-        state=State.NEAR_PIVOT if with_base else None,
+        state=BaseState.NEAR_PIVOT if with_base else None,
         score=score,
         components={"tightness": 11.5},
         gates={"contractions": Gate(with_base, 3.0, "2..6"), "volume": Gate(None, None, 1.4)},
@@ -45,11 +45,13 @@ def verdict(symbol: str, as_of: date = MONDAY, *, score: float = 50.0, with_base
     )
 
 
-def written(setups: Iterable[Setup]) -> list[Verdict]:
-    return [Verdict.of(setup) for setup in setups]
+def written(setups: Iterable[Setup]) -> list[EncodedSetup]:
+    return [EncodedSetup.of(setup) for setup in setups]
 
 
-def base_of(symbol: str, last_judged: date, *events: SetupEvent, state: State = State.NEAR_PIVOT) -> Base:
+def base_of(
+    symbol: str, last_judged: date, *events: SetupEvent, state: BaseState = BaseState.NEAR_PIVOT
+) -> Base:
     return Base(
         symbol=symbol,
         anchor_date=ANCHOR,
@@ -76,11 +78,11 @@ async def store_of(database: Database, *symbols: str) -> SetupStore:
 async def test_verdicts_come_back_whole_best_score_first(database: Database) -> None:
     store = await store_of(database, "NSE:AAA", "NSE:BBB")
     low, high = verdict("NSE:AAA", score=10.0), verdict("NSE:BBB", score=90.5)
-    assert await store.as_of() == (None, ())
+    assert await store.for_session() == (None, ())
     await store.put(MONDAY, written([low, high]), [])
-    assert await store.as_of() == (MONDAY, [high, low])
-    assert await store.as_of(MONDAY) == (MONDAY, [high, low])
-    assert await store.as_of(TUESDAY) == (None, ())
+    assert await store.for_session() == (MONDAY, [high, low])
+    assert await store.for_session(MONDAY) == (MONDAY, [high, low])
+    assert await store.for_session(TUESDAY) == (None, ())
 
 
 async def test_putting_the_same_again_changes_no_row(database: Database) -> None:
@@ -90,8 +92,8 @@ async def test_putting_the_same_again_changes_no_row(database: Database) -> None
         rows = await database.fetch(
             "SELECT xmin::text FROM setups UNION ALL SELECT xmin::text FROM setup_events"
         )
-    assert await store.as_of() == (MONDAY, [verdict("NSE:AAA")])
-    assert list(await store.followed()) == [base_of("NSE:AAA", MONDAY, FOUND, NEAR)]
+    assert await store.for_session() == (MONDAY, [verdict("NSE:AAA")])
+    assert list(await store.active_bases()) == [base_of("NSE:AAA", MONDAY, FOUND, NEAR)]
     first_of_events = await database.fetch_value("SELECT count(DISTINCT xmin::text) FROM setups")
     assert (len(rows), first_of_events) == (3, 1)
 
@@ -101,7 +103,7 @@ async def test_a_session_judged_again_shows_only_the_new_verdicts(database: Data
     store = await store_of(database, "NSE:AAA", "NSE:BBB")
     await store.put(MONDAY, written([verdict("NSE:AAA"), verdict("NSE:BBB")]), [])
     await store.put(MONDAY, written([verdict("NSE:BBB", score=1.0)]), [])
-    assert await store.as_of() == (MONDAY, [verdict("NSE:BBB", score=1.0)])
+    assert await store.for_session() == (MONDAY, [verdict("NSE:BBB", score=1.0)])
 
 
 async def test_all_verdicts_of_the_newest_session_but_only_bases_of_older_ones(database: Database) -> None:
@@ -109,8 +111,8 @@ async def test_all_verdicts_of_the_newest_session_but_only_bases_of_older_ones(d
     for session in (MONDAY, TUESDAY):
         both = [verdict("NSE:AAA", session), verdict("NSE:BBB", session, score=1.0, with_base=False)]
         await store.put(session, written(both), [])
-    _, newest = await store.as_of()
-    _, older = await store.as_of(MONDAY)
+    _, newest = await store.for_session()
+    _, older = await store.for_session(MONDAY)
     assert [one.symbol for one in newest] == ["NSE:AAA", "NSE:BBB"]
     assert [one.symbol for one in older] == ["NSE:AAA"]
 
@@ -118,7 +120,7 @@ async def test_all_verdicts_of_the_newest_session_but_only_bases_of_older_ones(d
 async def test_a_session_on_which_nothing_was_found_is_still_judged(database: Database) -> None:
     store = await store_of(database)
     await store.put(MONDAY, [], [])
-    assert await store.as_of() == (MONDAY, [])
+    assert await store.for_session() == (MONDAY, [])
 
 
 async def test_unknown_numbers_survive(database: Database) -> None:
@@ -126,7 +128,7 @@ async def test_unknown_numbers_survive(database: Database) -> None:
     store = await store_of(database, "NSE:AAA")
     odd = msgspec.structs.replace(verdict("NSE:AAA"), score=math.nan, components={"trend": math.nan})
     await store.put(MONDAY, written([odd]), [])
-    _, (back,) = await store.as_of()
+    _, (back,) = await store.for_session()
     assert math.isnan(back.score)
     assert math.isnan(back.components["trend"])
     assert back.gates == odd.gates
@@ -154,25 +156,28 @@ async def test_a_life_that_is_over_is_remembered_but_no_longer_followed(database
     await store.put(
         MONDAY,
         [],
-        [base_of("NSE:AAA", MONDAY, FOUND, failed, state=State.FAILED), base_of("NSE:BBB", MONDAY, FOUND)],
+        [
+            base_of("NSE:AAA", MONDAY, FOUND, failed, state=BaseState.FAILED),
+            base_of("NSE:BBB", MONDAY, FOUND),
+        ],
     )
-    assert [base.symbol for base in await store.followed()] == ["NSE:AAA", "NSE:BBB"]
+    assert [base.symbol for base in await store.active_bases()] == ["NSE:AAA", "NSE:BBB"]
     await store.put(TUESDAY, [], [base_of("NSE:BBB", TUESDAY, FOUND)])
-    assert [base.symbol for base in await store.followed()] == ["NSE:BBB"]
-    (remembered,) = await store.base("NSE:AAA")
-    assert (remembered.state, remembered.events) == (State.FAILED, (FOUND, failed))
+    assert [base.symbol for base in await store.active_bases()] == ["NSE:BBB"]
+    (remembered,) = await store.bases_of("NSE:AAA")
+    assert (remembered.state, remembered.events) == (BaseState.FAILED, (FOUND, failed))
 
 
 async def test_a_base_found_again_long_after_its_end_is_the_one_it_was(database: Database) -> None:
     """The screen knows nothing of its first life any more; the store does: its events go on."""
     store = await store_of(database, "NSE:AAA")
-    over = base_of("NSE:AAA", MONDAY, SetupEvent(EventKind.FAILED, MONDAY, 99.0), state=State.FAILED)
+    over = base_of("NSE:AAA", MONDAY, SetupEvent(EventKind.FAILED, MONDAY, 99.0), state=BaseState.FAILED)
     await store.put(MONDAY, written([verdict("NSE:AAA")]), [over])
     again = base_of("NSE:AAA", WEDNESDAY, SetupEvent(EventKind.FOUND, WEDNESDAY, 115.0))
     again = msgspec.structs.replace(again, found_on=WEDNESDAY)
     await store.put(WEDNESDAY, written([verdict("NSE:AAA", WEDNESDAY)]), [again])
-    (base,) = await store.followed()
-    assert (base.found_on, base.state) == (FIRST_DAY, State.NEAR_PIVOT)
+    (base,) = await store.active_bases()
+    assert (base.found_on, base.state) == (FIRST_DAY, BaseState.NEAR_PIVOT)
     assert [event.kind for event in base.events] == [EventKind.FAILED, EventKind.FOUND]
 
 
@@ -180,29 +185,29 @@ async def test_judging_an_older_session_again_does_not_set_a_base_back(database:
     """By hand for last week: what has become of the base since then stands."""
     await instruments_of(database, "NSE:AAA")
     store = PostgresSetupStore(database)
-    await store.put(TUESDAY, [], [base_of("NSE:AAA", TUESDAY, state=State.FAILED)])
+    await store.put(TUESDAY, [], [base_of("NSE:AAA", TUESDAY, state=BaseState.FAILED)])
     await store.put(MONDAY, written([verdict("NSE:AAA")]), [base_of("NSE:AAA", MONDAY)])
-    (base,) = await store.base("NSE:AAA")
-    assert (base.last_judged, base.state) == (TUESDAY, State.FAILED)
-    assert (await store.as_of(MONDAY))[1][0].state is State.NEAR_PIVOT
+    (base,) = await store.bases_of("NSE:AAA")
+    assert (base.last_judged, base.state) == (TUESDAY, BaseState.FAILED)
+    assert (await store.for_session(MONDAY))[1][0].state is BaseState.NEAR_PIVOT
 
 
 async def test_an_unknown_symbol_writes_nothing(database: Database) -> None:
     store = await store_of(database, "NSE:AAA")
     with pytest.raises(PermanentError, match="unknown instruments: NSE:ZZZ"):
         await store.put(MONDAY, written([verdict("NSE:AAA"), verdict("NSE:ZZZ")]), [])
-    assert await store.as_of() == (None, ())
+    assert await store.for_session() == (None, ())
 
 
 async def test_setups_and_bases_follow_a_renamed_symbol(database: Database) -> None:
     store = await store_of(database, "NSE:OLD")
     await store.put(MONDAY, written([verdict("NSE:OLD")]), [base_of("NSE:OLD", MONDAY, FOUND)])
     await PostgresInstrumentStore(database).merge([Instrument("NSE:NEW", 1000)], TUESDAY)
-    _, (setup,) = await store.as_of()
-    (base,) = await store.followed()
+    _, (setup,) = await store.for_session()
+    (base,) = await store.active_bases()
     assert base.setup is not None
     assert (setup.symbol, base.symbol, base.setup.symbol) == ("NSE:NEW", "NSE:NEW", "NSE:NEW")
-    assert await store.base("NSE:OLD") == []
+    assert await store.bases_of("NSE:OLD") == []
 
 
 async def test_many_verdicts_do_not_hold_up_the_loop(database: Database) -> None:
@@ -210,12 +215,12 @@ async def test_many_verdicts_do_not_hold_up_the_loop(database: Database) -> None
     names = [f"NSE:S{number}" for number in range(600)]
     store = await store_of(database, *names)
     await store.put(MONDAY, written([verdict(name) for name in names]), [])
-    _, setups = await store.as_of()
+    _, setups = await store.for_session()
     assert sorted(symbols_of(setups)) == sorted(names)
 
 
 async def events_of(store: SetupStore) -> tuple[SetupEvent, ...]:
-    (base,) = await store.base("NSE:AAA")
+    (base,) = await store.bases_of("NSE:AAA")
     return base.events
 
 
@@ -228,7 +233,7 @@ async def test_a_verdict_is_read_with_the_sector_its_company_has_now(database: D
     await instruments_of(database, "NSE:AAA", "NSE:BBB")
     await store.put(MONDAY, written([verdict("NSE:AAA"), verdict("NSE:BBB", score=40)]), [])
     await instruments.set_sectors({"NSE:AAA": "Chemicals"})
-    _, read = await store.as_of(MONDAY)
+    _, read = await store.for_session(MONDAY)
     assert [(one.symbol, one.sector) for one in read] == [("NSE:AAA", "Chemicals"), ("NSE:BBB", None)]
     assert msgspec.structs.replace(read[0], sector=None) == verdict("NSE:AAA")
 
@@ -246,9 +251,9 @@ async def test_what_is_listed_is_told_without_the_rest(database: Database) -> No
     assert await store.listed() == (WEDNESDAY, [followed, verdict("NSE:AAA")])
     assert await store.listed(TUESDAY) == (TUESDAY, [verdict("NSE:CCC", TUESDAY)])
     assert await store.listed_states() == {"NEAR_PIVOT": 2}
-    assert await store.of("NSE:CCC") == (WEDNESDAY, idle)
-    assert await store.of("NSE:CCC", TUESDAY) == (TUESDAY, verdict("NSE:CCC", TUESDAY))
-    assert await store.of("NSE:ZZZ") == (WEDNESDAY, None)
+    assert await store.for_symbol("NSE:CCC") == (WEDNESDAY, idle)
+    assert await store.for_symbol("NSE:CCC", TUESDAY) == (TUESDAY, verdict("NSE:CCC", TUESDAY))
+    assert await store.for_symbol("NSE:ZZZ") == (WEDNESDAY, None)
     assert await store.count(WEDNESDAY) == 4
 
 
@@ -256,5 +261,5 @@ async def test_a_whole_market_is_written_in_several_statements(database: Databas
     names = [f"NSE:S{number}" for number in range(601)]
     store = await store_of(database, *names)
     await store.put(MONDAY, written(verdict(name, score=float(n)) for n, name in enumerate(names)), [])
-    _, kept = await store.as_of()
+    _, kept = await store.for_session()
     assert [one.symbol for one in kept] == names[::-1]

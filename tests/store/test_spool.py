@@ -5,7 +5,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from vcpd.store.spool import BLOCK_BYTES, Spool
+from vcpd.store.panel import BLOCK_BYTES, BlockFileWriter
 
 
 async def test_all_that_is_given_is_written_in_order(tmp_path: Path) -> None:
@@ -13,14 +13,14 @@ async def test_all_that_is_given_is_written_in_order(tmp_path: Path) -> None:
     parts = [
         bytes([number]) * size for number, size in enumerate((1, BLOCK_BYTES, 7, BLOCK_BYTES // 2 + 1, 3))
     ]
-    async with Spool(tmp_path / "bars") as spool:
+    async with BlockFileWriter(tmp_path / "bars") as spool:
         for part in parts:
             await spool(part)
     assert (tmp_path / "bars").read_bytes() == b"".join(parts)
 
 
 async def test_nothing_given_leaves_an_empty_file(tmp_path: Path) -> None:
-    async with Spool(tmp_path / "bars"):
+    async with BlockFileWriter(tmp_path / "bars"):
         pass
     assert (tmp_path / "bars").read_bytes() == b""
 
@@ -28,12 +28,12 @@ async def test_nothing_given_leaves_an_empty_file(tmp_path: Path) -> None:
 async def test_a_full_disk_is_told_at_the_latest_on_leaving() -> None:
     """The block is written behind the caller's back, its failure does not stay there."""
     with pytest.raises(OSError, match="No space left"):
-        async with Spool(Path("/dev/full")) as spool:
+        async with BlockFileWriter(Path("/dev/full")) as spool:
             await spool(bytes(BLOCK_BYTES))
 
 
 async def spool_and_break_off(path: Path) -> None:
-    async with Spool(path) as spool:
+    async with BlockFileWriter(path) as spool:
         await spool(bytes(BLOCK_BYTES))
         raise ValueError("broken off")
 

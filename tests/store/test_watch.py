@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 
 from tests.store.market import FIRST_DAY, instruments_of
-from vcpd.domain.live import Sighting, StoredCurve
-from vcpd.domain.setups import Base, EventKind, SetupEvent, State
+from vcpd.domain.live import LiveEvent, StoredVolumeCurve
+from vcpd.domain.setups import Base, BaseState, EventKind, SetupEvent
 from vcpd.store.database import Database
-from vcpd.store.setups import PostgresSetupStore
+from vcpd.store.screen_results import PostgresSetupStore
 from vcpd.store.watch import PostgresWatchStore
 
 MONDAY = date(2024, 3, 4)
 TUESDAY = date(2024, 3, 5)
 ANCHOR = date(2023, 10, 2)
 FOUND = SetupEvent(EventKind.FOUND, FIRST_DAY, 101.0)
-BREAKOUT = Sighting(
+BREAKOUT = LiveEvent(
     symbol="NSE:AAA",
     anchor_date=ANCHOR,
     kind=EventKind.BREAKOUT,
@@ -41,7 +41,7 @@ def base_of(last_judged: date, *events: SetupEvent) -> Base:
         pivot=118.35,
         stop=110.0,
         footprint="20W 25/8 3T",
-        state=State.NEAR_PIVOT,
+        state=BaseState.NEAR_PIVOT,
         events=events,
     )
 
@@ -61,11 +61,11 @@ async def test_a_sighting_is_a_provisional_live_event_of_its_base_once(stores: S
     setups, store = stores
     assert await store.add([BREAKOUT]) == 1
     assert await store.add([msgspec.structs.replace(BREAKOUT, price=125.0)]) == 0
-    (base,) = await setups.followed()
+    (base,) = await setups.active_bases()
     seen = SetupEvent(EventKind.BREAKOUT, TUESDAY, 119.0, True, BREAKOUT.detail, True)
     assert base.events == (FOUND, seen)
-    assert list(await store.seen(TUESDAY)) == [BREAKOUT]
-    assert list(await store.seen(MONDAY)) == []
+    assert list(await store.events_of(TUESDAY)) == [BREAKOUT]
+    assert list(await store.events_of(MONDAY)) == []
 
 
 async def test_a_sighting_of_an_unknown_base_is_left_out(stores: Stores) -> None:
@@ -79,23 +79,23 @@ async def test_the_evening_makes_it_final_or_leaves_it_marked(stores: Stores) ->
     setups, store = stores
     squat = msgspec.structs.replace(BREAKOUT, kind=EventKind.SQUAT, price=117.0)
     await store.add([BREAKOUT, squat])
-    (base,) = await setups.followed()
+    (base,) = await setups.active_bases()
     final = SetupEvent(EventKind.BREAKOUT, TUESDAY, 120.0, detail="volume 1.8 x its average")
     refuted = base.events[-1]
     await setups.put(TUESDAY, [], [base_of(TUESDAY, FOUND, final, refuted)])
-    (base,) = await setups.followed()
+    (base,) = await setups.active_bases()
     assert base.events == (FOUND, final, refuted)
     assert (refuted.provisional, refuted.live) == (True, True)
-    assert [one.kind for one in await store.seen(TUESDAY)] == [EventKind.BREAKOUT, EventKind.SQUAT]
+    assert [one.kind for one in await store.events_of(TUESDAY)] == [EventKind.BREAKOUT, EventKind.SQUAT]
 
 
 async def test_a_screen_that_knew_nothing_of_a_sighting_does_not_lose_it(stores: Stores) -> None:
     """A screen of the same session reads the bases, then we see something, then it writes."""
     setups, store = stores
-    (base,) = await setups.followed()
+    (base,) = await setups.active_bases()
     await store.add([BREAKOUT])
     await setups.put(TUESDAY, [], [msgspec.structs.replace(base, last_judged=TUESDAY)])
-    (base,) = await setups.followed()
+    (base,) = await setups.active_bases()
     assert [event.kind for event in base.events] == [EventKind.FOUND, EventKind.BREAKOUT]
 
 
@@ -117,7 +117,7 @@ async def test_the_newest_curve_of_a_symbol_is_kept(stores: Stores) -> None:
     _, store = stores
     for sessions in (5, 9):
         shares = np.array([0.25, 0.1 + 0.2, 1.0]) * sessions / 9
-        await store.put_curve(StoredCurve("NSE:AAA", MONDAY, sessions, shares))
+        await store.put_curve(StoredVolumeCurve("NSE:AAA", MONDAY, sessions, shares))
     (kept,) = await store.curves()
     assert (kept.symbol, kept.learned_on, kept.sessions) == ("NSE:AAA", MONDAY, 9)
     assert kept.shares.tolist() == [0.25, 0.1 + 0.2, 1.0]

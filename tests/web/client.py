@@ -6,15 +6,15 @@ from contextlib import asynccontextmanager
 from aiohttp import CookieJar, web
 from aiohttp.test_utils import TestClient, TestServer
 
+from vcpd.web.context import WebContext
 from vcpd.web.server import build_application
 from vcpd.web.settings import WebSettings
-from vcpd.web.sources import Sources
 
 Client = TestClient[web.Request, web.Application]
 
 
 @asynccontextmanager
-async def asking(sources: Sources, settings: WebSettings | None = None) -> AsyncIterator[Client]:
+async def asking(sources: WebContext, settings: WebSettings | None = None) -> AsyncIterator[Client]:
     """A client for an application over `sources`."""
     server = TestServer(build_application(settings or WebSettings(), sources))
     async with TestClient(server, cookie_jar=CookieJar(unsafe=True)) as client:

@@ -7,25 +7,32 @@ from typing import Any, cast
 import msgspec
 
 from tests.verdict_shelf import VerdictShelf
-from vcpd.domain.alerts import Alert, AlertKind, Delivery, ToldAlert
+from vcpd.core.errors import BadInputError, PermanentError
+from vcpd.core.secrets import Secret
+from vcpd.domain.alerts import Alert, AlertKind, DeliveryStatus, StoredAlert
 from vcpd.domain.bars import BarSeries
-from vcpd.domain.errors import BadInputError, PermanentError
-from vcpd.domain.figures import Figures, Histogram, LimiterFigures, WorkerFigures
-from vcpd.domain.health import Health, Readings, judge
-from vcpd.domain.live import Watched, WatchStatus
-from vcpd.domain.quality import Flag, QuarantinedBar, Rule
-from vcpd.domain.risk import Band, RiskMark, RiskScore
+from vcpd.domain.health import (
+    Health,
+    HealthReadings,
+    Histogram,
+    MetricsSnapshot,
+    RateLimitMetrics,
+    WorkerMetrics,
+    score_health,
+)
+from vcpd.domain.live import WatchedCandidate, WatchStatus
+from vcpd.domain.quality_rules import QualityFlag, QualityRule, QuarantinedBar
+from vcpd.domain.risk import RiskBand, RiskScore, RiskSummary
 from vcpd.domain.runs import Outcome, Run
-from vcpd.domain.secrets import Secret
-from vcpd.domain.setups import Base, EventKind, Gate, Setup, SetupEvent, State, Verdict
+from vcpd.domain.setups import Base, BaseState, EncodedSetup, EventKind, Gate, Setup, SetupEvent
 from vcpd.ports import Outbox
-from vcpd.web.sources import SizeRequest, Sources
+from vcpd.web.context import SizeRequest, WebContext
 
 SESSION = date(2025, 6, 30)
 
 
 def setup(
-    symbol: str, *, score: float = 50.0, rating: int = 80, passed: bool = True, state: State | None = None
+    symbol: str, *, score: float = 50.0, rating: int = 80, passed: bool = True, state: BaseState | None = None
 ) -> Setup:
     """A verdict as the detector gives it."""
     events = (SetupEvent(EventKind.FOUND, SESSION, 100.0),) if state else ()
@@ -53,39 +60,39 @@ class FakeSetups(VerdictShelf):
     def __init__(self, setups: Sequence[Setup]) -> None:
         self.setups = setups
 
-    async def followed(self) -> Sequence[Base]:
+    async def active_bases(self) -> Sequence[Base]:
         return ()
 
-    async def put(self, as_of: date, verdicts: Sequence[Verdict], bases: Sequence[Base]) -> None:
+    async def put(self, as_of: date, verdicts: Sequence[EncodedSetup], bases: Sequence[Base]) -> None:
         self.setups = [msgspec.json.decode(one.text, type=Setup) for one in verdicts]
 
-    async def as_of(self, session: date | None = None) -> tuple[date | None, Sequence[Setup]]:
+    async def for_session(self, session: date | None = None) -> tuple[date | None, Sequence[Setup]]:
         return (SESSION, self.setups) if session in {None, SESSION} else (None, ())
 
-    async def base(self, symbol: str) -> Sequence[Base]:
+    async def bases_of(self, symbol: str) -> Sequence[Base]:
         return ()
 
 
 class FakeRisk:
     async def put(self, as_of: date, scores: Sequence[RiskScore]) -> None: ...
 
-    async def as_of(self, session: date | None = None) -> tuple[date | None, Sequence[RiskScore]]:
+    async def for_session(self, session: date | None = None) -> tuple[date | None, Sequence[RiskScore]]:
         score = RiskScore(
             symbol="NSE:AAA",
             as_of=SESSION,
             score=12.5,
-            band=Band.LOW,
+            band=RiskBand.LOW,
             components={"volatility": 10.0},
             metrics={"beta": 1.1},
         )
         return (SESSION, (score,)) if session in {None, SESSION} else (None, ())
 
-    async def marks(self, session: date) -> Mapping[str, RiskMark]:
-        _, scores = await self.as_of(session)
-        return {one.symbol: RiskMark(one.score, one.band) for one in scores}
+    async def summaries(self, session: date) -> Mapping[str, RiskSummary]:
+        _, scores = await self.for_session(session)
+        return {one.symbol: RiskSummary(one.score, one.band) for one in scores}
 
-    async def of(self, symbol: str) -> Sequence[RiskScore]:
-        return (await self.as_of())[1] if symbol == "NSE:AAA" else ()
+    async def for_symbol(self, symbol: str) -> Sequence[RiskScore]:
+        return (await self.for_session())[1] if symbol == "NSE:AAA" else ()
 
 
 class FakeRuns:
@@ -114,7 +121,7 @@ class FakeRuns:
 
     async def set_paused(self, job: str, *, paused: bool) -> None: ...
 
-    async def forget_before(self, instant: datetime) -> int:
+    async def delete_before(self, instant: datetime) -> int:
         return 0
 
 
@@ -122,31 +129,31 @@ class FakeQuarantine:
     async def add(self, bars: Sequence[QuarantinedBar]) -> int:
         return 0
 
-    async def set_flags(self, judged: Sequence[str], flags: Sequence[Flag]) -> None: ...
+    async def set_flags(self, judged: Sequence[str], flags: Sequence[QualityFlag]) -> None: ...
 
-    async def flags(self) -> Sequence[Flag]:
+    async def flags(self) -> Sequence[QualityFlag]:
         return ()
 
     async def recent(
-        self, limit: int, symbol: str | None = None, rule: Rule | None = None
+        self, limit: int, symbol: str | None = None, rule: QualityRule | None = None
     ) -> Sequence[QuarantinedBar]:
-        row = QuarantinedBar("NSE:AAA", None, Rule.NOT_A_SESSION, "a Sunday", {})
+        row = QuarantinedBar("NSE:AAA", None, QualityRule.NOT_A_SESSION, "a Sunday", {})
         fits = symbol in (None, row.symbol) and rule in (None, row.rule)
         return [row][:limit] if fits else []
 
-    async def counts(self) -> Mapping[Rule, int]:
-        return {Rule.NOT_A_SESSION: 3_000}
+    async def counts(self) -> Mapping[QualityRule, int]:
+        return {QualityRule.NOT_A_SESSION: 3_000}
 
 
 class FakeOutbox:
     """One alert that went out on one channel and is given up on another."""
 
-    async def recent(self, limit: int, kind: AlertKind | None = None) -> Sequence[ToldAlert]:
+    async def recent(self, limit: int, kind: AlertKind | None = None) -> Sequence[StoredAlert]:
         told = [TOLD] if kind in {None, TOLD.alert.kind} else []
         return told[:limit]
 
 
-TOLD = ToldAlert(
+TOLD = StoredAlert(
     id=1,
     told_at=datetime(2025, 6, 30, 12, tzinfo=UTC),
     alert=Alert(
@@ -158,13 +165,13 @@ TOLD = ToldAlert(
         session=SESSION,
     ),
     deliveries=(
-        Delivery(
+        DeliveryStatus(
             channel="ntfy",
             attempts=1,
             next_attempt_at=datetime(2025, 6, 30, 12, tzinfo=UTC),
             delivered_at=datetime(2025, 6, 30, 12, 1, tzinfo=UTC),
         ),
-        Delivery(
+        DeliveryStatus(
             channel="webhook",
             attempts=1,
             next_attempt_at=datetime(2025, 6, 30, 12, tzinfo=UTC),
@@ -174,7 +181,7 @@ TOLD = ToldAlert(
     ),
 )
 
-FIGURES = Figures(
+FIGURES = MetricsSnapshot(
     version="1.2.3",
     market="sandbox",
     now=datetime(2025, 6, 30, 12, tzinfo=UTC),
@@ -188,14 +195,14 @@ FIGURES = Figures(
     last_done_age_s={"collect": 30.0},
     requests={("/quote", "200"): 10, ("/quote", "429"): 1},
     retries=1,
-    limits={"quote": LimiterFigures(10, 2, 4.5, 1)},
+    limits={"quote": RateLimitMetrics(10, 2, 4.5, 1)},
     bars=1_000,
     symbols=10,
     excluded=1,
     quarantined={"out_of_range": 2},
     age_sessions=0,
     states={"FORMING": 4},
-    workers=WorkerFigures({"77": 2.0}, 12, {"broken": 1, "recycled": 0}, 1),
+    workers=WorkerMetrics({"77": 2.0}, 12, {"broken": 1, "recycled": 0}, 1),
     loop_lag_s=Histogram((0.001, 0.01), (5, 3, 1), 0.2),
     pool_in_use=1,
     pool_open=2,
@@ -226,9 +233,9 @@ class FakeDaemon:
         return True
 
     def health(self) -> Health:
-        return judge(Readings(age_sessions=0))
+        return score_health(HealthReadings(age_sessions=0))
 
-    def figures(self) -> Figures:
+    def metrics(self) -> MetricsSnapshot:
         return FIGURES
 
     async def performance(self, picture: str) -> Any:
@@ -240,11 +247,11 @@ class FakeDaemon:
     async def breadth(self) -> Any:
         return {"sessions": ["2025-06-30"], "above_sma50_pct": [50.0], "states": {}}
 
-    async def sparks(self, symbols: Sequence[str]) -> Mapping[str, Sequence[int]]:
+    async def sparklines(self, symbols: Sequence[str]) -> Mapping[str, Sequence[int]]:
         return {symbol: [0, 50, 99] for symbol in symbols}
 
     def watch(self) -> Mapping[str, Any]:
-        line = Watched(
+        line = WatchedCandidate(
             symbol="NSE:INFY",
             state="NEAR_PIVOT",
             pivot=100.0,
@@ -256,7 +263,7 @@ class FakeDaemon:
         )
         return {"status": WatchStatus(running=True, candidates=1, source="ticker"), "items": [line]}
 
-    def pulse(self) -> Mapping[str, Any]:
+    def event_payload(self) -> Mapping[str, Any]:
         return {"state": "ready", "started": list(self.started)}
 
     def jobs(self) -> Any:
@@ -310,9 +317,9 @@ class FakeLogin:
         self.completed.append(request_token.reveal())
 
 
-def sources(setups: Sequence[Setup] = (), *, token: str | None = None) -> Sources:
+def sources(setups: Sequence[Setup] = (), *, token: str | None = None) -> WebContext:
     """Sources over fakes."""
-    return Sources(
+    return WebContext(
         daemon=FakeDaemon(),
         setups=FakeSetups(setups),
         risk=FakeRisk(),

@@ -5,15 +5,15 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from vcpd.web.context import WebContext
 from vcpd.web.server import WebServer
 from vcpd.web.settings import WebSettings
-from vcpd.web.sources import Sources
 
 READY_WITHIN_S = 10.0
 
 
 @contextmanager
-def served(given: Sources) -> Iterator[str]:
+def served(given: WebContext) -> Iterator[str]:
     """The address of a port that another thread's loop serves."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="served-port", daemon=True)

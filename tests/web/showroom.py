@@ -10,9 +10,9 @@ from msgspec import structs
 
 from tests.web import fakes
 from vcpd.domain.bars import BAR_DTYPE, BarSeries
-from vcpd.domain.risk import Band, RiskScore
-from vcpd.domain.setups import Contraction, EventKind, Gate, Setup, SetupEvent, State
-from vcpd.web.sources import SizeRequest, Sources
+from vcpd.domain.risk import RiskBand, RiskScore
+from vcpd.domain.setups import BaseState, Contraction, EventKind, Gate, Setup, SetupEvent
+from vcpd.web.context import SizeRequest, WebContext
 
 SESSION = fakes.SESSION
 JOB = {
@@ -28,7 +28,7 @@ JOB = {
 }
 
 
-def base_of(symbol: str, *, score: float, rating: int, state: State = State.NEAR_PIVOT) -> Setup:
+def base_of(symbol: str, *, score: float, rating: int, state: BaseState = BaseState.NEAR_PIVOT) -> Setup:
     """A setup with two contractions, levels and both kinds of gates."""
     legs = tuple(
         Contraction(high, SESSION - timedelta(first), low, SESSION - timedelta(last), 100 * (1 - low / high))
@@ -84,7 +84,7 @@ class ShowroomDaemon(fakes.FakeDaemon):
             "system": None,
         }
 
-    def pulse(self) -> Mapping[str, Any]:
+    def event_payload(self) -> Mapping[str, Any]:
         running = {"run_id": 7, "done": 40, "total": 200, "note": "asking", "ending": None}
         job = {**JOB, "running": running if "collect" in self.started else None}
         data = self._data()
@@ -142,7 +142,7 @@ class ShowroomDaemon(fakes.FakeDaemon):
 class ShowroomRisk(fakes.FakeRisk):
     """Every symbol has a score; one whose setup is provisional has those of the sessions before."""
 
-    async def of(self, symbol: str) -> Sequence[RiskScore]:
+    async def for_symbol(self, symbol: str) -> Sequence[RiskScore]:
         if symbol == PROVISIONAL.symbol:
             return [self._score(symbol, SESSION - timedelta(days=day)) for day in (3, 4)]
         return (self._score(symbol, SESSION),)
@@ -153,18 +153,18 @@ class ShowroomRisk(fakes.FakeRisk):
             symbol=symbol,
             as_of=as_of,
             score=62.0,
-            band=Band.ELEVATED,
+            band=RiskBand.ELEVATED,
             components={"volatility": 80.0, "gap": 20.0},
             metrics={"annual_volatility": 0.4, "max_drawdown": -0.2, "beta": 1.1, "atr14_pct": 3.0},
         )
 
 
-def showroom(n_more: int = 0) -> Sources:
+def showroom(n_more: int = 0) -> WebContext:
     """Three setups, one symbol that is none, and `n_more` further setups."""
     setups = [
         base_of("NSE:ALPHA", score=80, rating=70),
         base_of("NSE:BETA", score=60, rating=95),
-        base_of("NSE:GAMMA", score=40, rating=85, state=State.BREAKOUT),
+        base_of("NSE:GAMMA", score=40, rating=85, state=BaseState.BREAKOUT),
         fakes.setup("NSE:OMEGA", score=5, rating=20, passed=False),
         *(base_of(f"NSE:MORE{n:04d}", score=30, rating=50) for n in range(n_more)),
     ]

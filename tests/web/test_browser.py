@@ -9,7 +9,7 @@ import pytest
 from tests.web.fakes import FakeSetups
 from tests.web.served import served
 from tests.web.showroom import PROVISIONAL, ShowroomDaemon, showroom
-from vcpd.web.sources import Sources
+from vcpd.web.context import WebContext
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 
@@ -118,12 +118,12 @@ def driver() -> Iterator[Any]:
 
 
 @pytest.fixture
-def given() -> Sources:
+def given() -> WebContext:
     return showroom()
 
 
 @pytest.fixture
-def address(given: Sources) -> Iterator[str]:
+def address(given: WebContext) -> Iterator[str]:
     with served(given) as url:
         yield url
 
@@ -215,7 +215,7 @@ def test_keys_move_through_the_table_and_close_the_chart(browser: Browser, addre
     browser.until(lambda: not browser.is_shown("#detail"))
 
 
-def test_a_job_is_started_and_shown_at_work(browser: Browser, address: str, given: Sources) -> None:
+def test_a_job_is_started_and_shown_at_work(browser: Browser, address: str, given: WebContext) -> None:
     browser.open(f"{address}/#/jobs")
     browser.click('[data-action="collect-run"]')
     browser.reads('[data-job="collect"]', "running")
@@ -250,7 +250,7 @@ def test_a_job_tells_when_it_runs_next(browser: Browser, address: str, size: tup
 
 @pytest.mark.parametrize("size", [WIDE, NARROW])
 def test_a_long_name_leaves_room_for_the_way_back(
-    browser: Browser, address: str, given: Sources, size: tuple[int, int]
+    browser: Browser, address: str, given: WebContext, size: tuple[int, int]
 ) -> None:
     """Provisional while its session runs: then the newest risk score is of an earlier one."""
     assert isinstance(given.daemon, ShowroomDaemon)
@@ -270,7 +270,7 @@ def test_a_long_name_leaves_room_for_the_way_back(
 
 @pytest.mark.parametrize("size", [WIDE, NARROW])
 def test_a_running_session_is_told_price_by_price(
-    browser: Browser, address: str, given: Sources, size: tuple[int, int]
+    browser: Browser, address: str, given: WebContext, size: tuple[int, int]
 ) -> None:
     """A strip above the table, and live prices in its rows, until the session is over."""
     assert isinstance(given.daemon, ShowroomDaemon)
@@ -305,7 +305,7 @@ def test_everything_together_is_small(browser: Browser, address: str) -> None:
     assert sum(browser.run(sizes)) + browser.run(page) <= MOST_BYTES
 
 
-def test_a_daemon_that_falls_silent_is_noticed(driver: Any, given: Sources) -> None:
+def test_a_daemon_that_falls_silent_is_noticed(driver: Any, given: WebContext) -> None:
     browser = Browser(driver)
     with served(given) as url:
         browser.open(url)

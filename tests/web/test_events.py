@@ -30,7 +30,7 @@ async def _watch(client: Client) -> ClientResponse:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events, "LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(events, "POLL_INTERVAL_S", 0.01)
 
 
 async def test_a_page_hears_the_present_and_then_each_change() -> None:
@@ -53,21 +53,21 @@ async def test_nothing_is_said_twice() -> None:
 
 async def test_nobody_watching_costs_nothing() -> None:
     class Counting(FakeDaemon):
-        asked = 0
+        requested = 0
 
-        def pulse(self) -> Mapping[str, Any]:
-            self.asked += 1
-            return super().pulse()
+        def event_payload(self) -> Mapping[str, Any]:
+            self.requested += 1
+            return super().event_payload()
 
     daemon = Counting()
     async with asking(dataclasses.replace(sources(), daemon=daemon)) as client:
         await client.get("/healthz")
         await asyncio.sleep(0.05)  # several looks' time
-        assert daemon.asked == 0
+        assert daemon.requested == 0
 
 
 async def test_the_crowd_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events, "MOST_WATCHERS", 1)
+    monkeypatch.setattr(events, "MAX_STREAMS", 1)
     async with asking(sources()) as client, await _watch(client) as stream:
         await _pulse(stream)
         assert (await _watch(client)).status == 503

@@ -10,7 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from tests.web.fakes import FIGURES
-from vcpd.web.metrics import FigureCollector
+from vcpd.web.metrics import MetricsCollector
 
 FOLDER = Path(__file__).parents[2] / "docs" / "monitoring"
 SUFFIXES = ("_bucket", "_sum", "_count", "_total", "")
@@ -18,7 +18,7 @@ SUFFIXES = ("_bucket", "_sum", "_count", "_total", "")
 
 def _known() -> set[str]:
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(FigureCollector(lambda: FIGURES))
+    registry.register(MetricsCollector(lambda: FIGURES))
     return {family.name for family in registry.collect()}
 
 

@@ -2,7 +2,7 @@
 
 from tests.web.client import asking
 from tests.web.fakes import sources
-from vcpd.web.openapi import OPERATIONS, description
+from vcpd.web.openapi import OPERATIONS, openapi_document
 from vcpd.web.server import build_application
 from vcpd.web.settings import WebSettings
 
@@ -36,7 +36,7 @@ async def test_the_document_is_served_with_its_version() -> None:
 
 
 def test_references_lead_somewhere() -> None:
-    document = description()
+    document = openapi_document()
     known = document["components"]["schemas"].keys()
     named = {
         part.partition('"')[0] for part in str(document).replace("'", '"').split("#/components/schemas/")[1:]

@@ -7,8 +7,8 @@ import pytest
 
 from tests.web.fakes import setup, sources
 from tests.web.served import served
-from vcpd.domain.setups import State
-from vcpd.web.openapi import description
+from vcpd.domain.setups import BaseState
+from vcpd.web.openapi import openapi_document
 
 schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not installed")
 from hypothesis import HealthCheck, settings  # noqa: E402 - only beside schemathesis
@@ -19,14 +19,14 @@ ELSEWHERE = {
 }  # an endless stream, and a question with a secret: tried by hand
 OURS = {"X-Vcpd-Request": "1"}
 
-document = description()
+document = openapi_document()
 paths = {path: item for path, item in document["paths"].items() if path not in ELSEWHERE}
 schema = schemathesis.openapi.from_dict({**document, "paths": paths})
 
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    with served(sources([setup("NSE:AAA"), setup("NSE:BBB", state=State.NEAR_PIVOT)])) as url:
+    with served(sources([setup("NSE:AAA"), setup("NSE:BBB", state=BaseState.NEAR_PIVOT)])) as url:
         yield url
 
 

@@ -9,9 +9,9 @@ import pytest
 
 from tests.web.client import asking
 from tests.web.fakes import FakeDaemon, FakeLogin, sources
-from vcpd.domain.errors import ConfigurationError
-from vcpd.web.pages import read_files
-from vcpd.web.security import demand_token_beyond_loopback, is_loopback
+from vcpd.core.errors import ConfigurationError
+from vcpd.web.pages import read_static_files
+from vcpd.web.security import is_loopback, require_token_beyond_loopback
 from vcpd.web.settings import WebSettings
 
 OURS = {"X-Vcpd-Request": "1"}
@@ -86,7 +86,7 @@ async def test_beyond_loopback_even_reading_needs_the_token() -> None:
 
 def test_beyond_loopback_without_a_token_is_no_configuration() -> None:
     with pytest.raises(ConfigurationError, match="web_token"):
-        demand_token_beyond_loopback(WebSettings(host="0.0.0.0"), None)
+        require_token_beyond_loopback(WebSettings(host="0.0.0.0"), None)
 
 
 @pytest.mark.parametrize(
@@ -227,7 +227,7 @@ async def test_a_failure_inside_tells_nothing_outside() -> None:
 
 async def test_the_page_needs_nothing_that_its_policy_forbids() -> None:
     """No inline script, style or handler, and nothing from another host."""
-    for path, body in read_files().items():
+    for path, body in read_static_files().items():
         if path.endswith(".html"):
             text = body.plain.decode()
             assert not re.search(r"<style|style=|\son\w+=|javascript:|<script(?![^>]*\ssrc=)", text)

@@ -5,13 +5,13 @@ import pytest
 
 from tests.web.client import asking
 from tests.web.fakes import setup, sources
-from vcpd.domain.setups import State
+from vcpd.domain.setups import BaseState
 
 SETUPS = [
     msgspec.structs.replace(setup("NSE:AAA", score=70, rating=95), sector="Financial Services"),
-    setup("NSE:BBB", score=90, rating=72, state=State.NEAR_PIVOT),
+    setup("NSE:BBB", score=90, rating=72, state=BaseState.NEAR_PIVOT),
     setup("NSE:CCC", score=10, rating=50, passed=False),
-    setup("NSE:DDD", score=20, rating=60, passed=False, state=State.BREAKOUT),
+    setup("NSE:DDD", score=20, rating=60, passed=False, state=BaseState.BREAKOUT),
 ]
 
 

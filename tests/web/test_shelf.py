@@ -12,18 +12,18 @@ from tests.web.client import asking
 from tests.web.fakes import SESSION, FakeRuns, FakeSetups, setup, sources
 from vcpd.domain.runs import Outcome, Run
 from vcpd.domain.setups import Setup
-from vcpd.web import shelf
-from vcpd.web.answers import encoded
-from vcpd.web.shelf import packed_body
+from vcpd.web import cache
+from vcpd.web.cache import encoded_body
+from vcpd.web.responses import encode_json
 
 
 class CountedSetups(FakeSetups):
-    asked = 0
+    requested = 0
 
-    async def as_of(self, session: date | None = None) -> tuple[date | None, Sequence[Setup]]:
-        self.asked += 1
+    async def for_session(self, session: date | None = None) -> tuple[date | None, Sequence[Setup]]:
+        self.requested += 1
         await asyncio.sleep(0)
-        return await super().as_of(session)
+        return await super().for_session(session)
 
 
 class MovingRuns(FakeRuns):
@@ -40,11 +40,11 @@ async def test_the_store_is_asked_once_however_many_ask() -> None:
         answers = await asyncio.gather(*(client.get("/api/setups?limit=5") for _ in range(20)))
         await client.get("/api/setups?sort=symbol")
         assert {answer.status for answer in answers} == {200}
-        assert setups.asked == 1
+        assert setups.requested == 1
 
 
 async def test_a_run_that_ends_makes_all_answers_new(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shelf, "LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(cache, "POLL_INTERVAL_S", 0.0)
     runs, setups = MovingRuns(), CountedSetups([setup("NSE:AAA")])
     async with asking(replace(sources(), setups=setups, runs=runs)) as client:
         assert (await (await client.get("/api/setups")).json())["count"] == 1
@@ -73,32 +73,32 @@ async def test_long_answers_come_packed_to_those_who_can_unpack() -> None:
 
 
 async def test_the_shelf_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shelf, "MOST_ANSWERS", 3)
+    monkeypatch.setattr(cache, "MAX_RESPONSES", 3)
     given = sources([setup("NSE:AAA")])
     async with asking(given) as client:
         for n in range(1, 9):
             await client.get(f"/api/setups?limit={n}")
-        assert len(given.shelf._bodies) == 3
-        assert given.shelf._size == sum(body.size for body in given.shelf._bodies.values())
+        assert len(given.cache._bodies) == 3
+        assert given.cache._size == sum(body.size for body in given.cache._bodies.values())
 
 
 async def test_a_refused_question_is_not_kept() -> None:
     given = sources([setup("NSE:AAA")])
     async with asking(given) as client:
         assert (await client.get("/api/setups?state=HAPPY")).status == 400
-        assert len(given.shelf._bodies) == 0
+        assert len(given.cache._bodies) == 0
 
 
 async def test_a_list_encoded_in_turns_is_the_list_encoded_at_once() -> None:
     import msgspec  # noqa: PLC0415 - beside its only use
 
     value = {"as_of": SESSION, "count": 450, "items": [setup(f"NSE:S{n}") for n in range(450)]}
-    assert msgspec.json.decode(await encoded(value)) == msgspec.json.decode(msgspec.json.encode(value))
-    assert msgspec.json.decode(await encoded({"items": list(range(450))})) == {"items": list(range(450))}
+    assert msgspec.json.decode(await encode_json(value)) == msgspec.json.decode(msgspec.json.encode(value))
+    assert msgspec.json.decode(await encode_json({"items": list(range(450))})) == {"items": list(range(450))}
 
 
 def test_packing_loses_nothing_and_short_bodies_stay_as_they_are() -> None:
-    long = packed_body(b"abc" * 1_000)
-    assert long.packed is not None
-    assert gzip.decompress(long.packed) == long.plain
-    assert packed_body(b"abc").packed is None
+    long = encoded_body(b"abc" * 1_000)
+    assert long.gzipped is not None
+    assert gzip.decompress(long.gzipped) == long.plain
+    assert encoded_body(b"abc").gzipped is None

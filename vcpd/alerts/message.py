@@ -1,4 +1,4 @@
-"""A message: alerts in words, as a channel sends them."""
+"""Message: alerts rendered for one channel."""
 
 import hashlib
 from collections.abc import Sequence
@@ -8,16 +8,14 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from vcpd.alerts.facts import Facts
-from vcpd.alerts.templates import DigestTemplate, Templates
-from vcpd.alerts.texts import filled, one_line
+from vcpd.alerts.templates import DigestTemplate, Templates, Variables, render, single_line
 from vcpd.domain.alerts import Alert
 
-CUT: Final = "... and {} more lines"
-SEEN_LIVE: Final = "provisional: the close decides"
+TRUNCATION_NOTE: Final = "... and {} more lines"
+PROVISIONAL_NOTE: Final = "provisional: the close decides"
 
 
-class Message(msgspec.Struct, frozen=True, kw_only=True):
+class AlertMessage(msgspec.Struct, frozen=True, kw_only=True):
     """What goes to one channel. The same alerts on the same channel always have the same `key`."""
 
     key: str  # 32 hexadecimal digits
@@ -26,22 +24,22 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     body: str
     urgent: bool = False
     alerts: tuple[Alert, ...] = ()
-    picture: bytes | None = None  # PNG
+    image: bytes | None = None  # PNG
 
     @property
     def text(self) -> str:
         return f"{self.title}\n{self.body}" if self.body else self.title
 
 
-def compose(alerts: Sequence[Alert], channel: str, templates: Templates, zone: ZoneInfo) -> Message:
+def compose(alerts: Sequence[Alert], channel: str, templates: Templates, zone: ZoneInfo) -> AlertMessage:
     """One alert in its own words, or several as a digest of their titles."""
     if len(alerts) == 1:
-        title, body = _words(alerts[0], channel, templates, zone)
+        title, body = _title_and_body(alerts[0], channel, templates, zone)
     else:
         title = f"{len(alerts)} alerts"
-        body = "\n".join(_words(alert, channel, templates, zone)[0] for alert in alerts)
-    return Message(
-        key=key_of(channel, alerts),
+        body = "\n".join(_title_and_body(alert, channel, templates, zone)[0] for alert in alerts)
+    return AlertMessage(
+        key=idempotency_key(channel, alerts),
         at=alerts[-1].at,
         title=title,
         body=body,
@@ -50,33 +48,33 @@ def compose(alerts: Sequence[Alert], channel: str, templates: Templates, zone: Z
     )
 
 
-def key_of(channel: str, alerts: Sequence[Alert]) -> str:
+def idempotency_key(channel: str, alerts: Sequence[Alert]) -> str:
     named = "\n".join([channel, *(alert.key for alert in alerts)])
     return hashlib.blake2b(named.encode(), digest_size=16).hexdigest()
 
 
-def fitted(text: str, most: int) -> str:
+def truncate(text: str, most: int) -> str:
     """The text's first lines in at most `most` bytes of UTF-8; a cut is said."""
     if len(text.encode()) <= most:
         return text
     lines = text.splitlines()
     for kept in range(len(lines) - 1, 0, -1):
-        shortened = "\n".join([*lines[:kept], CUT.format(len(lines) - kept)])
+        shortened = "\n".join([*lines[:kept], TRUNCATION_NOTE.format(len(lines) - kept)])
         if len(shortened.encode()) <= most:
             return shortened
     return lines[0].encode()[: most - 3].decode(errors="ignore") + "..."
 
 
-def _words(alert: Alert, channel: str, templates: Templates, zone: ZoneInfo) -> tuple[str, str]:
-    template, facts = templates.of(alert.kind), facts_of(alert, channel, zone)
+def _title_and_body(alert: Alert, channel: str, templates: Templates, zone: ZoneInfo) -> tuple[str, str]:
+    template, facts = templates.of(alert.kind), template_variables(alert, channel, zone)
     rows = []
     if isinstance(template, DigestTemplate):
-        rows = [filled(template.item, _with_name(item)) for item in alert.items]
-    body = "\n".join(part for part in (filled(template.body, facts), *rows) if part)
-    return one_line(filled(template.title, facts)) or alert.kind.value, body
+        rows = [render(template.item, _with_short_name(item)) for item in alert.items]
+    body = "\n".join(part for part in (render(template.body, facts), *rows) if part)
+    return single_line(render(template.title, facts)) or alert.kind.value, body
 
 
-def facts_of(alert: Alert, channel: str, zone: ZoneInfo) -> Facts:
+def template_variables(alert: Alert, channel: str, zone: ZoneInfo) -> Variables:
     """The alert's own facts and those that all have in common."""
     session = None if alert.session is None else alert.session.isoformat()
     common = {
@@ -84,13 +82,13 @@ def facts_of(alert: Alert, channel: str, zone: ZoneInfo) -> Facts:
         "symbol": alert.symbol,
         "session": session,
         "at": alert.at.astimezone(zone).strftime("%a %Y-%m-%d %H:%M"),
-        "provisional": SEEN_LIVE if alert.provisional else None,
+        "provisional": PROVISIONAL_NOTE if alert.provisional else None,
         "channel": channel,
     }
-    return _with_name({**common, **alert.facts})
+    return _with_short_name({**common, **alert.facts})
 
 
-def _with_name(facts: Facts) -> Facts:
+def _with_short_name(facts: Variables) -> Variables:
     symbol = facts.get("symbol")
     name = symbol.rpartition(":")[2] if isinstance(symbol, str) else None
     return {"name": name, **facts}

@@ -1,4 +1,4 @@
-"""What an owner may set about alerts: which, when, and to whom."""
+"""Settings of alerts and channels."""
 
 from typing import Annotated, Literal
 
@@ -8,7 +8,7 @@ from vcpd.alerts.templates import Templates
 from vcpd.domain.alerts import AlertKind
 
 ClockTime = Annotated[str, msgspec.Meta(pattern=r"^(([01]\d|2[0-3]):[0-5]\d)?$")]
-Address = Annotated[str, msgspec.Meta(pattern=r"^(https?://\S+)?$")]
+UrlText = Annotated[str, msgspec.Meta(pattern=r"^(https?://\S+)?$")]
 
 
 class ChannelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -37,7 +37,7 @@ class TelegramSettings(ChannelSettings, frozen=True, forbid_unknown_fields=True,
     """A Telegram bot; on when `chat_id` is set. Secret: `alerts_telegram_token`."""
 
     chat_id: Annotated[str, msgspec.Meta(description="the chat's number, or `@channel`")] = ""
-    api_root: Annotated[Address, msgspec.Meta(description="another Bot API server")] = (
+    api_root: Annotated[UrlText, msgspec.Meta(description="another Bot API server")] = (
         "https://api.telegram.org"
     )
 
@@ -48,7 +48,7 @@ class NtfySettings(ChannelSettings, frozen=True, forbid_unknown_fields=True, kw_
     topic: Annotated[
         str, msgspec.Meta(pattern=r"^[-_A-Za-z0-9]{0,64}$", description="who knows it can read along")
     ] = ""
-    server: Annotated[Address, msgspec.Meta(description="ntfy.sh, or a server of your own")] = (
+    server: Annotated[UrlText, msgspec.Meta(description="ntfy.sh, or a server of your own")] = (
         "https://ntfy.sh"
     )
 
@@ -56,7 +56,7 @@ class NtfySettings(ChannelSettings, frozen=True, forbid_unknown_fields=True, kw_
 class WebhookSettings(ChannelSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A POST of JSON; on with `url`, or the secret `alerts_webhook_url`. `alerts_webhook_secret` signs."""
 
-    url: Annotated[Address, msgspec.Meta(description="where to POST to")] = ""
+    url: Annotated[UrlText, msgspec.Meta(description="where to POST to")] = ""
     per_minute: Annotated[
         int, msgspec.Meta(ge=1, le=6000, description="messages a minute at most; further ones wait")
     ] = 300

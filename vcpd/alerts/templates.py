@@ -1,14 +1,64 @@
-"""How each kind of alert is worded; an owner may say it in other words, with the same facts."""
+"""Templates of alert messages, the variables they may name, and their rendering."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
+from string import Formatter
 from typing import Annotated, Final
 
 import msgspec
 
-from vcpd.alerts.facts import item_facts, known_facts
-from vcpd.alerts.texts import problems_of
-from vcpd.domain.alerts import AlertKind
+from vcpd.domain.alerts import AlertKind, TemplateValue
 
+Variables = Mapping[str, TemplateValue]
+COMMON_VARIABLES: Final[Variables] = {
+    "kind": "breakout",
+    "symbol": "NSE:INFY",
+    "name": "INFY",  # the symbol without its exchange
+    "session": "2026-04-08",
+    "at": "Wed 2026-04-08 16:05",  # on the exchange's wall
+    "provisional": "provisional: the close decides",  # nothing where it is final
+}
+SETUP_VARIABLES: Final[Variables] = {
+    "footprint": "10W 22/5 3T",
+    "weeks": 10,
+    "pivot": 1520.0,
+    "stop": 1440.0,
+    "buy_to": 1596.0,  # where the buy zone ends
+    "risk_pct": 5.3,
+    "rating": 88,
+    "score": 74.0,
+    "close": 1498.0,
+    "price": 1523.0,  # at which it happened
+    "state": "near pivot",
+    "detail": "volume 1.8 x its average",
+    "volume_ratio": 1.8,
+    "anchor": "2026-01-12",  # where the base begins
+    "note": "prices of the evening, not final yet",
+}
+LOGIN_VARIABLES: Final[Variables] = {
+    "reason": "the token is of yesterday",
+    "url": "http://127.0.0.1:8787/login",
+}
+RUN_VARIABLES: Final[Variables] = {"job": "collect", "reason": "INFY: no answer"}
+VARIABLES_BY_KIND: Final[Mapping[AlertKind, Variables]] = {
+    AlertKind.SETUPS: {"headline": "3 new setups", "count": 3},
+    AlertKind.NEAR_PIVOT: SETUP_VARIABLES,
+    AlertKind.BREAKOUT: SETUP_VARIABLES,
+    AlertKind.BREAKOUT_UNCONFIRMED: SETUP_VARIABLES,
+    AlertKind.SQUAT: SETUP_VARIABLES,
+    AlertKind.FAILED: SETUP_VARIABLES,
+    AlertKind.LOGIN_DUE: LOGIN_VARIABLES,
+    AlertKind.LOGIN_OVERDUE: {**LOGIN_VARIABLES, "waiting": "collect of 2026-04-08"},
+    AlertKind.COLLECTION_INCOMPLETE: {**RUN_VARIABLES, "failed": 3, "headline": "3 symbols are missing"},
+    AlertKind.HEALTH: {"score": 55, "mark": 60, "level": "poor", "reasons": "login: it is due"},
+    AlertKind.DATA_STALE: {"age": 2, "last": "2026-04-06"},
+    AlertKind.RESTATEMENT: {**RUN_VARIABLES, "restated": 2, "headline": "2 histories restated"},
+    AlertKind.SESSION_COMPLETE: {"setups": 12},
+    AlertKind.TEST: {"channel": "telegram"},
+}
+MISSING_VALUE_TEXT: Final = "-"
+VARIABLE_NAME: Final = re.compile(r"[a-z_]+")
+ALLOWED_FORMAT: Final = re.compile(r"[<>^]?\+?\d{0,2},?(\.\d{1,2})?[dfgs%]?")
 EVENT_BODY: Final = (
     "{detail}\n"
     "price {price:.2f}, pivot {pivot:.2f}, stop {stop:.2f}\n"
@@ -18,10 +68,80 @@ EVENT_BODY: Final = (
     "{note}\n"
     "{provisional}"
 )
-
 Title = Annotated[str, msgspec.Meta(max_length=200, description="one line; empty: vcpd's own words")]
 Body = Annotated[str, msgspec.Meta(max_length=2000, description="what stands below; empty: vcpd's own words")]
 Item = Annotated[str, msgspec.Meta(max_length=500, description="a line for each setup; empty: vcpd's own")]
+
+
+def variables_of(kind: AlertKind) -> Variables:
+    """Every fact that a text about this kind may name."""
+    return {**COMMON_VARIABLES, **VARIABLES_BY_KIND[kind]}
+
+
+def item_variables() -> Variables:
+    """Every fact that a row of a digest may name."""
+    return {"symbol": COMMON_VARIABLES["symbol"], "name": COMMON_VARIABLES["name"], **SETUP_VARIABLES}
+
+
+def template_problems(text: str, known: Variables) -> Iterator[str]:
+    """Why a text cannot be filled in: broken braces, an unknown fact, a format that does not fit it."""
+    try:
+        parts = list(Formatter().parse(text))
+    except ValueError as error:
+        yield f"cannot be read ({error}); a brace itself is written twice"
+        return
+    for _, name, spec, conversion in parts:
+        if name is not None:
+            yield from _variable_problems(name, spec or "", conversion, known)
+
+
+def _variable_problems(name: str, spec: str, conversion: str | None, known: Variables) -> Iterator[str]:
+    if not VARIABLE_NAME.fullmatch(name) or name not in known:
+        yield f"there is no fact `{name}`; known are {', '.join(sorted(known))}"
+        return
+    if conversion is None and ALLOWED_FORMAT.fullmatch(spec):
+        try:
+            format(known[name], spec)
+        except ValueError:
+            pass
+        else:
+            return
+    written = f"{f'!{conversion}' if conversion else ''}:{spec}"
+    yield f"`{name}` cannot be written as `{written}`; a format is such as `:.2f`, `:,.0f` or `:>8`"
+
+
+def render(text: str, facts: Variables) -> str:
+    """The text with its facts; a line that names only unknown ones is left out."""
+    lines = [_render_line(line, facts) for line in text.splitlines()]
+    return "\n".join(line for line in lines if line is not None)
+
+
+def single_line(text: str) -> str:
+    """The same without line ends and other control characters: for titles and headers."""
+    return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
+
+
+def _render_line(line: str, facts: Variables) -> str | None:
+    parts = list(Formatter().parse(line))
+    named = [name for _, name, _, _ in parts if name is not None]
+    if named and all(facts.get(name) in (None, "") for name in named):
+        return None
+    return "".join(
+        before + ("" if name is None else format_value(facts.get(name), spec or ""))
+        for before, name, spec, _ in parts
+    )
+
+
+def format_value(value: TemplateValue, spec: str) -> str:
+    """One fact as its format says; an unknown one as a dash, one of another type in plain words."""
+    if value is None:
+        return MISSING_VALUE_TEXT
+    if not spec and isinstance(value, float):
+        spec = ".2f"
+    try:
+        return format(value, spec)
+    except ValueError:
+        return str(value)
 
 
 class Template(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -39,25 +159,27 @@ class DigestTemplate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     item: Item = ""
 
 
-SETUP_LINE: Final = (
+SETUP_ITEM: Final = (
     "{name}  {footprint}: pivot {pivot:.2f}, stop {stop:.2f}, risk {risk_pct:.1f} %, "
     "RS {rating}, score {score:.0f}, {state}"
 )
 
 
-def _event(title: str) -> Template:
+def _event_template(title: str) -> Template:
     return Template(title=title, body=EVENT_BODY)
 
 
 class Templates(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The words of alerts, one table a kind; `{name}` and `{name:.2f}` stand for facts."""
 
-    setups: DigestTemplate = DigestTemplate(title="{headline} after {session}", item=SETUP_LINE)
-    near_pivot: Template = _event("{name} nears its pivot {pivot:.2f}")
-    breakout: Template = _event("{name} breaks out over {pivot:.2f}")
-    breakout_unconfirmed: Template = _event("{name} is over its pivot {pivot:.2f}, without the volume")
-    squat: Template = _event("{name} falls back under its pivot {pivot:.2f}")
-    failed: Template = _event("{name}: the base has failed")
+    setups: DigestTemplate = DigestTemplate(title="{headline} after {session}", item=SETUP_ITEM)
+    near_pivot: Template = _event_template("{name} nears its pivot {pivot:.2f}")
+    breakout: Template = _event_template("{name} breaks out over {pivot:.2f}")
+    breakout_unconfirmed: Template = _event_template(
+        "{name} is over its pivot {pivot:.2f}, without the volume"
+    )
+    squat: Template = _event_template("{name} falls back under its pivot {pivot:.2f}")
+    failed: Template = _event_template("{name}: the base has failed")
     login_due: Template = Template(title="Log in to the market", body="{reason}\n{url}")
     login_overdue: Template = Template(title="Login overdue: {waiting} waits for it", body="{reason}\n{url}")
     collection_incomplete: Template = Template(
@@ -79,16 +201,16 @@ class Templates(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     def of(self, kind: AlertKind) -> Template | DigestTemplate:
         """The words for a kind: the owner's, and ours where there are none."""
         given: Template | DigestTemplate = getattr(self, kind.value)
-        ours = getattr(OURS, kind.value)
+        ours = getattr(DEFAULT_TEMPLATES, kind.value)
         missing = {name: getattr(ours, name) for name in given.__struct_fields__ if not getattr(given, name)}
         return msgspec.structs.replace(given, **missing)
 
     def _problems(self, kind: AlertKind) -> Iterator[str]:
         template = getattr(self, kind.value)
         for field in template.__struct_fields__:
-            known = item_facts() if field == "item" else known_facts(kind)
-            for problem in problems_of(getattr(template, field), known):
+            known = item_variables() if field == "item" else variables_of(kind)
+            for problem in template_problems(getattr(template, field), known):
                 yield f"{kind}.{field}: {problem}"
 
 
-OURS: Final = Templates()
+DEFAULT_TEMPLATES: Final = Templates()

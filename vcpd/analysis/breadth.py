@@ -1,15 +1,23 @@
-"""Market breadth: how many symbols stand above their averages and at their extremes, session by session."""
+"""Market breadth: symbols above their averages and at new highs or lows, per session."""
 
 from typing import Final
 
 import msgspec
 import numpy as np
 
-from vcpd.domain.arrays import BoolArray, FloatArray, IntArray
+from vcpd.domain.bars import BoolArray, FloatArray, IntArray
 from vcpd.domain.panel import Panel
 
-YEAR: Final = 252
-MEASURES: Final = ("known50", "above50", "known200", "above200", "known_year", "new_highs", "new_lows")
+SESSIONS_PER_YEAR: Final = 252
+BREADTH_MEASURES: Final = (
+    "known50",
+    "above50",
+    "known200",
+    "above200",
+    "known_year",
+    "new_highs",
+    "new_lows",
+)
 
 
 class BreadthWindow(msgspec.Struct, frozen=True):
@@ -24,11 +32,11 @@ class Breadth(msgspec.Struct, frozen=True):
     counts: dict[str, list[int]]
 
     @classmethod
-    def together(cls, parts: "list[Breadth]") -> "Breadth":
+    def merged(cls, parts: "list[Breadth]") -> "Breadth":
         return cls(
             {
                 name: [sum(of_day) for of_day in zip(*(one.counts[name] for one in parts), strict=True)]
-                for name in MEASURES
+                for name in BREADTH_MEASURES
             }
         )
 
@@ -39,35 +47,35 @@ def breadth(panel: Panel, rows: range, window: BreadthWindow) -> Breadth:
     A new high is a high that no other of the symbol's last 252 bars exceeds; a new low likewise.
     """
     n = min(window.n_sessions, len(panel.sessions))
-    counts: dict[str, IntArray] = {name: np.zeros(n, np.int64) for name in MEASURES}
+    counts: dict[str, IntArray] = {name: np.zeros(n, np.int64) for name in BREADTH_MEASURES}
     for row in rows:
         if panel.symbols[row] not in panel.exclusions:
-            _count(panel, row, counts, len(panel.sessions) - n)
+            _count_row(panel, row, counts, len(panel.sessions) - n)
     return Breadth({name: one.tolist() for name, one in counts.items()})
 
 
-def _count(panel: Panel, row: int, counts: dict[str, IntArray], first: int) -> None:
+def _count_row(panel: Panel, row: int, counts: dict[str, IntArray], first: int) -> None:
     close = np.asarray(panel.close[row])
     at = np.flatnonzero(~np.isnan(close)).astype(np.int64)
     close, high, low = close[at], np.asarray(panel.high[row])[at], np.asarray(panel.low[row])[at]
     shown = at >= first
     column = at[shown] - first
     for length in (50, 200):
-        average = _mean(close, length)
+        average = _moving_average(close, length)
         known = ~np.isnan(average)
-        _add(counts[f"known{length}"], column, known[shown])
-        _add(counts[f"above{length}"], column, (known & (close > average))[shown])
-    top, bottom = _highest(high, YEAR), -_highest(-low, YEAR)
-    _add(counts["known_year"], column, ~np.isnan(top)[shown])
-    _add(counts["new_highs"], column, (high >= top)[shown])
-    _add(counts["new_lows"], column, (low <= bottom)[shown])
+        _increment(counts[f"known{length}"], column, known[shown])
+        _increment(counts[f"above{length}"], column, (known & (close > average))[shown])
+    top, bottom = _rolling_max(high, SESSIONS_PER_YEAR), -_rolling_max(-low, SESSIONS_PER_YEAR)
+    _increment(counts["known_year"], column, ~np.isnan(top)[shown])
+    _increment(counts["new_highs"], column, (high >= top)[shown])
+    _increment(counts["new_lows"], column, (low <= bottom)[shown])
 
 
-def _add(count: IntArray, column: IntArray, holds: BoolArray) -> None:
+def _increment(count: IntArray, column: IntArray, holds: BoolArray) -> None:
     count[column[holds]] += 1
 
 
-def _mean(values: FloatArray, length: int) -> FloatArray:
+def _moving_average(values: FloatArray, length: int) -> FloatArray:
     """Mean of the last `length` values at each, NaN where there are fewer."""
     means = np.full(len(values), np.nan)
     if len(values) >= length:
@@ -75,7 +83,7 @@ def _mean(values: FloatArray, length: int) -> FloatArray:
     return means
 
 
-def _highest(values: FloatArray, length: int) -> FloatArray:
+def _rolling_max(values: FloatArray, length: int) -> FloatArray:
     """Highest of the last `length` values at each, NaN where there are fewer."""
     highest = np.full(len(values), np.nan)
     if len(values) >= length:

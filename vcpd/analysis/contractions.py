@@ -1,4 +1,4 @@
-"""Contractions: the best chain of shrinking falls below an anchor, by dynamic programming over its swings.
+"""Best chain of shrinking contractions below an anchor: dynamic programming over its swings.
 
 Work grows with a base: each newly confirmed peak is linked to the peaks before it once, and every
 session only asks which links its final leg completes best. Neighbouring sessions share everything else.
@@ -9,23 +9,19 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 
-from vcpd.analysis.kernels import inlined, kernel
-from vcpd.analysis.swings import Swings, room_for_swings
-from vcpd.analysis.thresholds import Rules
-from vcpd.domain.arrays import FloatArray, IntArray, RecordArray
+from vcpd.analysis.kernels import inline_kernel, kernel
+from vcpd.analysis.swings import Swings, allocate_swings
+from vcpd.analysis.thresholds import SearchRules
+from vcpd.domain.bars import FloatArray, IntArray, RecordArray
 
-MOST: Final = 6  # contractions of a chain
-
+MAX_CONTRACTIONS: Final = 6  # contractions of a chain
 # Where each depth is at least half of the one before, only the first and the last decide the value: many
 # chains are worth the same, and without this rounding would choose.
-EQUAL: Final = 1e-9
-
+VALUE_TOLERANCE: Final = 1e-9
 LegRecord: TypeAlias = Any  # one element of an array of LEG, which a kernel reads and writes by name
 LinkRecord: TypeAlias = Any  # one element of an array of LINK
-
-
 # Per peak, what has happened below it so far. A closed leg can hold no further peak.
-LEG: Final = np.dtype(
+LEG_DTYPE: Final = np.dtype(
     [
         ("open", "i8"),
         ("at", "i8"),  # bar of the peak
@@ -40,9 +36,8 @@ LEG: Final = np.dtype(
         ("stop_link", "i8"),
     ]
 )
-
 # Per pair (peak, next peak), one complete contraction.
-LINK: Final = np.dtype(
+LINK_DTYPE: Final = np.dtype(
     [
         ("peak", "i8"),
         ("depth", "f8"),
@@ -54,7 +49,7 @@ LINK: Final = np.dtype(
 )
 
 
-class Room(NamedTuple):
+class Workspace(NamedTuple):
     """Work space of a search, for one anchor after the other.
 
     `best[link, n]` is the value of the best chain whose n-th contraction the link is, -inf where none;
@@ -68,14 +63,14 @@ class Room(NamedTuple):
     back: IntArray  # (pairs, 6)
 
 
-class Table(NamedTuple):
+class ContractionTable(NamedTuple):
     """Everything known below one anchor: the market, the rules, and the work space."""
 
     high: FloatArray
     low: FloatArray
     close: FloatArray
     turn: FloatArray  # per bar: by how much of its extreme a swing turns there
-    rules: Rules
+    rules: SearchRules
     swings: Swings
     legs: RecordArray
     links: RecordArray
@@ -83,7 +78,7 @@ class Table(NamedTuple):
     back: IntArray
 
 
-class Leg(NamedTuple):
+class LegState(NamedTuple):
     """A leg as it stands after some more of its swings."""
 
     is_open: bool
@@ -94,7 +89,7 @@ class Leg(NamedTuple):
     pullback: float
 
 
-class Ending(NamedTuple):
+class ChainCompletion(NamedTuple):
     """The best way to complete a chain at a session: no chain where it has no contractions."""
 
     value: float
@@ -105,21 +100,21 @@ class Ending(NamedTuple):
     confirmed: bool  # a turn has confirmed the final peak
 
 
-def room_for(bars: int, longest: int) -> Room:
+def allocate_workspace(bars: int, longest: int) -> Workspace:
     """Work space for histories of up to `bars` bars and bases of up to `longest` sessions."""
     peaks = longest // 2 + 3
     pairs = peaks * (peaks - 1) // 2
-    return Room(
-        room_for_swings(bars, longest),
-        np.zeros(peaks, LEG),
-        np.zeros(pairs, LINK),
-        np.zeros((pairs, MOST)),
-        np.zeros((pairs, MOST), np.int64),
+    return Workspace(
+        allocate_swings(bars, longest),
+        np.zeros(peaks, LEG_DTYPE),
+        np.zeros(pairs, LINK_DTYPE),
+        np.zeros((pairs, MAX_CONTRACTIONS)),
+        np.zeros((pairs, MAX_CONTRACTIONS), np.int64),
     )
 
 
-@inlined
-def open_peak(table: Table, peak: int, at: int, low: float) -> None:
+@inline_kernel
+def open_peak(table: ContractionTable, peak: int, at: int, low: float) -> None:
     """Begin the leg below the peak numbered `peak` at bar `at`; `low` is the swing before it."""
     leg = table.legs[peak]
     leg.open, leg.at, leg.high = 1, at, table.high[at]
@@ -131,8 +126,8 @@ def open_peak(table: Table, peak: int, at: int, low: float) -> None:
         leg.first_link = leg.stop_link = before.stop_link
 
 
-@inlined
-def _after(leg: LegRecord, low_at: int, low: float, high: float, rise: float) -> Leg:
+@inline_kernel
+def _extend_leg(leg: LegRecord, low_at: int, low: float, high: float, rise: float) -> LegState:
     """The leg after one more low and the high that follows it."""
     top, pullback, still_open = leg.top, leg.pullback, True
     lowest, lowest_at = leg.low, leg.low_at
@@ -142,11 +137,11 @@ def _after(leg: LegRecord, low_at: int, low: float, high: float, rise: float) ->
     else:
         pullback = max(pullback, (top - low) / top)
     still_open = still_open and high <= leg.high * rise
-    return Leg(still_open, lowest, lowest_at, max(top, high), max(leg.top_ever, high), pullback)
+    return LegState(still_open, lowest, lowest_at, max(top, high), max(leg.top_ever, high), pullback)
 
 
-@inlined
-def add_peak(table: Table, peak: int, low_at: int, keep: bool) -> None:
+@inline_kernel
+def add_peak(table: ContractionTable, peak: int, low_at: int, keep: bool) -> None:
     """Link an opened peak to those before it; `low_at` is the swing low it rose from.
 
     With `keep` the earlier legs remember it; without, it stands only for the session that asks.
@@ -157,7 +152,7 @@ def add_peak(table: Table, peak: int, low_at: int, keep: bool) -> None:
         earlier = table.legs[number]
         if earlier.open == 0:
             continue
-        leg = _after(earlier, low_at, low, own.high, table.rules.peak_rise)
+        leg = _extend_leg(earlier, low_at, low, own.high, table.rules.max_peak_rise)
         if leg.is_open and own.high >= leg.top and _is_contraction(earlier, leg, own, table.rules):
             count += _add_link(table, count, number, leg, own.at)
         if keep:
@@ -169,76 +164,82 @@ def add_peak(table: Table, peak: int, low_at: int, keep: bool) -> None:
         own.open = 0  # no chain comes here, so none goes on from here
 
 
-@inlined
-def _is_contraction(peak: LegRecord, leg: Leg, next_peak: LegRecord, rules: Rules) -> bool:
+@inline_kernel
+def _is_contraction(peak: LegRecord, leg: LegState, next_peak: LegRecord, rules: SearchRules) -> bool:
     fall = peak.high - leg.low
     is_one: bool = (
-        next_peak.at - peak.at >= rules.peak_gap
-        and fall >= rules.depth_least * peak.high
-        and next_peak.high - leg.low >= rules.recovery * fall
+        next_peak.at - peak.at >= rules.min_peak_gap
+        and fall >= rules.min_depth * peak.high
+        and next_peak.high - leg.low >= rules.min_rally_recovery * fall
     )
     return is_one
 
 
-@inlined
-def _add_link(table: Table, slot: int, number: int, leg: Leg, next_at: int) -> int:
+@inline_kernel
+def _add_link(table: ContractionTable, slot: int, number: int, leg: LegState, next_at: int) -> int:
     """Write the link into `slot` if any chain reaches it; gives 1 then, else 0."""
     best, back, peak = table.best, table.back, table.legs[number]
     depth = (peak.high - leg.low) / peak.high
-    for n in range(MOST):
+    for n in range(MAX_CONTRACTIONS):
         best[slot, n] = -np.inf
     reached = number == 0
     if reached:
         best[slot, 1], back[slot, 1] = 0.0, -1
     for before in range(peak.first_link, peak.stop_link):
         link = table.links[before]
-        if _shrinks(link, depth, table.rules) and _holds_above(table, number, next_at, link.low, leg.low):
+        if _is_shallower(link, depth, table.rules) and _holds_prior_low(
+            table, number, next_at, link.low, leg.low
+        ):
             reached = True
-            merit = merit_of(depth / link.depth, table.rules)
-            for n in range(1, MOST - 1):
-                if best[before, n] + merit > best[slot, n + 1] + EQUAL:
+            merit = contraction_value_kernel(depth / link.depth, table.rules)
+            for n in range(1, MAX_CONTRACTIONS - 1):
+                if best[before, n] + merit > best[slot, n + 1] + VALUE_TOLERANCE:
                     best[slot, n + 1], back[slot, n + 1] = best[before, n] + merit, before
     if reached:
         own = table.links[slot]
         own.peak, own.depth = number, depth
         own.low, own.low_at, own.pullback = leg.low, leg.low_at, leg.pullback
-        own.most = _highest(best[slot])
+        own.most = _highest_value(best[slot])
     return 1 if reached else 0
 
 
-@inlined
-def _highest(values: FloatArray) -> float:
+@inline_kernel
+def _highest_value(values: FloatArray) -> float:
     highest = -np.inf
-    for n in range(1, MOST):
+    for n in range(1, MAX_CONTRACTIONS):
         highest = max(highest, values[n])
     return highest
 
 
-def plain_merit(ratio: float, rules: Rules) -> float:
+def contraction_value(ratio: float, rules: SearchRules) -> float:
     """Value of one contraction by its depth over the depth before it."""
     off = abs(math.log2(ratio) - rules.ideal_ratio_log2)
     return 1 - rules.ratio_penalty * off - rules.leg_cost
 
 
-merit_of = inlined(plain_merit)
+contraction_value_kernel = inline_kernel(contraction_value)
 
 
-@inlined
-def _shrinks(before: LinkRecord, depth: float, rules: Rules) -> bool:
+@inline_kernel
+def _is_shallower(before: LinkRecord, depth: float, rules: SearchRules) -> bool:
     """Whether a contraction so deep may follow the link `before`, whose rally hides nothing deeper."""
-    shrinks: bool = depth <= rules.shrink * before.depth and before.pullback <= rules.hidden * depth
+    shrinks: bool = (
+        depth <= rules.max_depth_ratio * before.depth and before.pullback <= rules.max_hidden_pullback * depth
+    )
     return shrinks
 
 
-@inlined
-def _holds_above(table: Table, number: int, last: int, level: float, low: float) -> bool:
+@inline_kernel
+def _holds_prior_low(table: ContractionTable, number: int, last: int, level: float, low: float) -> bool:
     """Whether the leg of a peak, down to `low` by bar `last`, spares the low before it or shakes out."""
     if low >= level:
         return True
     peak, rules = table.legs[number], table.rules
     within = level - low <= rules.undercut_share * peak.fall
     first, stop = peak.at + 1, last + 1
-    return within and is_reclaimed(table.low[first:stop], table.close[first:stop], level, rules.reclaim)
+    return within and is_reclaimed(
+        table.low[first:stop], table.close[first:stop], level, rules.max_reclaim_sessions
+    )
 
 
 @kernel
@@ -259,92 +260,107 @@ def is_reclaimed(low: FloatArray, close: FloatArray, level: float, sessions: int
     return True
 
 
-@inlined
-def best_ending(table: Table, peaks: int, known: int, t: int, to_beat: float) -> Ending:
+@inline_kernel
+def best_completion(
+    table: ContractionTable, peaks: int, known: int, t: int, to_beat: float
+) -> ChainCompletion:
     """The best complete chain at session t, of the first `known` swings with `peaks` confirmed peaks.
 
     None, with no contractions, where it is not worth more than `to_beat`.
     """
     swings = table.swings
     extreme, counter = swings.extreme[t], swings.counter[t]
-    best = Ending(to_beat, -1, 0, -1, -1, False)
+    best = ChainCompletion(to_beat, -1, 0, -1, -1, False)
     for number in range(1, peaks):
         peak = table.legs[number]
         if peak.open == 0:
             continue
         if known % 2 == 1:
-            leg = _falling(table, peak, extreme)
+            leg = _leg_while_falling(table, peak, extreme)
         else:
-            leg = _rising(table, peak, swings.at[known - 1], extreme, counter)
+            leg = _leg_while_rising(table, peak, swings.at[known - 1], extreme, counter)
         if leg.is_open:
-            best = _completed(table, number, leg, t, best)
+            best = _better_completion(table, number, leg, t, best)
     if known % 2 == 0 and counter > extreme:
-        best = _with_peak_in_progress(table, peaks, known, t, best)
+        best = _with_unconfirmed_peak(table, peaks, known, t, best)
     return best
 
 
-@inlined
-def _falling(table: Table, peak: LegRecord, extreme: int) -> Leg:
+@inline_kernel
+def _leg_while_falling(table: ContractionTable, peak: LegRecord, extreme: int) -> LegState:
     """The leg below a peak while prices fall: the low in progress is its last swing."""
     low = table.low[extreme]
     if low < peak.low:
-        return Leg(peak.top_ever <= peak.high, low, extreme, 0.0, 0.0, 0.0)
-    return Leg(True, peak.low, peak.low_at, 0.0, 0.0, max(peak.pullback, (peak.top - low) / peak.top))
+        return LegState(peak.top_ever <= peak.high, low, extreme, 0.0, 0.0, 0.0)
+    return LegState(True, peak.low, peak.low_at, 0.0, 0.0, max(peak.pullback, (peak.top - low) / peak.top))
 
 
-@inlined
-def _rising(table: Table, peak: LegRecord, low_at: int, extreme: int, counter: int) -> Leg:
+@inline_kernel
+def _leg_while_rising(
+    table: ContractionTable, peak: LegRecord, low_at: int, extreme: int, counter: int
+) -> LegState:
     """The same while they rise: a confirmed low, the high in progress, and the fall from it."""
-    leg = _after(peak, low_at, table.low[low_at], table.high[extreme], table.rules.peak_rise)
+    leg = _extend_leg(peak, low_at, table.low[low_at], table.high[extreme], table.rules.max_peak_rise)
     if counter == extreme:
         return leg
     pullback = max(leg.pullback, (leg.top - table.low[counter]) / leg.top)
-    return Leg(leg.is_open, leg.low, leg.low_at, leg.top, leg.top_ever, pullback)
+    return LegState(leg.is_open, leg.low, leg.low_at, leg.top, leg.top_ever, pullback)
 
 
-@inlined
-def _with_peak_in_progress(table: Table, peaks: int, known: int, t: int, best: Ending) -> Ending:
+@inline_kernel
+def _with_unconfirmed_peak(
+    table: ContractionTable, peaks: int, known: int, t: int, best: ChainCompletion
+) -> ChainCompletion:
     """The same, when the high that no turn has confirmed yet may be the final peak."""
     extreme, counter = table.swings.extreme[t], table.swings.counter[t]
     high, low = table.high[extreme], table.low[counter]
-    if not _is_final(extreme, t, (high - low) / high, table.rules):
+    if not _is_final_contraction(extreme, t, (high - low) / high, table.rules):
         return best
     low_at = table.swings.at[known - 1]
     open_peak(table, peaks, extreme, table.low[low_at])
     add_peak(table, peaks, low_at, False)
-    ending = _completed(table, peaks, Leg(True, low, counter, 0.0, 0.0, 0.0), t, best)
+    ending = _better_completion(table, peaks, LegState(True, low, counter, 0.0, 0.0, 0.0), t, best)
     if ending.peak_at == extreme:
-        return Ending(ending.value, ending.link, ending.contractions, ending.peak_at, ending.low_at, False)
+        return ChainCompletion(
+            ending.value, ending.link, ending.contractions, ending.peak_at, ending.low_at, False
+        )
     return best
 
 
-@inlined
-def _is_final(peak_at: int, t: int, depth: float, rules: Rules) -> bool:
-    long_enough = t - peak_at >= rules.final_length or depth >= rules.final_deep
-    return long_enough and depth >= rules.depth_least
+@inline_kernel
+def _is_final_contraction(peak_at: int, t: int, depth: float, rules: SearchRules) -> bool:
+    long_enough = t - peak_at >= rules.min_final_sessions or depth >= rules.deep_final_depth
+    return long_enough and depth >= rules.min_depth
 
 
-@inlined
-def _is_better(value: float, contractions: int, best: Ending) -> bool:
+@inline_kernel
+def _is_better(value: float, contractions: int, best: ChainCompletion) -> bool:
     """More valuable, or as valuable and told in more contractions."""
-    return value > best.value + EQUAL or (value >= best.value - EQUAL and contractions > best.contractions)
+    return value > best.value + VALUE_TOLERANCE or (
+        value >= best.value - VALUE_TOLERANCE and contractions > best.contractions
+    )
 
 
-@inlined
-def _completed(table: Table, number: int, leg: Leg, t: int, best: Ending) -> Ending:
+@inline_kernel
+def _better_completion(
+    table: ContractionTable, number: int, leg: LegState, t: int, best: ChainCompletion
+) -> ChainCompletion:
     """`best`, or the best chain whose final contraction is `leg` if that is worth more."""
     peak, rules = table.legs[number], table.rules
     depth = (peak.high - leg.low) / peak.high
-    if not _is_final(peak.at, t, depth, rules) or leg.pullback > rules.hidden * depth:
+    if (
+        not _is_final_contraction(peak.at, t, depth, rules)
+        or leg.pullback > rules.max_hidden_pullback * depth
+    ):
         return best
     most_merit = 1 - rules.leg_cost
     for slot in range(peak.first_link, peak.stop_link):
         link = table.links[slot]
-        if link.most + most_merit < best.value - EQUAL or not _shrinks(link, depth, rules):
+        if link.most + most_merit < best.value - VALUE_TOLERANCE or not _is_shallower(link, depth, rules):
             continue
-        merit = merit_of(depth / link.depth, rules)
-        for n in range(1, MOST):
+        merit = contraction_value_kernel(depth / link.depth, rules)
+        for n in range(1, MAX_CONTRACTIONS):
             value = table.best[slot, n] + merit
-            if _is_better(value, n + 1, best) and _holds_above(table, number, t, link.low, leg.low):
-                best = Ending(value, slot, n + 1, peak.at, leg.low_at, True)
+            if _is_better(value, n + 1, best) and _holds_prior_low(table, number, t, link.low, leg.low):
+                best = ChainCompletion(value, slot, n + 1, peak.at, leg.low_at, True)
     return best

@@ -1,4 +1,4 @@
-"""Which of tonight's candidates are one and the same bet: correlation of returns, clusters of it."""
+"""Clusters of correlated candidates, and the effective number of independent bets."""
 
 from collections.abc import Mapping
 from datetime import date
@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 import numpy as np
 
-from vcpd.domain.arrays import BoolArray, FloatArray, IntArray
+from vcpd.domain.bars import BoolArray, FloatArray, IntArray
 from vcpd.domain.panel import Panel
 
 
@@ -27,7 +27,7 @@ class CrowdingParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     ] = 60
 
 
-class Candidates(msgspec.Struct, frozen=True, kw_only=True):
+class CrowdingRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Whom to compare, and at which session (None: the panel's last)."""
 
     symbols: tuple[str, ...]
@@ -53,7 +53,7 @@ class Cluster(msgspec.Struct, frozen=True):
     pairs: tuple[CorrelatedPair, ...]
 
 
-class SectorCrowd(msgspec.Struct, frozen=True):
+class SectorGroup(msgspec.Struct, frozen=True):
     """Candidates of one sector, whether they move together or not; two at least."""
 
     sector: str
@@ -70,10 +70,10 @@ class Crowding(msgspec.Struct, frozen=True):
     clusters: tuple[Cluster, ...]
     unknown: tuple[str, ...]
     effective_bets: float
-    sectors: tuple[SectorCrowd, ...] = ()
+    sectors: tuple[SectorGroup, ...] = ()
 
 
-def crowd(panel: Panel, rows: range, parameters: Candidates) -> Crowding:
+def find_clusters(panel: Panel, rows: range, parameters: CrowdingRequest) -> Crowding:
     """Clusters of the candidates, a panel task: all are compared, and a cluster is given with the rows
     that hold its first member, so that cutting `rows` into chunks gives each cluster once.
 
@@ -84,9 +84,9 @@ def crowd(panel: Panel, rows: range, parameters: Candidates) -> Crowding:
     settings = parameters.parameters
     correlation, common = correlations(_returns(panel, own, parameters.as_of, settings.sessions))
     correlation[common < settings.minimum_sessions] = np.nan
-    known = _comparable(correlation)
+    known = _has_known_correlation(correlation)
     groups = [[member] for member in np.flatnonzero(~known).tolist()]
-    groups += _join(correlation, np.flatnonzero(known).tolist(), settings.correlation)
+    groups += _average_linkage(correlation, np.flatnonzero(known).tolist(), settings.correlation)
     groups = [group for group in groups if own[group[0]] in rows]
     groups.sort(key=lambda group: (-len(group), group))
     names = [panel.symbols[row] for row in own.tolist()]
@@ -130,13 +130,13 @@ def _returns(panel: Panel, rows: IntArray, as_of: date | None, sessions: int) ->
     return returns
 
 
-def _comparable(correlation: FloatArray) -> BoolArray:
+def _has_known_correlation(correlation: FloatArray) -> BoolArray:
     """Who has a known correlation at all; the own diagonal is one where there are enough returns."""
     comparable: BoolArray = np.isfinite(np.diagonal(correlation))
     return comparable
 
 
-def _join(correlation: FloatArray, members: list[int], threshold: float) -> list[list[int]]:
+def _average_linkage(correlation: FloatArray, members: list[int], threshold: float) -> list[list[int]]:
     """Average linkage: join the two most alike groups while their mean correlation reaches `threshold`."""
     groups = [[member] for member in members]
     likeness = np.where(np.isfinite(correlation), correlation, 0.0)[np.ix_(members, members)]
@@ -157,7 +157,9 @@ def _join(correlation: FloatArray, members: list[int], threshold: float) -> list
 
 def _cluster(group: list[int], names: list[str], correlation: FloatArray, common: IntArray) -> Cluster:
     pairs = [
-        CorrelatedPair(names[one], names[other], _plain(correlation[one, other]), int(common[one, other]))
+        CorrelatedPair(
+            names[one], names[other], _finite_or_none(correlation[one, other]), int(common[one, other])
+        )
         for at, one in enumerate(group)
         for other in group[at + 1 :]
     ]
@@ -176,14 +178,14 @@ def _by_sector(names: list[str], sectors: Mapping[str, str]) -> list[tuple[str, 
     return sorted(crowded, key=lambda one: (-len(one[1]), one[1]))
 
 
-def _sector(name: str, members: list[int], names: list[str], correlation: FloatArray) -> SectorCrowd:
+def _sector(name: str, members: list[int], names: list[str], correlation: FloatArray) -> SectorGroup:
     pairs = correlation[np.ix_(members, members)][np.triu_indices(len(members), 1)]
     known = pairs[np.isfinite(pairs)]
     mean = float(known.mean()) if len(known) else None
-    return SectorCrowd(name, tuple(names[at] for at in members), mean)
+    return SectorGroup(name, tuple(names[at] for at in members), mean)
 
 
-def _plain(value: float) -> float | None:
+def _finite_or_none(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 

@@ -1,4 +1,4 @@
-"""A verdict in words: every gate with its numbers, the nearest miss first."""
+"""Explains a setup in text: every gate with its numbers, the nearest miss first."""
 
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
@@ -6,7 +6,7 @@ from typing import Final
 
 from vcpd.domain.setups import Gate, Setup
 
-_TITLES: Final[Mapping[str, tuple[str, str]]] = {
+_GATE_TITLES: Final[Mapping[str, tuple[str, str]]] = {
     "history": ("history", "bars"),
     "contractions": ("contractions", ""),
     "base_depth": ("base depth", "%"),
@@ -25,15 +25,17 @@ _TITLES: Final[Mapping[str, tuple[str, str]]] = {
     "trend_close_near_high": ("close near enough to the yearly high", ""),
     "rs_rating": ("RS rating", ""),
 }
-_AT_MOST: Final = frozenset({"final_contraction", "final_to_first", "risk", "base_intact"})
-_ABOVE: Final = frozenset(name for name in _TITLES if name.startswith("trend_")) - {
+_AT_MOST_GATES: Final = frozenset({"final_contraction", "final_to_first", "risk", "base_intact"})
+_ABOVE_GATES: Final = frozenset(name for name in _GATE_TITLES if name.startswith("trend_")) - {
     "trend_template",
     "trend_close_above_low",
     "trend_close_near_high",
 }
-FEWEST_DIGITS: Final = 4
-MOST_DIGITS: Final = 12
-_OF_TEMPLATE: Final = frozenset({"rs_rating", *(name for name in _TITLES if name.startswith("trend_"))})
+MIN_DIGITS: Final = 4
+MAX_DIGITS: Final = 12
+_TEMPLATE_GATES: Final = frozenset(
+    {"rs_rating", *(name for name in _GATE_TITLES if name.startswith("trend_"))}
+)
 
 
 def explain(setup: Setup) -> list[str]:
@@ -43,12 +45,12 @@ def explain(setup: Setup) -> list[str]:
         return lines
     if setup.nearest_miss is not None:
         lines.append(setup.nearest_miss)
-    groups = {"fails": list(misses(setup.gates)), "holds": [], "unknown": []}
+    groups = {"fails": list(failed_gates(setup.gates)), "holds": [], "unknown": []}
     for name, gate in setup.gates.items():
         if gate.passed is not False:
             groups["holds" if gate.passed else "unknown"].append(name)
     for word, names in groups.items():
-        lines += [f"{word:8}{described(name, setup.gates[name])}" for name in names]
+        lines += [f"{word:8}{describe_gate(name, setup.gates[name])}" for name in names]
     lines += [f"{event.session}  {event.kind}  {event.price:.2f}  {event.detail}" for event in setup.events]
     return lines
 
@@ -70,33 +72,33 @@ def nearest_miss(gates: Mapping[str, Gate]) -> str | None:
 
     Gates that no number could mend (no base at all) come last.
     """
-    failed = list(misses(gates))
+    failed = list(failed_gates(gates))
     if not failed:
         return None
-    first = "would be a setup but for: " + described(failed[0], gates[failed[0]])
+    first = "would be a setup but for: " + describe_gate(failed[0], gates[failed[0]])
     others = len([name for name in failed if name != "trend_template"]) - 1
     return first + (f" (and {others} more)" if others > 0 else "")
 
 
-def misses(gates: Mapping[str, Gate]) -> Iterator[str]:
+def failed_gates(gates: Mapping[str, Gate]) -> Iterator[str]:
     """Names of the gates that fail, the nearest miss first."""
     failed = [name for name, gate in gates.items() if gate.passed is False]
-    single = [name for name in failed if name in _OF_TEMPLATE and name != "trend_template"]
+    single = [name for name in failed if name in _TEMPLATE_GATES and name != "trend_template"]
     if single and "trend_template" in failed:
         failed.remove("trend_template")
         failed.append("trend_template")  # its criteria say it better
     ranked = [name for name in failed if name != "trend_template"]
-    yield from sorted(ranked, key=lambda name: _distance(gates[name]))
+    yield from sorted(ranked, key=lambda name: _relative_miss(gates[name]))
     if "trend_template" in failed:
         yield "trend_template"
 
 
-def _distance(gate: Gate) -> float:
+def _relative_miss(gate: Gate) -> float:
     """How far the value is from its threshold, relative to it; the whole way where there is no base."""
     if gate.value is None:
         return 2.0
     if isinstance(gate.threshold, str):
-        least, most = _bounds(gate.threshold)
+        least, most = _range_bounds(gate.threshold)
         limit = most if abs(most - gate.value) < abs(least - gate.value) else least
     else:
         limit = gate.threshold
@@ -104,34 +106,34 @@ def _distance(gate: Gate) -> float:
 
 
 @lru_cache(maxsize=16)
-def _bounds(threshold: str) -> tuple[float, float]:
+def _range_bounds(threshold: str) -> tuple[float, float]:
     """The numbers of `10..40 %`: hardly more than two texts in all, each read for thousands of symbols."""
     least, most = threshold.removesuffix(" %").split("..")
     return float(least), float(most)
 
 
-def described(name: str, gate: Gate) -> str:
+def describe_gate(name: str, gate: Gate) -> str:
     """A gate in words: `final contraction 11.2 %, at most 10 %`."""
-    title, unit = _TITLES.get(name, (name.replace("_", " "), ""))
+    title, unit = _GATE_TITLES.get(name, (name.replace("_", " "), ""))
     unit = f" {unit}" if unit else ""
     limit = None if isinstance(gate.threshold, str) else gate.threshold
-    digits = _telling_digits(gate.value, limit)
-    value = "unknown" if gate.value is None else _figure(gate.value, digits) + unit
+    digits = _significant_digits(gate.value, limit)
+    value = "unknown" if gate.value is None else _format_number(gate.value, digits) + unit
     if limit is None:
         return f"{title} {value}, {gate.threshold}"
-    asked = "at most" if name in _AT_MOST else "above" if name in _ABOVE else "at least"
-    return f"{title} {value}, {asked} {_figure(limit, digits)}{unit}"
+    asked = "at most" if name in _AT_MOST_GATES else "above" if name in _ABOVE_GATES else "at least"
+    return f"{title} {value}, {asked} {_format_number(limit, digits)}{unit}"
 
 
-def _telling_digits(value: float | None, limit: float | None) -> int:
+def _significant_digits(value: float | None, limit: float | None) -> int:
     """Four, or as many as show that two figures are not the same."""
     if value is None or limit is None or value == limit:
-        return FEWEST_DIGITS
-    apart = (n for n in range(FEWEST_DIGITS, MOST_DIGITS) if _figure(value, n) != _figure(limit, n))
-    return next(apart, MOST_DIGITS)
+        return MIN_DIGITS
+    apart = (n for n in range(MIN_DIGITS, MAX_DIGITS) if _format_number(value, n) != _format_number(limit, n))
+    return next(apart, MAX_DIGITS)
 
 
-def _figure(value: float, digits: int) -> str:
+def _format_number(value: float, digits: int) -> str:
     """A number with so many telling digits, its whole part never cut and never with an exponent."""
     whole_digits = len(str(int(abs(value)))) if abs(value) >= 1 else 0
     text = f"{value:.{max(digits - whole_digits, 0)}f}"

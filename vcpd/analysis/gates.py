@@ -4,15 +4,15 @@ import math
 from collections.abc import Mapping
 from typing import Final
 
-from vcpd.analysis.chains import Chain, depths_pct
+from vcpd.analysis.base_search import Chain, depths_pct
 from vcpd.analysis.indicators import Bars
-from vcpd.analysis.kernels import keeps
+from vcpd.analysis.kernels import is_at_most
 from vcpd.analysis.levels import Levels
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.analysis.trend import Criterion, Trend
 from vcpd.domain.setups import Gate
 
-CRITERIA: Final[Mapping[str, int]] = {
+TREND_GATES: Final[Mapping[str, int]] = {
     "trend_close_above_sma150_sma200": Criterion.CLOSE_ABOVE_SMA150_SMA200,
     "trend_sma150_above_sma200": Criterion.SMA150_ABOVE_SMA200,
     "trend_sma200_rising": Criterion.SMA200_RISING,
@@ -22,7 +22,7 @@ CRITERIA: Final[Mapping[str, int]] = {
     "trend_close_near_high": Criterion.CLOSE_NEAR_HIGH,
     "rs_rating": Criterion.RS_RATING,
 }
-STRUCTURE: Final = (
+STRUCTURE_GATES: Final = (
     "contractions",
     "base_depth",
     "final_contraction",
@@ -31,16 +31,16 @@ STRUCTURE: Final = (
     "risk",
     "base_intact",
 )
-NEEDED: Final = ("history", *STRUCTURE, "trend_template")
+REQUIRED_GATES: Final = ("history", *STRUCTURE_GATES, "trend_template")
 
 
-def all_hold(gates: Mapping[str, Gate]) -> bool:
+def all_pass(gates: Mapping[str, Gate]) -> bool:
     """Whether every needed gate holds; what the history cannot tell does not count against it.
 
     The single criteria of the trend template count through `trend_template`, which may allow a miss.
     """
     has_base = gates["contractions"].passed is True
-    return has_base and all(gates[name].passed is not False for name in NEEDED)
+    return has_base and all(gates[name].passed is not False for name in REQUIRED_GATES)
 
 
 def history_gate(bars: int, thresholds: Thresholds) -> dict[str, Gate]:
@@ -53,7 +53,8 @@ def trend_gates(trend: Trend, slot: int, thresholds: Thresholds) -> dict[str, Ga
     holds = trend.holds[slot].tolist()
     rounded = {number: round(number, 4) for number in {*values, *limits}}  # the same few again and again
     gates = {
-        name: _criterion(holds[n], rounded[values[n]], rounded[limits[n]]) for name, n in CRITERIA.items()
+        name: _criterion_gate(holds[n], rounded[values[n]], rounded[limits[n]])
+        for name, n in TREND_GATES.items()
     }
     held, failed = int(trend.held[slot]), int(trend.failed[slot])
     allowed = thresholds.criteria_allowed_to_fail
@@ -61,7 +62,7 @@ def trend_gates(trend: Trend, slot: int, thresholds: Thresholds) -> dict[str, Ga
     return gates
 
 
-def _criterion(holds: int, value: float, limit: float) -> Gate:
+def _criterion_gate(holds: int, value: float, limit: float) -> Gate:
     if holds >= 0:
         return Gate(holds == 1, value, limit)
     return Gate(None, None if math.isnan(value) else value, "unknown" if math.isnan(limit) else limit)
@@ -80,10 +81,10 @@ def structure_gates(
         "base_depth": Gate(
             _within(base_depth, shallow, deep), round(base_depth, 2), f"{shallow:g}..{deep:g} %"
         ),
-        "final_contraction": _at_most(depths[-1], thresholds.final_depth_most_pct),
-        "final_to_first": _at_most(depths[-1] / depths[0], thresholds.final_to_first_most),
-        "prior_advance": _advance(chain, thresholds),
-        "risk": _at_most(levels.risk_pct, thresholds.risk_most_pct),
+        "final_contraction": _at_most_gate(depths[-1], thresholds.final_depth_most_pct),
+        "final_to_first": _at_most_gate(depths[-1] / depths[0], thresholds.final_to_first_most),
+        "prior_advance": _advance_gate(chain, thresholds),
+        "risk": _at_most_gate(levels.risk_pct, thresholds.risk_most_pct),
         "base_intact": Gate(unseen_sessions == 0, float(unseen_sessions), 0.0),
     }
 
@@ -108,17 +109,17 @@ def no_structure_gates(thresholds: Thresholds) -> dict[str, Gate]:
 
 
 def _within(value: float, least: float, most: float) -> bool:
-    return keeps(least, value) and keeps(value, most)
+    return is_at_most(least, value) and is_at_most(value, most)
 
 
-def _at_most(value: float, most: float) -> Gate:
-    return Gate(keeps(value, most), round(value, 4), most)
+def _at_most_gate(value: float, most: float) -> Gate:
+    return Gate(is_at_most(value, most), round(value, 4), most)
 
 
-def _advance(chain: Chain, thresholds: Thresholds) -> Gate:
+def _advance_gate(chain: Chain, thresholds: Thresholds) -> Gate:
     """Unknown where the history is too short before the anchor to have held the advance."""
     least, advance_pct = thresholds.prior_advance_least_pct, 100 * chain.advance
-    holds: bool | None = keeps(least, advance_pct)
+    holds: bool | None = is_at_most(least, advance_pct)
     if not holds and chain.anchor < thresholds.prior_advance_sessions:
         holds = None
     return Gate(holds, round(advance_pct, 2) if math.isfinite(advance_pct) else None, least)

@@ -1,4 +1,4 @@
-"""A symbol's own bars, without the holes of the calendar, and the running figures made of them.
+"""A symbol's own bars, running sums, ATR, volume dry-up and tightness of a base.
 
 Every figure at bar t is made of bars 0..t alone, and of the same additions in the same order however
 long the history is, so that a truncated history gives the very same bits.
@@ -9,12 +9,15 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from vcpd.analysis.kernels import kernel
-from vcpd.domain.arrays import FloatArray, IntArray
+from vcpd.domain.bars import FloatArray, IntArray
 from vcpd.domain.panel import Panel
 
 # Share of a day's volume that has usually traded: busy openings, quiet noons, busier closes.
-_ELAPSED: Final = (0.0, 0.04, 0.12, 0.25, 0.5, 0.75, 0.9, 1.0)
-_TRADED: Final = (0.02, 0.10, 0.21, 0.34, 0.53, 0.72, 0.87, 1.0)
+_ELAPSED_SHARES: Final = (0.0, 0.04, 0.12, 0.25, 0.5, 0.75, 0.9, 1.0)
+_TRADED_SHARES: Final = (0.02, 0.10, 0.21, 0.34, 0.53, 0.72, 0.87, 1.0)
+VOLUME_SESSIONS: Final = 50  # sessions of the usual volume
+RANGE_SESSIONS: Final = 10
+SESSIONS_PER_YEAR: Final = 252
 
 
 class Bars(NamedTuple):
@@ -41,17 +44,17 @@ def bars_of(panel: Panel, row: int, elapsed_share: float = 1.0) -> Bars:
     share = 1.0
     if elapsed_share < 1 and panel.provisional.shape[1] and panel.provisional[row, -1]:
         share = projected_share(elapsed_share)
-    bars: Bars = _gathered(np.asarray(panel.values)[:, row, :], share)
+    bars: Bars = _present_bars(np.asarray(panel.values)[:, row, :], share)
     return bars
 
 
 def projected_share(elapsed_share: float) -> float:
     """Share of a day's volume that has usually traded when `elapsed_share` of the session is over."""
-    return float(np.interp(elapsed_share, _ELAPSED, _TRADED))
+    return float(np.interp(elapsed_share, _ELAPSED_SHARES, _TRADED_SHARES))
 
 
 @kernel
-def _gathered(block: FloatArray, last_share: float) -> Bars:
+def _present_bars(block: FloatArray, last_share: float) -> Bars:
     """The bars of a (5, sessions) block; the volume at its last session is divided by `last_share`."""
     sessions = block.shape[1]
     column = np.empty(sessions, np.int64)
@@ -100,7 +103,7 @@ def mean_of(sums: FloatArray, t: int, length: int) -> float:
 
 
 @kernel
-def true_range_mean(bars: Bars, t: int, length: int) -> float:
+def average_true_range(bars: Bars, t: int, length: int) -> float:
     """ATR: mean true range of the last `length` bars up to t, of all of them in a shorter history."""
     return mean_of(bars.range_sum, t, min(length, t + 1))
 
@@ -114,3 +117,87 @@ def volume_mean(bars: Bars, first: int, stop: int) -> float:
         return np.nan
     mean: float = total / known
     return mean
+
+
+class TightnessMeasures(NamedTuple):
+    """Ratios are plain, percentages say so; NaN is unknown."""
+
+    dry_up: float  # final leg's mean volume over its 50-session average
+    quietest: float  # its quietest day over the base's 10th percentile
+    breakout_volume: float  # the session's volume over the average of the 50 before
+    range_pct: float  # high to low of ten sessions
+    range_atr: float  # the same in ATR 20
+    closes_pct: float  # spread of three closes
+    atr_ratio: float  # ATR 10 over ATR 50
+    atr_pct: float  # ATR 20 over the close
+    volume_average: float  # of the last 50 sessions: what the next one's volume is measured against
+
+
+@kernel
+def measure_tightness(bars: Bars, anchor: int, peak: int, stop: int, t: int) -> TightnessMeasures:
+    """Figures at bar t of a base whose final leg is bars peak+1..stop-1."""
+    first = max(t - RANGE_SESSIONS + 1, 0)
+    top, bottom = np.max(bars.high[first : t + 1]), np.min(bars.low[first : t + 1])
+    closes = bars.close[max(t - 2, 0) : t + 1]
+    atr = average_true_range(bars, t, 20)
+    return TightnessMeasures(
+        volume_mean(bars, peak + 1, stop) / volume_mean(bars, max(t + 1 - VOLUME_SESSIONS, 0), t + 1),
+        _quietest_day(bars.volume, anchor, peak + 1, stop),
+        volume_ratio(bars, t),
+        100 * (top - bottom) / top,
+        (top - bottom) / atr,
+        100 * (np.max(closes) - np.min(closes)) / np.max(closes),
+        average_true_range(bars, t, 10) / average_true_range(bars, t, 50),
+        100 * atr / bars.close[t],
+        volume_mean(bars, max(t + 1 - VOLUME_SESSIONS, 0), t + 1),
+    )
+
+
+@kernel
+def volume_ratio(bars: Bars, t: int) -> float:
+    """Volume of bar t over the mean of the 50 before it."""
+    ratio: float = bars.volume[t] / volume_mean(bars, max(t - VOLUME_SESSIONS, 0), t)
+    return ratio
+
+
+@kernel
+def _quietest_day(volume: FloatArray, anchor: int, first: int, stop: int) -> float:
+    """The least volume of first..stop-1 over the 10th percentile from the anchor on."""
+    base = volume[anchor:stop]
+    known = base[~np.isnan(base)]
+    leg = volume[first:stop]
+    leg = leg[~np.isnan(leg)]
+    if len(leg) == 0 or 2 * len(known) < len(base):
+        return np.nan
+    tenth = np.percentile(known, 10)
+    return np.min(leg) / tenth if tenth > 0 else np.nan
+
+
+class StrengthLine(NamedTuple):
+    """The symbol's close over the index's: its value, and whether it leads."""
+
+    ratio: float
+    at_high: float  # 1 at its 252-session high, 0 below, NaN unknown
+    before_price: float  # 1 where it is at its high and the close is not
+
+
+@kernel
+def measure_strength_line(bars: Bars, index_close: FloatArray, t: int) -> StrengthLine:
+    """The relative strength line at bar t; `index_close` stands on the panel's sessions."""
+    ratio = bars.close[t] / index_close[bars.column[t]]
+    if np.isnan(ratio):
+        return StrengthLine(np.nan, np.nan, np.nan)
+    at_high = price_high = True
+    for k in range(max(t - SESSIONS_PER_YEAR + 1, 0), t):
+        at_high = at_high and not bars.close[k] / index_close[bars.column[k]] > ratio
+        price_high = price_high and bars.close[k] <= bars.close[t]
+    return StrengthLine(ratio, 1.0 if at_high else 0.0, 1.0 if at_high and not price_high else 0.0)
+
+
+@kernel
+def measure_base(
+    bars: Bars, index_close: FloatArray, anchor: int, peak: int, stop: int
+) -> tuple[TightnessMeasures, StrengthLine]:
+    """Both at the last bar."""
+    t = len(bars.close) - 1
+    return measure_tightness(bars, anchor, peak, stop, t), measure_strength_line(bars, index_close, t)

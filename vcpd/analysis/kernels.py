@@ -1,4 +1,4 @@
-"""How a function becomes a kernel: compiled once, cached on disk, free of the interpreter's lock."""
+"""Numba decorators: compiled once, cached on disk, free of the GIL; one of them with fastmath."""
 
 import hashlib
 import os
@@ -11,12 +11,13 @@ import numba
 from numba.core.cpu import CPUTargetOptions
 
 F = TypeVar("F", bound=Callable[..., object])
-
 # The same relative tolerance wherever two averages are compared: flat prices must tie, not round.
-TIE: Final = 1e-9
-
-
+TIE_TOLERANCE: Final = 1e-9
 _OWN_TYPES: Final = frozenset({"kernels.py", "thresholds.py"})
+FASTMATH_FLAGS: Final = {"reassoc", "contract"}  # NaN and infinity keep their meaning
+fastmath_kernel = cast(
+    "Callable[[F], F]", numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=FASTMATH_FLAGS)
+)
 
 
 def _cache_folder() -> Path:
@@ -27,7 +28,7 @@ def _cache_folder() -> Path:
     """
     here = Path(__file__).parent
     digest = hashlib.sha256()
-    for source in sorted(here.glob("*.py")):
+    for source in sorted(here.rglob("*.py")):
         text = source.read_bytes()
         if source.name in _OWN_TYPES or b"analysis.kernels import" in text:
             digest.update(text)
@@ -53,20 +54,27 @@ def _writable_folder(here: Path) -> Path:
 
 vars(numba.config)["CACHE_DIR"] = str(_cache_folder())  # read when a kernel is declared, so before any is
 
+
 kernel = cast("Callable[[F], F]", numba.njit(cache=True, nogil=True, error_model="numpy"))
+
 
 # For one that makes no array of its own and need not count who holds those it is lent: counting them at each
 # step took more than half of the search. The option is undocumented: without it they are slower, not wrong.
-_uncounted: Final[dict[str, Any]] = {"_nrt": False} if hasattr(CPUTargetOptions, "_nrt") else {}
-borrowing = cast("Callable[[F], F]", numba.njit(cache=True, nogil=True, error_model="numpy", **_uncounted))
+_NO_REFCOUNT: Final[dict[str, Any]] = {"_nrt": False} if hasattr(CPUTargetOptions, "_nrt") else {}
+
+
+uncounted_kernel = cast(
+    "Callable[[F], F]", numba.njit(cache=True, nogil=True, error_model="numpy", **_NO_REFCOUNT)
+)
+
 
 # Woven into its callers: handing a dozen arrays to a function costs more than a small one does.
-inlined = cast("Callable[[F], F]", numba.njit(inline="always", error_model="numpy"))
+inline_kernel = cast("Callable[[F], F]", numba.njit(inline="always", error_model="numpy"))
 
 
-def keeps(value: float, limit: float) -> bool:
+def is_at_most(value: float, limit: float) -> bool:
     """Whether a value is at most its limit, equal ones included however they were rounded."""
-    return value <= limit + TIE * abs(limit)
+    return value <= limit + TIE_TOLERANCE * abs(limit)
 
 
-at_most = kernel(keeps)
+is_at_most_kernel = kernel(is_at_most)

@@ -1,10 +1,10 @@
-"""Levels: where to buy, where one was wrong, on the instrument's tick."""
+"""Pivot, entry, buy zone and stop of a base, on the instrument's tick."""
 
 from typing import NamedTuple
 
 from vcpd.analysis.thresholds import Thresholds
 
-COARSEST_TICK = 0.01  # of the price: old back-adjusted prices lie on no grid, rounding would move them
+MAX_TICK_SHARE = 0.01  # of the price: old back-adjusted prices lie on no grid, rounding would move them
 
 
 class Levels(NamedTuple):
@@ -29,8 +29,8 @@ def levels_of(pivot: float, final_low: float, atr: float, tick: float, threshold
     return Levels(pivot, entry, pivot * (1 + thresholds.buy_zone_pct / 100), stop, floor)
 
 
-def on_tick(price: float, tick: float) -> float:
+def round_to_tick(price: float, tick: float) -> float:
     """The price at its nearest tick; as it is where the tick is coarser than one percent of it."""
-    if tick <= 0 or tick > COARSEST_TICK * price:
+    if tick <= 0 or tick > MAX_TICK_SHARE * price:
         return price
     return round(round(price / tick) * tick, 6)

@@ -1,4 +1,4 @@
-"""A base's state while its session runs: the evening's rules on the last price, without its flutter.
+"""State of a base during the running session: the level rules on the last price, with hysteresis.
 
 A level counts as passed at once on the way up; on the way down only when the price has left it by the
 hysteresis. Each kind of event happens once in a chapter of the base's life, as in the evening.
@@ -9,19 +9,19 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from vcpd.analysis.thresholds import Thresholds
-from vcpd.domain.setups import EventKind, SetupEvent, State
+from vcpd.domain.setups import BaseState, EventKind, SetupEvent
 
-ABOVE: Final = frozenset({State.BREAKOUT, State.EXTENDED})
-AFTER_BREAKOUT: Final = ABOVE | {State.SQUAT, State.FAILED}
+ABOVE_PIVOT: Final = frozenset({BaseState.BREAKOUT, BaseState.EXTENDED})
+AFTER_BREAKOUT: Final = ABOVE_PIVOT | {BaseState.SQUAT, BaseState.FAILED}
 BREAKOUTS: Final = frozenset({EventKind.BREAKOUT, EventKind.BREAKOUT_UNCONFIRMED})
 STATE_AFTER: Final = {
-    EventKind.NEAR_PIVOT: State.NEAR_PIVOT,
-    EventKind.BREAKOUT: State.BREAKOUT,
-    EventKind.BREAKOUT_UNCONFIRMED: State.BREAKOUT,
-    EventKind.RECLAIMED: State.BREAKOUT,
-    EventKind.EXTENDED: State.EXTENDED,
-    EventKind.SQUAT: State.SQUAT,
-    EventKind.FAILED: State.FAILED,
+    EventKind.NEAR_PIVOT: BaseState.NEAR_PIVOT,
+    EventKind.BREAKOUT: BaseState.BREAKOUT,
+    EventKind.BREAKOUT_UNCONFIRMED: BaseState.BREAKOUT,
+    EventKind.RECLAIMED: BaseState.BREAKOUT,
+    EventKind.EXTENDED: BaseState.EXTENDED,
+    EventKind.SQUAT: BaseState.SQUAT,
+    EventKind.FAILED: BaseState.FAILED,
 }
 
 
@@ -43,39 +43,39 @@ class LiveRules(NamedTuple):
         )
 
 
-class Target(NamedTuple):
+class LiveLevels(NamedTuple):
     """The levels of one base, as the evening before left them."""
 
     pivot: float
     stop: float
-    near: float
+    near_pivot: float
     zone_end: float
 
     @classmethod
-    def of(cls, pivot: float, stop: float, rules: LiveRules) -> "Target":
+    def of(cls, pivot: float, stop: float, rules: LiveRules) -> "LiveLevels":
         return cls(pivot, stop, pivot * (1 - rules.near), pivot * (1 + rules.zone))
 
 
-class Stand(NamedTuple):
+class LiveState(NamedTuple):
     """Where a base stands, whether volume has confirmed it, and what was told of it already."""
 
-    state: State
+    state: BaseState
     confirmed: bool
-    told: frozenset[EventKind]
+    emitted: frozenset[EventKind]
 
     @property
     def awaits_volume(self) -> bool:
-        return self.state in ABOVE and not self.confirmed
+        return self.state in ABOVE_PIVOT and not self.confirmed
 
 
-class Band(NamedTuple):
+class PriceBand(NamedTuple):
     """Prices in [lower, upper] change nothing."""
 
     lower: float
     upper: float
 
 
-def first_stand(state: State, events: Iterable[SetupEvent], session: object) -> Stand:
+def initial_state(state: BaseState, events: Iterable[SetupEvent], session: object) -> LiveState:
     """The stand of a base before the first price: from its evening's state and its events so far.
 
     An unconfirmed event of an older session was refuted and counts for nothing; those of the running one
@@ -89,53 +89,55 @@ def first_stand(state: State, events: Iterable[SetupEvent], session: object) -> 
             told.add(event.kind)
             if event.session == session:
                 state = STATE_AFTER.get(event.kind, state)
-    return Stand(state, EventKind.BREAKOUT in told, frozenset(told))
+    return LiveState(state, EventKind.BREAKOUT in told, frozenset(told))
 
 
-def step(
-    stand: Stand, price: float, volume_ratio: float, target: Target, rules: LiveRules
-) -> tuple[Stand, tuple[EventKind, ...]]:
+def advance_state(
+    stand: LiveState, price: float, volume_ratio: float, target: LiveLevels, rules: LiveRules
+) -> tuple[LiveState, tuple[EventKind, ...]]:
     """The stand after one price, with what it tells. A NaN `volume_ratio` is unknown and confirms nothing."""
     state = _state_at(stand.state, price, target, rules.hysteresis)
-    confirmed = stand.confirmed or (state in ABOVE and volume_ratio >= rules.volume_ratio)
-    news = [kind for kind in _happened(stand, state, confirmed=confirmed) if kind not in stand.told]
-    return Stand(state, confirmed, stand.told | set(news)), tuple(news)
+    confirmed = stand.confirmed or (state in ABOVE_PIVOT and volume_ratio >= rules.volume_ratio)
+    news = [kind for kind in _events_to(stand, state, confirmed=confirmed) if kind not in stand.emitted]
+    return LiveState(state, confirmed, stand.emitted | set(news)), tuple(news)
 
 
-def band_of(stand: Stand, target: Target, rules: LiveRules) -> Band:
+def unchanged_band(stand: LiveState, target: LiveLevels, rules: LiveRules) -> PriceBand:
     """Where the price may move without a change: ticks inside need not be looked at."""
     slack = 1 - rules.hysteresis
     bands = {
-        State.NEAR_PIVOT: Band(target.near * slack, target.pivot),
-        State.BREAKOUT: Band(target.pivot * slack, target.zone_end),
-        State.EXTENDED: Band(target.zone_end * slack, math.inf),
-        State.SQUAT: Band(target.stop, target.pivot),
-        State.FAILED: Band(-math.inf, min(target.stop / slack, target.pivot)),
+        BaseState.NEAR_PIVOT: PriceBand(target.near_pivot * slack, target.pivot),
+        BaseState.BREAKOUT: PriceBand(target.pivot * slack, target.zone_end),
+        BaseState.EXTENDED: PriceBand(target.zone_end * slack, math.inf),
+        BaseState.SQUAT: PriceBand(target.stop, target.pivot),
+        BaseState.FAILED: PriceBand(-math.inf, min(target.stop / slack, target.pivot)),
     }
-    return bands.get(stand.state, Band(-math.inf, math.nextafter(target.near, 0.0)))
+    return bands.get(stand.state, PriceBand(-math.inf, math.nextafter(target.near_pivot, 0.0)))
 
 
-def _state_at(state: State, price: float, target: Target, hysteresis: float) -> State:
+def _state_at(state: BaseState, price: float, target: LiveLevels, hysteresis: float) -> BaseState:
     slack = 1 - hysteresis
-    if price > target.pivot or (state in ABOVE and price >= target.pivot * slack):
-        beyond = price > target.zone_end or (state is State.EXTENDED and price >= target.zone_end * slack)
-        return State.EXTENDED if beyond else State.BREAKOUT
+    if price > target.pivot or (state in ABOVE_PIVOT and price >= target.pivot * slack):
+        beyond = price > target.zone_end or (state is BaseState.EXTENDED and price >= target.zone_end * slack)
+        return BaseState.EXTENDED if beyond else BaseState.BREAKOUT
     if state in AFTER_BREAKOUT:
-        lost = price < target.stop or (state is State.FAILED and price <= target.stop / slack)
-        return State.FAILED if lost else State.SQUAT
-    near = price >= target.near or (state is State.NEAR_PIVOT and price >= target.near * slack)
-    return State.NEAR_PIVOT if near else State.FORMING
+        lost = price < target.stop or (state is BaseState.FAILED and price <= target.stop / slack)
+        return BaseState.FAILED if lost else BaseState.SQUAT
+    near = price >= target.near_pivot or (
+        state is BaseState.NEAR_PIVOT and price >= target.near_pivot * slack
+    )
+    return BaseState.NEAR_PIVOT if near else BaseState.FORMING
 
 
-def _happened(stand: Stand, state: State, *, confirmed: bool) -> list[EventKind]:
+def _events_to(stand: LiveState, state: BaseState, *, confirmed: bool) -> list[EventKind]:
     """Every kind of event on the way from the stand to `state`, told before or not."""
     kinds: list[EventKind] = []
-    if state in ABOVE:
-        if stand.state not in ABOVE:
-            kinds += [EventKind.RECLAIMED] if stand.told & BREAKOUTS else []
+    if state in ABOVE_PIVOT:
+        if stand.state not in ABOVE_PIVOT:
+            kinds += [EventKind.RECLAIMED] if stand.emitted & BREAKOUTS else []
             kinds += [] if confirmed else [EventKind.BREAKOUT_UNCONFIRMED]
         kinds += [EventKind.BREAKOUT] if confirmed else []
-        kinds += [EventKind.EXTENDED] if state is State.EXTENDED else []
+        kinds += [EventKind.EXTENDED] if state is BaseState.EXTENDED else []
     elif state is not stand.state:
         kinds += [
             kind

@@ -1,12 +1,13 @@
-"""How many shares: what the risk budget allows, then caps, every step shown."""
+"""Position sizing: quantity within the risk budget and the caps, with every step shown."""
 
 import math
 from typing import Annotated, Final
 
 import msgspec
 
-from vcpd.domain.errors import BadInputError
-from vcpd.domain.risk import Band, RiskScore
+from vcpd.core.errors import BadInputError
+from vcpd.domain.risk import RiskBand, RiskScore
+from vcpd.domain.setups import Setup
 
 PERCENT: Final = 100.0
 
@@ -53,19 +54,19 @@ class SizingParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
         ),
     ] = 0.25
 
-    def share_of(self, band: Band | None) -> float:
+    def share_of(self, band: RiskBand | None) -> float:
         """The share of the risk budget for a band; an unknown one counts as extreme."""
         shares = {
-            Band.LOW: self.low_share,
-            Band.MODERATE: self.moderate_share,
-            Band.ELEVATED: self.elevated_share,
-            Band.HIGH: self.high_share,
-            Band.EXTREME: self.extreme_share,
+            RiskBand.LOW: self.low_share,
+            RiskBand.MODERATE: self.moderate_share,
+            RiskBand.ELEVATED: self.elevated_share,
+            RiskBand.HIGH: self.high_share,
+            RiskBand.EXTREME: self.extreme_share,
         }
-        return shares[band or Band.EXTREME]
+        return shares[band or RiskBand.EXTREME]
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
+class PositionPlan(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be bought and from how large an account; prices and equity in one currency."""
 
     symbol: str
@@ -73,7 +74,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     stop: float
     equity: float
     lot_size: int = 1
-    standing: str | None = None  # where its base stands, told as the first step
+    base_status: str | None = None  # where its base stands, told as the first step
 
 
 class SizingStep(msgspec.Struct, frozen=True):
@@ -101,14 +102,14 @@ class Sizing(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None
 
 
-def size(plan: Plan, risk: RiskScore | None, parameters: SizingParameters) -> Sizing:
+def position_size(plan: PositionPlan, risk: RiskScore | None, parameters: SizingParameters) -> Sizing:
     """The largest whole quantity within the risk budget and every cap.
 
     `risk` gives the band and the median traded value; what it does not know counts against the
     quantity: an unknown band as extreme, an unknown traded value as no quantity at all.
     Raises BadInputError when the plan's numbers make no sense.
     """
-    _check(plan)
+    _validate(plan)
     caps = _caps(plan, risk, parameters)
     narrowest = min(caps, key=lambda cap: math.inf if cap.quantity is None else cap.quantity)
     lots = (narrowest.quantity or 0) // plan.lot_size
@@ -127,12 +128,12 @@ def size(plan: Plan, risk: RiskScore | None, parameters: SizingParameters) -> Si
         risk_amount=risk_amount,
         risk_pct=PERCENT * risk_amount / plan.equity,
         bound_by=narrowest.name,
-        steps=(*_standing(plan), *_budget(plan, parameters), *caps, lot_step),
-        reason=None if quantity else _refusal(narrowest, plan),
+        steps=(*_status_steps(plan), *_budget_steps(plan, parameters), *caps, lot_step),
+        reason=None if quantity else _zero_reason(narrowest, plan),
     )
 
 
-def _check(plan: Plan) -> None:
+def _validate(plan: PositionPlan) -> None:
     numbers = {"entry": plan.entry, "stop": plan.stop, "equity": plan.equity, "lot size": plan.lot_size}
     for name, number in numbers.items():
         if not (math.isfinite(number) and number > 0):
@@ -141,11 +142,11 @@ def _check(plan: Plan) -> None:
         raise BadInputError(f"{plan.symbol}: the stop {plan.stop:g} must lie below the entry {plan.entry:g}")
 
 
-def _standing(plan: Plan) -> tuple[SizingStep, ...]:
-    return () if plan.standing is None else (SizingStep("setup", plan.standing, None),)
+def _status_steps(plan: PositionPlan) -> tuple[SizingStep, ...]:
+    return () if plan.base_status is None else (SizingStep("setup", plan.base_status, None),)
 
 
-def _budget(plan: Plan, parameters: SizingParameters) -> tuple[SizingStep, SizingStep]:
+def _budget_steps(plan: PositionPlan, parameters: SizingParameters) -> tuple[SizingStep, SizingStep]:
     budget = plan.equity * parameters.risk_pct / PERCENT
     distance = plan.entry - plan.stop
     distance_pct = PERCENT * distance / plan.entry
@@ -159,7 +160,7 @@ def _budget(plan: Plan, parameters: SizingParameters) -> tuple[SizingStep, Sizin
     )
 
 
-def _caps(plan: Plan, risk: RiskScore | None, parameters: SizingParameters) -> list[SizingStep]:
+def _caps(plan: PositionPlan, risk: RiskScore | None, parameters: SizingParameters) -> list[SizingStep]:
     """What each cap alone allows; on a tie the earlier one is said to bind."""
     return [
         _stop_cap(plan, parameters),
@@ -175,14 +176,14 @@ def _shares(amount: float, price: float) -> int:
     return math.floor(amount / price + 1e-9)
 
 
-def _stop_cap(plan: Plan, parameters: SizingParameters) -> SizingStep:
+def _stop_cap(plan: PositionPlan, parameters: SizingParameters) -> SizingStep:
     distance_pct = PERCENT * (plan.entry - plan.stop) / plan.entry
     fits = distance_pct <= parameters.stop_pct + 1e-9
     text = f"stop {distance_pct:.1f} % below the entry, at most {parameters.stop_pct:g} %"
     return SizingStep("stop", text, distance_pct, None if fits else 0)
 
 
-def _risk_cap(plan: Plan, parameters: SizingParameters) -> SizingStep:
+def _risk_cap(plan: PositionPlan, parameters: SizingParameters) -> SizingStep:
     budget = plan.equity * parameters.risk_pct / PERCENT
     quantity = _shares(budget, plan.entry - plan.stop)
     return SizingStep(
@@ -190,7 +191,7 @@ def _risk_cap(plan: Plan, parameters: SizingParameters) -> SizingStep:
     )
 
 
-def _band_cap(plan: Plan, risk: RiskScore | None, parameters: SizingParameters) -> SizingStep:
+def _band_cap(plan: PositionPlan, risk: RiskScore | None, parameters: SizingParameters) -> SizingStep:
     band = risk.band if risk else None
     share = parameters.share_of(band)
     budget = plan.equity * parameters.risk_pct / PERCENT * share
@@ -199,14 +200,14 @@ def _band_cap(plan: Plan, risk: RiskScore | None, parameters: SizingParameters) 
     return SizingStep("band", f"{name}: {share:g} x the budget = {quantity:,}", share, quantity)
 
 
-def _position_cap(plan: Plan, parameters: SizingParameters) -> SizingStep:
+def _position_cap(plan: PositionPlan, parameters: SizingParameters) -> SizingStep:
     limit = plan.equity * parameters.position_pct / PERCENT
     quantity = _shares(limit, plan.entry)
     text = f"{parameters.position_pct:g} % of equity = {limit:,.0f}: {quantity:,}"
     return SizingStep("position", text, limit, quantity)
 
 
-def _liquidity_cap(plan: Plan, risk: RiskScore | None, parameters: SizingParameters) -> SizingStep:
+def _liquidity_cap(plan: PositionPlan, risk: RiskScore | None, parameters: SizingParameters) -> SizingStep:
     traded = risk.metrics.get("median_traded_value") if risk else None
     if not isinstance(traded, float | int):
         return SizingStep("liquidity", "median traded value unknown: no quantity can be justified", None, 0)
@@ -216,7 +217,55 @@ def _liquidity_cap(plan: Plan, risk: RiskScore | None, parameters: SizingParamet
     return SizingStep("liquidity", text, limit, quantity)
 
 
-def _refusal(narrowest: SizingStep, plan: Plan) -> str:
+def _zero_reason(narrowest: SizingStep, plan: PositionPlan) -> str:
     if narrowest.quantity:
         return f"less than one lot of {plan.lot_size} fits: {narrowest.name} allows {narrowest.quantity:,}"
     return f"nothing can be bought, {narrowest.name}: {narrowest.text}"
+
+
+def position_plan(
+    setup: Setup,
+    equity: float,
+    *,
+    entry: float | None = None,
+    stop: float | None = None,
+    lot_size: int = 1,
+) -> PositionPlan:
+    """The plan for a setup: in where its buy zone begins, or at the close above that; out at its stop.
+
+    `entry` and `stop` win over the setup's own. Raises BadInputError where neither gives a price.
+    """
+    chosen_entry = _default_entry(setup) if entry is None else entry
+    chosen_stop = setup.stop if stop is None else stop
+    if chosen_entry is None or chosen_stop is None:
+        why = setup.reason or "it has no base"
+        raise BadInputError(
+            f"{setup.symbol}: no pivot and stop ({why}): give an entry and a stop of your own"
+        )
+    return PositionPlan(
+        symbol=setup.symbol,
+        entry=chosen_entry,
+        stop=chosen_stop,
+        equity=equity,
+        lot_size=lot_size,
+        base_status=_base_status(setup),
+    )
+
+
+def _default_entry(setup: Setup) -> float | None:
+    if setup.pivot is None:
+        return None
+    begin = setup.buy_zone[0] if setup.buy_zone else setup.pivot
+    return max(begin, setup.close or 0.0)
+
+
+def _base_status(setup: Setup) -> str:
+    """What a buyer should know before any arithmetic: the base's state, and whether it is a setup."""
+    if setup.state is None:
+        return f"no setup: {setup.reason or 'it has no base'}"
+    base = f"{setup.footprint}, {setup.state}"
+    if setup.passed:
+        return f"{base}: every gate holds"
+    if setup.events:
+        return f"{base}: followed since {setup.events[0].session}"
+    return f"{base}, no setup: {setup.nearest_miss or 'its base is over'}"

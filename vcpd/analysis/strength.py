@@ -1,4 +1,4 @@
-"""Relative strength: each symbol's place among its universe at each session."""
+"""Relative strength ratings 1..99 within the universe, per session."""
 
 import weakref
 from typing import Final
@@ -6,17 +6,17 @@ from typing import Final
 import numpy as np
 
 from vcpd.analysis.kernels import kernel
-from vcpd.domain.arrays import BoolArray, FloatArray, IntArray, PlaceArray
+from vcpd.domain.bars import BoolArray, FloatArray, IntArray, RatingArray
 from vcpd.domain.panel import Panel
 
-SPANS: Final = (63, 126, 189, 252)
-WEIGHTS: Final = (0.4, 0.2, 0.2, 0.2)
-YEAR: Final = 252
-BLOCK: Final = 48  # sessions rated at once: a usual replay needs 41
-_AS_RATING: Final = np.array([np.nan, *range(1, 100)])
+RETURN_SPANS: Final = (63, 126, 189, 252)
+SPAN_WEIGHTS: Final = (0.4, 0.2, 0.2, 0.2)
+SESSIONS_PER_YEAR: Final = 252
+SESSIONS_PER_BLOCK: Final = 48  # sessions rated at once: a usual replay needs 41
+_RATING_VALUES: Final = np.array([np.nan, *range(1, 100)])
 
 
-class Ratings:
+class StrengthRatings:
     """Ratings 1..99 of a panel, worked out from its last session backwards as they are asked.
 
     raw = 0.4 R63 + 0.2 R126 + 0.2 R189 + 0.2 R252 over the symbol's own bars (the usual public
@@ -35,43 +35,43 @@ class Ratings:
         """The ratings of the symbol in `row` at the panel's `columns` (ascending)."""
         while len(columns) and columns[0] < self._known_from:
             self._rate_block(close)
-        own: FloatArray = _AS_RATING[self._places[columns, row]]
+        own: FloatArray = _RATING_VALUES[self._places[columns, row]]
         return own
 
     def _rate_block(self, close: FloatArray) -> None:
-        first, stop = max(self._known_from - BLOCK, 0), self._known_from
+        first, stop = max(self._known_from - SESSIONS_PER_BLOCK, 0), self._known_from
         raw = _raw_strengths(close, self._eligible, first, stop - 1)
-        _place(raw, np.argsort(raw, axis=1), self._least, self._places[first:stop])
+        _rank(raw, np.argsort(raw, axis=1), self._least, self._places[first:stop])
         self._known_from = first
 
 
-class _LastRated:
+class _RatingsCache:
     """The ratings of the snapshot that was rated last: the chunks of a screen share one universe."""
 
     def __init__(self) -> None:
         self._values: weakref.ref[FloatArray] | None = None
-        self._of: tuple[object, ...] = ()
-        self._ratings: Ratings | None = None
+        self._key: tuple[object, ...] = ()
+        self._ratings: StrengthRatings | None = None
 
-    def ratings(self, panel: Panel, least: int) -> Ratings:
+    def ratings(self, panel: Panel, least: int) -> StrengthRatings:
         """Only bars that nobody can write to, those of a mapped snapshot, are known to be the same again."""
-        source = _whole(panel.values)
+        source = _owner_array(panel.values)
         if source.flags.writeable:
-            return Ratings(panel, least)
+            return StrengthRatings(panel, least)
         view = panel.values
         of = (view.ctypes.data, view.shape, view.strides, least, panel.exclusions)
-        same = self._values is not None and self._values() is source and self._of == of
+        same = self._values is not None and self._values() is source and self._key == of
         if not same or self._ratings is None:
-            self._values, self._of, self._ratings = weakref.ref(source), of, Ratings(panel, least)
+            self._values, self._key, self._ratings = weakref.ref(source), of, StrengthRatings(panel, least)
         return self._ratings
 
 
-def _whole(values: FloatArray) -> FloatArray:
+def _owner_array(values: FloatArray) -> FloatArray:
     """The array that a view looks at: it lives as long as the snapshot is open."""
     return values.base if isinstance(values.base, np.ndarray) else values
 
 
-ratings_of: Final = _LastRated().ratings
+cached_ratings: Final = _RatingsCache().ratings
 
 
 @kernel
@@ -87,10 +87,10 @@ def _raw_strengths(close: FloatArray, eligible: BoolArray, first: int, last: int
 @kernel
 def _raw_strength(close: FloatArray, first: int, last: int, raw: FloatArray) -> None:
     """Weighted returns at sessions first..last over the symbol's own bars; untouched where too young."""
-    kept = np.empty(last - first + 1 + YEAR)
-    places = np.empty(last - first + 1 + YEAR, np.int64)
+    kept = np.empty(last - first + 1 + SESSIONS_PER_YEAR)
+    places = np.empty(last - first + 1 + SESSIONS_PER_YEAR, np.int64)
     count = 0
-    needed = YEAR
+    needed = SESSIONS_PER_YEAR
     for session in range(last, -1, -1):
         if np.isnan(close[session]):
             continue
@@ -99,17 +99,17 @@ def _raw_strength(close: FloatArray, first: int, last: int, raw: FloatArray) -> 
         count += 1
         if needed == 0:
             break
-    for k in range(count - YEAR):
+    for k in range(count - SESSIONS_PER_YEAR):
         if places[k] < first:
             break
         strength = 0.0
         for n in range(4):
-            strength += WEIGHTS[n] * (kept[k] / kept[k + SPANS[n]] - 1)
+            strength += SPAN_WEIGHTS[n] * (kept[k] / kept[k + RETURN_SPANS[n]] - 1)
         raw[places[k] - first] = strength
 
 
 @kernel
-def _place(raw: FloatArray, order: IntArray, least: int, places: PlaceArray) -> None:
+def _rank(raw: FloatArray, order: IntArray, least: int, places: RatingArray) -> None:
     """Percentiles 1..99 of `raw` (sessions, symbols) in `places`, each session's `order` ascending."""
     sessions, symbols = raw.shape
     for session in range(sessions):

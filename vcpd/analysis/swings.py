@@ -1,13 +1,13 @@
-"""Swings: a zigzag over highs and lows that starts at an anchor, with a threshold of its own at each bar."""
+"""Zigzag swings over highs and lows from an anchor on, with a turn threshold per bar."""
 
 from typing import NamedTuple
 
 import numpy as np
 
-from vcpd.analysis.indicators import Bars, true_range_mean
+from vcpd.analysis.indicators import Bars, average_true_range
 from vcpd.analysis.kernels import kernel
-from vcpd.analysis.thresholds import Rules
-from vcpd.domain.arrays import FloatArray, IntArray
+from vcpd.analysis.thresholds import SearchRules
+from vcpd.domain.bars import FloatArray, IntArray
 
 
 class Swings(NamedTuple):
@@ -24,7 +24,7 @@ class Swings(NamedTuple):
     counter: IntArray  # per bar of the history
 
 
-def room_for_swings(bars: int, longest: int) -> Swings:
+def allocate_swings(bars: int, longest: int) -> Swings:
     """Work space for histories of up to `bars` bars and zigzags of up to `longest`."""
     size = longest + 2
     return Swings(
@@ -37,12 +37,12 @@ def room_for_swings(bars: int, longest: int) -> Swings:
 
 
 @kernel
-def turn_thresholds(bars: Bars, first: int, last: int, rules: Rules) -> FloatArray:
+def turn_thresholds(bars: Bars, first: int, last: int, rules: SearchRules) -> FloatArray:
     """By how much of the extreme a swing turns at each of the bars first..last: clip(share x ATR20 / C)."""
     threshold = np.zeros(last + 1)
     for t in range(first, last + 1):
-        share = rules.turn_atr * true_range_mean(bars, t, 20) / bars.close[t]
-        threshold[t] = min(max(share, rules.turn_least), rules.turn_most)
+        share = rules.turn_atr_share * average_true_range(bars, t, 20) / bars.close[t]
+        threshold[t] = min(max(share, rules.min_turn), rules.max_turn)
     return threshold
 
 

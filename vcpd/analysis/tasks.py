@@ -1,61 +1,71 @@
-"""The workers' tasks, for those who only hand them out: the compiler comes in where a task runs.
+"""Worker tasks by reference: numba is imported only where a task runs.
 
 The daemon names these functions and never calls them, so it holds neither the kernels nor what compiles
 them. Whoever computes in its own process takes the functions from their own modules.
 """
-# ruff: noqa: PLC0415 - the imports inside the functions are this module's purpose
 
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import cast
 
-from vcpd.analysis.judging import Judged, Judging, Verdicts
-from vcpd.analysis.risk_block import RiskBlock
-from vcpd.analysis.risk_parameters import Measuring
+from vcpd.analysis.risk.parameters import RiskResult, RiskTaskParams
+from vcpd.analysis.screen_types import EncodedScreenResult, ScreenParams, ScreenResult
 from vcpd.domain.panel import Panel
 from vcpd.domain.risk import RiskScore
 
-__all__ = ["Judged", "Judging", "Verdicts", "judge", "measure", "score", "screen", "warm_up"]
+# ruff: noqa: PLC0415 - the imports inside the functions are this module's purpose
+
+__all__ = [
+    "EncodedScreenResult",
+    "ScreenParams",
+    "ScreenResult",
+    "measure_risk",
+    "score_risk",
+    "screen_rows",
+    "screen_rows_encoded",
+    "warm_up",
+]
 
 
-def judge(panel: Panel, rows: range, parameters: Judging) -> Judged:
+def screen_rows(panel: Panel, rows: range, parameters: ScreenParams) -> ScreenResult:
     """A panel task: see `setups.judge`."""
-    from vcpd.analysis import setups
+    from vcpd.analysis import screen
 
-    return setups.judge(panel, rows, parameters)
+    return screen.screen_rows(panel, rows, parameters)
 
 
-def screen(panel: Panel, rows: range, parameters: Judging) -> Verdicts:
+def screen_rows_encoded(panel: Panel, rows: range, parameters: ScreenParams) -> EncodedScreenResult:
     """A panel task: see `setups.judge`; the setups come written out."""
-    return Verdicts.of(judge(panel, rows, parameters))
+    return EncodedScreenResult.of(screen_rows(panel, rows, parameters))
 
 
-def measure(panel: Panel, rows: range, parameters: Measuring) -> RiskBlock:
+def measure_risk(panel: Panel, rows: range, parameters: RiskTaskParams) -> RiskResult:
     """A panel task: see `risk.measure`."""
-    from vcpd.analysis import risk
+    from vcpd.analysis.risk import report
 
-    return risk.measure(panel, rows, parameters)
+    return report.measure_risk(panel, rows, parameters)
 
 
-def score(blocks: Sequence[RiskBlock], parameters: Measuring) -> list[RiskScore]:
+def score_risk(blocks: Sequence[RiskResult], parameters: RiskTaskParams) -> list[RiskScore]:
     """See `risk_scores.score`."""
-    from vcpd.analysis import risk
+    from vcpd.analysis.risk import report
 
-    return risk.score(blocks, parameters)
+    return report.score_risk(blocks, parameters)
 
 
 def warm_up() -> None:
     """Compile all kernels, or load them from their cache."""
-    with _unimportable("scipy.linalg"):
-        from vcpd.analysis import risk, setups
+    with _blocked_import("scipy.linalg"):
+        from vcpd.analysis import screen
+        from vcpd.analysis.risk import report
 
-        setups.warm_up()
-        risk.warm_up()
+        screen.warm_up()
+        report.warm_up()
 
 
 @contextmanager
-def _unimportable(module: str) -> Iterator[None]:
+def _blocked_import(module: str) -> Iterator[None]:
     """The compiler loads it wherever it finds it, for products that no kernel makes: 15 MB a worker."""
     modules = cast("dict[str, object]", sys.modules)
     hidden = modules.setdefault(module, None) is None

@@ -1,4 +1,4 @@
-"""What the owner may set about the detector: every number of the pattern's definition."""
+"""Parameters of the pattern detector, and their form for the kernels."""
 
 import math
 from typing import Annotated, Final, NamedTuple
@@ -6,31 +6,31 @@ from typing import Annotated, Final, NamedTuple
 import msgspec
 
 
-class Rules(NamedTuple):
+class SearchRules(NamedTuple):
     """The numbers that the search kernels need; ratios are fractions, lengths are sessions."""
 
     anchor_side: int
     anchor_lookback: int
-    youngest: int
-    oldest: int
-    cap: float
+    min_base_sessions: int
+    max_base_sessions: int
+    max_rise_above_anchor: float
     cap_share: float
-    turn_atr: float
-    turn_least: float
-    turn_most: float
-    recovery: float
-    peak_rise: float
-    shrink: float
-    hidden: float
-    peak_gap: int
-    final_length: int
-    final_deep: float
-    depth_least: float
+    turn_atr_share: float
+    min_turn: float
+    max_turn: float
+    min_rally_recovery: float
+    max_peak_rise: float
+    max_depth_ratio: float
+    max_hidden_pullback: float
+    min_peak_gap: int
+    min_final_sessions: int
+    deep_final_depth: float
+    min_depth: float
     ideal_ratio_log2: float
     ratio_penalty: float
     leg_cost: float
     length_bonus: float
-    reclaim: int
+    max_reclaim_sessions: int
     undercut_share: float
     contractions_least: int
     contractions_most: int
@@ -211,7 +211,7 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     ] = 40
 
     def __post_init__(self) -> None:
-        for least, most in _ORDERED:
+        for least, most in _ORDERED_PAIRS:
             low, high = getattr(self, least), getattr(self, most)
             if low > high:
                 raise ValueError(f"{least} must be at most {most} {high:g}, was {low:g}")
@@ -231,31 +231,31 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         )
 
     @property
-    def rules(self) -> Rules:
+    def rules(self) -> SearchRules:
         """The search's part, in the kernels' units."""
-        return Rules(
+        return SearchRules(
             anchor_side=self.anchor_side_bars,
             anchor_lookback=self.anchor_lookback_bars,
-            youngest=self.base_sessions_least,
-            oldest=self.base_sessions_most,
-            cap=self.cap_pct / 100,
+            min_base_sessions=self.base_sessions_least,
+            max_base_sessions=self.base_sessions_most,
+            max_rise_above_anchor=self.cap_pct / 100,
             cap_share=self.cap_depth_share,
-            turn_atr=self.swing_atr_share,
-            turn_least=self.swing_least_pct / 100,
-            turn_most=self.swing_most_pct / 100,
-            recovery=self.rally_recovers_share,
-            peak_rise=1 + self.peak_rise_pct / 100,
-            shrink=self.depth_ratio_most,
-            hidden=self.hidden_pullback_ratio,
-            peak_gap=self.peak_gap_sessions,
-            final_length=self.final_leg_sessions,
-            final_deep=self.final_leg_deep_pct / 100,
-            depth_least=self.depth_least_pct / 100,
+            turn_atr_share=self.swing_atr_share,
+            min_turn=self.swing_least_pct / 100,
+            max_turn=self.swing_most_pct / 100,
+            min_rally_recovery=self.rally_recovers_share,
+            max_peak_rise=1 + self.peak_rise_pct / 100,
+            max_depth_ratio=self.depth_ratio_most,
+            max_hidden_pullback=self.hidden_pullback_ratio,
+            min_peak_gap=self.peak_gap_sessions,
+            min_final_sessions=self.final_leg_sessions,
+            deep_final_depth=self.final_leg_deep_pct / 100,
+            min_depth=self.depth_least_pct / 100,
             ideal_ratio_log2=math.log2(self.ideal_depth_ratio),
             ratio_penalty=self.ratio_penalty,
             leg_cost=self.leg_cost,
             length_bonus=self.length_bonus,
-            reclaim=self.reclaim_sessions,
+            max_reclaim_sessions=self.reclaim_sessions,
             undercut_share=self.undercut_share,
             contractions_least=self.contractions_least,
             contractions_most=self.contractions_most,
@@ -268,7 +268,7 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         )
 
 
-_ORDERED: Final = (
+_ORDERED_PAIRS: Final = (
     ("swing_least_pct", "swing_most_pct"),
     ("contractions_least", "contractions_most"),
     ("base_depth_least_pct", "base_depth_most_pct"),

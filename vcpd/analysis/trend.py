@@ -6,11 +6,11 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from vcpd.analysis.indicators import Bars, mean_of
-from vcpd.analysis.kernels import TIE, kernel
+from vcpd.analysis.kernels import TIE_TOLERANCE, kernel
 from vcpd.analysis.thresholds import TrendRules
-from vcpd.domain.arrays import FloatArray, IntArray
+from vcpd.domain.bars import FloatArray, IntArray
 
-RATING: Final = 7  # the criterion that needs the universe
+RATING_CRITERION: Final = 7  # the criterion that needs the universe
 
 
 class Criterion(IntEnum):
@@ -37,7 +37,7 @@ class Trend(NamedTuple):
 
 
 @kernel
-def measure_trend(bars: Bars, ratings: FloatArray, first: int, last: int, rules: TrendRules) -> Trend:
+def evaluate_trend(bars: Bars, ratings: FloatArray, first: int, last: int, rules: TrendRules) -> Trend:
     """The template at bars first..last; `ratings` (last - first + 1,) is NaN where unknown."""
     sessions = last - first + 1
     trend = Trend(
@@ -49,10 +49,10 @@ def measure_trend(bars: Bars, ratings: FloatArray, first: int, last: int, rules:
     )
     lowest, highest = -1, -1
     for t in range(first, last + 1):
-        lowest = _extreme_at(bars.low, -1.0, lowest, t, rules.window)
-        highest = _extreme_at(bars.high, 1.0, highest, t, rules.window)
+        lowest = _extreme_bar(bars.low, -1.0, lowest, t, rules.window)
+        highest = _extreme_bar(bars.high, 1.0, highest, t, rules.window)
         value, limit = trend.value[t - first], trend.limit[t - first]
-        _averages(bars, t, rules.rise_sessions, value, limit)
+        _average_criteria(bars, t, rules.rise_sessions, value, limit)
         value[5], limit[5] = bars.close[t], rules.above_low * bars.low[lowest]
         value[6], limit[6] = bars.close[t], rules.below_high * bars.high[highest]
         value[7], limit[7] = ratings[t - first], rules.rating_least
@@ -69,12 +69,12 @@ def measure_trend(bars: Bars, ratings: FloatArray, first: int, last: int, rules:
 def criterion_holds(number: int, value: float, limit: float) -> bool:
     """The first five ask for more than the limit, the others for at least the limit."""
     if number < 5:
-        return value > limit * (1 + TIE)
-    return value >= limit * (1 - TIE)
+        return value > limit * (1 + TIE_TOLERANCE)
+    return value >= limit * (1 - TIE_TOLERANCE)
 
 
 @kernel
-def _averages(bars: Bars, t: int, rise_sessions: int, value: FloatArray, limit: FloatArray) -> None:
+def _average_criteria(bars: Bars, t: int, rise_sessions: int, value: FloatArray, limit: FloatArray) -> None:
     """The criteria that compare moving averages; NaN + x is NaN, so an unknown average stays unknown."""
     close = bars.close[t]
     sma50 = mean_of(bars.close_sum, t, 50)
@@ -89,7 +89,7 @@ def _averages(bars: Bars, t: int, rise_sessions: int, value: FloatArray, limit: 
 
 
 @kernel
-def _extreme_at(prices: FloatArray, sign: float, known: int, t: int, window: int) -> int:
+def _extreme_bar(prices: FloatArray, sign: float, known: int, t: int, window: int) -> int:
     """Where the highest (sign 1) or lowest (sign -1) of the last `window` prices up to t stands.
 
     `known` is the answer at t - 1, or -1.

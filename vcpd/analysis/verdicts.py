@@ -1,56 +1,150 @@
-"""A verdict: everything the detector says of one symbol after one session."""
+"""The complete setup of one symbol after one session: gates, measures, score 0..100."""
 
 import math
+from collections.abc import Sequence
 from datetime import date
-from typing import NamedTuple
+from itertools import pairwise
+from typing import Final, NamedTuple
 
-from vcpd.analysis.bench import Bench
-from vcpd.analysis.chains import contractions_of, depths_pct, footprint_of, undercuts_of, weeks_of
+from vcpd.analysis.base_search import base_weeks, contractions_of, depths_pct, footprint_of, undercuts_of
+from vcpd.analysis.base_tracker import NO_BAR, BaseTracker
+from vcpd.analysis.contractions import contraction_value
 from vcpd.analysis.explain import nearest_miss
-from vcpd.analysis.gates import all_hold, history_gate, no_structure_gates, structure_gates, trend_gates
-from vcpd.analysis.indicators import Bars
-from vcpd.analysis.levels import on_tick
-from vcpd.analysis.lives import NEVER, Life
-from vcpd.analysis.past import Past
-from vcpd.analysis.score import Qualities, components_of, score_of
-from vcpd.analysis.volume import Quiet, StrengthLine, measure_base, measure_line
-from vcpd.domain.setups import Gate, Setup, SetupEvent
+from vcpd.analysis.gates import all_pass, history_gate, no_structure_gates, structure_gates, trend_gates
+from vcpd.analysis.indicators import (
+    Bars,
+    StrengthLine,
+    TightnessMeasures,
+    measure_base,
+    measure_strength_line,
+)
+from vcpd.analysis.levels import round_to_tick
+from vcpd.analysis.session_context import HistoryWindow, SessionContext
+from vcpd.analysis.thresholds import SearchRules
+from vcpd.domain.setups import BaseState, Gate, Setup, SetupEvent
+
+STATE_CAPS: Final = {
+    BaseState.SQUAT: 60.0,
+    BaseState.EXTENDED: 50.0,
+    BaseState.FAILED: 10.0,
+    BaseState.EXPIRED: 10.0,
+}
+BEST_CONTRACTION_VALUE: Final = 0.75
 
 
-class Place(NamedTuple):
+class ScoreInputs(NamedTuple):
+    """What a score is made of."""
+
+    depths_pct: Sequence[float]
+    base_depth: float
+    weeks: float
+    tightness: TightnessMeasures
+    criteria_held: int
+    rating: float  # NaN unknown
+    close: float
+    pivot: float
+    undercuts: int
+
+
+def score_components(qualities: ScoreInputs, rules: SearchRules) -> dict[str, float]:
+    """Each component's points, rounded to a hundredth."""
+    quiet = qualities.tightness
+    shares = {
+        "contraction_quality": (25, _contraction_quality(qualities.depths_pct, rules)),
+        "tightness": (15, _tightness(quiet)),
+        "dry_up": (15, _linear_down(quiet.dry_up, 0.5, 1.2)),
+        "trend": (15, qualities.criteria_held / 8),
+        "relative_strength": (15, _linear_up(qualities.rating, 50, 95)),
+        "closeness": (10, _closeness(qualities.close / qualities.pivot - 1)),
+        "base_quality": (5, _base_quality(qualities)),
+    }
+    return {name: round(most * share, 2) for name, (most, share) in shares.items()}
+
+
+def total_score(components: dict[str, float], state: BaseState) -> float:
+    """The sum, capped where the state speaks against buying."""
+    return round(min(math.fsum(components.values()), STATE_CAPS.get(state, 100.0)), 2)
+
+
+def _linear_up(value: float, none: float, full: float) -> float:
+    """0 at `none`, 1 at `full`, linear between; unknown earns nothing."""
+    if math.isnan(value):
+        return 0.0
+    return min(max((value - none) / (full - none), 0.0), 1.0)
+
+
+def _linear_down(value: float, full: float, none: float) -> float:
+    return _linear_up(-value, -none, -full)
+
+
+def _contraction_quality(depths_pct: Sequence[float], rules: SearchRules) -> float:
+    """How nearly each fall halves the one before, how often, and how far the whole has come."""
+    merits = [contraction_value(after / before, rules) for before, after in pairwise(depths_pct)]
+    evenness = max(sum(merits) / len(merits), 0.0) / BEST_CONTRACTION_VALUE
+    number = _linear_up(len(merits), 0, 3)
+    shrunk = _linear_down(depths_pct[-1] / depths_pct[0], 0.12, 0.6)
+    return min(0.4 * evenness + 0.3 * number + 0.3 * shrunk, 1.0)
+
+
+def _tightness(quiet: TightnessMeasures) -> float:
+    return (
+        0.35 * _linear_down(quiet.range_pct, 3, 12)
+        + 0.25 * _linear_down(quiet.range_atr, 2, 5)
+        + 0.2 * _linear_down(quiet.closes_pct, 0.75, 3)
+        + 0.2 * _linear_down(quiet.atr_ratio, 0.6, 1.1)
+    )
+
+
+def _closeness(above: float) -> float:
+    """Full at the pivot, none 15 % below it or 5 % above it."""
+    return _linear_down(above, 0, 0.05) if above > 0 else _linear_up(above, -0.15, 0)
+
+
+def _base_quality(qualities: ScoreInputs) -> float:
+    long_enough = _linear_up(qualities.weeks, 3, 7)
+    not_too_deep = _linear_down(qualities.base_depth, 0.25, 0.5)
+    shaken_out = 0.2 if qualities.undercuts else 0.0
+    return min(0.4 * long_enough + 0.5 * not_too_deep + shaken_out, 1.0)
+
+
+class SymbolSession(NamedTuple):
     """Whose verdict it is: a row of the panel and the recent past of its symbol."""
 
-    bench: Bench
+    session_context: SessionContext
     row: int
-    past: Past
+    history: HistoryWindow
 
     @property
     def bars(self) -> Bars:
-        return self.past.ground.bars
+        return self.history.symbol_context.bars
 
     @property
     def tick(self) -> float:
-        return self.past.ground.tick
+        return self.history.symbol_context.tick
 
     @property
     def provisional(self) -> bool:
-        return self.is_provisional(self.past.last)
+        return self.is_provisional(self.history.last)
 
     def is_provisional(self, t: int) -> bool:
-        return bool(self.bench.panel.provisional[self.row, self.bars.column[t]])
+        return bool(self.session_context.panel.provisional[self.row, self.bars.column[t]])
 
     def date(self, t: int) -> date:
-        return self.bench.sessions[int(self.bars.column[t])]
+        return self.session_context.sessions[int(self.bars.column[t])]
 
 
-def verdict_without_base(place: Place) -> Setup:
+def evaluate_without_base(place: SymbolSession) -> Setup:
     """No chain and no base that is followed: the gates tell how far off the symbol is."""
-    gates = _session_gates(place) | no_structure_gates(place.bench.thresholds)
-    line = measure_line(place.bars, place.bench.index_close, place.past.last)
-    atr_pct = 100 * place.past.ground.true_range_mean(place.past.last) / float(place.bars.close[-1])
+    gates = _session_gates(place) | no_structure_gates(place.session_context.thresholds)
+    line = measure_strength_line(place.bars, place.session_context.index_close, place.history.last)
+    atr_pct = (
+        100
+        * place.history.symbol_context.average_true_range(place.history.last)
+        / float(place.bars.close[-1])
+    )
     return Setup(
-        symbol=place.bench.panel.symbols[place.row],
-        as_of=place.bench.as_of,
+        symbol=place.session_context.panel.symbols[place.row],
+        as_of=place.session_context.as_of,
         footprint=None,
         weeks=None,
         contractions=(),
@@ -64,111 +158,119 @@ def verdict_without_base(place: Place) -> Setup:
         close=float(place.bars.close[-1]),
         provisional=place.provisional,
         passed=False,
-        young=len(place.bars.close) < place.bench.trend_rules.window,
-        measures=_line(line) | {"atr_pct": _known(atr_pct)},
+        young=len(place.bars.close) < place.session_context.trend_rules.window,
+        measures=_strength_line_measures(line) | {"atr_pct": _finite_or_none(atr_pct)},
         nearest_miss=nearest_miss(gates),
     )
 
 
-def verdict_on(place: Place, life: Life, events: tuple[SetupEvent, ...]) -> Setup:
+def evaluate_base(place: SymbolSession, life: BaseTracker, events: tuple[SetupEvent, ...]) -> Setup:
     """What there is to say of a base that stands as `life` does after the last bar."""
-    bars, t, chain, levels, tick = place.bars, place.past.last, life.chain, life.levels, place.tick
-    thresholds = place.bench.thresholds
-    gates = _session_gates(place) | structure_gates(bars, chain, levels, t - life.seen, thresholds)
-    quiet, line = _measured(place, life)
-    undercuts = undercuts_of(bars, chain, place.bench.sessions, t)
-    components = components_of(_qualities(place, life, quiet, len(undercuts)), place.bench.rules)
+    bars, t, chain, levels, tick = place.bars, place.history.last, life.chain, life.levels, place.tick
+    thresholds = place.session_context.thresholds
+    gates = _session_gates(place) | structure_gates(bars, chain, levels, t - life.last_seen, thresholds)
+    quiet, line = _measure_symbol(place, life)
+    undercuts = undercuts_of(bars, chain, place.session_context.sessions, t)
+    components = score_components(
+        _score_inputs(place, life, quiet, len(undercuts)), place.session_context.rules
+    )
     return Setup(
-        symbol=place.bench.panel.symbols[place.row],
-        as_of=place.bench.as_of,
+        symbol=place.session_context.panel.symbols[place.row],
+        as_of=place.session_context.as_of,
         footprint=footprint_of(bars, chain, t),
-        weeks=weeks_of(chain, t),
-        contractions=contractions_of(bars, chain, place.bench.sessions),
-        pivot=on_tick(levels.pivot, tick),
-        stop=on_tick(levels.stop, tick),
+        weeks=base_weeks(chain, t),
+        contractions=contractions_of(bars, chain, place.session_context.sessions),
+        pivot=round_to_tick(levels.pivot, tick),
+        stop=round_to_tick(levels.stop, tick),
         state=life.state,
-        score=score_of(components, life.state),
+        score=total_score(components, life.state),
         components=components,
         gates=gates,
         rs_rating=_rating(place),
         close=float(bars.close[-1]),
         provisional=place.provisional,
-        passed=all_hold(gates) and not life.is_over,
-        young=len(bars.close) < place.bench.trend_rules.window,
+        passed=all_pass(gates) and not life.is_over,
+        young=len(bars.close) < place.session_context.trend_rules.window,
         anchor_date=place.date(chain.anchor),
-        buy_zone=(on_tick(levels.entry, tick), on_tick(levels.zone_end, tick)),
+        buy_zone=(round_to_tick(levels.entry, tick), round_to_tick(levels.zone_end, tick)),
         risk_pct=round(levels.risk_pct, 4),
         undercuts=undercuts,
-        measures=_measures(place, life, quiet) | _line(line),
+        measures=_measures(place, life, quiet) | _strength_line_measures(line),
         nearest_miss=nearest_miss(gates),
         events=events,
     )
 
 
-def _session_gates(place: Place) -> dict[str, Gate]:
-    thresholds = place.bench.thresholds
-    slot = len(place.past.trend.failed) - 1
+def _session_gates(place: SymbolSession) -> dict[str, Gate]:
+    thresholds = place.session_context.thresholds
+    slot = len(place.history.trend.failed) - 1
     history = history_gate(len(place.bars.close), thresholds)
-    return history | trend_gates(place.past.trend, slot, thresholds)
+    return history | trend_gates(place.history.trend, slot, thresholds)
 
 
-def _rating(place: Place) -> int | None:
-    rating = float(place.past.trend.value[-1, 7])
+def _rating(place: SymbolSession) -> int | None:
+    rating = float(place.history.trend.value[-1, 7])
     return None if math.isnan(rating) else int(rating)
 
 
-def _measured(place: Place, life: Life) -> tuple[Quiet, StrengthLine]:
+def _measure_symbol(place: SymbolSession, life: BaseTracker) -> tuple[TightnessMeasures, StrengthLine]:
     """The final leg ends before a breakout bar, whose volume is no dry-up."""
-    stop = life.breakout if life.breakout != NEVER else place.past.last + 1
+    stop = life.breakout_at if life.breakout_at != NO_BAR else place.history.last + 1
     anchor, peak = life.chain.anchor, life.chain.peak
-    both: tuple[Quiet, StrengthLine] = measure_base(place.bars, place.bench.index_close, anchor, peak, stop)
+    both: tuple[TightnessMeasures, StrengthLine] = measure_base(
+        place.bars, place.session_context.index_close, anchor, peak, stop
+    )
     return both
 
 
-def _qualities(place: Place, life: Life, quiet: Quiet, undercuts: int) -> Qualities:
-    t, chain = place.past.last, life.chain
-    return Qualities(
+def _score_inputs(
+    place: SymbolSession, life: BaseTracker, quiet: TightnessMeasures, undercuts: int
+) -> ScoreInputs:
+    t, chain = place.history.last, life.chain
+    return ScoreInputs(
         depths_pct=depths_pct(place.bars, chain),
         base_depth=chain.base_depth,
         weeks=(t - chain.anchor) / 5,
-        quiet=quiet,
-        criteria_held=int(place.past.trend.held[-1]),
-        rating=float(place.past.trend.value[-1, 7]),
+        tightness=quiet,
+        criteria_held=int(place.history.trend.held[-1]),
+        rating=float(place.history.trend.value[-1, 7]),
         close=float(place.bars.close[-1]),
         pivot=life.levels.pivot,
         undercuts=undercuts,
     )
 
 
-def _measures(place: Place, life: Life, quiet: Quiet) -> dict[str, float | None]:
-    thresholds = place.bench.thresholds
-    measures: dict[str, float | None] = {name: _known(value) for name, value in quiet._asdict().items()}
+def _measures(place: SymbolSession, life: BaseTracker, quiet: TightnessMeasures) -> dict[str, float | None]:
+    thresholds = place.session_context.thresholds
+    measures: dict[str, float | None] = {
+        name: _finite_or_none(value) for name, value in quiet._asdict().items()
+    }
     tight = quiet.range_pct <= thresholds.tight_range_pct and quiet.range_atr <= thresholds.tight_range_atr
     measures |= {
-        "dry": _flag(quiet.dry_up, quiet.dry_up < thresholds.dry_ratio),
-        "very_dry": _flag(quiet.dry_up, quiet.dry_up <= thresholds.very_dry_ratio),
+        "dry": _flag_or_none(quiet.dry_up, quiet.dry_up < thresholds.dry_ratio),
+        "very_dry": _flag_or_none(quiet.dry_up, quiet.dry_up <= thresholds.very_dry_ratio),
         "tight": float(tight),
         "tight_closes": float(quiet.closes_pct <= thresholds.tight_closes_pct),
-        "chain_value": _known(life.chain.value),
+        "chain_value": _finite_or_none(life.chain.value),
         "final_peak_confirmed": float(life.chain.confirmed),
-        "base_depth_pct": _known(100 * life.chain.base_depth),
-        "above_pivot_pct": _known(100 * (float(place.bars.close[-1]) / life.levels.pivot - 1)),
-        "sessions_since_held": float(place.past.last - life.held),
+        "base_depth_pct": _finite_or_none(100 * life.chain.base_depth),
+        "above_pivot_pct": _finite_or_none(100 * (float(place.bars.close[-1]) / life.levels.pivot - 1)),
+        "sessions_since_held": float(place.history.last - life.last_passed),
     }
     return measures
 
 
-def _line(line: StrengthLine) -> dict[str, float | None]:
+def _strength_line_measures(line: StrengthLine) -> dict[str, float | None]:
     return {
-        "rs_line": _known(line.ratio, 6),
-        "rs_line_at_high": _known(line.at_high),
-        "rs_line_high_before_price": _known(line.before_price),
+        "rs_line": _finite_or_none(line.ratio, 6),
+        "rs_line_at_high": _finite_or_none(line.at_high),
+        "rs_line_high_before_price": _finite_or_none(line.before_price),
     }
 
 
-def _known(value: float, digits: int = 4) -> float | None:
+def _finite_or_none(value: float, digits: int = 4) -> float | None:
     return round(float(value), digits) if math.isfinite(value) else None
 
 
-def _flag(value: float, holds: bool) -> float | None:
+def _flag_or_none(value: float, holds: bool) -> float | None:
     return None if math.isnan(value) else float(holds)

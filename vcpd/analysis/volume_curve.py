@@ -1,4 +1,4 @@
-"""The volume curve of a day: which share of its volume is usually traded by when, and what that projects.
+"""Intraday volume curve: share of a day's volume traded by each minute, and the projection to the close.
 
 A curve is learned from minute bars, blended with the market's, which is blended with a default. How much
 a history weighs against what lies behind it grows with its sessions: n / (n + PRIOR_SESSIONS).
@@ -12,17 +12,17 @@ from typing import Final, Self
 
 import numpy as np
 
-from vcpd.domain.arrays import FloatArray
-from vcpd.domain.errors import BadInputError
+from vcpd.core.errors import BadInputError
+from vcpd.domain.bars import FloatArray
 from vcpd.domain.live import MinuteVolumes
 
 PRIOR_SESSIONS: Final = 10.0
 REGULAR_MINUTES: Final = 375
-LEAST_MINUTES_SHARE: Final = 0.5  # of a session's minutes with trades, or its shape tells nothing
+MIN_TRADED_MINUTES_SHARE: Final = 0.5  # of a session's minutes with trades, or its shape tells nothing
 # The default's density at fraction x: calm + opening exp(-x / 0.07) + closing exp((x - 1) / 0.08)
-CALM: Final = 0.70
-OPENING: Final = (1.9, 0.07)
-CLOSING: Final = (1.6, 0.08)
+BASE_DENSITY: Final = 0.70
+OPENING_DECAY: Final = (1.9, 0.07)
+CLOSING_DECAY: Final = (1.6, 0.08)
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +49,7 @@ class VolumeCurve:
 
     def share_at(self, fraction: float) -> float:
         """The share traded when `fraction` (0..1) of the session is over."""
-        return float(np.interp(fraction, _edges(len(self.shares) - 1), self.shares))
+        return float(np.interp(fraction, _step_edges(len(self.shares) - 1), self.shares))
 
     def projected(self, volume: float, fraction: float) -> float:
         """The day's volume if it goes on as usual; NaN before anything is usually traded."""
@@ -60,10 +60,10 @@ class VolumeCurve:
         """The same curve on another number of steps: a special session is a short day."""
         if steps == len(self.shares) - 1:
             return self
-        shares = np.interp(_edges(steps), _edges(len(self.shares) - 1), self.shares)
+        shares = np.interp(_step_edges(steps), _step_edges(len(self.shares) - 1), self.shares)
         return VolumeCurve(shares, self.sessions)
 
-    def over(self, behind: "VolumeCurve") -> "VolumeCurve":
+    def blended_with(self, behind: "VolumeCurve") -> "VolumeCurve":
         """This curve blended with what is known in general, by the number of its sessions."""
         weight = self.sessions / (self.sessions + PRIOR_SESSIONS)
         general = behind.resampled(len(self.shares) - 1).shares
@@ -73,7 +73,7 @@ class VolumeCurve:
 
 
 @lru_cache(maxsize=8)
-def _edges(steps: int) -> FloatArray:
+def _step_edges(steps: int) -> FloatArray:
     """(steps + 1,) from 0 to 1; the same for all curves of one length, so kept once."""
     edges = np.linspace(0.0, 1.0, steps + 1)
     edges.flags.writeable = False
@@ -82,10 +82,10 @@ def _edges(steps: int) -> FloatArray:
 
 def default_curve(steps: int = REGULAR_MINUTES) -> VolumeCurve:
     """A U: about 15 % in the first half hour, 14 % in the last, 51 % by the middle of the day."""
-    edges = _edges(steps)
-    (opening, opening_width), (closing, closing_width) = OPENING, CLOSING
+    edges = _step_edges(steps)
+    (opening, opening_width), (closing, closing_width) = OPENING_DECAY, CLOSING_DECAY
     cumulative = (
-        CALM * edges
+        BASE_DENSITY * edges
         + opening * opening_width * (1 - np.exp(-edges / opening_width))
         + closing * closing_width * (np.exp((edges - 1) / closing_width) - np.exp(-1 / closing_width))
     )
@@ -104,7 +104,7 @@ def learned_curve(minutes: MinuteVolumes, opens_min: int, steps: int) -> VolumeC
     sessions, rows = np.unique(days[inside], return_inverse=True)
     traded = np.zeros((len(sessions), steps))
     np.add.at(traded, (rows, offsets[inside]), minutes.volume[inside])
-    whole = traded[(traded > 0).sum(axis=1) >= LEAST_MINUTES_SHARE * steps]
+    whole = traded[(traded > 0).sum(axis=1) >= MIN_TRADED_MINUTES_SHARE * steps]
     if not len(whole):
         return None
     shares = np.cumsum(whole, axis=1) / whole.sum(axis=1, keepdims=True)
@@ -118,9 +118,9 @@ def market_curve(curves: Sequence[VolumeCurve], steps: int = REGULAR_MINUTES) ->
         return default_curve(steps)
     weights = np.array([float(curve.sessions) for curve in known])
     mean = np.average(np.stack([curve.shares[1:] for curve in known]), axis=0, weights=weights)
-    return VolumeCurve.of_cumulative(mean, int(weights.sum())).over(default_curve(steps))
+    return VolumeCurve.of_cumulative(mean, int(weights.sum())).blended_with(default_curve(steps))
 
 
-def fraction_over(elapsed: timedelta, length: timedelta) -> float:
+def elapsed_fraction(elapsed: timedelta, length: timedelta) -> float:
     """How much of a session is over, 0..1."""
     return min(max(elapsed / length, 0.0), 1.0)

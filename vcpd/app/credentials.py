@@ -1,4 +1,4 @@
-"""Where secrets come from: the service manager's credentials, then private files, then the environment."""
+"""Find secrets: service manager credentials, private files, then the environment."""
 
 import os
 import stat
@@ -6,16 +6,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
-from vcpd.domain.errors import ConfigurationError
-from vcpd.domain.secrets import Secret
+from vcpd.core.errors import ConfigurationError
+from vcpd.core.secrets import Secret
 
 ENVIRONMENT_PREFIX: Final = "VCPD_"
-OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+GROUP_AND_OTHERS_MODE: Final = stat.S_IRWXG | stat.S_IRWXO
 SECRET_NAMES: Final = ("kite_api_secret", "store_dsn", "web_token")
 DSN_SETTING: Final = "VCPD_STORE__DSN"
-SYSTEM_STORE: Final = Path("/etc/credstore")  # from where the service manager hands them out
-
-_taken: dict[str, str] = {}
+SYSTEM_CREDENTIAL_FOLDER: Final = Path("/etc/credstore")  # from where the service manager hands them out
+_removed_values: dict[str, str] = {}
 
 
 def find_secret(name: str, folder: Path, environment: Mapping[str, str]) -> Secret | None:
@@ -27,17 +26,17 @@ def find_secret(name: str, folder: Path, environment: Mapping[str, str]) -> Secr
     """
     manager = environment.get("CREDENTIALS_DIRECTORY")
     if manager and (path := Path(manager) / name).is_file():
-        return _read(path)
-    for path in (folder / name, SYSTEM_STORE / f"vcpd.{name}"):
-        if _is_there(path):
-            _refuse_readable_by_others(path)
-            return _read(path)
+        return _read_secret(path)
+    for path in (folder / name, SYSTEM_CREDENTIAL_FOLDER / f"vcpd.{name}"):
+        if _exists(path):
+            _check_private(path)
+            return _read_secret(path)
     key = f"{ENVIRONMENT_PREFIX}{name.upper()}"
-    value = (environment.get(key) or _taken.get(key, "")).strip()
+    value = (environment.get(key) or _removed_values.get(key, "")).strip()
     return Secret(value) if value else None
 
 
-def take_from_environment(names: Iterable[str]) -> None:
+def remove_secrets_from_environment(names: Iterable[str]) -> None:
     """Remove the named secrets from our environment: `find_secret` still knows them, no child does.
 
     The setting [store] dsn holds a password too: given by the environment, it becomes the secret `store_dsn`.
@@ -47,10 +46,10 @@ def take_from_environment(names: Iterable[str]) -> None:
     for name in names:
         key = f"{ENVIRONMENT_PREFIX}{name.upper()}"
         if key in os.environ:
-            _taken[key] = os.environ.pop(key)
+            _removed_values[key] = os.environ.pop(key)
 
 
-def _is_there(path: Path) -> bool:
+def _exists(path: Path) -> bool:
     """Whether there is such a file for us; what we may not look into holds nothing for us."""
     try:
         return path.is_file()
@@ -58,7 +57,7 @@ def _is_there(path: Path) -> bool:
         return False
 
 
-def _read(path: Path) -> Secret:
+def _read_secret(path: Path) -> Secret:
     try:
         text = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
@@ -68,6 +67,6 @@ def _read(path: Path) -> Secret:
     return Secret(text)
 
 
-def _refuse_readable_by_others(path: Path) -> None:
-    if path.stat().st_mode & OTHERS:
+def _check_private(path: Path) -> None:
+    if path.stat().st_mode & GROUP_AND_OTHERS_MODE:
         raise ConfigurationError([f"{path}: others may read this secret; run `chmod 600 {path}`"])

@@ -1,4 +1,4 @@
-"""The daemon's life: opened in order, watched while it runs, closed in reverse."""
+"""Daemon life cycle: open in order, run background tasks, handle signals, close in reverse."""
 
 import asyncio
 import contextlib
@@ -6,37 +6,141 @@ import os
 import signal
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 import structlog
 
-from vcpd.app.assembly import Assembly
-from vcpd.app.background import Background
-from vcpd.app.reload import reload
-from vcpd.config import Loaded
-from vcpd.domain.errors import VcpdError
+from vcpd.app.alert_monitor import AlertMonitor
+from vcpd.app.container import Container
+from vcpd.app.reload import reload_configuration
+from vcpd.app.services import Services
+from vcpd.app.status import load_current_panel
+from vcpd.config import LoadedConfiguration
+from vcpd.core.errors import UnavailableError, VcpdError
+from vcpd.core.supervised_tasks import SupervisedTasks
 from vcpd.ports import Clock
 from vcpd.runtime import logs
-from vcpd.runtime.lifecycle import Lifecycle, Trigger
-from vcpd.runtime.masking import Masker
-from vcpd.runtime.memory import keep_what_is_here, prefer_to_give_back
-from vcpd.runtime.shutdown import Closing
-from vcpd.runtime.signals import Signals
-from vcpd.runtime.systemd import ServiceManager
-from vcpd.runtime.tasks import OwnedTasks
-from vcpd.runtime.threads import DAEMON_POOL_THREADS
+from vcpd.runtime.lifecycle import Lifecycle, LifecycleEvent, ShutdownStack, SignalHandlers
+from vcpd.runtime.logs import Redactor
+from vcpd.runtime.process_tuning import DAEMON_POOL_THREADS, freeze_gc, tune_malloc
+from vcpd.runtime.resources import ResourceMonitor
+from vcpd.runtime.systemd import ServiceManager, Watchdog, watchdog_interval_s
 
+HEARTBEAT_INTERVAL_S: Final = 1.0
+POLL_INTERVAL_S: Final = 1.0
+MEASURE_INTERVAL_S: Final = 5.0
+LOOP_LATE_AFTER_S: Final = 15.0
+SCHEDULER_LATE_AFTER_S: Final = 180.0
 EXIT_OK: Final = 0
 EXIT_FAILED: Final = 1
-CLOSE_SPARE_S: Final = 5.0
-LOOK_EVERY_S: Final = 10
-LONGEST_START_S: Final = 900  # then the manager's own patience decides
-
+CLOSE_MARGIN_S: Final = 5.0
+START_CHECK_INTERVAL_S: Final = 10
+MAX_START_S: Final = 900  # then the manager's own patience decides
 log = structlog.get_logger("vcpd.daemon")
 
 
-async def run_daemon(loaded: Loaded, path: Path, clock: Clock) -> int:
+class DaemonTasks:
+    """The coroutines that live as long as the daemon."""
+
+    def __init__(self, parts: Services, manager: ServiceManager) -> None:
+        self._services = parts
+        self._manager = manager
+
+    def coroutines(self) -> dict[str, Coroutine[Any, Any, None]]:
+        """Every background task by name."""
+        works: dict[str, Coroutine[Any, Any, None]] = {
+            "heartbeat": self._send_heartbeats(),
+            "loop-lag": self._services.lag.run(),
+            "measuring": self._measure(),
+            "telling": self._report_status(),
+            "scheduler-watch": self._watch_scheduler(),
+            "alert-delivery": self._services.alerts.run(),
+            "alert-reporter": AlertMonitor(self._services).run(),
+            "login-watch": self._watch_login(),
+        }
+        interval_s = watchdog_interval_s(os.environ, os.getpid())
+        if interval_s is not None:
+            works["watchdog"] = Watchdog(self._manager, self._services.heartbeats, interval_s).run()
+        if self._services.storage.embedded is not None:
+            works["embedded-store"] = self._services.storage.embedded.watch()
+        if self._services.market.sandbox is not None:
+            works["sandbox"] = self._watch_sandbox()
+        return works
+
+    def status_line(self) -> str:
+        """The daemon in one line, for the service manager."""
+        jobs = self._services.scheduler.snapshot().jobs
+        running = [job.name for job in jobs if job.running is not None]
+        upcoming = min(((job.next_at, job.name) for job in jobs if job.next_at is not None), default=None)
+        now = f"running: {', '.join(running)}" if running else "idle"
+        then = "" if upcoming is None else f"; next: {upcoming[1]} {self._local(upcoming[0])}"
+        return f"{now}{then}; {self._data_summary()}"
+
+    def _local(self, instant: datetime) -> str:
+        return instant.astimezone(self._services.calendar.zone).strftime("%a %H:%M %Z")
+
+    def _data_summary(self) -> str:
+        panel = self._services.current_panel.last_loaded
+        if panel is None or not len(panel.sessions):
+            return "no bars yet"
+        return f"{len(panel.symbols):,} symbols to {panel.sessions[-1]}"
+
+    async def _send_heartbeats(self) -> None:
+        heart = self._services.heartbeats.register("event-loop", LOOP_LATE_AFTER_S)
+        while True:
+            heart()
+            await asyncio.sleep(HEARTBEAT_INTERVAL_S)
+
+    async def _measure(self) -> None:
+        system = ResourceMonitor()
+        while True:
+            self._services.system = await system.snapshot()
+            await self._services.monitor.measure(self._services)
+            await asyncio.sleep(MEASURE_INTERVAL_S)
+
+    async def _report_status(self) -> None:
+        while True:
+            await load_current_panel(self._services)
+            self._manager.status(self._status_with_reload_error())
+            await asyncio.sleep(POLL_INTERVAL_S)
+
+    def _status_with_reload_error(self) -> str:
+        refused = self._services.reloads.refused
+        return self.status_line() + (f"; the last reload was refused: {refused[0]}" if refused else "")
+
+    async def _watch_scheduler(self) -> None:
+        """The scheduler's pulse counts as the daemon's; its death is the daemon's."""
+        heart = self._services.heartbeats.register("scheduler", SCHEDULER_LATE_AFTER_S)
+        seen = -1.0
+        task = self._services.scheduler.task
+        while task is not None and not task.done():
+            if self._services.scheduler.last_poll_s != seen:
+                seen = self._services.scheduler.last_poll_s
+                heart()
+            await asyncio.sleep(HEARTBEAT_INTERVAL_S)
+        if task is not None and not task.cancelled() and (error := task.exception()) is not None:
+            raise error
+
+    async def _watch_login(self) -> None:
+        """A login, on the page or by `vcpd login`, makes up for what failed for want of it."""
+        was_due = False
+        while True:
+            due = self._services.market.session.status().login_due
+            if was_due and not due:
+                self._services.scheduler.retry_failed()
+            was_due = due
+            await asyncio.sleep(POLL_INTERVAL_S)
+
+    async def _watch_sandbox(self) -> None:
+        sandbox = self._services.market.sandbox
+        if sandbox is not None:
+            code = await sandbox.wait()
+            raise UnavailableError(f"the sandbox exchange ended by itself ({code})")
+
+
+async def run_daemon(loaded: LoadedConfiguration, path: Path, clock: Clock) -> int:
     """Run until a signal; gives the exit code. Raises the VcpdError that kept it from starting."""
     daemon = Daemon(loaded, path, clock)
     try:
@@ -49,73 +153,73 @@ async def run_daemon(loaded: Loaded, path: Path, clock: Clock) -> int:
 class Daemon:
     """One daemon of one process."""
 
-    def __init__(self, loaded: Loaded, path: Path, clock: Clock) -> None:
+    def __init__(self, loaded: LoadedConfiguration, path: Path, clock: Clock) -> None:
         self._loaded = loaded
         self._path = path
         self._clock = clock
-        self._closing = Closing()
-        self._told_to_stop = asyncio.Event()
-        self._death: BaseException | None = None
-        self._tasks = OwnedTasks(self._on_death)
+        self._shutdown_stack = ShutdownStack()
+        self._stop_requested = asyncio.Event()
+        self._fatal_error: BaseException | None = None
+        self._tasks = SupervisedTasks(self._on_task_failure)
         self._manager = ServiceManager.from_environment()
-        self._lifecycle = Lifecycle(self._say_state)
-        self._signals = Signals(self._on_stop, self._on_reload)
-        self._masker = Masker()
-        self._reload_asked = False
-        self.assembly: Assembly | None = None
+        self._lifecycle = Lifecycle(self._log_transition)
+        self._signals = SignalHandlers(self._on_stop, self._on_reload)
+        self._redactor = Redactor()
+        self._reload_pending = False
+        self.container: Container | None = None
 
     async def open(self) -> None:
         """Bring everything up; a signal on the way ends it as well."""
-        logs.configure(self._loaded.configuration.log, self._masker)
-        prefer_to_give_back()
+        logs.configure(self._loaded.configuration.log, self._redactor)
+        tune_malloc()
         _limit_threads(asyncio.get_running_loop())
         self._signals.install(asyncio.get_running_loop())
-        self._lifecycle.fire(Trigger.START)
-        assembly = Assembly(self._loaded, self._clock, self._lifecycle, self._closing, self._masker)
-        if await self._unless_stopped(assembly.open()):
-            self.assembly = assembly
-            self._begin(assembly)
-            keep_what_is_here()
-            if self._reload_asked:
+        self._lifecycle.fire(LifecycleEvent.START)
+        assembly = Container(self._loaded, self._clock, self._lifecycle, self._shutdown_stack, self._redactor)
+        if await self._run_unless_stopped(assembly.open()):
+            self.container = assembly
+            self._start_background(assembly)
+            freeze_gc()
+            if self._reload_pending:
                 self._on_reload()
 
-    def _begin(self, assembly: Assembly) -> None:
-        background = Background(assembly.parts, self._manager)
-        for name, work in background.works().items():
+    def _start_background(self, assembly: Container) -> None:
+        background = DaemonTasks(assembly.services, self._manager)
+        for name, work in background.coroutines().items():
             self._tasks.start(name, work)
-        self._lifecycle.fire(Trigger.STARTED)
-        self._manager.ready(background.words())
+        self._lifecycle.fire(LifecycleEvent.STARTED)
+        self._manager.ready(background.status_line())
         log.info("daemon.ready", port=assembly.port, market=self._loaded.configuration.daemon.market)
 
     async def serve(self) -> int:
         """Wait for the signal; gives the exit code. Raises what killed a part that must not die."""
-        await self._told_to_stop.wait()
-        if isinstance(self._death, VcpdError):
-            raise self._death
-        return EXIT_OK if self._death is None else EXIT_FAILED
+        await self._stop_requested.wait()
+        if isinstance(self._fatal_error, VcpdError):
+            raise self._fatal_error
+        return EXIT_OK if self._fatal_error is None else EXIT_FAILED
 
     async def close(self) -> None:
         """Refuse, drain, cancel, close in reverse; every step has its deadline."""
-        if self._lifecycle.allows(Trigger.STOP):
-            self._lifecycle.fire(Trigger.STOP)
+        if self._lifecycle.allows(LifecycleEvent.STOP):
+            self._lifecycle.fire(LifecycleEvent.STOP)
         self._manager.stopping("stopping: work in flight ends first")
         await self._tasks.stop_all()
-        await self._closing.close(self._ask_for_time)
+        await self._shutdown_stack.close(self._extend_timeout)
         with contextlib.suppress(RuntimeError, ValueError):
             self._signals.remove()
-        if self._lifecycle.allows(Trigger.STOPPED):
-            self._lifecycle.fire(Trigger.STOPPED)
+        if self._lifecycle.allows(LifecycleEvent.STOPPED):
+            self._lifecycle.fire(LifecycleEvent.STOPPED)
         log.info("daemon.stopped", pid=os.getpid())
 
-    def _ask_for_time(self, _part: str, deadline_s: float) -> None:
-        self._manager.extend_timeout(deadline_s + CLOSE_SPARE_S)
+    def _extend_timeout(self, _part: str, deadline_s: float) -> None:
+        self._manager.extend_timeout(deadline_s + CLOSE_MARGIN_S)
 
-    async def _unless_stopped(self, opening: Coroutine[None, None, None]) -> bool:
+    async def _run_unless_stopped(self, opening: Coroutine[None, None, None]) -> bool:
         """Whether the opening came to its end before a signal did."""
         opener = asyncio.create_task(opening, name="opening")
-        stopper = asyncio.create_task(self._told_to_stop.wait(), name="stop-while-opening")
+        stopper = asyncio.create_task(self._stop_requested.wait(), name="stop-while-opening")
         try:
-            await self._patiently({opener, stopper})
+            await self._wait_extending_timeout({opener, stopper})
             if not opener.done():
                 opener.cancel()
                 await asyncio.gather(opener, return_exceptions=True)
@@ -125,41 +229,43 @@ class Daemon:
         finally:
             stopper.cancel()
 
-    async def _patiently(self, tasks: set[asyncio.Task[Any]]) -> None:
+    async def _wait_extending_timeout(self, tasks: set[asyncio.Task[Any]]) -> None:
         """Until the first ends; a recovery or a migration may take longer than the manager's patience."""
-        for _ in range(LONGEST_START_S // LOOK_EVERY_S):
-            done, _ = await asyncio.wait(tasks, timeout=LOOK_EVERY_S, return_when=asyncio.FIRST_COMPLETED)
+        for _ in range(MAX_START_S // START_CHECK_INTERVAL_S):
+            done, _ = await asyncio.wait(
+                tasks, timeout=START_CHECK_INTERVAL_S, return_when=asyncio.FIRST_COMPLETED
+            )
             if done:
                 return
-            self._manager.extend_timeout(3 * LOOK_EVERY_S)
+            self._manager.extend_timeout(3 * START_CHECK_INTERVAL_S)
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
 
     def _on_stop(self, number: signal.Signals) -> None:
         log.info("daemon.stopping", signal=number.name)
-        self._told_to_stop.set()
+        self._stop_requested.set()
 
     def _on_reload(self) -> None:
         """While the daemon starts, the reload waits for the end of that; while it stops, it is too late."""
-        if self.assembly is None or not self._lifecycle.allows(Trigger.RELOAD):
-            self._reload_asked = True
+        if self.container is None or not self._lifecycle.allows(LifecycleEvent.RELOAD):
+            self._reload_pending = True
             return
         self._manager.reloading()
-        self._lifecycle.fire(Trigger.RELOAD)
+        self._lifecycle.fire(LifecycleEvent.RELOAD)
         try:
-            reload(self.assembly.parts, self._path, self.assembly.means)
+            reload_configuration(self.container.services, self._path, self.container.dependencies)
         finally:
-            self._lifecycle.fire(Trigger.RELOADED)
-            self._manager.ready(Background(self.assembly.parts, self._manager).words())
+            self._lifecycle.fire(LifecycleEvent.RELOADED)
+            self._manager.ready(DaemonTasks(self.container.services, self._manager).status_line())
 
-    def _on_death(self, name: str, error: BaseException) -> None:
+    def _on_task_failure(self, name: str, error: BaseException) -> None:
         """A background task that ends by itself takes the daemon with it, loudly."""
         log.error("daemon.part_died", part=name, reason=str(error))
-        self._death = self._death or error  # what dies after the first is mostly its victim
-        if self.assembly is not None:
-            self.assembly.drain_s = 0.0  # what is in flight cannot end well any more
-        self._told_to_stop.set()
+        self._fatal_error = self._fatal_error or error  # what dies after the first is mostly its victim
+        if self.container is not None:
+            self.container.drain_timeout_s = 0.0  # what is in flight cannot end well any more
+        self._stop_requested.set()
 
-    def _say_state(self, before: object, trigger: object, after: object) -> None:
+    def _log_transition(self, before: object, trigger: object, after: object) -> None:
         log.debug("daemon.state", before=before, trigger=trigger, after=after)
 
 

@@ -1,4 +1,4 @@
-"""The daemon's readings for the health score, taken from what it already knows: no waiting, no asking."""
+"""Health readings from cached measurements; never waits."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
@@ -6,61 +6,62 @@ from typing import Final
 
 import numpy as np
 
-from vcpd.app.jobs import kind_of
-from vcpd.app.parts import Parts
-from vcpd.app.vitals import STALLED_AFTER_S
-from vcpd.domain.health import Health, Readings, judge
+from vcpd.app.jobs import job_kind
+from vcpd.app.monitor import STALLED_AFTER_S
+from vcpd.app.services import Services
+from vcpd.domain.health import Health, HealthReadings, score_health
 from vcpd.domain.panel import Panel
 from vcpd.domain.runs import Outcome, Run
-from vcpd.schedule.snapshot import JobStatus
+from vcpd.schedule.status import JobStatus
 
-COLLECTED_BY: Final = timedelta(minutes=90)  # after the close; before that, bars of the day are not late
-LAG_SAMPLES: Final = 600  # a minute of them: a start is always a little late
+COLLECTION_GRACE: Final = timedelta(minutes=90)  # after the close; before that, bars of the day are not late
+MIN_LAG_SAMPLES: Final = 600  # a minute of them: a start is always a little late
 ORPHAN_AFTER: Final = timedelta(minutes=1)
 
 
-def health_of(parts: Parts) -> Health:
-    return judge(readings_of(parts))
+def current_health(parts: Services) -> Health:
+    return score_health(current_readings(parts))
 
 
-def readings_of(parts: Parts) -> Readings:
+def current_readings(parts: Services) -> HealthReadings:
     """Everything that was measured, as of now."""
     now = parts.clock.now()
-    scheduler, system, vitals = parts.scheduler.snapshot(), parts.system, parts.vitals
+    scheduler, system, vitals = parts.scheduler.snapshot(), parts.system, parts.monitor
     login = parts.market.session.status()
     cpu = vitals.cpu_pct
-    return Readings(
+    return HealthReadings(
         cpu_pct=sum(cpu) / len(cpu) if cpu else None,
         memory_pct=None if system is None else system.machine_memory_pct,
         threads=None if system is None else system.daemon.threads,
-        late_loops=tuple(heart.name for heart in parts.heartbeats.late()),
+        stalled_loops=tuple(heart.name for heart in parts.heartbeats.late()),
         leading=scheduler.leading,
-        stuck=tuple(words for _, words in stalled_jobs(parts)) + tuple(_words(run) for run in orphans(parts)),
-        failed=tuple(_failed(scheduler.jobs)),
+        stuck=tuple(words for _, words in stalled_jobs(parts))
+        + tuple(_describe_orphan(run) for run in orphaned_runs(parts)),
+        failed=tuple(_failed_jobs(scheduler.jobs)),
         paused=tuple(job.name for job in scheduler.jobs if job.paused),
-        age_sessions=age_in_sessions(parts, now - COLLECTED_BY),
-        collecting=any(job.running and _brings_bars(parts, job.name) for job in scheduler.jobs),
+        age_sessions=age_in_sessions(parts, now - COLLECTION_GRACE),
+        collecting=any(job.running and _is_collect_job(parts, job.name) for job in scheduler.jobs),
         login_due=(login.reason or "due") if login.login_due else None,
-        excluded_pct=_excluded_pct(parts.current_panel.last_seen, vitals.unwanted),
+        excluded_pct=_excluded_pct(parts.current_panel.last_loaded, vitals.excluded_by_user),
         lag_p99_ms=_lag_p99_ms(parts),
-        calendar=_calendar(parts, now),
-        database=vitals.database_trouble,
-        bloated_workers=bloated_workers(parts),
-        refused_reload=parts.reloads.refused[0] if parts.reloads.refused else None,
+        calendar=_calendar_warning(parts, now),
+        database=vitals.database_error,
+        oversized_workers=bloated_workers(parts),
+        reload_error=parts.reloads.refused[0] if parts.reloads.refused else None,
         disk_free_pct=vitals.disk_free_pct,
         alerts_given_up=vitals.outbox.given_up,
         channels_missing=parts.alerts.plan.missing,
     )
 
 
-def _brings_bars(parts: Parts, name: str) -> bool:
+def _is_collect_job(parts: Services, name: str) -> bool:
     policy = parts.configuration.jobs.get(name)
-    return policy is not None and kind_of(name, policy) == "collect"
+    return policy is not None and job_kind(name, policy) == "collect"
 
 
-def age_in_sessions(parts: Parts, instant: datetime) -> int | None:
+def age_in_sessions(parts: Services, instant: datetime) -> int | None:
     """Sessions completed at `instant` that the panel lacks at its end; wall days do not count."""
-    panel = parts.current_panel.last_seen
+    panel = parts.current_panel.last_loaded
     if panel is None or not len(panel.sessions):
         return None
     last = panel.sessions[-1].item()
@@ -68,29 +69,29 @@ def age_in_sessions(parts: Parts, instant: datetime) -> int | None:
     return int(np.count_nonzero(completed > np.datetime64(last, "D")))
 
 
-def stalled_jobs(parts: Parts) -> Iterator[tuple[str, str]]:
+def stalled_jobs(parts: Services) -> Iterator[tuple[str, str]]:
     """Jobs whose running run shows no progress for long, or does not end although it was told to."""
     now_s = parts.clock.monotonic_s()
     for job in parts.scheduler.snapshot().jobs:
         if job.running is None:
             continue
-        still_s = parts.vitals.stalls.stalled_s(job.running.run_id, now_s)
+        still_s = parts.monitor.stall_detector.stalled_s(job.running.run_id, now_s)
         if still_s >= STALLED_AFTER_S:
             yield job.name, f"{job.name}: no progress for {still_s / 60:.0f} minutes"
 
 
-def orphans(parts: Parts) -> list[Run]:
+def orphaned_runs(parts: Services) -> list[Run]:
     """Rows of runs that are under way in nobody's hands; only the one who schedules can tell.
 
     Rows and hands are compared as of one moment: a run that ended since then is no orphan.
     """
-    status = parts.vitals.at_work
+    status = parts.monitor.scheduler_status
     if status is None or not status.leading:
         return []
     owned = {job.running.run_id for job in status.jobs if job.running is not None}
     waiting = {job.name for job in status.jobs if job.waiting}
     latest = status.as_of - ORPHAN_AFTER
-    return [run for run in parts.vitals.recent if _is_orphan(run, latest, owned, waiting)]
+    return [run for run in parts.monitor.recent if _is_orphan(run, latest, owned, waiting)]
 
 
 def _is_orphan(run: Run, latest: datetime, owned: set[int | None], waiting: set[str]) -> bool:
@@ -105,16 +106,16 @@ def _is_orphan(run: Run, latest: datetime, owned: set[int | None], waiting: set[
     )
 
 
-def _words(run: Run) -> str:
+def _describe_orphan(run: Run) -> str:
     return f"{run.job}: run {run.id} of {run.session} is open, but nobody works on it"
 
 
-def bloated_workers(parts: Parts) -> int:
+def bloated_workers(parts: Services) -> int:
     mark_mb = parts.configuration.workers.memory_mark_mb
     return sum(worker.private_mb > mark_mb for worker in parts.workers.snapshot().workers)
 
 
-def _failed(jobs: Sequence[JobStatus]) -> Iterator[str]:
+def _failed_jobs(jobs: Sequence[JobStatus]) -> Iterator[str]:
     for job in jobs:
         if job.last is not None and job.last.outcome is Outcome.FAILED and job.running is None:
             yield f"{job.name}: {job.last.reason}"
@@ -128,12 +129,12 @@ def _excluded_pct(panel: Panel | None, unwanted: frozenset[str]) -> float:
     return 100 * len(panel.exclusions.keys() - unwanted) / wanted if wanted else 0.0
 
 
-def _calendar(parts: Parts, now: datetime) -> str | None:
+def _calendar_warning(parts: Services, now: datetime) -> str | None:
     """The calendar's warning without its remedy, which the score gives itself."""
     warning = parts.calendar.warning(parts.calendar.local_date(now))
     return None if warning is None else warning.partition(";")[0]
 
 
-def _lag_p99_ms(parts: Parts) -> float:
+def _lag_p99_ms(parts: Services) -> float:
     lag = parts.lag.snapshot()
-    return lag.p99_ms if lag.samples >= LAG_SAMPLES else 0.0
+    return lag.p99_ms if lag.samples >= MIN_LAG_SAMPLES else 0.0

@@ -1,100 +1,108 @@
-"""The jobs, each put together from what it needs, under the policies of the configuration."""
+"""Build all jobs from their dependencies and the configured policies."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
-from vcpd.app.market import Market
-from vcpd.app.panels import UniversePanels
+import aiohttp
+
+from vcpd.app.market import MarketConnection
+from vcpd.app.panels import UniversePanelStore
 from vcpd.app.storage import Storage
 from vcpd.config import Configuration
-from vcpd.domain.errors import ConfigurationError
+from vcpd.core.errors import ConfigurationError, RetryableError
+from vcpd.domain.calendar import TradingCalendar
 from vcpd.domain.runs import RunContext, RunResult
-from vcpd.domain.sessions import TradingCalendar
-from vcpd.jobs.collect import Collect
-from vcpd.jobs.doubts import Doubting
-from vcpd.jobs.housekeeping import Housekeeping
-from vcpd.jobs.instruments import Instruments
-from vcpd.jobs.keeping import Keeping, World, assemble
-from vcpd.jobs.reconcile import Reconcile
-from vcpd.jobs.risk import Risk
-from vcpd.jobs.screen import Screen
-from vcpd.jobs.sectors import Sectors
-from vcpd.jobs.snapshot import Snapshot
-from vcpd.jobs.watch import Watch
+from vcpd.jobs.collect import (
+    Collect,
+    CollectionPorts,
+    CollectionServices,
+    Reconcile,
+    build_collection_services,
+)
+from vcpd.jobs.maintenance import Housekeeping, SectorListFetch, SectorSource, SyncInstruments
+from vcpd.jobs.panel_refresh import PanelRefresh, QualityFilterParams
+from vcpd.jobs.screen import ScoreRisk, Screen
+from vcpd.jobs.universe import Universe
+from vcpd.jobs.watch import Watch, WatchDependencies
+from vcpd.kite.client import KiteClient
 from vcpd.ports import Clock, Workers
-from vcpd.runtime.memory import give_memory_back
-from vcpd.schedule.policies import JobPolicy
-from vcpd.schedule.work import Job
+from vcpd.runtime.clock import WallClock
+from vcpd.runtime.process_tuning import trim_heap
+from vcpd.schedule.job import Job
+from vcpd.schedule.policy import JobPolicy
+from vcpd.schedule.scheduler import Scheduler
 
-LIVE: Final = frozenset({"screen", "watch"})  # started by hand, these work on the running session
-LASTING: Final = frozenset({"watch"})
-
-KINDS: Final = frozenset({"instruments", "collect", "reconcile", "watch", "screen", "risk", "housekeeping"})
-
-Work = Callable[[RunContext], Awaitable[RunResult]]
+LIVE_KINDS: Final = frozenset({"screen", "watch"})  # started by hand, these work on the running session
+LONG_RUNNING_KINDS: Final = frozenset({"watch"})
+JOB_KINDS: Final = frozenset(
+    {"instruments", "collect", "reconcile", "watch", "screen", "risk", "housekeeping"}
+)
+JobFunction = Callable[[RunContext], Awaitable[RunResult]]
+SECTORS_TIMEOUT: Final = aiohttp.ClientTimeout(total=20)
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
+class JobDependencies:
     """What jobs are made from."""
 
-    market: Market
+    market: MarketConnection
     storage: Storage
-    panels: UniversePanels
+    panels: UniversePanelStore
     workers: Workers
     clock: Clock
     calendar: TradingCalendar
     watch: Watch
-    sectors: Sectors | None = None
+    sectors: SectorSource | None = None
 
 
-def build_jobs(configuration: Configuration, means: Means) -> Mapping[str, Job]:
+def build_jobs(configuration: Configuration, means: JobDependencies) -> Mapping[str, Job]:
     """Every configured job by name. ConfigurationError for a table that names no job."""
-    if problems := kind_problems(configuration.jobs):
+    if problems := unknown_kind_problems(configuration.jobs):
         raise ConfigurationError(problems)
-    works = _works(configuration, means)
+    works = _job_functions(configuration, means)
     jobs = {}
     for name, policy in configuration.jobs.items():
-        kind = kind_of(name, policy)
-        work = _leaving_no_memory(works[kind]) if policy.heavy else works[kind]
-        jobs[name] = Job(policy, work, live=kind in LIVE, lasting=kind in LASTING)
+        kind = job_kind(name, policy)
+        work = _with_heap_trim(works[kind]) if policy.heavy else works[kind]
+        jobs[name] = Job(policy, work, live=kind in LIVE_KINDS, ends_with_session=kind in LONG_RUNNING_KINDS)
     return jobs
 
 
-def kind_problems(policies: Mapping[str, JobPolicy]) -> list[str]:
+def unknown_kind_problems(policies: Mapping[str, JobPolicy]) -> list[str]:
     """One line for each table that names no job."""
-    expected = ", ".join(sorted(KINDS))
+    expected = ", ".join(sorted(JOB_KINDS))
     return [
-        f"jobs.{name}: there is no job {kind_of(name, policy)!r}; expected one of {expected}"
+        f"jobs.{name}: there is no job {job_kind(name, policy)!r}; expected one of {expected}"
         for name, policy in policies.items()
-        if kind_of(name, policy) not in KINDS
+        if job_kind(name, policy) not in JOB_KINDS
     ]
 
 
-def _leaving_no_memory(work: Work) -> Work:
+def _with_heap_trim(work: JobFunction) -> JobFunction:
     """A heavy job's memory goes back to the machine when it ends, however it ends."""
 
     async def tidied(context: RunContext) -> RunResult:
         try:
             return await work(context)
         finally:
-            await asyncio.to_thread(give_memory_back)
+            await asyncio.to_thread(trim_heap)
 
     return tidied
 
 
-def kind_of(name: str, policy: JobPolicy) -> str:
+def job_kind(name: str, policy: JobPolicy) -> str:
     """The job that a table runs: the one it names, or its namesake."""
     return policy.runs or name
 
 
-def _works(configuration: Configuration, means: Means) -> Mapping[str, Work]:
+def _job_functions(configuration: Configuration, means: JobDependencies) -> Mapping[str, JobFunction]:
     storage, client = means.storage, means.market.client
-    keeping = _keeping(configuration, means)
+    keeping = _collection_services(configuration, means)
     return {
-        "instruments": Instruments(client, storage.instruments, means.sectors, means.panels),
+        "instruments": SyncInstruments(client, storage.instruments, means.sectors, means.panels),
         "collect": Collect(keeping),
         "reconcile": Reconcile(keeping),
         "watch": means.watch,
@@ -102,21 +110,76 @@ def _works(configuration: Configuration, means: Means) -> Mapping[str, Work]:
             means.panels,
             means.workers,
             storage.setups,
-            keeping.sweep,
+            keeping.quote_snapshot,
             means.clock,
             means.calendar,
             configuration.screen,
         ),
-        "risk": Risk(means.panels, means.workers, storage.risk, configuration.risk),
+        "risk": ScoreRisk(means.panels, means.workers, storage.risk, configuration.risk),
         "housekeeping": Housekeeping(storage.runs, storage.database, means.clock),
     }
 
 
-def _keeping(configuration: Configuration, means: Means) -> Keeping:
+def _collection_services(configuration: Configuration, means: JobDependencies) -> CollectionServices:
     storage, universe = means.storage, means.panels.universe
-    doubting = Doubting(
+    doubting = QualityFilterParams(
         configuration.quality, configuration.universe.min_price, configuration.universe.min_traded_value
     )
-    world = World(means.market.client, storage.bars, storage.quarantine, means.clock, means.calendar)
-    snapshot = Snapshot(means.panels, means.workers, storage.quarantine, doubting)
-    return assemble(world, configuration.collect, universe, snapshot)
+    world = CollectionPorts(
+        means.market.client, storage.bars, storage.quarantine, means.clock, means.calendar
+    )
+    snapshot = PanelRefresh(means.panels, means.workers, storage.quarantine, doubting)
+    return build_collection_services(world, configuration.collect, universe, snapshot)
+
+
+def build_watch(
+    configuration: Configuration,
+    market: MarketConnection,
+    storage: Storage,
+    clock: Clock,
+    calendar: TradingCalendar,
+) -> Watch:
+    """A watch that nobody is told of yet: `notifier` and `heavy` are set by those who come later."""
+    means = WatchDependencies(
+        market=market.client,
+        live=market.live,
+        minutes=market.client if isinstance(market.client, KiteClient) else None,
+        setups=storage.setups,
+        store=storage.watch,
+        runs=storage.runs,
+        clock=clock,
+        real_clock=WallClock(),
+        calendar=calendar,
+    )
+    return Watch(means, configuration.watch, configuration.screen)
+
+
+def running_heavy_job_of(scheduler: Scheduler) -> Callable[[], str | None]:
+    """The name of the heavy job that runs right now."""
+
+    def heavy() -> str | None:
+        jobs = scheduler.snapshot().jobs
+        return next((job.name for job in jobs if job.heavy and job.running is not None), None)
+
+    return heavy
+
+
+def build_sector_source(market: MarketConnection, universe: Universe, folder: Path) -> SectorSource:
+    """The simulated market publishes its sectors; any other has those of the lists alone."""
+    if market.sandbox is None:
+        return SectorSource(universe, folder)
+    return SectorSource(
+        universe, folder, _sandbox_sector_list(market.http, f"{market.sandbox.url}/sandbox/sectors")
+    )
+
+
+def _sandbox_sector_list(http: aiohttp.ClientSession, url: str) -> SectorListFetch:
+    async def read() -> str:
+        try:
+            async with http.get(url, timeout=SECTORS_TIMEOUT) as answer:
+                answer.raise_for_status()
+                return await answer.text()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise RetryableError(f"the simulated market's sectors are away: {error}") from None
+
+    return read

@@ -1,42 +1,151 @@
-"""The market that the configuration names, opened: its door, its login, and the exchange behind it."""
+"""Open the configured market: client, session, ticker, and the sandbox child process."""
 
 import asyncio
+import contextlib
 import os
+import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, Self
 
 import aiohttp
 import msgspec
+import structlog
 
 from vcpd.app.credentials import find_secret
-from vcpd.app.sandbox_process import SandboxProcess
-from vcpd.bhavcopy.door import open_door
-from vcpd.bhavcopy.exchange_time import ExchangeTime
-from vcpd.bhavcopy.session import OpenSession
-from vcpd.config import Configuration, Loaded
-from vcpd.domain.nse_sessions import NSE
-from vcpd.domain.secrets import Secret
-from vcpd.domain.sessions import TradingCalendar
-from vcpd.kite.auth import Credentials, KiteSession
+from vcpd.bhavcopy.client import NoLoginSession, create_client
+from vcpd.bhavcopy.sync import ExchangeClock
+from vcpd.config import Configuration, LoadedConfiguration
+from vcpd.core.errors import UnavailableError
+from vcpd.core.secrets import Secret
+from vcpd.domain.calendar import TradingCalendar
+from vcpd.domain.nse_calendar import NSE
+from vcpd.kite.auth import KiteCredentials, KiteSession
 from vcpd.kite.client import Compute, KiteClient
-from vcpd.kite.limits import Limits
+from vcpd.kite.rate_limits import RateLimits
 from vcpd.kite.sandbox_login import SandboxLogin
 from vcpd.kite.settings import KiteSettings, LimitSettings, TickerSettings
-from vcpd.kite.stream import KiteTicker, TickerDoor
-from vcpd.kite.token_file import TokenFile
+from vcpd.kite.ticker import KiteTicker, KiteTickerConnector
+from vcpd.kite.token_store import TokenFile
 from vcpd.kite.transport import Transport
 from vcpd.ports import Clock, MarketData
-from vcpd.runtime.clock import WallClock
+from vcpd.runtime.clock import VirtualClock, WallClock
+from vcpd.sandbox.settings import SandboxSettings
 
+START_TIMEOUT_S: Final = 60.0
+STOP_TIMEOUT_S: Final = 5.0
+READ_BYTES: Final = 8_192
+MAX_LOGGED_CHARACTERS: Final = 1_000
+log = structlog.get_logger("vcpd.sandbox")
 TOKEN_FILE: Final = "kite-token.json"  # noqa: S105 - a file's name
 SANDBOX_TOKEN_FILE: Final = "sandbox-token.json"  # noqa: S105 - a file's name
-BULLETIN_FOLDER: Final = "bhavcopy"
+BHAVCOPY_FOLDER: Final = "bhavcopy"
 NO_SECRET: Final = Secret("")
 
 
-class LoginStatus(Protocol):
+class SandboxProcess:
+    """A running `vcpd sandbox` of our own; `url` is where it answers."""
+
+    def __init__(self, process: asyncio.subprocess.Process, url: str) -> None:
+        self._process = process
+        self._listeners = [
+            asyncio.create_task(_log_output(pipe), name="sandbox-listen")
+            for pipe in (process.stdout, process.stderr)
+            if pipe is not None
+        ]
+        self.url = url
+
+    @classmethod
+    async def start(cls, settings: SandboxSettings, clock: Clock, environment: Mapping[str, str]) -> Self:
+        """Raises UnavailableError, with the child's own words, when it does not come up."""
+        process = await asyncio.create_subprocess_exec(
+            *_command(clock),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=dict(environment),
+            start_new_session=True,
+        )
+        try:
+            return cls(process, await _read_url(process, settings))
+        except BaseException:
+            await _terminate(process)
+            raise
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    async def wait(self) -> int:
+        """Returns when the child has ended; gives its exit code."""
+        return await self._process.wait()
+
+    async def close(self) -> None:
+        await _terminate(self._process)
+        for listener in self._listeners:
+            listener.cancel()
+        await asyncio.gather(*self._listeners, return_exceptions=True)
+
+
+def _command(clock: Clock) -> list[str]:
+    command = [sys.executable, "-m", "vcpd", "sandbox", "--port", "0", "--child"]
+    if isinstance(clock, VirtualClock):
+        command += [
+            "--now",
+            clock.start.isoformat(),
+            "--speed",
+            str(clock.speed),
+            "--since",
+            clock.since.isoformat(),
+        ]
+    return command
+
+
+async def _read_url(process: asyncio.subprocess.Process, settings: SandboxSettings) -> str:
+    """Hand the settings over and wait for the line that tells the address."""
+    output, pipe = process.stdout, process.stdin
+    if output is None or pipe is None or process.stderr is None:
+        raise UnavailableError("the sandbox exchange has no pipes to speak through")
+    pipe.write(msgspec.json.encode(settings) + b"\n")
+    await pipe.drain()
+    line = b""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(START_TIMEOUT_S):
+            line = await output.readline()
+    if not line:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        words = (await process.stderr.read()).decode(errors="replace").strip().splitlines()[-1:]
+        raise UnavailableError(f"the sandbox exchange did not start: {' '.join(words) or 'it said nothing'}")
+    url: str = msgspec.json.decode(line)["url"]
+    return url
+
+
+async def _log_output(pipe: asyncio.StreamReader) -> None:
+    """Into the log, until it closes: a pipe that nobody empties holds up the child that writes to it.
+
+    One record for a piece, not for a line: a child that babbles must not keep the daemon's loop busy.
+    """
+    while piece := await pipe.read(READ_BYTES):
+        words = piece.decode(errors="replace").strip()
+        log.warning("sandbox.said", text=words[:MAX_LOGGED_CHARACTERS], characters=len(words))
+
+
+async def _terminate(process: asyncio.subprocess.Process) -> None:
+    """Ask it to end, then make it."""
+    for signal_it in (process.terminate, process.kill):
+        if process.returncode is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            signal_it()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STOP_TIMEOUT_S):
+                await process.wait()
+
+
+class MarketLoginStatus(Protocol):
     """What /status says of a login."""
 
     @property
@@ -50,26 +159,26 @@ class LoginStatus(Protocol):
 class MarketSession(Protocol):
     """Whether the market lets us in."""
 
-    def status(self) -> LoginStatus: ...
+    def status(self) -> MarketLoginStatus: ...
 
 
 @dataclass(frozen=True, slots=True)
-class Market:
+class MarketConnection:
     """An open door to a market."""
 
     client: MarketData
     session: MarketSession
     http: aiohttp.ClientSession
     secret: Secret = NO_SECRET
-    limits: Limits | None = None  # None: the door keeps a pace of its own
+    limits: RateLimits | None = None  # None: the door keeps a pace of its own
     sandbox: SandboxProcess | None = None
     live: KiteTicker | None = None  # None: the market has no live feed
-    time: ExchangeTime | None = None  # None: the door asks no calendar
+    exchange_time: ExchangeClock | None = None  # None: the door asks no calendar
 
     def reconfigure(self, limits: LimitSettings, ticker: TickerSettings, calendar: TradingCalendar) -> None:
         """Take other limits and another calendar from the next request on."""
-        if self.time is not None:
-            self.time.calendar = calendar
+        if self.exchange_time is not None:
+            self.exchange_time.calendar = calendar
         if self.limits is not None:
             self.limits.reconfigure(limits)
         if self.live is not None:
@@ -86,7 +195,7 @@ class Market:
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class KiteAccount:
     """Who knocks: where, with which secret, and where the day's token is kept."""
 
     settings: KiteSettings
@@ -94,50 +203,54 @@ class Account:
     token_path: Path
 
 
-async def open_market(loaded: Loaded, clock: Clock, state: Path, compute: Compute) -> Market:
+async def open_market(
+    loaded: LoadedConfiguration, clock: Clock, state: Path, compute: Compute
+) -> MarketConnection:
     """The door of the configured market; a sandbox is started first.
 
     Raises ConfigurationError for unusable secrets, UnavailableError when the sandbox does not start.
     """
     configuration = loaded.configuration
     if configuration.daemon.market == "bhavcopy":
-        return _bulletins(loaded, clock, state, compute)
+        return _open_bhavcopy(loaded, clock, state, compute)
     if configuration.daemon.market == "kite":
-        account = await asyncio.to_thread(_own_account, configuration.kite, state)
-        return _door(account, configuration, clock, compute, None)
+        account = await asyncio.to_thread(_user_account, configuration.kite, state)
+        return _open_kite(account, configuration, clock, compute, None)
     sandbox = await SandboxProcess.start(configuration.sandbox, clock, os.environ)
     account = _sandbox_account(configuration, sandbox.url, state)
-    return _door(account, configuration, clock, compute, sandbox)
+    return _open_kite(account, configuration, clock, compute, sandbox)
 
 
-def _bulletins(loaded: Loaded, clock: Clock, state: Path, compute: Compute) -> Market:
+def _open_bhavcopy(
+    loaded: LoadedConfiguration, clock: Clock, state: Path, compute: Compute
+) -> MarketConnection:
     """The exchange's bulletins; a folder of the owner's lies relative to the configuration."""
     settings = loaded.configuration.bhavcopy
     if settings.folder:
         own = (loaded.folder / settings.folder).resolve()
         settings = msgspec.structs.replace(settings, folder=str(own))
     http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=4))
-    time = ExchangeTime(clock, loaded.configuration.schedule.calendar(NSE))
-    door = open_door(settings, state / BULLETIN_FOLDER, time, http, compute)
-    return Market(door, OpenSession(), http, time=time)
+    time = ExchangeClock(clock, loaded.configuration.schedule.calendar(NSE))
+    door = create_client(settings, state / BHAVCOPY_FOLDER, time, http, compute)
+    return MarketConnection(door, NoLoginSession(), http, exchange_time=time)
 
 
-def owner_session(
+def user_session(
     settings: KiteSettings, limits: LimitSettings, clock: Clock, state: Path, http: aiohttp.ClientSession
 ) -> KiteSession:
     """The owner's own login, without a door behind it; its token is where the daemon looks for it."""
-    account = _own_account(settings, state)
-    transport = Transport(http, settings, Limits(limits))
-    credentials = Credentials.of(settings, account.secret)
+    account = _user_account(settings, state)
+    transport = Transport(http, settings, RateLimits(limits))
+    credentials = KiteCredentials.of(settings, account.secret)
     return KiteSession(transport, credentials, clock, TokenFile(account.token_path))
 
 
-def _own_account(settings: KiteSettings, state: Path) -> Account:
+def _user_account(settings: KiteSettings, state: Path) -> KiteAccount:
     secret = find_secret("kite_api_secret", state / "secrets", os.environ)
-    return Account(settings, secret or NO_SECRET, state / TOKEN_FILE)
+    return KiteAccount(settings, secret or NO_SECRET, state / TOKEN_FILE)
 
 
-def _sandbox_account(configuration: Configuration, url: str, state: Path) -> Account:
+def _sandbox_account(configuration: Configuration, url: str, state: Path) -> KiteAccount:
     sandbox = configuration.sandbox
     settings = msgspec.structs.replace(
         configuration.kite,
@@ -146,24 +259,24 @@ def _sandbox_account(configuration: Configuration, url: str, state: Path) -> Acc
         login_root=f"{url}/connect/login",
         ticker_root=url.replace("http", "ws", 1),
     )
-    return Account(settings, Secret(sandbox.api_secret), state / SANDBOX_TOKEN_FILE)
+    return KiteAccount(settings, Secret(sandbox.api_secret), state / SANDBOX_TOKEN_FILE)
 
 
-def _door(
-    account: Account,
+def _open_kite(
+    account: KiteAccount,
     configuration: Configuration,
     clock: Clock,
     compute: Compute,
     sandbox: SandboxProcess | None,
-) -> Market:
+) -> MarketConnection:
     http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=16))
-    limits = Limits(configuration.limits)
+    limits = RateLimits(configuration.limits)
     transport = Transport(http, account.settings, limits)
     automatic = SandboxLogin(http) if sandbox is not None else None
-    credentials = Credentials.of(account.settings, account.secret)
+    credentials = KiteCredentials.of(account.settings, account.secret)
     session = KiteSession(transport, credentials, clock, TokenFile(account.token_path), automatic)
     client = KiteClient(transport, session, compute)
     pace = WallClock()  # the exchange counts real seconds, whatever time the daemon lives in
-    door = TickerDoor(http, account.settings.ticker_root, session, configuration.ticker, pace)
+    door = KiteTickerConnector(http, account.settings.ticker_root, session, configuration.ticker, pace)
     live = KiteTicker(door, configuration.ticker, pace)
-    return Market(client, session, http, account.secret, limits, sandbox, live)
+    return MarketConnection(client, session, http, account.secret, limits, sandbox, live)

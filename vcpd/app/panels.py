@@ -1,23 +1,24 @@
-"""The current panel as the daemon itself looks at it: mapped once a version, never in the loop."""
+"""Panel store of the current universe, and read access to the latest panel."""
 
 import asyncio
 from collections.abc import Callable
 from datetime import date
 
 from vcpd.analysis.explain import explain
-from vcpd.analysis.tasks import Judging, judge
+from vcpd.analysis.screen_types import ScreenParams
+from vcpd.analysis.tasks import screen_rows
 from vcpd.analysis.thresholds import Thresholds
-from vcpd.domain.errors import BadInputError, RetryableError
+from vcpd.core.errors import BadInputError, RetryableError
+from vcpd.domain.instruments import full_symbol
 from vcpd.domain.panel import Panel, PanelReference
 from vcpd.domain.setups import Setup
-from vcpd.jobs.index_lists import full_symbol
 from vcpd.jobs.universe import Universe
 from vcpd.ports import PanelStore, Workers
 from vcpd.store.panel import PanelSelection, PostgresPanelStore
 from vcpd.store.panel_files import open_panel
 
 
-class UniversePanels:
+class UniversePanelStore:
     """A PanelStore whose rows are the universe as it is at each refresh."""
 
     def __init__(self, panels: PostgresPanelStore, universe: Universe) -> None:
@@ -36,7 +37,7 @@ class UniversePanels:
         return await self._panels.refresh()
 
 
-class CurrentPanel:
+class PanelReader:
     """Answers questions about the latest snapshot."""
 
     def __init__(self, panels: PanelStore) -> None:
@@ -44,16 +45,16 @@ class CurrentPanel:
         self._reference: PanelReference | None = None
         self._panel: Panel | None = None
 
-    async def look(self) -> tuple[PanelReference, Panel]:
+    async def load(self) -> tuple[PanelReference, Panel]:
         """The snapshot now. RetryableError while there is none, or none that can be read."""
         try:
-            return await self._look()
+            return await self._load()
         except (OSError, ValueError, EOFError) as error:  # a power cut leaves files without contents
             raise RetryableError(
                 f"the panel cannot be read ({error}): the next collect makes it anew"
             ) from error
 
-    async def _look(self) -> tuple[PanelReference, Panel]:
+    async def _load(self) -> tuple[PanelReference, Panel]:
         reference = await self._panels.current()
         if reference is None:
             raise RetryableError("there is no panel to look at: the next collect makes it")
@@ -63,7 +64,7 @@ class CurrentPanel:
         return reference, self._panel
 
     @property
-    def last_seen(self) -> Panel | None:
+    def last_loaded(self) -> Panel | None:
         """What the last look found, for those who cannot wait."""
         return self._panel
 
@@ -81,12 +82,12 @@ class CurrentPanel:
         `elapsed` tells how much of a session is over, for the volume of one that runs. KeyError for an
         unknown symbol, BadInputError for a day before the first bar.
         """
-        reference, panel = await self.look()
+        reference, panel = await self.load()
         row = panel.row_of(symbol)
         if as_of is not None and panel.sessions[0].item() > as_of:
             raise BadInputError(f"as_of: the bars begin on {panel.sessions[0]}, was {as_of}")
         session = as_of or panel.sessions[-1].item()
-        judging = Judging(as_of=as_of, thresholds=thresholds, elapsed_share=elapsed(session))
-        (judged,) = await workers.map_panel(judge, reference, judging, rows=range(row, row + 1))
+        judging = ScreenParams(as_of=as_of, thresholds=thresholds, elapsed_share=elapsed(session))
+        (judged,) = await workers.map_panel(screen_rows, reference, judging, rows=range(row, row + 1))
         setup = judged.setups[0]
         return setup, explain(setup)

@@ -1,4 +1,4 @@
-"""SIGHUP: what a new configuration changes live, and what must wait for a restart."""
+"""Configuration reload on SIGHUP: what changes live, and what needs a restart."""
 
 import dataclasses
 from pathlib import Path
@@ -7,29 +7,28 @@ from typing import Final
 import msgspec
 import structlog
 
-from vcpd.app.channels import find_alert_secrets
-from vcpd.app.jobs import Means, build_jobs
-from vcpd.app.parts import Parts, Reloads
-from vcpd.app.vitals import state_folder
-from vcpd.config import Configuration, load
-from vcpd.domain.errors import BadInputError, ConfigurationError
-from vcpd.domain.nse_sessions import NSE
-from vcpd.domain.sessions import TradingCalendar
+from vcpd.app.alert_channels import find_alert_secrets
+from vcpd.app.jobs import JobDependencies, build_jobs
+from vcpd.app.monitor import state_dir_of
+from vcpd.app.services import ReloadStatus, Services
+from vcpd.config import Configuration, load_configuration
+from vcpd.core.errors import BadInputError, ConfigurationError
+from vcpd.domain.calendar import TradingCalendar
+from vcpd.domain.nse_calendar import NSE
 from vcpd.runtime import logs
 
-FIXED: Final = ("daemon", "sandbox", "kite", "bhavcopy", "store", "web")
-
+RESTART_SECTIONS: Final = ("daemon", "sandbox", "kite", "bhavcopy", "store", "web")
 log = structlog.get_logger("vcpd.reload")
 
 
-def reload(parts: Parts, path: Path, means: Means) -> None:
+def reload_configuration(parts: Services, path: Path, means: JobDependencies) -> None:
     """Take the file at `path` as it is now. A file with problems changes nothing and is remembered."""
     try:
-        wanted = load(path).configuration
-        configuration = _with_fixed_sections(wanted, parts.configuration)
+        wanted = load_configuration(path).configuration
+        configuration = _with_running_sections(wanted, parts.configuration)
         calendar = configuration.schedule.calendar(NSE)
         jobs = build_jobs(configuration, dataclasses.replace(means, calendar=calendar))
-        secrets = find_alert_secrets(state_folder(parts), parts.masker)
+        secrets = find_alert_secrets(state_dir_of(parts), parts.redactor)
         parts.scheduler.reload(jobs, configuration.schedule)
     except (ConfigurationError, BadInputError) as error:
         problems = tuple(str(error).splitlines())
@@ -37,9 +36,9 @@ def reload(parts: Parts, path: Path, means: Means) -> None:
         log.error("reload.refused", problems=problems)  # noqa: TRY400 - the sentences are all there is to say
         return
     _apply(parts, configuration, calendar)
-    parts.alerts.change(parts.channels.plan(configuration.alerts, calendar.zone, secrets))
+    parts.alerts.apply_plan(parts.channels.plan(configuration.alerts, calendar.zone, secrets))
     restart = needs_restart(wanted, configuration)
-    parts.reloads = Reloads(
+    parts.reloads = ReloadStatus(
         path=parts.reloads.path,
         loaded_at=parts.clock.now(),
         reloads=parts.reloads.reloads + 1,
@@ -48,11 +47,11 @@ def reload(parts: Parts, path: Path, means: Means) -> None:
     log.info("reload.done", needs_restart=restart)
 
 
-def _apply(parts: Parts, configuration: Configuration, calendar: TradingCalendar) -> None:
+def _apply(parts: Services, configuration: Configuration, calendar: TradingCalendar) -> None:
     """What reads its settings anew at its next turn."""
     parts.market.reconfigure(configuration.limits, configuration.ticker, calendar)
     parts.watch.settings, parts.watch.thresholds = configuration.watch, configuration.screen
-    parts.watch.means.calendar = calendar
+    parts.watch.dependencies.calendar = calendar
     parts.workers.apply(configuration.workers)
     parts.panels.universe.settings = configuration.universe
     logs.set_level(configuration.log.level)
@@ -62,12 +61,14 @@ def _apply(parts: Parts, configuration: Configuration, calendar: TradingCalendar
 
 def needs_restart(wanted: Configuration, running: Configuration) -> tuple[str, ...]:
     """The sections, and the settings in others, that differ and cannot change live."""
-    sections = [name for name in (*FIXED, "jobs") if getattr(wanted, name) != getattr(running, name)]
+    sections = [
+        name for name in (*RESTART_SECTIONS, "jobs") if getattr(wanted, name) != getattr(running, name)
+    ]
     return (*sections, "log.sink") if wanted.log.sink != running.log.sink else tuple(sections)
 
 
-def _with_fixed_sections(new: Configuration, old: Configuration) -> Configuration:
+def _with_running_sections(new: Configuration, old: Configuration) -> Configuration:
     """`new`, but what cannot change live stays as it is running; with another market, its day as well."""
-    names = FIXED if new.daemon.market == old.daemon.market else (*FIXED, "jobs")
+    names = RESTART_SECTIONS if new.daemon.market == old.daemon.market else (*RESTART_SECTIONS, "jobs")
     log_settings = msgspec.structs.replace(new.log, sink=old.log.sink)
     return msgspec.structs.replace(new, log=log_settings, **{name: getattr(old, name) for name in names})

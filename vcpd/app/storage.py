@@ -1,22 +1,21 @@
-"""The store, opened: the owner's PostgreSQL or the embedded one, with every repository on top."""
+"""Open the PostgreSQL store (external or embedded) with its repositories."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from vcpd.domain.secrets import Secret
+from vcpd.core.secrets import Secret
 from vcpd.ports import Clock
 from vcpd.store.alerts import PostgresOutbox
 from vcpd.store.bars import PostgresBarStore
 from vcpd.store.database import Database
 from vcpd.store.embedded import EmbeddedPostgres
 from vcpd.store.instruments import PostgresInstrumentStore
-from vcpd.store.leadership import Leadership
+from vcpd.store.leader_lock import LeaderLock
 from vcpd.store.quarantine import PostgresQuarantineStore
-from vcpd.store.risk import PostgresRiskStore
 from vcpd.store.runs import PostgresRunStore
+from vcpd.store.screen_results import PostgresRiskStore, PostgresSetupStore
 from vcpd.store.settings import StoreSettings
-from vcpd.store.setups import PostgresSetupStore
 from vcpd.store.watch import PostgresWatchStore
 
 STORE_FOLDER: Final = "postgres"
@@ -27,7 +26,7 @@ class Storage:
     """An open store and the repositories on it; `embedded` where vcpd runs the server itself."""
 
     database: Database
-    leadership: Leadership
+    leadership: LeaderLock
     instruments: PostgresInstrumentStore
     bars: PostgresBarStore
     quarantine: PostgresQuarantineStore
@@ -51,10 +50,10 @@ async def open_storage(settings: StoreSettings, dsn: Secret | None, state: Path,
     Raises UnavailableError or PermanentError with what to do; nothing stays running after an error.
     """
     if dsn is not None:
-        return await _connected(dsn, settings, clock, None)
+        return await _connect(dsn, settings, clock, None)
     embedded = EmbeddedPostgres(state / STORE_FOLDER, settings)
     try:
-        return await _connected(Secret(await embedded.start()), settings, clock, embedded)
+        return await _connect(Secret(await embedded.start()), settings, clock, embedded)
     except BaseException:
         await embedded.stop()
         raise
@@ -70,19 +69,19 @@ async def attach_storage(settings: StoreSettings, dsn: Secret | None, state: Pat
     if running is None:
         return await open_storage(settings, dsn, state, clock)
     try:
-        return await _connected(Secret(running), settings, clock, embedded)
+        return await _connect(Secret(running), settings, clock, embedded)
     except BaseException:
         await embedded.stop()
         raise
 
 
-async def _connected(
+async def _connect(
     dsn: Secret, settings: StoreSettings, clock: Clock, embedded: EmbeddedPostgres | None
 ) -> Storage:
     database = await Database.open(dsn, settings)
     return Storage(
         database=database,
-        leadership=Leadership(dsn, settings),
+        leadership=LeaderLock(dsn, settings),
         instruments=PostgresInstrumentStore(database),
         bars=PostgresBarStore(database),
         quarantine=PostgresQuarantineStore(database),

@@ -1,34 +1,166 @@
-"""Where bulletins are found: the exchange's archive through a cache on disk, or a folder of one's own."""
+"""Bhavcopy files: their names, the HTTP download with retries, the web archive and the local folder.
+
+Pauses are real seconds, whatever time the daemon lives in: the server counts in those.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
-from typing import Protocol
+from random import SystemRandom
+from typing import Final, Protocol
 
+import aiohttp
+import msgspec
 import structlog
+from aiolimiter import AsyncLimiter
 
-from vcpd.bhavcopy.disk import write_whole
-from vcpd.bhavcopy.download import Download
-from vcpd.bhavcopy.file_names import ArchivedFile, bulletin_files, index_file
-from vcpd.domain.errors import RetryableError, UnavailableError
+from vcpd.bhavcopy.csv_table import month_name
+from vcpd.bhavcopy.settings import BhavcopySettings
+from vcpd.core.atomic_file import write_atomic
+from vcpd.core.errors import RetryableError, UnavailableError
 from vcpd.ports import Clock
 
+FULL_FIRST_SESSION: Final = date(2019, 9, 30)
+UDIFF_FIRST_SESSION: Final = date(2024, 1, 1)  # beside the legacy layout
+LEGACY_END: Final = date(2024, 7, 8)  # the legacy layout has ended
+NOT_FOUND_STATUSES: Final = frozenset({404, 410})
+OK_STATUS: Final = 200
+BYTES_PER_MB: Final = 1024 * 1024
+MAX_RETRY_AFTER_S: Final = 120.0
 _log = structlog.get_logger(__name__)
+_random = SystemRandom()
 
 
-class Archive(Protocol):
+class ArchivedFile(msgspec.Struct, frozen=True):
+    """A file's name, and its path below the archive's root."""
+
+    name: str
+    path: str
+
+
+def bhavcopy_files(session: date) -> tuple[ArchivedFile, ...]:
+    """The files that may tell of `session`, those with ISINs first."""
+    if session >= LEGACY_END:
+        return udiff_file(session), full_file(session)
+    found = [legacy_file(session)]
+    if session >= UDIFF_FIRST_SESSION:
+        found.append(udiff_file(session))
+    if session >= FULL_FIRST_SESSION:
+        found.append(full_file(session))
+    return tuple(found)
+
+
+def legacy_file(session: date) -> ArchivedFile:
+    month = month_name(session)
+    name = f"cm{session:%d}{month}{session:%Y}bhav.csv.zip"
+    return ArchivedFile(name, f"content/historical/EQUITIES/{session:%Y}/{month}/{name}")
+
+
+def full_file(session: date) -> ArchivedFile:
+    name = f"sec_bhavdata_full_{session:%d%m%Y}.csv"
+    return ArchivedFile(name, f"products/content/{name}")
+
+
+def udiff_file(session: date) -> ArchivedFile:
+    name = f"BhavCopy_NSE_CM_0_0_0_{session:%Y%m%d}_F_0000.csv.zip"
+    return ArchivedFile(name, f"content/cm/{name}")
+
+
+def index_file(session: date) -> ArchivedFile:
+    name = f"ind_close_all_{session:%d%m%Y}.csv"
+    return ArchivedFile(name, f"content/indices/{name}")
+
+
+class Downloader:
+    """Fetches files one after another at the agreed pace, again where that may help."""
+
+    def __init__(self, http: aiohttp.ClientSession, settings: BhavcopySettings) -> None:
+        self._http = http
+        self._settings = settings
+        self._limiter = AsyncLimiter(1, 1 / settings.requests_per_s)
+        self.requests = 0
+
+    async def fetch(self, url: str, name: str) -> bytes | None:
+        """The file's bytes, None where the server has no such file.
+
+        Raises RetryableError, naming the file, once the tries are used up.
+        """
+        tries = 1
+        while True:
+            try:
+                return await self._send_once(url, name)
+            except RetryableError as error:
+                if tries >= self._settings.tries:
+                    raise
+                pause_s = self._retry_delay_s(tries, error)
+                _log.info("bulletin.retry", file=name, reason=str(error), tries=tries, pause_s=pause_s)
+            tries += 1
+            await asyncio.sleep(pause_s)
+
+    async def fetch_cookies(self, url: str) -> None:
+        """Take up a site's cookies, whatever its page says."""
+        with suppress(RetryableError):
+            await self._send_once(url, "front page")
+
+    async def _send_once(self, url: str, name: str) -> bytes | None:
+        await self._limiter.acquire()
+        self.requests += 1
+        try:
+            async with self._http.get(
+                url,
+                headers={"User-Agent": self._settings.user_agent, "Accept": "*/*"},
+                timeout=aiohttp.ClientTimeout(total=self._settings.timeout_s),
+                allow_redirects=False,
+            ) as response:
+                return await self._checked_body(response, name)
+        except TimeoutError:
+            waited_s = self._settings.timeout_s
+            raise RetryableError(f"{name}: no whole file within {waited_s:g} s") from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise RetryableError(f"{name}: the connection failed: {type(error).__name__}: {error}") from None
+
+    async def _checked_body(self, response: aiohttp.ClientResponse, name: str) -> bytes | None:
+        if response.status in NOT_FOUND_STATUSES:
+            return None
+        if response.status != OK_STATUS:
+            raise RetryableError(
+                f"{name}: the server answers {response.status} instead of the file",
+                retry_after_s=_retry_after_s(response.headers.get("Retry-After", "")),
+            )
+        limit = int(self._settings.body_limit_mb * BYTES_PER_MB)
+        body = bytearray()
+        async for chunk in response.content.iter_any():
+            body += chunk
+            if len(body) > limit:
+                raise RetryableError(f"{name}: the file is larger than {limit} bytes")
+        if not body or body.lstrip().startswith(b"<"):
+            raise RetryableError(f"{name}: {'a web page' if body else 'nothing'} instead of the file")
+        return bytes(body)
+
+    def _retry_delay_s(self, tries: int, error: RetryableError) -> float:
+        """What the server asks for, else a random share of a pause that doubles from try to try."""
+        longest_s = self._settings.backoff_s * 2 ** (tries - 1)
+        return min(error.retry_after_s or 0.0, MAX_RETRY_AFTER_S) + _random.uniform(longest_s / 2, longest_s)
+
+
+def _retry_after_s(text: str) -> float | None:
+    return float(text) if text.isdigit() else None
+
+
+class BhavcopyArchive(Protocol):
     """Gives paths of files that are there."""
 
-    async def bulletin(self, session: date) -> Path | None:
+    async def bhavcopy_path(self, session: date) -> Path | None:
         """A file that tells of `session`, None where there is none. RetryableError for passing trouble."""
         ...
 
-    async def indices(self, session: date) -> Path | None:
+    async def index_path(self, session: date) -> Path | None:
         """The index values of `session`, likewise."""
         ...
 
-    async def refuse(self, path: Path) -> None:
+    async def mark_corrupt(self, path: Path) -> None:
         """This file could not be understood: give another one from now on."""
         ...
 
@@ -36,40 +168,42 @@ class Archive(Protocol):
 class WebArchive:
     """The archive at `root`; what it gave is kept below `folder`, so that nothing is asked for twice."""
 
-    def __init__(self, root: str, folder: Path, download: Download, clock: Clock, ask_again_s: float) -> None:
+    def __init__(
+        self, root: str, folder: Path, download: Downloader, clock: Clock, ask_again_s: float
+    ) -> None:
         self._root = root.rstrip("/")
         self._folder = folder
         self._download = download
         self._clock = clock
-        self._ask_again_s = ask_again_s
-        self._not_before_s: dict[str, float] = {}
+        self._retry_interval_s = ask_again_s
+        self._retry_at_s: dict[str, float] = {}
 
-    async def bulletin(self, session: date) -> Path | None:
-        return await _first_found(bulletin_files(session), lambda file: self._find(session, file))
+    async def bhavcopy_path(self, session: date) -> Path | None:
+        return await _first_available(bhavcopy_files(session), lambda file: self._find(session, file))
 
-    async def indices(self, session: date) -> Path | None:
+    async def index_path(self, session: date) -> Path | None:
         return await self._find(session, index_file(session))
 
-    async def refuse(self, path: Path) -> None:
+    async def mark_corrupt(self, path: Path) -> None:
         """The damaged file goes; the server is asked for it again after a while."""
-        self._rest(path.name)
+        self._postpone_retry(path.name)
         await asyncio.to_thread(path.unlink, missing_ok=True)
 
     async def _find(self, session: date, file: ArchivedFile) -> Path | None:
         path = self._folder / str(session.year) / file.name
         if await asyncio.to_thread(path.is_file):
             return path
-        if self._clock.monotonic_s() < self._not_before_s.get(file.name, 0.0):
+        if self._clock.monotonic_s() < self._retry_at_s.get(file.name, 0.0):
             return None
         body = await self._download.fetch(f"{self._root}/{file.path}", file.name)
         if body is None:
-            self._rest(file.name)
+            self._postpone_retry(file.name)
             return None
-        await asyncio.to_thread(write_whole, path, body)
+        await asyncio.to_thread(write_atomic, path, body)
         return path
 
-    def _rest(self, name: str) -> None:
-        self._not_before_s[name] = self._clock.monotonic_s() + self._ask_again_s
+    def _postpone_retry(self, name: str) -> None:
+        self._retry_at_s[name] = self._clock.monotonic_s() + self._retry_interval_s
 
 
 class FolderArchive:
@@ -78,35 +212,35 @@ class FolderArchive:
     def __init__(self, folder: Path, clock: Clock, look_again_s: float) -> None:
         self._folder = folder
         self._clock = clock
-        self._look_again_s = look_again_s
-        self._turn = asyncio.Lock()
-        self._looked_at_s: float | None = None
+        self._refresh_interval_s = look_again_s
+        self._lock = asyncio.Lock()
+        self._refreshed_at_s: float | None = None
         self._paths: dict[str, Path] = {}
-        self._refused: set[Path] = set()
+        self._corrupt: set[Path] = set()
 
-    async def bulletin(self, session: date) -> Path | None:
-        return await _first_found(bulletin_files(session), self._find)
+    async def bhavcopy_path(self, session: date) -> Path | None:
+        return await _first_available(bhavcopy_files(session), self._find)
 
-    async def indices(self, session: date) -> Path | None:
+    async def index_path(self, session: date) -> Path | None:
         return await self._find(index_file(session))
 
-    async def refuse(self, path: Path) -> None:
+    async def mark_corrupt(self, path: Path) -> None:
         """The owner's files are left alone; this one is passed over until the next start."""
-        self._refused.add(path)
+        self._corrupt.add(path)
 
     async def _find(self, file: ArchivedFile) -> Path | None:
-        await self._look()
+        await self._refresh()
         names = (file.name, file.name.removesuffix(".zip"), f"{file.name.removesuffix('.zip')}.zip")
         found = (self._paths.get(name.lower()) for name in names)
-        return next((path for path in found if path is not None and path not in self._refused), None)
+        return next((path for path in found if path is not None and path not in self._corrupt), None)
 
-    async def _look(self) -> None:
+    async def _refresh(self) -> None:
         """Know the folder as it is now, looked through again after a while."""
-        async with self._turn:
+        async with self._lock:
             now_s = self._clock.monotonic_s()
-            if self._looked_at_s is None or now_s - self._looked_at_s >= self._look_again_s:
+            if self._refreshed_at_s is None or now_s - self._refreshed_at_s >= self._refresh_interval_s:
                 self._paths = await asyncio.to_thread(_files_below, self._folder)
-                self._looked_at_s = now_s
+                self._refreshed_at_s = now_s
 
 
 def _files_below(folder: Path) -> dict[str, Path]:
@@ -115,7 +249,7 @@ def _files_below(folder: Path) -> dict[str, Path]:
     return {path.name.lower(): path for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-async def _first_found(
+async def _first_available(
     files: Sequence[ArchivedFile], find: Callable[[ArchivedFile], Awaitable[Path | None]]
 ) -> Path | None:
     """The first file that is there; one that cannot be had now does not hide the next layout."""

@@ -1,4 +1,4 @@
-"""All bulletins as one table on disk, a symbol's sessions side by side: a history is a slice of it.
+"""Bar history on disk: one memory-mapped table ordered by symbol and session, replaced version by version.
 
 A version is a folder with `bars.npy` (n,) of `ROW_DTYPE`, ordered by symbol and session, and `head.json`.
 It is written whole and renamed into place; the bulletins themselves remain, so it can always be made again.
@@ -17,38 +17,37 @@ from typing import Final, Self
 import msgspec
 import numpy as np
 
-from vcpd.bhavcopy.identity import Identities, Life, Stretch, merge_lives
-from vcpd.bhavcopy.layouts import FIELDS, INDEX_SERIES, Bulletin, decode_bulletin, decode_indices
-from vcpd.domain.arrays import DateArray, IntArray, RecordArray
-from vcpd.domain.bars import BarSeries
-from vcpd.domain.errors import BadInputError, UnavailableError
+from vcpd.bhavcopy.layouts import FIELDS, INDEX_SERIES, BhavcopyTable, decode_bhavcopy, decode_indices
+from vcpd.bhavcopy.listings import ListingIndex, ListingPeriod, SymbolPeriod, merge_periods
+from vcpd.core.errors import BadInputError, UnavailableError
+from vcpd.domain.bars import BarSeries, DateArray, IntArray, RecordArray
 
 ROW_DTYPE: Final = np.dtype([("session", "<M8[D]"), *((name, "<f8") for name in FIELDS)])
-INDEX_MARK: Final = "^"  # before the symbol of an index, which a share may share
-PREFIX: Final = "history-"
-UNFINISHED: Final = "unfinished-"
-KEPT: Final = 2
-ROWS_AT_ONCE: Final = 200_000
+INDEX_PREFIX: Final = "^"  # before the symbol of an index, which a share may share
+VERSION_PREFIX: Final = "history-"
+TEMPORARY_PREFIX: Final = "unfinished-"
+VERSIONS_KEPT: Final = 2
+ROWS_PER_WRITE: Final = 200_000
 
 
-class Head(msgspec.Struct, frozen=True):
+class HistoryIndex(msgspec.Struct, frozen=True):
     """What is small enough for JSON: rows [starts[i], starts[i + 1]) belong to symbols[i]."""
 
     symbols: tuple[str, ...] = ()
     starts: tuple[int, ...] = (0,)
     sessions: tuple[date, ...] = ()
-    lives: tuple[Life, ...] = ()
+    lives: tuple[ListingPeriod, ...] = ()
 
 
-class Order(msgspec.Struct, frozen=True):
+class IngestItem(msgspec.Struct, frozen=True):
     """A session's files to take in; `indices` is blank where there are none."""
 
     session: date
-    bulletin: str
-    indices: str
+    bhavcopy_path: str
+    index_path: str
 
 
-class Refusal(msgspec.Struct, frozen=True):
+class RejectedFile(msgspec.Struct, frozen=True):
     """A file that could not be understood, and why."""
 
     session: date
@@ -57,18 +56,18 @@ class Refusal(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Rows:
+class NumberedRows:
     """Rows with the number of the symbol of each, in any order."""
 
     numbers: IntArray
     records: RecordArray
 
 
-class History:
+class BarHistory:
     """An opened version; `records` is mapped, nothing is read until it is touched."""
 
-    def __init__(self, head: Head, records: RecordArray, version: str = "") -> None:
-        self.head = head
+    def __init__(self, head: HistoryIndex, records: RecordArray, version: str = "") -> None:
+        self.index = head
         self.records = records
         self.version = version
         self.sessions: DateArray = np.array(head.sessions, "M8[D]")
@@ -76,11 +75,11 @@ class History:
 
     @classmethod
     def empty(cls) -> Self:
-        return cls(Head(), np.empty(0, ROW_DTYPE))
+        return cls(HistoryIndex(), np.empty(0, ROW_DTYPE))
 
     @cached_property
-    def identities(self) -> Identities:
-        return Identities(self.head.lives)
+    def listings(self) -> ListingIndex:
+        return ListingIndex(self.index.lives)
 
     def __contains__(self, symbol: str) -> bool:
         return symbol in self._number
@@ -90,11 +89,11 @@ class History:
         number = self._number.get(symbol)
         if number is None:
             return self.records[:0]
-        return self.records[self.head.starts[number] : self.head.starts[number + 1]]
+        return self.records[self.index.starts[number] : self.index.starts[number + 1]]
 
     def series(self, symbol: str, name: str) -> BarSeries:
         """The unadjusted bars, as `name`, of the share now called `symbol`, under all names it had."""
-        parts = [_within(self.rows(one.symbol), one) for one in self.identities.stretches(symbol)]
+        parts = [_within(self.rows(one.symbol), one) for one in self.listings.symbol_periods(symbol)]
         if not parts:
             return BarSeries.empty(name)
         found = np.concatenate(parts)
@@ -102,30 +101,30 @@ class History:
         return BarSeries.from_columns(name, found["session"], prices, found["volume"])
 
 
-def open_history(folder: Path) -> History:
+def open_history(folder: Path) -> BarHistory:
     """The newest version in `folder`; an empty one where there is none that can be read."""
     for version in reversed(_versions(folder)):
         try:
-            head = msgspec.json.decode((version / "head.json").read_bytes(), type=Head)
+            head = msgspec.json.decode((version / "head.json").read_bytes(), type=HistoryIndex)
             records = np.load(version / "bars.npy", mmap_mode="r")
         except (OSError, ValueError, EOFError, msgspec.MsgspecError):
             continue
         if head.starts[-1] == len(records) and records.dtype == ROW_DTYPE:
-            return History(head, records, version.name)
-    return History.empty()
+            return BarHistory(head, records, version.name)
+    return BarHistory.empty()
 
 
-def take_in(folder: str, orders: Sequence[Order]) -> tuple[Refusal, ...]:
+def ingest_files(folder: str, orders: Sequence[IngestItem]) -> tuple[RejectedFile, ...]:
     """Decode the files and write a version that has them; for a worker.
 
     A session with a refused file is left out. UnavailableError where the disk is the reason.
     """
-    bulletins: list[Bulletin] = []
-    refused: list[Refusal] = []
+    bulletins: list[BhavcopyTable] = []
+    refused: list[RejectedFile] = []
     try:
         for order in orders:
             decoded = _decode(order)
-            if isinstance(decoded, Refusal):
+            if isinstance(decoded, RejectedFile):
                 refused.append(decoded)
             else:
                 bulletins.extend(map(_interned, decoded))
@@ -138,21 +137,21 @@ def take_in(folder: str, orders: Sequence[Order]) -> tuple[Refusal, ...]:
     return tuple(refused)
 
 
-def _decode(order: Order) -> list[Bulletin] | Refusal:
-    path = Path(order.bulletin)
+def _decode(order: IngestItem) -> list[BhavcopyTable] | RejectedFile:
+    path = Path(order.bhavcopy_path)
     try:
-        found = [decode_bulletin(path.read_bytes(), path.name, order.session)]
-        if order.indices:
-            path = Path(order.indices)
+        found = [decode_bhavcopy(path.read_bytes(), path.name, order.session)]
+        if order.index_path:
+            path = Path(order.index_path)
             found.append(decode_indices(path.read_bytes(), path.name, order.session))
     except BadInputError as error:
-        return Refusal(order.session, str(path), str(error))
+        return RejectedFile(order.session, str(path), str(error))
     except FileNotFoundError:
-        return Refusal(order.session, str(path), f"{path.name}: the file is gone")
+        return RejectedFile(order.session, str(path), f"{path.name}: the file is gone")
     return found
 
 
-def _interned(bulletin: Bulletin) -> Bulletin:
+def _interned(bulletin: BhavcopyTable) -> BhavcopyTable:
     """Hundreds of bulletins name the same few thousand shares: each text is kept once."""
     return replace(
         bulletin,
@@ -163,47 +162,51 @@ def _interned(bulletin: Bulletin) -> Bulletin:
     )
 
 
-def _write(folder: Path, known: History, bulletins: Sequence[Bulletin]) -> None:
-    sessions = sorted({*known.head.sessions, *(one.session for one in bulletins)})
-    symbols = sorted({*known.head.symbols, *(name for one in bulletins for name in _names(one))})
+def _write(folder: Path, known: BarHistory, bulletins: Sequence[BhavcopyTable]) -> None:
+    sessions = sorted({*known.index.sessions, *(one.session for one in bulletins)})
+    symbols = sorted({*known.index.symbols, *(name for one in bulletins for name in _history_symbols(one))})
     number = {symbol: at for at, symbol in enumerate(symbols)}
-    rows = _gathered([_known_rows(known, bulletins, number), *(_new_rows(one, number) for one in bulletins)])
+    rows = _concatenated(
+        [_existing_rows(known, bulletins, number), *(_new_rows(one, number) for one in bulletins)]
+    )
     order = np.lexsort((rows.records["session"], rows.numbers))
     starts = np.searchsorted(rows.numbers[order], np.arange(len(symbols) + 1))
-    lives = merge_lives([*known.head.lives, *_lives(bulletins)])
-    head = Head(tuple(symbols), tuple(starts.tolist()), tuple(sessions), tuple(lives))
+    lives = merge_periods([*known.index.lives, *_listing_periods(bulletins)])
+    head = HistoryIndex(tuple(symbols), tuple(starts.tolist()), tuple(sessions), tuple(lives))
     _write_version(folder, head, rows.records, order)
 
 
-def _known_rows(known: History, bulletins: Iterable[Bulletin], number: Mapping[str, int]) -> Rows:
+def _existing_rows(
+    known: BarHistory, bulletins: Iterable[BhavcopyTable], number: Mapping[str, int]
+) -> NumberedRows:
     """The rows that are there already, without those of sessions that come once more."""
     again = np.array([one.session for one in bulletins], "M8[D]")
-    own = np.array([number[symbol] for symbol in known.head.symbols], np.int64)
-    numbers = np.repeat(own, np.diff(known.head.starts))
+    own = np.array([number[symbol] for symbol in known.index.symbols], np.int64)
+    numbers = np.repeat(own, np.diff(known.index.starts))
     kept = ~np.isin(known.records["session"], again)
-    return Rows(numbers[kept], known.records[kept] if not kept.all() else known.records)
+    return NumberedRows(numbers[kept], known.records[kept] if not kept.all() else known.records)
 
 
-def _new_rows(bulletin: Bulletin, number: Mapping[str, int]) -> Rows:
+def _new_rows(bulletin: BhavcopyTable, number: Mapping[str, int]) -> NumberedRows:
     records = np.empty(len(bulletin), ROW_DTYPE)
     records["session"] = np.datetime64(bulletin.session, "D")
     for at, name in enumerate(FIELDS):
         records[name] = bulletin.values[:, at]
-    return Rows(np.array([number[name] for name in _names(bulletin)], np.int64), records)
+    return NumberedRows(np.array([number[name] for name in _history_symbols(bulletin)], np.int64), records)
 
 
-def _gathered(parts: Sequence[Rows]) -> Rows:
-    return Rows(
+def _concatenated(parts: Sequence[NumberedRows]) -> NumberedRows:
+    return NumberedRows(
         np.concatenate([part.numbers for part in parts]), np.concatenate([part.records for part in parts])
     )
 
 
-def _names(bulletin: Bulletin) -> list[str]:
-    marks = (INDEX_MARK if one == INDEX_SERIES else "" for one in bulletin.series)
+def _history_symbols(bulletin: BhavcopyTable) -> list[str]:
+    marks = (INDEX_PREFIX if one == INDEX_SERIES else "" for one in bulletin.series)
     return [mark + symbol for mark, symbol in zip(marks, bulletin.symbols, strict=True)]
 
 
-def _lives(bulletins: Sequence[Bulletin]) -> list[Life]:
+def _listing_periods(bulletins: Sequence[BhavcopyTable]) -> list[ListingPeriod]:
     """The lives that these bulletins tell of, without a value for each line of them."""
     first: dict[tuple[str, str], date] = {}
     last: dict[tuple[str, str], tuple[date, str, str]] = {}
@@ -212,42 +215,43 @@ def _lives(bulletins: Sequence[Bulletin]) -> list[Life]:
             first.setdefault(key, one.session)
             last[key] = (one.session, series, company or last.get(key, ("", "", ""))[2])
     return [
-        Life(*key, first[key], session, series, company) for key, (session, series, company) in last.items()
+        ListingPeriod(*key, first[key], session, series, company)
+        for key, (session, series, company) in last.items()
     ]
 
 
-def _keys(bulletin: Bulletin) -> Iterator[tuple[str, str]]:
-    return zip(_names(bulletin), bulletin.isins, strict=True)
+def _keys(bulletin: BhavcopyTable) -> Iterator[tuple[str, str]]:
+    return zip(_history_symbols(bulletin), bulletin.isins, strict=True)
 
 
-def _within(rows: RecordArray, stretch: Stretch) -> RecordArray:
+def _within(rows: RecordArray, stretch: SymbolPeriod) -> RecordArray:
     first = np.searchsorted(rows["session"], np.datetime64(stretch.first, "D"))
     stop = np.searchsorted(rows["session"], np.datetime64(stretch.last, "D"), side="right")
     return rows[first:stop]
 
 
-def _write_version(folder: Path, head: Head, records: RecordArray, order: IntArray) -> None:
+def _write_version(folder: Path, head: HistoryIndex, records: RecordArray, order: IntArray) -> None:
     """Write piece by piece, so that a worker never holds the table twice."""
-    unfinished = folder / f"{UNFINISHED}{os.getpid()}"
+    unfinished = folder / f"{TEMPORARY_PREFIX}{os.getpid()}"
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
     bars = np.lib.format.open_memmap(unfinished / "bars.npy", "w+", ROW_DTYPE, (len(order),))
-    for start in range(0, len(order), ROWS_AT_ONCE):
-        piece = slice(start, start + ROWS_AT_ONCE)
+    for start in range(0, len(order), ROWS_PER_WRITE):
+        piece = slice(start, start + ROWS_PER_WRITE)
         bars[piece] = records[order[piece]]
     bars.flush()
     (unfinished / "head.json").write_bytes(msgspec.json.encode(head))
     versions = _versions(folder)
-    following = int(versions[-1].name.removeprefix(PREFIX)) + 1 if versions else 1
-    unfinished.rename(folder / f"{PREFIX}{following:08d}")
-    _clean(folder)
+    following = int(versions[-1].name.removeprefix(VERSION_PREFIX)) + 1 if versions else 1
+    unfinished.rename(folder / f"{VERSION_PREFIX}{following:08d}")
+    _prune_versions(folder)
 
 
-def _clean(folder: Path) -> None:
+def _prune_versions(folder: Path) -> None:
     """Delete old versions, and what killed writers left unfinished."""
-    for old in [*_versions(folder)[:-KEPT], *folder.glob(f"{UNFINISHED}*")]:
+    for old in [*_versions(folder)[:-VERSIONS_KEPT], *folder.glob(f"{TEMPORARY_PREFIX}*")]:
         shutil.rmtree(old, ignore_errors=True)
 
 
 def _versions(folder: Path) -> list[Path]:
-    return sorted(folder.glob(f"{PREFIX}*"))
+    return sorted(folder.glob(f"{VERSION_PREFIX}*"))

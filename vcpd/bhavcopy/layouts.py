@@ -1,4 +1,4 @@
-"""The bulletin's three layouts, told apart by their headers, and the indices' own file: bytes to rows.
+"""Layouts of bhavcopy files and of the index file: detects the layout and decodes bytes to rows.
 
 A share is named once a session, by the most ordinary of the series it traded in; debt, blocks, T+0 and
 other windows beside the market are left out. Blanks and dashes in prices are NaN: the bars are judged
@@ -13,11 +13,11 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from vcpd.bhavcopy.sheet import Sheet, read_sheet
-from vcpd.domain.arrays import FloatArray
-from vcpd.domain.errors import BadInputError
+from vcpd.bhavcopy.csv_table import CsvTable, read_csv_table
+from vcpd.core.errors import BadInputError
+from vcpd.domain.bars import FloatArray
 
-SHARE_SERIES: Final = ("EQ", "BE", "BZ", "SM", "ST", "SZ")  # the most ordinary first
+EQUITY_SERIES: Final = ("EQ", "BE", "BZ", "SM", "ST", "SZ")  # the most ordinary first
 FIELDS: Final = ("open", "high", "low", "close", "previous_close", "volume")
 INDEX_SERIES: Final = "INDEX"
 INDEX_FIELDS: Final = {
@@ -26,7 +26,6 @@ INDEX_FIELDS: Final = {
     "low": "LOW INDEX VALUE",
     "close": "CLOSING INDEX VALUE",
 }
-
 # The bulletin's name of an index where brokers, and so our symbols, write another one.
 INDEX_NAMES: Final = {
     "S&P CNX NIFTY": "NIFTY 50",
@@ -51,7 +50,7 @@ INDEX_NAMES: Final = {
 }
 
 
-class Layout(msgspec.Struct, frozen=True):
+class BhavcopyLayout(msgspec.Struct, frozen=True):
     """Where a layout keeps what is wanted; `prices` in the order of FIELDS; blank: not in this layout."""
 
     name: str
@@ -67,7 +66,7 @@ class Layout(msgspec.Struct, frozen=True):
         return (self.symbol, self.series, self.session, *self.prices)
 
 
-LEGACY: Final = Layout(
+LEGACY: Final = BhavcopyLayout(
     "legacy",
     "SYMBOL",
     "SERIES",
@@ -75,14 +74,18 @@ LEGACY: Final = Layout(
     ("OPEN", "HIGH", "LOW", "CLOSE", "PREVCLOSE", "TOTTRDQTY"),
     isin="ISIN",
 )
-FULL: Final = Layout(
+
+
+FULL: Final = BhavcopyLayout(
     "full",
     "SYMBOL",
     "SERIES",
     "DATE1",
     ("OPEN_PRICE", "HIGH_PRICE", "LOW_PRICE", "CLOSE_PRICE", "PREV_CLOSE", "TTL_TRD_QNTY"),
 )
-UDIFF: Final = Layout(
+
+
+UDIFF: Final = BhavcopyLayout(
     "UDiFF",
     "TCKRSYMB",
     "SCTYSRS",
@@ -91,11 +94,13 @@ UDIFF: Final = Layout(
     isin="ISIN",
     company="FININSTRMNM",
 )
+
+
 LAYOUTS: Final = (UDIFF, FULL, LEGACY)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Bulletin:
+class BhavcopyTable:
     """One session of a market: n names, and `values` (n, 6) in the order of FIELDS, rupees and shares."""
 
     session: date
@@ -109,21 +114,21 @@ class Bulletin:
         return len(self.symbols)
 
 
-def decode_bulletin(body: bytes, name: str, session: date) -> Bulletin:
+def decode_bhavcopy(body: bytes, name: str, session: date) -> BhavcopyTable:
     """The shares of a bulletin that should tell of `session`.
 
     The archive at times serves another session's file under this one's name. BadInputError, naming
     file, row and field, for that, for a layout or a value that cannot be understood, and for a bulletin
     without any share.
     """
-    sheet = read_sheet(body, name)
-    layout = layout_of(sheet)
-    sheet.must_tell_of(session, layout.session)
-    kept = _ordinary(sheet.texts(layout.symbol), sheet.texts(layout.series))
+    sheet = read_csv_table(body, name)
+    layout = detect_layout(sheet)
+    sheet.require_date(session, layout.session)
+    kept = _primary_series_rows(sheet.texts(layout.symbol), sheet.texts(layout.series))
     if not kept:
         raise BadInputError(f"{name}: no share in {len(sheet.rows)} rows")
-    shares = sheet.only(kept)
-    return Bulletin(
+    shares = sheet.select_rows(kept)
+    return BhavcopyTable(
         session,
         shares.texts(layout.symbol),
         shares.texts(layout.series),
@@ -133,7 +138,7 @@ def decode_bulletin(body: bytes, name: str, session: date) -> Bulletin:
     )
 
 
-def layout_of(sheet: Sheet) -> Layout:
+def detect_layout(sheet: CsvTable) -> BhavcopyLayout:
     """The layout whose fields the header has. BadInputError naming what the nearest one lacks."""
     for layout in LAYOUTS:
         if sheet.has(*layout.required):
@@ -145,29 +150,29 @@ def layout_of(sheet: Sheet) -> Layout:
     )
 
 
-def decode_indices(body: bytes, name: str, session: date) -> Bulletin:
+def decode_indices(body: bytes, name: str, session: date) -> BhavcopyTable:
     """The indices of `session` as published at its end; BadInputError as for bulletins."""
-    sheet = read_sheet(body, name)
+    sheet = read_csv_table(body, name)
     if missing := [field for field in ("INDEX NAME", *INDEX_FIELDS.values()) if not sheet.has(field)]:
         raise BadInputError(f"{name}, row 1: no header of index values, without {', '.join(missing)}")
-    sheet.must_tell_of(session, "INDEX DATE")
+    sheet.require_date(session, "INDEX DATE")
     symbols = [_index_symbol(text) for text in sheet.texts("INDEX NAME")]
     columns = {field: sheet.numbers(column) for field, column in INDEX_FIELDS.items()}
     columns["previous_close"] = columns["close"] - _numbers_if_any(sheet, "POINTS CHANGE")
     columns["volume"] = _numbers_if_any(sheet, "VOLUME")
     values = np.column_stack([columns[field] for field in FIELDS])
     kinds, blank = [INDEX_SERIES] * len(symbols), [""] * len(symbols)
-    return Bulletin(session, symbols, kinds, blank, symbols, values)
+    return BhavcopyTable(session, symbols, kinds, blank, symbols, values)
 
 
-def _numbers_if_any(sheet: Sheet, field: str) -> FloatArray:
+def _numbers_if_any(sheet: CsvTable, field: str) -> FloatArray:
     return sheet.numbers(field) if sheet.has(field) else np.full(len(sheet.rows), np.nan)
 
 
-def _ordinary(symbols: Sequence[str], series: Sequence[str]) -> list[int]:
+def _primary_series_rows(symbols: Sequence[str], series: Sequence[str]) -> list[int]:
     """The rows to keep: of each symbol those of its most ordinary series, in the order of the file."""
     best: dict[str, int] = {}
-    ranks = [SHARE_SERIES.index(one) if one in SHARE_SERIES else None for one in series]
+    ranks = [EQUITY_SERIES.index(one) if one in EQUITY_SERIES else None for one in series]
     for symbol, rank in zip(symbols, ranks, strict=True):
         if rank is not None and symbol:
             best[symbol] = min(rank, best.get(symbol, rank))

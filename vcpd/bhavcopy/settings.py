@@ -1,4 +1,4 @@
-"""Where the bulletins come from, and how politely they are asked for."""
+"""Settings of the bhavcopy adapter: sources, request rate, retries, ageing of files."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""`vcpd alerts`: what was told; `vcpd alerts test`: whether every channel works."""
+"""`vcpd alerts`: latest alerts; `vcpd alerts test`: sends a test through every channel."""
 
 import argparse
 import asyncio
@@ -9,27 +9,25 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from vcpd.alerts.channel import Channel
-from vcpd.alerts.deliverer import Line, Plan
+from vcpd.alerts.channels.base import Channel
 from vcpd.alerts.message import compose
-from vcpd.app.channels import Channels, find_alert_secrets
-from vcpd.cli.asking import daemon_client
-from vcpd.cli.configuration import zone_name
-from vcpd.cli.output import local_text, print_json, print_table
-from vcpd.cli.quiet import quiet_logs
-from vcpd.cli.stored import state_folder
-from vcpd.cli.verbs import EXIT_FAILED, EXIT_OK, configuration_path
-from vcpd.config import Loaded, load
+from vcpd.alerts.service import ChannelBinding, ChannelPlan
+from vcpd.app.alert_channels import ChannelFactory, find_alert_secrets
+from vcpd.cli.client import daemon_client, state_dir_of
+from vcpd.cli.command import EXIT_FAILED, EXIT_OK, configuration_path
+from vcpd.cli.config import time_zone_name
+from vcpd.cli.output import configure_quiet_logging, local_text, print_json, print_table
+from vcpd.config import LoadedConfiguration, load_configuration
+from vcpd.core.errors import BadInputError, VcpdError
 from vcpd.domain.alerts import Alert, AlertKind
-from vcpd.domain.errors import BadInputError, VcpdError
-from vcpd.domain.nse_sessions import NSE
+from vcpd.domain.nse_calendar import NSE
 from vcpd.runtime.clock import WallClock
 
-SHOWN: Final = 20
-HOW_TO: Final = "set one up below [alerts] in the configuration, see docs/alerts.md"
+DEFAULT_LIMIT: Final = 20
+SETUP_HINT: Final = "set one up below [alerts] in the configuration, see docs/alerts.md"
 
 
-class Trial(msgspec.Struct, frozen=True):
+class ChannelTestResult(msgspec.Struct, frozen=True):
     """What a channel made of a test."""
 
     channel: str
@@ -40,20 +38,22 @@ class Trial(msgspec.Struct, frozen=True):
 
 def list_alerts(arguments: argparse.Namespace) -> int:
     """The daemon's latest alerts, newest first."""
-    items = daemon_client(arguments).get("/api/alerts", limit=arguments.limit or SHOWN)["items"]
+    items = daemon_client(arguments).get("/api/alerts", limit=arguments.limit or DEFAULT_LIMIT)["items"]
     if arguments.json:
         print_json(items)
     else:
-        zone = ZoneInfo(zone_name(arguments))
-        rows = [_row(item, zone) for item in items]
+        zone = ZoneInfo(time_zone_name(arguments))
+        rows = [_alert_row(item, zone) for item in items]
         print_table(f"{len(items)} alerts, times in {zone.key}", ("told", "kind", "about", "channels"), rows)
     return EXIT_OK
 
 
-def try_channels(arguments: argparse.Namespace) -> int:
+def send_test_alerts(arguments: argparse.Namespace) -> int:
     """Send a test through every channel, or the named one. BadInputError where there is none."""
-    quiet_logs()
-    trials = asyncio.run(_try_all(load(configuration_path(arguments)), arguments.channel))
+    configure_quiet_logging()
+    trials = asyncio.run(
+        _send_all_tests(load_configuration(configuration_path(arguments)), arguments.channel)
+    )
     if arguments.json:
         print_json(trials)
     else:
@@ -63,31 +63,31 @@ def try_channels(arguments: argparse.Namespace) -> int:
     return EXIT_OK if all(trial.good for trial in trials) else EXIT_FAILED
 
 
-async def _try_all(loaded: Loaded, wanted: str | None) -> Sequence[Trial]:
+async def _send_all_tests(loaded: LoadedConfiguration, wanted: str | None) -> Sequence[ChannelTestResult]:
     settings = loaded.configuration.alerts
     zone = loaded.configuration.schedule.calendar(NSE).zone
-    channels = Channels.open(WallClock())
+    channels = ChannelFactory.open(WallClock())
     try:
-        plan = channels.plan(settings, zone, find_alert_secrets(state_folder(loaded)))
-        lines = _chosen(plan, wanted)
-        return await asyncio.gather(*(_try(line.channel, plan) for line in lines))
+        plan = channels.plan(settings, zone, find_alert_secrets(state_dir_of(loaded)))
+        lines = _select_channels(plan, wanted)
+        return await asyncio.gather(*(_send_test(line.channel, plan) for line in lines))
     finally:
         await channels.close()
 
 
-def _chosen(plan: Plan, wanted: str | None) -> list[Line]:
+def _select_channels(plan: ChannelPlan, wanted: str | None) -> list[ChannelBinding]:
     """Channels that are on, or were begun and lack something."""
-    begun = [line for line in plan.lines if not line.channel.is_noop or line.channel.missing]
+    begun = [line for line in plan.bindings if not line.channel.is_noop or line.channel.missing]
     chosen = [line for line in begun if wanted in {None, line.channel.name}]
     if chosen:
         return chosen
     if wanted is None:
-        raise BadInputError(f"no channel is configured: {HOW_TO}")
+        raise BadInputError(f"no channel is configured: {SETUP_HINT}")
     names = ", ".join(line.channel.name for line in begun) or "none"
-    raise BadInputError(f"{wanted}: no such channel is configured (there is: {names}); {HOW_TO}")
+    raise BadInputError(f"{wanted}: no such channel is configured (there is: {names}); {SETUP_HINT}")
 
 
-async def _try(channel: Channel, plan: Plan) -> Trial:
+async def _send_test(channel: Channel, plan: ChannelPlan) -> ChannelTestResult:
     began_s = time.perf_counter()
     good, text = False, f"lacks {channel.missing}"
     if channel.missing is None:
@@ -98,21 +98,21 @@ async def _try(channel: Channel, plan: Plan) -> Trial:
             good, text = True, "sent"
         except VcpdError as error:
             text = str(error)
-    return Trial(channel.name, good, text, 1_000 * (time.perf_counter() - began_s))
+    return ChannelTestResult(channel.name, good, text, 1_000 * (time.perf_counter() - began_s))
 
 
-def _row(item: Mapping[str, Any], zone: ZoneInfo) -> tuple[str, ...]:
+def _alert_row(item: Mapping[str, Any], zone: ZoneInfo) -> tuple[str, ...]:
     alert = item["alert"]
     about = [alert["symbol"], alert["session"], alert["facts"].get("headline")]
     return (
         local_text(item["told_at"], zone),
         alert["kind"],
         " ".join(part for part in about if part),
-        "; ".join(_way_text(way) for way in item["deliveries"]) or "no channel wants it",
+        "; ".join(_delivery_text(way) for way in item["deliveries"]) or "no channel wants it",
     )
 
 
-def _way_text(way: Mapping[str, Any]) -> str:
+def _delivery_text(way: Mapping[str, Any]) -> str:
     if way["delivered_at"]:
         return f"{way['channel']} sent"
     if way["given_up_at"]:

@@ -1,4 +1,4 @@
-"""`vcpd calendar`: a year of the exchange, the owner's additions included."""
+"""`vcpd calendar`: sessions, holidays and special sessions of a year."""
 
 import argparse
 import sys
@@ -7,12 +7,12 @@ from datetime import date, time
 
 import msgspec
 
-from vcpd.cli.configuration import loaded_or_defaults
+from vcpd.cli.command import EXIT_OK
+from vcpd.cli.config import load_or_default
 from vcpd.cli.output import print_json
-from vcpd.cli.verbs import EXIT_OK
-from vcpd.domain.errors import BadInputError
-from vcpd.domain.nse_sessions import NSE
-from vcpd.domain.sessions import TradingCalendar
+from vcpd.core.errors import BadInputError
+from vcpd.domain.calendar import TradingCalendar
+from vcpd.domain.nse_calendar import NSE
 
 MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
@@ -33,7 +33,7 @@ class SpecialDay(msgspec.Struct, frozen=True):
     name: str
 
 
-class Year(msgspec.Struct, frozen=True):
+class CalendarYear(msgspec.Struct, frozen=True):
     """What a year of an exchange looks like; `known` is false outside its table."""
 
     exchange: str
@@ -50,8 +50,8 @@ def calendar(arguments: argparse.Namespace) -> int:
     """BadInputError for a year that no calendar can hold."""
     if not 1900 <= arguments.year <= 2200:
         raise BadInputError(f"expected a year from 1900 to 2200, was {arguments.year}")
-    found = loaded_or_defaults(arguments).schedule.calendar(NSE)
-    year = year_of(found, arguments.year)
+    found = load_or_default(arguments).schedule.calendar(NSE)
+    year = calendar_year(found, arguments.year)
     if not year.known:
         where = f"{found.valid_from} to {found.valid_until}"
         print(f"vcpd: {year.year} lies outside the table ({where}): any weekday counts", file=sys.stderr)
@@ -62,11 +62,11 @@ def calendar(arguments: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def year_of(found: TradingCalendar, number: int) -> Year:
+def calendar_year(found: TradingCalendar, number: int) -> CalendarYear:
     """The year `number` of a calendar."""
     first, last = date(number, 1, 1), date(number, 12, 31)
     special = [one for day, one in sorted(found.special_sessions.items()) if day.year == number]
-    return Year(
+    return CalendarYear(
         exchange=found.name,
         year=number,
         time_zone=found.time_zone,
@@ -78,7 +78,7 @@ def year_of(found: TradingCalendar, number: int) -> Year:
     )
 
 
-def _print_year(year: Year) -> None:
+def _print_year(year: CalendarYear) -> None:
     months = [sum(day.month == month for day in year.sessions) for month in range(1, 13)]
     print(f"{year.exchange} {year.year}: {len(year.sessions)} sessions, table valid until {year.valid_until}")
     print("  " + "  ".join(f"{name} {count}" for name, count in zip(MONTHS, months, strict=True)))

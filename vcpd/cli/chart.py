@@ -1,47 +1,47 @@
-"""`vcpd chart`: a symbol drawn with its contractions, pivot, stop and buy zone."""
+"""`vcpd chart`: draws a symbol with its contractions, pivot, stop and buy zone."""
 
 import argparse
 import os
 from pathlib import Path
 
-from vcpd.analysis.chart import draw
-from vcpd.analysis.chart_png import to_png
-from vcpd.analysis.setups import Judging, judge
-from vcpd.cli.configuration import judging_settings
-from vcpd.cli.offline import load_panel, row_range
-from vcpd.cli.verbs import EXIT_OK, configuration_path
-from vcpd.config import load
-from vcpd.domain.errors import BadInputError, UnavailableError
+from vcpd.analysis.chart.chart import draw_chart, to_png
+from vcpd.analysis.screen import screen_rows
+from vcpd.analysis.screen_types import ScreenParams
+from vcpd.cli.command import EXIT_OK, configuration_path
+from vcpd.cli.config import analysis_settings
+from vcpd.cli.local import load_panel, row_range
+from vcpd.config import load_configuration
+from vcpd.core.errors import BadInputError, UnavailableError
 from vcpd.domain.panel import Panel
 from vcpd.store.panel_files import PanelFiles, open_panel
 
-KINDS = (".svg", ".png")
+IMAGE_SUFFIXES = (".svg", ".png")
 
 
 def chart(arguments: argparse.Namespace) -> int:
     """From a file of bars, or from the daemon's own snapshot where none is named."""
     symbol = arguments.symbol.upper()
     output: Path = arguments.output or Path(f"{symbol.rpartition(':')[2]}.svg")
-    if output.suffix.lower() not in KINDS:
+    if output.suffix.lower() not in IMAGE_SUFFIXES:
         raise BadInputError(f"{output}: expected a name that ends in .svg or .png")
-    panel = load_panel(arguments) if arguments.bars is not None else _snapshot(arguments)
-    drawing = _drawing(panel, arguments)
+    panel = load_panel(arguments) if arguments.bars is not None else _load_snapshot(arguments)
+    drawing = _draw_chart(panel, arguments)
     content = to_png(drawing) if output.suffix.lower() == ".png" else drawing.encode()
-    write_whole(output, content)
+    write_file_atomically(output, content)
     print(output)
     return EXIT_OK
 
 
-def _drawing(panel: Panel, arguments: argparse.Namespace) -> str:
-    thresholds = judging_settings(arguments).screen
-    judging = Judging(as_of=arguments.as_of, thresholds=thresholds)
-    setup = judge(panel, row_range(panel, arguments.symbol, arguments.bars), judging).setups[0]
-    return draw(panel, setup, sessions_shown=arguments.sessions, theme=arguments.theme)
+def _draw_chart(panel: Panel, arguments: argparse.Namespace) -> str:
+    thresholds = analysis_settings(arguments).screen
+    judging = ScreenParams(as_of=arguments.as_of, thresholds=thresholds)
+    setup = screen_rows(panel, row_range(panel, arguments.symbol, arguments.bars), judging).setups[0]
+    return draw_chart(panel, setup, sessions_shown=arguments.sessions, theme=arguments.theme)
 
 
-def _snapshot(arguments: argparse.Namespace) -> Panel:
+def _load_snapshot(arguments: argparse.Namespace) -> Panel:
     """The panel that the daemon keeps below its state directory, up to --as-of."""
-    loaded = load(configuration_path(arguments))
+    loaded = load_configuration(configuration_path(arguments))
     folder = (loaded.folder / loaded.configuration.daemon.state_dir / "panel").resolve()
     reference = PanelFiles(folder).current()
     if reference is None:
@@ -54,7 +54,7 @@ def _snapshot(arguments: argparse.Namespace) -> Panel:
     return panel
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_file_atomically(path: Path, content: bytes) -> None:
     """Write beside and rename, so that nobody meets half a file. UnavailableError where it cannot be."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:

@@ -1,44 +1,78 @@
-"""`vcpd doctor`: everything vcpd needs, looked at; each trouble with its remedy."""
+"""`vcpd doctor` and `vcpd check-config`: check the installation and the configuration."""
 
 import argparse
 import asyncio
+import sys
 from collections.abc import Sequence
 
-from vcpd.cli.doctor_checks import Finding, Patient, check_machine
-from vcpd.cli.doctor_reach import check_reach
+from vcpd.app.jobs import unknown_kind_problems
+from vcpd.cli.command import EXIT_FAILED, EXIT_OK, configuration_path
+from vcpd.cli.doctor_checks import DoctorContext, Finding, check_machine, check_services
 from vcpd.cli.output import print_json
-from vcpd.cli.verbs import EXIT_FAILED, EXIT_OK, configuration_path
-from vcpd.config import load
-from vcpd.domain.errors import ConfigurationError
+from vcpd.config import Configuration, load_configuration
+from vcpd.core.errors import BadInputError, ConfigurationError
+from vcpd.domain.nse_calendar import NSE
 from vcpd.runtime.clock import WallClock
+from vcpd.schedule.policy import policy_problems
 
-SIGNS = {True: "good", False: "BAD ", None: "note"}
+RESULT_LABELS = {True: "good", False: "BAD ", None: "note"}
 
 
 def doctor(arguments: argparse.Namespace) -> int:
     """Exit code 1 where anything is bad; a note is none."""
-    findings = _findings(arguments)
+    findings = _collect_findings(arguments)
     if arguments.json:
         print_json(findings)
     else:
         for finding in findings:
-            _say(finding)
+            _print_finding(finding)
     return EXIT_FAILED if any(finding.good is False for finding in findings) else EXIT_OK
 
 
-def _findings(arguments: argparse.Namespace) -> Sequence[Finding]:
+def _collect_findings(arguments: argparse.Namespace) -> Sequence[Finding]:
     path = configuration_path(arguments)
     try:
-        loaded = load(path)
+        loaded = load_configuration(path)
     except ConfigurationError as error:
         remedy = "correct the file; `vcpd show-config --defaults` prints one that is good"
         return [Finding("configuration", False, "; ".join(error.problems), remedy)]
-    patient = Patient(loaded, WallClock().now())
+    patient = DoctorContext(loaded, WallClock().now())
     found = [Finding("configuration", True, str(path)), *check_machine(patient)]
-    return found + list(asyncio.run(check_reach(patient)))
+    return found + list(asyncio.run(check_services(patient)))
 
 
-def _say(finding: Finding) -> None:
-    print(f"{SIGNS[finding.good]}  {finding.name:<14} {finding.text}")
+def _print_finding(finding: Finding) -> None:
+    print(f"{RESULT_LABELS[finding.good]}  {finding.name:<14} {finding.text}")
     if finding.remedy:
         print(f"{'':<20} -> {finding.remedy}")
+
+
+def check_config(arguments: argparse.Namespace) -> int:
+    """Raises ConfigurationError with every problem; says what may surprise, and that the file is good."""
+    path = configuration_path(arguments)
+    configuration = load_configuration(path).configuration
+    if problems := find_contradictions(configuration):
+        raise ConfigurationError(problems)
+    for warning in config_warnings(configuration):
+        print(f"vcpd: warning: {warning}", file=sys.stderr)
+    print(f"{path}: good")
+    return EXIT_OK
+
+
+def find_contradictions(configuration: Configuration) -> list[str]:
+    """What no single setting shows: jobs that do not exist or wait for each other, days given twice."""
+    problems = unknown_kind_problems(configuration.jobs) + policy_problems(configuration.jobs)
+    try:
+        configuration.schedule.calendar(NSE)
+    except BadInputError as error:
+        problems.append(f"schedule: {error}")
+    return problems
+
+
+def config_warnings(configuration: Configuration) -> list[str]:
+    """What is allowed but surprises people, with its path."""
+    return [
+        f"jobs.{name}.cron: {warning}"
+        for name, policy in configuration.jobs.items()
+        for warning in policy.warnings()
+    ]

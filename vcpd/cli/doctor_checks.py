@@ -1,30 +1,45 @@
-"""What the doctor sees without asking anybody: calendar, clock, disk, files and their permissions."""
+"""Checks of `vcpd doctor`: calendar, clock, disk, files, port, database, market, channels."""
 
+import asyncio
 import contextlib
+import errno
 import os
 import shutil
+import socket
 import stat
-from collections.abc import Iterator
-from datetime import datetime
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+import aiohttp
 import msgspec
 
-from vcpd.app.channels import ALERT_SECRETS
+from vcpd.app.alert_channels import ALERT_SECRETS, ChannelFactory, find_alert_secrets
 from vcpd.app.credentials import find_secret
-from vcpd.cli.stored import state_folder
-from vcpd.config import Loaded
-from vcpd.domain.errors import BadInputError, ConfigurationError
-from vcpd.domain.nse_sessions import NSE
+from vcpd.app.market import user_session
+from vcpd.app.storage import STORE_FOLDER
+from vcpd.cli.client import client_from_config, state_dir_of
+from vcpd.cli.store import store_dsn_of
+from vcpd.config import LoadedConfiguration
+from vcpd.core.errors import BadInputError, ConfigurationError, VcpdError
+from vcpd.core.secrets import Secret
+from vcpd.domain.nse_calendar import NSE
+from vcpd.runtime.clock import WallClock
+from vcpd.store.database import connect
+from vcpd.store.embedded import EmbeddedPostgres
+from vcpd.store.settings import dsn_location
 
 GIB: Final = 2**30
-LEAST_FREE_BYTES: Final = GIB  # 2,500 symbols of five years, write-ahead log and snapshots included
-AS_OWNER: Final = "run as root, or as the user who owns it"
-OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
-SECRETS: Final = ("kite_api_secret", "web_token", "store_dsn", *ALERT_SECRETS)
+MIN_FREE_BYTES: Final = GIB  # 2,500 symbols of five years, write-ahead log and snapshots included
+RUN_AS_OWNER_HINT: Final = "run as root, or as the user who owns it"
+GROUP_AND_OTHER_BITS: Final = stat.S_IRWXG | stat.S_IRWXO
+SECRET_FILES: Final = ("kite_api_secret", "web_token", "store_dsn", *ALERT_SECRETS)
 TOKEN_FILES: Final = ("kite-token.json", "sandbox-token.json")
+PROBE_TIMEOUT_S: Final = 10.0
+MAX_CLOCK_OFFSET_S: Final = 5.0
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -36,18 +51,18 @@ class Finding(msgspec.Struct, frozen=True):
     remedy: str = ""
 
 
-class Patient(msgspec.Struct, frozen=True):
+class DoctorContext(msgspec.Struct, frozen=True):
     """The configuration under examination, and the instant (aware UTC) at which it is."""
 
-    loaded: Loaded
+    loaded: LoadedConfiguration
     now: datetime
 
     @property
-    def state(self) -> Path:
-        return state_folder(self.loaded)
+    def state_dir(self) -> Path:
+        return state_dir_of(self.loaded)
 
 
-def check_machine(patient: Patient) -> Iterator[Finding]:
+def check_machine(patient: DoctorContext) -> Iterator[Finding]:
     """Everything that can be seen on this machine alone."""
     yield check_calendar(patient)
     yield check_clock(patient)
@@ -57,7 +72,7 @@ def check_machine(patient: Patient) -> Iterator[Finding]:
     yield check_credentials(patient)
 
 
-def check_calendar(patient: Patient) -> Finding:
+def check_calendar(patient: DoctorContext) -> Finding:
     """Whether the table of sessions reaches far enough."""
     try:
         calendar = patient.loaded.configuration.schedule.calendar(NSE)
@@ -71,29 +86,29 @@ def check_calendar(patient: Patient) -> Finding:
     return Finding("calendar", False if ended else None, warning, remedy)
 
 
-def check_clock(patient: Patient) -> Finding:
+def check_clock(patient: DoctorContext) -> Finding:
     """Whether the machine's date can be true at all."""
     local = patient.now.astimezone(ZoneInfo(patient.loaded.configuration.schedule.time_zone))
-    newest = _newest_own_file()
+    newest = _installation_time()
     if patient.now.timestamp() < newest:
         text = f"the clock says {local:%Y-%m-%d %H:%M}, which is before this vcpd was installed"
         return Finding("clock", False, text, "set the clock: `timedatectl set-ntp true`")
     return Finding("clock", True, f"{local:%a %Y-%m-%d %H:%M:%S %Z}")
 
 
-def _newest_own_file() -> float:
+def _installation_time() -> float:
     return Path(__file__).stat().st_mtime
 
 
-def check_state(patient: Patient) -> Finding:
+def check_state(patient: DoctorContext) -> Finding:
     """Whether the state directory is there, ours and private."""
-    folder = patient.state
+    folder = patient.state_dir
     try:
         is_there = folder.exists()
     except PermissionError:
-        return Finding("state", False, f"{folder} cannot be looked into", AS_OWNER)
+        return Finding("state", False, f"{folder} cannot be looked into", RUN_AS_OWNER_HINT)
     if not is_there:
-        parent = _nearest(folder)
+        parent = _nearest_existing(folder)
         good = os.access(parent, os.W_OK | os.X_OK)
         text = f"{folder} is not there yet; {'it can be made' if good else f'{parent} is not writable'}"
         remedy = "" if good else f"make {parent} writable, or set another [daemon] state_dir"
@@ -101,12 +116,12 @@ def check_state(patient: Patient) -> Finding:
     if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
         remedy = f"run as the user who owns it, or `chown -R $USER {folder}`"
         return Finding("state", False, f"{folder} is not ours to write", remedy)
-    if folder.stat().st_mode & OTHERS:
+    if folder.stat().st_mode & GROUP_AND_OTHER_BITS:
         return Finding("state", False, f"others may enter {folder}", f"chmod 700 {folder}")
     return Finding("state", True, str(folder))
 
 
-def _nearest(folder: Path) -> Path:
+def _nearest_existing(folder: Path) -> Path:
     """The folder, or the closest above it, that is there for us."""
     for one in (folder, *folder.parents):
         with contextlib.suppress(PermissionError):
@@ -115,39 +130,41 @@ def _nearest(folder: Path) -> Path:
     return Path("/")
 
 
-def check_disk(patient: Patient) -> Finding:
+def check_disk(patient: DoctorContext) -> Finding:
     """Whether there is room for a year of growth."""
-    folder = _nearest(patient.state)
+    folder = _nearest_existing(patient.state_dir)
     free = shutil.disk_usage(folder).free
     text = f"{free / GIB:.1f} GiB free at {folder}"
-    if free >= LEAST_FREE_BYTES:
+    if free >= MIN_FREE_BYTES:
         return Finding("disk", True, text)
     return Finding("disk", False, text, "free some space: the store wants at least 1 GiB")
 
 
-def check_secret_files(patient: Patient) -> Iterator[Finding]:
+def check_secret_files(patient: DoctorContext) -> Iterator[Finding]:
     """Whether nobody else may read what is secret."""
-    folder = patient.state / "secrets"
-    found = [folder / name for name in SECRETS] + [patient.state / name for name in TOKEN_FILES]
+    folder = patient.state_dir / "secrets"
+    found = [folder / name for name in SECRET_FILES] + [patient.state_dir / name for name in TOKEN_FILES]
     try:
         seen = [(path, path.stat().st_mode) for path in found if path.is_file()]
     except OSError as error:
-        yield Finding("secret files", False, f"{folder} cannot be looked into ({error.strerror})", AS_OWNER)
+        yield Finding(
+            "secret files", False, f"{folder} cannot be looked into ({error.strerror})", RUN_AS_OWNER_HINT
+        )
         return
-    open_ones = [path for path, mode in seen if mode & OTHERS]
+    open_ones = [path for path, mode in seen if mode & GROUP_AND_OTHER_BITS]
     for path in open_ones:
         yield Finding("secret files", False, f"others may read {path}", f"chmod 600 {path}")
     if not open_ones:
         yield Finding("secret files", True, f"{len(seen)} files, private")
 
 
-def check_credentials(patient: Patient) -> Finding:
+def check_credentials(patient: DoctorContext) -> Finding:
     """Whether what the market's login needs is there."""
     configuration = patient.loaded.configuration
     if configuration.daemon.market != "kite":
         return Finding("credentials", True, f"the market `{configuration.daemon.market}` needs none")
     try:
-        secret = find_secret("kite_api_secret", patient.state / "secrets", os.environ)
+        secret = find_secret("kite_api_secret", patient.state_dir / "secrets", os.environ)
     except ConfigurationError as error:
         return Finding("credentials", False, "; ".join(error.problems), "see docs/kite-login.md")
     missing = [
@@ -156,6 +173,155 @@ def check_credentials(patient: Patient) -> Finding:
         if not value
     ]
     if missing:
-        remedy = f"set the key; put the secret into {patient.state}/secrets/kite_api_secret, mode 0600"
+        remedy = f"set the key; put the secret into {patient.state_dir}/secrets/kite_api_secret, mode 0600"
         return Finding("credentials", False, f"missing: {' and '.join(missing)}", remedy)
     return Finding("credentials", True, "API key and secret are there")
+
+
+async def check_services(patient: DoctorContext) -> Sequence[Finding]:
+    """Port, database and market, one after the other."""
+    found = [await asyncio.to_thread(check_port, patient), await check_database(patient)]
+    return [*found, *await check_market(patient), await check_channels(patient)]
+
+
+def check_port(patient: DoctorContext) -> Finding:
+    """Whether the port is free, or ours already."""
+    web = patient.loaded.configuration.web
+    place = f"{web.host}:{web.port}"
+    try:
+        with socket.create_server((web.host, web.port), family=_family(web.host)):
+            return Finding("port", True, f"{place} is free; no daemon runs")
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            return Finding("port", False, f"{place}: {error.strerror}", "set another [web] host or port")
+    try:
+        status: dict[str, Any] = client_from_config(patient.loaded).get("/status")
+    except VcpdError as error:
+        remedy = "stop what listens there, or set another [web] port"
+        return Finding("port", False, f"{place} is taken, and not by vcpd: {error}", remedy)
+    return Finding("port", True, f"the daemon answers at {place}: {status['state']}, pid {status['pid']}")
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+async def check_database(patient: DoctorContext) -> Finding:
+    """Whether the store answers; an embedded one is started for the purpose unless a daemon has it."""
+    try:
+        own = store_dsn_of(patient.loaded)
+        if own is not None:
+            return Finding("database", True, await _server_text(patient, own))
+        return await _check_embedded(patient)
+    except VcpdError as error:
+        remedy = "see the sentence; `vcpd migrate` tries the same and changes nothing else"
+        return Finding("database", False, str(error), remedy)
+    except PermissionError as error:
+        return Finding("database", False, f"{error.filename} cannot be looked into", RUN_AS_OWNER_HINT)
+
+
+async def _check_embedded(patient: DoctorContext) -> Finding:
+    server = EmbeddedPostgres(patient.state_dir / STORE_FOLDER, patient.loaded.configuration.store)
+    if not server.data_folder.exists():
+        return Finding("database", None, "the embedded store is made at the first start")
+    try:
+        running = await server.attach()
+        words = await _server_text(patient, Secret(running or await server.start()))
+        return Finding("database", True, f"embedded, {words}{'' if running else ', started for this look'}")
+    finally:
+        await server.stop()
+
+
+async def _server_text(patient: DoctorContext, dsn: Secret) -> str:
+    connection = await connect(dsn, patient.loaded.configuration.store)
+    try:
+        version = connection.get_server_version()
+        return f"PostgreSQL {version.major}.{version.minor} answers at {dsn_location(dsn)}"
+    finally:
+        await connection.close()
+
+
+async def check_market(patient: DoctorContext) -> Sequence[Finding]:
+    """Whether the market can be reached, agrees on the time, and lets us in."""
+    market = patient.loaded.configuration.daemon.market
+    if market == "kite":
+        return await _check_kite(patient)
+    if market == "bhavcopy":
+        return await _check_bhavcopy(patient)
+    return [Finding("market", True, "simulated: nothing to reach")]
+
+
+async def check_channels(patient: DoctorContext) -> Finding:
+    """Whether every channel that was begun has all it needs; nothing is sent."""
+    configuration = patient.loaded.configuration
+    channels = ChannelFactory.open(WallClock())
+    try:
+        secrets = await asyncio.to_thread(find_alert_secrets, patient.state_dir)
+        plan = channels.plan(configuration.alerts, configuration.schedule.calendar(NSE).zone, secrets)
+    except VcpdError as error:
+        return Finding("alerts", False, str(error), "see docs/alerts.md")
+    finally:
+        await channels.close()
+    if plan.missing:
+        return Finding("alerts", False, "; ".join(plan.missing), "complete it, see docs/alerts.md")
+    names = [line.channel.name for line in plan.active_bindings]
+    if not names:
+        return Finding("alerts", None, "no channel is set up: nobody is told", "see docs/alerts.md")
+    return Finding("alerts", True, f"{', '.join(names)}; `vcpd alerts test` tries them")
+
+
+async def _check_kite(patient: DoctorContext) -> Sequence[Finding]:
+    configuration = patient.loaded.configuration
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PROBE_TIMEOUT_S)) as http:
+        found = await _probe(http, configuration.kite.api_root)
+        try:
+            session = user_session(
+                configuration.kite, configuration.limits, WallClock(), patient.state_dir, http
+            )
+        except ConfigurationError as error:
+            return [*found, Finding("login", False, "; ".join(error.problems), "correct the secret's file")]
+        status = session.status()
+    if status.login_due:
+        remedy = "`vcpd login`, or /login at the daemon's port"
+        return [*found, Finding("login", False, status.reason, remedy)]
+    return [*found, Finding("login", True, f"{status.user_id}, until {status.expires_at:%Y-%m-%d %H:%M} UTC")]
+
+
+async def _check_bhavcopy(patient: DoctorContext) -> Sequence[Finding]:
+    settings = patient.loaded.configuration.bhavcopy
+    if not settings.folder:
+        headers = {"User-Agent": settings.user_agent}
+        timeout = aiohttp.ClientTimeout(total=PROBE_TIMEOUT_S)
+        async with aiohttp.ClientSession(timeout=timeout, headers=headers) as http:
+            return await _probe(http, settings.archive_root)
+    folder = patient.loaded.folder / settings.folder
+    if folder.is_dir():
+        return [Finding("market", True, f"bulletins from {folder}")]
+    return [Finding("market", False, f"{folder} is no folder", "correct [bhavcopy] folder")]
+
+
+async def _probe(http: aiohttp.ClientSession, root: str) -> list[Finding]:
+    """Any answer will do: it shows that name, route, TLS and proxy are in order."""
+    try:
+        async with http.get(root) as answer:
+            said = answer.headers.get("Date")
+    except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        words = str(error) or type(error).__name__
+        remedy = "check network, name resolution and firewall; is a proxy needed?"
+        return [Finding("market", False, f"{root} cannot be reached: {words}", remedy)]
+    return [Finding("market", True, f"{root} answers"), *_check_clock_offset(said)]
+
+
+def _check_clock_offset(said: str | None) -> list[Finding]:
+    if said is None:
+        return []
+    try:
+        theirs: datetime = parsedate_to_datetime(said)
+    except ValueError:
+        return [Finding("clock", None, f"the market's own is unreadable: {said}")]
+    theirs = theirs if theirs.tzinfo else theirs.replace(tzinfo=UTC)
+    offset_s = (WallClock().now() - theirs).total_seconds()
+    if abs(offset_s) <= MAX_CLOCK_OFFSET_S:
+        return [Finding("clock", True, "agrees with the market's")]
+    text = f"{abs(offset_s):.0f} s {'ahead of' if offset_s > 0 else 'behind'} the market's"
+    return [Finding("clock", False, text, "set the clock: `timedatectl set-ntp true`")]

@@ -1,15 +1,32 @@
-"""`vcpd jobs`: each job as it stands; pause and resume."""
+"""`vcpd jobs` and `vcpd collect`: list jobs, upcoming runs, start, pause and resume."""
 
 import argparse
+import sys
+import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from datetime import date
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from vcpd.cli.asking import daemon_client, path_part
-from vcpd.cli.configuration import zone_name
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from vcpd.cli.client import DaemonClient, daemon_client, quote_path_part
+from vcpd.cli.command import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_TEMPORARY_FAILURE
+from vcpd.cli.config import load_or_default, time_zone_name
 from vcpd.cli.output import local_text, print_json, print_table
 from vcpd.cli.status import duration_text, progress_text
-from vcpd.cli.verbs import EXIT_OK
+from vcpd.core.errors import BadInputError, PermanentError
+from vcpd.domain.nse_calendar import NSE
+from vcpd.runtime.clock import WallClock
+from vcpd.schedule.trigger import UpcomingDay, upcoming_runs
+
+EARLIEST_DATE: Final = date(1990, 1, 1)
+LATEST_DATE: Final = date(2100, 1, 1)
+MAX_DAYS: Final = 3_660
+POLL_INTERVAL_S: Final = 0.25
+RECENT_RUNS: Final = 50
+OUTCOME_EXIT_CODES: Final = {"done": EXIT_OK, "failed": EXIT_FAILED}
 
 
 def list_jobs(arguments: argparse.Namespace) -> int:
@@ -18,31 +35,31 @@ def list_jobs(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(jobs)
     else:
-        _print_jobs(jobs, ZoneInfo(zone_name(arguments)))
+        _print_jobs(jobs, ZoneInfo(time_zone_name(arguments)))
     return EXIT_OK
 
 
 def pause_job(arguments: argparse.Namespace) -> int:
     """BadInputError for an unknown name."""
-    daemon_client(arguments).post(f"/api/jobs/{path_part(arguments.job)}/pause")
+    daemon_client(arguments).post(f"/api/jobs/{quote_path_part(arguments.job)}/pause")
     print(f"{arguments.job} is paused: its runs are skipped until `vcpd jobs resume {arguments.job}`")
     return EXIT_OK
 
 
 def resume_job(arguments: argparse.Namespace) -> int:
     """BadInputError for an unknown name."""
-    daemon_client(arguments).post(f"/api/jobs/{path_part(arguments.job)}/resume")
+    daemon_client(arguments).post(f"/api/jobs/{quote_path_part(arguments.job)}/resume")
     print(f"{arguments.job} runs by itself again")
     return EXIT_OK
 
 
 def _print_jobs(jobs: Sequence[Mapping[str, Any]], zone: ZoneInfo) -> None:
     columns = ("job", "next", "last", "outcome", "took", "misses", "now, or why")
-    rows = [_row(job, zone) for job in jobs]
+    rows = [_job_row(job, zone) for job in jobs]
     print_table(f"{len(jobs)} jobs, times in {zone.key}", columns, rows, ("took", "misses"))
 
 
-def _row(job: Mapping[str, Any], zone: ZoneInfo) -> tuple[str, ...]:
+def _job_row(job: Mapping[str, Any], zone: ZoneInfo) -> tuple[str, ...]:
     last = job["last"] or {}
     return (
         job["name"],
@@ -69,3 +86,99 @@ def _now_text(job: Mapping[str, Any], zone: ZoneInfo) -> str:
         return f"waits: {job['waiting'][0]['waits_for']}"
     reason = str((job["last"] or {}).get("reason", ""))
     return f"again {local_text(job['retry_at'], zone)[-5:]}: {reason}" if job["retry_at"] else reason
+
+
+def list_upcoming_runs(arguments: argparse.Namespace) -> int:
+    """Every run of `--days` days, and why a day has none."""
+    configuration = load_or_default(arguments)
+    schedule = configuration.schedule
+    calendar = schedule.calendar(NSE)
+    first = arguments.first or WallClock().now().astimezone(ZoneInfo(schedule.time_zone)).date()
+    if not (EARLIEST_DATE <= first <= LATEST_DATE and arguments.days <= MAX_DAYS):
+        raise BadInputError(
+            f"jobs next: expected --from between {EARLIEST_DATE} and {LATEST_DATE}, "
+            f"--days of {MAX_DAYS} at most; was {first} and {arguments.days}"
+        )
+    days = upcoming_runs(configuration.jobs, calendar, schedule.time_zone, first, arguments.days)
+    if arguments.json:
+        print_json(days)
+        return EXIT_OK
+    print(f"Times in {schedule.time_zone}")
+    for day in days:
+        _print_day(day, ZoneInfo(schedule.time_zone))
+    if (warning := calendar.warning(days[-1].day)) is not None:
+        print(f"note: {warning}")
+    return EXIT_OK
+
+
+def _print_day(day: UpcomingDay, zone: ZoneInfo) -> None:
+    closed = f"  no session: {day.closed}" if day.closed else ""
+    print(f"\n{day.day:%a %Y-%m-%d}{closed}")
+    if not day.entries:
+        print("  nothing runs" + ("" if day.closed else ": no enabled job is due"))
+    for entry in day.entries:
+        note = f"  ({entry.note})" if entry.note else ""
+        session = "" if entry.session == day.day else f"  for {entry.session}"
+        print(f"  {entry.scheduled_at.astimezone(zone):%H:%M}  {entry.job}{session}{note}")
+
+
+def run_job(arguments: argparse.Namespace) -> int:
+    """Exit code 0 for done, 1 for failed, 75 for any other outcome."""
+    daemon, name = daemon_client(arguments), arguments.job
+    run_id = daemon.post(f"/api/jobs/{quote_path_part(name)}/run", session=arguments.session)["run_id"]
+    if arguments.no_wait:
+        print(f"{name}: run {run_id} is on its way; `vcpd jobs` tells how far it is")
+        return EXIT_OK
+    try:
+        run = follow_run(daemon, name, run_id)
+    except KeyboardInterrupt:
+        print(f"{name}: run {run_id} goes on without you; `vcpd jobs` tells how far it is", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    _print_run(run)
+    return OUTCOME_EXIT_CODES.get(run["outcome"], EXIT_TEMPORARY_FAILURE)
+
+
+def follow_run(daemon: DaemonClient, name: str, run_id: int) -> Mapping[str, Any]:
+    """Show a progress bar until the run has an outcome; gives its row."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(name, total=None)
+        while True:
+            run = _find_run(daemon, name, run_id)
+            if run["outcome"] is not None:
+                return run
+            _update_progress(bar, task, daemon, name)
+            time.sleep(POLL_INTERVAL_S)
+
+
+def _find_run(daemon: DaemonClient, name: str, run_id: int) -> Mapping[str, Any]:
+    for run in daemon.get("/api/runs", job=name, limit=RECENT_RUNS)["items"]:
+        if run["id"] == run_id:
+            found: Mapping[str, Any] = run
+            return found
+    raise PermanentError(f"{name}: the daemon no longer knows run {run_id}; see `vcpd jobs`")
+
+
+def _update_progress(bar: Progress, task: TaskID, daemon: DaemonClient, name: str) -> None:
+    for job in daemon.get("/api/jobs")["items"]:
+        if job["name"] != name:
+            continue
+        if job["running"] is not None:
+            running = job["running"]
+            words = progress_text({**running, "total": 0})
+            bar.update(
+                task,
+                description=f"{name}: {words}",
+                completed=running["done"],
+                total=running["total"] or None,
+            )
+        elif job["waiting"]:
+            bar.update(task, description=f"{name} waits: {job['waiting'][0]['waits_for']}")
+
+
+def _print_run(run: Mapping[str, Any]) -> None:
+    counts = ", ".join(f"{count:,} {what.replace('_', ' ')}" for what, count in run["counts"].items())
+    reason = f": {run['reason']}" if run["reason"] else ""
+    print(f"{run['job']} for {run['session']}: {run['outcome']}{reason}")
+    if counts:
+        print(f"  {counts}")

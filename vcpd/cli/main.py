@@ -1,4 +1,4 @@
-"""`vcpd VERB ...`: finds the verb, runs it, turns errors into sentences and exit codes."""
+"""Command line: parses the arguments, runs the command, turns errors into messages and exit codes."""
 
 import argparse
 import os
@@ -6,12 +6,12 @@ import sys
 from collections.abc import Sequence
 
 from vcpd import __version__
-from vcpd.cli.grammar import bars, daemon, house
-from vcpd.cli.verbs import EXIT_INTERRUPTED, EXIT_OK, exit_code, find_verb, say_error
-from vcpd.domain.errors import VcpdError
-from vcpd.runtime.threads import keep_few_threads
+from vcpd.cli import arguments_admin, arguments_daemon, arguments_market
+from vcpd.cli.command import EXIT_INTERRUPTED, EXIT_OK, exit_code, load_action, print_error
+from vcpd.core.errors import VcpdError
+from vcpd.runtime.process_tuning import limit_native_threads
 
-ROOMS = (daemon, bars, house)
+ARGUMENT_MODULES = (arguments_daemon, arguments_market, arguments_admin)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -22,20 +22,20 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"vcpd {__version__}")
     subparsers = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
-    for room in ROOMS:
+    for room in ARGUMENT_MODULES:
         room.add(subparsers)
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; gives the exit code."""
-    keep_few_threads()
+    limit_native_threads()
     parsed = build_parser().parse_args(arguments)
     try:
-        code = find_verb(parsed.verb)(parsed)
+        code = load_action(parsed.verb)(parsed)
         sys.stdout.flush()
     except VcpdError as error:
-        say_error(error)
+        print_error(error)
         return exit_code(error)
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED

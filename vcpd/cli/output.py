@@ -1,4 +1,4 @@
-"""How verbs print: tables for people, JSON for programs."""
+"""Output of commands: tables for people, JSON for programs; warnings only on standard error."""
 
 import sys
 from collections.abc import Iterable, Sequence
@@ -10,6 +10,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from vcpd.runtime import logs
+from vcpd.runtime.logs import Redactor
+from vcpd.runtime.settings import LogSettings
 
 PIPED_WIDTH: Final = 160
 
@@ -48,3 +52,8 @@ def local_text(instant: str | datetime | None, zone: Any) -> str:
         return ""
     known = datetime.fromisoformat(instant) if isinstance(instant, str) else instant
     return known.astimezone(zone).strftime("%a %Y-%m-%d %H:%M")
+
+
+def configure_quiet_logging() -> None:
+    """So that standard output holds what the verb prints and nothing else."""
+    logs.configure(LogSettings(level="warning"), Redactor())

@@ -1,52 +1,57 @@
-"""`vcpd risk`: risk scores over a file of bars, after one session; or what the daemon scored."""
+"""`vcpd risk` and `vcpd size`: risk scores and position sizes, of a bar file or of the daemon."""
 
 import argparse
 from collections.abc import Sequence
 
 import msgspec
 
-from vcpd.analysis.risk import Measuring, measure, score
-from vcpd.analysis.risk_scores import COMPONENTS, METRIC_NAMES
-from vcpd.cli.asking import daemon_client, path_part
-from vcpd.cli.configuration import judging_settings
-from vcpd.cli.offline import load_panel, row_range
+from vcpd.analysis.risk.parameters import RiskTaskParams
+from vcpd.analysis.risk.report import COMPONENTS, METRIC_NAMES, measure_risk, score_risk
+from vcpd.analysis.screen import screen_rows
+from vcpd.analysis.screen_types import ScreenParams
+from vcpd.analysis.sizing import Sizing, SizingParameters, SizingStep, position_plan, position_size
+from vcpd.cli.client import daemon_client, quote_path_part
+from vcpd.cli.command import EXIT_FAILED, EXIT_OK
+from vcpd.cli.config import analysis_settings
+from vcpd.cli.local import load_panel, row_range
 from vcpd.cli.output import print_json, print_table
-from vcpd.cli.verbs import EXIT_OK
-from vcpd.domain.errors import BadInputError
+from vcpd.core.errors import BadInputError
 from vcpd.domain.panel import Panel
 from vcpd.domain.risk import RiskScore
+
+MAX_RISK_PCT = 10.0
 
 
 def risk(arguments: argparse.Namespace) -> int:
     """Scores of the file, or of the daemon where none is named."""
-    shown = _from_daemon(arguments) if arguments.bars is None else _from_bars(arguments)
+    shown = _risk_from_daemon(arguments) if arguments.bars is None else _risk_from_bars(arguments)
     if arguments.json:
         print_json(shown)
     elif arguments.symbol is not None:
-        _print_one(shown[0])
+        _print_score(shown[0])
     else:
         _print_scores(shown)
     return EXIT_OK
 
 
-def scores_of(panel: Panel, arguments: argparse.Namespace) -> list[RiskScore]:
+def score_panel(panel: Panel, arguments: argparse.Namespace) -> list[RiskScore]:
     """Every symbol of the panel, scored within it."""
-    measuring = Measuring(as_of=arguments.as_of, parameters=judging_settings(arguments).risk)
-    return score([measure(panel, range(len(panel.symbols)), measuring)], measuring)
+    measuring = RiskTaskParams(as_of=arguments.as_of, parameters=analysis_settings(arguments).risk)
+    return score_risk([measure_risk(panel, range(len(panel.symbols)), measuring)], measuring)
 
 
-def _from_bars(arguments: argparse.Namespace) -> list[RiskScore]:
+def _risk_from_bars(arguments: argparse.Namespace) -> list[RiskScore]:
     panel = load_panel(arguments)
     wanted = {panel.symbols[row] for row in row_range(panel, arguments.symbol)}
-    return [one for one in scores_of(panel, arguments) if one.symbol in wanted]
+    return [one for one in score_panel(panel, arguments) if one.symbol in wanted]
 
 
-def _from_daemon(arguments: argparse.Namespace) -> list[RiskScore]:
+def _risk_from_daemon(arguments: argparse.Namespace) -> list[RiskScore]:
     daemon, as_of = daemon_client(arguments), arguments.as_of
     if arguments.symbol is None:
         scores = msgspec.convert(daemon.get("/api/risk", as_of=as_of)["items"], list[RiskScore])
     else:
-        answer = daemon.get(f"/api/risk/{path_part(arguments.symbol)}")
+        answer = daemon.get(f"/api/risk/{quote_path_part(arguments.symbol)}")
         through_time = msgspec.convert(answer["items"], list[RiskScore])
         scores = [one for one in through_time if as_of in {None, one.as_of}][:1]
     if not scores:
@@ -65,22 +70,71 @@ def _print_scores(scores: Sequence[RiskScore]) -> None:
     print_table(title, columns, rows, ("score",))
 
 
-def _print_one(one: RiskScore) -> None:
+def _print_score(one: RiskScore) -> None:
     """The score with what it was made from: components are percentiles of that session's universe."""
-    print(f"{one.symbol} after {one.as_of}: {_verdict(one)}")
+    print(f"{one.symbol} after {one.as_of}: {_score_text(one)}")
     points = [(name, f"{one.components[name]:.1f}") for name in COMPONENTS if name in one.components]
-    metrics = [(name, _plain(one.metrics[name])) for name in METRIC_NAMES if name in one.metrics]
+    metrics = [(name, _metric_text(one.metrics[name])) for name in METRIC_NAMES if name in one.metrics]
     if points:
         print_table("", ("component", "0..100"), points, ("0..100",))
     if metrics:
         print_table("", ("metric", "value"), metrics, ("value",))
 
 
-def _verdict(one: RiskScore) -> str:
+def _score_text(one: RiskScore) -> str:
     if one.score is None:
         return f"no score, {one.reason}"
     return f"{one.score:.1f} of 100, {one.band}; higher is riskier"
 
 
-def _plain(value: float | str | None) -> str:
+def _metric_text(value: float | str | None) -> str:
     return "unknown" if value is None else value if isinstance(value, str) else f"{value:,.5g}"
+
+
+def size_symbol(arguments: argparse.Namespace) -> int:
+    """Exit code 1 where nothing can be bought; the reason is printed."""
+    if arguments.risk_pct is not None and arguments.risk_pct > MAX_RISK_PCT:
+        raise BadInputError(f"--risk-pct: expected at most {MAX_RISK_PCT:g}, was {arguments.risk_pct:g}")
+    found = _size_from_daemon(arguments) if arguments.bars is None else _size_from_bars(arguments)
+    if arguments.json:
+        print_json(found)
+    else:
+        _print_sizing(found)
+    return EXIT_OK if found.quantity else EXIT_FAILED
+
+
+def _size_from_daemon(arguments: argparse.Namespace) -> Sizing:
+    names = ("symbol", "equity", "risk_pct", "entry", "stop")
+    if arguments.as_of is not None:
+        raise BadInputError("--as-of goes with --bars: the daemon sizes its latest verdict")
+    answer = daemon_client(arguments).get("/api/size", **{name: getattr(arguments, name) for name in names})
+    return msgspec.convert(answer, Sizing)
+
+
+def _size_from_bars(arguments: argparse.Namespace) -> Sizing:
+    panel = load_panel(arguments)
+    (row,) = row_range(panel, arguments.symbol)
+    configuration = analysis_settings(arguments)
+    judging = ScreenParams(as_of=arguments.as_of, thresholds=configuration.screen)
+    setup = screen_rows(panel, range(row, row + 1), judging).setups[0]
+    plan = position_plan(setup, arguments.equity, entry=arguments.entry, stop=arguments.stop)
+    return position_size(plan, score_panel(panel, arguments)[row], _parameters(arguments, configuration.size))
+
+
+def _parameters(arguments: argparse.Namespace, settings: SizingParameters) -> SizingParameters:
+    if arguments.risk_pct is None:
+        return settings
+    return msgspec.structs.replace(settings, risk_pct=arguments.risk_pct)
+
+
+def _print_sizing(found: Sizing) -> None:
+    print(f"{found.symbol}: {found.quantity:,} shares at {found.entry:,.2f}, stop {found.stop:,.2f}")
+    if found.reason:
+        print(f"  {found.reason}")
+    print(f"  worth {found.value:,.2f}; at risk {found.risk_amount:,.2f} ({found.risk_pct:.2f} % of equity)")
+    for step in found.steps:
+        print(f"  {step.name:<15} {step.text}{_bound_mark(step)}")
+
+
+def _bound_mark(step: SizingStep) -> str:
+    return "   <- decides" if step.bound else ""

@@ -1,41 +1,104 @@
-"""`vcpd run`: the daemon in the foreground, on the wall's time or on a virtual one."""
+"""`vcpd run`: the daemon in the foreground; `vcpd login`: the market's login by pasting an address."""
 
 import argparse
+import asyncio
+import os
 from datetime import datetime
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
+import aiohttp
 import uvloop
 
-from vcpd.app.channels import ALERT_SECRETS
-from vcpd.app.credentials import SECRET_NAMES, take_from_environment
+from vcpd.app.alert_channels import ALERT_SECRETS
+from vcpd.app.credentials import SECRET_NAMES, remove_secrets_from_environment
 from vcpd.app.daemon import run_daemon
-from vcpd.cli.verbs import configuration_path, exit_code, say_error
-from vcpd.config import Loaded, load
-from vcpd.domain.errors import VcpdError
+from vcpd.app.market import TOKEN_FILE, user_session
+from vcpd.cli.command import EXIT_OK, configuration_path, exit_code, print_error
+from vcpd.cli.output import local_text
+from vcpd.config import Configuration, LoadedConfiguration, load_configuration
+from vcpd.core.errors import BadInputError, UnavailableError, VcpdError
+from vcpd.kite.auth import IST, KiteSession, parse_request_token
 from vcpd.ports import Clock
 from vcpd.runtime.clock import VirtualClock, WallClock
-from vcpd.runtime.farewell import take_leave
+from vcpd.runtime.lifecycle import force_exit
 
 
-def clock_of(now: datetime | None, speed: float, since: datetime | None) -> Clock:
+def make_clock(now: datetime | None, speed: float, since: datetime | None) -> Clock:
     """The wall clock, or the virtual one that the arguments describe."""
     return WallClock() if now is None else VirtualClock(now, speed, since)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    take_from_environment((*SECRET_NAMES, *ALERT_SECRETS))
+    remove_secrets_from_environment((*SECRET_NAMES, *ALERT_SECRETS))
     path = configuration_path(arguments)
-    loaded = load(path)
-    clock = clock_of(arguments.now, arguments.speed, arguments.since)
-    code: int = uvloop.run(_live(loaded, path, clock))
+    loaded = load_configuration(path)
+    clock = make_clock(arguments.now, arguments.speed, arguments.since)
+    code: int = uvloop.run(_run_until_exit(loaded, path, clock))
     return code
 
 
-async def _live(loaded: Loaded, path: Path, clock: Clock) -> int:
+async def _run_until_exit(loaded: LoadedConfiguration, path: Path, clock: Clock) -> int:
     """The daemon's life; then nothing that does not listen keeps the process, whatever the end was."""
     try:
         code = await run_daemon(loaded, path, clock)
     except VcpdError as error:
-        say_error(error)
+        print_error(error)
         code = exit_code(error)
-    return await take_leave(code)
+    return await force_exit(code)
+
+
+def login(arguments: argparse.Namespace) -> int:
+    """Keeps the day's token in the state directory, where a running daemon picks it up."""
+    loaded = load_configuration(configuration_path(arguments))
+    if (market := loaded.configuration.daemon.market) != "kite":
+        print(f"the market `{market}` needs no login of yours; nothing to do")
+        return EXIT_OK
+    state = (loaded.folder / loaded.configuration.daemon.state_dir).resolve()
+    _create_private_folder(state)
+    asyncio.run(_log_in(loaded.configuration, state))
+    match_folder_owner(state / TOKEN_FILE, state)
+    print("A running daemon takes this up by itself.")
+    return EXIT_OK
+
+
+async def _log_in(configuration: Configuration, state: Path) -> None:
+    async with aiohttp.ClientSession() as http:
+        session = user_session(configuration.kite, configuration.limits, WallClock(), state, http)
+        print(f"Open this page and log in:\n\n  {session.login_url()}\n")
+        pasted = await asyncio.to_thread(_read_pasted_address)
+        await _complete_login(session, pasted)
+        status = session.status()
+    print(f"Logged in as {status.user_id} until {local_text(status.expires_at, IST)} India time.")
+
+
+async def _complete_login(session: KiteSession, pasted: str) -> None:
+    """Exchange what was pasted; a state value in it must be the one that was given out just now."""
+    request_token = parse_request_token(pasted)
+    state = parse_qs(urlsplit(pasted.strip()).query).get("state", [""])[0]
+    if state:
+        await session.complete_login(request_token, state)
+    else:
+        await session.exchange_request_token(request_token)
+
+
+def _read_pasted_address() -> str:
+    try:
+        return input("Paste the whole address of the page you ended on: ")
+    except EOFError:
+        raise BadInputError("no address was pasted; run `vcpd login` again") from None
+
+
+def match_folder_owner(path: Path, folder: Path) -> None:
+    """Root hands a file to whom its folder belongs: the daemon is another user, and must read it."""
+    owner = folder.stat()
+    if os.geteuid() == 0 and owner.st_uid != 0:
+        os.chown(path, owner.st_uid, owner.st_gid)
+        path.touch()  # seen as a new file by who could not read it a moment ago
+
+
+def _create_private_folder(state: Path) -> None:
+    try:
+        state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise UnavailableError(f"cannot make {state} ({error.strerror}): set another state_dir") from None

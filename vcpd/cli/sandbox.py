@@ -1,4 +1,4 @@
-"""`vcpd sandbox`: a Kite-compatible exchange on localhost, simulated or over a folder of real bars."""
+"""`vcpd sandbox`: a Kite-compatible exchange on localhost."""
 
 import argparse
 import asyncio
@@ -12,37 +12,37 @@ from typing import Final
 import msgspec
 import uvloop
 
-from vcpd.cli.run import clock_of
-from vcpd.cli.verbs import EXIT_OK
+from vcpd.cli.command import EXIT_OK
+from vcpd.cli.run import make_clock
+from vcpd.core.errors import BadInputError
 from vcpd.domain.bars import BarSeries
-from vcpd.domain.errors import BadInputError
-from vcpd.domain.nse_sessions import NSE
+from vcpd.domain.nse_calendar import NSE
 from vcpd.ports import Clock
 from vcpd.runtime.clock import VirtualClock
-from vcpd.runtime.parent_death import end_with_parent
+from vcpd.runtime.process_tuning import exit_with_parent
 from vcpd.sandbox.historical import HistoricalMarket
-from vcpd.sandbox.market import Market
-from vcpd.sandbox.server import serve
+from vcpd.sandbox.market import SandboxMarket
+from vcpd.sandbox.server import start_server
 from vcpd.sandbox.settings import SandboxSettings
 from vcpd.sandbox.simulated import SimulatedMarket
-from vcpd.store import barfiles
+from vcpd.store import bar_files
 
 DEFAULT_PORT: Final = 8788
 PRE_OPEN: Final = "pre_open"
-BEFORE_OPEN: Final = timedelta(minutes=10)
-A_YEAR: Final = timedelta(days=365)
+PRE_OPEN_LEAD: Final = timedelta(minutes=10)
+ONE_YEAR: Final = timedelta(days=365)
 
 
 def sandbox(arguments: argparse.Namespace) -> int:
     settings = _from_parent() if arguments.child else _from_arguments(arguments)
-    market, clock = opened(settings, arguments)
-    uvloop.run(_serve_until_told(settings, market, clock, child=arguments.child))
+    market, clock = open_market(settings, arguments)
+    uvloop.run(_serve_until_signal(settings, market, clock, child=arguments.child))
     return EXIT_OK
 
 
 def _from_parent() -> SandboxSettings:
     """The daemon hands the settings over as one line, and takes this process with it when it dies."""
-    end_with_parent()
+    exit_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     return msgspec.json.decode(sys.stdin.buffer.readline(), type=SandboxSettings)
 
@@ -56,38 +56,38 @@ def _from_arguments(arguments: argparse.Namespace) -> SandboxSettings:
         raise BadInputError(f"sandbox: {error}") from None
 
 
-def opened(settings: SandboxSettings, arguments: argparse.Namespace) -> tuple[Market, Clock]:
+def open_market(settings: SandboxSettings, arguments: argparse.Namespace) -> tuple[SandboxMarket, Clock]:
     """The market and its clock: at `--now`, in a session of its own, or in the present."""
     asked = [name for name in ("session", "start") if getattr(arguments, name) is not None]
     if arguments.now is not None or (not asked and arguments.speed == 1.0):
         if asked:
             raise BadInputError(f"sandbox: give --now or --{asked[0]}, not both")
-        clock = clock_of(arguments.now, arguments.speed, arguments.since)
+        clock = make_clock(arguments.now, arguments.speed, arguments.since)
         return build_market(settings, NSE.local_date(clock.now())), clock
     market = build_market(settings, NSE.last_session_at(datetime.now(UTC)))
-    session = _session(market, arguments.session or "last")
-    begin = beginning(session, arguments.start or PRE_OPEN)
+    session = _start_session(market, arguments.session or "last")
+    begin = clock_start(session, arguments.start or PRE_OPEN)
     market.prepare(NSE.open_close(session)[1])
     return market, VirtualClock(begin, arguments.speed)
 
 
-def beginning(session: date, start: str) -> datetime:
+def clock_start(session: date, start: str) -> datetime:
     """The instant of a session's day at which its clock begins: `pre_open`, or a wall time HH:MM."""
     if not NSE.is_session(session):
-        raise BadInputError(f"sandbox: {session} is no session: {NSE.closed_because(session)}")
+        raise BadInputError(f"sandbox: {session} is no session: {NSE.closure_reason(session)}")
     if start == PRE_OPEN:
-        return NSE.open_close(session)[0] - BEFORE_OPEN
+        return NSE.open_close(session)[0] - PRE_OPEN_LEAD
     try:
         return datetime.combine(session, time.fromisoformat(start), NSE.zone)
     except ValueError:
         raise BadInputError(f"sandbox: expected --start pre_open or HH:MM, was {start}") from None
 
 
-def _session(market: Market, wanted: str) -> date:
+def _start_session(market: SandboxMarket, wanted: str) -> date:
     """The session that a word or a date names."""
     last = NSE.last_session_at(datetime.now(UTC))
     if wanted == "breakout":
-        if not (found := market.breakouts(last - A_YEAR, last)):
+        if not (found := market.breakouts(last - ONE_YEAR, last)):
             raise BadInputError("sandbox: no planted base broke out in the last year; try more --symbols")
         return found[-1].session
     if wanted == "last":
@@ -98,27 +98,29 @@ def _session(market: Market, wanted: str) -> date:
         raise BadInputError(f"sandbox: expected --session last, breakout or a date, was {wanted}") from None
 
 
-def build_market(settings: SandboxSettings, day: date) -> Market:
+def build_market(settings: SandboxSettings, day: date) -> SandboxMarket:
     """The market that the settings describe. BadInputError for bars that cannot be read."""
     if settings.bars is None:
         return SimulatedMarket(settings, NSE, day)
-    indices = _series_of(Path(settings.index)) if settings.index else {}
-    return HistoricalMarket(_series_of(Path(settings.bars)), NSE, indices)
+    indices = _read_series(Path(settings.index)) if settings.index else {}
+    return HistoricalMarket(_read_series(Path(settings.bars)), NSE, indices)
 
 
-def _series_of(path: Path) -> Mapping[str, BarSeries]:
-    found = barfiles.read(path)
-    for problem in found.problems:
+def _read_series(path: Path) -> Mapping[str, BarSeries]:
+    found = bar_files.read_bars(path)
+    for problem in found.notices:
         print(f"vcpd: {problem}", file=sys.stderr)
     return {series.symbol: series for series in found.series}
 
 
-async def _serve_until_told(settings: SandboxSettings, market: Market, clock: Clock, *, child: bool) -> None:
+async def _serve_until_signal(
+    settings: SandboxSettings, market: SandboxMarket, clock: Clock, *, child: bool
+) -> None:
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, *(() if child else (signal.SIGINT,))):
         loop.add_signal_handler(number, told.set)
-    running = await serve(settings, market, clock)
+    running = await start_server(settings, market, clock)
     announcement = {
         "url": running.url,
         "ticker": running.ticker_url,

@@ -1,25 +1,30 @@
-"""`vcpd screen`: the detector over a file of bars, after one session; or what the daemon found."""
+"""`vcpd screen`, `vcpd setups`, `vcpd explain`: setups of a bar file or of the daemon, and why."""
 
 import argparse
 from collections.abc import Sequence
 
 import msgspec
 
-from vcpd.analysis.setups import Judging, judge
-from vcpd.cli.asking import daemon_client
-from vcpd.cli.configuration import judging_settings
-from vcpd.cli.offline import load_panel, row_range
+from vcpd.analysis.crowding import Cluster, Crowding, SectorGroup
+from vcpd.analysis.explain import explain
+from vcpd.analysis.screen import screen_rows
+from vcpd.analysis.screen_types import ScreenParams
+from vcpd.cli.client import DaemonClient, daemon_client, quote_path_part
+from vcpd.cli.command import EXIT_OK
+from vcpd.cli.config import analysis_settings
+from vcpd.cli.local import load_panel, row_range
 from vcpd.cli.output import number_text, print_json, print_table
-from vcpd.cli.verbs import EXIT_OK
+from vcpd.core.errors import BadInputError
 from vcpd.domain.setups import Setup
 
-COLUMNS = ("symbol", "state", "footprint", "pivot", "stop", "close", "risk %", "rating", "score")
-MOST_SYMBOLS = 5_000
+SETUP_TABLE_COLUMNS = ("symbol", "state", "footprint", "pivot", "stop", "close", "risk %", "rating", "score")
+MAX_SYMBOLS = 5_000
+PAIRS_SHOWN = 3
 
 
 def screen(arguments: argparse.Namespace) -> int:
     """Setups of the file, or of the daemon where none is named."""
-    setups = _from_daemon(arguments) if arguments.bars is None else _from_bars(arguments)
+    setups = _setups_from_daemon(arguments) if arguments.bars is None else _screen_bars(arguments)
     print_setups(setups, as_json=arguments.json)
     return EXIT_OK
 
@@ -29,21 +34,23 @@ def print_setups(setups: Sequence[Setup], *, as_json: bool) -> None:
     if as_json:
         print_json(setups)
     else:
-        print_table(f"{len(setups)} setups", COLUMNS, map(_row, setups), COLUMNS[3:])
+        print_table(
+            f"{len(setups)} setups", SETUP_TABLE_COLUMNS, map(_setup_row, setups), SETUP_TABLE_COLUMNS[3:]
+        )
 
 
-def _from_bars(arguments: argparse.Namespace) -> list[Setup]:
+def _screen_bars(arguments: argparse.Namespace) -> list[Setup]:
     panel = load_panel(arguments)
-    thresholds = judging_settings(arguments).screen
-    judging = Judging(as_of=arguments.as_of, thresholds=thresholds)
-    judged = judge(panel, row_range(panel, arguments.symbol), judging)
+    thresholds = analysis_settings(arguments).screen
+    judging = ScreenParams(as_of=arguments.as_of, thresholds=thresholds)
+    judged = screen_rows(panel, row_range(panel, arguments.symbol), judging)
     shown = [setup for setup in judged.setups if arguments.all or setup.is_listed]
     return sorted(shown, key=lambda setup: (-setup.score, setup.symbol))
 
 
-def _from_daemon(arguments: argparse.Namespace) -> list[Setup]:
+def _setups_from_daemon(arguments: argparse.Namespace) -> list[Setup]:
     answer = daemon_client(arguments).get(
-        "/api/setups", as_of=arguments.as_of, all=1 if arguments.all else None, limit=MOST_SYMBOLS
+        "/api/setups", as_of=arguments.as_of, all=1 if arguments.all else None, limit=MAX_SYMBOLS
     )
     setups = msgspec.convert(answer["items"], list[Setup])
     if arguments.symbol is None:
@@ -52,7 +59,7 @@ def _from_daemon(arguments: argparse.Namespace) -> list[Setup]:
     return [setup for setup in setups if setup.symbol.removeprefix("NSE:") == wanted]
 
 
-def _row(setup: Setup) -> tuple[str, ...]:
+def _setup_row(setup: Setup) -> tuple[str, ...]:
     numbers = (setup.pivot, setup.stop, setup.close, setup.risk_pct)
     return (
         setup.symbol,
@@ -62,3 +69,79 @@ def _row(setup: Setup) -> tuple[str, ...]:
         "" if setup.rs_rating is None else str(setup.rs_rating),
         f"{setup.score:.0f}",
     )
+
+
+def setups(arguments: argparse.Namespace) -> int:
+    """A table, JSON, or with --crowding the clusters."""
+    daemon = daemon_client(arguments)
+    if arguments.crowding:
+        if arguments.as_of is not None:
+            raise BadInputError("--crowding compares the latest setups: leave --as-of away")
+        _print_crowding(daemon, as_json=arguments.json)
+        return EXIT_OK
+    names = ("as_of", "state", "min_score", "min_rating", "text", "sector", "sort", "order", "limit")
+    query = {name: getattr(arguments, name) for name in names}
+    answer = daemon.get("/api/setups", all=1 if arguments.all else None, **query)
+    print_setups(msgspec.convert(answer["items"], list[Setup]), as_json=arguments.json)
+    if not arguments.json:
+        never = "no session yet" if arguments.as_of is None else f"{arguments.as_of}, which was never judged"
+        print(f"after {answer['as_of'] or never}; {answer['count']} match")
+    return EXIT_OK
+
+
+def _print_crowding(daemon: DaemonClient, *, as_json: bool) -> None:
+    answer = daemon.get("/api/crowding")
+    if as_json:
+        print_json(answer)
+        return
+    crowding = msgspec.convert(answer, Crowding)
+    count = sum(len(cluster.members) for cluster in crowding.clusters)
+    title = f"{count} setups, about {crowding.effective_bets:.1f} independent bets"
+    columns = ("bet", "members", "correlation", "most alike")
+    rows = [_cluster_row(number, one) for number, one in enumerate(crowding.clusters, 1)]
+    print_table(title, columns, rows, ("bet", "correlation"))
+    if crowding.sectors:
+        rows = [_sector_row(one) for one in crowding.sectors]
+        print_table("in one sector", ("sector", "members", "correlation"), rows, ("correlation",))
+    if crowding.unknown:
+        print(f"too few returns to compare: {', '.join(crowding.unknown)}")
+
+
+def _sector_row(crowd: SectorGroup) -> tuple[str, ...]:
+    return crowd.sector, ", ".join(crowd.members), _correlation(crowd.mean_correlation)
+
+
+def _correlation(mean: float | None) -> str:
+    return "" if mean is None else f"{mean:.2f}"
+
+
+def _cluster_row(number: int, cluster: Cluster) -> tuple[str, ...]:
+    known = [pair for pair in cluster.pairs if pair.correlation is not None]
+    known.sort(key=lambda pair: -(pair.correlation or 0.0))
+    alike = [f"{pair.first} {pair.second} {pair.correlation:.2f}" for pair in known[:PAIRS_SHOWN]]
+    mean = _correlation(cluster.mean_correlation)
+    return str(number), ", ".join(cluster.members), mean, "; ".join(alike)
+
+
+def explain_symbol(arguments: argparse.Namespace) -> int:
+    """By the file of bars, or by the daemon where none is named."""
+    setup = _setup_from_daemon(arguments) if arguments.bars is None else _setup_from_bars(arguments)
+    if arguments.json:
+        print_json([setup])
+        return EXIT_OK
+    for line in explain(setup):
+        print(line)
+    return EXIT_OK
+
+
+def _setup_from_bars(arguments: argparse.Namespace) -> Setup:
+    panel = load_panel(arguments)
+    thresholds = analysis_settings(arguments).screen
+    judging = ScreenParams(as_of=arguments.as_of, thresholds=thresholds)
+    return screen_rows(panel, row_range(panel, arguments.symbol), judging).setups[0]
+
+
+def _setup_from_daemon(arguments: argparse.Namespace) -> Setup:
+    path = f"/api/explain/{quote_path_part(arguments.symbol)}"
+    answer = daemon_client(arguments).get(path, as_of=arguments.as_of)
+    return msgspec.convert(answer["setup"], Setup)

@@ -1,14 +1,14 @@
-"""`vcpd status`: the running daemon in a few lines."""
+"""`vcpd status`: state of the running daemon in a few lines."""
 
 import argparse
 from collections.abc import Iterator, Mapping
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from vcpd.cli.asking import daemon_client
-from vcpd.cli.configuration import zone_name
+from vcpd.cli.client import daemon_client
+from vcpd.cli.command import EXIT_FAILED, EXIT_OK
+from vcpd.cli.config import time_zone_name
 from vcpd.cli.output import local_text, print_json
-from vcpd.cli.verbs import EXIT_FAILED, EXIT_OK
 
 
 def status(arguments: argparse.Namespace) -> int:
@@ -17,12 +17,12 @@ def status(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(found)
     else:
-        for line in lines_of(found, ZoneInfo(zone_name(arguments))):
+        for line in status_lines(found, ZoneInfo(time_zone_name(arguments))):
             print(line)
     return EXIT_OK if found["state"] == "ready" else EXIT_FAILED
 
 
-def lines_of(found: Mapping[str, Any], zone: ZoneInfo) -> Iterator[str]:
+def status_lines(found: Mapping[str, Any], zone: ZoneInfo) -> Iterator[str]:
     """What /status says, in plain words."""
     simulated = " (simulated)" if found["simulated"] else ""
     up = duration_text(found["uptime_s"])
@@ -37,7 +37,7 @@ def lines_of(found: Mapping[str, Any], zone: ZoneInfo) -> Iterator[str]:
     for job in found["jobs"]:
         if (text := _job_text(job, zone)) is not None:
             yield f"job      {text}"
-    yield from _troubles(found)
+    yield from _warning_lines(found)
 
 
 def duration_text(seconds: float | None) -> str:
@@ -100,7 +100,7 @@ def _job_text(job: Mapping[str, Any], zone: ZoneInfo) -> str | None:
     return None
 
 
-def _troubles(found: Mapping[str, Any]) -> Iterator[str]:
+def _warning_lines(found: Mapping[str, Any]) -> Iterator[str]:
     if not found["scheduling"]:
         yield "note     another daemon of this database schedules"
     for problem in found["configuration"]["refused"]:

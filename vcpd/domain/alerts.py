@@ -1,4 +1,4 @@
-"""Alerts: what is worth telling the owner, before anybody decides how it is worded or sent."""
+"""Alerts, their deliveries and delivery status."""
 
 from collections.abc import Mapping
 from datetime import date, datetime
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
-Fact = str | float | int | None
+TemplateValue = str | float | int | None
 
 
 class AlertKind(StrEnum):
@@ -24,7 +24,7 @@ class AlertKind(StrEnum):
     HEALTH = "health"
     DATA_STALE = "data_stale"
     RESTATEMENT = "restatement"
-    GOOD_NIGHT = "good_night"  # a session's whole evening is done: for those who watch the watcher
+    SESSION_COMPLETE = "good_night"  # a session's whole evening is done: for those who watch the watcher
     TEST = "test"
 
 
@@ -38,20 +38,20 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     kind: AlertKind
     key: str
     at: datetime
-    facts: Mapping[str, Fact] = {}
-    items: tuple[Mapping[str, Fact], ...] = ()
+    facts: Mapping[str, TemplateValue] = {}
+    items: tuple[Mapping[str, TemplateValue], ...] = ()
     symbol: str | None = None
     session: date | None = None
     urgent: bool = False
     provisional: bool = False  # seen in a running session; the close decides
 
     @property
-    def is_prompt(self) -> bool:
+    def is_time_sensitive(self) -> bool:
         """Whether it is worth little later."""
         return self.urgent or self.provisional
 
 
-class Letter(msgspec.Struct, frozen=True, kw_only=True):
+class PendingDelivery(msgspec.Struct, frozen=True, kw_only=True):
     """An alert that waits for one channel; `id` is the alert's, `attempts` have failed before."""
 
     id: int
@@ -59,7 +59,7 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
     alert: Alert
 
 
-class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+class DeliveryStatus(msgspec.Struct, frozen=True, kw_only=True):
     """How far an alert is on its way to one channel; `reason` is the last failure's."""
 
     channel: str
@@ -70,13 +70,13 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
-class ToldAlert(msgspec.Struct, frozen=True, kw_only=True):
+class StoredAlert(msgspec.Struct, frozen=True, kw_only=True):
     """A kept alert with its deliveries, one a channel that wanted it."""
 
     id: int
     told_at: datetime
     alert: Alert
-    deliveries: tuple[Delivery, ...] = ()
+    deliveries: tuple[DeliveryStatus, ...] = ()
 
 
 class OutboxCounts(msgspec.Struct, frozen=True):

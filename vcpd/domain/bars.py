@@ -1,4 +1,4 @@
-"""Daily bars: one symbol's history, or many symbols' rows, as structured arrays.
+"""Daily bars as structured arrays, of one symbol or of many; aliases for array types.
 
 Prices are in the instrument's currency, back-adjusted as the market publishes them; volume is in
 shares and NaN where the market gave none (unknown is not zero).
@@ -10,9 +10,14 @@ from datetime import date
 from typing import Final, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
-from vcpd.domain.arrays import BoolArray, DateArray, FloatArray, IntArray, RecordArray
-
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+DateArray = NDArray[np.datetime64]  # always of unit D
+RecordArray = NDArray[np.void]
+RatingArray = NDArray[np.uint8]  # 1..99, 0 where unknown
 PRICE_FIELDS: Final = ("open", "high", "low", "close")
 BAR_DTYPE: Final = np.dtype(
     [

@@ -1,15 +1,18 @@
-"""How well the daemon is: readings in, a score of 100 minus itemised penalties out, each with its remedy."""
+"""Health score from readings, itemised penalties; machine load; the daemon's metrics."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from enum import StrEnum
 from typing import Final, NamedTuple
 
 import msgspec
 
-FULL: Final = 100
+from vcpd.domain.live import WatchStatus
+
+MAX_SCORE: Final = 100
 
 
-class Level(StrEnum):
+class HealthLevel(StrEnum):
     """The score in one word."""
 
     GOOD = "good"
@@ -30,17 +33,17 @@ class Health(msgspec.Struct, frozen=True):
     """`score` 0..100; it is 100 minus the points of `items`, never below 0."""
 
     score: int
-    level: Level
+    level: HealthLevel
     items: tuple[Penalty, ...]
 
 
-class Readings(msgspec.Struct, frozen=True, kw_only=True):
+class HealthReadings(msgspec.Struct, frozen=True, kw_only=True):
     """What was measured; None is not known yet and costs nothing, except that bars must be there."""
 
     cpu_pct: float | None = None  # of the whole machine, mean of the last minute
     memory_pct: float | None = None  # of the whole machine
     threads: int | None = None  # of the daemon itself
-    late_loops: tuple[str, ...] = ()
+    stalled_loops: tuple[str, ...] = ()
     leading: bool = True
     stuck: tuple[str, ...] = ()  # runs past their time or without an owner, in words
     failed: tuple[str, ...] = ()  # jobs whose last run failed
@@ -52,69 +55,73 @@ class Readings(msgspec.Struct, frozen=True, kw_only=True):
     lag_p99_ms: float = 0.0
     calendar: str | None = None  # the calendar's own warning
     database: str | None = None  # why it does not answer
-    bloated_workers: int = 0
-    refused_reload: str | None = None
+    oversized_workers: int = 0
+    reload_error: str | None = None
     disk_free_pct: float | None = None
     alerts_given_up: int = 0  # deliveries of the last day that nobody will get
     channels_missing: tuple[str, ...] = ()  # channels that were begun but lack something, in words
 
 
-class Step(NamedTuple):
+class PenaltyStep(NamedTuple):
     """Above `mark`, `points` are lost."""
 
-    mark: float
+    threshold: float
     points: int
 
 
-CPU_PCT: Final = (Step(80, 20), Step(60, 10))
-MEMORY_PCT: Final = (Step(85, 20), Step(70, 10))
-THREADS: Final = (Step(100, 10), Step(50, 5))
-AGE_SESSIONS: Final = (Step(1, 30), Step(0, 15))
-EXCLUDED_PCT: Final = (Step(5, 10), Step(1, 5))
-LAG_P99_MS: Final = (Step(250, 15), Step(50, 5))
-DISK_USED_PCT: Final = (Step(97, 30), Step(90, 10))
-STUCK_POINTS, STUCK_MOST = 15, 30
-FAILED_POINTS, FAILED_MOST = 10, 30
+CPU_STEPS: Final = (PenaltyStep(80, 20), PenaltyStep(60, 10))
+MEMORY_STEPS: Final = (PenaltyStep(85, 20), PenaltyStep(70, 10))
+THREAD_STEPS: Final = (PenaltyStep(100, 10), PenaltyStep(50, 5))
+DATA_AGE_STEPS: Final = (PenaltyStep(1, 30), PenaltyStep(0, 15))
+EXCLUDED_STEPS: Final = (PenaltyStep(5, 10), PenaltyStep(1, 5))
+LOOP_LAG_STEPS: Final = (PenaltyStep(250, 15), PenaltyStep(50, 5))
+DISK_USED_STEPS: Final = (PenaltyStep(97, 30), PenaltyStep(90, 10))
 
 
-def judge(readings: Readings) -> Health:
+STUCK_POINTS, MAX_STUCK_POINTS = 15, 30
+
+
+FAILED_POINTS, MAX_FAILED_POINTS = 10, 30
+
+
+def score_health(readings: HealthReadings) -> Health:
     """The verdict, the costliest item first."""
     items = sorted(_penalties(readings), key=lambda penalty: (-penalty.points, penalty.item))
-    score = max(0, FULL - sum(penalty.points for penalty in items))
+    score = max(0, MAX_SCORE - sum(penalty.points for penalty in items))
     return Health(score, level_of(score), tuple(items))
 
 
-def level_of(score: int) -> Level:
+def level_of(score: int) -> HealthLevel:
     if score >= 85:
-        return Level.GOOD
-    return Level.DEGRADED if score >= 60 else Level.POOR
+        return HealthLevel.GOOD
+    return HealthLevel.DEGRADED if score >= 60 else HealthLevel.POOR
 
 
-def _penalties(readings: Readings) -> Iterator[Penalty]:
-    yield from _machine(readings)
-    yield from _loops(readings)
-    yield from _jobs(readings)
-    yield from _data(readings)
-    yield from _standing(readings)
+def _penalties(readings: HealthReadings) -> Iterator[Penalty]:
+    yield from _machine_penalties(readings)
+    yield from _loop_penalties(readings)
+    yield from _job_penalties(readings)
+    yield from _data_penalties(readings)
+    yield from _dependency_penalties(readings)
 
 
-def _points(steps: tuple[Step, ...], value: float | None) -> int:
+def _points(steps: tuple[PenaltyStep, ...], value: float | None) -> int:
     """Of the highest mark that `value` exceeds."""
     if value is None:
         return 0
-    return next((step.points for step in steps if value > step.mark), 0)
+    return next((step.points for step in steps if value > step.threshold), 0)
 
 
-def _machine(readings: Readings) -> Iterator[Penalty]:
+def _machine_penalties(readings: HealthReadings) -> Iterator[Penalty]:
     cpu, memory, threads = readings.cpu_pct, readings.memory_pct, readings.threads
-    if points := _points(CPU_PCT, cpu):
+    if points := _points(CPU_STEPS, cpu):
         yield Penalty(
             "cpu",
             points,
             f"{cpu:.0f} % of the machine's cores in use over the last minute",
             "lower [workers] count, or move jobs with `cron`/`at` in [jobs.NAME] away from what else runs",
         )
-    if points := _points(MEMORY_PCT, memory):
+    if points := _points(MEMORY_STEPS, memory):
         yield Penalty(
             "memory",
             points,
@@ -122,7 +129,7 @@ def _machine(readings: Readings) -> Iterator[Penalty]:
             "lower [workers] memory_mark_mb or count and [store] shared_buffers_mb; "
             "POST /api/performance/optimize gives back what vcpd can spare",
         )
-    if points := _points(THREADS, threads):
+    if points := _points(THREAD_STEPS, threads):
         yield Penalty(
             "threads",
             points,
@@ -130,7 +137,7 @@ def _machine(readings: Readings) -> Iterator[Penalty]:
             "restart with `systemctl restart vcpd`; if they grow again, report /api/performance/system",
         )
     free = readings.disk_free_pct
-    if free is not None and (points := _points(DISK_USED_PCT, 100 - free)):
+    if free is not None and (points := _points(DISK_USED_STEPS, 100 - free)):
         yield Penalty(
             "disk",
             points,
@@ -139,9 +146,9 @@ def _machine(readings: Readings) -> Iterator[Penalty]:
         )
 
 
-def _loops(readings: Readings) -> Iterator[Penalty]:
-    if readings.late_loops:
-        names = ", ".join(readings.late_loops)
+def _loop_penalties(readings: HealthReadings) -> Iterator[Penalty]:
+    if readings.stalled_loops:
+        names = ", ".join(readings.stalled_loops)
         yield Penalty(
             "scheduler", 30, f"does not tick: {names}", "restart: `systemctl restart vcpd`; the log says why"
         )
@@ -152,7 +159,7 @@ def _loops(readings: Readings) -> Iterator[Penalty]:
             "another daemon on this database schedules",
             "stop one of the two with `systemctl stop vcpd`, or let this one stand by until the other ends",
         )
-    if points := _points(LAG_P99_MS, readings.lag_p99_ms):
+    if points := _points(LOOP_LAG_STEPS, readings.lag_p99_ms):
         yield Penalty(
             "loop_lag",
             points,
@@ -161,11 +168,11 @@ def _loops(readings: Readings) -> Iterator[Penalty]:
         )
 
 
-def _jobs(readings: Readings) -> Iterator[Penalty]:
+def _job_penalties(readings: HealthReadings) -> Iterator[Penalty]:
     if readings.stuck:
         yield Penalty(
             "stuck_runs",
-            min(STUCK_POINTS * len(readings.stuck), STUCK_MOST),
+            min(STUCK_POINTS * len(readings.stuck), MAX_STUCK_POINTS),
             "; ".join(readings.stuck),
             "POST /api/performance/optimize ends them; see the log for what they waited for",
         )
@@ -173,7 +180,7 @@ def _jobs(readings: Readings) -> Iterator[Penalty]:
         first = readings.failed[0].partition(":")[0]
         yield Penalty(
             "failed_runs",
-            min(FAILED_POINTS * len(readings.failed), FAILED_MOST),
+            min(FAILED_POINTS * len(readings.failed), MAX_FAILED_POINTS),
             "; ".join(readings.failed),
             f"remove the cause, then start it again: POST /api/jobs/{first}/run",
         )
@@ -184,29 +191,29 @@ def _jobs(readings: Readings) -> Iterator[Penalty]:
             "paused: " + ", ".join(readings.paused),
             f"let it run again: POST /api/jobs/{readings.paused[0]}/resume",
         )
-    if readings.bloated_workers:
+    if readings.oversized_workers:
         yield Penalty(
             "workers",
             5,
-            f"{readings.bloated_workers} workers above [workers] memory_mark_mb",
+            f"{readings.oversized_workers} workers above [workers] memory_mark_mb",
             "POST /api/performance/optimize replaces them; raise memory_mark_mb if they grow again at once",
         )
 
 
-def _data(readings: Readings) -> Iterator[Penalty]:
+def _data_penalties(readings: HealthReadings) -> Iterator[Penalty]:
     age = readings.age_sessions
     if age is None:
         start = "start the first collection: POST /api/jobs/collect/run"
         wait = "the first collection is under way: GET /api/jobs tells how far it is"
         yield Penalty("data", 40, "no bars yet", wait if readings.collecting else start)
-    elif points := _points(AGE_SESSIONS, age):
+    elif points := _points(DATA_AGE_STEPS, age):
         yield Penalty(
             "data",
             points,
             f"the newest bars are {age} trading session{'s' if age > 1 else ''} old",
             "see why collect did not run at GET /api/runs?job=collect, then POST /api/jobs/collect/run",
         )
-    if points := _points(EXCLUDED_PCT, readings.excluded_pct):
+    if points := _points(EXCLUDED_STEPS, readings.excluded_pct):
         yield Penalty(
             "quality",
             points,
@@ -215,7 +222,7 @@ def _data(readings: Readings) -> Iterator[Penalty]:
         )
 
 
-def _alerts(readings: Readings) -> Iterator[Penalty]:
+def _alert_penalties(readings: HealthReadings) -> Iterator[Penalty]:
     if readings.alerts_given_up:
         yield Penalty(
             "alerts",
@@ -232,7 +239,7 @@ def _alerts(readings: Readings) -> Iterator[Penalty]:
         )
 
 
-def _standing(readings: Readings) -> Iterator[Penalty]:
+def _dependency_penalties(readings: HealthReadings) -> Iterator[Penalty]:
     if readings.database is not None:
         yield Penalty("database", 40, readings.database, "start the server, or correct [store] dsn")
     if readings.login_due is not None:
@@ -244,11 +251,85 @@ def _standing(readings: Readings) -> Iterator[Penalty]:
             readings.calendar,
             "add the new holidays to [schedule] extra_holidays and set calendar_valid_until, or upgrade vcpd",
         )
-    yield from _alerts(readings)
-    if readings.refused_reload is not None:
+    yield from _alert_penalties(readings)
+    if readings.reload_error is not None:
         yield Penalty(
             "configuration",
             5,
-            f"the last reload was refused: {readings.refused_reload}",
+            f"the last reload was refused: {readings.reload_error}",
             "correct the file, check it with `vcpd check-config`, and reload with `systemctl reload vcpd`",
         )
+
+
+class Histogram(msgspec.Struct, frozen=True):
+    """`counts` has one more than `edges`, not cumulative: the last holds what exceeds every edge."""
+
+    edges: tuple[float, ...]
+    counts: tuple[int, ...]
+    total: float  # the sum of all samples
+
+
+class RateLimitMetrics(msgspec.Struct, frozen=True):
+    """One of the market's rate limits."""
+
+    passed: int
+    waiting: int
+    waited_s: float
+    slowed: int
+
+
+class WorkerMetrics(msgspec.Struct, frozen=True):
+    """The worker processes."""
+
+    private_mb: Mapping[str, float]  # by pid
+    tasks: int
+    restarts: Mapping[str, int]  # by cause
+    running: int
+
+
+class MetricsSnapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """Counters count from the daemon's start. None is not known."""
+
+    version: str
+    market: str
+    now: datetime
+    uptime_s: float
+    health: int
+    leading: bool
+    runs: Mapping[tuple[str, str], int]  # ended, by (job, outcome)
+    run_seconds: Mapping[str, Histogram]  # by job
+    running_jobs: Sequence[str]
+    next_run_s: Mapping[str, float]  # seconds until then, by job
+    last_done_age_s: Mapping[str, float]  # since each job last ended as done
+    requests: Mapping[tuple[str, str], int]  # by (endpoint, status)
+    retries: int
+    limits: Mapping[str, RateLimitMetrics]
+    bars: int
+    symbols: int
+    excluded: int
+    quarantined: Mapping[str, int]  # rows by rule
+    age_sessions: int | None
+    states: Mapping[str, int]  # listed setups
+    workers: WorkerMetrics
+    loop_lag_s: Histogram
+    pool_in_use: int
+    pool_open: int
+    database_up: bool
+    database_ping_s: float | None
+    login_valid: bool
+    token_age_s: float | None
+    token_left_s: float | None
+    daemon_mb: float | None
+    threads: int | None
+    disk_free_pct: float | None
+    alerts: Mapping[tuple[str, str], int] = {}  # attempts by (channel, outcome)
+    alerts_pending: int = 0
+    alerts_given_up: int = 0  # in the last day
+    watch: WatchStatus = WatchStatus()
+
+
+class MachineLoad(msgspec.Struct, frozen=True):
+    """A reading of the whole machine."""
+
+    memory_used_pct: float = 0.0
+    cpu_load_per_core: float = 0.0  # runnable tasks per core, one-minute mean

@@ -1,8 +1,11 @@
-"""What is traded: an instrument as the exchange lists it, and as the store follows it."""
+"""Instruments as the exchange lists them and as the store keeps them; quotes."""
 
 from datetime import date
+from typing import Final
 
 import msgspec
+
+EXCHANGE: Final = "NSE"
 
 
 class Instrument(msgspec.Struct, frozen=True):
@@ -48,7 +51,7 @@ class InstrumentChanges(msgspec.Struct, frozen=True):
     """What a day's list changed, by symbol."""
 
     added: tuple[str, ...] = ()
-    gone: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
     renamed: tuple[tuple[str, str], ...] = ()  # (old symbol, new symbol)
     token_changed: tuple[str, ...] = ()
 
@@ -65,3 +68,9 @@ class Quote(msgspec.Struct, frozen=True):
     low: float
     previous_close: float
     volume: float  # shares so far this session; NaN where unknown
+
+
+def full_symbol(symbol: str) -> str:
+    """`NSE:INFY` for `infy` and for itself."""
+    name = symbol.strip().upper()
+    return name if ":" in name else f"{EXCHANGE}:{name}"

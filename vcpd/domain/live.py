@@ -1,4 +1,4 @@
-"""What is seen while a session runs: prices as they come, what they mean, and how well one sees."""
+"""Live prices, feed status, events and candidates of the running session."""
 
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
-from vcpd.domain.arrays import DateArray, FloatArray, IntArray
+from vcpd.domain.bars import DateArray, FloatArray, IntArray
 from vcpd.domain.setups import EventKind
 
 
@@ -52,7 +52,7 @@ class FeedStatus(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""  # why it is not live
 
 
-class Sighting(msgspec.Struct, frozen=True, kw_only=True):
+class LiveEvent(msgspec.Struct, frozen=True, kw_only=True):
     """An event of a followed base as seen in a running session; the session's final bar decides about it.
 
     `volume_ratio` is the volume projected to the close over its average, None where unknown.
@@ -73,7 +73,7 @@ class Sighting(msgspec.Struct, frozen=True, kw_only=True):
     score: float | None = None
 
 
-class Watched(msgspec.Struct, frozen=True, kw_only=True):
+class WatchedCandidate(msgspec.Struct, frozen=True, kw_only=True):
     """One candidate as it stands right now."""
 
     symbol: str
@@ -110,7 +110,7 @@ class MinuteVolumes:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class StoredCurve:
+class StoredVolumeCurve:
     """A learned volume curve: cumulative shares (m,) at the end of each minute, from how many sessions."""
 
     symbol: str

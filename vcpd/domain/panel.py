@@ -8,8 +8,7 @@ from typing import Final, Self
 import msgspec
 import numpy as np
 
-from vcpd.domain.arrays import BoolArray, DateArray, FloatArray
-from vcpd.domain.bars import BarSeries
+from vcpd.domain.bars import BarSeries, BoolArray, DateArray, FloatArray
 
 FIELDS: Final = ("open", "high", "low", "close", "volume")
 DEFAULT_TICK: Final = 0.05

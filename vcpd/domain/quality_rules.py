@@ -1,4 +1,4 @@
-"""Which rows may enter the store: the quarantining rules as pure functions over structured arrays.
+"""Data quality rules for rows: which bars are accepted, which quarantined, which were restated.
 
 What is decided where the data leave a choice:
 
@@ -12,34 +12,99 @@ What is decided where the data leave a choice:
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from enum import StrEnum
 from typing import Final
 
+import msgspec
 import numpy as np
 
-from vcpd.domain.arrays import BoolArray, DateArray, FloatArray, IntArray, RecordArray
-from vcpd.domain.bars import PRICE_FIELDS, BarSeries, BarTable
-from vcpd.domain.quality import QuarantinedBar, Rule
+from vcpd.domain.bars import (
+    PRICE_FIELDS,
+    BarSeries,
+    BarTable,
+    BoolArray,
+    DateArray,
+    FloatArray,
+    IntArray,
+    RecordArray,
+)
 
-ACCEPTED: Final = 0
-EQUAL_COPY: Final = 1
-FIRST_RULE: Final = 2
-ROUNDING: Final = 0.011  # a paisa and a little: prices are published on two decimals
+VOLUME_TOLERANCE: Final = 0.5  # shares: volumes are whole
+EXACT_TOLERANCE: Final = 0.001  # rupees: below a tenth of a paisa there is no price
+
+
+class QualityRule(StrEnum):
+    """The named laws; `quarantine` rules keep a row out, `flag` rules keep a symbol out of screening."""
+
+    PRICE_MISSING = "price_missing"
+    PRICE_NOT_POSITIVE = "price_not_positive"
+    HIGH_BELOW_LOW = "high_below_low"
+    OUT_OF_RANGE = "open_or_close_outside_high_low"
+    DUPLICATE_SESSION = "duplicate_session"
+    NOT_A_SESSION = "not_a_session"
+    VOLUME_NEGATIVE = "volume_negative"
+    VOLUME_MISSING = "volume_missing"
+    STALE_REPEAT = "stale_repeat"
+    PARTIAL_LAST_BAR = "partial_last_bar"
+    JUMP_BEYOND_BAND = "jump_beyond_band"
+    SCALE_BREAK = "scale_break"
+    MISSING_SESSIONS = "missing_sessions"
+    PRICE_BELOW_MINIMUM = "price_below_minimum"
+    TRADED_VALUE_BELOW_MINIMUM = "traded_value_below_minimum"
+    NOT_COMPUTABLE = "not_computable"
+
+
+USER_FILTER_RULES: Final = frozenset(
+    {QualityRule.PRICE_BELOW_MINIMUM, QualityRule.TRADED_VALUE_BELOW_MINIMUM}
+)
+
+
+"""Rules that say what the owner does not want, not what is wrong with the data."""
+
+
+class QuarantinedBar(msgspec.Struct, frozen=True):
+    """A row that was kept apart: where it came from, why, and the row as it came."""
+
+    symbol: str
+    session: date | None
+    rule: QualityRule
+    reason: str
+    payload: dict[str, object]
+
+
+class QualityFlag(msgspec.Struct, frozen=True):
+    """A doubt about a symbol's history that its owner must see; `excludes` keeps it out of results."""
+
+    symbol: str
+    rule: QualityRule
+    session: date
+    reason: str
+    excludes: bool
+
+
+ACCEPTED_CODE: Final = 0
+DUPLICATE_CODE: Final = 1
+FIRST_RULE_CODE: Final = 2
+ROUNDING_TOLERANCE: Final = 0.011  # a paisa and a little: prices are published on two decimals
 ROUNDING_SHARE: Final = 2e-4  # a back-adjusted price is rounded after the division
-
-REASONS: Final[Mapping[Rule, str]] = {
-    Rule.NOT_A_SESSION: "the exchange did not trade on this date",
-    Rule.PRICE_MISSING: "a price is missing or not a number",
-    Rule.PRICE_NOT_POSITIVE: "a price is zero or negative",
-    Rule.HIGH_BELOW_LOW: "high is below low",
-    Rule.OUT_OF_RANGE: "open or close lies outside low..high by more than rounding",
-    Rule.VOLUME_NEGATIVE: "volume is negative",
-    Rule.DUPLICATE_SESSION: "another row gives other values for the same session",
+RULE_REASONS: Final[Mapping[QualityRule, str]] = {
+    QualityRule.NOT_A_SESSION: "the exchange did not trade on this date",
+    QualityRule.PRICE_MISSING: "a price is missing or not a number",
+    QualityRule.PRICE_NOT_POSITIVE: "a price is zero or negative",
+    QualityRule.HIGH_BELOW_LOW: "high is below low",
+    QualityRule.OUT_OF_RANGE: "open or close lies outside low..high by more than rounding",
+    QualityRule.VOLUME_NEGATIVE: "volume is negative",
+    QualityRule.DUPLICATE_SESSION: "another row gives other values for the same session",
 }
-RULES: Final = tuple(REASONS)  # in the order in which they are tried; the first that is broken is named
+
+
+ROW_RULES: Final = tuple(
+    RULE_REASONS
+)  # in the order in which they are tried; the first that is broken is named
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sessions:
+class ValidSessions:
     """What the caller vouches for: the exchange's `days` (m,), ascending, and the `latest` possible one.
 
     Dates before the first or after the last of `days` are not judged against them.
@@ -48,7 +113,7 @@ class Sessions:
     days: DateArray | None = None
     latest: date | None = None
 
-    def strangers(self, sessions: DateArray) -> BoolArray:
+    def non_sessions(self, sessions: DateArray) -> BoolArray:
         """(n,): which dates are no session."""
         strange: BoolArray = np.isnat(sessions)
         if self.latest is not None:
@@ -61,7 +126,7 @@ class Sessions:
         return unlisted
 
 
-ANY_DAY: Final = Sessions()
+ANY_SESSION: Final = ValidSessions()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,7 +139,7 @@ class CheckedTable:
     accepted: BarTable
     quarantined: tuple[QuarantinedBar, ...]
     rows: tuple[int, ...] = ()
-    copies: int = 0
+    duplicates: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,28 +148,32 @@ class CheckedSeries:
 
     accepted: BarSeries
     quarantined: tuple[QuarantinedBar, ...]
-    copies: int = 0
+    duplicates: int = 0
 
 
-def check_rows(series: BarSeries, sessions: Sessions = ANY_DAY) -> CheckedSeries:
+def check_rows(series: BarSeries, sessions: ValidSessions = ANY_SESSION) -> CheckedSeries:
     """Judge every row of one symbol."""
     table = BarTable(np.zeros(len(series), np.int64), series.records)
     checked = check_table(table, {0: series.symbol}, sessions)
     return CheckedSeries(
-        BarSeries(series.symbol, checked.accepted.records), checked.quarantined, checked.copies
+        BarSeries(series.symbol, checked.accepted.records), checked.quarantined, checked.duplicates
     )
 
 
-def check_table(table: BarTable, symbols: Mapping[int, str], sessions: Sessions = ANY_DAY) -> CheckedTable:
+def check_table(
+    table: BarTable, symbols: Mapping[int, str], sessions: ValidSessions = ANY_SESSION
+) -> CheckedTable:
     """Judge every row of many instruments; `symbols` names them by instrument id."""
-    table, order = _ascending(table)
-    verdicts = _verdicts(table, sessions)
-    kept = verdicts == ACCEPTED
+    table, order = _sorted_rows(table)
+    verdicts = _row_codes(table, sessions)
+    kept = verdicts == ACCEPTED_CODE
     accepted = table if kept.all() else BarTable(table.instrument_id[kept], table.records[kept])
-    broken = np.flatnonzero(verdicts >= FIRST_RULE)
-    apart = tuple(_quarantined(table, symbols, int(row), int(verdicts[row]) - FIRST_RULE) for row in broken)
-    copies = int(np.count_nonzero(verdicts == EQUAL_COPY))
-    sound = BarTable(accepted.instrument_id, _widened(accepted.records))
+    broken = np.flatnonzero(verdicts >= FIRST_RULE_CODE)
+    apart = tuple(
+        _quarantined_bar(table, symbols, int(row), int(verdicts[row]) - FIRST_RULE_CODE) for row in broken
+    )
+    copies = int(np.count_nonzero(verdicts == DUPLICATE_CODE))
+    sound = BarTable(accepted.instrument_id, _widen_range(accepted.records))
     return CheckedTable(sound, apart, tuple(order[broken].tolist()), copies)
 
 
@@ -114,15 +183,17 @@ def payload_of(record: np.void) -> dict[str, object]:
     return {name: value if np.isfinite(value) else None for name, value in values.items()}
 
 
-def _quarantined(table: BarTable, symbols: Mapping[int, str], row: int, rule_number: int) -> QuarantinedBar:
-    record, rule = table.records[row], RULES[rule_number]
+def _quarantined_bar(
+    table: BarTable, symbols: Mapping[int, str], row: int, rule_number: int
+) -> QuarantinedBar:
+    record, rule = table.records[row], ROW_RULES[rule_number]
     session = record["session"]
     known = None if np.isnat(session) else session.item()
     symbol = symbols[int(table.instrument_id[row])]
-    return QuarantinedBar(symbol, known, rule, REASONS[rule], payload_of(record))
+    return QuarantinedBar(symbol, known, rule, RULE_REASONS[rule], payload_of(record))
 
 
-def _ascending(table: BarTable) -> tuple[BarTable, IntArray]:
+def _sorted_rows(table: BarTable) -> tuple[BarTable, IntArray]:
     """The rows by instrument and session, and the place of each in `table`; equal keys keep their order."""
     keys, days = table.instrument_id, table.records["session"].view(np.int64)
     same = keys[1:] == keys[:-1]
@@ -132,22 +203,22 @@ def _ascending(table: BarTable) -> tuple[BarTable, IntArray]:
     return BarTable(keys[order], table.records[order]), order
 
 
-def _verdicts(table: BarTable, sessions: Sessions) -> IntArray:
+def _row_codes(table: BarTable, sessions: ValidSessions) -> IntArray:
     """(n,): ACCEPTED, EQUAL_COPY, or FIRST_RULE plus the number of the first broken rule."""
     records = table.records
     prices = np.stack([records[name] for name in PRICE_FIELDS])
-    broken = (sessions.strangers(records["session"]), *_broken_laws(prices, records["volume"]))
+    broken = (sessions.non_sessions(records["session"]), *_rule_violations(prices, records["volume"]))
     verdicts = np.zeros(len(records), np.int64)
     for number in reversed(range(len(broken))):
-        verdicts[broken[number]] = FIRST_RULE + number
-    _judge_repeats(table, verdicts)
+        verdicts[broken[number]] = FIRST_RULE_CODE + number
+    _mark_duplicates(table, verdicts)
     return verdicts
 
 
-def _broken_laws(prices: FloatArray, volume: FloatArray) -> tuple[BoolArray, ...]:
+def _rule_violations(prices: FloatArray, volume: FloatArray) -> tuple[BoolArray, ...]:
     """For each rule between the session's and the duplicates': which rows (n,) break it."""
     opened, high, low, closed = prices
-    slack = np.maximum(ROUNDING, ROUNDING_SHARE * closed)
+    slack = np.maximum(ROUNDING_TOLERANCE, ROUNDING_SHARE * closed)
     missing: BoolArray = np.logical_not(np.isfinite(prices).all(axis=0))
     not_positive: BoolArray = np.any(prices <= 0, axis=0)
     crossed: BoolArray = high < low
@@ -157,9 +228,9 @@ def _broken_laws(prices: FloatArray, volume: FloatArray) -> tuple[BoolArray, ...
     return missing, not_positive, crossed, outside, (volume < 0) | np.isinf(volume)
 
 
-def _judge_repeats(table: BarTable, verdicts: IntArray) -> None:
+def _mark_duplicates(table: BarTable, verdicts: IntArray) -> None:
     """Name the rows that share an instrument and session with another sound row."""
-    sound = np.flatnonzero(verdicts == ACCEPTED)
+    sound = np.flatnonzero(verdicts == ACCEPTED_CODE)
     keys, days = table.instrument_id[sound], table.records["session"][sound]
     repeats = (keys[1:] == keys[:-1]) & (days[1:] == days[:-1])
     if not repeats.any():
@@ -169,8 +240,8 @@ def _judge_repeats(table: BarTable, verdicts: IntArray) -> None:
     groups = np.cumsum(starts) - 1
     differs = ~_equal_rows(records, records[np.flatnonzero(starts)][groups])
     disputed = np.bincount(groups[differs], minlength=groups[-1] + 1).astype(np.bool_)[groups]
-    verdicts[sound[~starts]] = EQUAL_COPY
-    verdicts[sound[disputed]] = FIRST_RULE + RULES.index(Rule.DUPLICATE_SESSION)
+    verdicts[sound[~starts]] = DUPLICATE_CODE
+    verdicts[sound[disputed]] = FIRST_RULE_CODE + ROW_RULES.index(QualityRule.DUPLICATE_SESSION)
 
 
 def _equal_rows(left: RecordArray, right: RecordArray) -> BoolArray:
@@ -180,7 +251,7 @@ def _equal_rows(left: RecordArray, right: RecordArray) -> BoolArray:
     return equal
 
 
-def _widened(records: RecordArray) -> RecordArray:
+def _widen_range(records: RecordArray) -> RecordArray:
     """The rows with high and low stretched over open and close, copied only where one needs it."""
     top = np.maximum(records["open"], records["close"])
     bottom = np.minimum(records["open"], records["close"])
@@ -190,3 +261,65 @@ def _widened(records: RecordArray) -> RecordArray:
     widened["high"] = np.maximum(widened["high"], top)
     widened["low"] = np.minimum(widened["low"], bottom)
     return widened
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HistoryComparison:
+    """Sessions by what became of them: each ascending, shape (k,)."""
+
+    price_changed: DateArray  # a price differs, by more than rounding unless compared exactly
+    volume_changed: DateArray  # prices agree, volume differs
+    missing: DateArray  # within the new one's span, but no longer given
+    added: DateArray  # within the old one's span, but not stored
+
+
+def compare_histories(old: BarSeries, new: BarSeries, *, exactly: bool = False) -> HistoryComparison:
+    """What `new` says of the sessions of `old`; both ascending and checked.
+
+    Prices that were divided since agree but for rounding; `exactly` tells every other price.
+    """
+    _, in_old, in_new = np.intersect1d(old.sessions, new.sessions, assume_unique=True, return_indices=True)
+    left, right = BarSeries(old.symbol, old.records[in_old]), BarSeries(new.symbol, new.records[in_new])
+    repriced = _prices_differ(left, right, exactly=exactly)
+    revolumed = ~repriced & _volumes_differ(left, right)
+    return HistoryComparison(
+        left.sessions[repriced],
+        left.sessions[revolumed],
+        _only_in(old.sessions, new.sessions),
+        _only_in(new.sessions, old.sessions),
+    )
+
+
+def restated_sessions(old: BarSeries, new: BarSeries) -> DateArray:
+    """The sessions whose final bar the market has changed: one is enough to doubt the whole history."""
+    final = BarSeries(old.symbol, old.records[~old.provisional])
+    return compare_histories(final, new).price_changed
+
+
+def is_restated(old: BarSeries, new: BarSeries) -> bool:
+    """Whether any final bar of `old` has another price in `new`."""
+    return bool(len(restated_sessions(old, new)))
+
+
+def _prices_differ(left: BarSeries, right: BarSeries, *, exactly: bool) -> BoolArray:
+    tolerance = EXACT_TOLERANCE if exactly else np.maximum(ROUNDING_TOLERANCE, ROUNDING_SHARE * left.close)
+    differ: BoolArray = np.logical_or.reduce(
+        [np.abs(left.records[name] - right.records[name]) > tolerance for name in PRICE_FIELDS]
+    )
+    return differ
+
+
+def _volumes_differ(left: BarSeries, right: BarSeries) -> BoolArray:
+    unknown = np.isnan(left.volume)
+    differ: BoolArray = (unknown != np.isnan(right.volume)) | (
+        np.abs(left.volume - right.volume) > VOLUME_TOLERANCE
+    )
+    return differ
+
+
+def _only_in(some: DateArray, others: DateArray) -> DateArray:
+    """Those of `some` that lie within the span of `others` without being among them."""
+    if not len(others):
+        return some[:0]
+    within = some[(some >= others[0]) & (some <= others[-1])]
+    return np.setdiff1d(within, others, assume_unique=True)

@@ -1,4 +1,4 @@
-"""Risk: a symbol's score within one session's universe, with everything it was made from."""
+"""Risk score of a symbol within one session's universe."""
 
 from collections.abc import Mapping
 from datetime import date
@@ -8,7 +8,7 @@ from typing import Self
 import msgspec
 
 
-class Band(StrEnum):
+class RiskBand(StrEnum):
     """The score in plain words."""
 
     LOW = "low"
@@ -18,11 +18,11 @@ class Band(StrEnum):
     EXTREME = "extreme"
 
 
-class RiskMark(msgspec.Struct, frozen=True, gc=False):
+class RiskSummary(msgspec.Struct, frozen=True, gc=False):
     """A risk score in short."""
 
     score: float | None
-    band: Band | None
+    band: RiskBand | None
 
 
 class RiskScore(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,13 +31,13 @@ class RiskScore(msgspec.Struct, frozen=True, kw_only=True):
     symbol: str
     as_of: date
     score: float | None
-    band: Band | None
+    band: RiskBand | None
     components: Mapping[str, float]
     metrics: Mapping[str, float | str | None]  # dates as ISO text
     reason: str | None = None
 
     @classmethod
-    def without(cls, symbol: str, as_of: date, reason: str) -> Self:
+    def unscored(cls, symbol: str, as_of: date, reason: str) -> Self:
         """No score, and why."""
         return cls(
             symbol=symbol, as_of=as_of, score=None, band=None, components={}, metrics={}, reason=reason

@@ -1,4 +1,4 @@
-"""A job's run is a row with an outcome; while it runs, it says how far it is."""
+"""Job runs: outcome, counts and progress."""
 
 from collections.abc import Mapping
 from datetime import date, datetime
@@ -37,7 +37,7 @@ class RunResult(msgspec.Struct, frozen=True):
     counts: Mapping[str, int] = {}
     outcome: Outcome = Outcome.DONE
     reason: str = ""
-    passing: bool = False  # a failure that may pass by itself: worth another try later
+    retryable: bool = False  # a failure that may pass by itself: worth another try later
 
 
 class Progress:

@@ -1,4 +1,4 @@
-"""Setups: what the detector says of a symbol at a session, and the life of a base that is followed."""
+"""Setups, gates, events and followed bases: the detector's results."""
 
 from collections.abc import Mapping
 from datetime import date
@@ -8,7 +8,7 @@ from typing import Self
 import msgspec
 
 
-class State(StrEnum):
+class BaseState(StrEnum):
     """Where a base stands in its life."""
 
     FORMING = "FORMING"
@@ -89,7 +89,7 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     contractions: tuple[Contraction, ...]
     pivot: float | None
     stop: float | None
-    state: State | None
+    state: BaseState | None
     score: float
     components: Mapping[str, float]
     gates: Mapping[str, Gate]
@@ -109,7 +109,7 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     sector: str | None = None  # of the company, as an index list tells it
 
     @classmethod
-    def unjudged(
+    def unevaluated(
         cls, symbol: str, as_of: date, reason: str, *, young: bool = False, close: float | None = None
     ) -> Self:
         """The verdict on a symbol of which nothing can be said, and why."""
@@ -139,7 +139,7 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
         return self.passed or bool(self.events)
 
 
-class Verdict(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class EncodedSetup(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A setup written out: what one looks for by, and the whole as JSON (NaN as null).
 
     The hundred values of a setup are one text here: a whole market's verdicts weigh little.
@@ -150,7 +150,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     is_judged: bool  # False where nothing could be said
     has_base: bool
     passed: bool
-    state: State | None
+    state: BaseState | None
     score: float
     rs_rating: int | None
     text: str
@@ -183,7 +183,7 @@ class Base(msgspec.Struct, frozen=True, kw_only=True):
     pivot: float
     stop: float
     footprint: str
-    state: State
+    state: BaseState
     breakout_on: date | None = None
     setup: Setup | None = None  # the verdict of `last_judged`
     events: tuple[SetupEvent, ...] = ()

@@ -1,16 +1,22 @@
-"""What is missing: decided from what the store has asked for and the calendar alone."""
+"""Find which bars are missing per instrument, and which sessions are closed, settled or final."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Final
 
+import numpy as np
+
+from vcpd.domain.bars import BarSeries
+from vcpd.domain.calendar import TradingCalendar
 from vcpd.domain.instruments import StoredInstrument
-from vcpd.domain.sessions import TradingCalendar
-from vcpd.ports import Coverage, Span
+from vcpd.jobs.settings import CollectSettings
+from vcpd.ports import Coverage, SessionSpan
 
 ONE_DAY: Final = timedelta(days=1)
-NEVER_ASKED: Final = Coverage(None, None, None)
+NO_COVERAGE: Final = Coverage(None, None, None)
+QUOTE_RESET_LEAD: Final = timedelta(minutes=30)  # before the opening: the exchange prepares its next session
+DAYS_PER_YEAR: Final = 365.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +27,8 @@ class Gap:
     """
 
     instrument: StoredInstrument
-    span: Span
-    whole: Span
+    span: SessionSpan
+    full_span: SessionSpan
     overlaps: bool
 
     @property
@@ -41,7 +47,7 @@ class Gaps:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class FetchTarget:
     """What every instrument should have: sessions [start, target], with a look back over `overlap` ones."""
 
     start: date
@@ -53,17 +59,19 @@ class Wish:
         return first <= last and (self.calendar.is_session(first) or self.calendar.next(first) <= last)
 
 
-def find_gaps(instruments: Iterable[StoredInstrument], coverage: Mapping[int, Coverage], wish: Wish) -> Gaps:
+def find_gaps(
+    instruments: Iterable[StoredInstrument], coverage: Mapping[int, Coverage], wish: FetchTarget
+) -> Gaps:
     """Sort the instruments by what they lack."""
     candles: list[Gap] = []
     session_only: list[Gap] = []
     unsettled: list[StoredInstrument] = []
     complete = 0
     for one in instruments:
-        known = coverage.get(one.id, NEVER_ASKED)
+        known = coverage.get(one.id, NO_COVERAGE)
         gap = find_gap(one, known, wish)
         if gap is not None:
-            (session_only if _lacks_only_target(known, wish) else candles).append(gap)
+            (session_only if _is_missing_only_target(known, wish) else candles).append(gap)
         elif known.first_provisional is not None:
             unsettled.append(one)
         else:
@@ -71,27 +79,27 @@ def find_gaps(instruments: Iterable[StoredInstrument], coverage: Mapping[int, Co
     return Gaps(tuple(candles), tuple(session_only), tuple(unsettled), complete)
 
 
-def find_gap(one: StoredInstrument, known: Coverage, wish: Wish) -> Gap | None:
+def find_gap(one: StoredInstrument, known: Coverage, wish: FetchTarget) -> Gap | None:
     """The candles to fetch for one instrument, None where all has been asked for."""
-    if known.asked is None:
-        whole = Span(wish.start, wish.target)
+    if known.requested is None:
+        whole = SessionSpan(wish.start, wish.target)
         return Gap(one, whole, whole, overlaps=False)
-    asked = known.asked
-    whole = Span(min(asked.first, wish.start), max(asked.last, wish.target))
+    asked = known.requested
+    whole = SessionSpan(min(asked.first, wish.start), max(asked.last, wish.target))
     tail = _tail_start(asked, known.first_provisional, wish)
-    if _lacks_head(asked, wish):
-        return Gap(one, whole if tail else Span(wish.start, asked.first), whole, overlaps=True)
-    return None if tail is None else look_back(one, asked, tail, wish)
+    if _is_missing_start(asked, wish):
+        return Gap(one, whole if tail else SessionSpan(wish.start, asked.first), whole, overlaps=True)
+    return None if tail is None else lookback_gap(one, asked, tail, wish)
 
 
-def look_back(one: StoredInstrument, asked: Span, tail: date, wish: Wish) -> Gap:
+def lookback_gap(one: StoredInstrument, asked: SessionSpan, tail: date, wish: FetchTarget) -> Gap:
     """Everything from `tail` on, and some stored sessions before it to compare."""
-    whole = Span(min(asked.first, wish.start), max(asked.last, wish.target))
+    whole = SessionSpan(min(asked.first, wish.start), max(asked.last, wish.target))
     first = max(wish.calendar.previous(tail, wish.overlap), whole.first)
-    return Gap(one, Span(first, wish.target), whole, overlaps=True)
+    return Gap(one, SessionSpan(first, wish.target), whole, overlaps=True)
 
 
-def _tail_start(asked: Span, first_provisional: date | None, wish: Wish) -> date | None:
+def _tail_start(asked: SessionSpan, first_provisional: date | None, wish: FetchTarget) -> date | None:
     """The first session at the end that is missing, or that an earlier day left provisional."""
     starts = []
     if wish.has_sessions(asked.last + ONE_DAY, wish.target):
@@ -101,11 +109,54 @@ def _tail_start(asked: Span, first_provisional: date | None, wish: Wish) -> date
     return min(starts, default=None)
 
 
-def _lacks_head(asked: Span, wish: Wish) -> bool:
+def _is_missing_start(asked: SessionSpan, wish: FetchTarget) -> bool:
     return wish.has_sessions(wish.start, asked.first - ONE_DAY)
 
 
-def _lacks_only_target(known: Coverage, wish: Wish) -> bool:
-    if known.asked is None or _lacks_head(known.asked, wish):
+def _is_missing_only_target(known: Coverage, wish: FetchTarget) -> bool:
+    if known.requested is None or _is_missing_start(known.requested, wish):
         return False
-    return _tail_start(known.asked, known.first_provisional, wish) == wish.target
+    return _tail_start(known.requested, known.first_provisional, wish) == wish.target
+
+
+@dataclass(frozen=True, slots=True)
+class BarFinality:
+    """Questions about sessions at an instant `now` (aware UTC)."""
+
+    calendar: TradingCalendar
+    settings: CollectSettings
+
+    def last_closed(self, session: date, now: datetime) -> date:
+        """`session`, or the last session that has closed where it has not."""
+        return min(session, self.calendar.last_session_at(now))
+
+    def is_final(self, session: date, now: datetime) -> bool:
+        """Whether the exchange no longer changes the session's candle, restatements apart."""
+        morning = datetime.combine(session + ONE_DAY, time(self.settings.final_hour), self.calendar.zone)
+        return now >= morning
+
+    def last_final(self, now: datetime) -> date:
+        session = self.calendar.last_session_at(now)
+        while not self.is_final(session, now):
+            session = self.calendar.previous(session)
+        return session
+
+    def is_settled(self, session: date, now: datetime) -> bool:
+        """Whether quotes carry the session's official close."""
+        _, closes = self.calendar.open_close(session)
+        return now >= closes + timedelta(minutes=self.settings.settled_after_min)
+
+    def quotes_cover(self, session: date, now: datetime) -> bool:
+        """Whether a quote taken at `now` may tell the bar of `session`, running or closed."""
+        opens, _ = self.calendar.open_close(session)
+        next_opens, _ = self.calendar.open_close(self.calendar.next(session))
+        return opens <= now < next_opens - QUOTE_RESET_LEAD
+
+    def history_start(self, session: date) -> date:
+        return session - timedelta(days=round(self.settings.history_years * DAYS_PER_YEAR))
+
+    def mark_provisional(self, series: BarSeries, now: datetime) -> BarSeries:
+        """The candles with those marked provisional that were fetched before they were final."""
+        records = series.records.copy()
+        records["provisional"] = series.sessions > np.datetime64(self.last_final(now), "D")
+        return BarSeries(series.symbol, records)

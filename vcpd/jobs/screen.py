@@ -1,17 +1,19 @@
-"""The screen: every symbol of the panel judged after a session, and the followed bases led on."""
+"""Screen all symbols of the panel for setups, and score their risk."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from vcpd.analysis.judging import Records
-from vcpd.analysis.tasks import Judging, Verdicts, screen
+from vcpd.analysis.risk.parameters import RiskParameters, RiskTaskParams
+from vcpd.analysis.screen_types import EncodedScreenResult, RecordedBases, ScreenParams
+from vcpd.analysis.tasks import measure_risk, score_risk, screen_rows_encoded
 from vcpd.analysis.thresholds import Thresholds
+from vcpd.domain.calendar import TradingCalendar
+from vcpd.domain.risk import RiskScore
 from vcpd.domain.runs import Outcome, RunContext, RunResult
-from vcpd.domain.sessions import TradingCalendar
-from vcpd.domain.setups import Base, Setup, Verdict
-from vcpd.jobs.sweep import Sweep
-from vcpd.ports import Casualty, Clock, PanelStore, SetupStore, Workers
+from vcpd.domain.setups import Base, EncodedSetup, Setup
+from vcpd.jobs.quote_snapshot import QuoteSnapshot
+from vcpd.ports import Clock, FailedSymbol, PanelStore, RiskStore, SetupStore, Workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +23,7 @@ class Screen:
     panels: PanelStore
     workers: Workers
     setups: SetupStore
-    sweep: Sweep
+    quote_snapshot: QuoteSnapshot
     clock: Clock
     calendar: TradingCalendar
     thresholds: Thresholds
@@ -32,43 +34,82 @@ class Screen:
         if now < opens:
             reason = f"the session of {context.session} opens at {opens.astimezone(self.calendar.zone):%H:%M}"
             return RunResult(outcome=Outcome.SKIPPED, reason=reason)
-        if self.calendar.running_session_at(now) == context.session:
-            await self.sweep(context.session, context.progress)
-        judged, casualties = await self._judge(context)
-        verdicts = [one for part in judged for one in part.verdicts] + _unjudged(casualties, context.session)
+        if self.calendar.open_session_at(now) == context.session:
+            await self.quote_snapshot(context.session, context.progress)
+        judged, casualties = await self._evaluate(context)
+        verdicts = [one for part in judged for one in part.verdicts] + _unscreened_verdicts(
+            casualties, context.session
+        )
         if not any(one.is_judged and one.as_of == context.session for one in verdicts):
             reason = f"no symbol has a bar of {context.session}: run collect first"
             return RunResult(outcome=Outcome.FAILED, reason=reason)
         bases = [base for part in judged for base in part.bases]
         await self.setups.put(context.session, verdicts, bases)
-        return RunResult(counts=_counts(verdicts, bases))
+        return RunResult(counts=_screen_counts(verdicts, bases))
 
-    async def _judge(self, context: RunContext) -> tuple[Sequence[Verdicts], list[Casualty]]:
+    async def _evaluate(
+        self, context: RunContext
+    ) -> tuple[Sequence[EncodedScreenResult], list[FailedSymbol]]:
         reference = await self.panels.current() or await self.panels.refresh()
-        casualties: list[Casualty] = []
-        judging = Judging(
+        casualties: list[FailedSymbol] = []
+        judging = ScreenParams(
             as_of=context.session,
             thresholds=self.thresholds,
-            followed=Records.of(await self.setups.followed()),
+            recorded=RecordedBases.of(await self.setups.active_bases()),
             elapsed_share=self.calendar.elapsed_share(context.session, self.clock.now()),
         )
         context.progress.begin(reference.n_symbols, "judging")
         judged = await self.workers.map_panel(
-            screen, reference, judging, progress=context.progress, casualties=casualties
+            screen_rows_encoded, reference, judging, progress=context.progress, casualties=casualties
         )
         return judged, casualties
 
 
-def _unjudged(casualties: Sequence[Casualty], session: date) -> list[Verdict]:
+def _unscreened_verdicts(casualties: Sequence[FailedSymbol], session: date) -> list[EncodedSetup]:
     """A symbol whose computation had to be given up is shown with the reason, like any other."""
-    setups = [Setup.unjudged(casualty.symbol, session, casualty.reason) for casualty in casualties]
-    return [Verdict.of(setup) for setup in setups]
+    setups = [Setup.unevaluated(casualty.symbol, session, casualty.reason) for casualty in casualties]
+    return [EncodedSetup.of(setup) for setup in setups]
 
 
-def _counts(verdicts: Sequence[Verdict], bases: Sequence[Base]) -> dict[str, int]:
+def _screen_counts(verdicts: Sequence[EncodedSetup], bases: Sequence[Base]) -> dict[str, int]:
     return {
         "judged": sum(one.is_judged for one in verdicts),
         "not_judged": sum(not one.is_judged for one in verdicts),
         "passed": sum(one.passed for one in verdicts),
         "followed": len(bases),
     }
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRisk:
+    """Scores `context.session` from final bars."""
+
+    panels: PanelStore
+    workers: Workers
+    scores: RiskStore
+    parameters: RiskParameters
+
+    async def __call__(self, context: RunContext) -> RunResult:
+        reference = await self.panels.current() or await self.panels.refresh()
+        casualties: list[FailedSymbol] = []
+        measuring = RiskTaskParams(as_of=context.session, parameters=self.parameters)
+        context.progress.begin(reference.n_symbols, "measuring")
+        blocks = await self.workers.map_panel(
+            measure_risk, reference, measuring, progress=context.progress, casualties=casualties
+        )
+        scored = await self.workers.call(score_risk, list(blocks), measuring)
+        scored += [RiskScore.unscored(lost.symbol, context.session, lost.reason) for lost in casualties]
+        if not any(one.score is not None for one in scored):
+            reason = f"no symbol could be scored for {context.session}: {_first_reason(scored)}"
+            return RunResult(outcome=Outcome.FAILED, reason=reason)
+        await self.scores.put(context.session, scored)
+        return RunResult(counts=_score_counts(scored))
+
+
+def _first_reason(scored: Sequence[RiskScore]) -> str:
+    return next((one.reason for one in scored if one.reason), "the panel is empty; run collect first")
+
+
+def _score_counts(scored: Sequence[RiskScore]) -> dict[str, int]:
+    given = sum(one.score is not None for one in scored)
+    return {"scored": given, "without_score": len(scored) - given}

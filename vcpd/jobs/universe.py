@@ -1,18 +1,75 @@
-"""The universe: which of the exchange's instruments are collected, screened and scored."""
+"""Select the instruments to collect, screen and score, from settings and index lists."""
 
 import asyncio
-from collections.abc import Iterable
+import csv
+import io
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
 
 import msgspec
 
-from vcpd.domain.instruments import StoredInstrument
-from vcpd.jobs.index_lists import EXCHANGE, full_symbol, members, read_lists
+from vcpd.core.errors import BadInputError
+from vcpd.domain.instruments import EXCHANGE, StoredInstrument, full_symbol
 from vcpd.ports import InstrumentStore
 
+SYMBOL_COLUMN: Final = "symbol"
+INDUSTRY_COLUMN: Final = "industry"
 SHARE_SERIES: Final = "EQ"
+
+
+def list_members(text: str, name: str) -> list[str]:
+    """The `Symbol` column of a list. Raises BadInputError naming `name`."""
+    return [row[SYMBOL_COLUMN] for row in _list_rows(text, name, (SYMBOL_COLUMN,)) if row[SYMBOL_COLUMN]]
+
+
+def list_industries(text: str, name: str) -> dict[str, str]:
+    """Industry by full symbol, where the list tells one. Raises BadInputError naming `name`."""
+    rows = _list_rows(text, name, (SYMBOL_COLUMN, INDUSTRY_COLUMN))
+    return {
+        full_symbol(row[SYMBOL_COLUMN]): row[INDUSTRY_COLUMN]
+        for row in rows
+        if row[SYMBOL_COLUMN] and row[INDUSTRY_COLUMN]
+    }
+
+
+def has_industries(text: str) -> bool:
+    """Whether a list has the column at all: a plain list of symbols has none."""
+    return INDUSTRY_COLUMN in _normalized_header(next(_csv_records(text), []))
+
+
+def read_lists(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """The texts of list files by path; relative ones lie below `folder`. Raises BadInputError."""
+    return {str(folder / name): _read_list(folder / name) for name in names}
+
+
+def _read_list(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInputError(f"{path}: the list cannot be read: {error}") from None
+
+
+def _list_rows(text: str, name: str, wanted: tuple[str, ...]) -> Iterator[Mapping[str, str]]:
+    """The wanted columns of each row, stripped; a short row has empty ones."""
+    records = _csv_records(text)
+    header = _normalized_header(next(records, []))
+    for column in wanted:
+        if column not in header:
+            was = ", ".join(header) or "nothing"
+            raise BadInputError(f"{name}: expected a column `{column.title()}`, was {was}")
+    places = {column: header.index(column) for column in wanted}
+    for record in records:
+        yield {name: record[at].strip() if len(record) > at else "" for name, at in places.items()}
+
+
+def _csv_records(text: str) -> Iterator[list[str]]:
+    return csv.reader(io.StringIO(text.lstrip("\ufeff")))
+
+
+def _normalized_header(cells: list[str]) -> list[str]:
+    return [cell.strip().lower() for cell in cells]
 
 
 class UniverseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -52,7 +109,7 @@ class UniverseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
+class UniverseSelection:
     """The chosen shares and indices, and wanted symbols that the exchange does not list."""
 
     shares: tuple[StoredInstrument, ...]
@@ -60,14 +117,14 @@ class Selection:
     unknown: tuple[str, ...] = ()
 
     @property
-    def everything(self) -> tuple[StoredInstrument, ...]:
+    def all_instruments(self) -> tuple[StoredInstrument, ...]:
         """Indices first: without them nothing can be compared."""
         return self.indices + self.shares
 
 
-def select(
+def select_universe(
     stored: Iterable[StoredInstrument], settings: UniverseSettings, listed_in: Iterable[str] = ()
-) -> Selection:
+) -> UniverseSelection:
     """The universe among the stored instruments; `listed_in` are the symbols of the lists."""
     listed = {one.symbol: one for one in stored if one.listed}
     named = {full_symbol(symbol) for symbol in (*settings.symbols, *listed_in)}
@@ -80,7 +137,7 @@ def select(
     else:
         shares = [one for one in shares if is_share(one)]
     unknown = sorted((named | wanted_indices.keys()) - listed.keys() - excluded)
-    return Selection(tuple(sorted(shares, key=lambda one: one.symbol)), indices, tuple(unknown))
+    return UniverseSelection(tuple(sorted(shares, key=lambda one: one.symbol)), indices, tuple(unknown))
 
 
 def is_share(one: StoredInstrument) -> bool:
@@ -100,11 +157,11 @@ class Universe:
         self._instruments = instruments
         self._folder = folder
 
-    async def current(self) -> Selection:
+    async def current(self) -> UniverseSelection:
         """Raises BadInputError for a list file that cannot be used."""
         listed_in = await asyncio.to_thread(self._members)
-        return select(await self._instruments.all(), self.settings, listed_in)
+        return select_universe(await self._instruments.all(), self.settings, listed_in)
 
     def _members(self) -> list[str]:
         texts = read_lists(self._folder, self.settings.lists)
-        return [symbol for name, text in texts.items() for symbol in members(text, name)]
+        return [symbol for name, text in texts.items() for symbol in list_members(text, name)]

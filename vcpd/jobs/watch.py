@@ -1,4 +1,4 @@
-"""The live watch: while a session runs, follow the bases near their pivots and tell what happens at once.
+"""Live watch: follow bases near their pivots during a session and record their events at once.
 
 The live feed comes first; while it is away, `/quote` is asked every few seconds: `/quote/ohlc` knows no
 volume, and a breakout without volume proves nothing. Whatever is seen is provisional until the evening.
@@ -8,161 +8,208 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import structlog
 
 from vcpd.analysis.live_states import LiveRules
 from vcpd.analysis.thresholds import Thresholds
-from vcpd.domain.errors import VcpdError
-from vcpd.domain.live import FeedState, LivePrices, Watched, WatchStatus
+from vcpd.core.errors import VcpdError
+from vcpd.domain.calendar import TradingCalendar
+from vcpd.domain.live import FeedState, LivePrices, WatchedCandidate, WatchStatus
 from vcpd.domain.runs import Outcome, RunContext, RunResult
-from vcpd.domain.sessions import TradingCalendar
-from vcpd.jobs.watch_board import Board, Hours
+from vcpd.jobs.quote_snapshot import prices_from_quotes
+from vcpd.jobs.settings import WatchSettings
 from vcpd.jobs.watch_candidates import Candidate
-from vcpd.jobs.watch_curves import Curves, symbols_with_curves
-from vcpd.jobs.watch_desk import Desk
-from vcpd.jobs.watch_quotes import prices_of_quotes
-from vcpd.jobs.watch_scouting import Scout
-from vcpd.jobs.watch_settings import WatchSettings
-from vcpd.jobs.watch_source import SourceWatch
-from vcpd.ports import Clock, LiveMarket, MarketData, MinuteMarket, Notifier, RunStore, SetupStore, WatchStore
+from vcpd.jobs.watch_events import WatchEventWriter
+from vcpd.jobs.watch_tracker import CandidateLoader, CandidateTracker, WatchHours
+from vcpd.jobs.watch_volume_curves import VolumeCurves, count_own_curves
+from vcpd.ports import (
+    Clock,
+    LiveFeed,
+    MarketData,
+    MinuteVolumeSource,
+    Notifier,
+    RunStore,
+    SetupStore,
+    WatchStore,
+)
 
-LOOK_EVERY_S: Final = 0.5
-DRAIN_S: Final = 10.0
-LINES_SHOWN: Final = 500
-
+POLL_INTERVAL_S: Final = 0.5
+DRAIN_TIMEOUT_S: Final = 10.0
+MAX_WATCHED_ROWS: Final = 500
 log = structlog.get_logger(__name__)
 
 
+class FeedDecision(NamedTuple):
+    """Whether to ask for quotes, and whether the feed should begin anew."""
+
+    polling: bool
+    reconnect: bool
+
+
+class FeedFallback:
+    """Told what is seen, it says what to do; all instants in real seconds of one clock."""
+
+    def __init__(self, now_s: float) -> None:
+        self._live_s = now_s
+        self._expected_s = now_s  # since when prices should come
+        self._last_price_s = now_s
+        self._reconnected_s = now_s
+
+    def on_prices(self, now_s: float) -> None:
+        """The feed has told a price."""
+        self._last_price_s = now_s
+
+    def decide(self, now_s: float, *, live: bool, expected: bool, settings: WatchSettings) -> FeedDecision:
+        """`live`: the feed is connected; `expected`: the session runs and somebody is followed."""
+        if live:
+            self._live_s = now_s
+        if not expected:
+            self._expected_s = now_s
+            return FeedDecision(polling=False, reconnect=False)
+        away = now_s - max(self._live_s, self._expected_s) > settings.fall_back_after_s
+        silent = live and now_s - max(self._last_price_s, self._expected_s) > settings.silent_after_s
+        renew = silent and now_s - self._reconnected_s > settings.silent_after_s
+        if renew:
+            self._reconnected_s = now_s
+        return FeedDecision(polling=away or silent, reconnect=renew)
+
+
 @dataclass(slots=True)
-class WatchMeans:
+class WatchDependencies:
     """What the watch works with. `clock` is the market's time, `pace` counts real seconds."""
 
     market: MarketData
-    live: LiveMarket | None
-    minutes: MinuteMarket | None
+    live: LiveFeed | None
+    minutes: MinuteVolumeSource | None
     setups: SetupStore
     store: WatchStore
     runs: RunStore
     clock: Clock
-    pace: Clock
+    real_clock: Clock
     calendar: TradingCalendar
     notifier: Notifier | None = None
-    heavy: Callable[[], str | None] = lambda: None  # the heavy job that runs
+    running_heavy_job: Callable[[], str | None] = lambda: None  # the heavy job that runs
 
 
 class Watch:
     """Follows `context.session` until its close. Settings and thresholds may be replaced meanwhile."""
 
-    def __init__(self, means: WatchMeans, settings: WatchSettings, thresholds: Thresholds) -> None:
-        self.means = means
+    def __init__(self, means: WatchDependencies, settings: WatchSettings, thresholds: Thresholds) -> None:
+        self.dependencies = means
         self.settings = settings
         self.thresholds = thresholds
-        self.curves = Curves(means.store, means.minutes)
-        self._vigil: Vigil | None = None
+        self.curves = VolumeCurves(means.store, means.minutes)
+        self._active_session: WatchSession | None = None
 
     async def __call__(self, context: RunContext) -> RunResult:
         hours = self._hours(context)
-        if self.means.clock.now() >= hours.closes:
+        if self.dependencies.clock.now() >= hours.closes:
             return RunResult(outcome=Outcome.SKIPPED, reason=f"the session of {hours.session} is over")
-        vigil = self._vigil = Vigil(self, context, hours)
+        vigil = self._active_session = WatchSession(self, context, hours)
         try:
-            await vigil.keep()
+            await vigil.watch_until_close()
         except BaseExceptionGroup as group:
-            raise _first_of(group) from None
+            raise _first_error(group) from None
         finally:
-            self._vigil = None
-            if self.means.live is not None:
-                self.means.live.follow([])
+            self._active_session = None
+            if self.dependencies.live is not None:
+                self.dependencies.live.subscribe([])
         return RunResult(counts=vigil.counts())
 
     def status(self) -> WatchStatus:
-        vigil, live = self._vigil, self.means.live
+        vigil, live = self._active_session, self.dependencies.live
         if vigil is None:
             return WatchStatus() if live is None else WatchStatus(feed=live.status())
         return vigil.status()
 
-    def watched(self, most: int = LINES_SHOWN) -> Sequence[Watched]:
+    def watched(self, most: int = MAX_WATCHED_ROWS) -> Sequence[WatchedCandidate]:
         """The candidates nearest to their pivots as they stand; nothing while no session is watched."""
-        vigil = self._vigil
-        return [] if vigil is None else vigil.board.watched(self.means.clock.now(), most)
+        vigil = self._active_session
+        return [] if vigil is None else vigil.tracker.watched(self.dependencies.clock.now(), most)
 
-    def heard(self, prices: LivePrices) -> None:
+    def on_prices(self, prices: LivePrices) -> None:
         """From the feed to whoever keeps watch: the feed itself never holds a vigil that is over."""
-        if self._vigil is not None:
-            self._vigil.hear(prices)
+        if self._active_session is not None:
+            self._active_session.on_prices(prices)
 
     def rules(self) -> LiveRules:
         return LiveRules.of(self.thresholds, self.settings.hysteresis_pct)
 
-    def _hours(self, context: RunContext) -> Hours:
-        calendar, session = self.means.calendar, context.session
-        return Hours(session, calendar.previous(session), *calendar.open_close(session))
+    def _hours(self, context: RunContext) -> WatchHours:
+        calendar, session = self.dependencies.calendar, context.session
+        return WatchHours(session, calendar.previous(session), *calendar.open_close(session))
 
 
-def _first_of(group: BaseExceptionGroup) -> BaseException:
+def _first_error(group: BaseExceptionGroup) -> BaseException:
     """The error that ended it all."""
     first = group.exceptions[0]
-    return _first_of(first) if isinstance(first, BaseExceptionGroup) else first
+    return _first_error(first) if isinstance(first, BaseExceptionGroup) else first
 
 
-class Vigil:
+class WatchSession:
     """The watch over one session."""
 
-    def __init__(self, watch: Watch, context: RunContext, hours: Hours) -> None:
+    def __init__(self, watch: Watch, context: RunContext, hours: WatchHours) -> None:
         self._watch = watch
-        self._means = watch.means
+        self._dependencies = watch.dependencies
         self._context = context
         self._hours = hours
-        self._scout = Scout(watch.means.setups, watch.means.store, watch.curves, hours)
-        self._desk = Desk(watch.means.store, watch.means.notifier, watch.means.pace)
-        self.board: Board = self._scout.board([], watch.settings, watch.rules())
+        self._loader = CandidateLoader(
+            watch.dependencies.setups, watch.dependencies.store, watch.curves, hours
+        )
+        self._event_writer = WatchEventWriter(
+            watch.dependencies.store, watch.dependencies.notifier, watch.dependencies.real_clock
+        )
+        self.tracker: CandidateTracker = self._loader.tracker([], watch.settings, watch.rules())
         self._polling = False
-        self._feed = SourceWatch(watch.means.pace.monotonic_s())
-        self._priced_s: float | None = None
-        self._skipping: str | None = None
+        self._feed_fallback = FeedFallback(watch.dependencies.real_clock.monotonic_s())
+        self._last_price_s: float | None = None
+        self._skip_reason: str | None = None
         self._prices = self._polls = self._skips = 0
 
-    async def keep(self) -> None:
+    async def watch_until_close(self) -> None:
         """Until the close. Raises an ExceptionGroup of what should not have happened."""
         works: Mapping[str, Any] = {
-            "desk": self._desk.run(),
-            "scout": self._follow_bases(),
-            "quotes": self._ask_for_quotes(),
-            "curves": self._learn(),
+            "desk": self._event_writer.run(),
+            "scout": self._refresh_candidates(),
+            "quotes": self._poll_quotes(),
+            "curves": self._learn_curves(),
         }
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(work, name=f"watch {name}") for name, work in works.items()]
-            if self._means.live is not None:
-                tasks.append(group.create_task(self._means.live.run(self._watch.heard), name="watch feed"))
+            if self._dependencies.live is not None:
+                tasks.append(
+                    group.create_task(self._dependencies.live.run(self._watch.on_prices), name="watch feed")
+                )
             await self._until_close()
-            await self._desk.drained(DRAIN_S)
+            await self._event_writer.wait_until_idle(DRAIN_TIMEOUT_S)
             for task in tasks:
                 task.cancel()
 
     def counts(self) -> dict[str, int]:
         return {
-            "candidates": len(self.board.rows),
-            "events": self._desk.kept,
+            "candidates": len(self.tracker.rows),
+            "events": self._event_writer.stored_count,
             "prices": self._prices,
             "polls": self._polls,
             "skips": self._skips,
         }
 
     def status(self) -> WatchStatus:
-        live = self._means.live
-        symbols = [row.candidate.base.symbol for row in self.board.rows]
+        live = self._dependencies.live
+        symbols = [row.candidate.base.symbol for row in self.tracker.rows]
         return WatchStatus(
             running=True,
             session=self._hours.session,
             source=self._source(),
             candidates=len(symbols),
-            left_out=self._scout.left_out + self.board.restated,
-            events=self._desk.kept,
+            left_out=self._loader.left_out + self.tracker.restated,
+            events=self._event_writer.stored_count,
             last_tick_age_s=self._price_age_s(),
-            skipped_because=self._skipping,
-            own_curves=symbols_with_curves(self._watch.curves, symbols),
+            skipped_because=self._skip_reason,
+            own_curves=count_own_curves(self._watch.curves, symbols),
             **({} if live is None else {"feed": live.status()}),
         )
 
@@ -172,79 +219,86 @@ class Vigil:
         return "ticker" if self._is_live() else "none"
 
     def _price_age_s(self) -> float | None:
-        if self._priced_s is None:
+        if self._last_price_s is None:
             return None
-        return round(self._means.pace.monotonic_s() - self._priced_s, 1)
+        return round(self._dependencies.real_clock.monotonic_s() - self._last_price_s, 1)
 
-    def hear(self, prices: LivePrices) -> None:
+    def on_prices(self, prices: LivePrices) -> None:
         """What the live feed tells."""
         if len(prices):
-            self._feed.heard(self._means.pace.monotonic_s())
-            self._on_prices(prices)
+            self._feed_fallback.on_prices(self._dependencies.real_clock.monotonic_s())
+            self._process_prices(prices)
 
-    def _on_prices(self, prices: LivePrices) -> None:
+    def _process_prices(self, prices: LivePrices) -> None:
         """The way of every price: in the loop, at once."""
         self._prices += len(prices)
-        self._priced_s = self._means.pace.monotonic_s()
-        if self._skipping is None:
-            self._desk.put(self.board.see(prices, self._means.clock.now()))
+        self._last_price_s = self._dependencies.real_clock.monotonic_s()
+        if self._skip_reason is None:
+            self._event_writer.submit(self.tracker.update(prices, self._dependencies.clock.now()))
 
     async def _until_close(self) -> None:
-        while self._means.clock.now() < self._hours.closes:
-            await self._mind_heavy_work()
-            self._mind_source()
+        while self._dependencies.clock.now() < self._hours.closes:
+            await self._check_heavy_job()
+            self._check_feed()
             self._show_progress()
-            await self._means.pace.sleep(LOOK_EVERY_S)
+            await self._dependencies.real_clock.sleep(POLL_INTERVAL_S)
 
     def _show_progress(self) -> None:
         status, progress = self.status(), self._context.progress
         minutes = self._hours.minutes
-        progress.done, progress.total = int(minutes * self._hours.fraction(self._means.clock.now())), minutes
+        progress.done, progress.total = (
+            int(minutes * self._hours.fraction(self._dependencies.clock.now())),
+            minutes,
+        )
         progress.note = f"{status.candidates} candidates by {status.source}, {status.events} events" + (
-            f"; skipped: {self._skipping}" if self._skipping else ""
+            f"; skipped: {self._skip_reason}" if self._skip_reason else ""
         )
 
-    async def _mind_heavy_work(self) -> None:
+    async def _check_heavy_job(self) -> None:
         """Skip while a heavy job runs, if the owner wants it so; each skip is a row of its own."""
         wants_skip = self._watch.settings.during_heavy == "skip"
-        heavy = self._means.heavy() if wants_skip else None
+        heavy = self._dependencies.running_heavy_job() if wants_skip else None
         reason = None if heavy is None else f"the heavy job {heavy} is running"
-        if reason is not None and self._skipping is None:
+        if reason is not None and self._skip_reason is None:
             self._skips += 1
-            self._skipping = reason
+            self._skip_reason = reason
             try:
-                await self._means.runs.record(
-                    self._context.job, self._instant(), self._hours.session, Outcome.SKIPPED, reason
+                await self._dependencies.runs.record(
+                    self._context.job,
+                    self._off_schedule_instant(),
+                    self._hours.session,
+                    Outcome.SKIPPED,
+                    reason,
                 )
             except VcpdError as error:
                 log.warning("watch.skip_not_recorded", reason=str(error))
-        self._skipping = reason
+        self._skip_reason = reason
 
-    def _instant(self) -> datetime:
+    def _off_schedule_instant(self) -> datetime:
         """Now, never on a whole second: no tick of the schedule."""
-        now = self._means.clock.now()
+        now = self._dependencies.clock.now()
         return now if now.microsecond else now.replace(microsecond=1)
 
-    def _mind_source(self) -> None:
-        expected = self._hours.runs_at(self._means.clock.now()) and bool(self.board.rows)
-        advice = self._feed.advise(
-            self._means.pace.monotonic_s(),
+    def _check_feed(self) -> None:
+        expected = self._hours.is_open(self._dependencies.clock.now()) and bool(self.tracker.rows)
+        advice = self._feed_fallback.decide(
+            self._dependencies.real_clock.monotonic_s(),
             live=self._is_live(),
             expected=expected,
             settings=self._watch.settings,
         )
-        if advice.renew and self._means.live is not None:
+        if advice.reconnect and self._dependencies.live is not None:
             log.warning("watch.feed_silent")
-            self._means.live.renew()
+            self._dependencies.live.reconnect()
         if advice.polling is not self._polling:
             log.info("watch.source", source="quotes" if advice.polling else "ticker")
             self._polling = advice.polling
 
     def _is_live(self) -> bool:
-        live = self._means.live
+        live = self._dependencies.live
         return live is not None and live.status().state is FeedState.LIVE
 
-    async def _follow_bases(self) -> None:
+    async def _refresh_candidates(self) -> None:
         """Look whom to follow, again and again: bases and settings change while the session runs."""
         known: object = None
         while True:
@@ -252,55 +306,57 @@ class Vigil:
             try:
                 if known is None:
                     await self._watch.curves.load()
-                    await self._desk.resume(await self._means.store.seen(self._hours.session))
-                version = (await self._means.store.version(), settings, self._watch.thresholds)
+                    await self._event_writer.resume(
+                        await self._dependencies.store.events_of(self._hours.session)
+                    )
+                version = (await self._dependencies.store.version(), settings, self._watch.thresholds)
                 if version != known:
-                    self._put_on_board(await self._scout.candidates(settings))
+                    self._replace_tracker(await self._loader.candidates(settings))
                     known = version
             except VcpdError as error:
                 log.warning("watch.no_candidates", reason=str(error))
-            await self._means.pace.sleep(settings.look_again_s)
+            await self._dependencies.real_clock.sleep(settings.look_again_s)
 
-    def _put_on_board(self, candidates: Sequence[Candidate]) -> None:
-        board = self._scout.board(candidates, self._watch.settings, self._watch.rules())
-        board.take_over(self.board)
-        self.board = board
-        log.info("watch.candidates", candidates=len(candidates), left_out=self._scout.left_out)
-        if self._means.live is not None:
-            self._means.live.follow([one.instrument.token for one in candidates])
+    def _replace_tracker(self, candidates: Sequence[Candidate]) -> None:
+        board = self._loader.tracker(candidates, self._watch.settings, self._watch.rules())
+        board.carry_over(self.tracker)
+        self.tracker = board
+        log.info("watch.candidates", candidates=len(candidates), left_out=self._loader.left_out)
+        if self._dependencies.live is not None:
+            self._dependencies.live.subscribe([one.instrument.token for one in candidates])
 
-    async def _ask_for_quotes(self) -> None:
+    async def _poll_quotes(self) -> None:
         while True:
-            if self._polling and self.board.rows:
-                await self._poll()
-                await self._means.pace.sleep(self._watch.settings.quotes_every_s)
+            if self._polling and self.tracker.rows:
+                await self._fetch_quotes_once()
+                await self._dependencies.real_clock.sleep(self._watch.settings.quotes_every_s)
             else:
-                await self._means.pace.sleep(LOOK_EVERY_S)
+                await self._dependencies.real_clock.sleep(POLL_INTERVAL_S)
 
-    async def _poll(self) -> None:
-        symbols = [row.candidate.base.symbol for row in self.board.rows]
+    async def _fetch_quotes_once(self) -> None:
+        symbols = [row.candidate.base.symbol for row in self.tracker.rows]
         try:
-            quotes = await self._means.market.quotes(symbols)
+            quotes = await self._dependencies.market.quotes(symbols)
         except VcpdError as error:
             log.info("watch.no_quotes", reason=str(error))
             return
         self._polls += 1
-        self._on_prices(prices_of_quotes(quotes.values(), self._means.calendar.zone))
+        self._process_prices(prices_from_quotes(quotes.values(), self._dependencies.calendar.zone))
 
-    async def _learn(self) -> None:
+    async def _learn_curves(self) -> None:
         """Learn volume curves beside everything else; a market without minute bars ends it."""
         while True:
-            await self._means.pace.sleep(LOOK_EVERY_S)
+            await self._dependencies.real_clock.sleep(POLL_INTERVAL_S)
             settings = self._watch.settings
-            instruments = {row.candidate.base.symbol: row.candidate.instrument for row in self.board.rows}
+            instruments = {row.candidate.base.symbol: row.candidate.instrument for row in self.tracker.rows}
             try:
                 await self._watch.curves.learn(
                     instruments,
-                    self._means.calendar,
+                    self._dependencies.calendar,
                     self._hours.session,
                     settings.learn_days,
                     settings.learn_again_days,
                 )
             except VcpdError as error:
                 log.info("watch.curves_not_learned", reason=str(error))
-            await self._means.pace.sleep(settings.look_again_s)
+            await self._dependencies.real_clock.sleep(settings.look_again_s)

@@ -1,4 +1,4 @@
-"""Whom the live watch follows: the bases as the evening before the session left them."""
+"""Select the bases that the live watch follows."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,11 +7,11 @@ from datetime import date
 from typing import Final
 
 from vcpd.domain.instruments import Instrument
-from vcpd.domain.setups import Base, Setup, State
-from vcpd.jobs.watch_settings import WatchSettings
+from vcpd.domain.setups import Base, BaseState, Setup
+from vcpd.jobs.settings import WatchSettings
 
-OVER: Final = frozenset({State.FAILED, State.EXPIRED})
-BROKEN_OUT: Final = frozenset({State.BREAKOUT, State.EXTENDED, State.SQUAT})
+ENDED_STATES: Final = frozenset({BaseState.FAILED, BaseState.EXPIRED})
+BREAKOUT_STATES: Final = frozenset({BaseState.BREAKOUT, BaseState.EXTENDED, BaseState.SQUAT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,63 +34,65 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class CandidateSelection:
     """The bases to follow, best first, and how many followed ones are left out."""
 
-    judged: tuple[tuple[Base, Setup], ...]
+    selected: tuple[tuple[Base, Setup], ...]
     left_out: int
 
 
-def choose(
+def select_candidates(
     bases: Sequence[Base], evening: Mapping[str, Setup], session: date, settings: WatchSettings
-) -> Choice:
+) -> CandidateSelection:
     """One base a symbol: those that have broken out, and those whose pivot is in reach.
 
     A base that a screen of the running session has judged already counts as `evening`, the verdicts of
     the session before, has it: its levels may have moved with a bar that is not over.
     """
-    alive = [pair for base in bases if (pair := _as_of_evening(base, evening, session)) is not None]
-    near = sorted((pair for pair in alive if _is_in_reach(pair[1], settings)), key=_rank)
+    alive = [pair for base in bases if (pair := _with_previous_setup(base, evening, session)) is not None]
+    near = sorted((pair for pair in alive if _is_in_reach(pair[1], settings)), key=_sort_key)
     one_each = {base.symbol: (base, setup) for base, setup in reversed(near)}
-    best = sorted(one_each.values(), key=_rank)[: settings.candidates_most]
-    return Choice(tuple(best), len(alive) - len(best))
+    best = sorted(one_each.values(), key=_sort_key)[: settings.candidates_most]
+    return CandidateSelection(tuple(best), len(alive) - len(best))
 
 
-def with_instruments(choice: Choice, instruments: Mapping[str, Instrument]) -> list[Candidate]:
+def with_instruments(choice: CandidateSelection, instruments: Mapping[str, Instrument]) -> list[Candidate]:
     """The candidates whose instrument is known."""
     return [
         Candidate(base, setup, instruments[base.symbol])
-        for base, setup in choice.judged
+        for base, setup in choice.selected
         if base.symbol in instruments
     ]
 
 
-def symbols_of(choice: Choice) -> list[str]:
-    return [base.symbol for base, _ in choice.judged]
+def selected_symbols(choice: CandidateSelection) -> list[str]:
+    return [base.symbol for base, _ in choice.selected]
 
 
-def _as_of_evening(base: Base, evening: Mapping[str, Setup], session: date) -> tuple[Base, Setup] | None:
+def _with_previous_setup(
+    base: Base, evening: Mapping[str, Setup], session: date
+) -> tuple[Base, Setup] | None:
     """The base with its verdict from before `session`; None where it had none or is over."""
     if base.found_on >= session:
         return None
     setup = base.setup if base.last_judged < session else evening.get(base.symbol)
-    if setup is None or setup.state is None or setup.state in OVER:
+    if setup is None or setup.state is None or setup.state in ENDED_STATES:
         return None
     return (base, setup) if setup.pivot and setup.stop and setup.close else None
 
 
 def _is_in_reach(setup: Setup, settings: WatchSettings) -> bool:
-    if setup.state in BROKEN_OUT:
+    if setup.state in BREAKOUT_STATES:
         return True
     pivot, close = setup.pivot or math.inf, setup.close or 0.0
     return pivot <= close * (1 + settings.within_pct / 100)
 
 
-def _rank(pair: tuple[Base, Setup]) -> tuple[bool, float, str]:
+def _sort_key(pair: tuple[Base, Setup]) -> tuple[bool, float, str]:
     """Those that may break out first, then by score."""
     base, setup = pair
-    return setup.state in BROKEN_OUT, -setup.score, base.symbol
+    return setup.state in BREAKOUT_STATES, -setup.score, base.symbol
 
 
-def verdicts_by_symbol(setups: Iterable[Setup]) -> dict[str, Setup]:
+def setups_by_symbol(setups: Iterable[Setup]) -> dict[str, Setup]:
     return {setup.symbol: setup for setup in setups}

@@ -1,4 +1,4 @@
-"""The login as a state: no token, valid, expired, denied; and the ways from one to another.
+"""Login state of the Kite session: login page, token exchange, expiry and rejection of the token.
 
 A token dies at 06:00 in India, or earlier when the market denies it. Without a valid one nothing is
 sent: whoever asks gets NeedsLoginError at once.
@@ -18,21 +18,21 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
-from vcpd.domain.errors import NeedsLoginError, PermanentError, VcpdError
-from vcpd.domain.secrets import Secret
+from vcpd.core.errors import NeedsLoginError, PermanentError, VcpdError
+from vcpd.core.secrets import Secret
 from vcpd.kite import wire
 from vcpd.kite.settings import KiteSettings
-from vcpd.kite.token_file import SessionToken, TokenFile
-from vcpd.kite.transport import Call, Transport
+from vcpd.kite.token_store import SessionToken, TokenFile
+from vcpd.kite.transport import ApiRequest, Transport
 from vcpd.ports import Clock
 
-INDIA: Final = ZoneInfo("Asia/Kolkata")
-TOKENS_DIE_AT: Final = time(6, 0)
-LOGINS_PENDING: Final = 16
-LOGIN_TAKES_AT_MOST: Final = timedelta(minutes=15)
+IST: Final = ZoneInfo("Asia/Kolkata")
+TOKEN_EXPIRY_TIME: Final = time(6, 0)
+MAX_PENDING_LOGINS: Final = 16
+LOGIN_TIMEOUT: Final = timedelta(minutes=15)
 
 
-class LoginState(StrEnum):
+class KiteLoginState(StrEnum):
     """What the session can do right now."""
 
     NO_TOKEN = "no_token"  # noqa: S105  # the name of a state
@@ -41,17 +41,17 @@ class LoginState(StrEnum):
     DENIED = "denied"
 
 
-NEXT_STEP: Final = {
-    LoginState.NO_TOKEN: "no login yet",
-    LoginState.EXPIRED: "the market's session ended at 06:00 India time",
-    LoginState.DENIED: "the market no longer accepts the session (logged out, or logged in elsewhere)",
+LOGIN_REASONS: Final = {
+    KiteLoginState.NO_TOKEN: "no login yet",
+    KiteLoginState.EXPIRED: "the market's session ended at 06:00 India time",
+    KiteLoginState.DENIED: "the market no longer accepts the session (logged out, or logged in elsewhere)",
 }
 
 
-class LoginStatus(Struct, frozen=True):
+class KiteLoginStatus(Struct, frozen=True):
     """The login for /status. Instants are aware UTC datetimes."""
 
-    state: LoginState
+    state: KiteLoginState
     user_id: str = ""
     login_at: datetime | None = None
     expires_at: datetime | None = None
@@ -59,10 +59,10 @@ class LoginStatus(Struct, frozen=True):
 
     @property
     def login_due(self) -> bool:
-        return self.state is not LoginState.VALID
+        return self.state is not KiteLoginState.VALID
 
 
-class Credentials(Struct, frozen=True):
+class KiteCredentials(Struct, frozen=True):
     """The app's key, its secret, and the page where its owner logs in."""
 
     api_key: str
@@ -74,7 +74,9 @@ class Credentials(Struct, frozen=True):
         return cls(settings.api_key, api_secret, settings.login_root)
 
 
-RequestLogin = Callable[[str], Awaitable[tuple[Secret, str]]]
+AutomaticLogin = Callable[[str], Awaitable[tuple[Secret, str]]]
+
+
 """Goes through the login page at the given address; gives the request token and the state value."""
 
 
@@ -84,47 +86,49 @@ class KiteSession:
     def __init__(
         self,
         transport: Transport,
-        credentials: Credentials,
+        credentials: KiteCredentials,
         clock: Clock,
         file: TokenFile,
-        automatic: RequestLogin | None = None,
+        automatic: AutomaticLogin | None = None,
     ) -> None:
         self._transport = transport
         self._credentials = credentials
         self._clock = clock
         self._file = file
-        self._automatic = automatic
+        self._automatic_login = automatic
         self._token: SessionToken | None = None
         self._denied = False
-        self._trouble = ""
-        self._read_stamp: tuple[int, int] | None = None
-        self._pending: deque[tuple[str, datetime]] = deque(maxlen=LOGINS_PENDING)
-        self._renewing = asyncio.Lock()
+        self._last_error = ""
+        self._token_file_stamp: tuple[int, int] | None = None
+        self._pending: deque[tuple[str, datetime]] = deque(maxlen=MAX_PENDING_LOGINS)
+        self._renew_lock = asyncio.Lock()
 
     @property
-    def goes_on(self) -> bool:
+    def can_continue(self) -> bool:
         """Whether what was just refused may be sent again: its owner, or we, have a new session by now."""
-        return self._automatic is not None or not self.status().login_due
+        return self._automatic_login is not None or not self.status().login_due
 
-    def status(self) -> LoginStatus:
+    def status(self) -> KiteLoginStatus:
         """The state now; a token that another process stored meanwhile is taken up."""
         state = self._state()
-        if state is not LoginState.VALID:
-            self._read_again()
+        if state is not KiteLoginState.VALID:
+            self._reload_token()
             state = self._state()
-        reason = "" if state is LoginState.VALID else self._trouble or NEXT_STEP[state]
+        reason = "" if state is KiteLoginState.VALID else self._last_error or LOGIN_REASONS[state]
         if self._token is None:
-            return LoginStatus(state, reason=reason)
-        return LoginStatus(state, self._token.user_id, self._token.login_at, self._token.expires_at, reason)
+            return KiteLoginStatus(state, reason=reason)
+        return KiteLoginStatus(
+            state, self._token.user_id, self._token.login_at, self._token.expires_at, reason
+        )
 
-    def url(self) -> str:
+    def login_url(self) -> str:
         """The market's login page, asked to hand back a fresh state value of ours.
 
         PermanentError where the way back would fail for want of the app's key or secret.
         """
         self._require_credentials()
         state = secrets.token_urlsafe(24)
-        self._pending.append((state, self._clock.now() + LOGIN_TAKES_AT_MOST))
+        self._pending.append((state, self._clock.now() + LOGIN_TIMEOUT))
         query = {
             "v": "3",
             "api_key": self._credentials.api_key,
@@ -132,29 +136,31 @@ class KiteSession:
         }
         return f"{self._credentials.login_root}?{urlencode(query)}"
 
-    async def complete(self, request_token: Secret, state: str) -> None:
+    async def complete_login(self, request_token: Secret, state: str) -> None:
         """Exchange the request token of a login that began at `url()`. PermanentError for another's."""
-        if not self._is_ours(state):
+        if not self._consume_login_state(state):
             raise PermanentError("this login was not started here, or too long ago; start again at /login")
-        await self.exchange(request_token)
+        await self.exchange_request_token(request_token)
 
-    async def exchange(self, request_token: Secret) -> LoginStatus:
+    async def exchange_request_token(self, request_token: Secret) -> KiteLoginStatus:
         """Turn a request token into the day's session and keep it.
 
         Sent once: a request token is good for one use. NeedsLoginError where it is refused.
         """
         self._require_credentials()
-        call = Call("/session/token", "/session/token", method="POST", form=self._form(request_token))
-        granted = wire.decode_grant(await self._transport.once(call))
-        await self._keep(granted)
+        call = ApiRequest(
+            "/session/token", "/session/token", method="POST", form=self._token_form(request_token)
+        )
+        granted = wire.decode_grant(await self._transport.send_once(call))
+        await self._store_token(granted)
         return self.status()
 
-    async def enter(self) -> "Entry":
+    async def authorize(self) -> "AuthHandle":
         """The right to send requests. NeedsLoginError where only a login helps."""
-        if self.status().login_due and self._automatic is not None:
-            await self._renew(self._automatic)
+        if self.status().login_due and self._automatic_login is not None:
+            await self._renew(self._automatic_login)
         self.token()
-        return Entry(self)
+        return AuthHandle(self)
 
     def token(self) -> SessionToken:
         """The valid token; NeedsLoginError without one."""
@@ -163,52 +169,52 @@ class KiteSession:
             raise NeedsLoginError(f"{status.reason}; log in at /login or with `vcpd login`")
         return self._token
 
-    def deny(self, denied: SessionToken) -> None:
+    def mark_denied(self, denied: SessionToken) -> None:
         """The market refused this token: nothing more is sent with it."""
         if denied is self._token:
             self._denied = True
 
-    def _state(self) -> LoginState:
+    def _state(self) -> KiteLoginState:
         if self._token is None:
-            return LoginState.NO_TOKEN
+            return KiteLoginState.NO_TOKEN
         if self._denied:
-            return LoginState.DENIED
-        return LoginState.VALID if self._clock.now() < self._token.expires_at else LoginState.EXPIRED
+            return KiteLoginState.DENIED
+        return KiteLoginState.VALID if self._clock.now() < self._token.expires_at else KiteLoginState.EXPIRED
 
-    def _read_again(self) -> None:
+    def _reload_token(self) -> None:
         """Look at the token file if it changed since; trouble with it is said, not raised."""
         stamp = self._file.stamp()
-        if stamp is None or stamp == self._read_stamp:
+        if stamp is None or stamp == self._token_file_stamp:
             return
-        self._read_stamp = stamp
-        self._trouble = ""
+        self._token_file_stamp = stamp
+        self._last_error = ""
         try:
             stored = self._file.read()
         except VcpdError as error:
-            self._trouble = str(error)
+            self._last_error = str(error)
             return
         if stored is not None and stored.api_key == self._credentials.api_key:
             self._token, self._denied = stored, False
 
-    async def _keep(self, granted: wire.Granted) -> None:
+    async def _store_token(self, granted: wire.SessionGrant) -> None:
         now = self._clock.now()
         token = SessionToken(
             api_key=self._credentials.api_key,
             access_token=granted.access_token,
             user_id=granted.user_id,
             login_at=now,
-            expires_at=expiry_of(now),
+            expires_at=token_expiry(now),
         )
-        self._token, self._denied, self._trouble = token, False, ""
+        self._token, self._denied, self._last_error = token, False, ""
         await asyncio.to_thread(self._file.write, token)
-        self._read_stamp = self._file.stamp()
+        self._token_file_stamp = self._file.stamp()
 
-    async def _renew(self, automatic: RequestLogin) -> None:
-        async with self._renewing:
+    async def _renew(self, automatic: AutomaticLogin) -> None:
+        async with self._renew_lock:
             if self.status().login_due:
-                await self.complete(*await automatic(self.url()))
+                await self.complete_login(*await automatic(self.login_url()))
 
-    def _is_ours(self, state: str) -> bool:
+    def _consume_login_state(self, state: str) -> bool:
         """Whether the state value was given out and not used or too old; uses it up."""
         now = self._clock.now()
         for pending in list(self._pending):
@@ -223,43 +229,43 @@ class KiteSession:
                 "the API key or its secret is missing; set [kite] api_key and VCPD_KITE_API_SECRET"
             )
 
-    def _form(self, request_token: Secret) -> tuple[tuple[str, Secret], ...]:
+    def _token_form(self, request_token: Secret) -> tuple[tuple[str, Secret], ...]:
         key, secret = self._credentials.api_key, self._credentials.api_secret
         signed = f"{key}{request_token.reveal()}{secret.reveal()}".encode()
         checksum = Secret(hashlib.sha256(signed).hexdigest())
         return (("api_key", Secret(key)), ("request_token", request_token), ("checksum", checksum))
 
 
-class Entry:
+class AuthHandle:
     """One caller's way in: remembers which token it went out with, so that only that one is denied."""
 
     def __init__(self, session: KiteSession) -> None:
         self._session = session
-        self._used: SessionToken | None = None
+        self._sent_token: SessionToken | None = None
 
     def headers(self) -> Mapping[str, str]:
         """The credentials of this moment; NeedsLoginError where there are none any more."""
-        self._used = None
+        self._sent_token = None
         token = self._session.token()
-        self._used = token
+        self._sent_token = token
         return {"Authorization": f"token {token.api_key}:{token.access_token.reveal()}"}
 
-    def deny(self) -> None:
+    def mark_denied(self) -> None:
         """The market refused what this entry sent last."""
-        if self._used is not None:
-            self._session.deny(self._used)
+        if self._sent_token is not None:
+            self._session.mark_denied(self._sent_token)
 
 
-def expiry_of(login_at: datetime) -> datetime:
+def token_expiry(login_at: datetime) -> datetime:
     """The next 06:00 in India after `login_at`, in UTC."""
-    local = login_at.astimezone(INDIA)
-    dies = datetime.combine(local.date(), TOKENS_DIE_AT, INDIA)
+    local = login_at.astimezone(IST)
+    dies = datetime.combine(local.date(), TOKEN_EXPIRY_TIME, IST)
     if dies <= local:
         dies += timedelta(days=1)
     return dies.astimezone(login_at.tzinfo)
 
 
-def request_token_of(pasted: str) -> Secret:
+def parse_request_token(pasted: str) -> Secret:
     """The request token in what the owner pasted: the address they landed on, or the bare token."""
     text = pasted.strip()
     if "request_token=" in text:

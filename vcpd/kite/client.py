@@ -1,4 +1,4 @@
-"""The market's door: instruments, candles and quotes over the exchange's HTTP interface."""
+"""Kite Connect REST client: instruments, candles, quotes and profile."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -8,23 +8,22 @@ from typing import Any, Final, TypeVar
 
 import numpy as np
 
+from vcpd.core.errors import NeedsLoginError
 from vcpd.domain.bars import BarSeries
-from vcpd.domain.errors import NeedsLoginError
 from vcpd.domain.instruments import Instrument, Quote
 from vcpd.domain.live import MinuteVolumes
 from vcpd.kite import wire
 from vcpd.kite.auth import KiteSession
-from vcpd.kite.limits import Kind
-from vcpd.kite.transport import Call, Transport, TransportCounts
+from vcpd.kite.rate_limits import RequestKind
+from vcpd.kite.transport import ApiRequest, Transport, TransportCounts
 
 T = TypeVar("T")
 Compute = Callable[..., Awaitable[Any]]
 """Runs a module-level function somewhere else: `Workers.call`."""
-
-DAY_SPAN: Final = 2000  # days of daily candles in one request
-MINUTE_SPAN: Final = 60  # days of minute candles in one request
-QUOTES_AT_ONCE: Final = 500
-RENEWALS_AT_MOST: Final = 3  # for one request
+MAX_DAILY_SPAN_DAYS: Final = 2000  # days of daily candles in one request
+MAX_MINUTE_SPAN_DAYS: Final = 60  # days of minute candles in one request
+QUOTES_PER_REQUEST: Final = 500
+MAX_LOGIN_RENEWALS: Final = 3  # for one request
 
 
 class KiteClient:
@@ -41,12 +40,15 @@ class KiteClient:
         self._compute = compute
 
     async def instruments(self) -> Sequence[Instrument]:
-        call = Call("/instruments", "/instruments/NSE")
-        return await self._ask(call, self._elsewhere(wire.decode_instruments))
+        call = ApiRequest("/instruments", "/instruments/NSE")
+        return await self._request(call, self._in_worker(wire.decode_instruments))
 
     async def daily_bars(self, instrument: Instrument, first: date, last: date) -> BarSeries:
         """The bars of [first, last]; a session that runs comes as it stands, not marked provisional."""
-        parts = [await self._candles(instrument, from_, to) for from_, to in spans_of(first, last, DAY_SPAN)]
+        parts = [
+            await self._candles(instrument, from_, to)
+            for from_, to in split_date_range(first, last, MAX_DAILY_SPAN_DAYS)
+        ]
         if len(parts) == 1:
             return parts[0]
         records = [part.records for part in parts]
@@ -59,65 +61,65 @@ class KiteClient:
     async def quotes(self, symbols: Sequence[str]) -> dict[str, Quote]:
         """Quotes by symbol; unknown ones are absent. 500 symbols a request."""
         wanted = list(dict.fromkeys(symbols))
-        batches = [wanted[at : at + QUOTES_AT_ONCE] for at in range(0, len(wanted), QUOTES_AT_ONCE)]
+        batches = [wanted[at : at + QUOTES_PER_REQUEST] for at in range(0, len(wanted), QUOTES_PER_REQUEST)]
         found: dict[str, Quote] = {}
         for batch in batches:
             query = tuple(("i", symbol) for symbol in batch)
-            call = Call("/quote", "/quote", Kind.QUOTE, query=query)
-            answer = await self._ask(call, _here(wire.decode_quotes))
+            call = ApiRequest("/quote", "/quote", RequestKind.QUOTE, query=query)
+            answer = await self._request(call, _inline(wire.decode_quotes))
             found.update((symbol, answer[symbol]) for symbol in batch if symbol in answer)
         return found
 
     async def minute_volumes(self, instrument: Instrument, first: date, last: date) -> MinuteVolumes:
         """Volumes by minute in [first, last], 60 days at most: one request."""
-        call = Call(
+        call = ApiRequest(
             "/instruments/historical",
             f"/instruments/historical/{instrument.token}/minute",
-            Kind.HISTORICAL,
+            RequestKind.HISTORICAL,
             query=(
-                ("from", f"{max(first, last - timedelta(days=MINUTE_SPAN - 1))} 00:00:00"),
+                ("from", f"{max(first, last - timedelta(days=MAX_MINUTE_SPAN_DAYS - 1))} 00:00:00"),
                 ("to", f"{last} 23:59:59"),
             ),
         )
-        return await self._ask(call, self._elsewhere(wire.decode_minute_volumes))
+        return await self._request(call, self._in_worker(wire.decode_minute_volumes))
 
-    async def profile(self) -> wire.Profile:
+    async def profile(self) -> wire.UserProfile:
         """Whose account it is; the cheapest question that needs a valid login."""
-        return await self._ask(Call("/user/profile", "/user/profile"), _here(wire.decode_profile))
+        return await self._request(ApiRequest("/user/profile", "/user/profile"), _inline(wire.decode_profile))
 
     def counts(self) -> TransportCounts:
         """Figures for the metrics, taken now."""
         return self._transport.counts()
 
     async def _candles(self, instrument: Instrument, first: date, last: date) -> BarSeries:
-        call = Call(
+        call = ApiRequest(
             "/instruments/historical",
             f"/instruments/historical/{instrument.token}/day",
-            Kind.HISTORICAL,
+            RequestKind.HISTORICAL,
             query=(("from", f"{first} 00:00:00"), ("to", f"{last} 23:59:59")),
         )
-        return await self._ask(call, _here(partial(wire.decode_daily_bars, symbol=instrument.symbol)))
+        return await self._request(call, _inline(partial(wire.decode_daily_bars, symbol=instrument.symbol)))
 
-    async def _ask(self, call: Call, decode: Callable[[bytes], Awaitable[T]]) -> T:
+    async def _request(self, call: ApiRequest, decode: Callable[[bytes], Awaitable[T]]) -> T:
         """The answer; the session may end on the way a few times, as long as a new one has begun."""
-        renewals_left = RENEWALS_AT_MOST
+        renewals_left = MAX_LOGIN_RENEWALS
         while True:
             try:
-                return await self._ask_with_token(call, decode)
+                return await self._request_with_token(call, decode)
             except NeedsLoginError:
-                if not renewals_left or not self._session.goes_on:
+                if not renewals_left or not self._session.can_continue:
                     raise
             renewals_left -= 1
 
-    async def _ask_with_token(self, call: Call, decode: Callable[[bytes], Awaitable[T]]) -> T:
-        entry = await self._session.enter()
+    async def _request_with_token(self, call: ApiRequest, decode: Callable[[bytes], Awaitable[T]]) -> T:
+        entry = await self._session.authorize()
         try:
             return await self._transport.fetch(call, decode, entry.headers)
         except NeedsLoginError:
-            entry.deny()
+            entry.mark_denied()
             raise
 
-    def _elsewhere(self, decode: Callable[[bytes], T]) -> Callable[[bytes], Awaitable[T]]:
+    def _in_worker(self, decode: Callable[[bytes], T]) -> Callable[[bytes], Awaitable[T]]:
         """`decode` where it does not hold up the loop."""
 
         async def computed(body: bytes) -> T:
@@ -128,7 +130,7 @@ class KiteClient:
         return computed
 
 
-def spans_of(first: date, last: date, days: int) -> Iterator[tuple[date, date]]:
+def split_date_range(first: date, last: date, days: int) -> Iterator[tuple[date, date]]:
     """[first, last] in consecutive spans of at most `days` days; none where last lies before first."""
     while first <= last:
         end = min(last, first + timedelta(days=days - 1))
@@ -136,7 +138,7 @@ def spans_of(first: date, last: date, days: int) -> Iterator[tuple[date, date]]:
         first = end + timedelta(days=1)
 
 
-def _here(decode: Callable[[bytes], T]) -> Callable[[bytes], Awaitable[T]]:
+def _inline(decode: Callable[[bytes], T]) -> Callable[[bytes], Awaitable[T]]:
     """A small answer is decoded at once: it costs less than the way to a worker."""
 
     async def decoded(body: bytes) -> T:

@@ -1,15 +1,15 @@
-"""A login without a person, for the simulated exchange alone: at the real one rules forbid it."""
+"""Automatic login at the sandbox exchange; refuses any address outside this machine."""
 
 from typing import Final
 from urllib.parse import parse_qs, parse_qsl, urljoin, urlsplit
 
 import aiohttp
 
-from vcpd.domain.errors import PermanentError, RetryableError
-from vcpd.domain.secrets import Secret
-from vcpd.kite.settings import LOOPBACK
+from vcpd.core.errors import PermanentError, RetryableError
+from vcpd.core.secrets import Secret
+from vcpd.kite.settings import LOOPBACK_HOSTS
 
-HOPS: Final = 5
+MAX_REDIRECTS: Final = 5
 TIMEOUT_S: Final = 10.0
 
 
@@ -22,14 +22,14 @@ class SandboxLogin:
     async def __call__(self, login_url: str) -> tuple[Secret, str]:
         """The request token and the state value that the sandbox hands back."""
         method, url = "GET", login_url
-        for _ in range(HOPS):
-            if urlsplit(url).hostname not in LOOPBACK:
+        for _ in range(MAX_REDIRECTS):
+            if urlsplit(url).hostname not in LOOPBACK_HOSTS:
                 raise PermanentError("only the sandbox on this machine can be logged in to without its owner")
             onward = await self._step(method, url)
             if onward is None and method == "POST":
                 break
             method, url = ("GET", onward) if onward else ("POST", url)
-            if found := _handed_back(url):
+            if found := _callback_values(url):
                 return found
         raise RetryableError("the sandbox's login page leads nowhere")
 
@@ -49,7 +49,7 @@ class SandboxLogin:
             raise RetryableError(f"the sandbox's login page: {type(error).__name__}") from None
 
 
-def _handed_back(url: str) -> tuple[Secret, str] | None:
+def _callback_values(url: str) -> tuple[Secret, str] | None:
     query = parse_qs(urlsplit(url).query)
     token = query.get("request_token", [""])[0]
     return (Secret(token), query.get("state", [""])[0]) if token else None

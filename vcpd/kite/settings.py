@@ -1,11 +1,11 @@
-"""How the market's door is reached, and how fast it may be used."""
+"""Settings of the Kite adapter: addresses, timeouts, retries, rate limits, live feed."""
 
 from typing import Annotated, Final
 from urllib.parse import urlsplit
 
 from msgspec import Meta, Struct
 
-LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+LOOPBACK_HOSTS: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 PLAIN_SCHEMES: Final = frozenset({"http", "ws"})
 _Rate = Annotated[float, Meta(ge=0.1, le=1000)]
 
@@ -52,7 +52,7 @@ class KiteSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         """ValueError for an address to which the token would travel unencrypted."""
         for name in ("api_root", "ticker_root"):
             address = urlsplit(getattr(self, name))
-            if address.scheme in PLAIN_SCHEMES and address.hostname not in LOOPBACK:
+            if address.scheme in PLAIN_SCHEMES and address.hostname not in LOOPBACK_HOSTS:
                 raise ValueError(f"{name}: expected {address.scheme}s, plain only on this machine")
 
 

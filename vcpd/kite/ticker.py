@@ -1,318 +1,388 @@
-"""The live feed's frames, pure: binary packets to arrays, text to messages, wishes to commands.
+"""Live feed client: up to three reconnecting WebSocket connections that share the instruments."""
 
-All numbers on the wire are big-endian. A frame is a count of packets, then for each its length and body;
-what a packet holds is told by its length alone.
-"""
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from random import SystemRandom
+from typing import Any, Final, Protocol
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any, Final
+import aiohttp
+import structlog
 
-import msgspec
-import numpy as np
-
-from vcpd.domain.arrays import FloatArray, IntArray, RecordArray
-from vcpd.domain.errors import PermanentError, RetryableError
-from vcpd.domain.live import LivePrices
-
-CONNECTIONS_AT_MOST: Final = 3
-TOKENS_A_CONNECTION: Final = 3000
-DEPTH_LEVELS: Final = 5
-INDEX_SEGMENT: Final = 9
-DIVISORS: Final = {3: 1e7, 6: 1e4, 12: 1e4}  # by segment: currencies, and commodities of NSE
-USUAL_DIVISOR: Final = 100.0
-
-
-class Mode(StrEnum):
-    """How much the feed tells of an instrument; kept in records by its place here."""
-
-    LTP = "ltp"
-    QUOTE = "quote"
-    FULL = "full"
-
-
-MODES: Final = tuple(Mode)
-
-_LAST: Final = [("token", ">u4"), ("last_price", ">i4")]
-_INDEX: Final = [
-    *_LAST,
-    ("high", ">i4"),
-    ("low", ">i4"),
-    ("open", ">i4"),
-    ("close", ">i4"),
-    ("change", ">i4"),
-]
-_QUOTE: Final = [
-    *_LAST,
-    ("last_quantity", ">u4"),
-    ("average_price", ">i4"),
-    ("volume", ">u4"),
-    ("buy_quantity", ">u4"),
-    ("sell_quantity", ">u4"),
-    ("open", ">i4"),
-    ("high", ">i4"),
-    ("low", ">i4"),
-    ("close", ">i4"),
-]
-_LEVEL: Final = np.dtype([("quantity", ">u4"), ("price", ">i4"), ("orders", ">u2"), ("padding", ">u2")])
-_FULL: Final = [
-    *_QUOTE,
-    ("last_trade_at", ">u4"),
-    ("oi", ">u4"),
-    ("oi_high", ">u4"),
-    ("oi_low", ">u4"),
-    ("at", ">u4"),
-    ("depth", _LEVEL, (2, DEPTH_LEVELS)),
-]
-PACKETS: Final[dict[int, tuple[Mode, np.dtype[np.void]]]] = {
-    8: (Mode.LTP, np.dtype(_LAST)),
-    28: (Mode.QUOTE, np.dtype(_INDEX)),
-    32: (Mode.FULL, np.dtype([*_INDEX, ("at", ">u4")])),
-    44: (Mode.QUOTE, np.dtype(_QUOTE)),
-    184: (Mode.FULL, np.dtype(_FULL)),
-}
-_PREFIXED: Final = {
-    length: np.dtype([("length", ">u2"), ("packet", packet)])
-    for length, (_, packet) in PACKETS.items()
-    if "volume" in (packet.names or ())
-}
-_PRICES: Final = ("last_price", "average_price", "open", "high", "low", "close")
-_AMOUNTS: Final = ("last_quantity", "volume", "buy_quantity", "sell_quantity", "oi", "oi_high", "oi_low")
-_INSTANTS: Final = ("last_trade_at", "at")
-TICK_DTYPE: Final = np.dtype(
-    [
-        ("token", "<i8"),
-        ("mode", "u1"),  # place in MODES
-        ("tradable", "?"),  # false for an index
-        *((name, "<f8") for name in _PRICES),  # `close` is the previous session's
-        *((name, "<f8") for name in _AMOUNTS),
-        *((name, "<M8[s]") for name in _INSTANTS),  # UTC
-        ("depth_price", "<f8", (2, DEPTH_LEVELS)),  # buyers, then sellers
-        ("depth_quantity", "<f8", (2, DEPTH_LEVELS)),
-        ("depth_orders", "<f8", (2, DEPTH_LEVELS)),
-    ]
+from vcpd.core.errors import NeedsLoginError, RetryableError
+from vcpd.domain.live import FeedState, FeedStatus, LivePrices
+from vcpd.kite.auth import KiteSession
+from vcpd.kite.settings import TickerSettings
+from vcpd.kite.ticker_protocol import (
+    MAX_CONNECTIONS,
+    MAX_TOKENS_PER_CONNECTION,
+    TickerMode,
+    decode_prices,
+    decode_text,
+    set_mode,
+    split_tokens,
+    subscribe,
+    unsubscribe,
 )
+from vcpd.kite.token_store import SessionToken
+from vcpd.ports import Clock
+
+TOKENS_PER_COMMAND: Final = 500
+POLL_INTERVAL_S: Final = 1.0
+BATCH_DELAY_S: Final = 0.002  # frames of one moment are read in one pass
+STABLE_AFTER_S: Final = 20.0  # a line that lived so long begins its pauses anew
+MAX_UNDECODABLE_FRAMES: Final = 50
+HEARTBEAT_BYTES: Final = 1
+PriceCallback = Callable[[LivePrices], None]
+_log = structlog.get_logger(__name__)
+_random = SystemRandom()
+FORBIDDEN_STATUSES: Final = (401, 403)
+REFUSED_TOKEN_RETRY_S: Final = 60.0
+CLOSE_TIMEOUT_S: Final = 0.5
+STATES_WORST_FIRST: Final = (FeedState.LOGIN_DUE, FeedState.CONNECTING, FeedState.LIVE)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Ticks:
-    """The ticks of one frame in its order: `records` (n,) of `TICK_DTYPE`, NaN and NaT where not told.
+class TickerConnector(Protocol):
+    """Where lines are opened."""
 
-    `skipped` counts packets of lengths that are not known.
-    """
+    async def connect(self) -> tuple[aiohttp.ClientWebSocketResponse, object]:
+        """A socket, and the login it was opened with; NeedsLoginError or RetryableError."""
+        ...
 
-    records: RecordArray
-    skipped: int = 0
-
-    def __len__(self) -> int:
-        return len(self.records)
+    def is_current(self, login: object) -> bool:
+        """Whether a line opened with `login` would be opened with the same one now."""
+        ...
 
 
-class Message(msgspec.Struct, frozen=True):
-    """A text frame: `order`, `error` or `message`, and what it says."""
+class TickerCounters:
+    """What happened on all lines of a feed since its start."""
 
-    type: str
-    data: Any = None
-
-
-def decode_frame(frame: bytes) -> Ticks:
-    """The ticks of a binary frame; none in a heartbeat. RetryableError for a frame that breaks off."""
-    if len(frame) < 2:
-        return Ticks(_blank(0))
-    starts, lengths = _layout(frame)
-    raw = np.frombuffer(frame, np.uint8)
-    parts, places = [], []
-    for length in {*lengths.tolist()} & PACKETS.keys():
-        mode, packet = PACKETS[length]
-        at = np.flatnonzero(lengths == length)
-        bodies = raw[starts[at, None] + np.arange(length)]
-        parts.append(_ticks(bodies.view(packet)[:, 0], mode))
-        places.append(at)
-    if len(parts) == 1:
-        return Ticks(parts[0], len(lengths) - len(parts[0]))
-    return _in_order(parts, places, len(lengths))
+    def __init__(self) -> None:
+        self.frames = self.ticks = self.undecodable = self.reconnects = self.stale = 0
 
 
-def decode_prices(frames: Sequence[bytes]) -> LivePrices:
-    """Price, volume and last trade of the shares in frames that came together; the rest is not looked at.
+class ReconnectBackoff:
+    """Pauses that double from try to try, each a random share of its length."""
 
-    Frames of one packet length, the usual ones, cost one pass however many they are. RetryableError for
-    a frame that breaks off.
-    """
-    packets = _plain_packets(frames)
-    if packets is not None:
-        return _prices([packets])
-    groups = [group for frame in frames if len(frame) >= 2 for group in _groups(frame)]
-    return _prices([group for group in groups if "volume" in (group.dtype.names or ())])
+    def __init__(self) -> None:
+        self._tries = 0
 
+    def reset(self) -> None:
+        self._tries = 0
 
-def _plain_packets(frames: Sequence[bytes]) -> RecordArray | None:
-    """The packets (k,) of frames that hold nothing but shares' packets of one length."""
-    length = int.from_bytes(frames[0][2:4], "big") if frames else 0
-    if length not in _PREFIXED:
-        return None
-    stride = length + 2
-    if any(len(frame) != 2 + stride * int.from_bytes(frame[:2], "big") for frame in frames):
-        return None
-    joined = frames[0][2:] if len(frames) == 1 else b"".join([frame[2:] for frame in frames])
-    prefixed = np.frombuffer(joined, _PREFIXED[length])
-    if not len(prefixed) or (prefixed["length"] != length).any():
-        return None
-    packets: RecordArray = prefixed["packet"]
-    return packets
+    def next_s(self, first_s: float, longest_s: float) -> float:
+        pause_s = min(longest_s, first_s * 2 ** min(self._tries, 16))
+        self._tries += 1
+        return _random.uniform(pause_s / 2, pause_s)
 
 
-def _groups(frame: bytes) -> Iterable[RecordArray]:
-    """The packets of each known length in a frame."""
-    starts, lengths = _layout(frame)
-    raw = np.frombuffer(frame, np.uint8)
-    for length in {*lengths.tolist()} & PACKETS.keys():
-        bodies = raw[starts[lengths == length, None] + np.arange(length)]
-        yield bodies.view(PACKETS[length][1])[:, 0]
+class TickerConnection:
+    """Follows what it is told to, for ever. `settings` may be replaced at any time."""
+
+    def __init__(
+        self, name: str, door: TickerConnector, settings: TickerSettings, clock: Clock, counts: TickerCounters
+    ) -> None:
+        self.name = name
+        self.settings = settings
+        self.state = FeedState.OFF
+        self.reason = ""
+        self.tokens: dict[int, None] = {}
+        self._connector = door
+        self._clock = clock
+        self._counts = counts
+        self._backoff = ReconnectBackoff()
+        self._tokens_changed = asyncio.Event()
+        self._frames: list[bytes] = []
+        self._frames_available = asyncio.Event()
+        self._last_frame_s = 0.0
+        self._consecutive_undecodable = 0
+        self._reconnect_requested = False
+
+    def subscribe(self, tokens: Iterable[int]) -> None:
+        """Follow these from now on; an open line is told the difference."""
+        wanted = dict.fromkeys(tokens)
+        if wanted != self.tokens:
+            self.tokens = wanted
+            self._tokens_changed.set()
+
+    def reconnect(self) -> None:
+        """Open the line anew."""
+        self._reconnect_requested = True
+        self._tokens_changed.set()
+
+    async def run(self, deliver: PriceCallback) -> None:
+        """For ever; the owner cancels it."""
+        try:
+            while True:
+                await self._wait_for_tokens()
+                await self._clock.sleep(await self._run_connection(deliver))
+        finally:
+            self.state = FeedState.OFF
+
+    async def _wait_for_tokens(self) -> None:
+        while not self.tokens:
+            self.state, self.reason = FeedState.OFF, ""
+            self._tokens_changed.clear()
+            await self._tokens_changed.wait()
+
+    async def _run_connection(self, deliver: PriceCallback) -> float:
+        """One connection from its begin to its end; gives the pause before the next."""
+        settings = self.settings
+        try:
+            socket, login = await self._connector.connect()
+        except NeedsLoginError as error:
+            self._set_state(FeedState.LOGIN_DUE, str(error))
+            return POLL_INTERVAL_S
+        except RetryableError as error:
+            self._set_state(FeedState.CONNECTING, str(error))
+            return self._backoff.next_s(settings.backoff_s, settings.backoff_max_s)
+        begun_s = self._clock.monotonic_s()
+        async with socket:
+            ended = await self._serve_connection(socket, login, deliver)
+        self._counts.reconnects += 1
+        if self._clock.monotonic_s() - begun_s >= STABLE_AFTER_S:
+            self._backoff.reset()
+        self._set_state(FeedState.CONNECTING, ended)
+        return self._backoff.next_s(settings.backoff_s, settings.backoff_max_s)
+
+    def _set_state(self, state: FeedState, reason: str) -> None:
+        if (state, reason) != (self.state, self.reason):
+            _log.info("ticker.line", line=self.name, state=state.value, reason=reason)
+        self.state, self.reason = state, reason
+
+    async def _serve_connection(
+        self, socket: aiohttp.ClientWebSocketResponse, login: object, deliver: PriceCallback
+    ) -> str:
+        """Listen, speak and watch until one of them ends the connection; gives the reason."""
+        self._last_frame_s = self._clock.monotonic_s()
+        self._frames, self._consecutive_undecodable, self._reconnect_requested = [], 0, False
+        self._set_state(FeedState.CONNECTING, "waiting for the first frame")
+        works = {
+            "listen": self._receive(socket),
+            "speak": self._send_commands(socket),
+            "watch": self._monitor(login),
+            "hand-over": self._deliver_prices(deliver),
+        }
+        return await _first_result({f"ticker {self.name} {name}": work for name, work in works.items()})
+
+    async def _receive(self, socket: aiohttp.ClientWebSocketResponse) -> str:
+        async for message in socket:
+            self._last_frame_s = self._clock.monotonic_s()
+            if self.state is not FeedState.LIVE:
+                self._set_state(FeedState.LIVE, "")
+            if message.type is aiohttp.WSMsgType.BINARY:
+                self._counts.frames += 1
+                if len(message.data) > HEARTBEAT_BYTES:
+                    self._frames.append(message.data)
+                    self._frames_available.set()
+            elif message.type is aiohttp.WSMsgType.TEXT:
+                self._handle_text(message.data)
+        return f"the market closed the line ({socket.close_code})"
+
+    def _handle_text(self, text: str) -> None:
+        try:
+            message = decode_text(text)
+        except RetryableError:
+            self._counts.undecodable += 1
+            return
+        if message.type == "error":
+            _log.warning("ticker.error", line=self.name, said=str(message.data)[:200])
+
+    async def _send_commands(self, socket: aiohttp.ClientWebSocketResponse) -> str:
+        """Tell the market what is wanted, whenever that changes."""
+        told: dict[int, None] = {}
+        try:
+            while not self._reconnect_requested:
+                self._tokens_changed.clear()
+                wanted = self.tokens
+                for command in _subscription_commands(told, wanted):
+                    await socket.send_str(command)
+                told = wanted
+                await self._tokens_changed.wait()
+        except ConnectionError as error:
+            return f"the line broke while speaking: {type(error).__name__}"
+        return "opened anew"
+
+    async def _monitor(self, login: object) -> str:
+        """Notice a line that is mute, and a login that was renewed."""
+        while True:
+            await self._clock.sleep(POLL_INTERVAL_S)
+            if not self.tokens:
+                return "nothing to follow"
+            if not self._connector.is_current(login):
+                return "the login was renewed"
+            silent_s = self._clock.monotonic_s() - self._last_frame_s
+            if silent_s > self.settings.mute_after_s:
+                self._counts.stale += 1
+                return f"mute for {silent_s:.0f} s"
+
+    async def _deliver_prices(self, deliver: PriceCallback) -> str:
+        while self._consecutive_undecodable < MAX_UNDECODABLE_FRAMES:
+            await self._frames_available.wait()
+            await asyncio.sleep(BATCH_DELAY_S)
+            self._frames_available.clear()
+            frames, self._frames = self._frames, []
+            for prices in self._decode(frames):
+                self._counts.ticks += len(prices)
+                deliver(prices)
+        return f"{MAX_UNDECODABLE_FRAMES} frames in a row could not be read"
+
+    def _decode(self, frames: Sequence[bytes]) -> Iterator[LivePrices]:
+        """Their prices at once, or one by one where one of them cannot be read."""
+        try:
+            yield decode_prices(frames)
+            self._consecutive_undecodable = 0
+        except RetryableError:
+            if len(frames) > 1:
+                for frame in frames:
+                    yield from self._decode([frame])
+                return
+            self._counts.undecodable += 1
+            self._consecutive_undecodable += 1
 
 
-def _prices(groups: Sequence[RecordArray]) -> LivePrices:
-    tokens = np.concatenate([group["token"].astype(np.int64) for group in groups] or [np.empty(0, np.int64)])
-    divisors = _divisors(tokens & 0xFF)
-    traded_at = [
-        group["last_trade_at"].astype("M8[s]")
-        if "last_trade_at" in (group.dtype.names or ())
-        else np.full(len(group), np.datetime64("NaT", "s"))
-        for group in groups
-    ]
-    return LivePrices(
-        tokens,
-        _joined(groups, "last_price") / divisors,
-        _joined(groups, "volume"),
-        _joined(groups, "close") / divisors,
-        np.concatenate([*traded_at, np.empty(0, "M8[s]")]),
-    )
+def _subscription_commands(told: dict[int, None], wanted: dict[int, None]) -> Iterator[str]:
+    gone = [token for token in told if token not in wanted]
+    new = [token for token in wanted if token not in told]
+    for batch in _batches(gone):
+        yield unsubscribe(batch)
+    for batch in _batches(new):
+        yield subscribe(batch)
+        yield set_mode(TickerMode.FULL, batch)
 
 
-def _joined(groups: Sequence[RecordArray], name: str) -> FloatArray:
-    return np.concatenate([*(group[name].astype(np.float64) for group in groups), np.empty(0)])
+def _batches(tokens: Sequence[int]) -> Iterator[Sequence[int]]:
+    return (tokens[at : at + TOKENS_PER_COMMAND] for at in range(0, len(tokens), TOKENS_PER_COMMAND))
 
 
-def decode_text(frame: str) -> Message:
-    """A text frame; RetryableError where it is none of the feed's."""
+async def _first_result(works: dict[str, Coroutine[Any, Any, str]]) -> str:
+    """What the first of the works to end says; the others are ended. A work's error is raised."""
+    tasks = [asyncio.create_task(work, name=name) for name, work in works.items()]
     try:
-        return msgspec.json.decode(frame, type=Message)
-    except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError) as error:
-        raise RetryableError(f"ticker: a text frame cannot be read: {error}") from None
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    return next(task for task in tasks if task in done).result()
 
 
-def subscribe(tokens: Iterable[int]) -> str:
-    """The command to begin following."""
-    return _command("subscribe", list(tokens))
+class KiteTickerConnector:
+    """Opens sockets with the session's token. No error of it carries the address: the token is in it."""
+
+    def __init__(
+        self,
+        http: aiohttp.ClientSession,
+        root: str,
+        session: KiteSession,
+        settings: TickerSettings,
+        clock: Clock,
+    ) -> None:
+        self.settings = settings
+        self._http = http
+        self._root = root
+        self._session = session
+        self._clock = clock
+        self._refused_token: SessionToken | None = None
+        self._refused_until_s = 0.0
+
+    async def connect(self) -> tuple[aiohttp.ClientWebSocketResponse, SessionToken]:
+        """A connected socket and its token.
+
+        NeedsLoginError without a valid one, and for a while after the market refused it here: whether it
+        is dead altogether other requests will tell. RetryableError for anything that may pass.
+        """
+        await self._session.authorize()
+        token = self._session.token()
+        if _same_token(token, self._refused_token) and self._clock.monotonic_s() < self._refused_until_s:
+            raise NeedsLoginError("the market refuses the live feed with this login")
+        try:
+            async with asyncio.timeout(self.settings.connect_timeout_s):
+                return await self._connect(token), token
+        except aiohttp.WSServerHandshakeError as error:
+            raise self._handshake_error(error.status, token) from None
+        except TimeoutError:
+            raise RetryableError("ticker: no connection in time") from None
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise RetryableError(f"ticker: the connection failed: {type(error).__name__}") from None
+
+    def is_current(self, login: object) -> bool:
+        """Whether `login` is still the session's token; an expired one is not."""
+        try:
+            return isinstance(login, SessionToken) and _same_token(login, self._session.token())
+        except NeedsLoginError:
+            return False
+
+    async def _connect(self, token: SessionToken) -> aiohttp.ClientWebSocketResponse:
+        return await self._http.ws_connect(
+            self._root,
+            params={"api_key": token.api_key, "access_token": token.access_token.reveal()},
+            timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_TIMEOUT_S),
+        )
+
+    def _handshake_error(self, status: int, token: SessionToken) -> Exception:
+        if status not in FORBIDDEN_STATUSES:
+            return RetryableError(f"ticker: the market answered {status}")
+        self._refused_token = token
+        self._refused_until_s = self._clock.monotonic_s() + REFUSED_TOKEN_RETRY_S
+        return NeedsLoginError(f"the market refuses the live feed with this login ({status})")
 
 
-def unsubscribe(tokens: Iterable[int]) -> str:
-    """The command to stop following."""
-    return _command("unsubscribe", list(tokens))
+class KiteTicker:
+    """Implements `ports.LiveMarket`. `clock` counts real seconds, like the exchange."""
+
+    def __init__(self, door: KiteTickerConnector, settings: TickerSettings, clock: Clock) -> None:
+        self._connector = door
+        self._counts = TickerCounters()
+        self._connections = [
+            TickerConnection(str(number), door, settings, clock, self._counts)
+            for number in range(1, MAX_CONNECTIONS + 1)
+        ]
+
+    def configure(self, settings: TickerSettings) -> None:
+        """Take other settings; they hold from now on."""
+        self._connector.settings = settings
+        for line in self._connections:
+            line.settings = settings
+
+    def subscribe(self, tokens: Sequence[int]) -> None:
+        """See ports. What a line follows already stays on it."""
+        split_tokens(tokens)
+        wanted = dict.fromkeys(tokens)
+        shares = [[token for token in line.tokens if token in wanted] for line in self._connections]
+        placed = {token for share in shares for token in share}
+        for token in wanted:
+            if token not in placed:
+                next(share for share in shares if len(share) < MAX_TOKENS_PER_CONNECTION).append(token)
+        for line, share in zip(self._connections, shares, strict=True):
+            line.subscribe(share)
+
+    def reconnect(self) -> None:
+        """Open every line anew."""
+        for line in self._connections:
+            line.reconnect()
+
+    async def run(self, deliver: PriceCallback) -> None:
+        async with asyncio.TaskGroup() as group:
+            for line in self._connections:
+                group.create_task(line.run(deliver), name=f"ticker {line.name}")
+
+    def status(self) -> FeedStatus:
+        used = [line for line in self._connections if line.tokens]
+        states = [line.state for line in used]
+        state = next((one for one in STATES_WORST_FIRST if one in states), FeedState.OFF)
+        counts = self._counts
+        return FeedStatus(
+            state=state,
+            connections=states.count(FeedState.LIVE),
+            instruments=sum(len(line.tokens) for line in used),
+            frames=counts.frames,
+            ticks=counts.ticks,
+            garbage=counts.undecodable,
+            reconnects=counts.reconnects,
+            mute=counts.stale,
+            reason=next((line.reason for line in used if line.state is state), ""),
+        )
 
 
-def set_mode(mode: Mode, tokens: Iterable[int]) -> str:
-    """The command that changes how much is told of each."""
-    return _command("mode", [mode, list(tokens)])
-
-
-def shares_of(tokens: Sequence[int]) -> list[Sequence[int]]:
-    """Who follows what: at most 3,000 tokens a connection. PermanentError beyond three connections."""
-    shares = [tokens[at : at + TOKENS_A_CONNECTION] for at in range(0, len(tokens), TOKENS_A_CONNECTION)]
-    if len(shares) > CONNECTIONS_AT_MOST:
-        limit = CONNECTIONS_AT_MOST * TOKENS_A_CONNECTION
-        raise PermanentError(f"{len(tokens)} instruments to follow live, the exchange allows {limit}")
-    return shares
-
-
-def _command(action: str, value: list[Any]) -> str:
-    return msgspec.json.encode({"a": action, "v": value}).decode()
-
-
-def _layout(frame: bytes) -> tuple[IntArray, IntArray]:
-    """Where each packet's body starts, and how long it is."""
-    count = int.from_bytes(frame[:2], "big")
-    lengths = _equal_lengths(frame, count)
-    if lengths is None:
-        lengths = _walked_lengths(frame, count)
-    starts = 4 + np.cumsum(lengths + 2) - (lengths + 2)
-    return starts, lengths
-
-
-def _equal_lengths(frame: bytes, count: int) -> IntArray | None:
-    """The lengths, where all packets have one: the usual frame, told without walking through it."""
-    stride, rest = divmod(len(frame) - 2, count) if count else (0, 1)
-    if rest or stride < 2:
-        return None
-    rows = np.frombuffer(frame, np.uint8, offset=2).reshape(count, stride)
-    lengths = rows[:, 0].astype(np.int64) * 256 + rows[:, 1]
-    return lengths if bool((lengths == stride - 2).all()) else None
-
-
-def _walked_lengths(frame: bytes, count: int) -> IntArray:
-    lengths: list[int] = []
-    at = 2
-    for _ in range(count):
-        length = int.from_bytes(frame[at : at + 2], "big")
-        if at + 2 + length > len(frame):
-            raise RetryableError(f"ticker: a frame of {count} packets breaks off after {len(lengths)}")
-        lengths.append(length)
-        at += 2 + length
-    if at != len(frame):
-        raise RetryableError(f"ticker: {len(frame) - at} bytes beyond the last of {count} packets")
-    return np.array(lengths, np.int64)
-
-
-def _in_order(parts: list[RecordArray], places: list[IntArray], count: int) -> Ticks:
-    """Ticks of several packet lengths, as they stood in the frame."""
-    if not parts:
-        return Ticks(_blank(0), count)
-    records = np.concatenate(parts)[np.argsort(np.concatenate(places))]
-    return Ticks(records, count - len(records))
-
-
-def _blank_tick() -> RecordArray:
-    blank = np.zeros(1, TICK_DTYPE)
-    for name in (*_PRICES, *_AMOUNTS, "depth_price", "depth_quantity", "depth_orders"):
-        blank[name] = np.nan
-    for name in _INSTANTS:
-        blank[name] = np.datetime64("NaT")
-    return blank
-
-
-_BLANK: Final = _blank_tick()
-
-
-def _blank(count: int) -> RecordArray:
-    """Ticks (count,) that tell nothing yet."""
-    return np.repeat(_BLANK, count)
-
-
-def _ticks(packets: RecordArray, mode: Mode) -> RecordArray:
-    """Packets (k,) of one length as ticks (k,)."""
-    told = packets.dtype.names or ()
-    ticks = _blank(len(packets))
-    segments = packets["token"].astype(np.int64) & 0xFF
-    divisors = _divisors(segments)
-    ticks["token"], ticks["mode"] = packets["token"], MODES.index(mode)
-    ticks["tradable"] = segments != INDEX_SEGMENT
-    for name in _PRICES:
-        if name in told:
-            ticks[name] = packets[name] / divisors
-    for name in (*_AMOUNTS, *_INSTANTS):
-        if name in told:
-            ticks[name] = packets[name]
-    if "depth" in told:
-        ticks["depth_price"] = packets["depth"]["price"] / divisors[:, None, None]
-        ticks["depth_quantity"] = packets["depth"]["quantity"]
-        ticks["depth_orders"] = packets["depth"]["orders"]
-    return ticks
-
-
-def _divisors(segments: IntArray) -> FloatArray:
-    divisors = np.full(len(segments), USUAL_DIVISOR)
-    for segment, divisor in DIVISORS.items():
-        if (of_segment := segments == segment).any():
-            divisors[of_segment] = divisor
-    return divisors
+def _same_token(token: SessionToken, other: SessionToken | None) -> bool:
+    return other is not None and token.access_token.reveal() == other.access_token.reveal()

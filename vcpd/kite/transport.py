@@ -1,4 +1,4 @@
-"""One request to the exchange: its turn, its bounds, its tries, and what was counted on the way."""
+"""HTTP transport: sends one request within the rate limits, retries it, counts the responses."""
 
 import asyncio
 from collections import Counter
@@ -11,29 +11,27 @@ import aiohttp
 import structlog
 from msgspec import Struct
 
-from vcpd.domain.errors import RetryableError, VcpdError
-from vcpd.domain.secrets import MASK, Secret
-from vcpd.kite.limits import Kind, Limits, PaceCounts
-from vcpd.kite.refusals import TOO_MANY, error_of
+from vcpd.core.errors import RetryableError, VcpdError
+from vcpd.core.secrets import MASK, Secret
+from vcpd.kite.errors import TOO_MANY_REQUESTS, error_for_response
+from vcpd.kite.rate_limits import RateLimiterCounts, RateLimits, RequestKind
 from vcpd.kite.settings import KiteSettings
 
 T = TypeVar("T")
-
-VERSION_HEADER: Final = {"X-Kite-Version": "3", "User-Agent": "vcpd"}
-NO_ANSWER: Final = 0  # the status counted where none came
+REQUEST_HEADERS: Final = {"X-Kite-Version": "3", "User-Agent": "vcpd"}
+NO_RESPONSE_STATUS: Final = 0  # the status counted where none came
 PAUSE_AFTER_429_S: Final = 1.0
 BYTES_PER_MB: Final = 1024 * 1024
-
 _log = structlog.get_logger(__name__)
-_dice = SystemRandom()
+_random = SystemRandom()
 
 
-class Call(Struct, frozen=True):
+class ApiRequest(Struct, frozen=True):
     """What to send. `endpoint` names it in texts and figures, without tokens in it."""
 
     endpoint: str
     path: str
-    kind: Kind = Kind.OTHER
+    kind: RequestKind = RequestKind.OTHER
     method: str = "GET"
     query: tuple[tuple[str, str], ...] = ()
     form: tuple[tuple[str, Secret], ...] = ()
@@ -42,24 +40,24 @@ class Call(Struct, frozen=True):
 class TransportCounts(Struct, frozen=True):
     """Answers by (endpoint, status), status 0 where none came; tries beyond the first; waits by limit."""
 
-    answers: Mapping[tuple[str, int], int]
+    responses: Mapping[tuple[str, int], int]
     retries: int
-    limits: Mapping[str, PaceCounts]
+    limits: Mapping[str, RateLimiterCounts]
 
 
 class Transport:
     """Sends calls within the limits, again where that may help."""
 
-    def __init__(self, http: aiohttp.ClientSession, settings: KiteSettings, limits: Limits) -> None:
+    def __init__(self, http: aiohttp.ClientSession, settings: KiteSettings, limits: RateLimits) -> None:
         self._http = http
         self._settings = settings
         self._limits = limits
-        self._answers: Counter[tuple[str, int]] = Counter()
+        self._responses: Counter[tuple[str, int]] = Counter()
         self._retries = 0
 
     async def fetch(
         self,
-        call: Call,
+        call: ApiRequest,
         decode: Callable[[bytes], Awaitable[T]],
         authorization: Callable[[], Mapping[str, str]] = dict,
     ) -> T:
@@ -71,11 +69,11 @@ class Transport:
         tries = 1
         while True:
             try:
-                return await decode(await self.once(call, authorization))
+                return await decode(await self.send_once(call, authorization))
             except RetryableError as error:
-                if tries >= self._settings.tries or self._asks_too_long(error):
+                if tries >= self._settings.tries or self._retry_after_too_long(error):
                     raise
-                pause_s = self._pause_s(tries, error)
+                pause_s = self._retry_delay_s(tries, error)
                 _log.info(
                     "kite.retry", endpoint=call.endpoint, reason=str(error), tries=tries, pause_s=pause_s
                 )
@@ -83,29 +81,31 @@ class Transport:
             self._retries += 1
             await asyncio.sleep(pause_s)
 
-    async def once(self, call: Call, authorization: Callable[[], Mapping[str, str]] = dict) -> bytes:
+    async def send_once(
+        self, call: ApiRequest, authorization: Callable[[], Mapping[str, str]] = dict
+    ) -> bytes:
         """The body of a success; RetryableError, NeedsLoginError or PermanentError for anything else."""
         authorization()  # a call that may not be sent does not queue
-        async with self._limits.admit(call.kind, is_get=call.method == "GET") as admission:
-            headers = {**VERSION_HEADER, **authorization()}
+        async with self._limits.acquire(call.kind, is_get=call.method == "GET") as admission:
+            headers = {**REQUEST_HEADERS, **authorization()}
             try:
                 async with self._request(call, headers) as response:
-                    admission.answered()
-                    return await self._accepted(call, response)
+                    admission.mark_answered()
+                    return await self._checked_body(call, response)
             except VcpdError as error:
-                raise _masked(error, call, headers) from None
+                raise _redacted(error, call, headers) from None
             except TimeoutError:
-                raise self._unanswered(
+                raise self._connection_error(
                     call, f"no whole answer within {self._settings.timeout_s:g} s"
                 ) from None
             except (aiohttp.ClientError, OSError) as error:
-                raise self._unanswered(call, _plain(error)) from None
+                raise self._connection_error(call, _describe_connection_error(error)) from None
 
     def counts(self) -> TransportCounts:
-        return TransportCounts(dict(self._answers), self._retries, self._limits.counts())
+        return TransportCounts(dict(self._responses), self._retries, self._limits.counts())
 
     def _request(
-        self, call: Call, headers: Mapping[str, str]
+        self, call: ApiRequest, headers: Mapping[str, str]
     ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
         timeout = aiohttp.ClientTimeout(
             total=self._settings.timeout_s, connect=self._settings.connect_timeout_s
@@ -120,19 +120,19 @@ class Transport:
             allow_redirects=False,
         )
 
-    async def _accepted(self, call: Call, response: aiohttp.ClientResponse) -> bytes:
-        body = await self._body(call, response)
-        self._answers[call.endpoint, response.status] += 1
+    async def _checked_body(self, call: ApiRequest, response: aiohttp.ClientResponse) -> bytes:
+        body = await self._read_body(call, response)
+        self._responses[call.endpoint, response.status] += 1
         if response.status < 300:
             return body
-        error = error_of(response.status, body, call.endpoint, response.headers)
-        if response.status == TOO_MANY:
+        error = error_for_response(response.status, body, call.endpoint, response.headers)
+        if response.status == TOO_MANY_REQUESTS:
             asked_s = getattr(error, "retry_after_s", None) or 0.0
             pause_s = min(asked_s, self._settings.retry_after_max_s)
             self._limits.slow_down(call.kind, max(pause_s, PAUSE_AFTER_429_S))
         raise error
 
-    async def _body(self, call: Call, response: aiohttp.ClientResponse) -> bytes:
+    async def _read_body(self, call: ApiRequest, response: aiohttp.ClientResponse) -> bytes:
         limit = int(self._settings.body_limit_mb * BYTES_PER_MB)
         body = bytearray()
         async for chunk in response.content.iter_any():
@@ -141,24 +141,24 @@ class Transport:
                 raise RetryableError(f"{call.endpoint}: the answer is larger than {limit} bytes")
         return bytes(body)
 
-    def _unanswered(self, call: Call, what: str) -> RetryableError:
-        self._answers[call.endpoint, NO_ANSWER] += 1
+    def _connection_error(self, call: ApiRequest, what: str) -> RetryableError:
+        self._responses[call.endpoint, NO_RESPONSE_STATUS] += 1
         return RetryableError(f"{call.endpoint}: {what}")
 
-    def _asks_too_long(self, error: RetryableError) -> bool:
+    def _retry_after_too_long(self, error: RetryableError) -> bool:
         return (error.retry_after_s or 0.0) > self._settings.retry_after_max_s
 
-    def _pause_s(self, tries: int, error: RetryableError) -> float:
+    def _retry_delay_s(self, tries: int, error: RetryableError) -> float:
         """What the market asks for, else a random share of a pause that doubles from try to try."""
         longest_s = min(self._settings.backoff_max_s, self._settings.backoff_s * 2 ** (tries - 1))
-        return (error.retry_after_s or 0.0) + _dice.uniform(longest_s / 2, longest_s)
+        return (error.retry_after_s or 0.0) + _random.uniform(longest_s / 2, longest_s)
 
 
-def _plain(error: Exception) -> str:
+def _describe_connection_error(error: Exception) -> str:
     return f"the connection failed: {type(error).__name__}: {error}"
 
 
-def _masked(error: VcpdError, call: Call, headers: Mapping[str, str]) -> VcpdError:
+def _redacted(error: VcpdError, call: ApiRequest, headers: Mapping[str, str]) -> VcpdError:
     """The same error, should the market have repeated a credential in its message."""
     text = str(error)
     sent = headers.get("Authorization", "").replace(":", " ").split()[1:]

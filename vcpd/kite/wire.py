@@ -1,4 +1,4 @@
-"""What the exchange's answers mean: bytes to values, pure.
+"""Decodes the REST responses of Kite Connect: bytes to values, pure.
 
 Whatever does not look like an answer of the exchange (a proxy's page, half a body, other types) is a
 RetryableError that names the endpoint; a refusal in the dress of a success is what it says. Nothing here
@@ -18,17 +18,15 @@ from typing import Any, Final, NoReturn, TypeVar
 import msgspec
 import numpy as np
 
-from vcpd.domain.arrays import FloatArray, RecordArray
-from vcpd.domain.bars import BAR_DTYPE, BarSeries
-from vcpd.domain.errors import RetryableError
+from vcpd.core.errors import RetryableError
+from vcpd.core.secrets import Secret
+from vcpd.domain.bars import BAR_DTYPE, BarSeries, FloatArray, RecordArray
 from vcpd.domain.instruments import Instrument, Quote
 from vcpd.domain.live import MinuteVolumes
 from vcpd.domain.panel import DEFAULT_TICK
-from vcpd.domain.secrets import Secret
-from vcpd.kite.refusals import refusal_as_success
+from vcpd.kite.errors import error_in_success
 
 T = TypeVar("T")
-
 GZIP_MAGIC: Final = b"\x1f\x8b"
 INSTRUMENTS_LIMIT: Final = 64 * 1024 * 1024  # bytes after unpacking
 INSTRUMENT_COLUMNS: Final = (
@@ -49,9 +47,9 @@ INDEX_SEGMENT: Final = "INDICES"
 INDEX_SERIES: Final = "INDEX"
 CANDLE_VALUES: Final = ("open", "high", "low", "close", "volume")
 EPOCH_ORDINAL: Final = date(1970, 1, 1).toordinal()
-UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-INDIAN_OFFSETS: Final = ("", "+0530", "+05:30")
-_WORD: Final = re.compile(r"[!-~]+")
+DECODE_ERRORS: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+IST_OFFSETS: Final = ("", "+0530", "+05:30")
+_TOKEN_PATTERN: Final = re.compile(r"[!-~]+")
 _SERIES_SUFFIX: Final = re.compile(r".-([A-Z0-9]{2})$")
 
 
@@ -66,7 +64,7 @@ class Candle(msgspec.Struct, array_like=True, frozen=True):
     volume: float | None
 
 
-class Candles(msgspec.Struct, frozen=True):
+class CandlesData(msgspec.Struct, frozen=True):
     candles: list[Candle]
 
 
@@ -90,7 +88,7 @@ class FullQuote(msgspec.Struct, frozen=True):
     volume: float | None = None
 
 
-class Profile(msgspec.Struct, frozen=True):
+class UserProfile(msgspec.Struct, frozen=True):
     """Whose account it is."""
 
     user_id: str
@@ -98,31 +96,31 @@ class Profile(msgspec.Struct, frozen=True):
     broker: str = ""
 
 
-class Granted(msgspec.Struct, frozen=True):
+class SessionGrant(msgspec.Struct, frozen=True):
     """What a login gives."""
 
     access_token: Secret
     user_id: str = ""
 
 
-class _Answer(msgspec.Struct, frozen=True):
+class _Envelope(msgspec.Struct, frozen=True):
     data: msgspec.Raw
     status: str = "success"
 
 
-def hidden(kind: type, value: Any) -> Secret:
+def decode_secret(kind: type, value: Any) -> Secret:
     """msgspec's hook for fields that are secrets."""
     if kind is Secret and isinstance(value, str):
         return Secret(value)
     raise TypeError(f"expected a text, was {type(value).__name__}")
 
 
-_ANSWER: Final = msgspec.json.Decoder(_Answer)
-_CANDLES: Final = msgspec.json.Decoder(Candles)
-_QUOTES: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_QUOTE: Final = msgspec.json.Decoder(FullQuote | None)
-_PROFILE: Final = msgspec.json.Decoder(Profile)
-_GRANTED: Final = msgspec.json.Decoder(Granted, dec_hook=hidden)
+_ENVELOPE_DECODER: Final = msgspec.json.Decoder(_Envelope)
+_CANDLES_DECODER: Final = msgspec.json.Decoder(CandlesData)
+_QUOTES_DECODER: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_QUOTE_DECODER: Final = msgspec.json.Decoder(FullQuote | None)
+_PROFILE_DECODER: Final = msgspec.json.Decoder(UserProfile)
+_GRANT_DECODER: Final = msgspec.json.Decoder(SessionGrant, dec_hook=decode_secret)
 
 
 def decode_instruments(body: bytes, exchange: str = "NSE") -> list[Instrument]:
@@ -132,10 +130,10 @@ def decode_instruments(body: bytes, exchange: str = "NSE") -> list[Instrument]:
     `INDEX` for an index, the instrument type itself for anything that is no equity.
     """
     endpoint = f"/instruments/{exchange}"
-    text = _guard(endpoint, lambda: _unpack(body).decode("utf-8"))
-    listed = _guard(endpoint, lambda: list(_instruments(text, exchange)))
+    text = _decode_or_raise(endpoint, lambda: _unpack(body).decode("utf-8"))
+    listed = _decode_or_raise(endpoint, lambda: list(_instruments(text, exchange)))
     if not listed:
-        _malformed(endpoint, f"a list without any instrument of {exchange}")
+        _raise_malformed(endpoint, f"a list without any instrument of {exchange}")
     return listed
 
 
@@ -145,15 +143,15 @@ def decode_daily_bars(body: bytes, symbol: str) -> BarSeries:
     The timestamps must be Indian time: a session read in another zone would be another day.
     """
     endpoint = f"/instruments/historical ({symbol})"
-    candles = _data(endpoint, body, _CANDLES).candles
-    return BarSeries(symbol, _guard(endpoint, lambda: _records(candles)))
+    candles = _decode_data(endpoint, body, _CANDLES_DECODER).candles
+    return BarSeries(symbol, _decode_or_raise(endpoint, lambda: _bar_records(candles)))
 
 
 def decode_minute_volumes(body: bytes) -> MinuteVolumes:
     """Minute candles' volumes on the exchange's wall, oldest first; a null volume counts as none."""
     endpoint = "/instruments/historical (minute)"
-    candles = _data(endpoint, body, _CANDLES).candles
-    return _guard(endpoint, lambda: _minute_volumes(candles))
+    candles = _decode_data(endpoint, body, _CANDLES_DECODER).candles
+    return _decode_or_raise(endpoint, lambda: _minute_volumes(candles))
 
 
 def decode_quotes(body: bytes) -> dict[str, Quote]:
@@ -161,62 +159,62 @@ def decode_quotes(body: bytes) -> dict[str, Quote]:
 
     So is a single one that cannot be read: it does not keep the others away.
     """
-    items = _data("/quote", body, _QUOTES)
+    items = _decode_data("/quote", body, _QUOTES_DECODER)
     found: dict[str, Quote] = {}
     unreadable = ""
     for symbol, raw in items.items():
         try:
-            item = _QUOTE.decode(raw)
-        except UNREADABLE as error:
+            item = _QUOTE_DECODER.decode(raw)
+        except DECODE_ERRORS as error:
             unreadable = f"{symbol[:40]}: {error}"
             continue
         if item is not None:
             found[symbol] = _quote(symbol, item)
     if unreadable and not found:
-        _malformed("/quote", unreadable)
+        _raise_malformed("/quote", unreadable)
     return found
 
 
-def decode_profile(body: bytes) -> Profile:
-    return _data("/user/profile", body, _PROFILE)
+def decode_profile(body: bytes) -> UserProfile:
+    return _decode_data("/user/profile", body, _PROFILE_DECODER)
 
 
-def decode_grant(body: bytes) -> Granted:
+def decode_grant(body: bytes) -> SessionGrant:
     """The answer to a login; RetryableError also where it holds no usable token."""
-    granted = _data("/session/token", body, _GRANTED)
-    if not _WORD.fullmatch(granted.access_token.reveal()):
-        _malformed("/session/token", "an access token of strange characters")
+    granted = _decode_data("/session/token", body, _GRANT_DECODER)
+    if not _TOKEN_PATTERN.fullmatch(granted.access_token.reveal()):
+        _raise_malformed("/session/token", "an access token of strange characters")
     return granted
 
 
-def _data(endpoint: str, body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
+def _decode_data(endpoint: str, body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
     """The envelope's `data` as the decoder's type."""
     try:
-        answer = _ANSWER.decode(body)
+        answer = _ENVELOPE_DECODER.decode(body)
         if answer.status == "success":
             return decoder.decode(answer.data)
         what = f"status {answer.status[:40]!r} in an answer that should be one of success"
-    except UNREADABLE as error:
-        what = _described(body, error)
-    raise refusal_as_success(body, endpoint) or _unreadable(endpoint, what)
+    except DECODE_ERRORS as error:
+        what = _describe_malformed(body, error)
+    raise error_in_success(body, endpoint) or _malformed_error(endpoint, what)
 
 
-def _guard(endpoint: str, decode: Callable[[], T]) -> T:
+def _decode_or_raise(endpoint: str, decode: Callable[[], T]) -> T:
     try:
         return decode()
     except (ValueError, OverflowError, EOFError, zlib.error, csv.Error) as error:
-        _malformed(endpoint, str(error) or type(error).__name__)
+        _raise_malformed(endpoint, str(error) or type(error).__name__)
 
 
-def _malformed(endpoint: str, what: str) -> NoReturn:
-    raise _unreadable(endpoint, what) from None
+def _raise_malformed(endpoint: str, what: str) -> NoReturn:
+    raise _malformed_error(endpoint, what) from None
 
 
-def _unreadable(endpoint: str, what: str) -> RetryableError:
+def _malformed_error(endpoint: str, what: str) -> RetryableError:
     return RetryableError(f"{endpoint}: the market's answer cannot be read: {what}")
 
 
-def _described(body: bytes, error: Exception) -> str:
+def _describe_malformed(body: bytes, error: Exception) -> str:
     if body.lstrip()[:1] == b"<":
         return "a web page instead of JSON"
     return f"{error}" if body else "nothing at all"
@@ -258,7 +256,7 @@ def _instrument(row: Sequence[str], at: dict[str, int]) -> Instrument:
         symbol=f"{row[at['exchange']]}:{trading_symbol}",
         token=int(row[at["instrument_token"]]),
         name=row[at["name"]],
-        tick_size=_positive(row[at["tick_size"]], DEFAULT_TICK),
+        tick_size=_tick_size(row[at["tick_size"]], DEFAULT_TICK),
         lot_size=max(1, int(row[at["lot_size"]])),
         segment=segment,
         series=series_of(trading_symbol, segment, row[at["instrument_type"]]),
@@ -275,7 +273,7 @@ def series_of(trading_symbol: str, segment: str = "NSE", instrument_type: str = 
     return suffix.group(1) if suffix else "EQ"
 
 
-def _positive(text: str, otherwise: float) -> float:
+def _tick_size(text: str, otherwise: float) -> float:
     """Indices are listed with a tick of 0, which divides nothing."""
     value = float(text)
     if not 0 <= value < float("inf"):
@@ -283,11 +281,11 @@ def _positive(text: str, otherwise: float) -> float:
     return value or otherwise
 
 
-def _records(candles: Sequence[Candle]) -> RecordArray:
+def _bar_records(candles: Sequence[Candle]) -> RecordArray:
     """The candles (n,) as records of `BAR_DTYPE` (n,), oldest first."""
     count = len(candles)
     records = np.zeros(count, BAR_DTYPE)
-    ordinals = np.fromiter((_session(candle.at).toordinal() for candle in candles), np.int64, count)
+    ordinals = np.fromiter((_session_date(candle.at).toordinal() for candle in candles), np.int64, count)
     records["session"] = (ordinals - EPOCH_ORDINAL).view("M8[D]")
     for name in CANDLE_VALUES:
         records[name] = _column(candles, name)
@@ -306,16 +304,16 @@ def _column(candles: Sequence[Candle], name: str) -> FloatArray:
 
 def _minute_volumes(candles: Sequence[Candle]) -> MinuteVolumes:
     for candle in candles:
-        _session(candle.at)  # Indian time, or these are other minutes
+        _session_date(candle.at)  # Indian time, or these are other minutes
     minutes = np.array([candle.at[:16] for candle in candles], "M8[m]")
     volume = np.fromiter((candle.volume or 0.0 for candle in candles), np.float64, len(candles))
     order = np.argsort(minutes, kind="stable")
     return MinuteVolumes(minutes[order], volume[order])
 
 
-def _session(at: str) -> date:
+def _session_date(at: str) -> date:
     """The date of `2025-06-30T00:00:00+0530`."""
-    if at[10:11] not in ("T", " ", "") or at[19:] not in INDIAN_OFFSETS:
+    if at[10:11] not in ("T", " ", "") or at[19:] not in IST_OFFSETS:
         raise ValueError(f"a candle at {at[:40]!r}, expected Indian time")
     return date.fromisoformat(at[:10])
 

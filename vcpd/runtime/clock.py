@@ -1,10 +1,10 @@
-"""Time as a port: the wall's, or a virtual one that several processes can share."""
+"""Wall clock and virtual clock behind `ports.Clock`."""
 
 import asyncio
 import time
 from datetime import UTC, datetime, timedelta
 
-from vcpd.domain.errors import BadInputError
+from vcpd.core.errors import BadInputError
 
 
 class WallClock:

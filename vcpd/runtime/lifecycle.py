@@ -1,10 +1,22 @@
-"""The states of the daemon, and what leads from one to the next."""
+"""Daemon lifecycle: state machine, signal handlers, ordered shutdown, forced exit."""
 
-from collections.abc import Callable, Mapping
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from types import FrameType
+from typing import Any, Final, NoReturn
 
-from vcpd.domain.errors import VcpdError
+import structlog
+
+from vcpd.core.errors import VcpdError
+
+log = structlog.get_logger(__name__)
+STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+FORCE_EXIT_AFTER_S: Final = 3.0
 
 
 class DaemonState(StrEnum):
@@ -19,7 +31,7 @@ class DaemonState(StrEnum):
     FAILED = "failed"
 
 
-class Trigger(StrEnum):
+class LifecycleEvent(StrEnum):
     """What happens to the daemon."""
 
     START = "start"
@@ -31,23 +43,24 @@ class Trigger(StrEnum):
     FAIL = "fail"
 
 
-TRANSITIONS: Final[Mapping[tuple[DaemonState, Trigger], DaemonState]] = {
-    (DaemonState.NEW, Trigger.START): DaemonState.STARTING,
-    (DaemonState.STARTING, Trigger.STARTED): DaemonState.READY,
-    (DaemonState.STARTING, Trigger.STOP): DaemonState.STOPPING,
-    (DaemonState.STARTING, Trigger.FAIL): DaemonState.FAILED,
-    (DaemonState.READY, Trigger.RELOAD): DaemonState.RELOADING,
-    (DaemonState.READY, Trigger.STOP): DaemonState.STOPPING,
-    (DaemonState.READY, Trigger.FAIL): DaemonState.FAILED,
-    (DaemonState.RELOADING, Trigger.RELOADED): DaemonState.READY,
-    (DaemonState.RELOADING, Trigger.STOP): DaemonState.STOPPING,
-    (DaemonState.RELOADING, Trigger.FAIL): DaemonState.FAILED,
-    (DaemonState.STOPPING, Trigger.STOPPED): DaemonState.STOPPED,
-    (DaemonState.STOPPING, Trigger.FAIL): DaemonState.FAILED,
-    (DaemonState.FAILED, Trigger.STOP): DaemonState.STOPPING,
+TRANSITIONS: Final[Mapping[tuple[DaemonState, LifecycleEvent], DaemonState]] = {
+    (DaemonState.NEW, LifecycleEvent.START): DaemonState.STARTING,
+    (DaemonState.STARTING, LifecycleEvent.STARTED): DaemonState.READY,
+    (DaemonState.STARTING, LifecycleEvent.STOP): DaemonState.STOPPING,
+    (DaemonState.STARTING, LifecycleEvent.FAIL): DaemonState.FAILED,
+    (DaemonState.READY, LifecycleEvent.RELOAD): DaemonState.RELOADING,
+    (DaemonState.READY, LifecycleEvent.STOP): DaemonState.STOPPING,
+    (DaemonState.READY, LifecycleEvent.FAIL): DaemonState.FAILED,
+    (DaemonState.RELOADING, LifecycleEvent.RELOADED): DaemonState.READY,
+    (DaemonState.RELOADING, LifecycleEvent.STOP): DaemonState.STOPPING,
+    (DaemonState.RELOADING, LifecycleEvent.FAIL): DaemonState.FAILED,
+    (DaemonState.STOPPING, LifecycleEvent.STOPPED): DaemonState.STOPPED,
+    (DaemonState.STOPPING, LifecycleEvent.FAIL): DaemonState.FAILED,
+    (DaemonState.FAILED, LifecycleEvent.STOP): DaemonState.STOPPING,
 }
 
-Listener = Callable[[DaemonState, Trigger, DaemonState], None]
+
+LifecycleListener = Callable[[DaemonState, LifecycleEvent, DaemonState], None]
 
 
 class IllegalTransitionError(VcpdError):
@@ -57,17 +70,17 @@ class IllegalTransitionError(VcpdError):
 class Lifecycle:
     """The daemon's state; listeners hear each change (from, trigger, to) after it happened."""
 
-    def __init__(self, *listeners: Listener) -> None:
+    def __init__(self, *listeners: LifecycleListener) -> None:
         self.state = DaemonState.NEW
         self._listeners = list(listeners)
 
-    def listen(self, listener: Listener) -> None:
+    def add_listener(self, listener: LifecycleListener) -> None:
         self._listeners.append(listener)
 
-    def allows(self, trigger: Trigger) -> bool:
+    def allows(self, trigger: LifecycleEvent) -> bool:
         return (self.state, trigger) in TRANSITIONS
 
-    def fire(self, trigger: Trigger) -> DaemonState:
+    def fire(self, trigger: LifecycleEvent) -> DaemonState:
         """Go where the table says. IllegalTransitionError where it says nothing."""
         before = self.state
         after = TRANSITIONS.get((before, trigger))
@@ -80,5 +93,106 @@ class Lifecycle:
         return after
 
     @property
-    def takes_work(self) -> bool:
+    def accepts_work(self) -> bool:
         return self.state in {DaemonState.READY, DaemonState.RELOADING}
+
+
+@dataclass(frozen=True, slots=True)
+class _ShutdownStep:
+    name: str
+    close: Callable[[], Awaitable[object]]
+    deadline_s: float
+
+
+class ShutdownStack:
+    """What was opened, to be closed in reverse; one that fails or hangs does not keep the others open."""
+
+    def __init__(self) -> None:
+        self._closers: list[_ShutdownStep] = []
+
+    def push(self, name: str, close: Callable[[], Awaitable[object]], deadline_s: float = 5.0) -> None:
+        """Call it right after the opening succeeded."""
+        self._closers.append(_ShutdownStep(name, close, deadline_s))
+
+    async def close(
+        self, on_step: Callable[[str, float], None] = lambda _name, _deadline_s: None
+    ) -> list[str]:
+        """Close all, telling `on_step` name and deadline of each before. Gives the names that failed."""
+        failed = []
+        while self._closers:
+            closer = self._closers.pop()
+            on_step(closer.name, closer.deadline_s)
+            if not await _close_step(closer):
+                failed.append(closer.name)
+        return failed
+
+
+async def _close_step(closer: _ShutdownStep) -> bool:
+    try:
+        async with asyncio.timeout(closer.deadline_s):
+            await closer.close()
+    except TimeoutError:
+        log.error("close_timed_out", part=closer.name, deadline_s=closer.deadline_s)  # noqa: TRY400 - no trace to tell
+        return False
+    except Exception:
+        log.exception("close_failed", part=closer.name)
+        return False
+    log.debug("closed", part=closer.name)
+    return True
+
+
+class SignalHandlers:
+    """SIGTERM and SIGINT call `on_stop` once and end the process at the second; SIGHUP calls `on_reload`."""
+
+    def __init__(self, on_stop: Callable[[signal.Signals], None], on_reload: Callable[[], None]) -> None:
+        self._on_stop = on_stop
+        self._on_reload = on_reload
+
+    def install(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Only in the main thread."""
+        self._loop = loop
+        for number in STOP_SIGNALS:
+            loop.add_signal_handler(number, self._stop, number)
+        loop.add_signal_handler(signal.SIGHUP, self._on_reload)
+
+    def _stop(self, number: signal.Signals) -> None:
+        """The second signal must work though the loop hangs: the interpreter handles it, not the loop."""
+        for each in STOP_SIGNALS:
+            self._loop.remove_signal_handler(each)
+            signal.signal(each, exit_now)
+        self._on_stop(number)
+
+    def remove(self) -> None:
+        for number in (*STOP_SIGNALS, signal.SIGHUP):
+            self._loop.remove_signal_handler(number)
+
+
+def exit_now(number: int, _frame: FrameType | None) -> NoReturn:
+    """End without ceremony, with the code that shells give a process killed by this signal."""
+    os._exit(128 + number)
+
+
+async def force_exit(code: int) -> int:
+    """Give `code` once every other task and thread of the loop has ended; end the process where one does not.
+
+    A task that swallows its cancellation, or a thread that a dead disk holds, would keep the loop open.
+    """
+    deaf = await _cancel_other_tasks()
+    threads = asyncio.create_task(asyncio.get_running_loop().shutdown_default_executor())
+    done, _ = await asyncio.wait({threads}, timeout=FORCE_EXIT_AFTER_S)
+    if deaf or not done:
+        log.error("daemon.left_behind", tasks=deaf, threads=not done)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code
+
+
+async def _cancel_other_tasks() -> list[str]:
+    """Cancel every other task; gives the names of those that do not end."""
+    rest: set[asyncio.Task[Any]] = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in rest:
+        task.cancel()
+    if rest:
+        await asyncio.wait(rest, timeout=FORCE_EXIT_AFTER_S)
+    return [task.get_name() for task in rest if not task.done()]

@@ -1,26 +1,40 @@
-"""One way for every record, ours and the libraries': structlog events, masked, to one sink.
+"""Logging: structlog events, redacted, written to console, journal or JSON lines.
 
 An event has a name that never changes, and key-values; a run's records carry its `run` and `job`.
 """
 
 import logging
 import os
+import re
 import sys
 import threading
 from collections.abc import Mapping, MutableMapping
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Final, Literal, TextIO
+from urllib.parse import quote, quote_plus
 
 import structlog
 from structlog.stdlib import ProcessorFormatter
 
-from vcpd.runtime.journal import JOURNAL_SOCKET, JournalHandler, connected_to_journal, encode, fields_of
-from vcpd.runtime.masking import Masker
+from vcpd.core.secrets import MASK, Secret
+from vcpd.runtime.journald import JOURNAL_SOCKET, JournalHandler, encode, is_journal_stream, journal_fields
 from vcpd.runtime.settings import Level, LogSettings
 
+MIN_SECRET_LENGTH: Final = 4  # a shorter value would blacken ordinary words
+_SECRET_WORDS: Final = frozenset(
+    {"token", "secret", "password", "passwd", "authorization", "checksum", "cookie"}
+)
+_ALLOWED_KEYS: Final = frozenset({"instrument_token", "exchange_token"})  # numbers of the exchange's list
+_WORDS: Final = re.compile(r"[A-Za-z][a-z]*|[A-Z]+")
+_URL_PASSWORD: Final = re.compile(r"(?<=://)([^\s:/@]*):([^\s@]+)@")
+_AUTHORIZATION: Final = re.compile(r"(?i)\b(authorization\W{1,5})[^'\"\r\n,}]+")
+_NAMED: Final = re.compile(
+    r"(?i)\b((?!instrument_|exchange_)[\w-]*(?:token|secret|password|passwd|checksum)"
+    r"['\"]?\s*[=:]\s*['\"]?)(?!\s)([^\s'\"&,;}\])]+)"
+)
 ChosenSink = Literal["console", "journal", "json"]
-_QUIET: Final = {
+_LIBRARY_LEVELS: Final = {
     "asyncio": "WARNING",
     "aiohttp.access": "WARNING",
     "numba": "WARNING",
@@ -28,7 +42,66 @@ _QUIET: Final = {
 }
 
 
-def configure(settings: LogSettings, masker: Masker, stream: TextIO | None = None) -> ChosenSink:
+class Redactor:
+    """Knows the secrets of this process; a structlog processor."""
+
+    def __init__(self, *secrets: Secret) -> None:
+        self._values: set[str] = set()
+        self._pattern: re.Pattern[str] | None = None
+        self.register(*secrets)
+
+    def register(self, *secrets: Secret) -> None:
+        """Mask these values too, from now on; also as they look inside a URL."""
+        for secret in secrets:
+            value = secret.reveal()
+            if len(value) >= MIN_SECRET_LENGTH:
+                self._values |= {value, quote(value, safe=""), quote_plus(value), repr(value)[1:-1]}
+        longest_first = sorted(self._values, key=len, reverse=True)
+        self._pattern = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
+
+    def redact_text(self, text: str) -> str:
+        """The text without any known secret, password in a URL, or value beside a secret's name."""
+        if self._pattern is not None:
+            text = self._pattern.sub(MASK, text)
+        text = _URL_PASSWORD.sub(rf"\1:{MASK}@", text)
+        text = _AUTHORIZATION.sub(rf"\1{MASK}", text)
+        return _NAMED.sub(rf"\1{MASK}", text)
+
+    def redact_value(self, key: str, value: Any) -> Any:
+        """The value as it may be shown under this key: plain data, every text masked."""
+        if is_secret_key(key) and isinstance(value, str | bytes | Secret):
+            return MASK
+        match value:
+            case None | bool() | int() | float():
+                return value
+            case str():
+                return self.redact_text(value)
+            case Mapping():
+                return {
+                    self.redact_text(str(name)): self.redact_value(str(name), one)
+                    for name, one in value.items()
+                }
+            case list() | tuple() | set() | frozenset():
+                return [self.redact_value(key, one) for one in value]
+        return self.redact_text(str(value) if isinstance(value, BaseException) else repr(value))
+
+    def __call__(
+        self, _logger: Any, _method: str, event: MutableMapping[str, Any]
+    ) -> MutableMapping[str, Any]:
+        for key, value in list(event.items()):
+            if not key.startswith("_"):  # structlog's own, removed before rendering
+                event[key] = self.redact_value(key, value)
+        return event
+
+
+def is_secret_key(key: str) -> bool:
+    """Whether a key's name says that its value is secret: `access_token`, `apiSecret`, `X-Checksum`."""
+    if key.lower() in _ALLOWED_KEYS:
+        return False
+    return any(word.lower() in _SECRET_WORDS for word in _WORDS.findall(key))
+
+
+def configure(settings: LogSettings, masker: Redactor, stream: TextIO | None = None) -> ChosenSink:
     """Send all records of this process to the chosen sink. May be called again, e.g. in tests."""
     out = sys.stderr if stream is None else stream
     sink = choose_sink(settings, out, os.environ)
@@ -44,14 +117,14 @@ def configure(settings: LogSettings, masker: Masker, stream: TextIO | None = Non
     set_level(settings.level)
     logging.captureWarnings(capture=True)
     _configure_structlog()
-    _log_uncaught()
+    _install_exception_hooks()
     return sink
 
 
 def choose_sink(settings: LogSettings, stream: TextIO, environment: Mapping[str, str]) -> ChosenSink:
     if settings.sink != "auto":
         return settings.sink
-    if JOURNAL_SOCKET.exists() and connected_to_journal(stream, environment.get("JOURNAL_STREAM")):
+    if JOURNAL_SOCKET.exists() and is_journal_stream(stream, environment.get("JOURNAL_STREAM")):
         return "journal"
     return "console" if stream.isatty() else "json"
 
@@ -59,7 +132,7 @@ def choose_sink(settings: LogSettings, stream: TextIO, environment: Mapping[str,
 def set_level(level: Level) -> None:
     """Change the level live; talkative libraries stay at warnings unless all is wanted."""
     logging.getLogger().setLevel(level.upper())
-    for name, floor in _QUIET.items():
+    for name, floor in _LIBRARY_LEVELS.items():
         logging.getLogger(name).setLevel(floor)
 
 
@@ -85,7 +158,7 @@ def _common() -> list[structlog.typing.Processor]:
     ]
 
 
-def _formatter(sink: ChosenSink, masker: Masker, *, colours: bool) -> ProcessorFormatter:
+def _formatter(sink: ChosenSink, masker: Redactor, *, colours: bool) -> ProcessorFormatter:
     return ProcessorFormatter(
         foreign_pre_chain=[*_common(), structlog.stdlib.add_logger_name],
         processors=[
@@ -107,10 +180,10 @@ def _renderer(sink: ChosenSink, *, colours: bool) -> structlog.typing.Processor:
 
 
 def _render_for_journal(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str:
-    return encode(fields_of(event)).decode("utf-8", "surrogateescape")
+    return encode(journal_fields(event)).decode("utf-8", "surrogateescape")
 
 
-def _log_uncaught() -> None:
+def _install_exception_hooks() -> None:
     """What nobody catches must be masked like the rest instead of going to stderr as it is."""
     log = structlog.get_logger("vcpd")
 

@@ -1,4 +1,4 @@
-"""What the owner may set about the process: its workers and its log."""
+"""Settings of the process: workers and logging."""
 
 import os
 from typing import Annotated, Literal

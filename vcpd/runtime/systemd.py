@@ -1,18 +1,63 @@
-"""The service manager's notification protocol, sd_notify(3); silent where there is no manager."""
+"""systemd integration: sd_notify(3), and a watchdog that requires a heartbeat of each loop."""
 
 import asyncio
 import os
 import socket
 import time
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import Final, Self
 
 import structlog
 
-from vcpd.runtime.heartbeats import Heartbeats
-
 MICROSECONDS: Final = 1_000_000
 log = structlog.get_logger(__name__)
+
+
+class Heartbeat:
+    """One loop's pulse. Call it in each turn; it is late when a turn takes longer than it should."""
+
+    __slots__ = ("_beat_at_s", "_monotonic_s", "late_after_s", "name")
+
+    def __init__(self, name: str, late_after_s: float, monotonic_s: Callable[[], float]) -> None:
+        self.name = name
+        self.late_after_s = late_after_s
+        self._monotonic_s = monotonic_s
+        self._beat_at_s = monotonic_s()
+
+    def __call__(self) -> None:
+        self._beat_at_s = self._monotonic_s()
+
+    @property
+    def age_s(self) -> float:
+        return self._monotonic_s() - self._beat_at_s
+
+    @property
+    def is_late(self) -> bool:
+        return self.age_s > self.late_after_s
+
+
+class Heartbeats:
+    """All loops that must tick; in real time, whatever the market's clock says."""
+
+    def __init__(self, monotonic_s: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic_s = monotonic_s
+        self._heartbeats: dict[str, Heartbeat] = {}
+
+    def register(self, name: str, late_after_s: float) -> Heartbeat:
+        """The pulse that loop `name` beats; registering it again starts it anew."""
+        heart = Heartbeat(name, late_after_s, self._monotonic_s)
+        self._heartbeats[name] = heart
+        return heart
+
+    def forget(self, name: str) -> None:
+        """The loop ended on purpose."""
+        self._heartbeats.pop(name, None)
+
+    def late(self) -> list[Heartbeat]:
+        return [heart for heart in self._heartbeats.values() if heart.is_late]
+
+    def ages_s(self) -> dict[str, float]:
+        return {name: heart.age_s for name, heart in self._heartbeats.items()}
 
 
 class ServiceManager:
@@ -90,7 +135,7 @@ class Watchdog:
         self._manager = manager
         self._heartbeats = heartbeats
         self._interval_s = interval_s
-        self.withheld_for: list[str] = []
+        self.late_loops: list[str] = []
 
     async def run(self) -> None:
         """For ever; the owner cancels it."""
@@ -102,8 +147,8 @@ class Watchdog:
         late = [heart.name for heart in self._heartbeats.late()]
         if not late:
             self._manager.watchdog()
-        if late != self.withheld_for:
-            self.withheld_for = late
+        if late != self.late_loops:
+            self.late_loops = late
             if late:
                 log.error("watchdog_withheld", loops=late)
             else:

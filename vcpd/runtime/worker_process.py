@@ -1,4 +1,4 @@
-"""The inside of a worker: it settles at the lowest priority, warms up, and performs one task at a time.
+"""Worker process entry points: initialize, signal readiness, run one task at a time.
 
 An executor gives a worker no object of its own, so what it keeps (the panel, its outfit) is module state,
 set once by the initializer.
@@ -23,9 +23,9 @@ from typing import Any, Final
 
 import psutil
 
-from vcpd.domain.errors import PermanentError, UnavailableError
+from vcpd.core.errors import PermanentError, UnavailableError
 from vcpd.domain.panel import Panel, PanelReference
-from vcpd.runtime.memory import give_memory_back, keep_what_is_here, prefer_to_give_back
+from vcpd.runtime.process_tuning import freeze_gc, trim_heap, tune_malloc
 
 MEGABYTE: Final = 1 << 20
 WARM_UP_NICE: Final = 10
@@ -34,7 +34,7 @@ WarmUp = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Outfit:
+class WorkerConfig:
     """What a worker is born with; travels once, by pickle."""
 
     open_panel: OpenPanel
@@ -44,7 +44,7 @@ class Outfit:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class FunctionCall:
     """Run a module-level function once."""
 
     function: Callable[..., Any]
@@ -70,11 +70,11 @@ class MapRows:
         return f"{self.function.__name__}[{self.first}:{self.stop}]"
 
 
-Task = Call | MapRows
+WorkerTask = FunctionCall | MapRows
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class TaskResult:
     """What became of a task: `error` if there is one, else `value`; and who did it."""
 
     value: Any
@@ -89,7 +89,7 @@ class OpenedPanel:
     def __init__(self, open_panel: OpenPanel, rest_after_s: float) -> None:
         self.lock = threading.Lock()
         self._open_panel = open_panel
-        self._rest_after_s = rest_after_s
+        self._idle_release_s = rest_after_s
         self._version: str | None = None
         self._panel: Panel | None = None
         self._used = threading.Event()
@@ -112,95 +112,99 @@ class OpenedPanel:
         """Unmap, so that a deleted snapshot gives its disk space back."""
         self._panel, self._version = None, None
 
-    def forget_pages(self) -> None:
+    def drop_pages(self) -> None:
         """What a task has read counts as resident here until the pages are let go; they stay in memory."""
         if self._panel is not None:
             for plane in (self._panel.values, self._panel.provisional):
                 if isinstance(plane.base, mmap.mmap):
                     plane.base.madvise(mmap.MADV_DONTNEED)
 
-    def note_use(self) -> None:
+    def mark_used(self) -> None:
         """Somebody is busy: rest later."""
         self._used_at_s = time.monotonic()
         self._used.set()
 
-    def rest_when_idle(self) -> None:
+    def release_memory_when_idle(self) -> None:
         """For ever, in a thread: let go of the panel and of spare memory after a quiet while."""
         while True:
             self._used.wait()
-            left_s = self._used_at_s + self._rest_after_s - time.monotonic()
+            left_s = self._used_at_s + self._idle_release_s - time.monotonic()
             if left_s > 0:
                 time.sleep(left_s)
                 continue
             with self.lock:
                 self._used.clear()
                 self.release()
-            give_memory_back()
+            trim_heap()
 
 
 _opened: OpenedPanel | None = None
+
+
 _warm_up_error: Exception | None = None
+
+
 _all_warm: Barrier | None = None
 
 
-def settle(outfit: Outfit, all_warm: Barrier) -> None:
+def initialize(outfit: WorkerConfig, all_warm: Barrier) -> None:
     """The executor's initializer. What fails in a warm-up is kept for `greet`, or nobody would learn it."""
     global _opened, _warm_up_error, _all_warm  # noqa: PLW0603 - see the module's docstring
     _all_warm = all_warm
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the group; the daemon decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    die_with_the_daemon()
-    give_way()
-    prefer_to_give_back()
+    exit_with_daemon()
+    set_warm_up_priority()
+    tune_malloc()
     try:
         for warm_up in outfit.warm_ups:
             warm_up()
-        lower_priority()
-        keep_what_is_here()
-        give_memory_back()
+        set_idle_priority()
+        freeze_gc()
+        trim_heap()
         limit_memory(outfit.memory_limit_mb)
     except Exception as error:  # noqa: BLE001 - told by `greet`
         _warm_up_error = error
     _opened = OpenedPanel(outfit.open_panel, outfit.rest_after_s)
-    threading.Thread(target=_opened.rest_when_idle, name="worker-rest", daemon=True).start()
+    threading.Thread(target=_opened.release_memory_when_idle, name="worker-rest", daemon=True).start()
 
 
-def greet() -> Answer:
+def ready() -> TaskResult:
     """The first task: says that this worker is warm, or why it is not.
 
     It waits for the others, so that a quick worker cannot greet in the place of a slow one.
     """
     if _all_warm is not None:
         _all_warm.wait()
-    return _portable(Answer(None, _warm_up_error, os.getpid(), private_mb()))
+    return _picklable(TaskResult(None, _warm_up_error, os.getpid(), private_mb()))
 
 
-def perform(task: Task) -> Answer:
+def run_task(task: WorkerTask) -> TaskResult:
     """Do the task; what it raises travels back in the answer, because not every error survives a pickle."""
     if _opened is None:
         raise RuntimeError("a worker was given a task before it settled")
     with _opened.lock:
-        answer = _portable(_attempt(task, _opened))
-        _opened.forget_pages()
-    _opened.note_use()
+        answer = _picklable(_execute(task, _opened))
+        _opened.drop_pages()
+    _opened.mark_used()
     return answer
 
 
-def _attempt(task: Task, opened: OpenedPanel) -> Answer:
+def _execute(task: WorkerTask, opened: OpenedPanel) -> TaskResult:
     value, failure = None, None
     try:
         match task:
-            case Call(function, arguments):
+            case FunctionCall(function, arguments):
                 value = function(*arguments)
             case MapRows(function, reference, first, stop, parameters):
                 value = function(opened.get(reference), range(first, stop), parameters)
     except Exception as error:  # noqa: BLE001 - raised again where the task was asked for
         failure = error
-    return Answer(value, failure, os.getpid(), private_mb())
+    return TaskResult(value, failure, os.getpid(), private_mb())
 
 
-def _portable(answer: Answer) -> Answer:
+def _picklable(answer: TaskResult) -> TaskResult:
     """The same answer with the worker's trace as a note, its error replaced if it could not travel."""
     error = answer.error
     if error is None:
@@ -212,10 +216,10 @@ def _portable(answer: Answer) -> Answer:
         pickle.loads(pickle.dumps(bare))  # noqa: S301 - just made here
     except Exception:  # noqa: BLE001 - reduce hooks may raise anything
         bare = PermanentError(f"{type(error).__name__}: {error}")
-    return Answer(None, bare, answer.pid, answer.private_mb)
+    return TaskResult(None, bare, answer.pid, answer.private_mb)
 
 
-def die_with_the_daemon() -> None:
+def exit_with_daemon() -> None:
     """Have the kernel kill this process at the daemon's death, even inside a kernel that holds the GIL.
 
     The parent is the forkserver, so a parent-death signal would watch the wrong process; the pipe whose
@@ -233,12 +237,12 @@ def die_with_the_daemon() -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def give_way() -> None:
+def set_warm_up_priority() -> None:
     """While it warms up: behind all that serves somebody, yet never starved on a busy machine."""
     os.nice(WARM_UP_NICE)
 
 
-def lower_priority() -> None:
+def set_idle_priority() -> None:
     """SCHED_IDLE where allowed, else nice 19, else as it is: everything else on the machine goes first."""
     try:
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))

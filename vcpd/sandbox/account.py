@@ -1,19 +1,38 @@
-"""The one customer of the exchange: login, tokens, and the morning when they die."""
+"""Customer account of the sandbox: login page, request tokens, the access token and its expiry."""
 
 import hashlib
 import hmac
 import secrets
 import time
 from datetime import datetime
+from html import escape
 from typing import Final
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from vcpd.sandbox.envelope import Refusal
-from vcpd.sandbox.moment import IST, next_settling
+from aiohttp import web
+
+from vcpd.sandbox.market import IST, next_token_expiry
+from vcpd.sandbox.protocol import ApiError
 from vcpd.sandbox.settings import SandboxSettings
 
-REQUEST_TOKEN_LIFE_S: Final = 300.0
-USER: Final = {
+LOGIN_PAGE: Final = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>Simulated exchange</title>
+<body style="font-family: sans-serif; max-width: 24rem; margin: 4rem auto">
+<h1>Simulated exchange</h1>
+<p>No real account, no real money. The button logs this application in until 06:00 IST.</p>
+<form method="post" action="/connect/login">
+<input type="hidden" name="api_key" value="{api_key}">
+<input type="hidden" name="redirect_params" value="{redirect_params}">
+<button type="submit">Log in</button>
+</form>
+</body>
+</html>
+"""
+REQUEST_TOKEN_TTL_S: Final = 300.0
+USER_PROFILE: Final = {
     "user_id": "SB0001",
     "user_type": "individual",
     "email": "owner@sandbox.invalid",
@@ -28,7 +47,15 @@ USER: Final = {
 }
 
 
-class Account:
+def login_page(api_key: str, redirect_params: str) -> web.Response:
+    """The form that posts back what the link brought."""
+    page = LOGIN_PAGE.format(
+        api_key=escape(api_key, quote=True), redirect_params=escape(redirect_params, quote=True)
+    )
+    return web.Response(text=page, content_type="text/html")
+
+
+class SandboxAccount:
     """Request tokens are good once and for five real minutes; one access token lives at a time.
 
     An access token dies at the next 06:00 IST of the market's own time, on logout, or on another login.
@@ -38,17 +65,17 @@ class Account:
         self._settings = settings
         self._request_tokens: dict[str, float] = {}  # token to the real second of its end
         self._access_token: str | None = None
-        self._dies_at: datetime | None = None
+        self._expires_at: datetime | None = None
 
-    def grant(self, api_key: str) -> str:
+    def issue_request_token(self, api_key: str) -> str:
         """A fresh request token for a customer who has pressed the button."""
         if api_key != self._settings.api_key:
-            raise Refusal("InputException", "Invalid `api_key`.")
+            raise ApiError("InputException", "Invalid `api_key`.")
         token = secrets.token_hex(16)
-        self._request_tokens[token] = time.monotonic() + REQUEST_TOKEN_LIFE_S
+        self._request_tokens[token] = time.monotonic() + REQUEST_TOKEN_TTL_S
         return token
 
-    def redirect(self, request_token: str, redirect_params: str) -> str:
+    def redirect_url(self, request_token: str, redirect_params: str) -> str:
         """The application's own address with the request token and what it asked to get back."""
         parts = urlsplit(self._settings.redirect_url)
         query = [
@@ -61,45 +88,49 @@ class Account:
         ]
         return urlunsplit(parts._replace(query=urlencode(query)))
 
-    def exchange(self, api_key: str, request_token: str, checksum: str, at: datetime) -> dict[str, object]:
+    def create_session(
+        self, api_key: str, request_token: str, checksum: str, at: datetime
+    ) -> dict[str, object]:
         """A session for a request token and its checksum, SHA-256 of key + token + secret, in hex."""
         if api_key != self._settings.api_key:
-            raise Refusal("TokenException", "Invalid `api_key`.")
+            raise ApiError("TokenException", "Invalid `api_key`.")
         if self._request_tokens.pop(request_token, 0.0) < time.monotonic():
-            raise Refusal("TokenException", "Token is invalid or has expired.")
+            raise ApiError("TokenException", "Token is invalid or has expired.")
         signed = f"{api_key}{request_token}{self._settings.api_secret}".encode()
         if not hmac.compare_digest(hashlib.sha256(signed).hexdigest(), checksum):
-            raise Refusal("TokenException", "Invalid `checksum`.")
+            raise ApiError("TokenException", "Invalid `checksum`.")
         self._access_token = secrets.token_hex(16)
-        self._dies_at = next_settling(at)
+        self._expires_at = next_token_expiry(at)
         return self._session(api_key, at)
 
-    def check(self, authorization: str | None, at: datetime) -> None:
+    def require_token(self, authorization: str | None, at: datetime) -> None:
         """Raises a TokenException unless the header names the living access token."""
         api_key, _, access_token = (authorization or "").removeprefix("token ").partition(":")
-        if not (authorization or "").startswith("token ") or not self.admits(api_key, access_token, at):
-            raise Refusal("TokenException", "Incorrect `api_key` or `access_token`.")
+        if not (authorization or "").startswith("token ") or not self.is_valid_token(
+            api_key, access_token, at
+        ):
+            raise ApiError("TokenException", "Incorrect `api_key` or `access_token`.")
 
-    def admits(self, api_key: str, access_token: str, at: datetime) -> bool:
+    def is_valid_token(self, api_key: str, access_token: str, at: datetime) -> bool:
         """Whether this is the living access token of the key."""
-        if self._dies_at is not None and at >= self._dies_at:
-            self.expire()
+        if self._expires_at is not None and at >= self._expires_at:
+            self.end_session()
         expected = f"{self._settings.api_key}:{self._access_token}"
         given = f"{api_key}:{access_token}"
         return self._access_token is not None and hmac.compare_digest(expected.encode(), given.encode())
 
     def log_out(self, api_key: str, access_token: str) -> None:
         if api_key != self._settings.api_key or access_token != self._access_token:
-            raise Refusal("TokenException", "Incorrect `api_key` or `access_token`.")
-        self.expire()
+            raise ApiError("TokenException", "Incorrect `api_key` or `access_token`.")
+        self.end_session()
 
-    def expire(self) -> None:
+    def end_session(self) -> None:
         """End the living session now."""
-        self._access_token = self._dies_at = None
+        self._access_token = self._expires_at = None
 
     def _session(self, api_key: str, at: datetime) -> dict[str, object]:
         return {
-            **USER,
+            **USER_PROFILE,
             "api_key": api_key,
             "access_token": self._access_token,
             "public_token": secrets.token_hex(16),

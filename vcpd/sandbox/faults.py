@@ -1,35 +1,39 @@
-"""Which answers go wrong, decided by seed and count, and what a wrong answer's body looks like."""
+"""Fault injection: chooses which responses fail, and corrupts, delays or drops them."""
 
+import asyncio
+import contextlib
+import gzip
 import random
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeVar
 
 import msgspec
 import numpy as np
+from aiohttp import web
 
-from vcpd.domain.arrays import FloatArray, RecordArray
-from vcpd.domain.bars import PRICE_FIELDS, BarSeries
-from vcpd.sandbox.envelope import Refusal
-from vcpd.sandbox.market import TICK, Candles, MarketQuote
+from vcpd.domain.bars import PRICE_FIELDS, BarSeries, FloatArray, RecordArray
+from vcpd.sandbox.market import TICK, IntradayCandles, MarketQuote
+from vcpd.sandbox.protocol import JSON_CONTENT_TYPE, ApiError
+from vcpd.sandbox.rng import random_stream
 from vcpd.sandbox.settings import FaultKind, FaultSettings, TickerFault
-from vcpd.sandbox.streams import stream
 
 HTML_PAGE: Final = (
     b"<html><head><title>Maintenance</title></head><body><h1>We will be back soon</h1></body></html>"
 )
-REFUSALS: Final = {
+FAULT_ERRORS: Final = {
     FaultKind.TOO_MANY: ("NetworkException", "Too many requests", 429),
     FaultKind.SERVER_ERROR: ("GeneralException", "Something went wrong", 500),
     FaultKind.BAD_GATEWAY: ("DataException", "Bad response from the order management system", 502),
     FaultKind.UNAVAILABLE: ("NetworkException", "Gateway is unavailable", 503),
 }
 TICK_PRICES: Final = ("last_price", "average_price", "open", "high", "low", "close", "depth_price")
+Shown = TypeVar("Shown", BarSeries, IntradayCandles)
+DRIP_CHUNKS: Final = 20
+MakeResponse = Callable[[], Awaitable[web.Response]]
 
-Shown = TypeVar("Shown", BarSeries, Candles)
 
-
-class Faults:
+class FaultSelector:
     """The faults of a running exchange; the n-th request under the same settings has always the same fate."""
 
     def __init__(self, settings: FaultSettings) -> None:
@@ -39,17 +43,17 @@ class Faults:
         """Take other settings; the count begins anew."""
         self.settings = settings
         self.injected: Counter[str] = Counter()
-        self._asked = 0
-        self._frames = 0
-        self._spoilt_frames = 0
+        self._request_count = 0
+        self._frame_count = 0
+        self._faulty_frame_count = 0
         self._vanished = frozenset(settings.vanished)
 
-    def draw(self, path: str) -> tuple[FaultKind, random.Random] | None:
+    def next_fault(self, path: str) -> tuple[FaultKind, random.Random] | None:
         """The fault of the next request to `path`, if it gets one, with chance for its details."""
         if self.settings.rate == 0 or not path.startswith(self.settings.paths):
             return None
-        self._asked += 1
-        chance = stream(self.settings.seed, "fault", self._asked)
+        self._request_count += 1
+        chance = random_stream(self.settings.seed, "fault", self._request_count)
         if chance.random() >= self.settings.rate:
             return None
         kinds = self.settings.kinds or tuple(FaultKind)
@@ -57,30 +61,30 @@ class Faults:
         self.injected[kind.value] += 1
         return kind, random.Random(int(chance.integers(2**32)))  # noqa: S311 - repeatable chance is wanted
 
-    def draw_frame(self) -> tuple[TickerFault, random.Random] | None:
+    def next_frame_fault(self) -> tuple[TickerFault, random.Random] | None:
         """The fault of the live feed's next frame, if it gets one, with chance for its details."""
         settings = self.settings
-        if not settings.ticker or 0 < settings.ticker_times <= self._spoilt_frames:
+        if not settings.ticker or 0 < settings.ticker_times <= self._faulty_frame_count:
             return None
-        self._frames += 1
-        chance = stream(settings.seed, "frame", self._frames)
+        self._frame_count += 1
+        chance = random_stream(settings.seed, "frame", self._frame_count)
         if chance.random() >= settings.ticker_rate:
             return None
-        self._spoilt_frames += 1
+        self._faulty_frame_count += 1
         kind = settings.ticker[int(chance.integers(len(settings.ticker)))]
         self.injected[f"ticker_{kind.value}"] += 1
         return kind, random.Random(int(chance.integers(2**32)))  # noqa: S311 - repeatable chance is wanted
 
     @property
-    def pretended(self) -> list[str]:
+    def altered_symbols(self) -> list[str]:
         """Symbols of which something untrue is told."""
         return [*self._vanished, *self.settings.restated]
 
-    def pretend(self, ticks: RecordArray, concerned: Mapping[str, MarketQuote]) -> RecordArray:
+    def corrupt_ticks(self, ticks: RecordArray, concerned: Mapping[str, MarketQuote]) -> RecordArray:
         """The ticks without vanished symbols and with prices restated; `concerned` tells their tokens."""
         for symbol, quote in concerned.items():
             told = ticks["token"] == quote.token
-            if self.hides(symbol):
+            if self.is_hidden(symbol):
                 ticks = ticks[~told]
                 continue
             ratio = self.settings.restated.get(symbol, 1.0)
@@ -89,7 +93,7 @@ class Faults:
             ticks["volume"][told] = np.round(ticks["volume"][told] * ratio)
         return ticks
 
-    def hides(self, symbol: str) -> bool:
+    def is_hidden(self, symbol: str) -> bool:
         """Whether the exchange pretends not to know the symbol."""
         return symbol in self._vanished
 
@@ -115,7 +119,7 @@ class Faults:
         return msgspec.structs.replace(quote, **prices, volume=round(quote.volume * ratio))
 
 
-def garbled(frame: bytes | str, chance: random.Random) -> bytes | str:
+def corrupt_frame(frame: bytes | str, chance: random.Random) -> bytes | str:
     """What arrives instead of a frame: noise, half of it, or packets that are not as long as they say."""
     if isinstance(frame, str):
         return frame[: len(frame) // 2]
@@ -133,42 +137,42 @@ def _restated(prices: FloatArray, ratio: float) -> FloatArray:
     return (prices / ratio / TICK).round().clip(min=1) * TICK
 
 
-def refusal_of(kind: FaultKind) -> Refusal | None:
+def fault_error(kind: FaultKind) -> ApiError | None:
     """The error answer that a kind of fault is, if it is one."""
-    return Refusal(*REFUSALS[kind]) if kind in REFUSALS else None
+    return ApiError(*FAULT_ERRORS[kind]) if kind in FAULT_ERRORS else None
 
 
-def without_a_key(body: bytes, chance: random.Random, *, is_json: bool) -> bytes:
+def without_random_key(body: bytes, chance: random.Random, *, is_json: bool) -> bytes:
     """The body with one key gone somewhere, or one column of a CSV."""
     if not is_json:
         return _without_column(body, chance)
     tree = msgspec.json.decode(body)
-    table = chance.choice(_tables(tree))
+    table = chance.choice(_json_objects(tree))
     del table[chance.choice(sorted(table))]
     return msgspec.json.encode(tree)
 
 
-def with_another_type(body: bytes, chance: random.Random, *, is_json: bool) -> bytes:
+def with_random_type(body: bytes, chance: random.Random, *, is_json: bool) -> bytes:
     """The body with one value of another type: a list for a text, a text for a number, null for a list."""
     if not is_json:
         return body.replace(b",EQ,", b",,").replace(b"0.05", b"n/a", 1)
     tree = msgspec.json.decode(body)
-    table = chance.choice(_tables(tree))
+    table = chance.choice(_json_objects(tree))
     key = chance.choice(sorted(table))
-    table[key] = _other(table[key])
+    table[key] = _value_of_other_type(table[key])
     return msgspec.json.encode(tree)
 
 
-def _tables(tree: Any) -> list[dict[str, Any]]:
+def _json_objects(tree: Any) -> list[dict[str, Any]]:
     """Every non-empty object of a JSON tree, the outermost first."""
     if isinstance(tree, list):
-        return [table for item in tree for table in _tables(item)]
+        return [table for item in tree for table in _json_objects(item)]
     if not isinstance(tree, dict) or not tree:
         return []
-    return [tree, *(table for value in tree.values() for table in _tables(value))]
+    return [tree, *(table for value in tree.values() for table in _json_objects(value))]
 
 
-def _other(value: Any) -> Any:
+def _value_of_other_type(value: Any) -> Any:
     if isinstance(value, str):
         return [value]
     if isinstance(value, int | float):
@@ -180,3 +184,97 @@ def _without_column(body: bytes, chance: random.Random) -> bytes:
     rows = [line.split(b",") for line in body.splitlines()]
     gone = chance.randrange(len(rows[0]))
     return b"\n".join(b",".join(row[:gone] + row[gone + 1 :]) for row in rows) + b"\n"
+
+
+class FaultInjector:
+    """Carries out the faults that spoil an answer or its way."""
+
+    def __init__(self) -> None:
+        self._closing = asyncio.Event()
+
+    def close(self) -> None:
+        """Let go of every request that is being held."""
+        self._closing.set()
+
+    async def apply(
+        self,
+        kind: FaultKind,
+        chance: random.Random,
+        settings: FaultSettings,
+        request: web.Request,
+        answer: web.Response,
+    ) -> web.StreamResponse:
+        """What the client gets instead of `answer`."""
+        match kind:
+            case FaultKind.HANG:
+                await self._wait(settings.hang_s)
+                return _abort_connection(request)
+            case FaultKind.DROP:
+                return await self._send(request, answer, _unpacked_body(answer), stop_at=0.5)
+            case FaultKind.DRIP:
+                return await self._send(
+                    request, answer, _unpacked_body(answer), pause_s=settings.drip_s / DRIP_CHUNKS
+                )
+            case _:
+                return corrupted_response(kind, chance, answer)
+
+    async def _wait(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._closing.wait(), seconds)
+
+    async def _send(
+        self,
+        request: web.Request,
+        answer: web.Response,
+        body: bytes,
+        *,
+        stop_at: float = 1.0,
+        pause_s: float = 0.0,
+    ) -> web.StreamResponse:
+        """Send the body in pieces; with `stop_at` < 1 the connection ends after that share of it."""
+        response = web.StreamResponse(status=answer.status, headers={"Content-Type": answer.content_type})
+        response.content_length = len(body)
+        await response.prepare(request)
+        end = int(len(body) * stop_at)
+        size = max(1, -(-end // DRIP_CHUNKS))
+        for start in range(0, end, size):
+            await response.write(body[start : min(start + size, end)])
+            await self._wait(pause_s) if pause_s else None
+        if end < len(body):
+            _abort_connection(request)
+        return response
+
+
+def corrupted_response(kind: FaultKind, chance: random.Random, answer: web.Response) -> web.Response:
+    """The answer with a body that is not what it says."""
+    body, is_json = _unpacked_body(answer), answer.content_type == JSON_CONTENT_TYPE
+    match kind:
+        case FaultKind.HTML:
+            return web.Response(body=HTML_PAGE, content_type="text/html")
+        case FaultKind.TRUNCATED_GZIP:
+            packed = gzip.compress(body)
+            headers = {"Content-Encoding": "gzip"}
+            return web.Response(
+                body=packed[: len(packed) // 2], content_type=answer.content_type, headers=headers
+            )
+        case FaultKind.MISSING_KEY:
+            changed = without_random_key(body, chance, is_json=is_json)
+        case FaultKind.OTHER_TYPE:
+            changed = with_random_type(body, chance, is_json=is_json)
+        case _:
+            changed = body
+    return web.Response(body=changed, status=answer.status, content_type=answer.content_type)
+
+
+def _unpacked_body(answer: web.Response) -> bytes:
+    """The answer's body, unpacked."""
+    body = answer.body
+    raw = body if isinstance(body, bytes) else b""
+    return gzip.decompress(raw) if answer.headers.get("Content-Encoding") == "gzip" else raw
+
+
+def _abort_connection(request: web.Request) -> web.Response:
+    """End the connection; what has been written still goes out."""
+    if request.transport is not None:
+        request.transport.close()
+    return web.Response()

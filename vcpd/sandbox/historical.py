@@ -1,4 +1,4 @@
-"""A market of given bars, with their real dates; the present comes from the clock."""
+"""Market of given bars, with their real dates, up to the present of the clock."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,31 +7,31 @@ from typing import Final
 
 import numpy as np
 
-from vcpd.domain.arrays import IntArray, RecordArray
-from vcpd.domain.bars import PRICE_FIELDS, BarSeries
-from vcpd.domain.sessions import TradingCalendar
-from vcpd.kite.ticker import TICK_DTYPE
-from vcpd.sandbox.book import Hours, QuoteColumns, SessionBook
-from vcpd.sandbox.intraday import DayBars, Shape
+from vcpd.domain.bars import PRICE_FIELDS, BarSeries, IntArray, RecordArray
+from vcpd.domain.calendar import TradingCalendar
+from vcpd.kite.ticker_protocol import TICK_DTYPE
+from vcpd.sandbox.intraday import CANDLE_DTYPE, DayBars, IntradayPaths, SessionRandom
 from vcpd.sandbox.market import (
     INDICES,
+    IST,
     NSE,
     TICK,
-    Candles,
     CandleSpan,
-    Listing,
+    IntradayCandles,
+    KnownBase,
+    KnownBreakout,
+    MarketListing,
     MarketQuote,
-    PlantedBase,
-    PlantedBreakout,
-    resting_quote,
-    shares,
+    MarketTime,
+    closed_market_quote,
+    market_time_at,
+    whole_shares,
 )
-from vcpd.sandbox.moment import IST, Moment, moment_at
-from vcpd.sandbox.session_tape import CANDLE_DTYPE, SessionTape
+from vcpd.sandbox.session import IntradaySession, QuoteColumns, SessionHours
 
-EQUITY_TOKENS: Final = 10_001
-INDEX_TOKENS: Final = 1_001
-USUAL_CLOSE: Final = time(15, 30)
+FIRST_EQUITY_TOKEN: Final = 10_001
+FIRST_INDEX_TOKEN: Final = 1_001
+DEFAULT_CLOSE: Final = time(15, 30)
 
 
 class HistoricalMarket:
@@ -50,33 +50,33 @@ class HistoricalMarket:
         """Keys of `series` and `indices` are symbols, with or without `NSE:`."""
         self._calendar = calendar
         self._series: dict[int, BarSeries] = {}
-        self._listings: dict[str, Listing] = {}
-        self._books: dict[date, SessionBook] = {}
-        self._add(indices or {}, INDEX_TOKENS, 9, Listing(0, "", "", 0.0, 0, INDICES))
-        self._add(series, EQUITY_TOKENS, 1, Listing(0, "", ""))
+        self._listings: dict[str, MarketListing] = {}
+        self._session_cache: dict[date, IntradaySession] = {}
+        self._add(indices or {}, FIRST_INDEX_TOKEN, 9, MarketListing(0, "", "", 0.0, 0, INDICES))
+        self._add(series, FIRST_EQUITY_TOKEN, 1, MarketListing(0, "", ""))
 
     def ready(self, at: datetime, /) -> bool:
-        moving = moment_at(self._calendar, at).moving
-        return moving is None or moving in self._books
+        moving = market_time_at(self._calendar, at).running_session
+        return moving is None or moving in self._session_cache
 
     def prepare(self, at: datetime, /) -> None:
         """Lay out the session that runs."""
-        if (moving := moment_at(self._calendar, at).moving) is not None:
-            self._book(moving)
+        if (moving := market_time_at(self._calendar, at).running_session) is not None:
+            self._session(moving)
 
     def last_session(self, until: date, /) -> date:
         ends = [series.until(until).last_session for series in self._series.values()]
         return max((end for end in ends if end is not None and self._calendar.is_session(end)), default=until)
 
-    def listings(self, _: datetime) -> Sequence[Listing]:
+    def listings(self, _: datetime) -> Sequence[MarketListing]:
         return list(self._listings.values())
 
     def bars(self, token: int, at: datetime) -> BarSeries | None:
         series = self._series.get(token)
-        return None if series is None else self._shown(series, token, moment_at(self._calendar, at))
+        return None if series is None else self._shown(series, token, market_time_at(self._calendar, at))
 
     def quotes(self, symbols: Iterable[str], at: datetime) -> Mapping[str, MarketQuote]:
-        moment = moment_at(self._calendar, at)
+        moment = market_time_at(self._calendar, at)
         known = ((symbol, self._listings.get(symbol)) for symbol in symbols)
         found = {
             symbol: self._quote(listing.token, moment, at) for symbol, listing in known if listing is not None
@@ -84,20 +84,20 @@ class HistoricalMarket:
         return {symbol: quote for symbol, quote in found.items() if quote is not None}
 
     def ticks(self, tokens: IntArray, at: datetime, /, *, resting: bool) -> RecordArray:
-        moment = moment_at(self._calendar, at)
+        moment = market_time_at(self._calendar, at)
         if resting:
             known = [token for token in tokens.tolist() if token in self._series]
             quotes = (self._quote(token, moment, at) for token in known)
             return QuoteColumns.of([quote for quote in quotes if quote is not None]).ticks(at)
-        if moment.moving is None:
+        if moment.running_session is None:
             return np.empty(0, TICK_DTYPE)
-        return self._book(moment.moving).columns(tokens, moment, at).ticks(at)
+        return self._session(moment.running_session).columns(tokens, moment, at).ticks(at)
 
-    def candles(self, token: int, span: CandleSpan, at: datetime, /) -> Candles | None:
+    def candles(self, token: int, span: CandleSpan, at: datetime, /) -> IntradayCandles | None:
         series = self._series.get(token)
         if series is None:
             return None
-        moment = moment_at(self._calendar, at)
+        moment = market_time_at(self._calendar, at)
         shown = self._shown(series, token, moment).records
         first, last = (np.datetime64(day.date(), "D") for day in (span.first, span.last))
         days = shown[(shown["session"] >= first) & (shown["session"] <= last)]
@@ -105,52 +105,54 @@ class HistoricalMarket:
             [np.empty(0, CANDLE_DTYPE), *(self._candles_of(token, day, span, moment) for day in days)]
         )
         edges = [np.datetime64(each, "s") for each in (span.first, span.last)]
-        return Candles(
+        return IntradayCandles(
             series.symbol, records[(records["start"] >= edges[0]) & (records["start"] <= edges[1])]
         )
 
-    def breakouts(self, _first: date, _last: date, /) -> Sequence[PlantedBreakout]:
+    def breakouts(self, _first: date, _last: date, /) -> Sequence[KnownBreakout]:
         """None, for the same reason."""
         return ()
 
-    def planted(self, _: datetime) -> Sequence[PlantedBase]:
+    def known_bases(self, _: datetime) -> Sequence[KnownBase]:
         """None: what real bars hold nobody has put there."""
         return ()
 
-    def _add(self, given: Mapping[str, BarSeries], first_token: int, suffix: int, pattern: Listing) -> None:
+    def _add(
+        self, given: Mapping[str, BarSeries], first_token: int, suffix: int, pattern: MarketListing
+    ) -> None:
         for number, name in enumerate(sorted(given)):
             trading_symbol = name.removeprefix(f"{NSE}:")
             token = (first_token + number) << 8 | suffix
-            listing = Listing(
+            listing = MarketListing(
                 token, trading_symbol, trading_symbol, pattern.tick_size, pattern.lot_size, pattern.segment
             )
             records = np.sort(given[name].records, order="session", kind="stable")
             self._listings[listing.symbol] = listing
             self._series[token] = BarSeries(listing.symbol, records)
 
-    def _shown(self, series: BarSeries, token: int, moment: Moment) -> BarSeries:
+    def _shown(self, series: BarSeries, token: int, moment: MarketTime) -> BarSeries:
         """Settled bars, then the moving one as far as it has come."""
-        settled = int(np.searchsorted(series.sessions, np.datetime64(moment.settled_before, "D")))
-        if moment.moving is None or series.until(moment.moving).records[settled:].size == 0:
+        settled = int(np.searchsorted(series.sessions, np.datetime64(moment.final_before, "D")))
+        if moment.running_session is None or series.until(moment.running_session).records[settled:].size == 0:
             return BarSeries(series.symbol, series.records[:settled])
         records = series.records[: settled + 1].copy()
-        self._grow(records[-1:], token, moment)
+        self._update_running_bar(records[-1:], token, moment)
         return BarSeries(series.symbol, records)
 
-    def _grow(self, last: np.typing.NDArray[np.void], token: int, moment: Moment) -> None:
+    def _update_running_bar(self, last: np.typing.NDArray[np.void], token: int, moment: MarketTime) -> None:
         """Rewrite the one record in `last` as its bar stands at the moment."""
-        now = self._book(moment.moving or moment.today).bars(np.array([token]), moment)
+        now = self._session(moment.running_session or moment.today).bars(np.array([token]), moment)
         for name in (*PRICE_FIELDS, "volume"):
             last[name] = getattr(now, name)
         last["provisional"] = True
 
-    def _book(self, session: date) -> SessionBook:
+    def _session(self, session: date) -> IntradaySession:
         """The session's book; only the last one is kept."""
-        if session not in self._books:
-            self._books = {session: self._make_book(session)}
-        return self._books[session]
+        if session not in self._session_cache:
+            self._session_cache = {session: self._make_session(session)}
+        return self._session_cache[session]
 
-    def _make_book(self, session: date) -> SessionBook:
+    def _make_session(self, session: date) -> IntradaySession:
         day = np.datetime64(session, "D")
         places = {token: int(np.searchsorted(one.sessions, day)) for token, one in self._series.items()}
         trading = [
@@ -163,33 +165,35 @@ class HistoricalMarket:
             float(self._series[token].close[places[token] - 1]) if places[token] else math.nan
             for token in trading
         ]
-        hours = Hours.of(self._calendar, session)
+        hours = SessionHours.of(self._calendar, session)
         tokens = np.array(trading, np.int64)
-        tape = SessionTape.of(_whole(records), _shape(tokens, session), hours.minutes, TICK)
-        return SessionBook(hours, tokens, tape, np.array(before), 1.0)
+        tape = IntradayPaths.of(_day_bars(records), _session_random(tokens, session), hours.minutes, TICK)
+        return IntradaySession(hours, tokens, tape, np.array(before), 1.0)
 
-    def _candles_of(self, token: int, bar: np.void, span: CandleSpan, moment: Moment) -> RecordArray:
+    def _candles_of(self, token: int, bar: np.void, span: CandleSpan, moment: MarketTime) -> RecordArray:
         """The candles of one bar's session."""
         session: date = bar["session"].item()
-        if session == moment.moving:
-            book = self._book(session)
-            hours, minute = book.hours, book.hours.minute(moment)
-            tape, place = book.tape, int(book.places(np.array([token]))[0])
+        if session == moment.running_session:
+            book = self._session(session)
+            hours, minute = book.hours, book.hours.elapsed_minutes(moment)
+            tape, place = book.paths, int(book.positions(np.array([token]))[0])
         else:
-            hours, place = Hours.of(self._calendar, session), 0
+            hours, place = SessionHours.of(self._calendar, session), 0
             minute = float(hours.minutes)
-            tape = SessionTape.of(_whole([bar]), _shape(np.array([token]), session), hours.minutes, TICK)
+            tape = IntradayPaths.of(
+                _day_bars([bar]), _session_random(np.array([token]), session), hours.minutes, TICK
+            )
         records = tape.candles(place, span.step_minutes, minute)
-        records["start"] += hours.wall(self._calendar.zone) - np.datetime64(0, "s")
+        records["start"] += hours.local_open(self._calendar.zone) - np.datetime64(0, "s")
         return records
 
-    def _quote(self, token: int, moment: Moment, at: datetime) -> MarketQuote | None:
+    def _quote(self, token: int, moment: MarketTime, at: datetime) -> MarketQuote | None:
         shown = self._shown(self._series[token], token, moment)
         if not len(shown):
             return None
         session: date = shown.sessions[-1].item()
-        quote = resting_quote(token, shown, min(at.astimezone(UTC), self._close_of(session)))
-        if session != moment.moving or len(shown) == 1:
+        quote = closed_market_quote(token, shown, min(at.astimezone(UTC), self._close_of(session)))
+        if session != moment.running_session or len(shown) == 1:
             return quote
         return MarketQuote(
             token=token,
@@ -199,21 +203,21 @@ class HistoricalMarket:
             high=quote.high,
             low=quote.low,
             previous_close=float(shown.close[-2]),
-            volume=shares(shown.volume[-1]),
+            volume=whole_shares(shown.volume[-1]),
         )
 
     def _close_of(self, session: date) -> datetime:
         if self._calendar.is_session(session):
             return self._calendar.open_close(session)[1]
-        return datetime.combine(session, USUAL_CLOSE, IST).astimezone(UTC)
+        return datetime.combine(session, DEFAULT_CLOSE, IST).astimezone(UTC)
 
 
-def _whole(records: list[np.void]) -> DayBars:
+def _day_bars(records: list[np.void]) -> DayBars:
     columns = np.array(
         [[record[name] for name in (*PRICE_FIELDS, "volume")] for record in records], np.float64
     )
     return DayBars(*columns.reshape(-1, 5).T)
 
 
-def _shape(tokens: IntArray, session: date) -> Shape:
-    return Shape(tokens, session.toordinal(), seed=0)
+def _session_random(tokens: IntArray, session: date) -> SessionRandom:
+    return SessionRandom(tokens, session.toordinal(), seed=0)

@@ -1,4 +1,8 @@
-"""How a session's bar grows from its open to its close, the same way each time one looks."""
+"""Intraday price and volume paths of one session, consistent with its daily bars.
+
+Everything that is shown of a running session comes from here, so bars, quotes, candles and ticks agree
+at any instant, and the session ends as exactly the bars it was made from.
+"""
 
 from dataclasses import dataclass, replace
 from typing import Final, Self
@@ -6,12 +10,30 @@ from typing import Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from vcpd.domain.arrays import FloatArray, IntArray
-from vcpd.sandbox.streams import salt_of, unit_hash
+from vcpd.domain.bars import FloatArray, IntArray, RecordArray
+from vcpd.sandbox.rng import hash_salt, unit_hash
 
 AUCTION_SHARE: Final = 0.2  # share of names whose official close differs from the last trade
-VOLUME_LATE_SHARE: Final = 0.03  # at most this share of the volume is reported overnight
-KNOTS_A_NAME: Final = 8192  # more than any session has
+LATE_VOLUME_SHARE: Final = 0.03  # at most this share of the volume is reported overnight
+MAX_POINTS_PER_SYMBOL: Final = 8192  # more than any session has
+POINTS_PER_MINUTE: Final = 2
+BLOCK_SYMBOLS: Final = 256  # few enough to keep the arrays of the making small
+PRICE_NOISE: Final = 0.3  # of the day's range, over a whole session
+OPENING_VOLUME: Final = (1.6, 0.08)  # how much busier than at noon, and for which share of the session
+CLOSING_VOLUME: Final = (1.1, 0.10)
+MIDDAY_VOLUME: Final = 0.6
+VOLUME_TILT: Final = 0.7  # how far a name's mornings may outweigh its afternoons, every day
+VOLUME_NOISE: Final = 0.5  # deviation of the log of a half-minute's volume
+CANDLE_DTYPE: Final = np.dtype(
+    [
+        ("start", "<M8[s]"),  # wall time of the exchange
+        ("open", "<f8"),
+        ("high", "<f8"),
+        ("low", "<f8"),
+        ("close", "<f8"),
+        ("volume", "<f8"),
+    ]
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,7 +55,7 @@ class DayBars:
     def __len__(self) -> int:
         return len(self.open)
 
-    def priced(self, unit: float) -> Self:
+    def in_units(self, unit: float) -> Self:
         """The same with prices in units of `unit`."""
         opened, high, low, close = self.open / unit, self.high / unit, self.low / unit, self.close / unit
         return type(self)(opened, high, low, close, self.volume)
@@ -45,38 +67,183 @@ class DayBars:
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class SessionRandom:
     """What decides the way of each bar through one session: the instruments' tokens, the day, the seed."""
 
     tokens: IntArray
     day: int
     seed: int
 
-    def draw(self, purpose: str) -> FloatArray:
+    def uniform(self, purpose: str) -> FloatArray:
         """One number in [0, 1) a name, another one each day."""
-        return unit_hash(self.tokens, salt_of(self.seed, purpose, self.day))
+        return unit_hash(self.tokens, hash_salt(self.seed, purpose, self.day))
 
-    def habit(self, purpose: str) -> FloatArray:
+    def seasonality(self, purpose: str) -> FloatArray:
         """One number in [0, 1) a name, the same on all days."""
-        return unit_hash(self.tokens, salt_of(self.seed, purpose, 0))
+        return unit_hash(self.tokens, hash_salt(self.seed, purpose, 0))
 
-    def weather(self, purpose: str, steps: int) -> FloatArray:
+    def noise(self, purpose: str, steps: int) -> FloatArray:
         """`steps` numbers a name of mean 0 and deviation 1, shape (n, steps)."""
-        keys = self.tokens[:, None] * KNOTS_A_NAME + np.arange(steps)
-        draws = unit_hash(keys, salt_of(self.seed, purpose, self.day))
+        keys = self.tokens[:, None] * MAX_POINTS_PER_SYMBOL + np.arange(steps)
+        draws = unit_hash(keys, hash_salt(self.seed, purpose, self.day))
         return (draws - 0.5) * float(np.sqrt(12.0))
 
     def take(self, places: slice) -> Self:
         return replace(self, tokens=self.tokens[places])
 
 
-def evening(final: DayBars, shape: Shape, tick: float) -> DayBars:
+def provisional_bars(final: DayBars, shape: SessionRandom, tick: float) -> DayBars:
     """The bars as they stand between the close and the next morning.
 
     The last trade is not yet the official close for some names, and a little volume is still unreported.
     """
-    moved = shape.draw("auction")
+    moved = shape.uniform("auction")
     step = np.where(moved < AUCTION_SHARE, np.where(moved < AUCTION_SHARE / 2, -tick, tick), 0.0)
     close = np.clip(final.close + step, final.low, final.high)
-    volume = np.floor(final.volume * (1.0 - VOLUME_LATE_SHARE * shape.draw("late")))
+    volume = np.floor(final.volume * (1.0 - LATE_VOLUME_SHARE * shape.uniform("late")))
     return replace(final, close=close, volume=volume)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class IntradayPaths:
+    """n names through a session of `minutes`; between two knots all goes straight, prices on the tick.
+
+    `price` and `volume` (so far) have shape (n, knots), as have the extremes so far, `high` and `low`.
+    """
+
+    minutes: int
+    tick: float
+    price: FloatArray
+    high: FloatArray
+    low: FloatArray
+    volume: FloatArray
+
+    @classmethod
+    def of(cls, whole: DayBars, shape: SessionRandom, minutes: int, tick: float) -> Self:
+        """The way to these bars. Names do not depend on each other."""
+        size = (len(whole), minutes * POINTS_PER_MINUTE + 1)
+        price, high, low, volume = (np.empty(size) for _ in range(4))
+        for start in range(0, len(whole), BLOCK_SYMBOLS):
+            block = slice(start, min(start + BLOCK_SYMBOLS, len(whole)))
+            bars = whole.take(np.arange(block.start, block.stop))
+            price[block] = _prices(bars, shape.take(block), size[1], tick)
+            volume[block] = _volumes(bars.volume, shape.take(block), size[1])
+            np.maximum.accumulate(price[block], axis=1, out=high[block])
+            np.minimum.accumulate(price[block], axis=1, out=low[block])
+        return cls(minutes, tick, price, high, low, volume)
+
+    def at(self, minute: float, places: IntArray | None = None) -> DayBars:
+        """The bars (of some places, default all) when so many minutes of the session are over."""
+        rows: IntArray | slice = slice(None) if places is None else places
+        knot, share = self._knot(minute)
+        last, traded = self._between(rows, knot, share)
+        return DayBars(
+            open=self.price[rows, 0],
+            high=np.maximum(self.high[rows, knot], last),
+            low=np.minimum(self.low[rows, knot], last),
+            close=last,
+            volume=traded,
+        )
+
+    def candles(self, place: int, step_minutes: int, minute: float) -> RecordArray:
+        """One name's candles of `step_minutes` up to `minute`; `start` counts from the open.
+
+        The last is as far as it has come; a candle opens where the one before closed.
+        """
+        until = min(minute, float(self.minutes))
+        starts = np.arange(0, until, step_minutes)
+        records = np.empty(len(starts), CANDLE_DTYPE)
+        if not len(starts):
+            return records
+        price, volume = self._until(place, until)
+        first = (starts * POINTS_PER_MINUTE).astype(np.int64)
+        last = np.minimum(first + step_minutes * POINTS_PER_MINUTE, len(price) - 1)
+        records["start"] = (starts * 60).astype("<M8[s]")
+        records["open"], records["close"] = price[first], price[last]
+        records["high"] = np.maximum(np.maximum.reduceat(price, first), price[last])
+        records["low"] = np.minimum(np.minimum.reduceat(price, first), price[last])
+        records["volume"] = volume[last] - volume[first]
+        return records
+
+    def _knot(self, minute: float) -> tuple[int, float]:
+        """The last knot at or before `minute`, and the share of the way to the next."""
+        position = min(max(minute, 0.0), float(self.minutes)) * POINTS_PER_MINUTE
+        return int(position), position % 1.0
+
+    def _between(self, rows: IntArray | slice, knot: int, share: float) -> tuple[FloatArray, FloatArray]:
+        """Price and volume of the rows on the way from a knot to the next."""
+        price, volume = self.price[rows, knot], self.volume[rows, knot]
+        if share == 0.0:
+            return price, volume
+        ahead = self.price[rows, knot + 1]
+        way = np.round((price + (ahead - price) * share) / self.tick) * self.tick
+        last = np.clip(way, np.minimum(price, ahead), np.maximum(price, ahead))
+        return last, np.floor(volume + (self.volume[rows, knot + 1] - volume) * share)
+
+    def _until(self, place: int, minute: float) -> tuple[FloatArray, FloatArray]:
+        """One name's knots up to `minute`, with the present as the last."""
+        knot, share = self._knot(minute)
+        price, volume = self.price[place, : knot + 1], self.volume[place, : knot + 1]
+        if share == 0.0:
+            return price, volume
+        last, traded = self._between(np.array([place]), knot, share)
+        return np.concatenate([price, last]), np.concatenate([volume, traded])
+
+
+def partial_bars(
+    whole: DayBars, shape: SessionRandom, fraction: float, tick: float, minutes: int = 375
+) -> DayBars:
+    """The bars when `fraction` (0..1) of a session of `minutes` is over."""
+    if fraction >= 1.0:
+        return whole
+    return IntradayPaths.of(whole, shape, minutes, tick).at(fraction * minutes)
+
+
+def _prices(whole: DayBars, shape: SessionRandom, knots: int, tick: float) -> FloatArray:
+    """Ways (n, knots) from the open by both extremes to the close, each met exactly."""
+    low_first = shape.uniform("order") < np.where(whole.close > whole.open, 0.7, 0.3)
+    first, second = np.where(low_first, (whole.low, whole.high), (whole.high, whole.low))
+    levels = np.stack([whole.open, first, second, whole.close], axis=1)
+    turns = _turning_points(shape, knots - 1)
+    rough = PRICE_NOISE * (whole.high - whole.low) / np.sqrt(knots)
+    walk = np.cumsum(shape.noise("wander", knots), axis=1) * rough[:, None]
+    way = walk + _interpolated(turns, levels - np.take_along_axis(walk, turns, axis=1), knots)
+    price: FloatArray = np.clip(np.round(way / tick) * tick, whole.low[:, None], whole.high[:, None])
+    np.put_along_axis(price, turns, levels, axis=1)
+    return price
+
+
+def _turning_points(shape: SessionRandom, last: int) -> IntArray:
+    """Knots (n, 4) of the open, the extreme that comes first, the other one, the close."""
+    first = (0.05 + 0.40 * shape.uniform("first turn")) * last
+    second = first + (0.10 + 0.35 * shape.uniform("second turn")) * last
+    return np.stack([0 * first, np.ceil(first), np.ceil(second), 0 * first + last], axis=1).astype(np.int64)
+
+
+def _interpolated(turns: IntArray, levels: FloatArray, knots: int) -> FloatArray:
+    """Straight lines (n, knots) through the levels (n, 4) at the turns (n, 4)."""
+    at = np.arange(knots)
+    leg = (at >= turns[:, 1, None]).astype(np.int64) + (at >= turns[:, 2, None])
+    slopes = np.diff(levels, axis=1) / np.diff(turns, axis=1)
+    starts = levels[:, :3] - slopes * turns[:, :3]
+    lines: FloatArray = np.take_along_axis(starts, leg, axis=1) + np.take_along_axis(slopes, leg, axis=1) * at
+    return lines
+
+
+def _volumes(total: FloatArray, shape: SessionRandom, knots: int) -> FloatArray:
+    """Shares traded (n, knots) by each knot, ending at `total`."""
+    share = (np.arange(knots - 1) + 0.5) / (knots - 1)
+    tilt = VOLUME_TILT * (shape.seasonality("mornings") - 0.5)[:, None] * (1.0 - 2.0 * share)
+    pace = volume_profile(share) * np.exp(tilt + VOLUME_NOISE * shape.noise("volume", knots - 1))
+    so_far = np.cumsum(pace, axis=1)
+    traded = np.zeros((len(total), knots))
+    traded[:, 1:] = np.floor(total[:, None] * (so_far / so_far[:, -1:]))
+    traded[:, -1] = total
+    return traded
+
+
+def volume_profile(share: FloatArray) -> FloatArray:
+    """How busy a usual name is when `share` (0..1) of the session is over: much at both ends."""
+    opening = OPENING_VOLUME[0] * np.exp(-share / OPENING_VOLUME[1])
+    closing = CLOSING_VOLUME[0] * np.exp((share - 1.0) / CLOSING_VOLUME[1])
+    return MIDDAY_VOLUME + opening + closing

@@ -1,29 +1,74 @@
-"""What the exchange asks of a market: its list, its bars, its prices now, and what was planted in it."""
+"""Market interface of the exchange: listings, bars, quotes, known bases, and the state of the trading day."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, time, timedelta
 from typing import Final, Literal, NamedTuple, Protocol
+from zoneinfo import ZoneInfo
 
 import msgspec
 import numpy as np
 
-from vcpd.domain.arrays import FloatArray, IntArray, RecordArray
-from vcpd.domain.bars import BarSeries
+from vcpd.domain.bars import BarSeries, FloatArray, IntArray, RecordArray
+from vcpd.domain.calendar import TradingCalendar
 from vcpd.domain.setups import Contraction
 
+IST: Final = ZoneInfo("Asia/Kolkata")
+FINAL_AT: Final = time(6, 0)  # the evening's day candle becomes final, and access tokens die
+ADJUSTED_AT: Final = time(8, 0)  # on an ex-date the history is restated by then
 TICK: Final = 0.05
 NSE: Final = "NSE"
 INDICES: Final = "INDICES"
-
-DEPTH: Final = tuple((round(level * TICK, 2), 100 * level, level) for level in range(1, 6))
+ORDER_BOOK: Final = tuple((round(level * TICK, 2), 100 * level, level) for level in range(1, 6))
 """What waits in the order book on either side: rupees from the last price, shares, orders."""
+BaseResolution = Literal["breakout", "failed"]
 
-Resolution = Literal["breakout", "failed"]
+
+@dataclass(frozen=True, slots=True)
+class MarketTime:
+    """An instant as the market sees it.
+
+    Bars of sessions before `settled_before` are final. `moving` is the session whose bar is still
+    provisional, if any, and `fraction` how much of it is over, 1.0 from its close on.
+    """
+
+    today: date
+    final_before: date
+    running_session: date | None
+    elapsed_share: float
+    adjusted_until: date
 
 
-class Listing(msgspec.Struct, frozen=True):
+def market_time_at(calendar: TradingCalendar, at: datetime) -> MarketTime:
+    """The market's view of the aware instant `at`."""
+    local = at.astimezone(IST)
+    today = local.date()
+    yesterday = today - timedelta(days=1)
+    adjusted_until = today if local.time() >= ADJUSTED_AT else yesterday
+    if (fraction := _elapsed(calendar, today, at)) > 0:
+        return MarketTime(today, today, today, fraction, adjusted_until)
+    if local.time() < FINAL_AT and calendar.is_session(yesterday):
+        return MarketTime(today, yesterday, yesterday, 1.0, adjusted_until)
+    return MarketTime(today, today, None, 0.0, adjusted_until)
+
+
+def _elapsed(calendar: TradingCalendar, day: date, at: datetime) -> float:
+    """The share of the day's session that is over at `at`; 0 before it, or where there is none."""
+    if not calendar.is_session(day):
+        return 0.0
+    opens, closes = calendar.open_close(day)
+    return min(max((at - opens) / (closes - opens), 0.0), 1.0)
+
+
+def next_token_expiry(at: datetime) -> datetime:
+    """The first 06:00 of the exchange's time zone after `at`: what was valid today ends there."""
+    local = at.astimezone(IST)
+    today = datetime.combine(local.date(), FINAL_AT, IST)
+    return today if local < today else today + timedelta(days=1)
+
+
+class MarketListing(msgspec.Struct, frozen=True):
     """One row of the exchange's list, with its columns' values."""
 
     token: int
@@ -59,7 +104,7 @@ class MarketQuote(msgspec.Struct, frozen=True):
     volume: int
 
 
-def resting_quote(token: int, series: BarSeries, traded_at: datetime) -> MarketQuote:
+def closed_market_quote(token: int, series: BarSeries, traded_at: datetime) -> MarketQuote:
     """What a closed market says: the last bar of `series`, with its own close as the previous one."""
     bar = series.records[-1]
     close = float(bar["close"])
@@ -71,11 +116,11 @@ def resting_quote(token: int, series: BarSeries, traded_at: datetime) -> MarketQ
         high=float(bar["high"]),
         low=float(bar["low"]),
         previous_close=close,
-        volume=shares(bar["volume"]),
+        volume=whole_shares(bar["volume"]),
     )
 
 
-def shares(volume: float) -> int:
+def whole_shares(volume: float) -> int:
     """A volume as the exchange prints it, in whole shares; it prints 0 where it knows none."""
     return 0 if math.isnan(volume) else int(volume)
 
@@ -95,14 +140,14 @@ class CandleSpan(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Candles:
+class IntradayCandles:
     """One symbol's intraday candles; `records` has CANDLE_DTYPE, `start` is wall time of the exchange."""
 
     symbol: str
     records: RecordArray
 
 
-class PlantedBase(msgspec.Struct, frozen=True, kw_only=True):
+class KnownBase(msgspec.Struct, frozen=True, kw_only=True):
     """A base that was put into the simulated market on purpose, as its bars show it.
 
     From `formed_on`, the session of the last contraction's low, until the session before `resolved_on`
@@ -115,10 +160,10 @@ class PlantedBase(msgspec.Struct, frozen=True, kw_only=True):
     pivot: float
     formed_on: date
     resolved_on: date | None
-    resolution: Resolution | None
+    resolution: BaseResolution | None
 
 
-class PlantedBreakout(msgspec.Struct, frozen=True, kw_only=True):
+class KnownBreakout(msgspec.Struct, frozen=True, kw_only=True):
     """When in its session a planted base breaks out, in the prices of that day.
 
     `crossed_at` (UTC) is the first second at which the last price stands above the pivot, at `price`;
@@ -136,7 +181,7 @@ class PlantedBreakout(msgspec.Struct, frozen=True, kw_only=True):
     volume: int
 
 
-class Market(Protocol):
+class SandboxMarket(Protocol):
     """A market with its own time; every method answers as of the instant `at` (aware)."""
 
     def ready(self, at: datetime, /) -> bool:
@@ -151,7 +196,7 @@ class Market(Protocol):
         """The last session at or before `until` of which there are bars."""
         ...
 
-    def listings(self, at: datetime, /) -> Sequence[Listing]: ...
+    def listings(self, at: datetime, /) -> Sequence[MarketListing]: ...
     def bars(self, token: int, at: datetime, /) -> BarSeries | None:
         """Daily bars, the running one last and provisional; None for a token that is not listed."""
         ...
@@ -167,14 +212,14 @@ class Market(Protocol):
         """
         ...
 
-    def candles(self, token: int, span: CandleSpan, at: datetime, /) -> Candles | None:
+    def candles(self, token: int, span: CandleSpan, at: datetime, /) -> IntradayCandles | None:
         """Candles that start within the span, the running one last; None for a token that is not listed."""
         ...
 
-    def planted(self, at: datetime, /) -> Sequence[PlantedBase]:
+    def known_bases(self, at: datetime, /) -> Sequence[KnownBase]:
         """Planted bases whose last contraction has been printed by `at`."""
         ...
 
-    def breakouts(self, first: date, last: date, /) -> Sequence[PlantedBreakout]:
+    def breakouts(self, first: date, last: date, /) -> Sequence[KnownBreakout]:
         """Breakouts of planted bases in the sessions [first, last], also those yet to come."""
         ...

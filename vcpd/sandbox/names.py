@@ -1,8 +1,8 @@
-"""Invented companies whose symbols look like those of the exchange and are nobody's."""
+"""Generated company names and symbols, their sectors and series."""
 
 from typing import Final
 
-HOUSES: Final = (
+NAME_STEMS: Final = (
     "ARVALI",
     "BHADRIK",
     "CHIRUV",
@@ -74,8 +74,8 @@ SECTORS: Final = (
     ("ENGINEERING", ("ENGG", "TOOL", "PUMP", "VALV")),
     ("LOGISTICS", ("LOGI", "SHIP", "PORT", "CARGO")),
 )
-SERIES: Final = ("SG", "N0", "SM", "BE", "GS", "N1", "TB", "ST", "GB", "BZ")
-NEWCOMER: Final = "X"
+OTHER_SERIES: Final = ("SG", "N0", "SM", "BE", "GS", "N1", "TB", "ST", "GB", "BZ")
+NEWCOMER_SUFFIX: Final = "X"
 
 
 def sector_of(number: int) -> int:
@@ -83,7 +83,7 @@ def sector_of(number: int) -> int:
     return number % len(SECTORS)
 
 
-def sector_in(name: str) -> str | None:
+def sector_from_name(name: str) -> str | None:
     """The sector that the name of a company ends with, such as `Chemicals`; None for any other name."""
     last = name.rpartition(" ")[2].rstrip("0123456789")
     return last.title() if any(last == sector for sector, _ in SECTORS) else None
@@ -92,25 +92,25 @@ def sector_in(name: str) -> str | None:
 def company(number: int) -> tuple[str, str]:
     """Symbol and name of the company `number` >= 0; no two numbers share a symbol."""
     sector_name, suffixes = SECTORS[sector_of(number)]
-    rest, turn = divmod(number // len(SECTORS), len(HOUSES))
-    house = (turn * 17 + sector_of(number) * 11) % len(HOUSES)
+    rest, turn = divmod(number // len(SECTORS), len(NAME_STEMS))
+    house = (turn * 17 + sector_of(number) * 11) % len(NAME_STEMS)
     generation, suffix = divmod(rest, len(suffixes))
     suffix = (suffix + turn) % len(suffixes)
     tail = str(generation) if generation else ""
     return (
-        f"{HOUSES[house]}{suffixes[suffix]}{tail}",
-        f"{HOUSES[house]} {suffixes[suffix]} {sector_name}{tail}".strip(),
+        f"{NAME_STEMS[house]}{suffixes[suffix]}{tail}",
+        f"{NAME_STEMS[house]} {suffixes[suffix]} {sector_name}{tail}".strip(),
     )
 
 
 def newcomer(number: int) -> tuple[str, str]:
     """Symbol and name of the company that was the `number`-th to be listed; never one of `company`."""
     symbol, name = company(number)
-    return f"{symbol}{NEWCOMER}", f"NEW {name}"
+    return f"{symbol}{NEWCOMER_SUFFIX}", f"NEW {name}"
 
 
 def other_series(number: int) -> tuple[str, str]:
     """Symbol and name of a line that is no plain equity: a bond, a bill, trade-for-trade, a small company."""
     symbol, name = company(number)
-    series = SERIES[number % len(SERIES)]
+    series = OTHER_SERIES[number % len(OTHER_SERIES)]
     return f"{symbol[:6]}{number}-{series}", f"{name} {series}"

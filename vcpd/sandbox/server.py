@@ -1,23 +1,23 @@
-"""The exchange as a running server on one port."""
+"""Runs the sandbox exchange as an HTTP server on one port."""
 
 from typing import Final
 
 from aiohttp import web
 
-from vcpd.domain.errors import UnavailableError
+from vcpd.core.errors import UnavailableError
 from vcpd.ports import Clock
-from vcpd.sandbox.exchange import Exchange
-from vcpd.sandbox.market import Market
+from vcpd.sandbox.exchange import SandboxExchange
+from vcpd.sandbox.market import SandboxMarket
 from vcpd.sandbox.settings import SandboxSettings
 
-LONGEST_LINE: Final = 65_536  # a thousand symbols in one address
+MAX_LINE_BYTES: Final = 65_536  # a thousand symbols in one address
 CLOSE_DEADLINE_S: Final = 1.0
 
 
 class RunningSandbox:
     """An exchange that answers at `url` until it is closed."""
 
-    def __init__(self, exchange: Exchange, runner: web.AppRunner, url: str) -> None:
+    def __init__(self, exchange: SandboxExchange, runner: web.AppRunner, url: str) -> None:
         self.exchange = exchange
         self.url = url
         self._runner = runner
@@ -33,21 +33,21 @@ class RunningSandbox:
         await self._runner.cleanup()
 
 
-async def serve(
+async def start_server(
     settings: SandboxSettings,
-    market: Market,
+    market: SandboxMarket,
     clock: Clock,
     *,
     host: str = "127.0.0.1",
     port: int | None = None,
 ) -> RunningSandbox:
     """Answer on `port` (default: the settings', 0 takes a free one). UnavailableError if it is taken."""
-    exchange = Exchange(settings, market, clock)
+    exchange = SandboxExchange(settings, market, clock)
     runner = web.AppRunner(
         exchange.application(),
         access_log=None,
         shutdown_timeout=CLOSE_DEADLINE_S,
-        max_line_size=LONGEST_LINE,
+        max_line_size=MAX_LINE_BYTES,
     )
     await runner.setup()
     wanted = settings.port if port is None else port

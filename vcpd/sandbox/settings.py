@@ -1,4 +1,4 @@
-"""What the owner may set about the exchange on localhost and its market."""
+"""Settings of the sandbox: market, faults, rate limits, live feed."""
 
 from enum import StrEnum
 from typing import Annotated, Final
@@ -6,7 +6,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-LIVE_PATHS: Final = ("/instruments", "/quote", "/user")
+DEFAULT_FAULT_PATHS: Final = ("/instruments", "/quote", "/user")
 
 
 class FaultKind(StrEnum):
@@ -47,7 +47,7 @@ class FaultSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     ] = ()
     paths: Annotated[
         tuple[str, ...], Meta(description="Only requests whose path begins with one of these are hit.")
-    ] = LIVE_PATHS
+    ] = DEFAULT_FAULT_PATHS
     hang_s: Annotated[
         float, Meta(gt=0, le=3600, description="Real seconds that a hanging request stays unanswered.")
     ] = 30.0
@@ -91,7 +91,7 @@ class RateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     ] = 10
 
 
-class TickerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class SandboxTickerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The live feed; its seconds are real ones, whatever the market's clock does."""
 
     every_s: Annotated[
@@ -147,5 +147,5 @@ class SandboxSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
         bool, Meta(description="The login page redirects at once instead of waiting for the button.")
     ] = True
     limits: RateSettings = RateSettings()
-    ticker: TickerSettings = TickerSettings()
+    ticker: SandboxTickerSettings = SandboxTickerSettings()
     faults: FaultSettings = FaultSettings()

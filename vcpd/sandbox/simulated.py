@@ -1,4 +1,4 @@
-"""The simulated market: one world, generated ahead of the clock, answered from a moment of it."""
+"""Simulated market: generates a universe ahead of the clock; knows the bases and breakouts in it."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,38 +7,131 @@ from typing import Final
 
 import numpy as np
 
-from vcpd.domain.arrays import IntArray, RecordArray
-from vcpd.domain.bars import BarSeries
-from vcpd.domain.sessions import TradingCalendar
-from vcpd.sandbox.book import QuoteColumns
-from vcpd.sandbox.books import Books
+from vcpd.domain.bars import PRICE_FIELDS, BarSeries, IntArray, RecordArray
+from vcpd.domain.calendar import TradingCalendar
+from vcpd.domain.setups import Contraction
+from vcpd.sandbox.intraday import CANDLE_DTYPE, POINTS_PER_MINUTE
+from vcpd.sandbox.leader_paths import PlannedBase
 from vcpd.sandbox.market import (
+    IST,
     NSE,
-    Candles,
     CandleSpan,
-    Listing,
+    IntradayCandles,
+    KnownBase,
+    KnownBreakout,
+    MarketListing,
     MarketQuote,
-    PlantedBase,
-    PlantedBreakout,
+    market_time_at,
 )
-from vcpd.sandbox.moment import IST, moment_at
+from vcpd.sandbox.market_view import MarketView
 from vcpd.sandbox.names import other_series
-from vcpd.sandbox.planted import planted_bases, planted_breakouts
-from vcpd.sandbox.session_tape import CANDLE_DTYPE
+from vcpd.sandbox.session import IntradaySession, QuoteColumns, SessionCache
 from vcpd.sandbox.settings import SandboxSettings
-from vcpd.sandbox.standpoint import Standpoint
-from vcpd.sandbox.world import World, build_world
+from vcpd.sandbox.universe import PAISE_PER_RUPEE, SimulatedUniverse, build_universe
 
-AHEAD_DAYS: Final = 60  # calendar days generated beyond the instant that was asked for
-OTHER_SERIES_TOKENS: Final = 30_001
+HIGH_FIELD: Final = PRICE_FIELDS.index("high")
+ONE_DAY: Final = timedelta(days=1)
+LOOKAHEAD_DAYS: Final = 60  # calendar days generated beyond the instant that was asked for
+FIRST_OTHER_SERIES_TOKEN: Final = 30_001
 OTHER_SERIES_SHARE: Final = 0.25  # lines that are no plain equity, for each equity
 
 
+def known_bases(view: MarketView) -> Iterator[KnownBase]:
+    """The bases whose last low has been printed, by name and age."""
+    shown = view.universe.offset + view.final_columns
+    for row, name in enumerate(view.universe.symbols):
+        plans = [
+            plan for plan in name.bases if plan.highs[0] >= view.universe.offset and plan.lows[-1] < shown
+        ]
+        if plans:
+            series = view.series(row)
+            yield from (_known_base(plan, series, view) for plan in plans)
+
+
+def _known_base(plan: PlannedBase, series: BarSeries, view: MarketView) -> KnownBase:
+    """A plan as the series shows it; leaders trade in every session, so numbers are positions."""
+    offset, sessions = view.universe.offset, view.universe.sessions
+    legs = tuple(
+        _contraction(series, high - offset, low - offset)
+        for high, low in zip(plan.highs, plan.lows, strict=True)
+    )
+    resolved = offset + view.final_columns > plan.resolved
+    return KnownBase(
+        symbol=series.symbol,
+        anchor_date=legs[0].high_date,
+        contractions=legs,
+        pivot=legs[-1].high,
+        formed_on=legs[-1].low_date,
+        resolved_on=sessions[plan.resolved].item() if resolved else None,
+        resolution=plan.resolution if resolved else None,
+    )
+
+
+def _contraction(series: BarSeries, high_at: int, low_at: int) -> Contraction:
+    high, low = float(series.high[high_at]), float(series.low[low_at])
+    return Contraction(
+        high=high,
+        high_date=series.sessions[high_at].item(),
+        low=low,
+        low_date=series.sessions[low_at].item(),
+        depth_pct=100.0 * (high - low) / high,
+    )
+
+
+def known_breakouts(
+    world: SimulatedUniverse, books: SessionCache, first: date, last: date
+) -> Iterator[KnownBreakout]:
+    """The breakouts in the sessions [first, last], session by session."""
+    begin, end = (
+        int(np.searchsorted(world.sessions, np.datetime64(day, "D"))) for day in (first, last + ONE_DAY)
+    )
+    due = sorted(
+        (plan.resolved, row, plan.highs[-1])
+        for row, name in enumerate(world.symbols)
+        for plan in name.bases
+        if plan.resolution == "breakout"
+        and max(begin, world.offset) <= plan.resolved < end
+        and plan.highs[0] >= world.offset
+    )
+    for resolved, row, pivot_at in due:
+        pivot = float(world.price_table.prices[HIGH_FIELD, row, pivot_at - world.offset])
+        book = books.make_session(world, resolved - world.offset, np.array([row]))
+        yield _known_breakout(world.symbols[row].listing.symbol, world.sessions[resolved].item(), pivot, book)
+
+
+def _known_breakout(symbol: str, session: date, pivot: float, book: IntradaySession) -> KnownBreakout:
+    """When the one name of the book first trades above its pivot, in paise."""
+    second, price = _crossing(book, pivot)
+    evening = book.paths.at(book.paths.minutes)
+    return KnownBreakout(
+        symbol=symbol,
+        token=int(book.tokens[0]),
+        session=session,
+        pivot=pivot / PAISE_PER_RUPEE,
+        crossed_at=book.hours.opens + timedelta(seconds=second),
+        price=price / PAISE_PER_RUPEE,
+        high=float(evening.high[0]) / PAISE_PER_RUPEE,
+        close=float(evening.close[0]) / PAISE_PER_RUPEE,
+        volume=int(evening.volume[0]),
+    )
+
+
+def _crossing(book: IntradaySession, pivot: float) -> tuple[int, float]:
+    """The first whole second at which the last price stands above `pivot`, and that price."""
+    above = int(np.argmax(book.paths.price[0] > pivot))
+    seconds_a_knot = 60 // POINTS_PER_MINUTE
+    for second in range(max(0, above - 1) * seconds_a_knot, above * seconds_a_knot):
+        price = float(book.paths.at(round(second / 60, 9)).close[0])
+        if price > pivot:
+            return second, price
+    return above * seconds_a_knot, float(book.paths.price[0, above])
+
+
 @dataclass(frozen=True, slots=True)
-class _Generated:
+class _GeneratedUniverse:
     """A world and the last day it can be asked about."""
 
-    world: World
+    universe: SimulatedUniverse
     horizon: date
 
 
@@ -55,43 +148,43 @@ class SimulatedMarket:
         self._calendar = calendar
         self._first = date(last_session.year - settings.years, 1, 1)
         self._generated = self._generate(last_session)
-        self._books = Books(calendar, settings.seed)
+        self._session_cache = SessionCache(calendar, settings.seed)
 
     def ready(self, at: datetime, /) -> bool:
         if at.astimezone(IST).date() > self._generated.horizon:
             return False
         view = self._view(at)
-        return view.moving_column is None or self._books.has(view.world, view.moving_column)
+        return view.running_column is None or self._session_cache.has(view.universe, view.running_column)
 
     def prepare(self, at: datetime, /) -> None:
         if (day := at.astimezone(IST).date()) > self._generated.horizon:
             self._generated = self._generate(day)
         view = self._view(at)
-        if view.moving_column is not None:
-            self._books.book(view.world, view.moving_column)
+        if view.running_column is not None:
+            self._session_cache.session(view.universe, view.running_column)
 
     def last_session(self, until: date, /) -> date:
         return until if self._calendar.is_session(until) else self._calendar.previous(until)
 
-    def listings(self, at: datetime, /) -> Sequence[Listing]:
+    def listings(self, at: datetime, /) -> Sequence[MarketListing]:
         view = self._view(at)
-        equities = [name.listing for name in view.world.names if view.is_listed(name)]
+        equities = [name.listing for name in view.universe.symbols if view.is_listed(name)]
         return [*equities, *self._other_series()]
 
     def bars(self, token: int, at: datetime, /) -> BarSeries | None:
         view = self._view(at)
-        row = view.world.row_of_token.get(token)
+        row = view.universe.row_of_token.get(token)
         if row is None:
             return self._never_traded(token)
-        return view.series(row) if view.is_listed(view.world.names[row]) else None
+        return view.series(row) if view.is_listed(view.universe.symbols[row]) else None
 
     def quotes(self, symbols: Iterable[str], at: datetime, /) -> Mapping[str, MarketQuote]:
         view = self._view(at)
         known = {
             symbol: row
             for symbol in symbols
-            if (row := view.world.row_of_symbol.get(symbol)) is not None
-            and view.is_listed(view.world.names[row])
+            if (row := view.universe.row_of_symbol.get(symbol)) is not None
+            and view.is_listed(view.universe.symbols[row])
         }
         found = view.quotes(np.array(list(known.values()), np.int64), at)
         return {symbol: found[row] for symbol, row in known.items() if row in found}
@@ -100,51 +193,55 @@ class SimulatedMarket:
         view = self._view(at)
         if not resting:
             return view.ticks(tokens, at)
-        rows = [view.world.row_of_token.get(token, -1) for token in tokens.tolist()]
-        listed = [row for row in rows if row >= 0 and view.is_listed(view.world.names[row])]
+        rows = [view.universe.row_of_token.get(token, -1) for token in tokens.tolist()]
+        listed = [row for row in rows if row >= 0 and view.is_listed(view.universe.symbols[row])]
         return QuoteColumns.of(list(view.quotes(np.array(listed, np.int64), at).values())).ticks(at)
 
-    def candles(self, token: int, span: CandleSpan, at: datetime, /) -> Candles | None:
+    def candles(self, token: int, span: CandleSpan, at: datetime, /) -> IntradayCandles | None:
         view = self._view(at)
-        row = view.world.row_of_token.get(token)
+        row = view.universe.row_of_token.get(token)
         if row is None:
             bond = self._never_traded(token)
-            return None if bond is None else Candles(bond.symbol, np.empty(0, CANDLE_DTYPE))
-        return view.candles(row, span) if view.is_listed(view.world.names[row]) else None
+            return None if bond is None else IntradayCandles(bond.symbol, np.empty(0, CANDLE_DTYPE))
+        return view.candles(row, span) if view.is_listed(view.universe.symbols[row]) else None
 
-    def breakouts(self, first: date, last: date, /) -> Sequence[PlantedBreakout]:
-        world = self._generated.world
-        return list(planted_breakouts(world, self._books, first, last))
+    def breakouts(self, first: date, last: date, /) -> Sequence[KnownBreakout]:
+        world = self._generated.universe
+        return list(known_breakouts(world, self._session_cache, first, last))
 
-    def planted(self, at: datetime, /) -> Sequence[PlantedBase]:
-        return list(planted_bases(self._view(at)))
+    def known_bases(self, at: datetime, /) -> Sequence[KnownBase]:
+        return list(known_bases(self._view(at)))
 
     def splits(self) -> Mapping[str, Sequence[tuple[date, int]]]:
         """Every split of the generated sessions: symbol to (ex-date, new shares for one old)."""
-        world = self._generated.world
+        world = self._generated.universe
         return {
             name.listing.symbol: [(world.sessions[split.ex].item(), split.ratio) for split in name.splits]
-            for name in world.names
+            for name in world.symbols
             if name.splits
         }
 
-    def _generate(self, day: date) -> _Generated:
-        horizon = day + timedelta(days=AHEAD_DAYS)
-        return _Generated(build_world(self._settings, self._calendar, self._first, horizon), horizon)
+    def _generate(self, day: date) -> _GeneratedUniverse:
+        horizon = day + timedelta(days=LOOKAHEAD_DAYS)
+        return _GeneratedUniverse(
+            build_universe(self._settings, self._calendar, self._first, horizon), horizon
+        )
 
-    def _view(self, at: datetime) -> Standpoint:
+    def _view(self, at: datetime) -> MarketView:
         """One standpoint an answer: `prepare` may bring in a longer world at any time."""
-        moment = moment_at(self._calendar, at)
-        return Standpoint(self._generated.world, moment, self._calendar, self._settings.seed, self._books)
+        moment = market_time_at(self._calendar, at)
+        return MarketView(
+            self._generated.universe, moment, self._calendar, self._settings.seed, self._session_cache
+        )
 
-    def _other_series(self) -> Iterator[Listing]:
+    def _other_series(self) -> Iterator[MarketListing]:
         """Lines beside the plain equities, as every real list has them."""
         for number in range(int(self._settings.symbols * OTHER_SERIES_SHARE)):
-            yield Listing((OTHER_SERIES_TOKENS + number) << 8 | 1, *other_series(number))
+            yield MarketListing((FIRST_OTHER_SERIES_TOKEN + number) << 8 | 1, *other_series(number))
 
     def _never_traded(self, token: int) -> BarSeries | None:
         """Lines of other series are listed and have no bars."""
-        number = (token >> 8) - OTHER_SERIES_TOKENS
+        number = (token >> 8) - FIRST_OTHER_SERIES_TOKEN
         if 0 <= number < int(self._settings.symbols * OTHER_SERIES_SHARE):
             return BarSeries.empty(f"{NSE}:{other_series(number)[0]}")
         return None

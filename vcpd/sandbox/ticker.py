@@ -1,91 +1,186 @@
-"""The live feed: WebSockets on which the market's prices are told as they change."""
+"""Live feed server: WebSocket connections, their subscriptions, frames of changed prices."""
 
 import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import datetime
-from typing import Final
+from typing import Annotated, Any, Final
 
 import msgspec
+import numpy as np
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from vcpd.domain.arrays import IntArray, RecordArray
-from vcpd.kite.ticker import Message
+from vcpd.domain.bars import BoolArray, FloatArray, IntArray, RecordArray
+from vcpd.kite.ticker_protocol import MODES, TickerMessage, TickerMode
 from vcpd.ports import Clock
-from vcpd.sandbox.account import Account
-from vcpd.sandbox.envelope import Refusal
-from vcpd.sandbox.faults import Faults, garbled
-from vcpd.sandbox.market import Market
-from vcpd.sandbox.packets import HEARTBEAT, encode_frame
-from vcpd.sandbox.settings import TickerFault, TickerSettings
-from vcpd.sandbox.subscription import CommandError, Subscription
+from vcpd.sandbox.account import SandboxAccount
+from vcpd.sandbox.faults import FaultSelector, corrupt_frame
+from vcpd.sandbox.market import SandboxMarket
+from vcpd.sandbox.protocol import ApiError
+from vcpd.sandbox.settings import SandboxTickerSettings, TickerFault
+from vcpd.sandbox.ticker_encoder import HEARTBEAT, encode_frame
 
-Ready = Callable[[datetime], Awaitable[datetime]]
-
-ORDERS_WAITING: Final = 1000
+NOT_SENT: Final = np.nan
+_Token = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
+PrepareMarket = Callable[[datetime], Awaitable[datetime]]
+MAX_QUEUED_COMMANDS: Final = 1000
 CLOSE_TIMEOUT_S: Final = 0.5
 
 
-class CutError(Exception):
+class CommandError(Exception):
+    """A text frame that the feed does not obey, with the words for its sender."""
+
+
+class _Command(msgspec.Struct):
+    action: str = msgspec.field(name="a")
+    value: Any = msgspec.field(name="v")
+
+
+class Subscription:
+    """Tokens, ascending, each with its mode, and the price and volume that were told last."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self.tokens: IntArray = np.empty(0, np.int64)
+        self._modes: IntArray = np.empty(0, np.int64)
+        self._sent: FloatArray = np.empty((0, 2))  # last price and volume
+        self._unsent: BoolArray = np.empty(0, np.bool_)
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def apply_command(self, text: str) -> None:
+        """Follow a command of the client. CommandError when it is none, or asks for too much."""
+        try:
+            command = msgspec.json.decode(text, type=_Command)
+            match command.action:
+                case "subscribe":
+                    self._subscribe(_tokens(command.value))
+                case "unsubscribe":
+                    self._unsubscribe(_tokens(command.value))
+                case "mode":
+                    mode, tokens = msgspec.convert(command.value, tuple[TickerMode, list[_Token]])
+                    self._set_mode(mode, _tokens(tokens))
+                case _:
+                    raise CommandError(f"unknown action: {command.action}")
+        except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError) as error:
+            raise CommandError(f"invalid message: {error}") from None
+
+    def take_unsent(self) -> IntArray:
+        """Tokens that wait for their first packet, or for the first in another mode."""
+        fresh = self.tokens[self._unsent]
+        self._unsent[:] = False
+        return fresh
+
+    def mark_sent(self, ticks: RecordArray) -> RecordArray:
+        """The ticks in their modes; from now on they count as told."""
+        places = np.searchsorted(self.tokens, ticks["token"])
+        self._sent[places] = _price_and_volume(ticks)
+        ticks["mode"] = self._modes[places]
+        return ticks
+
+    def changed_since_sent(self, ticks: RecordArray) -> RecordArray:
+        """Those of the ticks whose price or volume is not what was told last."""
+        places = np.searchsorted(self.tokens, ticks["token"])
+        news: RecordArray = ticks[(self._sent[places] != _price_and_volume(ticks)).any(axis=1)]
+        return news
+
+    def _subscribe(self, tokens: IntArray) -> None:
+        new = np.setdiff1d(tokens, self.tokens)
+        if len(self) + len(new) > self._limit:
+            raise CommandError(f"at most {self._limit} instruments a connection, was {len(self) + len(new)}")
+        order = np.argsort(np.concatenate([self.tokens, new]))
+        quote = np.full(len(new), MODES.index(TickerMode.QUOTE))
+        self.tokens = np.concatenate([self.tokens, new])[order]
+        self._modes = np.concatenate([self._modes, quote])[order]
+        self._sent = np.concatenate([self._sent, np.full((len(new), 2), NOT_SENT)])[order]
+        self._unsent = np.concatenate([self._unsent, np.ones(len(new), np.bool_)])[order]
+
+    def _unsubscribe(self, tokens: IntArray) -> None:
+        kept = ~np.isin(self.tokens, tokens)
+        self.tokens, self._modes = self.tokens[kept], self._modes[kept]
+        self._sent, self._unsent = self._sent[kept], self._unsent[kept]
+
+    def _set_mode(self, mode: TickerMode, tokens: IntArray) -> None:
+        """Tokens that are not followed are left alone."""
+        meant = np.isin(self.tokens, tokens)
+        self._modes[meant] = MODES.index(mode)
+        self._unsent |= meant
+
+
+def _tokens(value: Any) -> IntArray:
+    return np.unique(np.array(msgspec.convert(value, list[_Token]), np.int64))
+
+
+def _price_and_volume(ticks: RecordArray) -> FloatArray:
+    return np.stack([ticks["last_price"], ticks["volume"]], axis=1)
+
+
+class ConnectionCutError(Exception):
     """The connection is over, without a word to the client."""
 
 
-class Ticker:
+class SandboxTicker:
     """Every connection of the one customer to the live feed; its pace is in real time."""
 
     def __init__(
-        self, settings: TickerSettings, market: Market, clock: Clock, account: Account, faults: Faults
+        self,
+        settings: SandboxTickerSettings,
+        market: SandboxMarket,
+        clock: Clock,
+        account: SandboxAccount,
+        faults: FaultSelector,
     ) -> None:
         self.settings = settings
         self.faults = faults
         self._market = market
         self._clock = clock
         self._account = account
-        self._connections: set[_Connection] = set()
+        self._connections: set[_ClientConnection] = set()
 
     def __len__(self) -> int:
         """How many connections are open."""
         return len(self._connections)
 
-    async def connect(self, request: web.Request, ready: Ready) -> web.WebSocketResponse:
+    async def connect(self, request: web.Request, ready: PrepareMarket) -> web.WebSocketResponse:
         """Serve one connection until it ends. Refusal for a dead token, or for one connection too many."""
         credentials = (request.query.get("api_key", ""), request.query.get("access_token", ""))
-        if not self.admits(credentials):
-            raise Refusal("TokenException", "Incorrect `api_key` or `access_token`.")
+        if not self.is_valid_token(credentials):
+            raise ApiError("TokenException", "Incorrect `api_key` or `access_token`.")
         if len(self) >= self.settings.connections:
-            raise Refusal("NetworkException", "Too many connections", 429)
-        connection = _Connection(self, credentials, ready)
-        with self._counted(connection):
+            raise ApiError("NetworkException", "Too many connections", 429)
+        connection = _ClientConnection(self, credentials, ready)
+        with self._registered(connection):
             await connection.serve(request)
         return connection.socket
 
-    def say(self, message: Message) -> int:
+    def send_message(self, message: TickerMessage) -> int:
         """Send a text frame to every client; gives their number."""
         for connection in self._connections:
-            connection.say(message)
+            connection.send_message(message)
         return len(self)
 
     async def close(self, _: object = None) -> None:
         """Say good-bye to everybody."""
         await asyncio.gather(*(connection.close(WSCloseCode.GOING_AWAY) for connection in self._connections))
 
-    def admits(self, credentials: tuple[str, str]) -> bool:
+    def is_valid_token(self, credentials: tuple[str, str]) -> bool:
         """Whether these, key and access token, are alive now."""
-        return self._account.admits(*credentials, self._clock.now())
+        return self._account.is_valid_token(*credentials, self._clock.now())
 
-    async def ticks(self, tokens: IntArray, ready: Ready, *, resting: bool) -> RecordArray:
+    async def ticks(self, tokens: IntArray, ready: PrepareMarket, *, resting: bool) -> RecordArray:
         """What the market tells now of these, in mode full, with what the faults pretend."""
         at = await ready(self._clock.now())
         if resting:
             found = await asyncio.to_thread(self._market.ticks, tokens, at, resting=True)
         else:
             found = self._market.ticks(tokens, at, resting=False)
-        pretended = self.faults.pretended
-        return self.faults.pretend(found, self._market.quotes(pretended, at)) if pretended else found
+        pretended = self.faults.altered_symbols
+        return self.faults.corrupt_ticks(found, self._market.quotes(pretended, at)) if pretended else found
 
     @contextlib.contextmanager
-    def _counted(self, connection: "_Connection") -> Iterator[None]:
+    def _registered(self, connection: "_ClientConnection") -> Iterator[None]:
         self._connections.add(connection)
         try:
             yield
@@ -93,18 +188,18 @@ class Ticker:
             self._connections.discard(connection)
 
 
-class _Connection:
+class _ClientConnection:
     """One client: its commands in, frames out, until either side or the token ends it."""
 
-    def __init__(self, ticker: Ticker, credentials: tuple[str, str], ready: Ready) -> None:
+    def __init__(self, ticker: SandboxTicker, credentials: tuple[str, str], ready: PrepareMarket) -> None:
         self.socket = web.WebSocketResponse(compress=False, timeout=CLOSE_TIMEOUT_S)
         self._ticker = ticker
         self._settings = ticker.settings
-        self._every_s = min(ticker.settings.every_s, ticker.settings.heartbeat_s)
+        self._interval_s = min(ticker.settings.every_s, ticker.settings.heartbeat_s)
         self._credentials = credentials
-        self._ready = ready
-        self._followed = Subscription(ticker.settings.instruments)
-        self._orders: asyncio.Queue[str | Message] = asyncio.Queue(ORDERS_WAITING)
+        self._prepare_market = ready
+        self._subscription = Subscription(ticker.settings.instruments)
+        self._commands: asyncio.Queue[str | TickerMessage] = asyncio.Queue(MAX_QUEUED_COMMANDS)
         self._sent_s = time.monotonic()
 
     async def serve(self, request: web.Request) -> None:
@@ -114,15 +209,15 @@ class _Connection:
         try:
             async for message in self.socket:
                 if message.type is WSMsgType.TEXT:
-                    await self._orders.put(message.data)
+                    await self._commands.put(message.data)
         finally:
             writing.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await writing
 
-    def say(self, message: Message) -> None:
+    def send_message(self, message: TickerMessage) -> None:
         with contextlib.suppress(asyncio.QueueFull):
-            self._orders.put_nowait(message)
+            self._commands.put_nowait(message)
 
     async def close(self, code: int) -> None:
         with contextlib.suppress(ConnectionError):
@@ -130,71 +225,71 @@ class _Connection:
 
     async def _write(self, request: web.Request) -> None:
         try:
-            await self._tell_until_the_token_dies()
+            await self._send_until_token_expires()
             await self.close(WSCloseCode.POLICY_VIOLATION)
-        except (CutError, ConnectionError):
+        except (ConnectionCutError, ConnectionError):
             pass
         finally:
             if request.transport is not None and not self.socket.closed:
                 request.transport.abort()
 
-    async def _tell_until_the_token_dies(self) -> None:
-        due_s = time.monotonic() + self._every_s
-        while self._ticker.admits(self._credentials):
-            if (order := await self._order(due_s - time.monotonic())) is not None:
-                await self._obey(order)
+    async def _send_until_token_expires(self) -> None:
+        due_s = time.monotonic() + self._interval_s
+        while self._ticker.is_valid_token(self._credentials):
+            if (order := await self._next_command(due_s - time.monotonic())) is not None:
+                await self._handle_command(order)
                 continue
-            due_s = max(due_s + self._every_s, time.monotonic())
-            await self._tell_news()
+            due_s = max(due_s + self._interval_s, time.monotonic())
+            await self._send_changes()
 
-    async def _order(self, within_s: float) -> str | Message | None:
+    async def _next_command(self, within_s: float) -> str | TickerMessage | None:
         """The next command of the client, or text to say, if one comes in time."""
         try:
-            return self._orders.get_nowait()
+            return self._commands.get_nowait()
         except asyncio.QueueEmpty:
             pass
         try:
-            return await asyncio.wait_for(self._orders.get(), max(within_s, 0.0))
+            return await asyncio.wait_for(self._commands.get(), max(within_s, 0.0))
         except TimeoutError:
             return None
 
-    async def _obey(self, order: str | Message) -> None:
+    async def _handle_command(self, order: str | TickerMessage) -> None:
         """Follow a command, and tell at once what it asks for unless another one waits already."""
-        if isinstance(order, Message):
+        if isinstance(order, TickerMessage):
             return await self._send_text(order)
         try:
-            self._followed.obey(order)
+            self._subscription.apply_command(order)
         except CommandError as error:
-            await self._send_text(Message("error", str(error)))
-        if self._orders.empty() and len(fresh := self._followed.take_fresh()):
-            await self._send_ticks(await self._ticker.ticks(fresh, self._ready, resting=True))
+            await self._send_text(TickerMessage("error", str(error)))
+        if self._commands.empty() and len(fresh := self._subscription.take_unsent()):
+            await self._send_ticks(await self._ticker.ticks(fresh, self._prepare_market, resting=True))
         return None
 
-    async def _tell_news(self) -> None:
-        ticks = await self._ticker.ticks(self._followed.tokens, self._ready, resting=False)
-        news = self._followed.news(ticks)
+    async def _send_changes(self) -> None:
+        ticks = await self._ticker.ticks(self._subscription.tokens, self._prepare_market, resting=False)
+        news = self._subscription.changed_since_sent(ticks)
         if len(news):
             await self._send_ticks(news)
-        elif time.monotonic() - self._sent_s > self._settings.heartbeat_s - self._every_s / 2:
+        elif time.monotonic() - self._sent_s > self._settings.heartbeat_s - self._interval_s / 2:
             await self._send(HEARTBEAT)
 
     async def _send_ticks(self, ticks: RecordArray) -> None:
-        await self._send(encode_frame(self._followed.told(ticks)))
+        await self._send(encode_frame(self._subscription.mark_sent(ticks)))
 
-    async def _send_text(self, message: Message) -> None:
+    async def _send_text(self, message: TickerMessage) -> None:
         await self._send(msgspec.json.encode(message).decode())
 
     async def _send(self, frame: bytes | str) -> None:
         """Send the frame, unless a fault happens to it. CutError when that ends the connection."""
-        drawn = self._ticker.faults.draw_frame()
+        drawn = self._ticker.faults.next_frame_fault()
         match drawn and drawn[0]:
             case TickerFault.MUTE:
                 return
             case TickerFault.CLOSE:
-                raise CutError
+                raise ConnectionCutError
             case TickerFault.SLOW:
                 await asyncio.sleep(self._ticker.faults.settings.slow_s)
         if drawn and drawn[0] is TickerFault.GARBAGE:
-            frame = garbled(frame, drawn[1])
+            frame = corrupt_frame(frame, drawn[1])
         await (self.socket.send_str(frame) if isinstance(frame, str) else self.socket.send_bytes(frame))
         self._sent_s = time.monotonic()

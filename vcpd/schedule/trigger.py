@@ -1,20 +1,21 @@
-"""A policy as a stream of ticks: the instants at which a job is due, and the session each is for."""
+"""Turns a policy into ticks (due instants, each with its session) and lists the upcoming runs."""
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Final, Self
 from zoneinfo import ZoneInfo
 
-from vcpd.domain.sessions import TradingCalendar
+import msgspec
+
+from vcpd.domain.calendar import TradingCalendar
 from vcpd.schedule.cron import CronExpression
-from vcpd.schedule.moments import Moment, parse_moments
-from vcpd.schedule.policies import JobPolicy, zone_named
+from vcpd.schedule.policy import JobPolicy, SessionTime, parse_session_times, parse_time_zone
 
 ONE_DAY: Final = timedelta(days=1)
 # Further than any offset of a moment reaches, plus a day for the difference between time zones.
-REACH: Final = timedelta(days=3)
+SEARCH_MARGIN: Final = timedelta(days=3)
 HORIZON: Final = timedelta(days=3660)
 
 
@@ -34,26 +35,26 @@ class Trigger:
     zone: ZoneInfo
     sessions_only: bool
     cron: CronExpression | None
-    moments: tuple[Moment, ...]
+    session_times: tuple[SessionTime, ...]
 
     @classmethod
     def of(cls, policy: JobPolicy, calendar: TradingCalendar, time_zone: str) -> Self:
         """The ticks of `policy`; a disabled one has none."""
         cron = CronExpression.parse(policy.cron) if policy.cron and policy.enabled else None
-        moments = parse_moments(policy.at) if policy.at and policy.enabled else ()
-        zone = zone_named(policy.time_zone or time_zone)
+        moments = parse_session_times(policy.at) if policy.at and policy.enabled else ()
+        zone = parse_time_zone(policy.time_zone or time_zone)
         return cls(calendar, zone, policy.on == "sessions", cron, moments)
 
     def after(self, instant: datetime) -> Iterator[Tick]:
         """The ticks after `instant`, ascending."""
-        streams = [self._moments_after(moment, instant) for moment in self.moments]
+        streams = [self._session_times_after(moment, instant) for moment in self.session_times]
         if self.cron is not None:
             streams.append(self._of_cron(self.cron.after(instant, self.zone), instant))
         return _distinct(heapq.merge(*streams))
 
     def before(self, instant: datetime) -> Iterator[Tick]:
         """The ticks before `instant`, descending."""
-        streams = [self._moments_before(moment, instant) for moment in self.moments]
+        streams = [self._session_times_before(moment, instant) for moment in self.session_times]
         if self.cron is not None:
             streams.append(self._of_cron(self.cron.before(instant, self.zone), instant))
         return _distinct(heapq.merge(*streams, reverse=True))
@@ -93,13 +94,13 @@ class Trigger:
             elif not self.sessions_only:
                 yield Tick(at, self.calendar.previous(day))
 
-    def _moments_after(self, moment: Moment, instant: datetime) -> Iterator[Tick]:
-        first = (instant.astimezone(self.zone) - REACH).date()
+    def _session_times_after(self, moment: SessionTime, instant: datetime) -> Iterator[Tick]:
+        first = (instant.astimezone(self.zone) - SEARCH_MARGIN).date()
         ticks = (self._tick(moment, day) for day in self._days(first, ONE_DAY))
         return (tick for tick in ticks if tick.scheduled_at > instant)
 
-    def _moments_before(self, moment: Moment, instant: datetime) -> Iterator[Tick]:
-        first = (instant.astimezone(self.zone) + REACH).date()
+    def _session_times_before(self, moment: SessionTime, instant: datetime) -> Iterator[Tick]:
+        first = (instant.astimezone(self.zone) + SEARCH_MARGIN).date()
         ticks = (self._tick(moment, day) for day in self._days(first, -ONE_DAY))
         return (tick for tick in ticks if tick.scheduled_at < instant)
 
@@ -110,9 +111,9 @@ class Trigger:
                 yield day
             day += step
 
-    def _tick(self, moment: Moment, day: date) -> Tick:
+    def _tick(self, moment: SessionTime, day: date) -> Tick:
         session = day if self.calendar.is_session(day) else self.calendar.previous(day)
-        return Tick(moment.on(day, self.calendar, self.zone).astimezone(UTC), session)
+        return Tick(moment.resolve(day, self.calendar, self.zone).astimezone(UTC), session)
 
 
 def _distinct(ticks: Iterator[Tick]) -> Iterator[Tick]:
@@ -121,3 +122,46 @@ def _distinct(ticks: Iterator[Tick]) -> Iterator[Tick]:
         if tick.scheduled_at != previous:
             yield tick
         previous = tick.scheduled_at
+
+
+class UpcomingRun(msgspec.Struct, frozen=True):
+    """One run to come; one that comes after others starts earlier when they are done earlier."""
+
+    job: str
+    scheduled_at: datetime
+    session: date
+    note: str = ""
+
+
+class UpcomingDay(msgspec.Struct, frozen=True):
+    """A day of the schedule's time zone; `closed` says why the exchange does not trade."""
+
+    day: date
+    closed: str | None
+    entries: tuple[UpcomingRun, ...]
+
+
+def upcoming_runs(
+    policies: Mapping[str, JobPolicy], calendar: TradingCalendar, time_zone: str, first: date, days: int
+) -> list[UpcomingDay]:
+    """The runs of `days` days from `first` on, in order of time."""
+    zone = parse_time_zone(time_zone)
+    triggers = {name: Trigger.of(policy, calendar, time_zone) for name, policy in policies.items()}
+    found = []
+    for day in (first + timedelta(days=offset) for offset in range(days)):
+        start, end = (
+            datetime.combine(one, time(), zone).astimezone(UTC) for one in (day, day + timedelta(1))
+        )
+        instant = timedelta(microseconds=1)
+        entries = [
+            UpcomingRun(name, tick.scheduled_at, tick.session, _dependency_note(policies[name]))
+            for name, trigger in triggers.items()
+            for tick in trigger.between(start - instant, end - instant)
+        ]
+        entries.sort(key=lambda entry: (entry.scheduled_at, entry.job))
+        found.append(UpcomingDay(day, calendar.closure_reason(day), tuple(entries)))
+    return found
+
+
+def _dependency_note(policy: JobPolicy) -> str:
+    return f"or as soon as {', '.join(policy.after)} is done" if policy.after else ""

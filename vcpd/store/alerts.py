@@ -1,4 +1,4 @@
-"""The outbox in PostgreSQL: an alert is a row with its key, its way to each channel another."""
+"""Alert outbox in PostgreSQL: alerts, and their delivery to each channel."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -8,13 +8,21 @@ from typing import Any, Final
 import asyncpg
 import msgspec
 
-from vcpd.domain.alerts import Alert, AlertKind, Delivery, Fact, Letter, OutboxCounts, ToldAlert
+from vcpd.domain.alerts import (
+    Alert,
+    AlertKind,
+    DeliveryStatus,
+    OutboxCounts,
+    PendingDelivery,
+    StoredAlert,
+    TemplateValue,
+)
 from vcpd.store.database import Database
-from vcpd.store.named_queries import named_queries
+from vcpd.store.sql import named_queries
 
 SQL: Final = named_queries("alerts")
-FACTS: Final = msgspec.json.Decoder(dict[str, Fact])
-ITEMS: Final = msgspec.json.Decoder(tuple[dict[str, Fact], ...])
+FACTS: Final = msgspec.json.Decoder(dict[str, TemplateValue])
+ITEMS: Final = msgspec.json.Decoder(tuple[dict[str, TemplateValue], ...])
 
 
 class PostgresOutbox:
@@ -23,29 +31,32 @@ class PostgresOutbox:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def put(
+    async def add(
         self, alerts: Sequence[Alert], channels: Mapping[str, Sequence[str]], now: datetime
     ) -> Mapping[str, int]:
         """See ports. One statement: all of it or nothing."""
         wanted = [(alert.key, channel) for alert in alerts for channel in channels.get(alert.key, ())]
         keys, names = [key for key, _ in wanted], [channel for _, channel in wanted]
-        told = await self._database.fetch(SQL["put"], *_columns(alerts), now, keys, names)
+        told = await self._database.fetch(SQL["put"], *_alert_columns(alerts), now, keys, names)
         return {row["key"]: row["id"] for row in told}
 
     async def due(
         self, channel: str, now: datetime, limit: int, *, prompt: bool, urgent_only: bool = False
-    ) -> Sequence[Letter]:
+    ) -> Sequence[PendingDelivery]:
         rows = await self._database.fetch(SQL["due"], channel, now, limit, prompt, urgent_only)
-        return [Letter(id=row["id"], attempts=row["attempts"], alert=_alert(row)) for row in rows]
+        return [
+            PendingDelivery(id=row["id"], attempts=row["attempts"], alert=_alert_from_row(row))
+            for row in rows
+        ]
 
     async def next_due(self, channel: str, *, prompt: bool) -> datetime | None:
         instant: datetime | None = await self._database.fetch_value(SQL["next_due"], channel, prompt)
         return instant
 
-    async def delivered(self, channel: str, ids: Sequence[int], now: datetime) -> None:
+    async def mark_delivered(self, channel: str, ids: Sequence[int], now: datetime) -> None:
         await self._database.execute(SQL["delivered"], channel, ids, now)
 
-    async def put_off(self, channel: str, ids: Sequence[int], until: datetime, reason: str) -> None:
+    async def reschedule(self, channel: str, ids: Sequence[int], until: datetime, reason: str) -> None:
         await self._database.execute(SQL["put_off"], channel, ids, until, reason)
 
     async def give_up(self, channel: str, ids: Sequence[int], now: datetime, reason: str) -> None:
@@ -54,17 +65,17 @@ class PostgresOutbox:
     async def expire(self, before: datetime, now: datetime, reason: str) -> int:
         return await self._database.execute(SQL["expire"], before, now, reason)
 
-    async def recent(self, limit: int, kind: AlertKind | None = None) -> Sequence[ToldAlert]:
+    async def recent(self, limit: int, kind: AlertKind | None = None) -> Sequence[StoredAlert]:
         rows = await self._database.fetch(SQL["recent"], limit, kind)
         ways = await self._database.fetch(SQL["deliveries"], [row["id"] for row in rows])
-        by_alert: defaultdict[int, list[Delivery]] = defaultdict(list)
+        by_alert: defaultdict[int, list[DeliveryStatus]] = defaultdict(list)
         for way in ways:
-            by_alert[way["alert_id"]].append(_delivery(way))
+            by_alert[way["alert_id"]].append(_delivery_from_row(way))
         return [
-            ToldAlert(
+            StoredAlert(
                 id=row["id"],
                 told_at=row["told_at"],
-                alert=_alert(row),
+                alert=_alert_from_row(row),
                 deliveries=tuple(by_alert[row["id"]]),
             )
             for row in rows
@@ -74,7 +85,7 @@ class PostgresOutbox:
         (row,) = await self._database.fetch(SQL["counts"], since)
         return OutboxCounts(row["pending"], row["given_up"])
 
-    async def forget_before(self, instant: datetime) -> int:
+    async def delete_before(self, instant: datetime) -> int:
         return await self._database.execute(SQL["forget_before"], instant)
 
     async def latch(self, name: str, now: datetime) -> datetime:
@@ -85,7 +96,7 @@ class PostgresOutbox:
         await self._database.execute(SQL["unlatch"], name)
 
 
-def _columns(alerts: Sequence[Alert]) -> tuple[list[Any], ...]:
+def _alert_columns(alerts: Sequence[Alert]) -> tuple[list[Any], ...]:
     return (
         [alert.key for alert in alerts],
         [alert.kind.value for alert in alerts],
@@ -94,19 +105,19 @@ def _columns(alerts: Sequence[Alert]) -> tuple[list[Any], ...]:
         [alert.symbol for alert in alerts],
         [alert.urgent for alert in alerts],
         [alert.provisional for alert in alerts],
-        [msgspec.json.encode(_storable(alert.facts)).decode() for alert in alerts],
-        [msgspec.json.encode([_storable(item) for item in alert.items]).decode() for alert in alerts],
+        [msgspec.json.encode(_without_nul(alert.facts)).decode() for alert in alerts],
+        [msgspec.json.encode([_without_nul(item) for item in alert.items]).decode() for alert in alerts],
     )
 
 
-def _storable(facts: Mapping[str, Fact]) -> dict[str, Fact]:
+def _without_nul(facts: Mapping[str, TemplateValue]) -> dict[str, TemplateValue]:
     """The facts without the one character that the server cannot keep."""
     return {
         name: value.replace("\0", "") if isinstance(value, str) else value for name, value in facts.items()
     }
 
 
-def _alert(row: asyncpg.Record) -> Alert:
+def _alert_from_row(row: asyncpg.Record) -> Alert:
     return Alert(
         kind=AlertKind(row["kind"]),
         key=row["key"],
@@ -120,8 +131,8 @@ def _alert(row: asyncpg.Record) -> Alert:
     )
 
 
-def _delivery(row: asyncpg.Record) -> Delivery:
-    return Delivery(
+def _delivery_from_row(row: asyncpg.Record) -> DeliveryStatus:
+    return DeliveryStatus(
         channel=row["channel"],
         attempts=row["attempts"],
         next_attempt_at=row["next_attempt_at"],

@@ -1,4 +1,4 @@
-"""Daily bars in PostgreSQL: bulk in and out by binary COPY, and no row rewritten that has not changed."""
+"""Daily bars in PostgreSQL: bulk reads and writes by binary COPY; unchanged rows are not rewritten."""
 
 import io
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -7,19 +7,19 @@ from typing import Final
 
 import numpy as np
 
+from vcpd.core.errors import PermanentError
 from vcpd.domain.bars import BarSeries, BarTable
-from vcpd.domain.errors import PermanentError
-from vcpd.ports import Coverage, MergeCounts, Span
-from vcpd.store.copy_format import SERIES_ROW, bar_chunks, bar_records, parse_rows
-from vcpd.store.database import Connection, Database, rows_touched
-from vcpd.store.named_queries import named_queries
+from vcpd.ports import Coverage, MergeCounts, SessionSpan
+from vcpd.store.binary_format import SERIES_ROW, bar_records, decode_copy, encode_copy
+from vcpd.store.database import Connection, Database, affected_rows
+from vcpd.store.sql import named_queries
 
 SQL: Final = named_queries("bars")
 COLUMNS: Final = ("instrument_id", "session", "open", "high", "low", "close", "volume", "provisional")
-HOME: Final = "vcpd"
+SCHEMA: Final = "vcpd"
 BULK_ROWS: Final = 10_000  # below, asking who has bars costs more than it saves
-ROWS_A_BATCH: Final = 200_000
-BEGINNING: Final = date(1, 1, 1)
+ROWS_PER_BATCH: Final = 200_000
+EARLIEST_DATE: Final = date(1, 1, 1)
 
 
 class PostgresBarStore:
@@ -37,24 +37,24 @@ class PostgresBarStore:
             for row in rows
         }
 
-    async def merge(self, bars: BarTable, asked: Mapping[int, Span]) -> MergeCounts:
+    async def merge(self, bars: BarTable, asked: Mapping[int, SessionSpan]) -> MergeCounts:
         """See ports. Raises PermanentError for an unknown instrument or a session given twice."""
         keys = sorted({int(key) for key in np.unique(bars.instrument_id)} | asked.keys())
         async with self._database.transaction() as connection:
-            await _lock(connection, keys)
-            counts = await _merge(connection, bars)
-            await _widen(connection, asked)
+            await _lock_instruments(connection, keys)
+            counts = await _merge_bars(connection, bars)
+            await _widen_coverage(connection, asked)
         return counts
 
-    async def replace(self, instrument_id: int, series: BarSeries, asked: Span) -> MergeCounts:
+    async def replace(self, instrument_id: int, series: BarSeries, asked: SessionSpan) -> MergeCounts:
         """See ports. Old bars within `asked` that `series` lacks go; earlier and later ones stay."""
         table = BarTable.gather([(instrument_id, series)])
         async with self._database.transaction() as connection:
-            await _lock(connection, [instrument_id])
+            await _lock_instruments(connection, [instrument_id])
             await connection.execute(SQL["stage"])
             await _copy_in(connection, "incoming_bars", table, temporary=True)
             await connection.execute(SQL["drop_superseded"], instrument_id, asked.first, asked.last)
-            updated = rows_touched(await connection.execute(SQL["replace_staged"]))
+            updated = affected_rows(await connection.execute(SQL["replace_staged"]))
             inserted = await connection.fetchval(SQL["insert_staged"])
             await connection.execute(SQL["set_asked"], instrument_id, asked.first, asked.last)
         return MergeCounts(inserted, updated, len(table) - updated - inserted)
@@ -67,16 +67,16 @@ class PostgresBarStore:
                 raise KeyError(instrument_id)
             content = io.BytesIO()
             await connection.copy_from_query(
-                SQL["series"], instrument_id, first or BEGINNING, output=content, format="binary"
+                SQL["series"], instrument_id, first or EARLIEST_DATE, output=content, format="binary"
             )
-        return BarSeries(symbol, bar_records(parse_rows(content.getvalue(), SERIES_ROW)))
+        return BarSeries(symbol, bar_records(decode_copy(content.getvalue(), SERIES_ROW)))
 
 
-def _span(first: date | None, last: date | None) -> Span | None:
-    return Span(first, last) if first is not None and last is not None else None
+def _span(first: date | None, last: date | None) -> SessionSpan | None:
+    return SessionSpan(first, last) if first is not None and last is not None else None
 
 
-async def _lock(connection: Connection, keys: Sequence[int]) -> None:
+async def _lock_instruments(connection: Connection, keys: Sequence[int]) -> None:
     """Two merges of one instrument go one after the other; ascending keys cannot deadlock."""
     rows = await connection.fetch(SQL["lock_instruments"], keys)
     if len(rows) < len(keys):
@@ -84,25 +84,25 @@ async def _lock(connection: Connection, keys: Sequence[int]) -> None:
         raise PermanentError(f"bars of unknown instruments: {', '.join(map(str, unknown[:5]))}")
 
 
-async def _merge(connection: Connection, bars: BarTable) -> MergeCounts:
+async def _merge_bars(connection: Connection, bars: BarTable) -> MergeCounts:
     """In bulk, instruments without bars are copied straight in; the others are compared first."""
     if len(bars) < BULK_ROWS:
-        return await _compare(connection, bars)
+        return await _merge_by_comparison(connection, bars)
     keys = [int(key) for key in np.unique(bars.instrument_id)]
     filled = [row["id"] for row in await connection.fetch(SQL["with_bars"], keys)]
     known = np.isin(bars.instrument_id, filled)
-    fresh = _rows_of(bars, ~known)
+    fresh = _select_rows(bars, ~known)
     if len(fresh):
         await _copy_in(connection, "bars", fresh)
-    compared = await _compare(connection, _rows_of(bars, known))
+    compared = await _merge_by_comparison(connection, _select_rows(bars, known))
     return MergeCounts(compared.inserted + len(fresh), compared.updated, compared.unchanged)
 
 
-def _rows_of(bars: BarTable, chosen: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> BarTable:
+def _select_rows(bars: BarTable, chosen: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> BarTable:
     return bars if chosen.all() else BarTable(bars.instrument_id[chosen], bars.records[chosen])
 
 
-async def _compare(connection: Connection, bars: BarTable) -> MergeCounts:
+async def _merge_by_comparison(connection: Connection, bars: BarTable) -> MergeCounts:
     """A batch of instruments at a time, so that each comparison fits into the server's memory."""
     if not len(bars):
         return MergeCounts()
@@ -111,18 +111,18 @@ async def _compare(connection: Connection, bars: BarTable) -> MergeCounts:
     for batch in _batches(bars):
         await connection.execute(SQL["clear_stage"])
         await _copy_in(connection, "incoming_bars", batch, temporary=True)
-        row = await connection.fetchrow(SQL["merge_staged"], *_extent(batch))
+        row = await connection.fetchrow(SQL["merge_staged"], *_batch_extent(batch))
         inserted, updated = inserted + row["inserted"], updated + row["updated"]
     return MergeCounts(inserted, updated, len(bars) - inserted - updated)
 
 
 def _batches(bars: BarTable) -> Iterator[BarTable]:
-    for start in range(0, len(bars), ROWS_A_BATCH):
-        part = slice(start, start + ROWS_A_BATCH)
+    for start in range(0, len(bars), ROWS_PER_BATCH):
+        part = slice(start, start + ROWS_PER_BATCH)
         yield BarTable(bars.instrument_id[part], bars.records[part])
 
 
-def _extent(bars: BarTable) -> tuple[list[int], date, date]:
+def _batch_extent(bars: BarTable) -> tuple[list[int], date, date]:
     """The instruments of a batch, its first and its last session."""
     sessions = bars.records["session"]
     return np.unique(bars.instrument_id).tolist(), sessions.min().item(), sessions.max().item()
@@ -131,19 +131,19 @@ def _extent(bars: BarTable) -> tuple[list[int], date, date]:
 async def _copy_in(connection: Connection, table: str, bars: BarTable, *, temporary: bool = False) -> None:
     await connection.copy_to_table(
         table,
-        schema_name=None if temporary else HOME,
+        schema_name=None if temporary else SCHEMA,
         columns=COLUMNS,
         format="binary",
-        source=_streamed(bars),
+        source=_encode_stream(bars),
     )
 
 
-async def _streamed(bars: BarTable) -> AsyncIterator[bytes]:
-    for chunk in bar_chunks(bars.instrument_id, bars.records):
+async def _encode_stream(bars: BarTable) -> AsyncIterator[bytes]:
+    for chunk in encode_copy(bars.instrument_id, bars.records):
         yield chunk
 
 
-async def _widen(connection: Connection, asked: Mapping[int, Span]) -> None:
+async def _widen_coverage(connection: Connection, asked: Mapping[int, SessionSpan]) -> None:
     if asked:
         spans = list(asked.values())
         await connection.execute(

@@ -1,26 +1,80 @@
-"""The way to PostgreSQL: a pool, transactions whose errors say what to do, and its size and health."""
+"""PostgreSQL connection pool: connect, transactions, driver errors translated to vcpd's, sizes and health."""
 
 import asyncio
+import errno
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final, Self, TypeAlias
 
 import asyncpg
 
-from vcpd.domain.errors import ConfigurationError, PermanentError, RetryableError, UnavailableError
-from vcpd.domain.secrets import Secret
-from vcpd.store.driver_errors import store_errors
-from vcpd.store.named_queries import named_queries
-from vcpd.store.schema import migrate
-from vcpd.store.settings import ADDRESS_EXPECTED, StoreSettings, is_address, place_of
+from vcpd.core.errors import ConfigurationError, PermanentError, RetryableError, UnavailableError, VcpdError
+from vcpd.core.secrets import Secret
+from vcpd.store.migrations import migrate
+from vcpd.store.settings import DSN_EXPECTED, StoreSettings, dsn_location, is_postgres_dsn
+from vcpd.store.sql import named_queries
 
+ACCESS_ERRORS: Final = (
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.InsufficientPrivilegeError,
+)
+CALLER_ERRORS: Final = (asyncpg.DataError, asyncpg.exceptions.ClientConfigurationError)
+CONNECTION_ERRORS: Final = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.InterfaceError,
+)
+TRANSIENT_ERRORS: Final = (
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.LockNotAvailableError,
+)
+CAPACITY_ERRORS: Final = (asyncpg.DiskFullError, asyncpg.OutOfMemoryError)
+READ_ONLY_ERRORS: Final = (asyncpg.ReadOnlySQLTransactionError,)
 Connection: TypeAlias = asyncpg.Connection
-
 SQL: Final = named_queries("database")
-OLDEST_SERVER: Final = 14
-CLOSE_S: Final = 10.0
-IDLE_CONNECTION_S: Final = 300.0
+MIN_SERVER_VERSION: Final = 14
+CLOSE_TIMEOUT_S: Final = 10.0
+IDLE_CONNECTION_LIFETIME_S: Final = 300.0
+
+
+@contextmanager
+def store_errors() -> Iterator[None]:
+    """Raise RetryableError, UnavailableError or PermanentError in place of what the driver raises."""
+    try:
+        yield
+    except (VcpdError, *CALLER_ERRORS):
+        raise  # ours already; or a wrong argument, which no waiting mends
+    except (
+        *ACCESS_ERRORS,
+        *CAPACITY_ERRORS,
+        *READ_ONLY_ERRORS,
+        *CONNECTION_ERRORS,
+        *TRANSIENT_ERRORS,
+        asyncpg.IntegrityConstraintViolationError,
+    ) as error:
+        raise translate_driver_error(error) from error
+
+
+def translate_driver_error(error: BaseException) -> VcpdError:
+    """The error of ours for one of the driver's."""
+    words = str(error) or type(error).__name__
+    if isinstance(error, ACCESS_ERRORS):
+        return UnavailableError(f"the store refuses vcpd ({words}): correct [store] dsn or the user's rights")
+    if isinstance(error, CAPACITY_ERRORS) or getattr(error, "errno", None) == errno.ENOSPC:
+        return UnavailableError(f"the store has no room left ({words}): free disk or memory, then try again")
+    if isinstance(error, READ_ONLY_ERRORS):
+        return UnavailableError(f"the store is read-only ({words}): point [store] dsn at the primary server")
+    if isinstance(error, TRANSIENT_ERRORS):
+        return RetryableError(f"another transaction was in the way ({words})")
+    if isinstance(error, CONNECTION_ERRORS):
+        return RetryableError(f"the store does not answer ({words})")
+    return PermanentError(f"the store's rules forbid this ({words})")
 
 
 async def connect(dsn: Secret, settings: StoreSettings, **server_settings: str) -> Connection:
@@ -28,8 +82,8 @@ async def connect(dsn: Secret, settings: StoreSettings, **server_settings: str) 
 
     Raises UnavailableError when the server cannot be reached or refuses, ConfigurationError for no address.
     """
-    not_one = ConfigurationError([f"store.dsn (or the secret store_dsn): {ADDRESS_EXPECTED}"])
-    if not is_address(dsn.reveal()):
+    not_one = ConfigurationError([f"store.dsn (or the secret store_dsn): {DSN_EXPECTED}"])
+    if not is_postgres_dsn(dsn.reveal()):
         raise not_one
     options = _connection_options(settings)
     options["server_settings"] |= server_settings
@@ -38,7 +92,8 @@ async def connect(dsn: Secret, settings: StoreSettings, **server_settings: str) 
             return await asyncpg.connect(dsn.reveal(), **options)
     except RetryableError as error:
         raise UnavailableError(
-            f"cannot reach the store at {place_of(dsn)}: start the server, or correct [store] dsn ({error})"
+            f"cannot reach the store at {dsn_location(dsn)}: "
+            f"start the server, or correct [store] dsn ({error})"
         ) from None
     except ValueError:  # its text may hold parts of a password
         raise not_one from None
@@ -74,7 +129,7 @@ class Database:
         """
         first = await connect(dsn, settings)
         try:
-            _require_server(first)
+            _check_server_version(first)
             with store_errors():
                 version = await migrate(first)
         finally:
@@ -84,7 +139,7 @@ class Database:
                 dsn.reveal(),
                 min_size=1,
                 max_size=settings.pool_size,
-                max_inactive_connection_lifetime=IDLE_CONNECTION_S,
+                max_inactive_connection_lifetime=IDLE_CONNECTION_LIFETIME_S,
                 **_connection_options(settings),
             )
         return cls(pool, version)
@@ -92,7 +147,7 @@ class Database:
     async def close(self) -> None:
         """Wait for statements in flight, then for no more than a deadline."""
         try:
-            async with asyncio.timeout(CLOSE_S):
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
                 await self._pool.close()
         except TimeoutError:
             self._pool.terminate()
@@ -123,7 +178,7 @@ class Database:
     async def execute(self, query: str, *arguments: object) -> int:
         """Run one statement and give the number of rows it touched."""
         async with self.connection() as connection:
-            return rows_touched(await connection.execute(query, *arguments))
+            return affected_rows(await connection.execute(query, *arguments))
 
     async def ping(self) -> float:
         """Seconds the store takes to answer; RetryableError when it does not."""
@@ -147,22 +202,22 @@ class Database:
             await self.execute(SQL["analyze_stale"])
         return stale
 
-    def pool_use(self) -> tuple[int, int]:
+    def pool_usage(self) -> tuple[int, int]:
         """Connections in use, and connections open."""
         open_now = self._pool.get_size()
         return open_now - self._pool.get_idle_size(), open_now
 
 
-def rows_touched(status: str) -> int:
+def affected_rows(status: str) -> int:
     """The count at the end of a command tag such as `INSERT 0 5`."""
     last = status.rpartition(" ")[2]
     return int(last) if last.isdigit() else 0
 
 
-def _require_server(connection: Connection) -> None:
+def _check_server_version(connection: Connection) -> None:
     major = connection.get_server_version().major
-    if major < OLDEST_SERVER:
+    if major < MIN_SERVER_VERSION:
         raise PermanentError(
-            f"the server is PostgreSQL {major}, vcpd needs {OLDEST_SERVER} or newer: "
+            f"the server is PostgreSQL {major}, vcpd needs {MIN_SERVER_VERSION} or newer: "
             "upgrade it, or unset [store] dsn"
         )

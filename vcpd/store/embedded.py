@@ -1,4 +1,4 @@
-"""A PostgreSQL server of vcpd's own: its programs come with a Python package, its data lies in one folder.
+"""Embedded PostgreSQL server: starts, monitors and stops a server whose data lies in one folder.
 
 Layout below the given folder, which belongs to nobody else: `lock`, `data/`, `socket/`, `server.log`.
 The server listens on a Unix socket only; whoever can enter `socket/` (mode 0700) is trusted. The socket is
@@ -15,26 +15,33 @@ from typing import Final
 
 import asyncpg
 
-from vcpd.domain.errors import PermanentError, UnavailableError
-from vcpd.store.folder_lock import FolderLock
-from vcpd.store.identity import Identity, choose_identity, give_to
-from vcpd.store.orphans import end_orphans, forget_dead_server, server_processes
-from vcpd.store.programs import Programs, environment, run, shipped_programs
+from vcpd.core.errors import PermanentError, UnavailableError
+from vcpd.store.embedded_process import (
+    FolderLock,
+    PostgresBinaries,
+    find_binaries,
+    remove_stale_pidfile,
+    run_command,
+    server_environment,
+    server_processes,
+    stop_stale_servers,
+)
+from vcpd.store.run_as import RunAsUser, change_owner, choose_run_as
 from vcpd.store.settings import StoreSettings
 
-OWNER: Final = "vcpd"
+SUPERUSER: Final = "vcpd"
 DATABASE: Final = "postgres"
 SOCKET_NAME: Final = ".s.PGSQL.5432"
 SOCKET_PATH_LIMIT: Final = 100  # bytes; the kernel's limit is 108 with the terminator
-LOOK_AGAIN_S: Final = 0.02
-TRY_AGAIN_S: Final = 0.25
-TRY_FOR_S: Final = 10.0  # how long launches that end at once are repeated
-IMMEDIATE_S: Final = 5.0
-FIRST_WITH_IO_METHODS: Final = 18
+READY_POLL_INTERVAL_S: Final = 0.02
+LAUNCH_RETRY_DELAY_S: Final = 0.25
+LAUNCH_RETRY_PERIOD_S: Final = 10.0  # how long launches that end at once are repeated
+IMMEDIATE_SHUTDOWN_TIMEOUT_S: Final = 5.0
+IO_METHOD_MIN_VERSION: Final = 18
 LOG_TAIL_BYTES: Final = 4_000
 LOG_LIMIT_BYTES: Final = 2_000_000
 INITDB_ARGUMENTS: Final = (
-    f"--username={OWNER}",
+    f"--username={SUPERUSER}",
     "--auth-local=trust",
     "--auth-host=reject",
     "--encoding=UTF8",
@@ -51,9 +58,9 @@ class EmbeddedPostgres:
         self._settings = settings or StoreSettings()
         self._lock = FolderLock(self._folder / "lock")
         self._process: asyncio.subprocess.Process | None = None
-        self._socket_folder: int | None = None
+        self._socket_folder_fd: int | None = None
         self._stopping = False
-        self.orphans_ended = 0
+        self.stale_servers_stopped = 0
 
     @property
     def data_folder(self) -> Path:
@@ -86,7 +93,7 @@ class EmbeddedPostgres:
         if not self.data_folder.exists() or not server_processes(self.data_folder):
             return None
         dsn = self._dsn()
-        return dsn if await self._answers(dsn) else None
+        return dsn if await self._accepts_connections(dsn) else None
 
     async def watch(self) -> None:
         """Return once the server has been stopped; raise UnavailableError when it ends by itself."""
@@ -95,25 +102,25 @@ class EmbeddedPostgres:
         code = await self._process.wait()
         if not self._stopping:
             raise UnavailableError(
-                f"the embedded PostgreSQL ended by itself ({code}): {_advice(self._last_words())}"
+                f"the embedded PostgreSQL ended by itself ({code}): {_with_advice(self._log_tail())}"
             )
 
     async def stop(self) -> None:
         """Fast shutdown; after the deadline, first an immediate one, then SIGKILL. Safe to call twice."""
         self._stopping = True
         if self._process is not None and self._process.returncode is None:
-            await self._end(self._process)
+            await self._terminate(self._process)
         self._process = None
-        if self._socket_folder is not None:
-            os.close(self._socket_folder)
-            self._socket_folder = None
+        if self._socket_folder_fd is not None:
+            os.close(self._socket_folder_fd)
+            self._socket_folder_fd = None
         self._lock.release()
 
     async def _start_locked(self) -> str:
         self._stopping = False
-        programs = self._matching(await shipped_programs())
-        self.orphans_ended = await end_orphans(self.data_folder)
-        identity = await choose_identity(self._folder, programs.folder / "postgres")
+        programs = self._matching_binaries(await find_binaries())
+        self.stale_servers_stopped = await stop_stale_servers(self.data_folder)
+        identity = await choose_run_as(self._folder, programs.folder / "postgres")
         if not self.data_folder.exists():
             await self._create_data(programs, identity)
         return await self._launch_until_ready(programs, identity)
@@ -129,7 +136,7 @@ class EmbeddedPostgres:
                 "make it writable, or choose another [daemon] state_dir"
             ) from None
 
-    def _matching(self, shipped: list[Programs]) -> Programs:
+    def _matching_binaries(self, shipped: list[PostgresBinaries]) -> PostgresBinaries:
         """The installation that can read the data, or the newest where there is none yet."""
         try:
             major = int((self.data_folder / "PG_VERSION").read_text(encoding="ascii"))
@@ -146,43 +153,45 @@ class EmbeddedPostgres:
             "use the vcpd that wrote it, or dump the data there and load it here"
         )
 
-    async def _create_data(self, programs: Programs, identity: Identity) -> None:
+    async def _create_data(self, programs: PostgresBinaries, identity: RunAsUser) -> None:
         """A new data folder appears whole or not at all."""
         unfinished = self._folder / "data.unfinished"
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(mode=0o700)
-        give_to(unfinished, identity)
+        change_owner(unfinished, identity)
         command = identity.command(programs.folder / "initdb", "-D", str(unfinished), *INITDB_ARGUMENTS)
-        code, output = await run(command)
+        code, output = await run_command(command)
         if code != 0:
             shutil.rmtree(unfinished, ignore_errors=True)
-            raise UnavailableError(f"cannot create the store's data in {self._folder}: {_advice(output)}")
+            raise UnavailableError(
+                f"cannot create the store's data in {self._folder}: {_with_advice(output)}"
+            )
         unfinished.rename(self.data_folder)
 
-    async def _launch_until_ready(self, programs: Programs, identity: Identity) -> str:
+    async def _launch_until_ready(self, programs: PostgresBinaries, identity: RunAsUser) -> str:
         """Right after a kill the first launches can fail: try again for a while."""
         timeout_s = self._settings.start_timeout_s
-        give_up_at = asyncio.get_running_loop().time() + min(TRY_FOR_S, timeout_s)
+        give_up_at = asyncio.get_running_loop().time() + min(LAUNCH_RETRY_PERIOD_S, timeout_s)
         try:
             async with asyncio.timeout(timeout_s):
-                while not await self._launched(programs, identity):
-                    failure = self._last_words()
-                    if _is_hopeless(failure) or asyncio.get_running_loop().time() > give_up_at:
+                while not await self._try_launch(programs, identity):
+                    failure = self._log_tail()
+                    if _is_permanent_failure(failure) or asyncio.get_running_loop().time() > give_up_at:
                         break
-                    await asyncio.sleep(TRY_AGAIN_S)
+                    await asyncio.sleep(LAUNCH_RETRY_DELAY_S)
                 else:
                     return self._dsn()
         except TimeoutError:
-            failure = f"not ready within {timeout_s:g} s; {self._last_words()}"
-        raise UnavailableError(f"the embedded PostgreSQL does not start: {_advice(failure)}")
+            failure = f"not ready within {timeout_s:g} s; {self._log_tail()}"
+        raise UnavailableError(f"the embedded PostgreSQL does not start: {_with_advice(failure)}")
 
-    async def _launched(self, programs: Programs, identity: Identity) -> bool:
+    async def _try_launch(self, programs: PostgresBinaries, identity: RunAsUser) -> bool:
         """Whether this launch leads to a server that answers."""
-        forget_dead_server(self.data_folder)
+        remove_stale_pidfile(self.data_folder)
         self._process = await self._launch(programs, identity)
-        return await self._ready(self._dsn(), self._process)
+        return await self._wait_until_ready(self._dsn(), self._process)
 
-    async def _launch(self, programs: Programs, identity: Identity) -> asyncio.subprocess.Process:
+    async def _launch(self, programs: PostgresBinaries, identity: RunAsUser) -> asyncio.subprocess.Process:
         self._rotate_log()
         arguments = ["-D", str(self.data_folder), *self._server_arguments(programs.major)]
         with self.log_path.open("ab") as log:
@@ -191,7 +200,7 @@ class EmbeddedPostgres:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=environment(),
+                env=server_environment(),
             )
 
     def _server_arguments(self, major: int) -> list[str]:
@@ -217,19 +226,19 @@ class EmbeddedPostgres:
             "timezone": "UTC",
             "log_timezone": "UTC",
         }
-        if major >= FIRST_WITH_IO_METHODS:
+        if major >= IO_METHOD_MIN_VERSION:
             values["io_method"] = "sync"  # pages are in memory: handing reads to a worker costs more
         return [part for name, value in values.items() for part in ("-c", f"{name}={value}")]
 
-    async def _ready(self, dsn: str, process: asyncio.subprocess.Process) -> bool:
+    async def _wait_until_ready(self, dsn: str, process: asyncio.subprocess.Process) -> bool:
         """True once the server answers, False once the process has ended."""
         while process.returncode is None:
-            if await self._answers(dsn):
+            if await self._accepts_connections(dsn):
                 return True
-            await asyncio.sleep(LOOK_AGAIN_S)
+            await asyncio.sleep(READY_POLL_INTERVAL_S)
         return False
 
-    async def _answers(self, dsn: str) -> bool:
+    async def _accepts_connections(self, dsn: str) -> bool:
         try:
             connection = await asyncpg.connect(dsn, timeout=self._settings.connect_timeout_s)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
@@ -238,27 +247,27 @@ class EmbeddedPostgres:
         return True
 
     def _dsn(self) -> str:
-        return f"postgresql://{OWNER}@/{DATABASE}?host={self._reachable_socket_folder()}"
+        return f"postgresql://{SUPERUSER}@/{DATABASE}?host={self._short_socket_folder()}"
 
-    def _reachable_socket_folder(self) -> str:
+    def _short_socket_folder(self) -> str:
         """The socket's folder by a name short enough for the kernel."""
         folder = self._folder / "socket"
-        if len(os.fsencode(folder / SOCKET_NAME)) <= SOCKET_PATH_LIMIT and _is_plain(folder):
+        if len(os.fsencode(folder / SOCKET_NAME)) <= SOCKET_PATH_LIMIT and _is_dsn_safe(folder):
             return str(folder)
         if not Path("/proc/self/fd").exists():
             raise UnavailableError(
                 f"{folder} is too long a name for a socket: choose a shorter [daemon] state_dir"
             )
-        if self._socket_folder is None:
-            self._socket_folder = os.open(folder, os.O_PATH | os.O_DIRECTORY)
-        return f"/proc/self/fd/{self._socket_folder}"
+        if self._socket_folder_fd is None:
+            self._socket_folder_fd = os.open(folder, os.O_PATH | os.O_DIRECTORY)
+        return f"/proc/self/fd/{self._socket_folder_fd}"
 
-    async def _end(self, process: asyncio.subprocess.Process) -> None:
+    async def _terminate(self, process: asyncio.subprocess.Process) -> None:
         """SIGINT is PostgreSQL's fast shutdown, SIGQUIT its immediate one."""
         steps = (
             (signal.SIGINT, self._settings.stop_timeout_s),
-            (signal.SIGQUIT, IMMEDIATE_S),
-            (signal.SIGKILL, IMMEDIATE_S),
+            (signal.SIGQUIT, IMMEDIATE_SHUTDOWN_TIMEOUT_S),
+            (signal.SIGKILL, IMMEDIATE_SHUTDOWN_TIMEOUT_S),
         )
         for number, timeout_s in steps:
             with contextlib.suppress(ProcessLookupError):
@@ -272,7 +281,7 @@ class EmbeddedPostgres:
         if self.log_path.exists() and self.log_path.stat().st_size > LOG_LIMIT_BYTES:
             self.log_path.replace(self.log_path.with_suffix(".log.1"))
 
-    def _last_words(self) -> str:
+    def _log_tail(self) -> str:
         """The end of the server's log, without the routine lines."""
         try:
             with self.log_path.open("rb") as log:
@@ -284,17 +293,17 @@ class EmbeddedPostgres:
         return "; ".join((telling or lines)[-3:])
 
 
-def _is_plain(folder: Path) -> bool:
+def _is_dsn_safe(folder: Path) -> bool:
     """Whether the name can stand in a DSN as it is."""
     return not set(str(folder)) & set("?&#%, ")
 
 
-def _is_hopeless(text: str) -> bool:
+def _is_permanent_failure(text: str) -> bool:
     """Whether trying again at once is no use: the disk or the permissions must change first."""
     return any(word in text for word in ("No space left", "Permission denied", "Read-only file system"))
 
 
-def _advice(text: str) -> str:
+def _with_advice(text: str) -> str:
     """The server's words, with what to do where they are plain."""
     last = text.strip()[-600:]
     if "No space left" in last:

@@ -1,6 +1,8 @@
-"""Instruments in PostgreSQL: followed through renames and new tokens, never deleted."""
+"""Instruments in PostgreSQL, followed through renames and new tokens, never deleted."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
@@ -8,10 +10,73 @@ import asyncpg
 
 from vcpd.domain.instruments import Instrument, InstrumentChanges, StoredInstrument
 from vcpd.store.database import Connection, Database
-from vcpd.store.instrument_list import ListPlan, plan_merge
-from vcpd.store.named_queries import named_queries
+from vcpd.store.sql import named_queries
 
+# Series between which a share moves; a bond, a warrant or a partly paid share only bears its company's name.
+SERIES_SUFFIX: Final = re.compile(r"-(?:BE|BZ|SM|ST|SZ)$")
 SQL: Final = named_queries("instruments")
+
+
+@dataclass(frozen=True, slots=True)
+class InstrumentMergePlan:
+    """What to write: `renames` are (id, old symbol, new symbol); `current` is the day's list, each once."""
+
+    changes: InstrumentChanges
+    renames: tuple[tuple[int, str, str], ...]
+    current: tuple[Instrument, ...]
+
+
+def plan_merge(stored: Sequence[StoredInstrument], listed: Sequence[Instrument]) -> InstrumentMergePlan:
+    """Compare a whole list with what is stored.
+
+    A symbol that vanished in this very list and a new one are the same instrument when they share the token
+    (a rename), or else the symbol up to its series suffix (`NSE:X` and `NSE:X-BE`, a move between series).
+    """
+    today = {instrument.symbol: instrument for instrument in listed}
+    known = {one.symbol: one for one in stored}
+    vanished = {one.symbol: one for one in stored if one.listed and one.symbol not in today}
+    new = {symbol: instrument for symbol, instrument in today.items() if symbol not in known}
+    renames = tuple(_find_renames(vanished, new))
+    old_names, new_names = {old for _, old, _ in renames}, {name for _, _, name in renames}
+    changes = InstrumentChanges(
+        added=tuple(sorted(new.keys() - new_names)),
+        removed=tuple(sorted(vanished.keys() - old_names)),
+        renamed=tuple(sorted((old, name) for _, old, name in renames)),
+        token_changed=tuple(sorted(_changed_tokens(known, today, renames))),
+    )
+    return InstrumentMergePlan(changes, renames, tuple(today.values()))
+
+
+def _find_renames(
+    vanished: Mapping[str, StoredInstrument], new: Mapping[str, Instrument]
+) -> Iterator[tuple[int, str, str]]:
+    """Each vanished symbol with its successor; a token decides before a name does."""
+    by_token = {instrument.token: symbol for symbol, instrument in new.items()}
+    by_stem = {_base_symbol(symbol): symbol for symbol in new}
+    same_token = {old: by_token.get(one.instrument.token) for old, one in vanished.items()}
+    same_stem = {old: by_stem.get(_base_symbol(old)) for old in vanished}
+    found: dict[str, str] = {}
+    for successors in (same_token, same_stem):
+        for old, successor in successors.items():
+            if successor is not None and old not in found and successor not in found.values():
+                found[old] = successor
+    return ((vanished[old].id, old, successor) for old, successor in found.items())
+
+
+def _base_symbol(symbol: str) -> str:
+    """The symbol without the suffix of a share's series: `NSE:CENTRALBK-BE` is `NSE:CENTRALBK`."""
+    return SERIES_SUFFIX.sub("", symbol)
+
+
+def _changed_tokens(
+    known: Mapping[str, StoredInstrument],
+    today: Mapping[str, Instrument],
+    renames: Sequence[tuple[int, str, str]],
+) -> Iterator[str]:
+    """The symbols, as they are now, whose token is not the one that is stored."""
+    before = {symbol: one for symbol, one in known.items() if symbol in today}
+    before |= {new: known[old] for _, old, new in renames}
+    return (symbol for symbol, one in before.items() if one.instrument.token != today[symbol].token)
 
 
 class PostgresInstrumentStore:
@@ -21,17 +86,17 @@ class PostgresInstrumentStore:
         self._database = database
 
     async def all(self) -> Sequence[StoredInstrument]:
-        return [_stored(row) for row in await self._database.fetch(SQL["all"])]
+        return [_stored_instrument(row) for row in await self._database.fetch(SQL["all"])]
 
     async def merge(self, listed: Sequence[Instrument], as_of: date) -> InstrumentChanges:
         """See ports; two merges at once go one after the other."""
         async with self._database.transaction() as connection:
             await connection.execute(SQL["lock_list"])
-            stored = [_stored(row) for row in await connection.fetch(SQL["all"])]
+            stored = [_stored_instrument(row) for row in await connection.fetch(SQL["all"])]
             plan = plan_merge(stored, listed)
             await _rename(connection, plan)
             await _upsert(connection, plan.current, as_of)
-            await connection.execute(SQL["delist"], list(plan.changes.gone))
+            await connection.execute(SQL["delist"], list(plan.changes.removed))
         return plan.changes
 
     async def add(self, instruments: Sequence[Instrument], as_of: date) -> int:
@@ -39,7 +104,7 @@ class PostgresInstrumentStore:
 
         They count as listed, and are asked of the market, from the day the exchange's list names them.
         """
-        return await self._database.execute(SQL["add_unknown"], *_columns_of(instruments), as_of)
+        return await self._database.execute(SQL["add_unknown"], *_instrument_columns(instruments), as_of)
 
     async def set_sectors(self, sectors: Mapping[str, str]) -> int:
         """See ports."""
@@ -51,7 +116,7 @@ class PostgresInstrumentStore:
         return sector
 
 
-async def _rename(connection: Connection, plan: ListPlan) -> None:
+async def _rename(connection: Connection, plan: InstrumentMergePlan) -> None:
     if not plan.renames:
         return
     ids, old, new = ([rename[place] for rename in plan.renames] for place in range(3))
@@ -62,15 +127,15 @@ async def _rename(connection: Connection, plan: ListPlan) -> None:
 
 
 async def _upsert(connection: Connection, listed: Sequence[Instrument], as_of: date) -> None:
-    await connection.execute(SQL["upsert"], *_columns_of(listed), as_of)
+    await connection.execute(SQL["upsert"], *_instrument_columns(listed), as_of)
 
 
-def _columns_of(listed: Sequence[Instrument]) -> list[list[object]]:
+def _instrument_columns(listed: Sequence[Instrument]) -> list[list[object]]:
     columns = ("symbol", "token", "name", "tick_size", "lot_size", "segment", "series")
     return [[getattr(instrument, name) for instrument in listed] for name in columns]
 
 
-def _stored(row: asyncpg.Record) -> StoredInstrument:
+def _stored_instrument(row: asyncpg.Record) -> StoredInstrument:
     instrument = Instrument(
         row["symbol"],
         row["token"],

@@ -1,4 +1,4 @@
-"""Become somebody PostgreSQL accepts, then become PostgreSQL: run as a script, never imported by the daemon.
+"""Changes the user as requested, then executes PostgreSQL; run as a script, never imported by the daemon.
 
     python -I -S launcher.py IDENTITY USER_ID GROUP_ID PARENT_PID PROGRAM [ARGUMENT ...]
 
@@ -24,11 +24,11 @@ CAP_DAC_READ_SEARCH = 2
 CAPABILITY_VERSION_3 = 0x20080522
 
 
-def _library() -> ctypes.CDLL:
+def _libc() -> ctypes.CDLL:
     return ctypes.CDLL(None, use_errno=True)
 
 
-def _checked(result: int, what: str) -> None:
+def _check_result(result: int, what: str) -> None:
     if result != 0:
         raise OSError(ctypes.get_errno(), what)
 
@@ -36,7 +36,7 @@ def _checked(result: int, what: str) -> None:
 def enter_namespace(user_id: int, group_id: int) -> None:
     """Be USER_ID inside a new user namespace; outside, files are still written as the caller."""
     outside_user, outside_group = os.geteuid(), os.getegid()
-    _checked(_library().unshare(CLONE_NEWUSER), "no user namespace")
+    _check_result(_libc().unshare(CLONE_NEWUSER), "no user namespace")
     Path("/proc/self/setgroups").write_text("deny", encoding="ascii")
     Path("/proc/self/gid_map").write_text(f"{group_id} {outside_group} 1", encoding="ascii")
     Path("/proc/self/uid_map").write_text(f"{user_id} {outside_user} 1", encoding="ascii")
@@ -48,40 +48,40 @@ def switch_user(user_id: int, group_id: int) -> None:
     os.setresuid(user_id, user_id, user_id)
 
 
-def switch_user_reading(user_id: int, group_id: int) -> None:
+def switch_user_keep_read_capability(user_id: int, group_id: int) -> None:
     """Become USER_ID but keep CAP_DAC_READ_SEARCH across exec, as an ambient capability."""
-    library = _library()
-    _checked(library.prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0), "cannot keep capabilities")
+    library = _libc()
+    _check_result(library.prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0), "cannot keep capabilities")
     switch_user(user_id, group_id)
     mask = 1 << CAP_DAC_READ_SEARCH
     header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
     sets = (ctypes.c_uint32 * 6)(mask, mask, mask, 0, 0, 0)  # effective, permitted, inheritable; low, high
-    _checked(library.capset(header, sets), "cannot set capabilities")
+    _check_result(library.capset(header, sets), "cannot set capabilities")
     raised = library.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_DAC_READ_SEARCH, 0, 0)
-    _checked(raised, "cannot keep CAP_DAC_READ_SEARCH")
+    _check_result(raised, "cannot keep CAP_DAC_READ_SEARCH")
 
 
-def die_with(parent_pid: int) -> None:
+def exit_with_parent(parent_pid: int) -> None:
     """Ask the kernel for SIGINT when the parent is gone; last before exec, since a new identity clears it."""
     if sys.platform == "linux":
-        _checked(_library().prctl(PR_SET_PDEATHSIG, signal.SIGINT, 0, 0, 0), "no parent-death signal")
+        _check_result(_libc().prctl(PR_SET_PDEATHSIG, signal.SIGINT, 0, 0, 0), "no parent-death signal")
     if os.getppid() != parent_pid:
         raise SystemExit("the parent is gone already")
 
 
-IDENTITIES = {
+RUN_AS_METHODS = {
     "same": lambda _user_id, _group_id: None,
     "namespace": enter_namespace,
     "switched": switch_user,
-    "switched-reading": switch_user_reading,
+    "switched-reading": switch_user_keep_read_capability,
 }
 
 
 def main(arguments: list[str]) -> None:
     identity, user_id, group_id, parent_pid, program, *rest = arguments
     os.setsid()
-    IDENTITIES[identity](int(user_id), int(group_id))
-    die_with(int(parent_pid))
+    RUN_AS_METHODS[identity](int(user_id), int(group_id))
+    exit_with_parent(int(parent_pid))
     os.execv(program, [program, *rest])  # noqa: S606 - becoming the given program is the point
 
 

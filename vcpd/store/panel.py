@@ -1,4 +1,4 @@
-"""From the stored bars to the panel: copied out by the server, arranged outside the event loop."""
+"""Panel store: copies the bars out of PostgreSQL and has a worker build the snapshot."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -7,28 +7,77 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import pairwise
 from pathlib import Path
-from typing import Final, TypeAlias
+from types import TracebackType
+from typing import BinaryIO, Final, Self, TypeAlias
 
 from vcpd.domain.instruments import StoredInstrument
 from vcpd.domain.panel import PanelReference
 from vcpd.ports import InstrumentStore, Workers
 from vcpd.store.database import Connection, Database
-from vcpd.store.named_queries import named_queries
-from vcpd.store.panel_arrangement import Arrangement, PanelRow, arrange
+from vcpd.store.panel_build import PanelBuildSpec, PanelRow, build_panel_files
 from vcpd.store.panel_files import PanelFiles
-from vcpd.store.spool import Spool
+from vcpd.store.sql import named_queries
 
+BLOCK_BYTES: Final = 1 << 20
 SQL: Final = named_queries("panel")
-BARS_A_PAGE: Final = 90  # about; asking the server's statistics would need them to be there
+BARS_PER_PAGE: Final = 90  # about; asking the server's statistics would need them to be there
 LAST_PAGE: Final = 2**32 - 1
-COPIES: Final = 2  # the server sends with one core a connection
-CALENDAR_DAYS_A_SESSION: Final = 1.5  # five sessions in seven days, and generous room for holidays
-SPARE_DAYS: Final = 30
+COPY_CONNECTIONS: Final = 2  # the server sends with one core a connection
+CALENDAR_DAYS_PER_SESSION: Final = 1.5  # five sessions in seven days, and generous room for holidays
+CALENDAR_MARGIN_DAYS: Final = 30
+UniverseFilter = Callable[[StoredInstrument], bool]
 
-Universe = Callable[[StoredInstrument], bool]
+
+class BlockFileWriter:
+    """Call it with bytes: it collects them and has a thread write a block at a time, one block behind.
+
+    Leaving its context writes the rest and closes the file; what went wrong with a block is raised by then.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: BinaryIO | None = None
+        self._buffered: list[bytes] = []
+        self._buffered_bytes = 0
+        self._write_task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._file = await asyncio.to_thread(self._path.open, "wb")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if error is None:
+                await self._start_write()
+            await self._wait_for_write()
+        finally:
+            if self._file is not None:
+                await asyncio.to_thread(self._file.close)
+
+    async def __call__(self, content: bytes) -> None:
+        self._buffered.append(content)
+        self._buffered_bytes += len(content)
+        if self._buffered_bytes >= BLOCK_BYTES:
+            await self._start_write()
+
+    async def _start_write(self) -> None:
+        """Begin to write what is collected, once the block before is written."""
+        await self._wait_for_write()
+        parts, self._buffered, self._buffered_bytes = self._buffered, [], 0
+        if self._file is None:
+            raise RuntimeError("a spool was given bytes outside its context")
+        writing = asyncio.to_thread(self._file.writelines, parts)
+        self._write_task = asyncio.create_task(writing, name=f"write {self._path.name}")
+
+    async def _wait_for_write(self) -> None:
+        writing, self._write_task = self._write_task, None
+        if writing is not None:
+            await writing
 
 
-def every_share(instrument: StoredInstrument) -> bool:
+def is_listed_share(instrument: StoredInstrument) -> bool:
     """The widest universe: whatever is listed and no index."""
     return instrument.listed and not instrument.instrument.is_index
 
@@ -38,12 +87,12 @@ class PanelSelection:
     """What the panel shows: its rows, its index by symbol, and how many sessions it goes back."""
 
     benchmark: str
-    in_universe: Universe = every_share
+    in_universe: UniverseFilter = is_listed_share
     n_sessions: int = 1300
 
 
 @dataclass(frozen=True, slots=True)
-class _Window:
+class _CopyRange:
     """The bars to copy: of these instruments, from `first` on, about so many sessions."""
 
     keys: Sequence[int]
@@ -51,7 +100,7 @@ class _Window:
     n_sessions: int
 
 
-_Part: TypeAlias = tuple[str, tuple[object, ...]]  # a query and its arguments
+_CopyQuery: TypeAlias = tuple[str, tuple[object, ...]]  # a query and its arguments
 
 
 class PostgresPanelStore:
@@ -80,28 +129,28 @@ class PostgresPanelStore:
         async with self._turn:
             stored = await self._instruments.all()
             await asyncio.to_thread(self._files.folder.mkdir, parents=True, exist_ok=True)
-            copied = [self._files.folder / f"bars-{part}.copy" for part in range(COPIES)]
+            copied = [self._files.folder / f"bars-{part}.copy" for part in range(COPY_CONNECTIONS)]
             try:
                 return await self._run(await self._copy_out(copied, stored, self.selection))
             finally:
-                await asyncio.to_thread(_remove, copied)  # large files: it takes a while
+                await asyncio.to_thread(_remove_files, copied)  # large files: it takes a while
 
     async def _copy_out(
         self, copied: Sequence[Path], stored: Sequence[StoredInstrument], selection: PanelSelection
-    ) -> Arrangement:
+    ) -> PanelBuildSpec:
         """Write the bars of the window to `copied`; gives what is to be made of them."""
-        rows = tuple(_row(one) for one in stored if selection.in_universe(one))
+        rows = tuple(_panel_row(one) for one in stored if selection.in_universe(one))
         benchmark_id = next((one.id for one in stored if one.symbol == selection.benchmark), None)
         keys = sorted({row.id for row in rows} | ({benchmark_id} if benchmark_id else set()))
         async with AsyncExitStack() as stack:  # all connections first: a waiting writer may hold the last one
             transactions = [self._database.transaction() for _ in copied]
             connections = [await stack.enter_async_context(one) for one in transactions]
             await connections[0].execute(SQL["hold_still"])
-            first, last = await _window(connections[0], rows, benchmark_id, selection.n_sessions)
-            await _copy_parts(connections, copied, _Window(keys, first, selection.n_sessions))
+            first, last = await _session_range(connections[0], rows, benchmark_id, selection.n_sessions)
+            await _copy_parts(connections, copied, _CopyRange(keys, first, selection.n_sessions))
             excluded = await connections[0].fetch(SQL["exclusions"])
-        return Arrangement(
-            copied=tuple(str(path) for path in copied),
+        return PanelBuildSpec(
+            copy_files=tuple(str(path) for path in copied),
             folder=str(self._files.folder),
             rows=rows,
             benchmark_id=benchmark_id,
@@ -111,54 +160,56 @@ class PostgresPanelStore:
             exclusions={row["symbol"]: row["reason"] for row in excluded},
         )
 
-    async def _run(self, arrangement: Arrangement) -> PanelReference:
+    async def _run(self, arrangement: PanelBuildSpec) -> PanelReference:
         if self._workers is not None:
-            return await self._workers.call(arrange, arrangement)
-        return await asyncio.to_thread(arrange, arrangement)
+            return await self._workers.call(build_panel_files, arrangement)
+        return await asyncio.to_thread(build_panel_files, arrangement)
 
 
-def _remove(paths: Sequence[Path]) -> None:
+def _remove_files(paths: Sequence[Path]) -> None:
     for path in paths:
         path.unlink(missing_ok=True)
 
 
-async def _copy_parts(connections: Sequence[Connection], copied: Sequence[Path], window: _Window) -> None:
+async def _copy_parts(connections: Sequence[Connection], copied: Sequence[Path], window: _CopyRange) -> None:
     """Copy each part of the bars to its file; the first connection keeps writers away meanwhile."""
     n_pages = await connections[0].fetchval(SQL["pages"])
-    if len(window.keys) * window.n_sessions < n_pages * BARS_A_PAGE / 2:
-        parts = _parts_by_instrument(window, len(connections))
+    if len(window.keys) * window.n_sessions < n_pages * BARS_PER_PAGE / 2:
+        parts = _queries_by_instrument(window, len(connections))
     else:
-        parts = _parts_by_page(window, n_pages, len(connections))
+        parts = _queries_by_page(window, n_pages, len(connections))
     async with asyncio.TaskGroup() as group:
         for connection, path, (query, arguments) in zip(connections, copied, parts, strict=True):
-            copying = _copy(connection, path, query, arguments)
+            copying = _copy_to_file(connection, path, query, arguments)
             group.create_task(copying, name=f"copy bars to {path.name}")
 
 
-def _parts_by_instrument(window: _Window, n_parts: int) -> list[_Part]:
+def _queries_by_instrument(window: _CopyRange, n_parts: int) -> list[_CopyQuery]:
     """For a short window: only the pages that hold some of it are read."""
     cuts = [len(window.keys) * part // n_parts for part in range(n_parts + 1)]
     keys = [window.keys[start:stop] for start, stop in pairwise(cuts)]
     return [(SQL["bars_of_instruments"], (part, window.first)) for part in keys]
 
 
-def _parts_by_page(window: _Window, n_pages: int, n_parts: int) -> list[_Part]:
+def _queries_by_page(window: _CopyRange, n_pages: int, n_parts: int) -> list[_CopyQuery]:
     """For most of the table: each page is read once, whatever lies on it, and no index is asked."""
     cuts = [*(n_pages * part // n_parts for part in range(n_parts)), LAST_PAGE]
     places = [((start, 0), (stop, 0)) for start, stop in pairwise(cuts)]
     return [(SQL["bars_of_pages"], (window.keys, window.first, *part)) for part in places]
 
 
-async def _copy(connection: Connection, path: Path, query: str, arguments: tuple[object, ...]) -> None:
-    async with Spool(path) as spool:
+async def _copy_to_file(
+    connection: Connection, path: Path, query: str, arguments: tuple[object, ...]
+) -> None:
+    async with BlockFileWriter(path) as spool:
         await connection.copy_from_query(query, *arguments, output=spool, format="binary")
 
 
-def _row(one: StoredInstrument) -> PanelRow:
+def _panel_row(one: StoredInstrument) -> PanelRow:
     return PanelRow(one.id, one.symbol, one.instrument.tick_size)
 
 
-async def _window(
+async def _session_range(
     connection: Connection, rows: Sequence[PanelRow], benchmark_id: int | None, n_sessions: int
 ) -> tuple[date, date]:
     """The rows' newest session, and the first of the last `n_sessions` as the benchmark counts them.
@@ -176,5 +227,5 @@ async def _window(
 
 def _days_before(newest: date, n_sessions: int) -> date:
     """A day that lies before the last `n_sessions` sessions, whatever the calendar."""
-    days = int(n_sessions * CALENDAR_DAYS_A_SESSION) + SPARE_DAYS
+    days = int(n_sessions * CALENDAR_DAYS_PER_SESSION) + CALENDAR_MARGIN_DAYS
     return newest - timedelta(days=min(days, newest.toordinal() - 1))

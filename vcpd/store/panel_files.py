@@ -1,4 +1,4 @@
-"""Snapshots on disk: one folder a version, written whole, then renamed into place.
+"""Panel snapshots on disk: one folder for each version, written whole, then renamed into place.
 
 A version's folder holds `values.npy` (5, n, m), `provisional.npy` (n, m), `index_close.npy` (m,) and
 `panel.json` with the rest. Versions are numbered in the order in which they were written.
@@ -15,21 +15,21 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from vcpd.domain.arrays import FloatArray
-from vcpd.domain.errors import RetryableError, UnavailableError
+from vcpd.core.errors import RetryableError, UnavailableError
+from vcpd.domain.bars import FloatArray
 from vcpd.domain.panel import Panel, PanelReference
 
-KEPT: Final = 2
-PREFIX: Final = "panel-"
-UNFINISHED: Final = "unfinished-"
+KEPT_VERSIONS: Final = 2
+VERSION_PREFIX: Final = "panel-"
+TEMPORARY_PREFIX: Final = "unfinished-"
 VALUES: Final = "values.npy"
 PROVISIONAL: Final = "provisional.npy"
 INDEX_CLOSE: Final = "index_close.npy"
-HEAD: Final = "panel.json"
-WritePlanes = Callable[[Path], None]  # makes VALUES and PROVISIONAL in a folder
+METADATA: Final = "panel.json"
+WriteArrays = Callable[[Path], None]  # makes VALUES and PROVISIONAL in a folder
 
 
-class PanelHead(msgspec.Struct, frozen=True):
+class PanelMetadata(msgspec.Struct, frozen=True):
     """What is small enough for JSON."""
 
     symbols: tuple[str, ...]
@@ -45,7 +45,7 @@ def open_panel(reference: PanelReference) -> Panel:
     """
     folder = Path(reference.path)
     try:
-        head = _head(folder)
+        head = _read_metadata(folder)
         values = np.load(folder / VALUES, mmap_mode="r")
         provisional = np.load(folder / PROVISIONAL, mmap_mode="r")
         index_close = np.load(folder / INDEX_CLOSE)
@@ -62,7 +62,7 @@ def open_panel(reference: PanelReference) -> Panel:
     )
 
 
-def _readable(folder: Path) -> PanelReference | None:
+def _read_reference(folder: Path) -> PanelReference | None:
     """The snapshot in a folder, if all of its files are whole."""
     try:
         panel = open_panel(PanelReference(str(folder), folder.name, 0, 0))
@@ -71,11 +71,11 @@ def _readable(folder: Path) -> PanelReference | None:
     return PanelReference(str(folder), folder.name, len(panel.symbols), len(panel.sessions))
 
 
-def _head(folder: Path) -> PanelHead:
-    return msgspec.json.decode((folder / HEAD).read_bytes(), type=PanelHead)
+def _read_metadata(folder: Path) -> PanelMetadata:
+    return msgspec.json.decode((folder / METADATA).read_bytes(), type=PanelMetadata)
 
 
-def _save_planes(panel: Panel, folder: Path) -> None:
+def _save_arrays(panel: Panel, folder: Path) -> None:
     np.save(folder / VALUES, panel.values)
     np.save(folder / PROVISIONAL, panel.provisional)
 
@@ -89,53 +89,53 @@ class PanelFiles:
     def current(self) -> PanelReference | None:
         """The newest snapshot; None where there is none, or a power cut left it without its contents."""
         versions = self._versions()
-        return _readable(versions[-1]) if versions else None
+        return _read_reference(versions[-1]) if versions else None
 
     def write(self, panel: Panel) -> PanelReference:
         """Add a panel that lies in memory as a snapshot. Errors as `add`."""
-        head = PanelHead(
+        head = PanelMetadata(
             panel.symbols,
             tuple(panel.sessions.tolist()),
             tuple(panel.tick_size.tolist()),
             dict(panel.exclusions),
         )
-        return self.add(head, panel.index_close, partial(_save_planes, panel))
+        return self.add(head, panel.index_close, partial(_save_arrays, panel))
 
-    def add(self, head: PanelHead, index_close: FloatArray, write_planes: WritePlanes) -> PanelReference:
+    def add(self, head: PanelMetadata, index_close: FloatArray, write_planes: WriteArrays) -> PanelReference:
         """Add a snapshot, its planes written by `write_planes`, and delete what is too old.
 
         Raises UnavailableError where the disk is the reason.
         """
         try:
             reference = self._add(head, index_close, write_planes)
-            self._clean()
+            self._prune()
         except OSError as error:
             raise UnavailableError(
                 f"cannot write the panel to {self.folder} ({error.strerror}): free space or make it writable"
             ) from None
         return reference
 
-    def _add(self, head: PanelHead, index_close: FloatArray, write_planes: WritePlanes) -> PanelReference:
-        name = f"{PREFIX}{self._next_number():08d}"
-        unfinished = self.folder / f"{UNFINISHED}{os.getpid()}"
+    def _add(self, head: PanelMetadata, index_close: FloatArray, write_planes: WriteArrays) -> PanelReference:
+        name = f"{VERSION_PREFIX}{self._next_number():08d}"
+        unfinished = self.folder / f"{TEMPORARY_PREFIX}{os.getpid()}"
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True)
         write_planes(unfinished)
         np.save(unfinished / INDEX_CLOSE, index_close)
-        (unfinished / HEAD).write_bytes(msgspec.json.encode(head))
+        (unfinished / METADATA).write_bytes(msgspec.json.encode(head))
         final = unfinished.rename(self.folder / name)
         return PanelReference(str(final), name, len(head.symbols), len(head.sessions))
 
     def _next_number(self) -> int:
         versions = self._versions()
-        return int(versions[-1].name.removeprefix(PREFIX)) + 1 if versions else 1
+        return int(versions[-1].name.removeprefix(VERSION_PREFIX)) + 1 if versions else 1
 
     def _versions(self) -> list[Path]:
-        return sorted(self.folder.glob(f"{PREFIX}*"))
+        return sorted(self.folder.glob(f"{VERSION_PREFIX}*"))
 
-    def _clean(self) -> None:
+    def _prune(self) -> None:
         """Delete old versions, and what killed writers left unfinished."""
-        for folder in self._versions()[:-KEPT]:
+        for folder in self._versions()[:-KEPT_VERSIONS]:
             shutil.rmtree(folder, ignore_errors=True)
-        for folder in self.folder.glob(f"{UNFINISHED}*"):
+        for folder in self.folder.glob(f"{TEMPORARY_PREFIX}*"):
             shutil.rmtree(folder, ignore_errors=True)

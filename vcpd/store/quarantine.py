@@ -1,13 +1,13 @@
-"""Rows kept apart and doubts about symbols, in PostgreSQL."""
+"""Quarantined bars and quality flags in PostgreSQL."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
 
-from vcpd.domain.quality import Flag, QuarantinedBar, Rule
+from vcpd.domain.quality_rules import QualityFlag, QualityRule, QuarantinedBar
 from vcpd.store.database import Database
-from vcpd.store.named_queries import named_queries
+from vcpd.store.sql import named_queries
 
 SQL: Final = named_queries("quarantine")
 
@@ -30,7 +30,7 @@ class PostgresQuarantineStore:
             [msgspec.json.encode(bar.payload, order="sorted").decode() for bar in bars],
         )
 
-    async def set_flags(self, judged: Sequence[str], flags: Sequence[Flag]) -> None:
+    async def set_flags(self, judged: Sequence[str], flags: Sequence[QualityFlag]) -> None:
         symbols = [flag.symbol for flag in flags]
         rules = [flag.rule.value for flag in flags]
         sessions = [flag.session for flag in flags]
@@ -40,27 +40,29 @@ class PostgresQuarantineStore:
             await connection.execute(SQL["drop_flags"], list(judged), symbols, rules, sessions)
             await connection.execute(SQL["put_flags"], symbols, rules, sessions, reasons, excludes)
 
-    async def flags(self) -> Sequence[Flag]:
+    async def flags(self) -> Sequence[QualityFlag]:
         rows = await self._database.fetch(SQL["flags"])
         return [
-            Flag(row["symbol"], Rule(row["rule"]), row["session"], row["reason"], row["excludes"])
+            QualityFlag(
+                row["symbol"], QualityRule(row["rule"]), row["session"], row["reason"], row["excludes"]
+            )
             for row in rows
         ]
 
     async def recent(
-        self, limit: int, symbol: str | None = None, rule: Rule | None = None
+        self, limit: int, symbol: str | None = None, rule: QualityRule | None = None
     ) -> Sequence[QuarantinedBar]:
         rows = await self._database.fetch(SQL["recent"], limit, symbol, rule)
         return [
             QuarantinedBar(
                 row["symbol"],
                 row["session"],
-                Rule(row["rule"]),
+                QualityRule(row["rule"]),
                 row["reason"],
                 msgspec.json.decode(row["payload"]),
             )
             for row in rows
         ]
 
-    async def counts(self) -> Mapping[Rule, int]:
-        return {Rule(row["rule"]): row["rows"] for row in await self._database.fetch(SQL["counts"])}
+    async def counts(self) -> Mapping[QualityRule, int]:
+        return {QualityRule(row["rule"]): row["rows"] for row in await self._database.fetch(SQL["counts"])}

@@ -1,4 +1,4 @@
-"""Runs of jobs in PostgreSQL: one row for one (job, scheduled instant), whatever happens."""
+"""Job runs in PostgreSQL: one row for each (job, scheduled instant)."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
@@ -10,7 +10,7 @@ import msgspec
 from vcpd.domain.runs import Outcome, Run
 from vcpd.ports import Clock
 from vcpd.store.database import Database
-from vcpd.store.named_queries import named_queries
+from vcpd.store.sql import named_queries
 
 SQL: Final = named_queries("runs")
 
@@ -24,7 +24,7 @@ class PostgresRunStore:
 
     async def begin(self, job: str, scheduled_at: datetime, session: date | None) -> Run | None:
         rows = await self._database.fetch(SQL["begin"], job, scheduled_at, session, self._clock.now())
-        return _run(rows[0]) if rows else None
+        return _run_from_row(rows[0]) if rows else None
 
     async def finish(
         self, run_id: int, outcome: Outcome, reason: str = "", counts: Mapping[str, int] | None = None
@@ -44,10 +44,10 @@ class PostgresRunStore:
         return await self._database.execute(SQL["close_stale"], reason, self._clock.now())
 
     async def latest(self) -> Mapping[str, Run]:
-        return {row["job"]: _run(row) for row in await self._database.fetch(SQL["latest"])}
+        return {row["job"]: _run_from_row(row) for row in await self._database.fetch(SQL["latest"])}
 
     async def recent(self, limit: int, job: str | None = None) -> Sequence[Run]:
-        return [_run(row) for row in await self._database.fetch(SQL["recent"], limit, job)]
+        return [_run_from_row(row) for row in await self._database.fetch(SQL["recent"], limit, job)]
 
     async def paused(self) -> frozenset[str]:
         return frozenset(row["job"] for row in await self._database.fetch(SQL["paused"]))
@@ -55,12 +55,12 @@ class PostgresRunStore:
     async def set_paused(self, job: str, *, paused: bool) -> None:
         await self._database.execute(SQL["pause" if paused else "resume"], job)
 
-    async def forget_before(self, instant: datetime) -> int:
+    async def delete_before(self, instant: datetime) -> int:
         """Delete ended runs that were due before `instant`; gives their number."""
         return await self._database.execute(SQL["forget_before"], instant)
 
 
-def _run(row: asyncpg.Record) -> Run:
+def _run_from_row(row: asyncpg.Record) -> Run:
     return Run(
         row["id"],
         row["job"],

@@ -1,4 +1,4 @@
-"""What the owner may set about the store."""
+"""Settings of the store."""
 
 from typing import Annotated, Final
 from urllib.parse import urlsplit
@@ -6,15 +6,15 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
-from vcpd.domain.secrets import Secret
+from vcpd.core.secrets import Secret
 
-ADDRESS_EXPECTED: Final = (
+DSN_EXPECTED: Final = (
     "expected a PostgreSQL address such as postgresql://user@host:5432/database, special characters "
     "percent-encoded (not shown, it may hold a password)"
 )
 
 
-def is_address(dsn: str) -> bool:
+def is_postgres_dsn(dsn: str) -> bool:
     """Whether it has the shape of an address of PostgreSQL, of one host or several."""
     try:
         parts = urlsplit(dsn)
@@ -27,7 +27,7 @@ def is_address(dsn: str) -> bool:
     )
 
 
-def place_of(dsn: Secret) -> str:
+def dsn_location(dsn: Secret) -> str:
     """Where the address leads, without user and password."""
     parts = urlsplit(dsn.reveal())
     return f"{parts.netloc.rpartition('@')[2] or 'the local socket'}{parts.path}"
@@ -74,5 +74,5 @@ class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     ] = 1300
 
     def __post_init__(self) -> None:
-        if self.dsn is not None and not is_address(self.dsn):
-            raise ValueError(f"dsn: {ADDRESS_EXPECTED}")
+        if self.dsn is not None and not is_postgres_dsn(self.dsn):
+            raise ValueError(f"dsn: {DSN_EXPECTED}")

@@ -1,4 +1,4 @@
-"""What the live watch keeps in PostgreSQL: provisional events of followed bases, and volume curves."""
+"""Live watch in PostgreSQL: provisional events of followed bases, and volume curves."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -7,14 +7,14 @@ from typing import Final
 import asyncpg
 
 from vcpd.domain.instruments import Instrument
-from vcpd.domain.live import Sighting, StoredCurve
+from vcpd.domain.live import LiveEvent, StoredVolumeCurve
 from vcpd.domain.setups import EventKind
-from vcpd.store.array_format import floats_of
+from vcpd.store.binary_format import decode_float_array
 from vcpd.store.database import Database
-from vcpd.store.named_queries import named_queries
+from vcpd.store.sql import named_queries
 
 SQL: Final = named_queries("watch")
-COLUMNS: Final = ("symbol", "anchor_date", "session", "kind", "price", "detail", "at", "volume_ratio")
+EVENT_COLUMNS: Final = ("symbol", "anchor_date", "session", "kind", "price", "detail", "at", "volume_ratio")
 
 
 class PostgresWatchStore:
@@ -30,32 +30,34 @@ class PostgresWatchStore:
         rows = await self._database.fetch(SQL["instruments"], list(symbols))
         return {row["symbol"]: Instrument(**row) for row in rows}
 
-    async def add(self, sightings: Sequence[Sighting]) -> int:
+    async def add(self, sightings: Sequence[LiveEvent]) -> int:
         """See ports; one of a base that is no longer there is left out.
 
         One statement, whose commit does not wait for the disk: an alert follows, and its commit, which
         comes later in the same log, waits for both.
         """
-        columns = [[getattr(one, name) for one in sightings] for name in COLUMNS]
+        columns = [[getattr(one, name) for one in sightings] for name in EVENT_COLUMNS]
         return await self._database.execute(SQL["add"], *columns)
 
-    async def seen(self, session: date) -> Sequence[Sighting]:
-        return [_sighting(row) for row in await self._database.fetch(SQL["seen"], session)]
+    async def events_of(self, session: date) -> Sequence[LiveEvent]:
+        return [_live_event_from_row(row) for row in await self._database.fetch(SQL["seen"], session)]
 
-    async def curves(self) -> Sequence[StoredCurve]:
+    async def curves(self) -> Sequence[StoredVolumeCurve]:
         rows = await self._database.fetch(SQL["curves"])
-        return [_curve(row) for row in rows]
+        return [_curve_from_row(row) for row in rows]
 
-    async def put_curve(self, curve: StoredCurve) -> None:
+    async def put_curve(self, curve: StoredVolumeCurve) -> None:
         await self._database.execute(
             SQL["put_curve"], curve.symbol, curve.learned_on, curve.sessions, curve.shares.tolist()
         )
 
 
-def _curve(row: asyncpg.Record) -> StoredCurve:
-    return StoredCurve(row["symbol"], row["learned_on"], row["sessions"], floats_of(row["shares"]))
+def _curve_from_row(row: asyncpg.Record) -> StoredVolumeCurve:
+    return StoredVolumeCurve(
+        row["symbol"], row["learned_on"], row["sessions"], decode_float_array(row["shares"])
+    )
 
 
-def _sighting(row: asyncpg.Record) -> Sighting:
+def _live_event_from_row(row: asyncpg.Record) -> LiveEvent:
     values = dict(row)
-    return Sighting(at=values.pop("seen_at"), kind=EventKind(values.pop("kind")), **values)
+    return LiveEvent(at=values.pop("seen_at"), kind=EventKind(values.pop("kind")), **values)

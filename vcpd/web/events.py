@@ -1,4 +1,4 @@
-"""Live news for open pages, as server-sent events: changes only, a few a second, to a bounded crowd."""
+"""Server-sent events: changes of the daemon's state for open pages."""
 
 import asyncio
 import contextlib
@@ -8,13 +8,13 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
-from vcpd.web.answers import Refusal
-from vcpd.web.security import HEADERS, STREAM
-from vcpd.web.sources import Sources
+from vcpd.web.context import WebContext
+from vcpd.web.responses import HttpError
+from vcpd.web.security import SECURITY_HEADERS, STREAM_ATTRIBUTE
 
-LOOK_EVERY_S: Final = 0.5
-KEEP_ALIVE_S: Final = 15.0
-MOST_WATCHERS: Final = 32
+POLL_INTERVAL_S: Final = 0.5
+KEEP_ALIVE_INTERVAL_S: Final = 15.0
+MAX_STREAMS: Final = 32
 STREAM_HEADERS: Final = {
     "Content-Type": "text/event-stream; charset=utf-8",
     "Cache-Control": "no-store",
@@ -22,30 +22,30 @@ STREAM_HEADERS: Final = {
 }
 
 
-class Pulse:
+class EventBroadcaster:
     """Looks at the daemon while somebody watches; whoever is slow gets the newest news only."""
 
-    def __init__(self, sources: Sources) -> None:
+    def __init__(self, sources: WebContext) -> None:
         self._sources = sources
-        self._news = b""
+        self._payload = b""
         self._changed = asyncio.Condition()
         self._closed = False
-        self.watchers = 0
+        self.streams = 0
 
     async def run(self) -> None:
         """For ever; the owner cancels it."""
         encode = msgspec.json.Encoder().encode
         while True:
-            if self.watchers:
-                version = await self._sources.shelf.version()
-                news = encode({**self._sources.daemon.pulse(), "version": version})
-                if news != self._news:
-                    await self._tell(news)
-            await asyncio.sleep(LOOK_EVERY_S)
+            if self.streams:
+                version = await self._sources.cache.version()
+                news = encode({**self._sources.daemon.event_payload(), "version": version})
+                if news != self._payload:
+                    await self._publish(news)
+            await asyncio.sleep(POLL_INTERVAL_S)
 
-    async def _tell(self, news: bytes) -> None:
+    async def _publish(self, news: bytes) -> None:
         async with self._changed:
-            self._news = news
+            self._payload = news
             self._changed.notify_all()
 
     async def close(self) -> None:
@@ -58,39 +58,39 @@ class Pulse:
         """Messages until the port closes: what is known at once, then each change."""
         seen: bytes = b""
         while not self._closed:
-            if self._news and self._news != seen:
-                seen = self._news
+            if self._payload and self._payload != seen:
+                seen = self._payload
                 yield b"event: pulse\ndata: " + seen + b"\n\n"
             else:
-                yield await self._next(seen)
+                yield await self._wait_for_change(seen)
 
-    async def _next(self, seen: bytes) -> bytes:
+    async def _wait_for_change(self, seen: bytes) -> bytes:
         """A comment that keeps the line open, once there are news or after a while."""
         async with self._changed:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(KEEP_ALIVE_S):
-                    await self._changed.wait_for(lambda: self._closed or self._news != seen)
+                async with asyncio.timeout(KEEP_ALIVE_INTERVAL_S):
+                    await self._changed.wait_for(lambda: self._closed or self._payload != seen)
         return b":\n\n"
 
 
-def routes(_: Sources) -> list[web.RouteDef]:
+def event_routes(_: WebContext) -> list[web.RouteDef]:
     async def events(request: web.Request) -> web.StreamResponse:
         """GET /api/events: a stream of `pulse` events with state, health, data, login and jobs."""
-        pulse = request.app[PULSE]
-        if pulse.watchers >= MOST_WATCHERS:
-            raise Refusal(503, f"{MOST_WATCHERS} pages watch already; close one")
-        pulse.watchers += 1
+        pulse = request.app[BROADCASTER]
+        if pulse.streams >= MAX_STREAMS:
+            raise HttpError(503, f"{MAX_STREAMS} pages watch already; close one")
+        pulse.streams += 1
         try:
-            return await _send(request, pulse)
+            return await _send_events(request, pulse)
         finally:
-            pulse.watchers -= 1
+            pulse.streams -= 1
 
-    setattr(events, STREAM, True)
+    setattr(events, STREAM_ATTRIBUTE, True)
     return [web.get("/api/events", events, allow_head=False)]
 
 
-async def _send(request: web.Request, pulse: Pulse) -> web.StreamResponse:
-    response = web.StreamResponse(headers={**STREAM_HEADERS, **HEADERS})
+async def _send_events(request: web.Request, pulse: EventBroadcaster) -> web.StreamResponse:
+    response = web.StreamResponse(headers={**STREAM_HEADERS, **SECURITY_HEADERS})
     await response.prepare(request)
     with contextlib.suppress(ConnectionError):
         async for message in pulse.stream():
@@ -98,21 +98,21 @@ async def _send(request: web.Request, pulse: Pulse) -> web.StreamResponse:
     return response
 
 
-PULSE: Final = web.AppKey("pulse", Pulse)
+BROADCASTER: Final = web.AppKey("pulse", EventBroadcaster)
 
 
-def attach(application: web.Application, sources: Sources) -> None:
+def attach_events(application: web.Application, sources: WebContext) -> None:
     """The pulse beats as long as the application is served."""
 
     async def beating(app: web.Application) -> AsyncIterator[None]:
-        pulse = app[PULSE] = Pulse(sources)
+        pulse = app[BROADCASTER] = EventBroadcaster(sources)
         task = asyncio.create_task(pulse.run(), name="web-pulse")
         yield
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
     async def send_home(app: web.Application) -> None:
-        await app[PULSE].close()
+        await app[BROADCASTER].close()
 
     application.cleanup_ctx.append(beating)
     application.on_shutdown.append(send_home)

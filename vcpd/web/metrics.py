@@ -1,4 +1,4 @@
-"""The daemon's numbers for Prometheus, in a registry of our own; made anew on each scrape."""
+"""Prometheus metrics at /metrics."""
 
 from collections.abc import Callable, Iterator, Mapping
 from itertools import accumulate
@@ -15,15 +15,15 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from vcpd.domain.figures import Figures, Histogram
-from vcpd.web.sources import Sources
+from vcpd.domain.health import Histogram, MetricsSnapshot
+from vcpd.web.context import WebContext
 
 MEGABYTE: Final = 1 << 20
 
 
-def routes(sources: Sources) -> list[web.RouteDef]:
+def metrics_routes(sources: WebContext) -> list[web.RouteDef]:
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(FigureCollector(sources.daemon.figures))
+    registry.register(MetricsCollector(sources.daemon.metrics))
 
     async def metrics(_: web.Request) -> web.Response:
         """GET /metrics: everything in Prometheus' text format."""
@@ -32,18 +32,18 @@ def routes(sources: Sources) -> list[web.RouteDef]:
     return [web.get("/metrics", metrics)]
 
 
-class FigureCollector(Collector):
+class MetricsCollector(Collector):
     """Turns one moment's figures into metric families."""
 
-    def __init__(self, take: Callable[[], Figures]) -> None:
-        self._take = take
+    def __init__(self, take: Callable[[], MetricsSnapshot]) -> None:
+        self._read = take
 
     def describe(self) -> Iterator[Metric]:
         """Nothing is known before the first scrape."""
         yield from ()
 
     def collect(self) -> Iterator[Metric]:
-        figures = self._take()
+        figures = self._read()
         yield InfoMetricFamily(
             "vcpd", "What runs here.", value={"version": figures.version, "market": figures.market}
         )
@@ -57,7 +57,7 @@ class FigureCollector(Collector):
         yield from _watch(figures)
 
 
-def _daemon(figures: Figures) -> Iterator[Metric]:
+def _daemon(figures: MetricsSnapshot) -> Iterator[Metric]:
     yield _gauge("vcpd_uptime_seconds", "Since the daemon's start.", figures.uptime_s)
     yield _gauge("vcpd_health_score", "0 to 100; /status itemises it.", figures.health)
     yield _gauge("vcpd_scheduler_leading", "1 where this daemon schedules.", figures.leading)
@@ -79,7 +79,7 @@ def _daemon(figures: Figures) -> Iterator[Metric]:
     )
 
 
-def _jobs(figures: Figures) -> Iterator[Metric]:
+def _jobs(figures: MetricsSnapshot) -> Iterator[Metric]:
     yield _counters("vcpd_runs", "Ended runs.", ("job", "outcome"), figures.runs)
     seconds = HistogramMetricFamily("vcpd_run_duration_seconds", "How long runs took.", labels=["job"])
     for job, histogram in figures.run_seconds.items():
@@ -93,7 +93,7 @@ def _jobs(figures: Figures) -> Iterator[Metric]:
     )
 
 
-def _market(figures: Figures) -> Iterator[Metric]:
+def _market(figures: MetricsSnapshot) -> Iterator[Metric]:
     yield _counters("vcpd_requests", "Answers of the market.", ("endpoint", "status"), figures.requests)
     yield _counters("vcpd_request_retries", "Requests sent again.", (), {(): figures.retries})
     limits = figures.limits
@@ -126,7 +126,7 @@ def _market(figures: Figures) -> Iterator[Metric]:
     yield _gauge("vcpd_token_left_seconds", "Until the login expires; below 0 after.", figures.token_left_s)
 
 
-def _data(figures: Figures) -> Iterator[Metric]:
+def _data(figures: MetricsSnapshot) -> Iterator[Metric]:
     yield _gauge("vcpd_bars", "Stored bars, as the store estimates.", figures.bars)
     yield _gauge("vcpd_symbols", "Symbols in the panel.", figures.symbols)
     yield _gauge("vcpd_symbols_excluded", "Kept out by data quality.", figures.excluded)
@@ -135,7 +135,7 @@ def _data(figures: Figures) -> Iterator[Metric]:
     yield _gauges("vcpd_setups", "Listed setups.", ("state",), figures.states)
 
 
-def _workers(figures: Figures) -> Iterator[Metric]:
+def _workers(figures: MetricsSnapshot) -> Iterator[Metric]:
     workers = figures.workers
     memory = {pid: megabytes * MEGABYTE for pid, megabytes in workers.private_mb.items()}
     yield _gauges("vcpd_worker_memory_bytes", "Private memory of a worker.", ("pid",), memory)
@@ -144,14 +144,14 @@ def _workers(figures: Figures) -> Iterator[Metric]:
     yield _gauge("vcpd_worker_running", "Tasks at work.", workers.running)
 
 
-def _store(figures: Figures) -> Iterator[Metric]:
+def _store(figures: MetricsSnapshot) -> Iterator[Metric]:
     pool = {"in_use": figures.pool_in_use, "open": figures.pool_open}
     yield _gauges("vcpd_pool_connections", "Connections to the store.", ("state",), pool)
     yield _gauge("vcpd_database_up", "1 while the store answers.", figures.database_up)
     yield _gauge("vcpd_database_ping_seconds", "How long it takes to answer.", figures.database_ping_s)
 
 
-def _alerts(figures: Figures) -> Iterator[Metric]:
+def _alerts(figures: MetricsSnapshot) -> Iterator[Metric]:
     yield _counters(
         "vcpd_alert_attempts", "Messages sent, failed, given up.", ("channel", "outcome"), figures.alerts
     )
@@ -159,7 +159,7 @@ def _alerts(figures: Figures) -> Iterator[Metric]:
     yield _gauge("vcpd_alerts_given_up", "Deliveries given up in the last day.", figures.alerts_given_up)
 
 
-def _watch(figures: Figures) -> Iterator[Metric]:
+def _watch(figures: MetricsSnapshot) -> Iterator[Metric]:
     watch, feed = figures.watch, figures.watch.feed
     yield _gauge("vcpd_watch_running", "1 while a session is watched.", watch.running)
     yield _gauge("vcpd_watch_candidates", "Bases that are followed live.", watch.candidates)

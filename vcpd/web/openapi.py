@@ -1,4 +1,4 @@
-"""The port described: every route with its parameters and answers, served at /openapi.json."""
+"""OpenAPI 3.1 document of every route, served at /openapi.json."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,51 +8,48 @@ import msgspec
 from aiohttp import web
 
 from vcpd import __version__
-from vcpd.domain.alerts import ToldAlert
+from vcpd.domain.alerts import StoredAlert
 from vcpd.domain.health import Health
-from vcpd.domain.live import Watched, WatchStatus
-from vcpd.domain.quality import Flag, QuarantinedBar, Rule
+from vcpd.domain.live import WatchedCandidate, WatchStatus
+from vcpd.domain.quality_rules import QualityFlag, QualityRule, QuarantinedBar
 from vcpd.domain.risk import RiskScore
 from vcpd.domain.runs import Run
-from vcpd.domain.setups import Base, Setup, State
-from vcpd.web import performance
-from vcpd.web.alerts import KINDS, MOST_ALERTS
-from vcpd.web.answers import LONGEST_TEXT
-from vcpd.web.bars import MOST_SESSIONS
-from vcpd.web.board import Line
-from vcpd.web.quality import MOST_ROWS
-from vcpd.web.setups import LARGEST_PAGE, ORDERS, SYMBOL_PATTERN
-from vcpd.web.shelf import packed_body, respond
-from vcpd.web.sources import Sources
+from vcpd.domain.setups import Base, BaseState, Setup
+from vcpd.web import api_daemon
+from vcpd.web.api_bars import MAX_QUARANTINE_ROWS, MAX_SESSIONS
+from vcpd.web.api_daemon import ALERT_KINDS, MAX_ALERTS
+from vcpd.web.api_screen import MAX_PAGE_SIZE, SORT_KEYS, SYMBOL_PATTERN, SetupRow
+from vcpd.web.cache import cached_response, encoded_body
+from vcpd.web.context import WebContext
+from vcpd.web.responses import MAX_TEXT_LENGTH
 
 Schema = Mapping[str, Any]
-
 COMPONENTS: Final = (
     Base,
-    Flag,
+    QualityFlag,
     Health,
-    Line,
+    SetupRow,
     QuarantinedBar,
     RiskScore,
     Run,
     Setup,
-    ToldAlert,
-    Watched,
+    StoredAlert,
+    WatchedCandidate,
     WatchStatus,
 )
 REFERENCE: Final = "#/components/schemas/{name}"
 DATE: Final = {"type": "string", "format": "date"}
-TEXT: Final = {"type": "string", "maxLength": LONGEST_TEXT}
+TEXT: Final = {"type": "string", "maxLength": MAX_TEXT_LENGTH}
 SYMBOL_TEXT: Final = {"type": "string", "pattern": SYMBOL_PATTERN}
 OBJECT: Final = {"type": "object"}
 JSON: Final = "application/json"
 
 
-def _whole(low: int, high: int) -> Schema:
+def _integer(low: int, high: int) -> Schema:
     return {"type": "integer", "minimum": low, "maximum": high}
 
 
-def _amount(most: float) -> Schema:
+def _positive_number(most: float) -> Schema:
     return {"type": "number", "exclusiveMinimum": 0, "maximum": most}
 
 
@@ -65,7 +62,7 @@ def _object(**properties: Schema) -> Schema:
 
 
 def _listing(kind: type, **more: Schema) -> Schema:
-    return _object(count=_whole(0, 1 << 53), items={"type": "array", "items": _ref(kind)}, **more)
+    return _object(count=_integer(0, 1 << 53), items={"type": "array", "items": _ref(kind)}, **more)
 
 
 def _query(name: str, schema: Schema, text: str, *, required: bool = False) -> Schema:
@@ -77,9 +74,11 @@ def _path(name: str, text: str, schema: Schema = TEXT) -> Schema:
 
 
 AS_OF: Final = _query("as_of", DATE, "The judged session; absent: the latest.")
-EVERYTHING: Final = _query(
+ALL_SYMBOLS: Final = _query(
     "all", {"type": "string", "enum": ["0", "1", "false", "true"]}, "Every symbol, not only listed setups."
 )
+
+
 SYMBOL: Final = _path("symbol", "With or without its exchange: `INFY`, `NSE:INFY`.", SYMBOL_TEXT)
 JOB: Final = _path("name", "The job's name.", {**TEXT, "minLength": 1})
 AS_OF_OR_NONE: Final = {"anyOf": [DATE, {"type": "null"}]}
@@ -91,190 +90,194 @@ class Operation:
 
     summary: str
     parameters: Sequence[Schema] = ()
-    answer: Schema = field(default_factory=lambda: OBJECT)
+    response: Schema = field(default_factory=lambda: OBJECT)
     media: str = JSON
     status: int = 200
-    refusals: Sequence[int] = ()
+    errors: Sequence[int] = ()
 
 
 OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ("get", "/status"): Operation(
         summary="The whole picture, at most a quarter of a second old.",
-        answer=OBJECT,
+        response=OBJECT,
     ),
     ("get", "/healthz"): Operation(
-        summary="Whether the loops tick.", answer=_object(alive={"type": "boolean"}), refusals=(503,)
+        summary="Whether the loops tick.", response=_object(alive={"type": "boolean"}), errors=(503,)
     ),
     ("get", "/readyz"): Operation(
         summary="Whether the daemon is useful, and which condition is not met.",
-        answer=_object(ready={"type": "boolean"}, conditions=OBJECT),
-        refusals=(503,),
+        response=_object(ready={"type": "boolean"}, conditions=OBJECT),
+        errors=(503,),
     ),
     ("get", "/metrics"): Operation(
-        summary="Everything for Prometheus.", answer={"type": "string"}, media="text/plain"
+        summary="Everything for Prometheus.", response={"type": "string"}, media="text/plain"
     ),
     ("get", "/openapi.json"): Operation(summary="This description."),
-    ("get", "/"): Operation(summary="The page.", answer={"type": "string"}, media="text/html"),
+    ("get", "/"): Operation(summary="The page.", response={"type": "string"}, media="text/html"),
     ("get", "/api/setups"): Operation(
         summary="The setups of a session: filtered, sorted, paged.",
         parameters=(
             AS_OF,
-            EVERYTHING,
-            _query("state", {"type": "string", "enum": list(State)}, "Only this state."),
-            _query("min_score", _whole(0, 100), "Only scores of at least this."),
-            _query("min_rating", _whole(0, 99), "Only relative strength of at least this."),
+            ALL_SYMBOLS,
+            _query("state", {"type": "string", "enum": list(BaseState)}, "Only this state."),
+            _query("min_score", _integer(0, 100), "Only scores of at least this."),
+            _query("min_rating", _integer(0, 99), "Only relative strength of at least this."),
             _query("text", TEXT, "Only symbols that contain this."),
             _query("sector", TEXT, "Only companies of this sector, in the words of the index list."),
-            _query("sort", {"type": "string", "enum": list(ORDERS)}, "What to sort by."),
+            _query("sort", {"type": "string", "enum": list(SORT_KEYS)}, "What to sort by."),
             _query("order", {"type": "string", "enum": ["asc", "desc"]}, "Which end first."),
-            _query("limit", _whole(1, LARGEST_PAGE), "How many at most; absent: 100, or all of `all=1`."),
-            _query("offset", _whole(0, 1_000_000), "How many to leave out first."),
+            _query("limit", _integer(1, MAX_PAGE_SIZE), "How many at most; absent: 100, or all of `all=1`."),
+            _query("offset", _integer(0, 1_000_000), "How many to leave out first."),
         ),
-        answer=_listing(Setup, as_of=AS_OF_OR_NONE),
-        refusals=(400, 503),
+        response=_listing(Setup, as_of=AS_OF_OR_NONE),
+        errors=(400, 503),
     ),
     ("get", "/api/setups/{symbol}"): Operation(
         summary="One symbol's verdict, and its bases with all their events.",
         parameters=(SYMBOL, AS_OF),
-        answer=_object(
+        response=_object(
             symbol={"type": "string"},
             as_of=AS_OF_OR_NONE,
             setup={"anyOf": [_ref(Setup), {"type": "null"}]},
             bases={"type": "array", "items": _ref(Base)},
         ),
-        refusals=(400, 404, 503),
+        errors=(400, 404, 503),
     ),
     ("get", "/api/explain/{symbol}"): Operation(
         summary="Why a symbol is, or is not, a setup after any session.",
         parameters=(SYMBOL, AS_OF),
-        answer=_object(
+        response=_object(
             symbol={"type": "string"},
             as_of=DATE,
             lines={"type": "array", "items": {"type": "string"}},
             setup=_ref(Setup),
         ),
-        refusals=(400, 404, 503),
+        errors=(400, 404, 503),
     ),
     ("get", "/api/board"): Operation(
         summary="The page's table: a line for each setup.",
-        parameters=(AS_OF, EVERYTHING),
-        answer=_listing(Line, as_of=AS_OF_OR_NONE, judged=_whole(0, 1 << 53), passed=_whole(0, 1 << 53)),
-        refusals=(400, 503),
+        parameters=(AS_OF, ALL_SYMBOLS),
+        response=_listing(
+            SetupRow, as_of=AS_OF_OR_NONE, judged=_integer(0, 1 << 53), passed=_integer(0, 1 << 53)
+        ),
+        errors=(400, 503),
     ),
     ("get", "/api/breadth"): Operation(
         summary="Shares above averages, new highs and lows, bases by state, session by session.",
-        refusals=(503,),
+        errors=(503,),
     ),
     ("get", "/api/risk"): Operation(
         summary="Risk scores of a session.",
         parameters=(AS_OF,),
-        answer=_listing(RiskScore, as_of=AS_OF_OR_NONE),
-        refusals=(400, 503),
+        response=_listing(RiskScore, as_of=AS_OF_OR_NONE),
+        errors=(400, 503),
     ),
     ("get", "/api/risk/{symbol}"): Operation(
         summary="One symbol's risk scores, session by session.",
         parameters=(SYMBOL,),
-        answer=_listing(RiskScore, symbol={"type": "string"}),
-        refusals=(400, 404, 503),
+        response=_listing(RiskScore, symbol={"type": "string"}),
+        errors=(400, 404, 503),
     ),
     ("get", "/api/size"): Operation(
         summary="How many shares of a setup, with every step.",
         parameters=(
             _query("symbol", {**TEXT, "minLength": 1, "pattern": r"\S"}, "Which setup.", required=True),
-            _query("equity", _amount(1e15), "The account, in rupees.", required=True),
-            _query("risk_pct", _amount(10), "Percent of equity at risk in one trade."),
-            _query("entry", _amount(1e15), "Entry price, if not the setup's."),
-            _query("stop", _amount(1e15), "Stop price, if not the setup's."),
+            _query("equity", _positive_number(1e15), "The account, in rupees.", required=True),
+            _query("risk_pct", _positive_number(10), "Percent of equity at risk in one trade."),
+            _query("entry", _positive_number(1e15), "Entry price, if not the setup's."),
+            _query("stop", _positive_number(1e15), "Stop price, if not the setup's."),
         ),
-        refusals=(400, 404, 503),
+        errors=(400, 404, 503),
     ),
     ("get", "/api/crowding"): Operation(
-        summary="The latest setups in clusters that move together.", refusals=(503,)
+        summary="The latest setups in clusters that move together.", errors=(503,)
     ),
     ("get", "/api/watch"): Operation(
         summary="The running session: how well it is seen, and each candidate as it stands.",
-        answer=_object(status=_ref(WatchStatus), items={"type": "array", "items": _ref(Watched)}),
+        response=_object(status=_ref(WatchStatus), items={"type": "array", "items": _ref(WatchedCandidate)}),
     ),
     ("get", "/api/bars/{symbol}"): Operation(
         summary="Stored bars, column by column, oldest first.",
-        parameters=(SYMBOL, _query("sessions", _whole(1, MOST_SESSIONS), "The newest so many.")),
-        answer=_object(symbol={"type": "string"}, count=_whole(0, 1 << 53), session={"type": "array"}),
-        refusals=(400, 404, 503),
+        parameters=(SYMBOL, _query("sessions", _integer(1, MAX_SESSIONS), "The newest so many.")),
+        response=_object(symbol={"type": "string"}, count=_integer(0, 1 << 53), session={"type": "array"}),
+        errors=(400, 404, 503),
     ),
     ("get", "/api/jobs"): Operation(
-        summary="Jobs with their next, last and running runs.", answer=_object(items={"type": "array"})
+        summary="Jobs with their next, last and running runs.", response=_object(items={"type": "array"})
     ),
     ("get", "/api/runs"): Operation(
         summary="The latest runs.",
         parameters=(
             _query("job", TEXT, "Only this job's."),
-            _query("limit", _whole(1, 1_000), "How many at most."),
+            _query("limit", _integer(1, 1_000), "How many at most."),
         ),
-        answer=_listing(Run),
-        refusals=(400, 503),
+        response=_listing(Run),
+        errors=(400, 503),
     ),
     ("post", "/api/jobs/{name}/run"): Operation(
         summary="Start a job now.",
         parameters=(JOB, _query("session", DATE, "The trading session to work for.")),
-        answer=_object(job={"type": "string"}, run_id={"type": "integer"}),
+        response=_object(job={"type": "string"}, run_id={"type": "integer"}),
         status=202,
-        refusals=(400, 404, 409, 503),
+        errors=(400, 404, 409, 503),
     ),
     ("post", "/api/jobs/{name}/pause"): Operation(
-        summary="Skip the job's times until it is resumed.", parameters=(JOB,), refusals=(404, 503)
+        summary="Skip the job's times until it is resumed.", parameters=(JOB,), errors=(404, 503)
     ),
     ("post", "/api/jobs/{name}/resume"): Operation(
-        summary="Let the job run by itself again.", parameters=(JOB,), refusals=(404, 503)
+        summary="Let the job run by itself again.", parameters=(JOB,), errors=(404, 503)
     ),
     ("get", "/api/alerts"): Operation(
         summary="What was told to the owner, and what became of it on each channel; newest first.",
         parameters=(
-            _query("kind", {"type": "string", "enum": list(KINDS)}, "Only this kind."),
-            _query("limit", _whole(1, MOST_ALERTS), "How many at most."),
+            _query("kind", {"type": "string", "enum": list(ALERT_KINDS)}, "Only this kind."),
+            _query("limit", _integer(1, MAX_ALERTS), "How many at most."),
         ),
-        answer=_listing(ToldAlert),
-        refusals=(400, 503),
+        response=_listing(StoredAlert),
+        errors=(400, 503),
     ),
     ("get", "/api/quality"): Operation(
         summary="Doubts about symbols, and rows that were kept apart.",
         parameters=(
             _query("symbol", TEXT, "Only this symbol, with or without its exchange."),
-            _query("rule", {"type": "string", "enum": list(Rule)}, "Only what this rule found."),
-            _query("limit", _whole(1, MOST_ROWS), "How many rows at most."),
+            _query("rule", {"type": "string", "enum": list(QualityRule)}, "Only what this rule found."),
+            _query("limit", _integer(1, MAX_QUARANTINE_ROWS), "How many rows at most."),
         ),
-        answer=_object(
-            flags={"type": "array", "items": _ref(Flag)},
+        response=_object(
+            flags={"type": "array", "items": _ref(QualityFlag)},
             quarantined={"type": "array", "items": _ref(QuarantinedBar)},
             by_rule=OBJECT,
         ),
-        refusals=(400, 503),
+        errors=(400, 503),
     ),
     ("get", "/api/performance/{picture}"): Operation(
         summary="How the daemon performs: summary, system, scheduler, database or tasks.",
         parameters=(
-            _path("picture", "Which picture.", {"type": "string", "enum": list(performance.PICTURES)}),
+            _path(
+                "picture", "Which picture.", {"type": "string", "enum": list(api_daemon.PERFORMANCE_REPORTS)}
+            ),
         ),
-        refusals=(404, 503),
+        errors=(404, 503),
     ),
     ("post", "/api/performance/optimize"): Operation(
         summary="End stuck runs, replace bloated workers, return memory; before and after.",
-        answer=_object(done=OBJECT, before=OBJECT, after=OBJECT),
-        refusals=(503,),
+        response=_object(done=OBJECT, before=OBJECT, after=OBJECT),
+        errors=(503,),
     ),
     ("get", "/api/events"): Operation(
         summary="A stream of `pulse` events: state, health, data, login, jobs.",
-        answer={"type": "string"},
+        response={"type": "string"},
         media="text/event-stream",
-        refusals=(503,),
+        errors=(503,),
     ),
     ("get", "/static/{path}"): Operation(
         summary="What the page is made of.",
         parameters=(_path("path", "Below the static folder.", {"type": "string", "minLength": 1}),),
-        answer={"type": "string"},
+        response={"type": "string"},
         media="text/*",
-        refusals=(404,),
+        errors=(404,),
     ),
-    ("get", "/login"): Operation(summary="On to the market's login.", status=302, refusals=(404, 503)),
+    ("get", "/login"): Operation(summary="On to the market's login.", status=302, errors=(404, 503)),
     ("get", "/kite/callback"): Operation(
         summary="Back from the market's login.",
         parameters=(
@@ -282,13 +285,14 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
             _query("state", {"type": "string"}, "What we handed to it."),
             _query("status", {"type": "string"}, "`success`, or not."),
         ),
-        answer={"type": "string"},
+        response={"type": "string"},
         media="text/plain",
-        refusals=(400, 404),
+        errors=(400, 404),
     ),
 }
 
-SENTENCES: Final = {
+
+STATUS_DESCRIPTIONS: Final = {
     400: "A parameter is not what it should be; the sentence names it.",
     401: "The web token is missing or wrong.",
     403: "A page of another origin, or a POST without our header.",
@@ -300,16 +304,20 @@ SENTENCES: Final = {
     421: "Asked under a name that is not ours.",
     503: "Not now; the sentence says what is away.",
 }
-ALWAYS: Final = (403, 405, 411, 413, 421)
+
+
+COMMON_ERROR_STATUSES: Final = (403, 405, 411, 413, 421)
 ERROR: Final = _object(error={"type": "string"}, status={"type": "integer"})
 
 
-def description() -> Mapping[str, Any]:
+def openapi_document() -> Mapping[str, Any]:
     """The whole document, OpenAPI 3.1."""
-    _, components = msgspec.json.schema_components(COMPONENTS, ref_template=REFERENCE, schema_hook=_schema_of)
+    _, components = msgspec.json.schema_components(
+        COMPONENTS, ref_template=REFERENCE, schema_hook=_schema_hook
+    )
     paths: dict[str, dict[str, Any]] = {}
     for (method, path), operation in OPERATIONS.items():
-        paths.setdefault(path, {})[method] = _described(operation)
+        paths.setdefault(path, {})[method] = _operation_object(operation)
     return {
         "openapi": "3.1.0",
         "info": {"title": "vcpd", "version": __version__, "license": {"name": "MIT", "identifier": "MIT"}},
@@ -321,18 +329,18 @@ def description() -> Mapping[str, Any]:
     }
 
 
-def _schema_of(kind: type) -> dict[str, Any]:
+def _schema_hook(kind: type) -> dict[str, Any]:
     """A row is kept as it came: anything may stand in it."""
     if kind is object:
         return {"description": "as it came"}
     raise NotImplementedError(kind)
 
 
-def _described(operation: Operation) -> Mapping[str, Any]:
-    answers: dict[str, Any] = {str(operation.status): _answer(operation)}
-    for status in sorted({*operation.refusals, *ALWAYS}):
+def _operation_object(operation: Operation) -> Mapping[str, Any]:
+    answers: dict[str, Any] = {str(operation.status): _success_response(operation)}
+    for status in sorted({*operation.errors, *COMMON_ERROR_STATUSES}):
         answers[str(status)] = {
-            "description": SENTENCES[status],
+            "description": STATUS_DESCRIPTIONS[status],
             "content": {
                 JSON: {"schema": OBJECT if status == 503 else {"$ref": REFERENCE.format(name="Error")}}
             },
@@ -344,17 +352,17 @@ def _described(operation: Operation) -> Mapping[str, Any]:
     }
 
 
-def _answer(operation: Operation) -> Mapping[str, Any]:
+def _success_response(operation: Operation) -> Mapping[str, Any]:
     if operation.status == 302:
         return {"description": operation.summary}
-    return {"description": operation.summary, "content": {operation.media: {"schema": operation.answer}}}
+    return {"description": operation.summary, "content": {operation.media: {"schema": operation.response}}}
 
 
-def routes(_: Sources) -> list[web.RouteDef]:
-    body = packed_body(msgspec.json.encode(description()))
+def openapi_routes(_: WebContext) -> list[web.RouteDef]:
+    body = encoded_body(msgspec.json.encode(openapi_document()))
 
     async def document(request: web.Request) -> web.Response:
         """GET /openapi.json: the description of this port."""
-        return respond(request, body)
+        return cached_response(request, body)
 
     return [web.get("/openapi.json", document)]

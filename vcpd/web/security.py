@@ -1,4 +1,4 @@
-"""Who may ask what: names of this host only, no foreign page, a token beyond loopback, safe headers."""
+"""Request checks: Host, Origin, body size, token; security headers on every response."""
 
 import asyncio
 import hmac
@@ -10,16 +10,16 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from vcpd.domain.errors import ConfigurationError, RetryableError, UnavailableError
-from vcpd.domain.secrets import Secret
-from vcpd.web.answers import Refusal, as_error
+from vcpd.core.errors import ConfigurationError, RetryableError, UnavailableError
+from vcpd.core.secrets import Secret
+from vcpd.web.responses import HttpError, error_response
 from vcpd.web.settings import WebSettings
 
 LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
-STREAM: Final = "answers_as_stream"
-PATIENCE_S: Final = "answers_within_s"
+STREAM_ATTRIBUTE: Final = "answers_as_stream"
+TIMEOUT_ATTRIBUTE: Final = "answers_within_s"
 SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
-HEADERS: Final = {
+SECURITY_HEADERS: Final = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
         "connect-src 'self'; font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -29,7 +29,6 @@ HEADERS: Final = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-
 log = structlog.get_logger("vcpd.web")
 
 
@@ -43,59 +42,59 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def demand_token_beyond_loopback(settings: WebSettings, token: Secret | None) -> None:
+def require_token_beyond_loopback(settings: WebSettings, token: Secret | None) -> None:
     """Raises ConfigurationError when the port would be open to others without a token."""
     if not is_loopback(settings.host) and token is None:
         opened = f"binding {settings.host} opens the port to other machines"
         raise ConfigurationError([f"web.host: {opened}: provide the secret `web_token` first"])
 
 
-def guard(settings: WebSettings, token: Secret | None) -> Middleware:
+def security_middleware(settings: WebSettings, token: Secret | None) -> Middleware:
     """The middleware every request passes."""
     names = LOOPBACK_NAMES | {settings.host} | frozenset(settings.allowed_hosts)
 
     @web.middleware
     async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
-            _refuse_foreign_host(request, names)
-            _refuse_foreign_page(request)
-            _refuse_large_body(request, settings)
-            _demand_token(request, settings, token)
-            async with asyncio.timeout(_time_for(request, settings)):
+            _reject_foreign_host(request, names)
+            _reject_foreign_origin(request)
+            _reject_large_body(request, settings)
+            _require_token(request, settings, token)
+            async with asyncio.timeout(_timeout_of(request, settings)):
                 response = await handler(request)
-        except Refusal as refusal:
-            response = as_error(refusal.status, str(refusal))
+        except HttpError as refusal:
+            response = error_response(refusal.status, str(refusal))
         except (RetryableError, UnavailableError) as error:
-            response = as_error(503, str(error))
+            response = error_response(503, str(error))
         except TimeoutError:
-            response = as_error(503, "the answer took too long; try again")
+            response = error_response(503, "the answer took too long; try again")
         except web.HTTPException as error:
-            response = as_error(error.status, error.reason)
+            response = error_response(error.status, error.reason)
             if "Allow" in error.headers:
                 response.headers["Allow"] = error.headers["Allow"]
         except Exception:
             log.exception("web.failed", path=request.path)
-            response = as_error(500, "internal error; the log has the details")
+            response = error_response(500, "internal error; the log has the details")
         if not response.prepared:
-            response.headers.update(HEADERS)
+            response.headers.update(SECURITY_HEADERS)
         return response
 
     return guarded
 
 
-def _time_for(request: web.Request, settings: WebSettings) -> float | None:
+def _timeout_of(request: web.Request, settings: WebSettings) -> float | None:
     """A stream lasts as long as its page is open; a handler that acts may name a time of its own."""
     handler = request.match_info.handler
-    if getattr(handler, STREAM, False):
+    if getattr(handler, STREAM_ATTRIBUTE, False):
         return None
-    return max(settings.request_timeout_s, getattr(handler, PATIENCE_S, 0.0))
+    return max(settings.request_timeout_s, getattr(handler, TIMEOUT_ATTRIBUTE, 0.0))
 
 
-def _refuse_foreign_host(request: web.Request, names: frozenset[str]) -> None:
+def _reject_foreign_host(request: web.Request, names: frozenset[str]) -> None:
     """A rebinding name in Host is not ours, whatever address it leads to."""
     bare = _without_port(request.host.lower())
     if bare not in names:
-        raise Refusal(421, "this name is not served here; ask by localhost or add it to web.allowed_hosts")
+        raise HttpError(421, "this name is not served here; ask by localhost or add it to web.allowed_hosts")
 
 
 def _without_port(host: str) -> str:
@@ -104,27 +103,27 @@ def _without_port(host: str) -> str:
     return host.partition(":")[0]
 
 
-def _refuse_foreign_page(request: web.Request) -> None:
+def _reject_foreign_origin(request: web.Request) -> None:
     """A page of another origin may neither read nor act."""
     origin = request.headers.get("Origin")
     if origin is not None and urlsplit(origin).netloc.lower() != request.host.lower():
-        raise Refusal(403, "requests from pages of another origin are refused")
+        raise HttpError(403, "requests from pages of another origin are refused")
     if (
         request.headers.get("Sec-Fetch-Site") in {"cross-site", "same-site"}
         and request.method not in SAFE_METHODS
     ):
-        raise Refusal(403, "requests from pages of another site are refused")
+        raise HttpError(403, "requests from pages of another site are refused")
 
 
-def _refuse_large_body(request: web.Request, settings: WebSettings) -> None:
+def _reject_large_body(request: web.Request, settings: WebSettings) -> None:
     """Before a byte of it is read; nothing here needs a body whose length is not told."""
     if request.body_exists and request.content_length is None:
-        raise Refusal(411, "a body needs its Content-Length")
+        raise HttpError(411, "a body needs its Content-Length")
     if (request.content_length or 0) > settings.body_limit_kb * 1024:
-        raise Refusal(413, f"the body is larger than [web] body_limit_kb, {settings.body_limit_kb} KB")
+        raise HttpError(413, f"the body is larger than [web] body_limit_kb, {settings.body_limit_kb} KB")
 
 
-def _demand_token(request: web.Request, settings: WebSettings, token: Secret | None) -> None:
+def _require_token(request: web.Request, settings: WebSettings, token: Secret | None) -> None:
     needs = request.method not in SAFE_METHODS or not is_loopback(settings.host)
     same_page = (
         request.headers.get("Sec-Fetch-Site") == "same-origin" and request.headers.get("Origin") is not None
@@ -134,9 +133,9 @@ def _demand_token(request: web.Request, settings: WebSettings, token: Secret | N
     if token is None:
         if "Origin" in request.headers or "X-Vcpd-Request" in request.headers:
             return
-        raise Refusal(403, "a POST needs the header `X-Vcpd-Request: 1` (or the web token)")
+        raise HttpError(403, "a POST needs the header `X-Vcpd-Request: 1` (or the web token)")
     if not _bearer_matches(request, token):
-        raise Refusal(401, "expected the header `Authorization: Bearer TOKEN` with the web token")
+        raise HttpError(401, "expected the header `Authorization: Bearer TOKEN` with the web token")
 
 
 def _bearer_matches(request: web.Request, token: Secret) -> bool:

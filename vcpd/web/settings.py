@@ -1,4 +1,4 @@
-"""Where the local port listens and what it lets in."""
+"""Settings of the HTTP server."""
 
 from typing import Annotated
 

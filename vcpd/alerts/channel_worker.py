@@ -1,0 +1,288 @@
+"""Channel worker: delivers one channel's pending alerts from the outbox, with retries and rate limit."""
+
+import asyncio
+import random
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import msgspec
+import structlog
+from aiolimiter import AsyncLimiter
+
+from vcpd.alerts.channels.base import Channel
+from vcpd.alerts.message import AlertMessage, compose
+from vcpd.alerts.routing import QuietHours, batches, filter_items
+from vcpd.alerts.settings import AlertSettings, ChannelSettings
+from vcpd.core.errors import PermanentError, RetryableError, UnavailableError, VcpdError
+from vcpd.domain.alerts import Alert, PendingDelivery
+from vcpd.ports import Clock, Outbox
+
+MAX_WAIT_S: Final = 60.0  # the wall may jump meanwhile
+BATCH_SIZE: Final = 200  # letters taken in one turn
+MAX_RECENT_DELIVERIES: Final = 4_096
+STORE_ERRORS: Final = (RetryableError, UnavailableError)
+MAX_CONCURRENT_PROMPT: Final = 8  # messages under way to one channel
+STANDBY_POLL_INTERVAL_S: Final = 2.0
+STORE_RETRY_DELAY_S: Final = 5.0
+CANCEL_GRACE_S: Final = 5.0  # what is being sent while we are told to stop
+log = structlog.get_logger("vcpd.alerts")
+ImageRenderer = Callable[[Alert], Awaitable[bytes | None]]
+
+
+class Wakeup:
+    """Rung by those who have something; waited for by one."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._event = asyncio.Event()
+
+    def set(self) -> None:
+        self._event.set()
+
+    async def wait(self, seconds: float) -> None:
+        """Until it rings, at most `seconds`; a ring since the last wait counts at once."""
+        if not self._event.is_set():
+            ringing = asyncio.create_task(self._event.wait(), name="alert-bell")
+            nap = asyncio.create_task(self._clock.sleep(min(seconds, MAX_WAIT_S)), name="alert-nap")
+            try:
+                await asyncio.wait({ringing, nap}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                ringing.cancel()
+                nap.cancel()
+        self._event.clear()
+
+
+@dataclass(slots=True)
+class DeliveryStats:
+    """What happened since the start, whatever the settings were meanwhile."""
+
+    sent: Counter[tuple[str, str]] = field(default_factory=Counter)  # messages by (channel, outcome)
+    recent_prompt: deque[tuple[str, int]] = field(
+        default_factory=lambda: deque(maxlen=MAX_RECENT_DELIVERIES)
+    )  # prompt letters
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryContext:
+    """What all postmen of a daemon share."""
+
+    outbox: Outbox
+    clock: Clock
+    settings: AlertSettings
+    zone: ZoneInfo
+    is_active: Callable[[], bool]
+    render_image: ImageRenderer
+    stats: DeliveryStats
+
+
+@dataclass(slots=True)
+class ChannelRateLimit:
+    """How fast a channel may be written to: by the owner's limit, and by what its server last asked for."""
+
+    limiter: AsyncLimiter
+    blocked_until: datetime | None = None
+
+    def blocked_for_s(self, now: datetime) -> float:
+        return 0.0 if self.blocked_until is None else (self.blocked_until - now).total_seconds()
+
+
+class ChannelWorker:
+    """Delivers one channel's ordinary letters in their order, or its `prompt` ones side by side."""
+
+    def __init__(
+        self,
+        office: DeliveryContext,
+        channel: Channel,
+        choice: ChannelSettings,
+        pace: ChannelRateLimit,
+        *,
+        prompt: bool,
+    ) -> None:
+        self._context = office
+        self._channel = channel
+        self._settings = choice
+        self._rate_limit = pace
+        self._prompt = prompt
+        self._stopping = False
+        self._quiet = QuietHours.of(office.settings, office.zone)
+        self._enqueued: list[PendingDelivery] = []
+        self._wakeup = Wakeup(office.clock)
+
+    @property
+    def channel(self) -> str:
+        return self._channel.name
+
+    def enqueue(self, letters: Sequence[PendingDelivery]) -> None:
+        """Letters that were just kept: prompt ones need not be looked for in the store first."""
+        mine = [letter for letter in letters if letter.alert.is_time_sensitive == self._prompt]
+        if mine:
+            self._enqueued += mine if self._prompt else ()
+            self._wakeup.set()
+
+    async def run(self) -> None:
+        """Until told to leave; the store being away is waited out."""
+        while not self._stopping:
+            try:
+                pause_s = await self._deliver_due()
+            except STORE_ERRORS as error:
+                log.warning("alerts.store_away", channel=self._channel.name, reason=str(error))
+                pause_s = STORE_RETRY_DELAY_S
+            if pause_s > 0 and not self._stopping:
+                await self._wakeup.wait(pause_s)
+
+    def stop(self) -> None:
+        """End after what is being sent now."""
+        self._stopping = True
+        self._wakeup.set()
+
+    async def _deliver_due(self) -> float:
+        """Deliver what is due; gives the seconds until there may be more."""
+        office = self._context
+        if not office.is_active():
+            self._enqueued.clear()  # who leads finds them in the store
+            return STANDBY_POLL_INTERVAL_S
+        now = office.clock.now()
+        if (rest_s := self._rate_limit.blocked_for_s(now)) > 0:
+            return rest_s
+        held_until = self._quiet.until(now) if self._settings.quiet_hours else None
+        if held_until is not None and not self._prompt:
+            return (held_until - now).total_seconds()
+        letters = await self._next_batch(now, urgent_only=held_until is not None)
+        if letters:
+            await self._deliver_all(letters)
+            return 0.0
+        return await self._seconds_to_next(now, held_until)
+
+    async def _next_batch(self, now: datetime, *, urgent_only: bool) -> Sequence[PendingDelivery]:
+        """What was handed over, else what the store has; never the same letter from both."""
+        handed, self._enqueued = self._enqueued, []
+        taken = self._context.stats.recent_prompt
+        fresh = [letter for letter in handed if (self.channel, letter.id) not in taken]
+        letters: Sequence[PendingDelivery] = [one for one in fresh if one.alert.urgent or not urgent_only]
+        if not letters:
+            letters = await self._context.outbox.due(
+                self._channel.name, now, BATCH_SIZE, prompt=self._prompt, urgent_only=urgent_only
+            )
+        if self._prompt:
+            taken.extend((self.channel, letter.id) for letter in letters)
+        return letters
+
+    async def _seconds_to_next(self, now: datetime, held_until: datetime | None) -> float:
+        due = await self._context.outbox.next_due(self._channel.name, prompt=self._prompt)
+        instants = [instant for instant in (due, held_until) if instant is not None and instant > now]
+        return max(0.01, min(((instant - now).total_seconds() for instant in instants), default=3600.0))
+
+    async def _deliver_all(self, letters: Sequence[PendingDelivery]) -> None:
+        """Cancelled in the middle, what is on the wire may still arrive and be noted."""
+        by_key = {letter.alert.key: letter for letter in letters}
+        most_apart = 0 if self._prompt else self._settings.digest_above
+        groups = batches([letter.alert for letter in letters], most_apart)
+        bundles = [[by_key[alert.key] for alert in group] for group in groups]
+        at_once = MAX_CONCURRENT_PROMPT if self._prompt else 1
+        for start in range(0, len(bundles), at_once):
+            if self._stopping or not self._may_continue():
+                return
+            await _finish_before_cancel(self._deliver_concurrently(bundles[start : start + at_once]))
+
+    def _may_continue(self) -> bool:
+        return self._context.is_active() and self._rate_limit.blocked_for_s(self._context.clock.now()) <= 0
+
+    async def _deliver_concurrently(self, bundles: Sequence[Sequence[PendingDelivery]]) -> None:
+        async with asyncio.TaskGroup() as group:
+            for bundle in bundles:
+                await self._rate_limit.limiter.acquire()
+                group.create_task(self._deliver(bundle), name=f"alert-{self._channel.name}")
+
+    async def _deliver(self, letters: Sequence[PendingDelivery]) -> None:
+        """Once the other side has it, the store is told as soon as it listens: nothing goes out twice."""
+        outbox, name, now = self._context.outbox, self._channel.name, self._context.clock.now
+        ids = [letter.id for letter in letters]
+        trouble = await self._try_send([letter.alert for letter in letters])
+        if trouble is None:
+            await self._persist(lambda: outbox.mark_delivered(name, ids, now()))
+            self._record("sent", ids)
+        elif isinstance(trouble, RetryableError):
+            until = now() + timedelta(seconds=self._retry_delay_s(letters, trouble))
+            if trouble.retry_after_s:
+                self._rate_limit.blocked_until = until
+            await self._persist(lambda: outbox.reschedule(name, ids, until, str(trouble)))
+            self._record("failed", ids, str(trouble))
+        else:
+            await self._persist(lambda: outbox.give_up(name, ids, now(), str(trouble)))
+            self._record("given_up", ids, str(trouble))
+
+    async def _try_send(self, alerts: Sequence[Alert]) -> VcpdError | None:
+        """Send once; gives what went wrong."""
+        try:
+            await self._send(await self._compose(alerts))
+        except (RetryableError, PermanentError) as error:
+            return error
+        except Exception as error:  # a channel's own fault must not stop the others, nor lose the alert
+            log.exception("alerts.channel_crashed", channel=self._channel.name)
+            return RetryableError(f"a fault of vcpd's: {type(error).__name__}")
+        return None
+
+    async def _send(self, message: AlertMessage) -> None:
+        """A server that refuses the picture (too large, no attachments) gets the words alone."""
+        try:
+            await self._channel.send(message)
+        except PermanentError as error:
+            if message.image is None:
+                raise
+            await self._channel.send(msgspec.structs.replace(message, image=None))
+            log.warning("alerts.picture_refused", channel=self._channel.name, reason=str(error))
+
+    def _retry_delay_s(self, letters: Sequence[PendingDelivery], trouble: RetryableError) -> float:
+        attempts = max(letter.attempts for letter in letters)
+        pause_s = retry_delay_s(self._context.settings, attempts, random.random())  # noqa: S311 - only jitter
+        return max(pause_s, trouble.retry_after_s or 0.0)
+
+    async def _persist(self, write: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            try:
+                return await write()
+            except STORE_ERRORS as error:
+                log.warning("alerts.store_away", channel=self._channel.name, reason=str(error))
+                await self._context.clock.sleep(STORE_RETRY_DELAY_S)
+
+    def _record(self, outcome: str, ids: Sequence[int], reason: str = "") -> None:
+        self._context.stats.sent[self._channel.name, outcome] += 1
+        log.info("alerts.attempt", channel=self._channel.name, outcome=outcome, alerts=ids, reason=reason)
+
+    async def _compose(self, alerts: Sequence[Alert]) -> AlertMessage:
+        wanted = [filter_items(self._settings, alert) for alert in alerts]
+        office = self._context
+        message = compose(wanted, self._channel.name, office.settings.templates, office.zone)
+        if len(wanted) > 1 or not (wanted[0].items and self._settings.picture):
+            return message
+        return msgspec.structs.replace(message, image=await self._render_image(wanted[0]))
+
+    async def _render_image(self, alert: Alert) -> bytes | None:
+        try:
+            return await self._context.render_image(alert)
+        except Exception:  # the words matter more than a drawing that fails each time
+            log.exception("alerts.drawing_crashed", channel=self._channel.name)
+            return None
+
+
+def retry_delay_s(settings: AlertSettings, attempts: int, chance: float) -> float:
+    """The pause after so many failed attempts: doubled each time up to the cap, less up to a half by
+    `chance` in [0, 1), so that many do not come back at once."""
+    full = min(settings.backoff_max_s, settings.backoff_s * 2.0 ** min(attempts, 30))
+    return full * (1.0 - chance / 2)
+
+
+async def _finish_before_cancel(work: Awaitable[None]) -> None:
+    """Cancelled meanwhile, the work gets a moment to end before it is cancelled itself."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task}, timeout=CANCEL_GRACE_S)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        raise

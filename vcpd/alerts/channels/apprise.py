@@ -1,0 +1,59 @@
+"""Apprise channel: any service that the optional package apprise supports, in its own thread."""
+
+import asyncio
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+from vcpd.alerts.message import AlertMessage
+from vcpd.alerts.settings import AppriseSettings
+from vcpd.core.errors import PermanentError, RetryableError
+from vcpd.core.secrets import Secret
+
+PACKAGE = "apprise"
+
+
+@dataclass(frozen=True, slots=True)
+class AppriseChannel:
+    """`Channel`, see there; one address each, so that one which fails repeats nothing at the others."""
+
+    settings: AppriseSettings
+    url: Secret
+    thread: ThreadPoolExecutor
+    name: str
+
+    @property
+    def is_noop(self) -> bool:
+        return not self.url
+
+    @property
+    def missing(self) -> str | None:
+        return None if find_spec(PACKAGE) else "the package apprise: `pip install vcpd[apprise]`"
+
+    async def send(self, message: AlertMessage) -> None:
+        await asyncio.get_running_loop().run_in_executor(self.thread, self._send, message)
+
+    def _send(self, message: AlertMessage) -> None:
+        apprise = _import_apprise()
+        service = apprise.Apprise()
+        if not service.add(self.url.reveal()):
+            raise PermanentError("apprise does not know this kind of address: see alerts_apprise_urls")
+        attached = apprise.AppriseAttachment()
+        if message.image is not None:
+            attached.add(apprise.attachment.memory.AttachMemory(message.image, name="setups.png"))
+        if not service.notify(body=message.body or message.title, title=message.title, attach=attached):
+            raise RetryableError("the service did not take it; apprise does not tell why")
+
+
+def _import_apprise() -> Any:
+    """Its own log would print addresses: it stays silent."""
+    try:
+        apprise = import_module(PACKAGE)
+        import_module(f"{PACKAGE}.attachment.memory")
+    except ImportError:
+        raise PermanentError("apprise is not installed: `pip install vcpd[apprise]`") from None
+    logging.getLogger(PACKAGE).disabled = True
+    return apprise

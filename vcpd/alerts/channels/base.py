@@ -1,0 +1,108 @@
+"""Channel interface, and the HTTP client that channels share."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import Any, Final, Protocol
+
+import aiohttp
+
+from vcpd.alerts.message import AlertMessage
+from vcpd.core.errors import PermanentError, RetryableError
+from vcpd.ports import Clock
+
+RETRYABLE_STATUSES: Final = frozenset(
+    {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
+)
+MAX_RESPONSE_BYTES: Final = 64 << 10
+
+
+class Channel(Protocol):
+    """Sends messages to one place; says nothing of secrets, whatever goes wrong."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def is_noop(self) -> bool:
+        """Whether it does not know where to send: then it is off."""
+        ...
+
+    @property
+    def missing(self) -> str | None:
+        """What a channel that was begun lacks, in words; None where it is complete or off."""
+        ...
+
+    async def send(self, message: AlertMessage) -> None:
+        """Returns when the other side has taken the message.
+
+        Raises RetryableError for what may pass by itself, PermanentError for what the owner must change.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class HttpResponse:
+    """What came back."""
+
+    status: int
+    body: bytes
+    retry_after_s: float | None = None
+
+    @property
+    def is_success(self) -> bool:
+        return self.status // 100 == 2
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelHttpClient:
+    """Requests with a deadline each; an address may be secret and is never part of an error."""
+
+    session: aiohttp.ClientSession
+    timeout_s: float
+    clock: Clock
+
+    async def request(self, method: str, url: str, **options: Any) -> HttpResponse:
+        """RetryableError where nobody answers, PermanentError for an address that is none."""
+        try:
+            async with self.session.request(
+                method,
+                url,
+                allow_redirects=False,  # a signed message goes where the owner said, nowhere else
+                timeout=aiohttp.ClientTimeout(total=self.timeout_s),
+                **options,
+            ) as answer:
+                body = await answer.content.read(MAX_RESPONSE_BYTES)
+                return HttpResponse(answer.status, body, retry_after_s(answer.headers, self.clock.now()))
+        except aiohttp.InvalidURL:
+            raise PermanentError("its address is none: expected http(s)://host/path") from None
+        except aiohttp.ClientConnectorCertificateError:
+            raise RetryableError("its certificate does not hold") from None
+        except TimeoutError:
+            raise RetryableError(f"no answer within {self.timeout_s:g} s") from None
+        except (aiohttp.ClientError, OSError) as error:
+            words = getattr(error, "strerror", None) or type(error).__name__
+            raise RetryableError(f"cannot be reached: {words}") from None
+
+
+def raise_for_status(answer: HttpResponse, detail: str = "") -> None:
+    """Raises what the status means: RetryableError for what passes, else PermanentError."""
+    if answer.is_success:
+        return
+    words = f"it answers {answer.status}" + (f": {detail}" if detail else "")
+    if answer.status in RETRYABLE_STATUSES or answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        raise RetryableError(words, retry_after_s=answer.retry_after_s)
+    raise PermanentError(words)
+
+
+def retry_after_s(headers: Mapping[str, str], now: datetime) -> float | None:
+    """The header Retry-After as seconds, whichever of its two forms it has."""
+    text = headers.get("Retry-After", "").strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    try:
+        return max(0.0, (parsedate_to_datetime(text) - now).total_seconds())
+    except (ValueError, TypeError):
+        return None

@@ -1,0 +1,140 @@
+"""Alerts about setups: the evening's digest of new setups and changes of followed bases."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Final
+
+from vcpd.alerts.templates import Variables
+from vcpd.domain.alerts import Alert, AlertKind
+from vcpd.domain.setups import Base, BaseState, EventKind, SetupEvent
+
+ALERT_KIND_OF_EVENT: Final = {
+    EventKind.NEAR_PIVOT: AlertKind.NEAR_PIVOT,
+    EventKind.BREAKOUT: AlertKind.BREAKOUT,
+    EventKind.BREAKOUT_UNCONFIRMED: AlertKind.BREAKOUT_UNCONFIRMED,
+    EventKind.SQUAT: AlertKind.SQUAT,
+    EventKind.FAILED: AlertKind.FAILED,
+}
+OPEN_STATES: Final = frozenset({BaseState.FORMING, BaseState.NEAR_PIVOT})
+ENDED_STATES: Final = frozenset({BaseState.FAILED, BaseState.EXPIRED})
+MAX_DIGEST_ROWS: Final = 60
+PROVISIONAL_NOTE: Final = "prices of the evening, not final yet"
+
+
+@dataclass(frozen=True, slots=True)
+class ScreenRun:
+    """A session's screen after its close; `previous` was judged before it, None where it is the first."""
+
+    session: date
+    previous: date | None
+    at: datetime
+
+    def is_new_session(self, session: date) -> bool:
+        return (self.previous is None or session > self.previous) and session <= self.session
+
+
+def alerts_for_screen(evening: ScreenRun, bases: Sequence[Base], told: Iterable[Alert] = ()) -> list[Alert]:
+    """The evening's alerts; `told` are the digests of the same session that went out before.
+
+    The first screen of all replays a past that is no news: it gives one digest of what stands open.
+    """
+    if evening.previous is None:
+        return digest_alerts(evening, [base for base in bases if base.state in OPEN_STATES], told)
+    found = [base for base in bases if _is_newly_found(evening, base)]
+    changes = [change for base in bases for change in _event_alerts(evening, base, is_found=base in found)]
+    return digest_alerts(evening, found, told) + changes
+
+
+def digest_alerts(evening: ScreenRun, found: Sequence[Base], told: Iterable[Alert]) -> list[Alert]:
+    """One alert with a row for each base that no earlier digest of the session has shown, the best first."""
+    earlier = list(told)
+    shown = {(item.get("symbol"), item.get("anchor")) for alert in earlier for item in alert.items}
+    rows = [
+        setup_variables(base) for base in found if (base.symbol, base.anchor_date.isoformat()) not in shown
+    ]
+    if not rows:
+        return []
+    rows.sort(key=_score_sort_key)
+    suffix = f":{len(earlier) + 1}" if earlier else ""
+    return [
+        Alert(
+            kind=AlertKind.SETUPS,
+            key=f"setups:{evening.session}{suffix}",
+            at=evening.at,
+            session=evening.session,
+            facts={"count": len(rows), "headline": _headline(evening, len(rows))},
+            items=tuple(rows[:MAX_DIGEST_ROWS]),
+        )
+    ]
+
+
+def setup_variables(base: Base) -> Variables:
+    """What there is to say about a base, from its last verdict; unknown facts are None."""
+    setup = base.setup
+    facts: dict[str, str | float | int | None] = {
+        "symbol": base.symbol,
+        "anchor": base.anchor_date.isoformat(),
+        "footprint": base.footprint,
+        "pivot": base.pivot,
+        "stop": base.stop,
+        "state": base.state.value.lower().replace("_", " "),
+    }
+    if setup is not None:
+        facts |= {
+            "weeks": setup.weeks,
+            "rating": setup.rs_rating,
+            "score": setup.score,
+            "close": setup.close,
+            "risk_pct": setup.risk_pct,
+            "buy_to": None if setup.buy_zone is None else setup.buy_zone[1],
+        }
+    return facts
+
+
+def _is_newly_found(evening: ScreenRun, base: Base) -> bool:
+    news = [event for event in base.events if evening.is_new_session(event.session)]
+    return base.state not in ENDED_STATES and any(event.kind is EventKind.FOUND for event in news)
+
+
+def _event_alerts(evening: ScreenRun, base: Base, *, is_found: bool) -> list[Alert]:
+    """The base's new events; of one that the digest shows anyway, not that it stands near its pivot.
+
+    What came before it was found anew happened at another pivot, and is over.
+    """
+    found_at = [number for number, event in enumerate(base.events) if event.kind is EventKind.FOUND]
+    return [
+        _event_alert(evening, base, event)
+        for event in base.events[max(found_at, default=0) :]
+        if event.kind in ALERT_KIND_OF_EVENT
+        and not event.live  # told when it was seen; the close has not borne it out
+        and evening.is_new_session(event.session)
+        and not (is_found and event.kind is EventKind.NEAR_PIVOT)
+    ]
+
+
+def _event_alert(evening: ScreenRun, base: Base, event: SetupEvent) -> Alert:
+    kind = ALERT_KIND_OF_EVENT[event.kind]
+    return Alert(
+        kind=kind,
+        key=f"{kind}:{base.symbol}:{base.anchor_date}:{event.session}:close",
+        at=evening.at,
+        session=event.session,
+        symbol=base.symbol,
+        facts={
+            **setup_variables(base),
+            "price": event.price,
+            "detail": event.detail or None,
+            "note": PROVISIONAL_NOTE if event.provisional else None,
+        },
+    )
+
+
+def _score_sort_key(row: Variables) -> tuple[float, str]:
+    score = row.get("score")
+    return -float(score) if isinstance(score, int | float) else 0.0, str(row["symbol"])
+
+
+def _headline(evening: ScreenRun, count: int) -> str:
+    noun = "setup" if count == 1 else "setups"
+    return f"{count} new {noun}" if evening.previous else f"The first screen: {count} open {noun}"

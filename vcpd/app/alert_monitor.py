@@ -1,0 +1,218 @@
+"""Publish alerts on runs, setups, login, stale data and health; render the digest chart.
+
+Nothing hangs on a moment: whatever a crash kept from being told is found again at the next look, and a key
+that was told is not told twice.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Final
+
+import structlog
+
+from vcpd.alerts import run_alerts, setup_alerts
+from vcpd.alerts.run_alerts import Debounce, LoginCondition, RunLog
+from vcpd.alerts.setup_alerts import ScreenRun
+from vcpd.analysis.chart.chart import draw_setup, montage
+from vcpd.app.health import COLLECTION_GRACE, age_in_sessions, current_health
+from vcpd.app.jobs import job_kind
+from vcpd.app.panels import PanelReader
+from vcpd.app.services import Services
+from vcpd.core.errors import RetryableError, UnavailableError, VcpdError
+from vcpd.domain.alerts import Alert, AlertKind
+from vcpd.domain.health import MAX_SCORE
+from vcpd.domain.runs import Outcome, Run
+from vcpd.domain.setups import Setup
+from vcpd.ports import SetupStore, Workers
+
+POLL_INTERVAL_S: Final = 2.0
+STORE_RETRY_DELAY_S: Final = 5.0
+LOW_HEALTH_LATCH: Final = "low_health"
+RECENT_DIGESTS: Final = 50
+log = structlog.get_logger("vcpd.alerts")
+CACHED_CHARTS: Final = 4
+RENDER_TIMEOUT_S: Final = 60.0
+
+
+class AlertMonitor:
+    """Tells through the parts' alerting; only where this daemon leads."""
+
+    def __init__(self, parts: Services) -> None:
+        self._services = parts
+        self._published_keys: set[str] = set()
+        self._checked_runs: object = None
+        self._last_screen_run: int | None = None  # the evening's run whose findings are told
+        self._login_due_seen_at: datetime | None = None  # when it was last seen to be due
+        self._stale = Debounce()
+        self._low_health = Debounce()
+        self._is_low_health: bool | None = None  # not known before the first clear look
+
+    async def run(self) -> None:
+        """For ever."""
+        while True:
+            pause_s = POLL_INTERVAL_S
+            if self._services.storage.leadership.leading:
+                try:
+                    await self.check()
+                except (RetryableError, UnavailableError) as error:
+                    log.warning("alerts.store_away", reason=str(error))
+                    pause_s = STORE_RETRY_DELAY_S
+            await asyncio.sleep(pause_s)
+
+    async def check(self) -> None:
+        """Everything that may be news now."""
+        parts, now = self._services, self._services.clock.now()
+        diary = RunLog(parts.monitor.recent, self._kinds(), parts.calendar)
+        if _login_due_reason(parts) is not None:
+            self._login_due_seen_at = now
+        await self._publish(self._condition_alerts(diary, now))
+        await self._check_health(now)
+        seen = tuple((run.id, run.outcome) for run in diary.runs)
+        if seen != self._checked_runs:
+            await self._check_runs(diary, now)
+            self._checked_runs = seen
+
+    def _kinds(self) -> Mapping[str, str]:
+        policies = self._services.configuration.jobs
+        return {name: job_kind(name, policy) for name, policy in policies.items()}
+
+    async def _check_runs(self, diary: RunLog, now: datetime) -> None:
+        since = now - timedelta(hours=self._services.configuration.alerts.expire_after_h)
+        await self._publish(
+            run_alerts.alerts_for_runs(diary, since, lacked_login=self._failed_without_login(diary))
+        )
+        found = run_alerts.evening_screen(diary, since)
+        if found is not None and found[0].id != self._last_screen_run:
+            await self._publish_setups(*found, now)
+            self._last_screen_run = found[0].id
+
+    def _failed_without_login(self, diary: RunLog) -> frozenset[int]:
+        """Runs that failed while it was due: told as that alone, also when they are heard of after it."""
+        due_at = self._login_due_seen_at
+        return frozenset(
+            run.id
+            for run in diary.runs
+            if due_at and run.outcome is Outcome.FAILED and run.finished_at and run.finished_at <= due_at
+        )
+
+    async def _publish_setups(self, run: Run, session: date, now: datetime) -> None:
+        """Of the newest judged session only: a screen of an older one, run by hand, is no news."""
+        parts = self._services
+        setups = parts.storage.setups
+        if await setups.latest_judged() != session:
+            return
+        digests = await parts.storage.outbox.recent(RECENT_DIGESTS, AlertKind.SETUPS)
+        previous = await setups.judged_before(session)
+        if previous and not digests and self._last_screen_run is None:
+            # the first two evenings were made up for at once: nobody has heard of the first
+            previous = previous if await setups.judged_before(previous) else None
+        evening = ScreenRun(session, previous, run.finished_at or now)
+        told = [one.alert for one in digests if one.alert.session == session]
+        news = setup_alerts.alerts_for_screen(evening, await setups.active_bases(), told)
+        await self._publish(news)
+        log.info("alerts.evening", session=str(session), screen_run=run.id, alerts=len(news))
+
+    def _condition_alerts(self, diary: RunLog, now: datetime) -> list[Alert]:
+        parts, settings = self._services, self._services.configuration.alerts
+        login = LoginCondition(_login_due_reason(parts), _login_url(parts))
+        age = age_in_sessions(parts, now - COLLECTION_GRACE)
+        stale = self._stale.update(now, timedelta(minutes=settings.patience_min), condition=bool(age))
+        panel = parts.current_panel.last_loaded
+        last = panel.sessions[-1].item() if stale and panel is not None else None
+        return [
+            *run_alerts.login_alerts(login, diary, settings, now),
+            *run_alerts.stale_data_alerts(age if stale else None, last, now),
+        ]
+
+    async def _check_health(self, now: datetime) -> None:
+        """Low health is latched in the store: a restart in the middle of it is no new beginning."""
+        settings, outbox = self._services.configuration.alerts, self._services.storage.outbox
+        health, panel = current_health(self._services), self._services.current_panel.last_loaded
+        if panel is None:
+            return  # a store that is being filled for the first time is not well, and known not to be
+        patience = timedelta(minutes=settings.patience_min)
+        well_from = min(settings.health_mark + settings.health_recovery, MAX_SCORE)
+        if self._low_health.update(now, patience, condition=health.score < settings.health_mark):
+            if self._is_low_health is not True:
+                since = await outbox.latch(LOW_HEALTH_LATCH, now)
+                await self._publish([run_alerts.health_alert(health, settings.health_mark, since, now)])
+                self._is_low_health = True
+        elif health.score >= well_from and self._is_low_health is not False:
+            await outbox.unlatch(LOW_HEALTH_LATCH)
+            self._is_low_health = False
+
+    async def _publish(self, alerts: list[Alert]) -> None:
+        """What was told in this life is not even asked about again."""
+        fresh = [alert for alert in alerts if alert.key not in self._published_keys]
+        if fresh:
+            await self._services.alerts.publish(fresh)
+            self._published_keys.update(alert.key for alert in fresh)
+
+
+def _login_due_reason(parts: Services) -> str | None:
+    """None while it is valid, and where the market logs us in by itself."""
+    status = parts.market.session.status()
+    if parts.market.is_simulated or not status.login_due:
+        return None
+    return status.reason or "it is due"
+
+
+def _login_url(parts: Services) -> str:
+    web = parts.configuration.web
+    return f"http://{web.host}:{web.port}/login"
+
+
+@dataclass(slots=True)
+class DigestChart:
+    """Gives an alert's picture, or None: an alert never waits for its picture in vain."""
+
+    setups: SetupStore
+    panel: PanelReader
+    workers: Workers
+    max_charts: Callable[[], int]
+    _cache: OrderedDict[tuple[str, ...], bytes] = field(default_factory=OrderedDict)
+    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def __call__(self, alert: Alert) -> bytes | None:
+        wanted = tuple(_digest_bases(alert))[: self.max_charts()]
+        if not wanted:
+            return None
+        question = (alert.key, *(symbol for symbol, _ in wanted))
+        async with self._lock:
+            if question not in self._cache:
+                try:
+                    async with asyncio.timeout(RENDER_TIMEOUT_S):
+                        picture = await self._draw(wanted)
+                except (VcpdError, KeyError, TimeoutError) as error:
+                    log.warning("alerts.no_picture", alert=alert.key, reason=str(error))
+                    return None
+                self._add_to_cache(question, picture)
+            return self._cache[question]
+
+    async def _draw(self, wanted: tuple[tuple[str, date], ...]) -> bytes:
+        reference, panel = await self.panel.load()
+        charts: list[str] = []
+        for symbol, anchor in wanted:
+            setup = await self._setup_of(symbol, anchor)
+            row = panel.row_of(symbol)
+            charts += await self.workers.map_panel(draw_setup, reference, setup, rows=range(row, row + 1))
+        return await self.workers.call(montage, charts)
+
+    async def _setup_of(self, symbol: str, anchor: date) -> Setup:
+        for base in await self.setups.bases_of(symbol):
+            if base.anchor_date == anchor and base.setup is not None:
+                return base.setup
+        raise KeyError(symbol)
+
+    def _add_to_cache(self, question: tuple[str, ...], picture: bytes) -> None:
+        self._cache[question] = picture
+        while len(self._cache) > CACHED_CHARTS:
+            self._cache.popitem(last=False)
+
+
+def _digest_bases(alert: Alert) -> Iterator[tuple[str, date]]:
+    for item in alert.items:
+        yield str(item["symbol"]), date.fromisoformat(str(item["anchor"]))

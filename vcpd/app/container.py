@@ -1,0 +1,279 @@
+"""Composition root: builds every service in dependency order."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import structlog
+
+from vcpd.alerts.service import AlertService, ChannelPlan
+from vcpd.analysis import tasks
+from vcpd.app.alert_channels import ChannelFactory, ChannelSecrets, find_alert_secrets
+from vcpd.app.alert_monitor import DigestChart
+from vcpd.app.credentials import find_secret
+from vcpd.app.jobs import JobDependencies, build_jobs, build_sector_source, build_watch, running_heavy_job_of
+from vcpd.app.market import MarketConnection, MarketSession, open_market
+from vcpd.app.monitor import Monitor
+from vcpd.app.panels import PanelReader, UniversePanelStore
+from vcpd.app.services import ReloadStatus, Services
+from vcpd.app.status import StatusService
+from vcpd.app.storage import Storage, open_storage
+from vcpd.config import Configuration, LoadedConfiguration
+from vcpd.core.errors import UnavailableError
+from vcpd.core.secrets import Secret
+from vcpd.domain.health import MachineLoad
+from vcpd.domain.nse_calendar import NSE
+from vcpd.jobs.universe import Universe
+from vcpd.kite.auth import KiteSession
+from vcpd.kite.client import Compute
+from vcpd.ports import Clock
+from vcpd.runtime.lifecycle import Lifecycle, ShutdownStack
+from vcpd.runtime.logs import Redactor
+from vcpd.runtime.resources import available_cores
+from vcpd.runtime.systemd import Heartbeats
+from vcpd.runtime.worker_pool import WorkerPool
+from vcpd.schedule.scheduler import Scheduler
+from vcpd.store.embedded_process import FolderLock
+from vcpd.store.panel import PanelSelection, PostgresPanelStore
+from vcpd.store.panel_files import open_panel
+from vcpd.web.context import WebContext
+from vcpd.web.server import WebServer
+
+PANEL_FOLDER: Final = "panel"
+PRELOAD: Final = ("vcpd.analysis.screen", "vcpd.analysis.risk.report")  # start no threads, so safe to fork
+LOCK_FILE: Final = "daemon.lock"
+WORKERS_CLOSE_TIMEOUT_S: Final = 10.0
+CANCEL_GRACE_S: Final = 15.0  # after the drain: for the rows of cancelled runs, and for who does not listen
+STORE_CLOSE_MARGIN_S: Final = 20.0  # for connections before, and for harder ways after the server's own time
+log = structlog.get_logger("vcpd.daemon")
+
+
+@dataclass(frozen=True, slots=True)
+class LoginFlow:
+    """Implements the web room's Login."""
+
+    session: KiteSession
+    scheduler: Scheduler
+
+    def url(self) -> str:
+        return self.session.login_url()
+
+    async def complete(self, request_token: Secret, state: str) -> None:
+        await self.session.complete_login(request_token, state)
+        self.scheduler.retry_failed()
+
+
+def build_login_flow(session: MarketSession, scheduler: Scheduler) -> LoginFlow | None:
+    """The owner's way in, None where the market needs no login."""
+    return LoginFlow(session, scheduler) if isinstance(session, KiteSession) else None
+
+
+class Container:
+    """Opens the parts and hands each to `closing` at once, so that a failure on the way leaves nothing."""
+
+    services: Services
+    dependencies: JobDependencies
+    port: int
+
+    def __init__(
+        self,
+        loaded: LoadedConfiguration,
+        clock: Clock,
+        lifecycle: Lifecycle,
+        closing: ShutdownStack,
+        masker: Redactor,
+    ) -> None:
+        self._loaded = loaded
+        self._configuration: Configuration = loaded.configuration
+        self._clock = clock
+        self._lifecycle = lifecycle
+        self._shutdown_stack = closing
+        self._redactor = masker
+        self.drain_timeout_s = loaded.configuration.daemon.stop_deadline_s
+        self._state_dir = (loaded.folder / loaded.configuration.daemon.state_dir).resolve()
+
+    async def open(self) -> None:
+        """Raises the VcpdError of the first part that cannot be opened."""
+        await asyncio.to_thread(self._lock_state_dir)
+        os.environ.setdefault("NUMBA_CACHE_DIR", str(self._state_dir / "kernels"))
+        workers = WorkerPool(self._configuration.workers, open_panel, (tasks.warm_up,), PRELOAD)
+        self._shutdown_stack.push("workers", workers.close, WORKERS_CLOSE_TIMEOUT_S)
+        warming = self._start_warmup(workers)
+        try:
+            async with asyncio.TaskGroup() as group:
+                store = group.create_task(self._open_storage(), name="store-open")
+                market = group.create_task(
+                    self._open_market(_worker_compute(workers, warming)), name="market-open"
+                )
+        except ExceptionGroup as group_error:
+            raise group_error.exceptions[0] from None
+        secrets = await asyncio.to_thread(find_alert_secrets, self._state_dir, self._redactor)
+        self._build(workers, store.result(), market.result(), secrets)
+        self.port = await self._open_port()
+        self._start_scheduler()
+
+    def _start_warmup(self, workers: WorkerPool) -> asyncio.Task[None]:
+        """Compiling the kernels for the first time takes a while: nothing else waits for it."""
+        warming = asyncio.create_task(workers.start(), name="workers-start")
+        warming.add_done_callback(_log_warmup_result)
+
+        async def stop_warming() -> None:
+            warming.cancel()
+            await asyncio.gather(warming, return_exceptions=True)
+
+        self._shutdown_stack.push("warming", stop_warming)
+        return warming
+
+    def _lock_state_dir(self) -> None:
+        """The state directory is ours alone: private, writable, and used by one daemon."""
+        try:
+            self._state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+            lock = FolderLock(self._state_dir / LOCK_FILE)
+            lock.acquire()
+        except OSError as error:
+            raise UnavailableError(
+                f"cannot write to {self._state_dir} ({error.strerror}): free it, or set another state_dir"
+            ) from None
+        self._shutdown_stack.push("state", lambda: asyncio.to_thread(lock.release))
+
+    async def _open_storage(self) -> Storage:
+        dsn = await asyncio.to_thread(self._dsn)
+        storage = await open_storage(self._configuration.store, dsn, self._state_dir, self._clock)
+        close_s = self._configuration.store.stop_timeout_s + STORE_CLOSE_MARGIN_S
+        self._shutdown_stack.push("store", storage.close, close_s)
+        return storage
+
+    def _dsn(self) -> Secret | None:
+        """The owner's database: the secret `store_dsn`, else the setting."""
+        found = find_secret("store_dsn", self._state_dir / "secrets", os.environ)
+        if found is None and self._configuration.store.dsn is not None:
+            found = Secret(self._configuration.store.dsn)
+        if found is not None:
+            self._redactor.register(found)
+        return found
+
+    async def _open_market(self, compute: Compute) -> MarketConnection:
+        market = await open_market(self._loaded, self._clock, self._state_dir, compute)
+        self._redactor.register(market.secret)
+        self._shutdown_stack.push("market", market.close)
+        return market
+
+    def _build(
+        self, workers: WorkerPool, storage: Storage, market: MarketConnection, secrets: ChannelSecrets
+    ) -> None:
+        configuration, clock = self._configuration, self._clock
+        calendar = configuration.schedule.calendar(NSE)
+        panels = self._panels(storage, workers)
+        sectors = build_sector_source(market, panels.universe, self._loaded.folder)
+        watch = build_watch(configuration, market, storage, clock, calendar)
+        self.dependencies = JobDependencies(market, storage, panels, workers, clock, calendar, watch, sectors)
+        current_panel, channels = PanelReader(panels), ChannelFactory.open(clock)
+        plan = channels.plan(configuration.alerts, calendar.zone, secrets)
+        pictures = DigestChart(
+            storage.setups, current_panel, workers, lambda: self.services.configuration.alerts.pictures
+        )
+        alerts = self._open_alerts(channels, plan, storage, pictures)
+        scheduler = self._scheduler(storage)
+        watch.dependencies.running_heavy_job = running_heavy_job_of(scheduler)
+        watch.dependencies.notifier = alerts
+        self.services = Services(
+            configuration=configuration,
+            reloads=ReloadStatus(str(self._loaded.folder), clock.now()),
+            clock=clock,
+            calendar=calendar,
+            storage=storage,
+            market=market,
+            workers=workers,
+            panels=panels,
+            current_panel=current_panel,
+            scheduler=scheduler,
+            watch=watch,
+            lifecycle=self._lifecycle,
+            heartbeats=Heartbeats(),
+            monitor=Monitor(clock.now()),
+            channels=channels,
+            alerts=alerts,
+            redactor=self._redactor,
+        )
+
+    def _panels(self, storage: Storage, workers: WorkerPool) -> UniversePanelStore:
+        settings = self._configuration
+        universe = Universe(settings.universe, storage.instruments, self._loaded.folder)
+        selection = PanelSelection(settings.universe.benchmark, n_sessions=settings.store.panel_sessions)
+        folder = self._state_dir / PANEL_FOLDER
+        panels = PostgresPanelStore(storage.database, storage.instruments, folder, selection, workers)
+        return UniversePanelStore(panels, universe)
+
+    def _scheduler(self, storage: Storage) -> Scheduler:
+        """A leader whose connection ends looks at once, because another may lead seconds later."""
+        scheduler = Scheduler(
+            build_jobs(self._configuration, self.dependencies),
+            storage.runs,
+            self._clock,
+            NSE,
+            self._configuration.schedule,
+            pressure=self._machine_load,
+            lead=storage.leadership.try_lead,
+        )
+        storage.leadership.on_lost(scheduler.wake)
+        return scheduler
+
+    def _open_alerts(
+        self, channels: ChannelFactory, plan: ChannelPlan, storage: Storage, pictures: DigestChart
+    ) -> AlertService:
+        """Only the daemon that leads delivers; whichever tells, all keep."""
+        self._shutdown_stack.push("channels", channels.close)
+        may_deliver = lambda: storage.leadership.leading  # noqa: E731 - asked at each turn
+        return AlertService(plan, storage.outbox, self._clock, may_deliver, pictures)
+
+    async def _open_port(self) -> int:
+        parts = self.services
+        web_token = await asyncio.to_thread(find_secret, "web_token", self._state_dir / "secrets", os.environ)
+        if web_token is not None:
+            self._redactor.register(web_token)
+        sources = WebContext(
+            daemon=StatusService(lambda: parts),
+            setups=parts.storage.setups,
+            risk=parts.storage.risk,
+            runs=parts.storage.runs,
+            quarantine=parts.storage.quarantine,
+            alerts=parts.storage.outbox,
+            login=build_login_flow(parts.market.session, parts.scheduler),
+            token=web_token,
+        )
+        server = await WebServer.start(self._configuration.web, sources)
+        self._shutdown_stack.push("port", server.close)
+        return server.port
+
+    def _start_scheduler(self) -> None:
+        scheduler = self.services.scheduler
+        scheduler.start()
+        self._shutdown_stack.push(
+            "scheduler", lambda: scheduler.stop(self.drain_timeout_s), self.drain_timeout_s + CANCEL_GRACE_S
+        )
+
+    def _machine_load(self) -> MachineLoad:
+        system = self.services.system
+        load_per_core = os.getloadavg()[0] / available_cores()
+        return MachineLoad(0.0 if system is None else system.machine_memory_pct, load_per_core)
+
+
+def _worker_compute(workers: WorkerPool, warming: asyncio.Task[None]) -> Compute:
+    """Large answers are decoded in a worker; in a thread while the workers still warm up."""
+
+    async def compute(function: Callable[..., Any], *arguments: Any) -> Any:
+        run: Compute = workers.call if warming.done() else asyncio.to_thread
+        return await run(function, *arguments)
+
+    return compute
+
+
+def _log_warmup_result(warming: asyncio.Task[None]) -> None:
+    if warming.cancelled():
+        return
+    if (error := warming.exception()) is not None:
+        log.error("workers.not_started", reason=str(error))
+    else:
+        log.info("workers.warm")

@@ -1,0 +1,173 @@
+"""Periodic measurements and run counters, cached for /status, health and /metrics."""
+
+import asyncio
+import shutil
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from vcpd.core.errors import VcpdError
+from vcpd.domain.alerts import OutboxCounts
+from vcpd.domain.quality_rules import USER_FILTER_RULES, QualityFlag
+from vcpd.domain.runs import Outcome, Run
+from vcpd.schedule.status import JobStatus, SchedulerStatus
+
+DURATION_BUCKETS_S: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3_600.0)
+if TYPE_CHECKING:  # it holds us
+    from vcpd.app.services import Services
+CPU_SAMPLES: Final = 12  # a minute of five seconds each
+STORE_TIMEOUT_S: Final = 20.0
+RECENT_RUNS: Final = 100
+STALLED_AFTER_S: Final = 900.0
+GIVEN_UP_WINDOW: Final = timedelta(days=1)
+NO_DELIVERIES: Final = OutboxCounts()
+
+
+class DurationHistogram:
+    """A histogram of seconds; `counts` are not cumulative, one more than buckets."""
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(DURATION_BUCKETS_S) + 1)
+        self.sum_s = 0.0
+
+    def add(self, seconds: float) -> None:
+        place = next(
+            (at for at, edge in enumerate(DURATION_BUCKETS_S) if seconds <= edge), len(DURATION_BUCKETS_S)
+        )
+        self.counts[place] += 1
+        self.sum_s += seconds
+
+
+class RunCounters:
+    """Told the latest rows again and again, it counts each run that ended since the start once."""
+
+    def __init__(self) -> None:
+        self.outcomes: Counter[tuple[str, Outcome]] = Counter()
+        self.durations: defaultdict[str, DurationHistogram] = defaultdict(DurationHistogram)
+        self._counted: set[int] = set()
+
+    def count_finished(self, recent: Sequence[Run], since: datetime) -> None:
+        """`recent`: the latest runs, ended or not, more than can end between two calls."""
+        for run in recent:
+            if run.id not in self._counted and run.finished_at is not None and run.finished_at >= since:
+                self._count(run)
+                self._counted.add(run.id)
+        self._counted.intersection_update(run.id for run in recent)
+
+    def _count(self, run: Run) -> None:
+        if run.outcome is None:
+            return
+        self.outcomes[run.job, run.outcome] += 1
+        if run.started_at is not None and run.finished_at is not None:
+            self.durations[run.job].add((run.finished_at - run.started_at).total_seconds())
+
+
+class StallDetector:
+    """Since when each running job's progress stands still."""
+
+    def __init__(self) -> None:
+        self._seen: dict[int, tuple[tuple[int, int, str], float]] = {}
+
+    def update(self, jobs: Iterable[JobStatus], now_s: float) -> None:
+        seen = {}
+        for job in jobs:
+            if job.running is not None and job.running.run_id is not None:
+                mark = (job.running.done, job.running.total, job.running.note)
+                before = self._seen.get(job.running.run_id)
+                seen[job.running.run_id] = before if before and before[0] == mark else (mark, now_s)
+        self._seen = seen
+
+    def stalled_s(self, run_id: int | None, now_s: float) -> float:
+        """How long the run shows no progress; 0 for one that was never looked at."""
+        return now_s - self._seen[run_id][1] if run_id in self._seen else 0.0
+
+
+@dataclass(slots=True)
+class Monitor:
+    """The latest measurements; None and empty mean not measured yet."""
+
+    since: datetime
+    cpu_pct: deque[float] = field(default_factory=lambda: deque(maxlen=CPU_SAMPLES))
+    ping_s: float | None = None
+    database_error: str | None = None
+    disk_free_pct: float | None = None
+    recent: Sequence[Run] = ()
+    scheduler_status: SchedulerStatus | None = None  # just before `recent` was read
+    excluded_by_user: frozenset[str] = frozenset()  # symbols kept out by the owner's choice alone
+    quarantined: Mapping[str, int] = field(default_factory=dict)
+    bars_estimate: int = 0
+    states: Mapping[str, int] = field(default_factory=dict)
+    runs_version: object = None
+    outbox: OutboxCounts = NO_DELIVERIES
+    run_counters: RunCounters = field(default_factory=RunCounters)
+    stall_detector: StallDetector = field(default_factory=StallDetector)
+    _store_query: asyncio.Task[None] | None = None
+
+    async def measure(self, parts: "Services") -> None:
+        """Never raises for a store that is away: that is a measurement too."""
+        if parts.system is not None:
+            self.cpu_pct.append(parts.system.machine_cpu_pct)
+        self.stall_detector.update(parts.scheduler.snapshot().jobs, parts.clock.monotonic_s())
+        self.disk_free_pct = await asyncio.to_thread(_disk_free_pct, state_dir_of(parts))
+        self.database_error = await self._store_error(parts)
+        if self.database_error is not None:
+            self.ping_s = None
+
+    async def _store_error(self, parts: "Services") -> str | None:
+        """What keeps the store from telling; a question that it leaves open is not asked a second time."""
+        if self._store_query is None or self._store_query.done():
+            self._store_query = asyncio.create_task(self._query_store(parts), name="store-asking")
+        try:
+            await asyncio.wait({self._store_query}, timeout=STORE_TIMEOUT_S)
+        except asyncio.CancelledError:
+            self._store_query.cancel()
+            raise
+        if not self._store_query.done():
+            return f"no answer within {STORE_TIMEOUT_S:.0f} s"
+        try:
+            self._store_query.result()
+        except VcpdError as error:
+            return str(error)
+        return None
+
+    async def _query_store(self, parts: "Services") -> None:
+        storage = parts.storage
+        self.ping_s = await storage.database.ping()
+        at_work = parts.scheduler.snapshot()
+        self.recent, self.scheduler_status = await storage.runs.recent(RECENT_RUNS), at_work
+        self.outbox = await storage.outbox.counts(parts.clock.now() - GIVEN_UP_WINDOW)
+        self.run_counters.count_finished(self.recent, self.since)
+        stamp = tuple((run.id, run.outcome) for run in self.recent)
+        if stamp != self.runs_version:
+            await self._count_rows(parts)
+            self.runs_version = stamp
+
+    async def _count_rows(self, parts: "Services") -> None:
+        """What only runs change is counted after runs."""
+        storage = parts.storage
+        self.excluded_by_user = excluded_by_user(await storage.quarantine.flags())
+        self.quarantined = {str(rule): rows for rule, rows in (await storage.quarantine.counts()).items()}
+        self.bars_estimate = (await storage.database.sizes()).get("bars", (0, 0))[1]
+        self.states = await storage.setups.listed_states()
+
+
+def excluded_by_user(flags: Iterable[QualityFlag]) -> frozenset[str]:
+    """The symbols that nothing but the owner's choice keeps out."""
+    excluding = [flag for flag in flags if flag.excludes]
+    doubtful = {flag.symbol for flag in excluding if flag.rule not in USER_FILTER_RULES}
+    return frozenset(flag.symbol for flag in excluding) - doubtful
+
+
+def state_dir_of(parts: "Services") -> Path:
+    return Path(parts.reloads.path) / parts.configuration.daemon.state_dir
+
+
+def _disk_free_pct(folder: Path) -> float | None:
+    try:
+        usage = shutil.disk_usage(folder)
+    except OSError:
+        return None
+    return 100 * usage.free / usage.total

@@ -1,0 +1,241 @@
+"""Market data from the daily bhavcopy files of NSE: no account, no login, end-of-day data.
+
+A session's bars are there once its bulletin is published, some two hours after the close. Symbols are
+written as at the first door, `NSE:INFY`, with the series behind a dash where it is not the ordinary one.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+from math import prod
+from pathlib import Path
+from typing import Final
+
+import aiohttp
+import numpy as np
+import structlog
+from msgspec import Struct
+
+from vcpd.bhavcopy.action_files import ActionFiles, ActionsBySymbol
+from vcpd.bhavcopy.archive import BhavcopyArchive, Downloader, FolderArchive, WebArchive
+from vcpd.bhavcopy.corporate_actions import AdjustedSeries, adjust
+from vcpd.bhavcopy.history import INDEX_PREFIX, BarHistory
+from vcpd.bhavcopy.layouts import EQUITY_SERIES, INDEX_SERIES
+from vcpd.bhavcopy.listings import ListingPeriod, instrument_token
+from vcpd.bhavcopy.settings import BhavcopySettings
+from vcpd.bhavcopy.sync import BhavcopySync, Compute, ExchangeClock
+from vcpd.core.errors import RetryableError
+from vcpd.domain.bars import BarSeries, DateArray
+from vcpd.domain.instruments import Instrument, Quote
+
+EXCHANGE: Final = "NSE"
+INDEX_SEGMENT: Final = "INDICES"
+DEFAULT_SERIES: Final = EQUITY_SERIES[0]
+_log = structlog.get_logger(__name__)
+SECONDS_PER_MIN: Final = 60
+
+
+class NoLoginState(StrEnum):
+    """There is only one."""
+
+    NOT_NEEDED = "not_needed"
+
+
+class NoLoginStatus(Struct, frozen=True):
+    """The login for /status."""
+
+    state: NoLoginState = NoLoginState.NOT_NEEDED
+    reason: str = ""
+
+    @property
+    def login_due(self) -> bool:
+        return False
+
+
+class NoLoginSession:
+    """A session that is always there."""
+
+    def status(self) -> NoLoginStatus:
+        return NoLoginStatus()
+
+
+@dataclass(frozen=True, slots=True)
+class EodQuotes:
+    """Answers for the session that closed at `closed`, the exchange's local time.
+
+    On the morning of an ex-date the history is already adjusted, and so is what is quoted of the day before.
+    """
+
+    history: BarHistory
+    closed: datetime
+    actions: ActionsBySymbol
+    today: date
+
+    def quotes(self, symbols: Sequence[str]) -> dict[str, Quote]:
+        """Quotes by symbol; absent where nothing was traded."""
+        found = ((symbol, self._quote(symbol)) for symbol in dict.fromkeys(symbols))
+        return {symbol: quote for symbol, quote in found if quote is not None}
+
+    def _quote(self, symbol: str) -> Quote | None:
+        key = self._history_symbol(symbol)
+        rows = self.history.rows(key)
+        session = self.closed.date()
+        at = int(np.searchsorted(rows["session"], np.datetime64(session, "D")))
+        if at == len(rows) or rows["session"][at].item() != session:
+            return None
+        row, scale = rows[at], self._adjustment_factor(key)
+        return Quote(
+            symbol=symbol,
+            token=instrument_token(self.history.listings.isin_of(key), key),
+            at=f"{self.closed:%Y-%m-%d %H:%M:%S}",
+            last_price=float(row["close"]) * scale,
+            open=float(row["open"]) * scale,
+            high=float(row["high"]) * scale,
+            low=float(row["low"]) * scale,
+            previous_close=float(row["previous_close"]) * scale,
+            volume=float(row["volume"]) / scale,
+        )
+
+    def _adjustment_factor(self, key: str) -> float:
+        """What actions since the close multiply its prices by."""
+        listed = self.actions.get(key, ())
+        return prod(one.factor for one in listed if self.closed.date() < one.ex_date <= self.today)
+
+    def _history_symbol(self, symbol: str) -> str:
+        """The history's name for a quoted one: a share, a share of another series, or an index."""
+        exchange, _, name = symbol.partition(":")
+        if exchange != EXCHANGE:
+            return ""
+        stem, _, series = name.rpartition("-")
+        candidates = (name, stem if series in EQUITY_SERIES else "", f"{INDEX_PREFIX}{name}")
+        return next((key for key in candidates if key in self.history), "")
+
+
+class BhavcopyClient:
+    """Implements `ports.MarketData`."""
+
+    def __init__(
+        self,
+        bulletins: BhavcopySync,
+        actions: ActionFiles,
+        listed_sessions: int,
+        time: ExchangeClock,
+    ) -> None:
+        self._sync = bulletins
+        self._actions = actions
+        self._listed_sessions = listed_sessions
+        self._time = time
+        self._logged_contradictions: set[tuple[str, date]] = set()
+
+    async def instruments(self) -> Sequence[Instrument]:
+        """The shares and indices that one of the last bulletins names, in the order of their symbols."""
+        wanted = self._last_sessions(self._time.last_closed())
+        try:
+            history = await self._sync.ensure_sessions(wanted)
+        except RetryableError:
+            history = await self._sync.current_history()
+            if not len(np.intersect1d(wanted, history.sessions)):
+                raise
+        return await asyncio.to_thread(_listed, history, wanted[0].item())
+
+    async def daily_bars(self, instrument: Instrument, first: date, last: date) -> BarSeries:
+        """The bars of [first, last], adjusted to today's number of shares; none of a session that runs.
+
+        Raises RetryableError while a bulletin of these sessions may still be published.
+        """
+        sessions = self._time.closed_sessions(first, last)
+        if not len(sessions):
+            return BarSeries.empty(instrument.symbol)
+        history = await self._sync.ensure_sessions(sessions)
+        since: date = sessions[0].item()
+        actions = {} if instrument.is_index else await self._actions.actions_since(since)
+        adjusted = await asyncio.to_thread(self._adjusted, history, instrument, actions)
+        self._log_contradictions(adjusted)
+        return _between(adjusted.series, first, last)
+
+    async def quotes(self, symbols: Sequence[str]) -> dict[str, Quote]:
+        """The bars of the last closed session as quotes, in today's number of shares.
+
+        Who did not trade in it is absent. Raises RetryableError while its bulletin is not there.
+        """
+        session = self._time.last_closed()
+        history = await self._sync.ensure_sessions(np.array([session], "M8[D]"))
+        actions = await self._actions.actions_since(session)
+        desk = EodQuotes(history, self._time.closed_at(session), actions, self._time.today())
+        return await asyncio.to_thread(desk.quotes, symbols)
+
+    def _last_sessions(self, last: date) -> DateArray:
+        calendar, before = self._time.calendar, self._listed_sessions - 1
+        return calendar.sessions(calendar.previous(last, before) if before else last, last)
+
+    def _adjusted(
+        self, history: BarHistory, instrument: Instrument, actions: ActionsBySymbol
+    ) -> AdjustedSeries:
+        key = _history_symbol(instrument)
+        series = history.series(key, instrument.symbol)
+        names = (stretch.symbol for stretch in history.listings.symbol_periods(key))
+        own = [action for name in names for action in actions.get(name, ())]
+        return adjust(series, own, self._time.today()) if own else AdjustedSeries(series)
+
+    def _log_contradictions(self, adjusted: AdjustedSeries) -> None:
+        """Say once of each action that the prices contradict that it was not applied."""
+        for action in adjusted.contradicted:
+            if (action.symbol, action.ex_date) not in self._logged_contradictions:
+                self._logged_contradictions.add((action.symbol, action.ex_date))
+                _log.warning(
+                    "action.contradicted",
+                    symbol=adjusted.series.symbol,
+                    ex_date=str(action.ex_date),
+                    subject=action.subject,
+                    reason="the price did not move like this at the ex-date: not applied",
+                )
+
+
+def _listed(history: BarHistory, since: date) -> list[Instrument]:
+    identities = history.listings
+    found = [_instrument(life, identities.isin_of(life.symbol)) for life in identities.listed(since)]
+    return sorted(found, key=lambda one: one.symbol)
+
+
+def _instrument(life: ListingPeriod, isin: str) -> Instrument:
+    name = life.symbol.removeprefix(INDEX_PREFIX)
+    token = instrument_token(isin, life.symbol)
+    if life.series == INDEX_SERIES:
+        return Instrument(f"{EXCHANGE}:{name}", token, name, segment=INDEX_SEGMENT, series=INDEX_SERIES)
+    suffix = "" if life.series == DEFAULT_SERIES else f"-{life.series}"
+    return Instrument(f"{EXCHANGE}:{name}{suffix}", token, life.company, series=life.series)
+
+
+def _history_symbol(instrument: Instrument) -> str:
+    """The symbol under which the history knows it."""
+    name = instrument.trading_symbol
+    return f"{INDEX_PREFIX}{name}" if instrument.is_index else name.removesuffix(f"-{instrument.series}")
+
+
+def _between(series: BarSeries, first: date, last: date) -> BarSeries:
+    start = int(np.searchsorted(series.sessions, np.datetime64(first, "D")))
+    return BarSeries(series.symbol, series.records[start:]).until(last)
+
+
+def create_client(
+    settings: BhavcopySettings,
+    folder: Path,
+    time: ExchangeClock,
+    http: aiohttp.ClientSession,
+    compute: Compute | None = None,
+) -> BhavcopyClient:
+    """A market that keeps its files below `folder`; `settings.folder` must be absolute where it is set."""
+    download = Downloader(http, settings)
+    own = Path(settings.folder) if settings.folder else None
+    ask_again_s = settings.ask_again_min * SECONDS_PER_MIN
+    archive: BhavcopyArchive
+    if own is None:
+        archive = WebArchive(settings.archive_root, folder / "files", download, time.clock, ask_again_s)
+    else:
+        archive = FolderArchive(own, time.clock, ask_again_s)
+    bulletins = BhavcopySync(archive, folder / "history", settings.missing_after_days, time, compute)
+    lists = [folder / "actions", *([own] if own else [])]
+    actions = ActionFiles(lists, settings, time, None if own else download)
+    return BhavcopyClient(bulletins, actions, settings.listed_sessions, time)

@@ -1,0 +1,128 @@
+"""Listing periods: follows a share through new symbols, series and ISINs.
+
+A bulletin names a share by symbol and ISIN as of its session. A split brings a new ISIN under the same
+symbol, a rename a new symbol under the same ISIN. An old symbol that comes back for another company
+after a pause is another share.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import date, timedelta
+from hashlib import blake2b
+from typing import Final
+
+import msgspec
+
+ISIN_ISSUER: Final = slice(2, 7)  # of an ISIN: the company, whatever it issues
+MAX_LISTING_GAP: Final = timedelta(days=60)
+TOKEN_BYTES: Final = 6
+
+
+class ListingPeriod(msgspec.Struct, frozen=True):
+    """A share under one symbol and one ISIN: first and last session seen, and what was said last."""
+
+    symbol: str
+    isin: str
+    first: date
+    last: date
+    series: str
+    company: str = ""
+
+
+class SymbolPeriod(msgspec.Struct, frozen=True):
+    """Sessions [first, last] of a history that stand under `symbol`."""
+
+    symbol: str
+    first: date
+    last: date
+
+
+def merge_periods(lives: Iterable[ListingPeriod]) -> list[ListingPeriod]:
+    """The same symbol and ISIN as one life; what the latest bulletin said of it holds."""
+    merged: dict[tuple[str, str], ListingPeriod] = {}
+    for life in sorted(lives, key=lambda one: one.last):
+        known = merged.get((life.symbol, life.isin), life)
+        merged[life.symbol, life.isin] = msgspec.structs.replace(
+            life, first=min(known.first, life.first), company=life.company or known.company
+        )
+    return list(merged.values())
+
+
+def periods_by_symbol(lives: Iterable[ListingPeriod]) -> dict[str, list[ListingPeriod]]:
+    """The lives under each symbol, the latest first."""
+    found: dict[str, list[ListingPeriod]] = {}
+    for life in sorted(lives, key=lambda one: (one.last, one.first), reverse=True):
+        found.setdefault(life.symbol, []).append(life)
+    return found
+
+
+class ListingIndex:
+    """Answers about the lives of a market."""
+
+    def __init__(self, lives: Sequence[ListingPeriod]) -> None:
+        self._by_symbol = periods_by_symbol(lives)
+        self._by_isin: dict[str, list[ListingPeriod]] = {}
+        for life in lives:
+            if life.isin:
+                self._by_isin.setdefault(life.isin, []).append(life)
+
+    def listed(self, since: date) -> list[ListingPeriod]:
+        """The latest life of each share seen since; a symbol that another took over is not listed."""
+        latest = [lives[0] for lives in self._by_symbol.values()]
+        return [life for life in latest if life.last >= since and not self._has_successor(life)]
+
+    def isin_of(self, symbol: str) -> str:
+        """The last known ISIN, blank where no bulletin told one."""
+        return next((life.isin for life in self._by_symbol.get(symbol, ()) if life.isin), "")
+
+    def symbol_periods(self, symbol: str) -> list[SymbolPeriod]:
+        """Where the history of the share now called `symbol` stands, oldest first."""
+        found: list[SymbolPeriod] = []
+        seen: set[str] = set()
+        limit = date.max
+        while symbol and symbol not in seen:
+            seen.add(symbol)
+            own = _periods_of_latest_share(
+                [life for life in self._by_symbol.get(symbol, ()) if life.first <= limit]
+            )
+            if not own:
+                break
+            first, last = min(life.first for life in own), min(own[0].last, limit)
+            found.append(SymbolPeriod(symbol, first, last))
+            symbol, limit = self._predecessor(own, first, seen)
+        return found[::-1]
+
+    def _predecessor(self, own: Sequence[ListingPeriod], first: date, seen: set[str]) -> tuple[str, date]:
+        """The symbol that an earlier life under one of the same ISINs had, and the day before ours."""
+        earlier = [
+            life
+            for isin in {life.isin for life in own if life.isin}
+            for life in self._by_isin.get(isin, ())
+            if life.first < first and life.symbol not in seen
+        ]
+        if not earlier:
+            return "", first
+        return max(earlier, key=lambda one: one.last).symbol, first - timedelta(days=1)
+
+    def _has_successor(self, life: ListingPeriod) -> bool:
+        others = self._by_isin.get(life.isin, ()) if life.isin else ()
+        return any(one.symbol != life.symbol and one.first > life.last for one in others)
+
+
+def instrument_token(isin: str, name: str) -> int:
+    """A number that stays with the ISIN through renames and new series, or with the name without one."""
+    return int.from_bytes(blake2b((isin or name).encode(), digest_size=TOKEN_BYTES).digest())
+
+
+def _periods_of_latest_share(lives: Sequence[ListingPeriod]) -> list[ListingPeriod]:
+    """Of a symbol's lives, the latest first, those that are the same share as the first of them."""
+    kept = list(lives[:1])
+    for life in lives[1:]:
+        later = kept[-1]
+        if later.first - life.last > MAX_LISTING_GAP and not _same_issuer(later, life):
+            break
+        kept.append(life)
+    return kept
+
+
+def _same_issuer(one: ListingPeriod, other: ListingPeriod) -> bool:
+    return not one.isin or not other.isin or one.isin[ISIN_ISSUER] == other.isin[ISIN_ISSUER]

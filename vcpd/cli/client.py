@@ -1,0 +1,113 @@
+"""HTTP client of the running daemon."""
+
+import argparse
+import http.client
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from vcpd.app.credentials import find_secret
+from vcpd.cli.command import configuration_path
+from vcpd.config import LoadedConfiguration, load_configuration
+from vcpd.core.errors import BadInputError, PermanentError, RetryableError, UnavailableError, VcpdError
+from vcpd.core.secrets import Secret
+
+TIMEOUT_S: Final = 30.0
+WILDCARD_HOSTS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where a port bound so is asked
+BAD_REQUEST_STATUSES: Final = frozenset({400, 404})
+RETRYABLE_STATUSES: Final = frozenset({409, 429, 500, 502, 503, 504})
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonClient:
+    """A daemon's port. Every question raises UnavailableError where nobody answers."""
+
+    host: str
+    port: int
+    token: Secret | None = None
+
+    def get(self, path: str, **query: object) -> Any:
+        """The JSON of an answer. BadInputError, RetryableError or PermanentError in the daemon's words."""
+        return self._request("GET", path, query)
+
+    def post(self, path: str, **query: object) -> Any:
+        """The same for what changes something."""
+        return self._request("POST", path, query)
+
+    def _request(self, method: str, path: str, query: dict[str, object]) -> Any:
+        given = {name: value for name, value in query.items() if value is not None}
+        target = f"{path}?{urlencode(given)}" if given else path
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=TIMEOUT_S)
+        try:
+            connection.request(method, target, headers=self._headers(method))
+            answer = connection.getresponse()
+            return _decode_response(answer.status, answer.read())
+        except (OSError, http.client.HTTPException) as error:
+            raise UnavailableError(self._unreachable_message(error)) from None
+        finally:
+            connection.close()
+
+    def _headers(self, method: str) -> dict[str, str]:
+        headers = {"Accept": "application/json"}
+        if method == "POST":
+            headers |= {"X-Vcpd-Request": "1", "Content-Length": "0"}
+        if self.token is not None:
+            headers["Authorization"] = f"Bearer {self.token.reveal()}"
+        return headers
+
+    def _unreachable_message(self, error: Exception) -> str:
+        why = getattr(error, "strerror", None) or type(error).__name__
+        return (
+            f"no vcpd answers at {self.host}:{self.port} ({why}): start it with `vcpd run`, "
+            "or name its configuration with --config"
+        )
+
+
+def daemon_client(arguments: argparse.Namespace) -> DaemonClient:
+    """The daemon of the configuration in use."""
+    return client_from_config(load_configuration(configuration_path(arguments)))
+
+
+def client_from_config(loaded: LoadedConfiguration) -> DaemonClient:
+    """Raises PermanentError where the configuration does not tell the port."""
+    settings = loaded.configuration.web
+    if settings.port == 0:
+        raise PermanentError("[web] port = 0 takes any free port: set a fixed one to ask the daemon")
+    state = loaded.folder / loaded.configuration.daemon.state_dir
+    token = find_secret("web_token", state / "secrets", os.environ)
+    return DaemonClient(WILDCARD_HOSTS.get(settings.host, settings.host.strip("[]")), settings.port, token)
+
+
+def quote_path_part(text: str) -> str:
+    """A symbol or a name as one part of a path."""
+    return quote(text, safe=":")
+
+
+def _decode_response(status: int, body: bytes) -> Any:
+    """The answer's JSON, or the error it means."""
+    try:
+        content = msgspec.json.decode(body)
+    except msgspec.DecodeError:
+        raise UnavailableError(
+            f"whoever answers there is no vcpd (status {status}): see [web] port"
+        ) from None
+    if status < http.client.BAD_REQUEST:
+        return content
+    raise _error_from_status(
+        status, str(content.get("error", status)) if isinstance(content, dict) else str(status)
+    )
+
+
+def _error_from_status(status: int, words: str) -> VcpdError:
+    if status in BAD_REQUEST_STATUSES:
+        return BadInputError(words)
+    return RetryableError(words) if status in RETRYABLE_STATUSES else PermanentError(words)
+
+
+def state_dir_of(loaded: LoadedConfiguration) -> Path:
+    """Where everything that vcpd writes lies."""
+    return (loaded.folder / loaded.configuration.daemon.state_dir).resolve()

@@ -1,0 +1,141 @@
+"""Commands: registration with example, exit codes, common arguments and argument types."""
+
+import argparse
+import contextlib
+import importlib
+import sys
+from collections.abc import Callable
+from datetime import date, datetime
+from pathlib import Path
+from typing import Final, TypeAlias
+
+from vcpd.core.errors import (
+    BadInputError,
+    ConfigurationError,
+    NeedsLoginError,
+    RetryableError,
+    UnavailableError,
+    VcpdError,
+)
+
+CommandAction: TypeAlias = Callable[[argparse.Namespace], int]
+Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001 - it has no other name
+LOCAL_CONFIG_PATH: Final = Path("config.toml")
+INSTALLED_CONFIG_PATH: Final = Path("/etc/vcpd/config.toml")
+EXIT_OK: Final = 0
+EXIT_FAILED: Final = 1
+EXIT_USAGE: Final = 2
+EXIT_BAD_INPUT: Final = 65
+EXIT_TEMPORARY_FAILURE: Final = 75
+EXIT_NEEDS_LOGIN: Final = 77
+EXIT_BAD_CONFIGURATION: Final = 78
+EXIT_INTERRUPTED: Final = 130
+EXIT_CODES: Final[tuple[tuple[type[VcpdError], int], ...]] = (
+    (ConfigurationError, EXIT_BAD_CONFIGURATION),
+    (BadInputError, EXIT_BAD_INPUT),
+    (UnavailableError, EXIT_TEMPORARY_FAILURE),
+    (RetryableError, EXIT_TEMPORARY_FAILURE),
+    (NeedsLoginError, EXIT_NEEDS_LOGIN),
+)
+
+
+def exit_code(error: VcpdError) -> int:
+    """The exit code that tells a script what to do next."""
+    return next((code for kind, code in EXIT_CODES if isinstance(error, kind)), EXIT_FAILED)
+
+
+def print_error(error: VcpdError) -> None:
+    """The error's own sentence on standard error; several problems stand one a line."""
+    for line in str(error).splitlines():
+        print(f"vcpd: {line}", file=sys.stderr)
+
+
+def add_command(
+    subparsers: Subparsers, name: str, text: str, example: str, verb: str
+) -> argparse.ArgumentParser:
+    """A sub-command whose --help shows an example.
+
+    `verb` names its function, `vcpd.cli.run:run`, so that only the chosen verb is imported.
+    """
+    parser = subparsers.add_parser(
+        name,
+        help=text,
+        description=text,
+        epilog="example:\n" + "\n".join(f"  {line}" for line in example.splitlines()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(verb=verb)
+    return parser
+
+
+def load_action(reference: str) -> CommandAction:
+    """The function that `module:function` names."""
+    module, _, name = reference.partition(":")
+    found: CommandAction = getattr(importlib.import_module(module), name)
+    return found
+
+
+def add_config_argument(parser: argparse.ArgumentParser, *, nested: bool = False) -> None:
+    """--config; a nested verb leaves what stands before it alone."""
+    parser.add_argument(
+        "--config",
+        type=Path,
+        default=argparse.SUPPRESS if nested else None,
+        metavar="FILE",
+        help=f"default: {LOCAL_CONFIG_PATH} here, else {INSTALLED_CONFIG_PATH}",
+    )
+
+
+def add_json_argument(parser: argparse.ArgumentParser, *, nested: bool = False) -> None:
+    """--json, for every verb that prints data."""
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        default=argparse.SUPPRESS if nested else False,
+        help="print JSON instead of text for people",
+    )
+
+
+def configuration_path(arguments: argparse.Namespace) -> Path:
+    """The file that --config names, or the one that is there without it."""
+    if arguments.config is not None:
+        given: Path = arguments.config
+        return given
+    is_installed = not LOCAL_CONFIG_PATH.exists() and INSTALLED_CONFIG_PATH.exists()
+    return INSTALLED_CONFIG_PATH if is_installed else LOCAL_CONFIG_PATH
+
+
+def date_argument(text: str) -> date:
+    """An argument such as 2025-06-30."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected a date such as 2025-06-30, was {text!r}") from None
+
+
+def instant_argument(text: str) -> datetime:
+    """An argument such as 2025-06-30T18:30:00+05:30; without an offset it is refused."""
+    instant: datetime | None = None
+    with contextlib.suppress(ValueError):
+        instant = datetime.fromisoformat(text)
+    if instant is None or instant.tzinfo is None:
+        raise argparse.ArgumentTypeError(
+            f"expected an instant such as 2025-06-30T18:30:00+05:30, was {text!r}"
+        )
+    return instant
+
+
+def positive_number_argument(text: str) -> float:
+    """An argument such as 0.5."""
+    with contextlib.suppress(ValueError):
+        number = float(text)
+        if 0 < number < float("inf"):
+            return number
+    raise argparse.ArgumentTypeError(f"expected a number above 0, was {text!r}")
+
+
+def positive_int_argument(text: str) -> int:
+    """An argument such as 7."""
+    if text.isascii() and text.isdigit() and int(text) > 0:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"expected a whole number above 0, was {text!r}")

@@ -1,0 +1,201 @@
+"""Trading calendar: sessions of an exchange and their hours."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cached_property
+from typing import Final, Self
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from vcpd.core.errors import BadInputError
+from vcpd.domain.bars import DateArray
+
+ONE_DAY: Final = timedelta(days=1)
+SATURDAY: Final = 5
+EXPIRY_WARNING: Final = timedelta(days=61)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionPhase:
+    """A stretch of a session, local times; `shares` says for which shares it holds."""
+
+    name: str
+    opens: time
+    closes: time
+    shares: str = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class RegularHours:
+    """The regular hours that hold from `since` on."""
+
+    since: date
+    opens: time
+    closes: time
+    phases: tuple[SessionPhase, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SpecialSession:
+    """A session with hours of its own; it may fall on a weekend or on a holiday."""
+
+    session: date
+    opens: time
+    closes: time
+    name: str
+    phases: tuple[SessionPhase, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.opens < self.closes:
+            raise BadInputError(
+                f"special session {self.session}: expected it to open before it closes, "
+                f"was {self.opens:%H:%M} to {self.closes:%H:%M}"
+            )
+
+
+@dataclass(frozen=True)
+class TradingCalendar:
+    """An exchange's sessions. Inside [`valid_from`, `valid_until`] the table decides; outside, weekdays."""
+
+    name: str
+    time_zone: str
+    valid_from: date
+    valid_until: date
+    holidays: Mapping[date, str]
+    special_sessions: Mapping[date, SpecialSession]
+    regular_hours: tuple[RegularHours, ...]  # oldest first
+    warn_before_end: timedelta = field(default=EXPIRY_WARNING)
+
+    @cached_property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.time_zone)
+
+    def is_session(self, day: date) -> bool:
+        return day in self.special_sessions or (day.weekday() < SATURDAY and day not in self.holidays)
+
+    def closure_reason(self, day: date) -> str | None:
+        """Why the exchange does not trade on `day`; None for a session."""
+        if self.is_session(day):
+            return None
+        return self.holidays.get(day) or f"{day:%A}"
+
+    def sessions(self, first: date, last: date) -> DateArray:
+        """The sessions in [first, last], ascending, shape (n,)."""
+        days = np.arange(np.datetime64(first, "D"), np.datetime64(last, "D") + 1)
+        trades = np.is_busday(days, holidays=self._holiday_days)
+        return days[trades | np.isin(days, self._special_days)]
+
+    def next(self, day: date) -> date:
+        """The first session after `day`."""
+        return self._walk(day, ONE_DAY)
+
+    def previous(self, day: date, n: int = 1) -> date:
+        """The n-th session before `day`."""
+        if n < 1:
+            raise BadInputError(f"expected to go back at least one session, was {n}")
+        for _ in range(n):
+            day = self._walk(day, -ONE_DAY)
+        return day
+
+    def open_close(self, session: date) -> tuple[datetime, datetime]:
+        """When `session` opens and closes, aware UTC. BadInputError when the exchange is closed."""
+        if (special := self.special_sessions.get(session)) is not None:
+            return self._instant(session, special.opens), self._instant(session, special.closes)
+        if not self.is_session(session):
+            raise BadInputError(f"{session} is no session of {self.name}: {self.closure_reason(session)}")
+        era = self._hours_on(session)
+        return self._instant(session, era.opens), self._instant(session, era.closes)
+
+    def phases(self, session: date) -> tuple[SessionPhase, ...]:
+        """The stretches of `session` in local time. BadInputError when the exchange is closed."""
+        self.open_close(session)
+        special = self.special_sessions.get(session)
+        if special is None:
+            return self._hours_on(session).phases
+        return special.phases or (SessionPhase("continuous", special.opens, special.closes),)
+
+    def last_session_at(self, instant: datetime) -> date:
+        """The last session whose close lies at or before `instant`."""
+        day = self.local_date(instant)
+        closed = self.is_session(day) and self.open_close(day)[1] <= instant
+        return day if closed else self.previous(day)
+
+    def open_session_at(self, instant: datetime) -> date | None:
+        """The session that is open at `instant`: at its opening yes, at its close no more."""
+        day = self.local_date(instant)
+        if not self.is_session(day):
+            return None
+        opens, closes = self.open_close(day)
+        return day if opens <= instant < closes else None
+
+    def elapsed_share(self, session: date, instant: datetime) -> float:
+        """How much of `session` is over at `instant`: 0 until its opening, 1 from its close on."""
+        if not self.is_session(session):
+            return 1.0
+        opens, closes = self.open_close(session)
+        return min(max((instant - opens) / (closes - opens), 0.0), 1.0)
+
+    def local_date(self, instant: datetime) -> date:
+        """The date on the exchange's wall at an aware `instant`."""
+        if instant.tzinfo is None:
+            raise BadInputError(f"expected an instant with a time zone, was {instant.isoformat()}")
+        return instant.astimezone(self.zone).date()
+
+    def covers(self, day: date) -> bool:
+        """Whether the table knows `day`; if not, any weekday counts as a session."""
+        return self.valid_from <= day <= self.valid_until
+
+    def warning(self, today: date) -> str | None:
+        """What the owner should know about the table's end, None while it is far away."""
+        remedy = "add the new year's extra_holidays and calendar_valid_until, or update vcpd"
+        if today > self.valid_until:
+            return f"the {self.name} calendar ended on {self.valid_until}: any weekday counts; {remedy}"
+        if today > self.valid_until - self.warn_before_end:
+            return f"the {self.name} calendar ends on {self.valid_until}; {remedy}"
+        return None
+
+    def extended(
+        self,
+        extra_holidays: Iterable[date] = (),
+        extra_sessions: Iterable[SpecialSession] = (),
+        valid_until: date | None = None,
+    ) -> Self:
+        """The calendar with the owner's additions, which win over the table.
+
+        BadInputError when a date is given as both.
+        """
+        closed = dict.fromkeys(extra_holidays, "holiday added by the owner")
+        special = {one.session: one for one in extra_sessions}
+        if both := sorted(closed.keys() & special.keys()):
+            raise BadInputError(f"{both[0]} is given both as a holiday and as a session")
+        kept = {day: one for day, one in self.special_sessions.items() if day not in closed}
+        return replace(
+            self,
+            holidays={**self.holidays, **closed},
+            special_sessions={**kept, **special},
+            valid_until=max(self.valid_until, valid_until or self.valid_until),
+        )
+
+    @cached_property
+    def _holiday_days(self) -> DateArray:
+        return np.array(sorted(self.holidays), "M8[D]")
+
+    @cached_property
+    def _special_days(self) -> DateArray:
+        return np.array(sorted(self.special_sessions), "M8[D]")
+
+    def _walk(self, day: date, step: timedelta) -> date:
+        day += step
+        while not self.is_session(day):
+            day += step
+        return day
+
+    def _hours_on(self, session: date) -> RegularHours:
+        return next(
+            (era for era in reversed(self.regular_hours) if era.since <= session), self.regular_hours[0]
+        )
+
+    def _instant(self, day: date, at: time) -> datetime:
+        return datetime.combine(day, at, self.zone).astimezone(UTC)

@@ -1,0 +1,129 @@
+"""Keep reference data current (instrument list, sectors) and delete old runs."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+from vcpd.core.errors import VcpdError
+from vcpd.domain.instruments import InstrumentChanges
+from vcpd.domain.runs import Outcome, RunContext, RunResult
+from vcpd.jobs.universe import Universe, has_industries, list_industries, read_lists
+from vcpd.ports import Clock, InstrumentStore, MarketData, PanelStore, RunStore, TableMaintenance
+
+SectorListFetch = Callable[[], Awaitable[str]]
+"""The text of a list that the market itself publishes, with `Symbol` and `Industry`."""
+LARGE_EXCHANGE_SIZE: Final = 1_000  # a small one is a simulation, whose size its owner may change
+MIN_PLAUSIBLE_SHARE: Final = 0.5  # of the instruments that are listed so far
+RUN_RETENTION: Final = timedelta(days=400)
+
+
+class SectorSource:
+    """Sectors by symbol from every list at hand; of two that differ, the one that is named later counts.
+
+    Lists are those of the universe's settings, as they are now; relative ones lie below `folder`.
+    """
+
+    def __init__(self, universe: Universe, folder: Path, publication: SectorListFetch | None = None) -> None:
+        self._universe = universe
+        self._folder = folder
+        self._fetch_published = publication
+
+    async def current(self) -> Mapping[str, str]:
+        """Raises BadInputError for a file that cannot be used, or what the market raises."""
+        published = (
+            {}
+            if self._fetch_published is None
+            else list_industries(await self._fetch_published(), "the market")
+        )
+        return published | await asyncio.to_thread(self._from_lists)
+
+    def _from_lists(self) -> dict[str, str]:
+        settings = self._universe.settings
+        found: dict[str, str] = {}
+        for name, text in read_lists(self._folder, settings.lists).items():
+            if has_industries(text):
+                found |= list_industries(text, name)
+        for name, text in read_lists(self._folder, settings.sectors).items():
+            found |= list_industries(text, name)
+        return found
+
+
+@dataclass(slots=True)
+class SyncInstruments:
+    """Fetches the list and merges it: history follows the identity, nothing is deleted.
+
+    A list that lost most of a large exchange is believed when it comes a second time.
+    """
+
+    market: MarketData
+    store: InstrumentStore
+    sectors: SectorSource | None = None
+    panels: PanelStore | None = None
+    _rejected_count: int | None = field(default=None, init=False)
+
+    async def __call__(self, context: RunContext) -> RunResult:
+        context.progress.begin(1, "the exchange's list")
+        listed = await self.market.instruments()
+        known = sum(one.listed for one in await self.store.all())
+        if self._is_implausible(len(listed), known):
+            self._rejected_count = len(listed)
+            reason = f"a list of {len(listed)} instruments after {known}: believed if it comes once more"
+            return RunResult(outcome=Outcome.FAILED, reason=reason)
+        changes = await self.store.merge(listed, context.session)
+        self._rejected_count = None
+        if changes.renamed:
+            await self._refresh_renamed_symbols()
+        sectors, reason = await self._update_sectors()
+        context.progress.advance()
+        return RunResult(counts={"listed": len(listed)} | _change_counts(changes) | sectors, reason=reason)
+
+    async def _refresh_renamed_symbols(self) -> None:
+        """Who judges the panel tells its verdicts by symbol: an old one is nobody's any more."""
+        if self.panels is not None and await self.panels.current() is not None:
+            await self.panels.refresh()
+
+    async def _update_sectors(self) -> tuple[dict[str, int], str]:
+        """How many changed; a list that cannot be used is told, and costs nobody tonight's bars."""
+        if self.sectors is None:
+            return {}, ""
+        try:
+            told = await self.sectors.current()
+        except VcpdError as error:
+            return {}, f"sectors stay as they are: {error}"
+        return {"sectors": len(told), "sectors_changed": await self.store.set_sectors(told)}, ""
+
+    def _is_implausible(self, count: int, known: int) -> bool:
+        return (
+            known >= LARGE_EXCHANGE_SIZE
+            and count < MIN_PLAUSIBLE_SHARE * known
+            and count != self._rejected_count
+        )
+
+
+def _change_counts(changes: InstrumentChanges) -> dict[str, int]:
+    return {
+        "added": len(changes.added),
+        "gone": len(changes.removed),
+        "renamed": len(changes.renamed),
+        "token_changed": len(changes.token_changed),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Housekeeping:
+    """Bars, setups and scores are never touched: only rows about runs have an end."""
+
+    runs: RunStore
+    maintenance: TableMaintenance
+    clock: Clock
+
+    async def __call__(self, context: RunContext) -> RunResult:
+        context.progress.begin(2, "old runs")
+        forgotten = await self.runs.delete_before(self.clock.now() - RUN_RETENTION)
+        context.progress.advance()
+        await self.maintenance.analyze()
+        context.progress.advance()
+        return RunResult(counts={"runs_forgotten": forgotten})

@@ -1,0 +1,111 @@
+"""Rebuild the panel snapshot and the quality flags of its symbols."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from vcpd.domain.panel import Panel, PanelReference
+from vcpd.domain.quality_flags import QualityParameters, flag_rows
+from vcpd.domain.quality_rules import QualityFlag, QualityRule
+from vcpd.domain.runs import Progress
+from vcpd.ports import FailedSymbol, PanelStore, QuarantineStore, Workers
+
+TRADED_VALUE_SESSIONS: Final = 50
+
+
+class QualityFilterParams(msgspec.Struct, frozen=True):
+    """The measures that a symbol is held against; prices and values in rupees."""
+
+    quality: QualityParameters = QualityParameters()
+    min_price: float = 0.0
+    min_traded_value: float = 0.0
+
+
+class FlaggedSymbols(msgspec.Struct, frozen=True):
+    """The symbols that were looked at, and the flags on them."""
+
+    symbols: tuple[str, ...]
+    flags: tuple[QualityFlag, ...]
+
+
+def flag_symbols(panel: Panel, rows: range, measures: QualityFilterParams) -> FlaggedSymbols:
+    """Flag the symbols of `rows`; a panel task."""
+    flags = flag_rows(panel, rows, measures.quality)
+    flags += [flag for row in rows for flag in _trading_flags(panel, row, measures)]
+    return FlaggedSymbols(panel.symbols[rows.start : rows.stop], tuple(flags))
+
+
+def _trading_flags(panel: Panel, row: int, measures: QualityFilterParams) -> Iterator[QualityFlag]:
+    present = np.flatnonzero(~np.isnan(panel.close[row]))[-TRADED_VALUE_SESSIONS:]
+    if not len(present):
+        return
+    last: date = panel.sessions[present[-1]].item()
+    close = float(panel.close[row, present[-1]])
+    if close < measures.min_price:
+        reason = f"closes at {close:.2f}, at least {measures.min_price:.2f} asked for"
+        yield QualityFlag(panel.symbols[row], QualityRule.PRICE_BELOW_MINIMUM, last, reason, excludes=True)
+    if measures.min_traded_value > 0:
+        value = _median_traded_value(panel, row, present)
+        if value < measures.min_traded_value:
+            reason = (
+                f"median traded value {value:,.0f} a day, at least {measures.min_traded_value:,.0f} asked for"
+            )
+            yield QualityFlag(
+                panel.symbols[row], QualityRule.TRADED_VALUE_BELOW_MINIMUM, last, reason, excludes=True
+            )
+
+
+def _median_traded_value(panel: Panel, row: int, present: np.ndarray[tuple[int], np.dtype[np.intp]]) -> float:
+    """Rupees a session over the given columns; unknown volume counts as none."""
+    volume = np.nan_to_num(panel.volume[row, present])
+    return float(np.median(panel.close[row, present] * volume))
+
+
+@dataclass(frozen=True, slots=True)
+class PanelRefresh:
+    """Writes the panel, doubts its histories, and writes it again where that excludes other symbols."""
+
+    panels: PanelStore
+    workers: Workers
+    quarantine: QuarantineStore
+    filter_params: QualityFilterParams
+
+    async def __call__(self, session: date, progress: Progress) -> dict[str, int]:
+        """Gives counts: symbols in the panel, flags, symbols left out; `session` is the one worked for."""
+        progress.begin(0, "the panel")
+        known = await self.quarantine.flags()
+        reference = await self.panels.refresh()
+        if not reference.n_symbols:
+            return {"panel_symbols": 0}
+        symbols, flags = await self._flag_symbols(reference, session, progress)
+        departed = {flag.symbol for flag in known} - {*symbols}  # nobody judges them any more
+        await self.quarantine.set_flags([*symbols, *sorted(departed)], flags)
+        after = _exclusions(await self.quarantine.flags())
+        if after != _exclusions(known):
+            await self.panels.refresh()
+        excluded = len({symbol for symbol, _ in after})
+        return {"panel_symbols": reference.n_symbols, "flags": len(flags), "excluded": excluded}
+
+    async def _flag_symbols(
+        self, reference: PanelReference, session: date, progress: Progress
+    ) -> tuple[Sequence[str], Sequence[QualityFlag]]:
+        casualties: list[FailedSymbol] = []
+        progress.begin(reference.n_symbols, "the histories' quality")
+        parts: Sequence[FlaggedSymbols] = await self.workers.map_panel(
+            flag_symbols, reference, self.filter_params, progress=progress, casualties=casualties
+        )
+        flags = [flag for part in parts for flag in part.flags]
+        flags += [
+            QualityFlag(lost.symbol, QualityRule.NOT_COMPUTABLE, session, lost.reason, excludes=True)
+            for lost in casualties
+        ]
+        judged = [symbol for part in parts for symbol in part.symbols]
+        return judged + [lost.symbol for lost in casualties], flags
+
+
+def _exclusions(flags: Iterable[QualityFlag]) -> frozenset[tuple[str, str]]:
+    return frozenset((flag.symbol, flag.reason) for flag in flags if flag.excludes)

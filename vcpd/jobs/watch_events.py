@@ -1,0 +1,113 @@
+"""Store live events and publish their alerts, in order, with retries."""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+import structlog
+
+from vcpd.core.errors import RetryableError, UnavailableError
+from vcpd.domain.alerts import Alert, AlertKind
+from vcpd.domain.live import LiveEvent
+from vcpd.domain.setups import EventKind
+from vcpd.ports import Clock, Notifier, WatchStore
+
+RETRY_DELAY_S: Final = 1.0
+ALERT_KIND_OF_EVENT: Final[Mapping[EventKind, AlertKind]] = {
+    EventKind.NEAR_PIVOT: AlertKind.NEAR_PIVOT,
+    EventKind.BREAKOUT: AlertKind.BREAKOUT,
+    EventKind.BREAKOUT_UNCONFIRMED: AlertKind.BREAKOUT_UNCONFIRMED,
+    EventKind.SQUAT: AlertKind.SQUAT,
+    EventKind.FAILED: AlertKind.FAILED,
+}
+log = structlog.get_logger(__name__)
+
+
+class WatchEventWriter:
+    """Takes sightings at once and works them off in a task of its own. `pace` counts real seconds."""
+
+    def __init__(self, store: WatchStore, notifier: Notifier | None, pace: Clock) -> None:
+        self._store = store
+        self._notifier = notifier
+        self._real_clock = pace
+        self._waiting: list[LiveEvent] = []
+        self._wakeup = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.stored_count = 0
+
+    def submit(self, sightings: Sequence[LiveEvent]) -> None:
+        if sightings:
+            self._waiting += sightings
+            self._idle.clear()
+            self._wakeup.set()
+
+    async def run(self) -> None:
+        """For ever; the owner cancels it."""
+        while True:
+            await self._wakeup.wait()
+            self._wakeup.clear()
+            while self._waiting:
+                batch = tuple(self._waiting)
+                await self._store_and_publish(batch)
+                del self._waiting[: len(batch)]
+            self._idle.set()
+
+    async def wait_until_idle(self, deadline_s: float) -> bool:
+        """Wait until nothing is left to do; gives whether it came to that."""
+        try:
+            async with asyncio.timeout(deadline_s):
+                await self._idle.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def resume(self, seen: Sequence[LiveEvent]) -> None:
+        """Go on after what was kept earlier in the session; it may not have been told."""
+        self.stored_count = len(seen)
+        await self.publish(seen)
+
+    async def publish(self, sightings: Iterable[LiveEvent]) -> None:
+        """Tell the owner; what was told before is not told again."""
+        alerts = [alert for one in sightings if (alert := alert_for_event(one)) is not None]
+        if self._notifier is not None and alerts:
+            await self._notifier.publish(alerts)
+
+    async def _store_and_publish(self, batch: Sequence[LiveEvent]) -> None:
+        """Keep, then tell; both may be done twice without harm, so both are tried until they are done."""
+        while True:
+            try:
+                self.stored_count += await self._store.add(batch)
+                await self.publish(batch)
+            except (RetryableError, UnavailableError) as error:
+                log.warning("watch.not_kept", events=len(batch), reason=str(error), retry_in_s=RETRY_DELAY_S)
+                await self._real_clock.sleep(RETRY_DELAY_S)
+            else:
+                return
+
+
+def alert_for_event(seen: LiveEvent) -> Alert | None:
+    """The alert on a sighting; None for kinds that are only recorded."""
+    kind = ALERT_KIND_OF_EVENT.get(seen.kind)
+    if kind is None:
+        return None
+    return Alert(
+        kind=kind,
+        key=f"{kind.value}:{seen.symbol}:{seen.anchor_date}:{seen.session}",
+        at=seen.at,
+        facts={
+            "price": seen.price,
+            "pivot": seen.pivot,
+            "stop": seen.stop,
+            "footprint": seen.footprint,
+            "volume_ratio": seen.volume_ratio,
+            "rating": seen.rating,
+            "score": seen.score,
+            "anchor": seen.anchor_date.isoformat(),
+            "detail": seen.detail,
+        },
+        symbol=seen.symbol,
+        session=seen.session,
+        urgent=True,
+        provisional=True,
+    )

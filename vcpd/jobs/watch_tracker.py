@@ -1,0 +1,289 @@
+"""Evaluate live prices of the watched bases; load the bases to watch."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Final
+
+import numpy as np
+
+from vcpd.analysis.live_states import (
+    LiveLevels,
+    LiveRules,
+    LiveState,
+    advance_state,
+    initial_state,
+    unchanged_band,
+)
+from vcpd.analysis.volume_curve import VolumeCurve, elapsed_fraction
+from vcpd.domain.bars import BoolArray, FloatArray, IntArray
+from vcpd.domain.live import LiveEvent, LivePrices, WatchedCandidate
+from vcpd.domain.setups import BaseState, EventKind
+from vcpd.jobs.settings import WatchSettings
+from vcpd.jobs.watch_candidates import (
+    Candidate,
+    select_candidates,
+    selected_symbols,
+    setups_by_symbol,
+    with_instruments,
+)
+from vcpd.jobs.watch_volume_curves import VolumeCurves
+from vcpd.ports import SetupStore, WatchStore
+
+RESTATED: Final = "RESTATED"
+NO_LIMIT: Final = 1_000_000
+MINUTE: Final = timedelta(minutes=1)
+CurveLookup = Callable[[str], VolumeCurve]
+
+
+@dataclass(frozen=True, slots=True)
+class WatchHours:
+    """The session that is watched, aware UTC."""
+
+    session: date
+    previous_session: date
+    opens: datetime
+    closes: datetime
+
+    @property
+    def minutes(self) -> int:
+        return max(1, round((self.closes - self.opens) / MINUTE))
+
+    def is_open(self, now: datetime) -> bool:
+        return self.opens <= now < self.closes
+
+    def fraction(self, now: datetime) -> float:
+        return elapsed_fraction(now - self.opens, self.closes - self.opens)
+
+
+@dataclass(frozen=True, slots=True)
+class TrackerConfig:
+    """By what prices and volumes are judged; `curve_of` gives a symbol's volume curve."""
+
+    hours: WatchHours
+    rules: LiveRules
+    settings: WatchSettings
+    curve_of: CurveLookup
+
+
+@dataclass(slots=True)
+class TrackedBase:
+    """One candidate on the board."""
+
+    candidate: Candidate
+    target: LiveLevels
+    live_state: LiveState
+    evaluated: bool = False  # judged at least once
+    restated: bool = False
+    last_event: EventKind | None = None
+
+
+class CandidateTracker:
+    """Candidates by token. Nothing here waits: a price is judged as it comes."""
+
+    def __init__(self, candidates: Sequence[Candidate], yardstick: TrackerConfig) -> None:
+        self.hours = yardstick.hours
+        self._settings = yardstick.settings
+        self._rules = yardstick.rules
+        self._curve_of = yardstick.curve_of
+        ordered = sorted(candidates, key=lambda one: one.instrument.token)
+        self.rows = [_tracked_base(one, self.hours.session, self._rules) for one in ordered]
+        self.tokens: IntArray = np.array([one.instrument.token for one in ordered], np.int64)
+        self.price: FloatArray = np.full(len(ordered), np.nan)
+        self.volume: FloatArray = np.full(len(ordered), np.nan)
+        self._lower: FloatArray = np.full(len(ordered), -np.inf)
+        self._upper: FloatArray = np.full(len(ordered), np.inf)
+        self._always_evaluate: BoolArray = np.ones(len(ordered), np.bool_)  # every price of it is judged
+        self._day_start = np.datetime64(self.hours.opens.replace(tzinfo=None), "D").astype("M8[s]")
+
+    def carry_over(self, older: "CandidateTracker") -> None:
+        """What was seen of the same bases today stays seen."""
+        known = {row.candidate.key: place for place, row in enumerate(older.rows)}
+        for place, row in enumerate(self.rows):
+            before = known.get(row.candidate.key)
+            if before is None or older.hours != self.hours:
+                continue
+            old = older.rows[before]
+            row.live_state, row.evaluated, row.restated, row.last_event = (
+                old.live_state,
+                old.evaluated,
+                old.restated,
+                old.last_event,
+            )
+            self.price[place], self.volume[place] = older.price[before], older.volume[before]
+            self._set_bounds(place)
+
+    def update(self, prices: LivePrices, now: datetime) -> list[LiveEvent]:
+        """Note the prices of this session; gives what they make happen, in order."""
+        places, at = self._match_prices(prices)
+        last, volume = prices.last_price[at], prices.volume[at]
+        self.price[places], self.volume[places] = last, volume
+        if not len(places) or not self.hours.is_open(now):
+            return []
+        matters = (last > self._upper[places]) | (last < self._lower[places]) | self._always_evaluate[places]
+        if matters.any():
+            matters = np.isin(places, places[matters])  # its other prices may matter after that one
+        seen: list[LiveEvent] = []
+        for one in np.flatnonzero(matters).tolist():
+            previous_close = float(prices.previous_close[at[one]])
+            seen += self._evaluate(
+                int(places[one]), float(last[one]), float(volume[one]), previous_close, now
+            )
+        return seen
+
+    def volume_ratio(self, place: int, volume: float, now: datetime) -> float:
+        """The day's volume, projected to the close, over its average; NaN while unknown.
+
+        What is traded already counts at once; a projection only after the first minutes.
+        """
+        row = self.rows[place]
+        average = row.candidate.volume_average
+        traded = volume / average
+        if traded >= self._rules.volume_ratio:
+            return traded
+        if now - self.hours.opens < timedelta(minutes=self._settings.volume_from_min):
+            return math.nan
+        curve = self._curve_of(row.candidate.base.symbol)
+        return curve.projected(volume, self.hours.fraction(now)) / average
+
+    def watched(self, now: datetime, most: int = NO_LIMIT) -> list[WatchedCandidate]:
+        """The candidates as they stand, the nearest to its pivot first, without a price last."""
+        pivots = np.array([row.target.pivot for row in self.rows], np.float64)
+        order = np.argsort(np.abs(pivots / self.price - 1), kind="stable")[:most]
+        return [self._watched_row(place, now) for place in order.tolist()]
+
+    @property
+    def restated(self) -> int:
+        return sum(row.restated for row in self.rows)
+
+    def _match_prices(self, prices: LivePrices) -> tuple[IntArray, IntArray]:
+        """Places on the board, and positions in `prices`, of this day's prices of candidates."""
+        if not len(self.tokens):
+            return np.empty(0, np.int64), np.empty(0, np.int64)
+        places = np.minimum(np.searchsorted(self.tokens, prices.tokens), len(self.tokens) - 1)
+        mine = (self.tokens[places] == prices.tokens) & (prices.last_price > 0)
+        mine &= ~(prices.traded_at < self._day_start)  # NaT: it does not tell, so it counts
+        at = np.flatnonzero(mine)
+        return places[at], at
+
+    def _evaluate(
+        self, place: int, price: float, volume: float, previous_close: float, now: datetime
+    ) -> list[LiveEvent]:
+        row = self.rows[place]
+        if not row.evaluated:
+            row.evaluated, row.restated = True, self._is_restated(row, previous_close)
+        if row.restated:
+            self._set_bounds(place)
+            return []
+        ratio = self.volume_ratio(place, volume, now)
+        row.live_state, kinds = advance_state(row.live_state, price, ratio, row.target, self._rules)
+        self._set_bounds(place)
+        row.last_event = kinds[-1] if kinds else row.last_event
+        return [self._live_event(row, kind, price, ratio, now) for kind in kinds]
+
+    def _set_bounds(self, place: int) -> None:
+        """Until which prices nothing new happens to the row."""
+        row = self.rows[place]
+        if row.restated:
+            self._lower[place], self._upper[place], self._always_evaluate[place] = -np.inf, np.inf, False
+            return
+        self._lower[place], self._upper[place] = unchanged_band(row.live_state, row.target, self._rules)
+        self._always_evaluate[place] = not row.evaluated or row.live_state.awaits_volume
+
+    def _is_restated(self, row: TrackedBase, previous_close: float) -> bool:
+        """Whether the market's last close is another than the one that was judged: a split, a bonus."""
+        setup = row.candidate.setup
+        if setup.as_of != self.hours.previous_session or not previous_close > 0 or not setup.close:
+            return False
+        return abs(previous_close / setup.close - 1) > self._settings.restated_pct / 100
+
+    def _live_event(
+        self, row: TrackedBase, kind: EventKind, price: float, ratio: float, now: datetime
+    ) -> LiveEvent:
+        known = None if math.isnan(ratio) else round(ratio, 2)
+        base = row.candidate.base
+        return LiveEvent(
+            symbol=base.symbol,
+            anchor_date=base.anchor_date,
+            kind=kind,
+            session=self.hours.session,
+            at=now,
+            price=price,
+            pivot=row.target.pivot,
+            stop=row.target.stop,
+            footprint=row.candidate.setup.footprint or base.footprint,
+            volume_ratio=known,
+            rating=row.candidate.setup.rs_rating,
+            score=row.candidate.setup.score,
+            detail="live; volume unknown"
+            if known is None
+            else f"live; volume on course for {known:.1f} x its average",
+        )
+
+    def _watched_row(self, place: int, now: datetime) -> WatchedCandidate:
+        row, price = self.rows[place], float(self.price[place])
+        known = price == price  # noqa: PLR0124 NaN
+        ratio = self.volume_ratio(place, float(self.volume[place]), now)
+        return WatchedCandidate(
+            symbol=row.candidate.base.symbol,
+            state=RESTATED if row.restated else _state_label(row.live_state),
+            pivot=row.target.pivot,
+            stop=row.target.stop,
+            price=price if known else None,
+            to_pivot_pct=round(100 * (row.target.pivot / price - 1), 2) if known else None,
+            volume_ratio=None if math.isnan(ratio) else round(ratio, 2),
+            news=None if row.last_event is None else row.last_event.value,
+        )
+
+
+def _tracked_base(candidate: Candidate, session: date, rules: LiveRules) -> TrackedBase:
+    setup, base = candidate.setup, candidate.base
+    target = LiveLevels.of(setup.pivot or math.nan, setup.stop or math.nan, rules)
+    stand = initial_state(setup.state or BaseState.FORMING, base.events, session)
+    news = [event.kind for event in base.events if event.session == session]
+    return TrackedBase(candidate, target, stand, last_event=news[-1] if news else None)
+
+
+def _state_label(stand: LiveState) -> str:
+    return (
+        "BREAKOUT_UNCONFIRMED"
+        if stand.state is BaseState.BREAKOUT and not stand.confirmed
+        else stand.state.value
+    )
+
+
+class CandidateLoader:
+    """Finds whom to follow in one session."""
+
+    def __init__(
+        self, setups: SetupStore, store: WatchStore, curves: VolumeCurves, hours: WatchHours
+    ) -> None:
+        self._setups = setups
+        self._store = store
+        self._curves = curves
+        self._hours = hours
+        self.left_out = 0
+
+    async def candidates(self, settings: WatchSettings) -> list[Candidate]:
+        """The bases as the evening before left them, best first."""
+        session = self._hours.session
+        bases = await self._setups.active_bases()
+        evening = {}
+        if any(base.last_judged >= session for base in bases):
+            _, setups = await self._setups.for_session(self._hours.previous_session)
+            evening = setups_by_symbol(setups)
+        choice = select_candidates(bases, evening, session, settings)
+        known = await self._store.instruments(selected_symbols(choice))
+        candidates = with_instruments(choice, known)
+        self.left_out = choice.left_out + len(choice.selected) - len(candidates)
+        return candidates
+
+    def tracker(
+        self, candidates: Sequence[Candidate], settings: WatchSettings, rules: LiveRules
+    ) -> CandidateTracker:
+        minutes = self._hours.minutes
+        yardstick = TrackerConfig(
+            self._hours, rules, settings, lambda symbol: self._curves.of(symbol, minutes)
+        )
+        return CandidateTracker(candidates, yardstick)

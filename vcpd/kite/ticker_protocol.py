@@ -1,0 +1,329 @@
+"""Codec of the live feed: binary packets to arrays, text frames to messages, subscription commands to text.
+
+All numbers on the wire are big-endian. A frame is a count of packets, then for each its length and body;
+what a packet holds is told by its length alone.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+
+from vcpd.core.errors import PermanentError, RetryableError
+from vcpd.domain.bars import FloatArray, IntArray, RecordArray
+from vcpd.domain.live import LivePrices
+
+MAX_CONNECTIONS: Final = 3
+MAX_TOKENS_PER_CONNECTION: Final = 3000
+DEPTH_LEVELS: Final = 5
+INDEX_SEGMENT: Final = 9
+DIVISORS: Final = {3: 1e7, 6: 1e4, 12: 1e4}  # by segment: currencies, and commodities of NSE
+DEFAULT_DIVISOR: Final = 100.0
+
+
+class TickerMode(StrEnum):
+    """How much the feed tells of an instrument; kept in records by its place here."""
+
+    LTP = "ltp"
+    QUOTE = "quote"
+    FULL = "full"
+
+
+MODES: Final = tuple(TickerMode)
+_LAST: Final = [("token", ">u4"), ("last_price", ">i4")]
+_INDEX: Final = [
+    *_LAST,
+    ("high", ">i4"),
+    ("low", ">i4"),
+    ("open", ">i4"),
+    ("close", ">i4"),
+    ("change", ">i4"),
+]
+
+
+_QUOTE: Final = [
+    *_LAST,
+    ("last_quantity", ">u4"),
+    ("average_price", ">i4"),
+    ("volume", ">u4"),
+    ("buy_quantity", ">u4"),
+    ("sell_quantity", ">u4"),
+    ("open", ">i4"),
+    ("high", ">i4"),
+    ("low", ">i4"),
+    ("close", ">i4"),
+]
+
+
+_LEVEL: Final = np.dtype([("quantity", ">u4"), ("price", ">i4"), ("orders", ">u2"), ("padding", ">u2")])
+_FULL: Final = [
+    *_QUOTE,
+    ("last_trade_at", ">u4"),
+    ("oi", ">u4"),
+    ("oi_high", ">u4"),
+    ("oi_low", ">u4"),
+    ("at", ">u4"),
+    ("depth", _LEVEL, (2, DEPTH_LEVELS)),
+]
+
+
+PACKETS: Final[dict[int, tuple[TickerMode, np.dtype[np.void]]]] = {
+    8: (TickerMode.LTP, np.dtype(_LAST)),
+    28: (TickerMode.QUOTE, np.dtype(_INDEX)),
+    32: (TickerMode.FULL, np.dtype([*_INDEX, ("at", ">u4")])),
+    44: (TickerMode.QUOTE, np.dtype(_QUOTE)),
+    184: (TickerMode.FULL, np.dtype(_FULL)),
+}
+
+
+_PREFIXED: Final = {
+    length: np.dtype([("length", ">u2"), ("packet", packet)])
+    for length, (_, packet) in PACKETS.items()
+    if "volume" in (packet.names or ())
+}
+
+
+_PRICES: Final = ("last_price", "average_price", "open", "high", "low", "close")
+_AMOUNTS: Final = ("last_quantity", "volume", "buy_quantity", "sell_quantity", "oi", "oi_high", "oi_low")
+_INSTANTS: Final = ("last_trade_at", "at")
+TICK_DTYPE: Final = np.dtype(
+    [
+        ("token", "<i8"),
+        ("mode", "u1"),  # place in MODES
+        ("tradable", "?"),  # false for an index
+        *((name, "<f8") for name in _PRICES),  # `close` is the previous session's
+        *((name, "<f8") for name in _AMOUNTS),
+        *((name, "<M8[s]") for name in _INSTANTS),  # UTC
+        ("depth_price", "<f8", (2, DEPTH_LEVELS)),  # buyers, then sellers
+        ("depth_quantity", "<f8", (2, DEPTH_LEVELS)),
+        ("depth_orders", "<f8", (2, DEPTH_LEVELS)),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DecodedTicks:
+    """The ticks of one frame in its order: `records` (n,) of `TICK_DTYPE`, NaN and NaT where not told.
+
+    `skipped` counts packets of lengths that are not known.
+    """
+
+    records: RecordArray
+    skipped: int = 0
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+
+class TickerMessage(msgspec.Struct, frozen=True):
+    """A text frame: `order`, `error` or `message`, and what it says."""
+
+    type: str
+    data: Any = None
+
+
+def decode_frame(frame: bytes) -> DecodedTicks:
+    """The ticks of a binary frame; none in a heartbeat. RetryableError for a frame that breaks off."""
+    if len(frame) < 2:
+        return DecodedTicks(_blank(0))
+    starts, lengths = _packet_offsets(frame)
+    raw = np.frombuffer(frame, np.uint8)
+    parts, places = [], []
+    for length in {*lengths.tolist()} & PACKETS.keys():
+        mode, packet = PACKETS[length]
+        at = np.flatnonzero(lengths == length)
+        bodies = raw[starts[at, None] + np.arange(length)]
+        parts.append(_ticks(bodies.view(packet)[:, 0], mode))
+        places.append(at)
+    if len(parts) == 1:
+        return DecodedTicks(parts[0], len(lengths) - len(parts[0]))
+    return _in_order(parts, places, len(lengths))
+
+
+def decode_prices(frames: Sequence[bytes]) -> LivePrices:
+    """Price, volume and last trade of the shares in frames that came together; the rest is not looked at.
+
+    Frames of one packet length, the usual ones, cost one pass however many they are. RetryableError for
+    a frame that breaks off.
+    """
+    packets = _uniform_packets(frames)
+    if packets is not None:
+        return _prices([packets])
+    groups = [group for frame in frames if len(frame) >= 2 for group in _groups(frame)]
+    return _prices([group for group in groups if "volume" in (group.dtype.names or ())])
+
+
+def _uniform_packets(frames: Sequence[bytes]) -> RecordArray | None:
+    """The packets (k,) of frames that hold nothing but shares' packets of one length."""
+    length = int.from_bytes(frames[0][2:4], "big") if frames else 0
+    if length not in _PREFIXED:
+        return None
+    stride = length + 2
+    if any(len(frame) != 2 + stride * int.from_bytes(frame[:2], "big") for frame in frames):
+        return None
+    joined = frames[0][2:] if len(frames) == 1 else b"".join([frame[2:] for frame in frames])
+    prefixed = np.frombuffer(joined, _PREFIXED[length])
+    if not len(prefixed) or (prefixed["length"] != length).any():
+        return None
+    packets: RecordArray = prefixed["packet"]
+    return packets
+
+
+def _groups(frame: bytes) -> Iterable[RecordArray]:
+    """The packets of each known length in a frame."""
+    starts, lengths = _packet_offsets(frame)
+    raw = np.frombuffer(frame, np.uint8)
+    for length in {*lengths.tolist()} & PACKETS.keys():
+        bodies = raw[starts[lengths == length, None] + np.arange(length)]
+        yield bodies.view(PACKETS[length][1])[:, 0]
+
+
+def _prices(groups: Sequence[RecordArray]) -> LivePrices:
+    tokens = np.concatenate([group["token"].astype(np.int64) for group in groups] or [np.empty(0, np.int64)])
+    divisors = _divisors(tokens & 0xFF)
+    traded_at = [
+        group["last_trade_at"].astype("M8[s]")
+        if "last_trade_at" in (group.dtype.names or ())
+        else np.full(len(group), np.datetime64("NaT", "s"))
+        for group in groups
+    ]
+    return LivePrices(
+        tokens,
+        _column(groups, "last_price") / divisors,
+        _column(groups, "volume"),
+        _column(groups, "close") / divisors,
+        np.concatenate([*traded_at, np.empty(0, "M8[s]")]),
+    )
+
+
+def _column(groups: Sequence[RecordArray], name: str) -> FloatArray:
+    return np.concatenate([*(group[name].astype(np.float64) for group in groups), np.empty(0)])
+
+
+def decode_text(frame: str) -> TickerMessage:
+    """A text frame; RetryableError where it is none of the feed's."""
+    try:
+        return msgspec.json.decode(frame, type=TickerMessage)
+    except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError) as error:
+        raise RetryableError(f"ticker: a text frame cannot be read: {error}") from None
+
+
+def subscribe(tokens: Iterable[int]) -> str:
+    """The command to begin following."""
+    return _command("subscribe", list(tokens))
+
+
+def unsubscribe(tokens: Iterable[int]) -> str:
+    """The command to stop following."""
+    return _command("unsubscribe", list(tokens))
+
+
+def set_mode(mode: TickerMode, tokens: Iterable[int]) -> str:
+    """The command that changes how much is told of each."""
+    return _command("mode", [mode, list(tokens)])
+
+
+def split_tokens(tokens: Sequence[int]) -> list[Sequence[int]]:
+    """Who follows what: at most 3,000 tokens a connection. PermanentError beyond three connections."""
+    shares = [
+        tokens[at : at + MAX_TOKENS_PER_CONNECTION] for at in range(0, len(tokens), MAX_TOKENS_PER_CONNECTION)
+    ]
+    if len(shares) > MAX_CONNECTIONS:
+        limit = MAX_CONNECTIONS * MAX_TOKENS_PER_CONNECTION
+        raise PermanentError(f"{len(tokens)} instruments to follow live, the exchange allows {limit}")
+    return shares
+
+
+def _command(action: str, value: list[Any]) -> str:
+    return msgspec.json.encode({"a": action, "v": value}).decode()
+
+
+def _packet_offsets(frame: bytes) -> tuple[IntArray, IntArray]:
+    """Where each packet's body starts, and how long it is."""
+    count = int.from_bytes(frame[:2], "big")
+    lengths = _equal_lengths(frame, count)
+    if lengths is None:
+        lengths = _scanned_lengths(frame, count)
+    starts = 4 + np.cumsum(lengths + 2) - (lengths + 2)
+    return starts, lengths
+
+
+def _equal_lengths(frame: bytes, count: int) -> IntArray | None:
+    """The lengths, where all packets have one: the usual frame, told without walking through it."""
+    stride, rest = divmod(len(frame) - 2, count) if count else (0, 1)
+    if rest or stride < 2:
+        return None
+    rows = np.frombuffer(frame, np.uint8, offset=2).reshape(count, stride)
+    lengths = rows[:, 0].astype(np.int64) * 256 + rows[:, 1]
+    return lengths if bool((lengths == stride - 2).all()) else None
+
+
+def _scanned_lengths(frame: bytes, count: int) -> IntArray:
+    lengths: list[int] = []
+    at = 2
+    for _ in range(count):
+        length = int.from_bytes(frame[at : at + 2], "big")
+        if at + 2 + length > len(frame):
+            raise RetryableError(f"ticker: a frame of {count} packets breaks off after {len(lengths)}")
+        lengths.append(length)
+        at += 2 + length
+    if at != len(frame):
+        raise RetryableError(f"ticker: {len(frame) - at} bytes beyond the last of {count} packets")
+    return np.array(lengths, np.int64)
+
+
+def _in_order(parts: list[RecordArray], places: list[IntArray], count: int) -> DecodedTicks:
+    """Ticks of several packet lengths, as they stood in the frame."""
+    if not parts:
+        return DecodedTicks(_blank(0), count)
+    records = np.concatenate(parts)[np.argsort(np.concatenate(places))]
+    return DecodedTicks(records, count - len(records))
+
+
+def _blank_tick() -> RecordArray:
+    blank = np.zeros(1, TICK_DTYPE)
+    for name in (*_PRICES, *_AMOUNTS, "depth_price", "depth_quantity", "depth_orders"):
+        blank[name] = np.nan
+    for name in _INSTANTS:
+        blank[name] = np.datetime64("NaT")
+    return blank
+
+
+_BLANK: Final = _blank_tick()
+
+
+def _blank(count: int) -> RecordArray:
+    """Ticks (count,) that tell nothing yet."""
+    return np.repeat(_BLANK, count)
+
+
+def _ticks(packets: RecordArray, mode: TickerMode) -> RecordArray:
+    """Packets (k,) of one length as ticks (k,)."""
+    told = packets.dtype.names or ()
+    ticks = _blank(len(packets))
+    segments = packets["token"].astype(np.int64) & 0xFF
+    divisors = _divisors(segments)
+    ticks["token"], ticks["mode"] = packets["token"], MODES.index(mode)
+    ticks["tradable"] = segments != INDEX_SEGMENT
+    for name in _PRICES:
+        if name in told:
+            ticks[name] = packets[name] / divisors
+    for name in (*_AMOUNTS, *_INSTANTS):
+        if name in told:
+            ticks[name] = packets[name]
+    if "depth" in told:
+        ticks["depth_price"] = packets["depth"]["price"] / divisors[:, None, None]
+        ticks["depth_quantity"] = packets["depth"]["quantity"]
+        ticks["depth_orders"] = packets["depth"]["orders"]
+    return ticks
+
+
+def _divisors(segments: IntArray) -> FloatArray:
+    divisors = np.full(len(segments), DEFAULT_DIVISOR)
+    for segment, divisor in DIVISORS.items():
+        if (of_segment := segments == segment).any():
+            divisors[of_segment] = divisor
+    return divisors

@@ -1,0 +1,355 @@
+"""One process-pool executor: starts its workers, enforces timeouts, classifies crashes, shuts down."""
+
+import asyncio
+import contextlib
+import gc
+import multiprocessing
+import os
+import signal
+import threading
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Sequence
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
+from multiprocessing import forkserver, resource_tracker
+from multiprocessing.context import ForkServerContext, SpawnContext
+from multiprocessing.process import BaseProcess
+from typing import Any, Final, Self, TypeAlias
+
+import psutil
+
+from vcpd.core.errors import UnavailableError, VcpdError
+from vcpd.runtime.process_tuning import SINGLE_THREAD_ENV
+from vcpd.runtime.settings import StartMethod, WorkerSettings
+from vcpd.runtime.worker_process import TaskResult, WorkerConfig, WorkerTask, initialize, ready, run_task
+
+ProcessContext: TypeAlias = ForkServerContext | SpawnContext
+START_TIMEOUT_S: Final = 120.0
+KILL_TIMEOUT_S: Final = 5.0
+MIN_CPU_SHARE: Final = 0.25  # of the wall time spent on a core: less means that it had to wait for one
+MAX_EXTENSIONS: Final = 10
+
+
+class StartedExecutor:
+    """An executor all of whose processes run, with their first answers still to come.
+
+    The only class that reaches into the executor, which has no public way to name or kill its processes.
+    """
+
+    def __init__(self, executor: ProcessPoolExecutor, greetings: Sequence[Future[TaskResult]]) -> None:
+        self._executor: ProcessPoolExecutor | None = executor
+        self._ending = threading.Lock()
+        self.ready_results = tuple(greetings)
+        self.processes: tuple[BaseProcess, ...] = tuple(processes_of(executor).values())
+        self._results: Any = executor._result_queue  # noqa: SLF001 - see above
+
+    @property
+    def executor(self) -> ProcessPoolExecutor:
+        """BrokenExecutor once it was shut down."""
+        if self._executor is None:
+            raise BrokenExecutor("the executor was shut down")
+        return self._executor
+
+    def kill(self) -> None:
+        """End all processes now. Half a result must not keep the executor's thread waiting for the rest."""
+        for process in self.processes:
+            process.kill()
+        if self._results is not None:
+            with contextlib.suppress(OSError):
+                self._results._writer.close()  # noqa: SLF001 - see above
+
+    def shut_down(self) -> None:
+        """Wait until all that runs has ended and every process is joined. Blocks."""
+        with self._ending:
+            if self._executor is not None:
+                self._executor.shutdown()
+            # their semaphores must be gone before the resource tracker is
+            self._executor = self._results = None
+
+
+def processes_of(executor: ProcessPoolExecutor) -> dict[int, BaseProcess]:
+    return executor._processes  # type: ignore[return-value]  # noqa: SLF001 - there is no public name
+
+
+def start_executor(
+    method: StartMethod, count: int, outfit: WorkerConfig, preload: Sequence[str]
+) -> StartedExecutor:
+    """Start an executor and all its processes at once. Blocks: not for the event loop.
+
+    Without `max_tasks_per_child`: in Python 3.11 a process that left after its last task is not always
+    replaced, and the executor hangs when the last one left.
+    """
+    context = start_context(method, preload)
+    started = (outfit, context.Barrier(count))
+    executor = ProcessPoolExecutor(count, context, initializer=initialize, initargs=started)
+    greetings = []
+    with child_start_guard():
+        while len(processes_of(executor)) < count:  # a task starts a process unless one is idle
+            greetings.append(executor.submit(ready))
+    return StartedExecutor(executor, greetings)
+
+
+def start_context(method: StartMethod, preload: Sequence[str]) -> ProcessContext:
+    """How new processes come to be; what is preloaded counts when the forkserver starts."""
+    if method == "spawn":
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(preload))
+    return context
+
+
+def stop_helper_processes() -> None:
+    """Stop the forkserver and the resource tracker once no child of ours is left that needs them. Blocks."""
+    gc.collect()  # an executor caught in a reference cycle still holds semaphores that the tracker watches
+    if multiprocessing.active_children():
+        return
+    forkserver._forkserver._stop()  # type: ignore[attr-defined]  # noqa: SLF001 - no public way to stop it
+    resource_tracker._resource_tracker._stop()  # type: ignore[attr-defined]  # noqa: SLF001 - nor this one
+
+
+@contextlib.contextmanager
+def child_start_guard() -> Iterator[None]:
+    """Around the start of a process that computes."""
+    with _single_numeric_thread(), _interrupts_blocked():
+        yield
+
+
+@contextlib.contextmanager
+def _single_numeric_thread() -> Iterator[None]:
+    """BLAS and polars read their thread count when they load: it must be there before a worker is."""
+    before = {name: os.environ.get(name) for name in SINGLE_THREAD_ENV}
+    os.environ.update(SINGLE_THREAD_ENV)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+@contextlib.contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """A child inherits the blocked Ctrl-C, so that none can hit it before it ignores the signal itself."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class WorkerLostError(VcpdError):
+    """This very task took its worker with it: crashed, out of memory, or killed for its time."""
+
+
+class ExecutorBrokenError(VcpdError):
+    """The executor broke under this task; `suspect` when the task itself may have been the cause."""
+
+    def __init__(self, message: str, *, suspect: bool) -> None:
+        super().__init__(message)
+        self.suspect = suspect
+
+
+class WorkerExecutor:
+    """At most `count` tasks at a time, so that all that is given to the executor runs, none waits in it."""
+
+    def __init__(self, launched: StartedExecutor, settings: WorkerSettings) -> None:
+        self.settings = settings
+        self.pids = tuple(process.pid or 0 for process in launched.processes)
+        self.tasks_by_pid: Counter[int] = Counter()
+        self.private_mb_by_pid: dict[int, float] = {}
+        self.running_tasks: list[str] = []
+        self.broken_reason: str | None = None
+        self._closing = False
+        self._recycle_requested = False
+        self._started = launched
+        self._permits = asyncio.Semaphore(len(self.pids))
+        self._queue = asyncio.Lock()
+        self._processes = _live_processes(self.pids)
+
+    @classmethod
+    async def start(cls, settings: WorkerSettings, outfit: WorkerConfig, preload: Sequence[str]) -> Self:
+        """Launch all processes and wait until each is warm. UnavailableError when they do not come up."""
+        launching = asyncio.ensure_future(
+            asyncio.to_thread(start_executor, settings.start_method, settings.count, outfit, preload)
+        )
+        try:
+            launched = await asyncio.shield(launching)
+        except asyncio.CancelledError:
+            await cls(await launching, settings).shut_down(0.0)
+            raise
+        except OSError as error:
+            raise UnavailableError(f"worker processes cannot be started: {error}") from error
+        crew = cls(launched, settings)
+        try:
+            await crew._wait_until_ready()
+        except BaseException:
+            await crew.shut_down(0.0)
+            raise
+        return crew
+
+    async def _wait_until_ready(self) -> None:
+        greetings = [asyncio.wrap_future(one) for one in self._started.ready_results]
+        try:
+            async with asyncio.timeout(START_TIMEOUT_S):
+                answers = await asyncio.gather(*greetings)
+        except TimeoutError:
+            raise UnavailableError(f"workers were not warm within {START_TIMEOUT_S:g} s") from None
+        except BrokenExecutor:
+            raise UnavailableError(f"a worker did not start: {await self._exit_reason()}") from None
+        for answer in answers:
+            if answer.error is not None:
+                raise UnavailableError(f"a worker cannot warm up: {answer.error!r}") from answer.error
+            self.private_mb_by_pid[answer.pid] = answer.private_mb
+
+    @property
+    def is_broken(self) -> bool:
+        return self.broken_reason is not None
+
+    def mark_for_recycling(self) -> None:
+        """Be due for replacement from now on, whatever the marks say."""
+        self._recycle_requested = True
+
+    def needs_recycling(self, settings: WorkerSettings) -> bool:
+        """Due for replacement: by age, by weight, or born under other settings.
+
+        Nobody is too heavy before the first task: a mark below a newborn's weight would replace for ever.
+        """
+        born = self.settings
+        weight_mb = max(self.private_mb_by_pid.values(), default=0.0) if self.tasks_by_pid else 0.0
+        return (
+            self._recycle_requested
+            or max(self.tasks_by_pid.values(), default=0) >= settings.recycle_after_tasks
+            or weight_mb > settings.memory_mark_mb
+            or (born.count, born.start_method) != (settings.count, settings.start_method)
+            or born.memory_limit_mb != settings.memory_limit_mb
+            or born.rest_after_s != settings.rest_after_s
+        )
+
+    async def run(self, task: WorkerTask, timeout_s: float, *, alone: bool) -> Any:
+        """The task's value, or what it raised; WorkerLostError or CrewBrokenError when it did not end.
+
+        `alone`: while nothing else runs, so that a death can only be this task's doing.
+        """
+        async with self._slot(alone=alone):
+            if self.is_broken or self._closing:
+                raise ExecutorBrokenError(
+                    self.broken_reason or "the workers are being replaced", suspect=False
+                )
+            self.running_tasks.append(task.name)
+            try:
+                answer = await self._submit(task, timeout_s, alone=alone)
+            finally:
+                self.running_tasks.remove(task.name)
+        return self._unwrap(answer)
+
+    @contextlib.asynccontextmanager
+    async def _slot(self, *, alone: bool) -> AsyncIterator[None]:
+        held = 0
+        try:
+            async with self._queue:  # first come, first served; two that want all cannot block each other
+                for _ in range(len(self.pids) if alone else 1):
+                    await self._permits.acquire()
+                    held += 1
+            yield
+        finally:
+            for _ in range(held):
+                self._permits.release()
+
+    async def _submit(self, task: WorkerTask, timeout_s: float, *, alone: bool) -> TaskResult:
+        loop = asyncio.get_running_loop()
+        try:
+            running = loop.run_in_executor(self._started.executor, run_task, task)
+        except BrokenExecutor:  # a process died while nothing ran
+            self.kill("a worker died while it was idle")
+            raise ExecutorBrokenError("a worker died while it was idle", suspect=False) from None
+        try:
+            return await self._await_result(running, timeout_s)
+        except BrokenExecutor:
+            return await self._classify_crash(alone=alone)
+        except asyncio.CancelledError:
+            running.cancel()  # or its end by our own hand is reported as never retrieved
+            self.kill(f"{task.name} was cancelled")
+            raise
+
+    async def _await_result(self, running: "asyncio.Future[TaskResult]", timeout_s: float) -> TaskResult:
+        """Wait for the answer; a task that hardly got a core is not late."""
+        for _ in range(MAX_EXTENSIONS):
+            cpu_before_s = self._cpu_s()
+            done, _ = await asyncio.wait({running}, timeout=timeout_s)
+            if done:
+                return running.result()
+            share = (self._cpu_s() - cpu_before_s) / timeout_s / max(1, len(self.running_tasks))
+            if share >= MIN_CPU_SHARE or not self._is_runnable():
+                break
+        running.cancel()
+        reason = f"it took longer than {timeout_s:g} s"
+        self.kill(reason)
+        raise WorkerLostError(reason)
+
+    async def _classify_crash(self, *, alone: bool) -> TaskResult:
+        """Tell the guilty from those who only ran beside it."""
+        if self.broken_reason is not None:
+            raise ExecutorBrokenError(self.broken_reason, suspect=False)
+        reason = await self._exit_reason()
+        self.kill(reason)
+        if alone:
+            raise WorkerLostError(reason)
+        raise ExecutorBrokenError(reason, suspect=True)
+
+    def _unwrap(self, answer: TaskResult) -> Any:
+        self.tasks_by_pid[answer.pid] += 1
+        self.private_mb_by_pid[answer.pid] = answer.private_mb
+        if isinstance(answer.error, MemoryError):
+            raise WorkerLostError(f"it asked for more than the limit of {self.settings.memory_limit_mb} MB")
+        if answer.error is not None:
+            raise answer.error
+        return answer.value
+
+    def _cpu_s(self) -> float:
+        used_s = 0.0
+        for process in self._processes:
+            with contextlib.suppress(psutil.Error):
+                times = process.cpu_times()
+                used_s += times.user + times.system
+        return used_s
+
+    def _is_runnable(self) -> bool:
+        with contextlib.suppress(psutil.Error):
+            return any(process.status() == psutil.STATUS_RUNNING for process in self._processes)
+        return False
+
+    async def _exit_reason(self) -> str:
+        """How the first of them died; the executor ends the others by SIGTERM."""
+        await asyncio.to_thread(self._started.shut_down)
+        codes = [process.exitcode or 0 for process in self._started.processes]
+        code = next((one for one in codes if one not in {0, -signal.SIGTERM}), min(codes))
+        return (
+            f"its worker died of {signal.Signals(-code).name}"
+            if code < 0
+            else f"its worker exited with {code}"
+        )
+
+    def kill(self, reason: str) -> None:
+        """Kill all processes; what else runs is told that it is innocent."""
+        if self.broken_reason is None:
+            self.broken_reason = reason
+        self._started.kill()
+
+    async def shut_down(self, timeout_s: float) -> None:
+        """Let what runs end, kill what does not within the time, and leave no process."""
+        self._closing = True
+        leaving = asyncio.ensure_future(asyncio.to_thread(self._started.shut_down))
+        await asyncio.wait({leaving}, timeout=0.0 if self.is_broken else timeout_s)
+        if not leaving.done():
+            self.kill("the workers were ended")
+            await asyncio.wait({leaving}, timeout=KILL_TIMEOUT_S)
+
+
+def _live_processes(pids: Sequence[int]) -> list[psutil.Process]:
+    """Those that are still there."""
+    found = []
+    for pid in pids:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            found.append(psutil.Process(pid))
+    return found

@@ -1,0 +1,69 @@
+"""Process tuning: heap and garbage collector, native thread limits, exit with the parent."""
+
+import ctypes
+import gc
+import os
+import signal
+from collections.abc import Mapping
+from typing import Final
+
+M_TRIM_THRESHOLD: Final = -1
+M_MMAP_THRESHOLD: Final = -3
+M_ARENA_MAX: Final = -8
+MALLOC_THRESHOLD_BYTES: Final = 256 * 1024
+MAX_ARENAS: Final = 2
+SINGLE_THREAD_ENV: Final[Mapping[str, str]] = {
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "NUMEXPR_NUM_THREADS": "1",
+    "NUMBA_NUM_THREADS": "1",
+    "POLARS_MAX_THREADS": "1",
+}
+DAEMON_THREAD_ENV: Final[Mapping[str, str]] = {
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "UV_THREADPOOL_SIZE": "1",  # the loop resolves names in it, hardly anything else
+}
+DAEMON_POOL_THREADS: Final = 4  # what waits for disks and processes; nothing computes there
+PR_SET_PDEATHSIG: Final = 1
+
+
+def tune_malloc() -> None:
+    """Have glibc keep few arenas, map large blocks by themselves and trim early; elsewhere nothing.
+
+    Left alone, it raises its limits with the largest block that it ever freed, and keeps all below them.
+    """
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):
+        libc.mallopt(M_ARENA_MAX, MAX_ARENAS)
+        libc.mallopt(M_MMAP_THRESHOLD, MALLOC_THRESHOLD_BYTES)
+        libc.mallopt(M_TRIM_THRESHOLD, MALLOC_THRESHOLD_BYTES)
+
+
+def freeze_gc() -> None:
+    """What lives now lives to the end: the collector need not look at it again, full turns stay short."""
+    gc.collect()
+    gc.freeze()
+
+
+def trim_heap() -> None:
+    """Return freed memory to the machine; glibc keeps it otherwise."""
+    gc.collect()
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "malloc_trim"):
+        libc.malloc_trim(0)
+
+
+def limit_native_threads() -> None:
+    """For a process that waits more than it computes; what the owner has set in the environment stays."""
+    for name, value in DAEMON_THREAD_ENV.items():
+        os.environ.setdefault(name, value)
+
+
+def exit_with_parent() -> None:
+    """Have the kernel send SIGTERM to this process when its parent dies; at once if it is dead already."""
+    parent = os.getppid()
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGTERM)

@@ -1,0 +1,383 @@
+"""Worker pool behind `ports.Workers`: retries tasks, replaces broken executors, isolates failing rows.
+
+One death breaks an executor with all that runs in it, and a running task cannot be stopped. So the pool
+kills and replaces the executor, runs again what was in flight, and finds the culprit by running it alone.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
+
+import msgspec
+import structlog
+
+from vcpd.core.errors import PermanentError, UnavailableError, VcpdError
+from vcpd.domain.panel import PanelReference
+from vcpd.domain.runs import Progress
+from vcpd.ports import FailedSymbol, PanelTask
+from vcpd.runtime.executor import ExecutorBrokenError, WorkerExecutor, WorkerLostError, stop_helper_processes
+from vcpd.runtime.settings import WorkerSettings
+from vcpd.runtime.warmup import precompile
+from vcpd.runtime.worker_process import (
+    FunctionCall,
+    MapRows,
+    OpenPanel,
+    WarmUp,
+    WorkerConfig,
+    WorkerTask,
+    symbol_at,
+)
+
+T = TypeVar("T")
+SPLIT_FACTOR: Final = 8  # pieces a failing piece is cut into: 64 rows need two rounds
+SINGLE_ROW_ATTEMPTS: Final = 2  # a single row is only blamed when it fails twice; the first may be chance
+MIN_TIMEOUT_S: Final = 5.0
+START_ATTEMPTS: Final = 3
+RETRY_PAUSE_S: Final = 0.2
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Consecutive rows; a suspect is part of a piece that failed, and runs while nothing else does."""
+
+    rows: range
+    suspect: bool = False
+
+
+RunChunk = Callable[[Chunk, float], Awaitable[T]]
+
+
+class ChunkFailedError(VcpdError):
+    """The rows of this piece could not be computed: they raised, or took their worker down."""
+
+
+@dataclass(frozen=True, slots=True)
+class FailedRow:
+    """A row that failed each time it was tried alone, and its last error."""
+
+    row: int
+    error: ChunkFailedError
+
+
+def split_rows(rows: range, size: int) -> list[range]:
+    """Consecutive pieces of at most `size` rows."""
+    return [rows[at : at + size] for at in range(0, len(rows), size)]
+
+
+class ChunkedMap(Generic[T]):
+    """The pieces still to do, the results so far, and the rows that were given up."""
+
+    def __init__(self, rows: range, chunk_rows: int, timeout_s: float, progress: Progress | None) -> None:
+        self.failed_rows: list[FailedRow] = []
+        self._chunks = deque(Chunk(part) for part in split_rows(rows, chunk_rows))
+        self._chunk_rows = chunk_rows
+        self._timeout_s = timeout_s
+        self._progress = progress
+        self._results: dict[int, T] = {}
+        self._single_row_failures: dict[int, int] = {}
+
+    @property
+    def n_chunks(self) -> int:
+        return len(self._chunks)
+
+    @property
+    def results(self) -> Sequence[T]:
+        """One a piece, in row order."""
+        return [self._results[first] for first in sorted(self._results)]
+
+    async def process(self, run: RunChunk[T], max_given_up: int) -> None:
+        """Do pieces until none is left, or too many rows are given up. Several may work at once."""
+        while self._chunks and len(self.failed_rows) <= max_given_up:
+            piece = self._chunks.popleft()
+            try:
+                self._results[piece.rows.start] = await run(piece, self._timeout_of(piece))
+            except ChunkFailedError as error:
+                self._isolate(piece, error)
+            else:
+                self._advance(len(piece.rows))
+
+    def _timeout_of(self, piece: Chunk) -> float:
+        """A part of a failing chunk gets its share of the time, so that an endless row is found soon."""
+        if not piece.suspect:
+            return self._timeout_s
+        share_s = self._timeout_s * len(piece.rows) / self._chunk_rows
+        return min(self._timeout_s, max(MIN_TIMEOUT_S, share_s))
+
+    def _isolate(self, piece: Chunk, error: ChunkFailedError) -> None:
+        if len(piece.rows) > 1:
+            parts = split_rows(piece.rows, -(-len(piece.rows) // SPLIT_FACTOR))
+            self._chunks.extendleft(Chunk(part, suspect=True) for part in reversed(parts))
+            return
+        row = piece.rows.start
+        self._single_row_failures[row] = self._single_row_failures.get(row, 0) + 1
+        if self._single_row_failures[row] < SINGLE_ROW_ATTEMPTS:
+            self._chunks.appendleft(Chunk(piece.rows, suspect=True))
+            return
+        self.failed_rows.append(FailedRow(row, error))
+        self._advance(1)
+
+    def _advance(self, n_rows: int) -> None:
+        if self._progress is not None:
+            self._progress.advance(n_rows)
+
+
+async def gather_or_cancel(lanes: Sequence[Awaitable[None]]) -> None:
+    """Await all; the first error cancels the others and is raised as it is."""
+    tasks = [asyncio.ensure_future(lane) for lane in lanes]
+    try:
+        for task in asyncio.as_completed(tasks):
+            await task
+    finally:
+        for one in tasks:
+            one.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class WorkerView(msgspec.Struct, frozen=True):
+    """One worker, for /status."""
+
+    pid: int
+    tasks: int
+    private_mb: float
+
+
+class WorkersSnapshot(msgspec.Struct, frozen=True):
+    """The pool, for /status and /metrics."""
+
+    count: int
+    running: tuple[str, ...]
+    tasks: int
+    crews_started: int
+    crews_broken: int
+    crews_recycled: int
+    workers: tuple[WorkerView, ...]
+
+
+class WorkerPool:
+    """Warm processes at the lowest priority; replaced when one of them is lost or worn."""
+
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        open_panel: OpenPanel,
+        warm_ups: Sequence[WarmUp] = (),
+        preload: Sequence[str] = (),
+    ) -> None:
+        """`open_panel` and `warm_ups` are module-level functions; `preload` names modules without threads."""
+        self.settings = settings
+        self._open_panel = open_panel
+        self._warm_ups = tuple(warm_ups)
+        self._preload = tuple(preload)
+        self._executor: WorkerExecutor | None = None
+        self._replacing: asyncio.Task[None] | None = None
+        self._closed = self._precompiled = False
+        self._n_tasks = self._n_started = self._n_broken = self._n_recycled = 0
+
+    async def start(self) -> None:
+        """Bring all workers up, warm. UnavailableError when they do not come up."""
+        await self._ready_executor()
+
+    def apply(self, settings: WorkerSettings) -> None:
+        """Take new settings live; running tasks go on under the old ones."""
+        self.settings = settings
+        self._replace_if_needed()
+
+    def recycle(self, reason: str) -> None:
+        """Let running tasks end and replace all workers by fresh ones."""
+        if self._executor is not None and not self._closed:
+            log.info("workers_renewed", reason=reason)
+            self._executor.mark_for_recycling()
+            self._replace_if_needed()
+
+    async def drain(self, deadline_s: float) -> bool:
+        """Wait for a replacement that is under way; whether none is any more."""
+        if self._replacing is None:
+            return True
+        ended, _ = await asyncio.wait({self._replacing}, timeout=deadline_s)
+        return bool(ended)
+
+    async def close(self, deadline_s: float = 5.0) -> None:
+        """Refuse new tasks, let running ones end within the deadline, kill the rest, leave no process."""
+        self._closed = True
+        replacing = self._replacing
+        if replacing is not None:
+            if (
+                self._executor is not None
+            ):  # one that leaves may still end its tasks; one that starts has none
+                await asyncio.wait({replacing}, timeout=deadline_s)
+            replacing.cancel()
+            await asyncio.gather(replacing, return_exceptions=True)
+        if self._executor is not None:
+            await self._executor.shut_down(deadline_s)
+            self._executor = None
+        await asyncio.to_thread(stop_helper_processes)
+
+    async def call(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Run a module-level function once in a worker; once more when its worker is lost.
+
+        Raises what the function raised, or PermanentError when it lost its worker twice.
+        """
+        task = FunctionCall(function, arguments)
+        try:
+            result: T = await self._run(task, self.settings.task_timeout_s)
+        except WorkerLostError:
+            try:
+                result = await self._run(task, self.settings.task_timeout_s, alone=True)
+            except WorkerLostError as error:
+                raise PermanentError(f"{task.name} failed twice: {error}") from error
+        return result
+
+    async def map_panel(  # noqa: PLR0913 - the optional ones are keywords
+        self,
+        task: PanelTask[T],
+        panel: PanelReference,
+        parameters: Any,
+        *,
+        rows: range | None = None,
+        progress: Progress | None = None,
+        casualties: list[FailedSymbol] | None = None,
+    ) -> Sequence[T]:
+        """See `ports.Workers`. PermanentError also when more than `max_casualties` rows are given up."""
+        settings = self.settings
+        all_rows = range(panel.n_symbols) if rows is None else rows
+        mapping: ChunkedMap[T] = ChunkedMap(all_rows, settings.chunk_rows, settings.task_timeout_s, progress)
+
+        async def run_piece(piece: Chunk, timeout_s: float) -> T:
+            message = MapRows(task, panel, piece.rows.start, piece.rows.stop, parameters)
+            return await self._run_chunk(message, timeout_s, alone=piece.suspect)  # type: ignore[no-any-return]
+
+        n_lanes = min(settings.count, mapping.n_chunks)
+        lanes = [mapping.process(run_piece, settings.max_casualties) for _ in range(n_lanes)]
+        await gather_or_cancel(lanes)
+        await self._report(mapping, panel, casualties)
+        return mapping.results
+
+    async def _report(
+        self, mapping: ChunkedMap[Any], panel: PanelReference, casualties: list[FailedSymbol] | None
+    ) -> None:
+        named = [
+            FailedSymbol(await self._symbol_at(panel, one.row), one.row, str(one.error))
+            for one in mapping.failed_rows
+        ]
+        for one in named:
+            log.error("worker_casualty", symbol=one.symbol, reason=one.reason)
+        if named and (casualties is None or len(named) > self.settings.max_casualties):
+            listed = "; ".join(f"{one.symbol}: {one.reason}" for one in named[:3])
+            text = f"{len(named)} symbols could not be computed, the job is given up: {listed}"
+            raise PermanentError(text) from mapping.failed_rows[0].error
+        if casualties is not None:
+            casualties.extend(named)
+
+    async def _symbol_at(self, panel: PanelReference, row: int) -> str:
+        message = MapRows(symbol_at, panel, row, row + 1, None)
+        symbol: str = await self._run(message, self.settings.task_timeout_s)
+        return symbol
+
+    async def _run_chunk(self, message: MapRows, timeout_s: float, *, alone: bool) -> Any:
+        """PieceFailedError where the rows are to blame; our own errors, such as no panel, as they are."""
+        try:
+            return await self._run(message, timeout_s, alone=alone)
+        except WorkerLostError as error:
+            raise ChunkFailedError(str(error)) from error
+        except VcpdError:
+            raise
+        except Exception as error:
+            raise ChunkFailedError(f"{type(error).__name__}: {error}") from error
+
+    async def _run(self, task: WorkerTask, timeout_s: float, *, alone: bool = False) -> Any:
+        """Until the task ends in one way or the other; another's fault only costs it time."""
+        while True:
+            crew = await self._ready_executor()
+            self._n_tasks += 1
+            try:
+                return await crew.run(task, timeout_s, alone=alone)
+            except WorkerLostError as error:
+                log.warning("worker_lost", task=task.name, reason=str(error))
+                raise
+            except ExecutorBrokenError as error:
+                alone = alone or error.suspect
+            finally:
+                self._replace_if_needed()
+
+    async def _ready_executor(self) -> WorkerExecutor:
+        while not self._closed:
+            self._replace_if_needed()
+            if self._replacing is None and self._executor is not None:
+                return self._executor
+            if (replacing := self._replacing) is not None:
+                await asyncio.wait({replacing})
+                if not replacing.cancelled() and (error := replacing.exception()):
+                    raise error
+        raise UnavailableError("the workers are closed: the daemon is stopping")
+
+    def _replace_if_needed(self) -> None:
+        """Begin to replace a crew that is missing, broken or worn, unless somebody does already."""
+        crew = self._executor
+        fit = crew is not None and not crew.is_broken and not crew.needs_recycling(self.settings)
+        if fit or self._closed or self._replacing is not None:
+            return
+        if crew is not None:
+            self._n_broken += crew.is_broken
+            self._n_recycled += not crew.is_broken
+        self._replacing = asyncio.create_task(self._replace(crew), name="workers-replace")
+        self._replacing.add_done_callback(self._replaced)
+
+    def _replaced(self, task: "asyncio.Task[None]") -> None:
+        self._replacing = None
+        if not task.cancelled() and (error := task.exception()):
+            log.error("workers_unavailable", reason=str(error))
+
+    async def _replace(self, worn: WorkerExecutor | None) -> None:
+        if worn is not None:
+            await worn.shut_down(self.settings.task_timeout_s)
+            self._executor = None
+        await self._precompile()
+        for attempt in range(1, START_ATTEMPTS + 1):
+            try:
+                self._executor = await self._start_executor()
+            except UnavailableError as error:
+                log.warning("worker_start_failed", attempt=attempt, reason=str(error))
+                if attempt == START_ATTEMPTS:
+                    raise
+                await asyncio.sleep(RETRY_PAUSE_S * attempt)
+            else:
+                return
+
+    async def _precompile(self) -> None:
+        """Once in the pool's life; where it fails, the workers warm up unrehearsed and tell what is wrong."""
+        if self._precompiled or not self._warm_ups:
+            return
+        try:
+            await precompile(self.settings.start_method, self._warm_ups, self._preload)
+        except UnavailableError as error:
+            log.warning("warm_up_failed", reason=str(error))
+        self._precompiled = True
+
+    async def _start_executor(self) -> WorkerExecutor:
+        settings = self.settings
+        outfit = WorkerConfig(
+            self._open_panel, self._warm_ups, settings.memory_limit_mb, settings.rest_after_s
+        )
+        crew = await WorkerExecutor.start(settings, outfit, self._preload)
+        self._n_started += 1
+        return crew
+
+    def snapshot(self) -> WorkersSnapshot:
+        crew = self._executor
+        views = () if crew is None else tuple(_worker_view(crew, pid) for pid in crew.pids)
+        return WorkersSnapshot(
+            self.settings.count,
+            () if crew is None else tuple(crew.running_tasks),
+            self._n_tasks,
+            self._n_started,
+            self._n_broken,
+            self._n_recycled,
+            views,
+        )
+
+
+def _worker_view(crew: WorkerExecutor, pid: int) -> WorkerView:
+    return WorkerView(pid, crew.tasks_by_pid[pid], round(crew.private_mb_by_pid.get(pid, 0.0), 1))

@@ -1,0 +1,256 @@
+"""Simulated universe: symbols with their listing periods, and the table of all traded prices.
+
+Nothing in it depends on where the horizon lies: a later one gives the same sessions and more.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vcpd.domain.bars import PRICE_FIELDS, BoolArray, DateArray, FloatArray, IntArray
+from vcpd.domain.calendar import TradingCalendar
+from vcpd.sandbox.intraday import DayBars
+from vcpd.sandbox.leader_paths import LEADER, PlannedBase, leader_path, leader_price_paths
+from vcpd.sandbox.market import INDICES, MarketListing
+from vcpd.sandbox.market_paths import (
+    MarketFactors,
+    PricePaths,
+    ShareSplit,
+    draw_factors,
+    find_splits,
+    ordinary_paths,
+    split_divisors,
+    symbol_traits,
+)
+from vcpd.sandbox.names import company, newcomer, sector_of
+from vcpd.sandbox.rng import hash_salt, random_stream, unit_hash
+from vcpd.sandbox.settings import SandboxSettings
+
+TICK_PAISE: Final = 5
+PAISE_PER_RUPEE: Final = 100.0
+CLOSE_FIELD: Final = PRICE_FIELDS.index("close")
+EPOCH: Final = date(2012, 1, 1)
+NEVER_DELISTED: Final = 2**31
+NEWCOMER_SESSIONS: Final = 500  # a newcomer is merged away after so long, and its place is another's
+BLOCK_ROWS: Final = 256
+FIRST_COMPANY_TOKEN: Final = 10_001
+FIRST_NEWCOMER_TOKEN: Final = 60_001
+INDEX_LISTINGS: Final = (
+    MarketListing(256265, "NIFTY 50", "NIFTY 50", 0.0, 0, INDICES),
+    MarketListing(268041, "NIFTY 500", "NIFTY 500", 0.0, 0, INDICES),
+)
+INDEX_START: Final = (4700.0, 3700.0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PriceTable:
+    """Names by sessions, as traded on the day: no split is adjusted for.
+
+    `prices` has shape (4, names, sessions), paise, in the order of PRICE_FIELDS; `volume` (names,
+    sessions), shares; `traded` (names, sessions).
+    """
+
+    prices: NDArray[np.int32]
+    volume: IntArray
+    traded: BoolArray
+
+    @classmethod
+    def blank(cls, rows: int, columns: int) -> Self:
+        """A tape to be written block by block."""
+        shape = (rows, columns)
+        return cls(np.zeros((4, *shape), np.int32), np.zeros(shape, np.int64), np.ones(shape, np.bool_))
+
+    @property
+    def session_count(self) -> int:
+        return int(self.volume.shape[1])
+
+    def write(self, first_row: int, paths: PricePaths, splits: list[tuple[ShareSplit, ...]]) -> None:
+        """Put the last sessions of `paths` into the rows from `first_row` on."""
+        last = slice(-self.session_count, None)
+        rows = slice(first_row, first_row + len(splits))
+        divided = np.stack([split_divisors(of_row, paths.close.shape[1]) for of_row in splits])[:, last]
+        for place, prices in enumerate((paths.open, paths.high, paths.low, paths.close)):
+            self.prices[place, rows] = round_to_tick(prices[:, last] * PAISE_PER_RUPEE / divided)
+        shares = paths.value[:, last] * divided / paths.close[:, last]
+        self.volume[rows] = np.round(shares).astype(np.int64)
+
+    def day(self, rows: IntArray, column: int) -> DayBars:
+        """One session's bars of some rows, in paise."""
+        return DayBars.of(self.prices[:, rows, column], self.volume[rows, column])
+
+    def history(self, row: int, columns: IntArray) -> DayBars:
+        """One name's bars in some sessions, in paise."""
+        return DayBars.of(self.prices[:, row, columns], self.volume[row, columns])
+
+
+def round_to_tick(paise: FloatArray) -> NDArray[np.int32]:
+    """Rounded to whole ticks, at least one."""
+    return np.maximum(np.round(paise / TICK_PAISE), 1.0).astype(np.int32) * np.int32(TICK_PAISE)
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedSymbol:
+    """One row of the tape; sessions are numbered from the epoch."""
+
+    listing: MarketListing
+    number: int
+    kind: str  # the purpose of its random streams
+    first: int = 0
+    end: int = NEVER_DELISTED  # listed in [first, end)
+    leader: int | None = None
+    splits: tuple[ShareSplit, ...] = ()
+    bases: tuple[PlannedBase, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SimulatedUniverse:
+    """Names and what they traded; column c of the tape is session number `offset` + c."""
+
+    sessions: DateArray  # all, from the epoch on
+    offset: int
+    symbols: tuple[SimulatedSymbol, ...]
+    price_table: PriceTable
+    tokens: IntArray  # by row
+    row_of_token: dict[int, int] = field(default_factory=dict)
+    row_of_symbol: dict[str, int] = field(default_factory=dict)
+
+
+def build_universe(
+    settings: SandboxSettings, calendar: TradingCalendar, first: date, horizon: date
+) -> SimulatedUniverse:
+    """Every session of [first, horizon]; about 1.5 ms a name."""
+    sessions = calendar.sessions(EPOCH, horizon)
+    offset = int(np.searchsorted(sessions, np.datetime64(first, "D")))
+    factors = draw_factors(settings.seed, len(sessions))
+    plain = [*_companies(settings), *_newcomers(settings, offset, len(sessions))]
+    tape = PriceTable.blank(len(plain) + len(INDEX_LISTINGS), len(sessions) - offset)
+    names: list[SimulatedSymbol] = []
+    for block in _blocks(plain):
+        names.extend(_write_block(settings, block, factors, tape, len(names)))
+    tape.write(len(names), _index_paths(settings.seed, factors), [()] * len(INDEX_LISTINGS))
+    names.extend(SimulatedSymbol(listing, number, "index") for number, listing in enumerate(INDEX_LISTINGS))
+    _mark_absences(settings, names, tape, offset)
+    return SimulatedUniverse(
+        sessions,
+        offset,
+        tuple(names),
+        tape,
+        np.array([name.listing.token for name in names], np.int64),
+        {name.listing.token: row for row, name in enumerate(names)},
+        {name.listing.symbol: row for row, name in enumerate(names)},
+    )
+
+
+def newcomer_count(settings: SandboxSettings) -> int:
+    return round(settings.symbols * settings.young_share)
+
+
+def _companies(settings: SandboxSettings) -> Iterator[SimulatedSymbol]:
+    """The old names, ordinary ones and leaders in a fixed mixture."""
+    for number in range(settings.symbols - newcomer_count(settings)):
+        listing = MarketListing((FIRST_COMPANY_TOKEN + number) << 8 | 1, *company(number))
+        leader = int(number * settings.planted_share)
+        if int((number + 1) * settings.planted_share) > leader:
+            yield SimulatedSymbol(listing, number, LEADER, leader=leader)
+        else:
+            yield SimulatedSymbol(listing, number, "ordinary")
+
+
+def _newcomers(settings: SandboxSettings, offset: int, session_count: int) -> Iterator[SimulatedSymbol]:
+    """Names listed one after the other for ever, so that a fixed count of them is young on any day."""
+    if not (count := newcomer_count(settings)):
+        return
+    every = NEWCOMER_SESSIONS / count
+    for number in range(max(0, int((offset - NEWCOMER_SESSIONS) / every)), int(session_count / every) + 1):
+        first = int(number * every)
+        listing = MarketListing((FIRST_NEWCOMER_TOKEN + number) << 8 | 1, *newcomer(number))
+        yield SimulatedSymbol(listing, number, "newcomer", first, first + NEWCOMER_SESSIONS)
+
+
+def _blocks(names: list[SimulatedSymbol]) -> Iterator[list[SimulatedSymbol]]:
+    """Names of one kind at a time, few enough to keep the arrays small."""
+    for kind in (LEADER, "ordinary", "newcomer"):
+        of_kind = [name for name in names if name.kind == kind]
+        for start in range(0, len(of_kind), BLOCK_ROWS):
+            yield of_kind[start : start + BLOCK_ROWS]
+
+
+def _write_block(
+    settings: SandboxSettings,
+    block: list[SimulatedSymbol],
+    factors: MarketFactors,
+    tape: PriceTable,
+    first_row: int,
+) -> list[SimulatedSymbol]:
+    """Draw the block's paths, split them, write them; gives the names with what was decided."""
+    numbers = np.array([name.number for name in block])
+    if block[0].leader is None:
+        bases: list[tuple[PlannedBase, ...]] = [()] * len(block)
+        sectors = np.array([sector_of(number) for number in numbers.tolist()])
+        paths = ordinary_paths(settings.seed, block[0].kind, numbers, sectors, factors)
+    else:
+        paths, bases = _leader_block_paths(settings, block, numbers, factors.session_count)
+    splits = [find_splits(paths.close[row], paths.may_split[row]) for row in range(len(block))]
+    tape.write(first_row, paths, splits)
+    return [
+        SimulatedSymbol(
+            name.listing, name.number, name.kind, name.first, name.end, name.leader, split, planned
+        )
+        for name, split, planned in zip(block, splits, bases, strict=True)
+    ]
+
+
+def _leader_block_paths(
+    settings: SandboxSettings, block: list[SimulatedSymbol], numbers: IntArray, session_count: int
+) -> tuple[PricePaths, list[tuple[PlannedBase, ...]]]:
+    start_levels = np.log(symbol_traits(settings.seed, LEADER, numbers).price)[:, 0]
+    courses = [
+        leader_path(settings.seed, name.leader or 0, float(level), session_count)
+        for name, level in zip(block, start_levels, strict=True)
+    ]
+    paths = leader_price_paths(settings.seed, numbers, courses, settings.noise, session_count)
+    return paths, [tuple(way.bases) for way in courses]
+
+
+def _index_paths(seed: int, factors: MarketFactors) -> PricePaths:
+    """NIFTY 50 by the market alone; NIFTY 500 by market and sectors. Indices trade no shares."""
+    moves = np.stack([factors.market, factors.market + factors.sectors.mean(axis=0)])
+    close = np.array(INDEX_START)[:, None] * np.exp(np.cumsum(moves, axis=1))
+    before = np.concatenate([close[:, :1], close[:, :-1]], axis=1)
+    draws = np.stack(
+        [random_stream(seed, "index", row).standard_normal((close.shape[1], 3)) for row in range(2)]
+    )
+    reach = 0.004 * factors.turbulence
+    opened = before * np.exp(0.3 * moves + 0.4 * reach * draws[..., 0])
+    high = np.maximum(opened, close) * np.exp(reach * np.abs(draws[..., 1]))
+    low = np.minimum(opened, close) * np.exp(-reach * np.abs(draws[..., 2]))
+    return PricePaths(opened, high, low, close, np.zeros_like(close), np.zeros(close.shape, np.bool_))
+
+
+def _mark_absences(
+    settings: SandboxSettings, names: list[SimulatedSymbol], tape: PriceTable, offset: int
+) -> None:
+    """No bars before the listing, after the end of it, and while trading is suspended."""
+    end = offset + tape.traded.shape[1]
+    chances = unit_hash(np.array([name.listing.token for name in names]), hash_salt(settings.seed, "halt", 0))
+    for row, name in enumerate(names):
+        tape.traded[row, : max(0, name.first - offset)] = False
+        tape.traded[row, max(0, name.end - offset) :] = False
+        if name.kind == "ordinary" and chances[row] < settings.suspended_share:
+            tape.traded[row] &= ~_suspensions(settings.seed, name.number, end)[offset:]
+
+
+def _suspensions(seed: int, number: int, session_count: int) -> BoolArray:
+    """Stretches of 10 to 59 sessions, one or two years apart, for ever."""
+    random = random_stream(seed, "suspension", number)
+    suspended = np.zeros(session_count, np.bool_)
+    position = int(random.integers(0, 400))
+    while position < session_count:
+        length = int(random.integers(10, 60))
+        suspended[position : position + length] = True
+        position += length + int(random.integers(250, 500))
+    return suspended

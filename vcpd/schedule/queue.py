@@ -1,0 +1,246 @@
+"""Registry of pending and running runs; decides which may start and how long the scheduler may sleep."""
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from enum import Enum, auto
+from typing import Final
+
+from vcpd.core.errors import UnavailableError
+from vcpd.domain.health import MachineLoad
+from vcpd.domain.runs import Outcome
+from vcpd.schedule.job import PendingRun, RunningRun, ScheduledJob, TriggerCause
+from vcpd.schedule.policy import JobPolicy, ScheduleSettings
+from vcpd.schedule.run_history import RunHistory
+from vcpd.schedule.trigger import Tick
+
+CANCEL_IGNORED_AFTER_S: Final = (
+    240.0  # of real time; a statement that a dead connection holds ends in half of it
+)
+MAX_SLEEP_S: Final = 60.0
+STANDBY_SLEEP_S: Final = 10.0
+PENDING_SLEEP_S: Final = 5.0  # memory and load change without telling anybody
+MIN_SLEEP_S: Final = 0.01
+NEVER: Final = datetime.max.replace(tzinfo=UTC)
+
+
+class AdmissionAction(Enum):
+    START = auto()
+    WAIT = auto()
+    DROP = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class AdmissionDecision:
+    action: AdmissionAction
+    reason: str = ""
+    outcome: Outcome = Outcome.SKIPPED  # of a dropped run
+
+
+@dataclass(frozen=True, slots=True)
+class AdmissionContext:
+    """What matters for one waiting run at one instant."""
+
+    now: datetime
+    deadline: datetime
+    blocked_by: Sequence[str] = ()  # jobs it stands behind or after that wait or run
+    failed_dependency: str | None = None  # why a job it comes after did not go well
+    own_run_active: bool = False
+    heavy_active: str | None = None
+    overload: str | None = None
+
+
+ADMIT = AdmissionDecision(AdmissionAction.START)
+
+
+def decide_admission(policy: JobPolicy, around: AdmissionContext) -> AdmissionDecision:
+    """The first rule that speaks decides: order, overlap, heavy work, pressure; then the deadline."""
+    decision = _check_dependencies(around) or _check_concurrency(policy, around) or ADMIT
+    if decision.action is AdmissionAction.WAIT and around.now > around.deadline:
+        return AdmissionDecision(AdmissionAction.DROP, f"waited too long: {decision.reason}", Outcome.MISSED)
+    return decision
+
+
+def _check_dependencies(around: AdmissionContext) -> AdmissionDecision | None:
+    if around.blocked_by:
+        return AdmissionDecision(AdmissionAction.WAIT, f"after {', '.join(around.blocked_by)}")
+    if around.failed_dependency:
+        return AdmissionDecision(AdmissionAction.DROP, around.failed_dependency)
+    return None
+
+
+def _check_concurrency(policy: JobPolicy, around: AdmissionContext) -> AdmissionDecision | None:
+    if around.own_run_active:
+        return AdmissionDecision(AdmissionAction.WAIT, "its run before is not finished")
+    if not policy.heavy:
+        if policy.during_heavy == "skip" and around.heavy_active:
+            return AdmissionDecision(AdmissionAction.DROP, f"the heavy job {around.heavy_active} is running")
+        return None
+    if around.heavy_active:
+        return AdmissionDecision(AdmissionAction.WAIT, f"the heavy job {around.heavy_active} is running")
+    return AdmissionDecision(AdmissionAction.WAIT, around.overload) if around.overload else None
+
+
+def overload_reason(pressure: MachineLoad, settings: ScheduleSettings) -> str | None:
+    """Why nothing heavy should start, None where the machine has room."""
+    if pressure.memory_used_pct > settings.memory_mark_pct:
+        return f"memory {pressure.memory_used_pct:.0f} % used, mark {settings.memory_mark_pct:.0f} %"
+    if pressure.cpu_load_per_core > settings.cpu_mark_load:
+        return f"load {pressure.cpu_load_per_core:.1f} per core, mark {settings.cpu_mark_load:.1f}"
+    return None
+
+
+class RunQueue:
+    """Waiting and active runs of all lines. Decides nothing about time: that is the scheduler's."""
+
+    def __init__(self, history: RunHistory) -> None:
+        self.history = history
+        self.pending: list[PendingRun] = []
+        self.running: list[RunningRun] = []
+        self.changed = False  # since the scheduler last asked what that releases
+        self._reserved: list[str] = []
+
+    def is_busy(self, name: str) -> bool:
+        """Whether a run of the job waits or is active, or its row is being written."""
+        waits = name in self._reserved or any(one.name == name for one in self.pending)
+        return waits or self.active_run(name) is not None
+
+    @contextmanager
+    def reserved(self, name: str) -> Iterator[None]:
+        """While a row is written for a run that an owner asked for."""
+        self._reserved.append(name)
+        try:
+            yield
+        finally:
+            self._reserved.remove(name)
+
+    def check_cancellations(self) -> None:
+        """UnavailableError for a run at work long after it was told to end: it keeps others out for ever."""
+        now_s = asyncio.get_running_loop().time()
+        for active in self.running:
+            if active.cancel_request is None or not active.executing:
+                continue
+            active.cancel_noticed_s = now_s if active.cancel_noticed_s is None else active.cancel_noticed_s
+            if now_s - active.cancel_noticed_s > CANCEL_IGNORED_AFTER_S:
+                raise UnavailableError(
+                    f"{active.name} ignores its cancellation ({active.cancel_request[1]}): restart vcpd"
+                )
+
+    def contains(self, name: str, tick: Tick) -> bool:
+        """Whether this very tick has had its run, or has one on its way: clocks may be set back."""
+        on_its_way = any(one.tick == tick for one in self._unfinished(name))
+        return on_its_way or self.history.contains(name, tick.scheduled_at)
+
+    def coalesces(self, name: str, tick: Tick) -> bool:
+        """Whether the run on its way stands for `tick` too: making up for an older session does not."""
+        made_up = (TriggerCause.CATCH_UP, TriggerCause.RETRY)
+        return any(
+            one.cause not in made_up or one.tick.session >= tick.session for one in self._unfinished(name)
+        )
+
+    def active_run(self, name: str) -> RunningRun | None:
+        return next((one for one in self.running if one.name == name), None)
+
+    def by_priority(self, lines: Mapping[str, ScheduledJob]) -> list[PendingRun]:
+        """Waiting runs, the one that should go first first."""
+        known = (one for one in self.pending if one.name in lines)
+        return sorted(known, key=lambda one: (lines[one.name].policy.priority, one.tick.scheduled_at))
+
+    def has_heavy_pending(self, lines: Mapping[str, ScheduledJob]) -> bool:
+        return any(lines[one.name].policy.heavy for one in self.pending if one.name in lines)
+
+    def evaluate(
+        self, waiting: PendingRun, lines: Mapping[str, ScheduledJob], pressure: str | None, now: datetime
+    ) -> AdmissionDecision:
+        """Whether `waiting` may start at `now`."""
+        policy = lines[waiting.name].policy
+        by_hand = waiting.cause is TriggerCause.MANUAL
+        around = AdmissionContext(
+            now=now,
+            deadline=waiting.deadline,
+            blocked_by=() if by_hand else self._blocking_jobs(waiting, lines),
+            failed_dependency=None if by_hand else self._failed_dependency(waiting, lines),
+            own_run_active=self.active_run(waiting.name) is not None,
+            heavy_active=next((one.name for one in self.running if one.job.policy.heavy), None),
+            overload=pressure,
+        )
+        return decide_admission(policy, around)
+
+    def next_early_tick(self, line: ScheduledJob, lines: Mapping[str, ScheduledJob]) -> Tick | None:
+        """The line's coming tick, when all that it runs after is done for that session."""
+        tick = line.next_tick
+        if tick is None or not line.policy.after or any(map(self.is_busy, line.policy.after)):
+            return None
+        awaited = list(_dependency_ticks(line, lines, tick.session, tick.scheduled_at))
+        done = all(self.history.is_done(name, tick.session, since) for name, since in awaited)
+        return tick if awaited and done else None
+
+    def remove_pending(self, name: str) -> list[PendingRun]:
+        dropped = [one for one in self.pending if one.name == name]
+        self.pending = [one for one in self.pending if one.name != name]
+        return dropped
+
+    def cancel_all(self, reason: str) -> None:
+        for active in self.running:
+            active.cancel(Outcome.CANCELLED, reason)
+
+    def cancel_session_long(self, reason: str) -> None:
+        """End what would go on as long as its session does."""
+        for active in self.running:
+            if active.job.ends_with_session:
+                active.cancel(Outcome.CANCELLED, reason)
+
+    def _unfinished(self, name: str) -> list[PendingRun]:
+        everyone = (*self.pending, *(one.pending for one in self.running))
+        return [one for one in everyone if one.name == name]
+
+    def _blocking_jobs(self, waiting: PendingRun, lines: Mapping[str, ScheduledJob]) -> tuple[str, ...]:
+        policy = lines[waiting.name].policy
+        return tuple(name for name in (*policy.after, *policy.behind) if self.is_busy(name))
+
+    def _failed_dependency(self, waiting: PendingRun, lines: Mapping[str, ScheduledJob]) -> str | None:
+        session, until = waiting.tick.session, waiting.tick.scheduled_at
+        for name, since in _dependency_ticks(lines[waiting.name], lines, session, until):
+            if trouble := self.history.failure_reason(name, session, since):
+                return trouble
+        return None
+
+
+def _dependency_ticks(
+    line: ScheduledJob, lines: Mapping[str, ScheduledJob], session: date, until: datetime
+) -> Iterator[tuple[str, datetime]]:
+    """The jobs that `line` runs after, with their last tick for the session up to `until`."""
+    for name in line.policy.after:
+        tick = lines[name].trigger.last_for_session(session, until) if name in lines else None
+        if tick is not None:
+            yield name, tick.scheduled_at
+
+
+def next_wakeup(lines: Mapping[str, ScheduledJob], yard: RunQueue, now: datetime) -> datetime:
+    """The next tick; `now` itself while runs are on their way."""
+    if yard.pending or yard.running:
+        return now
+    return min((line.next_tick.scheduled_at for line in lines.values() if line.next_tick), default=NEVER)
+
+
+def sleep_seconds(
+    lines: Mapping[str, ScheduledJob], yard: RunQueue, now: datetime, until: datetime, monotonic_s: float
+) -> float:
+    """A look away; nothing is on its way before `until`."""
+    if until > now:
+        return min(MAX_SLEEP_S, (until - now).total_seconds())
+    return _busy_sleep_seconds(lines, yard, now, monotonic_s)
+
+
+def _busy_sleep_seconds(
+    lines: Mapping[str, ScheduledJob], yard: RunQueue, now: datetime, monotonic_s: float
+) -> float:
+    """While runs wait or work, their deadlines and timeouts count too."""
+    due = [line.next_tick.scheduled_at for line in lines.values() if line.next_tick]
+    due += [one.deadline for one in yard.pending]
+    waits_s = [(instant - now).total_seconds() for instant in due]
+    waits_s += [one.timeout_left_s(monotonic_s) for one in yard.running if one.cancel_request is None]
+    longest_s = PENDING_SLEEP_S if yard.pending else MAX_SLEEP_S
+    return max(MIN_SLEEP_S, min([longest_s, *waits_s]))

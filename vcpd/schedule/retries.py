@@ -1,0 +1,148 @@
+"""Catch-up of missed ticks, and retries of failed runs with exponential backoff."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import takewhile
+from typing import Final
+
+import msgspec
+
+from vcpd.domain.calendar import TradingCalendar
+from vcpd.domain.runs import Outcome, Run
+from vcpd.schedule.policy import JobPolicy, ScheduleSettings
+from vcpd.schedule.run_history import INTERRUPTED_REASON, is_scheduled
+from vcpd.schedule.trigger import Tick, Trigger
+
+# Two slices of waiting: later than this, the machine slept or the daemon was not running.
+LATE_AFTER: Final = timedelta(seconds=120)
+MAX_TICKS: Final = 500
+MAX_DOUBLINGS: Final = 20  # more would leave the range of a date
+
+
+@dataclass(frozen=True, slots=True)
+class CatchUpPlan:
+    """What becomes of due ticks, ascending; each missed one with its reason."""
+
+    start: tuple[Tick, ...]
+    missed: tuple[tuple[Tick, str], ...] = ()
+
+
+def plan_catch_up(ticks: Sequence[Tick], policy: JobPolicy, now: datetime) -> CatchUpPlan:
+    """Apply the policy's `catch_up` to ticks that are due at `now`, ascending."""
+    late = [tick for tick in ticks if now - tick.scheduled_at > LATE_AFTER]
+    on_time = [tick for tick in ticks if now - tick.scheduled_at <= LATE_AFTER]
+    if not late or policy.catch_up == "all":
+        return CatchUpPlan(tuple(ticks))
+    chosen = [] if on_time else late[-1:]
+    if policy.catch_up == "none":
+        deadline = timedelta(seconds=policy.start_deadline_s)
+        chosen = [tick for tick in chosen if now - tick.scheduled_at <= deadline]
+    start = (*chosen, *on_time)
+    missed = tuple((tick, _missed_reason(tick, start, now)) for tick in late if tick not in chosen)
+    return CatchUpPlan(start, missed)
+
+
+def _missed_reason(tick: Tick, start: Sequence[Tick], now: datetime) -> str:
+    late_s = int((now - tick.scheduled_at).total_seconds())
+    why = f"noticed {late_s // 3600} h {late_s % 3600 // 60} min late"
+    if start:
+        return f"{why}; the run of {start[0].scheduled_at:%Y-%m-%d %H:%M} UTC stands for it"
+    return f"{why}, not made up for (catch_up = none)"
+
+
+def due_ticks(trigger: Trigger, after: datetime, now: datetime) -> list[Tick]:
+    """The ticks in (after, now], ascending; of very many only the latest."""
+    recent = takewhile(
+        lambda tick: tick.scheduled_at > after, trigger.before(now + timedelta(microseconds=1))
+    )
+    return [tick for tick, _ in zip(recent, range(MAX_TICKS), strict=False)][::-1]
+
+
+def due_at_startup(trigger: Trigger, runs: Sequence[Run], now: datetime) -> list[Tick]:
+    """The ticks up to `now` that the run table does not know, ascending.
+
+    A job without any row is due once, for its latest tick: nobody missed the years before.
+    """
+    if not runs:
+        latest = trigger.latest(now)
+        return [latest] if latest else []
+    settled = [run.scheduled_at for run in runs if is_scheduled(run) and run.outcome is not Outcome.SKIPPED]
+    since = max(settled) if settled else min(run.scheduled_at for run in runs)
+    known = {run.scheduled_at for run in runs}
+    return [tick for tick in due_ticks(trigger, since, now) if tick.scheduled_at not in known]
+
+
+def run_to_retry(runs: Sequence[Run], policy: JobPolicy, retries: int, now: datetime) -> Run | None:
+    """The job's last real run, when it failed or was cut short and deserves another try.
+
+    One that takes the daemon down with it is tried again `retries` times, so that it does not do so for
+    ever; with `catch_up = "none"` a run is tried again only within its start deadline.
+    """
+    real = [run for run in runs if run.outcome not in (Outcome.SKIPPED, Outcome.MISSED)]
+    last = max(real, key=lambda run: (run.started_at or run.scheduled_at, run.id), default=None)
+    if last is None or last.outcome not in (Outcome.FAILED, Outcome.CANCELLED):
+        return None
+    if policy.catch_up == "none" and (now - last.scheduled_at).total_seconds() > policy.start_deadline_s:
+        return None
+    deaths = [run for run in real if run.session == last.session and run.reason == INTERRUPTED_REASON]
+    return last if len(deaths) <= retries else None
+
+
+class Retry(msgspec.Struct, frozen=True):
+    """The failed run, and the instant of its next try."""
+
+    run: Run
+    at: datetime
+
+
+def next_retry(
+    run: Run, runs: Sequence[Run], policy: JobPolicy, settings: ScheduleSettings, calendar: TradingCalendar
+) -> Retry | None:
+    """The next try of `run`, the last of the job's `runs`; None once the next session opens before it.
+
+    With `catch_up = "none"` the start deadline of the session's last tick ends it earlier.
+    """
+    if run.session is None or run.finished_at is None:
+        return None
+    of_session = [known for known in runs if known.session == run.session]
+    failures = sum(known.outcome is Outcome.FAILED for known in of_session)
+    doublings = min(max(failures - 1, 0), MAX_DOUBLINGS)
+    pause_min = min(settings.retry_pause_min * 2**doublings, settings.retry_longest_min)
+    at = run.finished_at + timedelta(minutes=pause_min)
+    until, _ = calendar.open_close(calendar.next(run.session))
+    if policy.catch_up == "none":
+        ticks = [known.scheduled_at for known in of_session if is_scheduled(known)]
+        until = min(until, max(ticks, default=at) + timedelta(seconds=policy.start_deadline_s))
+    return Retry(run, at) if at < until else None
+
+
+class RetryTable:
+    """The next try of each job that failed; whatever else of it ends meanwhile decides anew."""
+
+    def __init__(self) -> None:
+        self._pending: dict[str, Retry] = {}
+
+    def put(self, comeback: Retry | None, job: str) -> None:
+        """The job's next try from now on; None: there is none."""
+        self._pending.pop(job, None)
+        if comeback is not None:
+            self._pending[job] = comeback
+
+    def clear(self) -> None:
+        self._pending.clear()
+
+    def at(self, job: str) -> datetime | None:
+        """When the job is tried again."""
+        known = self._pending.get(job)
+        return known.at if known else None
+
+    def pop_due(self, now: datetime, longest: timedelta) -> list[Run]:
+        """The runs to try again now; one that a clock set back put further off than `longest` too."""
+        due = {job: one for job, one in self._pending.items() if not now < one.at <= now + longest}
+        for job in due:
+            del self._pending[job]
+        return [one.run for one in due.values()]
+
+    def due_times(self) -> Iterator[datetime]:
+        return (one.at for one in self._pending.values())

@@ -1,0 +1,236 @@
+"""Starts, executes and cancels runs, records their outcomes, and reads which jobs are paused."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from typing import Final, TypeVar
+
+import structlog
+
+from vcpd.core.errors import RetryableError, UnavailableError, VcpdError, is_transient
+from vcpd.core.supervised_tasks import BackgroundTasks
+from vcpd.domain.runs import Outcome, Run, RunContext, RunResult
+from vcpd.ports import Clock, RunStore
+from vcpd.schedule.job import Job, PendingRun, RunningRun, TriggerCause
+from vcpd.schedule.queue import RunQueue
+from vcpd.schedule.trigger import Tick
+
+STORE_ERRORS: Final = (RetryableError, UnavailableError)
+STORE_RETRY_S: Final = 5.0
+MAX_INSTANT_ATTEMPTS: Final = 50
+T = TypeVar("T")
+log = structlog.get_logger("vcpd.schedule")
+READ_TIMEOUT_S: Final = 5.0
+STALE_AFTER_S: Final = 300.0  # while nothing is due they only are to look at
+
+
+class Runner:
+    """Begins, runs and ends runs; every answer is a `Run` as the table now has it."""
+
+    def __init__(self, runs: RunStore, clock: Clock) -> None:
+        self._runs = runs
+        self._clock = clock
+
+    async def begin(self, waiting: PendingRun) -> Run | None:
+        """The run's row; None when the table has one for this tick already."""
+        if waiting.row is not None:
+            return waiting.row
+        if waiting.cause is TriggerCause.TICK or waiting.cause is TriggerCause.CATCH_UP:
+            tick = waiting.tick
+            return await self._persist(
+                lambda: self._runs.begin(waiting.name, tick.scheduled_at, tick.session)
+            )
+        return await self.begin_unscheduled(waiting.name, waiting.tick)
+
+    async def begin_unscheduled(self, name: str, tick: Tick) -> Run:
+        """A row of its own at about the tick's instant, never on a whole second: no tick of a schedule."""
+        at = unscheduled_instant(tick.scheduled_at)
+        for _ in range(MAX_INSTANT_ATTEMPTS):
+            instant = at
+            run = await self._persist(lambda when=instant: self._runs.begin(name, when, tick.session))  # type: ignore[misc]
+            if run is not None:
+                return run
+            at += timedelta(microseconds=1)
+        raise RetryableError(f"{name}: no free instant for a run at {tick.scheduled_at.isoformat()}")
+
+    async def execute(self, active: RunningRun, run: Run) -> Run:
+        """Run the job and end its row; cancellation, bugs and refusals become outcomes."""
+        context = RunContext(run.id, run.job, run.scheduled_at, run.session or active.pending.tick.session)
+        active.context = context
+        with structlog.contextvars.bound_contextvars(run_id=run.id, job=run.job):
+            log.info("run.started", session=str(context.session), cause=active.pending.cause.value)
+            result = await self._result(active, context)
+            active.transient = result.retryable
+            ended = await self.finish(run, result)
+            log.info("run.ended", outcome=str(ended.outcome), reason=ended.reason, **dict(ended.counts))
+        return ended
+
+    async def finish(self, run: Run, result: RunResult) -> Run:
+        await self._persist(lambda: self._runs.finish(run.id, result.outcome, result.reason, result.counts))
+        return _finished_run(run, result, self._clock.now())
+
+    async def record(self, name: str, tick: Tick, outcome: Outcome, reason: str) -> None:
+        """A row for a run that never began."""
+        log.info(
+            "run.not_begun", job=name, scheduled_at=str(tick.scheduled_at), outcome=outcome, reason=reason
+        )
+        await self._persist(lambda: self._runs.record(name, tick.scheduled_at, tick.session, outcome, reason))
+
+    async def _result(self, active: RunningRun, context: RunContext) -> RunResult:
+        if active.cancel_request is not None:
+            return _cancellation_result(active)
+        active.executing = True
+        try:
+            return await active.job.run(context)
+        except asyncio.CancelledError:
+            _clear_cancellation()
+            return _cancellation_result(active)
+        except VcpdError as error:
+            return RunResult(outcome=Outcome.FAILED, reason=str(error), retryable=is_transient(error))
+        except Exception as error:
+            log.exception("run.crashed")
+            return RunResult(outcome=Outcome.FAILED, reason=f"{type(error).__name__}: {error}")
+        finally:
+            active.executing = False
+
+    async def _persist(self, write: Callable[[], Awaitable[T]]) -> T:
+        """Write to the run table, again and again while the store is away."""
+        while True:
+            try:
+                return await write()
+            except STORE_ERRORS as error:
+                log.warning("runs.store_away", error=str(error), retry_in_s=STORE_RETRY_S)
+                await self._clock.sleep(STORE_RETRY_S)
+
+
+def unscheduled_instant(instant: datetime) -> datetime:
+    """The instant itself, or a microsecond later where it is a whole second."""
+    return instant if instant.microsecond else instant + timedelta(microseconds=1)
+
+
+def _cancellation_result(active: RunningRun) -> RunResult:
+    outcome, reason = active.cancel_request or (Outcome.CANCELLED, "cancelled from outside")
+    return RunResult(outcome=outcome, reason=reason, retryable=active.transient)
+
+
+def _clear_cancellation() -> None:
+    """The run's row must still be written in the task that was cancelled."""
+    task = asyncio.current_task()
+    while task is not None and task.cancelling():
+        task.uncancel()
+
+
+def _finished_run(run: Run, result: RunResult, now: datetime) -> Run:
+    return Run(
+        run.id,
+        run.job,
+        run.scheduled_at,
+        run.session,
+        run.started_at,
+        now,
+        result.outcome,
+        result.reason,
+        result.counts,
+    )
+
+
+class RunLauncher:
+    """Decides nothing: does what the scheduler decided, in tasks of its own, and tells when a run ended."""
+
+    def __init__(
+        self,
+        runs: RunStore,
+        clock: Clock,
+        yard: RunQueue,
+        wake: Callable[[], None],
+        ended: Callable[[RunningRun, Run], None],
+    ) -> None:
+        """`ended` is told (active, its row) before the run leaves the yard; then `wake` is called."""
+        self.tasks = BackgroundTasks(wake)
+        self._runner = Runner(runs, clock)
+        self._clock = clock
+        self._queue = yard
+        self._wake = wake
+        self._on_finished = ended
+
+    async def create_manual_run(self, name: str, tick: Tick) -> Run:
+        """The row of a run that an owner asked for. RetryableError where no instant is free."""
+        return await self._runner.begin_unscheduled(name, tick)
+
+    def begin(self, waiting: PendingRun, job: Job) -> None:
+        active = RunningRun(waiting, job, self._clock.now(), self._clock.monotonic_s())
+        self._queue.running.append(active)
+        active.task = self.tasks.spawn(self._run(active), f"run {waiting.name}")
+
+    def reject(self, waiting: PendingRun, outcome: Outcome, reason: str) -> None:
+        """A run that will not begin; what had no row and was no tick leaves only a line in the log."""
+        if waiting.row is not None:
+            self.close_run(waiting.row, outcome, reason)
+        elif waiting.cause in (TriggerCause.TICK, TriggerCause.CATCH_UP):
+            self.record(waiting.name, waiting.tick, outcome, reason)
+        else:
+            log.info("retry.given_up", job=waiting.name, outcome=outcome, reason=reason)
+
+    def close_run(self, row: Run, outcome: Outcome, reason: str) -> None:
+        """A row that was opened for a run that will not begin."""
+        self.tasks.spawn(self._finish_run(row, outcome, reason), f"end {row.job}")
+
+    def record(self, name: str, tick: Tick, outcome: Outcome, reason: str) -> None:
+        self.tasks.spawn(self._runner.record(name, tick, outcome, reason), f"record {name}")
+        if not self._queue.history.contains(name, tick.scheduled_at):
+            self._queue.history.add(
+                Run(0, name, tick.scheduled_at, tick.session, outcome=outcome, reason=reason)
+            )
+        self._queue.changed = True
+
+    async def _run(self, active: RunningRun) -> None:
+        try:
+            run = await self._runner.begin(active.pending)
+            if run is not None:
+                ended = await self._runner.execute(active, run)
+                self._queue.history.add(ended)
+                self._on_finished(active, ended)
+        finally:
+            self._queue.running.remove(active)
+            self._queue.changed = True
+            self._wake()
+
+    async def _finish_run(self, row: Run, outcome: Outcome, reason: str) -> None:
+        ended = await self._runner.finish(row, RunResult(outcome=outcome, reason=reason))
+        self._queue.history.add(ended)
+
+
+class PausedJobs:
+    """The paused jobs as the table last told them."""
+
+    def __init__(self, runs: RunStore, tasks: BackgroundTasks, clock: Clock) -> None:
+        self.names: frozenset[str] = frozenset()
+        self._runs = runs
+        self._tasks = tasks
+        self._clock = clock
+        self._read_s = float("-inf")
+        self._reading: asyncio.Task[None] | None = None
+
+    def is_stale(self) -> bool:
+        return self._clock.monotonic_s() - self._read_s >= STALE_AFTER_S
+
+    async def read(self) -> None:
+        """Ask the table; one that does not answer soon is left to it, and what was known counts on.
+
+        A task of its own, because the driver may wait for a dead connection even when it is cancelled.
+        """
+        self._read_s = self._clock.monotonic_s()
+        if self._reading is None or self._reading.done():
+            self._reading = self._tasks.spawn(self._read(), "read pauses")
+        await asyncio.wait({self._reading}, timeout=READ_TIMEOUT_S)
+
+    async def put(self, name: str, *, paused: bool) -> None:
+        """On record first, then here."""
+        await self._runs.set_paused(name, paused=paused)
+        self.names = self.names | {name} if paused else self.names - {name}
+
+    async def _read(self) -> None:
+        try:
+            self.names = await self._runs.paused()
+        except STORE_ERRORS as error:
+            log.warning("scheduler.pauses_unknown", error=str(error))

@@ -1,0 +1,126 @@
+"""Scheduler status structs for /status and `vcpd jobs`."""
+
+from collections.abc import Mapping
+from datetime import date, datetime
+
+import msgspec
+
+from vcpd.domain.runs import Run
+from vcpd.schedule.job import PendingRun, RunningRun, ScheduledJob
+from vcpd.schedule.queue import RunQueue
+from vcpd.schedule.retries import RetryTable
+
+
+class RunningRunStatus(msgspec.Struct, frozen=True):
+    """A run at work, and how far it is."""
+
+    run_id: int | None  # None for the moment until its row is written
+    session: date
+    since: datetime
+    done: int
+    total: int
+    note: str
+    ending: str | None  # why it is being ended, while it is
+
+
+class PendingRunStatus(msgspec.Struct, frozen=True):
+    """A run that is due and waits."""
+
+    scheduled_at: datetime
+    session: date
+    since: datetime
+    waits_for: str
+    until: datetime  # then it counts as missed
+    cause: str
+
+
+class JobStatus(msgspec.Struct, frozen=True):
+    """One job: what it did, does and will do."""
+
+    name: str
+    schedule: str
+    enabled: bool
+    paused: bool
+    heavy: bool
+    next_at: datetime | None
+    next_session: date | None
+    last: Run | None
+    last_duration_s: float | None
+    misses: int  # among the latest runs
+    running: RunningRunStatus | None
+    waiting: tuple[PendingRunStatus, ...]
+    retry_at: datetime | None = None  # when its last run, which failed, is tried again
+
+
+class SchedulerStatus(msgspec.Struct, frozen=True):
+    """All jobs, the next one first; `leading` is false while another daemon schedules."""
+
+    leading: bool
+    as_of: datetime
+    jobs: tuple[JobStatus, ...]
+
+
+def scheduler_status(  # noqa: PLR0913 - the scheduler hands in each part by name
+    lines: Mapping[str, ScheduledJob],
+    yard: RunQueue,
+    paused: frozenset[str],
+    comebacks: RetryTable,
+    *,
+    leading: bool,
+    now: datetime,
+) -> SchedulerStatus:
+    """The status of every line at `now`."""
+    jobs = [_job_status(line, yard, line.name in paused, comebacks.at(line.name)) for line in lines.values()]
+    jobs.sort(key=lambda job: (job.next_at is None, job.next_at, job.name))
+    return SchedulerStatus(leading, now, tuple(jobs))
+
+
+def _job_status(line: ScheduledJob, yard: RunQueue, paused: bool, retry_at: datetime | None) -> JobStatus:
+    last, active = yard.history.last(line.name), yard.active_run(line.name)
+    tick = line.next_tick
+    return JobStatus(
+        name=line.name,
+        schedule=line.policy.schedule,
+        enabled=line.policy.enabled,
+        paused=paused,
+        heavy=line.policy.heavy,
+        next_at=tick.scheduled_at if tick else None,
+        next_session=tick.session if tick else None,
+        last=last,
+        last_duration_s=_duration_s(last),
+        misses=yard.history.missed_count(line.name),
+        running=_running_status(active) if active else None,
+        waiting=tuple(_pending_status(one) for one in yard.pending if one.name == line.name),
+        retry_at=retry_at,
+    )
+
+
+def _duration_s(run: Run | None) -> float | None:
+    if run is None or run.started_at is None or run.finished_at is None:
+        return None
+    return (run.finished_at - run.started_at).total_seconds()
+
+
+def _running_status(active: RunningRun) -> RunningRunStatus:
+    context = active.context
+    progress = context.progress if context else None
+    return RunningRunStatus(
+        run_id=context.run_id if context else None,
+        session=active.pending.tick.session,
+        since=active.started_at,
+        done=progress.done if progress else 0,
+        total=progress.total if progress else 0,
+        note=progress.note if progress else "",
+        ending=active.cancel_request[1] if active.cancel_request else None,
+    )
+
+
+def _pending_status(waiting: PendingRun) -> PendingRunStatus:
+    return PendingRunStatus(
+        scheduled_at=waiting.tick.scheduled_at,
+        session=waiting.tick.session,
+        since=waiting.since,
+        waits_for=waiting.waits_for,
+        until=waiting.deadline,
+        cause=waiting.cause.value,
+    )

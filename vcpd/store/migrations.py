@@ -1,0 +1,97 @@
+"""Schema migrations: numbered SQL files, each applied once, in order, in one transaction."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from importlib import resources
+from typing import Final
+
+import asyncpg
+
+from vcpd.core.errors import PermanentError
+from vcpd.store.sql import named_queries
+
+SQL: Final = named_queries("schema")
+MIGRATION_LOCK: Final = 0x7663_7064_0001
+MIGRATION_FILE_NAME: Final = re.compile(r"^(\d{4})_(\w+)\.sql$")
+OLDEST_READER: Final = re.compile(r"^-- oldest reader: (\d+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One step. `oldest_reader` is the lowest version whose program still works after it."""
+
+    version: int
+    name: str
+    sql: str
+    oldest_reader: int
+
+    @property
+    def checksum(self) -> str:
+        return hashlib.sha256(self.sql.encode()).hexdigest()
+
+
+def load_migrations() -> tuple[Migration, ...]:
+    """All migrations of this program, oldest first."""
+    folder = resources.files("vcpd.store").joinpath("migrations")
+    files = {entry.name: entry.read_text(encoding="utf-8") for entry in folder.iterdir()}
+    return tuple(parse_migration(name, files[name]) for name in sorted(files) if name.endswith(".sql"))
+
+
+def parse_migration(file_name: str, sql: str) -> Migration:
+    """Raises ValueError on a file name that is not `0001_words.sql`."""
+    match = MIGRATION_FILE_NAME.match(file_name)
+    if match is None:
+        raise ValueError(f"expected a migration named 0001_words.sql, was {file_name}")
+    version = int(match[1])
+    reader = OLDEST_READER.search(sql)
+    return Migration(version, match[2], sql, int(reader[1]) if reader else version)
+
+
+async def migrate(
+    connection: "asyncpg.Connection[asyncpg.Record]", migrations: tuple[Migration, ...] | None = None
+) -> int:
+    """Bring the database up to date and give its version; concurrent callers wait for each other.
+
+    Raises PermanentError when the database is too new for this program, or was migrated by other files.
+    """
+    steps = load_migrations() if migrations is None else migrations
+    await connection.execute(SQL["lock"], MIGRATION_LOCK)
+    try:
+        await connection.execute(SQL["make_home"])
+        await connection.execute(SQL["make_ledger"])
+        pending = _pending_migrations(steps, await connection.fetch(SQL["applied"]))
+        for step in pending:
+            await _apply_migration(connection, step)
+        return max(step.version for step in steps)
+    finally:
+        await connection.execute(SQL["unlock"], MIGRATION_LOCK)
+
+
+def _pending_migrations(steps: tuple[Migration, ...], applied: list[asyncpg.Record]) -> list[Migration]:
+    """The steps the database lacks; PermanentError where its history is not ours."""
+    known = {step.version: step for step in steps}
+    ours = max(known)
+    needed = max((row["oldest_reader"] for row in applied), default=0)
+    if needed > ours:
+        newest = max(row["version"] for row in applied)
+        raise PermanentError(
+            f"the database is at version {newest}, this vcpd knows versions up to {ours}: "
+            "start the newer vcpd that migrated it, or point [store] dsn elsewhere"
+        )
+    for row in applied:
+        step = known.get(row["version"])
+        if step is not None and step.checksum != row["checksum"]:
+            raise PermanentError(
+                f"the database was migrated to version {step.version} by another file than this vcpd's "
+                f"`{step.name}`: it belongs to a different build"
+            )
+    done = {row["version"] for row in applied}
+    return [step for step in steps if step.version not in done]
+
+
+async def _apply_migration(connection: "asyncpg.Connection[asyncpg.Record]", step: Migration) -> None:
+    async with connection.transaction():
+        await connection.execute(SQL["enter_home"])
+        await connection.execute(step.sql)
+        await connection.execute(SQL["note"], step.version, step.name, step.checksum, step.oldest_reader)
