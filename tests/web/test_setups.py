@@ -73,7 +73,8 @@ async def test_explain_gives_lines_and_the_verdict() -> None:
     async with asking(sources(SETUPS)) as client:
         body = await (await client.get("/api/explain/AAA")).json()
         assert body["lines"] == ["all gates hold"]
-        assert body["setup"]["gates"]["contractions"] == {"passed": True, "value": 3.0, "threshold": "2..6"}
+        gate = body["setup"]["gates"]["contractions"]
+        assert (gate["passed"], gate["value"], gate["threshold"]) == (True, 3.0, "2..6")
 
 
 async def test_a_day_before_the_first_bar_is_refused_by_name() -> None:

@@ -1,18 +1,20 @@
 """Setups, gates, events and followed bases: the detector's results."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from datetime import date
 from enum import StrEnum
-from typing import Self
+from typing import Final, Self
 
 import msgspec
 
 
 class BaseState(StrEnum):
-    """Where a base stands in its life."""
+    """State of a followed base; see `SetupGroup` for the lists that show it."""
 
     FORMING = "FORMING"
     NEAR_PIVOT = "NEAR_PIVOT"
+    UNDER_STOP = "UNDER_STOP"  # closed under its stop before any breakout: reclaimed soon, or failed
     BREAKOUT = "BREAKOUT"
     EXTENDED = "EXTENDED"
     SQUAT = "SQUAT"
@@ -20,10 +22,28 @@ class BaseState(StrEnum):
     EXPIRED = "EXPIRED"
 
 
+ENDED_STATES: Final = frozenset({BaseState.FAILED, BaseState.EXPIRED})
+
+
+class SetupGroup(StrEnum):
+    """The list that shows a followed base; each followed base is in exactly one."""
+
+    SETUP = "setup"  # open, admitted when every gate held, not left since
+    FOLLOWED = "followed"  # sound, but it left, or it closed under its stop
+    ABOVE_PIVOT = "above_pivot"  # broke out in the last ten sessions, squats and reclaims included
+    ENDED = "ended"
+
+
 class EventKind(StrEnum):
     """What happened to a base; each kind is recorded when it happens, never rewritten."""
 
     FOUND = "found"
+    NEW_CHAPTER = "new_chapter"  # a new pivot above the old one: the base goes on there
+    NEW_CONTRACTION = "new_contraction"  # a further, higher contraction: new pivot, higher stop
+    LEFT = "left"  # a gate failed its threshold to stay
+    READMITTED = "readmitted"
+    UNDER_STOP = "under_stop"
+    STOP_RECLAIMED = "stop_reclaimed"
     NEAR_PIVOT = "near_pivot"
     BREAKOUT = "breakout"
     BREAKOUT_UNCONFIRMED = "breakout_unconfirmed"
@@ -32,6 +52,9 @@ class EventKind(StrEnum):
     RECLAIMED = "reclaimed"
     FAILED = "failed"
     EXPIRED = "expired"
+
+
+CHAPTER_STARTS: Final = frozenset({EventKind.FOUND, EventKind.NEW_CHAPTER})
 
 
 class Contraction(msgspec.Struct, frozen=True, gc=False):
@@ -54,11 +77,16 @@ class Undercut(msgspec.Struct, frozen=True, gc=False):
 
 
 class Gate(msgspec.Struct, frozen=True, gc=False):
-    """One named condition with its two numbers; `passed` is None where the history cannot tell."""
+    """One named condition: `threshold` to enter, `stay_threshold` for a setup that was admitted.
+
+    `passed` and `stays` are None where the history cannot tell.
+    """
 
     passed: bool | None
     value: float | None
     threshold: float | str  # a text where the condition is not one number, e.g. `10..40`
+    stay_threshold: float | str | None = None
+    stays: bool | None = None
 
 
 class SetupEvent(msgspec.Struct, frozen=True, gc=False):
@@ -73,6 +101,17 @@ class SetupEvent(msgspec.Struct, frozen=True, gc=False):
     provisional: bool = False
     detail: str = ""
     live: bool = False
+
+
+class OwnChain(msgspec.Struct, frozen=True, gc=False):
+    """The best chain of the session itself, searched without following any base."""
+
+    pivot: float
+    stop: float  # structural
+    footprint: str
+    anchor_date: date
+    passed: bool  # every gate holds for it
+    gates: Mapping[str, Gate]
 
 
 class Setup(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,6 +146,14 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None  # why nothing could be judged, e.g. excluded by data quality
     events: tuple[SetupEvent, ...] = ()
     sector: str | None = None  # of the company, as an index list tells it
+    group: SetupGroup | None = None  # None where no base is followed
+    group_reason: str | None = None  # why it left or ended, and since when
+    tolerances: tuple[str, ...] = ()  # of a setup: gates that hold by their stay threshold alone
+    structural_stop: float | None = None  # under the final low; `stop` is capped below the entry
+    structural_risk_pct: float | None = None
+    previous_pivot: float | None = None  # of the chapter before
+    variant: str | None = None  # an admission beyond the first definition, e.g. `young second stage`
+    own_chain: OwnChain | None = None
 
     @classmethod
     def unevaluated(
@@ -135,7 +182,7 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_listed(self) -> bool:
-        """Whether an owner wants to see it: every gate holds, or its base is being followed."""
+        """Whether every gate holds, or its base is followed; of ended ones, at the session of their end."""
         return self.passed or bool(self.events)
 
 
@@ -154,6 +201,7 @@ class EncodedSetup(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     score: float
     rs_rating: int | None
     text: str
+    group: SetupGroup | None = None
 
     @classmethod
     def of(cls, setup: Setup) -> Self:
@@ -166,6 +214,7 @@ class EncodedSetup(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             state=setup.state,
             score=setup.score,
             rs_rating=setup.rs_rating,
+            group=setup.group,
             text=msgspec.json.encode(setup).decode(),
         )
 
@@ -187,3 +236,14 @@ class Base(msgspec.Struct, frozen=True, kw_only=True):
     breakout_on: date | None = None
     setup: Setup | None = None  # the verdict of `last_judged`
     events: tuple[SetupEvent, ...] = ()
+
+    @property
+    def group(self) -> SetupGroup | None:
+        """The list that shows it after `last_judged`."""
+        return None if self.setup is None else self.setup.group
+
+
+def count_groups(groups: Iterable[SetupGroup | None]) -> dict[str, int]:
+    """How many followed bases are in each group, in the order in which lists show them."""
+    counts = Counter(groups)
+    return {group.value: counts[group] for group in SetupGroup}
