@@ -104,7 +104,7 @@ async def test_a_reload_while_starting_is_made_up_for(
 
     class Opening:
         def __init__(self, *_: object) -> None:
-            self.parts = self.dependencies = None
+            self.services = self.dependencies = None
 
         async def open(self) -> None:
             daemon._on_reload()
@@ -114,7 +114,7 @@ async def test_a_reload_while_starting_is_made_up_for(
 
     monkeypatch.setattr(daemon_module, "Container", Opening)
     monkeypatch.setattr(daemon, "_start_background", begin)
-    for name in ("prefer_to_give_back", "keep_what_is_here"):
+    for name in ("tune_malloc", "freeze_gc"):
         monkeypatch.setattr(daemon_module, name, lambda: None)
     monkeypatch.setattr(daemon_module, "_limit_threads", lambda _loop: None)
     monkeypatch.setattr(logs, "configure", lambda *_: None)

@@ -59,7 +59,7 @@ def _parts(jobs: Sequence[JobStatus] = (), rows: Sequence[Run] = (), **more: Any
         ),
         clock=SimpleNamespace(now=lambda: NOW, monotonic_s=lambda: more.get("monotonic_s", 0.0)),
         calendar=NSE,
-        current_panel=SimpleNamespace(last_seen=more.get("panel")),
+        current_panel=SimpleNamespace(last_loaded=more.get("panel")),
         ended=ended,
     )
     return cast("Services", stand_in)

@@ -20,7 +20,7 @@ def watched(states: list[KiteLoginStatus]) -> int:
     made_up: list[None] = []
     parts = SimpleNamespace(
         market=SimpleNamespace(session=SimpleNamespace(status=lambda: next(asked))),
-        scheduler=SimpleNamespace(make_up=lambda: made_up.append(None)),
+        scheduler=SimpleNamespace(retry_failed=lambda: made_up.append(None)),
     )
 
     async def act() -> None:

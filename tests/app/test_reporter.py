@@ -36,7 +36,7 @@ class Teller:
         self.now = now
         self.away = 0
 
-    async def tell(self, alerts: Sequence[Alert]) -> int:
+    async def publish(self, alerts: Sequence[Alert]) -> int:
         if self.away:
             self.away -= 1
             raise RetryableError("the store does not answer")
@@ -62,14 +62,14 @@ class World:
         setups = SimpleNamespace(
             latest_judged=_giving(SESSION),
             judged_before=_judged_before(self.judged),
-            followed=_giving(self.bases),
+            active_bases=_giving(self.bases),
         )
         return SimpleNamespace(
             clock=SimpleNamespace(now=lambda: self.now),
             configuration=Configuration(),
             calendar=NSE,
             monitor=SimpleNamespace(recent=self.runs),
-            current_panel=SimpleNamespace(last_seen=panel),
+            current_panel=SimpleNamespace(last_loaded=panel),
             market=SimpleNamespace(is_simulated=False, session=SimpleNamespace(status=lambda: self.login)),
             storage=SimpleNamespace(outbox=self.outbox, setups=setups),
             alerts=self.teller,

@@ -52,7 +52,7 @@ class FakeSession:
     def __init__(self) -> None:
         self.current: SessionToken | None = token_of(TOKEN)
 
-    async def enter(self) -> object:
+    async def authorize(self) -> object:
         return self.token()
 
     def token(self) -> SessionToken:

@@ -7,7 +7,7 @@ import pytest
 
 SCENE = """
 import asyncio, threading, uvloop
-from vcpd.runtime.farewell import take_leave
+from vcpd.runtime.lifecycle import force_exit
 
 async def deaf():
     while True:
@@ -29,7 +29,7 @@ async def stuck():
 async def scene():
     kept = asyncio.create_task({work}())
     await asyncio.sleep(0.1)
-    return await take_leave(75)
+    return await force_exit(75)
 
 raise SystemExit(uvloop.run(scene()))
 """

@@ -18,8 +18,8 @@ from vcpd.runtime.worker_process import OpenedPanel
 HEAVY = ("numba", "llvmlite", "polars", "pandas", "scipy")
 IMPORT_THE_DAEMON = f"""
 import json, os, sys
-from vcpd.runtime.threads import keep_few_threads
-keep_few_threads()
+from vcpd.runtime.process_tuning import limit_native_threads
+limit_native_threads()
 import vcpd.cli.run
 heavy = [name for name in {HEAVY!r} if name in sys.modules]
 print(json.dumps(dict(heavy=heavy, threads=len(os.listdir("/proc/self/task")))))

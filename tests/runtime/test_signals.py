@@ -10,7 +10,7 @@ import pytest
 DAEMON = """
 import asyncio, sys, time
 import uvloop
-from vcpd.runtime.signals import Signals
+from vcpd.runtime.lifecycle import SignalHandlers
 
 async def main(after_stop):
     stopped = asyncio.Event()
@@ -19,7 +19,7 @@ async def main(after_stop):
         stopped.set()
     def on_reload():
         print("reload", flush=True)
-    Signals(on_stop, on_reload).install(asyncio.get_running_loop())
+    SignalHandlers(on_stop, on_reload).install(asyncio.get_running_loop())
     print("ready", flush=True)
     await stopped.wait()
     if after_stop == "hang":

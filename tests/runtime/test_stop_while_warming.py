@@ -14,7 +14,7 @@ DAEMON = """
 import asyncio, os, signal, time
 from tests.runtime import panels
 from vcpd.runtime.settings import WorkerSettings
-from vcpd.runtime.workers import WorkerPool
+from vcpd.runtime.worker_pool import WorkerPool
 
 def warm_up_at_length():
     if os.path.exists(os.environ["MARK"]):  # the rehearsal was quick, the workers are not

@@ -12,7 +12,7 @@ DAEMON = """
 import asyncio, sys
 from tests.runtime import panels
 from vcpd.runtime.settings import WorkerSettings
-from vcpd.runtime.workers import WorkerPool
+from vcpd.runtime.worker_pool import WorkerPool
 
 async def main():
     pool = WorkerPool(WorkerSettings(count=2, start_method=sys.argv[1]), panels.open_panel)

@@ -117,12 +117,12 @@ PEAK_OF_ARRANGING: Final = """
 import re, sys
 from pathlib import Path
 import msgspec
-from vcpd.store.panel_arrangement import Arrangement, arrange
+from vcpd.store.panel_build import PanelBuildSpec, build_panel_files
 def peak_mb():
     return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
-arrangement = msgspec.json.decode(sys.stdin.buffer.read(), type=Arrangement)
+arrangement = msgspec.json.decode(sys.stdin.buffer.read(), type=PanelBuildSpec)
 before = peak_mb()
-arrange(arrangement)
+build_panel_files(arrangement)
 print(peak_mb() - before)
 """
 

@@ -1,4 +1,4 @@
-"""Select the instruments to collect, screen and score, from settings and index lists."""
+"""Choose the instruments to collect, screen and score, from settings and index lists."""
 
 import asyncio
 import csv

@@ -1,4 +1,4 @@
-"""Select the bases that the live watch follows."""
+"""Choose the bases that the live watch follows."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
