@@ -1,5 +1,6 @@
 """What failed for a passing reason is tried again by itself, until the next session opens."""
 
+import errno
 from collections.abc import Awaitable, Callable
 from datetime import date, datetime, timedelta
 from itertools import pairwise
@@ -102,7 +103,7 @@ def test_the_pauses_grow_and_the_next_opening_ends_the_tries() -> None:
         (UnavailableError("the disk is full"), 2),
         (NeedsLoginError("log in"), 1),
         (PermanentError("the plan lacks data"), 1),
-        (ValueError("a bug"), 1),
+        (ValueError("a bug"), 2),
     ],
 )
 def test_only_a_trouble_that_may_pass_is_tried_again(error: Exception, tries: int) -> None:
@@ -215,3 +216,44 @@ def test_a_success_by_hand_ends_the_tries() -> None:
 
     rows = [run for run in play("23T15:30", scene).of("collect") if run.session == MONDAY]
     assert [run.outcome for run in rows] == [Outcome.FAILED, Outcome.DONE]
+
+
+def test_a_crash_is_tried_again_once_a_session() -> None:
+    """An error of the program that does not repeat costs one pause; one that does is not tried for ever."""
+
+    async def scene(clock: LoopClock, table: RunTable) -> None:
+        policies = {"collect": JobPolicy(at="16:00")}
+        table.settle(policies, clock.now())
+        daemon = Daemon(clock, table, policies).start()
+        daemon.work.raises["collect"] = ValueError("a surprise")
+        await clock.sleep_until(ist("23T16:03"))
+        daemon.work.raises.clear()
+        await clock.sleep_until(ist("25T15:00"))
+        daemon.work.raises["collect"] = ValueError("a surprise")
+        await clock.sleep_until(ist("26T02:00"))
+        await daemon.stop()
+
+    runs = play("23T15:00", scene).of("collect")[1:]
+    assert [str(run.outcome) for run in runs] == ["failed", "done", "failed", "failed"]
+    assert runs[0].reason == "internal error: ValueError: a surprise"
+
+
+def test_a_full_disk_inside_a_group_of_tasks_is_tried_until_there_is_room() -> None:
+    """The evening is made up by itself, without a restart, however long the disk was full."""
+
+    async def scene(clock: LoopClock, table: RunTable) -> None:
+        table.settle(default_policies(), clock.now())
+        daemon = Daemon(clock, table, default_policies()).start()
+        full = OSError(errno.ENOSPC, "No space left on device", "/state/panel/bars-0.copy")
+        daemon.work.raises["collect"] = ExceptionGroup("unhandled errors in a TaskGroup", [full])
+        await clock.sleep_until(ist("23T20:00"))
+        assert table.of("screen")[-1].outcome is not Outcome.DONE
+        daemon.work.raises.clear()
+        await clock.sleep_until(ist("23T20:40"))
+        await daemon.stop()
+
+    table = play("23T15:00", scene)
+    for job in ("collect", "screen", "risk"):
+        assert (table.of(job)[-1].session, table.of(job)[-1].outcome) == (MONDAY, Outcome.DONE)
+    failed = next(run for run in table.of("collect") if run.outcome is Outcome.FAILED)
+    assert "cannot write /state/panel/bars-0.copy: no space is left" in failed.reason

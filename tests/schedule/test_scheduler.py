@@ -339,7 +339,7 @@ def test_a_bug_in_a_job_ends_its_run_and_nothing_else() -> None:
 
     table = play("2026-11-22T12:00", scene)
     assert [outcome for _, outcome in table.outcomes("tick")] == ["failed", "done"]
-    assert table.of("tick")[0].reason == "ZeroDivisionError: x"
+    assert table.of("tick")[0].reason == "internal error: ZeroDivisionError: x"
 
 
 # -- down, asleep, killed ----------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from vcpd.app.services import ReloadStatus, Services
 from vcpd.app.status import StatusService
 from vcpd.app.storage import Storage, open_storage
 from vcpd.config import Configuration, LoadedConfiguration
-from vcpd.core.errors import UnavailableError
+from vcpd.core.errors import UnavailableError, root_error
 from vcpd.core.secrets import Secret
 from vcpd.domain.health import MachineLoad
 from vcpd.domain.nse_calendar import NSE
@@ -108,7 +108,7 @@ class Container:
                     self._open_market(_worker_compute(workers, warming)), name="market-open"
                 )
         except ExceptionGroup as group_error:
-            raise group_error.exceptions[0] from None
+            raise root_error(group_error) from None
         secrets = await asyncio.to_thread(find_alert_secrets, self._state_dir, self._redactor)
         self._build(workers, store.result(), market.result(), secrets)
         self.port = await self._open_port()

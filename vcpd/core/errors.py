@@ -1,5 +1,15 @@
 """Exceptions by what the caller can do: retry, log in, or change something."""
 
+import errno
+from typing import Final
+
+DISK_ERRORS: Final = {
+    errno.ENOSPC: "no space is left on the disk: free some",
+    errno.EDQUOT: "the disk quota is used up: free space or raise the quota",
+    errno.EROFS: "the file system is read-only: mount it writable",
+    errno.EIO: "the disk reports an input/output error: check its cables and its health",
+}
+
 
 class VcpdError(Exception):
     """Base of every error that vcpd raises on purpose; its text is a sentence for the owner."""
@@ -40,3 +50,20 @@ class UnavailableError(PermanentError):
 def is_transient(error: BaseException | None) -> bool:
     """Whether the trouble may be over by itself later: a server comes back, a full disk is emptied."""
     return isinstance(error, RetryableError | UnavailableError)
+
+
+def root_error(error: BaseException) -> BaseException:
+    """The error that caused `error`: the first member inside exception groups, whatever their depth.
+
+    An `OSError` that says that the disk is full, read-only or broken becomes an UnavailableError, so that
+    it counts as a condition that can pass and is reported as a sentence.
+    """
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    reason = DISK_ERRORS.get(error.errno or 0) if isinstance(error, OSError) else None
+    if reason is None:
+        return error
+    place = getattr(error, "filename", None)
+    return UnavailableError(
+        f"cannot write {place}: {reason}" if place else f"a file cannot be written: {reason}"
+    )

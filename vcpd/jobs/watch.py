@@ -14,7 +14,7 @@ import structlog
 
 from vcpd.analysis.live_states import LiveRules
 from vcpd.analysis.thresholds import Thresholds
-from vcpd.core.errors import VcpdError
+from vcpd.core.errors import VcpdError, root_error
 from vcpd.domain.calendar import TradingCalendar
 from vcpd.domain.live import FeedState, LivePrices, WatchedCandidate, WatchStatus
 from vcpd.domain.runs import Outcome, RunContext, RunResult
@@ -111,7 +111,7 @@ class Watch:
         try:
             await vigil.watch_until_close()
         except BaseExceptionGroup as group:
-            raise _first_error(group) from None
+            raise root_error(group) from None
         finally:
             self._active_session = None
             if self.dependencies.live is not None:
@@ -140,12 +140,6 @@ class Watch:
     def _hours(self, context: RunContext) -> WatchHours:
         calendar, session = self.dependencies.calendar, context.session
         return WatchHours(session, calendar.previous(session), *calendar.open_close(session))
-
-
-def _first_error(group: BaseExceptionGroup) -> BaseException:
-    """The error that ended it all."""
-    first = group.exceptions[0]
-    return _first_error(first) if isinstance(first, BaseExceptionGroup) else first
 
 
 class WatchSession:

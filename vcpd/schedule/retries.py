@@ -11,13 +11,14 @@ import msgspec
 from vcpd.domain.calendar import TradingCalendar
 from vcpd.domain.runs import Outcome, Run
 from vcpd.schedule.policy import JobPolicy, ScheduleSettings
-from vcpd.schedule.run_history import INTERRUPTED_REASON, is_scheduled
+from vcpd.schedule.run_history import CRASH_REASON, INTERRUPTED_REASON, is_scheduled
 from vcpd.schedule.trigger import Tick, Trigger
 
 # Two slices of waiting: later than this, the machine slept or the daemon was not running.
 LATE_AFTER: Final = timedelta(seconds=120)
 MAX_TICKS: Final = 500
 MAX_DOUBLINGS: Final = 20  # more would leave the range of a date
+MAX_CRASHES: Final = 1  # for one session; each further one is not tried again
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +102,15 @@ def next_retry(
 ) -> Retry | None:
     """The next try of `run`, the last of the job's `runs`; None once the next session opens before it.
 
+    A run that crashed is tried again once: a second crash for the same session is an error of the program.
     With `catch_up = "none"` the start deadline of the session's last tick ends it earlier.
     """
     if run.session is None or run.finished_at is None:
         return None
     of_session = [known for known in runs if known.session == run.session]
+    crashes = sum(known.reason.startswith(CRASH_REASON) for known in of_session)
+    if run.reason.startswith(CRASH_REASON) and crashes > MAX_CRASHES:
+        return None
     failures = sum(known.outcome is Outcome.FAILED for known in of_session)
     doublings = min(max(failures - 1, 0), MAX_DOUBLINGS)
     pause_min = min(settings.retry_pause_min * 2**doublings, settings.retry_longest_min)

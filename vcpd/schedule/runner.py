@@ -7,12 +7,13 @@ from typing import Final, TypeVar
 
 import structlog
 
-from vcpd.core.errors import RetryableError, UnavailableError, VcpdError, is_transient
+from vcpd.core.errors import RetryableError, UnavailableError, VcpdError, is_transient, root_error
 from vcpd.core.supervised_tasks import BackgroundTasks
 from vcpd.domain.runs import Outcome, Run, RunContext, RunResult
 from vcpd.ports import Clock, RunStore
 from vcpd.schedule.job import Job, PendingRun, RunningRun, TriggerCause
 from vcpd.schedule.queue import RunQueue
+from vcpd.schedule.run_history import CRASH_REASON
 from vcpd.schedule.trigger import Tick
 
 STORE_ERRORS: Final = (RetryableError, UnavailableError)
@@ -85,11 +86,8 @@ class Runner:
         except asyncio.CancelledError:
             _clear_cancellation()
             return _cancellation_result(active)
-        except VcpdError as error:
-            return RunResult(outcome=Outcome.FAILED, reason=str(error), retryable=is_transient(error))
-        except Exception as error:
-            log.exception("run.crashed")
-            return RunResult(outcome=Outcome.FAILED, reason=f"{type(error).__name__}: {error}")
+        except Exception as error:  # noqa: BLE001 - whatever a job raises becomes its run's outcome
+            return _failure_result(root_error(error))
         finally:
             active.executing = False
 
@@ -111,6 +109,15 @@ def unscheduled_instant(instant: datetime) -> datetime:
 def _cancellation_result(active: RunningRun) -> RunResult:
     outcome, reason = active.cancel_request or (Outcome.CANCELLED, "cancelled from outside")
     return RunResult(outcome=outcome, reason=reason, retryable=active.transient)
+
+
+def _failure_result(error: BaseException) -> RunResult:
+    """An error raised on purpose is its own sentence; any other is a crash, worth another try."""
+    if isinstance(error, VcpdError):
+        return RunResult(outcome=Outcome.FAILED, reason=str(error), retryable=is_transient(error))
+    log.error("run.crashed", exc_info=error)
+    reason = f"{CRASH_REASON}{type(error).__name__}: {error}"
+    return RunResult(outcome=Outcome.FAILED, reason=reason, retryable=True)
 
 
 def _clear_cancellation() -> None:

@@ -1,7 +1,6 @@
 """PostgreSQL connection pool: connect, transactions, driver errors translated to vcpd's, sizes and health."""
 
 import asyncio
-import errno
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -9,7 +8,14 @@ from typing import Any, Final, Self, TypeAlias
 
 import asyncpg
 
-from vcpd.core.errors import ConfigurationError, PermanentError, RetryableError, UnavailableError, VcpdError
+from vcpd.core.errors import (
+    ConfigurationError,
+    PermanentError,
+    RetryableError,
+    UnavailableError,
+    VcpdError,
+    root_error,
+)
 from vcpd.core.secrets import Secret
 from vcpd.store.migrations import migrate
 from vcpd.store.settings import DSN_EXPECTED, StoreSettings, dsn_location, is_postgres_dsn
@@ -45,9 +51,13 @@ IDLE_CONNECTION_LIFETIME_S: Final = 300.0
 
 @contextmanager
 def store_errors() -> Iterator[None]:
-    """Raise RetryableError, UnavailableError or PermanentError in place of what the driver raises."""
+    """Raise RetryableError, UnavailableError or PermanentError in place of what the driver raises.
+
+    An exception group of tasks that worked on the store is reduced to its first error before.
+    """
     try:
-        yield
+        with _first_of_group():
+            yield
     except (VcpdError, *CALLER_ERRORS):
         raise  # ours already; or a wrong argument, which no waiting mends
     except (
@@ -61,19 +71,29 @@ def store_errors() -> Iterator[None]:
         raise translate_driver_error(error) from error
 
 
+@contextmanager
+def _first_of_group() -> Iterator[None]:
+    try:
+        yield
+    except ExceptionGroup as group:
+        raise root_error(group) from group
+
+
 def translate_driver_error(error: BaseException) -> VcpdError:
     """The error of ours for one of the driver's."""
+    if isinstance(root := root_error(error), UnavailableError):
+        return root
     words = str(error) or type(error).__name__
     if isinstance(error, ACCESS_ERRORS):
         return UnavailableError(f"the store refuses vcpd ({words}): correct [store] dsn or the user's rights")
-    if isinstance(error, CAPACITY_ERRORS) or getattr(error, "errno", None) == errno.ENOSPC:
+    if isinstance(error, CAPACITY_ERRORS):
         return UnavailableError(f"the store has no room left ({words}): free disk or memory, then try again")
     if isinstance(error, READ_ONLY_ERRORS):
         return UnavailableError(f"the store is read-only ({words}): point [store] dsn at the primary server")
-    if isinstance(error, TRANSIENT_ERRORS):
-        return RetryableError(f"another transaction was in the way ({words})")
-    if isinstance(error, CONNECTION_ERRORS):
-        return RetryableError(f"the store does not answer ({words})")
+    if isinstance(error, (*TRANSIENT_ERRORS, *CONNECTION_ERRORS)):
+        in_the_way = isinstance(error, TRANSIENT_ERRORS)
+        cause = "another transaction was in the way" if in_the_way else "the store does not answer"
+        return RetryableError(f"{cause} ({words})")
     return PermanentError(f"the store's rules forbid this ({words})")
 
 

@@ -1,8 +1,8 @@
 """Panel store: copies the bars out of PostgreSQL and has a worker build the snapshot."""
 
 import asyncio
-from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import pairwise
@@ -54,7 +54,7 @@ class BlockFileWriter:
             await self._wait_for_write()
         finally:
             if self._file is not None:
-                await asyncio.to_thread(self._file.close)
+                await asyncio.to_thread(_close_file, self._file, self._path)
 
     async def __call__(self, content: bytes) -> None:
         self._buffered.append(content)
@@ -67,14 +67,35 @@ class BlockFileWriter:
         await self._wait_for_write()
         parts, self._buffered, self._buffered_bytes = self._buffered, [], 0
         if self._file is None:
-            raise RuntimeError("a spool was given bytes outside its context")
-        writing = asyncio.to_thread(self._file.writelines, parts)
+            raise RuntimeError("BlockFileWriter was called outside its context")
+        writing = asyncio.to_thread(_write_parts, self._file, parts, self._path)
         self._write_task = asyncio.create_task(writing, name=f"write {self._path.name}")
 
     async def _wait_for_write(self) -> None:
         writing, self._write_task = self._write_task, None
         if writing is not None:
             await writing
+
+
+@contextmanager
+def _errors_name(path: Path) -> Iterator[None]:
+    """An error of an open file names the file, as the system's own does not."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
+
+
+def _write_parts(file: BinaryIO, parts: Sequence[bytes], path: Path) -> None:
+    with _errors_name(path):
+        file.writelines(parts)
+        file.flush()
+
+
+def _close_file(file: BinaryIO, path: Path) -> None:
+    """Close the file: what an earlier error left in its buffer is written now, and can fail again."""
+    with _errors_name(path):
+        file.close()
 
 
 def is_listed_share(instrument: StoredInstrument) -> bool:

@@ -1,0 +1,155 @@
+"""Whatever write the disk refuses: a plain sentence, the old contents whole, and the next try works."""
+
+import errno
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.store.disk_faults import FaultyDisk, small_disk
+from tests.store.market import FIRST_DAY, instruments_of, walk
+from vcpd.core.atomic_file import write_atomic
+from vcpd.core.errors import UnavailableError, is_transient, root_error
+from vcpd.domain.bars import BarTable
+from vcpd.domain.panel import build_panel
+from vcpd.store.bars import PostgresBarStore
+from vcpd.store.database import Database, store_errors
+from vcpd.store.instruments import PostgresInstrumentStore
+from vcpd.store.panel import PanelSelection, PostgresPanelStore
+from vcpd.store.panel_files import PanelFiles, open_panel
+
+DISK_CODES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+MOST_OPERATIONS = 200
+N_SESSIONS = 300
+ROOM_KB = 65_536
+Write = Callable[[], Awaitable[object]]
+
+
+@pytest.mark.parametrize("code", DISK_CODES)
+def test_an_error_of_the_disk_inside_groups_is_a_sentence_that_can_pass(code: int) -> None:
+    error = ExceptionGroup("a", [ExceptionGroup("b", [OSError(code, "words", "/state/panel")])])
+    found = root_error(error)
+    assert isinstance(found, UnavailableError)
+    assert "cannot write /state/panel: " in str(found)
+    assert is_transient(found)
+
+
+def test_other_errors_inside_groups_stay_what_they_are() -> None:
+    wrong = ValueError("wrong")
+    assert root_error(ExceptionGroup("a", [wrong, OSError(errno.ENOSPC, "later")])) is wrong
+    missing = FileNotFoundError(errno.ENOENT, "absent")
+    assert root_error(missing) is missing
+
+
+@pytest.mark.parametrize("code", DISK_CODES)
+def test_a_full_disk_of_ours_is_not_an_absent_store(code: int) -> None:
+    """A group raised by tasks that copy out of the store names the file, not the connection."""
+    with pytest.raises(UnavailableError, match="cannot write /state/bars-0"), store_errors():
+        raise ExceptionGroup("tasks", [OSError(code, "words", "/state/bars-0.copy")])
+
+
+async def failure_of(write: Write) -> BaseException | None:
+    """What the writer raises, as a run would record it."""
+    try:
+        await write()
+    except Exception as error:  # noqa: BLE001 - whatever a writer raises is to be looked at
+        return root_error(error)
+    return None
+
+
+async def fail_at_each_operation(disk: FaultyDisk, code: int, write: Write, check: Callable[[], None]) -> int:
+    """Let operation 1, 2, ... of `write` fail, until it needs no more; gives how many there are.
+
+    Each failure must be a sentence that can pass, and must leave what `check` looks at whole.
+    """
+    for number in range(1, MOST_OPERATIONS):
+        disk.arm(number, code)
+        failure = await failure_of(write)
+        if not disk.has_failed:
+            assert failure is None
+            return number - 1
+        assert failure is None or isinstance(failure, UnavailableError), (number, failure)
+        check()
+    raise AssertionError("the writer has no end of operations")
+
+
+@pytest.mark.parametrize("code", DISK_CODES)
+async def test_each_failing_write_of_a_snapshot_leaves_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    files = PanelFiles(tmp_path / "panel")
+    panel = build_panel([walk("NSE:AAA", 50, seed=1), walk("NSE:BBB", 50, seed=2)])
+    files.write(panel)
+
+    async def write() -> None:
+        files.write(panel)
+
+    def check() -> None:
+        current = files.current()
+        assert current is not None
+        np.testing.assert_array_equal(open_panel(current).values, panel.values)
+
+    disk = FaultyDisk(tmp_path, monkeypatch)
+    assert await fail_at_each_operation(disk, code, write, check) >= 10
+
+
+@pytest.mark.parametrize("code", DISK_CODES)
+async def test_each_failing_write_of_a_small_file_leaves_the_old_contents(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    path = tmp_path / "state.json"
+    write_atomic(path, b"old")
+
+    async def write() -> None:
+        write_atomic(path, b"old")
+
+    def check() -> None:
+        assert path.read_bytes() == b"old"
+        assert [one.name for one in tmp_path.iterdir()] == ["state.json"]
+
+    disk = FaultyDisk(tmp_path, monkeypatch)
+    assert await fail_at_each_operation(disk, code, write, check) >= 4
+
+
+async def panel_store(database: Database, folder: Path) -> PostgresPanelStore:
+    """Two shares with `N_SESSIONS` bars each, and a panel store in `folder`."""
+    keys = await instruments_of(database, "NSE:AAA", "NSE:BBB")
+    series = [(key, walk(f"S{key}", N_SESSIONS, seed=key, first=FIRST_DAY)) for key in keys]
+    await PostgresBarStore(database).merge(BarTable.gather(series), {})
+    return PostgresPanelStore(database, PostgresInstrumentStore(database), folder, PanelSelection(""))
+
+
+async def test_each_failing_write_of_a_refresh_is_made_good_by_the_next(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Copying out of the store and building: tasks, threads and folders included."""
+    store = await panel_store(database, tmp_path / "panel")
+    wanted = open_panel(await store.refresh()).values.copy()
+
+    def check() -> None:
+        assert not list((tmp_path / "panel").glob("*.copy"))
+
+    disk = FaultyDisk(tmp_path, monkeypatch)
+    n_operations = await fail_at_each_operation(disk, errno.ENOSPC, store.refresh, check)
+    assert n_operations >= 15
+    disk.arm(0, 0)
+    np.testing.assert_array_equal(open_panel(await store.refresh()).values, wanted)
+
+
+async def test_a_disk_of_any_size_either_holds_the_snapshot_or_says_why_not(
+    database: Database, tmp_path: Path
+) -> None:
+    """A real file system, grown step by step: each refusal is a sentence, and room alone mends it."""
+    store = await panel_store(database, tmp_path)
+    refused = 0
+    with small_disk(tmp_path, 4) as disk:
+        for kilobytes in range(4, 256, 12):
+            disk.resize(kilobytes)
+            failure = await failure_of(store.refresh)
+            assert failure is None or "space" in str(failure)
+            refused += isinstance(failure, UnavailableError)
+        assert refused >= 3
+        disk.resize(ROOM_KB)
+        panel = open_panel(await store.refresh())
+        assert panel.values.shape == (5, 2, N_SESSIONS)
