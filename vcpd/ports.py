@@ -12,6 +12,7 @@ from vcpd.domain.instruments import Instrument, InstrumentChanges, Quote, Stored
 from vcpd.domain.live import FeedStatus, LiveEvent, LivePrices, MinuteVolumes, StoredVolumeCurve
 from vcpd.domain.panel import Panel, PanelReference
 from vcpd.domain.quality_rules import QualityFlag, QualityRule, QuarantinedBar
+from vcpd.domain.record import ReportedSetup
 from vcpd.domain.risk import RiskScore, RiskSummary
 from vcpd.domain.runs import Outcome, Progress, Run
 from vcpd.domain.setups import Base, EncodedSetup, Setup
@@ -183,8 +184,17 @@ class SetupStore(Protocol):
         """Bases whose life is not over, with all their events."""
         ...
 
-    async def put(self, as_of: date, verdicts: Sequence[EncodedSetup], bases: Sequence[Base]) -> None:
-        """The session's verdicts and the bases as they now stand, one transaction, idempotent."""
+    async def put(
+        self,
+        as_of: date,
+        verdicts: Sequence[EncodedSetup],
+        bases: Sequence[Base],
+        reported: Sequence[ReportedSetup] = (),
+    ) -> None:
+        """Write the session's verdicts and the bases as they are now, one transaction, idempotent.
+
+        `reported` is appended to the record where it differs from what was recorded last.
+        """
         ...
 
     async def for_session(self, session: date | None = None) -> tuple[date | None, Sequence[Setup]]:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vcpd.alerts import run_alerts, setup_alerts
+from vcpd.alerts.message import compose
 from vcpd.alerts.run_alerts import (
     Debounce,
     LoginCondition,
@@ -18,7 +19,7 @@ from vcpd.alerts.run_alerts import (
 )
 from vcpd.alerts.settings import AlertSettings
 from vcpd.alerts.setup_alerts import ScreenRun
-from vcpd.alerts.templates import item_variables, variables_of
+from vcpd.alerts.templates import DEFAULT_TEMPLATES, item_variables, variables_of
 from vcpd.domain.alerts import Alert, AlertKind
 from vcpd.domain.health import HealthReadings, score_health
 from vcpd.domain.nse_calendar import NSE
@@ -76,6 +77,19 @@ def test_tonights_new_setups_are_one_digest() -> None:
     assert (digest.kind, digest.key) == (AlertKind.SETUPS, "setups:2026-04-08")
     assert [item["symbol"] for item in digest.items] == ["NSE:AAA", "NSE:BBB"]
     assert digest.facts["headline"] == "2 new setups"
+    assert digest.facts["record_head"] is None
+
+
+def test_a_digest_carries_the_head_of_the_record_above_its_rows() -> None:
+    """First, because a channel that must shorten a message keeps its beginning."""
+    head = "5d" * 32
+    evening = ScreenRun(TODAY, YESTERDAY, EVENING, head)
+    (digest,) = setup_alerts.alerts_for_screen(evening, [_base("AAA", (EventKind.FOUND, TODAY))])
+    text = compose([digest], "mail", DEFAULT_TEMPLATES, NSE.zone).body
+    assert text.splitlines()[0] == f"record {head}"
+    assert text.splitlines()[1].startswith("AAA")
+    (without,) = setup_alerts.alerts_for_screen(TONIGHT, [_base("AAA", (EventKind.FOUND, TODAY))])
+    assert "record" not in compose([without], "mail", DEFAULT_TEMPLATES, NSE.zone).body
 
 
 def test_what_was_found_before_is_no_news() -> None:

@@ -7,6 +7,8 @@ from datetime import date
 import msgspec
 
 from vcpd.analysis.screen_types import EncodedScreenResult, RecordedBases, ScreenParams, ScreenResult
+from vcpd.analysis.thresholds import Thresholds
+from vcpd.domain.panel import build_panel
 from vcpd.domain.setups import Base, BaseState, EncodedSetup, EventKind, Setup, SetupEvent
 
 DAY = date(2024, 3, 4)
@@ -41,7 +43,8 @@ def test_what_a_worker_answers_survives_the_way() -> None:
     setup = msgspec.structs.replace(Setup.unevaluated("A", DAY, "no bar"), components={"tightness": math.nan})
     judged = ScreenResult([setup], [base_of("A", DAY)])
     assert pickle.loads(pickle.dumps(judged)).bases == judged.bases
-    verdicts: EncodedScreenResult = pickle.loads(pickle.dumps(EncodedScreenResult.of(judged)))
+    written = EncodedScreenResult.of(judged, build_panel([]), Thresholds())
+    verdicts: EncodedScreenResult = pickle.loads(pickle.dumps(written))
     assert verdicts == EncodedScreenResult([EncodedSetup.of(setup)], judged.bases)
     (verdict,) = verdicts.verdicts
     assert not verdict.is_judged

@@ -6,6 +6,7 @@ from datetime import date, datetime
 from typing import Any
 
 from tests.verdict_shelf import VerdictShelf
+from vcpd.domain.record import ReportedSetup
 from vcpd.domain.risk import RiskScore, RiskSummary
 from vcpd.domain.runs import Outcome, Run
 from vcpd.domain.setups import Base, EncodedSetup, Setup
@@ -18,13 +19,21 @@ class FakeSetupStore(VerdictShelf):
 
     by_session: dict[date, Sequence[Setup]] = field(default_factory=dict)
     bases: dict[tuple[str, date], Base] = field(default_factory=dict)
+    reported: list[ReportedSetup] = field(default_factory=list)
 
     async def active_bases(self) -> Sequence[Base]:
         return list(self.bases.values())
 
-    async def put(self, as_of: date, verdicts: Sequence[EncodedSetup], bases: Sequence[Base]) -> None:
+    async def put(
+        self,
+        as_of: date,
+        verdicts: Sequence[EncodedSetup],
+        bases: Sequence[Base],
+        reported: Sequence[ReportedSetup] = (),
+    ) -> None:
         self.by_session[as_of] = [decode_result(one.text, Setup, one.symbol) for one in verdicts]
         self.bases |= {(base.symbol, base.anchor_date): base for base in bases}
+        self.reported += reported
 
     async def for_session(self, session: date | None = None) -> tuple[date | None, Sequence[Setup]]:
         judged = session or max(self.by_session, default=None)

@@ -9,9 +9,11 @@ import pytest
 from tests.jobs.fakes import context
 from tests.jobs.shelves import FakeRiskStore, FakeRunStore, FakeSetupStore
 from tests.jobs.town import INDEX, MORNING, NEXT_EVENING, SESSION, SETTLED, Town, build_town, history
+from vcpd import __version__
 from vcpd.analysis.risk.parameters import RiskParameters
 from vcpd.analysis.screen_types import ScreenParams
 from vcpd.analysis.thresholds import Thresholds
+from vcpd.domain import record
 from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.panel import PanelReference
 from vcpd.domain.runs import Outcome
@@ -53,6 +55,21 @@ async def test_a_screen_run_twice_leaves_the_same_rows() -> None:
     first = (dict(setups.by_session), dict(setups.bases))
     await _screen(town, setups)(context(SESSION, "screen"))
     assert (setups.by_session, setups.bases) == first
+
+
+async def test_what_is_reported_goes_into_the_record_with_the_time_and_the_bars(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Here every symbol counts as reported: the market of this test has no base."""
+    monkeypatch.setattr(record, "is_reported", lambda _: True)
+    town, setups = await _collected(), FakeSetupStore()
+    await _screen(town, setups)(context(SESSION, "screen"))
+    assert sorted(one.symbol for one in setups.reported) == sorted(town.panels.panel.symbols)
+    one = setups.reported[0]
+    assert (one.session, one.recorded_at, one.provisional) == (SESSION, town.clock.at, False)
+    assert (one.program, one.settings) == (__version__, record.settings_version(Thresholds()))
+    panel = town.panels.panel
+    assert one.bars == record.BarsDigest.of(panel, panel.row_of(one.symbol))
 
 
 async def test_without_bars_of_the_session_the_screen_fails_and_says_what_to_do() -> None:

@@ -18,6 +18,7 @@ from vcpd.domain.alerts import Alert
 from vcpd.domain.instruments import Instrument, Quote
 from vcpd.domain.live import FeedState, FeedStatus, LiveEvent, LivePrices, MinuteVolumes, StoredVolumeCurve
 from vcpd.domain.nse_calendar import NSE
+from vcpd.domain.record import ReportedSetup
 from vcpd.domain.runs import Outcome
 from vcpd.domain.setups import Base, BaseState, Contraction, EncodedSetup, EventKind, Setup, SetupEvent
 from vcpd.jobs.settings import WatchSettings
@@ -204,7 +205,13 @@ class FakeSetups(VerdictShelf):
     async def active_bases(self) -> Sequence[Base]:
         return list(self.bases)
 
-    async def put(self, as_of: date, verdicts: Sequence[EncodedSetup], bases: Sequence[Base]) -> None: ...
+    async def put(
+        self,
+        as_of: date,
+        verdicts: Sequence[EncodedSetup],
+        bases: Sequence[Base],
+        reported: Sequence[ReportedSetup] = (),
+    ) -> None: ...
 
     async def for_session(self, session: date | None = None) -> tuple[date | None, Sequence[Setup]]:
         return session, list(self.evening)

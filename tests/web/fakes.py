@@ -22,6 +22,7 @@ from vcpd.domain.health import (
 )
 from vcpd.domain.live import WatchedCandidate, WatchStatus
 from vcpd.domain.quality_rules import QualityFlag, QualityRule, QuarantinedBar
+from vcpd.domain.record import ReportedSetup
 from vcpd.domain.risk import RiskBand, RiskScore, RiskSummary
 from vcpd.domain.runs import Outcome, Run
 from vcpd.domain.setups import Base, BaseState, EncodedSetup, EventKind, Gate, Setup, SetupEvent
@@ -63,7 +64,13 @@ class FakeSetups(VerdictShelf):
     async def active_bases(self) -> Sequence[Base]:
         return ()
 
-    async def put(self, as_of: date, verdicts: Sequence[EncodedSetup], bases: Sequence[Base]) -> None:
+    async def put(
+        self,
+        as_of: date,
+        verdicts: Sequence[EncodedSetup],
+        bases: Sequence[Base],
+        reported: Sequence[ReportedSetup] = (),
+    ) -> None:
         self.setups = [msgspec.json.decode(one.text, type=Setup) for one in verdicts]
 
     async def for_session(self, session: date | None = None) -> tuple[date | None, Sequence[Setup]]:

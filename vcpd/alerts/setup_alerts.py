@@ -24,11 +24,15 @@ PROVISIONAL_NOTE: Final = "prices of the evening, not final yet"
 
 @dataclass(frozen=True, slots=True)
 class ScreenRun:
-    """A session's screen after its close; `previous` was judged before it, None where it is the first."""
+    """A session's screen after its close; `previous` was judged before it, None where it is the first.
+
+    `record_head` is the newest hash of the record of reported setups, None where that is empty.
+    """
 
     session: date
     previous: date | None
     at: datetime
+    record_head: str | None = None
 
     def is_new_session(self, session: date) -> bool:
         return (self.previous is None or session > self.previous) and session <= self.session
@@ -63,7 +67,11 @@ def digest_alerts(evening: ScreenRun, found: Sequence[Base], told: Iterable[Aler
             key=f"setups:{evening.session}{suffix}",
             at=evening.at,
             session=evening.session,
-            facts={"count": len(rows), "headline": _headline(evening, len(rows))},
+            facts={
+                "count": len(rows),
+                "headline": _headline(evening, len(rows)),
+                "record_head": evening.record_head,
+            },
             items=tuple(rows[:MAX_DIGEST_ROWS]),
         )
     ]

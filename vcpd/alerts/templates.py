@@ -41,7 +41,11 @@ LOGIN_VARIABLES: Final[Variables] = {
 }
 RUN_VARIABLES: Final[Variables] = {"job": "collect", "reason": "INFY: no answer"}
 VARIABLES_BY_KIND: Final[Mapping[AlertKind, Variables]] = {
-    AlertKind.SETUPS: {"headline": "3 new setups", "count": 3},
+    AlertKind.SETUPS: {
+        "headline": "3 new setups",
+        "count": 3,
+        "record_head": "9f2c" * 16,  # the newest hash of the record of reported setups
+    },
     AlertKind.NEAR_PIVOT: SETUP_VARIABLES,
     AlertKind.BREAKOUT: SETUP_VARIABLES,
     AlertKind.BREAKOUT_UNCONFIRMED: SETUP_VARIABLES,
@@ -172,7 +176,9 @@ def _event_template(title: str) -> Template:
 class Templates(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The words of alerts, one table a kind; `{name}` and `{name:.2f}` stand for facts."""
 
-    setups: DigestTemplate = DigestTemplate(title="{headline} after {session}", item=SETUP_ITEM)
+    setups: DigestTemplate = DigestTemplate(
+        title="{headline} after {session}", body="record {record_head}", item=SETUP_ITEM
+    )
     near_pivot: Template = _event_template("{name} nears its pivot {pivot:.2f}")
     breakout: Template = _event_template("{name} breaks out over {pivot:.2f}")
     breakout_unconfirmed: Template = _event_template(

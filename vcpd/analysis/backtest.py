@@ -3,7 +3,7 @@
 Neighbouring sessions share one search, so a whole history costs little more than a few screens.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import date
 from typing import Annotated, Final, NamedTuple, Self
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from vcpd.analysis.base_merge import merge_events
 from vcpd.analysis.base_search import footprint_of
-from vcpd.analysis.base_tracker import NO_BAR, BaseTracker
+from vcpd.analysis.base_tracker import NO_BAR, BaseTracker, BaseTrackers
 from vcpd.analysis.indicators import Bars, bars_of
 from vcpd.analysis.kernels import kernel
 from vcpd.analysis.levels import round_to_tick
@@ -283,6 +283,39 @@ def all_trackers(past: HistoryWindow) -> list[BaseTracker]:
     """Every base of the window, also those forgotten since, in the order of their finding."""
     lives = past.trackers_since(0)
     return sorted((*lives.ended, *lives.tracked), key=lambda life: life.found_at)
+
+
+class BaseOnSession(msgspec.Struct, frozen=True):
+    """A base that was alive after a session, as the history has it; prices on the instrument's tick."""
+
+    anchor_date: date
+    pivot: float
+    stop: float
+    state: BaseState
+
+
+def bases_by_session(
+    session_context: SessionContext, row: int, sessions: Collection[date]
+) -> dict[date, list[BaseOnSession]]:
+    """The bases of `row` that are alive after each of `sessions`; a session without a bar is left out."""
+    bars = bars_of(session_context.panel, row)
+    if not len(bars.close):
+        return {}
+    place = SymbolSession(session_context, row, full_history_window(session_context, row, bars))
+    days = session_context.panel.sessions[bars.column].tolist()
+    past, lives = place.history, BaseTrackers(place.history.symbol_context)
+    found: dict[date, list[BaseOnSession]] = {day: [] for day in days if day in sessions}
+    for t, holds in enumerate(past.holds.tolist(), start=past.first):
+        if holds or lives.tracked:
+            lives.update(t, past.chain(t), holds=holds)
+        if days[t] in found:
+            found[days[t]] = [_base_on_session(place, life) for life in lives.tracked if not life.is_over]
+    return found
+
+
+def _base_on_session(place: SymbolSession, life: BaseTracker) -> BaseOnSession:
+    pivot, stop = (round_to_tick(price, place.tick) for price in (life.levels.pivot, life.levels.stop))
+    return BaseOnSession(place.date(life.chain.anchor), pivot, stop, life.state)
 
 
 def _entry_bar(life: BaseTracker) -> int | None:

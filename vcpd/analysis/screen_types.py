@@ -9,6 +9,8 @@ from typing import Self, TypeVar
 import msgspec
 
 from vcpd.analysis.thresholds import Thresholds
+from vcpd.domain.panel import Panel
+from vcpd.domain.record import ReportedSetup, reported_setups
 from vcpd.domain.setups import Base, EncodedSetup, Setup
 
 T = TypeVar("T")
@@ -60,14 +62,16 @@ class ScreenResult(msgspec.Struct, frozen=True):
 
 
 class EncodedScreenResult(msgspec.Struct, frozen=True):
-    """What was judged, as it leaves a worker: the setups written out."""
+    """What was judged, as it leaves a worker: the setups written out, and what goes into the record."""
 
     verdicts: list[EncodedSetup]
     bases: list[Base]
+    reported: list[ReportedSetup] = []
 
     @classmethod
-    def of(cls, judged: ScreenResult) -> Self:
-        return cls([EncodedSetup.of(setup) for setup in judged.setups], judged.bases)
+    def of(cls, judged: ScreenResult, panel: Panel, thresholds: Thresholds) -> Self:
+        verdicts = [EncodedSetup.of(setup) for setup in judged.setups]
+        return cls(verdicts, judged.bases, reported_setups(panel, judged.setups, thresholds))
 
     def __reduce__(
         self,

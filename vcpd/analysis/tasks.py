@@ -37,7 +37,7 @@ def screen_rows(panel: Panel, rows: range, parameters: ScreenParams) -> ScreenRe
 
 def screen_rows_encoded(panel: Panel, rows: range, parameters: ScreenParams) -> EncodedScreenResult:
     """A panel task: see `setups.judge`; the setups come written out."""
-    return EncodedScreenResult.of(screen_rows(panel, rows, parameters))
+    return EncodedScreenResult.of(screen_rows(panel, rows, parameters), panel, parameters.thresholds)
 
 
 def measure_risk(panel: Panel, rows: range, parameters: RiskTaskParams) -> RiskResult:

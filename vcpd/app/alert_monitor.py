@@ -109,7 +109,8 @@ class AlertMonitor:
         if previous and not digests and self._last_screen_run is None:
             # the first two evenings were made up for at once: nobody has heard of the first
             previous = previous if await setups.judged_before(previous) else None
-        evening = ScreenRun(session, previous, run.finished_at or now)
+        head = await parts.storage.record.head()
+        evening = ScreenRun(session, previous, run.finished_at or now, head)
         told = [one.alert for one in digests if one.alert.session == session]
         news = setup_alerts.alerts_for_screen(evening, await setups.active_bases(), told)
         await self._publish(news)

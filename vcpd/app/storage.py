@@ -14,7 +14,7 @@ from vcpd.store.instruments import PostgresInstrumentStore
 from vcpd.store.leader_lock import LeaderLock
 from vcpd.store.quarantine import PostgresQuarantineStore
 from vcpd.store.runs import PostgresRunStore
-from vcpd.store.screen_results import PostgresRiskStore, PostgresSetupStore
+from vcpd.store.screen_results import PostgresRecordStore, PostgresRiskStore, PostgresSetupStore
 from vcpd.store.settings import StoreSettings
 from vcpd.store.watch import PostgresWatchStore
 
@@ -32,6 +32,7 @@ class Storage:
     quarantine: PostgresQuarantineStore
     runs: PostgresRunStore
     setups: PostgresSetupStore
+    record: PostgresRecordStore
     risk: PostgresRiskStore
     watch: PostgresWatchStore
     outbox: PostgresOutbox
@@ -87,6 +88,7 @@ async def _connect(
         quarantine=PostgresQuarantineStore(database),
         runs=PostgresRunStore(database, clock),
         setups=PostgresSetupStore(database),
+        record=PostgresRecordStore(database),
         risk=PostgresRiskStore(database),
         watch=PostgresWatchStore(database),
         outbox=PostgresOutbox(database),

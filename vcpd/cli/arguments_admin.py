@@ -8,7 +8,17 @@ EXPORTS = ("bars", "setups", "risk")
 
 
 def add(subparsers: Subparsers) -> None:
-    for one in (_import, _export, _migrate, _calendar, _configuration, _doctor, _completion, _manual):
+    for one in (
+        _import,
+        _export,
+        _record,
+        _migrate,
+        _calendar,
+        _configuration,
+        _doctor,
+        _completion,
+        _manual,
+    ):
         one(subparsers)
 
 
@@ -48,6 +58,33 @@ def _export(subparsers: Subparsers) -> None:
     parser.add_argument("--to", dest="last", type=date_argument, metavar="DATE", help="last session")
     parser.add_argument("--symbols", metavar="A,B,C", help="only these")
     add_config_argument(parser)
+
+
+def _record(subparsers: Subparsers) -> None:
+    parser = add_command(
+        subparsers,
+        "record",
+        "the record of every setup that was reported, with what was known then",
+        "vcpd record verify",
+        "vcpd.cli.record:verify",
+    )
+    parser.set_defaults(head=None)
+    add_config_argument(parser)
+    add_json_argument(parser)
+    nested = parser.add_subparsers(title="what to do with it", metavar="ACTION", required=True)
+    check = add_command(
+        nested,
+        "verify",
+        "check that no entry was changed, and compare each with the history on final bars; exit code 1 "
+        "where the chain is broken",
+        "vcpd record verify --head 5d0c1f...",
+        "vcpd.cli.record:verify",
+    )
+    check.add_argument(
+        "--head", metavar="HASH", help="a hash that a digest gave: every entry up to it must be as it was"
+    )
+    add_config_argument(check, nested=True)
+    add_json_argument(check, nested=True)
 
 
 def _migrate(subparsers: Subparsers) -> None:

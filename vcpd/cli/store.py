@@ -46,6 +46,7 @@ class OpenStore:
     configuration: Configuration
     storage: Storage
     calendar: TradingCalendar
+    folder: Path  # of the configuration file: relative list files are below it
 
 
 def store_dsn_of(loaded: LoadedConfiguration) -> Secret | None:
@@ -68,7 +69,8 @@ async def open_store(arguments: argparse.Namespace) -> AsyncIterator[OpenStore]:
     settings = loaded.configuration.store
     storage = await attach_storage(settings, store_dsn_of(loaded), state, WallClock())
     try:
-        yield OpenStore(loaded.configuration, storage, loaded.configuration.schedule.calendar(NSE))
+        calendar = loaded.configuration.schedule.calendar(NSE)
+        yield OpenStore(loaded.configuration, storage, calendar, loaded.folder)
     finally:
         await storage.close()
 

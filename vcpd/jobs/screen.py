@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
+import msgspec
+
 from vcpd.analysis.risk.parameters import RiskParameters, RiskTaskParams
 from vcpd.analysis.screen_types import EncodedScreenResult, RecordedBases, ScreenParams
 from vcpd.analysis.tasks import measure_risk, score_risk, screen_rows_encoded
@@ -44,7 +46,13 @@ class Screen:
             reason = f"no symbol has a bar of {context.session}: run collect first"
             return RunResult(outcome=Outcome.FAILED, reason=reason)
         bases = [base for part in judged for base in part.bases]
-        await self.setups.put(context.session, verdicts, bases)
+        recorded_at = self.clock.now()
+        reported = [
+            msgspec.structs.replace(setup, recorded_at=recorded_at)
+            for part in judged
+            for setup in part.reported
+        ]
+        await self.setups.put(context.session, verdicts, bases, reported)
         return RunResult(counts=_screen_counts(verdicts, bases))
 
     async def _evaluate(

@@ -1,4 +1,4 @@
-"""Setups, bases and risk scores of each session in PostgreSQL.
+"""Setups, bases, risk scores and the record of reported setups in PostgreSQL.
 
 JSON knows no NaN: it is written as null, and read as NaN again where a number must stand.
 
@@ -17,6 +17,7 @@ import asyncpg
 import msgspec
 
 from vcpd.core.errors import PermanentError
+from vcpd.domain.record import FIRST_HASH, RecordEntry, ReportedSetup, canonical_json, entry_hash
 from vcpd.domain.risk import RiskBand, RiskScore, RiskSummary
 from vcpd.domain.setups import Base, BaseState, EncodedSetup, EventKind, Setup, SetupEvent
 from vcpd.store.database import Connection, Database
@@ -29,6 +30,9 @@ SETUP_SQL: Final = named_queries("setups")
 SETUP_COLUMNS: Final = ("has_base", "passed", "state", "score", "rs_rating", "text")
 ENDED_STATES: Final = (BaseState.FAILED, BaseState.EXPIRED)
 RISK_SQL: Final = named_queries("risk")
+RECORD_SQL: Final = named_queries("record")
+RECORD_LOCK: Final = 0x7663_7064_0002
+ENTRIES_PER_FETCH: Final = 1_000
 
 
 async def encode_results(verdicts: Sequence[msgspec.Struct]) -> list[str]:
@@ -152,14 +156,22 @@ class PostgresSetupStore:
         before: date | None = await self._database.fetch_value(SETUP_SQL["judged_before"], session)
         return before
 
-    async def put(self, as_of: date, verdicts: Sequence[EncodedSetup], bases: Sequence[Base]) -> None:
+    async def put(
+        self,
+        as_of: date,
+        verdicts: Sequence[EncodedSetup],
+        bases: Sequence[Base],
+        reported: Sequence[ReportedSetup] = (),
+    ) -> None:
         """See ports. Raises PermanentError for an unknown symbol; then nothing is written."""
-        symbols = sorted({one.symbol for one in verdicts} | {one.symbol for one in bases})
+        judged = {one.symbol for one in verdicts} | {one.symbol for one in bases}
+        symbols = sorted(judged | {one.symbol for one in reported})
         async with self._database.transaction() as connection:
             ids = await instrument_ids(connection, SETUP_SQL["instrument_ids"], symbols)
             await connection.execute(SETUP_SQL["note_session"], as_of)
             await _write_setups(connection, as_of, verdicts, ids)
             await _write_bases(connection, bases, ids)
+            await append_to_record(connection, as_of, reported, ids)
             await connection.execute(SETUP_SQL["trim"])
 
     async def states_by_session(self, n_sessions: int) -> Mapping[date, Mapping[str, int]]:
@@ -247,6 +259,70 @@ def _base_from_row(row: asyncpg.Record, events: tuple[SetupEvent, ...]) -> Base:
         setup=None if verdict is None else decode_result(verdict, Setup, symbol),
         events=events,
     )
+
+
+async def append_to_record(
+    connection: Connection, session: date, reported: Sequence[ReportedSetup], ids: Mapping[str, int]
+) -> None:
+    """Append what differs from the newest entry on that symbol and session, each chained to the one before.
+
+    The lock lasts until the transaction ends: two writers can never chain to the same entry.
+    """
+    if not reported:
+        return
+    await connection.execute(RECORD_SQL["lock"], RECORD_LOCK)
+    rows = await connection.fetch(RECORD_SQL["newest_of_session"], session)
+    known = {row["instrument_id"]: row["entry"] for row in rows}
+    newest = await connection.fetchrow(RECORD_SQL["newest"])
+    number, previous = (0, FIRST_HASH) if newest is None else (newest["number"], newest["hash"])
+    added: list[tuple[int, int, str, str, str]] = []
+    for setup in sorted(reported, key=lambda one: one.symbol):
+        key = ids[setup.symbol]
+        if not _is_recorded(known.get(key), setup):
+            text = canonical_json(setup)
+            number, before, previous = number + 1, previous, entry_hash(previous, text)
+            added.append((number, key, before, previous, text))
+    if added:
+        await connection.execute(RECORD_SQL["append"], session, *map(list, zip(*added, strict=True)))
+
+
+def _is_recorded(text: str | None, reported: ReportedSetup) -> bool:
+    """Whether the newest entry says the same, whenever it was recorded; one that cannot be read does not."""
+    try:
+        return text is not None and msgspec.json.decode(text, type=ReportedSetup).content == reported.content
+    except msgspec.MsgspecError:
+        return False
+
+
+class PostgresRecordStore:
+    """Reads the record of reported setups; only `PostgresSetupStore.put` adds to it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def head(self) -> str | None:
+        """The newest entry's hash; None where nothing was ever reported."""
+        newest: str | None = await self._database.fetch_value(RECORD_SQL["head"])
+        return newest
+
+    async def entries(self) -> list[RecordEntry]:
+        """Every entry in the order in which they were added."""
+        found: list[RecordEntry] = []
+        while True:
+            after = found[-1].number if found else 0
+            rows = await self._database.fetch(RECORD_SQL["entries"], after, ENTRIES_PER_FETCH)
+            if not rows:
+                return found
+            found += [
+                RecordEntry(
+                    number=row["number"],
+                    symbol=row["symbol"],
+                    previous_hash=row["previous_hash"],
+                    hash=row["hash"],
+                    text=row["entry"],
+                )
+                for row in rows
+            ]
 
 
 class PostgresRiskStore:
