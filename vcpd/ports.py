@@ -14,7 +14,7 @@ from vcpd.domain.panel import Panel, PanelReference
 from vcpd.domain.quality_rules import QualityFlag, QualityRule, QuarantinedBar
 from vcpd.domain.record import ReportedSetup
 from vcpd.domain.risk import RiskScore, RiskSummary
-from vcpd.domain.runs import Outcome, Progress, Run
+from vcpd.domain.runs import Outcome, Progress, Run, RunCause
 from vcpd.domain.setups import Base, EncodedSetup, Setup
 
 T = TypeVar("T")
@@ -147,17 +147,29 @@ class PanelStore(Protocol):
 
 
 class RunStore(Protocol):
-    async def begin(self, job: str, scheduled_at: datetime, session: date | None) -> Run | None:
-        """A new row, or None when (job, scheduled_at) already has one."""
+    async def begin(
+        self, job: str, scheduled_at: datetime, session: date | None, cause: RunCause
+    ) -> Run | None:
+        """A new row; None when the cause is the schedule and (job, scheduled_at) already has one.
+
+        Any other cause gets a row beside those; its `scheduled_at` may be some microseconds later.
+        """
         ...
 
     async def finish(
         self, run_id: int, outcome: Outcome, reason: str = "", counts: Mapping[str, int] | None = None
     ) -> None: ...
-    async def record(
-        self, job: str, scheduled_at: datetime, session: date | None, outcome: Outcome, reason: str
+    async def record(  # noqa: PLR0913 - the fields of one row
+        self,
+        job: str,
+        scheduled_at: datetime,
+        session: date | None,
+        outcome: Outcome,
+        reason: str,
+        *,
+        cause: RunCause,
     ) -> None:
-        """A run that never began (skipped, missed); keeps an existing row."""
+        """A run that never began (skipped, missed); one that the schedule caused keeps an existing row."""
         ...
 
     async def close_stale(self, reason: str) -> int:

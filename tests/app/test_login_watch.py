@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from tests.schedule.virtual_time import run_virtually
 from vcpd.app.daemon import DaemonTasks
+from vcpd.domain.runs import RunCause
 from vcpd.kite.auth import KiteLoginState, KiteLoginStatus
 from vcpd.runtime.systemd import ServiceManager
 
@@ -17,10 +18,10 @@ ALIVE = KiteLoginStatus(KiteLoginState.VALID, login_at=datetime(2026, 11, 23, tz
 def watched(states: list[KiteLoginStatus]) -> int:
     """How often failed runs are made up for while the session goes through `states`, a second each."""
     asked = iter([*states, *[states[-1]] * 5])
-    made_up: list[None] = []
+    made_up: list[RunCause] = []
     parts = SimpleNamespace(
         market=SimpleNamespace(session=SimpleNamespace(status=lambda: next(asked))),
-        scheduler=SimpleNamespace(retry_failed=lambda: made_up.append(None)),
+        scheduler=SimpleNamespace(retry_failed=made_up.append),
     )
 
     async def act() -> None:
@@ -31,6 +32,7 @@ def watched(states: list[KiteLoginStatus]) -> int:
         await asyncio.gather(task, return_exceptions=True)
 
     run_virtually(act())
+    assert set(made_up) <= {RunCause.LOGIN}
     return len(made_up)
 
 

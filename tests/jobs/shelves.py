@@ -8,7 +8,7 @@ from typing import Any
 from tests.verdict_shelf import VerdictShelf
 from vcpd.domain.record import ReportedSetup
 from vcpd.domain.risk import RiskScore, RiskSummary
-from vcpd.domain.runs import Outcome, Run
+from vcpd.domain.runs import Outcome, Run, RunCause
 from vcpd.domain.setups import Base, EncodedSetup, Setup
 from vcpd.store.screen_results import decode_result
 
@@ -71,11 +71,13 @@ class FakeRunStore:
         self.forgotten.append(instant)
         return 3
 
-    async def begin(self, job: str, scheduled_at: datetime, session: date | None) -> Run | None: ...
+    async def begin(
+        self, job: str, scheduled_at: datetime, session: date | None, cause: RunCause
+    ) -> Run | None: ...
     async def finish(
         self, run_id: int, outcome: Outcome, reason: str = "", counts: Mapping[str, int] | None = None
     ) -> None: ...
-    async def record(self, *_: Any) -> None: ...
+    async def record(self, *_: Any, cause: RunCause) -> None: ...
     async def close_stale(self, reason: str) -> int:
         return 0
 

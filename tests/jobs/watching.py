@@ -19,7 +19,7 @@ from vcpd.domain.instruments import Instrument, Quote
 from vcpd.domain.live import FeedState, FeedStatus, LiveEvent, LivePrices, MinuteVolumes, StoredVolumeCurve
 from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.record import ReportedSetup
-from vcpd.domain.runs import Outcome
+from vcpd.domain.runs import Outcome, RunCause
 from vcpd.domain.setups import Base, BaseState, Contraction, EncodedSetup, EventKind, Setup, SetupEvent
 from vcpd.jobs.settings import WatchSettings
 from vcpd.jobs.watch_candidates import Candidate
@@ -278,7 +278,14 @@ class FakeRuns:
     recorded: list[tuple[str, Outcome, str]] = field(default_factory=list)
 
     async def record(
-        self, job: str, scheduled_at: datetime, session: date | None, outcome: Outcome, reason: str
+        self,
+        job: str,
+        scheduled_at: datetime,
+        session: date | None,
+        outcome: Outcome,
+        reason: str,
+        *,
+        cause: RunCause,
     ) -> None:
-        assert scheduled_at.microsecond, "no tick of the schedule"
+        assert cause is RunCause.INTERRUPTION, "no tick of the schedule"
         self.recorded.append((job, outcome, reason))

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Self
 
 import msgspec
@@ -11,7 +11,7 @@ import msgspec
 from tests.schedule.virtual_time import LoopClock
 from vcpd.domain.health import MachineLoad
 from vcpd.domain.nse_calendar import NSE
-from vcpd.domain.runs import Outcome, Run, RunContext, RunResult
+from vcpd.domain.runs import SCHEDULE_CAUSES, Outcome, Run, RunCause, RunContext, RunResult
 from vcpd.schedule.job import Job
 from vcpd.schedule.policy import JobPolicy, ScheduleSettings
 from vcpd.schedule.scheduler import Scheduler
@@ -64,13 +64,22 @@ class MemoryRuns:
         if self.away is not None:
             raise self.away
 
-    async def begin(self, job: str, scheduled_at: datetime, session: date | None) -> Run | None:
+    async def begin(
+        self, job: str, scheduled_at: datetime, session: date | None, cause: RunCause
+    ) -> Run | None:
         self._check()
+        if cause not in SCHEDULE_CAUSES:
+            scheduled_at = self._free_instant(job, scheduled_at)
         if (job, scheduled_at) in self.table.rows:
             return None
-        run = Run(len(self.table.rows) + 1, job, scheduled_at, session, self.clock.now())
+        run = Run(len(self.table.rows) + 1, job, scheduled_at, session, self.clock.now(), cause=cause)
         self.table.rows[job, scheduled_at] = run
         return run
+
+    def _free_instant(self, job: str, instant: datetime) -> datetime:
+        while (job, instant) in self.table.rows or not instant.microsecond:
+            instant += timedelta(microseconds=1)
+        return instant
 
     async def finish(
         self, run_id: int, outcome: Outcome, reason: str = "", counts: Mapping[str, int] | None = None
@@ -82,12 +91,20 @@ class MemoryRuns:
         )
 
     async def record(
-        self, job: str, scheduled_at: datetime, session: date | None, outcome: Outcome, reason: str
+        self,
+        job: str,
+        scheduled_at: datetime,
+        session: date | None,
+        outcome: Outcome,
+        reason: str,
+        *,
+        cause: RunCause,
     ) -> None:
         self._check()
-        run = Run(
-            len(self.table.rows) + 1, job, scheduled_at, session, None, self.clock.now(), outcome, reason
-        )
+        number, now = len(self.table.rows) + 1, self.clock.now()
+        if cause not in SCHEDULE_CAUSES:
+            scheduled_at = self._free_instant(job, scheduled_at)
+        run = Run(number, job, scheduled_at, session, None, now, outcome, reason, cause=cause)
         self.table.rows.setdefault((job, scheduled_at), run)
 
     async def close_stale(self, reason: str) -> int:

@@ -12,7 +12,7 @@ from tests.schedule.virtual_time import LoopClock, run_virtually
 from vcpd.core.errors import ConfigurationError, NeedsLoginError, RetryableError, UnavailableError
 from vcpd.domain.health import MachineLoad
 from vcpd.domain.nse_calendar import NSE
-from vcpd.domain.runs import Outcome
+from vcpd.domain.runs import Outcome, RunCause
 from vcpd.schedule.policy import JobPolicy, ScheduleSettings, default_policies
 
 MONDAY = "2026-11-23"
@@ -613,11 +613,11 @@ def test_a_run_by_hand_works_for_the_session_asked_for() -> None:
         await daemon.stop()
 
     table = play(f"{MONDAY}T11:00", scene)
-    assert all(run.scheduled_at.microsecond for run in table.rows.values()), "no tick of a schedule"
+    assert {run.cause for run in table.rows.values()} == {RunCause.MANUAL}
 
 
 def test_a_login_makes_up_for_what_failed_without_it() -> None:
-    """`make_up` tries the failed collection again, and what was skipped because of it."""
+    """`retry_failed` tries the failed collection again, and what was skipped because of it."""
 
     async def scene(clock: LoopClock, table: RunTable) -> None:
         daemon = Daemon(clock, table, ORDER)
@@ -625,7 +625,7 @@ def test_a_login_makes_up_for_what_failed_without_it() -> None:
         daemon.start()
         await clock.sleep_until(ist(f"{MONDAY}T18:45"))
         daemon.work.raises.clear()
-        daemon.scheduler.retry_failed()
+        daemon.scheduler.retry_failed(RunCause.LOGIN)
         await clock.sleep(30)
         await daemon.stop()
 
@@ -633,6 +633,7 @@ def test_a_login_makes_up_for_what_failed_without_it() -> None:
     assert table.of("collect")[-1].outcome is Outcome.DONE
     assert table.of("risk")[-1].outcome is Outcome.DONE
     assert table.of("risk")[-1].session == date(2026, 11, 23)
+    assert [run.cause for run in table.of("collect")] == [RunCause.CATCH_UP, RunCause.TICK, RunCause.LOGIN]
 
 
 def test_the_snapshot_shows_next_last_and_running() -> None:

@@ -10,7 +10,7 @@ from tests.schedule.fakes import Daemon, RunTable
 from tests.schedule.test_scheduler import daily, every_minute, ist, play
 from tests.schedule.virtual_time import LoopClock
 from vcpd.core.errors import RetryableError, UnavailableError
-from vcpd.domain.runs import Outcome, Run, RunContext, RunResult
+from vcpd.domain.runs import Outcome, Run, RunCause, RunContext, RunResult
 from vcpd.schedule.job import Job
 from vcpd.schedule.policy import JobPolicy, ScheduleSettings
 
@@ -60,9 +60,11 @@ def test_a_run_asked_for_twice_at_once_begins_once() -> None:
         await clock.sleep(1)
         begin = daemon.runs.begin
 
-        async def slowly(job: str, scheduled_at: datetime, session: date | None) -> Run | None:
+        async def slowly(
+            job: str, scheduled_at: datetime, session: date | None, cause: RunCause
+        ) -> Run | None:
             await clock.sleep(1)
-            return await begin(job, scheduled_at, session)
+            return await begin(job, scheduled_at, session, cause)
 
         daemon.runs.begin = slowly  # type: ignore[method-assign]
         asked = (daemon.scheduler.run_now("collect"), daemon.scheduler.run_now("collect"))

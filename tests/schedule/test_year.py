@@ -13,7 +13,6 @@ from tests.schedule.virtual_time import LoopClock, run_virtually
 from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.runs import Outcome
 from vcpd.schedule.policy import ScheduleSettings, default_policies
-from vcpd.schedule.run_history import is_scheduled
 from vcpd.schedule.trigger import Tick, Trigger
 
 POLICIES = default_policies()
@@ -128,7 +127,7 @@ def judge(history: History) -> None:
     strange = [
         run
         for (name, at), run in rows.items()
-        if is_scheduled(run)
+        if run.is_scheduled
         and history.first < at
         and first_row[name] <= at <= history.last
         and (name, at) not in scheduled

@@ -24,7 +24,7 @@ from vcpd.domain.live import WatchedCandidate, WatchStatus
 from vcpd.domain.quality_rules import QualityFlag, QualityRule, QuarantinedBar
 from vcpd.domain.record import ReportedSetup
 from vcpd.domain.risk import RiskBand, RiskScore, RiskSummary
-from vcpd.domain.runs import Outcome, Run
+from vcpd.domain.runs import Outcome, Run, RunCause
 from vcpd.domain.setups import Base, BaseState, EncodedSetup, EventKind, Gate, Setup, SetupEvent
 from vcpd.ports import Outbox
 from vcpd.web.context import SizeRequest, WebContext
@@ -103,7 +103,7 @@ class FakeRisk:
 
 
 class FakeRuns:
-    async def begin(self, job: str, scheduled_at: Any, session: date | None) -> Run | None:
+    async def begin(self, job: str, scheduled_at: Any, session: date | None, cause: RunCause) -> Run | None:
         return None
 
     async def finish(
@@ -111,7 +111,14 @@ class FakeRuns:
     ) -> None: ...
 
     async def record(
-        self, job: str, scheduled_at: Any, session: date | None, outcome: Outcome, reason: str
+        self,
+        job: str,
+        scheduled_at: Any,
+        session: date | None,
+        outcome: Outcome,
+        reason: str,
+        *,
+        cause: RunCause,
     ) -> None: ...
 
     async def close_stale(self, reason: str) -> int:

@@ -25,6 +25,7 @@ from vcpd.core.errors import UnavailableError, root_error
 from vcpd.core.secrets import Secret
 from vcpd.domain.health import MachineLoad
 from vcpd.domain.nse_calendar import NSE
+from vcpd.domain.runs import RunCause
 from vcpd.jobs.universe import Universe
 from vcpd.kite.auth import KiteSession
 from vcpd.kite.client import Compute
@@ -62,7 +63,7 @@ class LoginFlow:
 
     async def complete(self, request_token: Secret, state: str) -> None:
         await self.session.complete_login(request_token, state)
-        self.scheduler.retry_failed()
+        self.scheduler.retry_failed(RunCause.LOGIN)
 
 
 def build_login_flow(session: MarketSession, scheduler: Scheduler) -> LoginFlow | None:

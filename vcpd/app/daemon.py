@@ -20,6 +20,7 @@ from vcpd.app.status import load_current_panel
 from vcpd.config import LoadedConfiguration
 from vcpd.core.errors import UnavailableError, VcpdError
 from vcpd.core.supervised_tasks import SupervisedTasks
+from vcpd.domain.runs import RunCause
 from vcpd.ports import Clock
 from vcpd.runtime import logs
 from vcpd.runtime.lifecycle import Lifecycle, LifecycleEvent, ShutdownStack, SignalHandlers
@@ -129,7 +130,7 @@ class DaemonTasks:
         while True:
             due = self._services.market.session.status().login_due
             if was_due and not due:
-                self._services.scheduler.retry_failed()
+                self._services.scheduler.retry_failed(RunCause.LOGIN)
             was_due = due
             await asyncio.sleep(POLL_INTERVAL_S)
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import date, datetime
 from enum import StrEnum
+from typing import Final
 
 import msgspec
 
@@ -17,8 +18,31 @@ class Outcome(StrEnum):
     CANCELLED = "cancelled"
 
 
+class RunCause(StrEnum):
+    """Why a run exists. A cause that only a newer release knows reads as `unscheduled`."""
+
+    TICK = "tick"  # the schedule, on time
+    CATCH_UP = "catch_up"  # a tick that passed while nobody scheduled
+    RETRY = "retry"  # the run before failed for a passing reason, or was cut short
+    LOGIN = "login"  # tried again after a login
+    MANUAL = "manual"  # asked for through the command line or the page
+    INTERRUPTION = "interruption"  # a part that a running run left out, on a row of its own
+    SCHEDULED = "scheduled"  # of version 0.1.0: tick or catch_up, it did not record which
+    UNSCHEDULED = "unscheduled"  # of version 0.1.0: manual, retry or login, it did not record which
+
+    @classmethod
+    def _missing_(cls, _value: object) -> "RunCause":
+        return cls.UNSCHEDULED
+
+
+SCHEDULE_CAUSES: Final = frozenset({RunCause.TICK, RunCause.CATCH_UP, RunCause.SCHEDULED})
+
+
 class Run(msgspec.Struct, frozen=True):
-    """One run of one job, unique on (job, scheduled_at). Instants are aware UTC datetimes."""
+    """One run of one job. Instants are aware UTC datetimes.
+
+    Runs that the schedule caused are unique on (job, scheduled_at); others only on their id.
+    """
 
     id: int
     job: str
@@ -29,6 +53,12 @@ class Run(msgspec.Struct, frozen=True):
     outcome: Outcome | None = None
     reason: str = ""
     counts: Mapping[str, int] = {}
+    cause: RunCause = RunCause.TICK
+
+    @property
+    def is_scheduled(self) -> bool:
+        """Whether the schedule asked for the run: it stands for its tick."""
+        return self.cause in SCHEDULE_CAUSES
 
 
 class RunResult(msgspec.Struct, frozen=True):

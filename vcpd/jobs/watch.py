@@ -7,7 +7,6 @@ volume, and a breakout without volume proves nothing. Whatever is seen is provis
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 import structlog
@@ -17,7 +16,7 @@ from vcpd.analysis.thresholds import Thresholds
 from vcpd.core.errors import VcpdError, root_error
 from vcpd.domain.calendar import TradingCalendar
 from vcpd.domain.live import FeedState, LivePrices, WatchedCandidate, WatchStatus
-from vcpd.domain.runs import Outcome, RunContext, RunResult
+from vcpd.domain.runs import Outcome, RunCause, RunContext, RunResult
 from vcpd.jobs.quote_snapshot import prices_from_quotes
 from vcpd.jobs.settings import WatchSettings
 from vcpd.jobs.watch_candidates import Candidate
@@ -259,19 +258,15 @@ class WatchSession:
             try:
                 await self._dependencies.runs.record(
                     self._context.job,
-                    self._off_schedule_instant(),
+                    self._dependencies.clock.now(),
                     self._hours.session,
                     Outcome.SKIPPED,
                     reason,
+                    cause=RunCause.INTERRUPTION,
                 )
             except VcpdError as error:
                 log.warning("watch.skip_not_recorded", reason=str(error))
         self._skip_reason = reason
-
-    def _off_schedule_instant(self) -> datetime:
-        """Now, never on a whole second: no tick of the schedule."""
-        now = self._dependencies.clock.now()
-        return now if now.microsecond else now.replace(microsecond=1)
 
     def _check_feed(self) -> None:
         expected = self._hours.is_open(self._dependencies.clock.now()) and bool(self.tracker.rows)

@@ -4,10 +4,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from enum import Enum
 
 from vcpd.domain.calendar import TradingCalendar
-from vcpd.domain.runs import Outcome, Run, RunContext, RunResult
+from vcpd.domain.runs import Outcome, Run, RunCause, RunContext, RunResult
 from vcpd.schedule.policy import JobPolicy
 from vcpd.schedule.retries import due_ticks
 from vcpd.schedule.trigger import Tick, Trigger
@@ -26,22 +25,13 @@ class Job:
     ends_with_session: bool = False
 
 
-class TriggerCause(Enum):
-    """Why a run is on its way."""
-
-    TICK = "tick"
-    CATCH_UP = "catch-up"
-    RETRY = "retry"
-    MANUAL = "by hand"
-
-
 @dataclass(slots=True, eq=False)
 class PendingRun:
     """A run that is due but has not begun. One by hand already has its row."""
 
     name: str
     tick: Tick
-    cause: TriggerCause
+    cause: RunCause
     since: datetime
     deadline: datetime
     row: Run | None = None

@@ -10,8 +10,8 @@ from typing import Final
 
 from vcpd.core.errors import UnavailableError
 from vcpd.domain.health import MachineLoad
-from vcpd.domain.runs import Outcome
-from vcpd.schedule.job import PendingRun, RunningRun, ScheduledJob, TriggerCause
+from vcpd.domain.runs import SCHEDULE_CAUSES, Outcome, RunCause
+from vcpd.schedule.job import PendingRun, RunningRun, ScheduledJob
 from vcpd.schedule.policy import JobPolicy, ScheduleSettings
 from vcpd.schedule.run_history import RunHistory
 from vcpd.schedule.trigger import Tick
@@ -130,12 +130,12 @@ class RunQueue:
 
     def contains(self, name: str, tick: Tick) -> bool:
         """Whether this very tick has had its run, or has one on its way: clocks may be set back."""
-        on_its_way = any(one.tick == tick for one in self._unfinished(name))
-        return on_its_way or self.history.contains(name, tick.scheduled_at)
+        ticks = (run.tick for run in self._unfinished(name) if run.cause in SCHEDULE_CAUSES)
+        return tick in ticks or self.history.contains(name, tick.scheduled_at)
 
     def coalesces(self, name: str, tick: Tick) -> bool:
         """Whether the run on its way stands for `tick` too: making up for an older session does not."""
-        made_up = (TriggerCause.CATCH_UP, TriggerCause.RETRY)
+        made_up = (RunCause.CATCH_UP, RunCause.RETRY, RunCause.LOGIN)
         return any(
             one.cause not in made_up or one.tick.session >= tick.session for one in self._unfinished(name)
         )
@@ -156,7 +156,7 @@ class RunQueue:
     ) -> AdmissionDecision:
         """Whether `waiting` may start at `now`."""
         policy = lines[waiting.name].policy
-        by_hand = waiting.cause is TriggerCause.MANUAL
+        by_hand = waiting.cause is RunCause.MANUAL
         around = AdmissionContext(
             now=now,
             deadline=waiting.deadline,

@@ -11,7 +11,7 @@ import msgspec
 from vcpd.domain.calendar import TradingCalendar
 from vcpd.domain.runs import Outcome, Run
 from vcpd.schedule.policy import JobPolicy, ScheduleSettings
-from vcpd.schedule.run_history import CRASH_REASON, INTERRUPTED_REASON, is_scheduled
+from vcpd.schedule.run_history import CRASH_REASON, INTERRUPTED_REASON
 from vcpd.schedule.trigger import Tick, Trigger
 
 # Two slices of waiting: later than this, the machine slept or the daemon was not running.
@@ -68,9 +68,9 @@ def due_at_startup(trigger: Trigger, runs: Sequence[Run], now: datetime) -> list
     if not runs:
         latest = trigger.latest(now)
         return [latest] if latest else []
-    settled = [run.scheduled_at for run in runs if is_scheduled(run) and run.outcome is not Outcome.SKIPPED]
+    settled = [run.scheduled_at for run in runs if run.is_scheduled and run.outcome is not Outcome.SKIPPED]
     since = max(settled) if settled else min(run.scheduled_at for run in runs)
-    known = {run.scheduled_at for run in runs}
+    known = {run.scheduled_at for run in runs if run.is_scheduled}
     return [tick for tick in due_ticks(trigger, since, now) if tick.scheduled_at not in known]
 
 
@@ -117,7 +117,7 @@ def next_retry(
     at = run.finished_at + timedelta(minutes=pause_min)
     until, _ = calendar.open_close(calendar.next(run.session))
     if policy.catch_up == "none":
-        ticks = [known.scheduled_at for known in of_session if is_scheduled(known)]
+        ticks = [known.scheduled_at for known in of_session if known.is_scheduled]
         until = min(until, max(ticks, default=at) + timedelta(seconds=policy.start_deadline_s))
     return Retry(run, at) if at < until else None
 

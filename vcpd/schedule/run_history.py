@@ -11,11 +11,6 @@ INTERRUPTED_REASON: Final = "the daemon died during this run"  # what the rows s
 CRASH_REASON: Final = "internal error: "  # how the reason of a run begins that raised what no job should
 
 
-def is_scheduled(run: Run) -> bool:
-    """Whether the schedule asked for it: runs by hand and retries carry a fraction of a second."""
-    return run.scheduled_at.microsecond == 0
-
-
 class RunHistory:
     """Runs by job, oldest first; written by the scheduler as they end, filled from the table at start."""
 
@@ -26,15 +21,16 @@ class RunHistory:
         self._runs[job] = sorted(runs, key=lambda run: run.scheduled_at)[-RUNS_KEPT_PER_JOB:]
 
     def add(self, run: Run) -> None:
-        """Keep `run`, in place of what was known of the same instant."""
-        others = [known for known in self.of(run.job) if known.scheduled_at != run.scheduled_at]
+        """Keep `run`, in place of what was known of the same run or tick."""
+        others = [known for known in self.of(run.job) if not _is_same(known, run)]
         self.load(run.job, [*others, run])
 
     def of(self, job: str) -> list[Run]:
         return self._runs.get(job, [])
 
     def contains(self, job: str, scheduled_at: datetime) -> bool:
-        return any(run.scheduled_at == scheduled_at for run in self.of(job))
+        """Whether the tick at `scheduled_at` has a run."""
+        return any(run.is_scheduled and run.scheduled_at == scheduled_at for run in self.of(job))
 
     def is_done(self, job: str, session: date, since: datetime) -> bool:
         """Whether a run for `session`, due at or after `since`, went well."""
@@ -62,6 +58,11 @@ class RunHistory:
             for run in self.of(job)
             if run.session == session and run.scheduled_at >= since and run.outcome is not None
         ]
+
+
+def _is_same(known: Run, run: Run) -> bool:
+    by_tick = known.is_scheduled and run.is_scheduled and known.scheduled_at == run.scheduled_at
+    return by_tick or known.id == run.id != 0
 
 
 def _last_activity(run: Run) -> datetime:

@@ -2,23 +2,23 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final, TypeVar
 
+import msgspec
 import structlog
 
 from vcpd.core.errors import RetryableError, UnavailableError, VcpdError, is_transient, root_error
 from vcpd.core.supervised_tasks import BackgroundTasks
-from vcpd.domain.runs import Outcome, Run, RunContext, RunResult
+from vcpd.domain.runs import SCHEDULE_CAUSES, Outcome, Run, RunCause, RunContext, RunResult
 from vcpd.ports import Clock, RunStore
-from vcpd.schedule.job import Job, PendingRun, RunningRun, TriggerCause
+from vcpd.schedule.job import Job, PendingRun, RunningRun
 from vcpd.schedule.queue import RunQueue
 from vcpd.schedule.run_history import CRASH_REASON
 from vcpd.schedule.trigger import Tick
 
 STORE_ERRORS: Final = (RetryableError, UnavailableError)
 STORE_RETRY_S: Final = 5.0
-MAX_INSTANT_ATTEMPTS: Final = 50
 T = TypeVar("T")
 log = structlog.get_logger("vcpd.schedule")
 READ_TIMEOUT_S: Final = 5.0
@@ -36,23 +36,11 @@ class Runner:
         """The run's row; None when the table has one for this tick already."""
         if waiting.row is not None:
             return waiting.row
-        if waiting.cause is TriggerCause.TICK or waiting.cause is TriggerCause.CATCH_UP:
-            tick = waiting.tick
-            return await self._persist(
-                lambda: self._runs.begin(waiting.name, tick.scheduled_at, tick.session)
-            )
-        return await self.begin_unscheduled(waiting.name, waiting.tick)
+        return await self.create_row(waiting.name, waiting.tick, waiting.cause)
 
-    async def begin_unscheduled(self, name: str, tick: Tick) -> Run:
-        """A row of its own at about the tick's instant, never on a whole second: no tick of a schedule."""
-        at = unscheduled_instant(tick.scheduled_at)
-        for _ in range(MAX_INSTANT_ATTEMPTS):
-            instant = at
-            run = await self._persist(lambda when=instant: self._runs.begin(name, when, tick.session))  # type: ignore[misc]
-            if run is not None:
-                return run
-            at += timedelta(microseconds=1)
-        raise RetryableError(f"{name}: no free instant for a run at {tick.scheduled_at.isoformat()}")
+    async def create_row(self, name: str, tick: Tick, cause: RunCause) -> Run | None:
+        """A new row; None when the table has one for this tick already."""
+        return await self._persist(lambda: self._runs.begin(name, tick.scheduled_at, tick.session, cause))
 
     async def execute(self, active: RunningRun, run: Run) -> Run:
         """Run the job and end its row; cancellation, bugs and refusals become outcomes."""
@@ -70,12 +58,14 @@ class Runner:
         await self._persist(lambda: self._runs.finish(run.id, result.outcome, result.reason, result.counts))
         return _finished_run(run, result, self._clock.now())
 
-    async def record(self, name: str, tick: Tick, outcome: Outcome, reason: str) -> None:
+    async def record(self, name: str, tick: Tick, cause: RunCause, outcome: Outcome, reason: str) -> None:
         """A row for a run that never began."""
         log.info(
             "run.not_begun", job=name, scheduled_at=str(tick.scheduled_at), outcome=outcome, reason=reason
         )
-        await self._persist(lambda: self._runs.record(name, tick.scheduled_at, tick.session, outcome, reason))
+        await self._persist(
+            lambda: self._runs.record(name, tick.scheduled_at, tick.session, outcome, reason, cause=cause)
+        )
 
     async def _result(self, active: RunningRun, context: RunContext) -> RunResult:
         if active.cancel_request is not None:
@@ -101,11 +91,6 @@ class Runner:
                 await self._clock.sleep(STORE_RETRY_S)
 
 
-def unscheduled_instant(instant: datetime) -> datetime:
-    """The instant itself, or a microsecond later where it is a whole second."""
-    return instant if instant.microsecond else instant + timedelta(microseconds=1)
-
-
 def _cancellation_result(active: RunningRun) -> RunResult:
     outcome, reason = active.cancel_request or (Outcome.CANCELLED, "cancelled from outside")
     return RunResult(outcome=outcome, reason=reason, retryable=active.transient)
@@ -128,16 +113,8 @@ def _clear_cancellation() -> None:
 
 
 def _finished_run(run: Run, result: RunResult, now: datetime) -> Run:
-    return Run(
-        run.id,
-        run.job,
-        run.scheduled_at,
-        run.session,
-        run.started_at,
-        now,
-        result.outcome,
-        result.reason,
-        result.counts,
+    return msgspec.structs.replace(
+        run, finished_at=now, outcome=result.outcome, reason=result.reason, counts=result.counts
     )
 
 
@@ -161,8 +138,11 @@ class RunLauncher:
         self._on_finished = ended
 
     async def create_manual_run(self, name: str, tick: Tick) -> Run:
-        """The row of a run that an owner asked for. RetryableError where no instant is free."""
-        return await self._runner.begin_unscheduled(name, tick)
+        """The row of a run that the user asked for. RetryableError when the store gives none."""
+        run = await self._runner.create_row(name, tick, RunCause.MANUAL)
+        if run is None:
+            raise RetryableError(f"{name}: another run began at the same moment; try again")
+        return run
 
     def begin(self, waiting: PendingRun, job: Job) -> None:
         active = RunningRun(waiting, job, self._clock.now(), self._clock.monotonic_s())
@@ -173,8 +153,8 @@ class RunLauncher:
         """A run that will not begin; what had no row and was no tick leaves only a line in the log."""
         if waiting.row is not None:
             self.close_run(waiting.row, outcome, reason)
-        elif waiting.cause in (TriggerCause.TICK, TriggerCause.CATCH_UP):
-            self.record(waiting.name, waiting.tick, outcome, reason)
+        elif waiting.cause in SCHEDULE_CAUSES:
+            self.record(waiting.name, waiting.tick, waiting.cause, outcome, reason)
         else:
             log.info("retry.given_up", job=waiting.name, outcome=outcome, reason=reason)
 
@@ -182,11 +162,12 @@ class RunLauncher:
         """A row that was opened for a run that will not begin."""
         self.tasks.spawn(self._finish_run(row, outcome, reason), f"end {row.job}")
 
-    def record(self, name: str, tick: Tick, outcome: Outcome, reason: str) -> None:
-        self.tasks.spawn(self._runner.record(name, tick, outcome, reason), f"record {name}")
+    def record(self, name: str, tick: Tick, cause: RunCause, outcome: Outcome, reason: str) -> None:
+        """Write the row of a tick whose run does not begin."""
+        self.tasks.spawn(self._runner.record(name, tick, cause, outcome, reason), f"record {name}")
         if not self._queue.history.contains(name, tick.scheduled_at):
             self._queue.history.add(
-                Run(0, name, tick.scheduled_at, tick.session, outcome=outcome, reason=reason)
+                Run(0, name, tick.scheduled_at, tick.session, outcome=outcome, reason=reason, cause=cause)
             )
         self._queue.changed = True
 

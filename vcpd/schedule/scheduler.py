@@ -1,7 +1,7 @@
 """Scheduler loop: polls wall-clock time, starts due runs, retries failed ones, and follows leadership.
 
-Time is asked anew at least every 60 s, so suspend, clock steps and reloads lose no tick; a row unique on
-(job, scheduled_at) doubles none. Everything below runs in the loop and computes next to nothing.
+Time is asked anew at least every 60 s, so suspend, clock steps and reloads lose no tick; scheduled runs are
+unique on (job, scheduled_at), so none runs twice. Everything below runs in the loop and computes little.
 """
 
 import asyncio
@@ -14,9 +14,9 @@ import structlog
 from vcpd.core.errors import RetryableError, UnavailableError
 from vcpd.domain.calendar import TradingCalendar
 from vcpd.domain.health import MachineLoad
-from vcpd.domain.runs import Outcome, Run
+from vcpd.domain.runs import Outcome, Run, RunCause
 from vcpd.ports import Clock, RunStore
-from vcpd.schedule.job import Job, PendingRun, RunningRun, ScheduledJob, TriggerCause
+from vcpd.schedule.job import Job, PendingRun, RunningRun, ScheduledJob
 from vcpd.schedule.policy import ScheduleSettings, check_policies
 from vcpd.schedule.queue import (
     STANDBY_SLEEP_S,
@@ -27,8 +27,8 @@ from vcpd.schedule.queue import (
     sleep_seconds,
 )
 from vcpd.schedule.retries import RetryTable, due_at_startup, next_retry, plan_catch_up, run_to_retry
-from vcpd.schedule.run_history import INTERRUPTED_REASON, RUNS_KEPT_PER_JOB, RunHistory, is_scheduled
-from vcpd.schedule.runner import STORE_ERRORS, PausedJobs, RunLauncher, unscheduled_instant
+from vcpd.schedule.run_history import INTERRUPTED_REASON, RUNS_KEPT_PER_JOB, RunHistory
+from vcpd.schedule.runner import STORE_ERRORS, PausedJobs, RunLauncher
 from vcpd.schedule.status import SchedulerStatus, scheduler_status
 from vcpd.schedule.trigger import Tick
 from vcpd.schedule.wakeup import InterruptibleSleep
@@ -130,13 +130,13 @@ class Scheduler:
         if self._queue.is_busy(name) and line.policy.overlap == "skip":
             raise RetryableError(f"{name} is already on its way; wait for it to end")
         now = self._clock.now()
-        tick = Tick(unscheduled_instant(now), session or self._manual_session(line, now))
+        tick = Tick(now, session or self._manual_session(line, now))
         with self._queue.reserved(name):
             run = await self._launcher.create_manual_run(name, tick)
         if not self._leading or self._stopping:
             self._launcher.close_run(run, Outcome.CANCELLED, LEADERSHIP_LOST)
             raise UnavailableError(f"{name}: {LEADERSHIP_LOST}; ask the one that does, or try again")
-        self._enqueue(line, Tick(run.scheduled_at, tick.session), TriggerCause.MANUAL, row=run)
+        self._enqueue(line, Tick(run.scheduled_at, tick.session), RunCause.MANUAL, row=run)
         self._wakeup.wake()
         return run.id
 
@@ -154,10 +154,10 @@ class Scheduler:
     async def resume(self, name: str) -> None:
         await self._set_paused(name, paused=False)
 
-    def retry_failed(self) -> None:
+    def retry_failed(self, cause: RunCause) -> None:
         """Try again what failed last: as after a start, so after a login or a repaired machine."""
         if self._leading and not self._stopping:
-            self._retry_all(self._clock.now())
+            self._retry_all(self._clock.now(), cause)
             self._wakeup.wake()
 
     def snapshot(self) -> SchedulerStatus:
@@ -236,47 +236,44 @@ class Scheduler:
         log.info("scheduler.leading", stale_runs=stale)
         for line in self._jobs.values():
             self._catch_up(line, now)
-        self._retry_all(now)
+        self._retry_all(now, RunCause.RETRY)
         self._last_poll, self._queue.changed = now, True
 
     def _catch_up(self, line: ScheduledJob, now: datetime) -> None:
         known = self._queue.history.of(line.name)
         due = due_at_startup(line.trigger, known, now)
         if known or plan_catch_up(due, line.policy, now).start:
-            self._process_ticks(line, due, TriggerCause.CATCH_UP, now)
-        early = [run.scheduled_at for run in known if is_scheduled(run)]
+            self._process_ticks(line, due, RunCause.CATCH_UP, now)
+        early = [run.scheduled_at for run in known if run.is_scheduled]
         line.advance_to(max([now, *early]))
 
-    def _retry_all(self, now: datetime) -> None:
+    def _retry_all(self, now: datetime, cause: RunCause) -> None:
         """Runs that failed are tried again; then the ones that were skipped because of them."""
         for line in self._jobs.values():
-            self._retry(
-                line,
-                run_to_retry(self._queue.history.of(line.name), line.policy, self._settings.retries, now),
-                now,
-            )
-        self._retry_dependents(now)
+            runs = self._queue.history.of(line.name)
+            self._retry(line, run_to_retry(runs, line.policy, self._settings.retries, now), now, cause)
+        self._retry_dependents(now, cause)
 
-    def _retry_dependents(self, now: datetime) -> None:
+    def _retry_dependents(self, now: datetime, cause: RunCause) -> None:
         for line in self._jobs.values():
             last = self._queue.history.last(line.name)
             if any(map(self._queue.is_busy, line.policy.after)) and last and last.outcome is Outcome.SKIPPED:
-                self._retry(line, last, now)
+                self._retry(line, last, now, cause)
 
-    def _retry(self, line: ScheduledJob, run: Run | None, now: datetime) -> None:
+    def _retry(self, line: ScheduledJob, run: Run | None, now: datetime, cause: RunCause) -> None:
         free = line.name not in self._paused.names and not self._queue.is_busy(line.name)
         if run is not None and free and line.policy.enabled:
             session = run.session or self._calendar.last_session_at(now)
-            self._enqueue(line, Tick(unscheduled_instant(now), session), TriggerCause.RETRY)
+            self._enqueue(line, Tick(now, session), cause)
 
     def _retry_due(self, now: datetime) -> None:
         """Failed runs whose pause is over, and what was skipped because of them."""
         due = self._retries.pop_due(now, timedelta(minutes=self._settings.retry_longest_min))
         for run in due:
             if run.job in self._jobs:
-                self._retry(self._jobs[run.job], run, now)
+                self._retry(self._jobs[run.job], run, now, RunCause.RETRY)
         if due:
-            self._retry_dependents(now)
+            self._retry_dependents(now, RunCause.RETRY)
 
     def _step(self, now: datetime) -> None:
         """Everything that `now` asks for; nothing while nothing is due and nothing changed."""
@@ -285,7 +282,7 @@ class Scheduler:
             return
         for line in self._jobs.values():
             if due := line.pop_due(now):
-                self._process_ticks(line, due, TriggerCause.TICK, now)
+                self._process_ticks(line, due, RunCause.TICK, now)
         self._retry_due(now)
         if self._queue.changed:
             self._queue.changed = False
@@ -327,28 +324,26 @@ class Scheduler:
             for waiting in self._queue.remove_pending(name):
                 self._launcher.reject(waiting, Outcome.CANCELLED, "the job is no longer configured")
 
-    def _process_ticks(
-        self, line: ScheduledJob, ticks: list[Tick], cause: TriggerCause, now: datetime
-    ) -> None:
+    def _process_ticks(self, line: ScheduledJob, ticks: list[Tick], cause: RunCause, now: datetime) -> None:
         if line.name in self._paused.names:
             for tick in ticks:
-                self._launcher.record(line.name, tick, Outcome.SKIPPED, "paused")
+                self._launcher.record(line.name, tick, cause, Outcome.SKIPPED, "paused")
             return
         plan = plan_catch_up(ticks, line.policy, now)
         for tick, reason in plan.missed:
-            self._launcher.record(line.name, tick, Outcome.MISSED, reason)
+            self._launcher.record(line.name, tick, cause, Outcome.MISSED, reason)
         for tick in plan.start:
             self._apply_overlap(line, tick, cause, in_a_row=len(plan.start) > 1)
 
     def _apply_overlap(
-        self, line: ScheduledJob, tick: Tick, cause: TriggerCause, *, in_a_row: bool = False
+        self, line: ScheduledJob, tick: Tick, cause: RunCause, *, in_a_row: bool = False
     ) -> None:
         """A tick that should run meets the run before it, if that is not finished."""
         if self._queue.contains(line.name, tick):
             return
         overlap = "queue" if in_a_row else line.policy.overlap
         if overlap == "skip" and self._queue.coalesces(line.name, tick):
-            self._launcher.record(line.name, tick, Outcome.SKIPPED, "its run before was not finished")
+            self._launcher.record(line.name, tick, cause, Outcome.SKIPPED, "previous run still in progress")
             return
         if overlap == "replace":
             self._replace_previous(line, tick)
@@ -361,7 +356,7 @@ class Scheduler:
         if (active := self._queue.active_run(line.name)) is not None:
             active.cancel(Outcome.CANCELLED, reason)
 
-    def _enqueue(self, line: ScheduledJob, tick: Tick, cause: TriggerCause, row: Run | None = None) -> None:
+    def _enqueue(self, line: ScheduledJob, tick: Tick, cause: RunCause, row: Run | None = None) -> None:
         now = self._clock.now()
         self._queue.pending.append(PendingRun(line.name, tick, cause, now, line.deadline(now), row))
         self._queue.changed = True
@@ -372,7 +367,7 @@ class Scheduler:
             tick = self._queue.next_early_tick(line, self._jobs)
             if tick is not None:
                 line.advance_to(tick.scheduled_at)
-                self._process_ticks(line, [tick], TriggerCause.TICK, now)
+                self._process_ticks(line, [tick], RunCause.TICK, now)
 
     def _admit(self, now: datetime) -> None:
         heavy = self._queue.has_heavy_pending(self._jobs)
@@ -390,7 +385,7 @@ class Scheduler:
 
     def _schedule_retry(self, active: RunningRun, ended: Run) -> None:
         """A failure that may pass is tried again by itself; what fails by hand, its owner has seen."""
-        if ended.outcome is Outcome.FAILED and active.pending.cause is TriggerCause.MANUAL:
+        if ended.outcome is Outcome.FAILED and active.pending.cause is RunCause.MANUAL:
             return
         comeback = None
         if active.transient and self._leading and not self._stopping:

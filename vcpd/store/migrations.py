@@ -8,6 +8,7 @@ from typing import Final
 
 import asyncpg
 
+from vcpd import __version__
 from vcpd.core.errors import PermanentError
 from vcpd.store.sql import named_queries
 
@@ -15,16 +16,22 @@ SQL: Final = named_queries("schema")
 MIGRATION_LOCK: Final = 0x7663_7064_0001
 MIGRATION_FILE_NAME: Final = re.compile(r"^(\d{4})_(\w+)\.sql$")
 OLDEST_READER: Final = re.compile(r"^-- oldest reader: (\d+)$", re.MULTILINE)
+OLDEST_RELEASE: Final = re.compile(r"^-- oldest release that may write: ([\d.]+)$", re.MULTILINE)
+FIRST_RELEASE: Final = "0.1.0"
 
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One step. `oldest_reader` is the lowest version whose program still works after it."""
+    """One step. After it, programs that know versions from `oldest_reader` on still work.
+
+    `oldest_release` is the first release of such programs: the oldest that may write to the database.
+    """
 
     version: int
     name: str
     sql: str
     oldest_reader: int
+    oldest_release: str = FIRST_RELEASE
 
     @property
     def checksum(self) -> str:
@@ -44,23 +51,33 @@ def parse_migration(file_name: str, sql: str) -> Migration:
     if match is None:
         raise ValueError(f"expected a migration named 0001_words.sql, was {file_name}")
     version = int(match[1])
-    reader = OLDEST_READER.search(sql)
-    return Migration(version, match[2], sql, int(reader[1]) if reader else version)
+    reader, release = OLDEST_READER.search(sql), OLDEST_RELEASE.search(sql)
+    return Migration(
+        version,
+        match[2],
+        sql,
+        int(reader[1]) if reader else version,
+        release[1] if release else FIRST_RELEASE,
+    )
 
 
 async def migrate(
-    connection: "asyncpg.Connection[asyncpg.Record]", migrations: tuple[Migration, ...] | None = None
+    connection: "asyncpg.Connection[asyncpg.Record]",
+    migrations: tuple[Migration, ...] | None = None,
+    release: str = __version__,
 ) -> int:
     """Bring the database up to date and give its version; concurrent callers wait for each other.
 
-    Raises PermanentError when the database is too new for this program, or was migrated by other files.
+    Raises PermanentError when the database is too new for this program, which is of `release`, or was
+    migrated by other files.
     """
     steps = load_migrations() if migrations is None else migrations
     await connection.execute(SQL["lock"], MIGRATION_LOCK)
     try:
         await connection.execute(SQL["make_home"])
         await connection.execute(SQL["make_ledger"])
-        pending = _pending_migrations(steps, await connection.fetch(SQL["applied"]))
+        await connection.execute(SQL["add_oldest_release"])
+        pending = _pending_migrations(steps, await connection.fetch(SQL["applied"]), release)
         for step in pending:
             await _apply_migration(connection, step)
         return max(step.version for step in steps)
@@ -68,17 +85,12 @@ async def migrate(
         await connection.execute(SQL["unlock"], MIGRATION_LOCK)
 
 
-def _pending_migrations(steps: tuple[Migration, ...], applied: list[asyncpg.Record]) -> list[Migration]:
+def _pending_migrations(
+    steps: tuple[Migration, ...], applied: list[asyncpg.Record], release: str
+) -> list[Migration]:
     """The steps the database lacks; PermanentError where its history is not ours."""
     known = {step.version: step for step in steps}
-    ours = max(known)
-    needed = max((row["oldest_reader"] for row in applied), default=0)
-    if needed > ours:
-        newest = max(row["version"] for row in applied)
-        raise PermanentError(
-            f"the database is at version {newest}, this vcpd knows versions up to {ours}: "
-            "start the newer vcpd that migrated it, or point [store] dsn elsewhere"
-        )
+    _check_writable(max(known), applied, release)
     for row in applied:
         step = known.get(row["version"])
         if step is not None and step.checksum != row["checksum"]:
@@ -90,8 +102,28 @@ def _pending_migrations(steps: tuple[Migration, ...], applied: list[asyncpg.Reco
     return [step for step in steps if step.version not in done]
 
 
+def _check_writable(ours: int, applied: list[asyncpg.Record], release: str) -> None:
+    """PermanentError unless this program, which knows versions up to `ours`, may write."""
+    needed = max((row["oldest_reader"] for row in applied), default=0)
+    oldest = max((row["oldest_release"] for row in applied), key=_release_key, default=FIRST_RELEASE)
+    if needed > ours or _release_key(oldest) > _release_key(release):
+        newest = max(row["version"] for row in applied)
+        raise PermanentError(
+            f"the database is at version {newest}, this vcpd knows versions up to {ours}: "
+            f"start the newer vcpd that migrated it ({oldest} or later may write to it), "
+            "or point [store] dsn elsewhere"
+        )
+
+
+def _release_key(release: str) -> tuple[int, ...]:
+    """A release number that compares; what follows its third number does not count."""
+    return tuple(int(number) for number in re.findall(r"\d+", release)[:3])
+
+
 async def _apply_migration(connection: "asyncpg.Connection[asyncpg.Record]", step: Migration) -> None:
     async with connection.transaction():
         await connection.execute(SQL["enter_home"])
         await connection.execute(step.sql)
-        await connection.execute(SQL["note"], step.version, step.name, step.checksum, step.oldest_reader)
+        await connection.execute(
+            SQL["note"], step.version, step.name, step.checksum, step.oldest_reader, step.oldest_release
+        )

@@ -1,4 +1,4 @@
-"""Job runs in PostgreSQL: one row for each (job, scheduled instant)."""
+"""Job runs in PostgreSQL: one row a run, at most one for each (job, instant) of the schedule."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
@@ -7,7 +7,7 @@ from typing import Final
 import asyncpg
 import msgspec
 
-from vcpd.domain.runs import Outcome, Run
+from vcpd.domain.runs import SCHEDULE_CAUSES, Outcome, Run, RunCause
 from vcpd.ports import Clock
 from vcpd.store.database import Database
 from vcpd.store.sql import named_queries
@@ -22,8 +22,13 @@ class PostgresRunStore:
         self._database = database
         self._clock = clock
 
-    async def begin(self, job: str, scheduled_at: datetime, session: date | None) -> Run | None:
-        rows = await self._database.fetch(SQL["begin"], job, scheduled_at, session, self._clock.now())
+    async def begin(
+        self, job: str, scheduled_at: datetime, session: date | None, cause: RunCause
+    ) -> Run | None:
+        """See ports."""
+        statement = SQL["begin" if cause in SCHEDULE_CAUSES else "begin_unscheduled"]
+        now = self._clock.now()
+        rows = await self._database.fetch(statement, job, scheduled_at, session, now, cause.value)
         return _run_from_row(rows[0]) if rows else None
 
     async def finish(
@@ -33,11 +38,21 @@ class PostgresRunStore:
         numbers = msgspec.json.encode(dict(counts or {})).decode()
         await self._database.execute(SQL["finish"], run_id, outcome.value, reason, numbers, self._clock.now())
 
-    async def record(
-        self, job: str, scheduled_at: datetime, session: date | None, outcome: Outcome, reason: str
+    async def record(  # noqa: PLR0913 - see ports
+        self,
+        job: str,
+        scheduled_at: datetime,
+        session: date | None,
+        outcome: Outcome,
+        reason: str,
+        *,
+        cause: RunCause,
     ) -> None:
+        """See ports."""
+        statement = SQL["record" if cause in SCHEDULE_CAUSES else "record_unscheduled"]
+        now = self._clock.now()
         await self._database.execute(
-            SQL["record"], job, scheduled_at, session, outcome.value, reason, self._clock.now()
+            statement, job, scheduled_at, session, now, cause.value, outcome.value, reason
         )
 
     async def close_stale(self, reason: str) -> int:
@@ -71,4 +86,5 @@ def _run_from_row(row: asyncpg.Record) -> Run:
         Outcome(row["outcome"]) if row["outcome"] is not None else None,
         row["reason"],
         msgspec.json.decode(row["counts"], type=dict[str, int]),
+        RunCause(row["cause"]),
     )

@@ -1,8 +1,24 @@
 -- name: begin
-INSERT INTO runs (job, scheduled_at, session, started_at)
-VALUES ($1, $2, $3, $4)
-ON CONFLICT (job, scheduled_at) DO NOTHING
-RETURNING id, job, scheduled_at, session, started_at, finished_at, outcome, reason, counts;
+INSERT INTO runs (job, scheduled_at, session, started_at, cause)
+VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT DO NOTHING
+RETURNING id, job, scheduled_at, session, started_at, finished_at, outcome, reason, counts, cause;
+
+-- The first free instant from $2 on, never a whole second: version 0.1.0 keeps every (job, scheduled_at) once,
+-- and takes what lies on a whole second for a tick of its schedule.
+-- name: begin_unscheduled
+INSERT INTO runs (job, scheduled_at, session, started_at, cause)
+SELECT $1::text, free.instant, $3, $4, $5
+FROM (
+    SELECT $2::timestamptz + step * interval '1 microsecond' AS instant
+    FROM generate_series(0, 1000) AS step
+) AS free
+WHERE free.instant <> date_trunc('second', free.instant)
+  AND NOT EXISTS (SELECT 1 FROM runs AS taken WHERE taken.job = $1 AND taken.scheduled_at = free.instant)
+ORDER BY free.instant
+LIMIT 1
+ON CONFLICT DO NOTHING
+RETURNING id, job, scheduled_at, session, started_at, finished_at, outcome, reason, counts, cause;
 
 -- name: finish
 UPDATE runs
@@ -10,9 +26,22 @@ SET outcome = $2, reason = $3, counts = $4::jsonb, finished_at = $5
 WHERE id = $1 AND outcome IS NULL;
 
 -- name: record
-INSERT INTO runs (job, scheduled_at, session, outcome, reason, finished_at)
-VALUES ($1, $2, $3, $4, $5, $6)
-ON CONFLICT (job, scheduled_at) DO NOTHING;
+INSERT INTO runs (job, scheduled_at, session, finished_at, cause, outcome, reason)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
+ON CONFLICT DO NOTHING;
+
+-- name: record_unscheduled
+INSERT INTO runs (job, scheduled_at, session, finished_at, cause, outcome, reason)
+SELECT $1::text, free.instant, $3, $4, $5, $6, $7
+FROM (
+    SELECT $2::timestamptz + step * interval '1 microsecond' AS instant
+    FROM generate_series(0, 1000) AS step
+) AS free
+WHERE free.instant <> date_trunc('second', free.instant)
+  AND NOT EXISTS (SELECT 1 FROM runs AS taken WHERE taken.job = $1 AND taken.scheduled_at = free.instant)
+ORDER BY free.instant
+LIMIT 1
+ON CONFLICT DO NOTHING;
 
 -- name: close_stale
 UPDATE runs
@@ -30,7 +59,7 @@ WITH RECURSIVE jobs AS (
 SELECT newest.*
 FROM jobs
 CROSS JOIN LATERAL (
-    SELECT id, job, scheduled_at, session, started_at, finished_at, outcome, reason, counts
+    SELECT id, job, scheduled_at, session, started_at, finished_at, outcome, reason, counts, cause
     FROM runs
     WHERE runs.job = jobs.job
     ORDER BY scheduled_at DESC
@@ -38,7 +67,7 @@ CROSS JOIN LATERAL (
 ) AS newest;
 
 -- name: recent
-SELECT id, job, scheduled_at, session, started_at, finished_at, outcome, reason, counts
+SELECT id, job, scheduled_at, session, started_at, finished_at, outcome, reason, counts, cause
 FROM runs
 WHERE $2::text IS NULL OR job = $2
 ORDER BY scheduled_at DESC, id DESC

@@ -9,6 +9,9 @@ CREATE TABLE IF NOT EXISTS vcpd.schema_migrations (
     oldest_reader integer NOT NULL
 );
 
+-- name: add_oldest_release
+ALTER TABLE vcpd.schema_migrations ADD COLUMN IF NOT EXISTS oldest_release text NOT NULL DEFAULT '0.1.0';
+
 -- name: lock
 SELECT pg_advisory_lock($1);
 
@@ -16,10 +19,11 @@ SELECT pg_advisory_lock($1);
 SELECT pg_advisory_unlock($1);
 
 -- name: applied
-SELECT version, name, checksum, oldest_reader FROM vcpd.schema_migrations ORDER BY version;
+SELECT version, name, checksum, oldest_reader, oldest_release FROM vcpd.schema_migrations ORDER BY version;
 
 -- name: note
-INSERT INTO vcpd.schema_migrations (version, name, checksum, oldest_reader) VALUES ($1, $2, $3, $4);
+INSERT INTO vcpd.schema_migrations (version, name, checksum, oldest_reader, oldest_release)
+VALUES ($1, $2, $3, $4, $5);
 
 -- name: enter_home
 SET LOCAL search_path = vcpd;
