@@ -16,9 +16,9 @@ import msgspec
 import structlog
 from aiolimiter import AsyncLimiter
 
-from vcpd.bhavcopy.csv_table import month_name
 from vcpd.bhavcopy.settings import BhavcopySettings
 from vcpd.core.atomic_file import write_atomic
+from vcpd.core.dates import MONTHS
 from vcpd.core.errors import RetryableError, UnavailableError
 from vcpd.ports import Clock
 
@@ -53,7 +53,7 @@ def bhavcopy_files(session: date) -> tuple[ArchivedFile, ...]:
 
 
 def legacy_file(session: date) -> ArchivedFile:
-    month = month_name(session)
+    month = MONTHS[session.month - 1]
     name = f"cm{session:%d}{month}{session:%Y}bhav.csv.zip"
     return ArchivedFile(name, f"content/historical/EQUITIES/{session:%Y}/{month}/{name}")
 

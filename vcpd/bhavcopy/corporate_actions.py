@@ -18,7 +18,8 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from vcpd.bhavcopy.csv_table import EMPTY_CELLS, parse_date, read_csv_table
+from vcpd.core.csv_table import EMPTY_CELLS, read_csv_table
+from vcpd.core.dates import parse_date
 from vcpd.core.errors import BadInputError
 from vcpd.domain.bars import PRICE_FIELDS, BarSeries, FloatArray
 
@@ -174,7 +175,9 @@ def _csv_rows(body: bytes, name: str) -> list[ActionRow]:
         raise BadInputError(f"{name}, row 1: expected columns SYMBOL, EX-DATE and PURPOSE")
     symbols, ex_dates, subjects = (sheet.texts(column or "") for column in columns)
     rows = zip(symbols, ex_dates, subjects, strict=True)
-    return [(symbol.upper(), day, subject) for symbol, day, subject in rows if symbol not in EMPTY_CELLS]
+    return [
+        (symbol.upper(), day, subject) for symbol, day, subject in rows if symbol.lower() not in EMPTY_CELLS
+    ]
 
 
 def _first_present(names: Iterable[str], present: Mapping[str, Any]) -> str | None:

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from vcpd.bhavcopy.csv_table import CsvTable, read_csv_table
+from vcpd.core.csv_table import CsvTable, read_csv_table
 from vcpd.core.errors import BadInputError
 from vcpd.domain.bars import FloatArray
 

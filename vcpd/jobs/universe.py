@@ -1,42 +1,38 @@
 """Choose the instruments to collect, screen and score, from settings and index lists."""
 
 import asyncio
-import csv
-import io
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
 
 import msgspec
 
+from vcpd.core.csv_table import decode_csv, parse_csv_table
 from vcpd.core.errors import BadInputError
 from vcpd.domain.instruments import EXCHANGE, StoredInstrument, full_symbol
 from vcpd.ports import InstrumentStore
 
-SYMBOL_COLUMN: Final = "symbol"
-INDUSTRY_COLUMN: Final = "industry"
+SYMBOL_COLUMN: Final = "SYMBOL"
+INDUSTRY_COLUMN: Final = "INDUSTRY"
 SHARE_SERIES: Final = "EQ"
 
 
 def list_members(text: str, name: str) -> list[str]:
     """The `Symbol` column of a list. Raises BadInputError naming `name`."""
-    return [row[SYMBOL_COLUMN] for row in _list_rows(text, name, (SYMBOL_COLUMN,)) if row[SYMBOL_COLUMN]]
+    return [symbol for symbol in _columns(text, name, SYMBOL_COLUMN)[0] if symbol]
 
 
 def list_industries(text: str, name: str) -> dict[str, str]:
     """Industry by full symbol, where the list tells one. Raises BadInputError naming `name`."""
-    rows = _list_rows(text, name, (SYMBOL_COLUMN, INDUSTRY_COLUMN))
-    return {
-        full_symbol(row[SYMBOL_COLUMN]): row[INDUSTRY_COLUMN]
-        for row in rows
-        if row[SYMBOL_COLUMN] and row[INDUSTRY_COLUMN]
-    }
+    symbols, industries = _columns(text, name, SYMBOL_COLUMN, INDUSTRY_COLUMN)
+    rows = zip(symbols, industries, strict=True)
+    return {full_symbol(symbol): industry for symbol, industry in rows if symbol and industry}
 
 
 def has_industries(text: str) -> bool:
     """Whether a list has the column at all: a plain list of symbols has none."""
-    return INDUSTRY_COLUMN in _normalized_header(next(_csv_records(text), []))
+    return parse_csv_table(text.partition("\n")[0], "list").has(INDUSTRY_COLUMN)
 
 
 def read_lists(folder: Path, names: Iterable[str]) -> dict[str, str]:
@@ -46,30 +42,19 @@ def read_lists(folder: Path, names: Iterable[str]) -> dict[str, str]:
 
 def _read_list(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        return decode_csv(path.read_bytes(), str(path))
+    except OSError as error:
         raise BadInputError(f"{path}: the list cannot be read: {error}") from None
 
 
-def _list_rows(text: str, name: str, wanted: tuple[str, ...]) -> Iterator[Mapping[str, str]]:
-    """The wanted columns of each row, stripped; a short row has empty ones."""
-    records = _csv_records(text)
-    header = _normalized_header(next(records, []))
+def _columns(text: str, name: str, *wanted: str) -> list[list[str]]:
+    """The wanted columns, stripped; a short row has blank cells."""
+    table = parse_csv_table(text.lstrip("\ufeff"), name, pads_rows=True)
     for column in wanted:
-        if column not in header:
-            was = ", ".join(header) or "nothing"
+        if not table.has(column):
+            was = ", ".join(table.header) or "nothing"
             raise BadInputError(f"{name}: expected a column `{column.title()}`, was {was}")
-    places = {column: header.index(column) for column in wanted}
-    for record in records:
-        yield {name: record[at].strip() if len(record) > at else "" for name, at in places.items()}
-
-
-def _csv_records(text: str) -> Iterator[list[str]]:
-    return csv.reader(io.StringIO(text.lstrip("\ufeff")))
-
-
-def _normalized_header(cells: list[str]) -> list[str]:
-    return [cell.strip().lower() for cell in cells]
+    return [table.texts(column) for column in wanted]
 
 
 class UniverseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -5,10 +5,7 @@ RetryableError that names the endpoint; a refusal in the dress of a success is w
 fails in any other way.
 """
 
-import csv
-import io
 import re
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from math import nan
@@ -18,7 +15,8 @@ from typing import Any, Final, NoReturn, TypeVar
 import msgspec
 import numpy as np
 
-from vcpd.core.errors import RetryableError
+from vcpd.core.csv_table import read_csv_table
+from vcpd.core.errors import BadInputError, RetryableError
 from vcpd.core.secrets import Secret
 from vcpd.domain.bars import BAR_DTYPE, BarSeries, FloatArray, RecordArray
 from vcpd.domain.instruments import Instrument, Quote
@@ -27,8 +25,6 @@ from vcpd.domain.panel import DEFAULT_TICK
 from vcpd.kite.errors import error_in_success
 
 T = TypeVar("T")
-GZIP_MAGIC: Final = b"\x1f\x8b"
-INSTRUMENTS_LIMIT: Final = 64 * 1024 * 1024  # bytes after unpacking
 INSTRUMENT_COLUMNS: Final = (
     "instrument_token",
     "exchange_token",
@@ -130,8 +126,7 @@ def decode_instruments(body: bytes, exchange: str = "NSE") -> list[Instrument]:
     `INDEX` for an index, the instrument type itself for anything that is no equity.
     """
     endpoint = f"/instruments/{exchange}"
-    text = _decode_or_raise(endpoint, lambda: _unpack(body).decode("utf-8"))
-    listed = _decode_or_raise(endpoint, lambda: list(_instruments(text, exchange)))
+    listed = _decode_or_raise(endpoint, lambda: list(_instruments(body, endpoint, exchange)))
     if not listed:
         _raise_malformed(endpoint, f"a list without any instrument of {exchange}")
     return listed
@@ -202,7 +197,7 @@ def _decode_data(endpoint: str, body: bytes, decoder: msgspec.json.Decoder[T]) -
 def _decode_or_raise(endpoint: str, decode: Callable[[], T]) -> T:
     try:
         return decode()
-    except (ValueError, OverflowError, EOFError, zlib.error, csv.Error) as error:
+    except (ValueError, OverflowError, BadInputError) as error:
         _raise_malformed(endpoint, str(error) or type(error).__name__)
 
 
@@ -220,32 +215,13 @@ def _describe_malformed(body: bytes, error: Exception) -> str:
     return f"{error}" if body else "nothing at all"
 
 
-def _unpack(body: bytes) -> bytes:
-    if not body.startswith(GZIP_MAGIC):
-        return body
-    unpacker = zlib.decompressobj(wbits=31)
-    unpacked = unpacker.decompress(body, INSTRUMENTS_LIMIT)
-    if unpacker.unconsumed_tail:
-        raise ValueError(f"more than {INSTRUMENTS_LIMIT} bytes unpacked")
-    if not unpacker.eof:
-        raise ValueError("gzip that ends too early")
-    return unpacked
-
-
-def _instruments(text: str, exchange: str) -> Iterator[Instrument]:
-    rows = csv.reader(io.StringIO(text, newline=""), strict=True)
-    header = tuple(next(rows, ()))
-    missing = [name for name in INSTRUMENT_COLUMNS if name not in header]
-    if missing:
+def _instruments(body: bytes, endpoint: str, exchange: str) -> Iterator[Instrument]:
+    table = read_csv_table(body, endpoint, is_utf8=True)
+    columns = [name.upper() for name in INSTRUMENT_COLUMNS]
+    if missing := [name.lower() for name in columns if not table.has(name)]:
         raise ValueError(f"no column {', '.join(missing)}")
-    at = {name: header.index(name) for name in INSTRUMENT_COLUMNS}
-    for row in rows:
-        if not row:
-            continue
-        if len(row) != len(header):
-            raise ValueError(f"line {rows.line_num} has {len(row)} of {len(header)} columns")
-        if row[at["exchange"]] == exchange:
-            yield _instrument(row, at)
+    at = {name: table.header[column] for name, column in zip(INSTRUMENT_COLUMNS, columns, strict=True)}
+    return (_instrument(row, at) for row in table.rows if row[at["exchange"]] == exchange)
 
 
 def _instrument(row: Sequence[str], at: dict[str, int]) -> Instrument:
