@@ -22,8 +22,8 @@ import structlog
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tests.bhavcopy.doors import StandingClock
 from tests.bhavcopy.publisher import Press, Share
+from tests.fakes.clock import FakeClock, Sleep
 from vcpd.bhavcopy.client import BhavcopyClient, create_client
 from vcpd.bhavcopy.settings import BhavcopySettings
 from vcpd.bhavcopy.sync import ExchangeClock
@@ -58,8 +58,8 @@ async def longest_pause_s(work: Awaitable[Any]) -> tuple[float, float]:
     return time.perf_counter() - began, longest_s
 
 
-def evening(session: date) -> StandingClock:
-    return StandingClock(datetime.fromisoformat(f"{session}T20:00:00+05:30"))
+def evening(session: date) -> FakeClock:
+    return FakeClock(datetime.fromisoformat(f"{session}T20:00:00+05:30"), Sleep.RETURNS)
 
 
 async def all_histories(market: BhavcopyClient, first: date, last: date) -> int:

@@ -11,8 +11,9 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from tests.bhavcopy.doors import QUICK, StandingClock
+from tests.bhavcopy.doors import QUICK
 from tests.bhavcopy.web import ArchiveServer, Reply, answer, serving
+from tests.fakes.clock import FakeClock, Sleep
 from vcpd.bhavcopy.action_files import ActionFiles
 from vcpd.bhavcopy.archive import Downloader
 from vcpd.bhavcopy.settings import BhavcopySettings
@@ -26,7 +27,7 @@ NONE: bytes = b"[]"
 
 @asynccontextmanager
 async def lists(
-    server: ArchiveServer, folder: Path, clock: StandingClock, **changes: object
+    server: ArchiveServer, folder: Path, clock: FakeClock, **changes: object
 ) -> AsyncIterator[ActionFiles]:
     url = f"{server.root}/api/{{first:%Y}}?from_date={{first:%d-%m-%Y}}&to_date={{last:%d-%m-%Y}}"
     settings = msgspec.convert({"actions_url": url, **QUICK, **changes}, BhavcopySettings)
@@ -41,14 +42,12 @@ async def server() -> AsyncIterator[ArchiveServer]:
 
 
 @pytest.fixture
-def clock() -> StandingClock:
+def clock() -> FakeClock:
     """An evening within 2024's list."""
-    return StandingClock(datetime.fromisoformat("2024-08-30T20:00:00+05:30"))
+    return FakeClock(datetime.fromisoformat("2024-08-30T20:00:00+05:30"), Sleep.RETURNS)
 
 
-async def test_the_years_are_asked_for_once(
-    server: ArchiveServer, clock: StandingClock, tmp_path: Path
-) -> None:
+async def test_the_years_are_asked_for_once(server: ArchiveServer, clock: FakeClock, tmp_path: Path) -> None:
     async with lists(server, tmp_path, clock) as actions:
         known = await actions.actions_since(date(2023, 3, 1))
         await actions.actions_since(date(2024, 3, 1))
@@ -58,7 +57,7 @@ async def test_the_years_are_asked_for_once(
 
 
 async def test_a_longer_history_asks_for_its_years_too(
-    server: ArchiveServer, clock: StandingClock, tmp_path: Path
+    server: ArchiveServer, clock: FakeClock, tmp_path: Path
 ) -> None:
     async with lists(server, tmp_path, clock) as actions:
         await actions.actions_since(date(2024, 3, 1))
@@ -66,7 +65,7 @@ async def test_a_longer_history_asks_for_its_years_too(
     assert server.requested.count("api/2023") == 1
 
 
-async def test_the_site_s_cookies_are_carried(clock: StandingClock, tmp_path: Path) -> None:
+async def test_the_site_s_cookies_are_carried(clock: FakeClock, tmp_path: Path) -> None:
     """The site refuses whoever has not been on its front page."""
 
     async def front(_: web.Request) -> web.StreamResponse:
@@ -94,7 +93,7 @@ async def test_the_site_s_cookies_are_carried(clock: StandingClock, tmp_path: Pa
     "reply", [answer(401), answer(200, b"<html>blocked"), answer(200, b'{"a":1}'), answer(404)]
 )
 async def test_without_any_list_nothing_goes_on(
-    server: ArchiveServer, clock: StandingClock, tmp_path: Path, reply: Reply
+    server: ArchiveServer, clock: FakeClock, tmp_path: Path, reply: Reply
 ) -> None:
     server.faults["api/2024"] = [reply] * 3
     async with lists(server, tmp_path, clock) as actions:
@@ -110,7 +109,7 @@ async def test_without_any_list_nothing_goes_on(
 
 
 async def test_an_older_list_serves_while_the_site_is_away(
-    server: ArchiveServer, tmp_path: Path, clock: StandingClock
+    server: ArchiveServer, tmp_path: Path, clock: FakeClock
 ) -> None:
     """It is asked again after a while, and then what is new is known."""
     async with lists(server, tmp_path, clock) as actions:
@@ -127,7 +126,7 @@ async def test_an_older_list_serves_while_the_site_is_away(
         assert set(await actions.actions_since(date(2024, 3, 1))) == {"B"}
 
 
-async def test_the_owner_s_files_are_enough(clock: StandingClock, tmp_path: Path) -> None:
+async def test_the_owner_s_files_are_enough(clock: FakeClock, tmp_path: Path) -> None:
     settings = BhavcopySettings(actions_url="")
     actions = ActionFiles([tmp_path / "kept", tmp_path / "own"], settings, ExchangeClock(clock, NSE))
     with pytest.raises(UnavailableError, match="CF-CA-equities"):
@@ -138,7 +137,7 @@ async def test_the_owner_s_files_are_enough(clock: StandingClock, tmp_path: Path
     assert "A" in await actions.actions_since(date(2024, 3, 1))
 
 
-async def test_switched_off_means_none(tmp_path: Path, clock: StandingClock) -> None:
+async def test_switched_off_means_none(tmp_path: Path, clock: FakeClock) -> None:
     settings = BhavcopySettings(adjust=False, actions_url="")
     actions = ActionFiles([tmp_path], settings, ExchangeClock(clock, NSE))
     assert await actions.actions_since(date(2024, 3, 1)) == {}

@@ -8,9 +8,10 @@ import aiohttp
 import msgspec
 import pytest
 
-from tests.bhavcopy.doors import QUICK, StandingClock, web_door
+from tests.bhavcopy.doors import QUICK, evening_clock, web_door
 from tests.bhavcopy.publisher import FIRST, LAST, Press, small_market
 from tests.bhavcopy.web import ArchiveServer, Reply, answer, cut, serving
+from tests.fakes.clock import FakeClock, Sleep
 from vcpd.bhavcopy.archive import Downloader, full_file, index_file, legacy_file, udiff_file
 from vcpd.bhavcopy.settings import BhavcopySettings
 from vcpd.core.errors import RetryableError
@@ -138,7 +139,7 @@ async def test_a_layout_that_is_not_there_is_replaced_by_another(
 
 async def test_a_bulletin_is_awaited_gently(press: Press, server: ArchiveServer, folder: Path) -> None:
     """Between two looks for tonight's bulletin lie minutes, however often it is asked for."""
-    clock = StandingClock(datetime.fromisoformat("2024-08-30T18:00:00+05:30"))
+    clock = FakeClock(datetime.fromisoformat("2024-08-30T18:00:00+05:30"), Sleep.RETURNS)
     later = {path: server.files.pop(path) for path in (udiff_file(LAST).path, index_file(LAST).path)}
     async with web_door(server.root, folder, clock) as market:
         for _ in range(5):
@@ -162,7 +163,7 @@ async def test_an_archive_out_of_reach_is_not_asked_for_every_share(
     server: ArchiveServer, folder: Path
 ) -> None:
     server.is_down = True
-    clock = StandingClock()
+    clock = evening_clock()
     async with web_door(server.root, folder, clock) as market:
         for instrument in [ALPHA, BETA] * 10:
             with pytest.raises(RetryableError, match="503"):

@@ -8,9 +8,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.bhavcopy.doors import StandingClock, folder_door, web_door
+from tests.bhavcopy.doors import folder_door, web_door
 from tests.bhavcopy.publisher import FIRST, LAST, Press, small_market
 from tests.bhavcopy.web import serving
+from tests.fakes.clock import FakeClock, Sleep
 from tests.market_data import CHECKS, Check, OpenDoor
 from vcpd.core.secrets import Secret
 from vcpd.domain.nse_calendar import NSE
@@ -42,7 +43,7 @@ def simulated() -> SimulatedMarket:
 
 @asynccontextmanager
 async def kite_door(simulated: SimulatedMarket, folder: Path) -> AsyncIterator[OpenDoor]:
-    clock = StandingClock(datetime.fromisoformat("2026-07-15T18:00:00+05:30"))
+    clock = FakeClock(datetime.fromisoformat("2026-07-15T18:00:00+05:30"), Sleep.RETURNS)
     sandbox = await start_server(SIMULATED, simulated, clock, port=0)
     settings = KiteSettings(
         api_key=SIMULATED.api_key, api_root=sandbox.url, login_root=f"{sandbox.url}/connect/login"

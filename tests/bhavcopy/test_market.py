@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.bhavcopy.doors import StandingClock, folder_door
+from tests.bhavcopy.doors import folder_door
 from tests.bhavcopy.publisher import FIRST, LAST, Press, Share, small_market
+from tests.fakes.clock import FakeClock, Sleep
 from vcpd.bhavcopy.archive import index_file, udiff_file
 from vcpd.bhavcopy.client import BhavcopyClient
 from vcpd.core.errors import PermanentError, RetryableError
@@ -91,7 +92,7 @@ async def test_the_token_stays_through_a_rename_and_a_move(published: Path, tmp_
     """A store that follows the list by token sees one share before and after."""
     tokens = {}
     for number, evening in enumerate(("2024-07-19", "2024-08-30")):
-        clock = StandingClock(datetime.fromisoformat(f"{evening}T20:00:00+05:30"))
+        clock = FakeClock(datetime.fromisoformat(f"{evening}T20:00:00+05:30"), Sleep.RETURNS)
         async with folder_door(published, tmp_path / str(number), clock) as market:
             tokens[evening] = {one.symbol: one.token for one in await market.instruments()}
     before, after = tokens.values()
@@ -116,7 +117,7 @@ async def test_before_the_ex_date_nothing_is_adjusted(press: Press, published: P
     closes = {}
     for name, at in (("eve", "2024-08-02T20:00:00+05:30"), ("morning", "2024-08-05T08:20:00+05:30")):
         async with folder_door(
-            published, tmp_path / name, StandingClock(datetime.fromisoformat(at))
+            published, tmp_path / name, FakeClock(datetime.fromisoformat(at), Sleep.RETURNS)
         ) as market:
             closes[name] = (await market.daily_bars(instrument("GAMMA"), FIRST, date(2024, 8, 2))).close
     np.testing.assert_allclose(closes["eve"], 2 * closes["morning"])
@@ -127,7 +128,7 @@ async def test_a_bulletin_that_may_still_come_is_waited_for(
 ) -> None:
     """A session without bulletin is not told of, so that nobody takes it for a day without trade."""
     session = date(2024, 9, 2)
-    clock = StandingClock(datetime.fromisoformat("2024-09-02T16:00:00+05:30"))
+    clock = FakeClock(datetime.fromisoformat("2024-09-02T16:00:00+05:30"), Sleep.RETURNS)
     async with folder_door(published, tmp_path / "door", clock) as market:
         with pytest.raises(RetryableError, match="2024-09-02 is not in the archive yet"):
             await market.quotes(["NSE:ALPHA"])
@@ -138,7 +139,7 @@ async def test_a_bulletin_that_may_still_come_is_waited_for(
 
 
 async def test_a_session_that_runs_has_no_bar(published: Path, tmp_path: Path) -> None:
-    clock = StandingClock(datetime.fromisoformat("2024-08-30T11:00:00+05:30"))
+    clock = FakeClock(datetime.fromisoformat("2024-08-30T11:00:00+05:30"), Sleep.RETURNS)
     async with folder_door(published, tmp_path, clock) as market:
         told = await market.daily_bars(instrument("ALPHA"), FIRST, LAST)
     assert told.last_session == date(2024, 8, 29)
@@ -166,7 +167,7 @@ async def test_an_unexpected_holiday_is_a_wall_for_one_evening_only(press: Press
     kept = {path: path.read_bytes() for path in later}
     for path in (*lost, *later):
         path.unlink()
-    clock = StandingClock(datetime.fromisoformat("2024-08-29T21:00:00+05:30"))
+    clock = FakeClock(datetime.fromisoformat("2024-08-29T21:00:00+05:30"), Sleep.RETURNS)
     async with folder_door(folder, tmp_path / "door", clock) as market:
         with pytest.raises(RetryableError, match="2024-08-29 is not in the archive yet"):
             await market.daily_bars(instrument("ALPHA"), FIRST, closed)

@@ -8,8 +8,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tests.bhavcopy.doors import StandingClock, folder_door
+from tests.bhavcopy.doors import folder_door
 from tests.bhavcopy.publisher import Press, Printed
+from tests.fakes.clock import FakeClock, Sleep
 from tests.real_data import real_data
 from vcpd.bhavcopy.action_files import ActionsBySymbol
 from vcpd.bhavcopy.client import BhavcopyClient
@@ -109,7 +110,7 @@ async def real_market(tmp_path: Path) -> AsyncIterator[tuple[BhavcopyClient, dic
     folder = RealPress(real).publish(tmp_path / "bulletins")
     events = pl.read_parquet(real_data(EVENTS)).rename({"ex": "EX-DATE", "subject": "PURPOSE"})
     events.write_csv(folder / "CF-CA-equities-01-01-2024-to-31-12-2024.csv")
-    clock = StandingClock(datetime.fromisoformat("2026-08-21T20:00:00+05:30"))
+    clock = FakeClock(datetime.fromisoformat("2026-08-21T20:00:00+05:30"), Sleep.RETURNS)
     async with folder_door(folder, tmp_path / "door", clock) as market:
         yield market, real
 

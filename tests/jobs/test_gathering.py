@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from tests.jobs.fakes import FakeClock
+from tests.fakes.clock import FakeClock
 from vcpd.core.errors import NeedsLoginError, PermanentError, RetryableError, UnavailableError, VcpdError
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.runs import Progress

@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from tests.fakes.clock import FakeClock, fast_clock
 from tests.jobs.watching import (
     CLOSES,
     NOON,
@@ -25,8 +26,6 @@ from tests.jobs.watching import (
     FakeRuns,
     FakeSetups,
     FakeWatchStore,
-    Pace,
-    StandingClock,
     base_of,
     verdict,
 )
@@ -56,7 +55,7 @@ async def until(condition: Callable[[], bool]) -> None:
 class Post:
     """A watch at work with everything around it."""
 
-    clock: StandingClock = field(default_factory=lambda: StandingClock(NOON))
+    clock: FakeClock = field(default_factory=lambda: FakeClock(NOON))
     feed: FakeFeed = field(default_factory=FakeFeed)
     quotes: FakeQuotes = field(default_factory=FakeQuotes)
     store: FakeWatchStore = field(default_factory=FakeWatchStore)
@@ -79,7 +78,7 @@ class Post:
             store=self.store,
             runs=cast("RunStore", self.runs),
             clock=self.clock,
-            real_clock=Pace(),
+            real_clock=fast_clock(),
             calendar=NSE,
             notifier=self.notifier,
             running_heavy_job=lambda: self.heavy,
@@ -148,7 +147,7 @@ async def test_a_watch_that_is_over_lets_its_board_go() -> None:
 
 
 async def test_a_session_that_is_over_is_not_watched() -> None:
-    post = Post(clock=StandingClock(CLOSES))
+    post = Post(clock=FakeClock(CLOSES))
     result = await post.watch(post.context)
     assert result == RunResult(outcome=Outcome.SKIPPED, reason=f"the session of {TODAY} is over")
 
@@ -220,7 +219,7 @@ async def test_quotes_that_do_not_come_are_asked_again(trouble: Exception) -> No
 
 async def test_before_the_open_nobody_is_asked() -> None:
     async with at_work(
-        clock=StandingClock(OPENS - timedelta(minutes=5)), feed=FakeFeed(FeedState.CONNECTING)
+        clock=FakeClock(OPENS - timedelta(minutes=5)), feed=FakeFeed(FeedState.CONNECTING)
     ) as post:
         await post.until_following()
         await asyncio.sleep(0.1)

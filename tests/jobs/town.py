@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from tests.fakes.clock import FakeClock
 from tests.jobs.fakes import (
     FakeBarStore,
-    FakeClock,
     FakeInstrumentStore,
     FakeMarket,
     FakePanelStore,

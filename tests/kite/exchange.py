@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import aiohttp
@@ -14,6 +14,7 @@ import msgspec
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from tests.fakes.clock import FakeClock
 from vcpd.core.secrets import Secret
 from vcpd.kite.auth import AutomaticLogin, KiteCredentials, KiteSession
 from vcpd.kite.client import KiteClient
@@ -26,23 +27,6 @@ API_KEY = "publickey"
 API_SECRET = "very-secret-app-secret"
 ACCESS_TOKEN = "very-secret-access-token"
 Reply = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-class FixedClock:
-    """A clock that stands until it is moved."""
-
-    def __init__(self, now: datetime) -> None:
-        self.instant = now.astimezone(UTC)
-
-    def now(self) -> datetime:
-        return self.instant
-
-    def monotonic_s(self) -> float:
-        return self.instant.timestamp()
-
-    async def sleep(self, seconds: float) -> None:
-        self.instant += timedelta(seconds=seconds)
-        await asyncio.sleep(0)
 
 
 @dataclass
@@ -151,7 +135,7 @@ class Door:
     session: KiteSession
     transport: Transport
     limits: RateLimits
-    clock: FixedClock
+    clock: FakeClock
     file: TokenFile
 
 
@@ -183,7 +167,7 @@ async def door_to(
     **changes: object,
 ) -> AsyncIterator[Door]:
     """A client at the exchange's door, logged in unless told otherwise."""
-    clock = FixedClock(datetime(2025, 6, 30, 10, 0, tzinfo=UTC))
+    clock = FakeClock(datetime(2025, 6, 30, 10, 0, tzinfo=UTC))
     settings = settings_for(exchange.root, **changes)
     paces = RateLimits(limits)
     async with aiohttp.ClientSession() as http:

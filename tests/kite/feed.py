@@ -3,11 +3,9 @@
 import asyncio
 import json
 import struct
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 from aiohttp import WSMsgType, web
@@ -102,43 +100,3 @@ async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(DEADLINE_S):
         while not condition():  # noqa: ASYNC110 - whatever it is, it may come from anywhere
             await asyncio.sleep(0.002)
-
-
-class QuickClock:
-    """A second takes a hundredth of one."""
-
-    def now(self) -> datetime:
-        return datetime.now(UTC)
-
-    def monotonic_s(self) -> float:
-        return time.monotonic() * 100
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds / 100)
-
-
-class HandClock:
-    """Moved by hand; whoever sleeps wakes when its time has come."""
-
-    def __init__(self) -> None:
-        self._s = 0.0
-        self._moved = asyncio.Condition()
-
-    def now(self) -> datetime:
-        return datetime.fromtimestamp(self._s, UTC)
-
-    def monotonic_s(self) -> float:
-        return self._s
-
-    async def sleep(self, seconds: float) -> None:
-        wake_s = self._s + seconds
-        async with self._moved:
-            await self._moved.wait_for(lambda: self._s >= wake_s)
-
-    async def advance(self, seconds: float) -> None:
-        """Second by second, with time for everybody to notice."""
-        for _ in range(round(seconds)):
-            self._s += 1.0
-            async with self._moved:
-                self._moved.notify_all()
-            await asyncio.sleep(0.005)

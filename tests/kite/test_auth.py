@@ -87,7 +87,7 @@ async def test_only_our_own_state_value_completes_a_login_and_only_once(
     with pytest.raises(PermanentError, match="not started here"):
         await door.session.complete_login(Secret("reqtoken"), state)
     old = _state_in(door.session.login_url())
-    door.clock.instant += timedelta(minutes=16)
+    door.clock.at += timedelta(minutes=16)
     with pytest.raises(PermanentError, match="too long ago"):
         await door.session.complete_login(Secret("reqtoken"), old)
     assert len(exchange.requested) == 1
@@ -121,9 +121,9 @@ async def test_the_session_ends_at_six_in_india(exchange: Exchange, door: Door) 
     """Valid to the last second before 06:00 IST, then expired, and nothing is sent."""
     await door.session.exchange_request_token(Secret("reqtoken"))
     exchange.requested.clear()
-    door.clock.instant = datetime(2025, 7, 1, 0, 29, 59, tzinfo=UTC)
+    door.clock.at = datetime(2025, 7, 1, 0, 29, 59, tzinfo=UTC)
     assert not door.session.status().login_due
-    door.clock.instant += timedelta(seconds=1)
+    door.clock.at += timedelta(seconds=1)
     assert door.session.status().state is KiteLoginState.EXPIRED
     with pytest.raises(NeedsLoginError, match="06:00"):
         await door.client.profile()
@@ -320,7 +320,7 @@ async def test_a_session_that_ends_midway_is_renewed_on_the_sandbox(
         page.logins += 1  # the token given out is no longer the right one
         assert (await door.client.profile()).user_id == "SB0001"
         assert page.logins == 3
-        door.clock.instant += timedelta(days=1)
+        door.clock.at += timedelta(days=1)
         assert (await door.client.profile()).user_id == "SB0001"
         assert page.logins == 4
 

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from tests.kite.exchange import FixedClock
+from tests.fakes.clock import FakeClock
 from vcpd.core.secrets import Secret
 from vcpd.domain.nse_calendar import NSE
 from vcpd.kite.auth import KiteCredentials, KiteSession
@@ -42,7 +42,7 @@ async def opened(
     market: SimulatedMarket, folder: Path, rates: RateSettings, **changes: object
 ) -> AsyncIterator[tuple[KiteClient, RunningSandbox]]:
     """A client logged in by itself, kept to the same limits as the exchange enforces."""
-    clock = FixedClock(EVENING)
+    clock = FakeClock(EVENING)
     settings = msgspec.structs.replace(SETTINGS, limits=rates, **changes)
     sandbox = await start_server(settings, market, clock, port=0)
     limits = RateLimits(msgspec.convert(msgspec.to_builtins(rates), LimitSettings))

@@ -10,7 +10,7 @@ import aiohttp
 import msgspec
 import pytest
 
-from tests.kite.exchange import FixedClock
+from tests.fakes.clock import FakeClock
 from vcpd.core.secrets import Secret
 from vcpd.domain.live import FeedState, LivePrices
 from vcpd.domain.nse_calendar import NSE
@@ -59,7 +59,7 @@ class Subscriber:
 
 @asynccontextmanager
 async def subscribed(market: SimulatedMarket, folder: Path) -> AsyncIterator[Subscriber]:
-    clock = FixedClock(NOON)
+    clock = FakeClock(NOON)
     sandbox = await start_server(SETTINGS, market, clock, port=0)
     kite = KiteSettings(
         api_key=SETTINGS.api_key,

@@ -14,7 +14,8 @@ import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.kite.feed import HEARTBEAT, Feed, HandClock, QuickClock, framed, full_packet, open_feed, until
+from tests.fakes.clock import FakeClock, Sleep, fast_clock
+from tests.kite.feed import HEARTBEAT, Feed, framed, full_packet, open_feed, until
 from vcpd.core.errors import NeedsLoginError, PermanentError
 from vcpd.core.secrets import Secret
 from vcpd.domain.live import FeedState, LivePrices
@@ -79,7 +80,7 @@ class Bench:
 
 @asynccontextmanager
 async def bench(tokens: Sequence[int] = (INFY,), clock: Clock | None = None) -> AsyncIterator[Bench]:
-    pace = clock or QuickClock()
+    pace = clock or fast_clock()
     async with open_feed() as feed, aiohttp.ClientSession() as http:
         session = FakeSession()
         door = KiteTickerConnector(http, feed.root, cast("KiteSession", session), SETTINGS, pace)
@@ -140,7 +141,7 @@ async def test_a_renewed_login_opens_the_line_anew_with_the_same_subscription() 
 
 async def test_a_mute_line_is_noticed_within_the_limit_and_opened_anew() -> None:
     """By a clock moved by hand: eight seconds of silence are borne, the ninth is not."""
-    clock = HandClock()
+    clock = FakeClock(sleep=Sleep.WAITS)
     async with bench([INFY], clock) as one:
         client = await one.feed.client()
         await client.send(HEARTBEAT)
@@ -155,7 +156,7 @@ async def test_a_mute_line_is_noticed_within_the_limit_and_opened_anew() -> None
 
 
 async def test_heartbeats_alone_keep_a_line_alive() -> None:
-    clock = HandClock()
+    clock = FakeClock(sleep=Sleep.WAITS)
     async with bench([INFY], clock) as one:
         client = await one.feed.client()
         for _ in range(6):
@@ -168,7 +169,7 @@ async def test_heartbeats_alone_keep_a_line_alive() -> None:
 
 async def test_a_refusal_waits_for_another_login_without_a_storm() -> None:
     """Other requests find out themselves whether the token is dead. It is tried again a minute later."""
-    clock = HandClock()
+    clock = FakeClock(sleep=Sleep.WAITS)
     async with open_feed() as feed:
         feed.status = 403
         async with aiohttp.ClientSession() as http:
@@ -260,7 +261,7 @@ def lines_of(ticker: KiteTicker) -> list[list[int]]:
 @settings(max_examples=25, deadline=None)
 def test_lines_share_the_instruments_within_the_limits(wishes: "list[list[int]]") -> None:
     """At most 3,000 each, nobody twice; who is still wanted stays where it is."""
-    ticker = KiteTicker(cast("KiteTickerConnector", None), SETTINGS, QuickClock())
+    ticker = KiteTicker(cast("KiteTickerConnector", None), SETTINGS, fast_clock())
     for tokens in wishes:
         before = lines_of(ticker)
         ticker.subscribe(tokens)
@@ -272,7 +273,7 @@ def test_lines_share_the_instruments_within_the_limits(wishes: "list[list[int]]"
 
 
 def test_more_than_the_exchange_allows_is_refused() -> None:
-    ticker = KiteTicker(cast("KiteTickerConnector", None), SETTINGS, QuickClock())
+    ticker = KiteTicker(cast("KiteTickerConnector", None), SETTINGS, fast_clock())
     with pytest.raises(PermanentError, match="9000"):
         ticker.subscribe(range(9_001))
 
@@ -281,7 +282,7 @@ def test_more_than_the_exchange_allows_is_refused() -> None:
 @settings(max_examples=200, deadline=None)
 def test_whatever_frames_come_together_the_sound_one_is_read(frames: "list[bytes]", at: int) -> None:
     """Garbage beside it costs nothing but itself."""
-    line = TickerConnection("1", cast("Any", None), SETTINGS, QuickClock(), TickerCounters())
+    line = TickerConnection("1", cast("Any", None), SETTINGS, fast_clock(), TickerCounters())
     sound = framed(full_packet(INFY, 123.45, volume=77), full_packet(TCS, 1.0))
     mixed = [*frames[:at], sound, *frames[at:]]
     read = list(line._decode([one for one in mixed if len(one) > 1]))

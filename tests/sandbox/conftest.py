@@ -6,7 +6,8 @@ from datetime import date
 import msgspec
 import pytest
 
-from tests.sandbox.clocks import StandingClock, ist
+from tests.fakes.clock import FakeClock, Sleep
+from tests.sandbox.clocks import ist
 from vcpd.domain.nse_calendar import NSE
 from vcpd.sandbox.server import RunningSandbox, start_server
 from vcpd.sandbox.settings import SandboxSettings
@@ -24,13 +25,13 @@ def market() -> SimulatedMarket:
 
 
 @pytest.fixture
-def clock() -> StandingClock:
+def clock() -> FakeClock:
     """Evening of the market's last session."""
-    return StandingClock(ist("2026-07-15T18:00"))
+    return FakeClock(ist("2026-07-15T18:00"), Sleep.IS_REAL)
 
 
 @pytest.fixture
-async def start(market: SimulatedMarket, clock: StandingClock) -> AsyncIterator[Start]:
+async def start(market: SimulatedMarket, clock: FakeClock) -> AsyncIterator[Start]:
     """Starts exchanges over the small market, with the given settings changed."""
     running: list[RunningSandbox] = []
 

@@ -6,7 +6,8 @@ import aiohttp
 import numpy as np
 import pytest
 
-from tests.sandbox.clocks import StandingClock, ist
+from tests.fakes.clock import FakeClock
+from tests.sandbox.clocks import ist
 from tests.sandbox.conftest import Start
 from vcpd.domain.nse_calendar import NSE
 from vcpd.sandbox.historical import HistoricalMarket
@@ -83,11 +84,11 @@ def test_the_volume_shows_while_it_breaks_out(
 
 
 async def test_breakouts_are_told_over_http(
-    start: Start, clock: StandingClock, breakouts: list[KnownBreakout]
+    start: Start, clock: FakeClock, breakouts: list[KnownBreakout]
 ) -> None:
     """Without dates those of today, with `from` and `to` those of the span; a wrong date is refused."""
     one = breakouts[-1]
-    clock.set(ist(f"{one.session}T09:00"))
+    clock.at = ist(f"{one.session}T09:00")
     url = f"{(await start()).url}/sandbox/breakouts"
     async with aiohttp.ClientSession() as http:
         async with http.get(url) as response:

@@ -8,7 +8,8 @@ import io
 import aiohttp
 import pytest
 
-from tests.sandbox.clocks import StandingClock, ist
+from tests.fakes.clock import FakeClock
+from tests.sandbox.clocks import ist
 from tests.sandbox.conftest import SETTINGS, Start
 from tests.sandbox.doors import WIDE, door
 from vcpd.core.errors import UnavailableError
@@ -34,12 +35,12 @@ async def test_unknown_routes_answer_in_the_envelope(start: Start) -> None:
         assert await kite.error("/session/token") == (405, "GeneralException")
 
 
-async def test_the_access_token_dies_at_six(start: Start, clock: StandingClock) -> None:
+async def test_the_access_token_dies_at_six(start: Start, clock: FakeClock) -> None:
     """One second before 06:00 IST it works, from 06:00 on it does not, and a new login heals it."""
     async with door((await start(limits=WIDE)).url) as kite:
-        clock.set(ist("2026-07-16T05:59:59"))
+        clock.at = ist("2026-07-16T05:59:59")
         await kite.data("/user/profile")
-        clock.set(ist("2026-07-16T06:00"))
+        clock.at = ist("2026-07-16T06:00")
         assert await kite.error("/user/profile") == (403, "TokenException")
         assert await kite.error("/quote?i=NSE:NIFTY+50") == (403, "TokenException")
         await kite.log_in()
@@ -139,9 +140,9 @@ async def test_lines_of_other_series_have_no_history(start: Start) -> None:
         assert await kite.error(unknown) == (400, "InputException")
 
 
-async def test_candles_have_the_vendors_form(start: Start, clock: StandingClock) -> None:
+async def test_candles_have_the_vendors_form(start: Start, clock: FakeClock) -> None:
     """Midnight stamps with +0530, `to` included, the running candle last, a seventh column for oi."""
-    clock.set(ist("2026-07-15T11:00"))
+    clock.at = ist("2026-07-15T11:00")
     async with door((await start(limits=WIDE)).url) as kite:
         path = "/instruments/historical/256265/day?from=2026-07-13&to=2026-07-15+10:00:00&oi=1"
         candles = (await kite.data(path))["candles"]
@@ -210,21 +211,19 @@ async def test_statistics_can_be_forgotten(start: Start) -> None:
         assert (await kite.data("/sandbox/statistics"))["classes"]["all_gets"]["requests"] == 0
 
 
-async def test_time_moves_on_beyond_what_was_generated(start: Start, clock: StandingClock) -> None:
+async def test_time_moves_on_beyond_what_was_generated(start: Start, clock: FakeClock) -> None:
     """When the clock is far ahead, the market is generated further and the past stays."""
     async with door((await start(limits=WIDE)).url) as kite:
         path = "/instruments/historical/256265/day?from=2026-07-01&to="
         before = (await kite.data(f"{path}2026-07-14"))["candles"]
-        clock.set(ist("2026-12-01T12:00"))
+        clock.at = ist("2026-12-01T12:00")
         await kite.log_in()
         after = (await kite.data(f"{path}2026-12-01"))["candles"]
     assert after[: len(before)] == before
     assert after[-1][0].startswith("2026-12-01")
 
 
-async def test_a_taken_port_is_said_plainly(
-    start: Start, market: SimulatedMarket, clock: StandingClock
-) -> None:
+async def test_a_taken_port_is_said_plainly(start: Start, market: SimulatedMarket, clock: FakeClock) -> None:
     """The second exchange on one port fails with a sentence that says what to do."""
     taken = int((await start()).url.rpartition(":")[2])
     with pytest.raises(UnavailableError, match="--port"):

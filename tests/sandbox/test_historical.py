@@ -8,8 +8,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from tests.fakes.clock import FakeClock, Sleep
 from tests.real_data import real_data
-from tests.sandbox.clocks import StandingClock, ist
+from tests.sandbox.clocks import ist
 from tests.sandbox.conftest import SETTINGS
 from tests.sandbox.doors import WIDE, door
 from vcpd.domain.bars import BAR_DTYPE, BarSeries
@@ -92,7 +93,7 @@ def test_dirt_is_served_as_it_is() -> None:
     assert served.records.tobytes() == records.tobytes()
 
 
-async def test_missing_prices_leave_as_null(clock: StandingClock) -> None:
+async def test_missing_prices_leave_as_null(clock: FakeClock) -> None:
     """NaN has no place in JSON: a missing price is null, a missing volume 0."""
     series = a_series("X")
     series.records["close"][-1] = np.nan
@@ -171,7 +172,7 @@ def real_bars() -> dict[str, BarSeries]:
 
 async def test_real_bars_come_back_over_http_as_they_are(real_bars: dict[str, BarSeries]) -> None:
     """Five years of twenty real names through /instruments and the candles: every value unchanged."""
-    clock = StandingClock(ist("2025-07-01T08:00"))
+    clock = FakeClock(ist("2025-07-01T08:00"), Sleep.IS_REAL)
     market = HistoricalMarket(real_bars, NSE)
     wide = SETTINGS.__class__(limits=WIDE)
     sandbox = await start_server(wide, market, clock, port=0)

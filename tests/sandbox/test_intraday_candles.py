@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.sandbox.clocks import StandingClock, ist
+from tests.fakes.clock import FakeClock
+from tests.sandbox.clocks import ist
 from tests.sandbox.conftest import SETTINGS, Start
 from tests.sandbox.doors import WIDE, Door, door
 from tests.sandbox.test_historical import a_market
@@ -63,12 +64,12 @@ async def test_stamps_are_the_beginnings_in_wall_time(start: Start, share: Marke
         assert all(len(row) == 7 for row in with_interest)
 
 
-async def test_the_running_minute_is_there(start: Start, clock: StandingClock, share: MarketListing) -> None:
+async def test_the_running_minute_is_there(start: Start, clock: FakeClock, share: MarketListing) -> None:
     """Half a minute after the open there is one candle; before the open none of today."""
-    clock.set(ist("2026-07-15T09:14:59"))
+    clock.at = ist("2026-07-15T09:14:59")
     async with door((await start(limits=WIDE)).url) as kite:
         assert await candles(kite, share.token, "minute", "2026-07-15", "2026-07-16") == []
-        clock.set(ist("2026-07-15T09:15:30"))
+        clock.at = ist("2026-07-15T09:15:30")
         assert len(await candles(kite, share.token, "minute", "2026-07-15", "2026-07-16")) == 1
 
 
@@ -115,9 +116,9 @@ def test_an_evening_session_has_its_own_minutes(market: SimulatedMarket, share: 
     assert found.records["start"][0] == np.datetime64(opens.astimezone(NSE.zone).replace(tzinfo=None))
 
 
-async def test_given_bars_have_minutes_too(clock: StandingClock) -> None:
+async def test_given_bars_have_minutes_too(clock: FakeClock) -> None:
     """Bars of one's own get a day around them: the running one and those before, true to each bar."""
-    clock.set(ist("2025-06-30T12:00"))
+    clock.at = ist("2025-06-30T12:00")
     market = a_market()
     sandbox = await start_server(SETTINGS.__class__(limits=WIDE), market, clock, port=0)
     async with door(sandbox.url) as kite:

@@ -7,7 +7,8 @@ import aiohttp
 import numpy as np
 import pytest
 
-from tests.sandbox.clocks import StandingClock, ist
+from tests.fakes.clock import FakeClock
+from tests.sandbox.clocks import ist
 from tests.sandbox.conftest import SETTINGS, Start
 from tests.sandbox.doors import WIDE, Door, door
 from tests.sandbox.feeds import Feed, feed
@@ -23,9 +24,9 @@ NOON = "2026-07-15T12:00"
 
 
 @pytest.fixture
-def noon(clock: StandingClock) -> StandingClock:
+def noon(clock: FakeClock) -> FakeClock:
     """The clock in the middle of the market's last session."""
-    clock.set(ist(NOON))
+    clock.at = ist(NOON)
     return clock
 
 
@@ -91,7 +92,7 @@ async def test_the_fourth_connection_is_refused(start: Start) -> None:
             assert not again.socket.closed
 
 
-async def test_the_instrument_beyond_the_limit_is_refused(start: Start, noon: StandingClock) -> None:
+async def test_the_instrument_beyond_the_limit_is_refused(start: Start, noon: FakeClock) -> None:
     """3,000 a connection; the command beyond is answered with an error and changes nothing."""
     sandbox = await start(limits=WIDE, ticker=QUICK)
     async with AsyncExitStack() as stack:
@@ -105,7 +106,7 @@ async def test_the_instrument_beyond_the_limit_is_refused(start: Start, noon: St
 
 
 async def test_a_snapshot_comes_at_once_in_the_mode_asked_for(
-    start: Start, noon: StandingClock, shares: list[MarketListing]
+    start: Start, noon: FakeClock, shares: list[MarketListing]
 ) -> None:
     """Right after the subscription a quote, after `mode` a full packet, then ltp; unknown tokens stay out."""
     sandbox = await start(limits=WIDE, ticker=SandboxTickerSettings(every_s=30, heartbeat_s=30))
@@ -136,10 +137,10 @@ async def test_a_snapshot_comes_at_once_in_the_mode_asked_for(
     "at", ["2026-07-15T09:15:01", "2026-07-15T11:11:11", "2026-07-15T15:29:59", "2026-07-15T17:00"]
 )
 async def test_ticks_quotes_and_candles_agree(
-    start: Start, clock: StandingClock, shares: list[MarketListing], at: str
+    start: Start, clock: FakeClock, shares: list[MarketListing], at: str
 ) -> None:
     """At any moment the tick is the quote, the running day candle and the sum of the minutes."""
-    clock.set(ist(at))
+    clock.at = ist(at)
     sandbox = await start(limits=WIDE)
     async with AsyncExitStack() as stack:
         kite, live = await logged_in(sandbox, stack)
@@ -172,7 +173,7 @@ async def test_ticks_quotes_and_candles_agree(
             assert min(row[3] for row in minutes) == low
 
 
-async def test_heartbeats_fill_the_silence(start: Start, noon: StandingClock) -> None:
+async def test_heartbeats_fill_the_silence(start: Start, noon: FakeClock) -> None:
     """With nothing new to tell a single byte comes again and again."""
     sandbox = await start(limits=WIDE, ticker=QUICK)
     async with AsyncExitStack() as stack:
@@ -180,7 +181,7 @@ async def test_heartbeats_fill_the_silence(start: Start, noon: StandingClock) ->
         assert [await live.frame() for _ in range(3)] == [b"\x00"] * 3
 
 
-async def test_only_changes_are_told(start: Start, noon: StandingClock, shares: list[MarketListing]) -> None:
+async def test_only_changes_are_told(start: Start, noon: FakeClock, shares: list[MarketListing]) -> None:
     """A standing market is silent; when its clock moves, ticks come; what was given up stays out."""
     sandbox = await start(limits=WIDE, ticker=QUICK)
     async with AsyncExitStack() as stack:
@@ -188,7 +189,7 @@ async def test_only_changes_are_told(start: Start, noon: StandingClock, shares: 
         await live.send(subscribe([row.token for row in shares]))
         first = await live.ticks()
         assert await live.frame() == b"\x00"
-        noon.set(ist("2026-07-15T12:05"))
+        noon.at = ist("2026-07-15T12:05")
         later = await live.ticks()
         moved = {int(tick["token"]): tick["volume"] for tick in later}
         before = {int(tick["token"]): tick["volume"] for tick in first}
@@ -197,27 +198,27 @@ async def test_only_changes_are_told(start: Start, noon: StandingClock, shares: 
         gone = shares[0].token
         await live.send(unsubscribe([gone]))
         assert await live.frame() == b"\x00"
-        noon.set(ist("2026-07-15T12:10"))
+        noon.at = ist("2026-07-15T12:10")
         assert gone not in (await live.ticks())["token"]
 
 
 async def test_a_new_day_begins_at_nothing(
-    start: Start, clock: StandingClock, shares: list[MarketListing]
+    start: Start, clock: FakeClock, shares: list[MarketListing]
 ) -> None:
     """After the night a new login follows the next session: volumes fall back, the close before is new."""
-    clock.set(ist("2026-07-15T15:40"))
+    clock.at = ist("2026-07-15T15:40")
     sandbox = await start(limits=WIDE, ticker=QUICK)
     tokens = [row.token for row in shares]
     async with AsyncExitStack() as stack:
         _, live = await logged_in(sandbox, stack)
         await live.send(subscribe(tokens))
         evening = {int(tick["token"]): tick for tick in await live.ticks()}
-    clock.set(ist("2026-07-16T09:10"))
+    clock.at = ist("2026-07-16T09:10")
     async with AsyncExitStack() as stack:
         kite, live = await logged_in(sandbox, stack)
         await live.send(subscribe(tokens))
         rested = {int(tick["token"]): tick for tick in await live.ticks()}
-        clock.set(ist("2026-07-16T09:15:30"))
+        clock.at = ist("2026-07-16T09:15:30")
         morning = {int(tick["token"]): tick for tick in await live.ticks()}
         quotes = await kite.data("/quote?" + "&".join(f"i={row.symbol}" for row in shares))
     assert len(morning) > 40
@@ -228,14 +229,14 @@ async def test_a_new_day_begins_at_nothing(
         assert rested[token]["volume"] >= evening[token]["volume"]
 
 
-async def test_the_connection_ends_when_the_token_dies(start: Start, clock: StandingClock) -> None:
+async def test_the_connection_ends_when_the_token_dies(start: Start, clock: FakeClock) -> None:
     """At 06:00 of the market's clock every connection is closed, and the old token gets in no more."""
-    clock.set(ist("2026-07-16T05:59:59"))
+    clock.at = ist("2026-07-16T05:59:59")
     sandbox = await start(limits=WIDE, ticker=QUICK)
     async with AsyncExitStack() as stack:
         kite, live = await logged_in(sandbox, stack)
         assert await live.frame() == b"\x00"
-        clock.set(ist("2026-07-16T06:00"))
+        clock.at = ist("2026-07-16T06:00")
         assert await live.end() == aiohttp.WSCloseCode.POLICY_VIOLATION
         query = {"api_key": SETTINGS.api_key, "access_token": kite.access_token}
         assert await refusal(sandbox.ticker_url, **query) == 403
@@ -267,7 +268,7 @@ async def test_messages_reach_every_client(start: Start) -> None:
         assert await kite.post("/sandbox/ticker/messages", ["no message"]) == 400
 
 
-async def test_nonsense_is_answered_and_survived(start: Start, noon: StandingClock) -> None:
+async def test_nonsense_is_answered_and_survived(start: Start, noon: FakeClock) -> None:
     """An unreadable command gets an error frame, and the next one is obeyed."""
     sandbox = await start(limits=WIDE, ticker=QUICK)
     async with AsyncExitStack() as stack:

@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 import aiohttp
 import pytest
 
-from tests.sandbox.clocks import StandingClock, ist
+from tests.fakes.clock import FakeClock
+from tests.sandbox.clocks import ist
 from tests.sandbox.conftest import SETTINGS, Start
 from tests.sandbox.doors import WIDE, Door, door
 from tests.sandbox.feeds import Feed, feed
@@ -23,9 +24,9 @@ QUICK = SandboxTickerSettings(every_s=0.02, heartbeat_s=0.02)
 
 
 @asynccontextmanager
-async def following(start: Start, clock: StandingClock) -> AsyncIterator[tuple[Door, Feed]]:
+async def following(start: Start, clock: FakeClock) -> AsyncIterator[tuple[Door, Feed]]:
     """A client at noon that has had its first packet, and the door to order faults by."""
-    clock.set(ist("2026-07-15T12:00"))
+    clock.at = ist("2026-07-15T12:00")
     sandbox = await start(limits=WIDE, ticker=QUICK)
     async with door(sandbox.url) as kite, feed(sandbox.ticker_url, kite.access_token) as live:
         await live.send(subscribe([NIFTY]))
@@ -38,10 +39,10 @@ async def order(kite: Door, *kinds: TickerFault, times: int = 0, slow_s: float =
     assert await kite.post("/sandbox/faults", settings) == 200
 
 
-async def sound_again(kite: Door, live: Feed, clock: StandingClock) -> bool:
+async def sound_again(kite: Door, live: Feed, clock: FakeClock) -> bool:
     """Whether ticks come once the faults are taken back."""
     await kite.post("/sandbox/faults", FaultSettings())
-    clock.set(ist("2026-07-15T12:30"))
+    clock.at = ist("2026-07-15T12:30")
     while True:
         try:
             return bool(len(decode_frame(await live.frame())))
@@ -49,9 +50,9 @@ async def sound_again(kite: Door, live: Feed, clock: StandingClock) -> bool:
             continue
 
 
-async def test_a_mute_socket_stays_open_and_says_nothing(start: Start, clock: StandingClock) -> None:
+async def test_a_mute_socket_stays_open_and_says_nothing(start: Start, clock: FakeClock) -> None:
     """No ticks though the market moves, no heartbeats, no end; the socket still answers pings."""
-    clock.set(ist("2026-07-15T12:00"))
+    clock.at = ist("2026-07-15T12:00")
     sandbox = await start(limits=WIDE, ticker=QUICK)
     async with door(sandbox.url) as kite, aiohttp.ClientSession() as http:
         await order(kite, TickerFault.MUTE)
@@ -59,7 +60,7 @@ async def test_a_mute_socket_stays_open_and_says_nothing(start: Start, clock: St
         async with http.ws_connect(sandbox.ticker_url, params=query, autoping=False) as socket:
             mute = Feed(socket)
             await mute.send(subscribe([NIFTY]))
-            clock.set(ist("2026-07-15T12:10"))
+            clock.at = ist("2026-07-15T12:10")
             await _until_muted(kite, frames=6)
             assert await mute.silent(0.05)
             await socket.ping(b"there?")
@@ -76,13 +77,13 @@ async def _until_muted(kite: Door, frames: int) -> None:
     pytest.fail("the feed swallows nothing")
 
 
-async def test_garbage_cannot_be_read_for_long(start: Start, clock: StandingClock) -> None:
+async def test_garbage_cannot_be_read_for_long(start: Start, clock: FakeClock) -> None:
     """Among twenty spoilt frames most break the frame's own rules; then the feed is sound again."""
     async with following(start, clock) as (kite, live):
         await order(kite, TickerFault.GARBAGE, times=20)
         broken = 0
         for step in range(20):
-            clock.set(ist(f"2026-07-15T12:00:{step + 10}"))
+            clock.at = ist(f"2026-07-15T12:00:{step + 10}")
             try:
                 decode_frame(await live.frame())
             except RetryableError:
@@ -92,7 +93,7 @@ async def test_garbage_cannot_be_read_for_long(start: Start, clock: StandingCloc
         assert await live.frame()
 
 
-async def test_an_abrupt_end_comes_without_a_word(start: Start, clock: StandingClock) -> None:
+async def test_an_abrupt_end_comes_without_a_word(start: Start, clock: FakeClock) -> None:
     """No closing handshake; with `ticker_times` 1 the next connection holds."""
     async with following(start, clock) as (kite, live):
         await order(kite, TickerFault.CLOSE, times=1)
@@ -101,7 +102,7 @@ async def test_an_abrupt_end_comes_without_a_word(start: Start, clock: StandingC
             assert await again.frame() == b"\x00"
 
 
-async def test_slow_frames_are_whole_but_late(start: Start, clock: StandingClock) -> None:
+async def test_slow_frames_are_whole_but_late(start: Start, clock: FakeClock) -> None:
     """Each frame waits; what it tells is as old as that."""
     async with following(start, clock) as (kite, live):
         await order(kite, TickerFault.SLOW, slow_s=0.25)
@@ -112,7 +113,7 @@ async def test_slow_frames_are_whole_but_late(start: Start, clock: StandingClock
 
 
 @pytest.mark.parametrize("kind", [TickerFault.GARBAGE, TickerFault.SLOW, TickerFault.MUTE])
-async def test_faults_can_be_taken_back(start: Start, clock: StandingClock, kind: TickerFault) -> None:
+async def test_faults_can_be_taken_back(start: Start, clock: FakeClock, kind: TickerFault) -> None:
     """`{}` ends them on connections that live."""
     async with following(start, clock) as (kite, live):
         await order(kite, kind, slow_s=0.05)
@@ -120,7 +121,7 @@ async def test_faults_can_be_taken_back(start: Start, clock: StandingClock, kind
 
 
 async def test_vanished_and_restated_symbols_are_so_live_too(
-    start: Start, clock: StandingClock, market: SimulatedMarket
+    start: Start, clock: FakeClock, market: SimulatedMarket
 ) -> None:
     """The feed pretends what quotes pretend."""
     async with following(start, clock) as (kite, live):

@@ -12,8 +12,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from tests.fakes.clock import FakeClock, Sleep
 from tests.sandbox import vendor_follower
-from tests.sandbox.clocks import SpedClock, ist
+from tests.sandbox.clocks import ist
 from tests.sandbox.conftest import SETTINGS
 from tests.sandbox.doors import WIDE, door
 from vcpd.kite.ticker_protocol import TickerMessage
@@ -65,9 +66,9 @@ async def report_of(process: Process, sandbox: RunningSandbox) -> dict[str, Any]
 
 
 @pytest.fixture
-async def sped(market: SimulatedMarket) -> AsyncIterator[tuple[RunningSandbox, SpedClock]]:
+async def sped(market: SimulatedMarket) -> AsyncIterator[tuple[RunningSandbox, FakeClock]]:
     """The last session of the small market, standing at its first second."""
-    clock = SpedClock(ist("2026-07-15T09:15:01"), SPEED)
+    clock = FakeClock(ist("2026-07-15T09:15:01"), Sleep.IS_REAL)
     quick = SandboxTickerSettings(every_s=0.05, heartbeat_s=0.2)
     settings = msgspec.structs.replace(SETTINGS, limits=WIDE, ticker=quick)
     sandbox = await start_server(settings, market, clock, port=0)
@@ -76,13 +77,13 @@ async def sped(market: SimulatedMarket) -> AsyncIterator[tuple[RunningSandbox, S
 
 
 async def test_the_vendors_client_follows_a_whole_session(
-    sped: tuple[RunningSandbox, SpedClock], market: SimulatedMarket
+    sped: tuple[RunningSandbox, FakeClock], market: SimulatedMarket
 ) -> None:
     """Subscribes, goes to full, is cut off, returns by itself; its last ticks are the day's bars."""
     sandbox, clock = sped
     shares = [row.token for row in market.listings(CLOSED) if row.segment == "NSE"][:20]
     async with follower(sandbox, [NIFTY, *shares]) as process:
-        clock.go()
+        clock.run(SPEED)
         await until(lambda: clock.now() > ist("2026-07-15T10:15"))
         sandbox.exchange.faults.replace(CUT)
         await until(lambda: clock.now() > CLOSED)

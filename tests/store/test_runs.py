@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 
+from tests.fakes.clock import FakeClock
 from vcpd.domain.runs import Outcome, Run, RunCause
 from vcpd.ports import RunStore
 from vcpd.store.database import Database
@@ -13,24 +14,8 @@ NOON = datetime(2024, 3, 4, 12, 0, tzinfo=UTC)
 SESSION = date(2024, 3, 4)
 
 
-class StoppedClock:
-    """A clock that stands where the test puts it."""
-
-    def __init__(self) -> None:
-        self.instant = NOON
-
-    def now(self) -> datetime:
-        return self.instant
-
-    def monotonic_s(self) -> float:
-        return self.instant.timestamp()
-
-    async def sleep(self, seconds: float) -> None:
-        self.instant += timedelta(seconds=seconds)
-
-
-def run_store(database: Database) -> tuple[RunStore, StoppedClock]:
-    clock = StoppedClock()
+def run_store(database: Database) -> tuple[RunStore, FakeClock]:
+    clock = FakeClock(NOON)
     return PostgresRunStore(database, clock), clock
 
 
@@ -39,10 +24,10 @@ async def test_a_run_is_recorded_from_begin_to_finish(database: Database) -> Non
     run = await store.begin("collect", NOON, SESSION, RunCause.TICK)
     assert run is not None
     assert run == Run(run.id, "collect", NOON, SESSION, started_at=NOON)
-    clock.instant = NOON + timedelta(minutes=2)
+    clock.at = NOON + timedelta(minutes=2)
     await store.finish(run.id, Outcome.DONE, "all well", {"bars": 2500})
     assert list(await store.recent(5)) == [
-        Run(run.id, "collect", NOON, SESSION, NOON, clock.instant, Outcome.DONE, "all well", {"bars": 2500})
+        Run(run.id, "collect", NOON, SESSION, NOON, clock.at, Outcome.DONE, "all well", {"bars": 2500})
     ]
 
 
@@ -149,7 +134,7 @@ async def test_paused_jobs_are_remembered(database: Database) -> None:
 
 
 async def test_old_runs_are_forgotten_but_not_open_ones(database: Database) -> None:
-    store = PostgresRunStore(database, StoppedClock())
+    store = PostgresRunStore(database, FakeClock(NOON))
     await store.record("a", NOON - timedelta(days=9), None, Outcome.DONE, "", cause=RunCause.TICK)
     await store.begin("b", NOON - timedelta(days=9), None, RunCause.TICK)
     await store.record("c", NOON, None, Outcome.DONE, "", cause=RunCause.TICK)
