@@ -178,8 +178,11 @@ class Daemon:
         table: RunTable,
         policies: Mapping[str, JobPolicy],
         settings: ScheduleSettings | None = None,
+        *,
+        newest_bar: date | None = None,
     ) -> None:
         self.clock = clock
+        self.newest_bar = newest_bar
         self.runs = MemoryRuns(table, clock)
         heavy = frozenset(name for name, policy in policies.items() if policy.heavy)
         self.work = Work(clock, heavy=heavy)
@@ -193,6 +196,7 @@ class Daemon:
             settings or ScheduleSettings(),
             pressure=lambda: self.pressure,
             lead=self._lead,
+            earliest_date=self._earliest_date,
         )
 
     def jobs(self, policies: Mapping[str, JobPolicy]) -> dict[str, Job]:
@@ -217,3 +221,6 @@ class Daemon:
 
     async def _lead(self) -> bool:
         return self.may_lead
+
+    async def _earliest_date(self) -> date | None:
+        return self.newest_bar

@@ -105,10 +105,29 @@ def test_the_deadline_turns_a_wait_into_a_miss_and_nothing_else() -> None:
     """A run that may start starts, however late; one that has to wait is given up with the reason."""
     late = AdmissionContext(now=NOW, deadline=NOW - timedelta(seconds=1))
     assert decide_admission(POLICY, late).action is AdmissionAction.START
-    waiting = AdmissionContext(now=NOW, deadline=NOW - timedelta(seconds=1), blocked_by=("collect",))
-    decision = decide_admission(POLICY, waiting)
+    waiting = AdmissionContext(now=NOW, deadline=NOW - timedelta(seconds=1), overload="load 9.0")
+    decision = decide_admission(JobPolicy(heavy=True), waiting)
     assert (decision.action, decision.outcome) == (AdmissionAction.DROP, Outcome.MISSED)
-    assert decision.reason == "waited too long: after collect"
+    assert decision.reason == "waited too long: load 9.0"
+
+
+def test_waiting_for_the_runs_before_it_expires_nothing() -> None:
+    """However long they take: they have time limits of their own."""
+    expired = NOW - timedelta(seconds=1)
+    for waiting in (
+        AdmissionContext(now=NOW, deadline=expired, blocked_by=("collect",)),
+        AdmissionContext(now=NOW, deadline=expired, own_run_active=True),
+    ):
+        decision = decide_admission(POLICY, waiting)
+        assert (decision.action, decision.restarts_deadline) == (AdmissionAction.WAIT, True)
+
+
+def test_a_run_that_expired_is_tried_again_at_a_start() -> None:
+    """A miss that was no missed tick: the machine had no room for it in time."""
+    rows = [run(NOW, Outcome.MISSED, reason="waited too long: load 9.0 per core, mark 4.0")]
+    assert run_to_retry(rows, POLICY, 3, NOW + timedelta(hours=1)) == rows[0]
+    plain = [run(NOW, Outcome.MISSED, reason="noticed 3 h 0 min late")]
+    assert run_to_retry(plain, POLICY, 3, NOW + timedelta(hours=1)) is None
 
 
 def test_a_nap_ends_by_the_clock_by_a_call_or_by_cancellation() -> None:

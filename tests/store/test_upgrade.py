@@ -25,7 +25,9 @@ OLD_QUERIES: Final = FIXTURES / "queries_0_1_0"
 NEWEST_OF_0_1_0: Final = 4
 SESSION: Final = date(2026, 11, 27)
 TICK: Final = datetime(2026, 11, 30, 10, 35, tzinfo=UTC)
-DESTRUCTIVE: Final = re.compile(r"^(DROP|TRUNCATE|DELETE)\b|^ALTER\b[^;]*\b(DROP|RENAME|TYPE)\b", re.M)
+DESTRUCTIVE: Final = re.compile(
+    r"^(DROP|TRUNCATE|DELETE)\b|^ALTER\b[^;]*\b(DROP|RENAME|TYPE)\b", re.MULTILINE
+)
 Rows = dict[str, list[tuple[object, ...]]]
 
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from enum import Enum, auto
 from typing import Final
 
@@ -13,7 +13,7 @@ from vcpd.domain.health import MachineLoad
 from vcpd.domain.runs import SCHEDULE_CAUSES, Outcome, RunCause
 from vcpd.schedule.job import PendingRun, RunningRun, ScheduledJob
 from vcpd.schedule.policy import JobPolicy, ScheduleSettings
-from vcpd.schedule.run_history import RunHistory
+from vcpd.schedule.run_history import EXPIRED_REASON, RunHistory
 from vcpd.schedule.trigger import Tick
 
 CANCEL_IGNORED_AFTER_S: Final = (
@@ -37,6 +37,7 @@ class AdmissionDecision:
     action: AdmissionAction
     reason: str = ""
     outcome: Outcome = Outcome.SKIPPED  # of a dropped run
+    restarts_deadline: bool = False  # waiting for other runs is not held against it
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +57,22 @@ ADMIT = AdmissionDecision(AdmissionAction.START)
 
 
 def decide_admission(policy: JobPolicy, around: AdmissionContext) -> AdmissionDecision:
-    """The first rule that speaks decides: order, overlap, heavy work, pressure; then the deadline."""
+    """The first rule that speaks decides: order, overlap, heavy work, pressure; then the deadline.
+
+    A run that waits for the runs before it does not expire: those have their own deadlines and time limits.
+    """
     decision = _check_dependencies(around) or _check_concurrency(policy, around) or ADMIT
-    if decision.action is AdmissionAction.WAIT and around.now > around.deadline:
-        return AdmissionDecision(AdmissionAction.DROP, f"waited too long: {decision.reason}", Outcome.MISSED)
+    waits = decision.action is AdmissionAction.WAIT and not decision.restarts_deadline
+    if waits and around.now > around.deadline:
+        reason = f"{EXPIRED_REASON}{decision.reason}"
+        return AdmissionDecision(AdmissionAction.DROP, reason, Outcome.MISSED)
     return decision
 
 
 def _check_dependencies(around: AdmissionContext) -> AdmissionDecision | None:
     if around.blocked_by:
-        return AdmissionDecision(AdmissionAction.WAIT, f"after {', '.join(around.blocked_by)}")
+        reason = f"after {', '.join(around.blocked_by)}"
+        return AdmissionDecision(AdmissionAction.WAIT, reason, restarts_deadline=True)
     if around.failed_dependency:
         return AdmissionDecision(AdmissionAction.DROP, around.failed_dependency)
     return None
@@ -73,7 +80,8 @@ def _check_dependencies(around: AdmissionContext) -> AdmissionDecision | None:
 
 def _check_concurrency(policy: JobPolicy, around: AdmissionContext) -> AdmissionDecision | None:
     if around.own_run_active:
-        return AdmissionDecision(AdmissionAction.WAIT, "its run before is not finished")
+        reason = "its run before is not finished"
+        return AdmissionDecision(AdmissionAction.WAIT, reason, restarts_deadline=True)
     if not policy.heavy:
         if policy.during_heavy == "skip" and around.heavy_active:
             return AdmissionDecision(AdmissionAction.DROP, f"the heavy job {around.heavy_active} is running")
@@ -181,6 +189,20 @@ class RunQueue:
         dropped = [one for one in self.pending if one.name == name]
         self.pending = [one for one in self.pending if one.name != name]
         return dropped
+
+    def follow_clock(self, now: datetime, jump: timedelta) -> None:
+        """The wall clock jumped to `now`: the jump is not held against waiting runs, and a retry that was
+        planned by the clock before gets its instant by this one."""
+        for waiting in self.pending:
+            waiting.deadline += jump
+            if waiting.row is None and waiting.cause not in SCHEDULE_CAUSES:
+                waiting.tick = Tick(now, waiting.tick.session)
+
+    def fail_sessions_after(self, today: date, reason: str) -> None:
+        """End active runs that work for a session after `today`: their clock was set back."""
+        for active in self.running:
+            if active.pending.tick.session > today:
+                active.cancel(Outcome.FAILED, reason, passing=True)
 
     def cancel_all(self, reason: str) -> None:
         for active in self.running:

@@ -11,7 +11,7 @@ import msgspec
 from vcpd.domain.calendar import TradingCalendar
 from vcpd.domain.runs import Outcome, Run
 from vcpd.schedule.policy import JobPolicy, ScheduleSettings
-from vcpd.schedule.run_history import CRASH_REASON, INTERRUPTED_REASON
+from vcpd.schedule.run_history import CRASH_REASON, EXPIRED_REASON, INTERRUPTED_REASON
 from vcpd.schedule.trigger import Tick, Trigger
 
 # Two slices of waiting: later than this, the machine slept or the daemon was not running.
@@ -80,14 +80,18 @@ def run_to_retry(runs: Sequence[Run], policy: JobPolicy, retries: int, now: date
     One that takes the daemon down with it is tried again `retries` times, so that it does not do so for
     ever; with `catch_up = "none"` a run is tried again only within its start deadline.
     """
-    real = [run for run in runs if run.outcome not in (Outcome.SKIPPED, Outcome.MISSED)]
+    real = [run for run in runs if run.outcome not in (Outcome.SKIPPED, Outcome.MISSED) or _has_expired(run)]
     last = max(real, key=lambda run: (run.started_at or run.scheduled_at, run.id), default=None)
-    if last is None or last.outcome not in (Outcome.FAILED, Outcome.CANCELLED):
+    if last is None or last.outcome not in (Outcome.FAILED, Outcome.CANCELLED, Outcome.MISSED):
         return None
     if policy.catch_up == "none" and (now - last.scheduled_at).total_seconds() > policy.start_deadline_s:
         return None
     deaths = [run for run in real if run.session == last.session and run.reason == INTERRUPTED_REASON]
     return last if len(deaths) <= retries else None
+
+
+def _has_expired(run: Run) -> bool:
+    return run.outcome is Outcome.MISSED and run.reason.startswith(EXPIRED_REASON)
 
 
 class Retry(msgspec.Struct, frozen=True):
@@ -120,6 +124,21 @@ def next_retry(
         ticks = [known.scheduled_at for known in of_session if known.is_scheduled]
         until = min(until, max(ticks, default=at) + timedelta(seconds=policy.start_deadline_s))
     return Retry(run, at) if at < until else None
+
+
+def retry_of_expired(
+    run: Run, policy: JobPolicy, settings: ScheduleSettings, calendar: TradingCalendar, now: datetime
+) -> Retry | None:
+    """Another try of a run that could not start in time; None with `catch_up = "none"`, or once the next
+    session opens before it."""
+    at = now + timedelta(minutes=settings.retry_longest_min)
+    if (
+        run.session is None
+        or policy.catch_up == "none"
+        or at >= calendar.open_close(calendar.next(run.session))[0]
+    ):
+        return None
+    return Retry(run, at)
 
 
 class RetryTable:

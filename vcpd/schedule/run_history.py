@@ -8,6 +8,7 @@ from vcpd.domain.runs import Outcome, Run
 
 RUNS_KEPT_PER_JOB: Final = 64
 INTERRUPTED_REASON: Final = "the daemon died during this run"  # what the rows say that it left open
+EXPIRED_REASON: Final = "waited too long: "  # how the reason of a run begins that could not start in time
 CRASH_REASON: Final = "internal error: "  # how the reason of a run begins that raised what no job should
 
 

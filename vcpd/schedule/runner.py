@@ -1,8 +1,8 @@
 """Starts, executes and cancels runs, records their outcomes, and reads which jobs are paused."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from datetime import datetime
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
 import msgspec
@@ -10,12 +10,16 @@ import structlog
 
 from vcpd.core.errors import RetryableError, UnavailableError, VcpdError, is_transient, root_error
 from vcpd.core.supervised_tasks import BackgroundTasks
+from vcpd.domain.calendar import TradingCalendar
 from vcpd.domain.runs import SCHEDULE_CAUSES, Outcome, Run, RunCause, RunContext, RunResult
 from vcpd.ports import Clock, RunStore
-from vcpd.schedule.job import Job, PendingRun, RunningRun
+from vcpd.schedule.job import Job, PendingRun, RunningRun, ScheduledJob
+from vcpd.schedule.policy import ScheduleSettings
 from vcpd.schedule.queue import RunQueue
+from vcpd.schedule.retries import RetryTable, next_retry, retry_of_expired, run_to_retry
 from vcpd.schedule.run_history import CRASH_REASON
 from vcpd.schedule.trigger import Tick
+from vcpd.schedule.wakeup import CLOCK_STEP
 
 STORE_ERRORS: Final = (RetryableError, UnavailableError)
 STORE_RETRY_S: Final = 5.0
@@ -48,7 +52,7 @@ class Runner:
         active.context = context
         with structlog.contextvars.bound_contextvars(run_id=run.id, job=run.job):
             log.info("run.started", session=str(context.session), cause=active.pending.cause.value)
-            result = await self._result(active, context)
+            result = self._check_clock(active, await self._result(active, context))
             active.transient = result.retryable
             ended = await self.finish(run, result)
             log.info("run.ended", outcome=str(ended.outcome), reason=ended.reason, **dict(ended.counts))
@@ -80,6 +84,15 @@ class Runner:
             return _failure_result(root_error(error))
         finally:
             active.executing = False
+
+    def _check_clock(self, active: RunningRun, result: RunResult) -> RunResult:
+        """A run whose clock was set back meanwhile may have taken less for the whole: it is tried again."""
+        wall_s = (self._clock.now() - active.started_at).total_seconds()
+        back_s = self._clock.monotonic_s() - active.started_s - wall_s
+        if result.outcome is not Outcome.DONE or back_s <= CLOCK_STEP.total_seconds():
+            return result
+        reason = f"the clock was set back by {back_s:.0f} s during this run"
+        return RunResult(result.counts, Outcome.FAILED, reason, retryable=True)
 
     async def _persist(self, write: Callable[[], Awaitable[T]]) -> T:
         """Write to the run table, again and again while the store is away."""
@@ -222,3 +235,67 @@ class PausedJobs:
             self.names = await self._runs.paused()
         except STORE_ERRORS as error:
             log.warning("scheduler.pauses_unknown", error=str(error))
+
+
+class RunRetrier:
+    """Queues further tries of runs that failed, expired, or were skipped because of a failed one."""
+
+    def __init__(
+        self,
+        queue: RunQueue,
+        paused: PausedJobs,
+        enqueue: Callable[[ScheduledJob, Tick, RunCause], None],
+    ) -> None:
+        self.table = RetryTable()
+        self._queue = queue
+        self._paused = paused
+        self._enqueue = enqueue
+
+    def apply(
+        self, jobs: Mapping[str, ScheduledJob], settings: ScheduleSettings, calendar: TradingCalendar
+    ) -> None:
+        """What counts from now on."""
+        self._jobs, self._settings, self._calendar = jobs, settings, calendar
+
+    def retry_all(self, now: datetime, cause: RunCause) -> None:
+        """Runs that failed are tried again; then the ones that were skipped because of them."""
+        for job in self._jobs.values():
+            runs = self._queue.history.of(job.name)
+            self._retry(job, run_to_retry(runs, job.policy, self._settings.retries, now), now, cause)
+        self._retry_dependents(now, cause)
+
+    def retry_due(self, now: datetime) -> None:
+        """Runs whose pause is over, and what was skipped because of them."""
+        due = self.table.pop_due(now, timedelta(minutes=self._settings.retry_longest_min))
+        for run in due:
+            if run.job in self._jobs:
+                self._retry(self._jobs[run.job], run, now, RunCause.RETRY)
+        if due:
+            self._retry_dependents(now, RunCause.RETRY)
+
+    def plan(self, active: RunningRun, ended: Run, *, possible: bool) -> None:
+        """A failure that may pass is tried again by itself; what fails by hand, its user has seen."""
+        if ended.outcome is Outcome.FAILED and active.pending.cause is RunCause.MANUAL:
+            return
+        retry = None
+        if active.transient and possible:
+            runs = self._queue.history.of(active.name)
+            retry = next_retry(ended, runs, active.job.policy, self._settings, self._calendar)
+        self.table.put(retry, active.name)
+
+    def plan_expired(self, job: ScheduledJob, tick: Tick, now: datetime) -> None:
+        """A run that could not start in time is tried again, as a missed tick is made up for."""
+        run = Run(0, job.name, tick.scheduled_at, tick.session)
+        self.table.put(retry_of_expired(run, job.policy, self._settings, self._calendar, now), job.name)
+
+    def _retry_dependents(self, now: datetime, cause: RunCause) -> None:
+        for job in self._jobs.values():
+            last = self._queue.history.last(job.name)
+            if any(map(self._queue.is_busy, job.policy.after)) and last and last.outcome is Outcome.SKIPPED:
+                self._retry(job, last, now, cause)
+
+    def _retry(self, job: ScheduledJob, run: Run | None, now: datetime, cause: RunCause) -> None:
+        free = job.name not in self._paused.names and not self._queue.is_busy(job.name)
+        if run is not None and free and job.policy.enabled:
+            session = run.session or self._calendar.last_session_at(now)
+            self._enqueue(job, Tick(now, session), cause)

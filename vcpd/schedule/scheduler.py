@@ -11,7 +11,7 @@ from typing import Final
 
 import structlog
 
-from vcpd.core.errors import RetryableError, UnavailableError
+from vcpd.core.errors import BadInputError, RetryableError, UnavailableError
 from vcpd.domain.calendar import TradingCalendar
 from vcpd.domain.health import MachineLoad
 from vcpd.domain.runs import Outcome, Run, RunCause
@@ -21,19 +21,19 @@ from vcpd.schedule.policy import ScheduleSettings, check_policies
 from vcpd.schedule.queue import (
     STANDBY_SLEEP_S,
     AdmissionAction,
+    AdmissionDecision,
     RunQueue,
     next_wakeup,
     overload_reason,
     sleep_seconds,
 )
-from vcpd.schedule.retries import RetryTable, due_at_startup, next_retry, plan_catch_up, run_to_retry
+from vcpd.schedule.retries import due_at_startup, plan_catch_up
 from vcpd.schedule.run_history import INTERRUPTED_REASON, RUNS_KEPT_PER_JOB, RunHistory
-from vcpd.schedule.runner import STORE_ERRORS, PausedJobs, RunLauncher
+from vcpd.schedule.runner import STORE_ERRORS, PausedJobs, RunLauncher, RunRetrier
 from vcpd.schedule.status import SchedulerStatus, scheduler_status
 from vcpd.schedule.trigger import Tick
-from vcpd.schedule.wakeup import InterruptibleSleep
+from vcpd.schedule.wakeup import ClockGuard, EarliestDate, InterruptibleSleep, no_earliest_date
 
-BACKWARD_STEP: Final = timedelta(seconds=60)
 ROWS_DEADLINE_S: Final = 5.0
 CANCEL_DEADLINE_S: Final = 5.0
 LEADERSHIP_LOST: Final = "this daemon may not schedule any more"
@@ -53,28 +53,29 @@ class Scheduler:
         *,
         pressure: Callable[[], MachineLoad],
         lead: Callable[[], Awaitable[bool]],
+        earliest_date: EarliestDate = no_earliest_date,
     ) -> None:
-        """`lead` says, asked at least every minute, whether this daemon may schedule."""
+        """`lead` says, asked at least every minute, whether this daemon may schedule; `earliest_date`
+        gives a date before which no clock can be right."""
         self._runs = runs
         self._clock = clock
         self._base_calendar = calendar
         self._pressure = pressure
         self._lead = lead
         self._queue = RunQueue(RunHistory())
-        self._retries = RetryTable()
         self._jobs: dict[str, ScheduledJob] = {}
         self._wakeup = InterruptibleSleep(clock)
-        self._launcher = RunLauncher(runs, clock, self._queue, self._wakeup.wake, self._schedule_retry)
+        self._launcher = RunLauncher(runs, clock, self._queue, self._wakeup.wake, self._plan_retry)
         self._tasks = self._launcher.tasks
         self._paused = PausedJobs(runs, self._tasks, clock)
+        self._retrier = RunRetrier(self._queue, self._paused, self._enqueue)
         self._leading = self._stopping = False
-        self._last_poll = self._next_wakeup = clock.now()
+        self._next_wakeup = clock.now()
+        self._clock_guard = ClockGuard(clock, calendar, earliest_date)
         self.last_poll_s = clock.monotonic_s()
         self.task: asyncio.Task[None] | None = None
         check_policies({name: job.policy for name, job in jobs.items()})
         self._apply(jobs, settings, clock.now())
-
-    # -- life ---------------------------------------------------------------------------------------
 
     def start(self) -> asyncio.Task[None]:
         """Begin to schedule. The task ends with `stop`, or dies with whatever should not have happened."""
@@ -102,7 +103,7 @@ class Scheduler:
         """
         check_policies({name: job.policy for name, job in jobs.items()})
         now = self._clock.now()
-        if self._leading:
+        if self._is_active:
             self._step(now)
         self._apply(jobs, settings, now)
         self._queue.changed = True
@@ -116,20 +117,22 @@ class Scheduler:
     def is_leading(self) -> bool:
         return self._leading
 
-    # -- the owner's wishes -------------------------------------------------------------------------
-
     async def run_now(self, name: str, session: date | None = None) -> int:
         """Start a run by hand for `session` (default: the last completed one; a live job's running one).
 
         Gives the run's id. KeyError for an unknown name; RetryableError while a run of it is on its way
-        (unless its overlap is `queue`); UnavailableError where another daemon schedules.
+        (unless its overlap is `queue`); UnavailableError where another daemon schedules or the clock is
+        wrong; BadInputError for a day that is no session of the calendar, or lies ahead.
         """
         line = self._jobs[name]
+        if self._clock_guard.error is not None:
+            raise UnavailableError(self._clock_guard.error)
         if not self._leading or self._stopping:
             raise UnavailableError("this daemon does not schedule now; ask the one that does, or try again")
         if self._queue.is_busy(name) and line.policy.overlap == "skip":
             raise RetryableError(f"{name} is already on its way; wait for it to end")
         now = self._clock.now()
+        self._check_session(session, now)
         tick = Tick(now, session or self._manual_session(line, now))
         with self._queue.reserved(name):
             run = await self._launcher.create_manual_run(name, tick)
@@ -156,8 +159,8 @@ class Scheduler:
 
     def retry_failed(self, cause: RunCause) -> None:
         """Try again what failed last: as after a start, so after a login or a repaired machine."""
-        if self._leading and not self._stopping:
-            self._retry_all(self._clock.now(), cause)
+        if self._is_active:
+            self._retrier.retry_all(self._clock.now(), cause)
             self._wakeup.wake()
 
     def snapshot(self) -> SchedulerStatus:
@@ -166,9 +169,10 @@ class Scheduler:
             self._jobs,
             self._queue,
             self._paused.names,
-            self._retries,
+            self._retrier.table,
             leading=self._leading,
             now=self._clock.now(),
+            clock_error=self._clock_guard.error,
         )
 
     async def _set_paused(self, name: str, *, paused: bool) -> None:
@@ -176,35 +180,64 @@ class Scheduler:
         await self._paused.put(name, paused=paused)
         self._wakeup.wake()  # a look that has read the pauses a moment ago would undo this one until the next
 
+    def _check_session(self, session: date | None, now: datetime) -> None:
+        """BadInputError for a day that no run can work for."""
+        today = self._calendar.local_date(now)
+        if session is None or (
+            self._calendar.valid_from <= session <= today and self._calendar.is_session(session)
+        ):
+            return
+        raise BadInputError(
+            f"session: expected a trading session from {self._calendar.valid_from} to {today}, was {session}"
+        )
+
     def _manual_session(self, line: ScheduledJob, now: datetime) -> date:
         running = self._calendar.open_session_at(now) if line.job.live else None
         return running or self._calendar.last_session_at(now)
-
-    # -- the look at the wall -----------------------------------------------------------------------
 
     async def _run_loop(self) -> None:
         while not self._stopping:
             if self._tasks.failure is not None:
                 raise self._tasks.failure
             self._queue.check_cancellations()
+            await self._check_clock()
             await self._check_leadership()
             now = self._clock.now()
             if not self._is_idle(now) or self._paused.is_stale():
                 await self._paused.read()
                 now = self._clock.now()
             self.last_poll_s = self._clock.monotonic_s()
-            if self._leading and not self._stopping:
+            if self._is_active:
                 self._step(now)
             await self._wakeup.sleep(self._sleep_seconds(now))
 
+    @property
+    def _is_active(self) -> bool:
+        return self._leading and not self._stopping and self._clock_guard.error is None
+
+    async def _check_clock(self) -> None:
+        """After a suspend or a set clock: waiting runs keep their time, ticks that come again have their
+        rows, and once a wrong clock is right, what failed meanwhile is tried again."""
+        was_wrong = self._clock_guard.error is not None
+        if jump := await self._clock_guard.check():
+            now = self._clock.now()
+            self._queue.follow_clock(now, jump)
+            self._queue.fail_sessions_after(self._calendar.local_date(now), "the clock was set back")
+            plausible_step_back = jump < timedelta() and self._clock_guard.error is None
+            for line in self._jobs.values() if plausible_step_back else ():
+                line.advance_to(now)
+            self._queue.changed = True
+        if was_wrong:
+            self.retry_failed(RunCause.RETRY)
+
     async def _check_leadership(self) -> None:
-        leading = await self._is_leader()
+        leading = await self._is_leader() and (self._leading or self._clock_guard.error is None)
         if leading and not self._leading and not self._queue.running:
             await self._take_over()
         elif self._leading and not leading:
             log.warning("scheduler.lead_lost")
             self._leading = False
-            self._retries.clear()
+            self._retrier.table.clear()
             self._queue.cancel_all(LEADERSHIP_LOST)
             self._drop_pending(LEADERSHIP_LOST)
 
@@ -236,8 +269,8 @@ class Scheduler:
         log.info("scheduler.leading", stale_runs=stale)
         for line in self._jobs.values():
             self._catch_up(line, now)
-        self._retry_all(now, RunCause.RETRY)
-        self._last_poll, self._queue.changed = now, True
+        self._retrier.retry_all(now, RunCause.RETRY)
+        self._queue.changed = True
 
     def _catch_up(self, line: ScheduledJob, now: datetime) -> None:
         known = self._queue.history.of(line.name)
@@ -247,43 +280,14 @@ class Scheduler:
         early = [run.scheduled_at for run in known if run.is_scheduled]
         line.advance_to(max([now, *early]))
 
-    def _retry_all(self, now: datetime, cause: RunCause) -> None:
-        """Runs that failed are tried again; then the ones that were skipped because of them."""
-        for line in self._jobs.values():
-            runs = self._queue.history.of(line.name)
-            self._retry(line, run_to_retry(runs, line.policy, self._settings.retries, now), now, cause)
-        self._retry_dependents(now, cause)
-
-    def _retry_dependents(self, now: datetime, cause: RunCause) -> None:
-        for line in self._jobs.values():
-            last = self._queue.history.last(line.name)
-            if any(map(self._queue.is_busy, line.policy.after)) and last and last.outcome is Outcome.SKIPPED:
-                self._retry(line, last, now, cause)
-
-    def _retry(self, line: ScheduledJob, run: Run | None, now: datetime, cause: RunCause) -> None:
-        free = line.name not in self._paused.names and not self._queue.is_busy(line.name)
-        if run is not None and free and line.policy.enabled:
-            session = run.session or self._calendar.last_session_at(now)
-            self._enqueue(line, Tick(now, session), cause)
-
-    def _retry_due(self, now: datetime) -> None:
-        """Failed runs whose pause is over, and what was skipped because of them."""
-        due = self._retries.pop_due(now, timedelta(minutes=self._settings.retry_longest_min))
-        for run in due:
-            if run.job in self._jobs:
-                self._retry(self._jobs[run.job], run, now, RunCause.RETRY)
-        if due:
-            self._retry_dependents(now, RunCause.RETRY)
-
     def _step(self, now: datetime) -> None:
         """Everything that `now` asks for; nothing while nothing is due and nothing changed."""
-        self._detect_clock_step(now)
         if self._is_idle(now):
             return
         for line in self._jobs.values():
             if due := line.pop_due(now):
                 self._process_ticks(line, due, RunCause.TICK, now)
-        self._retry_due(now)
+        self._retrier.retry_due(now)
         if self._queue.changed:
             self._queue.changed = False
             self._start_early(now)
@@ -293,22 +297,13 @@ class Scheduler:
             if active.timeout_left_s(self._clock.monotonic_s()) <= 0:
                 reason = f"timed out after {active.job.policy.timeout_s:.0f} s"
                 active.cancel(Outcome.FAILED, reason, passing=True)
-        self._next_wakeup = min([next_wakeup(self._jobs, self._queue, now), *self._retries.due_times()])
+        self._next_wakeup = min([next_wakeup(self._jobs, self._queue, now), *self._retrier.table.due_times()])
 
     def _is_idle(self, now: datetime) -> bool:
         return self._leading and now < self._next_wakeup and not self._queue.changed
 
-    def _detect_clock_step(self, now: datetime) -> None:
-        """After a clock was set back, ticks come again: rows that exist keep them from running twice."""
-        if self._last_poll - now > BACKWARD_STEP:
-            log.warning("clock.set_back", seconds=(self._last_poll - now).total_seconds())
-            for line in self._jobs.values():
-                line.advance_to(now)
-            self._queue.changed = True
-        self._last_poll = now
-
     def _sleep_seconds(self, now: datetime) -> float:
-        if not self._leading:
+        if not self._is_active:
             return STANDBY_SLEEP_S
         return sleep_seconds(self._jobs, self._queue, now, self._next_wakeup, self._clock.monotonic_s())
 
@@ -320,6 +315,7 @@ class Scheduler:
             name: ScheduledJob.of(name, job, self._calendar, settings.time_zone, cursors.get(name, now))
             for name, job in jobs.items()
         }
+        self._retrier.apply(self._jobs, settings, self._calendar)
         for name in {one.name for one in self._queue.pending} - self._jobs.keys():
             for waiting in self._queue.remove_pending(name):
                 self._launcher.reject(waiting, Outcome.CANCELLED, "the job is no longer configured")
@@ -372,23 +368,29 @@ class Scheduler:
     def _admit(self, now: datetime) -> None:
         heavy = self._queue.has_heavy_pending(self._jobs)
         pressure = overload_reason(self._pressure(), self._settings) if heavy else None
+        today = self._calendar.local_date(now)
         for waiting in self._queue.by_priority(self._jobs):
+            line = self._jobs[waiting.name]
             decision = self._queue.evaluate(waiting, self._jobs, pressure, now)
             waiting.waits_for = decision.reason
-            if decision.action is AdmissionAction.WAIT:
-                continue
-            self._queue.pending.remove(waiting)
-            if decision.action is AdmissionAction.START:
-                self._launcher.begin(waiting, self._jobs[waiting.name].job)
-            else:
-                self._launcher.reject(waiting, decision.outcome, decision.reason)
+            if waiting.tick.session > today:
+                waiting.waits_for = f"the clock was set back: {waiting.tick.session} lies ahead of it"
+            elif decision.restarts_deadline:
+                waiting.deadline = line.deadline(now)
+            elif decision.action is AdmissionAction.START:
+                self._queue.pending.remove(waiting)
+                self._launcher.begin(waiting, line.job)
+            elif decision.action is AdmissionAction.DROP:
+                self._drop(waiting, line, decision, now)
 
-    def _schedule_retry(self, active: RunningRun, ended: Run) -> None:
-        """A failure that may pass is tried again by itself; what fails by hand, its owner has seen."""
-        if ended.outcome is Outcome.FAILED and active.pending.cause is RunCause.MANUAL:
-            return
-        comeback = None
-        if active.transient and self._leading and not self._stopping:
-            runs = self._queue.history.of(active.name)
-            comeback = next_retry(ended, runs, active.job.policy, self._settings, self._calendar)
-        self._retries.put(comeback, active.name)
+    def _drop(
+        self, waiting: PendingRun, line: ScheduledJob, decision: AdmissionDecision, now: datetime
+    ) -> None:
+        """Remove a run that will not begin; one that waited too long is tried again later."""
+        self._queue.pending.remove(waiting)
+        self._launcher.reject(waiting, decision.outcome, decision.reason)
+        if decision.outcome is Outcome.MISSED:
+            self._retrier.plan_expired(line, waiting.tick, now)
+
+    def _plan_retry(self, active: RunningRun, ended: Run) -> None:
+        self._retrier.plan(active, ended, possible=self._leading and not self._stopping)

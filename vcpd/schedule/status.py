@@ -53,11 +53,15 @@ class JobStatus(msgspec.Struct, frozen=True):
 
 
 class SchedulerStatus(msgspec.Struct, frozen=True):
-    """All jobs, the next one first; `leading` is false while another daemon schedules."""
+    """All jobs, the next one first; `leading` is false while another daemon schedules.
+
+    `clock_error` says why no job begins while the wall clock cannot be right.
+    """
 
     leading: bool
     as_of: datetime
     jobs: tuple[JobStatus, ...]
+    clock_error: str | None = None
 
 
 def scheduler_status(  # noqa: PLR0913 - the scheduler hands in each part by name
@@ -68,11 +72,12 @@ def scheduler_status(  # noqa: PLR0913 - the scheduler hands in each part by nam
     *,
     leading: bool,
     now: datetime,
+    clock_error: str | None = None,
 ) -> SchedulerStatus:
     """The status of every line at `now`."""
     jobs = [_job_status(line, yard, line.name in paused, comebacks.at(line.name)) for line in lines.values()]
     jobs.sort(key=lambda job: (job.next_at is None, job.next_at, job.name))
-    return SchedulerStatus(leading, now, tuple(jobs))
+    return SchedulerStatus(leading, now, tuple(jobs), clock_error)
 
 
 def _job_status(line: ScheduledJob, yard: RunQueue, paused: bool, retry_at: datetime | None) -> JobStatus:
