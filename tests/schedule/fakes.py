@@ -214,7 +214,7 @@ class Daemon:
     async def kill(self) -> None:
         """What kill -9 leaves behind: nothing more is written, nothing more runs."""
         self.runs.dead = True
-        tasks = [task for task in (self.scheduler.task, *self.scheduler._tasks._tasks) if task is not None]
+        tasks = [task for task in (self.scheduler.task, *self.scheduler._tasks.pending) if task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,6 +1,5 @@
 """The pure decisions: which due ticks run, what a start makes up for, who may begin."""
 
-import asyncio
 from datetime import UTC, date, datetime, timedelta
 from typing import Literal
 
@@ -9,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.schedule.virtual_time import LoopClock, run_virtually
 from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.runs import Outcome, Run
 from vcpd.schedule.policy import JobPolicy
@@ -17,7 +15,6 @@ from vcpd.schedule.queue import AdmissionAction, AdmissionContext, decide_admiss
 from vcpd.schedule.retries import due_at_startup, plan_catch_up, run_to_retry
 from vcpd.schedule.run_history import INTERRUPTED_REASON
 from vcpd.schedule.trigger import Tick, Trigger
-from vcpd.schedule.wakeup import InterruptibleSleep
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 SESSION = date(2026, 11, 20)
@@ -128,27 +125,3 @@ def test_a_run_that_expired_is_tried_again_at_a_start() -> None:
     assert run_to_retry(rows, POLICY, 3, NOW + timedelta(hours=1)) == rows[0]
     plain = [run(NOW, Outcome.MISSED, reason="noticed 3 h 0 min late")]
     assert run_to_retry(plain, POLICY, 3, NOW + timedelta(hours=1)) is None
-
-
-def test_a_nap_ends_by_the_clock_by_a_call_or_by_cancellation() -> None:
-    """A call before the nap counts too; a cancellation from outside is never swallowed."""
-
-    async def act() -> None:
-        clock = LoopClock(NOW)
-        nap = InterruptibleSleep(clock)
-        await nap.sleep(10)
-        assert clock.monotonic_s() == pytest.approx(10)
-        nap.wake()
-        await nap.sleep(10)
-        assert clock.monotonic_s() == pytest.approx(10)
-        asyncio.get_running_loop().call_later(3, nap.wake)
-        await nap.sleep(10)
-        assert clock.monotonic_s() == pytest.approx(13)
-        sleeper = asyncio.create_task(nap.sleep(10))
-        await asyncio.sleep(1)
-        nap.wake()
-        sleeper.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await sleeper
-
-    run_virtually(act())

@@ -18,6 +18,7 @@ from vcpd.alerts.message import AlertMessage, compose
 from vcpd.alerts.routing import QuietHours, batches, filter_items
 from vcpd.alerts.settings import AlertSettings, ChannelSettings
 from vcpd.core.errors import PermanentError, RetryableError, UnavailableError, VcpdError
+from vcpd.core.wakeup import Wakeup
 from vcpd.domain.alerts import Alert, PendingDelivery
 from vcpd.ports import Clock, Outbox
 
@@ -31,29 +32,6 @@ STORE_RETRY_DELAY_S: Final = 5.0
 CANCEL_GRACE_S: Final = 5.0  # what is being sent while we are told to stop
 log = structlog.get_logger("vcpd.alerts")
 ImageRenderer = Callable[[Alert], Awaitable[bytes | None]]
-
-
-class Wakeup:
-    """Rung by those who have something; waited for by one."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._event = asyncio.Event()
-
-    def set(self) -> None:
-        self._event.set()
-
-    async def wait(self, seconds: float) -> None:
-        """Until it rings, at most `seconds`; a ring since the last wait counts at once."""
-        if not self._event.is_set():
-            ringing = asyncio.create_task(self._event.wait(), name="alert-bell")
-            nap = asyncio.create_task(self._clock.sleep(min(seconds, MAX_WAIT_S)), name="alert-nap")
-            try:
-                await asyncio.wait({ringing, nap}, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                ringing.cancel()
-                nap.cancel()
-        self._event.clear()
 
 
 @dataclass(slots=True)
@@ -132,7 +110,7 @@ class ChannelWorker:
                 log.warning("alerts.store_away", channel=self._channel.name, reason=str(error))
                 pause_s = STORE_RETRY_DELAY_S
             if pause_s > 0 and not self._stopping:
-                await self._wakeup.wait(pause_s)
+                await self._wakeup.wait(min(pause_s, MAX_WAIT_S))
 
     def stop(self) -> None:
         """End after what is being sent now."""

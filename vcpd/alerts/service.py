@@ -17,11 +17,11 @@ from vcpd.alerts.channel_worker import (
     DeliveryContext,
     DeliveryStats,
     ImageRenderer,
-    Wakeup,
 )
 from vcpd.alerts.channels.base import Channel
 from vcpd.alerts.routing import accepts
 from vcpd.alerts.settings import AlertSettings, ChannelSettings
+from vcpd.core.wakeup import Wakeup
 from vcpd.domain.alerts import Alert, PendingDelivery
 from vcpd.ports import Clock, Outbox
 

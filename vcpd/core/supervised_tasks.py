@@ -11,83 +11,88 @@ log = structlog.get_logger(__name__)
 
 
 class TaskExitedError(RuntimeError):
-    """A background task that should run for ever returned."""
+    """A background task that should run until it is stopped returned."""
 
 
 class SupervisedTasks:
-    """Tasks that live as long as their owner; one that ends by itself is reported with its name and error."""
+    """Owns background tasks and reports each failure with the task's name and error.
 
-    def __init__(self, on_death: Callable[[str, BaseException], None]) -> None:
-        self._on_failure = on_death
-        self._tasks: dict[str, asyncio.Task[Any]] = {}
+    A task from `start` runs until it is stopped: any other end is a failure. One from `spawn` may return
+    or be cancelled: only an exception is a failure.
+    """
+
+    def __init__(self, on_failure: Callable[[str, BaseException], None]) -> None:
+        self._on_failure = on_failure
+        self._permanent: dict[str, asyncio.Task[Any]] = {}
+        self._passing: set[asyncio.Task[Any]] = set()
+        self.failure: BaseException | None = None  # the first one
 
     def start(self, name: str, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Own `work`, which should never end by itself. ValueError for a name that is in use."""
-        if name in self._tasks:
+        if name in self._permanent:
             work.close()
             raise ValueError(f"a background task named {name} runs already")
         task = asyncio.create_task(work, name=name)
-        self._tasks[name] = task
-        task.add_done_callback(self._ended)
+        self._permanent[name] = task
+        task.add_done_callback(self._permanent_ended)
+        return task
+
+    def spawn(self, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Own `work` until it ends; several may have one name."""
+        task = asyncio.create_task(work, name=name)
+        self._passing.add(task)
+        task.add_done_callback(self._passing_ended)
         return task
 
     @property
     def names(self) -> list[str]:
-        return sorted(self._tasks)
+        """The names of the tasks from `start`."""
+        return sorted(self._permanent)
 
-    def _ended(self, task: asyncio.Task[Any]) -> None:
-        name = task.get_name()
-        if self._tasks.get(name) is not task:
-            return  # its owner stopped it
-        del self._tasks[name]
-        error = asyncio.CancelledError() if task.cancelled() else task.exception()
-        death = error or TaskExitedError(f"background task {name} returned")
-        log.critical("background_task_died", task=name, exc_info=death)
-        self._on_failure(name, death)
+    @property
+    def pending(self) -> frozenset[asyncio.Task[Any]]:
+        """The tasks from `spawn` that have not ended."""
+        return frozenset(self._passing)
 
     async def stop(self, name: str) -> None:
-        """Cancel one and wait until it is gone; one that does not listen holds up nobody."""
-        task = self._tasks.pop(name, None)
+        """Cancel a task from `start` and wait for its end; gives up on one that ignores it."""
+        task = self._permanent.pop(name, None)
         if task is not None:
             task.cancel()
             await asyncio.wait({task}, timeout=CANCEL_TIMEOUT_S)
             if not task.done():
-                log.error("background_task_deaf", task=name)
+                log.error("background_task_ignores_cancel", task=name)
 
     async def stop_all(self) -> None:
-        """Cancel the latest first, and wait until all are gone."""
-        for name in reversed(list(self._tasks)):
+        """Stop the tasks from `start`, the latest first."""
+        for name in reversed(list(self._permanent)):
             await self.stop(name)
 
-
-class BackgroundTasks:
-    """Starts tasks and keeps the first thing that one of them should not have raised."""
-
-    def __init__(self, died: Callable[[], None]) -> None:
-        """`died` is called when a task ends by an exception."""
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._on_failure = died
-        self.failure: BaseException | None = None
-
-    def spawn(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
-        task = asyncio.create_task(work, name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-        return task
-
     async def wait(self, deadline_s: float) -> None:
-        """Until all have ended, at most `deadline_s` of real time."""
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=deadline_s)
+        """Wait for the tasks from `spawn`, at most `deadline_s` of real time."""
+        if self._passing:
+            await asyncio.wait(self._passing, timeout=deadline_s)
 
     async def cancel(self, deadline_s: float) -> None:
-        """Cancel all, and wait at most `deadline_s` of real time: one may not listen."""
-        for task in set(self._tasks):
+        """Cancel the tasks from `spawn` and wait at most `deadline_s` of real time for their end."""
+        for task in self.pending:
             task.cancel()
         await self.wait(deadline_s)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
+    def _permanent_ended(self, task: asyncio.Task[Any]) -> None:
+        name = task.get_name()
+        if self._permanent.get(name) is not task:
+            return  # `stop` removed it
+        del self._permanent[name]
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        self._fail(name, error or TaskExitedError(f"background task {name} returned"))
+
+    def _passing_ended(self, task: asyncio.Task[Any]) -> None:
+        self._passing.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            self.failure = self.failure or error
-            self._on_failure()
+            self._fail(task.get_name(), error)
+
+    def _fail(self, name: str, error: BaseException) -> None:
+        log.critical("background_task_died", task=name, exc_info=error)
+        self.failure = self.failure or error
+        self._on_failure(name, error)

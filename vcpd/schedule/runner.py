@@ -9,21 +9,22 @@ import msgspec
 import structlog
 
 from vcpd.core.errors import RetryableError, UnavailableError, VcpdError, is_transient, root_error
-from vcpd.core.supervised_tasks import BackgroundTasks
+from vcpd.core.supervised_tasks import SupervisedTasks
 from vcpd.domain.calendar import TradingCalendar
 from vcpd.domain.runs import SCHEDULE_CAUSES, Outcome, Run, RunCause, RunContext, RunResult
 from vcpd.ports import Clock, RunStore
+from vcpd.schedule.clock_guard import CLOCK_STEP
 from vcpd.schedule.job import Job, PendingRun, RunningRun, ScheduledJob
 from vcpd.schedule.policy import ScheduleSettings
 from vcpd.schedule.queue import RunQueue
 from vcpd.schedule.retries import RetryTable, next_retry, retry_of_expired, run_to_retry
 from vcpd.schedule.run_history import CRASH_REASON
 from vcpd.schedule.trigger import Tick
-from vcpd.schedule.wakeup import CLOCK_STEP
 
 STORE_ERRORS: Final = (RetryableError, UnavailableError)
 STORE_RETRY_S: Final = 5.0
 T = TypeVar("T")
+RunListener = Callable[[Run], None]
 log = structlog.get_logger("vcpd.schedule")
 READ_TIMEOUT_S: Final = 5.0
 STALE_AFTER_S: Final = 300.0  # while nothing is due they only are to look at
@@ -132,23 +133,28 @@ def _finished_run(run: Run, result: RunResult, now: datetime) -> Run:
 
 
 class RunLauncher:
-    """Decides nothing: does what the scheduler decided, in tasks of its own, and tells when a run ended."""
+    """Starts, cancels and records runs in tasks of its own; reports each run whose row has its outcome."""
 
     def __init__(
         self,
         runs: RunStore,
         clock: Clock,
-        yard: RunQueue,
+        queue: RunQueue,
         wake: Callable[[], None],
-        ended: Callable[[RunningRun, Run], None],
+        on_executed: Callable[[RunningRun, Run], None],
     ) -> None:
-        """`ended` is told (active, its row) before the run leaves the yard; then `wake` is called."""
-        self.tasks = BackgroundTasks(wake)
+        """`on_executed` gets a run and its row before the run leaves the queue; then `wake` is called."""
+        self.tasks = SupervisedTasks(lambda _name, _error: wake())
         self._runner = Runner(runs, clock)
         self._clock = clock
-        self._queue = yard
+        self._queue = queue
         self._wake = wake
-        self._on_finished = ended
+        self._on_executed = on_executed
+        self._listeners: list[RunListener] = []
+
+    def on_run_finished(self, listener: RunListener) -> None:
+        """Call `listener` with each run as soon as its row has an outcome."""
+        self._listeners.append(listener)
 
     async def create_manual_run(self, name: str, tick: Tick) -> Run:
         """The row of a run that the user asked for. RetryableError when the store gives none."""
@@ -160,7 +166,7 @@ class RunLauncher:
     def begin(self, waiting: PendingRun, job: Job) -> None:
         active = RunningRun(waiting, job, self._clock.now(), self._clock.monotonic_s())
         self._queue.running.append(active)
-        active.task = self.tasks.spawn(self._run(active), f"run {waiting.name}")
+        active.task = self.tasks.spawn(f"run {waiting.name}", self._run(active))
 
     def reject(self, waiting: PendingRun, outcome: Outcome, reason: str) -> None:
         """A run that will not begin; what had no row and was no tick leaves only a line in the log."""
@@ -173,16 +179,20 @@ class RunLauncher:
 
     def close_run(self, row: Run, outcome: Outcome, reason: str) -> None:
         """A row that was opened for a run that will not begin."""
-        self.tasks.spawn(self._finish_run(row, outcome, reason), f"end {row.job}")
+        self.tasks.spawn(f"end {row.job}", self._finish_run(row, outcome, reason))
 
     def record(self, name: str, tick: Tick, cause: RunCause, outcome: Outcome, reason: str) -> None:
         """Write the row of a tick whose run does not begin."""
-        self.tasks.spawn(self._runner.record(name, tick, cause, outcome, reason), f"record {name}")
+        run = Run(0, name, tick.scheduled_at, tick.session, outcome=outcome, reason=reason, cause=cause)
+        self.tasks.spawn(f"record {name}", self._record(run, tick))
         if not self._queue.history.contains(name, tick.scheduled_at):
-            self._queue.history.add(
-                Run(0, name, tick.scheduled_at, tick.session, outcome=outcome, reason=reason, cause=cause)
-            )
+            self._queue.history.add(run)
         self._queue.changed = True
+
+    async def _record(self, run: Run, tick: Tick) -> None:
+        if run.outcome is not None:
+            await self._runner.record(run.job, tick, run.cause, run.outcome, run.reason)
+            self._report(run)
 
     async def _run(self, active: RunningRun) -> None:
         try:
@@ -190,7 +200,8 @@ class RunLauncher:
             if run is not None:
                 ended = await self._runner.execute(active, run)
                 self._queue.history.add(ended)
-                self._on_finished(active, ended)
+                self._on_executed(active, ended)
+                self._report(ended)
         finally:
             self._queue.running.remove(active)
             self._queue.changed = True
@@ -199,12 +210,17 @@ class RunLauncher:
     async def _finish_run(self, row: Run, outcome: Outcome, reason: str) -> None:
         ended = await self._runner.finish(row, RunResult(outcome=outcome, reason=reason))
         self._queue.history.add(ended)
+        self._report(ended)
+
+    def _report(self, run: Run) -> None:
+        for listener in self._listeners:
+            listener(run)
 
 
 class PausedJobs:
     """The paused jobs as the table last told them."""
 
-    def __init__(self, runs: RunStore, tasks: BackgroundTasks, clock: Clock) -> None:
+    def __init__(self, runs: RunStore, tasks: SupervisedTasks, clock: Clock) -> None:
         self.names: frozenset[str] = frozenset()
         self._runs = runs
         self._tasks = tasks
@@ -222,7 +238,7 @@ class PausedJobs:
         """
         self._read_s = self._clock.monotonic_s()
         if self._reading is None or self._reading.done():
-            self._reading = self._tasks.spawn(self._read(), "read pauses")
+            self._reading = self._tasks.spawn("read pauses", self._read())
         await asyncio.wait({self._reading}, timeout=READ_TIMEOUT_S)
 
     async def put(self, name: str, *, paused: bool) -> None:

@@ -12,10 +12,12 @@ from typing import Final
 import structlog
 
 from vcpd.core.errors import BadInputError, RetryableError, UnavailableError
+from vcpd.core.wakeup import Wakeup
 from vcpd.domain.calendar import TradingCalendar
 from vcpd.domain.health import MachineLoad
 from vcpd.domain.runs import Outcome, Run, RunCause
 from vcpd.ports import Clock, RunStore
+from vcpd.schedule.clock_guard import ClockGuard, EarliestDate, no_earliest_date
 from vcpd.schedule.job import Job, PendingRun, RunningRun, ScheduledJob
 from vcpd.schedule.policy import ScheduleSettings, check_policies
 from vcpd.schedule.queue import (
@@ -29,10 +31,9 @@ from vcpd.schedule.queue import (
 )
 from vcpd.schedule.retries import due_at_startup, plan_catch_up
 from vcpd.schedule.run_history import INTERRUPTED_REASON, RUNS_KEPT_PER_JOB, RunHistory
-from vcpd.schedule.runner import STORE_ERRORS, PausedJobs, RunLauncher, RunRetrier
+from vcpd.schedule.runner import STORE_ERRORS, PausedJobs, RunLauncher, RunListener, RunRetrier
 from vcpd.schedule.status import SchedulerStatus, scheduler_status
 from vcpd.schedule.trigger import Tick
-from vcpd.schedule.wakeup import ClockGuard, EarliestDate, InterruptibleSleep, no_earliest_date
 
 ROWS_DEADLINE_S: Final = 5.0
 CANCEL_DEADLINE_S: Final = 5.0
@@ -64,8 +65,8 @@ class Scheduler:
         self._lead = lead
         self._queue = RunQueue(RunHistory())
         self._jobs: dict[str, ScheduledJob] = {}
-        self._wakeup = InterruptibleSleep(clock)
-        self._launcher = RunLauncher(runs, clock, self._queue, self._wakeup.wake, self._plan_retry)
+        self._wakeup = Wakeup(clock)
+        self._launcher = RunLauncher(runs, clock, self._queue, self._wakeup.set, self._plan_retry)
         self._tasks = self._launcher.tasks
         self._paused = PausedJobs(runs, self._tasks, clock)
         self._retrier = RunRetrier(self._queue, self._paused, self._enqueue)
@@ -85,7 +86,7 @@ class Scheduler:
     async def stop(self, deadline_s: float) -> None:
         """Start nothing more, give active runs `deadline_s` (real seconds), then cancel them."""
         self._stopping = True
-        self._wakeup.wake()
+        self._wakeup.set()
         self._drop_pending("the daemon stopped before it began")
         self._queue.cancel_session_long("the daemon stopped")
         await self._tasks.wait(deadline_s)
@@ -107,11 +108,15 @@ class Scheduler:
             self._step(now)
         self._apply(jobs, settings, now)
         self._queue.changed = True
-        self._wakeup.wake()
+        self._wakeup.set()
 
     def wake(self) -> None:
         """Ask for the lead and look at the wall before the slice ends."""
-        self._wakeup.wake()
+        self._wakeup.set()
+
+    def on_run_finished(self, listener: RunListener) -> None:
+        """Call `listener` with each run of this daemon as soon as its row has an outcome."""
+        self._launcher.on_run_finished(listener)
 
     @property
     def is_leading(self) -> bool:
@@ -140,7 +145,7 @@ class Scheduler:
             self._launcher.close_run(run, Outcome.CANCELLED, LEADERSHIP_LOST)
             raise UnavailableError(f"{name}: {LEADERSHIP_LOST}; ask the one that does, or try again")
         self._enqueue(line, Tick(run.scheduled_at, tick.session), RunCause.MANUAL, row=run)
-        self._wakeup.wake()
+        self._wakeup.set()
         return run.id
 
     def end_run(self, name: str, reason: str) -> bool:
@@ -161,7 +166,7 @@ class Scheduler:
         """Try again what failed last: as after a start, so after a login or a repaired machine."""
         if self._is_active:
             self._retrier.retry_all(self._clock.now(), cause)
-            self._wakeup.wake()
+            self._wakeup.set()
 
     def snapshot(self) -> SchedulerStatus:
         """Each job's next, last, running and waiting run, for /status."""
@@ -178,7 +183,7 @@ class Scheduler:
     async def _set_paused(self, name: str, *, paused: bool) -> None:
         self._jobs[name]
         await self._paused.put(name, paused=paused)
-        self._wakeup.wake()  # a look that has read the pauses a moment ago would undo this one until the next
+        self._wakeup.set()  # a look that has read the pauses a moment ago would undo this one until the next
 
     def _check_session(self, session: date | None, now: datetime) -> None:
         """BadInputError for a day that no run can work for."""
@@ -209,7 +214,7 @@ class Scheduler:
             self.last_poll_s = self._clock.monotonic_s()
             if self._is_active:
                 self._step(now)
-            await self._wakeup.sleep(self._sleep_seconds(now))
+            await self._wakeup.wait(self._sleep_seconds(now))
 
     @property
     def _is_active(self) -> bool:

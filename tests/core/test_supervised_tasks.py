@@ -86,3 +86,28 @@ async def test_a_task_that_does_not_listen_holds_up_nobody(monkeypatch: pytest.M
     assert deaths == []
     freed.set()
     await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_spawned_task_may_return_or_be_cancelled_but_not_raise() -> None:
+    tasks, deaths = owned()
+
+    async def fail() -> None:
+        raise ValueError("boom")
+
+    cancelled = tasks.spawn("row", asyncio.sleep(60))
+    await asyncio.wait({tasks.spawn("row", asyncio.sleep(0))})
+    cancelled.cancel()
+    await tasks.wait(5.0)
+    assert (deaths, tasks.failure, tasks.pending) == ([], None, frozenset())
+    await asyncio.wait({tasks.spawn("row", fail())})
+    assert [(name, str(error)) for name, error in deaths] == [("row", "boom")]
+    assert str(tasks.failure) == "boom"
+
+
+async def test_cancelling_spawned_tasks_leaves_the_permanent_ones() -> None:
+    tasks, deaths = owned()
+    tasks.start("permanent", asyncio.Event().wait())
+    tasks.spawn("row", asyncio.sleep(60))
+    await tasks.cancel(5.0)
+    assert (tasks.pending, tasks.names, deaths) == (frozenset(), ["permanent"], [])
+    await tasks.stop_all()
