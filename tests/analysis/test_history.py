@@ -13,18 +13,26 @@ from tests.analysis.markets import START, base_closes, read_panel, series_of, un
 from tests.real_data import real_data
 from vcpd.analysis.backtest import (
     BacktestParams,
-    OutcomeCounts,
-    count_outcomes,
+    first_closes_above_high,
     merge_results,
     run_backtest,
-    simulate_trade,
 )
 from vcpd.analysis.indicators import Bars, bars_of
+from vcpd.analysis.outcomes import (
+    EntryRules,
+    Estimate,
+    OutcomeCounts,
+    count_outcomes,
+    estimate,
+    estimate_difference,
+    simulate_trade,
+)
 from vcpd.analysis.screen import screen_rows
 from vcpd.analysis.screen_types import ScreenParams
 from vcpd.analysis.thresholds import Thresholds
-from vcpd.domain.bars import BarSeries
+from vcpd.domain.bars import BarSeries, BoolArray
 from vcpd.domain.panel import Panel, build_panel
+from vcpd.domain.quality_flags import QualityParameters
 
 FEW = Thresholds(rs_universe_least=5)
 
@@ -37,6 +45,15 @@ def bars_from(rows: list[tuple[float, float, float, float]]) -> Bars:
         "A", sessions, (table[0], table[1], table[2], table[3]), np.ones(len(rows))
     )
     return bars_of(build_panel([series]), 0)
+
+
+def counted(
+    bars: Bars, entered: BoolArray, risk: float, horizon: int, cost_pct: float = 0.0
+) -> OutcomeCounts:
+    """Purchases with one same stop, in a panel that ends with the bars."""
+    days = np.arange(len(bars.close)).astype("M8[D]")
+    rules = EntryRules(horizon, cost_pct, len(bars.close) - 1)
+    return count_outcomes(bars, days, entered, bars.close * (1 - risk), rules)
 
 
 FLAT = (100.0, 100.0, 100.0, 100.0)
@@ -68,9 +85,34 @@ def test_unfinished_at_the_end_of_the_bars() -> None:
     bars = bars_from([FLAT, (100, 104, 99, 103), (103, 104, 99, 102)])
     assert not simulate_trade(bars, 0, 95.0, 5).finished
     assert simulate_trade(bars, 0, 95.0, 2).finished
-    tally = count_outcomes(bars, np.array([True, False, False]), 0.05, 5)
-    assert (tally.entries, tally.finished) == (1, 0)
-    assert tally.shares["reached_1r"] is None
+    counts = counted(bars, np.array([True, False, False]), 0.05, 5)
+    assert (counts.entries, counts.counted) == (1, 0)
+    assert counts.shares["reached_1r"] is None
+    assert counts.results_r.size == 0
+
+
+def test_a_stop_near_the_end_of_the_bars_counts_no_more_than_what_was_not_stopped() -> None:
+    """Else the last weeks of a history would be made of losses alone."""
+    bars = bars_from([FLAT, (100, 100, 90, 91), (91, 92, 91, 92)])
+    entered = np.array([True, False, False])
+    assert counted(bars, entered, 0.05, 2).counted == 1
+    assert counted(bars, entered, 0.05, 3).counted == 0
+
+
+def test_a_share_whose_bars_end_is_sold_at_its_last_close() -> None:
+    """The market went on for ten sessions: what left the exchange is not left out."""
+    bars = bars_from([FLAT, (100, 101, 98, 98)])
+    days = np.arange(2).astype("M8[D]")
+    counts = count_outcomes(bars, days, np.array([True, False]), bars.close * 0.95, EntryRules(5, 0.0, 11))
+    assert (counts.counted, counts.results_r.tolist()) == (1, pytest.approx([-0.4]))
+
+
+def test_costs_are_taken_off_in_r() -> None:
+    """0.5 % of the entry is a tenth of a stop 5 % below it."""
+    bars = bars_from([FLAT, (100, 101, 99, 100)])
+    free, dear = (counted(bars, np.array([True, False]), 0.05, 1, cost) for cost in (0.0, 0.5))
+    assert free.results_r[0] - dear.results_r[0] == pytest.approx(0.1)
+    assert free.shares == dear.shares
 
 
 @settings(max_examples=40, deadline=None)
@@ -79,25 +121,26 @@ def test_tally_is_the_sum_of_its_trades(seed: int, risk: float, horizon: int) ->
     """Counting in the kernel equals following each entry by itself; reached targets are nested."""
     bars = bars_of(build_panel(universe(1, 120, seed)), 0)
     entered = np.random.default_rng(seed).random(len(bars.close)) < 0.3
-    tally = count_outcomes(bars, entered, risk, horizon)
-    trades = [
-        simulate_trade(bars, t, bars.close[t] * (1 - risk), horizon) for t in np.flatnonzero(entered).tolist()
+    counts = counted(bars, entered, risk, horizon)
+    done = [
+        simulate_trade(bars, t, bars.close[t] * (1 - risk), horizon)
+        for t in np.flatnonzero(entered).tolist()
+        if t + horizon <= len(bars.close) - 1
     ]
-    done = [trade for trade in trades if trade.finished]
-    assert (tally.entries, tally.finished) == (len(trades), len(done))
-    assert tally.reached_2r == sum(trade.best_r >= 2 for trade in done)
-    assert tally.stopped == sum(trade.stopped for trade in done)
-    assert tally.sum_result_r == pytest.approx(sum(trade.result_r for trade in done))
-    assert tally.reached_3r <= tally.reached_2r <= tally.reached_1r <= tally.finished
+    assert (counts.entries, counts.counted) == (entered.sum(), len(done))
+    assert counts.reached_2r == sum(trade.best_r >= 2 for trade in done)
+    assert counts.stopped == sum(trade.stopped for trade in done)
+    assert counts.sum_result_r == pytest.approx(sum(trade.result_r for trade in done))
+    assert counts.results_r.tolist() == pytest.approx([trade.result_r for trade in done], abs=1e-4)
+    assert counts.reached_3r <= counts.reached_2r <= counts.reached_1r <= counts.counted
 
 
-def test_tallies_join() -> None:
+def test_counts_join() -> None:
     """Two halves give the whole."""
-    one, other = (
-        OutcomeCounts(entries=2, finished=1, sum_best_r=0.5),
-        OutcomeCounts(entries=3, finished=3, reached_1r=2),
-    )
-    assert one.merged(other) == OutcomeCounts(entries=5, finished=4, reached_1r=2, sum_best_r=0.5)
+    one = OutcomeCounts(entries=2, counted=1, sum_best_r=0.5, results=b"abcd")
+    other = OutcomeCounts(entries=3, counted=3, reached_1r=2, results=b"efgh")
+    whole = OutcomeCounts(entries=5, counted=4, reached_1r=2, sum_best_r=0.5, results=b"abcdefgh")
+    assert OutcomeCounts.merged([one, other]) == whole
 
 
 def test_a_planted_base_is_told_from_its_finding_to_its_outcome() -> None:
@@ -114,7 +157,7 @@ def test_a_planted_base_is_told_from_its_finding_to_its_outcome() -> None:
     assert told.outcome.result_r == pytest.approx((1.3 / 1.02 - 1) / (told.outcome.risk_pct / 100), abs=0.01)
     assert told.outcome.reached_3r
     assert told.outcome.finished
-    assert result.setups.finished == 1
+    assert result.setups.counted == 1
     assert result.universe.entries == len(close)
 
 
@@ -167,3 +210,92 @@ def test_recount_is_json() -> None:
     """The whole answer travels as JSON and comes back."""
     result = run_backtest(market(), range(2), BacktestParams(first=START, thresholds=FEW))
     assert msgspec.json.decode(msgspec.json.encode(result), type=type(result)) == result
+
+
+# -- how sure the means are ---------------------------------------------------------------------------------
+
+
+def _days(count: int, *, each: int = 1) -> np.ndarray:
+    """So many months from 2020 on, each with the same number of purchases."""
+    months = np.datetime64("2020-01", "M") + np.repeat(np.arange(count), each)
+    return months.astype("M8[D]") + np.tile(np.arange(each), count) % 28
+
+
+def test_an_interval_covers_the_mean_of_many_months_and_is_the_same_each_time() -> None:
+    random = np.random.default_rng(5)
+    days, results = _days(60, each=20), random.normal(0.4, 1.0, 1200)
+    found = estimate(days, results)
+    assert found.mean_r == pytest.approx(results.mean())
+    assert found.median_r == pytest.approx(np.median(results))
+    assert found.low_r is not None
+    assert found.high_r is not None
+    assert found.low_r < results.mean() < found.high_r
+    assert found.high_r - found.low_r == pytest.approx(2 * 1.96 / 1200**0.5, rel=0.2)
+    assert estimate(days, results) == found
+
+
+def test_purchases_of_one_month_that_go_together_count_as_little_as_they_are() -> None:
+    """Twenty copies of one purchase a month say no more than one: the interval stays as wide."""
+    monthly = np.random.default_rng(6).normal(0, 1, 48)
+    alone, copied = estimate(_days(48), monthly), estimate(_days(48, each=20), np.repeat(monthly, 20))
+    assert copied.low_r == pytest.approx(alone.low_r)
+    assert copied.high_r == pytest.approx(alone.high_r)
+
+
+@pytest.mark.parametrize("months", [0, 1, 11])
+def test_few_months_have_no_interval(months: int) -> None:
+    found = estimate(_days(months), np.ones(months))
+    assert (found.low_r, found.high_r, found.months) == (None, None, months)
+    assert found.mean_r == (1.0 if months else None)
+
+
+def _counts(days: np.ndarray, results: np.ndarray) -> OutcomeCounts:
+    return OutcomeCounts(
+        entries=len(days),
+        counted=len(days),
+        sessions=days.astype("<i4").tobytes(),
+        results=results.astype("<f4").tobytes(),
+    )
+
+
+def test_a_difference_is_taken_within_the_session() -> None:
+    """In a good month both sides gain: what is left is the difference; unmatched sessions are left out."""
+    days = _days(24)
+    market = np.where(np.arange(24) % 2, 2.0, -2.0)
+    setups = _counts(days, market + 0.5)
+    others = _counts(np.repeat(days[:-1], 3), np.repeat(market[:-1], 3) + np.tile([-1.0, 0.0, 1.0], 23))
+    found = estimate_difference(setups, others)
+    assert found.purchases == 23
+    assert [found.mean_r, found.low_r, found.high_r] == pytest.approx([0.5, 0.5, 0.5])
+    assert estimate_difference(setups, OutcomeCounts()) == Estimate(
+        purchases=0, months=0, mean_r=None, median_r=None, low_r=None, high_r=None
+    )
+
+
+def test_the_first_close_above_the_50_day_high() -> None:
+    """Above the highest high of the 50 sessions before; the next close above is not the first any more."""
+    close = np.full(60, 100.0)
+    close[52:55], close[58] = (101.5, 103.0, 104.0), 105.5
+    high = close + 1.0
+    found = np.flatnonzero(first_closes_above_high(high, close))
+    assert found.tolist() == [52, 58]
+    assert not first_closes_above_high(high[:50], close[:50]).any()
+
+
+def test_a_doubt_outside_the_span_and_what_it_reads_leaves_nothing_out() -> None:
+    """A split that no judgement reads is no reason: only bars from a base's length before on count."""
+    days = 1300
+    close = np.concatenate([np.full(100, 500.0), np.full(days - 100, 100.0)])
+    close += np.random.default_rng(1).normal(0, 0.5, days)
+    panel = build_panel([series_of("A", close, spread=0.002), *universe(6, days)])
+    quality = QualityParameters()
+
+    def left_out(first: int, last: int) -> list[str]:
+        span = (panel.sessions[first].item(), panel.sessions[last].item())
+        looking = BacktestParams(first=span[0], last=span[1], thresholds=FEW, quality=quality)
+        return [one.symbol for one in run_backtest(panel, range(1), looking).left_out]
+
+    assert left_out(0, 40) == ["A"]  # bought before the split, held over it
+    assert left_out(0, 30) == []
+    assert left_out(200, 600) == ["A"]
+    assert left_out(900, 1200) == []

@@ -70,12 +70,39 @@ def test_a_doubtful_history_is_named_and_judged_all_the_same(
     ]
     split = tmp_path / "split.parquet"
     pl.read_parquet(bars).with_columns(prices).write_parquet(split)
-    for words in (("screen",), ("risk",), ("explain", "AAB"), ("history", "--from", "2025-06-01")):
+    for words in (("screen",), ("risk",), ("explain", "AAB")):
         assert _run(*words, "--bars", split) == EXIT_OK
         assert "doubtful, a daemon would keep it out: AAB 2025-05-02" in capsys.readouterr().err
     for sound in (("explain", "AAC"), ("explain", "AAB", "--as-of", "2025-04-30")):
         assert _run(*sound, "--bars", split) == EXIT_OK
         assert capsys.readouterr().err == ""
+
+
+def test_a_history_leaves_out_by_name_what_is_doubtful_in_its_span(
+    bars: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    """However long ago: an old split is a purchase with a result that nobody ever had."""
+    early = (pl.col("symbol") == "AAB") & (pl.col("date") < date(2024, 5, 2))
+    prices = [
+        pl.when(early).then(pl.col(name) * 5).otherwise(pl.col(name)).alias(name)
+        for name in ("open", "high", "low", "close")
+    ]
+    split = tmp_path / "split.parquet"
+    pl.read_parquet(bars).with_columns(prices).write_parquet(split)
+    config = tmp_path / "config.toml"
+    config.write_text("[quality]\nrecent_sessions = 20\n")
+    words = ("history", "--bars", split, "--config", config)
+    assert _run(*words, "--json") == EXIT_OK
+    found = json.loads(capsys.readouterr().out)
+    (left_out,) = found["left_out"]
+    assert (left_out["symbol"], left_out["session"]) == ("AAB", "2024-05-02")
+    assert "over night" in left_out["reason"]
+    assert _run(*words) == EXIT_OK
+    said = capsys.readouterr().out
+    assert "left out, 1 symbols" in said
+    assert "AAB 2024-05-02: " in said
+    whole = pl.read_parquet(split)
+    assert found["judged_sessions"] == whole.filter(pl.col("symbol") != "AAB").height
 
 
 def test_risk_scores_the_whole_file(bars: Path, capsys: Capture) -> None:
@@ -138,7 +165,11 @@ def test_history_gives_lives_and_base_rates(bars: Path, tmp_path: Path, capsys: 
     sessions = pl.read_parquet(bars).filter(pl.col("date").is_between(date(2025, 1, 1), LAST)).height
     assert found["judged_sessions"] == sessions == found["rates"]["every close"]["entries"]
     assert _run(*words) == EXIT_OK
-    assert "trend template alone" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "trend template and first close above the 50-day high" in said
+    assert "fewer than 12 allow no statement" in said
+    assert found["conclusion"] in said.replace("\n", " ")
+    assert found["cost_pct"] == 0.3
     assert _run("history", "--bars", bars, "--from", "2025-02-01", "--to", "2025-01-01") == EXIT_BAD_INPUT
     assert _run("history", "--bars", bars, "--from", "2030-01-01") == EXIT_BAD_INPUT
     assert "no session between 2030-01-01 and its last bar" in capsys.readouterr().err

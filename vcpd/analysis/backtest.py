@@ -5,7 +5,7 @@ Neighbouring sessions share one search, so a whole history costs little more tha
 
 from collections.abc import Callable, Collection
 from datetime import date
-from typing import Annotated, Final, NamedTuple, Self
+from typing import Annotated, Final
 
 import msgspec
 import numpy as np
@@ -13,138 +13,26 @@ import numpy as np
 from vcpd.analysis.base_merge import merge_events
 from vcpd.analysis.base_search import footprint_of
 from vcpd.analysis.base_tracker import NO_BAR, BaseTracker, BaseTrackers
-from vcpd.analysis.indicators import Bars, bars_of
-from vcpd.analysis.kernels import kernel
+from vcpd.analysis.indicators import bars_of
 from vcpd.analysis.levels import round_to_tick
+from vcpd.analysis.outcomes import EntryRules, OutcomeCounts, Trade, count_outcomes, simulate_trade
 from vcpd.analysis.session_context import HistoryWindow, SessionContext, full_history_window
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.analysis.verdicts import SymbolSession
 from vcpd.domain.bars import BoolArray, FloatArray
 from vcpd.domain.panel import Panel
+from vcpd.domain.quality_flags import QualityParameters, flag_rows
 from vcpd.domain.setups import BaseState, EventKind, SetupEvent
 
-TARGETS_R: Final = (1.0, 2.0, 3.0)
-
-
-class Trade(NamedTuple):
-    """A purchase at a session's close, held to its stop or for the horizon; R is entry less stop.
-
-    A session that touches both a target and the stop counts as stopped first; a session that opens
-    under the stop is sold at its open.
-    """
-
-    best_r: float  # maximum favourable excursion before the exit
-    worst_r: float  # maximum adverse excursion, positive
-    result_r: float
-    sessions: int
-    stopped: bool
-    finished: bool  # stopped, or held for the whole horizon
-
-
-@kernel
-def simulate_trade(bars: Bars, t: int, stop: float, horizon: int) -> Trade:
-    """Buy at the close of bar t with a stop below it; looks at the `horizon` bars that follow."""
-    entry = bars.close[t]
-    risk = entry - stop
-    highest = lowest = entry
-    end = min(t + horizon, len(bars.close) - 1)
-    for k in range(t + 1, end + 1):
-        if bars.low[k] <= stop:
-            price = min(bars.open[k], stop)
-            lowest = min(lowest, price)
-            return Trade(
-                (highest - entry) / risk, (entry - lowest) / risk, (price - entry) / risk, k - t, True, True
-            )
-        highest, lowest = max(highest, bars.high[k]), min(lowest, bars.low[k])
-    result = (bars.close[end] - entry) / risk
-    finished = t + horizon <= len(bars.close) - 1
-    return Trade((highest - entry) / risk, (entry - lowest) / risk, result, end - t, False, finished)
-
-
-class OutcomeCounts(msgspec.Struct, frozen=True):
-    """Counts and sums over finished purchases; two tallies of different symbols can be joined."""
-
-    entries: int = 0
-    finished: int = 0
-    reached_1r: int = 0
-    reached_2r: int = 0
-    reached_3r: int = 0
-    stopped: int = 0
-    sum_result_r: float = 0.0
-    sum_best_r: float = 0.0
-    sum_worst_r: float = 0.0
-    sum_sessions: int = 0
-
-    def merged(self, other: Self) -> Self:
-        fields = self.__struct_fields__
-        return type(self)(**{name: getattr(self, name) + getattr(other, name) for name in fields})
-
-    @property
-    def shares(self) -> dict[str, float | None]:
-        """Shares and means of the finished ones, None where there are none."""
-        names = (
-            "reached_1r",
-            "reached_2r",
-            "reached_3r",
-            "stopped",
-            "result_r",
-            "best_r",
-            "worst_r",
-            "sessions",
-        )
-        sums = msgspec.structs.astuple(self)[2:]
-        means = [total / self.finished if self.finished else None for total in sums]
-        return dict(zip(names, means, strict=True))
-
-
-def count_outcomes(bars: Bars, entered: BoolArray, risk: float, horizon: int) -> OutcomeCounts:
-    """Buy at the close of every bar marked in `entered` (n,), its stop the fraction `risk` below."""
-    return _counts_from_sums(_count_outcomes_kernel(bars, entered, risk, horizon))
-
-
-def count_trades(trades: list[Trade]) -> OutcomeCounts:
-    """The same over trades that are known one by one."""
-    sums = np.zeros(10)
-    for trade in trades:
-        add_trade(sums, trade)
-    return _counts_from_sums(sums)
-
-
-def _counts_from_sums(sums: FloatArray) -> OutcomeCounts:
-    kinds = (int, int, int, int, int, int, float, float, float, int)
-    values = zip(OutcomeCounts.__struct_fields__, kinds, sums.tolist(), strict=True)
-    return OutcomeCounts(**{name: kind(value) for name, kind, value in values})
-
-
-@kernel
-def _count_outcomes_kernel(bars: Bars, entered: BoolArray, risk: float, horizon: int) -> FloatArray:
-    sums = np.zeros(10)
-    for t in range(len(entered)):
-        if entered[t]:
-            add_trade(sums, simulate_trade(bars, t, bars.close[t] * (1 - risk), horizon))
-    return sums
-
-
-@kernel
-def add_trade(sums: FloatArray, trade: Trade) -> None:
-    """Add one trade to the sums, in the order of `Tally`; only finished ones count beyond the first."""
-    sums[0] += 1
-    if trade.finished:
-        sums[1] += 1
-        for n in range(3):
-            sums[2 + n] += 1 if trade.best_r >= TARGETS_R[n] else 0
-        sums[5] += 1 if trade.stopped else 0
-        sums[6] += trade.result_r
-        sums[7] += trade.best_r
-        sums[8] += trade.worst_r
-        sums[9] += trade.sessions
+HIGH_SESSIONS: Final = 50
 
 
 class BacktestParams(msgspec.Struct, frozen=True, kw_only=True):
-    """Which bases to tell: those found in [first, last] (None: as far as the bars go).
+    """Which bases to report: those found in [first, last] (None: as far as the bars go).
 
     A purchase is made at the close of the first session above the pivot, if that is inside the buy zone,
-    and held for `horizon_sessions` or to the stop. The base rates buy at every close with one same stop.
+    and held for `horizon_sessions` or to the stop. The base rates buy with one same stop. `cost_pct` is what
+    buying and selling cost together, in percent of the entry. Without `quality` no history is left out.
     """
 
     first: date | None = None
@@ -152,6 +40,8 @@ class BacktestParams(msgspec.Struct, frozen=True, kw_only=True):
     thresholds: Thresholds = Thresholds()
     horizon_sessions: Annotated[int, msgspec.Meta(ge=1, le=500)] = 60
     same_stop_pct: Annotated[float, msgspec.Meta(gt=0, lt=100)] = 8.0
+    cost_pct: Annotated[float, msgspec.Meta(ge=0, lt=100)] = 0.3
+    quality: QualityParameters | None = None
 
 
 class TradeOutcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -187,19 +77,30 @@ class BaseHistory(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None
 
 
-class BacktestResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What the rows have to tell; tallies of several chunks are joined by `joined`.
+class LeftOutSymbol(msgspec.Struct, frozen=True):
+    """A symbol that was not judged: the session and the reason of the doubt about its bars."""
 
-    `setups` are the purchases at their own stops; the other three all have the one same stop, to be
-    compared: the same purchases, every close at which the trend template held, and every close at all.
+    symbol: str
+    session: date | None
+    reason: str
+
+
+class BacktestResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What the rows gave; the results of several chunks are joined by `merge_results`.
+
+    `setups` are the purchases at their own stops. The others all have the one same stop, to be compared:
+    the same purchases; the first close above the 50-day high while the trend template holds; every close
+    at which the template holds; and every close at all.
     """
 
-    bases: list[BaseHistory]
-    judged_sessions: int
-    setups: OutcomeCounts
-    setups_same_stop: OutcomeCounts
-    template: OutcomeCounts
-    universe: OutcomeCounts
+    bases: list[BaseHistory] = []
+    left_out: list[LeftOutSymbol] = []
+    judged_sessions: int = 0
+    setups: OutcomeCounts = OutcomeCounts()
+    setups_same_stop: OutcomeCounts = OutcomeCounts()
+    new_highs: OutcomeCounts = OutcomeCounts()
+    template: OutcomeCounts = OutcomeCounts()
+    universe: OutcomeCounts = OutcomeCounts()
 
     def __reduce__(self) -> tuple[Callable[[bytes], "BacktestResult"], tuple[bytes]]:
         """Between processes it travels packed."""
@@ -212,56 +113,111 @@ def _unpack_result(packed: bytes) -> BacktestResult:
 
 def run_backtest(panel: Panel, rows: range, parameters: BacktestParams) -> BacktestResult:
     """Judge every session of `rows` in the span (a task of the workers)."""
+    left_out = _left_out_symbols(panel, rows, parameters)
+    names = {one.symbol for one in left_out}
     bench = SessionContext(panel, parameters.thresholds)
-    parts = [
-        _backtest_row(bench, row, parameters) for row in rows if panel.symbols[row] not in panel.exclusions
+    parts = [_backtest_row(bench, row, parameters) for row in rows if panel.symbols[row] not in names]
+    return merge_results([BacktestResult(left_out=left_out), *parts])
+
+
+def _left_out_symbols(panel: Panel, rows: range, parameters: BacktestParams) -> list[LeftOutSymbol]:
+    """Symbols that the panel excludes, and those with a doubt among the bars that a judgement reads.
+
+    These reach back from the span's begin as far as a base or the 252 sessions of the template, and on
+    from its end as far as a purchase is held.
+    """
+    excluded = [
+        LeftOutSymbol(panel.symbols[row], None, panel.exclusions[panel.symbols[row]])
+        for row in rows
+        if panel.symbols[row] in panel.exclusions
     ]
-    return merge_results(parts)
+    if parameters.quality is None or not len(panel.sessions):
+        return excluded
+    first, last = _read_columns(panel, parameters)
+    read = panel.until(panel.sessions[last].item())
+    quality = msgspec.structs.replace(parameters.quality, recent_sessions=max(last - first + 1, 1))
+    flags = [flag for flag in flag_rows(read, rows, quality) if flag.excludes]
+    known = {one.symbol for one in excluded}
+    doubts = {
+        flag.symbol: LeftOutSymbol(flag.symbol, flag.session, flag.reason)
+        for flag in flags
+        if flag.symbol not in known
+    }
+    return [*excluded, *doubts.values()]
+
+
+def _read_columns(panel: Panel, parameters: BacktestParams) -> tuple[int, int]:
+    """The first and the last column that a judgement of the span reads."""
+    thresholds, n_sessions = parameters.thresholds, len(panel.sessions)
+    lookback = max(thresholds.base_sessions_most, thresholds.trend_rules.window)
+    first, last = 0, n_sessions - 1
+    if parameters.first is not None:
+        first = int(np.searchsorted(panel.sessions, np.datetime64(parameters.first, "D")))
+    if parameters.last is not None:
+        last = int(np.searchsorted(panel.sessions, np.datetime64(parameters.last, "D"), side="right")) - 1
+    return max(first - lookback, 0), min(max(last, 0) + parameters.horizon_sessions, n_sessions - 1)
 
 
 def merge_results(parts: list[BacktestResult]) -> BacktestResult:
     """The parts of several rows or chunks as one."""
-    total = BacktestResult(
-        bases=[told for part in parts for told in part.bases],
+    if not parts:
+        return BacktestResult()
+    counts = ("setups", "setups_same_stop", "new_highs", "template", "universe")
+    return BacktestResult(
+        bases=[base for part in parts for base in part.bases],
+        left_out=[symbol for part in parts for symbol in part.left_out],
         judged_sessions=sum(part.judged_sessions for part in parts),
-        setups=OutcomeCounts(),
-        setups_same_stop=OutcomeCounts(),
-        template=OutcomeCounts(),
-        universe=OutcomeCounts(),
+        **{name: OutcomeCounts.merged([getattr(part, name) for part in parts]) for name in counts},
     )
-    for part in parts:
-        total = msgspec.structs.replace(
-            total,
-            setups=total.setups.merged(part.setups),
-            setups_same_stop=total.setups_same_stop.merged(part.setups_same_stop),
-            template=total.template.merged(part.template),
-            universe=total.universe.merged(part.universe),
-        )
-    return total
 
 
 def _backtest_row(bench: SessionContext, row: int, parameters: BacktestParams) -> BacktestResult:
     bars = bars_of(bench.panel, row)
     if not len(bars.close):
-        return merge_results([])
+        return BacktestResult()
     place = SymbolSession(bench, row, full_history_window(bench, row, bars))
     span = _in_date_range(bench, place, parameters)
     found = [life for life in all_trackers(place.history) if span[life.found_at]]
     bought = [(life, _entry_bar(life)) for life in found]
-    horizon, risk = parameters.horizon_sessions, parameters.same_stop_pct / 100
-    entries = np.zeros(len(bars.close), np.bool_)
-    entries[[at for _, at in bought if at is not None]] = True
-    trades = [_simulate(place, life, at, horizon) for life, at in bought if at is not None]
-    return BacktestResult(
-        bases=[_base_history(place, life, at, horizon) for life, at in bought],
+    own_stops = np.full(len(bars.close), np.nan)
+    for life, at in bought:
+        if at is not None:
+            own_stops[at] = _entry_stop(life, at)
+    return msgspec.structs.replace(
+        _outcomes(place, span, own_stops, parameters),
+        bases=[_base_history(place, life, at, parameters.horizon_sessions) for life, at in bought],
         judged_sessions=int(span.sum()),
-        setups=count_trades(trades),
-        setups_same_stop=count_outcomes(bars, entries, risk, horizon),
-        template=count_outcomes(
-            bars, span & (place.history.trend.failed == 0) & _has_template_history(place), risk, horizon
-        ),
-        universe=count_outcomes(bars, span, risk, horizon),
     )
+
+
+def _outcomes(
+    place: SymbolSession, span: BoolArray, own_stops: FloatArray, parameters: BacktestParams
+) -> BacktestResult:
+    """The purchases and the base rates of one symbol."""
+    bars, panel = place.bars, place.session_context.panel
+    days, same_stops = panel.sessions[bars.column], bars.close * (1 - parameters.same_stop_pct / 100)
+    rules = EntryRules(parameters.horizon_sessions, parameters.cost_pct, len(panel.sessions) - 1)
+    bought = ~np.isnan(own_stops)
+    template = span & (place.history.trend.failed == 0) & _has_template_history(place)
+    new_highs = template & first_closes_above_high(bars.high, bars.close)
+    return BacktestResult(
+        setups=count_outcomes(bars, days, bought, own_stops, rules),
+        setups_same_stop=count_outcomes(bars, days, bought, same_stops, rules),
+        new_highs=count_outcomes(bars, days, new_highs, same_stops, rules),
+        template=count_outcomes(bars, days, template, same_stops, rules),
+        universe=count_outcomes(bars, days, span, same_stops, rules),
+    )
+
+
+def first_closes_above_high(high: FloatArray, close: FloatArray) -> BoolArray:
+    """(n,): closes above the highest high of the 50 sessions before, the close before not being above its."""
+    above = np.zeros(len(close), np.bool_)
+    if len(close) > HIGH_SESSIONS:
+        highest = np.lib.stride_tricks.sliding_window_view(high[:-1], HIGH_SESSIONS).max(axis=1)
+        above[HIGH_SESSIONS:] = close[HIGH_SESSIONS:] > highest
+    first: BoolArray = above.copy()
+    first[1:] &= ~above[:-1]
+    return first
 
 
 def _in_date_range(bench: SessionContext, place: SymbolSession, parameters: BacktestParams) -> BoolArray:

@@ -9,6 +9,7 @@ from vcpd.cli.command import (
     add_config_argument,
     add_json_argument,
     date_argument,
+    non_negative_number_argument,
     positive_int_argument,
     positive_number_argument,
 )
@@ -118,6 +119,13 @@ def _history(subparsers: Subparsers) -> None:
     )
     parser.add_argument("--to", dest="last", type=date_argument, metavar="DATE", help="last session judged")
     parser.add_argument("--parquet", type=Path, metavar="FILE", help="write the setups' lives as a table")
+    parser.add_argument(
+        "--cost-pct",
+        type=non_negative_number_argument,
+        default=0.3,
+        metavar="PCT",
+        help="buying and selling together, percent of the entry; default: 0.3",
+    )
     add_json_argument(parser)
     add_config_argument(parser)
 

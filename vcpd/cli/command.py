@@ -134,6 +134,11 @@ def positive_number_argument(text: str) -> float:
     raise argparse.ArgumentTypeError(f"expected a number above 0, was {text!r}")
 
 
+def non_negative_number_argument(text: str) -> float:
+    """An argument such as 0.3, or 0."""
+    return 0.0 if text in {"0", "0.0"} else positive_number_argument(text)
+
+
 def positive_int_argument(text: str) -> int:
     """An argument such as 7."""
     if text.isascii() and text.isdigit() and int(text) > 0:

@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import date
@@ -20,14 +21,22 @@ from vcpd.analysis.backtest import (
     BacktestParams,
     BacktestResult,
     BaseHistory,
-    OutcomeCounts,
+    LeftOutSymbol,
     TradeOutcome,
     merge_results,
     run_backtest,
 )
+from vcpd.analysis.outcomes import (
+    INTERVAL_PCT,
+    LEAST_MONTHS,
+    Estimate,
+    OutcomeCounts,
+    estimate_counts,
+    estimate_difference,
+)
 from vcpd.cli.command import EXIT_OK
 from vcpd.cli.config import analysis_settings
-from vcpd.cli.local import load_full_panel, print_flagged
+from vcpd.cli.local import load_full_panel
 from vcpd.cli.output import configure_quiet_logging, number_text, print_json, print_table
 from vcpd.config import Configuration
 from vcpd.core.errors import BadInputError
@@ -39,10 +48,18 @@ from vcpd.store.panel_files import PanelFiles, open_panel
 
 POLL_INTERVAL_S: Final = 0.2
 MIN_BARS_FOR_WORKERS: Final = 300_000  # fewer are told sooner than two processes start
+REASONS_SHOWN: Final = 10
 PRELOAD: Final = ("numpy", "numba")
 RATE_COLUMNS: Final = (
-    "bought", "finished", "+1R %", "+2R %", "+3R %", "stopped %", "mean R", "best R", "worst R", "sessions",
+    "entries", "counted", "+1R %", "+2R %", "+3R %", "stopped %", "sessions", "mean R", "95 %", "median R",
 )  # fmt: skip
+DIFFERENCE_COLUMNS: Final = ("purchases", "mean R", "95 %")
+SHARE_NAMES: Final = ("reached_1r", "reached_2r", "reached_3r", "stopped")
+SETUPS: Final = "setups, own stops"
+SETUPS_SAME_STOP: Final = "setups"
+NEW_HIGHS: Final = "trend template and first close above the 50-day high"
+TEMPLATE: Final = "trend template alone"
+EVERY_CLOSE: Final = "every close"
 
 
 @asynccontextmanager
@@ -71,13 +88,18 @@ def history(arguments: argparse.Namespace) -> int:
         raise BadInputError(f"--from {arguments.first} lies after --to {arguments.last}")
     configure_quiet_logging()
     panel, configuration = load_full_panel(arguments), analysis_settings(arguments)
-    print_flagged(panel, arguments)
-    looking = BacktestParams(first=arguments.first, last=arguments.last, thresholds=configuration.screen)
+    looking = BacktestParams(
+        first=arguments.first,
+        last=arguments.last,
+        thresholds=configuration.screen,
+        cost_pct=arguments.cost_pct,
+        quality=configuration.quality,
+    )
     found = _run_backtest(panel, looking, configuration)
-    if not found.judged_sessions:
+    if not found.judged_sessions and not found.left_out:
         begin, end = arguments.first or "its first bar", arguments.last or "its last bar"
         raise BadInputError(f"{arguments.bars}: no session between {begin} and {end}")
-    _write_result(found, arguments)
+    _write_result(found, looking, arguments)
     return EXIT_OK
 
 
@@ -103,23 +125,36 @@ async def _run_backtest_in_workers(
             await workers.close()
 
 
-def _write_result(found: BacktestResult, arguments: argparse.Namespace) -> None:
+def _write_result(found: BacktestResult, looking: BacktestParams, arguments: argparse.Namespace) -> None:
     if arguments.parquet is not None:
-        count = bar_files.write_rows(arguments.parquet, [to_flat_row(told) for told in found.bases])
+        count = bar_files.write_rows(arguments.parquet, [to_flat_row(base) for base in found.bases])
         print(f"{arguments.parquet}: {count:,} bases", file=sys.stderr)
     if arguments.json:
-        print_json(to_document(found))
+        print_json(to_document(found, looking))
     else:
-        _print_rates(found)
+        _print_result(found, looking)
 
 
-def to_document(found: BacktestResult) -> Mapping[str, Any]:
-    """The lives, and the rates beside the base rates."""
+def to_document(found: BacktestResult, looking: BacktestParams) -> Mapping[str, Any]:
+    """The bases, the rates beside the base rates, the differences and the symbols that were left out."""
     return {
         "judged_sessions": found.judged_sessions,
+        "cost_pct": looking.cost_pct,
+        "horizon_sessions": looking.horizon_sessions,
+        "same_stop_pct": looking.same_stop_pct,
+        "left_out": found.left_out,
         "setups": found.bases,
-        "rates": {name: {**msgspec.to_builtins(tally), **tally.shares} for name, tally in _rates(found)},
+        "rates": {name: _rate_document(counts) for name, counts in _rates(found)},
+        "differences": dict(_differences(found)),
+        "conclusion": conclusion(found),
     }
+
+
+def _rate_document(counts: OutcomeCounts) -> Mapping[str, Any]:
+    """Shares and means before costs, and the estimate after them."""
+    numbers = msgspec.to_builtins(counts)
+    plain = {name: value for name, value in numbers.items() if not isinstance(value, str)}
+    return {**plain, **counts.shares, "after_costs": estimate_counts(counts)}
 
 
 def to_flat_row(told: BaseHistory) -> dict[str, Any]:
@@ -132,31 +167,84 @@ def to_flat_row(told: BaseHistory) -> dict[str, Any]:
 
 def _rates(found: BacktestResult) -> Sequence[tuple[str, OutcomeCounts]]:
     return (
-        ("setups, own stops", found.setups),
-        ("setups, one same stop", found.setups_same_stop),
-        ("trend template alone", found.template),
-        ("every close", found.universe),
+        (SETUPS, found.setups),
+        (SETUPS_SAME_STOP, found.setups_same_stop),
+        (NEW_HIGHS, found.new_highs),
+        (TEMPLATE, found.template),
+        (EVERY_CLOSE, found.universe),
     )
 
 
-def _print_rates(found: BacktestResult) -> None:
+def _differences(found: BacktestResult) -> Sequence[tuple[str, Estimate]]:
+    """How far the setups lie above each base rate of the same session, all with one same stop."""
+    return [(name, estimate_difference(found.setups_same_stop, counts)) for name, counts in _rates(found)[2:]]
+
+
+def _print_result(found: BacktestResult, looking: BacktestParams) -> None:
     title = f"{len(found.bases):,} bases in {found.judged_sessions:,} judged sessions of symbols"
-    rows = [(name, *_rate_row(tally)) for name, tally in _rates(found)]
+    rows = [(name, *_rate_row(counts)) for name, counts in _rates(found)]
     print_table(title, ("bought at", *RATE_COLUMNS), rows, RATE_COLUMNS)
-    reasons: dict[str, int] = {}
-    for told in found.bases:
-        reasons[told.reason or "bought"] = reasons.get(told.reason or "bought", 0) + 1
+    rows = [(name, *_estimate_row(one)[:-1]) for name, one in _differences(found)]
+    title = "setups less others of the same session, R"
+    print_table(title, ("others", *DIFFERENCE_COLUMNS), rows, DIFFERENCE_COLUMNS)
+    print(conclusion(found))
+    reasons = Counter(base.reason or "bought" for base in found.bases)
     print("; ".join(f"{reason}: {count:,}" for reason, count in sorted(reasons.items())))
-    print("Only finished purchases count: stopped, or held for the whole horizon. R is entry less stop.")
+    print(
+        f"Held for {looking.horizon_sessions} sessions at most; all but the first line with one stop "
+        f"{looking.same_stop_pct:g} % below the entry. A purchase counts once the bars cover its whole "
+        f"horizon. R is entry less stop; mean, interval and median are after costs of {looking.cost_pct:g} % "
+        "of the entry. Intervals are over months drawn anew."
+    )
+    _print_left_out(found.left_out)
 
 
-def _rate_row(tally: OutcomeCounts) -> tuple[str, ...]:
-    shares = tally.shares
-    percent = [None if (one := shares[name]) is None else 100 * one for name in _SHARES]
-    means = [shares[name] for name in _MEANS]
-    counts = (f"{tally.entries:,}", f"{tally.finished:,}")
-    return (*counts, *(number_text(one, 1) for one in percent), *map(number_text, means))
+def _print_left_out(symbols: Sequence[LeftOutSymbol]) -> None:
+    """Every symbol by name; the first with their reasons."""
+    if not symbols:
+        return
+    print(f"left out, {len(symbols):,} symbols with a doubt in the span's bars (--json has each reason):")
+    print("  " + ", ".join(one.symbol for one in symbols))
+    for one in symbols[:REASONS_SHOWN]:
+        print(f"  {one.symbol} {one.session or ''}: {one.reason}")
 
 
-_SHARES: Final = ("reached_1r", "reached_2r", "reached_3r", "stopped")
-_MEANS: Final = ("result_r", "best_r", "worst_r", "sessions")
+def conclusion(found: BacktestResult) -> str:
+    """One sentence of what the intervals allow to say, and no more."""
+    alone = estimate_counts(found.setups)
+    against = estimate_difference(found.setups_same_stop, found.new_highs)
+    if alone.low_r is None or alone.high_r is None or against.low_r is None or against.high_r is None:
+        months = min(alone.months, against.months)
+        return f"Purchases in {months} months: fewer than {LEAST_MONTHS} allow no statement."
+    gain = f"between {alone.low_r:+.2f} and {alone.high_r:+.2f} R"
+    gap = f"between {against.low_r:+.2f} and {against.high_r:+.2f} R"
+    earned = _by_sign(alone, ("gained", "lost", "neither clearly gained nor clearly lost"))
+    than = _by_sign(against, ("better than", "worse than", "not distinguishably different from"))
+    return (
+        f"After costs a purchase of a setup has {earned} on average ({gain}, {INTERVAL_PCT:g} %), and was "
+        f"{than} a first close above the 50-day high in a rising trend on the same session ({gap})."
+    )
+
+
+def _by_sign(one: Estimate, words: tuple[str, str, str]) -> str:
+    """The first word where the whole interval is above zero, the second where it is below, else the third."""
+    above, below, neither = words
+    low, high = one.low_r or 0.0, one.high_r or 0.0
+    return above if low > 0 else below if high < 0 else neither
+
+
+def _rate_row(counts: OutcomeCounts) -> tuple[str, ...]:
+    shares, result = counts.shares, estimate_counts(counts)
+    percent = [None if (share := shares[name]) is None else 100 * share for name in SHARE_NAMES]
+    return (
+        f"{counts.entries:,}",
+        f"{counts.counted:,}",
+        *(number_text(share, 1) for share in percent),
+        number_text(shares["held_sessions"], 0),
+        *_estimate_row(result)[1:],
+    )
+
+
+def _estimate_row(one: Estimate) -> tuple[str, ...]:
+    interval = "" if one.low_r is None else f"{one.low_r:+.2f} .. {one.high_r:+.2f}"
+    return f"{one.purchases:,}", number_text(one.mean_r), interval, number_text(one.median_r)

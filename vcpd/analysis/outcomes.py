@@ -1,0 +1,231 @@
+"""Outcomes of simulated purchases: trades, their counts, and how sure their means are.
+
+R is what a purchase risks: the entry less the stop. A purchase counts once the bars reach to the end of its
+horizon, whether it was stopped before or not; else the last weeks would count only what was stopped. A share
+whose own bars end before is sold at its last close. The market's months differ more than its shares: an
+interval comes from drawing whole months.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple, Self
+
+import msgspec
+import numpy as np
+
+from vcpd.analysis.indicators import Bars
+from vcpd.analysis.kernels import kernel
+from vcpd.domain.bars import BoolArray, DateArray, FloatArray, IntArray
+
+TARGETS_R: Final = (1.0, 2.0, 3.0)
+RESAMPLES: Final = 4_000
+LEAST_MONTHS: Final = 12  # fewer say nothing about how months differ
+INTERVAL_PCT: Final = 95.0
+SEED: Final = 20_240_101  # the same purchases always give the same interval
+
+
+class Trade(NamedTuple):
+    """A purchase at a session's close, held to its stop or for the horizon.
+
+    A session that touches both a target and the stop counts as stopped first; a session that opens
+    under the stop is sold at its open.
+    """
+
+    best_r: float  # maximum favourable excursion before the exit
+    worst_r: float  # maximum adverse excursion, positive
+    result_r: float
+    sessions: int
+    stopped: bool
+    finished: bool  # stopped, or held for the whole horizon
+
+
+@kernel
+def simulate_trade(bars: Bars, t: int, stop: float, horizon: int) -> Trade:
+    """Buy at the close of bar t with a stop below it; looks at the `horizon` bars that follow."""
+    entry = bars.close[t]
+    risk = entry - stop
+    highest = lowest = entry
+    end = min(t + horizon, len(bars.close) - 1)
+    for k in range(t + 1, end + 1):
+        if bars.low[k] <= stop:
+            price = min(bars.open[k], stop)
+            lowest = min(lowest, price)
+            return Trade(
+                (highest - entry) / risk, (entry - lowest) / risk, (price - entry) / risk, k - t, True, True
+            )
+        highest, lowest = max(highest, bars.high[k]), min(lowest, bars.low[k])
+    result = (bars.close[end] - entry) / risk
+    finished = t + horizon <= len(bars.close) - 1
+    return Trade((highest - entry) / risk, (entry - lowest) / risk, result, end - t, False, finished)
+
+
+class OutcomeCounts(msgspec.Struct, frozen=True):
+    """Counts and sums over purchases, and each counted one's session and result.
+
+    `sessions` holds days since 1970 (int32) and `results` R after costs (float32), packed. Two counts of
+    different symbols can be joined.
+    """
+
+    entries: int = 0
+    counted: int = 0  # those whose whole horizon the bars cover; the rest is about them
+    reached_1r: int = 0
+    reached_2r: int = 0
+    reached_3r: int = 0
+    stopped: int = 0
+    sum_result_r: float = 0.0  # before costs
+    sum_best_r: float = 0.0
+    sum_worst_r: float = 0.0
+    sum_sessions: int = 0
+    sessions: bytes = b""
+    results: bytes = b""
+
+    @classmethod
+    def merged(cls, parts: Sequence[Self]) -> Self:
+        """All parts as one."""
+        joined: dict[str, Any] = {}
+        for name in cls.__struct_fields__:
+            column = [getattr(part, name) for part in parts]
+            joined[name] = b"".join(column) if isinstance(getattr(cls(), name), bytes) else sum(column)
+        return cls(**joined)
+
+    @property
+    def shares(self) -> dict[str, float | None]:
+        """Shares and means of the counted ones before costs, None where there are none."""
+        sums = (
+            *(self.reached_1r, self.reached_2r, self.reached_3r, self.stopped),
+            *(self.sum_result_r, self.sum_best_r, self.sum_worst_r, self.sum_sessions),
+        )
+        means = [total / self.counted if self.counted else None for total in sums]
+        return dict(zip(_SHARES, means, strict=True))
+
+    @property
+    def days(self) -> DateArray:
+        """(counted,): the session of each counted purchase."""
+        return np.frombuffer(self.sessions, "<i4").astype("M8[D]")
+
+    @property
+    def results_r(self) -> FloatArray:
+        """(counted,): its result in R after costs."""
+        return np.frombuffer(self.results, "<f4").astype(np.float64)
+
+
+_SHARES: Final = (
+    "reached_1r", "reached_2r", "reached_3r", "stopped", "result_r", "best_r", "worst_r", "held_sessions",
+)  # fmt: skip
+
+
+class EntryRules(NamedTuple):
+    """How purchases are simulated: sessions held at most, round-trip costs in percent of the entry."""
+
+    horizon: int
+    cost_pct: float
+    last_column: int  # of the panel: where its bars end
+
+
+def count_outcomes(
+    bars: Bars, days: DateArray, entered: BoolArray, stops: FloatArray, rules: EntryRules
+) -> OutcomeCounts:
+    """Buy at the close of every bar marked in `entered` (n,) with the stop of `stops` (n,).
+
+    `days` (n,) are the bars' sessions.
+    """
+    sums, at, results = _simulate_entries(bars, entered, stops, rules)
+    kinds = (int, int, int, int, int, int, float, float, float, int)
+    names = OutcomeCounts.__struct_fields__[: len(kinds)]
+    values: dict[str, Any] = {
+        name: kind(value) for name, kind, value in zip(names, kinds, sums.tolist(), strict=True)
+    }
+    numbers = days[at].astype("M8[D]").astype("<i4").tobytes()
+    return OutcomeCounts(**values, sessions=numbers, results=results.astype("<f4").tobytes())
+
+
+@kernel
+def _simulate_entries(
+    bars: Bars, entered: BoolArray, stops: FloatArray, rules: EntryRules
+) -> tuple[FloatArray, IntArray, FloatArray]:
+    """The sums in the order of OutcomeCounts, the bars of the counted entries and their results."""
+    sums = np.zeros(10)
+    at, results = np.empty(len(entered), np.int64), np.empty(len(entered))
+    count = 0
+    for t in range(len(entered)):
+        if not entered[t]:
+            continue
+        sums[0] += 1
+        if bars.column[t] + rules.horizon > rules.last_column:
+            continue
+        trade = simulate_trade(bars, t, stops[t], rules.horizon)
+        cost = rules.cost_pct / 100 * bars.close[t] / (bars.close[t] - stops[t])
+        at[count], results[count] = t, trade.result_r - cost
+        count += 1
+        _add_trade(sums, trade)
+    return sums, at[:count], results[:count]
+
+
+@kernel
+def _add_trade(sums: FloatArray, trade: Trade) -> None:
+    sums[1] += 1
+    for n in range(3):
+        sums[2 + n] += 1 if trade.best_r >= TARGETS_R[n] else 0
+    sums[5] += 1 if trade.stopped else 0
+    sums[6] += trade.result_r
+    sums[7] += trade.best_r
+    sums[8] += trade.worst_r
+    sums[9] += trade.sessions
+
+
+class Estimate(msgspec.Struct, frozen=True, kw_only=True):
+    """A mean in R after costs with its 95 % interval; None where there are no purchases or too few months."""
+
+    purchases: int
+    months: int
+    mean_r: float | None
+    median_r: float | None
+    low_r: float | None
+    high_r: float | None
+
+
+def estimate(days: DateArray, results_r: FloatArray) -> Estimate:
+    """Mean, median and interval of `results_r` (n,) of purchases on `days` (n,)."""
+    months, groups = np.unique(days.astype("M8[M]"), return_inverse=True)
+    low = high = None
+    if len(months) >= LEAST_MONTHS:
+        sums = np.bincount(groups, results_r).astype(np.float64)
+        low, high = _interval_of_months(sums, np.bincount(groups).astype(np.float64))
+    is_empty = not len(results_r)
+    return Estimate(
+        purchases=len(results_r),
+        months=len(months),
+        mean_r=None if is_empty else float(results_r.mean()),
+        median_r=None if is_empty else float(np.median(results_r)),
+        low_r=low,
+        high_r=high,
+    )
+
+
+def _interval_of_months(sums: FloatArray, counts: FloatArray) -> tuple[float, float]:
+    """The interval of the mean over months drawn anew with replacement, each with all its purchases."""
+    random = np.random.default_rng(SEED)
+    drawn = random.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), RESAMPLES)
+    means = (drawn @ sums) / (drawn @ counts)
+    edge = (100 - INTERVAL_PCT) / 2
+    low, high = np.percentile(means, (edge, 100 - edge))
+    return float(low), float(high)
+
+
+def estimate_counts(counts: OutcomeCounts) -> Estimate:
+    """The estimate over the counted purchases."""
+    return estimate(counts.days, counts.results_r)
+
+
+def estimate_difference(setups: OutcomeCounts, others: OutcomeCounts) -> Estimate:
+    """How far each purchase lies above the mean of the others of its session; one without others is left out.
+
+    So a good month of the market counts for both sides.
+    """
+    days, results = setups.days, setups.results_r
+    sessions, groups = np.unique(others.days, return_inverse=True)
+    sums, counts = np.bincount(groups, others.results_r), np.bincount(groups)
+    means = sums / counts
+    at = np.searchsorted(sessions, days)
+    known = np.flatnonzero(at < len(sessions))
+    known = known[sessions[at[known]] == days[known]]
+    return estimate(days[known], results[known] - means[at[known]])
