@@ -15,6 +15,7 @@ from vcpd.alerts.run_alerts import (
     RunLog,
     health_alert,
     login_alerts,
+    missing_evening_alerts,
     stale_data_alerts,
 )
 from vcpd.alerts.settings import AlertSettings
@@ -303,6 +304,12 @@ def test_old_bars_are_told_once_for_each_newest_session() -> None:
     assert (
         list(stale_data_alerts(0, YESTERDAY, EVENING)) == list(stale_data_alerts(None, None, EVENING)) == []
     )
+
+
+def test_a_missing_evening_is_keyed_by_its_session() -> None:
+    (alert,) = missing_evening_alerts(YESTERDAY, EVENING)
+    assert (alert.key, alert.facts) == ("evening_missing:2026-04-07", {"last": "2026-04-07"})
+    assert list(missing_evening_alerts(None, EVENING)) == []
 
 
 def test_low_health_says_what_costs_points_and_is_keyed_by_its_beginning() -> None:

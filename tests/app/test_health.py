@@ -1,17 +1,21 @@
 """The daemon's readings: what is stuck, what nobody owns, how old the bars are."""
 
+import tempfile
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import msgspec
 import numpy as np
 import pytest
 
-from vcpd.app import health, performance
+from vcpd.app import health, monitor, performance
 from vcpd.app.monitor import STALLED_AFTER_S, StallDetector, excluded_by_user
 from vcpd.app.services import Services
 from vcpd.app.status import sparkline
+from vcpd.config import Configuration, load_configuration
 from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.quality_rules import QualityFlag, QualityRule
 from vcpd.domain.runs import Outcome, Run
@@ -55,8 +59,13 @@ def _parts(jobs: Sequence[JobStatus] = (), rows: Sequence[Run] = (), **more: Any
         scheduler=SimpleNamespace(snapshot=lambda: status, end_run=ended.end_run),
         storage=SimpleNamespace(runs=ended),
         monitor=SimpleNamespace(
-            recent=rows, stall_detector=stalls, scheduler_status=more.get("at_work", status)
+            recent=rows,
+            stall_detector=stalls,
+            scheduler_status=more.get("at_work", status),
+            newest_bar=more.get("newest_bar"),
+            newest_screen=more.get("newest_screen"),
         ),
+        configuration=more.get("configuration", Configuration()),
         clock=SimpleNamespace(now=lambda: NOW, monotonic_s=lambda: more.get("monotonic_s", 0.0)),
         calendar=NSE,
         current_panel=SimpleNamespace(last_loaded=more.get("panel")),
@@ -80,6 +89,61 @@ def _panel_to(last: date) -> Any:
 )
 def test_age_counts_completed_sessions_and_no_wall_days(last: date, at: datetime, age: int) -> None:
     assert health.age_in_sessions(_parts(panel=_panel_to(last)), at) == age
+
+
+def market_configuration(market: str) -> Configuration:
+    """The default day of a market, as its configuration file would give it."""
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "config.toml"
+        path.write_text(f'[daemon]\nmarket = "{market}"\n', encoding="utf-8")
+        return load_configuration(path, {}).configuration
+
+
+@pytest.mark.parametrize(
+    ("market", "hour", "age"),
+    [("sandbox", 16, 0), ("sandbox", 18, 1), ("bhavcopy", 18, 0), ("bhavcopy", 21, 0), ("bhavcopy", 22, 1)],
+)
+def test_bars_are_late_only_after_this_markets_own_collection(market: str, hour: int, age: int) -> None:
+    """Monday's bars are missing at `hour` in India: daily files come hours after the close."""
+    at = datetime(2025, 6, 30, hour, 0, tzinfo=NSE.zone)
+    parts = _parts(panel=_panel_to(FRIDAY), configuration=market_configuration(market))
+    assert health.late_sessions(parts, at) == age
+
+
+@pytest.mark.parametrize(
+    ("screened", "hour", "missing"),
+    [(FRIDAY, 19, True), (FRIDAY, 18, False), (date(2025, 6, 30), 19, False), (None, 19, True)],
+)
+def test_bars_without_their_screen_are_noticed_once_it_is_overdue(
+    screened: date | None, hour: int, missing: bool
+) -> None:
+    monday = date(2025, 6, 30)
+    at = datetime(2025, 6, 30, hour, 1, tzinfo=NSE.zone)
+    parts = _parts(newest_bar=monday, newest_screen=screened)
+    assert health.missing_evening(parts, at) == (monday if missing else None)
+
+
+def test_a_screen_that_runs_or_is_switched_off_is_not_missing() -> None:
+    at = datetime(2025, 6, 30, 20, tzinfo=NSE.zone)
+    monday = date(2025, 6, 30)
+    running = _parts([_job("screen", run_id=4)], newest_bar=monday)
+    assert health.missing_evening(running, at) is None
+    jobs = {name: msgspec.structs.replace(one, enabled=False) for name, one in Configuration().jobs.items()}
+    off = _parts(newest_bar=monday, configuration=msgspec.structs.replace(Configuration(), jobs=jobs))
+    assert health.missing_evening(off, at) is None
+    assert health.missing_evening(_parts(), at) is None
+
+
+def test_only_a_screen_after_the_close_is_the_evenings() -> None:
+    closes = NSE.open_close(FRIDAY)[1]
+    runs = [
+        Run(1, "screen", closes, FRIDAY, closes + timedelta(minutes=5), closes, Outcome.DONE),
+        Run(2, "screen", closes, FRIDAY, closes - timedelta(minutes=5), closes, Outcome.DONE),
+        Run(3, "screen", closes, FRIDAY, closes + timedelta(minutes=5), closes, Outcome.FAILED),
+        Run(4, "screen", closes, date(2025, 6, 28), closes + timedelta(minutes=5), closes, Outcome.DONE),
+        Run(5, "screen", closes, FRIDAY, None, closes, Outcome.MISSED),
+    ]
+    assert [monitor._is_evening_screen(run, NSE) for run in runs] == [True, False, False, False, False]
 
 
 def test_without_bars_there_is_no_age() -> None:

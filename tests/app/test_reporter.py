@@ -54,6 +54,8 @@ class World:
         self.bases: list[Base] = [_found("AAA")]
         self.runs: tuple[Run, ...] = ()
         self.judged = [date(2026, 4, 6), YESTERDAY]
+        self.screened = SESSION
+        self.clock_error: str | None = None
         self.login: Any = SimpleNamespace(login_due=False, reason="")
 
     def parts(self) -> Any:
@@ -68,12 +70,23 @@ class World:
             clock=SimpleNamespace(now=lambda: self.now),
             configuration=Configuration(),
             calendar=NSE,
-            monitor=SimpleNamespace(recent=self.runs),
+            monitor=SimpleNamespace(recent=self.runs, newest_bar=SESSION, newest_screen=self.screened),
+            scheduler=SimpleNamespace(
+                snapshot=lambda: SimpleNamespace(jobs=(), clock_error=self.clock_error)
+            ),
             current_panel=SimpleNamespace(last_loaded=panel),
             market=SimpleNamespace(is_simulated=False, session=SimpleNamespace(status=lambda: self.login)),
-            storage=SimpleNamespace(outbox=self.outbox, setups=setups),
+            storage=SimpleNamespace(
+                outbox=self.outbox,
+                setups=setups,
+                leadership=SimpleNamespace(leading=True),
+                record=SimpleNamespace(head=_giving(None)),
+            ),
             alerts=self.teller,
         )
+
+    def _scheduler_status(self) -> Any:
+        return SimpleNamespace(jobs=(), clock_error=self.clock_error)
 
     async def kinds(self) -> list[str]:
         return [one.alert.kind.value for one in reversed(await self.outbox.recent(100))]
@@ -238,3 +251,21 @@ async def test_bars_that_stay_old_are_told_after_a_while(world: World) -> None:
     await told.check()
     await told.check()
     assert await world.kinds() == [AlertKind.DATA_STALE]
+
+
+async def test_an_evening_without_its_screen_is_reported_once(world: World) -> None:
+    world.screened = YESTERDAY
+    world.now = datetime(2026, 4, 8, 13, 31, tzinfo=UTC)  # 19:01 in India, an hour after the screen was due
+    reporter = AlertMonitor(world.parts())
+    await reporter.check()
+    assert await world.kinds() == []
+    world.now += timedelta(minutes=Configuration().alerts.patience_min)
+    await reporter.check()
+    await reporter.check()
+    assert await world.kinds() == [AlertKind.EVENING_MISSING]
+
+
+def test_a_wrong_clock_reports_nothing(world: World) -> None:
+    assert AlertMonitor(world.parts())._may_publish()
+    world.clock_error = "the clock says 1970-01-01"
+    assert not AlertMonitor(world.parts())._may_publish()

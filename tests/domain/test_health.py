@@ -1,5 +1,7 @@
 """A score that says what it was made of."""
 
+from datetime import date
+
 import msgspec
 import pytest
 from hypothesis import given, settings
@@ -37,6 +39,8 @@ def test_a_daemon_without_trouble_has_full_points() -> None:
         ({"age_sessions": None}, "data", 40),
         ({"age_sessions": 1}, "data", 15),
         ({"age_sessions": 2}, "data", 30),
+        ({"unscreened": date(2026, 11, 20)}, "evening", 20),
+        ({"clock": "the clock says 1970-01-01"}, "clock", 40),
         ({"login_due": "expired"}, "login", 15),
         ({"excluded_pct": 1.5}, "quality", 5),
         ({"excluded_pct": 6.0}, "quality", 10),

@@ -184,3 +184,12 @@ async def physical_rows(database: Database) -> list[tuple[object, ...]]:
         "SELECT instrument_id, session, ctid::text, xmin::text FROM bars ORDER BY instrument_id, session"
     )
     return [tuple(row) for row in rows]
+
+
+async def test_the_newest_session_is_that_of_any_instrument(database: Database) -> None:
+    store = PostgresBarStore(database)
+    assert await store.newest_session() is None
+    first, second = await instruments_of(database, "NSE:AAA", "NSE:BBB")
+    series = walk("NSE:AAA", 5, seed=1), walk("NSE:BBB", 9, seed=2)
+    await store.merge(BarTable.gather(zip((first, second), series, strict=True)), {})
+    assert await store.newest_session() == max(one.sessions[-1].item() for one in series)

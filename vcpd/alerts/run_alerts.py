@@ -176,6 +176,18 @@ def stale_data_alerts(age: int | None, last: date | None, now: datetime) -> Iter
         )
 
 
+def missing_evening_alerts(session: date | None, now: datetime) -> Iterator[Alert]:
+    """A session that has bars and no screen; told once for each."""
+    if session is not None:
+        yield Alert(
+            kind=AlertKind.EVENING_MISSING,
+            key=f"evening_missing:{session}",
+            at=now,
+            session=session,
+            facts={"last": session.isoformat()},
+        )
+
+
 def health_alert(health: Health, mark: int, since: datetime, now: datetime) -> Alert:
     """Low health that began at `since`."""
     reasons = "\n".join(f"{item.item}: {item.seen}; {item.recommendation}" for item in health.items)

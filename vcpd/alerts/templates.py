@@ -56,6 +56,7 @@ VARIABLES_BY_KIND: Final[Mapping[AlertKind, Variables]] = {
     AlertKind.COLLECTION_INCOMPLETE: {**RUN_VARIABLES, "failed": 3, "headline": "3 symbols are missing"},
     AlertKind.HEALTH: {"score": 55, "mark": 60, "level": "poor", "reasons": "login: it is due"},
     AlertKind.DATA_STALE: {"age": 2, "last": "2026-04-06"},
+    AlertKind.EVENING_MISSING: {"last": "2026-04-08"},
     AlertKind.RESTATEMENT: {**RUN_VARIABLES, "restated": 2, "headline": "2 histories restated"},
     AlertKind.SESSION_COMPLETE: {"setups": 12},
     AlertKind.TEST: {"channel": "telegram"},
@@ -194,6 +195,10 @@ class Templates(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     health: Template = Template(title="Health {score} of 100, {level}", body="{reasons}")
     data_stale: Template = Template(
         title="The newest bars are of {last}", body="{age} trading sessions have ended since"
+    )
+    evening_missing: Template = Template(
+        title="The session of {last} was not screened",
+        body="its bars are there; start it with `vcpd jobs run screen --session {last}`",
     )
     restatement: Template = Template(title="{headline}", body="{reason}")
     good_night: Template = Template(title="{session} is collected, screened and scored")

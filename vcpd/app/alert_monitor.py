@@ -17,7 +17,7 @@ from vcpd.alerts import run_alerts, setup_alerts
 from vcpd.alerts.run_alerts import Debounce, LoginCondition, RunLog
 from vcpd.alerts.setup_alerts import ScreenRun
 from vcpd.analysis.chart.chart import draw_setup, montage
-from vcpd.app.health import COLLECTION_GRACE, age_in_sessions, current_health
+from vcpd.app.health import current_health, late_sessions, missing_evening
 from vcpd.app.jobs import job_kind
 from vcpd.app.panels import PanelReader
 from vcpd.app.services import Services
@@ -47,6 +47,7 @@ class AlertMonitor:
         self._last_screen_run: int | None = None  # the evening's run whose findings are told
         self._login_due_seen_at: datetime | None = None  # when it was last seen to be due
         self._stale = Debounce()
+        self._missing = Debounce()
         self._low_health = Debounce()
         self._is_low_health: bool | None = None  # not known before the first clear look
 
@@ -54,13 +55,18 @@ class AlertMonitor:
         """For ever."""
         while True:
             pause_s = POLL_INTERVAL_S
-            if self._services.storage.leadership.leading:
+            if self._may_publish():
                 try:
                     await self.check()
                 except (RetryableError, UnavailableError) as error:
                     log.warning("alerts.store_away", reason=str(error))
                     pause_s = STORE_RETRY_DELAY_S
             await asyncio.sleep(pause_s)
+
+    def _may_publish(self) -> bool:
+        """Only the daemon that leads; and with a wrong clock nothing that it concludes is true."""
+        clock_error = self._services.scheduler.snapshot().clock_error
+        return self._services.storage.leadership.leading and clock_error is None
 
     async def check(self) -> None:
         """Everything that may be news now."""
@@ -119,13 +125,18 @@ class AlertMonitor:
     def _condition_alerts(self, diary: RunLog, now: datetime) -> list[Alert]:
         parts, settings = self._services, self._services.configuration.alerts
         login = LoginCondition(_login_due_reason(parts), _login_url(parts))
-        age = age_in_sessions(parts, now - COLLECTION_GRACE)
+        age = late_sessions(parts, now)
         stale = self._stale.update(now, timedelta(minutes=settings.patience_min), condition=bool(age))
         panel = parts.current_panel.last_loaded
+        unscreened = missing_evening(parts, now)
+        missing = self._missing.update(
+            now, timedelta(minutes=settings.patience_min), condition=unscreened is not None
+        )
         last = panel.sessions[-1].item() if stale and panel is not None else None
         return [
             *run_alerts.login_alerts(login, diary, settings, now),
             *run_alerts.stale_data_alerts(age if stale else None, last, now),
+            *run_alerts.missing_evening_alerts(unscreened if missing else None, now),
         ]
 
     async def _check_health(self, now: datetime) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, Final
 
 import structlog
@@ -30,11 +31,13 @@ from vcpd.jobs.universe import Universe
 from vcpd.kite.auth import KiteSession
 from vcpd.kite.client import Compute
 from vcpd.ports import Clock
+from vcpd.runtime.clock import VirtualClock
 from vcpd.runtime.lifecycle import Lifecycle, ShutdownStack
 from vcpd.runtime.logs import Redactor
 from vcpd.runtime.resources import available_cores
 from vcpd.runtime.systemd import Heartbeats
 from vcpd.runtime.worker_pool import WorkerPool
+from vcpd.schedule.clock_guard import EarliestDate, no_earliest_date
 from vcpd.schedule.scheduler import Scheduler
 from vcpd.store.embedded_process import FolderLock
 from vcpd.store.panel import PanelSelection, PostgresPanelStore
@@ -217,9 +220,22 @@ class Container:
             self._configuration.schedule,
             pressure=self._machine_load,
             lead=storage.leadership.try_lead,
+            earliest_date=self._earliest_date(storage),
         )
         storage.leadership.on_lost(scheduler.wake)
         return scheduler
+
+    def _earliest_date(self, storage: Storage) -> EarliestDate:
+        """No clock is right that says a day before the newest bar, or before the calendar begins.
+
+        A virtual clock in front of a simulated market says what the user asked for.
+        """
+
+        async def earliest() -> date | None:
+            return max(await storage.bars.newest_session() or NSE.valid_from, NSE.valid_from)
+
+        chosen = isinstance(self._clock, VirtualClock) and self._configuration.daemon.market == "sandbox"
+        return no_earliest_date if chosen else earliest
 
     def _open_alerts(
         self, channels: ChannelFactory, plan: ChannelPlan, storage: Storage, pictures: DigestChart

@@ -72,7 +72,10 @@ class DaemonTasks:
 
     def status_line(self) -> str:
         """The daemon in one line, for the service manager."""
-        jobs = self._services.scheduler.snapshot().jobs
+        scheduler = self._services.scheduler.snapshot()
+        if scheduler.clock_error is not None:
+            return scheduler.clock_error
+        jobs = scheduler.jobs
         running = [job.name for job in jobs if job.running is not None]
         upcoming = min(((job.next_at, job.name) for job in jobs if job.next_at is not None), default=None)
         now = f"running: {', '.join(running)}" if running else "idle"

@@ -1,7 +1,7 @@
 """Health readings from cached measurements; never waits."""
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final
 
 import numpy as np
@@ -13,8 +13,11 @@ from vcpd.domain.health import Health, HealthReadings, score_health
 from vcpd.domain.panel import Panel
 from vcpd.domain.runs import Outcome, Run
 from vcpd.schedule.status import JobStatus
+from vcpd.schedule.trigger import last_tick_of_session
 
-COLLECTION_GRACE: Final = timedelta(minutes=90)  # after the close; before that, bars of the day are not late
+COLLECTION_GRACE: Final = timedelta(minutes=55)  # after the last collection's time; then bars are late
+SCREEN_GRACE: Final = timedelta(minutes=60)  # after the evening's screen is due at the latest
+COLLECT, SCREEN = "collect", "screen"
 MIN_LAG_SAMPLES: Final = 600  # a minute of them: a start is always a little late
 ORPHAN_AFTER: Final = timedelta(minutes=1)
 
@@ -39,8 +42,10 @@ def current_readings(parts: Services) -> HealthReadings:
         + tuple(_describe_orphan(run) for run in orphaned_runs(parts)),
         failed=tuple(_failed_jobs(scheduler.jobs)),
         paused=tuple(job.name for job in scheduler.jobs if job.paused),
-        age_sessions=age_in_sessions(parts, now - COLLECTION_GRACE),
-        collecting=any(job.running and _is_collect_job(parts, job.name) for job in scheduler.jobs),
+        age_sessions=late_sessions(parts, now),
+        unscreened=missing_evening(parts, now),
+        clock=scheduler.clock_error,
+        collecting=any(job.running and _is_job_of(parts, job.name, COLLECT) for job in scheduler.jobs),
         login_due=(login.reason or "due") if login.login_due else None,
         excluded_pct=_excluded_pct(parts.current_panel.last_loaded, vitals.excluded_by_user),
         lag_p99_ms=_lag_p99_ms(parts),
@@ -54,9 +59,9 @@ def current_readings(parts: Services) -> HealthReadings:
     )
 
 
-def _is_collect_job(parts: Services, name: str) -> bool:
+def _is_job_of(parts: Services, name: str, kind: str) -> bool:
     policy = parts.configuration.jobs.get(name)
-    return policy is not None and job_kind(name, policy) == "collect"
+    return policy is not None and job_kind(name, policy) == kind
 
 
 def age_in_sessions(parts: Services, instant: datetime) -> int | None:
@@ -67,6 +72,37 @@ def age_in_sessions(parts: Services, instant: datetime) -> int | None:
     last = panel.sessions[-1].item()
     completed = parts.calendar.sessions(last, max(last, parts.calendar.last_session_at(instant)))
     return int(np.count_nonzero(completed > np.datetime64(last, "D")))
+
+
+def late_sessions(parts: Services, now: datetime) -> int | None:
+    """Sessions that the panel lacks although their last collection was due `COLLECTION_GRACE` ago.
+
+    The collection is due when this market's own schedule says so. None without a panel.
+    """
+    session = parts.calendar.last_session_at(now)
+    due = _due_at(parts, COLLECT, session)
+    if due is not None and now < due + COLLECTION_GRACE:
+        session = parts.calendar.previous(session)
+    return age_in_sessions(parts, parts.calendar.open_close(session)[1])
+
+
+def missing_evening(parts: Services, now: datetime) -> date | None:
+    """The session of the newest bars, where its screen is overdue and none is running."""
+    newest, screened = parts.monitor.newest_bar, parts.monitor.newest_screen
+    if newest is None or not parts.calendar.is_session(newest) or (screened and newest <= screened):
+        return None
+    due = _due_at(parts, SCREEN, newest)
+    running = any(
+        job.running and _is_job_of(parts, job.name, SCREEN) for job in parts.scheduler.snapshot().jobs
+    )
+    return None if due is None or running or now < due + SCREEN_GRACE else newest
+
+
+def _due_at(parts: Services, kind: str, session: date) -> datetime | None:
+    """When the last run of the kind is due for the session."""
+    configuration = parts.configuration
+    policies = [one for name, one in configuration.jobs.items() if job_kind(name, one) == kind]
+    return last_tick_of_session(policies, parts.calendar, configuration.schedule.time_zone, session)
 
 
 def stalled_jobs(parts: Services) -> Iterator[tuple[str, str]]:

@@ -5,12 +5,14 @@ import shutil
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from vcpd.app.jobs import job_kind
 from vcpd.core.errors import VcpdError
 from vcpd.domain.alerts import OutboxCounts
+from vcpd.domain.calendar import TradingCalendar
 from vcpd.domain.quality_rules import USER_FILTER_RULES, QualityFlag
 from vcpd.domain.runs import Outcome, Run
 from vcpd.schedule.status import JobStatus, SchedulerStatus
@@ -21,6 +23,7 @@ if TYPE_CHECKING:  # it holds us
 CPU_SAMPLES: Final = 12  # a minute of five seconds each
 STORE_TIMEOUT_S: Final = 20.0
 RECENT_RUNS: Final = 100
+SCREEN: Final = "screen"
 STALLED_AFTER_S: Final = 900.0
 GIVEN_UP_WINDOW: Final = timedelta(days=1)
 NO_DELIVERIES: Final = OutboxCounts()
@@ -100,6 +103,8 @@ class Monitor:
     quarantined: Mapping[str, int] = field(default_factory=dict)
     bars_estimate: int = 0
     states: Mapping[str, int] = field(default_factory=dict)
+    newest_bar: date | None = None  # the newest session of which the store holds any bar
+    newest_screen: date | None = None  # the newest session that was screened after its close
     runs_version: object = None
     outbox: OutboxCounts = NO_DELIVERIES
     run_counters: RunCounters = field(default_factory=RunCounters)
@@ -152,6 +157,23 @@ class Monitor:
         self.quarantined = {str(rule): rows for rule, rows in (await storage.quarantine.counts()).items()}
         self.bars_estimate = (await storage.database.sizes()).get("bars", (0, 0))[1]
         self.states = await storage.setups.listed_states()
+        self.newest_bar = await storage.bars.newest_session()
+        self.newest_screen = await _newest_screen(parts)
+
+
+async def _newest_screen(parts: "Services") -> date | None:
+    """The newest session that a screen has judged after its close."""
+    policies = parts.configuration.jobs
+    names = [name for name, policy in policies.items() if job_kind(name, policy) == SCREEN]
+    runs = [run for name in names for run in await parts.storage.runs.recent(RECENT_RUNS, name)]
+    sessions = (run.session for run in runs if _is_evening_screen(run, parts.calendar))
+    return max((session for session in sessions if session is not None), default=None)
+
+
+def _is_evening_screen(run: Run, calendar: TradingCalendar) -> bool:
+    if run.outcome is not Outcome.DONE or run.session is None or run.started_at is None:
+        return False
+    return calendar.is_session(run.session) and run.started_at >= calendar.open_close(run.session)[1]
 
 
 def excluded_by_user(flags: Iterable[QualityFlag]) -> frozenset[str]:

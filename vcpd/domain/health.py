@@ -1,7 +1,7 @@
 """Health score from readings, itemised penalties; machine load; the daemon's metrics."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Final, NamedTuple
 
@@ -49,6 +49,8 @@ class HealthReadings(msgspec.Struct, frozen=True, kw_only=True):
     failed: tuple[str, ...] = ()  # jobs whose last run failed
     paused: tuple[str, ...] = ()
     age_sessions: int | None = None
+    unscreened: date | None = None  # the session of the newest bars, where its screen is overdue
+    clock: str | None = None  # why the wall clock cannot be right
     collecting: bool = False  # a run that brings bars is under way
     login_due: str | None = None  # the reason
     excluded_pct: float = 0.0  # symbols kept out by data quality
@@ -213,6 +215,13 @@ def _data_penalties(readings: HealthReadings) -> Iterator[Penalty]:
             f"the newest bars are {age} trading session{'s' if age > 1 else ''} old",
             "see why collect did not run at GET /api/runs?job=collect, then POST /api/jobs/collect/run",
         )
+    if readings.unscreened is not None:
+        yield Penalty(
+            "evening",
+            20,
+            f"there are bars of {readings.unscreened}, but that session was not screened",
+            "see why at GET /api/runs?job=screen, then POST /api/jobs/screen/run",
+        )
     if points := _points(EXCLUDED_STEPS, readings.excluded_pct):
         yield Penalty(
             "quality",
@@ -240,6 +249,8 @@ def _alert_penalties(readings: HealthReadings) -> Iterator[Penalty]:
 
 
 def _dependency_penalties(readings: HealthReadings) -> Iterator[Penalty]:
+    if readings.clock is not None:
+        yield Penalty("clock", 40, readings.clock, "set the clock: `timedatectl set-ntp true`")
     if readings.database is not None:
         yield Penalty("database", 40, readings.database, "start the server, or correct [store] dsn")
     if readings.login_due is not None:

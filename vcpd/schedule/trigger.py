@@ -1,7 +1,7 @@
 """Turns a policy into ticks (due instants, each with its session) and lists the upcoming runs."""
 
 import heapq
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final, Self
@@ -114,6 +114,16 @@ class Trigger:
     def _tick(self, moment: SessionTime, day: date) -> Tick:
         session = day if self.calendar.is_session(day) else self.calendar.previous(day)
         return Tick(moment.resolve(day, self.calendar, self.zone).astimezone(UTC), session)
+
+
+def last_tick_of_session(
+    policies: Iterable[JobPolicy], calendar: TradingCalendar, time_zone: str, session: date
+) -> datetime | None:
+    """When the last of these jobs is due for `session`, before the next session opens; None where none is."""
+    until, _ = calendar.open_close(calendar.next(session))
+    triggers = (Trigger.of(policy, calendar, time_zone) for policy in policies)
+    ticks = (trigger.last_for_session(session, until) for trigger in triggers)
+    return max((tick.scheduled_at for tick in ticks if tick is not None), default=None)
 
 
 def _distinct(ticks: Iterator[Tick]) -> Iterator[Tick]:

@@ -37,6 +37,11 @@ class PostgresBarStore:
             for row in rows
         }
 
+    async def newest_session(self) -> date | None:
+        """The newest session of which any bar is stored."""
+        newest: date | None = await self._database.fetch_value(SQL["newest_session"])
+        return newest
+
     async def merge(self, bars: BarTable, asked: Mapping[int, SessionSpan]) -> MergeCounts:
         """See ports. Raises PermanentError for an unknown instrument or a session given twice."""
         keys = sorted({int(key) for key in np.unique(bars.instrument_id)} | asked.keys())

@@ -109,3 +109,10 @@ WITH inserted AS (
     RETURNING 1
 )
 SELECT count(*) FROM inserted;
+
+-- name: newest_session
+SELECT max(newest.session)
+FROM instruments
+CROSS JOIN LATERAL (
+    SELECT session FROM bars WHERE instrument_id = instruments.id ORDER BY session DESC LIMIT 1
+) AS newest;
