@@ -65,8 +65,8 @@ all_gets_per_s = {rate}
 [collect]
 history_years = {years}
 [schedule]
-cpu_mark_load = 1000
-memory_mark_pct = 100
+max_load_per_core = 1000
+max_memory_pct = 100
 """
 
 

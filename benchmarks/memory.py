@@ -48,8 +48,8 @@ historical_per_s = 400
 other_per_s = 400
 all_gets_per_s = 400
 [schedule]
-cpu_mark_load = 1000
-memory_mark_pct = 100
+max_load_per_core = 1000
+max_memory_pct = 100
 """
 UNHURRIED = """
 [jobs.{job}]

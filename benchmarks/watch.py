@@ -366,7 +366,7 @@ async def _watched(database: Database, breakouts: int) -> tuple[list[float], lis
             calendar=NSE,
             notifier=deliverer,
         )
-        watch = Watch(means, WatchSettings(candidates_most=breakouts), Thresholds())
+        watch = Watch(means, WatchSettings(max_candidates=breakouts), Thresholds())
         working = asyncio.create_task(deliverer.run())
         watching = asyncio.create_task(watch(RunContext(1, "watch", NOON, SESSION)))
         sent = {int(token): at for token, at in json.loads(await words.readline()).items()}

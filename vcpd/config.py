@@ -3,11 +3,10 @@
 import difflib
 import os
 import tomllib
-import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -17,6 +16,7 @@ from vcpd.analysis.risk.parameters import RiskParameters
 from vcpd.analysis.sizing import SizingParameters
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.bhavcopy.settings import BhavcopySettings
+from vcpd.core.deprecated_names import ENVIRONMENT_PREFIX, SECTION_SEPARATOR, rename_table, rename_variables
 from vcpd.core.errors import ConfigurationError
 from vcpd.domain.quality_flags import QualityParameters
 from vcpd.jobs.settings import CollectSettings, WatchSettings
@@ -28,41 +28,45 @@ from vcpd.schedule.policy import JobPolicy, ScheduleSettings, default_policies, 
 from vcpd.store.settings import StoreSettings
 from vcpd.web.settings import WebSettings
 
-ENVIRONMENT_PREFIX: Final = "VCPD_"
-SECTION_SEPARATOR: Final = "__"
 BHAVCOPY_JOB_DEFAULTS: Final[
     Mapping[str, Mapping[str, Any]]
-] = {  # bulletins come some two hours after the close
+] = {  # the files are published about two hours after the close
     "collect": {"at": "session_close + 150min, session_close + 210min, session_close + 300min"},
     "screen": {"at": "session_close + 330min"},
     "screen_intraday": {"enabled": False},
     "risk": {"at": "session_close + 360min"},
-    "watch": {"enabled": False},  # bulletins tell nothing of a running session
+    "watch": {"enabled": False},  # the files hold no intraday data
 }
 S = TypeVar("S", bound=msgspec.Struct)
 
 
 class DaemonSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Where the daemon lives and which market it follows."""
+    """The market that the daemon follows, and its state directory."""
 
     market: Annotated[
         Literal["sandbox", "kite", "bhavcopy"],
         msgspec.Meta(
             description="`sandbox` (a simulated exchange of its own), `kite` (Zerodha, needs an account) or "
-            "`bhavcopy` (the exchange's daily bulletins)"
+            "`bhavcopy` (the exchange's daily bhavcopy files)"
         ),
     ] = "sandbox"
     state_dir: Annotated[
         str,
-        msgspec.Meta(min_length=1, description="everything vcpd writes lies below; relative to this file"),
+        msgspec.Meta(
+            min_length=1,
+            description="everything that vcpd writes is below this directory; relative to this file",
+        ),
     ] = "state"
-    stop_deadline_s: Annotated[
-        float, msgspec.Meta(gt=0, le=600, description="how long work in flight may take to end when stopping")
+    shutdown_timeout_s: Annotated[
+        float,
+        msgspec.Meta(
+            gt=0, le=600, description="how long running work may take to finish when the daemon stops"
+        ),
     ] = 20.0
 
 
 class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Everything an owner may set, one section a room."""
+    """Every setting, one section per package."""
 
     daemon: DaemonSettings = DaemonSettings()
     sandbox: SandboxSettings = SandboxSettings()
@@ -84,17 +88,26 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     alerts: AlertSettings = AlertSettings()
     web: WebSettings = WebSettings()
     log: LogSettings = LogSettings()
-    jobs: Annotated[Mapping[str, JobPolicy], msgspec.Meta(description="one table a job")] = msgspec.field(
+    jobs: Annotated[Mapping[str, JobPolicy], msgspec.Meta(description="one table per job")] = msgspec.field(
         default_factory=default_policies
     )
 
 
 class LoadedConfiguration(msgspec.Struct, frozen=True):
-    """A configuration and where each value that is no default came from, by dotted path."""
+    """A configuration, the origin of each value that is not a default, by dotted path, and its folder.
+
+    `deprecated` lists the old spellings that were read, as `old -> new`.
+    """
 
     configuration: Configuration
     origins: Mapping[str, str]
     folder: Path
+    deprecated: tuple[str, ...] = ()
+
+    @property
+    def state_dir(self) -> Path:
+        """Absolute path of the directory below which the daemon writes."""
+        return (self.folder / self.configuration.daemon.state_dir).resolve()
 
 
 def load_configuration(path: Path, environment: Mapping[str, str] | None = None) -> LoadedConfiguration:
@@ -103,14 +116,24 @@ def load_configuration(path: Path, environment: Mapping[str, str] | None = None)
     Raises ConfigurationError with every problem found, each with its path.
     """
     raw = _read_toml(path)
+    problems: list[str] = []
+    renamed_keys = list(rename_table(raw, problems))
+    given = environment if environment is not None else os.environ
+    variables, renamed_variables = rename_variables(given, problems)
     origins = dict.fromkeys(_leaf_paths(raw), path.name)
-    problems = _apply_environment(raw, environment if environment is not None else os.environ, origins)
+    problems += _apply_environment(raw, variables, origins)
     raw["jobs"] = _with_default_jobs(raw.get("jobs", {}), _market_job_defaults(raw.get("daemon")))
     reader = _StructReader(problems)
     configuration = reader.struct(Configuration, raw, "")
     if reader.problems or configuration is None:
         raise ConfigurationError(sorted(reader.problems))
-    return LoadedConfiguration(configuration, origins, path.resolve().parent)
+    deprecated = (*renamed_keys, *renamed_variables)
+    return LoadedConfiguration(configuration, origins, path.resolve().parent, deprecated)
+
+
+def deprecation_warning(deprecated: Sequence[str]) -> str:
+    """One sentence that names every old spelling; read for this release only."""
+    return f"old names of settings, which the next release no longer reads: {', '.join(deprecated)}"
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -134,13 +157,13 @@ def _leaf_paths(raw: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 
 
 def _market_job_defaults(daemon: Any) -> Mapping[str, Mapping[str, Any]]:
-    """What the market changes in the default day, by job."""
+    """The changes that the market makes to the default schedule, by job."""
     market = daemon.get("market") if isinstance(daemon, dict) else None
     return BHAVCOPY_JOB_DEFAULTS if market == "bhavcopy" else {}
 
 
 def _with_default_jobs(given: Any, market_day: Mapping[str, Mapping[str, Any]]) -> Any:
-    """Each given job's table laid over the market's default day, so that one key can be changed alone."""
+    """Merge each given job table into the market's default schedule, so that a single key can be changed."""
     if not isinstance(given, dict):
         return given
     merged: dict[str, Any] = {
@@ -156,7 +179,7 @@ def _with_default_jobs(given: Any, market_day: Mapping[str, Mapping[str, Any]]) 
 def _apply_environment(
     raw: dict[str, Any], environment: Mapping[str, str], origins: dict[str, str]
 ) -> list[str]:
-    """Lay `VCPD_SECTION__KEY` (for a job `VCPD_JOBS__NAME__KEY`) over the file; gives the problems."""
+    """Merge variables such as `VCPD_WEB__PORT` or `VCPD_JOBS__RISK__CRON` into `raw`; return the problems."""
     problems = []
     for name in sorted(environment):
         parts = name.removeprefix(ENVIRONMENT_PREFIX).lower().split(SECTION_SEPARATOR)
@@ -196,7 +219,7 @@ def _type_at(parts: list[str]) -> Any:
 
 
 def _from_text(text: str, kind: Any) -> Any:
-    """The text of an environment variable as the kind wants it; a wrong one is left for the judge."""
+    """Convert an environment variable's text to the declared type; returned as it is where that fails."""
     candidates: list[Callable[[], Any]] = [
         lambda: msgspec.convert(text, kind, strict=False),
         lambda: msgspec.json.decode(text.encode(), type=kind),
@@ -232,7 +255,7 @@ def _fields(kind: type[msgspec.Struct]) -> dict[str, Any]:
 
 
 class _StructReader:
-    """Turns raw tables into structs and keeps every problem instead of stopping at the first."""
+    """Converts raw tables to structs; collects every problem instead of stopping at the first."""
 
     def __init__(self, problems: list[str]) -> None:
         self.problems = problems
@@ -290,7 +313,7 @@ def _join_path(path: str, name: str) -> str:
 
 
 def _describe_expected(error: msgspec.ValidationError, kind: Any) -> str:
-    """What was expected, in words; where it is one of a few names, which."""
+    """Describe what was expected; for an enumeration, list its values."""
     text = str(error)
     names = ", ".join(_allowed_values(kind))
     if names and text.startswith("Invalid enum value"):
@@ -299,9 +322,9 @@ def _describe_expected(error: msgspec.ValidationError, kind: Any) -> str:
 
 
 def _allowed_values(kind: Any) -> Iterator[str]:
-    """The words that a declared type allows: those of its literals and enumerations."""
+    """The values that a declared type allows: those of its literals and enumerations."""
     if isinstance(kind, type) and issubclass(kind, Enum):
-        yield from (str(one.value) for one in kind)
+        yield from (str(member.value) for member in kind)
     elif get_origin(kind) is Literal:
         yield from map(str, get_args(kind))
     else:
@@ -310,13 +333,7 @@ def _allowed_values(kind: Any) -> Iterator[str]:
 
 
 def _display_value(raw: Any, path: str) -> str:
-    """The value as an owner wrote it; a store's address may hold a password and is never shown."""
+    """The value as written; a database address may hold a password and is never shown."""
     if path.endswith(("dsn", "secret", "token", "password")):
         return "***"
     return repr(raw)
-
-
-def is_optional(kind: Any) -> bool:
-    """Whether None is a value of this declared type."""
-    bare = _unwrap_annotated(kind)
-    return get_origin(bare) in (Union, types.UnionType) and type(None) in get_args(bare)

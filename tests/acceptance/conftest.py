@@ -19,8 +19,8 @@ historical_per_s = 200
 other_per_s = 200
 all_gets_per_s = 400
 [schedule]
-cpu_mark_load = 1000
-memory_mark_pct = 100
+max_load_per_core = 1000
+max_memory_pct = 100
 [collect]
 history_years = 2
 """

@@ -26,7 +26,7 @@ SETTINGS = """
 count = 1
 [alerts.webhook]
 url = "{url}/hook"
-picture = true
+attach_chart = true
 """
 SECRETS = {"alerts_webhook_secret": "of-the-hook"}
 

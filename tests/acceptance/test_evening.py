@@ -22,7 +22,7 @@ SETTINGS = """
 symbols = 24
 years = 2
 [sandbox.faults]
-restated = {restated}
+split_ratios = {restated}
 [sandbox.limits]
 quote_per_s = 100
 historical_per_s = 1000
@@ -38,8 +38,8 @@ history_years = 2
 [workers]
 count = 1
 [schedule]
-cpu_mark_load = 1000.0
-memory_mark_pct = 100.0
+max_load_per_core = 1000.0
+max_memory_pct = 100.0
 """
 
 

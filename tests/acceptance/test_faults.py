@@ -23,7 +23,7 @@ MONDAY_MORNING = "2026-07-13T08:40:00+05:30"
 COLLECTED = {FRIDAY_MORNING: "2026-07-09", FRIDAY_AFTERNOON: "2026-07-10", MONDAY_MORNING: "2026-07-10"}
 pytestmark = pytest.mark.timeout(600)  # a test is three daemons, one after the other
 DEADLINE_S = 200.0  # the first use compiles the kernels
-ENVIRONMENT = {"VCPD_DAEMON__STOP_DEADLINE_S": "2"}
+ENVIRONMENT = {"VCPD_DAEMON__SHUTDOWN_TIMEOUT_S": "2"}
 SETTINGS = """
 [sandbox]
 symbols = 24
@@ -43,17 +43,17 @@ other_per_s = 10
 all_gets_per_s = 20
 [kite]
 timeout_s = 1.0
-tries = 9
+max_attempts = 9
 backoff_s = 0.05
 backoff_max_s = 0.4
 [collect]
 history_years = 2
-whole_every_sessions = 1
+full_compare_interval_sessions = 1
 [workers]
 count = 1
 [schedule]
-cpu_mark_load = 1000.0
-memory_mark_pct = 100.0
+max_load_per_core = 1000.0
+max_memory_pct = 100.0
 [jobs.screen]
 enabled = false
 [jobs.screen_intraday]
@@ -98,7 +98,7 @@ async def test_symbols_that_vanish_keep_their_bars_and_go_on_when_they_are_back(
     async with fresh_address(postgres_server) as dsn:
         await _until_collected(dsn, tmp_path, FRIDAY_MORNING, CALM)
         before = await _rows(dsn)
-        await _until_collected(dsn, tmp_path, FRIDAY_AFTERNOON, f"vanished = {json.dumps(gone)}")
+        await _until_collected(dsn, tmp_path, FRIDAY_AFTERNOON, f"hidden_symbols = {json.dumps(gone)}")
         without = await _rows(dsn)
         assert [row for row in without if row[0] in gone] == [row for row in before if row[0] in gone]
         assert len(without) == len(before) + len(_shares(calm)) + 2 - len(gone)
@@ -114,7 +114,7 @@ async def test_symbols_that_vanish_while_they_are_collected_are_named_and_made_u
     async with fresh_address(postgres_server) as dsn:
         async with _daemon(dsn, tmp_path, FRIDAY_MORNING, CALM) as (daemon, exchange):
             await daemon.until(lambda status: outcomes(status)["instruments"] == "done", DEADLINE_S)
-            await exchange.set_faults({"vanished": gone})
+            await exchange.set_faults({"hidden_symbols": gone})
             status = await daemon.until(lambda one: outcomes(one)["collect"] == "done", DEADLINE_S)
             reason = next(job["last"]["reason"] for job in status["jobs"] if job["name"] == "collect")
             assert any(symbol in reason for symbol in gone)

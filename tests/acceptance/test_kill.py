@@ -39,8 +39,8 @@ count = 1
 chunk_rows = 4
 [schedule]
 retries = 100
-cpu_mark_load = 1000.0
-memory_mark_pct = 100.0
+max_load_per_core = 1000.0
+max_memory_pct = 100.0
 """
 
 

@@ -16,7 +16,7 @@ EVERY = timedelta(minutes=2)
 OFTEN = """
 [jobs.housekeeping]
 cron = "*/2 * * * *"
-behind = []
+not_during = []
 heavy = false
 overlap = "queue"
 catch_up = "all"

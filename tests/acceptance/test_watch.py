@@ -25,11 +25,11 @@ count = 1
 [alerts.webhook]
 url = "{url}/hook"
 [watch]
-fall_back_after_s = 1
-quotes_every_s = 1
-look_again_s = 1
+quote_fallback_after_s = 1
+quote_interval_s = 1
+candidate_refresh_s = 1
 [ticker]
-mute_after_s = 2
+stale_after_s = 2
 backoff_s = 0.5
 backoff_max_s = 1
 """

@@ -15,7 +15,7 @@ from vcpd.bhavcopy.sync import ExchangeClock
 from vcpd.domain.nse_calendar import NSE
 
 EVENING = datetime.fromisoformat("2024-08-30T20:00:00+05:30")
-QUICK: Mapping[str, object] = {"requests_per_s": 900, "backoff_s": 0.001, "tries": 3, "timeout_s": 5}
+QUICK: Mapping[str, object] = {"requests_per_s": 900, "backoff_s": 0.001, "max_attempts": 3, "timeout_s": 5}
 
 
 def evening_clock() -> FakeClock:

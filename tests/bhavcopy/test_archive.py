@@ -182,7 +182,7 @@ async def test_requests_are_spaced(server: ArchiveServer, folder: Path) -> None:
 
 
 async def test_a_file_beyond_the_limit_is_not_read(server: ArchiveServer) -> None:
-    settings = msgspec.convert({**QUICK, "body_limit_mb": 0.001, "tries": 1}, BhavcopySettings)
+    settings = msgspec.convert({**QUICK, "body_limit_mb": 0.001, "max_attempts": 1}, BhavcopySettings)
     server.files["huge"] = b"x" * 2000
     async with aiohttp.ClientSession() as http:
         download = Downloader(http, settings)

@@ -18,7 +18,7 @@ from vcpd.domain.nse_calendar import NSE
 from vcpd.runtime.clock import VirtualClock, WallClock
 from vcpd.sandbox.settings import SandboxSettings
 
-SMALL = SandboxSettings(symbols=40, seed=7, years=1, planted_share=0.5)
+SMALL = SandboxSettings(symbols=40, seed=7, years=1, leader_share=0.5)
 IST = ZoneInfo("Asia/Kolkata")
 
 

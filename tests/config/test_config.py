@@ -1,5 +1,6 @@
 """A configuration is judged as a whole, and every problem names its path."""
 
+import json
 from pathlib import Path
 
 import msgspec
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from vcpd.cli.config import config_toml, toml_value
 from vcpd.cli.main import main
 from vcpd.config import Configuration, LoadedConfiguration, load_configuration
+from vcpd.core.deprecated_names import CONFIG_KEYS
 from vcpd.core.errors import ConfigurationError
 
 SHIPPED = Path(__file__).resolve().parents[2] / "config.toml"
@@ -176,3 +178,95 @@ def test_a_date_that_is_holiday_and_session_is_a_bad_configuration(tmp_path: Pat
     )
     with pytest.raises(ConfigurationError, match="schedule: 2027-02-07 stands both"):
         load_configuration(path, {})
+
+
+def _value_of(configuration: Configuration, path: str) -> object:
+    value: object = configuration
+    for part in path.split("."):
+        value = value[part] if isinstance(value, dict) else getattr(value, part)
+    return value
+
+
+def _renamed_settings() -> list[tuple[str, str]]:
+    """Each old dotted path with an example where the table's name is free, and the new path."""
+    examples = {"alerts": "mail", "jobs": "risk"}
+    pairs = []
+    for old, new in CONFIG_KEYS.items():
+        path = old.replace("*", examples.get(old.split(".")[0], "*"))
+        pairs.append((path, f"{path.rpartition('.')[0]}.{new}"))
+    return pairs
+
+
+@pytest.mark.parametrize(("old", "new"), _renamed_settings())
+def test_an_old_key_sets_the_new_one(tmp_path: Path, old: str, new: str) -> None:
+    """In the file and in the environment; neither leaves the old name unmentioned."""
+    default = _value_of(Configuration(), new)
+    value = _other_value(default)
+    section, _, key = old.rpartition(".")
+    in_file = _load(tmp_path, f"[{section}]\n{key} = {toml_value(value)}\n")
+    variable = f"VCPD_{old.upper().replace('.', '__')}"
+    text = value if isinstance(value, str) else json.dumps(value)
+    in_environment = _load(tmp_path, "", {variable: text})
+    for loaded in (in_file, in_environment):
+        expected = _load(tmp_path, _table(new, value)).configuration
+        assert loaded.configuration == expected
+        assert _value_of(loaded.configuration, new) != default
+    assert in_file.deprecated == (f"{old} -> {new.rpartition('.')[2]}",)
+    assert in_environment.deprecated == (f"{variable} -> VCPD_{new.upper().replace('.', '__')}",)
+
+
+def _table(path: str, value: object) -> str:
+    section, _, key = path.rpartition(".")
+    return f"[{section}]\n{key} = {toml_value(value)}\n"
+
+
+def _other_value(default: object) -> object:
+    """A permitted value that is not the default."""
+    if isinstance(default, bool):
+        return not default
+    if isinstance(default, int):
+        return default + 1
+    if isinstance(default, float):
+        return default * 0.9
+    if isinstance(default, dict):
+        return {"NSE:INFY": 2.0}
+    return "screen" if isinstance(default, str) else ["collect"]
+
+
+def test_a_setting_under_both_names_is_a_problem(tmp_path: Path) -> None:
+    """In the file and in the environment, beside every other problem."""
+    text = "[kite]\ntries = 3\nmax_attempts = 4\n[web]\nprot = 1\n"
+    old, new = "VCPD_WORKERS__MAX_CASUALTIES", "VCPD_WORKERS__MAX_FAILED_SYMBOLS"
+    assert _problems(tmp_path, text, {old: "1", new: "2"}) == [
+        f"{old}: the old name of {new}, which is given as well",
+        "kite.tries: the old name of max_attempts, which is given as well",
+        "web.prot: unknown key; did you mean `port`?",
+    ]
+
+
+def test_the_environment_wins_whichever_name_each_source_uses(tmp_path: Path) -> None:
+    """An old variable overrides a new key of the file, and the reverse."""
+    old_variable = _load(tmp_path, "[kite]\nmax_attempts = 3\n", {"VCPD_KITE__TRIES": "7"})
+    new_variable = _load(tmp_path, "[kite]\ntries = 3\n", {"VCPD_KITE__MAX_ATTEMPTS": "7"})
+    assert old_variable.configuration.kite.max_attempts == new_variable.configuration.kite.max_attempts == 7
+
+
+def test_one_warning_names_every_old_spelling(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """On standard error, so that printed JSON stays readable."""
+    path = tmp_path / "config.toml"
+    path.write_text("[kite]\ntries = 3\n[jobs.risk]\nbehind = []\n", encoding="utf-8")
+    assert main(["show-config", "--json", "--config", str(path)]) == 0
+    shown = capsys.readouterr()
+    assert json.loads(shown.out)["configuration"]["kite"]["max_attempts"] == 3
+    assert shown.err == (
+        "vcpd: warning: old names of settings, which the next release no longer reads: "
+        "kite.tries -> max_attempts, jobs.risk.behind -> not_during\n"
+    )
+
+
+def test_no_old_key_is_a_present_setting() -> None:
+    """Else its value could not be set, and every new name must exist."""
+    for old, new in _renamed_settings():
+        _value_of(Configuration(), new)
+        with pytest.raises(AttributeError):
+            _value_of(Configuration(), old)

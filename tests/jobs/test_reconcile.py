@@ -108,7 +108,9 @@ async def test_one_changed_old_bar_brings_the_whole_history_again() -> None:
 async def test_a_late_adjustment_of_old_bars_is_noticed_where_a_jump_is_suspected() -> None:
     """A demerger's adjustment comes months later and leaves the last sessions as they were."""
     town = build_town([history(symbol) for symbol in SYMBOLS])
-    town.settings = CollectSettings(history_years=0.1, overlap_sessions=2, whole_every_sessions=1_000_000)
+    town.settings = CollectSettings(
+        history_years=0.1, overlap_sessions=2, full_compare_interval_sessions=1_000_000
+    )
     records = town.market.histories["NSE:B"].records
     early = records["session"] < np.datetime64(date(2025, 6, 16))
     for name in ("open", "high", "low", "close"):
@@ -125,7 +127,7 @@ async def test_a_late_adjustment_of_old_bars_is_noticed_where_a_jump_is_suspecte
 
 async def test_every_history_is_compared_whole_in_its_turn() -> None:
     town = await evening_town()
-    town.settings = CollectSettings(history_years=0.1, overlap_sessions=2, whole_every_sessions=5)
+    town.settings = CollectSettings(history_years=0.1, overlap_sessions=2, full_compare_interval_sessions=5)
     await town.reconcile()(context(NEXT_SESSION))
     whole = [symbol for symbol, first, _ in town.market.candle_requests if first < date(2025, 6, 1)]
     assert len(whole) == 1
@@ -134,7 +136,7 @@ async def test_every_history_is_compared_whole_in_its_turn() -> None:
 async def test_turns_leave_nobody_out_over_weekends_and_holidays() -> None:
     """In five sessions every history is compared whole exactly once, whatever days lie between."""
     town = build_town([history(symbol) for symbol in SYMBOLS])
-    town.settings = CollectSettings(history_years=0.1, overlap_sessions=2, whole_every_sessions=5)
+    town.settings = CollectSettings(history_years=0.1, overlap_sessions=2, full_compare_interval_sessions=5)
     await town.collect()(context(SESSION))
     whole = []
     for day in NSE.sessions(date(2025, 7, 1), date(2025, 7, 31))[:15].tolist():

@@ -40,7 +40,13 @@ from vcpd.jobs.settings import WatchSettings
 from vcpd.jobs.watch import FeedDecision, FeedFallback, Watch, WatchDependencies
 from vcpd.ports import RunStore
 
-QUICK = WatchSettings(fall_back_after_s=5, quotes_every_s=1, silent_after_s=60, look_again_s=2, learn_days=0)
+QUICK = WatchSettings(
+    quote_fallback_after_s=5,
+    quote_interval_s=1,
+    feed_timeout_s=60,
+    candidate_refresh_s=2,
+    volume_curve_days=0,
+)
 AAA = TOKENS["NSE:AAA"]
 DEADLINE_S = 5.0
 
@@ -257,7 +263,7 @@ async def test_new_bases_and_new_settings_are_followed_while_the_session_runs() 
         post.setups.bases.append(base_of(verdict("NSE:BBB", close=93.5)))
         post.store.number += 1
         await until(lambda: post.feed.followed == [AAA, TOKENS["NSE:BBB"]])
-        post.watch.settings = msgspec.structs.replace(QUICK, within_pct=5.0)
+        post.watch.settings = msgspec.structs.replace(QUICK, max_distance_to_pivot_pct=5.0)
         await until(lambda: post.feed.followed == [AAA])
         assert post.watch.status().left_out == 1
 
@@ -300,7 +306,7 @@ def minutes_of(sessions: int) -> MinuteVolumes:
 
 async def test_a_curve_is_learned_kept_and_used() -> None:
     """All volume in the morning: 800 shares at noon are 800 at the close, which is light."""
-    settings = msgspec.structs.replace(QUICK, learn_days=30)
+    settings = msgspec.structs.replace(QUICK, volume_curve_days=30)
     async with at_work(settings=settings, quotes=FakeQuotes(minutes=minutes_of(40))) as post:
         await until(lambda: post.watch.status().own_curves == 1)
         (stored,) = post.store.stored_curves
@@ -315,7 +321,7 @@ async def test_a_curve_that_is_known_is_not_asked_for_until_it_is_old() -> None:
     shares = np.linspace(0, 1, 376)[1:]
     for age, asked in ((10, []), (31, ["NSE:AAA"])):
         curve = StoredVolumeCurve("NSE:AAA", TODAY - timedelta(days=age), 40, shares)
-        settings = msgspec.structs.replace(QUICK, learn_days=30)
+        settings = msgspec.structs.replace(QUICK, volume_curve_days=30)
         quotes = FakeQuotes(minutes=minutes_of(2))
         async with at_work(
             settings=settings, quotes=quotes, store=FakeWatchStore(stored_curves=[curve])
@@ -328,7 +334,7 @@ async def test_a_curve_that_is_known_is_not_asked_for_until_it_is_old() -> None:
 async def test_a_market_without_minute_bars_is_left_in_peace() -> None:
     bases = [base_of(verdict(symbol)) for symbol in TOKENS]
     quotes = FakeQuotes(minutes=PermanentError("daily candles only"))
-    settings = msgspec.structs.replace(QUICK, learn_days=30)
+    settings = msgspec.structs.replace(QUICK, volume_curve_days=30)
     async with at_work(settings=settings, quotes=quotes, setups=FakeSetups(bases)) as post:
         await until(lambda: len(quotes.minute_requests) == 3)
         await asyncio.sleep(0.1)

@@ -151,7 +151,7 @@ def settings_for(root: str, **changes: object) -> KiteSettings:
         "backoff_s": 0.005,
         "backoff_max_s": 0.02,
         "timeout_s": 5.0,
-        "tries": 4,
+        "max_attempts": 4,
     }
     return msgspec.convert({**given, **changes}, KiteSettings)
 

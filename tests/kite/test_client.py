@@ -188,7 +188,7 @@ async def test_a_slow_drip_is_cut_off(exchange: Exchange, tmp_path: Path) -> Non
 async def test_an_endless_body_is_not_read(body: Reply, exchange: Exchange, tmp_path: Path) -> None:
     """More than the limit is refused, also when it comes compressed."""
     exchange.default = body
-    async with door_to(exchange, tmp_path, body_limit_mb=0.5, tries=1) as door:
+    async with door_to(exchange, tmp_path, body_limit_mb=0.5, max_attempts=1) as door:
         with pytest.raises(RetryableError, match="larger than"):
             await door.client.daily_bars(INFY, FIRST, LAST)
 
@@ -204,9 +204,9 @@ async def test_tries_end(exchange: Exchange, door: Door) -> None:
 
 async def test_an_unreachable_exchange_is_passing_trouble(exchange: Exchange, tmp_path: Path) -> None:
     """A refused connection is tried again, then said."""
-    async with door_to(exchange, tmp_path, tries=2) as door:
+    async with door_to(exchange, tmp_path, max_attempts=2) as door:
         door.transport._settings = door.transport._settings.__class__(
-            api_root="http://127.0.0.1:1", tries=2, backoff_s=0.001
+            api_root="http://127.0.0.1:1", max_attempts=2, backoff_s=0.001
         )
         with pytest.raises(RetryableError, match="the connection failed"):
             await door.client.daily_bars(INFY, FIRST, LAST)

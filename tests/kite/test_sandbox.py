@@ -51,7 +51,7 @@ async def opened(
         api_root=sandbox.url,
         login_root=f"{sandbox.url}/connect/login",
         timeout_s=0.4,
-        tries=8,
+        max_attempts=8,
         backoff_s=0.01,
         backoff_max_s=0.05,
     )

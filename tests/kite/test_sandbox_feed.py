@@ -67,7 +67,7 @@ async def subscribed(market: SimulatedMarket, folder: Path) -> AsyncIterator[Sub
         login_root=f"{sandbox.url}/connect/login",
         ticker_root=sandbox.url.replace("http", "ws", 1),
     )
-    ticking = TickerSettings(mute_after_s=3, backoff_s=0.1, backoff_max_s=0.2)
+    ticking = TickerSettings(stale_after_s=3, backoff_s=0.1, backoff_max_s=0.2)
     async with aiohttp.ClientSession() as http:
         transport = Transport(http, kite, RateLimits(LimitSettings()))
         credentials = KiteCredentials.of(kite, Secret(SETTINGS.api_secret))

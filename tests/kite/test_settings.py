@@ -20,8 +20,8 @@ def test_every_setting_is_described(kind: type[msgspec.Struct]) -> None:
     "given",
     [
         {"api_root": "kite.trade"},
-        {"tries": 0},
-        {"tries": "5"},
+        {"max_attempts": 0},
+        {"max_attempts": "5"},
         {"timeout_s": 0},
         {"api_key": "a key"},
         {"secret": "x"},

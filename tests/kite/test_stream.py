@@ -33,7 +33,7 @@ from vcpd.ports import Clock
 
 INFY, TCS, SBIN = 408065, 2953217, 779521
 TOKEN = "very-secret-access-token"
-SETTINGS = TickerSettings(mute_after_s=8, backoff_s=0.5, backoff_max_s=4)
+SETTINGS = TickerSettings(stale_after_s=8, backoff_s=0.5, backoff_max_s=4)
 
 
 def token_of(word: str) -> SessionToken:

@@ -23,7 +23,7 @@ async def test_renewing_lets_a_running_task_end_and_gives_fresh_workers(start_po
 
 async def test_a_mark_below_a_newborns_weight_still_lets_work_be_done(left_behind: LeftBehind) -> None:
     """Each worker does at least one task before it counts as too heavy; nobody is replaced for ever."""
-    settings = WorkerSettings(count=1, memory_mark_mb=64)
+    settings = WorkerSettings(count=1, recycle_above_mb=64)
     pool = WorkerPool(settings, panels.open_panel, warm_ups=(panels.keep_much,))
     try:
         async with asyncio.timeout(30):

@@ -106,7 +106,7 @@ async def test_without_a_list_a_lost_symbol_fails_the_job(
 
 async def test_a_task_that_always_fails_is_given_up(start_pool: StartPool, panel: PanelReference) -> None:
     """More casualties than allowed fail the whole job instead of quarantining the market."""
-    pool = await start_pool(WorkerSettings(count=2, chunk_rows=8, max_casualties=2))
+    pool = await start_pool(WorkerSettings(count=2, chunk_rows=8, max_failed_symbols=2))
     casualties: list[FailedSymbol] = []
     with pytest.raises(PermanentError, match="given up"):
         await pool.map_panel(panels.raise_at, panel, range(40), casualties=casualties)
@@ -171,7 +171,7 @@ async def test_recycled_after_so_many_tasks(start_pool: StartPool) -> None:
 
 
 async def test_recycled_above_the_memory_mark(start_pool: StartPool) -> None:
-    pool = await start_pool(WorkerSettings(count=1, memory_mark_mb=100))
+    pool = await start_pool(WorkerSettings(count=1, recycle_above_mb=100))
     first = await pool.call(os.getpid)
     await pool.call(panels.hold_memory, 100)
     assert await pool.call(os.getpid) != first
@@ -198,7 +198,7 @@ async def test_a_newer_panel_unmaps_the_older(
 
 
 async def test_an_idle_worker_lets_go_of_the_panel(start_pool: StartPool, panel: PanelReference) -> None:
-    pool = await start_pool(WorkerSettings(count=1, rest_after_s=0.1))
+    pool = await start_pool(WorkerSettings(count=1, idle_release_s=0.1))
     await pool.map_panel(panels.closes, panel, 1.0)
     maps = Path(f"/proc/{pool.snapshot().workers[0].pid}/maps")
     await until(lambda: panel.path not in maps.read_text(encoding="utf-8"))

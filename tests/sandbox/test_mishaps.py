@@ -115,7 +115,7 @@ async def test_vanished_symbols_are_nowhere(start: Start) -> None:
     """The list, candles and quotes forget the symbol and remember it when the fault is taken back."""
     sandbox = await start(limits=WIDE)
     async with door(sandbox.url) as kite:
-        await kite.post("/sandbox/faults", FaultSettings(vanished=("NSE:NIFTY 50",)))
+        await kite.post("/sandbox/faults", FaultSettings(hidden_symbols=("NSE:NIFTY 50",)))
         assert b"NIFTY 50," not in (await kite.get("/instruments/NSE"))[1]
         assert await kite.error(HISTORY) == (400, "InputException")
         assert list(await kite.data("/quote?i=NSE:NIFTY+50&i=NSE:NIFTY+500")) == ["NSE:NIFTY 500"]
@@ -129,7 +129,7 @@ async def test_a_restatement_divides_the_whole_history(start: Start) -> None:
     async with door(sandbox.url) as kite:
         before = (await kite.data(HISTORY))["candles"]
         quote_before = (await kite.data("/quote?i=NSE:NIFTY+50"))["NSE:NIFTY 50"]
-        await kite.post("/sandbox/faults", FaultSettings(restated={"NSE:NIFTY 50": 5.0}))
+        await kite.post("/sandbox/faults", FaultSettings(split_ratios={"NSE:NIFTY 50": 5.0}))
         after = (await kite.data(HISTORY))["candles"]
         quote_after = (await kite.data("/quote?i=NSE:NIFTY+50"))["NSE:NIFTY 50"]
     assert len(after) == len(before)

@@ -76,7 +76,7 @@ def test_another_process_gives_the_same_bytes() -> None:
 
 def test_more_symbols_leave_the_others_as_they_were(market: SimulatedMarket) -> None:
     """A company's bars depend on the seed and its number, not on how many others there are."""
-    larger = SimulatedMarket(SandboxSettings(symbols=80, seed=7, young_share=0.0), NSE, LAST_SESSION)
+    larger = SimulatedMarket(SandboxSettings(symbols=80, seed=7, recent_listing_share=0.0), NSE, LAST_SESSION)
     for listing in equities(market, EVENING)[:50]:
         assert same(series_of(market, listing, EVENING), series_of(larger, listing, EVENING))
 

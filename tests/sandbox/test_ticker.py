@@ -18,7 +18,7 @@ from vcpd.sandbox.server import RunningSandbox
 from vcpd.sandbox.settings import SandboxTickerSettings
 from vcpd.sandbox.simulated import SimulatedMarket
 
-QUICK = SandboxTickerSettings(every_s=0.02, heartbeat_s=0.05)
+QUICK = SandboxTickerSettings(interval_s=0.02, heartbeat_s=0.05)
 NIFTY = 256265
 NOON = "2026-07-15T12:00"
 
@@ -109,7 +109,7 @@ async def test_a_snapshot_comes_at_once_in_the_mode_asked_for(
     start: Start, noon: FakeClock, shares: list[MarketListing]
 ) -> None:
     """Right after the subscription a quote, after `mode` a full packet, then ltp; unknown tokens stay out."""
-    sandbox = await start(limits=WIDE, ticker=SandboxTickerSettings(every_s=30, heartbeat_s=30))
+    sandbox = await start(limits=WIDE, ticker=SandboxTickerSettings(interval_s=30, heartbeat_s=30))
     token = shares[0].token
     async with AsyncExitStack() as stack:
         kite, live = await logged_in(sandbox, stack)

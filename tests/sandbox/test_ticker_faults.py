@@ -20,7 +20,7 @@ from vcpd.sandbox.settings import FaultSettings, SandboxTickerSettings, TickerFa
 from vcpd.sandbox.simulated import SimulatedMarket
 
 NIFTY = 256265
-QUICK = SandboxTickerSettings(every_s=0.02, heartbeat_s=0.02)
+QUICK = SandboxTickerSettings(interval_s=0.02, heartbeat_s=0.02)
 
 
 @asynccontextmanager
@@ -127,7 +127,7 @@ async def test_vanished_and_restated_symbols_are_so_live_too(
     async with following(start, clock) as (kite, live):
         shares = [row for row in market.listings(clock.now()) if row.segment == "NSE"][:2]
         gone, split = shares
-        pretence = FaultSettings(vanished=(gone.symbol,), restated={split.symbol: 5.0})
+        pretence = FaultSettings(hidden_symbols=(gone.symbol,), split_ratios={split.symbol: 5.0})
         assert await kite.post("/sandbox/faults", pretence) == 200
         quote = (await kite.data(f"/quote?i={split.symbol}"))[split.symbol]
         await live.send(subscribe([gone.token, split.token]))

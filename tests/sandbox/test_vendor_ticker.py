@@ -69,7 +69,7 @@ async def report_of(process: Process, sandbox: RunningSandbox) -> dict[str, Any]
 async def sped(market: SimulatedMarket) -> AsyncIterator[tuple[RunningSandbox, FakeClock]]:
     """The last session of the small market, standing at its first second."""
     clock = FakeClock(ist("2026-07-15T09:15:01"), Sleep.IS_REAL)
-    quick = SandboxTickerSettings(every_s=0.05, heartbeat_s=0.2)
+    quick = SandboxTickerSettings(interval_s=0.05, heartbeat_s=0.2)
     settings = msgspec.structs.replace(SETTINGS, limits=WIDE, ticker=quick)
     sandbox = await start_server(settings, market, clock, port=0)
     yield sandbox, clock

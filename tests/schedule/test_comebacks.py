@@ -204,7 +204,7 @@ def test_a_success_by_hand_ends_the_tries() -> None:
     async def scene(clock: LoopClock, table: RunTable) -> None:
         policies = {"collect": JobPolicy(at="16:00")}
         table.settle(policies, clock.now())
-        daemon = Daemon(clock, table, policies, ScheduleSettings(retry_pause_min=20.0))
+        daemon = Daemon(clock, table, policies, ScheduleSettings(retry_initial_min=20.0))
         daemon.work.raises["collect"] = DOWN
         daemon.start()
         await clock.sleep_until(ist("23T16:02"))

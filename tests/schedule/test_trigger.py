@@ -140,11 +140,11 @@ def test_every_setting_explains_itself() -> None:
 
 def test_policies_that_wait_for_each_other_are_found() -> None:
     """Circles and unknown names are problems; the default day has none."""
-    circle = {"a": JobPolicy(after=("b",)), "b": JobPolicy(behind=("a",)), "c": JobPolicy(after=("x",))}
+    circle = {"a": JobPolicy(after=("b",)), "b": JobPolicy(not_during=("a",)), "c": JobPolicy(after=("x",))}
     assert policy_problems(circle) == [
         "jobs.c.after: there is no job 'x'",
-        "jobs.a: waits for itself through after or behind",
-        "jobs.b: waits for itself through after or behind",
+        "jobs.a: waits for itself through after or not_during",
+        "jobs.b: waits for itself through after or not_during",
     ]
     assert policy_problems(default_policies()) == []
 

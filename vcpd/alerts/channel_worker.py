@@ -235,7 +235,7 @@ class ChannelWorker:
         wanted = [filter_items(self._settings, alert) for alert in alerts]
         office = self._context
         message = compose(wanted, self._channel.name, office.settings.templates, office.zone)
-        if len(wanted) > 1 or not (wanted[0].items and self._settings.picture):
+        if len(wanted) > 1 or not (wanted[0].items and self._settings.attach_chart):
             return message
         return msgspec.structs.replace(message, image=await self._render_image(wanted[0]))
 

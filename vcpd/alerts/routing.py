@@ -14,7 +14,7 @@ from vcpd.domain.alerts import Alert, AlertKind
 
 DEADMAN_KINDS: Final = frozenset({AlertKind.SESSION_COMPLETE})
 DEADMAN_CHANNEL_SETTINGS: Final = ChannelSettings(
-    kinds=tuple(DEADMAN_KINDS), quiet_hours=False, picture=False
+    kinds=tuple(DEADMAN_KINDS), quiet_hours=False, attach_chart=False
 )
 
 

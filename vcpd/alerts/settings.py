@@ -12,25 +12,27 @@ UrlText = Annotated[str, msgspec.Meta(pattern=r"^(https?://\S+)?$")]
 
 
 class ChannelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What every channel lets one choose."""
+    """Settings that every channel has."""
 
     kinds: Annotated[
         tuple[AlertKind, ...],
         msgspec.Meta(description="only these kinds, such as `breakout`, `setups`; empty: all but good_night"),
     ] = ()
     min_rating: Annotated[
-        int, msgspec.Meta(ge=0, le=99, description="no setup of a lower relative strength")
+        int, msgspec.Meta(ge=0, le=99, description="no setups of a lower relative strength rating")
     ] = 0
-    min_score: Annotated[float, msgspec.Meta(ge=0, le=100, description="no setup of a lower score")] = 0.0
+    min_score: Annotated[float, msgspec.Meta(ge=0, le=100, description="no setups of a lower score")] = 0.0
     per_minute: Annotated[
-        int, msgspec.Meta(ge=1, le=600, description="messages a minute at most; further ones wait")
+        int, msgspec.Meta(ge=1, le=600, description="messages per minute at most; further messages wait")
     ] = 20
-    quiet_hours: Annotated[bool, msgspec.Meta(description="keep [alerts] quiet_from and quiet_to")] = True
+    quiet_hours: Annotated[bool, msgspec.Meta(description="observe the quiet hours of [alerts]")] = True
     digest_above: Annotated[
         int,
-        msgspec.Meta(ge=0, le=100, description="more alerts than this at once go as one message; 0: never"),
+        msgspec.Meta(
+            ge=0, le=100, description="more alerts than this at once are sent as one digest; 0: never"
+        ),
     ] = 4
-    picture: Annotated[bool, msgspec.Meta(description="send the chart of the best new setups along")] = True
+    attach_chart: Annotated[bool, msgspec.Meta(description="attach a chart of the best new setups")] = True
 
 
 class TelegramSettings(ChannelSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -46,7 +48,10 @@ class NtfySettings(ChannelSettings, frozen=True, forbid_unknown_fields=True, kw_
     """An ntfy topic; on when `topic` is set. Secret, where the topic is protected: `alerts_ntfy_token`."""
 
     topic: Annotated[
-        str, msgspec.Meta(pattern=r"^[-_A-Za-z0-9]{0,64}$", description="who knows it can read along")
+        str,
+        msgspec.Meta(
+            pattern=r"^[-_A-Za-z0-9]{0,64}$", description="topic name; whoever knows it can read the messages"
+        ),
     ] = ""
     server: Annotated[UrlText, msgspec.Meta(description="ntfy.sh, or a server of your own")] = (
         "https://ntfy.sh"
@@ -58,14 +63,16 @@ class WebhookSettings(ChannelSettings, frozen=True, forbid_unknown_fields=True, 
 
     url: Annotated[UrlText, msgspec.Meta(description="where to POST to")] = ""
     per_minute: Annotated[
-        int, msgspec.Meta(ge=1, le=6000, description="messages a minute at most; further ones wait")
+        int, msgspec.Meta(ge=1, le=6000, description="messages per minute at most; further messages wait")
     ] = 300
-    quiet_hours: Annotated[bool, msgspec.Meta(description="keep [alerts] quiet_from and quiet_to")] = False
+    quiet_hours: Annotated[bool, msgspec.Meta(description="observe the quiet hours of [alerts]")] = False
     digest_above: Annotated[
         int,
-        msgspec.Meta(ge=0, le=100, description="more alerts than this at once go as one message; 0: never"),
+        msgspec.Meta(
+            ge=0, le=100, description="more alerts than this at once are sent as one digest; 0: never"
+        ),
     ] = 0
-    picture: Annotated[bool, msgspec.Meta(description="put the chart into the JSON, base64")] = False
+    attach_chart: Annotated[bool, msgspec.Meta(description="include the chart in the JSON, base64")] = False
 
 
 class MailSettings(ChannelSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -79,7 +86,7 @@ class MailSettings(ChannelSettings, frozen=True, forbid_unknown_fields=True, kw_
         Literal["starttls", "tls", "plain"],
         msgspec.Meta(description="`starttls`, `tls` from the first byte, or `plain` (trusted networks only)"),
     ] = "starttls"
-    user: Annotated[str, msgspec.Meta(description="who logs in at the server; empty: nobody")] = ""
+    user: Annotated[str, msgspec.Meta(description="user name at the server; empty: no login")] = ""
     sender: Annotated[str, msgspec.Meta(description="the From address; empty: the user")] = ""
     to: Annotated[tuple[str, ...], msgspec.Meta(description="the addresses that get the mail")] = ()
 
@@ -89,48 +96,57 @@ class AppriseSettings(ChannelSettings, frozen=True, forbid_unknown_fields=True, 
 
 
 class PingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A dead man's switch, asked after each good night. Secret: `alerts_ping_url`."""
+    """A dead man's switch, requested (GET) after each completed session. Secret: `alerts_ping_url`."""
 
-    enabled: Annotated[bool, msgspec.Meta(description="ping where the secret is there")] = True
+    enabled: Annotated[bool, msgspec.Meta(description="ping when the secret is present")] = True
 
 
 class AlertSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What is told, and when; a channel is on as soon as it knows where to send."""
+    """Which alerts are sent, and when; a channel is on as soon as its destination is set."""
 
     quiet_from: Annotated[
-        ClockTime, msgspec.Meta(description="quiet hours begin, on the exchange's wall: `22:30`; empty: none")
+        ClockTime,
+        msgspec.Meta(description="start of the quiet hours, in exchange time: `22:30`; empty: none"),
     ] = ""
     quiet_to: Annotated[
-        ClockTime, msgspec.Meta(description="quiet hours end; what was held then goes out")
+        ClockTime, msgspec.Meta(description="end of the quiet hours; held alerts are then sent")
     ] = ""
     expire_after_h: Annotated[
-        float, msgspec.Meta(gt=0, le=24 * 30, description="older alerts are given up, not sent")
+        float, msgspec.Meta(gt=0, le=24 * 30, description="older alerts are dropped, not sent")
     ] = 36.0
-    timeout_s: Annotated[float, msgspec.Meta(gt=0, le=120, description="how long one attempt may take")] = (
-        10.0
-    )
+    timeout_s: Annotated[
+        float, msgspec.Meta(gt=0, le=120, description="time limit of one delivery attempt")
+    ] = 10.0
     backoff_s: Annotated[
-        float, msgspec.Meta(gt=0, le=600, description="pause after the first failed attempt, then doubled")
+        float,
+        msgspec.Meta(
+            gt=0, le=600, description="pause after the first failed attempt; doubles with each attempt"
+        ),
     ] = 5.0
     backoff_max_s: Annotated[
         float, msgspec.Meta(gt=0, le=86_400, description="the longest pause between attempts")
     ] = 900.0
-    health_mark: Annotated[
-        int, msgspec.Meta(ge=0, le=100, description="a health score below is told; 0: never")
+    health_threshold: Annotated[
+        int, msgspec.Meta(ge=0, le=100, description="alert when the health score is below this; 0: never")
     ] = 60
     health_recovery: Annotated[
-        int, msgspec.Meta(ge=0, le=50, description="points above the mark at which it counts as well again")
+        int,
+        msgspec.Meta(
+            ge=0, le=50, description="points above `health_threshold` at which health counts as recovered"
+        ),
     ] = 10
-    patience_min: Annotated[
+    condition_min_duration_min: Annotated[
         float,
         msgspec.Meta(
-            ge=0, le=600, description="minutes that low health or old bars must last before they are told"
+            ge=0, le=600, description="minutes that low health or stale bars must last before an alert"
         ),
     ] = 10.0
     login_before_close_min: Annotated[
-        int, msgspec.Meta(ge=0, le=600, description="a login still due so long before the close is overdue")
+        int, msgspec.Meta(ge=0, le=600, description="a login still due this long before the close is overdue")
     ] = 60
-    pictures: Annotated[int, msgspec.Meta(ge=0, le=6, description="setups drawn in the digest's picture")] = 4
+    digest_charts: Annotated[
+        int, msgspec.Meta(ge=0, le=6, description="setups drawn in the chart of a digest")
+    ] = 4
     telegram: TelegramSettings = TelegramSettings()
     ntfy: NtfySettings = NtfySettings()
     webhook: WebhookSettings = WebhookSettings()

@@ -73,9 +73,9 @@ EVENT_BODY: Final = (
     "{note}\n"
     "{provisional}"
 )
-Title = Annotated[str, msgspec.Meta(max_length=200, description="one line; empty: vcpd's own words")]
-Body = Annotated[str, msgspec.Meta(max_length=2000, description="what stands below; empty: vcpd's own words")]
-Item = Annotated[str, msgspec.Meta(max_length=500, description="a line for each setup; empty: vcpd's own")]
+Title = Annotated[str, msgspec.Meta(max_length=200, description="one line; empty: the default text")]
+Body = Annotated[str, msgspec.Meta(max_length=2000, description="message text; empty: the default text")]
+Item = Annotated[str, msgspec.Meta(max_length=500, description="one line per setup; empty: the default text")]
 
 
 def variables_of(kind: AlertKind) -> Variables:
@@ -150,7 +150,7 @@ def format_value(value: TemplateValue, spec: str) -> str:
 
 
 class Template(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The words of one kind of alert. docs/alerts.md lists the facts."""
+    """Templates of one kind of alert. docs/alerts.md lists the variables."""
 
     title: Title = ""
     body: Body = ""
@@ -175,7 +175,7 @@ def _event_template(title: str) -> Template:
 
 
 class Templates(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The words of alerts, one table a kind; `{name}` and `{name:.2f}` stand for facts."""
+    """Templates of the alerts, one table per kind; `{name}` and `{name:.2f}` are variables."""
 
     setups: DigestTemplate = DigestTemplate(
         title="{headline} after {session}", body="record {record_head}", item=SETUP_ITEM

@@ -12,7 +12,7 @@ from vcpd.domain.panel import Panel
 
 
 class CrowdingParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """When candidates count as one bet."""
+    """When candidates count as one correlated bet."""
 
     correlation: Annotated[
         float,

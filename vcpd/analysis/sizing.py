@@ -13,25 +13,25 @@ PERCENT: Final = 100.0
 
 
 class SizingParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How much of the account one position may risk and hold, and how much of the market it may be."""
+    """Limits of one position: risk and share of the account, and share of the traded value."""
 
     risk_pct: Annotated[
         float, msgspec.Meta(gt=0, le=10, description="equity lost when the stop is hit, in percent")
     ] = 0.5
     position_pct: Annotated[
         float,
-        msgspec.Meta(gt=0, le=100, description="one position's value is at most this percent of equity"),
+        msgspec.Meta(gt=0, le=100, description="largest value of one position, in percent of equity"),
     ] = 20.0
     liquidity_pct: Annotated[
         float,
         msgspec.Meta(
             gt=0,
             le=100,
-            description="one position is at most this percent of a median session's traded value",
+            description="largest position, in percent of the median traded value of a session",
         ),
     ] = 1.0
     stop_pct: Annotated[
-        float, msgspec.Meta(gt=0, le=50, description="a stop further than this below the entry is refused")
+        float, msgspec.Meta(gt=0, le=50, description="a stop further than this below the entry is rejected")
     ] = 10.0
     low_share: Annotated[
         float, msgspec.Meta(ge=0, le=1, description="share of the risk budget for a `low` risk symbol")

@@ -126,11 +126,13 @@ class AlertMonitor:
         parts, settings = self._services, self._services.configuration.alerts
         login = LoginCondition(_login_due_reason(parts), _login_url(parts))
         age = late_sessions(parts, now)
-        stale = self._stale.update(now, timedelta(minutes=settings.patience_min), condition=bool(age))
+        stale = self._stale.update(
+            now, timedelta(minutes=settings.condition_min_duration_min), condition=bool(age)
+        )
         panel = parts.current_panel.last_loaded
         unscreened = missing_evening(parts, now)
         missing = self._missing.update(
-            now, timedelta(minutes=settings.patience_min), condition=unscreened is not None
+            now, timedelta(minutes=settings.condition_min_duration_min), condition=unscreened is not None
         )
         last = panel.sessions[-1].item() if stale and panel is not None else None
         return [
@@ -145,12 +147,12 @@ class AlertMonitor:
         health, panel = current_health(self._services), self._services.current_panel.last_loaded
         if panel is None:
             return  # a store that is being filled for the first time is not well, and known not to be
-        patience = timedelta(minutes=settings.patience_min)
-        well_from = min(settings.health_mark + settings.health_recovery, MAX_SCORE)
-        if self._low_health.update(now, patience, condition=health.score < settings.health_mark):
+        patience = timedelta(minutes=settings.condition_min_duration_min)
+        well_from = min(settings.health_threshold + settings.health_recovery, MAX_SCORE)
+        if self._low_health.update(now, patience, condition=health.score < settings.health_threshold):
             if self._is_low_health is not True:
                 since = await outbox.latch(LOW_HEALTH_LATCH, now)
-                await self._publish([run_alerts.health_alert(health, settings.health_mark, since, now)])
+                await self._publish([run_alerts.health_alert(health, settings.health_threshold, since, now)])
                 self._is_low_health = True
         elif health.score >= well_from and self._is_low_health is not False:
             await outbox.unlatch(LOW_HEALTH_LATCH)

@@ -95,8 +95,8 @@ class Container:
         self._lifecycle = lifecycle
         self._shutdown_stack = closing
         self._redactor = masker
-        self.drain_timeout_s = loaded.configuration.daemon.stop_deadline_s
-        self._state_dir = (loaded.folder / loaded.configuration.daemon.state_dir).resolve()
+        self.drain_timeout_s = loaded.configuration.daemon.shutdown_timeout_s
+        self._state_dir = loaded.state_dir
 
     async def open(self) -> None:
         """Raises the VcpdError of the first part that cannot be opened."""
@@ -176,7 +176,7 @@ class Container:
         current_panel, channels = PanelReader(panels), ChannelFactory.open(clock)
         plan = channels.plan(configuration.alerts, calendar.zone, secrets)
         pictures = DigestChart(
-            storage.setups, current_panel, workers, lambda: self.services.configuration.alerts.pictures
+            storage.setups, current_panel, workers, lambda: self.services.configuration.alerts.digest_charts
         )
         alerts = self._open_alerts(channels, plan, storage, pictures)
         scheduler = self._scheduler(storage)

@@ -17,7 +17,7 @@ from vcpd.app.container import Container
 from vcpd.app.reload import reload_configuration
 from vcpd.app.services import Services
 from vcpd.app.status import load_current_panel
-from vcpd.config import LoadedConfiguration
+from vcpd.config import LoadedConfiguration, deprecation_warning
 from vcpd.core.errors import UnavailableError, VcpdError
 from vcpd.core.supervised_tasks import SupervisedTasks
 from vcpd.domain.runs import RunCause
@@ -175,6 +175,8 @@ class Daemon:
     async def open(self) -> None:
         """Bring everything up; a signal on the way ends it as well."""
         logs.configure(self._loaded.configuration.log, self._redactor)
+        if self._loaded.deprecated:
+            log.warning("configuration.deprecated_names", names=deprecation_warning(self._loaded.deprecated))
         tune_malloc()
         _limit_threads(asyncio.get_running_loop())
         self._signals.install(asyncio.get_running_loop())

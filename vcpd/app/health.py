@@ -147,7 +147,7 @@ def _describe_orphan(run: Run) -> str:
 
 
 def bloated_workers(parts: Services) -> int:
-    mark_mb = parts.configuration.workers.memory_mark_mb
+    mark_mb = parts.configuration.workers.recycle_above_mb
     return sum(worker.private_mb > mark_mb for worker in parts.workers.snapshot().workers)
 
 

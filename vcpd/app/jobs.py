@@ -95,7 +95,7 @@ def _with_heap_trim(work: JobFunction) -> JobFunction:
 
 def job_kind(name: str, policy: JobPolicy) -> str:
     """The job that a table runs: the one it names, or its namesake."""
-    return policy.runs or name
+    return policy.job or name
 
 
 def _job_functions(configuration: Configuration, means: JobDependencies) -> Mapping[str, JobFunction]:

@@ -11,7 +11,7 @@ from vcpd.app.alert_channels import find_alert_secrets
 from vcpd.app.jobs import JobDependencies, build_jobs
 from vcpd.app.monitor import state_dir_of
 from vcpd.app.services import ReloadStatus, Services
-from vcpd.config import Configuration, load_configuration
+from vcpd.config import Configuration, deprecation_warning, load_configuration
 from vcpd.core.errors import BadInputError, ConfigurationError
 from vcpd.domain.calendar import TradingCalendar
 from vcpd.domain.nse_calendar import NSE
@@ -24,7 +24,8 @@ log = structlog.get_logger("vcpd.reload")
 def reload_configuration(parts: Services, path: Path, means: JobDependencies) -> None:
     """Take the file at `path` as it is now. A file with problems changes nothing and is remembered."""
     try:
-        wanted = load_configuration(path).configuration
+        loaded = load_configuration(path)
+        wanted = loaded.configuration
         configuration = _with_running_sections(wanted, parts.configuration)
         calendar = configuration.schedule.calendar(NSE)
         jobs = build_jobs(configuration, dataclasses.replace(means, calendar=calendar))
@@ -44,6 +45,8 @@ def reload_configuration(parts: Services, path: Path, means: JobDependencies) ->
         reloads=parts.reloads.reloads + 1,
         needs_restart=restart,
     )
+    if loaded.deprecated:
+        log.warning("configuration.deprecated_names", names=deprecation_warning(loaded.deprecated))
     log.info("reload.done", needs_restart=restart)
 
 

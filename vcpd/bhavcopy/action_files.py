@@ -73,7 +73,7 @@ class ActionFiles:
             raise
 
     async def _read(self, since: date) -> ActionsBySymbol:
-        good_for_s = self._settings.actions_age_h * 3600
+        good_for_s = self._settings.actions_max_age_h * 3600
         if self._download is not None and not await self._fetch_all(self._download, since):
             good_for_s = RETRY_INTERVAL_S
         found = await asyncio.to_thread(_read_folders, self._folders)
@@ -131,7 +131,7 @@ class ActionFiles:
             return False
         age_s = self._time.clock.now().timestamp() - written_s
         settled = datetime.fromtimestamp(written_s, UTC).date() > last + FINAL_AFTER
-        return settled or age_s < self._settings.actions_age_h * 3600
+        return settled or age_s < self._settings.actions_max_age_h * 3600
 
 
 def _read_folders(folders: Sequence[Path]) -> ActionList:

@@ -92,7 +92,7 @@ class Downloader:
             try:
                 return await self._send_once(url, name)
             except RetryableError as error:
-                if tries >= self._settings.tries:
+                if tries >= self._settings.max_attempts:
                     raise
                 pause_s = self._retry_delay_s(tries, error)
                 _log.info("bulletin.retry", file=name, reason=str(error), tries=tries, pause_s=pause_s)

@@ -229,13 +229,13 @@ def create_client(
     """A market that keeps its files below `folder`; `settings.folder` must be absolute where it is set."""
     download = Downloader(http, settings)
     own = Path(settings.folder) if settings.folder else None
-    ask_again_s = settings.ask_again_min * SECONDS_PER_MIN
+    ask_again_s = settings.retry_missing_min * SECONDS_PER_MIN
     archive: BhavcopyArchive
     if own is None:
         archive = WebArchive(settings.archive_root, folder / "files", download, time.clock, ask_again_s)
     else:
         archive = FolderArchive(own, time.clock, ask_again_s)
-    bulletins = BhavcopySync(archive, folder / "history", settings.missing_after_days, time, compute)
+    bulletins = BhavcopySync(archive, folder / "history", settings.gap_after_days, time, compute)
     lists = [folder / "actions", *([own] if own else [])]
     actions = ActionFiles(lists, settings, time, None if own else download)
-    return BhavcopyClient(bulletins, actions, settings.listed_sessions, time)
+    return BhavcopyClient(bulletins, actions, settings.listing_window_sessions, time)

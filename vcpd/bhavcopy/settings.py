@@ -11,7 +11,7 @@ ACTIONS_URL = (
 
 
 class BhavcopySettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The exchange's daily bulletins as a market: no account, no login, the evening's data."""
+    """The exchange's daily bhavcopy files as a market: no account, no login, end-of-day data."""
 
     archive_root: Annotated[
         str, Meta(pattern="^https?://", description="the exchange's archive, without a trailing path")
@@ -19,7 +19,7 @@ class BhavcopySettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     folder: Annotated[
         str,
         Meta(
-            description="a folder of bulletins and action lists to use instead of the archive; relative "
+            description="a folder of bhavcopy and action files to read instead of the archive; relative "
             "to this file"
         ),
     ] = ""
@@ -27,47 +27,50 @@ class BhavcopySettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         str,
         Meta(
             pattern="^(https?://.*)?$",
-            description="where corporate actions are listed from {first} to {last}; empty: in files only",
+            description="address of the corporate actions from {first} to {last}; empty: from files only",
         ),
     ] = ACTIONS_URL
     adjust: Annotated[
-        bool, Meta(description="whether prices before a split or bonus are divided; needs the action lists")
+        bool,
+        Meta(description="whether prices before a split or bonus are adjusted; needs the corporate actions"),
     ] = True
     user_agent: Annotated[
-        str, Meta(min_length=1, max_length=200, description="how requests introduce themselves")
+        str, Meta(min_length=1, max_length=200, description="User-Agent header of the requests")
     ] = "Mozilla/5.0 (X11; Linux x86_64) vcpd"
     requests_per_s: Annotated[
-        float, Meta(ge=0.01, le=1000, description="files asked for in a second, evenly spaced")
+        float, Meta(ge=0.01, le=1000, description="files requested per second, evenly spaced")
     ] = 2.0
     timeout_s: Annotated[
-        float, Meta(gt=0, le=600, description="longest time one file may take, its last byte included")
+        float, Meta(gt=0, le=600, description="time limit of one download, body included")
     ] = 30.0
-    tries: Annotated[
-        int, Meta(ge=1, le=10, description="how often one file is asked for before it is given up")
+    max_attempts: Annotated[
+        int, Meta(ge=1, le=10, description="attempts per file before the download fails")
     ] = 4
     backoff_s: Annotated[
-        float, Meta(gt=0, le=60, description="pause before the second try; doubles from try to try")
+        float, Meta(gt=0, le=60, description="pause before the second attempt; doubles with each attempt")
     ] = 1.0
-    body_limit_mb: Annotated[float, Meta(gt=0, le=256, description="largest file that is read")] = 32.0
-    ask_again_min: Annotated[
+    body_limit_mb: Annotated[float, Meta(gt=0, le=256, description="largest accepted file")] = 32.0
+    retry_missing_min: Annotated[
         float,
-        Meta(ge=0, le=1440, description="minutes before a bulletin that was not there is asked for again"),
+        Meta(ge=0, le=1440, description="minutes before a file that was not available is requested again"),
     ] = 5.0
-    missing_after_days: Annotated[
+    gap_after_days: Annotated[
         int,
         Meta(
             ge=1,
             le=365,
-            description="a session whose bulletin is missing for longer counts as a hole in every history",
+            description="a session whose file is missing for longer counts as a gap in every history",
         ),
     ] = 10
-    actions_age_h: Annotated[
+    actions_max_age_h: Annotated[
         float,
-        Meta(gt=0, le=168, description="hours after which the list of corporate actions is asked again"),
+        Meta(gt=0, le=168, description="hours after which the list of corporate actions is requested again"),
     ] = 6.0
-    listed_sessions: Annotated[
+    listing_window_sessions: Annotated[
         int,
         Meta(
-            ge=1, le=250, description="a share counts as listed while one of so many last bulletins names it"
+            ge=1,
+            le=250,
+            description="a share counts as listed while one of the files of so many last sessions names it",
         ),
     ] = 10

@@ -13,11 +13,11 @@ from vcpd.alerts.channels.base import Channel
 from vcpd.alerts.message import compose
 from vcpd.alerts.service import ChannelBinding, ChannelPlan
 from vcpd.app.alert_channels import ChannelFactory, find_alert_secrets
-from vcpd.cli.client import daemon_client, state_dir_of
-from vcpd.cli.command import EXIT_FAILED, EXIT_OK, configuration_path
-from vcpd.cli.config import time_zone_name
+from vcpd.cli.client import daemon_client
+from vcpd.cli.command import EXIT_FAILED, EXIT_OK
+from vcpd.cli.config import load_named, time_zone_name
 from vcpd.cli.output import configure_quiet_logging, local_text, print_json, print_table
-from vcpd.config import LoadedConfiguration, load_configuration
+from vcpd.config import LoadedConfiguration
 from vcpd.core.errors import BadInputError, VcpdError
 from vcpd.domain.alerts import Alert, AlertKind
 from vcpd.domain.nse_calendar import NSE
@@ -51,9 +51,7 @@ def list_alerts(arguments: argparse.Namespace) -> int:
 def send_test_alerts(arguments: argparse.Namespace) -> int:
     """Send a test through every channel, or the named one. BadInputError where there is none."""
     configure_quiet_logging()
-    trials = asyncio.run(
-        _send_all_tests(load_configuration(configuration_path(arguments)), arguments.channel)
-    )
+    trials = asyncio.run(_send_all_tests(load_named(arguments), arguments.channel))
     if arguments.json:
         print_json(trials)
     else:
@@ -68,7 +66,7 @@ async def _send_all_tests(loaded: LoadedConfiguration, wanted: str | None) -> Se
     zone = loaded.configuration.schedule.calendar(NSE).zone
     channels = ChannelFactory.open(WallClock())
     try:
-        plan = channels.plan(settings, zone, find_alert_secrets(state_dir_of(loaded)))
+        plan = channels.plan(settings, zone, find_alert_secrets(loaded.state_dir))
         lines = _select_channels(plan, wanted)
         return await asyncio.gather(*(_send_test(line.channel, plan) for line in lines))
     finally:

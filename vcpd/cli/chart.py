@@ -7,10 +7,9 @@ from pathlib import Path
 from vcpd.analysis.chart.chart import draw_chart, to_png
 from vcpd.analysis.screen import screen_rows
 from vcpd.analysis.screen_types import ScreenParams
-from vcpd.cli.command import EXIT_OK, configuration_path
-from vcpd.cli.config import analysis_settings
+from vcpd.cli.command import EXIT_OK
+from vcpd.cli.config import analysis_settings, load_named
 from vcpd.cli.local import load_panel, row_range
-from vcpd.config import load_configuration
 from vcpd.core.errors import BadInputError, UnavailableError
 from vcpd.domain.panel import Panel
 from vcpd.store.panel_files import PanelFiles, open_panel
@@ -41,8 +40,7 @@ def _draw_chart(panel: Panel, arguments: argparse.Namespace) -> str:
 
 def _load_snapshot(arguments: argparse.Namespace) -> Panel:
     """The panel that the daemon keeps below its state directory, up to --as-of."""
-    loaded = load_configuration(configuration_path(arguments))
-    folder = (loaded.folder / loaded.configuration.daemon.state_dir / "panel").resolve()
+    folder = load_named(arguments).state_dir / "panel"
     reference = PanelFiles(folder).current()
     if reference is None:
         raise UnavailableError(f"{folder} holds no snapshot: the first collect makes it; or give --bars")

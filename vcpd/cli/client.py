@@ -4,15 +4,14 @@ import argparse
 import http.client
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 import msgspec
 
 from vcpd.app.credentials import find_secret
-from vcpd.cli.command import configuration_path
-from vcpd.config import LoadedConfiguration, load_configuration
+from vcpd.cli.config import load_named
+from vcpd.config import LoadedConfiguration
 from vcpd.core.errors import BadInputError, PermanentError, RetryableError, UnavailableError, VcpdError
 from vcpd.core.secrets import Secret
 
@@ -69,7 +68,7 @@ class DaemonClient:
 
 def daemon_client(arguments: argparse.Namespace) -> DaemonClient:
     """The daemon of the configuration in use."""
-    return client_from_config(load_configuration(configuration_path(arguments)))
+    return client_from_config(load_named(arguments))
 
 
 def client_from_config(loaded: LoadedConfiguration) -> DaemonClient:
@@ -77,8 +76,7 @@ def client_from_config(loaded: LoadedConfiguration) -> DaemonClient:
     settings = loaded.configuration.web
     if settings.port == 0:
         raise PermanentError("[web] port = 0 takes any free port: set a fixed one to ask the daemon")
-    state = loaded.folder / loaded.configuration.daemon.state_dir
-    token = find_secret("web_token", state / "secrets", os.environ)
+    token = find_secret("web_token", loaded.state_dir / "secrets", os.environ)
     return DaemonClient(WILDCARD_HOSTS.get(settings.host, settings.host.strip("[]")), settings.port, token)
 
 
@@ -106,8 +104,3 @@ def _error_from_status(status: int, words: str) -> VcpdError:
     if status in BAD_REQUEST_STATUSES:
         return BadInputError(words)
     return RetryableError(words) if status in RETRYABLE_STATUSES else PermanentError(words)
-
-
-def state_dir_of(loaded: LoadedConfiguration) -> Path:
-    """Where everything that vcpd writes lies."""
-    return (loaded.folder / loaded.configuration.daemon.state_dir).resolve()

@@ -2,6 +2,8 @@
 
 import argparse
 import json
+import re
+import sys
 from collections.abc import Iterator, Mapping
 from enum import Enum
 from typing import Annotated, Any, Final, Literal, get_args, get_origin, get_type_hints
@@ -10,7 +12,7 @@ import msgspec
 
 from vcpd.cli.command import EXIT_OK, configuration_path
 from vcpd.cli.output import print_json
-from vcpd.config import Configuration, LoadedConfiguration, load_configuration
+from vcpd.config import Configuration, LoadedConfiguration, deprecation_warning, load_configuration
 from vcpd.core.errors import ConfigurationError
 from vcpd.core.secrets import Secret
 from vcpd.store.settings import dsn_location
@@ -18,14 +20,14 @@ from vcpd.store.settings import dsn_location
 MARKDOWN_HEADER = (
     "# Configuration",
     "",
-    "One TOML file, `config.toml`; every setting has a default. `vcpd check-config` judges a file,",
-    "`vcpd show-config` prints what holds and where each value came from. A variable `VCPD_SECTION__KEY`",
-    "(for a job `VCPD_JOBS__NAME__KEY`) wins over the file. `vcpd show-config --markdown` prints this page.",
+    "One TOML file, `config.toml`; every setting has a default. `vcpd check-config` checks a file,",
+    "`vcpd show-config` prints the resolved values and where each came from. A variable `VCPD_SECTION__KEY`",
+    "(for a job `VCPD_JOBS__NAME__KEY`) overrides the file. `vcpd show-config --markdown` prints this page.",
     "",
-    "Secrets are never settings. `kite_api_secret`, `web_token` and `store_dsn` are looked for in the",
-    "service manager's credentials, then in files of mode 0600 in `secrets/` below the state directory,",
-    "then in the variables `VCPD_KITE_API_SECRET`, `VCPD_WEB_TOKEN` and `VCPD_STORE_DSN`; those of alerts,",
-    "such as `alerts_telegram_token`, in the same places.",
+    "Secrets are never settings. `kite_api_secret`, `web_token` and `store_dsn` are read from the",
+    "service manager's credentials, then from files of mode 0600 in `secrets/` below the state directory,",
+    "then from the variables `VCPD_KITE_API_SECRET`, `VCPD_WEB_TOKEN` and `VCPD_STORE_DSN`; those of alerts,",
+    "such as `alerts_telegram_token`, from the same places.",
 )
 TYPE_NAMES: Final = {str: "text", int: "whole number", float: "number", bool: "true or false"}
 
@@ -96,8 +98,15 @@ def toml_value(value: Any) -> str:
     if isinstance(plain, list | tuple):
         return "[" + ", ".join(toml_value(item) for item in plain) + "]"
     if isinstance(plain, dict):
-        return "{ " + ", ".join(f"{key} = {toml_value(item)}" for key, item in plain.items()) + " }"
+        return (
+            "{ " + ", ".join(f"{_toml_key(key)} = {toml_value(item)}" for key, item in plain.items()) + " }"
+        )
     return json.dumps(plain, ensure_ascii=False)
+
+
+def _toml_key(key: str) -> str:
+    """A key as TOML writes it: quoted unless it is a bare key."""
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else json.dumps(key, ensure_ascii=False)
 
 
 def config_markdown(configuration: Configuration) -> str:
@@ -127,10 +136,10 @@ def _section_markdown(path: str, value: msgspec.Struct) -> Iterator[str]:
 
 
 def _jobs_markdown(section: str, jobs: Mapping[str, msgspec.Struct]) -> Iterator[str]:
-    """What a job's table may hold, then what the default day says."""
+    """The settings of a job, then the default schedule."""
     kind = type(next(iter(jobs.values())))
     yield from _section_markdown(f"{section}.NAME", kind())
-    yield from ("", "### The default day", "", "| job | settings that differ |", "|---|---|")
+    yield from ("", "### The default schedule", "", "| job | settings that differ |", "|---|---|")
     plain = kind()
     for name, job in jobs.items():
         own = [
@@ -157,7 +166,7 @@ def type_text(kind: Any) -> str:
     if choices := _choices(kind):
         return " or ".join(f"`{choice}`" for choice in choices)
     if type(None) in arguments:
-        return type_text(next(one for one in arguments if one is not type(None)))
+        return type_text(next(argument for argument in arguments if argument is not type(None)))
     if get_origin(kind) is tuple:
         return f"list of {type_text(arguments[0])}"
     if arguments:
@@ -185,7 +194,7 @@ def show_config(arguments: argparse.Namespace) -> int:
     elif arguments.defaults:
         print(config_toml(Configuration()), end="")
     else:
-        loaded = load_configuration(configuration_path(arguments))
+        loaded = load_named(arguments)
         _show_loaded(loaded, as_json=arguments.json)
     return EXIT_OK
 
@@ -199,7 +208,7 @@ def _show_loaded(loaded: LoadedConfiguration, *, as_json: bool) -> None:
 
 
 def _mask_dsn(loaded: LoadedConfiguration) -> Configuration:
-    """The configuration with the one setting that may hold a password made unreadable."""
+    """The configuration with the database address masked: it may hold a password."""
     configuration = loaded.configuration
     if configuration.store.dsn is None:
         return configuration
@@ -208,18 +217,26 @@ def _mask_dsn(loaded: LoadedConfiguration) -> Configuration:
     return msgspec.structs.replace(configuration, store=store)
 
 
+def load_named(arguments: argparse.Namespace) -> LoadedConfiguration:
+    """The configuration that --config names; old names of settings are reported on standard error."""
+    loaded = load_configuration(configuration_path(arguments))
+    if loaded.deprecated:
+        print(f"vcpd: warning: {deprecation_warning(loaded.deprecated)}", file=sys.stderr)
+    return loaded
+
+
 def load_or_default(arguments: argparse.Namespace) -> Configuration:
-    """The configuration for verbs that also work without a file. ConfigurationError for a bad one."""
+    """The configuration, or the defaults without a file. Raises ConfigurationError for a bad file."""
     path = configuration_path(arguments)
     if arguments.config is None and not path.exists():
         return Configuration()
-    return load_configuration(path).configuration
+    return load_named(arguments).configuration
 
 
 def analysis_settings(arguments: argparse.Namespace) -> Configuration:
-    """What verdicts are made with: over files the defaults, unless --config names others.
+    """The settings of an analysis: for files the defaults, unless --config is given.
 
-    So that a verdict on a file does not depend on the folder one stands in.
+    So that the result for a file does not depend on the current directory.
     """
     if arguments.bars is not None and arguments.config is None:
         return Configuration()
@@ -227,7 +244,7 @@ def analysis_settings(arguments: argparse.Namespace) -> Configuration:
 
 
 def time_zone_name(arguments: argparse.Namespace) -> str:
-    """The schedule's time zone; the default one while the file cannot be used."""
+    """The schedule's time zone; the default while the file cannot be used."""
     try:
         return load_or_default(arguments).schedule.time_zone
     except ConfigurationError:

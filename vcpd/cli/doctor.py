@@ -4,12 +4,14 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from vcpd.app.jobs import unknown_kind_problems
 from vcpd.cli.command import EXIT_FAILED, EXIT_OK, configuration_path
+from vcpd.cli.config import load_named
 from vcpd.cli.doctor_checks import DoctorContext, Finding, check_machine, check_services
 from vcpd.cli.output import print_json
-from vcpd.config import Configuration, load_configuration
+from vcpd.config import Configuration, LoadedConfiguration, deprecation_warning, load_configuration
 from vcpd.core.errors import BadInputError, ConfigurationError
 from vcpd.domain.nse_calendar import NSE
 from vcpd.runtime.clock import WallClock
@@ -36,9 +38,16 @@ def _collect_findings(arguments: argparse.Namespace) -> Sequence[Finding]:
     except ConfigurationError as error:
         remedy = "correct the file; `vcpd show-config --defaults` prints one that is good"
         return [Finding("configuration", False, "; ".join(error.problems), remedy)]
-    patient = DoctorContext(loaded, WallClock().now())
-    found = [Finding("configuration", True, str(path)), *check_machine(patient)]
-    return found + list(asyncio.run(check_services(patient)))
+    context = DoctorContext(loaded, WallClock().now())
+    findings = [_configuration_finding(path, loaded), *check_machine(context)]
+    return findings + list(asyncio.run(check_services(context)))
+
+
+def _configuration_finding(path: Path, loaded: LoadedConfiguration) -> Finding:
+    if loaded.deprecated:
+        text = deprecation_warning(loaded.deprecated)
+        return Finding("configuration", None, f"{path}: {text}", "use the new names")
+    return Finding("configuration", True, str(path))
 
 
 def _print_finding(finding: Finding) -> None:
@@ -50,7 +59,7 @@ def _print_finding(finding: Finding) -> None:
 def check_config(arguments: argparse.Namespace) -> int:
     """Raises ConfigurationError with every problem; says what may surprise, and that the file is good."""
     path = configuration_path(arguments)
-    configuration = load_configuration(path).configuration
+    configuration = load_named(arguments).configuration
     if problems := find_contradictions(configuration):
         raise ConfigurationError(problems)
     for warning in config_warnings(configuration):

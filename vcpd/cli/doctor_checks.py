@@ -21,7 +21,7 @@ from vcpd.app.alert_channels import ALERT_SECRETS, ChannelFactory, find_alert_se
 from vcpd.app.credentials import find_secret
 from vcpd.app.market import user_session
 from vcpd.app.storage import STORE_FOLDER
-from vcpd.cli.client import client_from_config, state_dir_of
+from vcpd.cli.client import client_from_config
 from vcpd.cli.store import store_dsn_of
 from vcpd.config import LoadedConfiguration
 from vcpd.core.errors import BadInputError, ConfigurationError, VcpdError
@@ -59,7 +59,7 @@ class DoctorContext(msgspec.Struct, frozen=True):
 
     @property
     def state_dir(self) -> Path:
-        return state_dir_of(self.loaded)
+        return self.loaded.state_dir
 
 
 def check_machine(patient: DoctorContext) -> Iterator[Finding]:

@@ -15,6 +15,7 @@ from vcpd.app.credentials import SECRET_NAMES, remove_secrets_from_environment
 from vcpd.app.daemon import run_daemon
 from vcpd.app.market import TOKEN_FILE, user_session
 from vcpd.cli.command import EXIT_OK, configuration_path, exit_code, print_error
+from vcpd.cli.config import load_named
 from vcpd.cli.output import local_text
 from vcpd.config import Configuration, LoadedConfiguration, load_configuration
 from vcpd.core.errors import BadInputError, UnavailableError, VcpdError
@@ -50,11 +51,11 @@ async def _run_until_exit(loaded: LoadedConfiguration, path: Path, clock: Clock)
 
 def login(arguments: argparse.Namespace) -> int:
     """Keeps the day's token in the state directory, where a running daemon picks it up."""
-    loaded = load_configuration(configuration_path(arguments))
+    loaded = load_named(arguments)
     if (market := loaded.configuration.daemon.market) != "kite":
         print(f"the market `{market}` needs no login of yours; nothing to do")
         return EXIT_OK
-    state = (loaded.folder / loaded.configuration.daemon.state_dir).resolve()
+    state = loaded.state_dir
     _create_private_folder(state)
     asyncio.run(_log_in(loaded.configuration, state))
     match_folder_owner(state / TOKEN_FILE, state)

@@ -16,11 +16,11 @@ import numpy as np
 from vcpd.app.credentials import find_secret
 from vcpd.app.storage import Storage, attach_storage
 from vcpd.cli.chart import write_file_atomically
-from vcpd.cli.client import state_dir_of
-from vcpd.cli.command import EXIT_OK, configuration_path
+from vcpd.cli.command import EXIT_OK
+from vcpd.cli.config import load_named
 from vcpd.cli.local import print_quarantined
 from vcpd.cli.output import configure_quiet_logging, print_json
-from vcpd.config import Configuration, LoadedConfiguration, load_configuration
+from vcpd.config import Configuration, LoadedConfiguration
 from vcpd.core.errors import BadInputError, UnavailableError
 from vcpd.core.secrets import Secret
 from vcpd.domain.bars import BarSeries, BarTable
@@ -51,7 +51,7 @@ class OpenStore:
 
 def store_dsn_of(loaded: LoadedConfiguration) -> Secret | None:
     """The address of the owner's own database: the secret `store_dsn`, else the setting."""
-    found = find_secret("store_dsn", state_dir_of(loaded) / "secrets", os.environ)
+    found = find_secret("store_dsn", loaded.state_dir / "secrets", os.environ)
     plain = loaded.configuration.store.dsn
     return found if found is not None or plain is None else Secret(plain)
 
@@ -60,8 +60,8 @@ def store_dsn_of(loaded: LoadedConfiguration) -> Secret | None:
 async def open_store(arguments: argparse.Namespace) -> AsyncIterator[OpenStore]:
     """The configuration's store, closed at the end; a daemon's server is left running."""
     configure_quiet_logging()
-    loaded = load_configuration(configuration_path(arguments))
-    state = state_dir_of(loaded)
+    loaded = load_named(arguments)
+    state = loaded.state_dir
     try:
         state.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:

@@ -128,7 +128,7 @@ def _machine_penalties(readings: HealthReadings) -> Iterator[Penalty]:
             "memory",
             points,
             f"{memory:.0f} % of the machine's memory in use",
-            "lower [workers] memory_mark_mb or count and [store] shared_buffers_mb; "
+            "lower [workers] recycle_above_mb or count and [store] shared_buffers_mb; "
             "POST /api/performance/optimize gives back what vcpd can spare",
         )
     if points := _points(THREAD_STEPS, threads):
@@ -197,8 +197,8 @@ def _job_penalties(readings: HealthReadings) -> Iterator[Penalty]:
         yield Penalty(
             "workers",
             5,
-            f"{readings.oversized_workers} workers above [workers] memory_mark_mb",
-            "POST /api/performance/optimize replaces them; raise memory_mark_mb if they grow again at once",
+            f"{readings.oversized_workers} workers above [workers] recycle_above_mb",
+            "POST /api/performance/optimize replaces them; raise recycle_above_mb if they grow again at once",
         )
 
 

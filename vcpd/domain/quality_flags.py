@@ -131,7 +131,7 @@ def _reversed_jumps(rows: IntArray, ratios: FloatArray, over_night: BoolArray) -
 
 
 class QualityParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """When a doubt about a history is raised, and how long it keeps a symbol out."""
+    """When a history is flagged as doubtful, and how long a flag excludes the symbol."""
 
     price_band_pct: Annotated[
         float, msgspec.Meta(gt=0, lt=100, description="the exchange's widest daily price band, in percent")

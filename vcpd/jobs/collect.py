@@ -88,7 +88,7 @@ class CollectionServices:
             tally.counts["fetched"] += len(deliveries)
 
         gathering = ConcurrentFetcher(
-            gaps, self.history_fetcher, take, self.clock, self.settings.give_up_after
+            gaps, self.history_fetcher, take, self.clock, self.settings.max_consecutive_failures
         )
         await gathering.run(self.settings.concurrency, context.progress, note)
         return gathering
@@ -242,7 +242,7 @@ class Reconcile:
         finality = self.services.finality
         wish = self.services.fetch_target(finality.calendar.last_session_at(self.services.clock.now()))
         number = len(finality.calendar.sessions(finality.calendar.valid_from, target))
-        turns = finality.settings.whole_every_sessions
+        turns = finality.settings.full_compare_interval_sessions
         for one, known in due:
             if known.requested is None:
                 continue

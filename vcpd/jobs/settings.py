@@ -10,17 +10,17 @@ class CollectSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     """How far bars go back, how they are fetched, and when they count as final."""
 
     history_years: Annotated[
-        float, msgspec.Meta(gt=0, le=30, description="how far back a symbol's history is fetched")
+        float, msgspec.Meta(gt=0, le=30, description="years of history fetched per symbol")
     ] = 5.4
     overlap_sessions: Annotated[
         int,
         msgspec.Meta(
-            ge=2, le=250, description="stored sessions that are fetched again, to notice a restated history"
+            ge=2, le=250, description="stored sessions that are fetched again to detect a restated history"
         ),
     ] = 10
     concurrency: Annotated[
         int,
-        msgspec.Meta(ge=1, le=64, description="candle requests under way at once; the limits space them"),
+        msgspec.Meta(ge=1, le=64, description="concurrent candle requests; [limits] bounds their rate"),
     ] = 6
     settled_after_min: Annotated[
         float,
@@ -34,65 +34,71 @@ class CollectSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
             ge=0, le=23, description="hour of the next morning from which a session's candle is final"
         ),
     ] = 6
-    give_up_after: Annotated[
+    max_consecutive_failures: Annotated[
         int,
-        msgspec.Meta(ge=1, description="symbols in a row that fail before the market counts as unreachable"),
+        msgspec.Meta(
+            ge=1, description="consecutive failed symbols after which the market counts as unreachable"
+        ),
     ] = 20
-    whole_every_sessions: Annotated[
+    full_compare_interval_sessions: Annotated[
         int,
         msgspec.Meta(
             ge=1,
-            description="each morning this part of the universe has its whole history compared, in turns",
+            description="sessions in which every symbol's whole history is compared once",
         ),
     ] = 20
 
 
 class WatchSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Whom to follow while the session runs, and when to believe what is seen. Seconds are real ones."""
+    """Which bases are followed during the session, and when prices are trusted. Seconds are wall-clock."""
 
-    within_pct: Annotated[
-        float, Meta(gt=0, le=50, description="follow bases whose pivot lies so little above the price")
+    max_distance_to_pivot_pct: Annotated[
+        float, Meta(gt=0, le=50, description="follow bases whose pivot is at most this far above the price")
     ] = 8.0
-    candidates_most: Annotated[
-        int, Meta(ge=1, le=500, description="follow so many bases at most, the best scores first")
+    max_candidates: Annotated[
+        int, Meta(ge=1, le=500, description="bases followed at most, the best scores first")
     ] = 300
     hysteresis_pct: Annotated[
         float,
-        Meta(ge=0, le=5, description="a level that was passed is lost only so far below it"),
+        Meta(ge=0, le=5, description="a level that was crossed is lost only this far below it"),
     ] = 0.3
-    volume_from_min: Annotated[
+    volume_projection_after_min: Annotated[
         float,
-        Meta(ge=0, le=120, description="minutes after the open from which volume is projected to the close"),
+        Meta(
+            ge=0,
+            le=120,
+            description="minutes after the open before which volume is not projected to the close",
+        ),
     ] = 5.0
-    restated_pct: Annotated[
+    max_previous_close_change_pct: Annotated[
         float,
         Meta(
             gt=0,
             le=50,
-            description="a last close so far from the judged one: restated, not followed until judged anew",
+            description="a previous close this far from the screened one is restated: not followed",
         ),
     ] = 3.0
     during_heavy: Annotated[
         Literal["run", "skip"],
-        Meta(description="what the watch does while a heavy job runs; each skip is a recorded run"),
+        Meta(description="what the watch does while a heavy job runs; each skip is recorded as a run"),
     ] = "run"
-    fall_back_after_s: Annotated[
-        float, Meta(gt=0, le=300, description="ask for quotes once the live feed is gone for so long")
+    quote_fallback_after_s: Annotated[
+        float, Meta(gt=0, le=300, description="request quotes once the live feed is down for this long")
     ] = 5.0
-    quotes_every_s: Annotated[
-        float, Meta(ge=1, le=300, description="pause between two requests for quotes while the feed is gone")
+    quote_interval_s: Annotated[
+        float, Meta(ge=1, le=300, description="interval of quote requests while the feed is down")
     ] = 5.0
-    silent_after_s: Annotated[
+    feed_timeout_s: Annotated[
         float,
-        Meta(ge=10, le=3600, description="no price at all for so long in a running session: connect anew"),
+        Meta(ge=10, le=3600, description="no price for this long in a running session: reconnect"),
     ] = 60.0
-    look_again_s: Annotated[
-        float, Meta(ge=1, le=3600, description="how often to see whether other bases are followed now")
+    candidate_refresh_s: Annotated[
+        float, Meta(ge=1, le=3600, description="interval at which the list of followed bases is refreshed")
     ] = 30.0
-    learn_days: Annotated[
+    volume_curve_days: Annotated[
         int,
-        Meta(ge=0, le=60, description="days of minute bars from which a volume curve is learned; 0: never"),
+        Meta(ge=0, le=60, description="days of minute bars that a volume curve is estimated from; 0: none"),
     ] = 30
-    learn_again_days: Annotated[
-        int, Meta(ge=1, le=365, description="a volume curve so old is learned anew")
+    volume_curve_max_age_days: Annotated[
+        int, Meta(ge=1, le=365, description="a volume curve older than this is estimated again")
     ] = 30

@@ -67,28 +67,32 @@ class UniverseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     sectors: Annotated[
         tuple[str, ...],
         msgspec.Meta(
-            description="further such files that add no members: their `Industry` column tells the sectors"
+            description="further such files that add no members: their `Industry` column gives the sectors"
         ),
     ] = ()
     symbols: Annotated[
         tuple[str, ...], msgspec.Meta(description="further symbols, such as `INFY` or `NSE:INFY`")
     ] = ()
     exclude: Annotated[
-        tuple[str, ...], msgspec.Meta(description="symbols to leave out, whatever names them")
+        tuple[str, ...], msgspec.Meta(description="symbols to leave out, even if listed above")
     ] = ()
     indices: Annotated[
         tuple[str, ...], msgspec.Meta(description="indices whose bars are always collected")
     ] = ("NSE:NIFTY 50", "NSE:NIFTY 500")
     benchmark: Annotated[
-        str, msgspec.Meta(min_length=1, description="the index that strength and beta are measured against")
+        str,
+        msgspec.Meta(
+            min_length=1, description="the index that relative strength and beta are measured against"
+        ),
     ] = "NSE:NIFTY 500"
     min_price: Annotated[
-        float, msgspec.Meta(ge=0, description="shares that close below are not screened and not scored")
+        float, msgspec.Meta(ge=0, description="shares that close below this are neither screened nor scored")
     ] = 0.0
     min_traded_value: Annotated[
         float,
         msgspec.Meta(
-            ge=0, description="median rupees a day over 50 sessions below which a share is left out"
+            ge=0,
+            description="median traded value per day (rupees, 50 sessions) below which a share is left out",
         ),
     ] = 0.0
 

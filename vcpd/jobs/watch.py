@@ -67,9 +67,9 @@ class FeedFallback:
         if not expected:
             self._expected_s = now_s
             return FeedDecision(polling=False, reconnect=False)
-        away = now_s - max(self._live_s, self._expected_s) > settings.fall_back_after_s
-        silent = live and now_s - max(self._last_price_s, self._expected_s) > settings.silent_after_s
-        renew = silent and now_s - self._reconnected_s > settings.silent_after_s
+        away = now_s - max(self._live_s, self._expected_s) > settings.quote_fallback_after_s
+        silent = live and now_s - max(self._last_price_s, self._expected_s) > settings.feed_timeout_s
+        renew = silent and now_s - self._reconnected_s > settings.feed_timeout_s
         if renew:
             self._reconnected_s = now_s
         return FeedDecision(polling=away or silent, reconnect=renew)
@@ -304,7 +304,7 @@ class WatchSession:
                     known = version
             except VcpdError as error:
                 log.warning("watch.no_candidates", reason=str(error))
-            await self._dependencies.real_clock.sleep(settings.look_again_s)
+            await self._dependencies.real_clock.sleep(settings.candidate_refresh_s)
 
     def _replace_tracker(self, candidates: Sequence[Candidate]) -> None:
         board = self._loader.tracker(candidates, self._watch.settings, self._watch.rules())
@@ -318,7 +318,7 @@ class WatchSession:
         while True:
             if self._polling and self.tracker.rows:
                 await self._fetch_quotes_once()
-                await self._dependencies.real_clock.sleep(self._watch.settings.quotes_every_s)
+                await self._dependencies.real_clock.sleep(self._watch.settings.quote_interval_s)
             else:
                 await self._dependencies.real_clock.sleep(POLL_INTERVAL_S)
 
@@ -343,9 +343,9 @@ class WatchSession:
                     instruments,
                     self._dependencies.calendar,
                     self._hours.session,
-                    settings.learn_days,
-                    settings.learn_again_days,
+                    settings.volume_curve_days,
+                    settings.volume_curve_max_age_days,
                 )
             except VcpdError as error:
                 log.info("watch.curves_not_learned", reason=str(error))
-            await self._dependencies.real_clock.sleep(settings.look_again_s)
+            await self._dependencies.real_clock.sleep(settings.candidate_refresh_s)

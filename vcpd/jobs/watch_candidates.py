@@ -52,7 +52,7 @@ def select_candidates(
     alive = [pair for base in bases if (pair := _with_previous_setup(base, evening, session)) is not None]
     near = sorted((pair for pair in alive if _is_in_reach(pair[1], settings)), key=_sort_key)
     one_each = {base.symbol: (base, setup) for base, setup in reversed(near)}
-    best = sorted(one_each.values(), key=_sort_key)[: settings.candidates_most]
+    best = sorted(one_each.values(), key=_sort_key)[: settings.max_candidates]
     return CandidateSelection(tuple(best), len(alive) - len(best))
 
 
@@ -85,7 +85,7 @@ def _is_in_reach(setup: Setup, settings: WatchSettings) -> bool:
     if setup.state in BREAKOUT_STATES:
         return True
     pivot, close = setup.pivot or math.inf, setup.close or 0.0
-    return pivot <= close * (1 + settings.within_pct / 100)
+    return pivot <= close * (1 + settings.max_distance_to_pivot_pct / 100)
 
 
 def _sort_key(pair: tuple[Base, Setup]) -> tuple[bool, float, str]:

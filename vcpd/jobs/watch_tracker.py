@@ -142,7 +142,7 @@ class CandidateTracker:
         traded = volume / average
         if traded >= self._rules.volume_ratio:
             return traded
-        if now - self.hours.opens < timedelta(minutes=self._settings.volume_from_min):
+        if now - self.hours.opens < timedelta(minutes=self._settings.volume_projection_after_min):
             return math.nan
         curve = self._curve_of(row.candidate.base.symbol)
         return curve.projected(volume, self.hours.fraction(now)) / average
@@ -196,7 +196,7 @@ class CandidateTracker:
         setup = row.candidate.setup
         if setup.as_of != self.hours.previous_session or not previous_close > 0 or not setup.close:
             return False
-        return abs(previous_close / setup.close - 1) > self._settings.restated_pct / 100
+        return abs(previous_close / setup.close - 1) > self._settings.max_previous_close_change_pct / 100
 
     def _live_event(
         self, row: TrackedBase, kind: EventKind, price: float, ratio: float, now: datetime

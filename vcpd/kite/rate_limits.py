@@ -139,7 +139,7 @@ class RateLimiter:
 
     def configure(self, rate_per_s: float, settings: LimitSettings) -> None:
         """Take another rate; requests that wait already go by it too."""
-        self._window.configure(rate_per_s, settings.margin_pct, settings.lateness_pct)
+        self._window.configure(rate_per_s, settings.margin_pct, settings.late_arrival_pct)
         spacing_s = (1 + settings.margin_pct / 100) / rate_per_s
         if spacing_s != self._spacing_s:
             self._spacing, self._spacing_s = _spacing_limiter(spacing_s), spacing_s

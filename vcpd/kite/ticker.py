@@ -211,7 +211,7 @@ class TickerConnection:
             if not self._connector.is_current(login):
                 return "the login was renewed"
             silent_s = self._clock.monotonic_s() - self._last_frame_s
-            if silent_s > self.settings.mute_after_s:
+            if silent_s > self.settings.stale_after_s:
                 self._counts.stale += 1
                 return f"mute for {silent_s:.0f} s"
 

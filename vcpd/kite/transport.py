@@ -71,7 +71,7 @@ class Transport:
             try:
                 return await decode(await self.send_once(call, authorization))
             except RetryableError as error:
-                if tries >= self._settings.tries or self._retry_after_too_long(error):
+                if tries >= self._settings.max_attempts or self._retry_after_too_long(error):
                     raise
                 pause_s = self._retry_delay_s(tries, error)
                 _log.info(

@@ -220,10 +220,10 @@ class WorkerExecutor:
         return (
             self._recycle_requested
             or max(self.tasks_by_pid.values(), default=0) >= settings.recycle_after_tasks
-            or weight_mb > settings.memory_mark_mb
+            or weight_mb > settings.recycle_above_mb
             or (born.count, born.start_method) != (settings.count, settings.start_method)
             or born.memory_limit_mb != settings.memory_limit_mb
-            or born.rest_after_s != settings.rest_after_s
+            or born.idle_release_s != settings.idle_release_s
         )
 
     async def run(self, task: WorkerTask, timeout_s: float, *, alone: bool) -> Any:

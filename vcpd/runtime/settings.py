@@ -17,21 +17,24 @@ def default_worker_count() -> int:
 
 
 class WorkerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The processes that compute."""
+    """Worker processes, which do all computing."""
 
     count: Annotated[
         int, Meta(ge=1, le=64, description="Worker processes; by default 2, or 1 on a single core.")
     ] = msgspec.field(default_factory=default_worker_count)
     chunk_rows: Annotated[
-        int, Meta(ge=1, le=100_000, description="Symbols a worker gets at a time; less answers sooner.")
+        int,
+        Meta(ge=1, le=100_000, description="Symbols per task; fewer answer sooner, more cost less overhead."),
     ] = 64
     recycle_after_tasks: Annotated[
-        int, Meta(ge=1, le=1_000_000, description="Tasks after which a worker is replaced by a fresh one.")
+        int, Meta(ge=1, le=1_000_000, description="Tasks after which a worker process is replaced.")
     ] = 2_000
-    memory_mark_mb: Annotated[
+    recycle_above_mb: Annotated[
         int,
         Meta(
-            ge=64, le=1_000_000, description="A worker above this private memory is replaced after its task."
+            ge=64,
+            le=1_000_000,
+            description="A worker whose private memory is above this is replaced after its task.",
         ),
     ] = 512
     memory_limit_mb: Annotated[
@@ -39,27 +42,27 @@ class WorkerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
         Meta(
             ge=128,
             le=1_000_000,
-            description="Private memory a worker can never exceed; what asks for more fails.",
+            description="Private memory that a worker cannot exceed; a larger allocation fails.",
         ),
     ] = 1_024
     task_timeout_s: Annotated[
         float,
-        Meta(gt=0, le=86_400, description="A chunk that takes longer has its worker killed and replaced."),
+        Meta(gt=0, le=86_400, description="A task that takes longer has its worker killed and replaced."),
     ] = 120.0
-    rest_after_s: Annotated[
+    idle_release_s: Annotated[
         float,
         Meta(
             gt=0,
             le=86_400,
-            description="Idle seconds after which a worker lets go of the panel and of spare memory.",
+            description="Idle seconds after which a worker unmaps the panel and returns free memory.",
         ),
     ] = 30.0
-    max_casualties: Annotated[
+    max_failed_symbols: Annotated[
         int,
         Meta(
             ge=0,
             le=100_000,
-            description="Symbols that may be given up in one job before the whole job fails.",
+            description="Symbols that may fail in one job before the whole job fails.",
         ),
     ] = 20
     start_method: Annotated[
@@ -73,7 +76,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
 class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What is logged, and where it goes."""
 
-    level: Annotated[Level, Meta(description="The least severe records that are kept.")] = "info"
+    level: Annotated[Level, Meta(description="The lowest level that is logged.")] = "info"
     sink: Annotated[
         Sink,
         Meta(

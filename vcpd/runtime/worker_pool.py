@@ -240,7 +240,7 @@ class WorkerPool:
         progress: Progress | None = None,
         casualties: list[FailedSymbol] | None = None,
     ) -> Sequence[T]:
-        """See `ports.Workers`. PermanentError also when more than `max_casualties` rows are given up."""
+        """See `ports.Workers`. PermanentError also when more than `max_failed_symbols` rows are given up."""
         settings = self.settings
         all_rows = range(panel.n_symbols) if rows is None else rows
         mapping: ChunkedMap[T] = ChunkedMap(all_rows, settings.chunk_rows, settings.task_timeout_s, progress)
@@ -250,7 +250,7 @@ class WorkerPool:
             return await self._run_chunk(message, timeout_s, alone=piece.suspect)  # type: ignore[no-any-return]
 
         n_lanes = min(settings.count, mapping.n_chunks)
-        lanes = [mapping.process(run_piece, settings.max_casualties) for _ in range(n_lanes)]
+        lanes = [mapping.process(run_piece, settings.max_failed_symbols) for _ in range(n_lanes)]
         await gather_or_cancel(lanes)
         await self._report(mapping, panel, casualties)
         return mapping.results
@@ -264,7 +264,7 @@ class WorkerPool:
         ]
         for one in named:
             log.error("worker_casualty", symbol=one.symbol, reason=one.reason)
-        if named and (casualties is None or len(named) > self.settings.max_casualties):
+        if named and (casualties is None or len(named) > self.settings.max_failed_symbols):
             listed = "; ".join(f"{one.symbol}: {one.reason}" for one in named[:3])
             text = f"{len(named)} symbols could not be computed, the job is given up: {listed}"
             raise PermanentError(text) from mapping.failed_rows[0].error
@@ -359,7 +359,7 @@ class WorkerPool:
     async def _start_executor(self) -> WorkerExecutor:
         settings = self.settings
         outfit = WorkerConfig(
-            self._open_panel, self._warm_ups, settings.memory_limit_mb, settings.rest_after_s
+            self._open_panel, self._warm_ups, settings.memory_limit_mb, settings.idle_release_s
         )
         crew = await WorkerExecutor.start(settings, outfit, self._preload)
         self._n_started += 1

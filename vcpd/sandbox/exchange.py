@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 from aiohttp import web
 
+from vcpd.core.deprecated_names import rename_table
 from vcpd.domain.bars import BarSeries
 from vcpd.kite.ticker_protocol import TickerMessage
 from vcpd.ports import Clock
@@ -289,11 +290,21 @@ class SandboxExchange:
 
     async def _set_faults(self, request: web.Request) -> web.Response:
         try:
-            settings = msgspec.json.decode(await request.read(), type=FaultSettings)
+            settings = _read_faults(await request.read())
         except (msgspec.ValidationError, msgspec.DecodeError) as error:
             raise ApiError("InputException", f"invalid faults: {error}") from None
         self.faults.replace(settings)
         return success_response(settings)
+
+
+def _read_faults(body: bytes) -> FaultSettings:
+    """Decode the JSON of faults, old names included. Raises msgspec.ValidationError or DecodeError."""
+    raw = msgspec.json.decode(body, type=dict[str, Any])
+    problems: list[str] = []
+    list(rename_table(raw, problems, "sandbox.faults"))
+    if problems:
+        raise msgspec.ValidationError("; ".join(problems))
+    return msgspec.convert(raw, FaultSettings)
 
 
 def _with_gzip(plain: bytes) -> tuple[bytes, bytes]:

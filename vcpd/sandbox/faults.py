@@ -46,7 +46,7 @@ class FaultSelector:
         self._request_count = 0
         self._frame_count = 0
         self._faulty_frame_count = 0
-        self._vanished = frozenset(settings.vanished)
+        self._vanished = frozenset(settings.hidden_symbols)
 
     def next_fault(self, path: str) -> tuple[FaultKind, random.Random] | None:
         """The fault of the next request to `path`, if it gets one, with chance for its details."""
@@ -78,7 +78,7 @@ class FaultSelector:
     @property
     def altered_symbols(self) -> list[str]:
         """Symbols of which something untrue is told."""
-        return [*self._vanished, *self.settings.restated]
+        return [*self._vanished, *self.settings.split_ratios]
 
     def corrupt_ticks(self, ticks: RecordArray, concerned: Mapping[str, MarketQuote]) -> RecordArray:
         """The ticks without vanished symbols and with prices restated; `concerned` tells their tokens."""
@@ -87,7 +87,7 @@ class FaultSelector:
             if self.is_hidden(symbol):
                 ticks = ticks[~told]
                 continue
-            ratio = self.settings.restated.get(symbol, 1.0)
+            ratio = self.settings.split_ratios.get(symbol, 1.0)
             for name in TICK_PRICES:
                 ticks[name][told] = _restated(ticks[name][told], ratio)
             ticks["volume"][told] = np.round(ticks["volume"][told] * ratio)
@@ -99,7 +99,7 @@ class FaultSelector:
 
     def restate(self, series: Shown) -> Shown:
         """Bars or candles as after the split that the settings pretend."""
-        ratio = self.settings.restated.get(series.symbol, 1.0)
+        ratio = self.settings.split_ratios.get(series.symbol, 1.0)
         if ratio == 1.0:
             return series
         records = series.records.copy()
@@ -109,7 +109,7 @@ class FaultSelector:
         return type(series)(series.symbol, records)
 
     def restate_quote(self, symbol: str, quote: MarketQuote) -> MarketQuote:
-        ratio = self.settings.restated.get(symbol, 1.0)
+        ratio = self.settings.split_ratios.get(symbol, 1.0)
         if ratio == 1.0:
             return quote
         prices = {

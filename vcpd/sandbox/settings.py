@@ -36,7 +36,7 @@ class TickerFault(StrEnum):
 
 
 class FaultSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Which answers go wrong and how; also what a running exchange takes at /sandbox/faults."""
+    """Injected faults; also the JSON that a running sandbox accepts at /sandbox/faults."""
 
     rate: Annotated[float, Meta(ge=0, le=1, description="Share of requests that get a fault; 0 is none.")] = (
         0.0
@@ -49,10 +49,10 @@ class FaultSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
         tuple[str, ...], Meta(description="Only requests whose path begins with one of these are hit.")
     ] = DEFAULT_FAULT_PATHS
     hang_s: Annotated[
-        float, Meta(gt=0, le=3600, description="Real seconds that a hanging request stays unanswered.")
+        float, Meta(gt=0, le=3600, description="Wall-clock seconds that a hanging request stays unanswered.")
     ] = 30.0
     drip_s: Annotated[
-        float, Meta(gt=0, le=3600, description="Real seconds over which a dripping answer is spread.")
+        float, Meta(gt=0, le=3600, description="Wall-clock seconds over which a dripping response is spread.")
     ] = 5.0
     ticker: Annotated[
         tuple[TickerFault, ...],
@@ -62,22 +62,23 @@ class FaultSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
         float, Meta(ge=0, le=1, description="Share of the live feed's frames that get a fault.")
     ] = 1.0
     ticker_times: Annotated[
-        int, Meta(ge=0, description="After so many spoilt frames the live feed is sound again; 0 is never.")
+        int, Meta(ge=0, description="Faulty frames after which the live feed works again; 0 is never.")
     ] = 0
     slow_s: Annotated[
-        float, Meta(gt=0, le=3600, description="Real seconds by which a slow frame of the live feed is late.")
+        float,
+        Meta(gt=0, le=3600, description="Wall-clock seconds by which a slow frame of the live feed is late."),
     ] = 5.0
-    vanished: Annotated[
-        tuple[str, ...], Meta(description="Symbols, NSE:NAME, that the exchange stops knowing.")
+    hidden_symbols: Annotated[
+        tuple[str, ...], Meta(description="Symbols, NSE:NAME, that the exchange hides from now on.")
     ] = ()
-    restated: Annotated[
+    split_ratios: Annotated[
         dict[str, Annotated[float, Meta(gt=0)]],
-        Meta(description="Symbol to ratio: all its prices are divided by it from now on, as a split does."),
+        Meta(description="Split ratio by symbol: all its prices are divided by it from now on."),
     ] = {}
 
 
 class RateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Requests a client may send in any one second of real time; more are answered with 429."""
+    """Requests that a client may send per second of wall-clock time; more are answered with 429."""
 
     quote_per_s: Annotated[int, Meta(ge=1, le=100_000, description="Quotes a second (Kite: 1).")] = 1
     historical_per_s: Annotated[
@@ -92,22 +93,22 @@ class RateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
 
 class SandboxTickerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The live feed; its seconds are real ones, whatever the market's clock does."""
+    """The live feed; its seconds are wall-clock seconds, whatever the market's clock does."""
 
-    every_s: Annotated[
+    interval_s: Annotated[
         float, Meta(ge=0.01, le=60, description="Seconds between two frames of changed prices.")
     ] = 1.0
     heartbeat_s: Annotated[
-        float, Meta(ge=0.01, le=60, description="After so many seconds without a frame a heartbeat is sent.")
+        float, Meta(ge=0.01, le=60, description="Seconds without a frame after which a heartbeat is sent.")
     ] = 2.0
-    connections: Annotated[int, Meta(ge=1, le=1000, description="Connections at a time (Kite: 3).")] = 3
+    connections: Annotated[int, Meta(ge=1, le=1000, description="Concurrent connections (Kite: 3).")] = 3
     instruments: Annotated[
-        int, Meta(ge=1, le=30_000, description="Instruments a connection (Kite: 3000).")
+        int, Meta(ge=1, le=30_000, description="Instruments per connection (Kite: 3000).")
     ] = 3000
 
 
 class SandboxSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The exchange on localhost and the market that it shows."""
+    """The simulated exchange on localhost, and its market."""
 
     symbols: Annotated[int, Meta(ge=1, le=5000, description="Equities of the simulated market.")] = 200
     seed: Annotated[int, Meta(ge=0, description="The simulated market depends on this number only.")] = 1
@@ -116,12 +117,15 @@ class SandboxSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     ] = 5
     noise: Annotated[
         float,
-        Meta(ge=0, le=5, description="How rough planted bases are; 0 is drawn by ruler, 1 is lifelike."),
+        Meta(ge=0, le=5, description="Noise of the known bases; 0 is none, 1 is like real prices."),
     ] = 1.0
-    planted_share: Annotated[
-        float, Meta(ge=0, le=0.5, description="Share of symbols that build base after base for ever.")
+    leader_share: Annotated[
+        float,
+        Meta(
+            ge=0, le=0.5, description="Share of symbols that are leaders, which build one base after another."
+        ),
     ] = 0.3
-    young_share: Annotated[
+    recent_listing_share: Annotated[
         float, Meta(ge=0, le=0.5, description="Share of symbols that were listed within the last two years.")
     ] = 0.04
     suspended_share: Annotated[
@@ -138,7 +142,8 @@ class SandboxSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
         "sandboxkey"
     )
     api_secret: Annotated[
-        str, Meta(min_length=1, description="What clients sign with; guards nothing, it is the same for all.")
+        str,
+        Meta(min_length=1, description="The secret that clients sign with; published, it protects nothing."),
     ] = "sandboxsecret"  # noqa: S105 - published, the simulated account holds nothing
     redirect_url: Annotated[
         str, Meta(min_length=1, description="Where the login page sends the browser with the request token.")

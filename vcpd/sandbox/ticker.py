@@ -195,7 +195,7 @@ class _ClientConnection:
         self.socket = web.WebSocketResponse(compress=False, timeout=CLOSE_TIMEOUT_S)
         self._ticker = ticker
         self._settings = ticker.settings
-        self._interval_s = min(ticker.settings.every_s, ticker.settings.heartbeat_s)
+        self._interval_s = min(ticker.settings.interval_s, ticker.settings.heartbeat_s)
         self._credentials = credentials
         self._prepare_market = ready
         self._subscription = Subscription(ticker.settings.instruments)

@@ -146,15 +146,15 @@ def build_universe(
 
 
 def newcomer_count(settings: SandboxSettings) -> int:
-    return round(settings.symbols * settings.young_share)
+    return round(settings.symbols * settings.recent_listing_share)
 
 
 def _companies(settings: SandboxSettings) -> Iterator[SimulatedSymbol]:
     """The old names, ordinary ones and leaders in a fixed mixture."""
     for number in range(settings.symbols - newcomer_count(settings)):
         listing = MarketListing((FIRST_COMPANY_TOKEN + number) << 8 | 1, *company(number))
-        leader = int(number * settings.planted_share)
-        if int((number + 1) * settings.planted_share) > leader:
+        leader = int(number * settings.leader_share)
+        if int((number + 1) * settings.leader_share) > leader:
             yield SimulatedSymbol(listing, number, LEADER, leader=leader)
         else:
             yield SimulatedSymbol(listing, number, "ordinary")

@@ -79,7 +79,7 @@ def _parse_wall_time(text: str, position: int) -> time:
 
 
 class JobPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """When a job runs, what it waits for, and what happens when it cannot."""
+    """When a job runs, what it waits for, and what happens when it cannot run."""
 
     cron: Annotated[
         str | None,
@@ -87,9 +87,7 @@ class JobPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     ] = None
     at: Annotated[
         str | None,
-        Meta(
-            description="Instead of cron: moments such as `16:05`, `session_open`, `session_close + 45min`."
-        ),
+        Meta(description="Instead of cron: times such as `16:05`, `session_open`, `session_close + 45min`."),
     ] = None
     on: Annotated[
         Literal["sessions", "days"],
@@ -98,38 +96,39 @@ class JobPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     time_zone: Annotated[
         str | None, Meta(description="Time zone of cron and clock times, if not the schedule's own.")
     ] = None
-    enabled: Annotated[bool, Meta(description="Whether the job runs by itself.")] = True
-    runs: Annotated[
-        str, Meta(description="The job to run, where it is not named like this table.", max_length=64)
+    enabled: Annotated[bool, Meta(description="Whether the scheduler starts the job.")] = True
+    job: Annotated[
+        str, Meta(description="The job to run, if other than the name of this table.", max_length=64)
     ] = ""
     after: Annotated[
         tuple[str, ...],
-        Meta(description="Runs as soon as these jobs are done for the session, at the latest at its time."),
+        Meta(description="Starts as soon as these jobs are done for the session, at the latest at its time."),
     ] = ()
-    behind: Annotated[
+    not_during: Annotated[
         tuple[str, ...], Meta(description="Does not start while one of these jobs is waiting or running.")
     ] = ()
     heavy: Annotated[bool, Meta(description="Heavy jobs never run at the same time as one another.")] = False
     priority: Annotated[
-        int, Meta(ge=0, le=1000, description="Among waiting jobs the smallest number goes first.")
+        int, Meta(ge=0, le=1000, description="Among waiting jobs the smallest number starts first.")
     ] = 50
     during_heavy: Annotated[
         Literal["run", "skip"],
-        Meta(description="What a job that is not heavy does while a heavy one runs."),
+        Meta(description="What a job that is not heavy does while a heavy job runs."),
     ] = "run"
     overlap: Annotated[
         Literal["skip", "queue", "replace"],
-        Meta(description="What happens to a run that is due while the one before is not finished."),
+        Meta(description="What happens to a run that is due while the previous run is not finished."),
     ] = "skip"
     start_deadline_s: Annotated[
         float, Meta(gt=0, le=604_800, description="How late a run may start before it counts as missed.")
     ] = 6 * HOUR_S
     catch_up: Annotated[
         Literal["latest", "all", "none"],
-        Meta(description="Which runs are made up for when the machine slept or vcpd was not running."),
+        Meta(description="Which missed runs are caught up after the machine slept or vcpd was down."),
     ] = "latest"
     timeout_s: Annotated[
-        float, Meta(gt=0, le=604_800, description="A run that takes longer is ended and counts as failed.")
+        float,
+        Meta(gt=0, le=604_800, description="A run that takes longer is cancelled and counts as failed."),
     ] = 2 * HOUR_S
 
     def __post_init__(self) -> None:
@@ -154,34 +153,35 @@ class JobPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
 
 class ScheduleSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The scheduler's time zone, its marks, and the owner's additions to the trading calendar."""
+    """The scheduler's time zone, load limits, retries, and the user's additions to the trading calendar."""
 
     time_zone: Annotated[str, Meta(description="Time zone of every job's times.")] = "Asia/Kolkata"
-    memory_mark_pct: Annotated[
-        float, Meta(gt=0, le=100, description="No heavy job starts while the machine uses more memory.")
+    max_memory_pct: Annotated[
+        float,
+        Meta(gt=0, le=100, description="No heavy job starts while the machine uses more memory than this."),
     ] = 92.0
-    cpu_mark_load: Annotated[
+    max_load_per_core: Annotated[
         float,
         Meta(gt=0, le=1000, description="No heavy job starts above this load (runnable tasks) per core."),
     ] = 4.0
     retries: Annotated[
         int,
-        Meta(ge=0, le=100, description="How often a run that the daemon died in is tried again at a start."),
+        Meta(ge=0, le=100, description="How often a run that the daemon died in is retried at a start."),
     ] = 3
-    retry_pause_min: Annotated[
+    retry_initial_min: Annotated[
         float,
         Meta(
             gt=0,
             le=1440,
-            description="Minutes until a run that failed for a passing reason is tried again; they double.",
+            description="Minutes until a run that failed temporarily is retried; doubles with each attempt.",
         ),
     ] = 5.0
-    retry_longest_min: Annotated[
+    retry_max_min: Annotated[
         float,
-        Meta(gt=0, le=1440, description="The longest such pause; the next session's opening ends the tries."),
+        Meta(gt=0, le=1440, description="The longest such pause; retries end when the next session opens."),
     ] = 30.0
     extra_holidays: Annotated[
-        tuple[date, ...], Meta(description="Dates without trading that the built-in calendar lacks.")
+        tuple[date, ...], Meta(description="Holidays that the built-in calendar lacks.")
     ] = ()
     extra_sessions: Annotated[
         tuple[str, ...],
@@ -236,12 +236,12 @@ def policy_problems(policies: Mapping[str, JobPolicy]) -> list[str]:
     problems = [
         f"jobs.{name}.{key}: there is no job {other!r}"
         for name, policy in policies.items()
-        for key, others in (("after", policy.after), ("behind", policy.behind))
+        for key, others in (("after", policy.after), ("not_during", policy.not_during))
         for other in others
         if other not in policies
     ]
     circles = {name for name in policies if name in _transitive_dependencies(name, policies)}
-    problems += [f"jobs.{name}: waits for itself through after or behind" for name in sorted(circles)]
+    problems += [f"jobs.{name}: waits for itself through after or not_during" for name in sorted(circles)]
     return problems
 
 
@@ -264,7 +264,7 @@ def _transitive_dependencies(name: str, policies: Mapping[str, JobPolicy]) -> se
     to_see = [name]
     while to_see:
         policy = policies.get(to_see.pop())
-        for other in (*policy.after, *policy.behind) if policy else ():
+        for other in (*policy.after, *policy.not_during) if policy else ():
             if other not in found:
                 found.add(other)
                 to_see.append(other)
@@ -282,7 +282,7 @@ def _collection_policies() -> dict[str, JobPolicy]:
         "instruments": JobPolicy(cron="35 8 * * *", priority=10, timeout_s=HOUR_S / 4),
         "collect": JobPolicy(
             at="session_close + 5min, session_close + 35min",
-            behind=("instruments", "reconcile"),
+            not_during=("instruments", "reconcile"),
             heavy=True,
             priority=20,
             overlap="queue",
@@ -317,8 +317,8 @@ def _analysis_policies() -> dict[str, JobPolicy]:
         ),
         "screen_intraday": JobPolicy(
             cron="0 10,12,14 * * *",
-            runs="screen",
-            behind=("collect",),
+            job="screen",
+            not_during=("collect",),
             heavy=True,
             priority=30,
             catch_up="none",
@@ -336,7 +336,7 @@ def _analysis_policies() -> dict[str, JobPolicy]:
         "housekeeping": JobPolicy(
             cron="0 19 * * *",
             on="days",
-            behind=("collect", "screen", "risk"),
+            not_during=("collect", "screen", "risk"),
             heavy=True,
             priority=90,
             timeout_s=HOUR_S,

@@ -46,7 +46,7 @@ class AdmissionContext:
 
     now: datetime
     deadline: datetime
-    blocked_by: Sequence[str] = ()  # jobs it stands behind or after that wait or run
+    blocked_by: Sequence[str] = ()  # jobs in `after` or `not_during` that are pending or running
     failed_dependency: str | None = None  # why a job it comes after did not go well
     own_run_active: bool = False
     heavy_active: str | None = None
@@ -93,10 +93,10 @@ def _check_concurrency(policy: JobPolicy, around: AdmissionContext) -> Admission
 
 def overload_reason(pressure: MachineLoad, settings: ScheduleSettings) -> str | None:
     """Why nothing heavy should start, None where the machine has room."""
-    if pressure.memory_used_pct > settings.memory_mark_pct:
-        return f"memory {pressure.memory_used_pct:.0f} % used, mark {settings.memory_mark_pct:.0f} %"
-    if pressure.cpu_load_per_core > settings.cpu_mark_load:
-        return f"load {pressure.cpu_load_per_core:.1f} per core, mark {settings.cpu_mark_load:.1f}"
+    if pressure.memory_used_pct > settings.max_memory_pct:
+        return f"memory {pressure.memory_used_pct:.0f} % used, mark {settings.max_memory_pct:.0f} %"
+    if pressure.cpu_load_per_core > settings.max_load_per_core:
+        return f"load {pressure.cpu_load_per_core:.1f} per core, mark {settings.max_load_per_core:.1f}"
     return None
 
 
@@ -220,7 +220,7 @@ class RunQueue:
 
     def _blocking_jobs(self, waiting: PendingRun, lines: Mapping[str, ScheduledJob]) -> tuple[str, ...]:
         policy = lines[waiting.name].policy
-        return tuple(name for name in (*policy.after, *policy.behind) if self.is_busy(name))
+        return tuple(name for name in (*policy.after, *policy.not_during) if self.is_busy(name))
 
     def _failed_dependency(self, waiting: PendingRun, lines: Mapping[str, ScheduledJob]) -> str | None:
         session, until = waiting.tick.session, waiting.tick.scheduled_at

@@ -117,7 +117,7 @@ def next_retry(
         return None
     failures = sum(known.outcome is Outcome.FAILED for known in of_session)
     doublings = min(max(failures - 1, 0), MAX_DOUBLINGS)
-    pause_min = min(settings.retry_pause_min * 2**doublings, settings.retry_longest_min)
+    pause_min = min(settings.retry_initial_min * 2**doublings, settings.retry_max_min)
     at = run.finished_at + timedelta(minutes=pause_min)
     until, _ = calendar.open_close(calendar.next(run.session))
     if policy.catch_up == "none":
@@ -131,7 +131,7 @@ def retry_of_expired(
 ) -> Retry | None:
     """Another try of a run that could not start in time; None with `catch_up = "none"`, or once the next
     session opens before it."""
-    at = now + timedelta(minutes=settings.retry_longest_min)
+    at = now + timedelta(minutes=settings.retry_max_min)
     if (
         run.session is None
         or policy.catch_up == "none"

@@ -282,7 +282,7 @@ class RunRetrier:
 
     def retry_due(self, now: datetime) -> None:
         """Runs whose pause is over, and what was skipped because of them."""
-        due = self.table.pop_due(now, timedelta(minutes=self._settings.retry_longest_min))
+        due = self.table.pop_due(now, timedelta(minutes=self._settings.retry_max_min))
         for run in due:
             if run.job in self._jobs:
                 self._retry(self._jobs[run.job], run, now, RunCause.RETRY)

@@ -34,7 +34,7 @@ def dsn_location(dsn: Secret) -> str:
 
 
 class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Where everything that must last is kept, and how it is reached."""
+    """The PostgreSQL database: your own, or one that vcpd runs."""
 
     dsn: Annotated[
         str | None,
@@ -43,34 +43,36 @@ class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
             "unset: vcpd starts one of its own below the state directory."
         ),
     ] = None
-    pool_size: Annotated[int, Meta(ge=3, le=64, description="Connections kept to the store at most.")] = 6
+    pool_size: Annotated[
+        int, Meta(ge=3, le=64, description="Largest number of connections to the database.")
+    ] = 6
     connect_timeout_s: Annotated[
-        float, Meta(gt=0, le=120, description="How long one attempt to reach the store may take.")
+        float, Meta(gt=0, le=120, description="Time limit of one attempt to connect.")
     ] = 10.0
     statement_timeout_s: Annotated[
         float, Meta(gt=0, le=3600, description="A single statement that takes longer is cancelled.")
     ] = 120.0
     start_timeout_s: Annotated[
         float,
-        Meta(gt=0, le=600, description="How long the embedded server may take to start, recovery included."),
+        Meta(gt=0, le=600, description="Time limit for the embedded server to start, recovery included."),
     ] = 60.0
     stop_timeout_s: Annotated[
         float,
-        Meta(gt=0, le=600, description="How long the embedded server may take to stop before it is killed."),
+        Meta(gt=0, le=600, description="Time limit for the embedded server to stop before it is killed."),
     ] = 20.0
     shared_buffers_mb: Annotated[
-        int, Meta(ge=16, le=65_536, description="Memory the embedded server keeps for pages of the store.")
+        int, Meta(ge=16, le=65_536, description="shared_buffers of the embedded server.")
     ] = 128
     max_wal_mb: Annotated[
         int,
         Meta(
             ge=128,
             le=65_536,
-            description="Write-ahead log of the embedded server that asks for a checkpoint.",
+            description="max_wal_size of the embedded server; a larger log triggers a checkpoint.",
         ),
     ] = 1024
     panel_sessions: Annotated[
-        int, Meta(ge=260, le=20_000, description="Sessions the snapshot for screening and risk goes back.")
+        int, Meta(ge=260, le=20_000, description="Sessions in the panel that screening and risk read.")
     ] = 1300
 
     def __post_init__(self) -> None:

@@ -14,7 +14,7 @@ WEIGHT_TOLERANCE: Final = 1e-9
 
 
 class RiskParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Weights must sum to 1 and band limits must rise, else ValueError naming what was given."""
+    """Weights and bands of the risk score. Raises ValueError unless weights sum to 1 and limits rise."""
 
     weight_volatility: Annotated[
         float, msgspec.Meta(ge=0, le=1, description="share of annualised volatility in the score")
