@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 from functools import wraps
 from typing import Any
 
-from tests.alerts.fakes import EVENING, ZONE, FakeChannel, FakeOutbox, alert, digest
+from tests.alerts.fakes import EVENING, ZONE, FakeChannel, alert, digest
+from tests.fakes.outbox import FakeOutbox
 from tests.schedule.virtual_time import LoopClock, run_virtually
 from vcpd.alerts.routing import DEADMAN_CHANNEL_SETTINGS
 from vcpd.alerts.service import AlertService, ChannelBinding, ChannelPlan
@@ -126,7 +127,7 @@ async def test_permanent_trouble_is_given_up_with_its_reason_and_stops_nobody_el
         await scene.deliverer.publish([alert("AAA"), alert("BBB")])
         await scene.until(lambda: bool(scene.channel.sent))
         assert scene.channel.titles == ["BBB breaks out over 100.00"]
-        assert scene.outbox.ways[1, "fake"].reason == "it answers 401"
+        assert scene.outbox.deliveries[1, "fake"].reason == "it answers 401"
         assert scene.deliverer.sent["fake", "given_up"] == 1
 
 
@@ -144,7 +145,7 @@ async def test_what_arrived_is_not_sent_again_when_the_store_is_away_for_the_ack
     async with at_work() as scene:
         scene.outbox.away = 5
         await scene.deliverer.publish([alert()])
-        await scene.until(lambda: scene.outbox.ways[1, "fake"].delivered_at is not None)
+        await scene.until(lambda: scene.outbox.deliveries[1, "fake"].delivered_at is not None)
         await asyncio.sleep(3_600)
         assert scene.channel.attempts == 1
 
@@ -154,11 +155,11 @@ async def test_an_alert_that_grew_too_old_is_given_up() -> None:
     async with at_work() as scene:
         scene.channel.troubles = [RetryableError("away") for _ in range(10_000)]
         await scene.deliverer.publish([alert()])
-        await scene.until(lambda: not scene.outbox.ways[1, "fake"].is_open)
-        given_up_at = scene.outbox.ways[1, "fake"].given_up_at
+        await scene.until(lambda: not scene.outbox.deliveries[1, "fake"].is_open)
+        given_up_at = scene.outbox.deliveries[1, "fake"].given_up_at
         assert given_up_at is not None
         assert timedelta(hours=2) <= given_up_at - EVENING <= timedelta(hours=2, minutes=2)
-        assert "not sent within 2 h" in scene.outbox.ways[1, "fake"].reason
+        assert "not sent within 2 h" in scene.outbox.deliveries[1, "fake"].reason
 
 
 @virtually
@@ -257,7 +258,7 @@ async def test_stopping_in_the_middle_of_sending_lets_it_end_and_notes_it() -> N
         await scene.deliverer.publish([alert()])
         await scene.until(lambda: scene.channel.attempts == 1, 1.0)
     assert len(scene.channel.sent) == 1
-    assert scene.outbox.ways[1, "fake"].delivered_at is not None
+    assert scene.outbox.deliveries[1, "fake"].delivered_at is not None
 
 
 @virtually
@@ -280,7 +281,7 @@ async def test_only_those_who_ask_for_it_hear_of_good_nights() -> None:
     good_night = alert("-", AlertKind.SESSION_COMPLETE, symbol=None)
     async with at_work() as scene:
         await scene.deliverer.publish([good_night])
-        assert not scene.outbox.ways
+        assert not scene.outbox.deliveries
     async with at_work(choice=DEADMAN_CHANNEL_SETTINGS) as scene:
         await scene.deliverer.publish([good_night, alert()])
         await scene.until(lambda: bool(scene.channel.sent))
@@ -331,7 +332,7 @@ async def test_a_server_that_takes_no_picture_gets_the_words() -> None:
         await scene.until(lambda: bool(scene.channel.sent))
         assert [message.image for _, message in scene.channel.sent] == [None]
         assert scene.channel.attempts == 2
-        await scene.until(lambda: all(way.delivered_at for way in scene.outbox.ways.values()))
+        await scene.until(lambda: all(way.delivered_at for way in scene.outbox.deliveries.values()))
 
 
 @virtually
@@ -339,7 +340,7 @@ async def test_what_is_refused_without_a_picture_too_is_given_up() -> None:
     async with at_work(choice=TelegramSettings(chat_id="1")) as scene:
         scene.channel.troubles = [PermanentError("it answers 401")] * 2
         await scene.deliverer.publish([digest("AAA")])
-        await scene.until(lambda: all(way.given_up_at for way in scene.outbox.ways.values()))
+        await scene.until(lambda: all(way.given_up_at for way in scene.outbox.deliveries.values()))
         assert scene.channel.attempts == 2
 
 

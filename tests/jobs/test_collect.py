@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 import numpy as np
 import pytest
 
-from tests.jobs.fakes import KilledError, context
+from tests.fakes.collection import KilledError, context
 from tests.jobs.town import (
     EVENING,
     MORNING,

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.jobs.fakes import context
-from tests.jobs.shelves import FakeRiskStore, FakeRunStore, FakeSetupStore
+from tests.fakes.collection import context
+from tests.fakes.results import FakeRiskStore, FakeSetupStore
+from tests.fakes.runs import FakeRunStore
 from tests.jobs.town import INDEX, MORNING, NEXT_EVENING, SESSION, SETTLED, Town, build_town, history
 from vcpd import __version__
 from vcpd.analysis.risk.parameters import RiskParameters
@@ -16,7 +17,7 @@ from vcpd.analysis.thresholds import Thresholds
 from vcpd.domain import record
 from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.panel import PanelReference
-from vcpd.domain.runs import Outcome
+from vcpd.domain.runs import Outcome, RunCause
 from vcpd.jobs.maintenance import RUN_RETENTION, Housekeeping
 from vcpd.jobs.screen import ScoreRisk, Screen
 from vcpd.jobs.settings import CollectSettings
@@ -156,12 +157,16 @@ class _Upkeep:
 
 
 async def test_housekeeping_forgets_only_what_is_older_than_a_year_and_renews_statistics() -> None:
-    town, runs, upkeep = await _collected(), FakeRunStore(), _Upkeep()
+    town, upkeep = await _collected(), _Upkeep()
+    runs, limit = FakeRunStore(town.clock), MORNING - RUN_RETENTION
+    for age in (-1, 0, 1):
+        due = limit - timedelta(days=age)
+        await runs.record("risk", due, SESSION, Outcome.DONE, "", cause=RunCause.TICK)
     result = await Housekeeping(runs, upkeep, town.clock)(context(SESSION, "housekeeping"))
-    assert runs.forgotten == [MORNING - RUN_RETENTION]
+    assert [run.scheduled_at for run in await runs.recent(9)] == [limit + timedelta(days=1), limit]
     assert timedelta(days=365) < RUN_RETENTION
     assert upkeep.analyzed == 1
-    assert result.counts == {"runs_forgotten": 3}
+    assert result.counts == {"runs_forgotten": 1}
 
 
 @pytest.mark.parametrize("job", ["screen", "risk"])

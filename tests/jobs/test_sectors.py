@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.jobs.fakes import FakeInstrumentStore, FakeMarket, Fate, context
+from tests.fakes.collection import FakeInstrumentStore, FakeMarket, Fate, context
 from vcpd.core.errors import BadInputError, RetryableError
 from vcpd.domain.instruments import Instrument, StoredInstrument
 from vcpd.domain.runs import Outcome

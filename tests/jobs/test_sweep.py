@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 import numpy as np
 import pytest
 
-from tests.jobs.fakes import context
+from tests.fakes.collection import context
 from tests.jobs.town import EVENING, NEXT_SESSION, SESSION, SETTINGS, SETTLED, build_town, history
 from vcpd.core.errors import RetryableError
 from vcpd.domain.instruments import Instrument, Quote, StoredInstrument

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.jobs.fakes import FakeInstrumentStore, FakeMarket, Fate, context
+from tests.fakes.collection import FakeInstrumentStore, FakeMarket, Fate, context
 from tests.jobs.town import SESSION, build_town, history
 from tests.real_data import real_data
 from vcpd.core.errors import BadInputError

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from tests.fakes.clock import FakeClock, fast_clock
+from tests.fakes.watch import FakeNotifier, FakeWatchStore
 from tests.jobs.watching import (
     CLOSES,
     NOON,
@@ -21,13 +22,12 @@ from tests.jobs.watching import (
     TODAY,
     TOKENS,
     FakeFeed,
-    FakeNotifier,
     FakeQuotes,
     FakeRuns,
     FakeSetups,
-    FakeWatchStore,
     base_of,
     verdict,
+    watch_store,
 )
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.core.errors import NeedsLoginError, PermanentError, RetryableError
@@ -64,7 +64,7 @@ class Post:
     clock: FakeClock = field(default_factory=lambda: FakeClock(NOON))
     feed: FakeFeed = field(default_factory=FakeFeed)
     quotes: FakeQuotes = field(default_factory=FakeQuotes)
-    store: FakeWatchStore = field(default_factory=FakeWatchStore)
+    store: FakeWatchStore = field(default_factory=watch_store)
     setups: FakeSetups = field(default_factory=lambda: FakeSetups([base_of(verdict())]))
     notifier: FakeNotifier = field(default_factory=FakeNotifier)
     runs: FakeRuns = field(default_factory=FakeRuns)
@@ -122,8 +122,8 @@ async def test_a_breakout_is_kept_then_told_as_provisional_and_urgent() -> None:
         await post.until_following()
         assert post.feed.followed == [AAA]
         post.feed.tell(("NSE:AAA", 100.5, 800))
-        await until(lambda: bool(post.notifier.told))
-        (seen,), (alert,) = post.store.kept, post.notifier.told.values()
+        await until(lambda: bool(post.notifier.published))
+        (seen,), (alert,) = post.store.kept, post.notifier.published.values()
         assert (seen.kind, seen.session) == (EventKind.BREAKOUT, TODAY)
         assert (alert.kind, alert.symbol, alert.urgent, alert.provisional) == (
             AlertKind.BREAKOUT,
@@ -161,11 +161,11 @@ async def test_a_session_that_is_over_is_not_watched() -> None:
 async def test_nothing_is_lost_to_a_store_that_is_away() -> None:
     """Tried until it is kept; told only then, in order."""
     troubles: list[Any] = [RetryableError("the store is away")] * 3
-    async with at_work(store=FakeWatchStore(troubles=troubles)) as post:
+    async with at_work(store=watch_store(troubles=troubles)) as post:
         await post.until_following()
         post.feed.tell(("NSE:AAA", 100.5, 100))
         post.feed.tell(("NSE:AAA", 100.5, 900))
-        await until(lambda: len(post.notifier.told) == 2)
+        await until(lambda: len(post.notifier.published) == 2)
         assert [one.kind.value for one in post.store.kept] == ["breakout_unconfirmed", "breakout"]
         assert post.notifier.kinds == ["breakout_unconfirmed", "breakout"]
 
@@ -174,11 +174,11 @@ async def test_what_was_kept_but_not_told_is_told_after_a_restart() -> None:
     async with at_work() as post:
         await post.until_following()
         post.feed.tell(("NSE:AAA", 100.5, 800))
-        await until(lambda: bool(post.notifier.told))
+        await until(lambda: bool(post.notifier.published))
     async with at_work(store=post.store) as again:
         await until(lambda: again.notifier.kinds == ["breakout"])
         assert again.watch.status().events == 1
-        assert again.notifier.told.keys() == post.notifier.told.keys()
+        assert again.notifier.published.keys() == post.notifier.published.keys()
 
 
 async def test_recorded_kinds_that_nobody_is_told_of() -> None:
@@ -209,7 +209,7 @@ async def test_quotes_stand_in_for_the_feed_and_give_way_to_it(state: FeedState)
 async def test_a_market_without_a_feed_is_asked_for_quotes() -> None:
     async with at_work(has_feed=False) as post:
         post.quotes.price = 101.0
-        await until(lambda: bool(post.notifier.told))
+        await until(lambda: bool(post.notifier.published))
         assert post.watch.status().source == "quotes"
 
 
@@ -220,7 +220,7 @@ async def test_quotes_that_do_not_come_are_asked_again(trouble: Exception) -> No
         await until(lambda: post.quotes.requested > 2)
         post.quotes.trouble = None
         post.quotes.price = 101.0
-        await until(lambda: bool(post.notifier.told))
+        await until(lambda: bool(post.notifier.published))
 
 
 async def test_before_the_open_nobody_is_asked() -> None:
@@ -236,7 +236,7 @@ async def test_heavy_work_changes_nothing_unless_the_owner_wants_it() -> None:
     async with at_work(heavy="screen") as post:
         await post.until_following()
         post.feed.tell(("NSE:AAA", 100.5, 800))
-        await until(lambda: bool(post.notifier.told))
+        await until(lambda: bool(post.notifier.published))
         assert post.runs.recorded == []
 
 
@@ -253,7 +253,7 @@ async def test_a_skip_during_heavy_work_is_recorded_once_and_ends_with_it() -> N
         post.heavy = None
         await until(lambda: post.watch.status().skipped_because is None)
         post.feed.tell(("NSE:AAA", 100.6, 800))
-        await until(lambda: bool(post.notifier.told))
+        await until(lambda: bool(post.notifier.published))
         assert (await post.to_the_close()).counts["skips"] == 1
 
 
@@ -324,7 +324,7 @@ async def test_a_curve_that_is_known_is_not_asked_for_until_it_is_old() -> None:
         settings = msgspec.structs.replace(QUICK, volume_curve_days=30)
         quotes = FakeQuotes(minutes=minutes_of(2))
         async with at_work(
-            settings=settings, quotes=quotes, store=FakeWatchStore(stored_curves=[curve])
+            settings=settings, quotes=quotes, store=watch_store(stored_curves=[curve])
         ) as post:
             await until(lambda post=post: post.watch.status().own_curves == 1)  # type: ignore[misc]
             await asyncio.sleep(0.05)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tests.fakes.clock import FakeClock
-from tests.jobs.fakes import (
+from tests.fakes.collection import (
     FakeBarStore,
     FakeInstrumentStore,
     FakeMarket,

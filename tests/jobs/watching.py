@@ -9,14 +9,14 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from tests.verdict_shelf import VerdictShelf
+from tests.fakes.results import SetupsBySession
+from tests.fakes.watch import FakeWatchStore
 from vcpd.analysis.live_states import LiveRules
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.analysis.volume_curve import VolumeCurve
 from vcpd.core.errors import VcpdError
-from vcpd.domain.alerts import Alert
 from vcpd.domain.instruments import Instrument, Quote
-from vcpd.domain.live import FeedState, FeedStatus, LiveEvent, LivePrices, MinuteVolumes, StoredVolumeCurve
+from vcpd.domain.live import FeedState, FeedStatus, LivePrices, MinuteVolumes
 from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.record import ReportedSetup
 from vcpd.domain.runs import Outcome, RunCause
@@ -135,40 +135,7 @@ class FakeFeed:
 
 
 @dataclass
-class FakeWatchStore:
-    """Keeps what it is given; `troubles` are raised first, one a call of `add`."""
-
-    kept: list[LiveEvent] = field(default_factory=list)
-    troubles: list[VcpdError] = field(default_factory=list)
-    stored_curves: list[StoredVolumeCurve] = field(default_factory=list)
-    number: int = 0
-
-    async def version(self) -> str:
-        return str(self.number)
-
-    async def instruments(self, symbols: Sequence[str]) -> Mapping[str, Instrument]:
-        return {symbol: Instrument(symbol, TOKENS[symbol]) for symbol in symbols if symbol in TOKENS}
-
-    async def add(self, sightings: Sequence[LiveEvent]) -> int:
-        if self.troubles:
-            raise self.troubles.pop(0)
-        known = {(one.symbol, one.kind, one.session) for one in self.kept}
-        new = [one for one in sightings if (one.symbol, one.kind, one.session) not in known]
-        self.kept += new
-        return len(new)
-
-    async def events_of(self, session: date) -> Sequence[LiveEvent]:
-        return [one for one in self.kept if one.session == session]
-
-    async def curves(self) -> Sequence[StoredVolumeCurve]:
-        return list(self.stored_curves)
-
-    async def put_curve(self, curve: StoredVolumeCurve) -> None:
-        self.stored_curves.append(curve)
-
-
-@dataclass
-class FakeSetups(VerdictShelf):
+class FakeSetups(SetupsBySession):
     bases: list[Base] = field(default_factory=list)
     evening: list[Setup] = field(default_factory=list)
 
@@ -188,23 +155,6 @@ class FakeSetups(VerdictShelf):
 
     async def bases_of(self, symbol: str) -> Sequence[Base]:
         return [base for base in self.bases if base.symbol == symbol]
-
-
-@dataclass
-class FakeNotifier:
-    """Tells a key once, like the real one."""
-
-    told: dict[str, Alert] = field(default_factory=dict)
-
-    async def publish(self, alerts: Sequence[Alert]) -> int:
-        before = len(self.told)
-        for alert in alerts:
-            self.told.setdefault(alert.key, alert)
-        return len(self.told) - before
-
-    @property
-    def kinds(self) -> list[str]:
-        return [alert.kind.value for alert in self.told.values()]
 
 
 @dataclass
@@ -259,3 +209,8 @@ class FakeRuns:
     ) -> None:
         assert cause is RunCause.INTERRUPTION, "no tick of the schedule"
         self.recorded.append((job, outcome, reason))
+
+
+def watch_store(**fields: Any) -> FakeWatchStore:
+    """A store that lists the instruments of TOKENS."""
+    return FakeWatchStore(listed={name: Instrument(name, token) for name, token in TOKENS.items()}, **fields)

@@ -7,7 +7,8 @@ from itertools import pairwise
 
 import pytest
 
-from tests.schedule.fakes import Daemon, RunTable
+from tests.fakes.runs import RunTable
+from tests.schedule.fakes import Daemon
 from tests.schedule.virtual_time import LoopClock, run_virtually
 from vcpd.core.errors import NeedsLoginError, PermanentError, RetryableError, UnavailableError
 from vcpd.domain.nse_calendar import NSE

@@ -7,7 +7,8 @@ from datetime import date, datetime, timedelta
 import msgspec
 import pytest
 
-from tests.schedule.fakes import Daemon, RunTable
+from tests.fakes.runs import RunTable
+from tests.schedule.fakes import Daemon
 from tests.schedule.virtual_time import LoopClock, run_virtually
 from vcpd.core.errors import ConfigurationError, NeedsLoginError, RetryableError, UnavailableError
 from vcpd.domain.health import MachineLoad

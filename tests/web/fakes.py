@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import msgspec
 
-from tests.verdict_shelf import VerdictShelf
+from tests.fakes.results import SetupsBySession
 from vcpd.core.errors import BadInputError, PermanentError
 from vcpd.core.secrets import Secret
 from vcpd.domain.alerts import Alert, AlertKind, DeliveryStatus, StoredAlert
@@ -57,7 +57,7 @@ def setup(
     )
 
 
-class FakeSetups(VerdictShelf):
+class FakeSetups(SetupsBySession):
     def __init__(self, setups: Sequence[Setup]) -> None:
         self.setups = setups
 

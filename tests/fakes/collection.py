@@ -201,12 +201,16 @@ class FakeQuarantineStore:
     async def add(self, bars: Sequence[QuarantinedBar]) -> int:
         await self.fate.checkpoint()
         before = len(self.kept)
-        self.kept |= {(bar.symbol, bar.session, bar.rule, str(bar.payload)): bar for bar in bars}
+        for bar in bars:
+            self.kept.setdefault((bar.symbol, bar.session, bar.rule, str(bar.payload)), bar)
         return len(self.kept) - before
 
     async def set_flags(self, judged: Sequence[str], flags: Sequence[QualityFlag]) -> None:
         await self.fate.checkpoint()
-        self.raised = [flag for flag in self.raised if flag.symbol not in judged] + list(flags)
+        kept = [flag for flag in self.raised if flag.symbol not in judged]
+        strictest_last = sorted(flags, key=lambda flag: flag.excludes)
+        new = {(flag.symbol, flag.rule, flag.session): flag for flag in strictest_last}
+        self.raised = sorted([*kept, *new.values()], key=lambda flag: (flag.symbol, flag.session, flag.rule))
 
     async def flags(self) -> Sequence[QualityFlag]:
         await self.fate.checkpoint()
@@ -218,7 +222,7 @@ class FakeQuarantineStore:
         fitting = [
             bar for bar in self.kept.values() if symbol in (None, bar.symbol) and rule in (None, bar.rule)
         ]
-        return fitting[-limit:]
+        return fitting[::-1][:limit]
 
     async def counts(self) -> Mapping[QualityRule, int]:
         return Counter(bar.rule for bar in self.kept.values())
