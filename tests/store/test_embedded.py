@@ -370,3 +370,67 @@ def folder_of_nobody(parent: Path | None = None) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(dir=parent or quick_place()) as name:
         os.chown(name, NOBODY, NOBODY)
         yield Path(name)
+
+
+HOSTILE_ENVIRONMENT = {
+    "PGHOST": "192.0.2.1",
+    "PGPORT": "5433",
+    "PGUSER": "stranger",
+    "PGPASSWORD": "wrong",
+    "PGDATABASE": "absent",
+    "PGPASSFILE": "/absent/pgpass",
+    "PGSERVICE": "absent",
+    "PGSERVICEFILE": "/absent/service.conf",
+    "PGSSLMODE": "verify-full",
+    "PGSSLROOTCERT": "/absent/root.crt",
+    "PGSSLNEGOTIATION": "direct",
+    "PGTARGETSESSIONATTRS": "standby",
+    "PGKRBSRVNAME": "other",
+    "PGGSSLIB": "nonsense",
+    "PGOPTIONS": "-c search_path=elsewhere",
+    "PGDATA": "/absent/data",
+    "PGTZ": "Nowhere",
+    "PGCLIENTENCODING": "nonsense",
+}
+
+
+@pytest.mark.parametrize("name", [*HOSTILE_ENVIRONMENT, "all at once"])
+async def test_no_variable_of_libpq_reaches_the_embedded_server(
+    name: str, server: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Set for another database of the same user, they must not keep this one from starting."""
+    for variable, value in HOSTILE_ENVIRONMENT.items():
+        if name in (variable, "all at once"):
+            monkeypatch.setenv(variable, value)
+    assert await ask(await server.start(), "SELECT current_user::text") == "vcpd"
+
+
+async def test_no_file_of_libpq_reaches_the_embedded_server(
+    server: EmbeddedPostgres, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A home with a password file that others may read, and one of services."""
+    home = place / "home"
+    home.mkdir()
+    (home / ".pgpass").write_text("*:*:*:*:wrong", encoding="utf-8")
+    (home / ".pgpass").chmod(0o644)
+    (home / ".pg_service.conf").write_text("[absent]\nport=1\nhost=192.0.2.1\n", encoding="utf-8")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("PGSERVICE", "absent")
+    assert await ask(await server.start(), "SELECT 1") == 1
+
+
+@as_root
+async def test_what_root_makes_belongs_to_the_owner_of_the_state_folder() -> None:
+    """A command of root before the first start: the service's own user can start afterwards."""
+    with folder_of_nobody() as state:
+        server = EmbeddedPostgres(state / "store" / "postgres", SETTINGS)
+        try:
+            assert await ask(await server.start(), "SELECT 1") == 1
+        finally:
+            await server.stop()
+        assert {path.lstat().st_uid for path in (state, *state.rglob("*"))} == {NOBODY}
+        async with daemon(state / "store" / "postgres", *as_nobody()) as (process, words):
+            assert words[0] == "ready", words
+            assert process.stdin is not None
+            process.stdin.write(b"\n")
+            assert await asyncio.wait_for(process.wait(), 20) == 0

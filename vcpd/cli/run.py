@@ -23,6 +23,7 @@ from vcpd.kite.auth import IST, KiteSession, parse_request_token
 from vcpd.ports import Clock
 from vcpd.runtime.clock import VirtualClock, WallClock
 from vcpd.runtime.lifecycle import force_exit
+from vcpd.store.run_as import make_folder_like_parent
 
 
 def make_clock(now: datetime | None, speed: float, since: datetime | None) -> Clock:
@@ -100,6 +101,6 @@ def match_folder_owner(path: Path, folder: Path) -> None:
 
 def _create_private_folder(state: Path) -> None:
     try:
-        state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder_like_parent(state)
     except OSError as error:
         raise UnavailableError(f"cannot make {state} ({error.strerror}): set another state_dir") from None

@@ -33,6 +33,7 @@ from vcpd.domain.setups import BaseState, Setup
 from vcpd.ports import Coverage, SessionSpan
 from vcpd.runtime.clock import WallClock
 from vcpd.store import bar_files
+from vcpd.store.run_as import make_folder_like_parent
 
 FORMAT_SUFFIXES: Final = {"parquet": ".parquet", "csv": ".csv"}
 # The site writes these two characters of a symbol as an underscore.
@@ -63,7 +64,7 @@ async def open_store(arguments: argparse.Namespace) -> AsyncIterator[OpenStore]:
     loaded = load_named(arguments)
     state = loaded.state_dir
     try:
-        state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder_like_parent(state)
     except OSError as error:
         raise UnavailableError(f"cannot use {state} ({error.strerror}): set another state_dir") from None
     settings = loaded.configuration.store

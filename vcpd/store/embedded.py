@@ -26,7 +26,13 @@ from vcpd.store.embedded_process import (
     server_processes,
     stop_stale_servers,
 )
-from vcpd.store.run_as import RunAsUser, change_owner, choose_run_as
+from vcpd.store.run_as import (
+    RunAsUser,
+    change_owner,
+    choose_run_as,
+    make_folder_like_parent,
+    match_folder_owner,
+)
 from vcpd.store.settings import StoreSettings
 
 SUPERUSER: Final = "vcpd"
@@ -40,6 +46,17 @@ IMMEDIATE_SHUTDOWN_TIMEOUT_S: Final = 5.0
 IO_METHOD_MIN_VERSION: Final = 18
 LOG_TAIL_BYTES: Final = 4_000
 LOG_LIMIT_BYTES: Final = 2_000_000
+# Given for each connection, so that neither libpq's environment (PGPORT, ...) nor its files (~/.pgpass, ...)
+# say anything about the embedded server.
+DSN_OPTIONS: Final = {
+    "port": "5432",
+    "password": "unused",
+    "sslmode": "disable",
+    "sslnegotiation": "postgres",
+    "target_session_attrs": "any",
+    "krbsrvname": "postgres",
+    "gsslib": "gssapi",
+}
 INITDB_ARGUMENTS: Final = (
     f"--username={SUPERUSER}",
     "--auth-local=trust",
@@ -128,7 +145,7 @@ class EmbeddedPostgres:
     def _make_folders(self) -> None:
         try:
             for folder in (self._folder, self._folder / "socket"):
-                folder.mkdir(parents=True, exist_ok=True)
+                make_folder_like_parent(folder)
                 folder.chmod(0o700)
         except OSError as error:
             raise UnavailableError(
@@ -195,6 +212,7 @@ class EmbeddedPostgres:
         self._rotate_log()
         arguments = ["-D", str(self.data_folder), *self._server_arguments(programs.major)]
         with self.log_path.open("ab") as log:
+            match_folder_owner(self.log_path)
             return await asyncio.create_subprocess_exec(
                 *identity.command(programs.folder / "postgres", *arguments),
                 stdin=asyncio.subprocess.DEVNULL,
@@ -247,7 +265,9 @@ class EmbeddedPostgres:
         return True
 
     def _dsn(self) -> str:
-        return f"postgresql://{SUPERUSER}@/{DATABASE}?host={self._short_socket_folder()}"
+        options = {"host": self._short_socket_folder(), **DSN_OPTIONS}
+        query = "&".join(f"{name}={value}" for name, value in options.items())
+        return f"postgresql://{SUPERUSER}@/{DATABASE}?{query}"
 
     def _short_socket_folder(self) -> str:
         """The socket's folder by a name short enough for the kernel."""

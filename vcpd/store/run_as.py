@@ -84,6 +84,27 @@ def change_owner(folder: Path, identity: RunAsUser) -> None:
             os.chown(path, user_id, group_id, follow_symlinks=False)
 
 
+def make_folder_like_parent(folder: Path) -> None:
+    """Make `folder` and what is missing above it.
+
+    What root makes belongs to whom the nearest existing folder above belongs, so that a command of root
+    before the first start takes nothing away from the service's own user. OSError where it cannot be made.
+    """
+    if folder.is_dir():
+        return
+    if not folder.parent.is_dir():
+        make_folder_like_parent(folder.parent)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    match_folder_owner(folder)
+
+
+def match_folder_owner(path: Path) -> None:
+    """Root hands a file or folder that it made to the owner of the folder around it."""
+    owner = path.parent.stat()
+    if os.geteuid() == 0 and path.lstat().st_uid != owner.st_uid:
+        os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
+
+
 async def _probe_failure(identity: RunAsUser, folder: Path, program: Path) -> str | None:
     """Why the identity cannot be used, or None."""
     probe = folder / "probe"
