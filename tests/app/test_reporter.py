@@ -259,7 +259,7 @@ async def test_an_evening_without_its_screen_is_reported_once(world: World) -> N
     reporter = AlertMonitor(world.parts())
     await reporter.check()
     assert await world.kinds() == []
-    world.now += timedelta(minutes=Configuration().alerts.patience_min)
+    world.now += timedelta(minutes=Configuration().alerts.condition_min_duration_min)
     await reporter.check()
     await reporter.check()
     assert await world.kinds() == [AlertKind.EVENING_MISSING]
