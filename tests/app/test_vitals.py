@@ -55,7 +55,7 @@ async def test_a_silent_store_is_told_of_and_not_asked_again(
             clock=WallClock(),
         ),
     )
-    measured = Monitor(WallClock().now())
+    measured = Monitor(WallClock().now(), WallClock())
     for _ in range(3):
         await measured.measure(parts)
         assert measured.database_error == "no answer within 0 s"

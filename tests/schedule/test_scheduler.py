@@ -13,7 +13,7 @@ from tests.schedule.virtual_time import LoopClock, run_virtually
 from vcpd.core.errors import ConfigurationError, NeedsLoginError, RetryableError, UnavailableError
 from vcpd.domain.health import MachineLoad
 from vcpd.domain.nse_calendar import NSE
-from vcpd.domain.runs import Outcome, RunCause
+from vcpd.domain.runs import Outcome, Run, RunCause
 from vcpd.schedule.policy import JobPolicy, ScheduleSettings, default_policies
 
 MONDAY = "2026-11-23"
@@ -635,6 +635,40 @@ def test_a_login_makes_up_for_what_failed_without_it() -> None:
     assert table.of("risk")[-1].outcome is Outcome.DONE
     assert table.of("risk")[-1].session == date(2026, 11, 23)
     assert [run.cause for run in table.of("collect")] == [RunCause.CATCH_UP, RunCause.TICK, RunCause.LOGIN]
+
+
+def test_every_finished_run_is_reported_once_its_row_says_so() -> None:
+    """Done, failed and never begun, at the very instant: nobody has to look for it."""
+
+    async def scene(clock: LoopClock, table: RunTable) -> None:
+        daemon = Daemon(clock, table, ORDER)
+        reported: list[tuple[str, str, float]] = []
+
+        def listen(run: Run) -> None:
+            row = table.rows[run.job, run.scheduled_at]
+            assert row.outcome is run.outcome
+            reported.append((run.job, str(run.outcome), clock.monotonic_s()))
+
+        daemon.scheduler.on_run_finished(listen)
+        daemon.work.raises["collect"] = NeedsLoginError("log in first")
+        daemon.start()
+        await clock.sleep(60)
+        ended_s = {name: at_s for name, _, at_s in reported}
+        assert [line[:2] for line in reported] == [
+            ("collect", "failed"),
+            ("risk", "skipped"),
+        ]
+        assert ended_s["risk"] - ended_s["collect"] < 1
+        daemon.work.raises.clear()
+        daemon.scheduler.retry_failed(RunCause.LOGIN)
+        await clock.sleep(60)
+        assert [line[:2] for line in reported[2:]] == [
+            ("collect", "done"),
+            ("risk", "done"),
+        ]
+        await daemon.stop()
+
+    play(f"{MONDAY}T12:00", scene)
 
 
 def test_the_snapshot_shows_next_last_and_running() -> None:

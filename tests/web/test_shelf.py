@@ -54,6 +54,40 @@ async def test_a_run_that_ends_makes_all_answers_new(monkeypatch: pytest.MonkeyP
         assert (await (await client.get("/api/setups")).json())["count"] == 2
 
 
+async def test_a_finished_run_makes_the_next_answer_new_at_once() -> None:
+    """However short the last look at the store is ago."""
+    runs, setups = MovingRuns(), CountedSetups([setup("NSE:AAA")])
+    given = replace(sources(), setups=setups, runs=runs)
+    async with asking(given) as client:
+        assert (await (await client.get("/api/setups")).json())["count"] == 1
+        setups.setups, runs.number = [setup("NSE:AAA"), setup("NSE:BBB")], 2
+        assert (await (await client.get("/api/setups")).json())["count"] == 1, "looked at a moment ago"
+        given.on_run_finished((await runs.latest())["screen"])
+        assert (await (await client.get("/api/setups")).json())["count"] == 2
+
+
+async def test_a_run_that_finishes_during_the_look_at_the_store_is_not_missed() -> None:
+    """What the store answered may be older than the call."""
+
+    class SlowRuns(MovingRuns):
+        asked = 0
+
+        async def latest(self) -> Mapping[str, Run]:
+            self.asked += 1
+            answer = await super().latest()
+            if self.asked == 1:
+                self.number = 2
+                version.invalidate()
+            return answer
+
+    runs = SlowRuns()
+    version = cache.DataVersion(runs)
+    first = await version.now()
+    assert await version.now() == first + 1
+    assert await version.now() == first + 1
+    assert runs.asked == 2
+
+
 async def test_who_has_the_answer_is_not_sent_it_again() -> None:
     async with asking(sources([setup("NSE:AAA")])) as client:
         first = await client.get("/api/setups")

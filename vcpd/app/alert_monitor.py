@@ -1,7 +1,7 @@
 """Publish alerts on runs, setups, login, stale data and health; render the digest chart.
 
-Nothing hangs on a moment: whatever a crash kept from being told is found again at the next look, and a key
-that was told is not told twice.
+A finished run wakes the monitor at once. A crash may lose that call, so the monitor also checks once a
+minute: what was not published is found again, and a key that was published is not published twice.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from vcpd.domain.runs import Outcome, Run
 from vcpd.domain.setups import Setup
 from vcpd.ports import SetupStore, Workers
 
-POLL_INTERVAL_S: Final = 2.0
+POLL_INTERVAL_S: Final = 60.0
 STORE_RETRY_DELAY_S: Final = 5.0
 LOW_HEALTH_LATCH: Final = "low_health"
 RECENT_DIGESTS: Final = 50
@@ -38,7 +38,7 @@ RENDER_TIMEOUT_S: Final = 60.0
 
 
 class AlertMonitor:
-    """Tells through the parts' alerting; only where this daemon leads."""
+    """Publishes alerts while this daemon leads."""
 
     def __init__(self, parts: Services) -> None:
         self._services = parts
@@ -52,7 +52,7 @@ class AlertMonitor:
         self._is_low_health: bool | None = None  # not known before the first clear look
 
     async def run(self) -> None:
-        """For ever."""
+        """Check after each reading of the run table, at least once a minute; does not return."""
         while True:
             pause_s = POLL_INTERVAL_S
             if self._may_publish():
@@ -61,7 +61,7 @@ class AlertMonitor:
                 except (RetryableError, UnavailableError) as error:
                     log.warning("alerts.store_away", reason=str(error))
                     pause_s = STORE_RETRY_DELAY_S
-            await asyncio.sleep(pause_s)
+            await self._services.monitor.runs_read.wait(pause_s)
 
     def _may_publish(self) -> bool:
         """Only the daemon that leads; and with a wrong clock nothing that it concludes is true."""
@@ -69,7 +69,7 @@ class AlertMonitor:
         return self._services.storage.leadership.leading and clock_error is None
 
     async def check(self) -> None:
-        """Everything that may be news now."""
+        """Publish everything that has become worth an alert."""
         parts, now = self._services, self._services.clock.now()
         diary = RunLog(parts.monitor.recent, self._kinds(), parts.calendar)
         if _login_due_reason(parts) is not None:

@@ -31,7 +31,7 @@ from vcpd.jobs.universe import Universe
 from vcpd.kite.auth import KiteSession
 from vcpd.kite.client import Compute
 from vcpd.ports import Clock
-from vcpd.runtime.clock import VirtualClock
+from vcpd.runtime.clock import VirtualClock, WallClock
 from vcpd.runtime.lifecycle import Lifecycle, ShutdownStack
 from vcpd.runtime.logs import Redactor
 from vcpd.runtime.resources import available_cores
@@ -179,7 +179,8 @@ class Container:
             storage.setups, current_panel, workers, lambda: self.services.configuration.alerts.digest_charts
         )
         alerts = self._open_alerts(channels, plan, storage, pictures)
-        scheduler = self._scheduler(storage)
+        scheduler, monitor = self._scheduler(storage), Monitor(clock.now(), WallClock())
+        scheduler.on_run_finished(monitor.on_run_finished)
         watch.dependencies.running_heavy_job = running_heavy_job_of(scheduler)
         watch.dependencies.notifier = alerts
         self.services = Services(
@@ -196,7 +197,7 @@ class Container:
             watch=watch,
             lifecycle=self._lifecycle,
             heartbeats=Heartbeats(),
-            monitor=Monitor(clock.now()),
+            monitor=monitor,
             channels=channels,
             alerts=alerts,
             redactor=self._redactor,
@@ -260,6 +261,7 @@ class Container:
             login=build_login_flow(parts.market.session, parts.scheduler),
             token=web_token,
         )
+        parts.scheduler.on_run_finished(sources.on_run_finished)
         server = await WebServer.start(self._configuration.web, sources)
         self._shutdown_stack.push("port", server.close)
         return server.port

@@ -55,6 +55,7 @@ class DaemonTasks:
             "heartbeat": self._send_heartbeats(),
             "loop-lag": self._services.lag.run(),
             "measuring": self._measure(),
+            "run-follower": self._services.monitor.follow_runs(self._services),
             "telling": self._report_status(),
             "scheduler-watch": self._watch_scheduler(),
             "alert-delivery": self._services.alerts.run(),
@@ -132,6 +133,8 @@ class DaemonTasks:
         was_due = False
         while True:
             due = self._services.market.session.status().login_due
+            if was_due is not due:
+                self._services.monitor.runs_read.set()  # an alert may be due
             if was_due and not due:
                 self._services.scheduler.retry_failed(RunCause.LOGIN)
             was_due = due

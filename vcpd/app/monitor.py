@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from vcpd.app.jobs import job_kind
 from vcpd.core.errors import VcpdError
+from vcpd.core.wakeup import SleepClock, Wakeup
 from vcpd.domain.alerts import OutboxCounts
 from vcpd.domain.calendar import TradingCalendar
 from vcpd.domain.quality_rules import USER_FILTER_RULES, QualityFlag
@@ -22,6 +23,8 @@ if TYPE_CHECKING:  # it holds us
     from vcpd.app.services import Services
 CPU_SAMPLES: Final = 12  # a minute of five seconds each
 STORE_TIMEOUT_S: Final = 20.0
+RUNS_POLL_INTERVAL_S: Final = 60.0  # a fallback: a finished run is reported at once
+STORE_RETRY_DELAY_S: Final = 5.0
 RECENT_RUNS: Final = 100
 SCREEN: Final = "screen"
 STALLED_AFTER_S: Final = 900.0
@@ -93,6 +96,7 @@ class Monitor:
     """The latest measurements; None and empty mean not measured yet."""
 
     since: datetime
+    clock: SleepClock
     cpu_pct: deque[float] = field(default_factory=lambda: deque(maxlen=CPU_SAMPLES))
     ping_s: float | None = None
     database_error: str | None = None
@@ -110,6 +114,36 @@ class Monitor:
     run_counters: RunCounters = field(default_factory=RunCounters)
     stall_detector: StallDetector = field(default_factory=StallDetector)
     _store_query: asyncio.Task[None] | None = None
+    _run_finished: Wakeup = field(init=False)
+    runs_read: Wakeup = field(init=False)  # set after each reading of the run table; one task may wait
+
+    def __post_init__(self) -> None:
+        self._run_finished, self.runs_read = Wakeup(self.clock), Wakeup(self.clock)
+
+    def on_run_finished(self, _run: Run) -> None:
+        """Read the run table now."""
+        self._run_finished.set()
+
+    async def follow_runs(self, parts: "Services") -> None:
+        """Read the run table whenever a run finishes, and at least once a minute; does not return."""
+        while True:
+            pause_s = RUNS_POLL_INTERVAL_S
+            try:
+                await self.read_runs(parts)
+                self.runs_read.set()
+            except VcpdError:  # `measure` reports what keeps the store from answering
+                pause_s = STORE_RETRY_DELAY_S
+            await self._run_finished.wait(pause_s)
+
+    async def read_runs(self, parts: "Services") -> None:
+        """Read the latest runs, and count the rows that only runs change. Raises what the store raises."""
+        at_work = parts.scheduler.snapshot()
+        self.recent, self.scheduler_status = await parts.storage.runs.recent(RECENT_RUNS), at_work
+        self.run_counters.count_finished(self.recent, self.since)
+        stamp = tuple((run.id, run.outcome) for run in self.recent)
+        if stamp != self.runs_version:
+            await self._count_rows(parts)
+            self.runs_version = stamp
 
     async def measure(self, parts: "Services") -> None:
         """Never raises for a store that is away: that is a measurement too."""
@@ -141,14 +175,7 @@ class Monitor:
     async def _query_store(self, parts: "Services") -> None:
         storage = parts.storage
         self.ping_s = await storage.database.ping()
-        at_work = parts.scheduler.snapshot()
-        self.recent, self.scheduler_status = await storage.runs.recent(RECENT_RUNS), at_work
         self.outbox = await storage.outbox.counts(parts.clock.now() - GIVEN_UP_WINDOW)
-        self.run_counters.count_finished(self.recent, self.since)
-        stamp = tuple((run.id, run.outcome) for run in self.recent)
-        if stamp != self.runs_version:
-            await self._count_rows(parts)
-            self.runs_version = stamp
 
     async def _count_rows(self, parts: "Services") -> None:
         """What only runs change is counted after runs."""

@@ -114,6 +114,7 @@ REPORTS: Final[Mapping[str, Callable[[Services], Any]]] = {
 async def optimize(parts: Services) -> Mapping[str, Any]:
     """Do now what would otherwise wait for its time; gives what was done, before and after."""
     await parts.monitor.measure(parts)
+    await parts.monitor.read_runs(parts)
     before = await _health_snapshot(parts)
     done = {
         "runs_ended": await _end_stuck(parts),
@@ -123,6 +124,7 @@ async def optimize(parts: Services) -> Mapping[str, Any]:
     }
     await asyncio.to_thread(trim_heap)
     await parts.monitor.measure(parts)
+    await parts.monitor.read_runs(parts)
     log.info("daemon.optimized", **done)
     return {"done": done, "before": before, "after": await _health_snapshot(parts)}
 

@@ -1,7 +1,8 @@
 """Response cache: encoded and compressed responses, and listed setups, invalidated when a run finishes.
 
 What the port shows of the store only changes through runs of jobs, whichever daemon makes them: the
-latest run of each job, asked for at most once a second, is the version of everything here.
+latest run of each job, asked for at most once a second, is the version of everything here. A run of this
+daemon that finishes makes the next request ask at once.
 
 A whole market's verdicts are a hundred times as many values; they are read anew and let go.
 """
@@ -61,11 +62,23 @@ class DataVersion:
         async with self._turn:
             now_s = asyncio.get_running_loop().time()
             if now_s - self._checked_at_s >= POLL_INTERVAL_S:
-                latest = await self._runs.latest()
-                seen = sorted((job, run.id, str(run.outcome)) for job, run in latest.items())
-                self._number += seen != self._latest_runs
-                self._latest_runs, self._checked_at_s = seen, now_s
+                self._checked_at_s = now_s  # before the answer: a run may finish meanwhile
+                await self._check()
         return self._number
+
+    async def _check(self) -> None:
+        try:
+            latest = await self._runs.latest()
+        except BaseException:
+            self.invalidate()
+            raise
+        seen = sorted((job, run.id, str(run.outcome)) for job, run in latest.items())
+        self._number += seen != self._latest_runs
+        self._latest_runs = seen
+
+    def invalidate(self) -> None:
+        """Ask the store at the next request, however short the last one is ago."""
+        self._checked_at_s = float("-inf")
 
 
 class ResponseCache:
@@ -81,6 +94,10 @@ class ResponseCache:
     async def version(self) -> int:
         """Changes when what is on the shelf is no longer true."""
         return await self._version.now()
+
+    def invalidate(self) -> None:
+        """Check the version at the next request."""
+        self._version.invalidate()
 
     async def answer(self, request: web.Request, make: ResponseFactory) -> web.Response:
         """The kept answer to this very question, or the one that `make` gives now."""

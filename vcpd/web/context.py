@@ -10,6 +10,7 @@ import msgspec
 from vcpd.core.secrets import Secret
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.health import Health, MetricsSnapshot
+from vcpd.domain.runs import Run
 from vcpd.domain.setups import Setup
 from vcpd.ports import Outbox, QuarantineStore, RiskStore, RunStore, SetupStore
 from vcpd.web.cache import DataVersion, ResponseCache, SetupCache
@@ -120,3 +121,7 @@ class WebContext:
         version = DataVersion(self.runs)
         object.__setattr__(self, "cache", ResponseCache(version))
         object.__setattr__(self, "setup_cache", SetupCache(self.setups, version))
+
+    def on_run_finished(self, _run: Run) -> None:
+        """Answer the next request from the store, not from a cache."""
+        self.cache.invalidate()
