@@ -1,7 +1,7 @@
 """Scheduler loop: polls wall-clock time, starts due runs, retries failed ones, and follows leadership.
 
-Time is asked anew at least every 60 s, so suspend, clock steps and reloads lose no tick; scheduled runs are
-unique on (job, scheduled_at), so none runs twice. Everything below runs in the loop and computes little.
+The wall clock is read at least every 60 s, so suspend, clock steps and reloads lose no tick; scheduled runs
+are unique on (job, scheduled_at), so none runs twice.
 """
 
 import asyncio
@@ -35,8 +35,7 @@ from vcpd.schedule.runner import STORE_ERRORS, PausedJobs, RunLauncher, RunListe
 from vcpd.schedule.status import SchedulerStatus, scheduler_status
 from vcpd.schedule.trigger import Tick
 
-ROWS_DEADLINE_S: Final = 5.0
-CANCEL_DEADLINE_S: Final = 5.0
+CANCEL_DEADLINE_S: Final = 5.0  # for cancelled runs and for writing their rows, each
 LEADERSHIP_LOST: Final = "this daemon may not schedule any more"
 log = structlog.get_logger("vcpd.schedule")
 
@@ -91,7 +90,7 @@ class Scheduler:
         self._queue.cancel_session_long("the daemon stopped")
         await self._tasks.wait(deadline_s)
         self._queue.cancel_all("the daemon stopped")
-        await self._tasks.wait(ROWS_DEADLINE_S)
+        await self._tasks.wait(CANCEL_DEADLINE_S)
         await self._tasks.cancel(CANCEL_DEADLINE_S)
         if self.task is not None:
             self.task.cancel()
