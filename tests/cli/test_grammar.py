@@ -1,15 +1,15 @@
-"""The command line as a whole: every verb is found, explained, and quick to reach."""
+"""The command line as a whole: every command is found, explained, and starts quickly."""
 
 import argparse
 import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 
 import pytest
 
-from vcpd.cli.command import load_action
-from vcpd.cli.main import build_parser, main
+from vcpd.cli.main import COMMANDS, build_parser, main
 
 HEAVY = {"numpy", "numba", "polars", "msgspec", "aiohttp", "asyncpg", "rich", "structlog"}
 
@@ -22,25 +22,32 @@ def _parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParse
                 yield from _parsers(child)
 
 
-VERBS = list(_parsers(build_parser()))
+PARSERS = list(_parsers(build_parser()))
 
 
-@pytest.mark.parametrize("parser", VERBS, ids=lambda parser: parser.prog)
-def test_each_verb_leads_to_a_function_that_is_there(parser: argparse.ArgumentParser) -> None:
-    assert callable(load_action(parser.get_default("verb")))
+@pytest.mark.parametrize("parser", PARSERS, ids=lambda parser: parser.prog)
+def test_each_command_has_an_action_in_the_module_that_adds_its_arguments(
+    parser: argparse.ArgumentParser,
+) -> None:
+    """A function, found by editor and type checker; none is named in a string."""
+    action = parser.get_default("action")
+    assert callable(action)
+    command = parser.prog.split()[1]
+    module = import_module(action.__module__)
+    assert callable(getattr(module, f"add_{command.replace('-', '_')}_arguments"))
 
 
-@pytest.mark.parametrize("parser", VERBS, ids=lambda parser: parser.prog)
+@pytest.mark.parametrize("parser", PARSERS, ids=lambda parser: parser.prog)
 def test_each_help_has_an_example_that_the_command_line_understands(parser: argparse.ArgumentParser) -> None:
     epilog = parser.epilog or ""
     assert epilog.startswith("example:\n")
     for line in epilog.splitlines()[1:]:
         words = shlex.split(line.partition("|")[0].partition(">")[0])
         assert words[0] == "vcpd"
-        assert build_parser().parse_args(words[1:]).verb
+        assert build_parser().parse_args(words[1:]).action
 
 
-@pytest.mark.parametrize("parser", VERBS, ids=lambda parser: parser.prog)
+@pytest.mark.parametrize("parser", PARSERS, ids=lambda parser: parser.prog)
 def test_each_argument_is_explained(parser: argparse.ArgumentParser) -> None:
     for action in parser._actions:
         assert action.help or action.choices or isinstance(action, argparse._SubParsersAction), action.dest
@@ -51,6 +58,24 @@ def test_the_command_line_alone_imports_nothing_heavy() -> None:
     code = "import sys, vcpd.__main__; print(*{name.partition('.')[0] for name in sys.modules})"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert not HEAVY & set(loaded.split())
+
+
+@pytest.mark.parametrize("command", [command.name for command in COMMANDS])
+def test_a_command_line_parses_alike_with_its_command_alone(command: str) -> None:
+    """`main` gives only the chosen command its arguments; its help is the same as in the whole parser."""
+
+    def help_of(parser: argparse.ArgumentParser) -> str:
+        return next(child for child in _parsers(parser) if child.prog == f"vcpd {command}").format_help()
+
+    alone = build_parser([command])
+    assert help_of(alone) == help_of(build_parser())
+    assert alone.format_help() == build_parser().format_help()
+
+
+def test_the_help_of_all_commands_imports_nothing_heavy() -> None:
+    code = "import sys, vcpd.cli.main as m\ntry: m.main(['--help'])\nexcept SystemExit: print(*sys.modules)"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert not HEAVY & {name.partition(".")[0] for name in shown.splitlines()[-1].split()}
 
 
 @pytest.mark.parametrize("words", [["--help"], ["jobs", "--help"], ["--version"]])
@@ -74,7 +99,7 @@ def test_what_cannot_be_understood_is_exit_2(words: list[str], capsys: pytest.Ca
     assert "usage: vcpd" in capsys.readouterr().err
 
 
-def test_what_stands_before_a_nested_verb_holds_for_it() -> None:
+def test_an_option_before_a_nested_command_holds_for_it() -> None:
     parsed = build_parser().parse_args(["jobs", "--config", "a.toml", "--json", "next"])
     assert (str(parsed.config), parsed.json) == ("a.toml", True)
 

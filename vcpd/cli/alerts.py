@@ -14,7 +14,15 @@ from vcpd.alerts.message import compose
 from vcpd.alerts.service import ChannelBinding, ChannelPlan
 from vcpd.app.alert_channels import ChannelFactory, find_alert_secrets
 from vcpd.cli.client import daemon_client
-from vcpd.cli.command import EXIT_FAILED, EXIT_OK
+from vcpd.cli.command import (
+    EXIT_FAILED,
+    EXIT_OK,
+    add_command,
+    add_config_argument,
+    add_json_argument,
+    positive_int_argument,
+    set_action,
+)
 from vcpd.cli.config import load_named, time_zone_name
 from vcpd.cli.output import configure_quiet_logging, local_text, print_json, print_table
 from vcpd.config import LoadedConfiguration
@@ -34,6 +42,26 @@ class ChannelTestResult(msgspec.Struct, frozen=True):
     good: bool
     text: str
     took_ms: float
+
+
+def add_alerts_arguments(parser: argparse.ArgumentParser) -> None:
+    set_action(parser, list_alerts, "vcpd alerts --limit 50\nvcpd alerts test --channel telegram")
+    parser.add_argument(
+        "--limit", type=positive_int_argument, metavar="N", help="number of alerts; default: 20"
+    )
+    add_config_argument(parser)
+    add_json_argument(parser)
+    nested = parser.add_subparsers(title="actions", metavar="ACTION")
+    test = add_command(
+        nested,
+        "test",
+        "send a test message through every channel; exit code 1 if one fails; needs no daemon",
+        "vcpd alerts test\nvcpd alerts test --channel mail",
+        send_test_alerts,
+    )
+    test.add_argument("--channel", metavar="NAME", help="only this channel")
+    add_config_argument(test, nested=True)
+    add_json_argument(test, nested=True)
 
 
 def list_alerts(arguments: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ from datetime import date, time
 
 import msgspec
 
-from vcpd.cli.command import EXIT_OK
+from vcpd.cli.command import EXIT_OK, add_config_argument, add_json_argument, set_action
 from vcpd.cli.config import load_or_default
 from vcpd.cli.output import print_json
 from vcpd.core.errors import BadInputError
@@ -44,6 +44,13 @@ class CalendarYear(msgspec.Struct, frozen=True):
     sessions: Sequence[date]
     holidays: Sequence[Holiday]
     special_sessions: Sequence[SpecialDay]
+
+
+def add_calendar_arguments(parser: argparse.ArgumentParser) -> None:
+    set_action(parser, calendar, "vcpd calendar 2026")
+    parser.add_argument("year", type=int, metavar="YEAR", help="such as 2026")
+    add_config_argument(parser)
+    add_json_argument(parser)
 
 
 def calendar(arguments: argparse.Namespace) -> int:

@@ -7,14 +7,27 @@ from pathlib import Path
 from vcpd.analysis.chart.chart import draw_chart, to_png
 from vcpd.analysis.screen import screen_rows
 from vcpd.analysis.screen_types import ScreenParams
-from vcpd.cli.command import EXIT_OK
+from vcpd.cli.command import EXIT_OK, positive_int_argument, set_action
 from vcpd.cli.config import analysis_settings, load_named
-from vcpd.cli.local import load_panel, row_range
+from vcpd.cli.local import SYMBOL_HELP, add_bars_arguments, load_panel, row_range
 from vcpd.core.errors import BadInputError, UnavailableError
 from vcpd.domain.panel import Panel
 from vcpd.store.panel_files import PanelFiles, open_panel
 
 IMAGE_SUFFIXES = (".svg", ".png")
+
+
+def add_chart_arguments(parser: argparse.ArgumentParser) -> None:
+    set_action(parser, chart, "vcpd chart TATASTEEL --bars bars.parquet --as-of 2025-06-30 -o tatasteel.png")
+    parser.add_argument("symbol", metavar="SYMBOL", help=SYMBOL_HELP)
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="FILE", help="ends in .svg or .png; default: SYMBOL.svg"
+    )
+    parser.add_argument(
+        "--sessions", type=positive_int_argument, metavar="N", help="sessions shown; default: by its base"
+    )
+    parser.add_argument("--theme", choices=("light", "dark"), default="light")
+    add_bars_arguments(parser, with_json=False)
 
 
 def chart(arguments: argparse.Namespace) -> int:

@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import importlib
 import sys
 from collections.abc import Callable
 from datetime import date, datetime
@@ -50,33 +49,24 @@ def print_error(error: VcpdError) -> None:
         print(f"vcpd: {line}", file=sys.stderr)
 
 
-def add_command(
-    subparsers: Subparsers, name: str, text: str, example: str, verb: str
-) -> argparse.ArgumentParser:
-    """A sub-command whose --help shows an example.
+def set_action(parser: argparse.ArgumentParser, action: CommandAction, example: str) -> None:
+    """Set the function that the command calls, and the example that its --help shows."""
+    parser.epilog = "example:\n" + "\n".join(f"  {line}" for line in example.splitlines())
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.set_defaults(action=action)
 
-    `verb` names its function, `vcpd.cli.run:run`, so that only the chosen verb is imported.
-    """
-    parser = subparsers.add_parser(
-        name,
-        help=text,
-        description=text,
-        epilog="example:\n" + "\n".join(f"  {line}" for line in example.splitlines()),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.set_defaults(verb=verb)
+
+def add_command(
+    subparsers: Subparsers, name: str, summary: str, example: str, action: CommandAction
+) -> argparse.ArgumentParser:
+    """Add a command below another one, such as `vcpd jobs run`."""
+    parser = subparsers.add_parser(name, help=summary, description=summary)
+    set_action(parser, action, example)
     return parser
 
 
-def load_action(reference: str) -> CommandAction:
-    """The function that `module:function` names."""
-    module, _, name = reference.partition(":")
-    found: CommandAction = getattr(importlib.import_module(module), name)
-    return found
-
-
 def add_config_argument(parser: argparse.ArgumentParser, *, nested: bool = False) -> None:
-    """--config; a nested verb leaves what stands before it alone."""
+    """--config; a nested command keeps the value given before it."""
     parser.add_argument(
         "--config",
         type=Path,
@@ -87,7 +77,7 @@ def add_config_argument(parser: argparse.ArgumentParser, *, nested: bool = False
 
 
 def add_json_argument(parser: argparse.ArgumentParser, *, nested: bool = False) -> None:
-    """--json, for every verb that prints data."""
+    """--json, for every command that prints data."""
     parser.add_argument(
         "--json",
         action="store_true",

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, Literal, get_args, get_origin, get_typ
 
 import msgspec
 
-from vcpd.cli.command import EXIT_OK, configuration_path
+from vcpd.cli.command import EXIT_OK, add_config_argument, add_json_argument, configuration_path, set_action
 from vcpd.cli.output import print_json
 from vcpd.config import Configuration, LoadedConfiguration, deprecation_warning, load_configuration
 from vcpd.core.errors import ConfigurationError
@@ -185,6 +185,19 @@ def _bound_texts(meta: msgspec.Meta) -> Iterator[str]:
     for sign, bound in ((">", meta.gt), (">=", meta.ge), ("<", meta.lt), ("<=", meta.le)):
         if bound is not None:
             yield f"{sign} {bound:g}"
+
+
+def add_show_config_arguments(parser: argparse.ArgumentParser) -> None:
+    set_action(parser, show_config, "vcpd show-config --config config.toml")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument(
+        "--defaults", action="store_true", help="print a config.toml with every default and comments"
+    )
+    form.add_argument(
+        "--markdown", action="store_true", help="print every setting with type, default and meaning"
+    )
+    add_json_argument(parser)
+    add_config_argument(parser)
 
 
 def show_config(arguments: argparse.Namespace) -> int:

@@ -7,7 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vcpd.app.jobs import unknown_kind_problems
-from vcpd.cli.command import EXIT_FAILED, EXIT_OK, configuration_path
+from vcpd.cli.command import (
+    EXIT_FAILED,
+    EXIT_OK,
+    add_config_argument,
+    add_json_argument,
+    configuration_path,
+    set_action,
+)
 from vcpd.cli.config import load_named
 from vcpd.cli.doctor_checks import DoctorContext, Finding, check_machine, check_services
 from vcpd.cli.output import print_json
@@ -18,6 +25,12 @@ from vcpd.runtime.clock import WallClock
 from vcpd.schedule.policy import policy_problems
 
 RESULT_LABELS = {True: "good", False: "BAD ", None: "note"}
+
+
+def add_doctor_arguments(parser: argparse.ArgumentParser) -> None:
+    set_action(parser, doctor, "vcpd doctor")
+    add_config_argument(parser)
+    add_json_argument(parser)
 
 
 def doctor(arguments: argparse.Namespace) -> int:
@@ -54,6 +67,11 @@ def _print_finding(finding: Finding) -> None:
     print(f"{RESULT_LABELS[finding.good]}  {finding.name:<14} {finding.text}")
     if finding.remedy:
         print(f"{'':<20} -> {finding.remedy}")
+
+
+def add_check_config_arguments(parser: argparse.ArgumentParser) -> None:
+    set_action(parser, check_config, "vcpd check-config --config config.toml")
+    add_config_argument(parser)
 
 
 def check_config(arguments: argparse.Namespace) -> int:

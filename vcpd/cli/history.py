@@ -34,9 +34,16 @@ from vcpd.analysis.outcomes import (
     estimate_counts,
     estimate_difference,
 )
-from vcpd.cli.command import EXIT_OK
+from vcpd.cli.command import (
+    EXIT_OK,
+    add_config_argument,
+    add_json_argument,
+    date_argument,
+    non_negative_number_argument,
+    set_action,
+)
 from vcpd.cli.config import analysis_settings
-from vcpd.cli.local import load_full_panel
+from vcpd.cli.local import add_index_arguments, load_full_panel
 from vcpd.cli.output import configure_quiet_logging, number_text, print_json, print_table
 from vcpd.config import Configuration
 from vcpd.core.errors import BadInputError
@@ -80,6 +87,34 @@ async def _update_bar(bar: Bar, progress: Progress, what: str) -> None:
     while True:
         bar.update(task, completed=progress.done, total=progress.total or None)
         await asyncio.sleep(POLL_INTERVAL_S)
+
+
+def add_history_arguments(parser: argparse.ArgumentParser) -> None:
+    set_action(
+        parser,
+        history,
+        "vcpd history --bars bars.parquet --index indices.parquet --from 2023-01-01 --to 2025-06-30",
+    )
+    parser.add_argument(
+        "--bars", type=Path, required=True, metavar="FILE", help="parquet or CSV file, or a folder of them"
+    )
+    add_index_arguments(parser)
+    parser.add_argument(
+        "--from", dest="first", type=date_argument, metavar="DATE", help="first session evaluated"
+    )
+    parser.add_argument(
+        "--to", dest="last", type=date_argument, metavar="DATE", help="last session evaluated"
+    )
+    parser.add_argument("--parquet", type=Path, metavar="FILE", help="write one row per setup as a table")
+    parser.add_argument(
+        "--cost-pct",
+        type=non_negative_number_argument,
+        default=0.3,
+        metavar="PCT",
+        help="buying and selling together, percent of the entry; default: 0.3",
+    )
+    add_json_argument(parser)
+    add_config_argument(parser)
 
 
 def history(arguments: argparse.Namespace) -> int:

@@ -12,7 +12,19 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from vcpd.cli.client import DaemonClient, daemon_client, quote_path_part
-from vcpd.cli.command import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_TEMPORARY_FAILURE
+from vcpd.cli.command import (
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    EXIT_TEMPORARY_FAILURE,
+    Subparsers,
+    add_command,
+    add_config_argument,
+    add_json_argument,
+    date_argument,
+    positive_int_argument,
+    set_action,
+)
 from vcpd.cli.config import load_or_default, time_zone_name
 from vcpd.cli.output import local_text, print_json, print_table
 from vcpd.cli.status import duration_text, progress_text
@@ -27,6 +39,63 @@ MAX_DAYS: Final = 3_660
 POLL_INTERVAL_S: Final = 0.25
 RECENT_RUNS: Final = 50
 OUTCOME_EXIT_CODES: Final = {"done": EXIT_OK, "failed": EXIT_FAILED}
+
+
+def add_jobs_arguments(parser: argparse.ArgumentParser) -> None:
+    set_action(
+        parser,
+        list_jobs,
+        "vcpd jobs\nvcpd jobs next --days 7\nvcpd jobs run screen --session 2025-06-30\nvcpd jobs pause risk",
+    )
+    add_config_argument(parser)
+    add_json_argument(parser)
+    nested = parser.add_subparsers(title="actions", metavar="ACTION")
+    _jobs_next(nested)
+    _jobs_run(nested)
+    pause_text = "skip the job's runs until it is resumed, across restarts"
+    _add_job_argument(add_command(nested, "pause", pause_text, "vcpd jobs pause screen", pause_job))
+    resume_text = "let the scheduler start the job again"
+    _add_job_argument(add_command(nested, "resume", resume_text, "vcpd jobs resume screen", resume_job))
+
+
+def _jobs_next(nested: Subparsers) -> None:
+    parser = add_command(
+        nested,
+        "next",
+        "upcoming runs by day, and why a day has none; needs no daemon",
+        "vcpd jobs next --days 7",
+        list_upcoming_runs,
+    )
+    parser.add_argument("--days", type=positive_int_argument, default=7, metavar="N", help="default: 7")
+    parser.add_argument("--from", dest="first", type=date_argument, metavar="DATE", help="default: today")
+    add_config_argument(parser, nested=True)
+    add_json_argument(parser, nested=True)
+
+
+def _jobs_run(nested: Subparsers) -> None:
+    parser = add_command(
+        nested,
+        "run",
+        "start a job now and wait for its end; exit code 0 done, 1 failed, 75 otherwise",
+        "vcpd jobs run screen --session 2025-06-30",
+        run_job,
+    )
+    _add_job_argument(parser)
+    _add_run_arguments(parser)
+
+
+def _add_job_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("job", metavar="NAME", help="as `vcpd jobs` lists it")
+    add_config_argument(parser, nested=True)
+
+
+def _add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--session", type=date_argument, metavar="DATE", help="the session to work on; default: the last"
+    )
+    parser.add_argument(
+        "--no-wait", action="store_true", help="return immediately; the run continues in the daemon"
+    )
 
 
 def list_jobs(arguments: argparse.Namespace) -> int:
@@ -120,6 +189,13 @@ def _print_day(day: UpcomingDay, zone: ZoneInfo) -> None:
         note = f"  ({entry.note})" if entry.note else ""
         session = "" if entry.session == day.day else f"  for {entry.session}"
         print(f"  {entry.scheduled_at.astimezone(zone):%H:%M}  {entry.job}{session}{note}")
+
+
+def add_collect_arguments(parser: argparse.ArgumentParser) -> None:
+    set_action(parser, run_job, "vcpd collect --session 2025-06-30")
+    parser.set_defaults(job="collect")
+    add_config_argument(parser)
+    _add_run_arguments(parser)
 
 
 def run_job(arguments: argparse.Namespace) -> int:

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from vcpd.cli.command import add_config_argument, add_json_argument, date_argument
 from vcpd.cli.config import analysis_settings
 from vcpd.core.errors import BadInputError
 from vcpd.domain.bars import BarSeries
@@ -12,6 +13,7 @@ from vcpd.domain.panel import Panel, build_panel
 from vcpd.domain.quality_flags import flag_rows
 from vcpd.store import bar_files
 
+SYMBOL_HELP: Final = "such as INFY or NSE:INFY"
 MAX_QUARANTINED_SHOWN: Final = 10
 MAX_FLAGGED_SHOWN: Final = 10
 
@@ -83,3 +85,29 @@ def row_range(panel: Panel, symbol: str | None, source: Path | None = None) -> r
             row = panel.row_of(name)
             return range(row, row + 1)
     raise BadInputError(f"{symbol}: not in {source or 'the file'}; it holds {len(panel.symbols)} symbols")
+
+
+def add_bars_arguments(parser: argparse.ArgumentParser, *, with_json: bool = True) -> None:
+    """--bars, --index and --as-of of every command that works without a daemon."""
+    parser.add_argument(
+        "--bars",
+        type=Path,
+        metavar="FILE",
+        help="parquet or CSV file, or a folder of them: needs no daemon; without it the daemon is queried",
+    )
+    add_index_arguments(parser)
+    parser.add_argument(
+        "--as-of", type=date_argument, metavar="DATE", help="the session to evaluate; default: the last"
+    )
+    add_config_argument(parser)
+    if with_json:
+        add_json_argument(parser)
+
+
+def add_index_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--index", type=Path, metavar="FILE", help="bars of the benchmark index")
+    parser.add_argument(
+        "--index-symbol",
+        metavar="SYMBOL",
+        help="symbol of the benchmark in --index; default: the first",
+    )

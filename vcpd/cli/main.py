@@ -1,38 +1,51 @@
-"""Command line: parses the arguments, runs the command, turns errors into messages and exit codes."""
+"""The command line: every command with its summary; only the chosen command's module is imported."""
 
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
 
 from vcpd import __version__
-from vcpd.cli import arguments_admin, arguments_daemon, arguments_market
-from vcpd.cli.command import EXIT_INTERRUPTED, EXIT_OK, exit_code, load_action, print_error
+from vcpd.cli.command import EXIT_INTERRUPTED, EXIT_OK, exit_code, print_error
 from vcpd.core.errors import VcpdError
 from vcpd.runtime.process_tuning import limit_native_threads
 
-ARGUMENT_MODULES = (arguments_daemon, arguments_market, arguments_admin)
+
+class Command(NamedTuple):
+    """A command: name, summary, and the function that imports its module and adds its arguments."""
+
+    name: str
+    summary: str
+    add_arguments: Callable[[argparse.ArgumentParser], None]
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The whole command line; each room adds its verbs."""
+def build_parser(words: Sequence[str] | None = None) -> argparse.ArgumentParser:
+    """The parser of the whole command line.
+
+    With `words`, only the command that they name has its arguments: importing the modules of all
+    commands would make `vcpd --help` slow and a worker process, which imports this module, large.
+    """
     parser = argparse.ArgumentParser(
         prog="vcpd",
         description="Daily bars, Volatility Contraction Patterns and risk scores for swing traders.",
     )
     parser.add_argument("--version", action="version", version=f"vcpd {__version__}")
-    subparsers = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
-    for room in ARGUMENT_MODULES:
-        room.add(subparsers)
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        child = subparsers.add_parser(command.name, help=command.summary, description=command.summary)
+        if words is None or command.name in words[:1]:
+            command.add_arguments(child)
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb; gives the exit code."""
+    """Run one command; return the exit code."""
     limit_native_threads()
-    parsed = build_parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    parsed = build_parser(words).parse_args(words)
     try:
-        code = load_action(parsed.verb)(parsed)
+        code: int = parsed.action(parsed)
         sys.stdout.flush()
     except VcpdError as error:
         print_error(error)
@@ -43,3 +56,219 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_OK
     return code
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    from vcpd.cli.run import add_run_arguments
+
+    add_run_arguments(parser)
+
+
+def _add_status(parser: argparse.ArgumentParser) -> None:
+    from vcpd.cli.status import add_status_arguments
+
+    add_status_arguments(parser)
+
+
+def _add_setups(parser: argparse.ArgumentParser) -> None:
+    from vcpd.cli.screen import add_setups_arguments
+
+    add_setups_arguments(parser)
+
+
+def _add_jobs(parser: argparse.ArgumentParser) -> None:
+    from vcpd.cli.jobs import add_jobs_arguments
+
+    add_jobs_arguments(parser)
+
+
+def _add_alerts(parser: argparse.ArgumentParser) -> None:
+    from vcpd.cli.alerts import add_alerts_arguments
+
+    add_alerts_arguments(parser)
+
+
+def _add_collect(parser: argparse.ArgumentParser) -> None:
+    from vcpd.cli.jobs import add_collect_arguments
+
+    add_collect_arguments(parser)
+
+
+def _add_login(parser: argparse.ArgumentParser) -> None:
+    from vcpd.cli.run import add_login_arguments
+
+    add_login_arguments(parser)
+
+
+def _add_sandbox(parser: argparse.ArgumentParser) -> None:
+    from vcpd.cli.sandbox import add_sandbox_arguments
+
+    add_sandbox_arguments(parser)
+
+
+def _add_screen(parser: argparse.ArgumentParser) -> None:
+    from vcpd.cli.screen import add_screen_arguments
+
+    add_screen_arguments(parser)
+
+
+def _add_explain(parser: argparse.ArgumentParser) -> None:
+    from vcpd.cli.screen import add_explain_arguments
+
+    add_explain_arguments(parser)
+
+
+def _add_risk(parser: argparse.ArgumentParser) -> None:
+    from vcpd.cli.risk import add_risk_arguments
+
+    add_risk_arguments(parser)
+
+
+def _add_size(parser: argparse.ArgumentParser) -> None:
+    from vcpd.cli.risk import add_size_arguments
+
+    add_size_arguments(parser)
+
+
+def _add_chart(parser: argparse.ArgumentParser) -> None:
+    from vcpd.cli.chart import add_chart_arguments
+
+    add_chart_arguments(parser)
+
+
+def _add_history(parser: argparse.ArgumentParser) -> None:
+    from vcpd.cli.history import add_history_arguments
+
+    add_history_arguments(parser)
+
+
+def _add_import(parser: argparse.ArgumentParser) -> None:
+    from vcpd.cli.store import add_import_arguments
+
+    add_import_arguments(parser)
+
+
+def _add_export(parser: argparse.ArgumentParser) -> None:
+    from vcpd.cli.store import add_export_arguments
+
+    add_export_arguments(parser)
+
+
+def _add_record(parser: argparse.ArgumentParser) -> None:
+    from vcpd.cli.record import add_record_arguments
+
+    add_record_arguments(parser)
+
+
+def _add_migrate(parser: argparse.ArgumentParser) -> None:
+    from vcpd.cli.store import add_migrate_arguments
+
+    add_migrate_arguments(parser)
+
+
+def _add_calendar(parser: argparse.ArgumentParser) -> None:
+    from vcpd.cli.calendar import add_calendar_arguments
+
+    add_calendar_arguments(parser)
+
+
+def _add_check_config(parser: argparse.ArgumentParser) -> None:
+    from vcpd.cli.doctor import add_check_config_arguments
+
+    add_check_config_arguments(parser)
+
+
+def _add_show_config(parser: argparse.ArgumentParser) -> None:
+    from vcpd.cli.config import add_show_config_arguments
+
+    add_show_config_arguments(parser)
+
+
+def _add_doctor(parser: argparse.ArgumentParser) -> None:
+    from vcpd.cli.doctor import add_doctor_arguments
+
+    add_doctor_arguments(parser)
+
+
+def _add_completion(parser: argparse.ArgumentParser) -> None:
+    from vcpd.cli.reference import add_completion_arguments
+
+    add_completion_arguments(parser)
+
+
+def _add_manual(parser: argparse.ArgumentParser) -> None:
+    from vcpd.cli.reference import add_manual_arguments
+
+    add_manual_arguments(parser)
+
+
+COMMANDS: Final = (
+    Command("run", "run the daemon in the foreground; SIGHUP reloads the configuration", _add_run),
+    Command(
+        "status", "state of the running daemon in a few lines; exit code 1 while it is not ready", _add_status
+    ),
+    Command("setups", "the setups that the daemon follows, filtered and sorted", _add_setups),
+    Command("jobs", "each job with its next and last run, outcome, duration and missed runs", _add_jobs),
+    Command("alerts", "latest alerts, and their delivery on each channel", _add_alerts),
+    Command("collect", "fetch every missing bar now and wait for the end of the run", _add_collect),
+    Command("login", "log in to the market by pasting the address on which its login page ends", _add_login),
+    Command(
+        "sandbox",
+        "run a Kite-compatible exchange on localhost, with a simulated market or with your own bars",
+        _add_sandbox,
+    ),
+    Command(
+        "screen",
+        "find setups after one session: in a file of bars, or, without --bars, as the daemon found them",
+        _add_screen,
+    ),
+    Command(
+        "explain",
+        "every gate of one symbol with its value and threshold, the nearest miss first",
+        _add_explain,
+    ),
+    Command(
+        "risk",
+        "score risk on 252 sessions: over a file of bars, or, without --bars, as the daemon scored",
+        _add_risk,
+    ),
+    Command(
+        "size", "how many shares of a setup the risk budget and every cap allow, each step shown", _add_size
+    ),
+    Command(
+        "chart", "draw a symbol with its contractions, pivot, stop and buy zone, as SVG or PNG", _add_chart
+    ),
+    Command(
+        "history",
+        "backtest over every session of a file of bars: each setup's course and outcome, and the base rates",
+        _add_history,
+    ),
+    Command(
+        "import",
+        "check bars from files and import them into the database, each file completely or not at all",
+        _add_import,
+    ),
+    Command("export", "write stored bars, setups or risk scores to a file", _add_export),
+    Command("record", "the record of every setup that was reported, with what was known then", _add_record),
+    Command("migrate", "upgrade the database schema; `vcpd run` does so at start-up", _add_migrate),
+    Command(
+        "calendar",
+        "sessions, holidays and special sessions of a year, your own additions included",
+        _add_calendar,
+    ),
+    Command(
+        "check-config",
+        "check a configuration file; every problem with its path, exit code 78",
+        _add_check_config,
+    ),
+    Command(
+        "show-config", "print the resolved configuration and where each value came from", _add_show_config
+    ),
+    Command(
+        "doctor",
+        "check everything that vcpd needs, each problem with its remedy; exit code 1 if there is one",
+        _add_doctor,
+    ),
+    Command("completion", "print the script that completes this command line in your shell", _add_completion),
+    Command("manual", "print the manual of the whole command line", _add_manual),
+)

@@ -18,7 +18,14 @@ from vcpd.analysis.backtest import BaseOnSession, bases_by_session
 from vcpd.analysis.session_context import SessionContext
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.app.panels import UniversePanelStore
-from vcpd.cli.command import EXIT_FAILED, EXIT_OK
+from vcpd.cli.command import (
+    EXIT_FAILED,
+    EXIT_OK,
+    add_command,
+    add_config_argument,
+    add_json_argument,
+    set_action,
+)
 from vcpd.cli.output import number_text, print_json, print_table
 from vcpd.cli.store import OpenStore, open_store
 from vcpd.core.errors import BadInputError
@@ -80,6 +87,27 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
 
     chain: ChainCheck
     comparison: RecordComparison
+
+
+def add_record_arguments(parser: argparse.ArgumentParser) -> None:
+    set_action(parser, verify, "vcpd record verify")
+    parser.set_defaults(head=None)
+    add_config_argument(parser)
+    add_json_argument(parser)
+    nested = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
+    check = add_command(
+        nested,
+        "verify",
+        "check that no entry was changed, and compare each with the history on final bars; exit code 1 "
+        "where the chain is broken",
+        "vcpd record verify --head 5d0c1f...",
+        verify,
+    )
+    check.add_argument(
+        "--head", metavar="HASH", help="a hash from a digest: every entry up to it must be unchanged"
+    )
+    add_config_argument(check, nested=True)
+    add_json_argument(check, nested=True)
 
 
 def verify(arguments: argparse.Namespace) -> int:

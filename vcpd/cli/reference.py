@@ -8,30 +8,45 @@ from typing import NamedTuple
 import shtab
 
 from vcpd import __version__
-from vcpd.cli.command import EXIT_OK
+from vcpd.cli.command import EXIT_OK, set_action
 from vcpd.cli.main import build_parser
 
 FILE_ARGUMENTS = ("bars", "index")
 EXIT_CODE_TEXTS = (
     (0, "done"),
-    (1, "failed, or `status` while not ready, or `doctor` with something bad"),
-    (2, "the command line cannot be understood"),
-    (65, "a file or an argument cannot be used"),
-    (75, "a passing trouble, or nobody answers: try again"),
-    (77, "the market wants a login: `vcpd login`"),
-    (78, "the configuration cannot be used"),
+    (1, "failed, or `status` while not ready, or `doctor` with a problem"),
+    (2, "the command line is invalid"),
+    (65, "a file or an argument is invalid"),
+    (75, "a temporary failure, or the daemon does not answer: try again"),
+    (77, "login required: `vcpd login`"),
+    (78, "the configuration is invalid"),
     (130, "interrupted"),
 )
 FILES = (
     ("config.toml", "the configuration; `vcpd show-config --defaults` prints one"),
-    ("/etc/vcpd/config.toml", "the same, as `make install` puts it; used where no config.toml lies here"),
-    ("state/", "below it everything that vcpd writes: store, snapshots, tokens, compiled kernels"),
+    (
+        "/etc/vcpd/config.toml",
+        "the same, as `make install` puts it; used if the current directory has no config.toml",
+    ),
+    ("state/", "everything that vcpd writes: database, snapshots, tokens, compiled kernels"),
     ("state/secrets/", "files of mode 0600: kite_api_secret, web_token, store_dsn"),
 )
 
 
+def add_completion_arguments(parser: argparse.ArgumentParser) -> None:
+    set_action(
+        parser,
+        completion,
+        (
+            "vcpd completion bash > ~/.local/share/bash-completion/completions/vcpd\n"
+            "vcpd completion zsh > ~/.zfunc/_vcpd"
+        ),
+    )
+    parser.add_argument("shell", choices=("bash", "zsh"))
+
+
 def completion(arguments: argparse.Namespace) -> int:
-    """For bash or zsh."""
+    """Print the completion script for bash or zsh."""
     print(completion_script(arguments.shell))
     return EXIT_OK
 
@@ -47,7 +62,7 @@ def completion_script(shell: str) -> str:
 
 
 def _all_actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
-    """Every argument of a parser and of the verbs below it."""
+    """Every argument of a parser and of the commands below it."""
     for action in parser._actions:  # noqa: SLF001 - a parser lists its arguments nowhere else
         yield action
         if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - the same
@@ -56,7 +71,7 @@ def _all_actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
 
 
 class CommandHelp(NamedTuple):
-    """One verb: its full name, what it is for, its usage, its arguments and an example."""
+    """A command: full name, summary, usage, arguments and example."""
 
     name: str
     text: str
@@ -65,14 +80,19 @@ class CommandHelp(NamedTuple):
     example: str
 
 
+def add_manual_arguments(parser: argparse.ArgumentParser) -> None:
+    set_action(parser, manual, "vcpd manual --format man | man -l -")
+    parser.add_argument("--format", choices=("man", "markdown"), default="man")
+
+
 def manual(arguments: argparse.Namespace) -> int:
-    """Print it in the wanted format."""
+    """Print the manual in the given format."""
     print(man_page() if arguments.format == "man" else manual_markdown(), end="")
     return EXIT_OK
 
 
 def command_helps(parser: argparse.ArgumentParser) -> Iterator[CommandHelp]:
-    """Every verb, nested ones after their parent."""
+    """Every command, nested commands after their parent."""
     for action in parser._actions:  # noqa: SLF001 - a parser lists its arguments nowhere else
         if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - the same
             for child in action.choices.values():
@@ -114,13 +134,13 @@ def manual_markdown() -> str:
     """docs/command-line.md."""
     parser = build_parser()
     lines = ["# Command line", "", str(parser.description), ""]
-    lines += ["This page is printed by `vcpd manual --format markdown`; `vcpd VERB --help` says the same."]
-    for verb in command_helps(parser):
-        lines += ["", f"## {verb.name}", f"{verb.text[:1].upper()}{verb.text[1:]}.", ""]
-        lines += [f"    {line}" for line in verb.example.splitlines()]
-        if verb.arguments:
+    lines += ["This page is printed by `vcpd manual --format markdown`; `vcpd COMMAND --help` says the same."]
+    for command in command_helps(parser):
+        lines += ["", f"## {command.name}", f"{command.text[:1].upper()}{command.text[1:]}.", ""]
+        lines += [f"    {line}" for line in command.example.splitlines()]
+        if command.arguments:
             lines += ["", "| argument | meaning |", "|---|---|"]
-            lines += [f"| `{_cell(name)}` | {_cell(text)} |" for name, text in verb.arguments]
+            lines += [f"| `{_cell(name)}` | {_cell(text)} |" for name, text in command.arguments]
     lines += ["", "## Exit codes", "", "| code | meaning |", "|---|---|"]
     lines += [f"| {code} | {text} |" for code, text in EXIT_CODE_TEXTS]
     return "\n".join(lines) + "\n"
@@ -136,12 +156,12 @@ def man_page() -> str:
     lines = [f'.TH VCPD 1 "" "vcpd {__version__}" "User Commands"', ".SH NAME"]
     lines += [r"vcpd \- daily bars, volatility contraction patterns and risk scores"]
     lines += [".SH SYNOPSIS", ".B vcpd", r"\fIVERB\fR [\fIargument\fR ...]"]
-    lines += [".SH DESCRIPTION", _roff(str(parser.description)), ".SH VERBS"]
-    for verb in command_helps(parser):
-        lines += [".SS " + _roff(verb.name), _roff(f"{verb.text[:1].upper()}{verb.text[1:]}.")]
-        for name, text in verb.arguments:
+    lines += [".SH DESCRIPTION", _roff(str(parser.description)), ".SH COMMANDS"]
+    for command in command_helps(parser):
+        lines += [".SS " + _roff(command.name), _roff(f"{command.text[:1].upper()}{command.text[1:]}.")]
+        for name, text in command.arguments:
             lines += [".TP", rf"\fB{_roff(name)}\fR", _roff(text) or r"\&"]
-        lines += [".PP", ".nf", ".RS", *map(_roff, verb.example.splitlines()), ".RE", ".fi"]
+        lines += [".PP", ".nf", ".RS", *map(_roff, command.example.splitlines()), ".RE", ".fi"]
     lines += [".SH EXIT STATUS"]
     for code, text in EXIT_CODE_TEXTS:
         lines += [".TP", rf"\fB{code}\fR", _roff(text)]

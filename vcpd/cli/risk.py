@@ -11,15 +11,21 @@ from vcpd.analysis.screen import screen_rows
 from vcpd.analysis.screen_types import ScreenParams
 from vcpd.analysis.sizing import Sizing, SizingParameters, SizingStep, position_plan, position_size
 from vcpd.cli.client import daemon_client, quote_path_part
-from vcpd.cli.command import EXIT_FAILED, EXIT_OK
+from vcpd.cli.command import EXIT_FAILED, EXIT_OK, positive_number_argument, set_action
 from vcpd.cli.config import analysis_settings
-from vcpd.cli.local import load_panel, row_range
+from vcpd.cli.local import SYMBOL_HELP, add_bars_arguments, load_panel, row_range
 from vcpd.cli.output import print_json, print_table
 from vcpd.core.errors import BadInputError
 from vcpd.domain.panel import Panel
 from vcpd.domain.risk import RiskScore
 
 MAX_RISK_PCT = 10.0
+
+
+def add_risk_arguments(parser: argparse.ArgumentParser) -> None:
+    set_action(parser, risk, "vcpd risk --bars bars.parquet --index indices.parquet --as-of 2025-06-30")
+    add_bars_arguments(parser)
+    parser.add_argument("--symbol", help="only this symbol; still scored within the whole universe")
 
 
 def risk(arguments: argparse.Namespace) -> int:
@@ -89,6 +95,24 @@ def _score_text(one: RiskScore) -> str:
 
 def _metric_text(value: float | str | None) -> str:
     return "unknown" if value is None else value if isinstance(value, str) else f"{value:,.5g}"
+
+
+def add_size_arguments(parser: argparse.ArgumentParser) -> None:
+    set_action(parser, size_symbol, "vcpd size --equity 1000000 --risk-pct 0.5 --symbol TATASTEEL")
+    parser.add_argument("--symbol", required=True, help=SYMBOL_HELP)
+    parser.add_argument("--equity", type=positive_number_argument, required=True, help="value of the account")
+    parser.add_argument(
+        "--risk-pct",
+        type=positive_number_argument,
+        help="equity lost at the stop, percent; default: [size] risk_pct",
+    )
+    parser.add_argument(
+        "--entry",
+        type=positive_number_argument,
+        help="default: the start of the buy zone, or the close above it",
+    )
+    parser.add_argument("--stop", type=positive_number_argument, help="default: the stop of the setup")
+    add_bars_arguments(parser)
 
 
 def size_symbol(arguments: argparse.Namespace) -> int:

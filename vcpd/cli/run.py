@@ -14,7 +14,15 @@ from vcpd.app.alert_channels import ALERT_SECRETS
 from vcpd.app.credentials import SECRET_NAMES, remove_secrets_from_environment
 from vcpd.app.daemon import run_daemon
 from vcpd.app.market import TOKEN_FILE, user_session
-from vcpd.cli.command import EXIT_OK, configuration_path, exit_code, print_error
+from vcpd.cli.command import (
+    EXIT_OK,
+    add_config_argument,
+    configuration_path,
+    exit_code,
+    instant_argument,
+    print_error,
+    set_action,
+)
 from vcpd.cli.config import load_named
 from vcpd.cli.output import local_text
 from vcpd.config import Configuration, LoadedConfiguration, load_configuration
@@ -29,6 +37,12 @@ from vcpd.store.run_as import make_folder_like_parent
 def make_clock(now: datetime | None, speed: float, since: datetime | None) -> Clock:
     """The wall clock, or the virtual one that the arguments describe."""
     return WallClock() if now is None else VirtualClock(now, speed, since)
+
+
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    set_action(parser, run, "vcpd run --config config.toml")
+    add_config_argument(parser)
+    add_clock_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -48,6 +62,11 @@ async def _run_until_exit(loaded: LoadedConfiguration, path: Path, clock: Clock)
         print_error(error)
         code = exit_code(error)
     return await force_exit(code)
+
+
+def add_login_arguments(parser: argparse.ArgumentParser) -> None:
+    set_action(parser, login, "vcpd login")
+    add_config_argument(parser)
 
 
 def login(arguments: argparse.Namespace) -> int:
@@ -104,3 +123,17 @@ def _create_private_folder(state: Path) -> None:
         make_folder_like_parent(state)
     except OSError as error:
         raise UnavailableError(f"cannot make {state} ({error.strerror}): set another state_dir") from None
+
+
+def add_clock_arguments(parser: argparse.ArgumentParser) -> None:
+    """--now, --speed, and for child processes --since: the real instant of --now."""
+    parser.add_argument(
+        "--now",
+        type=instant_argument,
+        metavar="INSTANT",
+        help="run on a virtual clock that starts at this instant",
+    )
+    parser.add_argument(
+        "--speed", type=float, default=1.0, metavar="N", help="virtual seconds per real second"
+    )
+    parser.add_argument("--since", type=instant_argument, help=argparse.SUPPRESS)

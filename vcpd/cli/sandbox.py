@@ -12,8 +12,8 @@ from typing import Final
 import msgspec
 import uvloop
 
-from vcpd.cli.command import EXIT_OK
-from vcpd.cli.run import make_clock
+from vcpd.cli.command import EXIT_OK, set_action
+from vcpd.cli.run import add_clock_arguments, make_clock
 from vcpd.core.errors import BadInputError
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.nse_calendar import NSE
@@ -31,6 +31,25 @@ DEFAULT_PORT: Final = 8788
 PRE_OPEN: Final = "pre_open"
 PRE_OPEN_LEAD: Final = timedelta(minutes=10)
 ONE_YEAR: Final = timedelta(days=365)
+
+
+def add_sandbox_arguments(parser: argparse.ArgumentParser) -> None:
+    set_action(parser, sandbox, "vcpd sandbox --symbols 500 --speed 60 --session breakout")
+    parser.add_argument(
+        "--bars", metavar="FILE_OR_FOLDER", help="serve these bars instead of a simulated market"
+    )
+    parser.add_argument("--index", metavar="FILE", help="bars of the indices, beside --bars")
+    parser.add_argument("--port", type=int, help="port on 127.0.0.1, 0 for any free one; default: 8788")
+    parser.add_argument("--seed", type=int, help="the simulated market depends on this number only")
+    parser.add_argument("--symbols", type=int, help="equities of the simulated market")
+    add_clock_arguments(parser)
+    parser.add_argument(
+        "--session", metavar="last|breakout|DATE", help="the session that a market at --speed begins with"
+    )
+    parser.add_argument(
+        "--start", metavar="pre_open|HH:MM", help="when it begins; default: ten minutes before the open"
+    )
+    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
 
 
 def sandbox(arguments: argparse.Namespace) -> int:

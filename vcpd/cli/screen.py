@@ -10,16 +10,30 @@ from vcpd.analysis.explain import explain
 from vcpd.analysis.screen import screen_rows
 from vcpd.analysis.screen_types import ScreenParams
 from vcpd.cli.client import DaemonClient, daemon_client, quote_path_part
-from vcpd.cli.command import EXIT_OK
+from vcpd.cli.command import (
+    EXIT_OK,
+    add_config_argument,
+    add_json_argument,
+    date_argument,
+    positive_int_argument,
+    set_action,
+)
 from vcpd.cli.config import analysis_settings
-from vcpd.cli.local import load_panel, row_range
+from vcpd.cli.local import SYMBOL_HELP, add_bars_arguments, load_panel, row_range
 from vcpd.cli.output import number_text, print_json, print_table
 from vcpd.core.errors import BadInputError
-from vcpd.domain.setups import Setup
+from vcpd.domain.setups import BaseState, Setup
 
 SETUP_TABLE_COLUMNS = ("symbol", "state", "footprint", "pivot", "stop", "close", "risk %", "rating", "score")
 MAX_SYMBOLS = 5_000
 PAIRS_SHOWN = 3
+
+
+def add_screen_arguments(parser: argparse.ArgumentParser) -> None:
+    set_action(parser, screen, "vcpd screen --bars bars.parquet --index indices.parquet --as-of 2025-06-30")
+    add_bars_arguments(parser)
+    parser.add_argument("--symbol", help="only this symbol; still rated within the whole universe")
+    parser.add_argument("--all", action="store_true", help="every symbol, also those without a setup")
 
 
 def screen(arguments: argparse.Namespace) -> int:
@@ -69,6 +83,29 @@ def _setup_row(setup: Setup) -> tuple[str, ...]:
         "" if setup.rs_rating is None else str(setup.rs_rating),
         f"{setup.score:.0f}",
     )
+
+
+def add_setups_arguments(parser: argparse.ArgumentParser) -> None:
+    set_action(parser, setups, "vcpd setups --state NEAR_PIVOT --min-rating 80 --sort rs_rating")
+    parser.add_argument(
+        "--as-of", type=date_argument, metavar="DATE", help="default: the last screened session"
+    )
+    parser.add_argument("--state", choices=[str(state) for state in BaseState])
+    parser.add_argument("--min-score", type=int, metavar="N", help="0 to 100")
+    parser.add_argument("--min-rating", type=int, metavar="N", help="0 to 99")
+    parser.add_argument("--text", help="only symbols that contain this text")
+    parser.add_argument("--sector", help="only companies of this sector, such as 'Financial Services'")
+    parser.add_argument("--sort", choices=("score", "rs_rating", "symbol", "risk_pct", "close"))
+    parser.add_argument("--order", choices=("asc", "desc"))
+    parser.add_argument(
+        "--limit", type=positive_int_argument, metavar="N", help="number of setups at most; default: 500"
+    )
+    parser.add_argument("--all", action="store_true", help="every symbol, also those without a setup")
+    parser.add_argument(
+        "--crowding", action="store_true", help="groups of setups that are correlated, and sectors"
+    )
+    add_config_argument(parser)
+    add_json_argument(parser)
 
 
 def setups(arguments: argparse.Namespace) -> int:
@@ -121,6 +158,12 @@ def _cluster_row(number: int, cluster: Cluster) -> tuple[str, ...]:
     alike = [f"{pair.first} {pair.second} {pair.correlation:.2f}" for pair in known[:PAIRS_SHOWN]]
     mean = _correlation(cluster.mean_correlation)
     return str(number), ", ".join(cluster.members), mean, "; ".join(alike)
+
+
+def add_explain_arguments(parser: argparse.ArgumentParser) -> None:
+    set_action(parser, explain_symbol, "vcpd explain TATASTEEL --bars bars.parquet --as-of 2025-06-30")
+    parser.add_argument("symbol", metavar="SYMBOL", help=SYMBOL_HELP)
+    add_bars_arguments(parser)
 
 
 def explain_symbol(arguments: argparse.Namespace) -> int:

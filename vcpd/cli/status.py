@@ -6,9 +6,15 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from vcpd.cli.client import daemon_client
-from vcpd.cli.command import EXIT_FAILED, EXIT_OK
+from vcpd.cli.command import EXIT_FAILED, EXIT_OK, add_config_argument, add_json_argument, set_action
 from vcpd.cli.config import time_zone_name
 from vcpd.cli.output import local_text, print_json
+
+
+def add_status_arguments(parser: argparse.ArgumentParser) -> None:
+    set_action(parser, status, "vcpd status")
+    add_config_argument(parser)
+    add_json_argument(parser)
 
 
 def status(arguments: argparse.Namespace) -> int:

@@ -16,7 +16,7 @@ import numpy as np
 from vcpd.app.credentials import find_secret
 from vcpd.app.storage import Storage, attach_storage
 from vcpd.cli.chart import write_file_atomically
-from vcpd.cli.command import EXIT_OK
+from vcpd.cli.command import EXIT_OK, add_config_argument, add_json_argument, date_argument, set_action
 from vcpd.cli.config import load_named
 from vcpd.cli.local import print_quarantined
 from vcpd.cli.output import configure_quiet_logging, print_json
@@ -87,6 +87,16 @@ class ImportResult(msgspec.Struct, frozen=True):
     updated: int
     unchanged: int
     quarantined: int
+
+
+def add_import_arguments(parser: argparse.ArgumentParser) -> None:
+    set_action(
+        parser, import_bars, "vcpd import bars.parquet more.csv\nvcpd import --indices indices.parquet"
+    )
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="parquet or CSV, or a folder")
+    parser.add_argument("--indices", action="store_true", help="the symbols are indices, not shares")
+    add_config_argument(parser)
+    add_json_argument(parser)
 
 
 def import_bars(arguments: argparse.Namespace) -> int:
@@ -189,6 +199,30 @@ def _print_import(one: ImportResult) -> None:
         f"{one.file}: {one.symbols:,} symbols ({one.new_symbols:,} new), {one.inserted:,} bars inserted, "
         f"{one.updated:,} changed, {one.unchanged:,} unchanged, {one.quarantined:,} rows quarantined"
     )
+
+
+def add_export_arguments(parser: argparse.ArgumentParser) -> None:
+    set_action(
+        parser,
+        export,
+        (
+            "vcpd export bars --format parquet -o bars.parquet --from 2025-01-01\n"
+            "vcpd export setups --format tradingview -o watchlist.txt"
+        ),
+    )
+    parser.add_argument("what", choices=("bars", "setups", "risk"))
+    parser.add_argument(
+        "--format",
+        choices=("parquet", "csv", "tradingview"),
+        help="default: by the suffix of the file; tradingview is a watchlist, for setups only",
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="FILE", help="written completely or not at all"
+    )
+    parser.add_argument("--from", dest="first", type=date_argument, metavar="DATE", help="first session")
+    parser.add_argument("--to", dest="last", type=date_argument, metavar="DATE", help="last session")
+    parser.add_argument("--symbols", metavar="A,B,C", help="only these symbols")
+    add_config_argument(parser)
 
 
 def export(arguments: argparse.Namespace) -> int:
@@ -295,6 +329,11 @@ def _truncate(series: BarSeries, last: date | None) -> BarSeries:
 def _require_rows(count: int) -> None:
     if not count:
         raise BadInputError("nothing in the store matches; see `vcpd status` for what it holds")
+
+
+def add_migrate_arguments(parser: argparse.ArgumentParser) -> None:
+    set_action(parser, migrate, "vcpd migrate")
+    add_config_argument(parser)
 
 
 def migrate(arguments: argparse.Namespace) -> int:
