@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from vcpd.core.errors import RetryableError, VcpdError
+from vcpd.core.errors import PermanentError, RetryableError, VcpdError
 from vcpd.domain.bars import BAR_DTYPE, BarSeries, BarTable
 from vcpd.domain.instruments import Instrument, InstrumentChanges, Quote, StoredInstrument
 from vcpd.domain.panel import Panel, PanelReference, build_panel
@@ -259,7 +259,7 @@ class FakePanelStore:
 
 @dataclass
 class InlineWorkers:
-    """Computes at once, in chunks of two rows; `poisoned` symbols kill their worker."""
+    """Computes at once, row by row; `poisoned` symbols kill their worker."""
 
     fate: Fate
     panels: FakePanelStore
@@ -278,12 +278,16 @@ class InlineWorkers:
         await self.fate.checkpoint()
         mapped = self.panels.snapshots[panel.version]
         results = []
-        for row in rows or range(len(mapped.symbols)):
+        for row in range(len(mapped.symbols)) if rows is None else rows:
             if mapped.symbols[row] in self.poisoned:
-                assert casualties is not None
-                casualties.append(FailedSymbol(mapped.symbols[row], row, "kills its worker"))
+                failed = FailedSymbol(mapped.symbols[row], row, "kills its worker")
+                if casualties is None:
+                    raise PermanentError(f"{failed.symbol}: {failed.reason}")
+                casualties.append(failed)
             else:
                 results.append(task(mapped, range(row, row + 1), parameters))
+            if progress is not None:
+                progress.advance()
         return results
 
     async def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
