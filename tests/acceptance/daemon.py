@@ -33,6 +33,12 @@ class Daemon:
         ):
             return answer.status, await answer.json()
 
+    def authorization(self) -> dict[str, str]:
+        """The header from the file that the daemon keeps for programs of its user."""
+        line = (self.log.parent / "state" / "authorization.header").read_text(encoding="ascii")
+        name, _, value = line.strip().partition(": ")
+        return {name: value}
+
     async def status(self) -> Any:
         return (await self.get("/status"))[1]
 
@@ -41,7 +47,7 @@ class Daemon:
         url = f"http://127.0.0.1:{self.port}/api/jobs/{name}/run" + (f"?session={session}" if session else "")
         async with (
             aiohttp.ClientSession() as http,
-            http.post(url, headers={"X-Vcpd-Request": "1"}) as answer,
+            http.post(url, headers=self.authorization()) as answer,
         ):
             body = await answer.json()
             assert answer.status == 202, body

@@ -180,7 +180,7 @@ async def test_a_taken_port_is_a_sentence_that_says_what_to_do(tmp_path: Path, p
     async with server:
         code, words = await _words_of(write_configuration(tmp_path, port, QUICK_MARKET))
     assert code == 75
-    assert f"port 127.0.0.1:{port} is taken" in words
+    assert f"port 127.0.0.1:{port} is in use" in words
 
 
 async def test_an_unreachable_database_is_a_sentence_without_its_password(tmp_path: Path, port: int) -> None:

@@ -24,7 +24,6 @@ WORKER_PROPORTIONAL_MB = 150.0
 GROWTH_MB = 8.0
 THREADS = 10
 MEGABYTE = 1 << 20
-HEADERS = {"X-Vcpd-Request": "1"}
 
 
 def _last_run(status: Any, job: str) -> Any:
@@ -38,7 +37,7 @@ def _is_idle(status: Any) -> bool:
 async def _run_job(daemon: Daemon, job: str) -> None:
     """Start it by hand and wait until that very run is done."""
     url = f"http://127.0.0.1:{daemon.port}/api/jobs/{job}/run"
-    async with aiohttp.ClientSession() as http, http.post(url, headers=HEADERS) as answer:
+    async with aiohttp.ClientSession() as http, http.post(url, headers=daemon.authorization()) as answer:
         assert answer.status == 202, await answer.text()
         run_id = (await answer.json())["run_id"]
     status = await daemon.until(lambda seen: (_last_run(seen, job) or {}).get("id") == run_id, JOB_S)

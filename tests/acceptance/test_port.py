@@ -213,7 +213,7 @@ async def _optimize(daemon: Daemon) -> Any:
     url = f"http://127.0.0.1:{daemon.port}/api/performance/optimize"
     async with (
         aiohttp.ClientSession() as http,
-        http.post(url, headers={"X-Vcpd-Request": "1"}) as answer,
+        http.post(url, headers=daemon.authorization()) as answer,
     ):
         assert answer.status == 200, await answer.text()
         return json.loads(await answer.text())

@@ -21,6 +21,7 @@ from tests.acceptance.conftest import QUICK_MARKET
 from tests.acceptance.daemon import Daemon, running, write_configuration
 from tests.acceptance.exchange import free_port
 from tests.postgres import fresh_address, postgres_server
+from tests.web.fakes import sources
 from vcpd.app.alert_channels import ALERT_SECRETS
 from vcpd.core.secrets import Secret
 from vcpd.domain.bars import BarSeries
@@ -32,7 +33,8 @@ from vcpd.runtime.settings import LogSettings
 from vcpd.sandbox.historical import HistoricalMarket
 from vcpd.sandbox.server import start_server
 from vcpd.sandbox.settings import SandboxSettings
-from vcpd.web.openapi import OPERATIONS
+from vcpd.web.routes import declared_operation
+from vcpd.web.server import route_definitions
 
 __all__ = ["postgres_server"]  # a fixture is taken by importing it
 
@@ -221,7 +223,8 @@ async def _answers(daemon: Daemon) -> dict[str, str]:
     """What every question of the port is answered, with headers; a job is run on the way."""
     said = {}
     async with aiohttp.ClientSession(headers={**_token(), "X-Vcpd-Request": "1"}) as http:
-        for method, path in OPERATIONS:
+        for definition in route_definitions(sources()):
+            method, path = definition.method, declared_operation(definition).plain_path
             if path in {"/api/events", "/login"}:  # one never ends, the other redirects to the market
                 continue
             url = f"http://127.0.0.1:{daemon.port}{_filled(path)}"

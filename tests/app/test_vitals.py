@@ -6,9 +6,11 @@ from types import SimpleNamespace
 from typing import cast
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.runtime.test_workers import until
 from vcpd.app import monitor
+from vcpd.app.daemon import observe_repeatedly
 from vcpd.app.monitor import Monitor
 from vcpd.app.services import Services
 from vcpd.core.errors import RetryableError
@@ -67,3 +69,27 @@ async def test_a_silent_store_is_told_of_and_not_asked_again(
     store.error = RetryableError("away")
     await measured.measure(parts)
     assert (measured.database_error, measured.ping_s) == ("away", None)
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(24, "Too many open files"), ValueError("odd"), ExceptionGroup("", [OSError()])]
+)
+async def test_an_observation_that_fails_ends_nothing(error: Exception) -> None:
+    """It is logged, at most once a minute, and tried again."""
+    seen = 0
+    recovered = asyncio.Event()
+
+    async def observe() -> None:
+        nonlocal seen
+        seen += 1
+        if seen <= 3:
+            raise error
+        recovered.set()
+
+    with capture_logs() as logged:
+        task = asyncio.create_task(observe_repeatedly("measuring", observe, 0.0))
+        async with asyncio.timeout(5):
+            await recovered.wait()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert [line["event"] for line in logged] == ["daemon.observation_failed"]

@@ -128,6 +128,10 @@ def sources(
 async def serving(folder: Path, over: WebContext) -> AsyncIterator[Path]:
     """The port, bound; gives the configuration that names it."""
     async with application_served(folder, build_application(WebSettings(), over)) as path:
+        if over.token is not None and over.token_is_generated:
+            (folder / "state").mkdir(exist_ok=True)
+            header = f"Authorization: Bearer {over.token.reveal()}\n"
+            (folder / "state" / "authorization.header").write_text(header, encoding="ascii")
         yield path
 
 

@@ -245,9 +245,9 @@ async def test_crowding_is_told_in_bets(tmp_path: Path, capsys: Capture) -> None
 async def test_where_the_daemon_wants_a_token_it_is_taken_from_its_place(
     tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with serving(tmp_path, sources(token="open sesame")) as path:
+    async with serving(tmp_path, sources(token="open sesame, open sesame")) as path:
         assert await call("jobs", "pause", "collect", "--config", path) == EXIT_FAILED
-        assert "web token" in capsys.readouterr().err
-        monkeypatch.setenv("VCPD_WEB_TOKEN", "open sesame")
+        assert "Authorization: Bearer TOKEN" in capsys.readouterr().err
+        monkeypatch.setenv("VCPD_WEB_TOKEN", "open sesame, open sesame")
         assert await call("jobs", "pause", "collect", "--config", path) == EXIT_OK
     assert "sesame" not in "".join(capsys.readouterr())

@@ -1,9 +1,13 @@
 """What the process and the machine use."""
 
 import asyncio
+import errno
 import subprocess
 import sys
 from pathlib import Path
+
+import psutil
+import pytest
 
 from vcpd.runtime.resources import PressureStall, ResourceMonitor, read_pressure
 
@@ -16,10 +20,12 @@ def test_the_daemon_and_its_children_are_seen() -> None:
     system = ResourceMonitor()
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
         shown = asyncio.run(system.snapshot())
+        assert shown is not None
         assert child.pid in {one.pid for one in shown.children}
         assert child.stdin is not None
         child.stdin.close()
     after = asyncio.run(system.snapshot())
+    assert after is not None
     assert child.pid not in {one.pid for one in after.children}
     assert after.daemon.resident_mb > 10
     assert after.daemon.threads >= 1
@@ -37,3 +43,28 @@ def test_pressure_is_read_from_the_kernels_words(tmp_path: Path) -> None:
 
 def test_no_pressure_files_is_not_an_error(tmp_path: Path) -> None:
     assert read_pressure(tmp_path / "absent") == PressureStall()
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.EMFILE, "Too many open files"), psutil.AccessDenied(1), psutil.NoSuchProcess(1)]
+)
+@pytest.mark.parametrize("call", ["children", "num_fds", "oneshot"])
+def test_a_machine_that_cannot_be_read_is_not_measured(
+    error: Exception, call: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    system = ResourceMonitor()
+    monkeypatch.setattr(psutil.Process, call, fail)
+    assert asyncio.run(system.snapshot()) is None
+    monkeypatch.undo()
+    assert asyncio.run(system.snapshot()) is not None
+
+
+def test_a_missing_proc_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*_: object) -> None:
+        raise FileNotFoundError("/proc/stat")
+
+    monkeypatch.setattr(psutil, "cpu_percent", missing)
+    assert asyncio.run(ResourceMonitor().snapshot()) is None

@@ -28,8 +28,13 @@ from vcpd.domain.runs import Outcome, Run, RunCause
 from vcpd.domain.setups import Base, BaseState, EncodedSetup, EventKind, Gate, Setup, SetupEvent
 from vcpd.ports import Outbox
 from vcpd.web.context import SizeRequest, WebContext
+from vcpd.web.sign_in import hash_password
 
 SESSION = date(2025, 6, 30)
+TOKEN = "a-token-of-tests-0123456789"
+PASSWORD = "correct horse battery"
+PASSWORD_HASH = hash_password(PASSWORD)
+AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}
 
 
 def setup(
@@ -341,5 +346,7 @@ def sources(setups: Sequence[Setup] = (), *, token: str | None = None) -> WebCon
         quarantine=FakeQuarantine(),
         alerts=cast("Outbox", FakeOutbox()),
         login=FakeLogin(),
-        token=Secret(token) if token else None,
+        token=Secret(token or TOKEN),
+        token_is_generated=token is None,
+        password_hash=lambda: PASSWORD_HASH,
     )

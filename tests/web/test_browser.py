@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.web.fakes import FakeSetups
+from tests.web.fakes import PASSWORD, FakeSetups
 from tests.web.served import served
 from tests.web.showroom import PROVISIONAL, ShowroomDaemon, showroom
 from vcpd.web.context import WebContext
@@ -180,7 +180,7 @@ def test_a_sector_is_chosen_and_forgotten(browser: Browser, address: str) -> Non
 
 def test_setups_that_are_one_bet_are_named(browser: Browser, address: str) -> None:
     browser.open(f"{address}/#/market")
-    browser.reads(".broad", "3 setups ≈ 2.1 bets")
+    browser.reads(".broad", "3 setups ≈ 2.1 independent bets")
     browser.reads(".broad tbody tr:first-child", "ALPHA, BETA")
     browser.reads(".broad tbody tr:last-child", "Banks")
 
@@ -201,7 +201,7 @@ def test_the_search_explains_a_symbol_that_is_no_setup(browser: Browser, address
     browser.press("/")
     browser.type("#ask-symbol", "omega\n")
     browser.until(lambda: browser.text("#detail-title") == "OMEGA")
-    browser.reads("#detail", "why not?")
+    browser.reads("#detail", "why it is no setup")
 
 
 def test_keys_move_through_the_table_and_close_the_chart(browser: Browser, address: str) -> None:
@@ -215,14 +215,31 @@ def test_keys_move_through_the_table_and_close_the_chart(browser: Browser, addre
     browser.until(lambda: not browser.is_shown("#detail"))
 
 
-def test_a_job_is_started_and_shown_at_work(browser: Browser, address: str, given: WebContext) -> None:
+def test_a_job_is_started_after_a_login_and_shown_at_work(
+    browser: Browser, address: str, given: WebContext
+) -> None:
     browser.open(f"{address}/#/jobs")
     browser.click('[data-action="collect-run"]')
+    browser.until(lambda: browser.is_shown("#login"))
+    browser.type("#login-password", "a wrong password\n")
+    browser.reads("#login-error", "wrong password")
+    assert [one for one in browser.complaints() if "401" not in one] == []
+    browser.enter("#login-password", PASSWORD)
+    browser.click("#login-submit")
     browser.reads('[data-job="collect"]', "running")
     shown = "return document.querySelector('[data-job=\"collect\"] progress')?.getAttribute('value')"
     browser.until(lambda: browser.run(shown) == "40")
     assert isinstance(given.daemon, ShowroomDaemon)
     assert given.daemon.started == ["collect"]
+    browser.open(f"{address}/#/jobs")
+    browser.until(lambda: browser.text("#account") == "Log out")
+    browser.click("#account")
+    browser.until(lambda: browser.text("#account") == "Log in")
+    browser.click('[data-action="collect-pause"]')
+    browser.until(lambda: browser.is_shown("#login"))
+    browser.click("#login-cancel")
+    browser.reads('[data-job="collect"]', "log in on the page")
+    assert [one for one in browser.complaints() if "401" not in one] == []
 
 
 def test_the_market_and_the_health_are_drawn(browser: Browser, address: str) -> None:
@@ -310,8 +327,8 @@ def test_a_daemon_that_falls_silent_is_noticed(driver: Any, given: WebContext) -
     with served(given) as url:
         browser.open(url)
         browser.until(lambda: browser.text("#live") == "live")
-    browser.until(lambda: browser.text("#live") == "silent")
-    browser.reads("#banner", "silent")
+    browser.until(lambda: browser.text("#live") == "offline")
+    browser.reads("#banner", "no connection to the daemon")
     browser.complaints()  # a refused connection is one, and to be expected here
 
 

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import ClientResponse
 
 from tests.web.client import Client, asking
-from tests.web.fakes import FakeDaemon, sources
+from tests.web.fakes import AUTHORIZED, FakeDaemon, sources
 from vcpd.web import events
 
 SOON_S = 5.0
@@ -39,7 +39,7 @@ async def test_a_page_hears_the_present_and_then_each_change() -> None:
         assert stream.headers["Content-Type"].startswith("text/event-stream")
         assert "default-src" in stream.headers["Content-Security-Policy"]
         assert (await _pulse(stream))["started"] == []
-        await client.post("/api/jobs/collect/run", headers={"X-Vcpd-Request": "1"})
+        await client.post("/api/jobs/collect/run", headers=AUTHORIZED)
         assert (await _pulse(stream))["started"] == ["collect"]
 
 
@@ -66,11 +66,29 @@ async def test_nobody_watching_costs_nothing() -> None:
         assert daemon.requested == 0
 
 
-async def test_the_crowd_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events, "MAX_STREAMS", 1)
-    async with asking(sources()) as client, await _watch(client) as stream:
-        await _pulse(stream)
-        assert (await _watch(client)).status == 503
+async def test_the_oldest_stream_of_a_client_ends_when_it_opens_too_many(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(events, "MAX_STREAMS_PER_CLIENT", 1)
+    async with asking(sources()) as client, await _watch(client) as first:
+        await _pulse(first)
+        async with await _watch(client) as second:
+            assert (await _pulse(second))["state"] == "ready"
+            async with asyncio.timeout(SOON_S):
+                assert b"event" not in await first.content.read()
+
+
+def test_no_client_takes_the_streams_of_another() -> None:
+    broadcaster = events.EventBroadcaster(sources())
+    kept = broadcaster.open("10.0.0.1")
+    greedy = [
+        broadcaster.open(f"10.0.1.{number % 16}") for number in range(events.MAX_STREAMS_PER_CLIENT * 16)
+    ]
+    assert kept.is_open
+    still_open = [stream for stream in greedy if stream.is_open]
+    assert len(still_open) == events.MAX_STREAMS - 1
+    assert broadcaster.open("10.0.0.2").is_open
+    assert kept.is_open
 
 
 async def test_a_stream_outlives_the_time_of_an_answer_and_ends_with_the_port() -> None:

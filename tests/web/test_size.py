@@ -3,9 +3,9 @@
 import pytest
 
 from tests.web.client import asking
-from tests.web.fakes import FakeDaemon, sources
+from tests.web.fakes import AUTHORIZED, FakeDaemon, sources
 
-ASKED = {"X-Vcpd-Request": "1"}
+ASKED = AUTHORIZED
 
 
 async def test_a_size_is_asked_with_symbol_and_equity() -> None:

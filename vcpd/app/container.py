@@ -13,7 +13,7 @@ from vcpd.alerts.service import AlertService, ChannelPlan
 from vcpd.analysis import tasks
 from vcpd.app.alert_channels import ChannelFactory, ChannelSecrets, find_alert_secrets
 from vcpd.app.alert_monitor import DigestChart
-from vcpd.app.credentials import find_secret
+from vcpd.app.credentials import find_secret, generated_token, read_password_hash
 from vcpd.app.jobs import JobDependencies, build_jobs, build_sector_source, build_watch, running_heavy_job_of
 from vcpd.app.market import MarketConnection, MarketSession, open_market
 from vcpd.app.monitor import Monitor
@@ -248,10 +248,10 @@ class Container:
 
     async def _open_port(self) -> int:
         parts = self.services
-        web_token = await asyncio.to_thread(find_secret, "web_token", self._state_dir / "secrets", os.environ)
-        if web_token is not None:
-            self._redactor.register(web_token)
-        sources = WebContext(
+        given = await asyncio.to_thread(find_secret, "web_token", self._state_dir / "secrets", os.environ)
+        token = await asyncio.to_thread(generated_token, self._state_dir) if given is None else given
+        self._redactor.register(token)
+        context = WebContext(
             daemon=StatusService(lambda: parts),
             setups=parts.storage.setups,
             risk=parts.storage.risk,
@@ -259,10 +259,12 @@ class Container:
             quarantine=parts.storage.quarantine,
             alerts=parts.storage.outbox,
             login=build_login_flow(parts.market.session, parts.scheduler),
-            token=web_token,
+            token=token,
+            token_is_generated=given is None,
+            password_hash=lambda: read_password_hash(self._state_dir),
         )
-        parts.scheduler.on_run_finished(sources.on_run_finished)
-        server = await WebServer.start(self._configuration.web, sources)
+        parts.scheduler.on_run_finished(context.on_run_finished)
+        server = await WebServer.start(self._configuration.web, context)
         self._shutdown_stack.push("port", server.close)
         return server.port
 

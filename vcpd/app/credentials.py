@@ -1,11 +1,14 @@
-"""Find secrets: service manager credentials, private files, then the environment."""
+"""Find secrets: service manager credentials, private files, then the environment; make the port's token."""
 
+import contextlib
 import os
+import secrets
 import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
+from vcpd.core.atomic_file import write_atomic
 from vcpd.core.errors import ConfigurationError
 from vcpd.core.secrets import Secret
 
@@ -14,6 +17,11 @@ GROUP_AND_OTHERS_MODE: Final = stat.S_IRWXG | stat.S_IRWXO
 SECRET_NAMES: Final = ("kite_api_secret", "store_dsn", "web_token")
 DSN_SETTING: Final = "VCPD_STORE__DSN"
 SYSTEM_CREDENTIAL_FOLDER: Final = Path("/etc/credstore")  # from where the service manager hands them out
+HEADER_FILE: Final = "authorization.header"
+HEADER_PREFIX: Final = "Authorization: Bearer "
+PASSWORD_HASH_FILE: Final = "page-password.hash"  # noqa: S105 - the name of a file
+TOKEN_BYTES: Final = 32
+PRIVATE_MODE: Final = 0o600
 _removed_values: dict[str, str] = {}
 
 
@@ -70,3 +78,38 @@ def _read_secret(path: Path) -> Secret:
 def _check_private(path: Path) -> None:
     if path.stat().st_mode & GROUP_AND_OTHERS_MODE:
         raise ConfigurationError([f"{path}: others may read this secret; run `chmod 600 {path}`"])
+
+
+def generated_token(state_dir: Path) -> Secret:
+    """The token of POST requests where the user gives none: made at the first start, then kept.
+
+    It is stored as a whole header, so that `curl -H @FILE` sends it. UnavailableError where the disk fails.
+    """
+    found = read_generated_token(state_dir)
+    if found is not None:
+        return found
+    token = secrets.token_urlsafe(TOKEN_BYTES)
+    write_private(state_dir / HEADER_FILE, f"{HEADER_PREFIX}{token}\n")
+    return Secret(token)
+
+
+def read_generated_token(state_dir: Path) -> Secret | None:
+    """The stored token; None where there is none, or where this user may not read it."""
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        text = (state_dir / HEADER_FILE).read_text(encoding="ascii").strip()
+        if text.startswith(HEADER_PREFIX):
+            return Secret(text.removeprefix(HEADER_PREFIX))
+    return None
+
+
+def read_password_hash(state_dir: Path) -> str | None:
+    """The hash of the page's password; None where none is set."""
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        return (state_dir / PASSWORD_HASH_FILE).read_text(encoding="ascii").strip() or None
+    return None
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replace a file that only its owner may read. UnavailableError where the disk fails."""
+    write_atomic(path, text.encode())
+    path.chmod(PRIVATE_MODE)

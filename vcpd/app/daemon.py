@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
@@ -32,6 +32,7 @@ from vcpd.runtime.systemd import ServiceManager, Watchdog, watchdog_interval_s
 HEARTBEAT_INTERVAL_S: Final = 1.0
 POLL_INTERVAL_S: Final = 1.0
 MEASURE_INTERVAL_S: Final = 5.0
+OBSERVATION_LOG_INTERVAL_S: Final = 60.0
 LOOP_LATE_AFTER_S: Final = 15.0
 SCHEDULER_LATE_AFTER_S: Final = 180.0
 EXIT_OK: Final = 0
@@ -100,16 +101,19 @@ class DaemonTasks:
 
     async def _measure(self) -> None:
         system = ResourceMonitor()
-        while True:
-            self._services.system = await system.snapshot()
+
+        async def measure() -> None:
+            self._services.system = await system.snapshot() or self._services.system
             await self._services.monitor.measure(self._services)
-            await asyncio.sleep(MEASURE_INTERVAL_S)
+
+        await observe_repeatedly("measuring", measure, MEASURE_INTERVAL_S)
 
     async def _report_status(self) -> None:
-        while True:
+        async def report() -> None:
             await load_current_panel(self._services)
             self._manager.status(self._status_with_reload_error())
-            await asyncio.sleep(POLL_INTERVAL_S)
+
+        await observe_repeatedly("status", report, POLL_INTERVAL_S)
 
     def _status_with_reload_error(self) -> str:
         refused = self._services.reloads.refused
@@ -145,6 +149,20 @@ class DaemonTasks:
         if sandbox is not None:
             code = await sandbox.wait()
             raise UnavailableError(f"the sandbox exchange ended by itself ({code})")
+
+
+async def observe_repeatedly(name: str, observe: Callable[[], Awaitable[None]], interval_s: float) -> None:
+    """Call `observe` for ever. It only looks, so whatever it raises is logged and tried again, not fatal."""
+    logged_s = float("-inf")
+    while True:
+        try:
+            await observe()
+        except Exception as error:
+            now_s = asyncio.get_running_loop().time()
+            if now_s - logged_s >= OBSERVATION_LOG_INTERVAL_S:
+                logged_s = now_s
+                log.warning("daemon.observation_failed", observation=name, reason=str(error), exc_info=error)
+        await asyncio.sleep(interval_s)
 
 
 async def run_daemon(loaded: LoadedConfiguration, path: Path, clock: Clock) -> int:

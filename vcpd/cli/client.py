@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from vcpd.app.credentials import find_secret
+from vcpd.app.credentials import find_secret, read_generated_token
 from vcpd.cli.config import load_named
 from vcpd.config import LoadedConfiguration
 from vcpd.core.errors import BadInputError, PermanentError, RetryableError, UnavailableError, VcpdError
@@ -76,7 +76,8 @@ def client_from_config(loaded: LoadedConfiguration) -> DaemonClient:
     settings = loaded.configuration.web
     if settings.port == 0:
         raise PermanentError("[web] port = 0 takes any free port: set a fixed one to ask the daemon")
-    token = find_secret("web_token", loaded.state_dir / "secrets", os.environ)
+    state = loaded.state_dir
+    token = find_secret("web_token", state / "secrets", os.environ) or read_generated_token(state)
     return DaemonClient(WILDCARD_HOSTS.get(settings.host, settings.host.strip("[]")), settings.port, token)
 
 

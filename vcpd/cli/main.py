@@ -184,6 +184,12 @@ def _add_show_config(parser: argparse.ArgumentParser) -> None:
     add_show_config_arguments(parser)
 
 
+def _add_password(parser: argparse.ArgumentParser) -> None:
+    from vcpd.cli.run import add_password_arguments
+
+    add_password_arguments(parser)
+
+
 def _add_doctor(parser: argparse.ArgumentParser) -> None:
     from vcpd.cli.doctor import add_doctor_arguments
 
@@ -263,6 +269,11 @@ COMMANDS: Final = (
     ),
     Command(
         "show-config", "print the resolved configuration and where each value came from", _add_show_config
+    ),
+    Command(
+        "password",
+        "set the password for the login on the page; without one the page only shows",
+        _add_password,
     ),
     Command(
         "doctor",

@@ -3,7 +3,9 @@
 import argparse
 import asyncio
 import os
+import sys
 from datetime import datetime
+from getpass import getpass
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -11,7 +13,12 @@ import aiohttp
 import uvloop
 
 from vcpd.app.alert_channels import ALERT_SECRETS
-from vcpd.app.credentials import SECRET_NAMES, remove_secrets_from_environment
+from vcpd.app.credentials import (
+    PASSWORD_HASH_FILE,
+    SECRET_NAMES,
+    remove_secrets_from_environment,
+    write_private,
+)
 from vcpd.app.daemon import run_daemon
 from vcpd.app.market import TOKEN_FILE, user_session
 from vcpd.cli.command import (
@@ -32,6 +39,7 @@ from vcpd.ports import Clock
 from vcpd.runtime.clock import VirtualClock, WallClock
 from vcpd.runtime.lifecycle import force_exit
 from vcpd.store.run_as import make_folder_like_parent
+from vcpd.web.sign_in import MIN_PASSWORD_CHARACTERS, hash_password
 
 
 def make_clock(now: datetime | None, speed: float, since: datetime | None) -> Clock:
@@ -62,6 +70,33 @@ async def _run_until_exit(loaded: LoadedConfiguration, path: Path, clock: Clock)
         print_error(error)
         code = exit_code(error)
     return await force_exit(code)
+
+
+def add_password_arguments(parser: argparse.ArgumentParser) -> None:
+    set_action(parser, set_password, "vcpd password\nvcpd password --config /etc/vcpd/config.toml")
+    add_config_argument(parser)
+
+
+def set_password(arguments: argparse.Namespace) -> int:
+    """Ask for the page's password twice, or read it from standard input, and store its hash."""
+    state = load_named(arguments).state_dir
+    password = _read_password()
+    if len(password) < MIN_PASSWORD_CHARACTERS:
+        raise BadInputError(f"the password needs at least {MIN_PASSWORD_CHARACTERS} characters")
+    _create_private_folder(state)
+    write_private(state / PASSWORD_HASH_FILE, hash_password(password))
+    match_folder_owner(state / PASSWORD_HASH_FILE, state)
+    print("the page's password is set; a running vcpd accepts it at once")
+    return EXIT_OK
+
+
+def _read_password() -> str:
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\n")
+    password = getpass("New password of the page: ")
+    if getpass("The same again: ") != password:
+        raise BadInputError("the two passwords differ: nothing was changed")
+    return password
 
 
 def add_login_arguments(parser: argparse.ArgumentParser) -> None:

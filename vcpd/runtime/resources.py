@@ -54,28 +54,39 @@ class ResourceMonitor:
 
     def __init__(self, pressure_folder: Path = PRESSURE_FOLDER) -> None:
         self._pressure_folder = pressure_folder
-        self._daemon = psutil.Process()
+        self._daemon: psutil.Process | None = None
         self._children: dict[int, psutil.Process] = {}
-        psutil.cpu_percent(None)
-        self._daemon.cpu_percent(None)
 
-    async def snapshot(self) -> ResourceSnapshot:
-        """Never blocks the loop; not to be taken twice at once."""
+    async def snapshot(self) -> ResourceSnapshot | None:
+        """Measure in a thread; not to be called twice at once. None where the machine cannot be read.
+
+        The reason may be a lack of descriptors, or a /proc that is missing or hidden.
+        """
         return await asyncio.to_thread(self.measure)
 
-    def measure(self) -> ResourceSnapshot:
+    def measure(self) -> ResourceSnapshot | None:
         """The same, in this thread."""
+        try:
+            return self._measure()
+        except (OSError, psutil.Error):
+            return None
+
+    def _measure(self) -> ResourceSnapshot | None:
+        if self._daemon is None:
+            self._daemon = psutil.Process()
+            psutil.cpu_percent(None)
+            self._daemon.cpu_percent(None)
         found = {child.pid: child for child in self._daemon.children(recursive=True)}
         self._children = {pid: self._children.get(pid, child) for pid, child in found.items()}
-        uses = (process_usage(child) for child in self._children.values())
+        usages = (process_usage(child) for child in self._children.values())
         daemon = process_usage(self._daemon)
         if daemon is None:
-            raise RuntimeError("this process cannot see itself in /proc")
+            return None
         memory = psutil.virtual_memory()
         return ResourceSnapshot(
             daemon=daemon,
             open_files=self._daemon.num_fds(),
-            children=tuple(use for use in uses if use is not None),
+            children=tuple(usage for usage in usages if usage is not None),
             machine_cpu_pct=psutil.cpu_percent(None),
             machine_memory_pct=memory.percent,
             machine_available_mb=memory.available / MEGABYTE,
@@ -84,7 +95,7 @@ class ResourceMonitor:
 
 
 def process_usage(process: psutil.Process) -> ProcessUsage | None:
-    """None for a process that is gone."""
+    """None for a process that is gone or cannot be read."""
     try:
         with process.oneshot():
             return ProcessUsage(
@@ -95,7 +106,7 @@ def process_usage(process: psutil.Process) -> ProcessUsage | None:
                 proportional_mb=proportional_mb(process.pid),
                 threads=process.num_threads(),
             )
-    except psutil.Error:
+    except (OSError, psutil.Error):
         return None
 
 

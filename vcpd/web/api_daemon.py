@@ -1,85 +1,154 @@
-"""API of the daemon: status, health, jobs, performance, login, alerts."""
+"""API of the daemon: status, health, metrics, jobs, performance, login, alerts."""
 
 import asyncio
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
+import msgspec
 from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 
 from vcpd.core.errors import BadInputError, RetryableError, UnavailableError, VcpdError
 from vcpd.core.secrets import Secret
-from vcpd.domain.alerts import AlertKind
+from vcpd.domain.alerts import AlertKind, StoredAlert
+from vcpd.domain.runs import Run
 from vcpd.web.cache import EncodedBody, cached_response, encoded_body
 from vcpd.web.context import WebContext
-from vcpd.web.responses import (
-    HttpError,
-    choice_parameter,
-    date_parameter,
-    encode_json,
-    int_parameter,
-    json_response,
-    text_parameter,
+from vcpd.web.metrics import MetricsCollector
+from vcpd.web.responses import HttpError, encode_json, json_response
+from vcpd.web.routes import (
+    ChoiceParameter,
+    DateParameter,
+    IntParameter,
+    Listing,
+    StringParameter,
+    TextParameter,
+    route,
 )
-from vcpd.web.security import TIMEOUT_ATTRIBUTE
 
 STATUS_CACHE_S: Final = 0.25
 PERFORMANCE_REPORTS: Final = ("summary", "system", "scheduler", "database", "tasks")
-OPTIMIZE_TIMEOUT_S: Final = 120.0  # fresh workers and a fresh panel take their time
-MAX_ALERTS: Final = 500
-ALERT_KINDS: Final = tuple(kind.value for kind in AlertKind)
+OPTIMIZE_TIMEOUT_S: Final = 120.0  # new workers and a new panel take their time
+JOB: Final = TextParameter("name", "The job's name.", in_path=True)
+RUN_SESSION: Final = DateParameter("session", "The trading session to work for.")
+ONLY_JOB: Final = TextParameter("job", "Only this job's runs.")
+MAX_RUNS: Final = IntParameter("limit", "Number of runs at most.", low=1, high=1_000, default=100)
+MAX_ALERTS: Final = IntParameter("limit", "Number of alerts at most.", low=1, high=500, default=50)
+ONLY_KIND: Final = ChoiceParameter("kind", "Only this kind.", choices=tuple(AlertKind))
+REPORT: Final = ChoiceParameter("picture", "Which report.", in_path=True, choices=PERFORMANCE_REPORTS)
+REQUEST_TOKEN: Final = StringParameter("request_token", "The market's one-time token.")
+LOGIN_STATE: Final = StringParameter("state", "The value that this daemon sent with the login.")
+LOGIN_STATUS: Final = StringParameter("status", "`success`, or anything else for a failed login.")
+
+
+class Liveness(msgspec.Struct, frozen=True):
+    """Whether the daemon's loops run on time."""
+
+    alive: bool
+
+
+class Readiness(msgspec.Struct, frozen=True):
+    """Whether the daemon is useful, and each condition in words."""
+
+    ready: bool
+    conditions: Mapping[str, str]
 
 
 class _CachedStatus:
-    """However many ask, the picture is drawn a few times a second."""
+    """Encodes the status a few times a second at most, however many clients ask."""
 
-    def __init__(self, sources: WebContext) -> None:
-        self._sources = sources
+    def __init__(self, context: WebContext) -> None:
+        self._context = context
         self._body = EncodedBody(b"", None, "")
         self._encoded_at_s = float("-inf")
 
     async def current(self) -> EncodedBody:
         now_s = asyncio.get_running_loop().time()
         if now_s - self._encoded_at_s > STATUS_CACHE_S:
-            self._body = encoded_body(await encode_json(self._sources.daemon.status()), level=1)
+            self._body = encoded_body(await encode_json(self._context.daemon.status()), level=1)
             self._encoded_at_s = now_s
         return self._body
 
 
-def status_routes(sources: WebContext) -> list[web.RouteDef]:
-    picture = _CachedStatus(sources)
+def status_routes(context: WebContext) -> list[web.RouteDef]:
+    """The routes that monitoring asks."""
+    cached = _CachedStatus(context)
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(MetricsCollector(context.daemon.metrics))
 
+    @route("GET", "/status", response=Mapping[str, Any])
     async def status(request: web.Request) -> web.Response:
-        """GET /status: the whole picture in one answer, at most a quarter of a second old."""
-        return cached_response(request, await picture.current())
+        """The whole state of the daemon, at most a quarter of a second old."""
+        return cached_response(request, await cached.current())
 
-    async def alive(_: web.Request) -> web.Response:
-        """GET /healthz: 200 while the loops tick."""
-        beating = sources.daemon.alive()
-        return json_response({"alive": beating}, status=200 if beating else 503)
+    @route("GET", "/healthz", response=Liveness, errors=(503,))
+    async def liveness(_: web.Request) -> web.Response:
+        """200 while the daemon's loops run on time."""
+        alive = context.daemon.alive()
+        return json_response(Liveness(alive), status=200 if alive else 503)
 
-    async def ready(_: web.Request) -> web.Response:
-        """GET /readyz: 200 while the daemon is useful, else which condition is not met."""
-        useful, conditions = sources.daemon.readiness()
-        return json_response({"ready": useful, "conditions": conditions}, status=200 if useful else 503)
+    @route("GET", "/readyz", response=Readiness, errors=(503,))
+    async def readiness(_: web.Request) -> web.Response:
+        """200 while the daemon is useful, else which condition is not met."""
+        ready, conditions = context.daemon.readiness()
+        return json_response(Readiness(ready, conditions), status=200 if ready else 503)
 
-    return [web.get("/status", status), web.get("/healthz", alive), web.get("/readyz", ready)]
+    @route("GET", "/metrics", response=str, media="text/plain")
+    async def metrics(_: web.Request) -> web.Response:
+        """Metrics in Prometheus' text format."""
+        body = b"".join(generate_latest(one) for one in (REGISTRY, registry))
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    return [status, liveness, readiness, metrics]
 
 
-def job_routes(sources: WebContext) -> list[web.RouteDef]:
+class JobList(msgspec.Struct, frozen=True):
+    """Each job with its schedule, next instant, last run and progress."""
+
+    items: Sequence[Any]
+
+
+class StartedRun(msgspec.Struct, frozen=True):
+    """The run that was started."""
+
+    job: str
+    run_id: int
+
+
+class PausedJob(msgspec.Struct, frozen=True):
+    """Whether the job is paused now."""
+
+    job: str
+    paused: bool
+
+
+def job_routes(context: WebContext) -> list[web.RouteDef]:
+    """The routes of jobs and runs."""
+
+    @route("GET", "/api/jobs", response=JobList)
     async def jobs(_: web.Request) -> web.Response:
-        """GET /api/jobs: each job with its policy's next instant, last run and progress."""
-        return json_response({"items": sources.daemon.jobs()})
+        """Jobs with their next, last and running runs."""
+        return json_response(JobList(context.daemon.jobs()))
 
+    @route("GET", "/api/runs", parameters=(ONLY_JOB, MAX_RUNS), response=Listing[Run], errors=(400, 503))
     async def runs(request: web.Request) -> web.Response:
-        """GET /api/runs?job=&limit=: the latest runs."""
-        limit = int_parameter(request, "limit", 100, 1, 1_000)
-        items = await sources.runs.recent(limit, text_parameter(request, "job") or None)
-        return json_response({"count": len(items), "items": items})
+        """The latest runs."""
+        items = await context.runs.recent(MAX_RUNS.read(request), ONLY_JOB.read(request) or None)
+        return json_response(Listing(len(items), items))
 
+    @route(
+        "POST",
+        "/api/jobs/{name}/run",
+        parameters=(JOB, RUN_SESSION),
+        response=StartedRun,
+        status=202,
+        errors=(400, 404, 409, 503),
+    )
     async def start(request: web.Request) -> web.Response:
-        """POST /api/jobs/{name}/run?session=: start the job now."""
-        name = request.match_info["name"]
+        """Start a job now."""
+        name = JOB.read(request)
         try:
-            run_id = await sources.daemon.run_job(name, date_parameter(request, "session"))
+            run_id = await context.daemon.run_job(name, RUN_SESSION.read(request))
         except KeyError:
             raise _unknown_job(name) from None
         except RetryableError as error:
@@ -88,91 +157,120 @@ def job_routes(sources: WebContext) -> list[web.RouteDef]:
             raise HttpError(503, str(error)) from None
         except BadInputError as error:
             raise HttpError(400, str(error)) from None
-        return json_response({"job": name, "run_id": run_id}, status=202)
+        return json_response(StartedRun(name, run_id), status=202)
 
+    @route("POST", "/api/jobs/{name}/pause", parameters=(JOB,), response=PausedJob, errors=(404, 503))
     async def pause(request: web.Request) -> web.Response:
-        """POST /api/jobs/{name}/pause: skip the job's ticks until it is resumed."""
-        return await _set_paused(sources, request.match_info["name"], paused=True)
+        """Skip the job's scheduled times until it is resumed."""
+        return await _set_paused(context, JOB.read(request), paused=True)
 
+    @route("POST", "/api/jobs/{name}/resume", parameters=(JOB,), response=PausedJob, errors=(404, 503))
     async def resume(request: web.Request) -> web.Response:
-        """POST /api/jobs/{name}/resume: let the job run by itself again."""
-        return await _set_paused(sources, request.match_info["name"], paused=False)
+        """Let the job run by its schedule again."""
+        return await _set_paused(context, JOB.read(request), paused=False)
 
-    return [
-        web.get("/api/jobs", jobs),
-        web.get("/api/runs", runs),
-        web.post("/api/jobs/{name}/run", start),
-        web.post("/api/jobs/{name}/pause", pause),
-        web.post("/api/jobs/{name}/resume", resume),
-    ]
+    return [jobs, runs, start, pause, resume]
 
 
-async def _set_paused(sources: WebContext, name: str, *, paused: bool) -> web.Response:
+async def _set_paused(context: WebContext, name: str, *, paused: bool) -> web.Response:
     try:
-        await sources.daemon.set_paused(name, paused=paused)
+        await context.daemon.set_paused(name, paused=paused)
     except KeyError:
         raise _unknown_job(name) from None
-    return json_response({"job": name, "paused": paused})
+    return json_response(PausedJob(name, paused))
 
 
 def _unknown_job(name: str) -> HttpError:
     return HttpError(404, f"{name}: no such job; GET /api/jobs lists them")
 
 
-def performance_routes(sources: WebContext) -> list[web.RouteDef]:
-    async def picture(request: web.Request) -> web.Response:
-        """GET /api/performance/{picture}: summary, system, scheduler, database or tasks."""
-        try:
-            return json_response(await sources.daemon.performance(request.match_info["picture"]))
-        except RetryableError as error:
-            raise HttpError(503, str(error)) from None
+class Optimization(msgspec.Struct, frozen=True):
+    """What was done, and the health before and after."""
 
+    done: Mapping[str, Any]
+    before: Mapping[str, Any]
+    after: Mapping[str, Any]
+
+
+def performance_routes(context: WebContext) -> list[web.RouteDef]:
+    """The routes of performance reports."""
+
+    @route(
+        "GET",
+        f"/api/performance/{{picture:{'|'.join(PERFORMANCE_REPORTS)}}}",
+        parameters=(REPORT,),
+        response=Mapping[str, Any],
+        errors=(404, 503),
+    )
+    async def report(request: web.Request) -> web.Response:
+        """How the daemon performs: summary, system, scheduler, database or tasks."""
+        return json_response(await context.daemon.performance(request.match_info["picture"]))
+
+    @route(
+        "POST",
+        "/api/performance/optimize",
+        response=Optimization,
+        errors=(503,),
+        timeout_s=OPTIMIZE_TIMEOUT_S,
+    )
     async def optimize(_: web.Request) -> web.Response:
-        """POST /api/performance/optimize: end stuck runs, renew what is bloated; before and after."""
-        try:
-            return json_response(await sources.daemon.optimize())
-        except RetryableError as error:
-            raise HttpError(503, str(error)) from None
+        """End stuck runs, replace workers above their memory mark, return memory."""
+        return json_response(await context.daemon.optimize())
 
-    setattr(optimize, TIMEOUT_ATTRIBUTE, OPTIMIZE_TIMEOUT_S)
-    return [
-        web.get(f"/api/performance/{{picture:{'|'.join(PERFORMANCE_REPORTS)}}}", picture),
-        web.post("/api/performance/optimize", optimize),
-    ]
+    return [report, optimize]
 
 
-def login_routes(sources: WebContext) -> list[web.RouteDef]:
-    async def depart(_: web.Request) -> web.Response:
-        """GET /login: on to the market's login page."""
-        if sources.login is None:
+def login_routes(context: WebContext) -> list[web.RouteDef]:
+    """The routes of the market's login."""
+
+    @route("GET", "/login", status=302, errors=(404, 503))
+    async def redirect_to_login(_: web.Request) -> web.Response:
+        """Redirect to the market's login page."""
+        if context.login is None:
             raise HttpError(404, "this market needs no login")
         try:
-            return web.Response(status=302, headers={"Location": sources.login.url()})
+            return web.Response(status=302, headers={"Location": context.login.url()})
         except VcpdError as error:
             raise HttpError(503, f"no login is possible: {error}") from error
 
-    async def arrive(request: web.Request) -> web.Response:
-        """GET /kite/callback: the market sends the owner back here."""
-        if sources.login is None:
+    @route(
+        "GET",
+        "/kite/callback",
+        parameters=(REQUEST_TOKEN, LOGIN_STATE, LOGIN_STATUS),
+        response=str,
+        media="text/plain",
+        errors=(400, 404),
+    )
+    async def login_callback(request: web.Request) -> web.Response:
+        """Where the market sends the browser after the login."""
+        if context.login is None:
             raise HttpError(404, "this market needs no login")
-        token = request.query.get("request_token")
-        if request.query.get("status", "success") != "success" or not token:
+        token = REQUEST_TOKEN.text(request)
+        if (LOGIN_STATUS.text(request) or "success") != "success" or not token:
             raise HttpError(400, "the market reports no successful login; start again at /login")
         try:
-            await sources.login.complete(Secret(token), request.query.get("state", ""))
+            await context.login.complete(Secret(token), LOGIN_STATE.text(request) or "")
         except VcpdError as error:
             raise HttpError(400, f"the login did not complete: {error}") from error
         return web.Response(text="Logged in. You may close this page.\n")
 
-    return [web.get("/login", depart), web.get("/kite/callback", arrive)]
+    return [redirect_to_login, login_callback]
 
 
-def alert_routes(sources: WebContext) -> list[web.RouteDef]:
+def alert_routes(context: WebContext) -> list[web.RouteDef]:
+    """The route of /api/alerts."""
+
+    @route(
+        "GET",
+        "/api/alerts",
+        parameters=(ONLY_KIND, MAX_ALERTS),
+        response=Listing[StoredAlert],
+        errors=(400, 503),
+    )
     async def alerts(request: web.Request) -> web.Response:
-        """GET /api/alerts?kind=&limit=: the latest alerts, newest first, with their deliveries."""
-        limit = int_parameter(request, "limit", 50, 1, MAX_ALERTS)
-        kind = choice_parameter(request, "kind", ALERT_KINDS)
-        items = await sources.alerts.recent(limit, None if kind is None else AlertKind(kind))
-        return json_response({"count": len(items), "items": items})
+        """The latest alerts, newest first, with their deliveries on each channel."""
+        limit, kind = MAX_ALERTS.read(request), ONLY_KIND.read(request)
+        items = await context.alerts.recent(limit, None if kind is None else AlertKind(kind))
+        return json_response(Listing(len(items), items))
 
-    return [web.get("/api/alerts", alerts)]
+    return [alerts]

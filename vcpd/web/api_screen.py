@@ -1,68 +1,155 @@
 """API of screen results: setups, setup table, breadth, explanation, sizing, crowding, risk scores."""
 
-import math
-import re
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any, Final
 
 import msgspec
 from aiohttp import web
 
-from vcpd.core.errors import BadInputError, RetryableError
-from vcpd.domain.risk import RiskSummary
-from vcpd.domain.setups import BaseState, Setup
+from vcpd.core.errors import BadInputError
+from vcpd.domain.risk import RiskScore, RiskSummary
+from vcpd.domain.setups import Base, BaseState, Setup
 from vcpd.web.context import SizeRequest, WebContext
-from vcpd.web.responses import (
-    HttpError,
-    choice_parameter,
-    date_parameter,
-    flag_parameter,
-    int_parameter,
-    json_response,
-    text_parameter,
+from vcpd.web.responses import HttpError, json_response
+from vcpd.web.routes import (
+    AS_OF,
+    SYMBOL,
+    ChoiceParameter,
+    FlagParameter,
+    IntParameter,
+    NumberParameter,
+    SymbolParameter,
+    TextParameter,
+    route,
 )
 
-SYMBOL_PATTERN: Final = "^[A-Za-z0-9][A-Za-z0-9&:._ -]{0,63}$"
-SYMBOL_REGEX: Final = re.compile(SYMBOL_PATTERN)
 DEFAULT_PAGE_SIZE: Final = 100
 MAX_PAGE_SIZE: Final = 5_000
-SORT_KEYS: Final = ("score", "rs_rating", "symbol", "risk_pct", "close")
+MAX_AMOUNT: Final = 1e15
+ALL_SYMBOLS: Final = FlagParameter("all", "Every symbol, not only listed setups.")
+STATE: Final = ChoiceParameter("state", "Only this state.", choices=tuple(BaseState))
+MIN_SCORE: Final = IntParameter("min_score", "Only scores of at least this.", low=0, high=100, default=0)
+MIN_RATING: Final = IntParameter(
+    "min_rating", "Only relative strength ratings of at least this.", low=0, high=99, default=0
+)
+SYMBOL_PART: Final = TextParameter("text", "Only symbols that contain this.")
+SECTOR: Final = TextParameter("sector", "Only companies of this sector, as the index list names it.")
+SORT: Final = ChoiceParameter(
+    "sort", "What to sort by.", choices=("score", "rs_rating", "symbol", "risk_pct", "close")
+)
+ORDER: Final = ChoiceParameter("order", "Sort order.", choices=("asc", "desc"))
+LIMIT: Final = IntParameter(
+    "limit",
+    f"Number of items at most; with `all=1` {MAX_PAGE_SIZE} unless given.",
+    low=1,
+    high=MAX_PAGE_SIZE,
+    default=DEFAULT_PAGE_SIZE,
+)
+OFFSET: Final = IntParameter("offset", "Number of items to skip.", low=0, high=1_000_000, default=0)
+LIST_PARAMETERS: Final = (
+    AS_OF,
+    ALL_SYMBOLS,
+    STATE,
+    MIN_SCORE,
+    MIN_RATING,
+    SYMBOL_PART,
+    SECTOR,
+    SORT,
+    ORDER,
+    LIMIT,
+    OFFSET,
+)
+SIZED_SYMBOL: Final = SymbolParameter("symbol", "The setup's symbol.", required=True)
+EQUITY: Final = NumberParameter("equity", "The account, in rupees.", required=True, high=MAX_AMOUNT)
+RISK_PCT: Final = NumberParameter("risk_pct", "Percent of equity at risk in one trade.", high=10.0)
+ENTRY: Final = NumberParameter("entry", "Entry price, unless the setup's.", high=MAX_AMOUNT)
+STOP: Final = NumberParameter("stop", "Stop price, unless the setup's.", high=MAX_AMOUNT)
 
 
-def setup_routes(sources: WebContext) -> list[web.RouteDef]:
-    return [
-        web.get("/api/setups", _SetupList(sources).answer),
-        web.get("/api/setups/{symbol}", _SymbolDetail(sources).answer),
-        web.get("/api/explain/{symbol}", _Explanation(sources).answer),
-    ]
+class SetupList(msgspec.Struct, frozen=True):
+    """A page of setups; `count` are all that pass the filters."""
+
+    as_of: date | None
+    count: int
+    items: Sequence[Setup]
 
 
-class _SetupList:
-    """GET /api/setups: {as_of, count, items}, filtered, sorted and paged."""
+class SymbolDetail(msgspec.Struct, frozen=True):
+    """The latest verdict on a symbol, and its bases with all their events."""
 
-    def __init__(self, sources: WebContext) -> None:
-        self._sources = sources
+    symbol: str
+    as_of: date | None
+    setup: Setup | None
+    bases: Sequence[Base]
 
-    async def answer(self, request: web.Request) -> web.Response:
-        return await self._sources.cache.answer(request, lambda: self._response_body(request))
 
-    async def _response_body(self, request: web.Request) -> Mapping[str, Any]:
-        everything = flag_parameter(request, "all")
-        session = date_parameter(request, "as_of")
-        as_of, setups = await self._sources.setup_cache.setups(session, everything=everything)
-        kept = _sorted(_filtered(setups, request), request)
-        first = int_parameter(request, "offset", 0, 0, 1_000_000)
-        page = MAX_PAGE_SIZE if everything else DEFAULT_PAGE_SIZE
-        limit = int_parameter(request, "limit", page, 1, MAX_PAGE_SIZE)
-        return {"as_of": as_of, "count": len(kept), "items": kept[first : first + limit]}
+class Explanation(msgspec.Struct, frozen=True):
+    """The verdict in plain lines: every gate with its numbers, nearest miss first."""
+
+    symbol: str
+    as_of: date
+    lines: Sequence[str]
+    setup: Setup
+
+
+def setup_routes(context: WebContext) -> list[web.RouteDef]:
+    """The routes of setups, of one symbol and of its explanation."""
+
+    @route("GET", "/api/setups", parameters=LIST_PARAMETERS, response=SetupList, errors=(400, 503))
+    async def setups(request: web.Request) -> web.Response:
+        """The setups of a session: filtered, sorted, paged."""
+        return await context.cache.respond(request, lambda: _setup_list(context, request))
+
+    @route(
+        "GET",
+        "/api/setups/{symbol}",
+        parameters=(SYMBOL, AS_OF),
+        response=SymbolDetail,
+        errors=(400, 404, 503),
+    )
+    async def symbol_detail(request: web.Request) -> web.Response:
+        """One symbol's verdict, and its bases with all their events."""
+        symbol = SYMBOL.read(request)
+        as_of, verdict = await context.setups.for_symbol(symbol, AS_OF.read(request))
+        bases = await context.setups.bases_of(symbol)
+        if verdict is None and not bases:
+            raise HttpError(404, f"{symbol}: no verdict and no base; is the symbol in the universe?")
+        return json_response(SymbolDetail(symbol, as_of, verdict, bases))
+
+    @route(
+        "GET",
+        "/api/explain/{symbol}",
+        parameters=(SYMBOL, AS_OF),
+        response=Explanation,
+        errors=(400, 404, 503),
+    )
+    async def explanation(request: web.Request) -> web.Response:
+        """Why a symbol is, or is not, a setup after any session."""
+        symbol = SYMBOL.read(request)
+        try:
+            setup, lines = await context.daemon.explain(symbol, AS_OF.read(request))
+        except KeyError:
+            raise HttpError(404, f"{symbol}: not in the panel; is the symbol in the universe?") from None
+        except BadInputError as error:
+            raise HttpError(400, str(error)) from None
+        return json_response(Explanation(symbol, setup.as_of, lines, setup))
+
+    return [setups, symbol_detail, explanation]
+
+
+async def _setup_list(context: WebContext, request: web.Request) -> SetupList:
+    all_symbols = ALL_SYMBOLS.read(request)
+    as_of, setups = await context.setup_cache.setups(AS_OF.read(request), all_symbols=all_symbols)
+    kept = _sorted(_filtered(setups, request), request)
+    first = OFFSET.read(request)
+    limit = LIMIT.read_or(request, MAX_PAGE_SIZE if all_symbols else DEFAULT_PAGE_SIZE)
+    return SetupList(as_of, len(kept), kept[first : first + limit])
 
 
 def _filtered(setups: Sequence[Setup], request: web.Request) -> list[Setup]:
-    state = choice_parameter(request, "state", tuple(BaseState))
-    score = int_parameter(request, "min_score", 0, 0, 100)
-    rating = int_parameter(request, "min_rating", 0, 0, 99)
-    text = text_parameter(request, "text").upper()
-    sector = text_parameter(request, "sector").casefold()
+    state, score, rating = STATE.read(request), MIN_SCORE.read(request), MIN_RATING.read(request)
+    text, sector = SYMBOL_PART.read(request).upper(), SECTOR.read(request).casefold()
     return [
         setup
         for setup in setups
@@ -75,56 +162,16 @@ def _filtered(setups: Sequence[Setup], request: web.Request) -> list[Setup]:
 
 
 def _sorted(setups: list[Setup], request: web.Request) -> list[Setup]:
-    key = choice_parameter(request, "sort", SORT_KEYS) or "score"
-    ascending = choice_parameter(request, "order", ("asc", "desc")) or ("asc" if key == "symbol" else "desc")
+    key = SORT.read(request) or "score"
+    order = ORDER.read(request) or ("asc" if key == "symbol" else "desc")
     known = [setup for setup in setups if getattr(setup, key) is not None]
     unknown = [setup for setup in setups if getattr(setup, key) is None]
     by_symbol = sorted(known, key=lambda setup: setup.symbol)
-    return sorted(by_symbol, key=lambda setup: _sort_value(setup, key), reverse=ascending == "desc") + unknown
+    return sorted(by_symbol, key=lambda setup: _sort_value(setup, key), reverse=order == "desc") + unknown
 
 
 def _sort_value(setup: Setup, key: str) -> Any:
     return getattr(setup, key)
-
-
-class _SymbolDetail:
-    """GET /api/setups/{symbol}: the latest verdict and the bases with all their events."""
-
-    def __init__(self, sources: WebContext) -> None:
-        self._sources = sources
-
-    async def answer(self, request: web.Request) -> web.Response:
-        symbol = symbol_from_path(request)
-        as_of, verdict = await self._sources.setups.for_symbol(symbol, date_parameter(request, "as_of"))
-        bases = await self._sources.setups.bases_of(symbol)
-        if verdict is None and not bases:
-            raise HttpError(404, f"{symbol}: no verdict and no base; is the symbol in the universe?")
-        return json_response({"symbol": symbol, "as_of": as_of, "setup": verdict, "bases": bases})
-
-
-class _Explanation:
-    """GET /api/explain/{symbol}?as_of=: every gate with its numbers, nearest miss first."""
-
-    def __init__(self, sources: WebContext) -> None:
-        self._sources = sources
-
-    async def answer(self, request: web.Request) -> web.Response:
-        symbol = symbol_from_path(request)
-        try:
-            setup, lines = await self._sources.daemon.explain(symbol, date_parameter(request, "as_of"))
-        except KeyError:
-            raise HttpError(404, f"{symbol}: not in the panel; is the symbol in the universe?") from None
-        except BadInputError as error:
-            raise HttpError(400, str(error)) from None
-        return json_response({"symbol": symbol, "as_of": setup.as_of, "lines": lines, "setup": setup})
-
-
-def symbol_from_path(request: web.Request) -> str:
-    """The symbol in the path; without an exchange, NSE is meant. Refuses what can be no symbol."""
-    symbol = request.match_info["symbol"].upper()
-    if SYMBOL_REGEX.fullmatch(symbol) is None:
-        raise HttpError(400, f"symbol: expected one such as INFY or NSE:M&M, was {symbol[:40]!r}")
-    return symbol if ":" in symbol else f"NSE:{symbol}"
 
 
 class SetupRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -152,31 +199,45 @@ class SetupRow(msgspec.Struct, frozen=True, kw_only=True):
     spark: Sequence[int]
 
 
-def board_routes(sources: WebContext) -> list[web.RouteDef]:
+class SetupTable(msgspec.Struct, frozen=True):
+    """The page's table; `judged` symbols in all, `passed` of the shown ones pass every gate."""
+
+    as_of: date | None
+    count: int
+    judged: int
+    passed: int
+    items: Sequence[SetupRow]
+
+
+def board_routes(context: WebContext) -> list[web.RouteDef]:
+    """The routes of the page's table and of market breadth."""
+
+    @route("GET", "/api/board", parameters=(AS_OF, ALL_SYMBOLS), response=SetupTable, errors=(400, 503))
     async def board(request: web.Request) -> web.Response:
-        """GET /api/board?all=&as_of=: each listed setup (or every symbol) in a line."""
-        return await sources.cache.answer(request, lambda: _setup_table(sources, request))
+        """The page's table: one row for each listed setup, or for every symbol."""
+        return await context.cache.respond(request, lambda: _setup_table(context, request))
 
+    @route("GET", "/api/breadth", response=Mapping[str, Any], errors=(503,))
     async def breadth(request: web.Request) -> web.Response:
-        """GET /api/breadth: shares above averages, new highs and lows, setups by state, by session."""
-        return await sources.cache.answer(request, sources.daemon.breadth)
+        """Shares above averages, new highs and lows, bases by state, session by session."""
+        return await context.cache.respond(request, context.daemon.breadth)
 
-    return [web.get("/api/board", board), web.get("/api/breadth", breadth)]
+    return [board, breadth]
 
 
-async def _setup_table(sources: WebContext, request: web.Request) -> Mapping[str, Any]:
-    session, everything = date_parameter(request, "as_of"), flag_parameter(request, "all")
-    as_of, setups = await sources.setup_cache.setups(session, everything=everything)
-    marks = {} if as_of is None else await sources.risk.summaries(as_of)
-    sparks = await sources.daemon.sparklines([setup.symbol for setup in setups if setup.is_listed])
-    items = [_setup_row(setup, marks.get(setup.symbol), sparks.get(setup.symbol, ())) for setup in setups]
-    return {
-        "as_of": as_of,
-        "count": len(items),
-        "judged": 0 if as_of is None else await sources.setups.count(as_of),
-        "passed": sum(setup.passed for setup in setups),
-        "items": items,
-    }
+async def _setup_table(context: WebContext, request: web.Request) -> SetupTable:
+    session, all_symbols = AS_OF.read(request), ALL_SYMBOLS.read(request)
+    as_of, setups = await context.setup_cache.setups(session, all_symbols=all_symbols)
+    scores = {} if as_of is None else await context.risk.summaries(as_of)
+    lines = await context.daemon.sparklines([setup.symbol for setup in setups if setup.is_listed])
+    items = [_setup_row(setup, scores.get(setup.symbol), lines.get(setup.symbol, ())) for setup in setups]
+    return SetupTable(
+        as_of=as_of,
+        count=len(items),
+        judged=0 if as_of is None else await context.setups.count(as_of),
+        passed=sum(setup.passed for setup in setups),
+        items=items,
+    )
 
 
 def _setup_row(setup: Setup, risk: RiskSummary | None, spark: Sequence[int]) -> SetupRow:
@@ -213,71 +274,82 @@ def _to_pivot_pct(setup: Setup) -> float | None:
     return round(100 * (setup.pivot / setup.close - 1), 2)
 
 
-def sizing_routes(sources: WebContext) -> list[web.RouteDef]:
+def sizing_routes(context: WebContext) -> list[web.RouteDef]:
+    """The routes of position size and of crowding."""
+
+    @route(
+        "GET",
+        "/api/size",
+        parameters=(SIZED_SYMBOL, EQUITY, RISK_PCT, ENTRY, STOP),
+        response=Mapping[str, Any],
+        errors=(400, 404, 503),
+    )
     async def size(request: web.Request) -> web.Response:
-        """GET /api/size?symbol=&equity=&risk_pct=&entry=&stop=: the quantity with every step."""
+        """How many shares of a setup, with every step."""
         wanted = _size_request(request)
         try:
-            return json_response(await sources.daemon.size(wanted))
+            return json_response(await context.daemon.size(wanted))
         except KeyError:
             raise HttpError(404, f"{wanted.symbol}: no verdict; is the symbol in the universe?") from None
         except BadInputError as error:
             raise HttpError(400, str(error)) from None
 
+    @route("GET", "/api/crowding", response=Mapping[str, Any], errors=(503,))
     async def crowding(_: web.Request) -> web.Response:
-        """GET /api/crowding: the latest setups in clusters that move together."""
-        try:
-            return json_response(await sources.daemon.crowding())
-        except RetryableError as error:
-            raise HttpError(503, str(error)) from None
+        """The latest setups in clusters that move together."""
+        return json_response(await context.daemon.crowding())
 
-    return [web.get("/api/size", size), web.get("/api/crowding", crowding)]
+    return [size, crowding]
 
 
 def _size_request(request: web.Request) -> SizeRequest:
-    symbol = request.query.get("symbol", "").strip().upper()
-    equity = _positive_parameter(request, "equity")
-    if not symbol or equity is None:
-        raise HttpError(400, "expected symbol and equity, such as ?symbol=INFY&equity=1000000")
+    equity = EQUITY.read(request)
+    if equity is None:
+        raise HttpError(400, "equity: expected the account in rupees, such as 1000000")
     return SizeRequest(
-        symbol=symbol if ":" in symbol else f"NSE:{symbol}",
+        symbol=SIZED_SYMBOL.read(request),
         equity=equity,
-        risk_pct=_positive_parameter(request, "risk_pct", most=10.0),
-        entry=_positive_parameter(request, "entry"),
-        stop=_positive_parameter(request, "stop"),
+        risk_pct=RISK_PCT.read(request),
+        entry=ENTRY.read(request),
+        stop=STOP.read(request),
     )
 
 
-def _positive_parameter(request: web.Request, name: str, most: float = 1e15) -> float | None:
-    """The query parameter `name` as a number in (0, most]."""
-    text = request.query.get(name)
-    if text is None or text == "":
-        return None
-    try:
-        number = float(text[:40])
-    except ValueError:
-        number = math.nan
-    if not 0 < number <= most:
-        raise HttpError(400, f"{name}: expected a number above 0, at most {most:g}, was {text[:40]!r}")
-    return number
+class RiskList(msgspec.Struct, frozen=True):
+    """Risk scores of a session; symbols without a score carry their reason."""
+
+    as_of: date | None
+    count: int
+    items: Sequence[RiskScore]
 
 
-def risk_routes(sources: WebContext) -> list[web.RouteDef]:
-    async def listing(request: web.Request) -> web.Response:
-        """GET /api/risk: {as_of, count, items}; symbols without a score carry their reason."""
+class RiskHistory(msgspec.Struct, frozen=True):
+    """One symbol's risk scores of all judged sessions, latest first."""
 
-        async def made() -> Mapping[str, Any]:
-            as_of, scores = await sources.risk.for_session(date_parameter(request, "as_of"))
-            return {"as_of": as_of, "count": len(scores), "items": scores}
+    symbol: str
+    count: int
+    items: Sequence[RiskScore]
 
-        return await sources.cache.answer(request, made)
 
-    async def one(request: web.Request) -> web.Response:
-        """GET /api/risk/{symbol}: the scores of all judged sessions, latest first."""
-        symbol = symbol_from_path(request)
-        scores = await sources.risk.for_symbol(symbol)
+def risk_routes(context: WebContext) -> list[web.RouteDef]:
+    """The routes of risk scores."""
+
+    async def scores_of_session(session: date | None) -> RiskList:
+        as_of, scores = await context.risk.for_session(session)
+        return RiskList(as_of, len(scores), scores)
+
+    @route("GET", "/api/risk", parameters=(AS_OF,), response=RiskList, errors=(400, 503))
+    async def risk(request: web.Request) -> web.Response:
+        """Risk scores of a session."""
+        return await context.cache.respond(request, lambda: scores_of_session(AS_OF.read(request)))
+
+    @route("GET", "/api/risk/{symbol}", parameters=(SYMBOL,), response=RiskHistory, errors=(400, 404, 503))
+    async def risk_of_symbol(request: web.Request) -> web.Response:
+        """One symbol's risk scores, session by session, latest first."""
+        symbol = SYMBOL.read(request)
+        scores = await context.risk.for_symbol(symbol)
         if not scores:
             raise HttpError(404, f"{symbol}: no risk score; is the symbol in the universe?")
-        return json_response({"symbol": symbol, "count": len(scores), "items": scores})
+        return json_response(RiskHistory(symbol, len(scores), scores))
 
-    return [web.get("/api/risk", listing), web.get("/api/risk/{symbol}", one)]
+    return [risk, risk_of_symbol]

@@ -1,10 +1,10 @@
 """Response cache: encoded and compressed responses, and listed setups, invalidated when a run finishes.
 
 What the port shows of the store only changes through runs of jobs, whichever daemon makes them: the
-latest run of each job, asked for at most once a second, is the version of everything here. A run of this
-daemon that finishes makes the next request ask at once.
+latest run of each job, read at most once a second, is the version of everything here. When a run of this
+daemon finishes, the next request reads it at once.
 
-A whole market's verdicts are a hundred times as many values; they are read anew and let go.
+The verdicts on all symbols are a hundred times as many values; they are read each time and not kept.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ SessionSetups = tuple[date | None, Sequence[Setup]]
 
 
 class EncodedBody(msgspec.Struct, frozen=True):
-    """An encoded answer, and the same packed where that is worth it."""
+    """An encoded response, and the same compressed where that saves a packet."""
 
     plain: bytes
     gzipped: bytes | None
@@ -49,17 +49,17 @@ class EncodedBody(msgspec.Struct, frozen=True):
 
 
 class DataVersion:
-    """Changes whenever a run has begun or ended; a look at the store is shared by all who ask."""
+    """A number that changes whenever a run has begun or ended; concurrent callers share one query."""
 
     def __init__(self, runs: RunStore) -> None:
         self._runs = runs
         self._latest_runs: object = None
         self._number = 0
         self._checked_at_s = float("-inf")
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
 
     async def now(self) -> int:
-        async with self._turn:
+        async with self._lock:
             now_s = asyncio.get_running_loop().time()
             if now_s - self._checked_at_s >= POLL_INTERVAL_S:
                 self._checked_at_s = now_s  # before the answer: a run may finish meanwhile
@@ -77,12 +77,12 @@ class DataVersion:
         self._latest_runs = seen
 
     def invalidate(self) -> None:
-        """Ask the store at the next request, however short the last one is ago."""
+        """Read the latest runs at the next request, however recent the last reading is."""
         self._checked_at_s = float("-inf")
 
 
 class ResponseCache:
-    """Bodies by question, for one version at a time; the least recently asked go first."""
+    """Response bodies by key, for one version of the data; the least recently used are dropped first."""
 
     def __init__(self, version: DataVersion) -> None:
         self._version = version
@@ -92,49 +92,49 @@ class ResponseCache:
         self._request_locks: dict[str, asyncio.Lock] = {}
 
     async def version(self) -> int:
-        """Changes when what is on the shelf is no longer true."""
+        """Changes when cached responses are out of date."""
         return await self._version.now()
 
     def invalidate(self) -> None:
         """Check the version at the next request."""
         self._version.invalidate()
 
-    async def answer(self, request: web.Request, make: ResponseFactory) -> web.Response:
-        """The kept answer to this very question, or the one that `make` gives now."""
-        return cached_response(request, await self.cached_body(request.path_qs, make))
+    async def respond(self, request: web.Request, factory: ResponseFactory) -> web.Response:
+        """The cached response to this path and query, or the one that `factory` gives now."""
+        return cached_response(request, await self.cached_body(request.path_qs, factory))
 
-    async def cached_body(self, question: str, make: ResponseFactory) -> EncodedBody:
+    async def cached_body(self, key: str, factory: ResponseFactory) -> EncodedBody:
         version = await self._version.now()
         if version != self._cached_version:
             self._clear(version)
-        found = self._bodies.get(question)
+        found = self._bodies.get(key)
         if found is not None:
-            self._bodies.move_to_end(question)
+            self._bodies.move_to_end(key)
             return found
-        async with self._request_lock(question):
-            found = self._bodies.get(question)
+        async with self._request_lock(key):
+            found = self._bodies.get(key)
             if found is None:
-                found = await compress_in_thread(await encode_json(await make()))
-                self._store(question, found, version)
+                found = await compress_in_thread(await encode_json(await factory()))
+                self._store(key, found, version)
         return found
 
     @asynccontextmanager
-    async def _request_lock(self, question: str) -> AsyncIterator[None]:
-        """Who asks the same meanwhile waits for the one answer."""
-        turn = self._request_locks.setdefault(question, asyncio.Lock())
-        async with turn:
+    async def _request_lock(self, key: str) -> AsyncIterator[None]:
+        """Requests for the same key wait for one response."""
+        lock = self._request_locks.setdefault(key, asyncio.Lock())
+        async with lock:
             yield
-        self._request_locks.pop(question, None)
+        self._request_locks.pop(key, None)
 
     def _clear(self, version: int) -> None:
         self._cached_version = version
         self._bodies.clear()
         self._size = 0
 
-    def _store(self, question: str, body: EncodedBody, version: int) -> None:
-        if version != self._cached_version or question in self._bodies:
+    def _store(self, key: str, body: EncodedBody, version: int) -> None:
+        if version != self._cached_version or key in self._bodies:
             return
-        self._bodies[question] = body
+        self._bodies[key] = body
         self._size += body.size
         while self._size > MAX_CACHE_BYTES or len(self._bodies) > MAX_RESPONSES:
             _, dropped = self._bodies.popitem(last=False)
@@ -142,27 +142,28 @@ class ResponseCache:
 
 
 async def compress_in_thread(plain: bytes) -> EncodedBody:
-    """Hashing and compression let the loop go on."""
+    """Hash and compress in a thread, so that the event loop is not blocked."""
     if len(plain) < MIN_COMPRESS_BYTES:
         return encoded_body(plain)
     return await asyncio.to_thread(encoded_body, plain)
 
 
 def encoded_body(plain: bytes, level: int = GZIP_LEVEL) -> EncodedBody:
+    """`plain` with its ETag, compressed where it is large enough."""
     etag = f'W/"{hashlib.blake2b(plain, digest_size=12).hexdigest()}"'
     return EncodedBody(plain, gzip_compress(plain, level) if len(plain) >= MIN_COMPRESS_BYTES else None, etag)
 
 
 def gzip_compress(plain: bytes, level: int) -> bytes:
     """`plain` as gzip."""
-    packer = zlib.compressobj(level, zlib.DEFLATED, GZIP_WINDOW_BITS)
-    return packer.compress(plain) + packer.flush()
+    compressor = zlib.compressobj(level, zlib.DEFLATED, GZIP_WINDOW_BITS)
+    return compressor.compress(plain) + compressor.flush()
 
 
 def cached_response(request: web.Request, body: EncodedBody) -> web.Response:
-    """304 where the asker has it already, else packed where the asker can unpack."""
+    """304 where the client has it already, else compressed where the client accepts gzip."""
     headers = {"ETag": body.etag, "Cache-Control": body.cache_control, "Vary": "Accept-Encoding"}
-    if body.etag in request.headers.get("If-None-Match", ""):
+    if is_cached_by_client(request.headers.get("If-None-Match", ""), body.etag):
         return web.Response(status=304, headers=headers)
     headers["Content-Type"] = body.content_type
     if body.gzipped is not None and "gzip" in request.headers.get("Accept-Encoding", ""):
@@ -171,20 +172,26 @@ def cached_response(request: web.Request, body: EncodedBody) -> web.Response:
     return web.Response(body=body.plain, headers=headers)
 
 
+def is_cached_by_client(if_none_match: str, etag: str) -> bool:
+    """Whether the header names `etag`, by the weak comparison of RFC 9110, or any version (`*`)."""
+    named = {one.strip().removeprefix("W/") for one in if_none_match.split(",")}
+    return "*" in named or etag.removeprefix("W/") in named
+
+
 class SetupCache:
-    """Verdicts by the session that was asked for; None asks for the latest."""
+    """Listed setups by requested session; None is the latest."""
 
     def __init__(self, setups: SetupStore, version: DataVersion) -> None:
         self._setups = setups
         self._version = version
         self._cached: OrderedDict[tuple[int, date | None], SessionSetups] = OrderedDict()
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
 
-    async def setups(self, session: date | None, *, everything: bool) -> SessionSetups:
-        """The listed ones, or every symbol's."""
-        if everything:
+    async def setups(self, session: date | None, *, all_symbols: bool) -> SessionSetups:
+        """The listed setups, or the verdicts on all symbols."""
+        if all_symbols:
             return await self._setups.for_session(session)
-        async with self._turn:
+        async with self._lock:
             key = (await self._version.now(), session)
             if key not in self._cached:
                 self._cached[key] = await self._setups.listed(session)
@@ -192,7 +199,7 @@ class SetupCache:
             return self._cached[key]
 
     def _trim(self, version: int) -> None:
-        """Older versions go at once, the oldest question of this one when there are too many."""
+        """Drop other versions at once, and the oldest entry of this one when there are too many."""
         for key in [key for key in self._cached if key[0] != version]:
             del self._cached[key]
         while len(self._cached) > MAX_CACHED_SESSIONS:

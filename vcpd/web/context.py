@@ -1,6 +1,6 @@
 """Dependencies of the handlers: stores, the daemon service, caches."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Protocol
@@ -17,7 +17,7 @@ from vcpd.web.cache import DataVersion, ResponseCache, SetupCache
 
 
 class SizeRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Whom to size for which account; None leaves a value to the setup or the settings."""
+    """A position to size; None takes a value from the setup or the settings."""
 
     symbol: str
     equity: float
@@ -27,10 +27,10 @@ class SizeRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LoginHandler(Protocol):
-    """The market's door for the owner, where the market has one."""
+    """The market's login, for markets that need one."""
 
     def url(self) -> str:
-        """Where the owner logs in; carries a state value of our own."""
+        """The address of the market's login page; it carries a state value of our own."""
         ...
 
     async def complete(self, request_token: Secret, state: str) -> None:
@@ -39,7 +39,7 @@ class LoginHandler(Protocol):
 
 
 class DaemonService(Protocol):
-    """The questions that only the running daemon can answer."""
+    """What only the running daemon knows or can do."""
 
     def status(self) -> Mapping[str, Any]: ...
     def readiness(self) -> tuple[bool, Mapping[str, str]]:
@@ -49,15 +49,15 @@ class DaemonService(Protocol):
     def alive(self) -> bool: ...
     def health(self) -> Health: ...
     def metrics(self) -> MetricsSnapshot:
-        """Everything that monitoring wants, as of now."""
+        """The values of all metrics, as of now."""
         ...
 
     async def performance(self, picture: str) -> Any:
-        """One of the pictures of /api/performance; RetryableError while the store is away."""
+        """One report of /api/performance; RetryableError while the store is not available."""
         ...
 
     async def optimize(self) -> Any:
-        """Act on what costs health; gives what was done, before and after."""
+        """Remove the causes of lost health points; gives what was done, before and after."""
         ...
 
     def jobs(self) -> Any: ...
@@ -74,11 +74,11 @@ class DaemonService(Protocol):
         ...
 
     async def crowding(self) -> Any:
-        """Which of the latest setups are one bet; RetryableError while there is no panel."""
+        """Clusters of the latest setups that move together; RetryableError while there is no panel."""
         ...
 
     async def breadth(self) -> Any:
-        """The market as a whole, session by session; RetryableError while there is no panel."""
+        """Market breadth, session by session; RetryableError while there is no panel."""
         ...
 
     async def sparklines(self, symbols: Sequence[str]) -> Mapping[str, Sequence[int]]:
@@ -86,15 +86,15 @@ class DaemonService(Protocol):
         ...
 
     def watch(self) -> Mapping[str, Any]:
-        """The live watch: `status`, and `items` as they stand."""
+        """The live watch: `status`, and the candidates in `items`."""
         ...
 
     def event_payload(self) -> Mapping[str, Any]:
-        """What a page that watches wants to know as soon as it changes."""
+        """The state that open pages show; they get it when it changes."""
         ...
 
     async def explain(self, symbol: str, as_of: date | None) -> tuple[Setup, list[str]]:
-        """The verdict and its plain lines; KeyError for an unknown symbol."""
+        """The verdict and its explanation, line by line; KeyError for an unknown symbol."""
         ...
 
     async def bars(self, symbol: str) -> BarSeries:
@@ -104,7 +104,10 @@ class DaemonService(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class WebContext:
-    """Everything a handler may ask."""
+    """What the handlers use.
+
+    `token` authenticates programs; `password_hash` reads the hash of the page's password, None without one.
+    """
 
     daemon: DaemonService
     setups: SetupStore
@@ -114,6 +117,8 @@ class WebContext:
     alerts: Outbox
     login: LoginHandler | None = None
     token: Secret | None = None
+    token_is_generated: bool = False
+    password_hash: Callable[[], str | None] = lambda: None
     cache: ResponseCache = field(init=False)
     setup_cache: SetupCache = field(init=False)
 

@@ -4,8 +4,6 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import accumulate
 from typing import Any, Final
 
-from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
@@ -16,20 +14,8 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from vcpd.domain.health import Histogram, MetricsSnapshot
-from vcpd.web.context import WebContext
 
 MEGABYTE: Final = 1 << 20
-
-
-def metrics_routes(sources: WebContext) -> list[web.RouteDef]:
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(MetricsCollector(sources.daemon.metrics))
-
-    async def metrics(_: web.Request) -> web.Response:
-        """GET /metrics: everything in Prometheus' text format."""
-        return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
-
-    return [web.get("/metrics", metrics)]
 
 
 class MetricsCollector(Collector):

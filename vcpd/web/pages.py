@@ -12,6 +12,7 @@ from aiohttp import web
 from vcpd.web.cache import EncodedBody, cached_response, encoded_body
 from vcpd.web.context import WebContext
 from vcpd.web.responses import HttpError
+from vcpd.web.routes import StringParameter, route
 
 CONTENT_TYPES: Final = {
     ".html": "text/html; charset=utf-8",
@@ -24,26 +25,31 @@ STATIC_GZIP_LEVEL: Final = 9
 IMMUTABLE_CACHE_CONTROL: Final = (
     "public, max-age=31536000, immutable"  # for files whose folder carries their version
 )
+FILE_PATH: Final = StringParameter("path", "The file's path below the static folder.", in_path=True)
 STATIC_FILES: Final = web.AppKey("files", Mapping[str, EncodedBody])
 
 
 def page_routes(_: WebContext) -> list[web.RouteDef]:
+    """The routes of the page and its files."""
+
+    @route("GET", "/", response=str, media="text/html")
     async def page(request: web.Request) -> web.Response:
-        """GET /: the page."""
+        """The page."""
         return cached_response(request, request.app[STATIC_FILES]["index.html"])
 
-    async def file(request: web.Request) -> web.Response:
-        """GET /static/{path}: what the page is made of."""
+    @route("GET", "/static/{path:.+}", parameters=(FILE_PATH,), response=str, media="text/*", errors=(404,))
+    async def static_file(request: web.Request) -> web.Response:
+        """A file of the page."""
         found = request.app[STATIC_FILES].get(request.match_info["path"])
         if found is None:
             raise HttpError(404, "there is no such file")
         return cached_response(request, found)
 
-    return [web.get("/", page), web.get("/static/{path:.+}", file)]
+    return [page, static_file]
 
 
 def attach_pages(application: web.Application) -> None:
-    """Have the files ready before the first request."""
+    """Read the files before the first request."""
 
     async def reading(app: web.Application) -> AsyncIterator[None]:
         app[STATIC_FILES] = await asyncio.to_thread(read_static_files)

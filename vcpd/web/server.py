@@ -1,17 +1,49 @@
-"""HTTP server: builds the aiohttp application and binds the port."""
+"""HTTP server: builds the aiohttp application, binds the port and accepts connections.
 
+aiohttp takes over a connection when the head of its first request is complete: until then a client costs a
+socket and nothing else.
+"""
+
+import asyncio
+import contextlib
 import errno
+import socket
+import struct
+import time
+from collections.abc import Sequence
 from typing import Final, Self
 
+import structlog
 from aiohttp import web
 
 from vcpd.core.errors import UnavailableError
-from vcpd.web import api_bars, api_daemon, api_screen, events, metrics, openapi, pages
+from vcpd.web import api_bars, api_daemon, api_screen, events, openapi, pages, sign_in
+from vcpd.web.connections import (
+    Connection,
+    ConnectionHandler,
+    ConnectionLimits,
+    ConnectionTable,
+    Deadlines,
+    client_address,
+    close_overdue,
+    descriptor_limit,
+)
 from vcpd.web.context import WebContext
-from vcpd.web.security import require_token_beyond_loopback, security_middleware
+from vcpd.web.security import add_security_headers, require_token_beyond_loopback, security_middleware
 from vcpd.web.settings import WebSettings
+from vcpd.web.sign_in import SIGN_IN, SignIn
 
 SHUTDOWN_TIMEOUT_S: Final = 5.0
+BACKLOG: Final = 4096  # the kernel lowers it to net.core.somaxconn
+ACCEPTS_PER_TURN: Final = 64  # of the event loop
+MAX_HEAD_BYTES: Final = 32 * 1024
+CHECK_INTERVAL_S: Final = 1.0
+PAUSE_S: Final = 0.2
+CLOSED_PER_PAUSE: Final = 16
+LOG_INTERVAL_S: Final = 60.0
+OUT_OF_DESCRIPTORS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)  # linger: on, for 0 seconds
+log = structlog.get_logger("vcpd.web")
 ROUTES: Final = (
     api_daemon.status_routes,
     api_screen.setup_routes,
@@ -26,64 +58,231 @@ ROUTES: Final = (
     api_daemon.performance_routes,
     api_screen.board_routes,
     events.event_routes,
-    metrics.metrics_routes,
-    openapi.openapi_routes,
+    sign_in.session_routes,
     pages.page_routes,
 )
 
 
-def build_application(settings: WebSettings, sources: WebContext) -> web.Application:
-    """All routes behind the guard."""
+def build_application(settings: WebSettings, context: WebContext) -> web.Application:
+    """All routes, behind the request checks."""
     application = web.Application(
-        middlewares=[security_middleware(settings, sources.token)],
+        middlewares=[security_middleware(settings, context)],
         client_max_size=settings.body_limit_kb * 1024,
     )
-    events.attach_events(application, sources)
+    application.on_response_prepare.append(add_security_headers)
+    application[SIGN_IN] = SignIn(context.password_hash, required=settings.require_authentication)
+    events.attach_events(application, context)
     pages.attach_pages(application)
-    for routes in ROUTES:
-        application.add_routes(routes(sources))
+    definitions = route_definitions(context)
+    application.add_routes([*definitions, *openapi.openapi_routes(definitions)])
     return application
 
 
-class WebServer:
-    """Binds the port on `start` and lets go of it on `close`."""
+def route_definitions(context: WebContext) -> list[web.RouteDef]:
+    """Every route but that of the OpenAPI document."""
+    return [definition for routes in ROUTES for definition in routes(context)]
 
-    def __init__(self, runner: web.AppRunner, settings: WebSettings) -> None:
+
+class PendingSocket:
+    """Carries a connection until the head of its first request is there."""
+
+    __slots__ = ("head", "sock")
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.head = bytearray()
+
+    def abort(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            asyncio.get_running_loop().remove_reader(self.sock)
+        with contextlib.suppress(OSError):
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+        self.sock.close()
+
+    def unsent_bytes(self) -> int:
+        return 0
+
+    def receive(self) -> bool | None:
+        """Read what has come. True with a whole head, False while more is needed, None at the end."""
+        try:
+            received = self.sock.recv(MAX_HEAD_BYTES)
+        except (BlockingIOError, InterruptedError):
+            return False
+        except OSError:
+            return None
+        if not received:
+            return None
+        self.head += received
+        return is_complete_head(self.head)
+
+
+def is_complete_head(head: bytes | bytearray) -> bool:
+    """Whether the parser can decide: by the empty line, or because it is too long or not HTTP at all."""
+    if not 65 <= head[0] <= 90:  # a method begins with a capital letter; TLS, for one, does not
+        return True
+    return b"\r\n\r\n" in head or b"\n\n" in head or len(head) > MAX_HEAD_BYTES
+
+
+class Listener:
+    """Accepts connections on bound sockets and keeps their number within the table's limits."""
+
+    def __init__(self, server: web.Server, table: ConnectionTable, deadlines: Deadlines) -> None:
+        self.table = table
+        self._server = server
+        self._deadlines = deadlines
+        self._loop = asyncio.get_running_loop()
+        self._sockets: Sequence[socket.socket] = ()
+        self._starting: set[asyncio.Task[None]] = set()
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._logged_s = float("-inf")
+
+    def start(self, sockets: Sequence[socket.socket]) -> None:
+        """Listen on `sockets`, which are bound and do not block."""
+        self._sockets = sockets
+        self._resume()
+        self._check()
+
+    def close(self) -> None:
+        """Accept no more, and close what has not sent a request yet."""
+        for timer in self._timers.values():
+            timer.cancel()
+        for sock in self._sockets:
+            self._loop.remove_reader(sock)
+            sock.close()
+        for connection in self.table:
+            if connection.waits_for_head:
+                self.table.close(connection, "stopped")
+
+    def _resume(self) -> None:
+        for sock in self._sockets:
+            self._loop.add_reader(sock, self._accept, sock)
+
+    def _accept(self, sock: socket.socket) -> None:
+        """A few at a time, so that requests are served in between."""
+        for _ in range(ACCEPTS_PER_TURN):
+            try:
+                accepted, peer = sock.accept()
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError as error:
+                if error.errno in OUT_OF_DESCRIPTORS:
+                    self._pause(error)
+                    return
+                continue  # the client is gone again
+            self._admit(accepted, peer)
+
+    def _pause(self, error: OSError) -> None:
+        """Out of descriptors: close some connections, and accept again in a moment."""
+        if time.monotonic() - self._logged_s >= LOG_INTERVAL_S:
+            self._logged_s = time.monotonic()
+            log.warning("web.out_of_descriptors", reason=error.strerror, connections=len(self.table))
+        for sock in self._sockets:
+            self._loop.remove_reader(sock)
+        self.table.close_longest_idle(CLOSED_PER_PAUSE)
+        self._timers["pause"] = self._loop.call_later(PAUSE_S, self._resume)
+
+    def _admit(self, accepted: socket.socket, peer: object) -> None:
+        accepted.setblocking(False)
+        pending = PendingSocket(accepted)
+        connection = self.table.admit(client_address(peer), pending)
+        if connection is None:
+            pending.abort()
+            return
+        self._loop.add_reader(accepted, self._read_head, connection, pending)
+
+    def _read_head(self, connection: Connection, pending: PendingSocket) -> None:
+        complete = pending.receive()
+        if complete is None:
+            self.table.close(connection, "ended")
+        elif complete:
+            self._loop.remove_reader(pending.sock)
+            self.table.touch(connection, busy=True)
+            task = self._loop.create_task(self._serve(connection, pending), name="web-connection")
+            self._starting.add(task)
+            task.add_done_callback(self._starting.discard)
+
+    async def _serve(self, connection: Connection, pending: PendingSocket) -> None:
+        """Hand the connection to aiohttp."""
+        handler = ConnectionHandler(self._server, self.table, connection)
+        handler.take_over(bytes(pending.head))
+        try:
+            await self._loop.connect_accepted_socket(lambda: handler, pending.sock)
+        except OSError:
+            self.table.forget(connection)
+            pending.sock.close()
+
+    def _check(self) -> None:
+        try:
+            close_overdue(self.table, self._deadlines, time.monotonic())
+        finally:
+            self._timers["check"] = self._loop.call_later(CHECK_INTERVAL_S, self._check)
+
+
+class WebServer:
+    """Binds the port on `start` and releases it on `close`."""
+
+    def __init__(self, runner: web.AppRunner, listener: Listener, port: int) -> None:
         self._runner = runner
-        self._settings = settings
+        self._listener = listener
+        self.port = port
 
     @classmethod
-    async def start(cls, settings: WebSettings, sources: WebContext) -> Self:
-        """Raises UnavailableError when the port cannot be had, ConfigurationError when it would be open."""
-        require_token_beyond_loopback(settings, sources.token)
+    async def start(cls, settings: WebSettings, context: WebContext) -> Self:
+        """Raises UnavailableError when the port cannot be bound, ConfigurationError when it would be open."""
+        require_token_beyond_loopback(settings, context)
         runner = web.AppRunner(
-            build_application(settings, sources),
-            access_log=None,
-            handle_signals=False,
-            shutdown_timeout=SHUTDOWN_TIMEOUT_S,
+            build_application(settings, context), handle_signals=False, shutdown_timeout=SHUTDOWN_TIMEOUT_S
         )
-        await runner.setup()
         try:
-            await web.TCPSite(runner, settings.host, settings.port).start()
+            sockets = await bind_sockets(settings.host, settings.port)
         except OSError as error:
-            await runner.cleanup()
             raise UnavailableError(_bind_error_text(settings, error)) from error
-        return cls(runner, settings)
+        await runner.setup()
+        assert runner.server is not None
+        limits = ConnectionLimits.within(settings.max_connections, descriptor_limit())
+        deadlines = Deadlines(head_s=settings.head_timeout_s)
+        listener = Listener(runner.server, ConnectionTable(limits), deadlines)
+        listener.start(sockets)
+        return cls(runner, listener, sockets[0].getsockname()[1])
 
     @property
-    def port(self) -> int:
-        """The port that was bound."""
-        port: int = self._runner.addresses[0][1]
-        return port
+    def connections(self) -> int:
+        """How many connections are open."""
+        return len(self._listener.table)
 
     async def close(self) -> None:
+        self._listener.close()
         await self._runner.cleanup()
+
+
+async def bind_sockets(host: str, port: int) -> list[socket.socket]:
+    """Listening sockets on every address of `host`, all on one port. Raises OSError."""
+    found = await asyncio.get_running_loop().getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )
+    sockets: list[socket.socket] = []
+    try:
+        for family, kind, protocol, _, address in dict.fromkeys(found):
+            bound_port = sockets[0].getsockname()[1] if sockets else port
+            sock = socket.socket(family, kind, protocol)
+            sockets.append(sock)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sock.setblocking(False)
+            sock.bind((address[0], bound_port, *address[2:]))
+            sock.listen(BACKLOG)
+    except OSError:
+        for sock in sockets:
+            sock.close()
+        raise
+    return sockets
 
 
 def _bind_error_text(settings: WebSettings, error: OSError) -> str:
     place = f"{settings.host}:{settings.port}"
     if error.errno == errno.EADDRINUSE:
-        return f"port {place} is taken: stop what listens there (another vcpd?) or set another [web] port"
+        return f"port {place} is in use: stop what listens there (another vcpd?) or set another [web] port"
     if error.errno == errno.EACCES:
         return f"port {place} is not allowed for this user: set [web] port to 1024 or above"
     return f"cannot listen on {place}: {error.strerror or error}; check [web] host and port"

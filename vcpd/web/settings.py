@@ -17,4 +17,22 @@ class WebSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
         Meta(description="further accepted Host names, e.g. that of a reverse proxy"),
     ] = ()
     request_timeout_s: Annotated[float, Meta(gt=0, le=300, description="time limit of one response")] = 15.0
+    require_authentication: Annotated[
+        bool,
+        Meta(
+            description="whether requests that change something need the token or a login on the page; "
+            "false accepts the header X-Vcpd-Request from any user of this machine"
+        ),
+    ] = True
+    max_connections: Annotated[
+        int,
+        Meta(
+            ge=16,
+            le=65536,
+            description="most open connections; half of the process's limit of open files where that is less",
+        ),
+    ] = 512
+    head_timeout_s: Annotated[
+        float, Meta(gt=0, le=60, description="longest time until the head of a first request is complete")
+    ] = 10.0
     body_limit_kb: Annotated[int, Meta(ge=1, le=1024, description="largest request body")] = 64

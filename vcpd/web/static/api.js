@@ -1,4 +1,6 @@
-// Questions to the daemon. An answer that is an error carries a sentence; a daemon that is away is one too.
+// Requests to the daemon. An error carries the daemon's sentence; a daemon that does not answer is an error too.
+import { askForLogin, csrfHeader } from "./login.js";
+
 export class ApiError extends Error {
   constructor(status, message) {
     super(message);
@@ -6,7 +8,7 @@ export class ApiError extends Error {
   }
 }
 
-async function ask(path, options) {
+async function request(path, options) {
   let answer;
   try {
     answer = await fetch(path, options);
@@ -18,6 +20,16 @@ async function ask(path, options) {
   return body;
 }
 
-export const get = (path, signal) => ask(path, { signal, headers: { Accept: "application/json" } });
-export const post = (path) => ask(path, { method: "POST", headers: { "X-Vcpd-Request": "1" } });
+export const get = (path, signal) => request(path, { signal, headers: { Accept: "application/json" } });
+
+export async function post(path) {
+  const send = () => request(path, { method: "POST", headers: { "X-Vcpd-Request": "1", ...csrfHeader() } });
+  try {
+    return await send();
+  } catch (error) {
+    if (error.status !== 401 || !(await askForLogin())) throw error;
+    return send();
+  }
+}
+
 export const symbolPath = (kind, symbol) => `/api/${kind}/${encodeURIComponent(symbol)}`;

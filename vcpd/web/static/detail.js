@@ -92,9 +92,9 @@ function legend(setup, events) {
 }
 
 function verdict(setup, lines) {
-  const title = setup.passed ? "Why it is a setup" : "Why not?";
+  const title = setup.passed ? "Why it is a setup" : "Why it is no setup";
   const text = setup.nearest_miss ?? setup.reason ?? (setup.passed ? "Every gate holds." : "Not every gate holds.");
-  const details = lines.length ? h("details", {}, h("summary", { class: "muted" }, "In plain lines"), h("ul", { class: "lines" }, lines.map((line) => h("li", {}, line)))) : null;
+  const details = lines.length ? h("details", {}, h("summary", { class: "muted" }, "Every gate in words"), h("ul", { class: "lines" }, lines.map((line) => h("li", {}, line)))) : null;
   return h("div", { class: "block sentence" }, h("h3", {}, title), h("p", {}, text), details);
 }
 
@@ -119,7 +119,7 @@ function legs(setup, events) {
   return h("div", {}, h("h3", {}, "Contractions"),
     rows.length ? h("table", { class: "small" }, h("thead", {}, h("tr", {}, ["from – to", "high", "low", "depth"].map((name) => h("th", { scope: "col" }, name)))), h("tbody", {}, rows))
       : h("p", { class: "muted" }, "No base that contracts."),
-    life.length ? [h("br"), h("h3", {}, "Its life"), h("ul", { class: "lines" }, life)] : null);
+    life.length ? [h("br"), h("h3", {}, "Events"), h("ul", { class: "lines" }, life)] : null);
 }
 
 const MOST = { contraction_quality: 25, tightness: 15, dry_up: 15, trend: 15, relative_strength: 15, closeness: 10, base_quality: 5 };

@@ -1,4 +1,4 @@
-// Elements without strings of HTML: whatever a symbol is called, it stays text.
+// Builds elements without HTML strings, so that no text from the market is read as markup.
 const SVG = "http://www.w3.org/2000/svg";
 
 function fill(node, attributes, children) {
@@ -25,7 +25,7 @@ export function notice(title, text, ...actions) {
 }
 
 export function trouble(error, again) {
-  return notice("This did not come through", error.message, h("button", { type: "button", onclick: again }, "Try again"));
+  return notice("This request failed", error.message, h("button", { type: "button", onclick: again }, "Try again"));
 }
 
 export function skeleton(lines) {

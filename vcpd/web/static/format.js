@@ -1,4 +1,4 @@
-// Numbers and instants as the page writes them. Instants are shown on the exchange's wall, IST.
+// Formats numbers and times; times are in the exchange's zone, IST.
 const LOCALE = "en-IN";
 const prices = new Intl.NumberFormat(LOCALE, { minimumFractionDigits: 2, maximumFractionDigits: 2 });
 const wholes = new Intl.NumberFormat(LOCALE, { maximumFractionDigits: 0 });

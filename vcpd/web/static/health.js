@@ -1,4 +1,4 @@
-// Health: the score, each point lost with its remedy, and the button that acts on what can be mended from here.
+// Health: the score, each penalty with its remedy, and the button that repairs what can be repaired from here.
 import { get, post } from "./api.js";
 import { byId, h, notice } from "./dom.js";
 import { duration, number, percent, whole, words } from "./format.js";
@@ -12,10 +12,10 @@ export async function show(pulse, fresh) {
   if (fresh || status === null) status = await get("/status").catch(() => status);
   const view = byId("view-health");
   if (!latest) {
-    view.replaceChildren(notice("Waiting for the daemon", "Its health appears as soon as it speaks."));
+    view.replaceChildren(notice("Waiting for the daemon", "Its health appears as soon as it answers."));
     return;
   }
-  if (view.querySelector("button:active")) return; // redrawn under a finger, a click is lost; the next pulse is near
+  if (view.querySelector("button:active")) return; // redrawing now would lose the click; the next event is near
   view.replaceChildren(h("div", { class: "page" }, h("div", { class: "cards" }, score(latest.health), figures())));
 }
 
@@ -25,7 +25,7 @@ function score(health) {
   return h("article", { class: "card" }, h("div", { class: "dial" }, h("b", {}, health.score), h("span", { class: `chip ${health.level}` }, health.level),
     h("button", { type: "button", id: "optimize", onclick: optimize }, "Optimize now")),
     outcome ? h("p", { class: "muted", role: "status" }, outcome) : null,
-    items.length ? items : h("p", { class: "muted" }, "Nothing costs points."));
+    items.length ? items : h("p", { class: "muted" }, "No penalties."));
 }
 
 async function optimize(event) {

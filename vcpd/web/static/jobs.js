@@ -1,19 +1,19 @@
-// The jobs: what they did, do and will do; live while they work.
+// The jobs: last run, progress, next run.
 import { post } from "./api.js";
 import { byId, h, notice } from "./dom.js";
 import { duration, instant, shortDay, whole } from "./format.js";
 
-let troubleOf = {};
+let errorOf = {};
 let latest = null;
 
 export function show(pulse) {
   latest = pulse ?? latest;
   const view = byId("view-jobs");
   if (!latest) {
-    view.replaceChildren(notice("Waiting for the daemon", "The jobs appear as soon as it speaks."));
+    view.replaceChildren(notice("Waiting for the daemon", "The jobs appear as soon as it answers."));
     return;
   }
-  if (view.querySelector("button:active")) return; // redrawn under a finger, a click is lost; the next pulse is near
+  if (view.querySelector("button:active")) return; // redrawing now would lose the click; the next event is near
   const focused = document.activeElement?.dataset?.action;
   view.replaceChildren(h("div", { class: "page" }, h("article", { class: "card" }, latest.jobs.map(jobRow))));
   if (focused) view.querySelector(`[data-action="${focused}"]`)?.focus();
@@ -22,12 +22,12 @@ export function show(pulse) {
 function jobRow(job) {
   return h("div", { class: "job", "data-job": job.name },
     h("div", {}, h("h3", {}, job.name.replaceAll("_", " ")), h("small", {}, job.schedule)),
-    h("div", { class: "next" }, job.enabled === false ? h("small", {}, "switched off: runs by hand only") : job.paused ? h("span", { class: "chip missed" }, "paused") : h("span", {}, instant(job.next_at)), job.enabled === false ? null : [h("br"), h("small", {}, job.paused ? "runs by hand only" : `next, for ${shortDay(job.next_session)}`)]),
+    h("div", { class: "next" }, job.enabled === false ? h("small", {}, "disabled: runs only when you start it") : job.paused ? h("span", { class: "chip missed" }, "paused") : h("span", {}, instant(job.next_at)), job.enabled === false ? null : [h("br"), h("small", {}, job.paused ? "runs only when you start it" : `next, for ${shortDay(job.next_session)}`)]),
     h("div", { class: "last" }, doing(job)), actions(job));
 }
 
 function doing(job) {
-  if (troubleOf[job.name]) return h("span", { class: "amber" }, troubleOf[job.name]);
+  if (errorOf[job.name]) return h("span", { class: "amber" }, errorOf[job.name]);
   if (job.running) return running(job.running);
   if (job.waiting.length) return [h("span", { class: "chip missed" }, "waiting"), h("br"), h("small", {}, job.waiting[0].waits_for)];
   if (!job.last) return h("small", {}, "has not run yet");
@@ -53,11 +53,11 @@ function actions(job) {
 }
 
 async function start(name, verb) {
-  delete troubleOf[name];
+  delete errorOf[name];
   try {
     await post(`/api/jobs/${encodeURIComponent(name)}/${verb}`);
   } catch (error) {
-    troubleOf = { ...troubleOf, [name]: error.message };
+    errorOf = { ...errorOf, [name]: error.message };
     show(null);
   }
 }

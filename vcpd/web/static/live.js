@@ -1,19 +1,19 @@
-// What the daemon says of itself, as it says it; says so when it falls silent.
-const SILENT_AFTER_MS = 40_000;
+// The event stream of the daemon's state; reports when the connection is lost.
+const DISCONNECTED_AFTER_MS = 40_000;
 
-export function follow({ pulse, silent, speaking }) {
+export function follow({ pulse, disconnected, connected }) {
   let source = null;
   let timer = 0;
-  const heard = () => {
+  const received = () => {
     clearTimeout(timer);
-    timer = setTimeout(silent, SILENT_AFTER_MS);
+    timer = setTimeout(disconnected, DISCONNECTED_AFTER_MS);
   };
   const connect = () => {
     source = new EventSource("/api/events");
-    source.addEventListener("open", () => { heard(); speaking(); });
-    source.addEventListener("pulse", (event) => { heard(); speaking(); pulse(JSON.parse(event.data)); });
+    source.addEventListener("open", () => { received(); connected(); });
+    source.addEventListener("pulse", (event) => { received(); connected(); pulse(JSON.parse(event.data)); });
     source.addEventListener("error", () => {
-      silent();
+      disconnected();
       if (source.readyState === EventSource.CLOSED) setTimeout(connect, 5_000);
     });
   };

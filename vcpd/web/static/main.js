@@ -1,4 +1,4 @@
-// Brings the views together: where one is stands in the address, what is new comes by the live line.
+// Connects the views: the address says which one is shown, the event stream brings what is new.
 import { get } from "./api.js";
 import * as detail from "./detail.js";
 import { byId, h } from "./dom.js";
@@ -6,6 +6,7 @@ import { day } from "./format.js";
 import * as health from "./health.js";
 import * as jobs from "./jobs.js";
 import { follow } from "./live.js";
+import { listenForLogin } from "./login.js";
 import * as market from "./market.js";
 import * as table from "./table.js";
 import * as watch from "./watch.js";
@@ -45,13 +46,13 @@ function refresh(fresh) {
   if (view === "health") health.show(pulse, fresh);
 }
 
-function onPulse(news) {
-  const changed = pulse !== null && news.version !== pulse.version;
-  pulse = news;
-  byId("score").textContent = news.health.score;
-  byId("score").className = `score ${{ good: "up", degraded: "amber", poor: "down" }[news.health.level]}`;
-  watch.show(news.watch ?? null);
-  sayTrouble();
+function onPulse(state) {
+  const changed = pulse !== null && state.version !== pulse.version;
+  pulse = state;
+  byId("score").textContent = state.health.score;
+  byId("score").className = `score ${{ good: "up", degraded: "amber", poor: "down" }[state.health.level]}`;
+  watch.show(state.watch ?? null);
+  showWarnings();
   refresh(false);
   if (changed) renew();
 }
@@ -69,22 +70,22 @@ async function loadTable() {
   byId("symbols").replaceChildren(...table.symbols().map((symbol) => h("option", { value: symbol.slice(symbol.indexOf(":") + 1) })));
 }
 
-function sayTrouble() {
-  const said = troubles();
+function showWarnings() {
+  const said = warnings();
   const banner = byId("banner");
   banner.hidden = said.length === 0;
   banner.classList.toggle("error", !online);
   banner.replaceChildren(...said);
 }
 
-function troubles() {
-  if (!online) return ["The daemon is silent. What you see is the last it said; trying again by itself."];
+function warnings() {
+  if (!online) return ["No connection to the daemon. The page shows the last state it received and reconnects by itself."];
   const age = pulse?.data.age_sessions;
   const collecting = pulse?.jobs.find((job) => job.running && !job.running.ending);
   if (pulse && pulse.data.as_of === null) return ["There are no bars yet. ", collecting ? `${collecting.name} is running: ${collecting.running.done} of ${collecting.running.total}.` : waiting()];
   if (pulse?.login_due) return ["The market's login is due, so no new bars come in. ", h("a", { href: "/login" }, "Log in")];
   if (age >= 1) return [`The bars are ${age} trading session${age > 1 ? "s" : ""} old. `, h("a", { href: "#/jobs" }, "See the jobs")];
-  return pulse?.health.level === "poor" ? ["The daemon is not well. ", h("a", { href: "#/health" }, "See why")] : [];
+  return pulse?.health.level === "poor" ? ["The daemon's health is poor. ", h("a", { href: "#/health" }, "See why")] : [];
 }
 
 function waiting() {
@@ -92,13 +93,13 @@ function waiting() {
   return first ? `${first.name} waits: ${first.waiting[0].waits_for}.` : "The first collection is about to start.";
 }
 
-function speaking(is) {
+function setOnline(is) {
   online = is;
   const live = byId("live");
-  const text = is ? "live" : "silent";
+  const text = is ? "live" : "offline";
   if (live.textContent !== text) live.textContent = text;
   live.className = `live ${is ? "on" : "off"}`;
-  sayTrouble();
+  showWarnings();
 }
 
 function onKey(event) {
@@ -127,7 +128,7 @@ function ask(event) {
   byId("ask-symbol").blur();
 }
 
-async function introduce() {
+async function showVersion() {
   const status = await get("/status");
   byId("version").textContent = `vcpd ${status.version}`;
   byId("market").hidden = !status.simulated;
@@ -140,8 +141,9 @@ async function start() {
   byId("ask").addEventListener("submit", ask);
   addEventListener("keydown", onKey);
   addEventListener("hashchange", route);
-  introduce().catch(() => speaking(false));
-  follow({ pulse: onPulse, silent: () => speaking(false), speaking: () => speaking(true) });
+  listenForLogin();
+  showVersion().catch(() => setOnline(false));
+  follow({ pulse: onPulse, disconnected: () => setOnline(false), connected: () => setOnline(true) });
   await loadTable().catch(() => {});
   route();
   document.documentElement.dataset.ready = "yes";

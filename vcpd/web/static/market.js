@@ -1,4 +1,4 @@
-// The market as a whole: breadth over a year, highs against lows, and where the bases stand.
+// Market breadth over a year, new highs and lows, and bases by state.
 import { get } from "./api.js";
 import { byId, h, notice, s, skeleton, trouble } from "./dom.js";
 import { bare, day, percent, whole, words } from "./format.js";
@@ -13,7 +13,7 @@ let drawn = false;
 export async function show(version, asOf) {
   const view = byId("view-market");
   if (version !== null && asOf === undefined) {
-    view.replaceChildren(notice("No market yet", "Breadth is drawn as soon as there are bars."));
+    view.replaceChildren(notice("No breadth yet", "Breadth is shown as soon as there are bars."));
     return;
   }
   if (version === null) {
@@ -30,7 +30,7 @@ export async function show(version, asOf) {
   } catch (error) {
     shownVersion = undefined;
     drawn = false;
-    view.replaceChildren(error.status === 503 ? notice("No market yet", error.message) : trouble(error, () => show(version, asOf)));
+    view.replaceChildren(error.status === 503 ? notice("No breadth yet", error.message) : trouble(error, () => show(version, asOf)));
   }
 }
 
@@ -41,7 +41,7 @@ function bets(crowding) {
   const mean = (value) => (value === null ? "–" : (Math.round(100 * value) / 100 + 0).toFixed(2));
   const row = (name, group) => h("tr", {}, h("td", {}, name), h("td", {}, group.members.flatMap((symbol, at) => [at ? ", " : "", h("a", { href: address(symbol) }, bare(symbol))])), h("td", {}, mean(group.mean_correlation)));
   const rows = [...alike.map((cluster, at) => row(`Moves together ${at + 1}`, cluster)), ...crowding.sectors.map((sector) => row(sector.sector, sector))];
-  return h("article", { class: "card broad" }, h("header", {}, h("h2", {}, "One and the same bet?"), h("span", { class: "now" }, `${count} setups ≈ ${crowding.effective_bets.toFixed(1)} bets`)),
+  return h("article", { class: "card broad" }, h("header", {}, h("h2", {}, "Setups that move together"), h("span", { class: "now" }, `${count} setups ≈ ${crowding.effective_bets.toFixed(1)} independent bets`)),
     rows.length ? h("table", { class: "small bets" }, h("thead", {}, h("tr", {}, ["group", "setups", "mean correlation"].map((name) => h("th", { scope: "col" }, name)))), h("tbody", {}, rows))
       : h("p", { class: "muted" }, count ? "No two setups move together, and no two are of one sector." : "There are no setups to compare."));
 }
@@ -98,8 +98,8 @@ function states(market) {
   });
   const latest = market.states[sessions.at(-1)] ?? {};
   const keys = STATES.filter((state) => latest[state]).map((state) => [state, `${words(state)} · ${latest[state]}`]);
-  const plot = sessions.length ? frame("Bases by state, session by session", level(HEIGHT), columns) : h("p", { class: "muted" }, "No session is judged yet.");
+  const plot = sessions.length ? frame("Bases by state, session by session", level(HEIGHT), columns) : h("p", { class: "muted" }, "No session has been screened yet.");
   const made = card("Bases by state", whole(totals.at(-1)), plot, keys, sessions);
-  if (sessions.length && sessions.length < 10) made.append(h("p", { class: "muted" }, "It grows by one column a session, from the first screen on."));
+  if (sessions.length && sessions.length < 10) made.append(h("p", { class: "muted" }, "One column for each session since the first screen."));
   return made;
 }

@@ -1,15 +1,15 @@
-// How many shares: the daemon computes, this asks again whenever a number changes.
+// Position size: the daemon computes it again whenever a number changes.
 import { get } from "./api.js";
 import { h } from "./dom.js";
 import { price, whole } from "./format.js";
 
-const REMEMBERED = "vcpd.equity";
+const EQUITY_KEY = "vcpd.equity";
 const PAUSE_MS = 250;
 
 export function sizing(setup) {
   const answer = h("div", { "aria-live": "polite" });
   const fields = {
-    equity: field("Equity ₹", remembered(), 1000),
+    equity: field("Equity ₹", storedEquity(), 1000),
     risk_pct: field("Risk a trade, %", "", 0.25, "settings"),
     entry: field("Entry", setup.buy_zone ? setup.buy_zone[0] : setup.close ?? "", 0.05),
     stop: field("Stop", setup.stop ?? "", 0.05),
@@ -26,12 +26,12 @@ function field(name, value, step, placeholder) {
   return { input, label: h("label", {}, name, input) };
 }
 
-function remembered() {
-  try { return localStorage.getItem(REMEMBERED) ?? "1000000"; } catch { return "1000000"; }
+function storedEquity() {
+  try { return localStorage.getItem(EQUITY_KEY) ?? "1000000"; } catch { return "1000000"; }
 }
 
-function remember(equity) {
-  try { localStorage.setItem(REMEMBERED, equity); } catch { /* a browser without storage forgets */ }
+function storeEquity(equity) {
+  try { localStorage.setItem(EQUITY_KEY, equity); } catch { /* a browser without storage forgets */ }
 }
 
 async function compute(setup, fields, answer) {
@@ -41,7 +41,7 @@ async function compute(setup, fields, answer) {
     answer.replaceChildren(h("p", { class: "muted" }, "Give equity, entry and stop."));
     return;
   }
-  remember(fields.equity.input.value);
+  storeEquity(fields.equity.input.value);
   try {
     answer.replaceChildren(...shown(await get(`/api/size?${query}`)));
   } catch (error) {

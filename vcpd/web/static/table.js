@@ -1,4 +1,4 @@
-// The setups as a table: sorted by a click on a head, filtered as one types, drawn a screenful at a time.
+// The table of setups: sorted by its column heads, filtered while typing, drawn a screenful at a time.
 import { get } from "./api.js";
 import { byId, h, meter, notice, s, trouble } from "./dom.js";
 import { bare, number, percent, price, signed, words } from "./format.js";
@@ -182,7 +182,7 @@ function drawStates() {
   }, words(state), h("b", {}, counts.get(state).length))));
 }
 
-// Hidden where no list tells a sector; one that is chosen stays even when tonight has none of it.
+// Hidden where no list gives sectors; the chosen one stays even when no setup belongs to it.
 function drawSectors() {
   const counts = new Map(shown.sector ? [[shown.sector, 0]] : []);
   for (const { sector } of board.items) if (sector) counts.set(sector, (counts.get(sector) ?? 0) + 1);
@@ -200,9 +200,9 @@ function toggle(state) {
 }
 
 function emptiness() {
-  if (board.as_of === null) return notice("Nothing is judged yet", "The first collection and screen are on their way; this page fills by itself.");
+  if (board.as_of === null) return notice("No screen has run yet", "The first collection and screen are under way; this page updates by itself.");
   if (board.items.length) return notice("No setup passes these filters", `${board.items.length} are hidden by them.`, h("button", { type: "button", onclick: clear }, "Clear the filters"));
-  return notice("No setups tonight", `${board.judged} symbols were judged and none has a base worth following. Patience is a position.`);
+  return notice("No setups tonight", `${board.judged} symbols were screened; none is a setup.`);
 }
 
 function clear() {
