@@ -22,13 +22,13 @@ from vcpd.bhavcopy.action_files import ActionFiles, ActionsBySymbol
 from vcpd.bhavcopy.archive import BhavcopyArchive, Downloader, FolderArchive, WebArchive
 from vcpd.bhavcopy.corporate_actions import AdjustedSeries, adjust
 from vcpd.bhavcopy.history import INDEX_PREFIX, BarHistory
-from vcpd.bhavcopy.layouts import EQUITY_SERIES, INDEX_SERIES
+from vcpd.bhavcopy.layouts import INDEX_SERIES
 from vcpd.bhavcopy.listings import ListingPeriod, instrument_token
 from vcpd.bhavcopy.settings import BhavcopySettings
 from vcpd.bhavcopy.sync import BhavcopySync, Compute, ExchangeClock
 from vcpd.core.errors import RetryableError
 from vcpd.domain.bars import BarSeries, DateArray
-from vcpd.domain.instruments import Instrument, Quote
+from vcpd.domain.instruments import EQUITY_SERIES, Instrument, Quote
 
 EXCHANGE: Final = "NSE"
 INDEX_SEGMENT: Final = "INDICES"

@@ -16,8 +16,8 @@ import numpy as np
 from vcpd.core.csv_table import CsvTable, read_csv_table
 from vcpd.core.errors import BadInputError
 from vcpd.domain.bars import FloatArray
+from vcpd.domain.instruments import EQUITY_SERIES
 
-EQUITY_SERIES: Final = ("EQ", "BE", "BZ", "SM", "ST", "SZ")  # the most ordinary first
 FIELDS: Final = ("open", "high", "low", "close", "previous_close", "volume")
 INDEX_SERIES: Final = "INDEX"
 INDEX_FIELDS: Final = {

@@ -50,7 +50,7 @@ from vcpd.core.errors import BadInputError
 from vcpd.domain.panel import Panel
 from vcpd.domain.runs import Progress
 from vcpd.runtime.worker_pool import WorkerPool
-from vcpd.store import bar_files
+from vcpd.store import table_files
 from vcpd.store.panel_files import PanelFiles, open_panel
 
 POLL_INTERVAL_S: Final = 0.2
@@ -162,7 +162,7 @@ async def _run_backtest_in_workers(
 
 def _write_result(found: BacktestResult, looking: BacktestParams, arguments: argparse.Namespace) -> None:
     if arguments.parquet is not None:
-        count = bar_files.write_rows(arguments.parquet, [to_flat_row(base) for base in found.bases])
+        count = table_files.write_rows(arguments.parquet, [to_flat_row(base) for base in found.bases])
         print(f"{arguments.parquet}: {count:,} bases", file=sys.stderr)
     if arguments.json:
         print_json(to_document(found, looking))

@@ -32,7 +32,7 @@ from vcpd.domain.risk import RiskScore
 from vcpd.domain.setups import BaseState, Setup
 from vcpd.ports import Coverage, SessionSpan
 from vcpd.runtime.clock import WallClock
-from vcpd.store import bar_files
+from vcpd.store import bar_files, table_files
 from vcpd.store.run_as import make_folder_like_parent
 
 FORMAT_SUFFIXES: Final = {"parquet": ".parquet", "csv": ".csv"}
@@ -275,7 +275,7 @@ async def _export_rows(stored: OpenStore, arguments: argparse.Namespace) -> int:
         await asyncio.to_thread(write_file_atomically, arguments.output, text.encode())
         return len(rows)
     plain: list[dict[str, Any]] = [msgspec.to_builtins(one) for one in rows]
-    return await asyncio.to_thread(bar_files.write_rows, arguments.output, plain)
+    return await asyncio.to_thread(table_files.write_rows, arguments.output, plain)
 
 
 async def _by_session(

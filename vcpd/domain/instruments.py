@@ -1,11 +1,20 @@
 """Instruments as the exchange lists them and as the store keeps them; quotes."""
 
+import re
+from collections.abc import Mapping
 from datetime import date
 from typing import Final
 
 import msgspec
 
 EXCHANGE: Final = "NSE"
+EQUITY_SERIES: Final = ("EQ", "BE", "BZ", "SM", "ST", "SZ")  # of shares; the most ordinary first
+VENDOR_INDEX_NAMES: Final[Mapping[str, str]] = {
+    "^NSEI": "NIFTY 50",
+    "^CRSLDX": "NIFTY 500",
+    "^NSEBANK": "NIFTY BANK",
+}
+_VENDOR_SUFFIX: Final = re.compile(r"(?:\.NSE?|-EQ|[ _]EQ)$")
 
 
 class Instrument(msgspec.Struct, frozen=True):
@@ -70,7 +79,15 @@ class Quote(msgspec.Struct, frozen=True):
     volume: float  # shares so far this session; NaN where unknown
 
 
+def plain_symbol(text: str) -> str:
+    """`INFY` for `infy`, `INFY.NS` and `INFY-EQ`; an exchange before a colon stays."""
+    name = " ".join(text.split()).upper()
+    exchange, colon, symbol = name.rpartition(":")
+    symbol = VENDOR_INDEX_NAMES.get(symbol, _VENDOR_SUFFIX.sub("", symbol) or symbol)
+    return f"{exchange}{colon}{symbol}"
+
+
 def full_symbol(symbol: str) -> str:
-    """`NSE:INFY` for `infy` and for itself."""
-    name = symbol.strip().upper()
+    """`NSE:INFY` for `infy`, `INFY.NS` and for itself."""
+    name = plain_symbol(symbol)
     return name if ":" in name else f"{EXCHANGE}:{name}"

@@ -36,6 +36,7 @@ EXACT_TOLERANCE: Final = 0.001  # rupees: below a tenth of a paisa there is no p
 class QualityRule(StrEnum):
     """The named laws; `quarantine` rules keep a row out, `flag` rules keep a symbol out of screening."""
 
+    UNREADABLE_ROW = "unreadable_row"
     PRICE_MISSING = "price_missing"
     PRICE_NOT_POSITIVE = "price_not_positive"
     HIGH_BELOW_LOW = "high_below_low"
@@ -140,6 +141,7 @@ class CheckedTable:
     quarantined: tuple[QuarantinedBar, ...]
     rows: tuple[int, ...] = ()
     duplicates: int = 0
+    unknown_volumes: int = 0  # accepted bars that moved with a volume of 0, which is now NaN
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -173,8 +175,20 @@ def check_table(
         _quarantined_bar(table, symbols, int(row), int(verdicts[row]) - FIRST_RULE_CODE) for row in broken
     )
     copies = int(np.count_nonzero(verdicts == DUPLICATE_CODE))
-    sound = BarTable(accepted.instrument_id, _widen_range(accepted.records))
-    return CheckedTable(sound, apart, tuple(order[broken].tolist()), copies)
+    idle = _moved_without_volume(accepted)
+    sound = BarTable(accepted.instrument_id, _repaired(accepted.records, idle))
+    return CheckedTable(sound, apart, tuple(order[broken].tolist()), copies, len(idle))
+
+
+def _moved_without_volume(table: BarTable) -> IntArray:
+    """(k,): rows of volume 0 whose price moved, within the bar or since the one before: unknown volume."""
+    records = table.records
+    idle = np.flatnonzero(records["volume"] == 0)
+    before = np.maximum(idle - 1, 0)
+    follows = table.instrument_id[idle] == table.instrument_id[before]
+    stepped = follows & (np.abs(records["close"][idle] - records["close"][before]) > EXACT_TOLERANCE)
+    moved: IntArray = idle[stepped | (records["high"][idle] > records["low"][idle])]
+    return moved
 
 
 def payload_of(record: np.void) -> dict[str, object]:
@@ -251,16 +265,19 @@ def _equal_rows(left: RecordArray, right: RecordArray) -> BoolArray:
     return equal
 
 
-def _widen_range(records: RecordArray) -> RecordArray:
-    """The rows with high and low stretched over open and close, copied only where one needs it."""
+def _repaired(records: RecordArray, without_volume: IntArray) -> RecordArray:
+    """High and low stretched over open and close, volume unknown where named; copied only where needed."""
     top = np.maximum(records["open"], records["close"])
     bottom = np.minimum(records["open"], records["close"])
-    if not ((top > records["high"]) | (bottom < records["low"])).any():
+    is_narrow = bool(((top > records["high"]) | (bottom < records["low"])).any())
+    if not is_narrow and not len(without_volume):
         return records
-    widened = records.copy()
-    widened["high"] = np.maximum(widened["high"], top)
-    widened["low"] = np.minimum(widened["low"], bottom)
-    return widened
+    repaired = records.copy()
+    if is_narrow:
+        repaired["high"] = np.maximum(repaired["high"], top)
+        repaired["low"] = np.minimum(repaired["low"], bottom)
+    repaired["volume"][without_volume] = np.nan
+    return repaired
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,12 +1,13 @@
-"""Bar files: reads and writes bars as parquet or CSV.
+"""Bar files: reads bars from files and folders in the layouts that people have, and writes them.
 
-A file is taken whole or refused: what cannot be read as bars at all (columns, dates, types) raises
-BadInputError with file, row and reason; rows that break a rule of quality are kept apart with theirs.
+A file is taken whole or refused: what is no table of daily bars, or can be read two ways, raises
+BadInputError that names the file and what was expected. Rows that cannot be read, or break a rule of
+quality, are kept apart with file, row and reason. docs/import.md lists the layouts.
 """
 
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,236 +15,266 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from vcpd.core.errors import BadInputError, UnavailableError
+from vcpd.core.dates import DateOrder
+from vcpd.core.errors import BadInputError
 from vcpd.domain.bars import BAR_DTYPE, PRICE_FIELDS, BarSeries, BarTable, IntArray, RecordArray
-from vcpd.domain.quality_rules import ANY_SESSION, CheckedTable, QuarantinedBar, ValidSessions, check_table
+from vcpd.domain.quality_rules import (
+    ANY_SESSION,
+    CheckedTable,
+    QualityRule,
+    QuarantinedBar,
+    ValidSessions,
+    check_table,
+)
+from vcpd.store.bar_columns import OpenDateOrderError, parse_table
+from vcpd.store.bar_layouts import normalized_name
+from vcpd.store.bar_rows import FileReading, ParsedTable, ReadingOptions
+from vcpd.store.table_files import (
+    OPTIONAL_SUFFIX,
+    NoHeaderError,
+    NoRowsError,
+    read_table,
+    spreadsheets,
+    table_files,
+    write_frame,
+)
 
-BAR_FILE_COLUMNS: Final = ("symbol", "date", "open", "high", "low", "close", "volume")
-NUMERIC_COLUMNS: Final = BAR_FILE_COLUMNS[2:]
-DATE_COLUMN_NAMES: Final = ("date", "timestamp", "datetime", "time", "session")
-MARKET_TIME_ZONE: Final = "Asia/Kolkata"
-MISSING_VALUES: Final = ("", "nan", "null", "none", "na", "n/a", "-")
-DATE_FORMATS: Final = ("%Y-%m-%d", "%Y%m%d", "%d-%b-%Y", "%d-%m-%Y", "%d/%m/%Y", "%Y/%m/%d")
-INSTANT_PATTERN: Final = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}"
-ZONED_INSTANT_PATTERN: Final = r"(Z|[+-]\d{2}:?\d{2})$"
-HEADER_ROWS: Final = {".csv": 1, ".gz": 1}
-
-
-def parse_columns(frame: pl.DataFrame, path: Path, header_rows: int) -> pl.DataFrame:
-    """The frame as symbol (text), date, and five floats, NaN for unknown.
-
-    `header_rows` come before the first row in the file. Raises BadInputError with file, row and reason.
-    """
-    place = _RowReference(path, header_rows)
-    named = _select_columns(frame, path)
-    columns = [_parse_symbols(named["symbol"], place), _parse_dates(named["date"], place)]
-    columns += [_parse_numbers(named[name], place) for name in NUMERIC_COLUMNS]
-    return pl.DataFrame(columns)
-
-
-class _RowReference:
-    """Names a row of a file in an error."""
-
-    def __init__(self, path: Path, header_rows: int) -> None:
-        self._path = path
-        self._offset = header_rows + 1
-
-    def reject(self, wrong: pl.Series, column: pl.Series, expected: str) -> None:
-        """Raise for the first row where `wrong` holds; nothing when none does."""
-        if (row := wrong.arg_max()) is not None and wrong[row]:
-            was = "nothing" if column[row] is None else repr(column[row])
-            where = f"{self._path}, row {row + self._offset}, column `{column.name}`"
-            raise BadInputError(f"{where}: expected {expected}, was {was}")
-
-
-def _select_columns(frame: pl.DataFrame, path: Path) -> pl.DataFrame:
-    """The wanted columns by their lower-case names."""
-    found: dict[str, str] = {}
-    for given in frame.columns:
-        name = given.strip().lstrip("\ufeff").lower()
-        if name in found:
-            raise BadInputError(f"{path}: two columns are named `{name}`")
-        found[name] = given
-    dated = next((name for name in DATE_COLUMN_NAMES if name in found), "date")
-    wanted = {name: found.get(dated if name == "date" else name) for name in BAR_FILE_COLUMNS}
-    if missing := [name for name, given in wanted.items() if given is None]:
-        raise BadInputError(
-            f"{path}: missing columns: {', '.join(missing)}; expected {', '.join(BAR_FILE_COLUMNS)}, "
-            f"was {', '.join(frame.columns)}"
-        )
-    return frame.select(pl.col(given).alias(name) for name, given in wanted.items() if given is not None)
-
-
-def _parse_symbols(column: pl.Series, place: _RowReference) -> pl.Series:
-    if not isinstance(column.dtype, pl.String | pl.Categorical | pl.Enum):
-        place.reject(pl.Series([True]), column, "a symbol as text")
-    text = column.cast(pl.String).str.strip_chars()
-    place.reject((text == "").fill_null(value=True), column, "a symbol")
-    return text
-
-
-def _parse_numbers(column: pl.Series, place: _RowReference) -> pl.Series:
-    """Floats; null, an empty field and the usual words for unknown become NaN."""
-    if column.dtype.is_numeric() or column.dtype == pl.Null:
-        return column.cast(pl.Float64).fill_null(float("nan"))
-    if column.dtype != pl.String:
-        place.reject(pl.Series([True]), column, "a number")
-    numbers = column.str.strip_chars().cast(pl.Float64, strict=False)
-    if numbers.null_count():
-        unknown = column.str.strip_chars().str.to_lowercase().is_in(MISSING_VALUES).fill_null(value=True)
-        place.reject(numbers.is_null() & ~unknown, column, "a number")
-    return numbers.fill_null(float("nan"))
-
-
-def _parse_dates(column: pl.Series, place: _RowReference) -> pl.Series:
-    """Dates on the exchange's wall; an instant with a time zone is brought there first."""
-    if column.dtype.is_integer():
-        column = column.cast(pl.String)
-    if column.dtype == pl.String:
-        readings = list(_candidate_dates(column.str.strip_chars()))
-        dates = min(readings, key=lambda reading: reading.null_count())
-    elif isinstance(column.dtype, pl.Datetime):
-        dates = _local_dates(column)
-    else:
-        dates = (
-            column.cast(pl.Date)
-            if column.dtype == pl.Date
-            else pl.Series([None] * len(column), dtype=pl.Date)
-        )
-    place.reject(dates.is_null(), column, "a date such as 2025-06-30")
-    return dates.alias("date")
-
-
-def _candidate_dates(text: pl.Series) -> Iterator[pl.Series]:
-    """The text read in each known way, null where it does not fit; stops at one that fits throughout."""
-    for form in DATE_FORMATS:
-        dates = text.str.to_date(form, strict=False, exact=True)
-        yield dates
-        if not dates.null_count():
-            return
-    yield _parse_instants(text)
-
-
-def _parse_instants(text: pl.Series) -> pl.Series:
-    """The dates of ISO instants; one without a zone stands on the exchange's wall already."""
-    shaped = text.str.contains(INSTANT_PATTERN)
-    zoned = text.str.contains(ZONED_INSTANT_PATTERN)
-    absolute = text.str.to_datetime(strict=False, time_zone="UTC", time_unit="us") if zoned.any() else None
-    plain = text.str.head(10).str.to_date("%Y-%m-%d", strict=False)
-    if absolute is not None:
-        plain = _local_dates(absolute).zip_with(zoned, plain)
-    return plain.zip_with(shaped, pl.Series([None], dtype=pl.Date))
-
-
-def _local_dates(column: pl.Series) -> pl.Series:
-    zone = getattr(column.dtype, "time_zone", None)
-    return (column.dt.convert_time_zone(MARKET_TIME_ZONE) if zone else column).dt.date()
-
-
-def _read_csv(path: Path) -> pl.DataFrame:
-    return pl.read_csv(path, infer_schema=False)
-
-
-READERS: Final[Mapping[str, Callable[[Path], pl.DataFrame]]] = {
-    ".parquet": pl.read_parquet,
-    ".csv": _read_csv,
-    ".csv.gz": _read_csv,
-}
-
-
-def table_files(path: Path) -> list[Path]:
-    """The file itself, or a folder's table files by name. BadInputError where there is none."""
-    if path.is_dir():
-        files = sorted(file for file in path.iterdir() if _table_suffix(file) is not None)
-        if not files:
-            raise BadInputError(f"{path}: the folder holds no parquet or CSV file")
-        return files
-    if not path.exists():
-        raise BadInputError(f"{path}: no such file")
-    if _table_suffix(path) is None:
-        raise BadInputError(f"{path}: expected a name that ends in .parquet, .csv or .csv.gz")
-    return [path]
-
-
-def read_frame(path: Path) -> pl.DataFrame:
-    """The table as it stands, a CSV's values as text. BadInputError when it cannot be read or is empty."""
-    reader = READERS[_table_suffix(path) or ".csv"]
-    try:
-        frame = reader(path)
-    except pl.exceptions.NoDataError:
-        raise BadInputError(f"{path}: the file is empty") from None
-    except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
-        raise BadInputError(f"{path}: cannot be read as a table: {_error_line(error)}") from None
-    if not len(frame):
-        raise BadInputError(f"{path}: the file holds no rows")
-    return frame
-
-
-def write_frame(path: Path, frame: pl.DataFrame) -> None:
-    """Write beside and rename, so that no reader meets half a file."""
-    kind = path.suffix.lower()
-    if kind not in {".parquet", ".csv"}:
-        raise BadInputError(f"{path}: expected a name that ends in .parquet or .csv")
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        if kind == ".parquet":
-            frame.write_parquet(beside, compression="zstd")
-        else:
-            frame.write_csv(beside)
-        beside.replace(path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise UnavailableError(f"{path}: cannot be written: {_error_line(error)}") from None
-
-
-def _table_suffix(path: Path) -> str | None:
-    name = path.name.lower()
-    if name.startswith("."):
-        return None
-    return next((suffix for suffix in READERS if name.endswith(suffix)), None)
-
-
-def _error_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__
+MAX_DISPUTED_ROWS: Final = 20  # and half of the rows: more are no duplicates but another kind of bars
+INTRADAY_SHARE: Final = 0.1  # of the sessions of a file that have several times of day
+MIN_WEEKLY_STEPS: Final = 12
+WEEKLY_STEP_DAYS: Final = 5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BarFile:
-    """Histories by ascending symbol, rows kept apart, and sentences for the owner about the files."""
+    """Histories by ascending symbol, rows kept apart, sentences for the user, and what was read as what."""
 
     series: tuple[BarSeries, ...]
     quarantined: tuple[QuarantinedBar, ...]
     notices: tuple[str, ...]
+    readings: tuple[FileReading, ...] = ()
+
+
+@dataclass(slots=True, eq=False)
+class _FolderReader:
+    """Reads a path's files one after another; files whose dates stay open wait for what the others tell."""
+
+    path: Path
+    options: ReadingOptions
+    parsed: list[ParsedTable] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
+
+    def read(self) -> list[ParsedTable]:
+        """BadInputError where a file cannot be used or none holds a row."""
+        waiting: list[tuple[Path, OpenDateOrderError]] = []
+        for path in table_files(self.path):
+            try:
+                self._parse(path, self.options)
+            except OpenDateOrderError as error:
+                waiting.append((path, error))
+            except (NoRowsError, NoHeaderError) as error:
+                self._leave_out(path, error)
+        for path, refusal in waiting:
+            self._parse_like_others(path, refusal)
+        if not self.parsed:
+            raise BadInputError("; ".join(self.notices) or f"{self.path}: no rows")
+        if self.path.is_dir():
+            self.notices += [f"{file}: left out: save it as CSV" for file in spreadsheets(self.path)]
+        return self._without_index_files()
+
+    def _parse(self, path: Path, options: ReadingOptions) -> None:
+        self.parsed.append(parse_table(read_table(path), options))
+
+    def _leave_out(self, path: Path, error: BadInputError) -> None:
+        is_note = isinstance(error, NoHeaderError) and path.suffix.lower() == OPTIONAL_SUFFIX
+        if not self.path.is_dir() or (isinstance(error, NoHeaderError) and not is_note):
+            raise error
+        self.notices.append(f"{error}: left out")
+
+    def _parse_like_others(self, path: Path, error: OpenDateOrderError) -> None:
+        """A daily file's one date is read as the other files of its folder settle it."""
+        orders = {table.reading.date_order for table in self.parsed} - {None}
+        if len(orders) != 1:
+            raise error
+        self._parse(path, replace(self.options, date_order=orders.pop()))
+        self.notices.append(f"{path}: dates read {self.parsed[-1].reading.date_order}, as in the other files")
+
+    def _without_index_files(self) -> list[ParsedTable]:
+        """The exchange's daily index values lie beside its daily files of shares, and are no shares."""
+        own = [table for table in self.parsed if not _is_index_values(table)]
+        if not own or len(own) == len(self.parsed):
+            return self.parsed
+        self.notices.append(
+            f"{self.path}: {len(self.parsed) - len(own)} files of index values left out: read them alone"
+        )
+        return own
+
+
+def _is_index_values(table: ParsedTable) -> bool:
+    return normalized_name(table.reading.columns["symbol"]) == "indexname"
+
+
+def read_bars(
+    path: Path,
+    sessions: ValidSessions = ANY_SESSION,
+    *,
+    date_order: DateOrder | None = None,
+    is_index: bool = False,
+) -> BarFile:
+    """Read one file, or every table anywhere below a folder, as one body of daily bars.
+
+    `date_order` reads dates that allow two orders; with `is_index` closes are enough. Raises BadInputError
+    naming file, row and reason; nothing is half-loaded.
+    """
+    latest = sessions.latest or datetime.now(UTC).date()
+    reader = _FolderReader(path, ReadingOptions(latest, date_order, is_index))
+    tables = reader.read()
+    rows = _joined(tables)
+    _require_daily(path, rows)
+    names = dict(enumerate(rows.symbols))
+    checked = check_table(BarTable(rows.keys, rows.records), names, sessions)
+    apart = [
+        _with_source(bar, *rows.source_of(row))
+        for bar, row in zip(checked.quarantined, checked.rows, strict=True)
+    ]
+    _require_undisputed(path, apart, len(rows.keys))
+    unreadable = list(_unreadable_bars(tables))
+    notices = [*reader.notices, *dict.fromkeys(text for table in tables for text in table.notices)]
+    notices += _count_notices(path, len(apart) + len(unreadable), checked)
+    readings = tuple(table.reading for table in tables)
+    return BarFile(
+        _split_by_symbol(checked.accepted, rows.symbols), (*unreadable, *apart), tuple(notices), readings
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _FileRows:
-    """The typed rows of all files, in file order, and where each file's rows begin."""
+class _JoinedRows:
+    """The rows of all files in their order, and where each file's rows begin."""
 
-    frame: pl.DataFrame
+    symbols: tuple[str, ...]
+    keys: IntArray
+    records: RecordArray
+    lines: IntArray
+    times: IntArray | None
     files: Sequence[Path]
     starts: IntArray
 
     def source_of(self, row: int) -> tuple[str, int]:
-        """File and line of a row: counted from 1, a CSV's header included."""
+        """File and line of a row."""
         number = int(np.searchsorted(self.starts, row, side="right")) - 1
-        path = self.files[number]
-        return str(path), row - int(self.starts[number]) + 1 + HEADER_ROWS.get(path.suffix.lower(), 0)
+        return str(self.files[number]), int(self.lines[row])
 
 
-def read_bars(path: Path, sessions: ValidSessions = ANY_SESSION) -> BarFile:
-    """Read one file, or every parquet and CSV file of a folder, as one body of bars.
-
-    Raises BadInputError naming file, row and reason; nothing is half-loaded.
-    """
-    rows = _read_files(table_files(path))
-    symbols = rows.frame["symbol"].unique().sort().to_list()
-    checked = check_table(_bar_table(rows.frame, symbols), dict(enumerate(symbols)), sessions)
-    apart = tuple(
-        _with_source(bar, *rows.source_of(row))
-        for bar, row in zip(checked.quarantined, checked.rows, strict=True)
+def _joined(tables: Sequence[ParsedTable]) -> _JoinedRows:
+    symbols = sorted({symbol for table in tables for symbol in table.symbols})
+    number = {symbol: at for at, symbol in enumerate(symbols)}
+    keys = [np.array([number[symbol] for symbol in table.symbols], np.int64)[table.keys] for table in tables]
+    times = [table.times for table in tables if table.times is not None]
+    counts = [len(table.keys) for table in tables]
+    return _JoinedRows(
+        tuple(symbols),
+        np.concatenate(keys),
+        np.concatenate([table.records for table in tables]),
+        np.concatenate([table.lines for table in tables]),
+        np.concatenate(times) if len(times) == len(tables) else None,
+        [table.path for table in tables],
+        np.cumsum([0, *counts[:-1]]),
     )
-    return BarFile(_split_by_symbol(checked.accepted, symbols), apart, _notices(path, checked))
+
+
+def _require_daily(path: Path, rows: _JoinedRows) -> None:
+    """BadInputError for bars of hours or minutes, and for bars of weeks or months."""
+    if rows.times is not None and len(np.unique(rows.times)) > 1 and _is_intraday(rows):
+        raise BadInputError(
+            f"{path}: intraday bars: several times of day in one session; vcpd reads daily bars"
+        )
+    steps = _session_steps(rows)
+    if len(steps) >= MIN_WEEKLY_STEPS and steps.min() >= WEEKLY_STEP_DAYS:
+        raise BadInputError(
+            f"{path}: at least {int(steps.min())} days lie between any two bars of a symbol: weekly or "
+            "monthly bars? vcpd reads daily bars"
+        )
+
+
+def _is_intraday(rows: _JoinedRows) -> bool:
+    """Whether a share of the sessions has bars of one symbol at several times of day."""
+    frame = pl.DataFrame({"key": rows.keys, "day": rows.records["session"].copy(), "time": rows.times})
+    counts = frame.group_by("key", "day").agg(pl.col("time").n_unique())["time"]
+    return bool((counts > 1).sum() > INTRADAY_SHARE * len(counts))
+
+
+def _session_steps(rows: _JoinedRows) -> IntArray:
+    """(k,): days between neighbouring sessions of a symbol, where the rows come in order."""
+    days = rows.records["session"].astype(np.int64)
+    steps = np.abs(np.diff(days))[rows.keys[1:] == rows.keys[:-1]]
+    found: IntArray = steps[steps > 0]
+    return found
+
+
+def _require_undisputed(path: Path, apart: Sequence[QuarantinedBar], rows: int) -> None:
+    """BadInputError where most rows contradict another one: such a table is not one of daily bars."""
+    disputed = [bar for bar in apart if bar.rule is QualityRule.DUPLICATE_SESSION]
+    if len(disputed) > max(MAX_DISPUTED_ROWS, rows / 2):
+        first = disputed[0]
+        raise BadInputError(
+            f"{path}: {len(disputed)} of {rows} rows give several bars for one session, the first of "
+            f"{first.symbol} on {first.session}: intraday bars, or several exchanges or series in one file? "
+            "vcpd reads daily bars"
+        )
+
+
+def _unreadable_bars(tables: Sequence[ParsedTable]) -> Iterator[QuarantinedBar]:
+    for table in tables:
+        for row in table.unreadable:
+            payload: dict[str, object] = {"file": str(table.path), "row": row.line, "cells": dict(row.cells)}
+            reason = f"{table.path}, row {row.line}: {row.reason}"
+            yield QuarantinedBar(row.symbol, None, QualityRule.UNREADABLE_ROW, reason, payload)
+
+
+def _split_by_symbol(table: BarTable, symbols: Sequence[str]) -> tuple[BarSeries, ...]:
+    present, starts = np.unique(table.instrument_id, return_index=True)
+    parts = np.split(table.records, starts[1:])
+    return tuple(BarSeries(symbols[key], part) for key, part in zip(present.tolist(), parts, strict=False))
+
+
+def _with_source(bar: QuarantinedBar, file: str, row: int) -> QuarantinedBar:
+    """The bar with the place it came from."""
+    payload = bar.payload | {"file": file, "row": row}
+    return msgspec.structs.replace(bar, reason=f"{file}, row {row}: {bar.reason}", payload=payload)
+
+
+def _count_notices(path: Path, apart: int, checked: CheckedTable) -> Iterator[str]:
+    if apart:
+        yield f"{path}: {apart} rows kept apart"
+    if checked.duplicates:
+        yield f"{path}: {checked.duplicates} equal copies of rows left out"
+    if checked.unknown_volumes:
+        yield f"{path}: {checked.unknown_volumes} bars moved with a volume of 0: taken as unknown volume"
+
+
+def describe_reading(found: BarFile) -> list[str]:
+    """A few lines on what was read as what; files that were read alike stand together."""
+    groups: dict[tuple[object, ...], list[FileReading]] = {}
+    for reading in found.readings:
+        form = (reading.format, tuple(reading.columns.items()), reading.date_order, reading.decimal_comma)
+        groups.setdefault(form, []).append(reading)
+    return [line for group in groups.values() for line in _describe_group(group)]
+
+
+def _describe_group(group: Sequence[FileReading]) -> Iterator[str]:
+    one = group[0]
+    yield one.file if len(group) == 1 else f"{one.file} and {len(group) - 1} more files"
+    dates = f", dates {one.date_order}" if one.date_order else ""
+    yield f"  format    {one.format}{', decimal comma' if one.decimal_comma else ''}{dates}"
+    yield "  columns   " + ", ".join(f"{name} <- {given}" for name, given in one.columns.items())
+    symbols = f"{one.symbols} symbols, " if len(group) == 1 else ""
+    rows, unreadable = sum(part.rows for part in group), sum(part.unreadable_rows for part in group)
+    first = min(part.first for part in group if part.first is not None)
+    last = max(part.last for part in group if part.last is not None)
+    left_out = sum(part.left_out_rows for part in group)
+    yield f"  rows      {symbols}{rows:,} bars from {first} to {last}"
+    if unreadable or left_out:
+        yield f"  not read  {unreadable:,} rows kept apart, {left_out:,} left out"
 
 
 def write_bars(path: Path, series: Iterable[BarSeries]) -> int:
@@ -257,53 +288,3 @@ def write_bars(path: Path, series: Iterable[BarSeries]) -> int:
     columns |= {name: np.ascontiguousarray(records[name]) for name in (*PRICE_FIELDS, "volume")}
     write_frame(path, pl.DataFrame(columns).with_columns(pl.col("volume").fill_nan(None)))
     return len(records)
-
-
-def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> int:
-    """Write plain rows (setups, risk) as parquet or CSV; nested values become JSON text."""
-    flat = [{key: _json_text(value) for key, value in row.items()} for row in rows]
-    write_frame(path, pl.DataFrame(flat, infer_schema_length=None))
-    return len(flat)
-
-
-def _json_text(value: Any) -> Any:
-    return msgspec.json.encode(value).decode() if isinstance(value, dict | list | tuple) else value
-
-
-def _read_files(files: Sequence[Path]) -> _FileRows:
-    frames = [
-        parse_columns(read_frame(path), path, HEADER_ROWS.get(path.suffix.lower(), 0)) for path in files
-    ]
-    starts = np.cumsum([0, *(len(frame) for frame in frames[:-1])])
-    return _FileRows(pl.concat(frames), files, starts)
-
-
-def _bar_table(frame: pl.DataFrame, symbols: list[str]) -> BarTable:
-    """The rows as structured records; the id of a symbol is its place in `symbols`."""
-    keys = frame["symbol"].cast(pl.Enum(symbols)).to_physical().to_numpy().astype(np.int64)
-    records: RecordArray = np.zeros(len(frame), BAR_DTYPE)
-    records["session"] = frame["date"].to_numpy()
-    for name in (*PRICE_FIELDS, "volume"):
-        records[name] = frame[name].to_numpy()
-    return BarTable(keys, records)
-
-
-def _split_by_symbol(table: BarTable, symbols: list[str]) -> tuple[BarSeries, ...]:
-    present, starts = np.unique(table.instrument_id, return_index=True)
-    parts = np.split(table.records, starts[1:])
-    return tuple(BarSeries(symbols[key], part) for key, part in zip(present.tolist(), parts, strict=False))
-
-
-def _with_source(bar: QuarantinedBar, file: str, row: int) -> QuarantinedBar:
-    """The bar with the place it came from."""
-    payload = bar.payload | {"file": file, "row": row}
-    return msgspec.structs.replace(bar, reason=f"{file}, row {row}: {bar.reason}", payload=payload)
-
-
-def _notices(path: Path, checked: CheckedTable) -> tuple[str, ...]:
-    found = []
-    if checked.quarantined:
-        found.append(f"{path}: {len(checked.quarantined)} rows kept apart")
-    if checked.duplicates:
-        found.append(f"{path}: {checked.duplicates} equal copies of rows left out")
-    return tuple(found)
