@@ -233,7 +233,7 @@ def test_writing_leaves_the_old_file_whole_when_it_fails(tmp_path: Path) -> None
 
 def test_results_are_written_with_one_column_a_value(tmp_path: Path) -> None:
     path = tmp_path / "setups.csv"
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"symbol": "TCS", "zone": None, "gates": {}, "score": 1},
         {
             "symbol": "INFY",

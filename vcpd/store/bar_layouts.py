@@ -56,7 +56,8 @@ _SERIES_NAMES: Final = "|".join(EQUITY_SERIES)
 _FILE_NAME_FORMS: Final = (
     re.compile(rf"Quote-Equity-(.+?)-(?:{_SERIES_NAMES}|ALL)\b.*", re.IGNORECASE),
     re.compile(
-        rf"\d\d-\d\d-\d{{4}}-TO-\d\d-\d\d-\d{{4}}[-_ ]?(.+?)(?:{_SERIES_NAMES}|ALL)?N?", re.IGNORECASE
+        rf"\d\d-\d\d-\d{{4}}-TO-\d\d-\d\d-\d{{4}}[-_ ]?(.+?)[-_ ]?(?:{_SERIES_NAMES}|ALL)[-_ ]?N?",
+        re.IGNORECASE,
     ),
     re.compile(r"(?:NSE|INDEX)_(?:DLY_)?(.+?), ?(?:1D|D|1W|\d+).*", re.IGNORECASE),
     re.compile(r"(.+?)[-_ ]\d\d-\d\d-\d{4}[-_ ]to[-_ ]\d\d-\d\d-\d{4}.*", re.IGNORECASE),
