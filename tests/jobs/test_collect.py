@@ -155,7 +155,7 @@ async def test_an_evening_without_any_quote_is_served_by_candles(trouble: VcpdEr
     collect = town.collect()
     result = await collect(context(NEXT_SESSION))
     assert result.outcome is Outcome.DONE
-    assert f"{trouble}; 6 symbols by their candles instead" in result.reason
+    assert f"{trouble}; 6 symbols by candles instead" in result.reason
     assert all(town.bars.history(key).last_session == NEXT_SESSION for key in town.bars.symbols)
     records = town.market.histories["NSE:B"].records
     at = records["session"] == np.datetime64(NEXT_SESSION)
@@ -291,7 +291,7 @@ async def test_a_market_that_answers_nobody_is_given_up() -> None:
     town.market.troubles = {symbol: RetryableError("503") for symbol in town.market.histories}
     result = await town.collect()(context(SESSION))
     assert result.outcome is Outcome.FAILED
-    assert "in a row" in result.reason
+    assert "20 consecutive symbols failed" in result.reason
     assert len(town.market.candle_requests) < 30
 
 

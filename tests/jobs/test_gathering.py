@@ -1,7 +1,8 @@
-"""Many fetches through one door: batches, failures, and what stops everything."""
+"""Concurrent fetching: batches, failures, what ends it early, and cancellation."""
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
@@ -52,14 +53,28 @@ class Shelf:
         return sorted(one for batch in self.batches for one in batch)
 
 
+class FullShelf(Shelf):
+    """Accepts nothing."""
+
+    async def take(self, deliveries: Sequence[FetchedBars]) -> None:
+        raise UnavailableError("disk full")
+
+
+async def consume(
+    fetcher: ConcurrentFetcher[Want], shelf: Shelf, concurrency: int, progress: Progress | None = None
+) -> None:
+    async with aclosing(fetcher.batches(concurrency, progress or Progress(), "candles")) as batches:
+        async for batch in batches:
+            await shelf.take(batch)
+
+
 def clock() -> FakeClock:
     return FakeClock(datetime(2025, 6, 30, tzinfo=UTC))
 
 
 async def test_each_delivery_is_stored_once_and_those_that_wait_go_together() -> None:
     shelf, progress = Shelf(), Progress()
-    gathering = ConcurrentFetcher(wants(40), fetched, shelf.take, clock(), give_up_after=5)
-    await gathering.run(8, progress, "candles")
+    await consume(ConcurrentFetcher(wants(40), fetched, clock(), 5), shelf, 8, progress)
     assert shelf.recent_prompt == list(range(40))
     assert len(shelf.batches) < 40
     assert (progress.done, progress.total) == (40, 40)
@@ -76,7 +91,7 @@ async def test_no_more_requests_are_under_way_than_allowed() -> None:
         under_way -= 1
         return delivery
 
-    await ConcurrentFetcher(wants(30), counted, Shelf().take, clock(), 5).run(3, Progress(), "candles")
+    await consume(ConcurrentFetcher(wants(30), counted, clock(), 5), Shelf(), 3)
     assert most == 3
 
 
@@ -87,10 +102,10 @@ async def test_failures_between_successes_never_stop_the_run() -> None:
         return await fetched(want)
 
     shelf = Shelf()
-    gathering = ConcurrentFetcher(wants(40), every_second, shelf.take, clock(), give_up_after=3)
-    await gathering.run(1, Progress(), "candles")
-    assert gathering.stopped is None
-    assert len(gathering.failures) == 20
+    fetcher = ConcurrentFetcher(wants(40), every_second, clock(), max_consecutive_failures=3)
+    await consume(fetcher, shelf, 1)
+    assert fetcher.stopped is None
+    assert len(fetcher.failures) == 20
     assert shelf.recent_prompt == list(range(0, 40, 2))
 
 
@@ -101,25 +116,64 @@ async def test_a_login_that_ends_midway_keeps_what_has_come() -> None:
         return await fetched(want)
 
     shelf = Shelf()
-    gathering = ConcurrentFetcher(wants(40), until_ten, shelf.take, clock(), give_up_after=50)
-    await gathering.run(2, Progress(), "candles")
-    assert isinstance(gathering.stopped, NeedsLoginError)
-    assert not gathering.failures
-    assert set(shelf.recent_prompt) >= set(range(9))
+    fetcher = ConcurrentFetcher(wants(40), until_ten, clock(), max_consecutive_failures=50)
+    await consume(fetcher, shelf, 2)
+    assert isinstance(fetcher.stopped, NeedsLoginError)
+    assert not fetcher.failures
+    assert shelf.recent_prompt == list(range(10))
 
 
-async def test_a_store_that_refuses_stops_everything() -> None:
-    calls = 0
+async def test_a_consumer_that_fails_cancels_what_is_still_requested() -> None:
+    """The store refuses the first batch: its error goes up, and no request outlives it."""
+    requested, ended = 0, 0
 
-    async def refuse(deliveries: Sequence[FetchedBars]) -> None:
-        nonlocal calls
-        calls += 1
-        raise UnavailableError("disk full")
+    async def endless(want: Want) -> FetchedBars:
+        nonlocal requested, ended
+        requested += 1
+        try:
+            if want.symbol != "S0":
+                await asyncio.Event().wait()
+            return await fetched(want)
+        finally:
+            ended += 1
 
-    gathering = ConcurrentFetcher(wants(40), fetched, refuse, clock(), give_up_after=5)
-    await gathering.run(4, Progress(), "candles")
-    assert isinstance(gathering.stopped, UnavailableError)
-    assert calls == 1
+    fetcher = ConcurrentFetcher(wants(40), endless, clock(), max_consecutive_failures=5)
+    with pytest.raises(UnavailableError, match="disk full"):
+        await consume(fetcher, FullShelf(), 4)
+    assert requested == ended == 4
+
+
+async def test_an_unexpected_error_of_a_fetch_goes_up_and_cancels_the_others() -> None:
+    """A defect is no failure of a symbol: it must not be counted and passed over."""
+
+    async def broken(want: Want) -> FetchedBars:
+        if want.symbol == "S3":
+            raise ZeroDivisionError
+        return await fetched(want)
+
+    with pytest.raises(ZeroDivisionError):
+        await consume(ConcurrentFetcher(wants(40), broken, clock(), 5), Shelf(), 4)
+    assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("fetch-")]
+
+
+async def test_a_slow_store_holds_back_the_requests() -> None:
+    """No more than the concurrency is requested beyond what has been written."""
+    requested, shelf = 0, Shelf()
+
+    async def counted(want: Want) -> FetchedBars:
+        nonlocal requested
+        requested += 1
+        assert requested - len(shelf.recent_prompt) <= 3
+        return await fetched(want)
+
+    await consume(ConcurrentFetcher(wants(30), counted, clock(), 5), shelf, 3)
+    assert requested == len(shelf.recent_prompt) == 30
+
+
+async def test_nothing_pending_is_an_empty_iteration() -> None:
+    shelf = Shelf()
+    await consume(ConcurrentFetcher([], fetched, clock(), 5), shelf, 3)
+    assert shelf.batches == []
 
 
 async def test_the_progress_tells_rate_and_time_left() -> None:
@@ -130,7 +184,7 @@ async def test_the_progress_tells_rate_and_time_left() -> None:
         notes.append(progress.note)
         return await fetched(want)
 
-    await ConcurrentFetcher(wants(400), in_a_third, Shelf().take, time, 5).run(1, progress, "candles")
+    await consume(ConcurrentFetcher(wants(400), in_a_third, time, 5), Shelf(), 1, progress)
     assert "3.0 symbols/s, 1 min 40 s left" in notes[100]
 
 
@@ -148,6 +202,6 @@ async def test_what_is_given_up_says_whether_it_may_pass(error: VcpdError, stopp
     async def refused(_: Want) -> FetchedBars:
         raise error
 
-    gathering = ConcurrentFetcher(wants(40), refused, Shelf().take, clock(), 5)
-    await gathering.run(1, Progress(), "candles")
-    assert type(gathering.stopped) is stopped
+    fetcher = ConcurrentFetcher(wants(40), refused, clock(), max_consecutive_failures=5)
+    await consume(fetcher, Shelf(), 1)
+    assert type(fetcher.stopped) is stopped

@@ -170,7 +170,7 @@ async def test_a_restated_history_with_few_bars_is_not_believed() -> None:
     town.market.histories["NSE:A"] = BarSeries("NSE:A", served.records[recent])
     result = await town.reconcile()(context(NEXT_SESSION))
     assert result.counts["failed"] == 1
-    assert "the stored ones stay" in result.reason
+    assert "the stored bars are kept" in result.reason
     assert np.array_equal(town.bars.history(2).records, before)
 
 
@@ -188,7 +188,7 @@ async def test_an_import_older_than_the_markets_memory_is_restated_as_far_as_tha
     reconcile = town.reconcile()
     result = await reconcile(context(NEXT_SESSION))
     assert (result.counts.get("failed"), result.counts["restated"]) == (None, 1)
-    assert "the market does not tell them" in result.reason
+    assert "the market does not have them" in result.reason
     stored = town.bars.history(2)
     assert np.array_equal(stored.records[: len(old)], old.records)
     assert np.array_equal(stored.close[-20:], served.until(SESSION).close[-20:])

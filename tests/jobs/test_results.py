@@ -34,7 +34,7 @@ async def _collected(sessions: int = 400, last: date = SESSION) -> Town:
 
 
 def _screen(town: Town, setups: FakeSetupStore) -> Screen:
-    sweep = town.services().quote_snapshot
+    sweep = town.quotes
     return Screen(town.panels, town.workers, setups, sweep, town.clock, NSE, Thresholds())
 
 

@@ -77,7 +77,7 @@ async def test_a_sweep_of_the_running_session_renews_the_panel_and_asks_for_it_a
     town = build_town([history("NSE:A"), history("NSE:B")], now=datetime(2025, 7, 1, 4, 30, tzinfo=UTC))
     await town.collect()(context(SESSION))
     town.market.quoted_session = NEXT_SESSION
-    tally = await town.services().quote_snapshot(NEXT_SESSION, Progress())
+    tally = await town.quotes(NEXT_SESSION, Progress())
     assert tally.counts["swept"] == 3
     assert town.panels.panel.sessions[-1] == np.datetime64(NEXT_SESSION)
     assert town.panels.panel.provisional[:, -1].all()
@@ -87,20 +87,20 @@ async def test_a_sweep_of_the_running_session_renews_the_panel_and_asks_for_it_a
 async def test_five_hundred_symbols_go_into_one_request() -> None:
     town = build_town([history(f"NSE:S{number:04d}", sessions=2) for number in range(1_200)])
     town.market.quoted_session = date(2025, 7, 31)
-    await town.services().quote_snapshot(date(2025, 7, 31), Progress())
+    await town.quotes(date(2025, 7, 31), Progress())
     assert [len(symbols) for symbols in town.market.quote_requests] == [500, 500, 201]
 
 
 async def test_quotes_that_are_all_of_another_day_raise() -> None:
     town = build_town([history("NSE:A")], quoted=FRIDAY)
     with pytest.raises(RetryableError, match="2025-06-30"):
-        await town.services().quote_snapshot(SESSION, Progress())
+        await town.quotes(SESSION, Progress())
 
 
 async def test_a_broken_quote_is_kept_apart() -> None:
     town = build_town([history("NSE:A"), history("NSE:B")])
     records = town.market.histories["NSE:B"].records
     records["high"][records["session"] == np.datetime64(SESSION)] = 1.0
-    tally = await town.services().quote_snapshot(SESSION, Progress())
+    tally = await town.quotes(SESSION, Progress())
     assert tally.counts["quarantined"] == 1
     assert town.bars.rows.keys() == {1, 2}

@@ -21,14 +21,12 @@ from tests.fakes.collection import (
 from vcpd.domain.bars import BarSeries, DateArray
 from vcpd.domain.instruments import Instrument, StoredInstrument
 from vcpd.domain.nse_calendar import NSE
-from vcpd.jobs.collect import (
-    Collect,
-    CollectionPorts,
-    CollectionServices,
-    Reconcile,
-    build_collection_services,
-)
+from vcpd.jobs.collect import Collect, Reconcile
+from vcpd.jobs.fetch import HistoryFetcher
+from vcpd.jobs.gaps import BarFinality
+from vcpd.jobs.ingest import BarWriter
 from vcpd.jobs.panel_refresh import PanelRefresh, QualityFilterParams
+from vcpd.jobs.quote_snapshot import QuoteSnapshot
 from vcpd.jobs.settings import CollectSettings
 from vcpd.jobs.universe import Universe, UniverseSettings
 
@@ -72,17 +70,45 @@ class Town:
     settings: CollectSettings = SETTINGS
     target: date = SESSION
 
-    def services(self) -> CollectionServices:
-        world = CollectionPorts(self.market, self.bars, self.quarantine, self.clock, NSE)
-        universe = Universe(UniverseSettings(indices=()), self.instruments, Path())
-        snapshot = PanelRefresh(self.panels, self.workers, self.quarantine, QualityFilterParams())
-        return build_collection_services(world, self.settings, universe, snapshot)
+    @property
+    def finality(self) -> BarFinality:
+        return BarFinality(NSE, self.settings)
+
+    @property
+    def universe(self) -> Universe:
+        return Universe(UniverseSettings(indices=()), self.instruments, Path())
+
+    @property
+    def writer(self) -> BarWriter:
+        return BarWriter(self.bars, self.quarantine, NSE)
+
+    @property
+    def history(self) -> HistoryFetcher:
+        return HistoryFetcher(self.market, self.writer, self.finality, self.clock)
+
+    @property
+    def quotes(self) -> QuoteSnapshot:
+        return QuoteSnapshot(self.market, self.writer, self.universe, self.panels, self.finality, self.clock)
+
+    @property
+    def panel_refresh(self) -> PanelRefresh:
+        return PanelRefresh(self.panels, self.workers, self.quarantine, QualityFilterParams())
 
     def collect(self) -> Collect:
-        return Collect(self.services())
+        return Collect(
+            self.universe,
+            self.bars,
+            self.history,
+            self.quotes,
+            self.panel_refresh,
+            self.finality,
+            self.clock,
+        )
 
     def reconcile(self) -> Reconcile:
-        return Reconcile(self.services())
+        return Reconcile(
+            self.universe, self.bars, self.history, self.panel_refresh, self.finality, self.clock
+        )
 
     def let_live(self, dies_at: int | None = None) -> Fate:
         """A new life of the process: its checkpoints are counted from the start."""

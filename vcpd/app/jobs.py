@@ -15,15 +15,13 @@ from vcpd.config import Configuration
 from vcpd.core.errors import ConfigurationError, RetryableError
 from vcpd.domain.calendar import TradingCalendar
 from vcpd.domain.runs import RunContext, RunResult
-from vcpd.jobs.collect import (
-    Collect,
-    CollectionPorts,
-    CollectionServices,
-    Reconcile,
-    build_collection_services,
-)
+from vcpd.jobs.collect import Collect, Reconcile
+from vcpd.jobs.fetch import HistoryFetcher
+from vcpd.jobs.gaps import BarFinality
+from vcpd.jobs.ingest import BarWriter
 from vcpd.jobs.maintenance import Housekeeping, SectorListFetch, SectorSource, SyncInstruments
 from vcpd.jobs.panel_refresh import PanelRefresh, QualityFilterParams
+from vcpd.jobs.quote_snapshot import QuoteSnapshot
 from vcpd.jobs.screen import ScoreRisk, Screen
 from vcpd.jobs.universe import Universe
 from vcpd.jobs.watch import Watch, WatchDependencies
@@ -100,17 +98,17 @@ def job_kind(name: str, policy: JobPolicy) -> str:
 
 def _job_functions(configuration: Configuration, means: JobDependencies) -> Mapping[str, JobFunction]:
     storage, client = means.storage, means.market.client
-    keeping = _collection_services(configuration, means)
+    collect, reconcile = _collection_jobs(configuration, means)
     return {
         "instruments": SyncInstruments(client, storage.instruments, means.sectors, means.panels),
-        "collect": Collect(keeping),
-        "reconcile": Reconcile(keeping),
+        "collect": collect,
+        "reconcile": reconcile,
         "watch": means.watch,
         "screen": Screen(
             means.panels,
             means.workers,
             storage.setups,
-            keeping.quote_snapshot,
+            collect.quotes,
             means.clock,
             means.calendar,
             configuration.screen,
@@ -120,16 +118,20 @@ def _job_functions(configuration: Configuration, means: JobDependencies) -> Mapp
     }
 
 
-def _collection_services(configuration: Configuration, means: JobDependencies) -> CollectionServices:
-    storage, universe = means.storage, means.panels.universe
-    doubting = QualityFilterParams(
-        configuration.quality, configuration.universe.min_price, configuration.universe.min_traded_value
+def _collection_jobs(configuration: Configuration, means: JobDependencies) -> tuple[Collect, Reconcile]:
+    """The jobs that keep the bars complete, over the same market and stores."""
+    storage, market, clock = means.storage, means.market.client, means.clock
+    universe, settings = means.panels.universe, configuration.universe
+    finality = BarFinality(means.calendar, configuration.collect)
+    writer = BarWriter(storage.bars, storage.quarantine, means.calendar)
+    history = HistoryFetcher(market, writer, finality, clock)
+    quotes = QuoteSnapshot(market, writer, universe, means.panels, finality, clock)
+    flags = QualityFilterParams(configuration.quality, settings.min_price, settings.min_traded_value)
+    refresh = PanelRefresh(means.panels, means.workers, storage.quarantine, flags)
+    return (
+        Collect(universe, storage.bars, history, quotes, refresh, finality, clock),
+        Reconcile(universe, storage.bars, history, refresh, finality, clock),
     )
-    world = CollectionPorts(
-        means.market.client, storage.bars, storage.quarantine, means.clock, means.calendar
-    )
-    snapshot = PanelRefresh(means.panels, means.workers, storage.quarantine, doubting)
-    return build_collection_services(world, configuration.collect, universe, snapshot)
 
 
 def build_watch(

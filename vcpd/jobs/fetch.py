@@ -1,8 +1,8 @@
-"""Fetch the bars of many instruments concurrently, compare them with stored history, pass them on."""
+"""Fetch the bars of many instruments concurrently and compare them with stored history."""
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Final, Generic, Protocol, TypeVar
@@ -19,13 +19,13 @@ from vcpd.jobs.ingest import BarWriter, FetchedBars
 from vcpd.ports import Clock, MarketData, SessionSpan
 
 MIN_RATE_WINDOW_S: Final = 1.0
-MIN_COMPLETE_SHARE: Final = 0.9  # of the stored bars that a restated history must bring again
+MIN_COMPLETE_SHARE: Final = 0.9  # share of the stored bars that a restated history must contain
 HISTORY_START_TOLERANCE: Final = timedelta(days=14)  # no market trades on every day
 log = structlog.get_logger("vcpd.jobs")
 
 
 class HasSymbol(Protocol):
-    """Whatever can be fetched for a symbol."""
+    """An item that is fetched for a symbol."""
 
     @property
     def symbol(self) -> str: ...
@@ -34,89 +34,103 @@ class HasSymbol(Protocol):
 W = TypeVar("W", bound=HasSymbol)
 
 
-FetchFunction = Callable[[W], Awaitable[FetchedBars]]
-
-
-BatchHandler = Callable[[Sequence[FetchedBars]], Awaitable[None]]
-
-
 class ConcurrentFetcher(Generic[W]):
-    """Fetches what is pending; a symbol's failure is noted and does not stop the others.
+    """Fetches many items concurrently and yields what has arrived, in batches.
 
-    A missing login, a store that refuses, or too many failures in a row stop everything: `stopped`
-    tells which. What has been stored until then stays.
+    A symbol that fails is recorded in `failures` and does not stop the others. A missing login or too many
+    consecutive failures end the iteration early; `stopped` is then the error.
     """
 
     def __init__(
         self,
         pending: Iterable[W],
-        fetch: FetchFunction[W],
-        take: BatchHandler,
+        fetch: Callable[[W], Awaitable[FetchedBars]],
         clock: Clock,
-        give_up_after: int,
+        max_consecutive_failures: int,
     ) -> None:
         self._pending = deque(pending)
         self._fetch = fetch
-        self._on_batch = take
         self._clock = clock
-        self._give_up_after = give_up_after
+        self._max_consecutive_failures = max_consecutive_failures
         self._consecutive_failures = 0
-        self._unwritten: list[FetchedBars] = []
-        self._write_lock = asyncio.Lock()
+        self._arrived: asyncio.Queue[FetchedBars | None] = asyncio.Queue()
         self.failures: dict[str, VcpdError] = {}
         self.stopped: VcpdError | None = None
 
-    async def run(self, concurrency: int, progress: Progress, note: str) -> None:
-        """Fetch everything, `concurrency` requests at once."""
+    async def batches(
+        self, concurrency: int, progress: Progress, note: str
+    ) -> AsyncGenerator[Sequence[FetchedBars]]:
+        """Yield batches; at most `concurrency` items are requested or waiting to be consumed at a time.
+
+        The consumer closes the generator (`contextlib.aclosing`), which cancels what is still requested.
+        """
         progress.begin(len(self._pending), note)
-        shown = ProgressRate(self._clock, progress, note)
-        workers = min(concurrency, len(self._pending))
-        async with asyncio.TaskGroup() as group:
-            for number in range(workers):
-                group.create_task(self._fetch_pending(shown), name=f"gathering-{number}")
-
-    async def _fetch_pending(self, pace: "ProgressRate") -> None:
-        while self._pending and self.stopped is None:
-            wanted = self._pending.popleft()
-            try:
-                await self._fetch_one(wanted)
-            except NeedsLoginError as error:
-                self.stopped = error
-            pace.step()
-
-    async def _fetch_one(self, wanted: W) -> None:
+        rate = ProgressRate(self._clock, progress, note)
+        slots = asyncio.Semaphore(concurrency)
+        tasks = [
+            asyncio.create_task(self._fetch_pending(slots, rate), name=f"fetch-{number}")
+            for number in range(min(concurrency, len(self._pending)))
+        ]
+        for task in tasks:
+            task.add_done_callback(lambda _: self._arrived.put_nowait(None))
         try:
-            delivery = await self._fetch(wanted)
-        except NeedsLoginError:
-            raise
-        except VcpdError as error:
-            self._record_failure(wanted, error)
-            return
-        self._consecutive_failures = 0
-        await self._store(delivery)
+            while batch := await self._next_batch(tasks):
+                yield batch
+                for _ in batch:
+                    slots.release()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _store(self, delivery: FetchedBars) -> None:
-        """Whoever's turn it is writes everything that has come meanwhile, as one batch."""
-        self._unwritten.append(delivery)
-        async with self._write_lock:
-            batch, self._unwritten = self._unwritten, []
-            if not batch or self.stopped is not None:
+    async def _next_batch(self, tasks: Sequence[asyncio.Task[None]]) -> list[FetchedBars]:
+        """All that has arrived, at least one item; empty when every task has ended. Raises a task's error."""
+        batch: list[FetchedBars] = []
+        while not batch and not (self._arrived.empty() and all(task.done() for task in tasks)):
+            arrived = [await self._arrived.get()]
+            while not self._arrived.empty():
+                arrived.append(self._arrived.get_nowait())
+            batch = [bars for bars in arrived if bars is not None]
+            for task in tasks:
+                if task.done():
+                    task.result()
+        return batch
+
+    async def _fetch_pending(self, slots: asyncio.Semaphore, rate: "ProgressRate") -> None:
+        while self._pending and self.stopped is None:
+            await slots.acquire()
+            if not self._pending or self.stopped is not None:
                 return
-            try:
-                await self._on_batch(batch)
-            except VcpdError as error:
-                self.stopped = error
+            bars = await self._fetch_one(self._pending.popleft())
+            rate.step()
+            if bars is None:
+                slots.release()
+            else:
+                self._arrived.put_nowait(bars)
 
-    def _record_failure(self, wanted: W, error: VcpdError) -> None:
-        self.failures[wanted.symbol] = error
+    async def _fetch_one(self, item: W) -> FetchedBars | None:
+        """The item's bars; None where it failed, which is recorded."""
+        try:
+            bars = await self._fetch(item)
+        except NeedsLoginError as error:
+            self.stopped = error
+            return None
+        except VcpdError as error:
+            self._record_failure(item, error)
+            return None
+        self._consecutive_failures = 0
+        return bars
+
+    def _record_failure(self, item: W, error: VcpdError) -> None:
+        self.failures[item.symbol] = error
         self._consecutive_failures += 1
-        if self._consecutive_failures >= self._give_up_after:
-            what = f"{self._consecutive_failures} symbols in a row failed, the last one with: {error}"
-            self.stopped = RetryableError(what) if is_transient(error) else PermanentError(what)
+        if self.stopped is None and self._consecutive_failures >= self._max_consecutive_failures:
+            text = f"{self._consecutive_failures} consecutive symbols failed, the last with: {error}"
+            self.stopped = RetryableError(text) if is_transient(error) else PermanentError(text)
 
 
 class ProgressRate:
-    """Keeps a progress and its note: symbols done, rate, time left."""
+    """Updates a progress and its note: symbols done, rate, time left."""
 
     def __init__(self, clock: Clock, progress: Progress, note: str) -> None:
         self._clock = clock
@@ -141,21 +155,21 @@ def _format_duration(seconds: float) -> str:
 
 @dataclass(frozen=True, slots=True)
 class HistoryFetcher:
-    """Fetches a gap. A stored final bar that the market gives otherwise makes it fetch the whole history."""
+    """Fetches a gap; if the market has changed a stored final bar, the whole history instead."""
 
     market: MarketData
     writer: BarWriter
     finality: BarFinality
     clock: Clock
 
-    async def __call__(self, gap: Gap) -> FetchedBars:
-        """Raises RetryableError when a restated history comes back with too few bars.
+    async def fetch(self, gap: Gap) -> FetchedBars:
+        """Fetch the bars of a gap. Raises RetryableError when a restated history has too few bars.
 
-        Bars older than any that the market tells (an import's, say) stay as they are, if it tells at least
-        what is wished for.
+        Stored bars older than the market's (from an import, say) are kept, provided that the market has
+        at least the configured history.
         """
         last_final = self.finality.last_final(self.clock.now())
-        fetched = await self._fetch(gap, gap.span)
+        fetched = await self._fetch_span(gap, gap.span)
         if not gap.overlaps:
             return _fetched_bars(gap, fetched, gap.span)
         stored = (await self.writer.bars.series(gap.instrument.id, gap.span.first)).until(gap.span.last)
@@ -167,25 +181,25 @@ class HistoryFetcher:
 
     async def _fetch_replacement(self, gap: Gap, changed: date) -> FetchedBars:
         bars = await self.writer.bars.series(gap.instrument.id, gap.full_span.first)
-        stored, fetched = bars.until(gap.full_span.last), await self._fetch(gap, gap.full_span)
+        stored, fetched = bars.until(gap.full_span.last), await self._fetch_span(gap, gap.full_span)
         span, note = gap.full_span, f"{gap.symbol}: history restated, first seen at {changed}"
         if not _is_complete(fetched.accepted, stored):
             span = SessionSpan(self._first_available(fetched.accepted, gap), gap.full_span.last)
             if not _is_complete(fetched.accepted, _since(stored, span.first)):
                 raise RetryableError(
                     f"the bar of {changed} has changed, but its new history has {len(fetched.accepted)} bars "
-                    f"for {len(stored)} stored ones: the stored ones stay"
+                    f"for {len(stored)} stored ones: the stored bars are kept"
                 )
-            note += f"; bars before {span.first} stay as they were, the market does not tell them"
+            note += f"; bars before {span.first} are kept, the market does not have them"
         return _fetched_bars(gap, fetched, span, replaces=True, notes=(note,))
 
     def _first_available(self, fetched: BarSeries, gap: Gap) -> date:
-        """The first session that the market tells; the whole span's first where that is too late."""
-        wished = self.finality.history_start(gap.full_span.last) + HISTORY_START_TOLERANCE
+        """The first session that the market has; the first of the whole span where that is too late."""
+        expected_by = self.finality.history_start(gap.full_span.last) + HISTORY_START_TOLERANCE
         first: date = fetched.sessions[0].item() if len(fetched) else date.max
-        return first if first <= wished else gap.full_span.first
+        return first if first <= expected_by else gap.full_span.first
 
-    async def _fetch(self, gap: Gap, span: SessionSpan) -> CheckedSeries:
+    async def _fetch_span(self, gap: Gap, span: SessionSpan) -> CheckedSeries:
         now = self.clock.now()
         candles = await self.market.daily_bars(gap.instrument.instrument, span.first, span.last)
         return self.writer.check(self.finality.mark_provisional(candles, now), now)
@@ -202,40 +216,42 @@ def _since(series: BarSeries, session: date) -> BarSeries:
 def _fetched_bars(
     gap: Gap,
     fetched: CheckedSeries,
-    asked: SessionSpan,
+    requested: SessionSpan,
     *,
     replaces: bool = False,
     notes: tuple[str, ...] = (),
 ) -> FetchedBars:
-    return FetchedBars(gap.instrument.id, fetched.accepted, fetched.quarantined, asked, replaces, notes)
+    return FetchedBars(gap.instrument.id, fetched.accepted, fetched.quarantined, requested, replaces, notes)
 
 
 def _restated_sessions(stored: BarSeries, fetched: BarSeries, last_final: date) -> DateArray:
-    """Final sessions with other prices now, and provisional ones that turned out to be no bar at all."""
+    """Final sessions whose prices changed, and provisional sessions that the market no longer has."""
     final = BarSeries(stored.symbol, stored.records[~stored.provisional])
-    guessed = stored.until(last_final)
-    guessed_sessions = guessed.sessions[guessed.provisional]
-    vanished = np.setdiff1d(guessed_sessions, fetched.sessions) if len(fetched) else guessed_sessions[:0]
-    return np.sort(np.concatenate([compare_histories(final, fetched).price_changed, vanished]))
+    provisional = stored.until(last_final)
+    provisional_sessions = provisional.sessions[provisional.provisional]
+    missing = (
+        np.setdiff1d(provisional_sessions, fetched.sessions) if len(fetched) else provisional_sessions[:0]
+    )
+    return np.sort(np.concatenate([compare_histories(final, fetched).price_changed, missing]))
 
 
-def _with_changes(delivery: FetchedBars, stored: BarSeries, last_final: date) -> FetchedBars:
-    """The delivery with what it changes of the provisional bars that are final now."""
-    fetched = delivery.accepted
-    guessed = BarSeries(stored.symbol, stored.records[stored.provisional]).until(last_final)
-    comparison = compare_histories(guessed, fetched, exactly=True)
-    repriced = tuple(_describe_change(guessed, fetched, session) for session in comparison.price_changed)
-    for line in repriced:
-        log.info("bar.repriced", symbol=delivery.accepted.symbol, change=line)
-    return replace(delivery, repriced=repriced, revolumed=len(comparison.volume_changed))
+def _with_changes(bars: FetchedBars, stored: BarSeries, last_final: date) -> FetchedBars:
+    """Add the changes to provisional bars that are final now."""
+    fetched = bars.accepted
+    provisional = BarSeries(stored.symbol, stored.records[stored.provisional]).until(last_final)
+    comparison = compare_histories(provisional, fetched, exactly=True)
+    repriced = tuple(_describe_change(provisional, fetched, session) for session in comparison.price_changed)
+    for change in repriced:
+        log.info("bar.repriced", symbol=bars.accepted.symbol, change=change)
+    return replace(bars, repriced=repriced, revolumed=len(comparison.volume_changed))
 
 
-def _describe_change(guessed: BarSeries, fetched: BarSeries, session: np.datetime64) -> str:
-    before = guessed.records[np.searchsorted(guessed.sessions, session)]
+def _describe_change(provisional: BarSeries, fetched: BarSeries, session: np.datetime64) -> str:
+    before = provisional.records[np.searchsorted(provisional.sessions, session)]
     after = fetched.records[np.searchsorted(fetched.sessions, session)]
     changed = [
         f"{name} {before[name]:.2f} -> {after[name]:.2f}"
         for name in ("open", "high", "low", "close")
         if before[name] != after[name]
     ]
-    return f"{guessed.symbol} {session}: {', '.join(changed)}"
+    return f"{provisional.symbol} {session}: {', '.join(changed)}"

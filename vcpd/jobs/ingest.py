@@ -1,4 +1,4 @@
-"""Check fetched bars, quarantine bad rows and write the rest into the store."""
+"""Check fetched bars, quarantine invalid rows and write the rest to the store."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,30 +13,30 @@ from vcpd.ports import BarStore, MergeCounts, QuarantineStore, SessionSpan
 
 @dataclass(frozen=True, slots=True)
 class FetchedBars:
-    """Checked bars of one instrument, and what the market was asked for."""
+    """Checked bars of one instrument, and the span that was requested."""
 
     instrument_id: int
     accepted: BarSeries
     quarantined: tuple[QuarantinedBar, ...]
     requested: SessionSpan
-    replaces: bool = False  # a restated history takes the place of the stored one
-    notes: tuple[str, ...] = ()  # what the owner should read about it
-    repriced: tuple[str, ...] = ()  # a line for each provisional bar whose final prices are others
-    revolumed: int = 0  # provisional bars of which only the volume is another
+    replaces: bool = False  # a restated history replaces the stored bars
+    notes: tuple[str, ...] = ()  # reported in the reason of the run
+    repriced: tuple[str, ...] = ()  # a text for each provisional bar whose final prices differ
+    revolumed: int = 0  # provisional bars of which only the volume differs
 
 
 @dataclass(slots=True)
 class CollectStats:
-    """What a run did to the store so far."""
+    """Counts and notes of a run so far."""
 
     counts: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
     repriced: list[str] = field(default_factory=list)
-    has_retryable_failure: bool = False  # a symbol failed for a reason that may be over later
+    has_retryable_failure: bool = False  # a symbol failed temporarily
 
     @property
     def has_changed(self) -> bool:
-        """Whether any row is another one than before."""
+        """True if any row was inserted or updated."""
         return bool(self.counts["inserted"] or self.counts["updated"])
 
     def add(self, merged: MergeCounts) -> None:
@@ -46,7 +46,7 @@ class CollectStats:
 
 
 class BarWriter:
-    """Checks against the calendar and writes into the store."""
+    """Checks bars against the calendar and writes them to the store."""
 
     def __init__(self, bars: BarStore, quarantine: QuarantineStore, calendar: TradingCalendar) -> None:
         self.bars = bars
@@ -57,37 +57,38 @@ class BarWriter:
     def check(self, series: BarSeries, now: datetime) -> CheckedSeries:
         return check_rows(series, self._sessions(now))
 
-    async def write(self, deliveries: Sequence[FetchedBars], tally: CollectStats) -> None:
-        """Write what has been delivered; each restated history in a transaction of its own."""
-        apart = [bar for delivery in deliveries for bar in delivery.quarantined]
-        tally.counts["quarantined"] += await self._quarantine.add(apart)
-        plain = {one.instrument_id: one for one in deliveries if not one.replaces}
-        if plain:
-            table = BarTable.gather((key, one.accepted) for key, one in plain.items())
-            tally.add(await self.bars.merge(table, {key: one.requested for key, one in plain.items()}))
-        for one in deliveries:
-            tally.notes.extend(one.notes)
-            tally.repriced.extend(one.repriced)
-            tally.counts["repriced"] += len(one.repriced)
-            tally.counts["revolumed"] += one.revolumed
-            if one.replaces:
-                tally.counts["restated"] += 1
-                tally.add(await self.bars.replace(one.instrument_id, one.accepted, one.requested))
+    async def write(self, fetched: Sequence[FetchedBars], stats: CollectStats) -> None:
+        """Quarantine and write fetched bars; each restated history in its own transaction."""
+        quarantined = [row for bars in fetched for row in bars.quarantined]
+        stats.counts["quarantined"] += await self._quarantine.add(quarantined)
+        merged = {bars.instrument_id: bars for bars in fetched if not bars.replaces}
+        if merged:
+            table = BarTable.gather((key, bars.accepted) for key, bars in merged.items())
+            requested = {key: bars.requested for key, bars in merged.items()}
+            stats.add(await self.bars.merge(table, requested))
+        for bars in fetched:
+            stats.notes.extend(bars.notes)
+            stats.repriced.extend(bars.repriced)
+            stats.counts["repriced"] += len(bars.repriced)
+            stats.counts["revolumed"] += bars.revolumed
+            if bars.replaces:
+                stats.counts["restated"] += 1
+                stats.add(await self.bars.replace(bars.instrument_id, bars.accepted, bars.requested))
 
     async def write_session(
         self,
         table: BarTable,
         symbols: Mapping[int, str],
-        asked: Mapping[int, SessionSpan],
+        requested: Mapping[int, SessionSpan],
         now: datetime,
-        tally: CollectStats,
+        stats: CollectStats,
     ) -> None:
-        """Check and write one session's bars of many instruments; whose row is kept apart stays unasked."""
+        """Check and write one session's bars; a quarantined instrument does not count as requested."""
         checked = check_table(table, symbols, self._sessions(now))
-        tally.counts["quarantined"] += await self._quarantine.add(checked.quarantined)
-        apart = {bar.symbol for bar in checked.quarantined}
-        sound = {key: span for key, span in asked.items() if symbols[key] not in apart}
-        tally.add(await self.bars.merge(checked.accepted, sound))
+        stats.counts["quarantined"] += await self._quarantine.add(checked.quarantined)
+        quarantined = {row.symbol for row in checked.quarantined}
+        covered = {key: span for key, span in requested.items() if symbols[key] not in quarantined}
+        stats.add(await self.bars.merge(checked.accepted, covered))
 
     def _sessions(self, now: datetime) -> ValidSessions:
         today: date = self._calendar.local_date(now)
