@@ -33,6 +33,7 @@ from vcpd.runtime.clock import WallClock
 from vcpd.runtime.process_tuning import limit_native_threads
 from vcpd.runtime.resources import LoopLag
 from vcpd.runtime.settings import WorkerSettings
+from vcpd.runtime.systemd import ServiceManager
 from vcpd.runtime.worker_pool import WorkerPool
 
 TICK_S = 0.01
@@ -173,7 +174,7 @@ async def inside_a_daemon(folder: Path, arguments: argparse.Namespace) -> None:
         ),
         encoding="utf-8",
     )
-    daemon = Daemon(load_configuration(path, {}), path, WallClock())
+    daemon = Daemon(load_configuration(path, {}), path, WallClock(), ServiceManager(None))
     try:
         await daemon.open()
         await _measured(daemon, arguments)

@@ -40,7 +40,8 @@ rollback:
 # Configuration, state and secrets stay: who removes a program does not mean to remove what it has gathered.
 uninstall:
 	-$(SYSTEMCTL) disable --now vcpd.service
-	rm -f $(UNITS)/vcpd.service $(UNITS)/vcpd-alert@.service $(UNITS)/vcpd.service.d/notify-reload.conf
+	rm -f $(UNITS)/vcpd.service $(UNITS)/vcpd-alert@.service $(UNITS)/vcpd.service.d/notify-reload.conf \
+	$(UNITS)/vcpd.service.d/restart-steps.conf
 	-rmdir $(UNITS)/vcpd.service.d 2>/dev/null
 	rm -f $(DESTDIR)/etc/tmpfiles.d/vcpd.conf $(DESTDIR)/usr/local/bin/vcpd
 	rm -f $(DESTDIR)/usr/local/share/man/man1/vcpd.1
@@ -72,6 +73,8 @@ units:
 	install -m 0644 systemd/vcpd.service systemd/vcpd-alert@.service $(UNITS)
 	if test "$(or $(SYSTEMD_VERSION),0)" -ge 253; then install -D -m 0644 \
 	systemd/vcpd.service.d/notify-reload.conf $(UNITS)/vcpd.service.d/notify-reload.conf; fi
+	if test "$(or $(SYSTEMD_VERSION),0)" -ge 254; then install -D -m 0644 \
+	systemd/vcpd.service.d/restart-steps.conf $(UNITS)/vcpd.service.d/restart-steps.conf; fi
 	install -m 0644 systemd/vcpd.tmpfiles.conf $(DESTDIR)/etc/tmpfiles.d/vcpd.conf
 	install -D -m 0644 docs/vcpd.1 $(DESTDIR)/usr/local/share/man/man1/vcpd.1
 	ln -sfn $(PREFIX)/current/bin/vcpd $(DESTDIR)/usr/local/bin/vcpd

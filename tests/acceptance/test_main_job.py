@@ -183,14 +183,6 @@ async def test_a_taken_port_is_a_sentence_that_says_what_to_do(tmp_path: Path, p
     assert f"port 127.0.0.1:{port} is in use" in words
 
 
-async def test_an_unreachable_database_is_a_sentence_without_its_password(tmp_path: Path, port: int) -> None:
-    text = '[store]\ndsn = "postgresql://me:verysecret@127.0.0.1:9/none"\n'
-    code, words = await _words_of(write_configuration(tmp_path, port, QUICK_MARKET + text))
-    assert code == 75
-    assert "verysecret" not in words
-    assert "127.0.0.1" in words
-
-
 async def test_a_second_daemon_on_the_same_state_is_refused(tmp_path: Path, port: int) -> None:
     path = write_configuration(tmp_path, port, QUICK_MARKET)
     async with running(path, port) as daemon:

@@ -39,8 +39,7 @@ def told() -> Told:
 @pytest.fixture
 def daemon(told: Told, monkeypatch: pytest.MonkeyPatch) -> Daemon:
     loaded = LoadedConfiguration(Configuration(), {}, Path())
-    made = Daemon(loaded, Path("config.toml"), WallClock())
-    made._manager = told
+    made = Daemon(loaded, Path("config.toml"), WallClock(), told)
     monkeypatch.setattr(daemon_module, "DaemonTasks", lambda *_: SimpleNamespace(status_line=lambda: "idle"))
     return made
 
@@ -114,9 +113,7 @@ async def test_a_reload_while_starting_is_made_up_for(
 
     monkeypatch.setattr(daemon_module, "Container", Opening)
     monkeypatch.setattr(daemon, "_start_background", begin)
-    for name in ("tune_malloc", "freeze_gc"):
-        monkeypatch.setattr(daemon_module, name, lambda: None)
-    monkeypatch.setattr(daemon_module, "_limit_threads", lambda _loop: None)
+    monkeypatch.setattr(daemon_module, "freeze_gc", lambda: None)
     monkeypatch.setattr(logs, "configure", lambda *_: None)
     await daemon.open()
     daemon._signals.remove()

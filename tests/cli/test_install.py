@@ -29,7 +29,7 @@ class Installation:
         settings = (
             f"DESTDIR={self.root}",
             f"PYTHON={sys.executable}",
-            "SYSTEMD_VERSION=253",
+            "SYSTEMD_VERSION=254",
             f"PIP_INSTALL={release} -m pip install --quiet --no-deps --no-index --no-compile",
         )
         command = ["make", "--no-print-directory", "-C", str(self.source), *settings, *words]
@@ -97,7 +97,8 @@ def test_units_folders_and_a_good_configuration_are_in_place(
     installed: Installation, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = installed.root
-    for name in ("vcpd.service", "vcpd-alert@.service", "vcpd.service.d/notify-reload.conf"):
+    drop_ins = ("vcpd.service.d/notify-reload.conf", "vcpd.service.d/restart-steps.conf")
+    for name in ("vcpd.service", "vcpd-alert@.service", *drop_ins):
         assert (root / "etc/systemd/system" / name).read_bytes() == (CHECKOUT / "systemd" / name).read_bytes()
     assert (root / "usr/local/share/man/man1/vcpd.1").exists()
     assert (root / "etc/credstore").stat().st_mode & 0o777 == 0o700

@@ -22,7 +22,7 @@ from vcpd.app.services import ReloadStatus, Services
 from vcpd.app.status import StatusService
 from vcpd.app.storage import Storage, open_storage
 from vcpd.config import Configuration, LoadedConfiguration
-from vcpd.core.errors import UnavailableError, root_error
+from vcpd.core.errors import RetryableError, StorageUnavailableError, UnavailableError, root_error
 from vcpd.core.secrets import Secret
 from vcpd.domain.health import MachineLoad
 from vcpd.domain.nse_calendar import NSE
@@ -137,14 +137,17 @@ class Container:
             lock = FolderLock(self._state_dir / LOCK_FILE)
             lock.acquire()
         except OSError as error:
-            raise UnavailableError(
+            raise StorageUnavailableError(
                 f"cannot write to {self._state_dir} ({error.strerror}): free it, or set another state_dir"
             ) from None
         self._shutdown_stack.push("state", lambda: asyncio.to_thread(lock.release))
 
     async def _open_storage(self) -> Storage:
         dsn = await asyncio.to_thread(self._dsn)
-        storage = await open_storage(self._configuration.store, dsn, self._state_dir, self._clock)
+        try:
+            storage = await open_storage(self._configuration.store, dsn, self._state_dir, self._clock)
+        except (RetryableError, UnavailableError) as error:
+            raise StorageUnavailableError(str(error)) from error
         close_s = self._configuration.store.stop_timeout_s + STORE_CLOSE_MARGIN_S
         self._shutdown_stack.push("store", storage.close, close_s)
         return storage

@@ -17,15 +17,15 @@ from vcpd.app.container import Container
 from vcpd.app.reload import reload_configuration
 from vcpd.app.services import Services
 from vcpd.app.status import load_current_panel
-from vcpd.config import LoadedConfiguration, deprecation_warning
-from vcpd.core.errors import UnavailableError, VcpdError
+from vcpd.config import LoadedConfiguration, deprecation_warning, load_configuration
+from vcpd.core.errors import ConfigurationError, StorageUnavailableError, UnavailableError, VcpdError
 from vcpd.core.supervised_tasks import SupervisedTasks
 from vcpd.domain.runs import RunCause
 from vcpd.ports import Clock
 from vcpd.runtime import logs
 from vcpd.runtime.lifecycle import Lifecycle, LifecycleEvent, ShutdownStack, SignalHandlers
 from vcpd.runtime.logs import Redactor
-from vcpd.runtime.process_tuning import DAEMON_POOL_THREADS, freeze_gc, tune_malloc
+from vcpd.runtime.process_tuning import DAEMON_POOL_THREADS, freeze_gc, take_early_reload, tune_malloc
 from vcpd.runtime.resources import ResourceMonitor
 from vcpd.runtime.systemd import ServiceManager, Watchdog, watchdog_interval_s
 
@@ -40,6 +40,8 @@ EXIT_FAILED: Final = 1
 CLOSE_MARGIN_S: Final = 5.0
 START_CHECK_INTERVAL_S: Final = 10
 MAX_START_S: Final = 900  # then the manager's own patience decides
+FIRST_PAUSE_S: Final = 1.0  # before the next attempt while the store is away; each pause doubles
+MAX_PAUSE_S: Final = 300.0
 log = structlog.get_logger("vcpd.daemon")
 
 
@@ -166,19 +168,96 @@ async def observe_repeatedly(name: str, observe: Callable[[], Awaitable[None]], 
 
 
 async def run_daemon(loaded: LoadedConfiguration, path: Path, clock: Clock) -> int:
-    """Run until a signal; gives the exit code. Raises the VcpdError that kept it from starting."""
-    daemon = Daemon(loaded, path, clock)
+    """Run until a signal; gives the exit code. Raises the VcpdError that ended the daemon.
+
+    While the database or the disk is away the process stays: it closes what it opened, waits with growing
+    pauses, and opens everything anew.
+    """
+    tune_malloc()
+    _limit_threads(asyncio.get_running_loop())
+    manager = ServiceManager.from_environment()
+    waiting = StorageWait(manager)
+    while True:
+        daemon = Daemon(loaded, path, clock, manager)
+        try:
+            await daemon.open()
+            waiting.end()
+            return await daemon.serve()
+        except StorageUnavailableError as error:
+            waiting.begin(str(error))
+            daemon.will_reopen = True
+        finally:
+            await daemon.close()
+        if daemon.was_told_to_stop or not await waiting.pause():
+            manager.stopping("stopping")
+            return EXIT_OK
+        loaded = _reread(path, loaded)
+
+
+def _reread(path: Path, loaded: LoadedConfiguration) -> LoadedConfiguration:
+    """The configuration as the file has it now; the one before where the file cannot be used."""
     try:
-        await daemon.open()
-        return await daemon.serve()
-    finally:
-        await daemon.close()
+        return load_configuration(path)
+    except ConfigurationError as error:
+        log.error("reload.refused", problems=error.problems)  # noqa: TRY400 - the sentences are all there is to say
+        return loaded
+
+
+class StorageWait:
+    """The time in which database or disk is away: its pauses, and what the service manager is told."""
+
+    def __init__(self, manager: ServiceManager) -> None:
+        self._manager = manager
+        self._reason = ""
+        self._pause_s = FIRST_PAUSE_S
+        self._watchdog: asyncio.Task[None] | None = None
+
+    def begin(self, reason: str) -> None:
+        """From now on the process lives although nothing works; the watchdog is to know."""
+        self._reason = reason
+        interval_s = watchdog_interval_s(os.environ, os.getpid())
+        if self._watchdog is None and interval_s is not None:
+            self._watchdog = asyncio.create_task(self._send_watchdog(interval_s), name="watchdog-waiting")
+
+    def end(self) -> None:
+        """The daemon is up: it feeds the watchdog itself, and the pauses begin anew."""
+        self._pause_s = FIRST_PAUSE_S
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+            self._watchdog = None
+
+    async def pause(self) -> bool:
+        """Wait; false once a signal says to stop. SIGHUP ends the pause at once."""
+        pause_s, self._pause_s = self._pause_s, min(2 * self._pause_s, MAX_PAUSE_S)
+        log.error("daemon.storage_unavailable", reason=self._reason, next_attempt_in_s=pause_s)
+        self._manager.status(f"waiting: {self._reason}; next attempt in {pause_s:.0f} s")
+        self._manager.extend_timeout(pause_s + 3 * START_CHECK_INTERVAL_S)
+        stop, reload = asyncio.Event(), asyncio.Event()
+        signals = SignalHandlers(lambda _: stop.set(), reload.set)
+        signals.install(asyncio.get_running_loop())
+        events = [asyncio.create_task(one.wait()) for one in (stop, reload)]
+        try:
+            await asyncio.wait(events, timeout=pause_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for event in events:
+                event.cancel()
+            signals.remove()
+        return not stop.is_set()
+
+    async def _send_watchdog(self, interval_s: float) -> None:
+        while True:
+            self._manager.watchdog()
+            await asyncio.sleep(interval_s)
 
 
 class Daemon:
     """One daemon of one process."""
 
-    def __init__(self, loaded: LoadedConfiguration, path: Path, clock: Clock) -> None:
+    def __init__(
+        self, loaded: LoadedConfiguration, path: Path, clock: Clock, manager: ServiceManager
+    ) -> None:
+        self.was_told_to_stop = False
+        self.will_reopen = False  # the process goes on after `close`
         self._loaded = loaded
         self._path = path
         self._clock = clock
@@ -186,7 +265,7 @@ class Daemon:
         self._stop_requested = asyncio.Event()
         self._fatal_error: BaseException | None = None
         self._tasks = SupervisedTasks(self._on_task_failure)
-        self._manager = ServiceManager.from_environment()
+        self._manager = manager
         self._lifecycle = Lifecycle(self._log_transition)
         self._signals = SignalHandlers(self._on_stop, self._on_reload)
         self._redactor = Redactor()
@@ -198,9 +277,8 @@ class Daemon:
         logs.configure(self._loaded.configuration.log, self._redactor)
         if self._loaded.deprecated:
             log.warning("configuration.deprecated_names", names=deprecation_warning(self._loaded.deprecated))
-        tune_malloc()
-        _limit_threads(asyncio.get_running_loop())
         self._signals.install(asyncio.get_running_loop())
+        self._reload_pending = take_early_reload()
         self._lifecycle.fire(LifecycleEvent.START)
         assembly = Container(self._loaded, self._clock, self._lifecycle, self._shutdown_stack, self._redactor)
         if await self._run_unless_stopped(assembly.open()):
@@ -229,7 +307,10 @@ class Daemon:
         """Refuse, drain, cancel, close in reverse; every step has its deadline."""
         if self._lifecycle.allows(LifecycleEvent.STOP):
             self._lifecycle.fire(LifecycleEvent.STOP)
-        self._manager.stopping("stopping: work in flight ends first")
+        if self.will_reopen and not self.was_told_to_stop:
+            self._manager.status("closing what needs the store")
+        else:
+            self._manager.stopping("stopping: work in flight ends first")
         await self._tasks.stop_all()
         await self._shutdown_stack.close(self._extend_timeout)
         with contextlib.suppress(RuntimeError, ValueError):
@@ -269,6 +350,7 @@ class Daemon:
 
     def _on_stop(self, number: signal.Signals) -> None:
         log.info("daemon.stopping", signal=number.name)
+        self.was_told_to_stop = True
         self._stop_requested.set()
 
     def _on_reload(self) -> None:

@@ -11,6 +11,7 @@ from typing import Final, TypeAlias
 from vcpd.core.errors import (
     BadInputError,
     ConfigurationError,
+    IncompatibleStoreError,
     NeedsLoginError,
     RetryableError,
     UnavailableError,
@@ -31,6 +32,7 @@ EXIT_BAD_CONFIGURATION: Final = 78
 EXIT_INTERRUPTED: Final = 130
 EXIT_CODES: Final[tuple[tuple[type[VcpdError], int], ...]] = (
     (ConfigurationError, EXIT_BAD_CONFIGURATION),
+    (IncompatibleStoreError, EXIT_BAD_CONFIGURATION),
     (BadInputError, EXIT_BAD_INPUT),
     (UnavailableError, EXIT_TEMPORARY_FAILURE),
     (RetryableError, EXIT_TEMPORARY_FAILURE),

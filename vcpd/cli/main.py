@@ -9,7 +9,10 @@ from typing import Final, NamedTuple
 from vcpd import __version__
 from vcpd.cli.command import EXIT_INTERRUPTED, EXIT_OK, exit_code, print_error
 from vcpd.core.errors import VcpdError
-from vcpd.runtime.process_tuning import limit_native_threads
+from vcpd.runtime.process_tuning import hold_early_reload, limit_native_threads, open_standard_streams
+
+RUN_COMMAND: Final = "run"
+PRIVATE_UMASK: Final = 0o077  # whatever the umask was: the state belongs to the daemon alone
 
 
 class Command(NamedTuple):
@@ -41,8 +44,12 @@ def build_parser(words: Sequence[str] | None = None) -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the exit code."""
+    open_standard_streams()
     limit_native_threads()
     words = sys.argv[1:] if arguments is None else arguments
+    if words[:1] == [RUN_COMMAND]:  # its imports take a second, in which a SIGHUP would end it
+        hold_early_reload()
+        os.umask(PRIVATE_UMASK)
     parsed = build_parser(words).parse_args(words)
     try:
         code: int = parsed.action(parsed)

@@ -47,6 +47,14 @@ class UnavailableError(PermanentError):
     """Something the machine should give is not there (port, disk, database); the text says what to do."""
 
 
+class StorageUnavailableError(UnavailableError):
+    """The database or the disk is away, and may come back by itself: the daemon waits for it."""
+
+
+class IncompatibleStoreError(PermanentError):
+    """The database belongs to another version of vcpd: no restart changes that."""
+
+
 def is_transient(error: BaseException | None) -> bool:
     """Whether the trouble may be over by itself later: a server comes back, a full disk is emptied."""
     return isinstance(error, RetryableError | UnavailableError)

@@ -163,8 +163,10 @@ class SignalHandlers:
         self._on_stop(number)
 
     def remove(self) -> None:
+        """Restore the default of the stop signals; SIGHUP is ignored from now on, to the last moment."""
         for number in (*STOP_SIGNALS, signal.SIGHUP):
             self._loop.remove_signal_handler(number)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 def exit_now(number: int, _frame: FrameType | None) -> NoReturn:

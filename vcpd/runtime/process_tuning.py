@@ -1,10 +1,12 @@
-"""Process tuning: heap and garbage collector, native thread limits, exit with the parent."""
+"""Process setup: heap, garbage collector, native threads, standard streams, early signals, parent's death."""
 
 import ctypes
 import gc
 import os
 import signal
+import sys
 from collections.abc import Mapping
+from types import FrameType
 from typing import Final
 
 M_TRIM_THRESHOLD: Final = -1
@@ -27,6 +29,36 @@ DAEMON_THREAD_ENV: Final[Mapping[str, str]] = {
 }
 DAEMON_POOL_THREADS: Final = 4  # what waits for disks and processes; nothing computes there
 PR_SET_PDEATHSIG: Final = 1
+
+
+_early_reloads: list[int] = []
+
+
+def hold_early_reload() -> None:
+    """Keep a SIGHUP that comes before the daemon can handle it; by itself it would end the process."""
+    signal.signal(signal.SIGHUP, _note_reload)
+
+
+def _note_reload(number: int, _frame: FrameType | None) -> None:
+    _early_reloads.append(number)
+
+
+def take_early_reload() -> bool:
+    """Whether a SIGHUP came since `hold_early_reload`; asking forgets it."""
+    came = bool(_early_reloads)
+    _early_reloads.clear()
+    return came
+
+
+def open_standard_streams() -> None:
+    """Open what is closed of the descriptors 0 to 2 on /dev/null: no other file is to take its place."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest free number is this one
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
 
 
 def tune_malloc() -> None:

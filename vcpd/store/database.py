@@ -10,6 +10,7 @@ import asyncpg
 
 from vcpd.core.errors import (
     ConfigurationError,
+    IncompatibleStoreError,
     PermanentError,
     RetryableError,
     UnavailableError,
@@ -145,7 +146,8 @@ class Database:
     async def open(cls, dsn: Secret, settings: StoreSettings) -> Self:
         """Connect, migrate, and fill the pool.
 
-        Raises UnavailableError (unreachable, refused) or PermanentError (too old a server, too new a schema).
+        Raises UnavailableError (unreachable, refused) or IncompatibleStoreError (server too old, schema too
+        new).
         """
         first = await connect(dsn, settings)
         try:
@@ -237,7 +239,7 @@ def affected_rows(status: str) -> int:
 def _check_server_version(connection: Connection) -> None:
     major = connection.get_server_version().major
     if major < MIN_SERVER_VERSION:
-        raise PermanentError(
+        raise IncompatibleStoreError(
             f"the server is PostgreSQL {major}, vcpd needs {MIN_SERVER_VERSION} or newer: "
             "upgrade it, or unset [store] dsn"
         )

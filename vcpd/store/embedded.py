@@ -15,7 +15,7 @@ from typing import Final
 
 import asyncpg
 
-from vcpd.core.errors import PermanentError, UnavailableError
+from vcpd.core.errors import IncompatibleStoreError, StorageUnavailableError, UnavailableError
 from vcpd.store.embedded_process import (
     FolderLock,
     PostgresBinaries,
@@ -101,8 +101,10 @@ class EmbeddedPostgres:
         self._lock.acquire()
         try:
             return await self._start_locked()
-        except BaseException:
+        except BaseException as error:
             await self.stop()
+            if isinstance(error, OSError):
+                raise _unusable_folder(self._folder, error) from error
             raise
 
     async def attach(self) -> str | None:
@@ -113,12 +115,12 @@ class EmbeddedPostgres:
         return dsn if await self._accepts_connections(dsn) else None
 
     async def watch(self) -> None:
-        """Return once the server has been stopped; raise UnavailableError when it ends by itself."""
+        """Return once the server has been stopped; raise StorageUnavailableError when it ends by itself."""
         if self._process is None:
             return
         code = await self._process.wait()
         if not self._stopping:
-            raise UnavailableError(
+            raise StorageUnavailableError(
                 f"the embedded PostgreSQL ended by itself ({code}): {_with_advice(self._log_tail())}"
             )
 
@@ -148,10 +150,7 @@ class EmbeddedPostgres:
                 make_folder_like_parent(folder)
                 folder.chmod(0o700)
         except OSError as error:
-            raise UnavailableError(
-                f"cannot use {self._folder} for the store ({error.strerror}): "
-                "make it writable, or choose another [daemon] state_dir"
-            ) from None
+            raise _unusable_folder(self._folder, error) from None
 
     def _matching_binaries(self, shipped: list[PostgresBinaries]) -> PostgresBinaries:
         """The installation that can read the data, or the newest where there is none yet."""
@@ -165,7 +164,7 @@ class EmbeddedPostgres:
             if programs.major == major:
                 return programs
         versions = " and ".join(str(programs.major) for programs in shipped)
-        raise PermanentError(
+        raise IncompatibleStoreError(
             f"{self.data_folder} was written by PostgreSQL {major}, this vcpd ships {versions}: "
             "use the vcpd that wrote it, or dump the data there and load it here"
         )
@@ -311,6 +310,14 @@ class EmbeddedPostgres:
             return "no log was written"
         telling = [line for line in lines if "LOG:  " not in line]
         return "; ".join((telling or lines)[-3:])
+
+
+def _unusable_folder(folder: Path, error: OSError) -> UnavailableError:
+    place = error.filename or folder
+    return UnavailableError(
+        f"cannot use {place} for the store ({error.strerror}): "
+        "make it writable, or choose another [daemon] state_dir"
+    )
 
 
 def _is_dsn_safe(folder: Path) -> bool:

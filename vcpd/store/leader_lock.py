@@ -49,7 +49,7 @@ class LeaderLock:
         async with self._turn:
             try:
                 self._leading = await self._try_lock()
-            except (*CONNECTION_ERRORS, asyncpg.PostgresError, VcpdError):
+            except (*CONNECTION_ERRORS, asyncpg.PostgresError, asyncpg.InternalClientError, VcpdError):
                 await self._disconnect()
             return self._leading
 

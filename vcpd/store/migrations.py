@@ -9,7 +9,7 @@ from typing import Final
 import asyncpg
 
 from vcpd import __version__
-from vcpd.core.errors import PermanentError
+from vcpd.core.errors import IncompatibleStoreError
 from vcpd.store.sql import named_queries
 
 SQL: Final = named_queries("schema")
@@ -68,7 +68,7 @@ async def migrate(
 ) -> int:
     """Bring the database up to date and give its version; concurrent callers wait for each other.
 
-    Raises PermanentError when the database is too new for this program, which is of `release`, or was
+    Raises IncompatibleStoreError when the database is too new for this program, which is of `release`, or was
     migrated by other files.
     """
     steps = load_migrations() if migrations is None else migrations
@@ -88,13 +88,13 @@ async def migrate(
 def _pending_migrations(
     steps: tuple[Migration, ...], applied: list[asyncpg.Record], release: str
 ) -> list[Migration]:
-    """The steps the database lacks; PermanentError where its history is not ours."""
+    """The steps the database lacks; IncompatibleStoreError where its history is not ours."""
     known = {step.version: step for step in steps}
     _check_writable(max(known), applied, release)
     for row in applied:
         step = known.get(row["version"])
         if step is not None and step.checksum != row["checksum"]:
-            raise PermanentError(
+            raise IncompatibleStoreError(
                 f"the database was migrated to version {step.version} by another file than this vcpd's "
                 f"`{step.name}`: it belongs to a different build"
             )
@@ -108,7 +108,7 @@ def _check_writable(ours: int, applied: list[asyncpg.Record], release: str) -> N
     oldest = max((row["oldest_release"] for row in applied), key=_release_key, default=FIRST_RELEASE)
     if needed > ours or _release_key(oldest) > _release_key(release):
         newest = max(row["version"] for row in applied)
-        raise PermanentError(
+        raise IncompatibleStoreError(
             f"the database is at version {newest}, this vcpd knows versions up to {ours}: "
             f"start the newer vcpd that migrated it ({oldest} or later may write to it), "
             "or point [store] dsn elsewhere"
