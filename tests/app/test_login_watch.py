@@ -22,7 +22,7 @@ def watched(states: list[KiteLoginStatus]) -> int:
     parts = SimpleNamespace(
         market=SimpleNamespace(session=SimpleNamespace(status=lambda: next(asked))),
         scheduler=SimpleNamespace(retry_failed=made_up.append),
-        monitor=SimpleNamespace(runs_read=SimpleNamespace(set=lambda: None)),
+        monitor=SimpleNamespace(changed=SimpleNamespace(set=lambda: None)),
     )
 
     async def act() -> None:

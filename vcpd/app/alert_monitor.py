@@ -1,7 +1,7 @@
 """Publish alerts on runs, setups, login, stale data and health; render the digest chart.
 
-A finished run wakes the monitor at once. A crash may lose that call, so the monitor also checks once a
-minute: what was not published is found again, and a key that was published is not published twice.
+A finished run and a new measurement wake the monitor at once. A crash may lose such a call, so the monitor
+also checks once a minute: what was not published is found again, and a published key is not published twice.
 """
 
 import asyncio
@@ -52,7 +52,7 @@ class AlertMonitor:
         self._is_low_health: bool | None = None  # not known before the first clear look
 
     async def run(self) -> None:
-        """Check after each reading of the run table, at least once a minute; does not return."""
+        """Check after each measurement and finished run, at least once a minute; does not return."""
         while True:
             pause_s = POLL_INTERVAL_S
             if self._may_publish():
@@ -61,7 +61,7 @@ class AlertMonitor:
                 except (RetryableError, UnavailableError) as error:
                     log.warning("alerts.store_away", reason=str(error))
                     pause_s = STORE_RETRY_DELAY_S
-            await self._services.monitor.runs_read.wait(pause_s)
+            await self._services.monitor.changed.wait(pause_s)
 
     def _may_publish(self) -> bool:
         """Only the daemon that leads; and with a wrong clock nothing that it concludes is true."""

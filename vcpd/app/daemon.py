@@ -140,7 +140,7 @@ class DaemonTasks:
         while True:
             due = self._services.market.session.status().login_due
             if was_due is not due:
-                self._services.monitor.runs_read.set()  # an alert may be due
+                self._services.monitor.changed.set()  # an alert may be due
             if was_due and not due:
                 self._services.scheduler.retry_failed(RunCause.LOGIN)
             was_due = due

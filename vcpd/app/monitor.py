@@ -115,10 +115,10 @@ class Monitor:
     stall_detector: StallDetector = field(default_factory=StallDetector)
     _store_query: asyncio.Task[None] | None = None
     _run_finished: Wakeup = field(init=False)
-    runs_read: Wakeup = field(init=False)  # set after each reading of the run table; one task may wait
+    changed: Wakeup = field(init=False)  # set after each measurement and reading of runs; one task may wait
 
     def __post_init__(self) -> None:
-        self._run_finished, self.runs_read = Wakeup(self.clock), Wakeup(self.clock)
+        self._run_finished, self.changed = Wakeup(self.clock), Wakeup(self.clock)
 
     def on_run_finished(self, _run: Run) -> None:
         """Read the run table now."""
@@ -130,7 +130,7 @@ class Monitor:
             pause_s = RUNS_POLL_INTERVAL_S
             try:
                 await self.read_runs(parts)
-                self.runs_read.set()
+                self.changed.set()
             except VcpdError:  # `measure` reports what keeps the store from answering
                 pause_s = STORE_RETRY_DELAY_S
             await self._run_finished.wait(pause_s)
@@ -154,6 +154,7 @@ class Monitor:
         self.database_error = await self._store_error(parts)
         if self.database_error is not None:
             self.ping_s = None
+        self.changed.set()
 
     async def _store_error(self, parts: "Services") -> str | None:
         """What keeps the store from telling; a question that it leaves open is not asked a second time."""

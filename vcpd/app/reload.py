@@ -39,7 +39,7 @@ def reload_configuration(parts: Services, path: Path, means: JobDependencies) ->
     _apply(parts, configuration, calendar)
     parts.alerts.apply_plan(parts.channels.plan(configuration.alerts, calendar.zone, secrets))
     restart = needs_restart(wanted, configuration)
-    parts.monitor.runs_read.set()  # the new settings may make an alert due
+    parts.monitor.changed.set()  # the new settings may make an alert due
     parts.reloads = ReloadStatus(
         path=parts.reloads.path,
         loaded_at=parts.clock.now(),
