@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from aiohttp import web
 
-from tests.alerts.fakes import ZONE, alert
 from tests.alerts.receiver import receiving
+from tests.alerts.samples import ZONE, alert
 from vcpd.alerts.channels.apprise import AppriseChannel
 from vcpd.alerts.message import AlertMessage, compose
 from vcpd.alerts.settings import AppriseSettings

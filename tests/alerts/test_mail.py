@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
-from tests.alerts.fakes import ZONE, alert
 from tests.alerts.receiver import receiving
+from tests.alerts.samples import ZONE, alert
 from vcpd.alerts.channels.mail import MailChannel
 from vcpd.alerts.message import AlertMessage, compose
 from vcpd.alerts.settings import MailSettings

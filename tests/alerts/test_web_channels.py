@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from tests.alerts.fakes import ZONE, alert, digest
 from tests.alerts.receiver import Receiver, door, receiving
+from tests.alerts.samples import ZONE, alert, digest
 from vcpd.alerts.channels.base import Channel, ChannelHttpClient
 from vcpd.alerts.channels.deadman import DeadmanChannel
 from vcpd.alerts.channels.ntfy import NtfyChannel

@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 
 from tests.alerts.receiver import receiving
-from tests.cli.served import ScriptedDaemon, call, serving, sources, status
+from tests.cli.scripted_daemon import ScriptedDaemon, call, serving, sources, status
 from vcpd.cli.command import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_OK
 
 Capture = pytest.CaptureFixture[str]

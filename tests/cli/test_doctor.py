@@ -15,7 +15,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from tests.cli.served import application_served, call, serving, sources
+from tests.cli.scripted_daemon import application_served, call, serving, sources
 from vcpd.cli import doctor_checks
 from vcpd.cli.command import EXIT_FAILED, EXIT_OK
 from vcpd.cli.doctor_checks import (

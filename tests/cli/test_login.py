@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.cli.served import call
+from tests.cli.scripted_daemon import call
 from vcpd.cli.command import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_NEEDS_LOGIN, EXIT_OK
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.nse_calendar import NSE

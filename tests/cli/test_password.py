@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.served import call, configuration
+from tests.cli.scripted_daemon import call, configuration
 from vcpd.app.credentials import (
     HEADER_FILE,
     PASSWORD_HASH_FILE,

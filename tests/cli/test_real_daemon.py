@@ -9,8 +9,8 @@ import pytest
 
 from tests.acceptance.conftest import QUICK_MARKET, port
 from tests.acceptance.daemon import outcomes, running, write_configuration
-from tests.cli.bars import write_bars
-from tests.cli.served import call
+from tests.cli.bar_files import write_bars
+from tests.cli.scripted_daemon import call
 from vcpd.cli.command import EXIT_BAD_INPUT, EXIT_OK, EXIT_TEMPORARY_FAILURE
 
 __all__ = ["port"]

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from tests.cli.served import call
+from tests.cli.scripted_daemon import call
 from vcpd.analysis.screen import screen_rows
 from vcpd.analysis.screen_types import EncodedScreenResult, ScreenParams
 from vcpd.analysis.thresholds import Thresholds

@@ -12,7 +12,7 @@ from tests.bhavcopy.doors import folder_door
 from tests.bhavcopy.publisher import LAST as LAST_PUBLISHED
 from tests.bhavcopy.publisher import small_market
 from tests.fakes.collection import FakeMarket, Fate
-from tests.jobs.town import SESSION, history
+from tests.jobs.sample_market import SESSION, history
 from tests.kite.test_sandbox import LAST_SESSION, SETTINGS, WIDE, opened
 from vcpd.domain.bars import BAR_DTYPE
 from vcpd.domain.instruments import Instrument

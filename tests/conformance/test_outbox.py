@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from tests.alerts.fakes import EVENING, alert, digest
+from tests.alerts.samples import EVENING, alert, digest
 from vcpd.domain.alerts import AlertKind, PendingDelivery
 from vcpd.ports import Outbox
 

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 from tests.fakes.collection import KilledError, context
-from tests.jobs.town import (
+from tests.jobs.sample_market import (
     EVENING,
     MORNING,
     NEXT_EVENING,
     NEXT_SESSION,
     SESSION,
     SETTLED,
-    Town,
-    build_town,
+    SampleMarket,
+    build_sample_market,
     history,
     series_of,
 )
@@ -30,8 +30,8 @@ SYMBOLS = ("NSE:A", "NSE:B", "NSE:C", "NSE:D", "NSE:E")
 NEXT_SETTLED = NEXT_EVENING.replace(minute=35)
 
 
-def small_town() -> Town:
-    return build_town([history(symbol) for symbol in SYMBOLS])
+def small_town() -> SampleMarket:
+    return build_sample_market([history(symbol) for symbol in SYMBOLS])
 
 
 async def test_an_empty_store_is_filled_with_one_request_a_symbol() -> None:
@@ -287,7 +287,7 @@ async def test_a_missing_login_stops_at_once_with_its_reason() -> None:
 
 
 async def test_a_market_that_answers_nobody_is_given_up() -> None:
-    town = build_town([history(f"NSE:S{number:03d}") for number in range(60)])
+    town = build_sample_market([history(f"NSE:S{number:03d}") for number in range(60)])
     town.market.troubles = {symbol: RetryableError("503") for symbol in town.market.histories}
     result = await town.collect()(context(SESSION))
     assert result.outcome is Outcome.FAILED
@@ -375,7 +375,7 @@ async def test_an_empty_universe_says_what_to_run_first() -> None:
 async def test_a_failed_run_says_whether_it_may_pass(error: VcpdError, *, passing: bool) -> None:
     """Whether one symbol after another fails or all of a few: what follows is decided by the error's type."""
     for count in (3, 60):
-        town = build_town([history(f"NSE:S{number:03d}") for number in range(count)])
+        town = build_sample_market([history(f"NSE:S{number:03d}") for number in range(count)])
         town.market.troubles = dict.fromkeys(town.market.histories, error)
         result = await town.collect()(context(SESSION))
         assert (result.outcome, result.retryable) == (Outcome.FAILED, passing)
@@ -401,7 +401,7 @@ async def test_killed_at_any_instant_and_run_again_the_rows_are_the_same(scene: 
     assert deaths > 10
 
 
-async def settled_town() -> Town:
+async def settled_town() -> SampleMarket:
     """Everything final up to SESSION, requests forgotten."""
     town = small_town()
     await town.collect()(context(SESSION))
@@ -412,7 +412,7 @@ async def settled_town() -> Town:
     return town
 
 
-async def _scene(scene: str) -> Town:
+async def _scene(scene: str) -> SampleMarket:
     if scene == "backfill":
         town, target = small_town(), SESSION
         town.clock.at = EVENING
@@ -430,7 +430,7 @@ async def _after(scene: str, dies_at: int | None) -> dict[int, list[tuple[object
     return town.rows()
 
 
-async def _dies(town: Town, instant: int) -> bool:
+async def _dies(town: SampleMarket, instant: int) -> bool:
     town.let_live(instant)
     killed = False
     try:

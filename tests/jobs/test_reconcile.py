@@ -6,14 +6,14 @@ from datetime import UTC, date, datetime
 import numpy as np
 
 from tests.fakes.collection import KilledError, context
-from tests.jobs.town import (
+from tests.jobs.sample_market import (
     INDEX,
     MORNING,
     NEXT_EVENING,
     NEXT_SESSION,
     SESSION,
-    Town,
-    build_town,
+    SampleMarket,
+    build_sample_market,
     history,
     series_of,
 )
@@ -28,16 +28,16 @@ from vcpd.store import bar_files
 SYMBOLS = ("NSE:A", "NSE:B", "NSE:C", "NSE:D")
 
 
-async def evening_town() -> Town:
+async def evening_town() -> SampleMarket:
     """Collected in the evening; it is now the morning after, and requests are forgotten."""
-    town = build_town([history(symbol) for symbol in SYMBOLS])
+    town = build_sample_market([history(symbol) for symbol in SYMBOLS])
     await town.collect()(context(SESSION))
     town.clock.at = MORNING
     town.market.candle_requests.clear()
     return town
 
 
-def change(town: Town, symbol: str, session: date, field: str, factor: float) -> None:
+def change(town: SampleMarket, symbol: str, session: date, field: str, factor: float) -> None:
     records = town.market.histories[symbol].records
     records[field][records["session"] == np.datetime64(session)] *= factor
 
@@ -63,7 +63,7 @@ async def test_a_differing_close_is_replaced_and_told() -> None:
 
 async def test_differences_of_one_tick_and_of_volume_alone_are_counted() -> None:
     """A tick is less than the rounding of a divided price, yet no provisional bar was divided."""
-    town = build_town([history(symbol, price=4_000.0) for symbol in SYMBOLS])
+    town = build_sample_market([history(symbol, price=4_000.0) for symbol in SYMBOLS])
     await town.collect()(context(SESSION))
     town.clock.at = MORNING
     records = town.market.histories["NSE:B"].records
@@ -77,7 +77,7 @@ async def test_differences_of_one_tick_and_of_volume_alone_are_counted() -> None
 async def test_what_failed_and_was_restated_is_told_before_the_differences() -> None:
     """An evening's many small differences do not push the few great ones out of the reason."""
     symbols = [f"NSE:A{number:02d}" for number in range(20)]
-    town = build_town([history(symbol) for symbol in [*symbols, "NSE:Z"]])
+    town = build_sample_market([history(symbol) for symbol in [*symbols, "NSE:Z"]])
     await town.collect()(context(SESSION))
     town.clock.at = MORNING
     for symbol in symbols:
@@ -107,7 +107,7 @@ async def test_one_changed_old_bar_brings_the_whole_history_again() -> None:
 
 async def test_a_late_adjustment_of_old_bars_is_noticed_where_a_jump_is_suspected() -> None:
     """A demerger's adjustment comes months later and leaves the last sessions as they were."""
-    town = build_town([history(symbol) for symbol in SYMBOLS])
+    town = build_sample_market([history(symbol) for symbol in SYMBOLS])
     town.settings = CollectSettings(
         history_years=0.1, overlap_sessions=2, full_compare_interval_sessions=1_000_000
     )
@@ -135,7 +135,7 @@ async def test_every_history_is_compared_whole_in_its_turn() -> None:
 
 async def test_turns_leave_nobody_out_over_weekends_and_holidays() -> None:
     """In five sessions every history is compared whole exactly once, whatever days lie between."""
-    town = build_town([history(symbol) for symbol in SYMBOLS])
+    town = build_sample_market([history(symbol) for symbol in SYMBOLS])
     town.settings = CollectSettings(history_years=0.1, overlap_sessions=2, full_compare_interval_sessions=5)
     await town.collect()(context(SESSION))
     whole = []
@@ -198,7 +198,7 @@ async def test_an_import_older_than_the_markets_memory_is_restated_as_far_as_tha
 
 
 async def test_an_empty_store_has_nothing_to_reconcile() -> None:
-    town = build_town([history(symbol) for symbol in SYMBOLS], now=MORNING)
+    town = build_sample_market([history(symbol) for symbol in SYMBOLS], now=MORNING)
     result = await town.reconcile()(context(NEXT_SESSION))
     assert result.outcome is Outcome.DONE
     assert not town.market.candle_requests
@@ -259,7 +259,7 @@ async def test_really_restated_histories_are_noticed_from_a_few_days() -> None:
     after = {one.symbol: one for one in bar_files.read_bars(real_data("restated_after.parquet")).series}
     last = date(2023, 5, 22)
     chosen = [one for one in before if len(one) > 60][:40]
-    town = build_town(chosen, now=datetime(2023, 5, 22, 10, 5, tzinfo=UTC))
+    town = build_sample_market(chosen, now=datetime(2023, 5, 22, 10, 5, tzinfo=UTC))
     await town.collect()(context(last))
     town.market.histories |= {one.symbol: after[one.symbol] for one in chosen}
     town.clock.at = datetime(2023, 5, 23, 2, 50, tzinfo=UTC)

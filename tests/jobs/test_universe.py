@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.collection import FakeInstrumentStore, FakeMarket, Fate, context
-from tests.jobs.town import SESSION, build_town, history
+from tests.jobs.sample_market import SESSION, build_sample_market, history
 from tests.real_data import real_data
 from vcpd.core.errors import BadInputError
 from vcpd.domain.instruments import Instrument, InstrumentChanges, StoredInstrument, full_symbol
@@ -129,7 +129,7 @@ async def test_a_renamed_symbol_is_renamed_in_the_panel_at_once(
     store: type[FakeInstrumentStore], *, refreshed: bool
 ) -> None:
     """A screen that is made up for in the morning would else tell verdicts on a symbol that nobody knows."""
-    town = build_town([history("NSE:A")])
+    town = build_sample_market([history("NSE:A")])
     await town.collect()(context(SESSION))
     before = await town.panels.current()
     market = FakeMarket(Fate(), {}, list(LISTED))

@@ -6,7 +6,7 @@ from datetime import date, timedelta
 import pytest
 
 from tests.fakes.runs import RunTable
-from tests.schedule.fakes import Daemon
+from tests.schedule.sample_daemon import Daemon
 from tests.schedule.test_scheduler import daily, ist, play
 from tests.schedule.virtual_time import LoopClock, run_virtually
 from vcpd.core.errors import BadInputError, RetryableError, UnavailableError

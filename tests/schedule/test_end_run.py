@@ -1,7 +1,7 @@
 """Ending one run by hand, because it is stuck."""
 
 from tests.fakes.runs import RunTable
-from tests.schedule.fakes import Daemon
+from tests.schedule.sample_daemon import Daemon
 from tests.schedule.test_scheduler import MONDAY, daily, ist, play
 from tests.schedule.virtual_time import LoopClock
 from vcpd.domain.runs import Outcome

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from tests.fakes.runs import RunTable
-from tests.schedule.fakes import Daemon
+from tests.schedule.sample_daemon import Daemon
 from tests.schedule.virtual_time import LoopClock, run_virtually
 from vcpd.core.errors import ConfigurationError, NeedsLoginError, RetryableError, UnavailableError
 from vcpd.domain.health import MachineLoad

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from tests.fakes.runs import RunTable
-from tests.schedule.fakes import Daemon
+from tests.schedule.sample_daemon import Daemon
 from tests.schedule.virtual_time import LoopClock, run_virtually
 from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.runs import Outcome

@@ -1,6 +1,6 @@
 """Characters that PostgreSQL does not take are left out of an alert's text."""
 
-from tests.alerts.fakes import EVENING, alert
+from tests.alerts.samples import EVENING, alert
 from vcpd.store.alerts import PostgresOutbox
 from vcpd.store.database import Database
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from tests.cli.served import (
+from tests.cli.scripted_daemon import (
     ScriptedDaemon,
     ScriptedRuns,
     application_served,

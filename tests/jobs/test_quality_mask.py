@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.jobs.town import history
+from tests.jobs.sample_market import history
 from vcpd.domain.panel import build_panel
 from vcpd.domain.quality_rules import QualityRule
 from vcpd.jobs.panel_refresh import QualityFilterParams, flag_symbols

@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 import pytest
 
 from tests.fakes.runs import RunTable
-from tests.schedule.fakes import Daemon
+from tests.schedule.sample_daemon import Daemon
 from tests.schedule.test_scheduler import daily, every_minute, ist, play
 from tests.schedule.virtual_time import LoopClock
 from vcpd.core.errors import RetryableError, UnavailableError

@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 from structlog.testing import capture_logs
 
-from tests.runtime.test_workers import until
+from tests.runtime.test_worker_pool import until
 from vcpd.app import monitor
 from vcpd.app.daemon import observe_repeatedly
 from vcpd.app.monitor import Monitor

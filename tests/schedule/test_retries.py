@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from tests.fakes.runs import RunTable
-from tests.schedule.fakes import Daemon
+from tests.schedule.sample_daemon import Daemon
 from tests.schedule.virtual_time import LoopClock, run_virtually
 from vcpd.core.errors import NeedsLoginError, PermanentError, RetryableError, UnavailableError
 from vcpd.domain.nse_calendar import NSE

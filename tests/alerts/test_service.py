@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from functools import wraps
 from typing import Any
 
-from tests.alerts.fakes import EVENING, ZONE, FakeChannel, alert, digest
+from tests.alerts.samples import EVENING, ZONE, FakeChannel, alert, digest
 from tests.fakes.outbox import FakeOutbox
 from tests.schedule.virtual_time import LoopClock, run_virtually
 from vcpd.alerts.routing import DEADMAN_CHANNEL_SETTINGS

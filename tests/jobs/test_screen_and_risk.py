@@ -9,7 +9,16 @@ import pytest
 from tests.fakes.collection import context
 from tests.fakes.results import FakeRiskStore, FakeSetupStore
 from tests.fakes.runs import FakeRunStore
-from tests.jobs.town import INDEX, MORNING, NEXT_EVENING, SESSION, SETTLED, Town, build_town, history
+from tests.jobs.sample_market import (
+    INDEX,
+    MORNING,
+    NEXT_EVENING,
+    SESSION,
+    SETTLED,
+    SampleMarket,
+    build_sample_market,
+    history,
+)
 from vcpd import __version__
 from vcpd.analysis.risk.parameters import RiskParameters
 from vcpd.analysis.screen_types import ScreenParams
@@ -25,20 +34,20 @@ from vcpd.jobs.settings import CollectSettings
 SYMBOLS = [f"NSE:S{number}" for number in range(6)]
 
 
-async def _collected(sessions: int = 400, last: date = SESSION) -> Town:
+async def _collected(sessions: int = 400, last: date = SESSION) -> SampleMarket:
     names = [*SYMBOLS, INDEX.symbol]
-    town = build_town([history(symbol, last, sessions) for symbol in names], now=MORNING)
+    town = build_sample_market([history(symbol, last, sessions) for symbol in names], now=MORNING)
     town.settings = CollectSettings(history_years=3.0)
     await town.collect()(context(SESSION))
     return town
 
 
-def _screen(town: Town, setups: FakeSetupStore) -> Screen:
+def _screen(town: SampleMarket, setups: FakeSetupStore) -> Screen:
     sweep = town.quotes
     return Screen(town.panels, town.workers, setups, sweep, town.clock, NSE, Thresholds())
 
 
-def _risk(town: Town, scores: FakeRiskStore) -> ScoreRisk:
+def _risk(town: SampleMarket, scores: FakeRiskStore) -> ScoreRisk:
     return ScoreRisk(town.panels, town.workers, scores, RiskParameters())
 
 
@@ -171,7 +180,7 @@ async def test_housekeeping_forgets_only_what_is_older_than_a_year_and_renews_st
 
 @pytest.mark.parametrize("job", ["screen", "risk"])
 async def test_an_empty_store_is_a_failure_with_a_reason_not_a_crash(job: str) -> None:
-    town = build_town([])
+    town = build_sample_market([])
     work = _screen(town, FakeSetupStore()) if job == "screen" else _risk(town, FakeRiskStore())
     result = await work(context(SESSION, job))
     assert result.outcome is Outcome.FAILED

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from tests.fakes.collection import context
-from tests.jobs.town import EVENING, NEXT_SESSION, SESSION, SETTINGS, SETTLED, build_town, history
+from tests.jobs.sample_market import (
+    EVENING,
+    NEXT_SESSION,
+    SESSION,
+    SETTINGS,
+    SETTLED,
+    build_sample_market,
+    history,
+)
 from vcpd.core.errors import RetryableError
 from vcpd.domain.instruments import Instrument, Quote, StoredInstrument
 from vcpd.domain.nse_calendar import NSE
@@ -74,7 +82,9 @@ def test_quotes_settle_after_the_closing_auction() -> None:
 
 async def test_a_sweep_of_the_running_session_renews_the_panel_and_asks_for_it_again_later() -> None:
     """At ten o'clock the running bar is in the panel, yet the evening still collects the session."""
-    town = build_town([history("NSE:A"), history("NSE:B")], now=datetime(2025, 7, 1, 4, 30, tzinfo=UTC))
+    town = build_sample_market(
+        [history("NSE:A"), history("NSE:B")], now=datetime(2025, 7, 1, 4, 30, tzinfo=UTC)
+    )
     await town.collect()(context(SESSION))
     town.market.quoted_session = NEXT_SESSION
     tally = await town.quotes(NEXT_SESSION, Progress())
@@ -85,20 +95,20 @@ async def test_a_sweep_of_the_running_session_renews_the_panel_and_asks_for_it_a
 
 
 async def test_five_hundred_symbols_go_into_one_request() -> None:
-    town = build_town([history(f"NSE:S{number:04d}", sessions=2) for number in range(1_200)])
+    town = build_sample_market([history(f"NSE:S{number:04d}", sessions=2) for number in range(1_200)])
     town.market.quoted_session = date(2025, 7, 31)
     await town.quotes(date(2025, 7, 31), Progress())
     assert [len(symbols) for symbols in town.market.quote_requests] == [500, 500, 201]
 
 
 async def test_quotes_that_are_all_of_another_day_raise() -> None:
-    town = build_town([history("NSE:A")], quoted=FRIDAY)
+    town = build_sample_market([history("NSE:A")], quoted=FRIDAY)
     with pytest.raises(RetryableError, match="2025-06-30"):
         await town.quotes(SESSION, Progress())
 
 
 async def test_a_broken_quote_is_kept_apart() -> None:
-    town = build_town([history("NSE:A"), history("NSE:B")])
+    town = build_sample_market([history("NSE:A"), history("NSE:B")])
     records = town.market.histories["NSE:B"].records
     records["high"][records["session"] == np.datetime64(SESSION)] = 1.0
     tally = await town.quotes(SESSION, Progress())

@@ -57,7 +57,7 @@ def series_of(symbol: str, days: DateArray, price: float = 100.0) -> BarSeries:
 
 
 @dataclass
-class Town:
+class SampleMarket:
     """Stores survive a death; the jobs over them are made anew by `collect()` and `reconcile()`."""
 
     clock: FakeClock
@@ -124,9 +124,9 @@ class Town:
         }
 
 
-def build_town(
+def build_sample_market(
     histories: Iterable[BarSeries], now: datetime = EVENING, quoted: date | None = SESSION
-) -> Town:
+) -> SampleMarket:
     """A town that lists what it has histories of, with the index beside."""
     fate = Fate()
     by_symbol = {one.symbol: one for one in histories}
@@ -139,7 +139,7 @@ def build_town(
     quarantine = FakeQuarantineStore(fate)
     panels = FakePanelStore(fate, bars, quarantine)
     market = FakeMarket(fate, by_symbol, listed, quoted_session=quoted)
-    return Town(
+    return SampleMarket(
         FakeClock(now),
         market,
         FakeInstrumentStore(fate, stored),

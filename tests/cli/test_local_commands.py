@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tests.cli.bars import LAST, write_bars
+from tests.cli.bar_files import LAST, write_bars
 from tests.real_data import real_data
 from vcpd.cli import history
 from vcpd.cli.command import (

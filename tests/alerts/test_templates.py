@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.alerts.fakes import ZONE, alert, digest
+from tests.alerts.samples import ZONE, alert, digest
 from vcpd.alerts.message import compose, idempotency_key, template_variables, truncate
 from vcpd.alerts.templates import (
     DEFAULT_TEMPLATES,

@@ -10,8 +10,8 @@ import asyncpg
 import polars as pl
 import pytest
 
-from tests.cli.bars import LAST, write_bars
-from tests.cli.served import call
+from tests.cli.bar_files import LAST, write_bars
+from tests.cli.scripted_daemon import call
 from tests.web.fakes import setup
 from vcpd.cli.command import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_OK, EXIT_TEMPORARY_FAILURE
 from vcpd.cli.store import covered_spans, watchlist
