@@ -34,7 +34,7 @@ async def test_a_talkative_child_is_listened_to(monkeypatch: pytest.MonkeyPatch)
                 assert await child.wait() == 0
     finally:
         await child.close()
-    heard = [record for record in records if record["event"] == "sandbox.said"]
+    heard = [record for record in records if record["event"] == "sandbox.output"]
     assert heard
     assert all("trouble" in record["text"] for record in heard)
     assert max(len(record["text"]) for record in heard) <= market.MAX_LOGGED_CHARACTERS

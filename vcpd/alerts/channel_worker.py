@@ -107,7 +107,7 @@ class ChannelWorker:
             try:
                 pause_s = await self._deliver_due()
             except STORE_ERRORS as error:
-                log.warning("alerts.store_away", channel=self._channel.name, reason=str(error))
+                log.warning("alerts.store_unavailable", channel=self._channel.name, reason=str(error))
                 pause_s = STORE_RETRY_DELAY_S
             if pause_s > 0 and not self._stopping:
                 await self._wakeup.wait(min(pause_s, MAX_WAIT_S))
@@ -200,7 +200,7 @@ class ChannelWorker:
         except (RetryableError, PermanentError) as error:
             return error
         except Exception as error:  # a channel's own fault must not stop the others, nor lose the alert
-            log.exception("alerts.channel_crashed", channel=self._channel.name)
+            log.exception("alerts.channel_failed", channel=self._channel.name)
             return RetryableError(f"a fault of vcpd's: {type(error).__name__}")
         return None
 
@@ -212,7 +212,7 @@ class ChannelWorker:
             if message.image is None:
                 raise
             await self._channel.send(msgspec.structs.replace(message, image=None))
-            log.warning("alerts.picture_refused", channel=self._channel.name, reason=str(error))
+            log.warning("alerts.image_rejected", channel=self._channel.name, reason=str(error))
 
     def _retry_delay_s(self, letters: Sequence[PendingDelivery], trouble: RetryableError) -> float:
         attempts = max(letter.attempts for letter in letters)
@@ -224,7 +224,7 @@ class ChannelWorker:
             try:
                 return await write()
             except STORE_ERRORS as error:
-                log.warning("alerts.store_away", channel=self._channel.name, reason=str(error))
+                log.warning("alerts.store_unavailable", channel=self._channel.name, reason=str(error))
                 await self._context.clock.sleep(STORE_RETRY_DELAY_S)
 
     def _record(self, outcome: str, ids: Sequence[int], reason: str = "") -> None:
@@ -243,7 +243,7 @@ class ChannelWorker:
         try:
             return await self._context.render_image(alert)
         except Exception:  # the words matter more than a drawing that fails each time
-            log.exception("alerts.drawing_crashed", channel=self._channel.name)
+            log.exception("alerts.chart_failed", channel=self._channel.name)
             return None
 
 

@@ -109,7 +109,7 @@ class AlertService:
         for postman in self._workers:
             postman.enqueue([letter for letter in new if postman.channel in channels[letter.alert.key]])
         if new:
-            log.info("alerts.told", alerts=len(new), kinds=sorted({one.alert.kind.value for one in new}))
+            log.info("alerts.published", alerts=len(new), kinds=sorted({one.alert.kind.value for one in new}))
         return len(new)
 
     def apply_plan(self, plan: ChannelPlan) -> None:
@@ -155,7 +155,7 @@ class AlertService:
                 try:
                     await self._expire_old(plan.settings)
                 except STORE_ERRORS as error:
-                    log.warning("alerts.store_away", reason=str(error))
+                    log.warning("alerts.store_unavailable", reason=str(error))
             await self._changed.wait(MAINTENANCE_INTERVAL_S)
 
     async def _expire_old(self, settings: AlertSettings) -> None:

@@ -59,7 +59,7 @@ class AlertMonitor:
                 try:
                     await self.check()
                 except (RetryableError, UnavailableError) as error:
-                    log.warning("alerts.store_away", reason=str(error))
+                    log.warning("alerts.store_unavailable", reason=str(error))
                     pause_s = STORE_RETRY_DELAY_S
             await self._services.monitor.changed.wait(pause_s)
 
@@ -120,7 +120,7 @@ class AlertMonitor:
         told = [one.alert for one in digests if one.alert.session == session]
         news = setup_alerts.alerts_for_screen(evening, await setups.active_bases(), told)
         await self._publish(news)
-        log.info("alerts.evening", session=str(session), screen_run=run.id, alerts=len(news))
+        log.info("alerts.screen_published", session=str(session), screen_run=run.id, alerts=len(news))
 
     def _condition_alerts(self, diary: RunLog, now: datetime) -> list[Alert]:
         parts, settings = self._services, self._services.configuration.alerts
@@ -201,7 +201,7 @@ class DigestChart:
                     async with asyncio.timeout(RENDER_TIMEOUT_S):
                         picture = await self._draw(wanted)
                 except (VcpdError, KeyError, TimeoutError) as error:
-                    log.warning("alerts.no_picture", alert=alert.key, reason=str(error))
+                    log.warning("alerts.chart_failed", alert=alert.key, reason=str(error))
                     return None
                 self._add_to_cache(question, picture)
             return self._cache[question]

@@ -298,6 +298,6 @@ def _log_warmup_result(warming: asyncio.Task[None]) -> None:
     if warming.cancelled():
         return
     if (error := warming.exception()) is not None:
-        log.error("workers.not_started", reason=str(error))
+        log.error("workers.start_failed", reason=str(error))
     else:
-        log.info("workers.warm")
+        log.info("workers.ready")

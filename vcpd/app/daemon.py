@@ -368,7 +368,7 @@ class Daemon:
 
     def _on_task_failure(self, name: str, error: BaseException) -> None:
         """A background task that ends by itself takes the daemon with it, loudly."""
-        log.error("daemon.part_died", part=name, reason=str(error))
+        log.error("daemon.task_failed", part=name, reason=str(error))
         self._fatal_error = self._fatal_error or error  # what dies after the first is mostly its victim
         if self.container is not None:
             self.container.drain_timeout_s = 0.0  # what is in flight cannot end well any more

@@ -130,7 +130,7 @@ async def _log_output(pipe: asyncio.StreamReader) -> None:
     """
     while piece := await pipe.read(READ_BYTES):
         words = piece.decode(errors="replace").strip()
-        log.warning("sandbox.said", text=words[:MAX_LOGGED_CHARACTERS], characters=len(words))
+        log.warning("sandbox.output", text=words[:MAX_LOGGED_CHARACTERS], characters=len(words))
 
 
 async def _terminate(process: asyncio.subprocess.Process) -> None:

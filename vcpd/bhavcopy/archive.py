@@ -95,7 +95,7 @@ class Downloader:
                 if tries >= self._settings.max_attempts:
                     raise
                 pause_s = self._retry_delay_s(tries, error)
-                _log.info("bulletin.retry", file=name, reason=str(error), tries=tries, pause_s=pause_s)
+                _log.info("bhavcopy.retry", file=name, reason=str(error), tries=tries, pause_s=pause_s)
             tries += 1
             await asyncio.sleep(pause_s)
 
@@ -258,7 +258,7 @@ async def _first_available(
         try:
             path = await find(file)
         except RetryableError as error:
-            _log.warning("bulletin.not_had", file=file.name, reason=str(error))
+            _log.warning("bhavcopy.unavailable", file=file.name, reason=str(error))
             trouble = trouble or error
             continue
         if path is not None:

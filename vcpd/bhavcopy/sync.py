@@ -140,7 +140,7 @@ class BhavcopySync:
             haul = await self._fetch_batch(batch)
             troubles += haul.errors
             left = sum(day > batch[-1] for day in days)
-            _log.info("bulletins.fetched", first=str(batch[0]), last=str(batch[-1]), sessions_left=left)
+            _log.info("bhavcopy.fetched", first=str(batch[0]), last=str(batch[-1]), sessions_left=left)
             if haul.given_up:
                 self._unreachable = (self._time.monotonic_s() + UNREACHABLE_RETRY_S, haul.errors[0])
                 break
@@ -209,7 +209,7 @@ class BhavcopySync:
         refusals: Sequence[RejectedFile] = await self._compute(ingest_files, str(self._folder), ordered)
         self._history = None
         for refusal in refusals:
-            _log.warning("bulletin.refused", reason=refusal.reason)
+            _log.warning("bhavcopy.rejected", reason=refusal.reason)
             await self._archive.mark_corrupt(Path(refusal.path))
         return refusals
 
@@ -219,7 +219,7 @@ class BhavcopySync:
         holes = [day for day in missing if day not in awaited]
         self._gaps |= dict.fromkeys(holes, self._time.monotonic_s() + GAP_RETRY_S)
         if holes:
-            _log.warning("bulletins.missing", sessions=[str(day) for day in sorted(holes)])
+            _log.warning("bhavcopy.missing", sessions=[str(day) for day in sorted(holes)])
         return (
             [RetryableError(f"the bulletin of {max(awaited)} is not in the archive yet")] if awaited else []
         )

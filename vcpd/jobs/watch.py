@@ -265,7 +265,7 @@ class WatchSession:
                     cause=RunCause.INTERRUPTION,
                 )
             except VcpdError as error:
-                log.warning("watch.skip_not_recorded", reason=str(error))
+                log.warning("watch.skip_record_failed", reason=str(error))
         self._skip_reason = reason
 
     def _check_feed(self) -> None:
@@ -277,7 +277,7 @@ class WatchSession:
             settings=self._watch.settings,
         )
         if advice.reconnect and self._dependencies.live is not None:
-            log.warning("watch.feed_silent")
+            log.warning("watch.feed_timed_out")
             self._dependencies.live.reconnect()
         if advice.polling is not self._polling:
             log.info("watch.source", source="quotes" if advice.polling else "ticker")
@@ -303,7 +303,7 @@ class WatchSession:
                     self._replace_tracker(await self._loader.candidates(settings))
                     known = version
             except VcpdError as error:
-                log.warning("watch.no_candidates", reason=str(error))
+                log.warning("watch.candidates_failed", reason=str(error))
             await self._dependencies.real_clock.sleep(settings.candidate_refresh_s)
 
     def _replace_tracker(self, candidates: Sequence[Candidate]) -> None:
@@ -327,7 +327,7 @@ class WatchSession:
         try:
             quotes = await self._dependencies.market.quotes(symbols)
         except VcpdError as error:
-            log.info("watch.no_quotes", reason=str(error))
+            log.info("watch.quotes_failed", reason=str(error))
             return
         self._polls += 1
         self._process_prices(prices_from_quotes(quotes.values(), self._dependencies.calendar.zone))
@@ -347,5 +347,5 @@ class WatchSession:
                     settings.volume_curve_max_age_days,
                 )
             except VcpdError as error:
-                log.info("watch.curves_not_learned", reason=str(error))
+                log.info("watch.curves_failed", reason=str(error))
             await self._dependencies.real_clock.sleep(settings.candidate_refresh_s)

@@ -80,7 +80,9 @@ class WatchEventWriter:
                 self.stored_count += await self._store.add(batch)
                 await self.publish(batch)
             except (RetryableError, UnavailableError) as error:
-                log.warning("watch.not_kept", events=len(batch), reason=str(error), retry_in_s=RETRY_DELAY_S)
+                log.warning(
+                    "watch.store_failed", events=len(batch), reason=str(error), retry_in_s=RETRY_DELAY_S
+                )
                 await self._real_clock.sleep(RETRY_DELAY_S)
             else:
                 return

@@ -93,7 +93,7 @@ class VolumeCurves:
             self._refusal_count += 1
         else:
             self._requested.discard(symbol)
-        log.info("watch.curve_not_learned", symbol=symbol, reason=str(error))
+        log.info("watch.curve_failed", symbol=symbol, reason=str(error))
 
     async def _learn_one(
         self, instrument: Instrument, calendar: TradingCalendar, session: date, days: int

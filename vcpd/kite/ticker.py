@@ -146,7 +146,7 @@ class TickerConnection:
 
     def _set_state(self, state: FeedState, reason: str) -> None:
         if (state, reason) != (self.state, self.reason):
-            _log.info("ticker.line", line=self.name, state=state.value, reason=reason)
+            _log.info("ticker.connection", line=self.name, state=state.value, reason=reason)
         self.state, self.reason = state, reason
 
     async def _serve_connection(

@@ -183,7 +183,7 @@ async def force_exit(code: int) -> int:
     threads = asyncio.create_task(asyncio.get_running_loop().shutdown_default_executor())
     done, _ = await asyncio.wait({threads}, timeout=FORCE_EXIT_AFTER_S)
     if deaf or not done:
-        log.error("daemon.left_behind", tasks=deaf, threads=not done)
+        log.error("daemon.forced_exit", tasks=deaf, threads=not done)
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)

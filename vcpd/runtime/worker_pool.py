@@ -188,7 +188,7 @@ class WorkerPool:
     def recycle(self, reason: str) -> None:
         """Let running tasks end and replace all workers by fresh ones."""
         if self._executor is not None and not self._closed:
-            log.info("workers_renewed", reason=reason)
+            log.info("workers_recycled", reason=reason)
             self._executor.mark_for_recycling()
             self._replace_if_needed()
 
@@ -263,7 +263,7 @@ class WorkerPool:
             for one in mapping.failed_rows
         ]
         for one in named:
-            log.error("worker_casualty", symbol=one.symbol, reason=one.reason)
+            log.error("symbol_failed", symbol=one.symbol, reason=one.reason)
         if named and (casualties is None or len(named) > self.settings.max_failed_symbols):
             listed = "; ".join(f"{one.symbol}: {one.reason}" for one in named[:3])
             text = f"{len(named)} symbols could not be computed, the job is given up: {listed}"

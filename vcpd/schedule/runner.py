@@ -66,7 +66,7 @@ class Runner:
     async def record(self, name: str, tick: Tick, cause: RunCause, outcome: Outcome, reason: str) -> None:
         """A row for a run that never began."""
         log.info(
-            "run.not_begun", job=name, scheduled_at=str(tick.scheduled_at), outcome=outcome, reason=reason
+            "run.not_started", job=name, scheduled_at=str(tick.scheduled_at), outcome=outcome, reason=reason
         )
         await self._persist(
             lambda: self._runs.record(name, tick.scheduled_at, tick.session, outcome, reason, cause=cause)
@@ -101,7 +101,7 @@ class Runner:
             try:
                 return await write()
             except STORE_ERRORS as error:
-                log.warning("runs.store_away", error=str(error), retry_in_s=STORE_RETRY_S)
+                log.warning("runs.store_unavailable", error=str(error), retry_in_s=STORE_RETRY_S)
                 await self._clock.sleep(STORE_RETRY_S)
 
 
@@ -175,7 +175,7 @@ class RunLauncher:
         elif waiting.cause in SCHEDULE_CAUSES:
             self.record(waiting.name, waiting.tick, waiting.cause, outcome, reason)
         else:
-            log.info("retry.given_up", job=waiting.name, outcome=outcome, reason=reason)
+            log.info("retry.abandoned", job=waiting.name, outcome=outcome, reason=reason)
 
     def close_run(self, row: Run, outcome: Outcome, reason: str) -> None:
         """A row that was opened for a run that will not begin."""
@@ -250,7 +250,7 @@ class PausedJobs:
         try:
             self.names = await self._runs.paused()
         except STORE_ERRORS as error:
-            log.warning("scheduler.pauses_unknown", error=str(error))
+            log.warning("scheduler.paused_jobs_unavailable", error=str(error))
 
 
 class RunRetrier:

@@ -239,7 +239,7 @@ class Scheduler:
         if leading and not self._leading and not self._queue.running:
             await self._take_over()
         elif self._leading and not leading:
-            log.warning("scheduler.lead_lost")
+            log.warning("scheduler.leadership_lost")
             self._leading = False
             self._retrier.table.clear()
             self._queue.cancel_all(LEADERSHIP_LOST)
@@ -256,7 +256,7 @@ class Scheduler:
         try:
             return await self._lead()
         except STORE_ERRORS as error:
-            log.warning("scheduler.store_away", error=str(error))
+            log.warning("scheduler.store_unavailable", error=str(error))
             return False
 
     async def _take_over(self) -> None:
@@ -266,7 +266,7 @@ class Scheduler:
             for name in self._jobs:
                 self._queue.history.load(name, await self._runs.recent(RUNS_KEPT_PER_JOB, name))
         except STORE_ERRORS as error:
-            log.warning("scheduler.store_away", error=str(error))
+            log.warning("scheduler.store_unavailable", error=str(error))
             return
         self._leading = True
         now = self._clock.now()

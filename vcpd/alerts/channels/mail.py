@@ -63,7 +63,7 @@ class MailChannel:
         except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
             raise _to_error(error) from None
         if refused:
-            log.warning("alerts.mail_refused", addresses=len(refused), of=len(settings.to))
+            log.warning("alerts.mail_rejected", addresses=len(refused), of=len(settings.to))
 
     def build_email(self, message: AlertMessage) -> EmailMessage:
         """The message as mail; the picture is attached."""

@@ -77,7 +77,7 @@ class TelegramChannel:
         try:
             await self._send_photo(picture, truncate(caption, MAX_CAPTION_LENGTH))
         except VcpdError as error:
-            log.warning("alerts.picture_lost", channel=self.name, reason=str(error))
+            log.warning("alerts.image_not_sent", channel=self.name, reason=str(error))
 
     async def _call(self, method: str, **options: Any) -> None:
         token = "" if self.token is None else self.token.reveal()
