@@ -55,6 +55,7 @@ class World:
         self.runs: tuple[Run, ...] = ()
         self.judged = [date(2026, 4, 6), YESTERDAY]
         self.screened = SESSION
+        self.unscheduled: dict[date, int] = {}
         self.clock_error: str | None = None
         self.login: Any = SimpleNamespace(login_due=False, reason="")
 
@@ -70,7 +71,12 @@ class World:
             clock=SimpleNamespace(now=lambda: self.now),
             configuration=Configuration(),
             calendar=NSE,
-            monitor=SimpleNamespace(recent=self.runs, newest_bar=SESSION, newest_screen=self.screened),
+            monitor=SimpleNamespace(
+                recent=self.runs,
+                newest_bar=SESSION,
+                newest_screen=self.screened,
+                unscheduled=self.unscheduled,
+            ),
             scheduler=SimpleNamespace(
                 snapshot=lambda: SimpleNamespace(jobs=(), clock_error=self.clock_error)
             ),
@@ -269,3 +275,12 @@ def test_a_wrong_clock_reports_nothing(world: World) -> None:
     assert AlertMonitor(world.parts())._may_publish()
     world.clock_error = "the clock says 1970-01-01"
     assert not AlertMonitor(world.parts())._may_publish()
+
+
+async def test_a_day_that_the_calendar_does_not_know_is_reported_once(world: World) -> None:
+    world.unscheduled = {date(2026, 4, 4): 24}
+    for _ in range(2):
+        await AlertMonitor(world.parts()).check()
+    (kept,) = await world.outbox.recent(5)
+    assert (kept.alert.kind, kept.alert.session) == (AlertKind.CALENDAR, date(2026, 4, 4))
+    assert "extra_sessions" in str(kept.alert.facts["reason"])

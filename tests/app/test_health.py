@@ -63,6 +63,7 @@ def _parts(jobs: Sequence[JobStatus] = (), rows: Sequence[Run] = (), **more: Any
             stall_detector=stalls,
             scheduler_status=more.get("at_work", status),
             newest_bar=more.get("newest_bar"),
+            unscheduled=more.get("unscheduled", {}),
             newest_screen=more.get("newest_screen"),
         ),
         configuration=more.get("configuration", Configuration()),
@@ -132,6 +133,32 @@ def test_a_screen_that_runs_or_is_switched_off_is_not_missing() -> None:
     off = _parts(newest_bar=monday, configuration=msgspec.structs.replace(Configuration(), jobs=jobs))
     assert health.missing_evening(off, at) is None
     assert health.missing_evening(_parts(), at) is None
+
+
+def collected(session: date, **counts: int) -> JobStatus:
+    """A collect job whose last run was for `session` and went well."""
+    last = Run(7, "collect", NOW, session, NOW, NOW, Outcome.DONE, counts=counts)
+    return msgspec.structs.replace(_job("collect"), last=last)
+
+
+def test_a_market_that_does_not_keep_to_the_calendar_is_named_with_the_setting() -> None:
+    """A Saturday with bars of most symbols; a session of which nothing came although all was asked for."""
+    monday, saturday = date(2025, 6, 30), date(2025, 6, 28)
+    at = datetime(2025, 6, 30, 18, tzinfo=NSE.zone)
+    few = _parts(unscheduled={saturday: 4})
+    assert health.calendar_surprises(few, at) == []
+    many = _parts(unscheduled={saturday: 24, FRIDAY: 24})
+    assert [day for day, _ in health.calendar_surprises(many, at)] == [saturday]
+    closed = _parts([collected(monday)], newest_bar=FRIDAY)
+    ((day, text),) = health.calendar_surprises(closed, at)
+    assert (day, "[schedule] extra_holidays" in text) == (monday, True)
+    for parts, instant in (
+        (_parts([collected(monday, failed=3)], newest_bar=FRIDAY), at),
+        (_parts([collected(FRIDAY)], newest_bar=FRIDAY), at),
+        (_parts([collected(monday)], newest_bar=monday), at),
+        (closed, at - timedelta(hours=1, minutes=5)),
+    ):
+        assert health.calendar_surprises(parts, instant) == []
 
 
 def test_only_a_screen_after_the_close_is_the_evenings() -> None:

@@ -40,6 +40,7 @@ def test_a_daemon_without_trouble_has_full_points() -> None:
         ({"age_sessions": 1}, "data", 15),
         ({"age_sessions": 2}, "data", 30),
         ({"unscreened": date(2026, 11, 20)}, "evening", 20),
+        ({"calendar_surprises": ("no symbol has a bar of 2026-11-20",)}, "calendar", 10),
         ({"clock": "the clock says 1970-01-01"}, "clock", 40),
         ({"login_due": "expired"}, "login", 15),
         ({"excluded_pct": 1.5}, "quality", 5),

@@ -444,3 +444,35 @@ def test_a_history_of_the_town_lies_on_sessions() -> None:
     """The scenery is honest: otherwise every test above would test quarantine."""
     days = series_of("NSE:A", NSE.sessions(date(2025, 6, 1), SESSION)).sessions
     assert all(NSE.is_session(day) for day in days.tolist())
+
+
+async def test_a_whole_market_that_trades_on_a_saturday_is_named_with_the_setting_to_correct() -> None:
+    """Its rows are quarantined; the run's reason says once what to do about them."""
+    saturday = date(2025, 6, 28)
+    days = np.sort(np.append(NSE.sessions(date(2025, 4, 1), SESSION), np.datetime64(saturday)))
+    town = build_sample_market([series_of(symbol, days) for symbol in SYMBOLS])
+    result = await town.collect()(context(SESSION))
+    assert result.outcome is Outcome.DONE
+    assert result.counts["quarantined"] == len(SYMBOLS)
+    assert result.reason.startswith("5 symbols have bars of Saturday 2025-06-28, which is no session")
+    assert 'add "2025-06-28" to [schedule] extra_sessions' in result.reason
+    again = await town.reconcile()(context(SESSION))
+    assert "extra_sessions" not in again.reason
+
+
+async def test_a_single_row_on_a_saturday_is_an_error_of_the_data() -> None:
+    days = np.sort(np.append(NSE.sessions(date(2025, 4, 1), SESSION), np.datetime64("2025-06-28")))
+    others = [history(symbol, SESSION) for symbol in SYMBOLS[1:]]
+    town = build_sample_market([series_of("NSE:A", days), *others])
+    result = await town.collect()(context(SESSION))
+    assert (result.counts["quarantined"], result.reason) == (1, "")
+
+
+async def test_a_session_of_which_no_symbol_has_a_bar_is_named_with_the_setting_to_correct() -> None:
+    """The exchange stayed closed on a day on which the calendar expects it to trade."""
+    before = NSE.previous(SESSION)
+    town = build_sample_market([history(symbol, before) for symbol in SYMBOLS])
+    town.market.histories["NSE:NIFTY 500"] = history("NSE:NIFTY 500", before)
+    result = await town.collect()(context(SESSION))
+    assert result.outcome is Outcome.DONE
+    assert f"if the exchange was closed, add {SESSION} to [schedule] extra_holidays" in result.reason

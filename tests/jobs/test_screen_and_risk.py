@@ -87,7 +87,7 @@ async def test_without_bars_of_the_session_the_screen_fails_and_says_what_to_do(
     town.clock.at = NEXT_EVENING
     result = await _screen(town, setups)(context(date(2025, 7, 1), "screen"))
     assert result.outcome is Outcome.FAILED
-    assert "run collect first" in result.reason
+    assert "if the exchange was closed, add 2025-07-01 to [schedule] extra_holidays" in result.reason
     assert not setups.by_session
 
 

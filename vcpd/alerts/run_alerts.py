@@ -176,6 +176,14 @@ def stale_data_alerts(age: int | None, last: date | None, now: datetime) -> Iter
         )
 
 
+def calendar_alerts(surprises: Sequence[tuple[date, str]], now: datetime) -> Iterator[Alert]:
+    """Days on which the market did not keep to the calendar; told once for each."""
+    for day, text in surprises:
+        yield Alert(
+            kind=AlertKind.CALENDAR, key=f"calendar:{day}", at=now, session=day, facts={"reason": text}
+        )
+
+
 def missing_evening_alerts(session: date | None, now: datetime) -> Iterator[Alert]:
     """A session that has bars and no screen; told once for each."""
     if session is not None:

@@ -56,6 +56,7 @@ VARIABLES_BY_KIND: Final[Mapping[AlertKind, Variables]] = {
     AlertKind.COLLECTION_INCOMPLETE: {**RUN_VARIABLES, "failed": 3, "headline": "3 symbols are missing"},
     AlertKind.HEALTH: {"score": 55, "mark": 60, "level": "poor", "reasons": "login: it is due"},
     AlertKind.DATA_STALE: {"age": 2, "last": "2026-04-06"},
+    AlertKind.CALENDAR: {"reason": "no symbol has a bar of 2026-04-08"},
     AlertKind.EVENING_MISSING: {"last": "2026-04-08"},
     AlertKind.RESTATEMENT: {**RUN_VARIABLES, "restated": 2, "headline": "2 histories restated"},
     AlertKind.SESSION_COMPLETE: {"setups": 12},
@@ -196,6 +197,7 @@ class Templates(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     data_stale: Template = Template(
         title="The newest bars are of {last}", body="{age} trading sessions have ended since"
     )
+    calendar: Template = Template(title="{session} is not as the calendar says", body="{reason}")
     evening_missing: Template = Template(
         title="The session of {last} was not screened",
         body="its bars are there; start it with `vcpd jobs run screen --session {last}`",

@@ -17,7 +17,7 @@ from vcpd.alerts import run_alerts, setup_alerts
 from vcpd.alerts.run_alerts import Debounce, LoginCondition, RunLog
 from vcpd.alerts.setup_alerts import ScreenRun
 from vcpd.analysis.chart.chart import draw_setup, montage
-from vcpd.app.health import current_health, late_sessions, missing_evening
+from vcpd.app.health import calendar_surprises, current_health, late_sessions, missing_evening
 from vcpd.app.jobs import job_kind
 from vcpd.app.panels import PanelReader
 from vcpd.app.services import Services
@@ -126,8 +126,10 @@ class AlertMonitor:
         parts, settings = self._services, self._services.configuration.alerts
         login = LoginCondition(_login_due_reason(parts), _login_url(parts))
         age = late_sessions(parts, now)
+        surprises = calendar_surprises(parts, now)
+        is_late = bool(age) and not surprises  # a day without trading has no bars that could be late
         stale = self._stale.update(
-            now, timedelta(minutes=settings.condition_min_duration_min), condition=bool(age)
+            now, timedelta(minutes=settings.condition_min_duration_min), condition=is_late
         )
         panel = parts.current_panel.last_loaded
         unscreened = missing_evening(parts, now)
@@ -138,6 +140,7 @@ class AlertMonitor:
         return [
             *run_alerts.login_alerts(login, diary, settings, now),
             *run_alerts.stale_data_alerts(age if stale else None, last, now),
+            *run_alerts.calendar_alerts(surprises, now),
             *run_alerts.missing_evening_alerts(unscreened if missing else None, now),
         ]
 

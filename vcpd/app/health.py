@@ -9,6 +9,7 @@ import numpy as np
 from vcpd.app.jobs import job_kind
 from vcpd.app.monitor import STALLED_AFTER_S
 from vcpd.app.services import Services
+from vcpd.domain.calendar import unscheduled_closing_text, unscheduled_session_text
 from vcpd.domain.health import Health, HealthReadings, score_health
 from vcpd.domain.panel import Panel
 from vcpd.domain.runs import Outcome, Run
@@ -17,6 +18,8 @@ from vcpd.schedule.trigger import last_tick_of_session
 
 COLLECTION_GRACE: Final = timedelta(minutes=55)  # after the last collection's time; then bars are late
 SCREEN_GRACE: Final = timedelta(minutes=60)  # after the evening's screen is due at the latest
+MIN_SURPRISE_SYMBOLS: Final = 5  # fewer bars on a day without session are errors of the data
+SURPRISE_SHARE: Final = 0.5  # of the symbols: then it is the market that traded
 COLLECT, SCREEN = "collect", "screen"
 MIN_LAG_SAMPLES: Final = 600  # a minute of them: a start is always a little late
 ORPHAN_AFTER: Final = timedelta(minutes=1)
@@ -43,6 +46,7 @@ def current_readings(parts: Services) -> HealthReadings:
         failed=tuple(_failed_jobs(scheduler.jobs)),
         paused=tuple(job.name for job in scheduler.jobs if job.paused),
         age_sessions=late_sessions(parts, now),
+        calendar_surprises=tuple(text for _, text in calendar_surprises(parts, now)),
         unscreened=missing_evening(parts, now),
         clock=scheduler.clock_error,
         collecting=any(job.running and _is_job_of(parts, job.name, COLLECT) for job in scheduler.jobs),
@@ -79,11 +83,15 @@ def late_sessions(parts: Services, now: datetime) -> int | None:
 
     The collection is due when this market's own schedule says so. None without a panel.
     """
+    return age_in_sessions(parts, parts.calendar.open_close(_last_due_session(parts, now))[1])
+
+
+def _last_due_session(parts: Services, now: datetime) -> date:
+    """The last session whose bars should be there."""
     session = parts.calendar.last_session_at(now)
     due = _due_at(parts, COLLECT, session)
-    if due is not None and now < due + COLLECTION_GRACE:
-        session = parts.calendar.previous(session)
-    return age_in_sessions(parts, parts.calendar.open_close(session)[1])
+    late = due is None or now >= due + COLLECTION_GRACE
+    return session if late else parts.calendar.previous(session)
 
 
 def missing_evening(parts: Services, now: datetime) -> date | None:
@@ -96,6 +104,29 @@ def missing_evening(parts: Services, now: datetime) -> date | None:
         job.running and _is_job_of(parts, job.name, SCREEN) for job in parts.scheduler.snapshot().jobs
     )
     return None if due is None or running or now < due + SCREEN_GRACE else newest
+
+
+def calendar_surprises(parts: Services, now: datetime) -> list[tuple[date, str]]:
+    """Days on which the market did not keep to the calendar, each with what to do about it."""
+    panel, calendar = parts.current_panel.last_loaded, parts.calendar
+    mark = max(MIN_SURPRISE_SYMBOLS, SURPRISE_SHARE * (0 if panel is None else len(panel.symbols)))
+    found = [
+        (day, unscheduled_session_text(day, n_symbols))
+        for day, n_symbols in parts.monitor.unscheduled.items()
+        if n_symbols >= mark and not calendar.is_session(day)
+    ]
+    session, newest = _last_due_session(parts, now), parts.monitor.newest_bar
+    if newest is not None and newest < session and _is_collected(parts, session):
+        found.append((session, unscheduled_closing_text(session)))
+    return found
+
+
+def _is_collected(parts: Services, session: date) -> bool:
+    """Whether the market answered for every symbol when the session was last collected."""
+    jobs = parts.scheduler.snapshot().jobs
+    runs = [job.last for job in jobs if _is_job_of(parts, job.name, COLLECT) and job.last is not None]
+    done = [run for run in runs if run.session == session and run.outcome is Outcome.DONE]
+    return any(not run.counts.get("failed") for run in done)
 
 
 def _due_at(parts: Services, kind: str, session: date) -> datetime | None:

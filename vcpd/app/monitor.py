@@ -26,6 +26,7 @@ STORE_TIMEOUT_S: Final = 20.0
 RUNS_POLL_INTERVAL_S: Final = 60.0  # a fallback: a finished run is reported at once
 STORE_RETRY_DELAY_S: Final = 5.0
 RECENT_RUNS: Final = 100
+UNSCHEDULED_WINDOW: Final = timedelta(days=30)
 SCREEN: Final = "screen"
 STALLED_AFTER_S: Final = 900.0
 GIVEN_UP_WINDOW: Final = timedelta(days=1)
@@ -109,6 +110,7 @@ class Monitor:
     states: Mapping[str, int] = field(default_factory=dict)
     newest_bar: date | None = None  # the newest session of which the store holds any bar
     newest_screen: date | None = None  # the newest session that was screened after its close
+    unscheduled: Mapping[date, int] = field(default_factory=dict)  # symbols with bars of days without session
     runs_version: object = None
     outbox: OutboxCounts = NO_DELIVERIES
     run_counters: RunCounters = field(default_factory=RunCounters)
@@ -186,6 +188,8 @@ class Monitor:
         self.bars_estimate = (await storage.database.sizes()).get("bars", (0, 0))[1]
         self.states = await storage.setups.listed_states()
         self.newest_bar = await storage.bars.newest_session()
+        since = parts.calendar.local_date(parts.clock.now()) - UNSCHEDULED_WINDOW
+        self.unscheduled = await storage.quarantine.unscheduled_sessions(since)
         self.newest_screen = await _newest_screen(parts)
 
 

@@ -23,6 +23,7 @@ class AlertKind(StrEnum):
     COLLECTION_INCOMPLETE = "collection_incomplete"
     HEALTH = "health"
     DATA_STALE = "data_stale"
+    CALENDAR = "calendar"  # the market did not keep to the calendar
     EVENING_MISSING = "evening_missing"  # bars are there, the evening's screen is not
     RESTATEMENT = "restatement"
     SESSION_COMPLETE = "good_night"  # a session's whole evening is done: for those who watch the watcher

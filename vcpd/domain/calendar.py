@@ -55,6 +55,22 @@ class SpecialSession:
             )
 
 
+def unscheduled_session_text(day: date, n_symbols: int) -> str:
+    """What to do about a day on which the market has bars although the calendar says it is closed."""
+    return (
+        f"{n_symbols} symbols have bars of {day:%A} {day}, which is no session of the calendar: add "
+        f'"{day}" to [schedule] extra_sessions, then run reconcile'
+    )
+
+
+def unscheduled_closing_text(day: date) -> str:
+    """What to do about a session of the calendar of which no symbol has a bar."""
+    return (
+        f"no symbol has a bar of {day}: if the exchange was closed, add {day} to [schedule] extra_holidays; "
+        "else run collect again"
+    )
+
+
 @dataclass(frozen=True)
 class TradingCalendar:
     """An exchange's sessions. Inside [`valid_from`, `valid_until`] the table decides; outside, weekdays."""

@@ -50,6 +50,7 @@ class HealthReadings(msgspec.Struct, frozen=True, kw_only=True):
     paused: tuple[str, ...] = ()
     age_sessions: int | None = None
     unscreened: date | None = None  # the session of the newest bars, where its screen is overdue
+    calendar_surprises: tuple[str, ...] = ()  # days on which the market did not keep to the calendar
     clock: str | None = None  # why the wall clock cannot be right
     collecting: bool = False  # a run that brings bars is under way
     login_due: str | None = None  # the reason
@@ -261,6 +262,13 @@ def _dependency_penalties(readings: HealthReadings) -> Iterator[Penalty]:
             10,
             readings.calendar,
             "add the new holidays to [schedule] extra_holidays and set calendar_valid_until, or upgrade vcpd",
+        )
+    if readings.calendar_surprises:
+        yield Penalty(
+            "calendar",
+            10,
+            "; ".join(readings.calendar_surprises),
+            "correct [schedule] in the configuration and reload it: `systemctl reload vcpd`",
         )
     yield from _alert_penalties(readings)
     if readings.reload_error is not None:

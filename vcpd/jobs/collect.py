@@ -12,6 +12,7 @@ from datetime import date
 from typing import Final
 
 from vcpd.core.errors import NeedsLoginError, VcpdError, is_transient
+from vcpd.domain.calendar import unscheduled_closing_text, unscheduled_session_text
 from vcpd.domain.instruments import StoredInstrument
 from vcpd.domain.quality_rules import QualityRule
 from vcpd.domain.runs import Outcome, RunContext, RunResult
@@ -24,6 +25,8 @@ from vcpd.jobs.universe import Universe, UniverseSelection
 from vcpd.ports import BarStore, Clock, Coverage, SessionSpan
 
 MAX_NOTES: Final = 10
+MIN_UNSCHEDULED_SYMBOLS: Final = 5  # fewer are errors of the data
+MARKET_SHARE: Final = 0.5  # of the symbols: then it is the market that traded
 SUSPECT_RULES: Final = frozenset({QualityRule.JUMP_BEYOND_BAND, QualityRule.SCALE_BREAK})
 
 
@@ -75,7 +78,7 @@ def build_run_result(
     """The result of the run: failed if it was ended early or every symbol failed, else done with notes."""
     counts = {name: count for name, count in sorted(stats.counts.items()) if count}
     texts = [*stats.notes, *stats.repriced]
-    notes = texts[:MAX_NOTES]
+    notes = [*_unscheduled_sessions(stats), *texts[:MAX_NOTES]]
     if len(texts) > MAX_NOTES:
         notes.append(f"and {len(texts) - MAX_NOTES} more")
     if selection.unknown:
@@ -85,6 +88,16 @@ def build_run_result(
     if stats.counts["failed"] and not (stats.counts["fetched"] or stats.counts["swept"]):
         return RunResult(counts, Outcome.FAILED, "; ".join(notes), stats.has_retryable_failure)
     return RunResult(counts, Outcome.DONE, "; ".join(notes))
+
+
+def _unscheduled_sessions(stats: CollectStats) -> list[str]:
+    """Days that are no session although most of the symbols that were asked for have bars of them."""
+    n_requested = stats.counts["fetched"] + stats.counts["swept"]
+    return [
+        unscheduled_session_text(day, n_symbols)
+        for day, n_symbols in sorted(stats.unscheduled.items())
+        if n_symbols >= max(MIN_UNSCHEDULED_SYMBOLS, MARKET_SHARE * n_requested)
+    ]
 
 
 @dataclass(slots=True)
@@ -110,7 +123,16 @@ class Collect:
         stopped = await self._fetch(selection, target, context, stats)
         if stopped is None or stats.has_changed:
             stats.counts.update(await self.panel_refresh(target, context.progress))
+        if stopped is None and not stats.counts["failed"]:
+            await self._check_session(target, stats)
         return build_run_result(stats, stopped, selection)
+
+    async def _check_session(self, target: date, stats: CollectStats) -> None:
+        """Say so where the market answered for all, and nothing traded on a session of the calendar."""
+        coverage = await self.bars.coverage()
+        newest = max((one.last_bar for one in coverage.values() if one.last_bar is not None), default=None)
+        if newest is not None and newest < target:
+            stats.notes.insert(0, unscheduled_closing_text(target))
 
     async def _fetch(
         self, selection: UniverseSelection, target: date, context: RunContext, stats: CollectStats

@@ -7,7 +7,14 @@ from datetime import date, datetime
 
 from vcpd.domain.bars import BarSeries, BarTable
 from vcpd.domain.calendar import TradingCalendar
-from vcpd.domain.quality_rules import CheckedSeries, QuarantinedBar, ValidSessions, check_rows, check_table
+from vcpd.domain.quality_rules import (
+    CheckedSeries,
+    QualityRule,
+    QuarantinedBar,
+    ValidSessions,
+    check_rows,
+    check_table,
+)
 from vcpd.ports import BarStore, MergeCounts, QuarantineStore, SessionSpan
 
 
@@ -33,11 +40,18 @@ class CollectStats:
     notes: list[str] = field(default_factory=list)
     repriced: list[str] = field(default_factory=list)
     has_retryable_failure: bool = False  # a symbol failed temporarily
+    unscheduled: Counter[date] = field(default_factory=Counter)  # symbols by day that is no session
 
     @property
     def has_changed(self) -> bool:
         """True if any row was inserted or updated."""
         return bool(self.counts["inserted"] or self.counts["updated"])
+
+    def add_quarantined(self, rows: Sequence[QuarantinedBar], inserted: int) -> None:
+        """Count quarantined rows, `inserted` of which were not known before."""
+        self.counts["quarantined"] += inserted
+        days = (row.session for row in rows if row.rule is QualityRule.NOT_A_SESSION)
+        self.unscheduled.update(day for day in days if inserted and day is not None)
 
     def add(self, merged: MergeCounts) -> None:
         self.counts["inserted"] += merged.inserted
@@ -60,7 +74,7 @@ class BarWriter:
     async def write(self, fetched: Sequence[FetchedBars], stats: CollectStats) -> None:
         """Quarantine and write fetched bars; each restated history in its own transaction."""
         quarantined = [row for bars in fetched for row in bars.quarantined]
-        stats.counts["quarantined"] += await self._quarantine.add(quarantined)
+        stats.add_quarantined(quarantined, await self._quarantine.add(quarantined))
         merged = {bars.instrument_id: bars for bars in fetched if not bars.replaces}
         if merged:
             table = BarTable.gather((key, bars.accepted) for key, bars in merged.items())
@@ -85,7 +99,7 @@ class BarWriter:
     ) -> None:
         """Check and write one session's bars; a quarantined instrument does not count as requested."""
         checked = check_table(table, symbols, self._sessions(now))
-        stats.counts["quarantined"] += await self._quarantine.add(checked.quarantined)
+        stats.add_quarantined(checked.quarantined, await self._quarantine.add(checked.quarantined))
         quarantined = {row.symbol for row in checked.quarantined}
         covered = {key: span for key, span in requested.items() if symbols[key] not in quarantined}
         stats.add(await self.bars.merge(checked.accepted, covered))

@@ -10,7 +10,7 @@ from vcpd.analysis.risk.parameters import RiskParameters, RiskTaskParams
 from vcpd.analysis.screen_types import EncodedScreenResult, RecordedBases, ScreenParams
 from vcpd.analysis.tasks import measure_risk, score_risk, screen_rows_encoded
 from vcpd.analysis.thresholds import Thresholds
-from vcpd.domain.calendar import TradingCalendar
+from vcpd.domain.calendar import TradingCalendar, unscheduled_closing_text
 from vcpd.domain.risk import RiskScore
 from vcpd.domain.runs import Outcome, RunContext, RunResult
 from vcpd.domain.setups import Base, EncodedSetup, Setup
@@ -43,8 +43,7 @@ class Screen:
             casualties, context.session
         )
         if not any(one.is_judged and one.as_of == context.session for one in verdicts):
-            reason = f"no symbol has a bar of {context.session}: run collect first"
-            return RunResult(outcome=Outcome.FAILED, reason=reason)
+            return RunResult(outcome=Outcome.FAILED, reason=unscheduled_closing_text(context.session))
         bases = [base for part in judged for base in part.bases]
         recorded_at = self.clock.now()
         reported = [
@@ -115,7 +114,7 @@ class ScoreRisk:
 
 
 def _first_reason(scored: Sequence[RiskScore]) -> str:
-    return next((one.reason for one in scored if one.reason), "the panel is empty; run collect first")
+    return next((one.reason for one in scored if one.reason), "there is no panel yet: run collect")
 
 
 def _score_counts(scored: Sequence[RiskScore]) -> dict[str, int]:

@@ -1,6 +1,7 @@
 """Quarantined bars and quality flags in PostgreSQL."""
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Final
 
 import msgspec
@@ -66,3 +67,8 @@ class PostgresQuarantineStore:
 
     async def counts(self) -> Mapping[QualityRule, int]:
         return {QualityRule(row["rule"]): row["rows"] for row in await self._database.fetch(SQL["counts"])}
+
+    async def unscheduled_sessions(self, since: date) -> Mapping[date, int]:
+        """Symbols that traded, by day that was no session when their bars came, from `since` on."""
+        rows = await self._database.fetch(SQL["unscheduled_sessions"], since)
+        return {row["session"]: row["symbols"] for row in rows}

@@ -37,3 +37,10 @@ LIMIT $1;
 
 -- name: counts
 SELECT rule, count(*) AS rows FROM quarantine GROUP BY rule ORDER BY rule;
+
+-- name: unscheduled_sessions
+SELECT session, count(DISTINCT symbol) AS symbols
+FROM quarantine
+WHERE rule = 'not_a_session' AND session >= $1 AND (payload ->> 'volume')::double precision > 0
+GROUP BY session
+ORDER BY session;
