@@ -27,6 +27,7 @@ from tests.fakes.clock import FakeClock, Sleep
 from vcpd.bhavcopy.client import BhavcopyClient, create_client
 from vcpd.bhavcopy.settings import BhavcopySettings
 from vcpd.bhavcopy.sync import ExchangeClock
+from vcpd.domain.exchange import NSE_EXCHANGE
 from vcpd.domain.nse_calendar import NSE
 
 LAST = date(2025, 6, 30)
@@ -73,7 +74,9 @@ async def measure(press: Press, folder: Path, cache: Path, pool: ProcessPoolExec
     clock = evening(press.sessions[-2])
     settings = BhavcopySettings(folder=str(folder))
     async with aiohttp.ClientSession() as http:
-        market = create_client(settings, cache, ExchangeClock(clock, NSE), http, compute)
+        market = create_client(
+            settings, cache, ExchangeClock(clock, NSE), NSE_EXCHANGE, http, compute=compute
+        )
         first, eve, last = press.sessions[0], press.sessions[-2], press.sessions[-1]
         nifty = next(one for one in await market.instruments() if one.is_index)
         took_s, pause_s = await longest_pause_s(market.daily_bars(nifty, first, eve))

@@ -18,6 +18,8 @@ from vcpd.analysis.thresholds import Thresholds
 from vcpd.bhavcopy.settings import BhavcopySettings
 from vcpd.core.deprecated_names import ENVIRONMENT_PREFIX, SECTION_SEPARATOR, rename_table, rename_variables
 from vcpd.core.errors import ConfigurationError
+from vcpd.domain.calendar import TradingCalendar
+from vcpd.domain.exchange import NSE_EXCHANGE, Exchange
 from vcpd.domain.quality_flags import QualityParameters
 from vcpd.jobs.settings import CollectSettings, WatchSettings
 from vcpd.jobs.universe import UniverseSettings
@@ -91,6 +93,16 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     jobs: Annotated[Mapping[str, JobPolicy], msgspec.Meta(description="one table per job")] = msgspec.field(
         default_factory=default_policies
     )
+
+    @property
+    def exchange(self) -> Exchange:
+        """The exchange whose instruments the configured market provides."""
+        return NSE_EXCHANGE
+
+    @property
+    def calendar(self) -> TradingCalendar:
+        """The exchange's calendar with the additions below [schedule]; BadInputError if they contradict."""
+        return self.schedule.calendar(self.exchange.calendar)
 
 
 class LoadedConfiguration(msgspec.Struct, frozen=True):

@@ -12,6 +12,7 @@ from tests.fakes.clock import FakeClock, Sleep
 from vcpd.bhavcopy.client import BhavcopyClient, create_client
 from vcpd.bhavcopy.settings import BhavcopySettings
 from vcpd.bhavcopy.sync import ExchangeClock
+from vcpd.domain.exchange import NSE_EXCHANGE
 from vcpd.domain.nse_calendar import NSE
 
 EVENING = datetime.fromisoformat("2024-08-30T20:00:00+05:30")
@@ -31,7 +32,8 @@ async def web_door(
         {"archive_root": root, "actions_url": "", **QUICK, **changes}, BhavcopySettings
     )
     async with aiohttp.ClientSession() as http:
-        yield create_client(settings, folder, ExchangeClock(clock or evening_clock(), NSE), http)
+        time = ExchangeClock(clock or evening_clock(), NSE)
+        yield create_client(settings, folder, time, NSE_EXCHANGE, http)
 
 
 @asynccontextmanager
@@ -41,4 +43,5 @@ async def folder_door(
     """A door to a folder of bulletins."""
     settings = msgspec.convert({"folder": str(bulletins), **QUICK, **changes}, BhavcopySettings)
     async with aiohttp.ClientSession() as http:
-        yield create_client(settings, folder, ExchangeClock(clock or evening_clock(), NSE), http)
+        time = ExchangeClock(clock or evening_clock(), NSE)
+        yield create_client(settings, folder, time, NSE_EXCHANGE, http)

@@ -14,6 +14,7 @@ from tests.bhavcopy.web import serving
 from tests.fakes.clock import FakeClock, Sleep
 from tests.market_data import CHECKS, Check, OpenDoor
 from vcpd.core.secrets import Secret
+from vcpd.domain.exchange import NSE_EXCHANGE
 from vcpd.domain.nse_calendar import NSE
 from vcpd.kite.auth import KiteCredentials, KiteSession
 from vcpd.kite.client import KiteClient
@@ -53,8 +54,8 @@ async def kite_door(simulated: SimulatedMarket, folder: Path) -> AsyncIterator[O
         transport = Transport(http, settings, RateLimits(wide))
         credentials = KiteCredentials.of(settings, Secret(SIMULATED.api_secret))
         file = TokenFile(folder / "token.json")
-        session = KiteSession(transport, credentials, clock, file, SandboxLogin(http))
-        yield OpenDoor(KiteClient(transport, session), date(2026, 4, 1), SIMULATED_LAST, NSE)
+        session = KiteSession(transport, credentials, clock, file, NSE_EXCHANGE, automatic=SandboxLogin(http))
+        yield OpenDoor(KiteClient(transport, session, NSE_EXCHANGE), date(2026, 4, 1), SIMULATED_LAST, NSE)
     await sandbox.close()
 
 

@@ -74,7 +74,7 @@ async def test_the_pasted_address_or_token_becomes_the_days_session(
     assert await call("login", "--config", config) == EXIT_OK
     said = capsys.readouterr()
     assert "Logged in as" in said.out
-    assert "06:00 India time" in said.out
+    assert "06:00 IST" in said.out
     token = config.parent / "state" / "kite-token.json"
     assert stat.S_IMODE(token.stat().st_mode) == 0o600
     assert stat.S_IMODE(token.parent.stat().st_mode) == 0o700

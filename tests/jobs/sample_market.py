@@ -19,6 +19,7 @@ from tests.fakes.collection import (
     InlineWorkers,
 )
 from vcpd.domain.bars import BarSeries, DateArray
+from vcpd.domain.exchange import NSE_EXCHANGE
 from vcpd.domain.instruments import Instrument, StoredInstrument
 from vcpd.domain.nse_calendar import NSE
 from vcpd.jobs.collect import Collect, Reconcile
@@ -76,7 +77,7 @@ class SampleMarket:
 
     @property
     def universe(self) -> Universe:
-        return Universe(UniverseSettings(indices=()), self.instruments, Path())
+        return Universe(UniverseSettings(indices=()), self.instruments, Path(), NSE_EXCHANGE)
 
     @property
     def writer(self) -> BarWriter:
@@ -132,7 +133,9 @@ def build_sample_market(
     by_symbol = {one.symbol: one for one in histories}
     by_symbol.setdefault(INDEX.symbol, history(INDEX.symbol, price=20_000.0))
     listed = [INDEX] + [
-        Instrument(symbol, 10 + n) for n, symbol in enumerate(by_symbol) if symbol != INDEX.symbol
+        Instrument(symbol, 10 + n, segment=NSE_EXCHANGE.name)
+        for n, symbol in enumerate(by_symbol)
+        if symbol != INDEX.symbol
     ]
     stored = [StoredInstrument(n + 1, one) for n, one in enumerate(listed)]
     bars = FakeBarStore(fate, {one.id: one.symbol for one in stored})

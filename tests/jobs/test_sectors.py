@@ -7,6 +7,7 @@ import pytest
 
 from tests.fakes.collection import FakeInstrumentStore, FakeMarket, Fate, context
 from vcpd.core.errors import BadInputError, RetryableError
+from vcpd.domain.exchange import NSE_EXCHANGE
 from vcpd.domain.instruments import Instrument, StoredInstrument
 from vcpd.domain.runs import Outcome
 from vcpd.jobs.maintenance import SectorListFetch, SectorSource, SyncInstruments
@@ -25,7 +26,7 @@ LISTED = [Instrument("NSE:INFY", 1), Instrument("NSE:BAJAJ-AUTO", 2), Instrument
 def sectors(
     folder: Path, publication: SectorListFetch | None = None, settings: UniverseSettings = ALL_SHARES
 ) -> SectorSource:
-    universe = Universe(settings, FakeInstrumentStore(Fate()), folder)
+    universe = Universe(settings, FakeInstrumentStore(Fate()), folder, NSE_EXCHANGE)
     return SectorSource(universe, folder, publication)
 
 
@@ -38,12 +39,12 @@ async def away() -> str:
 
 
 def test_an_index_list_tells_each_members_industry() -> None:
-    assert list_industries(INDEX_LIST, "list.csv") == {
+    assert list_industries(INDEX_LIST, "list.csv", NSE_EXCHANGE) == {
         "NSE:INFY": "Information Technology",
         "NSE:BAJAJ-AUTO": "Automobile and Auto Components",
     }
     with pytest.raises(BadInputError, match=r"list\.csv.*Industry"):
-        list_industries("Symbol\nINFY\n", "list.csv")
+        list_industries("Symbol\nINFY\n", "list.csv", NSE_EXCHANGE)
 
 
 async def test_member_lists_and_sector_lists_both_tell_and_the_market_is_overruled(tmp_path: Path) -> None:
@@ -62,7 +63,7 @@ async def test_member_lists_and_sector_lists_both_tell_and_the_market_is_overrul
 async def test_a_sector_list_adds_no_members(tmp_path: Path) -> None:
     (tmp_path / "nifty.csv").write_text(INDEX_LIST, encoding="utf-8")
     store = FakeInstrumentStore(Fate(), [StoredInstrument(n, one) for n, one in enumerate(LISTED)])
-    universe = Universe(UniverseSettings(sectors=("nifty.csv",)), store, tmp_path)
+    universe = Universe(UniverseSettings(sectors=("nifty.csv",)), store, tmp_path, NSE_EXCHANGE)
     assert len((await universe.current()).shares) == len(LISTED)
 
 

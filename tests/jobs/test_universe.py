@@ -10,7 +10,8 @@ from tests.fakes.collection import FakeInstrumentStore, FakeMarket, Fate, contex
 from tests.jobs.sample_market import SESSION, build_sample_market, history
 from tests.real_data import real_data
 from vcpd.core.errors import BadInputError
-from vcpd.domain.instruments import Instrument, InstrumentChanges, StoredInstrument, full_symbol
+from vcpd.domain.exchange import NSE_EXCHANGE
+from vcpd.domain.instruments import Instrument, InstrumentChanges, StoredInstrument
 from vcpd.domain.runs import Outcome
 from vcpd.jobs.maintenance import SyncInstruments
 from vcpd.jobs.universe import Universe, UniverseSettings, list_members, select_universe
@@ -32,29 +33,33 @@ def names(stored: tuple[StoredInstrument, ...]) -> list[str]:
 
 
 def test_by_default_every_plain_share_and_the_two_indices() -> None:
-    chosen = select_universe(STORED, UniverseSettings())
+    chosen = select_universe(STORED, UniverseSettings(), NSE_EXCHANGE)
     assert names(chosen.shares) == ["NSE:BAJAJ-AUTO", "NSE:INFY"]
     assert names(chosen.indices) == ["NSE:NIFTY 500", "NSE:NIFTY 50"]
 
 
 def test_explicit_symbols_narrow_the_universe_and_may_be_of_any_series() -> None:
-    chosen = select_universe(STORED, UniverseSettings(symbols=("infy", "NSE:CENTRALBK-BE")))
+    chosen = select_universe(STORED, UniverseSettings(symbols=("infy", "NSE:CENTRALBK-BE")), NSE_EXCHANGE)
     assert names(chosen.shares) == ["NSE:CENTRALBK-BE", "NSE:INFY"]
 
 
 def test_exclusions_win_over_every_list() -> None:
-    chosen = select_universe(STORED, UniverseSettings(symbols=("INFY",), exclude=("INFY",)), ["BAJAJ-AUTO"])
+    chosen = select_universe(
+        STORED, UniverseSettings(symbols=("INFY",), exclude=("INFY",)), NSE_EXCHANGE, ["BAJAJ-AUTO"]
+    )
     assert names(chosen.shares) == ["NSE:BAJAJ-AUTO"]
     assert not chosen.unknown
 
 
 def test_wanted_symbols_that_are_not_listed_are_named() -> None:
-    assert select_universe(STORED, UniverseSettings(symbols=("NOSUCH",))).unknown == ("NSE:NOSUCH",)
+    assert select_universe(STORED, UniverseSettings(symbols=("NOSUCH",)), NSE_EXCHANGE).unknown == (
+        "NSE:NOSUCH",
+    )
 
 
 def test_an_instrument_that_left_the_exchange_is_not_followed() -> None:
     gone = (StoredInstrument(1, LISTED[0], listed=False),)
-    assert not select_universe(gone, UniverseSettings()).shares
+    assert not select_universe(gone, UniverseSettings(), NSE_EXCHANGE).shares
 
 
 def test_an_index_lists_symbol_column_is_read_wherever_it_stands() -> None:
@@ -71,24 +76,31 @@ def test_a_list_without_a_symbol_column_is_refused_by_name(text: str) -> None:
 async def test_lists_lie_beside_the_configuration(tmp_path: Path) -> None:
     (tmp_path / "mine.csv").write_text("Symbol\nINFY\n", encoding="utf-8")
     store = FakeInstrumentStore(Fate(), list(STORED))
-    universe = Universe(UniverseSettings(lists=("mine.csv",)), store, tmp_path)
+    universe = Universe(UniverseSettings(lists=("mine.csv",)), store, tmp_path, NSE_EXCHANGE)
     assert names((await universe.current()).shares) == ["NSE:INFY"]
 
 
 async def test_a_missing_list_is_told_with_its_path(tmp_path: Path) -> None:
-    universe = Universe(UniverseSettings(lists=("none.csv",)), FakeInstrumentStore(Fate()), tmp_path)
+    universe = Universe(
+        UniverseSettings(lists=("none.csv",)), FakeInstrumentStore(Fate()), tmp_path, NSE_EXCHANGE
+    )
     with pytest.raises(BadInputError, match=r"none\.csv"):
         await universe.current()
 
 
 def test_a_symbol_is_spelled_out() -> None:
+    full_symbol = NSE_EXCHANGE.full_symbol
     assert full_symbol(" infy ") == full_symbol("NSE:INFY") == "NSE:INFY"
 
 
 def test_the_real_list_gives_shares_without_suffixed_series() -> None:
     """Against the exchange's own list: hardly a share is missed, and no other series comes in."""
-    listed = decode_instruments(real_data("instruments/kite_instruments_NSE_2025-09.csv").read_bytes())
-    chosen = select_universe([StoredInstrument(n, one) for n, one in enumerate(listed)], UniverseSettings())
+    listed = decode_instruments(
+        real_data("instruments/kite_instruments_NSE_2025-09.csv").read_bytes(), "NSE", 0.05
+    )
+    chosen = select_universe(
+        [StoredInstrument(n, one) for n, one in enumerate(listed)], UniverseSettings(), NSE_EXCHANGE
+    )
     shares = {one.instrument.trading_symbol for one in chosen.shares}
     assert {"INFY", "RELIANCE", "BAJAJ-AUTO", "M&M"} <= shares
     assert not any(symbol.endswith(("-BE", "-SM", "-SG", "-N0", "-GB")) for symbol in shares)

@@ -16,6 +16,7 @@ from aiohttp.test_utils import TestServer
 
 from tests.fakes.clock import FakeClock
 from vcpd.core.secrets import Secret
+from vcpd.domain.exchange import NSE_EXCHANGE
 from vcpd.kite.auth import AutomaticLogin, KiteCredentials, KiteSession
 from vcpd.kite.client import KiteClient
 from vcpd.kite.rate_limits import RateLimits
@@ -174,9 +175,16 @@ async def door_to(
         transport = Transport(http, settings, paces)
         file = TokenFile(folder / "state" / "token.json")
         login = automatic(http) if automatic else None
-        session = KiteSession(transport, KiteCredentials.of(settings, Secret(API_SECRET)), clock, file, login)
+        session = KiteSession(
+            transport,
+            KiteCredentials.of(settings, Secret(API_SECRET)),
+            clock,
+            file,
+            NSE_EXCHANGE,
+            automatic=login,
+        )
         if logged_in:
             exchange.script.appendleft(success({"access_token": ACCESS_TOKEN, "user_id": "AB1234"}))
             await session.exchange_request_token(Secret("request"))
             exchange.requested.clear()
-        yield Door(KiteClient(transport, session), session, transport, paces, clock, file)
+        yield Door(KiteClient(transport, session, NSE_EXCHANGE), session, transport, paces, clock, file)

@@ -27,6 +27,7 @@ from tests.kite.exchange import (
 )
 from vcpd.core.errors import NeedsLoginError, PermanentError, RetryableError, UnavailableError
 from vcpd.core.secrets import Secret
+from vcpd.domain.exchange import NSE_EXCHANGE
 from vcpd.kite.auth import KiteCredentials, KiteLoginState, KiteSession, parse_request_token, token_expiry
 from vcpd.kite.sandbox_login import SandboxLogin
 from vcpd.kite.token_store import TokenFile
@@ -53,7 +54,7 @@ def _state_in(url: str) -> str:
 
 def _same_file(door: Door) -> KiteSession:
     credentials = KiteCredentials(API_KEY, Secret(API_SECRET), "http://127.0.0.1/login")
-    return KiteSession(door.transport, credentials, door.clock, TokenFile(door.file.path))
+    return KiteSession(door.transport, credentials, door.clock, TokenFile(door.file.path), NSE_EXCHANGE)
 
 
 async def test_without_a_token_nothing_is_sent(exchange: Exchange, door: Door) -> None:
@@ -141,7 +142,9 @@ async def test_the_session_ends_at_six_in_india(exchange: Exchange, door: Door) 
 )
 def test_a_token_dies_at_the_next_six_in_the_morning(login_at: str, dies_at: str) -> None:
     """The next 06:00 IST after the login, whichever day that is."""
-    assert token_expiry(datetime.fromisoformat(login_at)) == datetime.fromisoformat(dies_at)
+    assert token_expiry(datetime.fromisoformat(login_at), NSE_EXCHANGE.zone) == datetime.fromisoformat(
+        dies_at
+    )
 
 
 async def test_a_403_denies_the_token_until_the_next_login(exchange: Exchange, door: Door) -> None:
@@ -224,6 +227,7 @@ async def test_another_apps_token_is_not_used(door: Door) -> None:
         KiteCredentials("otherkey", Secret("s"), "http://x"),
         door.clock,
         TokenFile(door.file.path),
+        NSE_EXCHANGE,
     )
     assert other.status().state is KiteLoginState.NO_TOKEN
 
@@ -241,7 +245,11 @@ async def test_a_full_disk_does_not_lose_the_login(door: Door, tmp_path: Path) -
 async def test_missing_credentials_are_said_before_anything_is_sent(exchange: Exchange, door: Door) -> None:
     """Without key or secret the answer is what to set."""
     session = KiteSession(
-        door.transport, KiteCredentials("", Secret(""), "http://x"), door.clock, TokenFile(door.file.path)
+        door.transport,
+        KiteCredentials("", Secret(""), "http://x"),
+        door.clock,
+        TokenFile(door.file.path),
+        NSE_EXCHANGE,
     )
     with pytest.raises(PermanentError, match="VCPD_KITE_API_SECRET"):
         await session.exchange_request_token(Secret("reqtoken"))

@@ -31,6 +31,7 @@ from vcpd.domain.instruments import Instrument
 from vcpd.kite.client import split_date_range
 from vcpd.kite.rate_limits import RequestKind
 from vcpd.kite.settings import LimitSettings
+from vcpd.kite.wire import decode_instruments
 
 INFY = Instrument("NSE:INFY", 408065)
 CANDLE = ["2025-06-30T00:00:00+0530", 100.0, 110.0, 95.0, 105.0, 1000]
@@ -138,7 +139,7 @@ async def test_instruments_are_decoded_elsewhere(exchange: Exchange, tmp_path: P
         door.client._compute = compute
         listed = await door.client.instruments()
     assert [one.symbol for one in listed] == ["NSE:INFY"]
-    assert used
+    assert used == [decode_instruments]  # a module-level function, as workers need it
 
 
 FAULTS: dict[str, Reply] = {

@@ -13,6 +13,7 @@ import pytest
 
 from tests.fakes.clock import FakeClock
 from vcpd.core.secrets import Secret
+from vcpd.domain.exchange import NSE_EXCHANGE
 from vcpd.domain.nse_calendar import NSE
 from vcpd.kite.auth import KiteCredentials, KiteSession
 from vcpd.kite.client import KiteClient
@@ -59,9 +60,14 @@ async def opened(
         transport = Transport(http, kite, limits)
         credentials = KiteCredentials.of(kite, Secret(settings.api_secret))
         session = KiteSession(
-            transport, credentials, clock, TokenFile(folder / "token.json"), SandboxLogin(http)
+            transport,
+            credentials,
+            clock,
+            TokenFile(folder / "token.json"),
+            NSE_EXCHANGE,
+            automatic=SandboxLogin(http),
         )
-        yield KiteClient(transport, session), sandbox
+        yield KiteClient(transport, session, NSE_EXCHANGE), sandbox
     await sandbox.close()
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from tests.fakes.clock import FakeClock
 from vcpd.core.secrets import Secret
+from vcpd.domain.exchange import NSE_EXCHANGE
 from vcpd.domain.live import FeedState, LivePrices
 from vcpd.domain.nse_calendar import NSE
 from vcpd.kite.auth import KiteCredentials, KiteSession
@@ -71,9 +72,18 @@ async def subscribed(market: SimulatedMarket, folder: Path) -> AsyncIterator[Sub
     async with aiohttp.ClientSession() as http:
         transport = Transport(http, kite, RateLimits(LimitSettings()))
         credentials = KiteCredentials.of(kite, Secret(SETTINGS.api_secret))
-        session = KiteSession(transport, credentials, clock, TokenFile(folder / "token"), SandboxLogin(http))
+        session = KiteSession(
+            transport,
+            credentials,
+            clock,
+            TokenFile(folder / "token"),
+            NSE_EXCHANGE,
+            automatic=SandboxLogin(http),
+        )
         door = KiteTickerConnector(http, kite.ticker_root, session, ticking, WallClock())
-        one = Subscriber(KiteClient(transport, session), KiteTicker(door, ticking, WallClock()), sandbox)
+        one = Subscriber(
+            KiteClient(transport, session, NSE_EXCHANGE), KiteTicker(door, ticking, WallClock()), sandbox
+        )
         running = asyncio.create_task(one.ticker.run(one.deliver))
         yield one
         running.cancel()

@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 
 from tests.real_data import real_data
 from vcpd.core.errors import RetryableError
+from vcpd.domain.exchange import NSE_EXCHANGE
+from vcpd.domain.instruments import Instrument
 from vcpd.kite.wire import (
     INSTRUMENT_COLUMNS,
     decode_daily_bars,
@@ -30,6 +32,10 @@ DUMP = "instruments/kite_instruments_NSE_2025-09.csv"
 HEADER = ",".join(INSTRUMENT_COLUMNS)
 
 
+def decode_listing(body: bytes, exchange: str = NSE_EXCHANGE.name) -> list[Instrument]:
+    return decode_instruments(body, exchange, NSE_EXCHANGE.tick_size)
+
+
 def _candles(*rows: list[Any]) -> bytes:
     return json.dumps({"status": "success", "data": {"candles": rows}}).encode()
 
@@ -40,7 +46,7 @@ def _listing(*rows: str) -> bytes:
 
 def test_the_real_list_is_read_whole() -> None:
     """8,361 lines: identity, series by suffix, indices, ticks that divide."""
-    listed = {one.symbol: one for one in decode_instruments(real_data(DUMP).read_bytes())}
+    listed = {one.symbol: one for one in decode_listing(real_data(DUMP).read_bytes())}
     assert len(listed) == 8361
     series = Counter(one.series for one in listed.values())
     assert (series["SG"], series["SM"], series["BE"], series["INDEX"]) == (3684, 413, 172, 117)
@@ -53,24 +59,24 @@ def test_the_real_list_is_read_whole() -> None:
 def test_a_gzipped_list_is_the_same_list() -> None:
     """The exchange may send it packed."""
     body = real_data(DUMP).read_bytes()
-    assert decode_instruments(gzip.compress(body)) == decode_instruments(body)
+    assert decode_listing(gzip.compress(body)) == decode_listing(body)
 
 
 def test_the_vendors_sample_lists_are_read() -> None:
     """Of the list of all exchanges only NSE's lines are taken."""
-    listed = decode_instruments(real_data("kite_mocks/instruments_nse.csv").read_bytes())
+    listed = decode_listing(real_data("kite_mocks/instruments_nse.csv").read_bytes())
     assert listed[0].symbol == "NSE:CENTRALBK-BE"
     assert listed[0].series == "BE"
-    everything = decode_instruments(real_data("kite_mocks/instruments_all.csv").read_bytes(), "BSE")
+    everything = decode_listing(real_data("kite_mocks/instruments_all.csv").read_bytes(), "BSE")
     assert {one.exchange for one in everything} == {"BSE"}
 
 
 def test_values_travel_to_and_from_a_worker() -> None:
     """What a worker decodes comes back equal; its errors too."""
-    listed = decode_instruments(_listing("408065,1594,INFY,INFOSYS,0.0,,0.0,0.05,1,EQ,NSE,NSE"))
+    listed = decode_listing(_listing("408065,1594,INFY,INFOSYS,0.0,,0.0,0.05,1,EQ,NSE,NSE"))
     assert pickle.loads(pickle.dumps(listed)) == listed
     with pytest.raises(RetryableError) as caught:
-        decode_instruments(b"")
+        decode_listing(b"")
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
 
 
@@ -114,13 +120,13 @@ BAD_LISTS = {
 def test_a_list_that_is_not_whole_is_refused(what: str) -> None:
     """Half a list would look as if instruments were gone: none of it is taken."""
     with pytest.raises(RetryableError, match=r"^/instruments/NSE: the market's answer cannot be read"):
-        decode_instruments(BAD_LISTS[what])
+        decode_listing(BAD_LISTS[what])
 
 
 def test_a_packed_flood_is_refused() -> None:
     """A small answer that unpacks to gigabytes is not unpacked."""
     with pytest.raises(RetryableError, match="unpacked"):
-        decode_instruments(gzip.compress(bytes(80 * 1024 * 1024), compresslevel=1))
+        decode_listing(gzip.compress(bytes(80 * 1024 * 1024), compresslevel=1))
 
 
 def test_daily_candles_become_bars() -> None:
@@ -227,7 +233,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=12,
 )
-DECODERS = [decode_quotes, decode_profile, decode_grant, decode_instruments]
+DECODERS = [decode_quotes, decode_profile, decode_grant, decode_listing]
 
 
 @given(st.binary(max_size=300) | JSON.map(lambda value: json.dumps(value).encode()))

@@ -12,7 +12,7 @@ async def test_the_door_decodes_every_answer(start: Start) -> None:
     """Instruments, candles, quotes and the profile of the sandbox pass through the door's own decoding."""
     async with door((await start(limits=WIDE)).url) as kite:
         instruments = decode_instruments(
-            (await kite.get("/instruments/NSE", **{"Accept-Encoding": "gzip"}))[1]
+            (await kite.get("/instruments/NSE", **{"Accept-Encoding": "gzip"}))[1], "NSE", 0.05
         )
         plain = [one for one in instruments if one.series == "EQ" and not one.is_index]
         assert len(plain) == SETTINGS.symbols

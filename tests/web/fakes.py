@@ -11,6 +11,7 @@ from vcpd.core.errors import BadInputError, PermanentError
 from vcpd.core.secrets import Secret
 from vcpd.domain.alerts import Alert, AlertKind, DeliveryStatus, StoredAlert
 from vcpd.domain.bars import BarSeries
+from vcpd.domain.exchange import NSE_EXCHANGE
 from vcpd.domain.health import (
     Health,
     HealthReadings,
@@ -345,6 +346,7 @@ def sources(setups: Sequence[Setup] = (), *, token: str | None = None) -> WebCon
         runs=FakeRuns(),
         quarantine=FakeQuarantine(),
         alerts=cast("Outbox", FakeOutbox()),
+        exchange=NSE_EXCHANGE,
         login=FakeLogin(),
         token=Secret(token or TOKEN),
         token_is_generated=token is None,

@@ -25,7 +25,6 @@ from vcpd.config import Configuration, LoadedConfiguration
 from vcpd.core.errors import RetryableError, StorageUnavailableError, UnavailableError, root_error
 from vcpd.core.secrets import Secret
 from vcpd.domain.health import MachineLoad
-from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.runs import RunCause
 from vcpd.jobs.universe import Universe
 from vcpd.kite.auth import KiteSession
@@ -171,7 +170,7 @@ class Container:
         self, workers: WorkerPool, storage: Storage, market: MarketConnection, secrets: ChannelSecrets
     ) -> None:
         configuration, clock = self._configuration, self._clock
-        calendar = configuration.schedule.calendar(NSE)
+        calendar = configuration.calendar
         panels = self._panels(storage, workers)
         sectors = build_sector_source(market, panels.universe, self._loaded.folder)
         watch = build_watch(configuration, market, storage, clock, calendar)
@@ -208,8 +207,9 @@ class Container:
 
     def _panels(self, storage: Storage, workers: WorkerPool) -> UniversePanelStore:
         settings = self._configuration
-        universe = Universe(settings.universe, storage.instruments, self._loaded.folder)
-        selection = PanelSelection(settings.universe.benchmark, n_sessions=settings.store.panel_sessions)
+        universe = Universe(settings.universe, storage.instruments, self._loaded.folder, settings.exchange)
+        benchmark = settings.exchange.full_symbol(settings.universe.benchmark)
+        selection = PanelSelection(benchmark, n_sessions=settings.store.panel_sessions)
         folder = self._state_dir / PANEL_FOLDER
         panels = PostgresPanelStore(storage.database, storage.instruments, folder, selection, workers)
         return UniversePanelStore(panels, universe)
@@ -220,7 +220,7 @@ class Container:
             build_jobs(self._configuration, self.dependencies),
             storage.runs,
             self._clock,
-            NSE,
+            self._configuration.exchange.calendar,
             self._configuration.schedule,
             pressure=self._machine_load,
             lead=storage.leadership.try_lead,
@@ -235,8 +235,10 @@ class Container:
         A virtual clock in front of a simulated market says what the user asked for.
         """
 
+        first = self._configuration.exchange.calendar.valid_from
+
         async def earliest() -> date | None:
-            return max(await storage.bars.newest_session() or NSE.valid_from, NSE.valid_from)
+            return max(await storage.bars.newest_session() or first, first)
 
         chosen = isinstance(self._clock, VirtualClock) and self._configuration.daemon.market == "sandbox"
         return no_earliest_date if chosen else earliest
@@ -263,6 +265,7 @@ class Container:
             alerts=parts.storage.outbox,
             login=build_login_flow(parts.market.session, parts.scheduler),
             token=token,
+            exchange=self._configuration.exchange,
             token_is_generated=given is None,
             password_hash=lambda: read_password_hash(self._state_dir),
         )

@@ -21,7 +21,6 @@ from vcpd.config import Configuration, LoadedConfiguration
 from vcpd.core.errors import UnavailableError
 from vcpd.core.secrets import Secret
 from vcpd.domain.calendar import TradingCalendar
-from vcpd.domain.nse_calendar import NSE
 from vcpd.kite.auth import KiteCredentials, KiteSession
 from vcpd.kite.client import Compute, KiteClient
 from vcpd.kite.rate_limits import RateLimits
@@ -230,19 +229,22 @@ def _open_bhavcopy(
         own = (loaded.folder / settings.folder).resolve()
         settings = msgspec.structs.replace(settings, folder=str(own))
     http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=4))
-    time = ExchangeClock(clock, loaded.configuration.schedule.calendar(NSE))
-    door = create_client(settings, state / BHAVCOPY_FOLDER, time, http, compute)
-    return MarketConnection(door, NoLoginSession(), http, exchange_time=time)
+    exchange = loaded.configuration.exchange
+    time = ExchangeClock(clock, loaded.configuration.calendar)
+    client = create_client(settings, state / BHAVCOPY_FOLDER, time, exchange, http, compute=compute)
+    return MarketConnection(client, NoLoginSession(), http, exchange_time=time)
 
 
 def user_session(
-    settings: KiteSettings, limits: LimitSettings, clock: Clock, state: Path, http: aiohttp.ClientSession
+    configuration: Configuration, clock: Clock, state: Path, http: aiohttp.ClientSession
 ) -> KiteSession:
-    """The owner's own login, without a door behind it; its token is where the daemon looks for it."""
+    """The user's own login, without a client behind it; its token is where the daemon looks for it."""
+    settings = configuration.kite
     account = _user_account(settings, state)
-    transport = Transport(http, settings, RateLimits(limits))
+    transport = Transport(http, settings, RateLimits(configuration.limits))
     credentials = KiteCredentials.of(settings, account.secret)
-    return KiteSession(transport, credentials, clock, TokenFile(account.token_path))
+    file = TokenFile(account.token_path)
+    return KiteSession(transport, credentials, clock, file, configuration.exchange)
 
 
 def _user_account(settings: KiteSettings, state: Path) -> KiteAccount:
@@ -274,8 +276,9 @@ def _open_kite(
     transport = Transport(http, account.settings, limits)
     automatic = SandboxLogin(http) if sandbox is not None else None
     credentials = KiteCredentials.of(account.settings, account.secret)
-    session = KiteSession(transport, credentials, clock, TokenFile(account.token_path), automatic)
-    client = KiteClient(transport, session, compute)
+    file, exchange = TokenFile(account.token_path), configuration.exchange
+    session = KiteSession(transport, credentials, clock, file, exchange, automatic=automatic)
+    client = KiteClient(transport, session, exchange, compute)
     pace = WallClock()  # the exchange counts real seconds, whatever time the daemon lives in
     door = KiteTickerConnector(http, account.settings.ticker_root, session, configuration.ticker, pace)
     live = KiteTicker(door, configuration.ticker, pace)

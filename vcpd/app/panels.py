@@ -9,7 +9,6 @@ from vcpd.analysis.screen_types import ScreenParams
 from vcpd.analysis.tasks import screen_rows
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.core.errors import BadInputError, RetryableError
-from vcpd.domain.instruments import full_symbol
 from vcpd.domain.panel import Panel, PanelReference
 from vcpd.domain.setups import Setup
 from vcpd.jobs.universe import Universe
@@ -30,7 +29,7 @@ class UniversePanelStore:
 
     async def refresh(self) -> PanelReference:
         shares = frozenset(one.id for one in (await self.universe.current()).shares)
-        benchmark = full_symbol(self.universe.settings.benchmark)
+        benchmark = self.universe.exchange.full_symbol(self.universe.settings.benchmark)
         self._panels.selection = PanelSelection(
             benchmark, lambda one: one.id in shares, self._panels.selection.n_sessions
         )

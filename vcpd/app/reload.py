@@ -14,7 +14,6 @@ from vcpd.app.services import ReloadStatus, Services
 from vcpd.config import Configuration, deprecation_warning, load_configuration
 from vcpd.core.errors import BadInputError, ConfigurationError
 from vcpd.domain.calendar import TradingCalendar
-from vcpd.domain.nse_calendar import NSE
 from vcpd.runtime import logs
 
 RESTART_SECTIONS: Final = ("daemon", "sandbox", "kite", "bhavcopy", "store", "web")
@@ -27,7 +26,7 @@ def reload_configuration(parts: Services, path: Path, means: JobDependencies) ->
         loaded = load_configuration(path)
         wanted = loaded.configuration
         configuration = _with_running_sections(wanted, parts.configuration)
-        calendar = configuration.schedule.calendar(NSE)
+        calendar = configuration.calendar
         jobs = build_jobs(configuration, dataclasses.replace(means, calendar=calendar))
         secrets = find_alert_secrets(state_dir_of(parts), parts.redactor)
         parts.scheduler.reload(jobs, configuration.schedule)

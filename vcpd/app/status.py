@@ -20,6 +20,7 @@ from vcpd.app.performance import collect_metrics
 from vcpd.app.services import Services
 from vcpd.core.errors import BadInputError, RetryableError
 from vcpd.domain.bars import BarSeries, FloatArray
+from vcpd.domain.exchange import ExchangeDescription
 from vcpd.domain.health import Health, MetricsSnapshot
 from vcpd.domain.panel import Panel
 from vcpd.domain.risk import RiskScore
@@ -174,6 +175,7 @@ class StatusService:
             "health": current_health(parts),
             "pid": os.getpid(),
             "market": parts.configuration.daemon.market,
+            "exchange": ExchangeDescription.of(parts.configuration.exchange),
             "simulated": parts.market.is_simulated,
             "now": now,
             "uptime_s": round(parts.clock.monotonic_s() - self._started_s, 1),

@@ -28,10 +28,9 @@ from vcpd.bhavcopy.settings import BhavcopySettings
 from vcpd.bhavcopy.sync import BhavcopySync, Compute, ExchangeClock
 from vcpd.core.errors import RetryableError
 from vcpd.domain.bars import BarSeries, DateArray
+from vcpd.domain.exchange import Exchange
 from vcpd.domain.instruments import EQUITY_SERIES, Instrument, Quote
 
-EXCHANGE: Final = "NSE"
-INDEX_SEGMENT: Final = "INDICES"
 DEFAULT_SERIES: Final = EQUITY_SERIES[0]
 _log = structlog.get_logger(__name__)
 SECONDS_PER_MIN: Final = 60
@@ -72,6 +71,7 @@ class EodQuotes:
     closed: datetime
     actions: ActionsBySymbol
     today: date
+    exchange: Exchange
 
     def quotes(self, symbols: Sequence[str]) -> dict[str, Quote]:
         """Quotes by symbol; absent where nothing was traded."""
@@ -105,9 +105,9 @@ class EodQuotes:
 
     def _history_symbol(self, symbol: str) -> str:
         """The history's name for a quoted one: a share, a share of another series, or an index."""
-        exchange, _, name = symbol.partition(":")
-        if exchange != EXCHANGE:
+        if not symbol.startswith(self.exchange.prefix):
             return ""
+        name = symbol.removeprefix(self.exchange.prefix)
         stem, _, series = name.rpartition("-")
         candidates = (name, stem if series in EQUITY_SERIES else "", f"{INDEX_PREFIX}{name}")
         return next((key for key in candidates if key in self.history), "")
@@ -122,7 +122,9 @@ class BhavcopyClient:
         actions: ActionFiles,
         listed_sessions: int,
         time: ExchangeClock,
+        exchange: Exchange,
     ) -> None:
+        self._exchange = exchange
         self._sync = bulletins
         self._actions = actions
         self._listed_sessions = listed_sessions
@@ -138,7 +140,7 @@ class BhavcopyClient:
             history = await self._sync.current_history()
             if not len(np.intersect1d(wanted, history.sessions)):
                 raise
-        return await asyncio.to_thread(_listed, history, wanted[0].item())
+        return await asyncio.to_thread(_listed, history, wanted[0].item(), self._exchange)
 
     async def daily_bars(self, instrument: Instrument, first: date, last: date) -> BarSeries:
         """The bars of [first, last], adjusted to today's number of shares; none of a session that runs.
@@ -163,7 +165,7 @@ class BhavcopyClient:
         session = self._time.last_closed()
         history = await self._sync.ensure_sessions(np.array([session], "M8[D]"))
         actions = await self._actions.actions_since(session)
-        desk = EodQuotes(history, self._time.closed_at(session), actions, self._time.today())
+        desk = EodQuotes(history, self._time.closed_at(session), actions, self._time.today(), self._exchange)
         return await asyncio.to_thread(desk.quotes, symbols)
 
     def _last_sessions(self, last: date) -> DateArray:
@@ -193,19 +195,30 @@ class BhavcopyClient:
                 )
 
 
-def _listed(history: BarHistory, since: date) -> list[Instrument]:
+def _listed(history: BarHistory, since: date, exchange: Exchange) -> list[Instrument]:
     identities = history.listings
-    found = [_instrument(life, identities.isin_of(life.symbol)) for life in identities.listed(since)]
+    found = [
+        _instrument(life, identities.isin_of(life.symbol), exchange) for life in identities.listed(since)
+    ]
     return sorted(found, key=lambda one: one.symbol)
 
 
-def _instrument(life: ListingPeriod, isin: str) -> Instrument:
+def _instrument(life: ListingPeriod, isin: str, exchange: Exchange) -> Instrument:
     name = life.symbol.removeprefix(INDEX_PREFIX)
     token = instrument_token(isin, life.symbol)
     if life.series == INDEX_SERIES:
-        return Instrument(f"{EXCHANGE}:{name}", token, name, segment=INDEX_SEGMENT, series=INDEX_SERIES)
-    suffix = "" if life.series == DEFAULT_SERIES else f"-{life.series}"
-    return Instrument(f"{EXCHANGE}:{name}{suffix}", token, life.company, series=life.series)
+        segment, series, company = exchange.index_segment, INDEX_SERIES, name
+    else:
+        segment, series, company = exchange.name, life.series, life.company
+    suffix = "" if series in (DEFAULT_SERIES, INDEX_SERIES) else f"-{series}"
+    return Instrument(
+        symbol=f"{exchange.prefix}{name}{suffix}",
+        token=token,
+        name=company,
+        tick_size=exchange.tick_size,
+        segment=segment,
+        series=series,
+    )
 
 
 def _history_symbol(instrument: Instrument) -> str:
@@ -219,11 +232,13 @@ def _between(series: BarSeries, first: date, last: date) -> BarSeries:
     return BarSeries(series.symbol, series.records[start:]).until(last)
 
 
-def create_client(
+def create_client(  # noqa: PLR0913 - the optional one is a keyword
     settings: BhavcopySettings,
     folder: Path,
     time: ExchangeClock,
+    exchange: Exchange,
     http: aiohttp.ClientSession,
+    *,
     compute: Compute | None = None,
 ) -> BhavcopyClient:
     """A market that keeps its files below `folder`; `settings.folder` must be absolute where it is set."""
@@ -238,4 +253,4 @@ def create_client(
     bulletins = BhavcopySync(archive, folder / "history", settings.gap_after_days, time, compute)
     lists = [folder / "actions", *([own] if own else [])]
     actions = ActionFiles(lists, settings, time, None if own else download)
-    return BhavcopyClient(bulletins, actions, settings.listing_window_sessions, time)
+    return BhavcopyClient(bulletins, actions, settings.listing_window_sessions, time, exchange)

@@ -28,7 +28,6 @@ from vcpd.cli.output import configure_quiet_logging, local_text, print_json, pri
 from vcpd.config import LoadedConfiguration
 from vcpd.core.errors import BadInputError, VcpdError
 from vcpd.domain.alerts import Alert, AlertKind
-from vcpd.domain.nse_calendar import NSE
 from vcpd.runtime.clock import WallClock
 
 DEFAULT_LIMIT: Final = 20
@@ -91,7 +90,7 @@ def send_test_alerts(arguments: argparse.Namespace) -> int:
 
 async def _send_all_tests(loaded: LoadedConfiguration, wanted: str | None) -> Sequence[ChannelTestResult]:
     settings = loaded.configuration.alerts
-    zone = loaded.configuration.schedule.calendar(NSE).zone
+    zone = loaded.configuration.calendar.zone
     channels = ChannelFactory.open(WallClock())
     try:
         plan = channels.plan(settings, zone, find_alert_secrets(loaded.state_dir))

@@ -12,7 +12,6 @@ from vcpd.cli.config import load_or_default
 from vcpd.cli.output import print_json
 from vcpd.core.errors import BadInputError
 from vcpd.domain.calendar import TradingCalendar
-from vcpd.domain.nse_calendar import NSE
 
 MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
@@ -57,7 +56,7 @@ def calendar(arguments: argparse.Namespace) -> int:
     """BadInputError for a year that no calendar can hold."""
     if not 1900 <= arguments.year <= 2200:
         raise BadInputError(f"expected a year from 1900 to 2200, was {arguments.year}")
-    found = load_or_default(arguments).schedule.calendar(NSE)
+    found = load_or_default(arguments).calendar
     year = calendar_year(found, arguments.year)
     if not year.known:
         where = f"{found.valid_from} to {found.valid_until}"

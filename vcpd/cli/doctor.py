@@ -20,7 +20,6 @@ from vcpd.cli.doctor_checks import DoctorContext, Finding, check_machine, check_
 from vcpd.cli.output import print_json
 from vcpd.config import Configuration, LoadedConfiguration, deprecation_warning, load_configuration
 from vcpd.core.errors import BadInputError, ConfigurationError
-from vcpd.domain.nse_calendar import NSE
 from vcpd.runtime.clock import WallClock
 from vcpd.schedule.policy import policy_problems
 
@@ -90,7 +89,7 @@ def find_contradictions(configuration: Configuration) -> list[str]:
     """What no single setting shows: jobs that do not exist or wait for each other, days given twice."""
     problems = unknown_kind_problems(configuration.jobs) + policy_problems(configuration.jobs)
     try:
-        configuration.schedule.calendar(NSE)
+        _ = configuration.calendar
     except BadInputError as error:
         problems.append(f"schedule: {error}")
     return problems

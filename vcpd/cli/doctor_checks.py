@@ -26,7 +26,6 @@ from vcpd.cli.store import store_dsn_of
 from vcpd.config import LoadedConfiguration
 from vcpd.core.errors import BadInputError, ConfigurationError, VcpdError
 from vcpd.core.secrets import Secret
-from vcpd.domain.nse_calendar import NSE
 from vcpd.runtime.clock import WallClock
 from vcpd.store.database import connect
 from vcpd.store.embedded import EmbeddedPostgres
@@ -75,7 +74,7 @@ def check_machine(patient: DoctorContext) -> Iterator[Finding]:
 def check_calendar(patient: DoctorContext) -> Finding:
     """Whether the table of sessions reaches far enough."""
     try:
-        calendar = patient.loaded.configuration.schedule.calendar(NSE)
+        calendar = patient.loaded.configuration.calendar
     except BadInputError as error:
         return Finding("calendar", False, str(error), "correct [schedule] extra_holidays and extra_sessions")
     warning = calendar.warning(calendar.local_date(patient.now))
@@ -257,7 +256,7 @@ async def check_channels(patient: DoctorContext) -> Finding:
     channels = ChannelFactory.open(WallClock())
     try:
         secrets = await asyncio.to_thread(find_alert_secrets, patient.state_dir)
-        plan = channels.plan(configuration.alerts, configuration.schedule.calendar(NSE).zone, secrets)
+        plan = channels.plan(configuration.alerts, configuration.calendar.zone, secrets)
     except VcpdError as error:
         return Finding("alerts", False, str(error), "see docs/alerts.md")
     finally:
@@ -275,9 +274,7 @@ async def _check_kite(patient: DoctorContext) -> Sequence[Finding]:
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PROBE_TIMEOUT_S)) as http:
         found = await _probe(http, configuration.kite.api_root)
         try:
-            session = user_session(
-                configuration.kite, configuration.limits, WallClock(), patient.state_dir, http
-            )
+            session = user_session(configuration, WallClock(), patient.state_dir, http)
         except ConfigurationError as error:
             return [*found, Finding("login", False, "; ".join(error.problems), "correct the secret's file")]
         status = session.status()

@@ -29,7 +29,6 @@ from vcpd.cli.config import load_or_default, time_zone_name
 from vcpd.cli.output import local_text, print_json, print_table
 from vcpd.cli.status import duration_text, progress_text
 from vcpd.core.errors import BadInputError, PermanentError
-from vcpd.domain.nse_calendar import NSE
 from vcpd.runtime.clock import WallClock
 from vcpd.schedule.trigger import UpcomingDay, upcoming_runs
 
@@ -161,7 +160,7 @@ def list_upcoming_runs(arguments: argparse.Namespace) -> int:
     """Every run of `--days` days, and why a day has none."""
     configuration = load_or_default(arguments)
     schedule = configuration.schedule
-    calendar = schedule.calendar(NSE)
+    calendar = configuration.calendar
     first = arguments.first or WallClock().now().astimezone(ZoneInfo(schedule.time_zone)).date()
     if not (EARLIEST_DATE <= first <= LATEST_DATE and arguments.days <= MAX_DAYS):
         raise BadInputError(

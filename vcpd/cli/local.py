@@ -9,6 +9,7 @@ from vcpd.cli.command import add_config_argument, add_json_argument, date_argume
 from vcpd.cli.config import analysis_settings
 from vcpd.core.errors import BadInputError
 from vcpd.domain.bars import BarSeries
+from vcpd.domain.instruments import is_same_symbol
 from vcpd.domain.panel import Panel, build_panel
 from vcpd.domain.quality_flags import flag_rows
 from vcpd.store import bar_files
@@ -76,12 +77,12 @@ def print_quarantined(found: bar_files.BarFile) -> None:
 
 
 def row_range(panel: Panel, symbol: str | None, source: Path | None = None) -> range:
-    """All rows, or the one of `symbol` (as the file writes it, with or without `NSE:`)."""
+    """All rows, or the one of `symbol` (as the file writes it, with or without its exchange)."""
     if symbol is None:
         return range(len(panel.symbols))
-    plain = symbol.upper().removeprefix("NSE:")
-    for name in (symbol, symbol.upper(), plain, f"NSE:{plain}"):
-        if name in panel.symbols:
+    names = (symbol,) if symbol in panel.symbols else panel.symbols
+    for name in names:
+        if is_same_symbol(name, symbol):
             row = panel.row_of(name)
             return range(row, row + 1)
     raise BadInputError(f"{symbol}: not in {source or 'the file'}; it holds {len(panel.symbols)} symbols")

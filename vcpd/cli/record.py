@@ -151,9 +151,11 @@ async def _panel_since(stored: OpenStore, entries: Sequence[RecordEntry], folder
     settings, storage = stored.configuration, stored.storage
     first = min(entry.reported.session for entry in entries)
     since = stored.calendar.sessions(first, max(first, WallClock().now().date()))
-    universe = Universe(settings.universe, storage.instruments, stored.folder)
+    universe = Universe(settings.universe, storage.instruments, stored.folder, settings.exchange)
     n_sessions = settings.store.panel_sessions + len(since)
-    selection = PanelSelection(settings.universe.benchmark, n_sessions=n_sessions)
+    selection = PanelSelection(
+        settings.exchange.full_symbol(settings.universe.benchmark), n_sessions=n_sessions
+    )
     panels = UniversePanelStore(
         PostgresPanelStore(storage.database, storage.instruments, folder, selection), universe
     )

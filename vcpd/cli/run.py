@@ -34,7 +34,7 @@ from vcpd.cli.config import load_named
 from vcpd.cli.output import local_text
 from vcpd.config import Configuration, LoadedConfiguration, load_configuration
 from vcpd.core.errors import BadInputError, UnavailableError, VcpdError
-from vcpd.kite.auth import IST, KiteSession, parse_request_token
+from vcpd.kite.auth import KiteSession, parse_request_token
 from vcpd.ports import Clock
 from vcpd.runtime.clock import VirtualClock, WallClock
 from vcpd.runtime.lifecycle import force_exit
@@ -120,12 +120,13 @@ def login(arguments: argparse.Namespace) -> int:
 
 async def _log_in(configuration: Configuration, state: Path) -> None:
     async with aiohttp.ClientSession() as http:
-        session = user_session(configuration.kite, configuration.limits, WallClock(), state, http)
+        session = user_session(configuration, WallClock(), state, http)
         print(f"Open this page and log in:\n\n  {session.login_url()}\n")
         pasted = await asyncio.to_thread(_read_pasted_address)
         await _complete_login(session, pasted)
-        status = session.status()
-    print(f"Logged in as {status.user_id} until {local_text(status.expires_at, IST)} India time.")
+        status, exchange = session.status(), configuration.exchange
+    until = f"{local_text(status.expires_at, exchange.zone)} {exchange.zone_name}"
+    print(f"Logged in as {status.user_id} until {until}.")
 
 
 async def _complete_login(session: KiteSession, pasted: str) -> None:

@@ -16,17 +16,17 @@ from vcpd.cli.command import EXIT_OK, set_action
 from vcpd.cli.run import add_clock_arguments, make_clock
 from vcpd.core.errors import BadInputError
 from vcpd.domain.bars import BarSeries
-from vcpd.domain.nse_calendar import NSE
 from vcpd.ports import Clock
 from vcpd.runtime.clock import VirtualClock
 from vcpd.runtime.process_tuning import exit_with_parent
 from vcpd.sandbox.historical import HistoricalMarket
 from vcpd.sandbox.market import SandboxMarket
 from vcpd.sandbox.server import start_server
-from vcpd.sandbox.settings import SandboxSettings
+from vcpd.sandbox.settings import SIMULATED_EXCHANGE, SandboxSettings
 from vcpd.sandbox.simulated import SimulatedMarket
 from vcpd.store import bar_files
 
+CALENDAR: Final = SIMULATED_EXCHANGE.calendar
 DEFAULT_PORT: Final = 8788
 PRE_OPEN: Final = "pre_open"
 PRE_OPEN_LEAD: Final = timedelta(minutes=10)
@@ -82,29 +82,29 @@ def open_market(settings: SandboxSettings, arguments: argparse.Namespace) -> tup
         if asked:
             raise BadInputError(f"sandbox: give --now or --{asked[0]}, not both")
         clock = make_clock(arguments.now, arguments.speed, arguments.since)
-        return build_market(settings, NSE.local_date(clock.now())), clock
-    market = build_market(settings, NSE.last_session_at(datetime.now(UTC)))
+        return build_market(settings, CALENDAR.local_date(clock.now())), clock
+    market = build_market(settings, CALENDAR.last_session_at(datetime.now(UTC)))
     session = _start_session(market, arguments.session or "last")
     begin = clock_start(session, arguments.start or PRE_OPEN)
-    market.prepare(NSE.open_close(session)[1])
+    market.prepare(CALENDAR.open_close(session)[1])
     return market, VirtualClock(begin, arguments.speed)
 
 
 def clock_start(session: date, start: str) -> datetime:
     """The instant of a session's day at which its clock begins: `pre_open`, or a wall time HH:MM."""
-    if not NSE.is_session(session):
-        raise BadInputError(f"sandbox: {session} is no session: {NSE.closure_reason(session)}")
+    if not CALENDAR.is_session(session):
+        raise BadInputError(f"sandbox: {session} is no session: {CALENDAR.closure_reason(session)}")
     if start == PRE_OPEN:
-        return NSE.open_close(session)[0] - PRE_OPEN_LEAD
+        return CALENDAR.open_close(session)[0] - PRE_OPEN_LEAD
     try:
-        return datetime.combine(session, time.fromisoformat(start), NSE.zone)
+        return datetime.combine(session, time.fromisoformat(start), CALENDAR.zone)
     except ValueError:
         raise BadInputError(f"sandbox: expected --start pre_open or HH:MM, was {start}") from None
 
 
 def _start_session(market: SandboxMarket, wanted: str) -> date:
     """The session that a word or a date names."""
-    last = NSE.last_session_at(datetime.now(UTC))
+    last = CALENDAR.last_session_at(datetime.now(UTC))
     if wanted == "breakout":
         if not (found := market.breakouts(last - ONE_YEAR, last)):
             raise BadInputError("sandbox: no planted base broke out in the last year; try more --symbols")
@@ -120,9 +120,9 @@ def _start_session(market: SandboxMarket, wanted: str) -> date:
 def build_market(settings: SandboxSettings, day: date) -> SandboxMarket:
     """The market that the settings describe. BadInputError for bars that cannot be read."""
     if settings.bars is None:
-        return SimulatedMarket(settings, NSE, day)
+        return SimulatedMarket(settings, CALENDAR, day)
     indices = _read_series(Path(settings.index)) if settings.index else {}
-    return HistoricalMarket(_read_series(Path(settings.bars)), NSE, indices)
+    return HistoricalMarket(_read_series(Path(settings.bars)), CALENDAR, indices)
 
 
 def _read_series(path: Path) -> Mapping[str, BarSeries]:

@@ -22,6 +22,7 @@ from vcpd.cli.config import analysis_settings
 from vcpd.cli.local import SYMBOL_HELP, add_bars_arguments, load_panel, row_range
 from vcpd.cli.output import number_text, print_json, print_table
 from vcpd.core.errors import BadInputError
+from vcpd.domain.instruments import is_same_symbol
 from vcpd.domain.setups import BaseState, Setup
 
 SETUP_TABLE_COLUMNS = ("symbol", "state", "footprint", "pivot", "stop", "close", "risk %", "rating", "score")
@@ -69,8 +70,7 @@ def _setups_from_daemon(arguments: argparse.Namespace) -> list[Setup]:
     setups = msgspec.convert(answer["items"], list[Setup])
     if arguments.symbol is None:
         return setups
-    wanted = arguments.symbol.upper().removeprefix("NSE:")
-    return [setup for setup in setups if setup.symbol.removeprefix("NSE:") == wanted]
+    return [setup for setup in setups if is_same_symbol(setup.symbol, arguments.symbol)]
 
 
 def _setup_row(setup: Setup) -> tuple[str, ...]:

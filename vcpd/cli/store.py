@@ -25,8 +25,8 @@ from vcpd.core.errors import BadInputError, UnavailableError
 from vcpd.core.secrets import Secret
 from vcpd.domain.bars import BarSeries, BarTable
 from vcpd.domain.calendar import TradingCalendar
-from vcpd.domain.instruments import Instrument, StoredInstrument, full_symbol
-from vcpd.domain.nse_calendar import NSE
+from vcpd.domain.exchange import Exchange
+from vcpd.domain.instruments import Instrument, StoredInstrument
 from vcpd.domain.quality_rules import ValidSessions
 from vcpd.domain.risk import RiskScore
 from vcpd.domain.setups import BaseState, Setup
@@ -70,7 +70,7 @@ async def open_store(arguments: argparse.Namespace) -> AsyncIterator[OpenStore]:
     settings = loaded.configuration.store
     storage = await attach_storage(settings, store_dsn_of(loaded), state, WallClock())
     try:
-        calendar = loaded.configuration.schedule.calendar(NSE)
+        calendar = loaded.configuration.calendar
         yield OpenStore(loaded.configuration, storage, calendar, loaded.folder)
     finally:
         await storage.close()
@@ -127,12 +127,16 @@ async def import_file(stored: OpenStore, path: Path, today: date, *, indices: bo
     found = await asyncio.to_thread(bar_files.read_bars, path, ValidSessions(days, today))
     print_quarantined(found)
     storage = stored.storage
-    named = {full_symbol(one.symbol): one for one in found.series}
-    apart = [msgspec.structs.replace(bar, symbol=full_symbol(bar.symbol)) for bar in found.quarantined]
-    benchmarks = {full_symbol(name) for name in _index_symbols(stored)}
-    new = await storage.instruments.add(
-        [placeholder_instrument(symbol, is_index=indices or symbol in benchmarks) for symbol in named], today
-    )
+    exchange = stored.configuration.exchange
+    named = {exchange.full_symbol(one.symbol): one for one in found.series}
+    apart = [
+        msgspec.structs.replace(bar, symbol=exchange.full_symbol(bar.symbol)) for bar in found.quarantined
+    ]
+    benchmarks = {exchange.full_symbol(name) for name in _index_symbols(stored)}
+    placeholders = [
+        placeholder_instrument(symbol, exchange, is_index=indices or symbol in benchmarks) for symbol in named
+    ]
+    new = await storage.instruments.add(placeholders, today)
     kept = {one.symbol: one for one in await storage.instruments.all()}
     await storage.quarantine.add(apart)
     table = BarTable.gather((kept[symbol].id, series) for symbol, series in named.items())
@@ -150,10 +154,13 @@ async def import_file(stored: OpenStore, path: Path, today: date, *, indices: bo
     )
 
 
-def placeholder_instrument(symbol: str, *, is_index: bool) -> Instrument:
-    """A line for the list, until the exchange's own list comes; its token is nobody's."""
-    segment, series = ("INDICES", "") if is_index else ("NSE", "EQ")
-    return Instrument(symbol, -1, segment=segment, series=series)
+def placeholder_instrument(symbol: str, exchange: Exchange, *, is_index: bool) -> Instrument:
+    """An instrument that stands in until the exchange's own list comes; its token is nobody's."""
+    if is_index:
+        return Instrument(symbol, -1, tick_size=exchange.tick_size, segment=exchange.index_segment, series="")
+    return Instrument(
+        symbol, -1, tick_size=exchange.tick_size, segment=exchange.name, series=exchange.share_series
+    )
 
 
 def covered_spans(
@@ -253,7 +260,7 @@ async def _export(arguments: argparse.Namespace) -> int:
 
 
 async def _export_bars(stored: OpenStore, arguments: argparse.Namespace) -> int:
-    wanted = _wanted_symbols(arguments)
+    wanted = _wanted_symbols(arguments, stored.configuration.exchange)
     bars = stored.storage.bars
     found = [
         _truncate(await bars.series(one.id, arguments.first), arguments.last)
@@ -265,7 +272,7 @@ async def _export_bars(stored: OpenStore, arguments: argparse.Namespace) -> int:
 
 
 async def _export_rows(stored: OpenStore, arguments: argparse.Namespace) -> int:
-    wanted = _wanted_symbols(arguments)
+    wanted = _wanted_symbols(arguments, stored.configuration.exchange)
     rows: list[Setup | RiskScore] = []
     async for session_rows in _by_session(stored, arguments):
         rows += [one for one in session_rows if wanted is None or one.symbol in wanted]
@@ -314,10 +321,10 @@ def watchlist(setups: Sequence[Setup]) -> str:
     return ",".join(parts + list(dict.fromkeys(rest))) + "\n"
 
 
-def _wanted_symbols(arguments: argparse.Namespace) -> frozenset[str] | None:
+def _wanted_symbols(arguments: argparse.Namespace, exchange: Exchange) -> frozenset[str] | None:
     if arguments.symbols is None:
         return None
-    return frozenset(full_symbol(name) for name in arguments.symbols.split(",") if name.strip())
+    return frozenset(exchange.full_symbol(name) for name in arguments.symbols.split(",") if name.strip())
 
 
 def _truncate(series: BarSeries, last: date | None) -> BarSeries:

@@ -7,7 +7,6 @@ from typing import Final
 
 import msgspec
 
-EXCHANGE: Final = "NSE"
 EQUITY_SERIES: Final = ("EQ", "BE", "BZ", "SM", "ST", "SZ")  # of shares; the most ordinary first
 VENDOR_INDEX_NAMES: Final[Mapping[str, str]] = {
     "^NSEI": "NIFTY 50",
@@ -25,8 +24,12 @@ class Instrument(msgspec.Struct, frozen=True):
     name: str = ""
     tick_size: float = 0.05
     lot_size: int = 1
-    segment: str = "NSE"  # INDICES marks an index
+    segment: str = ""  # INDICES marks an index; empty: that of the exchange's own shares
     series: str = "EQ"
+
+    def __post_init__(self) -> None:
+        if not self.segment:
+            msgspec.structs.force_setattr(self, "segment", self.exchange)
 
     @property
     def exchange(self) -> str:
@@ -87,7 +90,9 @@ def plain_symbol(text: str) -> str:
     return f"{exchange}{colon}{symbol}"
 
 
-def full_symbol(symbol: str) -> str:
-    """`NSE:INFY` for `infy`, `INFY.NS` and for itself."""
-    name = plain_symbol(symbol)
-    return name if ":" in name else f"{EXCHANGE}:{name}"
+def is_same_symbol(one: str, other: str) -> bool:
+    """Whether two spellings mean one instrument: `infy` is `NSE:INFY`, but `BSE:INFY` is another."""
+    one_exchange, _, one_name = plain_symbol(one).rpartition(":")
+    other_exchange, _, other_name = plain_symbol(other).rpartition(":")
+    exchanges = {one_exchange, other_exchange} - {""}
+    return one_name == other_name and len(exchanges) <= 1

@@ -36,7 +36,7 @@ class SectorSource:
         published = (
             {}
             if self._fetch_published is None
-            else list_industries(await self._fetch_published(), "the market")
+            else list_industries(await self._fetch_published(), "the market", self._universe.exchange)
         )
         return published | await asyncio.to_thread(self._from_lists)
 
@@ -45,9 +45,9 @@ class SectorSource:
         found: dict[str, str] = {}
         for name, text in read_lists(self._folder, settings.lists).items():
             if has_industries(text):
-                found |= list_industries(text, name)
+                found |= list_industries(text, name, self._universe.exchange)
         for name, text in read_lists(self._folder, settings.sectors).items():
-            found |= list_industries(text, name)
+            found |= list_industries(text, name, self._universe.exchange)
         return found
 
 

@@ -10,12 +10,12 @@ import msgspec
 
 from vcpd.core.csv_table import decode_csv, parse_csv_table
 from vcpd.core.errors import BadInputError
-from vcpd.domain.instruments import EXCHANGE, StoredInstrument, full_symbol
+from vcpd.domain.exchange import Exchange
+from vcpd.domain.instruments import StoredInstrument
 from vcpd.ports import InstrumentStore
 
 SYMBOL_COLUMN: Final = "SYMBOL"
 INDUSTRY_COLUMN: Final = "INDUSTRY"
-SHARE_SERIES: Final = "EQ"
 
 
 def list_members(text: str, name: str) -> list[str]:
@@ -23,11 +23,11 @@ def list_members(text: str, name: str) -> list[str]:
     return [symbol for symbol in _columns(text, name, SYMBOL_COLUMN)[0] if symbol]
 
 
-def list_industries(text: str, name: str) -> dict[str, str]:
+def list_industries(text: str, name: str, exchange: Exchange) -> dict[str, str]:
     """Industry by full symbol, where the list tells one. Raises BadInputError naming `name`."""
     symbols, industries = _columns(text, name, SYMBOL_COLUMN, INDUSTRY_COLUMN)
     rows = zip(symbols, industries, strict=True)
-    return {full_symbol(symbol): industry for symbol, industry in rows if symbol and industry}
+    return {exchange.full_symbol(symbol): industry for symbol, industry in rows if symbol and industry}
 
 
 def has_industries(text: str) -> bool:
@@ -112,10 +112,14 @@ class UniverseSelection:
 
 
 def select_universe(
-    stored: Iterable[StoredInstrument], settings: UniverseSettings, listed_in: Iterable[str] = ()
+    stored: Iterable[StoredInstrument],
+    settings: UniverseSettings,
+    exchange: Exchange,
+    listed_in: Iterable[str] = (),
 ) -> UniverseSelection:
     """The universe among the stored instruments; `listed_in` are the symbols of the lists."""
     listed = {one.symbol: one for one in stored if one.listed}
+    full_symbol = exchange.full_symbol
     named = {full_symbol(symbol) for symbol in (*settings.symbols, *listed_in)}
     excluded = {full_symbol(symbol) for symbol in settings.exclude}
     wanted_indices = dict.fromkeys(map(full_symbol, (settings.benchmark, *settings.indices)))
@@ -124,15 +128,15 @@ def select_universe(
     if named or settings.lists:
         shares = [one for one in shares if one.symbol in named]
     else:
-        shares = [one for one in shares if is_share(one)]
+        shares = [one for one in shares if is_share(one, exchange)]
     unknown = sorted((named | wanted_indices.keys()) - listed.keys() - excluded)
     return UniverseSelection(tuple(sorted(shares, key=lambda one: one.symbol)), indices, tuple(unknown))
 
 
-def is_share(one: StoredInstrument) -> bool:
+def is_share(one: StoredInstrument, exchange: Exchange) -> bool:
     """Whether it trades as an ordinary share: of the exchange's own segment, no suffixed series."""
     instrument = one.instrument
-    return instrument.segment == EXCHANGE and instrument.series == SHARE_SERIES
+    return instrument.segment == exchange.name and instrument.series == exchange.share_series
 
 
 class Universe:
@@ -141,15 +145,18 @@ class Universe:
     Relative list files lie below `folder`.
     """
 
-    def __init__(self, settings: UniverseSettings, instruments: InstrumentStore, folder: Path) -> None:
+    def __init__(
+        self, settings: UniverseSettings, instruments: InstrumentStore, folder: Path, exchange: Exchange
+    ) -> None:
         self.settings = settings
+        self.exchange = exchange
         self._instruments = instruments
         self._folder = folder
 
     async def current(self) -> UniverseSelection:
         """Raises BadInputError for a list file that cannot be used."""
         listed_in = await asyncio.to_thread(self._members)
-        return select_universe(await self._instruments.all(), self.settings, listed_in)
+        return select_universe(await self._instruments.all(), self.settings, self.exchange, listed_in)
 
     def _members(self) -> list[str]:
         texts = read_lists(self._folder, self.settings.lists)

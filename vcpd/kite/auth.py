@@ -1,7 +1,7 @@
 """Login state of the Kite session: login page, token exchange, expiry and rejection of the token.
 
-A token dies at 06:00 in India, or earlier when the market denies it. Without a valid one nothing is
-sent: whoever asks gets NeedsLoginError at once.
+A token expires at 06:00 of the exchange's time zone, or earlier when the market denies it. Without a
+valid one nothing is sent: whoever asks gets NeedsLoginError at once.
 """
 
 import asyncio
@@ -20,13 +20,13 @@ from msgspec import Struct
 
 from vcpd.core.errors import NeedsLoginError, PermanentError, VcpdError
 from vcpd.core.secrets import Secret
+from vcpd.domain.exchange import Exchange
 from vcpd.kite import wire
 from vcpd.kite.settings import KiteSettings
 from vcpd.kite.token_store import SessionToken, TokenFile
 from vcpd.kite.transport import ApiRequest, Transport
 from vcpd.ports import Clock
 
-IST: Final = ZoneInfo("Asia/Kolkata")
 TOKEN_EXPIRY_TIME: Final = time(6, 0)
 MAX_PENDING_LOGINS: Final = 16
 LOGIN_TIMEOUT: Final = timedelta(minutes=15)
@@ -43,7 +43,7 @@ class KiteLoginState(StrEnum):
 
 LOGIN_REASONS: Final = {
     KiteLoginState.NO_TOKEN: "no login yet",
-    KiteLoginState.EXPIRED: "the market's session ended at 06:00 India time",
+    KiteLoginState.EXPIRED: "the market's session ended at {expiry:%H:%M} {zone_name}",
     KiteLoginState.DENIED: "the market no longer accepts the session (logged out, or logged in elsewhere)",
 }
 
@@ -83,18 +83,21 @@ AutomaticLogin = Callable[[str], Awaitable[tuple[Secret, str]]]
 class KiteSession:
     """The account's session. `automatic` logs in by itself: for the sandbox only."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the optional one is a keyword
         self,
         transport: Transport,
         credentials: KiteCredentials,
         clock: Clock,
         file: TokenFile,
+        exchange: Exchange,
+        *,
         automatic: AutomaticLogin | None = None,
     ) -> None:
         self._transport = transport
         self._credentials = credentials
         self._clock = clock
         self._file = file
+        self._exchange = exchange
         self._automatic_login = automatic
         self._token: SessionToken | None = None
         self._denied = False
@@ -114,7 +117,7 @@ class KiteSession:
         if state is not KiteLoginState.VALID:
             self._reload_token()
             state = self._state()
-        reason = "" if state is KiteLoginState.VALID else self._last_error or LOGIN_REASONS[state]
+        reason = "" if state is KiteLoginState.VALID else self._last_error or self._login_reason(state)
         if self._token is None:
             return KiteLoginStatus(state, reason=reason)
         return KiteLoginStatus(
@@ -181,6 +184,9 @@ class KiteSession:
             return KiteLoginState.DENIED
         return KiteLoginState.VALID if self._clock.now() < self._token.expires_at else KiteLoginState.EXPIRED
 
+    def _login_reason(self, state: KiteLoginState) -> str:
+        return LOGIN_REASONS[state].format(expiry=TOKEN_EXPIRY_TIME, zone_name=self._exchange.zone_name)
+
     def _reload_token(self) -> None:
         """Look at the token file if it changed since; trouble with it is said, not raised."""
         stamp = self._file.stamp()
@@ -203,7 +209,7 @@ class KiteSession:
             access_token=granted.access_token,
             user_id=granted.user_id,
             login_at=now,
-            expires_at=token_expiry(now),
+            expires_at=token_expiry(now, self._exchange.zone),
         )
         self._token, self._denied, self._last_error = token, False, ""
         await asyncio.to_thread(self._file.write, token)
@@ -256,13 +262,13 @@ class AuthHandle:
             self._session.mark_denied(self._sent_token)
 
 
-def token_expiry(login_at: datetime) -> datetime:
-    """The next 06:00 in India after `login_at`, in UTC."""
-    local = login_at.astimezone(IST)
-    dies = datetime.combine(local.date(), TOKEN_EXPIRY_TIME, IST)
-    if dies <= local:
-        dies += timedelta(days=1)
-    return dies.astimezone(login_at.tzinfo)
+def token_expiry(login_at: datetime, zone: ZoneInfo) -> datetime:
+    """The next 06:00 in the exchange's `zone` after `login_at`, in the time zone of `login_at`."""
+    local = login_at.astimezone(zone)
+    expiry = datetime.combine(local.date(), TOKEN_EXPIRY_TIME, zone)
+    if expiry <= local:
+        expiry += timedelta(days=1)
+    return expiry.astimezone(login_at.tzinfo)
 
 
 def parse_request_token(pasted: str) -> Secret:

@@ -10,6 +10,7 @@ import numpy as np
 
 from vcpd.core.errors import NeedsLoginError
 from vcpd.domain.bars import BarSeries
+from vcpd.domain.exchange import Exchange
 from vcpd.domain.instruments import Instrument, Quote
 from vcpd.domain.live import MinuteVolumes
 from vcpd.kite import wire
@@ -33,15 +34,18 @@ class KiteClient:
         self,
         transport: Transport,
         session: KiteSession,
+        exchange: Exchange,
         compute: Compute | None = None,
     ) -> None:
         self._transport = transport
         self._session = session
+        self._exchange = exchange
         self._compute = compute
 
     async def instruments(self) -> Sequence[Instrument]:
-        call = ApiRequest("/instruments", "/instruments/NSE")
-        return await self._request(call, self._in_worker(wire.decode_instruments))
+        name, tick_size = self._exchange.name, self._exchange.tick_size
+        call = ApiRequest("/instruments", f"/instruments/{name}")
+        return await self._request(call, self._in_worker(wire.decode_instruments, name, tick_size))
 
     async def daily_bars(self, instrument: Instrument, first: date, last: date) -> BarSeries:
         """The bars of [first, last]; a session that runs comes as it stands, not marked provisional."""
@@ -119,12 +123,12 @@ class KiteClient:
             entry.mark_denied()
             raise
 
-    def _in_worker(self, decode: Callable[[bytes], T]) -> Callable[[bytes], Awaitable[T]]:
-        """`decode` where it does not hold up the loop."""
+    def _in_worker(self, decode: Callable[..., T], *arguments: Any) -> Callable[[bytes], Awaitable[T]]:
+        """`decode`, a module-level function, called in a worker with the body and `arguments`."""
 
         async def computed(body: bytes) -> T:
             run: Compute = self._compute or asyncio.to_thread
-            value: T = await run(decode, body)
+            value: T = await run(decode, body, *arguments)
             return value
 
         return computed

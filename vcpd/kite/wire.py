@@ -21,7 +21,6 @@ from vcpd.core.secrets import Secret
 from vcpd.domain.bars import BAR_DTYPE, BarSeries, FloatArray, RecordArray
 from vcpd.domain.instruments import Instrument, Quote
 from vcpd.domain.live import MinuteVolumes
-from vcpd.domain.panel import DEFAULT_TICK
 from vcpd.kite.errors import error_in_success
 
 T = TypeVar("T")
@@ -119,14 +118,16 @@ _PROFILE_DECODER: Final = msgspec.json.Decoder(UserProfile)
 _GRANT_DECODER: Final = msgspec.json.Decoder(SessionGrant, dec_hook=decode_secret)
 
 
-def decode_instruments(body: bytes, exchange: str = "NSE") -> list[Instrument]:
-    """The list of `exchange`, from CSV that may be gzipped; other exchanges' rows are left out.
+def decode_instruments(body: bytes, exchange: str, default_tick_size: float) -> list[Instrument]:
+    """The instruments of `exchange`, from CSV that may be gzipped; other exchanges' rows are left out.
+
+    An instrument listed with a tick size of 0, as indices are, gets `default_tick_size`.
 
     The series is the two-character suffix of the trading symbol (`CENTRALBK-BE`), `EQ` without one,
     `INDEX` for an index, the instrument type itself for anything that is no equity.
     """
     endpoint = f"/instruments/{exchange}"
-    listed = _decode_or_raise(endpoint, lambda: list(_instruments(body, endpoint, exchange)))
+    listed = _decode_or_raise(endpoint, lambda: list(_instruments(body, exchange, default_tick_size)))
     if not listed:
         _raise_malformed(endpoint, f"a list without any instrument of {exchange}")
     return listed
@@ -215,16 +216,16 @@ def _describe_malformed(body: bytes, error: Exception) -> str:
     return f"{error}" if body else "nothing at all"
 
 
-def _instruments(body: bytes, endpoint: str, exchange: str) -> Iterator[Instrument]:
-    table = read_csv_table(body, endpoint, is_utf8=True)
+def _instruments(body: bytes, exchange: str, default_tick_size: float) -> Iterator[Instrument]:
+    table = read_csv_table(body, f"/instruments/{exchange}", is_utf8=True)
     columns = [name.upper() for name in INSTRUMENT_COLUMNS]
     if missing := [name.lower() for name in columns if not table.has(name)]:
         raise ValueError(f"no column {', '.join(missing)}")
     at = {name: table.header[column] for name, column in zip(INSTRUMENT_COLUMNS, columns, strict=True)}
-    return (_instrument(row, at) for row in table.rows if row[at["exchange"]] == exchange)
+    return (_instrument(row, at, default_tick_size) for row in table.rows if row[at["exchange"]] == exchange)
 
 
-def _instrument(row: Sequence[str], at: dict[str, int]) -> Instrument:
+def _instrument(row: Sequence[str], at: dict[str, int], default_tick_size: float) -> Instrument:
     trading_symbol, segment = row[at["tradingsymbol"]], row[at["segment"]]
     if not trading_symbol:
         raise ValueError("an instrument without a trading symbol")
@@ -232,14 +233,14 @@ def _instrument(row: Sequence[str], at: dict[str, int]) -> Instrument:
         symbol=f"{row[at['exchange']]}:{trading_symbol}",
         token=int(row[at["instrument_token"]]),
         name=row[at["name"]],
-        tick_size=_tick_size(row[at["tick_size"]], DEFAULT_TICK),
+        tick_size=_tick_size(row[at["tick_size"]], default_tick_size),
         lot_size=max(1, int(row[at["lot_size"]])),
         segment=segment,
         series=series_of(trading_symbol, segment, row[at["instrument_type"]]),
     )
 
 
-def series_of(trading_symbol: str, segment: str = "NSE", instrument_type: str = "EQ") -> str:
+def series_of(trading_symbol: str, segment: str, instrument_type: str) -> str:
     """`BE` for `CENTRALBK-BE`, `EQ` for `INFY` and `BAJAJ-AUTO`."""
     if segment == INDEX_SEGMENT:
         return INDEX_SERIES

@@ -11,9 +11,9 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from aiohttp import web
 
-from vcpd.sandbox.market import IST, next_token_expiry
+from vcpd.sandbox.market import ZONE, next_token_expiry
 from vcpd.sandbox.protocol import ApiError
-from vcpd.sandbox.settings import SandboxSettings
+from vcpd.sandbox.settings import SIMULATED_EXCHANGE, SandboxSettings
 
 LOGIN_PAGE: Final = """<!doctype html>
 <html lang="en">
@@ -22,7 +22,7 @@ LOGIN_PAGE: Final = """<!doctype html>
 <title>Simulated exchange</title>
 <body style="font-family: sans-serif; max-width: 24rem; margin: 4rem auto">
 <h1>Simulated exchange</h1>
-<p>No real account, no real money. The button logs this application in until 06:00 IST.</p>
+<p>No real account, no real money. The button logs this application in until 06:00 {zone_name}.</p>
 <form method="post" action="/connect/login">
 <input type="hidden" name="api_key" value="{api_key}">
 <input type="hidden" name="redirect_params" value="{redirect_params}">
@@ -39,7 +39,7 @@ USER_PROFILE: Final = {
     "user_name": "Sandbox Owner",
     "user_shortname": "Owner",
     "broker": "SANDBOX",
-    "exchanges": ["NSE"],
+    "exchanges": [SIMULATED_EXCHANGE.name],
     "products": ["CNC"],
     "order_types": ["MARKET", "LIMIT"],
     "avatar_url": None,
@@ -50,7 +50,9 @@ USER_PROFILE: Final = {
 def login_page(api_key: str, redirect_params: str) -> web.Response:
     """The form that posts back what the link brought."""
     page = LOGIN_PAGE.format(
-        api_key=escape(api_key, quote=True), redirect_params=escape(redirect_params, quote=True)
+        api_key=escape(api_key, quote=True),
+        redirect_params=escape(redirect_params, quote=True),
+        zone_name=SIMULATED_EXCHANGE.zone_name,
     )
     return web.Response(text=page, content_type="text/html")
 
@@ -58,7 +60,7 @@ def login_page(api_key: str, redirect_params: str) -> web.Response:
 class SandboxAccount:
     """Request tokens are good once and for five real minutes; one access token lives at a time.
 
-    An access token dies at the next 06:00 IST of the market's own time, on logout, or on another login.
+    An access token dies at the next 06:00 of the market's own time, on logout, or on another login.
     """
 
     def __init__(self, settings: SandboxSettings) -> None:
@@ -137,5 +139,5 @@ class SandboxAccount:
             "enctoken": "",
             "refresh_token": "",
             "silo": "",
-            "login_time": at.astimezone(IST).strftime("%Y-%m-%d %H:%M:%S"),
+            "login_time": at.astimezone(ZONE).strftime("%Y-%m-%d %H:%M:%S"),
         }

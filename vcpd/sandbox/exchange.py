@@ -17,7 +17,7 @@ from vcpd.kite.ticker_protocol import TickerMessage
 from vcpd.ports import Clock
 from vcpd.sandbox.account import USER_PROFILE, SandboxAccount, login_page
 from vcpd.sandbox.faults import FaultInjector, FaultSelector, fault_error
-from vcpd.sandbox.market import IST, CandleSpan, MarketQuote, SandboxMarket
+from vcpd.sandbox.market import ZONE, CandleSpan, MarketQuote, SandboxMarket
 from vcpd.sandbox.protocol import (
     MAX_FULL_QUOTES,
     MAX_SHORT_QUOTES,
@@ -39,7 +39,7 @@ from vcpd.sandbox.protocol import (
     success_response,
 )
 from vcpd.sandbox.rate_limit import RequestLimiter, request_class
-from vcpd.sandbox.settings import FaultKind, FaultSettings, SandboxSettings
+from vcpd.sandbox.settings import SIMULATED_EXCHANGE, FaultKind, FaultSettings, SandboxSettings
 from vcpd.sandbox.ticker import SandboxTicker
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -199,15 +199,17 @@ class SandboxExchange:
 
     async def _instruments(self, request: web.Request) -> web.Response:
         at = await self._authorized_time(request)
-        exchange = parse_exchange(request.match_info.get("exchange", "NSE"))
-        plain, packed = await self._listing(at) if exchange == "NSE" else _with_gzip(listing_csv([]))
+        exchange = parse_exchange(request.match_info.get("exchange", SIMULATED_EXCHANGE.name))
+        plain, packed = (
+            await self._listing(at) if exchange == SIMULATED_EXCHANGE.name else _with_gzip(listing_csv([]))
+        )
         if "gzip" in request.headers.get("Accept-Encoding", ""):
             return web.Response(body=packed, content_type="text/csv", headers={"Content-Encoding": "gzip"})
         return web.Response(body=plain, content_type="text/csv")
 
     async def _listing(self, at: datetime) -> tuple[bytes, bytes]:
         """The instruments file, plain and packed; made once a day."""
-        key = (at.astimezone(IST).date(), id(self.faults.settings))
+        key = (at.astimezone(ZONE).date(), id(self.faults.settings))
         if self._cached_listing is None or self._cached_listing[0] != key:
             self._cached_listing = (key, *await asyncio.to_thread(self._make_listing, at))
         return self._cached_listing[1:]
@@ -274,7 +276,7 @@ class SandboxExchange:
     async def _breakouts(self, request: web.Request) -> web.Response:
         """Of today, or of the days asked for."""
         at = await self._prepare_market(self._clock.now())
-        first, last = parse_day_span(request.query, at.astimezone(IST).date())
+        first, last = parse_day_span(request.query, at.astimezone(ZONE).date())
         return success_response(await asyncio.to_thread(self._market.breakouts, first, last))
 
     async def _send_message(self, request: web.Request) -> web.Response:

@@ -12,10 +12,8 @@ from vcpd.domain.calendar import TradingCalendar
 from vcpd.kite.ticker_protocol import TICK_DTYPE
 from vcpd.sandbox.intraday import CANDLE_DTYPE, DayBars, IntradayPaths, SessionRandom
 from vcpd.sandbox.market import (
-    INDICES,
-    IST,
-    NSE,
     TICK,
+    ZONE,
     CandleSpan,
     IntradayCandles,
     KnownBase,
@@ -28,6 +26,7 @@ from vcpd.sandbox.market import (
     whole_shares,
 )
 from vcpd.sandbox.session import IntradaySession, QuoteColumns, SessionHours
+from vcpd.sandbox.settings import SIMULATED_EXCHANGE
 
 FIRST_EQUITY_TOKEN: Final = 10_001
 FIRST_INDEX_TOKEN: Final = 1_001
@@ -47,12 +46,17 @@ class HistoricalMarket:
         calendar: TradingCalendar,
         indices: Mapping[str, BarSeries] | None = None,
     ) -> None:
-        """Keys of `series` and `indices` are symbols, with or without `NSE:`."""
+        """Keys of `series` and `indices` are symbols, with or without the exchange."""
         self._calendar = calendar
         self._series: dict[int, BarSeries] = {}
         self._listings: dict[str, MarketListing] = {}
         self._session_cache: dict[date, IntradaySession] = {}
-        self._add(indices or {}, FIRST_INDEX_TOKEN, 9, MarketListing(0, "", "", 0.0, 0, INDICES))
+        self._add(
+            indices or {},
+            FIRST_INDEX_TOKEN,
+            9,
+            MarketListing(0, "", "", 0.0, 0, SIMULATED_EXCHANGE.index_segment),
+        )
         self._add(series, FIRST_EQUITY_TOKEN, 1, MarketListing(0, "", ""))
 
     def ready(self, at: datetime, /) -> bool:
@@ -121,7 +125,7 @@ class HistoricalMarket:
         self, given: Mapping[str, BarSeries], first_token: int, suffix: int, pattern: MarketListing
     ) -> None:
         for number, name in enumerate(sorted(given)):
-            trading_symbol = name.removeprefix(f"{NSE}:")
+            trading_symbol = name.removeprefix(SIMULATED_EXCHANGE.prefix)
             token = (first_token + number) << 8 | suffix
             listing = MarketListing(
                 token, trading_symbol, trading_symbol, pattern.tick_size, pattern.lot_size, pattern.segment
@@ -209,7 +213,7 @@ class HistoricalMarket:
     def _close_of(self, session: date) -> datetime:
         if self._calendar.is_session(session):
             return self._calendar.open_close(session)[1]
-        return datetime.combine(session, DEFAULT_CLOSE, IST).astimezone(UTC)
+        return datetime.combine(session, DEFAULT_CLOSE, ZONE).astimezone(UTC)
 
 
 def _day_bars(records: list[np.void]) -> DayBars:

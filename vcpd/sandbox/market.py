@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Final, Literal, NamedTuple, Protocol
-from zoneinfo import ZoneInfo
 
 import msgspec
 import numpy as np
@@ -13,13 +12,12 @@ import numpy as np
 from vcpd.domain.bars import BarSeries, FloatArray, IntArray, RecordArray
 from vcpd.domain.calendar import TradingCalendar
 from vcpd.domain.setups import Contraction
+from vcpd.sandbox.settings import SIMULATED_EXCHANGE
 
-IST: Final = ZoneInfo("Asia/Kolkata")
+ZONE: Final = SIMULATED_EXCHANGE.zone
 FINAL_AT: Final = time(6, 0)  # the evening's day candle becomes final, and access tokens die
 ADJUSTED_AT: Final = time(8, 0)  # on an ex-date the history is restated by then
-TICK: Final = 0.05
-NSE: Final = "NSE"
-INDICES: Final = "INDICES"
+TICK: Final = SIMULATED_EXCHANGE.tick_size
 ORDER_BOOK: Final = tuple((round(level * TICK, 2), 100 * level, level) for level in range(1, 6))
 """What waits in the order book on either side: rupees from the last price, shares, orders."""
 BaseResolution = Literal["breakout", "failed"]
@@ -42,7 +40,7 @@ class MarketTime:
 
 def market_time_at(calendar: TradingCalendar, at: datetime) -> MarketTime:
     """The market's view of the aware instant `at`."""
-    local = at.astimezone(IST)
+    local = at.astimezone(ZONE)
     today = local.date()
     yesterday = today - timedelta(days=1)
     adjusted_until = today if local.time() >= ADJUSTED_AT else yesterday
@@ -63,8 +61,8 @@ def _elapsed(calendar: TradingCalendar, day: date, at: datetime) -> float:
 
 def next_token_expiry(at: datetime) -> datetime:
     """The first 06:00 of the exchange's time zone after `at`: what was valid today ends there."""
-    local = at.astimezone(IST)
-    today = datetime.combine(local.date(), FINAL_AT, IST)
+    local = at.astimezone(ZONE)
+    today = datetime.combine(local.date(), FINAL_AT, ZONE)
     return today if local < today else today + timedelta(days=1)
 
 
@@ -76,11 +74,11 @@ class MarketListing(msgspec.Struct, frozen=True):
     name: str
     tick_size: float = TICK
     lot_size: int = 1
-    segment: str = NSE
+    segment: str = SIMULATED_EXCHANGE.name
 
     @property
     def symbol(self) -> str:
-        return f"{NSE}:{self.trading_symbol}"
+        return f"{SIMULATED_EXCHANGE.prefix}{self.trading_symbol}"
 
     @property
     def exchange_token(self) -> int:
@@ -88,7 +86,7 @@ class MarketListing(msgspec.Struct, frozen=True):
 
     @property
     def is_index(self) -> bool:
-        return self.segment == INDICES
+        return self.segment == SIMULATED_EXCHANGE.index_segment
 
 
 class MarketQuote(msgspec.Struct, frozen=True):

@@ -12,8 +12,8 @@ from aiohttp import web
 
 from vcpd.domain.bars import PRICE_FIELDS, BarSeries, RecordArray
 from vcpd.sandbox.market import (
-    IST,
     ORDER_BOOK,
+    ZONE,
     IntradayCandles,
     MarketListing,
     MarketQuote,
@@ -21,6 +21,7 @@ from vcpd.sandbox.market import (
     whole_shares,
 )
 from vcpd.sandbox.names import sector_from_name
+from vcpd.sandbox.settings import SIMULATED_EXCHANGE
 
 JSON_CONTENT_TYPE: Final = "application/json"
 ERROR_STATUS: Final = {
@@ -49,7 +50,6 @@ INSTRUMENTS_HEADER: Final = (
     "instrument_token,exchange_token,tradingsymbol,name,last_price,expiry,strike,"
     "tick_size,lot_size,instrument_type,segment,exchange\n"
 )
-CIRCUIT_BAND: Final = 0.20
 BOOK_QUANTITY: Final = sum(quantity for _, quantity, _ in ORDER_BOOK)
 
 
@@ -192,7 +192,7 @@ def _row(listing: MarketListing) -> tuple[object, ...]:
         listing.lot_size,
         "EQ",
         listing.segment,
-        "NSE",
+        SIMULATED_EXCHANGE.name,
     )
 
 
@@ -229,6 +229,7 @@ def ohlc_quote(quote: MarketQuote) -> dict[str, Any]:
 def full_quote(quote: MarketQuote) -> dict[str, Any]:
     """Everything of a quote; orders wait on both sides, tick by tick from the last price."""
     stamp = _timestamp(quote.traded_at)
+    lowest, highest = SIMULATED_EXCHANGE.price_limits(quote.previous_close)
     return {
         **ohlc_quote(quote),
         "timestamp": stamp,
@@ -242,8 +243,8 @@ def full_quote(quote: MarketQuote) -> dict[str, Any]:
         "oi_day_high": 0,
         "oi_day_low": 0,
         "net_change": 0,
-        "lower_circuit_limit": round(quote.previous_close * (1 - CIRCUIT_BAND), 2),
-        "upper_circuit_limit": round(quote.previous_close * (1 + CIRCUIT_BAND), 2),
+        "lower_circuit_limit": lowest,
+        "upper_circuit_limit": highest,
         "depth": _depth(quote.last),
     }
 
@@ -263,4 +264,4 @@ def _depth(last: float) -> Mapping[str, list[dict[str, Any]]]:
 
 
 def _timestamp(at: datetime) -> str:
-    return at.astimezone(IST).strftime("%Y-%m-%d %H:%M:%S")
+    return at.astimezone(ZONE).strftime("%Y-%m-%d %H:%M:%S")

@@ -6,6 +6,9 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
+from vcpd.domain.exchange import NSE_EXCHANGE, Exchange
+
+SIMULATED_EXCHANGE: Final[Exchange] = NSE_EXCHANGE  # its hours, ticks and symbols are simulated
 DEFAULT_FAULT_PATHS: Final = ("/instruments", "/quote", "/user")
 
 

@@ -13,8 +13,7 @@ from vcpd.domain.setups import Contraction
 from vcpd.sandbox.intraday import CANDLE_DTYPE, POINTS_PER_MINUTE
 from vcpd.sandbox.leader_paths import PlannedBase
 from vcpd.sandbox.market import (
-    IST,
-    NSE,
+    ZONE,
     CandleSpan,
     IntradayCandles,
     KnownBase,
@@ -26,7 +25,7 @@ from vcpd.sandbox.market import (
 from vcpd.sandbox.market_view import MarketView
 from vcpd.sandbox.names import other_series
 from vcpd.sandbox.session import IntradaySession, QuoteColumns, SessionCache
-from vcpd.sandbox.settings import SandboxSettings
+from vcpd.sandbox.settings import SIMULATED_EXCHANGE, SandboxSettings
 from vcpd.sandbox.universe import PAISE_PER_RUPEE, SimulatedUniverse, build_universe
 
 HIGH_FIELD: Final = PRICE_FIELDS.index("high")
@@ -151,13 +150,13 @@ class SimulatedMarket:
         self._session_cache = SessionCache(calendar, settings.seed)
 
     def ready(self, at: datetime, /) -> bool:
-        if at.astimezone(IST).date() > self._generated.horizon:
+        if at.astimezone(ZONE).date() > self._generated.horizon:
             return False
         view = self._view(at)
         return view.running_column is None or self._session_cache.has(view.universe, view.running_column)
 
     def prepare(self, at: datetime, /) -> None:
-        if (day := at.astimezone(IST).date()) > self._generated.horizon:
+        if (day := at.astimezone(ZONE).date()) > self._generated.horizon:
             self._generated = self._generate(day)
         view = self._view(at)
         if view.running_column is not None:
@@ -243,5 +242,5 @@ class SimulatedMarket:
         """Lines of other series are listed and have no bars."""
         number = (token >> 8) - FIRST_OTHER_SERIES_TOKEN
         if 0 <= number < int(self._settings.symbols * OTHER_SERIES_SHARE):
-            return BarSeries.empty(f"{NSE}:{other_series(number)[0]}")
+            return BarSeries.empty(f"{SIMULATED_EXCHANGE.prefix}{other_series(number)[0]}")
         return None

@@ -15,7 +15,7 @@ from vcpd.domain.bars import PRICE_FIELDS, BoolArray, DateArray, FloatArray, Int
 from vcpd.domain.calendar import TradingCalendar
 from vcpd.sandbox.intraday import DayBars
 from vcpd.sandbox.leader_paths import LEADER, PlannedBase, leader_path, leader_price_paths
-from vcpd.sandbox.market import INDICES, MarketListing
+from vcpd.sandbox.market import MarketListing
 from vcpd.sandbox.market_paths import (
     MarketFactors,
     PricePaths,
@@ -28,10 +28,10 @@ from vcpd.sandbox.market_paths import (
 )
 from vcpd.sandbox.names import company, newcomer, sector_of
 from vcpd.sandbox.rng import hash_salt, random_stream, unit_hash
-from vcpd.sandbox.settings import SandboxSettings
+from vcpd.sandbox.settings import SIMULATED_EXCHANGE, SandboxSettings
 
-TICK_PAISE: Final = 5
 PAISE_PER_RUPEE: Final = 100.0
+TICK_PAISE: Final = round(SIMULATED_EXCHANGE.tick_size * PAISE_PER_RUPEE)
 CLOSE_FIELD: Final = PRICE_FIELDS.index("close")
 EPOCH: Final = date(2012, 1, 1)
 NEVER_DELISTED: Final = 2**31
@@ -40,8 +40,8 @@ BLOCK_ROWS: Final = 256
 FIRST_COMPANY_TOKEN: Final = 10_001
 FIRST_NEWCOMER_TOKEN: Final = 60_001
 INDEX_LISTINGS: Final = (
-    MarketListing(256265, "NIFTY 50", "NIFTY 50", 0.0, 0, INDICES),
-    MarketListing(268041, "NIFTY 500", "NIFTY 500", 0.0, 0, INDICES),
+    MarketListing(256265, "NIFTY 50", "NIFTY 50", 0.0, 0, SIMULATED_EXCHANGE.index_segment),
+    MarketListing(268041, "NIFTY 500", "NIFTY 500", 0.0, 0, SIMULATED_EXCHANGE.index_segment),
 )
 INDEX_START: Final = (4700.0, 3700.0)
 

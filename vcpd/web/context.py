@@ -9,6 +9,7 @@ import msgspec
 
 from vcpd.core.secrets import Secret
 from vcpd.domain.bars import BarSeries
+from vcpd.domain.exchange import Exchange
 from vcpd.domain.health import Health, MetricsSnapshot
 from vcpd.domain.runs import Run
 from vcpd.domain.setups import Setup
@@ -115,6 +116,7 @@ class WebContext:
     runs: RunStore
     quarantine: QuarantineStore
     alerts: Outbox
+    exchange: Exchange
     login: LoginHandler | None = None
     token: Secret | None = None
     token_is_generated: bool = False

@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
+from vcpd.domain.exchange import Exchange, ExchangeDescription
 from vcpd.web.cache import EncodedBody, cached_response, encoded_body
 from vcpd.web.context import WebContext
 from vcpd.web.responses import HttpError
@@ -25,12 +26,14 @@ STATIC_GZIP_LEVEL: Final = 9
 IMMUTABLE_CACHE_CONTROL: Final = (
     "public, max-age=31536000, immutable"  # for files whose folder carries their version
 )
+EXCHANGE_SCRIPT: Final = "exchange.js"
 FILE_PATH: Final = StringParameter("path", "The file's path below the static folder.", in_path=True)
 STATIC_FILES: Final = web.AppKey("files", Mapping[str, EncodedBody])
 
 
-def page_routes(_: WebContext) -> list[web.RouteDef]:
+def page_routes(context: WebContext) -> list[web.RouteDef]:
     """The routes of the page and its files."""
+    generated = {EXCHANGE_SCRIPT: exchange_script(context.exchange)}
 
     @route("GET", "/", response=str, media="text/html")
     async def page(request: web.Request) -> web.Response:
@@ -40,12 +43,19 @@ def page_routes(_: WebContext) -> list[web.RouteDef]:
     @route("GET", "/static/{path:.+}", parameters=(FILE_PATH,), response=str, media="text/*", errors=(404,))
     async def static_file(request: web.Request) -> web.Response:
         """A file of the page."""
-        found = request.app[STATIC_FILES].get(request.match_info["path"])
+        path = request.match_info["path"]
+        found = generated.get(path) or request.app[STATIC_FILES].get(path)
         if found is None:
             raise HttpError(404, "there is no such file")
         return cached_response(request, found)
 
     return [page, static_file]
+
+
+def exchange_script(exchange: Exchange) -> EncodedBody:
+    """The module from which the page's scripts import the exchange: its time zone, currency and symbols."""
+    description = msgspec.json.encode(ExchangeDescription.of(exchange)).decode()
+    return _static_body(EXCHANGE_SCRIPT, f"export const exchange = {description};\n".encode())
 
 
 def attach_pages(application: web.Application) -> None:

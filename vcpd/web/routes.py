@@ -12,6 +12,7 @@ from typing import Any, Final, Generic, TypeVar
 import msgspec
 from aiohttp import web
 
+from vcpd.domain.exchange import Exchange
 from vcpd.web.responses import HttpError
 
 T = TypeVar("T")
@@ -22,6 +23,7 @@ MAX_TEXT_LENGTH: Final = 64
 TEXT_PATTERN: Final = "^[^\\x00-\\x1f\\x7f-\\x9f]*$"  # no control characters
 SYMBOL_PATTERN: Final = "^[A-Za-z0-9][A-Za-z0-9&:._ -]{0,63}$"
 SYMBOL_REGEX: Final = re.compile(SYMBOL_PATTERN)
+EXCHANGE: Final = web.AppKey("exchange", Exchange)
 NO_RESPONSE: Final = type(None)
 
 
@@ -179,7 +181,7 @@ class StringParameter(Parameter):
 
 
 class SymbolParameter(Parameter):
-    """A symbol; without an exchange, NSE is meant. Absent is empty."""
+    """A symbol, read with its exchange: the configured one where it names none. Absent is empty."""
 
     @property
     def schema(self) -> Schema:
@@ -191,7 +193,7 @@ class SymbolParameter(Parameter):
         symbol = text.strip().upper()
         if SYMBOL_REGEX.fullmatch(symbol) is None:
             raise self.refusal("a symbol such as INFY or NSE:M&M", symbol)
-        return symbol if ":" in symbol else f"NSE:{symbol}"
+        return request.app[EXCHANGE].full_symbol(symbol)
 
 
 SYMBOL: Final = SymbolParameter("symbol", "With or without its exchange: `INFY`, `NSE:INFY`.", in_path=True)

@@ -29,6 +29,7 @@ from vcpd.web.connections import (
     descriptor_limit,
 )
 from vcpd.web.context import WebContext
+from vcpd.web.routes import EXCHANGE
 from vcpd.web.security import add_security_headers, require_token_beyond_loopback, security_middleware
 from vcpd.web.settings import WebSettings
 from vcpd.web.sign_in import SIGN_IN, SignIn
@@ -70,6 +71,7 @@ def build_application(settings: WebSettings, context: WebContext) -> web.Applica
         client_max_size=settings.body_limit_kb * 1024,
     )
     application.on_response_prepare.append(add_security_headers)
+    application[EXCHANGE] = context.exchange
     application[SIGN_IN] = SignIn(context.password_hash, required=settings.require_authentication)
     events.attach_events(application, context)
     pages.attach_pages(application)

@@ -1,7 +1,7 @@
 // One symbol: its chart, why it is or is not a setup, its risk, and how many shares.
 import { get, symbolPath } from "./api.js";
 import { byId, h, meter, notice, trouble } from "./dom.js";
-import { MARKED, bare, day, number, percent, price, shortDay, whole, words } from "./format.js";
+import { MARKED, bare, day, largeMoney, number, percent, price, shortDay, whole, words } from "./format.js";
 import { sizing } from "./size.js";
 import { chip } from "./table.js";
 
@@ -138,7 +138,7 @@ function riskParts(score) {
   const tone = (value) => (value >= 80 ? "extreme" : value >= 60 ? "elevated" : value >= 40 ? "moderate" : "low");
   const m = score.metrics;
   const numbers = [["Volatility, year", percent(100 * m.annual_volatility)], ["Deepest fall", percent(100 * m.max_drawdown)], ["Beta", number(m.beta, 2)],
-    ["ATR 14", percent(m.atr14_pct)], ["Traded a day", m.median_traded_value ? `₹ ${whole(m.median_traded_value / 1e5)} lakh` : "–"]];
+    ["ATR 14", percent(m.atr14_pct)], ["Traded a day", m.median_traded_value ? largeMoney(m.median_traded_value) : "–"]];
   return h("div", {}, parts(`Risk · ${score.band} ·`, score.score, componentBars(score.components, () => 100, tone)),
     h("table", { class: "small" }, h("tbody", {}, numbers.map(([name, value]) => h("tr", {}, h("td", { class: "muted" }, name), h("td", {}, value))))),
     h("p", { class: "muted" }, `after ${day(score.as_of)}; 100 is the riskiest of the universe`));

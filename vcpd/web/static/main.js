@@ -2,7 +2,7 @@
 import { get } from "./api.js";
 import * as detail from "./detail.js";
 import { byId, h } from "./dom.js";
-import { day } from "./format.js";
+import { day, fullSymbol } from "./format.js";
 import * as health from "./health.js";
 import * as jobs from "./jobs.js";
 import { follow } from "./live.js";
@@ -124,7 +124,7 @@ function onKey(event) {
 function ask(event) {
   event.preventDefault();
   const name = byId("ask-symbol").value.trim().toUpperCase();
-  if (name) location.hash = table.address(name.includes(":") ? name : `NSE:${name}`);
+  if (name) location.hash = table.address(fullSymbol(name));
   byId("ask-symbol").blur();
 }
 

@@ -1,7 +1,7 @@
 // Position size: the daemon computes it again whenever a number changes.
 import { get } from "./api.js";
 import { h } from "./dom.js";
-import { price, whole } from "./format.js";
+import { currencySign, money, price, whole } from "./format.js";
 
 const EQUITY_KEY = "vcpd.equity";
 const PAUSE_MS = 250;
@@ -9,7 +9,7 @@ const PAUSE_MS = 250;
 export function sizing(setup) {
   const answer = h("div", { "aria-live": "polite" });
   const fields = {
-    equity: field("Equity ₹", storedEquity(), 1000),
+    equity: field(`Equity ${currencySign}`, storedEquity(), 1000),
     risk_pct: field("Risk a trade, %", "", 0.25, "settings"),
     entry: field("Entry", setup.buy_zone ? setup.buy_zone[0] : setup.close ?? "", 0.05),
     stop: field("Stop", setup.stop ?? "", 0.05),
@@ -52,7 +52,7 @@ async function compute(setup, fields, answer) {
 function shown(size) {
   const steps = size.steps.map((step) => h("li", { class: step.bound ? "bound" : null }, step.text, step.bound ? " ← binds" : null));
   return [
-    h("p", {}, h("span", { class: "quantity" }, whole(size.quantity)), ` shares · ₹ ${whole(size.value)} · at risk ₹ ${whole(size.risk_amount)} (${size.risk_pct.toFixed(2)} %) · ${price(size.entry)} to ${price(size.stop)}`),
+    h("p", {}, h("span", { class: "quantity" }, whole(size.quantity)), ` shares · ${money(size.value)} · at risk ${money(size.risk_amount)} (${size.risk_pct.toFixed(2)} %) · ${price(size.entry)} to ${price(size.stop)}`),
     size.reason ? h("p", { class: "amber" }, size.reason) : null,
     h("details", {}, h("summary", { class: "muted" }, "Every step"), h("ul", { class: "lines steps" }, steps)),
   ].filter(Boolean);
