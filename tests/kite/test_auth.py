@@ -237,7 +237,7 @@ async def test_a_full_disk_does_not_lose_the_login(door: Door, tmp_path: Path) -
     blocker = tmp_path / "blocker"
     blocker.write_text("a file where a folder should be")
     door.session._file = TokenFile(blocker / "token.json")
-    with pytest.raises(UnavailableError, match="cannot be kept"):
+    with pytest.raises(UnavailableError, match="cannot write"):
         await door.session.exchange_request_token(Secret("reqtoken"))
     assert not door.session.status().login_due
 

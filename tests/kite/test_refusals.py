@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vcpd.core.errors import NeedsLoginError, PermanentError, RetryableError, VcpdError
-from vcpd.kite.errors import error_for_response, retry_after_s
+from vcpd.kite.errors import error_for_response
 
 
 def _body(error_type: str, message: str = "said so") -> bytes:
@@ -49,23 +49,3 @@ def test_an_answer_of_somebody_else_is_passing_trouble(status: int, body: bytes)
 def test_a_long_message_is_cut() -> None:
     """A text for the owner, not a dump."""
     assert len(str(error_for_response(400, _body("InputException", "x" * 10_000), "/quote", {}))) < 500
-
-
-@pytest.mark.parametrize(
-    ("headers", "seconds"),
-    [
-        ({"Retry-After": "3"}, 3.0),
-        ({"Retry-After": "0.5"}, 0.5),
-        ({"Retry-After": "Mon, 30 Jun 2025 10:00:30 GMT", "Date": "Mon, 30 Jun 2025 10:00:00 GMT"}, 30.0),
-        ({"Retry-After": "Mon, 30 Jun 2025 09:00:00 GMT", "Date": "Mon, 30 Jun 2025 10:00:00 GMT"}, 0.0),
-        ({"Retry-After": "Mon, 30 Jun 2025 10:00:30 GMT"}, None),
-        ({"Retry-After": "-1"}, None),
-        ({"Retry-After": "nan"}, None),
-        ({"Retry-After": "inf"}, None),
-        ({"Retry-After": "soon"}, None),
-        ({}, None),
-    ],
-)
-def test_retry_after_is_read_in_both_forms(headers: dict[str, str], seconds: float | None) -> None:
-    """Seconds, or a date against the answer's own; anything else is as if it were not there."""
-    assert retry_after_s(headers) == seconds

@@ -24,7 +24,6 @@ from vcpd.kite.settings import TickerSettings
 from vcpd.kite.ticker import (
     KiteTicker,
     KiteTickerConnector,
-    ReconnectBackoff,
     TickerConnection,
     TickerCounters,
 )
@@ -227,17 +226,6 @@ async def test_a_server_that_throws_everybody_out_is_asked_less_and_less() -> No
         await until(lambda: one.feed.knocks >= 4)
         assert one.ticker.status().reason == "ticker: the market answered 503"
         assert one.ticker.status().state is FeedState.CONNECTING
-
-
-def test_pauses_double_to_a_cap_and_never_coincide() -> None:
-    backoff = ReconnectBackoff()
-    pauses = [backoff.next_s(1.0, 30.0) for _ in range(12)]
-    for number, pause in enumerate(pauses):
-        longest = min(30.0, 2.0**number)
-        assert longest / 2 <= pause <= longest
-    backoff.reset()
-    assert backoff.next_s(1.0, 30.0) <= 1.0
-    assert len(set(pauses)) == len(pauses)
 
 
 async def test_no_secret_in_any_word_of_it() -> None:

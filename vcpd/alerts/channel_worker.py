@@ -1,7 +1,6 @@
 """Channel worker: delivers one channel's pending alerts from the outbox, with retries and rate limit."""
 
 import asyncio
-import random
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +16,8 @@ from vcpd.alerts.channels.base import Channel
 from vcpd.alerts.message import AlertMessage, compose
 from vcpd.alerts.routing import QuietHours, batches, filter_items
 from vcpd.alerts.settings import AlertSettings, ChannelSettings
-from vcpd.core.errors import PermanentError, RetryableError, UnavailableError, VcpdError
+from vcpd.core.backoff import STORE_ERRORS, Backoff, retry_until_available
+from vcpd.core.errors import PermanentError, RetryableError, VcpdError
 from vcpd.core.wakeup import Wakeup
 from vcpd.domain.alerts import Alert, PendingDelivery
 from vcpd.ports import Clock, Outbox
@@ -25,7 +25,6 @@ from vcpd.ports import Clock, Outbox
 MAX_WAIT_S: Final = 60.0  # the wall may jump meanwhile
 BATCH_SIZE: Final = 200  # letters taken in one turn
 MAX_RECENT_DELIVERIES: Final = 4_096
-STORE_ERRORS: Final = (RetryableError, UnavailableError)
 MAX_CONCURRENT_PROMPT: Final = 8  # messages under way to one channel
 STANDBY_POLL_INTERVAL_S: Final = 2.0
 STORE_RETRY_DELAY_S: Final = 5.0
@@ -107,7 +106,7 @@ class ChannelWorker:
             try:
                 pause_s = await self._deliver_due()
             except STORE_ERRORS as error:
-                log.warning("alerts.store_unavailable", channel=self._channel.name, reason=str(error))
+                self._log_store_away(error)
                 pause_s = STORE_RETRY_DELAY_S
             if pause_s > 0 and not self._stopping:
                 await self._wakeup.wait(min(pause_s, MAX_WAIT_S))
@@ -214,18 +213,15 @@ class ChannelWorker:
             await self._channel.send(msgspec.structs.replace(message, image=None))
             log.warning("alerts.image_rejected", channel=self._channel.name, reason=str(error))
 
-    def _retry_delay_s(self, letters: Sequence[PendingDelivery], trouble: RetryableError) -> float:
-        attempts = max(letter.attempts for letter in letters)
-        pause_s = retry_delay_s(self._context.settings, attempts, random.random())  # noqa: S311 - only jitter
-        return max(pause_s, trouble.retry_after_s or 0.0)
+    def _retry_delay_s(self, letters: Sequence[PendingDelivery], error: RetryableError) -> float:
+        settings, failures = self._context.settings, 1 + max(letter.attempts for letter in letters)
+        return Backoff(settings.backoff_s, settings.backoff_max_s).pause_s(failures, error.retry_after_s)
 
     async def _persist(self, write: Callable[[], Awaitable[None]]) -> None:
-        while True:
-            try:
-                return await write()
-            except STORE_ERRORS as error:
-                log.warning("alerts.store_unavailable", channel=self._channel.name, reason=str(error))
-                await self._context.clock.sleep(STORE_RETRY_DELAY_S)
+        await retry_until_available(write, self._context.clock, STORE_RETRY_DELAY_S, self._log_store_away)
+
+    def _log_store_away(self, error: VcpdError) -> None:
+        log.warning("alerts.store_unavailable", channel=self._channel.name, reason=str(error))
 
     def _record(self, outcome: str, ids: Sequence[int], reason: str = "") -> None:
         self._context.stats.sent[self._channel.name, outcome] += 1
@@ -245,13 +241,6 @@ class ChannelWorker:
         except Exception:  # the words matter more than a drawing that fails each time
             log.exception("alerts.chart_failed", channel=self._channel.name)
             return None
-
-
-def retry_delay_s(settings: AlertSettings, attempts: int, chance: float) -> float:
-    """The pause after so many failed attempts: doubled each time up to the cap, less up to a half by
-    `chance` in [0, 1), so that many do not come back at once."""
-    full = min(settings.backoff_max_s, settings.backoff_s * 2.0 ** min(attempts, 30))
-    return full * (1.0 - chance / 2)
 
 
 async def _finish_before_cancel(work: Awaitable[None]) -> None:

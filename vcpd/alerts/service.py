@@ -11,7 +11,6 @@ import structlog
 from aiolimiter import AsyncLimiter
 
 from vcpd.alerts.channel_worker import (
-    STORE_ERRORS,
     ChannelRateLimit,
     ChannelWorker,
     DeliveryContext,
@@ -21,6 +20,7 @@ from vcpd.alerts.channel_worker import (
 from vcpd.alerts.channels.base import Channel
 from vcpd.alerts.routing import accepts
 from vcpd.alerts.settings import AlertSettings, ChannelSettings
+from vcpd.core.backoff import STORE_ERRORS
 from vcpd.core.wakeup import Wakeup
 from vcpd.domain.alerts import Alert, PendingDelivery
 from vcpd.ports import Clock, Outbox

@@ -18,6 +18,7 @@ from aiolimiter import AsyncLimiter
 
 from vcpd.bhavcopy.settings import BhavcopySettings
 from vcpd.core.atomic_file import write_atomic
+from vcpd.core.backoff import Backoff, retry_after_s
 from vcpd.core.dates import MONTHS
 from vcpd.core.errors import RetryableError, UnavailableError
 from vcpd.ports import Clock
@@ -127,7 +128,7 @@ class Downloader:
         if response.status != OK_STATUS:
             raise RetryableError(
                 f"{name}: the server answers {response.status} instead of the file",
-                retry_after_s=_retry_after_s(response.headers.get("Retry-After", "")),
+                retry_after_s=retry_after_s(response.headers),
             )
         limit = int(self._settings.body_limit_mb * BYTES_PER_MB)
         body = bytearray()
@@ -139,14 +140,9 @@ class Downloader:
             raise RetryableError(f"{name}: {'a web page' if body else 'nothing'} instead of the file")
         return bytes(body)
 
-    def _retry_delay_s(self, tries: int, error: RetryableError) -> float:
-        """What the server asks for, else a random share of a pause that doubles from try to try."""
-        longest_s = self._settings.backoff_s * 2 ** (tries - 1)
-        return min(error.retry_after_s or 0.0, MAX_RETRY_AFTER_S) + _random.uniform(longest_s / 2, longest_s)
-
-
-def _retry_after_s(text: str) -> float | None:
-    return float(text) if text.isdigit() else None
+    def _retry_delay_s(self, attempts: int, error: RetryableError) -> float:
+        asked_s = min(error.retry_after_s or 0.0, MAX_RETRY_AFTER_S)
+        return Backoff(self._settings.backoff_s).pause_s(attempts, asked_s)
 
 
 class BhavcopyArchive(Protocol):

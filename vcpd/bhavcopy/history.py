@@ -4,8 +4,6 @@ A version is a folder with `bars.npy` (n,) of `ROW_DTYPE`, ordered by symbol and
 It is written whole and renamed into place; the bulletins themselves remain, so it can always be made again.
 """
 
-import os
-import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,13 +17,13 @@ import numpy as np
 
 from vcpd.bhavcopy.layouts import FIELDS, INDEX_SERIES, BhavcopyTable, decode_bhavcopy, decode_indices
 from vcpd.bhavcopy.listings import ListingIndex, ListingPeriod, SymbolPeriod, merge_periods
+from vcpd.core.atomic_file import publish_folder, versions_of
 from vcpd.core.errors import BadInputError, UnavailableError
 from vcpd.domain.bars import BarSeries, DateArray, IntArray, RecordArray
 
 ROW_DTYPE: Final = np.dtype([("session", "<M8[D]"), *((name, "<f8") for name in FIELDS)])
 INDEX_PREFIX: Final = "^"  # before the symbol of an index, which a share may share
 VERSION_PREFIX: Final = "history-"
-TEMPORARY_PREFIX: Final = "unfinished-"
 VERSIONS_KEPT: Final = 2
 ROWS_PER_WRITE: Final = 200_000
 
@@ -103,7 +101,7 @@ class BarHistory:
 
 def open_history(folder: Path) -> BarHistory:
     """The newest version in `folder`; an empty one where there is none that can be read."""
-    for version in reversed(_versions(folder)):
+    for version in reversed(versions_of(folder, VERSION_PREFIX)):
         try:
             head = msgspec.json.decode((version / "head.json").read_bytes(), type=HistoryIndex)
             records = np.load(version / "bars.npy", mmap_mode="r")
@@ -232,26 +230,10 @@ def _within(rows: RecordArray, stretch: SymbolPeriod) -> RecordArray:
 
 def _write_version(folder: Path, head: HistoryIndex, records: RecordArray, order: IntArray) -> None:
     """Write piece by piece, so that a worker never holds the table twice."""
-    unfinished = folder / f"{TEMPORARY_PREFIX}{os.getpid()}"
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
-    bars = np.lib.format.open_memmap(unfinished / "bars.npy", "w+", ROW_DTYPE, (len(order),))
-    for start in range(0, len(order), ROWS_PER_WRITE):
-        piece = slice(start, start + ROWS_PER_WRITE)
-        bars[piece] = records[order[piece]]
-    bars.flush()
-    (unfinished / "head.json").write_bytes(msgspec.json.encode(head))
-    versions = _versions(folder)
-    following = int(versions[-1].name.removeprefix(VERSION_PREFIX)) + 1 if versions else 1
-    unfinished.rename(folder / f"{VERSION_PREFIX}{following:08d}")
-    _prune_versions(folder)
-
-
-def _prune_versions(folder: Path) -> None:
-    """Delete old versions, and what killed writers left unfinished."""
-    for old in [*_versions(folder)[:-VERSIONS_KEPT], *folder.glob(f"{TEMPORARY_PREFIX}*")]:
-        shutil.rmtree(old, ignore_errors=True)
-
-
-def _versions(folder: Path) -> list[Path]:
-    return sorted(folder.glob(f"{VERSION_PREFIX}*"))
+    with publish_folder(folder, VERSION_PREFIX, VERSIONS_KEPT) as (unfinished, _):
+        bars = np.lib.format.open_memmap(unfinished / "bars.npy", "w+", ROW_DTYPE, (len(order),))
+        for start in range(0, len(order), ROWS_PER_WRITE):
+            piece = slice(start, start + ROWS_PER_WRITE)
+            bars[piece] = records[order[piece]]
+        bars.flush()
+        (unfinished / "head.json").write_bytes(msgspec.json.encode(head))

@@ -1,7 +1,6 @@
 """`vcpd chart`: draws a symbol with its contractions, pivot, stop and buy zone."""
 
 import argparse
-import os
 from pathlib import Path
 
 from vcpd.analysis.chart.chart import draw_chart, to_png
@@ -10,6 +9,7 @@ from vcpd.analysis.screen_types import ScreenParams
 from vcpd.cli.command import EXIT_OK, positive_int_argument, set_action
 from vcpd.cli.config import analysis_settings, load_named
 from vcpd.cli.local import SYMBOL_HELP, add_bars_arguments, load_panel, row_range
+from vcpd.core.atomic_file import write_atomic
 from vcpd.core.errors import BadInputError, UnavailableError
 from vcpd.domain.panel import Panel
 from vcpd.store.panel_files import PanelFiles, open_panel
@@ -39,7 +39,7 @@ def chart(arguments: argparse.Namespace) -> int:
     panel = load_panel(arguments) if arguments.bars is not None else _load_snapshot(arguments)
     drawing = _draw_chart(panel, arguments)
     content = to_png(drawing) if output.suffix.lower() == ".png" else drawing.encode()
-    write_file_atomically(output, content)
+    write_atomic(output, content, folder_mode=None)
     print(output)
     return EXIT_OK
 
@@ -63,14 +63,3 @@ def _load_snapshot(arguments: argparse.Namespace) -> Panel:
     if not len(panel.sessions):
         raise BadInputError(f"the snapshot begins after {arguments.as_of}")
     return panel
-
-
-def write_file_atomically(path: Path, content: bytes) -> None:
-    """Write beside and rename, so that nobody meets half a file. UnavailableError where it cannot be."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        beside.write_bytes(content)
-        beside.replace(path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise UnavailableError(f"{path}: cannot be written ({error.strerror})") from None

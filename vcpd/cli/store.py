@@ -15,12 +15,12 @@ import numpy as np
 
 from vcpd.app.credentials import find_secret
 from vcpd.app.storage import Storage, attach_storage
-from vcpd.cli.chart import write_file_atomically
 from vcpd.cli.command import EXIT_OK, add_config_argument, add_json_argument, date_argument, set_action
 from vcpd.cli.config import load_named
 from vcpd.cli.local import print_quarantined
 from vcpd.cli.output import configure_quiet_logging, print_json
 from vcpd.config import Configuration, LoadedConfiguration
+from vcpd.core.atomic_file import write_atomic
 from vcpd.core.errors import BadInputError, UnavailableError
 from vcpd.core.secrets import Secret
 from vcpd.domain.bars import BarSeries, BarTable
@@ -279,7 +279,7 @@ async def _export_rows(stored: OpenStore, arguments: argparse.Namespace) -> int:
     _require_rows(len(rows))
     if arguments.format == "tradingview":
         text = watchlist([one for one in rows if isinstance(one, Setup)])
-        await asyncio.to_thread(write_file_atomically, arguments.output, text.encode())
+        await asyncio.to_thread(write_atomic, arguments.output, text.encode(), folder_mode=None)
         return len(rows)
     plain: list[dict[str, Any]] = [msgspec.to_builtins(one) for one in rows]
     return await asyncio.to_thread(table_files.write_rows, arguments.output, plain)

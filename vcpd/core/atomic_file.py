@@ -1,24 +1,91 @@
-"""Atomic file replacement: write beside, fsync, rename."""
+"""Atomic replacement of files, and publishing of versioned folders: write beside, fsync, rename."""
 
 import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Final
 from uuid import uuid4
 
 from vcpd.core.errors import UnavailableError
 
+DEFAULT_FILE_MODE: Final = 0o666  # less the process's umask
+DEFAULT_FOLDER_MODE: Final = 0o777
+UNFINISHED_PREFIX: Final = "unfinished-"
 
-def write_atomic(path: Path, body: bytes) -> None:
-    """Replace `path` in one step. UnavailableError where the disk is the reason."""
+
+def write_atomic(
+    path: Path, body: bytes, *, mode: int = DEFAULT_FILE_MODE, folder_mode: int | None = DEFAULT_FOLDER_MODE
+) -> None:
+    """Replace `path` by a file of `body` in one step; it has `mode` from its first byte on.
+
+    A missing folder is made with `folder_mode`; with None it is an error. Raises UnavailableError where the
+    disk is the reason; then the old file is still there, and nothing beside it.
+    """
     unfinished = path.with_name(f".{path.name}.{uuid4().hex}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with unfinished.open("xb") as file:
-            file.write(body)
-            file.flush()
-            os.fsync(file.fileno())
+        if folder_mode is not None:
+            path.parent.mkdir(mode=folder_mode, parents=True, exist_ok=True)
+        _write_synced(unfinished, body, mode)
         unfinished.replace(path)
+        _fsync_folder(path.parent)
     except OSError as error:
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)
         raise UnavailableError(
             f"cannot write {path} ({error.strerror}): free space or make its folder writable"
         ) from None
+
+
+@contextmanager
+def publish_folder(parent: Path, prefix: str, keep: int) -> Iterator[tuple[Path, Path]]:
+    """Give an empty folder to fill, and the path that it has after the block: `prefix` and the next number.
+
+    Its files are synced before the rename, so that a version that exists is whole. Then all but the newest
+    `keep` versions are deleted, with what killed writers left unfinished. After an exception nothing remains.
+    Raises OSError as the disk does.
+    """
+    unfinished = parent / f"{UNFINISHED_PREFIX}{os.getpid()}"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    published = versions_of(parent, prefix)
+    number = int(published[-1].name.removeprefix(prefix)) + 1 if published else 1
+    final = parent / f"{prefix}{number:08d}"
+    try:
+        yield unfinished, final
+        for file in unfinished.iterdir():
+            _fsync_file(file)
+        _fsync_folder(unfinished)
+        unfinished.rename(final)
+        _fsync_folder(parent)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    for old in [*versions_of(parent, prefix)[:-keep], *parent.glob(f"{UNFINISHED_PREFIX}*")]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def versions_of(parent: Path, prefix: str) -> list[Path]:
+    """The published folders below `parent`, oldest first."""
+    return sorted(parent.glob(f"{prefix}*"))
+
+
+def _write_synced(path: Path, body: bytes, mode: int) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor, so that the mode holds at once
+        file.write(body)
+        file.flush()
+        os.fsync(descriptor)
+
+
+def _fsync_file(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _fsync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,12 +1,11 @@
 """Maps error responses to exceptions: by HTTP status first, then by the error type of the envelope."""
 
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
-from math import isfinite
 from typing import Final
 
 import msgspec
 
+from vcpd.core.backoff import retry_after_s
 from vcpd.core.errors import NeedsLoginError, PermanentError, RetryableError, VcpdError
 
 TOO_MANY_REQUESTS: Final = 429
@@ -59,16 +58,6 @@ def error_in_success(body: bytes, endpoint: str) -> VcpdError | None:
     )
 
 
-def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Seconds of `Retry-After`, a date in it being read against the answer's own `Date`."""
-    text = headers.get("Retry-After", "").strip()
-    try:
-        seconds = float(text)
-    except ValueError:
-        return _seconds_between(headers.get("Date", ""), text)
-    return seconds if isfinite(seconds) and seconds >= 0 else None
-
-
 def _error_for_type(status: int, refusal: ErrorEnvelope, said: str) -> VcpdError:
     if refusal.error_type == "TokenException":
         return NeedsLoginError(f"{said}; log in again")
@@ -81,11 +70,3 @@ def _error_for_type(status: int, refusal: ErrorEnvelope, said: str) -> VcpdError
 
 def _summary(refusal: ErrorEnvelope) -> str:
     return f"{refusal.error_type[:40]}: {refusal.message[:MAX_MESSAGE_LENGTH]}"
-
-
-def _seconds_between(earlier: str, later: str) -> float | None:
-    try:
-        seconds = (parsedate_to_datetime(later) - parsedate_to_datetime(earlier)).total_seconds()
-    except (ValueError, TypeError, OverflowError):
-        return None
-    return max(0.0, seconds)

@@ -8,6 +8,7 @@ from typing import Any, Final, Protocol
 import aiohttp
 import structlog
 
+from vcpd.core.backoff import Backoff
 from vcpd.core.errors import NeedsLoginError, RetryableError
 from vcpd.domain.live import FeedState, FeedStatus, LivePrices
 from vcpd.kite.auth import KiteSession
@@ -60,21 +61,6 @@ class TickerCounters:
         self.frames = self.ticks = self.undecodable = self.reconnects = self.stale = 0
 
 
-class ReconnectBackoff:
-    """Pauses that double from try to try, each a random share of its length."""
-
-    def __init__(self) -> None:
-        self._tries = 0
-
-    def reset(self) -> None:
-        self._tries = 0
-
-    def next_s(self, first_s: float, longest_s: float) -> float:
-        pause_s = min(longest_s, first_s * 2 ** min(self._tries, 16))
-        self._tries += 1
-        return _random.uniform(pause_s / 2, pause_s)
-
-
 class TickerConnection:
     """Follows what it is told to, for ever. `settings` may be replaced at any time."""
 
@@ -89,7 +75,7 @@ class TickerConnection:
         self._connector = door
         self._clock = clock
         self._counts = counts
-        self._backoff = ReconnectBackoff()
+        self._failures = 0  # in a row
         self._tokens_changed = asyncio.Event()
         self._frames: list[bytes] = []
         self._frames_available = asyncio.Event()
@@ -126,7 +112,6 @@ class TickerConnection:
 
     async def _run_connection(self, deliver: PriceCallback) -> float:
         """One connection from its begin to its end; gives the pause before the next."""
-        settings = self.settings
         try:
             socket, login = await self._connector.connect()
         except NeedsLoginError as error:
@@ -134,15 +119,19 @@ class TickerConnection:
             return POLL_INTERVAL_S
         except RetryableError as error:
             self._set_state(FeedState.CONNECTING, str(error))
-            return self._backoff.next_s(settings.backoff_s, settings.backoff_max_s)
+            return self._reconnect_delay_s()
         begun_s = self._clock.monotonic_s()
         async with socket:
             ended = await self._serve_connection(socket, login, deliver)
         self._counts.reconnects += 1
         if self._clock.monotonic_s() - begun_s >= STABLE_AFTER_S:
-            self._backoff.reset()
+            self._failures = 0
         self._set_state(FeedState.CONNECTING, ended)
-        return self._backoff.next_s(settings.backoff_s, settings.backoff_max_s)
+        return self._reconnect_delay_s()
+
+    def _reconnect_delay_s(self) -> float:
+        self._failures += 1
+        return Backoff(self.settings.backoff_s, self.settings.backoff_max_s).pause_s(self._failures)
 
     def _set_state(self, state: FeedState, reason: str) -> None:
         if (state, reason) != (self.state, self.reason):

@@ -1,15 +1,14 @@
 """Stores the access token on disk, readable by its owner only, replaced atomically."""
 
 import os
-from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import msgspec
 
-from vcpd.core.errors import PermanentError, UnavailableError
+from vcpd.core.atomic_file import write_atomic
+from vcpd.core.errors import PermanentError
 from vcpd.core.secrets import Secret
 from vcpd.kite.wire import decode_secret
 
@@ -58,18 +57,8 @@ class TokenFile:
 
     def write(self, token: SessionToken) -> None:
         """Replace the file in one step. UnavailableError where the folder cannot be written."""
-        draft = self.path.with_name(f".{self.path.name}.{uuid4().hex}")
-        try:
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _write_new(draft, msgspec.json.encode(token, enc_hook=_encode_secret))
-            draft.replace(self.path)
-            _fsync_folder(self.path.parent)
-        except OSError as error:
-            with suppress(OSError):
-                draft.unlink(missing_ok=True)
-            raise UnavailableError(
-                f"{self.path}: the token cannot be kept: {error.strerror}; free or allow the folder"
-            ) from None
+        content = msgspec.json.encode(token, enc_hook=_encode_secret)
+        write_atomic(self.path, content, mode=OWNER_ONLY_MODE, folder_mode=0o700)
 
     def _decode(self, content: bytes) -> SessionToken:
         try:
@@ -81,22 +70,6 @@ class TokenFile:
                 f"{self.path}: instants without a time zone; delete the file and log in again"
             )
         return token
-
-
-def _write_new(path: Path, content: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, OWNER_ONLY_MODE)
-    with open(descriptor, "wb") as file:  # noqa: PTH123  # a descriptor, so that the mode holds from the first byte
-        file.write(content)
-        file.flush()
-        os.fsync(descriptor)
-
-
-def _fsync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _encode_secret(value: Any) -> str:

@@ -11,6 +11,7 @@ import aiohttp
 import structlog
 from msgspec import Struct
 
+from vcpd.core.backoff import Backoff
 from vcpd.core.errors import RetryableError, VcpdError
 from vcpd.core.secrets import MASK, Secret
 from vcpd.kite.errors import TOO_MANY_REQUESTS, error_for_response
@@ -148,10 +149,9 @@ class Transport:
     def _retry_after_too_long(self, error: RetryableError) -> bool:
         return (error.retry_after_s or 0.0) > self._settings.retry_after_max_s
 
-    def _retry_delay_s(self, tries: int, error: RetryableError) -> float:
-        """What the market asks for, else a random share of a pause that doubles from try to try."""
-        longest_s = min(self._settings.backoff_max_s, self._settings.backoff_s * 2 ** (tries - 1))
-        return (error.retry_after_s or 0.0) + _random.uniform(longest_s / 2, longest_s)
+    def _retry_delay_s(self, attempts: int, error: RetryableError) -> float:
+        settings = self._settings
+        return Backoff(settings.backoff_s, settings.backoff_max_s).pause_s(attempts, error.retry_after_s)
 
 
 def _describe_connection_error(error: Exception) -> str:

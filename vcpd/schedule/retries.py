@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from vcpd.core.backoff import Backoff
 from vcpd.domain.calendar import TradingCalendar
 from vcpd.domain.runs import Outcome, Run
 from vcpd.schedule.policy import JobPolicy, ScheduleSettings
@@ -17,7 +18,6 @@ from vcpd.schedule.trigger import Tick, Trigger
 # Two slices of waiting: later than this, the machine slept or the daemon was not running.
 LATE_AFTER: Final = timedelta(seconds=120)
 MAX_TICKS: Final = 500
-MAX_DOUBLINGS: Final = 20  # more would leave the range of a date
 MAX_CRASHES: Final = 1  # for one session; each further one is not tried again
 
 
@@ -116,9 +116,8 @@ def next_retry(
     if run.reason.startswith(CRASH_REASON) and crashes > MAX_CRASHES:
         return None
     failures = sum(known.outcome is Outcome.FAILED for known in of_session)
-    doublings = min(max(failures - 1, 0), MAX_DOUBLINGS)
-    pause_min = min(settings.retry_initial_min * 2**doublings, settings.retry_max_min)
-    at = run.finished_at + timedelta(minutes=pause_min)
+    backoff = Backoff(60.0 * settings.retry_initial_min, 60.0 * settings.retry_max_min)
+    at = run.finished_at + timedelta(seconds=backoff.full_s(failures))
     until, _ = calendar.open_close(calendar.next(run.session))
     if policy.catch_up == "none":
         ticks = [known.scheduled_at for known in of_session if known.is_scheduled]

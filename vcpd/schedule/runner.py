@@ -8,7 +8,8 @@ from typing import Final, TypeVar
 import msgspec
 import structlog
 
-from vcpd.core.errors import RetryableError, UnavailableError, VcpdError, is_transient, root_error
+from vcpd.core.backoff import STORE_ERRORS, retry_until_available
+from vcpd.core.errors import RetryableError, VcpdError, is_transient, root_error
 from vcpd.core.supervised_tasks import SupervisedTasks
 from vcpd.domain.calendar import TradingCalendar
 from vcpd.domain.runs import SCHEDULE_CAUSES, Outcome, Run, RunCause, RunContext, RunResult
@@ -21,7 +22,6 @@ from vcpd.schedule.retries import RetryTable, next_retry, retry_of_expired, run_
 from vcpd.schedule.run_history import CRASH_REASON
 from vcpd.schedule.trigger import Tick
 
-STORE_ERRORS: Final = (RetryableError, UnavailableError)
 STORE_RETRY_S: Final = 5.0
 T = TypeVar("T")
 RunListener = Callable[[Run], None]
@@ -96,13 +96,12 @@ class Runner:
         return RunResult(result.counts, Outcome.FAILED, reason, retryable=True)
 
     async def _persist(self, write: Callable[[], Awaitable[T]]) -> T:
-        """Write to the run table, again and again while the store is away."""
-        while True:
-            try:
-                return await write()
-            except STORE_ERRORS as error:
-                log.warning("runs.store_unavailable", error=str(error), retry_in_s=STORE_RETRY_S)
-                await self._clock.sleep(STORE_RETRY_S)
+        """Write to the run table; while the store is away, try again and again."""
+        return await retry_until_available(write, self._clock, STORE_RETRY_S, _log_store_away)
+
+
+def _log_store_away(error: VcpdError) -> None:
+    log.warning("runs.store_unavailable", error=str(error), retry_in_s=STORE_RETRY_S)
 
 
 def _cancellation_result(active: RunningRun) -> RunResult:

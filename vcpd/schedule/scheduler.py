@@ -11,6 +11,7 @@ from typing import Final
 
 import structlog
 
+from vcpd.core.backoff import STORE_ERRORS
 from vcpd.core.errors import BadInputError, RetryableError, UnavailableError
 from vcpd.core.wakeup import Wakeup
 from vcpd.domain.calendar import TradingCalendar
@@ -31,7 +32,7 @@ from vcpd.schedule.queue import (
 )
 from vcpd.schedule.retries import due_at_startup, plan_catch_up
 from vcpd.schedule.run_history import INTERRUPTED_REASON, RUNS_KEPT_PER_JOB, RunHistory
-from vcpd.schedule.runner import STORE_ERRORS, PausedJobs, RunLauncher, RunListener, RunRetrier
+from vcpd.schedule.runner import PausedJobs, RunLauncher, RunListener, RunRetrier
 from vcpd.schedule.status import SchedulerStatus, scheduler_status
 from vcpd.schedule.trigger import Tick
 

@@ -4,8 +4,6 @@ A version's folder holds `values.npy` (5, n, m), `provisional.npy` (n, m), `inde
 `panel.json` with the rest. Versions are numbered in the order in which they were written.
 """
 
-import os
-import shutil
 from collections.abc import Callable, Mapping
 from datetime import date
 from functools import partial
@@ -15,13 +13,13 @@ from typing import Final
 import msgspec
 import numpy as np
 
+from vcpd.core.atomic_file import publish_folder, versions_of
 from vcpd.core.errors import RetryableError, UnavailableError
 from vcpd.domain.bars import FloatArray
 from vcpd.domain.panel import Panel, PanelReference
 
 KEPT_VERSIONS: Final = 2
 VERSION_PREFIX: Final = "panel-"
-TEMPORARY_PREFIX: Final = "unfinished-"
 VALUES: Final = "values.npy"
 PROVISIONAL: Final = "provisional.npy"
 INDEX_CLOSE: Final = "index_close.npy"
@@ -88,7 +86,7 @@ class PanelFiles:
 
     def current(self) -> PanelReference | None:
         """The newest snapshot; None where there is none, or a power cut left it without its contents."""
-        versions = self._versions()
+        versions = versions_of(self.folder, VERSION_PREFIX)
         return _read_reference(versions[-1]) if versions else None
 
     def write(self, panel: Panel) -> PanelReference:
@@ -107,35 +105,12 @@ class PanelFiles:
         Raises UnavailableError where the disk is the reason.
         """
         try:
-            reference = self._add(head, index_close, write_planes)
-            self._prune()
+            with publish_folder(self.folder, VERSION_PREFIX, KEPT_VERSIONS) as (unfinished, final):
+                write_planes(unfinished)
+                np.save(unfinished / INDEX_CLOSE, index_close)
+                (unfinished / METADATA).write_bytes(msgspec.json.encode(head))
         except OSError as error:
             raise UnavailableError(
                 f"cannot write the panel to {self.folder} ({error.strerror}): free space or make it writable"
             ) from None
-        return reference
-
-    def _add(self, head: PanelMetadata, index_close: FloatArray, write_planes: WriteArrays) -> PanelReference:
-        name = f"{VERSION_PREFIX}{self._next_number():08d}"
-        unfinished = self.folder / f"{TEMPORARY_PREFIX}{os.getpid()}"
-        shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir(parents=True)
-        write_planes(unfinished)
-        np.save(unfinished / INDEX_CLOSE, index_close)
-        (unfinished / METADATA).write_bytes(msgspec.json.encode(head))
-        final = unfinished.rename(self.folder / name)
-        return PanelReference(str(final), name, len(head.symbols), len(head.sessions))
-
-    def _next_number(self) -> int:
-        versions = self._versions()
-        return int(versions[-1].name.removeprefix(VERSION_PREFIX)) + 1 if versions else 1
-
-    def _versions(self) -> list[Path]:
-        return sorted(self.folder.glob(f"{VERSION_PREFIX}*"))
-
-    def _prune(self) -> None:
-        """Delete old versions, and what killed writers left unfinished."""
-        for folder in self._versions()[:-KEPT_VERSIONS]:
-            shutil.rmtree(folder, ignore_errors=True)
-        for folder in self.folder.glob(f"{TEMPORARY_PREFIX}*"):
-            shutil.rmtree(folder, ignore_errors=True)
+        return PanelReference(str(final), final.name, len(head.symbols), len(head.sessions))

@@ -1,15 +1,13 @@
 """Channel interface, and the HTTP client that channels share."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, Final, Protocol
 
 import aiohttp
 
 from vcpd.alerts.message import AlertMessage
+from vcpd.core.backoff import retry_after_s
 from vcpd.core.errors import PermanentError, RetryableError
 from vcpd.ports import Clock
 
@@ -95,14 +93,3 @@ def raise_for_status(answer: HttpResponse, detail: str = "") -> None:
     if answer.status in RETRYABLE_STATUSES or answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         raise RetryableError(words, retry_after_s=answer.retry_after_s)
     raise PermanentError(words)
-
-
-def retry_after_s(headers: Mapping[str, str], now: datetime) -> float | None:
-    """The header Retry-After as seconds, whichever of its two forms it has."""
-    text = headers.get("Retry-After", "").strip()
-    if text.isascii() and text.isdigit():
-        return float(text[:9])
-    try:
-        return max(0.0, (parsedate_to_datetime(text) - now).total_seconds())
-    except (ValueError, TypeError):
-        return None

@@ -1,0 +1,78 @@
+"""Backoff, Retry-After and retry until available."""
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.fakes.clock import FakeClock
+from vcpd.core.backoff import Backoff, retry_after_s, retry_until_available
+from vcpd.core.errors import PermanentError, RetryableError, UnavailableError, VcpdError
+
+NOON = datetime(2025, 6, 30, 10, tzinfo=UTC)
+
+
+def test_pauses_double_to_a_cap_and_never_coincide() -> None:
+    backoff = Backoff(1.0, 30.0)
+    pauses = [backoff.pause_s(failures) for failures in range(1, 13)]
+    for number, pause in enumerate(pauses):
+        longest = min(30.0, 2.0**number)
+        assert longest / 2 <= pause <= longest
+    assert len(set(pauses)) == len(pauses)
+    assert [backoff.full_s(failures) for failures in (0, 1, 2, 5, 6)] == [1.0, 1.0, 2.0, 16.0, 30.0]
+
+
+@given(st.integers(0, 10**9), st.floats(0.001, 1e6), st.floats(0.0, 1e6))
+def test_a_pause_is_never_shorter_than_what_the_server_asked_for(
+    failures: int, first_s: float, asked_s: float
+) -> None:
+    assert asked_s <= Backoff(first_s, 2e6).pause_s(failures, asked_s) <= asked_s + 2e6
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"Retry-After": "3"}, 3.0),
+        ({"Retry-After": "0.5"}, 0.5),
+        ({"Retry-After": "Mon, 30 Jun 2025 10:00:30 GMT", "Date": "Mon, 30 Jun 2025 10:00:00 GMT"}, 30.0),
+        ({"Retry-After": "Mon, 30 Jun 2025 09:00:00 GMT", "Date": "Mon, 30 Jun 2025 10:00:00 GMT"}, 0.0),
+        ({"Retry-After": "Mon, 30 Jun 2025 10:00:30 GMT"}, None),
+        ({"Retry-After": "-1"}, None),
+        ({"Retry-After": "nan"}, None),
+        ({"Retry-After": "inf"}, None),
+        ({"Retry-After": "soon"}, None),
+        ({"Retry-After": "99999999999"}, 99999999999.0),
+        ({}, None),
+    ],
+)
+def test_retry_after_is_read_in_both_forms(headers: dict[str, str], seconds: float | None) -> None:
+    """Seconds, or a date against the answer's own; anything else is as if it were not there."""
+    assert retry_after_s(headers) == seconds
+
+
+def test_a_date_without_the_servers_own_is_read_against_now() -> None:
+    headers = {"Retry-After": "Mon, 30 Jun 2025 10:00:30 GMT"}
+    assert retry_after_s(headers, NOON) == 30.0
+    assert retry_after_s({"Retry-After": "Mon, 30 Jun 2025 10:00:30"}, NOON) is None, "no zone"
+
+
+async def test_a_write_is_tried_until_the_store_is_back() -> None:
+    clock, seen = FakeClock(NOON), list[VcpdError]()
+    troubles: list[Exception] = [RetryableError("away"), UnavailableError("full")]
+
+    async def write() -> str:
+        if troubles:
+            raise troubles.pop(0)
+        return "written"
+
+    assert await retry_until_available(write, clock, 5.0, seen.append) == "written"
+    assert ([str(error) for error in seen], clock.monotonic_s()) == (["away", "full"], NOON.timestamp() + 10)
+
+
+async def test_what_no_waiting_helps_is_raised_at_once() -> None:
+    async def write() -> None:
+        raise PermanentError("never")
+
+    with pytest.raises(PermanentError, match="never"):
+        await retry_until_available(write, FakeClock(NOON), 5.0, lambda _: None)

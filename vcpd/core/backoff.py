@@ -1,0 +1,78 @@
+"""Pauses between attempts: exponential backoff with jitter, the Retry-After header, retry until available."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from math import inf, isfinite
+from random import SystemRandom
+from typing import Final, TypeVar
+
+from vcpd.core.errors import RetryableError, UnavailableError, VcpdError
+from vcpd.core.wakeup import SleepClock
+
+MAX_DOUBLINGS: Final = 30  # more would leave the range of a time
+STORE_ERRORS: Final = (RetryableError, UnavailableError)
+T = TypeVar("T")
+_random = SystemRandom()
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """Pauses that double from `first_s` with each failure in a row, up to `longest_s`."""
+
+    first_s: float
+    longest_s: float = inf
+
+    def full_s(self, failures: int) -> float:
+        """The pause in seconds after so many failures in a row, without jitter."""
+        doublings = min(max(failures - 1, 0), MAX_DOUBLINGS)
+        return min(self.longest_s, self.first_s * 2.0**doublings)
+
+    def pause_s(self, failures: int, asked_s: float | None = None) -> float:
+        """The same with jitter: between half of it and all of it, so that many clients do not return at once.
+
+        `asked_s` is what the server asked for; it is added, so that no client comes back before its end.
+        """
+        full_s = self.full_s(failures)
+        return (asked_s or 0.0) + _random.uniform(full_s / 2, full_s)
+
+
+def retry_after_s(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
+    """The seconds that the header Retry-After asks for; None without it, or for a value that is neither form.
+
+    A date in it is read against the response's own `Date`, else against `now` (aware).
+    """
+    text = headers.get("Retry-After", "").strip()
+    try:
+        seconds = float(text)
+    except ValueError:
+        return _seconds_until(text, headers.get("Date", ""), now)
+    return seconds if isfinite(seconds) and seconds >= 0 else None
+
+
+def _seconds_until(date_text: str, sent_text: str, now: datetime | None) -> float | None:
+    try:
+        until = parsedate_to_datetime(date_text)
+        sent = parsedate_to_datetime(sent_text) if sent_text or now is None else now
+        return max(0.0, (until - sent).total_seconds())
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+async def retry_until_available(
+    operation: Callable[[], Awaitable[T]],
+    clock: SleepClock,
+    pause_s: float,
+    on_error: Callable[[VcpdError], None],
+) -> T:
+    """The result of `operation`, tried again every `pause_s` while the store is away.
+
+    `on_error` gets each RetryableError or UnavailableError, for the log; other errors pass through.
+    """
+    while True:
+        try:
+            return await operation()
+        except STORE_ERRORS as error:
+            on_error(error)
+        await clock.sleep(pause_s)
