@@ -106,7 +106,7 @@ class ChannelWorker:
             try:
                 pause_s = await self._deliver_due()
             except STORE_ERRORS as error:
-                self._log_store_away(error)
+                self._log_unavailable(error)
                 pause_s = STORE_RETRY_DELAY_S
             if pause_s > 0 and not self._stopping:
                 await self._wakeup.wait(min(pause_s, MAX_WAIT_S))
@@ -218,9 +218,9 @@ class ChannelWorker:
         return Backoff(settings.backoff_s, settings.backoff_max_s).pause_s(failures, error.retry_after_s)
 
     async def _persist(self, write: Callable[[], Awaitable[None]]) -> None:
-        await retry_until_available(write, self._context.clock, STORE_RETRY_DELAY_S, self._log_store_away)
+        await retry_until_available(write, self._context.clock, STORE_RETRY_DELAY_S, self._log_unavailable)
 
-    def _log_store_away(self, error: VcpdError) -> None:
+    def _log_unavailable(self, error: VcpdError) -> None:
         log.warning("alerts.store_unavailable", channel=self._channel.name, reason=str(error))
 
     def _record(self, outcome: str, ids: Sequence[int], reason: str = "") -> None:

@@ -97,10 +97,10 @@ class Runner:
 
     async def _persist(self, write: Callable[[], Awaitable[T]]) -> T:
         """Write to the run table; while the store is away, try again and again."""
-        return await retry_until_available(write, self._clock, STORE_RETRY_S, _log_store_away)
+        return await retry_until_available(write, self._clock, STORE_RETRY_S, _log_unavailable)
 
 
-def _log_store_away(error: VcpdError) -> None:
+def _log_unavailable(error: VcpdError) -> None:
     log.warning("runs.store_unavailable", error=str(error), retry_in_s=STORE_RETRY_S)
 
 

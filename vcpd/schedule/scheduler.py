@@ -269,8 +269,7 @@ class Scheduler:
         except STORE_ERRORS as error:
             log.warning("scheduler.store_unavailable", error=str(error))
             return
-        self._leading = True
-        now = self._clock.now()
+        self._leading, now = True, self._clock.now()
         log.info("scheduler.leading", stale_runs=stale)
         for line in self._jobs.values():
             self._catch_up(line, now)
