@@ -3,7 +3,7 @@
 import difflib
 import os
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_origin, get_type_hints
@@ -148,9 +148,28 @@ def deprecation_warning(deprecated: Sequence[str]) -> str:
     return f"old names of settings, which the next release no longer reads: {', '.join(deprecated)}"
 
 
+def unknown_variables(environment: Mapping[str, str], secrets: Iterable[str]) -> list[str]:
+    """A sentence for each `VCPD_` variable that is neither a setting nor one of the `secrets`."""
+    known = {f"{ENVIRONMENT_PREFIX}{name.upper()}" for name in secrets}
+    return [
+        f"{name}: no such variable; {_variable_hint(name.removeprefix(ENVIRONMENT_PREFIX).lower())}"
+        for name in sorted(environment)
+        if name.startswith(ENVIRONMENT_PREFIX) and SECTION_SEPARATOR not in name and name not in known
+    ]
+
+
+def _variable_hint(key: str) -> str:
+    """The variables of the settings that are called `key`, or how such a variable is written."""
+    sections = [
+        name for name, kind in _fields(Configuration).items() if _is_struct(kind) and key in _fields(kind)
+    ]
+    names = [f"{ENVIRONMENT_PREFIX}{section}{SECTION_SEPARATOR}{key}".upper() for section in sections]
+    return f"expected {' or '.join(names) or 'VCPD_SECTION__KEY, such as VCPD_WEB__PORT'}"
+
+
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # as some editors write it, with a BOM
     except FileNotFoundError:
         raise ConfigurationError([f"{path}: no such file; give one with --config"]) from None
     except (OSError, UnicodeDecodeError) as error:

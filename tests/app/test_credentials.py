@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from vcpd.app import credentials
+from vcpd.app.alert_channels import ALERT_SECRETS
 from vcpd.app.credentials import find_secret
 from vcpd.core.errors import ConfigurationError
 from vcpd.core.secrets import Secret
@@ -68,3 +69,26 @@ def test_what_is_taken_from_the_environment_is_known_to_us_alone(
     assert not [key for key in os.environ if key.startswith(("VCPD_KITE", "VCPD_STORE"))]
     assert find_secret(NAME, places["folder"], os.environ) == Secret("five")
     assert find_secret("store_dsn", places["folder"], os.environ) == Secret("postgresql://me:six@db/vcpd")
+
+
+@pytest.mark.parametrize("name", [*credentials.SECRET_NAMES, *ALERT_SECRETS])
+@pytest.mark.parametrize("text", ["", " \n", "\ufeff"])
+def test_an_empty_file_is_an_error_for_every_secret(places: dict[str, Path], name: str, text: str) -> None:
+    """It must not mean the same as none: that would be another database, or an open port."""
+    _put(places["folder"] / name, text)
+    with pytest.raises(ConfigurationError, match="expected a secret, was empty"):
+        find_secret(name, places["folder"], {})
+
+
+def test_a_byte_order_mark_is_no_part_of_a_secret(places: dict[str, Path]) -> None:
+    _put(places["folder"] / NAME, "\ufeffsecret\n")
+    assert find_secret(NAME, places["folder"], {}) == Secret("secret")
+
+
+def test_a_state_folder_that_anybody_may_write_to_is_refused(tmp_path: Path) -> None:
+    """It holds compiled code that is executed."""
+    tmp_path.chmod(0o777)
+    with pytest.raises(ConfigurationError, match="any user may write to"):
+        credentials.check_private(tmp_path)
+    tmp_path.chmod(0o755)
+    credentials.check_private(tmp_path)

@@ -44,3 +44,24 @@ def test_days_of_month_and_week_together_are_warned_of(tmp_path: Path, capsys: C
     said = capsys.readouterr()
     assert "warning: jobs.housekeeping.cron" in said.err
     assert said.out.endswith("good\n")
+
+
+def test_a_port_open_to_others_without_a_token_is_refused_as_run_does(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = '[daemon]\nstate_dir = "state"\n[web]\nhost = "0.0.0.0"\n'
+    assert _judged(tmp_path, text) == 78
+    assert "provide the secret `web_token` first" in capsys.readouterr().err
+    monkeypatch.setenv("VCPD_WEB_TOKEN", "0123456789abcdef")
+    assert _judged(tmp_path, text) == 0
+    monkeypatch.setenv("VCPD_WEB_TOKEN", "short")
+    assert _judged(tmp_path, text) == 78
+
+
+def test_a_variable_without_meaning_is_warned_of(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VCPD_STATE_DIR", "/somewhere")
+    assert _judged(tmp_path, "[web]\nport = 18192\n") == 0
+    warned = "warning: VCPD_STATE_DIR: no such variable; expected VCPD_DAEMON__STATE_DIR"
+    assert warned in capsys.readouterr().err

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from vcpd.cli.config import config_toml, toml_value
 from vcpd.cli.main import main
-from vcpd.config import Configuration, LoadedConfiguration, load_configuration
+from vcpd.config import Configuration, LoadedConfiguration, load_configuration, unknown_variables
 from vcpd.core.deprecated_names import CONFIG_KEYS
 from vcpd.core.errors import ConfigurationError
 
@@ -270,3 +270,45 @@ def test_no_old_key_is_a_present_setting() -> None:
         _value_of(Configuration(), new)
         with pytest.raises(AttributeError):
             _value_of(Configuration(), old)
+
+
+def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    """Some editors write one before the first character."""
+    path = tmp_path / "config.toml"
+    path.write_text("[web]\nport = 18192\n", encoding="utf-8-sig")
+    assert load_configuration(path, {}).configuration.web.port == 18192
+
+
+def test_a_variable_that_means_nothing_is_named_with_what_it_may_mean() -> None:
+    environment = {
+        "VCPD_STATE_DIR": "/x",
+        "VCPD_HOST": "0.0.0.0",
+        "VCPD_NONSENSE": "1",
+        "VCPD_WEB__PORT": "1",
+        "VCPD_KITE_API_SECRET": "s",
+        "HOME": "/",
+    }
+    assert unknown_variables(environment, ["kite_api_secret"]) == [
+        "VCPD_HOST: no such variable; expected VCPD_WEB__HOST",
+        "VCPD_NONSENSE: no such variable; expected VCPD_SECTION__KEY, such as VCPD_WEB__PORT",
+        "VCPD_STATE_DIR: no such variable; expected VCPD_DAEMON__STATE_DIR",
+    ]
+
+
+@pytest.mark.parametrize("name", ["https://a.example.org/", "a.lan:443", "a.lan/vcpd", "a b", ""])
+def test_an_address_where_a_host_name_belongs_is_refused(tmp_path: Path, name: str) -> None:
+    (problem,) = _problems(tmp_path, f'[web]\nallowed_hosts = ["b.lan", "{name}"]\n')
+    assert "host names without scheme, port and path" in problem
+    assert repr(name) in problem
+
+
+@pytest.mark.parametrize("host", ["smtp.example.org:587", "smtp://smtp.example.org", "a b", "https://a/"])
+def test_a_mail_host_with_more_than_its_name_is_refused(tmp_path: Path, host: str) -> None:
+    (problem,) = _problems(tmp_path, f'[alerts.mail]\nhost = "{host}"\n')
+    assert "the port is a setting of its own" in problem
+
+
+@pytest.mark.parametrize("host", ["smtp.example.org", "192.0.2.1", "2001:db8::1", "mail-1.lan", "localhost"])
+def test_a_mail_host_may_be_a_name_or_an_address(tmp_path: Path, host: str) -> None:
+    loaded = _load(tmp_path, f'[alerts.mail]\nhost = "{host}"\n')
+    assert loaded.configuration.alerts.mail.host == host

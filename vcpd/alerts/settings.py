@@ -1,6 +1,7 @@
 """Settings of alerts and channels."""
 
-from typing import Annotated, Literal
+import re
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -75,6 +76,9 @@ class WebhookSettings(ChannelSettings, frozen=True, forbid_unknown_fields=True, 
     attach_chart: Annotated[bool, msgspec.Meta(description="include the chart in the JSON, base64")] = False
 
 
+MAIL_HOST: Final = re.compile(r"[\w.-]*|[0-9a-fA-F.]*:[0-9a-fA-F:.]*:[0-9a-fA-F:.]*")  # or an IPv6 address
+
+
 class MailSettings(ChannelSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """E-mail by SMTP; on when `host` and `to` are set. Secret: `alerts_mail_password`."""
 
@@ -89,6 +93,13 @@ class MailSettings(ChannelSettings, frozen=True, forbid_unknown_fields=True, kw_
     user: Annotated[str, msgspec.Meta(description="user name at the server; empty: no login")] = ""
     sender: Annotated[str, msgspec.Meta(description="the From address; empty: the user")] = ""
     to: Annotated[tuple[str, ...], msgspec.Meta(description="the addresses that get the mail")] = ()
+
+    def __post_init__(self) -> None:
+        if not MAIL_HOST.fullmatch(self.host):
+            raise ValueError(
+                "host: expected a host name such as smtp.example.org, without scheme and port "
+                f"(the port is a setting of its own), was {self.host!r}"
+            )
 
 
 class AppriseSettings(ChannelSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):

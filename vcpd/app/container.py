@@ -13,7 +13,7 @@ from vcpd.alerts.service import AlertService, ChannelPlan
 from vcpd.analysis import tasks
 from vcpd.app.alert_channels import ChannelFactory, ChannelSecrets, find_alert_secrets
 from vcpd.app.alert_monitor import DigestChart
-from vcpd.app.credentials import find_secret, generated_token, read_password_hash
+from vcpd.app.credentials import check_private, find_secret, generated_token, read_password_hash
 from vcpd.app.jobs import JobDependencies, build_jobs, build_sector_source, build_watch, running_heavy_job_of
 from vcpd.app.market import MarketConnection, MarketSession, open_market
 from vcpd.app.monitor import Monitor
@@ -31,9 +31,10 @@ from vcpd.kite.auth import KiteSession
 from vcpd.kite.client import Compute
 from vcpd.ports import Clock
 from vcpd.runtime.clock import VirtualClock, WallClock
+from vcpd.runtime.executor import remove_leftovers
 from vcpd.runtime.lifecycle import Lifecycle, ShutdownStack
 from vcpd.runtime.logs import Redactor
-from vcpd.runtime.resources import available_cores
+from vcpd.runtime.resources import available_cores, check_system_folders
 from vcpd.runtime.systemd import Heartbeats
 from vcpd.runtime.worker_pool import WorkerPool
 from vcpd.schedule.clock_guard import EarliestDate, no_earliest_date
@@ -99,6 +100,7 @@ class Container:
 
     async def open(self) -> None:
         """Raises the VcpdError of the first part that cannot be opened."""
+        check_system_folders()
         await asyncio.to_thread(self._lock_state_dir)
         os.environ.setdefault("NUMBA_CACHE_DIR", str(self._state_dir / "kernels"))
         workers = WorkerPool(self._configuration.workers, open_panel, (tasks.warm_up,), PRELOAD)
@@ -133,12 +135,14 @@ class Container:
         """The state directory is ours alone: private, writable, and used by one daemon."""
         try:
             self._state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+            check_private(self._state_dir)
             lock = FolderLock(self._state_dir / LOCK_FILE)
             lock.acquire()
         except OSError as error:
             raise StorageUnavailableError(
                 f"cannot write to {self._state_dir} ({error.strerror}): free it, or set another state_dir"
             ) from None
+        remove_leftovers(self._state_dir)
         self._shutdown_stack.push("state", lambda: asyncio.to_thread(lock.release))
 
     async def _open_storage(self) -> Storage:

@@ -67,12 +67,20 @@ def _exists(path: Path) -> bool:
 
 def _read_secret(path: Path) -> Secret:
     try:
-        text = path.read_text(encoding="utf-8").strip()
+        text = path.read_text(encoding="utf-8-sig").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError([f"{path}: the secret cannot be read: {type(error).__name__}"]) from None
     if not text:
         raise ConfigurationError([f"{path}: expected a secret, was empty"])
     return Secret(text)
+
+
+def check_private(folder: Path) -> None:
+    """ConfigurationError for a folder that others may write to: it holds compiled code that is executed."""
+    if folder.stat().st_mode & stat.S_IWOTH:
+        raise ConfigurationError(
+            [f"daemon.state_dir: any user may write to {folder}; run `chmod 700 {folder}`"]
+        )
 
 
 def _check_private(path: Path) -> None:

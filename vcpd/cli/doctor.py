@@ -2,10 +2,13 @@
 
 import argparse
 import asyncio
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from vcpd.app.alert_channels import ALERT_SECRETS
+from vcpd.app.credentials import SECRET_NAMES, find_secret
 from vcpd.app.jobs import unknown_kind_problems
 from vcpd.cli.command import (
     EXIT_FAILED,
@@ -18,10 +21,17 @@ from vcpd.cli.command import (
 from vcpd.cli.config import load_named
 from vcpd.cli.doctor_checks import DoctorContext, Finding, check_machine, check_services
 from vcpd.cli.output import print_json
-from vcpd.config import Configuration, LoadedConfiguration, deprecation_warning, load_configuration
+from vcpd.config import (
+    Configuration,
+    LoadedConfiguration,
+    deprecation_warning,
+    load_configuration,
+    unknown_variables,
+)
 from vcpd.core.errors import BadInputError, ConfigurationError
 from vcpd.runtime.clock import WallClock
 from vcpd.schedule.policy import policy_problems
+from vcpd.web.security import exposure_problems
 
 RESULT_LABELS = {True: "good", False: "BAD ", None: "note"}
 
@@ -51,8 +61,19 @@ def _collect_findings(arguments: argparse.Namespace) -> Sequence[Finding]:
         remedy = "correct the file; `vcpd show-config --defaults` prints one that is good"
         return [Finding("configuration", False, "; ".join(error.problems), remedy)]
     context = DoctorContext(loaded, WallClock().now())
-    findings = [_configuration_finding(path, loaded), *check_machine(context)]
+    findings = [_configuration_finding(path, loaded), *_run_findings(loaded), *check_machine(context)]
     return findings + list(asyncio.run(check_services(context)))
+
+
+def _run_findings(loaded: LoadedConfiguration) -> list[Finding]:
+    """What `check-config` refuses or warns of beside the file."""
+    problems = find_contradictions(loaded.configuration) + run_problems(loaded)
+    unknown = unknown_variables(os.environ, (*SECRET_NAMES, *ALERT_SECRETS))
+    refused = [
+        Finding("configuration", False, text, "`vcpd run` refuses this: correct it") for text in problems
+    ]
+    ignored = [Finding("environment", None, text, "correct or unset the variable") for text in unknown]
+    return refused + ignored
 
 
 def _configuration_finding(path: Path, loaded: LoadedConfiguration) -> Finding:
@@ -76,13 +97,23 @@ def add_check_config_arguments(parser: argparse.ArgumentParser) -> None:
 def check_config(arguments: argparse.Namespace) -> int:
     """Raises ConfigurationError with every problem; says what may surprise, and that the file is good."""
     path = configuration_path(arguments)
-    configuration = load_named(arguments).configuration
-    if problems := find_contradictions(configuration):
+    loaded = load_named(arguments)
+    if problems := find_contradictions(loaded.configuration) + run_problems(loaded):
         raise ConfigurationError(problems)
-    for warning in config_warnings(configuration):
+    unknown = unknown_variables(os.environ, (*SECRET_NAMES, *ALERT_SECRETS))
+    for warning in [*config_warnings(loaded.configuration), *unknown]:
         print(f"vcpd: warning: {warning}", file=sys.stderr)
     print(f"{path}: good")
     return EXIT_OK
+
+
+def run_problems(loaded: LoadedConfiguration) -> list[str]:
+    """What `vcpd run` would refuse although the file itself is good."""
+    try:
+        token = find_secret("web_token", loaded.state_dir / "secrets", os.environ)
+    except ConfigurationError as error:
+        return error.problems
+    return exposure_problems(loaded.configuration.web, token)
 
 
 def find_contradictions(configuration: Configuration) -> list[str]:

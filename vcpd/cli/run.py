@@ -32,7 +32,7 @@ from vcpd.cli.command import (
 )
 from vcpd.cli.config import load_named
 from vcpd.cli.output import local_text
-from vcpd.config import Configuration, LoadedConfiguration, load_configuration
+from vcpd.config import Configuration, LoadedConfiguration, load_configuration, unknown_variables
 from vcpd.core.errors import BadInputError, UnavailableError, VcpdError
 from vcpd.kite.auth import KiteSession, parse_request_token
 from vcpd.ports import Clock
@@ -57,6 +57,8 @@ def run(arguments: argparse.Namespace) -> int:
     remove_secrets_from_environment((*SECRET_NAMES, *ALERT_SECRETS))
     path = configuration_path(arguments)
     loaded = load_configuration(path)
+    for warning in unknown_variables(os.environ, ()):  # the secrets are no longer among them
+        print(f"vcpd: warning: {warning}", file=sys.stderr)
     clock = make_clock(arguments.now, arguments.speed, arguments.since)
     code: int = uvloop.run(_run_until_exit(loaded, path, clock))
     return code

@@ -5,14 +5,17 @@ import contextlib
 import gc
 import multiprocessing
 import os
+import shutil
 import signal
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
+from hashlib import sha256
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any, Final, Self, TypeAlias
 
 import psutil
@@ -27,6 +30,27 @@ START_TIMEOUT_S: Final = 120.0
 KILL_TIMEOUT_S: Final = 5.0
 MIN_CPU_SHARE: Final = 0.25  # of the wall time spent on a core: less means that it had to wait for one
 MAX_EXTENSIONS: Final = 10
+SEMAPHORE_FOLDER: Final = Path("/dev/shm")  # noqa: S108 - where the C library keeps semaphores
+MAX_SOCKET_FOLDER_BYTES: Final = 80  # a socket's name of 107 bytes at most follows
+
+
+def remove_leftovers(state_dir: Path) -> None:
+    """Remove what killed processes of this state directory left, and have new ones use names of their own.
+
+    Sockets of multiprocessing lie in `tmp/` of the state directory where its name is short enough for a
+    socket, and semaphores carry a prefix made of that name. The caller holds the directory's lock.
+    """
+    prefix = f"/vcpd-{sha256(os.fsencode(state_dir)).hexdigest()[:8]}"
+    for semaphore in SEMAPHORE_FOLDER.glob(f"sem.{prefix[1:]}-*"):
+        semaphore.unlink(missing_ok=True)
+    settings: dict[str, Any] = multiprocessing.current_process()._config  # type: ignore[attr-defined]  # noqa: SLF001
+    settings["semprefix"] = prefix
+    folder = state_dir / "tmp"
+    shutil.rmtree(folder, ignore_errors=True)
+    if len(os.fsencode(folder)) <= MAX_SOCKET_FOLDER_BYTES:
+        with contextlib.suppress(OSError):  # a full disk: the system's own folder is used
+            folder.mkdir(mode=0o700)
+            settings["tempdir"] = str(folder)
 
 
 class StartedExecutor:

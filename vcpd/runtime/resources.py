@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 import time
 from bisect import bisect_left
 from collections import deque
@@ -12,10 +13,25 @@ from typing import Final
 import msgspec
 import psutil
 
+from vcpd.core.errors import UnavailableError
+
 PRESSURE_FOLDER: Final = Path("/proc/pressure")
 MEGABYTE: Final = 1 << 20
 LAG_BUCKETS_MS: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 40.0, 100.0, 500.0, 1_000.0)
 LAG_WINDOW_SAMPLES: Final = 6_000  # samples for the quantiles: ten minutes of 0.1 s
+
+
+SYSTEM_FOLDERS: Final[Mapping[Path, tuple[int, str]]] = {
+    Path("/proc/self"): (os.R_OK, "processes are looked up in it: mount it (`mount -t proc proc /proc`)"),
+    Path("/dev/shm"): (os.W_OK, "worker processes share locks in it: mount a tmpfs of 64 MB there"),  # noqa: S108 - looked at only
+}
+
+
+def check_system_folders(folders: Mapping[Path, tuple[int, str]] = SYSTEM_FOLDERS) -> None:
+    """UnavailableError where a folder of the system that vcpd cannot do without is missing."""
+    for folder, (mode, reason) in folders.items() if sys.platform == "linux" else ():
+        if not os.access(folder, mode):
+            raise UnavailableError(f"{folder} is missing or cannot be used: {reason}")
 
 
 class ProcessUsage(msgspec.Struct, frozen=True):

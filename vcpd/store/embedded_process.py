@@ -136,7 +136,7 @@ async def run_command(command: list[str]) -> tuple[int, str]:
 def server_environment() -> dict[str, str]:
     """The environment without what would steer PostgreSQL from outside."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-    return {**kept, "LC_ALL": "C", "TZ": "UTC"}
+    return {**kept, "PATH": kept.get("PATH") or os.defpath, "LC_ALL": "C", "TZ": "UTC"}
 
 
 class FolderLock:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from vcpd.core.errors import UnavailableError
+from vcpd.store.embedded_process import server_environment
 
 LAUNCHER: Final = Path(__file__).with_name("launcher.py")
 NOBODY: Final = "nobody"
@@ -115,6 +116,7 @@ async def _probe_failure(identity: RunAsUser, folder: Path, program: Path) -> st
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
+        env=server_environment(),
     )
     _, complaint = await process.communicate()
     if process.returncode == 0:

@@ -49,14 +49,21 @@ def is_loopback(host: str) -> bool:
 def require_token_beyond_loopback(settings: WebSettings, context: WebContext) -> None:
     """Raises ConfigurationError for a token that is too short, or where the port would be open to others."""
     given = None if context.token_is_generated else context.token
+    if problems := exposure_problems(settings, given):
+        raise ConfigurationError(problems)
+
+
+def exposure_problems(settings: WebSettings, given: Secret | None) -> list[str]:
+    """Why the port must not open with the token that the user gives; nothing where it may."""
     if given is not None and len(given.reveal()) < MIN_TOKEN_CHARACTERS:
         expected = (
             f"expected at least {MIN_TOKEN_CHARACTERS} characters, such as `openssl rand -hex 32` gives"
         )
-        raise ConfigurationError([f"web_token: {expected}"])
+        return [f"web_token: {expected}"]
     if not is_loopback(settings.host) and given is None:
         opened = f"binding {settings.host} opens the port to other machines"
-        raise ConfigurationError([f"web.host: {opened}: provide the secret `web_token` first"])
+        return [f"web.host: {opened}: provide the secret `web_token` first"]
+    return []
 
 
 def security_middleware(settings: WebSettings, context: WebContext) -> Middleware:

@@ -1,8 +1,11 @@
 """Settings of the HTTP server."""
 
-from typing import Annotated
+import re
+from typing import Annotated, Final
 
 from msgspec import Meta, Struct
+
+HOST_NAME: Final = re.compile(r"[\w.-]+|\[[0-9a-fA-F:.]+\]")
 
 
 class WebSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -36,3 +39,11 @@ class WebSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
         float, Meta(gt=0, le=60, description="longest time until the head of a first request is complete")
     ] = 10.0
     body_limit_kb: Annotated[int, Meta(ge=1, le=1024, description="largest request body")] = 64
+
+    def __post_init__(self) -> None:
+        for name in self.allowed_hosts:
+            if not HOST_NAME.fullmatch(name):
+                raise ValueError(
+                    f"allowed_hosts: expected host names without scheme, port and path, such as "
+                    f"vcpd.example.org, was {name!r}"
+                )
