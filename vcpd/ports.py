@@ -101,10 +101,13 @@ class InstrumentStore(Protocol):
 
 class BarStore(Protocol):
     async def coverage(self) -> Mapping[int, Coverage]: ...
-    async def merge(self, bars: BarTable, asked: Mapping[int, SessionSpan]) -> MergeCounts:
+    async def merge(
+        self, bars: BarTable, asked: Mapping[int, SessionSpan], *, refuses_other_scale: bool = False
+    ) -> MergeCounts:
         """Insert new rows, update changed ones, leave equal ones; widen the asked spans, one transaction.
 
-        A final bar is never replaced by a provisional one.
+        A final bar is never replaced by a provisional one. With `refuses_other_scale`, BadInputError where
+        an instrument's prices are a multiple of the stored ones: then nothing is merged.
         """
         ...
 

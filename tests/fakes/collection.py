@@ -142,7 +142,9 @@ class FakeBarStore:
         await self.fate.checkpoint()
         return {key: self._coverage(key) for key in self.symbols}
 
-    async def merge(self, bars: BarTable, asked: Mapping[int, SessionSpan]) -> MergeCounts:
+    async def merge(
+        self, bars: BarTable, asked: Mapping[int, SessionSpan], *, refuses_other_scale: bool = False
+    ) -> MergeCounts:
         await self.fate.checkpoint()
         counts = {"inserted": 0, "updated": 0, "unchanged": 0}
         for key, record in zip(bars.instrument_id.tolist(), bars.records, strict=True):

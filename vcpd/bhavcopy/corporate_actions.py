@@ -25,14 +25,22 @@ from vcpd.domain.bars import PRICE_FIELDS, BarSeries, FloatArray
 
 _NUMBER: Final = r"(\d+(?:\.\d+)?)"
 _RUPEES: Final = r"(?:rs|re|inr|₹)?\.?\s*"
-_BONUS: Final = re.compile(rf"\bbonus\b(?P<what>[^\d|/]*?){_NUMBER}\s*:\s*{_NUMBER}", re.IGNORECASE)
+_BONUS: Final = re.compile(
+    rf"\bbonus\b(?P<kind>[^\d|/]*?){_NUMBER}\s*:\s*{_NUMBER}"
+    r"(?P<rest>(?:(?!\band\b|\bbonus\b|\bsplit|\bdividend\b|\bface value\b|\bfv)[^|/;&+])*)",
+    re.IGNORECASE,
+)
 _SPLIT: Final = re.compile(
     rf"(?:split|splt|sub-?\s?division|consolidat)(?:(?!bonus)[^|])*?{_NUMBER}[^\d|]*?\bto\s*{_RUPEES}{_NUMBER}",
     re.IGNORECASE,
 )
 _SPLIT_MENTION: Final = re.compile(r"split|splt|sub-?\s?division|consolidat", re.IGNORECASE)
 _BONUS_MENTION: Final = re.compile(r"\bbonus\b", re.IGNORECASE)
-_NOT_EQUITY: Final = re.compile(r"debenture|\bncd|ncrps|preference|\bpref", re.IGNORECASE)
+_NOT_EQUITY: Final = re.compile(  # a bonus of these leaves the price of the ordinary share alone
+    r"debenture|\bncds?\b|\bn?crps\b|\bccps\b|\bocps\b|\brps\b|preference|\bpref|\bdvrs?\b|"
+    r"differential|\bwarrants?\b|\bbonds?\b|redeemable",
+    re.IGNORECASE,
+)
 SYMBOL_NAMES: Final = ("SYMBOL",)
 SUBJECT_NAMES: Final = ("SUBJECT", "PURPOSE")
 EX_DATE_NAMES: Final = ("EXDATE", "EX-DATE", "EX DATE", "EX_DT", "EX_DATE")
@@ -122,7 +130,7 @@ def _bonuses(subject: str) -> list[Fraction] | None:
     ratios = [
         (Fraction(match[2]), Fraction(match[3]))
         for match in _BONUS.finditer(subject)
-        if not _NOT_EQUITY.search(match["what"])
+        if not _NOT_EQUITY.search(f"{match['kind']} {match['rest']}")
     ]
     is_silent = not ratios and _BONUS_MENTION.search(subject) and not _NOT_EQUITY.search(subject)
     if is_silent or any(new <= 0 or held <= 0 for new, held in ratios):

@@ -8,7 +8,7 @@ from vcpd.analysis.screen import screen_rows
 from vcpd.analysis.screen_types import ScreenParams
 from vcpd.cli.command import EXIT_OK, positive_int_argument, set_action
 from vcpd.cli.config import analysis_settings, load_named
-from vcpd.cli.local import SYMBOL_HELP, add_bars_arguments, load_panel, row_range
+from vcpd.cli.local import SYMBOL_HELP, add_bars_arguments, load_panel, panel_until, row_range
 from vcpd.core.atomic_file import write_atomic
 from vcpd.core.errors import BadInputError, UnavailableError
 from vcpd.domain.panel import Panel
@@ -57,9 +57,5 @@ def _load_snapshot(arguments: argparse.Namespace) -> Panel:
     reference = PanelFiles(folder).current()
     if reference is None:
         raise UnavailableError(f"{folder} holds no snapshot: the first collect makes it; or give --bars")
-    panel = open_panel(reference)
-    if arguments.as_of is not None:
-        panel = panel.until(arguments.as_of)
-    if not len(panel.sessions):
-        raise BadInputError(f"the snapshot begins after {arguments.as_of}")
-    return panel
+    calendar = analysis_settings(arguments).calendar
+    return panel_until(open_panel(reference), arguments.as_of, "the daemon's snapshot", calendar)

@@ -2,78 +2,193 @@
 
 import argparse
 import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from vcpd.cli.command import add_config_argument, add_json_argument, date_argument
 from vcpd.cli.config import analysis_settings
+from vcpd.core.dates import DateOrder
 from vcpd.core.errors import BadInputError
-from vcpd.domain.bars import BarSeries
+from vcpd.domain.bars import BarSeries, DateArray
+from vcpd.domain.calendar import TradingCalendar
 from vcpd.domain.instruments import is_same_symbol
 from vcpd.domain.panel import Panel, build_panel
 from vcpd.domain.quality_flags import flag_rows
+from vcpd.domain.quality_rules import QualityFlag
 from vcpd.store import bar_files
 
 SYMBOL_HELP: Final = "such as INFY or NSE:INFY"
 MAX_QUARANTINED_SHOWN: Final = 10
 MAX_FLAGGED_SHOWN: Final = 10
+MAX_NOTICES_SHOWN: Final = 20
+FOREIGN_SHARE: Final = 0.02  # of the dates: more are no sessions because the bars are of another exchange
 
 
 def load_panel(arguments: argparse.Namespace) -> Panel:
     """The panel of the named files up to --as-of; says on standard error what was kept apart or is doubtful.
 
-    Raises BadInputError for files that cannot be read and for a date before the first bar.
+    Raises BadInputError for files that cannot be read and for a date before the first or after the last bar.
     """
     panel = load_full_panel(arguments)
-    if arguments.as_of is not None:
-        panel = panel.until(arguments.as_of)
-    if not len(panel.sessions):
-        raise BadInputError(f"{arguments.bars}: no bar on or before {arguments.as_of}")
-    print_flagged(panel, arguments)
+    calendar = analysis_settings(arguments).calendar
+    panel = panel_until(panel, arguments.as_of, str(arguments.bars), calendar)
+    print_flagged(panel, arguments, calendar)
     return panel
 
 
-def print_flagged(panel: Panel, arguments: argparse.Namespace) -> None:
-    """Symbols that a daemon would keep out. A file is its owner's own: it is judged all the same."""
-    rows = row_range(panel, getattr(arguments, "symbol", None), arguments.bars)
-    doubts = [one for one in flag_rows(panel, rows, analysis_settings(arguments).quality) if one.excludes]
-    for flag in doubts[:MAX_FLAGGED_SHOWN]:
-        print(
-            f"vcpd: doubtful, a daemon would keep it out: {flag.symbol} {flag.session}: {flag.reason}",
-            file=sys.stderr,
-        )
-    if len(doubts) > MAX_FLAGGED_SHOWN:
-        print(f"vcpd: and {len(doubts) - MAX_FLAGGED_SHOWN} more doubtful symbols", file=sys.stderr)
+def panel_until(panel: Panel, as_of: date | None, source: str, calendar: TradingCalendar) -> Panel:
+    """The panel as it was after `as_of`; says so where that is no session and the one before is judged.
+
+    BadInputError for a date before the first bar, and for one with sessions that `source` does not hold.
+    """
+    known = panel if as_of is None else panel.until(as_of)
+    if not len(known.sessions):
+        raise BadInputError(f"{source}: no bar on or before {as_of}")
+    last: date = known.sessions[-1].item()
+    if as_of is None or as_of == last:
+        return known
+    if len(known.sessions) == len(panel.sessions) and len(calendar.sessions(last + timedelta(1), as_of)):
+        raise BadInputError(f"{source}: {as_of} lies ahead: the last bar is of {last}")
+    reason = calendar.closure_reason(as_of) or "no bar is of that day"
+    print(f"vcpd: {as_of} is no session ({reason}): the one before, {last}, is judged", file=sys.stderr)
+    return known
+
+
+def print_flagged(panel: Panel, arguments: argparse.Namespace, calendar: TradingCalendar) -> None:
+    """The doubts that a daemon would have, on standard error; a file is judged all the same."""
+    symbol = getattr(arguments, "symbol", None)
+    rows = row_range(panel, symbol, arguments.bars)
+    days = calendar.sessions(calendar.valid_from, max(calendar.valid_until, panel.sessions[-1].item()))
+    follows = panel.sessions[0] >= days[0] and not _is_of_another_market(panel.sessions, days)
+    quality = analysis_settings(arguments).quality
+    flags = flag_rows(panel, rows, quality, days if follows else None)
+    excluding = [flag for flag in flags if flag.excludes]
+    for flag in excluding[:MAX_FLAGGED_SHOWN]:
+        _print_flag(flag, "doubtful, a daemon would keep it out")
+    if len(excluding) > MAX_FLAGGED_SHOWN:
+        _warn(f"and {len(excluding) - MAX_FLAGGED_SHOWN} more doubtful symbols")
+    others = [flag for flag in flags if not flag.excludes]
+    if len(rows) == 1:
+        for flag in others:
+            _print_flag(flag, "note")
+    else:
+        _print_flag_counts(others)
+
+
+def _print_flag(flag: QualityFlag, kind: str) -> None:
+    _warn(f"{kind}: {flag.symbol} {flag.session}: {flag.reason}")
+
+
+def _print_flag_counts(flags: Sequence[QualityFlag]) -> None:
+    """One line a rule with its latest case: a market has thousands of them."""
+    by_rule: dict[str, list[QualityFlag]] = {}
+    for flag in flags:
+        by_rule.setdefault(flag.rule.value.replace("_", " "), []).append(flag)
+    for rule, found in by_rule.items():
+        latest = max(found, key=lambda flag: flag.session)
+        example = f"{latest.symbol} {latest.session}: {latest.reason}"
+        _warn(f"note: {rule}: {len(found)} symbols, the latest {example}")
 
 
 def load_full_panel(arguments: argparse.Namespace) -> Panel:
-    """The panel of all bars in the named files."""
-    found = bar_files.read_bars(arguments.bars)
+    """The panel of all bars in the named files; bars on days without a session are told."""
+    found = bar_files.read_bars(arguments.bars, date_order=date_order_of(arguments))
     print_quarantined(found)
-    return build_panel(found.series, _benchmark(arguments))
+    calendar = analysis_settings(arguments).calendar
+    return build_panel(_on_sessions(found.series, calendar), _benchmark(arguments))
+
+
+def _is_of_another_market(sessions: DateArray, days: DateArray) -> bool:
+    """Whether so many dates are no sessions of the exchange that the bars are of another one."""
+    inside = sessions[(sessions >= days[0]) & (sessions <= days[-1])]
+    return bool(np.count_nonzero(~np.isin(inside, days)) > FOREIGN_SHARE * max(1, len(inside)))
+
+
+def _on_sessions(series: Sequence[BarSeries], calendar: TradingCalendar) -> Sequence[BarSeries]:
+    """The histories without flat bars of no volume on days on which the exchange was closed.
+
+    Bars that traded on such a day are kept: the exchange may have had a session that the calendar lacks.
+    """
+    days = calendar.sessions(calendar.valid_from, calendar.valid_until)
+    present = np.unique(np.concatenate([one.sessions for one in series]))
+    strange = present[(present >= days[0]) & (present <= days[-1]) & ~np.isin(present, days)]
+    if not len(strange):
+        return series
+    if _is_of_another_market(present, days):
+        _warn(
+            f"{len(strange)} of {len(present)} dates are no sessions of {calendar.name}, the first "
+            f"{strange[0]}: taken as bars of another market"
+        )
+        return series
+    return _without_idle_bars(series, strange, calendar)
+
+
+def _without_idle_bars(
+    series: Sequence[BarSeries], strange: DateArray, calendar: TradingCalendar
+) -> Sequence[BarSeries]:
+    kept, idle, traded = [], Counter[date](), Counter[date]()
+    for one in series:
+        closed = np.isin(one.sessions, strange)
+        flat = closed & (one.high == one.low) & ~(one.volume > 0)
+        idle.update(one.sessions[flat].tolist())
+        traded.update(one.sessions[closed & ~flat].tolist())
+        kept.append(BarSeries(one.symbol, one.records[~flat]) if flat.any() else one)
+    for day in strange[:MAX_FLAGGED_SHOWN].tolist():
+        reason = calendar.closure_reason(day)
+        _warn(f"{day} is no session of {calendar.name} ({reason}): {_counts(day, idle, traded)}")
+    if len(strange) > MAX_FLAGGED_SHOWN:
+        _warn(f"and {len(strange) - MAX_FLAGGED_SHOWN} more dates that are no sessions")
+    return kept
+
+
+def _counts(day: date, idle: Mapping[date, int], traded: Mapping[date, int]) -> str:
+    parts = [f"{idle[day]} bars without trading left out"] if idle[day] else []
+    if traded[day]:
+        parts.append(
+            f"{traded[day]} bars kept; add the day to [schedule] extra_sessions if the exchange was open"
+        )
+    return ", ".join(parts)
 
 
 def _benchmark(arguments: argparse.Namespace) -> BarSeries | None:
+    """The index's history; closes alone are enough. BadInputError for a symbol that --index lacks."""
     if arguments.index is None:
         return None
-    found = bar_files.read_bars(arguments.index).series
-    wanted = arguments.index_symbol
-    for series in found:
-        if wanted is None or series.symbol == wanted:
+    found = bar_files.read_bars(arguments.index, date_order=date_order_of(arguments), is_index=True)
+    if not found.series:
+        print_quarantined(found)
+        raise BadInputError(f"{arguments.index}: holds no bar with a close")
+    if arguments.index_symbol is None:
+        return found.series[0]
+    for series in found.series:
+        if is_same_symbol(series.symbol, arguments.index_symbol):
             return series
-    names = ", ".join(series.symbol for series in found)
-    raise BadInputError(f"{arguments.index}: holds no symbol {wanted!r}; expected one of {names}")
+    names = ", ".join(series.symbol for series in found.series)
+    raise BadInputError(
+        f"{arguments.index}: holds no symbol {arguments.index_symbol!r}; expected one of {names}"
+    )
+
+
+def _warn(text: str) -> None:
+    print(f"vcpd: {text}", file=sys.stderr)
 
 
 def print_quarantined(found: bar_files.BarFile) -> None:
     """What was kept apart, the first rows with their reasons, on standard error."""
-    for problem in found.notices:
-        print(f"vcpd: {problem}", file=sys.stderr)
+    for notice in found.notices[:MAX_NOTICES_SHOWN]:
+        _warn(notice)
+    if len(found.notices) > MAX_NOTICES_SHOWN:
+        _warn(f"and {len(found.notices) - MAX_NOTICES_SHOWN} more notes on these files")
     for bar in found.quarantined[:MAX_QUARANTINED_SHOWN]:
-        print(f"vcpd: quarantined {bar.symbol} {bar.session}: {bar.reason}", file=sys.stderr)
+        _warn(f"quarantined {bar.symbol} {bar.session or 'without a date'}: {bar.reason}")
     if len(found.quarantined) > MAX_QUARANTINED_SHOWN:
         more = len(found.quarantined) - MAX_QUARANTINED_SHOWN
-        print(f"vcpd: and {more} more rows quarantined", file=sys.stderr)
+        _warn(f"and {more} more rows quarantined")
 
 
 def row_range(panel: Panel, symbol: str | None, source: Path | None = None) -> range:
@@ -97,12 +212,27 @@ def add_bars_arguments(parser: argparse.ArgumentParser, *, with_json: bool = Tru
         help="parquet or CSV file, or a folder of them: needs no daemon; without it the daemon is queried",
     )
     add_index_arguments(parser)
+    add_date_order_argument(parser)
     parser.add_argument(
         "--as-of", type=date_argument, metavar="DATE", help="the session to evaluate; default: the last"
     )
     add_config_argument(parser)
     if with_json:
         add_json_argument(parser)
+
+
+def add_date_order_argument(parser: argparse.ArgumentParser) -> None:
+    """--date-order, for files whose dates can be read two ways."""
+    parser.add_argument(
+        "--date-order",
+        choices=("day-first", "month-first"),
+        help="how to read dates such as 06/05/2025; only needed where every date of a file allows both",
+    )
+
+
+def date_order_of(arguments: argparse.Namespace) -> DateOrder | None:
+    """What --date-order says."""
+    return None if arguments.date_order is None else DateOrder(arguments.date_order)
 
 
 def add_index_arguments(parser: argparse.ArgumentParser) -> None:

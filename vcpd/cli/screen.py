@@ -39,38 +39,40 @@ def add_screen_arguments(parser: argparse.ArgumentParser) -> None:
 
 def screen(arguments: argparse.Namespace) -> int:
     """Setups of the file, or of the daemon where none is named."""
-    setups = _setups_from_daemon(arguments) if arguments.bars is None else _screen_bars(arguments)
-    print_setups(setups, as_json=arguments.json)
+    from_daemon = arguments.bars is None
+    setups, session = _setups_from_daemon(arguments) if from_daemon else _screen_bars(arguments)
+    print_setups(setups, session, as_json=arguments.json)
     return EXIT_OK
 
 
-def print_setups(setups: Sequence[Setup], *, as_json: bool) -> None:
-    """As a JSON list or as a table."""
+def print_setups(setups: Sequence[Setup], session: str | None, *, as_json: bool) -> None:
+    """As a JSON list, or as a table that names the session that was judged."""
     if as_json:
         print_json(setups)
-    else:
-        print_table(
-            f"{len(setups)} setups", SETUP_TABLE_COLUMNS, map(_setup_row, setups), SETUP_TABLE_COLUMNS[3:]
-        )
+        return
+    count = f"{len(setups)} setup{'' if len(setups) == 1 else 's'}"
+    title = count if session is None else f"{count} after {session}"
+    print_table(title, SETUP_TABLE_COLUMNS, map(_setup_row, setups), SETUP_TABLE_COLUMNS[3:])
 
 
-def _screen_bars(arguments: argparse.Namespace) -> list[Setup]:
+def _screen_bars(arguments: argparse.Namespace) -> tuple[list[Setup], str]:
     panel = load_panel(arguments)
     thresholds = analysis_settings(arguments).screen
     judging = ScreenParams(as_of=arguments.as_of, thresholds=thresholds)
     judged = screen_rows(panel, row_range(panel, arguments.symbol), judging)
     shown = [setup for setup in judged.setups if arguments.all or setup.is_listed]
-    return sorted(shown, key=lambda setup: (-setup.score, setup.symbol))
+    return sorted(shown, key=lambda setup: (-setup.score, setup.symbol)), str(panel.sessions[-1])
 
 
-def _setups_from_daemon(arguments: argparse.Namespace) -> list[Setup]:
+def _setups_from_daemon(arguments: argparse.Namespace) -> tuple[list[Setup], str | None]:
     answer = daemon_client(arguments).get(
         "/api/setups", as_of=arguments.as_of, all=1 if arguments.all else None, limit=MAX_SYMBOLS
     )
     setups = msgspec.convert(answer["items"], list[Setup])
     if arguments.symbol is None:
-        return setups
-    return [setup for setup in setups if is_same_symbol(setup.symbol, arguments.symbol)]
+        return setups, answer["as_of"]
+    wanted = arguments.symbol
+    return [setup for setup in setups if is_same_symbol(setup.symbol, wanted)], answer["as_of"]
 
 
 def _setup_row(setup: Setup) -> tuple[str, ...]:
@@ -119,7 +121,7 @@ def setups(arguments: argparse.Namespace) -> int:
     names = ("as_of", "state", "min_score", "min_rating", "text", "sector", "sort", "order", "limit")
     query = {name: getattr(arguments, name) for name in names}
     answer = daemon.get("/api/setups", all=1 if arguments.all else None, **query)
-    print_setups(msgspec.convert(answer["items"], list[Setup]), as_json=arguments.json)
+    print_setups(msgspec.convert(answer["items"], list[Setup]), answer["as_of"], as_json=arguments.json)
     if not arguments.json:
         never = "no session yet" if arguments.as_of is None else f"{arguments.as_of}, which was never judged"
         print(f"after {answer['as_of'] or never}; {answer['count']} match")

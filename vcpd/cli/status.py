@@ -64,7 +64,7 @@ def progress_text(running: Mapping[str, Any]) -> str:
 
 
 def _login_text(login: Mapping[str, Any], zone: ZoneInfo) -> str:
-    if login["state"] == "valid" and login.get("expires_at") is None:
+    if login["state"] == "not_needed" or (login["state"] == "valid" and login.get("expires_at") is None):
         return "no login needed"
     if login["state"] == "valid":
         return f"logged in until {local_text(login['expires_at'], zone)}"

@@ -17,7 +17,7 @@ from vcpd.app.credentials import find_secret
 from vcpd.app.storage import Storage, attach_storage
 from vcpd.cli.command import EXIT_OK, add_config_argument, add_json_argument, date_argument, set_action
 from vcpd.cli.config import load_named
-from vcpd.cli.local import print_quarantined
+from vcpd.cli.local import add_date_order_argument, date_order_of, print_quarantined
 from vcpd.cli.output import configure_quiet_logging, print_json
 from vcpd.config import Configuration, LoadedConfiguration
 from vcpd.core.atomic_file import write_atomic
@@ -33,9 +33,14 @@ from vcpd.domain.setups import BaseState, Setup
 from vcpd.ports import Coverage, SessionSpan
 from vcpd.runtime.clock import WallClock
 from vcpd.store import bar_files, table_files
+from vcpd.store.bar_rows import FileReading
 from vcpd.store.run_as import make_folder_like_parent
 
 FORMAT_SUFFIXES: Final = {"parquet": ".parquet", "csv": ".csv"}
+OTHER_SCALE_HINT: Final = (
+    "nothing of the file was stored: are they prices before an adjustment for a split, bonus or dividend? "
+    "Where the file is the right one and holds the whole history, say --replace"
+)
 # The site writes these two characters of a symbol as an underscore.
 WATCHLIST_TRANSLATION: Final = str.maketrans("&-", "__")
 
@@ -95,12 +100,25 @@ def add_import_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="parquet or CSV, or a folder")
     parser.add_argument("--indices", action="store_true", help="the symbols are indices, not shares")
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="only show what would be read as what; the store stays as it is",
+    )
+    parser.add_argument(
+        "--replace",
+        action="store_true",
+        help="take the file's prices also where they are a multiple of the stored ones",
+    )
+    add_date_order_argument(parser)
     add_config_argument(parser)
     add_json_argument(parser)
 
 
 def import_bars(arguments: argparse.Namespace) -> int:
     """Each file in one transaction; one more time changes nothing. BadInputError for an unusable file."""
+    if arguments.dry_run:
+        return _show_readings(arguments)
     done = asyncio.run(_import_all(arguments))
     if arguments.json:
         print_json(done)
@@ -109,22 +127,50 @@ def import_bars(arguments: argparse.Namespace) -> int:
     return EXIT_OK
 
 
+def _show_readings(arguments: argparse.Namespace) -> int:
+    """What each file would be taken for, and which of its rows would be kept apart."""
+    calendar = load_named(arguments).configuration.calendar
+    readings: list[FileReading] = []
+    for path in arguments.files:
+        found = _read_file(path, calendar, WallClock().now().date(), arguments)
+        print_quarantined(found)
+        readings += found.readings
+        if not arguments.json:
+            print("\n".join(bar_files.describe_reading(found)))
+    if arguments.json:
+        print_json(readings)
+    return EXIT_OK
+
+
+def _read_file(
+    path: Path, calendar: TradingCalendar, today: date, arguments: argparse.Namespace
+) -> bar_files.BarFile:
+    days = calendar.sessions(calendar.valid_from, calendar.valid_until)
+    return bar_files.read_bars(
+        path,
+        ValidSessions(days, today),
+        date_order=date_order_of(arguments),
+        is_index=arguments.indices,
+    )
+
+
 async def _import_all(arguments: argparse.Namespace) -> list[ImportResult]:
     """Each file's line as soon as it is in the store: one that cannot be used does not hide those before."""
     done: list[ImportResult] = []
     async with open_store(arguments) as stored:
         for path in arguments.files:
-            done.append(await import_file(stored, path, WallClock().now().date(), indices=arguments.indices))
+            done.append(await import_file(stored, path, WallClock().now().date(), arguments))
             if not arguments.json:
                 _print_import(done[-1])
     return done
 
 
-async def import_file(stored: OpenStore, path: Path, today: date, *, indices: bool) -> ImportResult:
+async def import_file(
+    stored: OpenStore, path: Path, today: date, arguments: argparse.Namespace
+) -> ImportResult:
     """Check a file, keep bad rows apart, merge the rest."""
     calendar = stored.calendar
-    days = calendar.sessions(calendar.valid_from, calendar.valid_until)
-    found = await asyncio.to_thread(bar_files.read_bars, path, ValidSessions(days, today))
+    found = await asyncio.to_thread(_read_file, path, calendar, today, arguments)
     print_quarantined(found)
     storage = stored.storage
     exchange = stored.configuration.exchange
@@ -134,14 +180,18 @@ async def import_file(stored: OpenStore, path: Path, today: date, *, indices: bo
     ]
     benchmarks = {exchange.full_symbol(name) for name in _index_symbols(stored)}
     placeholders = [
-        placeholder_instrument(symbol, exchange, is_index=indices or symbol in benchmarks) for symbol in named
+        placeholder_instrument(symbol, exchange, is_index=arguments.indices or symbol in benchmarks)
+        for symbol in named
     ]
     new = await storage.instruments.add(placeholders, today)
     kept = {one.symbol: one for one in await storage.instruments.all()}
-    await storage.quarantine.add(apart)
     table = BarTable.gather((kept[symbol].id, series) for symbol, series in named.items())
     asked = covered_spans(named, kept, await storage.bars.coverage(), calendar)
-    merged = await storage.bars.merge(table, asked)
+    try:
+        merged = await storage.bars.merge(table, asked, refuses_other_scale=not arguments.replace)
+    except BadInputError as error:
+        raise BadInputError(f"{path}: {error}; {OTHER_SCALE_HINT}") from None
+    await storage.quarantine.add(apart)
     return ImportResult(
         file=str(path),
         symbols=len(named),

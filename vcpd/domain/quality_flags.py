@@ -201,24 +201,30 @@ def flag_series(
     return tuple(_history_flags(history, parameters, is_index=is_index))
 
 
-def flag_rows(panel: Panel, rows: range, parameters: QualityParameters) -> list[QualityFlag]:
-    """The doubts about the symbols of `rows`; a panel task."""
+def flag_rows(
+    panel: Panel, rows: range, parameters: QualityParameters, days: DateArray | None = None
+) -> list[QualityFlag]:
+    """The doubts about the symbols of `rows`; a panel task.
+
+    `days` (m,) are the exchange's sessions where a panel of few symbols may lack some altogether.
+    """
+    numbers = np.arange(len(panel.sessions)) if days is None else np.searchsorted(days, panel.sessions)
     return [
         flag
         for row in rows
-        if (history := _symbol_history(panel, row)) is not None
+        if (history := _symbol_history(panel, row, numbers)) is not None
         for flag in _history_flags(history, parameters, is_index=False)
     ]
 
 
-def _symbol_history(panel: Panel, row: int) -> SymbolHistory | None:
+def _symbol_history(panel: Panel, row: int, numbers: IntArray) -> SymbolHistory | None:
     at = np.flatnonzero(~np.isnan(panel.close[row]))
     if not len(at):
         return None
     last_is_final = not panel.provisional[row, at[-1]]
     values = panel.values[:, row, at]
-    end = len(panel.sessions) - 1
-    return SymbolHistory(panel.symbols[row], panel.sessions[at], values, at, end, last_is_final)
+    end = int(numbers[-1])
+    return SymbolHistory(panel.symbols[row], panel.sessions[at], values, numbers[at], end, last_is_final)
 
 
 def _session_numbers(sessions: DateArray, days: DateArray | None) -> IntArray:

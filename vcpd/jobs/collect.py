@@ -118,7 +118,9 @@ class Collect:
         target = self.finality.last_closed(context.session, self.clock.now())
         selection = await self.universe.current()
         if not selection.all_instruments:
-            reason = "the universe is empty: log in if that is due, run instruments, check [universe]"
+            reason = (
+                "the universe is empty: run `instruments`, after a login where one is due; check [universe]"
+            )
             return RunResult(outcome=Outcome.FAILED, reason=reason, retryable=True)
         stopped = await self._fetch(selection, target, context, stats)
         if stopped is None or stats.has_changed:

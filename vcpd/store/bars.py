@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from vcpd.core.errors import PermanentError
+from vcpd.core.errors import BadInputError, PermanentError
 from vcpd.domain.bars import BarSeries, BarTable
 from vcpd.ports import Coverage, MergeCounts, SessionSpan
 from vcpd.store.binary_format import SERIES_ROW, bar_records, decode_copy, encode_copy
@@ -19,6 +19,7 @@ COLUMNS: Final = ("instrument_id", "session", "open", "high", "low", "close", "v
 SCHEMA: Final = "vcpd"
 BULK_ROWS: Final = 10_000  # below, asking who has bars costs more than it saves
 ROWS_PER_BATCH: Final = 200_000
+MAX_RESCALED_SHOWN: Final = 5
 EARLIEST_DATE: Final = date(1, 1, 1)
 
 
@@ -42,12 +43,14 @@ class PostgresBarStore:
         newest: date | None = await self._database.fetch_value(SQL["newest_session"])
         return newest
 
-    async def merge(self, bars: BarTable, asked: Mapping[int, SessionSpan]) -> MergeCounts:
+    async def merge(
+        self, bars: BarTable, asked: Mapping[int, SessionSpan], *, refuses_other_scale: bool = False
+    ) -> MergeCounts:
         """See ports. Raises PermanentError for an unknown instrument or a session given twice."""
         keys = sorted({int(key) for key in np.unique(bars.instrument_id)} | asked.keys())
         async with self._database.transaction() as connection:
             await _lock_instruments(connection, keys)
-            counts = await _merge_bars(connection, bars)
+            counts = await _merge_bars(connection, bars, compares_scale=refuses_other_scale)
             await _widen_coverage(connection, asked)
         return counts
 
@@ -89,17 +92,18 @@ async def _lock_instruments(connection: Connection, keys: Sequence[int]) -> None
         raise PermanentError(f"bars of unknown instruments: {', '.join(map(str, unknown[:5]))}")
 
 
-async def _merge_bars(connection: Connection, bars: BarTable) -> MergeCounts:
+async def _merge_bars(connection: Connection, bars: BarTable, *, compares_scale: bool) -> MergeCounts:
     """In bulk, instruments without bars are copied straight in; the others are compared first."""
     if len(bars) < BULK_ROWS:
-        return await _merge_by_comparison(connection, bars)
+        return await _merge_by_comparison(connection, bars, compares_scale=compares_scale)
     keys = [int(key) for key in np.unique(bars.instrument_id)]
     filled = [row["id"] for row in await connection.fetch(SQL["with_bars"], keys)]
     known = np.isin(bars.instrument_id, filled)
     fresh = _select_rows(bars, ~known)
     if len(fresh):
         await _copy_in(connection, "bars", fresh)
-    compared = await _merge_by_comparison(connection, _select_rows(bars, known))
+    rest = _select_rows(bars, known)
+    compared = await _merge_by_comparison(connection, rest, compares_scale=compares_scale)
     return MergeCounts(compared.inserted + len(fresh), compared.updated, compared.unchanged)
 
 
@@ -107,7 +111,9 @@ def _select_rows(bars: BarTable, chosen: np.ndarray[tuple[int], np.dtype[np.bool
     return bars if chosen.all() else BarTable(bars.instrument_id[chosen], bars.records[chosen])
 
 
-async def _merge_by_comparison(connection: Connection, bars: BarTable) -> MergeCounts:
+async def _merge_by_comparison(
+    connection: Connection, bars: BarTable, *, compares_scale: bool
+) -> MergeCounts:
     """A batch of instruments at a time, so that each comparison fits into the server's memory."""
     if not len(bars):
         return MergeCounts()
@@ -116,9 +122,25 @@ async def _merge_by_comparison(connection: Connection, bars: BarTable) -> MergeC
     for batch in _batches(bars):
         await connection.execute(SQL["clear_stage"])
         await _copy_in(connection, "incoming_bars", batch, temporary=True)
+        if compares_scale:
+            await _require_same_scale(connection)
         row = await connection.fetchrow(SQL["merge_staged"], *_batch_extent(batch))
         inserted, updated = inserted + row["inserted"], updated + row["updated"]
     return MergeCounts(inserted, updated, len(bars) - inserted - updated)
+
+
+async def _require_same_scale(connection: Connection) -> None:
+    """BadInputError naming the instruments whose staged prices are a multiple of the stored ones."""
+    rows = await connection.fetch(SQL["rescaled_staged"])
+    if not rows:
+        return
+    named = [
+        f"{row['symbol']} ({row['ratio']:.4g} times the stored price on {row['rescaled']} of "
+        f"{row['compared']} sessions, {row['first']} to {row['last']})"
+        for row in rows[:MAX_RESCALED_SHOWN]
+    ]
+    more = f" and {len(rows) - MAX_RESCALED_SHOWN} more" if len(rows) > MAX_RESCALED_SHOWN else ""
+    raise BadInputError(f"prices on another scale than the stored ones: {', '.join(named)}{more}")
 
 
 def _batches(bars: BarTable) -> Iterator[BarTable]:

@@ -116,3 +116,29 @@ FROM instruments
 CROSS JOIN LATERAL (
     SELECT session FROM bars WHERE instrument_id = instruments.id ORDER BY session DESC LIMIT 1
 ) AS newest;
+
+-- name: rescaled_staged
+WITH compared AS (
+    SELECT incoming.instrument_id, incoming.session,
+           incoming.close / kept.close AS ratio,
+           0.005 + 0.022 / least(kept.close, incoming.close) AS noise,
+           0.002 + 0.022 / least(kept.low, incoming.low) AS rounding,
+           greatest(incoming.open / kept.open, incoming.high / kept.high, incoming.low / kept.low) AS highest,
+           least(incoming.open / kept.open, incoming.high / kept.high, incoming.low / kept.low) AS lowest
+    FROM incoming_bars AS incoming
+    JOIN bars AS kept ON kept.instrument_id = incoming.instrument_id AND kept.session = incoming.session
+    WHERE least(kept.open, kept.high, kept.low, kept.close) > 0
+), judged AS (
+    SELECT *,
+           abs(ratio - 1) > noise AND abs(highest / ratio - 1) < rounding AND abs(lowest / ratio - 1) < rounding
+               AS is_rescaled
+    FROM compared
+)
+SELECT instruments.symbol, count(*) AS compared, count(*) FILTER (WHERE is_rescaled) AS rescaled,
+       percentile_cont(0.5) WITHIN GROUP (ORDER BY ratio) FILTER (WHERE is_rescaled) AS ratio,
+       min(session) FILTER (WHERE is_rescaled) AS first, max(session) FILTER (WHERE is_rescaled) AS last
+FROM judged
+JOIN instruments ON instruments.id = judged.instrument_id
+GROUP BY instruments.symbol
+HAVING count(*) FILTER (WHERE is_rescaled) >= least(3, count(*))
+ORDER BY instruments.symbol;
