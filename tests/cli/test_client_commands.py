@@ -36,6 +36,16 @@ async def test_status_says_in_plain_words_how_the_daemon_is(tmp_path: Path, caps
     assert "2,412 symbols to 2025-06-27 (up to date), 3 left out" in said
 
 
+async def test_a_market_without_login_is_not_due_for_one(tmp_path: Path, capsys: Capture) -> None:
+    daemon = ScriptedDaemon()
+    daemon.said = status(login={"state": "not_needed", "reason": "", "expires_at": None})
+    async with serving(tmp_path, sources(daemon)) as path:
+        assert await call("status", "--config", path) == EXIT_OK
+    said = capsys.readouterr().out
+    assert "no login needed" in said
+    assert "login due" not in said
+
+
 async def test_status_names_every_trouble_and_is_exit_1_while_not_ready(
     tmp_path: Path, capsys: Capture
 ) -> None:

@@ -232,3 +232,99 @@ def test_rows_that_break_a_law_are_kept_apart_and_told(bars: Path, tmp_path: Pat
 def test_an_index_without_the_wanted_symbol_is_refused(bars: Path, capsys: Capture) -> None:
     assert _run("screen", "--bars", bars, "--index", bars, "--index-symbol", "NIFTY") == EXIT_BAD_INPUT
     assert "'NIFTY'" in capsys.readouterr().err
+
+
+def _frame(symbols: int, seed: int, folder: Path) -> pl.DataFrame:
+    return pl.read_parquet(write_bars(folder / "source.parquet", symbols, seed=seed))
+
+
+def test_the_table_names_the_session_that_was_judged(bars: Path, capsys: Capture) -> None:
+    assert _run("screen", "--bars", bars, "--all", "--as-of", "2025-06-29") == EXIT_OK
+    said = capsys.readouterr()
+    assert "8 setups after 2025-06-27" in said.out
+    assert "2025-06-29 is no session (Sunday): the one before, 2025-06-27, is judged" in said.err
+
+
+@pytest.mark.parametrize("words", [("screen",), ("risk",), ("explain", "AAB")])
+def test_a_session_that_lies_ahead_of_the_file_is_refused(
+    bars: Path, capsys: Capture, words: tuple[str, ...]
+) -> None:
+    assert _run(*words, "--bars", bars, "--as-of", "2030-01-01") == EXIT_BAD_INPUT
+    assert "2030-01-01 lies ahead: the last bar is of 2025-06-30" in capsys.readouterr().err
+    assert _run(*words, "--bars", bars, "--as-of", "1999-01-01") == EXIT_BAD_INPUT
+    assert "no bar on or before 1999-01-01" in capsys.readouterr().err
+
+
+def test_bars_on_a_day_without_a_session_are_told(tmp_path: Path, capsys: Capture) -> None:
+    """Flat bars without volume are left out; bars that traded are kept, with the setting to change."""
+    frame = _frame(3, 5, tmp_path)
+    before = frame.filter(pl.col("date") == date(2024, 8, 14))
+    close = pl.col("close")
+    flat = before.with_columns(
+        date=pl.lit(date(2024, 8, 15)), open=close, high=close, low=close, volume=pl.lit(0.0)
+    )
+    traded = before.with_columns(date=pl.lit(date(2024, 8, 17)))
+    path = tmp_path / "bars.parquet"
+    pl.concat([frame, flat, traded], how="vertical_relaxed").write_parquet(path)
+    assert _run("risk", "--bars", path) == EXIT_OK
+    said = capsys.readouterr().err
+    assert "2024-08-15 is no session of NSE (Independence Day" in said
+    assert "3 bars without trading left out" in said
+    assert "2024-08-17 is no session of NSE (Saturday): 3 bars kept; add the day to" in said
+
+
+def test_bars_of_another_market_are_judged_by_their_own_days(tmp_path: Path, capsys: Capture) -> None:
+    frame = _frame(2, 5, tmp_path).with_columns(date=pl.col("date") + pl.duration(days=1))
+    path = tmp_path / "bars.parquet"
+    frame.write_parquet(path)
+    assert _run("risk", "--bars", path) == EXIT_OK
+    said = capsys.readouterr().err
+    assert "taken as bars of another market" in said
+    assert "left out" not in said
+
+
+def test_every_doubt_of_the_daemon_is_told(tmp_path: Path, capsys: Capture) -> None:
+    """Sessions without a bar, missing volume and a cut last bar exclude nothing and are told all the same."""
+    frame = _frame(2, 5, tmp_path)
+    hole = pl.col("date").is_between(date(2025, 3, 3), date(2025, 3, 31))
+    last = pl.col("date") == LAST
+    middle = (pl.col("high") + pl.col("low")) / 2
+    cut = frame.filter(~hole).with_columns(
+        *(pl.when(last).then(middle).otherwise(pl.col(name)).alias(name) for name in ("open", "high", "low")),
+        close=pl.when(last).then(middle).otherwise(pl.col("close")),
+        volume=pl.when(last).then(1.0).when(pl.col("date") == date(2025, 6, 26)).then(0.0)
+        .otherwise(pl.col("volume")),
+    )  # fmt: skip
+    path = tmp_path / "bars.parquet"
+    cut.write_parquet(path)
+    assert _run("explain", "AAB", "--bars", path) == EXIT_OK
+    said = capsys.readouterr().err
+    assert "sessions without a bar before the next one came" in said
+    assert "1 of the last 50 bars have no volume" in said
+    assert "perhaps cut short" in said
+    assert _run("risk", "--bars", path) == EXIT_OK
+    assert "note: missing sessions: 2 symbols, the latest" in capsys.readouterr().err
+
+
+def test_an_index_of_closes_is_a_benchmark(bars: Path, tmp_path: Path, capsys: Capture) -> None:
+    index, full = tmp_path / "NIFTY 500.csv", tmp_path / "full.parquet"
+    one = _frame(1, 9, tmp_path).with_columns(symbol=pl.lit("NIFTY 500"))
+    one.write_parquet(full)
+    one.select(Date=pl.col("date"), Close=pl.col("close")).write_csv(index)
+    found = []
+    for path in (full, index):
+        assert _run("screen", "--bars", bars, "--index", path, "--all", "--json") == EXIT_OK
+        found.append(json.loads(capsys.readouterr().out))
+    assert found[0] == found[1]
+    index.write_text("symbol,date,close\nNIFTY 500,2025-06-30,-\n", encoding="utf-8")
+    assert _run("screen", "--bars", bars, "--index", index) == EXIT_BAD_INPUT
+    assert "holds no bar with a close" in capsys.readouterr().err
+
+
+def test_the_order_of_dates_can_be_said(tmp_path: Path, capsys: Capture) -> None:
+    path = tmp_path / "day.csv"
+    path.write_text("symbol,date,open,high,low,close,volume\nAAA,06/05/2025,9,10,8,9.5,5\n", encoding="utf-8")
+    assert _run("risk", "--bars", path) == EXIT_BAD_INPUT
+    assert "--date-order day-first or month-first" in capsys.readouterr().err
+    assert _run("risk", "--bars", path, "--date-order", "month-first", "--json") == EXIT_OK
+    assert json.loads(capsys.readouterr().out)[0]["as_of"] == "2025-06-05"

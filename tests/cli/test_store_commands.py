@@ -19,12 +19,14 @@ from vcpd.core.secrets import Secret
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.instruments import Instrument, StoredInstrument
 from vcpd.domain.nse_calendar import NSE
+from vcpd.domain.quality_rules import QualityRule
 from vcpd.domain.risk import RiskBand, RiskScore
 from vcpd.domain.setups import BaseState, EncodedSetup
 from vcpd.ports import Coverage, SessionSpan
 from vcpd.store import bar_files
 from vcpd.store.database import Database
 from vcpd.store.instruments import PostgresInstrumentStore
+from vcpd.store.quarantine import PostgresQuarantineStore
 from vcpd.store.screen_results import PostgresRiskStore, PostgresSetupStore
 from vcpd.store.settings import StoreSettings
 
@@ -94,7 +96,9 @@ async def test_a_file_that_cannot_be_read_stops_before_anything_of_it_is_stored(
     store: Path, tmp_path: Path, capsys: Capture
 ) -> None:
     path = tmp_path / "bars.csv"
-    path.write_text("symbol,date,open,high,low,close,volume\nAAA,2025-06-27,1,1,1,1,1\nAAA,soon,1,1,1,1,1\n")
+    path.write_text(
+        "symbol,date,open,high,low,close,volume\nAAA,2025-06-27,1,1,1,1,1\nAAA,soon,1,1,1,1,1\nAAA,later,1,1,1,1,1\n"
+    )
     assert await call("import", path, "--config", store) == EXIT_BAD_INPUT
     assert "soon" in capsys.readouterr().err
     assert await call("export", "bars", "-o", tmp_path / "out.csv", "--config", store) == EXIT_BAD_INPUT
@@ -226,3 +230,121 @@ async def test_a_database_of_a_newer_program_is_refused(store: Path, capsys: Cap
     await connection.close()
     assert await call("migrate", "--config", store) == EXIT_FAILED
     assert "start the newer vcpd" in capsys.readouterr().err
+
+
+HEADER = "symbol,date,open,high,low,close,volume\n"
+DAYS = NSE.sessions(date(2025, 5, 1), date(2025, 6, 30)).tolist()
+
+
+def _bars_text(symbol: str, days: list[date], factor: float = 1.0) -> str:
+    """Bars of one symbol whose prices rise a little each session."""
+    rows = []
+    for at, day in enumerate(days):
+        close = factor * (100 + at + at % 3 / 4)
+        prices = (close - factor, close + 2 * factor, close - 3 * factor, close)
+        rows.append(f"{symbol},{day},{','.join(f'{price:.2f}' for price in prices)},{1000 + at}")
+    return "\n".join(rows) + "\n"
+
+
+async def test_rows_under_two_spellings_of_a_symbol_are_all_stored(
+    store: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    path = tmp_path / "bars.csv"
+    path.write_text(HEADER + _bars_text("aaa", DAYS[::2]) + _bars_text("AAA.NS", DAYS[1::2]))
+    (done,) = await _imported(capsys, path, "--config", store)
+    assert (done["symbols"], done["inserted"]) == (1, len(DAYS))
+    assert await call("export", "bars", "-o", tmp_path / "out.csv", "--config", store) == EXIT_OK
+    assert pl.read_csv(tmp_path / "out.csv")["symbol"].unique().to_list() == ["NSE:AAA"]
+
+
+@pytest.mark.parametrize("factor", [10, 0.5, 0.97])
+async def test_prices_on_another_scale_are_refused_with_symbol_and_ratio(
+    store: Path, tmp_path: Path, capsys: Capture, factor: float
+) -> None:
+    """Raw over adjusted: an import that would leave half a history on another scale stores nothing."""
+    stored, other = tmp_path / "adjusted.csv", tmp_path / "raw.csv"
+    stored.write_text(HEADER + _bars_text("AAA", DAYS) + _bars_text("BBB", DAYS))
+    other.write_text(HEADER + _bars_text("AAA", DAYS[:12], factor) + _bars_text("BBB", DAYS[:12]))
+    await _imported(capsys, stored, "--config", store)
+    assert await call("import", other, "--config", store) == EXIT_BAD_INPUT
+    said = capsys.readouterr().err
+    assert f"NSE:AAA ({factor:.4g} times the stored price on 12 of 12 sessions" in said
+    assert "NSE:BBB" not in said
+    (again,) = await _imported(capsys, stored, "--config", store)
+    assert again["unchanged"] == 2 * len(DAYS)
+    (replaced,) = await _imported(capsys, other, "--replace", "--config", store)
+    assert (replaced["updated"], replaced["unchanged"]) == (12, 12)
+
+
+async def test_a_corrected_bar_is_no_other_scale(store: Path, tmp_path: Path, capsys: Capture) -> None:
+    path = tmp_path / "bars.csv"
+    wrong = _bars_text("AAA", DAYS[:5]) + _bars_text("AAA", DAYS[5:6], 100) + _bars_text("AAA", DAYS[6:])
+    path.write_text(HEADER + wrong)
+    await _imported(capsys, path, "--config", store)
+    path.write_text(HEADER + _bars_text("AAA", DAYS[:5]) + _bars_text("AAA", DAYS[5:6]))
+    (done,) = await _imported(capsys, path, "--config", store)
+    assert (done["updated"], done["unchanged"]) == (1, 5)
+
+
+async def test_a_dry_run_shows_what_would_be_read_as_what_and_stores_nothing(
+    store: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    path = tmp_path / "AAA.csv"
+    text = HEADER.removeprefix("symbol,").replace("volume", "Vol") + _bars_text("AAA", DAYS).replace(
+        "AAA,", ""
+    )
+    path.write_text(text.replace(",", ";"))
+    assert await call("import", "--dry-run", path, "--config", store) == EXIT_OK
+    said = capsys.readouterr().out
+    assert "text, separator semicolon" in said
+    assert "symbol <- the file's name, date <- date" in said
+    assert "volume <- Vol" in said
+    assert await call("import", "--dry-run", "--json", path, "--config", store) == EXIT_OK
+    (reading,) = json.loads(capsys.readouterr().out)
+    assert (reading["rows"], reading["first"]) == (len(DAYS), str(DAYS[0]))
+    assert await call("export", "bars", "-o", tmp_path / "out.csv", "--config", store) == EXIT_BAD_INPUT
+
+
+async def test_hourly_bars_are_refused_as_such(store: Path, tmp_path: Path, capsys: Capture) -> None:
+    path = tmp_path / "hours.csv"
+    rows = [f"AAA,{day} {hour}:15:00+05:30,9,10,8,9.5,5" for day in DAYS for hour in (10, 11, 12)]
+    path.write_text(HEADER + "\n".join(rows))
+    assert await call("import", path, "--config", store) == EXIT_BAD_INPUT
+    assert "intraday bars" in capsys.readouterr().err
+
+
+async def test_dates_of_two_readings_need_the_order(store: Path, tmp_path: Path, capsys: Capture) -> None:
+    path = tmp_path / "day.csv"
+    path.write_text(HEADER + "AAA,06/05/2025,9,10,8,9.5,5\n")
+    assert await call("import", path, "--config", store) == EXIT_BAD_INPUT
+    assert "2025-05-06 (day-first) or 2025-06-05 (month-first)" in capsys.readouterr().err
+    (done,) = await _imported(capsys, path, "--date-order", "day-first", "--config", store)
+    assert done["inserted"] == 1
+
+
+async def test_unreadable_rows_are_in_the_quarantine_with_their_cells(
+    store: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    path = tmp_path / "bars.csv"
+    path.write_text(HEADER + _bars_text("AAA", DAYS) + "AAA,2025-06-26,1,x,1,1,1\nSource: a vendor\n")
+    (done,) = await _imported(capsys, path, "--config", store)
+    assert done["quarantined"] == 2
+    database = await Database.open(Secret(os.environ["VCPD_STORE_DSN"]), StoreSettings())
+    try:
+        kept = await PostgresQuarantineStore(database).recent(5)
+    finally:
+        await database.close()
+    (one,) = [bar for bar in kept if bar.symbol == "NSE:AAA"]
+    assert one.rule is QualityRule.UNREADABLE_ROW
+    assert one.payload["row"] == len(DAYS) + 2
+    assert one.payload["cells"]["high"] == "x"  # type: ignore[index]
+
+
+async def test_exported_results_have_one_column_a_value(store: Path, tmp_path: Path) -> None:
+    await _fill_verdicts()
+    out = tmp_path / "r.csv"
+    assert await call("export", "risk", "-o", out, "--config", store) == EXIT_OK
+    assert pl.read_csv(out)["components_gap"].to_list() == [1.0]
+    assert "{" not in out.read_text(encoding="utf-8")
+    assert await call("export", "setups", "-o", out, "--config", store) == EXIT_OK
+    assert "{" not in out.read_text(encoding="utf-8")

@@ -296,9 +296,12 @@ def _partial_flags(history: SymbolHistory) -> Iterator[QualityFlag]:
     """A final last bar with a small part of the usual volume and range may be cut short."""
     if len(history.closed) <= NEIGHBOUR_BARS or not history.last_is_final:
         return
-    before = slice(-1 - NEIGHBOUR_BARS, -1)
+    volumes = history.volume[-1 - NEIGHBOUR_BARS : -1]
+    volumes = volumes[~np.isnan(volumes)]
+    if not len(volumes):
+        return
     spread = (history.high - history.low)[-1 - NEIGHBOUR_BARS :]
-    usual_volume, usual_range = np.median(history.volume[before]), np.median(spread[:-1])
+    usual_volume, usual_range = np.median(volumes), np.median(spread[:-1])
     if (
         history.volume[-1] < PARTIAL_VOLUME_SHARE * usual_volume
         and spread[-1] < PARTIAL_RANGE_SHARE * usual_range

@@ -29,6 +29,7 @@ from vcpd.store.bar_layouts import (
     match_columns,
 )
 from vcpd.store.bar_rows import (
+    FROM_FILE_NAME,
     FileReading,
     ParsedTable,
     ReadingOptions,
@@ -44,7 +45,6 @@ from vcpd.store.table_files import RawTable, file_stem
 NUMBER_COLUMNS: Final = (*PRICE_FIELDS, "volume")
 MAX_CELL_LENGTH: Final = 80
 UNKNOWN_SYMBOL: Final = "?"
-FROM_FILE_NAME: Final = "the file's name"
 DATE_ORDER_HINT: Final = "write dates as 2025-06-30, or say --date-order day-first or month-first"
 
 
@@ -142,7 +142,6 @@ class _TableParser:
     def _symbols(self) -> tuple[tuple[str, ...], IntArray]:
         """The symbols and each row's place among them; spellings of one symbol fold into one."""
         if self._symbol is not None:
-            self._notices.append(f"{self._table.path}: no symbol column: taken as bars of {self._symbol}")
             return (self._symbol,), np.zeros(len(self._table.frame), np.int64)
         column = self._column("symbol")
         if not isinstance(column.dtype, pl.String | pl.Categorical | pl.Enum):

@@ -28,7 +28,7 @@ from vcpd.domain.quality_rules import (
 )
 from vcpd.store.bar_columns import OpenDateOrderError, parse_table
 from vcpd.store.bar_layouts import normalized_name
-from vcpd.store.bar_rows import FileReading, ParsedTable, ReadingOptions
+from vcpd.store.bar_rows import FROM_FILE_NAME, FileReading, ParsedTable, ReadingOptions
 from vcpd.store.table_files import (
     OPTIONAL_SUFFIX,
     NoHeaderError,
@@ -42,6 +42,7 @@ from vcpd.store.table_files import (
 MAX_DISPUTED_ROWS: Final = 20  # and half of the rows: more are no duplicates but another kind of bars
 INTRADAY_SHARE: Final = 0.1  # of the sessions of a file that have several times of day
 MIN_WEEKLY_STEPS: Final = 12
+MAX_NAMES_SHOWN: Final = 5
 WEEKLY_STEP_DAYS: Final = 5
 
 
@@ -140,7 +141,7 @@ def read_bars(
     _require_undisputed(path, apart, len(rows.keys))
     unreadable = list(_unreadable_bars(tables))
     notices = [*reader.notices, *dict.fromkeys(text for table in tables for text in table.notices)]
-    notices += _count_notices(path, len(apart) + len(unreadable), checked)
+    notices += [*_name_notices(path, tables), *_count_notices(path, len(apart) + len(unreadable), checked)]
     readings = tuple(table.reading for table in tables)
     return BarFile(
         _split_by_symbol(checked.accepted, rows.symbols), (*unreadable, *apart), tuple(notices), readings
@@ -241,6 +242,15 @@ def _with_source(bar: QuarantinedBar, file: str, row: int) -> QuarantinedBar:
     """The bar with the place it came from."""
     payload = bar.payload | {"file": file, "row": row}
     return msgspec.structs.replace(bar, reason=f"{file}, row {row}: {bar.reason}", payload=payload)
+
+
+def _name_notices(path: Path, tables: Sequence[ParsedTable]) -> Iterator[str]:
+    """Which symbols the names of files gave."""
+    named = [table for table in tables if table.reading.columns["symbol"] == FROM_FILE_NAME]
+    if named:
+        symbols = ", ".join(table.symbols[0] for table in named[:MAX_NAMES_SHOWN])
+        more = f" and {len(named) - MAX_NAMES_SHOWN} more" if len(named) > MAX_NAMES_SHOWN else ""
+        yield f"{path}: no symbol column: by the file's name taken as bars of {symbols}{more}"
 
 
 def _count_notices(path: Path, apart: int, checked: CheckedTable) -> Iterator[str]:

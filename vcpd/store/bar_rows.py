@@ -17,6 +17,7 @@ from vcpd.domain.instruments import EQUITY_SERIES
 from vcpd.store.bar_layouts import Header, match_columns
 from vcpd.store.table_files import RawTable
 
+FROM_FILE_NAME: Final = "the file's name"
 WIDE_COLUMNS: Final = ("open", "high", "low", "close", "volume")
 
 
