@@ -147,7 +147,7 @@ def test_charts_are_written_by_the_name_of_the_file(bars: Path, tmp_path: Path, 
     assert sorted(one.name for one in tmp_path.iterdir()) == ["a.png", "a.svg"]
     assert _run("chart", "AAA", "--bars", bars, "-o", tmp_path / "a.gif") == EXIT_BAD_INPUT
     assert _run("chart", "AAA", "--bars", bars, "-o", tmp_path / "no" / "a.svg") == EXIT_TEMPORARY_FAILURE
-    assert "cannot be written" in capsys.readouterr().err
+    assert "cannot write" in capsys.readouterr().err
 
 
 def test_without_a_snapshot_a_chart_says_where_it_would_come_from(tmp_path: Path, capsys: Capture) -> None:

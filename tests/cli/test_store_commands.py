@@ -13,7 +13,7 @@ import pytest
 from tests.cli.bar_files import LAST, write_bars
 from tests.cli.scripted_daemon import call
 from tests.web.fakes import setup
-from vcpd.cli.command import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_OK, EXIT_TEMPORARY_FAILURE
+from vcpd.cli.command import EXIT_BAD_CONFIGURATION, EXIT_BAD_INPUT, EXIT_OK, EXIT_TEMPORARY_FAILURE
 from vcpd.cli.store import covered_spans, watchlist
 from vcpd.core.secrets import Secret
 from vcpd.domain.bars import BarSeries
@@ -228,7 +228,7 @@ async def test_a_database_of_a_newer_program_is_refused(store: Path, capsys: Cap
     connection = await asyncpg.connect(os.environ["VCPD_STORE_DSN"])
     await connection.execute("INSERT INTO vcpd.schema_migrations VALUES (9000, 'later', 'x', 9000)")
     await connection.close()
-    assert await call("migrate", "--config", store) == EXIT_FAILED
+    assert await call("migrate", "--config", store) == EXIT_BAD_CONFIGURATION
     assert "start the newer vcpd" in capsys.readouterr().err
 
 

@@ -224,7 +224,7 @@ def test_what_was_written_is_read_back_bit_for_bit(
 
 def test_writing_leaves_the_old_file_whole_when_it_fails(tmp_path: Path) -> None:
     path = csv_file(tmp_path, "old")
-    with pytest.raises(UnavailableError, match="cannot be written"):
+    with pytest.raises(UnavailableError, match="cannot write"):
         bar_files.write_bars(tmp_path / "nowhere" / "bars.csv", [])
     with pytest.raises(BadInputError, match=r"\.parquet or \.csv"):
         bar_files.write_bars(tmp_path / "bars.txt", [])

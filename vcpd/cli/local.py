@@ -10,8 +10,9 @@ from typing import Final
 
 import numpy as np
 
-from vcpd.cli.command import add_config_argument, add_json_argument, date_argument
-from vcpd.cli.config import analysis_settings
+from vcpd.cli.command import EXIT_OK, add_config_argument, add_json_argument, date_argument
+from vcpd.cli.config import analysis_settings, load_named
+from vcpd.cli.output import print_json
 from vcpd.core.dates import DateOrder
 from vcpd.core.errors import BadInputError
 from vcpd.domain.bars import BarSeries, DateArray
@@ -19,8 +20,10 @@ from vcpd.domain.calendar import TradingCalendar
 from vcpd.domain.instruments import is_same_symbol
 from vcpd.domain.panel import Panel, build_panel
 from vcpd.domain.quality_flags import flag_rows
-from vcpd.domain.quality_rules import QualityFlag
+from vcpd.domain.quality_rules import QualityFlag, ValidSessions
+from vcpd.runtime.clock import WallClock
 from vcpd.store import bar_files
+from vcpd.store.bar_rows import FileReading
 
 SYMBOL_HELP: Final = "such as INFY or NSE:INFY"
 MAX_QUARANTINED_SHOWN: Final = 10
@@ -189,6 +192,34 @@ def print_quarantined(found: bar_files.BarFile) -> None:
     if len(found.quarantined) > MAX_QUARANTINED_SHOWN:
         more = len(found.quarantined) - MAX_QUARANTINED_SHOWN
         _warn(f"and {more} more rows quarantined")
+
+
+def show_readings(arguments: argparse.Namespace) -> int:
+    """What each file would be taken for, and which of its rows would be kept apart."""
+    calendar = load_named(arguments).configuration.calendar
+    readings: list[FileReading] = []
+    for path in arguments.files:
+        found = read_bar_file(path, calendar, WallClock().now().date(), arguments)
+        print_quarantined(found)
+        readings += found.readings
+        if not arguments.json:
+            print("\n".join(bar_files.describe_reading(found)))
+    if arguments.json:
+        print_json(readings)
+    return EXIT_OK
+
+
+def read_bar_file(
+    path: Path, calendar: TradingCalendar, today: date, arguments: argparse.Namespace
+) -> bar_files.BarFile:
+    """The bars of a file that is imported: rows on other days than the calendar's sessions are kept apart."""
+    days = calendar.sessions(calendar.valid_from, calendar.valid_until)
+    return bar_files.read_bars(
+        path,
+        ValidSessions(days, today),
+        date_order=date_order_of(arguments),
+        is_index=arguments.indices,
+    )
 
 
 def row_range(panel: Panel, symbol: str | None, source: Path | None = None) -> range:

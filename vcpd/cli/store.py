@@ -17,7 +17,7 @@ from vcpd.app.credentials import find_secret
 from vcpd.app.storage import Storage, attach_storage
 from vcpd.cli.command import EXIT_OK, add_config_argument, add_json_argument, date_argument, set_action
 from vcpd.cli.config import load_named
-from vcpd.cli.local import add_date_order_argument, date_order_of, print_quarantined
+from vcpd.cli.local import add_date_order_argument, print_quarantined, read_bar_file, show_readings
 from vcpd.cli.output import configure_quiet_logging, print_json
 from vcpd.config import Configuration, LoadedConfiguration
 from vcpd.core.atomic_file import write_atomic
@@ -27,13 +27,11 @@ from vcpd.domain.bars import BarSeries, BarTable
 from vcpd.domain.calendar import TradingCalendar
 from vcpd.domain.exchange import Exchange
 from vcpd.domain.instruments import Instrument, StoredInstrument
-from vcpd.domain.quality_rules import ValidSessions
 from vcpd.domain.risk import RiskScore
 from vcpd.domain.setups import BaseState, Setup
 from vcpd.ports import Coverage, SessionSpan
 from vcpd.runtime.clock import WallClock
 from vcpd.store import bar_files, table_files
-from vcpd.store.bar_rows import FileReading
 from vcpd.store.run_as import make_folder_like_parent
 
 FORMAT_SUFFIXES: Final = {"parquet": ".parquet", "csv": ".csv"}
@@ -118,40 +116,13 @@ def add_import_arguments(parser: argparse.ArgumentParser) -> None:
 def import_bars(arguments: argparse.Namespace) -> int:
     """Each file in one transaction; one more time changes nothing. BadInputError for an unusable file."""
     if arguments.dry_run:
-        return _show_readings(arguments)
+        return show_readings(arguments)
     done = asyncio.run(_import_all(arguments))
     if arguments.json:
         print_json(done)
         return EXIT_OK
     print("a running daemon shows them after its next collect: `vcpd collect`")
     return EXIT_OK
-
-
-def _show_readings(arguments: argparse.Namespace) -> int:
-    """What each file would be taken for, and which of its rows would be kept apart."""
-    calendar = load_named(arguments).configuration.calendar
-    readings: list[FileReading] = []
-    for path in arguments.files:
-        found = _read_file(path, calendar, WallClock().now().date(), arguments)
-        print_quarantined(found)
-        readings += found.readings
-        if not arguments.json:
-            print("\n".join(bar_files.describe_reading(found)))
-    if arguments.json:
-        print_json(readings)
-    return EXIT_OK
-
-
-def _read_file(
-    path: Path, calendar: TradingCalendar, today: date, arguments: argparse.Namespace
-) -> bar_files.BarFile:
-    days = calendar.sessions(calendar.valid_from, calendar.valid_until)
-    return bar_files.read_bars(
-        path,
-        ValidSessions(days, today),
-        date_order=date_order_of(arguments),
-        is_index=arguments.indices,
-    )
 
 
 async def _import_all(arguments: argparse.Namespace) -> list[ImportResult]:
@@ -170,7 +141,7 @@ async def import_file(
 ) -> ImportResult:
     """Check a file, keep bad rows apart, merge the rest."""
     calendar = stored.calendar
-    found = await asyncio.to_thread(_read_file, path, calendar, today, arguments)
+    found = await asyncio.to_thread(read_bar_file, path, calendar, today, arguments)
     print_quarantined(found)
     storage = stored.storage
     exchange = stored.configuration.exchange

@@ -12,7 +12,7 @@ import polars as pl
 
 from vcpd.core.atomic_file import write_atomic
 from vcpd.core.csv_table import SEPARATORS, csv_rows, decode_csv
-from vcpd.core.errors import BadInputError, UnavailableError
+from vcpd.core.errors import BadInputError
 from vcpd.domain.bars import IntArray
 from vcpd.store.bar_layouts import SAMPLE_ROWS, Header, find_header, header_matches, parquet_header
 
@@ -196,9 +196,7 @@ def write_frame(path: Path, frame: pl.DataFrame) -> None:
         frame.write_parquet(content, compression="zstd")
     else:
         frame.write_csv(content)
-    if not path.absolute().parent.is_dir():
-        raise UnavailableError(f"{path}: cannot be written: no such folder")
-    write_atomic(path, content.getvalue())
+    write_atomic(path, content.getvalue(), folder_mode=None)
 
 
 def flat_row(row: Mapping[str, Any]) -> dict[str, Any]:
