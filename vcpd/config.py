@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, ClassVar, Final, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -44,6 +44,8 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 class DaemonSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The market that the daemon follows, and its state directory."""
+
+    reloadable: ClassVar[bool] = False
 
     market: Annotated[
         Literal["sandbox", "kite", "bhavcopy"],

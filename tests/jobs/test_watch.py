@@ -87,10 +87,9 @@ class Post:
             real_clock=fast_clock(),
             calendar=NSE,
             notifier=self.notifier,
-            running_heavy_job=lambda: self.heavy,
         )
         self.watch = Watch(means, self.settings, Thresholds())
-        self.context = RunContext(7, "watch", OPENS - timedelta(minutes=10), TODAY)
+        self.context = RunContext(7, "watch", OPENS - timedelta(minutes=10), TODAY, lambda: self.heavy)
 
     def start(self) -> None:
         self.run = asyncio.create_task(self.watch(self.context))

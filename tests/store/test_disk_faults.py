@@ -2,6 +2,7 @@
 
 import errno
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -117,7 +118,7 @@ async def panel_store(database: Database, folder: Path) -> PostgresPanelStore:
     keys = await instruments_of(database, "NSE:AAA", "NSE:BBB")
     series = [(key, walk(f"S{key}", N_SESSIONS, seed=key, first=FIRST_DAY)) for key in keys]
     await PostgresBarStore(database).merge(BarTable.gather(series), {})
-    return PostgresPanelStore(database, PostgresInstrumentStore(database), folder, PanelSelection(""))
+    return PostgresPanelStore(database, PostgresInstrumentStore(database), folder)
 
 
 async def test_each_failing_write_of_a_refresh_is_made_good_by_the_next(
@@ -125,16 +126,18 @@ async def test_each_failing_write_of_a_refresh_is_made_good_by_the_next(
 ) -> None:
     """Copying out of the store and building: tasks, threads and folders included."""
     store = await panel_store(database, tmp_path / "panel")
-    wanted = open_panel(await store.refresh()).values.copy()
+    wanted = open_panel(await store.refresh(PanelSelection(""))).values.copy()
 
     def check() -> None:
         assert not list((tmp_path / "panel").glob("*.copy"))
 
     disk = FaultyDisk(tmp_path, monkeypatch)
-    n_operations = await fail_at_each_operation(disk, errno.ENOSPC, store.refresh, check)
+    n_operations = await fail_at_each_operation(
+        disk, errno.ENOSPC, partial(store.refresh, PanelSelection("")), check
+    )
     assert n_operations >= 15
     disk.arm(0, 0)
-    np.testing.assert_array_equal(open_panel(await store.refresh()).values, wanted)
+    np.testing.assert_array_equal(open_panel(await store.refresh(PanelSelection(""))).values, wanted)
 
 
 async def test_a_disk_of_any_size_either_holds_the_snapshot_or_says_why_not(
@@ -146,10 +149,10 @@ async def test_a_disk_of_any_size_either_holds_the_snapshot_or_says_why_not(
     with small_disk(tmp_path, 4) as disk:
         for kilobytes in range(4, 256, 12):
             disk.resize(kilobytes)
-            failure = await failure_of(store.refresh)
+            failure = await failure_of(partial(store.refresh, PanelSelection("")))
             assert failure is None or "space" in str(failure)
             refused += isinstance(failure, UnavailableError)
         assert refused >= 3
         disk.resize(ROOM_KB)
-        panel = open_panel(await store.refresh())
+        panel = open_panel(await store.refresh(PanelSelection("")))
         assert panel.values.shape == (5, 2, N_SESSIONS)

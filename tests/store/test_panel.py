@@ -13,7 +13,6 @@ from vcpd.domain.bars import BarSeries, BarTable
 from vcpd.domain.instruments import Instrument
 from vcpd.domain.panel import Panel, build_panel
 from vcpd.domain.quality_rules import QualityFlag, QualityRule
-from vcpd.ports import PanelStore
 from vcpd.store.bars import PostgresBarStore
 from vcpd.store.database import Database
 from vcpd.store.instruments import PostgresInstrumentStore
@@ -22,11 +21,12 @@ from vcpd.store.panel_files import PanelFiles, open_panel
 from vcpd.store.quarantine import PostgresQuarantineStore
 
 INDEX = "NSE:NIFTY 50"
+SELECTION = PanelSelection(INDEX, n_sessions=1300)
 
 
-def panel_store(database: Database, folder: Path, n_sessions: int = 1300) -> PostgresPanelStore:
+def panel_store(database: Database, folder: Path) -> PostgresPanelStore:
     instruments = PostgresInstrumentStore(database)
-    return PostgresPanelStore(database, instruments, folder, PanelSelection(INDEX, n_sessions=n_sessions))
+    return PostgresPanelStore(database, instruments, folder)
 
 
 async def three_shares_and_an_index(database: Database) -> list[BarSeries]:
@@ -52,8 +52,8 @@ async def three_shares_and_an_index(database: Database) -> list[BarSeries]:
 async def test_the_panel_equals_one_built_in_memory(database: Database, tmp_path: Path) -> None:
     """Shares with bars only, aligned on the union of their sessions, NaN where a bar is missing."""
     *shares, index = await three_shares_and_an_index(database)
-    store: PanelStore = panel_store(database, tmp_path)
-    panel = open_panel(await store.refresh())
+    store = panel_store(database, tmp_path)
+    panel = open_panel(await store.refresh(SELECTION))
     ticks = {"NSE:AAA": 0.05, "NSE:BBB": 0.1, "NSE:CCC": 0.05 * 3}
     assert_same(panel, build_panel(shares, index, tick_size=ticks))
 
@@ -61,7 +61,7 @@ async def test_the_panel_equals_one_built_in_memory(database: Database, tmp_path
 async def test_only_the_last_sessions_are_shown(database: Database, tmp_path: Path) -> None:
     """So few of the stored bars that they are asked for by instrument; the other tests' go by page."""
     *shares, index = await three_shares_and_an_index(database)
-    panel = open_panel(await panel_store(database, tmp_path, n_sessions=5).refresh())
+    panel = open_panel(await panel_store(database, tmp_path).refresh(PanelSelection(INDEX, n_sessions=5)))
     whole = build_panel(shares, index)
     assert panel.sessions.tolist() == whole.sessions[-5:].tolist()
     first = whole.sessions[-5]
@@ -76,12 +76,12 @@ async def test_an_excluding_flag_is_the_reason_in_the_panel(database: Database, 
     )
     remark = QualityFlag("NSE:CCC", QualityRule.VOLUME_MISSING, FIRST_DAY, "no volume", excludes=False)
     await PostgresQuarantineStore(database).set_flags(["NSE:BBB", "NSE:CCC"], [doubt, remark])
-    panel = open_panel(await panel_store(database, tmp_path).refresh())
+    panel = open_panel(await panel_store(database, tmp_path).refresh(SELECTION))
     assert panel.exclusions == {"NSE:BBB": "half the price overnight"}
 
 
 async def test_an_empty_store_gives_an_empty_panel(database: Database, tmp_path: Path) -> None:
-    panel = open_panel(await panel_store(database, tmp_path).refresh())
+    panel = open_panel(await panel_store(database, tmp_path).refresh(SELECTION))
     assert panel.values.shape == (5, 0, 0)
     assert panel.symbols == ()
 
@@ -91,7 +91,7 @@ async def test_current_is_the_newest_and_two_snapshots_are_kept(database: Databa
     await three_shares_and_an_index(database)
     store = panel_store(database, tmp_path)
     assert await store.current() is None
-    first, second, third = [await store.refresh() for _ in range(3)]
+    first, second, third = [await store.refresh(SELECTION) for _ in range(3)]
     assert await store.current() == third
     assert len({first.version, second.version, third.version}) == 3
     assert open_panel(second).symbols == open_panel(third).symbols
@@ -104,10 +104,10 @@ async def test_a_mapped_panel_outlives_its_files(database: Database, tmp_path: P
     """What a worker has mapped stays readable although the snapshot is deleted."""
     await three_shares_and_an_index(database)
     store = panel_store(database, tmp_path)
-    panel = open_panel(await store.refresh())
+    panel = open_panel(await store.refresh(SELECTION))
     before = panel.close.copy()
     for _ in range(3):
-        await store.refresh()
+        await store.refresh(SELECTION)
     np.testing.assert_array_equal(panel.close, before)
 
 
@@ -126,7 +126,7 @@ async def test_a_merge_during_the_refresh_is_seen_whole_or_not_at_all(
 
     merging = asyncio.create_task(keep_merging(), name="keep merging")
     while not merging.done():
-        panel = open_panel(await store.refresh())
+        panel = open_panel(await store.refresh(SELECTION))
         assert np.isfinite(panel.close[:, -1]).all()
     await merging
 

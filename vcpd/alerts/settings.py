@@ -1,7 +1,7 @@
 """Settings of alerts and channels."""
 
 import re
-from typing import Annotated, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 import msgspec
 
@@ -114,6 +114,8 @@ class PingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
 class AlertSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Which alerts are sent, and when; a channel is on as soon as its destination is set."""
+
+    reloadable: ClassVar[bool] = True
 
     quiet_from: Annotated[
         ClockTime,

@@ -5,10 +5,10 @@ from typing import Final
 import msgspec
 import numpy as np
 
+from vcpd.analysis.indicators import SESSIONS_PER_YEAR
 from vcpd.domain.bars import BoolArray, FloatArray, IntArray
 from vcpd.domain.panel import Panel
 
-SESSIONS_PER_YEAR: Final = 252
 BREADTH_MEASURES: Final = (
     "known50",
     "above50",
@@ -23,7 +23,7 @@ BREADTH_MEASURES: Final = (
 class BreadthWindow(msgspec.Struct, frozen=True):
     """How many of the panel's last sessions are asked for."""
 
-    n_sessions: int = 252
+    n_sessions: int = SESSIONS_PER_YEAR
 
 
 class Breadth(msgspec.Struct, frozen=True):

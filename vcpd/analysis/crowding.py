@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import date
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import msgspec
 import numpy as np
@@ -13,6 +13,8 @@ from vcpd.domain.panel import Panel
 
 class CrowdingParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """When candidates count as one correlated bet."""
+
+    reloadable: ClassVar[bool] = True
 
     correlation: Annotated[
         float,

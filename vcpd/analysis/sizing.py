@@ -1,7 +1,7 @@
 """Position sizing: quantity within the risk budget and the caps, with every step shown."""
 
 import math
-from typing import Annotated, Final
+from typing import Annotated, ClassVar, Final
 
 import msgspec
 
@@ -14,6 +14,8 @@ PERCENT: Final = 100.0
 
 class SizingParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Limits of one position: risk and share of the account, and share of the traded value."""
+
+    reloadable: ClassVar[bool] = True
 
     risk_pct: Annotated[
         float, msgspec.Meta(gt=0, le=10, description="equity lost when the stop is hit, in percent")

@@ -1,7 +1,7 @@
 """Parameters of the pattern detector, and their form for the kernels."""
 
 import math
-from typing import Annotated, Final, NamedTuple
+from typing import Annotated, ClassVar, Final, NamedTuple
 
 import msgspec
 
@@ -54,6 +54,8 @@ class TrendRules(NamedTuple):
 
 class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The pattern's numbers. Raises ValueError where two of them contradict each other."""
+
+    reloadable: ClassVar[bool] = True
 
     minimum_bars: Annotated[
         int, msgspec.Meta(ge=20, le=1000, description="with fewer bars a symbol is never a setup")

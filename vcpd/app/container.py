@@ -14,7 +14,7 @@ from vcpd.analysis import tasks
 from vcpd.app.alert_channels import ChannelFactory, ChannelSecrets, find_alert_secrets
 from vcpd.app.alert_monitor import DigestChart
 from vcpd.app.credentials import check_private, find_secret, generated_token, read_password_hash
-from vcpd.app.jobs import JobDependencies, build_jobs, build_sector_source, build_watch, running_heavy_job_of
+from vcpd.app.jobs import JobDependencies, build_jobs, build_sector_source, build_watch
 from vcpd.app.market import MarketConnection, MarketSession, open_market
 from vcpd.app.monitor import Monitor
 from vcpd.app.panels import PanelReader, UniversePanelStore
@@ -40,7 +40,7 @@ from vcpd.runtime.worker_pool import WorkerPool
 from vcpd.schedule.clock_guard import EarliestDate, no_earliest_date
 from vcpd.schedule.scheduler import Scheduler
 from vcpd.store.embedded_process import FolderLock
-from vcpd.store.panel import PanelSelection, PostgresPanelStore
+from vcpd.store.panel import PostgresPanelStore
 from vcpd.store.panel_files import open_panel
 from vcpd.web.context import WebContext
 from vcpd.web.server import WebServer
@@ -177,18 +177,16 @@ class Container:
         calendar = configuration.calendar
         panels = self._panels(storage, workers)
         sectors = build_sector_source(market, panels.universe, self._loaded.folder)
-        watch = build_watch(configuration, market, storage, clock, calendar)
-        self.dependencies = JobDependencies(market, storage, panels, workers, clock, calendar, watch, sectors)
         current_panel, channels = PanelReader(panels), ChannelFactory.open(clock)
         plan = channels.plan(configuration.alerts, calendar.zone, secrets)
         pictures = DigestChart(
             storage.setups, current_panel, workers, lambda: self.services.configuration.alerts.digest_charts
         )
         alerts = self._open_alerts(channels, plan, storage, pictures)
+        watch = build_watch(configuration, market, storage, clock, alerts)
+        self.dependencies = JobDependencies(market, storage, panels, workers, clock, calendar, watch, sectors)
         scheduler, monitor = self._scheduler(storage), Monitor(clock.now(), WallClock())
         scheduler.on_run_finished(monitor.on_run_finished)
-        watch.dependencies.running_heavy_job = running_heavy_job_of(scheduler)
-        watch.dependencies.notifier = alerts
         self.services = Services(
             configuration=configuration,
             reloads=ReloadStatus(str(self._loaded.folder), clock.now()),
@@ -212,11 +210,9 @@ class Container:
     def _panels(self, storage: Storage, workers: WorkerPool) -> UniversePanelStore:
         settings = self._configuration
         universe = Universe(settings.universe, storage.instruments, self._loaded.folder, settings.exchange)
-        benchmark = settings.exchange.full_symbol(settings.universe.benchmark)
-        selection = PanelSelection(benchmark, n_sessions=settings.store.panel_sessions)
         folder = self._state_dir / PANEL_FOLDER
-        panels = PostgresPanelStore(storage.database, storage.instruments, folder, selection, workers)
-        return UniversePanelStore(panels, universe)
+        panels = PostgresPanelStore(storage.database, storage.instruments, folder, workers)
+        return UniversePanelStore(panels, universe, settings.store.panel_sessions)
 
     def _scheduler(self, storage: Storage) -> Scheduler:
         """A leader whose connection ends looks at once, because another may lead seconds later."""

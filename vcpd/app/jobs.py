@@ -26,12 +26,11 @@ from vcpd.jobs.screen import ScoreRisk, Screen
 from vcpd.jobs.universe import Universe
 from vcpd.jobs.watch import Watch, WatchDependencies
 from vcpd.kite.client import KiteClient
-from vcpd.ports import Clock, Workers
+from vcpd.ports import Clock, Notifier, Workers
 from vcpd.runtime.clock import WallClock
 from vcpd.runtime.process_tuning import trim_heap
 from vcpd.schedule.job import Job
 from vcpd.schedule.policy import JobPolicy
-from vcpd.schedule.scheduler import Scheduler
 
 LIVE_KINDS: Final = frozenset({"screen", "watch"})  # started by hand, these work on the running session
 LONG_RUNNING_KINDS: Final = frozenset({"watch"})
@@ -139,9 +138,9 @@ def build_watch(
     market: MarketConnection,
     storage: Storage,
     clock: Clock,
-    calendar: TradingCalendar,
+    notifier: Notifier,
 ) -> Watch:
-    """A watch that nobody is told of yet: `notifier` and `heavy` are set by those who come later."""
+    """The live watch, publishing through `notifier`."""
     means = WatchDependencies(
         market=market.client,
         live=market.live,
@@ -151,19 +150,10 @@ def build_watch(
         runs=storage.runs,
         clock=clock,
         real_clock=WallClock(),
-        calendar=calendar,
+        calendar=configuration.calendar,
+        notifier=notifier,
     )
     return Watch(means, configuration.watch, configuration.screen)
-
-
-def running_heavy_job_of(scheduler: Scheduler) -> Callable[[], str | None]:
-    """The name of the heavy job that runs right now."""
-
-    def heavy() -> str | None:
-        jobs = scheduler.snapshot().jobs
-        return next((job.name for job in jobs if job.heavy and job.running is not None), None)
-
-    return heavy
 
 
 def build_sector_source(market: MarketConnection, universe: Universe, folder: Path) -> SectorSource:

@@ -20,8 +20,10 @@ from vcpd.store.panel_files import open_panel
 class UniversePanelStore:
     """A PanelStore whose rows are the universe as it is at each refresh."""
 
-    def __init__(self, panels: PostgresPanelStore, universe: Universe) -> None:
+    def __init__(self, panels: PostgresPanelStore, universe: Universe, n_sessions: int) -> None:
+        """A snapshot holds the last `n_sessions` sessions."""
         self._panels = panels
+        self._n_sessions = n_sessions
         self.universe = universe
 
     async def current(self) -> PanelReference | None:
@@ -30,10 +32,8 @@ class UniversePanelStore:
     async def refresh(self) -> PanelReference:
         shares = frozenset(one.id for one in (await self.universe.current()).shares)
         benchmark = self.universe.exchange.full_symbol(self.universe.settings.benchmark)
-        self._panels.selection = PanelSelection(
-            benchmark, lambda one: one.id in shares, self._panels.selection.n_sessions
-        )
-        return await self._panels.refresh()
+        selection = PanelSelection(benchmark, lambda one: one.id in shares, self._n_sessions)
+        return await self._panels.refresh(selection)
 
 
 class PanelReader:

@@ -2,7 +2,6 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Final
 
 import msgspec
 import structlog
@@ -15,8 +14,8 @@ from vcpd.config import Configuration, deprecation_warning, load_configuration
 from vcpd.core.errors import BadInputError, ConfigurationError
 from vcpd.domain.calendar import TradingCalendar
 from vcpd.runtime import logs
+from vcpd.runtime.settings import LogSettings
 
-RESTART_SECTIONS: Final = ("daemon", "sandbox", "kite", "bhavcopy", "store", "web")
 log = structlog.get_logger("vcpd.reload")
 
 
@@ -53,25 +52,34 @@ def reload_configuration(parts: Services, path: Path, means: JobDependencies) ->
 def _apply(parts: Services, configuration: Configuration, calendar: TradingCalendar) -> None:
     """What reads its settings anew at its next turn."""
     parts.market.reconfigure(configuration.limits, configuration.ticker, calendar)
-    parts.watch.settings, parts.watch.thresholds = configuration.watch, configuration.screen
-    parts.watch.dependencies.calendar = calendar
+    parts.watch.reconfigure(configuration.watch, configuration.screen, calendar)
     parts.workers.apply(configuration.workers)
-    parts.panels.universe.settings = configuration.universe
+    parts.panels.universe.reconfigure(configuration.universe)
     logs.set_level(configuration.log.level)
     parts.calendar = calendar
     parts.configuration = configuration
 
 
+def restart_sections() -> tuple[str, ...]:
+    """The sections whose settings struct says that it cannot change while the daemon runs."""
+    sections = msgspec.structs.fields(Configuration)
+    return tuple(one.name for one in sections if one.name != "jobs" and not one.type.reloadable)
+
+
 def needs_restart(wanted: Configuration, running: Configuration) -> tuple[str, ...]:
     """The sections, and the settings in others, that differ and cannot change live."""
     sections = [
-        name for name in (*RESTART_SECTIONS, "jobs") if getattr(wanted, name) != getattr(running, name)
+        name for name in (*restart_sections(), "jobs") if getattr(wanted, name) != getattr(running, name)
     ]
-    return (*sections, "log.sink") if wanted.log.sink != running.log.sink else tuple(sections)
+    fixed = [
+        name for name in LogSettings.fixed_settings if getattr(wanted.log, name) != getattr(running.log, name)
+    ]
+    return (*sections, *(f"log.{name}" for name in fixed))
 
 
 def _with_running_sections(new: Configuration, old: Configuration) -> Configuration:
     """`new`, but what cannot change live stays as it is running; with another market, its day as well."""
-    names = RESTART_SECTIONS if new.daemon.market == old.daemon.market else (*RESTART_SECTIONS, "jobs")
-    log_settings = msgspec.structs.replace(new.log, sink=old.log.sink)
+    names = restart_sections() if new.daemon.market == old.daemon.market else (*restart_sections(), "jobs")
+    fixed = {name: getattr(old.log, name) for name in LogSettings.fixed_settings}
+    log_settings = msgspec.structs.replace(new.log, **fixed)
     return msgspec.structs.replace(new, log=log_settings, **{name: getattr(old, name) for name in names})

@@ -1,6 +1,6 @@
 """Settings of the bhavcopy adapter: sources, request rate, retries, ageing of files."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from msgspec import Meta, Struct
 
@@ -12,6 +12,8 @@ ACTIONS_URL = (
 
 class BhavcopySettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The exchange's daily bhavcopy files as a market: no account, no login, end-of-day data."""
+
+    reloadable: ClassVar[bool] = False
 
     archive_root: Annotated[
         str, Meta(pattern="^https?://", description="the exchange's archive, without a trailing path")

@@ -10,10 +10,9 @@ import msgspec
 from vcpd.cli.command import EXIT_OK, add_config_argument, add_json_argument, set_action
 from vcpd.cli.config import load_or_default
 from vcpd.cli.output import print_json
+from vcpd.core.dates import MONTHS
 from vcpd.core.errors import BadInputError
 from vcpd.domain.calendar import TradingCalendar
-
-MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
 
 class Holiday(msgspec.Struct, frozen=True):
@@ -87,7 +86,7 @@ def calendar_year(found: TradingCalendar, number: int) -> CalendarYear:
 def _print_year(year: CalendarYear) -> None:
     months = [sum(day.month == month for day in year.sessions) for month in range(1, 13)]
     print(f"{year.exchange} {year.year}: {len(year.sessions)} sessions, table valid until {year.valid_until}")
-    print("  " + "  ".join(f"{name} {count}" for name, count in zip(MONTHS, months, strict=True)))
+    print("  " + "  ".join(f"{name.title()} {count}" for name, count in zip(MONTHS, months, strict=True)))
     print("\nHolidays")
     for holiday in year.holidays:
         print(f"  {holiday.date:%a %Y-%m-%d}  {holiday.name}")

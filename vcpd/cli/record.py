@@ -41,7 +41,7 @@ from vcpd.domain.record import (
 )
 from vcpd.jobs.universe import Universe
 from vcpd.runtime.clock import WallClock
-from vcpd.store.panel import PanelSelection, PostgresPanelStore
+from vcpd.store.panel import PostgresPanelStore
 from vcpd.store.panel_files import open_panel
 
 HASH_LENGTH: Final = 64
@@ -153,11 +153,8 @@ async def _panel_since(stored: OpenStore, entries: Sequence[RecordEntry], folder
     since = stored.calendar.sessions(first, max(first, WallClock().now().date()))
     universe = Universe(settings.universe, storage.instruments, stored.folder, settings.exchange)
     n_sessions = settings.store.panel_sessions + len(since)
-    selection = PanelSelection(
-        settings.exchange.full_symbol(settings.universe.benchmark), n_sessions=n_sessions
-    )
     panels = UniversePanelStore(
-        PostgresPanelStore(storage.database, storage.instruments, folder, selection), universe
+        PostgresPanelStore(storage.database, storage.instruments, folder), universe, n_sessions
     )
     return await asyncio.to_thread(open_panel, await panels.refresh())
 

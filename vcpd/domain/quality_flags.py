@@ -12,7 +12,7 @@ One flag stands for a rule and symbol; it names the latest case that matters mos
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import Annotated, ClassVar, Final
 
 import msgspec
 import numpy as np
@@ -132,6 +132,8 @@ def _reversed_jumps(rows: IntArray, ratios: FloatArray, over_night: BoolArray) -
 
 class QualityParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """When a history is flagged as doubtful, and how long a flag excludes the symbol."""
+
+    reloadable: ClassVar[bool] = True
 
     price_band_pct: Annotated[
         float, msgspec.Meta(gt=0, lt=100, description="the exchange's widest daily price band, in percent")

@@ -1,6 +1,6 @@
 """Job runs: outcome, counts and progress."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Final
@@ -90,9 +90,18 @@ class Progress:
 class RunContext:
     """What a job is told about the run it is: which session, since when, where to show progress."""
 
-    __slots__ = ("job", "progress", "run_id", "scheduled_at", "session")
+    __slots__ = ("job", "progress", "run_id", "running_heavy_job", "scheduled_at", "session")
 
-    def __init__(self, run_id: int, job: str, scheduled_at: datetime, session: date) -> None:
+    def __init__(
+        self,
+        run_id: int,
+        job: str,
+        scheduled_at: datetime,
+        session: date,
+        running_heavy_job: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        """`running_heavy_job` gives the name of the heavy job that runs now, None while none does."""
+        self.running_heavy_job = running_heavy_job
         self.run_id = run_id
         self.job = job
         self.scheduled_at = scheduled_at

@@ -1,6 +1,6 @@
 """Settings of collection and of the live watch."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -8,6 +8,8 @@ from msgspec import Meta, Struct
 
 class CollectSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How far bars go back, how they are fetched, and when they count as final."""
+
+    reloadable: ClassVar[bool] = True
 
     history_years: Annotated[
         float, msgspec.Meta(gt=0, le=30, description="years of history fetched per symbol")
@@ -51,6 +53,8 @@ class CollectSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
 
 class WatchSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Which bases are followed during the session, and when prices are trusted. Seconds are wall-clock."""
+
+    reloadable: ClassVar[bool] = True
 
     max_distance_to_pivot_pct: Annotated[
         float, Meta(gt=0, le=50, description="follow bases whose pivot is at most this far above the price")

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, ClassVar, Final
 
 import msgspec
 
@@ -59,6 +59,8 @@ def _columns(text: str, name: str, *wanted: str) -> list[list[str]]:
 
 class UniverseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Which instruments are followed. Without lists and symbols: every share of NSE's EQ series."""
+
+    reloadable: ClassVar[bool] = True
 
     lists: Annotated[
         tuple[str, ...],
@@ -152,6 +154,10 @@ class Universe:
         self.exchange = exchange
         self._instruments = instruments
         self._folder = folder
+
+    def reconfigure(self, settings: UniverseSettings) -> None:
+        """Select by `settings` from now on."""
+        self.settings = settings
 
     async def current(self) -> UniverseSelection:
         """Raises BadInputError for a list file that cannot be used."""

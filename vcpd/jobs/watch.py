@@ -5,8 +5,8 @@ volume, and a breakout without volume proves nothing. Whatever is seen is provis
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
 import structlog
@@ -75,7 +75,7 @@ class FeedFallback:
         return FeedDecision(polling=away or silent, reconnect=renew)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class WatchDependencies:
     """What the watch works with. `clock` is the market's time, `pace` counts real seconds."""
 
@@ -88,12 +88,11 @@ class WatchDependencies:
     clock: Clock
     real_clock: Clock
     calendar: TradingCalendar
-    notifier: Notifier | None = None
-    running_heavy_job: Callable[[], str | None] = lambda: None  # the heavy job that runs
+    notifier: Notifier | None
 
 
 class Watch:
-    """Follows `context.session` until its close. Settings and thresholds may be replaced meanwhile."""
+    """Follows `context.session` until its close. `reconfigure` may be called meanwhile."""
 
     def __init__(self, means: WatchDependencies, settings: WatchSettings, thresholds: Thresholds) -> None:
         self.dependencies = means
@@ -101,6 +100,11 @@ class Watch:
         self.thresholds = thresholds
         self.curves = VolumeCurves(means.store, means.minutes)
         self._active_session: WatchSession | None = None
+
+    def reconfigure(self, settings: WatchSettings, thresholds: Thresholds, calendar: TradingCalendar) -> None:
+        """Use these from the next decision on; the calendar from the next session on."""
+        self.settings, self.thresholds = settings, thresholds
+        self.dependencies = replace(self.dependencies, calendar=calendar)
 
     async def __call__(self, context: RunContext) -> RunResult:
         hours = self._hours(context)
@@ -250,7 +254,7 @@ class WatchSession:
     async def _check_heavy_job(self) -> None:
         """Skip while a heavy job runs, if the owner wants it so; each skip is a row of its own."""
         wants_skip = self._watch.settings.during_heavy == "skip"
-        heavy = self._dependencies.running_heavy_job() if wants_skip else None
+        heavy = self._context.running_heavy_job() if wants_skip else None
         reason = None if heavy is None else f"the heavy job {heavy} is running"
         if reason is not None and self._skip_reason is None:
             self._skips += 1

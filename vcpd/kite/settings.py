@@ -1,6 +1,6 @@
 """Settings of the Kite adapter: addresses, timeouts, retries, rate limits, live feed."""
 
-from typing import Annotated, Final
+from typing import Annotated, ClassVar, Final
 from urllib.parse import urlsplit
 
 from msgspec import Meta, Struct
@@ -12,6 +12,8 @@ _Rate = Annotated[float, Meta(ge=0.1, le=1000)]
 
 class KiteSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The account's API key and the addresses. The API secret is never a setting."""
+
+    reloadable: ClassVar[bool] = False
 
     api_key: Annotated[
         str, Meta(max_length=64, pattern="^[A-Za-z0-9_-]*$", description="the app's public API key")
@@ -59,6 +61,8 @@ class KiteSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 class LimitSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The market's limits in requests per second; changes hold from the next request on."""
 
+    reloadable: ClassVar[bool] = True
+
     quote_per_s: Annotated[_Rate, Meta(description="quote requests (/quote, /quote/ohlc, /quote/ltp)")] = 1.0
     historical_per_s: Annotated[_Rate, Meta(description="historical candle requests")] = 3.0
     other_per_s: Annotated[_Rate, Meta(description="all other requests")] = 10.0
@@ -76,6 +80,8 @@ class LimitSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 class TickerSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Connections of the live feed; changes hold from the next connection on, `stale_after_s` at once."""
+
+    reloadable: ClassVar[bool] = True
 
     connect_timeout_s: Annotated[
         float, Meta(gt=0, le=60, description="time limit to open a connection to the live feed")

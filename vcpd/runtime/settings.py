@@ -1,7 +1,7 @@
 """Settings of the process: workers and logging."""
 
 import os
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 from msgspec import Meta
@@ -18,6 +18,8 @@ def default_worker_count() -> int:
 
 class WorkerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Worker processes, which do all computing."""
+
+    reloadable: ClassVar[bool] = True
 
     count: Annotated[
         int, Meta(ge=1, le=64, description="Worker processes; by default 2, or 1 on a single core.")
@@ -75,6 +77,9 @@ class WorkerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
 
 class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What is logged, and where it goes."""
+
+    reloadable: ClassVar[bool] = True
+    fixed_settings: ClassVar[tuple[str, ...]] = ("sink",)  # not even where the section is reloadable
 
     level: Annotated[Level, Meta(description="The lowest level that is logged.")] = "info"
     sink: Annotated[

@@ -1,7 +1,7 @@
 """Settings of the sandbox: market, faults, rate limits, live feed."""
 
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import Annotated, ClassVar, Final
 
 import msgspec
 from msgspec import Meta
@@ -112,6 +112,8 @@ class SandboxTickerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=T
 
 class SandboxSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The simulated exchange on localhost, and its market."""
+
+    reloadable: ClassVar[bool] = False
 
     symbols: Annotated[int, Meta(ge=1, le=5000, description="Equities of the simulated market.")] = 200
     seed: Annotated[int, Meta(ge=0, description="The simulated market depends on this number only.")] = 1

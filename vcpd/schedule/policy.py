@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -81,6 +81,8 @@ def _parse_wall_time(text: str, position: int) -> time:
 class JobPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """When a job runs, what it waits for, and what happens when it cannot run."""
 
+    reloadable: ClassVar[bool] = True
+
     cron: Annotated[
         str | None,
         Meta(description="Cron expression of five fields; with `@daily`, names, `L`, `LW`, `MON#2`."),
@@ -154,6 +156,8 @@ class JobPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
 class ScheduleSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The scheduler's time zone, load limits, retries, and the user's additions to the trading calendar."""
+
+    reloadable: ClassVar[bool] = True
 
     time_zone: Annotated[str, Meta(description="Time zone of every job's times.")] = "Asia/Kolkata"
     max_memory_pct: Annotated[

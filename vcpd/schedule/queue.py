@@ -148,6 +148,10 @@ class RunQueue:
             one.cause not in made_up or one.tick.session >= tick.session for one in self._unfinished(name)
         )
 
+    def running_heavy_job(self) -> str | None:
+        """The name of the heavy job that runs now."""
+        return next((run.name for run in self.running if run.job.policy.heavy), None)
+
     def active_run(self, name: str) -> RunningRun | None:
         return next((one for one in self.running if one.name == name), None)
 
@@ -171,7 +175,7 @@ class RunQueue:
             blocked_by=() if by_hand else self._blocking_jobs(waiting, lines),
             failed_dependency=None if by_hand else self._failed_dependency(waiting, lines),
             own_run_active=self.active_run(waiting.name) is not None,
-            heavy_active=next((one.name for one in self.running if one.job.policy.heavy), None),
+            heavy_active=self.running_heavy_job(),
             overload=pressure,
         )
         return decide_admission(policy, around)

@@ -33,9 +33,10 @@ STALE_AFTER_S: Final = 300.0  # while nothing is due they only are to look at
 class Runner:
     """Begins, runs and ends runs; every answer is a `Run` as the table now has it."""
 
-    def __init__(self, runs: RunStore, clock: Clock) -> None:
+    def __init__(self, runs: RunStore, clock: Clock, running_heavy_job: Callable[[], str | None]) -> None:
         self._runs = runs
         self._clock = clock
+        self._running_heavy_job = running_heavy_job
 
     async def begin(self, waiting: PendingRun) -> Run | None:
         """The run's row; None when the table has one for this tick already."""
@@ -49,7 +50,8 @@ class Runner:
 
     async def execute(self, active: RunningRun, run: Run) -> Run:
         """Run the job and end its row; cancellation, bugs and refusals become outcomes."""
-        context = RunContext(run.id, run.job, run.scheduled_at, run.session or active.pending.tick.session)
+        session = run.session or active.pending.tick.session
+        context = RunContext(run.id, run.job, run.scheduled_at, session, self._running_heavy_job)
         active.context = context
         with structlog.contextvars.bound_contextvars(run_id=run.id, job=run.job):
             log.info("run.started", session=str(context.session), cause=active.pending.cause.value)
@@ -144,7 +146,7 @@ class RunLauncher:
     ) -> None:
         """`on_executed` gets a run and its row before the run leaves the queue; then `wake` is called."""
         self.tasks = SupervisedTasks(lambda _name, _error: wake())
-        self._runner = Runner(runs, clock)
+        self._runner = Runner(runs, clock, queue.running_heavy_job)
         self._clock = clock
         self._queue = queue
         self._wake = wake

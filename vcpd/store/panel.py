@@ -125,34 +125,32 @@ _CopyQuery: TypeAlias = tuple[str, tuple[object, ...]]  # a query and its argume
 
 
 class PostgresPanelStore:
-    """`PanelStore`, see ports. A new `selection` counts from the next refresh on."""
+    """Panel snapshots of the stored bars, one folder a version."""
 
     def __init__(
         self,
         database: Database,
         instruments: InstrumentStore,
         folder: Path,
-        selection: PanelSelection,
         workers: Workers | None = None,
     ) -> None:
         self._database = database
         self._instruments = instruments
         self._files = PanelFiles(folder)
-        self.selection = selection
         self._workers = workers
         self._turn = asyncio.Lock()
 
     async def current(self) -> PanelReference | None:
         return await asyncio.to_thread(self._files.current)
 
-    async def refresh(self) -> PanelReference:
-        """See ports; one refresh at a time."""
+    async def refresh(self, selection: PanelSelection) -> PanelReference:
+        """Write the stored bars of `selection` as the current snapshot; one refresh at a time."""
         async with self._turn:
             stored = await self._instruments.all()
             await asyncio.to_thread(self._files.folder.mkdir, parents=True, exist_ok=True)
             copied = [self._files.folder / f"bars-{part}.copy" for part in range(COPY_CONNECTIONS)]
             try:
-                return await self._run(await self._copy_out(copied, stored, self.selection))
+                return await self._run(await self._copy_out(copied, stored, selection))
             finally:
                 await asyncio.to_thread(_remove_files, copied)  # large files: it takes a while
 

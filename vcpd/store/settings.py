@@ -1,6 +1,6 @@
 """Settings of the store."""
 
-from typing import Annotated, Final
+from typing import Annotated, ClassVar, Final
 from urllib.parse import urlsplit
 
 import msgspec
@@ -35,6 +35,8 @@ def dsn_location(dsn: Secret) -> str:
 
 class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The PostgreSQL database: your own, or one that vcpd runs."""
+
+    reloadable: ClassVar[bool] = False
 
     dsn: Annotated[
         str | None,

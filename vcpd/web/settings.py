@@ -1,7 +1,7 @@
 """Settings of the HTTP server."""
 
 import re
-from typing import Annotated, Final
+from typing import Annotated, ClassVar, Final
 
 from msgspec import Meta, Struct
 
@@ -10,6 +10,8 @@ HOST_NAME: Final = re.compile(r"[\w.-]+|\[[0-9a-fA-F:.]+\]")
 
 class WebSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The HTTP server: API and page."""
+
+    reloadable: ClassVar[bool] = False
 
     host: Annotated[
         str, Meta(min_length=1, description="address to bind; any but a loopback address requires a token")

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 from datetime import date
-from typing import Annotated, Final
+from typing import Annotated, ClassVar, Final
 
 import msgspec
 
@@ -15,6 +15,8 @@ WEIGHT_TOLERANCE: Final = 1e-9
 
 class RiskParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Weights and bands of the risk score. Raises ValueError unless weights sum to 1 and limits rise."""
+
+    reloadable: ClassVar[bool] = True
 
     weight_volatility: Annotated[
         float, msgspec.Meta(ge=0, le=1, description="share of annualised volatility in the score")
