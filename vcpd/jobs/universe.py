@@ -156,7 +156,7 @@ class Universe:
         self._folder = folder
 
     def reconfigure(self, settings: UniverseSettings) -> None:
-        """Select by `settings` from now on."""
+        """Use `settings` from the next selection on."""
         self.settings = settings
 
     async def current(self) -> UniverseSelection:
