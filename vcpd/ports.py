@@ -29,7 +29,7 @@ class Clock(Protocol):
 
 
 class MarketData(Protocol):
-    """The market's door. Raises RetryableError, NeedsLoginError or PermanentError."""
+    """REST client of a market. Raises RetryableError, NeedsLoginError or PermanentError."""
 
     async def instruments(self) -> Sequence[Instrument]: ...
     async def daily_bars(self, instrument: Instrument, first: date, last: date) -> BarSeries:
@@ -60,7 +60,7 @@ class LiveFeed(Protocol):
 
 
 class MinuteVolumeSource(Protocol):
-    """A market that tells how its days went, minute by minute; raises as `MarketData` does."""
+    """A market with minute bars; raises as `MarketData` does."""
 
     async def minute_volumes(self, instrument: Instrument, first: date, last: date) -> MinuteVolumes: ...
 
@@ -239,7 +239,7 @@ class WatchStore(Protocol):
         ...
 
     async def instruments(self, symbols: Sequence[str]) -> Mapping[str, Instrument]: ...
-    async def add(self, sightings: Sequence[LiveEvent]) -> int:
+    async def add(self, events: Sequence[LiveEvent]) -> int:
         """Keep each as a provisional event of its base, one transaction; gives how many are new.
 
         An event of that kind and session that is there already stays as it is.
@@ -291,11 +291,11 @@ class Workers(Protocol):
         *,
         rows: range | None = None,
         progress: Progress | None = None,
-        casualties: list[FailedSymbol] | None = None,
+        failed_symbols: list[FailedSymbol] | None = None,
     ) -> Sequence[T]:
         """Run `task` over chunks of `rows` (default: all) and give the results in row order.
 
-        Rows that kill their worker are left out and added to `casualties` for the caller to quarantine;
+        Rows that kill their worker are left out and added to `failed_symbols` for the caller to quarantine;
         without such a list they raise PermanentError, so that no row is ever lost in silence.
         """
         ...
@@ -306,13 +306,13 @@ class Workers(Protocol):
 
 
 class Notifier(Protocol):
-    """Whoever tells the owner."""
+    """Publishes alerts to the user."""
 
     async def publish(self, alerts: Sequence[Alert]) -> int:
         """Keep the alerts for every channel that wants them, in one transaction; gives how many are new.
 
-        When it returns, they are durable and their delivery has been woken. A key that was told before is
-        not told again.
+        When it returns, they are durable and their delivery has been woken. A key that was published before is
+        not published again.
         """
         ...
 

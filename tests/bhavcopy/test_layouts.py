@@ -104,7 +104,7 @@ def test_another_session_s_file_under_this_name_is_refused() -> None:
 def test_an_unknown_header_says_what_it_lacks() -> None:
     body = zipped("a.csv", LEGACY.replace("PREVCLOSE,", "") + "\n")
     with pytest.raises(
-        BadInputError, match="file, row 1: no bulletin's header; nearest is legacy, without PREVCLOSE"
+        BadInputError, match="file, row 1: not a bhavcopy header; nearest is legacy, without PREVCLOSE"
     ):
         decode_bhavcopy(body, "file", DAY)
 

@@ -91,7 +91,7 @@ async def test_whoever_else_listens_there_is_not_mistaken_for_the_daemon(
     application.add_routes([web.get("/{any:.*}", page)])
     async with application_served(tmp_path, application) as path:
         assert await call("status", "--config", path) == EXIT_TEMPORARY_FAILURE
-    assert "is no vcpd" in capsys.readouterr().err
+    assert "is not vcpd" in capsys.readouterr().err
 
 
 async def test_a_port_of_any_number_cannot_be_asked(tmp_path: Path, capsys: Capture) -> None:
@@ -160,7 +160,7 @@ async def test_a_run_can_be_started_without_waiting(tmp_path: Path, capsys: Capt
     async with serving(tmp_path, sources(daemon, runs=runs)) as path:
         assert await call("jobs", "run", "collect", "--no-wait", "--config", path) == EXIT_OK
     assert daemon.started == ["collect"]
-    assert "run 7 is on its way" in capsys.readouterr().out
+    assert "run 7 has started" in capsys.readouterr().out
 
 
 async def test_who_stops_waiting_is_told_that_the_run_goes_on(
@@ -172,7 +172,7 @@ async def test_who_stops_waiting_is_told_that_the_run_goes_on(
     monkeypatch.setattr("vcpd.cli.jobs.time.sleep", interrupted)
     async with serving(tmp_path, sources(runs=ScriptedRuns(Outcome.DONE, looks=10_000))) as path:
         assert await call("collect", "--config", path) == EXIT_INTERRUPTED
-    assert "run 7 goes on without you" in capsys.readouterr().err
+    assert "run 7 detached; it continues in the daemon" in capsys.readouterr().err
 
 
 async def test_a_run_that_cannot_start_says_why(tmp_path: Path, capsys: Capture) -> None:
@@ -240,7 +240,7 @@ async def test_a_session_that_was_never_judged_is_named(tmp_path: Path, capsys: 
             assert await call(*words, "--as-of", "2024-01-02", "--config", path) == EXIT_BAD_INPUT
             assert "2024-01-02 was never scored" in capsys.readouterr().err
         assert await call("setups", "--as-of", "2024-01-02", "--config", path) == EXIT_OK
-        assert "2024-01-02, which was never judged" in capsys.readouterr().out
+        assert "2024-01-02, which was never screened" in capsys.readouterr().out
 
 
 async def test_crowding_is_told_in_bets(tmp_path: Path, capsys: Capture) -> None:

@@ -72,7 +72,7 @@ def test_a_doubtful_history_is_named_and_judged_all_the_same(
     pl.read_parquet(bars).with_columns(prices).write_parquet(split)
     for words in (("screen",), ("risk",), ("explain", "AAB")):
         assert _run(*words, "--bars", split) == EXIT_OK
-        assert "doubtful, a daemon would keep it out: AAB 2025-05-02" in capsys.readouterr().err
+        assert "flagged, a daemon would exclude it: AAB 2025-05-02" in capsys.readouterr().err
     for sound in (("explain", "AAC"), ("explain", "AAB", "--as-of", "2025-04-30")):
         assert _run(*sound, "--bars", split) == EXIT_OK
         assert capsys.readouterr().err == ""

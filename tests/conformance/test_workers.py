@@ -61,7 +61,7 @@ async def test_a_row_that_kills_its_worker_is_named_and_the_others_are_computed(
     workers: Workers, panel: PanelReference
 ) -> None:
     failed: list[FailedSymbol] = []
-    parts = await workers.map_panel(exit_at, panel, [DEADLY_ROW], casualties=failed)
+    parts = await workers.map_panel(exit_at, panel, [DEADLY_ROW], failed_symbols=failed)
     assert flatten(parts) == [row for row in range(12) if row != DEADLY_ROW]
     assert [(one.symbol, one.row) for one in failed] == [(f"NSE:S{DEADLY_ROW:03}", DEADLY_ROW)]
 

@@ -275,7 +275,7 @@ class InlineWorkers:
         *,
         rows: range | None = None,
         progress: Progress | None = None,
-        casualties: list[FailedSymbol] | None = None,
+        failed_symbols: list[FailedSymbol] | None = None,
     ) -> Sequence[Any]:
         await self.fate.checkpoint()
         mapped = self.panels.snapshots[panel.version]
@@ -283,9 +283,9 @@ class InlineWorkers:
         for row in range(len(mapped.symbols)) if rows is None else rows:
             if mapped.symbols[row] in self.poisoned:
                 failed = FailedSymbol(mapped.symbols[row], row, "kills its worker")
-                if casualties is None:
+                if failed_symbols is None:
                     raise PermanentError(f"{failed.symbol}: {failed.reason}")
-                casualties.append(failed)
+                failed_symbols.append(failed)
             else:
                 results.append(task(mapped, range(row, row + 1), parameters))
             if progress is not None:

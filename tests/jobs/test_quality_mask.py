@@ -21,7 +21,7 @@ def test_a_share_below_the_minimum_is_left_out(measures: QualityFilterParams, ru
     found = flag_symbols(PANEL, range(2), measures)
     assert found.symbols == ("NSE:A", "NSE:B")
     assert [(flag.symbol, flag.rule, flag.excludes) for flag in found.flags] == [("NSE:B", rule, True)]
-    assert "asked for" in found.flags[0].reason
+    assert "the minimum is" in found.flags[0].reason
 
 
 def test_without_minimums_nobody_is_left_out() -> None:

@@ -68,19 +68,19 @@ async def test_a_deadly_symbol_costs_only_itself(
     """Whatever way a symbol is deadly, it alone is reported, and all others have their results."""
     settings = WorkerSettings(count=2, chunk_rows=8, task_timeout_s=timeout_s, memory_limit_mb=300)
     pool = await start_pool(settings)
-    casualties: list[FailedSymbol] = []
-    parts = await pool.map_panel(task, panel, [13], casualties=casualties)
+    failed_symbols: list[FailedSymbol] = []
+    parts = await pool.map_panel(task, panel, [13], failed_symbols=failed_symbols)
     assert flatten(parts) == [row for row in range(40) if row != 13]
-    assert [(one.symbol, one.row) for one in casualties] == [("NSE:S013", 13)]
-    assert reason in casualties[0].reason
+    assert [(one.symbol, one.row) for one in failed_symbols] == [("NSE:S013", 13)]
+    assert reason in failed_symbols[0].reason
 
 
 async def test_two_deadly_symbols_are_both_found(start_pool: StartPool, panel: PanelReference) -> None:
     """Two culprits in flight at once do not hide each other nor drag a neighbour along."""
     pool = await start_pool(SMALL)
-    casualties: list[FailedSymbol] = []
-    parts = await pool.map_panel(panels.exit_at, panel, [3, 12], casualties=casualties)
-    assert sorted(one.row for one in casualties) == [3, 12]
+    failed_symbols: list[FailedSymbol] = []
+    parts = await pool.map_panel(panels.exit_at, panel, [3, 12], failed_symbols=failed_symbols)
+    assert sorted(one.row for one in failed_symbols) == [3, 12]
     assert len(flatten(parts)) == 38
 
 
@@ -89,28 +89,30 @@ async def test_a_death_by_chance_costs_nothing(
 ) -> None:
     """A worker that is killed once from outside has its work done again: every row, nobody blamed."""
     pool = await start_pool(SMALL)
-    casualties: list[FailedSymbol] = []
-    parts = await pool.map_panel(panels.die_once, panel, str(tmp_path / "died"), casualties=casualties)
+    failed_symbols: list[FailedSymbol] = []
+    parts = await pool.map_panel(
+        panels.die_once, panel, str(tmp_path / "died"), failed_symbols=failed_symbols
+    )
     assert flatten(parts) == list(range(40))
-    assert casualties == []
+    assert failed_symbols == []
 
 
 async def test_without_a_list_a_lost_symbol_fails_the_job(
     start_pool: StartPool, panel: PanelReference
 ) -> None:
-    """No row is lost in silence: who does not take casualties gets an error that names the symbol."""
+    """No row is lost in silence: who does not take failed_symbols gets an error that names the symbol."""
     pool = await start_pool(SMALL)
     with pytest.raises(PermanentError, match=r"NSE:S013: .*exited with 3"):
         await pool.map_panel(panels.exit_at, panel, [13])
 
 
 async def test_a_task_that_always_fails_is_given_up(start_pool: StartPool, panel: PanelReference) -> None:
-    """More casualties than allowed fail the whole job instead of quarantining the market."""
+    """More failed_symbols than allowed fail the whole job instead of quarantining the market."""
     pool = await start_pool(WorkerSettings(count=2, chunk_rows=8, max_failed_symbols=2))
-    casualties: list[FailedSymbol] = []
+    failed_symbols: list[FailedSymbol] = []
     with pytest.raises(PermanentError, match="given up"):
-        await pool.map_panel(panels.raise_at, panel, range(40), casualties=casualties)
-    assert casualties == []
+        await pool.map_panel(panels.raise_at, panel, range(40), failed_symbols=failed_symbols)
+    assert failed_symbols == []
 
 
 async def test_cancelling_kills_the_running_work(start_pool: StartPool, panel: PanelReference) -> None:
@@ -208,7 +210,7 @@ async def test_a_panel_that_is_not_there_says_so(start_pool: StartPool) -> None:
     """The rows are not blamed for it."""
     pool = await start_pool(SMALL)
     with pytest.raises(UnavailableError, match="panel /nowhere cannot be opened"):
-        await pool.map_panel(panels.closes, PanelReference("/nowhere", "1", 4, 4), 1.0, casualties=[])
+        await pool.map_panel(panels.closes, PanelReference("/nowhere", "1", 4, 4), 1.0, failed_symbols=[])
 
 
 async def test_workers_go_last_and_count_one_thread(start_pool: StartPool) -> None:

@@ -101,7 +101,7 @@ class ChannelWorker:
             self._wakeup.set()
 
     async def run(self) -> None:
-        """Until told to leave; the store being away is waited out."""
+        """Run until stopped; wait while the store is unavailable."""
         while not self._stopping:
             try:
                 pause_s = await self._deliver_due()
@@ -175,22 +175,22 @@ class ChannelWorker:
                 group.create_task(self._deliver(bundle), name=f"alert-{self._channel.name}")
 
     async def _deliver(self, letters: Sequence[PendingDelivery]) -> None:
-        """Once the other side has it, the store is told as soon as it listens: nothing goes out twice."""
+        """Record a sent message, retrying until the store is available: nothing is sent twice."""
         outbox, name, now = self._context.outbox, self._channel.name, self._context.clock.now
         ids = [letter.id for letter in letters]
-        trouble = await self._try_send([letter.alert for letter in letters])
-        if trouble is None:
+        error = await self._try_send([letter.alert for letter in letters])
+        if error is None:
             await self._persist(lambda: outbox.mark_delivered(name, ids, now()))
             self._record("sent", ids)
-        elif isinstance(trouble, RetryableError):
-            until = now() + timedelta(seconds=self._retry_delay_s(letters, trouble))
-            if trouble.retry_after_s:
+        elif isinstance(error, RetryableError):
+            until = now() + timedelta(seconds=self._retry_delay_s(letters, error))
+            if error.retry_after_s:
                 self._rate_limit.blocked_until = until
-            await self._persist(lambda: outbox.reschedule(name, ids, until, str(trouble)))
-            self._record("failed", ids, str(trouble))
+            await self._persist(lambda: outbox.reschedule(name, ids, until, str(error)))
+            self._record("failed", ids, str(error))
         else:
-            await self._persist(lambda: outbox.give_up(name, ids, now(), str(trouble)))
-            self._record("given_up", ids, str(trouble))
+            await self._persist(lambda: outbox.give_up(name, ids, now(), str(error)))
+            self._record("given_up", ids, str(error))
 
     async def _try_send(self, alerts: Sequence[Alert]) -> VcpdError | None:
         """Send once; gives what went wrong."""

@@ -39,29 +39,29 @@ class RunLog:
         return run.started_at is not None and run.started_at >= closes
 
 
-def alerts_for_runs(diary: RunLog, since: datetime, *, lacked_login: Collection[int] = ()) -> list[Alert]:
+def alerts_for_runs(run_log: RunLog, since: datetime, *, lacked_login: Collection[int] = ()) -> list[Alert]:
     """Alerts about runs that ended at `since` or later; those of `lacked_login` failed for want of it."""
     alerts: list[Alert] = []
     made_up: set[date] = set()  # sessions that a newer run has completed, or is at
-    for run, session in diary.runs_of(COLLECT, RECONCILE):
-        if run.finished_at is None and diary.kinds[run.job] == COLLECT:
+    for run, session in run_log.runs_of(COLLECT, RECONCILE):
+        if run.finished_at is None and run_log.kinds[run.job] == COLLECT:
             made_up.add(session)
         if run.finished_at is None or run.finished_at < since:
             continue
         alerts += _restatement_alerts(run, session)
-        if diary.kinds[run.job] == COLLECT and session not in made_up:
+        if run_log.kinds[run.job] == COLLECT and session not in made_up:
             if run.id not in lacked_login:
                 alerts += _incomplete_alerts(run, session, run.finished_at)
             if run.outcome is Outcome.DONE and not run.counts.get("failed"):
                 made_up.add(session)
-    return [*alerts, *_evening_complete_alerts(diary, since)]
+    return [*alerts, *_evening_complete_alerts(run_log, since)]
 
 
-def evening_screen(diary: RunLog, since: datetime) -> tuple[Run, date] | None:
+def evening_screen(run_log: RunLog, since: datetime) -> tuple[Run, date] | None:
     """The newest screen of a session that had closed, where it ended at `since` or later."""
-    for run, session in diary.runs_of(SCREEN):
+    for run, session in run_log.runs_of(SCREEN):
         is_done = run.outcome is Outcome.DONE and run.finished_at is not None and run.finished_at >= since
-        if is_done and diary.ran_after_close(run, session):
+        if is_done and run_log.ran_after_close(run, session):
             return run, session
     return None
 
@@ -103,12 +103,12 @@ def _incomplete_alerts(run: Run, session: date, at: datetime) -> Iterator[Alert]
     )
 
 
-def _evening_complete_alerts(diary: RunLog, since: datetime) -> Iterator[Alert]:
+def _evening_complete_alerts(run_log: RunLog, since: datetime) -> Iterator[Alert]:
     """Each session of which collect, the evening's screen and risk are all done."""
     done: dict[date, dict[str, Run]] = {}
-    for run, session in diary.runs_of(*EVENING_JOBS):
-        if run.outcome is Outcome.DONE and diary.ran_after_close(run, session):
-            done.setdefault(session, {}).setdefault(diary.kinds[run.job], run)
+    for run, session in run_log.runs_of(*EVENING_JOBS):
+        if run.outcome is Outcome.DONE and run_log.ran_after_close(run, session):
+            done.setdefault(session, {}).setdefault(run_log.kinds[run.job], run)
     for session, runs in done.items():
         ends = [run.finished_at for run in runs.values() if run.finished_at is not None]
         if len(runs) == len(EVENING_JOBS) and max(ends) >= since:
@@ -130,15 +130,15 @@ class LoginCondition:
 
 
 def login_alerts(
-    login: LoginCondition, diary: RunLog, settings: AlertSettings, now: datetime
+    login: LoginCondition, run_log: RunLog, settings: AlertSettings, now: datetime
 ) -> Iterator[Alert]:
     """On a trading day: that it is due, and that somebody waits for it."""
-    today = diary.calendar.local_date(now)
-    if login.reason is None or not diary.calendar.is_session(today):
+    today = run_log.calendar.local_date(now)
+    if login.reason is None or not run_log.calendar.is_session(today):
         return
     facts = {"reason": login.reason, "url": login.url}
     yield Alert(kind=AlertKind.LOGIN_DUE, key=f"login_due:{today}", at=now, session=today, facts=facts)
-    if waiting := _blocked_by_login(diary, settings, today, now):
+    if waiting := _blocked_by_login(run_log, settings, today, now):
         yield Alert(
             kind=AlertKind.LOGIN_OVERDUE,
             key=f"login_overdue:{today}",
@@ -149,15 +149,15 @@ def login_alerts(
         )
 
 
-def _blocked_by_login(diary: RunLog, settings: AlertSettings, today: date, now: datetime) -> str | None:
+def _blocked_by_login(run_log: RunLog, settings: AlertSettings, today: date, now: datetime) -> str | None:
     """What cannot go on without the login."""
-    _, closes = diary.calendar.open_close(today)
+    _, closes = run_log.calendar.open_close(today)
     judged: set[date] = set()
-    for run, session in diary.runs_of(COLLECT):
+    for run, session in run_log.runs_of(COLLECT):
         if session in judged:
             continue  # a newer run has made up for it
         judged.add(session)
-        ended_today = run.finished_at is not None and diary.calendar.local_date(run.finished_at) == today
+        ended_today = run.finished_at is not None and run_log.calendar.local_date(run.finished_at) == today
         if ended_today and run.outcome is Outcome.FAILED:
             return f"{run.job} of {session}"
     before = timedelta(minutes=settings.login_before_close_min)
@@ -165,7 +165,7 @@ def _blocked_by_login(diary: RunLog, settings: AlertSettings, today: date, now: 
 
 
 def stale_data_alerts(age: int | None, last: date | None, now: datetime) -> Iterator[Alert]:
-    """Bars that are behind; told once for each newest session."""
+    """Alert on stale bars; once for each newest session."""
     if age and last is not None:
         yield Alert(
             kind=AlertKind.DATA_STALE,
@@ -177,7 +177,7 @@ def stale_data_alerts(age: int | None, last: date | None, now: datetime) -> Iter
 
 
 def calendar_alerts(surprises: Sequence[tuple[date, str]], now: datetime) -> Iterator[Alert]:
-    """Days on which the market did not keep to the calendar; told once for each."""
+    """Days on which the market did not follow the calendar; once for each day."""
     for day, text in surprises:
         yield Alert(
             kind=AlertKind.CALENDAR, key=f"calendar:{day}", at=now, session=day, facts={"reason": text}
@@ -185,7 +185,7 @@ def calendar_alerts(surprises: Sequence[tuple[date, str]], now: datetime) -> Ite
 
 
 def missing_evening_alerts(session: date | None, now: datetime) -> Iterator[Alert]:
-    """A session that has bars and no screen; told once for each."""
+    """Alert on a session that has bars but was not screened; once for each."""
     if session is not None:
         yield Alert(
             kind=AlertKind.EVENING_MISSING,

@@ -38,21 +38,23 @@ class ScreenRun:
         return (self.previous is None or session > self.previous) and session <= self.session
 
 
-def alerts_for_screen(evening: ScreenRun, bases: Sequence[Base], told: Iterable[Alert] = ()) -> list[Alert]:
-    """The evening's alerts; `told` are the digests of the same session that went out before.
+def alerts_for_screen(
+    evening: ScreenRun, bases: Sequence[Base], published: Iterable[Alert] = ()
+) -> list[Alert]:
+    """Alerts of a screen; `published` are the digests of the same session sent before.
 
-    The first screen of all replays a past that is no news: it gives one digest of what stands open.
+    The first screen of all replays the past: it gives one digest of the open setups.
     """
     if evening.previous is None:
-        return digest_alerts(evening, [base for base in bases if base.state in OPEN_STATES], told)
+        return digest_alerts(evening, [base for base in bases if base.state in OPEN_STATES], published)
     found = [base for base in bases if _is_newly_found(evening, base)]
     changes = [change for base in bases for change in _event_alerts(evening, base, is_found=base in found)]
-    return digest_alerts(evening, found, told) + changes
+    return digest_alerts(evening, found, published) + changes
 
 
-def digest_alerts(evening: ScreenRun, found: Sequence[Base], told: Iterable[Alert]) -> list[Alert]:
+def digest_alerts(evening: ScreenRun, found: Sequence[Base], published: Iterable[Alert]) -> list[Alert]:
     """One alert with a row for each base that no earlier digest of the session has shown, the best first."""
-    earlier = list(told)
+    earlier = list(published)
     shown = {(item.get("symbol"), item.get("anchor")) for alert in earlier for item in alert.items}
     rows = [
         setup_variables(base) for base in found if (base.symbol, base.anchor_date.isoformat()) not in shown
@@ -115,7 +117,7 @@ def _event_alerts(evening: ScreenRun, base: Base, *, is_found: bool) -> list[Ale
         _event_alert(evening, base, event)
         for event in base.events[max(found_at, default=0) :]
         if event.kind in ALERT_KIND_OF_EVENT
-        and not event.live  # told when it was seen; the close has not borne it out
+        and not event.live  # published when it was seen; the close has not borne it out
         and evening.is_new_session(event.session)
         and not (is_found and event.kind is EventKind.NEAR_PIVOT)
     ]

@@ -83,7 +83,7 @@ def _recorded_breakout(place: SymbolSession, base: Base, judged: int) -> int:
 
 
 def _emitted_kinds(base: Base) -> set[EventKind]:
-    """What the record has told since the base was last found; a provisional event counts for nothing."""
+    """Events recorded since the base was last found; provisional events do not count."""
     told: set[EventKind] = set()
     for event in base.events:
         if event.provisional:

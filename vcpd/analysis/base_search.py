@@ -23,7 +23,7 @@ from vcpd.analysis.thresholds import SearchRules
 from vcpd.domain.bars import BoolArray, FloatArray, IntArray
 from vcpd.domain.setups import Contraction, Undercut
 
-VALUE_MARGIN: Final = 1e-9  # of a sum of values, with room to spare
+VALUE_MARGIN: Final = 1e-9  # of a sum of values, with workspace to spare
 
 
 @kernel
@@ -112,12 +112,21 @@ def empty_chains(first: int, last: int) -> ChainArrays:
 
 
 @kernel
-def find_chains(bars: Bars, first: int, last: int, room: Workspace, rules: SearchRules) -> ChainArrays:
+def find_chains(bars: Bars, first: int, last: int, workspace: Workspace, rules: SearchRules) -> ChainArrays:
     """The best chain at each of the bars first..last, each from the bars up to itself alone."""
     chains = empty_chains(first, last)
     turn = turn_thresholds(bars, max(first - rules.max_base_sessions, 0), last, rules)
     table = ContractionTable(
-        bars.high, bars.low, bars.close, turn, rules, room.swings, room.legs, room.links, room.best, room.back
+        bars.high,
+        bars.low,
+        bars.close,
+        turn,
+        rules,
+        workspace.swings,
+        workspace.legs,
+        workspace.links,
+        workspace.best,
+        workspace.back,
     )
     for anchor in find_anchors(bars, first, last, rules):
         _search_anchor(bars, table, anchor, last, chains)
@@ -156,8 +165,8 @@ def _search_anchor(bars: Bars, table: ContractionTable, anchor: int, last: int, 
 def _still_caps(table: ContractionTable, base: BaseExtent) -> bool:
     """Whether the anchor still caps price, as deep as its base is."""
     high, rules = table.high[base.anchor], table.rules
-    room = min(rules.max_rise_above_anchor, rules.cap_share * (high - base.lowest) / high)
-    caps: bool = base.highest <= high * (1 + room)
+    workspace = min(rules.max_rise_above_anchor, rules.cap_share * (high - base.lowest) / high)
+    caps: bool = base.highest <= high * (1 + workspace)
     return caps
 
 

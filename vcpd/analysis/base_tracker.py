@@ -111,11 +111,11 @@ class BaseTracker:
         self._start_cycle(t)
         self._update_state(t)
 
-    def resume(self, state: BaseState, breakout: int, told: set[EventKind], t: int) -> None:
-        """Stand after bar t as a record has it: what happened until then is told already."""
-        self.events, self.emitted = [], told
+    def resume(self, state: BaseState, breakout: int, reported: set[EventKind], t: int) -> None:
+        """Continue after bar t from a record, whose events have been reported already."""
+        self.events, self.emitted = [], reported
         self.state, self.breakout_at, self.last_breakout_at = state, breakout, breakout
-        self.confirmed = EventKind.BREAKOUT in told
+        self.confirmed = EventKind.BREAKOUT in reported
         if breakout != NO_BAR:
             self.levels = self.symbol_context.levels(self.chain, max(breakout - 1, self.chain.low_at[-1]))
         self.below_floor_since = NO_BAR
@@ -125,7 +125,7 @@ class BaseTracker:
             t -= 1
 
     def cancel_provisional(self, t: int) -> None:
-        """Only a running session's bar had this base found, and that bar now tells otherwise."""
+        """This base was found only on the bar of a running session, which has changed since."""
         self.events, self.emitted = [], set()
         self.state, self.ended_at = BaseState.EXPIRED, t
         self._record(EventKind.EXPIRED, t, "found while the session ran, not borne out by its later bar")

@@ -335,7 +335,7 @@ def _is_final_contraction(peak_at: int, t: int, depth: float, rules: SearchRules
 
 @inline_kernel
 def _is_better(value: float, contractions: int, best: ChainCompletion) -> bool:
-    """More valuable, or as valuable and told in more contractions."""
+    """More valuable, or as valuable with more contractions."""
     return value > best.value + VALUE_TOLERANCE or (
         value >= best.value - VALUE_TOLERANCE and contractions > best.contractions
     )

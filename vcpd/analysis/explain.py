@@ -134,7 +134,7 @@ def _significant_digits(value: float | None, limit: float | None) -> int:
 
 
 def _format_number(value: float, digits: int) -> str:
-    """A number with so many telling digits, its whole part never cut and never with an exponent."""
+    """A number with that many significant digits, its whole part never cut and never with an exponent."""
     whole_digits = len(str(int(abs(value)))) if abs(value) >= 1 else 0
     text = f"{value:.{max(digits - whole_digits, 0)}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text

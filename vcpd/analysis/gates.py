@@ -35,7 +35,7 @@ REQUIRED_GATES: Final = ("history", *STRUCTURE_GATES, "trend_template")
 
 
 def all_pass(gates: Mapping[str, Gate]) -> bool:
-    """Whether every needed gate holds; what the history cannot tell does not count against it.
+    """Whether every needed gate holds; a gate that the history is too short for does not count.
 
     The single criteria of the trend template count through `trend_template`, which may allow a miss.
     """

@@ -57,7 +57,7 @@ class LiveLevels(NamedTuple):
 
 
 class LiveState(NamedTuple):
-    """Where a base stands, whether volume has confirmed it, and what was told of it already."""
+    """State of a base, whether volume has confirmed it, and the events reported so far."""
 
     state: BaseState
     confirmed: bool
@@ -95,7 +95,7 @@ def initial_state(state: BaseState, events: Iterable[SetupEvent], session: objec
 def advance_state(
     stand: LiveState, price: float, volume_ratio: float, target: LiveLevels, rules: LiveRules
 ) -> tuple[LiveState, tuple[EventKind, ...]]:
-    """The stand after one price, with what it tells. A NaN `volume_ratio` is unknown and confirms nothing."""
+    """The state after one price, with its events. A NaN `volume_ratio` is unknown and confirms nothing."""
     state = _state_at(stand.state, price, target, rules.hysteresis)
     confirmed = stand.confirmed or (state in ABOVE_PIVOT and volume_ratio >= rules.volume_ratio)
     news = [kind for kind in _events_to(stand, state, confirmed=confirmed) if kind not in stand.emitted]
@@ -130,7 +130,7 @@ def _state_at(state: BaseState, price: float, target: LiveLevels, hysteresis: fl
 
 
 def _events_to(stand: LiveState, state: BaseState, *, confirmed: bool) -> list[EventKind]:
-    """Every kind of event on the way from the stand to `state`, told before or not."""
+    """Every kind of event between the current state and `state`, reported before or not."""
     kinds: list[EventKind] = []
     if state in ABOVE_PIVOT:
         if stand.state not in ABOVE_PIVOT:

@@ -35,7 +35,7 @@ _bases_decoder = msgspec.msgpack.Decoder(tuple[Base, ...])
 
 
 class ScreenParams(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker is told.
+    """Parameters of a screening task.
 
     `as_of` None is the panel's last session. States come from a replay of the bars; `followed`, the
     records, only add identity and what has happened to it. `elapsed_share` is how much of a running

@@ -13,7 +13,7 @@ from vcpd.domain.bars import FloatArray, IntArray
 class Swings(NamedTuple):
     """Turning points from an anchor on: even numbers are highs, odd ones lows; number 0 is the anchor.
 
-    `extreme` and `counter` tell, for each bar, the swing in progress as that bar left it: its most
+    `extreme` and `counter` give, for each bar, the swing in progress as that bar left it: its most
     extreme bar, and the bar furthest against it since (the same bar where there is none yet).
     """
 

@@ -96,7 +96,7 @@ def learned_curve(minutes: MinuteVolumes, opens_min: int, steps: int) -> VolumeC
     """The mean day of a share: each session's cumulative shares weigh alike.
 
     `opens_min` is the opening in minutes after midnight, `steps` the session's length. Sessions of other
-    hours, and those that hardly traded, tell nothing; None where none is left.
+    hours, and those that hardly traded, are left out; None where none is left.
     """
     days = minutes.minutes.astype("M8[D]")
     offsets = (minutes.minutes - days).astype(np.int64) - opens_min

@@ -71,41 +71,41 @@ class AlertMonitor:
     async def check(self) -> None:
         """Publish everything that has become worth an alert."""
         parts, now = self._services, self._services.clock.now()
-        diary = RunLog(parts.monitor.recent, self._kinds(), parts.calendar)
+        run_log = RunLog(parts.monitor.recent, self._kinds(), parts.calendar)
         if _login_due_reason(parts) is not None:
             self._login_due_seen_at = now
-        await self._publish(self._condition_alerts(diary, now))
+        await self._publish(self._condition_alerts(run_log, now))
         await self._check_health(now)
-        seen = tuple((run.id, run.outcome) for run in diary.runs)
+        seen = tuple((run.id, run.outcome) for run in run_log.runs)
         if seen != self._checked_runs:
-            await self._check_runs(diary, now)
+            await self._check_runs(run_log, now)
             self._checked_runs = seen
 
     def _kinds(self) -> Mapping[str, str]:
         policies = self._services.configuration.jobs
         return {name: job_kind(name, policy) for name, policy in policies.items()}
 
-    async def _check_runs(self, diary: RunLog, now: datetime) -> None:
+    async def _check_runs(self, run_log: RunLog, now: datetime) -> None:
         since = now - timedelta(hours=self._services.configuration.alerts.expire_after_h)
         await self._publish(
-            run_alerts.alerts_for_runs(diary, since, lacked_login=self._failed_without_login(diary))
+            run_alerts.alerts_for_runs(run_log, since, lacked_login=self._failed_without_login(run_log))
         )
-        found = run_alerts.evening_screen(diary, since)
+        found = run_alerts.evening_screen(run_log, since)
         if found is not None and found[0].id != self._last_screen_run:
             await self._publish_setups(*found, now)
             self._last_screen_run = found[0].id
 
-    def _failed_without_login(self, diary: RunLog) -> frozenset[int]:
-        """Runs that failed while it was due: told as that alone, also when they are heard of after it."""
+    def _failed_without_login(self, run_log: RunLog) -> frozenset[int]:
+        """Runs that failed because a login was due: reported by the login alert alone, even if seen later."""
         due_at = self._login_due_seen_at
         return frozenset(
             run.id
-            for run in diary.runs
+            for run in run_log.runs
             if due_at and run.outcome is Outcome.FAILED and run.finished_at and run.finished_at <= due_at
         )
 
     async def _publish_setups(self, run: Run, session: date, now: datetime) -> None:
-        """Of the newest judged session only: a screen of an older one, run by hand, is no news."""
+        """Alerts of the newest screened session only, not of a manual screen of an older session."""
         parts = self._services
         setups = parts.storage.setups
         if await setups.latest_judged() != session:
@@ -122,7 +122,7 @@ class AlertMonitor:
         await self._publish(news)
         log.info("alerts.screen_published", session=str(session), screen_run=run.id, alerts=len(news))
 
-    def _condition_alerts(self, diary: RunLog, now: datetime) -> list[Alert]:
+    def _condition_alerts(self, run_log: RunLog, now: datetime) -> list[Alert]:
         parts, settings = self._services, self._services.configuration.alerts
         login = LoginCondition(_login_due_reason(parts), _login_url(parts))
         age = late_sessions(parts, now)
@@ -138,7 +138,7 @@ class AlertMonitor:
         )
         last = panel.sessions[-1].item() if stale and panel is not None else None
         return [
-            *run_alerts.login_alerts(login, diary, settings, now),
+            *run_alerts.login_alerts(login, run_log, settings, now),
             *run_alerts.stale_data_alerts(age if stale else None, last, now),
             *run_alerts.calendar_alerts(surprises, now),
             *run_alerts.missing_evening_alerts(unscreened if missing else None, now),
@@ -162,7 +162,7 @@ class AlertMonitor:
             self._is_low_health = False
 
     async def _publish(self, alerts: list[Alert]) -> None:
-        """What was told in this life is not even asked about again."""
+        """Skip keys that this process has published already."""
         fresh = [alert for alert in alerts if alert.key not in self._published_keys]
         if fresh:
             await self._services.alerts.publish(fresh)

@@ -56,7 +56,7 @@ log = structlog.get_logger("vcpd.daemon")
 
 @dataclass(frozen=True, slots=True)
 class LoginFlow:
-    """Implements the web room's Login."""
+    """Implements `web.context.Login`."""
 
     session: KiteSession
     scheduler: Scheduler
@@ -246,7 +246,7 @@ class Container:
     def _open_alerts(
         self, channels: ChannelFactory, plan: ChannelPlan, storage: Storage, pictures: DigestChart
     ) -> AlertService:
-        """Only the daemon that leads delivers; whichever tells, all keep."""
+        """Only the leading daemon delivers; every daemon stores alerts."""
         self._shutdown_stack.push("channels", channels.close)
         may_deliver = lambda: storage.leadership.leading  # noqa: E731 - asked at each turn
         return AlertService(plan, storage.outbox, self._clock, may_deliver, pictures)

@@ -204,7 +204,7 @@ def _reread(path: Path, loaded: LoadedConfiguration) -> LoadedConfiguration:
 
 
 class StorageWait:
-    """The time in which database or disk is away: its pauses, and what the service manager is told."""
+    """Time during which database or disk is unavailable: pauses, and status for the service manager."""
 
     def __init__(self, manager: ServiceManager) -> None:
         self._manager = manager

@@ -137,7 +137,7 @@ def _due_at(parts: Services, kind: str, session: date) -> datetime | None:
 
 
 def stalled_jobs(parts: Services) -> Iterator[tuple[str, str]]:
-    """Jobs whose running run shows no progress for long, or does not end although it was told to."""
+    """Jobs whose run makes no progress for long, or does not end after its cancellation."""
     now_s = parts.clock.monotonic_s()
     for job in parts.scheduler.snapshot().jobs:
         if job.running is None:
@@ -148,9 +148,9 @@ def stalled_jobs(parts: Services) -> Iterator[tuple[str, str]]:
 
 
 def orphaned_runs(parts: Services) -> list[Run]:
-    """Rows of runs that are under way in nobody's hands; only the one who schedules can tell.
+    """Rows of running runs that no daemon executes; only the scheduling daemon can determine them.
 
-    Rows and hands are compared as of one moment: a run that ended since then is no orphan.
+    Rows and running tasks are read at the same time: a run that ended since is no orphan.
     """
     status = parts.monitor.scheduler_status
     if status is None or not status.leading:

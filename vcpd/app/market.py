@@ -103,7 +103,7 @@ def _command(clock: Clock) -> list[str]:
 
 
 async def _read_url(process: asyncio.subprocess.Process, settings: SandboxSettings) -> str:
-    """Hand the settings over and wait for the line that tells the address."""
+    """Send the settings and wait for the line with the address."""
     output, pipe = process.stdout, process.stdin
     if output is None or pipe is None or process.stderr is None:
         raise UnavailableError("the sandbox exchange has no pipes to speak through")
@@ -163,7 +163,7 @@ class MarketSession(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class MarketConnection:
-    """An open door to a market."""
+    """An open connection to a market."""
 
     client: MarketData
     session: MarketSession
@@ -195,7 +195,7 @@ class MarketConnection:
 
 @dataclass(frozen=True, slots=True)
 class KiteAccount:
-    """Who knocks: where, with which secret, and where the day's token is kept."""
+    """API credentials: base URL, secret and path of the day's token."""
 
     settings: KiteSettings
     secret: Secret
@@ -205,7 +205,7 @@ class KiteAccount:
 async def open_market(
     loaded: LoadedConfiguration, clock: Clock, state: Path, compute: Compute
 ) -> MarketConnection:
-    """The door of the configured market; a sandbox is started first.
+    """Connect to the configured market; a sandbox is started first.
 
     Raises ConfigurationError for unusable secrets, UnavailableError when the sandbox does not start.
     """
@@ -223,7 +223,7 @@ async def open_market(
 def _open_bhavcopy(
     loaded: LoadedConfiguration, clock: Clock, state: Path, compute: Compute
 ) -> MarketConnection:
-    """The exchange's bulletins; a folder of the owner's lies relative to the configuration."""
+    """The exchange's bhavcopy files; a configured folder is relative to the configuration."""
     settings = loaded.configuration.bhavcopy
     if settings.folder:
         own = (loaded.folder / settings.folder).resolve()

@@ -49,7 +49,7 @@ class DurationHistogram:
 
 
 class RunCounters:
-    """Told the latest rows again and again, it counts each run that ended since the start once."""
+    """Counts each run that ended since the start once, however often it is shown."""
 
     def __init__(self) -> None:
         self.outcomes: Counter[tuple[str, Outcome]] = Counter()
@@ -159,7 +159,7 @@ class Monitor:
         self.changed.set()
 
     async def _store_error(self, parts: "Services") -> str | None:
-        """What keeps the store from telling; a question that it leaves open is not asked a second time."""
+        """The error of the database; a pending query is not sent a second time."""
         if self._store_query is None or self._store_query.done():
             self._store_query = asyncio.create_task(self._query_store(parts), name="store-asking")
         try:

@@ -78,7 +78,7 @@ class PanelReader:
     ) -> tuple[Setup, list[str]]:
         """The verdict on one symbol after any session, and its plain lines.
 
-        `elapsed` tells how much of a session is over, for the volume of one that runs. KeyError for an
+        `elapsed` is the share of a session that is over, for the volume of one that runs. KeyError for an
         unknown symbol, BadInputError for a day before the first bar.
         """
         reference, panel = await self.load()

@@ -272,7 +272,7 @@ def _loop_lag_s(parts: Services) -> Histogram:
 
 
 def _market_counts(parts: Services) -> TransportCounts:
-    """Other doors than Kite's count nothing."""
+    """Only Kite's client counts requests."""
     client = parts.market.client
     return client.counts() if isinstance(client, KiteClient) else TransportCounts({}, 0, {})
 

@@ -158,7 +158,7 @@ def sparkline(closes: FloatArray) -> list[int]:
 
 
 class StatusService:
-    """Implements the web room's DaemonPort over the daemon's parts."""
+    """Implements `web.context.DaemonService` over the daemon's services."""
 
     def __init__(self, parts: Callable[[], Services]) -> None:
         self._services = parts

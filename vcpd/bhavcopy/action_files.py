@@ -51,7 +51,7 @@ class ActionFiles:
         self._last_error: tuple[float, VcpdError] | None = None
 
     async def actions_since(self, since: date) -> ActionsBySymbol:
-        """The actions from `since` on, as the lists tell them today; none where adjusting is switched off.
+        """The actions from `since` on, as listed today; none where adjusting is switched off.
 
         Raises RetryableError where a list has never been had, UnavailableError where there is no file.
         """

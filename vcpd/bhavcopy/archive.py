@@ -42,7 +42,7 @@ class ArchivedFile(msgspec.Struct, frozen=True):
 
 
 def bhavcopy_files(session: date) -> tuple[ArchivedFile, ...]:
-    """The files that may tell of `session`, those with ISINs first."""
+    """The files that may hold `session`, those with ISINs first."""
     if session >= LEGACY_END:
         return udiff_file(session), full_file(session)
     found = [legacy_file(session)]
@@ -149,7 +149,7 @@ class BhavcopyArchive(Protocol):
     """Gives paths of files that are there."""
 
     async def bhavcopy_path(self, session: date) -> Path | None:
-        """A file that tells of `session`, None where there is none. RetryableError for passing trouble."""
+        """A file of `session`, None where there is none. RetryableError for a temporary failure."""
         ...
 
     async def index_path(self, session: date) -> Path | None:
@@ -203,7 +203,7 @@ class WebArchive:
 
 
 class FolderArchive:
-    """Bulletins anywhere below a folder, found by their names, zipped or not."""
+    """Bhavcopy files anywhere below a folder, found by their names, zipped or not."""
 
     def __init__(self, folder: Path, clock: Clock, look_again_s: float) -> None:
         self._folder = folder
@@ -241,7 +241,7 @@ class FolderArchive:
 
 def _files_below(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
-        raise UnavailableError(f"{folder}: no such folder of bulletins; set [bhavcopy] folder")
+        raise UnavailableError(f"{folder}: no such folder of files; set [bhavcopy] folder")
     return {path.name.lower(): path for path in sorted(folder.rglob("*")) if path.is_file()}
 
 

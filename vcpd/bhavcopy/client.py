@@ -1,7 +1,7 @@
 """Market data from the daily bhavcopy files of NSE: no account, no login, end-of-day data.
 
-A session's bars are there once its bulletin is published, some two hours after the close. Symbols are
-written as at the first door, `NSE:INFY`, with the series behind a dash where it is not the ordinary one.
+A session's bars are there once its file is published, some two hours after the close. Symbols are
+written as by the Kite client, `NSE:INFY`, with the series behind a dash where it is not the ordinary one.
 """
 
 import asyncio
@@ -118,21 +118,21 @@ class BhavcopyClient:
 
     def __init__(
         self,
-        bulletins: BhavcopySync,
+        files: BhavcopySync,
         actions: ActionFiles,
         listed_sessions: int,
         time: ExchangeClock,
         exchange: Exchange,
     ) -> None:
         self._exchange = exchange
-        self._sync = bulletins
+        self._sync = files
         self._actions = actions
         self._listed_sessions = listed_sessions
         self._time = time
         self._logged_contradictions: set[tuple[str, date]] = set()
 
     async def instruments(self) -> Sequence[Instrument]:
-        """The shares and indices that one of the last bulletins names, in the order of their symbols."""
+        """The shares and indices that one of the last files names, in the order of their symbols."""
         wanted = self._last_sessions(self._time.last_closed())
         try:
             history = await self._sync.ensure_sessions(wanted)
@@ -145,7 +145,7 @@ class BhavcopyClient:
     async def daily_bars(self, instrument: Instrument, first: date, last: date) -> BarSeries:
         """The bars of [first, last], adjusted to today's number of shares; none of a session that runs.
 
-        Raises RetryableError while a bulletin of these sessions may still be published.
+        Raises RetryableError while a file of these sessions may still be published.
         """
         sessions = self._time.closed_sessions(first, last)
         if not len(sessions):
@@ -160,7 +160,7 @@ class BhavcopyClient:
     async def quotes(self, symbols: Sequence[str]) -> dict[str, Quote]:
         """The bars of the last closed session as quotes, in today's number of shares.
 
-        Who did not trade in it is absent. Raises RetryableError while its bulletin is not there.
+        Who did not trade in it is absent. Raises RetryableError while its file is not there.
         """
         session = self._time.last_closed()
         history = await self._sync.ensure_sessions(np.array([session], "M8[D]"))
@@ -250,7 +250,7 @@ def create_client(  # noqa: PLR0913 - the optional one is a keyword
         archive = WebArchive(settings.archive_root, folder / "files", download, time.clock, ask_again_s)
     else:
         archive = FolderArchive(own, time.clock, ask_again_s)
-    bulletins = BhavcopySync(archive, folder / "history", settings.gap_after_days, time, compute)
+    files = BhavcopySync(archive, folder / "history", settings.gap_after_days, time, compute)
     lists = [folder / "actions", *([own] if own else [])]
     actions = ActionFiles(lists, settings, time, None if own else download)
-    return BhavcopyClient(bulletins, actions, settings.listing_window_sessions, time, exchange)
+    return BhavcopyClient(files, actions, settings.listing_window_sessions, time, exchange)

@@ -238,7 +238,7 @@ def _scaled(series: BarSeries, factors: Mapping[date, float]) -> BarSeries:
 
 
 def _agrees_with_prices(series: BarSeries, ex_date: date, factor: float) -> bool:
-    """Whether the prices around `ex_date` let the action be; they do when they cannot tell."""
+    """Whether the prices around `ex_date` let the action be; they do when they are missing."""
     if VERIFIABLE_FACTOR < factor < 1 / VERIFIABLE_FACTOR:
         return True
     at = int(np.searchsorted(series.sessions, np.datetime64(ex_date, "D")))

@@ -1,7 +1,7 @@
 """Bar history on disk: one memory-mapped table ordered by symbol and session, replaced version by version.
 
 A version is a folder with `bars.npy` (n,) of `ROW_DTYPE`, ordered by symbol and session, and `head.json`.
-It is written whole and renamed into place; the bulletins themselves remain, so it can always be made again.
+It is written whole and renamed into place; the files themselves remain, so it can always be made again.
 """
 
 import sys
@@ -117,7 +117,7 @@ def ingest_files(folder: str, orders: Sequence[IngestItem]) -> tuple[RejectedFil
 
     A session with a refused file is left out. UnavailableError where the disk is the reason.
     """
-    bulletins: list[BhavcopyTable] = []
+    files: list[BhavcopyTable] = []
     refused: list[RejectedFile] = []
     try:
         for order in orders:
@@ -125,12 +125,12 @@ def ingest_files(folder: str, orders: Sequence[IngestItem]) -> tuple[RejectedFil
             if isinstance(decoded, RejectedFile):
                 refused.append(decoded)
             else:
-                bulletins.extend(map(_interned, decoded))
-        if bulletins:
-            _write(Path(folder), open_history(Path(folder)), bulletins)
+                files.extend(map(_interned, decoded))
+        if files:
+            _write(Path(folder), open_history(Path(folder)), files)
     except OSError as error:
         raise UnavailableError(
-            f"cannot write bulletins to {folder} ({error.strerror}): free space or make it writable"
+            f"cannot write files to {folder} ({error.strerror}): free space or make it writable"
         ) from None
     return tuple(refused)
 
@@ -149,48 +149,46 @@ def _decode(order: IngestItem) -> list[BhavcopyTable] | RejectedFile:
     return found
 
 
-def _interned(bulletin: BhavcopyTable) -> BhavcopyTable:
-    """Hundreds of bulletins name the same few thousand shares: each text is kept once."""
+def _interned(file: BhavcopyTable) -> BhavcopyTable:
+    """Hundreds of files name the same few thousand shares: each text is stored once."""
     return replace(
-        bulletin,
-        symbols=[sys.intern(text) for text in bulletin.symbols],
-        series=[sys.intern(text) for text in bulletin.series],
-        isins=[sys.intern(text) for text in bulletin.isins],
-        companies=[sys.intern(text) for text in bulletin.companies],
+        file,
+        symbols=[sys.intern(text) for text in file.symbols],
+        series=[sys.intern(text) for text in file.series],
+        isins=[sys.intern(text) for text in file.isins],
+        companies=[sys.intern(text) for text in file.companies],
     )
 
 
-def _write(folder: Path, known: BarHistory, bulletins: Sequence[BhavcopyTable]) -> None:
-    sessions = sorted({*known.index.sessions, *(one.session for one in bulletins)})
-    symbols = sorted({*known.index.symbols, *(name for one in bulletins for name in _history_symbols(one))})
+def _write(folder: Path, known: BarHistory, files: Sequence[BhavcopyTable]) -> None:
+    sessions = sorted({*known.index.sessions, *(one.session for one in files)})
+    symbols = sorted({*known.index.symbols, *(name for one in files for name in _history_symbols(one))})
     number = {symbol: at for at, symbol in enumerate(symbols)}
-    rows = _concatenated(
-        [_existing_rows(known, bulletins, number), *(_new_rows(one, number) for one in bulletins)]
-    )
+    rows = _concatenated([_existing_rows(known, files, number), *(_new_rows(one, number) for one in files)])
     order = np.lexsort((rows.records["session"], rows.numbers))
     starts = np.searchsorted(rows.numbers[order], np.arange(len(symbols) + 1))
-    lives = merge_periods([*known.index.lives, *_listing_periods(bulletins)])
+    lives = merge_periods([*known.index.lives, *_listing_periods(files)])
     head = HistoryIndex(tuple(symbols), tuple(starts.tolist()), tuple(sessions), tuple(lives))
     _write_version(folder, head, rows.records, order)
 
 
 def _existing_rows(
-    known: BarHistory, bulletins: Iterable[BhavcopyTable], number: Mapping[str, int]
+    known: BarHistory, files: Iterable[BhavcopyTable], number: Mapping[str, int]
 ) -> NumberedRows:
     """The rows that are there already, without those of sessions that come once more."""
-    again = np.array([one.session for one in bulletins], "M8[D]")
+    again = np.array([one.session for one in files], "M8[D]")
     own = np.array([number[symbol] for symbol in known.index.symbols], np.int64)
     numbers = np.repeat(own, np.diff(known.index.starts))
     kept = ~np.isin(known.records["session"], again)
     return NumberedRows(numbers[kept], known.records[kept] if not kept.all() else known.records)
 
 
-def _new_rows(bulletin: BhavcopyTable, number: Mapping[str, int]) -> NumberedRows:
-    records = np.empty(len(bulletin), ROW_DTYPE)
-    records["session"] = np.datetime64(bulletin.session, "D")
+def _new_rows(file: BhavcopyTable, number: Mapping[str, int]) -> NumberedRows:
+    records = np.empty(len(file), ROW_DTYPE)
+    records["session"] = np.datetime64(file.session, "D")
     for at, name in enumerate(FIELDS):
-        records[name] = bulletin.values[:, at]
-    return NumberedRows(np.array([number[name] for name in _history_symbols(bulletin)], np.int64), records)
+        records[name] = file.values[:, at]
+    return NumberedRows(np.array([number[name] for name in _history_symbols(file)], np.int64), records)
 
 
 def _concatenated(parts: Sequence[NumberedRows]) -> NumberedRows:
@@ -199,16 +197,16 @@ def _concatenated(parts: Sequence[NumberedRows]) -> NumberedRows:
     )
 
 
-def _history_symbols(bulletin: BhavcopyTable) -> list[str]:
-    marks = (INDEX_PREFIX if one == INDEX_SERIES else "" for one in bulletin.series)
-    return [mark + symbol for mark, symbol in zip(marks, bulletin.symbols, strict=True)]
+def _history_symbols(file: BhavcopyTable) -> list[str]:
+    marks = (INDEX_PREFIX if one == INDEX_SERIES else "" for one in file.series)
+    return [mark + symbol for mark, symbol in zip(marks, file.symbols, strict=True)]
 
 
-def _listing_periods(bulletins: Sequence[BhavcopyTable]) -> list[ListingPeriod]:
-    """The lives that these bulletins tell of, without a value for each line of them."""
+def _listing_periods(files: Sequence[BhavcopyTable]) -> list[ListingPeriod]:
+    """The listing periods in these files, without a value for each line."""
     first: dict[tuple[str, str], date] = {}
     last: dict[tuple[str, str], tuple[date, str, str]] = {}
-    for one in sorted(bulletins, key=lambda bulletin: bulletin.session):
+    for one in sorted(files, key=lambda file: file.session):
         for key, series, company in zip(_keys(one), one.series, one.companies, strict=True):
             first.setdefault(key, one.session)
             last[key] = (one.session, series, company or last.get(key, ("", "", ""))[2])
@@ -218,8 +216,8 @@ def _listing_periods(bulletins: Sequence[BhavcopyTable]) -> list[ListingPeriod]:
     ]
 
 
-def _keys(bulletin: BhavcopyTable) -> Iterator[tuple[str, str]]:
-    return zip(_history_symbols(bulletin), bulletin.isins, strict=True)
+def _keys(file: BhavcopyTable) -> Iterator[tuple[str, str]]:
+    return zip(_history_symbols(file), file.isins, strict=True)
 
 
 def _within(rows: RecordArray, stretch: SymbolPeriod) -> RecordArray:

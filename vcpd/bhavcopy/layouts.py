@@ -26,7 +26,7 @@ INDEX_FIELDS: Final = {
     "low": "LOW INDEX VALUE",
     "close": "CLOSING INDEX VALUE",
 }
-# The bulletin's name of an index where brokers, and so our symbols, write another one.
+# The file's name of an index where brokers, and so our symbols, write another one.
 INDEX_NAMES: Final = {
     "S&P CNX NIFTY": "NIFTY 50",
     "CNX NIFTY": "NIFTY 50",
@@ -115,10 +115,10 @@ class BhavcopyTable:
 
 
 def decode_bhavcopy(body: bytes, name: str, session: date) -> BhavcopyTable:
-    """The shares of a bulletin that should tell of `session`.
+    """The shares of a file that should be of `session`.
 
     The archive at times serves another session's file under this one's name. BadInputError, naming
-    file, row and field, for that, for a layout or a value that cannot be understood, and for a bulletin
+    file, row and field, for that, for a layout or a value that cannot be understood, and for a file
     without any share.
     """
     sheet = read_csv_table(body, name)
@@ -146,12 +146,12 @@ def detect_layout(sheet: CsvTable) -> BhavcopyLayout:
     nearest = max(LAYOUTS, key=lambda one: sum(sheet.has(field) for field in one.required))
     missing = [field for field in nearest.required if not sheet.has(field)]
     raise BadInputError(
-        f"{sheet.name}, row 1: no bulletin's header; nearest is {nearest.name}, without {', '.join(missing)}"
+        f"{sheet.name}, row 1: not a bhavcopy header; nearest is {nearest.name}, without {', '.join(missing)}"
     )
 
 
 def decode_indices(body: bytes, name: str, session: date) -> BhavcopyTable:
-    """The indices of `session` as published at its end; BadInputError as for bulletins."""
+    """The indices of `session` as published at its end; BadInputError as for shares."""
     sheet = read_csv_table(body, name)
     if missing := [field for field in ("INDEX NAME", *INDEX_FIELDS.values()) if not sheet.has(field)]:
         raise BadInputError(f"{name}, row 1: no header of index values, without {', '.join(missing)}")

@@ -1,6 +1,6 @@
 """Listing periods: follows a share through new symbols, series and ISINs.
 
-A bulletin names a share by symbol and ISIN as of its session. A split brings a new ISIN under the same
+A file names a share by symbol and ISIN as of its session. A split brings a new ISIN under the same
 symbol, a rename a new symbol under the same ISIN. An old symbol that comes back for another company
 after a pause is another share.
 """
@@ -37,7 +37,7 @@ class SymbolPeriod(msgspec.Struct, frozen=True):
 
 
 def merge_periods(lives: Iterable[ListingPeriod]) -> list[ListingPeriod]:
-    """The same symbol and ISIN as one life; what the latest bulletin said of it holds."""
+    """The same symbol and ISIN as one life; the latest file wins."""
     merged: dict[tuple[str, str], ListingPeriod] = {}
     for life in sorted(lives, key=lambda one: one.last):
         known = merged.get((life.symbol, life.isin), life)
@@ -71,7 +71,7 @@ class ListingIndex:
         return [life for life in latest if life.last >= since and not self._has_successor(life)]
 
     def isin_of(self, symbol: str) -> str:
-        """The last known ISIN, blank where no bulletin told one."""
+        """The last known ISIN, blank where no file gave one."""
         return next((life.isin for life in self._by_symbol.get(symbol, ()) if life.isin), "")
 
     def symbol_periods(self, symbol: str) -> list[SymbolPeriod]:

@@ -99,7 +99,7 @@ class BhavcopySync:
     async def ensure_sessions(self, wanted: DateArray) -> BarHistory:
         """The history with the `wanted` sessions (n,) in it.
 
-        A bulletin that is missing for long counts as a hole. Raises RetryableError for one that may still
+        A file that is missing for long counts as a hole. Raises RetryableError for one that may still
         come; whatever else was missing has been taken in by then.
         """
         history = await self._open_history()
@@ -148,7 +148,7 @@ class BhavcopySync:
             raise troubles[0]
 
     async def _fetch_batch(self, batch: Sequence[date]) -> FetchedFiles:
-        """Take in what there is of these sessions; the rest is among its troubles, or a hole."""
+        """Take in what there is of these sessions; the rest is among its errors, or a gap."""
         haul = await self._fetch_files(batch)
         refusals = await self._ingest(haul.items)
         for _ in range(MAX_DECODE_ROUNDS - 1):
@@ -164,7 +164,7 @@ class BhavcopySync:
         return haul
 
     async def _latest(self, haul: FetchedFiles) -> date:
-        """The last session that there is any bulletin of."""
+        """The last session that there is any file of."""
         known = (await self._open_history()).index.sessions[-1:]
         return max([*known, *(one.session for one in (*haul.items, *haul.without_indices))], default=date.min)
 
@@ -179,7 +179,7 @@ class BhavcopySync:
         pending = iter(batch)
         async with asyncio.TaskGroup() as group:
             for number in range(min(CONCURRENT_DOWNLOADS, len(batch))):
-                group.create_task(self._fetch_worker(pending, haul), name=f"bulletins-{number}")
+                group.create_task(self._fetch_worker(pending, haul), name=f"files-{number}")
         return haul
 
     async def _fetch_worker(self, pending: Iterator[date], haul: FetchedFiles) -> None:
@@ -192,15 +192,15 @@ class BhavcopySync:
                 haul.errors.append(error)
 
     async def _fetch_session(self, session: date, haul: FetchedFiles) -> None:
-        bulletin = await self._archive.bhavcopy_path(session)
-        if bulletin is None:
+        file = await self._archive.bhavcopy_path(session)
+        if file is None:
             haul.missing.append(session)
             return
         indices = await self._archive.index_path(session)
         if indices is None:
-            haul.without_indices.append(IngestItem(session, str(bulletin), ""))
+            haul.without_indices.append(IngestItem(session, str(file), ""))
         else:
-            haul.items.append(IngestItem(session, str(bulletin), str(indices)))
+            haul.items.append(IngestItem(session, str(file), str(indices)))
 
     async def _ingest(self, orders: Sequence[IngestItem]) -> Sequence[RejectedFile]:
         if not orders:
@@ -214,15 +214,13 @@ class BhavcopySync:
         return refusals
 
     def _record_missing(self, missing: Sequence[date], latest: date) -> list[VcpdError]:
-        """Leave old holes alone for a while; a trouble for the latest session that may still come."""
+        """Leave old holes alone for a while; an error for the latest session that may still be published."""
         awaited = [day for day in missing if self._may_be_published(day, latest)]
         holes = [day for day in missing if day not in awaited]
         self._gaps |= dict.fromkeys(holes, self._time.monotonic_s() + GAP_RETRY_S)
         if holes:
             _log.warning("bhavcopy.missing", sessions=[str(day) for day in sorted(holes)])
-        return (
-            [RetryableError(f"the bulletin of {max(awaited)} is not in the archive yet")] if awaited else []
-        )
+        return [RetryableError(f"the file of {max(awaited)} is not in the archive yet")] if awaited else []
 
     def _may_be_published(self, session: date, latest: date) -> bool:
         """Not once a later session is there: then the exchange was closed, or its archive lost the file."""

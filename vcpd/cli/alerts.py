@@ -71,7 +71,7 @@ def list_alerts(arguments: argparse.Namespace) -> int:
     else:
         zone = ZoneInfo(time_zone_name(arguments))
         rows = [_alert_row(item, zone) for item in items]
-        print_table(f"{len(items)} alerts, times in {zone.key}", ("told", "kind", "about", "channels"), rows)
+        print_table(f"{len(items)} alerts, times in {zone.key}", ("time", "kind", "about", "channels"), rows)
     return EXIT_OK
 
 

@@ -16,14 +16,14 @@ from vcpd.core.errors import BadInputError, PermanentError, RetryableError, Unav
 from vcpd.core.secrets import Secret
 
 TIMEOUT_S: Final = 30.0
-WILDCARD_HOSTS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where a port bound so is asked
+WILDCARD_HOSTS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - the address at which such a port is reached
 BAD_REQUEST_STATUSES: Final = frozenset({400, 404})
 RETRYABLE_STATUSES: Final = frozenset({409, 429, 500, 502, 503, 504})
 
 
 @dataclass(frozen=True, slots=True)
 class DaemonClient:
-    """A daemon's port. Every question raises UnavailableError where nobody answers."""
+    """HTTP client of a daemon. Every request raises UnavailableError when the daemon does not answer."""
 
     host: str
     port: int
@@ -72,10 +72,10 @@ def daemon_client(arguments: argparse.Namespace) -> DaemonClient:
 
 
 def client_from_config(loaded: LoadedConfiguration) -> DaemonClient:
-    """Raises PermanentError where the configuration does not tell the port."""
+    """The client of a configuration's daemon. Raises PermanentError if its port is not fixed."""
     settings = loaded.configuration.web
     if settings.port == 0:
-        raise PermanentError("[web] port = 0 takes any free port: set a fixed one to ask the daemon")
+        raise PermanentError("[web] port = 0 takes any free port: set a fixed port to reach the daemon")
     state = loaded.state_dir
     token = find_secret("web_token", state / "secrets", os.environ) or read_generated_token(state)
     return DaemonClient(WILDCARD_HOSTS.get(settings.host, settings.host.strip("[]")), settings.port, token)
@@ -87,12 +87,12 @@ def quote_path_part(text: str) -> str:
 
 
 def _decode_response(status: int, body: bytes) -> Any:
-    """The answer's JSON, or the error it means."""
+    """The JSON of a response. Raises the error that its status means."""
     try:
         content = msgspec.json.decode(body)
     except msgspec.DecodeError:
         raise UnavailableError(
-            f"whoever answers there is no vcpd (status {status}): see [web] port"
+            f"the server on that port is not vcpd (status {status}): see [web] port"
         ) from None
     if status < http.client.BAD_REQUEST:
         return content

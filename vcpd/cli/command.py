@@ -41,12 +41,12 @@ EXIT_CODES: Final[tuple[tuple[type[VcpdError], int], ...]] = (
 
 
 def exit_code(error: VcpdError) -> int:
-    """The exit code that tells a script what to do next."""
+    """The exit code of an error, which a script can act on."""
     return next((code for kind, code in EXIT_CODES if isinstance(error, kind)), EXIT_FAILED)
 
 
 def print_error(error: VcpdError) -> None:
-    """The error's own sentence on standard error; several problems stand one a line."""
+    """Print an error on standard error, one line per problem."""
     for line in str(error).splitlines():
         print(f"vcpd: {line}", file=sys.stderr)
 
@@ -89,7 +89,7 @@ def add_json_argument(parser: argparse.ArgumentParser, *, nested: bool = False) 
 
 
 def configuration_path(arguments: argparse.Namespace) -> Path:
-    """The file that --config names, or the one that is there without it."""
+    """The file of --config, or the default file that exists."""
     if arguments.config is not None:
         given: Path = arguments.config
         return given

@@ -42,7 +42,7 @@ MAX_CLOCK_OFFSET_S: Final = 5.0
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """One thing looked at; `good` is None where there is nothing to judge yet."""
+    """Result of one check; `good` is None where nothing can be checked yet."""
 
     name: str
     good: bool | None
@@ -51,7 +51,7 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 class DoctorContext(msgspec.Struct, frozen=True):
-    """The configuration under examination, and the instant (aware UTC) at which it is."""
+    """The configuration to check, and the instant (aware UTC) of the check."""
 
     loaded: LoadedConfiguration
     now: datetime
@@ -61,35 +61,35 @@ class DoctorContext(msgspec.Struct, frozen=True):
         return self.loaded.state_dir
 
 
-def check_machine(patient: DoctorContext) -> Iterator[Finding]:
-    """Everything that can be seen on this machine alone."""
-    yield check_calendar(patient)
-    yield check_clock(patient)
-    yield check_state(patient)
-    yield check_disk(patient)
-    yield from check_secret_files(patient)
-    yield check_credentials(patient)
+def check_machine(context: DoctorContext) -> Iterator[Finding]:
+    """All checks that need this machine only."""
+    yield check_calendar(context)
+    yield check_clock(context)
+    yield check_state(context)
+    yield check_disk(context)
+    yield from check_secret_files(context)
+    yield check_credentials(context)
 
 
-def check_calendar(patient: DoctorContext) -> Finding:
+def check_calendar(context: DoctorContext) -> Finding:
     """Whether the table of sessions reaches far enough."""
     try:
-        calendar = patient.loaded.configuration.calendar
+        calendar = context.loaded.configuration.calendar
     except BadInputError as error:
         return Finding("calendar", False, str(error), "correct [schedule] extra_holidays and extra_sessions")
-    warning = calendar.warning(calendar.local_date(patient.now))
+    warning = calendar.warning(calendar.local_date(context.now))
     if warning is None:
         return Finding("calendar", True, f"{calendar.name}, valid until {calendar.valid_until}")
-    ended = not calendar.covers(calendar.local_date(patient.now))
+    ended = not calendar.covers(calendar.local_date(context.now))
     remedy = "[schedule] extra_holidays and calendar_valid_until, or a newer vcpd"
     return Finding("calendar", False if ended else None, warning, remedy)
 
 
-def check_clock(patient: DoctorContext) -> Finding:
+def check_clock(context: DoctorContext) -> Finding:
     """Whether the machine's date can be true at all."""
-    local = patient.now.astimezone(ZoneInfo(patient.loaded.configuration.schedule.time_zone))
+    local = context.now.astimezone(ZoneInfo(context.loaded.configuration.schedule.time_zone))
     newest = _installation_time()
-    if patient.now.timestamp() < newest:
+    if context.now.timestamp() < newest:
         text = f"the clock says {local:%Y-%m-%d %H:%M}, which is before this vcpd was installed"
         return Finding("clock", False, text, "set the clock: `timedatectl set-ntp true`")
     return Finding("clock", True, f"{local:%a %Y-%m-%d %H:%M:%S %Z}")
@@ -99,9 +99,9 @@ def _installation_time() -> float:
     return Path(__file__).stat().st_mtime
 
 
-def check_state(patient: DoctorContext) -> Finding:
+def check_state(context: DoctorContext) -> Finding:
     """Whether the state directory is there, ours and private."""
-    folder = patient.state_dir
+    folder = context.state_dir
     try:
         is_there = folder.exists()
     except PermissionError:
@@ -129,9 +129,9 @@ def _nearest_existing(folder: Path) -> Path:
     return Path("/")
 
 
-def check_disk(patient: DoctorContext) -> Finding:
-    """Whether there is room for a year of growth."""
-    folder = _nearest_existing(patient.state_dir)
+def check_disk(context: DoctorContext) -> Finding:
+    """Check that the disk has space for a year of growth."""
+    folder = _nearest_existing(context.state_dir)
     free = shutil.disk_usage(folder).free
     text = f"{free / GIB:.1f} GiB free at {folder}"
     if free >= MIN_FREE_BYTES:
@@ -139,10 +139,10 @@ def check_disk(patient: DoctorContext) -> Finding:
     return Finding("disk", False, text, "free some space: the store wants at least 1 GiB")
 
 
-def check_secret_files(patient: DoctorContext) -> Iterator[Finding]:
-    """Whether nobody else may read what is secret."""
-    folder = patient.state_dir / "secrets"
-    found = [folder / name for name in SECRET_FILES] + [patient.state_dir / name for name in TOKEN_FILES]
+def check_secret_files(context: DoctorContext) -> Iterator[Finding]:
+    """Check that no other user can read the secrets."""
+    folder = context.state_dir / "secrets"
+    found = [folder / name for name in SECRET_FILES] + [context.state_dir / name for name in TOKEN_FILES]
     try:
         seen = [(path, path.stat().st_mode) for path in found if path.is_file()]
     except OSError as error:
@@ -157,13 +157,13 @@ def check_secret_files(patient: DoctorContext) -> Iterator[Finding]:
         yield Finding("secret files", True, f"{len(seen)} files, private")
 
 
-def check_credentials(patient: DoctorContext) -> Finding:
+def check_credentials(context: DoctorContext) -> Finding:
     """Whether what the market's login needs is there."""
-    configuration = patient.loaded.configuration
+    configuration = context.loaded.configuration
     if configuration.daemon.market != "kite":
         return Finding("credentials", True, f"the market `{configuration.daemon.market}` needs none")
     try:
-        secret = find_secret("kite_api_secret", patient.state_dir / "secrets", os.environ)
+        secret = find_secret("kite_api_secret", context.state_dir / "secrets", os.environ)
     except ConfigurationError as error:
         return Finding("credentials", False, "; ".join(error.problems), "see docs/kite-login.md")
     missing = [
@@ -172,20 +172,20 @@ def check_credentials(patient: DoctorContext) -> Finding:
         if not value
     ]
     if missing:
-        remedy = f"set the key; put the secret into {patient.state_dir}/secrets/kite_api_secret, mode 0600"
+        remedy = f"set the key; put the secret into {context.state_dir}/secrets/kite_api_secret, mode 0600"
         return Finding("credentials", False, f"missing: {' and '.join(missing)}", remedy)
     return Finding("credentials", True, "API key and secret are there")
 
 
-async def check_services(patient: DoctorContext) -> Sequence[Finding]:
+async def check_services(context: DoctorContext) -> Sequence[Finding]:
     """Port, database and market, one after the other."""
-    found = [await asyncio.to_thread(check_port, patient), await check_database(patient)]
-    return [*found, *await check_market(patient), await check_channels(patient)]
+    found = [await asyncio.to_thread(check_port, context), await check_database(context)]
+    return [*found, *await check_market(context), await check_channels(context)]
 
 
-def check_port(patient: DoctorContext) -> Finding:
+def check_port(context: DoctorContext) -> Finding:
     """Whether the port is free, or ours already."""
-    web = patient.loaded.configuration.web
+    web = context.loaded.configuration.web
     place = f"{web.host}:{web.port}"
     try:
         with socket.create_server((web.host, web.port), family=_family(web.host)):
@@ -194,7 +194,7 @@ def check_port(patient: DoctorContext) -> Finding:
         if error.errno != errno.EADDRINUSE:
             return Finding("port", False, f"{place}: {error.strerror}", "set another [web] host or port")
     try:
-        status: dict[str, Any] = client_from_config(patient.loaded).get("/status")
+        status: dict[str, Any] = client_from_config(context.loaded).get("/status")
     except VcpdError as error:
         remedy = "stop what listens there, or set another [web] port"
         return Finding("port", False, f"{place} is taken, and not by vcpd: {error}", remedy)
@@ -205,13 +205,13 @@ def _family(host: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
-async def check_database(patient: DoctorContext) -> Finding:
-    """Whether the store answers; an embedded one is started for the purpose unless a daemon has it."""
+async def check_database(context: DoctorContext) -> Finding:
+    """Check that the database answers; the embedded server is started unless a daemon runs it."""
     try:
-        own = store_dsn_of(patient.loaded)
+        own = store_dsn_of(context.loaded)
         if own is not None:
-            return Finding("database", True, await _server_text(patient, own))
-        return await _check_embedded(patient)
+            return Finding("database", True, await _server_text(context, own))
+        return await _check_embedded(context)
     except VcpdError as error:
         remedy = "see the sentence; `vcpd migrate` tries the same and changes nothing else"
         return Finding("database", False, str(error), remedy)
@@ -219,20 +219,20 @@ async def check_database(patient: DoctorContext) -> Finding:
         return Finding("database", False, f"{error.filename} cannot be looked into", RUN_AS_OWNER_HINT)
 
 
-async def _check_embedded(patient: DoctorContext) -> Finding:
-    server = EmbeddedPostgres(patient.state_dir / STORE_FOLDER, patient.loaded.configuration.store)
+async def _check_embedded(context: DoctorContext) -> Finding:
+    server = EmbeddedPostgres(context.state_dir / STORE_FOLDER, context.loaded.configuration.store)
     if not server.data_folder.exists():
         return Finding("database", None, "the embedded store is made at the first start")
     try:
         running = await server.attach()
-        words = await _server_text(patient, Secret(running or await server.start()))
+        words = await _server_text(context, Secret(running or await server.start()))
         return Finding("database", True, f"embedded, {words}{'' if running else ', started for this look'}")
     finally:
         await server.stop()
 
 
-async def _server_text(patient: DoctorContext, dsn: Secret) -> str:
-    connection = await connect(dsn, patient.loaded.configuration.store)
+async def _server_text(context: DoctorContext, dsn: Secret) -> str:
+    connection = await connect(dsn, context.loaded.configuration.store)
     try:
         version = connection.get_server_version()
         return f"PostgreSQL {version.major}.{version.minor} answers at {dsn_location(dsn)}"
@@ -240,22 +240,22 @@ async def _server_text(patient: DoctorContext, dsn: Secret) -> str:
         await connection.close()
 
 
-async def check_market(patient: DoctorContext) -> Sequence[Finding]:
+async def check_market(context: DoctorContext) -> Sequence[Finding]:
     """Whether the market can be reached, agrees on the time, and lets us in."""
-    market = patient.loaded.configuration.daemon.market
+    market = context.loaded.configuration.daemon.market
     if market == "kite":
-        return await _check_kite(patient)
+        return await _check_kite(context)
     if market == "bhavcopy":
-        return await _check_bhavcopy(patient)
+        return await _check_bhavcopy(context)
     return [Finding("market", True, "simulated: nothing to reach")]
 
 
-async def check_channels(patient: DoctorContext) -> Finding:
+async def check_channels(context: DoctorContext) -> Finding:
     """Whether every channel that was begun has all it needs; nothing is sent."""
-    configuration = patient.loaded.configuration
+    configuration = context.loaded.configuration
     channels = ChannelFactory.open(WallClock())
     try:
-        secrets = await asyncio.to_thread(find_alert_secrets, patient.state_dir)
+        secrets = await asyncio.to_thread(find_alert_secrets, context.state_dir)
         plan = channels.plan(configuration.alerts, configuration.calendar.zone, secrets)
     except VcpdError as error:
         return Finding("alerts", False, str(error), "see docs/alerts.md")
@@ -265,16 +265,16 @@ async def check_channels(patient: DoctorContext) -> Finding:
         return Finding("alerts", False, "; ".join(plan.missing), "complete it, see docs/alerts.md")
     names = [line.channel.name for line in plan.active_bindings]
     if not names:
-        return Finding("alerts", None, "no channel is set up: nobody is told", "see docs/alerts.md")
+        return Finding("alerts", None, "no alert channel configured", "see docs/alerts.md")
     return Finding("alerts", True, f"{', '.join(names)}; `vcpd alerts test` tries them")
 
 
-async def _check_kite(patient: DoctorContext) -> Sequence[Finding]:
-    configuration = patient.loaded.configuration
+async def _check_kite(context: DoctorContext) -> Sequence[Finding]:
+    configuration = context.loaded.configuration
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PROBE_TIMEOUT_S)) as http:
         found = await _probe(http, configuration.kite.api_root)
         try:
-            session = user_session(configuration, WallClock(), patient.state_dir, http)
+            session = user_session(configuration, WallClock(), context.state_dir, http)
         except ConfigurationError as error:
             return [*found, Finding("login", False, "; ".join(error.problems), "correct the secret's file")]
         status = session.status()
@@ -284,16 +284,16 @@ async def _check_kite(patient: DoctorContext) -> Sequence[Finding]:
     return [*found, Finding("login", True, f"{status.user_id}, until {status.expires_at:%Y-%m-%d %H:%M} UTC")]
 
 
-async def _check_bhavcopy(patient: DoctorContext) -> Sequence[Finding]:
-    settings = patient.loaded.configuration.bhavcopy
+async def _check_bhavcopy(context: DoctorContext) -> Sequence[Finding]:
+    settings = context.loaded.configuration.bhavcopy
     if not settings.folder:
         headers = {"User-Agent": settings.user_agent}
         timeout = aiohttp.ClientTimeout(total=PROBE_TIMEOUT_S)
         async with aiohttp.ClientSession(timeout=timeout, headers=headers) as http:
             return await _probe(http, settings.archive_root)
-    folder = patient.loaded.folder / settings.folder
+    folder = context.loaded.folder / settings.folder
     if folder.is_dir():
-        return [Finding("market", True, f"bulletins from {folder}")]
+        return [Finding("market", True, f"bhavcopy files from {folder}")]
     return [Finding("market", False, f"{folder} is no folder", "correct [bhavcopy] folder")]
 
 

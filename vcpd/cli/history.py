@@ -54,7 +54,7 @@ from vcpd.store import table_files
 from vcpd.store.panel_files import PanelFiles, open_panel
 
 POLL_INTERVAL_S: Final = 0.2
-MIN_BARS_FOR_WORKERS: Final = 300_000  # fewer are told sooner than two processes start
+MIN_BARS_FOR_WORKERS: Final = 300_000  # fewer are history sooner than two processes start
 REASONS_SHOWN: Final = 10
 PRELOAD: Final = ("numpy", "numba")
 RATE_COLUMNS: Final = (
@@ -193,9 +193,9 @@ def _rate_document(counts: OutcomeCounts) -> Mapping[str, Any]:
     return {**plain, **counts.shares, "after_costs": estimate_counts(counts)}
 
 
-def to_flat_row(told: BaseHistory) -> dict[str, Any]:
+def to_flat_row(history: BaseHistory) -> dict[str, Any]:
     """One base as one row; a base that was not bought has nothing in the outcome's columns."""
-    row: dict[str, Any] = msgspec.to_builtins(told, builtin_types=(date,))
+    row: dict[str, Any] = msgspec.to_builtins(history, builtin_types=(date,))
     outcome = row.pop("outcome") or dict.fromkeys(TradeOutcome.__struct_fields__)
     events = row.pop("events")
     return {**row, **{f"outcome_{name}": value for name, value in outcome.items()}, "events": events}

@@ -202,12 +202,12 @@ def run_job(arguments: argparse.Namespace) -> int:
     daemon, name = daemon_client(arguments), arguments.job
     run_id = daemon.post(f"/api/jobs/{quote_path_part(name)}/run", session=arguments.session)["run_id"]
     if arguments.no_wait:
-        print(f"{name}: run {run_id} is on its way; `vcpd jobs` tells how far it is")
+        print(f"{name}: run {run_id} has started; `vcpd jobs` shows its progress")
         return EXIT_OK
     try:
         run = follow_run(daemon, name, run_id)
     except KeyboardInterrupt:
-        print(f"{name}: run {run_id} goes on without you; `vcpd jobs` tells how far it is", file=sys.stderr)
+        print(f"{name}: run {run_id} detached; it continues in the daemon", file=sys.stderr)
         return EXIT_INTERRUPTED
     _print_run(run)
     return OUTCOME_EXIT_CODES.get(run["outcome"], EXIT_TEMPORARY_FAILURE)

@@ -33,7 +33,7 @@ FOREIGN_SHARE: Final = 0.02  # of the dates: more are no sessions because the ba
 
 
 def load_panel(arguments: argparse.Namespace) -> Panel:
-    """The panel of the named files up to --as-of; says on standard error what was kept apart or is doubtful.
+    """The panel of the named files up to --as-of; reports what is quarantined or flagged.
 
     Raises BadInputError for files that cannot be read and for a date before the first or after the last bar.
     """

@@ -55,5 +55,5 @@ def local_text(instant: str | datetime | None, zone: Any) -> str:
 
 
 def configure_quiet_logging() -> None:
-    """So that standard output holds what the verb prints and nothing else."""
+    """Log warnings only, to standard error, so that standard output holds only the command's output."""
     logs.configure(LogSettings(level="warning"), Redactor())

@@ -135,10 +135,10 @@ def _read_series(path: Path) -> Mapping[str, BarSeries]:
 async def _serve_until_signal(
     settings: SandboxSettings, market: SandboxMarket, clock: Clock, *, child: bool
 ) -> None:
-    told = asyncio.Event()
+    stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, *(() if child else (signal.SIGINT,))):
-        loop.add_signal_handler(number, told.set)
+        loop.add_signal_handler(number, stopped.set)
     running = await start_server(settings, market, clock)
     announcement = {
         "url": running.url,
@@ -147,5 +147,5 @@ async def _serve_until_signal(
         "api_secret": settings.api_secret,
     }
     print(msgspec.json.encode(announcement).decode(), flush=True)
-    await told.wait()
+    await stopped.wait()
     await running.close()

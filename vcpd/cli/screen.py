@@ -123,7 +123,9 @@ def setups(arguments: argparse.Namespace) -> int:
     answer = daemon.get("/api/setups", all=1 if arguments.all else None, **query)
     print_setups(msgspec.convert(answer["items"], list[Setup]), answer["as_of"], as_json=arguments.json)
     if not arguments.json:
-        never = "no session yet" if arguments.as_of is None else f"{arguments.as_of}, which was never judged"
+        never = (
+            "no session yet" if arguments.as_of is None else f"{arguments.as_of}, which was never screened"
+        )
         print(f"after {answer['as_of'] or never}; {answer['count']} match")
     return EXIT_OK
 

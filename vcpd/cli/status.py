@@ -84,7 +84,7 @@ def _data_text(data: Mapping[str, Any]) -> str:
 
 
 def _alerts_text(alerts: Mapping[str, Any]) -> str:
-    parts = [", ".join(alerts["channels"]) or "nobody is told: see docs/alerts.md"]
+    parts = [", ".join(alerts["channels"]) or "no alert channel configured: see docs/alerts.md"]
     parts += alerts["missing"]
     if alerts["pending"]:
         parts.append(f"{alerts['pending']} on their way")

@@ -182,7 +182,7 @@ def _ungrouped(digits: str, text: str, *, decimal_comma: bool) -> float:
 
 
 def find_decimal_comma(cells: Sequence[str]) -> bool | None:
-    """Whether the numbers in `cells` have a decimal comma; None where none of them tells."""
+    """Whether the numbers in `cells` have a decimal comma; None where no number shows it."""
     for cell in cells:
         digits = re.sub(r"[^\d.,]", "", cell)
         if "," in digits and _DECIMAL_POINT.fullmatch(digits):

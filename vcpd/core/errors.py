@@ -16,7 +16,7 @@ class VcpdError(Exception):
 
 
 class RetryableError(VcpdError):
-    """A passing trouble: the same call may go through later."""
+    """A temporary failure: the same call may succeed later."""
 
     def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
         super().__init__(message)
@@ -56,7 +56,7 @@ class IncompatibleStoreError(PermanentError):
 
 
 def is_transient(error: BaseException | None) -> bool:
-    """Whether the trouble may be over by itself later: a server comes back, a full disk is emptied."""
+    """Whether the failure may be temporary: a server returns, a full disk is cleared."""
     return isinstance(error, RetryableError | UnavailableError)
 
 

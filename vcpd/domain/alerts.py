@@ -31,7 +31,7 @@ class AlertKind(StrEnum):
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing to tell. The same `key` is told once, whoever finds it and however often.
+    """An alert. The same `key` is published once, however often it is found.
 
     `facts` are the values a template may name; `items` are the rows of a digest, each with its own facts.
     `urgent` alerts pass quiet hours.

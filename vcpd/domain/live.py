@@ -12,10 +12,10 @@ from vcpd.domain.setups import EventKind
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LivePrices:
-    """What the market told at once of n instruments, each array (n,), in the order in which it came.
+    """Prices of n instruments received together, each array (n,), in order of arrival.
 
     `volume` counts the shares of the session so far, `previous_close` is the close before it; NaN where
-    not told. `traded_at` (UTC, unit s) is the last trade's instant, NaT where not told: before a share's
+    unknown. `traded_at` (UTC, unit s) is the last trade's instant, unknown: before a share's
     first trade of a day the market repeats the day before.
     """
 

@@ -293,7 +293,7 @@ class HistoryComparison:
 def compare_histories(old: BarSeries, new: BarSeries, *, exactly: bool = False) -> HistoryComparison:
     """What `new` says of the sessions of `old`; both ascending and checked.
 
-    Prices that were divided since agree but for rounding; `exactly` tells every other price.
+    Prices that were divided since agree but for rounding; `exactly` reports every different price.
     """
     _, in_old, in_new = np.intersect1d(old.sessions, new.sessions, assume_unique=True, return_indices=True)
     left, right = BarSeries(old.symbol, old.records[in_old]), BarSeries(new.symbol, new.records[in_new])

@@ -88,7 +88,7 @@ class Progress:
 
 
 class RunContext:
-    """What a job is told about the run it is: which session, since when, where to show progress."""
+    """Context of a run: its session, its start, its progress."""
 
     __slots__ = ("job", "progress", "run_id", "running_heavy_job", "scheduled_at", "session")
 

@@ -79,7 +79,7 @@ class Undercut(msgspec.Struct, frozen=True, gc=False):
 class Gate(msgspec.Struct, frozen=True, gc=False):
     """One named condition: `threshold` to enter, `stay_threshold` for a setup that was admitted.
 
-    `passed` and `stays` are None where the history cannot tell.
+    `passed` and `stays` are None where the history is too short.
     """
 
     passed: bool | None
@@ -92,7 +92,7 @@ class Gate(msgspec.Struct, frozen=True, gc=False):
 class SetupEvent(msgspec.Struct, frozen=True, gc=False):
     """A change in a base's life. `provisional` until the session's final bar confirms it.
 
-    `live`: seen in the running session, and no bar of it has told the same yet.
+    `live`: seen in the running session and not confirmed by a bar yet.
     """
 
     kind: EventKind
@@ -118,7 +118,7 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     """What the detector says of one symbol after one session; prices on the instrument's tick.
 
     Without a base, `footprint`, `weeks`, `pivot`, `stop`, `state` and `anchor_date` are None and
-    `contractions` is empty; the gates tell why. `score` is 0..100, `rs_rating` 1..99.
+    `contractions` is empty; the gates show why. `score` is 0..100, `rs_rating` 1..99.
     """
 
     symbol: str

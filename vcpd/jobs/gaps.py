@@ -38,7 +38,7 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Gaps:
-    """Instruments by what they need: candles, the last session's bar alone, its settled price, nothing."""
+    """Instruments by what they need: candles, only the last session's bar, its settled price, nothing."""
 
     candles: tuple[Gap, ...]
     session_only: tuple[Gap, ...]
@@ -48,10 +48,10 @@ class Gaps:
 
 @dataclass(frozen=True, slots=True)
 class FetchTarget:
-    """What every instrument should have: sessions [start, target], with a look back over `overlap` ones."""
+    """Sessions [start, last] that every instrument should have; gaps reach back `overlap` stored sessions."""
 
     start: date
-    target: date
+    last: date
     overlap: int
     calendar: TradingCalendar
 
@@ -60,63 +60,67 @@ class FetchTarget:
 
 
 def find_gaps(
-    instruments: Iterable[StoredInstrument], coverage: Mapping[int, Coverage], wish: FetchTarget
+    instruments: Iterable[StoredInstrument], coverage: Mapping[int, Coverage], target: FetchTarget
 ) -> Gaps:
-    """Sort the instruments by what they lack."""
+    """Sort the instruments by what is missing."""
     candles: list[Gap] = []
     session_only: list[Gap] = []
     unsettled: list[StoredInstrument] = []
     complete = 0
-    for one in instruments:
-        known = coverage.get(one.id, NO_COVERAGE)
-        gap = find_gap(one, known, wish)
+    for instrument in instruments:
+        known = coverage.get(instrument.id, NO_COVERAGE)
+        gap = find_gap(instrument, known, target)
         if gap is not None:
-            (session_only if _is_missing_only_target(known, wish) else candles).append(gap)
+            (session_only if _is_missing_only_target(known, target) else candles).append(gap)
         elif known.first_provisional is not None:
-            unsettled.append(one)
+            unsettled.append(instrument)
         else:
             complete += 1
     return Gaps(tuple(candles), tuple(session_only), tuple(unsettled), complete)
 
 
-def find_gap(one: StoredInstrument, known: Coverage, wish: FetchTarget) -> Gap | None:
-    """The candles to fetch for one instrument, None where all has been asked for."""
+def find_gap(instrument: StoredInstrument, known: Coverage, target: FetchTarget) -> Gap | None:
+    """The candles to fetch for one instrument; None when all have been requested."""
     if known.requested is None:
-        whole = SessionSpan(wish.start, wish.target)
-        return Gap(one, whole, whole, overlaps=False)
-    asked = known.requested
-    whole = SessionSpan(min(asked.first, wish.start), max(asked.last, wish.target))
-    tail = _tail_start(asked, known.first_provisional, wish)
-    if _is_missing_start(asked, wish):
-        return Gap(one, whole if tail else SessionSpan(wish.start, asked.first), whole, overlaps=True)
-    return None if tail is None else lookback_gap(one, asked, tail, wish)
+        whole = SessionSpan(target.start, target.last)
+        return Gap(instrument, whole, whole, overlaps=False)
+    requested = known.requested
+    whole = SessionSpan(min(requested.first, target.start), max(requested.last, target.last))
+    tail = _tail_start(requested, known.first_provisional, target)
+    if _is_missing_start(requested, target):
+        return Gap(
+            instrument, whole if tail else SessionSpan(target.start, requested.first), whole, overlaps=True
+        )
+    return None if tail is None else lookback_gap(instrument, requested, tail, target)
 
 
-def lookback_gap(one: StoredInstrument, asked: SessionSpan, tail: date, wish: FetchTarget) -> Gap:
+def lookback_gap(
+    instrument: StoredInstrument, requested: SessionSpan, tail: date, target: FetchTarget
+) -> Gap:
     """Everything from `tail` on, and some stored sessions before it to compare."""
-    whole = SessionSpan(min(asked.first, wish.start), max(asked.last, wish.target))
-    first = max(wish.calendar.previous(tail, wish.overlap), whole.first)
-    return Gap(one, SessionSpan(first, wish.target), whole, overlaps=True)
+    whole = SessionSpan(min(requested.first, target.start), max(requested.last, target.last))
+    first = max(target.calendar.previous(tail, target.overlap), whole.first)
+    return Gap(instrument, SessionSpan(first, target.last), whole, overlaps=True)
 
 
-def _tail_start(asked: SessionSpan, first_provisional: date | None, wish: FetchTarget) -> date | None:
+def _tail_start(requested: SessionSpan, first_provisional: date | None, target: FetchTarget) -> date | None:
     """The first session at the end that is missing, or that an earlier day left provisional."""
     starts = []
-    if wish.has_sessions(asked.last + ONE_DAY, wish.target):
-        starts.append(wish.calendar.next(asked.last))
-    if first_provisional is not None and first_provisional < wish.target:
+    if target.has_sessions(requested.last + ONE_DAY, target.last):
+        starts.append(target.calendar.next(requested.last))
+    if first_provisional is not None and first_provisional < target.last:
         starts.append(first_provisional)
     return min(starts, default=None)
 
 
-def _is_missing_start(asked: SessionSpan, wish: FetchTarget) -> bool:
-    return wish.has_sessions(wish.start, asked.first - ONE_DAY)
+def _is_missing_start(requested: SessionSpan, target: FetchTarget) -> bool:
+    return target.has_sessions(target.start, requested.first - ONE_DAY)
 
 
-def _is_missing_only_target(known: Coverage, wish: FetchTarget) -> bool:
-    if known.requested is None or _is_missing_start(known.requested, wish):
+def _is_missing_only_target(known: Coverage, target: FetchTarget) -> bool:
+    if known.requested is None or _is_missing_start(known.requested, target):
         return False
-    return _tail_start(known.requested, known.first_provisional, wish) == wish.target
+    return _tail_start(known.requested, known.first_provisional, target) == target.last
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +151,7 @@ class BarFinality:
         return now >= closes + timedelta(minutes=self.settings.settled_after_min)
 
     def quotes_cover(self, session: date, now: datetime) -> bool:
-        """Whether a quote taken at `now` may tell the bar of `session`, running or closed."""
+        """Whether a quote taken at `now` may hold the bar of `session`, running or closed."""
         opens, _ = self.calendar.open_close(session)
         next_opens, _ = self.calendar.open_close(self.calendar.next(session))
         return opens <= now < next_opens - QUOTE_RESET_LEAD

@@ -15,7 +15,7 @@ from vcpd.ports import Clock, InstrumentStore, MarketData, PanelStore, RunStore,
 
 SectorListFetch = Callable[[], Awaitable[str]]
 """The text of a list that the market itself publishes, with `Symbol` and `Industry`."""
-LARGE_EXCHANGE_SIZE: Final = 1_000  # a small one is a simulation, whose size its owner may change
+LARGE_EXCHANGE_SIZE: Final = 1_000  # a small one is a simulation, whose size the user may change
 MIN_PLAUSIBLE_SHARE: Final = 0.5  # of the instruments that are listed so far
 RUN_RETENTION: Final = timedelta(days=400)
 
@@ -70,7 +70,9 @@ class SyncInstruments:
         known = sum(one.listed for one in await self.store.all())
         if self._is_implausible(len(listed), known):
             self._rejected_count = len(listed)
-            reason = f"a list of {len(listed)} instruments after {known}: believed if it comes once more"
+            reason = (
+                f"a list of {len(listed)} instruments after {known}: accepted if the next list is like it"
+            )
             return RunResult(outcome=Outcome.FAILED, reason=reason)
         changes = await self.store.merge(listed, context.session)
         self._rejected_count = None
@@ -81,19 +83,19 @@ class SyncInstruments:
         return RunResult(counts={"listed": len(listed)} | _change_counts(changes) | sectors, reason=reason)
 
     async def _refresh_renamed_symbols(self) -> None:
-        """Who judges the panel tells its verdicts by symbol: an old one is nobody's any more."""
+        """Results are stored by symbol: rename the symbols in the panel as the exchange renamed them."""
         if self.panels is not None and await self.panels.current() is not None:
             await self.panels.refresh()
 
     async def _update_sectors(self) -> tuple[dict[str, int], str]:
-        """How many changed; a list that cannot be used is told, and costs nobody tonight's bars."""
+        """Number of changed sectors, and why a list could not be used; the run goes on without it."""
         if self.sectors is None:
             return {}, ""
         try:
-            told = await self.sectors.current()
+            sectors = await self.sectors.current()
         except VcpdError as error:
             return {}, f"sectors stay as they are: {error}"
-        return {"sectors": len(told), "sectors_changed": await self.store.set_sectors(told)}, ""
+        return {"sectors": len(sectors), "sectors_changed": await self.store.set_sectors(sectors)}, ""
 
     def _is_implausible(self, count: int, known: int) -> bool:
         return (
@@ -114,7 +116,7 @@ def _change_counts(changes: InstrumentChanges) -> dict[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class Housekeeping:
-    """Bars, setups and scores are never touched: only rows about runs have an end."""
+    """Deletes old rows of runs only; bars, setups and scores are kept for ever."""
 
     runs: RunStore
     maintenance: TableMaintenance

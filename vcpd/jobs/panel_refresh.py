@@ -18,7 +18,7 @@ TRADED_VALUE_SESSIONS: Final = 50
 
 
 class QualityFilterParams(msgspec.Struct, frozen=True):
-    """The measures that a symbol is held against; prices and values in rupees."""
+    """Thresholds below which a symbol is excluded; prices and values in rupees."""
 
     quality: QualityParameters = QualityParameters()
     min_price: float = 0.0
@@ -26,7 +26,7 @@ class QualityFilterParams(msgspec.Struct, frozen=True):
 
 
 class FlaggedSymbols(msgspec.Struct, frozen=True):
-    """The symbols that were looked at, and the flags on them."""
+    """The checked symbols and their flags."""
 
     symbols: tuple[str, ...]
     flags: tuple[QualityFlag, ...]
@@ -46,13 +46,13 @@ def _trading_flags(panel: Panel, row: int, measures: QualityFilterParams) -> Ite
     last: date = panel.sessions[present[-1]].item()
     close = float(panel.close[row, present[-1]])
     if close < measures.min_price:
-        reason = f"closes at {close:.2f}, at least {measures.min_price:.2f} asked for"
+        reason = f"closes at {close:.2f}, the minimum is {measures.min_price:.2f}"
         yield QualityFlag(panel.symbols[row], QualityRule.PRICE_BELOW_MINIMUM, last, reason, excludes=True)
     if measures.min_traded_value > 0:
         value = _median_traded_value(panel, row, present)
         if value < measures.min_traded_value:
             reason = (
-                f"median traded value {value:,.0f} a day, at least {measures.min_traded_value:,.0f} asked for"
+                f"median traded value {value:,.0f} a day, the minimum is {measures.min_traded_value:,.0f}"
             )
             yield QualityFlag(
                 panel.symbols[row], QualityRule.TRADED_VALUE_BELOW_MINIMUM, last, reason, excludes=True
@@ -67,7 +67,7 @@ def _median_traded_value(panel: Panel, row: int, present: np.ndarray[tuple[int],
 
 @dataclass(frozen=True, slots=True)
 class PanelRefresh:
-    """Writes the panel, doubts its histories, and writes it again where that excludes other symbols."""
+    """Writes the panel, flags its histories, and writes it again if that excludes other symbols."""
 
     panels: PanelStore
     workers: Workers
@@ -75,14 +75,14 @@ class PanelRefresh:
     filter_params: QualityFilterParams
 
     async def __call__(self, session: date, progress: Progress) -> dict[str, int]:
-        """Gives counts: symbols in the panel, flags, symbols left out; `session` is the one worked for."""
+        """Return counts: symbols in the panel, flags, excluded symbols; `session` is that of the run."""
         progress.begin(0, "the panel")
         known = await self.quarantine.flags()
         reference = await self.panels.refresh()
         if not reference.n_symbols:
             return {"panel_symbols": 0}
         symbols, flags = await self._flag_symbols(reference, session, progress)
-        departed = {flag.symbol for flag in known} - {*symbols}  # nobody judges them any more
+        departed = {flag.symbol for flag in known} - {*symbols}  # no longer in the panel
         await self.quarantine.set_flags([*symbols, *sorted(departed)], flags)
         after = _exclusions(await self.quarantine.flags())
         if after != _exclusions(known):
@@ -93,18 +93,18 @@ class PanelRefresh:
     async def _flag_symbols(
         self, reference: PanelReference, session: date, progress: Progress
     ) -> tuple[Sequence[str], Sequence[QualityFlag]]:
-        casualties: list[FailedSymbol] = []
+        failed_symbols: list[FailedSymbol] = []
         progress.begin(reference.n_symbols, "the histories' quality")
         parts: Sequence[FlaggedSymbols] = await self.workers.map_panel(
-            flag_symbols, reference, self.filter_params, progress=progress, casualties=casualties
+            flag_symbols, reference, self.filter_params, progress=progress, failed_symbols=failed_symbols
         )
         flags = [flag for part in parts for flag in part.flags]
         flags += [
             QualityFlag(lost.symbol, QualityRule.NOT_COMPUTABLE, session, lost.reason, excludes=True)
-            for lost in casualties
+            for lost in failed_symbols
         ]
         judged = [symbol for part in parts for symbol in part.symbols]
-        return judged + [lost.symbol for lost in casualties], flags
+        return judged + [lost.symbol for lost in failed_symbols], flags
 
 
 def _exclusions(flags: Iterable[QualityFlag]) -> frozenset[tuple[str, str]]:

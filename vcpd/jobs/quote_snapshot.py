@@ -24,7 +24,7 @@ ISO_DATE_LENGTH: Final = len("2025-06-30")
 
 @dataclass(frozen=True, slots=True)
 class QuoteSnapshotResult:
-    """Symbols without a quote, and what kept quotes away, if anything did."""
+    """Symbols without a quote, and the error of a failed batch, if any."""
 
     unquoted: frozenset[str]
     error: VcpdError | None = None
@@ -32,7 +32,7 @@ class QuoteSnapshotResult:
 
 @dataclass(frozen=True, slots=True)
 class QuoteSnapshot:
-    """Takes the provisional bars of a session, running or closed, from the market's quotes."""
+    """Makes provisional bars of a session, running or closed, from the market's quotes."""
 
     market: MarketData
     writer: BarWriter
@@ -42,67 +42,67 @@ class QuoteSnapshot:
     clock: Clock
 
     async def __call__(self, session: date, progress: Progress) -> CollectStats:
-        """Sweep the whole universe and bring the panel up to date.
+        """Fetch the quotes of the whole universe and update the panel.
 
-        Raises RetryableError when no quote is of `session`, and whatever kept a part of them away.
+        Raises RetryableError when no quote is of `session`, and the error of any batch that failed.
         """
         chosen = await self.universe.current()
-        tally = CollectStats()
-        swept = await self.fetch(chosen.all_instruments, session, progress, tally)
-        if swept.error is not None:
-            raise swept.error
+        stats = CollectStats()
+        result = await self.fetch(chosen.all_instruments, session, progress, stats)
+        if result.error is not None:
+            raise result.error
         await self.panels.refresh()
-        return tally
+        return stats
 
     async def fetch(
         self,
         instruments: Sequence[StoredInstrument],
         session: date,
         progress: Progress,
-        tally: CollectStats,
+        stats: CollectStats,
         *,
         traded: bool = False,
     ) -> QuoteSnapshotResult:
-        """Merge the session's bars of `instruments`; a part whose quotes do not come keeps no other away.
+        """Merge the session's bars of `instruments`; a batch that fails does not stop the others.
 
         Raises NeedsLoginError, and RetryableError when no quote is of `session`, unless it is known that
         it was `traded`.
         """
         progress.begin(len(instruments), f"quotes of {session}")
-        before = tally.counts["swept"]
+        before = stats.counts["swept"]
         unquoted: set[str] = set()
-        trouble: VcpdError | None = None
+        failure: VcpdError | None = None
         for part in _batches(instruments):
             try:
-                unquoted |= await self._fetch_batch(part, session, tally)
+                unquoted |= await self._fetch_batch(part, session, stats)
             except NeedsLoginError:
                 raise
             except VcpdError as error:
-                trouble = error
+                failure = error
                 unquoted |= {one.symbol for one in part}
             progress.advance(len(part))
-        if trouble is None and instruments and tally.counts["swept"] == before and not traded:
-            raise RetryableError(f"none of {len(instruments)} quotes is of {session}: nothing was traded?")
-        return QuoteSnapshotResult(frozenset(unquoted), trouble)
+        if failure is None and instruments and stats.counts["swept"] == before and not traded:
+            raise RetryableError(f"none of {len(instruments)} quotes is of {session}: was anything traded?")
+        return QuoteSnapshotResult(frozenset(unquoted), failure)
 
     async def _fetch_batch(
-        self, part: Sequence[StoredInstrument], session: date, tally: CollectStats
+        self, part: Sequence[StoredInstrument], session: date, stats: CollectStats
     ) -> frozenset[str]:
-        """A symbol that the answer does not name has not been asked for: nothing is known of it.
+        """A symbol that the response lacks does not count as requested.
 
-        Nor is it of one without a trade so far, until the closing auction is over and prices have settled.
+        Nor does a symbol without a trade, until the closing auction is over and prices have settled.
         """
         now = self.clock.now()
         quotes = await self.market.quotes([one.symbol for one in part])
         table = bars_from_quotes(part, quotes, session)
-        told = {*table.instrument_id.tolist()}
+        requested_ids = {*table.instrument_id.tolist()}
         if len(table) and self.finality.is_settled(session, now):
-            told |= {one.id for one in part if one.symbol in quotes}
+            requested_ids |= {one.id for one in part if one.symbol in quotes}
         closed = self.finality.last_closed(session, now) == session
-        asked = dict.fromkeys(told, SessionSpan(session, session)) if closed else {}
-        tally.counts["swept"] += len(table)
-        tally.counts["without_bar"] += len(part) - len(table)
-        await self.writer.write_session(table, {one.id: one.symbol for one in part}, asked, now, tally)
+        requested = dict.fromkeys(requested_ids, SessionSpan(session, session)) if closed else {}
+        stats.counts["swept"] += len(table)
+        stats.counts["without_bar"] += len(part) - len(table)
+        await self.writer.write_session(table, {one.id: one.symbol for one in part}, requested, now, stats)
         return frozenset(one.symbol for one in part if one.symbol not in quotes)
 
 
@@ -110,22 +110,22 @@ def bars_from_quotes(
     instruments: Sequence[StoredInstrument], quotes: Mapping[str, Quote], session: date
 ) -> BarTable:
     """Provisional bars from quotes of `session`; a suspended or untraded instrument gives none."""
-    told = [
-        (one, quote)
-        for one in instruments
-        if (quote := quotes.get(one.symbol)) is not None and _has_bar(one, quote, session)
+    traded = [
+        (item, quote)
+        for item in instruments
+        if (quote := quotes.get(item.symbol)) is not None and _has_bar(item, quote, session)
     ]
-    records: RecordArray = np.empty(len(told), BAR_DTYPE)
+    records: RecordArray = np.empty(len(traded), BAR_DTYPE)
     records["session"] = np.datetime64(session, "D")
     for name in ("open", "high", "low", "volume"):
-        records[name] = [getattr(quote, name) for _, quote in told]
-    records["close"] = [quote.last_price for _, quote in told]
+        records[name] = [getattr(quote, name) for _, quote in traded]
+    records["close"] = [quote.last_price for _, quote in traded]
     records["provisional"] = True
-    return BarTable(np.array([one.id for one, _ in told], np.int64), records)
+    return BarTable(np.array([item.id for item, _ in traded], np.int64), records)
 
 
-def _has_bar(one: StoredInstrument, quote: Quote, session: date) -> bool:
-    traded = one.instrument.is_index or quote.volume != 0
+def _has_bar(instrument: StoredInstrument, quote: Quote, session: date) -> bool:
+    traded = instrument.instrument.is_index or quote.volume != 0
     return traded and quote.at[:ISO_DATE_LENGTH] == session.isoformat()
 
 
@@ -147,7 +147,7 @@ def prices_from_quotes(quotes: Iterable[Quote], zone: ZoneInfo) -> LivePrices:
 
 
 def _parse_timestamp(text: str, zone: ZoneInfo) -> np.datetime64:
-    """The exchange's wall time in UTC; NaT where it is none."""
+    """The exchange's local time in UTC; NaT where the text is not a time."""
     try:
         at = datetime.fromisoformat(text)
     except ValueError:

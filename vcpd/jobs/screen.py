@@ -20,7 +20,7 @@ from vcpd.ports import Clock, FailedSymbol, PanelStore, RiskStore, SetupStore, W
 
 @dataclass(frozen=True, slots=True)
 class Screen:
-    """Judges `context.session`; for the running session, a sweep of quotes gives its bars first."""
+    """Screens `context.session`; for the running session its bars are first made from quotes."""
 
     panels: PanelStore
     workers: Workers
@@ -38,9 +38,9 @@ class Screen:
             return RunResult(outcome=Outcome.SKIPPED, reason=reason)
         if self.calendar.open_session_at(now) == context.session:
             await self.quote_snapshot(context.session, context.progress)
-        judged, casualties = await self._evaluate(context)
+        judged, failed_symbols = await self._evaluate(context)
         verdicts = [one for part in judged for one in part.verdicts] + _unscreened_verdicts(
-            casualties, context.session
+            failed_symbols, context.session
         )
         if not any(one.is_judged and one.as_of == context.session for one in verdicts):
             return RunResult(outcome=Outcome.FAILED, reason=unscheduled_closing_text(context.session))
@@ -58,7 +58,7 @@ class Screen:
         self, context: RunContext
     ) -> tuple[Sequence[EncodedScreenResult], list[FailedSymbol]]:
         reference = await self.panels.current() or await self.panels.refresh()
-        casualties: list[FailedSymbol] = []
+        failed_symbols: list[FailedSymbol] = []
         judging = ScreenParams(
             as_of=context.session,
             thresholds=self.thresholds,
@@ -67,14 +67,14 @@ class Screen:
         )
         context.progress.begin(reference.n_symbols, "judging")
         judged = await self.workers.map_panel(
-            screen_rows_encoded, reference, judging, progress=context.progress, casualties=casualties
+            screen_rows_encoded, reference, judging, progress=context.progress, failed_symbols=failed_symbols
         )
-        return judged, casualties
+        return judged, failed_symbols
 
 
-def _unscreened_verdicts(casualties: Sequence[FailedSymbol], session: date) -> list[EncodedSetup]:
-    """A symbol whose computation had to be given up is shown with the reason, like any other."""
-    setups = [Setup.unevaluated(casualty.symbol, session, casualty.reason) for casualty in casualties]
+def _unscreened_verdicts(failed_symbols: Sequence[FailedSymbol], session: date) -> list[EncodedSetup]:
+    """Setups of symbols whose computation failed, each with the reason."""
+    setups = [Setup.unevaluated(failed.symbol, session, failed.reason) for failed in failed_symbols]
     return [EncodedSetup.of(setup) for setup in setups]
 
 
@@ -98,14 +98,14 @@ class ScoreRisk:
 
     async def __call__(self, context: RunContext) -> RunResult:
         reference = await self.panels.current() or await self.panels.refresh()
-        casualties: list[FailedSymbol] = []
+        failed_symbols: list[FailedSymbol] = []
         measuring = RiskTaskParams(as_of=context.session, parameters=self.parameters)
         context.progress.begin(reference.n_symbols, "measuring")
         blocks = await self.workers.map_panel(
-            measure_risk, reference, measuring, progress=context.progress, casualties=casualties
+            measure_risk, reference, measuring, progress=context.progress, failed_symbols=failed_symbols
         )
         scored = await self.workers.call(score_risk, list(blocks), measuring)
-        scored += [RiskScore.unscored(lost.symbol, context.session, lost.reason) for lost in casualties]
+        scored += [RiskScore.unscored(lost.symbol, context.session, lost.reason) for lost in failed_symbols]
         if not any(one.score is not None for one in scored):
             reason = f"no symbol could be scored for {context.session}: {_first_reason(scored)}"
             return RunResult(outcome=Outcome.FAILED, reason=reason)

@@ -24,7 +24,7 @@ def list_members(text: str, name: str) -> list[str]:
 
 
 def list_industries(text: str, name: str, exchange: Exchange) -> dict[str, str]:
-    """Industry by full symbol, where the list tells one. Raises BadInputError naming `name`."""
+    """Industry by full symbol, where the list gives one. Raises BadInputError naming `name`."""
     symbols, industries = _columns(text, name, SYMBOL_COLUMN, INDUSTRY_COLUMN)
     rows = zip(symbols, industries, strict=True)
     return {exchange.full_symbol(symbol): industry for symbol, industry in rows if symbol and industry}
@@ -58,7 +58,7 @@ def _columns(text: str, name: str, *wanted: str) -> list[list[str]]:
 
 
 class UniverseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Which instruments are followed. Without lists and symbols: every share of NSE's EQ series."""
+    """Which instruments are collected. Without lists and symbols: every share of NSE's EQ series."""
 
     reloadable: ClassVar[bool] = True
 

@@ -41,14 +41,14 @@ log = structlog.get_logger(__name__)
 
 
 class FeedDecision(NamedTuple):
-    """Whether to ask for quotes, and whether the feed should begin anew."""
+    """Whether to request quotes, and whether the feed should reconnect."""
 
     polling: bool
     reconnect: bool
 
 
 class FeedFallback:
-    """Told what is seen, it says what to do; all instants in real seconds of one clock."""
+    """Decides from feed observations whether to use quotes or to reconnect; instants in real seconds."""
 
     def __init__(self, now_s: float) -> None:
         self._live_s = now_s
@@ -57,11 +57,11 @@ class FeedFallback:
         self._reconnected_s = now_s
 
     def on_prices(self, now_s: float) -> None:
-        """The feed has told a price."""
+        """Record that the feed delivered a price."""
         self._last_price_s = now_s
 
     def decide(self, now_s: float, *, live: bool, expected: bool, settings: WatchSettings) -> FeedDecision:
-        """`live`: the feed is connected; `expected`: the session runs and somebody is followed."""
+        """`live`: the feed is connected; `expected`: the session runs and bases are followed."""
         if live:
             self._live_s = now_s
         if not expected:
@@ -77,7 +77,7 @@ class FeedFallback:
 
 @dataclass(frozen=True, slots=True)
 class WatchDependencies:
-    """What the watch works with. `clock` is the market's time, `pace` counts real seconds."""
+    """Market, stores and clocks of the watch; `clock` is the market's time."""
 
     market: MarketData
     live: LiveFeed | None
@@ -110,30 +110,30 @@ class Watch:
         hours = self._hours(context)
         if self.dependencies.clock.now() >= hours.closes:
             return RunResult(outcome=Outcome.SKIPPED, reason=f"the session of {hours.session} is over")
-        vigil = self._active_session = WatchSession(self, context, hours)
+        active = self._active_session = WatchSession(self, context, hours)
         try:
-            await vigil.watch_until_close()
+            await active.watch_until_close()
         except BaseExceptionGroup as group:
             raise root_error(group) from None
         finally:
             self._active_session = None
             if self.dependencies.live is not None:
                 self.dependencies.live.subscribe([])
-        return RunResult(counts=vigil.counts())
+        return RunResult(counts=active.counts())
 
     def status(self) -> WatchStatus:
-        vigil, live = self._active_session, self.dependencies.live
-        if vigil is None:
+        active, live = self._active_session, self.dependencies.live
+        if active is None:
             return WatchStatus() if live is None else WatchStatus(feed=live.status())
-        return vigil.status()
+        return active.status()
 
     def watched(self, most: int = MAX_WATCHED_ROWS) -> Sequence[WatchedCandidate]:
         """The candidates nearest to their pivots as they stand; nothing while no session is watched."""
-        vigil = self._active_session
-        return [] if vigil is None else vigil.tracker.watched(self.dependencies.clock.now(), most)
+        active = self._active_session
+        return [] if active is None else active.tracker.watched(self.dependencies.clock.now(), most)
 
     def on_prices(self, prices: LivePrices) -> None:
-        """From the feed to whoever keeps watch: the feed itself never holds a vigil that is over."""
+        """Pass prices to the active session; the feed keeps no reference to a session that is over."""
         if self._active_session is not None:
             self._active_session.on_prices(prices)
 
@@ -146,7 +146,7 @@ class Watch:
 
 
 class WatchSession:
-    """The watch over one session."""
+    """Live watch of one session."""
 
     def __init__(self, watch: Watch, context: RunContext, hours: WatchHours) -> None:
         self._watch = watch
@@ -167,9 +167,9 @@ class WatchSession:
         self._prices = self._polls = self._skips = 0
 
     async def watch_until_close(self) -> None:
-        """Until the close. Raises an ExceptionGroup of what should not have happened."""
+        """Run until the close. Raises an ExceptionGroup of unexpected errors."""
         works: Mapping[str, Any] = {
-            "desk": self._event_writer.run(),
+            "event_writer": self._event_writer.run(),
             "scout": self._refresh_candidates(),
             "quotes": self._poll_quotes(),
             "curves": self._learn_curves(),
@@ -221,13 +221,13 @@ class WatchSession:
         return round(self._dependencies.real_clock.monotonic_s() - self._last_price_s, 1)
 
     def on_prices(self, prices: LivePrices) -> None:
-        """What the live feed tells."""
+        """Handle prices of the live feed."""
         if len(prices):
             self._feed_fallback.on_prices(self._dependencies.real_clock.monotonic_s())
             self._process_prices(prices)
 
     def _process_prices(self, prices: LivePrices) -> None:
-        """The way of every price: in the loop, at once."""
+        """Evaluate prices in the event loop as they arrive."""
         self._prices += len(prices)
         self._last_price_s = self._dependencies.real_clock.monotonic_s()
         if self._skip_reason is None:
@@ -252,7 +252,7 @@ class WatchSession:
         )
 
     async def _check_heavy_job(self) -> None:
-        """Skip while a heavy job runs, if the owner wants it so; each skip is a row of its own."""
+        """Skip while a heavy job runs, if configured so; each skip is recorded as a run."""
         wants_skip = self._watch.settings.during_heavy == "skip"
         heavy = self._context.running_heavy_job() if wants_skip else None
         reason = None if heavy is None else f"the heavy job {heavy} is running"
@@ -292,7 +292,7 @@ class WatchSession:
         return live is not None and live.status().state is FeedState.LIVE
 
     async def _refresh_candidates(self) -> None:
-        """Look whom to follow, again and again: bases and settings change while the session runs."""
+        """Refresh the followed bases repeatedly: bases and settings change during the session."""
         known: object = None
         while True:
             settings = self._watch.settings
@@ -311,9 +311,9 @@ class WatchSession:
             await self._dependencies.real_clock.sleep(settings.candidate_refresh_s)
 
     def _replace_tracker(self, candidates: Sequence[Candidate]) -> None:
-        board = self._loader.tracker(candidates, self._watch.settings, self._watch.rules())
-        board.carry_over(self.tracker)
-        self.tracker = board
+        tracker = self._loader.tracker(candidates, self._watch.settings, self._watch.rules())
+        tracker.carry_over(self.tracker)
+        self.tracker = tracker
         log.info("watch.candidates", candidates=len(candidates), left_out=self._loader.left_out)
         if self._dependencies.live is not None:
             self._dependencies.live.subscribe([one.instrument.token for one in candidates])
@@ -337,7 +337,7 @@ class WatchSession:
         self._process_prices(prices_from_quotes(quotes.values(), self._dependencies.calendar.zone))
 
     async def _learn_curves(self) -> None:
-        """Learn volume curves beside everything else; a market without minute bars ends it."""
+        """Estimate missing volume curves in the background; ends if the market has no minute bars."""
         while True:
             await self._dependencies.real_clock.sleep(POLL_INTERVAL_S)
             settings = self._watch.settings

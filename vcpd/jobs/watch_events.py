@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 
 class WatchEventWriter:
-    """Takes sightings at once and works them off in a task of its own. `pace` counts real seconds."""
+    """Accepts live events without blocking and stores and publishes them. `pace` counts real seconds."""
 
     def __init__(self, store: WatchStore, notifier: Notifier | None, pace: Clock) -> None:
         self._store = store
@@ -36,14 +36,14 @@ class WatchEventWriter:
         self._idle.set()
         self.stored_count = 0
 
-    def submit(self, sightings: Sequence[LiveEvent]) -> None:
-        if sightings:
-            self._waiting += sightings
+    def submit(self, events: Sequence[LiveEvent]) -> None:
+        if events:
+            self._waiting += events
             self._idle.clear()
             self._wakeup.set()
 
     async def run(self) -> None:
-        """For ever; the owner cancels it."""
+        """Run until cancelled."""
         while True:
             await self._wakeup.wait()
             self._wakeup.clear()
@@ -54,7 +54,7 @@ class WatchEventWriter:
             self._idle.set()
 
     async def wait_until_idle(self, deadline_s: float) -> bool:
-        """Wait until nothing is left to do; gives whether it came to that."""
+        """Wait until nothing is pending; return False on timeout."""
         try:
             async with asyncio.timeout(deadline_s):
                 await self._idle.wait()
@@ -63,18 +63,18 @@ class WatchEventWriter:
         return True
 
     async def resume(self, seen: Sequence[LiveEvent]) -> None:
-        """Go on after what was kept earlier in the session; it may not have been told."""
+        """Publish the events stored earlier in the session, which may not have been published."""
         self.stored_count = len(seen)
         await self.publish(seen)
 
-    async def publish(self, sightings: Iterable[LiveEvent]) -> None:
-        """Tell the owner; what was told before is not told again."""
-        alerts = [alert for one in sightings if (alert := alert_for_event(one)) is not None]
+    async def publish(self, events: Iterable[LiveEvent]) -> None:
+        """Publish alerts; an alert that was published before is not published again."""
+        alerts = [alert for one in events if (alert := alert_for_event(one)) is not None]
         if self._notifier is not None and alerts:
             await self._notifier.publish(alerts)
 
     async def _store_and_publish(self, batch: Sequence[LiveEvent]) -> None:
-        """Keep, then tell; both may be done twice without harm, so both are tried until they are done."""
+        """Store, then publish; both are idempotent, so both are retried until they succeed."""
         while True:
             try:
                 self.stored_count += await self._store.add(batch)
@@ -89,7 +89,7 @@ class WatchEventWriter:
 
 
 def alert_for_event(seen: LiveEvent) -> Alert | None:
-    """The alert on a sighting; None for kinds that are only recorded."""
+    """The alert for a live event; None for kinds that are only recorded."""
     kind = ALERT_KIND_OF_EVENT.get(seen.kind)
     if kind is None:
         return None

@@ -59,7 +59,7 @@ class WatchHours:
 
 @dataclass(frozen=True, slots=True)
 class TrackerConfig:
-    """By what prices and volumes are judged; `curve_of` gives a symbol's volume curve."""
+    """Rules by which prices and volumes are evaluated; `curve_of` gives a symbol's volume curve."""
 
     hours: WatchHours
     rules: LiveRules
@@ -69,24 +69,24 @@ class TrackerConfig:
 
 @dataclass(slots=True)
 class TrackedBase:
-    """One candidate on the board."""
+    """State of one tracked candidate."""
 
     candidate: Candidate
     target: LiveLevels
     live_state: LiveState
-    evaluated: bool = False  # judged at least once
+    evaluated: bool = False  # evaluated at least once
     restated: bool = False
     last_event: EventKind | None = None
 
 
 class CandidateTracker:
-    """Candidates by token. Nothing here waits: a price is judged as it comes."""
+    """Candidates by token. Does no I/O: prices are evaluated as they arrive."""
 
-    def __init__(self, candidates: Sequence[Candidate], yardstick: TrackerConfig) -> None:
-        self.hours = yardstick.hours
-        self._settings = yardstick.settings
-        self._rules = yardstick.rules
-        self._curve_of = yardstick.curve_of
+    def __init__(self, candidates: Sequence[Candidate], config: TrackerConfig) -> None:
+        self.hours = config.hours
+        self._settings = config.settings
+        self._rules = config.rules
+        self._curve_of = config.curve_of
         ordered = sorted(candidates, key=lambda one: one.instrument.token)
         self.rows = [_tracked_base(one, self.hours.session, self._rules) for one in ordered]
         self.tokens: IntArray = np.array([one.instrument.token for one in ordered], np.int64)
@@ -94,11 +94,11 @@ class CandidateTracker:
         self.volume: FloatArray = np.full(len(ordered), np.nan)
         self._lower: FloatArray = np.full(len(ordered), -np.inf)
         self._upper: FloatArray = np.full(len(ordered), np.inf)
-        self._always_evaluate: BoolArray = np.ones(len(ordered), np.bool_)  # every price of it is judged
+        self._always_evaluate: BoolArray = np.ones(len(ordered), np.bool_)  # every price is evaluated
         self._day_start = np.datetime64(self.hours.opens.replace(tzinfo=None), "D").astype("M8[s]")
 
     def carry_over(self, older: "CandidateTracker") -> None:
-        """What was seen of the same bases today stays seen."""
+        """Keep the state of bases that the previous tracker followed today."""
         known = {row.candidate.key: place for place, row in enumerate(older.rows)}
         for place, row in enumerate(self.rows):
             before = known.get(row.candidate.key)
@@ -115,7 +115,7 @@ class CandidateTracker:
             self._set_bounds(place)
 
     def update(self, prices: LivePrices, now: datetime) -> list[LiveEvent]:
-        """Note the prices of this session; gives what they make happen, in order."""
+        """Record prices of this session; return the events that they cause, in order."""
         places, at = self._match_prices(prices)
         last, volume = prices.last_price[at], prices.volume[at]
         self.price[places], self.volume[places] = last, volume
@@ -148,7 +148,7 @@ class CandidateTracker:
         return curve.projected(volume, self.hours.fraction(now)) / average
 
     def watched(self, now: datetime, most: int = NO_LIMIT) -> list[WatchedCandidate]:
-        """The candidates as they stand, the nearest to its pivot first, without a price last."""
+        """The candidates with their state, nearest to the pivot first, those without a price last."""
         pivots = np.array([row.target.pivot for row in self.rows], np.float64)
         order = np.argsort(np.abs(pivots / self.price - 1), kind="stable")[:most]
         return [self._watched_row(place, now) for place in order.tolist()]
@@ -158,7 +158,7 @@ class CandidateTracker:
         return sum(row.restated for row in self.rows)
 
     def _match_prices(self, prices: LivePrices) -> tuple[IntArray, IntArray]:
-        """Places on the board, and positions in `prices`, of this day's prices of candidates."""
+        """Rows of the tracker, and positions in `prices`, of this day's prices of candidates."""
         if not len(self.tokens):
             return np.empty(0, np.int64), np.empty(0, np.int64)
         places = np.minimum(np.searchsorted(self.tokens, prices.tokens), len(self.tokens) - 1)
@@ -183,7 +183,7 @@ class CandidateTracker:
         return [self._live_event(row, kind, price, ratio, now) for kind in kinds]
 
     def _set_bounds(self, place: int) -> None:
-        """Until which prices nothing new happens to the row."""
+        """Recompute the price band within which the row's state cannot change."""
         row = self.rows[place]
         if row.restated:
             self._lower[place], self._upper[place], self._always_evaluate[place] = -np.inf, np.inf, False
@@ -192,7 +192,7 @@ class CandidateTracker:
         self._always_evaluate[place] = not row.evaluated or row.live_state.awaits_volume
 
     def _is_restated(self, row: TrackedBase, previous_close: float) -> bool:
-        """Whether the market's last close is another than the one that was judged: a split, a bonus."""
+        """Whether the previous close differs from the screened close, as after a split or bonus."""
         setup = row.candidate.setup
         if setup.as_of != self.hours.previous_session or not previous_close > 0 or not setup.close:
             return False
@@ -254,7 +254,7 @@ def _state_label(stand: LiveState) -> str:
 
 
 class CandidateLoader:
-    """Finds whom to follow in one session."""
+    """Loads the bases to follow in one session."""
 
     def __init__(
         self, setups: SetupStore, store: WatchStore, curves: VolumeCurves, hours: WatchHours
@@ -266,7 +266,7 @@ class CandidateLoader:
         self.left_out = 0
 
     async def candidates(self, settings: WatchSettings) -> list[Candidate]:
-        """The bases as the evening before left them, best first."""
+        """The bases as of the evening before, best first."""
         session = self._hours.session
         bases = await self._setups.active_bases()
         evening = {}
@@ -283,7 +283,5 @@ class CandidateLoader:
         self, candidates: Sequence[Candidate], settings: WatchSettings, rules: LiveRules
     ) -> CandidateTracker:
         minutes = self._hours.minutes
-        yardstick = TrackerConfig(
-            self._hours, rules, settings, lambda symbol: self._curves.of(symbol, minutes)
-        )
-        return CandidateTracker(candidates, yardstick)
+        config = TrackerConfig(self._hours, rules, settings, lambda symbol: self._curves.of(symbol, minutes))
+        return CandidateTracker(candidates, config)

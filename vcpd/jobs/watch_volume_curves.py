@@ -67,7 +67,7 @@ class VolumeCurves:
     ) -> None:
         """Learn what is missing or older than `again` days, one request each, from `days` of minute bars.
 
-        A passing trouble leaves a symbol for the next time; without a login nothing is learned.
+        A symbol that fails temporarily is left for the next time; without a login none is estimated.
         """
         for symbol, instrument in instruments.items():
             if days == 0 or not self._needs_learning(symbol, session, again):

@@ -188,7 +188,7 @@ class KiteSession:
         return LOGIN_REASONS[state].format(expiry=TOKEN_EXPIRY_TIME, zone_name=self._exchange.zone_name)
 
     def _reload_token(self) -> None:
-        """Look at the token file if it changed since; trouble with it is said, not raised."""
+        """Look at the token file if it changed since; an error with it is reported, not raised."""
         stamp = self._file.stamp()
         if stamp is None or stamp == self._token_file_stamp:
             return

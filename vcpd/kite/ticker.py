@@ -62,17 +62,22 @@ class TickerCounters:
 
 
 class TickerConnection:
-    """Follows what it is told to, for ever. `settings` may be replaced at any time."""
+    """Follows the subscribed instruments until closed. `settings` may be replaced at any time."""
 
     def __init__(
-        self, name: str, door: TickerConnector, settings: TickerSettings, clock: Clock, counts: TickerCounters
+        self,
+        name: str,
+        connector: TickerConnector,
+        settings: TickerSettings,
+        clock: Clock,
+        counts: TickerCounters,
     ) -> None:
         self.name = name
         self.settings = settings
         self.state = FeedState.OFF
         self.reason = ""
         self.tokens: dict[int, None] = {}
-        self._connector = door
+        self._connector = connector
         self._clock = clock
         self._counts = counts
         self._failures = 0  # in a row
@@ -84,7 +89,7 @@ class TickerConnection:
         self._reconnect_requested = False
 
     def subscribe(self, tokens: Iterable[int]) -> None:
-        """Follow these from now on; an open line is told the difference."""
+        """Follow these from now on; an open connection sends the difference."""
         wanted = dict.fromkeys(tokens)
         if wanted != self.tokens:
             self.tokens = wanted
@@ -135,7 +140,7 @@ class TickerConnection:
 
     def _set_state(self, state: FeedState, reason: str) -> None:
         if (state, reason) != (self.state, self.reason):
-            _log.info("ticker.connection", line=self.name, state=state.value, reason=reason)
+            _log.info("ticker.connection", connection=self.name, state=state.value, reason=reason)
         self.state, self.reason = state, reason
 
     async def _serve_connection(
@@ -174,18 +179,18 @@ class TickerConnection:
             self._counts.undecodable += 1
             return
         if message.type == "error":
-            _log.warning("ticker.error", line=self.name, said=str(message.data)[:200])
+            _log.warning("ticker.error", connection=self.name, message=str(message.data)[:200])
 
     async def _send_commands(self, socket: aiohttp.ClientWebSocketResponse) -> str:
-        """Tell the market what is wanted, whenever that changes."""
-        told: dict[int, None] = {}
+        """Send subscription commands whenever the wanted instruments change."""
+        sent: dict[int, None] = {}
         try:
             while not self._reconnect_requested:
                 self._tokens_changed.clear()
                 wanted = self.tokens
-                for command in _subscription_commands(told, wanted):
+                for command in _subscription_commands(sent, wanted):
                     await socket.send_str(command)
-                told = wanted
+                sent = wanted
                 await self._tokens_changed.wait()
         except ConnectionError as error:
             return f"the line broke while speaking: {type(error).__name__}"
@@ -229,9 +234,9 @@ class TickerConnection:
             self._consecutive_undecodable += 1
 
 
-def _subscription_commands(told: dict[int, None], wanted: dict[int, None]) -> Iterator[str]:
-    gone = [token for token in told if token not in wanted]
-    new = [token for token in wanted if token not in told]
+def _subscription_commands(sent: dict[int, None], wanted: dict[int, None]) -> Iterator[str]:
+    gone = [token for token in sent if token not in wanted]
+    new = [token for token in wanted if token not in sent]
     for batch in _batches(gone):
         yield unsubscribe(batch)
     for batch in _batches(new):
@@ -277,8 +282,8 @@ class KiteTickerConnector:
     async def connect(self) -> tuple[aiohttp.ClientWebSocketResponse, SessionToken]:
         """A connected socket and its token.
 
-        NeedsLoginError without a valid one, and for a while after the market refused it here: whether it
-        is dead altogether other requests will tell. RetryableError for anything that may pass.
+        NeedsLoginError without a valid one, and for a while after the market refused it here: other requests
+        show whether it is invalid. RetryableError for anything that may pass.
         """
         await self._session.authorize()
         token = self._session.token()
@@ -319,11 +324,11 @@ class KiteTickerConnector:
 class KiteTicker:
     """Implements `ports.LiveMarket`. `clock` counts real seconds, like the exchange."""
 
-    def __init__(self, door: KiteTickerConnector, settings: TickerSettings, clock: Clock) -> None:
-        self._connector = door
+    def __init__(self, connector: KiteTickerConnector, settings: TickerSettings, clock: Clock) -> None:
+        self._connector = connector
         self._counts = TickerCounters()
         self._connections = [
-            TickerConnection(str(number), door, settings, clock, self._counts)
+            TickerConnection(str(number), connector, settings, clock, self._counts)
             for number in range(1, MAX_CONNECTIONS + 1)
         ]
 

@@ -1,7 +1,7 @@
 """Codec of the live feed: binary packets to arrays, text frames to messages, subscription commands to text.
 
 All numbers on the wire are big-endian. A frame is a count of packets, then for each its length and body;
-what a packet holds is told by its length alone.
+its length alone determines what a packet holds.
 """
 
 from collections.abc import Iterable, Sequence
@@ -25,7 +25,7 @@ DEFAULT_DIVISOR: Final = 100.0
 
 
 class TickerMode(StrEnum):
-    """How much the feed tells of an instrument; kept in records by its place here."""
+    """How much the feed sends of an instrument; stored in records by its position here."""
 
     LTP = "ltp"
     QUOTE = "quote"
@@ -106,7 +106,7 @@ TICK_DTYPE: Final = np.dtype(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DecodedTicks:
-    """The ticks of one frame in its order: `records` (n,) of `TICK_DTYPE`, NaN and NaT where not told.
+    """The ticks of one frame in its order: `records` (n,) of `TICK_DTYPE`, NaN and NaT where unknown.
 
     `skipped` counts packets of lengths that are not known.
     """
@@ -222,7 +222,7 @@ def unsubscribe(tokens: Iterable[int]) -> str:
 
 
 def set_mode(mode: TickerMode, tokens: Iterable[int]) -> str:
-    """The command that changes how much is told of each."""
+    """The command that changes how much is sent of each."""
     return _command("mode", [mode, list(tokens)])
 
 
@@ -252,7 +252,7 @@ def _packet_offsets(frame: bytes) -> tuple[IntArray, IntArray]:
 
 
 def _equal_lengths(frame: bytes, count: int) -> IntArray | None:
-    """The lengths, where all packets have one: the usual frame, told without walking through it."""
+    """The lengths, where all packets have one: the usual frame, recognised without reading each packet."""
     stride, rest = divmod(len(frame) - 2, count) if count else (0, 1)
     if rest or stride < 2:
         return None
@@ -296,7 +296,7 @@ _BLANK: Final = _blank_tick()
 
 
 def _blank(count: int) -> RecordArray:
-    """Ticks (count,) that tell nothing yet."""
+    """Ticks (count,) without any value yet."""
     return np.repeat(_BLANK, count)
 
 

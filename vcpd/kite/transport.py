@@ -64,8 +64,8 @@ class Transport:
     ) -> T:
         """The decoded answer to `call`, tried as often as the settings allow.
 
-        `authorization` is asked before each try. An answer that `decode` finds passing trouble in is
-        asked for again. Raises RetryableError when the tries are used up, other errors at once.
+        `authorization` is asked before each try. A response in which `decode` finds a temporary failure
+        is requested again. Raises RetryableError when the tries are used up, other errors at once.
         """
         tries = 1
         while True:

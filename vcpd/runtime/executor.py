@@ -95,7 +95,7 @@ def processes_of(executor: ProcessPoolExecutor) -> dict[int, BaseProcess]:
 
 
 def start_executor(
-    method: StartMethod, count: int, outfit: WorkerConfig, preload: Sequence[str]
+    method: StartMethod, count: int, config: WorkerConfig, preload: Sequence[str]
 ) -> StartedExecutor:
     """Start an executor and all its processes at once. Blocks: not for the event loop.
 
@@ -103,7 +103,7 @@ def start_executor(
     replaced, and the executor hangs when the last one left.
     """
     context = start_context(method, preload)
-    started = (outfit, context.Barrier(count))
+    started = (config, context.Barrier(count))
     executor = ProcessPoolExecutor(count, context, initializer=initialize, initargs=started)
     greetings = []
     with child_start_guard():
@@ -192,10 +192,10 @@ class WorkerExecutor:
         self._processes = _live_processes(self.pids)
 
     @classmethod
-    async def start(cls, settings: WorkerSettings, outfit: WorkerConfig, preload: Sequence[str]) -> Self:
+    async def start(cls, settings: WorkerSettings, config: WorkerConfig, preload: Sequence[str]) -> Self:
         """Launch all processes and wait until each is warm. UnavailableError when they do not come up."""
         launching = asyncio.ensure_future(
-            asyncio.to_thread(start_executor, settings.start_method, settings.count, outfit, preload)
+            asyncio.to_thread(start_executor, settings.start_method, settings.count, config, preload)
         )
         try:
             launched = await asyncio.shield(launching)
@@ -251,7 +251,7 @@ class WorkerExecutor:
         )
 
     async def run(self, task: WorkerTask, timeout_s: float, *, alone: bool) -> Any:
-        """The task's value, or what it raised; WorkerLostError or CrewBrokenError when it did not end.
+        """The task's value, or what it raised; WorkerLostError or ExecutorBrokenError when it did not end.
 
         `alone`: while nothing else runs, so that a death can only be this task's doing.
         """
@@ -312,7 +312,7 @@ class WorkerExecutor:
         raise WorkerLostError(reason)
 
     async def _classify_crash(self, *, alone: bool) -> TaskResult:
-        """Tell the guilty from those who only ran beside it."""
+        """Distinguish the task that caused the crash from those that only ran at the same time."""
         if self.broken_reason is not None:
             raise ExecutorBrokenError(self.broken_reason, suspect=False)
         reason = await self._exit_reason()
@@ -355,7 +355,7 @@ class WorkerExecutor:
         )
 
     def kill(self, reason: str) -> None:
-        """Kill all processes; what else runs is told that it is innocent."""
+        """Kill all processes; other running tasks fail with suspect=False."""
         if self.broken_reason is None:
             self.broken_reason = reason
         self._started.kill()

@@ -68,7 +68,7 @@ class IllegalTransitionError(VcpdError):
 
 
 class Lifecycle:
-    """The daemon's state; listeners hear each change (from, trigger, to) after it happened."""
+    """The daemon's state; listeners receive each change (from, trigger, to) after it happened."""
 
     def __init__(self, *listeners: LifecycleListener) -> None:
         self.state = DaemonState.NEW
@@ -117,7 +117,7 @@ class ShutdownStack:
     async def close(
         self, on_step: Callable[[str, float], None] = lambda _name, _deadline_s: None
     ) -> list[str]:
-        """Close all, telling `on_step` name and deadline of each before. Gives the names that failed."""
+        """Close all; `on_step` is called before each with name and deadline. Gives the names that failed."""
         failed = []
         while self._closers:
             closer = self._closers.pop()
@@ -177,7 +177,7 @@ def exit_now(number: int, _frame: FrameType | None) -> NoReturn:
 async def force_exit(code: int) -> int:
     """Give `code` once every other task and thread of the loop has ended; end the process where one does not.
 
-    A task that swallows its cancellation, or a thread that a dead disk holds, would keep the loop open.
+    A task that ignores its cancellation, or a thread that a dead disk holds, would keep the loop open.
     """
     deaf = await _cancel_other_tasks()
     threads = asyncio.create_task(asyncio.get_running_loop().shutdown_default_executor())

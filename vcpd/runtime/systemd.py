@@ -118,7 +118,7 @@ def _one_line(text: str) -> str:
 
 
 def watchdog_interval_s(environment: Mapping[str, str], pid: int) -> float | None:
-    """How often the manager wants to hear from us (half its patience); None when it does not ask us."""
+    """Interval of watchdog messages, half the time limit of the manager; None without a watchdog."""
     if environment.get("WATCHDOG_PID", str(pid)) != str(pid):
         return None
     try:

@@ -238,7 +238,7 @@ class WorkerPool:
         *,
         rows: range | None = None,
         progress: Progress | None = None,
-        casualties: list[FailedSymbol] | None = None,
+        failed_symbols: list[FailedSymbol] | None = None,
     ) -> Sequence[T]:
         """See `ports.Workers`. PermanentError also when more than `max_failed_symbols` rows are given up."""
         settings = self.settings
@@ -252,11 +252,11 @@ class WorkerPool:
         n_lanes = min(settings.count, mapping.n_chunks)
         lanes = [mapping.process(run_piece, settings.max_failed_symbols) for _ in range(n_lanes)]
         await gather_or_cancel(lanes)
-        await self._report(mapping, panel, casualties)
+        await self._report(mapping, panel, failed_symbols)
         return mapping.results
 
     async def _report(
-        self, mapping: ChunkedMap[Any], panel: PanelReference, casualties: list[FailedSymbol] | None
+        self, mapping: ChunkedMap[Any], panel: PanelReference, failed_symbols: list[FailedSymbol] | None
     ) -> None:
         named = [
             FailedSymbol(await self._symbol_at(panel, one.row), one.row, str(one.error))
@@ -264,12 +264,12 @@ class WorkerPool:
         ]
         for one in named:
             log.error("symbol_failed", symbol=one.symbol, reason=one.reason)
-        if named and (casualties is None or len(named) > self.settings.max_failed_symbols):
+        if named and (failed_symbols is None or len(named) > self.settings.max_failed_symbols):
             listed = "; ".join(f"{one.symbol}: {one.reason}" for one in named[:3])
             text = f"{len(named)} symbols could not be computed, the job is given up: {listed}"
             raise PermanentError(text) from mapping.failed_rows[0].error
-        if casualties is not None:
-            casualties.extend(named)
+        if failed_symbols is not None:
+            failed_symbols.extend(named)
 
     async def _symbol_at(self, panel: PanelReference, row: int) -> str:
         message = MapRows(symbol_at, panel, row, row + 1, None)
@@ -290,10 +290,10 @@ class WorkerPool:
     async def _run(self, task: WorkerTask, timeout_s: float, *, alone: bool = False) -> Any:
         """Until the task ends in one way or the other; another's fault only costs it time."""
         while True:
-            crew = await self._ready_executor()
+            executor = await self._ready_executor()
             self._n_tasks += 1
             try:
-                return await crew.run(task, timeout_s, alone=alone)
+                return await executor.run(task, timeout_s, alone=alone)
             except WorkerLostError as error:
                 log.warning("worker_lost", task=task.name, reason=str(error))
                 raise
@@ -314,15 +314,15 @@ class WorkerPool:
         raise UnavailableError("the workers are closed: the daemon is stopping")
 
     def _replace_if_needed(self) -> None:
-        """Begin to replace a crew that is missing, broken or worn, unless somebody does already."""
-        crew = self._executor
-        fit = crew is not None and not crew.is_broken and not crew.needs_recycling(self.settings)
+        """Begin to replace an executor that is missing, broken or due for recycling, unless it has begun."""
+        executor = self._executor
+        fit = executor is not None and not executor.is_broken and not executor.needs_recycling(self.settings)
         if fit or self._closed or self._replacing is not None:
             return
-        if crew is not None:
-            self._n_broken += crew.is_broken
-            self._n_recycled += not crew.is_broken
-        self._replacing = asyncio.create_task(self._replace(crew), name="workers-replace")
+        if executor is not None:
+            self._n_broken += executor.is_broken
+            self._n_recycled += not executor.is_broken
+        self._replacing = asyncio.create_task(self._replace(executor), name="workers-replace")
         self._replacing.add_done_callback(self._replaced)
 
     def _replaced(self, task: "asyncio.Task[None]") -> None:
@@ -347,7 +347,7 @@ class WorkerPool:
                 return
 
     async def _precompile(self) -> None:
-        """Once in the pool's life; where it fails, the workers warm up unrehearsed and tell what is wrong."""
+        """Run once per pool; if it fails, the workers compile on their own and report the error."""
         if self._precompiled or not self._warm_ups:
             return
         try:
@@ -361,16 +361,16 @@ class WorkerPool:
         outfit = WorkerConfig(
             self._open_panel, self._warm_ups, settings.memory_limit_mb, settings.idle_release_s
         )
-        crew = await WorkerExecutor.start(settings, outfit, self._preload)
+        executor = await WorkerExecutor.start(settings, outfit, self._preload)
         self._n_started += 1
-        return crew
+        return executor
 
     def snapshot(self) -> WorkersSnapshot:
-        crew = self._executor
-        views = () if crew is None else tuple(_worker_view(crew, pid) for pid in crew.pids)
+        executor = self._executor
+        views = () if executor is None else tuple(_worker_view(executor, pid) for pid in executor.pids)
         return WorkersSnapshot(
             self.settings.count,
-            () if crew is None else tuple(crew.running_tasks),
+            () if executor is None else tuple(executor.running_tasks),
             self._n_tasks,
             self._n_started,
             self._n_broken,
@@ -379,5 +379,5 @@ class WorkerPool:
         )
 
 
-def _worker_view(crew: WorkerExecutor, pid: int) -> WorkerView:
-    return WorkerView(pid, crew.tasks_by_pid[pid], round(crew.private_mb_by_pid.get(pid, 0.0), 1))
+def _worker_view(executor: WorkerExecutor, pid: int) -> WorkerView:
+    return WorkerView(pid, executor.tasks_by_pid[pid], round(executor.private_mb_by_pid.get(pid, 0.0), 1))

@@ -1,6 +1,6 @@
 """Worker process entry points: initialize, signal readiness, run one task at a time.
 
-An executor gives a worker no object of its own, so what it keeps (the panel, its outfit) is module state,
+An executor gives a worker no object of its own, so its state (the panel, its configuration) is module state,
 set once by the initializer.
 """
 
@@ -147,7 +147,7 @@ _warm_up_error: Exception | None = None
 _all_warm: Barrier | None = None
 
 
-def initialize(outfit: WorkerConfig, all_warm: Barrier) -> None:
+def initialize(config: WorkerConfig, all_warm: Barrier) -> None:
     """The executor's initializer. What fails in a warm-up is kept for `greet`, or nobody would learn it."""
     global _opened, _warm_up_error, _all_warm  # noqa: PLW0603 - see the module's docstring
     _all_warm = all_warm
@@ -158,15 +158,15 @@ def initialize(outfit: WorkerConfig, all_warm: Barrier) -> None:
     set_warm_up_priority()
     tune_malloc()
     try:
-        for warm_up in outfit.warm_ups:
+        for warm_up in config.warm_ups:
             warm_up()
         set_idle_priority()
         freeze_gc()
         trim_heap()
-        limit_memory(outfit.memory_limit_mb)
+        limit_memory(config.memory_limit_mb)
     except Exception as error:  # noqa: BLE001 - told by `greet`
         _warm_up_error = error
-    _opened = OpenedPanel(outfit.open_panel, outfit.rest_after_s)
+    _opened = OpenedPanel(config.open_panel, config.rest_after_s)
     threading.Thread(target=_opened.release_memory_when_idle, name="worker-rest", daemon=True).start()
 
 

@@ -50,7 +50,7 @@ MARGINS: Final = {"enabled": True, "net": 0.0, "available": {"cash": 0.0}, "util
 
 
 class SandboxExchange:
-    """A Kite-compatible exchange over `market`; `clock` tells the market's time, limits are in real time."""
+    """A Kite-compatible exchange over `market`; `clock` gives the market's time, limits are in real time."""
 
     def __init__(self, settings: SandboxSettings, market: SandboxMarket, clock: Clock) -> None:
         self.limiter = RequestLimiter(settings.limits)
@@ -264,7 +264,7 @@ class SandboxExchange:
         return success_response(data=True)
 
     async def _sectors(self, _: web.Request) -> web.Response:
-        """Each company's sector, as an index list tells it."""
+        """Each company's sector, as an index list gives it."""
         at = await self._prepare_market(self._clock.now())
         text = await asyncio.to_thread(lambda: sector_list(self._market.listings(at)))
         return web.Response(text=text, content_type="text/csv")

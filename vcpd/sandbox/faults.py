@@ -77,11 +77,11 @@ class FaultSelector:
 
     @property
     def altered_symbols(self) -> list[str]:
-        """Symbols of which something untrue is told."""
+        """Symbols whose data is falsified."""
         return [*self._vanished, *self.settings.split_ratios]
 
     def corrupt_ticks(self, ticks: RecordArray, concerned: Mapping[str, MarketQuote]) -> RecordArray:
-        """The ticks without vanished symbols and with prices restated; `concerned` tells their tokens."""
+        """The ticks without hidden symbols and with split prices; `concerned` gives their tokens."""
         for symbol, quote in concerned.items():
             told = ticks["token"] == quote.token
             if self.is_hidden(symbol):
@@ -94,11 +94,11 @@ class FaultSelector:
         return ticks
 
     def is_hidden(self, symbol: str) -> bool:
-        """Whether the exchange pretends not to know the symbol."""
+        """Whether the exchange hides the symbol."""
         return symbol in self._vanished
 
     def restate(self, series: Shown) -> Shown:
-        """Bars or candles as after the split that the settings pretend."""
+        """Bars or candles after the configured split."""
         ratio = self.settings.split_ratios.get(series.symbol, 1.0)
         if ratio == 1.0:
             return series

@@ -204,7 +204,7 @@ class SandboxMarket(Protocol):
         ...
 
     def ticks(self, tokens: IntArray, at: datetime, /, *, resting: bool) -> RecordArray:
-        """What the live feed tells of these: TICK_DTYPE, mode full; unknown tokens are absent.
+        """The live feed's ticks of these: TICK_DTYPE, mode full; unknown tokens are absent.
 
         With `resting` also of those that do not trade now.
         """

@@ -150,7 +150,7 @@ def symbol_traits(seed: int, purpose: str, numbers: IntArray) -> SymbolTraits:
 def ordinary_paths(
     seed: int, purpose: str, numbers: IntArray, sectors: IntArray, factors: MarketFactors
 ) -> PricePaths:
-    """Names that follow market and sector, with weather of their own: regimes, gaps, rare jumps."""
+    """Names that follow market and sector, with noise of their own: regimes, gaps, rare jumps."""
     traits = symbol_traits(seed, purpose, numbers)
     draws = session_draws(seed, purpose, numbers, factors.session_count)
     volatility = (
@@ -179,7 +179,7 @@ def trailing_normal(draws: FloatArray, sessions: int) -> FloatArray:
 
 
 def log_volume_noise(draws: FloatArray) -> FloatArray:
-    """The log of a volume's own weather: slow interest and the day's chance."""
+    """The log of a volume's own noise: a slow component and a daily one."""
     return 0.35 * trailing_normal(draws, 20) + 0.22 * draws
 
 

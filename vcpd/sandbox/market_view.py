@@ -71,7 +71,7 @@ class MarketView:
         return found
 
     def ticks(self, tokens: IntArray, at: datetime) -> RecordArray:
-        """What the live feed tells of those that trade in the moving session."""
+        """The live feed's ticks of the instruments that trade in the running session."""
         if self.time.running_session is None:
             return np.empty(0, TICK_DTYPE)
         return self._session().columns(tokens, self.time, at).ticks(at)

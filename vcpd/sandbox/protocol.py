@@ -160,7 +160,7 @@ def _flag(query: Mapping[str, str], name: str) -> bool:
 
 
 def sector_list(listings: Iterable[MarketListing]) -> str:
-    """A line for each company whose name tells its sector; bonds, indices and real names have none."""
+    """A line for each company whose name gives its sector; bonds, indices and real names have none."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(SECTOR_COLUMNS)

@@ -80,7 +80,7 @@ class QuoteColumns:
         ]
 
     def ticks(self, at: datetime) -> RecordArray:
-        """Everything that the live feed can tell of them at `at`: TICK_DTYPE, mode full."""
+        """Everything that the live feed can send of them at `at`: TICK_DTYPE, mode full."""
         records = np.zeros(len(self.tokens), TICK_DTYPE)
         records["token"], records["mode"] = self.tokens, MODES.index(TickerMode.FULL)
         records["tradable"] = self.tokens & 0xFF != INDEX_SEGMENT

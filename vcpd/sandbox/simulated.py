@@ -227,7 +227,7 @@ class SimulatedMarket:
         )
 
     def _view(self, at: datetime) -> MarketView:
-        """One standpoint an answer: `prepare` may bring in a longer world at any time."""
+        """One market view per response: `prepare` may replace the universe by a longer one at any time."""
         moment = market_time_at(self._calendar, at)
         return MarketView(
             self._generated.universe, moment, self._calendar, self._settings.seed, self._session_cache

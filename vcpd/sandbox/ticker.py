@@ -29,7 +29,7 @@ CLOSE_TIMEOUT_S: Final = 0.5
 
 
 class CommandError(Exception):
-    """A text frame that the feed does not obey, with the words for its sender."""
+    """An invalid text frame, with the error message for its sender."""
 
 
 class _Command(msgspec.Struct):
@@ -38,7 +38,7 @@ class _Command(msgspec.Struct):
 
 
 class Subscription:
-    """Tokens, ascending, each with its mode, and the price and volume that were told last."""
+    """Tokens, ascending, each with its mode, and the price and volume sent last."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -74,14 +74,14 @@ class Subscription:
         return fresh
 
     def mark_sent(self, ticks: RecordArray) -> RecordArray:
-        """The ticks in their modes; from now on they count as told."""
+        """The ticks in their modes; from now on they count as sent."""
         places = np.searchsorted(self.tokens, ticks["token"])
         self._sent[places] = _price_and_volume(ticks)
         ticks["mode"] = self._modes[places]
         return ticks
 
     def changed_since_sent(self, ticks: RecordArray) -> RecordArray:
-        """Those of the ticks whose price or volume is not what was told last."""
+        """The ticks whose price or volume differs from what was sent last."""
         places = np.searchsorted(self.tokens, ticks["token"])
         news: RecordArray = ticks[(self._sent[places] != _price_and_volume(ticks)).any(axis=1)]
         return news
@@ -170,7 +170,7 @@ class SandboxTicker:
         return self._account.is_valid_token(*credentials, self._clock.now())
 
     async def ticks(self, tokens: IntArray, ready: PrepareMarket, *, resting: bool) -> RecordArray:
-        """What the market tells now of these, in mode full, with what the faults pretend."""
+        """Current ticks of these, in mode full, with the injected faults."""
         at = await ready(self._clock.now())
         if resting:
             found = await asyncio.to_thread(self._market.ticks, tokens, at, resting=True)
@@ -254,7 +254,7 @@ class _ClientConnection:
             return None
 
     async def _handle_command(self, order: str | TickerMessage) -> None:
-        """Follow a command, and tell at once what it asks for unless another one waits already."""
+        """Apply a command and send its ticks at once, unless another command is pending."""
         if isinstance(order, TickerMessage):
             return await self._send_text(order)
         try:

@@ -20,7 +20,7 @@ SHARE_LENGTHS: Final = {TickerMode.LTP: 8, TickerMode.QUOTE: 44, TickerMode.FULL
 def encode_frame(ticks: RecordArray) -> bytes:
     """A frame of the ticks (n,) of TICK_DTYPE in their order, each as long as its mode asks for.
 
-    Where a tick tells nothing (NaN, NaT) the packet says 0; amounts beyond 32 bits say the largest number.
+    Unknown values (NaN, NaT) are sent as 0; amounts beyond 32 bits as the largest number.
     """
     lengths = _lengths(ticks)
     frame = np.empty(2 + int((lengths + 2).sum()), np.uint8)

@@ -92,7 +92,7 @@ def _check_concurrency(policy: JobPolicy, around: AdmissionContext) -> Admission
 
 
 def overload_reason(pressure: MachineLoad, settings: ScheduleSettings) -> str | None:
-    """Why nothing heavy should start, None where the machine has room."""
+    """Why nothing heavy should start, None where the machine has capacity."""
     if pressure.memory_used_pct > settings.max_memory_pct:
         return f"memory {pressure.memory_used_pct:.0f} % used, mark {settings.max_memory_pct:.0f} %"
     if pressure.cpu_load_per_core > settings.max_load_per_core:
@@ -125,7 +125,7 @@ class RunQueue:
             self._reserved.remove(name)
 
     def check_cancellations(self) -> None:
-        """UnavailableError for a run at work long after it was told to end: it keeps others out for ever."""
+        """Raises UnavailableError for a run that still runs long after its cancellation and blocks others."""
         now_s = asyncio.get_running_loop().time()
         for active in self.running:
             if active.cancel_request is None or not active.executing:
@@ -244,29 +244,29 @@ def _dependency_ticks(
             yield name, tick.scheduled_at
 
 
-def next_wakeup(lines: Mapping[str, ScheduledJob], yard: RunQueue, now: datetime) -> datetime:
+def next_wakeup(lines: Mapping[str, ScheduledJob], queue: RunQueue, now: datetime) -> datetime:
     """The next tick; `now` itself while runs are on their way."""
-    if yard.pending or yard.running:
+    if queue.pending or queue.running:
         return now
     return min((line.next_tick.scheduled_at for line in lines.values() if line.next_tick), default=NEVER)
 
 
 def sleep_seconds(
-    lines: Mapping[str, ScheduledJob], yard: RunQueue, now: datetime, until: datetime, monotonic_s: float
+    lines: Mapping[str, ScheduledJob], queue: RunQueue, now: datetime, until: datetime, monotonic_s: float
 ) -> float:
     """A look away; nothing is on its way before `until`."""
     if until > now:
         return min(MAX_SLEEP_S, (until - now).total_seconds())
-    return _busy_sleep_seconds(lines, yard, now, monotonic_s)
+    return _busy_sleep_seconds(lines, queue, now, monotonic_s)
 
 
 def _busy_sleep_seconds(
-    lines: Mapping[str, ScheduledJob], yard: RunQueue, now: datetime, monotonic_s: float
+    lines: Mapping[str, ScheduledJob], queue: RunQueue, now: datetime, monotonic_s: float
 ) -> float:
     """While runs wait or work, their deadlines and timeouts count too."""
     due = [line.next_tick.scheduled_at for line in lines.values() if line.next_tick]
-    due += [one.deadline for one in yard.pending]
+    due += [one.deadline for one in queue.pending]
     waits_s = [(instant - now).total_seconds() for instant in due]
-    waits_s += [one.timeout_left_s(monotonic_s) for one in yard.running if one.cancel_request is None]
-    longest_s = PENDING_SLEEP_S if yard.pending else MAX_SLEEP_S
+    waits_s += [one.timeout_left_s(monotonic_s) for one in queue.running if one.cancel_request is None]
+    longest_s = PENDING_SLEEP_S if queue.pending else MAX_SLEEP_S
     return max(MIN_SLEEP_S, min([longest_s, *waits_s]))

@@ -146,11 +146,11 @@ class RetryTable:
     def __init__(self) -> None:
         self._pending: dict[str, Retry] = {}
 
-    def put(self, comeback: Retry | None, job: str) -> None:
+    def put(self, retry: Retry | None, job: str) -> None:
         """The job's next try from now on; None: there is none."""
         self._pending.pop(job, None)
-        if comeback is not None:
-            self._pending[job] = comeback
+        if retry is not None:
+            self._pending[job] = retry
 
     def clear(self) -> None:
         self._pending.clear()

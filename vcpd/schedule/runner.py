@@ -219,7 +219,7 @@ class RunLauncher:
 
 
 class PausedJobs:
-    """The paused jobs as the table last told them."""
+    """The paused jobs as last read from the table."""
 
     def __init__(self, runs: RunStore, tasks: SupervisedTasks, clock: Clock) -> None:
         self.names: frozenset[str] = frozenset()

@@ -66,22 +66,22 @@ class SchedulerStatus(msgspec.Struct, frozen=True):
 
 def scheduler_status(  # noqa: PLR0913 - the scheduler hands in each part by name
     lines: Mapping[str, ScheduledJob],
-    yard: RunQueue,
+    queue: RunQueue,
     paused: frozenset[str],
-    comebacks: RetryTable,
+    retries: RetryTable,
     *,
     leading: bool,
     now: datetime,
     clock_error: str | None = None,
 ) -> SchedulerStatus:
     """The status of every line at `now`."""
-    jobs = [_job_status(line, yard, line.name in paused, comebacks.at(line.name)) for line in lines.values()]
+    jobs = [_job_status(line, queue, line.name in paused, retries.at(line.name)) for line in lines.values()]
     jobs.sort(key=lambda job: (job.next_at is None, job.next_at, job.name))
     return SchedulerStatus(leading, now, tuple(jobs), clock_error)
 
 
-def _job_status(line: ScheduledJob, yard: RunQueue, paused: bool, retry_at: datetime | None) -> JobStatus:
-    last, active = yard.history.last(line.name), yard.active_run(line.name)
+def _job_status(line: ScheduledJob, queue: RunQueue, paused: bool, retry_at: datetime | None) -> JobStatus:
+    last, active = queue.history.last(line.name), queue.active_run(line.name)
     tick = line.next_tick
     return JobStatus(
         name=line.name,
@@ -93,9 +93,9 @@ def _job_status(line: ScheduledJob, yard: RunQueue, paused: bool, retry_at: date
         next_session=tick.session if tick else None,
         last=last,
         last_duration_s=_duration_s(last),
-        misses=yard.history.missed_count(line.name),
+        misses=queue.history.missed_count(line.name),
         running=_running_status(active) if active else None,
-        waiting=tuple(_pending_status(one) for one in yard.pending if one.name == line.name),
+        waiting=tuple(_pending_status(one) for one in queue.pending if one.name == line.name),
         retry_at=retry_at,
     )
 

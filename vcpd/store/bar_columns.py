@@ -25,7 +25,7 @@ from vcpd.store.bar_layouts import (
     REQUIRED_COLUMNS,
     REQUIRED_INDEX_COLUMNS,
     file_symbol,
-    is_bulletin,
+    is_bhavcopy,
     match_columns,
 )
 from vcpd.store.bar_rows import (
@@ -170,7 +170,7 @@ class _TableParser:
                 )
 
     def _sessions(self) -> tuple[DateArray, IntArray | None]:
-        """(n,) sessions, NaT where unreadable, and the minute of the day where the file tells one."""
+        """(n,) sessions, NaT where unreadable, and the minute of the day where the file gives one."""
         column, name = self._column("date"), self._given_name("date")
         if column.dtype.is_numeric():
             column = whole_numbers_as_text(column)
@@ -357,7 +357,7 @@ class _TableParser:
         if self._symbol is not None:
             columns = {"symbol": FROM_FILE_NAME, **columns}
         sessions = records["session"]
-        if is_bulletin(self._table.header.names):
+        if is_bhavcopy(self._table.header.names):
             self._notices.append(BULLETIN_NOTICE)
         return FileReading(
             file=str(self._table.path),

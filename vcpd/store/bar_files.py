@@ -58,7 +58,7 @@ class BarFile:
 
 @dataclass(slots=True, eq=False)
 class _FolderReader:
-    """Reads a path's files one after another; files whose dates stay open wait for what the others tell."""
+    """Reads a path's files one after another; files whose dates stay open are decided by the other files."""
 
     path: Path
     options: ReadingOptions

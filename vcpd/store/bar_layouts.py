@@ -207,7 +207,7 @@ def file_symbol(stem: str) -> str | None:
     return symbol if is_symbol and symbol not in GENERIC_FILE_NAMES else None
 
 
-def is_bulletin(names: Sequence[str]) -> bool:
+def is_bhavcopy(names: Sequence[str]) -> bool:
     """Whether a header is one of the exchange's daily files, whose prices nobody has adjusted."""
     plain = {normalized_name(name) for name in names}
     return bool(plain & BULLETIN_VOLUMES) and bool(plain & set(COLUMN_NAMES["series"]))

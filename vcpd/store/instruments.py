@@ -111,7 +111,7 @@ class PostgresInstrumentStore:
         return await self._database.execute(SQL["set_sectors"], list(sectors), list(sectors.values()))
 
     async def sector_of(self, symbol: str) -> str | None:
-        """The sector of a symbol, None where no list told it."""
+        """The sector of a symbol, None where no list gives it."""
         sector: str | None = await self._database.fetch_value(SQL["sector_of"], symbol)
         return sector
 

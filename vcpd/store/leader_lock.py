@@ -21,7 +21,7 @@ class LeaderLock:
     """Holds, or waits for, the advisory lock on a connection of its own.
 
     A leader that the server has not heard of for `silent_for_s` (it froze, or its machine is cut off, which
-    no end of the connection tells) loses the lock to the next daemon that asks.
+    closes no connection) loses the lock to the next daemon that asks.
     """
 
     def __init__(

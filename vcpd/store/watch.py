@@ -30,13 +30,13 @@ class PostgresWatchStore:
         rows = await self._database.fetch(SQL["instruments"], list(symbols))
         return {row["symbol"]: Instrument(**row) for row in rows}
 
-    async def add(self, sightings: Sequence[LiveEvent]) -> int:
+    async def add(self, events: Sequence[LiveEvent]) -> int:
         """See ports; one of a base that is no longer there is left out.
 
         One statement, whose commit does not wait for the disk: an alert follows, and its commit, which
         comes later in the same log, waits for both.
         """
-        columns = [[getattr(one, name) for one in sightings] for name in EVENT_COLUMNS]
+        columns = [[getattr(one, name) for one in events] for name in EVENT_COLUMNS]
         return await self._database.execute(SQL["add"], *columns)
 
     async def events_of(self, session: date) -> Sequence[LiveEvent]:

@@ -143,7 +143,7 @@ class ConnectionTable:
         return connection
 
     def _crowd(self, newcomer: Connection) -> Iterable[dict[Connection, None]] | None:
-        """The groups one of which must give way to `newcomer`; None where there is room."""
+        """The groups one of which must give way to `newcomer`; None below the limit."""
         group = self._unknown.get(newcomer.address)
         if group is not None and len(group) >= self.limits.per_address:
             return (group,)
@@ -193,7 +193,7 @@ class ConnectionTable:
         connection.carrier.abort()
 
     def close_longest_idle(self, number: int) -> None:
-        """Make room when the process runs out of descriptors."""
+        """Close connections when the process runs out of descriptors."""
         for _ in range(number):
             if (victim := self._longest_idle(list(self._unknown.values()))) is None:
                 return

@@ -77,7 +77,7 @@ class EventBroadcaster:
 
     def open(self, client: str) -> EventStream:
         """A new stream; where the client or all clients have too many, the oldest ends."""
-        self._make_room(client)
+        self._drop_oldest(client)
         stream = EventStream(client)
         self._streams[stream] = None
         if self._payload:
@@ -92,7 +92,7 @@ class EventBroadcaster:
         for stream in self._streams:
             stream.close()
 
-    def _make_room(self, client: str) -> None:
+    def _drop_oldest(self, client: str) -> None:
         counts = Counter(stream.client for stream in self._streams)
         if counts[client] >= MAX_STREAMS_PER_CLIENT:
             self._end_oldest_of(client)

@@ -20,7 +20,7 @@ log = structlog.get_logger("vcpd.alerts")
 
 
 class TelegramErrorBody(msgspec.Struct, frozen=True):
-    """What the server tells of a refusal."""
+    """Error response of the server."""
 
     class Parameters(msgspec.Struct, frozen=True):
         retry_after: float | None = None

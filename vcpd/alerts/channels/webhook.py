@@ -46,7 +46,7 @@ class WebhookChannel:
 
 
 def encode_message(message: AlertMessage) -> bytes:
-    """The message and the alerts that it tells of, with all their facts."""
+    """The message and its alerts with all their variables."""
     picture = None if message.image is None else base64.b64encode(message.image).decode()
     return msgspec.json.encode(
         {

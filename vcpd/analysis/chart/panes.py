@@ -129,7 +129,7 @@ def _month_starts(history: ChartHistory) -> list[tuple[int, date]]:
 
 
 def _thin_out(starts: list[tuple[int, date]], step: float) -> list[tuple[int, date]]:
-    """The months, counted from January, that leave room for their names; beyond years every nth year."""
+    """The months, counted from January, whose labels do not overlap; beyond years every nth year."""
     every = 1
     while SESSIONS_PER_MONTH * step * every < MONTH_LABEL_WIDTH:
         every = next((months for months in (2, 3, 6, 12) if months > every), every * 2)

@@ -103,7 +103,7 @@ class RiskParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
 
 
 class RiskTaskParams(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker is told: the session to measure at (None: the panel's last) and the settings."""
+    """Parameters of a risk task: the session to measure at (None: the panel's last) and the settings."""
 
     as_of: date | None = None
     parameters: RiskParameters = RiskParameters()

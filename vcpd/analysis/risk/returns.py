@@ -147,7 +147,7 @@ def measure_drawdown(window: BarWindow) -> tuple[FloatArray, IntArray]:
 
 @kernel
 def _deepest_drawdown(close: FloatArray, highs: FloatArray, falls: FloatArray) -> tuple[float, int, int]:
-    """Depth, peak and trough; peak and trough are 0 without a fall. `highs` and `falls` are room to work."""
+    """Depth, peak and trough; peak and trough are 0 without a fall. `highs` and `falls` are workspace."""
     highs[0] = close[0]
     for column in range(1, len(close)):
         highs[column] = max(highs[column - 1], close[column])
@@ -173,9 +173,9 @@ def _recovery_bar(close: FloatArray, peak: int, trough: int) -> int:
 
 @kernel
 def _measure_drawdown_row(
-    close: FloatArray, room: FloatArray, positions: IntArray, out: FloatArray, at: IntArray
+    close: FloatArray, workspace: FloatArray, positions: IntArray, out: FloatArray, at: IntArray
 ) -> None:
-    depth, peak, trough = _deepest_drawdown(close, room[0], room[1])
+    depth, peak, trough = _deepest_drawdown(close, workspace[0], workspace[1])
     out[0] = depth
     out[1] = 0.0
     if trough == 0:
@@ -193,11 +193,11 @@ def _measure_drawdown_row(
 def _measure_drawdowns(
     close: FloatArray, positions: IntArray, first: IntArray, out: FloatArray, at: IntArray
 ) -> None:
-    room = np.empty((2, close.shape[1]))
+    workspace = np.empty((2, close.shape[1]))
     for row in range(len(first)):
         start = first[row]
         if start < close.shape[1]:
-            _measure_drawdown_row(close[row, start:], room, positions[row, start:], out[row], at[row])
+            _measure_drawdown_row(close[row, start:], workspace, positions[row, start:], out[row], at[row])
 
 
 def measure_market(window: BarWindow, returns: FloatArray, minimum_pairs: int) -> FloatArray:
