@@ -90,5 +90,5 @@ def test_the_changelog_lists_every_renamed_setting_and_log_event() -> None:
 
 def test_an_old_word_is_recognised_in_each_form() -> None:
     """The test can fail: on a name in snake or camel case, and on a word with its endings."""
-    assert _old_words("class RunYard: def tell_owner(failed_symbols)") == ["yard", "tell", "failed_symbols"]
+    assert _old_words("class RunYard: def tell_owner(casualties)") == ["yard", "tell", "casualties"]
     assert _old_words("It was told to sweep; sweeping yards.") == ["told", "sweep", "sweeping", "yards"]

@@ -311,8 +311,8 @@ class Notifier(Protocol):
     async def publish(self, alerts: Sequence[Alert]) -> int:
         """Keep the alerts for every channel that wants them, in one transaction; gives how many are new.
 
-        When it returns, they are durable and their delivery has been woken. A key that was published before is
-        not published again.
+        When it returns, they are durable and their delivery has been woken. A key that was published
+        before is not published again.
         """
         ...
 
