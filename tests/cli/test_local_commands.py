@@ -242,7 +242,7 @@ def test_the_table_names_the_session_that_was_judged(bars: Path, capsys: Capture
     assert _run("screen", "--bars", bars, "--all", "--as-of", "2025-06-29") == EXIT_OK
     said = capsys.readouterr()
     assert "8 setups after 2025-06-27" in said.out
-    assert "2025-06-29 is no session (Sunday): the one before, 2025-06-27, is judged" in said.err
+    assert "2025-06-29 is no session (Sunday): the one before, 2025-06-27, is used" in said.err
 
 
 @pytest.mark.parametrize("words", [("screen",), ("risk",), ("explain", "AAB")])

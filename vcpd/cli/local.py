@@ -58,12 +58,12 @@ def panel_until(panel: Panel, as_of: date | None, source: str, calendar: Trading
     if len(known.sessions) == len(panel.sessions) and len(calendar.sessions(last + timedelta(1), as_of)):
         raise BadInputError(f"{source}: {as_of} lies ahead: the last bar is of {last}")
     reason = calendar.closure_reason(as_of) or "no bar is of that day"
-    print(f"vcpd: {as_of} is no session ({reason}): the one before, {last}, is judged", file=sys.stderr)
+    print(f"vcpd: {as_of} is no session ({reason}): the one before, {last}, is used", file=sys.stderr)
     return known
 
 
 def print_flagged(panel: Panel, arguments: argparse.Namespace, calendar: TradingCalendar) -> None:
-    """The doubts that a daemon would have, on standard error; a file is judged all the same."""
+    """Report quality flags on standard error; symbols of a file are evaluated all the same."""
     symbol = getattr(arguments, "symbol", None)
     rows = row_range(panel, symbol, arguments.bars)
     days = calendar.sessions(calendar.valid_from, max(calendar.valid_until, panel.sessions[-1].item()))
@@ -72,9 +72,9 @@ def print_flagged(panel: Panel, arguments: argparse.Namespace, calendar: Trading
     flags = flag_rows(panel, rows, quality, days if follows else None)
     excluding = [flag for flag in flags if flag.excludes]
     for flag in excluding[:MAX_FLAGGED_SHOWN]:
-        _print_flag(flag, "doubtful, a daemon would keep it out")
+        _print_flag(flag, "flagged, a daemon would exclude it")
     if len(excluding) > MAX_FLAGGED_SHOWN:
-        _warn(f"and {len(excluding) - MAX_FLAGGED_SHOWN} more doubtful symbols")
+        _warn(f"and {len(excluding) - MAX_FLAGGED_SHOWN} more flagged symbols")
     others = [flag for flag in flags if not flag.excludes]
     if len(rows) == 1:
         for flag in others:
@@ -99,7 +99,7 @@ def _print_flag_counts(flags: Sequence[QualityFlag]) -> None:
 
 
 def load_full_panel(arguments: argparse.Namespace) -> Panel:
-    """The panel of all bars in the named files; bars on days without a session are told."""
+    """The panel of all bars in the named files; bars on days without a session are reported."""
     found = bar_files.read_bars(arguments.bars, date_order=date_order_of(arguments))
     print_quarantined(found)
     calendar = analysis_settings(arguments).calendar
