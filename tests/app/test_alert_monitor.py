@@ -56,6 +56,7 @@ class World:
         self.judged = [date(2026, 4, 6), YESTERDAY]
         self.screened = SESSION
         self.unscheduled: dict[date, int] = {}
+        self.jobs: tuple[Any, ...] = ()
         self.clock_error: str | None = None
         self.login: Any = SimpleNamespace(login_due=False, reason="")
 
@@ -77,9 +78,7 @@ class World:
                 newest_screen=self.screened,
                 unscheduled=self.unscheduled,
             ),
-            scheduler=SimpleNamespace(
-                snapshot=lambda: SimpleNamespace(jobs=(), clock_error=self.clock_error)
-            ),
+            scheduler=SimpleNamespace(snapshot=self._scheduler_status),
             current_panel=SimpleNamespace(last_loaded=panel),
             market=SimpleNamespace(is_simulated=False, session=SimpleNamespace(status=lambda: self.login)),
             storage=SimpleNamespace(
@@ -92,7 +91,7 @@ class World:
         )
 
     def _scheduler_status(self) -> Any:
-        return SimpleNamespace(jobs=(), clock_error=self.clock_error)
+        return SimpleNamespace(jobs=self.jobs, clock_error=self.clock_error)
 
     async def kinds(self) -> list[str]:
         return [one.alert.kind.value for one in reversed(await self.outbox.recent(100))]
@@ -284,3 +283,21 @@ async def test_a_day_that_the_calendar_does_not_know_is_reported_once(world: Wor
     (kept,) = await world.outbox.recent(5)
     assert (kept.alert.kind, kept.alert.session) == (AlertKind.CALENDAR, date(2026, 4, 4))
     assert "extra_sessions" in str(kept.alert.facts["reason"])
+
+
+async def test_a_failed_collection_that_is_tried_again_soon_is_not_reported_yet(world: World) -> None:
+    """Not while its retry is planned or waits; but once the pauses have grown."""
+    failed = Run(1, "collect", EVENING, SESSION, EVENING, EVENING, Outcome.FAILED, "the daemon died")
+    world.runs = (failed,)
+
+    def collect(retry_at: datetime | None, *waiting: date) -> Any:
+        runs = tuple(SimpleNamespace(session=session) for session in waiting)
+        return SimpleNamespace(name="collect", waiting=runs, last=failed, retry_at=retry_at, running=None)
+
+    for job in (collect(EVENING + 5 * MINUTE), collect(None, SESSION)):
+        world.jobs = (job,)
+        await AlertMonitor(world.parts()).check()
+        assert await world.kinds() == []
+    world.jobs = (collect(EVENING + 20 * MINUTE),)
+    await AlertMonitor(world.parts()).check()
+    assert await world.kinds() == [AlertKind.COLLECTION_INCOMPLETE]

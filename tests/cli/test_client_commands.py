@@ -72,6 +72,19 @@ async def test_status_names_every_trouble_and_is_exit_1_while_not_ready(
         assert words in said
 
 
+@pytest.mark.parametrize("login", [{"state": "not_needed", "reason": ""}, {"state": "valid", "reason": ""}])
+async def test_a_market_without_login_asks_for_none(
+    tmp_path: Path, capsys: Capture, login: dict[str, str]
+) -> None:
+    daemon = ScriptedDaemon()
+    daemon.said = status(login=login)
+    async with serving(tmp_path, sources(daemon)) as path:
+        assert await call("status", "--config", path) == EXIT_OK
+    said = capsys.readouterr().out
+    assert "no login needed" in said
+    assert "login due" not in said
+
+
 async def test_without_a_daemon_the_sentence_says_what_to_do(tmp_path: Path, capsys: Capture) -> None:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]

@@ -39,10 +39,19 @@ class RunLog:
         return run.started_at is not None and run.started_at >= closes
 
 
-def alerts_for_runs(run_log: RunLog, since: datetime, *, lacked_login: Collection[int] = ()) -> list[Alert]:
-    """Alerts about runs that ended at `since` or later; those of `lacked_login` failed for want of it."""
+def alerts_for_runs(
+    run_log: RunLog,
+    since: datetime,
+    *,
+    lacked_login: Collection[int] = (),
+    about_to_collect: Collection[date] = (),
+) -> list[Alert]:
+    """Alerts about runs that ended at `since` or later.
+
+    Runs of `lacked_login` failed for want of it; sessions of `about_to_collect` are tried again soon.
+    """
     alerts: list[Alert] = []
-    made_up: set[date] = set()  # sessions that a newer run has completed, or is at
+    made_up: set[date] = set(about_to_collect)  # and sessions that a newer run has completed, or is at
     for run, session in run_log.runs_of(COLLECT, RECONCILE):
         if run.finished_at is None and run_log.kinds[run.job] == COLLECT:
             made_up.add(session)

@@ -32,6 +32,7 @@ POLL_INTERVAL_S: Final = 60.0
 STORE_RETRY_DELAY_S: Final = 5.0
 LOW_HEALTH_LATCH: Final = "low_health"
 RECENT_DIGESTS: Final = 50
+RETRY_SOON: Final = timedelta(minutes=10)  # a failure that is tried again so soon is not reported yet
 log = structlog.get_logger("vcpd.alerts")
 CACHED_CHARTS: Final = 4
 RENDER_TIMEOUT_S: Final = 60.0
@@ -88,12 +89,30 @@ class AlertMonitor:
     async def _check_runs(self, run_log: RunLog, now: datetime) -> None:
         since = now - timedelta(hours=self._services.configuration.alerts.expire_after_h)
         await self._publish(
-            run_alerts.alerts_for_runs(run_log, since, lacked_login=self._failed_without_login(run_log))
+            run_alerts.alerts_for_runs(
+                run_log,
+                since,
+                lacked_login=self._failed_without_login(run_log),
+                about_to_collect=self._about_to_collect(now),
+            )
         )
         found = run_alerts.evening_screen(run_log, since)
         if found is not None and found[0].id != self._last_screen_run:
             await self._publish_setups(*found, now)
             self._last_screen_run = found[0].id
+
+    def _about_to_collect(self, now: datetime) -> frozenset[date]:
+        """Sessions whose collection waits, or is tried again within `RETRY_SOON`."""
+        kinds = self._kinds()
+        jobs = self._services.scheduler.snapshot().jobs
+        collects = [job for job in jobs if kinds.get(job.name) == run_alerts.COLLECT]
+        waiting = {run.session for job in collects for run in job.waiting}
+        soon = {
+            job.last.session
+            for job in collects
+            if job.last and job.last.session and job.retry_at and job.retry_at <= now + RETRY_SOON
+        }
+        return frozenset(waiting | soon)
 
     def _failed_without_login(self, run_log: RunLog) -> frozenset[int]:
         """Runs that failed because a login was due: reported by the login alert alone, even if seen later."""
