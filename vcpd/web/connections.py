@@ -26,6 +26,7 @@ IPV6_NETWORK_BITS: Final = 64  # one customer's network; its addresses are free 
 SHARE_OF_DESCRIPTORS: Final = 2  # connections take at most one in so many
 SHARE_PER_ADDRESS: Final = 4
 SHARE_RESERVED: Final = 8
+MIN_IDLE_S: Final = 2.0  # before a connection gives way to another one of its own address
 KEEP_ALIVE_S: Final = 10.0
 UNREAD_BODY_S: Final = 1.0  # for the rest of a body that nobody wants
 CONNECTIONS: Final = Gauge("vcpd_web_connections", "Open connections to the HTTP port.")
@@ -134,13 +135,19 @@ class ConnectionTable:
         connection = Connection(address, carrier, self._clock())
         if (crowd := self._crowd(connection)) is not None:
             victim = self._longest_idle(crowd)
-            if victim is None:
+            if victim is None or self._is_too_soon(connection, victim):
                 CLOSED.labels("refused").inc()
                 return None
             self.close(victim, "replaced")
         self._insert(connection)
         CONNECTIONS.set(len(self))
         return connection
+
+    def _is_too_soon(self, newcomer: Connection, victim: Connection) -> bool:
+        """Whether addresses that hold equally many would only replace each other's connections."""
+        if newcomer.is_local or newcomer.since_s - victim.since_s >= MIN_IDLE_S:
+            return False
+        return len(self._group_of(newcomer)) + 1 >= len(self._group_of(victim))
 
     def _crowd(self, newcomer: Connection) -> Iterable[dict[Connection, None]] | None:
         """The groups one of which must give way to `newcomer`; None below the limit."""

@@ -107,8 +107,15 @@ def response_for_error(error: Exception, request: web.Request) -> web.Response:
         if "Allow" in error.headers:
             response.headers["Allow"] = error.headers["Allow"]
         return response
+    if is_disconnected(request):  # nobody is there to be answered
+        return error_response(400, "the client closed the connection")
     log.error("web.request_failed", path=request.path, exc_info=error)
     return error_response(500, "internal error; the log has the details")
+
+
+def is_disconnected(request: web.Request) -> bool:
+    """Whether the client is gone, or lost its connection to another one."""
+    return request.transport is None or request.transport.is_closing()
 
 
 def set_busy(request: web.Request, *, busy: bool) -> None:

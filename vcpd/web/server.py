@@ -36,7 +36,7 @@ from vcpd.web.sign_in import SIGN_IN, SignIn
 
 SHUTDOWN_TIMEOUT_S: Final = 5.0
 BACKLOG: Final = 4096  # the kernel lowers it to net.core.somaxconn
-ACCEPTS_PER_TURN: Final = 64  # of the event loop
+ACCEPTS_PER_TURN: Final = 256  # of the event loop
 MAX_HEAD_BYTES: Final = 32 * 1024
 CHECK_INTERVAL_S: Final = 1.0
 PAUSE_S: Final = 0.2
