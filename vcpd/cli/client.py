@@ -16,6 +16,7 @@ from vcpd.core.errors import BadInputError, PermanentError, RetryableError, Unav
 from vcpd.core.secrets import Secret
 
 TIMEOUT_S: Final = 30.0
+GET_TRIES: Final = 3  # a daemon with too many connections closes one that it has not read from yet
 WILDCARD_HOSTS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - the address at which such a port is reached
 BAD_REQUEST_STATUSES: Final = frozenset({400, 404})
 RETRYABLE_STATUSES: Final = frozenset({409, 429, 500, 502, 503, 504})
@@ -40,13 +41,21 @@ class DaemonClient:
     def _request(self, method: str, path: str, query: dict[str, object]) -> Any:
         given = {name: value for name, value in query.items() if value is not None}
         target = f"{path}?{urlencode(given)}" if given else path
+        tries = GET_TRIES if method == "GET" else 1
+        while True:
+            try:
+                return self._request_once(method, target)
+            except (OSError, http.client.HTTPException) as error:
+                tries -= 1
+                if tries == 0 or not isinstance(error, ConnectionResetError):
+                    raise UnavailableError(self._unreachable_message(error)) from None
+
+    def _request_once(self, method: str, target: str) -> Any:
         connection = http.client.HTTPConnection(self.host, self.port, timeout=TIMEOUT_S)
         try:
             connection.request(method, target, headers=self._headers(method))
             answer = connection.getresponse()
             return _decode_response(answer.status, answer.read())
-        except (OSError, http.client.HTTPException) as error:
-            raise UnavailableError(self._unreachable_message(error)) from None
         finally:
             connection.close()
 

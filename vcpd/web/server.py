@@ -36,7 +36,8 @@ from vcpd.web.sign_in import SIGN_IN, SignIn
 
 SHUTDOWN_TIMEOUT_S: Final = 5.0
 BACKLOG: Final = 4096  # the kernel lowers it to net.core.somaxconn
-ACCEPTS_PER_TURN: Final = 256  # of the event loop
+ACCEPTS_PER_TURN: Final = 256  # of the event loop, refused ones included
+SHARE_OF_A_TURN: Final = 8  # of an address's places are given away in one turn
 MAX_HEAD_BYTES: Final = 32 * 1024
 CHECK_INTERVAL_S: Final = 1.0
 PAUSE_S: Final = 0.2
@@ -137,6 +138,7 @@ class Listener:
         self._starting: set[asyncio.Task[None]] = set()
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._logged_s = float("-inf")
+        self._admitted_per_turn = max(1, table.limits.per_address // SHARE_OF_A_TURN)
 
     def start(self, sockets: Sequence[socket.socket]) -> None:
         """Listen on `sockets`, which are bound and do not block."""
@@ -160,7 +162,8 @@ class Listener:
             self._loop.add_reader(sock, self._accept, sock)
 
     def _accept(self, sock: socket.socket) -> None:
-        """A few at a time, so that requests are served in between."""
+        """A few at a time, so that requests are served before further connections take their places."""
+        admitted = 0
         for _ in range(ACCEPTS_PER_TURN):
             try:
                 accepted, peer = sock.accept()
@@ -171,7 +174,9 @@ class Listener:
                     self._pause(error)
                     return
                 continue  # the client is gone again
-            self._admit(accepted, peer)
+            admitted += self._admit(accepted, peer)
+            if admitted >= self._admitted_per_turn:
+                return
 
     def _pause(self, error: OSError) -> None:
         """Out of descriptors: close some connections, and accept again in a moment."""
@@ -183,25 +188,33 @@ class Listener:
         self.table.close_longest_idle(CLOSED_PER_PAUSE)
         self._timers["pause"] = self._loop.call_later(PAUSE_S, self._resume)
 
-    def _admit(self, accepted: socket.socket, peer: object) -> None:
+    def _admit(self, accepted: socket.socket, peer: object) -> bool:
+        """Whether there is a place. A head that was sent already is read at once."""
         accepted.setblocking(False)
         pending = PendingSocket(accepted)
         connection = self.table.admit(client_address(peer), pending)
         if connection is None:
             pending.abort()
-            return
-        self._loop.add_reader(accepted, self._read_head, connection, pending)
+            return False
+        if self._read_head(connection, pending) is False:
+            self._loop.add_reader(accepted, self._read_further, connection, pending)
+        return True
 
-    def _read_head(self, connection: Connection, pending: PendingSocket) -> None:
+    def _read_further(self, connection: Connection, pending: PendingSocket) -> None:
+        if self._read_head(connection, pending):
+            self._loop.remove_reader(pending.sock)
+
+    def _read_head(self, connection: Connection, pending: PendingSocket) -> bool | None:
+        """Whether the head is complete, which is then served; None where the connection has ended."""
         complete = pending.receive()
         if complete is None:
             self.table.close(connection, "ended")
         elif complete:
-            self._loop.remove_reader(pending.sock)
             self.table.touch(connection, busy=True)
             task = self._loop.create_task(self._serve(connection, pending), name="web-connection")
             self._starting.add(task)
             task.add_done_callback(self._starting.discard)
+        return complete
 
     async def _serve(self, connection: Connection, pending: PendingSocket) -> None:
         """Hand the connection to aiohttp."""
