@@ -32,7 +32,10 @@ class Exchange:
         self, method: str, path: str, body: Mapping[str, object] | None = None
     ) -> Mapping[str, Any]:
         url = f"http://127.0.0.1:{self.port}{path}"
-        async with aiohttp.ClientSession() as http, http.request(method, url, json=body) as answer:
+        async with (
+            aiohttp.ClientSession() as http,
+            http.request(method, url, json=body, headers={"X-Sandbox-Request": "1"}) as answer,
+        ):
             answer.raise_for_status()
             data: Mapping[str, Any] = (await answer.json())["data"]
             return data

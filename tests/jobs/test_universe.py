@@ -115,6 +115,22 @@ async def test_the_list_is_merged_and_its_changes_counted() -> None:
     assert len(store.rows) == len(LISTED)
 
 
+@pytest.mark.parametrize(
+    "symbol", ["NSE:A\x00B", "NSE:A\nB", "NSE:A\u202eB", "NSE:A\ud800B", "NSE:" + "A" * 300]
+)
+async def test_one_symbol_that_cannot_be_stored_is_left_out_and_named(symbol: str) -> None:
+    store = FakeInstrumentStore(Fate(), list(STORED))
+    market = FakeMarket(
+        Fate(), {}, [*LISTED, Instrument(symbol, 7), Instrument("NSE:NEW", 8, name="New\x00Ltd")]
+    )
+    result = await SyncInstruments(market, store)(context(date(2025, 6, 30), "instruments"))
+    assert result.counts["added"] == 1
+    assert "1 symbols of the list cannot be stored" in result.reason
+    assert repr(symbol[:40]) in result.reason
+    assert store.rows[-1].instrument.name == "New Ltd"
+    assert all(row.symbol != symbol for row in store.rows)
+
+
 async def test_a_list_that_lost_most_instruments_is_believed_the_second_time() -> None:
     """Nothing is marked as gone because one answer was cut short."""
     stored = [StoredInstrument(n, Instrument(f"NSE:S{n}", n)) for n in range(1_200)]

@@ -72,7 +72,10 @@ class Door:
         return status, answer["error_type"]
 
     async def post(self, path: str, body: object) -> int:
-        async with self._http.post(f"{self.url}{path}", data=msgspec.json.encode(body)) as response:
+        headers = {"X-Sandbox-Request": "1"}
+        async with self._http.post(
+            f"{self.url}{path}", data=msgspec.json.encode(body), headers=headers
+        ) as response:
             return response.status
 
 

@@ -206,7 +206,9 @@ async def test_statistics_can_be_forgotten(start: Start) -> None:
     sandbox = await start(limits=WIDE)
     async with door(sandbox.url) as kite, aiohttp.ClientSession() as http:
         await kite.data("/user/profile")
-        async with http.delete(f"{sandbox.url}/sandbox/statistics") as response:
+        async with http.delete(
+            f"{sandbox.url}/sandbox/statistics", headers={"X-Sandbox-Request": "1"}
+        ) as response:
             assert response.status == 200
         assert (await kite.data("/sandbox/statistics"))["classes"]["all_gets"]["requests"] == 0
 
@@ -228,3 +230,27 @@ async def test_a_taken_port_is_said_plainly(start: Start, market: SimulatedMarke
     taken = int((await start()).url.rpartition(":")[2])
     with pytest.raises(UnavailableError, match="--port"):
         await start_server(SETTINGS, market, clock, port=taken)
+
+
+@pytest.mark.parametrize(
+    ("method", "headers"),
+    [
+        ("POST", {}),
+        ("DELETE", {}),
+        ("GET", {"Host": "evil.example"}),
+        ("GET", {"Origin": "http://evil.example"}),
+        ("POST", {"X-Sandbox-Request": "1", "Host": "evil.example"}),
+        ("POST", {"X-Sandbox-Request": "1", "Origin": "http://127.0.0.1:1"}),
+    ],
+)
+async def test_the_control_is_for_programs_of_this_machine(
+    start: Start, method: str, headers: dict[str, str]
+) -> None:
+    sandbox = await start()
+    path = "/sandbox/faults" if method == "POST" else "/sandbox/statistics"
+    async with (
+        aiohttp.ClientSession() as http,
+        http.request(method, f"{sandbox.url}{path}", data=b"{}", headers=headers) as response,
+    ):
+        assert response.status == 403
+        assert (await response.json())["status"] == "error"

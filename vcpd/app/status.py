@@ -308,12 +308,18 @@ def _live_watch(parts: Services) -> Mapping[str, Any] | None:
 
 
 def _require_session(parts: Services, session: date) -> None:
-    """BadInputError for a day without trading, or one that has not come yet."""
+    """BadInputError for a day without trading, before calendar and stored bars begin, or after today."""
+    panel = parts.current_panel.last_loaded
+    first = parts.calendar.valid_from
+    if panel is not None and len(panel.sessions):
+        first = min(first, panel.sessions[0].item())
+    if session < first:
+        raise BadInputError(f"{session} is too early: calendar and stored bars begin on {first}")
     closed = parts.calendar.closure_reason(session)
     if closed is not None:
         raise BadInputError(f"{session} is no session: {closed}")
     if session > parts.calendar.local_date(parts.clock.now()):
-        raise BadInputError(f"{session} has not come yet")
+        raise BadInputError(f"{session} is in the future")
 
 
 def _data_status(parts: Services, now: datetime) -> Mapping[str, Any]:

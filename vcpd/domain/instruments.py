@@ -13,6 +13,9 @@ VENDOR_INDEX_NAMES: Final[Mapping[str, str]] = {
     "^CRSLDX": "NIFTY 500",
     "^NSEBANK": "NIFTY BANK",
 }
+MAX_SYMBOL_CHARACTERS: Final = 128
+# Control characters, marks that change the direction of text, and halves of characters.
+_UNPRINTABLE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _VENDOR_SUFFIX: Final = re.compile(r"(?:\.NSE?|-EQ|[ _]EQ)$")
 
 
@@ -42,6 +45,18 @@ class Instrument(msgspec.Struct, frozen=True):
     @property
     def is_index(self) -> bool:
         return self.segment == "INDICES"
+
+
+def is_storable(instrument: Instrument) -> bool:
+    """Whether the symbol is a text that a database and a terminal take: printable, and not endless."""
+    return len(instrument.symbol) <= MAX_SYMBOL_CHARACTERS and _UNPRINTABLE.search(instrument.symbol) is None
+
+
+def with_printable_name(instrument: Instrument) -> Instrument:
+    """The same with a name without control characters; it identifies nothing, so nothing is lost."""
+    if _UNPRINTABLE.search(instrument.name) is None:
+        return instrument
+    return msgspec.structs.replace(instrument, name=_UNPRINTABLE.sub(" ", instrument.name).strip())
 
 
 class StoredInstrument(msgspec.Struct, frozen=True):

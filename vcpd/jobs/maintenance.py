@@ -1,14 +1,14 @@
 """Keep reference data current (instrument list, sectors) and delete old runs."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
 from vcpd.core.errors import VcpdError
-from vcpd.domain.instruments import InstrumentChanges
+from vcpd.domain.instruments import Instrument, InstrumentChanges, is_storable, with_printable_name
 from vcpd.domain.runs import Outcome, RunContext, RunResult
 from vcpd.jobs.universe import Universe, has_industries, list_industries, read_lists
 from vcpd.ports import Clock, InstrumentStore, MarketData, PanelStore, RunStore, TableMaintenance
@@ -17,6 +17,7 @@ SectorListFetch = Callable[[], Awaitable[str]]
 """The text of a list that the market itself publishes, with `Symbol` and `Industry`."""
 LARGE_EXCHANGE_SIZE: Final = 1_000  # a small one is a simulation, whose size the user may change
 MIN_PLAUSIBLE_SHARE: Final = 0.5  # of the instruments that are listed so far
+MAX_UNSTORABLE_SHOWN: Final = 5
 RUN_RETENTION: Final = timedelta(days=400)
 
 
@@ -74,13 +75,16 @@ class SyncInstruments:
                 f"a list of {len(listed)} instruments after {known}: accepted if the next list is like it"
             )
             return RunResult(outcome=Outcome.FAILED, reason=reason)
-        changes = await self.store.merge(listed, context.session)
+        storable = [with_printable_name(one) for one in listed if is_storable(one)]
+        changes = await self.store.merge(storable, context.session)
         self._rejected_count = None
         if changes.renamed:
             await self._refresh_renamed_symbols()
         sectors, reason = await self._update_sectors()
         context.progress.advance()
-        return RunResult(counts={"listed": len(listed)} | _change_counts(changes) | sectors, reason=reason)
+        reasons = [part for part in (reason, _unstorable_reason(listed)) if part]
+        counts = {"listed": len(storable)} | _change_counts(changes) | sectors
+        return RunResult(counts=counts, reason="; ".join(reasons))
 
     async def _refresh_renamed_symbols(self) -> None:
         """Results are stored by symbol: rename the symbols in the panel as the exchange renamed them."""
@@ -103,6 +107,15 @@ class SyncInstruments:
             and count < MIN_PLAUSIBLE_SHARE * known
             and count != self._rejected_count
         )
+
+
+def _unstorable_reason(listed: Sequence[Instrument]) -> str:
+    """One bad symbol must not keep the others from being stored; it is named instead."""
+    bad = [repr(one.symbol[:40]) for one in listed if not is_storable(one)]
+    if not bad:
+        return ""
+    shown = ", ".join(bad[:MAX_UNSTORABLE_SHOWN])
+    return f"{len(bad)} symbols of the list cannot be stored and are left out: {shown}"
 
 
 def _change_counts(changes: InstrumentChanges) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import date, datetime
@@ -44,7 +45,10 @@ from vcpd.sandbox.ticker import SandboxTicker
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 KITE_VERSION: Final = "3"
-CONTROL_PATHS: Final = ("/sandbox/", "/connect/")
+CONTROL_HEADER: Final = "X-Sandbox-Request"
+CONTROL_HOST: Final = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?")
+CONTROL_PREFIX: Final = "/sandbox/"
+CONTROL_PATHS: Final = (CONTROL_PREFIX, "/connect/")
 TICKER_PATHS: Final = ("/", "/ws")  # another host of the vendor's, with limits of its own
 MARGINS: Final = {"enabled": True, "net": 0.0, "available": {"cash": 0.0}, "utilised": {"debits": 0.0}}
 
@@ -66,7 +70,9 @@ class SandboxExchange:
 
     def application(self) -> web.Application:
         """The routes, behind counting, errors and faults, in this order."""
-        application = web.Application(middlewares=[self._limit_rate, self._wrap_errors, self._inject_fault])
+        application = web.Application(
+            middlewares=[self._limit_rate, self._wrap_errors, _protect_control, self._inject_fault]
+        )
         application.on_shutdown.append(self.ticker.close)
         application.add_routes(
             [
@@ -297,6 +303,20 @@ class SandboxExchange:
             raise ApiError("InputException", f"invalid faults: {error}") from None
         self.faults.replace(settings)
         return success_response(settings)
+
+
+@web.middleware
+async def _protect_control(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Pages of other origins may not use the control of the sandbox, whatever name leads here."""
+    if request.path.startswith(CONTROL_PREFIX):
+        if (
+            CONTROL_HOST.fullmatch(request.headers.get("Host", "").lower()) is None
+            or "Origin" in request.headers
+        ):
+            raise ApiError("PermissionException", "the control answers this machine's programs only", 403)
+        if request.method not in {"GET", "HEAD"} and CONTROL_HEADER not in request.headers:
+            raise ApiError("PermissionException", f"expected the header `{CONTROL_HEADER}: 1`", 403)
+    return await handler(request)
 
 
 def _read_faults(body: bytes) -> FaultSettings:
