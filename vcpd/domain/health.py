@@ -207,7 +207,7 @@ def _data_penalties(readings: HealthReadings) -> Iterator[Penalty]:
     age = readings.age_sessions
     if age is None:
         start = "start the first collection: POST /api/jobs/collect/run"
-        wait = "the first collection is under way: GET /api/jobs tells how far it is"
+        wait = "the first collection is under way: GET /api/jobs shows its progress"
         yield Penalty("data", 40, "no bars yet", wait if readings.collecting else start)
     elif points := _points(DATA_AGE_STEPS, age):
         yield Penalty(

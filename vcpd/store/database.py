@@ -88,7 +88,9 @@ def translate_driver_error(error: BaseException) -> VcpdError:
     if isinstance(error, ACCESS_ERRORS):
         return UnavailableError(f"the store refuses vcpd ({words}): correct [store] dsn or the user's rights")
     if isinstance(error, CAPACITY_ERRORS):
-        return UnavailableError(f"the store has no room left ({words}): free disk or memory, then try again")
+        return UnavailableError(
+            f"the database has no space left ({words}): free disk or memory, then try again"
+        )
     if isinstance(error, READ_ONLY_ERRORS):
         return UnavailableError(f"the store is read-only ({words}): point [store] dsn at the primary server")
     if isinstance(error, (*TRANSIENT_ERRORS, *CONNECTION_ERRORS)):

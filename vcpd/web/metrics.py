@@ -67,57 +67,61 @@ def _daemon(figures: MetricsSnapshot) -> Iterator[Metric]:
 
 def _jobs(figures: MetricsSnapshot) -> Iterator[Metric]:
     yield _counters("vcpd_runs", "Ended runs.", ("job", "outcome"), figures.runs)
-    seconds = HistogramMetricFamily("vcpd_run_duration_seconds", "How long runs took.", labels=["job"])
+    seconds = HistogramMetricFamily("vcpd_run_duration_seconds", "Duration of runs.", labels=["job"])
     for job, histogram in figures.run_seconds.items():
         _add_histogram(seconds, (job,), histogram)
     yield seconds
     running = dict.fromkeys(figures.running_jobs, 1)
-    yield _gauges("vcpd_run_running", "Jobs at work.", ("job",), running)
-    yield _gauges("vcpd_next_run_seconds", "Until a job's next run.", ("job",), figures.next_run_s)
+    yield _gauges("vcpd_run_running", "1 while the job runs.", ("job",), running)
+    yield _gauges("vcpd_next_run_seconds", "Time until the next run of a job.", ("job",), figures.next_run_s)
     yield _gauges(
-        "vcpd_last_done_age_seconds", "Since a job was last done.", ("job",), figures.last_done_age_s
+        "vcpd_last_done_age_seconds", "Time since a job was last done.", ("job",), figures.last_done_age_s
     )
 
 
 def _market(figures: MetricsSnapshot) -> Iterator[Metric]:
-    yield _counters("vcpd_requests", "Answers of the market.", ("endpoint", "status"), figures.requests)
-    yield _counters("vcpd_request_retries", "Requests sent again.", (), {(): figures.retries})
+    yield _counters("vcpd_requests", "Responses of the market.", ("endpoint", "status"), figures.requests)
+    yield _counters("vcpd_request_retries", "Retried requests of the market.", (), {(): figures.retries})
     limits = figures.limits
     yield _counters(
         "vcpd_limiter_passed",
-        "Requests let through.",
+        "Requests passed by the rate limiter.",
         ("limit",),
         {name: one.passed for name, one in limits.items()},
     )
     yield _counters(
         "vcpd_limiter_wait_seconds",
-        "Time that requests waited.",
+        "Time that requests waited in the rate limiter.",
         ("limit",),
         {name: one.waited_s for name, one in limits.items()},
     )
     yield _counters(
         "vcpd_limiter_slowed",
-        "Times the market asked for less.",
+        "HTTP 429 responses of the market.",
         ("limit",),
         {name: one.slowed for name, one in limits.items()},
     )
     yield _gauges(
         "vcpd_limiter_waiting",
-        "Requests that wait now.",
+        "Requests waiting in the rate limiter.",
         ("limit",),
         {name: one.waiting for name, one in limits.items()},
     )
-    yield _gauge("vcpd_login_valid", "1 while the market accepts us.", figures.login_valid)
-    yield _gauge("vcpd_token_age_seconds", "Since the last login.", figures.token_age_s)
-    yield _gauge("vcpd_token_left_seconds", "Until the login expires; below 0 after.", figures.token_left_s)
+    yield _gauge("vcpd_login_valid", "1 while the login is valid.", figures.login_valid)
+    yield _gauge("vcpd_token_age_seconds", "Time since the last login.", figures.token_age_s)
+    yield _gauge(
+        "vcpd_token_left_seconds", "Time until the login expires; negative after.", figures.token_left_s
+    )
 
 
 def _data(figures: MetricsSnapshot) -> Iterator[Metric]:
-    yield _gauge("vcpd_bars", "Stored bars, as the store estimates.", figures.bars)
+    yield _gauge("vcpd_bars", "Stored bars, estimated.", figures.bars)
     yield _gauge("vcpd_symbols", "Symbols in the panel.", figures.symbols)
-    yield _gauge("vcpd_symbols_excluded", "Kept out by data quality.", figures.excluded)
-    yield _gauge("vcpd_data_age_sessions", "Trading sessions that the bars are behind.", figures.age_sessions)
-    yield _gauges("vcpd_quarantined_bars", "Bars kept apart.", ("rule",), figures.quarantined)
+    yield _gauge("vcpd_symbols_excluded", "Symbols excluded by data quality.", figures.excluded)
+    yield _gauge(
+        "vcpd_data_age_sessions", "Age of the newest bars in trading sessions.", figures.age_sessions
+    )
+    yield _gauges("vcpd_quarantined_bars", "Quarantined bars.", ("rule",), figures.quarantined)
     yield _gauges("vcpd_setups", "Listed setups.", ("state",), figures.states)
 
 
@@ -125,35 +129,37 @@ def _workers(figures: MetricsSnapshot) -> Iterator[Metric]:
     workers = figures.workers
     memory = {pid: megabytes * MEGABYTE for pid, megabytes in workers.private_mb.items()}
     yield _gauges("vcpd_worker_memory_bytes", "Private memory of a worker.", ("pid",), memory)
-    yield _counters("vcpd_worker_tasks", "Tasks given to workers.", (), {(): workers.tasks})
-    yield _counters("vcpd_worker_restarts", "Crews replaced.", ("cause",), workers.restarts)
-    yield _gauge("vcpd_worker_running", "Tasks at work.", workers.running)
+    yield _counters("vcpd_worker_tasks", "Tasks submitted to workers.", (), {(): workers.tasks})
+    yield _counters("vcpd_worker_restarts", "Executors replaced.", ("cause",), workers.restarts)
+    yield _gauge("vcpd_worker_running", "Running tasks.", workers.running)
 
 
 def _store(figures: MetricsSnapshot) -> Iterator[Metric]:
     pool = {"in_use": figures.pool_in_use, "open": figures.pool_open}
-    yield _gauges("vcpd_pool_connections", "Connections to the store.", ("state",), pool)
-    yield _gauge("vcpd_database_up", "1 while the store answers.", figures.database_up)
-    yield _gauge("vcpd_database_ping_seconds", "How long it takes to answer.", figures.database_ping_s)
+    yield _gauges("vcpd_pool_connections", "Connections to the database.", ("state",), pool)
+    yield _gauge("vcpd_database_up", "1 while the database answers.", figures.database_up)
+    yield _gauge("vcpd_database_ping_seconds", "Response time of the database.", figures.database_ping_s)
 
 
 def _alerts(figures: MetricsSnapshot) -> Iterator[Metric]:
     yield _counters(
         "vcpd_alert_attempts", "Messages sent, failed, given up.", ("channel", "outcome"), figures.alerts
     )
-    yield _gauge("vcpd_alerts_pending", "Deliveries that wait.", figures.alerts_pending)
+    yield _gauge("vcpd_alerts_pending", "Pending deliveries.", figures.alerts_pending)
     yield _gauge("vcpd_alerts_given_up", "Deliveries given up in the last day.", figures.alerts_given_up)
 
 
 def _watch(figures: MetricsSnapshot) -> Iterator[Metric]:
     watch, feed = figures.watch, figures.watch.feed
-    yield _gauge("vcpd_watch_running", "1 while a session is watched.", watch.running)
-    yield _gauge("vcpd_watch_candidates", "Bases that are followed live.", watch.candidates)
-    yield _gauge("vcpd_watch_events", "Events seen in the session.", watch.events)
-    yield _gauge("vcpd_watch_price_age_seconds", "Since the last price came in.", watch.last_tick_age_s)
+    yield _gauge("vcpd_watch_running", "1 while the live watch runs.", watch.running)
+    yield _gauge("vcpd_watch_candidates", "Bases followed by the live watch.", watch.candidates)
+    yield _gauge("vcpd_watch_events", "Live events of the session.", watch.events)
+    yield _gauge("vcpd_watch_price_age_seconds", "Time since the last price.", watch.last_tick_age_s)
     yield _counters("vcpd_feed_ticks", "Ticks of the live feed.", (), {(): feed.ticks})
-    yield _counters("vcpd_feed_garbage", "Frames that could not be read.", (), {(): feed.garbage})
-    yield _counters("vcpd_feed_reconnects", "Lines that were opened again.", (), {(): feed.reconnects})
+    yield _counters(
+        "vcpd_feed_garbage", "Frames of the live feed that could not be decoded.", (), {(): feed.garbage}
+    )
+    yield _counters("vcpd_feed_reconnects", "Reconnects of the live feed.", (), {(): feed.reconnects})
 
 
 def _gauge(name: str, text: str, value: float | None) -> Metric:

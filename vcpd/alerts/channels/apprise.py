@@ -45,7 +45,7 @@ class AppriseChannel:
         if message.image is not None:
             attached.add(apprise.attachment.memory.AttachMemory(message.image, name="setups.png"))
         if not service.notify(body=message.body or message.title, title=message.title, attach=attached):
-            raise RetryableError("the service did not take it; apprise does not tell why")
+            raise RetryableError("the service rejected the message; apprise gives no reason")
 
 
 def _import_apprise() -> Any:

@@ -1,6 +1,6 @@
 // One symbol: its chart, why it is or is not a setup, its risk, and how many shares.
 import { get, symbolPath } from "./api.js";
-import { byId, h, meter, notice, trouble } from "./dom.js";
+import { byId, h, meter, notice, errorNotice } from "./dom.js";
 import { MARKED, bare, day, largeMoney, number, percent, price, shortDay, whole, words } from "./format.js";
 import { sizing } from "./size.js";
 import { chip } from "./table.js";
@@ -36,23 +36,23 @@ export async function open(name) {
     if (error.name === "AbortError" || shownSymbol !== name) return;
     panel.replaceChildren(head(name, null), error.status === 404
       ? notice(`${bare(name)} is not followed`, `${error.message} Its spelling is the exchange's, such as INFY or M&M.`)
-      : trouble(error, () => open(name)));
+      : errorNotice(error, () => open(name)));
   }
 }
 
 async function show(name, panel, frame, signal) {
-  const [told, bars, risk] = await Promise.all([
+  const [explained, bars, risk] = await Promise.all([
     get(symbolPath("explain", name), signal),
     get(`${symbolPath("bars", name)}?sessions=${SESSIONS_SHOWN}`, signal),
     get(symbolPath("risk", name), signal).catch(() => ({ items: [] })),
   ]);
   const life = await get(symbolPath("setups", name), signal).catch(() => ({ setup: null, bases: [] }));
   if (shownSymbol !== name) return;
-  const setup = told.setup;
+  const setup = explained.setup;
   const score = risk.items.find((item) => item.as_of === setup.as_of) ?? risk.items[0]; // the newest there is: this session may not be scored yet
   const events = life.setup?.events?.length ? life.setup.events : setup.events;
   panel.replaceChildren(head(name, setup), facts(setup, score), frame, legend(setup, events),
-    verdict(setup, told.lines), h("div", { class: "block columns" }, gates(setup), legs(setup, events)),
+    verdict(setup, explained.lines), h("div", { class: "block columns" }, gates(setup), legs(setup, events)),
     h("div", { class: "block columns" }, parts("Score", setup.score, componentBars(setup.components, mostOf)), riskParts(score)),
     sizing(setup));
   await draw(frame, bars, setup, events);

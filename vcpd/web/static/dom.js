@@ -24,7 +24,7 @@ export function notice(title, text, ...actions) {
   return h("div", { class: "notice" }, h("h2", {}, title), text ? h("p", {}, text) : null, ...actions);
 }
 
-export function trouble(error, again) {
+export function errorNotice(error, again) {
   return notice("This request failed", error.message, h("button", { type: "button", onclick: again }, "Try again"));
 }
 

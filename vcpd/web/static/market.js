@@ -1,6 +1,6 @@
 // Market breadth over a year, new highs and lows, and bases by state.
 import { get } from "./api.js";
-import { byId, h, notice, s, skeleton, trouble } from "./dom.js";
+import { byId, h, notice, s, skeleton, errorNotice } from "./dom.js";
 import { bare, day, percent, whole, words } from "./format.js";
 import { address } from "./table.js";
 
@@ -30,7 +30,7 @@ export async function show(version, asOf) {
   } catch (error) {
     shownVersion = undefined;
     drawn = false;
-    view.replaceChildren(error.status === 503 ? notice("No breadth yet", error.message) : trouble(error, () => show(version, asOf)));
+    view.replaceChildren(error.status === 503 ? notice("No breadth yet", error.message) : errorNotice(error, () => show(version, asOf)));
   }
 }
 

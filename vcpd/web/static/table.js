@@ -1,6 +1,6 @@
 // The table of setups: sorted by its column heads, filtered while typing, drawn a screenful at a time.
 import { get } from "./api.js";
-import { byId, h, meter, notice, s, trouble } from "./dom.js";
+import { byId, h, meter, notice, s, errorNotice } from "./dom.js";
 import { bare, number, percent, price, signed, words } from "./format.js";
 
 const ROWS_A_TURN = 120;
@@ -39,7 +39,7 @@ export async function load() {
   try {
     board = await get(shown.all ? "/api/board?all=1" : "/api/board");
   } catch (error) {
-    if (board === null) frame.replaceChildren(trouble(error, load));
+    if (board === null) frame.replaceChildren(errorNotice(error, load));
     throw error;
   }
   drawStates();

@@ -1,4 +1,4 @@
-"""The market made of bulletins at full size: `python benchmarks/bulletins.py [SHARES] [SESSIONS]`.
+"""The market made of bulletins at full size: `python benchmarks/bhavcopy_files.py [SHARES] [SESSIONS]`.
 
 Prints bulletins of a made-up market into a folder, then measures taking them in, one evening more, and
 the histories of all shares; the loop's longest pause beside it, and the worker's memory.
