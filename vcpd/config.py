@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Final, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -19,26 +19,25 @@ from vcpd.bhavcopy.settings import BhavcopySettings
 from vcpd.core.deprecated_names import ENVIRONMENT_PREFIX, SECTION_SEPARATOR, rename_table, rename_variables
 from vcpd.core.errors import ConfigurationError
 from vcpd.domain.calendar import TradingCalendar
-from vcpd.domain.exchange import NSE_EXCHANGE, Exchange
+from vcpd.domain.exchange import Exchange
 from vcpd.domain.quality_flags import QualityParameters
 from vcpd.jobs.settings import CollectSettings, WatchSettings
 from vcpd.jobs.universe import UniverseSettings
 from vcpd.kite.settings import KiteSettings, LimitSettings, TickerSettings
+from vcpd.plugins import (
+    MARKET_GROUP,
+    PluginTables,
+    find_plugin_settings,
+    load_market_plugin,
+    plugin_settings,
+    plugin_tables,
+)
 from vcpd.runtime.settings import LogSettings, WorkerSettings
 from vcpd.sandbox.settings import SandboxSettings
 from vcpd.schedule.policy import JobPolicy, ScheduleSettings, default_policies, merge_policy
 from vcpd.store.settings import StoreSettings
 from vcpd.web.settings import WebSettings
 
-BHAVCOPY_JOB_DEFAULTS: Final[
-    Mapping[str, Mapping[str, Any]]
-] = {  # the files are published about two hours after the close
-    "collect": {"at": "session_close + 150min, session_close + 210min, session_close + 300min"},
-    "screen": {"at": "session_close + 330min"},
-    "screen_intraday": {"enabled": False},
-    "risk": {"at": "session_close + 360min"},
-    "watch": {"enabled": False},  # the files hold no intraday data
-}
 S = TypeVar("S", bound=msgspec.Struct)
 
 
@@ -48,10 +47,11 @@ class DaemonSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     reloadable: ClassVar[bool] = False
 
     market: Annotated[
-        Literal["sandbox", "kite", "bhavcopy"],
+        str,
         msgspec.Meta(
-            description="`sandbox` (a simulated exchange of its own), `kite` (Zerodha, needs an account) or "
-            "`bhavcopy` (the exchange's daily bhavcopy files)"
+            min_length=1,
+            description="`sandbox` (a simulated exchange of its own), `kite` (Zerodha, needs an account), "
+            "`bhavcopy` (the exchange's daily bhavcopy files), or the name of an installed plug-in",
         ),
     ] = "sandbox"
     state_dir: Annotated[
@@ -92,6 +92,11 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     alerts: AlertSettings = AlertSettings()
     web: WebSettings = WebSettings()
     log: LogSettings = LogSettings()
+    markets: Annotated[
+        Mapping[str, Any],
+        PluginTables(MARKET_GROUP, "market"),
+        msgspec.Meta(description="one table per market plug-in that has settings"),
+    ] = msgspec.field(default_factory=dict)
     jobs: Annotated[Mapping[str, JobPolicy], msgspec.Meta(description="one table per job")] = msgspec.field(
         default_factory=default_policies
     )
@@ -99,7 +104,7 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     @property
     def exchange(self) -> Exchange:
         """The exchange whose instruments the configured market provides."""
-        return NSE_EXCHANGE
+        return load_market_plugin(self.daemon.market).exchange
 
     @property
     def calendar(self) -> TradingCalendar:
@@ -136,7 +141,7 @@ def load_configuration(path: Path, environment: Mapping[str, str] | None = None)
     variables, renamed_variables = rename_variables(given, problems)
     origins = dict.fromkeys(_leaf_paths(raw), path.name)
     problems += _apply_environment(raw, variables, origins)
-    raw["jobs"] = _with_default_jobs(raw.get("jobs", {}), _market_job_defaults(raw.get("daemon")))
+    raw["jobs"] = _with_default_jobs(raw.get("jobs", {}), _market_job_defaults(raw, problems))
     reader = _StructReader(problems)
     configuration = reader.struct(Configuration, raw, "")
     if reader.problems or configuration is None:
@@ -189,10 +194,17 @@ def _leaf_paths(raw: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
             yield dotted
 
 
-def _market_job_defaults(daemon: Any) -> Mapping[str, Mapping[str, Any]]:
-    """The changes that the market makes to the default schedule, by job."""
+def _market_job_defaults(raw: Mapping[str, Any], problems: list[str]) -> Mapping[str, Mapping[str, Any]]:
+    """The changes that the market makes to the default schedule, by job; notes a market that is unknown."""
+    daemon = raw.get("daemon")
     market = daemon.get("market") if isinstance(daemon, dict) else None
-    return BHAVCOPY_JOB_DEFAULTS if market == "bhavcopy" else {}
+    if not isinstance(market, str):
+        return {}
+    try:
+        return load_market_plugin(market).job_defaults
+    except ConfigurationError as error:
+        problems += [f"daemon.market: {problem}" for problem in error.problems]
+        return {}
 
 
 def _with_default_jobs(given: Any, market_day: Mapping[str, Mapping[str, Any]]) -> Any:
@@ -241,7 +253,7 @@ def _type_at(parts: list[str]) -> Any:
     """The declared type of a dotted path, or None where the tree has no such leaf."""
     kind: Any = Configuration
     for part in parts:
-        if part_kind := _mapping_of_structs(kind):
+        if part_kind := _mapping_of_structs(kind) or find_plugin_settings(kind, part):
             kind = part_kind
             continue
         fields = _fields(kind) if _is_struct(kind) else {}
@@ -317,6 +329,8 @@ class _StructReader:
     def _value(self, kind: Any, raw: Any, path: str) -> Any:
         if _is_struct(kind):
             return self.struct(kind, raw, path)
+        if mark := plugin_tables(kind):
+            return self._plugin_tables(mark, raw, path)
         if inner := _mapping_of_structs(kind):
             return self._tables(inner, raw, path)
         try:
@@ -332,6 +346,19 @@ class _StructReader:
             self.problems.append(f"{path}: expected a table of tables, was {_display_value(raw, path)}")
             return None
         return {name: self.struct(kind, table, _join_path(path, name)) for name, table in raw.items()}
+
+    def _plugin_tables(self, mark: PluginTables, raw: Any, path: str) -> dict[str, Any]:
+        """One table per plug-in, each read as the struct that its plug-in declares."""
+        if not isinstance(raw, dict):
+            self.problems.append(f"{path}: expected a table of tables, was {_display_value(raw, path)}")
+            return {}
+        found: dict[str, Any] = {}
+        for name, table in raw.items():
+            try:
+                found[name] = self.struct(plugin_settings(mark, name), table, f"{path}.{name}")
+            except ConfigurationError as error:
+                self.problems += [f"{path}.{name}: {problem}" for problem in error.problems]
+        return found
 
     def _build(self, kind: type[S], values: dict[str, Any], path: str) -> S | None:
         try:

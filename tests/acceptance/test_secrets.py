@@ -22,7 +22,7 @@ from tests.acceptance.daemon import Daemon, running, write_configuration
 from tests.acceptance.exchange import free_port
 from tests.postgres import fresh_address, postgres_server
 from tests.web.fakes import sources
-from vcpd.app.alert_channels import ALERT_SECRETS
+from vcpd.app.alert_channels import alert_secret_names
 from vcpd.core.secrets import Secret
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.nse_calendar import NSE
@@ -92,7 +92,7 @@ VALUES: Final = {
 
 
 def test_every_alert_secret_is_tried_here() -> None:
-    assert set(ALERT_SECRETS) <= IN_FILES.keys() | IN_ENVIRONMENT.keys()
+    assert set(alert_secret_names()) <= IN_FILES.keys() | IN_ENVIRONMENT.keys()
 
 
 async def test_no_secret_comes_out_of_a_daemon_anywhere(tmp_path: Path, postgres_server: Secret) -> None:

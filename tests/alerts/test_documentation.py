@@ -10,7 +10,7 @@ import msgspec
 from vcpd.alerts.channels.webhook import signature_headers
 from vcpd.alerts.settings import AlertSettings
 from vcpd.alerts.templates import SETUP_VARIABLES, VARIABLES_BY_KIND
-from vcpd.app.alert_channels import ALERT_SECRETS
+from vcpd.app.alert_channels import alert_secret_names
 from vcpd.core.secrets import Secret
 from vcpd.domain.alerts import AlertKind
 from vcpd.runtime.clock import WallClock
@@ -42,5 +42,5 @@ def test_every_shown_setting_is_one() -> None:
 def test_every_kind_fact_and_secret_is_named() -> None:
     named = set(re.findall(r"`([a-z_]+)`", PAGE))
     assert {kind.value for kind in AlertKind} <= named
-    assert set(ALERT_SECRETS) <= named
+    assert set(alert_secret_names()) <= named
     assert {fact for facts in VARIABLES_BY_KIND.values() for fact in facts} | set(SETUP_VARIABLES) <= named

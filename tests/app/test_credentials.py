@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from vcpd.app import credentials
-from vcpd.app.alert_channels import ALERT_SECRETS
+from vcpd.app.alert_channels import alert_secret_names
 from vcpd.app.credentials import find_secret
 from vcpd.core.errors import ConfigurationError
 from vcpd.core.secrets import Secret
@@ -71,7 +71,7 @@ def test_what_is_taken_from_the_environment_is_known_to_us_alone(
     assert find_secret("store_dsn", places["folder"], os.environ) == Secret("postgresql://me:six@db/vcpd")
 
 
-@pytest.mark.parametrize("name", [*credentials.SECRET_NAMES, *ALERT_SECRETS])
+@pytest.mark.parametrize("name", [*credentials.SECRET_NAMES, *alert_secret_names()])
 @pytest.mark.parametrize("text", ["", " \n", "\ufeff"])
 def test_an_empty_file_is_an_error_for_every_secret(places: dict[str, Path], name: str, text: str) -> None:
     """It must not mean the same as none: that would be another database, or an open port."""

@@ -10,7 +10,7 @@ from vcpd.schedule.policy import JobPolicy
 SECTIONS = {one.name: one.type for one in msgspec.structs.fields(Configuration)}
 
 
-@pytest.mark.parametrize("name", sorted(SECTIONS.keys() - {"jobs"}))
+@pytest.mark.parametrize("name", sorted(SECTIONS.keys() - {"jobs", "markets"}))
 def test_every_section_declares_whether_it_is_reloadable(name: str) -> None:
     """On its own struct: an inherited or forgotten declaration would be nobody's decision."""
     assert isinstance(vars(SECTIONS[name]).get("reloadable"), bool)
@@ -21,7 +21,7 @@ def test_jobs_declare_it_on_their_policy() -> None:
 
 
 def test_what_binds_addresses_files_or_accounts_needs_a_restart() -> None:
-    assert set(restart_sections()) == {"daemon", "sandbox", "kite", "bhavcopy", "store", "web"}
+    assert set(restart_sections()) == {"daemon", "sandbox", "kite", "bhavcopy", "markets", "store", "web"}
 
 
 def test_a_changed_section_is_named_only_if_it_needs_a_restart() -> None:

@@ -34,6 +34,9 @@ def test_the_configuration_page_tells_every_setting() -> None:
     page = configuration_page(Configuration())
     for section in Configuration.__struct_fields__:
         value = getattr(Configuration(), section)
+        if value == {}:  # tables of plug-ins, of which none is installed
+            assert f"## [{section}]" in page
+            continue
         kind = type(next(iter(value.values()))) if isinstance(value, dict) else type(value)
         for name, annotation, text, _ in setting_fields(kind):
             if not hasattr(annotation, "__struct_fields__"):

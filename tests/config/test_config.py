@@ -62,7 +62,7 @@ def test_a_word_that_is_none_of_a_few_is_answered_with_them(tmp_path: Path) -> N
     """Alone, in a list of enumerated words, and in a table of tables."""
     text = '[daemon]\nmarket = "x"\n[sandbox.faults]\nticker = ["mute", "x"]\n[jobs.risk]\noverlap = "x"\n'
     assert sorted(_problems(tmp_path, text)) == [
-        "daemon.market: expected one of sandbox, kite, bhavcopy, was 'x'",
+        "daemon.market: expected one of bhavcopy, kite, sandbox, was 'x'",
         "jobs.risk.overlap: expected one of skip, queue, replace, was 'x'",
         "sandbox.faults.ticker: expected one of mute, garbage, close, slow, was ['mute', 'x']",
     ]

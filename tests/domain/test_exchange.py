@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[2] / "vcpd"
 MAY_NAME_AN_EXCHANGE = {
     "domain/exchange.py": "defines it",
     "domain/nse_calendar.py": "is its calendar",
-    "config.py": "the default market's exchange",
+    "app/markets.py": "the exchange of each market that vcpd brings along",
     "store/bar_columns.py": "the time zone of files that are read without a configuration",
     "sandbox/settings.py": "the exchange that the sandbox simulates",
 }

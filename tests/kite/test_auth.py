@@ -28,8 +28,14 @@ from tests.kite.exchange import (
 from vcpd.core.errors import NeedsLoginError, PermanentError, RetryableError, UnavailableError
 from vcpd.core.secrets import Secret
 from vcpd.domain.exchange import NSE_EXCHANGE
-from vcpd.kite.auth import KiteCredentials, KiteLoginState, KiteSession, parse_request_token, token_expiry
-from vcpd.kite.sandbox_login import SandboxLogin
+from vcpd.kite.auth import (
+    KiteCredentials,
+    KiteLoginState,
+    KiteSession,
+    SandboxLogin,
+    parse_request_token,
+    token_expiry,
+)
 from vcpd.kite.token_store import TokenFile
 
 GRANT = success({"access_token": ACCESS_TOKEN, "user_id": "AB1234"})
@@ -354,7 +360,7 @@ async def test_a_login_page_that_leads_nowhere_is_passing_trouble(exchange: Exch
     """A page without a redirect, or one that fails, ends in an error to try again on."""
     async with aiohttp.ClientSession() as http:
         login = SandboxLogin(http)
-        with pytest.raises(RetryableError, match="leads nowhere"):
+        with pytest.raises(RetryableError, match="did not hand back a request token"):
             await login(f"{exchange.root}/connect/login")
         exchange.default = refusal(500, "GeneralException")
         with pytest.raises(RetryableError, match="500"):

@@ -15,10 +15,9 @@ from vcpd.core.secrets import Secret
 from vcpd.domain.exchange import NSE_EXCHANGE
 from vcpd.domain.live import FeedState, LivePrices
 from vcpd.domain.nse_calendar import NSE
-from vcpd.kite.auth import KiteCredentials, KiteSession
+from vcpd.kite.auth import KiteCredentials, KiteSession, SandboxLogin
 from vcpd.kite.client import KiteClient
 from vcpd.kite.rate_limits import RateLimits
-from vcpd.kite.sandbox_login import SandboxLogin
 from vcpd.kite.settings import KiteSettings, LimitSettings, TickerSettings
 from vcpd.kite.ticker import KiteTicker, KiteTickerConnector
 from vcpd.kite.token_store import TokenFile

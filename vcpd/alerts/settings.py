@@ -1,15 +1,20 @@
 """Settings of alerts and channels."""
 
 import re
-from typing import Annotated, ClassVar, Final, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 import msgspec
 
 from vcpd.alerts.templates import Templates
 from vcpd.domain.alerts import AlertKind
+from vcpd.plugins import CHANNEL_GROUP, PluginTables
 
 ClockTime = Annotated[str, msgspec.Meta(pattern=r"^(([01]\d|2[0-3]):[0-5]\d)?$")]
 UrlText = Annotated[str, msgspec.Meta(pattern=r"^(https?://\S+)?$")]
+
+
+BUILT_IN_CHANNELS = ("apprise", "mail", "ntfy", "ping", "telegram", "webhook")  # with tables [alerts.NAME]
 
 
 class ChannelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -166,6 +171,11 @@ class AlertSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     mail: MailSettings = MailSettings()
     apprise: AppriseSettings = AppriseSettings()
     ping: PingSettings = PingSettings()
+    channels: Annotated[
+        Mapping[str, Any],
+        PluginTables(CHANNEL_GROUP, "channel", elsewhere=BUILT_IN_CHANNELS),
+        msgspec.Meta(description="one table per channel plug-in that is no part of vcpd"),
+    ] = msgspec.field(default_factory=dict)
     templates: Templates = Templates()
 
     def __post_init__(self) -> None:

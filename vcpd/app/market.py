@@ -18,17 +18,17 @@ from vcpd.app.credentials import find_secret
 from vcpd.bhavcopy.client import NoLoginSession, create_client
 from vcpd.bhavcopy.sync import ExchangeClock
 from vcpd.config import Configuration, LoadedConfiguration
-from vcpd.core.errors import UnavailableError
+from vcpd.core.errors import ConfigurationError, UnavailableError
 from vcpd.core.secrets import Secret
 from vcpd.domain.calendar import TradingCalendar
-from vcpd.kite.auth import KiteCredentials, KiteSession
+from vcpd.kite.auth import KiteCredentials, KiteSession, SandboxLogin
 from vcpd.kite.client import Compute, KiteClient
 from vcpd.kite.rate_limits import RateLimits
-from vcpd.kite.sandbox_login import SandboxLogin
 from vcpd.kite.settings import KiteSettings, LimitSettings, TickerSettings
 from vcpd.kite.ticker import KiteTicker, KiteTickerConnector
 from vcpd.kite.token_store import TokenFile
 from vcpd.kite.transport import Transport
+from vcpd.plugins import MarketRequest, load_market_plugin
 from vcpd.ports import Clock, MarketData
 from vcpd.runtime.clock import VirtualClock, WallClock
 from vcpd.sandbox.settings import SandboxSettings
@@ -156,23 +156,23 @@ class MarketLoginStatus(Protocol):
 
 
 class MarketSession(Protocol):
-    """Whether the market lets us in."""
+    """The login at the market."""
 
     def status(self) -> MarketLoginStatus: ...
 
 
 @dataclass(frozen=True, slots=True)
 class MarketConnection:
-    """An open connection to a market."""
+    """An open market: its client, its login, and where it has them its live feed and rate limits."""
 
     client: MarketData
     session: MarketSession
     http: aiohttp.ClientSession
     secret: Secret = NO_SECRET
-    limits: RateLimits | None = None  # None: the door keeps a pace of its own
+    limits: RateLimits | None = None  # None: the client limits its own rate
     sandbox: SandboxProcess | None = None
     live: KiteTicker | None = None  # None: the market has no live feed
-    exchange_time: ExchangeClock | None = None  # None: the door asks no calendar
+    exchange_time: ExchangeClock | None = None  # None: the client needs no calendar
 
     def reconfigure(self, limits: LimitSettings, ticker: TickerSettings, calendar: TradingCalendar) -> None:
         """Take other limits and another calendar from the next request on."""
@@ -195,7 +195,7 @@ class MarketConnection:
 
 @dataclass(frozen=True, slots=True)
 class KiteAccount:
-    """API credentials: base URL, secret and path of the day's token."""
+    """API credentials: addresses, secret, and the file that keeps the day's token."""
 
     settings: KiteSettings
     secret: Secret
@@ -205,33 +205,47 @@ class KiteAccount:
 async def open_market(
     loaded: LoadedConfiguration, clock: Clock, state: Path, compute: Compute
 ) -> MarketConnection:
-    """Connect to the configured market; a sandbox is started first.
+    """Open the configured market through its plug-in.
 
     Raises ConfigurationError for unusable secrets, UnavailableError when the sandbox does not start.
     """
-    configuration = loaded.configuration
-    if configuration.daemon.market == "bhavcopy":
-        return _open_bhavcopy(loaded, clock, state, compute)
-    if configuration.daemon.market == "kite":
-        account = await asyncio.to_thread(_user_account, configuration.kite, state)
-        return _open_kite(account, configuration, clock, compute, None)
-    sandbox = await SandboxProcess.start(configuration.sandbox, clock, os.environ)
-    account = _sandbox_account(configuration, sandbox.url, state)
-    return _open_kite(account, configuration, clock, compute, sandbox)
+    name = loaded.configuration.daemon.market
+    plugin = load_market_plugin(name)
+    settings = loaded.configuration.markets.get(name, plugin.settings and plugin.settings())
+    calendar = loaded.configuration.calendar
+    connection = await plugin.open(MarketRequest(settings, loaded, calendar, clock, state, compute))
+    if not isinstance(connection, MarketConnection):
+        raise ConfigurationError([f"the market `{name}` opened as {type(connection).__name__}"])
+    return connection
 
 
-def _open_bhavcopy(
-    loaded: LoadedConfiguration, clock: Clock, state: Path, compute: Compute
-) -> MarketConnection:
-    """The exchange's bhavcopy files; a configured folder is relative to the configuration."""
+async def open_kite(request: MarketRequest) -> MarketConnection:
+    """The user's account at Zerodha."""
+    configuration = request.loaded.configuration
+    account = await asyncio.to_thread(_user_account, configuration.kite, request.state_dir)
+    return _connect_kite(account, request, None)
+
+
+async def open_sandbox(request: MarketRequest) -> MarketConnection:
+    """A simulated exchange in a child process; the daemon logs in to it by itself."""
+    configuration = request.loaded.configuration
+    sandbox = await SandboxProcess.start(configuration.sandbox, request.clock, os.environ)
+    account = _sandbox_account(configuration, sandbox.url, request.state_dir)
+    return _connect_kite(account, request, sandbox)
+
+
+async def open_bhavcopy(request: MarketRequest) -> MarketConnection:
+    """The exchange's daily files; a folder of the user's lies relative to the configuration file."""
+    loaded = request.loaded
     settings = loaded.configuration.bhavcopy
     if settings.folder:
         own = (loaded.folder / settings.folder).resolve()
         settings = msgspec.structs.replace(settings, folder=str(own))
     http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=4))
     exchange = loaded.configuration.exchange
-    time = ExchangeClock(clock, loaded.configuration.calendar)
-    client = create_client(settings, state / BHAVCOPY_FOLDER, time, exchange, http, compute=compute)
+    time = ExchangeClock(request.clock, request.calendar)
+    folder = request.state_dir / BHAVCOPY_FOLDER
+    client = create_client(settings, folder, time, exchange, http, compute=request.compute)
     return MarketConnection(client, NoLoginSession(), http, exchange_time=time)
 
 
@@ -264,22 +278,19 @@ def _sandbox_account(configuration: Configuration, url: str, state: Path) -> Kit
     return KiteAccount(settings, Secret(sandbox.api_secret), state / SANDBOX_TOKEN_FILE)
 
 
-def _open_kite(
-    account: KiteAccount,
-    configuration: Configuration,
-    clock: Clock,
-    compute: Compute,
-    sandbox: SandboxProcess | None,
+def _connect_kite(
+    account: KiteAccount, request: MarketRequest, sandbox: SandboxProcess | None
 ) -> MarketConnection:
+    configuration = request.loaded.configuration
     http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=16))
     limits = RateLimits(configuration.limits)
     transport = Transport(http, account.settings, limits)
     automatic = SandboxLogin(http) if sandbox is not None else None
     credentials = KiteCredentials.of(account.settings, account.secret)
     file, exchange = TokenFile(account.token_path), configuration.exchange
-    session = KiteSession(transport, credentials, clock, file, exchange, automatic=automatic)
-    client = KiteClient(transport, session, exchange, compute)
-    pace = WallClock()  # the exchange counts real seconds, whatever time the daemon lives in
-    door = KiteTickerConnector(http, account.settings.ticker_root, session, configuration.ticker, pace)
-    live = KiteTicker(door, configuration.ticker, pace)
+    session = KiteSession(transport, credentials, request.clock, file, exchange, automatic=automatic)
+    client = KiteClient(transport, session, exchange, request.compute)
+    clock = WallClock()  # the exchange counts real seconds, whatever the daemon's clock says
+    connector = KiteTickerConnector(http, account.settings.ticker_root, session, configuration.ticker, clock)
+    live = KiteTicker(connector, configuration.ticker, clock)
     return MarketConnection(client, session, http, account.secret, limits, sandbox, live)

@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Final
 
 import msgspec
 import structlog
@@ -16,6 +17,7 @@ from vcpd.domain.calendar import TradingCalendar
 from vcpd.runtime import logs
 from vcpd.runtime.settings import LogSettings
 
+TABLES_BY_NAME: Final = ("jobs", "markets")  # sections that hold one table per name
 log = structlog.get_logger("vcpd.reload")
 
 
@@ -62,8 +64,8 @@ def _apply(parts: Services, configuration: Configuration, calendar: TradingCalen
 
 def restart_sections() -> tuple[str, ...]:
     """The sections whose settings struct says that it cannot change while the daemon runs."""
-    sections = msgspec.structs.fields(Configuration)
-    return tuple(one.name for one in sections if one.name != "jobs" and not one.type.reloadable)
+    sections = [field for field in msgspec.structs.fields(Configuration) if field.name not in TABLES_BY_NAME]
+    return (*(section.name for section in sections if not section.type.reloadable), "markets")
 
 
 def needs_restart(wanted: Configuration, running: Configuration) -> tuple[str, ...]:

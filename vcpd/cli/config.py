@@ -12,9 +12,15 @@ import msgspec
 
 from vcpd.cli.command import EXIT_OK, add_config_argument, add_json_argument, configuration_path, set_action
 from vcpd.cli.output import print_json
-from vcpd.config import Configuration, LoadedConfiguration, deprecation_warning, load_configuration
+from vcpd.config import (
+    Configuration,
+    LoadedConfiguration,
+    deprecation_warning,
+    load_configuration,
+)
 from vcpd.core.errors import ConfigurationError
 from vcpd.core.secrets import Secret
+from vcpd.plugins import plugin_tables
 from vcpd.store.settings import dsn_location
 
 MARKDOWN_HEADER = (
@@ -70,10 +76,14 @@ def _toml_table(
         yield f"# {first_line(type(value).__doc__ or '')}"
     yield f"[{path}]"
     inner: list[str] = []
-    for name, _, text, _ in setting_fields(type(value)):
+    for name, kind, text, _ in setting_fields(type(value)):
         field = getattr(value, name)
         if isinstance(field, msgspec.Struct):
             inner += _toml_table(f"{path}.{name}", field, origins, commented=commented)
+            continue
+        if plugin_tables(kind):
+            for plugin, table in field.items():
+                inner += _toml_table(f"{path}.{name}.{plugin}", table, origins, commented=commented)
             continue
         origin = (origins or {}).get(f"{path}.{name}", "default")
         if origins is None and commented and text:
@@ -114,7 +124,9 @@ def config_markdown(configuration: Configuration) -> str:
     lines = [*MARKDOWN_HEADER]
     for section in configuration.__struct_fields__:
         value = getattr(configuration, section)
-        if isinstance(value, Mapping):
+        if section == "markets":
+            lines += ["", "## [markets]", "One table per market plug-in that has settings: `[markets.NAME]`."]
+        elif isinstance(value, Mapping):
             lines += _jobs_markdown(section, value)
         else:
             lines += _section_markdown(section, value)

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from vcpd.app.alert_channels import ALERT_SECRETS
+from vcpd.app.alert_channels import alert_secret_names
 from vcpd.app.credentials import SECRET_NAMES, find_secret
 from vcpd.app.jobs import unknown_kind_problems
 from vcpd.cli.command import (
@@ -68,7 +68,7 @@ def _collect_findings(arguments: argparse.Namespace) -> Sequence[Finding]:
 def _run_findings(loaded: LoadedConfiguration) -> list[Finding]:
     """What `check-config` refuses or warns of beside the file."""
     problems = find_contradictions(loaded.configuration) + run_problems(loaded)
-    unknown = unknown_variables(os.environ, (*SECRET_NAMES, *ALERT_SECRETS))
+    unknown = unknown_variables(os.environ, (*SECRET_NAMES, *alert_secret_names()))
     refused = [
         Finding("configuration", False, text, "`vcpd run` refuses this: correct it") for text in problems
     ]
@@ -100,7 +100,7 @@ def check_config(arguments: argparse.Namespace) -> int:
     loaded = load_named(arguments)
     if problems := find_contradictions(loaded.configuration) + run_problems(loaded):
         raise ConfigurationError(problems)
-    unknown = unknown_variables(os.environ, (*SECRET_NAMES, *ALERT_SECRETS))
+    unknown = unknown_variables(os.environ, (*SECRET_NAMES, *alert_secret_names()))
     for warning in [*config_warnings(loaded.configuration), *unknown]:
         print(f"vcpd: warning: {warning}", file=sys.stderr)
     print(f"{path}: good")

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 import aiohttp
 import msgspec
 
-from vcpd.app.alert_channels import ALERT_SECRETS, ChannelFactory, find_alert_secrets
+from vcpd.app.alert_channels import ChannelFactory, alert_secret_names, find_alert_secrets
 from vcpd.app.credentials import find_secret
 from vcpd.app.market import user_session
 from vcpd.app.storage import STORE_FOLDER
@@ -35,7 +35,7 @@ GIB: Final = 2**30
 MIN_FREE_BYTES: Final = GIB  # 2,500 symbols of five years, write-ahead log and snapshots included
 RUN_AS_OWNER_HINT: Final = "run as root, or as the user who owns it"
 GROUP_AND_OTHER_BITS: Final = stat.S_IRWXG | stat.S_IRWXO
-SECRET_FILES: Final = ("kite_api_secret", "web_token", "store_dsn", *ALERT_SECRETS)
+SECRET_FILES: Final = ("kite_api_secret", "web_token", "store_dsn")
 TOKEN_FILES: Final = ("kite-token.json", "sandbox-token.json")
 PROBE_TIMEOUT_S: Final = 10.0
 MAX_CLOCK_OFFSET_S: Final = 5.0
@@ -142,7 +142,8 @@ def check_disk(context: DoctorContext) -> Finding:
 def check_secret_files(context: DoctorContext) -> Iterator[Finding]:
     """Check that no other user can read the secrets."""
     folder = context.state_dir / "secrets"
-    found = [folder / name for name in SECRET_FILES] + [context.state_dir / name for name in TOKEN_FILES]
+    names = (*SECRET_FILES, *alert_secret_names())
+    found = [folder / name for name in names] + [context.state_dir / name for name in TOKEN_FILES]
     try:
         seen = [(path, path.stat().st_mode) for path in found if path.is_file()]
     except OSError as error:

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import aiohttp
 import uvloop
 
-from vcpd.app.alert_channels import ALERT_SECRETS
+from vcpd.app.alert_channels import alert_secret_names
 from vcpd.app.credentials import (
     PASSWORD_HASH_FILE,
     SECRET_NAMES,
@@ -54,7 +54,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    remove_secrets_from_environment((*SECRET_NAMES, *ALERT_SECRETS))
+    remove_secrets_from_environment((*SECRET_NAMES, *alert_secret_names()))
     path = configuration_path(arguments)
     loaded = load_configuration(path)
     for warning in unknown_variables(os.environ, ()):  # the secrets are no longer among them

@@ -13,16 +13,17 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, time, timedelta
 from enum import StrEnum
 from typing import Final, Self
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlencode, urljoin, urlsplit
 from zoneinfo import ZoneInfo
 
+import aiohttp
 from msgspec import Struct
 
-from vcpd.core.errors import NeedsLoginError, PermanentError, VcpdError
+from vcpd.core.errors import NeedsLoginError, PermanentError, RetryableError, VcpdError
 from vcpd.core.secrets import Secret
 from vcpd.domain.exchange import Exchange
 from vcpd.kite import wire
-from vcpd.kite.settings import KiteSettings
+from vcpd.kite.settings import LOOPBACK_HOSTS, KiteSettings
 from vcpd.kite.token_store import SessionToken, TokenFile
 from vcpd.kite.transport import ApiRequest, Transport
 from vcpd.ports import Clock
@@ -30,6 +31,8 @@ from vcpd.ports import Clock
 TOKEN_EXPIRY_TIME: Final = time(6, 0)
 MAX_PENDING_LOGINS: Final = 16
 LOGIN_TIMEOUT: Final = timedelta(minutes=15)
+MAX_REDIRECTS: Final = 5
+LOGIN_PAGE_TIMEOUT_S: Final = 10.0
 
 
 class KiteLoginState(StrEnum):
@@ -280,3 +283,45 @@ def parse_request_token(pasted: str) -> Secret:
     if not text.isalnum() or not text.isascii():
         raise PermanentError("no request token in this; paste the whole address the login ended on")
     return Secret(text)
+
+
+class SandboxLogin:
+    """Logs in at the sandbox's login page by itself; refuses any address outside this machine."""
+
+    def __init__(self, http: aiohttp.ClientSession) -> None:
+        self._http = http
+
+    async def __call__(self, login_url: str) -> tuple[Secret, str]:
+        """The request token and the state value that the sandbox hands back."""
+        method, url = "GET", login_url
+        for _ in range(MAX_REDIRECTS):
+            if urlsplit(url).hostname not in LOOPBACK_HOSTS:
+                raise PermanentError("only the sandbox on this machine can be logged in to automatically")
+            onward = await self._step(method, url)
+            if onward is None and method == "POST":
+                break
+            method, url = ("GET", onward) if onward else ("POST", url)
+            if found := _callback_values(url):
+                return found
+        raise RetryableError("the sandbox's login page did not hand back a request token")
+
+    async def _step(self, method: str, url: str) -> str | None:
+        """The address that the page redirects to, None where it waits for its form to be sent."""
+        timeout = aiohttp.ClientTimeout(total=LOGIN_PAGE_TIMEOUT_S)
+        form = dict(parse_qsl(urlsplit(url).query)) if method == "POST" else None
+        try:
+            async with self._http.request(
+                method, url, data=form, allow_redirects=False, timeout=timeout
+            ) as response:
+                if response.status >= 400:
+                    raise RetryableError(f"the sandbox's login page answered {response.status}")
+                onward = response.headers.get("Location")
+                return urljoin(url, onward) if onward else None
+        except (aiohttp.ClientError, OSError) as error:
+            raise RetryableError(f"the sandbox's login page: {type(error).__name__}") from None
+
+
+def _callback_values(url: str) -> tuple[Secret, str] | None:
+    query = parse_qs(urlsplit(url).query)
+    token = query.get("request_token", [""])[0]
+    return (Secret(token), query.get("state", [""])[0]) if token else None

@@ -6,8 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, Final
 
+from vcpd.alerts.channels.base import ChannelPlugin, ChannelRequest, secret_lines
 from vcpd.alerts.message import AlertMessage
 from vcpd.alerts.settings import AppriseSettings
 from vcpd.core.errors import PermanentError, RetryableError
@@ -57,3 +58,15 @@ def _import_apprise() -> Any:
         raise PermanentError("apprise is not installed: `pip install vcpd[apprise]`") from None
     logging.getLogger(PACKAGE).disabled = True
     return apprise
+
+
+def _create(request: ChannelRequest) -> tuple[AppriseChannel, ...]:
+    addresses = enumerate(secret_lines(request.secrets[ADDRESSES_SECRET]), start=1)
+    return tuple(
+        AppriseChannel(request.settings, address, request.thread, f"apprise_{number}")
+        for number, address in addresses
+    )
+
+
+ADDRESSES_SECRET: Final = "alerts_apprise_urls"  # noqa: S105 - the name of a secret
+PLUGIN: Final = ChannelPlugin(AppriseSettings, _create, (ADDRESSES_SECRET,))

@@ -1,14 +1,20 @@
 """Channel interface, and the HTTP client that channels share."""
 
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final, Protocol
 
 import aiohttp
+import msgspec
 
 from vcpd.alerts.message import AlertMessage
+from vcpd.alerts.settings import ChannelSettings
 from vcpd.core.backoff import retry_after_s
-from vcpd.core.errors import PermanentError, RetryableError
+from vcpd.core.errors import ConfigurationError, PermanentError, RetryableError
+from vcpd.core.secrets import Secret
+from vcpd.plugins import CHANNEL_GROUP, load_plugin
 from vcpd.ports import Clock
 
 RETRYABLE_STATUSES: Final = frozenset(
@@ -39,6 +45,54 @@ class Channel(Protocol):
         Raises RetryableError for what may pass by itself, PermanentError for what the owner must change.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelRequest:
+    """What a plug-in makes its channels from. `secrets` has every name that the plug-in declares.
+
+    `settings` is an instance of the struct that the plug-in declares, `thread` runs what would block.
+    """
+
+    settings: Any
+    secrets: Mapping[str, Secret | None]
+    http: "ChannelHttpClient"
+    thread: ThreadPoolExecutor
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelPlugin:
+    """A kind of channel as an entry point of `vcpd.channels` refers to it.
+
+    `settings` is the struct of its table [alerts.channels.NAME], with a default for every field. A struct
+    that is no ChannelSettings goes with `routing`, which says what its channels accept.
+    """
+
+    settings: type[msgspec.Struct]
+    create: Callable[[ChannelRequest], Sequence[Channel]]
+    secrets: tuple[str, ...] = ()
+    routing: ChannelSettings | None = None
+
+
+def load_channel_plugin(name: str) -> ChannelPlugin:
+    """ConfigurationError for an unknown name and for an entry point that refers to something else."""
+    plugin = load_plugin(CHANNEL_GROUP, name)
+    if not isinstance(plugin, ChannelPlugin):
+        was = type(plugin).__name__
+        raise ConfigurationError(
+            [f"the plug-in `{name}` of {CHANNEL_GROUP}: expected a ChannelPlugin, was {was}"]
+        )
+    if plugin.routing is None and not issubclass(plugin.settings, ChannelSettings):
+        raise ConfigurationError(
+            [f"the plug-in `{name}` of {CHANNEL_GROUP}: expected its settings to extend ChannelSettings"]
+        )
+    return plugin
+
+
+def secret_lines(secret: Secret | None) -> list[Secret]:
+    """The lines of a secret that holds one value a line; empty ones are left out."""
+    lines = [] if secret is None else secret.reveal().splitlines()
+    return [Secret(line.strip()) for line in lines if line.strip()]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,11 @@
 """Dead man's switch: requests a URL after each complete evening; its service alarms when none comes."""
 
 from dataclasses import dataclass
+from typing import Final
 
-from vcpd.alerts.channels.base import ChannelHttpClient, raise_for_status
+from vcpd.alerts.channels.base import ChannelHttpClient, ChannelPlugin, ChannelRequest, raise_for_status
 from vcpd.alerts.message import AlertMessage
+from vcpd.alerts.routing import DEADMAN_CHANNEL_SETTINGS
 from vcpd.alerts.settings import PingSettings
 from vcpd.core.secrets import Secret
 
@@ -28,3 +30,11 @@ class DeadmanChannel:
     async def send(self, message: AlertMessage) -> None:
         url = "" if self.url is None else self.url.reveal()
         raise_for_status(await self.http.request("GET", url, headers={"Idempotency-Key": message.key}))
+
+
+def _create(request: ChannelRequest) -> tuple[DeadmanChannel]:
+    return (DeadmanChannel(request.settings, request.secrets[URL_SECRET], request.http),)
+
+
+URL_SECRET: Final = "alerts_ping_url"  # noqa: S105 - the name of a secret
+PLUGIN: Final = ChannelPlugin(PingSettings, _create, (URL_SECRET,), DEADMAN_CHANNEL_SETTINGS)

@@ -11,6 +11,7 @@ from typing import Final
 import aiosmtplib
 import structlog
 
+from vcpd.alerts.channels.base import ChannelPlugin, ChannelRequest
 from vcpd.alerts.message import AlertMessage
 from vcpd.alerts.settings import MailSettings
 from vcpd.core.errors import PermanentError, RetryableError, VcpdError
@@ -98,3 +99,11 @@ def _error_from_codes(codes: Iterable[int]) -> VcpdError:
     lowest = min(codes)
     words = f"the mail server answers {lowest}"
     return PermanentError(words) if lowest >= MIN_PERMANENT_CODE else RetryableError(words)
+
+
+def _create(request: ChannelRequest) -> tuple[MailChannel]:
+    return (MailChannel(request.settings, request.secrets[PASSWORD_SECRET], request.http.timeout_s),)
+
+
+PASSWORD_SECRET: Final = "alerts_mail_password"  # noqa: S105 - the name of a secret
+PLUGIN: Final = ChannelPlugin(MailSettings, _create, (PASSWORD_SECRET,))

@@ -4,7 +4,7 @@ import base64
 from dataclasses import dataclass
 from typing import Final
 
-from vcpd.alerts.channels.base import ChannelHttpClient, raise_for_status
+from vcpd.alerts.channels.base import ChannelHttpClient, ChannelPlugin, ChannelRequest, raise_for_status
 from vcpd.alerts.message import AlertMessage, truncate
 from vcpd.alerts.settings import NtfySettings
 from vcpd.core.secrets import Secret
@@ -71,3 +71,11 @@ def _priority(message: AlertMessage) -> int:
 def _encode_header(text: str) -> str:
     """Any text as a header's value (RFC 2047), line ends included."""
     return f"=?UTF-8?B?{base64.b64encode(text.encode()).decode()}?="
+
+
+def _create(request: ChannelRequest) -> tuple[NtfyChannel]:
+    return (NtfyChannel(request.settings, request.secrets[TOKEN_SECRET], request.http),)
+
+
+TOKEN_SECRET: Final = "alerts_ntfy_token"  # noqa: S105 - the name of a secret
+PLUGIN: Final = ChannelPlugin(NtfySettings, _create, (TOKEN_SECRET,))

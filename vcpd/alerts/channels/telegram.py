@@ -7,7 +7,13 @@ import aiohttp
 import msgspec
 import structlog
 
-from vcpd.alerts.channels.base import ChannelHttpClient, HttpResponse, raise_for_status
+from vcpd.alerts.channels.base import (
+    ChannelHttpClient,
+    ChannelPlugin,
+    ChannelRequest,
+    HttpResponse,
+    raise_for_status,
+)
 from vcpd.alerts.message import AlertMessage, truncate
 from vcpd.alerts.settings import TelegramSettings
 from vcpd.core.errors import VcpdError
@@ -95,3 +101,11 @@ def _decode_error(answer: HttpResponse) -> TelegramErrorBody:
         return msgspec.json.decode(answer.body, type=TelegramErrorBody)
     except msgspec.DecodeError:
         return TelegramErrorBody()
+
+
+def _create(request: ChannelRequest) -> tuple[TelegramChannel]:
+    return (TelegramChannel(request.settings, request.secrets[TOKEN_SECRET], request.http),)
+
+
+TOKEN_SECRET: Final = "alerts_telegram_token"  # noqa: S105 - the name of a secret
+PLUGIN: Final = ChannelPlugin(TelegramSettings, _create, (TOKEN_SECRET,))

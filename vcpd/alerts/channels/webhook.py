@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from vcpd.alerts.channels.base import ChannelHttpClient, raise_for_status
+from vcpd.alerts.channels.base import ChannelHttpClient, ChannelPlugin, ChannelRequest, raise_for_status
 from vcpd.alerts.message import AlertMessage
 from vcpd.alerts.settings import WebhookSettings
 from vcpd.core.secrets import Secret
@@ -66,3 +66,12 @@ def signature_headers(secret: Secret, body: bytes, timestamp: int) -> dict[str, 
     signed = str(timestamp).encode() + b"." + body
     digest = hmac.new(secret.reveal().encode(), signed, hashlib.sha256).hexdigest()
     return {TIMESTAMP_HEADER: str(timestamp), SIGNATURE_HEADER: f"sha256={digest}"}
+
+
+def _create(request: ChannelRequest) -> tuple[WebhookChannel]:
+    url, signing_secret = (request.secrets[name] for name in SECRETS)
+    return (WebhookChannel(request.settings, url, signing_secret, request.http),)
+
+
+SECRETS: Final = ("alerts_webhook_url", "alerts_webhook_secret")
+PLUGIN: Final = ChannelPlugin(WebhookSettings, _create, SECRETS)
