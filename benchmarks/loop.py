@@ -200,7 +200,7 @@ def _assembly(daemon: Daemon) -> Container:
 
 
 async def _until_done(assembly: Container, job: str) -> None:
-    scheduler = assembly.services.scheduler
+    scheduler = assembly.reloader.scheduler
     while not any(one.name == job and one.last for one in scheduler.snapshot().jobs):  # noqa: ASYNC110 - it tells nobody
         await asyncio.sleep(POLL_S)
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from tests.postgres import database, migrated_template, postgres_server
-from vcpd.app import alert_monitor
 from vcpd.app.alert_monitor import AlertMonitor
+from vcpd.app.health import HealthService
 from vcpd.config import Configuration
 from vcpd.core.errors import RetryableError
 from vcpd.domain.alerts import Alert, AlertKind
@@ -60,34 +60,32 @@ class World:
         self.clock_error: str | None = None
         self.login: Any = SimpleNamespace(login_due=False, reason="")
 
-    def parts(self) -> Any:
-        """A daemon's parts as far as the reporter asks for them."""
+    def alert_monitor(self) -> AlertMonitor:
+        """A new one over stand-ins for what it asks, and the real outbox."""
         panel = SimpleNamespace(sessions=np.array([SESSION], "M8[D]"), symbols=("NSE:AAA",))
         setups = SimpleNamespace(
             latest_judged=_giving(SESSION),
             judged_before=_judged_before(self.judged),
             active_bases=_giving(self.bases),
         )
-        return SimpleNamespace(
-            clock=SimpleNamespace(now=lambda: self.now),
-            configuration=Configuration(),
-            calendar=NSE,
-            monitor=SimpleNamespace(
-                recent=self.runs,
-                newest_bar=SESSION,
-                newest_screen=self.screened,
-                unscheduled=self.unscheduled,
-            ),
-            scheduler=SimpleNamespace(snapshot=self._scheduler_status),
-            current_panel=SimpleNamespace(last_loaded=panel),
-            market=SimpleNamespace(is_simulated=False, session=SimpleNamespace(status=lambda: self.login)),
-            storage=SimpleNamespace(
-                outbox=self.outbox,
-                setups=setups,
-                leadership=SimpleNamespace(leading=True),
-                record=SimpleNamespace(head=_giving(None)),
-            ),
-            alerts=self.teller,
+        clock: Any = SimpleNamespace(now=lambda: self.now)
+        live: Any = SimpleNamespace(configuration=Configuration(), calendar=NSE)
+        monitor: Any = SimpleNamespace(
+            recent=self.runs, newest_bar=SESSION, newest_screen=self.screened, unscheduled=self.unscheduled
+        )
+        scheduler: Any = SimpleNamespace(snapshot=self._scheduler_status)
+        current_panel: Any = SimpleNamespace(last_loaded=panel)
+        market: Any = SimpleNamespace(is_simulated=False, session=SimpleNamespace(status=lambda: self.login))
+        storage: Any = SimpleNamespace(
+            outbox=self.outbox,
+            setups=setups,
+            leadership=SimpleNamespace(leading=True),
+            record=SimpleNamespace(head=_giving(None)),
+        )
+        rest: Any = None
+        health = HealthService(live, clock, scheduler, monitor, market, rest, rest, current_panel, rest)
+        return AlertMonitor(
+            live, clock, monitor, health, scheduler, storage, market, current_panel, self.teller
         )
 
     def _scheduler_status(self) -> Any:
@@ -100,9 +98,7 @@ class World:
 @pytest.fixture
 def world(database: Database, monkeypatch: pytest.MonkeyPatch) -> World:
     made = World(database)
-    monkeypatch.setattr(
-        alert_monitor, "current_health", lambda _: Health(made.score, level_of(made.score), ())
-    )
+    monkeypatch.setattr(HealthService, "current", lambda _: Health(made.score, level_of(made.score), ()))
     return made
 
 
@@ -141,15 +137,15 @@ def _screened(number: int) -> Run:
 
 async def test_an_evening_is_told_once_over_looks_reruns_and_restarts(world: World) -> None:
     world.runs = (_screened(1),)
-    first = AlertMonitor(world.parts())
+    first = world.alert_monitor()
     await first.check()
     await first.check()
     world.runs = (_screened(2), _screened(1))
-    await AlertMonitor(world.parts()).check()
+    await world.alert_monitor().check()
     assert await world.kinds() == [AlertKind.SETUPS]
     world.bases.append(_found("BBB"))
     world.runs = (_screened(3), *world.runs)
-    await AlertMonitor(world.parts()).check()
+    await world.alert_monitor().check()
     newest, _ = await world.outbox.recent(5)
     assert [item["symbol"] for item in newest.alert.items] == ["NSE:BBB"]
 
@@ -158,7 +154,7 @@ async def test_two_first_evenings_at_once_are_told_as_the_first(world: World) ->
     """A start between close and screen makes up for yesterday and judges today a moment later."""
     world.judged, world.bases = [YESTERDAY], [_found("OLD", date(2026, 3, 2)), _found("AAA")]
     world.runs = (_screened(2), _screened(1))
-    told = AlertMonitor(world.parts())
+    told = world.alert_monitor()
     await told.check()
     (digest,) = await world.outbox.recent(5)
     assert [item["symbol"] for item in digest.alert.items] == ["NSE:AAA", "NSE:OLD"]
@@ -168,18 +164,18 @@ async def test_two_first_evenings_at_once_are_told_as_the_first(world: World) ->
 async def test_a_second_evening_tells_only_what_is_new(world: World) -> None:
     world.judged, world.bases = [], [_found("OLD", date(2026, 3, 2))]
     world.runs = (_screened(1),)
-    await AlertMonitor(world.parts()).check()
+    await world.alert_monitor().check()
     world.judged.append(YESTERDAY)
     world.runs = (_screened(2), *world.runs)
     world.bases.append(_found("AAA"))
-    await AlertMonitor(world.parts()).check()
+    await world.alert_monitor().check()
     newest, _ = await world.outbox.recent(5)
     assert [item["symbol"] for item in newest.alert.items] == ["NSE:AAA"]
 
 
 async def test_what_the_store_could_not_keep_is_told_at_the_next_look(world: World) -> None:
     world.runs, world.teller.away = (_screened(1),), 1
-    told = AlertMonitor(world.parts())
+    told = world.alert_monitor()
     with pytest.raises(RetryableError):
         await told.check()
     await told.check()
@@ -187,7 +183,7 @@ async def test_what_the_store_could_not_keep_is_told_at_the_next_look(world: Wor
 
 
 async def test_low_health_is_told_when_it_lasts_and_again_only_after_a_recovery(world: World) -> None:
-    told = AlertMonitor(world.parts())
+    told = world.alert_monitor()
     for score, minutes, alerts in [
         (40, 0, 0),  # only just begun
         (40, 11, 1),
@@ -206,7 +202,7 @@ async def test_low_health_is_told_when_it_lasts_and_again_only_after_a_recovery(
 async def test_a_restart_in_the_middle_of_low_health_is_no_new_beginning(world: World) -> None:
     world.score = 40
     for _ in range(3):
-        told = AlertMonitor(world.parts())
+        told = world.alert_monitor()
         await told.check()
         world.now += 11 * MINUTE
         await told.check()
@@ -217,10 +213,10 @@ async def test_a_login_that_is_due_is_told_once_a_day(world: World) -> None:
     world.login = SimpleNamespace(login_due=True, reason="the token is of yesterday")
     world.now = EVENING - timedelta(hours=6)
     for _ in range(3):
-        await AlertMonitor(world.parts()).check()
+        await world.alert_monitor().check()
     assert await world.kinds() == [AlertKind.LOGIN_DUE]
     world.now = EVENING
-    await AlertMonitor(world.parts()).check()
+    await world.alert_monitor().check()
     assert await world.kinds() == [AlertKind.LOGIN_DUE, AlertKind.LOGIN_OVERDUE]
     (overdue, due) = await world.outbox.recent(5)
     assert (overdue.alert.urgent, due.alert.urgent) == (True, False)
@@ -232,24 +228,24 @@ async def test_what_failed_without_a_login_is_no_news_after_it(world: World) -> 
     failed = Run(1, "collect", EVENING, SESSION, EVENING, EVENING, Outcome.FAILED)
     world.login = SimpleNamespace(login_due=True, reason="the token is of yesterday")
     world.bases.clear()
-    told = AlertMonitor(world.parts())
+    told = world.alert_monitor()
     await told.check()
     world.now += MINUTE
     world.login = SimpleNamespace(login_due=False, reason="")
     world.runs = (failed,)  # heard of only now
-    told._services = world.parts()  # the same life of the reporter, a moment later
+    told.monitor.recent = world.runs
     await told.check()
     assert AlertKind.COLLECTION_INCOMPLETE not in await world.kinds()
     later = EVENING + MINUTE
     world.runs = (Run(2, "collect", later, SESSION, later, later, Outcome.FAILED), failed)
-    told._services = world.parts()
+    told.monitor.recent = world.runs
     await told.check()
     assert AlertKind.COLLECTION_INCOMPLETE in await world.kinds()
 
 
 async def test_bars_that_stay_old_are_told_after_a_while(world: World) -> None:
     world.now = datetime(2026, 4, 9, 12, 0, tzinfo=UTC)  # the next evening, two hours after the close
-    told = AlertMonitor(world.parts())
+    told = world.alert_monitor()
     await told.check()
     assert await world.kinds() == []
     world.now += 11 * MINUTE
@@ -261,7 +257,7 @@ async def test_bars_that_stay_old_are_told_after_a_while(world: World) -> None:
 async def test_an_evening_without_its_screen_is_reported_once(world: World) -> None:
     world.screened = YESTERDAY
     world.now = datetime(2026, 4, 8, 13, 31, tzinfo=UTC)  # 19:01 in India, an hour after the screen was due
-    reporter = AlertMonitor(world.parts())
+    reporter = world.alert_monitor()
     await reporter.check()
     assert await world.kinds() == []
     world.now += timedelta(minutes=Configuration().alerts.condition_min_duration_min)
@@ -271,15 +267,15 @@ async def test_an_evening_without_its_screen_is_reported_once(world: World) -> N
 
 
 def test_a_wrong_clock_reports_nothing(world: World) -> None:
-    assert AlertMonitor(world.parts())._may_publish()
+    assert world.alert_monitor()._may_publish()
     world.clock_error = "the clock says 1970-01-01"
-    assert not AlertMonitor(world.parts())._may_publish()
+    assert not world.alert_monitor()._may_publish()
 
 
 async def test_a_day_that_the_calendar_does_not_know_is_reported_once(world: World) -> None:
     world.unscheduled = {date(2026, 4, 4): 24}
     for _ in range(2):
-        await AlertMonitor(world.parts()).check()
+        await world.alert_monitor().check()
     (kept,) = await world.outbox.recent(5)
     assert (kept.alert.kind, kept.alert.session) == (AlertKind.CALENDAR, date(2026, 4, 4))
     assert "extra_sessions" in str(kept.alert.facts["reason"])
@@ -296,8 +292,8 @@ async def test_a_failed_collection_that_is_tried_again_soon_is_not_reported_yet(
 
     for job in (collect(EVENING + 5 * MINUTE), collect(None, SESSION)):
         world.jobs = (job,)
-        await AlertMonitor(world.parts()).check()
+        await world.alert_monitor().check()
         assert await world.kinds() == []
     world.jobs = (collect(EVENING + 20 * MINUTE),)
-    await AlertMonitor(world.parts()).check()
+    await world.alert_monitor().check()
     assert await world.kinds() == [AlertKind.COLLECTION_INCOMPLETE]

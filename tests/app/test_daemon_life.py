@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import cast
 
 import msgspec
 import pytest
@@ -39,15 +39,25 @@ def told() -> Told:
 @pytest.fixture
 def daemon(told: Told, monkeypatch: pytest.MonkeyPatch) -> Daemon:
     loaded = LoadedConfiguration(Configuration(), {}, Path())
-    made = Daemon(loaded, Path("config.toml"), WallClock(), told)
-    monkeypatch.setattr(daemon_module, "DaemonTasks", lambda *_: SimpleNamespace(status_line=lambda: "idle"))
-    return made
+    return Daemon(loaded, Path("config.toml"), WallClock(), told)
+
+
+def stand_in() -> SimpleNamespace:
+    """What the daemon asks of its container."""
+    return SimpleNamespace(
+        background=SimpleNamespace(status_line=lambda: "idle", coroutines=dict),
+        reloader=Reloader(),
+        port=0,
+        drain_timeout_s=1.0,
+    )
+
+
+class Reloader:
+    def reload(self, path: Path) -> None: ...
 
 
 def started(daemon: Daemon) -> Daemon:
-    daemon.container = cast(
-        "Container", SimpleNamespace(services=None, dependencies=None, drain_timeout_s=1.0)
-    )
+    daemon.container = cast("Container", stand_in())
     for trigger in (LifecycleEvent.START, LifecycleEvent.STARTED):
         daemon._lifecycle.fire(trigger)
     return daemon
@@ -57,11 +67,11 @@ def reloads(monkeypatch: pytest.MonkeyPatch, act: Callable[..., None] = lambda *
     """Counts reloads instead of doing them."""
     seen: list[Path] = []
 
-    def counted(_parts: Any, path: Path, _means: Any) -> None:
+    def counted(_: Reloader, path: Path) -> None:
         seen.append(path)
         act()
 
-    monkeypatch.setattr(daemon_module, "reload_configuration", counted)
+    monkeypatch.setattr(Reloader, "reload", counted)
     return seen
 
 
@@ -103,7 +113,7 @@ async def test_a_reload_while_starting_is_made_up_for(
 
     class Opening:
         def __init__(self, *_: object) -> None:
-            self.services = self.dependencies = None
+            vars(self).update(vars(stand_in()))
 
         async def open(self) -> None:
             daemon._on_reload()

@@ -11,9 +11,10 @@ import msgspec
 import numpy as np
 import pytest
 
-from vcpd.app import health, monitor, performance
+from vcpd.app import health, monitor
+from vcpd.app.health import HealthService
 from vcpd.app.monitor import STALLED_AFTER_S, StallDetector, excluded_by_user
-from vcpd.app.services import Services
+from vcpd.app.performance import PerformanceService
 from vcpd.app.status import sparkline
 from vcpd.config import Configuration, load_configuration
 from vcpd.domain.nse_calendar import NSE
@@ -49,30 +50,46 @@ class Ended:
         return True
 
 
-def _parts(jobs: Sequence[JobStatus] = (), rows: Sequence[Run] = (), **more: Any) -> Services:
-    """Parts with a scheduler, a run table and vitals alone."""
+def _health(jobs: Sequence[JobStatus] = (), rows: Sequence[Run] = (), **more: Any) -> HealthService:
+    """Health of a daemon that has a scheduler, a run table and measurements alone."""
     ended = Ended()
     status = SchedulerStatus(more.get("leading", True), NOW, tuple(jobs))
     stalls = StallDetector()
     stalls.update(jobs, 0.0)
-    stand_in = SimpleNamespace(
-        scheduler=SimpleNamespace(snapshot=lambda: status, end_run=ended.end_run),
-        storage=SimpleNamespace(runs=ended),
-        monitor=SimpleNamespace(
-            recent=rows,
-            stall_detector=stalls,
-            scheduler_status=more.get("at_work", status),
-            newest_bar=more.get("newest_bar"),
-            unscheduled=more.get("unscheduled", {}),
-            newest_screen=more.get("newest_screen"),
-        ),
-        configuration=more.get("configuration", Configuration()),
-        clock=SimpleNamespace(now=lambda: NOW, monotonic_s=lambda: more.get("monotonic_s", 0.0)),
-        calendar=NSE,
-        current_panel=SimpleNamespace(last_loaded=more.get("panel")),
-        ended=ended,
+    monitor: Any = SimpleNamespace(
+        recent=rows,
+        stall_detector=stalls,
+        scheduler_status=more.get("at_work", status),
+        newest_bar=more.get("newest_bar"),
+        unscheduled=more.get("unscheduled", {}),
+        newest_screen=more.get("newest_screen"),
     )
-    return cast("Services", stand_in)
+    live: Any = SimpleNamespace(configuration=more.get("configuration", Configuration()), calendar=NSE)
+    clock: Any = SimpleNamespace(now=lambda: NOW, monotonic_s=lambda: more.get("monotonic_s", 0.0))
+    scheduler: Any = SimpleNamespace(snapshot=lambda: status, end_run=ended.end_run, ended=ended)
+    panel: Any = SimpleNamespace(last_loaded=more.get("panel"))
+    rest: Any = None
+    return HealthService(live, clock, scheduler, monitor, rest, rest, rest, panel, rest)
+
+
+def _performance(health: HealthService) -> PerformanceService:
+    rest: Any = None
+    storage: Any = SimpleNamespace(runs=cast("Any", health.scheduler).ended)
+    return PerformanceService(
+        health.live,
+        health.clock,
+        storage,
+        health.scheduler,
+        health.monitor,
+        health,
+        rest,
+        rest,
+        rest,
+        rest,
+        health.current_panel,
+        rest,
+        rest,
+    )
 
 
 def _panel_to(last: date) -> Any:
@@ -89,7 +106,7 @@ def _panel_to(last: date) -> Any:
     ],
 )
 def test_age_counts_completed_sessions_and_no_wall_days(last: date, at: datetime, age: int) -> None:
-    assert health.age_in_sessions(_parts(panel=_panel_to(last)), at) == age
+    assert _health(panel=_panel_to(last)).age_in_sessions(at) == age
 
 
 def market_configuration(market: str) -> Configuration:
@@ -107,8 +124,8 @@ def market_configuration(market: str) -> Configuration:
 def test_bars_are_late_only_after_this_markets_own_collection(market: str, hour: int, age: int) -> None:
     """Monday's bars are missing at `hour` in India: daily files come hours after the close."""
     at = datetime(2025, 6, 30, hour, 0, tzinfo=NSE.zone)
-    parts = _parts(panel=_panel_to(FRIDAY), configuration=market_configuration(market))
-    assert health.late_sessions(parts, at) == age
+    parts = _health(panel=_panel_to(FRIDAY), configuration=market_configuration(market))
+    assert parts.late_sessions(at) == age
 
 
 @pytest.mark.parametrize(
@@ -120,19 +137,19 @@ def test_bars_without_their_screen_are_noticed_once_it_is_overdue(
 ) -> None:
     monday = date(2025, 6, 30)
     at = datetime(2025, 6, 30, hour, 1, tzinfo=NSE.zone)
-    parts = _parts(newest_bar=monday, newest_screen=screened)
-    assert health.missing_evening(parts, at) == (monday if missing else None)
+    parts = _health(newest_bar=monday, newest_screen=screened)
+    assert parts.missing_evening(at) == (monday if missing else None)
 
 
 def test_a_screen_that_runs_or_is_switched_off_is_not_missing() -> None:
     at = datetime(2025, 6, 30, 20, tzinfo=NSE.zone)
     monday = date(2025, 6, 30)
-    running = _parts([_job("screen", run_id=4)], newest_bar=monday)
-    assert health.missing_evening(running, at) is None
+    running = _health([_job("screen", run_id=4)], newest_bar=monday)
+    assert running.missing_evening(at) is None
     jobs = {name: msgspec.structs.replace(one, enabled=False) for name, one in Configuration().jobs.items()}
-    off = _parts(newest_bar=monday, configuration=msgspec.structs.replace(Configuration(), jobs=jobs))
-    assert health.missing_evening(off, at) is None
-    assert health.missing_evening(_parts(), at) is None
+    off = _health(newest_bar=monday, configuration=msgspec.structs.replace(Configuration(), jobs=jobs))
+    assert off.missing_evening(at) is None
+    assert _health().missing_evening(at) is None
 
 
 def collected(session: date, **counts: int) -> JobStatus:
@@ -145,20 +162,20 @@ def test_a_market_that_does_not_keep_to_the_calendar_is_named_with_the_setting()
     """A Saturday with bars of most symbols; a session of which nothing came although all was asked for."""
     monday, saturday = date(2025, 6, 30), date(2025, 6, 28)
     at = datetime(2025, 6, 30, 18, tzinfo=NSE.zone)
-    few = _parts(unscheduled={saturday: 4})
-    assert health.calendar_surprises(few, at) == []
-    many = _parts(unscheduled={saturday: 24, FRIDAY: 24})
-    assert [day for day, _ in health.calendar_surprises(many, at)] == [saturday]
-    closed = _parts([collected(monday)], newest_bar=FRIDAY)
-    ((day, text),) = health.calendar_surprises(closed, at)
+    few = _health(unscheduled={saturday: 4})
+    assert few.calendar_surprises(at) == []
+    many = _health(unscheduled={saturday: 24, FRIDAY: 24})
+    assert [day for day, _ in many.calendar_surprises(at)] == [saturday]
+    closed = _health([collected(monday)], newest_bar=FRIDAY)
+    ((day, text),) = closed.calendar_surprises(at)
     assert (day, "[schedule] extra_holidays" in text) == (monday, True)
     for parts, instant in (
-        (_parts([collected(monday, failed=3)], newest_bar=FRIDAY), at),
-        (_parts([collected(FRIDAY)], newest_bar=FRIDAY), at),
-        (_parts([collected(monday)], newest_bar=monday), at),
+        (_health([collected(monday, failed=3)], newest_bar=FRIDAY), at),
+        (_health([collected(FRIDAY)], newest_bar=FRIDAY), at),
+        (_health([collected(monday)], newest_bar=monday), at),
         (closed, at - timedelta(hours=1, minutes=5)),
     ):
-        assert health.calendar_surprises(parts, instant) == []
+        assert parts.calendar_surprises(instant) == []
 
 
 def test_only_a_screen_after_the_close_is_the_evenings() -> None:
@@ -174,44 +191,44 @@ def test_only_a_screen_after_the_close_is_the_evenings() -> None:
 
 
 def test_without_bars_there_is_no_age() -> None:
-    assert health.age_in_sessions(_parts(), NOW) is None
+    assert _health().age_in_sessions(NOW) is None
 
 
 def test_an_open_row_that_nobody_works_on_is_an_orphan() -> None:
     rows = [_open_row(1, "collect"), _open_row(2, "risk"), _open_row(3, "screen", since=timedelta(seconds=5))]
-    parts = _parts([_job("collect", run_id=1)], rows)
-    assert [run.id for run in health.orphaned_runs(parts)] == [2]
+    parts = _health([_job("collect", run_id=1)], rows)
+    assert [run.id for run in parts.orphaned_runs()] == [2]
 
 
 def test_a_run_that_ended_since_its_row_was_read_is_no_orphan() -> None:
     before = SchedulerStatus(True, NOW, (_job("risk", run_id=2),))
-    assert health.orphaned_runs(_parts([_job("risk")], [_open_row(2, "risk")], at_work=before)) == []
-    assert health.orphaned_runs(_parts(rows=[_open_row(2, "risk")], at_work=None)) == []
+    assert _health([_job("risk")], [_open_row(2, "risk")], at_work=before).orphaned_runs() == []
+    assert _health(rows=[_open_row(2, "risk")], at_work=None).orphaned_runs() == []
 
 
 def test_only_the_one_who_schedules_may_judge_orphans() -> None:
-    assert health.orphaned_runs(_parts(rows=[_open_row(2, "risk")], leading=False)) == []
+    assert _health(rows=[_open_row(2, "risk")], leading=False).orphaned_runs() == []
 
 
 def test_a_run_without_progress_is_stuck_and_one_with_progress_is_not() -> None:
     still, moving = _job("collect", run_id=1, done=5), _job("risk", run_id=2, done=5)
-    parts = _parts([still, moving], monotonic_s=STALLED_AFTER_S + 1)
+    parts = _health([still, moving], monotonic_s=STALLED_AFTER_S + 1)
     parts.monitor.stall_detector.update([still, _job("risk", run_id=2, done=6)], STALLED_AFTER_S)
-    assert [name for name, _ in health.stalled_jobs(parts)] == ["collect"]
+    assert [name for name, _ in parts.stalled_jobs()] == ["collect"]
 
 
 async def test_optimize_ends_what_is_stuck_and_nothing_else() -> None:
     jobs = [_job("collect", run_id=1)]
     rows = [_open_row(1, "collect"), _open_row(2, "risk")]
-    parts = _parts(jobs, rows, monotonic_s=STALLED_AFTER_S + 1)
-    ended = await performance._end_stuck(parts)
+    parts = _health(jobs, rows, monotonic_s=STALLED_AFTER_S + 1)
+    ended = await _performance(parts)._end_stuck()
     assert ended == ["collect", "risk (run 2)"]
-    record = cast("Any", parts).ended
+    record = cast("Any", parts.scheduler).ended
     assert (record.told, record.finished) == (["collect"], [2])
 
 
 async def test_optimize_leaves_the_panel_to_a_heavy_job() -> None:
-    assert "heavy job" in await performance._refresh_panel(_parts([_job("screen", run_id=1)]))
+    assert "heavy job" in await _performance(_health([_job("screen", run_id=1)]))._refresh_panel()
 
 
 def test_a_spark_spans_its_own_extremes_and_skips_holes() -> None:

@@ -3,10 +3,10 @@
 import asyncio
 from datetime import UTC, datetime
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 from tests.schedule.virtual_time import run_virtually
-from vcpd.app.daemon import DaemonTasks
+from vcpd.app.background_tasks import DaemonTasks
 from vcpd.domain.runs import RunCause
 from vcpd.kite.auth import KiteLoginState, KiteLoginStatus
 from vcpd.runtime.systemd import ServiceManager
@@ -19,14 +19,14 @@ def watched(states: list[KiteLoginStatus]) -> int:
     """How often failed runs are made up for while the session goes through `states`, a second each."""
     asked = iter([*states, *[states[-1]] * 5])
     made_up: list[RunCause] = []
-    parts = SimpleNamespace(
-        market=SimpleNamespace(session=SimpleNamespace(status=lambda: next(asked))),
-        scheduler=SimpleNamespace(retry_failed=made_up.append),
-        monitor=SimpleNamespace(changed=SimpleNamespace(set=lambda: None)),
-    )
+    market: Any = SimpleNamespace(session=SimpleNamespace(status=lambda: next(asked)))
+    scheduler: Any = SimpleNamespace(retry_failed=made_up.append)
+    monitor: Any = SimpleNamespace(changed=SimpleNamespace(set=lambda: None))
+    rest: Any = None
+    tasks = DaemonTasks(ServiceManager(None), rest, scheduler, monitor, rest, rest, market, rest, rest, rest)
 
     async def act() -> None:
-        work = DaemonTasks(cast(Any, parts), ServiceManager(None))._watch_login()
+        work = tasks._watch_login()
         task = asyncio.create_task(work)
         await asyncio.sleep(len(states) + 2)
         task.cancel()

@@ -3,18 +3,18 @@
 import asyncio
 from pathlib import Path
 from types import SimpleNamespace
-from typing import cast
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
 from tests.runtime.test_worker_pool import until
 from vcpd.app import monitor
-from vcpd.app.daemon import observe_repeatedly
+from vcpd.app.background_tasks import observe_repeatedly
 from vcpd.app.monitor import Monitor
-from vcpd.app.services import Services
 from vcpd.core.errors import RetryableError
 from vcpd.runtime.clock import WallClock
+from vcpd.runtime.resources import ResourceMonitor
 
 
 class Store:
@@ -42,32 +42,26 @@ async def test_a_silent_store_is_told_of_and_not_asked_again(
 ) -> None:
     """Health names it while it lasts; one question stays open, not one more at every measuring."""
     monkeypatch.setattr(monitor, "STORE_TIMEOUT_S", 0.05)
-    monkeypatch.setattr(monitor, "state_dir_of", lambda _parts: tmp_path)
     store = Store()
 
-    async def ask(self: Monitor, _parts: Services) -> None:
+    async def ask(self: Monitor) -> None:
         self.ping_s = await store.ping()
 
     monkeypatch.setattr(Monitor, "_query_store", ask)
-    parts = cast(
-        "Services",
-        SimpleNamespace(
-            system=None,
-            scheduler=SimpleNamespace(snapshot=lambda: SimpleNamespace(jobs=())),
-            clock=WallClock(),
-        ),
-    )
-    measured = Monitor(WallClock().now(), WallClock())
+    live: Any = SimpleNamespace(state_dir=tmp_path)
+    scheduler: Any = SimpleNamespace(snapshot=lambda: SimpleNamespace(jobs=()))
+    storage: Any = None
+    measured = Monitor(live, WallClock(), storage, scheduler, ResourceMonitor())
     for _ in range(3):
-        await measured.measure(parts)
+        await measured.measure()
         assert measured.database_error == "no answer within 0 s"
     assert store.requested == 1
     store.answer.set()
     await until(lambda: measured._store_query is not None and measured._store_query.done())
-    await measured.measure(parts)
+    await measured.measure()
     assert (measured.database_error, measured.ping_s) == (None, 0.001)
     store.error = RetryableError("away")
-    await measured.measure(parts)
+    await measured.measure()
     assert (measured.database_error, measured.ping_s) == ("away", None)
 
 

@@ -2,7 +2,6 @@
 
 from datetime import date
 from pathlib import Path
-from types import SimpleNamespace
 from typing import cast
 
 import numpy as np
@@ -10,8 +9,6 @@ import pytest
 
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.app.panels import PanelReader
-from vcpd.app.services import Services
-from vcpd.app.status import load_current_panel
 from vcpd.core.errors import BadInputError, RetryableError
 from vcpd.domain.panel import Panel, PanelReference
 from vcpd.ports import PanelStore, Workers
@@ -49,7 +46,7 @@ async def test_a_damaged_panel_is_no_end_of_the_daemon(tmp_path: Path, name: str
     current = PanelReader(cast("PanelStore", Folder(files)))
     with pytest.raises(RetryableError, match="next collect"):
         await current.load()
-    await load_current_panel(cast("Services", SimpleNamespace(current_panel=current)))
+    await current.load_if_any()
     files.write(a_panel())
     _, panel = await current.load()
     assert panel.symbols

@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from tests.schedule.virtual_time import LoopClock, run_virtually
+from vcpd.app import monitor
 from vcpd.app.alert_monitor import AlertMonitor
 from vcpd.app.monitor import Monitor
 from vcpd.core.errors import RetryableError
 from vcpd.domain.runs import Outcome, Run
+from vcpd.runtime.resources import ResourceMonitor
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -28,14 +30,14 @@ class Daemon:
         self.runs: list[Run] = []
         self.away = False
         self.checks: list[tuple[float, int]] = []
-        self.monitor = Monitor(NOON, clock)
-        parts: Any = SimpleNamespace(
-            monitor=self.monitor,
-            storage=SimpleNamespace(
-                leadership=SimpleNamespace(leading=True), runs=SimpleNamespace(recent=self._recent)
-            ),
-            scheduler=SimpleNamespace(snapshot=lambda: SimpleNamespace(clock_error=None)),
+        storage: Any = SimpleNamespace(
+            leadership=SimpleNamespace(leading=True), runs=SimpleNamespace(recent=self._recent)
         )
+        scheduler: Any = SimpleNamespace(snapshot=lambda: SimpleNamespace(clock_error=None))
+        rest: Any = None
+        monkeypatch.setattr(monitor, "WallClock", lambda: clock)
+        self.monitor = Monitor(rest, clock, storage, scheduler, ResourceMonitor())
+        alerts = AlertMonitor(rest, clock, self.monitor, rest, scheduler, storage, rest, rest, rest)
 
         async def count_rows(*_: object) -> None: ...
 
@@ -45,8 +47,8 @@ class Daemon:
         monkeypatch.setattr(Monitor, "_count_rows", count_rows)
         monkeypatch.setattr(AlertMonitor, "check", check)
         self.tasks = [
-            asyncio.create_task(self.monitor.follow_runs(parts)),
-            asyncio.create_task(AlertMonitor(parts).run()),
+            asyncio.create_task(self.monitor.follow_runs()),
+            asyncio.create_task(alerts.run()),
         ]
 
     async def _recent(self, limit: int) -> list[Run]:

@@ -17,16 +17,20 @@ from vcpd.alerts import run_alerts, setup_alerts
 from vcpd.alerts.run_alerts import Debounce, LoginCondition, RunLog
 from vcpd.alerts.setup_alerts import ScreenRun
 from vcpd.analysis.chart.chart import draw_setup, montage
-from vcpd.app.health import calendar_surprises, current_health, late_sessions, missing_evening
+from vcpd.app.health import HealthService
 from vcpd.app.jobs import job_kind
+from vcpd.app.live_configuration import LiveConfiguration
+from vcpd.app.market import MarketConnection
+from vcpd.app.monitor import Monitor
 from vcpd.app.panels import PanelReader
-from vcpd.app.services import Services
+from vcpd.app.storage import Storage
 from vcpd.core.errors import RetryableError, UnavailableError, VcpdError
 from vcpd.domain.alerts import Alert, AlertKind
 from vcpd.domain.health import MAX_SCORE
 from vcpd.domain.runs import Outcome, Run
 from vcpd.domain.setups import Setup
-from vcpd.ports import SetupStore, Workers
+from vcpd.ports import Clock, Notifier, SetupStore, Workers
+from vcpd.schedule.scheduler import Scheduler
 
 POLL_INTERVAL_S: Final = 60.0
 STORE_RETRY_DELAY_S: Final = 5.0
@@ -41,8 +45,22 @@ RENDER_TIMEOUT_S: Final = 60.0
 class AlertMonitor:
     """Publishes alerts while this daemon leads."""
 
-    def __init__(self, parts: Services) -> None:
-        self._services = parts
+    def __init__(  # noqa: PLR0913, PLR0917 - each part by itself, of a type of its own
+        self,
+        live: LiveConfiguration,
+        clock: Clock,
+        monitor: Monitor,
+        health: HealthService,
+        scheduler: Scheduler,
+        storage: Storage,
+        market: MarketConnection,
+        current_panel: PanelReader,
+        alerts: Notifier,
+    ) -> None:
+        self.live, self.clock = live, clock
+        self.monitor, self.health, self.scheduler = monitor, health, scheduler
+        self.storage, self.market, self.current_panel = storage, market, current_panel
+        self.alerts = alerts
         self._published_keys: set[str] = set()
         self._checked_runs: object = None
         self._last_screen_run: int | None = None  # the evening's run whose findings are told
@@ -62,18 +80,18 @@ class AlertMonitor:
                 except (RetryableError, UnavailableError) as error:
                     log.warning("alerts.store_unavailable", reason=str(error))
                     pause_s = STORE_RETRY_DELAY_S
-            await self._services.monitor.changed.wait(pause_s)
+            await self.monitor.changed.wait(pause_s)
 
     def _may_publish(self) -> bool:
         """Only the daemon that leads; and with a wrong clock nothing that it concludes is true."""
-        clock_error = self._services.scheduler.snapshot().clock_error
-        return self._services.storage.leadership.leading and clock_error is None
+        clock_error = self.scheduler.snapshot().clock_error
+        return self.storage.leadership.leading and clock_error is None
 
     async def check(self) -> None:
         """Publish everything that has become worth an alert."""
-        parts, now = self._services, self._services.clock.now()
-        run_log = RunLog(parts.monitor.recent, self._kinds(), parts.calendar)
-        if _login_due_reason(parts) is not None:
+        now = self.clock.now()
+        run_log = RunLog(self.monitor.recent, self._kinds(), self.live.calendar)
+        if self._login_due_reason() is not None:
             self._login_due_seen_at = now
         await self._publish(self._condition_alerts(run_log, now))
         await self._check_health(now)
@@ -83,11 +101,11 @@ class AlertMonitor:
             self._checked_runs = seen
 
     def _kinds(self) -> Mapping[str, str]:
-        policies = self._services.configuration.jobs
+        policies = self.live.configuration.jobs
         return {name: job_kind(name, policy) for name, policy in policies.items()}
 
     async def _check_runs(self, run_log: RunLog, now: datetime) -> None:
-        since = now - timedelta(hours=self._services.configuration.alerts.expire_after_h)
+        since = now - timedelta(hours=self.live.configuration.alerts.expire_after_h)
         await self._publish(
             run_alerts.alerts_for_runs(
                 run_log,
@@ -104,8 +122,9 @@ class AlertMonitor:
     def _about_to_collect(self, now: datetime) -> frozenset[date]:
         """Sessions whose collection waits, or is tried again within `RETRY_SOON`."""
         kinds = self._kinds()
-        jobs = self._services.scheduler.snapshot().jobs
-        collects = [job for job in jobs if kinds.get(job.name) == run_alerts.COLLECT]
+        collects = [
+            job for job in self.scheduler.snapshot().jobs if kinds.get(job.name) == run_alerts.COLLECT
+        ]
         waiting = {run.session for job in collects for run in job.waiting}
         soon = {
             job.last.session
@@ -125,16 +144,15 @@ class AlertMonitor:
 
     async def _publish_setups(self, run: Run, session: date, now: datetime) -> None:
         """Alerts of the newest screened session only, not of a manual screen of an older session."""
-        parts = self._services
-        setups = parts.storage.setups
+        setups = self.storage.setups
         if await setups.latest_judged() != session:
             return
-        digests = await parts.storage.outbox.recent(RECENT_DIGESTS, AlertKind.SETUPS)
+        digests = await self.storage.outbox.recent(RECENT_DIGESTS, AlertKind.SETUPS)
         previous = await setups.judged_before(session)
         if previous and not digests and self._last_screen_run is None:
             # the first two evenings were made up for at once: nobody has heard of the first
             previous = previous if await setups.judged_before(previous) else None
-        head = await parts.storage.record.head()
+        head = await self.storage.record.head()
         evening = ScreenRun(session, previous, run.finished_at or now, head)
         told = [one.alert for one in digests if one.alert.session == session]
         news = setup_alerts.alerts_for_screen(evening, await setups.active_bases(), told)
@@ -142,16 +160,16 @@ class AlertMonitor:
         log.info("alerts.screen_published", session=str(session), screen_run=run.id, alerts=len(news))
 
     def _condition_alerts(self, run_log: RunLog, now: datetime) -> list[Alert]:
-        parts, settings = self._services, self._services.configuration.alerts
-        login = LoginCondition(_login_due_reason(parts), _login_url(parts))
-        age = late_sessions(parts, now)
-        surprises = calendar_surprises(parts, now)
+        settings = self.live.configuration.alerts
+        login = LoginCondition(self._login_due_reason(), self._login_url())
+        age = self.health.late_sessions(now)
+        surprises = self.health.calendar_surprises(now)
         is_late = bool(age) and not surprises  # a day without trading has no bars that could be late
         stale = self._stale.update(
             now, timedelta(minutes=settings.condition_min_duration_min), condition=is_late
         )
-        panel = parts.current_panel.last_loaded
-        unscreened = missing_evening(parts, now)
+        panel = self.current_panel.last_loaded
+        unscreened = self.health.missing_evening(now)
         missing = self._missing.update(
             now, timedelta(minutes=settings.condition_min_duration_min), condition=unscreened is not None
         )
@@ -165,8 +183,8 @@ class AlertMonitor:
 
     async def _check_health(self, now: datetime) -> None:
         """Low health is latched in the store: a restart in the middle of it is no new beginning."""
-        settings, outbox = self._services.configuration.alerts, self._services.storage.outbox
-        health, panel = current_health(self._services), self._services.current_panel.last_loaded
+        settings, outbox = self.live.configuration.alerts, self.storage.outbox
+        health, panel = self.health.current(), self.current_panel.last_loaded
         if panel is None:
             return  # a store that is being filled for the first time is not well, and known not to be
         patience = timedelta(minutes=settings.condition_min_duration_min)
@@ -184,21 +202,19 @@ class AlertMonitor:
         """Skip keys that this process has published already."""
         fresh = [alert for alert in alerts if alert.key not in self._published_keys]
         if fresh:
-            await self._services.alerts.publish(fresh)
+            await self.alerts.publish(fresh)
             self._published_keys.update(alert.key for alert in fresh)
 
+    def _login_url(self) -> str:
+        web = self.live.configuration.web
+        return f"http://{web.host}:{web.port}/login"
 
-def _login_due_reason(parts: Services) -> str | None:
-    """None while it is valid, and where the market logs us in by itself."""
-    status = parts.market.session.status()
-    if parts.market.is_simulated or not status.login_due:
-        return None
-    return status.reason or "it is due"
-
-
-def _login_url(parts: Services) -> str:
-    web = parts.configuration.web
-    return f"http://{web.host}:{web.port}/login"
+    def _login_due_reason(self) -> str | None:
+        """None while the login is valid, and where vcpd logs in by itself."""
+        status = self.market.session.status()
+        if self.market.is_simulated or not status.login_due:
+            return None
+        return status.reason or "it is due"
 
 
 @dataclass(slots=True)

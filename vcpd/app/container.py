@@ -5,21 +5,26 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from typing import Any, Final
 
 import structlog
 
-from vcpd.alerts.service import AlertService, ChannelPlan
+from vcpd.alerts.service import AlertService
 from vcpd.analysis import tasks
 from vcpd.app.alert_channels import ChannelFactory, ChannelSecrets, find_alert_secrets
-from vcpd.app.alert_monitor import DigestChart
+from vcpd.app.alert_monitor import AlertMonitor, DigestChart
+from vcpd.app.background_tasks import DaemonTasks
 from vcpd.app.credentials import check_private, find_secret, generated_token, read_password_hash
+from vcpd.app.health import HealthService
 from vcpd.app.jobs import JobDependencies, build_jobs, build_sector_source, build_watch
+from vcpd.app.live_configuration import LiveConfiguration
 from vcpd.app.market import MarketConnection, MarketSession, open_market
 from vcpd.app.monitor import Monitor
 from vcpd.app.panels import PanelReader, UniversePanelStore
-from vcpd.app.services import ReloadStatus, Services
-from vcpd.app.status import StatusService
+from vcpd.app.performance import PerformanceService
+from vcpd.app.reload import ConfigurationReloader
+from vcpd.app.status import BreadthSummary, StatusService
 from vcpd.app.storage import Storage, open_storage
 from vcpd.config import Configuration, LoadedConfiguration
 from vcpd.core.errors import RetryableError, StorageUnavailableError, UnavailableError, root_error
@@ -27,15 +32,16 @@ from vcpd.core.secrets import Secret
 from vcpd.domain.health import MachineLoad
 from vcpd.domain.runs import RunCause
 from vcpd.jobs.universe import Universe
+from vcpd.jobs.watch import Watch
 from vcpd.kite.auth import KiteSession
 from vcpd.kite.client import Compute
 from vcpd.ports import Clock
-from vcpd.runtime.clock import VirtualClock, WallClock
+from vcpd.runtime.clock import VirtualClock
 from vcpd.runtime.executor import remove_leftovers
 from vcpd.runtime.lifecycle import Lifecycle, ShutdownStack
 from vcpd.runtime.logs import Redactor
-from vcpd.runtime.resources import available_cores, check_system_folders
-from vcpd.runtime.systemd import Heartbeats
+from vcpd.runtime.resources import ResourceMonitor, available_cores, check_system_folders
+from vcpd.runtime.systemd import Heartbeats, ServiceManager
 from vcpd.runtime.worker_pool import WorkerPool
 from vcpd.schedule.clock_guard import EarliestDate, no_earliest_date
 from vcpd.schedule.scheduler import Scheduler
@@ -77,18 +83,20 @@ def build_login_flow(session: MarketSession, scheduler: Scheduler) -> LoginFlow 
 class Container:
     """Opens the parts and hands each to `closing` at once, so that a failure on the way leaves nothing."""
 
-    services: Services
-    dependencies: JobDependencies
+    background: DaemonTasks
+    reloader: ConfigurationReloader
     port: int
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what the process has before anything is opened
         self,
         loaded: LoadedConfiguration,
         clock: Clock,
         lifecycle: Lifecycle,
         closing: ShutdownStack,
         masker: Redactor,
+        manager: ServiceManager,
     ) -> None:
+        self._manager = manager
         self._loaded = loaded
         self._configuration: Configuration = loaded.configuration
         self._clock = clock
@@ -115,9 +123,7 @@ class Container:
         except ExceptionGroup as group_error:
             raise root_error(group_error) from None
         secrets = await asyncio.to_thread(find_alert_secrets, self._state_dir, self._redactor)
-        self._build(workers, store.result(), market.result(), secrets)
-        self.port = await self._open_port()
-        self._start_scheduler()
+        await self._build(workers, store.result(), market.result(), secrets)
 
     def _start_warmup(self, workers: WorkerPool) -> asyncio.Task[None]:
         """Compiling the kernels for the first time takes a while: nothing else waits for it."""
@@ -170,41 +176,96 @@ class Container:
         self._shutdown_stack.push("market", market.close)
         return market
 
-    def _build(
+    async def _build(
         self, workers: WorkerPool, storage: Storage, market: MarketConnection, secrets: ChannelSecrets
     ) -> None:
-        configuration, clock = self._configuration, self._clock
-        calendar = configuration.calendar
+        """Build what stands on workers, store and market; start the HTTP server and the scheduler."""
+        clock, live = self._clock, LiveConfiguration(self._loaded, self._clock.now())
         panels = self._panels(storage, workers)
-        sectors = build_sector_source(market, panels.universe, self._loaded.folder)
-        current_panel, channels = PanelReader(panels), ChannelFactory.open(clock)
-        plan = channels.plan(configuration.alerts, calendar.zone, secrets)
-        pictures = DigestChart(
-            storage.setups, current_panel, workers, lambda: self.services.configuration.alerts.digest_charts
+        current_panel, heartbeats, resources = PanelReader(panels), Heartbeats(), ResourceMonitor()
+        charts = DigestChart(
+            storage.setups, current_panel, workers, lambda: live.configuration.alerts.digest_charts
         )
-        alerts = self._open_alerts(channels, plan, storage, pictures)
-        watch = build_watch(configuration, market, storage, clock, alerts)
-        self.dependencies = JobDependencies(market, storage, panels, workers, clock, calendar, watch, sectors)
-        scheduler, monitor = self._scheduler(storage), Monitor(clock.now(), WallClock())
+        channels, alerts = self._open_alerts(live, storage, charts, secrets)
+        watch = build_watch(live.configuration, market, storage, clock, alerts)
+        sectors = build_sector_source(market, panels.universe, self._loaded.folder)
+        jobs = JobDependencies(market, storage, panels, workers, clock, live.calendar, watch, sectors)
+        scheduler = self._scheduler(storage, jobs, resources)
+        monitor = Monitor(live, clock, storage, scheduler, resources)
         scheduler.on_run_finished(monitor.on_run_finished)
-        self.services = Services(
-            configuration=configuration,
-            reloads=ReloadStatus(str(self._loaded.folder), clock.now()),
-            clock=clock,
-            calendar=calendar,
-            storage=storage,
-            market=market,
-            workers=workers,
-            panels=panels,
-            current_panel=current_panel,
-            scheduler=scheduler,
-            watch=watch,
-            lifecycle=self._lifecycle,
-            heartbeats=Heartbeats(),
-            monitor=monitor,
-            channels=channels,
-            alerts=alerts,
-            redactor=self._redactor,
+        health = HealthService(
+            live, clock, scheduler, monitor, market, workers, heartbeats, current_panel, alerts
+        )
+        status = self._status_service(
+            live, storage, market, workers, heartbeats, current_panel, alerts, watch, jobs, health
+        )
+        self.port = await self._open_port(status, storage, market, scheduler)
+        self.reloader = ConfigurationReloader(
+            live, clock, scheduler, jobs, monitor, channels, alerts, workers, self._redactor
+        )
+        alert_monitor = AlertMonitor(
+            live, clock, monitor, health, scheduler, storage, market, current_panel, alerts
+        )
+        self.background = DaemonTasks(
+            self._manager,
+            live,
+            scheduler,
+            monitor,
+            heartbeats,
+            storage,
+            market,
+            current_panel,
+            alerts,
+            alert_monitor,
+        )
+        self._start_scheduler(scheduler)
+
+    def _status_service(  # noqa: PLR0913, PLR0917 - each part by itself, of a type of its own
+        self,
+        live: LiveConfiguration,
+        storage: Storage,
+        market: MarketConnection,
+        workers: WorkerPool,
+        heartbeats: Heartbeats,
+        current_panel: PanelReader,
+        alerts: AlertService,
+        watch: Watch,
+        jobs: JobDependencies,
+        health: HealthService,
+    ) -> StatusService:
+        scheduler, monitor = health.scheduler, health.monitor
+        performance = PerformanceService(
+            live,
+            self._clock,
+            storage,
+            scheduler,
+            monitor,
+            health,
+            market,
+            workers,
+            heartbeats,
+            jobs.panels,
+            current_panel,
+            alerts,
+            watch,
+        )
+        return StatusService(
+            live,
+            self._clock,
+            self._lifecycle,
+            storage,
+            scheduler,
+            monitor,
+            health,
+            performance,
+            BreadthSummary(current_panel, workers, storage.setups),
+            market,
+            workers,
+            heartbeats,
+            current_panel,
+            alerts,
+            watch,
+            self._clock.monotonic_s(),
         )
 
     def _panels(self, storage: Storage, workers: WorkerPool) -> UniversePanelStore:
@@ -214,15 +275,15 @@ class Container:
         panels = PostgresPanelStore(storage.database, storage.instruments, folder, workers)
         return UniversePanelStore(panels, universe, settings.store.panel_sessions)
 
-    def _scheduler(self, storage: Storage) -> Scheduler:
+    def _scheduler(self, storage: Storage, jobs: JobDependencies, resources: ResourceMonitor) -> Scheduler:
         """A leader whose connection ends looks at once, because another may lead seconds later."""
         scheduler = Scheduler(
-            build_jobs(self._configuration, self.dependencies),
+            build_jobs(self._configuration, jobs),
             storage.runs,
             self._clock,
             self._configuration.exchange.calendar,
             self._configuration.schedule,
-            pressure=self._machine_load,
+            pressure=partial(_machine_load, resources),
             lead=storage.leadership.try_lead,
             earliest_date=self._earliest_date(storage),
         )
@@ -244,47 +305,44 @@ class Container:
         return no_earliest_date if chosen else earliest
 
     def _open_alerts(
-        self, channels: ChannelFactory, plan: ChannelPlan, storage: Storage, pictures: DigestChart
-    ) -> AlertService:
+        self, live: LiveConfiguration, storage: Storage, charts: DigestChart, secrets: ChannelSecrets
+    ) -> tuple[ChannelFactory, AlertService]:
         """Only the leading daemon delivers; every daemon stores alerts."""
+        channels = ChannelFactory.open(self._clock)
         self._shutdown_stack.push("channels", channels.close)
+        plan = channels.plan(live.configuration.alerts, live.calendar.zone, secrets)
         may_deliver = lambda: storage.leadership.leading  # noqa: E731 - asked at each turn
-        return AlertService(plan, storage.outbox, self._clock, may_deliver, pictures)
+        return channels, AlertService(plan, storage.outbox, self._clock, may_deliver, charts)
 
-    async def _open_port(self) -> int:
-        parts = self.services
+    async def _open_port(
+        self, status: StatusService, storage: Storage, market: MarketConnection, scheduler: Scheduler
+    ) -> int:
         given = await asyncio.to_thread(find_secret, "web_token", self._state_dir / "secrets", os.environ)
         token = await asyncio.to_thread(generated_token, self._state_dir) if given is None else given
         self._redactor.register(token)
         context = WebContext(
-            daemon=StatusService(lambda: parts),
-            setups=parts.storage.setups,
-            risk=parts.storage.risk,
-            runs=parts.storage.runs,
-            quarantine=parts.storage.quarantine,
-            alerts=parts.storage.outbox,
-            login=build_login_flow(parts.market.session, parts.scheduler),
+            daemon=status,
+            setups=storage.setups,
+            risk=storage.risk,
+            runs=storage.runs,
+            quarantine=storage.quarantine,
+            alerts=storage.outbox,
+            login=build_login_flow(market.session, scheduler),
             token=token,
             exchange=self._configuration.exchange,
             token_is_generated=given is None,
             password_hash=lambda: read_password_hash(self._state_dir),
         )
-        parts.scheduler.on_run_finished(context.on_run_finished)
+        scheduler.on_run_finished(context.on_run_finished)
         server = await WebServer.start(self._configuration.web, context)
         self._shutdown_stack.push("port", server.close)
         return server.port
 
-    def _start_scheduler(self) -> None:
-        scheduler = self.services.scheduler
+    def _start_scheduler(self, scheduler: Scheduler) -> None:
         scheduler.start()
         self._shutdown_stack.push(
             "scheduler", lambda: scheduler.stop(self.drain_timeout_s), self.drain_timeout_s + CANCEL_GRACE_S
         )
-
-    def _machine_load(self) -> MachineLoad:
-        system = self.services.system
-        load_per_core = os.getloadavg()[0] / available_cores()
-        return MachineLoad(0.0 if system is None else system.machine_memory_pct, load_per_core)
 
 
 def _worker_compute(workers: WorkerPool, warming: asyncio.Task[None]) -> Compute:
@@ -304,3 +362,9 @@ def _log_warmup_result(warming: asyncio.Task[None]) -> None:
         log.error("workers.start_failed", reason=str(error))
     else:
         log.info("workers.ready")
+
+
+def _machine_load(resources: ResourceMonitor) -> MachineLoad:
+    system = resources.latest
+    load_per_core = os.getloadavg()[0] / available_cores()
+    return MachineLoad(0.0 if system is None else system.machine_memory_pct, load_per_core)

@@ -4,37 +4,24 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 import structlog
 
-from vcpd.app.alert_monitor import AlertMonitor
 from vcpd.app.container import Container
-from vcpd.app.reload import reload_configuration
-from vcpd.app.services import Services
-from vcpd.app.status import load_current_panel
 from vcpd.config import LoadedConfiguration, deprecation_warning, load_configuration
-from vcpd.core.errors import ConfigurationError, StorageUnavailableError, UnavailableError, VcpdError
+from vcpd.core.errors import ConfigurationError, StorageUnavailableError, VcpdError
 from vcpd.core.supervised_tasks import SupervisedTasks
-from vcpd.domain.runs import RunCause
 from vcpd.ports import Clock
 from vcpd.runtime import logs
 from vcpd.runtime.lifecycle import Lifecycle, LifecycleEvent, ShutdownStack, SignalHandlers
 from vcpd.runtime.logs import Redactor
 from vcpd.runtime.process_tuning import DAEMON_POOL_THREADS, freeze_gc, take_early_reload, tune_malloc
-from vcpd.runtime.resources import ResourceMonitor
-from vcpd.runtime.systemd import ServiceManager, Watchdog, watchdog_interval_s
+from vcpd.runtime.systemd import ServiceManager, watchdog_interval_s
 
-HEARTBEAT_INTERVAL_S: Final = 1.0
-POLL_INTERVAL_S: Final = 1.0
-MEASURE_INTERVAL_S: Final = 5.0
-OBSERVATION_LOG_INTERVAL_S: Final = 60.0
-LOOP_LATE_AFTER_S: Final = 15.0
-SCHEDULER_LATE_AFTER_S: Final = 180.0
 EXIT_OK: Final = 0
 EXIT_FAILED: Final = 1
 CLOSE_MARGIN_S: Final = 5.0
@@ -43,128 +30,6 @@ MAX_START_S: Final = 900  # then the manager's own patience decides
 FIRST_PAUSE_S: Final = 1.0  # before the next attempt while the store is away; each pause doubles
 MAX_PAUSE_S: Final = 300.0
 log = structlog.get_logger("vcpd.daemon")
-
-
-class DaemonTasks:
-    """The coroutines that live as long as the daemon."""
-
-    def __init__(self, parts: Services, manager: ServiceManager) -> None:
-        self._services = parts
-        self._manager = manager
-
-    def coroutines(self) -> dict[str, Coroutine[Any, Any, None]]:
-        """Every background task by name."""
-        works: dict[str, Coroutine[Any, Any, None]] = {
-            "heartbeat": self._send_heartbeats(),
-            "loop-lag": self._services.lag.run(),
-            "measuring": self._measure(),
-            "run-follower": self._services.monitor.follow_runs(self._services),
-            "telling": self._report_status(),
-            "scheduler-watch": self._watch_scheduler(),
-            "alert-delivery": self._services.alerts.run(),
-            "alert-reporter": AlertMonitor(self._services).run(),
-            "login-watch": self._watch_login(),
-        }
-        interval_s = watchdog_interval_s(os.environ, os.getpid())
-        if interval_s is not None:
-            works["watchdog"] = Watchdog(self._manager, self._services.heartbeats, interval_s).run()
-        if self._services.storage.embedded is not None:
-            works["embedded-store"] = self._services.storage.embedded.watch()
-        if self._services.market.sandbox is not None:
-            works["sandbox"] = self._watch_sandbox()
-        return works
-
-    def status_line(self) -> str:
-        """The daemon in one line, for the service manager."""
-        scheduler = self._services.scheduler.snapshot()
-        if scheduler.clock_error is not None:
-            return scheduler.clock_error
-        jobs = scheduler.jobs
-        running = [job.name for job in jobs if job.running is not None]
-        upcoming = min(((job.next_at, job.name) for job in jobs if job.next_at is not None), default=None)
-        now = f"running: {', '.join(running)}" if running else "idle"
-        then = "" if upcoming is None else f"; next: {upcoming[1]} {self._local(upcoming[0])}"
-        return f"{now}{then}; {self._data_summary()}"
-
-    def _local(self, instant: datetime) -> str:
-        return instant.astimezone(self._services.calendar.zone).strftime("%a %H:%M %Z")
-
-    def _data_summary(self) -> str:
-        panel = self._services.current_panel.last_loaded
-        if panel is None or not len(panel.sessions):
-            return "no bars yet"
-        return f"{len(panel.symbols):,} symbols to {panel.sessions[-1]}"
-
-    async def _send_heartbeats(self) -> None:
-        heart = self._services.heartbeats.register("event-loop", LOOP_LATE_AFTER_S)
-        while True:
-            heart()
-            await asyncio.sleep(HEARTBEAT_INTERVAL_S)
-
-    async def _measure(self) -> None:
-        system = ResourceMonitor()
-
-        async def measure() -> None:
-            self._services.system = await system.snapshot() or self._services.system
-            await self._services.monitor.measure(self._services)
-
-        await observe_repeatedly("measuring", measure, MEASURE_INTERVAL_S)
-
-    async def _report_status(self) -> None:
-        async def report() -> None:
-            await load_current_panel(self._services)
-            self._manager.status(self._status_with_reload_error())
-
-        await observe_repeatedly("status", report, POLL_INTERVAL_S)
-
-    def _status_with_reload_error(self) -> str:
-        refused = self._services.reloads.refused
-        return self.status_line() + (f"; the last reload was refused: {refused[0]}" if refused else "")
-
-    async def _watch_scheduler(self) -> None:
-        """The scheduler's pulse counts as the daemon's; its death is the daemon's."""
-        heart = self._services.heartbeats.register("scheduler", SCHEDULER_LATE_AFTER_S)
-        seen = -1.0
-        task = self._services.scheduler.task
-        while task is not None and not task.done():
-            if self._services.scheduler.last_poll_s != seen:
-                seen = self._services.scheduler.last_poll_s
-                heart()
-            await asyncio.sleep(HEARTBEAT_INTERVAL_S)
-        if task is not None and not task.cancelled() and (error := task.exception()) is not None:
-            raise error
-
-    async def _watch_login(self) -> None:
-        """A login, on the page or by `vcpd login`, makes up for what failed for want of it."""
-        was_due = False
-        while True:
-            due = self._services.market.session.status().login_due
-            if was_due is not due:
-                self._services.monitor.changed.set()  # an alert may be due
-            if was_due and not due:
-                self._services.scheduler.retry_failed(RunCause.LOGIN)
-            was_due = due
-            await asyncio.sleep(POLL_INTERVAL_S)
-
-    async def _watch_sandbox(self) -> None:
-        sandbox = self._services.market.sandbox
-        if sandbox is not None:
-            code = await sandbox.wait()
-            raise UnavailableError(f"the sandbox exchange ended by itself ({code})")
-
-
-async def observe_repeatedly(name: str, observe: Callable[[], Awaitable[None]], interval_s: float) -> None:
-    """Call `observe` for ever. It only looks, so whatever it raises is logged and tried again, not fatal."""
-    logged_s = float("-inf")
-    while True:
-        try:
-            await observe()
-        except Exception as error:
-            now_s = asyncio.get_running_loop().time()
-            if now_s - logged_s >= OBSERVATION_LOG_INTERVAL_S:
-                logged_s = now_s
-                log.warning("daemon.observation_failed", observation=name, reason=str(error), exc_info=error)
-        await asyncio.sleep(interval_s)
 
 
 async def run_daemon(loaded: LoadedConfiguration, path: Path, clock: Clock) -> int:
@@ -280,7 +145,9 @@ class Daemon:
         self._signals.install(asyncio.get_running_loop())
         self._reload_pending = take_early_reload()
         self._lifecycle.fire(LifecycleEvent.START)
-        assembly = Container(self._loaded, self._clock, self._lifecycle, self._shutdown_stack, self._redactor)
+        assembly = Container(
+            self._loaded, self._clock, self._lifecycle, self._shutdown_stack, self._redactor, self._manager
+        )
         if await self._run_unless_stopped(assembly.open()):
             self.container = assembly
             self._start_background(assembly)
@@ -289,7 +156,7 @@ class Daemon:
                 self._on_reload()
 
     def _start_background(self, assembly: Container) -> None:
-        background = DaemonTasks(assembly.services, self._manager)
+        background = assembly.background
         for name, work in background.coroutines().items():
             self._tasks.start(name, work)
         self._lifecycle.fire(LifecycleEvent.STARTED)
@@ -361,10 +228,10 @@ class Daemon:
         self._manager.reloading()
         self._lifecycle.fire(LifecycleEvent.RELOAD)
         try:
-            reload_configuration(self.container.services, self._path, self.container.dependencies)
+            self.container.reloader.reload(self._path)
         finally:
             self._lifecycle.fire(LifecycleEvent.RELOADED)
-            self._manager.ready(DaemonTasks(self.container.services, self._manager).status_line())
+            self._manager.ready(self.container.background.status_line())
 
     def _on_task_failure(self, name: str, error: BaseException) -> None:
         """A background task that ends by itself takes the daemon with it, loudly."""

@@ -1,18 +1,26 @@
 """Health readings from cached measurements; never waits."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Final
 
 import numpy as np
 
+from vcpd.alerts.service import AlertService
 from vcpd.app.jobs import job_kind
-from vcpd.app.monitor import STALLED_AFTER_S
-from vcpd.app.services import Services
+from vcpd.app.live_configuration import LiveConfiguration
+from vcpd.app.market import MarketConnection
+from vcpd.app.monitor import STALLED_AFTER_S, Monitor
+from vcpd.app.panels import PanelReader
 from vcpd.domain.calendar import unscheduled_closing_text, unscheduled_session_text
 from vcpd.domain.health import Health, HealthReadings, score_health
 from vcpd.domain.panel import Panel
 from vcpd.domain.runs import Outcome, Run
+from vcpd.ports import Clock
+from vcpd.runtime.systemd import Heartbeats
+from vcpd.runtime.worker_pool import WorkerPool
+from vcpd.schedule.scheduler import Scheduler
 from vcpd.schedule.status import JobStatus
 from vcpd.schedule.trigger import last_tick_of_session
 
@@ -25,140 +33,156 @@ MIN_LAG_SAMPLES: Final = 600  # a minute of them: a start is always a little lat
 ORPHAN_AFTER: Final = timedelta(minutes=1)
 
 
-def current_health(parts: Services) -> Health:
-    return score_health(current_readings(parts))
+@dataclass(frozen=True, slots=True)
+class HealthService:
+    """Reads the daemon's health from cached measurements; no method waits."""
 
+    live: LiveConfiguration
+    clock: Clock
+    scheduler: Scheduler
+    monitor: Monitor
+    market: MarketConnection
+    workers: WorkerPool
+    heartbeats: Heartbeats
+    current_panel: PanelReader
+    alerts: AlertService
 
-def current_readings(parts: Services) -> HealthReadings:
-    """Everything that was measured, as of now."""
-    now = parts.clock.now()
-    scheduler, system, vitals = parts.scheduler.snapshot(), parts.system, parts.monitor
-    login = parts.market.session.status()
-    cpu = vitals.cpu_pct
-    return HealthReadings(
-        cpu_pct=sum(cpu) / len(cpu) if cpu else None,
-        memory_pct=None if system is None else system.machine_memory_pct,
-        threads=None if system is None else system.daemon.threads,
-        stalled_loops=tuple(heart.name for heart in parts.heartbeats.late()),
-        leading=scheduler.leading,
-        stuck=tuple(words for _, words in stalled_jobs(parts))
-        + tuple(_describe_orphan(run) for run in orphaned_runs(parts)),
-        failed=tuple(_failed_jobs(scheduler.jobs)),
-        paused=tuple(job.name for job in scheduler.jobs if job.paused),
-        age_sessions=late_sessions(parts, now),
-        calendar_surprises=tuple(text for _, text in calendar_surprises(parts, now)),
-        unscreened=missing_evening(parts, now),
-        clock=scheduler.clock_error,
-        collecting=any(job.running and _is_job_of(parts, job.name, COLLECT) for job in scheduler.jobs),
-        login_due=(login.reason or "due") if login.login_due else None,
-        excluded_pct=_excluded_pct(parts.current_panel.last_loaded, vitals.excluded_by_user),
-        lag_p99_ms=_lag_p99_ms(parts),
-        calendar=_calendar_warning(parts, now),
-        database=vitals.database_error,
-        oversized_workers=bloated_workers(parts),
-        reload_error=parts.reloads.refused[0] if parts.reloads.refused else None,
-        disk_free_pct=vitals.disk_free_pct,
-        alerts_given_up=vitals.outbox.given_up,
-        channels_missing=parts.alerts.plan.missing,
-    )
+    def current(self) -> Health:
+        return score_health(self.readings())
 
+    def readings(self) -> HealthReadings:
+        """Everything that was measured, as of now."""
+        now = self.clock.now()
+        scheduler, system, vitals = self.scheduler.snapshot(), self.monitor.system, self.monitor
+        login = self.market.session.status()
+        cpu = vitals.cpu_pct
+        return HealthReadings(
+            cpu_pct=sum(cpu) / len(cpu) if cpu else None,
+            memory_pct=None if system is None else system.machine_memory_pct,
+            threads=None if system is None else system.daemon.threads,
+            stalled_loops=tuple(heart.name for heart in self.heartbeats.late()),
+            leading=scheduler.leading,
+            stuck=tuple(words for _, words in self.stalled_jobs())
+            + tuple(_describe_orphan(run) for run in self.orphaned_runs()),
+            failed=tuple(_failed_jobs(scheduler.jobs)),
+            paused=tuple(job.name for job in scheduler.jobs if job.paused),
+            age_sessions=self.late_sessions(now),
+            calendar_surprises=tuple(text for _, text in self.calendar_surprises(now)),
+            unscreened=self.missing_evening(now),
+            clock=scheduler.clock_error,
+            collecting=any(job.running and self._is_job_of(job.name, COLLECT) for job in scheduler.jobs),
+            login_due=(login.reason or "due") if login.login_due else None,
+            excluded_pct=_excluded_pct(self.current_panel.last_loaded, vitals.excluded_by_user),
+            lag_p99_ms=self._lag_p99_ms(),
+            calendar=self._calendar_warning(now),
+            database=vitals.database_error,
+            oversized_workers=self.bloated_workers(),
+            reload_error=self.live.status.refused[0] if self.live.status.refused else None,
+            disk_free_pct=vitals.disk_free_pct,
+            alerts_given_up=vitals.outbox.given_up,
+            channels_missing=self.alerts.plan.missing,
+        )
 
-def _is_job_of(parts: Services, name: str, kind: str) -> bool:
-    policy = parts.configuration.jobs.get(name)
-    return policy is not None and job_kind(name, policy) == kind
+    def _is_job_of(self, name: str, kind: str) -> bool:
+        policy = self.live.configuration.jobs.get(name)
+        return policy is not None and job_kind(name, policy) == kind
 
+    def age_in_sessions(self, instant: datetime) -> int | None:
+        """Sessions completed at `instant` that the panel lacks at its end; wall days do not count."""
+        panel = self.current_panel.last_loaded
+        if panel is None or not len(panel.sessions):
+            return None
+        last = panel.sessions[-1].item()
+        completed = self.live.calendar.sessions(last, max(last, self.live.calendar.last_session_at(instant)))
+        return int(np.count_nonzero(completed > np.datetime64(last, "D")))
 
-def age_in_sessions(parts: Services, instant: datetime) -> int | None:
-    """Sessions completed at `instant` that the panel lacks at its end; wall days do not count."""
-    panel = parts.current_panel.last_loaded
-    if panel is None or not len(panel.sessions):
-        return None
-    last = panel.sessions[-1].item()
-    completed = parts.calendar.sessions(last, max(last, parts.calendar.last_session_at(instant)))
-    return int(np.count_nonzero(completed > np.datetime64(last, "D")))
+    def late_sessions(self, now: datetime) -> int | None:
+        """Sessions that the panel lacks although their last collection was due `COLLECTION_GRACE` ago.
 
+        The collection is due when this market's own schedule says so. None without a panel.
+        """
+        return self.age_in_sessions(self.live.calendar.open_close(self._last_due_session(now))[1])
 
-def late_sessions(parts: Services, now: datetime) -> int | None:
-    """Sessions that the panel lacks although their last collection was due `COLLECTION_GRACE` ago.
+    def _last_due_session(self, now: datetime) -> date:
+        """The last session whose bars should be there."""
+        session = self.live.calendar.last_session_at(now)
+        due = self._due_at(COLLECT, session)
+        late = due is None or now >= due + COLLECTION_GRACE
+        return session if late else self.live.calendar.previous(session)
 
-    The collection is due when this market's own schedule says so. None without a panel.
-    """
-    return age_in_sessions(parts, parts.calendar.open_close(_last_due_session(parts, now))[1])
+    def missing_evening(self, now: datetime) -> date | None:
+        """The session of the newest bars, where its screen is overdue and none is running."""
+        newest, screened = self.monitor.newest_bar, self.monitor.newest_screen
+        if newest is None or not self.live.calendar.is_session(newest) or (screened and newest <= screened):
+            return None
+        due = self._due_at(SCREEN, newest)
+        running = any(
+            job.running and self._is_job_of(job.name, SCREEN) for job in self.scheduler.snapshot().jobs
+        )
+        return None if due is None or running or now < due + SCREEN_GRACE else newest
 
+    def calendar_surprises(self, now: datetime) -> list[tuple[date, str]]:
+        """Days on which the market did not keep to the calendar, each with what to do about it."""
+        panel, calendar = self.current_panel.last_loaded, self.live.calendar
+        mark = max(MIN_SURPRISE_SYMBOLS, SURPRISE_SHARE * (0 if panel is None else len(panel.symbols)))
+        found = [
+            (day, unscheduled_session_text(day, n_symbols))
+            for day, n_symbols in self.monitor.unscheduled.items()
+            if n_symbols >= mark and not calendar.is_session(day)
+        ]
+        session, newest = self._last_due_session(now), self.monitor.newest_bar
+        if newest is not None and newest < session and self._is_collected(session):
+            found.append((session, unscheduled_closing_text(session)))
+        return found
 
-def _last_due_session(parts: Services, now: datetime) -> date:
-    """The last session whose bars should be there."""
-    session = parts.calendar.last_session_at(now)
-    due = _due_at(parts, COLLECT, session)
-    late = due is None or now >= due + COLLECTION_GRACE
-    return session if late else parts.calendar.previous(session)
+    def _is_collected(self, session: date) -> bool:
+        """Whether the market answered for every symbol when the session was last collected."""
+        jobs = self.scheduler.snapshot().jobs
+        runs = [job.last for job in jobs if self._is_job_of(job.name, COLLECT) and job.last is not None]
+        done = [run for run in runs if run.session == session and run.outcome is Outcome.DONE]
+        return any(not run.counts.get("failed") for run in done)
 
+    def _due_at(self, kind: str, session: date) -> datetime | None:
+        """When the last run of the kind is due for the session."""
+        configuration = self.live.configuration
+        policies = [one for name, one in configuration.jobs.items() if job_kind(name, one) == kind]
+        return last_tick_of_session(policies, self.live.calendar, configuration.schedule.time_zone, session)
 
-def missing_evening(parts: Services, now: datetime) -> date | None:
-    """The session of the newest bars, where its screen is overdue and none is running."""
-    newest, screened = parts.monitor.newest_bar, parts.monitor.newest_screen
-    if newest is None or not parts.calendar.is_session(newest) or (screened and newest <= screened):
-        return None
-    due = _due_at(parts, SCREEN, newest)
-    running = any(
-        job.running and _is_job_of(parts, job.name, SCREEN) for job in parts.scheduler.snapshot().jobs
-    )
-    return None if due is None or running or now < due + SCREEN_GRACE else newest
+    def stalled_jobs(self) -> Iterator[tuple[str, str]]:
+        """Jobs whose run makes no progress for long, or does not end after its cancellation."""
+        now_s = self.clock.monotonic_s()
+        for job in self.scheduler.snapshot().jobs:
+            if job.running is None:
+                continue
+            still_s = self.monitor.stall_detector.stalled_s(job.running.run_id, now_s)
+            if still_s >= STALLED_AFTER_S:
+                yield job.name, f"{job.name}: no progress for {still_s / 60:.0f} minutes"
 
+    def orphaned_runs(self) -> list[Run]:
+        """Rows of running runs that no daemon executes; only the scheduling daemon can determine them.
 
-def calendar_surprises(parts: Services, now: datetime) -> list[tuple[date, str]]:
-    """Days on which the market did not keep to the calendar, each with what to do about it."""
-    panel, calendar = parts.current_panel.last_loaded, parts.calendar
-    mark = max(MIN_SURPRISE_SYMBOLS, SURPRISE_SHARE * (0 if panel is None else len(panel.symbols)))
-    found = [
-        (day, unscheduled_session_text(day, n_symbols))
-        for day, n_symbols in parts.monitor.unscheduled.items()
-        if n_symbols >= mark and not calendar.is_session(day)
-    ]
-    session, newest = _last_due_session(parts, now), parts.monitor.newest_bar
-    if newest is not None and newest < session and _is_collected(parts, session):
-        found.append((session, unscheduled_closing_text(session)))
-    return found
+        Rows and running tasks are read at the same time: a run that ended since is no orphan.
+        """
+        status = self.monitor.scheduler_status
+        if status is None or not status.leading:
+            return []
+        owned = {job.running.run_id for job in status.jobs if job.running is not None}
+        waiting = {job.name for job in status.jobs if job.waiting}
+        latest = status.as_of - ORPHAN_AFTER
+        return [run for run in self.monitor.recent if _is_orphan(run, latest, owned, waiting)]
 
+    def bloated_workers(self) -> int:
+        mark_mb = self.live.configuration.workers.recycle_above_mb
+        return sum(worker.private_mb > mark_mb for worker in self.workers.snapshot().workers)
 
-def _is_collected(parts: Services, session: date) -> bool:
-    """Whether the market answered for every symbol when the session was last collected."""
-    jobs = parts.scheduler.snapshot().jobs
-    runs = [job.last for job in jobs if _is_job_of(parts, job.name, COLLECT) and job.last is not None]
-    done = [run for run in runs if run.session == session and run.outcome is Outcome.DONE]
-    return any(not run.counts.get("failed") for run in done)
+    def _calendar_warning(self, now: datetime) -> str | None:
+        """The calendar's warning without its remedy, which the score gives itself."""
+        warning = self.live.calendar.warning(self.live.calendar.local_date(now))
+        return None if warning is None else warning.partition(";")[0]
 
-
-def _due_at(parts: Services, kind: str, session: date) -> datetime | None:
-    """When the last run of the kind is due for the session."""
-    configuration = parts.configuration
-    policies = [one for name, one in configuration.jobs.items() if job_kind(name, one) == kind]
-    return last_tick_of_session(policies, parts.calendar, configuration.schedule.time_zone, session)
-
-
-def stalled_jobs(parts: Services) -> Iterator[tuple[str, str]]:
-    """Jobs whose run makes no progress for long, or does not end after its cancellation."""
-    now_s = parts.clock.monotonic_s()
-    for job in parts.scheduler.snapshot().jobs:
-        if job.running is None:
-            continue
-        still_s = parts.monitor.stall_detector.stalled_s(job.running.run_id, now_s)
-        if still_s >= STALLED_AFTER_S:
-            yield job.name, f"{job.name}: no progress for {still_s / 60:.0f} minutes"
-
-
-def orphaned_runs(parts: Services) -> list[Run]:
-    """Rows of running runs that no daemon executes; only the scheduling daemon can determine them.
-
-    Rows and running tasks are read at the same time: a run that ended since is no orphan.
-    """
-    status = parts.monitor.scheduler_status
-    if status is None or not status.leading:
-        return []
-    owned = {job.running.run_id for job in status.jobs if job.running is not None}
-    waiting = {job.name for job in status.jobs if job.waiting}
-    latest = status.as_of - ORPHAN_AFTER
-    return [run for run in parts.monitor.recent if _is_orphan(run, latest, owned, waiting)]
+    def _lag_p99_ms(self) -> float:
+        lag = self.monitor.lag.snapshot()
+        return lag.p99_ms if lag.samples >= MIN_LAG_SAMPLES else 0.0
 
 
 def _is_orphan(run: Run, latest: datetime, owned: set[int | None], waiting: set[str]) -> bool:
@@ -177,11 +201,6 @@ def _describe_orphan(run: Run) -> str:
     return f"{run.job}: run {run.id} of {run.session} is open, but nobody works on it"
 
 
-def bloated_workers(parts: Services) -> int:
-    mark_mb = parts.configuration.workers.recycle_above_mb
-    return sum(worker.private_mb > mark_mb for worker in parts.workers.snapshot().workers)
-
-
 def _failed_jobs(jobs: Sequence[JobStatus]) -> Iterator[str]:
     for job in jobs:
         if job.last is not None and job.last.outcome is Outcome.FAILED and job.running is None:
@@ -194,14 +213,3 @@ def _excluded_pct(panel: Panel | None, unwanted: frozenset[str]) -> float:
         return 0.0
     wanted = len(frozenset(panel.symbols) - unwanted)
     return 100 * len(panel.exclusions.keys() - unwanted) / wanted if wanted else 0.0
-
-
-def _calendar_warning(parts: Services, now: datetime) -> str | None:
-    """The calendar's warning without its remedy, which the score gives itself."""
-    warning = parts.calendar.warning(parts.calendar.local_date(now))
-    return None if warning is None else warning.partition(";")[0]
-
-
-def _lag_p99_ms(parts: Services) -> float:
-    lag = parts.lag.snapshot()
-    return lag.p99_ms if lag.samples >= MIN_LAG_SAMPLES else 0.0

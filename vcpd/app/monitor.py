@@ -7,20 +7,24 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from vcpd.app.jobs import job_kind
+from vcpd.app.live_configuration import LiveConfiguration
+from vcpd.app.storage import Storage
 from vcpd.core.errors import VcpdError
-from vcpd.core.wakeup import SleepClock, Wakeup
+from vcpd.core.wakeup import Wakeup
 from vcpd.domain.alerts import OutboxCounts
 from vcpd.domain.calendar import TradingCalendar
 from vcpd.domain.quality_rules import USER_FILTER_RULES, QualityFlag
 from vcpd.domain.runs import Outcome, Run
+from vcpd.ports import Clock
+from vcpd.runtime.clock import WallClock
+from vcpd.runtime.resources import LoopLag, ResourceMonitor, ResourceSnapshot
+from vcpd.schedule.scheduler import Scheduler
 from vcpd.schedule.status import JobStatus, SchedulerStatus
 
 DURATION_BUCKETS_S: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3_600.0)
-if TYPE_CHECKING:  # it holds us
-    from vcpd.app.services import Services
 CPU_SAMPLES: Final = 12  # a minute of five seconds each
 STORE_TIMEOUT_S: Final = 20.0
 RUNS_POLL_INTERVAL_S: Final = 60.0  # a fallback: a finished run is reported at once
@@ -96,8 +100,13 @@ class StallDetector:
 class Monitor:
     """The latest measurements; None and empty mean not measured yet."""
 
-    since: datetime
-    clock: SleepClock
+    live: LiveConfiguration
+    clock: Clock
+    storage: Storage
+    scheduler: Scheduler
+    resources: ResourceMonitor
+    since: datetime = field(init=False)
+    lag: LoopLag = field(default_factory=LoopLag)
     cpu_pct: deque[float] = field(default_factory=lambda: deque(maxlen=CPU_SAMPLES))
     ping_s: float | None = None
     database_error: str | None = None
@@ -120,48 +129,59 @@ class Monitor:
     changed: Wakeup = field(init=False)  # set after each measurement and reading of runs; one task may wait
 
     def __post_init__(self) -> None:
-        self._run_finished, self.changed = Wakeup(self.clock), Wakeup(self.clock)
+        self._run_finished, self.changed = Wakeup(WallClock()), Wakeup(WallClock())
+        self.since = self.clock.now()
+
+    @property
+    def system(self) -> ResourceSnapshot | None:
+        """The latest reading of the daemon's processes and the machine."""
+        return self.resources.latest
+
+    async def observe(self) -> None:
+        """Read the machine, then measure; not to be called twice at once."""
+        await self.resources.snapshot()
+        await self.measure()
 
     def on_run_finished(self, _run: Run) -> None:
         """Read the run table now."""
         self._run_finished.set()
 
-    async def follow_runs(self, parts: "Services") -> None:
+    async def follow_runs(self) -> None:
         """Read the run table whenever a run finishes, and at least once a minute; does not return."""
         while True:
             pause_s = RUNS_POLL_INTERVAL_S
             try:
-                await self.read_runs(parts)
+                await self.read_runs()
                 self.changed.set()
             except VcpdError:  # `measure` reports what keeps the store from answering
                 pause_s = STORE_RETRY_DELAY_S
             await self._run_finished.wait(pause_s)
 
-    async def read_runs(self, parts: "Services") -> None:
+    async def read_runs(self) -> None:
         """Read the latest runs, and count the rows that only runs change. Raises what the store raises."""
-        at_work = parts.scheduler.snapshot()
-        self.recent, self.scheduler_status = await parts.storage.runs.recent(RECENT_RUNS), at_work
+        at_work = self.scheduler.snapshot()
+        self.recent, self.scheduler_status = await self.storage.runs.recent(RECENT_RUNS), at_work
         self.run_counters.count_finished(self.recent, self.since)
         stamp = tuple((run.id, run.outcome) for run in self.recent)
         if stamp != self.runs_version:
-            await self._count_rows(parts)
+            await self._count_rows()
             self.runs_version = stamp
 
-    async def measure(self, parts: "Services") -> None:
+    async def measure(self) -> None:
         """Never raises for a store that is away: that is a measurement too."""
-        if parts.system is not None:
-            self.cpu_pct.append(parts.system.machine_cpu_pct)
-        self.stall_detector.update(parts.scheduler.snapshot().jobs, parts.clock.monotonic_s())
-        self.disk_free_pct = await asyncio.to_thread(_disk_free_pct, state_dir_of(parts))
-        self.database_error = await self._store_error(parts)
+        if self.system is not None:
+            self.cpu_pct.append(self.system.machine_cpu_pct)
+        self.stall_detector.update(self.scheduler.snapshot().jobs, self.clock.monotonic_s())
+        self.disk_free_pct = await asyncio.to_thread(_disk_free_pct, self.live.state_dir)
+        self.database_error = await self._store_error()
         if self.database_error is not None:
             self.ping_s = None
         self.changed.set()
 
-    async def _store_error(self, parts: "Services") -> str | None:
+    async def _store_error(self) -> str | None:
         """The error of the database; a pending query is not sent a second time."""
         if self._store_query is None or self._store_query.done():
-            self._store_query = asyncio.create_task(self._query_store(parts), name="store-asking")
+            self._store_query = asyncio.create_task(self._query_store(), name="store-asking")
         try:
             await asyncio.wait({self._store_query}, timeout=STORE_TIMEOUT_S)
         except asyncio.CancelledError:
@@ -175,30 +195,30 @@ class Monitor:
             return str(error)
         return None
 
-    async def _query_store(self, parts: "Services") -> None:
-        storage = parts.storage
+    async def _query_store(self) -> None:
+        storage = self.storage
         self.ping_s = await storage.database.ping()
-        self.outbox = await storage.outbox.counts(parts.clock.now() - GIVEN_UP_WINDOW)
+        self.outbox = await storage.outbox.counts(self.clock.now() - GIVEN_UP_WINDOW)
 
-    async def _count_rows(self, parts: "Services") -> None:
+    async def _count_rows(self) -> None:
         """What only runs change is counted after runs."""
-        storage = parts.storage
+        storage = self.storage
         self.excluded_by_user = excluded_by_user(await storage.quarantine.flags())
         self.quarantined = {str(rule): rows for rule, rows in (await storage.quarantine.counts()).items()}
         self.bars_estimate = (await storage.database.sizes()).get("bars", (0, 0))[1]
         self.states = await storage.setups.listed_states()
         self.newest_bar = await storage.bars.newest_session()
-        since = parts.calendar.local_date(parts.clock.now()) - UNSCHEDULED_WINDOW
+        since = self.live.calendar.local_date(self.clock.now()) - UNSCHEDULED_WINDOW
         self.unscheduled = await storage.quarantine.unscheduled_sessions(since)
-        self.newest_screen = await _newest_screen(parts)
+        self.newest_screen = await _newest_screen(self.storage, self.live)
 
 
-async def _newest_screen(parts: "Services") -> date | None:
+async def _newest_screen(storage: Storage, live: LiveConfiguration) -> date | None:
     """The newest session that a screen has judged after its close."""
-    policies = parts.configuration.jobs
+    policies = live.configuration.jobs
     names = [name for name, policy in policies.items() if job_kind(name, policy) == SCREEN]
-    runs = [run for name in names for run in await parts.storage.runs.recent(RECENT_RUNS, name)]
-    sessions = (run.session for run in runs if _is_evening_screen(run, parts.calendar))
+    runs = [run for name in names for run in await storage.runs.recent(RECENT_RUNS, name)]
+    sessions = (run.session for run in runs if _is_evening_screen(run, live.calendar))
     return max((session for session in sessions if session is not None), default=None)
 
 
@@ -213,10 +233,6 @@ def excluded_by_user(flags: Iterable[QualityFlag]) -> frozenset[str]:
     excluding = [flag for flag in flags if flag.excludes]
     doubtful = {flag.symbol for flag in excluding if flag.rule not in USER_FILTER_RULES}
     return frozenset(flag.symbol for flag in excluding) - doubtful
-
-
-def state_dir_of(parts: "Services") -> Path:
-    return Path(parts.reloads.path) / parts.configuration.daemon.state_dir
 
 
 def _disk_free_pct(folder: Path) -> float | None:

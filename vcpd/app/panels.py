@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import date
 
 from vcpd.analysis.explain import explain
@@ -52,6 +53,11 @@ class PanelReader:
             raise RetryableError(
                 f"the panel cannot be read ({error}): the next collect makes it anew"
             ) from error
+
+    async def load_if_any(self) -> None:
+        """Load the newest snapshot for `last_loaded`; nothing while there is none that can be read."""
+        with suppress(RetryableError):
+            await self.load()
 
     async def _load(self) -> tuple[PanelReference, Panel]:
         reference = await self._panels.current()

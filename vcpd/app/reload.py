@@ -1,65 +1,77 @@
 """Configuration reload on SIGHUP: what changes live, and what needs a restart."""
 
 import dataclasses
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import msgspec
 import structlog
 
-from vcpd.app.alert_channels import find_alert_secrets
+from vcpd.alerts.service import AlertService
+from vcpd.app.alert_channels import ChannelFactory, find_alert_secrets
 from vcpd.app.jobs import JobDependencies, build_jobs
-from vcpd.app.monitor import state_dir_of
-from vcpd.app.services import ReloadStatus, Services
+from vcpd.app.live_configuration import LiveConfiguration
+from vcpd.app.monitor import Monitor
 from vcpd.config import Configuration, deprecation_warning, load_configuration
 from vcpd.core.errors import BadInputError, ConfigurationError
 from vcpd.domain.calendar import TradingCalendar
+from vcpd.ports import Clock
 from vcpd.runtime import logs
+from vcpd.runtime.logs import Redactor
 from vcpd.runtime.settings import LogSettings
+from vcpd.runtime.worker_pool import WorkerPool
+from vcpd.schedule.scheduler import Scheduler
 
 TABLES_BY_NAME: Final = ("jobs", "markets")  # sections that hold one table per name
 log = structlog.get_logger("vcpd.reload")
 
 
-def reload_configuration(parts: Services, path: Path, means: JobDependencies) -> None:
-    """Take the file at `path` as it is now. A file with problems changes nothing and is remembered."""
-    try:
-        loaded = load_configuration(path)
-        wanted = loaded.configuration
-        configuration = _with_running_sections(wanted, parts.configuration)
-        calendar = configuration.calendar
-        jobs = build_jobs(configuration, dataclasses.replace(means, calendar=calendar))
-        secrets = find_alert_secrets(state_dir_of(parts), parts.redactor)
-        parts.scheduler.reload(jobs, configuration.schedule)
-    except (ConfigurationError, BadInputError) as error:
-        problems = tuple(str(error).splitlines())
-        parts.reloads = msgspec.structs.replace(parts.reloads, refused=problems)
-        log.error("reload.refused", problems=problems)  # noqa: TRY400 - the sentences are all there is to say
-        return
-    _apply(parts, configuration, calendar)
-    parts.alerts.apply_plan(parts.channels.plan(configuration.alerts, calendar.zone, secrets))
-    restart = needs_restart(wanted, configuration)
-    parts.monitor.changed.set()  # the new settings may make an alert due
-    parts.reloads = ReloadStatus(
-        path=parts.reloads.path,
-        loaded_at=parts.clock.now(),
-        reloads=parts.reloads.reloads + 1,
-        needs_restart=restart,
-    )
-    if loaded.deprecated:
-        log.warning("configuration.deprecated_names", names=deprecation_warning(loaded.deprecated))
-    log.info("reload.done", needs_restart=restart)
+@dataclass(frozen=True, slots=True)
+class ConfigurationReloader:
+    """Puts the configuration file in force again, as far as it can change while the daemon runs."""
 
+    live: LiveConfiguration
+    clock: Clock
+    scheduler: Scheduler
+    jobs: JobDependencies
+    monitor: Monitor
+    channels: ChannelFactory
+    alerts: AlertService
+    workers: WorkerPool
+    redactor: Redactor
 
-def _apply(parts: Services, configuration: Configuration, calendar: TradingCalendar) -> None:
-    """What reads its settings anew at its next turn."""
-    parts.market.reconfigure(configuration.limits, configuration.ticker, calendar)
-    parts.watch.reconfigure(configuration.watch, configuration.screen, calendar)
-    parts.workers.apply(configuration.workers)
-    parts.panels.universe.reconfigure(configuration.universe)
-    logs.set_level(configuration.log.level)
-    parts.calendar = calendar
-    parts.configuration = configuration
+    def reload(self, path: Path) -> None:
+        """Take the file at `path` as it is now. A file with problems changes nothing and is remembered."""
+        try:
+            loaded = load_configuration(path)
+            wanted = loaded.configuration
+            configuration = _with_running_sections(wanted, self.live.configuration)
+            calendar = configuration.calendar
+            jobs = build_jobs(configuration, dataclasses.replace(self.jobs, calendar=calendar))
+            secrets = find_alert_secrets(self.live.state_dir, self.redactor)
+            self.scheduler.reload(jobs, configuration.schedule)
+        except (ConfigurationError, BadInputError) as error:
+            problems = tuple(str(error).splitlines())
+            self.live.refuse(problems)
+            log.error("reload.refused", problems=problems)  # noqa: TRY400 - the sentences are all there is to say
+            return
+        self._apply(configuration, calendar)
+        self.alerts.apply_plan(self.channels.plan(configuration.alerts, calendar.zone, secrets))
+        restart = needs_restart(wanted, configuration)
+        self.live.replace(configuration, self.clock.now(), restart)
+        self.monitor.changed.set()  # the new settings may make an alert due
+        if loaded.deprecated:
+            log.warning("configuration.deprecated_names", names=deprecation_warning(loaded.deprecated))
+        log.info("reload.done", needs_restart=restart)
+
+    def _apply(self, configuration: Configuration, calendar: TradingCalendar) -> None:
+        """Hand the new settings to what keeps its own."""
+        self.jobs.market.reconfigure(configuration.limits, configuration.ticker, calendar)
+        self.jobs.watch.reconfigure(configuration.watch, configuration.screen, calendar)
+        self.workers.apply(configuration.workers)
+        self.jobs.panels.universe.reconfigure(configuration.universe)
+        logs.set_level(configuration.log.level)
 
 
 def restart_sections() -> tuple[str, ...]:

@@ -1,9 +1,9 @@
 """Status service of the daemon: /status, readiness, sizing, crowding, breadth, sparklines."""
 
 import asyncio
-import inspect
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
 
@@ -11,21 +11,31 @@ import msgspec
 import numpy as np
 
 from vcpd import __version__
+from vcpd.alerts.service import AlertService
 from vcpd.analysis.breadth import Breadth, BreadthWindow, breadth
 from vcpd.analysis.crowding import Crowding, CrowdingRequest, find_clusters
 from vcpd.analysis.sizing import Sizing, position_plan, position_size
-from vcpd.app import performance
-from vcpd.app.health import age_in_sessions, current_health
-from vcpd.app.performance import collect_metrics
-from vcpd.app.services import Services
-from vcpd.core.errors import BadInputError, RetryableError
+from vcpd.app.health import HealthService
+from vcpd.app.live_configuration import LiveConfiguration
+from vcpd.app.market import MarketConnection
+from vcpd.app.monitor import Monitor
+from vcpd.app.panels import PanelReader
+from vcpd.app.performance import PerformanceService
+from vcpd.app.storage import Storage
+from vcpd.core.errors import BadInputError
 from vcpd.domain.bars import BarSeries, FloatArray
 from vcpd.domain.exchange import ExchangeDescription
 from vcpd.domain.health import Health, MetricsSnapshot
 from vcpd.domain.panel import Panel
 from vcpd.domain.risk import RiskScore
 from vcpd.domain.setups import Setup
-from vcpd.runtime.lifecycle import DaemonState
+from vcpd.jobs.watch import Watch
+from vcpd.ports import Clock
+from vcpd.runtime.lifecycle import DaemonState, Lifecycle
+from vcpd.runtime.systemd import Heartbeats
+from vcpd.runtime.worker_pool import WorkerPool
+from vcpd.schedule.scheduler import Scheduler
+from vcpd.store.screen_results import PostgresSetupStore
 from vcpd.web.context import SizeRequest
 
 SPARKLINE_SESSIONS: Final = 60
@@ -34,45 +44,9 @@ STATE_SESSIONS: Final = 120
 MAX_CANDIDATES_SHOWN: Final = 60  # of the candidates, on the page
 
 
-async def size_position(parts: Services, request: SizeRequest) -> Sizing:
-    """The quantity for the latest verdict on a symbol, under the settings unless the request has its own.
-
-    Raises KeyError for a symbol without verdict, BadInputError where there is nothing to enter at.
-    """
-    _, setup = await parts.storage.setups.for_symbol(request.symbol)
-    if setup is None:
-        raise KeyError(request.symbol)
-    risk = latest_score_until(setup.as_of, await parts.storage.risk.for_symbol(request.symbol))
-    lot_size = await _lot_size(parts, request.symbol)
-    plan = position_plan(setup, request.equity, entry=request.entry, stop=request.stop, lot_size=lot_size)
-    parameters = parts.configuration.size
-    if request.risk_pct is not None:
-        parameters = msgspec.structs.replace(parameters, risk_pct=request.risk_pct)
-    return position_size(plan, risk, parameters)
-
-
 def latest_score_until(session: date, scores: Sequence[RiskScore]) -> RiskScore | None:
     """Of a symbol's scores, latest first: while a session runs it has verdicts already, and no score yet."""
     return next((one for one in scores if one.as_of <= session), None)
-
-
-async def _lot_size(parts: Services, symbol: str) -> int:
-    stored = await parts.storage.instruments.all()
-    return next((one.instrument.lot_size for one in stored if one.symbol == symbol), 1)
-
-
-async def crowd_setups(parts: Services) -> Crowding:
-    """Which of the latest listed setups are one bet. RetryableError while there is no panel."""
-    as_of, setups = await parts.storage.setups.listed()
-    reference, panel = await parts.current_panel.load()
-    symbols = crowding_candidates(setups, panel.symbols)
-    parameters = CrowdingRequest(
-        symbols=symbols,
-        as_of=as_of,
-        parameters=parts.configuration.crowding,
-        sectors={setup.symbol: setup.sector for setup in setups if setup.sector is not None},
-    )
-    return merge_crowding(await parts.workers.map_panel(find_clusters, reference, parameters))
 
 
 def crowding_candidates(setups: Sequence[Setup], held: Sequence[str]) -> tuple[str, ...]:
@@ -81,14 +55,14 @@ def crowding_candidates(setups: Sequence[Setup], held: Sequence[str]) -> tuple[s
     return tuple(setup.symbol for setup in setups if setup.is_listed and setup.symbol in known)
 
 
-def merge_crowding(parts: Sequence[Crowding]) -> Crowding:
+def merge_crowding(chunks: Sequence[Crowding]) -> Crowding:
     """The chunks' groups together, largest first; every chunk counts the bets of all candidates."""
-    clusters = [cluster for part in parts for cluster in part.clusters]
-    sectors = [sector for part in parts for sector in part.sectors]
+    clusters = [cluster for part in chunks for cluster in part.clusters]
+    sectors = [sector for part in chunks for sector in part.sectors]
     return Crowding(
         tuple(sorted(clusters, key=lambda cluster: (-len(cluster.members), cluster.members))),
-        tuple(symbol for part in parts for symbol in part.unknown),
-        parts[0].effective_bets if parts else 0.0,
+        tuple(symbol for part in chunks for symbol in part.unknown),
+        chunks[0].effective_bets if chunks else 0.0,
         tuple(sorted(sectors, key=lambda sector: (-len(sector.members), sector.members))),
     )
 
@@ -96,20 +70,21 @@ def merge_crowding(parts: Sequence[Crowding]) -> Crowding:
 class BreadthSummary:
     """Breadth is counted once a panel, in the workers."""
 
-    def __init__(self) -> None:
+    def __init__(self, current_panel: PanelReader, workers: WorkerPool, setups: PostgresSetupStore) -> None:
+        self.current_panel, self.workers, self.setups = current_panel, workers, setups
         self._version = ""
         self._breadth: Mapping[str, Any] = {}
         self._lock = asyncio.Lock()
 
-    async def breadth(self, parts: Services) -> Mapping[str, Any]:
+    async def breadth(self) -> Mapping[str, Any]:
         """Shares in % and counts by session. RetryableError while there is no panel."""
         async with self._lock:
-            reference, panel = await parts.current_panel.load()
+            reference, panel = await self.current_panel.load()
             if reference.version != self._version:
-                counted = await parts.workers.map_panel(breadth, reference, BreadthWindow())
+                counted = await self.workers.map_panel(breadth, reference, BreadthWindow())
                 self._breadth = _breadth_payload(panel, Breadth.merged(list(counted)))
                 self._version = reference.version
-        states = await parts.storage.setups.states_by_session(STATE_SESSIONS)
+        states = await self.setups.states_by_session(STATE_SESSIONS)
         return {**self._breadth, "states": states}
 
 
@@ -134,12 +109,6 @@ def _percentages(part: FloatArray, whole: FloatArray) -> list[float | None]:
     ]
 
 
-async def sparklines(parts: Services, symbols: Sequence[str]) -> Mapping[str, Sequence[int]]:
-    """The last closes of each symbol as whole numbers 0..99 between their own extremes."""
-    panel = parts.current_panel.last_loaded
-    return {} if panel is None else await asyncio.to_thread(sparkline_table, panel, symbols)
-
-
 def sparkline_table(panel: Panel, symbols: Sequence[str]) -> dict[str, Sequence[int]]:
     row_of = {symbol: row for row, symbol in enumerate(panel.symbols)}
     return {symbol: sparkline(panel.close[row_of[symbol]]) for symbol in symbols if symbol in row_of}
@@ -157,202 +126,224 @@ def sparkline(closes: FloatArray) -> list[int]:
     return steps
 
 
+@dataclass(frozen=True, slots=True)
 class StatusService:
-    """Implements `web.context.DaemonService` over the daemon's services."""
+    """Answers the HTTP server's questions about the running daemon; implements `DaemonService`."""
 
-    def __init__(self, parts: Callable[[], Services]) -> None:
-        self._services = parts
-        self._breadth_summary = BreadthSummary()
-        self._started_s = parts().clock.monotonic_s()
+    live: LiveConfiguration
+    clock: Clock
+    lifecycle: Lifecycle
+    storage: Storage
+    scheduler: Scheduler
+    monitor: Monitor
+    health_service: HealthService
+    performance_service: PerformanceService
+    breadth_summary: BreadthSummary
+    market: MarketConnection
+    workers: WorkerPool
+    heartbeats: Heartbeats
+    current_panel: PanelReader
+    alerts: AlertService
+    watch_job: Watch
+    started_s: float
 
     def status(self) -> Mapping[str, Any]:
         """The whole picture; every value is plain or a struct that JSON can show."""
-        parts = self._services()
-        now = parts.clock.now()
+        now = self.clock.now()
         return {
             "version": __version__,
-            "state": parts.lifecycle.state,
-            "health": current_health(parts),
+            "state": self.lifecycle.state,
+            "health": self.health_service.current(),
             "pid": os.getpid(),
-            "market": parts.configuration.daemon.market,
-            "exchange": ExchangeDescription.of(parts.configuration.exchange),
-            "simulated": parts.market.is_simulated,
+            "market": self.live.configuration.daemon.market,
+            "exchange": ExchangeDescription.of(self.live.configuration.exchange),
+            "simulated": self.market.is_simulated,
             "now": now,
-            "uptime_s": round(parts.clock.monotonic_s() - self._started_s, 1),
-            "session": self._sessions(parts, now),
-            "data": _data_status(parts, now),
-            "login": parts.market.session.status(),
-            "scheduling": parts.scheduler.is_leading,
-            "watch": parts.watch.status(),
-            "jobs": parts.scheduler.snapshot().jobs,
-            "workers": parts.workers.snapshot(),
-            "system": parts.system,
-            "loop_lag": parts.lag.snapshot(),
-            "configuration": parts.reloads,
-            "alerts": _alert_status(parts),
+            "uptime_s": round(self.clock.monotonic_s() - self.started_s, 1),
+            "session": self._sessions(now),
+            "data": self._data_status(now),
+            "login": self.market.session.status(),
+            "scheduling": self.scheduler.is_leading,
+            "watch": self.watch_job.status(),
+            "jobs": self.scheduler.snapshot().jobs,
+            "workers": self.workers.snapshot(),
+            "system": self.monitor.system,
+            "loop_lag": self.monitor.lag.snapshot(),
+            "configuration": self.live.status,
+            "alerts": self._alert_status(),
             "warnings": [
-                warning for warning in [parts.calendar.warning(parts.calendar.local_date(now))] if warning
+                warning
+                for warning in [self.live.calendar.warning(self.live.calendar.local_date(now))]
+                if warning
             ],
         }
 
     def readiness(self) -> tuple[bool, Mapping[str, str]]:
-        parts = self._services()
-        now = parts.clock.now()
-        age = age_in_sessions(parts, now)
-        login = parts.market.session.status()
+        now = self.clock.now()
+        age = self.health_service.age_in_sessions(now)
+        login = self.market.session.status()
         conditions = {
-            "state": parts.lifecycle.state.value,
+            "state": self.lifecycle.state.value,
             "data": "no bars yet" if age is None else f"{age} sessions old",
             "login": "due: " + login.reason if login.login_due else "valid",
         }
         fresh = age is not None and age <= 1
-        return parts.lifecycle.state is DaemonState.READY and fresh, conditions
+        return self.lifecycle.state is DaemonState.READY and fresh, conditions
 
     def health(self) -> Health:
-        return current_health(self._services())
+        return self.health_service.current()
 
     def metrics(self) -> MetricsSnapshot:
-        parts = self._services()
-        return collect_metrics(parts, parts.clock.monotonic_s() - self._started_s)
+        return self.performance_service.collect_metrics(self.clock.monotonic_s() - self.started_s)
 
     async def performance(self, picture: str) -> Any:
-        answer = performance.REPORTS[picture](self._services())
-        return await answer if inspect.isawaitable(answer) else answer
+        return await self.performance_service.report(picture)
 
     async def optimize(self) -> Any:
-        return await performance.optimize(self._services())
+        return await self.performance_service.optimize()
 
     def alive(self) -> bool:
-        return not self._services().heartbeats.late()
+        return not self.heartbeats.late()
 
     def jobs(self) -> Any:
-        return self._services().scheduler.snapshot().jobs
+        return self.scheduler.snapshot().jobs
 
     async def run_job(self, name: str, session: date | None) -> int:
-        parts = self._services()
         if session is not None:
-            _require_session(parts, session)
-        return await parts.scheduler.run_now(name, session)
+            self._require_session(session)
+        return await self.scheduler.run_now(name, session)
 
     async def set_paused(self, name: str, *, paused: bool) -> None:
-        scheduler = self._services().scheduler
+        scheduler = self.scheduler
         await (scheduler.pause(name) if paused else scheduler.resume(name))
 
-    async def size(self, request: SizeRequest) -> Sizing:
-        return await size_position(self._services(), request)
-
-    async def crowding(self) -> Crowding:
-        return await crowd_setups(self._services())
-
     async def breadth(self) -> Any:
-        return await self._breadth_summary.breadth(self._services())
-
-    async def sparklines(self, symbols: Sequence[str]) -> Mapping[str, Sequence[int]]:
-        return await sparklines(self._services(), symbols)
+        return await self.breadth_summary.breadth()
 
     def watch(self) -> Mapping[str, Any]:
         """The live watch: how it sees, and every candidate as it stands."""
-        watch = self._services().watch
+        watch = self.watch_job
         return {"status": watch.status(), "items": watch.watched()}
 
     def event_payload(self) -> Mapping[str, Any]:
-        parts = self._services()
         return {
-            "state": parts.lifecycle.state,
-            "health": current_health(parts),
-            "data": _data_status(parts, parts.clock.now()),
-            "login_due": parts.market.session.status().login_due,
-            "jobs": parts.scheduler.snapshot().jobs,
-            "watch": _live_watch(parts),
+            "state": self.lifecycle.state,
+            "health": self.health_service.current(),
+            "data": self._data_status(self.clock.now()),
+            "login_due": self.market.session.status().login_due,
+            "jobs": self.scheduler.snapshot().jobs,
+            "watch": self._live_watch(),
         }
 
     async def explain(self, symbol: str, as_of: date | None) -> tuple[Setup, list[str]]:
-        parts = self._services()
-        thresholds = parts.configuration.screen
-        setup, lines = await parts.current_panel.explain(
-            parts.workers,
+        thresholds = self.live.configuration.screen
+        setup, lines = await self.current_panel.explain(
+            self.workers,
             symbol,
             as_of,
             thresholds,
-            elapsed=lambda session: parts.calendar.elapsed_share(session, parts.clock.now()),
+            elapsed=lambda session: self.live.calendar.elapsed_share(session, self.clock.now()),
         )
-        sector = await parts.storage.instruments.sector_of(symbol)
+        sector = await self.storage.instruments.sector_of(symbol)
         return msgspec.structs.replace(setup, sector=sector), lines
 
     async def bars(self, symbol: str) -> BarSeries:
-        parts = self._services()
-        for one in await parts.storage.instruments.all():
+        for one in await self.storage.instruments.all():
             if one.symbol == symbol:
-                return BarSeries(symbol, (await parts.storage.bars.series(one.id)).records)
+                return BarSeries(symbol, (await self.storage.bars.series(one.id)).records)
         raise KeyError(symbol)
 
-    @staticmethod
-    def _sessions(parts: Services, now: datetime) -> Mapping[str, date | None]:
+    def _sessions(self, now: datetime) -> Mapping[str, date | None]:
         return {
-            "last": parts.calendar.last_session_at(now),
-            "running": parts.calendar.open_session_at(now),
+            "last": self.live.calendar.last_session_at(now),
+            "running": self.live.calendar.open_session_at(now),
         }
 
+    async def size(self, request: SizeRequest) -> Sizing:
+        """The quantity for the latest verdict on a symbol, under the settings unless the request has its own.
 
-def _live_watch(parts: Services) -> Mapping[str, Any] | None:
-    """The running session for open pages: the candidates nearest to their pivots. None while none runs."""
-    status = parts.watch.status()
-    if not status.running:
-        return None
-    return {
-        "source": status.source,
-        "candidates": status.candidates,
-        "events": status.events,
-        "items": parts.watch.watched(MAX_CANDIDATES_SHOWN),
-    }
+        Raises KeyError for a symbol without verdict, BadInputError where there is nothing to enter at.
+        """
+        _, setup = await self.storage.setups.for_symbol(request.symbol)
+        if setup is None:
+            raise KeyError(request.symbol)
+        risk = latest_score_until(setup.as_of, await self.storage.risk.for_symbol(request.symbol))
+        lot_size = await self._lot_size(request.symbol)
+        plan = position_plan(setup, request.equity, entry=request.entry, stop=request.stop, lot_size=lot_size)
+        parameters = self.live.configuration.size
+        if request.risk_pct is not None:
+            parameters = msgspec.structs.replace(parameters, risk_pct=request.risk_pct)
+        return position_size(plan, risk, parameters)
 
+    async def _lot_size(self, symbol: str) -> int:
+        stored = await self.storage.instruments.all()
+        return next((one.instrument.lot_size for one in stored if one.symbol == symbol), 1)
 
-def _require_session(parts: Services, session: date) -> None:
-    """BadInputError for a day without trading, before calendar and stored bars begin, or after today."""
-    panel = parts.current_panel.last_loaded
-    first = parts.calendar.valid_from
-    if panel is not None and len(panel.sessions):
-        first = min(first, panel.sessions[0].item())
-    if session < first:
-        raise BadInputError(f"{session} is too early: calendar and stored bars begin on {first}")
-    closed = parts.calendar.closure_reason(session)
-    if closed is not None:
-        raise BadInputError(f"{session} is no session: {closed}")
-    if session > parts.calendar.local_date(parts.clock.now()):
-        raise BadInputError(f"{session} is in the future")
+    async def crowding(self) -> Crowding:
+        """Which of the latest listed setups are one bet. RetryableError while there is no panel."""
+        as_of, setups = await self.storage.setups.listed()
+        reference, panel = await self.current_panel.load()
+        symbols = crowding_candidates(setups, panel.symbols)
+        parameters = CrowdingRequest(
+            symbols=symbols,
+            as_of=as_of,
+            parameters=self.live.configuration.crowding,
+            sectors={setup.symbol: setup.sector for setup in setups if setup.sector is not None},
+        )
+        return merge_crowding(await self.workers.map_panel(find_clusters, reference, parameters))
 
+    async def sparklines(self, symbols: Sequence[str]) -> Mapping[str, Sequence[int]]:
+        """The last closes of each symbol as whole numbers 0..99 between their own extremes."""
+        panel = self.current_panel.last_loaded
+        return {} if panel is None else await asyncio.to_thread(sparkline_table, panel, symbols)
 
-def _data_status(parts: Services, now: datetime) -> Mapping[str, Any]:
-    panel = parts.current_panel.last_loaded
-    if panel is None:
-        return {"as_of": None, "age_sessions": None, "symbols": 0, "sessions": 0, "excluded": 0}
-    return {
-        "as_of": _last_session(panel),
-        "age_sessions": age_in_sessions(parts, now),
-        "symbols": len(panel.symbols),
-        "sessions": len(panel.sessions),
-        "excluded": len(panel.exclusions),
-    }
+    def _live_watch(self) -> Mapping[str, Any] | None:
+        """The running session: the candidates nearest to their pivots. None while none runs."""
+        status = self.watch_job.status()
+        if not status.running:
+            return None
+        return {
+            "source": status.source,
+            "candidates": status.candidates,
+            "events": status.events,
+            "items": self.watch_job.watched(MAX_CANDIDATES_SHOWN),
+        }
 
+    def _require_session(self, session: date) -> None:
+        """BadInputError for a day without trading, before calendar and stored bars begin, or after today."""
+        panel, first = self.current_panel.last_loaded, self.live.calendar.valid_from
+        if panel is not None and len(panel.sessions):
+            first = min(first, panel.sessions[0].item())
+        if session < first:
+            raise BadInputError(f"{session} is too early: calendar and stored bars begin on {first}")
+        closed = self.live.calendar.closure_reason(session)
+        if closed is not None:
+            raise BadInputError(f"{session} is no session: {closed}")
+        if session > self.live.calendar.local_date(self.clock.now()):
+            raise BadInputError(f"{session} is in the future")
 
-def _alert_status(parts: Services) -> Mapping[str, Any]:
-    plan, outbox = parts.alerts.plan, parts.monitor.outbox
-    return {
-        "channels": [line.channel.name for line in plan.active_bindings],
-        "missing": plan.missing,
-        "pending": outbox.pending,
-        "given_up": outbox.given_up,
-    }
+    def _data_status(self, now: datetime) -> Mapping[str, Any]:
+        panel = self.current_panel.last_loaded
+        if panel is None:
+            return {"as_of": None, "age_sessions": None, "symbols": 0, "sessions": 0, "excluded": 0}
+        return {
+            "as_of": _last_session(panel),
+            "age_sessions": self.health_service.age_in_sessions(now),
+            "symbols": len(panel.symbols),
+            "sessions": len(panel.sessions),
+            "excluded": len(panel.exclusions),
+        }
+
+    def _alert_status(self) -> Mapping[str, Any]:
+        plan, outbox = self.alerts.plan, self.monitor.outbox
+        return {
+            "channels": [line.channel.name for line in plan.active_bindings],
+            "missing": plan.missing,
+            "pending": outbox.pending,
+            "given_up": outbox.given_up,
+        }
 
 
 def _last_session(panel: Panel) -> date | None:
     last: date | None = panel.sessions[-1].item() if len(panel.sessions) else None
     return last
-
-
-async def load_current_panel(parts: Services) -> None:
-    """Have the view know the newest snapshot; nothing when there is none yet."""
-    try:
-        await parts.current_panel.load()
-    except RetryableError:
-        return

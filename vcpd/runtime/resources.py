@@ -72,13 +72,16 @@ class ResourceMonitor:
         self._pressure_folder = pressure_folder
         self._daemon: psutil.Process | None = None
         self._children: dict[int, psutil.Process] = {}
+        self.latest: ResourceSnapshot | None = None  # the last one that could be read
 
     async def snapshot(self) -> ResourceSnapshot | None:
         """Measure in a thread; not to be called twice at once. None where the machine cannot be read.
 
         The reason may be a lack of descriptors, or a /proc that is missing or hidden.
         """
-        return await asyncio.to_thread(self.measure)
+        found = await asyncio.to_thread(self.measure)
+        self.latest = found or self.latest
+        return found
 
     def measure(self) -> ResourceSnapshot | None:
         """The same, in this thread."""
