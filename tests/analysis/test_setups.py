@@ -287,8 +287,8 @@ def test_explain_names_the_nearest_miss_first() -> None:
     lines = explain(setup)
     assert not setup.passed
     assert lines[1].startswith("would be a setup but for: final contraction 11.")
-    assert lines[1].endswith("%, at most 10 %")
-    assert lines[2].startswith("fails")
+    assert "%, at most 10 %" in lines[1]
+    assert any(line.startswith("fails") for line in lines)
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ import numpy as np
 
 from vcpd.analysis.base_merge import merge_events
 from vcpd.analysis.base_search import footprint_of
-from vcpd.analysis.base_tracker import NO_BAR, BaseTracker, BaseTrackers
-from vcpd.analysis.indicators import bars_of
+from vcpd.analysis.base_tracker import NO_BAR, BaseTracker, BaseTrackers, Breakout
+from vcpd.analysis.indicators import Bars, bars_of
 from vcpd.analysis.levels import round_to_tick
 from vcpd.analysis.outcomes import EntryRules, OutcomeCounts, Trade, count_outcomes, simulate_trade
 from vcpd.analysis.session_context import HistoryWindow, SessionContext, full_history_window
@@ -22,7 +22,7 @@ from vcpd.analysis.verdicts import SymbolSession
 from vcpd.domain.bars import BoolArray, FloatArray
 from vcpd.domain.panel import Panel
 from vcpd.domain.quality_flags import QualityParameters, flag_rows
-from vcpd.domain.setups import BaseState, EventKind, SetupEvent
+from vcpd.domain.setups import BaseState, SetupEvent
 
 HIGH_SESSIONS: Final = 50
 
@@ -177,15 +177,18 @@ def _backtest_row(bench: SessionContext, row: int, parameters: BacktestParams) -
         return BacktestResult()
     place = SymbolSession(bench, row, full_history_window(bench, row, bars))
     span = _in_date_range(bench, place, parameters)
-    found = [life for life in all_trackers(place.history) if span[life.found_at]]
-    bought = [(life, _entry_bar(life)) for life in found]
+    found = [tracker for tracker in all_trackers(place.history) if span[tracker.found_at]]
+    breakouts = [(tracker, breakout) for tracker in found for breakout in tracker.breakouts or (None,)]
     own_stops = np.full(len(bars.close), np.nan)
-    for life, at in bought:
-        if at is not None:
-            own_stops[at] = _entry_stop(life, at)
+    for _, breakout in breakouts:
+        if breakout is not None and _reason_not_bought(bars, breakout) is None:
+            own_stops[breakout.at] = _entry_stop(place, breakout)
     return msgspec.structs.replace(
         _outcomes(place, span, own_stops, parameters),
-        bases=[_base_history(place, life, at, parameters.horizon_sessions) for life, at in bought],
+        bases=[
+            _base_history(place, tracker, breakout, parameters.horizon_sessions)
+            for tracker, breakout in breakouts
+        ],
         judged_sessions=int(span.sum()),
     )
 
@@ -261,9 +264,9 @@ def bases_by_session(
     days = session_context.panel.sessions[bars.column].tolist()
     past, lives = place.history, BaseTrackers(place.history.symbol_context)
     found: dict[date, list[BaseOnSession]] = {day: [] for day in days if day in sessions}
-    for t, holds in enumerate(past.holds.tolist(), start=past.first):
-        if holds or lives.tracked:
-            lives.update(t, past.chain(t), holds=holds)
+    for t, session in past.sessions_from(past.first):
+        if session.holds or lives.tracked:
+            lives.update(t, session)
         if days[t] in found:
             found[days[t]] = [_base_on_session(place, life) for life in lives.tracked if not life.is_over]
     return found
@@ -274,55 +277,56 @@ def _base_on_session(place: SymbolSession, life: BaseTracker) -> BaseOnSession:
     return BaseOnSession(place.date(life.chain.anchor), pivot, stop, life.state)
 
 
-def _entry_bar(life: BaseTracker) -> int | None:
-    """The bar of the first close above the pivot, None where it never came or closed beyond the zone."""
-    kinds = (EventKind.BREAKOUT, EventKind.BREAKOUT_UNCONFIRMED)
-    at = next((happening.at for happening in life.events if happening.kind in kinds), None)
-    if (
-        at is None
-        or life.first_levels is None
-        or life.symbol_context.bars.close[at] > life.first_levels.zone_end
-    ):
-        return None
-    return at
+def _reason_not_bought(bars: Bars, breakout: Breakout | None) -> str | None:
+    """Why nothing is bought; None where it is, at the first close above the pivot."""
+    if breakout is None:
+        return "no breakout"
+    if not breakout.admitted:
+        return "had left the setups before its breakout"
+    return "closed beyond the buy zone" if bars.close[breakout.at] > breakout.levels.zone_end else None
 
 
-def _simulate(place: SymbolSession, life: BaseTracker, at: int, horizon: int) -> Trade:
-    trade: Trade = simulate_trade(place.bars, at, _entry_stop(life, at), horizon)
+def _simulate(place: SymbolSession, breakout: Breakout, horizon: int) -> Trade:
+    trade: Trade = simulate_trade(place.bars, breakout.at, _entry_stop(place, breakout), horizon)
     return trade
 
 
-def _entry_stop(life: BaseTracker, at: int) -> float:
-    """The stop for an entry at the close of bar `at`: the base's own, or the cap below the entry."""
-    levels = life.first_levels or life.levels
-    most_pct = life.symbol_context.thresholds.stop_most_pct
-    return max(levels.floor, float(life.symbol_context.bars.close[at]) * (1 - most_pct / 100))
+def _entry_stop(place: SymbolSession, breakout: Breakout) -> float:
+    """The stop for an entry at the breakout's close: the structural one, or the cap below the entry."""
+    most_pct = place.session_context.thresholds.stop_most_pct
+    return max(breakout.levels.floor, float(place.bars.close[breakout.at]) * (1 - most_pct / 100))
 
 
-def _base_history(place: SymbolSession, life: BaseTracker, at: int | None, horizon: int) -> BaseHistory:
-    levels = life.first_levels or life.levels
-    broke_out = life.first_levels is not None
-    reason = None if at is not None else "closed beyond the buy zone" if broke_out else "no breakout"
-    end = life.ended_at if life.ended_at != NO_BAR else place.history.last
+def _base_history(
+    place: SymbolSession, tracker: BaseTracker, breakout: Breakout | None, horizon: int
+) -> BaseHistory:
+    """One chapter of a base, up to its breakout; a base without any breakout is told whole."""
+    levels = tracker.levels if breakout is None else breakout.levels
+    end = tracker.ended_at if tracker.ended_at != NO_BAR else place.history.last
+    reason = _reason_not_bought(place.bars, breakout)
+    chain, at = (tracker.chain, end) if breakout is None else (breakout.chain, breakout.at)
+    is_first = breakout is None or breakout is tracker.breakouts[0]
+    found_at = tracker.found_at if is_first or breakout is None else breakout.found_at
     return BaseHistory(
         symbol=place.session_context.panel.symbols[place.row],
-        anchor_date=place.date(life.anchor),
-        found_on=place.date(life.found_at),
-        footprint=footprint_of(place.bars, life.chain, end if at is None else at),
+        anchor_date=place.date(tracker.anchor),
+        found_on=place.date(found_at),
+        footprint=footprint_of(place.bars, chain, at),
         pivot=round_to_tick(levels.pivot, place.tick),
         stop=round_to_tick(levels.stop, place.tick),
-        state=life.state,
-        events=merge_events(place, life, None),
-        outcome=None if at is None else _trade_outcome(place, life, at, horizon),
+        state=tracker.state,
+        events=merge_events(place, tracker, None),
+        outcome=None if breakout is None or reason is not None else _trade_outcome(place, breakout, horizon),
         reason=reason,
     )
 
 
-def _trade_outcome(place: SymbolSession, life: BaseTracker, at: int, horizon: int) -> TradeOutcome:
+def _trade_outcome(place: SymbolSession, breakout: Breakout, horizon: int) -> TradeOutcome:
+    at = breakout.at
     trade, entry, stop = (
-        _simulate(place, life, at, horizon),
+        _simulate(place, breakout, horizon),
         float(place.bars.close[at]),
-        _entry_stop(life, at),
+        _entry_stop(place, breakout),
     )
     return TradeOutcome(
         entry_date=place.date(at),

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from datetime import date
 
 from vcpd.analysis.base_search import Chain, footprint_of
-from vcpd.analysis.base_tracker import ENDED_STATES, NO_BAR, BaseTracker
-from vcpd.analysis.levels import round_to_tick
+from vcpd.analysis.base_tracker import NO_BAR, BaseTracker
+from vcpd.analysis.levels import Levels, levels_above, round_to_tick
 from vcpd.analysis.verdicts import SymbolSession, evaluate_base
-from vcpd.domain.setups import Base, BaseState, EventKind, Setup, SetupEvent
+from vcpd.domain.setups import CHAPTER_STARTS, ENDED_STATES, Base, BaseState, EventKind, Setup, SetupEvent
 
 
 def match_records(
@@ -56,19 +56,34 @@ def _resume_tracker(place: SymbolSession, base: Base) -> BaseTracker | None:
         return None
     life = BaseTracker.begin(place.history.symbol_context, chain, judged, listed=False)
     life.last_passed = judged - int(base.setup.measures.get("sessions_since_held") or 0)
-    life.last_seen = judged - int(base.setup.gates["base_intact"].value or 0)
-    told = _emitted_kinds(base)
-    if not base.setup.provisional:
-        life.resume(base.state, _recorded_breakout(place, base, judged), told, judged)
-    elif EventKind.FOUND in told:  # what the running bar seemed to do is judged anew
-        judged -= 1
-        life.resume(BaseState.FORMING, _recorded_breakout(place, base, judged), told, judged)
-    else:
+    life.structure.last_intact = judged - int(base.setup.gates["base_intact"].value or 0)
+    emitted, state = _emitted_kinds(base), base.state
+    if base.setup.provisional and not emitted & CHAPTER_STARTS:
         life.cancel_provisional(place.history.last)
-    if not life.is_over:
-        for t in range(min(judged + 1, place.history.last), place.history.last + 1):
-            life.update(t, None, holds=False)
+        return life
+    if base.setup.provisional:  # what the running bar seemed to do is judged anew
+        judged, state = judged - 1, BaseState.FORMING
+    life.is_admitted = EventKind.LEFT not in emitted
+    life.resume(
+        state, _recorded_breakout(place, base, judged), emitted, _recorded_levels(place, life, base), judged
+    )
+    if life.is_over:
+        life.ended_at = judged
+        return life
+    start = min(judged + 1, place.history.last)
+    first = max(start, place.history.trend_first)
+    for t, session in place.history.sessions_from(first):
+        life.update(t, session.without_chain())
     return life
+
+
+def _recorded_levels(place: SymbolSession, life: BaseTracker, base: Base) -> Levels:
+    """The levels of the record in today's prices: bars may have been restated since, by one factor."""
+    setup, context = base.setup, place.history.symbol_context
+    if setup is None or setup.structural_risk_pct is None:
+        return life.levels
+    floor = life.levels.entry * (1 - setup.structural_risk_pct / 100)
+    return levels_above(life.levels.pivot, floor, place.tick, context.thresholds)
 
 
 def _is_closed(place: SymbolSession, base: Base) -> bool:
@@ -88,8 +103,10 @@ def _emitted_kinds(base: Base) -> set[EventKind]:
     for event in base.events:
         if event.provisional:
             continue
-        if event.kind is EventKind.FOUND:
+        if event.kind in CHAPTER_STARTS:
             told = set()
+        elif event.kind is EventKind.READMITTED:
+            told.discard(EventKind.LEFT)
         told.add(event.kind)
     return told
 

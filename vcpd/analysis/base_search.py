@@ -16,8 +16,9 @@ from vcpd.analysis.contractions import (
     best_completion,
     open_peak,
 )
+from vcpd.analysis.gates import base_holds, contractions_hold
 from vcpd.analysis.indicators import Bars
-from vcpd.analysis.kernels import inline_kernel, is_at_most_kernel, kernel, uncounted_kernel
+from vcpd.analysis.kernels import inline_kernel, kernel, uncounted_kernel
 from vcpd.analysis.swings import trace_swings, turn_thresholds
 from vcpd.analysis.thresholds import SearchRules
 from vcpd.domain.bars import BoolArray, FloatArray, IntArray
@@ -205,30 +206,28 @@ def _keep_if_better(
     _write_chain(table, ending, chains.high_at[slot], chains.low_at[slot])
 
 
+base_holds_kernel = inline_kernel(base_holds)
+contractions_hold_kernel = inline_kernel(contractions_hold)
+
+
 @inline_kernel
 def _is_valid(table: ContractionTable, base: BaseExtent, depth: float, ending: ChainCompletion) -> bool:
     """The gates that concern the structure alone."""
-    rules = table.rules
     high = table.high[ending.peak_at]
     final = (high - table.low[ending.low_at]) / high
-    return (
-        _has_valid_base(table, base, depth)
-        and is_at_most_kernel(rules.contractions_least, ending.contractions)
-        and is_at_most_kernel(ending.contractions, rules.contractions_most)
-        and is_at_most_kernel(final, rules.final_depth_most)
-        and is_at_most_kernel(final, rules.final_to_first_most * _first_depth(table, ending))
+    first = _first_depth(table, ending)
+    valid: bool = _has_valid_base(table, base, depth) and contractions_hold_kernel(
+        ending.contractions, first, final, table.rules
     )
+    return valid
 
 
 @inline_kernel
 def _has_valid_base(table: ContractionTable, base: BaseExtent, depth: float) -> bool:
     """The gates among them that no chain can change."""
-    rules = table.rules
-    return (
-        is_at_most_kernel(rules.base_depth_least, depth)
-        and is_at_most_kernel(depth, rules.base_depth_most)
-        and (base.anchor < rules.advance_window or is_at_most_kernel(rules.advance_least, base.advance))
-    )
+    known = base.anchor >= table.rules.advance_window
+    valid: bool = base_holds_kernel(depth, base.advance, known, table.rules)
+    return valid
 
 
 @inline_kernel

@@ -1,17 +1,20 @@
-"""State machine of a base: follows it from session to session and records its events."""
+"""State machine of a followed base: takes it from session to session and records its events.
 
-from collections.abc import Iterable
+A symbol has at most one live base. Its levels stand still: they change only by an event (a new
+contraction, a new chapter), except that the stop follows the final low down while every gate holds.
+"""
+
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from vcpd.analysis.base_search import Chain
-from vcpd.analysis.indicators import Bars, volume_ratio
-from vcpd.analysis.levels import Levels, levels_of
-from vcpd.analysis.thresholds import Thresholds
-from vcpd.domain.setups import BaseState, EventKind
+from vcpd.analysis.base_structure import FollowedStructure, SymbolContext, reason_to_leave
+from vcpd.analysis.indicators import volume_ratio
+from vcpd.analysis.levels import Levels, levels_above, state_at
+from vcpd.analysis.thresholds import TIE_TOLERANCE
+from vcpd.domain.setups import ENDED_STATES, BaseState, EventKind, SetupGroup
 
 NO_BAR: Final = -1
-ENDED_STATES: Final = frozenset({BaseState.FAILED, BaseState.EXPIRED})
 
 
 class BaseEvent(NamedTuple):
@@ -23,268 +26,372 @@ class BaseEvent(NamedTuple):
     detail: str
 
 
-class SymbolContext(NamedTuple):
-    """What every life of one symbol stands on."""
+class Breakout(NamedTuple):
+    """The first close above the pivot of one chapter, and whether the base was among the setups."""
 
-    bars: Bars
-    tick: float
-    thresholds: Thresholds
+    at: int
+    found_at: int  # where the chapter began
+    chain: Chain
+    levels: Levels
+    admitted: bool
 
-    def levels(self, chain: Chain, t: int) -> Levels:
-        high, low = self.bars.high.item(chain.peak), self.bars.low.item(chain.low_at[-1])
-        return levels_of(high, low, self.average_true_range(t), self.tick, self.thresholds)
 
-    def average_true_range(self, t: int) -> float:
-        """ATR 20: the kernel's sums, without the cost of a call into it."""
-        length = min(20, t + 1)
-        return float(self.bars.range_sum[t + 1] - self.bars.range_sum[t + 1 - length]) / length
+class SessionInput(NamedTuple):
+    """One session of a symbol: its own chain, and what its trend allows to enter and to stay.
+
+    The two for a long base differ only where `Thresholds.young_second_stage` applies.
+    """
+
+    chain: Chain | None = None
+    holds: bool = False  # every gate, for the own chain
+    enters: bool = False
+    stays: bool = False
+    enters_long: bool = False
+    stays_long: bool = False
+
+    def without_chain(self) -> "SessionInput":
+        """The trend alone."""
+        return self._replace(chain=None, holds=False)
 
 
 @dataclass(slots=True, eq=False)
 class BaseTracker:
-    """One base: its chain and levels as last seen, its state, and what has happened to it.
+    """One base: its structure, its levels since their last event, its state and its events."""
 
-    Until it breaks out, its levels follow the chain from session to session; from then on they stand.
-    """
-
-    symbol_context: SymbolContext
-    chain: Chain
-    levels: Levels
+    structure: FollowedStructure
+    levels: Levels  # since their last event
     anchor: int  # under which it was found: its identity
     found_at: int
-    last_passed: int  # last bar at which every gate held
-    last_seen: int  # last bar at which its chain was there, gates or not
+    last_passed: int  # last bar at which every gate held for the symbol's own chain
     state: BaseState = BaseState.FORMING
+    chapter_at: int = NO_BAR
     breakout_at: int = NO_BAR
-    last_breakout_at: int = NO_BAR
     confirmed: bool = False
-    below_floor_since: int = NO_BAR
+    under_stop_since: int = NO_BAR
     ended_at: int = NO_BAR
-    first_levels: Levels | None = None  # those it first broke out of
-    emitted: set[EventKind] = field(default_factory=set)  # since it was last found
+    is_admitted: bool = True
+    holds: bool = True  # every gate, for the followed structure
+    sessions_missed: int = 0  # in a row, without every gate
+    previous_pivot: float | None = None
+    emitted: set[EventKind] = field(default_factory=set)  # since this chapter began
     anchors: set[int] = field(default_factory=set)
     events: list[BaseEvent] = field(default_factory=list)
+    breakouts: list[Breakout] = field(default_factory=list)
 
     @classmethod
-    def begin(cls, ground: SymbolContext, chain: Chain, t: int, *, listed: bool = True) -> "BaseTracker":
+    def begin(cls, context: SymbolContext, chain: Chain, t: int, *, listed: bool = True) -> "BaseTracker":
         """A base found at bar t; one that is not listed has no gates behind it and no event for it."""
-        life = cls(ground, chain, ground.levels(chain, t), chain.anchor, t, t, t, anchors={chain.anchor})
+        structure = FollowedStructure.adopt(context, chain, t)
+        tracker = cls(structure, context.levels(chain, t), chain.anchor, t, t, anchors={chain.anchor})
         if listed:
-            life._start_cycle(t)
-        life._update_state(t)
-        return life
+            tracker._start_cycle(t, EventKind.FOUND, f"pivot {tracker.levels.pivot:.2f}")
+        tracker._update_state(t)
+        return tracker
+
+    @property
+    def symbol_context(self) -> SymbolContext:
+        return self.structure.context
+
+    @property
+    def chain(self) -> Chain:
+        """The chain as drawn now."""
+        return self.structure.chain
 
     @property
     def is_over(self) -> bool:
         return self.state in ENDED_STATES
 
-    def is_same_base(self, chain: Chain) -> bool:
-        """Whether a session's chain is this base: by its anchor, or by its last contraction."""
-        shared = self.chain.peak in chain.high_at or self.chain.low_at[-1] in chain.low_at
-        return chain.anchor in self.anchors or shared
+    @property
+    def is_open(self) -> bool:
+        """Not over, and not above a pivot since its breakout."""
+        return self.breakout_at == NO_BAR and not self.is_over
 
-    def update(self, t: int, chain: Chain | None, *, holds: bool) -> None:
-        """One more session: `chain` is its chain if that is this base, `holds` if all gates hold."""
-        if holds:
+    @property
+    def group(self) -> SetupGroup:
+        """The one list that shows it."""
+        if self.is_over:
+            return SetupGroup.ENDED
+        if not self.is_open:
+            return SetupGroup.ABOVE_PIVOT
+        admitted = self.is_admitted and self.state is not BaseState.UNDER_STOP
+        return SetupGroup.SETUP if admitted else SetupGroup.FOLLOWED
+
+    def update(self, t: int, session: SessionInput) -> None:
+        """One more session."""
+        if session.holds:
             self.last_passed = t
-        if chain is not None:
-            self.last_seen = t
-        breaks_out = self.breakout_at == NO_BAR and self.symbol_context.bars.close[t] > self.levels.pivot
-        if chain is not None and self.breakout_at == NO_BAR and not breaks_out:
-            self._update_chain(chain, t)
-            if chain.peak > self.last_breakout_at != NO_BAR:
-                self._start_cycle(t)
+        if session.chain is not None and session.holds and self._adopt(session.chain, t):
+            self._update_state(t)
+            self._follow_low()
+            return
         if self._expire_if_due(t):
             return
-        self._update_state(t)
+        if self.is_open and self.structure.draw(t, session.chain):
+            reason = self.structure.excess_depth(t)
+            if reason is not None:
+                self._end(BaseState.FAILED, t, reason)
+        if not self.is_over:
+            self._update_state(t)
+        if self.is_open:
+            self._judge_gates(t, session)
 
     def reactivate(self, chain: Chain, t: int) -> None:
-        """A base that was given up holds again: the same base, its events go on."""
-        self.state, self.breakout_at, self.below_floor_since, self.last_passed = (
-            BaseState.FORMING,
-            NO_BAR,
-            NO_BAR,
-            t,
-        )
-        self.last_seen = t
-        self._update_chain(chain, t)
-        self._start_cycle(t)
+        """A base that ended holds again: the same base, its events go on."""
+        self.last_passed = t
+        self._start_chapter(chain, t, EventKind.FOUND)
         self._update_state(t)
 
-    def resume(self, state: BaseState, breakout: int, reported: set[EventKind], t: int) -> None:
-        """Continue after bar t from a record, whose events have been reported already."""
-        self.events, self.emitted = [], reported
-        self.state, self.breakout_at, self.last_breakout_at = state, breakout, breakout
-        self.confirmed = EventKind.BREAKOUT in reported
-        if breakout != NO_BAR:
-            self.levels = self.symbol_context.levels(self.chain, max(breakout - 1, self.chain.low_at[-1]))
-        self.below_floor_since = NO_BAR
+    def resume(
+        self, state: BaseState, breakout: int, emitted: set[EventKind], levels: Levels, t: int
+    ) -> None:
+        """Stand after bar t as a record has it: what happened until then was emitted already."""
+        self.events, self.emitted = [], emitted
+        self.state, self.breakout_at, self.levels, self.ended_at = state, breakout, levels, NO_BAR
+        self.confirmed = EventKind.BREAKOUT in emitted
+        self.under_stop_since = NO_BAR
         closes = self.symbol_context.bars.close
-        while breakout == NO_BAR and t > self.chain.peak and closes[t] < self.levels.floor:
-            self.below_floor_since = t
+        while state is BaseState.UNDER_STOP and t > self.chain.peak and closes[t] < levels.stop:
+            self.under_stop_since = t
             t -= 1
 
     def cancel_provisional(self, t: int) -> None:
         """This base was found only on the bar of a running session, which has changed since."""
         self.events, self.emitted = [], set()
-        self.state, self.ended_at = BaseState.EXPIRED, t
-        self._record(EventKind.EXPIRED, t, "found while the session ran, not borne out by its later bar")
+        self._end(BaseState.EXPIRED, t, "found while the session ran, not borne out by its later bar")
 
-    def _start_cycle(self, t: int) -> None:
-        """Found, or found again at a new pivot: from here on each kind of event may happen once more."""
-        self.emitted, self.last_breakout_at = set(), NO_BAR
-        self._record(EventKind.FOUND, t, f"pivot {self.levels.pivot:.2f}")
+    def _start_cycle(self, t: int, kind: EventKind, detail: str) -> None:
+        """From here on each kind of event may happen once more."""
+        self.emitted, self.chapter_at = set(), t
+        self._record(kind, t, detail)
 
-    def _update_chain(self, chain: Chain, t: int) -> None:
-        self.chain, self.levels = chain, self.symbol_context.levels(chain, t)
+    def _adopt(self, chain: Chain, t: int) -> bool:
+        """Take over the session's own chain, for which every gate holds; whether levels changed with it."""
         self.anchors.add(chain.anchor)
+        close = float(self.symbol_context.bars.close[t])
+        pivot, own_pivot = self.levels.pivot, float(self.symbol_context.bars.high[chain.peak])
+        if own_pivot < close:
+            return False
+        higher = own_pivot > pivot * (1 + TIE_TOLERANCE)
+        if higher or (not self.is_open and chain.peak > self.breakout_at) or self._is_lost(chain):
+            self._start_chapter(chain, t, EventKind.NEW_CHAPTER)
+            return True
+        if self.is_open and self.state is not BaseState.UNDER_STOP:
+            if self.structure.is_same_leg(chain):
+                self.structure.redraw(chain, t)
+            elif self._is_next_contraction(chain, t):
+                self._add_contraction(chain, t)
+                return True
+        return False
+
+    def _is_lost(self, chain: Chain) -> bool:
+        """Whether it left, and the own chain is another structure that holds."""
+        return (
+            self.is_open
+            and not self.is_admitted
+            and self.state is not BaseState.UNDER_STOP
+            and not self.structure.is_same_leg(chain)
+        )
+
+    def _is_next_contraction(self, chain: Chain, t: int) -> bool:
+        low = self.symbol_context.bars.low
+        return (
+            chain.confirmed
+            and t - chain.peak >= self.symbol_context.thresholds.new_contraction_sessions
+            and chain.peak > self.chain.peak
+            and bool(low[chain.low_at[-1]] > low[self.chain.low_at[-1]])
+        )
+
+    def _start_chapter(self, chain: Chain, t: int, kind: EventKind) -> None:
+        """Go on at another pivot, as if found there; the old pivot is remembered."""
+        before = self.levels.pivot
+        self._replace_structure(chain, t)
+        self.previous_pivot = before
+        self.state, self.breakout_at, self.ended_at = BaseState.FORMING, NO_BAR, NO_BAR
+        self.confirmed, self.is_admitted, self.sessions_missed = False, True, 0
+        self.under_stop_since = NO_BAR
+        self._start_cycle(t, kind, f"pivot {self.levels.pivot:.2f}, was {before:.2f}")
+
+    def _add_contraction(self, chain: Chain, t: int) -> None:
+        pivot, stop = self.levels.pivot, self.levels.stop
+        self._replace_structure(chain, t)
+        if not self.is_admitted:
+            self._admit(t)
+        self.emitted.discard(EventKind.NEW_CONTRACTION)
+        detail = (
+            f"pivot {self.levels.pivot:.2f}, was {pivot:.2f}; stop {self.levels.stop:.2f}, was {stop:.2f}"
+        )
+        self._record(EventKind.NEW_CONTRACTION, t, detail)
+
+    def _replace_structure(self, chain: Chain, t: int) -> None:
+        self.structure = FollowedStructure.adopt(self.symbol_context, chain, t)
+        self.levels = self.symbol_context.levels(chain, t)
+        self.holds = True
+
+    def _judge_gates(self, t: int, session: SessionInput) -> None:
+        """Whether every gate holds, and whether the base may stay among the setups."""
+        thresholds = self.symbol_context.thresholds
+        is_long = t - self.chain.anchor >= thresholds.second_stage_sessions
+        broken = t - self.structure.last_intact
+        enters = self.structure.enters and (session.enters or (is_long and session.enters_long))
+        stays = self.structure.stays and (session.stays or (is_long and session.stays_long))
+        self.holds = enters and broken == 0
+        self.sessions_missed = 0 if self.holds else self.sessions_missed + 1
+        stays = stays and self.sessions_missed <= thresholds.stay_sessions
+        if self.is_admitted and not stays:
+            self.is_admitted = False
+            reason = reason_to_leave(self.structure.gates(t), self.sessions_missed)
+            self._record_again(EventKind.LEFT, t, reason)
+        elif not self.is_admitted and self.holds and self.state is not BaseState.UNDER_STOP:
+            self._admit(t)
+        self._follow_low()
+
+    def _admit(self, t: int) -> None:
+        self.is_admitted, self.sessions_missed = True, 0
+        self._record_again(EventKind.READMITTED, t, "every gate holds again")
+
+    def _follow_low(self) -> None:
+        """While every gate holds the stop follows the final low down; otherwise it stands."""
+        if self.is_open and self.holds and self.state is not BaseState.UNDER_STOP:
+            floor = self.structure.floor
+            if floor < self.levels.floor:
+                context = self.symbol_context
+                self.levels = levels_above(self.levels.pivot, floor, context.tick, context.thresholds)
 
     def _expire_if_due(self, t: int) -> bool:
         thresholds = self.symbol_context.thresholds
-        old = t - self.chain.anchor > thresholds.base_sessions_most
-        lapsed = t - self.last_passed > thresholds.replay_sessions
-        if old or lapsed:
-            self.state, self.ended_at = BaseState.EXPIRED, t
-            weeks = thresholds.base_sessions_most // 5
-            detail = (
-                f"older than {weeks} weeks"
-                if old
-                else f"gates have not held for {t - self.last_passed} sessions"
-            )
-            self._record(EventKind.EXPIRED, t, detail)
-        return old or lapsed
+        weeks = thresholds.base_sessions_most // 5
+        if t - self.last_passed > thresholds.replay_sessions:
+            self._end(BaseState.EXPIRED, t, f"gates have not held for {t - self.last_passed} sessions")
+        elif self.is_open and t - self.chain.anchor > thresholds.base_sessions_most:
+            self._end(BaseState.EXPIRED, t, f"older than {weeks} weeks")
+        elif self.breakout_at != NO_BAR and t - self.breakout_at > thresholds.squat_sessions:
+            self._end(BaseState.EXPIRED, t, f"broke out more than {thresholds.squat_sessions} sessions ago")
+        return self.is_over
 
     def _update_state(self, t: int) -> None:
         """The state after bar t, with the events that lead there."""
         close = float(self.symbol_context.bars.close[t])
-        if self.breakout_at == NO_BAR and close > self.levels.pivot:
-            self._break_out(t)
-        if self.breakout_at != NO_BAR:
-            self._after_breakout(t, close)
-        if self.breakout_at == NO_BAR and not self.is_over:
-            self._below_pivot(t, close)
-
-    def _break_out(self, t: int) -> None:
-        self.breakout_at = self.last_breakout_at = t
-        self.below_floor_since = NO_BAR
-        self.first_levels = self.first_levels or self.levels
-        if self.emitted & {EventKind.BREAKOUT, EventKind.BREAKOUT_UNCONFIRMED}:
-            self._record(EventKind.RECLAIMED, t, "back above the pivot")
-        self.confirmed = self._has_volume(t)
-        kind = EventKind.BREAKOUT if self.confirmed else EventKind.BREAKOUT_UNCONFIRMED
-        self._record(kind, t, self._volume_text(t))
-        self.state = BaseState.BREAKOUT
-
-    def _after_breakout(self, t: int, close: float) -> None:
-        if close < self.levels.stop:
-            self._fail(t, f"closed below the stop {self.levels.stop:.2f}")
-        elif close <= self.levels.pivot:
-            self._drop_below_pivot(t)
-        else:
-            self._hold_above_pivot(t, close)
-
-    def _drop_below_pivot(self, t: int) -> None:
-        if t - self.breakout_at <= self.symbol_context.thresholds.squat_sessions:
-            self.state = BaseState.SQUAT
+        state = state_at(self.state, close, self.levels)
+        if state in {BaseState.BREAKOUT, BaseState.EXTENDED}:
+            self._hold_above_pivot(t, state)
+        elif state is BaseState.FAILED:
+            self._end(state, t, f"closed below the stop {self.levels.stop:.2f}")
+        elif state is BaseState.SQUAT:
+            self.state = state
             self._record(EventKind.SQUAT, t, f"closed under the pivot {self.levels.pivot:.2f}")
+        elif state is BaseState.UNDER_STOP:
+            self._stay_under_stop(t, close)
         else:
-            self.breakout_at = NO_BAR
+            self._wait_below_pivot(t, close, state)
 
-    def _hold_above_pivot(self, t: int, close: float) -> None:
-        if self.state is BaseState.SQUAT:
+    def _hold_above_pivot(self, t: int, state: BaseState) -> None:
+        has_volume = self._has_volume(t)
+        if self.breakout_at == NO_BAR:
+            self.breakout_at, self.confirmed = t, has_volume
+            admitted = self.is_admitted and self.under_stop_since == NO_BAR
+            self.breakouts.append(Breakout(t, self.chapter_at, self.chain, self.levels, admitted))
+            self.under_stop_since = NO_BAR
+            kind = EventKind.BREAKOUT if has_volume else EventKind.BREAKOUT_UNCONFIRMED
+            self._record(kind, t, self._volume_text(t))
+        elif self.state is BaseState.SQUAT:
             self._record(EventKind.RECLAIMED, t, "back above the pivot")
-        if not self.confirmed and self._has_volume(t):
+        if not self.confirmed and has_volume:
             self.confirmed = True
             self._record(EventKind.BREAKOUT, t, self._volume_text(t))
-        self.state = BaseState.BREAKOUT
-        if close > self.levels.zone_end:
-            self.state = BaseState.EXTENDED
-            if EventKind.EXTENDED not in self.emitted:
-                self._record(EventKind.EXTENDED, t, f"above the buy zone's end {self.levels.zone_end:.2f}")
+        self.state = state
+        if state is BaseState.EXTENDED:
+            self._record(EventKind.EXTENDED, t, f"above the buy zone's end {self.levels.zone_end:.2f}")
 
-    def _below_pivot(self, t: int, close: float) -> None:
-        if self._is_broken(t, close):
-            self._fail(t, f"closed below {self.levels.floor:.2f}: the base is broken")
-        elif close >= self.levels.pivot * (1 - self.symbol_context.thresholds.near_pivot_pct / 100):
-            self.state = BaseState.NEAR_PIVOT
-            if EventKind.NEAR_PIVOT not in self.emitted:
-                below_pct = 100 * (1 - close / self.levels.pivot)
-                self._record(EventKind.NEAR_PIVOT, t, f"{below_pct:.1f} % below it")
-        else:
-            self.state = BaseState.FORMING
-
-    def _is_broken(self, t: int, close: float) -> bool:
-        """Below the floor for longer than a shakeout lasts, or further than one goes."""
-        if close >= self.levels.floor:
-            self.below_floor_since = NO_BAR
-            return False
-        if self.below_floor_since == NO_BAR:
-            self.below_floor_since = t
-        thresholds = self.symbol_context.thresholds
+    def _stay_under_stop(self, t: int, close: float) -> None:
+        """Failed when it is not reclaimed in time, or fell further than a shakeout goes."""
+        if self.under_stop_since == NO_BAR:
+            self.under_stop_since = t
+        self.state = BaseState.UNDER_STOP
+        thresholds, stop = self.symbol_context.thresholds, self.levels.stop
         base_fall = self.chain.base_depth * float(self.symbol_context.bars.high[self.chain.anchor])
-        deepest = self.levels.floor - thresholds.undercut_share * base_fall
-        return close < deepest or t - self.below_floor_since >= thresholds.reclaim_sessions
+        sessions = t - self.under_stop_since
+        if close < stop - thresholds.undercut_share * base_fall:
+            self._end(BaseState.FAILED, t, f"closed too far below the stop {stop:.2f}")
+        elif sessions >= thresholds.reclaim_sessions:
+            self._end(
+                BaseState.FAILED, t, f"closed below the stop {stop:.2f}, not reclaimed in {sessions} sessions"
+            )
+        elif sessions == 0:
+            self._record_again(EventKind.UNDER_STOP, t, f"closed below the stop {stop:.2f}")
 
-    def _fail(self, t: int, detail: str) -> None:
-        self.state, self.ended_at = BaseState.FAILED, t
-        self._record(EventKind.FAILED, t, detail)
+    def _wait_below_pivot(self, t: int, close: float, state: BaseState) -> None:
+        if self.under_stop_since != NO_BAR:
+            self.under_stop_since = NO_BAR
+            self._record_again(EventKind.STOP_RECLAIMED, t, f"closed above the stop {self.levels.stop:.2f}")
+        self.state = state
+        if state is BaseState.NEAR_PIVOT:
+            below_pct = 100 * (1 - close / self.levels.pivot)
+            self._record(EventKind.NEAR_PIVOT, t, f"{below_pct:.1f} % below it")
+
+    def _end(self, state: BaseState, t: int, detail: str) -> None:
+        self.state, self.ended_at = state, t
+        self._record(EventKind.FAILED if state is BaseState.FAILED else EventKind.EXPIRED, t, detail)
 
     def _has_volume(self, t: int) -> bool:
         """Missing volume is unknown and confirms nothing: NaN compares false."""
-        return bool(
-            volume_ratio(self.symbol_context.bars, t) >= self.symbol_context.thresholds.breakout_volume_ratio
-        )
+        context = self.symbol_context
+        return bool(volume_ratio(context.bars, t) >= context.thresholds.breakout_volume_ratio)
 
     def _volume_text(self, t: int) -> str:
         ratio = float(volume_ratio(self.symbol_context.bars, t))
         return "volume unknown" if ratio != ratio else f"volume {ratio:.1f} x its average"  # noqa: PLR0124 NaN
 
     def _record(self, kind: EventKind, t: int, detail: str) -> None:
-        """Each kind once in a chapter of its life."""
+        """Each kind once in a chapter."""
         if kind not in self.emitted:
             self.emitted.add(kind)
             self.events.append(BaseEvent(kind, t, float(self.symbol_context.bars.close[t]), detail))
 
+    def _record_again(self, kind: EventKind, t: int, detail: str) -> None:
+        """A kind that may happen several times in a chapter."""
+        self.emitted.discard(kind)
+        self._record(kind, t, detail)
+
 
 class BaseTrackers:
-    """All bases of one symbol, taken through its sessions one by one; `ended` keeps what is forgotten."""
+    """The bases of one symbol, taken through its sessions; `ended` keeps what is forgotten."""
 
-    def __init__(self, ground: SymbolContext) -> None:
-        self.symbol_context = ground
+    def __init__(self, context: SymbolContext) -> None:
+        self.symbol_context = context
         self.tracked: list[BaseTracker] = []
         self.ended: list[BaseTracker] = []
 
-    def update(self, t: int, chain: Chain | None, *, holds: bool) -> None:
-        """One more session with its chain, and whether all gates hold for it."""
-        alive = [life for life in self.tracked if not life.is_over]
-        if len(alive) < len(self.tracked):
-            self._drop_ended(t)
-        owner = _matching_tracker(alive, chain)
-        for life in alive:
-            life.update(t, chain if life is owner else None, holds=holds and life is owner)
-        if holds and chain is not None and owner is None:
-            self._add_or_reactivate(chain, t)
+    def update(self, t: int, session: SessionInput) -> None:
+        """One more session."""
+        live = next((tracker for tracker in self.tracked if not tracker.is_over), None)
+        if live is None or len(self.tracked) > 1:
+            self._drop_ended(t, session)
+        if live is not None:
+            live.update(t, session)
+        elif session.chain is not None and session.holds:
+            self._add_or_reactivate(session.chain, t)
 
-    def _drop_ended(self, t: int) -> None:
+    def _drop_ended(self, t: int, session: SessionInput) -> None:
         """A base that is over may be found again as long as it is remembered."""
         memory = self.symbol_context.thresholds.replay_sessions
-        forgotten = [life for life in self.tracked if life.is_over and t - life.last_passed > memory]
+        forgotten = [one for one in self.tracked if one.is_over and t - one.last_passed > memory]
         self.ended += forgotten
-        self.tracked = [life for life in self.tracked if life not in forgotten]
+        self.tracked = [one for one in self.tracked if one not in forgotten]
+        if session.holds:
+            for tracker in self.tracked:
+                tracker.last_passed = t
 
     def _add_or_reactivate(self, chain: Chain, t: int) -> None:
-        former = next((life for life in self.tracked if life.is_over and chain.anchor in life.anchors), None)
+        former = next((one for one in self.tracked if chain.anchor in one.anchors), None)
+        if any(one.structure.is_same_leg(chain) for one in self.tracked) and not self._has_turned(chain, t):
+            return
         if former is None:
             self.tracked.append(BaseTracker.begin(self.symbol_context, chain, t))
         else:
             former.reactivate(chain, t)
 
-
-def _matching_tracker(alive: Iterable[BaseTracker], chain: Chain | None) -> BaseTracker | None:
-    """The life that a session's chain belongs to: the one that held last."""
-    owner = None
-    if chain is not None:
-        for life in alive:
-            if life.is_same_base(chain) and (owner is None or life.last_passed > owner.last_passed):
-                owner = life
-    return owner
+    def _has_turned(self, chain: Chain, t: int) -> bool:
+        """Whether the final contraction of a base that ended may start one again: its low has held."""
+        context = self.symbol_context
+        below = context.bars.close.item(t) <= context.bars.high.item(chain.peak)
+        return below and t - chain.low_at[-1] >= context.thresholds.final_leg_sessions

@@ -4,38 +4,11 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Final
 
+from vcpd.analysis.gates import AT_MOST_GATES, STRICT_GATES, TITLES, TREND_GATES, TREND_TEMPLATE
 from vcpd.domain.setups import Gate, Setup
 
-_GATE_TITLES: Final[Mapping[str, tuple[str, str]]] = {
-    "history": ("history", "bars"),
-    "contractions": ("contractions", ""),
-    "base_depth": ("base depth", "%"),
-    "final_contraction": ("final contraction", "%"),
-    "final_to_first": ("final over first contraction", ""),
-    "prior_advance": ("advance into the anchor", "%"),
-    "risk": ("risk from entry to stop", "%"),
-    "base_intact": ("sessions since the base was last intact", ""),
-    "trend_template": ("trend criteria that hold", ""),
-    "trend_close_above_sma150_sma200": ("close above SMA 150 and SMA 200", ""),
-    "trend_sma150_above_sma200": ("SMA 150 above SMA 200", ""),
-    "trend_sma200_rising": ("SMA 200 above its earlier value", ""),
-    "trend_sma50_above_sma150_sma200": ("SMA 50 above SMA 150 and SMA 200", ""),
-    "trend_close_above_sma50": ("close above SMA 50", ""),
-    "trend_close_above_low": ("close far enough above the yearly low", ""),
-    "trend_close_near_high": ("close near enough to the yearly high", ""),
-    "rs_rating": ("RS rating", ""),
-}
-_AT_MOST_GATES: Final = frozenset({"final_contraction", "final_to_first", "risk", "base_intact"})
-_ABOVE_GATES: Final = frozenset(name for name in _GATE_TITLES if name.startswith("trend_")) - {
-    "trend_template",
-    "trend_close_above_low",
-    "trend_close_near_high",
-}
 MIN_DIGITS: Final = 4
 MAX_DIGITS: Final = 12
-_TEMPLATE_GATES: Final = frozenset(
-    {"rs_rating", *(name for name in _GATE_TITLES if name.startswith("trend_"))}
-)
 
 
 def explain(setup: Setup) -> list[str]:
@@ -43,8 +16,9 @@ def explain(setup: Setup) -> list[str]:
     lines = [_headline(setup)]
     if setup.reason is not None:
         return lines
-    if setup.nearest_miss is not None:
-        lines.append(setup.nearest_miss)
+    lines += [line for line in (setup.nearest_miss, setup.group_reason) if line is not None]
+    lines += setup.tolerances
+    lines += _levels_lines(setup)
     groups = {"fails": list(failed_gates(setup.gates)), "holds": [], "unknown": []}
     for name, gate in setup.gates.items():
         if gate.passed is not False:
@@ -62,9 +36,26 @@ def _headline(setup: Setup) -> str:
     if setup.footprint is None:
         return f"{head}no base"
     verdict = "a setup" if setup.passed else "no setup"
+    if setup.group is not None:
+        verdict = f"group {setup.group.value.replace('_', ' ')}"
     return (
         f"{head}{verdict}, {setup.footprint}, {setup.state}, pivot {setup.pivot:.10g}, stop {setup.stop:.10g}"
     )
+
+
+def _levels_lines(setup: Setup) -> Iterator[str]:
+    """Both stops, the old pivot, and the session's own chain where it is another one."""
+    if setup.structural_stop is not None and setup.structural_risk_pct is not None:
+        structural = f"{setup.structural_stop:.10g} ({setup.structural_risk_pct:.1f} % below the entry)"
+        yield f"structural stop {structural}, capped stop {setup.stop:.10g} ({setup.risk_pct or 0:.1f} %)"
+    if setup.previous_pivot is not None:
+        yield f"pivot before this chapter {setup.previous_pivot:.10g}"
+    if setup.variant is not None:
+        yield f"admitted as {setup.variant}"
+    own = setup.own_chain
+    if own is not None and own.pivot != setup.pivot:
+        verdict = nearest_miss(own.gates) or "every gate holds"
+        yield f"own chain of this session {own.footprint}, pivot {own.pivot:.10g}: {verdict}"
 
 
 def nearest_miss(gates: Mapping[str, Gate]) -> str | None:
@@ -76,21 +67,21 @@ def nearest_miss(gates: Mapping[str, Gate]) -> str | None:
     if not failed:
         return None
     first = "would be a setup but for: " + describe_gate(failed[0], gates[failed[0]])
-    others = len([name for name in failed if name != "trend_template"]) - 1
+    others = len([name for name in failed if name != TREND_TEMPLATE]) - 1
     return first + (f" (and {others} more)" if others > 0 else "")
 
 
 def failed_gates(gates: Mapping[str, Gate]) -> Iterator[str]:
     """Names of the gates that fail, the nearest miss first."""
     failed = [name for name, gate in gates.items() if gate.passed is False]
-    single = [name for name in failed if name in _TEMPLATE_GATES and name != "trend_template"]
-    if single and "trend_template" in failed:
-        failed.remove("trend_template")
-        failed.append("trend_template")  # its criteria say it better
-    ranked = [name for name in failed if name != "trend_template"]
+    single = [name for name in failed if name in TREND_GATES]
+    if single and TREND_TEMPLATE in failed:
+        failed.remove(TREND_TEMPLATE)
+        failed.append(TREND_TEMPLATE)  # its criteria say it better
+    ranked = [name for name in failed if name != TREND_TEMPLATE]
     yield from sorted(ranked, key=lambda name: _relative_miss(gates[name]))
-    if "trend_template" in failed:
-        yield "trend_template"
+    if TREND_TEMPLATE in failed:
+        yield TREND_TEMPLATE
 
 
 def _relative_miss(gate: Gate) -> float:
@@ -114,15 +105,28 @@ def _range_bounds(threshold: str) -> tuple[float, float]:
 
 def describe_gate(name: str, gate: Gate) -> str:
     """A gate in words: `final contraction 11.2 %, at most 10 %`."""
-    title, unit = _GATE_TITLES.get(name, (name.replace("_", " "), ""))
+    return _describe(name, gate.value, gate.threshold)
+
+
+def describe_stay(name: str, gate: Gate) -> str:
+    """The same with the threshold to stay: `final contraction 11.2 %, stays up to 11 %`."""
+    threshold = gate.threshold if gate.stay_threshold is None else gate.stay_threshold
+    return _describe(name, gate.value, threshold, stay=True)
+
+
+def _describe(name: str, value: float | None, threshold: float | str, *, stay: bool = False) -> str:
+    title, unit = TITLES.get(name, (name.replace("_", " "), ""))
     unit = f" {unit}" if unit else ""
-    limit = None if isinstance(gate.threshold, str) else gate.threshold
-    digits = _significant_digits(gate.value, limit)
-    value = "unknown" if gate.value is None else _format_number(gate.value, digits) + unit
+    limit = None if isinstance(threshold, str) else threshold
+    digits = _significant_digits(value, limit)
+    number = "unknown" if value is None else _format_number(value, digits) + unit
     if limit is None:
-        return f"{title} {value}, {gate.threshold}"
-    asked = "at most" if name in _AT_MOST_GATES else "above" if name in _ABOVE_GATES else "at least"
-    return f"{title} {value}, {asked} {_format_number(limit, digits)}{unit}"
+        return f"{title} {number}, {'stays in ' if stay else ''}{threshold}"
+    if stay:
+        bound = "stays up to" if name in AT_MOST_GATES else "stays from"
+    else:
+        bound = "at most" if name in AT_MOST_GATES else "above" if name in STRICT_GATES else "at least"
+    return f"{title} {number}, {bound} {_format_number(limit, digits)}{unit}"
 
 
 def _significant_digits(value: float | None, limit: float | None) -> int:

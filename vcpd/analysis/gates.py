@@ -1,37 +1,168 @@
-"""Gates: every condition of a setup by name, with its value and its threshold."""
+"""Gates: each condition of a setup, defined once with name, text, thresholds and evaluation.
+
+A gate holds in a range; the wider second range is for a setup that was admitted already. Light enough
+for the daemon: the kernels compile `base_holds` and `contractions_hold` for themselves.
+"""
 
 import math
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Callable, Iterator, Mapping
+from enum import IntEnum
+from functools import lru_cache
+from typing import Final, NamedTuple
 
-from vcpd.analysis.base_search import Chain, depths_pct
-from vcpd.analysis.indicators import Bars
-from vcpd.analysis.kernels import is_at_most
-from vcpd.analysis.levels import Levels
-from vcpd.analysis.thresholds import Thresholds
-from vcpd.analysis.trend import Criterion, Trend
+from vcpd.analysis.thresholds import TIE_TOLERANCE, SearchRules, Thresholds, is_at_most
+from vcpd.domain.bars import FloatArray, IntArray
 from vcpd.domain.setups import Gate
 
-TREND_GATES: Final[Mapping[str, int]] = {
-    "trend_close_above_sma150_sma200": Criterion.CLOSE_ABOVE_SMA150_SMA200,
-    "trend_sma150_above_sma200": Criterion.SMA150_ABOVE_SMA200,
-    "trend_sma200_rising": Criterion.SMA200_RISING,
-    "trend_sma50_above_sma150_sma200": Criterion.SMA50_ABOVE_SMA150_SMA200,
-    "trend_close_above_sma50": Criterion.CLOSE_ABOVE_SMA50,
-    "trend_close_above_low": Criterion.CLOSE_ABOVE_LOW,
-    "trend_close_near_high": Criterion.CLOSE_NEAR_HIGH,
-    "rs_rating": Criterion.RS_RATING,
+TIE: Final = 1 + TIE_TOLERANCE
+TREND_TEMPLATE: Final = "trend_template"
+YOUNG_SECOND_STAGE: Final = "young second stage"
+
+
+class Range(NamedTuple):
+    """Values from `least` to `most`, both included."""
+
+    least: float
+    most: float
+
+    def holds(self, value: float) -> bool:
+        return is_at_most(self.least, value) and is_at_most(value, self.most)
+
+    def widened(self, share: float) -> "Range":
+        """Each finite bound moved outwards by a share of itself."""
+        return Range(self.least * (1 - share), self.most * (1 + share))
+
+
+class Structure(NamedTuple):
+    """The numbers of a base that its gates judge; NaN where the history cannot tell."""
+
+    contractions: int
+    base_depth_pct: float
+    final_depth_pct: float
+    final_to_first: float
+    advance_pct: float
+    risk_pct: float
+    broken_sessions: int
+
+
+class GateRule(NamedTuple):
+    """One gate of the structure: what it measures, and the ranges to enter and to stay."""
+
+    name: str
+    title: str
+    unit: str
+    digits: int
+    measure: Callable[[Structure], float]
+    enter: Callable[[Thresholds], Range]
+    stay: Callable[[Thresholds], Range]
+
+
+def _widened(enter: Callable[[Thresholds], Range]) -> Callable[[Thresholds], Range]:
+    return lambda thresholds: enter(thresholds).widened(thresholds.structure_stay_pct / 100)
+
+
+def _contractions(thresholds: Thresholds) -> Range:
+    return Range(thresholds.contractions_least, thresholds.contractions_most)
+
+
+def _base_depth(thresholds: Thresholds) -> Range:
+    return Range(thresholds.base_depth_least_pct, thresholds.base_depth_most_pct)
+
+
+def _final_depth(thresholds: Thresholds) -> Range:
+    return Range(-math.inf, thresholds.final_depth_most_pct)
+
+
+def _final_to_first(thresholds: Thresholds) -> Range:
+    return Range(-math.inf, thresholds.final_to_first_most)
+
+
+def _advance(thresholds: Thresholds) -> Range:
+    return Range(thresholds.prior_advance_least_pct, math.inf)
+
+
+def _risk(thresholds: Thresholds) -> Range:
+    return Range(-math.inf, thresholds.risk_most_pct)
+
+
+def _intact(_: Thresholds) -> Range:
+    return Range(-math.inf, 0.0)
+
+
+def _intact_to_stay(thresholds: Thresholds) -> Range:
+    return Range(-math.inf, float(thresholds.stay_sessions))
+
+
+STRUCTURE_RULES: Final = (
+    GateRule("contractions", "contractions", "", 0, lambda s: s.contractions, _contractions, _contractions),
+    GateRule(
+        "base_depth", "base depth", "%", 2, lambda s: s.base_depth_pct, _base_depth, _widened(_base_depth)
+    ),
+    GateRule(
+        "final_contraction", "final contraction", "%", 4, lambda s: s.final_depth_pct, _final_depth,
+        _widened(_final_depth),
+    ),
+    GateRule(
+        "final_to_first", "final over first contraction", "", 4, lambda s: s.final_to_first, _final_to_first,
+        _widened(_final_to_first),
+    ),
+    GateRule(
+        "prior_advance", "advance into the anchor", "%", 2, lambda s: s.advance_pct, _advance,
+        _widened(_advance),
+    ),
+    GateRule(
+        "risk", "risk from entry to under the final low", "%", 4, lambda s: s.risk_pct, _risk, _widened(_risk)
+    ),
+    GateRule(
+        "base_intact", "sessions since the base was last intact", "", 0, lambda s: s.broken_sessions, _intact,
+        _intact_to_stay,
+    ),
+)  # fmt: skip
+DEPTH_GATES: Final = frozenset({"base_depth", "final_contraction", "final_to_first"})
+
+
+class Criterion(IntEnum):
+    """The eight criteria of the trend template, in its order."""
+
+    CLOSE_ABOVE_SMA150_SMA200 = 0
+    SMA150_ABOVE_SMA200 = 1
+    SMA200_RISING = 2
+    SMA50_ABOVE_SMA150_SMA200 = 3
+    CLOSE_ABOVE_SMA50 = 4
+    CLOSE_ABOVE_LOW = 5
+    CLOSE_NEAR_HIGH = 6
+    RS_RATING = 7
+
+
+STRICT_CRITERIA: Final = 5  # the first five ask for more than their limit, the others for at least that
+TREND_RULES: Final[Mapping[Criterion, tuple[str, str]]] = {
+    Criterion.CLOSE_ABOVE_SMA150_SMA200: (
+        "trend_close_above_sma150_sma200",
+        "close above SMA 150 and SMA 200",
+    ),
+    Criterion.SMA150_ABOVE_SMA200: ("trend_sma150_above_sma200", "SMA 150 above SMA 200"),
+    Criterion.SMA200_RISING: ("trend_sma200_rising", "SMA 200 above its earlier value"),
+    Criterion.SMA50_ABOVE_SMA150_SMA200: (
+        "trend_sma50_above_sma150_sma200",
+        "SMA 50 above SMA 150 and SMA 200",
+    ),
+    Criterion.CLOSE_ABOVE_SMA50: ("trend_close_above_sma50", "close above SMA 50"),
+    Criterion.CLOSE_ABOVE_LOW: ("trend_close_above_low", "close far enough above the yearly low"),
+    Criterion.CLOSE_NEAR_HIGH: ("trend_close_near_high", "close near enough to the yearly high"),
+    Criterion.RS_RATING: ("rs_rating", "RS rating"),
 }
-STRUCTURE_GATES: Final = (
-    "contractions",
-    "base_depth",
-    "final_contraction",
-    "final_to_first",
-    "prior_advance",
-    "risk",
-    "base_intact",
+TREND_GATES: Final = frozenset(name for name, _ in TREND_RULES.values())
+STRICT_GATES: Final = frozenset(TREND_RULES[Criterion(n)][0] for n in range(STRICT_CRITERIA))
+REQUIRED_GATES: Final = ("history", *(rule.name for rule in STRUCTURE_RULES), TREND_TEMPLATE)
+TITLES: Final[Mapping[str, tuple[str, str]]] = {
+    "history": ("history", "bars"),
+    TREND_TEMPLATE: ("trend criteria that hold", ""),
+    **{rule.name: (rule.title, rule.unit) for rule in STRUCTURE_RULES},
+    **{name: (title, "") for name, title in TREND_RULES.values()},
+}
+AT_MOST_GATES: Final = frozenset(
+    rule.name for rule in STRUCTURE_RULES if rule.enter(Thresholds()).least == -math.inf
 )
-REQUIRED_GATES: Final = ("history", *STRUCTURE_GATES, "trend_template")
 
 
 def all_pass(gates: Mapping[str, Gate]) -> bool:
@@ -43,83 +174,148 @@ def all_pass(gates: Mapping[str, Gate]) -> bool:
     return has_base and all(gates[name].passed is not False for name in REQUIRED_GATES)
 
 
-def history_gate(bars: int, thresholds: Thresholds) -> dict[str, Gate]:
-    return {"history": Gate(bars >= thresholds.minimum_bars, float(bars), float(thresholds.minimum_bars))}
+def base_holds(base_depth: float, advance: float, known: bool, rules: SearchRules) -> bool:
+    """The gates of a base that no chain can change; `known` where the history holds the advance."""
+    return (
+        rules.base_depth_least <= base_depth * TIE
+        and base_depth <= rules.base_depth_most * TIE
+        and (not known or rules.advance_least <= advance * TIE)
+    )
 
 
-def trend_gates(trend: Trend, slot: int, thresholds: Thresholds) -> dict[str, Gate]:
-    """One gate a criterion, and the template as a whole: how many of the known criteria hold."""
-    values, limits = trend.value[slot].tolist(), trend.limit[slot].tolist()
-    holds = trend.holds[slot].tolist()
-    rounded = {number: round(number, 4) for number in {*values, *limits}}  # the same few again and again
-    gates = {
-        name: _criterion_gate(holds[n], rounded[values[n]], rounded[limits[n]])
-        for name, n in TREND_GATES.items()
-    }
-    held, failed = int(trend.held[slot]), int(trend.failed[slot])
-    allowed = thresholds.criteria_allowed_to_fail
-    gates["trend_template"] = Gate(failed <= allowed, float(held), float(held + failed - allowed))
+def contractions_hold(contractions: int, first: float, final: float, rules: SearchRules) -> bool:
+    """The gates of a chain: how many contractions, and how deep the final one is."""
+    return (
+        rules.contractions_least <= contractions <= rules.contractions_most
+        and final <= rules.final_depth_most * TIE
+        and final <= rules.final_to_first_most * first * TIE
+    )
+
+
+class _LimitTexts(NamedTuple):
+    """A structure gate under given thresholds: both ranges, and both as JSON shows them."""
+
+    rule: GateRule
+    enter: Range
+    stay: Range
+    threshold: float | str
+    stay_threshold: float | str
+
+
+@lru_cache(maxsize=16)
+def _structure_table(thresholds: Thresholds) -> tuple[_LimitTexts, ...]:
+    table = []
+    for rule in STRUCTURE_RULES:
+        enter, stay = rule.enter(thresholds), rule.stay(thresholds)
+        table.append(_LimitTexts(rule, enter, stay, _limit_text(enter, rule), _limit_text(stay, rule)))
+    return tuple(table)
+
+
+def _limit_text(limits: Range, rule: GateRule) -> float | str:
+    """The bound where there is one, else `least..most`."""
+    if math.isinf(limits.least):
+        return limits.most if rule.digits == 0 else round(limits.most, 4)
+    if math.isinf(limits.most):
+        return round(limits.least, 4)
+    return f"{limits.least:g}..{limits.most:g}" + (f" {rule.unit}" if rule.unit else "")
+
+
+def structure_holds(structure: Structure, thresholds: Thresholds) -> tuple[bool, bool]:
+    """Whether every gate of the structure holds by its threshold to enter, and by the one to stay."""
+    enters = stays = True
+    for rule, enter, stay, _, _ in _structure_table(thresholds):
+        value = rule.measure(structure)
+        if not math.isnan(value):
+            enters = enters and enter.holds(value)
+            stays = stays and stay.holds(value)
+    return enters, stays
+
+
+def structure_gates(structure: Structure, thresholds: Thresholds) -> dict[str, Gate]:
+    """The gates of a base."""
+    gates = {}
+    for rule, enter, stay, threshold, stay_threshold in _structure_table(thresholds):
+        value = rule.measure(structure)
+        if math.isnan(value):
+            gates[rule.name] = Gate(None, None, threshold, stay_threshold)
+        else:
+            shown = round(float(value), rule.digits) if math.isfinite(value) else None
+            gates[rule.name] = Gate(
+                enter.holds(value), shown, threshold, stay_threshold, enter.holds(value) or stay.holds(value)
+            )
     return gates
-
-
-def _criterion_gate(holds: int, value: float, limit: float) -> Gate:
-    if holds >= 0:
-        return Gate(holds == 1, value, limit)
-    return Gate(None, None if math.isnan(value) else value, "unknown" if math.isnan(limit) else limit)
-
-
-def structure_gates(
-    bars: Bars, chain: Chain, levels: Levels, unseen_sessions: int, thresholds: Thresholds
-) -> dict[str, Gate]:
-    """The gates of a base: `unseen_sessions` since its chain was last there."""
-    depths = depths_pct(bars, chain)
-    base_depth = 100 * chain.base_depth
-    least, most = thresholds.contractions_least, thresholds.contractions_most
-    shallow, deep = thresholds.base_depth_least_pct, thresholds.base_depth_most_pct
-    return {
-        "contractions": Gate(least <= len(depths) <= most, float(len(depths)), f"{least}..{most}"),
-        "base_depth": Gate(
-            _within(base_depth, shallow, deep), round(base_depth, 2), f"{shallow:g}..{deep:g} %"
-        ),
-        "final_contraction": _at_most_gate(depths[-1], thresholds.final_depth_most_pct),
-        "final_to_first": _at_most_gate(depths[-1] / depths[0], thresholds.final_to_first_most),
-        "prior_advance": _advance_gate(chain, thresholds),
-        "risk": _at_most_gate(levels.risk_pct, thresholds.risk_most_pct),
-        "base_intact": Gate(unseen_sessions == 0, float(unseen_sessions), 0.0),
-    }
 
 
 def no_structure_gates(thresholds: Thresholds) -> dict[str, Gate]:
     """The same names where no chain was found: nothing to measure, and no setup."""
-    gates: dict[str, Gate] = {}
-    least, most = thresholds.contractions_least, thresholds.contractions_most
-    gates["contractions"] = Gate(passed=False, value=0.0, threshold=f"{least}..{most}")
-    shallow, deep = thresholds.base_depth_least_pct, thresholds.base_depth_most_pct
-    limits: dict[str, float | str] = {
-        "base_depth": f"{shallow:g}..{deep:g} %",
-        "final_contraction": thresholds.final_depth_most_pct,
-        "final_to_first": thresholds.final_to_first_most,
-        "prior_advance": thresholds.prior_advance_least_pct,
-        "risk": thresholds.risk_most_pct,
-        "base_intact": 0.0,
+    gates = {
+        row.rule.name: Gate(None, None, row.threshold, row.stay_threshold)
+        for row in _structure_table(thresholds)
     }
-    for name, limit in limits.items():
-        gates[name] = Gate(passed=None, value=None, threshold=limit)
+    contractions = gates["contractions"]
+    gates["contractions"] = Gate(False, 0.0, contractions.threshold, contractions.stay_threshold, False)
     return gates
 
 
-def _within(value: float, least: float, most: float) -> bool:
-    return is_at_most(least, value) and is_at_most(value, most)
+def history_gate(bars: int, thresholds: Thresholds) -> dict[str, Gate]:
+    enough, least = bars >= thresholds.minimum_bars, float(thresholds.minimum_bars)
+    return {"history": Gate(enough, float(bars), least, least, enough)}
 
 
-def _at_most_gate(value: float, most: float) -> Gate:
-    return Gate(is_at_most(value, most), round(value, 4), most)
+class TrendRow(NamedTuple):
+    """The trend template at one session: each criterion's numbers and result (1, 0, or -1 unknown)."""
+
+    values: FloatArray
+    limits: FloatArray
+    holds: IntArray
 
 
-def _advance_gate(chain: Chain, thresholds: Thresholds) -> Gate:
-    """Unknown where the history is too short before the anchor to have held the advance."""
-    least, advance_pct = thresholds.prior_advance_least_pct, 100 * chain.advance
-    holds: bool | None = is_at_most(least, advance_pct)
-    if not holds and chain.anchor < thresholds.prior_advance_sessions:
-        holds = None
-    return Gate(holds, round(advance_pct, 2) if math.isfinite(advance_pct) else None, least)
+def trend_gates(row: TrendRow, allowed: int, thresholds: Thresholds) -> dict[str, Gate]:
+    """One gate a criterion, and the template: how many of the known ones hold, of which `allowed` may not."""
+    values, limits, holds = row.values.tolist(), row.limits.tolist(), row.holds.tolist()
+    rounded = {number: round(number, 4) for number in {*values, *limits}}  # the same few again and again
+    gates = {}
+    stayed = 0
+    for n, (name, _) in TREND_RULES.items():
+        gates[name] = gate = _criterion_gate(n, holds[n], rounded[values[n]], rounded[limits[n]], thresholds)
+        stayed += gate.stays is True
+    known = sum(hold >= 0 for hold in holds)
+    held, needed = holds.count(1), float(known - allowed)
+    gates[TREND_TEMPLATE] = Gate(held >= needed, float(held), needed, needed, stayed >= needed)
+    return gates
+
+
+def stay_limit(criterion: int, limit: float, thresholds: Thresholds) -> float:
+    """The looser limit of a trend criterion."""
+    if criterion == Criterion.RS_RATING:
+        return float(min(thresholds.rs_rating_stay, limit))
+    return limit * (1 - thresholds.trend_stay_pct / 100)
+
+
+def _criterion_gate(n: int, holds: int, value: float, limit: float, thresholds: Thresholds) -> Gate:
+    if holds < 0:
+        return Gate(
+            None, None if math.isnan(value) else value, "unknown" if math.isnan(limit) else limit, None
+        )
+    looser = stay_limit(n, limit, thresholds)
+    return Gate(holds == 1, value, limit, round(looser, 4), holds == 1 or is_at_most(looser, value))
+
+
+def failed_to_stay(gates: Mapping[str, Gate]) -> Iterator[str]:
+    """Names of the gates that keep a setup from staying; of the template, the criteria themselves."""
+    for name in REQUIRED_GATES:
+        if gates[name].stays is False:
+            if name != TREND_TEMPLATE:
+                yield name
+            else:
+                yield from (one for one, _ in TREND_RULES.values() if gates[one].stays is False)
+
+
+def tolerated(gates: Mapping[str, Gate]) -> Iterator[str]:
+    """Names of the needed gates that fail today; of the template, its criteria."""
+    for name in REQUIRED_GATES:
+        if gates[name].passed is False:
+            if name != TREND_TEMPLATE:
+                yield name
+            else:
+                yield from (one for one, _ in TREND_RULES.values() if gates[one].passed is False)

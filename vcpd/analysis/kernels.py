@@ -10,10 +10,10 @@ from typing import Any, Final, TypeVar, cast
 import numba
 from numba.core.cpu import CPUTargetOptions
 
+from vcpd.analysis.thresholds import is_at_most
+
 F = TypeVar("F", bound=Callable[..., object])
-# The same relative tolerance wherever two averages are compared: flat prices must tie, not round.
-TIE_TOLERANCE: Final = 1e-9
-_OWN_TYPES: Final = frozenset({"kernels.py", "thresholds.py"})
+_OWN_TYPES: Final = frozenset({"kernels.py", "thresholds.py", "gates.py", "contractions.py"})
 FASTMATH_FLAGS: Final = {"reassoc", "contract"}  # NaN and infinity keep their meaning
 fastmath_kernel = cast(
     "Callable[[F], F]", numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=FASTMATH_FLAGS)
@@ -70,11 +70,6 @@ uncounted_kernel = cast(
 
 # Woven into its callers: handing a dozen arrays to a function costs more than a small one does.
 inline_kernel = cast("Callable[[F], F]", numba.njit(inline="always", error_model="numpy"))
-
-
-def is_at_most(value: float, limit: float) -> bool:
-    """Whether a value is at most its limit, equal ones included however they were rounded."""
-    return value <= limit + TIE_TOLERANCE * abs(limit)
 
 
 is_at_most_kernel = kernel(is_at_most)

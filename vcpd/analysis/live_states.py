@@ -1,21 +1,23 @@
 """State of a base during the running session: the level rules on the last price, with hysteresis.
 
 A level counts as passed at once on the way up; on the way down only when the price has left it by the
-hysteresis. Each kind of event happens once in a chapter of the base's life, as in the evening.
+hysteresis. Each kind of event happens once in a chapter of the base's life, as in the evening. A price
+under the stop before a breakout is a state but no event: only a close there counts.
 """
 
 import math
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
+from vcpd.analysis.levels import ABOVE_PIVOT, state_at
 from vcpd.analysis.thresholds import Thresholds
-from vcpd.domain.setups import BaseState, EventKind, SetupEvent
+from vcpd.domain.setups import CHAPTER_STARTS, BaseState, EventKind, SetupEvent
 
-ABOVE_PIVOT: Final = frozenset({BaseState.BREAKOUT, BaseState.EXTENDED})
-AFTER_BREAKOUT: Final = ABOVE_PIVOT | {BaseState.SQUAT, BaseState.FAILED}
 BREAKOUTS: Final = frozenset({EventKind.BREAKOUT, EventKind.BREAKOUT_UNCONFIRMED})
 STATE_AFTER: Final = {
     EventKind.NEAR_PIVOT: BaseState.NEAR_PIVOT,
+    EventKind.UNDER_STOP: BaseState.UNDER_STOP,
+    EventKind.STOP_RECLAIMED: BaseState.FORMING,
     EventKind.BREAKOUT: BaseState.BREAKOUT,
     EventKind.BREAKOUT_UNCONFIRMED: BaseState.BREAKOUT,
     EventKind.RECLAIMED: BaseState.BREAKOUT,
@@ -83,7 +85,7 @@ def initial_state(state: BaseState, events: Iterable[SetupEvent], session: objec
     """
     told: set[EventKind] = set()
     for event in events:
-        if event.kind is EventKind.FOUND:
+        if event.kind in CHAPTER_STARTS:
             told = set()
         elif not event.provisional or event.session == session:
             told.add(event.kind)
@@ -96,7 +98,7 @@ def advance_state(
     stand: LiveState, price: float, volume_ratio: float, target: LiveLevels, rules: LiveRules
 ) -> tuple[LiveState, tuple[EventKind, ...]]:
     """The state after one price, with its events. A NaN `volume_ratio` is unknown and confirms nothing."""
-    state = _state_at(stand.state, price, target, rules.hysteresis)
+    state = state_at(stand.state, price, target, rules.hysteresis)
     confirmed = stand.confirmed or (state in ABOVE_PIVOT and volume_ratio >= rules.volume_ratio)
     news = [kind for kind in _events_to(stand, state, confirmed=confirmed) if kind not in stand.emitted]
     return LiveState(state, confirmed, stand.emitted | set(news)), tuple(news)
@@ -106,27 +108,15 @@ def unchanged_band(stand: LiveState, target: LiveLevels, rules: LiveRules) -> Pr
     """Where the price may move without a change: ticks inside need not be looked at."""
     slack = 1 - rules.hysteresis
     bands = {
-        BaseState.NEAR_PIVOT: PriceBand(target.near_pivot * slack, target.pivot),
+        BaseState.FORMING: PriceBand(target.stop, math.nextafter(target.near_pivot, 0.0)),
+        BaseState.NEAR_PIVOT: PriceBand(max(target.near_pivot * slack, target.stop), target.pivot),
+        BaseState.UNDER_STOP: PriceBand(-math.inf, min(target.stop / slack, target.pivot)),
         BaseState.BREAKOUT: PriceBand(target.pivot * slack, target.zone_end),
         BaseState.EXTENDED: PriceBand(target.zone_end * slack, math.inf),
         BaseState.SQUAT: PriceBand(target.stop, target.pivot),
         BaseState.FAILED: PriceBand(-math.inf, min(target.stop / slack, target.pivot)),
     }
-    return bands.get(stand.state, PriceBand(-math.inf, math.nextafter(target.near_pivot, 0.0)))
-
-
-def _state_at(state: BaseState, price: float, target: LiveLevels, hysteresis: float) -> BaseState:
-    slack = 1 - hysteresis
-    if price > target.pivot or (state in ABOVE_PIVOT and price >= target.pivot * slack):
-        beyond = price > target.zone_end or (state is BaseState.EXTENDED and price >= target.zone_end * slack)
-        return BaseState.EXTENDED if beyond else BaseState.BREAKOUT
-    if state in AFTER_BREAKOUT:
-        lost = price < target.stop or (state is BaseState.FAILED and price <= target.stop / slack)
-        return BaseState.FAILED if lost else BaseState.SQUAT
-    near = price >= target.near_pivot or (
-        state is BaseState.NEAR_PIVOT and price >= target.near_pivot * slack
-    )
-    return BaseState.NEAR_PIVOT if near else BaseState.FORMING
+    return bands.get(stand.state, PriceBand(-math.inf, math.inf))
 
 
 def _events_to(stand: LiveState, state: BaseState, *, confirmed: bool) -> list[EventKind]:

@@ -15,7 +15,7 @@ from vcpd.analysis.thresholds import Thresholds
 from vcpd.analysis.verdicts import SymbolSession, evaluate_base, evaluate_without_base
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.panel import Panel, build_panel
-from vcpd.domain.setups import Base, BaseState, Setup
+from vcpd.domain.setups import Base, Setup
 
 __all__ = ["ScreenParams", "ScreenResult", "screen_rows", "warm_up"]
 
@@ -49,30 +49,33 @@ def _screen_row(bench: SessionContext, row: int, parameters: ScreenParams) -> tu
         return Setup.unevaluated(symbol, bench.as_of, reason, close=close), []
     place = SymbolSession(bench, row, history_window(bench, row, bars))
     pairs = match_records(place, place.history.trackers.tracked, recorded)
-    current = [(life, record) for life, record in pairs if record or _is_current(place, life)]
-    stand = [(life, *build_base(place, life, record)) for life, record in current]
-    shown = _listed_setup(place, [(life, setup) for life, _, setup in stand])
-    return shown, [base for _, base, _ in stand]
+    current = [(tracker, record) for tracker, record in pairs if record or _is_current(place, tracker)]
+    followed = [(tracker, *build_base(place, tracker, record)) for tracker, record in current]
+    shown = _listed_setup(
+        place, [(tracker, setup) for tracker, _, setup in followed], own_chain=parameters.own_chain
+    )
+    return shown, [base for _, base, _ in followed]
 
 
-def _is_current(place: SymbolSession, life: BaseTracker) -> bool:
+def _is_current(place: SymbolSession, tracker: BaseTracker) -> bool:
     """Alive, or ended at this very session; what ended before and was never recorded is the past."""
-    return not life.is_over or life.ended_at == place.history.last
+    return not tracker.is_over or tracker.ended_at == place.history.last
 
 
-def _listed_setup(place: SymbolSession, stand: list[tuple[BaseTracker, Setup]]) -> Setup:
-    """The verdict a symbol is listed with: the base that is followed and was seen last, else any chain."""
-    current = [(life, setup) for life, setup in stand if _is_current(place, life)]
-    shown = [(life, setup) for life, setup in current if life.state is not BaseState.EXPIRED]
-    if shown:
-        return max(shown, key=lambda pair: (not pair[0].is_over, pair[0].last_passed, pair[0].last_seen))[1]
-    life = place.history.unlisted_breakout()
+def _listed_setup(
+    place: SymbolSession, followed: list[tuple[BaseTracker, Setup]], *, own_chain: bool
+) -> Setup:
+    """The verdict a symbol is listed with: the base that is followed, or ended today, else any chain."""
+    current = [(tracker, setup) for tracker, setup in followed if _is_current(place, tracker)]
+    if current:
+        return max(current, key=lambda pair: (not pair[0].is_over, pair[0].last_passed, pair[0].found_at))[1]
+    tracker = place.history.unlisted_breakout()
     chain = place.history.chain(place.history.last)
-    if life is None and chain is not None:
-        life = BaseTracker.begin(place.history.symbol_context, chain, place.history.last, listed=False)
-    if life is None:
+    if tracker is None and chain is not None:
+        tracker = BaseTracker.begin(place.history.symbol_context, chain, place.history.last, listed=False)
+    if tracker is None:
         return evaluate_without_base(place)
-    return evaluate_base(place, life, ())
+    return evaluate_base(place, tracker, (), own_chain=own_chain)
 
 
 _WARM_UP_BARS: Final = 400

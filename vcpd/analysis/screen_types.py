@@ -35,10 +35,10 @@ _bases_decoder = msgspec.msgpack.Decoder(tuple[Base, ...])
 
 
 class ScreenParams(msgspec.Struct, frozen=True, kw_only=True):
-    """Parameters of a screening task.
+    """Parameters of a screen, the same for the command line, the port and the workers.
 
-    `as_of` None is the panel's last session. States come from a replay of the bars; `followed`, the
-    records, only add identity and what has happened to it. `elapsed_share` is how much of a running
+    `as_of` None is the panel's last session. States come from a replay of the bars; `recorded`
+    bases only add identity and earlier events. `elapsed_share` is how much of a running
     session is over: the volume of a provisional last bar is projected to the close by it.
     """
 
@@ -46,6 +46,7 @@ class ScreenParams(msgspec.Struct, frozen=True, kw_only=True):
     thresholds: Thresholds = Thresholds()
     recorded: RecordedBases = RecordedBases()
     elapsed_share: float = 1.0
+    own_chain: bool = False
 
 
 class ScreenResult(msgspec.Struct, frozen=True):

@@ -1,16 +1,19 @@
 """Shared inputs of a session's screen, and each symbol's recent history window."""
 
+from collections.abc import Iterator
 from datetime import date
 from typing import NamedTuple
 
 import numpy as np
 
 from vcpd.analysis.base_search import Chain, ChainArrays, chain_at, find_chains, first_breakout
-from vcpd.analysis.base_tracker import BaseTracker, BaseTrackers, SymbolContext
+from vcpd.analysis.base_structure import SymbolContext
+from vcpd.analysis.base_tracker import BaseTracker, BaseTrackers, SessionInput
 from vcpd.analysis.contractions import Workspace, allocate_workspace
+from vcpd.analysis.gates import Criterion
 from vcpd.analysis.indicators import Bars
 from vcpd.analysis.strength import StrengthRatings, cached_ratings
-from vcpd.analysis.thresholds import SearchRules, Thresholds, TrendRules
+from vcpd.analysis.thresholds import TIE_TOLERANCE, SearchRules, Thresholds, TrendRules
 from vcpd.analysis.trend import Trend, evaluate_trend
 from vcpd.domain.bars import BoolArray, FloatArray
 from vcpd.domain.panel import Panel
@@ -44,15 +47,30 @@ class SessionContext:
         return self._ratings.of(self._close, row, bars.column[first:])
 
 
+class TrendFlags(NamedTuple):
+    """Per bar of the window, whether the trend lets a base enter and stay, an ordinary and a long one."""
+
+    enters: BoolArray
+    stays: BoolArray
+    enters_long: BoolArray
+    stays_long: BoolArray
+
+
 class HistoryWindow(NamedTuple):
     """The window from bar `first` to the symbol's last bar; trend and chains have a slot for each."""
 
     symbol_context: SymbolContext
     first: int
-    trend: Trend
-    trend_first: int
     chains: ChainArrays
-    holds: BoolArray  # every gate
+    holds: BoolArray  # every gate, for the session's own chain
+
+    @property
+    def trend(self) -> Trend:
+        return self.symbol_context.trend
+
+    @property
+    def trend_first(self) -> int:
+        return self.symbol_context.trend_first
 
     @property
     def last(self) -> int:
@@ -70,11 +88,21 @@ class HistoryWindow(NamedTuple):
 
     def trackers_since(self, start: int) -> BaseTrackers:
         """Every base found from slot `start` of the window on, taken to the last bar."""
-        lives = BaseTrackers(self.symbol_context)
-        for slot, holds in enumerate(self.holds[start:].tolist(), start=start):
-            if holds or lives.tracked:
-                lives.update(self.first + slot, chain_at(self.chains, slot), holds=holds)
-        return lives
+        trackers = BaseTrackers(self.symbol_context)
+        if start < len(self.holds):
+            for t, session in self.sessions_from(self.first + start):
+                if session.holds or trackers.tracked:
+                    trackers.update(t, session)
+        return trackers
+
+    def sessions_from(self, first: int) -> Iterator[tuple[int, SessionInput]]:
+        """Each bar from `first` on, with what a base is judged by there."""
+        flags = _trend_flags(self.symbol_context, first - self.trend_first)
+        for t, trend in enumerate(zip(*(column.tolist() for column in flags), strict=True), start=first):
+            slot = t - self.first
+            holds = slot >= 0 and self.holds.item(slot)
+            chain = chain_at(self.chains, slot) if holds else None
+            yield t, SessionInput(chain, holds, *trend)
 
     def unlisted_breakout(self) -> BaseTracker | None:
         """A structure that broke out of its pivot lately, though not every gate ever held."""
@@ -88,67 +116,101 @@ class HistoryWindow(NamedTuple):
         chain = self.chain(start)
         if chain is None:
             return None
-        life = BaseTracker.begin(self.symbol_context, chain, start, listed=False)
+        tracker = BaseTracker.begin(self.symbol_context, chain, start, listed=False)
         for t in range(start + 1, self.last + 1):
-            life.update(t, None, holds=False)
-        return None if life.is_over else life
+            tracker.update(t, SessionInput())
+        return None if tracker.is_over else tracker
 
 
-def history_window(bench: SessionContext, row: int, bars: Bars) -> HistoryWindow:
+def _trend_flags(context: SymbolContext, start: int) -> TrendFlags:
+    """The flags from slot `start` of the trend on."""
+    trend, thresholds = context.trend, context.thresholds
+    value, limit, holds = trend.value[start:], trend.limit[start:], trend.holds[start:]
+    looser = limit * (1 - thresholds.trend_stay_pct / 100)
+    looser[:, Criterion.RS_RATING] = np.minimum(limit[:, Criterion.RS_RATING], thresholds.rs_rating_stay)
+    beyond = (holds == 0) & (value < looser * (1 - TIE_TOLERANCE))
+    failed, failed_to_stay = trend.failed[start:], beyond.sum(axis=1)
+    enters = failed <= thresholds.criteria_allowed_to_fail
+    stays = failed_to_stay <= thresholds.criteria_allowed_to_fail
+    if not thresholds.young_second_stage:
+        return TrendFlags(enters, stays, enters, stays)
+    second = Criterion.SMA150_ABOVE_SMA200
+    return TrendFlags(
+        enters,
+        stays,
+        enters | (failed == (holds[:, second] == 0)),
+        stays | (failed_to_stay == beyond[:, second]),
+    )
+
+
+def history_window(context: SessionContext, row: int, bars: Bars) -> HistoryWindow:
     """The window that decides the state at the symbol's last bar.
 
     A base is let go after `replay_sessions` without all gates holding. So a silence of that length, or
     the history's begin, is as far as any memory reaches: a replay from there is exact.
     """
-    thresholds = bench.thresholds
-    ground = SymbolContext(bars, float(bench.panel.tick_size[row]), thresholds)
-    reach = thresholds.replay_sessions
+    sessions = context.thresholds.replay_sessions
+    reach = sessions
     while True:
-        past = _build_window(bench, row, ground, max(len(bars.close) - 1 - reach, 0))
-        if past.trend_first == 0 or _has_long_gap(past, thresholds.replay_sessions):
-            return past
-        reach += 2 * thresholds.replay_sessions
+        window = _build_window(context, row, bars, max(len(bars.close) - 1 - reach, 0))
+        if window.trend_first == 0 or _has_long_gap(window, sessions):
+            return window
+        reach += 2 * sessions
 
 
-def full_history_window(bench: SessionContext, row: int, bars: Bars) -> HistoryWindow:
+def full_history_window(context: SessionContext, row: int, bars: Bars) -> HistoryWindow:
     """The same from the first bar on."""
-    return _build_window(
-        bench, row, SymbolContext(bars, float(bench.panel.tick_size[row]), bench.thresholds), 0
-    )
+    return _build_window(context, row, bars, 0)
 
 
-def _build_window(bench: SessionContext, row: int, ground: SymbolContext, trend_first: int) -> HistoryWindow:
-    bars, thresholds = ground.bars, bench.thresholds
-    last = len(bars.close) - 1
-    ratings = bench.ratings_of(row, bars, trend_first)
-    trend = evaluate_trend(bars, ratings, trend_first, last, bench.trend_rules)
+def _build_window(context: SessionContext, row: int, bars: Bars, trend_first: int) -> HistoryWindow:
+    thresholds, last = context.thresholds, len(bars.close) - 1
+    ratings = context.ratings_of(row, bars, trend_first)
+    trend = evaluate_trend(bars, ratings, trend_first, last, context.trend_rules)
+    symbol = SymbolContext(bars, float(context.panel.tick_size[row]), thresholds, trend, trend_first)
     eligible = trend.failed <= thresholds.criteria_allowed_to_fail
-    eligible[: max(thresholds.minimum_bars - 1 - trend_first, 0)] = False
+    long_only = _second_stage(trend, thresholds) & ~eligible
+    young = max(thresholds.minimum_bars - 1 - trend_first, 0)
+    eligible[:young] = long_only[:young] = False
+    either = eligible | long_only
     first = max(last - thresholds.squat_sessions, trend_first)
-    if eligible.any():
-        first = min(first, trend_first + int(np.argmax(eligible)))
-    chains = find_chains(bars, first, last, bench.workspace, bench.rules)
-    holds = eligible[first - trend_first :] & chains.valid
-    return HistoryWindow(
-        ground, first, trend, trend_first, chains, _within_risk(ground, first, chains, holds)
+    if either.any():
+        first = min(first, trend_first + int(np.argmax(either)))
+    chains = find_chains(bars, first, last, context.workspace, context.rules)
+    ages = np.arange(first, last + 1) - chains.high_at[:, 0]
+    start = first - trend_first
+    holds = chains.valid & (
+        eligible[start:] | (long_only[start:] & (ages >= thresholds.second_stage_sessions))
     )
+    return HistoryWindow(symbol, first, chains, _within_risk(symbol, first, chains, holds))
 
 
-def _within_risk(ground: SymbolContext, first: int, chains: ChainArrays, holds: BoolArray) -> BoolArray:
-    """Without the sessions whose levels would risk too much, which the stop's own cap may rule out."""
-    thresholds = ground.thresholds
-    if thresholds.stop_most_pct > thresholds.risk_most_pct:
-        for slot in np.flatnonzero(holds).tolist():
-            chain = chain_at(chains, slot)
-            levels = chain and ground.levels(chain, first + slot)
-            holds[slot] = levels is not None and levels.risk_pct <= thresholds.risk_most_pct
+def _second_stage(trend: Trend, thresholds: Thresholds) -> BoolArray:
+    """Where SMA 150 below SMA 200 is the one criterion that fails."""
+    fails: BoolArray = (trend.failed == 1) & (trend.holds[:, Criterion.SMA150_ABOVE_SMA200] == 0)
+    return fails if thresholds.young_second_stage else np.zeros_like(fails)
+
+
+def _within_risk(context: SymbolContext, first: int, chains: ChainArrays, holds: BoolArray) -> BoolArray:
+    """Without the sessions whose structural stop risks too much."""
+    slots = np.flatnonzero(holds)
+    if len(slots):
+        bars, thresholds = context.bars, context.thresholds
+        final = chains.contractions[slots] - 1
+        entry = bars.high[chains.high_at[slots, final]] + context.tick
+        lengths = np.minimum(20, first + slots + 1)
+        ends = first + slots + 1
+        atr = (bars.range_sum[ends] - bars.range_sum[ends - lengths]) / lengths
+        floor = bars.low[chains.low_at[slots, final]] - thresholds.stop_atr_share * atr
+        risk_pct = 100 * (entry - floor) / entry
+        holds[slots] = risk_pct <= thresholds.risk_most_pct * (1 + TIE_TOLERANCE)
     return holds
 
 
-def _has_long_gap(past: HistoryWindow, sessions: int) -> bool:
+def _has_long_gap(window: HistoryWindow, sessions: int) -> bool:
     """Whether some stretch of `sessions` without all gates holding precedes what holds last."""
-    held = past.first + np.flatnonzero(past.holds)
-    if not len(held) or held[0] - past.trend_first >= sessions:
+    held = window.first + np.flatnonzero(window.holds)
+    if not len(held) or held[0] - window.trend_first >= sessions:
         return True
     return bool((held[1:] - held[:-1] > sessions).any())
 
@@ -158,5 +220,5 @@ def _start_after_last_gap(holds: BoolArray, sessions: int) -> int:
     held = np.flatnonzero(holds)
     if not len(held) or len(holds) - 1 - int(held[-1]) > sessions:
         return len(holds)
-    silences = np.flatnonzero(held[1:] - held[:-1] > sessions)
-    return int(held[silences[-1] + 1]) if len(silences) else int(held[0])
+    gaps = np.flatnonzero(held[1:] - held[:-1] > sessions)
+    return int(held[gaps[-1] + 1]) if len(gaps) else int(held[0])

@@ -1,9 +1,17 @@
-"""Parameters of the pattern detector, and their form for the kernels."""
+"""Parameters of the pattern detector, their form for the kernels, and how numbers are compared."""
 
 import math
 from typing import Annotated, ClassVar, Final, NamedTuple
 
 import msgspec
+
+# Relative: values that differ by less are equal, so that no price unit and no rounding decides.
+TIE_TOLERANCE: Final = 1e-9
+
+
+def is_at_most(value: float, limit: float) -> bool:
+    """Whether a value is at most its limit, equal values included however they were rounded."""
+    return value <= limit + TIE_TOLERANCE * abs(limit)
 
 
 class SearchRules(NamedTuple):
@@ -200,8 +208,31 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         float, msgspec.Meta(gt=0, le=50, description="... and never further below the entry than this")
     ] = 8.0
     risk_most_pct: Annotated[
-        float, msgspec.Meta(gt=0, le=50, description="a setup that risks more from entry to stop is rejected")
-    ] = 10.0
+        float, msgspec.Meta(gt=0, le=50, description="risk from entry to under the final low, at most")
+    ] = 8.0
+    structure_stay_pct: Annotated[
+        float,
+        msgspec.Meta(ge=0, le=50, description="a setup may miss a gate of its structure by this share"),
+    ] = 1.5
+    trend_stay_pct: Annotated[
+        float, msgspec.Meta(ge=0, le=20, description="... and the limit of a trend criterion by this share")
+    ] = 1.0
+    rs_rating_stay: Annotated[
+        int, msgspec.Meta(ge=1, le=99, description="... while its relative strength rating is at least this")
+    ] = 68
+    stay_sessions: Annotated[
+        int,
+        msgspec.Meta(ge=0, le=20, description="a setup that misses a gate leaves after so many sessions"),
+    ] = 3
+    new_contraction_sessions: Annotated[
+        int, msgspec.Meta(ge=1, le=30, description="a further contraction moves pivot and stop after so many")
+    ] = 5
+    young_second_stage: Annotated[
+        bool, msgspec.Meta(description="let SMA 150 stand below SMA 200 over a long base")
+    ] = True
+    second_stage_sessions: Annotated[
+        int, msgspec.Meta(ge=13, le=325, description="... of at least so many sessions")
+    ] = 100
     breakout_volume_ratio: Annotated[
         float, msgspec.Meta(gt=0, le=20, description="volume over its average that confirms a breakout")
     ] = 1.4
@@ -209,7 +240,7 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         int, msgspec.Meta(ge=1, le=60, description="back under the pivot within so many sessions is a squat")
     ] = 10
     replay_sessions: Annotated[
-        int, msgspec.Meta(ge=1, le=250, description="a base not seen for so many sessions is let go")
+        int, msgspec.Meta(ge=1, le=250, description="a base expires after so many sessions without gates")
     ] = 40
 
     def __post_init__(self) -> None:
@@ -277,4 +308,5 @@ _ORDERED_PAIRS: Final = (
     ("base_sessions_least", "base_sessions_most"),
     ("anchor_side_bars", "base_sessions_least"),  # an anchor must be one before its base is
     ("very_dry_ratio", "dry_ratio"),
+    ("rs_rating_stay", "rs_rating_least"),
 )

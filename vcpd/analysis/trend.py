@@ -1,29 +1,14 @@
 """The trend template: eight criteria (Minervini 2013), each with its two numbers."""
 
-from enum import IntEnum
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from vcpd.analysis.gates import STRICT_CRITERIA
 from vcpd.analysis.indicators import Bars, mean_of
-from vcpd.analysis.kernels import TIE_TOLERANCE, kernel
-from vcpd.analysis.thresholds import TrendRules
+from vcpd.analysis.kernels import kernel
+from vcpd.analysis.thresholds import TIE_TOLERANCE, TrendRules
 from vcpd.domain.bars import FloatArray, IntArray
-
-RATING_CRITERION: Final = 7  # the criterion that needs the universe
-
-
-class Criterion(IntEnum):
-    """The eight, in the order of the template."""
-
-    CLOSE_ABOVE_SMA150_SMA200 = 0
-    SMA150_ABOVE_SMA200 = 1
-    SMA200_RISING = 2
-    SMA50_ABOVE_SMA150_SMA200 = 3
-    CLOSE_ABOVE_SMA50 = 4
-    CLOSE_ABOVE_LOW = 5
-    CLOSE_NEAR_HIGH = 6
-    RS_RATING = 7
 
 
 class Trend(NamedTuple):
@@ -67,8 +52,8 @@ def evaluate_trend(bars: Bars, ratings: FloatArray, first: int, last: int, rules
 
 @kernel
 def criterion_holds(number: int, value: float, limit: float) -> bool:
-    """The first five ask for more than the limit, the others for at least the limit."""
-    if number < 5:
+    """Whether a criterion holds: above its limit for the first ones, at least the limit for the others."""
+    if number < STRICT_CRITERIA:
         return value > limit * (1 + TIE_TOLERANCE)
     return value >= limit * (1 - TIE_TOLERANCE)
 

@@ -9,8 +9,15 @@ from typing import Final, NamedTuple
 from vcpd.analysis.base_search import base_weeks, contractions_of, depths_pct, footprint_of, undercuts_of
 from vcpd.analysis.base_tracker import NO_BAR, BaseTracker
 from vcpd.analysis.contractions import contraction_value
-from vcpd.analysis.explain import nearest_miss
-from vcpd.analysis.gates import all_pass, history_gate, no_structure_gates, structure_gates, trend_gates
+from vcpd.analysis.explain import describe_gate, describe_stay, nearest_miss
+from vcpd.analysis.gates import (
+    YOUNG_SECOND_STAGE,
+    all_pass,
+    history_gate,
+    no_structure_gates,
+    structure_gates,
+    tolerated,
+)
 from vcpd.analysis.indicators import (
     Bars,
     StrengthLine,
@@ -21,10 +28,11 @@ from vcpd.analysis.indicators import (
 from vcpd.analysis.levels import round_to_tick
 from vcpd.analysis.session_context import HistoryWindow, SessionContext
 from vcpd.analysis.thresholds import SearchRules
-from vcpd.domain.setups import BaseState, Gate, Setup, SetupEvent
+from vcpd.domain.setups import BaseState, EventKind, Gate, OwnChain, Setup, SetupEvent, SetupGroup
 
 STATE_CAPS: Final = {
     BaseState.SQUAT: 60.0,
+    BaseState.UNDER_STOP: 20.0,
     BaseState.EXTENDED: 50.0,
     BaseState.FAILED: 10.0,
     BaseState.EXPIRED: 10.0,
@@ -134,8 +142,8 @@ class SymbolSession(NamedTuple):
 
 
 def evaluate_without_base(place: SymbolSession) -> Setup:
-    """No chain and no base that is followed: the gates show how far off the symbol is."""
-    gates = _session_gates(place) | no_structure_gates(place.session_context.thresholds)
+    """No chain and no base that is followed: the gates tell how far off the symbol is."""
+    gates = _session_gates(place, 0) | no_structure_gates(place.session_context.thresholds)
     line = measure_strength_line(place.bars, place.session_context.index_close, place.history.last)
     atr_pct = (
         100
@@ -164,15 +172,17 @@ def evaluate_without_base(place: SymbolSession) -> Setup:
     )
 
 
-def evaluate_base(place: SymbolSession, life: BaseTracker, events: tuple[SetupEvent, ...]) -> Setup:
-    """What there is to say of a base that stands as `life` does after the last bar."""
-    bars, t, chain, levels, tick = place.bars, place.history.last, life.chain, life.levels, place.tick
-    thresholds = place.session_context.thresholds
-    gates = _session_gates(place) | structure_gates(bars, chain, levels, t - life.last_seen, thresholds)
-    quiet, line = _measure_symbol(place, life)
+def evaluate_base(
+    place: SymbolSession, tracker: BaseTracker, events: tuple[SetupEvent, ...], *, own_chain: bool = False
+) -> Setup:
+    """The verdict on a base as its tracker has it after the last bar; `events` are empty if not followed."""
+    bars, t, chain, levels, tick = place.bars, place.history.last, tracker.chain, tracker.levels, place.tick
+    followed = bool(events)
+    gates = tracker.structure.gates(t)
+    quiet, line = _measure_symbol(place, tracker)
     undercuts = undercuts_of(bars, chain, place.session_context.sessions, t)
     components = score_components(
-        _score_inputs(place, life, quiet, len(undercuts)), place.session_context.rules
+        _score_inputs(place, tracker, quiet, len(undercuts)), place.session_context.rules
     )
     return Setup(
         symbol=place.session_context.panel.symbols[place.row],
@@ -182,30 +192,94 @@ def evaluate_base(place: SymbolSession, life: BaseTracker, events: tuple[SetupEv
         contractions=contractions_of(bars, chain, place.session_context.sessions),
         pivot=round_to_tick(levels.pivot, tick),
         stop=round_to_tick(levels.stop, tick),
-        state=life.state,
-        score=total_score(components, life.state),
+        state=tracker.state,
+        score=total_score(components, tracker.state),
         components=components,
         gates=gates,
         rs_rating=_rating(place),
         close=float(bars.close[-1]),
         provisional=place.provisional,
-        passed=all_pass(gates) and not life.is_over,
+        passed=all_pass(gates) and not tracker.is_over,
         young=len(bars.close) < place.session_context.trend_rules.window,
         anchor_date=place.date(chain.anchor),
         buy_zone=(round_to_tick(levels.entry, tick), round_to_tick(levels.zone_end, tick)),
         risk_pct=round(levels.risk_pct, 4),
         undercuts=undercuts,
-        measures=_measures(place, life, quiet) | _strength_line_measures(line),
+        measures=_measures(place, tracker, quiet) | _strength_line_measures(line),
         nearest_miss=nearest_miss(gates),
         events=events,
+        group=tracker.group if followed else None,
+        group_reason=_group_reason(tracker, events),
+        tolerances=_tolerances(tracker, gates) if followed else (),
+        structural_stop=round_to_tick(levels.floor, tick),
+        structural_risk_pct=round(levels.structural_risk_pct, 4),
+        previous_pivot=None
+        if tracker.previous_pivot is None
+        else round_to_tick(tracker.previous_pivot, tick),
+        variant=_variant(place, chain.anchor),
+        own_chain=_own_chain(place) if followed or own_chain else None,
     )
 
 
-def _session_gates(place: SymbolSession) -> dict[str, Gate]:
-    thresholds = place.session_context.thresholds
-    slot = len(place.history.trend.failed) - 1
-    history = history_gate(len(place.bars.close), thresholds)
-    return history | trend_gates(place.history.trend, slot, thresholds)
+REASON_EVENTS: Final = {
+    SetupGroup.FOLLOWED: frozenset({EventKind.LEFT}),
+    SetupGroup.ABOVE_PIVOT: frozenset({EventKind.BREAKOUT, EventKind.BREAKOUT_UNCONFIRMED}),
+    SetupGroup.ENDED: frozenset({EventKind.FAILED, EventKind.EXPIRED}),
+}
+
+
+def _group_reason(tracker: BaseTracker, events: Sequence[SetupEvent]) -> str | None:
+    """Why a base is not among the setups, and since when."""
+    kinds = REASON_EVENTS.get(tracker.group, frozenset())
+    if tracker.state is BaseState.UNDER_STOP:
+        kinds = frozenset({EventKind.UNDER_STOP})
+    event = next((one for one in reversed(events) if one.kind in kinds), None)
+    return None if event is None else f"{event.kind.value.replace('_', ' ')} {event.session}: {event.detail}"
+
+
+def _tolerances(tracker: BaseTracker, gates: dict[str, Gate]) -> tuple[str, ...]:
+    """Of a setup, each gate that holds by its threshold to stay alone, or is beyond it for a few sessions."""
+    if tracker.group is not SetupGroup.SETUP:
+        return ()
+    return tuple(
+        f"holding by tolerance: {describe_gate(name, gates[name])}; {_stay_text(name, gates[name])}"
+        for name in tolerated(gates)
+    )
+
+
+def _stay_text(name: str, gate: Gate) -> str:
+    return describe_stay(name, gate).rsplit(", ", 1)[-1]
+
+
+def _variant(place: SymbolSession, anchor: int) -> str | None:
+    t = place.history.last
+    return YOUNG_SECOND_STAGE if place.history.symbol_context.is_second_stage(t, t - anchor) else None
+
+
+def _own_chain(place: SymbolSession) -> OwnChain | None:
+    """The session's own chain, judged without any base that is followed."""
+    t = place.history.last
+    chain = place.history.chain(t)
+    if chain is None:
+        return None
+    context = place.history.symbol_context
+    levels = context.levels(chain, t)
+    structure = context.structure(chain, levels.floor, 0)
+    gates = _session_gates(place, t - chain.anchor) | structure_gates(structure, context.thresholds)
+    return OwnChain(
+        round_to_tick(levels.pivot, place.tick),
+        round_to_tick(levels.floor, place.tick),
+        footprint_of(place.bars, chain, t),
+        place.date(chain.anchor),
+        all_pass(gates),
+        gates,
+    )
+
+
+def _session_gates(place: SymbolSession, base_sessions: int) -> dict[str, Gate]:
+    """The gates that no structure decides, for a base of so many sessions."""
+    history = history_gate(len(place.bars.close), place.session_context.thresholds)
+    return history | place.history.symbol_context.trend_gates(place.history.last, base_sessions)
 
 
 def _rating(place: SymbolSession) -> int | None:

@@ -1,0 +1,190 @@
+"""Structure of a followed base: its chain as later bars draw it, and the gates that judge it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from vcpd.analysis.base_search import Chain, depths_pct
+from vcpd.analysis.explain import describe_gate, describe_stay
+from vcpd.analysis.gates import (
+    DEPTH_GATES,
+    STRUCTURE_RULES,
+    Criterion,
+    Structure,
+    TrendRow,
+    failed_to_stay,
+    history_gate,
+    structure_gates,
+    structure_holds,
+    tolerated,
+    trend_gates,
+)
+from vcpd.analysis.indicators import Bars
+from vcpd.analysis.levels import Levels, levels_of
+from vcpd.analysis.thresholds import TIE_TOLERANCE, Thresholds
+from vcpd.analysis.trend import Trend
+from vcpd.domain.setups import Gate
+
+
+class SymbolContext(NamedTuple):
+    """What all bases of one symbol share; `trend` has a slot for each bar from `trend_first` on."""
+
+    bars: Bars
+    tick: float
+    thresholds: Thresholds
+    trend: Trend
+    trend_first: int
+
+    def levels(self, chain: Chain, t: int) -> Levels:
+        high, low = self.bars.high.item(chain.peak), self.bars.low.item(chain.low_at[-1])
+        return levels_of(high, low, self.average_true_range(t), self.tick, self.thresholds)
+
+    def average_true_range(self, t: int) -> float:
+        """ATR 20: the kernel's sums, without the cost of a call into it."""
+        length = min(20, t + 1)
+        return float(self.bars.range_sum[t + 1] - self.bars.range_sum[t + 1 - length]) / length
+
+    def trend_gates(self, t: int, base_sessions: int) -> dict[str, Gate]:
+        """The gates of the trend at bar t, for a base so old."""
+        slot, trend = t - self.trend_first, self.trend
+        row = TrendRow(trend.value[slot], trend.limit[slot], trend.holds[slot])
+        allowed = self.thresholds.criteria_allowed_to_fail
+        if self.is_second_stage(t, base_sessions):
+            allowed = 1
+        return trend_gates(row, allowed, self.thresholds)
+
+    def is_second_stage(self, t: int, base_sessions: int) -> bool:
+        """Whether SMA 150 below SMA 200 is all that the template misses, over a base long enough."""
+        if not self.thresholds.young_second_stage or base_sessions < self.thresholds.second_stage_sessions:
+            return False
+        slot = t - self.trend_first
+        return self.trend.failed.item(slot) == 1 and (
+            self.trend.holds.item(slot, Criterion.SMA150_ABOVE_SMA200) == 0
+        )
+
+    def structure(self, chain: Chain, floor: float, broken_sessions: int) -> Structure:
+        """What the gates judge of a chain whose structural stop is `floor`."""
+        depths = depths_pct(self.bars, chain)
+        entry = self.bars.high.item(chain.peak) + self.tick
+        advance, least = 100 * chain.advance, self.thresholds.prior_advance_least_pct
+        known = advance >= least or chain.anchor >= self.thresholds.prior_advance_sessions
+        return Structure(
+            len(depths),
+            100 * chain.base_depth,
+            depths[-1],
+            depths[-1] / depths[0],
+            advance if known else float("nan"),
+            100 * (entry - floor) / entry,
+            broken_sessions,
+        )
+
+
+@dataclass(slots=True, eq=False)
+class FollowedStructure:
+    """A chain taken from bar to bar: its final contraction deepens, or its rally goes on.
+
+    It is intact while no fall since the final low exceeds what a rally may hide.
+    """
+
+    context: SymbolContext
+    chain: Chain
+    atr: float  # frozen when the chain was adopted
+    last_intact: int
+    top: float = 0.0  # highest high since the final low
+    pullback: float = 0.0  # deepest fall from such a high, a fraction
+    enters: bool = True  # every gate of the structure, but that it is intact
+    stays: bool = True
+
+    @classmethod
+    def adopt(cls, context: SymbolContext, chain: Chain, t: int) -> "FollowedStructure":
+        """A chain as the search found it at bar t."""
+        structure = cls(context, chain, context.average_true_range(t), t)
+        structure._measure_rally(t)
+        structure._judge()
+        return structure
+
+    @property
+    def floor(self) -> float:
+        """The structural stop under the final low as drawn now."""
+        low = self.context.bars.low.item(self.chain.low_at[-1])
+        return low - self.context.thresholds.stop_atr_share * self.atr
+
+    def measured(self, t: int) -> Structure:
+        """The numbers that its gates judge at bar t."""
+        return self.context.structure(self.chain, self.floor, t - self.last_intact)
+
+    def is_same_leg(self, chain: Chain) -> bool:
+        return chain.peak == self.chain.peak
+
+    def redraw(self, chain: Chain, t: int) -> None:
+        """The same final contraction as the search draws it at bar t."""
+        before, self.chain = self.chain, chain
+        if chain.low_at[-1] != before.low_at[-1]:
+            self._measure_rally(t - 1)
+        if chain.high_at != before.high_at or chain.low_at != before.low_at:
+            self._judge()
+
+    def draw(self, t: int, own: Chain | None) -> bool:
+        """Take bar t in; whether the final contraction became deeper. `own` is the session's valid chain."""
+        bars, chain = self.context.bars, self.chain
+        low = bars.low.item(t)
+        deeper = low < bars.low.item(chain.low_at[-1])
+        if deeper:
+            high = bars.high.item(chain.anchor)
+            depth = max(chain.base_depth, (high - low) / high)
+            self.chain = chain._replace(low_at=(*chain.low_at[:-1], t), base_depth=depth)
+            self.top = self.pullback = 0.0
+            self._judge()
+        elif t > chain.low_at[-1]:
+            self._extend_rally(t)
+        if self._is_intact() or (own is not None and self.is_same_leg(own)):
+            self.last_intact = t
+        return deeper
+
+    def excess_depth(self, t: int) -> str | None:
+        """The depth that is beyond its threshold to stay, in words."""
+        structure, thresholds = self.measured(t), self.context.thresholds
+        for rule in STRUCTURE_RULES:
+            value, most = rule.measure(structure), rule.stay(thresholds).most
+            if rule.name in DEPTH_GATES and value > most * (1 + TIE_TOLERANCE):
+                unit = f" {rule.unit}" if rule.unit else ""
+                return f"{rule.title} {value:.4g}{unit}, at most {most:.4g}{unit}"
+        return None
+
+    def gates(self, t: int) -> dict[str, Gate]:
+        """Every gate at bar t."""
+        thresholds = self.context.thresholds
+        history = history_gate(t + 1, thresholds)
+        trend = self.context.trend_gates(t, t - self.chain.anchor)
+        return history | trend | structure_gates(self.measured(t), thresholds)
+
+    def _measure_rally(self, t: int) -> None:
+        self.top = self.pullback = 0.0
+        for k in range(self.chain.low_at[-1] + 1, t + 1):
+            self._extend_rally(k)
+
+    def _extend_rally(self, t: int) -> None:
+        bars = self.context.bars
+        if self.top > 0:
+            self.pullback = max(self.pullback, 1 - bars.low.item(t) / self.top)
+        self.top = max(self.top, bars.high.item(t))
+
+    def _judge(self) -> None:
+        structure = self.context.structure(self.chain, self.floor, 0)
+        self.enters, self.stays = structure_holds(structure, self.context.thresholds)
+
+    def _is_intact(self) -> bool:
+        bars = self.context.bars
+        peak = bars.high.item(self.chain.peak)
+        depth = (peak - bars.low.item(self.chain.low_at[-1])) / peak
+        allowed = self.context.thresholds.hidden_pullback_ratio * depth
+        return self.pullback <= allowed * (1 + TIE_TOLERANCE)
+
+
+def reason_to_leave(gates: Mapping[str, Gate], sessions: int) -> str:
+    """Which gate is beyond its threshold to stay, or was missed for too many sessions."""
+    beyond = list(failed_to_stay(gates))
+    if beyond:
+        return "; ".join(describe_stay(name, gates[name]) for name in beyond)
+    missed = "; ".join(describe_gate(name, gates[name]) for name in tolerated(gates))
+    return f"missed for {sessions} sessions: {missed}"
