@@ -193,6 +193,10 @@ class TableMaintenance(Protocol):
 
     async def analyze(self) -> None: ...
 
+    async def check_integrity(self) -> None:
+        """Read everything that is stored. Raises PermanentError that names what is damaged."""
+        ...
+
 
 class SetupStore(Protocol):
     async def active_bases(self) -> Sequence[Base]:

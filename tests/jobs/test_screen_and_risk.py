@@ -23,6 +23,7 @@ from vcpd import __version__
 from vcpd.analysis.risk.parameters import RiskParameters
 from vcpd.analysis.screen_types import ScreenParams
 from vcpd.analysis.thresholds import Thresholds
+from vcpd.core.errors import PermanentError
 from vcpd.domain import record
 from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.panel import PanelReference
@@ -160,9 +161,16 @@ async def test_risk_without_enough_history_fails_with_the_reason() -> None:
 
 class _Upkeep:
     analyzed = 0
+    checked = 0
+    damage: PermanentError | None = None
 
     async def analyze(self) -> None:
         self.analyzed += 1
+
+    async def check_integrity(self) -> None:
+        self.checked += 1
+        if self.damage is not None:
+            raise self.damage
 
 
 async def test_housekeeping_forgets_only_what_is_older_than_a_year_and_renews_statistics() -> None:
@@ -176,6 +184,21 @@ async def test_housekeeping_forgets_only_what_is_older_than_a_year_and_renews_st
     assert timedelta(days=365) < RUN_RETENTION
     assert upkeep.analyzed == 1
     assert result.counts == {"runs_forgotten": 1}
+
+
+async def test_housekeeping_reads_the_whole_store_on_sundays() -> None:
+    """Damage ends the run with the sentence that names it."""
+    town, upkeep = await _collected(), _Upkeep()
+    work = Housekeeping(FakeRunStore(town.clock), upkeep, town.clock)
+    for day, checked in ((28, 0), (29, 1), (30, 1)):  # Saturday, Sunday, Monday
+        run = context(SESSION, "housekeeping")
+        run.scheduled_at = datetime(2025, 6, day, 13, 30, tzinfo=UTC)
+        await work(run)
+        assert upkeep.checked == checked
+    upkeep.damage = PermanentError("the store is damaged (table bars): restore a backup")
+    run.scheduled_at = datetime(2025, 6, 29, 13, 30, tzinfo=UTC)
+    with pytest.raises(PermanentError, match="table bars"):
+        await work(run)
 
 
 @pytest.mark.parametrize("job", ["screen", "risk"])

@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from datetime import date
 from pathlib import Path
 
 import asyncpg
@@ -17,9 +18,13 @@ import pytest
 
 from tests.postgres import quick_place, temporary_folder
 from vcpd.core.errors import PermanentError, UnavailableError
+from vcpd.core.secrets import Secret
+from vcpd.domain.instruments import Instrument
 from vcpd.store import embedded, run_as
+from vcpd.store.database import Database
 from vcpd.store.embedded import EmbeddedPostgres
 from vcpd.store.embedded_process import server_processes
+from vcpd.store.instruments import PostgresInstrumentStore
 from vcpd.store.run_as import RunAsMethod, RunAsUser, run_as_candidates
 from vcpd.store.settings import StoreSettings
 
@@ -434,3 +439,27 @@ async def test_what_root_makes_belongs_to_the_owner_of_the_state_folder() -> Non
             assert process.stdin is not None
             process.stdin.write(b"\n")
             assert await asyncio.wait_for(process.wait(), 20) == 0
+
+
+async def test_damage_on_disk_is_found_by_reading_everything(server: EmbeddedPostgres) -> None:
+    """Two hundred bytes of one page of a table, as a failing disk would change them."""
+    dsn = Secret(await server.start())
+    database = await Database.open(dsn, SETTINGS)
+    await database.check_integrity()
+    listed = [Instrument(f"NSE:{number}", number) for number in range(500)]
+    await PostgresInstrumentStore(database).merge(listed, date(2024, 1, 1))
+    await database.execute("CHECKPOINT")
+    name = await ask(dsn.reveal(), "SELECT pg_relation_filepath('vcpd.instruments')")
+    await database.close()
+    await server.stop()
+    damage(server.data_folder / str(name))
+    database = await Database.open(Secret(await server.start()), SETTINGS)
+    with pytest.raises(PermanentError, match=r"table instruments: invalid page .* restore a backup"):
+        await database.check_integrity()
+    await database.close()
+
+
+def damage(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.seek(8192 + 4096)
+        file.write(bytes(200))

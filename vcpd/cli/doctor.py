@@ -37,7 +37,10 @@ RESULT_LABELS = {True: "good", False: "BAD ", None: "note"}
 
 
 def add_doctor_arguments(parser: argparse.ArgumentParser) -> None:
-    set_action(parser, doctor, "vcpd doctor")
+    set_action(parser, doctor, "vcpd doctor\nvcpd doctor --deep")
+    parser.add_argument(
+        "--deep", action="store_true", help="also read everything that is stored, and check its indexes"
+    )
     add_config_argument(parser)
     add_json_argument(parser)
 
@@ -60,7 +63,7 @@ def _collect_findings(arguments: argparse.Namespace) -> Sequence[Finding]:
     except ConfigurationError as error:
         remedy = "correct the file; `vcpd show-config --defaults` prints one that is good"
         return [Finding("configuration", False, "; ".join(error.problems), remedy)]
-    context = DoctorContext(loaded, WallClock().now())
+    context = DoctorContext(loaded, WallClock().now(), arguments.deep)
     findings = [_configuration_finding(path, loaded), *_run_findings(loaded), *check_machine(context)]
     return findings + list(asyncio.run(check_services(context)))
 

@@ -27,7 +27,7 @@ from vcpd.config import LoadedConfiguration
 from vcpd.core.errors import BadInputError, ConfigurationError, VcpdError
 from vcpd.core.secrets import Secret
 from vcpd.runtime.clock import WallClock
-from vcpd.store.database import connect
+from vcpd.store.database import IntegrityReport, check_integrity, connect
 from vcpd.store.embedded import EmbeddedPostgres
 from vcpd.store.settings import dsn_location
 
@@ -55,6 +55,7 @@ class DoctorContext(msgspec.Struct, frozen=True):
 
     loaded: LoadedConfiguration
     now: datetime
+    deep: bool = False  # read everything that is stored
 
     @property
     def state_dir(self) -> Path:
@@ -236,9 +237,17 @@ async def _server_text(context: DoctorContext, dsn: Secret) -> str:
     connection = await connect(dsn, context.loaded.configuration.store)
     try:
         version = connection.get_server_version()
-        return f"PostgreSQL {version.major}.{version.minor} answers at {dsn_location(dsn)}"
+        text = f"PostgreSQL {version.major}.{version.minor} answers at {dsn_location(dsn)}"
+        return f"{text}; {_integrity_text(await check_integrity(connection))}" if context.deep else text
     finally:
         await connection.close()
+
+
+def _integrity_text(report: IntegrityReport) -> str:
+    checked = f"all rows of {report.tables} tables can be read"
+    if report.indexes is None:
+        return f"{checked}; indexes were not checked (the extension amcheck is not installed)"
+    return f"{checked}, {report.indexes} indexes are sound"
 
 
 async def check_market(context: DoctorContext) -> Sequence[Finding]:

@@ -18,6 +18,7 @@ SectorListFetch = Callable[[], Awaitable[str]]
 LARGE_EXCHANGE_SIZE: Final = 1_000  # a small one is a simulation, whose size the user may change
 MIN_PLAUSIBLE_SHARE: Final = 0.5  # of the instruments that are listed so far
 MAX_UNSTORABLE_SHOWN: Final = 5
+INTEGRITY_WEEKDAY: Final = 6  # Sunday: the store is read whole, and what is damaged is found
 RUN_RETENTION: Final = timedelta(days=400)
 
 
@@ -141,4 +142,7 @@ class Housekeeping:
         context.progress.advance()
         await self.maintenance.analyze()
         context.progress.advance()
+        if context.scheduled_at.weekday() == INTEGRITY_WEEKDAY:
+            context.progress.note = "reading everything that is stored"
+            await self.maintenance.check_integrity()
         return RunResult(counts={"runs_forgotten": forgotten})

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from typing import Any, Final, Self, TypeAlias
 
 import asyncpg
@@ -42,12 +43,14 @@ TRANSIENT_ERRORS: Final = (
     asyncpg.LockNotAvailableError,
 )
 CAPACITY_ERRORS: Final = (asyncpg.DiskFullError, asyncpg.OutOfMemoryError)
+DAMAGE_ERRORS: Final = (asyncpg.DataCorruptedError, asyncpg.IndexCorruptedError)
 READ_ONLY_ERRORS: Final = (asyncpg.ReadOnlySQLTransactionError,)
 Connection: TypeAlias = asyncpg.Connection
 SQL: Final = named_queries("database")
 MIN_SERVER_VERSION: Final = 14
 CLOSE_TIMEOUT_S: Final = 10.0
 IDLE_CONNECTION_LIFETIME_S: Final = 300.0
+INTEGRITY_TIMEOUT_S: Final = 3600.0
 
 
 @contextmanager
@@ -137,6 +140,33 @@ def _connection_options(settings: StoreSettings) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True, slots=True)
+class IntegrityReport:
+    """What was read; `indexes` is None where the server has no extension `amcheck` to check them with."""
+
+    tables: int
+    indexes: int | None
+
+
+async def check_integrity(connection: Connection) -> IntegrityReport:
+    """Read every row of every table, and check every index where the server can.
+
+    Each page that is read is compared with its checksum. Raises PermanentError that names what is damaged.
+    """
+    try:
+        with store_errors():
+            async with connection.transaction(readonly=True):
+                await connection.execute(SQL["lift_statement_timeout"])
+                await connection.execute(SQL["read_all_tables"], timeout=INTEGRITY_TIMEOUT_S)
+                tables: int = await connection.fetchval(SQL["table_count"])
+                indexes: int | None = None
+                if await connection.fetchval(SQL["has_amcheck"]):
+                    indexes = await connection.fetchval(SQL["check_indexes"], timeout=INTEGRITY_TIMEOUT_S)
+                return IntegrityReport(tables, indexes)
+    except DAMAGE_ERRORS as error:
+        raise PermanentError(f"the store is damaged ({error}): restore a backup") from error
+
+
 class Database:
     """An open, migrated database; `version` is its schema's."""
 
@@ -218,6 +248,11 @@ class Database:
     async def analyze(self) -> None:
         """Have the server look at its tables anew, so that its plans fit what is in them."""
         await self.execute(SQL["analyze"])
+
+    async def check_integrity(self) -> None:
+        """Read everything that is stored. Raises PermanentError that names what is damaged."""
+        async with self.connection() as connection:
+            await check_integrity(connection)
 
     async def analyze_stale(self) -> tuple[str, ...]:
         """The same for tables whose contents changed by a tenth since; gives their names."""

@@ -37,3 +37,36 @@ BEGIN
     END LOOP;
 END
 $$;
+
+-- name: lift_statement_timeout
+SET LOCAL statement_timeout = 0;
+
+-- name: read_all_tables
+DO $$
+DECLARE
+    checked record;
+BEGIN
+    FOR checked IN
+        SELECT c.relname FROM pg_class c
+        WHERE c.relnamespace = to_regnamespace('vcpd') AND c.relkind = 'r' ORDER BY c.relname
+    LOOP
+        BEGIN
+            EXECUTE format('SELECT sum(length(whole_row::text)) FROM vcpd.%I AS whole_row', checked.relname);
+        EXCEPTION WHEN data_corrupted OR index_corrupted OR internal_error THEN
+            RAISE EXCEPTION 'table %: %', checked.relname, SQLERRM USING ERRCODE = 'data_corrupted';
+        END;
+    END LOOP;
+END
+$$;
+
+-- name: table_count
+SELECT count(*) FROM pg_class c WHERE c.relnamespace = to_regnamespace('vcpd') AND c.relkind = 'r';
+
+-- name: has_amcheck
+SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'amcheck');
+
+-- name: check_indexes
+SELECT count(bt_index_check(index => c.oid))
+FROM pg_class c
+JOIN pg_am a ON a.oid = c.relam
+WHERE c.relnamespace = to_regnamespace('vcpd') AND c.relkind = 'i' AND a.amname = 'btree';
