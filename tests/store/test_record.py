@@ -18,6 +18,7 @@ from vcpd.core.secrets import Secret
 from vcpd.domain.record import RecordEntry, ReportedSetup, check_chain, entry_hash
 from vcpd.store import screen_results
 from vcpd.store.database import Database
+from vcpd.store.leader_lock import LeaderLock
 from vcpd.store.screen_results import PostgresRecordStore, PostgresSetupStore
 
 MONDAY, TUESDAY = date(2024, 3, 4), date(2024, 3, 5)
@@ -36,6 +37,22 @@ def evening(session: date, *pivots: float, hour: int = 12, **changes: Any) -> li
 async def put(database: Database, session: date, setups: Sequence[ReportedSetup]) -> None:
     verdicts = written([verdict(name, session) for name in NAMES])
     await PostgresSetupStore(database).put(session, verdicts, [], setups)
+
+
+async def test_the_leading_daemon_can_append(postgres_server: Secret, migrated_template: str) -> None:
+    """The lock of leadership, held all the time, is another one than the lock of the chain."""
+    async with fresh_address(postgres_server, migrated_template) as address:
+        database = await Database.open(address, SETTINGS)
+        leader = LeaderLock(address, SETTINGS)
+        try:
+            assert await leader.try_lead()
+            await instruments_of(database, *NAMES)
+            async with asyncio.timeout(10):
+                await put(database, MONDAY, evening(MONDAY, 100.0))
+            assert len(await entries_of(database)) == 1
+        finally:
+            await leader.step_down()
+            await database.close()
 
 
 async def entries_of(database: Database) -> list[RecordEntry]:

@@ -10,10 +10,9 @@ from vcpd.core.errors import VcpdError
 from vcpd.core.secrets import Secret
 from vcpd.store.database import CONNECTION_ERRORS, Connection, connect
 from vcpd.store.settings import StoreSettings
-from vcpd.store.sql import named_queries
+from vcpd.store.sql import AdvisoryLock, named_queries
 
 SQL: Final = named_queries("database")
-LEADER_LOCK: Final = 0x7663_7064_0002
 LEADER_IDLE_TIMEOUT_S: Final = 180.0  # three times as long as a leader ever is between two questions
 
 
@@ -68,7 +67,7 @@ class LeaderLock:
         async with asyncio.timeout(self._settings.connect_timeout_s):
             if self._leading:
                 return bool(await self._connection.fetchval(SQL["ping"]))
-            return bool(await self._connection.fetchval(SQL["lead"], LEADER_LOCK))
+            return bool(await self._connection.fetchval(SQL["lead"], AdvisoryLock.LEADER))
 
     def _on_termination(self, connection: Any) -> None:
         if self._leading and connection is self._connection:

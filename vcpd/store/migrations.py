@@ -10,10 +10,9 @@ import asyncpg
 
 from vcpd import __version__
 from vcpd.core.errors import IncompatibleStoreError
-from vcpd.store.sql import named_queries
+from vcpd.store.sql import AdvisoryLock, named_queries
 
 SQL: Final = named_queries("schema")
-MIGRATION_LOCK: Final = 0x7663_7064_0001
 MIGRATION_FILE_NAME: Final = re.compile(r"^(\d{4})_(\w+)\.sql$")
 OLDEST_READER: Final = re.compile(r"^-- oldest reader: (\d+)$", re.MULTILINE)
 OLDEST_RELEASE: Final = re.compile(r"^-- oldest release that may write: ([\d.]+)$", re.MULTILINE)
@@ -72,7 +71,7 @@ async def migrate(
     migrated by other files.
     """
     steps = load_migrations() if migrations is None else migrations
-    await connection.execute(SQL["lock"], MIGRATION_LOCK)
+    await connection.execute(SQL["lock"], AdvisoryLock.MIGRATION)
     try:
         await connection.execute(SQL["make_home"])
         await connection.execute(SQL["make_ledger"])
@@ -82,7 +81,7 @@ async def migrate(
             await _apply_migration(connection, step)
         return max(step.version for step in steps)
     finally:
-        await connection.execute(SQL["unlock"], MIGRATION_LOCK)
+        await connection.execute(SQL["unlock"], AdvisoryLock.MIGRATION)
 
 
 def _pending_migrations(

@@ -21,7 +21,7 @@ from vcpd.domain.record import FIRST_HASH, RecordEntry, ReportedSetup, canonical
 from vcpd.domain.risk import RiskBand, RiskScore, RiskSummary
 from vcpd.domain.setups import Base, BaseState, EncodedSetup, EventKind, Setup, SetupEvent
 from vcpd.store.database import Connection, Database
-from vcpd.store.sql import named_queries
+from vcpd.store.sql import AdvisoryLock, named_queries
 
 ROWS_PER_YIELD: Final = 50
 ROWS_PER_STATEMENT: Final = 250  # about a megabyte, packed for the server between two ticks of the loop
@@ -31,7 +31,6 @@ SETUP_COLUMNS: Final = ("has_base", "passed", "state", "score", "rs_rating", "te
 ENDED_STATES: Final = (BaseState.FAILED, BaseState.EXPIRED)
 RISK_SQL: Final = named_queries("risk")
 RECORD_SQL: Final = named_queries("record")
-RECORD_LOCK: Final = 0x7663_7064_0002
 ENTRIES_PER_FETCH: Final = 1_000
 
 
@@ -270,7 +269,7 @@ async def append_to_record(
     """
     if not reported:
         return
-    await connection.execute(RECORD_SQL["lock"], RECORD_LOCK)
+    await connection.execute(RECORD_SQL["lock"], AdvisoryLock.RECORD)
     rows = await connection.fetch(RECORD_SQL["newest_of_session"], session)
     known = {row["instrument_id"]: row["entry"] for row in rows}
     newest = await connection.fetchrow(RECORD_SQL["newest"])

@@ -2,11 +2,21 @@
 
 import re
 from collections.abc import Mapping
+from enum import IntEnum, unique
 from importlib import resources
 from types import MappingProxyType
 from typing import Final
 
 NAME_LINE: Final = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
+
+
+@unique
+class AdvisoryLock(IntEnum):
+    """Keys of the advisory locks that vcpd takes in a database: one kind never blocks another."""
+
+    MIGRATION = 0x7663_7064_0001  # one process at a time changes the schema
+    LEADER = 0x7663_7064_0002  # held by the daemon that schedules, as long as its connection lives
+    RECORD = 0x7663_7064_0003  # one transaction at a time appends to the chain of reported setups
 
 
 def named_queries(noun: str) -> Mapping[str, str]:
