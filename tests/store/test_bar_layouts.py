@@ -185,6 +185,12 @@ def test_a_files_name_is_a_symbol_or_none(stem: str, symbol: str | None) -> None
     assert file_symbol(stem) == symbol
 
 
+def test_a_symbol_of_another_exchange_keeps_it(tmp_path: Path) -> None:
+    text = "".join(ONE_FILE["plain"]).replace("T&M,", "T&M.BO,")
+    symbols = [series.symbol for series in read_bars(_write(tmp_path / "some.csv", text)).series]
+    assert symbols == ["3TEST", "BSE:T&M", "TEST-FIN"]
+
+
 def test_a_file_without_any_symbol_is_refused(tmp_path: Path) -> None:
     path = _write(tmp_path / "prices.csv", OWN_HEADER + _own_rows("T&M"))
     with pytest.raises(

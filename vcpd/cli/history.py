@@ -135,6 +135,7 @@ def history(arguments: argparse.Namespace) -> int:
     if not found.judged_sessions and not found.left_out:
         begin, end = arguments.first or "its first bar", arguments.last or "its last bar"
         raise BadInputError(f"{arguments.bars}: no session between {begin} and {end}")
+    _warn_left_out(found.left_out)
     _write_result(found, looking, arguments)
     return EXIT_OK
 
@@ -236,13 +237,19 @@ def _print_result(found: BacktestResult, looking: BacktestParams) -> None:
 
 
 def _print_left_out(symbols: Sequence[LeftOutSymbol]) -> None:
-    """Every symbol by name; the first with their reasons."""
+    """Every symbol by name."""
     if not symbols:
         return
     print(f"left out, {len(symbols):,} symbols with a doubt in the span's bars (--json has each reason):")
     print("  " + ", ".join(one.symbol for one in symbols))
+
+
+def _warn_left_out(symbols: Sequence[LeftOutSymbol]) -> None:
+    """On standard error, with the reasons, so that a result written as JSON or parquet is warned of too."""
     for one in symbols[:REASONS_SHOWN]:
-        print(f"  {one.symbol} {one.session or ''}: {one.reason}")
+        print(f"vcpd: left out: {one.symbol} {one.session or ''}: {one.reason}", file=sys.stderr)
+    if len(symbols) > REASONS_SHOWN:
+        print(f"vcpd: left out: {len(symbols) - REASONS_SHOWN} more symbols", file=sys.stderr)
 
 
 def conclusion(found: BacktestResult) -> str:

@@ -98,9 +98,11 @@ class Quote(msgspec.Struct, frozen=True):
 
 
 def plain_symbol(text: str) -> str:
-    """`INFY` for `infy`, `INFY.NS` and `INFY-EQ`; an exchange before a colon stays."""
+    """`INFY` for `infy`, `INFY.NS` and `INFY-EQ`; an exchange stays, `INFY.BO` is `BSE:INFY`."""
     name = " ".join(text.split()).upper()
     exchange, colon, symbol = name.rpartition(":")
+    if not colon and symbol.endswith(".BO"):
+        return f"BSE:{symbol.removesuffix('.BO')}"
     symbol = VENDOR_INDEX_NAMES.get(symbol, _VENDOR_SUFFIX.sub("", symbol) or symbol)
     return f"{exchange}{colon}{symbol}"
 

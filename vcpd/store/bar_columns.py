@@ -48,7 +48,7 @@ UNKNOWN_SYMBOL: Final = "?"
 DATE_ORDER_HINT: Final = "write dates as 2025-06-30, or say --date-order day-first or month-first"
 
 
-BULLETIN_NOTICE: Final = (
+UNADJUSTED_NOTICE: Final = (
     "the exchange's daily files hold prices as traded, not adjusted for splits and bonuses: "
     'market = "bhavcopy" adjusts them (docs/bhavcopy.md)'
 )
@@ -358,7 +358,7 @@ class _TableParser:
             columns = {"symbol": FROM_FILE_NAME, **columns}
         sessions = records["session"]
         if is_bhavcopy(self._table.header.names):
-            self._notices.append(BULLETIN_NOTICE)
+            self._notices.append(UNADJUSTED_NOTICE)
         return FileReading(
             file=str(self._table.path),
             format=self._table.format_name,

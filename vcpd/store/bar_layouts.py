@@ -19,7 +19,7 @@ MIN_HEADER_MATCHES: Final = 3
 COLUMN_NAMES: Final[Mapping[str, tuple[str, ...]]] = {  # without case, blanks and punctuation; the best first
     "symbol": (
         "symbol", "ticker", "tckrsymb", "tradingsymbol", "chsymbol", "nsesymbol", "scrip", "scripname",
-        "stock", "stockname", "stocksymbol", "instrument", "security", "sym", "indexname",
+        "stock", "stockname", "stocksymbol", "instrument", "security", "sym", "scname", "indexname",
     ),
     "date": (
         "date", "tradedate", "tradingdate", "traddt", "date1", "timestamp", "chtimestamp", "mtimestamp",
@@ -34,7 +34,7 @@ COLUMN_NAMES: Final[Mapping[str, tuple[str, ...]]] = {  # without case, blanks a
     "volume": (
         "volume", "vol", "totaltradedquantity", "tottrdqty", "ttltrdqnty", "ttltradgvol", "chtottradedqty",
         "totaltradedvolume", "tradedquantity", "tradedqty", "tradedvolume", "totalvolume", "totalquantity",
-        "quantity", "qty", "sharestraded", "noofshares", "numberofshares", "v",
+        "quantity", "qty", "sharestraded", "noofshares", "noofshrs", "numberofshares", "v",
     ),
     "series": ("series", "sctysrs", "chseries"),
     "time": ("time", "tradetime"),
@@ -43,7 +43,7 @@ ADJUSTED_NAMES: Final[Mapping[str, str]] = {
     f"adj{name}": name for name in (*PRICE_COLUMNS, "volume")
 } | {f"adjusted{name}": name for name in (*PRICE_COLUMNS, "volume")}  # fmt: skip
 INDEX_NAMES: Final = frozenset({"", "unnamed0", "indexlevel0"})  # of a first column that pandas wrote
-BULLETIN_VOLUMES: Final = frozenset({"tottrdqty", "ttltrdqnty", "ttltradgvol"})
+BHAVCOPY_VOLUMES: Final = frozenset({"tottrdqty", "ttltrdqnty", "ttltradgvol"})
 OTHER_WIDE_NAMES: Final = frozenset({"dividends", "stocksplits", "capitalgains", "adjclose", "repaired"})
 GENERIC_FILE_NAMES: Final = frozenset(
     {
@@ -210,4 +210,4 @@ def file_symbol(stem: str) -> str | None:
 def is_bhavcopy(names: Sequence[str]) -> bool:
     """Whether a header is one of the exchange's daily files, whose prices nobody has adjusted."""
     plain = {normalized_name(name) for name in names}
-    return bool(plain & BULLETIN_VOLUMES) and bool(plain & set(COLUMN_NAMES["series"]))
+    return bool(plain & BHAVCOPY_VOLUMES) and bool(plain & set(COLUMN_NAMES["series"]))

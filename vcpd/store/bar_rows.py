@@ -55,7 +55,7 @@ class ParsedTable:
     keys: IntArray
     records: RecordArray
     lines: IntArray
-    times: IntArray | None  # (n,) minute of the day where the file tells it
+    times: IntArray | None  # (n,) minute of the day where the file gives it
     unreadable: tuple[UnreadableRow, ...]
     reading: FileReading
     notices: tuple[str, ...]
