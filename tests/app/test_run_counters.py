@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+from tests.metrics import value
 from vcpd.app.monitor import RunCounters
 from vcpd.domain.runs import Outcome, Run
 
@@ -16,26 +17,31 @@ def _run(
     return Run(number, "collect", began, began.date(), began, ended, outcome)
 
 
+def _counted(outcome: Outcome) -> float:
+    return value("vcpd_runs_total", job="collect", outcome=str(outcome))
+
+
 def test_a_run_counts_when_it_has_ended_and_only_once() -> None:
     ledger = RunCounters()
+    done, failed = _counted(Outcome.DONE), _counted(Outcome.FAILED)
+    seconds = value("vcpd_run_duration_seconds_sum", job="collect")
     ledger.count_finished([_run(1, None)], START)
-    assert not ledger.outcomes
+    assert (_counted(Outcome.DONE), _counted(Outcome.FAILED)) == (done, failed)
     for _ in range(3):
         ledger.count_finished([_run(2, Outcome.FAILED, took_s=40), _run(1)], START)
-    assert ledger.outcomes == {("collect", Outcome.DONE): 1, ("collect", Outcome.FAILED): 1}
-    assert ledger.durations["collect"].sum_s == 43
-    assert sum(ledger.durations["collect"].counts) == 2
+    assert (_counted(Outcome.DONE), _counted(Outcome.FAILED)) == (done + 1, failed + 1)
+    assert value("vcpd_run_duration_seconds_sum", job="collect") == seconds + 43
 
 
 def test_runs_from_before_the_start_do_not_count() -> None:
-    ledger = RunCounters()
-    ledger.count_finished([_run(1, at_s=-100)], START)
-    assert not ledger.outcomes
+    done = _counted(Outcome.DONE)
+    RunCounters().count_finished([_run(1, at_s=-100)], START)
+    assert _counted(Outcome.DONE) == done
 
 
 def test_what_was_counted_is_forgotten_only_when_it_cannot_come_again() -> None:
-    ledger = RunCounters()
+    ledger, done = RunCounters(), _counted(Outcome.DONE)
     ledger.count_finished([_run(1)], START)
     ledger.count_finished([_run(2)], START)
-    assert ledger.outcomes["collect", Outcome.DONE] == 2
+    assert _counted(Outcome.DONE) == done + 2
     assert ledger._counted == {2}

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.metrics import value
 from tests.schedule.virtual_time import LoopClock, run_virtually
 from vcpd.app import monitor
 from vcpd.app.alert_monitor import AlertMonitor
@@ -67,10 +68,11 @@ def test_alerts_are_checked_when_a_run_finishes(monkeypatch: pytest.MonkeyPatch)
         daemon = Daemon(monkeypatch)
         await asyncio.sleep(10)
         daemon.runs = [ended(1)]
+        done = value("vcpd_runs_total", job="collect", outcome="done")
         daemon.monitor.on_run_finished(ended(1))
         await asyncio.sleep(1)
         assert daemon.checks[-1] == (10, 1)
-        assert daemon.monitor.run_counters.outcomes["collect", Outcome.DONE] == 1
+        assert value("vcpd_runs_total", job="collect", outcome="done") == done + 1
         await daemon.stop()
 
     run_virtually(scene())

@@ -26,6 +26,7 @@ from tests.kite.exchange import (
     running,
     success,
 )
+from tests.metrics import value
 from vcpd.core.errors import NeedsLoginError, PermanentError, RetryableError
 from vcpd.domain.instruments import Instrument
 from vcpd.kite.client import split_date_range
@@ -164,23 +165,30 @@ FAULTS: dict[str, Reply] = {
 }
 
 
+def _requests(status: int) -> float:
+    """How many candle requests ended with this status so far."""
+    return value("vcpd_requests_total", endpoint="/instruments/historical", status=str(status))
+
+
 @pytest.mark.parametrize("fault", list(FAULTS))
 async def test_passing_trouble_is_tried_again(fault: str, exchange: Exchange, door: Door) -> None:
     """After each kind of trouble the next try brings the whole answer."""
     door.limits._by_kind[RequestKind.HISTORICAL].slow_down = lambda pause_s: None  # type: ignore[method-assign]
     exchange.script.append(FAULTS[fault])
+    retries = value("vcpd_request_retries_total")
     bars = await door.client.daily_bars(INFY, FIRST, LAST)
     assert len(bars) == 1
     assert len(exchange.requested) == 2
-    assert door.client.counts().retries == 1
+    assert value("vcpd_request_retries_total") == retries + 1
 
 
 async def test_a_slow_drip_is_cut_off(exchange: Exchange, tmp_path: Path) -> None:
     """A body that trickles does not hold a request beyond its timeout."""
     exchange.script.append(drip)
     async with door_to(exchange, tmp_path, timeout_s=0.3) as door:
+        unanswered = _requests(0)
         assert len(await door.client.daily_bars(INFY, FIRST, LAST)) == 1
-        assert door.client.counts().responses["/instruments/historical", 0] == 1
+        assert _requests(0) == unanswered + 1
 
 
 @pytest.mark.parametrize(
@@ -197,10 +205,11 @@ async def test_an_endless_body_is_not_read(body: Reply, exchange: Exchange, tmp_
 async def test_tries_end(exchange: Exchange, door: Door) -> None:
     """Trouble that stays is given up after the set number of tries."""
     exchange.default = FAULTS["unavailable"]
+    unavailable, done = _requests(503), _requests(200)
     with pytest.raises(RetryableError, match="/instruments/historical: the market answered 503"):
         await door.client.daily_bars(INFY, FIRST, LAST)
     assert len(exchange.requested) == 4
-    assert door.client.counts().responses == {("/session/token", 200): 1, ("/instruments/historical", 503): 4}
+    assert (_requests(503), _requests(200)) == (unavailable + 4, done)
 
 
 async def test_an_unreachable_exchange_is_passing_trouble(exchange: Exchange, tmp_path: Path) -> None:
@@ -256,10 +265,11 @@ async def test_429_slows_the_whole_class_and_no_other(exchange: Exchange, tmp_pa
     async with door_to(exchange, tmp_path, limits=limits) as door:
         exchange.script.clear()
         exchange.script.append(refusal(429, "NetworkException"))
+        throttled = value("vcpd_limiter_slowed_total", limit="historical")
         await asyncio.gather(*(door.client.daily_bars(INFY, FIRST, LAST) for _ in range(5)))
         later = [asked.at_s - exchange.requested[0].at_s for asked in exchange.requested]
         assert sum(1 for at_s in later if at_s < 0.9) <= 3  # those already under way
-        assert door.client.counts().limits["historical"].throttled == 1
+        assert value("vcpd_limiter_slowed_total", limit="historical") == throttled + 1
         exchange.default = success({})
         began = len(exchange.requested)
         door.limits.slow_down(RequestKind.HISTORICAL, 60)

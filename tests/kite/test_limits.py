@@ -11,6 +11,7 @@ from aiohttp import web
 
 from tests.kite.exchange import Exchange, running, success
 from tests.kite.test_window import most_in_a_window
+from tests.metrics import value
 from vcpd.kite.rate_limits import RateLimits, RequestKind
 from vcpd.kite.settings import LimitSettings
 
@@ -103,13 +104,16 @@ async def test_all_gets_share_one_limit_and_no_class_starves() -> None:
 
 async def test_what_is_no_get_does_not_count_among_them() -> None:
     """A login does not wait behind a backfill that uses up the GETs."""
-    limits = _limits(other_per_s=10, all_gets_per_s=0.1)
+    limits, passed = (
+        _limits(other_per_s=10, all_gets_per_s=0.1),
+        value("vcpd_limiter_passed_total", limit="gets"),
+    )
     async with asyncio.timeout(2):
         async with limits.acquire(RequestKind.OTHER):
             pass
         async with limits.acquire(RequestKind.OTHER, is_get=False):
             pass
-    assert limits.counts()["gets"].passed == 1
+    assert value("vcpd_limiter_passed_total", limit="gets") == passed + 1
 
 
 async def test_first_come_is_first_served() -> None:
@@ -146,7 +150,7 @@ async def test_one_who_gives_up_waiting_takes_no_place() -> None:
     began_s = time.monotonic()
     await take()
     assert time.monotonic() - began_s < 0.5
-    assert limits.counts()["historical"].waiting == 0
+    assert value("vcpd_limiter_waiting", limit="historical") == 0
 
 
 async def test_a_changed_rate_holds_from_the_next_request_on() -> None:
@@ -183,10 +187,11 @@ async def test_a_429_pauses_and_then_goes_gently() -> None:
 async def test_waits_are_counted() -> None:
     """The figures for the metrics add up."""
     limits = _limits(other_per_s=20)
+    passed = value("vcpd_limiter_passed_total", limit="other")
+    waited_s = value("vcpd_limiter_wait_seconds_total", limit="other")
     for _ in range(5):
         async with limits.acquire(RequestKind.OTHER):
             pass
-    counts = limits.counts()["other"]
-    assert counts.passed == 5
-    assert counts.waiting == 0
-    assert counts.waited_s > 0.15
+    assert value("vcpd_limiter_passed_total", limit="other") == passed + 5
+    assert value("vcpd_limiter_waiting", limit="other") == 0
+    assert value("vcpd_limiter_wait_seconds_total", limit="other") > waited_s + 0.15

@@ -2,12 +2,14 @@
 
 import asyncio
 import shutil
-from collections import Counter, defaultdict, deque
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Final
+
+from prometheus_client import Counter, Histogram
 
 from vcpd.app.jobs import job_kind
 from vcpd.app.live_configuration import LiveConfiguration
@@ -25,6 +27,10 @@ from vcpd.schedule.scheduler import Scheduler
 from vcpd.schedule.status import JobStatus, SchedulerStatus
 
 DURATION_BUCKETS_S: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3_600.0)
+RUNS: Final = Counter("vcpd_runs", "Finished runs of jobs, by outcome.", ["job", "outcome"])
+RUN_SECONDS: Final = Histogram(
+    "vcpd_run_duration_seconds", "Duration of finished runs.", ["job"], buckets=DURATION_BUCKETS_S
+)
 CPU_SAMPLES: Final = 12  # a minute of five seconds each
 STORE_TIMEOUT_S: Final = 20.0
 RUNS_POLL_INTERVAL_S: Final = 60.0  # a fallback: a finished run is reported at once
@@ -37,27 +43,10 @@ GIVEN_UP_WINDOW: Final = timedelta(days=1)
 NO_DELIVERIES: Final = OutboxCounts()
 
 
-class DurationHistogram:
-    """A histogram of seconds; `counts` are not cumulative, one more than buckets."""
-
-    def __init__(self) -> None:
-        self.counts = [0] * (len(DURATION_BUCKETS_S) + 1)
-        self.sum_s = 0.0
-
-    def add(self, seconds: float) -> None:
-        place = next(
-            (at for at, edge in enumerate(DURATION_BUCKETS_S) if seconds <= edge), len(DURATION_BUCKETS_S)
-        )
-        self.counts[place] += 1
-        self.sum_s += seconds
-
-
 class RunCounters:
     """Counts each run that ended since the start once, however often it is shown."""
 
     def __init__(self) -> None:
-        self.outcomes: Counter[tuple[str, Outcome]] = Counter()
-        self.durations: defaultdict[str, DurationHistogram] = defaultdict(DurationHistogram)
         self._counted: set[int] = set()
 
     def count_finished(self, recent: Sequence[Run], since: datetime) -> None:
@@ -71,9 +60,9 @@ class RunCounters:
     def _count(self, run: Run) -> None:
         if run.outcome is None:
             return
-        self.outcomes[run.job, run.outcome] += 1
+        RUNS.labels(run.job, str(run.outcome)).inc()
         if run.started_at is not None and run.finished_at is not None:
-            self.durations[run.job].add((run.finished_at - run.started_at).total_seconds())
+            RUN_SECONDS.labels(run.job).observe((run.finished_at - run.started_at).total_seconds())
 
 
 class StallDetector:

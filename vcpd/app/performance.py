@@ -16,20 +16,18 @@ from vcpd.alerts.service import AlertService
 from vcpd.app.health import HealthService
 from vcpd.app.live_configuration import LiveConfiguration
 from vcpd.app.market import MarketConnection
-from vcpd.app.monitor import DURATION_BUCKETS_S, Monitor
+from vcpd.app.monitor import Monitor
 from vcpd.app.panels import PanelReader, UniversePanelStore
 from vcpd.app.storage import Storage
 from vcpd.core.errors import VcpdError
-from vcpd.domain.health import Histogram, MetricsSnapshot, RateLimitMetrics, WorkerMetrics
+from vcpd.domain.health import MetricsSnapshot, WorkerMetrics
 from vcpd.domain.runs import Outcome
 from vcpd.jobs.watch import Watch
 from vcpd.kite.auth import KiteLoginState
 from vcpd.kite.auth import KiteLoginStatus as KiteLogin
-from vcpd.kite.client import KiteClient
-from vcpd.kite.transport import TransportCounts
 from vcpd.ports import Clock
 from vcpd.runtime.process_tuning import trim_heap
-from vcpd.runtime.resources import LAG_BUCKETS_MS, proportional_mb
+from vcpd.runtime.resources import proportional_mb
 from vcpd.runtime.systemd import Heartbeats
 from vcpd.runtime.worker_pool import WorkerPool
 from vcpd.schedule.scheduler import Scheduler
@@ -202,7 +200,7 @@ class PerformanceService:
         """Everything as of now."""
         now, vitals, system = self.clock.now(), self.monitor, self.monitor.system
         status, panel = self.scheduler.snapshot(), self.current_panel.last_loaded
-        market, login = self._market_counts(), self.market.session.status()
+        login = self.market.session.status()
         kite_login = login if isinstance(login, KiteLogin) else KiteLogin(KiteLoginState.NO_TOKEN)
         in_use, opened = self.storage.database.pool_usage()
         return MetricsSnapshot(
@@ -212,19 +210,9 @@ class PerformanceService:
             uptime_s=uptime_s,
             health=self.health.current().score,
             leading=status.leading,
-            runs={
-                (job, str(outcome)): count for (job, outcome), count in vitals.run_counters.outcomes.items()
-            },
-            run_seconds=self._run_seconds(),
             running_jobs=[job.name for job in status.jobs if job.running is not None],
             next_run_s=_next_run_s(status, now),
             last_done_age_s=self._last_done_age_s(now),
-            requests={(endpoint, str(code)): count for (endpoint, code), count in market.responses.items()},
-            retries=market.retries,
-            limits={
-                name: RateLimitMetrics(pace.passed, pace.waiting, pace.waited_s, pace.throttled)
-                for name, pace in market.limits.items()
-            },
             bars=vitals.bars_estimate,
             symbols=0 if panel is None else len(panel.symbols),
             excluded=0 if panel is None else len(panel.exclusions),
@@ -232,7 +220,6 @@ class PerformanceService:
             age_sessions=self.health.age_in_sessions(now),
             states=vitals.states,
             workers=self._worker_metrics(),
-            loop_lag_s=self._loop_lag_s(),
             pool_in_use=in_use,
             pool_open=opened,
             database_up=vitals.database_error is None,
@@ -248,12 +235,6 @@ class PerformanceService:
             alerts_given_up=vitals.outbox.given_up,
             watch=self.watch.status(),
         )
-
-    def _run_seconds(self) -> dict[str, Histogram]:
-        durations = self.monitor.run_counters.durations
-        return {
-            job: Histogram(DURATION_BUCKETS_S, tuple(one.counts), one.sum_s) for job, one in durations.items()
-        }
 
     def _last_done_age_s(self, now: datetime) -> dict[str, float]:
         ages: dict[str, float] = {}
@@ -271,15 +252,6 @@ class PerformanceService:
             restarts={"broken": snapshot.crews_broken, "recycled": snapshot.crews_recycled},
             running=len(snapshot.running),
         )
-
-    def _loop_lag_s(self) -> Histogram:
-        lag = self.monitor.lag.snapshot()
-        return Histogram(tuple(edge / 1_000 for edge in LAG_BUCKETS_MS), lag.counts, lag.sum_ms / 1_000)
-
-    def _market_counts(self) -> TransportCounts:
-        """Only Kite's client counts requests."""
-        client = self.market.client
-        return client.counts() if isinstance(client, KiteClient) else TransportCounts({}, 0, {})
 
 
 def _daemon_mb() -> float | None:

@@ -280,23 +280,6 @@ def _dependency_penalties(readings: HealthReadings) -> Iterator[Penalty]:
         )
 
 
-class Histogram(msgspec.Struct, frozen=True):
-    """`counts` has one more than `edges`, not cumulative: the last holds what exceeds every edge."""
-
-    edges: tuple[float, ...]
-    counts: tuple[int, ...]
-    total: float  # the sum of all samples
-
-
-class RateLimitMetrics(msgspec.Struct, frozen=True):
-    """One of the market's rate limits."""
-
-    passed: int
-    waiting: int
-    waited_s: float
-    slowed: int
-
-
 class WorkerMetrics(msgspec.Struct, frozen=True):
     """The worker processes."""
 
@@ -315,14 +298,9 @@ class MetricsSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     uptime_s: float
     health: int
     leading: bool
-    runs: Mapping[tuple[str, str], int]  # ended, by (job, outcome)
-    run_seconds: Mapping[str, Histogram]  # by job
     running_jobs: Sequence[str]
     next_run_s: Mapping[str, float]  # seconds until then, by job
     last_done_age_s: Mapping[str, float]  # since each job last ended as done
-    requests: Mapping[tuple[str, str], int]  # by (endpoint, status)
-    retries: int
-    limits: Mapping[str, RateLimitMetrics]
     bars: int
     symbols: int
     excluded: int
@@ -330,7 +308,6 @@ class MetricsSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     age_sessions: int | None
     states: Mapping[str, int]  # listed setups
     workers: WorkerMetrics
-    loop_lag_s: Histogram
     pool_in_use: int
     pool_open: int
     database_up: bool

@@ -16,7 +16,7 @@ from vcpd.domain.live import MinuteVolumes
 from vcpd.kite import wire
 from vcpd.kite.auth import KiteSession
 from vcpd.kite.rate_limits import RequestKind
-from vcpd.kite.transport import ApiRequest, Transport, TransportCounts
+from vcpd.kite.transport import ApiRequest, Transport
 
 T = TypeVar("T")
 Compute = Callable[..., Awaitable[Any]]
@@ -90,10 +90,6 @@ class KiteClient:
     async def profile(self) -> wire.UserProfile:
         """Whose account it is; the cheapest question that needs a valid login."""
         return await self._request(ApiRequest("/user/profile", "/user/profile"), _inline(wire.decode_profile))
-
-    def counts(self) -> TransportCounts:
-        """Figures for the metrics, taken now."""
-        return self._transport.counts()
 
     async def _candles(self, instrument: Instrument, first: date, last: date) -> BarSeries:
         call = ApiRequest(

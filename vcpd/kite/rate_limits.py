@@ -13,14 +13,14 @@ daemon lives in.
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from enum import StrEnum
 from math import floor
 from typing import Final
 
 from aiolimiter import AsyncLimiter
-from msgspec import Struct
+from prometheus_client import Counter, Gauge
 
 from vcpd.kite.settings import LimitSettings
 
@@ -31,6 +31,14 @@ MAX_ROUND_TRIPS: Final = 64
 TIMER_LATENESS_S: Final = 0.004
 SLOWDOWN_FACTOR: Final = 2.0
 SLOWDOWN_S: Final = 30.0
+PASSED: Final = Counter("vcpd_limiter_passed", "Requests that a rate limit let through.", ["limit"])
+WAITING: Final = Gauge("vcpd_limiter_waiting", "Requests that wait for a rate limit.", ["limit"])
+WAIT_SECONDS: Final = Counter(
+    "vcpd_limiter_wait_seconds", "Time that requests waited for a rate limit.", ["limit"]
+)
+THROTTLED: Final = Counter(
+    "vcpd_limiter_slowed", "HTTP 429 responses of the market, by rate limit.", ["limit"]
+)
 
 
 class InFlightRequest:
@@ -114,19 +122,14 @@ class RequestKind(StrEnum):
     OTHER = "other"
 
 
-class RateLimiterCounts(Struct, frozen=True):
-    """What a limit did so far."""
-
-    passed: int
-    waiting: int
-    waited_s: float
-    throttled: int  # times the exchange asked for less
-
-
 class RateLimiter:
     """One limit: first come, first served, spaced, and never more in a window than allowed."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self._passed = PASSED.labels(name)
+        self._waiting = WAITING.labels(name)
+        self._waited_s = WAIT_SECONDS.labels(name)
+        self._throttled = THROTTLED.labels(name)
         self._lock = asyncio.Lock()
         self._round_trips = RoundTrips()
         self._window = ArrivalWindow(1.0, 0.0, 0.0)
@@ -134,8 +137,6 @@ class RateLimiter:
         self._spacing_s = 1.0
         self._blocked_until_s = 0.0
         self._slow_until_s = 0.0
-        self._passed = self._waiting = self._throttled = 0
-        self._waited_s = 0.0
 
     def configure(self, rate_per_s: float, settings: LimitSettings) -> None:
         """Take another rate; requests that wait already go by it too."""
@@ -148,15 +149,15 @@ class RateLimiter:
     async def wait_turn(self) -> AsyncIterator[None]:
         """Hold the head of the queue until the request may leave."""
         began_s = time.monotonic()
-        self._waiting += 1
+        self._waiting.inc()
         try:
             async with self._lock:
                 await self._wait_until_allowed()
                 yield
-                self._passed += 1
+                self._passed.inc()
         finally:
-            self._waiting -= 1
-            self._waited_s += time.monotonic() - began_s
+            self._waiting.dec()
+            self._waited_s.inc(time.monotonic() - began_s)
 
     def record_request(self, passage: InFlightRequest) -> None:
         self._window.record_request(passage)
@@ -167,12 +168,9 @@ class RateLimiter:
     def slow_down(self, pause_s: float) -> None:
         """Send nothing for `pause_s`, then at half the rate for a while."""
         now_s = time.monotonic()
-        self._throttled += 1
+        self._throttled.inc()
         self._blocked_until_s = max(self._blocked_until_s, now_s + pause_s)
         self._slow_until_s = self._blocked_until_s + SLOWDOWN_S
-
-    def counts(self) -> RateLimiterCounts:
-        return RateLimiterCounts(self._passed, self._waiting, self._waited_s, self._throttled)
 
     async def _wait_until_allowed(self) -> None:
         await self._spacing.acquire()
@@ -193,8 +191,8 @@ class RateLimits:
     """A pace for each kind of request, and one over all GETs together."""
 
     def __init__(self, settings: LimitSettings) -> None:
-        self._by_kind = {kind: RateLimiter() for kind in RequestKind}
-        self._all_gets = RateLimiter()
+        self._by_kind = {kind: RateLimiter(kind) for kind in RequestKind}
+        self._all_gets = RateLimiter("gets")
         self.reconfigure(settings)
 
     def reconfigure(self, settings: LimitSettings) -> None:
@@ -221,13 +219,6 @@ class RateLimits:
     def slow_down(self, kind: RequestKind, pause_s: float) -> None:
         """The exchange answered 429: leave this kind alone for `pause_s`, then go gently."""
         self._by_kind[kind].slow_down(pause_s)
-
-    def counts(self) -> Mapping[str, RateLimiterCounts]:
-        """Figures by kind, and `gets` for the limit over all of them."""
-        return {
-            **{str(kind): pace.counts() for kind, pace in self._by_kind.items()},
-            "gets": self._all_gets.counts(),
-        }
 
     async def _wait_turn(self, paces: list[RateLimiter]) -> InFlightRequest:
         async with paces[0].wait_turn():

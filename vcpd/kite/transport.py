@@ -1,7 +1,6 @@
 """HTTP transport: sends one request within the rate limits, retries it, counts the responses."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from random import SystemRandom
@@ -10,16 +9,23 @@ from typing import Final, TypeVar
 import aiohttp
 import structlog
 from msgspec import Struct
+from prometheus_client import Counter
 
 from vcpd.core.backoff import Backoff
 from vcpd.core.errors import RetryableError, VcpdError
 from vcpd.core.secrets import MASK, Secret
 from vcpd.kite.errors import TOO_MANY_REQUESTS, error_for_response
-from vcpd.kite.rate_limits import RateLimiterCounts, RateLimits, RequestKind
+from vcpd.kite.rate_limits import RateLimits, RequestKind
 from vcpd.kite.settings import KiteSettings
 
 T = TypeVar("T")
 REQUEST_HEADERS: Final = {"X-Kite-Version": "3", "User-Agent": "vcpd"}
+REQUESTS: Final = Counter(
+    "vcpd_requests",
+    "Requests to the market, by endpoint and status; status 0 without a response.",
+    ["endpoint", "status"],
+)
+RETRIES: Final = Counter("vcpd_request_retries", "Requests to the market that were repeated after a failure.")
 NO_RESPONSE_STATUS: Final = 0  # the status counted where none came
 PAUSE_AFTER_429_S: Final = 1.0
 BYTES_PER_MB: Final = 1024 * 1024
@@ -38,14 +44,6 @@ class ApiRequest(Struct, frozen=True):
     form: tuple[tuple[str, Secret], ...] = ()
 
 
-class TransportCounts(Struct, frozen=True):
-    """Answers by (endpoint, status), status 0 where none came; tries beyond the first; waits by limit."""
-
-    responses: Mapping[tuple[str, int], int]
-    retries: int
-    limits: Mapping[str, RateLimiterCounts]
-
-
 class Transport:
     """Sends calls within the limits, again where that may help."""
 
@@ -53,8 +51,6 @@ class Transport:
         self._http = http
         self._settings = settings
         self._limits = limits
-        self._responses: Counter[tuple[str, int]] = Counter()
-        self._retries = 0
 
     async def fetch(
         self,
@@ -79,7 +75,7 @@ class Transport:
                     "kite.retry", endpoint=call.endpoint, reason=str(error), tries=tries, pause_s=pause_s
                 )
             tries += 1
-            self._retries += 1
+            RETRIES.inc()
             await asyncio.sleep(pause_s)
 
     async def send_once(
@@ -102,9 +98,6 @@ class Transport:
             except (aiohttp.ClientError, OSError) as error:
                 raise self._connection_error(call, _describe_connection_error(error)) from None
 
-    def counts(self) -> TransportCounts:
-        return TransportCounts(dict(self._responses), self._retries, self._limits.counts())
-
     def _request(
         self, call: ApiRequest, headers: Mapping[str, str]
     ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
@@ -123,7 +116,7 @@ class Transport:
 
     async def _checked_body(self, call: ApiRequest, response: aiohttp.ClientResponse) -> bytes:
         body = await self._read_body(call, response)
-        self._responses[call.endpoint, response.status] += 1
+        REQUESTS.labels(call.endpoint, str(response.status)).inc()
         if response.status < 300:
             return body
         error = error_for_response(response.status, body, call.endpoint, response.headers)
@@ -143,7 +136,7 @@ class Transport:
         return bytes(body)
 
     def _connection_error(self, call: ApiRequest, what: str) -> RetryableError:
-        self._responses[call.endpoint, NO_RESPONSE_STATUS] += 1
+        REQUESTS.labels(call.endpoint, str(NO_RESPONSE_STATUS)).inc()
         return RetryableError(f"{call.endpoint}: {what}")
 
     def _retry_after_too_long(self, error: RetryableError) -> bool:

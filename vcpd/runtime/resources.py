@@ -12,12 +12,18 @@ from typing import Final
 
 import msgspec
 import psutil
+from prometheus_client import Histogram
 
 from vcpd.core.errors import UnavailableError
 
 PRESSURE_FOLDER: Final = Path("/proc/pressure")
 MEGABYTE: Final = 1 << 20
 LAG_BUCKETS_MS: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 40.0, 100.0, 500.0, 1_000.0)
+LOOP_LAG: Final = Histogram(
+    "vcpd_loop_lag_seconds",
+    "How late the event loop ran a timer.",
+    buckets=tuple(edge / 1_000 for edge in LAG_BUCKETS_MS),
+)
 LAG_WINDOW_SAMPLES: Final = 6_000  # samples for the quantiles: ten minutes of 0.1 s
 
 
@@ -201,6 +207,7 @@ class LoopLag:
         self._recent_ms.append(lag_ms)
         self._counts[bisect_left(LAG_BUCKETS_MS, lag_ms)] += 1
         self._sum_ms += lag_ms
+        LOOP_LAG.observe(lag_ms / 1_000)
 
     def snapshot(self) -> LoopLagSnapshot:
         ordered = sorted(self._recent_ms)

@@ -1,37 +1,37 @@
-"""Prometheus metrics at /metrics."""
+"""Metrics of the daemon's state, collected at each scrape; what happens is counted where it happens."""
 
 from collections.abc import Callable, Iterator, Mapping
-from itertools import accumulate
 from typing import Any, Final
 
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
-    HistogramMetricFamily,
     InfoMetricFamily,
     Metric,
 )
 from prometheus_client.registry import Collector
 
-from vcpd.domain.health import Histogram, MetricsSnapshot
+from vcpd.domain.health import MetricsSnapshot
 
 MEGABYTE: Final = 1 << 20
 
 
 class MetricsCollector(Collector):
-    """Turns one moment's figures into metric families."""
+    """Turns the values of one moment into metric families."""
 
     def __init__(self, take: Callable[[], MetricsSnapshot]) -> None:
         self._read = take
 
     def describe(self) -> Iterator[Metric]:
-        """Nothing is known before the first scrape."""
+        """No family is known before the first scrape."""
         yield from ()
 
     def collect(self) -> Iterator[Metric]:
         figures = self._read()
         yield InfoMetricFamily(
-            "vcpd", "What runs here.", value={"version": figures.version, "market": figures.market}
+            "vcpd",
+            "Version and market of the daemon.",
+            value={"version": figures.version, "market": figures.market},
         )
         yield from _daemon(figures)
         yield from _jobs(figures)
@@ -44,16 +44,13 @@ class MetricsCollector(Collector):
 
 
 def _daemon(figures: MetricsSnapshot) -> Iterator[Metric]:
-    yield _gauge("vcpd_uptime_seconds", "Since the daemon's start.", figures.uptime_s)
-    yield _gauge("vcpd_health_score", "0 to 100; /status itemises it.", figures.health)
-    yield _gauge("vcpd_scheduler_leading", "1 where this daemon schedules.", figures.leading)
-    lag = HistogramMetricFamily("vcpd_loop_lag_seconds", "How late the event loop woke up.")
-    _add_histogram(lag, (), figures.loop_lag_s)
-    yield lag
+    yield _gauge("vcpd_uptime_seconds", "Time since the daemon's start.", figures.uptime_s)
+    yield _gauge("vcpd_health_score", "Health score, 0 to 100; /status lists the penalties.", figures.health)
+    yield _gauge("vcpd_scheduler_leading", "1 while this daemon schedules the jobs.", figures.leading)
     megabytes = figures.daemon_mb
     yield _gauge(
         "vcpd_daemon_memory_bytes",
-        "The daemon's fair share of memory.",
+        "Proportional set size of the daemon.",
         None if megabytes is None else megabytes * MEGABYTE,
     )
     yield _gauge("vcpd_daemon_threads", "Threads of the daemon.", figures.threads)
@@ -66,63 +63,34 @@ def _daemon(figures: MetricsSnapshot) -> Iterator[Metric]:
 
 
 def _jobs(figures: MetricsSnapshot) -> Iterator[Metric]:
-    yield _counters("vcpd_runs", "Ended runs.", ("job", "outcome"), figures.runs)
-    seconds = HistogramMetricFamily("vcpd_run_duration_seconds", "Duration of runs.", labels=["job"])
-    for job, histogram in figures.run_seconds.items():
-        _add_histogram(seconds, (job,), histogram)
-    yield seconds
     running = dict.fromkeys(figures.running_jobs, 1)
-    yield _gauges("vcpd_run_running", "1 while the job runs.", ("job",), running)
-    yield _gauges("vcpd_next_run_seconds", "Time until the next run of a job.", ("job",), figures.next_run_s)
+    yield _gauges("vcpd_run_running", "1 for each running job.", ("job",), running)
+    yield _gauges("vcpd_next_run_seconds", "Time until a job's next run.", ("job",), figures.next_run_s)
     yield _gauges(
-        "vcpd_last_done_age_seconds", "Time since a job was last done.", ("job",), figures.last_done_age_s
+        "vcpd_last_done_age_seconds",
+        "Time since a job last ended with outcome done.",
+        ("job",),
+        figures.last_done_age_s,
     )
 
 
 def _market(figures: MetricsSnapshot) -> Iterator[Metric]:
-    yield _counters("vcpd_requests", "Responses of the market.", ("endpoint", "status"), figures.requests)
-    yield _counters("vcpd_request_retries", "Retried requests of the market.", (), {(): figures.retries})
-    limits = figures.limits
-    yield _counters(
-        "vcpd_limiter_passed",
-        "Requests passed by the rate limiter.",
-        ("limit",),
-        {name: one.passed for name, one in limits.items()},
-    )
-    yield _counters(
-        "vcpd_limiter_wait_seconds",
-        "Time that requests waited in the rate limiter.",
-        ("limit",),
-        {name: one.waited_s for name, one in limits.items()},
-    )
-    yield _counters(
-        "vcpd_limiter_slowed",
-        "HTTP 429 responses of the market.",
-        ("limit",),
-        {name: one.slowed for name, one in limits.items()},
-    )
-    yield _gauges(
-        "vcpd_limiter_waiting",
-        "Requests waiting in the rate limiter.",
-        ("limit",),
-        {name: one.waiting for name, one in limits.items()},
-    )
-    yield _gauge("vcpd_login_valid", "1 while the login is valid.", figures.login_valid)
+    yield _gauge("vcpd_login_valid", "1 while the market session is valid.", figures.login_valid)
     yield _gauge("vcpd_token_age_seconds", "Time since the last login.", figures.token_age_s)
     yield _gauge(
-        "vcpd_token_left_seconds", "Time until the login expires; negative after.", figures.token_left_s
+        "vcpd_token_left_seconds", "Time until the login expires; negative afterwards.", figures.token_left_s
     )
 
 
 def _data(figures: MetricsSnapshot) -> Iterator[Metric]:
-    yield _gauge("vcpd_bars", "Stored bars, estimated.", figures.bars)
+    yield _gauge("vcpd_bars", "Stored bars, estimated by the database.", figures.bars)
     yield _gauge("vcpd_symbols", "Symbols in the panel.", figures.symbols)
-    yield _gauge("vcpd_symbols_excluded", "Symbols excluded by data quality.", figures.excluded)
+    yield _gauge("vcpd_symbols_excluded", "Symbols excluded for data quality.", figures.excluded)
     yield _gauge(
         "vcpd_data_age_sessions", "Age of the newest bars in trading sessions.", figures.age_sessions
     )
-    yield _gauges("vcpd_quarantined_bars", "Quarantined bars.", ("rule",), figures.quarantined)
-    yield _gauges("vcpd_setups", "Listed setups.", ("state",), figures.states)
+    yield _gauges("vcpd_quarantined_bars", "Quarantined bars, by rule.", ("rule",), figures.quarantined)
+    yield _gauges("vcpd_setups", "Listed setups, by state.", ("state",), figures.states)
 
 
 def _workers(figures: MetricsSnapshot) -> Iterator[Metric]:
@@ -130,40 +98,47 @@ def _workers(figures: MetricsSnapshot) -> Iterator[Metric]:
     memory = {pid: megabytes * MEGABYTE for pid, megabytes in workers.private_mb.items()}
     yield _gauges("vcpd_worker_memory_bytes", "Private memory of a worker.", ("pid",), memory)
     yield _counters("vcpd_worker_tasks", "Tasks submitted to workers.", (), {(): workers.tasks})
-    yield _counters("vcpd_worker_restarts", "Executors replaced.", ("cause",), workers.restarts)
-    yield _gauge("vcpd_worker_running", "Running tasks.", workers.running)
+    yield _counters(
+        "vcpd_worker_restarts", "Worker executors replaced, by cause.", ("cause",), workers.restarts
+    )
+    yield _gauge("vcpd_worker_running", "Tasks that workers execute now.", workers.running)
 
 
 def _store(figures: MetricsSnapshot) -> Iterator[Metric]:
     pool = {"in_use": figures.pool_in_use, "open": figures.pool_open}
-    yield _gauges("vcpd_pool_connections", "Connections to the database.", ("state",), pool)
+    yield _gauges("vcpd_pool_connections", "Connections to the database, by state.", ("state",), pool)
     yield _gauge("vcpd_database_up", "1 while the database answers.", figures.database_up)
     yield _gauge("vcpd_database_ping_seconds", "Response time of the database.", figures.database_ping_s)
 
 
 def _alerts(figures: MetricsSnapshot) -> Iterator[Metric]:
     yield _counters(
-        "vcpd_alert_attempts", "Messages sent, failed, given up.", ("channel", "outcome"), figures.alerts
+        "vcpd_alert_attempts",
+        "Alert messages, by channel and outcome.",
+        ("channel", "outcome"),
+        figures.alerts,
     )
-    yield _gauge("vcpd_alerts_pending", "Pending deliveries.", figures.alerts_pending)
-    yield _gauge("vcpd_alerts_given_up", "Deliveries given up in the last day.", figures.alerts_given_up)
+    yield _gauge("vcpd_alerts_pending", "Pending alert deliveries.", figures.alerts_pending)
+    yield _gauge(
+        "vcpd_alerts_given_up", "Alert deliveries abandoned in the last day.", figures.alerts_given_up
+    )
 
 
 def _watch(figures: MetricsSnapshot) -> Iterator[Metric]:
     watch, feed = figures.watch, figures.watch.feed
     yield _gauge("vcpd_watch_running", "1 while the live watch runs.", watch.running)
     yield _gauge("vcpd_watch_candidates", "Bases followed by the live watch.", watch.candidates)
-    yield _gauge("vcpd_watch_events", "Live events of the session.", watch.events)
-    yield _gauge("vcpd_watch_price_age_seconds", "Time since the last price.", watch.last_tick_age_s)
-    yield _counters("vcpd_feed_ticks", "Ticks of the live feed.", (), {(): feed.ticks})
+    yield _gauge("vcpd_watch_events", "Events of the live watch in this session.", watch.events)
+    yield _gauge("vcpd_watch_price_age_seconds", "Time since the last tick.", watch.last_tick_age_s)
+    yield _counters("vcpd_feed_ticks", "Ticks of the ticker WebSocket.", (), {(): feed.ticks})
     yield _counters(
-        "vcpd_feed_garbage", "Frames of the live feed that could not be decoded.", (), {(): feed.garbage}
+        "vcpd_feed_garbage", "Undecodable frames of the ticker WebSocket.", (), {(): feed.garbage}
     )
-    yield _counters("vcpd_feed_reconnects", "Reconnects of the live feed.", (), {(): feed.reconnects})
+    yield _counters("vcpd_feed_reconnects", "Ticker WebSocket reconnects.", (), {(): feed.reconnects})
 
 
 def _gauge(name: str, text: str, value: float | None) -> Metric:
-    """A number without labels; unknown has no sample."""
+    """A gauge without labels; no sample while the value is unknown."""
     family = GaugeMetricFamily(name, text)
     if value is not None:
         family.add_metric([], value)
@@ -183,9 +158,3 @@ def _counters(name: str, text: str, labels: tuple[str, ...], values: Mapping[Any
     for key, value in values.items():
         family.add_metric([key] if isinstance(key, str) else list(key), value)
     return family
-
-
-def _add_histogram(family: HistogramMetricFamily, labels: tuple[str, ...], histogram: Histogram) -> None:
-    edges = [*(str(edge) for edge in histogram.edges), "+Inf"]
-    counts = accumulate(histogram.counts)
-    family.add_metric(list(labels), list(zip(edges, counts, strict=True)), histogram.total)
