@@ -3,10 +3,12 @@
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.web.fakes import group_of
 from vcpd.alerts import run_alerts, setup_alerts
 from vcpd.alerts.message import compose
 from vcpd.alerts.run_alerts import (
@@ -25,9 +27,10 @@ from vcpd.domain.alerts import Alert, AlertKind
 from vcpd.domain.health import HealthReadings, score_health
 from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.runs import Outcome, Run
-from vcpd.domain.setups import Base, BaseState, EventKind, SetupEvent
+from vcpd.domain.setups import Base, BaseState, EventKind, Setup, SetupEvent, SetupGroup
 
 YESTERDAY, TODAY = date(2026, 4, 7), date(2026, 4, 8)
+LAST_MONTH = date(2026, 3, 2)
 EVENING = datetime(2026, 4, 8, 11, 0, tzinfo=UTC)  # 16:30 on the exchange's wall
 NOON = datetime(2026, 4, 8, 7, 0, tzinfo=UTC)
 LONG_AGO = EVENING - timedelta(days=3)
@@ -38,6 +41,8 @@ TONIGHT = ScreenRun(TODAY, YESTERDAY, EVENING)
 def _base(
     name: str, *events: tuple[EventKind, date], state: BaseState = BaseState.FORMING, **changes: Any
 ) -> Base:
+    judged = Setup.unevaluated(f"NSE:{name}", TODAY, "only its group counts here")
+    group = changes.pop("group", group_of(state, passed=True))
     return Base(
         symbol=f"NSE:{name}",
         anchor_date=date(2026, 1, 12),
@@ -47,6 +52,7 @@ def _base(
         stop=94.0,
         footprint="10W 20/5 3T",
         state=state,
+        setup=msgspec.structs.replace(judged, group=group),
         events=tuple(SetupEvent(kind, day, 101.0, detail="why") for kind, day in events),
         **changes,
     )
@@ -91,6 +97,32 @@ def test_a_digest_carries_the_head_of_the_record_above_its_rows() -> None:
     assert text.splitlines()[1].startswith("AAA")
     (without,) = setup_alerts.alerts_for_screen(TONIGHT, [_base("AAA", (EventKind.FOUND, TODAY))])
     assert "record" not in compose([without], "mail", DEFAULT_TEMPLATES, NSE.zone).body
+
+
+def test_a_digest_reports_the_first_group_only() -> None:
+    """What was found today and left, fell under its stop or broke out the same day is in another group."""
+    found = (EventKind.FOUND, TODAY)
+    others = [
+        _base("LEFT", found, group=SetupGroup.FOLLOWED),
+        _base("UNDER", found, state=BaseState.UNDER_STOP),
+        _base("ABOVE", found, (EventKind.BREAKOUT, TODAY), state=BaseState.BREAKOUT),
+        _base("OVER", found, state=BaseState.EXPIRED),
+    ]
+    chapter = _base("CHAPTER", (EventKind.FOUND, LAST_MONTH), (EventKind.NEW_CHAPTER, TODAY))
+    alerts = setup_alerts.alerts_for_screen(TONIGHT, [*others, chapter])
+    assert [one.kind for one in alerts] == [AlertKind.SETUPS, AlertKind.BREAKOUT]
+    assert [item["symbol"] for item in alerts[0].items] == ["NSE:CHAPTER"]
+    first = ScreenRun(TODAY, None, EVENING)
+    (digest,) = setup_alerts.alerts_for_screen(first, [*others, chapter])
+    assert [item["symbol"] for item in digest.items] == ["NSE:CHAPTER"]
+
+
+def test_a_base_that_left_the_setups_is_not_told_near_its_pivot() -> None:
+    events = ((EventKind.FOUND, LAST_MONTH), (EventKind.NEAR_PIVOT, TODAY))
+    left = _base("AAA", *events, group=SetupGroup.FOLLOWED)
+    assert setup_alerts.alerts_for_screen(TONIGHT, [left]) == []
+    (near,) = setup_alerts.alerts_for_screen(TONIGHT, [_base("AAA", *events)])
+    assert near.kind is AlertKind.NEAR_PIVOT
 
 
 def test_what_was_found_before_is_no_news() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from tests.postgres import database, migrated_template, postgres_server
 from vcpd.app.alert_monitor import AlertMonitor
@@ -17,7 +18,7 @@ from vcpd.domain.alerts import Alert, AlertKind
 from vcpd.domain.health import Health, level_of
 from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.runs import Outcome, Run
-from vcpd.domain.setups import Base, BaseState, EventKind, SetupEvent
+from vcpd.domain.setups import Base, BaseState, EventKind, Setup, SetupEvent, SetupGroup
 from vcpd.store.alerts import PostgresOutbox
 from vcpd.store.database import Database
 
@@ -126,6 +127,9 @@ def _found(name: str, on: date = SESSION) -> Base:
         stop=94.0,
         footprint="10W 20/5 3T",
         state=BaseState.FORMING,
+        setup=structs.replace(
+            Setup.unevaluated(f"NSE:{name}", SESSION, "only its group counts here"), group=SetupGroup.SETUP
+        ),
         events=(SetupEvent(EventKind.FOUND, on, 99.0),),
     )
 

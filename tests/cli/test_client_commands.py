@@ -5,6 +5,7 @@ import re
 import socket
 from pathlib import Path
 
+import msgspec
 import pytest
 from aiohttp import web
 
@@ -214,13 +215,57 @@ async def test_setups_are_filtered_where_they_are(tmp_path: Path, capsys: Captur
             await call("setups", "--min-score", 50, "--state", "NEAR_PIVOT", "--json", "--config", path)
             == EXIT_OK
         )
-        assert [one["symbol"] for one in json.loads(capsys.readouterr().out)] == ["NSE:AAA"]
+        found = json.loads(capsys.readouterr().out)
+        assert [one["symbol"] for one in found["items"]] == ["NSE:AAA"]
+        assert (found["as_of"], found["count"], found["groups"]["setup"]) == ("2025-06-30", 1, 2)
         assert (
             await call("setups", "--sort", "symbol", "--order", "desc", "--all", "--config", path) == EXIT_OK
         )
         said = capsys.readouterr().out
-    assert said.index("NSE:CCC") < said.index("NSE:BBB") < said.index("NSE:AAA")
-    assert "after 2025-06-30; 3 match" in said
+    assert said.index("NSE:BBB") < said.index("NSE:AAA") < said.index("NSE:CCC")  # in no group: last
+    assert "after 2025-06-30; bases by group: setup 2, followed 0, above_pivot 0, ended 0" in said
+    assert "3 match" in said
+
+
+GROUPED = (
+    setup("NSE:OPEN", state=BaseState.FORMING),
+    msgspec.structs.replace(
+        setup("NSE:KEPT", state=BaseState.NEAR_PIVOT, score=99),
+        tolerances=("holding by tolerance: final contraction 10.4 %, at most 10 %; stays up to 11 %",),
+    ),
+    msgspec.structs.replace(
+        setup("NSE:LEFT", state=BaseState.FORMING, passed=False), group_reason="left 2025-06-27: rs rating 62"
+    ),
+    setup("NSE:AWAY", state=BaseState.EXTENDED),
+    setup("NSE:OVER", state=BaseState.FAILED),
+)
+
+
+@pytest.mark.parametrize("verb", ["screen", "setups"])
+async def test_the_first_group_is_shown_by_default_with_what_holds_by_tolerance_and_all_counts(
+    verb: str, tmp_path: Path, capsys: Capture
+) -> None:
+    async with serving(tmp_path, sources(setups=GROUPED)) as path:
+        assert await call(verb, "--config", path) == EXIT_OK
+        said = capsys.readouterr().out
+        assert "2 setups" in said
+        assert "NSE:KEPT holding by tolerance: final contraction 10.4 %, at most 10 %; stays up to" in said
+        assert not any(name in said for name in ("LEFT", "AWAY", "OVER"))
+        assert "bases by group: setup 2, followed 1, above_pivot 1, ended 1" in said
+        assert await call(verb, "--group", "followed", "--config", path) == EXIT_OK
+        said = capsys.readouterr().out
+        assert "left 2025-06-27: rs rating 62" in said
+        assert "NSE:OPEN" not in said
+        assert await call(verb, "--group", "all", "--config", path) == EXIT_OK
+        said = capsys.readouterr().out
+    places = [said.index(f"NSE:{name}") for name in ("KEPT", "OPEN", "LEFT", "AWAY", "OVER")]
+    assert places == sorted(places)
+
+
+async def test_a_state_is_looked_for_in_every_group(tmp_path: Path, capsys: Capture) -> None:
+    async with serving(tmp_path, sources(setups=GROUPED)) as path:
+        assert await call("setups", "--state", "EXTENDED", "--config", path) == EXIT_OK
+    assert "NSE:AWAY" in capsys.readouterr().out
 
 
 async def test_screen_explain_and_risk_ask_the_daemon_where_no_file_is_named(
@@ -228,7 +273,7 @@ async def test_screen_explain_and_risk_ask_the_daemon_where_no_file_is_named(
 ) -> None:
     async with serving(tmp_path, sources(setups=SETUPS)) as path:
         assert await call("screen", "--json", "--symbol", "aaa", "--config", path) == EXIT_OK
-        assert [one["symbol"] for one in json.loads(capsys.readouterr().out)] == ["NSE:AAA"]
+        assert [one["symbol"] for one in json.loads(capsys.readouterr().out)["items"]] == ["NSE:AAA"]
         assert await call("explain", "AAA", "--config", path) == EXIT_OK
         assert "NSE:AAA after 2025-06-30" in capsys.readouterr().out
         assert await call("explain", "ZZZ", "--config", path) == EXIT_BAD_INPUT
@@ -253,7 +298,7 @@ async def test_a_session_that_was_never_judged_is_named(tmp_path: Path, capsys: 
             assert await call(*words, "--as-of", "2024-01-02", "--config", path) == EXIT_BAD_INPUT
             assert "2024-01-02 was never scored" in capsys.readouterr().err
         assert await call("setups", "--as-of", "2024-01-02", "--config", path) == EXIT_OK
-        assert "2024-01-02, which was never screened" in capsys.readouterr().out
+        assert "2024-01-02 was never screened" in capsys.readouterr().out
 
 
 async def test_crowding_is_told_in_bets(tmp_path: Path, capsys: Capture) -> None:

@@ -37,8 +37,10 @@ def _run(*words: object) -> int:
 
 def test_screen_gives_every_symbol_with_its_stable_keys(bars: Path, capsys: Capture) -> None:
     assert _run("screen", "--bars", bars, "--all", "--json") == EXIT_OK
-    found = json.loads(capsys.readouterr().out)
-    assert len(found) == 8
+    listing = json.loads(capsys.readouterr().out)
+    assert list(listing) == ["as_of", "count", "groups", "items"]
+    found = listing["items"]
+    assert len(found) == listing["count"] == 8
     assert all(one.keys() >= SETUP_KEYS and one["as_of"] == str(LAST) for one in found)
 
 
@@ -241,7 +243,8 @@ def _frame(symbols: int, seed: int, folder: Path) -> pl.DataFrame:
 def test_the_table_names_the_session_that_was_judged(bars: Path, capsys: Capture) -> None:
     assert _run("screen", "--bars", bars, "--all", "--as-of", "2025-06-29") == EXIT_OK
     said = capsys.readouterr()
-    assert "8 setups after 2025-06-27" in said.out
+    assert "8 symbols without a followed base" in said.out
+    assert "after 2025-06-27; bases by group" in said.out
     assert "2025-06-29 is no session (Sunday): the one before, 2025-06-27, is used" in said.err
 
 

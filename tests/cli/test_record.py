@@ -67,7 +67,7 @@ def _series(symbol: str, close: np.ndarray, seed: int) -> BarSeries:
 @cache
 def market() -> tuple[BarSeries, ...]:
     """A planted base beside 20 falling random walks."""
-    planted = _base((25.0, 12.0, 6.0))
+    planted = _base((25.0, 12.0, 4.5))
     walks = [
         100 * np.exp(np.cumsum(np.random.default_rng(n).normal(-0.001, 0.02, len(planted))))
         for n in range(20)

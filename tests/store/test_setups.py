@@ -10,7 +10,17 @@ import pytest
 from tests.store.market import FIRST_DAY, instruments_of
 from vcpd.core.errors import PermanentError
 from vcpd.domain.instruments import Instrument
-from vcpd.domain.setups import Base, BaseState, Contraction, EncodedSetup, EventKind, Gate, Setup, SetupEvent
+from vcpd.domain.setups import (
+    Base,
+    BaseState,
+    Contraction,
+    EncodedSetup,
+    EventKind,
+    Gate,
+    Setup,
+    SetupEvent,
+    SetupGroup,
+)
 from vcpd.ports import SetupStore
 from vcpd.store.database import Database
 from vcpd.store.instruments import PostgresInstrumentStore
@@ -40,6 +50,7 @@ def verdict(symbol: str, as_of: date = MONDAY, *, score: float = 50.0, with_base
         close=117.05,
         provisional=False,
         passed=with_base,
+        group=SetupGroup.SETUP if with_base else None,
         anchor_date=ANCHOR if with_base else None,
         measures={"dry_up": None},
     )
@@ -239,12 +250,14 @@ async def test_a_verdict_is_read_with_the_sector_its_company_has_now(database: D
 
 
 async def test_what_is_listed_is_told_without_the_rest(database: Database) -> None:
-    """A setup that passes and a followed base are listed, a base that only stands there is not."""
+    """A base of any group is listed, one that is in none is not."""
     store = PostgresSetupStore(database)
     await instruments_of(database, "NSE:AAA", "NSE:BBB", "NSE:CCC", "NSE:DDD")
     assert await store.listed() == (None, ())
-    followed = msgspec.structs.replace(verdict("NSE:BBB", score=70.0), passed=False, events=(FOUND,))
-    idle = msgspec.structs.replace(verdict("NSE:CCC"), passed=False)
+    followed = msgspec.structs.replace(
+        verdict("NSE:BBB", score=70.0), passed=False, events=(FOUND,), group=SetupGroup.FOLLOWED
+    )
+    idle = msgspec.structs.replace(verdict("NSE:CCC"), group=None)
     setups = [verdict("NSE:AAA"), followed, idle, verdict("NSE:DDD", with_base=False)]
     await store.put(TUESDAY, written([verdict("NSE:CCC", TUESDAY)]), [])
     await store.put(WEDNESDAY, written(setups), [])

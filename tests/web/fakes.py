@@ -24,7 +24,17 @@ from vcpd.domain.quality_rules import QualityFlag, QualityRule, QuarantinedBar
 from vcpd.domain.record import ReportedSetup
 from vcpd.domain.risk import RiskBand, RiskScore, RiskSummary
 from vcpd.domain.runs import Outcome, Run, RunCause
-from vcpd.domain.setups import Base, BaseState, EncodedSetup, EventKind, Gate, Setup, SetupEvent
+from vcpd.domain.setups import (
+    ENDED_STATES,
+    Base,
+    BaseState,
+    EncodedSetup,
+    EventKind,
+    Gate,
+    Setup,
+    SetupEvent,
+    SetupGroup,
+)
 from vcpd.ports import Outbox
 from vcpd.web.context import SizeRequest, WebContext
 from vcpd.web.sign_in import hash_password
@@ -58,7 +68,19 @@ def setup(
         provisional=False,
         passed=passed,
         events=events,
+        group=group_of(state, passed=passed),
     )
+
+
+def group_of(state: BaseState | None, *, passed: bool) -> SetupGroup | None:
+    """As the detector groups bases of these states."""
+    if state in ENDED_STATES:
+        return SetupGroup.ENDED
+    if state in {BaseState.BREAKOUT, BaseState.EXTENDED, BaseState.SQUAT}:
+        return SetupGroup.ABOVE_PIVOT
+    if passed and state is not BaseState.UNDER_STOP:
+        return SetupGroup.SETUP
+    return None if state is None else SetupGroup.FOLLOWED
 
 
 class FakeSetups(SetupsBySession):

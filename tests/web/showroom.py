@@ -160,11 +160,26 @@ class ShowroomRisk(fakes.FakeRisk):
 
 
 def showroom(n_more: int = 0) -> WebContext:
-    """Three setups, one symbol that is none, and `n_more` further setups."""
+    """Three setups, a base of each other group, one symbol without any, and `n_more` further setups."""
     setups = [
         base_of("NSE:ALPHA", score=80, rating=70),
         base_of("NSE:BETA", score=60, rating=95),
-        base_of("NSE:GAMMA", score=40, rating=85, state=BaseState.BREAKOUT),
+        structs.replace(
+            base_of("NSE:GAMMA", score=40, rating=85, state=BaseState.FORMING),
+            tolerances=("holding by tolerance: rs rating 69, at least 70; stays down to 65",),
+        ),
+        structs.replace(
+            base_of("NSE:DELTA", score=55, rating=75, state=BaseState.UNDER_STOP),
+            group_reason="under stop 2025-06-30: closed below the stop 100.50",
+        ),
+        structs.replace(
+            base_of("NSE:EPSILON", score=50, rating=80, state=BaseState.BREAKOUT),
+            group_reason="breakout 2025-06-27: volume 1.8 x its average",
+        ),
+        structs.replace(
+            base_of("NSE:ZETA", score=10, rating=40, state=BaseState.FAILED),
+            group_reason="failed 2025-06-30: closed too far below the stop",
+        ),
         fakes.setup("NSE:OMEGA", score=5, rating=20, passed=False),
         *(base_of(f"NSE:MORE{n:04d}", score=30, rating=50) for n in range(n_more)),
     ]

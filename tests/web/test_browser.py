@@ -157,14 +157,55 @@ def test_a_head_sorts_and_sorts_the_other_way(browser: Browser, address: str) ->
 
 def test_filters_narrow_and_an_empty_table_says_how_to_widen(browser: Browser, address: str) -> None:
     browser.open(address)
-    browser.click('#states [data-state="BREAKOUT"]')
+    browser.click('#states [data-state="FORMING"]')
     browser.lists("GAMMA")
     browser.type("#filter-text", "zzz")
-    browser.reads("#table-frame", "No setup passes these filters")
+    browser.reads("#table-frame", "No row passes these filters")
     browser.click("#table-frame button")
     browser.lists("ALPHA", "BETA", "GAMMA")
     browser.type("#filter-text", "bet")
     browser.lists("BETA")
+
+
+@pytest.mark.parametrize("size", [WIDE, NARROW])
+def test_each_group_has_its_count_and_its_rows_with_the_reason(
+    browser: Browser, address: str, size: tuple[int, int]
+) -> None:
+    """The setups first; what holds by tolerance says so; every symbol only on request."""
+    browser.open(f"{address}/#/setups/", size)
+    for group, text in (("setup", "Setups3"), ("followed", "Followed1"), ("above_pivot", "Above pivot1")):
+        browser.until(lambda: browser.text(f'#groups [data-group="{group}"]').replace("\n", "") == text)  # noqa: B023
+    browser.lists("ALPHA", "BETA", "GAMMA")
+    browser.reads('tr[data-symbol="NSE:GAMMA"] small', "by tolerance")
+    browser.click('#groups [data-group="followed"]')
+    browser.lists("DELTA")
+    browser.reads('tr[data-symbol="NSE:DELTA"] small', "under stop 2025-06-30")
+    assert browser.count('#states [data-state="FORMING"]') == 0
+    browser.click('#groups [data-group="ended"]')
+    browser.lists("ZETA")
+    browser.click("#filter-all")
+    browser.until(lambda: len(browser.symbols()) == 7)
+    assert browser.count('#groups [aria-pressed="true"]') == 0
+    browser.click('#groups [data-group="setup"]')
+    browser.lists("ALPHA", "BETA", "GAMMA")
+    assert browser.run("return document.documentElement.scrollWidth") <= size[0]
+
+
+def test_a_group_without_rows_names_the_others(browser: Browser, address: str, given: WebContext) -> None:
+    assert isinstance(given.setups, FakeSetups)
+    given.setups.setups = [one for one in given.setups.setups if one.symbol == "NSE:EPSILON"]
+    browser.open(address)
+    browser.reads("#table-frame", "None in setups")
+    browser.reads("#table-frame", "1 above pivot")
+
+
+def test_the_reason_of_a_group_and_both_stops_are_in_the_detail(browser: Browser, address: str) -> None:
+    browser.open(f"{address}/#/setups/NSE:EPSILON")
+    browser.reads("#detail", "Why it is no setup now")
+    browser.reads("#detail", "breakout 2025-06-27")
+    browser.open(f"{address}/#/setups/NSE:GAMMA")
+    browser.reads("#detail", "Why it is a setup")
+    browser.reads("#detail", "holding by tolerance: rs rating 69")
 
 
 def test_a_sector_is_chosen_and_forgotten(browser: Browser, address: str) -> None:

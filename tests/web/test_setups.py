@@ -28,6 +28,9 @@ async def _symbols(query: str) -> list[str]:
     ("query", "expected"),
     [
         ("", ["BBB", "AAA", "DDD"]),
+        ("?group=setup", ["BBB", "AAA"]),
+        ("?group=above_pivot", ["DDD"]),
+        ("?group=ended", []),
         ("?all=1", ["BBB", "AAA", "DDD", "CCC"]),
         ("?state=BREAKOUT", ["DDD"]),
         ("?min_score=60", ["BBB", "AAA"]),
@@ -36,7 +39,8 @@ async def _symbols(query: str) -> list[str]:
         ("?sector=financial%20services", ["AAA"]),
         ("?sector=Chemicals", []),
         ("?sort=symbol", ["AAA", "BBB", "DDD"]),
-        ("?sort=rs_rating&order=asc", ["DDD", "BBB", "AAA"]),
+        ("?sort=rs_rating&order=asc", ["BBB", "AAA", "DDD"]),
+        ("?sort=to_pivot_pct&group=setup", ["AAA", "BBB"]),
         ("?limit=1&offset=1", ["AAA"]),
         ("?as_of=2020-01-01", []),
     ],
@@ -46,7 +50,7 @@ async def test_listing_filters_sorts_and_pages(query: str, expected: list[str]) 
 
 
 @pytest.mark.parametrize(
-    "query", ["?as_of=yesterday", "?state=HAPPY", "?limit=-1", "?sort=luck", "?min_score=101"]
+    "query", ["?as_of=yesterday", "?state=HAPPY", "?group=HAPPY", "?limit=-1", "?sort=luck", "?min_score=101"]
 )
 async def test_a_wrong_parameter_is_named(query: str) -> None:
     async with asking(sources(SETUPS)) as client:
@@ -99,7 +103,7 @@ async def test_quality_counts_everything_and_shows_what_is_asked_for() -> None:
             assert len(rows) == shown, query
         refused = await client.get("/api/quality?rule=bad")
         assert refused.status == 400
-        assert "expected one of price_missing" in (await refused.json())["error"]
+        assert "expected one of unreadable_row, price_missing" in (await refused.json())["error"]
 
 
 async def test_risk_runs_jobs_and_quality_answer() -> None:

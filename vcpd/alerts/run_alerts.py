@@ -10,6 +10,7 @@ from vcpd.domain.alerts import Alert, AlertKind
 from vcpd.domain.calendar import TradingCalendar
 from vcpd.domain.health import Health
 from vcpd.domain.runs import Outcome, Run
+from vcpd.domain.setups import SetupGroup
 
 COLLECT, SCREEN, RISK, RECONCILE = "collect", "screen", "risk", "reconcile"
 EVENING_JOBS: Final = (COLLECT, SCREEN, RISK)
@@ -126,7 +127,7 @@ def _evening_complete_alerts(run_log: RunLog, since: datetime) -> Iterator[Alert
                 key=f"good_night:{session}",
                 at=max(ends),
                 session=session,
-                facts={"setups": runs[SCREEN].counts.get("passed", 0)},
+                facts={"setups": runs[SCREEN].counts.get(SetupGroup.SETUP, 0)},
             )
 
 

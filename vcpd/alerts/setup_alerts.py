@@ -7,7 +7,7 @@ from typing import Final
 
 from vcpd.alerts.templates import Variables
 from vcpd.domain.alerts import Alert, AlertKind
-from vcpd.domain.setups import Base, BaseState, EventKind, SetupEvent
+from vcpd.domain.setups import CHAPTER_STARTS, Base, EventKind, SetupEvent, SetupGroup
 
 ALERT_KIND_OF_EVENT: Final = {
     EventKind.NEAR_PIVOT: AlertKind.NEAR_PIVOT,
@@ -16,8 +16,6 @@ ALERT_KIND_OF_EVENT: Final = {
     EventKind.SQUAT: AlertKind.SQUAT,
     EventKind.FAILED: AlertKind.FAILED,
 }
-OPEN_STATES: Final = frozenset({BaseState.FORMING, BaseState.NEAR_PIVOT})
-ENDED_STATES: Final = frozenset({BaseState.FAILED, BaseState.EXPIRED})
 MAX_DIGEST_ROWS: Final = 60
 PROVISIONAL_NOTE: Final = "prices of the evening, not final yet"
 
@@ -46,7 +44,7 @@ def alerts_for_screen(
     The first screen of all replays the past: it gives one digest of the open setups.
     """
     if evening.previous is None:
-        return digest_alerts(evening, [base for base in bases if base.state in OPEN_STATES], published)
+        return digest_alerts(evening, [base for base in bases if base.group is SetupGroup.SETUP], published)
     found = [base for base in bases if _is_newly_found(evening, base)]
     changes = [change for base in bases for change in _event_alerts(evening, base, is_found=base in found)]
     return digest_alerts(evening, found, published) + changes
@@ -104,22 +102,22 @@ def setup_variables(base: Base) -> Variables:
 
 def _is_newly_found(evening: ScreenRun, base: Base) -> bool:
     news = [event for event in base.events if evening.is_new_session(event.session)]
-    return base.state not in ENDED_STATES and any(event.kind is EventKind.FOUND for event in news)
+    return base.group is SetupGroup.SETUP and any(event.kind in CHAPTER_STARTS for event in news)
 
 
 def _event_alerts(evening: ScreenRun, base: Base, *, is_found: bool) -> list[Alert]:
-    """The base's new events; of one that the digest shows anyway, not that it stands near its pivot.
+    """The base's new events at its present pivot.
 
-    What came before it was found anew happened at another pivot, and is over.
+    Near its pivot only where it is a setup, and where no row of the digest says so.
     """
-    found_at = [number for number, event in enumerate(base.events) if event.kind is EventKind.FOUND]
+    found_at = [number for number, event in enumerate(base.events) if event.kind in CHAPTER_STARTS]
     return [
         _event_alert(evening, base, event)
         for event in base.events[max(found_at, default=0) :]
         if event.kind in ALERT_KIND_OF_EVENT
         and not event.live  # published when it was seen; the close has not borne it out
         and evening.is_new_session(event.session)
-        and not (is_found and event.kind is EventKind.NEAR_PIVOT)
+        and not (event.kind is EventKind.NEAR_PIVOT and (is_found or base.group is not SetupGroup.SETUP))
     ]
 
 

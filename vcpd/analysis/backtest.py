@@ -22,7 +22,7 @@ from vcpd.analysis.verdicts import SymbolSession
 from vcpd.domain.bars import BoolArray, FloatArray
 from vcpd.domain.panel import Panel
 from vcpd.domain.quality_flags import QualityParameters, flag_rows
-from vcpd.domain.setups import BaseState, SetupEvent
+from vcpd.domain.setups import BaseState, SetupEvent, SetupGroup
 
 HIGH_SESSIONS: Final = 50
 
@@ -251,6 +251,7 @@ class BaseOnSession(msgspec.Struct, frozen=True):
     pivot: float
     stop: float
     state: BaseState
+    group: SetupGroup
 
 
 def bases_by_session(
@@ -274,7 +275,7 @@ def bases_by_session(
 
 def _base_on_session(place: SymbolSession, life: BaseTracker) -> BaseOnSession:
     pivot, stop = (round_to_tick(price, place.tick) for price in (life.levels.pivot, life.levels.stop))
-    return BaseOnSession(place.date(life.chain.anchor), pivot, stop, life.state)
+    return BaseOnSession(place.date(life.chain.anchor), pivot, stop, life.state, life.group)
 
 
 def _reason_not_bought(bars: Bars, breakout: Breakout | None) -> str | None:
@@ -300,7 +301,7 @@ def _entry_stop(place: SymbolSession, breakout: Breakout) -> float:
 def _base_history(
     place: SymbolSession, tracker: BaseTracker, breakout: Breakout | None, horizon: int
 ) -> BaseHistory:
-    """One chapter of a base, up to its breakout; a base without any breakout is told whole."""
+    """One chapter of a base, up to its breakout; a base without any breakout is given whole."""
     levels = tracker.levels if breakout is None else breakout.levels
     end = tracker.ended_at if tracker.ended_at != NO_BAR else place.history.last
     reason = _reason_not_bought(place.bars, breakout)

@@ -28,7 +28,7 @@ from vcpd.domain.exchange import ExchangeDescription
 from vcpd.domain.health import Health, MetricsSnapshot
 from vcpd.domain.panel import Panel
 from vcpd.domain.risk import RiskScore
-from vcpd.domain.setups import Setup
+from vcpd.domain.setups import Setup, SetupGroup
 from vcpd.jobs.watch import Watch
 from vcpd.ports import Clock
 from vcpd.runtime.lifecycle import DaemonState, Lifecycle
@@ -50,9 +50,11 @@ def latest_score_until(session: date, scores: Sequence[RiskScore]) -> RiskScore 
 
 
 def crowding_candidates(setups: Sequence[Setup], held: Sequence[str]) -> tuple[str, ...]:
-    """The listed setups that the panel holds."""
+    """The setups of the first group that the panel holds."""
     known = set(held)
-    return tuple(setup.symbol for setup in setups if setup.is_listed and setup.symbol in known)
+    return tuple(
+        setup.symbol for setup in setups if setup.group is SetupGroup.SETUP and setup.symbol in known
+    )
 
 
 def merge_crowding(chunks: Sequence[Crowding]) -> Crowding:

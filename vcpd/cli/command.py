@@ -78,6 +78,15 @@ def add_config_argument(parser: argparse.ArgumentParser, *, nested: bool = False
     )
 
 
+def add_group_argument(parser: argparse.ArgumentParser) -> None:
+    """--group, for every command that lists setups."""
+    parser.add_argument(
+        "--group",
+        choices=("setup", "followed", "above_pivot", "ended", "all"),
+        help="which followed bases; default: setup, those that are open and hold their gates",
+    )
+
+
 def add_json_argument(parser: argparse.ArgumentParser, *, nested: bool = False) -> None:
     """--json, for every command that prints data."""
     parser.add_argument(

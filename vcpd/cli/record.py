@@ -39,6 +39,7 @@ from vcpd.domain.record import (
     check_chain,
     settings_version,
 )
+from vcpd.domain.setups import SetupGroup
 from vcpd.jobs.universe import Universe
 from vcpd.runtime.clock import WallClock
 from vcpd.store.panel import PostgresPanelStore
@@ -238,6 +239,8 @@ def _differing_fields(reported: ReportedSetup, base: BaseOnSession) -> list[str]
             differing.append(f"{name} {number_text(then) or 'none'}, history {number_text(now)}")
     if reported.state is not base.state:
         differing.append(f"state {reported.state or 'none'}, history {base.state}")
+    if base.group is not SetupGroup.SETUP:
+        differing.append(f"group {SetupGroup.SETUP}, history {base.group}")
     return differing
 
 

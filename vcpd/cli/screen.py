@@ -1,7 +1,9 @@
 """`vcpd screen`, `vcpd setups`, `vcpd explain`: setups of a bar file or of the daemon, and why."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Final
 
 import msgspec
 
@@ -13,6 +15,7 @@ from vcpd.cli.client import DaemonClient, daemon_client, quote_path_part
 from vcpd.cli.command import (
     EXIT_OK,
     add_config_argument,
+    add_group_argument,
     add_json_argument,
     date_argument,
     positive_int_argument,
@@ -23,60 +26,125 @@ from vcpd.cli.local import SYMBOL_HELP, add_bars_arguments, load_panel, row_rang
 from vcpd.cli.output import number_text, print_json, print_table
 from vcpd.core.errors import BadInputError
 from vcpd.domain.instruments import is_same_symbol
-from vcpd.domain.setups import BaseState, Setup
+from vcpd.domain.setups import BaseState, Setup, SetupGroup, count_groups, in_group_order
 
-SETUP_TABLE_COLUMNS = ("symbol", "state", "footprint", "pivot", "stop", "close", "risk %", "rating", "score")
-MAX_SYMBOLS = 5_000
-PAIRS_SHOWN = 3
+SETUP_TABLE_COLUMNS: Final = (
+    "symbol", "state", "footprint", "pivot", "to pivot %", "stop", "risk %", "rating", "score",
+)  # fmt: skip
+MAX_SYMBOLS: Final = 5_000
+PAIRS_SHOWN: Final = 3
+SORT_KEYS: Final = ("score", "rs_rating", "symbol", "risk_pct", "close", "to_pivot_pct")
+EVERY_GROUP: Final = "all"
+GROUP_TITLES: Final[Mapping[SetupGroup, str]] = {
+    SetupGroup.SETUP: "setups",
+    SetupGroup.FOLLOWED: "followed, not setups any more",
+    SetupGroup.ABOVE_PIVOT: "above the pivot",
+    SetupGroup.ENDED: "ended at this session",
+}
+
+
+class SetupListing(msgspec.Struct, frozen=True):
+    """Setups after a session; `groups` counts all followed bases by group, `count` what the filters keep."""
+
+    as_of: date | None
+    count: int
+    groups: Mapping[str, int]
+    items: Sequence[Setup]
 
 
 def add_screen_arguments(parser: argparse.ArgumentParser) -> None:
     set_action(parser, screen, "vcpd screen --bars bars.parquet --index indices.parquet --as-of 2025-06-30")
     add_bars_arguments(parser)
     parser.add_argument("--symbol", help="only this symbol; still rated within the whole universe")
-    parser.add_argument("--all", action="store_true", help="every symbol, also those without a setup")
+    add_group_argument(parser)
+    parser.add_argument("--all", action="store_true", help="every symbol, also those without a followed base")
 
 
 def screen(arguments: argparse.Namespace) -> int:
     """Setups of the file, or of the daemon where none is named."""
-    from_daemon = arguments.bars is None
-    setups, session = _setups_from_daemon(arguments) if from_daemon else _screen_bars(arguments)
-    print_setups(setups, session, as_json=arguments.json)
+    listing = _listing_from_daemon(arguments) if arguments.bars is None else _screen_bars(arguments)
+    print_listing(listing, as_json=arguments.json)
     return EXIT_OK
 
 
-def print_setups(setups: Sequence[Setup], session: str | None, *, as_json: bool) -> None:
-    """As a JSON list, or as a table that names the session that was judged."""
+def print_listing(listing: SetupListing, *, as_json: bool) -> None:
+    """As JSON, or a table for each group with what one must know about its rows."""
     if as_json:
-        print_json(setups)
+        print_json(listing)
         return
-    count = f"{len(setups)} setup{'' if len(setups) == 1 else 's'}"
-    title = count if session is None else f"{count} after {session}"
-    print_table(title, SETUP_TABLE_COLUMNS, map(_setup_row, setups), SETUP_TABLE_COLUMNS[3:])
+    by_group: dict[SetupGroup | None, list[Setup]] = {}
+    for setup in in_group_order(listing.items):
+        by_group.setdefault(setup.group, []).append(setup)
+    if not by_group:
+        print("no setup matches")
+    for group, setups in by_group.items():
+        _print_group(group, setups)
+    print(_counts_text(listing))
 
 
-def _screen_bars(arguments: argparse.Namespace) -> tuple[list[Setup], str]:
+def _print_group(group: SetupGroup | None, setups: Sequence[Setup]) -> None:
+    title = f"{len(setups)} {'symbols without a followed base' if group is None else GROUP_TITLES[group]}"
+    columns: tuple[str, ...] = SETUP_TABLE_COLUMNS
+    rows = [_setup_row(setup) for setup in setups]
+    if group not in {None, SetupGroup.SETUP}:
+        columns = (*columns, "why")
+        rows = [(*row, setup.group_reason or "") for row, setup in zip(rows, setups, strict=True)]
+    print_table(title, columns, rows, SETUP_TABLE_COLUMNS[3:])
+    for setup in setups:
+        for tolerance in setup.tolerances:
+            print(f"{setup.symbol} {tolerance}")
+
+
+def _counts_text(listing: SetupListing) -> str:
+    """Every group with its count, and how to see the others."""
+    counts = ", ".join(f"{group.value} {listing.groups.get(group.value, 0)}" for group in SetupGroup)
+    after = "no session was screened yet" if listing.as_of is None else f"after {listing.as_of}"
+    return f"{after}; bases by group: {counts} (--group NAME or --group {EVERY_GROUP} shows them)"
+
+
+def _screen_bars(arguments: argparse.Namespace) -> SetupListing:
     panel = load_panel(arguments)
     thresholds = analysis_settings(arguments).screen
     judging = ScreenParams(as_of=arguments.as_of, thresholds=thresholds)
     judged = screen_rows(panel, row_range(panel, arguments.symbol), judging)
-    shown = [setup for setup in judged.setups if arguments.all or setup.is_listed]
-    return sorted(shown, key=lambda setup: (-setup.score, setup.symbol)), str(panel.sessions[-1])
+    return list_setups(judged.setups, panel.sessions[-1].item(), arguments)
 
 
-def _setups_from_daemon(arguments: argparse.Namespace) -> tuple[list[Setup], str | None]:
-    answer = daemon_client(arguments).get(
-        "/api/setups", as_of=arguments.as_of, all=1 if arguments.all else None, limit=MAX_SYMBOLS
-    )
-    setups = msgspec.convert(answer["items"], list[Setup])
+def list_setups(setups: Sequence[Setup], as_of: date, arguments: argparse.Namespace) -> SetupListing:
+    """Those that `--group` and `--all` ask for, the best score first within each group."""
+    shown = [setup for setup in setups if _is_shown(setup, arguments)]
+    ordered = in_group_order(sorted(shown, key=lambda setup: (-setup.score, setup.symbol)))
+    return SetupListing(as_of, len(ordered), count_groups(setup.group for setup in setups), ordered)
+
+
+def _is_shown(setup: Setup, arguments: argparse.Namespace) -> bool:
+    return arguments.all or (setup.is_listed and _wanted_group(arguments) in {None, setup.group})
+
+
+def _wanted_group(arguments: argparse.Namespace) -> str | None:
+    """The group that is asked for; None for all of them, also where a state is asked for instead."""
+    if arguments.all or arguments.group == EVERY_GROUP:
+        return None
+    by_state = getattr(arguments, "state", None) is not None
+    return arguments.group or (None if by_state else SetupGroup.SETUP.value)
+
+
+def _listing_from_daemon(arguments: argparse.Namespace) -> SetupListing:
+    listing = _query_listing(daemon_client(arguments), arguments, as_of=arguments.as_of, limit=MAX_SYMBOLS)
     if arguments.symbol is None:
-        return setups, answer["as_of"]
-    wanted = arguments.symbol
-    return [setup for setup in setups if is_same_symbol(setup.symbol, wanted)], answer["as_of"]
+        return listing
+    found = [setup for setup in listing.items if is_same_symbol(setup.symbol, arguments.symbol)]
+    return msgspec.structs.replace(listing, count=len(found), items=found)
+
+
+def _query_listing(daemon: DaemonClient, arguments: argparse.Namespace, **query: object) -> SetupListing:
+    query |= {"all": 1 if arguments.all else None, "group": _wanted_group(arguments)}
+    answer = daemon.get("/api/setups", **query)
+    return msgspec.convert(answer, SetupListing)
 
 
 def _setup_row(setup: Setup) -> tuple[str, ...]:
-    numbers = (setup.pivot, setup.stop, setup.close, setup.risk_pct)
+    numbers = (setup.pivot, setup.to_pivot_pct, setup.stop, setup.risk_pct)
     return (
         setup.symbol,
         setup.state or setup.reason or "no base",
@@ -97,12 +165,15 @@ def add_setups_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--min-rating", type=int, metavar="N", help="0 to 99")
     parser.add_argument("--text", help="only symbols that contain this text")
     parser.add_argument("--sector", help="only companies of this sector, such as 'Financial Services'")
-    parser.add_argument("--sort", choices=("score", "rs_rating", "symbol", "risk_pct", "close"))
+    parser.add_argument(
+        "--sort", choices=("score", "rs_rating", "symbol", "risk_pct", "close", "to_pivot_pct")
+    )
     parser.add_argument("--order", choices=("asc", "desc"))
     parser.add_argument(
         "--limit", type=positive_int_argument, metavar="N", help="number of setups at most; default: 500"
     )
-    parser.add_argument("--all", action="store_true", help="every symbol, also those without a setup")
+    add_group_argument(parser)
+    parser.add_argument("--all", action="store_true", help="every symbol, also those without a followed base")
     parser.add_argument(
         "--crowding", action="store_true", help="groups of setups that are correlated, and sectors"
     )
@@ -120,13 +191,12 @@ def setups(arguments: argparse.Namespace) -> int:
         return EXIT_OK
     names = ("as_of", "state", "min_score", "min_rating", "text", "sector", "sort", "order", "limit")
     query = {name: getattr(arguments, name) for name in names}
-    answer = daemon.get("/api/setups", all=1 if arguments.all else None, **query)
-    print_setups(msgspec.convert(answer["items"], list[Setup]), answer["as_of"], as_json=arguments.json)
+    listing = _query_listing(daemon, arguments, **query)
+    print_listing(listing, as_json=arguments.json)
     if not arguments.json:
-        never = (
-            "no session yet" if arguments.as_of is None else f"{arguments.as_of}, which was never screened"
-        )
-        print(f"after {answer['as_of'] or never}; {answer['count']} match")
+        if listing.as_of is None and arguments.as_of is not None:
+            print(f"{arguments.as_of} was never screened")
+        print(f"{listing.count} match")
     return EXIT_OK
 
 

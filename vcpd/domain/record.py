@@ -15,10 +15,9 @@ import numpy as np
 
 from vcpd import __version__
 from vcpd.domain.panel import Panel
-from vcpd.domain.setups import BaseState, Gate, Setup
+from vcpd.domain.setups import BaseState, Gate, Setup, SetupGroup
 
 FIRST_HASH: Final = "0" * 64  # stands before the first entry
-REPORTED_STATES: Final = frozenset({BaseState.FORMING, BaseState.NEAR_PIVOT})
 
 
 class BarsDigest(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +58,7 @@ class ReportedSetup(msgspec.Struct, frozen=True, kw_only=True):
     footprint: str | None
     pivot: float | None
     stop: float | None
+    structural_stop: float | None
     buy_zone: tuple[float, float] | None
     risk_pct: float | None
     state: BaseState | None
@@ -66,6 +66,7 @@ class ReportedSetup(msgspec.Struct, frozen=True, kw_only=True):
     rs_rating: int | None
     close: float | None
     gates: Mapping[str, Gate]
+    tolerances: tuple[str, ...]
     provisional: bool
     bars: BarsDigest
     program: str
@@ -124,8 +125,8 @@ def entry_hash(previous_hash: str, text: str) -> str:
 
 
 def is_reported(setup: Setup) -> bool:
-    """Whether the list of setups shows it as one that can still be bought at its pivot."""
-    return setup.is_listed and setup.state in REPORTED_STATES
+    """Whether it is in the group that lists, page and digest show first."""
+    return setup.group is SetupGroup.SETUP
 
 
 def reported_setups(panel: Panel, setups: Iterable[Setup], settings: msgspec.Struct) -> list[ReportedSetup]:

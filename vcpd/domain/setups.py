@@ -182,8 +182,15 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_listed(self) -> bool:
-        """Whether every gate holds, or its base is followed; of ended ones, at the session of their end."""
-        return self.passed or bool(self.events)
+        """Whether its base is in a group; an ended one only at the session of its end."""
+        return self.group is not None
+
+    @property
+    def to_pivot_pct(self) -> float | None:
+        """How far the close must rise to the pivot, in percent; negative above it."""
+        if not self.pivot or not self.close:
+            return None
+        return round(100 * (self.pivot / self.close - 1), 2)
 
 
 class EncodedSetup(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -247,3 +254,11 @@ def count_groups(groups: Iterable[SetupGroup | None]) -> dict[str, int]:
     """How many followed bases are in each group, in the order in which lists show them."""
     counts = Counter(groups)
     return {group.value: counts[group] for group in SetupGroup}
+
+
+def in_group_order(setups: Iterable[Setup]) -> list[Setup]:
+    """The setups group by group in the order of SetupGroup, those in no group last; else as they were."""
+    return sorted(setups, key=lambda setup: _GROUP_ORDER.get(setup.group, len(_GROUP_ORDER)))
+
+
+_GROUP_ORDER: Final[Mapping[SetupGroup | None, int]] = {group: n for n, group in enumerate(SetupGroup)}

@@ -13,7 +13,7 @@ from vcpd.analysis.thresholds import Thresholds
 from vcpd.domain.calendar import TradingCalendar, unscheduled_closing_text
 from vcpd.domain.risk import RiskScore
 from vcpd.domain.runs import Outcome, RunContext, RunResult
-from vcpd.domain.setups import Base, EncodedSetup, Setup
+from vcpd.domain.setups import EncodedSetup, Setup, count_groups
 from vcpd.jobs.quote_snapshot import QuoteSnapshot
 from vcpd.ports import Clock, FailedSymbol, PanelStore, RiskStore, SetupStore, Workers
 
@@ -52,7 +52,7 @@ class Screen:
             for setup in part.reported
         ]
         await self.setups.put(context.session, verdicts, bases, reported)
-        return RunResult(counts=_screen_counts(verdicts, bases))
+        return RunResult(counts=_screen_counts(verdicts))
 
     async def _evaluate(
         self, context: RunContext
@@ -78,12 +78,12 @@ def _unscreened_verdicts(failed_symbols: Sequence[FailedSymbol], session: date) 
     return [EncodedSetup.of(setup) for setup in setups]
 
 
-def _screen_counts(verdicts: Sequence[EncodedSetup], bases: Sequence[Base]) -> dict[str, int]:
+def _screen_counts(verdicts: Sequence[EncodedSetup]) -> dict[str, int]:
+    """Symbols judged and not, then the followed bases by group."""
     return {
         "judged": sum(one.is_judged for one in verdicts),
         "not_judged": sum(not one.is_judged for one in verdicts),
-        "passed": sum(one.passed for one in verdicts),
-        "followed": len(bases),
+        **count_groups(one.group for one in verdicts),
     }
 
 

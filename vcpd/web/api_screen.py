@@ -9,7 +9,7 @@ from aiohttp import web
 
 from vcpd.core.errors import BadInputError
 from vcpd.domain.risk import RiskScore, RiskSummary
-from vcpd.domain.setups import Base, BaseState, Setup
+from vcpd.domain.setups import Base, BaseState, Setup, SetupGroup, count_groups, in_group_order
 from vcpd.web.context import SizeRequest, WebContext
 from vcpd.web.responses import HttpError, json_response
 from vcpd.web.routes import (
@@ -28,6 +28,7 @@ DEFAULT_PAGE_SIZE: Final = 100
 MAX_PAGE_SIZE: Final = 5_000
 MAX_AMOUNT: Final = 1e15
 ALL_SYMBOLS: Final = FlagParameter("all", "Every symbol, not only listed setups.")
+GROUP: Final = ChoiceParameter("group", "Only this group of followed bases.", choices=tuple(SetupGroup))
 STATE: Final = ChoiceParameter("state", "Only this state.", choices=tuple(BaseState))
 MIN_SCORE: Final = IntParameter("min_score", "Only scores of at least this.", low=0, high=100, default=0)
 MIN_RATING: Final = IntParameter(
@@ -36,7 +37,9 @@ MIN_RATING: Final = IntParameter(
 SYMBOL_PART: Final = TextParameter("text", "Only symbols that contain this.")
 SECTOR: Final = TextParameter("sector", "Only companies of this sector, as the index list names it.")
 SORT: Final = ChoiceParameter(
-    "sort", "What to sort by.", choices=("score", "rs_rating", "symbol", "risk_pct", "close")
+    "sort",
+    "What to sort by within each group; the groups keep their order.",
+    choices=("score", "rs_rating", "symbol", "risk_pct", "close", "to_pivot_pct"),
 )
 ORDER: Final = ChoiceParameter("order", "Sort order.", choices=("asc", "desc"))
 LIMIT: Final = IntParameter(
@@ -50,6 +53,7 @@ OFFSET: Final = IntParameter("offset", "Number of items to skip.", low=0, high=1
 LIST_PARAMETERS: Final = (
     AS_OF,
     ALL_SYMBOLS,
+    GROUP,
     STATE,
     MIN_SCORE,
     MIN_RATING,
@@ -68,10 +72,11 @@ STOP: Final = NumberParameter("stop", "Stop price, unless the setup's.", high=MA
 
 
 class SetupList(msgspec.Struct, frozen=True):
-    """A page of setups; `count` are all that pass the filters."""
+    """A page of setups; `count` are all that pass the filters, `groups` all followed bases by group."""
 
     as_of: date | None
     count: int
+    groups: Mapping[str, int]
     items: Sequence[Setup]
 
 
@@ -144,16 +149,19 @@ async def _setup_list(context: WebContext, request: web.Request) -> SetupList:
     kept = _sorted(_filtered(setups, request), request)
     first = OFFSET.read(request)
     limit = LIMIT.read_or(request, MAX_PAGE_SIZE if all_symbols else DEFAULT_PAGE_SIZE)
-    return SetupList(as_of, len(kept), kept[first : first + limit])
+    groups = count_groups(setup.group for setup in setups)
+    return SetupList(as_of, len(kept), groups, kept[first : first + limit])
 
 
 def _filtered(setups: Sequence[Setup], request: web.Request) -> list[Setup]:
-    state, score, rating = STATE.read(request), MIN_SCORE.read(request), MIN_RATING.read(request)
+    group, state = GROUP.read(request), STATE.read(request)
+    score, rating = MIN_SCORE.read(request), MIN_RATING.read(request)
     text, sector = SYMBOL_PART.read(request).upper(), SECTOR.read(request).casefold()
     return [
         setup
         for setup in setups
-        if (state is None or setup.state == state)
+        if (group is None or setup.group == group)
+        and (state is None or setup.state == state)
         and setup.score >= score
         and (rating == 0 or (setup.rs_rating or 0) >= rating)
         and text in setup.symbol.upper()
@@ -163,15 +171,18 @@ def _filtered(setups: Sequence[Setup], request: web.Request) -> list[Setup]:
 
 def _sorted(setups: list[Setup], request: web.Request) -> list[Setup]:
     key = SORT.read(request) or "score"
-    order = ORDER.read(request) or ("asc" if key == "symbol" else "desc")
+    order = ORDER.read(request) or ("asc" if key in {"symbol", "to_pivot_pct"} else "desc")
     known = [setup for setup in setups if getattr(setup, key) is not None]
     unknown = [setup for setup in setups if getattr(setup, key) is None]
     by_symbol = sorted(known, key=lambda setup: setup.symbol)
-    return sorted(by_symbol, key=lambda setup: _sort_value(setup, key), reverse=order == "desc") + unknown
+    by_key = sorted(by_symbol, key=lambda setup: _sort_value(setup, key), reverse=order == "desc")
+    return in_group_order(by_key + unknown)
 
 
 def _sort_value(setup: Setup, key: str) -> Any:
-    return getattr(setup, key)
+    """The key's value; for the distance to the pivot its size, so that what is nearest comes first."""
+    value = getattr(setup, key)
+    return abs(value) if key == "to_pivot_pct" else value
 
 
 class SetupRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -180,6 +191,9 @@ class SetupRow(msgspec.Struct, frozen=True, kw_only=True):
     symbol: str
     sector: str | None
     state: str | None
+    group: str | None
+    group_reason: str | None
+    tolerances: tuple[str, ...]
     passed: bool
     score: float
     rating: int | None
@@ -206,6 +220,7 @@ class SetupTable(msgspec.Struct, frozen=True):
     count: int
     judged: int
     passed: int
+    groups: Mapping[str, int]
     items: Sequence[SetupRow]
 
 
@@ -236,6 +251,7 @@ async def _setup_table(context: WebContext, request: web.Request) -> SetupTable:
         count=len(items),
         judged=0 if as_of is None else await context.setups.count(as_of),
         passed=sum(setup.passed for setup in setups),
+        groups=count_groups(setup.group for setup in setups),
         items=items,
     )
 
@@ -245,6 +261,9 @@ def _setup_row(setup: Setup, risk: RiskSummary | None, spark: Sequence[int]) -> 
         symbol=setup.symbol,
         sector=setup.sector,
         state=setup.state,
+        group=setup.group,
+        group_reason=setup.group_reason,
+        tolerances=setup.tolerances,
         passed=setup.passed,
         score=round(setup.score, 1),
         rating=setup.rs_rating,
@@ -252,7 +271,7 @@ def _setup_row(setup: Setup, risk: RiskSummary | None, spark: Sequence[int]) -> 
         weeks=setup.weeks,
         close=setup.close,
         pivot=setup.pivot,
-        to_pivot_pct=_to_pivot_pct(setup),
+        to_pivot_pct=setup.to_pivot_pct,
         stop=setup.stop,
         risk_pct=setup.risk_pct,
         risk=None if risk is None or risk.score is None else round(risk.score, 1),
@@ -265,13 +284,6 @@ def _setup_row(setup: Setup, risk: RiskSummary | None, spark: Sequence[int]) -> 
         why_not=setup.nearest_miss or setup.reason,
         spark=spark,
     )
-
-
-def _to_pivot_pct(setup: Setup) -> float | None:
-    """How far the close must rise to the pivot; negative above it."""
-    if not setup.pivot or not setup.close:
-        return None
-    return round(100 * (setup.pivot / setup.close - 1), 2)
 
 
 def sizing_routes(context: WebContext) -> list[web.RouteDef]:

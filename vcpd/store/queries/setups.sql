@@ -40,8 +40,7 @@ FROM setups
 JOIN instruments ON instruments.id = setups.instrument_id
 WHERE setups.session = $1
   AND ($2::text IS NULL OR instruments.symbol = $2)
-  AND (NOT $3::boolean
-       OR has_base AND (passed OR jsonb_array_length(setups.verdict -> 'events') > 0))
+  AND (NOT $3::boolean OR has_base AND setups.verdict ->> 'group' IS NOT NULL)
 ORDER BY setups.score DESC, instruments.symbol;
 
 -- name: count_of_session
@@ -51,7 +50,7 @@ SELECT count(*) FROM setups WHERE session = $1;
 SELECT state, count(*) AS setups
 FROM setups
 WHERE session = (SELECT max(session) FROM screened_sessions) AND has_base AND state IS NOT NULL
-  AND (passed OR jsonb_array_length(verdict -> 'events') > 0)
+  AND verdict ->> 'group' IS NOT NULL
 GROUP BY state;
 
 -- name: put_bases

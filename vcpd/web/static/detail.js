@@ -71,7 +71,7 @@ async function draw(frame, bars, setup, events) {
 
 function head(name, setup) {
   return h("div", { class: "detail-head" }, h("h2", { tabindex: -1, id: "detail-title" }, bare(name)), h("span", { class: "exchange" }, name.split(":")[0]),
-    setup?.state ? chip(setup.state) : null, setup?.provisional ? h("span", { class: "tag" }, "provisional") : null,
+    setup?.state ? chip(setup.state) : null, setup?.group ? h("span", { class: "chip" }, words(setup.group)) : null, setup?.provisional ? h("span", { class: "tag" }, "provisional") : null,
     setup ? h("span", { class: "price" }, price(setup.close)) : h("span", { class: "price" }),
     h("button", { type: "button", "aria-label": "Close", title: "Close (Esc)", onclick: () => { location.hash = "#/setups/"; } }, "✕"));
 }
@@ -79,7 +79,9 @@ function head(name, setup) {
 function facts(setup, score) {
   const zone = setup.buy_zone ? `${price(setup.buy_zone[0])} – ${price(setup.buy_zone[1])}` : null;
   const pairs = [["Footprint", setup.footprint], ["Pivot", setup.pivot && price(setup.pivot)], ["Buy zone", zone],
-    ["Stop", setup.stop && `${price(setup.stop)} (${percent(setup.risk_pct)})`], ["RS", setup.rs_rating], ["Sector", setup.sector],
+    ["Stop", setup.stop && `${price(setup.stop)} (${percent(setup.risk_pct)})`],
+    ["Structural stop", setup.structural_stop && `${price(setup.structural_stop)} (${percent(setup.structural_risk_pct)})`],
+    ["Pivot before", setup.previous_pivot && price(setup.previous_pivot)], ["RS", setup.rs_rating], ["Sector", setup.sector],
     ["Risk", score?.band ? `${number(score.score, 0)} ${score.band}` : null], ["Session", shortDay(setup.as_of)]];
   return h("dl", { class: "facts" }, pairs.filter(([, value]) => value).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, String(value)))));
 }
@@ -92,8 +94,8 @@ function legend(setup, events) {
 }
 
 function verdict(setup, lines) {
-  const title = setup.passed ? "Why it is a setup" : "Why it is no setup";
-  const text = setup.nearest_miss ?? setup.reason ?? (setup.passed ? "Every gate holds." : "Not every gate holds.");
+  const title = setup.group === "setup" ? "Why it is a setup" : setup.group ? "Why it is no setup now" : "Why it is no setup";
+  const text = (setup.tolerances.join("; ") || setup.group_reason) ?? setup.nearest_miss ?? setup.reason ?? (setup.passed ? "Every gate holds." : "Not every gate holds.");
   const details = lines.length ? h("details", {}, h("summary", { class: "muted" }, "Every gate in words"), h("ul", { class: "lines" }, lines.map((line) => h("li", {}, line)))) : null;
   return h("div", { class: "block sentence" }, h("h3", {}, title), h("p", {}, text), details);
 }

@@ -4,7 +4,13 @@ import { byId, h, meter, notice, s, errorNotice } from "./dom.js";
 import { bare, number, percent, price, signed, words } from "./format.js";
 
 const ROWS_A_TURN = 120;
-const STATES = ["NEAR_PIVOT", "BREAKOUT", "FORMING", "EXTENDED", "SQUAT", "FAILED", "EXPIRED"];
+const STATES = ["NEAR_PIVOT", "FORMING", "UNDER_STOP", "BREAKOUT", "EXTENDED", "SQUAT", "FAILED", "EXPIRED"];
+const GROUPS = new Map([
+  ["setup", ["Setups", "Open, and every gate holds: strictly, or by its tolerance to stay."]],
+  ["followed", ["Followed", "Sound bases that left the setups or closed under their stop."]],
+  ["above_pivot", ["Above pivot", "Broke out in the last ten sessions, squats included."]],
+  ["ended", ["Ended", "Bases that ended at this session."]],
+]);
 const COLUMNS = [
   { key: "symbol", head: "Symbol", kind: "text", cell: nameCell },
   { key: "sector", head: "Sector", kind: "text wide sector", cell: (row) => row.sector ?? "–" },
@@ -20,7 +26,7 @@ const COLUMNS = [
   { key: null, head: "Trend", cell: (row) => spark(row.spark) },
 ];
 
-const shown = { sort: "score", descending: true, states: new Set(), text: "", sector: "", score: 0, rating: 0, passed: false, all: false };
+const shown = { group: "setup", sort: "score", descending: true, states: new Set(), text: "", sector: "", score: 0, rating: 0, passed: false, all: false };
 let board = null;
 let selected = null;
 let drawn = [];
@@ -42,8 +48,7 @@ export async function load() {
     if (board === null) frame.replaceChildren(errorNotice(error, load));
     throw error;
   }
-  drawStates();
-  drawSectors();
+  drawFilters();
   draw();
   return board;
 }
@@ -72,8 +77,10 @@ export function listen() {
   byId("filters").addEventListener("submit", (e) => e.preventDefault());
 }
 
+const inGroup = (row) => shown.all || row.group === shown.group;
+
 function keeps(row) {
-  return (shown.states.size === 0 || shown.states.has(row.state)) && row.score >= shown.score
+  return inGroup(row) && (shown.states.size === 0 || shown.states.has(row.state)) && row.score >= shown.score
     && (shown.rating === 0 || (row.rating ?? 0) >= shown.rating) && (!shown.passed || row.passed)
     && (!shown.sector || row.sector === shown.sector) && row.symbol.includes(shown.text);
 }
@@ -101,7 +108,7 @@ function draw() {
   frame.scrollTop = top;
 }
 
-const caption = () => `${drawn.length} of ${board.items.length} setups of ${board.as_of}`;
+const caption = () => `${drawn.length} of ${board.items.filter(inGroup).length} ${shown.all ? "symbols" : groupName(shown.group)} after ${board.as_of}`;
 
 function addRows(body, from) {
   const until = Math.min(from + ROWS_A_TURN, drawn.length);
@@ -160,8 +167,10 @@ export const address = (symbol) => `#/setups/${encodeURIComponent(symbol)}`;
 
 function nameCell(row) {
   const news = row.news.length ? h("span", { class: "dot", title: row.news.map(words).join(", ") }, " ●") : null;
-  const below = [row.footprint ?? row.why_not, row.provisional ? "provisional" : null].filter(Boolean).join(" · ");
-  return [h("a", { href: address(row.symbol), title: row.why_not }, bare(row.symbol)), news, h("small", {}, row.state ? chip(row.state) : null, below.slice(0, 34))];
+  const about = row.tolerances.length ? "by tolerance" : row.group === "setup" ? row.footprint : row.group_reason ?? row.footprint ?? row.why_not;
+  const below = [about, row.provisional ? "provisional" : null].filter(Boolean).join(" · ");
+  const title = row.tolerances.join("\n") || row.group_reason || row.why_not;
+  return [h("a", { href: address(row.symbol), title }, bare(row.symbol)), news, h("small", { title, class: row.group === "setup" && !row.tolerances.length ? null : "shown" }, row.state ? chip(row.state) : null, below.slice(0, 34))];
 }
 
 export const chip = (name) => h("span", { class: `chip ${name}` }, words(name));
@@ -175,8 +184,34 @@ function spark(steps) {
     s("path", { d: line }), s("circle", { cx: 92, cy: y(steps.at(-1)), r: 1.8 }));
 }
 
+const groupName = (group) => GROUPS.get(group)[0].toLowerCase();
+
+function drawFilters() {
+  drawGroups();
+  drawStates();
+  drawSectors();
+}
+
+function drawGroups() {
+  byId("groups").replaceChildren(...[...GROUPS].map(([group, [name, title]]) => h("button", {
+    type: "button", "aria-pressed": String(!shown.all && shown.group === group), "data-group": group, title, onclick: () => showGroup(group),
+  }, name, h("b", {}, board.groups[group]))));
+}
+
+function showGroup(group) {
+  const reload = shown.all;
+  Object.assign(shown, { group, all: false });
+  shown.states.clear();
+  byId("filter-all").checked = false;
+  drawFilters();
+  draw();
+  document.querySelector(`#groups [data-group="${group}"]`)?.focus();
+  if (reload) load().catch(() => {});
+}
+
 function drawStates() {
-  const counts = Map.groupBy ? Map.groupBy(board.items, (row) => row.state) : new Map();
+  const rows = board.items.filter(inGroup);
+  const counts = Map.groupBy ? Map.groupBy(rows, (row) => row.state) : new Map();
   byId("states").replaceChildren(...STATES.filter((state) => counts.has(state)).map((state) => h("button", {
     type: "button", "aria-pressed": String(shown.states.has(state)), "data-state": state, onclick: () => toggle(state),
   }, words(state), h("b", {}, counts.get(state).length))));
@@ -201,8 +236,10 @@ function toggle(state) {
 
 function emptiness() {
   if (board.as_of === null) return notice("No screen has run yet", "The first collection and screen are under way; this page updates by itself.");
-  if (board.items.length) return notice("No setup passes these filters", `${board.items.length} are hidden by them.`, h("button", { type: "button", onclick: clear }, "Clear the filters"));
-  return notice("No setups tonight", `${board.judged} symbols were screened; none is a setup.`);
+  const hidden = board.items.filter(inGroup).length;
+  if (hidden) return notice("No row passes these filters", `${hidden} are hidden by them.`, h("button", { type: "button", onclick: clear }, "Clear the filters"));
+  const others = [...GROUPS.keys()].filter((group) => group !== shown.group && board.groups[group]).map((group) => `${board.groups[group]} ${groupName(group)}`);
+  return notice(`None in ${groupName(shown.group)}`, `${board.judged} symbols were screened${others.length ? `; ${others.join(", ")}` : ""}.`);
 }
 
 function clear() {
