@@ -534,7 +534,7 @@ def test_a_daemon_that_loses_the_lead_ends_its_runs() -> None:
         await daemon.stop()
 
     last = play("2026-11-22T12:00", scene).of("tick")[-1]
-    assert (last.outcome, last.reason) == (Outcome.CANCELLED, "this daemon may not schedule any more")
+    assert (last.outcome, last.reason) == (Outcome.CANCELLED, "leadership lost to another instance")
 
 
 def test_a_store_that_is_away_is_waited_for() -> None:

@@ -142,7 +142,7 @@ def test_a_run_by_hand_that_waits_when_the_lead_is_lost_gets_its_outcome_and_ano
         daemon.may_lead = False
         await clock.sleep(70)
         waited = table.of("hand")[0]
-        assert (waited.outcome, waited.reason) == (Outcome.CANCELLED, "this daemon may not schedule any more")
+        assert (waited.outcome, waited.reason) == (Outcome.CANCELLED, "leadership lost to another instance")
         assert daemon.scheduler.snapshot().jobs[0].waiting == ()
         daemon.may_lead = True
         await clock.sleep(1200)

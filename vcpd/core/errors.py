@@ -12,7 +12,7 @@ DISK_ERRORS: Final = {
 
 
 class VcpdError(Exception):
-    """Base of every error that vcpd raises on purpose; its text is a sentence for the owner."""
+    """Base of every error that vcpd raises on purpose; its text is a sentence for the user."""
 
 
 class RetryableError(VcpdError):
@@ -24,11 +24,11 @@ class RetryableError(VcpdError):
 
 
 class NeedsLoginError(VcpdError):
-    """The market's session is over: only the owner's login helps."""
+    """The market's session is over: the user has to log in."""
 
 
 class PermanentError(VcpdError):
-    """The same call will fail again until somebody changes something."""
+    """The same call will fail again until the user changes something."""
 
 
 class ConfigurationError(PermanentError):
@@ -44,7 +44,7 @@ class BadInputError(PermanentError):
 
 
 class UnavailableError(PermanentError):
-    """Something the machine should give is not there (port, disk, database); the text says what to do."""
+    """A resource of the machine is missing (port, disk, database); the text says what to do."""
 
 
 class StorageUnavailableError(UnavailableError):

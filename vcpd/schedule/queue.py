@@ -56,39 +56,39 @@ class AdmissionContext:
 ADMIT = AdmissionDecision(AdmissionAction.START)
 
 
-def decide_admission(policy: JobPolicy, around: AdmissionContext) -> AdmissionDecision:
-    """The first rule that speaks decides: order, overlap, heavy work, pressure; then the deadline.
+def decide_admission(policy: JobPolicy, context: AdmissionContext) -> AdmissionDecision:
+    """The first rule that applies decides: dependencies, overlap, heavy work, load; then the deadline.
 
     A run that waits for the runs before it does not expire: those have their own deadlines and time limits.
     """
-    decision = _check_dependencies(around) or _check_concurrency(policy, around) or ADMIT
+    decision = _check_dependencies(context) or _check_concurrency(policy, context) or ADMIT
     waits = decision.action is AdmissionAction.WAIT and not decision.restarts_deadline
-    if waits and around.now > around.deadline:
+    if waits and context.now > context.deadline:
         reason = f"{EXPIRED_REASON}{decision.reason}"
         return AdmissionDecision(AdmissionAction.DROP, reason, Outcome.MISSED)
     return decision
 
 
-def _check_dependencies(around: AdmissionContext) -> AdmissionDecision | None:
-    if around.blocked_by:
-        reason = f"after {', '.join(around.blocked_by)}"
+def _check_dependencies(context: AdmissionContext) -> AdmissionDecision | None:
+    if context.blocked_by:
+        reason = f"after {', '.join(context.blocked_by)}"
         return AdmissionDecision(AdmissionAction.WAIT, reason, restarts_deadline=True)
-    if around.failed_dependency:
-        return AdmissionDecision(AdmissionAction.DROP, around.failed_dependency)
+    if context.failed_dependency:
+        return AdmissionDecision(AdmissionAction.DROP, context.failed_dependency)
     return None
 
 
-def _check_concurrency(policy: JobPolicy, around: AdmissionContext) -> AdmissionDecision | None:
-    if around.own_run_active:
-        reason = "its run before is not finished"
+def _check_concurrency(policy: JobPolicy, context: AdmissionContext) -> AdmissionDecision | None:
+    if context.own_run_active:
+        reason = "previous run still in progress"
         return AdmissionDecision(AdmissionAction.WAIT, reason, restarts_deadline=True)
     if not policy.heavy:
-        if policy.during_heavy == "skip" and around.heavy_active:
-            return AdmissionDecision(AdmissionAction.DROP, f"the heavy job {around.heavy_active} is running")
+        if policy.during_heavy == "skip" and context.heavy_active:
+            return AdmissionDecision(AdmissionAction.DROP, f"the heavy job {context.heavy_active} is running")
         return None
-    if around.heavy_active:
-        return AdmissionDecision(AdmissionAction.WAIT, f"the heavy job {around.heavy_active} is running")
-    return AdmissionDecision(AdmissionAction.WAIT, around.overload) if around.overload else None
+    if context.heavy_active:
+        return AdmissionDecision(AdmissionAction.WAIT, f"the heavy job {context.heavy_active} is running")
+    return AdmissionDecision(AdmissionAction.WAIT, context.overload) if context.overload else None
 
 
 def overload_reason(pressure: MachineLoad, settings: ScheduleSettings) -> str | None:
@@ -112,7 +112,7 @@ class RunQueue:
 
     def is_busy(self, name: str) -> bool:
         """Whether a run of the job waits or is active, or its row is being written."""
-        waits = name in self._reserved or any(one.name == name for one in self.pending)
+        waits = name in self._reserved or any(run.name == name for run in self.pending)
         return waits or self.active_run(name) is not None
 
     @contextmanager
@@ -127,25 +127,25 @@ class RunQueue:
     def check_cancellations(self) -> None:
         """Raises UnavailableError for a run that still runs long after its cancellation and blocks others."""
         now_s = asyncio.get_running_loop().time()
-        for active in self.running:
-            if active.cancel_request is None or not active.executing:
+        for running in self.running:
+            if running.cancel_request is None or not running.executing:
                 continue
-            active.cancel_noticed_s = now_s if active.cancel_noticed_s is None else active.cancel_noticed_s
-            if now_s - active.cancel_noticed_s > CANCEL_IGNORED_AFTER_S:
+            running.cancel_noticed_s = now_s if running.cancel_noticed_s is None else running.cancel_noticed_s
+            if now_s - running.cancel_noticed_s > CANCEL_IGNORED_AFTER_S:
                 raise UnavailableError(
-                    f"{active.name} ignores its cancellation ({active.cancel_request[1]}): restart vcpd"
+                    f"{running.name} ignores its cancellation ({running.cancel_request[1]}): restart vcpd"
                 )
 
     def contains(self, name: str, tick: Tick) -> bool:
-        """Whether this very tick has had its run, or has one on its way: clocks may be set back."""
+        """Whether the tick has a run, finished or not: after a clock was set back, ticks come again."""
         ticks = (run.tick for run in self._unfinished(name) if run.cause in SCHEDULE_CAUSES)
         return tick in ticks or self.history.contains(name, tick.scheduled_at)
 
     def coalesces(self, name: str, tick: Tick) -> bool:
-        """Whether the run on its way stands for `tick` too: making up for an older session does not."""
+        """Whether an unfinished run covers `tick` too; one that makes up for an older session does not."""
         made_up = (RunCause.CATCH_UP, RunCause.RETRY, RunCause.LOGIN)
         return any(
-            one.cause not in made_up or one.tick.session >= tick.session for one in self._unfinished(name)
+            run.cause not in made_up or run.tick.session >= tick.session for run in self._unfinished(name)
         )
 
     def running_heavy_job(self) -> str | None:
@@ -153,120 +153,123 @@ class RunQueue:
         return next((run.name for run in self.running if run.job.policy.heavy), None)
 
     def active_run(self, name: str) -> RunningRun | None:
-        return next((one for one in self.running if one.name == name), None)
+        return next((run for run in self.running if run.name == name), None)
 
-    def by_priority(self, lines: Mapping[str, ScheduledJob]) -> list[PendingRun]:
-        """Waiting runs, the one that should go first first."""
-        known = (one for one in self.pending if one.name in lines)
-        return sorted(known, key=lambda one: (lines[one.name].policy.priority, one.tick.scheduled_at))
+    def by_priority(self, jobs: Mapping[str, ScheduledJob]) -> list[PendingRun]:
+        """Pending runs in the order in which they should start."""
+        known = (run for run in self.pending if run.name in jobs)
+        return sorted(known, key=lambda run: (jobs[run.name].policy.priority, run.tick.scheduled_at))
 
-    def has_heavy_pending(self, lines: Mapping[str, ScheduledJob]) -> bool:
-        return any(lines[one.name].policy.heavy for one in self.pending if one.name in lines)
+    def has_heavy_pending(self, jobs: Mapping[str, ScheduledJob]) -> bool:
+        return any(jobs[run.name].policy.heavy for run in self.pending if run.name in jobs)
 
     def evaluate(
-        self, waiting: PendingRun, lines: Mapping[str, ScheduledJob], pressure: str | None, now: datetime
+        self, pending: PendingRun, jobs: Mapping[str, ScheduledJob], pressure: str | None, now: datetime
     ) -> AdmissionDecision:
         """Whether `waiting` may start at `now`."""
-        policy = lines[waiting.name].policy
-        by_hand = waiting.cause is RunCause.MANUAL
-        around = AdmissionContext(
+        policy = jobs[pending.name].policy
+        by_hand = pending.cause is RunCause.MANUAL
+        context = AdmissionContext(
             now=now,
-            deadline=waiting.deadline,
-            blocked_by=() if by_hand else self._blocking_jobs(waiting, lines),
-            failed_dependency=None if by_hand else self._failed_dependency(waiting, lines),
-            own_run_active=self.active_run(waiting.name) is not None,
+            deadline=pending.deadline,
+            blocked_by=() if by_hand else self._blocking_jobs(pending, jobs),
+            failed_dependency=None if by_hand else self._failed_dependency(pending, jobs),
+            own_run_active=self.active_run(pending.name) is not None,
             heavy_active=self.running_heavy_job(),
             overload=pressure,
         )
-        return decide_admission(policy, around)
+        return decide_admission(policy, context)
 
-    def next_early_tick(self, line: ScheduledJob, lines: Mapping[str, ScheduledJob]) -> Tick | None:
-        """The line's coming tick, when all that it runs after is done for that session."""
-        tick = line.next_tick
-        if tick is None or not line.policy.after or any(map(self.is_busy, line.policy.after)):
+    def next_early_tick(self, scheduled: ScheduledJob, jobs: Mapping[str, ScheduledJob]) -> Tick | None:
+        """The job's next tick, if every job that it runs after is done for that session."""
+        tick = scheduled.next_tick
+        if tick is None or not scheduled.policy.after or any(map(self.is_busy, scheduled.policy.after)):
             return None
-        awaited = list(_dependency_ticks(line, lines, tick.session, tick.scheduled_at))
+        awaited = list(_dependency_ticks(scheduled, jobs, tick.session, tick.scheduled_at))
         done = all(self.history.is_done(name, tick.session, since) for name, since in awaited)
         return tick if awaited and done else None
 
     def remove_pending(self, name: str) -> list[PendingRun]:
-        dropped = [one for one in self.pending if one.name == name]
-        self.pending = [one for one in self.pending if one.name != name]
+        dropped = [run for run in self.pending if run.name == name]
+        self.pending = [run for run in self.pending if run.name != name]
         return dropped
 
     def follow_clock(self, now: datetime, jump: timedelta) -> None:
         """The wall clock jumped to `now`: the jump is not held against waiting runs, and a retry that was
         planned by the clock before gets its instant by this one."""
-        for waiting in self.pending:
-            waiting.deadline += jump
-            if waiting.row is None and waiting.cause not in SCHEDULE_CAUSES:
-                waiting.tick = Tick(now, waiting.tick.session)
+        for pending in self.pending:
+            pending.deadline += jump
+            if pending.row is None and pending.cause not in SCHEDULE_CAUSES:
+                pending.tick = Tick(now, pending.tick.session)
 
     def fail_sessions_after(self, today: date, reason: str) -> None:
         """End active runs that work for a session after `today`: their clock was set back."""
-        for active in self.running:
-            if active.pending.tick.session > today:
-                active.cancel(Outcome.FAILED, reason, passing=True)
+        for running in self.running:
+            if running.pending.tick.session > today:
+                running.cancel(Outcome.FAILED, reason, passing=True)
 
     def cancel_all(self, reason: str) -> None:
-        for active in self.running:
-            active.cancel(Outcome.CANCELLED, reason)
+        for running in self.running:
+            running.cancel(Outcome.CANCELLED, reason)
 
     def cancel_session_long(self, reason: str) -> None:
-        """End what would go on as long as its session does."""
-        for active in self.running:
-            if active.job.ends_with_session:
-                active.cancel(Outcome.CANCELLED, reason)
+        """Cancel runs that would go on as long as their session does."""
+        for running in self.running:
+            if running.job.ends_with_session:
+                running.cancel(Outcome.CANCELLED, reason)
 
     def _unfinished(self, name: str) -> list[PendingRun]:
-        everyone = (*self.pending, *(one.pending for one in self.running))
-        return [one for one in everyone if one.name == name]
+        everyone = (*self.pending, *(run.pending for run in self.running))
+        return [run for run in everyone if run.name == name]
 
-    def _blocking_jobs(self, waiting: PendingRun, lines: Mapping[str, ScheduledJob]) -> tuple[str, ...]:
-        policy = lines[waiting.name].policy
+    def _blocking_jobs(self, pending: PendingRun, jobs: Mapping[str, ScheduledJob]) -> tuple[str, ...]:
+        policy = jobs[pending.name].policy
         return tuple(name for name in (*policy.after, *policy.not_during) if self.is_busy(name))
 
-    def _failed_dependency(self, waiting: PendingRun, lines: Mapping[str, ScheduledJob]) -> str | None:
-        session, until = waiting.tick.session, waiting.tick.scheduled_at
-        for name, since in _dependency_ticks(lines[waiting.name], lines, session, until):
+    def _failed_dependency(self, pending: PendingRun, jobs: Mapping[str, ScheduledJob]) -> str | None:
+        session, until = pending.tick.session, pending.tick.scheduled_at
+        for name, since in _dependency_ticks(jobs[pending.name], jobs, session, until):
             if trouble := self.history.failure_reason(name, session, since):
                 return trouble
         return None
 
 
 def _dependency_ticks(
-    line: ScheduledJob, lines: Mapping[str, ScheduledJob], session: date, until: datetime
+    scheduled: ScheduledJob, jobs: Mapping[str, ScheduledJob], session: date, until: datetime
 ) -> Iterator[tuple[str, datetime]]:
-    """The jobs that `line` runs after, with their last tick for the session up to `until`."""
-    for name in line.policy.after:
-        tick = lines[name].trigger.last_for_session(session, until) if name in lines else None
+    """The jobs that `scheduled` runs after, with their last tick for the session up to `until`."""
+    for name in scheduled.policy.after:
+        tick = jobs[name].trigger.last_for_session(session, until) if name in jobs else None
         if tick is not None:
             yield name, tick.scheduled_at
 
 
-def next_wakeup(lines: Mapping[str, ScheduledJob], queue: RunQueue, now: datetime) -> datetime:
+def next_wakeup(jobs: Mapping[str, ScheduledJob], queue: RunQueue, now: datetime) -> datetime:
     """The next tick; `now` itself while runs are on their way."""
     if queue.pending or queue.running:
         return now
-    return min((line.next_tick.scheduled_at for line in lines.values() if line.next_tick), default=NEVER)
+    return min(
+        (scheduled.next_tick.scheduled_at for scheduled in jobs.values() if scheduled.next_tick),
+        default=NEVER,
+    )
 
 
 def sleep_seconds(
-    lines: Mapping[str, ScheduledJob], queue: RunQueue, now: datetime, until: datetime, monotonic_s: float
+    jobs: Mapping[str, ScheduledJob], queue: RunQueue, now: datetime, until: datetime, monotonic_s: float
 ) -> float:
     """A look away; nothing is on its way before `until`."""
     if until > now:
         return min(MAX_SLEEP_S, (until - now).total_seconds())
-    return _busy_sleep_seconds(lines, queue, now, monotonic_s)
+    return _busy_sleep_seconds(jobs, queue, now, monotonic_s)
 
 
 def _busy_sleep_seconds(
-    lines: Mapping[str, ScheduledJob], queue: RunQueue, now: datetime, monotonic_s: float
+    jobs: Mapping[str, ScheduledJob], queue: RunQueue, now: datetime, monotonic_s: float
 ) -> float:
     """While runs wait or work, their deadlines and timeouts count too."""
-    due = [line.next_tick.scheduled_at for line in lines.values() if line.next_tick]
-    due += [one.deadline for one in queue.pending]
+    due = [scheduled.next_tick.scheduled_at for scheduled in jobs.values() if scheduled.next_tick]
+    due += [run.deadline for run in queue.pending]
     waits_s = [(instant - now).total_seconds() for instant in due]
-    waits_s += [one.timeout_left_s(monotonic_s) for one in queue.running if one.cancel_request is None]
+    waits_s += [run.timeout_left_s(monotonic_s) for run in queue.running if run.cancel_request is None]
     longest_s = PENDING_SLEEP_S if queue.pending else MAX_SLEEP_S
     return max(MIN_SLEEP_S, min([longest_s, *waits_s]))

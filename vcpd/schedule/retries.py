@@ -162,10 +162,10 @@ class RetryTable:
 
     def pop_due(self, now: datetime, longest: timedelta) -> list[Run]:
         """The runs to try again now; one that a clock set back put further off than `longest` too."""
-        due = {job: one for job, one in self._pending.items() if not now < one.at <= now + longest}
+        due = {job: retry for job, retry in self._pending.items() if not now < retry.at <= now + longest}
         for job in due:
             del self._pending[job]
-        return [one.run for one in due.values()]
+        return [retry.run for retry in due.values()]
 
     def due_times(self) -> Iterator[datetime]:
-        return (one.at for one in self._pending.values())
+        return (retry.at for retry in self._pending.values())

@@ -38,25 +38,25 @@ class Runner:
         self._clock = clock
         self._running_heavy_job = running_heavy_job
 
-    async def begin(self, waiting: PendingRun) -> Run | None:
+    async def begin(self, pending: PendingRun) -> Run | None:
         """The run's row; None when the table has one for this tick already."""
-        if waiting.row is not None:
-            return waiting.row
-        return await self.create_row(waiting.name, waiting.tick, waiting.cause)
+        if pending.row is not None:
+            return pending.row
+        return await self.create_row(pending.name, pending.tick, pending.cause)
 
     async def create_row(self, name: str, tick: Tick, cause: RunCause) -> Run | None:
         """A new row; None when the table has one for this tick already."""
         return await self._persist(lambda: self._runs.begin(name, tick.scheduled_at, tick.session, cause))
 
-    async def execute(self, active: RunningRun, run: Run) -> Run:
+    async def execute(self, running: RunningRun, run: Run) -> Run:
         """Run the job and end its row; cancellation, bugs and refusals become outcomes."""
-        session = run.session or active.pending.tick.session
+        session = run.session or running.pending.tick.session
         context = RunContext(run.id, run.job, run.scheduled_at, session, self._running_heavy_job)
-        active.context = context
+        running.context = context
         with structlog.contextvars.bound_contextvars(run_id=run.id, job=run.job):
-            log.info("run.started", session=str(context.session), cause=active.pending.cause.value)
-            result = self._check_clock(active, await self._result(active, context))
-            active.transient = result.retryable
+            log.info("run.started", session=str(context.session), cause=running.pending.cause.value)
+            result = self._check_clock(running, await self._result(running, context))
+            running.transient = result.retryable
             ended = await self.finish(run, result)
             log.info("run.ended", outcome=str(ended.outcome), reason=ended.reason, **dict(ended.counts))
         return ended
@@ -74,24 +74,24 @@ class Runner:
             lambda: self._runs.record(name, tick.scheduled_at, tick.session, outcome, reason, cause=cause)
         )
 
-    async def _result(self, active: RunningRun, context: RunContext) -> RunResult:
-        if active.cancel_request is not None:
-            return _cancellation_result(active)
-        active.executing = True
+    async def _result(self, running: RunningRun, context: RunContext) -> RunResult:
+        if running.cancel_request is not None:
+            return _cancellation_result(running)
+        running.executing = True
         try:
-            return await active.job.run(context)
+            return await running.job.run(context)
         except asyncio.CancelledError:
             _clear_cancellation()
-            return _cancellation_result(active)
+            return _cancellation_result(running)
         except Exception as error:  # noqa: BLE001 - whatever a job raises becomes its run's outcome
             return _failure_result(root_error(error))
         finally:
-            active.executing = False
+            running.executing = False
 
-    def _check_clock(self, active: RunningRun, result: RunResult) -> RunResult:
+    def _check_clock(self, running: RunningRun, result: RunResult) -> RunResult:
         """A run whose clock was set back meanwhile may have taken less for the whole: it is tried again."""
-        wall_s = (self._clock.now() - active.started_at).total_seconds()
-        back_s = self._clock.monotonic_s() - active.started_s - wall_s
+        wall_s = (self._clock.now() - running.started_at).total_seconds()
+        back_s = self._clock.monotonic_s() - running.started_s - wall_s
         if result.outcome is not Outcome.DONE or back_s <= CLOCK_STEP.total_seconds():
             return result
         reason = f"the clock was set back by {back_s:.0f} s during this run"
@@ -106,9 +106,9 @@ def _log_unavailable(error: VcpdError) -> None:
     log.warning("runs.store_unavailable", error=str(error), retry_in_s=STORE_RETRY_S)
 
 
-def _cancellation_result(active: RunningRun) -> RunResult:
-    outcome, reason = active.cancel_request or (Outcome.CANCELLED, "cancelled from outside")
-    return RunResult(outcome=outcome, reason=reason, retryable=active.transient)
+def _cancellation_result(running: RunningRun) -> RunResult:
+    outcome, reason = running.cancel_request or (Outcome.CANCELLED, "cancelled from outside")
+    return RunResult(outcome=outcome, reason=reason, retryable=running.transient)
 
 
 def _failure_result(error: BaseException) -> RunResult:
@@ -164,22 +164,22 @@ class RunLauncher:
             raise RetryableError(f"{name}: another run began at the same moment; try again")
         return run
 
-    def begin(self, waiting: PendingRun, job: Job) -> None:
-        active = RunningRun(waiting, job, self._clock.now(), self._clock.monotonic_s())
-        self._queue.running.append(active)
-        active.task = self.tasks.spawn(f"run {waiting.name}", self._run(active))
+    def begin(self, pending: PendingRun, job: Job) -> None:
+        running = RunningRun(pending, job, self._clock.now(), self._clock.monotonic_s())
+        self._queue.running.append(running)
+        running.task = self.tasks.spawn(f"run {pending.name}", self._run(running))
 
-    def reject(self, waiting: PendingRun, outcome: Outcome, reason: str) -> None:
-        """A run that will not begin; what had no row and was no tick leaves only a line in the log."""
-        if waiting.row is not None:
-            self.close_run(waiting.row, outcome, reason)
-        elif waiting.cause in SCHEDULE_CAUSES:
-            self.record(waiting.name, waiting.tick, waiting.cause, outcome, reason)
+    def reject(self, pending: PendingRun, outcome: Outcome, reason: str) -> None:
+        """Record a run that will not begin; a retry without a row is only logged."""
+        if pending.row is not None:
+            self.close_run(pending.row, outcome, reason)
+        elif pending.cause in SCHEDULE_CAUSES:
+            self.record(pending.name, pending.tick, pending.cause, outcome, reason)
         else:
-            log.info("retry.abandoned", job=waiting.name, outcome=outcome, reason=reason)
+            log.info("retry.abandoned", job=pending.name, outcome=outcome, reason=reason)
 
     def close_run(self, row: Run, outcome: Outcome, reason: str) -> None:
-        """A row that was opened for a run that will not begin."""
+        """Finish the row of a run that will not begin."""
         self.tasks.spawn(f"end {row.job}", self._finish_run(row, outcome, reason))
 
     def record(self, name: str, tick: Tick, cause: RunCause, outcome: Outcome, reason: str) -> None:
@@ -195,16 +195,16 @@ class RunLauncher:
             await self._runner.record(run.job, tick, run.cause, run.outcome, run.reason)
             self._report(run)
 
-    async def _run(self, active: RunningRun) -> None:
+    async def _run(self, running: RunningRun) -> None:
         try:
-            run = await self._runner.begin(active.pending)
+            run = await self._runner.begin(running.pending)
             if run is not None:
-                ended = await self._runner.execute(active, run)
+                ended = await self._runner.execute(running, run)
                 self._queue.history.add(ended)
-                self._on_executed(active, ended)
+                self._on_executed(running, ended)
                 self._report(ended)
         finally:
-            self._queue.running.remove(active)
+            self._queue.running.remove(running)
             self._queue.changed = True
             self._wake()
 
@@ -290,15 +290,15 @@ class RunRetrier:
         if due:
             self._retry_dependents(now, RunCause.RETRY)
 
-    def plan(self, active: RunningRun, ended: Run, *, possible: bool) -> None:
+    def plan(self, running: RunningRun, ended: Run, *, possible: bool) -> None:
         """A failure that may pass is tried again by itself; what fails by hand, its user has seen."""
-        if ended.outcome is Outcome.FAILED and active.pending.cause is RunCause.MANUAL:
+        if ended.outcome is Outcome.FAILED and running.pending.cause is RunCause.MANUAL:
             return
         retry = None
-        if active.transient and possible:
-            runs = self._queue.history.of(active.name)
-            retry = next_retry(ended, runs, active.job.policy, self._settings, self._calendar)
-        self.table.put(retry, active.name)
+        if running.transient and possible:
+            runs = self._queue.history.of(running.name)
+            retry = next_retry(ended, runs, running.job.policy, self._settings, self._calendar)
+        self.table.put(retry, running.name)
 
     def plan_expired(self, job: ScheduledJob, tick: Tick, now: datetime) -> None:
         """A run that could not start in time is tried again, as a missed tick is made up for."""

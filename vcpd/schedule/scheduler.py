@@ -37,7 +37,7 @@ from vcpd.schedule.status import SchedulerStatus, scheduler_status
 from vcpd.schedule.trigger import Tick
 
 CANCEL_DEADLINE_S: Final = 5.0  # for cancelled runs and for writing their rows, each
-LEADERSHIP_LOST: Final = "this daemon may not schedule any more"
+LEADERSHIP_LOST: Final = "leadership lost to another instance"
 log = structlog.get_logger("vcpd.schedule")
 
 
@@ -98,7 +98,7 @@ class Scheduler:
             await asyncio.gather(self.task, return_exceptions=True)
 
     def reload(self, jobs: Mapping[str, Job], settings: ScheduleSettings) -> None:
-        """Go on under new policies: what is due by the old ones is taken first, so no tick is lost.
+        """Apply new policies; ticks that are due by the old ones are processed first, so none is lost.
 
         ConfigurationError when the policies contradict each other; then nothing changes.
         """
@@ -111,7 +111,7 @@ class Scheduler:
         self._wakeup.set()
 
     def wake(self) -> None:
-        """Ask for the lead and look at the wall before the slice ends."""
+        """Check leadership and the clock now instead of at the end of the sleep."""
         self._wakeup.set()
 
     def on_run_finished(self, listener: RunListener) -> None:
@@ -129,31 +129,31 @@ class Scheduler:
         (unless its overlap is `queue`); UnavailableError where another daemon schedules or the clock is
         wrong; BadInputError for a day that is no session of the calendar, or lies ahead.
         """
-        line = self._jobs[name]
+        job = self._jobs[name]
         if self._clock_guard.error is not None:
             raise UnavailableError(self._clock_guard.error)
         if not self._leading or self._stopping:
             raise UnavailableError("this daemon does not schedule now; ask the one that does, or try again")
-        if self._queue.is_busy(name) and line.policy.overlap == "skip":
+        if self._queue.is_busy(name) and job.policy.overlap == "skip":
             raise RetryableError(f"{name} is already on its way; wait for it to end")
         now = self._clock.now()
         self._check_session(session, now)
-        tick = Tick(now, session or self._manual_session(line, now))
+        tick = Tick(now, session or self._manual_session(job, now))
         with self._queue.reserved(name):
             run = await self._launcher.create_manual_run(name, tick)
         if not self._leading or self._stopping:
             self._launcher.close_run(run, Outcome.CANCELLED, LEADERSHIP_LOST)
             raise UnavailableError(f"{name}: {LEADERSHIP_LOST}; ask the one that does, or try again")
-        self._enqueue(line, Tick(run.scheduled_at, tick.session), RunCause.MANUAL, row=run)
+        self._enqueue(job, Tick(run.scheduled_at, tick.session), RunCause.MANUAL, row=run)
         self._wakeup.set()
         return run.id
 
     def end_run(self, name: str, reason: str) -> bool:
         """End the job's active run as failed; gives whether there was one."""
-        active = self._queue.active_run(name)
-        if active is not None:
-            active.cancel(Outcome.FAILED, reason)
-        return active is not None
+        running = self._queue.active_run(name)
+        if running is not None:
+            running.cancel(Outcome.FAILED, reason)
+        return running is not None
 
     async def pause(self, name: str) -> None:
         """Skip the job's ticks, over restarts too, until it is resumed. KeyError for an unknown name."""
@@ -163,7 +163,7 @@ class Scheduler:
         await self._set_paused(name, paused=False)
 
     def retry_failed(self, cause: RunCause) -> None:
-        """Try again what failed last: as after a start, so after a login or a repaired machine."""
+        """Retry each job's last run if it failed, as at a start: after a login or a repair."""
         if self._is_active:
             self._retrier.retry_all(self._clock.now(), cause)
             self._wakeup.set()
@@ -196,8 +196,8 @@ class Scheduler:
             f"session: expected a trading session from {self._calendar.valid_from} to {today}, was {session}"
         )
 
-    def _manual_session(self, line: ScheduledJob, now: datetime) -> date:
-        running = self._calendar.open_session_at(now) if line.job.live else None
+    def _manual_session(self, job: ScheduledJob, now: datetime) -> date:
+        running = self._calendar.open_session_at(now) if job.job.live else None
         return running or self._calendar.last_session_at(now)
 
     async def _run_loop(self) -> None:
@@ -229,8 +229,8 @@ class Scheduler:
             self._queue.follow_clock(now, jump)
             self._queue.fail_sessions_after(self._calendar.local_date(now), "the clock was set back")
             plausible_step_back = jump < timedelta() and self._clock_guard.error is None
-            for line in self._jobs.values() if plausible_step_back else ():
-                line.advance_to(now)
+            for job in self._jobs.values() if plausible_step_back else ():
+                job.advance_to(now)
             self._queue.changed = True
         if was_wrong:
             self.retry_failed(RunCause.RETRY)
@@ -247,10 +247,10 @@ class Scheduler:
             self._drop_pending(LEADERSHIP_LOST)
 
     def _drop_pending(self, reason: str) -> None:
-        """Ticks stay without a row, so that whoever leads next makes up for them."""
-        for waiting in self._queue.pending:
-            if waiting.row is not None:
-                self._launcher.close_run(waiting.row, Outcome.CANCELLED, reason)
+        """Drop pending runs; their ticks stay without a row, so that the next leader makes up for them."""
+        for pending in self._queue.pending:
+            if pending.row is not None:
+                self._launcher.close_run(pending.row, Outcome.CANCELLED, reason)
         self._queue.pending.clear()
 
     async def _is_leader(self) -> bool:
@@ -261,7 +261,7 @@ class Scheduler:
             return False
 
     async def _take_over(self) -> None:
-        """Become the one that schedules: close what a dead daemon left, then make up for it."""
+        """Become the leader: close runs that a dead daemon left open, then make up for missed ticks."""
         try:
             stale = await self._runs.close_stale(INTERRUPTED_REASON)
             for name in self._jobs:
@@ -271,36 +271,36 @@ class Scheduler:
             return
         self._leading, now = True, self._clock.now()
         log.info("scheduler.leading", stale_runs=stale)
-        for line in self._jobs.values():
-            self._catch_up(line, now)
+        for job in self._jobs.values():
+            self._catch_up(job, now)
         self._retrier.retry_all(now, RunCause.RETRY)
         self._queue.changed = True
 
-    def _catch_up(self, line: ScheduledJob, now: datetime) -> None:
-        known = self._queue.history.of(line.name)
-        due = due_at_startup(line.trigger, known, now)
-        if known or plan_catch_up(due, line.policy, now).start:
-            self._process_ticks(line, due, RunCause.CATCH_UP, now)
+    def _catch_up(self, job: ScheduledJob, now: datetime) -> None:
+        known = self._queue.history.of(job.name)
+        due = due_at_startup(job.trigger, known, now)
+        if known or plan_catch_up(due, job.policy, now).start:
+            self._process_ticks(job, due, RunCause.CATCH_UP, now)
         early = [run.scheduled_at for run in known if run.is_scheduled]
-        line.advance_to(max([now, *early]))
+        job.advance_to(max([now, *early]))
 
     def _step(self, now: datetime) -> None:
-        """Everything that `now` asks for; nothing while nothing is due and nothing changed."""
+        """Do what is due at `now`; return at once while nothing is due and nothing changed."""
         if self._is_idle(now):
             return
-        for line in self._jobs.values():
-            if due := line.pop_due(now):
-                self._process_ticks(line, due, RunCause.TICK, now)
+        for job in self._jobs.values():
+            if due := job.pop_due(now):
+                self._process_ticks(job, due, RunCause.TICK, now)
         self._retrier.retry_due(now)
         if self._queue.changed:
             self._queue.changed = False
             self._start_early(now)
         if self._queue.pending:
             self._admit(now)
-        for active in self._queue.running:
-            if active.timeout_left_s(self._clock.monotonic_s()) <= 0:
-                reason = f"timed out after {active.job.policy.timeout_s:.0f} s"
-                active.cancel(Outcome.FAILED, reason, passing=True)
+        for running in self._queue.running:
+            if running.timeout_left_s(self._clock.monotonic_s()) <= 0:
+                reason = f"timed out after {running.job.policy.timeout_s:.0f} s"
+                running.cancel(Outcome.FAILED, reason, passing=True)
         self._next_wakeup = min([next_wakeup(self._jobs, self._queue, now), *self._retrier.table.due_times()])
 
     def _is_idle(self, now: datetime) -> bool:
@@ -314,87 +314,87 @@ class Scheduler:
     def _apply(self, jobs: Mapping[str, Job], settings: ScheduleSettings, now: datetime) -> None:
         self._settings = settings
         self._calendar = settings.calendar(self._base_calendar)
-        cursors = {name: max(now, line.cursor) for name, line in self._jobs.items()}
+        cursors = {name: max(now, job.cursor) for name, job in self._jobs.items()}
         self._jobs = {
             name: ScheduledJob.of(name, job, self._calendar, settings.time_zone, cursors.get(name, now))
             for name, job in jobs.items()
         }
         self._retrier.apply(self._jobs, settings, self._calendar)
-        for name in {one.name for one in self._queue.pending} - self._jobs.keys():
-            for waiting in self._queue.remove_pending(name):
-                self._launcher.reject(waiting, Outcome.CANCELLED, "the job is no longer configured")
+        for name in {run.name for run in self._queue.pending} - self._jobs.keys():
+            for pending in self._queue.remove_pending(name):
+                self._launcher.reject(pending, Outcome.CANCELLED, "the job is no longer configured")
 
-    def _process_ticks(self, line: ScheduledJob, ticks: list[Tick], cause: RunCause, now: datetime) -> None:
-        if line.name in self._paused.names:
+    def _process_ticks(self, job: ScheduledJob, ticks: list[Tick], cause: RunCause, now: datetime) -> None:
+        if job.name in self._paused.names:
             for tick in ticks:
-                self._launcher.record(line.name, tick, cause, Outcome.SKIPPED, "paused")
+                self._launcher.record(job.name, tick, cause, Outcome.SKIPPED, "paused")
             return
-        plan = plan_catch_up(ticks, line.policy, now)
+        plan = plan_catch_up(ticks, job.policy, now)
         for tick, reason in plan.missed:
-            self._launcher.record(line.name, tick, cause, Outcome.MISSED, reason)
+            self._launcher.record(job.name, tick, cause, Outcome.MISSED, reason)
         for tick in plan.start:
-            self._apply_overlap(line, tick, cause, in_a_row=len(plan.start) > 1)
+            self._apply_overlap(job, tick, cause, in_a_row=len(plan.start) > 1)
 
     def _apply_overlap(
-        self, line: ScheduledJob, tick: Tick, cause: RunCause, *, in_a_row: bool = False
+        self, job: ScheduledJob, tick: Tick, cause: RunCause, *, in_a_row: bool = False
     ) -> None:
-        """A tick that should run meets the run before it, if that is not finished."""
-        if self._queue.contains(line.name, tick):
+        """Apply the job's overlap policy to a tick that should run."""
+        if self._queue.contains(job.name, tick):
             return
-        overlap = "queue" if in_a_row else line.policy.overlap
-        if overlap == "skip" and self._queue.coalesces(line.name, tick):
-            self._launcher.record(line.name, tick, cause, Outcome.SKIPPED, "previous run still in progress")
+        overlap = "queue" if in_a_row else job.policy.overlap
+        if overlap == "skip" and self._queue.coalesces(job.name, tick):
+            self._launcher.record(job.name, tick, cause, Outcome.SKIPPED, "previous run still in progress")
             return
         if overlap == "replace":
-            self._replace_previous(line, tick)
-        self._enqueue(line, tick, cause)
+            self._replace_previous(job, tick)
+        self._enqueue(job, tick, cause)
 
-    def _replace_previous(self, line: ScheduledJob, tick: Tick) -> None:
+    def _replace_previous(self, job: ScheduledJob, tick: Tick) -> None:
         reason = f"replaced by the run of {tick.scheduled_at:%Y-%m-%d %H:%M} UTC"
-        for waiting in self._queue.remove_pending(line.name):
-            self._launcher.reject(waiting, Outcome.CANCELLED, reason)
-        if (active := self._queue.active_run(line.name)) is not None:
-            active.cancel(Outcome.CANCELLED, reason)
+        for pending in self._queue.remove_pending(job.name):
+            self._launcher.reject(pending, Outcome.CANCELLED, reason)
+        if (running := self._queue.active_run(job.name)) is not None:
+            running.cancel(Outcome.CANCELLED, reason)
 
-    def _enqueue(self, line: ScheduledJob, tick: Tick, cause: RunCause, row: Run | None = None) -> None:
+    def _enqueue(self, job: ScheduledJob, tick: Tick, cause: RunCause, row: Run | None = None) -> None:
         now = self._clock.now()
-        self._queue.pending.append(PendingRun(line.name, tick, cause, now, line.deadline(now), row))
+        self._queue.pending.append(PendingRun(job.name, tick, cause, now, job.deadline(now), row))
         self._queue.changed = True
 
     def _start_early(self, now: datetime) -> None:
-        """Start what runs after others ahead of its time, once those are done."""
-        for line in self._jobs.values():
-            tick = self._queue.next_early_tick(line, self._jobs)
+        """Start jobs that run after others before their own time, once those others are done."""
+        for job in self._jobs.values():
+            tick = self._queue.next_early_tick(job, self._jobs)
             if tick is not None:
-                line.advance_to(tick.scheduled_at)
-                self._process_ticks(line, [tick], RunCause.TICK, now)
+                job.advance_to(tick.scheduled_at)
+                self._process_ticks(job, [tick], RunCause.TICK, now)
 
     def _admit(self, now: datetime) -> None:
         heavy = self._queue.has_heavy_pending(self._jobs)
         pressure = overload_reason(self._pressure(), self._settings) if heavy else None
         today = self._calendar.local_date(now)
-        for waiting in self._queue.by_priority(self._jobs):
-            line = self._jobs[waiting.name]
-            decision = self._queue.evaluate(waiting, self._jobs, pressure, now)
-            waiting.waits_for = decision.reason
-            if waiting.tick.session > today:
-                waiting.waits_for = f"the clock was set back: {waiting.tick.session} lies ahead of it"
+        for pending in self._queue.by_priority(self._jobs):
+            job = self._jobs[pending.name]
+            decision = self._queue.evaluate(pending, self._jobs, pressure, now)
+            pending.waits_for = decision.reason
+            if pending.tick.session > today:
+                pending.waits_for = f"the clock was set back: {pending.tick.session} lies ahead of it"
             elif decision.restarts_deadline:
-                waiting.deadline = line.deadline(now)
+                pending.deadline = job.deadline(now)
             elif decision.action is AdmissionAction.START:
-                self._queue.pending.remove(waiting)
-                self._launcher.begin(waiting, line.job)
+                self._queue.pending.remove(pending)
+                self._launcher.begin(pending, job.job)
             elif decision.action is AdmissionAction.DROP:
-                self._drop(waiting, line, decision, now)
+                self._drop(pending, job, decision, now)
 
     def _drop(
-        self, waiting: PendingRun, line: ScheduledJob, decision: AdmissionDecision, now: datetime
+        self, pending: PendingRun, job: ScheduledJob, decision: AdmissionDecision, now: datetime
     ) -> None:
         """Remove a run that will not begin; one that waited too long is tried again later."""
-        self._queue.pending.remove(waiting)
-        self._launcher.reject(waiting, decision.outcome, decision.reason)
+        self._queue.pending.remove(pending)
+        self._launcher.reject(pending, decision.outcome, decision.reason)
         if decision.outcome is Outcome.MISSED:
-            self._retrier.plan_expired(line, waiting.tick, now)
+            self._retrier.plan_expired(job, pending.tick, now)
 
-    def _plan_retry(self, active: RunningRun, ended: Run) -> None:
-        self._retrier.plan(active, ended, possible=self._leading and not self._stopping)
+    def _plan_retry(self, running: RunningRun, ended: Run) -> None:
+        self._retrier.plan(running, ended, possible=self._leading and not self._stopping)

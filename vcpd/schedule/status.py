@@ -65,7 +65,7 @@ class SchedulerStatus(msgspec.Struct, frozen=True):
 
 
 def scheduler_status(  # noqa: PLR0913 - the scheduler hands in each part by name
-    lines: Mapping[str, ScheduledJob],
+    jobs: Mapping[str, ScheduledJob],
     queue: RunQueue,
     paused: frozenset[str],
     retries: RetryTable,
@@ -74,28 +74,33 @@ def scheduler_status(  # noqa: PLR0913 - the scheduler hands in each part by nam
     now: datetime,
     clock_error: str | None = None,
 ) -> SchedulerStatus:
-    """The status of every line at `now`."""
-    jobs = [_job_status(line, queue, line.name in paused, retries.at(line.name)) for line in lines.values()]
-    jobs.sort(key=lambda job: (job.next_at is None, job.next_at, job.name))
-    return SchedulerStatus(leading, now, tuple(jobs), clock_error)
+    """The status of every job at `now`."""
+    statuses = [
+        _job_status(scheduled, queue, scheduled.name in paused, retries.at(scheduled.name))
+        for scheduled in jobs.values()
+    ]
+    statuses.sort(key=lambda job: (job.next_at is None, job.next_at, job.name))
+    return SchedulerStatus(leading, now, tuple(statuses), clock_error)
 
 
-def _job_status(line: ScheduledJob, queue: RunQueue, paused: bool, retry_at: datetime | None) -> JobStatus:
-    last, active = queue.history.last(line.name), queue.active_run(line.name)
-    tick = line.next_tick
+def _job_status(
+    scheduled: ScheduledJob, queue: RunQueue, paused: bool, retry_at: datetime | None
+) -> JobStatus:
+    last, running = queue.history.last(scheduled.name), queue.active_run(scheduled.name)
+    tick = scheduled.next_tick
     return JobStatus(
-        name=line.name,
-        schedule=line.policy.schedule,
-        enabled=line.policy.enabled,
+        name=scheduled.name,
+        schedule=scheduled.policy.schedule,
+        enabled=scheduled.policy.enabled,
         paused=paused,
-        heavy=line.policy.heavy,
+        heavy=scheduled.policy.heavy,
         next_at=tick.scheduled_at if tick else None,
         next_session=tick.session if tick else None,
         last=last,
         last_duration_s=_duration_s(last),
-        misses=queue.history.missed_count(line.name),
-        running=_running_status(active) if active else None,
-        waiting=tuple(_pending_status(one) for one in queue.pending if one.name == line.name),
+        misses=queue.history.missed_count(scheduled.name),
+        running=_running_status(running) if running else None,
+        waiting=tuple(_pending_status(run) for run in queue.pending if run.name == scheduled.name),
         retry_at=retry_at,
     )
 
@@ -106,26 +111,26 @@ def _duration_s(run: Run | None) -> float | None:
     return (run.finished_at - run.started_at).total_seconds()
 
 
-def _running_status(active: RunningRun) -> RunningRunStatus:
-    context = active.context
+def _running_status(running: RunningRun) -> RunningRunStatus:
+    context = running.context
     progress = context.progress if context else None
     return RunningRunStatus(
         run_id=context.run_id if context else None,
-        session=active.pending.tick.session,
-        since=active.started_at,
+        session=running.pending.tick.session,
+        since=running.started_at,
         done=progress.done if progress else 0,
         total=progress.total if progress else 0,
         note=progress.note if progress else "",
-        ending=active.cancel_request[1] if active.cancel_request else None,
+        ending=running.cancel_request[1] if running.cancel_request else None,
     )
 
 
-def _pending_status(waiting: PendingRun) -> PendingRunStatus:
+def _pending_status(pending: PendingRun) -> PendingRunStatus:
     return PendingRunStatus(
-        scheduled_at=waiting.tick.scheduled_at,
-        session=waiting.tick.session,
-        since=waiting.since,
-        waits_for=waiting.waits_for,
-        until=waiting.deadline,
-        cause=waiting.cause.value,
+        scheduled_at=pending.tick.scheduled_at,
+        session=pending.tick.session,
+        since=pending.since,
+        waits_for=pending.waits_for,
+        until=pending.deadline,
+        cause=pending.cause.value,
     )
