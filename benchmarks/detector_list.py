@@ -60,7 +60,9 @@ def group_of(setup: Setup) -> str:
         return str(group.value)
     if not setup.is_listed or setup.state is None:
         return "not followed"
-    return "setup" if setup.state in OPEN else "ended" if setup.state in OVER else "above_pivot"
+    if setup.state in OPEN:
+        return "setup" if setup.passed else "followed"
+    return "ended" if setup.state in OVER else "above_pivot"
 
 
 def count_session(panel: Panel, day: date, rows: Sequence[Setup], thresholds: Thresholds) -> Counter[str]:

@@ -8,13 +8,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.analysis import reference
-from tests.analysis.markets import base_closes, series_of, walk
+from tests.analysis.markets import base_closes, read_panel, series_of, walk
+from tests.real_data import real_data
 from vcpd.analysis.base_search import chain_at, depths_pct, find_chains
 from vcpd.analysis.contractions import allocate_workspace, is_reclaimed
 from vcpd.analysis.indicators import Bars, bars_of
+from vcpd.analysis.session_context import SessionContext
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.domain.bars import BarSeries, FloatArray
-from vcpd.domain.panel import build_panel
+from vcpd.domain.panel import Panel, build_panel
 
 RULES = Thresholds().rules
 ROOM = allocate_workspace(2000, RULES.max_base_sessions)
@@ -193,3 +195,30 @@ def test_an_anchor_may_not_need_bars_that_its_base_does_not_have() -> None:
     assert Thresholds(anchor_side_bars=5, base_sessions_least=5)
     with pytest.raises(ValueError, match="anchor_side_bars must be at most base_sessions_least 5, was 6"):
         Thresholds(anchor_side_bars=6, base_sessions_least=5)
+
+
+@pytest.mark.parametrize("factor", [0.01, 1.37, 63.7, 1000.0])
+def test_the_unit_of_prices_changes_no_chain(factor: float) -> None:
+    """All symbols of a real market on two sessions: the same chains whatever prices are multiplied by."""
+    whole = read_panel(real_data("nse_all_half.parquet"))
+    for day in (whole.sessions[700], whole.sessions[-1]):
+        panel = whole.until(day.item())
+        values = panel.values.copy()
+        values[:4] *= factor
+        scaled = Panel(
+            panel.symbols, panel.sessions, values, panel.provisional, panel.index_close,
+            panel.tick_size * factor,
+        )  # fmt: skip
+        assert _last_chains(scaled) == _last_chains(panel)
+
+
+def _last_chains(panel: Panel) -> list[object]:
+    context = SessionContext(panel, Thresholds())
+    chains: list[object] = []
+    for row in range(len(panel.symbols)):
+        bars = bars_of(panel, row)
+        last = len(bars.close) - 1
+        if last >= 60:
+            found = find_chains(bars, last, last, context.workspace, context.rules)
+            chains.append((found.high_at.tolist(), found.low_at.tolist(), found.valid.tolist()))
+    return chains

@@ -9,6 +9,7 @@ import numpy as np
 
 from vcpd.analysis.contractions import (
     MAX_CONTRACTIONS,
+    VALUE_TOLERANCE,
     ChainCompletion,
     ContractionTable,
     Workspace,
@@ -16,7 +17,7 @@ from vcpd.analysis.contractions import (
     best_completion,
     open_peak,
 )
-from vcpd.analysis.gates import base_holds, contractions_hold
+from vcpd.analysis.gates import TIE, base_holds, contractions_hold
 from vcpd.analysis.indicators import Bars
 from vcpd.analysis.kernels import inline_kernel, kernel, uncounted_kernel
 from vcpd.analysis.swings import trace_swings, turn_thresholds
@@ -44,7 +45,7 @@ def find_anchors(bars: Bars, first: int, last: int, rules: SearchRules) -> IntAr
         while seen > a + 1 and seen > 0:
             seen -= 1
             highest_until_first = max(highest_until_first, bars.high[seen])
-        capped = highest_until_first <= bars.high[a] * (1 + rules.max_rise_above_anchor)
+        capped = highest_until_first <= bars.high[a] * (1 + rules.max_rise_above_anchor) * TIE
         if capped and _is_anchor_high(bars, a, rules):
             found[count] = a
             count += 1
@@ -147,7 +148,7 @@ def _search_anchor(bars: Bars, table: ContractionTable, anchor: int, last: int, 
         base = BaseExtent(
             anchor, base.advance, min(base.lowest, bars.low[t]), max(base.highest, bars.high[t])
         )
-        if base.highest > bars.high[anchor] * (1 + rules.max_rise_above_anchor):
+        if base.highest > bars.high[anchor] * (1 + rules.max_rise_above_anchor) * TIE:
             break
         while known < confirmed and swings.confirmed_at[known] <= t:
             if known % 2 == 0:
@@ -198,7 +199,7 @@ def _keep_if_better(
     depth = (high - base.lowest) / high
     sound = _is_valid(table, base, depth, ending)
     better = sound and not chains.valid[slot]
-    if not better and (sound != chains.valid[slot] or value <= chains.value[slot]):
+    if not better and (sound != chains.valid[slot] or value <= chains.value[slot] + VALUE_TOLERANCE):
         return
     chains.contractions[slot], chains.value[slot] = ending.contractions, value
     chains.valid[slot], chains.confirmed[slot] = sound, ending.confirmed

@@ -11,13 +11,14 @@ import numpy as np
 
 from vcpd.analysis.kernels import inline_kernel, kernel
 from vcpd.analysis.swings import Swings, allocate_swings
-from vcpd.analysis.thresholds import SearchRules
+from vcpd.analysis.thresholds import TIE_TOLERANCE, SearchRules
 from vcpd.domain.bars import FloatArray, IntArray, RecordArray
 
 MAX_CONTRACTIONS: Final = 6  # contractions of a chain
 # Where each depth is at least half of the one before, only the first and the last decide the value: many
 # chains are worth the same, and without this rounding would choose.
 VALUE_TOLERANCE: Final = 1e-9
+TIE: Final = 1 + TIE_TOLERANCE
 LegRecord: TypeAlias = Any  # one element of an array of LEG, which a kernel reads and writes by name
 LinkRecord: TypeAlias = Any  # one element of an array of LINK
 # Per peak, what has happened below it so far. A closed leg can hold no further peak.
@@ -136,7 +137,7 @@ def _extend_leg(leg: LegRecord, low_at: int, low: float, high: float, rise: floa
         lowest, lowest_at, top, pullback = low, low_at, 0.0, 0.0
     else:
         pullback = max(pullback, (top - low) / top)
-    still_open = still_open and high <= leg.high * rise
+    still_open = still_open and high <= leg.high * rise * TIE
     return LegState(still_open, lowest, lowest_at, max(top, high), max(leg.top_ever, high), pullback)
 
 
@@ -169,8 +170,8 @@ def _is_contraction(peak: LegRecord, leg: LegState, next_peak: LegRecord, rules:
     fall = peak.high - leg.low
     is_one: bool = (
         next_peak.at - peak.at >= rules.min_peak_gap
-        and fall >= rules.min_depth * peak.high
-        and next_peak.high - leg.low >= rules.min_rally_recovery * fall
+        and fall * TIE >= rules.min_depth * peak.high
+        and (next_peak.high - leg.low) * TIE >= rules.min_rally_recovery * fall
     )
     return is_one
 
@@ -224,7 +225,8 @@ contraction_value_kernel = inline_kernel(contraction_value)
 def _is_shallower(before: LinkRecord, depth: float, rules: SearchRules) -> bool:
     """Whether a contraction so deep may follow the link `before`, whose rally hides nothing deeper."""
     shrinks: bool = (
-        depth <= rules.max_depth_ratio * before.depth and before.pullback <= rules.max_hidden_pullback * depth
+        depth <= rules.max_depth_ratio * before.depth * TIE
+        and before.pullback <= rules.max_hidden_pullback * depth * TIE
     )
     return shrinks
 
@@ -235,7 +237,7 @@ def _holds_prior_low(table: ContractionTable, number: int, last: int, level: flo
     if low >= level:
         return True
     peak, rules = table.legs[number], table.rules
-    within = level - low <= rules.undercut_share * peak.fall
+    within = level - low <= rules.undercut_share * peak.fall * TIE
     first, stop = peak.at + 1, last + 1
     return within and is_reclaimed(
         table.low[first:stop], table.close[first:stop], level, rules.max_reclaim_sessions
@@ -329,8 +331,8 @@ def _with_unconfirmed_peak(
 
 @inline_kernel
 def _is_final_contraction(peak_at: int, t: int, depth: float, rules: SearchRules) -> bool:
-    long_enough = t - peak_at >= rules.min_final_sessions or depth >= rules.deep_final_depth
-    return long_enough and depth >= rules.min_depth
+    long_enough = t - peak_at >= rules.min_final_sessions or depth * TIE >= rules.deep_final_depth
+    return long_enough and depth * TIE >= rules.min_depth
 
 
 @inline_kernel
@@ -350,7 +352,7 @@ def _better_completion(
     depth = (peak.high - leg.low) / peak.high
     if (
         not _is_final_contraction(peak.at, t, depth, rules)
-        or leg.pullback > rules.max_hidden_pullback * depth
+        or leg.pullback > rules.max_hidden_pullback * depth * TIE
     ):
         return best
     most_merit = 1 - rules.leg_cost

@@ -6,7 +6,7 @@ import numpy as np
 
 from vcpd.analysis.indicators import Bars, average_true_range
 from vcpd.analysis.kernels import kernel
-from vcpd.analysis.thresholds import SearchRules
+from vcpd.analysis.thresholds import TIE_TOLERANCE, SearchRules
 from vcpd.domain.bars import FloatArray, IntArray
 
 
@@ -67,7 +67,7 @@ def trace_swings(bars: Bars, threshold: FloatArray, anchor: int, last: int, swin
         elif t > extreme:
             if counter == extreme or against < nearest:
                 counter, nearest = t, against
-            if broken or furthest - against >= threshold[t] * abs(furthest):
+            if broken or furthest - against >= threshold[t] * abs(furthest) * (1 - TIE_TOLERANCE):
                 swings.at[count], swings.price[count] = extreme, abs(furthest)
                 swings.confirmed_at[count] = t
                 count += 1

@@ -92,7 +92,9 @@ class PanelReader:
         if as_of is not None and panel.sessions[0].item() > as_of:
             raise BadInputError(f"as_of: the bars begin on {panel.sessions[0]}, was {as_of}")
         session = as_of or panel.sessions[-1].item()
-        judging = ScreenParams(as_of=as_of, thresholds=thresholds, elapsed_share=elapsed(session))
+        judging = ScreenParams(
+            as_of=as_of, thresholds=thresholds, elapsed_share=elapsed(session), own_chain=True
+        )
         (judged,) = await workers.map_panel(screen_rows, reference, judging, rows=range(row, row + 1))
         setup = judged.setups[0]
         return setup, explain(setup)

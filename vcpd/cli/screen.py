@@ -254,7 +254,7 @@ def explain_symbol(arguments: argparse.Namespace) -> int:
 def _setup_from_bars(arguments: argparse.Namespace) -> Setup:
     panel = load_panel(arguments)
     thresholds = analysis_settings(arguments).screen
-    judging = ScreenParams(as_of=arguments.as_of, thresholds=thresholds)
+    judging = ScreenParams(as_of=arguments.as_of, thresholds=thresholds, own_chain=True)
     return screen_rows(panel, row_range(panel, arguments.symbol), judging).setups[0]
 
 
