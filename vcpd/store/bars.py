@@ -123,15 +123,15 @@ async def _merge_by_comparison(
         await connection.execute(SQL["clear_stage"])
         await _copy_in(connection, "incoming_bars", batch, temporary=True)
         if compares_scale:
-            await _require_same_scale(connection)
+            await _require_same_scale(connection, batch)
         row = await connection.fetchrow(SQL["merge_staged"], *_batch_extent(batch))
         inserted, updated = inserted + row["inserted"], updated + row["updated"]
     return MergeCounts(inserted, updated, len(bars) - inserted - updated)
 
 
-async def _require_same_scale(connection: Connection) -> None:
+async def _require_same_scale(connection: Connection, batch: BarTable) -> None:
     """BadInputError naming the instruments whose staged prices are a multiple of the stored ones."""
-    rows = await connection.fetch(SQL["rescaled_staged"])
+    rows = await connection.fetch(SQL["rescaled_staged"], *_batch_extent(batch))
     if not rows:
         return
     named = [

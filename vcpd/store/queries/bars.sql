@@ -127,7 +127,8 @@ WITH compared AS (
            least(incoming.open / kept.open, incoming.high / kept.high, incoming.low / kept.low) AS lowest
     FROM incoming_bars AS incoming
     JOIN bars AS kept ON kept.instrument_id = incoming.instrument_id AND kept.session = incoming.session
-    WHERE least(kept.open, kept.high, kept.low, kept.close) > 0
+    WHERE kept.instrument_id = ANY ($1::integer[]) AND kept.session BETWEEN $2 AND $3
+      AND least(kept.open, kept.high, kept.low, kept.close) > 0
 ), judged AS (
     SELECT *,
            abs(ratio - 1) > noise AND abs(highest / ratio - 1) < rounding AND abs(lowest / ratio - 1) < rounding
