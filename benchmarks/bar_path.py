@@ -167,7 +167,7 @@ def main(arguments: list[str] | None = None) -> int:
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter).parse_args(
         arguments
     )
-    container.WorkerPool = InlinePool  # type: ignore[misc]
+    vars(container)["WorkerPool"] = InlinePool
     for owner, name in ((Collect, "__call__"), (Screen, "__call__")):
         follow(owner, name)
     follow(AlertMonitor, "_publish_setups")
