@@ -20,7 +20,7 @@ from urllib.parse import parse_qs, urlsplit
 import aiohttp
 import psutil
 
-from vcpd.kite.ticker_protocol import TickerMode, decode_frame, set_mode, subscribe
+from vcpd.kite.ticker_protocol import TickerMode, decode_prices, set_mode, subscribe
 from vcpd.sandbox.settings import SandboxSettings
 
 ACCOUNT: Final = SandboxSettings()
@@ -57,7 +57,7 @@ async def _measure(url: str, ticker: str, process: psutil.Process, seconds: floa
             await socket.receive()
             used_s, begun_s, ticks = _cpu_s(process), time.monotonic(), 0
             while time.monotonic() - begun_s < seconds:
-                ticks += len(decode_frame((await socket.receive()).data))
+                ticks += len(decode_prices([(await socket.receive()).data]))
             elapsed_s = time.monotonic() - begun_s
     share = (_cpu_s(process) - used_s) / elapsed_s
     print(f"{len(tokens)} instruments: {ticks / elapsed_s:.0f} ticks/s, {share:.1%} of one core")

@@ -8,7 +8,7 @@ import aiohttp
 import msgspec
 import pytest
 
-from tests.bhavcopy.doors import QUICK, evening_clock, web_door
+from tests.bhavcopy.clients import QUICK, evening_clock, web_door
 from tests.bhavcopy.publisher import FIRST, LAST, Press, small_market
 from tests.bhavcopy.web import ArchiveServer, Reply, answer, cut, serving
 from tests.fakes.clock import FakeClock, Sleep

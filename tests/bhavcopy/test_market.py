@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.bhavcopy.doors import folder_door
+from tests.bhavcopy.clients import folder_door
 from tests.bhavcopy.publisher import FIRST, LAST, Press, Share, small_market
 from tests.fakes.clock import FakeClock, Sleep
 from vcpd.bhavcopy.archive import index_file, udiff_file

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tests.bhavcopy.doors import folder_door
+from tests.bhavcopy.clients import folder_door
 from tests.bhavcopy.publisher import Press, Printed
 from tests.fakes.clock import FakeClock, Sleep
 from tests.real_data import real_data

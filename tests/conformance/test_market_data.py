@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.bhavcopy.doors import folder_door
+from tests.bhavcopy.clients import folder_door
 from tests.bhavcopy.publisher import LAST as LAST_PUBLISHED
 from tests.bhavcopy.publisher import small_market
 from tests.fakes.collection import FakeMarket, Fate

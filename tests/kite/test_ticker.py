@@ -1,214 +1,279 @@
-"""The feed's frames: the vendor's samples, the vendor's own decoder, and anything else."""
+"""The live feed: subscribed whatever happens to the line, and never louder than it may be."""
 
-import base64
-import json
-import struct
-import time
-from contextlib import suppress
-from typing import Any
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
 
+import aiohttp
 import numpy as np
 import pytest
+import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kiteconnect import KiteTicker
 
-from tests.real_data import real_data
-from vcpd.core.errors import PermanentError, RetryableError
-from vcpd.domain.bars import RecordArray
-from vcpd.kite.ticker_protocol import (
-    MODES,
-    PACKETS,
-    TickerMode,
-    decode_frame,
-    decode_prices,
-    decode_text,
-    set_mode,
-    split_tokens,
-    subscribe,
-    unsubscribe,
+from tests.fakes.clock import FakeClock, Sleep, fast_clock
+from tests.kite.feed import HEARTBEAT, Feed, framed, full_packet, open_feed, until
+from vcpd.core.errors import NeedsLoginError, PermanentError
+from vcpd.core.secrets import Secret
+from vcpd.domain.live import FeedState, LivePrices
+from vcpd.kite.auth import KiteSession
+from vcpd.kite.settings import TickerSettings
+from vcpd.kite.ticker import (
+    KiteTicker,
+    KiteTickerConnector,
+    TickerConnection,
+    TickerCounters,
 )
+from vcpd.kite.token_store import SessionToken
+from vcpd.ports import Clock
+
+INFY, TCS, SBIN = 408065, 2953217, 779521
+TOKEN = "very-secret-access-token"
+SETTINGS = TickerSettings(stale_after_s=8, backoff_s=0.5, backoff_max_s=4)
 
 
-def framed(*packets: bytes) -> bytes:
-    """A frame as the exchange sends it."""
-    return struct.pack(">H", len(packets)) + b"".join(struct.pack(">H", len(one)) + one for one in packets)
-
-
-def _sample(name: str) -> tuple[RecordArray, dict[str, Any]]:
-    packet = base64.b64decode(real_data(f"kite_mocks/{name}.packet").read_text())
-    (tick,) = decode_frame(framed(packet)).records
-    return tick, json.loads(real_data(f"kite_mocks/{name}.json").read_text())
-
-
-def _assert_quote(tick: RecordArray, expected: dict[str, Any]) -> None:
-    assert MODES[tick["mode"]] == expected["mode"]
-    assert tick["token"] == expected["instrument_token"]
-    assert tick["tradable"] == expected["tradable"]
-    for name in ("last_price", "last_quantity", "average_price", "volume", "buy_quantity", "sell_quantity"):
-        assert tick[name] == expected[name], name
-    for name, price in expected["ohlc"].items():
-        assert tick[name] == price, name
-
-
-def test_the_quote_sample_decodes_to_its_json() -> None:
-    """44 bytes; its `change` belongs to the other sample and follows from the prices anyway."""
-    tick, expected = _sample("ticker_quote")
-    _assert_quote(tick, expected)
-    assert np.isnat(tick["at"])
-
-
-def test_the_full_sample_decodes_to_its_json() -> None:
-    """184 bytes: with instants, open interest and five levels of depth on both sides."""
-    tick, expected = _sample("ticker_full")
-    _assert_quote(tick, expected)
-    assert tick["last_price"] - tick["close"] == expected["change"]
-    for name in ("last_trade_time", "timestamp"):
-        assert expected[name] == "2021-07-05T10:41:27+05:30"
-    assert tick["last_trade_at"] == tick["at"] == np.datetime64("2021-07-05T05:11:27")
-    assert [tick[name] for name in ("oi", "oi_high", "oi_low")] == [0, 0, 0]
-    for side, name in enumerate(("buy", "sell")):
-        levels = expected["depth"][name]
-        for what in ("price", "quantity", "orders"):
-            assert tick[f"depth_{what}"][side].tolist() == [level[what] for level in levels]
-
-
-def _vendor_parse(frame: bytes) -> list[dict[str, Any]]:
-    parser = KiteTicker.__new__(KiteTicker)
-    parsed: list[dict[str, Any]] = parser._parse_binary(frame)
-    return parsed
-
-
-PACKET = st.sampled_from(sorted(PACKETS)).flatmap(
-    lambda length: st.binary(min_size=length, max_size=length).map(
-        # prices below 2^31, as on the wire of a market without negative prices
-        lambda body: bytes(byte & 0x7F if at % 4 == 0 and at else byte for at, byte in enumerate(body))
+def token_of(word: str) -> SessionToken:
+    now = datetime.now(UTC)
+    return SessionToken(
+        api_key="key",
+        access_token=Secret(word),
+        user_id="AB1234",
+        login_at=now,
+        expires_at=now + timedelta(1),
     )
-)
 
 
-@given(st.lists(PACKET, max_size=12))
-@settings(max_examples=150, deadline=None)
-def test_any_frame_means_what_the_vendors_client_reads_in_it(packets: list[bytes]) -> None:
-    """Same order, tokens, modes, prices and amounts as the vendor's decoder, for every packet length."""
-    frame = framed(*packets)
-    ticks, expected = decode_frame(frame), _vendor_parse(frame)
-    assert len(ticks) == len(expected)
-    for tick, theirs in zip(ticks.records, expected, strict=True):
-        assert tick["token"] == theirs["instrument_token"]
-        assert MODES[tick["mode"]] == theirs["mode"]
-        assert tick["tradable"] == theirs["tradable"]
-        assert tick["last_price"] == theirs["last_price"]
-        for name, price in theirs.get("ohlc", {}).items():
-            assert tick[name] == price
-        if "volume_traded" in theirs:
-            assert tick["volume"] == theirs["volume_traded"]
-        if "depth" in theirs:
-            assert tick["depth_price"][1].tolist() == [level["price"] for level in theirs["depth"]["sell"]]
+class FakeSession:
+    """A login that the test exchanges."""
+
+    def __init__(self) -> None:
+        self.current: SessionToken | None = token_of(TOKEN)
+
+    async def authorize(self) -> object:
+        return self.token()
+
+    def token(self) -> SessionToken:
+        if self.current is None:
+            raise NeedsLoginError("no login yet; log in at /login")
+        return self.current
 
 
-@given(st.binary(max_size=400))
-@settings(max_examples=300, deadline=None)
-def test_garbage_is_refused_or_skipped_and_never_crashes(frame: bytes) -> None:
-    """Whatever arrives: as many packets as the frame announces, or a RetryableError."""
-    with suppress(RetryableError):
-        ticks = decode_frame(frame)
-        told = int.from_bytes(frame[:2], "big") if len(frame) > 1 else 0
-        assert len(ticks) + ticks.skipped == told
+@dataclass
+class Bench:
+    """A ticker at a feed, and what it has delivered."""
+
+    feed: Feed
+    ticker: KiteTicker
+    session: FakeSession
+    seen: list[tuple[int, float]] = field(default_factory=list)
+
+    def deliver(self, prices: LivePrices) -> None:
+        self.seen += zip(prices.tokens.tolist(), prices.last_price.tolist(), strict=True)
+
+    async def until_live(self) -> None:
+        await until(lambda: self.ticker.status().state is FeedState.LIVE)
 
 
-@given(st.lists(PACKET, min_size=1, max_size=6), st.data())
-@settings(max_examples=80, deadline=None)
-def test_a_frame_cut_anywhere_is_refused(packets: list[bytes], data: st.DataObject) -> None:
-    """Half a frame gives no half-read ticks."""
-    frame = framed(*packets)
-    cut = data.draw(st.integers(2, len(frame) - 1))
-    with pytest.raises(RetryableError):
-        decode_frame(frame[:cut])
+@asynccontextmanager
+async def bench(tokens: Sequence[int] = (INFY,), clock: Clock | None = None) -> AsyncIterator[Bench]:
+    pace = clock or fast_clock()
+    async with open_feed() as feed, aiohttp.ClientSession() as http:
+        session = FakeSession()
+        door = KiteTickerConnector(http, feed.root, cast("KiteSession", session), SETTINGS, pace)
+        one = Bench(feed, KiteTicker(door, SETTINGS, pace), session)
+        one.ticker.subscribe(tokens)
+        running = asyncio.create_task(one.ticker.run(one.deliver))
+        try:
+            yield one
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+        assert one.ticker.status().connections == 0
 
 
-def test_a_heartbeat_is_no_tick() -> None:
-    """One byte, or nothing."""
-    assert len(decode_frame(b"\x00")) == len(decode_frame(b"")) == len(decode_frame(b"\x00\x00")) == 0
+async def test_it_subscribes_in_mode_full_and_delivers_in_order() -> None:
+    async with bench([INFY, TCS]) as one:
+        client = await one.feed.client()
+        assert client.query == {"api_key": "key", "access_token": TOKEN}
+        await until(lambda: client.in_mode("full") == {INFY, TCS} == client.followed())
+        await client.send(HEARTBEAT, framed(full_packet(INFY, 101.5), full_packet(TCS, 99.0)))
+        await client.send(framed(full_packet(INFY, 102.0)))
+        await until(lambda: len(one.seen) == 3)
+        assert one.seen == [(INFY, 101.5), (TCS, 99.0), (INFY, 102.0)]
+        status = one.ticker.status()
+        assert (status.state, status.ticks, status.instruments) == (FeedState.LIVE, 3, 2)
 
 
-def test_packets_of_unknown_length_are_counted_and_left_out() -> None:
-    """A new kind of packet does not hide the ones that are known."""
-    known = struct.pack(">II", 408065, 157315)
-    ticks = decode_frame(framed(known, b"x" * 60, known))
-    assert len(ticks) == 2
-    assert ticks.skipped == 1
+async def test_other_candidates_change_the_subscription_and_not_the_line() -> None:
+    async with bench([INFY, TCS]) as one:
+        client = await one.feed.client()
+        await until(lambda: client.followed() == {INFY, TCS})
+        one.ticker.subscribe([TCS, SBIN])
+        await until(lambda: client.followed() == {TCS, SBIN})
+        assert {"a": "unsubscribe", "v": [INFY]} in client.commands
+        assert one.feed.knocks == 1
 
 
-@pytest.mark.parametrize(
-    ("token", "price", "tradable"),
-    [(0x101, 1.0, True), (0x103, 1e-5, True), (0x106, 0.01, True), (0x109, 1.0, False)],
-)
-def test_the_segment_decides_the_divisor(token: int, price: float, *, tradable: bool) -> None:
-    """Currency segments count in finer units; segment 9 marks an index."""
-    (tick,) = decode_frame(framed(struct.pack(">II", token, 100))).records
-    assert tick["last_price"] == price
-    assert tick["tradable"] == tradable
+async def test_a_line_that_breaks_comes_back_with_its_subscription() -> None:
+    async with bench([INFY, TCS]) as one:
+        first = await one.feed.client()
+        await until(lambda: first.followed() == {INFY, TCS})
+        await first.socket.close()
+        second = await one.feed.client(1)
+        await until(lambda: second.in_mode("full") == {INFY, TCS})
+        assert one.ticker.status().reconnects == 1
 
 
-def test_three_thousand_ticks_cost_a_fraction_of_a_core() -> None:
-    """A second's worth of full packets decodes in well under 150 ms."""
-    packet = struct.pack(">I", 408065) + bytes(180)
-    frame = framed(*([packet] * 3000))
-    decode_frame(frame)
-    began_s = time.process_time()
-    assert len(decode_frame(frame)) == 3000
-    assert time.process_time() - began_s < 0.15
+async def test_a_renewed_login_opens_the_line_anew_with_the_same_subscription() -> None:
+    async with bench([INFY]) as one:
+        first = await one.feed.client()
+        await first.send(HEARTBEAT)
+        one.session.current = token_of("another-token")
+        second = await one.feed.client(1)
+        assert second.query["access_token"] == "another-token"
+        await until(lambda: second.followed() == {INFY})
+        await until(lambda: first.gone)
 
 
-def test_commands_are_what_the_exchange_reads() -> None:
-    """Compact JSON."""
-    assert subscribe([1, 2]) == '{"a":"subscribe","v":[1,2]}'
-    assert unsubscribe([1]) == '{"a":"unsubscribe","v":[1]}'
-    assert set_mode(TickerMode.FULL, [1]) == '{"a":"mode","v":["full",[1]]}'
+async def test_a_mute_line_is_noticed_within_the_limit_and_opened_anew() -> None:
+    """By a clock moved by hand: eight seconds of silence are borne, the ninth is not."""
+    clock = FakeClock(sleep=Sleep.WAITS)
+    async with bench([INFY], clock) as one:
+        client = await one.feed.client()
+        await client.send(HEARTBEAT)
+        await one.until_live()
+        await clock.advance(8)
+        assert one.ticker.status().mute == 0
+        await clock.advance(1)
+        await until(lambda: one.ticker.status().reason == "mute for 9 s")
+        assert one.ticker.status().mute == 1
+        await clock.advance(1)
+        await until(lambda: len(one.feed.clients) == 2)
 
 
-def test_text_frames_are_messages_or_refused() -> None:
-    """An error of the exchange is a message; anything else is passing trouble."""
-    assert decode_text('{"type":"error","data":"Invalid token"}').data == "Invalid token"
-    for garbage in ("", "[]", "<html>", "\ud800", "[" * 100_000):
-        with pytest.raises(RetryableError, match="ticker"):
-            decode_text(garbage)
+async def test_heartbeats_alone_keep_a_line_alive() -> None:
+    clock = FakeClock(sleep=Sleep.WAITS)
+    async with bench([INFY], clock) as one:
+        client = await one.feed.client()
+        for _ in range(6):
+            heard = one.ticker.status().frames
+            await client.send(HEARTBEAT)
+            await until(lambda heard=heard: one.ticker.status().frames > heard)  # type: ignore[misc]
+            await clock.advance(5)
+        assert one.feed.knocks == 1
 
 
-def test_tokens_are_shared_among_connections() -> None:
-    """3,000 each, three at most, none lost."""
-    tokens = list(range(7000))
-    shares = split_tokens(tokens)
-    assert [len(share) for share in shares] == [3000, 3000, 1000]
-    assert [token for share in shares for token in share] == tokens
+async def test_a_refusal_waits_for_another_login_without_a_storm() -> None:
+    """Other requests find out themselves whether the token is dead. It is tried again a minute later."""
+    clock = FakeClock(sleep=Sleep.WAITS)
+    async with open_feed() as feed:
+        feed.status = 403
+        async with aiohttp.ClientSession() as http:
+            session = FakeSession()
+            door = KiteTickerConnector(http, feed.root, cast("KiteSession", session), SETTINGS, clock)
+            ticker = KiteTicker(door, SETTINGS, clock)
+            ticker.subscribe([INFY])
+            running = asyncio.create_task(ticker.run(lambda _: None))
+            await until(lambda: ticker.status().state is FeedState.LOGIN_DUE)
+            await clock.advance(58)
+            assert feed.knocks == 1
+            await clock.advance(5)
+            await until(lambda: feed.knocks == 2)
+            feed.status, session.current = 101, token_of("fresh")
+            await clock.advance(2)
+            await until(lambda: len(feed.clients) == 1)
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_without_a_login_it_waits_and_says_so() -> None:
+    async with bench([INFY]) as one:
+        (await one.feed.client()).gone = True
+        one.session.current = None
+        await until(lambda: one.ticker.status().state is FeedState.LOGIN_DUE)
+        assert one.ticker.status().reason == "no login yet; log in at /login"
+        one.session.current = token_of("after login")
+        assert (await one.feed.client(1)).query["access_token"] == "after login"
+
+
+async def test_garbage_is_counted_and_survived() -> None:
+    async with bench([INFY]) as one:
+        client = await one.feed.client()
+        whole = framed(full_packet(INFY, 101.0))
+        await client.send(whole[:50], b"\x00\x07abc", whole)
+        await client.socket.send_str("no json")
+        await client.socket.send_str('{"type": "error", "data": "Invalid mode"}')
+        await until(lambda: one.seen == [(INFY, 101.0)] and one.ticker.status().garbage == 3)
+        assert one.feed.knocks == 1
+
+
+async def test_nothing_but_garbage_opens_the_line_anew() -> None:
+    async with bench([INFY]) as one:
+        client = await one.feed.client()
+        for _ in range(60):
+            await client.send(b"\x00\x02garbage")
+        await one.feed.client(1)
+
+
+async def test_a_server_that_throws_everybody_out_is_asked_less_and_less() -> None:
+    async with bench([INFY]) as one:
+        client = await one.feed.client()
+        one.feed.status = 503
+        await client.socket.close()
+        await until(lambda: one.feed.knocks >= 4)
+        assert one.ticker.status().reason == "ticker: the market answered 503"
+        assert one.ticker.status().state is FeedState.CONNECTING
+
+
+async def test_no_secret_in_any_word_of_it() -> None:
+    """The address holds the token, and errors of the library hold the address: neither comes out."""
+    with structlog.testing.capture_logs() as said:
+        async with bench([INFY]) as one:
+            for status in (403, 500, 429):
+                one.feed.status = status
+                one.session.current = token_of(f"{TOKEN}-{status}")
+                await until(lambda status=status: str(status) in one.ticker.status().reason)  # type: ignore[misc]
+                assert TOKEN not in one.ticker.status().reason
+    assert said
+    assert TOKEN not in str(said)
+
+
+def lines_of(ticker: KiteTicker) -> list[list[int]]:
+    return [list(line.tokens) for line in ticker._connections]
+
+
+@given(st.lists(st.lists(st.integers(1, 9_500), unique=True, max_size=9_000), max_size=4))
+@settings(max_examples=25, deadline=None)
+def test_lines_share_the_instruments_within_the_limits(wishes: "list[list[int]]") -> None:
+    """At most 3,000 each, nobody twice; who is still wanted stays where it is."""
+    ticker = KiteTicker(cast("KiteTickerConnector", None), SETTINGS, fast_clock())
+    for tokens in wishes:
+        before = lines_of(ticker)
+        ticker.subscribe(tokens)
+        after = lines_of(ticker)
+        assert sorted(token for line in after for token in line) == sorted(tokens)
+        assert max(map(len, after)) <= 3_000
+        for old, new in zip(before, after, strict=True):
+            assert set(old) & set(tokens) <= set(new)
+
+
+def test_more_than_the_exchange_allows_is_refused() -> None:
+    ticker = KiteTicker(cast("KiteTickerConnector", None), SETTINGS, fast_clock())
     with pytest.raises(PermanentError, match="9000"):
-        split_tokens(list(range(9001)))
+        ticker.subscribe(range(9_001))
 
 
-@given(st.lists(st.lists(PACKET, max_size=6), max_size=4))
-@settings(max_examples=150, deadline=None)
-def test_prices_are_what_the_whole_decoding_tells_of_shares(frames: list[list[bytes]]) -> None:
-    """The quick way over many frames at once agrees with the slow one, whatever the mix of packets."""
-    raw = [framed(*packets) for packets in frames]
-    ticks = [tick for frame in raw for tick in decode_frame(frame).records if not np.isnan(tick["volume"])]
-    prices = decode_prices(raw)
-    told = [prices.tokens, prices.last_price, prices.volume, prices.previous_close, prices.traded_at]
-    seen = sorted(zip(*(one.tolist() for one in told), strict=True), key=str)
-    names = ("token", "last_price", "volume", "close", "last_trade_at")
-    assert seen == sorted((tuple(tick[name].item() for name in names) for tick in ticks), key=str)
-
-
-@given(st.lists(st.binary(max_size=300), max_size=4))
-@settings(max_examples=300, deadline=None)
-def test_garbage_gives_no_prices_and_never_crashes(frames: list[bytes]) -> None:
-    with suppress(RetryableError):
-        prices = decode_prices(frames)
-        assert len(prices) <= sum(len(frame) for frame in frames) / 44
-
-
-def test_prices_come_in_the_frames_order() -> None:
-    """Where all packets are of one length, as in every frame of one mode."""
-    packets = [struct.pack(">I", token << 8 | 1) + bytes(180) for token in (3, 1, 2, 1)]
-    tokens = decode_prices([framed(*packets[:3]), framed(packets[3])]).tokens
-    assert (tokens >> 8).tolist() == [3, 1, 2, 1]
+@given(st.lists(st.binary(max_size=500), max_size=8), st.integers(0, 8))
+@settings(max_examples=200, deadline=None)
+def test_whatever_frames_come_together_the_sound_one_is_read(frames: "list[bytes]", at: int) -> None:
+    """Garbage beside it costs nothing but itself."""
+    line = TickerConnection("1", cast("Any", None), SETTINGS, fast_clock(), TickerCounters())
+    sound = framed(full_packet(INFY, 123.45, volume=77), full_packet(TCS, 1.0))
+    mixed = [*frames[:at], sound, *frames[at:]]
+    read = list(line._decode([one for one in mixed if len(one) > 1]))
+    pairs = [pair for prices in read for pair in zip(prices.tokens, prices.last_price, strict=True)]
+    assert (INFY, 123.45) in pairs
+    assert all(np.isfinite(price) for _, price in pairs)

@@ -6,9 +6,10 @@ from contextlib import asynccontextmanager
 
 import aiohttp
 
+from tests.kite.frames import decode_frame
 from tests.sandbox.conftest import SETTINGS
 from vcpd.domain.bars import RecordArray
-from vcpd.kite.ticker_protocol import TickerMessage, decode_frame, decode_text
+from vcpd.kite.ticker_protocol import TickerMessage, decode_text
 
 PATIENCE_S = 5.0
 

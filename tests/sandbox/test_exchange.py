@@ -9,9 +9,9 @@ import aiohttp
 import pytest
 
 from tests.fakes.clock import FakeClock
+from tests.sandbox.clients import WIDE, door
 from tests.sandbox.clocks import ist
 from tests.sandbox.conftest import SETTINGS, Start
-from tests.sandbox.doors import WIDE, door
 from vcpd.core.errors import UnavailableError
 from vcpd.sandbox.server import start_server
 from vcpd.sandbox.settings import RateSettings

@@ -9,13 +9,14 @@ import polars as pl
 import pytest
 
 from tests.fakes.clock import FakeClock, Sleep
+from tests.kite.frames import decode_frame
 from tests.real_data import real_data
+from tests.sandbox.clients import WIDE, door
 from tests.sandbox.clocks import ist
 from tests.sandbox.conftest import SETTINGS
-from tests.sandbox.doors import WIDE, door
 from vcpd.domain.bars import BAR_DTYPE, BarSeries
 from vcpd.domain.nse_calendar import NSE
-from vcpd.kite.ticker_protocol import TickerMode, decode_frame, set_mode, subscribe
+from vcpd.kite.ticker_protocol import TickerMode, set_mode, subscribe
 from vcpd.sandbox.historical import HistoricalMarket
 from vcpd.sandbox.server import start_server
 from vcpd.sandbox.ticker import Subscription

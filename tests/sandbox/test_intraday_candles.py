@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from tests.fakes.clock import FakeClock
+from tests.sandbox.clients import WIDE, Door, door
 from tests.sandbox.clocks import ist
 from tests.sandbox.conftest import SETTINGS, Start
-from tests.sandbox.doors import WIDE, Door, door
 from tests.sandbox.test_historical import a_market
 from vcpd.domain.nse_calendar import NSE
 from vcpd.sandbox.market import CandleSpan, MarketListing

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from tests.fakes.clock import FakeClock
+from tests.sandbox.clients import WIDE, Door, door
 from tests.sandbox.clocks import ist
 from tests.sandbox.conftest import SETTINGS, Start
-from tests.sandbox.doors import WIDE, Door, door
 from tests.sandbox.feeds import Feed, feed
 from vcpd.kite.ticker_protocol import MODES, TickerMode, set_mode, subscribe, unsubscribe
 from vcpd.sandbox.market import MarketListing

@@ -9,12 +9,13 @@ import aiohttp
 import pytest
 
 from tests.fakes.clock import FakeClock
+from tests.kite.frames import decode_frame
+from tests.sandbox.clients import WIDE, Door, door
 from tests.sandbox.clocks import ist
 from tests.sandbox.conftest import SETTINGS, Start
-from tests.sandbox.doors import WIDE, Door, door
 from tests.sandbox.feeds import Feed, feed
 from vcpd.core.errors import RetryableError
-from vcpd.kite.ticker_protocol import decode_frame, subscribe
+from vcpd.kite.ticker_protocol import subscribe
 from vcpd.sandbox.faults import FaultSelector
 from vcpd.sandbox.settings import FaultSettings, SandboxTickerSettings, TickerFault
 from vcpd.sandbox.simulated import SimulatedMarket

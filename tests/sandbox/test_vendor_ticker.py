@@ -14,9 +14,9 @@ import pytest
 
 from tests.fakes.clock import FakeClock, Sleep
 from tests.sandbox import vendor_follower
+from tests.sandbox.clients import WIDE, door
 from tests.sandbox.clocks import ist
 from tests.sandbox.conftest import SETTINGS
-from tests.sandbox.doors import WIDE, door
 from vcpd.kite.ticker_protocol import TickerMessage
 from vcpd.sandbox.server import RunningSandbox, start_server
 from vcpd.sandbox.settings import FaultSettings, SandboxTickerSettings, TickerFault

@@ -3,8 +3,8 @@
 import math
 from datetime import date
 
+from tests.sandbox.clients import WIDE, door
 from tests.sandbox.conftest import SETTINGS, Start
-from tests.sandbox.doors import WIDE, door
 from vcpd.kite.wire import decode_daily_bars, decode_instruments, decode_profile, decode_quotes
 
 

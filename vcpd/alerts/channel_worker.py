@@ -22,13 +22,13 @@ from vcpd.core.wakeup import Wakeup
 from vcpd.domain.alerts import Alert, PendingDelivery
 from vcpd.ports import Clock, Outbox
 
-MAX_WAIT_S: Final = 60.0  # the wall may jump meanwhile
+MAX_WAIT_S: Final = 60.0  # the clock may be set meanwhile
 BATCH_SIZE: Final = 200  # letters taken in one turn
 MAX_RECENT_DELIVERIES: Final = 4_096
 MAX_CONCURRENT_PROMPT: Final = 8  # messages under way to one channel
 STANDBY_POLL_INTERVAL_S: Final = 2.0
 STORE_RETRY_DELAY_S: Final = 5.0
-CANCEL_GRACE_S: Final = 5.0  # what is being sent while we are told to stop
+CANCEL_GRACE_S: Final = 5.0  # for a message that is being sent when the worker is stopped
 log = structlog.get_logger("vcpd.alerts")
 ImageRenderer = Callable[[Alert], Awaitable[bytes | None]]
 
@@ -45,7 +45,7 @@ class DeliveryStats:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryContext:
-    """What all postmen of a daemon share."""
+    """What all channel workers share."""
 
     outbox: Outbox
     clock: Clock
@@ -58,7 +58,7 @@ class DeliveryContext:
 
 @dataclass(slots=True)
 class ChannelRateLimit:
-    """How fast a channel may be written to: by the owner's limit, and by what its server last asked for."""
+    """Rate limit of a channel: the configured one, and the pause that its server last asked for."""
 
     limiter: AsyncLimiter
     blocked_until: datetime | None = None
@@ -72,32 +72,32 @@ class ChannelWorker:
 
     def __init__(
         self,
-        office: DeliveryContext,
+        context: DeliveryContext,
         channel: Channel,
         choice: ChannelSettings,
-        pace: ChannelRateLimit,
+        rate_limit: ChannelRateLimit,
         *,
         prompt: bool,
     ) -> None:
-        self._context = office
+        self._context = context
         self._channel = channel
         self._settings = choice
-        self._rate_limit = pace
+        self._rate_limit = rate_limit
         self._prompt = prompt
         self._stopping = False
-        self._quiet = QuietHours.of(office.settings, office.zone)
+        self._quiet = QuietHours.of(context.settings, context.zone)
         self._enqueued: list[PendingDelivery] = []
-        self._wakeup = Wakeup(office.clock)
+        self._wakeup = Wakeup(context.clock)
 
     @property
     def channel(self) -> str:
         return self._channel.name
 
-    def enqueue(self, letters: Sequence[PendingDelivery]) -> None:
+    def enqueue(self, deliveries: Sequence[PendingDelivery]) -> None:
         """Letters that were just kept: prompt ones need not be looked for in the store first."""
-        mine = [letter for letter in letters if letter.alert.is_time_sensitive == self._prompt]
-        if mine:
-            self._enqueued += mine if self._prompt else ()
+        accepted = [delivery for delivery in deliveries if delivery.alert.is_time_sensitive == self._prompt]
+        if accepted:
+            self._enqueued += accepted if self._prompt else ()
             self._wakeup.set()
 
     async def run(self) -> None:
@@ -118,46 +118,46 @@ class ChannelWorker:
 
     async def _deliver_due(self) -> float:
         """Deliver what is due; gives the seconds until there may be more."""
-        office = self._context
-        if not office.is_active():
+        context = self._context
+        if not context.is_active():
             self._enqueued.clear()  # who leads finds them in the store
             return STANDBY_POLL_INTERVAL_S
-        now = office.clock.now()
+        now = context.clock.now()
         if (rest_s := self._rate_limit.blocked_for_s(now)) > 0:
             return rest_s
         held_until = self._quiet.until(now) if self._settings.quiet_hours else None
         if held_until is not None and not self._prompt:
             return (held_until - now).total_seconds()
-        letters = await self._next_batch(now, urgent_only=held_until is not None)
-        if letters:
-            await self._deliver_all(letters)
+        deliveries = await self._next_batch(now, urgent_only=held_until is not None)
+        if deliveries:
+            await self._deliver_all(deliveries)
             return 0.0
         return await self._seconds_to_next(now, held_until)
 
     async def _next_batch(self, now: datetime, *, urgent_only: bool) -> Sequence[PendingDelivery]:
-        """What was handed over, else what the store has; never the same letter from both."""
+        """Deliveries that were enqueued, else those due in the store; never one delivery twice."""
         handed, self._enqueued = self._enqueued, []
         taken = self._context.stats.recent_prompt
-        fresh = [letter for letter in handed if (self.channel, letter.id) not in taken]
-        letters: Sequence[PendingDelivery] = [one for one in fresh if one.alert.urgent or not urgent_only]
-        if not letters:
-            letters = await self._context.outbox.due(
+        fresh = [delivery for delivery in handed if (self.channel, delivery.id) not in taken]
+        deliveries: Sequence[PendingDelivery] = [one for one in fresh if one.alert.urgent or not urgent_only]
+        if not deliveries:
+            deliveries = await self._context.outbox.due(
                 self._channel.name, now, BATCH_SIZE, prompt=self._prompt, urgent_only=urgent_only
             )
         if self._prompt:
-            taken.extend((self.channel, letter.id) for letter in letters)
-        return letters
+            taken.extend((self.channel, delivery.id) for delivery in deliveries)
+        return deliveries
 
     async def _seconds_to_next(self, now: datetime, held_until: datetime | None) -> float:
         due = await self._context.outbox.next_due(self._channel.name, prompt=self._prompt)
         instants = [instant for instant in (due, held_until) if instant is not None and instant > now]
         return max(0.01, min(((instant - now).total_seconds() for instant in instants), default=3600.0))
 
-    async def _deliver_all(self, letters: Sequence[PendingDelivery]) -> None:
+    async def _deliver_all(self, deliveries: Sequence[PendingDelivery]) -> None:
         """Cancelled in the middle, what is on the wire may still arrive and be noted."""
-        by_key = {letter.alert.key: letter for letter in letters}
+        by_key = {delivery.alert.key: delivery for delivery in deliveries}
         most_apart = 0 if self._prompt else self._settings.digest_above
-        groups = batches([letter.alert for letter in letters], most_apart)
+        groups = batches([delivery.alert for delivery in deliveries], most_apart)
         bundles = [[by_key[alert.key] for alert in group] for group in groups]
         at_once = MAX_CONCURRENT_PROMPT if self._prompt else 1
         for start in range(0, len(bundles), at_once):
@@ -174,16 +174,16 @@ class ChannelWorker:
                 await self._rate_limit.limiter.acquire()
                 group.create_task(self._deliver(bundle), name=f"alert-{self._channel.name}")
 
-    async def _deliver(self, letters: Sequence[PendingDelivery]) -> None:
+    async def _deliver(self, deliveries: Sequence[PendingDelivery]) -> None:
         """Record a sent message, retrying until the store is available: nothing is sent twice."""
         outbox, name, now = self._context.outbox, self._channel.name, self._context.clock.now
-        ids = [letter.id for letter in letters]
-        error = await self._try_send([letter.alert for letter in letters])
+        ids = [delivery.id for delivery in deliveries]
+        error = await self._try_send([delivery.alert for delivery in deliveries])
         if error is None:
             await self._persist(lambda: outbox.mark_delivered(name, ids, now()))
             self._record("sent", ids)
         elif isinstance(error, RetryableError):
-            until = now() + timedelta(seconds=self._retry_delay_s(letters, error))
+            until = now() + timedelta(seconds=self._retry_delay_s(deliveries, error))
             if error.retry_after_s:
                 self._rate_limit.blocked_until = until
             await self._persist(lambda: outbox.reschedule(name, ids, until, str(error)))
@@ -213,8 +213,8 @@ class ChannelWorker:
             await self._channel.send(msgspec.structs.replace(message, image=None))
             log.warning("alerts.image_rejected", channel=self._channel.name, reason=str(error))
 
-    def _retry_delay_s(self, letters: Sequence[PendingDelivery], error: RetryableError) -> float:
-        settings, failures = self._context.settings, 1 + max(letter.attempts for letter in letters)
+    def _retry_delay_s(self, deliveries: Sequence[PendingDelivery], error: RetryableError) -> float:
+        settings, failures = self._context.settings, 1 + max(delivery.attempts for delivery in deliveries)
         return Backoff(settings.backoff_s, settings.backoff_max_s).pause_s(failures, error.retry_after_s)
 
     async def _persist(self, write: Callable[[], Awaitable[None]]) -> None:
@@ -229,8 +229,8 @@ class ChannelWorker:
 
     async def _compose(self, alerts: Sequence[Alert]) -> AlertMessage:
         wanted = [filter_items(self._settings, alert) for alert in alerts]
-        office = self._context
-        message = compose(wanted, self._channel.name, office.settings.templates, office.zone)
+        context = self._context
+        message = compose(wanted, self._channel.name, context.settings.templates, context.zone)
         if len(wanted) > 1 or not (wanted[0].items and self._settings.attach_chart):
             return message
         return msgspec.structs.replace(message, image=await self._render_image(wanted[0]))

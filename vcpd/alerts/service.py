@@ -32,7 +32,7 @@ log = structlog.get_logger("vcpd.alerts")
 
 @dataclass(frozen=True, slots=True)
 class ChannelBinding:
-    """A channel, and what it wants."""
+    """A channel and the settings that say which alerts it accepts."""
 
     channel: Channel
     settings: ChannelSettings
@@ -40,7 +40,7 @@ class ChannelBinding:
 
 @dataclass(frozen=True, slots=True)
 class ChannelPlan:
-    """What the owner's settings make of alerting: it changes as a whole."""
+    """The channels and settings in force; a reload replaces it as a whole."""
 
     settings: AlertSettings
     zone: ZoneInfo
@@ -48,23 +48,25 @@ class ChannelPlan:
 
     @property
     def active_bindings(self) -> tuple[ChannelBinding, ...]:
-        """Channels that can be used."""
+        """Channels that are configured completely."""
         return tuple(
-            line for line in self.bindings if not line.channel.is_noop and line.channel.missing is None
+            binding
+            for binding in self.bindings
+            if not binding.channel.is_noop and binding.channel.missing is None
         )
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """Channels that were begun and what they lack, in words."""
+        """One sentence for each channel that is configured incompletely."""
         return tuple(
-            f"{line.channel.name} lacks {line.channel.missing}"
-            for line in self.bindings
-            if line.channel.missing
+            f"{binding.channel.name} lacks {binding.channel.missing}"
+            for binding in self.bindings
+            if binding.channel.missing
         )
 
 
 class AlertService:
-    """`Notifier`, see ports, and the work behind it."""
+    """Implements `ports.Notifier`: stores alerts and runs one pair of workers per channel."""
 
     def __init__(
         self,
@@ -96,41 +98,43 @@ class AlertService:
         once = {alert.key: alert for alert in reversed(alerts)}
         if not once:
             return 0
-        told = list(reversed(once.values()))
-        lines = self._plan.active_bindings
+        distinct = list(reversed(once.values()))
+        bindings = self._plan.active_bindings
         channels = {
-            alert.key: [line.channel.name for line in lines if accepts(line.settings, alert)]
-            for alert in told
+            alert.key: [binding.channel.name for binding in bindings if accepts(binding.settings, alert)]
+            for alert in distinct
         }
-        ids = await self._outbox.add(told, channels, self._clock.now())
+        ids = await self._outbox.add(distinct, channels, self._clock.now())
         new = [
-            PendingDelivery(id=ids[alert.key], attempts=0, alert=alert) for alert in told if alert.key in ids
+            PendingDelivery(id=ids[alert.key], attempts=0, alert=alert)
+            for alert in distinct
+            if alert.key in ids
         ]
-        for postman in self._workers:
-            postman.enqueue([letter for letter in new if postman.channel in channels[letter.alert.key]])
+        for worker in self._workers:
+            worker.enqueue([delivery for delivery in new if worker.channel in channels[delivery.alert.key]])
         if new:
             log.info("alerts.published", alerts=len(new), kinds=sorted({one.alert.kind.value for one in new}))
         return len(new)
 
     def apply_plan(self, plan: ChannelPlan) -> None:
-        """Go on under other settings; what is being sent is sent to its end."""
+        """Continue with other settings; a message that is being sent is sent to its end."""
         self._plan = plan
-        for postman in self._workers:
-            postman.stop()
+        for worker in self._workers:
+            worker.stop()
         self._changed.set()
 
     async def run(self) -> None:
-        """For ever: the postmen of the present plan, and what must be done from time to time."""
+        """Run the channel workers of the current plan and the maintenance of the outbox until cancelled."""
         while True:
             plan = self._plan
             self._workers = list(self._create_workers(plan))
             async with asyncio.TaskGroup() as group:
-                for number, postman in enumerate(self._workers):
-                    group.create_task(postman.run(), name=f"postman-{number}")
-                group.create_task(self._maintain(plan), name="outbox-upkeep")
+                for number, worker in enumerate(self._workers):
+                    group.create_task(worker.run(), name=f"alert-channel-{number}")
+                group.create_task(self._maintain(plan), name="outbox-maintenance")
 
     def _create_workers(self, plan: ChannelPlan) -> Sequence[ChannelWorker]:
-        office = DeliveryContext(
+        context = DeliveryContext(
             self._outbox,
             self._clock,
             plan.settings,
@@ -139,17 +143,17 @@ class AlertService:
             self._render_image,
             self._stats,
         )
-        postmen = []
-        for line in plan.active_bindings:
-            pace = ChannelRateLimit(AsyncLimiter(line.settings.per_minute, 60.0))
-            postmen += [
-                ChannelWorker(office, line.channel, line.settings, pace, prompt=prompt)
+        workers = []
+        for binding in plan.active_bindings:
+            rate_limit = ChannelRateLimit(AsyncLimiter(binding.settings.per_minute, 60.0))
+            workers += [
+                ChannelWorker(context, binding.channel, binding.settings, rate_limit, prompt=prompt)
                 for prompt in (True, False)
             ]
-        return postmen
+        return workers
 
     async def _maintain(self, plan: ChannelPlan) -> None:
-        """Until the plan changes: old alerts are given up, very old ones forgotten."""
+        """Until the plan changes: give up alerts that are too old to send, delete very old ones."""
         while self._plan is plan:
             if self._is_active():
                 try:

@@ -15,7 +15,7 @@ COMMON_VARIABLES: Final[Variables] = {
     "symbol": "NSE:INFY",
     "name": "INFY",  # the symbol without its exchange
     "session": "2026-04-08",
-    "at": "Wed 2026-04-08 16:05",  # on the exchange's wall
+    "at": "Wed 2026-04-08 16:05",  # exchange-local time
     "provisional": "provisional: the close decides",  # nothing where it is final
 }
 SETUP_VARIABLES: Final[Variables] = {
@@ -212,7 +212,7 @@ class Templates(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
             raise ValueError("; ".join(problems))
 
     def of(self, kind: AlertKind) -> Template | DigestTemplate:
-        """The words for a kind: the owner's, and ours where there are none."""
+        """The templates of a kind: those of the configuration, else the built-in ones."""
         given: Template | DigestTemplate = getattr(self, kind.value)
         ours = getattr(DEFAULT_TEMPLATES, kind.value)
         missing = {name: getattr(ours, name) for name in given.__struct_fields__ if not getattr(given, name)}

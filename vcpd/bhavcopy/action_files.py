@@ -63,7 +63,7 @@ class ActionFiles:
             return self._cached
 
     async def _read_unless_failing(self, since: date) -> ActionsBySymbol:
-        """Whoever asks for the next share need not find out again that there is no list."""
+        """Raise the last failure again for a while, so that the next share does not try in vain."""
         if self._last_error is not None and self._time.monotonic_s() < self._last_error[0]:
             raise self._last_error[1]
         try:

@@ -75,7 +75,7 @@ def index_file(session: date) -> ArchivedFile:
 
 
 class Downloader:
-    """Fetches files one after another at the agreed pace, again where that may help."""
+    """Downloads files one after another at the configured rate, with retries."""
 
     def __init__(self, http: aiohttp.ClientSession, settings: BhavcopySettings) -> None:
         self._http = http
@@ -221,7 +221,7 @@ class FolderArchive:
         return await self._find(index_file(session))
 
     async def mark_corrupt(self, path: Path) -> None:
-        """The owner's files are left alone; this one is passed over until the next start."""
+        """Ignore the file until the next start; files in a user's folder are never changed."""
         self._corrupt.add(path)
 
     async def _find(self, file: ArchivedFile) -> Path | None:
@@ -249,16 +249,16 @@ async def _first_available(
     files: Sequence[ArchivedFile], find: Callable[[ArchivedFile], Awaitable[Path | None]]
 ) -> Path | None:
     """The first file that is there; one that cannot be had now does not hide the next layout."""
-    trouble: RetryableError | None = None
+    first_error: RetryableError | None = None
     for file in files:
         try:
             path = await find(file)
         except RetryableError as error:
             _log.warning("bhavcopy.unavailable", file=file.name, reason=str(error))
-            trouble = trouble or error
+            first_error = first_error or error
             continue
         if path is not None:
             return path
-    if trouble is not None:
-        raise trouble
+    if first_error is not None:
+        raise first_error
     return None

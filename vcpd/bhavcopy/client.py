@@ -37,13 +37,13 @@ SECONDS_PER_MIN: Final = 60
 
 
 class NoLoginState(StrEnum):
-    """There is only one."""
+    """The only state."""
 
     NOT_NEEDED = "not_needed"
 
 
 class NoLoginStatus(Struct, frozen=True):
-    """The login for /status."""
+    """Login status for /status."""
 
     state: NoLoginState = NoLoginState.NOT_NEEDED
     reason: str = ""
@@ -54,7 +54,7 @@ class NoLoginStatus(Struct, frozen=True):
 
 
 class NoLoginSession:
-    """A session that is always there."""
+    """Session of a market that needs no login."""
 
     def status(self) -> NoLoginStatus:
         return NoLoginStatus()
@@ -165,8 +165,10 @@ class BhavcopyClient:
         session = self._time.last_closed()
         history = await self._sync.ensure_sessions(np.array([session], "M8[D]"))
         actions = await self._actions.actions_since(session)
-        desk = EodQuotes(history, self._time.closed_at(session), actions, self._time.today(), self._exchange)
-        return await asyncio.to_thread(desk.quotes, symbols)
+        eod_quotes = EodQuotes(
+            history, self._time.closed_at(session), actions, self._time.today(), self._exchange
+        )
+        return await asyncio.to_thread(eod_quotes.quotes, symbols)
 
     def _last_sessions(self, last: date) -> DateArray:
         calendar, before = self._time.calendar, self._listed_sessions - 1
@@ -177,7 +179,7 @@ class BhavcopyClient:
     ) -> AdjustedSeries:
         key = _history_symbol(instrument)
         series = history.series(key, instrument.symbol)
-        names = (stretch.symbol for stretch in history.listings.symbol_periods(key))
+        names = (period.symbol for period in history.listings.symbol_periods(key))
         own = [action for name in names for action in actions.get(name, ())]
         return adjust(series, own, self._time.today()) if own else AdjustedSeries(series)
 
@@ -198,18 +200,19 @@ class BhavcopyClient:
 def _listed(history: BarHistory, since: date, exchange: Exchange) -> list[Instrument]:
     identities = history.listings
     found = [
-        _instrument(life, identities.isin_of(life.symbol), exchange) for life in identities.listed(since)
+        _instrument(period, identities.isin_of(period.symbol), exchange)
+        for period in identities.listed(since)
     ]
     return sorted(found, key=lambda one: one.symbol)
 
 
-def _instrument(life: ListingPeriod, isin: str, exchange: Exchange) -> Instrument:
-    name = life.symbol.removeprefix(INDEX_PREFIX)
-    token = instrument_token(isin, life.symbol)
-    if life.series == INDEX_SERIES:
+def _instrument(period: ListingPeriod, isin: str, exchange: Exchange) -> Instrument:
+    name = period.symbol.removeprefix(INDEX_PREFIX)
+    token = instrument_token(isin, period.symbol)
+    if period.series == INDEX_SERIES:
         segment, series, company = exchange.index_segment, INDEX_SERIES, name
     else:
-        segment, series, company = exchange.name, life.series, life.company
+        segment, series, company = exchange.name, period.series, period.company
     suffix = "" if series in (DEFAULT_SERIES, INDEX_SERIES) else f"-{series}"
     return Instrument(
         symbol=f"{exchange.prefix}{name}{suffix}",
@@ -241,7 +244,7 @@ def create_client(  # noqa: PLR0913 - the optional one is a keyword
     *,
     compute: Compute | None = None,
 ) -> BhavcopyClient:
-    """A market that keeps its files below `folder`; `settings.folder` must be absolute where it is set."""
+    """Create the client; it keeps its files below `folder`. `settings.folder` must be absolute if set."""
     download = Downloader(http, settings)
     own = Path(settings.folder) if settings.folder else None
     ask_again_s = settings.retry_missing_min * SECONDS_PER_MIN

@@ -83,7 +83,7 @@ class BarHistory:
         return symbol in self._number
 
     def rows(self, symbol: str) -> RecordArray:
-        """A symbol's rows as they were published, whoever bore it."""
+        """A symbol's rows as published, whichever company used the symbol."""
         number = self._number.get(symbol)
         if number is None:
             return self.records[:0]

@@ -36,43 +36,43 @@ class SymbolPeriod(msgspec.Struct, frozen=True):
     last: date
 
 
-def merge_periods(lives: Iterable[ListingPeriod]) -> list[ListingPeriod]:
-    """The same symbol and ISIN as one life; the latest file wins."""
+def merge_periods(periods: Iterable[ListingPeriod]) -> list[ListingPeriod]:
+    """Merge periods of the same symbol and ISIN; the latest file wins."""
     merged: dict[tuple[str, str], ListingPeriod] = {}
-    for life in sorted(lives, key=lambda one: one.last):
-        known = merged.get((life.symbol, life.isin), life)
-        merged[life.symbol, life.isin] = msgspec.structs.replace(
-            life, first=min(known.first, life.first), company=life.company or known.company
+    for period in sorted(periods, key=lambda one: one.last):
+        known = merged.get((period.symbol, period.isin), period)
+        merged[period.symbol, period.isin] = msgspec.structs.replace(
+            period, first=min(known.first, period.first), company=period.company or known.company
         )
     return list(merged.values())
 
 
-def periods_by_symbol(lives: Iterable[ListingPeriod]) -> dict[str, list[ListingPeriod]]:
+def periods_by_symbol(periods: Iterable[ListingPeriod]) -> dict[str, list[ListingPeriod]]:
     """The lives under each symbol, the latest first."""
     found: dict[str, list[ListingPeriod]] = {}
-    for life in sorted(lives, key=lambda one: (one.last, one.first), reverse=True):
-        found.setdefault(life.symbol, []).append(life)
+    for period in sorted(periods, key=lambda one: (one.last, one.first), reverse=True):
+        found.setdefault(period.symbol, []).append(period)
     return found
 
 
 class ListingIndex:
     """Answers about the lives of a market."""
 
-    def __init__(self, lives: Sequence[ListingPeriod]) -> None:
-        self._by_symbol = periods_by_symbol(lives)
+    def __init__(self, periods: Sequence[ListingPeriod]) -> None:
+        self._by_symbol = periods_by_symbol(periods)
         self._by_isin: dict[str, list[ListingPeriod]] = {}
-        for life in lives:
-            if life.isin:
-                self._by_isin.setdefault(life.isin, []).append(life)
+        for period in periods:
+            if period.isin:
+                self._by_isin.setdefault(period.isin, []).append(period)
 
     def listed(self, since: date) -> list[ListingPeriod]:
-        """The latest life of each share seen since; a symbol that another took over is not listed."""
-        latest = [lives[0] for lives in self._by_symbol.values()]
-        return [life for life in latest if life.last >= since and not self._has_successor(life)]
+        """The latest listing period of each share seen since; replaced symbols are left out."""
+        latest = [periods[0] for periods in self._by_symbol.values()]
+        return [period for period in latest if period.last >= since and not self._has_successor(period)]
 
     def isin_of(self, symbol: str) -> str:
         """The last known ISIN, blank where no file gave one."""
-        return next((life.isin for life in self._by_symbol.get(symbol, ()) if life.isin), "")
+        return next((period.isin for period in self._by_symbol.get(symbol, ()) if period.isin), "")
 
     def symbol_periods(self, symbol: str) -> list[SymbolPeriod]:
         """Where the history of the share now called `symbol` stands, oldest first."""
@@ -82,30 +82,30 @@ class ListingIndex:
         while symbol and symbol not in seen:
             seen.add(symbol)
             own = _periods_of_latest_share(
-                [life for life in self._by_symbol.get(symbol, ()) if life.first <= limit]
+                [period for period in self._by_symbol.get(symbol, ()) if period.first <= limit]
             )
             if not own:
                 break
-            first, last = min(life.first for life in own), min(own[0].last, limit)
+            first, last = min(period.first for period in own), min(own[0].last, limit)
             found.append(SymbolPeriod(symbol, first, last))
             symbol, limit = self._predecessor(own, first, seen)
         return found[::-1]
 
     def _predecessor(self, own: Sequence[ListingPeriod], first: date, seen: set[str]) -> tuple[str, date]:
-        """The symbol that an earlier life under one of the same ISINs had, and the day before ours."""
+        """The symbol of an earlier period under one of the same ISINs, and the day before this one."""
         earlier = [
-            life
-            for isin in {life.isin for life in own if life.isin}
-            for life in self._by_isin.get(isin, ())
-            if life.first < first and life.symbol not in seen
+            period
+            for isin in {period.isin for period in own if period.isin}
+            for period in self._by_isin.get(isin, ())
+            if period.first < first and period.symbol not in seen
         ]
         if not earlier:
             return "", first
         return max(earlier, key=lambda one: one.last).symbol, first - timedelta(days=1)
 
-    def _has_successor(self, life: ListingPeriod) -> bool:
-        others = self._by_isin.get(life.isin, ()) if life.isin else ()
-        return any(one.symbol != life.symbol and one.first > life.last for one in others)
+    def _has_successor(self, period: ListingPeriod) -> bool:
+        others = self._by_isin.get(period.isin, ()) if period.isin else ()
+        return any(one.symbol != period.symbol and one.first > period.last for one in others)
 
 
 def instrument_token(isin: str, name: str) -> int:
@@ -113,14 +113,14 @@ def instrument_token(isin: str, name: str) -> int:
     return int.from_bytes(blake2b((isin or name).encode(), digest_size=TOKEN_BYTES).digest())
 
 
-def _periods_of_latest_share(lives: Sequence[ListingPeriod]) -> list[ListingPeriod]:
+def _periods_of_latest_share(periods: Sequence[ListingPeriod]) -> list[ListingPeriod]:
     """Of a symbol's lives, the latest first, those that are the same share as the first of them."""
-    kept = list(lives[:1])
-    for life in lives[1:]:
+    kept = list(periods[:1])
+    for period in periods[1:]:
         later = kept[-1]
-        if later.first - life.last > MAX_LISTING_GAP and not _same_issuer(later, life):
+        if later.first - period.last > MAX_LISTING_GAP and not _same_issuer(later, period):
             break
-        kept.append(life)
+        kept.append(period)
     return kept
 
 

@@ -30,7 +30,7 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class ExchangeClock:
-    """The clock read by the exchange's calendar, which the owner may change while the daemon runs."""
+    """The clock read by the exchange's calendar, which a reload may replace while the daemon runs."""
 
     clock: Clock
     calendar: TradingCalendar
@@ -130,88 +130,92 @@ class BhavcopySync:
         return np.setdiff1d(lacking, resting, assume_unique=True)
 
     def _raise_if_unreachable(self) -> None:
-        """Whoever asks for the next share need not find out again."""
+        """Raise the last failure again for a while, so that the next share does not try in vain."""
         if self._unreachable is not None and self._time.monotonic_s() < self._unreachable[0]:
             raise self._unreachable[1]
 
     async def _fetch(self, days: Sequence[date]) -> None:
-        troubles: list[VcpdError] = []
+        errors: list[VcpdError] = []
         for batch in _batches(days):
-            haul = await self._fetch_batch(batch)
-            troubles += haul.errors
+            fetched = await self._fetch_batch(batch)
+            errors += fetched.errors
             left = sum(day > batch[-1] for day in days)
             _log.info("bhavcopy.fetched", first=str(batch[0]), last=str(batch[-1]), sessions_left=left)
-            if haul.given_up:
-                self._unreachable = (self._time.monotonic_s() + UNREACHABLE_RETRY_S, haul.errors[0])
+            if fetched.given_up:
+                self._unreachable = (self._time.monotonic_s() + UNREACHABLE_RETRY_S, fetched.errors[0])
                 break
-        if troubles:
-            raise troubles[0]
+        if errors:
+            raise errors[0]
 
     async def _fetch_batch(self, batch: Sequence[date]) -> FetchedFiles:
         """Take in what there is of these sessions; the rest is among its errors, or a gap."""
-        haul = await self._fetch_files(batch)
-        refusals = await self._ingest(haul.items)
+        fetched = await self._fetch_files(batch)
+        rejected = await self._ingest(fetched.items)
         for _ in range(MAX_DECODE_ROUNDS - 1):
-            if not refusals:
+            if not rejected:
                 break
-            again = await self._fetch_files([one.session for one in refusals])
-            haul.merge(again)
-            refusals = await self._ingest(again.items)
-        latest = await self._latest(haul)
-        refusals = [*refusals, *await self._ingest_without_indices(haul, latest)]
-        haul.errors += [RetryableError(refusal.reason) for refusal in refusals]
-        haul.errors += self._record_missing(haul.missing, latest)
-        return haul
+            again = await self._fetch_files([one.session for one in rejected])
+            fetched.merge(again)
+            rejected = await self._ingest(again.items)
+        latest = await self._latest(fetched)
+        rejected = [*rejected, *await self._ingest_without_indices(fetched, latest)]
+        fetched.errors += [RetryableError(rejection.reason) for rejection in rejected]
+        fetched.errors += self._record_missing(fetched.missing, latest)
+        return fetched
 
-    async def _latest(self, haul: FetchedFiles) -> date:
+    async def _latest(self, fetched: FetchedFiles) -> date:
         """The last session that there is any file of."""
         known = (await self._open_history()).index.sessions[-1:]
-        return max([*known, *(one.session for one in (*haul.items, *haul.without_indices))], default=date.min)
+        return max(
+            [*known, *(one.session for one in (*fetched.items, *fetched.without_indices))], default=date.min
+        )
 
-    async def _ingest_without_indices(self, haul: FetchedFiles, latest: date) -> Sequence[RejectedFile]:
+    async def _ingest_without_indices(self, fetched: FetchedFiles, latest: date) -> Sequence[RejectedFile]:
         """Do without index values that will not come any more; the other sessions are missing."""
-        awaited = [one.session for one in haul.without_indices if self._may_be_published(one.session, latest)]
-        haul.missing += awaited
-        return await self._ingest([one for one in haul.without_indices if one.session not in awaited])
+        awaited = [
+            one.session for one in fetched.without_indices if self._may_be_published(one.session, latest)
+        ]
+        fetched.missing += awaited
+        return await self._ingest([one for one in fetched.without_indices if one.session not in awaited])
 
     async def _fetch_files(self, batch: Sequence[date]) -> FetchedFiles:
-        haul = FetchedFiles()
+        fetched = FetchedFiles()
         pending = iter(batch)
         async with asyncio.TaskGroup() as group:
             for number in range(min(CONCURRENT_DOWNLOADS, len(batch))):
-                group.create_task(self._fetch_worker(pending, haul), name=f"files-{number}")
-        return haul
+                group.create_task(self._fetch_worker(pending, fetched), name=f"files-{number}")
+        return fetched
 
-    async def _fetch_worker(self, pending: Iterator[date], haul: FetchedFiles) -> None:
+    async def _fetch_worker(self, pending: Iterator[date], fetched: FetchedFiles) -> None:
         for session in pending:
-            if haul.given_up:
+            if fetched.given_up:
                 return
             try:
-                await self._fetch_session(session, haul)
+                await self._fetch_session(session, fetched)
             except VcpdError as error:
-                haul.errors.append(error)
+                fetched.errors.append(error)
 
-    async def _fetch_session(self, session: date, haul: FetchedFiles) -> None:
+    async def _fetch_session(self, session: date, fetched: FetchedFiles) -> None:
         file = await self._archive.bhavcopy_path(session)
         if file is None:
-            haul.missing.append(session)
+            fetched.missing.append(session)
             return
         indices = await self._archive.index_path(session)
         if indices is None:
-            haul.without_indices.append(IngestItem(session, str(file), ""))
+            fetched.without_indices.append(IngestItem(session, str(file), ""))
         else:
-            haul.items.append(IngestItem(session, str(file), str(indices)))
+            fetched.items.append(IngestItem(session, str(file), str(indices)))
 
     async def _ingest(self, orders: Sequence[IngestItem]) -> Sequence[RejectedFile]:
         if not orders:
             return ()
         ordered = sorted(orders, key=lambda one: one.session)
-        refusals: Sequence[RejectedFile] = await self._compute(ingest_files, str(self._folder), ordered)
+        rejected: Sequence[RejectedFile] = await self._compute(ingest_files, str(self._folder), ordered)
         self._history = None
-        for refusal in refusals:
-            _log.warning("bhavcopy.rejected", reason=refusal.reason)
-            await self._archive.mark_corrupt(Path(refusal.path))
-        return refusals
+        for rejection in rejected:
+            _log.warning("bhavcopy.rejected", reason=rejection.reason)
+            await self._archive.mark_corrupt(Path(rejection.path))
+        return rejected
 
     def _record_missing(self, missing: Sequence[date], latest: date) -> list[VcpdError]:
         """Leave old holes alone for a while; an error for the latest session that may still be published."""

@@ -1,7 +1,7 @@
 """Login state of the Kite session: login page, token exchange, expiry and rejection of the token.
 
 A token expires at 06:00 of the exchange's time zone, or earlier when the market denies it. Without a
-valid one nothing is sent: whoever asks gets NeedsLoginError at once.
+valid one nothing is sent: a caller gets NeedsLoginError at once.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ LOGIN_PAGE_TIMEOUT_S: Final = 10.0
 
 
 class KiteLoginState(StrEnum):
-    """What the session can do right now."""
+    """State of the login."""
 
     NO_TOKEN = "no_token"  # noqa: S105  # the name of a state
     VALID = "valid"
@@ -66,7 +66,7 @@ class KiteLoginStatus(Struct, frozen=True):
 
 
 class KiteCredentials(Struct, frozen=True):
-    """The app's key, its secret, and the page where its owner logs in."""
+    """The app's key, its secret, and the address of the login page."""
 
     api_key: str
     api_secret: Secret
@@ -111,7 +111,7 @@ class KiteSession:
 
     @property
     def can_continue(self) -> bool:
-        """Whether what was just refused may be sent again: its owner, or we, have a new session by now."""
+        """Whether a rejected request may be sent again, because there is a new session or can be one."""
         return self._automatic_login is not None or not self.status().login_due
 
     def status(self) -> KiteLoginStatus:
@@ -157,8 +157,8 @@ class KiteSession:
         call = ApiRequest(
             "/session/token", "/session/token", method="POST", form=self._token_form(request_token)
         )
-        granted = wire.decode_grant(await self._transport.send_once(call))
-        await self._store_token(granted)
+        grant = wire.decode_grant(await self._transport.send_once(call))
+        await self._store_token(grant)
         return self.status()
 
     async def authorize(self) -> "AuthHandle":
@@ -205,12 +205,12 @@ class KiteSession:
         if stored is not None and stored.api_key == self._credentials.api_key:
             self._token, self._denied = stored, False
 
-    async def _store_token(self, granted: wire.SessionGrant) -> None:
+    async def _store_token(self, grant: wire.SessionGrant) -> None:
         now = self._clock.now()
         token = SessionToken(
             api_key=self._credentials.api_key,
-            access_token=granted.access_token,
-            user_id=granted.user_id,
+            access_token=grant.access_token,
+            user_id=grant.user_id,
             login_at=now,
             expires_at=token_expiry(now, self._exchange.zone),
         )
@@ -275,7 +275,7 @@ def token_expiry(login_at: datetime, zone: ZoneInfo) -> datetime:
 
 
 def parse_request_token(pasted: str) -> Secret:
-    """The request token in what the owner pasted: the address they landed on, or the bare token."""
+    """The request token in pasted text: the address that the login ended on, or the token alone."""
     text = pasted.strip()
     if "request_token=" in text:
         query = urlsplit(text).query or text

@@ -28,45 +28,45 @@ class ErrorEnvelope(msgspec.Struct, frozen=True):
 def parse_error_envelope(body: bytes) -> ErrorEnvelope | None:
     """The envelope in `body`, or None where it is none of the exchange's (a proxy's page, for one)."""
     try:
-        refusal = msgspec.json.decode(body, type=ErrorEnvelope)
+        envelope = msgspec.json.decode(body, type=ErrorEnvelope)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
-    return refusal if refusal.status == "error" and refusal.error_type else None
+    return envelope if envelope.status == "error" and envelope.error_type else None
 
 
 def error_for_response(status: int, body: bytes, endpoint: str, headers: Mapping[str, str]) -> VcpdError:
     """The error to raise for an answer of `status`; never a success."""
-    refusal = parse_error_envelope(body)
-    said = f"{endpoint}: the market answered {status}" + (f": {_summary(refusal)}" if refusal else "")
+    envelope = parse_error_envelope(body)
+    text = f"{endpoint}: the market answered {status}" + (f": {_summary(envelope)}" if envelope else "")
     if status == TOO_MANY_REQUESTS:
-        return RetryableError(f"{said}; too many requests", retry_after_s=retry_after_s(headers))
-    if status >= 500 or refusal is None:
-        return RetryableError(said, retry_after_s=retry_after_s(headers))
-    return _error_for_type(status, refusal, said)
+        return RetryableError(f"{text}; too many requests", retry_after_s=retry_after_s(headers))
+    if status >= 500 or envelope is None:
+        return RetryableError(text, retry_after_s=retry_after_s(headers))
+    return _error_for_type(status, envelope, text)
 
 
 def error_in_success(body: bytes, endpoint: str) -> VcpdError | None:
-    """The error to raise for a refusal that came with the status of a success; None where it is none.
+    """The error to raise for an error payload under a success status; None where the payload is none.
 
     The market's own words are left out: they may repeat credentials.
     """
-    refusal = parse_error_envelope(body)
-    if refusal is None:
+    envelope = parse_error_envelope(body)
+    if envelope is None:
         return None
     return _error_for_type(
-        200, refusal, f"{endpoint}: the market answered 200 with {refusal.error_type[:40]}"
+        200, envelope, f"{endpoint}: the market answered 200 with {envelope.error_type[:40]}"
     )
 
 
-def _error_for_type(status: int, refusal: ErrorEnvelope, said: str) -> VcpdError:
-    if refusal.error_type == "TokenException":
-        return NeedsLoginError(f"{said}; log in again")
-    if step := REMEDIES.get(refusal.error_type):
-        return PermanentError(f"{said}; {step}")
+def _error_for_type(status: int, envelope: ErrorEnvelope, text: str) -> VcpdError:
+    if envelope.error_type == "TokenException":
+        return NeedsLoginError(f"{text}; log in again")
+    if step := REMEDIES.get(envelope.error_type):
+        return PermanentError(f"{text}; {step}")
     if status in FORBIDDEN_STATUSES or 400 <= status < 500:
-        return PermanentError(said)
-    return RetryableError(said)
+        return PermanentError(text)
+    return RetryableError(text)
 
 
-def _summary(refusal: ErrorEnvelope) -> str:
-    return f"{refusal.error_type[:40]}: {refusal.message[:MAX_MESSAGE_LENGTH]}"
+def _summary(envelope: ErrorEnvelope) -> str:
+    return f"{envelope.error_type[:40]}: {envelope.message[:MAX_MESSAGE_LENGTH]}"

@@ -101,9 +101,9 @@ class ArrivalWindow:
     def last_sent_s(self) -> float:
         return self._requests[-1].sent_s if self._requests else 0.0
 
-    def record_request(self, passage: InFlightRequest) -> None:
+    def record_request(self, in_flight: InFlightRequest) -> None:
         """Count a request that leaves now."""
-        self._requests.append(passage)
+        self._requests.append(in_flight)
 
     def _blocking_request(self) -> InFlightRequest | None:
         """The last request that must be out of the window before another may come into it."""
@@ -159,8 +159,8 @@ class RateLimiter:
             self._waiting.dec()
             self._waited_s.inc(time.monotonic() - began_s)
 
-    def record_request(self, passage: InFlightRequest) -> None:
-        self._window.record_request(passage)
+    def record_request(self, in_flight: InFlightRequest) -> None:
+        self._window.record_request(in_flight)
 
     def mark_answered(self, duration_s: float) -> None:
         self._round_trips.add(duration_s)
@@ -188,7 +188,7 @@ class RateLimiter:
 
 
 class RateLimits:
-    """A pace for each kind of request, and one over all GETs together."""
+    """One rate limiter per kind of request, and one for all GET requests together."""
 
     def __init__(self, settings: LimitSettings) -> None:
         self._by_kind = {kind: RateLimiter(kind) for kind in RequestKind}
@@ -209,12 +209,12 @@ class RateLimits:
     @asynccontextmanager
     async def acquire(self, kind: RequestKind, *, is_get: bool = True) -> AsyncIterator["Permit"]:
         """Wait for the turn of one request; inside, send it at once and say when it was answered."""
-        paces = [self._by_kind[kind], self._all_gets] if is_get else [self._by_kind[kind]]
-        admission = Permit(await self._wait_turn(paces), paces)
+        limiters = [self._by_kind[kind], self._all_gets] if is_get else [self._by_kind[kind]]
+        permit = Permit(await self._wait_turn(limiters), limiters)
         try:
-            yield admission
+            yield permit
         finally:
-            admission.close()
+            permit.close()
 
     def slow_down(self, kind: RequestKind, pause_s: float) -> None:
         """The exchange answered 429: leave this kind alone for `pause_s`, then go gently."""
@@ -231,16 +231,16 @@ class RateLimits:
 class Permit:
     """The right to send one request now."""
 
-    def __init__(self, passage: InFlightRequest, paces: list[RateLimiter]) -> None:
-        self._in_flight = passage
-        self._limiters = paces
+    def __init__(self, in_flight: InFlightRequest, limiters: list[RateLimiter]) -> None:
+        self._in_flight = in_flight
+        self._limiters = limiters
 
     def mark_answered(self) -> None:
         """The first byte of the answer is here."""
         if self._in_flight.closed_s is None:
             self._in_flight.closed_s = time.monotonic()
-            for pace in self._limiters:
-                pace.mark_answered(self._in_flight.closed_s - self._in_flight.sent_s)
+            for limiter in self._limiters:
+                limiter.mark_answered(self._in_flight.closed_s - self._in_flight.sent_s)
 
     def close(self) -> None:
         """The request is over, answered or not."""
@@ -254,8 +254,8 @@ def _spacing_limiter(spacing_s: float) -> AsyncLimiter:
     return AsyncLimiter(depth, depth * spacing_s)
 
 
-def _record_request(paces: list[RateLimiter]) -> InFlightRequest:
-    passage = InFlightRequest(time.monotonic())
-    for pace in paces:
-        pace.record_request(passage)
-    return passage
+def _record_request(limiters: list[RateLimiter]) -> InFlightRequest:
+    in_flight = InFlightRequest(time.monotonic())
+    for limiter in limiters:
+        limiter.record_request(in_flight)
+    return in_flight

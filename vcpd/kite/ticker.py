@@ -101,7 +101,7 @@ class TickerConnection:
         self._tokens_changed.set()
 
     async def run(self, deliver: PriceCallback) -> None:
-        """For ever; the owner cancels it."""
+        """Run until cancelled."""
         try:
             while True:
                 await self._wait_for_tokens()

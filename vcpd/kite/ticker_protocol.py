@@ -5,7 +5,6 @@ its length alone determines what a packet holds.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
@@ -86,17 +85,17 @@ _PREFIXED: Final = {
 }
 
 
-_PRICES: Final = ("last_price", "average_price", "open", "high", "low", "close")
-_AMOUNTS: Final = ("last_quantity", "volume", "buy_quantity", "sell_quantity", "oi", "oi_high", "oi_low")
-_INSTANTS: Final = ("last_trade_at", "at")
+PRICE_FIELDS: Final = ("last_price", "average_price", "open", "high", "low", "close")
+AMOUNT_FIELDS: Final = ("last_quantity", "volume", "buy_quantity", "sell_quantity", "oi", "oi_high", "oi_low")
+INSTANT_FIELDS: Final = ("last_trade_at", "at")
 TICK_DTYPE: Final = np.dtype(
     [
         ("token", "<i8"),
         ("mode", "u1"),  # place in MODES
         ("tradable", "?"),  # false for an index
-        *((name, "<f8") for name in _PRICES),  # `close` is the previous session's
-        *((name, "<f8") for name in _AMOUNTS),
-        *((name, "<M8[s]") for name in _INSTANTS),  # UTC
+        *((name, "<f8") for name in PRICE_FIELDS),  # `close` is the previous session's
+        *((name, "<f8") for name in AMOUNT_FIELDS),
+        *((name, "<M8[s]") for name in INSTANT_FIELDS),  # UTC
         ("depth_price", "<f8", (2, DEPTH_LEVELS)),  # buyers, then sellers
         ("depth_quantity", "<f8", (2, DEPTH_LEVELS)),
         ("depth_orders", "<f8", (2, DEPTH_LEVELS)),
@@ -104,43 +103,11 @@ TICK_DTYPE: Final = np.dtype(
 )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class DecodedTicks:
-    """The ticks of one frame in its order: `records` (n,) of `TICK_DTYPE`, NaN and NaT where unknown.
-
-    `skipped` counts packets of lengths that are not known.
-    """
-
-    records: RecordArray
-    skipped: int = 0
-
-    def __len__(self) -> int:
-        return len(self.records)
-
-
 class TickerMessage(msgspec.Struct, frozen=True):
     """A text frame: `order`, `error` or `message`, and what it says."""
 
     type: str
     data: Any = None
-
-
-def decode_frame(frame: bytes) -> DecodedTicks:
-    """The ticks of a binary frame; none in a heartbeat. RetryableError for a frame that breaks off."""
-    if len(frame) < 2:
-        return DecodedTicks(_blank(0))
-    starts, lengths = _packet_offsets(frame)
-    raw = np.frombuffer(frame, np.uint8)
-    parts, places = [], []
-    for length in {*lengths.tolist()} & PACKETS.keys():
-        mode, packet = PACKETS[length]
-        at = np.flatnonzero(lengths == length)
-        bodies = raw[starts[at, None] + np.arange(length)]
-        parts.append(_ticks(bodies.view(packet)[:, 0], mode))
-        places.append(at)
-    if len(parts) == 1:
-        return DecodedTicks(parts[0], len(lengths) - len(parts[0]))
-    return _in_order(parts, places, len(lengths))
 
 
 def decode_prices(frames: Sequence[bytes]) -> LivePrices:
@@ -174,7 +141,7 @@ def _uniform_packets(frames: Sequence[bytes]) -> RecordArray | None:
 
 def _groups(frame: bytes) -> Iterable[RecordArray]:
     """The packets of each known length in a frame."""
-    starts, lengths = _packet_offsets(frame)
+    starts, lengths = packet_offsets(frame)
     raw = np.frombuffer(frame, np.uint8)
     for length in {*lengths.tolist()} & PACKETS.keys():
         bodies = raw[starts[lengths == length, None] + np.arange(length)]
@@ -183,7 +150,7 @@ def _groups(frame: bytes) -> Iterable[RecordArray]:
 
 def _prices(groups: Sequence[RecordArray]) -> LivePrices:
     tokens = np.concatenate([group["token"].astype(np.int64) for group in groups] or [np.empty(0, np.int64)])
-    divisors = _divisors(tokens & 0xFF)
+    divisors = price_divisors(tokens & 0xFF)
     traded_at = [
         group["last_trade_at"].astype("M8[s]")
         if "last_trade_at" in (group.dtype.names or ())
@@ -241,7 +208,7 @@ def _command(action: str, value: list[Any]) -> str:
     return msgspec.json.encode({"a": action, "v": value}).decode()
 
 
-def _packet_offsets(frame: bytes) -> tuple[IntArray, IntArray]:
+def packet_offsets(frame: bytes) -> tuple[IntArray, IntArray]:
     """Where each packet's body starts, and how long it is."""
     count = int.from_bytes(frame[:2], "big")
     lengths = _equal_lengths(frame, count)
@@ -275,53 +242,7 @@ def _scanned_lengths(frame: bytes, count: int) -> IntArray:
     return np.array(lengths, np.int64)
 
 
-def _in_order(parts: list[RecordArray], places: list[IntArray], count: int) -> DecodedTicks:
-    """Ticks of several packet lengths, as they stood in the frame."""
-    if not parts:
-        return DecodedTicks(_blank(0), count)
-    records = np.concatenate(parts)[np.argsort(np.concatenate(places))]
-    return DecodedTicks(records, count - len(records))
-
-
-def _blank_tick() -> RecordArray:
-    blank = np.zeros(1, TICK_DTYPE)
-    for name in (*_PRICES, *_AMOUNTS, "depth_price", "depth_quantity", "depth_orders"):
-        blank[name] = np.nan
-    for name in _INSTANTS:
-        blank[name] = np.datetime64("NaT")
-    return blank
-
-
-_BLANK: Final = _blank_tick()
-
-
-def _blank(count: int) -> RecordArray:
-    """Ticks (count,) without any value yet."""
-    return np.repeat(_BLANK, count)
-
-
-def _ticks(packets: RecordArray, mode: TickerMode) -> RecordArray:
-    """Packets (k,) of one length as ticks (k,)."""
-    told = packets.dtype.names or ()
-    ticks = _blank(len(packets))
-    segments = packets["token"].astype(np.int64) & 0xFF
-    divisors = _divisors(segments)
-    ticks["token"], ticks["mode"] = packets["token"], MODES.index(mode)
-    ticks["tradable"] = segments != INDEX_SEGMENT
-    for name in _PRICES:
-        if name in told:
-            ticks[name] = packets[name] / divisors
-    for name in (*_AMOUNTS, *_INSTANTS):
-        if name in told:
-            ticks[name] = packets[name]
-    if "depth" in told:
-        ticks["depth_price"] = packets["depth"]["price"] / divisors[:, None, None]
-        ticks["depth_quantity"] = packets["depth"]["quantity"]
-        ticks["depth_orders"] = packets["depth"]["orders"]
-    return ticks
-
-
-def _divisors(segments: IntArray) -> FloatArray:
+def price_divisors(segments: IntArray) -> FloatArray:
     divisors = np.full(len(segments), DEFAULT_DIVISOR)
     for segment, divisor in DIVISORS.items():
         if (of_segment := segments == segment).any():

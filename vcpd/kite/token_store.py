@@ -1,4 +1,4 @@
-"""Stores the access token on disk, readable by its owner only, replaced atomically."""
+"""Stores the access token on disk, mode 0600, replaced atomically."""
 
 import os
 from datetime import datetime

@@ -1,8 +1,8 @@
 """Decodes the REST responses of Kite Connect: bytes to values, pure.
 
 Whatever does not look like an answer of the exchange (a proxy's page, half a body, other types) is a
-RetryableError that names the endpoint; a refusal in the dress of a success is what it says. Nothing here
-fails in any other way.
+RetryableError that names the endpoint; an error payload under HTTP 200 raises the error it names.
+Nothing here fails in any other way.
 """
 
 import re
@@ -144,7 +144,7 @@ def decode_daily_bars(body: bytes, symbol: str) -> BarSeries:
 
 
 def decode_minute_volumes(body: bytes) -> MinuteVolumes:
-    """Minute candles' volumes on the exchange's wall, oldest first; a null volume counts as none."""
+    """Minute volumes in exchange-local time, oldest first; a null volume counts as 0."""
     endpoint = "/instruments/historical (minute)"
     candles = _decode_data(endpoint, body, _CANDLES_DECODER).candles
     return _decode_or_raise(endpoint, lambda: _minute_volumes(candles))

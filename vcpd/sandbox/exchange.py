@@ -122,8 +122,8 @@ class SandboxExchange:
         """Every error leaves in the envelope."""
         try:
             return await handler(request)
-        except ApiError as refusal:
-            return error_response(refusal)
+        except ApiError as error:
+            return error_response(error)
         except web.HTTPNotFound:
             return error_response(ApiError("GeneralException", "Route not found", 404))
         except web.HTTPMethodNotAllowed:
@@ -136,8 +136,8 @@ class SandboxExchange:
         if drawn is None:
             return await handler(request)
         kind, chance = drawn
-        if (refusal := fault_error(kind)) is not None:
-            raise refusal
+        if (error := fault_error(kind)) is not None:
+            raise error
         if kind is FaultKind.TOKEN_EXPIRY:
             self._account.end_session()
             return await handler(request)

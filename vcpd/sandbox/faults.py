@@ -83,14 +83,14 @@ class FaultSelector:
     def corrupt_ticks(self, ticks: RecordArray, concerned: Mapping[str, MarketQuote]) -> RecordArray:
         """The ticks without hidden symbols and with split prices; `concerned` gives their tokens."""
         for symbol, quote in concerned.items():
-            told = ticks["token"] == quote.token
+            affected = ticks["token"] == quote.token
             if self.is_hidden(symbol):
-                ticks = ticks[~told]
+                ticks = ticks[~affected]
                 continue
             ratio = self.settings.split_ratios.get(symbol, 1.0)
             for name in TICK_PRICES:
-                ticks[name][told] = _restated(ticks[name][told], ratio)
-            ticks["volume"][told] = np.round(ticks["volume"][told] * ratio)
+                ticks[name][affected] = _restated(ticks[name][affected], ratio)
+            ticks["volume"][affected] = np.round(ticks["volume"][affected] * ratio)
         return ticks
 
     def is_hidden(self, symbol: str) -> bool:

@@ -234,8 +234,8 @@ def _volumes(total: FloatArray, shape: SessionRandom, knots: int) -> FloatArray:
     """Shares traded (n, knots) by each knot, ending at `total`."""
     share = (np.arange(knots - 1) + 0.5) / (knots - 1)
     tilt = VOLUME_TILT * (shape.seasonality("mornings") - 0.5)[:, None] * (1.0 - 2.0 * share)
-    pace = volume_profile(share) * np.exp(tilt + VOLUME_NOISE * shape.noise("volume", knots - 1))
-    so_far = np.cumsum(pace, axis=1)
+    volume_rate = volume_profile(share) * np.exp(tilt + VOLUME_NOISE * shape.noise("volume", knots - 1))
+    so_far = np.cumsum(volume_rate, axis=1)
     traded = np.zeros((len(total), knots))
     traded[:, 1:] = np.floor(total[:, None] * (so_far / so_far[:, -1:]))
     traded[:, -1] = total

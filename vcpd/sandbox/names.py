@@ -93,13 +93,13 @@ def company(number: int) -> tuple[str, str]:
     """Symbol and name of the company `number` >= 0; no two numbers share a symbol."""
     sector_name, suffixes = SECTORS[sector_of(number)]
     rest, turn = divmod(number // len(SECTORS), len(NAME_STEMS))
-    house = (turn * 17 + sector_of(number) * 11) % len(NAME_STEMS)
+    stem = (turn * 17 + sector_of(number) * 11) % len(NAME_STEMS)
     generation, suffix = divmod(rest, len(suffixes))
     suffix = (suffix + turn) % len(suffixes)
     tail = str(generation) if generation else ""
     return (
-        f"{NAME_STEMS[house]}{suffixes[suffix]}{tail}",
-        f"{NAME_STEMS[house]} {suffixes[suffix]} {sector_name}{tail}".strip(),
+        f"{NAME_STEMS[stem]}{suffixes[suffix]}{tail}",
+        f"{NAME_STEMS[stem]} {suffixes[suffix]} {sector_name}{tail}".strip(),
     )
 
 

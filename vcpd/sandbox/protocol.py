@@ -70,15 +70,15 @@ def success_response(data: Any) -> web.Response:
     )
 
 
-def error_response(refusal: ApiError) -> web.Response:
+def error_response(error: ApiError) -> web.Response:
     """The answer that says why not."""
     body = {
         "status": "error",
-        "message": refusal.message,
+        "message": error.message,
         "data": None,
-        "error_type": refusal.error_type,
+        "error_type": error.error_type,
     }
-    return web.Response(status=refusal.status, body=msgspec.json.encode(body), content_type=JSON_CONTENT_TYPE)
+    return web.Response(status=error.status, body=msgspec.json.encode(body), content_type=JSON_CONTENT_TYPE)
 
 
 class CandleRequest(NamedTuple):
@@ -92,7 +92,7 @@ class CandleRequest(NamedTuple):
 
 
 def parse_candle_request(token: str, interval: str, query: Mapping[str, str]) -> CandleRequest:
-    """Raises Refusal with an InputException on anything the vendor would not take."""
+    """ApiError with an InputException for anything that the vendor would reject."""
     if interval not in MAX_SPAN_DAYS:
         raise ApiError("InputException", "invalid interval")
     if not token.isdigit():

@@ -45,7 +45,7 @@ class SessionHours:
         return round(moment.elapsed_share * self.minutes, 9)
 
     def local_open(self, zone: ZoneInfo) -> np.datetime64:
-        """The opening on the exchange's wall."""
+        """The opening in exchange-local time."""
         return np.datetime64(self.opens.astimezone(zone).replace(tzinfo=None), "s")
 
 

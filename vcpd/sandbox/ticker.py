@@ -83,8 +83,8 @@ class Subscription:
     def changed_since_sent(self, ticks: RecordArray) -> RecordArray:
         """The ticks whose price or volume differs from what was sent last."""
         places = np.searchsorted(self.tokens, ticks["token"])
-        news: RecordArray = ticks[(self._sent[places] != _price_and_volume(ticks)).any(axis=1)]
-        return news
+        changed: RecordArray = ticks[(self._sent[places] != _price_and_volume(ticks)).any(axis=1)]
+        return changed
 
     def _subscribe(self, tokens: IntArray) -> None:
         new = np.setdiff1d(tokens, self.tokens)
@@ -122,7 +122,7 @@ class ConnectionCutError(Exception):
 
 
 class SandboxTicker:
-    """Every connection of the one customer to the live feed; its pace is in real time."""
+    """All connections to the live feed; their intervals are wall-clock time."""
 
     def __init__(
         self,
@@ -144,7 +144,7 @@ class SandboxTicker:
         return len(self._connections)
 
     async def connect(self, request: web.Request, ready: PrepareMarket) -> web.WebSocketResponse:
-        """Serve one connection until it ends. Refusal for a dead token, or for one connection too many."""
+        """Serve one connection until it ends. ApiError for an expired token or too many connections."""
         credentials = (request.query.get("api_key", ""), request.query.get("access_token", ""))
         if not self.is_valid_token(credentials):
             raise ApiError("TokenException", "Incorrect `api_key` or `access_token`.")
@@ -267,9 +267,9 @@ class _ClientConnection:
 
     async def _send_changes(self) -> None:
         ticks = await self._ticker.ticks(self._subscription.tokens, self._prepare_market, resting=False)
-        news = self._subscription.changed_since_sent(ticks)
-        if len(news):
-            await self._send_ticks(news)
+        changed = self._subscription.changed_since_sent(ticks)
+        if len(changed):
+            await self._send_ticks(changed)
         elif time.monotonic() - self._sent_s > self._settings.heartbeat_s - self._interval_s / 2:
             await self._send(HEARTBEAT)
 

@@ -49,19 +49,19 @@ def _packets(ticks: RecordArray, length: int) -> RecordArray:
     body = PACKETS[length][1]
     packets = np.zeros(len(ticks), np.dtype([("length", ">u2"), ("body", body)]))
     packets["length"] = length
-    told = packets["body"]
+    fields = packets["body"]
     divisors = _divisors(ticks["token"])
     for name in body.names or ():
         if name in PRICE_COLUMNS:
-            told[name] = _paise(ticks[name], divisors)
+            fields[name] = _paise(ticks[name], divisors)
         elif name in TIME_COLUMNS:
-            told[name] = _seconds(ticks[name])
+            fields[name] = _seconds(ticks[name])
         elif name == "change":
-            told[name] = _paise(ticks["last_price"], divisors) - _paise(ticks["close"], divisors)
+            fields[name] = _paise(ticks["last_price"], divisors) - _paise(ticks["close"], divisors)
         elif name == "depth":
-            _encode_depth(told[name], ticks, divisors)
+            _encode_depth(fields[name], ticks, divisors)
         else:
-            told[name] = _clipped_integers(ticks[name], MAX_UINT32)
+            fields[name] = _clipped_integers(ticks[name], MAX_UINT32)
     return packets
 
 
@@ -77,8 +77,8 @@ def _paise(prices: FloatArray, divisors: FloatArray) -> IntArray:
 
 def _clipped_integers(amounts: NDArray[np.generic], largest: int) -> IntArray:
     """Whole numbers that fit on the wire."""
-    told = np.nan_to_num(amounts.astype(np.float64), nan=0.0)
-    return np.clip(told, 0, largest).astype(np.int64)
+    fields = np.nan_to_num(amounts.astype(np.float64), nan=0.0)
+    return np.clip(fields, 0, largest).astype(np.int64)
 
 
 def _seconds(instants: NDArray[np.datetime64]) -> IntArray:

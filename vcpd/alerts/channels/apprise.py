@@ -19,7 +19,7 @@ PACKAGE = "apprise"
 
 @dataclass(frozen=True, slots=True)
 class AppriseChannel:
-    """`Channel`, see there; one address each, so that one which fails repeats nothing at the others."""
+    """Implements `Channel` for one address, so that a failure repeats nothing at the other addresses."""
 
     settings: AppriseSettings
     url: Secret
@@ -41,7 +41,7 @@ class AppriseChannel:
         apprise = _import_apprise()
         service = apprise.Apprise()
         if not service.add(self.url.reveal()):
-            raise PermanentError("apprise does not know this kind of address: see alerts_apprise_urls")
+            raise PermanentError("apprise does not support this kind of address: see alerts_apprise_urls")
         attached = apprise.AppriseAttachment()
         if message.image is not None:
             attached.add(apprise.attachment.memory.AttachMemory(message.image, name="setups.png"))
@@ -50,7 +50,7 @@ class AppriseChannel:
 
 
 def _import_apprise() -> Any:
-    """Its own log would print addresses: it stays silent."""
+    """The package apprise, with its own log disabled, because it would print addresses."""
     try:
         apprise = import_module(PACKAGE)
         import_module(f"{PACKAGE}.attachment.memory")

@@ -24,25 +24,25 @@ MAX_RESPONSE_BYTES: Final = 64 << 10
 
 
 class Channel(Protocol):
-    """Sends messages to one place; says nothing of secrets, whatever goes wrong."""
+    """Sends messages to one place; must never put secrets into errors or logs."""
 
     @property
     def name(self) -> str: ...
 
     @property
     def is_noop(self) -> bool:
-        """Whether it does not know where to send: then it is off."""
+        """Whether no destination is configured: then the channel is off."""
         ...
 
     @property
     def missing(self) -> str | None:
-        """What a channel that was begun lacks, in words; None where it is complete or off."""
+        """The setting or secret that an incompletely configured channel lacks; None if complete or off."""
         ...
 
     async def send(self, message: AlertMessage) -> None:
-        """Returns when the other side has taken the message.
+        """Returns when the server has accepted the message.
 
-        Raises RetryableError for what may pass by itself, PermanentError for what the owner must change.
+        Raises RetryableError for what may pass by itself, PermanentError for what the user must change.
         """
         ...
 
@@ -97,7 +97,7 @@ def secret_lines(secret: Secret | None) -> list[Secret]:
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """What came back."""
+    """Status, body and requested pause of a response."""
 
     status: int
     body: bytes
@@ -110,28 +110,28 @@ class HttpResponse:
 
 @dataclass(frozen=True, slots=True)
 class ChannelHttpClient:
-    """Requests with a deadline each; an address may be secret and is never part of an error."""
+    """HTTP requests with a timeout; an address may be secret and is never part of an error."""
 
     session: aiohttp.ClientSession
     timeout_s: float
     clock: Clock
 
     async def request(self, method: str, url: str, **options: Any) -> HttpResponse:
-        """RetryableError where nobody answers, PermanentError for an address that is none."""
+        """RetryableError where there is no response, PermanentError for an invalid address."""
         try:
             async with self.session.request(
                 method,
                 url,
-                allow_redirects=False,  # a signed message goes where the owner said, nowhere else
+                allow_redirects=False,  # a signed message goes to the configured address only
                 timeout=aiohttp.ClientTimeout(total=self.timeout_s),
                 **options,
             ) as answer:
                 body = await answer.content.read(MAX_RESPONSE_BYTES)
                 return HttpResponse(answer.status, body, retry_after_s(answer.headers, self.clock.now()))
         except aiohttp.InvalidURL:
-            raise PermanentError("its address is none: expected http(s)://host/path") from None
+            raise PermanentError("its address is invalid: expected http(s)://host/path") from None
         except aiohttp.ClientConnectorCertificateError:
-            raise RetryableError("its certificate does not hold") from None
+            raise RetryableError("its certificate is not valid") from None
         except TimeoutError:
             raise RetryableError(f"no answer within {self.timeout_s:g} s") from None
         except (aiohttp.ClientError, OSError) as error:

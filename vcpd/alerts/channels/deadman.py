@@ -12,7 +12,7 @@ from vcpd.core.secrets import Secret
 
 @dataclass(frozen=True, slots=True)
 class DeadmanChannel:
-    """`Channel`, see there; it only says that all is well."""
+    """Implements `Channel`: requests the URL, whatever the message."""
 
     settings: PingSettings
     url: Secret | None

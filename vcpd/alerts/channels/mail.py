@@ -24,7 +24,7 @@ log = structlog.get_logger("vcpd.alerts")
 
 @dataclass(frozen=True, slots=True)
 class MailChannel:
-    """`Channel`, see there. The key is part of the Message-ID, by which mailboxes know a repetition."""
+    """Implements `Channel`. The key is part of the Message-ID, by which mailboxes recognise a repetition."""
 
     settings: MailSettings
     password: Secret | None
@@ -69,22 +69,22 @@ class MailChannel:
     def build_email(self, message: AlertMessage) -> EmailMessage:
         """The message as mail; the picture is attached."""
         sender = self.settings.sender or self.settings.user
-        letter = EmailMessage()
-        letter["From"] = sender
-        letter["To"] = ", ".join(self.settings.to)
-        letter["Subject"] = message.title
-        letter["Date"] = format_datetime(message.at)
-        letter["Message-ID"] = f"<{message.key}@{sender.rpartition('@')[2] or 'vcpd'}>"
-        letter.set_content(message.body or message.title)
+        email = EmailMessage()
+        email["From"] = sender
+        email["To"] = ", ".join(self.settings.to)
+        email["Subject"] = message.title
+        email["Date"] = format_datetime(message.at)
+        email["Message-ID"] = f"<{message.key}@{sender.rpartition('@')[2] or 'vcpd'}>"
+        email.set_content(message.body or message.title)
         if message.image is not None:
-            letter.add_attachment(message.image, maintype="image", subtype="png", filename="setups.png")
-        return letter
+            email.add_attachment(message.image, maintype="image", subtype="png", filename="setups.png")
+        return email
 
 
 def _to_error(error: Exception) -> VcpdError:
     """By the server's code; without one, nobody answered, and that may pass."""
     if isinstance(error, aiosmtplib.SMTPRecipientsRefused):
-        return _error_from_codes(refusal.code for refusal in error.recipients)
+        return _error_from_codes(recipient.code for recipient in error.recipients)
     if isinstance(error, aiosmtplib.SMTPResponseException):
         return _error_from_codes([error.code])
     if isinstance(error, aiosmtplib.SMTPNotSupported) or type(error) is aiosmtplib.SMTPException:

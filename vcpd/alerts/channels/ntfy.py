@@ -16,7 +16,7 @@ URGENT_PRIORITY, DEFAULT_PRIORITY = 5, 3
 
 @dataclass(frozen=True, slots=True)
 class NtfyChannel:
-    """`Channel`, see there. The key is the sequence id, by which newer servers know a repetition."""
+    """Implements `Channel`. The key is the sequence id, by which newer servers recognise repetitions."""
 
     settings: NtfySettings
     token: Secret | None

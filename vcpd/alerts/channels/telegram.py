@@ -37,7 +37,7 @@ class TelegramErrorBody(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class TelegramChannel:
-    """`Channel`, see there."""
+    """Implements `Channel`."""
 
     settings: TelegramSettings
     token: Secret | None
@@ -90,10 +90,10 @@ class TelegramChannel:
         url = f"{self.settings.api_root.rstrip('/')}/bot{token}/{method}"
         answer = await self.http.request("POST", url, **options)
         if not answer.is_success:
-            trouble = _decode_error(answer)
-            words = trouble.description.replace(token, MASK) if token else trouble.description
-            wait_s = trouble.parameters.retry_after or answer.retry_after_s
-            raise_for_status(HttpResponse(answer.status, b"", wait_s), words[:MAX_ERROR_LENGTH])
+            error_body = _decode_error(answer)
+            description = error_body.description.replace(token, MASK) if token else error_body.description
+            wait_s = error_body.parameters.retry_after or answer.retry_after_s
+            raise_for_status(HttpResponse(answer.status, b"", wait_s), description[:MAX_ERROR_LENGTH])
 
 
 def _decode_error(answer: HttpResponse) -> TelegramErrorBody:

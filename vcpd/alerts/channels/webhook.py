@@ -20,7 +20,7 @@ SIGNATURE_HEADER: Final = "X-Vcpd-Signature"
 
 @dataclass(frozen=True, slots=True)
 class WebhookChannel:
-    """`Channel`, see there."""
+    """Implements `Channel`."""
 
     settings: WebhookSettings
     url: Secret | None

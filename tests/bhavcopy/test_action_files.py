@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from tests.bhavcopy.doors import QUICK
+from tests.bhavcopy.clients import QUICK
 from tests.bhavcopy.web import ArchiveServer, Reply, answer, serving
 from tests.fakes.clock import FakeClock, Sleep
 from vcpd.bhavcopy.action_files import ActionFiles

@@ -8,8 +8,8 @@ import aiohttp
 import msgspec
 import pytest
 
+from tests.sandbox.clients import WIDE, door
 from tests.sandbox.conftest import Start
-from tests.sandbox.doors import WIDE, door
 from vcpd.sandbox.faults import FaultSelector
 from vcpd.sandbox.settings import FaultKind, FaultSettings
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.bhavcopy.doors import folder_door, web_door
+from tests.bhavcopy.clients import folder_door, web_door
 from tests.bhavcopy.publisher import FIRST, LAST, Press, small_market
 from tests.bhavcopy.web import serving
 from tests.fakes.clock import FakeClock, Sleep
