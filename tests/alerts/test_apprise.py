@@ -41,7 +41,7 @@ async def test_a_service_gets_title_body_and_picture_while_the_loop_goes_on() ->
 async def test_a_service_that_refuses_may_take_it_later() -> None:
     async with receiving() as receiver:
         receiver.answers = [web.Response(status=500)]
-        with pytest.raises(RetryableError, match="did not take it"):
+        with pytest.raises(RetryableError, match="the service rejected the message"):
             await _service(f"json://127.0.0.1:{receiver.port}/x").send(_message())
 
 

@@ -11,7 +11,9 @@ from vcpd.kite.settings import KiteSettings, LimitSettings
 @pytest.mark.parametrize("kind", [KiteSettings, LimitSettings])
 def test_every_setting_is_described(kind: type[msgspec.Struct]) -> None:
     """The documentation is made from these."""
-    for name, hint in get_type_hints(kind, include_extras=True).items():
+    hints = get_type_hints(kind, include_extras=True)
+    for name in kind.__struct_fields__:
+        hint = hints[name]
         descriptions = [meta.description for meta in get_args(hint)[1:] if isinstance(meta, msgspec.Meta)]
         assert any(descriptions), name
 
