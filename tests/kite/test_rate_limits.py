@@ -8,9 +8,9 @@ from itertools import count
 import aiohttp
 import pytest
 from aiohttp import web
-from tests.kite.test_arrival_window import most_in_a_window
 
 from tests.kite.exchange import Exchange, running, success
+from tests.kite.test_arrival_window import most_in_a_window
 from tests.metrics import value
 from vcpd.kite.rate_limits import RateLimits, RequestKind
 from vcpd.kite.settings import LimitSettings
