@@ -25,7 +25,7 @@ ORDER = (
     "loop",
     "watch",
     "web",
-    "bulletins",
+    "bhavcopy_files",
     "memory",
 )
 LONG = frozenset({"memory"})  # half an hour: only when named

@@ -107,7 +107,13 @@ def test_the_help_of_the_command_line_uses_the_words_of_the_field() -> None:
 def test_no_old_log_event_is_written() -> None:
     written = {event for path in _modules() for event in LOG_CALL.findall(path.read_text(encoding="utf-8"))}
     assert not written & set(LOG_EVENTS)
+    assert [event for event in written if _old_words(event)] == []
     assert set(LOG_EVENTS.values()) <= written
+
+
+def test_the_modules_of_tests_and_benchmarks_use_the_words_of_the_field() -> None:
+    paths = [path for folder in ("tests", "benchmarks") for path in (ROOT / folder).rglob("*.py")]
+    assert [str(path) for path in paths if _old_words(path.stem)] == []
 
 
 def test_the_changelog_lists_every_renamed_setting_and_log_event() -> None:
