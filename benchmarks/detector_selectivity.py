@@ -33,12 +33,12 @@ def gates_of(past: HistoryWindow, chains: ChainArrays) -> dict[str, BoolArray]:
     every[past.first :] = past.holds
     return {
         "a chain": with_chain,
-        "base depth": _between(base, thresholds.base_depth_least_pct, thresholds.base_depth_most_pct),
-        "final contraction": final <= thresholds.final_depth_most_pct,
-        "final to first": final <= thresholds.final_to_first_most * first,
-        "prior advance": 100 * chains.advance >= thresholds.prior_advance_least_pct,
+        "base depth": _between(base, thresholds.min_base_depth_pct, thresholds.max_base_depth_pct),
+        "final contraction": final <= thresholds.max_final_depth_pct,
+        "final to first": final <= thresholds.max_final_to_first * first,
+        "prior advance": 100 * chains.advance >= thresholds.min_prior_advance_pct,
         "structure": chains.valid,
-        "rs rating": past.trend.value[:, 7] >= thresholds.rs_rating_least,
+        "rs rating": past.trend.value[:, 7] >= thresholds.min_rs_rating,
         "trend template": past.trend.failed <= thresholds.criteria_allowed_to_fail,
         "all gates": every,
     }

@@ -34,7 +34,7 @@ from vcpd.domain.bars import BarSeries, BoolArray
 from vcpd.domain.panel import Panel, build_panel
 from vcpd.domain.quality_flags import QualityParameters
 
-FEW = Thresholds(rs_universe_least=5)
+FEW = Thresholds(min_rs_universe=5)
 
 
 def bars_from(rows: list[tuple[float, float, float, float]]) -> Bars:

@@ -52,7 +52,7 @@ def is_sound(market: reference.Market, found: reference.Found, anchor: int, t: i
     return (
         RULES.base_depth_least <= base <= RULES.base_depth_most
         and depths[-1] <= RULES.final_depth_most
-        and depths[-1] <= RULES.final_to_first_most * depths[0]
+        and depths[-1] <= RULES.max_final_to_first * depths[0]
         and (anchor < RULES.advance_window or advance >= RULES.advance_least)
     )
 

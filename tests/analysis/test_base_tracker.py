@@ -173,7 +173,7 @@ def test_a_restated_history_keeps_the_base() -> None:
 def test_a_recorded_base_goes_on_when_no_replay_would_find_it() -> None:
     """Stricter thresholds find nothing new, but what is followed is followed to its end."""
     panel, _, bases = life_of([0.98, 0.99])
-    strict = Thresholds(final_depth_most_pct=2.0)
+    strict = Thresholds(max_final_depth_pct=2.0)
     assert screen_rows(panel, range(1), ScreenParams(thresholds=strict)).bases == []
     judged = screen_rows(panel, range(1), ScreenParams(thresholds=strict, recorded=RecordedBases.of(bases)))
     assert [base.anchor_date for base in judged.bases] == [bases[0].anchor_date]
@@ -205,7 +205,7 @@ def test_a_recorded_base_that_goes_on_tells_nothing_twice(after: list[float], to
     later = len(after) - 4
     before = screen_rows(panel.until(panel.sessions[-1 - later].item()), range(1), ScreenParams()).bases
     assert kinds(before[0]) == ["found", "near_pivot", "breakout"]
-    (base,) = followed_under(panel, Thresholds(final_depth_most_pct=2.0), before, later)
+    (base,) = followed_under(panel, Thresholds(max_final_depth_pct=2.0), before, later)
     assert kinds(base) == ["found", "near_pivot", "breakout", *told]
     assert (base.pivot, base.stop) == (before[0].pivot, before[0].stop)
 
@@ -214,7 +214,7 @@ def test_a_recorded_base_that_goes_on_breaks_when_its_floor_is_lost_for_good() -
     """Five sessions below its floor are five, also when each of them is judged on its own."""
     panel, _, _ = life_of([0.98, 0.99, *[0.92] * 6])
     before = screen_rows(panel.until(panel.sessions[-7].item()), range(1), ScreenParams()).bases
-    (base,) = followed_under(panel, Thresholds(prior_advance_least_pct=490.0), before, 6)
+    (base,) = followed_under(panel, Thresholds(min_prior_advance_pct=490.0), before, 6)
     assert base.state is BaseState.FAILED
     assert kinds(base) == ["found", "near_pivot", "left", "under_stop", "failed"]
 

@@ -18,7 +18,7 @@ from vcpd.domain.bars import BarSeries
 from vcpd.domain.panel import Panel, build_panel
 from vcpd.domain.setups import BaseState, Gate, Setup
 
-FEW = Thresholds(rs_universe_least=5)
+FEW = Thresholds(min_rs_universe=5)
 
 
 def judged(panel: Panel, as_of: date | None = None, thresholds: Thresholds = FEW) -> ScreenResult:

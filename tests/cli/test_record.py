@@ -37,7 +37,7 @@ from vcpd.store.instruments import PostgresInstrumentStore
 from vcpd.store.screen_results import PostgresSetupStore
 from vcpd.store.settings import StoreSettings
 
-FEW = Thresholds(rs_universe_least=5)
+FEW = Thresholds(min_rs_universe=5)
 NAME = "NSE:P"
 Capture = pytest.CaptureFixture[str]
 
@@ -143,7 +143,7 @@ def test_an_entry_that_the_history_does_not_repeat_is_told_with_both_numbers(
 
 
 def test_other_settings_are_a_cause_of_their_own(panel: Panel, evenings: list[ReportedSetup]) -> None:
-    stricter = msgspec.structs.replace(FEW, final_depth_most_pct=2.0)
+    stricter = msgspec.structs.replace(FEW, max_final_depth_pct=2.0)
     found = differences(evenings, panel, stricter)
     assert {one.cause for one in found} == {Cause.VERSION}
     assert {one.detail for one in found} == {"the history has no base on that session"}

@@ -149,7 +149,7 @@ def _left_out_symbols(panel: Panel, rows: range, parameters: BacktestParams) -> 
 def _read_columns(panel: Panel, parameters: BacktestParams) -> tuple[int, int]:
     """The first and the last column that a judgement of the span reads."""
     thresholds, n_sessions = parameters.thresholds, len(panel.sessions)
-    lookback = max(thresholds.base_sessions_most, thresholds.trend_rules.window)
+    lookback = max(thresholds.max_base_sessions, thresholds.trend_rules.window)
     first, last = 0, n_sessions - 1
     if parameters.first is not None:
         first = int(np.searchsorted(panel.sessions, np.datetime64(parameters.first, "D")))
@@ -294,7 +294,7 @@ def _simulate(place: SymbolSession, breakout: Breakout, horizon: int) -> Trade:
 
 def _entry_stop(place: SymbolSession, breakout: Breakout) -> float:
     """The stop for an entry at the breakout's close: the structural one, or the cap below the entry."""
-    most_pct = place.session_context.thresholds.stop_most_pct
+    most_pct = place.session_context.thresholds.max_stop_pct
     return max(breakout.levels.floor, float(place.bars.close[breakout.at]) * (1 - most_pct / 100))
 
 

@@ -66,7 +66,7 @@ class SymbolContext(NamedTuple):
         """What the gates judge of a chain whose structural stop is `floor`."""
         depths = depths_pct(self.bars, chain)
         entry = self.bars.high.item(chain.peak) + self.tick
-        advance, least = 100 * chain.advance, self.thresholds.prior_advance_least_pct
+        advance, least = 100 * chain.advance, self.thresholds.min_prior_advance_pct
         known = advance >= least or chain.anchor >= self.thresholds.prior_advance_sessions
         return Structure(
             len(depths),

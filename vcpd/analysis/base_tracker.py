@@ -259,10 +259,10 @@ class BaseTracker:
 
     def _expire_if_due(self, t: int) -> bool:
         thresholds = self.symbol_context.thresholds
-        weeks = thresholds.base_sessions_most // 5
+        weeks = thresholds.max_base_sessions // 5
         if t - self.last_passed > thresholds.replay_sessions:
             self._end(BaseState.EXPIRED, t, f"gates have not held for {t - self.last_passed} sessions")
-        elif self.is_open and t - self.chain.anchor > thresholds.base_sessions_most:
+        elif self.is_open and t - self.chain.anchor > thresholds.max_base_sessions:
             self._end(BaseState.EXPIRED, t, f"older than {weeks} weeks")
         elif self.breakout_at != NO_BAR and t - self.breakout_at > thresholds.squat_sessions:
             self._end(BaseState.EXPIRED, t, f"broke out more than {thresholds.squat_sessions} sessions ago")

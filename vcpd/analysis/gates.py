@@ -34,7 +34,7 @@ class Range(NamedTuple):
 
 
 class Structure(NamedTuple):
-    """The numbers of a base that its gates judge; NaN where the history cannot tell."""
+    """The numbers of a base that its gates judge; NaN where the history is too short."""
 
     contractions: int
     base_depth_pct: float
@@ -62,27 +62,27 @@ def _widened(enter: Callable[[Thresholds], Range]) -> Callable[[Thresholds], Ran
 
 
 def _contractions(thresholds: Thresholds) -> Range:
-    return Range(thresholds.contractions_least, thresholds.contractions_most)
+    return Range(thresholds.min_contractions, thresholds.max_contractions)
 
 
 def _base_depth(thresholds: Thresholds) -> Range:
-    return Range(thresholds.base_depth_least_pct, thresholds.base_depth_most_pct)
+    return Range(thresholds.min_base_depth_pct, thresholds.max_base_depth_pct)
 
 
 def _final_depth(thresholds: Thresholds) -> Range:
-    return Range(-math.inf, thresholds.final_depth_most_pct)
+    return Range(-math.inf, thresholds.max_final_depth_pct)
 
 
 def _final_to_first(thresholds: Thresholds) -> Range:
-    return Range(-math.inf, thresholds.final_to_first_most)
+    return Range(-math.inf, thresholds.max_final_to_first)
 
 
 def _advance(thresholds: Thresholds) -> Range:
-    return Range(thresholds.prior_advance_least_pct, math.inf)
+    return Range(thresholds.min_prior_advance_pct, math.inf)
 
 
 def _risk(thresholds: Thresholds) -> Range:
-    return Range(-math.inf, thresholds.risk_most_pct)
+    return Range(-math.inf, thresholds.max_risk_pct)
 
 
 def _intact(_: Thresholds) -> Range:
@@ -186,9 +186,9 @@ def base_holds(base_depth: float, advance: float, known: bool, rules: SearchRule
 def contractions_hold(contractions: int, first: float, final: float, rules: SearchRules) -> bool:
     """The gates of a chain: how many contractions, and how deep the final one is."""
     return (
-        rules.contractions_least <= contractions <= rules.contractions_most
+        rules.min_contractions <= contractions <= rules.max_contractions
         and final <= rules.final_depth_most * TIE
-        and final <= rules.final_to_first_most * first * TIE
+        and final <= rules.max_final_to_first * first * TIE
     )
 
 

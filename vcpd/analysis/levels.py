@@ -58,7 +58,7 @@ def levels_above(pivot: float, floor: float, tick: float, thresholds: Thresholds
         entry,
         pivot * (1 - thresholds.near_pivot_pct / 100),
         pivot * (1 + thresholds.buy_zone_pct / 100),
-        max(floor, entry * (1 - thresholds.stop_most_pct / 100)),
+        max(floor, entry * (1 - thresholds.max_stop_pct / 100)),
         floor,
     )
 

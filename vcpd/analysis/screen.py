@@ -92,7 +92,7 @@ def warm_up() -> None:
         prices = (close, close * 1.01, close * 0.99, close)
         series.append(BarSeries.from_columns(f"W{number}", sessions, prices, np.ones(_WARM_UP_BARS)))
     panel = build_panel(series, series[0])
-    thresholds = Thresholds(rs_universe_least=2, prior_advance_least_pct=0.0)
+    thresholds = Thresholds(min_rs_universe=2, min_prior_advance_pct=0.0)
     for market in _memory_layouts(panel):
         screen_rows(market, range(3), ScreenParams(thresholds=thresholds))
 

@@ -31,7 +31,7 @@ class SessionContext:
         self.index_close: FloatArray = np.array(panel.index_close)
         self.workspace: Workspace = allocate_workspace(len(self.sessions), self.rules.max_base_sessions)
         self._close = np.asarray(panel.close)
-        self._ratings: StrengthRatings = cached_ratings(panel, thresholds.rs_universe_least)
+        self._ratings: StrengthRatings = cached_ratings(panel, thresholds.min_rs_universe)
 
     @property
     def last(self) -> int:
@@ -203,7 +203,7 @@ def _within_risk(context: SymbolContext, first: int, chains: ChainArrays, holds:
         atr = (bars.range_sum[ends] - bars.range_sum[ends - lengths]) / lengths
         floor = bars.low[chains.low_at[slots, final]] - thresholds.stop_atr_share * atr
         risk_pct = 100 * (entry - floor) / entry
-        holds[slots] = risk_pct <= thresholds.risk_most_pct * (1 + TIE_TOLERANCE)
+        holds[slots] = risk_pct <= thresholds.max_risk_pct * (1 + TIE_TOLERANCE)
     return holds
 
 

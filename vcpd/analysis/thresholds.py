@@ -40,12 +40,12 @@ class SearchRules(NamedTuple):
     length_bonus: float
     max_reclaim_sessions: int
     undercut_share: float
-    contractions_least: int
-    contractions_most: int
+    min_contractions: int
+    max_contractions: int
     base_depth_least: float
     base_depth_most: float
     final_depth_most: float
-    final_to_first_most: float
+    max_final_to_first: float
     advance_least: float
     advance_window: int
 
@@ -68,7 +68,7 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     minimum_bars: Annotated[
         int, msgspec.Meta(ge=20, le=1000, description="with fewer bars a symbol is never a setup")
     ] = 60
-    near_template: Annotated[
+    allow_one_trend_miss: Annotated[
         bool, msgspec.Meta(description="let a setup miss one of the eight trend criteria")
     ] = False
     trend_rise_sessions: Annotated[
@@ -80,10 +80,10 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     below_high_pct: Annotated[
         float, msgspec.Meta(gt=0, lt=100, description="close at most so far below the 252-session high")
     ] = 25.0
-    rs_rating_least: Annotated[
+    min_rs_rating: Annotated[
         int, msgspec.Meta(ge=1, le=99, description="relative strength rating of a leader, at least")
     ] = 70
-    rs_universe_least: Annotated[
+    min_rs_universe: Annotated[
         int, msgspec.Meta(ge=2, le=10000, description="with fewer rated symbols the rating is unknown")
     ] = 20
     anchor_side_bars: Annotated[
@@ -92,10 +92,10 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     anchor_lookback_bars: Annotated[
         int, msgspec.Meta(ge=1, le=60, description="bars before an anchor that its high must top")
     ] = 10
-    base_sessions_least: Annotated[
+    min_base_sessions: Annotated[
         int, msgspec.Meta(ge=5, le=100, description="sessions from the anchor to now, at least")
     ] = 13
-    base_sessions_most: Annotated[
+    max_base_sessions: Annotated[
         int, msgspec.Meta(ge=60, le=325, description="sessions from the anchor to now, at most")
     ] = 325
     cap_pct: Annotated[
@@ -107,19 +107,19 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     swing_atr_share: Annotated[
         float, msgspec.Meta(gt=0, le=5, description="a swing turns after this share of ATR 20")
     ] = 0.6
-    swing_least_pct: Annotated[
-        float, msgspec.Meta(gt=0, le=10, description="a swing never turns on less")
-    ] = 1.0
-    swing_most_pct: Annotated[
-        float, msgspec.Meta(gt=0, le=30, description="a swing always turns on more")
-    ] = 5.0
+    min_swing_pct: Annotated[float, msgspec.Meta(gt=0, le=10, description="a swing never turns on less")] = (
+        1.0
+    )
+    max_swing_pct: Annotated[float, msgspec.Meta(gt=0, le=30, description="a swing always turns on more")] = (
+        5.0
+    )
     rally_recovers_share: Annotated[
         float, msgspec.Meta(ge=0, le=1, description="share of a contraction that its rally must recover")
     ] = 0.40
     peak_rise_pct: Annotated[
         float, msgspec.Meta(ge=0, le=20, description="a peak may stand above the one before by so much")
     ] = 3.0
-    depth_ratio_most: Annotated[
+    max_depth_ratio: Annotated[
         float, msgspec.Meta(gt=0, lt=1, description="depth of a contraction over the one before, at most")
     ] = 0.80
     hidden_pullback_ratio: Annotated[
@@ -134,7 +134,7 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     final_leg_deep_pct: Annotated[
         float, msgspec.Meta(gt=0, le=50, description="... unless it is this deep already")
     ] = 6.0
-    depth_least_pct: Annotated[
+    min_depth_pct: Annotated[
         float, msgspec.Meta(gt=0, le=10, description="a shallower fall is no contraction")
     ] = 1.5
     ideal_depth_ratio: Annotated[
@@ -155,25 +155,25 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     undercut_share: Annotated[
         float, msgspec.Meta(ge=0, le=1, description="an undercut may be this share of the base's depth")
     ] = 0.35
-    contractions_least: Annotated[
+    min_contractions: Annotated[
         int, msgspec.Meta(ge=2, le=6, description="contractions of a base, at least")
     ] = 2
-    contractions_most: Annotated[
+    max_contractions: Annotated[
         int, msgspec.Meta(ge=2, le=6, description="contractions of a base, at most")
     ] = 6
-    base_depth_least_pct: Annotated[
+    min_base_depth_pct: Annotated[
         float, msgspec.Meta(ge=0, lt=60, description="depth of the whole base, at least")
     ] = 10.0
-    base_depth_most_pct: Annotated[
+    max_base_depth_pct: Annotated[
         float, msgspec.Meta(gt=0, lt=60, description="depth of the whole base, at most; 60 is never a base")
     ] = 40.0
-    final_depth_most_pct: Annotated[
+    max_final_depth_pct: Annotated[
         float, msgspec.Meta(gt=0, le=30, description="depth of the final contraction, at most")
     ] = 10.0
-    final_to_first_most: Annotated[
+    max_final_to_first: Annotated[
         float, msgspec.Meta(gt=0, le=1, description="final depth over the first, at most")
     ] = 0.5
-    prior_advance_least_pct: Annotated[
+    min_prior_advance_pct: Annotated[
         float, msgspec.Meta(ge=0, le=500, description="advance into the anchor, at least")
     ] = 30.0
     prior_advance_sessions: Annotated[
@@ -204,10 +204,10 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         float,
         msgspec.Meta(ge=0, le=5, description="the stop stands this share of ATR 20 under the final low"),
     ] = 0.25
-    stop_most_pct: Annotated[
+    max_stop_pct: Annotated[
         float, msgspec.Meta(gt=0, le=50, description="... and never further below the entry than this")
     ] = 8.0
-    risk_most_pct: Annotated[
+    max_risk_pct: Annotated[
         float, msgspec.Meta(gt=0, le=50, description="risk from entry to under the final low, at most")
     ] = 8.0
     structure_stay_pct: Annotated[
@@ -251,7 +251,7 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
     @property
     def criteria_allowed_to_fail(self) -> int:
-        return 1 if self.near_template else 0
+        return 1 if self.allow_one_trend_miss else 0
 
     @property
     def trend_rules(self) -> TrendRules:
@@ -259,7 +259,7 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
             rise_sessions=self.trend_rise_sessions,
             above_low=1 + self.above_low_pct / 100,
             below_high=1 - self.below_high_pct / 100,
-            rating_least=float(self.rs_rating_least),
+            rating_least=float(self.min_rs_rating),
             window=252,
         )
 
@@ -269,44 +269,44 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         return SearchRules(
             anchor_side=self.anchor_side_bars,
             anchor_lookback=self.anchor_lookback_bars,
-            min_base_sessions=self.base_sessions_least,
-            max_base_sessions=self.base_sessions_most,
+            min_base_sessions=self.min_base_sessions,
+            max_base_sessions=self.max_base_sessions,
             max_rise_above_anchor=self.cap_pct / 100,
             cap_share=self.cap_depth_share,
             turn_atr_share=self.swing_atr_share,
-            min_turn=self.swing_least_pct / 100,
-            max_turn=self.swing_most_pct / 100,
+            min_turn=self.min_swing_pct / 100,
+            max_turn=self.max_swing_pct / 100,
             min_rally_recovery=self.rally_recovers_share,
             max_peak_rise=1 + self.peak_rise_pct / 100,
-            max_depth_ratio=self.depth_ratio_most,
+            max_depth_ratio=self.max_depth_ratio,
             max_hidden_pullback=self.hidden_pullback_ratio,
             min_peak_gap=self.peak_gap_sessions,
             min_final_sessions=self.final_leg_sessions,
             deep_final_depth=self.final_leg_deep_pct / 100,
-            min_depth=self.depth_least_pct / 100,
+            min_depth=self.min_depth_pct / 100,
             ideal_ratio_log2=math.log2(self.ideal_depth_ratio),
             ratio_penalty=self.ratio_penalty,
             leg_cost=self.leg_cost,
             length_bonus=self.length_bonus,
             max_reclaim_sessions=self.reclaim_sessions,
             undercut_share=self.undercut_share,
-            contractions_least=self.contractions_least,
-            contractions_most=self.contractions_most,
-            base_depth_least=self.base_depth_least_pct / 100,
-            base_depth_most=self.base_depth_most_pct / 100,
-            final_depth_most=self.final_depth_most_pct / 100,
-            final_to_first_most=self.final_to_first_most,
-            advance_least=self.prior_advance_least_pct / 100,
+            min_contractions=self.min_contractions,
+            max_contractions=self.max_contractions,
+            base_depth_least=self.min_base_depth_pct / 100,
+            base_depth_most=self.max_base_depth_pct / 100,
+            final_depth_most=self.max_final_depth_pct / 100,
+            max_final_to_first=self.max_final_to_first,
+            advance_least=self.min_prior_advance_pct / 100,
             advance_window=self.prior_advance_sessions,
         )
 
 
 _ORDERED_PAIRS: Final = (
-    ("swing_least_pct", "swing_most_pct"),
-    ("contractions_least", "contractions_most"),
-    ("base_depth_least_pct", "base_depth_most_pct"),
-    ("base_sessions_least", "base_sessions_most"),
-    ("anchor_side_bars", "base_sessions_least"),  # an anchor must be one before its base is
+    ("min_swing_pct", "max_swing_pct"),
+    ("min_contractions", "max_contractions"),
+    ("min_base_depth_pct", "max_base_depth_pct"),
+    ("min_base_sessions", "max_base_sessions"),
+    ("anchor_side_bars", "min_base_sessions"),  # an anchor must be one before its base is
     ("very_dry_ratio", "dry_ratio"),
-    ("rs_rating_stay", "rs_rating_least"),
+    ("rs_rating_stay", "min_rs_rating"),
 )

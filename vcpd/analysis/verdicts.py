@@ -142,7 +142,7 @@ class SymbolSession(NamedTuple):
 
 
 def evaluate_without_base(place: SymbolSession) -> Setup:
-    """No chain and no base that is followed: the gates tell how far off the symbol is."""
+    """No chain and no base that is followed: the gates show how far off the symbol is."""
     gates = _session_gates(place, 0) | no_structure_gates(place.session_context.thresholds)
     line = measure_strength_line(place.bars, place.session_context.index_close, place.history.last)
     atr_pct = (
