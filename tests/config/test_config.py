@@ -201,7 +201,7 @@ def _renamed_settings() -> list[tuple[str, str]]:
 def test_an_old_key_sets_the_new_one(tmp_path: Path, old: str, new: str) -> None:
     """In the file and in the environment; neither leaves the old name unmentioned."""
     default = _value_of(Configuration(), new)
-    value = _other_value(default)
+    value = _other_value(new, default)
     section, _, key = old.rpartition(".")
     in_file = _load(tmp_path, f"[{section}]\n{key} = {toml_value(value)}\n")
     variable = f"VCPD_{old.upper().replace('.', '__')}"
@@ -220,12 +220,12 @@ def _table(path: str, value: object) -> str:
     return f"[{section}]\n{key} = {toml_value(value)}\n"
 
 
-def _other_value(default: object) -> object:
+def _other_value(path: str, default: object) -> object:
     """A permitted value that is not the default."""
     if isinstance(default, bool):
         return not default
     if isinstance(default, int):
-        return default + 1
+        return default - 1 if ".max_" in path else default + 1
     if isinstance(default, float):
         return default * 0.9
     if isinstance(default, dict):
