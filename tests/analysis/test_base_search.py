@@ -192,9 +192,9 @@ def test_reclaimed_within_five_sessions_of_each_undercut(closes: list[float], re
 
 def test_an_anchor_may_not_need_bars_that_its_base_does_not_have() -> None:
     """Its high must top the bars on each side: with a younger base some of them would lie in the future."""
-    assert Thresholds(anchor_side_bars=5, base_sessions_least=5)
-    with pytest.raises(ValueError, match="anchor_side_bars must be at most base_sessions_least 5, was 6"):
-        Thresholds(anchor_side_bars=6, base_sessions_least=5)
+    assert Thresholds(anchor_side_bars=5, min_base_sessions=5)
+    with pytest.raises(ValueError, match="anchor_side_bars must be at most min_base_sessions 5, was 6"):
+        Thresholds(anchor_side_bars=6, min_base_sessions=5)
 
 
 @pytest.mark.parametrize("factor", [0.01, 1.37, 63.7, 1000.0])
