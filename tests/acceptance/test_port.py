@@ -112,7 +112,8 @@ async def test_sectors_narrow_the_setups_and_show_what_is_one_bet(evening: Eveni
     ]
     assert (await evening.get(f"/api/explain/{found[0]['symbol']}"))["setup"]["sector"] == wanted
     crowding = await evening.get("/api/crowding")
-    listed = {item["symbol"]: item["sector"] for item in (await evening.get("/api/setups"))["items"]}
+    setups = (await evening.get("/api/setups?group=setup"))["items"]
+    listed = {item["symbol"]: item["sector"] for item in setups}
     assert {symbol for one in crowding["clusters"] for symbol in one["members"]} == listed.keys()
     for crowd in crowding["sectors"]:
         assert {listed[symbol] for symbol in crowd["members"]} == {crowd["sector"]}

@@ -45,8 +45,8 @@ async def test_a_test_goes_through_every_channel_at_once(tmp_path: Path, capsys:
     assert sorted(arrival.path for arrival in receiver.arrived) == ["/", "/hook", "/ping"]
     assert [line.split()[:3] for line in said.splitlines()] == [
         ["good", "ntfy", "sent"],
-        ["good", "webhook", "sent"],
         ["good", "ping", "sent"],
+        ["good", "webhook", "sent"],
     ]
 
 

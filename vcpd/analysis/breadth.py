@@ -5,8 +5,8 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from vcpd.analysis.indicators import SESSIONS_PER_YEAR
 from vcpd.domain.bars import BoolArray, FloatArray, IntArray
+from vcpd.domain.calendar import SESSIONS_PER_YEAR
 from vcpd.domain.panel import Panel
 
 BREADTH_MEASURES: Final = (

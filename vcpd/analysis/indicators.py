@@ -10,6 +10,7 @@ import numpy as np
 
 from vcpd.analysis.kernels import kernel
 from vcpd.domain.bars import FloatArray, IntArray
+from vcpd.domain.calendar import SESSIONS_PER_YEAR
 from vcpd.domain.panel import Panel
 
 # Share of a day's volume that has usually traded: busy openings, quiet noons, busier closes.
@@ -17,7 +18,6 @@ _ELAPSED_SHARES: Final = (0.0, 0.04, 0.12, 0.25, 0.5, 0.75, 0.9, 1.0)
 _TRADED_SHARES: Final = (0.02, 0.10, 0.21, 0.34, 0.53, 0.72, 0.87, 1.0)
 VOLUME_SESSIONS: Final = 50  # sessions of the usual volume
 RANGE_SESSIONS: Final = 10
-SESSIONS_PER_YEAR: Final = 252
 
 
 class Bars(NamedTuple):

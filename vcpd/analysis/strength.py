@@ -7,11 +7,11 @@ import numpy as np
 
 from vcpd.analysis.kernels import kernel
 from vcpd.domain.bars import BoolArray, FloatArray, IntArray, RatingArray
+from vcpd.domain.calendar import SESSIONS_PER_YEAR
 from vcpd.domain.panel import Panel
 
 RETURN_SPANS: Final = (63, 126, 189, 252)
 SPAN_WEIGHTS: Final = (0.4, 0.2, 0.2, 0.2)
-SESSIONS_PER_YEAR: Final = 252
 SESSIONS_PER_BLOCK: Final = 48  # sessions rated at once: a usual replay needs 41
 _RATING_VALUES: Final = np.array([np.nan, *range(1, 100)])
 

@@ -16,6 +16,8 @@ ONE_DAY: Final = timedelta(days=1)
 SATURDAY: Final = 5
 EXPIRY_WARNING: Final = timedelta(days=61)
 
+SESSIONS_PER_YEAR: Final = 252  # by convention, for annual figures and one-year windows
+
 
 @dataclass(frozen=True, slots=True)
 class SessionPhase:

@@ -5,10 +5,10 @@ from typing import Final
 
 import numpy as np
 
-from vcpd.analysis.indicators import SESSIONS_PER_YEAR
 from vcpd.analysis.kernels import fastmath_kernel, kernel
 from vcpd.analysis.risk.window import BarWindow
 from vcpd.domain.bars import FloatArray, IntArray
+from vcpd.domain.calendar import SESSIONS_PER_YEAR
 
 TAIL_PCT: Final = 5  # percent of the returns that CVaR 95 averages
 MIN_DEVIATION: Final = 1e-12  # a standard deviation below this is rounding, not movement
