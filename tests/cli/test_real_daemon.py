@@ -32,13 +32,13 @@ async def test_every_verb_that_asks_gets_its_answer(tmp_path: Path, port: int, c
     async with running(path, port) as daemon:
         await daemon.until(lambda status: DONE.items() <= outcomes(status).items(), NIGHT_S)
         assert (await _json(capsys, "status", *config))["state"] == "ready"
-        every = await _json(capsys, "setups", "--all", *config)
+        every = (await _json(capsys, "setups", "--all", *config))["items"]
         based = next(one for one in every if one["pivot"] is not None)
 
         sizing = await _json(capsys, "size", "--symbol", based["symbol"], "--equity", 10**7, *config)
         assert sizing["entry"] == max(based["buy_zone"][0], based["close"])
         assert sizing["stop"] == based["stop"]
-        listed = await _json(capsys, "setups", *config)
+        listed = (await _json(capsys, "setups", *config))["items"]
         crowding = await _json(capsys, "setups", "--crowding", *config)
         members = [member for cluster in crowding["clusters"] for member in cluster["members"]]
         assert sorted(members) == sorted(one["symbol"] for one in listed)
