@@ -1,5 +1,7 @@
 """Bytes that pass a spool stand in its file, whole and in order."""
 
+import asyncio
+import os
 from pathlib import Path
 
 import psutil
@@ -42,3 +44,36 @@ async def test_an_error_of_the_giver_comes_through_and_the_file_is_closed(tmp_pa
     with pytest.raises(ValueError, match="broken off"):
         await spool_and_break_off(tmp_path / "bars")
     assert str(tmp_path / "bars") not in {one.path for one in psutil.Process().open_files()}
+
+
+async def test_a_file_of_an_earlier_copy_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "bars").write_bytes(b"earlier")
+    async with BlockFileWriter(tmp_path / "bars") as spool:
+        await spool(b"new")
+    assert (tmp_path / "bars").read_bytes() == b"new"
+
+
+async def test_a_cancelled_writer_ends_when_its_thread_has_closed_the_file(tmp_path: Path) -> None:
+    """The file is a named pipe: the thread cannot open it before the other end is read."""
+    path = tmp_path / "bars"
+    os.mkfifo(path)
+    is_buffered = asyncio.Event()
+
+    async def write() -> None:
+        async with BlockFileWriter(path) as spool:
+            await spool(bytes(BLOCK_BYTES))
+            is_buffered.set()
+            await asyncio.Event().wait()
+
+    writing = asyncio.create_task(write())
+    await is_buffered.wait()
+    writing.cancel()
+    for _ in range(10):  # more turns of the loop than a writer that does not wait needs to end
+        await asyncio.sleep(0)
+    is_early = writing.done()
+    content = await asyncio.to_thread(path.read_bytes)
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+    assert not is_early
+    assert content == bytes(BLOCK_BYTES)
+    assert str(path) not in {one.path for one in psutil.Process().open_files()}

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Final, Self, TypeAlias
+from typing import Final, Literal, Self, TypeAlias
 
 from vcpd.domain.instruments import StoredInstrument
 from vcpd.domain.panel import PanelReference
@@ -31,18 +31,19 @@ UniverseFilter = Callable[[StoredInstrument], bool]
 class BlockFileWriter:
     """Call it with bytes: it collects them and has a thread write a block at a time, one block behind.
 
-    Leaving its context writes the rest and closes the file; what went wrong with a block is raised by then.
+    Leaving its context writes the rest; what went wrong with a block is raised by then. Each block opens and
+    closes the file in its own thread, so that neither an error nor a cancellation leaves the file open. No
+    write runs on after the context was left: the file can be removed then.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file: BinaryIO | None = None
+        self._mode: Literal["wb", "ab"] = "wb"  # the first block replaces what an earlier copy left
         self._buffered: list[bytes] = []
         self._buffered_bytes = 0
         self._write_task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        self._file = await asyncio.to_thread(self._path.open, "wb")
         return self
 
     async def __aexit__(
@@ -53,8 +54,8 @@ class BlockFileWriter:
                 await self._start_write()
             await self._wait_for_write()
         finally:
-            if self._file is not None:
-                await asyncio.to_thread(_close_file, self._file, self._path)
+            if self._write_task is not None:
+                await asyncio.wait([self._write_task])
 
     async def __call__(self, content: bytes) -> None:
         self._buffered.append(content)
@@ -66,15 +67,15 @@ class BlockFileWriter:
         """Begin to write what is collected, once the block before is written."""
         await self._wait_for_write()
         parts, self._buffered, self._buffered_bytes = self._buffered, [], 0
-        if self._file is None:
-            raise RuntimeError("BlockFileWriter was called outside its context")
-        writing = asyncio.to_thread(_write_parts, self._file, parts, self._path)
+        mode, self._mode = self._mode, "ab"
+        writing = asyncio.to_thread(_write_parts, self._path, mode, parts)
         self._write_task = asyncio.create_task(writing, name=f"write {self._path.name}")
 
     async def _wait_for_write(self) -> None:
-        writing, self._write_task = self._write_task, None
-        if writing is not None:
-            await writing
+        """Wait for the block that is being written; a cancellation does not stop it, as no thread can be."""
+        if self._write_task is not None:
+            await asyncio.shield(self._write_task)
+            self._write_task = None
 
 
 @contextmanager
@@ -86,16 +87,10 @@ def _errors_name(path: Path) -> Iterator[None]:
         raise OSError(error.errno, error.strerror, str(path)) from None
 
 
-def _write_parts(file: BinaryIO, parts: Sequence[bytes], path: Path) -> None:
-    with _errors_name(path):
+def _write_parts(path: Path, mode: Literal["wb", "ab"], parts: Sequence[bytes]) -> None:
+    """Write the parts and close the file; closing writes what is left in the buffer and can fail as well."""
+    with _errors_name(path), path.open(mode) as file:
         file.writelines(parts)
-        file.flush()
-
-
-def _close_file(file: BinaryIO, path: Path) -> None:
-    """Close the file: what an earlier error left in its buffer is written now, and can fail again."""
-    with _errors_name(path):
-        file.close()
 
 
 def is_listed_share(instrument: StoredInstrument) -> bool:
