@@ -27,7 +27,7 @@ COMMANDS: Final = {
     "import": ("-c", "import vcpd.cli.main, vcpd.app.daemon"),
     "help": ("-m", "vcpd", "--help"),
     "screen": ("-m", "vcpd", "screen", *JUDGED, "--as-of", "2025-06-30", "--json"),
-    "explain": ("-m", "vcpd", "explain", "INFY", *JUDGED, "--as-of", "2025-06-30"),
+    "explain": ("-m", "vcpd", "explain", "SWSOLAR", *JUDGED, "--as-of", "2025-06-30"),
     "history": ("-m", "vcpd", "history", *JUDGED, "--from", "2023-01-01", "--to", "2025-06-30"),
     "risk": ("-m", "vcpd", "risk", *JUDGED, "--as-of", "2025-06-30", "--json"),
 }
@@ -48,7 +48,12 @@ def run(checkout: Path, command: tuple[str, ...], caches: Path) -> Timing:
     environment = {**os.environ, "PYTHONPATH": str(checkout), "NUMBA_CACHE_DIR": str(caches / checkout.name)}
     before, began_s = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     subprocess.run(
-        [sys.executable, *command], cwd=caches, env=environment, check=True, stdout=subprocess.DEVNULL
+        [sys.executable, *command],
+        cwd=caches,
+        env=environment,
+        check=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     wall_s = time.perf_counter() - began_s
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
