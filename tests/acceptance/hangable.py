@@ -9,7 +9,7 @@ import sys
 import time
 from typing import Final
 
-from vcpd.app import daemon
+from vcpd.app import background_tasks
 from vcpd.cli.main import main
 from vcpd.runtime.clock import VirtualClock
 
@@ -42,7 +42,7 @@ def hang_scheduler(_number: int, _frame: object) -> None:
 
 
 if __name__ == "__main__":
-    vars(daemon)["SCHEDULER_LATE_AFTER_S"] = SCHEDULER_LATE_AFTER_S
+    vars(background_tasks)["SCHEDULER_LATE_AFTER_S"] = SCHEDULER_LATE_AFTER_S
     setattr(VirtualClock, "sleep", sleep)  # noqa: B010 - a plain assignment has no type
     signal.signal(signal.SIGUSR1, hang_loop)
     signal.signal(signal.SIGUSR2, hang_scheduler)

@@ -138,7 +138,8 @@ def test_secrets_that_others_may_read_are_found(tmp_path: Path, name: str) -> No
 
 
 def test_a_state_directory_that_others_may_enter_is_found(tmp_path: Path) -> None:
-    (tmp_path / "state").mkdir(mode=0o755)
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state").chmod(0o755)  # whatever umask an earlier command has left
     (bad,) = [one for one in check_machine(_patient(tmp_path)) if one.good is False]
     assert bad.remedy == f"chmod 700 {tmp_path / 'state'}"
 
