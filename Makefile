@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Its cases share one name, of which a run side by side would keep a single one.
 ONE_NAME := tests/web/test_schemathesis.py
 
-.PHONY: setup run test check lint bench docs clean
+.PHONY: setup run test test-long check lint bench docs clean
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -22,6 +22,10 @@ run: setup
 test: setup
 	$(BIN)/python -m pytest -n 2 --dist loadfile --ignore $(ONE_NAME)
 	$(BIN)/python -m pytest $(ONE_NAME)
+
+# What takes more than a minute by itself: run before a release.
+test-long: setup
+	$(BIN)/python -m pytest -m long
 
 lint: setup
 	$(BIN)/ruff check .

@@ -32,6 +32,7 @@ def started(folder: Path, port: int, manager: NotifySocket, text: str) -> Abstra
     return running(path, port, environment=variables)
 
 
+@pytest.mark.long
 async def test_a_database_that_comes_up_late_is_waited_for_and_the_manager_is_told(
     tmp_path: Path, port: int
 ) -> None:
