@@ -129,8 +129,8 @@ def address(given: WebContext) -> Iterator[str]:
 
 
 @pytest.fixture
-def browser(driver: Any) -> Iterator[Browser]:
-    """Whatever a test does, the console stays empty."""
+def browser(driver: Any, address: str) -> Iterator[Browser]:
+    """Whatever a test does, the console stays empty; the page is left before its server closes."""
     ours = Browser(driver)
     ours.complaints()
     yield ours
