@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.analysis.chart_samples import SVG, elements, market, setup, texts
+from vcpd.analysis.breadth import moving_average
 from vcpd.analysis.chart.chart import PRICE_PANE, RIGHT, draw_chart
-from vcpd.analysis.chart.history import moving_average
 from vcpd.analysis.chart.panes import Pane, line_path, round_ticks, spread_labels
 from vcpd.analysis.chart.svg import DARK_THEME, LIGHT_THEME
 from vcpd.core.errors import BadInputError

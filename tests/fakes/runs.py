@@ -6,15 +6,12 @@ from datetime import date, datetime, timedelta
 
 import msgspec
 
+from tests.fakes.collection import KilledError
 from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.runs import SCHEDULE_CAUSES, Outcome, Run, RunCause
 from vcpd.ports import Clock
 from vcpd.schedule.policy import JobPolicy
 from vcpd.schedule.trigger import Trigger
-
-
-class KilledError(Exception):
-    """A dead process writes nothing."""
 
 
 @dataclass

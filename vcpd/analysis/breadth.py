@@ -61,7 +61,7 @@ def _count_row(panel: Panel, row: int, counts: dict[str, IntArray], first: int) 
     shown = at >= first
     column = at[shown] - first
     for length in (50, 200):
-        average = _moving_average(close, length)
+        average = moving_average(close, length)
         known = ~np.isnan(average)
         _increment(counts[f"known{length}"], column, known[shown])
         _increment(counts[f"above{length}"], column, (known & (close > average))[shown])
@@ -75,8 +75,8 @@ def _increment(count: IntArray, column: IntArray, holds: BoolArray) -> None:
     count[column[holds]] += 1
 
 
-def _moving_average(values: FloatArray, length: int) -> FloatArray:
-    """Mean of the last `length` values at each, NaN where there are fewer."""
+def moving_average(values: FloatArray, length: int) -> FloatArray:
+    """Mean of the last `length` values at each, NaN where there are fewer or one is unknown."""
     means = np.full(len(values), np.nan)
     if len(values) >= length:
         means[length - 1 :] = np.lib.stride_tricks.sliding_window_view(values, length).mean(axis=1)

@@ -6,6 +6,7 @@ from typing import Final
 
 import numpy as np
 
+from vcpd.analysis.breadth import moving_average
 from vcpd.core.errors import BadInputError
 from vcpd.domain.bars import BoolArray, DateArray, FloatArray
 from vcpd.domain.panel import Panel
@@ -63,14 +64,6 @@ def chart_history(panel: Panel, setup: Setup, shown: int | None) -> ChartHistory
         volume_average=moving_average(volume, 50)[cut],
         strength=_rebased(close[cut] / known.index_close[columns][cut]),
     )
-
-
-def moving_average(values: FloatArray, length: int) -> FloatArray:
-    """Mean of the last `length` values at each of n, NaN before and where a value is unknown."""
-    average = np.full(len(values), np.nan)
-    if len(values) >= length:
-        average[length - 1 :] = np.lib.stride_tricks.sliding_window_view(values, length).mean(axis=1)
-    return average
 
 
 def _first_bar_shown(sessions: DateArray, setup: Setup, shown: int | None) -> int:
