@@ -169,6 +169,7 @@ async def test_optimize_ends_orphans_renews_workers_and_analyzes(evening: Evenin
     good = evening.configuration.read_text(encoding="utf-8")
     evening.configuration.write_text(f"{good}[workers]\nmemory_mark_mb = 64\n", encoding="utf-8")
     evening.daemon.process.send_signal(signal.SIGHUP)
+    await evening.daemon.start_job("reconcile")  # the end of a run makes the daemon read the run table now
     before = await evening.daemon.until(lambda one: {"workers", "stuck_runs"} <= _items(one), READY_S)
     workers = {worker["pid"] for worker in before["workers"]["workers"]}
     answer = await _optimize(evening.daemon)
