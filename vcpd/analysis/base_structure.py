@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from vcpd.analysis.base_search import Chain, depths_pct
+import numpy as np
+
+from vcpd.analysis.base_search import Chain, ChainArrays, depths_pct
 from vcpd.analysis.explain import describe_gate, describe_stay
 from vcpd.analysis.gates import (
     DEPTH_GATES,
@@ -23,7 +25,10 @@ from vcpd.analysis.indicators import Bars
 from vcpd.analysis.levels import Levels, levels_of
 from vcpd.analysis.thresholds import TIE_TOLERANCE, Thresholds
 from vcpd.analysis.trend import Trend
+from vcpd.domain.bars import FloatArray, IntArray
 from vcpd.domain.setups import Gate
+
+ATR_SESSIONS: Final = 20
 
 
 class SymbolContext(NamedTuple):
@@ -41,7 +46,7 @@ class SymbolContext(NamedTuple):
 
     def average_true_range(self, t: int) -> float:
         """ATR 20: the kernel's sums, without the cost of a call into it."""
-        length = min(20, t + 1)
+        length = min(ATR_SESSIONS, t + 1)
         return float(self.bars.range_sum[t + 1] - self.bars.range_sum[t + 1 - length]) / length
 
     def trend_gates(self, t: int, base_sessions: int) -> dict[str, Gate]:
@@ -62,7 +67,7 @@ class SymbolContext(NamedTuple):
             self.trend.holds.item(slot, Criterion.SMA150_ABOVE_SMA200) == 0
         )
 
-    def structure(self, chain: Chain, floor: float, broken_sessions: int) -> Structure:
+    def structure(self, chain: Chain, floor: float, broken_sessions: int) -> Structure[float]:
         """What the gates judge of a chain whose structural stop is `floor`."""
         depths = depths_pct(self.bars, chain)
         entry = self.bars.high.item(chain.peak) + self.tick
@@ -76,6 +81,28 @@ class SymbolContext(NamedTuple):
             advance if known else float("nan"),
             100 * (entry - floor) / entry,
             broken_sessions,
+        )
+
+    def structures(self, chains: ChainArrays, slots: IntArray) -> Structure[FloatArray]:
+        """The same for the chains that the search found in `slots`, as arrays (n,)."""
+        bars, ends = self.bars, chains.first + slots + 1
+        final = chains.contractions[slots] - 1
+        peaks, lows = bars.high[chains.high_at[slots, final]], bars.low[chains.low_at[slots, final]]
+        anchors = chains.high_at[slots, 0]
+        lengths = np.minimum(ATR_SESSIONS, ends)
+        atr = (bars.range_sum[ends] - bars.range_sum[ends - lengths]) / lengths
+        entry = peaks + self.tick
+        final_depth: FloatArray = 100 * (1 - lows / peaks)
+        advance: FloatArray = 100 * chains.advance[slots]
+        young = anchors < self.thresholds.prior_advance_sessions
+        return Structure[FloatArray](
+            (final + 1).astype(np.float64),
+            100 * chains.base_depth[slots],
+            final_depth,
+            final_depth / (100 * (1 - bars.low[chains.low_at[slots, 0]] / bars.high[anchors])),
+            np.where(young & (advance < self.thresholds.min_prior_advance_pct), np.nan, advance),
+            100 * (entry - (lows - self.thresholds.stop_atr_share * atr)) / entry,
+            np.zeros(len(slots)),
         )
 
 
@@ -109,7 +136,7 @@ class FollowedStructure:
         low = self.context.bars.low.item(self.chain.low_at[-1])
         return low - self.context.thresholds.stop_atr_share * self.atr
 
-    def measured(self, t: int) -> Structure:
+    def measured(self, t: int) -> Structure[float]:
         """The numbers that its gates judge at bar t."""
         return self.context.structure(self.chain, self.floor, t - self.last_intact)
 

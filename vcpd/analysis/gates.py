@@ -8,12 +8,15 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from enum import IntEnum
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Any, Final, Generic, NamedTuple, TypeVar
+
+import numpy as np
 
 from vcpd.analysis.thresholds import TIE_TOLERANCE, SearchRules, Thresholds, is_at_most
-from vcpd.domain.bars import FloatArray, IntArray
+from vcpd.domain.bars import BoolArray, FloatArray, IntArray
 from vcpd.domain.setups import Gate
 
+N = TypeVar("N", float, FloatArray)
 TIE: Final = 1 + TIE_TOLERANCE
 TREND_TEMPLATE: Final = "trend_template"
 YOUNG_SECOND_STAGE: Final = "young second stage"
@@ -33,28 +36,36 @@ class Range(NamedTuple):
         return Range(self.least * (1 - share), self.most * (1 + share))
 
 
-class Structure(NamedTuple):
-    """The numbers of a base that its gates judge; NaN where the history is too short."""
+class Structure(NamedTuple, Generic[N]):
+    """The numbers of a base that its gates evaluate; NaN where the history is too short.
 
-    contractions: int
-    base_depth_pct: float
-    final_depth_pct: float
-    final_to_first: float
-    advance_pct: float
-    risk_pct: float
-    broken_sessions: int
+    Each is a number, or an array with a number for each of several chains.
+    """
+
+    contractions: N
+    base_depth_pct: N
+    final_depth_pct: N
+    final_to_first: N
+    advance_pct: N
+    risk_pct: N
+    broken_sessions: N
 
 
 class GateRule(NamedTuple):
-    """One gate of the structure: what it measures, and the ranges to enter and to stay."""
+    """One gate of the structure: what it measures, and the ranges to enter and to stay.
+
+    `measure` is arithmetic on numbers or arrays. `in_search`: the search finds only chains that hold it,
+    by `base_holds` and `contractions_hold`.
+    """
 
     name: str
     title: str
     unit: str
     digits: int
-    measure: Callable[[Structure], float]
+    measure: Callable[[Structure[Any]], Any]
     enter: Callable[[Thresholds], Range]
     stay: Callable[[Thresholds], Range]
+    in_search: bool = True
 
 
 def _widened(enter: Callable[[Thresholds], Range]) -> Callable[[Thresholds], Range]:
@@ -111,7 +122,8 @@ STRUCTURE_RULES: Final = (
         _widened(_advance),
     ),
     GateRule(
-        "risk", "risk from entry to under the final low", "%", 4, lambda s: s.risk_pct, _risk, _widened(_risk)
+        "risk", "risk from entry to under the final low", "%", 4, lambda s: s.risk_pct, _risk,
+        _widened(_risk), in_search=False,
     ),
     GateRule(
         "base_intact", "sessions since the base was last intact", "", 0, lambda s: s.broken_sessions, _intact,
@@ -220,7 +232,7 @@ def _limit_text(limits: Range, rule: GateRule) -> float | str:
     return f"{limits.least:g}..{limits.most:g}" + (f" {rule.unit}" if rule.unit else "")
 
 
-def structure_holds(structure: Structure, thresholds: Thresholds) -> tuple[bool, bool]:
+def structure_holds(structure: Structure[float], thresholds: Thresholds) -> tuple[bool, bool]:
     """Whether every gate of the structure holds by its threshold to enter, and by the one to stay."""
     enters = stays = True
     for rule, enter, stay, _, _ in _structure_table(thresholds):
@@ -231,7 +243,20 @@ def structure_holds(structure: Structure, thresholds: Thresholds) -> tuple[bool,
     return enters, stays
 
 
-def structure_gates(structure: Structure, thresholds: Thresholds) -> dict[str, Gate]:
+def found_chains_hold(structures: Structure[FloatArray], thresholds: Thresholds) -> BoolArray:
+    """(n,): whether chains that the search found hold every gate that the search does not evaluate itself."""
+    holds = np.ones(len(structures.contractions), np.bool_)
+    for rule, enter, _, _, _ in _structure_table(thresholds):
+        if not rule.in_search:
+            values: FloatArray = rule.measure(structures)
+            outside = (values < enter.least - TIE_TOLERANCE * abs(enter.least)) | (
+                values > enter.most + TIE_TOLERANCE * abs(enter.most)
+            )
+            holds &= ~outside  # a value that the history is too short for is NaN, and holds
+    return holds
+
+
+def structure_gates(structure: Structure[float], thresholds: Thresholds) -> dict[str, Gate]:
     """The gates of a base."""
     gates = {}
     for rule, enter, stay, threshold, stay_threshold in _structure_table(thresholds):

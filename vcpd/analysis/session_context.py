@@ -10,7 +10,7 @@ from vcpd.analysis.base_search import Chain, ChainArrays, chain_at, find_chains,
 from vcpd.analysis.base_structure import SymbolContext
 from vcpd.analysis.base_tracker import BaseTracker, BaseTrackers, SessionInput
 from vcpd.analysis.contractions import Workspace, allocate_workspace
-from vcpd.analysis.gates import Criterion
+from vcpd.analysis.gates import Criterion, found_chains_hold
 from vcpd.analysis.indicators import Bars
 from vcpd.analysis.strength import StrengthRatings, cached_ratings
 from vcpd.analysis.thresholds import TIE_TOLERANCE, SearchRules, Thresholds, TrendRules
@@ -182,7 +182,7 @@ def _build_window(context: SessionContext, row: int, bars: Bars, trend_first: in
     holds = chains.valid & (
         eligible[start:] | (long_only[start:] & (ages >= thresholds.second_stage_sessions))
     )
-    return HistoryWindow(symbol, first, chains, _within_risk(symbol, first, chains, holds))
+    return HistoryWindow(symbol, first, chains, _within_gates(symbol, chains, holds))
 
 
 def _second_stage(trend: Trend, thresholds: Thresholds) -> BoolArray:
@@ -191,19 +191,11 @@ def _second_stage(trend: Trend, thresholds: Thresholds) -> BoolArray:
     return fails if thresholds.young_second_stage else np.zeros_like(fails)
 
 
-def _within_risk(context: SymbolContext, first: int, chains: ChainArrays, holds: BoolArray) -> BoolArray:
-    """Without the sessions whose structural stop risks too much."""
+def _within_gates(context: SymbolContext, chains: ChainArrays, holds: BoolArray) -> BoolArray:
+    """Without the sessions whose chain fails a gate that the search does not evaluate itself."""
     slots = np.flatnonzero(holds)
     if len(slots):
-        bars, thresholds = context.bars, context.thresholds
-        final = chains.contractions[slots] - 1
-        entry = bars.high[chains.high_at[slots, final]] + context.tick
-        lengths = np.minimum(20, first + slots + 1)
-        ends = first + slots + 1
-        atr = (bars.range_sum[ends] - bars.range_sum[ends - lengths]) / lengths
-        floor = bars.low[chains.low_at[slots, final]] - thresholds.stop_atr_share * atr
-        risk_pct = 100 * (entry - floor) / entry
-        holds[slots] = risk_pct <= thresholds.max_risk_pct * (1 + TIE_TOLERANCE)
+        holds[slots] = found_chains_hold(context.structures(chains, slots), context.thresholds)
     return holds
 
 
