@@ -1,6 +1,17 @@
-"""`python -m vcpd` is the same as the `vcpd` command."""
+"""The program's entry: `vcpd` and `python -m vcpd`."""
 
-from vcpd.cli.main import main
+import signal
+import sys
+
+
+def main() -> int:
+    """Run the command. For `run` a reload signal is kept back before the imports, which take a while."""
+    if sys.argv[1:2] == ["run"]:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # until `hold_early_reload` handles it
+    from vcpd.cli.main import main as run_command
+
+    return run_command()
+
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -1,6 +1,8 @@
 """Ports and quick markets for the daemons under test."""
 
 import socket
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -47,3 +49,10 @@ def port() -> int:
         probe.bind(("127.0.0.1", 0))
         number: int = probe.getsockname()[1]
         return number
+
+
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """A folder whose name leaves space for a socket's; that of `tmp_path` can be too long."""
+    with tempfile.TemporaryDirectory(prefix="vcpd-") as folder:
+        yield Path(folder)

@@ -4,8 +4,6 @@ import asyncio
 import os
 import signal
 import sys
-import tempfile
-from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 
@@ -17,7 +15,8 @@ from tests.acceptance.daemon import end_all, running, write_configuration
 from tests.acceptance.test_storage_away import IDLE, READY_S
 from vcpd.runtime.executor import SEMAPHORE_FOLDER
 
-pytestmark = pytest.mark.timeout(240)
+COMPILED_S = 200.0  # a first start compiles the kernels
+pytestmark = pytest.mark.timeout(600)
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can change what is mounted")
 
 
@@ -89,20 +88,13 @@ def _text(path: Path) -> str:
     return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
 
-@pytest.fixture
-def short_folder() -> Iterator[Path]:
-    """A folder whose name leaves space for a socket's; that of `tmp_path` can be too long."""
-    with tempfile.TemporaryDirectory(prefix="vcpd-") as folder:
-        yield Path(folder)
-
-
 async def test_nothing_is_left_of_a_family_that_was_killed(short_folder: Path, port: int) -> None:
     """The next start removes the sockets and semaphores of the last; a clean stop leaves none at all."""
     path = write_configuration(short_folder, port, QUICK_MARKET + IDLE)
     for killed in (True, False):
         async with running(path, port) as daemon:
             await daemon.until(lambda status: status["state"] == "ready", READY_S)
-            await daemon.until(lambda status: status["workers"]["workers"], READY_S)
+            await daemon.until(lambda status: status["workers"]["workers"], COMPILED_S)
             if killed:
                 end_all(daemon.family())
                 await daemon.process.wait()

@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import os
 import signal
+import subprocess
+import sys
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from vcpd.store.settings import StoreSettings
 
 pytestmark = pytest.mark.timeout(240)
 READY_S = 90.0
+START_STEP_S = 0.1  # ten of them are longer than it takes to refuse a configuration
 IDLE = "".join(
     f"[jobs.{name}]\nenabled = false\n"
     for name in ("collect", "instruments", "reconcile", "screen", "screen_intraday", "risk")
@@ -34,10 +37,13 @@ def started(folder: Path, port: int, manager: NotifySocket, text: str) -> Abstra
 
 @pytest.mark.long
 async def test_a_database_that_comes_up_late_is_waited_for_and_the_manager_is_told(
-    tmp_path: Path, port: int
+    tmp_path: Path, short_folder: Path, port: int
 ) -> None:
-    """Its status line says what is missing; the password is in none of the words."""
-    folder = tmp_path / "server" / "postgres"
+    """Its status line says what is missing; the password is in none of the words.
+
+    The server's folder has a short name: clients refuse a socket whose whole name has more than 107 bytes.
+    """
+    folder = short_folder / "postgres"
     server = EmbeddedPostgres(folder, StoreSettings(shared_buffers_mb=16))
     address = f"postgresql://vcpd:verysecret@/postgres?host={folder}/socket"
     with notify_socket(tmp_path) as manager:
@@ -96,7 +102,7 @@ async def test_a_reload_signal_ends_nothing_at_the_first_nor_at_the_last_moment(
     """SIGHUP while the program is imported, while it starts, and while it stops."""
     with notify_socket(tmp_path) as manager:
         async with started(tmp_path, port, manager, "") as daemon:
-            await until_caught(daemon, signal.SIGHUP)
+            await until_held(daemon, signal.SIGHUP)
             for _ in range(100):
                 daemon.process.send_signal(signal.SIGHUP)
                 await asyncio.sleep(0.02)
@@ -110,14 +116,43 @@ async def test_a_reload_signal_ends_nothing_at_the_first_nor_at_the_last_moment(
             assert daemon.process.returncode == 0
 
 
-async def until_caught(daemon: Daemon, number: signal.Signals) -> None:
-    """Until the process handles the signal, which is before it imports what it is made of."""
-    while not await asyncio.to_thread(_catches, daemon.process.pid, number):
+async def until_held(daemon: Daemon, number: signal.Signals) -> None:
+    """Until the process blocks or handles the signal: nothing of it but its entry is imported then."""
+    while not await asyncio.to_thread(_holds, daemon.process.pid, number):
         assert daemon.process.returncode is None
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.001)
 
 
-def _catches(pid: int, number: signal.Signals) -> bool:
+def _holds(pid: int, number: signal.Signals) -> bool:
     text = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
     lines = dict(line.split(":\t", 1) for line in text.splitlines())
-    return bool(int(lines["SigCgt"], 16) >> (number - 1) & 1)
+    return any(int(lines[name], 16) >> (number - 1) & 1 for name in ("SigBlk", "SigCgt"))
+
+
+def test_the_entry_blocks_the_reload_signal_before_it_imports_the_program() -> None:
+    """Only for `vcpd run`: whatever else the terminal starts ends with it."""
+    code = (
+        "import signal, sys; sys.argv = ['vcpd', sys.argv[1], '--help'];"
+        "known = set(sys.modules); import vcpd.__main__ as entry;"
+        "print(sorted(name for name in set(sys.modules) - known if name.startswith('vcpd')));"
+        "import vcpd.cli.main as program; program.main = lambda: print(signal.pthread_sigmask(0, []));"
+        "entry.main()"
+    )
+    said = {
+        word: subprocess.run([sys.executable, "-c", code, word], check=True, capture_output=True, text=True)
+        for word in ("run", "status")
+    }
+    assert said["run"].stdout.splitlines() == ["['vcpd', 'vcpd.__main__']", "{<Signals.SIGHUP: 1>}"]
+    assert said["status"].stdout.splitlines()[1] == "set()"
+
+
+async def test_a_reload_signal_at_any_time_of_a_short_life_is_survived(tmp_path: Path, port: int) -> None:
+    """A configuration that is refused ends the program soon: ten of them, each hit at another time."""
+    path = write_configuration(tmp_path, port, "nonsense = 1\n")
+    for step in range(10):
+        async with running(path, port) as daemon:
+            await until_held(daemon, signal.SIGHUP)
+            await asyncio.sleep(step * START_STEP_S)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(daemon.process.pid, signal.SIGHUP)
+            assert await daemon.process.wait() == 78

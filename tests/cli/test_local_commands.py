@@ -44,6 +44,16 @@ def test_screen_gives_every_symbol_with_its_stable_keys(bars: Path, capsys: Capt
     assert all(one.keys() >= SETUP_KEYS and one["as_of"] == str(LAST) for one in found)
 
 
+def test_the_json_of_one_symbol_is_a_list_of_its_judgement(bars: Path, capsys: Capture) -> None:
+    """As `explain` prints it, with or without a followed base."""
+    assert _run("screen", "--bars", bars, "--symbol", "aab", "--all", "--json") == EXIT_OK
+    (judged,) = json.loads(capsys.readouterr().out)
+    assert (judged["symbol"], judged["as_of"]) == ("AAB", str(LAST))
+    assert _run("explain", "AAB", "--bars", bars, "--json") == EXIT_OK
+    (explained,) = json.loads(capsys.readouterr().out)
+    assert (explained["symbol"], explained["score"]) == (judged["symbol"], judged["score"])
+
+
 def test_a_verdict_on_a_file_does_not_depend_on_the_folder_one_stands_in(
     bars: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -61,9 +61,15 @@ def add_screen_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def screen(arguments: argparse.Namespace) -> int:
-    """Setups of the file, or of the daemon where none is named."""
+    """Setups of the file, or of the daemon where none is named.
+
+    The JSON of a single symbol is a list of its judgement, as `explain` prints it: there is nothing to count.
+    """
     listing = _listing_from_daemon(arguments) if arguments.bars is None else _screen_bars(arguments)
-    print_listing(listing, as_json=arguments.json)
+    if arguments.json and arguments.symbol is not None:
+        print_json(listing.items)
+    else:
+        print_listing(listing, as_json=arguments.json)
     return EXIT_OK
 
 

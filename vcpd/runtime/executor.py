@@ -38,18 +38,20 @@ def remove_leftovers(state_dir: Path) -> None:
     """Remove what killed processes of this state directory left, and have new ones use names of their own.
 
     Sockets of multiprocessing lie in `tmp/` of the state directory where its name is short enough for a
-    socket, and semaphores carry a prefix made of that name. The caller holds the directory's lock.
+    socket, and semaphores carry a prefix made of that name. The caller holds the directory's lock. A second
+    call of the same process removes nothing: what it would find may be in use.
     """
     prefix = f"/vcpd-{sha256(os.fsencode(state_dir)).hexdigest()[:8]}"
-    for semaphore in SEMAPHORE_FOLDER.glob(f"sem.{prefix[1:]}-*"):
-        semaphore.unlink(missing_ok=True)
     settings: dict[str, Any] = multiprocessing.current_process()._config  # type: ignore[attr-defined]  # noqa: SLF001
-    settings["semprefix"] = prefix
     folder = state_dir / "tmp"
-    shutil.rmtree(folder, ignore_errors=True)
+    if settings["semprefix"] != prefix:
+        for semaphore in SEMAPHORE_FOLDER.glob(f"sem.{prefix[1:]}-*"):
+            semaphore.unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        settings["semprefix"] = prefix
     if len(os.fsencode(folder)) <= MAX_SOCKET_FOLDER_BYTES:
         with contextlib.suppress(OSError):  # a full disk: the system's own folder is used
-            folder.mkdir(mode=0o700)
+            folder.mkdir(mode=0o700, exist_ok=True)
             settings["tempdir"] = str(folder)
 
 

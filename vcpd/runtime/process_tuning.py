@@ -37,6 +37,7 @@ _early_reloads: list[int] = []
 def hold_early_reload() -> None:
     """Keep a SIGHUP that comes before the daemon can handle it; by itself it would end the process."""
     signal.signal(signal.SIGHUP, _note_reload)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # blocked by the program's entry
 
 
 def _note_reload(number: int, _frame: FrameType | None) -> None:
