@@ -1,0 +1,216 @@
+"""Whether a score of setups orders what becomes of them, on sessions after a date fixed beforehand.
+
+    python -m benchmarks.detector_score --market fno=nse_fno208.parquet --market nse=nse_all_half.parquet \
+        --market us=us_sp500_part.parquet [--write purchases.parquet]
+
+A purchase is the one of `vcpd history`: at the close of the first session above the pivot, inside the buy
+zone, with the base's own stop, at most 60 sessions, after costs; it counts once the bars cover its horizon.
+It is scored by what `vcpd screen` shows on the evening before it. A symbol that an earlier market holds is
+left out of a later one.
+
+The correlation is Spearman's, with ranks within a market's calendar month, because a list is ordered on one
+evening: a good month of the market neither helps nor harms. Its interval comes from drawing calendar months
+anew, those of all markets together. Which score is shipped was decided by the lower bound over all markets
+from SPLIT on, and SPLIT was written down before any outcome was looked at. Purchases before it whose horizon
+ends before it may be used to choose how a score is made.
+"""
+
+import argparse
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import numpy as np
+import polars as pl
+
+from tests.analysis.markets import read_panel
+from vcpd.analysis.backtest import BacktestParams, BaseHistory, run_backtest
+from vcpd.analysis.screen import screen_rows
+from vcpd.analysis.screen_types import ScreenParams
+from vcpd.domain.bars import FloatArray
+from vcpd.domain.panel import Panel
+from vcpd.domain.quality_flags import QualityParameters
+from vcpd.domain.setups import Setup
+
+SPLIT: Final = date(2023, 1, 1)
+RESAMPLES: Final = 4_000
+SEED: Final = 20_240_101
+DECILES: Final = 10
+MEASURES: Final = (
+    "atr_pct", "range_pct", "range_atr", "closes_pct", "atr_ratio", "dry_up", "above_pivot_pct",
+    "base_depth_pct", "chain_value",
+)  # fmt: skip
+
+
+class Correlation(NamedTuple):
+    """Spearman's coefficient within months, with the 95 % interval over months drawn anew."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:+.3f} ({self.low:+.3f} .. {self.high:+.3f})"
+
+
+def purchases_of(name: str, panel: Panel, left_out: set[str]) -> pl.DataFrame:
+    """One row a counted purchase: its result, and what the screen showed on the evening before."""
+    parameters = BacktestParams(quality=QualityParameters())
+    found = run_backtest(panel, range(len(panel.symbols)), parameters)
+    last = len(panel.sessions) - 1
+    by_evening: dict[int, list[BaseHistory]] = {}
+    for base in found.bases:
+        if base.outcome is None or base.symbol in left_out:
+            continue
+        at = int(np.searchsorted(panel.sessions, np.datetime64(base.outcome.entry_date)))
+        if at + parameters.horizon_sessions <= last:
+            by_evening.setdefault(at - 1, []).append(base)
+    rows = [
+        row
+        for evening, bases in sorted(by_evening.items())
+        for row in _rows_of_evening(panel, evening, bases, parameters)
+    ]
+    return pl.DataFrame(rows, infer_schema_length=None).with_columns(market=pl.lit(name))
+
+
+def _rows_of_evening(
+    panel: Panel, evening: int, bases: Sequence[BaseHistory], parameters: BacktestParams
+) -> Iterator[Mapping[str, object]]:
+    judging = ScreenParams(as_of=panel.sessions[evening].item())
+    end = min(evening + 1 + parameters.horizon_sessions, len(panel.sessions) - 1)
+    for base in bases:
+        row = panel.row_of(base.symbol)
+        setup = screen_rows(panel, range(row, row + 1), judging).setups[0]
+        if setup.contractions and base.outcome is not None:
+            cost = parameters.cost_pct / base.outcome.risk_pct
+            yield features_of(setup) | {
+                "day": base.outcome.entry_date,
+                "horizon_end": panel.sessions[end].item(),
+                "result_r": base.outcome.result_r - cost,
+                "result_pct": base.outcome.result_r * base.outcome.risk_pct - parameters.cost_pct,
+            }
+
+
+def features_of(setup: Setup) -> dict[str, object]:
+    """What a score may be made of, as the verdict has it."""
+    return {
+        "symbol": setup.symbol,
+        "score": setup.score,
+        "group": None if setup.group is None else setup.group.value,
+        **{name: setup.measures.get(name) for name in MEASURES},
+        **{f"points_{name}": value for name, value in setup.components.items()},
+        "final_depth_pct": setup.contractions[-1].depth_pct,
+        "first_depth_pct": setup.contractions[0].depth_pct,
+        "contractions": len(setup.contractions),
+        "weeks": setup.weeks,
+        "advance_pct": setup.gates["prior_advance"].value,
+        "rs_rating": setup.rs_rating,
+        "structural_risk_pct": setup.structural_risk_pct,
+    }
+
+
+def _falling(column: str, full: float, none: float) -> pl.Expr:
+    """1 at `full` and below, 0 at `none`; unknown earns nothing."""
+    return ((none - pl.col(column)) / (none - full)).clip(0, 1).fill_null(0)
+
+
+def _rising(column: str, none: float, full: float) -> pl.Expr:
+    return ((pl.col(column) - none) / (full - none)).clip(0, 1).fill_null(0)
+
+
+QUIETNESS: Final = (
+    _falling("atr_pct", 1.5, 5) + _falling("range_pct", 4, 12) + _falling("final_depth_pct", 3, 9)
+)
+SCORES: Final[Mapping[str, pl.Expr]] = {
+    "score of before": pl.col("score"),
+    "quietness alone": QUIETNESS,
+    "quietness, closeness, length, small run-up": 20 * QUIETNESS
+    + 15 * _rising("above_pivot_pct", -10, 0)
+    + 15 * _rising("weeks", 3, 30)
+    + 10 * _falling("advance_pct", 30, 120),
+    "closeness alone": pl.col("above_pivot_pct"),
+}
+
+
+def correlation(purchases: pl.DataFrame, score: str, outcome: str = "result_r") -> Correlation:
+    """Of the columns `score` and `outcome`, within the months of each market."""
+    groups = ("market", "month")
+    ranked = purchases.with_columns(
+        x=(pl.col(score).rank().over(groups) - (pl.len().over(groups) + 1) / 2) / pl.len().over(groups),
+        y=(pl.col(outcome).rank().over(groups) - (pl.len().over(groups) + 1) / 2) / pl.len().over(groups),
+    )
+    sums = (
+        ranked.group_by("month", maintain_order=True)
+        .agg(xy=(pl.col("x") * pl.col("y")).sum(), x=(pl.col("x") ** 2).sum(), y=(pl.col("y") ** 2).sum())
+        .select("xy", "x", "y")
+        .to_numpy()
+    )
+    random = np.random.default_rng(SEED)
+    drawn = random.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), RESAMPLES)
+    low, high = np.percentile(_coefficient(drawn @ sums), (2.5, 97.5))
+    return Correlation(float(_coefficient(sums.sum(axis=0))), float(low), float(high))
+
+
+def _coefficient(sums: FloatArray) -> FloatArray:
+    coefficient: FloatArray = sums[..., 0] / np.sqrt(sums[..., 1] * sums[..., 2])
+    return coefficient
+
+
+def decile_means(purchases: pl.DataFrame, score: str) -> list[float]:
+    """Mean R of each tenth of the purchases by `score` within their market, the lowest first."""
+    share = pl.col(score).rank("ordinal").over("market") - 1
+    tenth = (share * DECILES // pl.len().over("market")).alias("tenth")
+    means = purchases.with_columns(tenth).group_by("tenth").agg(pl.col("result_r").mean()).sort("tenth")
+    return means["result_r"].to_list()
+
+
+def print_tables(purchases: pl.DataFrame, scores: Mapping[str, pl.Expr]) -> None:
+    """Two Markdown tables of the purchases: correlations by market, and mean R by tenth."""
+    purchases = purchases.with_columns(month=pl.col("day").dt.truncate("1mo"), **scores)
+    markets = purchases["market"].unique(maintain_order=True).to_list()
+    parts = {name: purchases.filter(market=name) for name in markets} | {"all": purchases}
+    titles = [f"{name}, {len(part):,}" for name, part in parts.items()]
+    print("\n| rank correlation with the later R | " + " | ".join(titles) + " | all, in percent |")
+    print("|---" * (len(titles) + 2) + "|")
+    for score in scores:
+        cells = [str(correlation(part, score)) for part in parts.values()]
+        print(f"| {score} | " + " | ".join((*cells, str(correlation(purchases, score, "result_pct")))) + " |")
+    print("\n| mean R by tenth, lowest first | " + " | ".join(map(str, range(1, DECILES + 1))) + " |")
+    print("|---" * (DECILES + 1) + "|")
+    for score in scores:
+        cells = [f"{mean:+.2f}" for mean in decile_means(purchases, score)]
+        print(f"| {score} | " + " | ".join(cells) + " |")
+
+
+def read_purchases(markets: Sequence[str]) -> pl.DataFrame:
+    """The purchases of all markets, each given as NAME=FILE; a symbol counts in the first that holds it."""
+    known: set[str] = set()
+    tables = []
+    for text in markets:
+        name, _, path = text.partition("=")
+        panel = read_panel(Path(path))
+        tables.append(purchases_of(name, panel, known))
+        known |= set(panel.symbols)
+    return pl.concat(tables, how="diagonal_relaxed")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--market", action="append", default=[], metavar="NAME=FILE")
+    parser.add_argument("--write", type=Path, help="write one row a purchase as parquet")
+    parser.add_argument("--read", type=Path, help="read what --write wrote")
+    parser.add_argument("--part", choices=("before", "after"), default="after", help="of the split")
+    arguments = parser.parse_args()
+    purchases = pl.read_parquet(arguments.read) if arguments.read else read_purchases(arguments.market)
+    if arguments.write:
+        purchases.write_parquet(arguments.write)
+    chosen = pl.col("day") >= SPLIT if arguments.part == "after" else pl.col("horizon_end") < SPLIT
+    print(f"{arguments.part} {SPLIT}")
+    print_tables(purchases.filter(chosen), SCORES)
+
+
+if __name__ == "__main__":
+    main()
