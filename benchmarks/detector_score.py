@@ -4,7 +4,8 @@
         --market us=us_sp500_part.parquet [--write purchases.parquet]
 
 A purchase is the one of `vcpd history`: at the close of the first session above the pivot, inside the buy
-zone, with the base's own stop, at most 60 sessions, after costs; it counts once the bars cover its horizon.
+zone, held to the one same stop of 8 % or for 60 sessions, after costs; it counts once the bars cover its
+horizon. (With the base's own stop a result in R also measures how near that stop is: the last column has it.)
 It is scored by what `vcpd screen` shows on the evening before it. A symbol that an earlier market holds is
 left out of a later one.
 
@@ -26,6 +27,8 @@ import polars as pl
 
 from tests.analysis.markets import read_panel
 from vcpd.analysis.backtest import BacktestParams, BaseHistory, run_backtest
+from vcpd.analysis.indicators import bars_of
+from vcpd.analysis.outcomes import simulate_trade
 from vcpd.analysis.screen import screen_rows
 from vcpd.analysis.screen_types import ScreenParams
 from vcpd.domain.bars import FloatArray
@@ -88,8 +91,17 @@ def _rows_of_evening(
                 "day": base.outcome.entry_date,
                 "horizon_end": panel.sessions[end].item(),
                 "result_r": base.outcome.result_r - cost,
-                "result_pct": base.outcome.result_r * base.outcome.risk_pct - parameters.cost_pct,
+                "same_stop_r": _same_stop_r(panel, row, base.outcome.entry_date, parameters),
             }
+
+
+def _same_stop_r(panel: Panel, row: int, day: date, parameters: BacktestParams) -> float:
+    """The result with the stop that all purchases share, after costs."""
+    bars = bars_of(panel, row)
+    at = int(np.searchsorted(panel.sessions[bars.column], np.datetime64(day)))
+    stop = float(bars.close[at]) * (1 - parameters.same_stop_pct / 100)
+    trade = simulate_trade(bars, at, stop, parameters.horizon_sessions)
+    return float(trade.result_r) - parameters.cost_pct / parameters.same_stop_pct
 
 
 def features_of(setup: Setup) -> dict[str, object]:
@@ -133,7 +145,7 @@ SCORES: Final[Mapping[str, pl.Expr]] = {
 }
 
 
-def correlation(purchases: pl.DataFrame, score: str, outcome: str = "result_r") -> Correlation:
+def correlation(purchases: pl.DataFrame, score: str, outcome: str = "same_stop_r") -> Correlation:
     """Of the columns `score` and `outcome`, within the months of each market."""
     groups = ("market", "month")
     ranked = purchases.with_columns(
@@ -161,8 +173,8 @@ def decile_means(purchases: pl.DataFrame, score: str) -> list[float]:
     """Mean R of each tenth of the purchases by `score` within their market, the lowest first."""
     share = pl.col(score).rank("ordinal").over("market") - 1
     tenth = (share * DECILES // pl.len().over("market")).alias("tenth")
-    means = purchases.with_columns(tenth).group_by("tenth").agg(pl.col("result_r").mean()).sort("tenth")
-    return means["result_r"].to_list()
+    means = purchases.with_columns(tenth).group_by("tenth").agg(pl.col("same_stop_r").mean()).sort("tenth")
+    return means["same_stop_r"].to_list()
 
 
 def print_tables(purchases: pl.DataFrame, scores: Mapping[str, pl.Expr]) -> None:
@@ -171,7 +183,7 @@ def print_tables(purchases: pl.DataFrame, scores: Mapping[str, pl.Expr]) -> None
     markets = purchases["market"].unique(maintain_order=True).to_list()
     parts = {name: purchases.filter(market=name) for name in markets} | {"all": purchases}
     titles = [f"{name}, {len(part):,}" for name, part in parts.items()]
-    print("\n| rank correlation with the later R | " + " | ".join(titles) + " | all, in percent |")
+    print("\n| rank correlation with the later R | " + " | ".join(titles) + " | all, own stops |")
     print("|---" * (len(titles) + 2) + "|")
     for score in scores:
         cells = [str(correlation(part, score)) for part in parts.values()]
