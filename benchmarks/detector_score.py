@@ -142,6 +142,9 @@ SCORES: Final[Mapping[str, pl.Expr]] = {
     + 15 * _rising("weeks", 3, 30)
     + 10 * _falling("advance_pct", 30, 120),
     "closeness alone": pl.col("above_pivot_pct"),
+    "closeness, shallow base, shallow final contraction": 40 * _rising("above_pivot_pct", -6, 0)
+    + 30 * _falling("base_depth_pct", 12, 30)
+    + 30 * _falling("final_depth_pct", 3, 8),
 }
 
 
@@ -187,7 +190,7 @@ def print_tables(purchases: pl.DataFrame, scores: Mapping[str, pl.Expr]) -> None
     print("|---" * (len(titles) + 2) + "|")
     for score in scores:
         cells = [str(correlation(part, score)) for part in parts.values()]
-        print(f"| {score} | " + " | ".join((*cells, str(correlation(purchases, score, "result_pct")))) + " |")
+        print(f"| {score} | " + " | ".join((*cells, str(correlation(purchases, score, "result_r")))) + " |")
     print("\n| mean R by tenth, lowest first | " + " | ".join(map(str, range(1, DECILES + 1))) + " |")
     print("|---" * (DECILES + 1) + "|")
     for score in scores:
