@@ -5,7 +5,8 @@
 
 A purchase is the one of `vcpd history`: at the close of the first session above the pivot, inside the buy
 zone, held to the one same stop of 8 % or for 60 sessions, after costs; it counts once the bars cover its
-horizon. (With the base's own stop a result in R also measures how near that stop is: the last column has it.)
+horizon. With the base's own stop a result in R also measures how near that stop is: the last column has it,
+before costs, because after costs the losers, two in three, are ordered by the width of their stops alone.
 It is scored by what `vcpd screen` shows on the evening before it. A symbol that an earlier market holds is
 left out of a later one.
 
@@ -19,6 +20,7 @@ ends before it may be used to choose how a score is made.
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -27,10 +29,12 @@ import polars as pl
 
 from tests.analysis.markets import read_panel
 from vcpd.analysis.backtest import BacktestParams, BaseHistory, run_backtest
+from vcpd.analysis.contractions import contraction_value
 from vcpd.analysis.indicators import bars_of
 from vcpd.analysis.outcomes import simulate_trade
 from vcpd.analysis.screen import screen_rows
 from vcpd.analysis.screen_types import ScreenParams
+from vcpd.analysis.thresholds import Thresholds
 from vcpd.domain.bars import FloatArray
 from vcpd.domain.panel import Panel
 from vcpd.domain.quality_flags import QualityParameters
@@ -91,6 +95,7 @@ def _rows_of_evening(
                 "day": base.outcome.entry_date,
                 "horizon_end": panel.sessions[end].item(),
                 "result_r": base.outcome.result_r - cost,
+                "before_costs_r": base.outcome.result_r,
                 "same_stop_r": _same_stop_r(panel, row, base.outcome.entry_date, parameters),
             }
 
@@ -109,9 +114,9 @@ def features_of(setup: Setup) -> dict[str, object]:
     return {
         "symbol": setup.symbol,
         "score": setup.score,
+        "former_score": former_score(setup),
         "group": None if setup.group is None else setup.group.value,
         **{name: setup.measures.get(name) for name in MEASURES},
-        **{f"points_{name}": value for name, value in setup.components.items()},
         "final_depth_pct": setup.contractions[-1].depth_pct,
         "first_depth_pct": setup.contractions[0].depth_pct,
         "contractions": len(setup.contractions),
@@ -120,6 +125,40 @@ def features_of(setup: Setup) -> dict[str, object]:
         "rs_rating": setup.rs_rating,
         "structural_risk_pct": setup.structural_risk_pct,
     }
+
+
+def former_score(setup: Setup) -> float:
+    """The points of version 0.1.0: contractions 25, tightness, dry-up, trend, rating 15 each, and others."""
+    depths = [contraction.depth_pct for contraction in setup.contractions]
+    merits = [contraction_value(after / before, Thresholds().rules) for before, after in pairwise(depths)]
+    contractions = (
+        0.4 * max(sum(merits) / len(merits), 0) / 0.75
+        + 0.3 * _linear(len(merits), 0, 3)
+        + 0.3 * _linear(depths[-1] / depths[0], 0.6, 0.12)
+    )
+    tightness = [
+        share * _linear(setup.measures.get(name), none, full)
+        for name, share, none, full in (
+            ("range_pct", 0.35, 12, 3),
+            ("range_atr", 0.25, 5, 2),
+            ("closes_pct", 0.2, 3, 0.75),
+            ("atr_ratio", 0.2, 1.1, 0.6),
+        )
+    ]
+    base_quality = 0.4 * _linear(setup.weeks, 3, 7) + 0.5 * _linear(setup.measures["base_depth_pct"], 50, 25)
+    return (
+        25 * min(contractions, 1)
+        + 15 * sum(tightness)
+        + 15 * _linear(setup.measures.get("dry_up"), 1.2, 0.5)
+        + 15 * (setup.gates["trend_template"].value or 0) / 8
+        + 15 * _linear(setup.rs_rating, 50, 95)
+        + 10 * _linear(setup.measures["above_pivot_pct"], -15, 0)
+        + 5 * min(base_quality + 0.2 * bool(setup.undercuts), 1)
+    )
+
+
+def _linear(value: float | None, none: float, full: float) -> float:
+    return 0.0 if value is None else min(max((value - none) / (full - none), 0), 1)
 
 
 def _falling(column: str, full: float, none: float) -> pl.Expr:
@@ -135,12 +174,9 @@ QUIETNESS: Final = (
     _falling("atr_pct", 1.5, 5) + _falling("range_pct", 4, 12) + _falling("final_depth_pct", 3, 9)
 )
 SCORES: Final[Mapping[str, pl.Expr]] = {
-    "score of before": pl.col("score"),
+    "score as shipped": pl.col("score"),
+    "score of 0.1.0": pl.col("former_score"),
     "quietness alone": QUIETNESS,
-    "quietness, closeness, length, small run-up": 20 * QUIETNESS
-    + 15 * _rising("above_pivot_pct", -10, 0)
-    + 15 * _rising("weeks", 3, 30)
-    + 10 * _falling("advance_pct", 30, 120),
     "closeness alone": pl.col("above_pivot_pct"),
     "closeness, shallow base, shallow final contraction": 40 * _rising("above_pivot_pct", -6, 0)
     + 30 * _falling("base_depth_pct", 12, 30)
@@ -186,16 +222,44 @@ def print_tables(purchases: pl.DataFrame, scores: Mapping[str, pl.Expr]) -> None
     markets = purchases["market"].unique(maintain_order=True).to_list()
     parts = {name: purchases.filter(market=name) for name in markets} | {"all": purchases}
     titles = [f"{name}, {len(part):,}" for name, part in parts.items()]
-    print("\n| rank correlation with the later R | " + " | ".join(titles) + " | all, own stops |")
+    print(
+        "\n| rank correlation with the later R | " + " | ".join(titles) + " | all, own stops before costs |"
+    )
     print("|---" * (len(titles) + 2) + "|")
     for score in scores:
         cells = [str(correlation(part, score)) for part in parts.values()]
-        print(f"| {score} | " + " | ".join((*cells, str(correlation(purchases, score, "result_r")))) + " |")
+        print(
+            f"| {score} | "
+            + " | ".join((*cells, str(correlation(purchases, score, "before_costs_r"))))
+            + " |"
+        )
     print("\n| mean R by tenth, lowest first | " + " | ".join(map(str, range(1, DECILES + 1))) + " |")
     print("|---" * (DECILES + 1) + "|")
     for score in scores:
         cells = [f"{mean:+.2f}" for mean in decile_means(purchases, score)]
         print(f"| {score} | " + " | ".join(cells) + " |")
+
+
+def note_of(purchases: pl.DataFrame) -> str:
+    """The sentence of `vcpd.domain.setups.SCORE_MEASURED`: what the shipped score has been worth."""
+    scored = purchases.with_columns(month=pl.col("day").dt.truncate("1mo"))
+    same, own = correlation(scored, "score"), correlation(scored, "score", "before_costs_r")
+    markets = purchases["market"].n_unique()
+    return (
+        f"On {len(purchases):,} purchases from {SPLIT} on, in {markets} markets, its rank correlation "
+        f"with the later R was {_interval(same)} with one same stop of 8 %, and {_interval(own)} "
+        f"with each base's own stop: {_verdict(same, own)}."
+    )
+
+
+def _interval(found: Correlation) -> str:
+    return f"{found.value:+.2f} (95 %: {found.low:+.2f} .. {found.high:+.2f})"
+
+
+def _verdict(same: Correlation, own: Correlation) -> str:
+    if same.low <= 0:
+        return "it has ordered nothing"
+    return "it has ordered a little" + ("" if own.low > 0 else ", with own stops not distinguishably")
 
 
 def read_purchases(markets: Sequence[str]) -> pl.DataFrame:
@@ -225,6 +289,8 @@ def main() -> None:
     chosen = pl.col("day") >= SPLIT if arguments.part == "after" else pl.col("horizon_end") < SPLIT
     print(f"{arguments.part} {SPLIT}")
     print_tables(purchases.filter(chosen), SCORES)
+    if arguments.part == "after":
+        print(f"\n{note_of(purchases.filter(chosen))}")
 
 
 if __name__ == "__main__":

@@ -94,7 +94,8 @@ def test_a_digest_carries_the_head_of_the_record_above_its_rows() -> None:
     (digest,) = setup_alerts.alerts_for_screen(evening, [_base("AAA", (EventKind.FOUND, TODAY))])
     text = compose([digest], "mail", DEFAULT_TEMPLATES, NSE.zone).body
     assert text.splitlines()[0] == f"record {head}"
-    assert text.splitlines()[1].startswith("AAA")
+    assert "no probability" in text.splitlines()[1]
+    assert text.splitlines()[2].startswith("AAA")
     (without,) = setup_alerts.alerts_for_screen(TONIGHT, [_base("AAA", (EventKind.FOUND, TODAY))])
     assert "record" not in compose([without], "mail", DEFAULT_TEMPLATES, NSE.zone).body
 

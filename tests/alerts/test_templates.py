@@ -111,7 +111,7 @@ def test_a_provisional_alert_says_so() -> None:
 def test_a_digest_has_a_line_for_each_setup() -> None:
     message = compose([digest("AAA", "BBB")], "mail", Templates(), ZONE)
     assert message.title == "2 new setups after 2026-04-08"
-    assert [line.split()[0] for line in message.body.splitlines()] == ["AAA", "BBB"]
+    assert [line.split()[0] for line in message.body.splitlines()] == ["score:", "AAA", "BBB"]
 
 
 def test_the_key_is_of_the_alerts_and_the_channel() -> None:

@@ -1,8 +1,10 @@
 """Verdicts: known answers, the past alone decides, and nothing depends on how the market is cut or scaled."""
 
+import math
 import pickle
 from datetime import date
 from functools import cache
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -14,9 +16,10 @@ from vcpd.analysis.explain import describe_gate, explain
 from vcpd.analysis.screen import screen_rows
 from vcpd.analysis.screen_types import ScreenParams, ScreenResult
 from vcpd.analysis.thresholds import Thresholds
+from vcpd.analysis.verdicts import ScoreInputs, score_components, total_score
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.panel import Panel, build_panel
-from vcpd.domain.setups import BaseState, Gate, Setup
+from vcpd.domain.setups import SCORE_DESCRIPTION, SCORE_MEASURED, BaseState, Gate, Setup
 
 FEW = Thresholds(min_rs_universe=5)
 
@@ -249,7 +252,7 @@ def _series(panel: Panel) -> list[BarSeries]:
 
 @pytest.mark.parametrize("missing", [np.nan, 0.0], ids=["missing", "written as zero"])
 def test_missing_volume_is_unknown_and_confirms_nothing(missing: float) -> None:
-    """Without volume the dry-up is null, earns no points, and a breakout stays unconfirmed.
+    """Without volume the dry-up is null, and a breakout stays unconfirmed.
 
     Also where the breakout's is the first known: more than nothing is no multiple of it.
     """
@@ -262,7 +265,6 @@ def test_missing_volume_is_unknown_and_confirms_nothing(missing: float) -> None:
     setup = result.setups[0]
     assert setup.measures["dry_up"] is None
     assert setup.measures["dry"] is None
-    assert setup.components["dry_up"] == 0
     kinds = [event.kind.value for event in setup.events]
     assert "breakout_unconfirmed" in kinds
     assert "breakout" not in kinds
@@ -330,3 +332,42 @@ def test_real_market_has_setups_in_sane_numbers() -> None:
 def test_series_of_labelled_data_are_whole() -> None:
     """The known answers rest on two whole histories."""
     assert {one.symbol for one in read_series(real_data("labelled_vcp.parquet"))} == {"NFLX", "VIVO"}
+
+
+QUIET = ScoreInputs(
+    atr_pct=1.5, range_pct=4.0, final_depth_pct=3.0, above_pivot_pct=0.0, weeks=30, advance_pct=30.0
+)
+
+
+def test_a_quiet_long_base_at_its_pivot_after_a_small_advance_earns_all_points() -> None:
+    assert total_score(score_components(QUIET), BaseState.NEAR_PIVOT) == 100
+    assert total_score(score_components(QUIET), BaseState.SQUAT) < 100
+
+
+@pytest.mark.parametrize(
+    ("field", "worse", "component"),
+    [
+        ("atr_pct", 3.0, "small_atr"),
+        ("range_pct", 8.0, "narrow_range"),
+        ("final_depth_pct", 6.0, "shallow_final_contraction"),
+        ("above_pivot_pct", -5.0, "closeness"),
+        ("above_pivot_pct", 2.5, "closeness"),
+        ("weeks", 12, "length"),
+        ("advance_pct", 75.0, "small_advance"),
+    ],
+)
+def test_each_part_of_the_score_earns_less_where_its_measure_is_worse_or_unknown(
+    field: str, worse: float, component: str
+) -> None:
+    best = score_components(QUIET)
+    for value in (worse, math.nan):
+        points = score_components(QUIET._replace(**{field: value}))
+        assert points[component] < best[component]
+        assert {**points, component: 0} == {**best, component: 0}
+
+
+def test_what_a_score_has_been_worth_stands_in_the_documents_as_in_the_program() -> None:
+    text = " ".join(Path("docs/detector.md").read_text(encoding="utf-8").split())
+    assert SCORE_DESCRIPTION in text
+    assert SCORE_MEASURED in text
+    assert "%" not in SCORE_DESCRIPTION

@@ -179,7 +179,9 @@ class Templates(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     """Templates of the alerts, one table per kind; `{name}` and `{name:.2f}` are variables."""
 
     setups: DigestTemplate = DigestTemplate(
-        title="{headline} after {session}", body="record {record_head}", item=SETUP_ITEM
+        title="{headline} after {session}",
+        body="record {record_head}\nscore: how quiet a base is, how near its pivot; no probability",
+        item=SETUP_ITEM,
     )
     near_pivot: Template = _event_template("{name} nears its pivot {pivot:.2f}")
     breakout: Template = _event_template("{name} breaks out over {pivot:.2f}")

@@ -3,12 +3,10 @@
 import math
 from collections.abc import Sequence
 from datetime import date
-from itertools import pairwise
 from typing import Final, NamedTuple
 
 from vcpd.analysis.base_search import base_weeks, contractions_of, depths_pct, footprint_of, undercuts_of
 from vcpd.analysis.base_tracker import NO_BAR, BaseTracker
-from vcpd.analysis.contractions import contraction_value
 from vcpd.analysis.explain import describe_gate, describe_stay, nearest_miss
 from vcpd.analysis.gates import (
     YOUNG_SECOND_STAGE,
@@ -27,7 +25,6 @@ from vcpd.analysis.indicators import (
 )
 from vcpd.analysis.levels import round_to_tick
 from vcpd.analysis.session_context import HistoryWindow, SessionContext
-from vcpd.analysis.thresholds import SearchRules
 from vcpd.domain.setups import BaseState, EventKind, Gate, OwnChain, Setup, SetupEvent, SetupGroup
 
 STATE_CAPS: Final = {
@@ -37,34 +34,32 @@ STATE_CAPS: Final = {
     BaseState.FAILED: 10.0,
     BaseState.EXPIRED: 10.0,
 }
-BEST_CONTRACTION_VALUE: Final = 0.75
 
 
 class ScoreInputs(NamedTuple):
-    """What a score is made of."""
+    """What a score is made of, after a session; NaN is unknown."""
 
-    depths_pct: Sequence[float]
-    base_depth: float
-    weeks: float
-    tightness: TightnessMeasures
-    criteria_held: int
-    rating: float  # NaN unknown
-    close: float
-    pivot: float
-    undercuts: int
+    atr_pct: float  # ATR 20 over the close
+    range_pct: float  # of the last ten sessions
+    final_depth_pct: float
+    above_pivot_pct: float  # the close above the pivot; negative below it
+    weeks: float  # from the anchor
+    advance_pct: float  # into the anchor
 
 
-def score_components(qualities: ScoreInputs, rules: SearchRules) -> dict[str, float]:
-    """Each component's points, rounded to a hundredth."""
-    quiet = qualities.tightness
+def score_components(inputs: ScoreInputs) -> dict[str, float]:
+    """Each component's points, rounded to a hundredth; 100 together at most.
+
+    They describe how quiet a base is, how near its pivot, how long and after how small an advance. What that
+    order has been worth is measured by `benchmarks.detector_score`; it is no probability.
+    """
     shares = {
-        "contraction_quality": (25, _contraction_quality(qualities.depths_pct, rules)),
-        "tightness": (15, _tightness(quiet)),
-        "dry_up": (15, _linear_down(quiet.dry_up, 0.5, 1.2)),
-        "trend": (15, qualities.criteria_held / 8),
-        "relative_strength": (15, _linear_up(qualities.rating, 50, 95)),
-        "closeness": (10, _closeness(qualities.close / qualities.pivot - 1)),
-        "base_quality": (5, _base_quality(qualities)),
+        "small_atr": (20, _linear_down(inputs.atr_pct, 1.5, 5)),
+        "narrow_range": (20, _linear_down(inputs.range_pct, 4, 12)),
+        "shallow_final_contraction": (20, _linear_down(inputs.final_depth_pct, 3, 9)),
+        "closeness": (15, _closeness(inputs.above_pivot_pct)),
+        "length": (15, _linear_up(inputs.weeks, 3, 30)),
+        "small_advance": (10, _linear_down(inputs.advance_pct, 30, 120)),
     }
     return {name: round(most * share, 2) for name, (most, share) in shares.items()}
 
@@ -85,34 +80,9 @@ def _linear_down(value: float, full: float, none: float) -> float:
     return _linear_up(-value, -none, -full)
 
 
-def _contraction_quality(depths_pct: Sequence[float], rules: SearchRules) -> float:
-    """How nearly each fall halves the one before, how often, and how far the whole has come."""
-    merits = [contraction_value(after / before, rules) for before, after in pairwise(depths_pct)]
-    evenness = max(sum(merits) / len(merits), 0.0) / BEST_CONTRACTION_VALUE
-    number = _linear_up(len(merits), 0, 3)
-    shrunk = _linear_down(depths_pct[-1] / depths_pct[0], 0.12, 0.6)
-    return min(0.4 * evenness + 0.3 * number + 0.3 * shrunk, 1.0)
-
-
-def _tightness(quiet: TightnessMeasures) -> float:
-    return (
-        0.35 * _linear_down(quiet.range_pct, 3, 12)
-        + 0.25 * _linear_down(quiet.range_atr, 2, 5)
-        + 0.2 * _linear_down(quiet.closes_pct, 0.75, 3)
-        + 0.2 * _linear_down(quiet.atr_ratio, 0.6, 1.1)
-    )
-
-
-def _closeness(above: float) -> float:
-    """Full at the pivot, none 15 % below it or 5 % above it."""
-    return _linear_down(above, 0, 0.05) if above > 0 else _linear_up(above, -0.15, 0)
-
-
-def _base_quality(qualities: ScoreInputs) -> float:
-    long_enough = _linear_up(qualities.weeks, 3, 7)
-    not_too_deep = _linear_down(qualities.base_depth, 0.25, 0.5)
-    shaken_out = 0.2 if qualities.undercuts else 0.0
-    return min(0.4 * long_enough + 0.5 * not_too_deep + shaken_out, 1.0)
+def _closeness(above_pct: float) -> float:
+    """Full at the pivot, none 10 % below it or 5 % above it."""
+    return _linear_down(above_pct, 0, 5) if above_pct > 0 else _linear_up(above_pct, -10, 0)
 
 
 class SymbolSession(NamedTuple):
@@ -181,9 +151,7 @@ def evaluate_base(
     gates = tracker.structure.gates(t)
     quiet, line = _measure_symbol(place, tracker)
     undercuts = undercuts_of(bars, chain, place.session_context.sessions, t)
-    components = score_components(
-        _score_inputs(place, tracker, quiet, len(undercuts)), place.session_context.rules
-    )
+    components = score_components(_score_inputs(place, tracker, quiet, gates))
     return Setup(
         symbol=place.session_context.panel.symbols[place.row],
         as_of=place.session_context.as_of,
@@ -298,19 +266,16 @@ def _measure_symbol(place: SymbolSession, life: BaseTracker) -> tuple[TightnessM
 
 
 def _score_inputs(
-    place: SymbolSession, life: BaseTracker, quiet: TightnessMeasures, undercuts: int
+    place: SymbolSession, life: BaseTracker, quiet: TightnessMeasures, gates: dict[str, Gate]
 ) -> ScoreInputs:
-    t, chain = place.history.last, life.chain
+    advance = gates["prior_advance"].value
     return ScoreInputs(
-        depths_pct=depths_pct(place.bars, chain),
-        base_depth=chain.base_depth,
-        weeks=(t - chain.anchor) / 5,
-        tightness=quiet,
-        criteria_held=int(place.history.trend.held[-1]),
-        rating=float(place.history.trend.value[-1, 7]),
-        close=float(place.bars.close[-1]),
-        pivot=life.levels.pivot,
-        undercuts=undercuts,
+        atr_pct=quiet.atr_pct,
+        range_pct=quiet.range_pct,
+        final_depth_pct=depths_pct(place.bars, life.chain)[-1],
+        above_pivot_pct=100 * (float(place.bars.close[-1]) / life.levels.pivot - 1),
+        weeks=base_weeks(life.chain, place.history.last),
+        advance_pct=math.nan if advance is None else advance,
     )
 
 

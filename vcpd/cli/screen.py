@@ -26,7 +26,7 @@ from vcpd.cli.local import SYMBOL_HELP, add_bars_arguments, load_panel, row_rang
 from vcpd.cli.output import number_text, print_json, print_table
 from vcpd.core.errors import BadInputError
 from vcpd.domain.instruments import is_same_symbol
-from vcpd.domain.setups import BaseState, Setup, SetupGroup, count_groups, in_group_order
+from vcpd.domain.setups import SCORE_NOTE, BaseState, Setup, SetupGroup, count_groups, in_group_order
 
 SETUP_TABLE_COLUMNS: Final = (
     "symbol", "state", "footprint", "pivot", "to pivot %", "stop", "risk %", "rating", "score",
@@ -99,6 +99,8 @@ def _print_group(group: SetupGroup | None, setups: Sequence[Setup]) -> None:
     for setup in setups:
         for tolerance in setup.tolerances:
             print(f"{setup.symbol} {tolerance}")
+    if group is SetupGroup.SETUP:
+        print(SCORE_NOTE)
 
 
 def _counts_text(listing: SetupListing) -> str:

@@ -89,6 +89,19 @@ class Gate(msgspec.Struct, frozen=True, gc=False):
     stays: bool | None = None
 
 
+SCORE_DESCRIPTION: Final = (
+    "Score: points for a small ATR, a narrow range, a shallow final contraction, closeness to the pivot, "
+    "length and a small advance; no probability."
+)
+# The command that gives this sentence: python -m benchmarks.detector_score
+SCORE_MEASURED: Final = (
+    "On 1,357 purchases from 2023-01-01 on, in 3 markets, its rank correlation with the later R was "
+    "+0.08 (95 %: +0.03 .. +0.13) with one same stop of 8 %, and +0.03 (95 %: -0.02 .. +0.09) with each "
+    "base's own stop: it has ordered a little, with own stops not distinguishably."
+)
+SCORE_NOTE: Final = f"{SCORE_DESCRIPTION} {SCORE_MEASURED}"
+
+
 class SetupEvent(msgspec.Struct, frozen=True, gc=False):
     """A change in a base's life. `provisional` until the session's final bar confirms it.
 
@@ -118,7 +131,7 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     """What the detector says of one symbol after one session; prices on the instrument's tick.
 
     Without a base, `footprint`, `weeks`, `pivot`, `stop`, `state` and `anchor_date` are None and
-    `contractions` is empty; the gates show why. `score` is 0..100, `rs_rating` 1..99.
+    `contractions` is empty; the gates show why. `score` is points (SCORE_NOTE), `rs_rating` 1..99.
     """
 
     symbol: str

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from vcpd.core.errors import BadInputError
 from vcpd.domain.risk import RiskScore, RiskSummary
-from vcpd.domain.setups import Base, BaseState, Setup, SetupGroup, count_groups, in_group_order
+from vcpd.domain.setups import SCORE_NOTE, Base, BaseState, Setup, SetupGroup, count_groups, in_group_order
 from vcpd.web.context import SizeRequest, WebContext
 from vcpd.web.responses import HttpError, json_response
 from vcpd.web.routes import (
@@ -214,13 +214,17 @@ class SetupRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SetupTable(msgspec.Struct, frozen=True):
-    """The page's table; `judged` symbols in all, `passed` of the shown ones pass every gate."""
+    """The page's table; `judged` symbols in all, `passed` of the shown ones pass every gate.
+
+    `score_note` says what a score describes and what it has been worth.
+    """
 
     as_of: date | None
     count: int
     judged: int
     passed: int
     groups: Mapping[str, int]
+    score_note: str
     items: Sequence[SetupRow]
 
 
@@ -252,6 +256,7 @@ async def _setup_table(context: WebContext, request: web.Request) -> SetupTable:
         judged=0 if as_of is None else await context.setups.count(as_of),
         passed=sum(setup.passed for setup in setups),
         groups=count_groups(setup.group for setup in setups),
+        score_note=SCORE_NOTE,
         items=items,
     )
 

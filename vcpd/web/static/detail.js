@@ -3,7 +3,7 @@ import { get, symbolPath } from "./api.js";
 import { byId, h, meter, notice, errorNotice } from "./dom.js";
 import { MARKED, bare, day, largeMoney, number, percent, price, shortDay, whole, words } from "./format.js";
 import { sizing } from "./size.js";
-import { chip } from "./table.js";
+import { chip, current } from "./table.js";
 
 const SESSIONS_SHOWN = 420;
 let shownSymbol = null;
@@ -53,7 +53,7 @@ async function show(name, panel, frame, signal) {
   const events = life.setup?.events?.length ? life.setup.events : setup.events;
   panel.replaceChildren(head(name, setup), facts(setup, score), frame, legend(setup, events),
     verdict(setup, explained.lines), h("div", { class: "block columns" }, gates(setup), legs(setup, events)),
-    h("div", { class: "block columns" }, parts("Score", setup.score, componentBars(setup.components, mostOf)), riskParts(score)),
+    h("div", { class: "block columns" }, scoreParts(setup), riskParts(score)),
     sizing(setup));
   await draw(frame, bars, setup, events);
 }
@@ -124,24 +124,26 @@ function legs(setup, events) {
     life.length ? [h("br"), h("h3", {}, "Events"), h("ul", { class: "lines" }, life)] : null);
 }
 
-const MOST = { contraction_quality: 25, tightness: 15, dry_up: 15, trend: 15, relative_strength: 15, closeness: 10, base_quality: 5 };
-const mostOf = (name) => MOST[name] ?? 100;
-
-function componentBars(components, most, tone) {
-  return Object.entries(components).map(([name, value]) => h("div", { class: `bar ${tone?.(value) ?? ""}` }, h("span", {}, words(name)), meter((100 * value) / most(name)), h("span", {}, number(value, 0))));
+// Points in figures, without bars: a full bar would look like a sure gain.
+function scoreParts(setup) {
+  const rows = Object.entries(setup.components).map(([name, value]) => h("tr", {}, h("td", { class: "muted" }, words(name)), h("td", {}, number(value, 1))));
+  return h("div", {}, h("h3", {}, "Score", h("span", { class: "units" }, "points")),
+    rows.length ? h("table", { class: "small" }, h("tbody", {}, rows, h("tr", {}, h("td", {}, "sum, capped by state"), h("td", {}, number(setup.score, 0)))))
+      : h("p", { class: "muted" }, "Only bases are scored."),
+    h("p", { class: "muted" }, current()?.score_note ?? ""));
 }
 
-function parts(title, value, bars) {
-  return h("div", {}, h("h3", {}, `${title} ${number(value, 0)}`), bars.length ? h("div", { class: "bars" }, bars) : h("p", { class: "muted" }, "Only bases are scored."));
+function componentBars(components) {
+  const tone = (value) => (value >= 80 ? "extreme" : value >= 60 ? "elevated" : value >= 40 ? "moderate" : "low");
+  return Object.entries(components).map(([name, value]) => h("div", { class: `bar ${tone(value)}` }, h("span", {}, words(name)), meter(value), h("span", {}, number(value, 0))));
 }
 
 function riskParts(score) {
   if (!score || score.score === null) return h("div", {}, h("h3", {}, "Risk"), h("p", { class: "muted" }, score?.reason ?? "Not scored yet."));
-  const tone = (value) => (value >= 80 ? "extreme" : value >= 60 ? "elevated" : value >= 40 ? "moderate" : "low");
   const m = score.metrics;
   const numbers = [["Volatility, year", percent(100 * m.annual_volatility)], ["Deepest fall", percent(100 * m.max_drawdown)], ["Beta", number(m.beta, 2)],
     ["ATR 14", percent(m.atr14_pct)], ["Traded a day", m.median_traded_value ? largeMoney(m.median_traded_value) : "–"]];
-  return h("div", {}, parts(`Risk · ${score.band} ·`, score.score, componentBars(score.components, () => 100, tone)),
+  return h("div", {}, h("h3", {}, `Risk · ${score.band} · ${number(score.score, 0)}`), h("div", { class: "bars" }, componentBars(score.components)),
     h("table", { class: "small" }, h("tbody", {}, numbers.map(([name, value]) => h("tr", {}, h("td", { class: "muted" }, name), h("td", {}, value))))),
     h("p", { class: "muted" }, `after ${day(score.as_of)}; 100 is the riskiest of the universe`));
 }

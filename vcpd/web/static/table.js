@@ -1,6 +1,6 @@
 // The table of setups: sorted by its column heads, filtered while typing, drawn a screenful at a time.
 import { get } from "./api.js";
-import { byId, h, meter, notice, s, errorNotice } from "./dom.js";
+import { byId, h, notice, s, errorNotice } from "./dom.js";
 import { bare, number, percent, price, signed, words } from "./format.js";
 
 const ROWS_A_TURN = 120;
@@ -15,7 +15,7 @@ const COLUMNS = [
   { key: "symbol", head: "Symbol", kind: "text", cell: nameCell },
   { key: "sector", head: "Sector", kind: "text wide sector", cell: (row) => row.sector ?? "–" },
   { key: "state", head: "State", kind: "text state", cell: (row) => (row.state ? chip(row.state) : null) },
-  { key: "score", head: "Score", cell: (row) => h("span", { class: "meter" }, meter(row.score), number(row.score, 0)) },
+  { key: "score", head: "Score", cell: (row) => number(row.score, 0) },
   { key: "rating", head: "RS", kind: "rating", cell: (row) => row.rating ?? "–" },
   { key: "footprint", head: "Footprint", kind: "mid", cell: (row) => row.footprint ?? "–" },
   { key: "close", head: "Close", kind: "mid", cell: (row) => price(row.close) },
@@ -126,7 +126,7 @@ function heads() {
   return h("thead", {}, h("tr", {}, COLUMNS.map((column) => h("th", {
     scope: "col", class: column.kind,
     "aria-sort": column.key && column.key === shown.sort ? (shown.descending ? "descending" : "ascending") : null,
-  }, column.key ? h("button", { type: "button", "data-key": column.key, onclick: () => sortBy(column) }, column.head)
+  }, column.key ? h("button", { type: "button", "data-key": column.key, title: column.key === "score" ? board.score_note : null, onclick: () => sortBy(column) }, column.head)
     : h("button", { type: "button", tabindex: -1, disabled: true }, column.head)))));
 }
 
