@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -21,7 +21,7 @@ from vcpd.core.errors import ConfigurationError
 from vcpd.domain.calendar import TradingCalendar
 from vcpd.domain.exchange import Exchange
 from vcpd.domain.quality_flags import QualityParameters
-from vcpd.jobs.settings import CollectSettings, WatchSettings
+from vcpd.jobs.settings import BackupSettings, CollectSettings, WatchSettings
 from vcpd.jobs.universe import UniverseSettings
 from vcpd.kite.settings import KiteSettings, LimitSettings, TickerSettings
 from vcpd.plugins import (
@@ -32,41 +32,13 @@ from vcpd.plugins import (
     plugin_settings,
     plugin_tables,
 )
-from vcpd.runtime.settings import LogSettings, WorkerSettings
+from vcpd.runtime.settings import DaemonSettings, LogSettings, WorkerSettings
 from vcpd.sandbox.settings import SandboxSettings
 from vcpd.schedule.policy import JobPolicy, ScheduleSettings, default_policies, merge_policy
 from vcpd.store.settings import StoreSettings
 from vcpd.web.settings import WebSettings
 
 S = TypeVar("S", bound=msgspec.Struct)
-
-
-class DaemonSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The market that the daemon follows, and its state directory."""
-
-    reloadable: ClassVar[bool] = False
-
-    market: Annotated[
-        str,
-        msgspec.Meta(
-            min_length=1,
-            description="`sandbox` (a simulated exchange of its own), `kite` (Zerodha, needs an account), "
-            "`bhavcopy` (the exchange's daily bhavcopy files), or the name of an installed plug-in",
-        ),
-    ] = "sandbox"
-    state_dir: Annotated[
-        str,
-        msgspec.Meta(
-            min_length=1,
-            description="everything that vcpd writes is below this directory; relative to this file",
-        ),
-    ] = "state"
-    shutdown_timeout_s: Annotated[
-        float,
-        msgspec.Meta(
-            gt=0, le=600, description="how long running work may take to finish when the daemon stops"
-        ),
-    ] = 20.0
 
 
 class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -79,6 +51,7 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     ticker: TickerSettings = TickerSettings()
     bhavcopy: BhavcopySettings = BhavcopySettings()
     store: StoreSettings = StoreSettings()
+    backup: BackupSettings = BackupSettings()
     universe: UniverseSettings = UniverseSettings()
     collect: CollectSettings = CollectSettings()
     quality: QualityParameters = QualityParameters()
@@ -122,11 +95,17 @@ class LoadedConfiguration(msgspec.Struct, frozen=True):
     origins: Mapping[str, str]
     folder: Path
     deprecated: tuple[str, ...] = ()
+    path: Path | None = None
 
     @property
     def state_dir(self) -> Path:
         """Absolute path of the directory below which the daemon writes."""
         return (self.folder / self.configuration.daemon.state_dir).resolve()
+
+    @property
+    def backup_folder(self) -> Path:
+        """Absolute path of the folder of scheduled backups."""
+        return self.state_dir / self.configuration.backup.folder
 
 
 def load_configuration(path: Path, environment: Mapping[str, str] | None = None) -> LoadedConfiguration:
@@ -147,7 +126,7 @@ def load_configuration(path: Path, environment: Mapping[str, str] | None = None)
     if reader.problems or configuration is None:
         raise ConfigurationError(sorted(reader.problems))
     deprecated = (*renamed_keys, *renamed_variables)
-    return LoadedConfiguration(configuration, origins, path.resolve().parent, deprecated)
+    return LoadedConfiguration(configuration, origins, path.resolve().parent, deprecated, path.resolve())
 
 
 def deprecation_warning(deprecated: Sequence[str]) -> str:

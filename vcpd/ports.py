@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 
 from vcpd.domain.alerts import Alert, AlertKind, OutboxCounts, PendingDelivery, StoredAlert
+from vcpd.domain.backup import BackupFile
 from vcpd.domain.bars import BarSeries, BarTable
 from vcpd.domain.instruments import Instrument, InstrumentChanges, Quote, StoredInstrument
 from vcpd.domain.live import FeedStatus, LiveEvent, LivePrices, MinuteVolumes, StoredVolumeCurve
@@ -355,3 +356,23 @@ class Outbox(Protocol):
         ...
 
     async def unlatch(self, name: str) -> None: ...
+
+
+class BackupStore(Protocol):
+    """Backups of everything that is stored. Raises UnavailableError or RetryableError."""
+
+    async def write(self, progress: Progress) -> BackupFile:
+        """A new backup of this instant; it appears whole or not at all."""
+        ...
+
+    async def files(self) -> Sequence[BackupFile]:
+        """The backups, oldest first."""
+        ...
+
+    async def prune(self, keep: int) -> int:
+        """Delete all but the newest `keep`; give the number of deleted files."""
+        ...
+
+    async def try_restore(self, backup: BackupFile, progress: Progress) -> int:
+        """Try that the backup can be restored, without touching what is stored; give its number of rows."""
+        ...

@@ -23,7 +23,9 @@ def watched(states: list[KiteLoginStatus]) -> int:
     scheduler: Any = SimpleNamespace(retry_failed=made_up.append)
     monitor: Any = SimpleNamespace(changed=SimpleNamespace(set=lambda: None))
     rest: Any = None
-    tasks = DaemonTasks(ServiceManager(None), rest, scheduler, monitor, rest, rest, market, rest, rest, rest)
+    tasks = DaemonTasks(
+        ServiceManager(None), rest, scheduler, monitor, rest, rest, market, rest, rest, rest, rest
+    )
 
     async def act() -> None:
         work = tasks._watch_login()

@@ -50,7 +50,8 @@ def test_the_coming_days_name_each_run_and_why_a_day_has_none(tmp_path: Path, ca
     said = capsys.readouterr().out
     sunday, monday, tuesday = said.split("2026-01-25")[1].partition("2026-01-26")[0], said, said
     assert "no session: Sunday" in sunday
-    assert "nothing runs" in sunday
+    assert "housekeeping" not in sunday
+    assert "19:30  backup" in sunday
     assert "no session: Republic Day" in monday
     assert "15:35  collect" in tuesday
     assert "or as soon as collect is done" in tuesday

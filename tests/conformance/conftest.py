@@ -1,9 +1,11 @@
 """Each port's suite runs over the one fake and over the real adapter on a real PostgreSQL."""
 
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import pytest
 
+from tests.fakes.backups import FakeBackups
 from tests.fakes.clock import FakeClock
 from tests.fakes.collection import FakeBarStore, FakeQuarantineStore, Fate
 from tests.fakes.outbox import FakeOutbox
@@ -11,8 +13,9 @@ from tests.fakes.results import FakeRiskStore, FakeSetupStore
 from tests.fakes.runs import FakeRunStore
 from tests.postgres import database, migrated_template, postgres_server
 from tests.store.market import instruments_of
-from vcpd.ports import BarStore, Outbox, QuarantineStore, RiskStore, RunStore, SetupStore
+from vcpd.ports import BackupStore, BarStore, Outbox, QuarantineStore, RiskStore, RunStore, SetupStore
 from vcpd.store.alerts import PostgresOutbox
+from vcpd.store.backup_folder import PostgresBackups
 from vcpd.store.bars import PostgresBarStore
 from vcpd.store.database import Database
 from vcpd.store.quarantine import PostgresQuarantineStore
@@ -35,6 +38,13 @@ def adapter(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def clock() -> FakeClock:
     return FakeClock(NOON)
+
+
+@pytest.fixture
+def backups(adapter: str, database: Database, clock: FakeClock, tmp_path: Path) -> BackupStore:
+    if adapter == "fake":
+        return FakeBackups(clock, rows=len(SYMBOLS))
+    return PostgresBackups(database, lambda: tmp_path / "backups", clock)
 
 
 @pytest.fixture

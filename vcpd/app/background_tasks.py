@@ -13,7 +13,7 @@ from vcpd.app.alert_monitor import AlertMonitor
 from vcpd.app.live_configuration import LiveConfiguration
 from vcpd.app.market import MarketConnection
 from vcpd.app.monitor import Monitor
-from vcpd.app.panels import PanelReader
+from vcpd.app.panels import PanelReader, UniversePanelStore
 from vcpd.app.storage import Storage
 from vcpd.core.errors import UnavailableError
 from vcpd.domain.runs import RunCause
@@ -41,13 +41,15 @@ class DaemonTasks:
         heartbeats: Heartbeats,
         storage: Storage,
         market: MarketConnection,
+        panels: UniversePanelStore,
         current_panel: PanelReader,
         alerts: AlertService,
         alert_monitor: AlertMonitor,
     ) -> None:
         self._manager, self._heartbeats = manager, heartbeats
         self._live, self._scheduler, self._monitor = live, scheduler, monitor
-        self._storage, self._market, self._current_panel = storage, market, current_panel
+        self._storage, self._market = storage, market
+        self._panels, self._current_panel = panels, current_panel
         self._alerts, self._alert_monitor = alerts, alert_monitor
 
     def coroutines(self) -> dict[str, Coroutine[Any, Any, None]]:
@@ -57,6 +59,7 @@ class DaemonTasks:
             "loop-lag": self._monitor.lag.run(),
             "measuring": self._measure(),
             "run-follower": self._monitor.follow_runs(),
+            "panel-recovery": self._recover_panel(),
             "telling": self._report_status(),
             "scheduler-watch": self._watch_scheduler(),
             "alert-delivery": self._alerts.run(),
@@ -101,6 +104,19 @@ class DaemonTasks:
 
     async def _measure(self) -> None:
         await observe_repeatedly("measuring", self._monitor.observe, MEASURE_INTERVAL_S)
+
+    async def _recover_panel(self) -> None:
+        """Make the panel from the stored bars where it is missing: after a restore, or a deletion."""
+
+        async def recover() -> None:
+            running = any(job.running is not None for job in self._scheduler.snapshot().jobs)
+            if running or self._current_panel.last_loaded is not None or not self._scheduler.is_leading:
+                return
+            if await self._panels.current() is None and await self._storage.bars.newest_session() is not None:
+                reference = await self._panels.refresh()
+                log.info("daemon.panel_recovered", symbols=reference.n_symbols)
+
+        await observe_repeatedly("panel", recover, MEASURE_INTERVAL_S)
 
     async def _report_status(self) -> None:
         async def report() -> None:

@@ -45,6 +45,7 @@ from vcpd.runtime.systemd import Heartbeats, ServiceManager
 from vcpd.runtime.worker_pool import WorkerPool
 from vcpd.schedule.clock_guard import EarliestDate, no_earliest_date
 from vcpd.schedule.scheduler import Scheduler
+from vcpd.store.backup_folder import PostgresBackups, backup_members
 from vcpd.store.embedded_process import FolderLock
 from vcpd.store.panel import PostgresPanelStore
 from vcpd.store.panel_files import open_panel
@@ -154,7 +155,9 @@ class Container:
     async def _open_storage(self) -> Storage:
         dsn = await asyncio.to_thread(self._dsn)
         try:
-            storage = await open_storage(self._configuration.store, dsn, self._state_dir, self._clock)
+            storage = await open_storage(
+                self._configuration.store, dsn, self._state_dir, self._clock, self._loaded.backup_folder
+            )
         except (RetryableError, UnavailableError) as error:
             raise StorageUnavailableError(str(error)) from error
         close_s = self._configuration.store.stop_timeout_s + STORE_CLOSE_MARGIN_S
@@ -189,7 +192,12 @@ class Container:
         channels, alerts = self._open_alerts(live, storage, charts, secrets)
         watch = build_watch(live.configuration, market, storage, clock, alerts)
         sectors = build_sector_source(market, panels.universe, self._loaded.folder)
-        jobs = JobDependencies(market, storage, panels, workers, clock, live.calendar, watch, sectors)
+        backups = PostgresBackups(
+            storage.database, lambda: live.backup_folder, clock, partial(backup_members, self._loaded.path)
+        )
+        jobs = JobDependencies(
+            market, storage, panels, workers, clock, live.calendar, watch, backups, sectors
+        )
         scheduler = self._scheduler(storage, jobs, resources)
         monitor = Monitor(live, clock, storage, scheduler, resources)
         scheduler.on_run_finished(monitor.on_run_finished)
@@ -214,6 +222,7 @@ class Container:
             heartbeats,
             storage,
             market,
+            panels,
             current_panel,
             alerts,
             alert_monitor,

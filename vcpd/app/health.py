@@ -17,6 +17,7 @@ from vcpd.domain.calendar import unscheduled_closing_text, unscheduled_session_t
 from vcpd.domain.health import Health, HealthReadings, score_health
 from vcpd.domain.panel import Panel
 from vcpd.domain.runs import Outcome, Run
+from vcpd.jobs.backup import are_backups_enabled
 from vcpd.ports import Clock
 from vcpd.runtime.systemd import Heartbeats
 from vcpd.runtime.worker_pool import WorkerPool
@@ -78,6 +79,7 @@ class HealthService:
             database=vitals.database_error,
             oversized_workers=self.bloated_workers(),
             reload_error=self.live.status.refused[0] if self.live.status.refused else None,
+            backup_age_days=self._overdue_backup_days(now),
             disk_free_pct=vitals.disk_free_pct,
             alerts_given_up=vitals.outbox.given_up,
             channels_missing=self.alerts.plan.missing,
@@ -170,6 +172,18 @@ class HealthService:
         waiting = {job.name for job in status.jobs if job.waiting}
         latest = status.as_of - ORPHAN_AFTER
         return [run for run in self.monitor.recent if _is_orphan(run, latest, owned, waiting)]
+
+    def _overdue_backup_days(self, now: datetime) -> float | None:
+        """The age of the newest backup in days, where it is above [backup] max_age_days; else None.
+
+        Where there is none yet, the daemon's own start counts.
+        """
+        settings = self.live.configuration.backup
+        if not are_backups_enabled(settings, is_embedded=self.monitor.storage.embedded is not None):
+            return None
+        newest = self.monitor.newest_backup
+        age_days = (now - (self.monitor.since if newest is None else newest.created_at)) / timedelta(days=1)
+        return age_days if age_days > settings.max_age_days else None
 
     def bloated_workers(self) -> int:
         mark_mb = self.live.configuration.workers.recycle_above_mb

@@ -15,6 +15,7 @@ from vcpd.config import Configuration
 from vcpd.core.errors import ConfigurationError, RetryableError
 from vcpd.domain.calendar import TradingCalendar
 from vcpd.domain.runs import RunContext, RunResult
+from vcpd.jobs.backup import BackUp
 from vcpd.jobs.collect import Collect, Reconcile
 from vcpd.jobs.fetch import HistoryFetcher
 from vcpd.jobs.gaps import BarFinality
@@ -26,7 +27,7 @@ from vcpd.jobs.screen import ScoreRisk, Screen
 from vcpd.jobs.universe import Universe
 from vcpd.jobs.watch import Watch, WatchDependencies
 from vcpd.kite.client import KiteClient
-from vcpd.ports import Clock, Notifier, Workers
+from vcpd.ports import BackupStore, Clock, Notifier, Workers
 from vcpd.runtime.clock import WallClock
 from vcpd.runtime.process_tuning import trim_heap
 from vcpd.schedule.job import Job
@@ -35,7 +36,7 @@ from vcpd.schedule.policy import JobPolicy
 LIVE_KINDS: Final = frozenset({"screen", "watch"})  # started by hand, these work on the running session
 LONG_RUNNING_KINDS: Final = frozenset({"watch"})
 JOB_KINDS: Final = frozenset(
-    {"instruments", "collect", "reconcile", "watch", "screen", "risk", "housekeeping"}
+    {"instruments", "collect", "reconcile", "watch", "screen", "risk", "housekeeping", "backup"}
 )
 JobFunction = Callable[[RunContext], Awaitable[RunResult]]
 SECTORS_TIMEOUT: Final = aiohttp.ClientTimeout(total=20)
@@ -52,6 +53,7 @@ class JobDependencies:
     clock: Clock
     calendar: TradingCalendar
     watch: Watch
+    backups: BackupStore
     sectors: SectorSource | None = None
 
 
@@ -114,6 +116,13 @@ def _job_functions(configuration: Configuration, means: JobDependencies) -> Mapp
         ),
         "risk": ScoreRisk(means.panels, means.workers, storage.risk, configuration.risk),
         "housekeeping": Housekeeping(storage.runs, storage.database, means.clock),
+        "backup": BackUp(
+            means.backups,
+            storage.runs,
+            means.clock,
+            configuration.backup,
+            is_embedded=storage.embedded is not None,
+        ),
     }
 
 

@@ -42,6 +42,11 @@ class LiveConfiguration:
         return self._state_dir
 
     @property
+    def backup_folder(self) -> Path:
+        """Absolute path of the folder of scheduled backups."""
+        return self._state_dir / self._configuration.backup.folder
+
+    @property
     def status(self) -> ReloadStatus:
         return self._status
 

@@ -17,6 +17,7 @@ from vcpd.app.storage import Storage
 from vcpd.core.errors import VcpdError
 from vcpd.core.wakeup import Wakeup
 from vcpd.domain.alerts import OutboxCounts
+from vcpd.domain.backup import BackupFile, newest_backup
 from vcpd.domain.calendar import TradingCalendar
 from vcpd.domain.quality_rules import USER_FILTER_RULES, QualityFlag
 from vcpd.domain.runs import Outcome, Run
@@ -25,6 +26,7 @@ from vcpd.runtime.clock import WallClock
 from vcpd.runtime.resources import LoopLag, ResourceMonitor, ResourceSnapshot
 from vcpd.schedule.scheduler import Scheduler
 from vcpd.schedule.status import JobStatus, SchedulerStatus
+from vcpd.store.backup_folder import list_backups
 
 DURATION_BUCKETS_S: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3_600.0)
 RUNS: Final = Counter("vcpd_runs", "Finished runs of jobs, by outcome.", ["job", "outcome"])
@@ -109,6 +111,7 @@ class Monitor:
     newest_bar: date | None = None  # the newest session of which the store holds any bar
     newest_screen: date | None = None  # the newest session that was screened after its close
     unscheduled: Mapping[date, int] = field(default_factory=dict)  # symbols with bars of days without session
+    newest_backup: BackupFile | None = None
     runs_version: object = None
     outbox: OutboxCounts = NO_DELIVERIES
     run_counters: RunCounters = field(default_factory=RunCounters)
@@ -200,6 +203,7 @@ class Monitor:
         since = self.live.calendar.local_date(self.clock.now()) - UNSCHEDULED_WINDOW
         self.unscheduled = await storage.quarantine.unscheduled_sessions(since)
         self.newest_screen = await _newest_screen(self.storage, self.live)
+        self.newest_backup = newest_backup(await asyncio.to_thread(list_backups, self.live.backup_folder))
 
 
 async def _newest_screen(storage: Storage, live: LiveConfiguration) -> date | None:

@@ -230,6 +230,9 @@ class PerformanceService:
             daemon_mb=None if system is None else system.daemon.proportional_mb or system.daemon.resident_mb,
             threads=None if system is None else system.daemon.threads,
             disk_free_pct=vitals.disk_free_pct,
+            last_backup_s=None
+            if vitals.newest_backup is None
+            else vitals.newest_backup.created_at.timestamp(),
             alerts=self.alerts.sent,
             alerts_pending=vitals.outbox.pending,
             alerts_given_up=vitals.outbox.given_up,

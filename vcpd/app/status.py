@@ -173,6 +173,7 @@ class StatusService:
             "loop_lag": self.monitor.lag.snapshot(),
             "configuration": self.live.status,
             "alerts": self._alert_status(),
+            "backup": self._backup_status(now),
             "warnings": [
                 warning
                 for warning in [self.live.calendar.warning(self.live.calendar.local_date(now))]
@@ -254,6 +255,14 @@ class StatusService:
             if one.symbol == symbol:
                 return BarSeries(symbol, (await self.storage.bars.series(one.id)).records)
         raise KeyError(symbol)
+
+    def _backup_status(self, now: datetime) -> Mapping[str, Any] | None:
+        """The newest scheduled backup; None while there is none."""
+        newest = self.monitor.newest_backup
+        if newest is None:
+            return None
+        age_s = round((now - newest.created_at).total_seconds(), 1)
+        return {"newest_at": newest.created_at, "age_s": age_s, "size_bytes": newest.size_bytes}
 
     def _sessions(self, now: datetime) -> Mapping[str, date | None]:
         return {

@@ -1,12 +1,14 @@
 """Open the PostgreSQL store (external or embedded) with its repositories."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from vcpd.core.secrets import Secret
 from vcpd.ports import Clock
 from vcpd.store.alerts import PostgresOutbox
+from vcpd.store.backup_folder import copy_before_migration
 from vcpd.store.bars import PostgresBarStore
 from vcpd.store.database import Database
 from vcpd.store.embedded import EmbeddedPostgres
@@ -45,22 +47,27 @@ class Storage:
             await self.embedded.stop()
 
 
-async def open_storage(settings: StoreSettings, dsn: Secret | None, state: Path, clock: Clock) -> Storage:
+async def open_storage(
+    settings: StoreSettings, dsn: Secret | None, state: Path, clock: Clock, backups: Path
+) -> Storage:
     """Start the embedded server unless there is a `dsn`, connect, migrate.
 
-    Raises UnavailableError or PermanentError with what to do; nothing stays running after an error.
+    Before a migration of a store that is in use, a copy of it is written to the folder `backups`. Raises
+    UnavailableError or PermanentError with what to do; nothing stays running after an error.
     """
     if dsn is not None:
-        return await _connect(dsn, settings, clock, None)
+        return await _connect(dsn, settings, clock, None, backups)
     embedded = EmbeddedPostgres(state / STORE_FOLDER, settings)
     try:
-        return await _connect(Secret(await embedded.start()), settings, clock, embedded)
+        return await _connect(Secret(await embedded.start()), settings, clock, embedded, backups)
     except BaseException:
         await embedded.stop()
         raise
 
 
-async def attach_storage(settings: StoreSettings, dsn: Secret | None, state: Path, clock: Clock) -> Storage:
+async def attach_storage(
+    settings: StoreSettings, dsn: Secret | None, state: Path, clock: Clock, backups: Path
+) -> Storage:
     """The store for a moment beside the daemon: through the server it already runs, else as `open_storage`.
 
     Closing it never stops a server that somebody else started.
@@ -68,18 +75,18 @@ async def attach_storage(settings: StoreSettings, dsn: Secret | None, state: Pat
     embedded = EmbeddedPostgres(state / STORE_FOLDER, settings)
     running = None if dsn is not None else await embedded.attach()
     if running is None:
-        return await open_storage(settings, dsn, state, clock)
+        return await open_storage(settings, dsn, state, clock, backups)
     try:
-        return await _connect(Secret(running), settings, clock, embedded)
+        return await _connect(Secret(running), settings, clock, embedded, backups)
     except BaseException:
         await embedded.stop()
         raise
 
 
 async def _connect(
-    dsn: Secret, settings: StoreSettings, clock: Clock, embedded: EmbeddedPostgres | None
+    dsn: Secret, settings: StoreSettings, clock: Clock, embedded: EmbeddedPostgres | None, backups: Path
 ) -> Storage:
-    database = await Database.open(dsn, settings)
+    database = await Database.open(dsn, settings, partial(copy_before_migration, backups, clock))
     return Storage(
         database=database,
         leadership=LeaderLock(dsn, settings),

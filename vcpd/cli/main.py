@@ -167,6 +167,18 @@ def _add_record(parser: argparse.ArgumentParser) -> None:
     add_record_arguments(parser)
 
 
+def _add_backup(parser: argparse.ArgumentParser) -> None:
+    from vcpd.cli.backup import add_backup_arguments
+
+    add_backup_arguments(parser)
+
+
+def _add_restore(parser: argparse.ArgumentParser) -> None:
+    from vcpd.cli.backup import add_restore_arguments
+
+    add_restore_arguments(parser)
+
+
 def _add_migrate(parser: argparse.ArgumentParser) -> None:
     from vcpd.cli.store import add_migrate_arguments
 
@@ -263,6 +275,8 @@ COMMANDS: Final = (
     ),
     Command("export", "write stored bars, setups or risk scores to a file", _add_export),
     Command("record", "the record of every setup that was reported, with what was known then", _add_record),
+    Command("backup", "write everything that is stored to one file, also while the daemon runs", _add_backup),
+    Command("restore", "replace what is stored by a backup, completely or not at all", _add_restore),
     Command("migrate", "upgrade the database schema; `vcpd run` does so at start-up", _add_migrate),
     Command(
         "calendar",

@@ -71,7 +71,7 @@ async def open_store(arguments: argparse.Namespace) -> AsyncIterator[OpenStore]:
     except OSError as error:
         raise UnavailableError(f"cannot use {state} ({error.strerror}): set another state_dir") from None
     settings = loaded.configuration.store
-    storage = await attach_storage(settings, store_dsn_of(loaded), state, WallClock())
+    storage = await attach_storage(settings, store_dsn_of(loaded), state, WallClock(), loaded.backup_folder)
     try:
         calendar = loaded.configuration.calendar
         yield OpenStore(loaded.configuration, storage, calendar, loaded.folder)

@@ -1,5 +1,6 @@
 """Atomic replacement of files, and publishing of versioned folders: write beside, fsync, rename."""
 
+import glob
 import os
 import shutil
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from vcpd.core.errors import UnavailableError
 DEFAULT_FILE_MODE: Final = 0o666  # less the process's umask
 DEFAULT_FOLDER_MODE: Final = 0o777
 UNFINISHED_PREFIX: Final = "unfinished-"
+UNFINISHED_SUFFIX: Final = ".unfinished"
 
 
 def write_atomic(
@@ -33,6 +35,30 @@ def write_atomic(
     except OSError as error:
         with suppress(OSError):
             unfinished.unlink(missing_ok=True)
+        raise UnavailableError(
+            f"cannot write {path} ({error.strerror}): free space or make its folder writable"
+        ) from None
+
+
+@contextmanager
+def publish_file(path: Path) -> Iterator[Path]:
+    """Give a path beside `path` to write a large file at; after the block it replaces `path` in one step.
+
+    The writer syncs its file. What killed writers of the same file left unfinished is deleted first. Raises
+    UnavailableError where the disk is the reason; after any exception nothing remains beside the old file.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for old in path.parent.glob(f".{glob.escape(path.name)}.*{UNFINISHED_SUFFIX}"):
+            old.unlink(missing_ok=True)
+        unfinished = path.with_name(f".{path.name}.{uuid4().hex}{UNFINISHED_SUFFIX}")
+        try:
+            yield unfinished
+            unfinished.replace(path)
+            _fsync_folder(path.parent)
+        finally:
+            unfinished.unlink(missing_ok=True)
+    except OSError as error:
         raise UnavailableError(
             f"cannot write {path} ({error.strerror}): free space or make its folder writable"
         ) from None

@@ -59,6 +59,7 @@ class HealthReadings(msgspec.Struct, frozen=True, kw_only=True):
     calendar: str | None = None  # the calendar's own warning
     database: str | None = None  # why it does not answer
     oversized_workers: int = 0
+    backup_age_days: float | None = None  # of the newest one, where it is older than it may be
     reload_error: str | None = None
     disk_free_pct: float | None = None
     alerts_given_up: int = 0  # deliveries of the last day that nobody will get
@@ -271,6 +272,13 @@ def _dependency_penalties(readings: HealthReadings) -> Iterator[Penalty]:
             "correct [schedule] in the configuration and reload it: `systemctl reload vcpd`",
         )
     yield from _alert_penalties(readings)
+    if readings.backup_age_days is not None:
+        yield Penalty(
+            "backup",
+            5,
+            f"the store has not been backed up for {readings.backup_age_days:.0f} days",
+            "see why at GET /api/runs?job=backup, then POST /api/jobs/backup/run",
+        )
     if readings.reload_error is not None:
         yield Penalty(
             "configuration",
@@ -318,6 +326,7 @@ class MetricsSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     daemon_mb: float | None
     threads: int | None
     disk_free_pct: float | None
+    last_backup_s: float | None = None  # seconds since 1970 of the newest scheduled backup
     alerts: Mapping[tuple[str, str], int] = {}  # attempts by (channel, outcome)
     alerts_pending: int = 0
     alerts_given_up: int = 0  # in the last day

@@ -1,4 +1,4 @@
-"""Settings of collection and of the live watch."""
+"""Settings of collection, of the live watch, and of backups."""
 
 from typing import Annotated, ClassVar, Literal
 
@@ -105,4 +105,34 @@ class WatchSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     ] = 30
     volume_curve_max_age_days: Annotated[
         int, Meta(ge=1, le=365, description="a volume curve older than this is estimated again")
+    ] = 30
+
+
+class BackupSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Scheduled backups of the store; [jobs.backup] says when."""
+
+    reloadable: ClassVar[bool] = True
+
+    enabled: Annotated[
+        bool | None,
+        Meta(description="Whether the job `backup` writes backups; unset: only of the embedded store."),
+    ] = None
+    folder: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="Folder of the backups, relative to the state directory; better on another disk.",
+        ),
+    ] = "backups"
+    keep: Annotated[int, Meta(ge=1, le=1000, description="Number of scheduled backups that are kept.")] = 7
+    max_age_days: Annotated[
+        float, Meta(gt=0, le=365, description="Older than this, the newest backup costs points of health.")
+    ] = 3.0
+    trial_restore_interval_days: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=365,
+            description="Days between trial restores of a new backup into a scratch schema; 0: none.",
+        ),
     ] = 30

@@ -16,6 +16,34 @@ def default_worker_count() -> int:
     return min(2, len(os.sched_getaffinity(0)))
 
 
+class DaemonSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The market that the daemon follows, and its state directory."""
+
+    reloadable: ClassVar[bool] = False
+
+    market: Annotated[
+        str,
+        msgspec.Meta(
+            min_length=1,
+            description="`sandbox` (a simulated exchange of its own), `kite` (Zerodha, needs an account), "
+            "`bhavcopy` (the exchange's daily bhavcopy files), or the name of an installed plug-in",
+        ),
+    ] = "sandbox"
+    state_dir: Annotated[
+        str,
+        msgspec.Meta(
+            min_length=1,
+            description="everything that vcpd writes is below this directory; relative to this file",
+        ),
+    ] = "state"
+    shutdown_timeout_s: Annotated[
+        float,
+        msgspec.Meta(
+            gt=0, le=600, description="how long running work may take to finish when the daemon stops"
+        ),
+    ] = 20.0
+
+
 class WorkerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Worker processes, which do all computing."""
 

@@ -53,9 +53,7 @@ def run_warm_ups(warm_ups: Sequence[WarmUp]) -> None:
 
 
 def _start_process(method: StartMethod, warm_ups: Sequence[WarmUp], preload: Sequence[str]) -> BaseProcess:
-    process = start_context(method, preload).Process(
-        target=run_warm_ups, args=(warm_ups,), name="vcpd-rehearsal"
-    )
+    process = start_context(method, preload).Process(target=run_warm_ups, args=(warm_ups,), name="vcpd-trial")
     with child_start_guard():
         process.start()
     return process

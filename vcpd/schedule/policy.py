@@ -345,4 +345,13 @@ def _analysis_policies() -> dict[str, JobPolicy]:
             priority=90,
             timeout_s=HOUR_S,
         ),
+        "backup": JobPolicy(
+            cron="30 19 * * *",
+            on="days",
+            not_during=("collect", "screen", "risk", "housekeeping"),
+            heavy=True,
+            priority=95,
+            start_deadline_s=20 * HOUR_S,
+            timeout_s=6 * HOUR_S,
+        ),
     }

@@ -19,7 +19,7 @@ from vcpd.core.errors import (
     root_error,
 )
 from vcpd.core.secrets import Secret
-from vcpd.store.migrations import migrate
+from vcpd.store.migrations import BeforeMigration, migrate
 from vcpd.store.settings import DSN_EXPECTED, StoreSettings, dsn_location, is_postgres_dsn
 from vcpd.store.sql import named_queries
 
@@ -175,8 +175,10 @@ class Database:
         self.version = version
 
     @classmethod
-    async def open(cls, dsn: Secret, settings: StoreSettings) -> Self:
-        """Connect, migrate, and fill the pool.
+    async def open(
+        cls, dsn: Secret, settings: StoreSettings, before_migration: BeforeMigration | None = None
+    ) -> Self:
+        """Connect, migrate, and fill the pool; `before_migration` is called as `migrate` says.
 
         Raises UnavailableError (unreachable, refused) or IncompatibleStoreError (server too old, schema too
         new).
@@ -185,7 +187,7 @@ class Database:
         try:
             _check_server_version(first)
             with store_errors():
-                version = await migrate(first)
+                version = await migrate(first, before=before_migration)
         finally:
             await first.close()
         with store_errors():

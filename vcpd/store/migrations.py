@@ -2,9 +2,11 @@
 
 import hashlib
 import re
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import resources
-from typing import Final
+from typing import Final, TypeAlias
 
 import asyncpg
 
@@ -17,6 +19,7 @@ MIGRATION_FILE_NAME: Final = re.compile(r"^(\d{4})_(\w+)\.sql$")
 OLDEST_READER: Final = re.compile(r"^-- oldest reader: (\d+)$", re.MULTILINE)
 OLDEST_RELEASE: Final = re.compile(r"^-- oldest release that may write: ([\d.]+)$", re.MULTILINE)
 FIRST_RELEASE: Final = "0.1.0"
+BeforeMigration: TypeAlias = Callable[["asyncpg.Connection[asyncpg.Record]", int, int], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +67,12 @@ async def migrate(
     connection: "asyncpg.Connection[asyncpg.Record]",
     migrations: tuple[Migration, ...] | None = None,
     release: str = __version__,
+    before: BeforeMigration | None = None,
 ) -> int:
     """Bring the database up to date and give its version; concurrent callers wait for each other.
+
+    `before` is called with the connection and the old and new version when a database that is in use is about
+    to change; what it raises leaves the database as it was.
 
     Raises IncompatibleStoreError when the database is too new for this program, which is of `release`, or was
     migrated by other files.
@@ -76,12 +83,18 @@ async def migrate(
         await connection.execute(SQL["make_home"])
         await connection.execute(SQL["make_ledger"])
         await connection.execute(SQL["add_oldest_release"])
-        pending = _pending_migrations(steps, await connection.fetch(SQL["applied"]), release)
+        applied = await connection.fetch(SQL["applied"])
+        pending = _pending_migrations(steps, applied, release)
+        if before is not None and applied and pending:
+            await before(connection, applied[-1]["version"], pending[-1].version)
         for step in pending:
             await _apply_migration(connection, step)
         return max(step.version for step in steps)
     finally:
-        await connection.execute(SQL["unlock"], AdvisoryLock.MIGRATION)
+        with suppress(
+            asyncpg.InFailedSQLTransactionError
+        ):  # the caller's transaction ends, and the lock later
+            await connection.execute(SQL["unlock"], AdvisoryLock.MIGRATION)
 
 
 def _pending_migrations(

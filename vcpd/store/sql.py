@@ -17,6 +17,7 @@ class AdvisoryLock(IntEnum):
     MIGRATION = 0x7663_7064_0001  # one process at a time changes the schema
     LEADER = 0x7663_7064_0002  # held by the daemon that schedules, as long as its connection lives
     RECORD = 0x7663_7064_0003  # one transaction at a time appends to the chain of reported setups
+    RESTORE = 0x7663_7064_0004  # one process at a time replaces what is stored by a backup
 
 
 def named_queries(noun: str) -> Mapping[str, str]:

@@ -109,6 +109,11 @@ def _store(figures: MetricsSnapshot) -> Iterator[Metric]:
     yield _gauges("vcpd_pool_connections", "Connections to the database, by state.", ("state",), pool)
     yield _gauge("vcpd_database_up", "1 while the database answers.", figures.database_up)
     yield _gauge("vcpd_database_ping_seconds", "Response time of the database.", figures.database_ping_s)
+    yield _gauge(
+        "vcpd_last_backup_timestamp_seconds",
+        "Instant of the newest backup of the store.",
+        figures.last_backup_s,
+    )
 
 
 def _alerts(figures: MetricsSnapshot) -> Iterator[Metric]:

@@ -1,0 +1,57 @@
+-- name: tables
+-- Every table of the schema except the list of migrations; the size is an estimate of the rows' bytes.
+SELECT c.relname::text AS name,
+       array_agg(a.attname::text ORDER BY a.attnum) AS columns,
+       pg_relation_size(c.oid) AS size_bytes
+FROM pg_class c
+JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
+WHERE c.relnamespace = to_regnamespace($1) AND c.relkind = 'r' AND c.relname <> 'schema_migrations'
+GROUP BY c.oid, c.relname
+ORDER BY c.relname;
+
+-- name: references
+SELECT DISTINCT referencing.relname::text AS name, referenced.relname::text AS needs
+FROM pg_constraint k
+JOIN pg_class referencing ON referencing.oid = k.conrelid
+JOIN pg_class referenced ON referenced.oid = k.confrelid
+WHERE k.contype = 'f' AND k.connamespace = to_regnamespace($1) AND k.conrelid <> k.confrelid;
+
+-- name: sequences
+SELECT sequencename::text AS name, last_value
+FROM pg_sequences
+WHERE schemaname = $1 AND last_value IS NOT NULL
+ORDER BY sequencename;
+
+-- name: set_sequence
+SELECT setval(format('%I.%I', $1::text, $2::text)::regclass, $3);
+
+-- name: applied_migrations
+SELECT version, checksum FROM vcpd.schema_migrations ORDER BY version;
+
+-- name: server_version
+SHOW server_version;
+
+-- name: lift_statement_timeout
+SET LOCAL statement_timeout = 0;
+
+-- name: limit_lock_wait
+-- A daemon that was stopped a moment ago may still be seen by the server.
+SET lock_timeout = '5s';
+
+-- name: lift_lock_wait
+RESET lock_timeout;
+
+-- name: lock
+SELECT pg_advisory_lock($1);
+
+-- name: unlock
+SELECT pg_advisory_unlock($1);
+
+-- name: drop_schema
+DROP SCHEMA IF EXISTS vcpd CASCADE;
+
+-- name: create_trial_schema
+CREATE SCHEMA vcpd_trial_restore;
+
+-- name: enter_trial_schema
+SET LOCAL search_path = vcpd_trial_restore;
