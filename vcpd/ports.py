@@ -42,6 +42,14 @@ class MarketData(Protocol):
         ...
 
 
+class HistoryFlagSource(Protocol):
+    """A market that knows which of its histories are not adjusted as they should be; raises likewise."""
+
+    async def history_flags(self, since: date) -> Sequence[QualityFlag]:
+        """Flags for shares with an action from `since` on that is unclear or that the prices contradict."""
+        ...
+
+
 class LiveFeed(Protocol):
     """The market's live feed. It mends itself: what can go wrong shows in `status`."""
 

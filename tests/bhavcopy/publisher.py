@@ -103,7 +103,7 @@ class Press:
         """The list as the exchange's site offers it for download, with what does not concern prices."""
         rows = [
             '"SYMBOL","COMPANY NAME","SERIES","PURPOSE","FACE VALUE","EX-DATE","RECORD DATE"',
-            '"ALPHA","Alpha Limited","EQ"," Interim Dividend - Rs 8 Per Share","10","05-Jul-2024","-"',
+            '"ALPHA","Alpha Limited","EQ"," Interim Dividend - Rs 1 Per Share","10","05-Jul-2024","-"',
         ]
         rows += [
             f'"{share.symbol}","{share.symbol} Limited","{series}"," {share.subject}","10",'

@@ -52,7 +52,7 @@ async def test_the_years_are_asked_for_once(server: ArchiveServer, clock: FakeCl
         known = await actions.actions_since(date(2023, 3, 1))
         await actions.actions_since(date(2024, 3, 1))
         await actions.actions_since(date(2023, 3, 1))
-    assert [(one.ex_date, one.factor) for one in known["A"]] == [(date(2024, 8, 5), 0.5)]
+    assert [(one.ex_date, one.factor) for one in known.by_symbol["A"]] == [(date(2024, 8, 5), 0.5)]
     assert server.requested == ["", "api/2023", "api/2024"]
 
 
@@ -86,7 +86,7 @@ async def test_the_site_s_cookies_are_carried(clock: FakeClock, tmp_path: Path) 
         jar = aiohttp.CookieJar(unsafe=True)  # 127.0.0.1 is no name
         async with aiohttp.ClientSession(cookie_jar=jar) as http:
             actions = ActionFiles([tmp_path], settings, ExchangeClock(clock, NSE), Downloader(http, settings))
-            assert "A" in await actions.actions_since(date(2024, 3, 1))
+            assert "A" in (await actions.actions_since(date(2024, 3, 1))).by_symbol
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ async def test_without_any_list_nothing_goes_on(
             await actions.actions_since(date(2024, 3, 1))
         assert len(server.requested) == asked
         clock.at += timedelta(seconds=61)
-        assert "A" in await actions.actions_since(date(2024, 3, 1))
+        assert "A" in (await actions.actions_since(date(2024, 3, 1))).by_symbol
 
 
 async def test_an_older_list_serves_while_the_site_is_away(
@@ -118,12 +118,12 @@ async def test_an_older_list_serves_while_the_site_is_away(
         written_s = (clock.at - timedelta(hours=7)).timestamp()
         os.utime(tmp_path / "actions-2024.json", (written_s, written_s))
         server.is_down = True
-        assert "A" in await actions.actions_since(date(2024, 3, 1))
+        assert "A" in (await actions.actions_since(date(2024, 3, 1))).by_symbol
         server.is_down = False
         server.files["api/2024"] = BONUS.replace(b'"A"', b'"B"')
-        assert "B" not in await actions.actions_since(date(2024, 3, 1))
+        assert "B" not in (await actions.actions_since(date(2024, 3, 1))).by_symbol
         clock.at += timedelta(minutes=16)
-        assert set(await actions.actions_since(date(2024, 3, 1))) == {"B"}
+        assert set((await actions.actions_since(date(2024, 3, 1))).by_symbol) == {"B"}
 
 
 async def test_the_owner_s_files_are_enough(clock: FakeClock, tmp_path: Path) -> None:
@@ -134,10 +134,10 @@ async def test_the_owner_s_files_are_enough(clock: FakeClock, tmp_path: Path) ->
     clock.at += timedelta(seconds=61)
     (tmp_path / "own").mkdir()
     (tmp_path / "own" / "my-actions.json").write_bytes(BONUS)
-    assert "A" in await actions.actions_since(date(2024, 3, 1))
+    assert "A" in (await actions.actions_since(date(2024, 3, 1))).by_symbol
 
 
 async def test_switched_off_means_none(tmp_path: Path, clock: FakeClock) -> None:
     settings = BhavcopySettings(adjust=False, actions_url="")
     actions = ActionFiles([tmp_path], settings, ExchangeClock(clock, NSE))
-    assert await actions.actions_since(date(2024, 3, 1)) == {}
+    assert not (await actions.actions_since(date(2024, 3, 1))).by_symbol

@@ -8,15 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.real_data import real_data
-from vcpd.bhavcopy.corporate_actions import combined_factor, merge_actions, parse_actions, parse_terms
+from vcpd.bhavcopy.action_terms import combined_factor, read_purpose
+from vcpd.bhavcopy.corporate_actions import merge_actions, parse_actions
 from vcpd.core.errors import BadInputError
 
 SPLIT = "Face Value Split (Sub-Division) - From Rs 10/- Per Share To Rs 2/- Per Share"
 
 
 def factor(subject: str) -> float | None:
-    terms = parse_terms(subject)
-    return None if terms is None else combined_factor(terms)
+    purpose = read_purpose(subject)
+    return None if purpose.unclear else combined_factor(purpose.terms)
 
 
 @pytest.mark.parametrize(
@@ -44,7 +45,21 @@ def factor(subject: str) -> float | None:
         ("Bonus Warrants 1:4", 1.0),
         ("Interim Dividend - Rs 8 Per Share", 1.0),
         ("Rights 1:4 @ Premium Rs 10/-", 1.0),
-        ("Scheme Of Arrangement", 1.0),
+        ("Scheme Of Arrangement", None),
+        ("FV SPLT FRM RS 10 TO RE 1", 0.1),
+        ("FVSPLT FRM RS 10 TO RS 5", 0.5),
+        ("BONUS 1:1/FV SPL 10 TO 2", 0.1),
+        ("SCH AGMT-BONUS NCRPS 4:1", 1.0),
+        ("RIGHTS 3:8@ PRM RS 14/-", 1.0),
+        ("CAP RED", None),
+        ("BUY BACK", 1.0),
+        ("FIRST CL RS 450 PR SH", 1.0),
+        ("INTEREST PAYMENT", 1.0),
+        ("FV SPLT FRM RS 10 TO RS", None),
+        ("AGM/BONUS 1:2/DIV-RS 2 PER SH", 2 / 3),
+        ("Factor 0.75", 0.75),
+        ("No Adjustment", 1.0),
+        ("Something Else Altogether", None),
         ("Demerger", 1.0),
         ("Bonus Issue", None),
         ("Stock Split", None),
@@ -96,17 +111,22 @@ def test_an_action_listed_twice_counts_once_and_two_on_a_day_multiply() -> None:
         ("B", "15-Jul-2024", "Bonus 1:4"),
     ]
     listed = merge_actions(rows)
-    assert [(one.symbol, one.ex_date, one.factor) for one in listed.actions] == [
+    changed = [one for one in listed.actions if not one.priced]
+    assert [(one.symbol, one.ex_date, one.factor) for one in changed] == [
         ("A", date(2024, 7, 15), 0.25),
         ("B", date(2024, 7, 15), 0.8),
     ]
-    assert listed.unreadable == ()
+    assert listed.unclear == ()
 
 
 def test_what_cannot_be_read_is_kept_for_the_owner() -> None:
     listed = merge_actions([("A", "15-Jul-2024", "Bonus"), ("B", "-", "Bonus 1:1"), ("C", "-", "Dividend")])
     assert listed.actions == ()
-    assert listed.unreadable == ("A 15-Jul-2024: Bonus", "B -: Bonus 1:1")
+    assert [(one.symbol, one.reason, one.is_minor) for one in listed.unclear] == [
+        ("A", "names a bonus without its terms", False),
+        ("B", "the ex-date is missing", False),
+        ("C", "names a dividend without its terms", True),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vcpd.bhavcopy.corporate_actions import CorporateAction, adjust
+from vcpd.bhavcopy.corporate_actions import CorporateAction, action_factor, adjust, merge_actions
 from vcpd.domain.bars import PRICE_FIELDS, BarSeries
 
 START = date(2024, 1, 1)
@@ -119,3 +119,42 @@ def test_a_price_that_says_nothing_contradicts_nothing() -> None:
 @pytest.mark.parametrize("series", [BarSeries.empty("NSE:A"), calm_series({})[1].until(START)])
 def test_a_short_history_is_no_trouble(series: BarSeries) -> None:
     assert len(adjust(series, actions({5: 0.5}), TODAY).series) == len(series)
+
+
+def priced(subject: str, close: float, opened: float, face_value: float = 10.0) -> float:
+    (action,) = merge_actions([("A", "2024-08-05", subject)], {"A": face_value}).actions
+    return action_factor(action, close, opened)
+
+
+@pytest.mark.parametrize(
+    ("subject", "close", "opened", "factor"),
+    [
+        ("RIGHTS 3:8@ PRM RS 14/-", 100.0, 90.0, (100 + 3 / 8 * 24) / (100 + 3 / 8 * 100)),
+        ("Rights 1:4 @ Rs 60/-", 100.0, 90.0, (100 + 15) / 125),
+        ("RIGHTS 3:8@ PRM RS 140/-", 100.0, 90.0, 1.0),  # nobody buys above the market
+        ("INTDIV - RS 2 PER SH", 100.0, 98.0, 0.98),
+        ("INTDIV - RS 1.90 PER SH", 100.0, 98.0, 1.0),
+        ("INT DIV RS 1 + SPL DIV RS 4", 100.0, 98.0, 0.95),
+        ("DEMERGER", 100.0, 69.0, 0.69),
+        ("DEMERGER", 100.0, 99.0, 1.0),  # no more than an ordinary step
+        ("BONUS 1:1/INTDIV RS 10 PER SH", 100.0, 45.0, 0.45),
+    ],
+)
+def test_what_a_priced_action_does_to_older_prices(
+    subject: str, close: float, opened: float, factor: float
+) -> None:
+    assert priced(subject, close, opened) == pytest.approx(factor)
+
+
+def test_a_premium_over_an_unknown_face_value_is_unclear() -> None:
+    listed = merge_actions([("A", "2024-08-05", "RIGHTS 3:8@ PRM RS 14/-")])
+    assert listed.actions == ()
+    assert [one.reason for one in listed.unclear] == ["the face value is unknown"]
+
+
+@given(st.floats(1, 1000), st.floats(0.01, 1000), st.integers(1, 9), st.integers(1, 9))
+def test_a_rights_issue_never_raises_old_prices_nor_makes_them_nothing(
+    close: float, price: float, new: int, held: int
+) -> None:
+    factor = priced(f"RIGHTS {new}:{held} @ RS {price:.2f}", close, close)
+    assert 0 < factor <= 1

@@ -12,7 +12,6 @@ from tests.bhavcopy.clients import folder_door
 from tests.bhavcopy.publisher import Press, Printed
 from tests.fakes.clock import FakeClock, Sleep
 from tests.real_data import real_data
-from vcpd.bhavcopy.action_files import ActionsBySymbol
 from vcpd.bhavcopy.client import BhavcopyClient
 from vcpd.bhavcopy.corporate_actions import CorporateAction, adjust, adjustment_factors, merge_actions
 from vcpd.domain.bars import PRICE_FIELDS, BarSeries
@@ -25,7 +24,7 @@ UNEXPLAINED = {"HDFCMID150", "HDFCNEXT50", "HDFCNIF100", "KPIGREEN", "RAMASTEEL"
 
 
 @pytest.fixture(scope="module")
-def listed() -> ActionsBySymbol:
+def listed() -> dict[str, list[CorporateAction]]:
     """The real list, by symbol."""
     events = pl.read_parquet(real_data(EVENTS))
     rows = [(row["symbol"], row["ex"].isoformat(), row["subject"]) for row in events.iter_rows(named=True)]
@@ -46,7 +45,7 @@ def _series(symbol: str, frame: pl.DataFrame) -> BarSeries:
     return BarSeries.from_columns(symbol, frame["date"].to_numpy().astype("M8[D]"), prices, columns["volume"])
 
 
-def test_what_was_restated_since_is_what_the_list_says(listed: ActionsBySymbol) -> None:
+def test_what_was_restated_since_is_what_the_list_says(listed: dict[str, list[CorporateAction]]) -> None:
     """Bars as published in 2023, adjusted by what came after, are the bars as restated later."""
     before, after = histories("restated_before_2023-05-22.parquet"), histories("restated_after.parquet")
     wrong = set()
@@ -60,7 +59,9 @@ def test_what_was_restated_since_is_what_the_list_says(listed: ActionsBySymbol) 
     assert wrong <= UNEXPLAINED
 
 
-def test_no_real_action_is_doubted_and_no_invented_one_believed(listed: ActionsBySymbol) -> None:
+def test_no_real_action_is_doubted_and_no_invented_one_believed(
+    listed: dict[str, list[CorporateAction]],
+) -> None:
     """Five years of 208 shares: each true step is recognised, each false one refused."""
     dice = np.random.default_rng(1)
     real = doubted = invented = believed = 0

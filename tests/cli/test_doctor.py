@@ -257,7 +257,36 @@ async def test_a_market_whose_date_is_odd_is_still_looked_at(
     application.router.add_get("/", answer)
     async with TestServer(application, host="127.0.0.1") as server:
         url = f"http://127.0.0.1:{server.port}"
-        patient = _patient(tmp_path, f'market = "bhavcopy"\n[bhavcopy]\narchive_root = "{url}"\n')
+        patient = _patient(
+            tmp_path, f'market = "bhavcopy"\n[bhavcopy]\narchive_root = "{url}"\nactions_url = ""\n'
+        )
         found = {one.name: one for one in await check_market(patient)}
     assert found["market"].good
     assert found["clock"].good is good
+
+
+@pytest.mark.parametrize(
+    ("report_status", "site_status", "good", "text"),
+    [
+        (200, 403, True, "answers; the site's list: refused with 403; the daily reports are used"),
+        (404, 200, True, "refused with 404; the site's list: answers; the site's list is used"),
+        (503, 403, False, "refused with 503; the site's list: refused with 403"),
+    ],
+)
+async def test_the_source_of_corporate_actions_that_answers_is_named(
+    tmp_path: Path, report_status: int, site_status: int, text: str, *, good: bool
+) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        if "/pr/PR" in request.path:
+            return web.Response(status=report_status)
+        return web.Response(status=site_status if request.path == "/api" else 200)
+
+    application = web.Application()
+    application.router.add_get("/{tail:.*}", answer)
+    async with TestServer(application, host="127.0.0.1") as server:
+        url = f"http://127.0.0.1:{server.port}"
+        section = f'[bhavcopy]\narchive_root = "{url}"\nactions_url = "{url}/api"\n'
+        patient = _patient(tmp_path, f'market = "bhavcopy"\n{section}')
+        found = {one.name: one for one in await check_market(patient)}
+    assert found["corporate actions"].good is good
+    assert found["corporate actions"].text.endswith(text)

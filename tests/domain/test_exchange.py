@@ -27,7 +27,7 @@ MAY_WRITE_A_LITERAL = {
     "core/dates.py": "abbreviations of many time zones, as files write them",
     "schedule/policy.py": "the default of [schedule] time_zone",
     "sandbox/protocol.py": "the exchanges that the vendor's interface knows",
-    "bhavcopy/corporate_actions.py": "the sign occurs in the exchange's own files",
+    "bhavcopy/action_terms.py": "the sign occurs in the exchange's own files",
 }
 
 

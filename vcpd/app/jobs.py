@@ -11,6 +11,7 @@ import aiohttp
 from vcpd.app.market import MarketConnection
 from vcpd.app.panels import UniversePanelStore
 from vcpd.app.storage import Storage
+from vcpd.bhavcopy.client import BhavcopyClient
 from vcpd.config import Configuration
 from vcpd.core.errors import ConfigurationError, RetryableError
 from vcpd.domain.calendar import TradingCalendar
@@ -135,7 +136,8 @@ def _collection_jobs(configuration: Configuration, means: JobDependencies) -> tu
     history = HistoryFetcher(market, writer, finality, clock)
     quotes = QuoteSnapshot(market, writer, universe, means.panels, finality, clock)
     flags = QualityFilterParams(configuration.quality, settings.min_price, settings.min_traded_value)
-    refresh = PanelRefresh(means.panels, means.workers, storage.quarantine, flags)
+    adjusted_here = market if isinstance(market, BhavcopyClient) else None
+    refresh = PanelRefresh(means.panels, means.workers, storage.quarantine, flags, adjusted_here)
     return (
         Collect(universe, storage.bars, history, quotes, refresh, finality, clock),
         Reconcile(universe, storage.bars, history, refresh, finality, clock),

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import date
+from functools import partial
 from pathlib import Path
 from random import SystemRandom
 from typing import Final, Protocol
@@ -16,11 +17,12 @@ import msgspec
 import structlog
 from aiolimiter import AsyncLimiter
 
+from vcpd.bhavcopy.daily_reports import member_names, pack_members
 from vcpd.bhavcopy.settings import BhavcopySettings
 from vcpd.core.atomic_file import write_atomic
 from vcpd.core.backoff import Backoff, retry_after_s
 from vcpd.core.dates import MONTHS
-from vcpd.core.errors import RetryableError, UnavailableError
+from vcpd.core.errors import BadInputError, RetryableError, UnavailableError
 from vcpd.ports import Clock
 
 FULL_FIRST_SESSION: Final = date(2019, 9, 30)
@@ -62,6 +64,12 @@ def legacy_file(session: date) -> ArchivedFile:
 def full_file(session: date) -> ArchivedFile:
     name = f"sec_bhavdata_full_{session:%d%m%Y}.csv"
     return ArchivedFile(name, f"products/content/{name}")
+
+
+def report_file(session: date) -> ArchivedFile:
+    """The daily report: corporate actions, band hits, board meetings, funds, market capitalisation."""
+    name = f"PR{session:%d%m%y}.zip"
+    return ArchivedFile(name, f"archives/equities/bhavcopy/pr/{name}")
 
 
 def udiff_file(session: date) -> ArchivedFile:
@@ -156,6 +164,10 @@ class BhavcopyArchive(Protocol):
         """The index values of `session`, likewise."""
         ...
 
+    async def report_paths(self, session: date) -> Sequence[Path]:
+        """The daily report of `session`, one zip or loose members, empty where there is none. Likewise."""
+        ...
+
     async def mark_corrupt(self, path: Path) -> None:
         """This file could not be understood: give another one from now on."""
         ...
@@ -180,12 +192,19 @@ class WebArchive:
     async def index_path(self, session: date) -> Path | None:
         return await self._find(session, index_file(session))
 
+    async def report_paths(self, session: date) -> Sequence[Path]:
+        path = await self._find(session, report_file(session), partial(pack_members, session=session))
+        return [path] if path is not None else []
+
     async def mark_corrupt(self, path: Path) -> None:
         """The damaged file goes; the server is asked for it again after a while."""
         self._postpone_retry(path.name)
         await asyncio.to_thread(path.unlink, missing_ok=True)
 
-    async def _find(self, session: date, file: ArchivedFile) -> Path | None:
+    async def _find(
+        self, session: date, file: ArchivedFile, pack: Callable[[bytes, str], bytes] | None = None
+    ) -> Path | None:
+        """The kept file; a new one is kept as it came, or as `pack` makes it smaller."""
         path = self._folder / str(session.year) / file.name
         if await asyncio.to_thread(path.is_file):
             return path
@@ -195,8 +214,18 @@ class WebArchive:
         if body is None:
             self._postpone_retry(file.name)
             return None
+        if pack is not None:
+            body = await self._packed(body, file.name, pack)
         await asyncio.to_thread(write_atomic, path, body)
         return path
+
+    async def _packed(self, body: bytes, name: str, pack: Callable[[bytes, str], bytes]) -> bytes:
+        """RetryableError for a file that cannot be understood; it is asked for again after a while."""
+        try:
+            return await asyncio.to_thread(pack, body, name)
+        except BadInputError as error:
+            self._postpone_retry(name)
+            raise RetryableError(str(error)) from None
 
     def _postpone_retry(self, name: str) -> None:
         self._retry_at_s[name] = self._clock.monotonic_s() + self._retry_interval_s
@@ -219,6 +248,13 @@ class FolderArchive:
 
     async def index_path(self, session: date) -> Path | None:
         return await self._find(index_file(session))
+
+    async def report_paths(self, session: date) -> Sequence[Path]:
+        path = await self._find(report_file(session))
+        if path is not None:
+            return [path]
+        loose = [self._paths.get(name) for name in member_names(session)]
+        return [path for path in loose if path is not None and path not in self._corrupt]
 
     async def mark_corrupt(self, path: Path) -> None:
         """Ignore the file until the next start; files in a user's folder are never changed."""

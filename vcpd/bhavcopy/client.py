@@ -5,11 +5,11 @@ written as by the Kite client, `NSE:INFY`, with the series behind a dash where i
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
-from math import prod
+from math import nan, prod
 from pathlib import Path
 from typing import Final
 
@@ -18,9 +18,10 @@ import numpy as np
 import structlog
 from msgspec import Struct
 
-from vcpd.bhavcopy.action_files import ActionFiles, ActionsBySymbol
+from vcpd.bhavcopy.action_files import ActionFiles, KnownActions
+from vcpd.bhavcopy.action_reports import ActionReports
 from vcpd.bhavcopy.archive import BhavcopyArchive, Downloader, FolderArchive, WebArchive
-from vcpd.bhavcopy.corporate_actions import AdjustedSeries, adjust
+from vcpd.bhavcopy.corporate_actions import AdjustedSeries, action_factor, adjust
 from vcpd.bhavcopy.history import INDEX_PREFIX, BarHistory
 from vcpd.bhavcopy.layouts import INDEX_SERIES
 from vcpd.bhavcopy.listings import ListingPeriod, instrument_token
@@ -30,10 +31,12 @@ from vcpd.core.errors import RetryableError
 from vcpd.domain.bars import BarSeries, DateArray
 from vcpd.domain.exchange import Exchange
 from vcpd.domain.instruments import EQUITY_SERIES, Instrument, Quote
+from vcpd.domain.quality_rules import QualityFlag, QualityRule
 
 DEFAULT_SERIES: Final = EQUITY_SERIES[0]
 _log = structlog.get_logger(__name__)
 SECONDS_PER_MIN: Final = 60
+CONTRADICTED: Final = "the price did not move like this at the ex-date: not applied"
 
 
 class NoLoginState(StrEnum):
@@ -69,7 +72,7 @@ class EodQuotes:
 
     history: BarHistory
     closed: datetime
-    actions: ActionsBySymbol
+    actions: KnownActions
     today: date
     exchange: Exchange
 
@@ -100,8 +103,12 @@ class EodQuotes:
 
     def _adjustment_factor(self, key: str) -> float:
         """What actions since the close multiply its prices by."""
-        listed = self.actions.get(key, ())
-        return prod(one.factor for one in listed if self.closed.date() < one.ex_date <= self.today)
+        listed = self.actions.of_share(self.history.listings.symbol_periods(key))
+        due = [one for one in listed if self.closed.date() < one.ex_date <= self.today]
+        if not due:
+            return 1.0
+        before = float(self.history.rows(key)["close"][-1])
+        return prod(action_factor(one, before, nan) for one in due)
 
     def _history_symbol(self, symbol: str) -> str:
         """The history's name for a quoted one: a share, a share of another series, or an index."""
@@ -152,7 +159,7 @@ class BhavcopyClient:
             return BarSeries.empty(instrument.symbol)
         history = await self._sync.ensure_sessions(sessions)
         since: date = sessions[0].item()
-        actions = {} if instrument.is_index else await self._actions.actions_since(since)
+        actions = KnownActions() if instrument.is_index else await self._actions.actions_since(since)
         adjusted = await asyncio.to_thread(self._adjusted, history, instrument, actions)
         self._log_contradictions(adjusted)
         return _between(adjusted.series, first, last)
@@ -170,17 +177,51 @@ class BhavcopyClient:
         )
         return await asyncio.to_thread(eod_quotes.quotes, symbols)
 
+    async def known_actions(self, since: date) -> KnownActions:
+        """The corporate actions from `since` on, of all sources. Raises RetryableError where none answers."""
+        return await self._actions.actions_since(since)
+
+    async def history_flags(self, since: date) -> Sequence[QualityFlag]:
+        """Flags for listed shares with an action from `since` on that their history is not adjusted for.
+
+        Raises as `daily_bars` does.
+        """
+        actions = await self._actions.actions_since(since)
+        history = await self._sync.current_history()
+        listed = await self.instruments()
+        return await asyncio.to_thread(self._flags, history, listed, actions, since)
+
+    def _flags(
+        self, history: BarHistory, listed: Sequence[Instrument], actions: KnownActions, since: date
+    ) -> list[QualityFlag]:
+        return [
+            flag
+            for instrument in listed
+            if not instrument.is_index
+            for flag in self._share_flags(history, instrument, actions)
+            if since <= flag.session <= self._time.today()
+        ]
+
+    def _share_flags(
+        self, history: BarHistory, instrument: Instrument, actions: KnownActions
+    ) -> Iterator[QualityFlag]:
+        """One flag for the latest action that the prices contradict or that is unclear."""
+        adjusted = self._adjusted(history, instrument, actions)
+        for action in adjusted.contradicted:
+            yield _action_flag(instrument.symbol, action.ex_date, f"{action.subject}: {CONTRADICTED}")
+        for doubt in actions.unclear_of_share(history.listings.symbol_periods(_history_symbol(instrument))):
+            if doubt.ex_date is not None:
+                reason = f"{doubt.subject}: {doubt.reason}"
+                yield _action_flag(instrument.symbol, doubt.ex_date, reason, excludes=not doubt.is_minor)
+
     def _last_sessions(self, last: date) -> DateArray:
         calendar, before = self._time.calendar, self._listed_sessions - 1
         return calendar.sessions(calendar.previous(last, before) if before else last, last)
 
-    def _adjusted(
-        self, history: BarHistory, instrument: Instrument, actions: ActionsBySymbol
-    ) -> AdjustedSeries:
+    def _adjusted(self, history: BarHistory, instrument: Instrument, actions: KnownActions) -> AdjustedSeries:
         key = _history_symbol(instrument)
         series = history.series(key, instrument.symbol)
-        names = (period.symbol for period in history.listings.symbol_periods(key))
-        own = [action for name in names for action in actions.get(name, ())]
+        own = actions.of_share(history.listings.symbol_periods(key))
         return adjust(series, own, self._time.today()) if own else AdjustedSeries(series)
 
     def _log_contradictions(self, adjusted: AdjustedSeries) -> None:
@@ -193,8 +234,12 @@ class BhavcopyClient:
                     symbol=adjusted.series.symbol,
                     ex_date=str(action.ex_date),
                     subject=action.subject,
-                    reason="the price did not move like this at the ex-date: not applied",
+                    reason=CONTRADICTED,
                 )
+
+
+def _action_flag(symbol: str, ex_date: date, reason: str, *, excludes: bool = True) -> QualityFlag:
+    return QualityFlag(symbol, QualityRule.ACTION_NOT_APPLIED, ex_date, reason, excludes)
 
 
 def _listed(history: BarHistory, since: date, exchange: Exchange) -> list[Instrument]:
@@ -255,5 +300,6 @@ def create_client(  # noqa: PLR0913 - the optional one is a keyword
         archive = FolderArchive(own, time.clock, ask_again_s)
     files = BhavcopySync(archive, folder / "history", settings.gap_after_days, time, compute)
     lists = [folder / "actions", *([own] if own else [])]
-    actions = ActionFiles(lists, settings, time, None if own else download)
+    reports = ActionReports(archive, time, ask_again_s, compute or asyncio.to_thread)
+    actions = ActionFiles(lists, settings, time, None if own else download, reports)
     return BhavcopyClient(files, actions, settings.listing_window_sessions, time, exchange)

@@ -1,99 +1,108 @@
-"""Corporate actions: parses splits and bonuses from free text, and back-adjusts bars for them.
+"""Corporate actions: reads and merges lists of them, and back-adjusts bars for them.
 
 A split from face value a to b multiplies older prices by b / a; a bonus of a new shares for b held ones
-by b / (a + b). A subject may name both. Dividends, rights and schemes are not adjusted for.
+by b / (a + b). What the others do depends on the close before the ex-date, P:
+
+- a rights issue of r new shares per held one at a price I below P: (P + r I) / (P + r P);
+- dividends D of at least 2 % of P: (P - D) / P; smaller ones are not adjusted for;
+- a demerger: the first trade after it over P, where that is lower by 2 % or more.
 
 Nothing is rounded, so a day's traded value stays what it was.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from enum import StrEnum
-from fractions import Fraction
-from math import log, prod
+from functools import lru_cache
+from math import isnan, log, nan
+from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
 import numpy as np
 
+from vcpd.bhavcopy.action_terms import (
+    PRICED_KINDS,
+    ActionKind,
+    ActionTerm,
+    combined_factor,
+    read_purpose,
+)
 from vcpd.core.csv_table import EMPTY_CELLS, read_csv_table
 from vcpd.core.dates import parse_date
 from vcpd.core.errors import BadInputError
 from vcpd.domain.bars import PRICE_FIELDS, BarSeries, FloatArray
 
-_NUMBER: Final = r"(\d+(?:\.\d+)?)"
-_RUPEES: Final = r"(?:rs|re|inr|₹)?\.?\s*"
-_BONUS: Final = re.compile(
-    rf"\bbonus\b(?P<kind>[^\d|/]*?){_NUMBER}\s*:\s*{_NUMBER}"
-    r"(?P<rest>(?:(?!\band\b|\bbonus\b|\bsplit|\bdividend\b|\bface value\b|\bfv)[^|/;&+])*)",
-    re.IGNORECASE,
-)
-_SPLIT: Final = re.compile(
-    rf"(?:split|splt|sub-?\s?division|consolidat)(?:(?!bonus)[^|])*?{_NUMBER}[^\d|]*?\bto\s*{_RUPEES}{_NUMBER}",
-    re.IGNORECASE,
-)
-_SPLIT_MENTION: Final = re.compile(r"split|splt|sub-?\s?division|consolidat", re.IGNORECASE)
-_BONUS_MENTION: Final = re.compile(r"\bbonus\b", re.IGNORECASE)
-_NOT_EQUITY: Final = re.compile(  # a bonus of these leaves the price of the ordinary share alone
-    r"debenture|\bncds?\b|\bn?crps\b|\bccps\b|\bocps\b|\brps\b|preference|\bpref|\bdvrs?\b|"
-    r"differential|\bwarrants?\b|\bbonds?\b|redeemable",
-    re.IGNORECASE,
-)
 SYMBOL_NAMES: Final = ("SYMBOL",)
 SUBJECT_NAMES: Final = ("SUBJECT", "PURPOSE")
 EX_DATE_NAMES: Final = ("EXDATE", "EX-DATE", "EX DATE", "EX_DT", "EX_DATE")
 VERIFIABLE_FACTOR: Final = 2 / 3  # a step of this size cannot be one session's ordinary move
+EXTRAORDINARY_SHARE: Final = 0.02  # of the price: a dividend from here on is adjusted for, as Kite does
+
+ActionRow = tuple[str, str, str]  # symbol, ex-date and subject, as published
 
 
 @dataclass(frozen=True, slots=True)
 class CorporateAction:
-    """From `ex_date` on the share of `symbol` costs `factor` times what it cost before, all else equal."""
+    """From `ex_date` on the share of `symbol` costs `factor` times what it cost before, all else equal.
+
+    `priced` are further terms whose factor depends on the close before. `listed_on` is the date of the file
+    that names the symbol so; None where a list names it by today's symbol.
+    """
 
     symbol: str
     ex_date: date
     factor: float
     subject: str
+    priced: frozenset[ActionTerm] = frozenset()
+    face_value: float = nan
+    listed_on: date | None = None
+    is_given: bool = False  # by a user's own list
+
+    @property
+    def key(self) -> tuple[str, date | None]:
+        """What two lists mean by the same action."""
+        return self.symbol, self.ex_date
+
+
+@dataclass(frozen=True, slots=True)
+class UnclearAction:
+    """An action that may change the price in a way that its purpose does not say; `ex_date` None: unknown."""
+
+    symbol: str
+    ex_date: date | None
+    subject: str
+    reason: str
+    is_minor: bool = False  # a dividend at most
+    listed_on: date | None = None
+
+    @property
+    def key(self) -> tuple[str, date | None]:
+        return self.symbol, self.ex_date
+
+    def __str__(self) -> str:
+        return f"{self.symbol} {self.ex_date or '-'}: {self.subject}: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)
 class ActionList:
-    """The splits and bonuses of a list, each once, and the subjects that name one without its terms."""
+    """The actions of a list that change prices, each once, and those that are unclear."""
 
     actions: tuple[CorporateAction, ...] = ()
-    unreadable: tuple[str, ...] = ()
+    unclear: tuple[UnclearAction, ...] = ()
 
+    def completed_by(self, other: "ActionList") -> "ActionList":
+        """These, and those of `other` for shares and dates on which these have no clear action.
 
-class ActionKind(StrEnum):
-    """What changes the number of shares without changing what the company is worth."""
-
-    BONUS = "bonus"
-    SPLIT = "split"
-
-
-ActionTerms = tuple[ActionKind, Fraction]
-
-
-def parse_terms(subject: str) -> frozenset[ActionTerms] | None:
-    """The splits and bonuses that a subject names, None where one is named without its terms."""
-    bonuses, splits = _bonuses(subject), _splits(subject)
-    if bonuses is None or splits is None:
-        return None
-    return frozenset(
-        [
-            *((ActionKind.BONUS, factor) for factor in bonuses),
-            *((ActionKind.SPLIT, factor) for factor in splits),
-        ]
-    )
-
-
-def combined_factor(terms: Iterable[ActionTerms]) -> float:
-    """What all the terms together multiply older prices by."""
-    return float(prod((factor for _, factor in terms), start=Fraction(1)))
-
-
-ActionRow = tuple[str, str, str]  # symbol, ex-date and subject, as published
+        An unclear action that the other list explains is no longer unclear. What a user gave wins.
+        """
+        given = {one.key for one in other.actions if one.is_given}
+        own = tuple(one for one in self.actions if one.key not in given)
+        known = {one.key for one in own}
+        actions = (*own, *(one for one in other.actions if one.key not in known))
+        clear = {one.key for one in actions}
+        doubts = {one.key: one for one in (*other.unclear, *self.unclear)}
+        return ActionList(actions, tuple(one for key, one in doubts.items() if key not in clear))
 
 
 def parse_actions(body: bytes, name: str) -> list[ActionRow]:
@@ -104,49 +113,73 @@ def parse_actions(body: bytes, name: str) -> list[ActionRow]:
     return _json_rows(body, name) if body.lstrip()[:1] in (b"[", b"{") else _csv_rows(body, name)
 
 
-def merge_actions(rows: Iterable[ActionRow]) -> ActionList:
-    """The actions that the rows of all lists name; one that is repeated counts once.
+def merge_actions(
+    rows: Iterable[ActionRow],
+    face_values: Mapping[str, float] = MappingProxyType({}),
+    listed_on: date | None = None,
+) -> ActionList:
+    """The actions that the rows name, each once; `face_values` in rupees by symbol.
 
-    Different actions of a share on one date are multiplied.
+    Different actions of a share on one date are combined, its dividends summed.
     """
-    found: dict[tuple[str, date], dict[ActionTerms, str]] = {}
-    unreadable: dict[str, None] = {}
+    subjects: dict[tuple[str, str], dict[str, None]] = {}
     for symbol, ex_date, subject in rows:
-        words = " ".join(subject.split())
-        terms, day = parse_terms(words), _parse_day(ex_date)
-        if terms is None or (terms and day is None):
-            unreadable[f"{symbol} {ex_date}: {words}"] = None
-        elif day is not None:
-            found.setdefault((symbol, day), {}).update(dict.fromkeys(terms, words))
-    actions = (_action(symbol, day, terms) for (symbol, day), terms in sorted(found.items()) if terms)
-    return ActionList(tuple(actions), tuple(unreadable))
+        subjects.setdefault((symbol, ex_date.strip()), {})[" ".join(subject.split())] = None
+    by_day: dict[tuple[str, date | None], dict[str, None]] = {}
+    for (symbol, text), words in subjects.items():
+        by_day.setdefault((symbol, parse_day(text)), {}).update(words)
+    actions: list[CorporateAction] = []
+    unclear: list[UnclearAction] = []
+    for (symbol, day), words in sorted(by_day.items(), key=lambda item: (item[0][0], str(item[0][1]))):
+        action, doubts = _merge_subjects(symbol, day, tuple(words), face_values.get(symbol, nan), listed_on)
+        actions += action
+        unclear += doubts
+    return ActionList(tuple(actions), tuple(unclear))
 
 
-def _action(symbol: str, day: date, terms: Mapping[ActionTerms, str]) -> CorporateAction:
-    return CorporateAction(symbol, day, combined_factor(terms), " | ".join(dict.fromkeys(terms.values())))
-
-
-def _bonuses(subject: str) -> list[Fraction] | None:
-    ratios = [
-        (Fraction(match[2]), Fraction(match[3]))
-        for match in _BONUS.finditer(subject)
-        if not _NOT_EQUITY.search(f"{match['kind']} {match['rest']}")
+def _merge_subjects(
+    symbol: str, day: date | None, subjects: Sequence[str], face_value: float, listed_on: date | None
+) -> tuple[list[CorporateAction], list[UnclearAction]]:
+    """The action that all subjects of a share and date make, if any, and what is unclear about them."""
+    purposes = {subject: read_purpose(subject) for subject in subjects}
+    terms = _distinct_terms(purpose.terms for purpose in purposes.values())
+    doubts = {words: (one.unclear, one.is_minor) for words, one in purposes.items() if one.unclear}
+    named = [words for words, purpose in purposes.items() if purpose.terms]
+    if terms and day is None:
+        doubts |= dict.fromkeys(named, ("the ex-date is missing", False))
+    if any(term.is_premium for term in terms) and isnan(face_value):
+        doubts |= dict.fromkeys(named, ("the face value is unknown", False))
+        terms = frozenset(term for term in terms if not term.is_premium)
+    unclear = [
+        UnclearAction(symbol, day, words, reason, is_minor, listed_on)
+        for words, (reason, is_minor) in doubts.items()
     ]
-    is_silent = not ratios and _BONUS_MENTION.search(subject) and not _NOT_EQUITY.search(subject)
-    if is_silent or any(new <= 0 or held <= 0 for new, held in ratios):
-        return None
-    return [held / (held + new) for new, held in ratios]
+    if day is None or not terms:
+        return [], unclear
+    priced = frozenset(term for term in terms if term.kind in PRICED_KINDS)
+    action = CorporateAction(
+        symbol,
+        day,
+        combined_factor(terms - priced),
+        " | ".join(named),
+        priced,
+        face_value,
+        listed_on,
+        is_given=any(term.kind is ActionKind.GIVEN for term in terms),
+    )
+    return [action], unclear
 
 
-def _splits(subject: str) -> list[Fraction] | None:
-    values = [(Fraction(match[1]), Fraction(match[2])) for match in _SPLIT.finditer(subject)]
-    is_silent = not values and _SPLIT_MENTION.search(subject)
-    if is_silent or any(before <= 0 or after <= 0 for before, after in values):
-        return None
-    return [after / before for before, after in values]
+def _distinct_terms(parts: Iterable[frozenset[ActionTerm]]) -> frozenset[ActionTerm]:
+    """Each term once; the dividends of different subjects are one sum."""
+    listed = [term for part in parts for term in part]
+    rupees = sum(term.rupees for term in listed if term.kind is ActionKind.DIVIDEND)
+    others = frozenset(term for term in listed if term.kind is not ActionKind.DIVIDEND)
+    return others | ({ActionTerm(ActionKind.DIVIDEND, rupees=rupees)} if rupees else frozenset())
 
 
-def _parse_day(text: str) -> date | None:
+@lru_cache(maxsize=4096)
+def parse_day(text: str) -> date | None:
     try:
         return parse_date(text)
     except ValueError:
@@ -206,10 +239,46 @@ def adjust(series: BarSeries, actions: Sequence[CorporateAction], as_of: date) -
     A list can name the wrong share or date. Where an action would move the price by a third or more, and
     the price at its ex-date stepped nearer to nothing than to that, the action is not applied.
     """
-    factors = _by_date(action for action in actions if action.ex_date <= as_of)
-    believed = {day: factor for day, factor in factors.items() if _agrees_with_prices(series, day, factor)}
-    doubted = tuple(one for one in actions if one.ex_date in factors and one.ex_date not in believed)
-    return AdjustedSeries(_scaled(series, believed) if believed else series, doubted)
+    due: dict[date, list[CorporateAction]] = {}
+    for action in actions:
+        if action.ex_date <= as_of:
+            due.setdefault(action.ex_date, []).append(action)
+    factors: dict[date, float] = {}
+    contradicted: list[CorporateAction] = []
+    for day, listed in due.items():
+        before, opened = _prices_around(series, day)
+        factor = _product(action_factor(action, before, opened) for action in listed)
+        if _agrees_with_prices(before, opened, factor):
+            factors[day] = factor
+        else:
+            contradicted += listed
+    moved = {day: factor for day, factor in factors.items() if factor != 1.0}
+    return AdjustedSeries(_scaled(series, moved) if moved else series, tuple(contradicted))
+
+
+def action_factor(action: CorporateAction, before: float, opened: float) -> float:
+    """What an action multiplies older prices by.
+
+    `before` is the close before the ex-date, `opened` the first price after it, in rupees of their time;
+    NaN where unknown: then its priced terms do nothing.
+    """
+    priced = (_priced_factor(term, before, opened, action.face_value) for term in action.priced)
+    return action.factor * _product(priced)
+
+
+def _priced_factor(term: ActionTerm, before: float, opened: float, face_value: float) -> float:
+    if not before > 0:
+        return 1.0
+    if term.kind is ActionKind.DIVIDEND:
+        is_paid = EXTRAORDINARY_SHARE * before <= term.rupees < before
+        return (before - term.rupees) / before if is_paid else 1.0
+    if term.kind is ActionKind.DEMERGER:
+        return opened / before if 0 < opened <= (1 - EXTRAORDINARY_SHARE) * before else 1.0
+    issue_price = term.rupees + (face_value if term.is_premium else 0.0)
+    if not issue_price < before:
+        return 1.0
+    ratio = float(term.ratio)
+    return (before + ratio * issue_price) / (before + ratio * before)
 
 
 def adjustment_factors(series: BarSeries, factors: Mapping[date, float]) -> FloatArray:
@@ -221,11 +290,11 @@ def adjustment_factors(series: BarSeries, factors: Mapping[date, float]) -> Floa
     return np.asarray(products[following], np.float64)
 
 
-def _by_date(actions: Iterable[CorporateAction]) -> dict[date, float]:
-    factors: dict[date, float] = {}
-    for action in actions:
-        factors[action.ex_date] = factors.get(action.ex_date, 1.0) * action.factor
-    return factors
+def _product(factors: Iterable[float]) -> float:
+    product = 1.0
+    for factor in factors:
+        product *= factor
+    return product
 
 
 def _scaled(series: BarSeries, factors: Mapping[date, float]) -> BarSeries:
@@ -237,15 +306,17 @@ def _scaled(series: BarSeries, factors: Mapping[date, float]) -> BarSeries:
     return BarSeries(series.symbol, records)
 
 
-def _agrees_with_prices(series: BarSeries, ex_date: date, factor: float) -> bool:
-    """Whether the prices around `ex_date` let the action be; they do when they are missing."""
-    if VERIFIABLE_FACTOR < factor < 1 / VERIFIABLE_FACTOR:
-        return True
+def _prices_around(series: BarSeries, ex_date: date) -> tuple[float, float]:
+    """The close before `ex_date` and the first open from it on; NaN where there is none."""
     at = int(np.searchsorted(series.sessions, np.datetime64(ex_date, "D")))
-    if not 0 < at < len(series):
+    before = float(series.close[at - 1]) if at > 0 else nan
+    return before, float(series.open[at]) if at < len(series) else nan
+
+
+def _agrees_with_prices(before: float, opened: float, factor: float) -> bool:
+    """Whether the prices around the ex-date let the action be; they do when they are missing."""
+    is_small = VERIFIABLE_FACTOR < factor < 1 / VERIFIABLE_FACTOR
+    if is_small or not (before > 0 and opened > 0):
         return True
-    before, after = float(series.close[at - 1]), float(series.open[at])
-    if not (before > 0 and after > 0):
-        return True
-    step = log(after / before)
+    step = log(opened / before)
     return abs(step - log(factor)) < abs(step)

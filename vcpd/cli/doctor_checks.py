@@ -10,6 +10,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -21,6 +22,7 @@ from vcpd.app.alert_channels import ChannelFactory, alert_secret_names, find_ale
 from vcpd.app.credentials import find_secret
 from vcpd.app.market import user_session
 from vcpd.app.storage import STORE_FOLDER
+from vcpd.bhavcopy.archive import report_file
 from vcpd.cli.client import client_from_config
 from vcpd.cli.store import store_dsn_of
 from vcpd.config import LoadedConfiguration
@@ -38,6 +40,7 @@ GROUP_AND_OTHER_BITS: Final = stat.S_IRWXG | stat.S_IRWXO
 SECRET_FILES: Final = ("kite_api_secret", "web_token", "store_dsn")
 TOKEN_FILES: Final = ("kite-token.json", "sandbox-token.json")
 PROBE_TIMEOUT_S: Final = 10.0
+ANSWERS: Final = "answers"
 MAX_CLOCK_OFFSET_S: Final = 5.0
 
 
@@ -300,11 +303,43 @@ async def _check_bhavcopy(context: DoctorContext) -> Sequence[Finding]:
         headers = {"User-Agent": settings.user_agent}
         timeout = aiohttp.ClientTimeout(total=PROBE_TIMEOUT_S)
         async with aiohttp.ClientSession(timeout=timeout, headers=headers) as http:
-            return await _probe(http, settings.archive_root)
+            found = await _probe(http, settings.archive_root)
+            return [*found, await _check_action_sources(http, context)]
     folder = context.loaded.folder / settings.folder
     if folder.is_dir():
         return [Finding("market", True, f"bhavcopy files from {folder}")]
     return [Finding("market", False, f"{folder} is no folder", "correct [bhavcopy] folder")]
+
+
+async def _check_action_sources(http: aiohttp.ClientSession, context: DoctorContext) -> Finding:
+    """Which source of corporate actions answers: the archive's daily reports, or the site's list."""
+    configuration = context.loaded.configuration
+    settings, calendar = configuration.bhavcopy, configuration.calendar
+    session = calendar.previous(calendar.last_session_at(WallClock().now()))  # published for certain
+    report = report_file(session)
+    reported = await _answer_to(http, f"{settings.archive_root.rstrip('/')}/{report.path}")
+    text = f"daily reports ({report.name}): {reported}"
+    if settings.actions_url:
+        listed = await _answer_to(http, settings.actions_url.format(first=session, last=session))
+        text += f"; the site's list: {listed}"
+    else:
+        listed = "not asked for"
+    if reported == ANSWERS:
+        return Finding("corporate actions", True, f"{text}; the daily reports are used")
+    remedy = (
+        "put the exchange's list (CF-CA-equities-..csv) into state/bhavcopy/actions, see docs/bhavcopy.md"
+    )
+    if listed == ANSWERS:
+        return Finding("corporate actions", True, f"{text}; the site's list is used")
+    return Finding("corporate actions", False, text, remedy)
+
+
+async def _answer_to(http: aiohttp.ClientSession, url: str) -> str:
+    try:
+        async with http.get(url, allow_redirects=False) as answer:
+            return ANSWERS if answer.status == HTTPStatus.OK else f"refused with {answer.status}"
+    except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        return f"cannot be reached ({type(error).__name__})"
 
 
 async def _probe(http: aiohttp.ClientSession, root: str) -> list[Finding]:

@@ -52,6 +52,7 @@ class QualityRule(StrEnum):
     MISSING_SESSIONS = "missing_sessions"
     PRICE_BELOW_MINIMUM = "price_below_minimum"
     TRADED_VALUE_BELOW_MINIMUM = "traded_value_below_minimum"
+    ACTION_NOT_APPLIED = "action_not_applied"
     NOT_COMPUTABLE = "not_computable"
 
 

@@ -2,19 +2,21 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Final
 
 import msgspec
 import numpy as np
 
+from vcpd.core.errors import RetryableError, UnavailableError
 from vcpd.domain.panel import Panel, PanelReference
 from vcpd.domain.quality_flags import QualityParameters, flag_rows
 from vcpd.domain.quality_rules import QualityFlag, QualityRule
 from vcpd.domain.runs import Progress
-from vcpd.ports import FailedSymbol, PanelStore, QuarantineStore, Workers
+from vcpd.ports import FailedSymbol, HistoryFlagSource, PanelStore, QuarantineStore, Workers
 
 TRADED_VALUE_SESSIONS: Final = 50
+DAYS_PER_SESSION: Final = 1.5  # calendar days, holidays included
 
 
 class QualityFilterParams(msgspec.Struct, frozen=True):
@@ -73,6 +75,7 @@ class PanelRefresh:
     workers: Workers
     quarantine: QuarantineStore
     filter_params: QualityFilterParams
+    history_flags: HistoryFlagSource | None = None  # None: the market adjusts its histories by itself
 
     async def __call__(self, session: date, progress: Progress) -> dict[str, int]:
         """Return counts: symbols in the panel, flags, excluded symbols; `session` is that of the run."""
@@ -104,7 +107,20 @@ class PanelRefresh:
             for lost in failed_symbols
         ]
         judged = [symbol for part in parts for symbol in part.symbols]
+        flags += await self._market_flags(frozenset(judged), session)
         return judged + [lost.symbol for lost in failed_symbols], flags
+
+    async def _market_flags(self, judged: frozenset[str], session: date) -> list[QualityFlag]:
+        """What the market itself knows of its histories; while it cannot say, the known flags remain."""
+        if self.history_flags is None:
+            return []
+        since = session - timedelta(days=DAYS_PER_SESSION * self.filter_params.quality.recent_sessions)
+        try:
+            found = await self.history_flags.history_flags(since)
+        except (RetryableError, UnavailableError):
+            known = await self.quarantine.flags()
+            found = [flag for flag in known if flag.rule is QualityRule.ACTION_NOT_APPLIED]
+        return [flag for flag in found if flag.symbol in judged]
 
 
 def _exclusions(flags: Iterable[QualityFlag]) -> frozenset[tuple[str, str]]:
