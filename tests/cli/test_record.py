@@ -1,5 +1,6 @@
 """`vcpd record verify`: the chain, and every difference from the history with its cause."""
 
+import hashlib
 import json
 import os
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from vcpd.analysis.screen_types import EncodedScreenResult, ScreenParams
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.cli.command import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_OK
 from vcpd.cli.record import Cause, Difference, compare_with_history
+from vcpd.core.deprecated_names import CONFIG_KEYS
 from vcpd.core.secrets import Secret
 from vcpd.domain.bars import BarSeries, BarTable
 from vcpd.domain.instruments import Instrument
@@ -27,6 +29,7 @@ from vcpd.domain.record import (
     RecordEntry,
     ReportedSetup,
     canonical_json,
+    check_chain,
     entry_hash,
     settings_version,
 )
@@ -38,6 +41,9 @@ from vcpd.store.screen_results import PostgresSetupStore
 from vcpd.store.settings import StoreSettings
 
 FEW = Thresholds(min_rs_universe=5)
+FORMER_KEYS = {
+    new: path.removeprefix("screen.") for path, new in CONFIG_KEYS.items() if path.startswith("screen.")
+}
 NAME = "NSE:P"
 Capture = pytest.CaptureFixture[str]
 
@@ -149,6 +155,22 @@ def test_other_settings_are_a_cause_of_their_own(panel: Panel, evenings: list[Re
     assert {one.detail for one in found} == {"the history has no base on that session"}
     older = [msgspec.structs.replace(one, program="0.0.1", pivot=1.0) for one in evenings]
     assert {one.cause for one in differences(older, panel)} == {Cause.VERSION}
+
+
+def test_entries_under_the_former_names_of_the_settings_still_verify(
+    panel: Panel, evenings: list[ReportedSetup]
+) -> None:
+    """The chain covers what was stored; and a renamed key is no other version."""
+    values = {FORMER_KEYS.get(name, name): value for name, value in msgspec.to_builtins(FEW).items()}
+    former = hashlib.sha256(canonical_json(values).encode()).hexdigest()[:12]
+    assert former != settings_version(FEW)
+    entries = chained([msgspec.structs.replace(one, settings=former, pivot=1.0) for one in evenings])
+    assert check_chain(entries, entries[-1].hash).faults == ()
+    found = compare_with_history(entries, panel, FEW, NSE).differences
+    assert {one.cause for one in found} == {Cause.NOT_FOUND_AGAIN}
+    stricter = msgspec.structs.replace(FEW, max_final_depth_pct=2.0)
+    found = compare_with_history(entries, panel, stricter, NSE).differences
+    assert {one.cause for one in found} == {Cause.VERSION}
 
 
 def _restated(panel: Panel, factor: float) -> Panel:

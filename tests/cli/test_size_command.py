@@ -10,7 +10,7 @@ from vcpd.analysis.crowding import Cluster, Crowding, SectorGroup
 from vcpd.analysis.sizing import SizingParameters, position_plan, position_size
 from vcpd.app.status import crowding_candidates, latest_score_until, merge_crowding
 from vcpd.core.errors import BadInputError
-from vcpd.domain.risk import RiskScore
+from vcpd.domain.risk import RiskBand, RiskScore
 from vcpd.domain.setups import BaseState, Setup
 
 FAILED = msgspec.structs.replace(setup("NSE:AAA", state=BaseState.FAILED, passed=False), events=())
@@ -47,8 +47,48 @@ def test_a_plan_says_where_its_base_stands(verdict: Setup, words: str) -> None:
 
 
 def test_prices_of_ones_own_win() -> None:
-    plan = position_plan(setup("NSE:AAA"), 1e6, entry=101.0, stop=90.0, lot_size=25)
-    assert (plan.entry, plan.stop, plan.lot_size, plan.equity) == (101.0, 90.0, 25, 1e6)
+    plan = position_plan(setup("NSE:AAA"), 1e6, entry=101.0, stop=90.0)
+    assert (plan.entry, plan.stop, plan.stop_name, plan.equity) == (101.0, 90.0, "given", 1e6)
+
+
+DEEP = msgspec.structs.replace(setup("NSE:AAA"), structural_stop=90.0)  # capped at 94, entry 100
+
+
+def test_the_stop_is_the_chosen_one_and_the_other_is_said_to_mean() -> None:
+    metrics = {"median_traded_value": 1e9}
+    calm = RiskScore(
+        symbol="NSE:AAA", as_of=DEEP.as_of, score=1.0, band=RiskBand.LOW, components={}, metrics=metrics
+    )
+    capped = position_size(position_plan(DEEP, 1e6), calm, SizingParameters())
+    structural = position_size(position_plan(DEEP, 1e6, stop_choice="structural"), calm, SizingParameters())
+    assert (capped.stop, capped.stop_name) == (94.0, "capped")
+    assert (structural.stop, structural.stop_name) == (90.0, "structural")
+    assert capped.steps[-1].text.startswith(
+        "with the structural stop 90.00 (10.0 %): 500 shares, at risk 5,000.00"
+    )
+    assert structural.steps[-1].text.startswith("with the capped stop 94.00 (6.0 %): 833 shares")
+
+
+@pytest.mark.parametrize(
+    ("structural", "words"),
+    [(94.0, "the structural stop is the same"), (101.0, "is not below the entry"), (None, None)],
+)
+def test_a_second_stop_that_changes_nothing_is_said_to(structural: float | None, words: str | None) -> None:
+    verdict = msgspec.structs.replace(DEEP, structural_stop=structural)
+    steps = position_size(position_plan(verdict, 1e6), None, SizingParameters()).steps
+    other = [step for step in steps if step.name == "other_stop"]
+    assert [words in step.text for step in other if words] == ([True] if words else [])
+    assert len(other) == (structural is not None)
+    fallback = position_plan(verdict, 1e6, stop_choice="structural")
+    assert fallback.stop_name == ("capped" if structural is None else "structural")
+
+
+def test_a_stop_of_ones_own_is_compared_with_both() -> None:
+    plan = position_plan(DEEP, 1e6, stop=95.0)
+    assert [(other.name, other.price) for other in plan.other_stops] == [
+        ("capped", 94.0),
+        ("structural", 90.0),
+    ]
 
 
 def test_while_a_session_runs_the_evening_before_tells_the_risk() -> None:

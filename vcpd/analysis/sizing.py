@@ -1,7 +1,7 @@
 """Position sizing: quantity within the risk budget and the caps, with every step shown."""
 
 import math
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, ClassVar, Final, Literal
 
 import msgspec
 
@@ -10,6 +10,7 @@ from vcpd.domain.risk import RiskBand, RiskScore
 from vcpd.domain.setups import Setup
 
 PERCENT: Final = 100.0
+StopChoice = Literal["capped", "structural"]
 
 
 class SizingParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -32,6 +33,13 @@ class SizingParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
             description="largest position, in percent of the median traded value of a session",
         ),
     ] = 1.0
+    stop_choice: Annotated[
+        StopChoice,
+        msgspec.Meta(
+            description="the stop to size by: `structural`, under the final low, or `capped`, the same but "
+            "never further below the entry than `[screen] max_stop_pct`"
+        ),
+    ] = "capped"
     stop_pct: Annotated[
         float, msgspec.Meta(gt=0, le=50, description="a stop further than this below the entry is rejected")
     ] = 10.0
@@ -68,6 +76,13 @@ class SizingParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
         return shares[band or RiskBand.EXTREME]
 
 
+class OtherStop(msgspec.Struct, frozen=True):
+    """A stop of the same base that is not the one to size by."""
+
+    name: StopChoice
+    price: float
+
+
 class PositionPlan(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be bought and from how large an account; prices and equity in one currency."""
 
@@ -76,7 +91,9 @@ class PositionPlan(msgspec.Struct, frozen=True, kw_only=True):
     stop: float
     equity: float
     lot_size: int = 1
-    base_status: str | None = None  # where its base stands, told as the first step
+    base_status: str | None = None  # its base's state, reported as the first step
+    stop_name: str = "given"  # `capped` and `structural` are the base's own
+    other_stops: tuple[OtherStop, ...] = ()
 
 
 class SizingStep(msgspec.Struct, frozen=True):
@@ -101,6 +118,7 @@ class Sizing(msgspec.Struct, frozen=True, kw_only=True):
     risk_pct: float  # the same in percent of equity
     bound_by: str | None
     steps: tuple[SizingStep, ...]
+    stop_name: str = "given"
     reason: str | None = None
 
 
@@ -130,7 +148,14 @@ def position_size(plan: PositionPlan, risk: RiskScore | None, parameters: Sizing
         risk_amount=risk_amount,
         risk_pct=PERCENT * risk_amount / plan.equity,
         bound_by=narrowest.name,
-        steps=(*_status_steps(plan), *_budget_steps(plan, parameters), *caps, lot_step),
+        steps=(
+            *_status_steps(plan),
+            *_budget_steps(plan, parameters),
+            *caps,
+            lot_step,
+            *_other_steps(plan, risk, parameters),
+        ),
+        stop_name=plan.stop_name,
         reason=None if quantity else _zero_reason(narrowest, plan),
     )
 
@@ -160,6 +185,29 @@ def _budget_steps(plan: PositionPlan, parameters: SizingParameters) -> tuple[Siz
             distance,
         ),
     )
+
+
+def _other_steps(
+    plan: PositionPlan, risk: RiskScore | None, parameters: SizingParameters
+) -> list[SizingStep]:
+    """What the base's other stop would mean; it limits nothing."""
+    steps = []
+    for other in plan.other_stops:
+        if math.isclose(other.price, plan.stop, rel_tol=1e-9):
+            text = f"the {other.name} stop is the same"
+        elif other.price >= plan.entry:
+            text = f"the {other.name} stop {other.price:,.2f} is not below the entry"
+        else:
+            found = position_size(
+                msgspec.structs.replace(plan, stop=other.price, other_stops=()), risk, parameters
+            )
+            distance_pct = PERCENT * (plan.entry - other.price) / plan.entry
+            text = (
+                f"with the {other.name} stop {other.price:,.2f} ({distance_pct:.1f} %): {found.quantity:,} "
+                f"shares, at risk {found.risk_amount:,.2f}"
+            )
+        steps.append(SizingStep("other_stop", text, other.price))
+    return steps
 
 
 def _caps(plan: PositionPlan, risk: RiskScore | None, parameters: SizingParameters) -> list[SizingStep]:
@@ -231,14 +279,17 @@ def position_plan(
     *,
     entry: float | None = None,
     stop: float | None = None,
-    lot_size: int = 1,
+    stop_choice: StopChoice = "capped",
 ) -> PositionPlan:
-    """The plan for a setup: in where its buy zone begins, or at the close above that; out at its stop.
+    """The plan for a setup: in where its buy zone begins, or at the close above that; out at its chosen stop.
 
     `entry` and `stop` win over the setup's own. Raises BadInputError where neither gives a price.
     """
+    stops: dict[StopChoice, float | None] = {"capped": setup.stop, "structural": setup.structural_stop}
+    if stops[stop_choice] is None:
+        stop_choice = "capped"  # a verdict of before the structural stop was kept
     chosen_entry = _default_entry(setup) if entry is None else entry
-    chosen_stop = setup.stop if stop is None else stop
+    chosen_stop = stops[stop_choice] if stop is None else stop
     if chosen_entry is None or chosen_stop is None:
         why = setup.reason or "it has no base"
         raise BadInputError(
@@ -249,8 +300,13 @@ def position_plan(
         entry=chosen_entry,
         stop=chosen_stop,
         equity=equity,
-        lot_size=lot_size,
         base_status=_base_status(setup),
+        stop_name=stop_choice if stop is None else "given",
+        other_stops=tuple(
+            OtherStop(name, price)
+            for name, price in stops.items()
+            if price is not None and (stop is not None or name != stop_choice)
+        ),
     )
 
 

@@ -279,12 +279,18 @@ class StatusService:
         if setup is None:
             raise KeyError(request.symbol)
         risk = latest_score_until(setup.as_of, await self.storage.risk.for_symbol(request.symbol))
-        lot_size = await self._lot_size(request.symbol)
-        plan = position_plan(setup, request.equity, entry=request.entry, stop=request.stop, lot_size=lot_size)
         parameters = self.live.configuration.size
+        plan = position_plan(
+            setup,
+            request.equity,
+            entry=request.entry,
+            stop=request.stop,
+            stop_choice=parameters.stop_choice,
+        )
         if request.risk_pct is not None:
             parameters = msgspec.structs.replace(parameters, risk_pct=request.risk_pct)
-        return position_size(plan, risk, parameters)
+        lot_size = await self._lot_size(request.symbol)
+        return position_size(msgspec.structs.replace(plan, lot_size=lot_size), risk, parameters)
 
     async def _lot_size(self, symbol: str) -> int:
         stored = await self.storage.instruments.all()

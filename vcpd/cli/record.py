@@ -37,7 +37,7 @@ from vcpd.domain.record import (
     RecordEntry,
     ReportedSetup,
     check_chain,
-    settings_version,
+    known_settings_versions,
 )
 from vcpd.domain.setups import SetupGroup
 from vcpd.jobs.universe import Universe
@@ -46,6 +46,7 @@ from vcpd.store.panel import PostgresPanelStore
 from vcpd.store.panel_files import open_panel
 
 HASH_LENGTH: Final = 64
+SCREEN_SECTION: Final = "screen"  # the settings that judge a setup
 PROMISE: Final = (
     "An unbroken chain shows that the entries are those that were stored, and with --head that none was "
     "changed since that digest. It shows nothing else."
@@ -250,7 +251,8 @@ def _cause(reported: ReportedSetup, session_context: SessionContext, row: int | 
     span = reported.bars
     if row is not None and BarsDigest.of(session_context.panel, row, span.first, span.last) != span:
         return Cause.RESTATED
-    if (reported.program, reported.settings) != (__version__, settings_version(session_context.thresholds)):
+    versions = known_settings_versions(session_context.thresholds, SCREEN_SECTION)
+    if reported.program != __version__ or reported.settings not in versions:
         return Cause.VERSION
     return Cause.NOT_FOUND_AGAIN
 

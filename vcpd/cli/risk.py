@@ -111,7 +111,11 @@ def add_size_arguments(parser: argparse.ArgumentParser) -> None:
         type=positive_number_argument,
         help="default: the start of the buy zone, or the close above it",
     )
-    parser.add_argument("--stop", type=positive_number_argument, help="default: the stop of the setup")
+    parser.add_argument(
+        "--stop",
+        type=positive_number_argument,
+        help="default: the setup's stop that [size] stop_choice names",
+    )
     add_bars_arguments(parser)
 
 
@@ -141,8 +145,15 @@ def _size_from_bars(arguments: argparse.Namespace) -> Sizing:
     configuration = analysis_settings(arguments)
     judging = ScreenParams(as_of=arguments.as_of, thresholds=configuration.screen)
     setup = screen_rows(panel, range(row, row + 1), judging).setups[0]
-    plan = position_plan(setup, arguments.equity, entry=arguments.entry, stop=arguments.stop)
-    return position_size(plan, score_panel(panel, arguments)[row], _parameters(arguments, configuration.size))
+    parameters = _parameters(arguments, configuration.size)
+    plan = position_plan(
+        setup,
+        arguments.equity,
+        entry=arguments.entry,
+        stop=arguments.stop,
+        stop_choice=parameters.stop_choice,
+    )
+    return position_size(plan, score_panel(panel, arguments)[row], parameters)
 
 
 def _parameters(arguments: argparse.Namespace, settings: SizingParameters) -> SizingParameters:
@@ -152,7 +163,10 @@ def _parameters(arguments: argparse.Namespace, settings: SizingParameters) -> Si
 
 
 def _print_sizing(found: Sizing) -> None:
-    print(f"{found.symbol}: {found.quantity:,} shares at {found.entry:,.2f}, stop {found.stop:,.2f}")
+    print(
+        f"{found.symbol}: {found.quantity:,} shares at {found.entry:,.2f}, "
+        f"{found.stop_name} stop {found.stop:,.2f}"
+    )
     if found.reason:
         print(f"  {found.reason}")
     print(f"  worth {found.value:,.2f}; at risk {found.risk_amount:,.2f} ({found.risk_pct:.2f} % of equity)")

@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 
 from vcpd import __version__
+from vcpd.core.deprecated_names import CONFIG_KEYS
 from vcpd.domain.panel import Panel
 from vcpd.domain.setups import BaseState, Gate, Setup, SetupGroup
 
@@ -116,7 +117,31 @@ def canonical_json(value: Any) -> str:
 
 def settings_version(settings: msgspec.Struct) -> str:
     """Twelve hexadecimal digits that change with any of the settings."""
-    return hashlib.sha256(canonical_json(settings).encode()).hexdigest()[:12]
+    return _version_of(msgspec.to_builtins(settings))
+
+
+def known_settings_versions(settings: msgspec.Struct, section: str) -> frozenset[str]:
+    """The version of `settings`, and the one that the same values had under the keys of version 0.1.0.
+
+    `section` is their table in config.toml. A renamed key judges nothing differently.
+    """
+    values: dict[str, Any] = msgspec.to_builtins(settings)
+    former = {
+        new: key
+        for path, new in CONFIG_KEYS.items()
+        for table, key in [path.split(".", 1)]
+        if table == section
+    }
+    return frozenset(
+        {
+            _version_of(values),
+            _version_of({former.get(name, name): value for name, value in values.items()}),
+        }
+    )
+
+
+def _version_of(values: Mapping[str, Any]) -> str:
+    return hashlib.sha256(canonical_json(values).encode()).hexdigest()[:12]
 
 
 def entry_hash(previous_hash: str, text: str) -> str:

@@ -12,7 +12,7 @@ export function sizing(setup) {
     equity: field(`Equity ${currencySign}`, storedEquity(), 1000),
     risk_pct: field("Risk a trade, %", "", 0.25, "settings"),
     entry: field("Entry", setup.buy_zone ? setup.buy_zone[0] : setup.close ?? "", 0.05),
-    stop: field("Stop", setup.stop ?? "", 0.05),
+    stop: field("Stop", "", 0.05, setup.stop ? "settings" : ""),
   };
   let waiting = 0;
   const later = () => { clearTimeout(waiting); waiting = setTimeout(() => compute(setup, fields, answer), PAUSE_MS); };
@@ -37,7 +37,7 @@ function storeEquity(equity) {
 async function compute(setup, fields, answer) {
   const query = new URLSearchParams({ symbol: setup.symbol });
   for (const [name, { input }] of Object.entries(fields)) if (input.value) query.set(name, input.value);
-  if (!query.has("equity") || !query.has("stop") || !query.has("entry")) {
+  if (!query.has("equity") || !(query.has("stop") || setup.stop) || !query.has("entry")) {
     answer.replaceChildren(h("p", { class: "muted" }, "Give equity, entry and stop."));
     return;
   }
@@ -52,7 +52,8 @@ async function compute(setup, fields, answer) {
 function shown(size) {
   const steps = size.steps.map((step) => h("li", { class: step.bound ? "bound" : null }, step.text, step.bound ? " ← binds" : null));
   return [
-    h("p", {}, h("span", { class: "quantity" }, whole(size.quantity)), ` shares · ${money(size.value)} · at risk ${money(size.risk_amount)} (${size.risk_pct.toFixed(2)} %) · ${price(size.entry)} to ${price(size.stop)}`),
+    h("p", {}, h("span", { class: "quantity" }, whole(size.quantity)), ` shares · ${money(size.value)} · at risk ${money(size.risk_amount)} (${size.risk_pct.toFixed(2)} %) · ${price(size.entry)} to the ${size.stop_name} stop ${price(size.stop)}`),
+    ...size.steps.filter((step) => step.name === "other_stop").map((step) => h("p", { class: "muted" }, step.text)),
     size.reason ? h("p", { class: "amber" }, size.reason) : null,
     h("details", {}, h("summary", { class: "muted" }, "Every step"), h("ul", { class: "lines steps" }, steps)),
   ].filter(Boolean);
