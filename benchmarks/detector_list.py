@@ -20,8 +20,8 @@ import numpy as np
 from tests.analysis.markets import read_panel
 from vcpd.analysis.indicators import bars_of
 from vcpd.analysis.screen import screen_rows
-from vcpd.analysis.screen_types import ScreenParams
 from vcpd.analysis.session_context import SessionContext, history_window
+from vcpd.analysis.tasks import ScreenParams
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.domain.panel import Panel
 from vcpd.domain.setups import BaseState, EventKind, Setup

@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 
 from vcpd.analysis.screen import screen_rows
-from vcpd.analysis.screen_types import ScreenParams
+from vcpd.analysis.tasks import ScreenParams
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.panel import Panel, build_panel

@@ -16,7 +16,7 @@ import msgspec
 
 from tests.analysis.markets import read_panel
 from vcpd.analysis.screen import screen_rows
-from vcpd.analysis.screen_types import ScreenParams
+from vcpd.analysis.tasks import ScreenParams
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.domain.panel import Panel
 from vcpd.domain.setups import Setup

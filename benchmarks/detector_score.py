@@ -33,7 +33,7 @@ from vcpd.analysis.contractions import contraction_value
 from vcpd.analysis.indicators import bars_of
 from vcpd.analysis.outcomes import simulate_trade
 from vcpd.analysis.screen import screen_rows
-from vcpd.analysis.screen_types import ScreenParams
+from vcpd.analysis.tasks import ScreenParams
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.domain.bars import FloatArray
 from vcpd.domain.panel import Panel

@@ -22,7 +22,7 @@ import psutil
 
 from vcpd.analysis.backtest import BacktestParams, run_backtest
 from vcpd.analysis.screen import screen_rows, warm_up
-from vcpd.analysis.screen_types import ScreenParams
+from vcpd.analysis.tasks import ScreenParams
 from vcpd.domain.panel import Panel, PanelReference, build_panel
 from vcpd.runtime.settings import WorkerSettings
 from vcpd.runtime.worker_pool import WorkerPool

@@ -21,12 +21,13 @@ import uvloop
 from vcpd.core.secrets import Secret
 from vcpd.domain.bars import BAR_DTYPE, BarTable
 from vcpd.domain.instruments import Instrument
+from vcpd.domain.panel import PanelSelection
 from vcpd.ports import SessionSpan
 from vcpd.store.bars import PostgresBarStore
 from vcpd.store.database import Database
 from vcpd.store.embedded import EmbeddedPostgres
 from vcpd.store.instruments import PostgresInstrumentStore
-from vcpd.store.panel import PanelSelection, PostgresPanelStore
+from vcpd.store.panel import PostgresPanelStore
 from vcpd.store.panel_files import open_panel
 from vcpd.store.settings import StoreSettings
 

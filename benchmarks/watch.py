@@ -31,11 +31,11 @@ import structlog
 import uvloop
 from aiohttp import WSMsgType, web
 
-from vcpd.alerts.message import AlertMessage
 from vcpd.alerts.service import AlertService, ChannelBinding, ChannelPlan
 from vcpd.alerts.settings import AlertSettings, ChannelSettings
+from vcpd.alerts.templates import AlertMessage
 from vcpd.analysis import tasks
-from vcpd.analysis.screen_types import ScreenParams
+from vcpd.analysis.tasks import ScreenParams
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.core.secrets import Secret
 from vcpd.domain.instruments import Instrument
@@ -45,7 +45,7 @@ from vcpd.domain.panel import PanelReference
 from vcpd.domain.runs import RunContext
 from vcpd.domain.setups import Base, BaseState, EventKind, Setup, SetupEvent
 from vcpd.jobs.settings import WatchSettings
-from vcpd.jobs.watch import Watch, WatchDependencies
+from vcpd.jobs.watch import Watch
 from vcpd.kite.auth import KiteSession
 from vcpd.kite.settings import TickerSettings
 from vcpd.kite.ticker import KiteTicker, KiteTickerConnector
@@ -354,7 +354,7 @@ async def _watched(database: Database, breakouts: int) -> tuple[list[float], lis
     plan = ChannelPlan(AlertSettings(), NSE.zone, (ChannelBinding(channel, ChannelSettings(per_minute=600)),))
     deliverer = AlertService(plan, PostgresOutbox(database), clock, lambda: True, no_picture)
     async with feed(3_000, breakouts) as (address, words), aiohttp.ClientSession() as http:
-        means = WatchDependencies(
+        watch = Watch(
             market=cast("MarketData", None),
             live=ticker_at(address, http),
             minutes=None,
@@ -365,8 +365,9 @@ async def _watched(database: Database, breakouts: int) -> tuple[list[float], lis
             real_clock=WallClock(),
             calendar=NSE,
             notifier=deliverer,
+            settings=WatchSettings(max_candidates=breakouts),
+            thresholds=Thresholds(),
         )
-        watch = Watch(means, WatchSettings(max_candidates=breakouts), Thresholds())
         working = asyncio.create_task(deliverer.run())
         watching = asyncio.create_task(watch(RunContext(1, "watch", NOON, SESSION)))
         sent = {int(token): at for token, at in json.loads(await words.readline()).items()}

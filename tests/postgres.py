@@ -21,8 +21,8 @@ import pytest
 from vcpd.core.secrets import Secret
 from vcpd.store.database import Database
 from vcpd.store.embedded import EmbeddedPostgres
-from vcpd.store.migrations import migrate
 from vcpd.store.settings import StoreSettings
+from vcpd.store.sql_files import migrate
 
 SETTINGS = StoreSettings(pool_size=4, shared_buffers_mb=64)
 

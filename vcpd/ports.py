@@ -11,7 +11,7 @@ from vcpd.domain.backup import BackupFile
 from vcpd.domain.bars import BarSeries, BarTable
 from vcpd.domain.instruments import Instrument, InstrumentChanges, Quote, StoredInstrument
 from vcpd.domain.live import FeedStatus, LiveEvent, LivePrices, MinuteVolumes, StoredVolumeCurve
-from vcpd.domain.panel import Panel, PanelReference
+from vcpd.domain.panel import Panel, PanelReference, PanelSelection
 from vcpd.domain.quality_rules import QualityFlag, QualityRule, QuarantinedBar
 from vcpd.domain.record import ReportedSetup
 from vcpd.domain.risk import RiskScore, RiskSummary
@@ -151,8 +151,8 @@ class QuarantineStore(Protocol):
 class PanelStore(Protocol):
     """The snapshot that workers map."""
 
-    async def refresh(self) -> PanelReference:
-        """Write the stored bars of the universe as a new snapshot and make it the current one."""
+    async def refresh(self, selection: PanelSelection) -> PanelReference:
+        """Write the stored bars of `selection` as a new snapshot and make it the current one."""
         ...
 
     async def current(self) -> PanelReference | None: ...

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from vcpd.alerts.message import AlertMessage
+from vcpd.alerts.templates import AlertMessage
 from vcpd.domain.alerts import Alert, AlertKind
 
 ZONE = ZoneInfo("Asia/Kolkata")

@@ -11,9 +11,8 @@ from aiohttp import web
 from tests.alerts.receiver import receiving
 from tests.alerts.samples import ZONE, alert
 from vcpd.alerts.channels.apprise import AppriseChannel
-from vcpd.alerts.message import AlertMessage, compose
 from vcpd.alerts.settings import AppriseSettings
-from vcpd.alerts.templates import Templates
+from vcpd.alerts.templates import AlertMessage, Templates, compose
 from vcpd.core.errors import PermanentError, RetryableError
 from vcpd.core.secrets import Secret
 

@@ -17,9 +17,8 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from tests.alerts.receiver import receiving
 from tests.alerts.samples import ZONE, alert
 from vcpd.alerts.channels.mail import MailChannel
-from vcpd.alerts.message import AlertMessage, compose
 from vcpd.alerts.settings import MailSettings
-from vcpd.alerts.templates import Templates
+from vcpd.alerts.templates import AlertMessage, Templates, compose
 from vcpd.core.errors import PermanentError, RetryableError
 from vcpd.core.secrets import Secret
 

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vcpd.alerts.routing import QuietHours
-from vcpd.alerts.settings import AlertSettings
+from vcpd.alerts.settings import AlertSettings, QuietHours
 
 ZONES = st.sampled_from([ZoneInfo(name) for name in ("Asia/Kolkata", "America/New_York", "Europe/Riga")])
 TIMES = st.times().map(lambda at: at.replace(second=0, microsecond=0))

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from tests.web.fakes import group_of
 from vcpd.alerts import run_alerts, setup_alerts
-from vcpd.alerts.message import compose
 from vcpd.alerts.run_alerts import (
     Debounce,
     LoginCondition,
@@ -22,7 +21,7 @@ from vcpd.alerts.run_alerts import (
 )
 from vcpd.alerts.settings import AlertSettings
 from vcpd.alerts.setup_alerts import ScreenRun
-from vcpd.alerts.templates import DEFAULT_TEMPLATES, item_variables, variables_of
+from vcpd.alerts.templates import DEFAULT_TEMPLATES, compose, item_variables, variables_of
 from vcpd.domain.alerts import Alert, AlertKind
 from vcpd.domain.health import HealthReadings, score_health
 from vcpd.domain.nse_calendar import NSE

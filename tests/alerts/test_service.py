@@ -11,9 +11,8 @@ from typing import Any
 from tests.alerts.samples import EVENING, ZONE, FakeChannel, alert, digest
 from tests.fakes.outbox import FakeOutbox
 from tests.schedule.virtual_time import LoopClock, run_virtually
-from vcpd.alerts.routing import DEADMAN_CHANNEL_SETTINGS
 from vcpd.alerts.service import AlertService, ChannelBinding, ChannelPlan
-from vcpd.alerts.settings import AlertSettings, ChannelSettings, TelegramSettings
+from vcpd.alerts.settings import DEADMAN_CHANNEL_SETTINGS, AlertSettings, ChannelSettings, TelegramSettings
 from vcpd.core.errors import PermanentError, RetryableError
 from vcpd.domain.alerts import Alert, AlertKind
 

@@ -7,17 +7,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.alerts.samples import ZONE, alert, digest
-from vcpd.alerts.message import compose, idempotency_key, template_variables, truncate
 from vcpd.alerts.templates import (
     DEFAULT_TEMPLATES,
     VARIABLES_BY_KIND,
     DigestTemplate,
     Template,
     Templates,
+    compose,
+    idempotency_key,
     item_variables,
     render,
     single_line,
     template_problems,
+    template_variables,
+    truncate,
     variables_of,
 )
 from vcpd.domain.alerts import AlertKind

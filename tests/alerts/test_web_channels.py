@@ -19,9 +19,8 @@ from vcpd.alerts.channels.deadman import DeadmanChannel
 from vcpd.alerts.channels.ntfy import NtfyChannel
 from vcpd.alerts.channels.telegram import TelegramChannel
 from vcpd.alerts.channels.webhook import WebhookChannel
-from vcpd.alerts.message import AlertMessage, compose
 from vcpd.alerts.settings import NtfySettings, PingSettings, TelegramSettings, WebhookSettings
-from vcpd.alerts.templates import Templates
+from vcpd.alerts.templates import AlertMessage, Templates, compose
 from vcpd.core.errors import PermanentError, RetryableError
 from vcpd.core.secrets import Secret
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.analysis.markets import START, walk
 from vcpd.analysis.screen import screen_rows
-from vcpd.analysis.screen_types import ScreenParams
+from vcpd.analysis.tasks import ScreenParams
 from vcpd.domain.bars import BarSeries, FloatArray
 from vcpd.domain.panel import build_panel
 

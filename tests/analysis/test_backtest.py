@@ -28,7 +28,7 @@ from vcpd.analysis.outcomes import (
     simulate_trade,
 )
 from vcpd.analysis.screen import screen_rows
-from vcpd.analysis.screen_types import ScreenParams
+from vcpd.analysis.tasks import ScreenParams
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.domain.bars import BarSeries, BoolArray
 from vcpd.domain.panel import Panel, build_panel

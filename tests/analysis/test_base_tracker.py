@@ -10,7 +10,7 @@ import pytest
 from tests.analysis.markets import base_closes, read_panel, series_of
 from tests.real_data import real_data
 from vcpd.analysis.screen import screen_rows
-from vcpd.analysis.screen_types import RecordedBases, ScreenParams
+from vcpd.analysis.tasks import RecordedBases, ScreenParams
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.domain.bars import BarSeries, FloatArray
 from vcpd.domain.panel import Panel, build_panel

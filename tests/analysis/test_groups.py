@@ -9,7 +9,7 @@ import pytest
 from benchmarks.detector_planted import panel_of
 from vcpd.alerts.setup_alerts import ScreenRun, alerts_for_screen
 from vcpd.analysis.screen import screen_rows
-from vcpd.analysis.screen_types import RecordedBases, ScreenParams, ScreenResult
+from vcpd.analysis.tasks import RecordedBases, ScreenParams, ScreenResult
 from vcpd.cli.screen import list_setups
 from vcpd.domain.alerts import AlertKind
 from vcpd.domain.nse_calendar import NSE

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vcpd.analysis.live_states import (
+from vcpd.analysis.levels import (
     LiveLevels,
     LiveRules,
     LiveState,

@@ -6,7 +6,7 @@ from datetime import date
 
 import msgspec
 
-from vcpd.analysis.screen_types import EncodedScreenResult, RecordedBases, ScreenParams, ScreenResult
+from vcpd.analysis.tasks import EncodedScreenResult, RecordedBases, ScreenParams, ScreenResult
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.domain.panel import build_panel
 from vcpd.domain.setups import Base, BaseState, EncodedSetup, EventKind, Setup, SetupEvent

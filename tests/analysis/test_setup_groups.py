@@ -11,8 +11,8 @@ from tests.real_data import real_data
 from vcpd.analysis.base_tracker import BaseTrackers
 from vcpd.analysis.indicators import bars_of
 from vcpd.analysis.screen import screen_rows
-from vcpd.analysis.screen_types import ScreenParams
 from vcpd.analysis.session_context import SessionContext, full_history_window
+from vcpd.analysis.tasks import ScreenParams
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.domain.panel import Panel, build_panel
 from vcpd.domain.setups import BaseState, EventKind, Setup, SetupGroup, count_groups

@@ -14,7 +14,7 @@ from tests.analysis.markets import base_closes, read_panel, read_series, series_
 from tests.real_data import real_data
 from vcpd.analysis.explain import describe_gate, explain
 from vcpd.analysis.screen import screen_rows
-from vcpd.analysis.screen_types import ScreenParams, ScreenResult
+from vcpd.analysis.tasks import ScreenParams, ScreenResult
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.analysis.verdicts import ScoreInputs, score_components, total_score
 from vcpd.domain.bars import BarSeries

@@ -10,8 +10,7 @@ from structlog.testing import capture_logs
 
 from tests.runtime.test_worker_pool import until
 from vcpd.app import monitor
-from vcpd.app.background_tasks import observe_repeatedly
-from vcpd.app.monitor import Monitor
+from vcpd.app.monitor import Monitor, observe_repeatedly
 from vcpd.core.errors import RetryableError
 from vcpd.runtime.clock import WallClock
 from vcpd.runtime.resources import ResourceMonitor

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from vcpd.alerts.message import AlertMessage
 from vcpd.alerts.settings import BUILT_IN_CHANNELS, AlertSettings
+from vcpd.alerts.templates import AlertMessage
 from vcpd.app.alert_channels import ChannelFactory, alert_secret_names, find_alert_secrets
 from vcpd.app.market import open_market
 from vcpd.cli.config import config_markdown, config_toml

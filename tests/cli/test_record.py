@@ -14,7 +14,7 @@ import pytest
 
 from tests.cli.scripted_daemon import call
 from vcpd.analysis.screen import screen_rows
-from vcpd.analysis.screen_types import EncodedScreenResult, ScreenParams
+from vcpd.analysis.tasks import EncodedScreenResult, ScreenParams
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.cli.command import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_OK
 from vcpd.cli.record import Cause, Difference, compare_with_history

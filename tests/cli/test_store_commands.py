@@ -24,9 +24,9 @@ from vcpd.domain.risk import RiskBand, RiskScore
 from vcpd.domain.setups import BaseState, EncodedSetup
 from vcpd.ports import Coverage, SessionSpan
 from vcpd.store import bar_files
+from vcpd.store.bars import PostgresQuarantineStore
 from vcpd.store.database import Database
 from vcpd.store.instruments import PostgresInstrumentStore
-from vcpd.store.quarantine import PostgresQuarantineStore
 from vcpd.store.screen_results import PostgresRiskStore, PostgresSetupStore
 from vcpd.store.settings import StoreSettings
 

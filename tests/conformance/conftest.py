@@ -16,9 +16,8 @@ from tests.store.market import instruments_of
 from vcpd.ports import BackupStore, BarStore, Outbox, QuarantineStore, RiskStore, RunStore, SetupStore
 from vcpd.store.alerts import PostgresOutbox
 from vcpd.store.backup_folder import PostgresBackups
-from vcpd.store.bars import PostgresBarStore
+from vcpd.store.bars import PostgresBarStore, PostgresQuarantineStore
 from vcpd.store.database import Database
-from vcpd.store.quarantine import PostgresQuarantineStore
 from vcpd.store.runs import PostgresRunStore
 from vcpd.store.screen_results import PostgresRiskStore, PostgresSetupStore
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.schedule.virtual_time import LoopClock, run_virtually
-from vcpd.core.wakeup import Wakeup
+from vcpd.core.backoff import Wakeup
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 

@@ -16,7 +16,7 @@ import numpy as np
 from vcpd.core.errors import PermanentError, RetryableError, VcpdError
 from vcpd.domain.bars import BAR_DTYPE, BarSeries, BarTable
 from vcpd.domain.instruments import Instrument, InstrumentChanges, Quote, StoredInstrument
-from vcpd.domain.panel import Panel, PanelReference, build_panel
+from vcpd.domain.panel import Panel, PanelReference, PanelSelection, build_panel
 from vcpd.domain.quality_rules import QualityFlag, QualityRule, QuarantinedBar
 from vcpd.domain.runs import Progress, RunContext
 from vcpd.ports import Coverage, FailedSymbol, MergeCounts, SessionSpan
@@ -239,9 +239,12 @@ class FakePanelStore:
     quarantine: FakeQuarantineStore
     snapshots: dict[str, Panel] = field(default_factory=dict)
     reference: PanelReference | None = None
+    selections: list[PanelSelection] = field(default_factory=list)
 
-    async def refresh(self) -> PanelReference:
+    async def refresh(self, selection: PanelSelection) -> PanelReference:
+        """Every history that the bar store has, whatever the selection, which is kept for the test."""
         await self.fate.checkpoint()
+        self.selections.append(selection)
         exclusions = {flag.symbol: flag.reason for flag in self.quarantine.raised if flag.excludes}
         panel = build_panel([self.bars.history(key) for key in self.bars.symbols], exclusions=exclusions)
         version = str(len(self.snapshots) + 1)

@@ -23,10 +23,9 @@ from vcpd.domain.exchange import NSE_EXCHANGE
 from vcpd.domain.instruments import Instrument, StoredInstrument
 from vcpd.domain.nse_calendar import NSE
 from vcpd.jobs.collect import Collect, Reconcile
-from vcpd.jobs.fetch import HistoryFetcher
+from vcpd.jobs.fetch import BarWriter, HistoryFetcher
 from vcpd.jobs.gaps import BarFinality
-from vcpd.jobs.ingest import BarWriter
-from vcpd.jobs.panel_refresh import PanelRefresh, QualityFilterParams
+from vcpd.jobs.panel_refresh import PanelRefresh, QualityFilterParams, UniversePanels
 from vcpd.jobs.quote_snapshot import QuoteSnapshot
 from vcpd.jobs.settings import CollectSettings
 from vcpd.jobs.universe import Universe, UniverseSettings
@@ -89,11 +88,15 @@ class SampleMarket:
 
     @property
     def quotes(self) -> QuoteSnapshot:
-        return QuoteSnapshot(self.market, self.writer, self.universe, self.panels, self.finality, self.clock)
+        return QuoteSnapshot(self.market, self.writer, self.universe_panels, self.finality, self.clock)
+
+    @property
+    def universe_panels(self) -> UniversePanels:
+        return UniversePanels(self.panels, self.universe, n_sessions=1300)
 
     @property
     def panel_refresh(self) -> PanelRefresh:
-        return PanelRefresh(self.panels, self.workers, self.quarantine, QualityFilterParams())
+        return PanelRefresh(self.universe_panels, self.workers, self.quarantine, QualityFilterParams())
 
     def collect(self) -> Collect:
         return Collect(

@@ -12,8 +12,7 @@ from tests.fakes.clock import FakeClock
 from vcpd.core.errors import NeedsLoginError, PermanentError, RetryableError, UnavailableError, VcpdError
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.runs import Progress
-from vcpd.jobs.fetch import ConcurrentFetcher
-from vcpd.jobs.ingest import FetchedBars
+from vcpd.jobs.fetch import ConcurrentFetcher, FetchedBars
 from vcpd.ports import SessionSpan
 
 SPAN = SessionSpan(date(2025, 6, 1), date(2025, 6, 30))

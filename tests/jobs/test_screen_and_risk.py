@@ -21,7 +21,7 @@ from tests.jobs.sample_market import (
 )
 from vcpd import __version__
 from vcpd.analysis.risk.parameters import RiskParameters
-from vcpd.analysis.screen_types import ScreenParams
+from vcpd.analysis.tasks import ScreenParams
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.core.errors import PermanentError
 from vcpd.domain import record
@@ -45,11 +45,11 @@ async def _collected(sessions: int = 400, last: date = SESSION) -> SampleMarket:
 
 def _screen(town: SampleMarket, setups: FakeSetupStore) -> Screen:
     sweep = town.quotes
-    return Screen(town.panels, town.workers, setups, sweep, town.clock, NSE, Thresholds())
+    return Screen(town.universe_panels, town.workers, setups, sweep, town.clock, NSE, Thresholds())
 
 
 def _risk(town: SampleMarket, scores: FakeRiskStore) -> ScoreRisk:
-    return ScoreRisk(town.panels, town.workers, scores, RiskParameters())
+    return ScoreRisk(town.universe_panels, town.workers, scores, RiskParameters())
 
 
 async def test_every_symbol_of_the_panel_gets_a_verdict() -> None:

@@ -161,5 +161,5 @@ async def test_a_renamed_symbol_is_renamed_in_the_panel_at_once(
     await town.collect()(context(SESSION))
     before = await town.panels.current()
     market = FakeMarket(Fate(), {}, list(LISTED))
-    await SyncInstruments(market, store(Fate(), list(STORED)), panels=town.panels)(context(SESSION))
+    await SyncInstruments(market, store(Fate(), list(STORED)), panels=town.universe_panels)(context(SESSION))
     assert (await town.panels.current() != before) is refreshed

@@ -37,7 +37,7 @@ from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.runs import Outcome, RunContext, RunResult
 from vcpd.domain.setups import EventKind
 from vcpd.jobs.settings import WatchSettings
-from vcpd.jobs.watch import FeedDecision, FeedFallback, Watch, WatchDependencies
+from vcpd.jobs.watch import FeedDecision, FeedFallback, Watch
 from vcpd.ports import RunStore
 
 QUICK = WatchSettings(
@@ -76,7 +76,7 @@ class Post:
     context: RunContext = field(init=False)
 
     def __post_init__(self) -> None:
-        means = WatchDependencies(
+        self.watch = Watch(
             market=self.quotes,
             live=self.feed if self.has_feed else None,
             minutes=self.quotes,
@@ -87,8 +87,9 @@ class Post:
             real_clock=fast_clock(),
             calendar=NSE,
             notifier=self.notifier,
+            settings=self.settings,
+            thresholds=Thresholds(),
         )
-        self.watch = Watch(means, self.settings, Thresholds())
         self.context = RunContext(7, "watch", OPENS - timedelta(minutes=10), TODAY, lambda: self.heavy)
 
     def start(self) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from tests.fakes.results import SetupsBySession
 from tests.fakes.watch import FakeWatchStore
-from vcpd.analysis.live_states import LiveRules
+from vcpd.analysis.levels import LiveRules
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.analysis.volume_curve import VolumeCurve
 from vcpd.core.errors import VcpdError

@@ -12,8 +12,7 @@ from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.runs import Outcome, Run
 from vcpd.schedule.policy import JobPolicy
 from vcpd.schedule.queue import AdmissionAction, AdmissionContext, decide_admission
-from vcpd.schedule.retries import due_at_startup, plan_catch_up, run_to_retry
-from vcpd.schedule.run_history import INTERRUPTED_REASON
+from vcpd.schedule.retries import INTERRUPTED_REASON, due_at_startup, plan_catch_up, run_to_retry
 from vcpd.schedule.trigger import Tick, Trigger
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)

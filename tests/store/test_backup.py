@@ -30,8 +30,8 @@ from vcpd.store.backup_folder import copy_before_migration
 from vcpd.store.bars import PostgresBarStore
 from vcpd.store.database import Connection, Database
 from vcpd.store.leader_lock import LeaderLock
-from vcpd.store.migrations import load_migrations
 from vcpd.store.runs import PostgresRunStore
+from vcpd.store.sql_files import load_migrations
 
 NOW: Final = datetime(2026, 11, 28, 14, 0, tzinfo=UTC)
 FIXTURE: Final = Path(__file__).resolve().parents[1] / "fixtures" / "store_0_1_0.sql"

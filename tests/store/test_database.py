@@ -14,7 +14,7 @@ from vcpd.core.secrets import Secret
 from vcpd.store.database import Database, affected_rows, store_errors
 from vcpd.store.leader_lock import LeaderLock
 from vcpd.store.settings import StoreSettings, dsn_location
-from vcpd.store.sql import parse_queries
+from vcpd.store.sql_files import parse_queries
 
 
 async def test_an_opened_database_is_migrated_and_answers(postgres_server: Secret) -> None:

@@ -13,11 +13,11 @@ from tests.store.market import FIRST_DAY, instruments_of, walk
 from vcpd.core.atomic_file import write_atomic
 from vcpd.core.errors import UnavailableError, is_transient, root_error
 from vcpd.domain.bars import BarTable
-from vcpd.domain.panel import build_panel
+from vcpd.domain.panel import PanelSelection, build_panel
 from vcpd.store.bars import PostgresBarStore
 from vcpd.store.database import Database, store_errors
 from vcpd.store.instruments import PostgresInstrumentStore
-from vcpd.store.panel import PanelSelection, PostgresPanelStore
+from vcpd.store.panel import PostgresPanelStore
 from vcpd.store.panel_files import PanelFiles, open_panel
 
 DISK_CODES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)

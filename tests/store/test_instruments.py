@@ -12,10 +12,9 @@ from vcpd.domain.bars import BarTable
 from vcpd.domain.instruments import Instrument, InstrumentChanges, StoredInstrument
 from vcpd.domain.quality_rules import QualityFlag, QualityRule, QuarantinedBar
 from vcpd.ports import InstrumentStore, SessionSpan
-from vcpd.store.bars import PostgresBarStore
+from vcpd.store.bars import PostgresBarStore, PostgresQuarantineStore
 from vcpd.store.database import Database
 from vcpd.store.instruments import PostgresInstrumentStore, plan_merge
-from vcpd.store.quarantine import PostgresQuarantineStore
 
 NEXT_DAY = date(2024, 1, 2)
 

@@ -11,14 +11,13 @@ from tests.store.market import FIRST_DAY, instruments_of, walk
 from vcpd.core.errors import RetryableError, UnavailableError
 from vcpd.domain.bars import BarSeries, BarTable
 from vcpd.domain.instruments import Instrument
-from vcpd.domain.panel import Panel, build_panel
+from vcpd.domain.panel import Panel, PanelSelection, build_panel
 from vcpd.domain.quality_rules import QualityFlag, QualityRule
-from vcpd.store.bars import PostgresBarStore
+from vcpd.store.bars import PostgresBarStore, PostgresQuarantineStore
 from vcpd.store.database import Database
 from vcpd.store.instruments import PostgresInstrumentStore
-from vcpd.store.panel import PanelSelection, PostgresPanelStore
+from vcpd.store.panel import PostgresPanelStore
 from vcpd.store.panel_files import PanelFiles, open_panel
-from vcpd.store.quarantine import PostgresQuarantineStore
 
 INDEX = "NSE:NIFTY 50"
 SELECTION = PanelSelection(INDEX, n_sessions=1300)

@@ -19,8 +19,7 @@ from vcpd.core.errors import RetryableError, UnavailableError
 from vcpd.domain.bars import BarSeries, BarTable, IntArray
 from vcpd.domain.panel import Panel, build_panel
 from vcpd.store.binary_format import encode_copy
-from vcpd.store.panel_build import PanelBuildSpec, PanelRow, build_panel_files
-from vcpd.store.panel_files import open_panel
+from vcpd.store.panel_files import PanelBuildSpec, PanelRow, build_panel_files, open_panel
 
 INDEX: Final = "NSE:NIFTY 50"
 INDEX_ID: Final = 4
@@ -117,7 +116,7 @@ PEAK_OF_ARRANGING: Final = """
 import re, sys
 from pathlib import Path
 import msgspec
-from vcpd.store.panel_build import PanelBuildSpec, build_panel_files
+from vcpd.store.panel_files import PanelBuildSpec, build_panel_files
 def peak_mb():
     return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
 arrangement = msgspec.json.decode(sys.stdin.buffer.read(), type=PanelBuildSpec)

@@ -6,8 +6,8 @@ from tests.store.market import walk
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.quality_rules import ValidSessions, check_rows
+from vcpd.store.bars import PostgresQuarantineStore
 from vcpd.store.database import Database
-from vcpd.store.quarantine import PostgresQuarantineStore
 
 SATURDAY = date(2025, 6, 28)
 

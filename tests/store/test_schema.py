@@ -10,7 +10,7 @@ from tests.postgres import fresh_address
 from vcpd.core.errors import PermanentError
 from vcpd.core.secrets import Secret
 from vcpd.store.database import Connection
-from vcpd.store.migrations import Migration, load_migrations, migrate, parse_migration
+from vcpd.store.sql_files import Migration, load_migrations, migrate, parse_migration
 
 FIRST = Migration(1, "first", "CREATE TABLE one (id integer); CREATE TABLE two (id integer);", 1)
 SECOND = Migration(2, "second", "ALTER TABLE one ADD COLUMN word text;", 1)

@@ -15,10 +15,9 @@ from vcpd.core.secrets import Secret
 from vcpd.domain.runs import Outcome, RunCause
 from vcpd.runtime.clock import WallClock
 from vcpd.store.database import Connection, Database
-from vcpd.store.migrations import Migration, load_migrations, migrate
 from vcpd.store.runs import PostgresRunStore
 from vcpd.store.screen_results import PostgresRiskStore, PostgresSetupStore
-from vcpd.store.sql import parse_queries
+from vcpd.store.sql_files import Migration, load_migrations, migrate, parse_queries
 
 FIXTURES: Final = Path(__file__).resolve().parents[1] / "fixtures"
 OLD_QUERIES: Final = FIXTURES / "queries_0_1_0"

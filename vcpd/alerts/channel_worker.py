@@ -13,12 +13,10 @@ import structlog
 from aiolimiter import AsyncLimiter
 
 from vcpd.alerts.channels.base import Channel
-from vcpd.alerts.message import AlertMessage, compose
-from vcpd.alerts.routing import QuietHours, batches, filter_items
-from vcpd.alerts.settings import AlertSettings, ChannelSettings
-from vcpd.core.backoff import STORE_ERRORS, Backoff, retry_until_available
+from vcpd.alerts.settings import AlertSettings, ChannelSettings, QuietHours, batches, filter_items
+from vcpd.alerts.templates import AlertMessage, compose
+from vcpd.core.backoff import STORE_ERRORS, Backoff, Wakeup, retry_until_available
 from vcpd.core.errors import PermanentError, RetryableError, VcpdError
-from vcpd.core.wakeup import Wakeup
 from vcpd.domain.alerts import Alert, PendingDelivery
 from vcpd.ports import Clock, Outbox
 

@@ -18,10 +18,8 @@ from vcpd.alerts.channel_worker import (
     ImageRenderer,
 )
 from vcpd.alerts.channels.base import Channel
-from vcpd.alerts.routing import accepts
-from vcpd.alerts.settings import AlertSettings, ChannelSettings
-from vcpd.core.backoff import STORE_ERRORS
-from vcpd.core.wakeup import Wakeup
+from vcpd.alerts.settings import AlertSettings, ChannelSettings, accepts
+from vcpd.core.backoff import STORE_ERRORS, Wakeup
 from vcpd.domain.alerts import Alert, PendingDelivery
 from vcpd.ports import Clock, Outbox
 

@@ -9,8 +9,8 @@ import numpy as np
 from vcpd.analysis.base_merge import build_base, match_records
 from vcpd.analysis.base_tracker import BaseTracker
 from vcpd.analysis.indicators import bars_of
-from vcpd.analysis.screen_types import ScreenParams, ScreenResult
 from vcpd.analysis.session_context import SessionContext, history_window
+from vcpd.analysis.tasks import ScreenParams, ScreenResult
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.analysis.verdicts import SymbolSession, evaluate_base, evaluate_without_base
 from vcpd.domain.bars import BarSeries

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Coroutine
 from datetime import datetime
 from typing import Any, Final
 
@@ -12,18 +12,18 @@ from vcpd.alerts.service import AlertService
 from vcpd.app.alert_monitor import AlertMonitor
 from vcpd.app.live_configuration import LiveConfiguration
 from vcpd.app.market import MarketConnection
-from vcpd.app.monitor import Monitor
-from vcpd.app.panels import PanelReader, UniversePanelStore
+from vcpd.app.monitor import Monitor, observe_repeatedly
+from vcpd.app.panels import PanelReader
 from vcpd.app.storage import Storage
 from vcpd.core.errors import UnavailableError
 from vcpd.domain.runs import RunCause
+from vcpd.jobs.panel_refresh import UniversePanels
 from vcpd.runtime.systemd import Heartbeats, ServiceManager, Watchdog, watchdog_interval_s
 from vcpd.schedule.scheduler import Scheduler
 
 HEARTBEAT_INTERVAL_S: Final = 1.0
 POLL_INTERVAL_S: Final = 1.0
 MEASURE_INTERVAL_S: Final = 5.0
-OBSERVATION_LOG_INTERVAL_S: Final = 60.0
 LOOP_LATE_AFTER_S: Final = 15.0
 SCHEDULER_LATE_AFTER_S: Final = 180.0
 log = structlog.get_logger("vcpd.daemon")
@@ -41,7 +41,7 @@ class DaemonTasks:
         heartbeats: Heartbeats,
         storage: Storage,
         market: MarketConnection,
-        panels: UniversePanelStore,
+        panels: UniversePanels,
         current_panel: PanelReader,
         alerts: AlertService,
         alert_monitor: AlertMonitor,
@@ -159,17 +159,3 @@ class DaemonTasks:
         if sandbox is not None:
             code = await sandbox.wait()
             raise UnavailableError(f"the sandbox exchange ended by itself ({code})")
-
-
-async def observe_repeatedly(name: str, observe: Callable[[], Awaitable[None]], interval_s: float) -> None:
-    """Call `observe` for ever. It only looks, so whatever it raises is logged and tried again, not fatal."""
-    logged_s = float("-inf")
-    while True:
-        try:
-            await observe()
-        except Exception as error:
-            now_s = asyncio.get_running_loop().time()
-            if now_s - logged_s >= OBSERVATION_LOG_INTERVAL_S:
-                logged_s = now_s
-                log.warning("daemon.observation_failed", observation=name, reason=str(error), exc_info=error)
-        await asyncio.sleep(interval_s)

@@ -17,11 +17,11 @@ from vcpd.app.alert_monitor import AlertMonitor, DigestChart
 from vcpd.app.background_tasks import DaemonTasks
 from vcpd.app.credentials import check_private, find_secret, generated_token, read_password_hash
 from vcpd.app.health import HealthService
-from vcpd.app.jobs import JobDependencies, build_jobs, build_sector_source, build_watch
+from vcpd.app.jobs import JobFactory, build_watch
 from vcpd.app.live_configuration import LiveConfiguration
 from vcpd.app.market import MarketConnection, MarketSession, open_market
 from vcpd.app.monitor import Monitor
-from vcpd.app.panels import PanelReader, UniversePanelStore
+from vcpd.app.panels import PanelReader
 from vcpd.app.performance import PerformanceService
 from vcpd.app.reload import ConfigurationReloader
 from vcpd.app.status import BreadthSummary, StatusService
@@ -31,6 +31,7 @@ from vcpd.core.errors import RetryableError, StorageUnavailableError, Unavailabl
 from vcpd.core.secrets import Secret
 from vcpd.domain.health import MachineLoad
 from vcpd.domain.runs import RunCause
+from vcpd.jobs.panel_refresh import UniversePanels
 from vcpd.jobs.universe import Universe
 from vcpd.jobs.watch import Watch
 from vcpd.kite.auth import KiteSession
@@ -185,19 +186,17 @@ class Container:
         """Build what stands on workers, store and market; start the HTTP server and the scheduler."""
         clock, live = self._clock, LiveConfiguration(self._loaded, self._clock.now())
         panels = self._panels(storage, workers)
-        current_panel, heartbeats, resources = PanelReader(panels), Heartbeats(), ResourceMonitor()
+        current_panel, heartbeats, resources = PanelReader(panels.store), Heartbeats(), ResourceMonitor()
         charts = DigestChart(
             storage.setups, current_panel, workers, lambda: live.configuration.alerts.digest_charts
         )
         channels, alerts = self._open_alerts(live, storage, charts, secrets)
         watch = build_watch(live.configuration, market, storage, clock, alerts)
-        sectors = build_sector_source(market, panels.universe, self._loaded.folder)
+        sectors = market.sector_source(panels.universe, self._loaded.folder)
         backups = PostgresBackups(
             storage.database, lambda: live.backup_folder, clock, partial(backup_members, self._loaded.path)
         )
-        jobs = JobDependencies(
-            market, storage, panels, workers, clock, live.calendar, watch, backups, sectors
-        )
+        jobs = JobFactory(market, storage, panels, workers, clock, watch, sectors, backups)
         scheduler = self._scheduler(storage, jobs, resources)
         monitor = Monitor(live, clock, storage, scheduler, resources)
         scheduler.on_run_finished(monitor.on_run_finished)
@@ -239,7 +238,7 @@ class Container:
         current_panel: PanelReader,
         alerts: AlertService,
         watch: Watch,
-        jobs: JobDependencies,
+        jobs: JobFactory,
         health: HealthService,
     ) -> StatusService:
         scheduler, monitor = health.scheduler, health.monitor
@@ -277,17 +276,17 @@ class Container:
             self._clock.monotonic_s(),
         )
 
-    def _panels(self, storage: Storage, workers: WorkerPool) -> UniversePanelStore:
+    def _panels(self, storage: Storage, workers: WorkerPool) -> UniversePanels:
         settings = self._configuration
         universe = Universe(settings.universe, storage.instruments, self._loaded.folder, settings.exchange)
         folder = self._state_dir / PANEL_FOLDER
         panels = PostgresPanelStore(storage.database, storage.instruments, folder, workers)
-        return UniversePanelStore(panels, universe, settings.store.panel_sessions)
+        return UniversePanels(panels, universe, settings.store.panel_sessions)
 
-    def _scheduler(self, storage: Storage, jobs: JobDependencies, resources: ResourceMonitor) -> Scheduler:
+    def _scheduler(self, storage: Storage, jobs: JobFactory, resources: ResourceMonitor) -> Scheduler:
         """A leader whose connection ends looks at once, because another may lead seconds later."""
         scheduler = Scheduler(
-            build_jobs(self._configuration, jobs),
+            jobs.build(self._configuration),
             storage.runs,
             self._clock,
             self._configuration.exchange.calendar,

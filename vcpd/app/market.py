@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Final, Protocol, Self
 
@@ -18,9 +19,11 @@ from vcpd.app.credentials import find_secret
 from vcpd.bhavcopy.client import NoLoginSession, create_client
 from vcpd.bhavcopy.sync import ExchangeClock
 from vcpd.config import Configuration, LoadedConfiguration
-from vcpd.core.errors import ConfigurationError, UnavailableError
+from vcpd.core.errors import ConfigurationError, RetryableError, UnavailableError
 from vcpd.core.secrets import Secret
 from vcpd.domain.calendar import TradingCalendar
+from vcpd.jobs.maintenance import SectorSource
+from vcpd.jobs.universe import Universe
 from vcpd.kite.auth import KiteCredentials, KiteSession, SandboxLogin
 from vcpd.kite.client import Compute, KiteClient
 from vcpd.kite.rate_limits import RateLimits
@@ -33,6 +36,8 @@ from vcpd.ports import Clock, MarketData
 from vcpd.runtime.clock import VirtualClock, WallClock
 from vcpd.sandbox.settings import SandboxSettings
 
+SECTORS_TIMEOUT: Final = aiohttp.ClientTimeout(total=20)
+SECTORS_PATH: Final = "/sandbox/sectors"
 START_TIMEOUT_S: Final = 60.0
 STOP_TIMEOUT_S: Final = 5.0
 READ_BYTES: Final = 8_192
@@ -186,6 +191,22 @@ class MarketConnection:
     @property
     def is_simulated(self) -> bool:
         return self.sandbox is not None
+
+    def sector_source(self, universe: Universe, folder: Path) -> SectorSource:
+        """The simulated market publishes its sectors; any other has those of the lists alone."""
+        if self.sandbox is None:
+            return SectorSource(universe, folder)
+        return SectorSource(
+            universe, folder, partial(self._fetch_sectors, f"{self.sandbox.url}{SECTORS_PATH}")
+        )
+
+    async def _fetch_sectors(self, url: str) -> str:
+        try:
+            async with self.http.get(url, timeout=SECTORS_TIMEOUT) as answer:
+                answer.raise_for_status()
+                return await answer.text()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise RetryableError(f"the simulated market's sectors are away: {error}") from None
 
     async def close(self) -> None:
         await self.http.close()

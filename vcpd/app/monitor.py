@@ -3,19 +3,20 @@
 import asyncio
 import shutil
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+import structlog
 from prometheus_client import Counter, Histogram
 
 from vcpd.app.jobs import job_kind
 from vcpd.app.live_configuration import LiveConfiguration
 from vcpd.app.storage import Storage
+from vcpd.core.backoff import Wakeup
 from vcpd.core.errors import VcpdError
-from vcpd.core.wakeup import Wakeup
 from vcpd.domain.alerts import OutboxCounts
 from vcpd.domain.backup import BackupFile, newest_backup
 from vcpd.domain.calendar import TradingCalendar
@@ -33,6 +34,7 @@ RUNS: Final = Counter("vcpd_runs", "Finished runs of jobs, by outcome.", ["job",
 RUN_SECONDS: Final = Histogram(
     "vcpd_run_duration_seconds", "Duration of finished runs.", ["job"], buckets=DURATION_BUCKETS_S
 )
+OBSERVATION_LOG_INTERVAL_S: Final = 60.0
 CPU_SAMPLES: Final = 12  # a minute of five seconds each
 STORE_TIMEOUT_S: Final = 20.0
 RUNS_POLL_INTERVAL_S: Final = 60.0  # a fallback: a finished run is reported at once
@@ -43,6 +45,7 @@ SCREEN: Final = "screen"
 STALLED_AFTER_S: Final = 900.0
 GIVEN_UP_WINDOW: Final = timedelta(days=1)
 NO_DELIVERIES: Final = OutboxCounts()
+log = structlog.get_logger("vcpd.daemon")
 
 
 class RunCounters:
@@ -234,3 +237,17 @@ def _disk_free_pct(folder: Path) -> float | None:
     except OSError:
         return None
     return 100 * usage.free / usage.total
+
+
+async def observe_repeatedly(name: str, observe: Callable[[], Awaitable[None]], interval_s: float) -> None:
+    """Call `observe` for ever. It only looks, so whatever it raises is logged and tried again, not fatal."""
+    logged_s = float("-inf")
+    while True:
+        try:
+            await observe()
+        except Exception as error:
+            now_s = asyncio.get_running_loop().time()
+            if now_s - logged_s >= OBSERVATION_LOG_INTERVAL_S:
+                logged_s = now_s
+                log.warning("daemon.observation_failed", observation=name, reason=str(error), exc_info=error)
+        await asyncio.sleep(interval_s)

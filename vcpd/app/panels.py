@@ -1,4 +1,4 @@
-"""Panel store of the current universe, and read access to the latest panel."""
+"""Read access to the latest panel, and the explanation of one symbol's verdict."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,35 +6,13 @@ from contextlib import suppress
 from datetime import date
 
 from vcpd.analysis.explain import explain
-from vcpd.analysis.screen_types import ScreenParams
-from vcpd.analysis.tasks import screen_rows
+from vcpd.analysis.tasks import ScreenParams, screen_rows
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.core.errors import BadInputError, RetryableError
 from vcpd.domain.panel import Panel, PanelReference
 from vcpd.domain.setups import Setup
-from vcpd.jobs.universe import Universe
 from vcpd.ports import PanelStore, Workers
-from vcpd.store.panel import PanelSelection, PostgresPanelStore
 from vcpd.store.panel_files import open_panel
-
-
-class UniversePanelStore:
-    """A PanelStore whose rows are the universe as it is at each refresh."""
-
-    def __init__(self, panels: PostgresPanelStore, universe: Universe, n_sessions: int) -> None:
-        """A snapshot holds the last `n_sessions` sessions."""
-        self._panels = panels
-        self._n_sessions = n_sessions
-        self.universe = universe
-
-    async def current(self) -> PanelReference | None:
-        return await self._panels.current()
-
-    async def refresh(self) -> PanelReference:
-        shares = frozenset(one.id for one in (await self.universe.current()).shares)
-        benchmark = self.universe.exchange.full_symbol(self.universe.settings.benchmark)
-        selection = PanelSelection(benchmark, lambda one: one.id in shares, self._n_sessions)
-        return await self._panels.refresh(selection)
 
 
 class PanelReader:

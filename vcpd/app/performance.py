@@ -17,11 +17,12 @@ from vcpd.app.health import HealthService
 from vcpd.app.live_configuration import LiveConfiguration
 from vcpd.app.market import MarketConnection
 from vcpd.app.monitor import Monitor
-from vcpd.app.panels import PanelReader, UniversePanelStore
+from vcpd.app.panels import PanelReader
 from vcpd.app.storage import Storage
 from vcpd.core.errors import VcpdError
 from vcpd.domain.health import MetricsSnapshot, WorkerMetrics
 from vcpd.domain.runs import Outcome
+from vcpd.jobs.panel_refresh import UniversePanels
 from vcpd.jobs.watch import Watch
 from vcpd.kite.auth import KiteLoginState
 from vcpd.kite.auth import KiteLoginStatus as KiteLogin
@@ -51,7 +52,7 @@ class PerformanceService:
     market: MarketConnection
     workers: WorkerPool
     heartbeats: Heartbeats
-    panels: UniversePanelStore
+    panels: UniversePanels
     current_panel: PanelReader
     alerts: AlertService
     watch: Watch

@@ -1,6 +1,5 @@
 """Configuration reload on SIGHUP: what changes live, and what needs a restart."""
 
-import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -10,7 +9,7 @@ import structlog
 
 from vcpd.alerts.service import AlertService
 from vcpd.app.alert_channels import ChannelFactory, find_alert_secrets
-from vcpd.app.jobs import JobDependencies, build_jobs
+from vcpd.app.jobs import JobFactory
 from vcpd.app.live_configuration import LiveConfiguration
 from vcpd.app.monitor import Monitor
 from vcpd.config import Configuration, deprecation_warning, load_configuration
@@ -34,7 +33,7 @@ class ConfigurationReloader:
     live: LiveConfiguration
     clock: Clock
     scheduler: Scheduler
-    jobs: JobDependencies
+    jobs: JobFactory
     monitor: Monitor
     channels: ChannelFactory
     alerts: AlertService
@@ -48,7 +47,7 @@ class ConfigurationReloader:
             wanted = loaded.configuration
             configuration = _with_running_sections(wanted, self.live.configuration)
             calendar = configuration.calendar
-            jobs = build_jobs(configuration, dataclasses.replace(self.jobs, calendar=calendar))
+            jobs = self.jobs.build(configuration)
             secrets = find_alert_secrets(self.live.state_dir, self.redactor)
             self.scheduler.reload(jobs, configuration.schedule)
         except (ConfigurationError, BadInputError) as error:

@@ -9,12 +9,11 @@ from vcpd.core.secrets import Secret
 from vcpd.ports import Clock
 from vcpd.store.alerts import PostgresOutbox
 from vcpd.store.backup_folder import copy_before_migration
-from vcpd.store.bars import PostgresBarStore
+from vcpd.store.bars import PostgresBarStore, PostgresQuarantineStore
 from vcpd.store.database import Database
 from vcpd.store.embedded import EmbeddedPostgres
 from vcpd.store.instruments import PostgresInstrumentStore
 from vcpd.store.leader_lock import LeaderLock
-from vcpd.store.quarantine import PostgresQuarantineStore
 from vcpd.store.runs import PostgresRunStore
 from vcpd.store.screen_results import PostgresRecordStore, PostgresRiskStore, PostgresSetupStore
 from vcpd.store.settings import StoreSettings

@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from vcpd.alerts.channels.base import Channel
-from vcpd.alerts.message import compose
 from vcpd.alerts.service import ChannelBinding, ChannelPlan
+from vcpd.alerts.templates import compose
 from vcpd.app.alert_channels import ChannelFactory, find_alert_secrets
 from vcpd.cli.client import daemon_client
 from vcpd.cli.command import (

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from vcpd.analysis.chart.chart import draw_chart, to_png
 from vcpd.analysis.screen import screen_rows
-from vcpd.analysis.screen_types import ScreenParams
+from vcpd.analysis.tasks import ScreenParams
 from vcpd.cli.command import EXIT_OK, positive_int_argument, set_action
 from vcpd.cli.config import analysis_settings, load_named
 from vcpd.cli.local import SYMBOL_HELP, add_bars_arguments, load_panel, panel_until, row_range

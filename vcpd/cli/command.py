@@ -145,3 +145,17 @@ def positive_int_argument(text: str) -> int:
     if text.isascii() and text.isdigit() and int(text) > 0:
         return int(text)
     raise argparse.ArgumentTypeError(f"expected a whole number above 0, was {text!r}")
+
+
+def add_clock_arguments(parser: argparse.ArgumentParser) -> None:
+    """--now, --speed, and for child processes --since: the real instant of --now."""
+    parser.add_argument(
+        "--now",
+        type=instant_argument,
+        metavar="INSTANT",
+        help="run on a virtual clock that starts at this instant",
+    )
+    parser.add_argument(
+        "--speed", type=float, default=1.0, metavar="N", help="virtual seconds per real second"
+    )
+    parser.add_argument("--since", type=instant_argument, help=argparse.SUPPRESS)

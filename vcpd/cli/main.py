@@ -14,6 +14,17 @@ from vcpd.runtime.process_tuning import hold_early_reload, limit_native_threads,
 RUN_COMMAND: Final = "run"
 PRIVATE_UMASK: Final = 0o077  # whatever the umask was: the state belongs to the daemon alone
 
+EXIT_CODE_TEXTS: Final = (
+    (0, "done"),
+    (1, "failed, or `status` while not ready, or `doctor` with a problem"),
+    (2, "the command line is invalid"),
+    (65, "a file or an argument is invalid"),
+    (75, "a temporary failure, or the daemon does not answer: try again"),
+    (77, "login required: `vcpd login`"),
+    (78, "the configuration is invalid"),
+    (130, "interrupted"),
+)
+
 
 class Command(NamedTuple):
     """A command: name, summary, and the function that imports its module and adds its arguments."""

@@ -17,7 +17,6 @@ from vcpd import __version__
 from vcpd.analysis.backtest import BaseOnSession, bases_by_session
 from vcpd.analysis.session_context import SessionContext
 from vcpd.analysis.thresholds import Thresholds
-from vcpd.app.panels import UniversePanelStore
 from vcpd.cli.command import (
     EXIT_FAILED,
     EXIT_OK,
@@ -40,6 +39,7 @@ from vcpd.domain.record import (
     known_settings_versions,
 )
 from vcpd.domain.setups import SetupGroup
+from vcpd.jobs.panel_refresh import UniversePanels
 from vcpd.jobs.universe import Universe
 from vcpd.runtime.clock import WallClock
 from vcpd.store.panel import PostgresPanelStore
@@ -155,7 +155,7 @@ async def _panel_since(stored: OpenStore, entries: Sequence[RecordEntry], folder
     since = stored.calendar.sessions(first, max(first, WallClock().now().date()))
     universe = Universe(settings.universe, storage.instruments, stored.folder, settings.exchange)
     n_sessions = settings.store.panel_sessions + len(since)
-    panels = UniversePanelStore(
+    panels = UniversePanels(
         PostgresPanelStore(storage.database, storage.instruments, folder), universe, n_sessions
     )
     return await asyncio.to_thread(open_panel, await panels.refresh())

@@ -9,19 +9,9 @@ import shtab
 
 from vcpd import __version__
 from vcpd.cli.command import EXIT_OK, set_action
-from vcpd.cli.main import build_parser
+from vcpd.cli.main import EXIT_CODE_TEXTS, build_parser
 
 FILE_ARGUMENTS = ("bars", "index")
-EXIT_CODE_TEXTS = (
-    (0, "done"),
-    (1, "failed, or `status` while not ready, or `doctor` with a problem"),
-    (2, "the command line is invalid"),
-    (65, "a file or an argument is invalid"),
-    (75, "a temporary failure, or the daemon does not answer: try again"),
-    (77, "login required: `vcpd login`"),
-    (78, "the configuration is invalid"),
-    (130, "interrupted"),
-)
 FILES = (
     ("config.toml", "the configuration; `vcpd show-config --defaults` prints one"),
     (

@@ -8,8 +8,8 @@ import msgspec
 from vcpd.analysis.risk.parameters import RiskTaskParams
 from vcpd.analysis.risk.report import COMPONENTS, METRIC_NAMES, measure_risk, score_risk
 from vcpd.analysis.screen import screen_rows
-from vcpd.analysis.screen_types import ScreenParams
 from vcpd.analysis.sizing import Sizing, SizingParameters, SizingStep, position_plan, position_size
+from vcpd.analysis.tasks import ScreenParams
 from vcpd.cli.client import daemon_client, quote_path_part
 from vcpd.cli.command import EXIT_FAILED, EXIT_OK, positive_number_argument, set_action
 from vcpd.cli.config import analysis_settings

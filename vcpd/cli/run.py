@@ -23,10 +23,10 @@ from vcpd.app.daemon import run_daemon
 from vcpd.app.market import TOKEN_FILE, user_session
 from vcpd.cli.command import (
     EXIT_OK,
+    add_clock_arguments,
     add_config_argument,
     configuration_path,
     exit_code,
-    instant_argument,
     print_error,
     set_action,
 )
@@ -161,17 +161,3 @@ def _create_private_folder(state: Path) -> None:
         make_folder_like_parent(state)
     except OSError as error:
         raise UnavailableError(f"cannot make {state} ({error.strerror}): set another state_dir") from None
-
-
-def add_clock_arguments(parser: argparse.ArgumentParser) -> None:
-    """--now, --speed, and for child processes --since: the real instant of --now."""
-    parser.add_argument(
-        "--now",
-        type=instant_argument,
-        metavar="INSTANT",
-        help="run on a virtual clock that starts at this instant",
-    )
-    parser.add_argument(
-        "--speed", type=float, default=1.0, metavar="N", help="virtual seconds per real second"
-    )
-    parser.add_argument("--since", type=instant_argument, help=argparse.SUPPRESS)

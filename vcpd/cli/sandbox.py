@@ -12,8 +12,8 @@ from typing import Final
 import msgspec
 import uvloop
 
-from vcpd.cli.command import EXIT_OK, set_action
-from vcpd.cli.run import add_clock_arguments, make_clock
+from vcpd.cli.command import EXIT_OK, add_clock_arguments, set_action
+from vcpd.cli.run import make_clock
 from vcpd.core.errors import BadInputError
 from vcpd.domain.bars import BarSeries
 from vcpd.ports import Clock

@@ -1,6 +1,6 @@
 """The panel: a market's bars as one block (field, symbol, session), NaN where a bar is missing."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Final, Self
@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 
 from vcpd.domain.bars import BarSeries, BoolArray, DateArray, FloatArray
+from vcpd.domain.instruments import StoredInstrument
 
 FIELDS: Final = ("open", "high", "low", "close", "volume")
 DEFAULT_TICK: Final = 0.05
@@ -21,6 +22,20 @@ class PanelReference(msgspec.Struct, frozen=True):
     version: str  # changes with each snapshot
     n_symbols: int
     n_sessions: int
+
+
+def is_listed_share(instrument: StoredInstrument) -> bool:
+    """The widest universe: whatever is listed and no index."""
+    return instrument.listed and not instrument.instrument.is_index
+
+
+@dataclass(frozen=True, slots=True)
+class PanelSelection:
+    """What a panel shows: its rows, its index by symbol, and how many sessions it goes back."""
+
+    benchmark: str
+    in_universe: Callable[[StoredInstrument], bool] = is_listed_share
+    n_sessions: int = 1300
 
 
 @dataclass(frozen=True, slots=True, eq=False)

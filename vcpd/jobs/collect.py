@@ -16,9 +16,8 @@ from vcpd.domain.calendar import unscheduled_closing_text, unscheduled_session_t
 from vcpd.domain.instruments import StoredInstrument
 from vcpd.domain.quality_rules import QualityRule
 from vcpd.domain.runs import Outcome, RunContext, RunResult
-from vcpd.jobs.fetch import ConcurrentFetcher, HistoryFetcher
+from vcpd.jobs.fetch import CollectStats, ConcurrentFetcher, HistoryFetcher
 from vcpd.jobs.gaps import NO_COVERAGE, BarFinality, FetchTarget, Gap, Gaps, find_gaps, lookback_gap
-from vcpd.jobs.ingest import CollectStats
 from vcpd.jobs.panel_refresh import PanelRefresh
 from vcpd.jobs.quote_snapshot import QuoteSnapshot
 from vcpd.jobs.universe import Universe, UniverseSelection

@@ -8,12 +8,11 @@ from typing import Final
 import numpy as np
 
 from vcpd.domain.bars import BarSeries
-from vcpd.domain.calendar import TradingCalendar
+from vcpd.domain.calendar import ONE_DAY, TradingCalendar
 from vcpd.domain.instruments import StoredInstrument
 from vcpd.jobs.settings import CollectSettings
 from vcpd.ports import Coverage, SessionSpan
 
-ONE_DAY: Final = timedelta(days=1)
 NO_COVERAGE: Final = Coverage(None, None, None)
 QUOTE_RESET_LEAD: Final = timedelta(minutes=30)  # before the opening: the exchange prepares its next session
 DAYS_PER_YEAR: Final = 365.25

@@ -10,8 +10,9 @@ from typing import Final
 from vcpd.core.errors import VcpdError
 from vcpd.domain.instruments import Instrument, InstrumentChanges, is_storable, with_printable_name
 from vcpd.domain.runs import Outcome, RunContext, RunResult
+from vcpd.jobs.panel_refresh import UniversePanels
 from vcpd.jobs.universe import Universe, has_industries, list_industries, read_lists
-from vcpd.ports import Clock, InstrumentStore, MarketData, PanelStore, RunStore, TableMaintenance
+from vcpd.ports import Clock, InstrumentStore, MarketData, RunStore, TableMaintenance
 
 SectorListFetch = Callable[[], Awaitable[str]]
 """The text of a list that the market itself publishes, with `Symbol` and `Industry`."""
@@ -63,7 +64,7 @@ class SyncInstruments:
     market: MarketData
     store: InstrumentStore
     sectors: SectorSource | None = None
-    panels: PanelStore | None = None
+    panels: UniversePanels | None = None
     _rejected_count: int | None = field(default=None, init=False)
 
     async def __call__(self, context: RunContext) -> RunResult:

@@ -9,10 +9,11 @@ import msgspec
 import numpy as np
 
 from vcpd.core.errors import RetryableError, UnavailableError
-from vcpd.domain.panel import Panel, PanelReference
+from vcpd.domain.panel import Panel, PanelReference, PanelSelection
 from vcpd.domain.quality_flags import QualityParameters, flag_rows
 from vcpd.domain.quality_rules import QualityFlag, QualityRule
 from vcpd.domain.runs import Progress
+from vcpd.jobs.universe import Universe
 from vcpd.ports import FailedSymbol, HistoryFlagSource, PanelStore, QuarantineStore, Workers
 
 TRADED_VALUE_SESSIONS: Final = 50
@@ -68,10 +69,32 @@ def _median_traded_value(panel: Panel, row: int, present: np.ndarray[tuple[int],
 
 
 @dataclass(frozen=True, slots=True)
+class UniversePanels:
+    """Panel snapshots whose rows are the universe as it is at each refresh, `n_sessions` back."""
+
+    store: PanelStore
+    universe: Universe
+    n_sessions: int
+
+    async def current(self) -> PanelReference | None:
+        return await self.store.current()
+
+    async def current_or_new(self) -> PanelReference:
+        """The snapshot now; the first one is written where there is none."""
+        return await self.current() or await self.refresh()
+
+    async def refresh(self) -> PanelReference:
+        shares = frozenset(one.id for one in (await self.universe.current()).shares)
+        benchmark = self.universe.exchange.full_symbol(self.universe.settings.benchmark)
+        selection = PanelSelection(benchmark, lambda one: one.id in shares, self.n_sessions)
+        return await self.store.refresh(selection)
+
+
+@dataclass(frozen=True, slots=True)
 class PanelRefresh:
     """Writes the panel, flags its histories, and writes it again if that excludes other symbols."""
 
-    panels: PanelStore
+    panels: UniversePanels
     workers: Workers
     quarantine: QuarantineStore
     filter_params: QualityFilterParams

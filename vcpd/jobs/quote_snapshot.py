@@ -13,10 +13,10 @@ from vcpd.domain.bars import BAR_DTYPE, BarTable, RecordArray
 from vcpd.domain.instruments import Quote, StoredInstrument
 from vcpd.domain.live import LivePrices
 from vcpd.domain.runs import Progress
+from vcpd.jobs.fetch import BarWriter, CollectStats
 from vcpd.jobs.gaps import BarFinality
-from vcpd.jobs.ingest import BarWriter, CollectStats
-from vcpd.jobs.universe import Universe
-from vcpd.ports import Clock, MarketData, PanelStore, SessionSpan
+from vcpd.jobs.panel_refresh import UniversePanels
+from vcpd.ports import Clock, MarketData, SessionSpan
 
 QUOTE_BATCH_SIZE: Final = 500
 ISO_DATE_LENGTH: Final = len("2025-06-30")
@@ -36,8 +36,7 @@ class QuoteSnapshot:
 
     market: MarketData
     writer: BarWriter
-    universe: Universe
-    panels: PanelStore
+    panels: UniversePanels
     finality: BarFinality
     clock: Clock
 
@@ -46,7 +45,7 @@ class QuoteSnapshot:
 
         Raises RetryableError when no quote is of `session`, and the error of any batch that failed.
         """
-        chosen = await self.universe.current()
+        chosen = await self.panels.universe.current()
         stats = CollectStats()
         result = await self.fetch(chosen.all_instruments, session, progress, stats)
         if result.error is not None:

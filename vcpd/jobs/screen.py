@@ -7,22 +7,29 @@ from datetime import date
 import msgspec
 
 from vcpd.analysis.risk.parameters import RiskParameters, RiskTaskParams
-from vcpd.analysis.screen_types import EncodedScreenResult, RecordedBases, ScreenParams
-from vcpd.analysis.tasks import measure_risk, score_risk, screen_rows_encoded
+from vcpd.analysis.tasks import (
+    EncodedScreenResult,
+    RecordedBases,
+    ScreenParams,
+    measure_risk,
+    score_risk,
+    screen_rows_encoded,
+)
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.domain.calendar import TradingCalendar, unscheduled_closing_text
 from vcpd.domain.risk import RiskScore
 from vcpd.domain.runs import Outcome, RunContext, RunResult
 from vcpd.domain.setups import EncodedSetup, Setup, count_groups
+from vcpd.jobs.panel_refresh import UniversePanels
 from vcpd.jobs.quote_snapshot import QuoteSnapshot
-from vcpd.ports import Clock, FailedSymbol, PanelStore, RiskStore, SetupStore, Workers
+from vcpd.ports import Clock, FailedSymbol, RiskStore, SetupStore, Workers
 
 
 @dataclass(frozen=True, slots=True)
 class Screen:
     """Screens `context.session`; for the running session its bars are first made from quotes."""
 
-    panels: PanelStore
+    panels: UniversePanels
     workers: Workers
     setups: SetupStore
     quote_snapshot: QuoteSnapshot
@@ -57,7 +64,7 @@ class Screen:
     async def _evaluate(
         self, context: RunContext
     ) -> tuple[Sequence[EncodedScreenResult], list[FailedSymbol]]:
-        reference = await self.panels.current() or await self.panels.refresh()
+        reference = await self.panels.current_or_new()
         failed_symbols: list[FailedSymbol] = []
         judging = ScreenParams(
             as_of=context.session,
@@ -91,13 +98,13 @@ def _screen_counts(verdicts: Sequence[EncodedSetup]) -> dict[str, int]:
 class ScoreRisk:
     """Scores `context.session` from final bars."""
 
-    panels: PanelStore
+    panels: UniversePanels
     workers: Workers
     scores: RiskStore
     parameters: RiskParameters
 
     async def __call__(self, context: RunContext) -> RunResult:
-        reference = await self.panels.current() or await self.panels.refresh()
+        reference = await self.panels.current_or_new()
         failed_symbols: list[FailedSymbol] = []
         measuring = RiskTaskParams(as_of=context.session, parameters=self.parameters)
         context.progress.begin(reference.n_symbols, "measuring")

@@ -6,12 +6,11 @@ volume, and a breakout without volume proves nothing. Whatever is seen is provis
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
 import structlog
 
-from vcpd.analysis.live_states import LiveRules
+from vcpd.analysis.levels import LiveRules
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.core.errors import VcpdError, root_error
 from vcpd.domain.calendar import TradingCalendar
@@ -75,40 +74,41 @@ class FeedFallback:
         return FeedDecision(polling=away or silent, reconnect=renew)
 
 
-@dataclass(frozen=True, slots=True)
-class WatchDependencies:
-    """Market, stores and clocks of the watch; `clock` is the market's time."""
-
-    market: MarketData
-    live: LiveFeed | None
-    minutes: MinuteVolumeSource | None
-    setups: SetupStore
-    store: WatchStore
-    runs: RunStore
-    clock: Clock
-    real_clock: Clock
-    calendar: TradingCalendar
-    notifier: Notifier | None
-
-
 class Watch:
     """Follows `context.session` until its close. `reconfigure` may be called meanwhile."""
 
-    def __init__(self, means: WatchDependencies, settings: WatchSettings, thresholds: Thresholds) -> None:
-        self.dependencies = means
-        self.settings = settings
-        self.thresholds = thresholds
-        self.curves = VolumeCurves(means.store, means.minutes)
+    def __init__(  # noqa: PLR0913 - the wiring hands in each part by name
+        self,
+        *,
+        market: MarketData,
+        live: LiveFeed | None,
+        minutes: MinuteVolumeSource | None,
+        setups: SetupStore,
+        store: WatchStore,
+        runs: RunStore,
+        clock: Clock,
+        real_clock: Clock,
+        calendar: TradingCalendar,
+        notifier: Notifier | None,
+        settings: WatchSettings,
+        thresholds: Thresholds,
+    ) -> None:
+        """`clock` is the market's time, `real_clock` measures pauses."""
+        self.market, self.live = market, live
+        self.setups, self.store, self.runs = setups, store, runs
+        self.clock, self.real_clock, self.calendar = clock, real_clock, calendar
+        self.notifier = notifier
+        self.settings, self.thresholds = settings, thresholds
+        self.curves = VolumeCurves(store, minutes)
         self._active_session: WatchSession | None = None
 
     def reconfigure(self, settings: WatchSettings, thresholds: Thresholds, calendar: TradingCalendar) -> None:
         """Use these from the next decision on; the calendar from the next session on."""
-        self.settings, self.thresholds = settings, thresholds
-        self.dependencies = replace(self.dependencies, calendar=calendar)
+        self.settings, self.thresholds, self.calendar = settings, thresholds, calendar
 
     async def __call__(self, context: RunContext) -> RunResult:
         hours = self._hours(context)
-        if self.dependencies.clock.now() >= hours.closes:
+        if self.clock.now() >= hours.closes:
             return RunResult(outcome=Outcome.SKIPPED, reason=f"the session of {hours.session} is over")
         active = self._active_session = WatchSession(self, context, hours)
         try:
@@ -117,12 +117,12 @@ class Watch:
             raise root_error(group) from None
         finally:
             self._active_session = None
-            if self.dependencies.live is not None:
-                self.dependencies.live.subscribe([])
+            if self.live is not None:
+                self.live.subscribe([])
         return RunResult(counts=active.counts())
 
     def status(self) -> WatchStatus:
-        active, live = self._active_session, self.dependencies.live
+        active, live = self._active_session, self.live
         if active is None:
             return WatchStatus() if live is None else WatchStatus(feed=live.status())
         return active.status()
@@ -130,7 +130,7 @@ class Watch:
     def watched(self, most: int = MAX_WATCHED_ROWS) -> Sequence[WatchedCandidate]:
         """The candidates nearest to their pivots as they stand; nothing while no session is watched."""
         active = self._active_session
-        return [] if active is None else active.tracker.watched(self.dependencies.clock.now(), most)
+        return [] if active is None else active.tracker.watched(self.clock.now(), most)
 
     def on_prices(self, prices: LivePrices) -> None:
         """Pass prices to the active session; the feed keeps no reference to a session that is over."""
@@ -141,7 +141,7 @@ class Watch:
         return LiveRules.of(self.thresholds, self.settings.hysteresis_pct)
 
     def _hours(self, context: RunContext) -> WatchHours:
-        calendar, session = self.dependencies.calendar, context.session
+        calendar, session = self.calendar, context.session
         return WatchHours(session, calendar.previous(session), *calendar.open_close(session))
 
 
@@ -150,18 +150,14 @@ class WatchSession:
 
     def __init__(self, watch: Watch, context: RunContext, hours: WatchHours) -> None:
         self._watch = watch
-        self._dependencies = watch.dependencies
+        self._calendar = watch.calendar
         self._context = context
         self._hours = hours
-        self._loader = CandidateLoader(
-            watch.dependencies.setups, watch.dependencies.store, watch.curves, hours
-        )
-        self._event_writer = WatchEventWriter(
-            watch.dependencies.store, watch.dependencies.notifier, watch.dependencies.real_clock
-        )
+        self._loader = CandidateLoader(watch.setups, watch.store, watch.curves, hours)
+        self._event_writer = WatchEventWriter(watch.store, watch.notifier, watch.real_clock)
         self.tracker: CandidateTracker = self._loader.tracker([], watch.settings, watch.rules())
         self._polling = False
-        self._feed_fallback = FeedFallback(watch.dependencies.real_clock.monotonic_s())
+        self._feed_fallback = FeedFallback(watch.real_clock.monotonic_s())
         self._last_price_s: float | None = None
         self._skip_reason: str | None = None
         self._prices = self._polls = self._skips = 0
@@ -176,9 +172,9 @@ class WatchSession:
         }
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(work, name=f"watch {name}") for name, work in works.items()]
-            if self._dependencies.live is not None:
+            if self._watch.live is not None:
                 tasks.append(
-                    group.create_task(self._dependencies.live.run(self._watch.on_prices), name="watch feed")
+                    group.create_task(self._watch.live.run(self._watch.on_prices), name="watch feed")
                 )
             await self._until_close()
             await self._event_writer.wait_until_idle(DRAIN_TIMEOUT_S)
@@ -195,7 +191,7 @@ class WatchSession:
         }
 
     def status(self) -> WatchStatus:
-        live = self._dependencies.live
+        live = self._watch.live
         symbols = [row.candidate.base.symbol for row in self.tracker.rows]
         return WatchStatus(
             running=True,
@@ -218,33 +214,33 @@ class WatchSession:
     def _price_age_s(self) -> float | None:
         if self._last_price_s is None:
             return None
-        return round(self._dependencies.real_clock.monotonic_s() - self._last_price_s, 1)
+        return round(self._watch.real_clock.monotonic_s() - self._last_price_s, 1)
 
     def on_prices(self, prices: LivePrices) -> None:
         """Handle prices of the live feed."""
         if len(prices):
-            self._feed_fallback.on_prices(self._dependencies.real_clock.monotonic_s())
+            self._feed_fallback.on_prices(self._watch.real_clock.monotonic_s())
             self._process_prices(prices)
 
     def _process_prices(self, prices: LivePrices) -> None:
         """Evaluate prices in the event loop as they arrive."""
         self._prices += len(prices)
-        self._last_price_s = self._dependencies.real_clock.monotonic_s()
+        self._last_price_s = self._watch.real_clock.monotonic_s()
         if self._skip_reason is None:
-            self._event_writer.submit(self.tracker.update(prices, self._dependencies.clock.now()))
+            self._event_writer.submit(self.tracker.update(prices, self._watch.clock.now()))
 
     async def _until_close(self) -> None:
-        while self._dependencies.clock.now() < self._hours.closes:
+        while self._watch.clock.now() < self._hours.closes:
             await self._check_heavy_job()
             self._check_feed()
             self._show_progress()
-            await self._dependencies.real_clock.sleep(POLL_INTERVAL_S)
+            await self._watch.real_clock.sleep(POLL_INTERVAL_S)
 
     def _show_progress(self) -> None:
         status, progress = self.status(), self._context.progress
         minutes = self._hours.minutes
         progress.done, progress.total = (
-            int(minutes * self._hours.fraction(self._dependencies.clock.now())),
+            int(minutes * self._hours.fraction(self._watch.clock.now())),
             minutes,
         )
         progress.note = f"{status.candidates} candidates by {status.source}, {status.events} events" + (
@@ -260,9 +256,9 @@ class WatchSession:
             self._skips += 1
             self._skip_reason = reason
             try:
-                await self._dependencies.runs.record(
+                await self._watch.runs.record(
                     self._context.job,
-                    self._dependencies.clock.now(),
+                    self._watch.clock.now(),
                     self._hours.session,
                     Outcome.SKIPPED,
                     reason,
@@ -273,22 +269,22 @@ class WatchSession:
         self._skip_reason = reason
 
     def _check_feed(self) -> None:
-        expected = self._hours.is_open(self._dependencies.clock.now()) and bool(self.tracker.rows)
+        expected = self._hours.is_open(self._watch.clock.now()) and bool(self.tracker.rows)
         advice = self._feed_fallback.decide(
-            self._dependencies.real_clock.monotonic_s(),
+            self._watch.real_clock.monotonic_s(),
             live=self._is_live(),
             expected=expected,
             settings=self._watch.settings,
         )
-        if advice.reconnect and self._dependencies.live is not None:
+        if advice.reconnect and self._watch.live is not None:
             log.warning("watch.feed_timed_out")
-            self._dependencies.live.reconnect()
+            self._watch.live.reconnect()
         if advice.polling is not self._polling:
             log.info("watch.source", source="quotes" if advice.polling else "ticker")
             self._polling = advice.polling
 
     def _is_live(self) -> bool:
-        live = self._dependencies.live
+        live = self._watch.live
         return live is not None and live.status().state is FeedState.LIVE
 
     async def _refresh_candidates(self) -> None:
@@ -299,57 +295,55 @@ class WatchSession:
             try:
                 if known is None:
                     await self._watch.curves.load()
-                    await self._event_writer.resume(
-                        await self._dependencies.store.events_of(self._hours.session)
-                    )
-                version = (await self._dependencies.store.version(), settings, self._watch.thresholds)
+                    await self._event_writer.resume(await self._watch.store.events_of(self._hours.session))
+                version = (await self._watch.store.version(), settings, self._watch.thresholds)
                 if version != known:
                     self._replace_tracker(await self._loader.candidates(settings))
                     known = version
             except VcpdError as error:
                 log.warning("watch.candidates_failed", reason=str(error))
-            await self._dependencies.real_clock.sleep(settings.candidate_refresh_s)
+            await self._watch.real_clock.sleep(settings.candidate_refresh_s)
 
     def _replace_tracker(self, candidates: Sequence[Candidate]) -> None:
         tracker = self._loader.tracker(candidates, self._watch.settings, self._watch.rules())
         tracker.carry_over(self.tracker)
         self.tracker = tracker
         log.info("watch.candidates", candidates=len(candidates), left_out=self._loader.left_out)
-        if self._dependencies.live is not None:
-            self._dependencies.live.subscribe([one.instrument.token for one in candidates])
+        if self._watch.live is not None:
+            self._watch.live.subscribe([one.instrument.token for one in candidates])
 
     async def _poll_quotes(self) -> None:
         while True:
             if self._polling and self.tracker.rows:
                 await self._fetch_quotes_once()
-                await self._dependencies.real_clock.sleep(self._watch.settings.quote_interval_s)
+                await self._watch.real_clock.sleep(self._watch.settings.quote_interval_s)
             else:
-                await self._dependencies.real_clock.sleep(POLL_INTERVAL_S)
+                await self._watch.real_clock.sleep(POLL_INTERVAL_S)
 
     async def _fetch_quotes_once(self) -> None:
         symbols = [row.candidate.base.symbol for row in self.tracker.rows]
         try:
-            quotes = await self._dependencies.market.quotes(symbols)
+            quotes = await self._watch.market.quotes(symbols)
         except VcpdError as error:
             log.info("watch.quotes_failed", reason=str(error))
             return
         self._polls += 1
-        self._process_prices(prices_from_quotes(quotes.values(), self._dependencies.calendar.zone))
+        self._process_prices(prices_from_quotes(quotes.values(), self._calendar.zone))
 
     async def _learn_curves(self) -> None:
         """Estimate missing volume curves in the background; ends if the market has no minute bars."""
         while True:
-            await self._dependencies.real_clock.sleep(POLL_INTERVAL_S)
+            await self._watch.real_clock.sleep(POLL_INTERVAL_S)
             settings = self._watch.settings
             instruments = {row.candidate.base.symbol: row.candidate.instrument for row in self.tracker.rows}
             try:
                 await self._watch.curves.learn(
                     instruments,
-                    self._dependencies.calendar,
+                    self._calendar,
                     self._hours.session,
                     settings.volume_curve_days,
                     settings.volume_curve_max_age_days,
                 )
             except VcpdError as error:
                 log.info("watch.curves_failed", reason=str(error))
-            await self._dependencies.real_clock.sleep(settings.candidate_refresh_s)
+            await self._watch.real_clock.sleep(settings.candidate_refresh_s)

@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from vcpd.analysis.live_states import (
+from vcpd.analysis.levels import (
     LiveLevels,
     LiveRules,
     LiveState,

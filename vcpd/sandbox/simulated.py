@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from vcpd.domain.bars import PRICE_FIELDS, BarSeries, IntArray, RecordArray
-from vcpd.domain.calendar import TradingCalendar
+from vcpd.domain.calendar import ONE_DAY, TradingCalendar
 from vcpd.domain.setups import Contraction
 from vcpd.sandbox.intraday import CANDLE_DTYPE, POINTS_PER_MINUTE
 from vcpd.sandbox.leader_paths import PlannedBase
@@ -29,7 +29,6 @@ from vcpd.sandbox.settings import SIMULATED_EXCHANGE, SandboxSettings
 from vcpd.sandbox.universe import PAISE_PER_RUPEE, SimulatedUniverse, build_universe
 
 HIGH_FIELD: Final = PRICE_FIELDS.index("high")
-ONE_DAY: Final = timedelta(days=1)
 LOOKAHEAD_DAYS: Final = 60  # calendar days generated beyond the instant that was asked for
 FIRST_OTHER_SERIES_TOKEN: Final = 30_001
 OTHER_SERIES_SHARE: Final = 0.25  # lines that are no plain equity, for each equity

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from vcpd.core.dates import MONTHS
 from vcpd.core.errors import BadInputError
+from vcpd.domain.calendar import ONE_DAY
 
 WEEKDAYS: Final = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 N_FIELDS: Final = 5
@@ -27,7 +28,6 @@ ALIASES: Final = {
     "@hourly": "0 * * * *",
 }
 HORIZON_YEARS: Final = 50
-ONE_DAY: Final = timedelta(days=1)
 ONE_MINUTE: Final = timedelta(minutes=1)
 
 

@@ -13,7 +13,7 @@ from vcpd.domain.health import MachineLoad
 from vcpd.domain.runs import SCHEDULE_CAUSES, Outcome, RunCause
 from vcpd.schedule.job import PendingRun, RunningRun, ScheduledJob
 from vcpd.schedule.policy import JobPolicy, ScheduleSettings
-from vcpd.schedule.run_history import EXPIRED_REASON, RunHistory
+from vcpd.schedule.retries import EXPIRED_REASON, RunHistory
 from vcpd.schedule.trigger import Tick
 
 CANCEL_IGNORED_AFTER_S: Final = (

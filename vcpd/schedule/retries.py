@@ -1,8 +1,8 @@
-"""Catch-up of missed ticks, and retries of failed runs with exponential backoff."""
+"""Catch-up of missed ticks, and retries of failed runs, from the latest runs of each job."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import takewhile
 from typing import Final
 
@@ -11,9 +11,78 @@ import msgspec
 from vcpd.core.backoff import Backoff
 from vcpd.domain.calendar import TradingCalendar
 from vcpd.domain.runs import Outcome, Run
+from vcpd.ports import RunStore
 from vcpd.schedule.policy import JobPolicy, ScheduleSettings
-from vcpd.schedule.run_history import CRASH_REASON, EXPIRED_REASON, INTERRUPTED_REASON
 from vcpd.schedule.trigger import Tick, Trigger
+
+RUNS_KEPT_PER_JOB: Final = 64
+INTERRUPTED_REASON: Final = "the daemon died during this run"  # what the rows say that it left open
+EXPIRED_REASON: Final = "waited too long: "  # how the reason of a run begins that could not start in time
+CRASH_REASON: Final = "internal error: "  # how the reason of a run begins that raised what no job should
+
+
+class RunHistory:
+    """Runs by job, oldest first; written by the scheduler as they end, filled from the table at start."""
+
+    def __init__(self) -> None:
+        self._runs: dict[str, list[Run]] = {}
+
+    async def load(self, jobs: Iterable[str], runs: RunStore) -> None:
+        """Read the latest runs of `jobs` from the table."""
+        for job in jobs:
+            self._put(job, await runs.recent(RUNS_KEPT_PER_JOB, job))
+
+    def add(self, run: Run) -> None:
+        """Keep `run`, in place of what was known of the same run or tick."""
+        others = [known for known in self.of(run.job) if not _is_same(known, run)]
+        self._put(run.job, [*others, run])
+
+    def _put(self, job: str, runs: Iterable[Run]) -> None:
+        self._runs[job] = sorted(runs, key=lambda run: run.scheduled_at)[-RUNS_KEPT_PER_JOB:]
+
+    def of(self, job: str) -> list[Run]:
+        return self._runs.get(job, [])
+
+    def contains(self, job: str, scheduled_at: datetime) -> bool:
+        """Whether the tick at `scheduled_at` has a run."""
+        return any(run.is_scheduled and run.scheduled_at == scheduled_at for run in self.of(job))
+
+    def is_done(self, job: str, session: date, since: datetime) -> bool:
+        """Whether a run for `session`, due at or after `since`, went well."""
+        return any(run.outcome is Outcome.DONE for run in self._finished(job, session, since))
+
+    def failure_reason(self, job: str, session: date, since: datetime) -> str | None:
+        """Why no run for `session` since then went well; None while nothing is known or one did."""
+        ended = self._finished(job, session, since)
+        if not ended or self.is_done(job, session, since):
+            return None
+        last = ended[-1]
+        return f"{job} {last.outcome}" + (f": {last.reason}" if last.reason else "")
+
+    def last(self, job: str) -> Run | None:
+        """The run that ended or began last."""
+        return max(self.of(job), key=_last_activity, default=None)
+
+    def missed_count(self, job: str) -> int:
+        """How many of the kept runs were missed."""
+        return sum(run.outcome is Outcome.MISSED for run in self.of(job))
+
+    def _finished(self, job: str, session: date, since: datetime) -> list[Run]:
+        return [
+            run
+            for run in self.of(job)
+            if run.session == session and run.scheduled_at >= since and run.outcome is not None
+        ]
+
+
+def _is_same(known: Run, run: Run) -> bool:
+    by_tick = known.is_scheduled and run.is_scheduled and known.scheduled_at == run.scheduled_at
+    return by_tick or known.id == run.id != 0
+
+
+def _last_activity(run: Run) -> datetime:
+    return run.finished_at or run.started_at or run.scheduled_at
+
 
 # Two slices of waiting: later than this, the machine slept or the daemon was not running.
 LATE_AFTER: Final = timedelta(seconds=120)

@@ -18,8 +18,7 @@ from vcpd.schedule.clock_guard import CLOCK_STEP
 from vcpd.schedule.job import Job, PendingRun, RunningRun, ScheduledJob
 from vcpd.schedule.policy import ScheduleSettings
 from vcpd.schedule.queue import RunQueue
-from vcpd.schedule.retries import RetryTable, next_retry, retry_of_expired, run_to_retry
-from vcpd.schedule.run_history import CRASH_REASON
+from vcpd.schedule.retries import CRASH_REASON, RetryTable, next_retry, retry_of_expired, run_to_retry
 from vcpd.schedule.trigger import Tick
 
 STORE_RETRY_S: Final = 5.0

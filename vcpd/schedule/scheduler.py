@@ -11,9 +11,8 @@ from typing import Final
 
 import structlog
 
-from vcpd.core.backoff import STORE_ERRORS
+from vcpd.core.backoff import STORE_ERRORS, Wakeup
 from vcpd.core.errors import BadInputError, RetryableError, UnavailableError
-from vcpd.core.wakeup import Wakeup
 from vcpd.domain.calendar import TradingCalendar
 from vcpd.domain.health import MachineLoad
 from vcpd.domain.runs import Outcome, Run, RunCause
@@ -30,8 +29,7 @@ from vcpd.schedule.queue import (
     overload_reason,
     sleep_seconds,
 )
-from vcpd.schedule.retries import due_at_startup, plan_catch_up
-from vcpd.schedule.run_history import INTERRUPTED_REASON, RUNS_KEPT_PER_JOB, RunHistory
+from vcpd.schedule.retries import INTERRUPTED_REASON, RunHistory, due_at_startup, plan_catch_up
 from vcpd.schedule.runner import PausedJobs, RunLauncher, RunListener, RunRetrier
 from vcpd.schedule.status import SchedulerStatus, scheduler_status
 from vcpd.schedule.trigger import Tick
@@ -264,8 +262,7 @@ class Scheduler:
         """Become the leader: close runs that a dead daemon left open, then make up for missed ticks."""
         try:
             stale = await self._runs.close_stale(INTERRUPTED_REASON)
-            for name in self._jobs:
-                self._queue.history.load(name, await self._runs.recent(RUNS_KEPT_PER_JOB, name))
+            await self._queue.history.load(self._jobs, self._runs)
         except STORE_ERRORS as error:
             log.warning("scheduler.store_unavailable", error=str(error))
             return

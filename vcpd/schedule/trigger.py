@@ -4,16 +4,16 @@ import heapq
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import takewhile
 from typing import Final, Self
 from zoneinfo import ZoneInfo
 
 import msgspec
 
-from vcpd.domain.calendar import TradingCalendar
+from vcpd.domain.calendar import ONE_DAY, TradingCalendar
 from vcpd.schedule.cron import CronExpression
 from vcpd.schedule.policy import JobPolicy, SessionTime, parse_session_times, parse_time_zone
 
-ONE_DAY: Final = timedelta(days=1)
 # Further than any offset of a moment reaches, plus a day for the difference between time zones.
 SEARCH_MARGIN: Final = timedelta(days=3)
 HORIZON: Final = timedelta(days=3660)
@@ -61,12 +61,7 @@ class Trigger:
 
     def between(self, first: datetime, last: datetime) -> list[Tick]:
         """The ticks in (first, last], ascending."""
-        found = []
-        for tick in self.after(first):
-            if tick.scheduled_at > last:
-                break
-            found.append(tick)
-        return found
+        return list(takewhile(lambda tick: tick.scheduled_at <= last, self.after(first)))
 
     def next(self, instant: datetime) -> Tick | None:
         return next(self.after(instant), None)
@@ -77,12 +72,10 @@ class Trigger:
 
     def last_for_session(self, session: date, until: datetime) -> Tick | None:
         """The last tick at or before `until` whose run works for `session`."""
-        for tick in self.before(until + timedelta(microseconds=1)):
-            if tick.session == session:
-                return tick
-            if tick.session < session:
-                break
-        return None
+        ticks = takewhile(
+            lambda tick: tick.session >= session, self.before(until + timedelta(microseconds=1))
+        )
+        return next((tick for tick in ticks if tick.session == session), None)
 
     def _of_cron(self, instants: Iterator[datetime], start: datetime) -> Iterator[Tick]:
         for at in instants:

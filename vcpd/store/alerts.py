@@ -18,7 +18,7 @@ from vcpd.domain.alerts import (
     TemplateValue,
 )
 from vcpd.store.database import Database
-from vcpd.store.sql import named_queries
+from vcpd.store.sql_files import named_queries
 
 SQL: Final = named_queries("alerts")
 FACTS: Final = msgspec.json.Decoder(dict[str, TemplateValue])

@@ -22,8 +22,7 @@ from vcpd.core.errors import BadInputError, IncompatibleStoreError, PermanentErr
 from vcpd.domain.backup import BackupManifest, TableEntry
 from vcpd.store.backup_archive import ArchiveReader, ArchiveWriter
 from vcpd.store.database import Connection, affected_rows, store_errors
-from vcpd.store.migrations import Migration, load_migrations, migrate
-from vcpd.store.sql import AdvisoryLock, named_queries
+from vcpd.store.sql_files import AdvisoryLock, Migration, load_migrations, migrate, named_queries
 
 SQL: Final = named_queries("backup")
 SCHEMA: Final = "vcpd"

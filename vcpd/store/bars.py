@@ -1,18 +1,23 @@
-"""Daily bars in PostgreSQL: bulk reads and writes by binary COPY; unchanged rows are not rewritten."""
+"""Daily bars in PostgreSQL, and the rows that were kept apart from them.
+
+Bars are read and written in bulk by binary COPY; unchanged rows are not rewritten.
+"""
 
 import io
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import date
 from typing import Final
 
+import msgspec
 import numpy as np
 
 from vcpd.core.errors import BadInputError, PermanentError
 from vcpd.domain.bars import BarSeries, BarTable
+from vcpd.domain.quality_rules import QualityFlag, QualityRule, QuarantinedBar
 from vcpd.ports import Coverage, MergeCounts, SessionSpan
 from vcpd.store.binary_format import SERIES_ROW, bar_records, decode_copy, encode_copy
 from vcpd.store.database import Connection, Database, affected_rows
-from vcpd.store.sql import named_queries
+from vcpd.store.sql_files import named_queries
 
 SQL: Final = named_queries("bars")
 COLUMNS: Final = ("instrument_id", "session", "open", "high", "low", "close", "volume", "provisional")
@@ -176,3 +181,70 @@ async def _widen_coverage(connection: Connection, asked: Mapping[int, SessionSpa
         await connection.execute(
             SQL["widen_asked"], list(asked), [span.first for span in spans], [span.last for span in spans]
         )
+
+
+QUARANTINE_SQL: Final = named_queries("quarantine")
+
+
+class PostgresQuarantineStore:
+    """`QuarantineStore`, see ports."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add(self, bars: Sequence[QuarantinedBar]) -> int:
+        if not bars:
+            return 0
+        return await self._database.execute(
+            QUARANTINE_SQL["add"],
+            [bar.symbol for bar in bars],
+            [bar.session for bar in bars],
+            [bar.rule.value for bar in bars],
+            [bar.reason for bar in bars],
+            [msgspec.json.encode(bar.payload, order="sorted").decode() for bar in bars],
+        )
+
+    async def set_flags(self, judged: Sequence[str], flags: Sequence[QualityFlag]) -> None:
+        symbols = [flag.symbol for flag in flags]
+        rules = [flag.rule.value for flag in flags]
+        sessions = [flag.session for flag in flags]
+        reasons = [flag.reason for flag in flags]
+        excludes = [flag.excludes for flag in flags]
+        async with self._database.transaction() as connection:
+            await connection.execute(QUARANTINE_SQL["drop_flags"], list(judged), symbols, rules, sessions)
+            await connection.execute(QUARANTINE_SQL["put_flags"], symbols, rules, sessions, reasons, excludes)
+
+    async def flags(self) -> Sequence[QualityFlag]:
+        rows = await self._database.fetch(QUARANTINE_SQL["flags"])
+        return [
+            QualityFlag(
+                row["symbol"], QualityRule(row["rule"]), row["session"], row["reason"], row["excludes"]
+            )
+            for row in rows
+        ]
+
+    async def recent(
+        self, limit: int, symbol: str | None = None, rule: QualityRule | None = None
+    ) -> Sequence[QuarantinedBar]:
+        rows = await self._database.fetch(QUARANTINE_SQL["recent"], limit, symbol, rule)
+        return [
+            QuarantinedBar(
+                row["symbol"],
+                row["session"],
+                QualityRule(row["rule"]),
+                row["reason"],
+                msgspec.json.decode(row["payload"]),
+            )
+            for row in rows
+        ]
+
+    async def counts(self) -> Mapping[QualityRule, int]:
+        return {
+            QualityRule(row["rule"]): row["rows"]
+            for row in await self._database.fetch(QUARANTINE_SQL["counts"])
+        }
+
+    async def unscheduled_sessions(self, since: date) -> Mapping[date, int]:
+        """Symbols that traded, by day that was no session when their bars came, from `since` on."""
+        rows = await self._database.fetch(QUARANTINE_SQL["unscheduled_sessions"], since)
+        return {row["session"]: row["symbols"] for row in rows}

@@ -19,9 +19,8 @@ from vcpd.core.errors import (
     root_error,
 )
 from vcpd.core.secrets import Secret
-from vcpd.store.migrations import BeforeMigration, migrate
 from vcpd.store.settings import DSN_EXPECTED, StoreSettings, dsn_location, is_postgres_dsn
-from vcpd.store.sql import named_queries
+from vcpd.store.sql_files import BeforeMigration, migrate, named_queries
 
 ACCESS_ERRORS: Final = (
     asyncpg.InvalidAuthorizationSpecificationError,

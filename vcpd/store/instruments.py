@@ -10,7 +10,7 @@ import asyncpg
 
 from vcpd.domain.instruments import Instrument, InstrumentChanges, StoredInstrument
 from vcpd.store.database import Connection, Database
-from vcpd.store.sql import named_queries
+from vcpd.store.sql_files import named_queries
 
 # Series between which a share moves; a bond, a warrant or a partly paid share only bears its company's name.
 SERIES_SUFFIX: Final = re.compile(r"-(?:BE|BZ|SM|ST|SZ)$")

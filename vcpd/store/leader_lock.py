@@ -10,7 +10,7 @@ from vcpd.core.errors import VcpdError
 from vcpd.core.secrets import Secret
 from vcpd.store.database import CONNECTION_ERRORS, Connection, connect
 from vcpd.store.settings import StoreSettings
-from vcpd.store.sql import AdvisoryLock, named_queries
+from vcpd.store.sql_files import AdvisoryLock, named_queries
 
 SQL: Final = named_queries("database")
 LEADER_IDLE_TIMEOUT_S: Final = 180.0  # three times as long as a leader ever is between two questions

@@ -1,7 +1,7 @@
 """Panel store: copies the bars out of PostgreSQL and has a worker build the snapshot."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -11,12 +11,11 @@ from types import TracebackType
 from typing import Final, Literal, Self, TypeAlias
 
 from vcpd.domain.instruments import StoredInstrument
-from vcpd.domain.panel import PanelReference
+from vcpd.domain.panel import PanelReference, PanelSelection
 from vcpd.ports import InstrumentStore, Workers
 from vcpd.store.database import Connection, Database
-from vcpd.store.panel_build import PanelBuildSpec, PanelRow, build_panel_files
-from vcpd.store.panel_files import PanelFiles
-from vcpd.store.sql import named_queries
+from vcpd.store.panel_files import PanelBuildSpec, PanelFiles, PanelRow, build_panel_files
+from vcpd.store.sql_files import named_queries
 
 BLOCK_BYTES: Final = 1 << 20
 SQL: Final = named_queries("panel")
@@ -25,7 +24,6 @@ LAST_PAGE: Final = 2**32 - 1
 COPY_CONNECTIONS: Final = 2  # the server sends with one core a connection
 CALENDAR_DAYS_PER_SESSION: Final = 1.5  # five sessions in seven days, and generous room for holidays
 CALENDAR_MARGIN_DAYS: Final = 30
-UniverseFilter = Callable[[StoredInstrument], bool]
 
 
 class BlockFileWriter:
@@ -93,20 +91,6 @@ def _write_parts(path: Path, mode: Literal["wb", "ab"], parts: Sequence[bytes]) 
         file.writelines(parts)
 
 
-def is_listed_share(instrument: StoredInstrument) -> bool:
-    """The widest universe: whatever is listed and no index."""
-    return instrument.listed and not instrument.instrument.is_index
-
-
-@dataclass(frozen=True, slots=True)
-class PanelSelection:
-    """What the panel shows: its rows, its index by symbol, and how many sessions it goes back."""
-
-    benchmark: str
-    in_universe: UniverseFilter = is_listed_share
-    n_sessions: int = 1300
-
-
 @dataclass(frozen=True, slots=True)
 class _CopyRange:
     """The bars to copy: of these instruments, from `first` on, about so many sessions."""
@@ -159,7 +143,7 @@ class PostgresPanelStore:
         async with AsyncExitStack() as stack:  # all connections first: a waiting writer may hold the last one
             transactions = [self._database.transaction() for _ in copied]
             connections = [await stack.enter_async_context(one) for one in transactions]
-            await connections[0].execute(SQL["hold_still"])
+            await connections[0].execute(SQL["lock_bars_for_reading"])
             first, last = await _session_range(connections[0], rows, benchmark_id, selection.n_sessions)
             await _copy_parts(connections, copied, _CopyRange(keys, first, selection.n_sessions))
             excluded = await connections[0].fetch(SQL["exclusions"])

@@ -10,7 +10,7 @@ import msgspec
 from vcpd.domain.runs import SCHEDULE_CAUSES, Outcome, Run, RunCause
 from vcpd.ports import Clock
 from vcpd.store.database import Database
-from vcpd.store.sql import named_queries
+from vcpd.store.sql_files import named_queries
 
 SQL: Final = named_queries("runs")
 

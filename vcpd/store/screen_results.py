@@ -21,7 +21,7 @@ from vcpd.domain.record import FIRST_HASH, RecordEntry, ReportedSetup, canonical
 from vcpd.domain.risk import RiskBand, RiskScore, RiskSummary
 from vcpd.domain.setups import Base, BaseState, EncodedSetup, EventKind, Setup, SetupEvent
 from vcpd.store.database import Connection, Database
-from vcpd.store.sql import AdvisoryLock, named_queries
+from vcpd.store.sql_files import AdvisoryLock, named_queries
 
 ROWS_PER_YIELD: Final = 50
 ROWS_PER_STATEMENT: Final = 250  # about a megabyte, packed for the server between two ticks of the loop

@@ -11,7 +11,7 @@ from vcpd.domain.live import LiveEvent, StoredVolumeCurve
 from vcpd.domain.setups import EventKind
 from vcpd.store.binary_format import decode_float_array
 from vcpd.store.database import Database
-from vcpd.store.sql import named_queries
+from vcpd.store.sql_files import named_queries
 
 SQL: Final = named_queries("watch")
 EVENT_COLUMNS: Final = ("symbol", "anchor_date", "session", "kind", "price", "detail", "at", "volume_ratio")

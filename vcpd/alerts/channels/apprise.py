@@ -9,8 +9,8 @@ from importlib.util import find_spec
 from typing import Any, Final
 
 from vcpd.alerts.channels.base import ChannelPlugin, ChannelRequest, secret_lines
-from vcpd.alerts.message import AlertMessage
 from vcpd.alerts.settings import AppriseSettings
+from vcpd.alerts.templates import AlertMessage
 from vcpd.core.errors import PermanentError, RetryableError
 from vcpd.core.secrets import Secret
 

@@ -9,8 +9,8 @@ from typing import Any, Final, Protocol
 import aiohttp
 import msgspec
 
-from vcpd.alerts.message import AlertMessage
 from vcpd.alerts.settings import ChannelSettings
+from vcpd.alerts.templates import AlertMessage
 from vcpd.core.backoff import retry_after_s
 from vcpd.core.errors import ConfigurationError, PermanentError, RetryableError
 from vcpd.core.secrets import Secret

@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from vcpd.alerts.channels.base import ChannelHttpClient, ChannelPlugin, ChannelRequest, raise_for_status
-from vcpd.alerts.message import AlertMessage
-from vcpd.alerts.routing import DEADMAN_CHANNEL_SETTINGS
-from vcpd.alerts.settings import PingSettings
+from vcpd.alerts.settings import DEADMAN_CHANNEL_SETTINGS, PingSettings
+from vcpd.alerts.templates import AlertMessage
 from vcpd.core.secrets import Secret
 
 

@@ -12,8 +12,8 @@ import aiosmtplib
 import structlog
 
 from vcpd.alerts.channels.base import ChannelPlugin, ChannelRequest
-from vcpd.alerts.message import AlertMessage
 from vcpd.alerts.settings import MailSettings
+from vcpd.alerts.templates import AlertMessage
 from vcpd.core.errors import PermanentError, RetryableError, VcpdError
 from vcpd.core.secrets import Secret
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from vcpd.alerts.channels.base import ChannelHttpClient, ChannelPlugin, ChannelRequest, raise_for_status
-from vcpd.alerts.message import AlertMessage, truncate
 from vcpd.alerts.settings import NtfySettings
+from vcpd.alerts.templates import AlertMessage, truncate
 from vcpd.core.secrets import Secret
 
 MAX_MESSAGE_BYTES: Final = 3_900  # the server's limit is 4,096 bytes

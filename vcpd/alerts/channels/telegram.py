@@ -14,8 +14,8 @@ from vcpd.alerts.channels.base import (
     HttpResponse,
     raise_for_status,
 )
-from vcpd.alerts.message import AlertMessage, truncate
 from vcpd.alerts.settings import TelegramSettings
+from vcpd.alerts.templates import AlertMessage, truncate
 from vcpd.core.errors import VcpdError
 from vcpd.core.secrets import MASK, Secret
 

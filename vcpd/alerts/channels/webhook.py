@@ -9,8 +9,8 @@ from typing import Final
 import msgspec
 
 from vcpd.alerts.channels.base import ChannelHttpClient, ChannelPlugin, ChannelRequest, raise_for_status
-from vcpd.alerts.message import AlertMessage
 from vcpd.alerts.settings import WebhookSettings
+from vcpd.alerts.templates import AlertMessage
 from vcpd.core.secrets import Secret
 
 KEY_HEADER: Final = "Idempotency-Key"

@@ -26,7 +26,7 @@ FROM bars
 WHERE instrument_id = ANY ($1::integer[]) AND session >= $2
   AND ctid >= $3::tid AND ctid < $4::tid;
 
--- name: hold_still
+-- name: lock_bars_for_reading
 LOCK TABLE bars IN SHARE MODE;
 
 -- name: exclusions

@@ -1,4 +1,4 @@
--- name: make_home
+-- name: create_schema
 CREATE SCHEMA IF NOT EXISTS vcpd;
 
 -- name: make_ledger

@@ -1,18 +1,46 @@
-"""Schema migrations: numbered SQL files, each applied once, in order, in one transaction."""
+"""The SQL files of the package: named queries, and migrations that are each applied once, in order."""
 
 import hashlib
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from enum import IntEnum, unique
 from importlib import resources
+from types import MappingProxyType
 from typing import Final, TypeAlias
 
 import asyncpg
 
 from vcpd import __version__
 from vcpd.core.errors import IncompatibleStoreError
-from vcpd.store.sql import AdvisoryLock, named_queries
+
+NAME_LINE: Final = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
+
+
+@unique
+class AdvisoryLock(IntEnum):
+    """Keys of the advisory locks that vcpd takes in a database: one kind never blocks another."""
+
+    MIGRATION = 0x7663_7064_0001  # one process at a time changes the schema
+    LEADER = 0x7663_7064_0002  # held by the daemon that schedules, as long as its connection lives
+    RECORD = 0x7663_7064_0003  # one transaction at a time appends to the chain of reported setups
+    RESTORE = 0x7663_7064_0004  # one process at a time replaces what is stored by a backup
+
+
+def named_queries(noun: str) -> Mapping[str, str]:
+    """The statements of `queries/<noun>.sql` by name. Raises ValueError when a name stands there twice."""
+    text = resources.files("vcpd.store").joinpath("queries", f"{noun}.sql").read_text(encoding="utf-8")
+    return MappingProxyType(parse_queries(text, noun))
+
+
+def parse_queries(text: str, noun: str) -> dict[str, str]:
+    _, *parts = NAME_LINE.split(text)
+    names, statements = parts[::2], parts[1::2]
+    if len(set(names)) != len(names):
+        raise ValueError(f"{noun}.sql gives one name to two statements")
+    return {name: text.strip().removesuffix(";") for name, text in zip(names, statements, strict=True)}
+
 
 SQL: Final = named_queries("schema")
 MIGRATION_FILE_NAME: Final = re.compile(r"^(\d{4})_(\w+)\.sql$")
@@ -80,7 +108,7 @@ async def migrate(
     steps = load_migrations() if migrations is None else migrations
     await connection.execute(SQL["lock"], AdvisoryLock.MIGRATION)
     try:
-        await connection.execute(SQL["make_home"])
+        await connection.execute(SQL["create_schema"])
         await connection.execute(SQL["make_ledger"])
         await connection.execute(SQL["add_oldest_release"])
         applied = await connection.fetch(SQL["applied"])
