@@ -61,9 +61,8 @@ class Correlation(NamedTuple):
         return f"{self.value:+.3f} ({self.low:+.3f} .. {self.high:+.3f})"
 
 
-def purchases_of(name: str, panel: Panel, left_out: set[str]) -> pl.DataFrame:
+def purchases_of(name: str, panel: Panel, left_out: set[str], parameters: BacktestParams) -> pl.DataFrame:
     """One row a counted purchase: its result, and what the screen showed on the evening before."""
-    parameters = BacktestParams(quality=QualityParameters())
     found = run_backtest(panel, range(len(panel.symbols)), parameters)
     last = len(panel.sessions) - 1
     by_evening: dict[int, list[BaseHistory]] = {}
@@ -84,7 +83,7 @@ def purchases_of(name: str, panel: Panel, left_out: set[str]) -> pl.DataFrame:
 def _rows_of_evening(
     panel: Panel, evening: int, bases: Sequence[BaseHistory], parameters: BacktestParams
 ) -> Iterator[Mapping[str, object]]:
-    judging = ScreenParams(as_of=panel.sessions[evening].item())
+    judging = ScreenParams(as_of=panel.sessions[evening].item(), thresholds=parameters.thresholds)
     end = min(evening + 1 + parameters.horizon_sessions, len(panel.sessions) - 1)
     for base in bases:
         row = panel.row_of(base.symbol)
@@ -269,7 +268,7 @@ def read_purchases(markets: Sequence[str]) -> pl.DataFrame:
     for text in markets:
         name, _, path = text.partition("=")
         panel = read_panel(Path(path))
-        tables.append(purchases_of(name, panel, known))
+        tables.append(purchases_of(name, panel, known, BacktestParams(quality=QualityParameters())))
         known |= set(panel.symbols)
     return pl.concat(tables, how="diagonal_relaxed")
 

@@ -60,7 +60,7 @@ PRELOAD: Final = ("numpy", "numba")
 RATE_COLUMNS: Final = (
     "entries", "counted", "+1R %", "+2R %", "+3R %", "stopped %", "sessions", "mean R", "95 %", "median R",
 )  # fmt: skip
-DIFFERENCE_COLUMNS: Final = ("purchases", "mean R", "95 %")
+DIFFERENCE_COLUMNS: Final = ("purchases", "mean R", "95 %", "median R")
 SHARE_NAMES: Final = ("reached_1r", "reached_2r", "reached_3r", "stopped")
 SETUPS: Final = "setups, own stops"
 SETUPS_SAME_STOP: Final = "setups"
@@ -221,7 +221,7 @@ def _print_result(found: BacktestResult, looking: BacktestParams) -> None:
     title = f"{len(found.bases):,} bases in {found.judged_sessions:,} judged sessions of symbols"
     rows = [(name, *_rate_row(counts)) for name, counts in _rates(found)]
     print_table(title, ("bought at", *RATE_COLUMNS), rows, RATE_COLUMNS)
-    rows = [(name, *_estimate_row(one)[:-1]) for name, one in _differences(found)]
+    rows = [(name, *_estimate_row(one)) for name, one in _differences(found)]
     title = "setups less others of the same session, R"
     print_table(title, ("others", *DIFFERENCE_COLUMNS), rows, DIFFERENCE_COLUMNS)
     print(conclusion(found))
