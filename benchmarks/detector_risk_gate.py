@@ -22,7 +22,7 @@ from tests.analysis.markets import read_panel
 from vcpd.analysis.backtest import BacktestParams
 from vcpd.analysis.outcomes import Estimate, estimate
 from vcpd.analysis.screen import screen_rows
-from vcpd.analysis.screen_types import ScreenParams
+from vcpd.analysis.tasks import ScreenParams
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.domain.panel import Panel
 from vcpd.domain.quality_flags import QualityParameters

@@ -2,16 +2,17 @@
 
     python benchmarks/detector_selectivity.py --bars FILE [--from 2023-01-01] [--to 2025-12-31]
 
-Prints a Markdown table: of all judged symbol-days, the share with a chain, through each gate alone, and
-through all gates together.
+Prints two Markdown tables: of all judged symbol-days, the share with a chain, through each gate alone, and
+through all gates together; and for each switch of the settings the latter with it on and off.
 """
 
 import argparse
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from tests.analysis.markets import read_panel
@@ -91,6 +92,31 @@ def _count(
             passed[month][name] += int((passes & now).sum())
 
 
+def switches() -> Iterator[tuple[str, Thresholds, Thresholds]]:
+    """Each setting that is on or off, with everything else at its default: its name, on, off."""
+    defaults = Thresholds()
+    for name, value in msgspec.structs.asdict(defaults).items():
+        if isinstance(value, bool):
+            on, off = (msgspec.structs.replace(defaults, **{name: choice}) for choice in (True, False))
+            yield name, on, off
+
+
+def share_holding(panel: Panel, first: date, last: date, thresholds: Thresholds) -> float:
+    """Of all judged symbol-days, the percentage whose own chain holds every gate."""
+    bench = SessionContext(panel, thresholds)
+    days = holding = 0
+    for row in range(len(panel.symbols)):
+        bars = bars_of(panel, row)
+        if not len(bars.close):
+            continue
+        past = full_history_window(bench, row, bars)
+        sessions = panel.sessions[bars.column]
+        inside = (sessions >= np.datetime64(first)) & (sessions <= np.datetime64(last))
+        days += int(inside.sum())
+        holding += int((past.holds & inside[past.first :]).sum())
+    return 100 * holding / days
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bars", type=Path, required=True)
@@ -106,6 +132,11 @@ def main() -> None:
         print(_line(month, days[month], passed[month], names))
     totals = {name: sum(passed[month][name] for month in days) for name in names}
     print(_line("all", sum(days.values()), totals, names))
+    print("\n| switch | by default | all gates, on | off |\n|---|---|---|---|")
+    for name, *choices in switches():
+        on, off = (share_holding(panel, arguments.first, arguments.last, one) for one in choices)
+        default = "on" if getattr(Thresholds(), name) else "off"
+        print(f"| `{name}` | {default} | {on:.2f} % | {off:.2f} % |")
 
 
 def _line(label: str, count: int, passed: Mapping[str, int], names: list[str]) -> str:

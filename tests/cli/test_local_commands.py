@@ -179,6 +179,7 @@ def test_history_gives_lives_and_base_rates(bars: Path, tmp_path: Path, capsys: 
     assert _run(*words) == EXIT_OK
     said = capsys.readouterr().out
     assert "trend template and first close above the 50-day high" in said
+    assert said.count("median R") == 2  # of the purchases, and of their differences
     assert "fewer than 12 allow no statement" in said
     assert found["conclusion"] in said.replace("\n", " ")
     assert found["cost_pct"] == 0.3
