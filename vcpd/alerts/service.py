@@ -74,7 +74,7 @@ class AlertService:
         may_deliver: Callable[[], bool],
         pictures: ImageRenderer,
     ) -> None:
-        self._plan = plan
+        self._plan, self._active_bindings = plan, plan.active_bindings
         self._outbox = outbox
         self._clock = clock
         self._is_active = may_deliver
@@ -97,9 +97,10 @@ class AlertService:
         if not once:
             return 0
         distinct = list(reversed(once.values()))
-        bindings = self._plan.active_bindings
         channels = {
-            alert.key: [binding.channel.name for binding in bindings if accepts(binding.settings, alert)]
+            alert.key: [
+                binding.channel.name for binding in self._active_bindings if accepts(binding.settings, alert)
+            ]
             for alert in distinct
         }
         ids = await self._outbox.add(distinct, channels, self._clock.now())
@@ -116,7 +117,7 @@ class AlertService:
 
     def apply_plan(self, plan: ChannelPlan) -> None:
         """Continue with other settings; a message that is being sent is sent to its end."""
-        self._plan = plan
+        self._plan, self._active_bindings = plan, plan.active_bindings
         for worker in self._workers:
             worker.stop()
         self._changed.set()
