@@ -4,6 +4,8 @@ from datetime import date
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.nse_calendar import NSE
@@ -173,6 +175,48 @@ def test_a_panel_and_its_series_raise_the_same_flags() -> None:
     panel = build_panel([split, holes])
     found = flag_rows(panel, range(2), QualityParameters())
     assert found == [*flag_series(split, days=DAYS), *flag_series(holes, days=DAYS)]
+
+
+@given(st.integers(0, 10_000), st.integers(1, 90))
+def test_no_flag_is_overlooked_where_all_symbols_are_looked_through_at_once(seed: int, sessions: int) -> None:
+    """A panel of every kind of history raises what its rows raise when each is judged by itself."""
+    rng = np.random.default_rng(seed)
+    histories = [disturb(rng, f"NSE:{number:02}", sessions) for number in range(70)]
+    panel = build_panel(histories)
+    parameters = QualityParameters(recent_sessions=60, volume_sessions=10)
+    alone = [
+        flag
+        for row in range(len(panel.symbols))
+        for flag in flag_rows(panel, range(row, row + 1), parameters)
+    ]
+    assert flag_rows(panel, range(len(panel.symbols)), parameters) == alone
+    ends = panel.sessions[-1]
+    for one in histories:
+        if len(one) and one.sessions[-1] == ends and panel.sessions[0] in one.sessions:
+            assert [flag for flag in alone if flag.symbol == one.symbol] == list(
+                flag_series(one, parameters, days=panel.sessions)
+            )
+
+
+def disturb(rng: np.random.Generator, symbol: str, sessions: int) -> BarSeries:
+    """A calm history with a chance of holes, repeats, splits, missing or small volume, and an early end."""
+    series = BarSeries(symbol, calm(sessions).records.copy())
+    records, n = series.records, sessions
+    if rng.random() < 0.2:
+        scale(series, slice(int(rng.integers(n)), None), float(rng.choice([0.5, 0.2, 30.0, 1.25])))
+    if rng.random() < 0.2 and n > 3:
+        at = int(rng.integers(1, n))
+        for name in ("open", "high", "low", "close", "volume"):
+            records[name][at] = records[name][at - 1]
+    if rng.random() < 0.2:
+        records["volume"][int(rng.integers(n))] = rng.choice([0.0, np.nan])
+    if rng.random() < 0.2:
+        records["volume"][-1], records["high"][-1] = 20.0, max(records["open"][-1], records["close"][-1])
+        records["provisional"][-1] = rng.random() < 0.3
+    kept = rng.random(n) > (0.05 if rng.random() < 0.3 else 0.0)
+    if rng.random() < 0.1:
+        kept[int(rng.integers(n)) :] = False
+    return BarSeries(symbol, records[kept])
 
 
 def test_a_symbol_without_bars_raises_nothing() -> None:

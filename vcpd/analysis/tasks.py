@@ -4,13 +4,11 @@ The daemon names these functions and never calls them, so it holds neither the k
 them. Whoever computes in its own process takes the functions from their own modules.
 """
 
-import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from itertools import groupby
 from operator import attrgetter
-from typing import Self, TypeVar, cast
+from typing import Self, TypeVar
 
 import msgspec
 
@@ -137,21 +135,8 @@ def score_risk(blocks: Sequence[RiskResult], parameters: RiskTaskParams) -> list
 
 def warm_up() -> None:
     """Compile all kernels, or load them from their cache."""
-    with _blocked_import("scipy.linalg"):
-        from vcpd.analysis import screen
-        from vcpd.analysis.risk import report
+    from vcpd.analysis import screen
+    from vcpd.analysis.risk import report
 
-        screen.warm_up()
-        report.warm_up()
-
-
-@contextmanager
-def _blocked_import(module: str) -> Iterator[None]:
-    """The compiler loads it wherever it finds it, for products that no kernel makes: 15 MB a worker."""
-    modules = cast("dict[str, object]", sys.modules)
-    hidden = modules.setdefault(module, None) is None
-    try:
-        yield
-    finally:
-        if hidden:
-            del modules[module]
+    screen.warm_up()
+    report.warm_up()

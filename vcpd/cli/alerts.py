@@ -24,10 +24,11 @@ from vcpd.cli.command import (
     set_action,
 )
 from vcpd.cli.config import load_named, time_zone_name
-from vcpd.cli.output import configure_quiet_logging, local_text, print_json, print_table
+from vcpd.cli.output import local_text, print_json, print_table
 from vcpd.config import LoadedConfiguration
 from vcpd.core.errors import BadInputError, VcpdError
 from vcpd.domain.alerts import Alert, AlertKind
+from vcpd.runtime import logs
 from vcpd.runtime.clock import WallClock
 
 DEFAULT_LIMIT: Final = 20
@@ -77,7 +78,7 @@ def list_alerts(arguments: argparse.Namespace) -> int:
 
 def send_test_alerts(arguments: argparse.Namespace) -> int:
     """Send a test through every channel, or the named one. BadInputError where there is none."""
-    configure_quiet_logging()
+    logs.configure_quiet()
     trials = asyncio.run(_send_all_tests(load_named(arguments), arguments.channel))
     if arguments.json:
         print_json(trials)

@@ -44,11 +44,12 @@ from vcpd.cli.command import (
 )
 from vcpd.cli.config import analysis_settings
 from vcpd.cli.local import add_date_order_argument, add_index_arguments, load_full_panel
-from vcpd.cli.output import configure_quiet_logging, number_text, print_json, print_table
+from vcpd.cli.output import number_text, print_json, print_table
 from vcpd.config import Configuration
 from vcpd.core.errors import BadInputError
 from vcpd.domain.panel import Panel
 from vcpd.domain.runs import Progress
+from vcpd.runtime import logs
 from vcpd.runtime.worker_pool import WorkerPool
 from vcpd.store import table_files
 from vcpd.store.panel_files import PanelFiles, open_panel
@@ -122,7 +123,7 @@ def history(arguments: argparse.Namespace) -> int:
     """BadInputError for a span without sessions. A symbol that cannot be computed ends it with an error."""
     if arguments.first and arguments.last and arguments.first > arguments.last:
         raise BadInputError(f"--from {arguments.first} lies after --to {arguments.last}")
-    configure_quiet_logging()
+    logs.configure_quiet()
     panel, configuration = load_full_panel(arguments), analysis_settings(arguments)
     looking = BacktestParams(
         first=arguments.first,

@@ -18,7 +18,7 @@ from vcpd.core.errors import BadInputError
 from vcpd.domain.bars import BarSeries, DateArray
 from vcpd.domain.calendar import TradingCalendar
 from vcpd.domain.instruments import is_same_symbol
-from vcpd.domain.panel import Panel, build_panel
+from vcpd.domain.panel import Panel, build_panel, union_of_sessions
 from vcpd.domain.quality_flags import flag_rows
 from vcpd.domain.quality_rules import QualityFlag, ValidSessions
 from vcpd.runtime.clock import WallClock
@@ -118,7 +118,7 @@ def _on_sessions(series: Sequence[BarSeries], calendar: TradingCalendar) -> Sequ
     Bars that traded on such a day are kept: the exchange may have had a session that the calendar lacks.
     """
     days = calendar.sessions(calendar.valid_from, calendar.valid_until)
-    present = np.unique(np.concatenate([one.sessions for one in series]))
+    present = union_of_sessions(series)
     strange = present[(present >= days[0]) & (present <= days[-1]) & ~np.isin(present, days)]
     if not len(strange):
         return series

@@ -11,10 +11,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from vcpd.runtime import logs
-from vcpd.runtime.logs import Redactor
-from vcpd.runtime.settings import LogSettings
-
 PIPED_WIDTH: Final = 160
 
 
@@ -52,8 +48,3 @@ def local_text(instant: str | datetime | None, zone: Any) -> str:
         return ""
     known = datetime.fromisoformat(instant) if isinstance(instant, str) else instant
     return known.astimezone(zone).strftime("%a %Y-%m-%d %H:%M")
-
-
-def configure_quiet_logging() -> None:
-    """Log warnings only, to standard error, so that standard output holds only the command's output."""
-    logs.configure(LogSettings(level="warning"), Redactor())

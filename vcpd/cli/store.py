@@ -18,7 +18,7 @@ from vcpd.app.storage import Storage, attach_storage
 from vcpd.cli.command import EXIT_OK, add_config_argument, add_json_argument, date_argument, set_action
 from vcpd.cli.config import load_named
 from vcpd.cli.local import add_date_order_argument, print_quarantined, read_bar_file, show_readings
-from vcpd.cli.output import configure_quiet_logging, print_json
+from vcpd.cli.output import print_json
 from vcpd.config import Configuration, LoadedConfiguration
 from vcpd.core.atomic_file import write_atomic
 from vcpd.core.errors import BadInputError, UnavailableError
@@ -30,6 +30,7 @@ from vcpd.domain.instruments import Instrument, StoredInstrument
 from vcpd.domain.risk import RiskScore
 from vcpd.domain.setups import BaseState, Setup
 from vcpd.ports import Coverage, SessionSpan
+from vcpd.runtime import logs
 from vcpd.runtime.clock import WallClock
 from vcpd.store import bar_files, table_files
 from vcpd.store.run_as import make_folder_like_parent
@@ -63,7 +64,7 @@ def store_dsn_of(loaded: LoadedConfiguration) -> Secret | None:
 @asynccontextmanager
 async def open_store(arguments: argparse.Namespace) -> AsyncIterator[OpenStore]:
     """The configuration's store, closed at the end; a daemon's server is left running."""
-    configure_quiet_logging()
+    logs.configure_quiet()
     loaded = load_named(arguments)
     state = loaded.state_dir
     try:

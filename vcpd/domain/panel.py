@@ -1,6 +1,6 @@
 """The panel: a market's bars as one block (field, symbol, session), NaN where a bar is missing."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Final, Self
@@ -8,7 +8,7 @@ from typing import Final, Self
 import msgspec
 import numpy as np
 
-from vcpd.domain.bars import BarSeries, BoolArray, DateArray, FloatArray
+from vcpd.domain.bars import BarSeries, BoolArray, DateArray, FloatArray, IntArray
 from vcpd.domain.instruments import StoredInstrument
 
 FIELDS: Final = ("open", "high", "low", "close", "volume")
@@ -109,11 +109,11 @@ def build_panel(
 ) -> Panel:
     """Align the given histories on the union of their sessions, symbols in ascending order."""
     ordered = sorted((one for one in series if len(one)), key=lambda one: one.symbol)
-    sessions = _union_of_sessions(ordered)
+    sessions = union_of_sessions(ordered)
     values = np.full((len(FIELDS), len(ordered), len(sessions)), np.nan)
     provisional = np.zeros((len(ordered), len(sessions)), np.bool_)
     for row, one in enumerate(ordered):
-        columns = np.searchsorted(sessions, one.sessions)
+        columns = _columns_of(one, sessions)
         for plane, name in enumerate(FIELDS):
             values[plane, row, columns] = one.records[name]
         provisional[row, columns] = one.provisional
@@ -133,7 +133,21 @@ def align_close(index: BarSeries | None, sessions: DateArray) -> FloatArray:
     return closes
 
 
-def _union_of_sessions(series: list[BarSeries]) -> DateArray:
-    if not series:
+def union_of_sessions(series: Sequence[BarSeries]) -> DateArray:
+    """(m,): the sessions of all histories (each ascending), each session once, ascending."""
+    parts = [one.sessions for one in series if len(one)]
+    if not parts:
         return np.empty(0, "M8[D]")
-    return np.unique(np.concatenate([one.sessions for one in series]))
+    first = min(part[0] for part in parts)
+    seen = np.zeros(int((max(part[-1] for part in parts) - first).astype(np.int64)) + 1, np.bool_)
+    for part in parts:
+        seen[(part - first).astype(np.int64)] = True
+    union: DateArray = first + np.flatnonzero(seen)
+    return union
+
+
+def _columns_of(series: BarSeries, sessions: DateArray) -> slice | IntArray:
+    """Where the bars of a history stand among `sessions`: a slice where none is missing between them."""
+    own = series.sessions
+    first, last = (int(at) for at in np.searchsorted(sessions, own[[0, -1]]))
+    return slice(first, last + 1) if last + 1 - first == len(own) else np.searchsorted(sessions, own)

@@ -47,6 +47,7 @@ STALE_BARS: Final = 3  # equal bars at the end of a history: its source repeats 
 NEIGHBOUR_BARS: Final = 20  # bars that tell what a whole bar looks like
 PARTIAL_VOLUME_SHARE: Final = 0.15  # of its neighbours' median
 PARTIAL_RANGE_SHARE: Final = 0.75
+ROWS_PER_BLOCK: Final = 64  # symbols looked through at once
 
 
 class JumpCause(StrEnum):
@@ -211,12 +212,49 @@ def flag_rows(
     `days` (m,) are the exchange's sessions where a panel of few symbols may lack some altogether.
     """
     numbers = np.arange(len(panel.sessions)) if days is None else np.searchsorted(days, panel.sessions)
+    starts = range(rows.start, rows.stop, ROWS_PER_BLOCK)
+    blocks = [range(start, min(start + ROWS_PER_BLOCK, rows.stop)) for start in starts]
+    doubtful = (block[at] for block in blocks for at in _find_doubtful(panel, block, numbers, parameters))
     return [
         flag
-        for row in rows
+        for row in doubtful
         if (history := _symbol_history(panel, row, numbers)) is not None
         for flag in _history_flags(history, parameters, is_index=False)
     ]
+
+
+def _find_doubtful(panel: Panel, rows: range, numbers: IntArray, parameters: QualityParameters) -> list[int]:
+    """Which of `rows`, counted from 0, may have a flag: conditions looser than the rules, for all at once."""
+    opened, high, low, closed, volume = panel.values[:, rows.start : rows.stop]
+    present = ~np.isnan(closed)
+    columns = np.where(present, np.arange(len(numbers)), 0)
+    before = np.zeros_like(columns)  # the symbol's bar before each session; column 0 where there is none
+    np.maximum.accumulate(columns[:, :-1], axis=1, out=before[:, 1:])
+    last_close = np.take_along_axis(closed, before, axis=1)
+    slack = parameters.price_band_pct / 100.0 * last_close + TICK_SLACK
+    step = np.maximum(np.abs(opened - last_close), np.abs(closed - last_close))
+    doubtful = (step > slack).any(axis=1)
+    doubtful |= _cuts_short(present, volume)
+    since = numbers[-1] - parameters.volume_sessions
+    doubtful |= (present & ~(volume > 0))[:, numbers > since].any(axis=1)
+    recent = numbers > numbers[-1] - parameters.recent_sessions
+    holes = present & (numbers - numbers[before] > 1)
+    doubtful |= holes[:, recent].any(axis=1)
+    at, column = np.nonzero(closed == last_close)
+    other = before[at, column]
+    equal = (other < column) & (low[at, column] == low[at, other]) & (high[at, column] == high[at, other])
+    doubtful[at[equal]] = True
+    return np.flatnonzero(doubtful & present.any(axis=1)).tolist()
+
+
+def _cuts_short(present: BoolArray, volume: FloatArray) -> BoolArray:
+    """(k,): whether the last bar's volume is a small part of the usual one; true where that is not plain."""
+    if present.shape[1] <= NEIGHBOUR_BARS:
+        return np.zeros(len(present), np.bool_)
+    known = present[:, -1 - NEIGHBOUR_BARS :].all(axis=1)
+    usual = np.median(volume[:, -1 - NEIGHBOUR_BARS : -1], axis=1)
+    low: BoolArray = ~known | ~(volume[:, -1] >= PARTIAL_VOLUME_SHARE * usual)
+    return low
 
 
 def _symbol_history(panel: Panel, row: int, numbers: IntArray) -> SymbolHistory | None:

@@ -31,6 +31,7 @@ from vcpd.domain.bars import (
 
 VOLUME_TOLERANCE: Final = 0.5  # shares: volumes are whole
 EXACT_TOLERANCE: Final = 0.001  # rupees: below a tenth of a paisa there is no price
+ROWS_PER_BLOCK: Final = 8_192  # checked at once: what they need stays in the processor's cache
 
 
 class QualityRule(StrEnum):
@@ -164,9 +165,17 @@ def check_rows(series: BarSeries, sessions: ValidSessions = ANY_SESSION) -> Chec
 
 
 def check_table(
-    table: BarTable, symbols: Mapping[int, str], sessions: ValidSessions = ANY_SESSION
+    table: BarTable,
+    symbols: Mapping[int, str],
+    sessions: ValidSessions = ANY_SESSION,
+    *,
+    in_place: bool = False,
 ) -> CheckedTable:
-    """Judge every row of many instruments; `symbols` names them by instrument id."""
+    """Judge every row of many instruments; `symbols` names them by instrument id.
+
+    With `in_place` the accepted bars may be the table's own records, corrected where they lie: a large
+    table is then not copied.
+    """
     table, order = _sorted_rows(table)
     verdicts = _row_codes(table, sessions)
     kept = verdicts == ACCEPTED_CODE
@@ -177,7 +186,7 @@ def check_table(
     )
     copies = int(np.count_nonzero(verdicts == DUPLICATE_CODE))
     idle = _moved_without_volume(accepted)
-    sound = BarTable(accepted.instrument_id, _repaired(accepted.records, idle))
+    sound = BarTable(accepted.instrument_id, _repaired(accepted.records, idle, in_place=in_place))
     return CheckedTable(sound, apart, tuple(order[broken].tolist()), copies, len(idle))
 
 
@@ -210,7 +219,7 @@ def _quarantined_bar(
 
 def _sorted_rows(table: BarTable) -> tuple[BarTable, IntArray]:
     """The rows by instrument and session, and the place of each in `table`; equal keys keep their order."""
-    keys, days = table.instrument_id, table.records["session"].view(np.int64)
+    keys, days = table.instrument_id, np.ascontiguousarray(table.records["session"]).view(np.int64)
     same = keys[1:] == keys[:-1]
     if ((keys[1:] > keys[:-1]) | (same & (days[1:] >= days[:-1]))).all():
         return table, np.arange(len(keys))
@@ -219,15 +228,29 @@ def _sorted_rows(table: BarTable) -> tuple[BarTable, IntArray]:
 
 
 def _row_codes(table: BarTable, sessions: ValidSessions) -> IntArray:
-    """(n,): ACCEPTED, EQUAL_COPY, or FIRST_RULE plus the number of the first broken rule."""
-    records = table.records
-    prices = np.stack([records[name] for name in PRICE_FIELDS])
-    broken = (sessions.non_sessions(records["session"]), *_rule_violations(prices, records["volume"]))
-    verdicts = np.zeros(len(records), np.int64)
-    for number in reversed(range(len(broken))):
-        verdicts[broken[number]] = FIRST_RULE_CODE + number
+    """(n,): ACCEPTED_CODE, DUPLICATE_CODE, or FIRST_RULE_CODE plus the number of the first broken rule."""
+    verdicts = np.zeros(len(table), np.int64)
+    for start in range(0, len(table), ROWS_PER_BLOCK):
+        records = table.records[start : start + ROWS_PER_BLOCK]
+        prices = np.stack([records[name] for name in PRICE_FIELDS])
+        strange = sessions.non_sessions(records["session"])
+        if not strange.any() and _are_all_sound(prices, records["volume"]):
+            continue
+        broken = (strange, *_rule_violations(prices, records["volume"]))
+        for number in reversed(range(len(broken))):
+            verdicts[start : start + len(records)][broken[number]] = FIRST_RULE_CODE + number
     _mark_duplicates(table, verdicts)
     return verdicts
+
+
+def _are_all_sound(prices: FloatArray, volume: FloatArray) -> bool:
+    """Whether every row keeps 0 < low <= open, close <= high and has a volume from 0 on, or none.
+
+    A row that does not may still keep the rules, which allow for rounding.
+    """
+    opened, high, low, closed = prices
+    within = (low > 0) & (low <= opened) & (low <= closed) & (opened <= high) & (closed <= high)
+    return bool((within & (high < np.inf) & ~((volume < 0) | np.isinf(volume))).all())
 
 
 def _rule_violations(prices: FloatArray, volume: FloatArray) -> tuple[BoolArray, ...]:
@@ -245,8 +268,11 @@ def _rule_violations(prices: FloatArray, volume: FloatArray) -> tuple[BoolArray,
 
 def _mark_duplicates(table: BarTable, verdicts: IntArray) -> None:
     """Name the rows that share an instrument and session with another sound row."""
+    keys, days = table.instrument_id, np.ascontiguousarray(table.records["session"])
+    if not ((keys[1:] == keys[:-1]) & (days[1:] == days[:-1])).any():
+        return
     sound = np.flatnonzero(verdicts == ACCEPTED_CODE)
-    keys, days = table.instrument_id[sound], table.records["session"][sound]
+    keys, days = keys[sound], days[sound]
     repeats = (keys[1:] == keys[:-1]) & (days[1:] == days[:-1])
     if not repeats.any():
         return
@@ -266,19 +292,29 @@ def _equal_rows(left: RecordArray, right: RecordArray) -> BoolArray:
     return equal
 
 
-def _repaired(records: RecordArray, without_volume: IntArray) -> RecordArray:
+def _repaired(records: RecordArray, without_volume: IntArray, *, in_place: bool) -> RecordArray:
     """High and low stretched over open and close, volume unknown where named; copied only where needed."""
-    top = np.maximum(records["open"], records["close"])
-    bottom = np.minimum(records["open"], records["close"])
-    is_narrow = bool(((top > records["high"]) | (bottom < records["low"])).any())
-    if not is_narrow and not len(without_volume):
+    narrow = _narrow_rows(records)
+    if not len(narrow) and not len(without_volume):
         return records
-    repaired = records.copy()
-    if is_narrow:
-        repaired["high"] = np.maximum(repaired["high"], top)
-        repaired["low"] = np.minimum(repaired["low"], bottom)
+    repaired = records if in_place else records.copy()
+    opened, closed = repaired["open"][narrow], repaired["close"][narrow]
+    repaired["high"][narrow] = np.maximum(repaired["high"][narrow], np.maximum(opened, closed))
+    repaired["low"][narrow] = np.minimum(repaired["low"][narrow], np.minimum(opened, closed))
     repaired["volume"][without_volume] = np.nan
     return repaired
+
+
+def _narrow_rows(records: RecordArray) -> IntArray:
+    """(k,): the rows whose open or close lies outside low..high."""
+    found = [np.empty(0, np.int64)]
+    for start in range(0, len(records), ROWS_PER_BLOCK):
+        opened, high, low, closed = (
+            np.ascontiguousarray(records[name][start : start + ROWS_PER_BLOCK]) for name in PRICE_FIELDS
+        )
+        outside = (np.maximum(opened, closed) > high) | (np.minimum(opened, closed) < low)
+        found.append(np.flatnonzero(outside) + start)
+    return np.concatenate(found)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -129,6 +129,11 @@ def choose_sink(settings: LogSettings, stream: TextIO, environment: Mapping[str,
     return "console" if stream.isatty() else "json"
 
 
+def configure_quiet() -> None:
+    """Log warnings only, to standard error, so that standard output holds only a command's output."""
+    configure(LogSettings(level="warning"), Redactor())
+
+
 def set_level(level: Level) -> None:
     """Change the level live; talkative libraries stay at warnings unless all is wanted."""
     logging.getLogger().setLevel(level.upper())

@@ -18,7 +18,7 @@ from vcpd.core.dates import (
     read_date_column,
 )
 from vcpd.core.errors import BadInputError
-from vcpd.domain.bars import BAR_DTYPE, PRICE_FIELDS, BoolArray, DateArray, FloatArray, IntArray, RecordArray
+from vcpd.domain.bars import PRICE_FIELDS, BoolArray, DateArray, FloatArray, IntArray, RecordArray
 from vcpd.domain.instruments import plain_symbol
 from vcpd.domain.nse_calendar import NSE
 from vcpd.store.bar_layouts import (
@@ -36,6 +36,7 @@ from vcpd.store.bar_rows import (
     UnreadableRow,
     coded,
     filled_rows,
+    interleave_columns,
     select_shares,
     stack_wide_table,
     whole_numbers_as_text,
@@ -127,7 +128,7 @@ class _TableParser:
         readable: RecordArray = records[good]
         unreadable = self._unreadable_rows(skipped)
         self._require_readable(len(readable), unreadable)
-        reading = self._reading(readable, np.unique(keys[good]), len(unreadable), left_out + len(skipped))
+        reading = self._reading(readable, keys[good], len(unreadable), left_out + len(skipped))
         return ParsedTable(
             self._table.path, symbols, keys[good], readable, self._table.lines[good],
             None if times is None else times[good], unreadable, reading, tuple(self._notices),
@@ -233,11 +234,9 @@ class _TableParser:
         raise OpenDateOrderError(f"{where}: {found.open_readings()}; {DATE_ORDER_HINT}")
 
     def _records(self, sessions: DateArray) -> RecordArray:
-        records: RecordArray = np.zeros(len(self._table.frame), BAR_DTYPE)
-        records["session"] = sessions
         self._decimal_comma = self._has_decimal_comma()
-        for name in NUMBER_COLUMNS:
-            records[name] = self._numbers(name) if name in self._places else np.nan
+        columns = {name: self._numbers(name) for name in NUMBER_COLUMNS if name in self._places}
+        records = interleave_columns(sessions, columns)
         if self._options.is_index:
             _fill_from_close(records)
         return records
@@ -364,7 +363,7 @@ class _TableParser:
             format=self._table.format_name,
             columns=columns,
             rows=len(records),
-            symbols=len(keys),
+            symbols=int(np.count_nonzero(np.bincount(keys))),
             first=sessions.min().item(),
             last=sessions.max().item(),
             date_order=self._date_order,

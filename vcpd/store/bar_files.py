@@ -44,6 +44,7 @@ INTRADAY_SHARE: Final = 0.1  # of the sessions of a file that have several times
 MIN_WEEKLY_STEPS: Final = 12
 MAX_NAMES_SHOWN: Final = 5
 WEEKLY_STEP_DAYS: Final = 5
+ROWS_OF_DAILY_STEPS: Final = 10_000  # they usually show that bars are daily, without a look at all rows
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -133,7 +134,7 @@ def read_bars(
     rows = _joined(tables)
     _require_daily(path, rows)
     names = dict(enumerate(rows.symbols))
-    checked = check_table(BarTable(rows.keys, rows.records), names, sessions)
+    checked = check_table(BarTable(rows.keys, rows.records), names, sessions, in_place=True)
     apart = [
         _with_source(bar, *rows.source_of(row))
         for bar, row in zip(checked.quarantined, checked.rows, strict=True)
@@ -167,6 +168,11 @@ class _JoinedRows:
 
 
 def _joined(tables: Sequence[ParsedTable]) -> _JoinedRows:
+    if len(tables) == 1:  # a large file is not copied; its symbols are in ascending order
+        own = tables[0]
+        return _JoinedRows(
+            own.symbols, own.keys, own.records, own.lines, own.times, [own.path], np.zeros(1, np.int64)
+        )
     symbols = sorted({symbol for table in tables for symbol in table.symbols})
     number = {symbol: at for at, symbol in enumerate(symbols)}
     keys = [np.array([number[symbol] for symbol in table.symbols], np.int64)[table.keys] for table in tables]
@@ -189,7 +195,10 @@ def _require_daily(path: Path, rows: _JoinedRows) -> None:
         raise BadInputError(
             f"{path}: intraday bars: several times of day in one session; vcpd reads daily bars"
         )
-    steps = _session_steps(rows)
+    steps = _session_steps(rows, ROWS_OF_DAILY_STEPS)
+    if len(steps) and steps.min() < WEEKLY_STEP_DAYS:
+        return
+    steps = _session_steps(rows, len(rows.keys))
     if len(steps) >= MIN_WEEKLY_STEPS and steps.min() >= WEEKLY_STEP_DAYS:
         raise BadInputError(
             f"{path}: at least {int(steps.min())} days lie between any two bars of a symbol: weekly or "
@@ -204,10 +213,10 @@ def _is_intraday(rows: _JoinedRows) -> bool:
     return bool((counts > 1).sum() > INTRADAY_SHARE * len(counts))
 
 
-def _session_steps(rows: _JoinedRows) -> IntArray:
-    """(k,): days between neighbouring sessions of a symbol, where the rows come in order."""
-    days = rows.records["session"].astype(np.int64)
-    steps = np.abs(np.diff(days))[rows.keys[1:] == rows.keys[:-1]]
+def _session_steps(rows: _JoinedRows, limit: int) -> IntArray:
+    """(k,): days between neighbouring sessions of a symbol, in the first `limit` rows as they come."""
+    days, keys = rows.records["session"][:limit].astype(np.int64), rows.keys[:limit]
+    steps = np.abs(np.diff(days))[keys[1:] == keys[:-1]]
     found: IntArray = steps[steps > 0]
     return found
 
@@ -233,9 +242,13 @@ def _unreadable_bars(tables: Sequence[ParsedTable]) -> Iterator[QuarantinedBar]:
 
 
 def _split_by_symbol(table: BarTable, symbols: Sequence[str]) -> tuple[BarSeries, ...]:
-    present, starts = np.unique(table.instrument_id, return_index=True)
+    """The histories of a table in ascending order of its keys."""
+    keys = table.instrument_id
+    if not len(keys):
+        return ()
+    starts = np.concatenate([[0], np.flatnonzero(keys[1:] != keys[:-1]) + 1])
     parts = np.split(table.records, starts[1:])
-    return tuple(BarSeries(symbols[key], part) for key, part in zip(present.tolist(), parts, strict=False))
+    return tuple(BarSeries(symbols[key], part) for key, part in zip(keys[starts], parts, strict=True))
 
 
 def _with_source(bar: QuarantinedBar, file: str, row: int) -> QuarantinedBar:
