@@ -18,7 +18,15 @@ from vcpd.core.dates import (
     read_date_column,
 )
 from vcpd.core.errors import BadInputError
-from vcpd.domain.bars import PRICE_FIELDS, BoolArray, DateArray, FloatArray, IntArray, RecordArray
+from vcpd.domain.bars import (
+    PRICE_FIELDS,
+    BoolArray,
+    DateArray,
+    FloatArray,
+    IntArray,
+    RecordArray,
+    interleave_columns,
+)
 from vcpd.domain.instruments import plain_symbol
 from vcpd.domain.nse_calendar import NSE
 from vcpd.store.bar_layouts import (
@@ -36,7 +44,6 @@ from vcpd.store.bar_rows import (
     UnreadableRow,
     coded,
     filled_rows,
-    interleave_columns,
     select_shares,
     stack_wide_table,
     whole_numbers_as_text,

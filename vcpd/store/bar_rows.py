@@ -12,13 +12,12 @@ import polars as pl
 
 from vcpd.core.dates import DateOrder
 from vcpd.core.errors import BadInputError
-from vcpd.domain.bars import BAR_DTYPE, PRICE_FIELDS, DateArray, FloatArray, IntArray, RecordArray
+from vcpd.domain.bars import IntArray, RecordArray
 from vcpd.domain.instruments import EQUITY_SERIES
 from vcpd.store.bar_layouts import Header, match_columns
 from vcpd.store.table_files import RawTable
 
 FROM_FILE_NAME: Final = "the file's name"
-ROWS_PER_BLOCK: Final = 4_096
 ROWS_PER_RUN: Final = 10  # of equal values in a column that is read run by run
 WIDE_COLUMNS: Final = ("open", "high", "low", "close", "volume")
 
@@ -133,22 +132,6 @@ def select_shares(table: RawTable, places: Mapping[str, int]) -> tuple[RawTable,
         raise BadInputError(f"{table.path}: no share in {len(known)} rows: none is of series EQ or the like")
     lines = table.lines[known.to_numpy()]
     return RawTable(table.path, table.header, kept, lines, table.separator), len(known) - len(kept)
-
-
-def interleave_columns(sessions: DateArray, columns: Mapping[str, FloatArray]) -> RecordArray:
-    """(n,) bars from sessions (n,) and the columns that are known, NaN in the others.
-
-    Written in blocks: a block's rows stay in the processor's cache while column after column is filled in.
-    """
-    records: RecordArray = np.empty(len(sessions), BAR_DTYPE)
-    for start in range(0, len(records), ROWS_PER_BLOCK):
-        rows = slice(start, start + ROWS_PER_BLOCK)
-        block = records[rows]
-        block["session"] = sessions[rows]
-        for name in (*PRICE_FIELDS, "volume"):
-            block[name] = columns[name][rows] if name in columns else np.nan
-        block["provisional"] = False
-    return records
 
 
 def coded(column: pl.Series) -> tuple[IntArray, list[str]]:
