@@ -4,7 +4,7 @@ from datetime import date
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vcpd.domain.bars import BarSeries
@@ -177,6 +177,7 @@ def test_a_panel_and_its_series_raise_the_same_flags() -> None:
     assert found == [*flag_series(split, days=DAYS), *flag_series(holes, days=DAYS)]
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.integers(0, 10_000), st.integers(1, 90))
 def test_no_flag_is_overlooked_where_all_symbols_are_looked_through_at_once(seed: int, sessions: int) -> None:
     """A panel of every kind of history raises what its rows raise when each is judged by itself."""
