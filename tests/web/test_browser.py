@@ -208,6 +208,18 @@ def test_the_reason_of_a_group_and_both_stops_are_in_the_detail(browser: Browser
     browser.reads("#detail", "holding by tolerance: rs rating 69")
 
 
+def test_the_score_says_what_it_describes_and_looks_like_no_probability(
+    browser: Browser, address: str
+) -> None:
+    browser.open(f"{address}/#/setups/NSE:ALPHA")
+    browser.reads("#detail", "no probability")
+    browser.reads("#detail", "rank correlation with the later R")
+    assert "no probability" in browser.run("return document.querySelector('[data-key=score]').title")
+    cell = ".board tbody tr:first-child td:nth-child(4)"
+    assert browser.text(cell).isdigit()
+    assert browser.count(f"{cell} svg") == 0
+
+
 def test_a_sector_is_chosen_and_forgotten(browser: Browser, address: str) -> None:
     browser.open(address)
     browser.reads("#filter-sector", "Banks · 2")

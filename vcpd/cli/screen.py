@@ -50,6 +50,7 @@ class SetupListing(msgspec.Struct, frozen=True):
     count: int
     groups: Mapping[str, int]
     items: Sequence[Setup]
+    score_note: str = SCORE_NOTE
 
 
 def add_screen_arguments(parser: argparse.ArgumentParser) -> None:

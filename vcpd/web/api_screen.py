@@ -72,12 +72,16 @@ STOP: Final = NumberParameter("stop", "Stop price, unless the setup's.", high=MA
 
 
 class SetupList(msgspec.Struct, frozen=True):
-    """A page of setups; `count` are all that pass the filters, `groups` all followed bases by group."""
+    """A page of setups; `count` are all that pass the filters, `groups` all followed bases by group.
+
+    `score_note` says what a score describes and what it has been worth.
+    """
 
     as_of: date | None
     count: int
     groups: Mapping[str, int]
     items: Sequence[Setup]
+    score_note: str = SCORE_NOTE
 
 
 class SymbolDetail(msgspec.Struct, frozen=True):
@@ -216,7 +220,7 @@ class SetupRow(msgspec.Struct, frozen=True, kw_only=True):
 class SetupTable(msgspec.Struct, frozen=True):
     """The page's table; `judged` symbols in all, `passed` of the shown ones pass every gate.
 
-    `score_note` says what a score describes and what it has been worth.
+    `score_note` as in SetupList.
     """
 
     as_of: date | None
