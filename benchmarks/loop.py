@@ -25,7 +25,7 @@ import uvloop
 
 from benchmarks.asking import asking
 from vcpd.analysis import tasks
-from vcpd.app.container import PRELOAD, Container
+from vcpd.app.container import PRELOAD, OpenDaemon
 from vcpd.app.daemon import Daemon
 from vcpd.config import load_configuration
 from vcpd.domain.panel import Panel, PanelReference
@@ -183,24 +183,24 @@ async def inside_a_daemon(folder: Path, arguments: argparse.Namespace) -> None:
 
 
 async def _measured(daemon: Daemon, arguments: argparse.Namespace) -> None:
-    assembly = _assembly(daemon)
-    async with asking(assembly.port, arguments.ask) as answers:
+    opened = _opened(daemon)
+    async with asking(opened.port, arguments.ask) as answers:
         for job in ("instruments", "collect", "screen", "risk"):
             with ticking(job):
-                await _until_done(assembly, job)
+                await _until_done(opened, job)
         with ticking("idle, asked for /status"):
             await asyncio.sleep(5.0)
     answers.show(STATUS_P99_TARGET_MS)
 
 
-def _assembly(daemon: Daemon) -> Container:
-    if daemon.container is None:
+def _opened(daemon: Daemon) -> OpenDaemon:
+    if daemon.opened is None:
         raise RuntimeError("the daemon was stopped while it opened")
-    return daemon.container
+    return daemon.opened
 
 
-async def _until_done(assembly: Container, job: str) -> None:
-    scheduler = assembly.reloader.scheduler
+async def _until_done(opened: OpenDaemon, job: str) -> None:
+    scheduler = opened.reloader.scheduler
     while not any(one.name == job and one.last for one in scheduler.snapshot().jobs):  # noqa: ASYNC110 - it tells nobody
         await asyncio.sleep(POLL_S)
 

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from vcpd.app import daemon as daemon_module
-from vcpd.app.container import Container
+from vcpd.app.container import OpenDaemon
 from vcpd.app.daemon import Daemon
 from vcpd.app.reload import _with_running_sections, needs_restart
 from vcpd.config import Configuration, LoadedConfiguration, load_configuration
@@ -43,12 +43,11 @@ def daemon(told: Told, monkeypatch: pytest.MonkeyPatch) -> Daemon:
 
 
 def stand_in() -> SimpleNamespace:
-    """What the daemon asks of its container."""
+    """What the daemon asks of what was opened."""
     return SimpleNamespace(
         background=SimpleNamespace(status_line=lambda: "idle", coroutines=dict),
         reloader=Reloader(),
         port=0,
-        drain_timeout_s=1.0,
     )
 
 
@@ -57,7 +56,7 @@ class Reloader:
 
 
 def started(daemon: Daemon) -> Daemon:
-    daemon.container = cast("Container", stand_in())
+    daemon.opened = cast("OpenDaemon", stand_in())
     for trigger in (LifecycleEvent.START, LifecycleEvent.STARTED):
         daemon._lifecycle.fire(trigger)
     return daemon
@@ -102,7 +101,7 @@ def test_a_reload_that_breaks_leaves_the_daemon_ready(
 
 
 def started_once(daemon: Daemon) -> Daemon:
-    return daemon if daemon.container is not None else started(daemon)
+    return daemon if daemon.opened is not None else started(daemon)
 
 
 async def test_a_reload_while_starting_is_made_up_for(
@@ -112,13 +111,13 @@ async def test_a_reload_while_starting_is_made_up_for(
     seen = reloads(monkeypatch)
 
     class Opening:
-        def __init__(self, *_: object) -> None:
-            vars(self).update(vars(stand_in()))
+        def __init__(self, *_: object) -> None: ...
 
-        async def open(self) -> None:
+        async def open(self) -> SimpleNamespace:
             daemon._on_reload()
+            return stand_in()
 
-    def begin(_assembly: object) -> None:
+    def begin(_opened: object) -> None:
         daemon._lifecycle.fire(LifecycleEvent.STARTED)
 
     monkeypatch.setattr(daemon_module, "Container", Opening)
@@ -175,10 +174,19 @@ async def test_a_long_start_asks_the_manager_for_patience(
     """A recovery or a migration must not be killed halfway, again and again."""
     monkeypatch.setattr(daemon_module, "START_CHECK_INTERVAL_S", 1)
 
-    async def opening() -> None:
+    opened = cast("OpenDaemon", stand_in())
+
+    async def opening() -> OpenDaemon:
         async with asyncio.timeout(10):
             while not told.lines:  # noqa: ASYNC110 - the manager sets no event
                 await asyncio.sleep(0.01)
+        return opened
 
-    assert await daemon._run_unless_stopped(opening())
+    assert await daemon._run_unless_stopped(opening()) is opened
     assert told.lines == ["EXTEND_TIMEOUT_USEC=3000000"]
+
+
+def test_work_in_flight_is_not_waited_for_after_a_fatal_error(daemon: Daemon) -> None:
+    before_s = daemon._drain_timeout_s()
+    started(daemon)._on_task_failure("scheduler-watch", ValueError("it cannot go on"))
+    assert before_s == Configuration().daemon.shutdown_timeout_s > daemon._drain_timeout_s() == 0.0

@@ -168,7 +168,7 @@ async def test_an_evening_without_any_quote_is_served_by_candles(trouble: VcpdEr
 async def test_quotes_that_come_in_part_leave_only_the_rest_to_candles(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("vcpd.jobs.quote_snapshot.QUOTE_BATCH_SIZE", 2)
+    monkeypatch.setattr("vcpd.jobs.quote_snapshot.MAX_QUOTES_PER_REQUEST", 2)
     town = await settled_town()
     town.clock.at, town.market.quoted_session = NEXT_EVENING, NEXT_SESSION
     town.market.unanswered = {"NSE:B"}

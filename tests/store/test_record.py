@@ -155,7 +155,7 @@ async def test_an_evening_that_fails_leaves_neither_results_nor_entries(
     unknown = msgspec.structs.replace(reported("NSE:ZZZ"), session=MONDAY)
     with pytest.raises(VcpdError, match="NSE:ZZZ"):
         await put(database, MONDAY, [*evening(MONDAY, 100.0), unknown])
-    broken = {**screen_results.SETUP_SQL, "trim": "SELECT 1 / 0"}
+    broken = {**screen_results.SETUP_SQL, "delete_old_without_base": "SELECT 1 / 0"}
     monkeypatch.setattr(screen_results, "SETUP_SQL", broken)
     with pytest.raises(asyncpg.DivisionByZeroError):
         await put(database, MONDAY, evening(MONDAY, 100.0))

@@ -131,7 +131,11 @@ class LiveRules(NamedTuple):
 
 
 class LiveLevels(NamedTuple):
-    """The levels of one base, as the evening before left them."""
+    """The levels of one base, as the evening before left them: `PriceLevels`, as `Levels` is.
+
+    Its own struct, because the live watch knows neither entry nor floor, takes pivot and stop as they were
+    stored, rounded to ticks, and measures its distances by the thresholds in force, not by the evening's.
+    """
 
     pivot: float
     stop: float

@@ -69,7 +69,11 @@ class ScreenResult(msgspec.Struct, frozen=True):
 
 
 class EncodedScreenResult(msgspec.Struct, frozen=True):
-    """What was judged, as it leaves a worker: the setups written out, and what goes into the record."""
+    """What was judged, as it leaves a worker: the setups written out, and what goes into the record.
+
+    Not a `ScreenResult`: a whole market's setups are heavy, and the daemon only stores them. They are encoded
+    for the store where they are made, so that the event loop neither decodes nor encodes them.
+    """
 
     verdicts: list[EncodedSetup]
     bases: list[Base]

@@ -82,12 +82,17 @@ def build_login_flow(session: MarketSession, scheduler: Scheduler) -> LoginFlow 
     return LoginFlow(session, scheduler) if isinstance(session, KiteSession) else None
 
 
-class Container:
-    """Opens the parts and hands each to `closing` at once, so that a failure on the way leaves nothing."""
+@dataclass(frozen=True, slots=True)
+class OpenDaemon:
+    """What `Container.open` gives: the background tasks to start, the reloader, and the port that answers."""
 
     background: DaemonTasks
     reloader: ConfigurationReloader
     port: int
+
+
+class Container:
+    """Opens the parts and hands each to `closing` at once, so that a failure on the way leaves nothing."""
 
     def __init__(  # noqa: PLR0913, PLR0917 - what the process has before anything is opened
         self,
@@ -97,7 +102,9 @@ class Container:
         closing: ShutdownStack,
         masker: Redactor,
         manager: ServiceManager,
+        drain_timeout_s: Callable[[], float],
     ) -> None:
+        """`drain_timeout_s` gives how long work in flight may take when the daemon stops."""
         self._manager = manager
         self._loaded = loaded
         self._configuration: Configuration = loaded.configuration
@@ -105,10 +112,10 @@ class Container:
         self._lifecycle = lifecycle
         self._shutdown_stack = closing
         self._redactor = masker
-        self.drain_timeout_s = loaded.configuration.daemon.shutdown_timeout_s
+        self._drain_timeout_s = drain_timeout_s
         self._state_dir = loaded.state_dir
 
-    async def open(self) -> None:
+    async def open(self) -> OpenDaemon:
         """Raises the VcpdError of the first part that cannot be opened."""
         check_system_folders()
         await asyncio.to_thread(self._lock_state_dir)
@@ -125,7 +132,7 @@ class Container:
         except ExceptionGroup as group_error:
             raise root_error(group_error) from None
         secrets = await asyncio.to_thread(find_alert_secrets, self._state_dir, self._redactor)
-        await self._build(workers, store.result(), market.result(), secrets)
+        return await self._build(workers, store.result(), market.result(), secrets)
 
     def _start_warmup(self, workers: WorkerPool) -> asyncio.Task[None]:
         """Compiling the kernels for the first time takes a while: nothing else waits for it."""
@@ -182,7 +189,7 @@ class Container:
 
     async def _build(
         self, workers: WorkerPool, storage: Storage, market: MarketConnection, secrets: ChannelSecrets
-    ) -> None:
+    ) -> OpenDaemon:
         """Build what stands on workers, store and market; start the HTTP server and the scheduler."""
         clock, live = self._clock, LiveConfiguration(self._loaded, self._clock.now())
         panels = self._panels(storage, workers)
@@ -206,14 +213,14 @@ class Container:
         status = self._status_service(
             live, storage, market, workers, heartbeats, current_panel, alerts, watch, jobs, health
         )
-        self.port = await self._open_port(status, storage, market, scheduler)
-        self.reloader = ConfigurationReloader(
+        port = await self._open_port(status, storage, market, scheduler)
+        reloader = ConfigurationReloader(
             live, clock, scheduler, jobs, monitor, channels, alerts, workers, self._redactor
         )
         alert_monitor = AlertMonitor(
             live, clock, monitor, health, scheduler, storage, market, current_panel, alerts
         )
-        self.background = DaemonTasks(
+        background = DaemonTasks(
             self._manager,
             live,
             scheduler,
@@ -227,6 +234,7 @@ class Container:
             alert_monitor,
         )
         self._start_scheduler(scheduler)
+        return OpenDaemon(background, reloader, port)
 
     def _status_service(  # noqa: PLR0913, PLR0917 - each part by itself, of a type of its own
         self,
@@ -349,7 +357,9 @@ class Container:
     def _start_scheduler(self, scheduler: Scheduler) -> None:
         scheduler.start()
         self._shutdown_stack.push(
-            "scheduler", lambda: scheduler.stop(self.drain_timeout_s), self.drain_timeout_s + CANCEL_GRACE_S
+            "scheduler",
+            lambda: scheduler.stop(self._drain_timeout_s()),
+            self._drain_timeout_s() + CANCEL_GRACE_S,
         )
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import structlog
 
-from vcpd.app.container import Container
+from vcpd.app.container import Container, OpenDaemon
 from vcpd.config import LoadedConfiguration, deprecation_warning, load_configuration
 from vcpd.core.errors import ConfigurationError, StorageUnavailableError, VcpdError
 from vcpd.core.supervised_tasks import SupervisedTasks
@@ -135,7 +135,7 @@ class Daemon:
         self._signals = SignalHandlers(self._on_stop, self._on_reload)
         self._redactor = Redactor()
         self._reload_pending = False
-        self.container: Container | None = None
+        self.opened: OpenDaemon | None = None
 
     async def open(self) -> None:
         """Bring everything up; a signal on the way ends it as well."""
@@ -145,23 +145,29 @@ class Daemon:
         self._signals.install(asyncio.get_running_loop())
         self._reload_pending = take_early_reload()
         self._lifecycle.fire(LifecycleEvent.START)
-        assembly = Container(
-            self._loaded, self._clock, self._lifecycle, self._shutdown_stack, self._redactor, self._manager
+        container = Container(
+            self._loaded,
+            self._clock,
+            self._lifecycle,
+            self._shutdown_stack,
+            self._redactor,
+            self._manager,
+            self._drain_timeout_s,
         )
-        if await self._run_unless_stopped(assembly.open()):
-            self.container = assembly
-            self._start_background(assembly)
+        self.opened = await self._run_unless_stopped(container.open())
+        if self.opened is not None:
+            self._start_background(self.opened)
             freeze_gc()
             if self._reload_pending:
                 self._on_reload()
 
-    def _start_background(self, assembly: Container) -> None:
-        background = assembly.background
+    def _start_background(self, opened: OpenDaemon) -> None:
+        background = opened.background
         for name, work in background.coroutines().items():
             self._tasks.start(name, work)
         self._lifecycle.fire(LifecycleEvent.STARTED)
         self._manager.ready(background.status_line())
-        log.info("daemon.ready", port=assembly.port, market=self._loaded.configuration.daemon.market)
+        log.info("daemon.ready", port=opened.port, market=self._loaded.configuration.daemon.market)
 
     async def serve(self) -> int:
         """Wait for the signal; gives the exit code. Raises what killed a part that must not die."""
@@ -189,8 +195,8 @@ class Daemon:
     def _extend_timeout(self, _part: str, deadline_s: float) -> None:
         self._manager.extend_timeout(deadline_s + CLOSE_MARGIN_S)
 
-    async def _run_unless_stopped(self, opening: Coroutine[None, None, None]) -> bool:
-        """Whether the opening came to its end before a signal did."""
+    async def _run_unless_stopped(self, opening: Coroutine[None, None, OpenDaemon]) -> OpenDaemon | None:
+        """What was opened; None where a signal to stop came before its end."""
         opener = asyncio.create_task(opening, name="opening")
         stopper = asyncio.create_task(self._stop_requested.wait(), name="stop-while-opening")
         try:
@@ -198,9 +204,8 @@ class Daemon:
             if not opener.done():
                 opener.cancel()
                 await asyncio.gather(opener, return_exceptions=True)
-                return False
-            await opener
-            return True
+                return None
+            return await opener
         finally:
             stopper.cancel()
 
@@ -222,24 +227,27 @@ class Daemon:
 
     def _on_reload(self) -> None:
         """While the daemon starts, the reload waits for the end of that; while it stops, it is too late."""
-        if self.container is None or not self._lifecycle.allows(LifecycleEvent.RELOAD):
+        if self.opened is None or not self._lifecycle.allows(LifecycleEvent.RELOAD):
             self._reload_pending = True
             return
         self._manager.reloading()
         self._lifecycle.fire(LifecycleEvent.RELOAD)
         try:
-            self.container.reloader.reload(self._path)
+            self.opened.reloader.reload(self._path)
         finally:
             self._lifecycle.fire(LifecycleEvent.RELOADED)
-            self._manager.ready(self.container.background.status_line())
+            self._manager.ready(self.opened.background.status_line())
 
     def _on_task_failure(self, name: str, error: BaseException) -> None:
         """A background task that ends by itself takes the daemon with it, loudly."""
         log.error("daemon.task_failed", part=name, reason=str(error))
         self._fatal_error = self._fatal_error or error  # what dies after the first is mostly its victim
-        if self.container is not None:
-            self.container.drain_timeout_s = 0.0  # what is in flight cannot end well any more
         self._stop_requested.set()
+
+    def _drain_timeout_s(self) -> float:
+        """How long work in flight may take at the end; after a fatal error it cannot end well any more."""
+        fatal = self._fatal_error is not None
+        return 0.0 if fatal else self._loaded.configuration.daemon.shutdown_timeout_s
 
     def _log_transition(self, before: object, trigger: object, after: object) -> None:
         log.debug("daemon.state", before=before, trigger=trigger, after=after)

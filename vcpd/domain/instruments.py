@@ -14,6 +14,7 @@ VENDOR_INDEX_NAMES: Final[Mapping[str, str]] = {
     "^NSEBANK": "NIFTY BANK",
 }
 MAX_SYMBOL_CHARACTERS: Final = 128
+MAX_QUOTES_PER_REQUEST: Final = 500  # of one request to a market
 # Control characters, marks that change the direction of text, and halves of characters.
 _UNPRINTABLE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _VENDOR_SUFFIX: Final = re.compile(r"(?:\.NSE?|-EQ|[ _]EQ)$")

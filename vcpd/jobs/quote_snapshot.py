@@ -10,7 +10,7 @@ import numpy as np
 
 from vcpd.core.errors import NeedsLoginError, RetryableError, VcpdError
 from vcpd.domain.bars import BAR_DTYPE, BarTable, RecordArray
-from vcpd.domain.instruments import Quote, StoredInstrument
+from vcpd.domain.instruments import MAX_QUOTES_PER_REQUEST, Quote, StoredInstrument
 from vcpd.domain.live import LivePrices
 from vcpd.domain.runs import Progress
 from vcpd.jobs.fetch import BarWriter, CollectStats
@@ -18,7 +18,6 @@ from vcpd.jobs.gaps import BarFinality
 from vcpd.jobs.panel_refresh import UniversePanels
 from vcpd.ports import Clock, MarketData, SessionSpan
 
-QUOTE_BATCH_SIZE: Final = 500
 ISO_DATE_LENGTH: Final = len("2025-06-30")
 
 
@@ -129,8 +128,8 @@ def _has_bar(instrument: StoredInstrument, quote: Quote, session: date) -> bool:
 
 
 def _batches(instruments: Sequence[StoredInstrument]) -> Iterator[Sequence[StoredInstrument]]:
-    for start in range(0, len(instruments), QUOTE_BATCH_SIZE):
-        yield instruments[start : start + QUOTE_BATCH_SIZE]
+    for start in range(0, len(instruments), MAX_QUOTES_PER_REQUEST):
+        yield instruments[start : start + MAX_QUOTES_PER_REQUEST]
 
 
 def prices_from_quotes(quotes: Iterable[Quote], zone: ZoneInfo) -> LivePrices:

@@ -11,7 +11,7 @@ import numpy as np
 from vcpd.core.errors import NeedsLoginError
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.exchange import Exchange
-from vcpd.domain.instruments import Instrument, Quote
+from vcpd.domain.instruments import MAX_QUOTES_PER_REQUEST, Instrument, Quote
 from vcpd.domain.live import MinuteVolumes
 from vcpd.kite import wire
 from vcpd.kite.auth import KiteSession
@@ -23,7 +23,6 @@ Compute = Callable[..., Awaitable[Any]]
 """Runs a module-level function somewhere else: `Workers.call`."""
 MAX_DAILY_SPAN_DAYS: Final = 2000  # days of daily candles in one request
 MAX_MINUTE_SPAN_DAYS: Final = 60  # days of minute candles in one request
-QUOTES_PER_REQUEST: Final = 500
 MAX_LOGIN_RENEWALS: Final = 3  # for one request
 
 
@@ -65,7 +64,9 @@ class KiteClient:
     async def quotes(self, symbols: Sequence[str]) -> dict[str, Quote]:
         """Quotes by symbol; unknown ones are absent. 500 symbols a request."""
         wanted = list(dict.fromkeys(symbols))
-        batches = [wanted[at : at + QUOTES_PER_REQUEST] for at in range(0, len(wanted), QUOTES_PER_REQUEST)]
+        batches = [
+            wanted[at : at + MAX_QUOTES_PER_REQUEST] for at in range(0, len(wanted), MAX_QUOTES_PER_REQUEST)
+        ]
         found: dict[str, Quote] = {}
         for batch in batches:
             query = tuple(("i", symbol) for symbol in batch)

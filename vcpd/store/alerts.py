@@ -54,10 +54,10 @@ class PostgresOutbox:
         return instant
 
     async def mark_delivered(self, channel: str, ids: Sequence[int], now: datetime) -> None:
-        await self._database.execute(SQL["delivered"], channel, ids, now)
+        await self._database.execute(SQL["mark_delivered"], channel, ids, now)
 
     async def reschedule(self, channel: str, ids: Sequence[int], until: datetime, reason: str) -> None:
-        await self._database.execute(SQL["put_off"], channel, ids, until, reason)
+        await self._database.execute(SQL["reschedule"], channel, ids, until, reason)
 
     async def give_up(self, channel: str, ids: Sequence[int], now: datetime, reason: str) -> None:
         await self._database.execute(SQL["give_up"], channel, ids, now, reason)
@@ -86,7 +86,7 @@ class PostgresOutbox:
         return OutboxCounts(row["pending"], row["given_up"])
 
     async def delete_before(self, instant: datetime) -> int:
-        return await self._database.execute(SQL["forget_before"], instant)
+        return await self._database.execute(SQL["delete_before"], instant)
 
     async def latch(self, name: str, now: datetime) -> datetime:
         since: datetime = await self._database.fetch_value(SQL["latch"], name, now)

@@ -91,7 +91,7 @@ class PostgresInstrumentStore:
     async def merge(self, listed: Sequence[Instrument], as_of: date) -> InstrumentChanges:
         """See ports; two merges at once go one after the other."""
         async with self._database.transaction() as connection:
-            await connection.execute(SQL["lock_list"])
+            await connection.execute(SQL["lock_instruments"])
             stored = [_stored_instrument(row) for row in await connection.fetch(SQL["all"])]
             plan = plan_merge(stored, listed)
             await _rename(connection, plan)

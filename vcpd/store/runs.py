@@ -26,9 +26,10 @@ class PostgresRunStore:
         self, job: str, scheduled_at: datetime, session: date | None, cause: RunCause
     ) -> Run | None:
         """See ports."""
-        statement = SQL["begin" if cause in SCHEDULE_CAUSES else "begin_unscheduled"]
         now = self._clock.now()
-        rows = await self._database.fetch(statement, job, scheduled_at, session, now, cause.value)
+        rows = await self._database.fetch(
+            _insertion(cause), job, scheduled_at, session, now, None, cause.value, None, ""
+        )
         return _run_from_row(rows[0]) if rows else None
 
     async def finish(
@@ -49,11 +50,8 @@ class PostgresRunStore:
         cause: RunCause,
     ) -> None:
         """See ports."""
-        statement = SQL["record" if cause in SCHEDULE_CAUSES else "record_unscheduled"]
-        now = self._clock.now()
-        await self._database.execute(
-            statement, job, scheduled_at, session, now, cause.value, outcome.value, reason
-        )
+        ended = (self._clock.now(), cause.value, outcome.value, reason)
+        await self._database.execute(_insertion(cause), job, scheduled_at, session, None, *ended)
 
     async def close_stale(self, reason: str) -> int:
         return await self._database.execute(SQL["close_stale"], reason, self._clock.now())
@@ -72,7 +70,12 @@ class PostgresRunStore:
 
     async def delete_before(self, instant: datetime) -> int:
         """Delete ended runs that were due before `instant`; gives their number."""
-        return await self._database.execute(SQL["forget_before"], instant)
+        return await self._database.execute(SQL["delete_before"], instant)
+
+
+def _insertion(cause: RunCause) -> str:
+    """The statement that adds a run; one that the schedule did not cause gets an instant of its own."""
+    return SQL["add_scheduled" if cause in SCHEDULE_CAUSES else "add_unscheduled"]
 
 
 def _run_from_row(row: asyncpg.Record) -> Run:

@@ -108,7 +108,7 @@ class PostgresSetupStore:
 
     async def active_bases(self) -> Sequence[Base]:
         """See ports. One that ended in the newest session still counts: it may be judged again."""
-        return await self._bases(SETUP_SQL["followed"], [state.value for state in ENDED_STATES])
+        return await self._bases(SETUP_SQL["active_bases"], [state.value for state in ENDED_STATES])
 
     async def bases_of(self, symbol: str) -> Sequence[Base]:
         return await self._bases(SETUP_SQL["bases_of"], symbol)
@@ -167,11 +167,11 @@ class PostgresSetupStore:
         symbols = sorted(judged | {one.symbol for one in reported})
         async with self._database.transaction() as connection:
             ids = await instrument_ids(connection, SETUP_SQL["instrument_ids"], symbols)
-            await connection.execute(SETUP_SQL["note_session"], as_of)
+            await connection.execute(SETUP_SQL["record_session"], as_of)
             await _write_setups(connection, as_of, verdicts, ids)
             await _write_bases(connection, bases, ids)
             await append_to_record(connection, as_of, reported, ids)
-            await connection.execute(SETUP_SQL["trim"])
+            await connection.execute(SETUP_SQL["delete_old_without_base"])
 
     async def states_by_session(self, n_sessions: int) -> Mapping[date, Mapping[str, int]]:
         """How many bases stood in each state after each of the last judged sessions, oldest first."""
@@ -337,7 +337,7 @@ class PostgresRiskStore:
             symbols = [one.symbol for one in scores]
             ids = await instrument_ids(connection, RISK_SQL["instrument_ids"], symbols)
             keys = [ids[symbol] for symbol in symbols]
-            await connection.execute(RISK_SQL["note_session"], as_of)
+            await connection.execute(RISK_SQL["record_session"], as_of)
             await connection.execute(RISK_SQL["drop_others"], as_of, keys)
             columns = keys, [one.score for one in scores], [one.band for one in scores], verdicts
             for start in range(0, len(scores), ROWS_PER_STATEMENT):
@@ -360,7 +360,7 @@ class PostgresRiskStore:
 
     async def summaries(self, session: date) -> Mapping[str, RiskSummary]:
         """See ports."""
-        rows = await self._database.fetch(RISK_SQL["marks"], session)
+        rows = await self._database.fetch(RISK_SQL["summaries"], session)
         return {
             symbol: RiskSummary(score, None if band is None else RiskBand(band))
             for symbol, score, band in rows

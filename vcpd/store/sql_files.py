@@ -109,9 +109,9 @@ async def migrate(
     await connection.execute(SQL["lock"], AdvisoryLock.MIGRATION)
     try:
         await connection.execute(SQL["create_schema"])
-        await connection.execute(SQL["make_ledger"])
+        await connection.execute(SQL["create_migration_table"])
         await connection.execute(SQL["add_oldest_release"])
-        applied = await connection.fetch(SQL["applied"])
+        applied = await connection.fetch(SQL["applied_migrations"])
         pending = _pending_migrations(steps, applied, release)
         if before is not None and applied and pending:
             await before(connection, applied[-1]["version"], pending[-1].version)
@@ -119,9 +119,7 @@ async def migrate(
             await _apply_migration(connection, step)
         return max(step.version for step in steps)
     finally:
-        with suppress(
-            asyncpg.InFailedSQLTransactionError
-        ):  # the caller's transaction ends, and the lock later
+        with suppress(asyncpg.InFailedSQLTransactionError):  # the caller's transaction ends, the lock later
             await connection.execute(SQL["unlock"], AdvisoryLock.MIGRATION)
 
 
@@ -162,8 +160,8 @@ def _release_key(release: str) -> tuple[int, ...]:
 
 async def _apply_migration(connection: "asyncpg.Connection[asyncpg.Record]", step: Migration) -> None:
     async with connection.transaction():
-        await connection.execute(SQL["enter_home"])
+        await connection.execute(SQL["use_schema"])
         await connection.execute(step.sql)
         await connection.execute(
-            SQL["note"], step.version, step.name, step.checksum, step.oldest_reader, step.oldest_release
+            SQL["add_step"], step.version, step.name, step.checksum, step.oldest_reader, step.oldest_release
         )

@@ -40,7 +40,9 @@ class PostgresWatchStore:
         return await self._database.execute(SQL["add"], *columns)
 
     async def events_of(self, session: date) -> Sequence[LiveEvent]:
-        return [_live_event_from_row(row) for row in await self._database.fetch(SQL["seen"], session)]
+        return [
+            _live_event_from_row(row) for row in await self._database.fetch(SQL["events_of_session"], session)
+        ]
 
     async def curves(self) -> Sequence[StoredVolumeCurve]:
         rows = await self._database.fetch(SQL["curves"])

@@ -38,12 +38,12 @@ WHERE deliveries.channel = $1
   AND deliveries.given_up_at IS NULL
   AND (alerts.urgent OR alerts.provisional) = $2;
 
--- name: delivered
+-- name: mark_delivered
 UPDATE alert_deliveries
 SET delivered_at = $3, attempts = attempts + 1, reason = ''
 WHERE channel = $1 AND alert_id = ANY ($2::bigint[]) AND delivered_at IS NULL AND given_up_at IS NULL;
 
--- name: put_off
+-- name: reschedule
 UPDATE alert_deliveries
 SET next_attempt_at = $3, attempts = attempts + 1, reason = $4
 WHERE channel = $1 AND alert_id = ANY ($2::bigint[]) AND delivered_at IS NULL AND given_up_at IS NULL;
@@ -80,7 +80,7 @@ SELECT
     (SELECT count(*) FROM alert_deliveries WHERE delivered_at IS NULL AND given_up_at IS NULL) AS pending,
     (SELECT count(*) FROM alert_deliveries WHERE given_up_at >= $1) AS given_up;
 
--- name: forget_before
+-- name: delete_before
 DELETE FROM alerts
 WHERE told_at < $1
   AND NOT EXISTS (

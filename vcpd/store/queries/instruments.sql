@@ -3,7 +3,7 @@ SELECT id, symbol, token, name, tick_size, lot_size, segment, series, listed, fi
 FROM instruments
 ORDER BY symbol;
 
--- name: lock_list
+-- name: lock_instruments
 -- Also against row locks: a merge of bars takes those first and writes instruments later.
 LOCK TABLE instruments IN EXCLUSIVE MODE;
 

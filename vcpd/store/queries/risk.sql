@@ -1,7 +1,7 @@
 -- name: instrument_ids
 SELECT symbol, id FROM instruments WHERE symbol = ANY ($1::text[]);
 
--- name: note_session
+-- name: record_session
 INSERT INTO scored_sessions (session) VALUES ($1) ON CONFLICT DO NOTHING;
 
 -- name: drop_others
@@ -29,7 +29,7 @@ JOIN instruments ON instruments.id = risk_scores.instrument_id
 WHERE risk_scores.session = $1
 ORDER BY risk_scores.score DESC NULLS LAST, instruments.symbol;
 
--- name: marks
+-- name: summaries
 SELECT instruments.symbol, score, band
 FROM risk_scores
 JOIN instruments ON instruments.id = risk_scores.instrument_id

@@ -1,14 +1,14 @@
--- name: begin
-INSERT INTO runs (job, scheduled_at, session, started_at, cause)
-VALUES ($1, $2, $3, $4, $5)
+-- name: add_scheduled
+INSERT INTO runs (job, scheduled_at, session, started_at, finished_at, cause, outcome, reason)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 ON CONFLICT DO NOTHING
 RETURNING id, job, scheduled_at, session, started_at, finished_at, outcome, reason, counts, cause;
 
 -- The first free instant from $2 on, never a whole second: version 0.1.0 keeps every (job, scheduled_at) once,
 -- and takes what lies on a whole second for a tick of its schedule.
--- name: begin_unscheduled
-INSERT INTO runs (job, scheduled_at, session, started_at, cause)
-SELECT $1::text, free.instant, $3, $4, $5
+-- name: add_unscheduled
+INSERT INTO runs (job, scheduled_at, session, started_at, finished_at, cause, outcome, reason)
+SELECT $1::text, free.instant, $3, $4, $5, $6, $7, $8
 FROM (
     SELECT $2::timestamptz + step * interval '1 microsecond' AS instant
     FROM generate_series(0, 1000) AS step
@@ -24,24 +24,6 @@ RETURNING id, job, scheduled_at, session, started_at, finished_at, outcome, reas
 UPDATE runs
 SET outcome = $2, reason = $3, counts = $4::jsonb, finished_at = $5
 WHERE id = $1 AND outcome IS NULL;
-
--- name: record
-INSERT INTO runs (job, scheduled_at, session, finished_at, cause, outcome, reason)
-VALUES ($1, $2, $3, $4, $5, $6, $7)
-ON CONFLICT DO NOTHING;
-
--- name: record_unscheduled
-INSERT INTO runs (job, scheduled_at, session, finished_at, cause, outcome, reason)
-SELECT $1::text, free.instant, $3, $4, $5, $6, $7
-FROM (
-    SELECT $2::timestamptz + step * interval '1 microsecond' AS instant
-    FROM generate_series(0, 1000) AS step
-) AS free
-WHERE free.instant <> date_trunc('second', free.instant)
-  AND NOT EXISTS (SELECT 1 FROM runs AS taken WHERE taken.job = $1 AND taken.scheduled_at = free.instant)
-ORDER BY free.instant
-LIMIT 1
-ON CONFLICT DO NOTHING;
 
 -- name: close_stale
 UPDATE runs
@@ -82,5 +64,5 @@ INSERT INTO paused_jobs (job) VALUES ($1) ON CONFLICT DO NOTHING;
 -- name: resume
 DELETE FROM paused_jobs WHERE job = $1;
 
--- name: forget_before
+-- name: delete_before
 DELETE FROM runs WHERE scheduled_at < $1 AND outcome IS NOT NULL;

@@ -1,7 +1,7 @@
 -- name: create_schema
 CREATE SCHEMA IF NOT EXISTS vcpd;
 
--- name: make_ledger
+-- name: create_migration_table
 CREATE TABLE IF NOT EXISTS vcpd.schema_migrations (
     version       integer PRIMARY KEY,
     name          text NOT NULL,
@@ -18,12 +18,12 @@ SELECT pg_advisory_lock($1);
 -- name: unlock
 SELECT pg_advisory_unlock($1);
 
--- name: applied
+-- name: applied_migrations
 SELECT version, name, checksum, oldest_reader, oldest_release FROM vcpd.schema_migrations ORDER BY version;
 
--- name: note
+-- name: add_step
 INSERT INTO vcpd.schema_migrations (version, name, checksum, oldest_reader, oldest_release)
 VALUES ($1, $2, $3, $4, $5);
 
--- name: enter_home
+-- name: use_schema
 SET LOCAL search_path = vcpd;

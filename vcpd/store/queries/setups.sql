@@ -1,7 +1,7 @@
 -- name: instrument_ids
 SELECT symbol, id FROM instruments WHERE symbol = ANY ($1::text[]);
 
--- name: note_session
+-- name: record_session
 INSERT INTO screened_sessions (session) VALUES ($1) ON CONFLICT DO NOTHING;
 
 -- name: drop_others
@@ -18,7 +18,7 @@ SET has_base = excluded.has_base, passed = excluded.passed, state = excluded.sta
     score = excluded.score, rs_rating = excluded.rs_rating, verdict = excluded.verdict
 WHERE kept.verdict IS DISTINCT FROM excluded.verdict;
 
--- name: trim
+-- name: delete_old_without_base
 DELETE FROM setups
 WHERE NOT has_base AND session < (SELECT max(session) FROM screened_sessions);
 
@@ -88,7 +88,7 @@ SET number = excluded.number, price = excluded.price, provisional = excluded.pro
     detail = excluded.detail, live = excluded.live
 WHERE kept.provisional;
 
--- name: followed
+-- name: active_bases
 SELECT bases.id, instruments.symbol, anchor_date, found_on, last_judged, pivot, stop, footprint, state,
        breakout_on, verdict
 FROM bases

@@ -21,7 +21,7 @@ JOIN instruments ON instruments.symbol = given.symbol
 JOIN bases ON bases.instrument_id = instruments.id AND bases.anchor_date = given.anchor_date
 ON CONFLICT (base_id, session, kind) DO NOTHING;
 
--- name: seen
+-- name: events_of_session
 SELECT instruments.symbol, bases.anchor_date, kind, setup_events.session, seen_at, price, pivot, stop, footprint,
        volume_ratio, detail
 FROM setup_events
