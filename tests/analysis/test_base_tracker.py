@@ -33,9 +33,15 @@ def life_of(after: list[float], *, heavy: int | None = None) -> tuple[Panel, Set
 
 
 def kinds(item: Setup | Base) -> list[str]:
-    """The events since the base was last found."""
+    """The events since the base was last found, without those while it waits for its low to hold."""
     names = [event.kind.value for event in item.events]
-    return names[len(names) - 1 - names[::-1].index("found") :] if "found" in names else names
+    if "found" in names:
+        names = names[len(names) - 1 - names[::-1].index("found") :]
+    if names[1:2] == ["left"] and "readmitted" in names:
+        admitted = names.index("readmitted")
+        waiting = [name for name in names[1:admitted] if name == "near_pivot"]
+        names = [names[0], *waiting, *names[admitted + 1 :]]
+    return names
 
 
 def test_breakout_with_volume_is_confirmed_and_then_extended() -> None:

@@ -34,9 +34,7 @@ def _window(closes: list[np.ndarray], thresholds: Thresholds) -> HistoryWindow:
 
 
 def _structure(context: SymbolContext, chain: Chain, t: int) -> Structure[float]:
-    low = context.bars.low.item(chain.low_at[-1])
-    floor = low - context.thresholds.stop_atr_share * context.average_true_range(t)
-    return context.structure(chain, floor, 0)
+    return context.structure(chain, context.bars.high.item(chain.peak), context.floor(chain, t), 0)
 
 
 @given(st.integers(1, 7), PERCENT, PERCENT, PERCENT, st.floats(0, 200) | st.none())

@@ -56,7 +56,7 @@ def _resume_tracker(place: SymbolSession, base: Base) -> BaseTracker | None:
         return None
     life = BaseTracker.begin(place.history.symbol_context, chain, judged, listed=False)
     life.last_passed = judged - int(base.setup.measures.get("sessions_since_held") or 0)
-    life.structure.last_intact = judged - int(base.setup.gates["base_intact"].value or 0)
+    last_intact = judged - int(base.setup.gates["base_intact"].value or 0)
     emitted, state = _emitted_kinds(base), base.state
     if base.setup.provisional and not emitted & CHAPTER_STARTS:
         life.cancel_provisional(place.history.last)
@@ -64,9 +64,9 @@ def _resume_tracker(place: SymbolSession, base: Base) -> BaseTracker | None:
     if base.setup.provisional:  # what the running bar seemed to do is judged anew
         judged, state = judged - 1, BaseState.FORMING
     life.is_admitted = EventKind.LEFT not in emitted
-    life.resume(
-        state, _recorded_breakout(place, base, judged), emitted, _recorded_levels(place, life, base), judged
-    )
+    levels = _recorded_levels(place, life, base, judged)
+    life.resume(state, _recorded_breakout(place, base, judged), emitted, levels, judged)
+    life.structure.last_intact = last_intact
     if life.is_over:
         life.ended_at = judged
         return life
@@ -77,13 +77,19 @@ def _resume_tracker(place: SymbolSession, base: Base) -> BaseTracker | None:
     return life
 
 
-def _recorded_levels(place: SymbolSession, life: BaseTracker, base: Base) -> Levels:
-    """The levels of the record in today's prices: bars may have been restated since, by one factor."""
-    setup, context = base.setup, place.history.symbol_context
+def _recorded_levels(place: SymbolSession, life: BaseTracker, base: Base, judged: int) -> Levels:
+    """The levels of the record in today's prices: bars may have been restated since, by one factor.
+
+    The pivot is the high of a bar of the base: the one nearest to the recorded price, which is rounded.
+    """
+    setup, context, chain = base.setup, place.history.symbol_context, life.chain
     if setup is None or setup.structural_risk_pct is None:
         return life.levels
-    floor = life.levels.entry * (1 - setup.structural_risk_pct / 100)
-    return levels_above(life.levels.pivot, floor, place.tick, context.thresholds)
+    factor = place.bars.high.item(chain.peak) / setup.contractions[-1].high
+    highs = place.bars.high[chain.anchor : judged + 1]
+    pivot = highs[abs(highs - base.pivot * factor).argmin()].item()
+    floor = (pivot + place.tick) * (1 - setup.structural_risk_pct / 100)
+    return levels_above(pivot, floor, place.tick, context.thresholds)
 
 
 def _is_closed(place: SymbolSession, base: Base) -> bool:

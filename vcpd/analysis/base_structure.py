@@ -22,8 +22,8 @@ from vcpd.analysis.gates import (
     trend_gates,
 )
 from vcpd.analysis.indicators import Bars
-from vcpd.analysis.levels import Levels, levels_of
-from vcpd.analysis.thresholds import TIE_TOLERANCE, Thresholds
+from vcpd.analysis.levels import Levels, levels_above
+from vcpd.analysis.thresholds import TIE_TOLERANCE, Thresholds, is_at_most
 from vcpd.analysis.trend import Trend
 from vcpd.domain.bars import FloatArray, IntArray
 from vcpd.domain.setups import Gate
@@ -41,8 +41,27 @@ class SymbolContext(NamedTuple):
     trend_first: int
 
     def levels(self, chain: Chain, t: int) -> Levels:
-        high, low = self.bars.high.item(chain.peak), self.bars.low.item(chain.low_at[-1])
-        return levels_of(high, low, self.average_true_range(t), self.tick, self.thresholds)
+        return levels_above(self.pivot(chain, t), self.floor(chain, t), self.tick, self.thresholds)
+
+    def floor(self, chain: Chain, t: int) -> float:
+        """The structural stop: under the final low by a share of ATR 20."""
+        low = self.bars.low.item(chain.low_at[-1])
+        return low - self.thresholds.stop_atr_share * self.average_true_range(t)
+
+    def pivot(self, chain: Chain, t: int) -> float:
+        """The highest high since that of the final contraction: price has to pass it as well.
+
+        Where the risk from there is beyond its gate, the high of the final contraction itself.
+        """
+        highest = float(self.bars.high[chain.peak : t + 1].max())
+        entry = highest + self.tick
+        risk_pct = 100 * (entry - self.floor(chain, t)) / entry
+        within = is_at_most(risk_pct, self.thresholds.max_risk_pct)
+        return highest if within else self.bars.high.item(chain.peak)
+
+    def low_has_held(self, chain: Chain, t: int) -> bool:
+        """Whether the final low is as many sessions old as a final contraction has to be."""
+        return t - chain.low_at[-1] >= self.thresholds.final_leg_sessions
 
     def average_true_range(self, t: int) -> float:
         """ATR 20: the kernel's sums, without the cost of a call into it."""
@@ -67,10 +86,10 @@ class SymbolContext(NamedTuple):
             self.trend.holds.item(slot, Criterion.SMA150_ABOVE_SMA200) == 0
         )
 
-    def structure(self, chain: Chain, floor: float, broken_sessions: int) -> Structure[float]:
-        """What the gates judge of a chain whose structural stop is `floor`."""
+    def structure(self, chain: Chain, pivot: float, floor: float, broken_sessions: int) -> Structure[float]:
+        """What the gates judge of a chain to be bought above `pivot`, whose structural stop is `floor`."""
         depths = depths_pct(self.bars, chain)
-        entry = self.bars.high.item(chain.peak) + self.tick
+        entry = pivot + self.tick
         advance, least = 100 * chain.advance, self.thresholds.min_prior_advance_pct
         known = advance >= least or chain.anchor >= self.thresholds.prior_advance_sessions
         return Structure(
@@ -115,7 +134,8 @@ class FollowedStructure:
 
     context: SymbolContext
     chain: Chain
-    atr: float  # frozen when the chain was adopted
+    pivot: float  # as the levels: frozen when the chain was adopted
+    atr: float  # frozen then, too
     last_intact: int
     top: float = 0.0  # highest high since the final low
     pullback: float = 0.0  # deepest fall from such a high, a fraction
@@ -123,9 +143,12 @@ class FollowedStructure:
     stays: bool = True
 
     @classmethod
-    def adopt(cls, context: SymbolContext, chain: Chain, t: int) -> "FollowedStructure":
-        """A chain as the search found it at bar t."""
-        structure = cls(context, chain, context.average_true_range(t), t)
+    def adopt(
+        cls, context: SymbolContext, chain: Chain, t: int, pivot: float | None = None
+    ) -> "FollowedStructure":
+        """A chain as the search found it at bar t; under its own pivot, or under the one given."""
+        pivot = context.pivot(chain, t) if pivot is None else pivot
+        structure = cls(context, chain, pivot, context.average_true_range(t), t)
         structure._measure_rally(t)
         structure._judge()
         return structure
@@ -138,7 +161,7 @@ class FollowedStructure:
 
     def measured(self, t: int) -> Structure[float]:
         """The numbers that its gates judge at bar t."""
-        return self.context.structure(self.chain, self.floor, t - self.last_intact)
+        return self.context.structure(self.chain, self.pivot, self.floor, t - self.last_intact)
 
     def is_same_leg(self, chain: Chain) -> bool:
         return chain.peak == self.chain.peak
@@ -197,7 +220,7 @@ class FollowedStructure:
         self.top = max(self.top, bars.high.item(t))
 
     def _judge(self) -> None:
-        structure = self.context.structure(self.chain, self.floor, 0)
+        structure = self.context.structure(self.chain, self.pivot, self.floor, 0)
         self.enters, self.stays = structure_holds(structure, self.context.thresholds)
 
     def _is_intact(self) -> bool:

@@ -1,7 +1,7 @@
 """State machine of a followed base: takes it from session to session and records its events.
 
-A symbol has at most one live base. Its levels stand still: they change only by an event (a new
-contraction, a new chapter), except that the stop follows the final low down while every gate holds.
+Its levels stand still: they change only by an event (a new contraction, a new chapter), except that the stop
+follows the final low down while every gate holds.
 """
 
 from dataclasses import dataclass, field
@@ -64,12 +64,14 @@ class BaseTracker:
     found_at: int
     last_passed: int  # last bar at which every gate held for the symbol's own chain
     state: BaseState = BaseState.FORMING
+    pivot_peak: int = NO_BAR  # high of the final contraction when the levels were set
     chapter_at: int = NO_BAR
     breakout_at: int = NO_BAR
     confirmed: bool = False
     under_stop_since: int = NO_BAR
     ended_at: int = NO_BAR
     is_admitted: bool = True
+    awaits_low: bool = False  # readmitted only once the final low has held
     holds: bool = True  # every gate, for the followed structure
     sessions_missed: int = 0  # in a row, without every gate
     previous_pivot: float | None = None
@@ -82,7 +84,8 @@ class BaseTracker:
     def begin(cls, context: SymbolContext, chain: Chain, t: int, *, listed: bool = True) -> "BaseTracker":
         """A base found at bar t; one that is not listed has no gates behind it and no event for it."""
         structure = FollowedStructure.adopt(context, chain, t)
-        tracker = cls(structure, context.levels(chain, t), chain.anchor, t, t, anchors={chain.anchor})
+        tracker = cls(structure, context.levels(chain, t), chain.anchor, t, t)
+        tracker.anchors, tracker.pivot_peak = {chain.anchor}, chain.peak
         if listed:
             tracker._start_cycle(t, EventKind.FOUND, f"pivot {tracker.levels.pivot:.2f}")
         tracker._update_state(t)
@@ -133,6 +136,7 @@ class BaseTracker:
         if not self.is_over:
             self._update_state(t)
         if self.is_open:
+            self._draw_anew(t, session)
             self._judge_gates(t, session)
 
     def reactivate(self, chain: Chain, t: int) -> None:
@@ -141,10 +145,18 @@ class BaseTracker:
         self._start_chapter(chain, t, EventKind.FOUND)
         self._update_state(t)
 
+    def await_low(self, t: int) -> None:
+        """Its final contraction ended a base before: it is no setup until the low has held."""
+        self.is_admitted, self.awaits_low = False, True
+        sessions = self.symbol_context.thresholds.final_leg_sessions
+        detail = f"its final contraction ended this base before: the low has to hold for {sessions} sessions"
+        self._record_again(EventKind.LEFT, t, detail)
+
     def resume(
         self, state: BaseState, breakout: int, emitted: set[EventKind], levels: Levels, t: int
     ) -> None:
         """Stand after bar t as a record has it: what happened until then was emitted already."""
+        self.structure = FollowedStructure.adopt(self.symbol_context, self.chain, t, levels.pivot)
         self.events, self.emitted = [], emitted
         self.state, self.breakout_at, self.levels, self.ended_at = state, breakout, levels, NO_BAR
         self.confirmed = EventKind.BREAKOUT in emitted
@@ -172,16 +184,30 @@ class BaseTracker:
         if own_pivot < close:
             return False
         higher = own_pivot > pivot * (1 + TIE_TOLERANCE)
-        if higher or (not self.is_open and chain.peak > self.breakout_at) or self._is_lost(chain):
+        if higher or self._is_past_breakout(chain, t) or self._is_lost(chain):
             self._start_chapter(chain, t, EventKind.NEW_CHAPTER)
             return True
         if self.is_open and self.state is not BaseState.UNDER_STOP:
-            if self.structure.is_same_leg(chain):
-                self.structure.redraw(chain, t)
-            elif self._is_next_contraction(chain, t):
+            if self._is_next_contraction(chain, t):
                 self._add_contraction(chain, t)
                 return True
+            if self.structure.is_same_leg(chain):
+                self.structure.redraw(chain, t)
         return False
+
+    def _draw_anew(self, t: int, session: SessionInput) -> None:
+        """Where the drawing broke and the own chain holds under the same pivot, draw that; levels stay."""
+        chain, pivot = session.chain, self.levels.pivot
+        if chain is None or not session.holds or self.structure.last_intact == t:
+            return
+        within = self.symbol_context.pivot(chain, t) <= pivot * (1 + TIE_TOLERANCE)
+        if within and self.state is not BaseState.UNDER_STOP:
+            self.structure = FollowedStructure.adopt(self.symbol_context, chain, t, pivot)
+
+    def _is_past_breakout(self, chain: Chain, t: int) -> bool:
+        """Whether the breakout is history to the own chain: its peak came later, or too long has passed."""
+        old = t - self.breakout_at > self.symbol_context.thresholds.squat_sessions
+        return not self.is_open and (chain.peak > self.breakout_at or old)
 
     def _is_lost(self, chain: Chain) -> bool:
         """Whether it left, and the own chain is another structure that holds."""
@@ -193,12 +219,15 @@ class BaseTracker:
         )
 
     def _is_next_contraction(self, chain: Chain, t: int) -> bool:
-        low = self.symbol_context.bars.low
+        """Whether the own chain has a later final contraction, higher than the one whose pivot this is."""
+        context = self.symbol_context
         return (
             chain.confirmed
-            and t - chain.peak >= self.symbol_context.thresholds.new_contraction_sessions
-            and chain.peak > self.chain.peak
-            and bool(low[chain.low_at[-1]] > low[self.chain.low_at[-1]])
+            and chain.peak > self.pivot_peak
+            and t - chain.peak >= context.thresholds.new_contraction_sessions
+            and context.pivot(chain, t) <= self.levels.pivot * (1 + TIE_TOLERANCE)
+            and context.bars.low.item(chain.low_at[-1])
+            > context.bars.low[self.pivot_peak : chain.peak].min().item()
         )
 
     def _start_chapter(self, chain: Chain, t: int, kind: EventKind) -> None:
@@ -208,7 +237,7 @@ class BaseTracker:
         self.previous_pivot = before
         self.state, self.breakout_at, self.ended_at = BaseState.FORMING, NO_BAR, NO_BAR
         self.confirmed, self.is_admitted, self.sessions_missed = False, True, 0
-        self.under_stop_since = NO_BAR
+        self.awaits_low, self.under_stop_since = False, NO_BAR
         self._start_cycle(t, kind, f"pivot {self.levels.pivot:.2f}, was {before:.2f}")
 
     def _add_contraction(self, chain: Chain, t: int) -> None:
@@ -225,7 +254,7 @@ class BaseTracker:
     def _replace_structure(self, chain: Chain, t: int) -> None:
         self.structure = FollowedStructure.adopt(self.symbol_context, chain, t)
         self.levels = self.symbol_context.levels(chain, t)
-        self.holds = True
+        self.pivot_peak, self.holds = chain.peak, True
 
     def _judge_gates(self, t: int, session: SessionInput) -> None:
         """Whether every gate holds, and whether the base may stay among the setups."""
@@ -241,12 +270,16 @@ class BaseTracker:
             self.is_admitted = False
             reason = reason_to_leave(self.structure.gates(t), self.sessions_missed)
             self._record_again(EventKind.LEFT, t, reason)
-        elif not self.is_admitted and self.holds and self.state is not BaseState.UNDER_STOP:
+        elif not self.is_admitted and self._may_return(t):
             self._admit(t)
         self._follow_low()
 
+    def _may_return(self, t: int) -> bool:
+        has_turned = not self.awaits_low or self.symbol_context.low_has_held(self.chain, t)
+        return self.holds and has_turned and self.state is not BaseState.UNDER_STOP
+
     def _admit(self, t: int) -> None:
-        self.is_admitted, self.sessions_missed = True, 0
+        self.is_admitted, self.awaits_low, self.sessions_missed = True, False, 0
         self._record_again(EventKind.READMITTED, t, "every gate holds again")
 
     def _follow_low(self) -> None:
@@ -351,47 +384,3 @@ class BaseTracker:
         """A kind that may happen several times in a chapter."""
         self.emitted.discard(kind)
         self._record(kind, t, detail)
-
-
-class BaseTrackers:
-    """The bases of one symbol, taken through its sessions; `ended` keeps what is forgotten."""
-
-    def __init__(self, context: SymbolContext) -> None:
-        self.symbol_context = context
-        self.tracked: list[BaseTracker] = []
-        self.ended: list[BaseTracker] = []
-
-    def update(self, t: int, session: SessionInput) -> None:
-        """One more session."""
-        live = next((tracker for tracker in self.tracked if not tracker.is_over), None)
-        if live is None or len(self.tracked) > 1:
-            self._drop_ended(t, session)
-        if live is not None:
-            live.update(t, session)
-        elif session.chain is not None and session.holds:
-            self._add_or_reactivate(session.chain, t)
-
-    def _drop_ended(self, t: int, session: SessionInput) -> None:
-        """A base that is over may be found again as long as it is remembered."""
-        memory = self.symbol_context.thresholds.replay_sessions
-        forgotten = [one for one in self.tracked if one.is_over and t - one.last_passed > memory]
-        self.ended += forgotten
-        self.tracked = [one for one in self.tracked if one not in forgotten]
-        if session.holds:
-            for tracker in self.tracked:
-                tracker.last_passed = t
-
-    def _add_or_reactivate(self, chain: Chain, t: int) -> None:
-        former = next((one for one in self.tracked if chain.anchor in one.anchors), None)
-        if any(one.structure.is_same_leg(chain) for one in self.tracked) and not self._has_turned(chain, t):
-            return
-        if former is None:
-            self.tracked.append(BaseTracker.begin(self.symbol_context, chain, t))
-        else:
-            former.reactivate(chain, t)
-
-    def _has_turned(self, chain: Chain, t: int) -> bool:
-        """Whether the final contraction of a base that ended may start one again: its low has held."""
-        context = self.symbol_context
-        below = context.bars.close.item(t) <= context.bars.high.item(chain.peak)
-        return below and t - chain.low_at[-1] >= context.thresholds.final_leg_sessions

@@ -52,11 +52,6 @@ class Levels(NamedTuple):
         return 100 * (self.entry - self.floor) / self.entry
 
 
-def levels_of(pivot: float, final_low: float, atr: float, tick: float, thresholds: Thresholds) -> Levels:
-    """Levels from the final contraction (`pivot` its high) and the mean true range, unrounded."""
-    return levels_above(pivot, final_low - thresholds.stop_atr_share * atr, tick, thresholds)
-
-
 def levels_above(pivot: float, floor: float, tick: float, thresholds: Thresholds) -> Levels:
     """Levels of a pivot whose structural stop is known."""
     entry = pivot + tick

@@ -1,4 +1,7 @@
-"""Shared inputs of a session's screen, and each symbol's recent history window."""
+"""Shared inputs of a session's screen, each symbol's recent history window, and its bases.
+
+A symbol has at most one live base.
+"""
 
 from collections.abc import Iterator
 from datetime import date
@@ -8,7 +11,7 @@ import numpy as np
 
 from vcpd.analysis.base_search import Chain, ChainArrays, chain_at, find_chains, first_breakout
 from vcpd.analysis.base_structure import SymbolContext
-from vcpd.analysis.base_tracker import BaseTracker, BaseTrackers, SessionInput
+from vcpd.analysis.base_tracker import BaseTracker, SessionInput
 from vcpd.analysis.contractions import Workspace, allocate_workspace
 from vcpd.analysis.gates import Criterion, found_chains_hold
 from vcpd.analysis.indicators import Bars
@@ -54,6 +57,50 @@ class TrendFlags(NamedTuple):
     stays: BoolArray
     enters_long: BoolArray
     stays_long: BoolArray
+
+
+class BaseTrackers:
+    """The bases of one symbol, taken through its sessions; `ended` keeps what is forgotten."""
+
+    def __init__(self, context: SymbolContext) -> None:
+        self.symbol_context = context
+        self.tracked: list[BaseTracker] = []
+        self.ended: list[BaseTracker] = []
+
+    def update(self, t: int, session: SessionInput) -> None:
+        """One more session."""
+        live = next((tracker for tracker in self.tracked if not tracker.is_over), None)
+        if live is None or len(self.tracked) > 1:
+            self._drop_ended(t, session)
+        if live is not None:
+            live.update(t, session)
+        elif session.chain is not None and session.holds:
+            self._add_or_reactivate(session.chain, t)
+
+    def _drop_ended(self, t: int, session: SessionInput) -> None:
+        """A base that is over may be found again as long as it is remembered."""
+        memory = self.symbol_context.thresholds.replay_sessions
+        forgotten = [one for one in self.tracked if one.is_over and t - one.last_passed > memory]
+        self.ended += forgotten
+        self.tracked = [one for one in self.tracked if one not in forgotten]
+        if session.holds:
+            for tracker in self.tracked:
+                tracker.last_passed = t
+
+    def _add_or_reactivate(self, chain: Chain, t: int) -> None:
+        """A base is found; the final contraction of one that ended starts another only below its pivot."""
+        context = self.symbol_context
+        tracker = next((one for one in self.tracked if chain.anchor in one.anchors), None)
+        is_known = any(one.structure.is_same_leg(chain) for one in self.tracked)
+        if is_known and context.bars.close.item(t) > context.bars.high.item(chain.peak):
+            return
+        if tracker is None:
+            tracker = BaseTracker.begin(context, chain, t)
+            self.tracked.append(tracker)
+        else:
+            tracker.reactivate(chain, t)
+        if is_known and not context.low_has_held(chain, t):
+            tracker.await_low(t)
 
 
 class HistoryWindow(NamedTuple):

@@ -213,20 +213,20 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     structure_stay_pct: Annotated[
         float,
         msgspec.Meta(ge=0, le=50, description="a setup may miss a gate of its structure by this share"),
-    ] = 1.5
+    ] = 1.2
     trend_stay_pct: Annotated[
         float, msgspec.Meta(ge=0, le=20, description="... and the limit of a trend criterion by this share")
-    ] = 1.0
+    ] = 1.3
     rs_rating_stay: Annotated[
         int, msgspec.Meta(ge=1, le=99, description="... while its relative strength rating is at least this")
-    ] = 68
+    ] = 69
     stay_sessions: Annotated[
         int,
         msgspec.Meta(ge=0, le=20, description="a setup that misses a gate leaves after so many sessions"),
     ] = 3
     new_contraction_sessions: Annotated[
         int, msgspec.Meta(ge=1, le=30, description="a further contraction moves pivot and stop after so many")
-    ] = 5
+    ] = 9
     young_second_stage: Annotated[
         bool, msgspec.Meta(description="let SMA 150 stand below SMA 200 over a long base")
     ] = True

@@ -231,12 +231,12 @@ def _own_chain(place: SymbolSession) -> OwnChain | None:
     if chain is None:
         return None
     context = place.history.symbol_context
-    levels = context.levels(chain, t)
-    structure = context.structure(chain, levels.floor, 0)
+    pivot, floor = place.bars.high.item(chain.peak), context.floor(chain, t)
+    structure = context.structure(chain, pivot, floor, 0)
     gates = _session_gates(place, t - chain.anchor) | structure_gates(structure, context.thresholds)
     return OwnChain(
-        round_to_tick(levels.pivot, place.tick),
-        round_to_tick(levels.floor, place.tick),
+        round_to_tick(pivot, place.tick),
+        round_to_tick(floor, place.tick),
         footprint_of(place.bars, chain, t),
         place.date(chain.anchor),
         all_pass(gates),
