@@ -1,7 +1,7 @@
 """Draws a setup as SVG, converts to PNG, tiles several charts into a montage."""
 
 from collections.abc import Sequence
-from importlib.resources import files
+from pathlib import Path
 from typing import Final
 from xml.etree import ElementTree as ET
 
@@ -40,7 +40,7 @@ STRENGTH_PANE: Final = (348.0, 394.0)
 VOLUME_PANE: Final = (402.0, 456.0)
 FOOTER_TOP: Final = 484.0
 PRICE_MARGIN: Final = 1.03  # free share above the highest and below the lowest price
-FONT_PACKAGE: Final = "font_lato"
+FONT_FOLDER: Final = Path(__file__).with_name("fonts")  # Lato, under the licence beside it
 FONT_FILES: Final = ("Lato-Regular.ttf", "Lato-Bold.ttf")
 MONTAGE_COLUMNS: Final = 2
 PIXELS_PER_POINT: Final = 2  # pixels a point
@@ -116,13 +116,12 @@ def to_png(svg: str, *, width_px: int = 1080) -> bytes:
 
     Raises ValueError when `svg` is no SVG.
     """
-    folder = files(FONT_PACKAGE) / "files"
     return bytes(
         resvg_py.svg_to_bytes(
             svg_string=svg,
             width=width_px,
             skip_system_fonts=True,
-            font_files=[str(folder / name) for name in FONT_FILES],
+            font_files=[str(FONT_FOLDER / name) for name in FONT_FILES],
             font_family="Lato",
         )
     )
