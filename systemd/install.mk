@@ -5,7 +5,8 @@ DESTDIR ?=
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' vcpd/__init__.py)
 SYSTEMD_VERSION ?= $(shell systemctl --version 2>/dev/null | sed -n '1s/^systemd \([0-9]*\).*/\1/p')
 PIP_WHEEL ?= $(RELEASE)/bin/python -m pip wheel --quiet --no-deps
-PIP_INSTALL ?= $(RELEASE)/bin/python -m pip install --quiet
+PIP_LOCKED ?= $(RELEASE)/bin/python -m pip install --quiet --require-hashes --requirement requirements.lock
+PIP_INSTALL ?= $(RELEASE)/bin/python -m pip install --quiet --no-deps
 
 BASE := $(DESTDIR)$(PREFIX)
 RELEASE := $(BASE)/releases/$(VERSION)
@@ -63,6 +64,7 @@ build-release:
 	set -e; source=$$(mktemp -d); trap 'rm -rf "$$source"' EXIT; \
 	cp -R vcpd pyproject.toml README.md LICENSE "$$source"; \
 	$(PIP_WHEEL) --wheel-dir "$$source/wheels" "$$source"; \
+	$(PIP_LOCKED); \
 	$(PIP_INSTALL) "$$source"/wheels/vcpd-*.whl
 	$(if $(DESTDIR),grep -rlZI "$(DESTDIR)" $(RELEASE)/bin $(RELEASE)/pyvenv.cfg | xargs -0r sed -i 's|$(DESTDIR)||g')
 	touch $(RELEASE)/.complete

@@ -129,6 +129,17 @@ def load_configuration(path: Path, environment: Mapping[str, str] | None = None)
     return LoadedConfiguration(configuration, origins, path.resolve().parent, deprecated, path.resolve())
 
 
+def optional_config_path() -> Path:
+    """The one configuration file that may be missing: then every setting has its default.
+
+    `/var/lib/vcpd/config.toml` for root, else below the user's XDG state folder.
+    """
+    if os.geteuid() == 0:
+        return Path("/var/lib/vcpd/config.toml")
+    home = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
+    return Path(home).expanduser() / "vcpd" / "config.toml"
+
+
 def deprecation_warning(deprecated: Sequence[str]) -> str:
     """One sentence that names every old spelling; read for this release only."""
     return f"old names of settings, which the next release no longer reads: {', '.join(deprecated)}"
@@ -157,6 +168,8 @@ def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # as some editors write it, with a BOM
     except FileNotFoundError:
+        if path == optional_config_path():
+            return {}
         raise ConfigurationError([f"{path}: no such file; give one with --config"]) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError([f"{path}: cannot be read: {error}"]) from None

@@ -30,6 +30,7 @@ class Installation:
             f"DESTDIR={self.root}",
             f"PYTHON={sys.executable}",
             "SYSTEMD_VERSION=254",
+            "PIP_LOCKED=:",
             f"PIP_INSTALL={release} -m pip install --quiet --no-deps --no-index --no-compile",
         )
         command = ["make", "--no-print-directory", "-C", str(self.source), *settings, *words]

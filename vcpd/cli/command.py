@@ -74,7 +74,7 @@ def add_config_argument(parser: argparse.ArgumentParser, *, nested: bool = False
         type=Path,
         default=argparse.SUPPRESS if nested else None,
         metavar="FILE",
-        help=f"default: {LOCAL_CONFIG_PATH} here, else {INSTALLED_CONFIG_PATH}",
+        help=f"default: {LOCAL_CONFIG_PATH} here, else {INSTALLED_CONFIG_PATH}, else the built-in defaults",
     )
 
 
@@ -98,12 +98,16 @@ def add_json_argument(parser: argparse.ArgumentParser, *, nested: bool = False) 
 
 
 def configuration_path(arguments: argparse.Namespace) -> Path:
-    """The file of --config, or the default file that exists."""
+    """The file of --config, or the default file that exists; else the place where none is needed."""
     if arguments.config is not None:
         given: Path = arguments.config
         return given
-    is_installed = not LOCAL_CONFIG_PATH.exists() and INSTALLED_CONFIG_PATH.exists()
-    return INSTALLED_CONFIG_PATH if is_installed else LOCAL_CONFIG_PATH
+    for path in (LOCAL_CONFIG_PATH, INSTALLED_CONFIG_PATH):
+        if path.exists():
+            return path
+    from vcpd.config import optional_config_path  # noqa: PLC0415 - heavy, rarely needed
+
+    return optional_config_path()
 
 
 def date_argument(text: str) -> date:

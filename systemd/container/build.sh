@@ -1,0 +1,14 @@
+#!/bin/sh
+# Installs vcpd from a source tree into a virtual environment, every library by its hash.
+#   build.sh SOURCE TARGET
+set -eu
+source=$1
+target=$2
+python3 -m venv "$target"
+"$target/bin/python" -m pip install --quiet --no-cache-dir --require-hashes --requirement "$source/requirements.lock"
+wheels=$(mktemp -d)
+copy=$(mktemp -d)
+trap 'rm -rf "$wheels" "$copy"' EXIT
+cp -R "$source/vcpd" "$source/pyproject.toml" "$source/README.md" "$source/LICENSE" "$copy"
+"$target/bin/python" -m pip wheel --quiet --no-cache-dir --no-deps --wheel-dir "$wheels" "$copy"
+"$target/bin/python" -m pip install --quiet --no-cache-dir --no-deps "$wheels"/vcpd-*.whl
