@@ -171,7 +171,6 @@ def _write(folder: Path, port: int, root: str) -> Path:
     market = f"""
 [kite]
 api_key = "{API_KEY}"
-redirect_url = "http://127.0.0.1:{port}/kite/callback"
 api_root = "{root}"
 login_root = "{root}/connect/login"
 """

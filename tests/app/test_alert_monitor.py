@@ -86,7 +86,16 @@ class World:
         rest: Any = None
         health = HealthService(live, clock, scheduler, monitor, market, rest, rest, current_panel, rest)
         return AlertMonitor(
-            live, clock, monitor, health, scheduler, storage, market, current_panel, self.teller
+            live,
+            clock,
+            monitor,
+            health,
+            scheduler,
+            storage,
+            market,
+            current_panel,
+            self.teller,
+            lambda: "http://127.0.0.1:8787/login",
         )
 
     def _scheduler_status(self) -> Any:

@@ -38,7 +38,7 @@ class Daemon:
         rest: Any = None
         monkeypatch.setattr(monitor, "WallClock", lambda: clock)
         self.monitor = Monitor(rest, clock, storage, scheduler, ResourceMonitor())
-        alerts = AlertMonitor(rest, clock, self.monitor, rest, scheduler, storage, rest, rest, rest)
+        alerts = AlertMonitor(rest, clock, self.monitor, rest, scheduler, storage, rest, rest, rest, rest)
 
         async def count_rows(*_: object) -> None: ...
 

@@ -13,12 +13,12 @@ READY_WITHIN_S = 10.0
 
 
 @contextmanager
-def served(given: WebContext) -> Iterator[str]:
+def served(given: WebContext, settings: WebSettings | None = None) -> Iterator[str]:
     """The address of a port that another thread's loop serves."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="served-port", daemon=True)
     thread.start()
-    starting = asyncio.run_coroutine_threadsafe(WebServer.start(WebSettings(port=0), given), loop)
+    starting = asyncio.run_coroutine_threadsafe(WebServer.start(settings or WebSettings(port=0), given), loop)
     server = starting.result(READY_WITHIN_S)
     try:
         yield f"http://127.0.0.1:{server.port}"

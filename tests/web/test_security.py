@@ -14,8 +14,8 @@ from vcpd.core.errors import ConfigurationError
 from vcpd.web import security
 from vcpd.web.pages import read_static_files
 from vcpd.web.responses import HttpError
-from vcpd.web.security import is_loopback, require_token_beyond_loopback
-from vcpd.web.settings import WebSettings
+from vcpd.web.security import require_token_beyond_loopback
+from vcpd.web.settings import WebSettings, is_loopback
 
 OURS = AUTHORIZED
 
@@ -35,7 +35,9 @@ async def test_names_of_this_machine_are_served(host: str) -> None:
 async def test_a_further_name_is_served_once_allowed() -> None:
     settings = WebSettings(allowed_hosts=("vcpd.lan",))
     async with asking(sources(), settings) as client:
-        assert (await client.get("/status", headers={"Host": "vcpd.lan"})).status == 200
+        assert (await client.get("/", headers={"Host": "vcpd.lan"})).status == 200
+        assert (await client.get("/status", headers={"Host": "vcpd.lan"})).status == 401
+        assert (await client.get("/status", headers={"Host": "vcpd.lan", **OURS})).status == 200
 
 
 async def test_a_page_of_another_origin_may_not_read() -> None:

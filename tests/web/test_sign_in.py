@@ -39,7 +39,8 @@ async def _session(client: Client, headers: Mapping[str, str] | None = None) -> 
 async def test_a_page_acts_after_a_login_until_it_logs_out() -> None:
     given = sources()
     async with asking(given) as client:
-        assert await _session(client) == {"required": True, "password_set": True, "logged_in": False}
+        expected = {"required": True, "password_set": True, "logged_in": False}
+        assert await _session(client) == {**expected, "reading_requires_login": False}
         assert (await client.post(JOB, headers=_origin(client))).status == 401
         headers = await _csrf(client)
         assert (await client.post(JOB, headers=headers)).status == 202

@@ -56,8 +56,10 @@ class AlertMonitor:
         market: MarketConnection,
         current_panel: PanelReader,
         alerts: Notifier,
+        login_url: Callable[[], str],
     ) -> None:
         self.live, self.clock = live, clock
+        self._login_url = login_url
         self.monitor, self.health, self.scheduler = monitor, health, scheduler
         self.storage, self.market, self.current_panel = storage, market, current_panel
         self.alerts = alerts
@@ -204,10 +206,6 @@ class AlertMonitor:
         if fresh:
             await self.alerts.publish(fresh)
             self._published_keys.update(alert.key for alert in fresh)
-
-    def _login_url(self) -> str:
-        web = self.live.configuration.web
-        return f"http://{web.host}:{web.port}/login"
 
     def _login_due_reason(self) -> str | None:
         """None while the login is valid, and where vcpd logs in by itself."""

@@ -52,6 +52,7 @@ from vcpd.store.panel import PostgresPanelStore
 from vcpd.store.panel_files import open_panel
 from vcpd.web.context import WebContext
 from vcpd.web.server import WebServer
+from vcpd.web.sign_in import login_url
 
 PANEL_FOLDER: Final = "panel"
 PRELOAD: Final = ("vcpd.analysis.screen", "vcpd.analysis.risk.report")  # start no threads, so safe to fork
@@ -213,12 +214,13 @@ class Container:
         status = self._status_service(
             live, storage, market, workers, heartbeats, current_panel, alerts, watch, jobs, health
         )
-        port = await self._open_port(status, storage, market, scheduler)
+        port, token = await self._open_port(status, storage, market, scheduler)
+        link = partial(login_url, self._configuration.web, token)
         reloader = ConfigurationReloader(
             live, clock, scheduler, jobs, monitor, channels, alerts, workers, self._redactor
         )
         alert_monitor = AlertMonitor(
-            live, clock, monitor, health, scheduler, storage, market, current_panel, alerts
+            live, clock, monitor, health, scheduler, storage, market, current_panel, alerts, link
         )
         background = DaemonTasks(
             self._manager,
@@ -332,7 +334,8 @@ class Container:
 
     async def _open_port(
         self, status: StatusService, storage: Storage, market: MarketConnection, scheduler: Scheduler
-    ) -> int:
+    ) -> tuple[int, Secret]:
+        """The port's number and its token."""
         given = await asyncio.to_thread(find_secret, "web_token", self._state_dir / "secrets", os.environ)
         token = await asyncio.to_thread(generated_token, self._state_dir) if given is None else given
         self._redactor.register(token)
@@ -352,7 +355,7 @@ class Container:
         scheduler.on_run_finished(context.on_run_finished)
         server = await WebServer.start(self._configuration.web, context)
         self._shutdown_stack.push("port", server.close)
-        return server.port
+        return server.port, token
 
     def _start_scheduler(self, scheduler: Scheduler) -> None:
         scheduler.start()

@@ -17,7 +17,6 @@ from vcpd.core.secrets import Secret
 
 TIMEOUT_S: Final = 30.0
 GET_TRIES: Final = 3  # a daemon with too many connections closes one that it has not read from yet
-WILDCARD_HOSTS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - the address at which such a port is reached
 BAD_REQUEST_STATUSES: Final = frozenset({400, 404})
 RETRYABLE_STATUSES: Final = frozenset({409, 429, 500, 502, 503, 504})
 
@@ -87,7 +86,7 @@ def client_from_config(loaded: LoadedConfiguration) -> DaemonClient:
         raise PermanentError("[web] port = 0 takes any free port: set a fixed port to reach the daemon")
     state = loaded.state_dir
     token = find_secret("web_token", state / "secrets", os.environ) or read_generated_token(state)
-    return DaemonClient(WILDCARD_HOSTS.get(settings.host, settings.host.strip("[]")), settings.port, token)
+    return DaemonClient(settings.local_host, settings.port, token)
 
 
 def quote_path_part(text: str) -> str:

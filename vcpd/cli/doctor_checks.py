@@ -179,7 +179,10 @@ def check_credentials(context: DoctorContext) -> Finding:
     if missing:
         remedy = f"set the key; put the secret into {context.state_dir}/secrets/kite_api_secret, mode 0600"
         return Finding("credentials", False, f"missing: {' and '.join(missing)}", remedy)
-    return Finding("credentials", True, "API key and secret are there")
+    callback = context.loaded.configuration.web.callback_url
+    return Finding(
+        "credentials", True, f"API key and secret are there; the app's redirect URL should be {callback}"
+    )
 
 
 async def check_services(context: DoctorContext) -> Sequence[Finding]:

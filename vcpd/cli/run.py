@@ -123,6 +123,7 @@ def login(arguments: argparse.Namespace) -> int:
 async def _log_in(configuration: Configuration, state: Path) -> None:
     async with aiohttp.ClientSession() as http:
         session = user_session(configuration, WallClock(), state, http)
+        print(f"The app's redirect URL should be {configuration.web.callback_url}")
         print(f"Open this page and log in:\n\n  {session.login_url()}\n")
         pasted = await asyncio.to_thread(_read_pasted_address)
         await _complete_login(session, pasted)

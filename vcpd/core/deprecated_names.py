@@ -70,6 +70,8 @@ CONFIG_KEYS: Final[Mapping[str, str]] = {
     "jobs.*.behind": "not_during",
     "jobs.*.runs": "job",
 }
+# Settings that changed nothing: dropped with a warning.
+REMOVED_KEYS: Final = frozenset({"kite.redirect_url"})
 
 
 LOG_EVENTS: Final[Mapping[str, str]] = {
@@ -179,7 +181,10 @@ def rename_table(raw: dict[str, Any], problems: list[str], path: str = "") -> It
     for key, value in list(raw.items()):
         dotted = f"{path}.{key}" if path else key
         new = renamed_key(dotted)
-        if new is not None:
+        if dotted in REMOVED_KEYS:
+            del raw[key]
+            yield f"{dotted} (without effect)"
+        elif new is not None:
             del raw[key]
             if new in raw:
                 problems.append(f"{dotted}: the old name of {new}, which is given as well")
@@ -198,6 +203,10 @@ def rename_variables(environment: Mapping[str, str], problems: list[str]) -> tup
     changes = []
     for name, value in environment.items():
         path = name.removeprefix(ENVIRONMENT_PREFIX).lower().split(SECTION_SEPARATOR)
+        if name.startswith(ENVIRONMENT_PREFIX) and ".".join(path) in REMOVED_KEYS:
+            del renamed[name]
+            changes.append(f"{name} (without effect)")
+            continue
         new = renamed_key(".".join(path)) if name.startswith(ENVIRONMENT_PREFIX) else None
         if new is not None:
             present = ENVIRONMENT_PREFIX + SECTION_SEPARATOR.join([*path[:-1], new]).upper()

@@ -12,7 +12,11 @@ TOO_MANY_REQUESTS: Final = 429
 FORBIDDEN_STATUSES: Final = (401, 403)
 MAX_MESSAGE_LENGTH: Final = 200
 REMEDIES: Final = {
-    "PermissionException": "check that the Kite Connect plan of this app includes the data, and is paid",
+    "PermissionException": (
+        "the Kite Connect plan of this app does not include this data: the free Personal plan has neither "
+        "quotes nor candles; "
+        'choose the plan Connect and log in again, or set market = "bhavcopy", which needs no account'
+    ),
     "InputException": "this is a mistake in vcpd or in its configuration, the same request will fail again",
 }
 

@@ -27,10 +27,6 @@ class KiteSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     ticker_root: Annotated[str, Meta(pattern="^wss?://", description="address of the live feed")] = (
         "wss://ws.kite.trade"
     )
-    redirect_url: Annotated[
-        str,
-        Meta(pattern="^https?://", description="the redirect URL as registered with the app"),
-    ] = "http://127.0.0.1:8787/kite/callback"
     connect_timeout_s: Annotated[
         float, Meta(gt=0, le=120, description="time limit to connect, name resolution and TLS included")
     ] = 8.0

@@ -1,6 +1,7 @@
 """API of the daemon: status, health, metrics, jobs, performance, login, alerts."""
 
 import asyncio
+import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -25,6 +26,7 @@ from vcpd.web.routes import (
     TextParameter,
     route,
 )
+from vcpd.web.sign_in import SIGN_IN, LoginTickets
 
 STATUS_CACHE_S: Final = 0.25
 PERFORMANCE_REPORTS: Final = ("summary", "system", "scheduler", "database", "tasks")
@@ -38,6 +40,7 @@ ONLY_KIND: Final = ChoiceParameter("kind", "Only this kind.", choices=tuple(Aler
 REPORT: Final = ChoiceParameter("picture", "Which report.", in_path=True, choices=PERFORMANCE_REPORTS)
 REQUEST_TOKEN: Final = StringParameter("request_token", "The market's one-time token.")
 LOGIN_STATE: Final = StringParameter("state", "The value that this daemon sent with the login.")
+TICKET: Final = StringParameter("ticket", "The value that an alert's link carries.")
 LOGIN_STATUS: Final = StringParameter("status", "`success`, or anything else for a failed login.")
 
 
@@ -81,7 +84,7 @@ def status_routes(context: WebContext) -> list[web.RouteDef]:
         """The whole state of the daemon, at most a quarter of a second old."""
         return cached_response(request, await cached.current())
 
-    @route("GET", "/healthz", response=Liveness, errors=(503,))
+    @route("GET", "/healthz", response=Liveness, errors=(503,), public=True)
     async def liveness(_: web.Request) -> web.Response:
         """200 while the daemon's loops run on time."""
         alive = context.daemon.alive()
@@ -222,12 +225,18 @@ def performance_routes(context: WebContext) -> list[web.RouteDef]:
 
 def login_routes(context: WebContext) -> list[web.RouteDef]:
     """The routes of the market's login."""
+    tickets = LoginTickets(context.token or Secret(secrets.token_urlsafe()))
 
-    @route("GET", "/login", status=302, errors=(404, 503))
-    async def redirect_to_login(_: web.Request) -> web.Response:
-        """Redirect to the market's login page."""
+    @route("GET", "/login", parameters=(TICKET,), status=302, errors=(404, 503), public=True)
+    async def redirect_to_login(request: web.Request) -> web.Response:
+        """Redirect to the market's login page; from a published page only with a login or a ticket."""
         if context.login is None:
             raise HttpError(404, "this market needs no login")
+        sign_in = request.app[SIGN_IN]
+        if sign_in.published and not (
+            tickets.is_valid(TICKET.text(request) or "") or sign_in.may_read(request)
+        ):
+            return web.Response(status=302, headers={"Location": "./"})  # where the page asks for its login
         try:
             return web.Response(status=302, headers={"Location": context.login.url()})
         except VcpdError as error:
@@ -240,6 +249,7 @@ def login_routes(context: WebContext) -> list[web.RouteDef]:
         response=str,
         media="text/plain",
         errors=(400, 404),
+        public=True,
     )
     async def login_callback(request: web.Request) -> web.Response:
         """Where the market sends the browser after the login."""

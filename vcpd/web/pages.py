@@ -35,12 +35,20 @@ def page_routes(context: WebContext) -> list[web.RouteDef]:
     """The routes of the page and its files."""
     generated = {EXCHANGE_SCRIPT: exchange_script(context.exchange)}
 
-    @route("GET", "/", response=str, media="text/html")
+    @route("GET", "/", response=str, media="text/html", public=True)
     async def page(request: web.Request) -> web.Response:
         """The page."""
         return cached_response(request, request.app[STATIC_FILES]["index.html"])
 
-    @route("GET", "/static/{path:.+}", parameters=(FILE_PATH,), response=str, media="text/*", errors=(404,))
+    @route(
+        "GET",
+        "/static/{path:.+}",
+        parameters=(FILE_PATH,),
+        response=str,
+        media="text/*",
+        errors=(404,),
+        public=True,
+    )
     async def static_file(request: web.Request) -> web.Response:
         """A file of the page."""
         path = request.match_info["path"]
@@ -50,6 +58,17 @@ def page_routes(context: WebContext) -> list[web.RouteDef]:
         return cached_response(request, found)
 
     return [page, static_file]
+
+
+def to_folder(path: str) -> web.RouteDef:
+    """The route that adds the last slash to the page's published path: its links are relative to it."""
+
+    @route("GET", path, status=302, public=True)
+    async def add_slash(_: web.Request) -> web.Response:
+        """Redirect to the page."""
+        return web.Response(status=302, headers={"Location": f"{path}/"})
+
+    return add_slash
 
 
 def exchange_script(exchange: Exchange) -> EncodedBody:

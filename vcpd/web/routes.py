@@ -211,7 +211,7 @@ class Listing(msgspec.Struct, Generic[T], frozen=True):
 class Operation:
     """One method of one path: what it takes, what it answers, and how long that may take.
 
-    `response` is a type that msgspec knows; `public` needs no credentials although it changes something;
+    `response` is a type that msgspec knows; `public` needs no credentials where others do;
     a `stream` lasts as long as its client stays.
     """
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import hmac
-import ipaddress
 import re
 import time
 from collections import OrderedDict
@@ -19,10 +18,9 @@ from vcpd.web.connections import ConnectionHandler
 from vcpd.web.context import WebContext
 from vcpd.web.responses import SECURITY_HEADERS, HttpError, error_response
 from vcpd.web.routes import operation_of
-from vcpd.web.settings import WebSettings
+from vcpd.web.settings import LOOPBACK_NAMES, WebSettings, is_loopback
 from vcpd.web.sign_in import SIGN_IN, SignIn
 
-LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
 SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
 HOST_REGEX: Final = re.compile(r"(\[[0-9a-f:.%]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?")
 FORBIDDEN_CHARACTERS: Final = re.compile("[\x00-\x1f\x7f-\x9f]")  # PostgreSQL refuses some
@@ -34,16 +32,6 @@ ATTEMPTS_PER_MINUTE: Final = 20
 FORGET_AFTER_S: Final = 60.0
 MAX_TRACKED_ADDRESSES: Final = 1024
 log = structlog.get_logger("vcpd.web")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether binding `host` keeps the port on this machine."""
-    if host in LOOPBACK_NAMES:
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def require_token_beyond_loopback(settings: WebSettings, context: WebContext) -> None:
@@ -138,16 +126,16 @@ class RequestChecks:
     def __init__(self, settings: WebSettings, token: Secret | None) -> None:
         self._settings = settings
         self._token = token
-        self._names = LOOPBACK_NAMES | {settings.host} | frozenset(settings.allowed_hosts)
-        self._read_needs_token = not is_loopback(settings.host)
+        names = {settings.host, settings.public_host, *settings.allowed_hosts} - {""}
+        self._names = LOOPBACK_NAMES | {name.lower() for name in names}
         self._wrong_tokens = WrongTokens()
 
     async def check(self, request: web.Request) -> None:
         """Raises HttpError, or aiohttp's own 404 and 405."""
         _reject_foreign_host(request, self._names)
         _reject_forbidden_characters(request)
-        _reject_foreign_origin(request)
-        if self._read_needs_token:
+        _reject_foreign_origin(request, self._settings.public_origin)
+        if self._settings.is_published and not operation_of(request).public:
             await self._require_credentials(request)
         if request.match_info.http_exception is not None:
             raise request.match_info.http_exception
@@ -171,7 +159,7 @@ class RequestChecks:
             _require_session(request)
         elif self._token is None or not hmac.compare_digest(given, _as_bytes(self._token.reveal())):
             set_busy(request, busy=False)
-            await self._wrong_tokens.slow_down(request.remote or "")
+            await self._wrong_tokens.slow_down(request.app[SIGN_IN].address_of(request))
             raise HttpError(401, "wrong token: expected `Authorization: Bearer TOKEN` with the web token")
         _keep_place(request)
 
@@ -197,7 +185,8 @@ def _as_bytes(text: str) -> bytes:
 
 def _require_session(request: web.Request) -> None:
     sign_in: SignIn = request.app[SIGN_IN]
-    if not sign_in.accepts(request):
+    accepts = sign_in.may_read if request.method in SAFE_METHODS else sign_in.accepts
+    if not accepts(request):
         raise HttpError(401, "log in on the page, or send the header `Authorization: Bearer TOKEN`")
 
 
@@ -256,10 +245,11 @@ def _reject_forbidden_characters(request: web.Request) -> None:
         raise HttpError(400, "the path or a parameter holds a control character")
 
 
-def _reject_foreign_origin(request: web.Request) -> None:
-    """A page of another origin may neither read nor act."""
+def _reject_foreign_origin(request: web.Request, public_origin: str) -> None:
+    """A page of another origin may neither read nor act. A proxy may send another Host than its own."""
     origin = request.headers.get("Origin")
-    if origin is not None and urlsplit(origin).netloc.lower() != request.host.lower():
+    same_host = origin is None or urlsplit(origin).netloc.lower() == request.host.lower()
+    if origin is not None and not same_host and origin.lower() != public_origin:
         raise HttpError(403, "requests from pages of another origin are refused")
     if (
         request.headers.get("Sec-Fetch-Site") in {"cross-site", "same-site"}

@@ -32,7 +32,7 @@ from vcpd.web.context import WebContext
 from vcpd.web.routes import EXCHANGE
 from vcpd.web.security import add_security_headers, require_token_beyond_loopback, security_middleware
 from vcpd.web.settings import WebSettings
-from vcpd.web.sign_in import SIGN_IN, SignIn
+from vcpd.web.sign_in import SIGN_IN, WEB_SETTINGS, SignIn
 
 SHUTDOWN_TIMEOUT_S: Final = 5.0
 BACKLOG: Final = 4096  # the kernel lowers it to net.core.somaxconn
@@ -73,12 +73,29 @@ def build_application(settings: WebSettings, context: WebContext) -> web.Applica
     )
     application.on_response_prepare.append(add_security_headers)
     application[EXCHANGE] = context.exchange
-    application[SIGN_IN] = SignIn(context.password_hash, required=settings.require_authentication)
+    application[WEB_SETTINGS] = settings
+    application[SIGN_IN] = SignIn(
+        context.password_hash,
+        required=settings.require_authentication,
+        published=settings.is_published,
+        trusted_proxies=settings.trusted_proxies,
+    )
     events.attach_events(application, context)
     pages.attach_pages(application)
     definitions = route_definitions(context)
-    application.add_routes([*definitions, *openapi.openapi_routes(definitions)])
+    definitions += openapi.openapi_routes(definitions)
+    application.add_routes([*definitions, *_below(settings.public_path, definitions)])
     return application
+
+
+def _below(path: str, definitions: Sequence[web.RouteDef]) -> list[web.RouteDef]:
+    """The routes once more below the published path, for a reverse proxy that passes it on."""
+    if not path:
+        return []
+    below = [
+        web.RouteDef(route.method, path + route.path, route.handler, route.kwargs) for route in definitions
+    ]
+    return [*below, pages.to_folder(path)]
 
 
 def route_definitions(context: WebContext) -> list[web.RouteDef]:

@@ -20,10 +20,12 @@ async function request(path, options) {
   return body;
 }
 
-export const get = (path, signal) => request(path, { signal, headers: { Accept: "application/json" } });
+export const get = (path, signal) => afterLogin(() => request(path, { signal, headers: { Accept: "application/json" } }));
 
-export async function post(path) {
-  const send = () => request(path, { method: "POST", headers: { "X-Vcpd-Request": "1", ...csrfHeader() } });
+export const post = (path) => afterLogin(() => request(path, { method: "POST", headers: { "X-Vcpd-Request": "1", ...csrfHeader() } }));
+
+// Sends a request; where it needs a login, asks for one and sends it again.
+async function afterLogin(send) {
   try {
     return await send();
   } catch (error) {
@@ -32,4 +34,4 @@ export async function post(path) {
   }
 }
 
-export const symbolPath = (kind, symbol) => `/api/${kind}/${encodeURIComponent(symbol)}`;
+export const symbolPath = (kind, symbol) => `api/${kind}/${encodeURIComponent(symbol)}`;

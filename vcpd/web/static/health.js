@@ -9,7 +9,7 @@ let outcome = null;
 
 export async function show(pulse, fresh) {
   latest = pulse ?? latest;
-  if (fresh || status === null) status = await get("/status").catch(() => status);
+  if (fresh || status === null) status = await get("status").catch(() => status);
   const view = byId("view-health");
   if (!latest) {
     view.replaceChildren(notice("Waiting for the daemon", "Its health appears as soon as it answers."));
@@ -31,7 +31,7 @@ function score(health) {
 async function optimize(event) {
   event.target.disabled = true;
   try {
-    const { done, before, after } = await post("/api/performance/optimize");
+    const { done, before, after } = await post("api/performance/optimize");
     outcome = `Score ${before.score} → ${after.score}, daemon ${number(before.daemon_mb, 0)} → ${number(after.daemon_mb, 0)} MB; runs ended: ${done.runs_ended.length}, workers replaced: ${done.workers_replaced}, panel ${done.panel}, tables analyzed: ${done.analyzed.length}.`;
   } catch (error) {
     outcome = error.message;

@@ -55,7 +55,7 @@ function actions(job) {
 async function start(name, verb) {
   delete errorOf[name];
   try {
-    await post(`/api/jobs/${encodeURIComponent(name)}/${verb}`);
+    await post(`api/jobs/${encodeURIComponent(name)}/${verb}`);
   } catch (error) {
     errorOf = { ...errorOf, [name]: error.message };
     show(null);

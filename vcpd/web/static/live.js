@@ -1,4 +1,6 @@
 // The event stream of the daemon's state; reports when the connection is lost.
+import { mayRead } from "./login.js";
+
 const DISCONNECTED_AFTER_MS = 40_000;
 
 export function follow({ pulse, disconnected, connected }) {
@@ -9,12 +11,12 @@ export function follow({ pulse, disconnected, connected }) {
     timer = setTimeout(disconnected, DISCONNECTED_AFTER_MS);
   };
   const connect = () => {
-    source = new EventSource("/api/events");
+    source = new EventSource("api/events");
     source.addEventListener("open", () => { received(); connected(); });
     source.addEventListener("pulse", (event) => { received(); connected(); pulse(JSON.parse(event.data)); });
     source.addEventListener("error", () => {
       disconnected();
-      if (source.readyState === EventSource.CLOSED) setTimeout(connect, 5_000);
+      if (source.readyState === EventSource.CLOSED) setTimeout(() => mayRead().then(connect), 5_000);
     });
   };
   connect();

@@ -1,4 +1,4 @@
-// Login with the page's password. The session's cookie alone does nothing: this value goes with each request.
+// Login with the page's password. The session's cookie alone changes nothing: this value goes with each request.
 import { byId } from "./dom.js";
 
 const CSRF_KEY = "vcpd.csrf";
@@ -18,6 +18,7 @@ function store(value) {
 }
 
 let csrf = stored();
+let readingRequiresLogin = false;
 
 export const csrfHeader = () => (csrf ? { "X-Vcpd-Csrf": csrf } : {});
 
@@ -47,7 +48,7 @@ async function submit(event) {
 }
 
 async function login(password) {
-  const answer = await fetch("/api/session", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ password }) });
+  const answer = await fetch("api/session", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ password }) });
   const body = await answer.json().catch(() => ({}));
   if (!answer.ok) return body.error ?? `The daemon answered ${answer.status}.`;
   store(body.csrf);
@@ -55,21 +56,31 @@ async function login(password) {
 }
 
 async function logout() {
-  await fetch("/api/session", { method: "DELETE", headers: csrfHeader() }).catch(() => {});
+  const reload = readingRequiresLogin;
+  await fetch("api/session", { method: "DELETE", headers: csrfHeader() }).catch(() => {});
   store(null);
+  if (reload) location.reload();
 }
 
 function showAccount() {
   byId("account").textContent = csrf ? "Log out" : "Log in";
 }
 
-export async function listenForLogin() {
+export function listenForLogin() {
   byId("login-form").addEventListener("submit", submit);
   byId("login-cancel").addEventListener("click", () => byId("login").close(""));
   byId("account").addEventListener("click", () => (csrf ? logout() : askForLogin()));
-  const session = await fetch("/api/session", { headers: csrfHeader() }).then((answer) => answer.json()).catch(() => null);
+}
+
+// Resolves as soon as this browser may read: at once on the daemon's own machine, else after a login.
+export async function mayRead() {
+  const session = await fetch("api/session", { headers: csrfHeader() }).then((answer) => answer.json()).catch(() => null);
   if (session === null) return;
   if (csrf && !session.logged_in) store(null);
+  readingRequiresLogin = session.reading_requires_login;
   byId("account").hidden = !session.required;
+  byId("login-cancel").hidden = readingRequiresLogin;
+  byId("login-why").textContent = readingRequiresLogin ? "Other machines can reach this page, so it asks who reads." : "Starting and pausing jobs needs a login. Reading needs none.";
   showAccount();
+  while (readingRequiresLogin && !csrf) await askForLogin();
 }

@@ -6,7 +6,7 @@ import { day, fullSymbol } from "./format.js";
 import * as health from "./health.js";
 import * as jobs from "./jobs.js";
 import { follow } from "./live.js";
-import { listenForLogin } from "./login.js";
+import { listenForLogin, mayRead } from "./login.js";
 import * as market from "./market.js";
 import * as table from "./table.js";
 import * as watch from "./watch.js";
@@ -83,7 +83,7 @@ function warnings() {
   const age = pulse?.data.age_sessions;
   const collecting = pulse?.jobs.find((job) => job.running && !job.running.ending);
   if (pulse && pulse.data.as_of === null) return ["There are no bars yet. ", collecting ? `${collecting.name} is running: ${collecting.running.done} of ${collecting.running.total}.` : waiting()];
-  if (pulse?.login_due) return ["The market's login is due, so no new bars come in. ", h("a", { href: "/login" }, "Log in")];
+  if (pulse?.login_due) return ["The market's login is due, so no new bars come in. ", h("a", { href: "login" }, "Log in")];
   if (age >= 1) return [`The bars are ${age} trading session${age > 1 ? "s" : ""} old. `, h("a", { href: "#/jobs" }, "See the jobs")];
   return pulse?.health.level === "poor" ? ["The daemon's health is poor. ", h("a", { href: "#/health" }, "See why")] : [];
 }
@@ -129,7 +129,7 @@ function ask(event) {
 }
 
 async function showVersion() {
-  const status = await get("/status");
+  const status = await get("status");
   byId("version").textContent = `vcpd ${status.version}`;
   byId("market").hidden = !status.simulated;
   byId("market").textContent = "simulated market";
@@ -142,6 +142,7 @@ async function start() {
   addEventListener("keydown", onKey);
   addEventListener("hashchange", route);
   listenForLogin();
+  await mayRead();
   showVersion().catch(() => setOnline(false));
   follow({ pulse: onPulse, disconnected: () => setOnline(false), connected: () => setOnline(true) });
   await loadTable().catch(() => {});

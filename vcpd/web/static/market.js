@@ -24,7 +24,7 @@ export async function show(version, asOf) {
   shownVersion = version;
   if (!drawn) view.replaceChildren(skeleton(6));
   try {
-    const [market, crowding] = await Promise.all([get("/api/breadth"), get("/api/crowding").catch(() => null)]);
+    const [market, crowding] = await Promise.all([get("api/breadth"), get("api/crowding").catch(() => null)]);
     drawn = true;
     view.replaceChildren(h("div", { class: "page" }, h("div", { class: "cards" }, averages(market), extremes(market), states(market), bets(crowding))));
   } catch (error) {

@@ -43,7 +43,7 @@ async function compute(setup, fields, answer) {
   }
   storeEquity(fields.equity.input.value);
   try {
-    answer.replaceChildren(...shown(await get(`/api/size?${query}`)));
+    answer.replaceChildren(...shown(await get(`api/size?${query}`)));
   } catch (error) {
     answer.replaceChildren(h("p", { class: "amber" }, error.message));
   }

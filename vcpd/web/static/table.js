@@ -43,7 +43,7 @@ export async function load() {
   const frame = byId("table-frame");
   if (board === null) frame.replaceChildren(skeletonTable());
   try {
-    board = await get(shown.all ? "/api/board?all=1" : "/api/board");
+    board = await get(shown.all ? "api/board?all=1" : "api/board");
   } catch (error) {
     if (board === null) frame.replaceChildren(errorNotice(error, load));
     throw error;
