@@ -80,6 +80,11 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
         return load_market_plugin(self.daemon.market).exchange
 
     @property
+    def time_zone(self) -> str:
+        """The time zone of the schedule: the configured one, else that of the exchange."""
+        return self.schedule.time_zone or self.exchange.calendar.time_zone
+
+    @property
     def calendar(self) -> TradingCalendar:
         """The exchange's calendar with the additions below [schedule]; BadInputError if they contradict."""
         return self.schedule.calendar(self.exchange.calendar)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.jobs.test_watch import at_work, until
 from vcpd.alerts.settings import BUILT_IN_CHANNELS, AlertSettings
 from vcpd.alerts.templates import AlertMessage
 from vcpd.app.alert_channels import ChannelFactory, alert_secret_names, find_alert_secrets
@@ -18,19 +19,23 @@ from vcpd.app.market import open_market
 from vcpd.cli.config import config_markdown, config_toml
 from vcpd.config import Configuration, load_configuration
 from vcpd.core.errors import ConfigurationError
+from vcpd.domain.live import FeedState
 from vcpd.plugins import CHANNEL_GROUP, MARKET_GROUP, PROJECT_FILE, load_plugin, plugin_names
 from vcpd.runtime.clock import WallClock
 
 TOY = '''
+import asyncio
 import dataclasses
 import aiohttp
 import msgspec
+import numpy
 from vcpd.alerts.channels.base import ChannelPlugin
 from vcpd.alerts.settings import ChannelSettings
 from vcpd.app.market import MarketConnection
 from vcpd.bhavcopy.client import NoLoginSession
 from vcpd.domain.exchange import NSE_EXCHANGE, Currency
 from vcpd.domain.instruments import Instrument
+from vcpd.domain.live import FeedState, FeedStatus, LivePrices
 from vcpd.plugins import MarketPlugin
 
 EXCHANGE = dataclasses.replace(
@@ -51,8 +56,34 @@ class ToyClient:
     async def quotes(self, symbols):
         return {}
 
+class ToyFeed:
+    def __init__(self):
+        self.tokens = ()
+    def subscribe(self, tokens):
+        self.tokens = tuple(tokens)
+    def reconnect(self):
+        pass
+    async def run(self, deliver):
+        while True:
+            if self.tokens:
+                price = numpy.array([101.5])
+                traded_at = numpy.array(["2026-04-08T05:00"], "M8[s]")
+                tokens = numpy.array(self.tokens[:1])
+                deliver(LivePrices(tokens, price, numpy.array([9e9]), numpy.array([99.0]), traded_at))
+            await asyncio.sleep(0)
+    def status(self):
+        return FeedStatus(state=FeedState.LIVE, connections=1, instruments=len(self.tokens))
+
+RELOADED = []
+
 async def open_toy(request):
-    return MarketConnection(ToyClient(request.settings.symbols), NoLoginSession(), aiohttp.ClientSession())
+    return MarketConnection(
+        ToyClient(request.settings.symbols),
+        NoLoginSession(),
+        aiohttp.ClientSession(),
+        live=ToyFeed(),
+        reconfigure=RELOADED.append,
+    )
 
 MARKET = MarketPlugin(EXCHANGE, open_toy, ToySettings, {"watch": {"enabled": False}})
 
@@ -138,6 +169,21 @@ async def test_an_installed_market_is_opened_with_its_own_settings(
         assert not market.session.status().login_due
     finally:
         await market.close()
+
+
+async def test_an_installed_market_brings_its_own_live_feed(installed_toy: Any, tmp_path: Path) -> None:
+    """The live watch follows a base through the plug-in's feed, and reports its breakout."""
+    loaded = load_configuration(_write(tmp_path, '[daemon]\nmarket = "toy"\n'), {})
+    market = await open_market(loaded, WallClock(), tmp_path, asyncio.to_thread)
+    try:
+        async with at_work(feed=market.live) as watched:
+            await until(lambda: bool(watched.notifier.published))
+            status = watched.watch.status()
+        assert (status.source, status.feed.state, status.events) == ("ticker", FeedState.LIVE, 1)
+    finally:
+        await market.close()
+    market.reconfigure(loaded.configuration)
+    assert [loaded.configuration] == installed_toy.RELOADED
 
 
 async def test_a_market_without_a_table_has_its_defaults(installed_toy: Any, tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ MAY_NAME_AN_EXCHANGE = {
     "domain/exchange.py": "defines it",
     "domain/nse_calendar.py": "is its calendar",
     "app/markets.py": "the exchange of each market that vcpd brings along",
-    "store/bar_columns.py": "the time zone of files that are read without a configuration",
     "sandbox/settings.py": "the exchange that the sandbox simulates",
 }
 EXCHANGE_IMPORT = re.compile(
@@ -25,7 +24,6 @@ MAY_WRITE_A_LITERAL = {
     "domain/nse_calendar.py": "is its calendar",
     "store/bar_layouts.py": "names of columns and exchanges in the files of vendors",
     "core/dates.py": "abbreviations of many time zones, as files write them",
-    "schedule/policy.py": "the default of [schedule] time_zone",
     "sandbox/protocol.py": "the exchanges that the vendor's interface knows",
     "bhavcopy/action_terms.py": "the sign occurs in the exchange's own files",
 }

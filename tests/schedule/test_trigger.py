@@ -60,6 +60,7 @@ def test_the_default_day_is_the_one_in_the_documentation() -> None:
         "screen 18:00",
         "risk 18:30",
         "housekeeping 19:00",
+        "backup 19:30",
     ]
     assert {entry.session for entry in day.entries} == {date(2026, 11, 23)}
 
@@ -68,7 +69,7 @@ def test_the_agenda_says_why_a_day_is_empty() -> None:
     """A weekend and a holiday carry their reasons; runs of every day are still there."""
     week = upcoming_runs(default_policies(), NSE, IST, date(2026, 11, 21), 4)
     assert [day.closed for day in week] == ["Saturday", "Sunday", None, "Guru Nanak Jayanti"]
-    assert [entry.job for entry in week[0].entries] == ["housekeeping"]
+    assert [entry.job for entry in week[0].entries] == ["housekeeping", "backup"]
 
 
 def test_a_day_off_works_for_the_session_before() -> None:

@@ -59,7 +59,9 @@ def test_a_csv_is_read_whatever_the_order_and_case_of_its_columns(tmp_path: Path
 )  # fmt: skip
 def test_a_date_may_be_written_in_the_usual_ways(tmp_path: Path, written: str) -> None:
     """An instant with a time zone is the exchange's date, not the one in UTC."""
-    (series,) = bar_files.read_bars(csv_file(tmp_path, HEADER + ROW.replace("2025-06-27", written))).series
+    (series,) = bar_files.read_bars(
+        csv_file(tmp_path, HEADER + ROW.replace("2025-06-27", written)), zone=NSE.zone
+    ).series
     assert series.sessions.tolist() == [date(2025, 6, 27)]
 
 
@@ -70,7 +72,7 @@ def test_a_timestamp_column_serves_as_date(tmp_path: Path) -> None:
 
 def test_parquet_instants_are_brought_to_the_exchanges_wall(tmp_path: Path) -> None:
     path = parquet_file(tmp_path, date=[datetime(2025, 6, 26, 18, 30, tzinfo=UTC)])
-    assert bar_files.read_bars(path).series[0].last_session == date(2025, 6, 27)
+    assert bar_files.read_bars(path, zone=NSE.zone).series[0].last_session == date(2025, 6, 27)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import io
 import zipfile
 from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -16,7 +17,8 @@ from vcpd.core.dates import DateOrder
 from vcpd.core.errors import BadInputError
 from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.quality_rules import QualityRule
-from vcpd.store.bar_files import describe_reading, read_bars
+from vcpd.store import bar_files
+from vcpd.store.bar_files import describe_reading
 from vcpd.store.bar_layouts import file_symbol
 
 Bar = tuple[str, date, float, float, float, float, int]
@@ -25,6 +27,7 @@ SYMBOLS = ("3TEST", "T&M", "TEST-FIN")
 WEEK_END = date(2024, 1, 5)
 DAYS = [day.item() for day in NSE.sessions(date(2025, 5, 26), date(2025, 6, 30))]
 INDIA, NEW_YORK = ZoneInfo("Asia/Kolkata"), ZoneInfo("America/New_York")
+read_bars = partial(bar_files.read_bars, zone=NSE.zone)
 
 
 def _bar(symbol: str, at: int) -> Bar:

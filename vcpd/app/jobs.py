@@ -7,7 +7,6 @@ from typing import Final
 
 from vcpd.app.market import MarketConnection
 from vcpd.app.storage import Storage
-from vcpd.bhavcopy.client import BhavcopyClient
 from vcpd.config import Configuration
 from vcpd.core.errors import ConfigurationError
 from vcpd.domain.runs import RunContext, RunResult
@@ -20,7 +19,6 @@ from vcpd.jobs.panel_refresh import PanelRefresh, QualityFilterParams, UniverseP
 from vcpd.jobs.quote_snapshot import QuoteSnapshot
 from vcpd.jobs.screen import ScoreRisk, Screen
 from vcpd.jobs.watch import Watch
-from vcpd.kite.client import KiteClient
 from vcpd.ports import BackupStore, Clock, Notifier, Workers
 from vcpd.runtime.clock import WallClock
 from vcpd.runtime.process_tuning import trim_heap
@@ -89,8 +87,9 @@ class JobFactory:
         history = HistoryFetcher(market, writer, finality, clock)
         quotes = QuoteSnapshot(market, writer, self.panels, finality, clock)
         flags = QualityFilterParams(configuration.quality, settings.min_price, settings.min_traded_value)
-        adjusted_here = market if isinstance(market, BhavcopyClient) else None
-        refresh = PanelRefresh(self.panels, self.workers, storage.quarantine, flags, adjusted_here)
+        refresh = PanelRefresh(
+            self.panels, self.workers, storage.quarantine, flags, self.market.history_flags
+        )
         return (
             Collect(universe, storage.bars, history, quotes, refresh, finality, clock),
             Reconcile(universe, storage.bars, history, refresh, finality, clock),
@@ -140,7 +139,7 @@ def build_watch(
     return Watch(
         market=market.client,
         live=market.live,
-        minutes=market.client if isinstance(market.client, KiteClient) else None,
+        minutes=market.minutes,
         setups=storage.setups,
         store=storage.watch,
         runs=storage.runs,

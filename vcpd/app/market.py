@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
@@ -21,18 +21,17 @@ from vcpd.bhavcopy.sync import ExchangeClock
 from vcpd.config import Configuration, LoadedConfiguration
 from vcpd.core.errors import ConfigurationError, RetryableError, UnavailableError
 from vcpd.core.secrets import Secret
-from vcpd.domain.calendar import TradingCalendar
 from vcpd.jobs.maintenance import SectorSource
 from vcpd.jobs.universe import Universe
 from vcpd.kite.auth import KiteCredentials, KiteSession, SandboxLogin
 from vcpd.kite.client import Compute, KiteClient
 from vcpd.kite.rate_limits import RateLimits
-from vcpd.kite.settings import KiteSettings, LimitSettings, TickerSettings
+from vcpd.kite.settings import KiteSettings
 from vcpd.kite.ticker import KiteTicker, KiteTickerConnector
 from vcpd.kite.token_store import TokenFile
 from vcpd.kite.transport import Transport
 from vcpd.plugins import MarketRequest, load_market_plugin
-from vcpd.ports import Clock, MarketData
+from vcpd.ports import Clock, HistoryFlagSource, LiveFeed, MarketData, MinuteVolumeSource
 from vcpd.runtime.clock import VirtualClock, WallClock
 from vcpd.sandbox.settings import SandboxSettings
 
@@ -166,27 +165,27 @@ class MarketSession(Protocol):
     def status(self) -> MarketLoginStatus: ...
 
 
+def _keep_settings(_: Configuration) -> None:
+    """For a market none of whose settings change while it is open."""
+
+
 @dataclass(frozen=True, slots=True)
 class MarketConnection:
-    """An open market: its client, its login, and where it has them its live feed and rate limits."""
+    """An open market: its client, its login, and what else it has.
+
+    `live` is its live feed, `minutes` gives minute bars for volume curves, `history_flags` knows which
+    histories it could not adjust. `reconfigure` is called with the configuration after each reload.
+    """
 
     client: MarketData
     session: MarketSession
     http: aiohttp.ClientSession
     secret: Secret = NO_SECRET
-    limits: RateLimits | None = None  # None: the client limits its own rate
     sandbox: SandboxProcess | None = None
-    live: KiteTicker | None = None  # None: the market has no live feed
-    exchange_time: ExchangeClock | None = None  # None: the client needs no calendar
-
-    def reconfigure(self, limits: LimitSettings, ticker: TickerSettings, calendar: TradingCalendar) -> None:
-        """Take other limits and another calendar from the next request on."""
-        if self.exchange_time is not None:
-            self.exchange_time.calendar = calendar
-        if self.limits is not None:
-            self.limits.reconfigure(limits)
-        if self.live is not None:
-            self.live.configure(ticker)
+    live: LiveFeed | None = None
+    minutes: MinuteVolumeSource | None = None
+    history_flags: HistoryFlagSource | None = None
+    reconfigure: Callable[[Configuration], None] = _keep_settings
 
     @property
     def is_simulated(self) -> bool:
@@ -267,7 +266,11 @@ async def open_bhavcopy(request: MarketRequest) -> MarketConnection:
     time = ExchangeClock(request.clock, request.calendar)
     folder = request.state_dir / BHAVCOPY_FOLDER
     client = create_client(settings, folder, time, exchange, http, compute=request.compute)
-    return MarketConnection(client, NoLoginSession(), http, exchange_time=time)
+
+    def follow_calendar(changed: Configuration) -> None:
+        time.calendar = changed.calendar
+
+    return MarketConnection(client, NoLoginSession(), http, history_flags=client, reconfigure=follow_calendar)
 
 
 def user_session(
@@ -314,4 +317,9 @@ def _connect_kite(
     clock = WallClock()  # the exchange counts real seconds, whatever the daemon's clock says
     connector = KiteTickerConnector(http, account.settings.ticker_root, session, configuration.ticker, clock)
     live = KiteTicker(connector, configuration.ticker, clock)
-    return MarketConnection(client, session, http, account.secret, limits, sandbox, live)
+
+    def follow_limits(changed: Configuration) -> None:
+        limits.reconfigure(changed.limits)
+        live.configure(changed.ticker)
+
+    return MarketConnection(client, session, http, account.secret, sandbox, live, client, None, follow_limits)

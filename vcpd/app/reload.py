@@ -66,7 +66,7 @@ class ConfigurationReloader:
 
     def _apply(self, configuration: Configuration, calendar: TradingCalendar) -> None:
         """Hand the new settings to what keeps its own."""
-        self.jobs.market.reconfigure(configuration.limits, configuration.ticker, calendar)
+        self.jobs.market.reconfigure(configuration)
         self.jobs.watch.reconfigure(configuration.watch, configuration.screen, calendar)
         self.workers.apply(configuration.workers)
         self.jobs.panels.universe.reconfigure(configuration.universe)

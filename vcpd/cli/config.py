@@ -271,6 +271,6 @@ def analysis_settings(arguments: argparse.Namespace) -> Configuration:
 def time_zone_name(arguments: argparse.Namespace) -> str:
     """The schedule's time zone; the default while the file cannot be used."""
     try:
-        return load_or_default(arguments).schedule.time_zone
+        return load_or_default(arguments).time_zone
     except ConfigurationError:
-        return Configuration().schedule.time_zone
+        return Configuration().time_zone

@@ -91,7 +91,7 @@ def check_calendar(context: DoctorContext) -> Finding:
 
 def check_clock(context: DoctorContext) -> Finding:
     """Whether the machine's date can be true at all."""
-    local = context.now.astimezone(ZoneInfo(context.loaded.configuration.schedule.time_zone))
+    local = context.now.astimezone(ZoneInfo(context.loaded.configuration.time_zone))
     newest = _installation_time()
     if context.now.timestamp() < newest:
         text = f"the clock says {local:%Y-%m-%d %H:%M}, which is before this vcpd was installed"

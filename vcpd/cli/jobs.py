@@ -159,21 +159,21 @@ def _now_text(job: Mapping[str, Any], zone: ZoneInfo) -> str:
 def list_upcoming_runs(arguments: argparse.Namespace) -> int:
     """Every run of `--days` days, and why a day has none."""
     configuration = load_or_default(arguments)
-    schedule = configuration.schedule
+    zone = ZoneInfo(configuration.time_zone)
     calendar = configuration.calendar
-    first = arguments.first or WallClock().now().astimezone(ZoneInfo(schedule.time_zone)).date()
+    first = arguments.first or WallClock().now().astimezone(zone).date()
     if not (EARLIEST_DATE <= first <= LATEST_DATE and arguments.days <= MAX_DAYS):
         raise BadInputError(
             f"jobs next: expected --from between {EARLIEST_DATE} and {LATEST_DATE}, "
             f"--days of {MAX_DAYS} at most; was {first} and {arguments.days}"
         )
-    days = upcoming_runs(configuration.jobs, calendar, schedule.time_zone, first, arguments.days)
+    days = upcoming_runs(configuration.jobs, calendar, zone.key, first, arguments.days)
     if arguments.json:
         print_json(days)
         return EXIT_OK
-    print(f"Times in {schedule.time_zone}")
+    print(f"Times in {zone.key}")
     for day in days:
-        _print_day(day, ZoneInfo(schedule.time_zone))
+        _print_day(day, zone)
     if (warning := calendar.warning(days[-1].day)) is not None:
         print(f"note: {warning}")
     return EXIT_OK

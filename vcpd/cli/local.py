@@ -100,10 +100,12 @@ def _print_flag_counts(flags: Sequence[QualityFlag]) -> None:
 
 def load_full_panel(arguments: argparse.Namespace) -> Panel:
     """The panel of all bars in the named files; bars on days without a session are reported."""
-    found = bar_files.read_bars(arguments.bars, date_order=date_order_of(arguments))
+    settings = analysis_settings(arguments)
+    zone = settings.exchange.zone
+    found = bar_files.read_bars(arguments.bars, zone=zone, date_order=date_order_of(arguments))
     print_quarantined(found)
-    calendar = analysis_settings(arguments).calendar
-    return build_panel(_on_sessions(found.series, calendar), _benchmark(arguments))
+    series = _on_sessions(found.series, settings.calendar)
+    return build_panel(series, _benchmark(arguments), default_tick=settings.exchange.tick_size)
 
 
 def _is_of_another_market(sessions: DateArray, days: DateArray) -> bool:
@@ -162,7 +164,8 @@ def _benchmark(arguments: argparse.Namespace) -> BarSeries | None:
     """The index's history; closes alone are enough. BadInputError for a symbol that --index lacks."""
     if arguments.index is None:
         return None
-    found = bar_files.read_bars(arguments.index, date_order=date_order_of(arguments), is_index=True)
+    zone, order = analysis_settings(arguments).exchange.zone, date_order_of(arguments)
+    found = bar_files.read_bars(arguments.index, zone=zone, date_order=order, is_index=True)
     if not found.series:
         print_quarantined(found)
         raise BadInputError(f"{arguments.index}: holds no bar with a close")
@@ -217,6 +220,7 @@ def read_bar_file(
     return bar_files.read_bars(
         path,
         ValidSessions(days, today),
+        zone=calendar.zone,
         date_order=date_order_of(arguments),
         is_index=arguments.indices,
     )

@@ -126,7 +126,7 @@ def build_market(settings: SandboxSettings, day: date) -> SandboxMarket:
 
 
 def _read_series(path: Path) -> Mapping[str, BarSeries]:
-    found = bar_files.read_bars(path)
+    found = bar_files.read_bars(path, zone=CALENDAR.zone)
     for problem in found.notices:
         print(f"vcpd: {problem}", file=sys.stderr)
     return {series.symbol: series for series in found.series}

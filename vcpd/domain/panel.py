@@ -12,7 +12,6 @@ from vcpd.domain.bars import BarSeries, BoolArray, DateArray, FloatArray, IntArr
 from vcpd.domain.instruments import StoredInstrument
 
 FIELDS: Final = ("open", "high", "low", "close", "volume")
-DEFAULT_TICK: Final = 0.05
 
 
 class PanelReference(msgspec.Struct, frozen=True):
@@ -105,9 +104,13 @@ def build_panel(
     index: BarSeries | None = None,
     *,
     tick_size: Mapping[str, float] | None = None,
+    default_tick: float = 0.05,
     exclusions: Mapping[str, str] | None = None,
 ) -> Panel:
-    """Align the given histories on the union of their sessions, symbols in ascending order."""
+    """Align the given histories on the union of their sessions, symbols in ascending order.
+
+    `default_tick` is the exchange's, for symbols that `tick_size` lacks.
+    """
     ordered = sorted((one for one in series if len(one)), key=lambda one: one.symbol)
     sessions = union_of_sessions(ordered)
     values = np.full((len(FIELDS), len(ordered), len(sessions)), np.nan)
@@ -117,7 +120,7 @@ def build_panel(
         for plane, name in enumerate(FIELDS):
             values[plane, row, columns] = one.records[name]
         provisional[row, columns] = one.provisional
-    ticks = np.array([(tick_size or {}).get(one.symbol, DEFAULT_TICK) for one in ordered])
+    ticks = np.array([(tick_size or {}).get(one.symbol, default_tick) for one in ordered])
     symbols = tuple(one.symbol for one in ordered)
     closes = align_close(index, sessions)
     return Panel(symbols, sessions, values, provisional, closes, ticks, dict(exclusions or {}))

@@ -87,7 +87,7 @@ class ScheduledJob:
 
     @classmethod
     def of(
-        cls, name: str, job: Job, calendar: TradingCalendar, time_zone: str, cursor: datetime
+        cls, name: str, job: Job, calendar: TradingCalendar, time_zone: str | None, cursor: datetime
     ) -> "ScheduledJob":
         return cls(name, job, Trigger.of(job.policy, calendar, time_zone), cursor)
 

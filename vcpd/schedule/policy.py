@@ -159,7 +159,9 @@ class ScheduleSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
 
     reloadable: ClassVar[bool] = True
 
-    time_zone: Annotated[str, Meta(description="Time zone of every job's times.")] = "Asia/Kolkata"
+    time_zone: Annotated[
+        str | None, Meta(description="Time zone of every job's times; by default that of the exchange.")
+    ] = None
     max_memory_pct: Annotated[
         float,
         Meta(gt=0, le=100, description="No heavy job starts while the machine uses more memory than this."),
@@ -197,7 +199,8 @@ class ScheduleSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     ] = None
 
     def __post_init__(self) -> None:
-        parse_time_zone(self.time_zone)
+        if self.time_zone is not None:
+            parse_time_zone(self.time_zone)
         sessions = {one.session for one in parse_sessions(self.extra_sessions)}
         if both := sessions.intersection(self.extra_holidays):
             raise ValueError(f"{min(both)} stands both in extra_holidays and in extra_sessions")
@@ -214,7 +217,7 @@ def parse_time_zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError(f"expected a time zone such as Asia/Kolkata, was {name!r}") from None
+        raise ValueError(f"expected a time zone such as Europe/London, was {name!r}") from None
 
 
 def parse_sessions(texts: Iterable[str]) -> tuple[SpecialSession, ...]:
@@ -276,7 +279,7 @@ def _transitive_dependencies(name: str, policies: Mapping[str, JobPolicy]) -> se
 
 
 def default_policies() -> dict[str, JobPolicy]:
-    """The day as it comes, by job name; times in IST."""
+    """The day as it comes, by job name; times of the exchange's zone."""
     return {**_collection_policies(), **_watch_policies(), **_analysis_policies()}
 
 

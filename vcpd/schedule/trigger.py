@@ -38,11 +38,11 @@ class Trigger:
     session_times: tuple[SessionTime, ...]
 
     @classmethod
-    def of(cls, policy: JobPolicy, calendar: TradingCalendar, time_zone: str) -> Self:
-        """The ticks of `policy`; a disabled one has none."""
+    def of(cls, policy: JobPolicy, calendar: TradingCalendar, time_zone: str | None) -> Self:
+        """The ticks of `policy`; a disabled one has none. Without a time zone that of the exchange."""
         cron = CronExpression.parse(policy.cron) if policy.cron and policy.enabled else None
         moments = parse_session_times(policy.at) if policy.at and policy.enabled else ()
-        zone = parse_time_zone(policy.time_zone or time_zone)
+        zone = parse_time_zone(policy.time_zone or time_zone or calendar.time_zone)
         return cls(calendar, zone, policy.on == "sessions", cron, moments)
 
     def after(self, instant: datetime) -> Iterator[Tick]:
@@ -110,7 +110,7 @@ class Trigger:
 
 
 def last_tick_of_session(
-    policies: Iterable[JobPolicy], calendar: TradingCalendar, time_zone: str, session: date
+    policies: Iterable[JobPolicy], calendar: TradingCalendar, time_zone: str | None, session: date
 ) -> datetime | None:
     """When the last of these jobs is due for `session`, before the next session opens; None where none is."""
     until, _ = calendar.open_close(calendar.next(session))

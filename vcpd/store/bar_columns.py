@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Final
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import polars as pl
@@ -28,7 +29,6 @@ from vcpd.domain.bars import (
     interleave_columns,
 )
 from vcpd.domain.instruments import plain_symbol
-from vcpd.domain.nse_calendar import NSE
 from vcpd.store.bar_layouts import (
     REQUIRED_COLUMNS,
     REQUIRED_INDEX_COLUMNS,
@@ -199,7 +199,7 @@ class _TableParser:
         unique = column.unique()
         values = unique.to_list()
         try:
-            days = [_instant_date(value) for value in values]
+            days = [_instant_date(value, self._options.zone) for value in values]
         except AmbiguousDateError as error:
             raise BadInputError(f"{self._table.path}: column `{self._given_name('date')}`: {error}") from None
         minutes = [-1 if value is None else value.hour * 60 + value.minute for value in values]
@@ -214,7 +214,7 @@ class _TableParser:
     def _written_dates(self, column: pl.Series) -> tuple[DateArray, IntArray | None]:
         codes, texts = coded(column)
         try:
-            found = read_date_column(texts, NSE.zone, self._options.latest)
+            found = read_date_column(texts, self._options.zone, self._options.latest)
         except AmbiguousDateError as error:
             raise BadInputError(f"{self._table.path}: column `{self._given_name('date')}`: {error}") from None
         dates = found.dates(self._choose_order(found))
@@ -380,10 +380,10 @@ class _TableParser:
         )
 
 
-def _instant_date(value: datetime | None) -> date | None:
+def _instant_date(value: datetime | None, zone: ZoneInfo) -> date | None:
     if value is None or value.tzinfo is None:
         return None if value is None else value.date()
-    return market_date(value, NSE.zone)
+    return market_date(value, zone)
 
 
 def _number_or_none(text: str, *, decimal_comma: bool) -> float | None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 import msgspec
 import numpy as np
@@ -43,6 +44,7 @@ MAX_DISPUTED_ROWS: Final = 20  # and half of the rows: more are no duplicates bu
 INTRADAY_SHARE: Final = 0.1  # of the sessions of a file that have several times of day
 MIN_WEEKLY_STEPS: Final = 12
 MAX_NAMES_SHOWN: Final = 5
+DATES_AS_WRITTEN: Final = ZoneInfo("UTC")  # where no exchange is known
 WEEKLY_STEP_DAYS: Final = 5
 ROWS_OF_DAILY_STEPS: Final = 10_000  # they usually show that bars are daily, without a look at all rows
 
@@ -120,16 +122,18 @@ def read_bars(
     path: Path,
     sessions: ValidSessions = ANY_SESSION,
     *,
+    zone: ZoneInfo = DATES_AS_WRITTEN,
     date_order: DateOrder | None = None,
     is_index: bool = False,
 ) -> BarFile:
     """Read one file, or every table anywhere below a folder, as one body of daily bars.
 
-    `date_order` reads dates that allow two orders; with `is_index` closes are enough. Raises BadInputError
-    naming file, row and reason; nothing is half-loaded.
+    `zone` is the exchange's, for dates that are written as instants; `date_order` reads dates that allow two
+    orders; with `is_index` closes are enough. Raises BadInputError naming file, row and reason; nothing is
+    half-loaded.
     """
     latest = sessions.latest or datetime.now(UTC).date()
-    reader = _FolderReader(path, ReadingOptions(latest, date_order, is_index))
+    reader = _FolderReader(path, ReadingOptions(zone, latest, date_order, is_index))
     tables = reader.read()
     rows = _joined(tables)
     _require_daily(path, rows)

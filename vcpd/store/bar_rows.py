@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Final
+from zoneinfo import ZoneInfo
 
 import msgspec
 import numpy as np
@@ -64,8 +65,12 @@ class ParsedTable:
 
 @dataclass(frozen=True, slots=True)
 class ReadingOptions:
-    """What the caller knows beforehand: the newest possible date, the order of dates, whose bars they are."""
+    """What the caller knows beforehand: the newest possible date, the order of dates, whose bars they are.
 
+    `zone` is the exchange's: the date of an instant with an offset is its date there.
+    """
+
+    zone: ZoneInfo
     latest: date | None = None
     date_order: DateOrder | None = None
     is_index: bool = False  # closes are enough
