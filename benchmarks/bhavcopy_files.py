@@ -65,7 +65,7 @@ def evening(session: date) -> FakeClock:
 
 async def all_histories(market: BhavcopyClient, first: date, last: date) -> int:
     listed = await market.instruments()
-    bars = [len(await market.daily_bars(one, first, last)) for one in listed]
+    bars = [len(await market.daily_bars(instrument, first, last)) for instrument in listed]
     return sum(bars)
 
 
@@ -78,7 +78,7 @@ async def measure(press: Press, folder: Path, cache: Path, pool: ProcessPoolExec
             settings, cache, ExchangeClock(clock, NSE), NSE_EXCHANGE, http, compute=compute
         )
         first, eve, last = press.sessions[0], press.sessions[-2], press.sessions[-1]
-        nifty = next(one for one in await market.instruments() if one.is_index)
+        nifty = next(instrument for instrument in await market.instruments() if instrument.is_index)
         took_s, pause_s = await longest_pause_s(market.daily_bars(nifty, first, eve))
         say(f"taking in {len(press.sessions) - 1} sessions", took_s, pause_s)
         took_s, pause_s = await longest_pause_s(all_histories(market, first, eve))

@@ -61,11 +61,11 @@ async def measure(symbols: int, starts: int) -> None:
         text = CONFIGURATION.format(port=port, symbols=symbols, often=OFTEN)
         configure(folder, text)
         async with daemon(folder):
-            status = await until(port, lambda one: is_done(one, "risk"))
+            status = await until(port, lambda entry: is_done(entry, "risk"))
         bars = last_run(status, "collect")["counts"]["inserted"]
         print(f"store: {symbols:,} symbols, {bars:,} bars; load {os.getloadavg()[0]:.1f}", flush=True)
         took_s = [await ready_after_s(folder) for _ in range(starts)]
-        shown = ", ".join(f"{one:.2f}" for one in took_s)
+        shown = ", ".join(f"{value:.2f}" for value in took_s)
         print(
             f"start to READY=1: median {statistics.median(took_s):.2f} s (target {TARGET_S:g} s) of {shown}"
         )

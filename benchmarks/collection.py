@@ -41,7 +41,7 @@ async def measure() -> None:
         text = CONFIGURATION.format(port=port, exchange=exchange, bars=bars, index=index)
         configure(Path(name), text)
         async with daemon(Path(name), "--now", EVENING):
-            status = await until(port, lambda one: is_done(one, "collect"))
+            status = await until(port, lambda entry: is_done(entry, "collect"))
             report(status, (await exchange_counts(exchange))["historical"])
 
 

@@ -58,8 +58,8 @@ class Reproduced:
 
 def compare_events(events: Sequence[Event], known: KnownActions) -> Reproduced:
     """Each event against the actions that were read."""
-    listed = {(one.symbol, one.ex_date): one for one in known.listed.actions}
-    doubts = {one.key: str(one) for one in known.listed.unclear}
+    listed = {(action.symbol, action.ex_date): action for action in known.listed.actions}
+    doubts = {action.key: str(action) for action in known.listed.unclear}
     missing: dict[tuple[str, date], str] = {}
     for event in events:
         key = (event.symbol, event.ex_date)
@@ -109,7 +109,7 @@ async def check_histories(
     client: BhavcopyClient, truths: Mapping[str, BarSeries], events: Sequence[Event]
 ) -> list[str]:
     """One line for each history that is not the truth, with what flags it."""
-    listed = {one.symbol: one for one in await client.instruments()}
+    listed = {instrument.symbol: instrument for instrument in await client.instruments()}
     flags = {flag.symbol: flag.reason for flag in await client.history_flags(BARS_FIRST)}
     lines = []
     for symbol, truth in sorted(truths.items()):
@@ -122,7 +122,7 @@ async def check_histories(
         if len(found) == len(truth) and np.allclose(ratio, 1.0, rtol=1e-5):
             continue
         jumps = [flag.reason for flag in flag_series(found, QUALITY) if flag.excludes]
-        own = [f"{one.ex_date} {one.subject}" for one in events if one.symbol == symbol]
+        own = [f"{event.ex_date} {event.subject}" for event in events if event.symbol == symbol]
         reason = flags.get(name) or "; ".join(jumps) or "NOT FLAGGED"
         lines.append(f"{symbol} ({', '.join(own)}): {reason}")
     return lines
@@ -132,11 +132,11 @@ async def measure(n_symbols: int | None, folder: Path) -> int:
     events = real_events()
     sessions: list[date] = NSE.sessions(REPORTS_FIRST, REPORTS_LAST).tolist()
     write_archive(event_reports(events, sessions), folder / "archive")
-    within = [one for one in events if BARS_FIRST < one.ex_date <= BARS_LAST]
-    chosen = frozenset(sorted({one.symbol for one in within})[:n_symbols])
+    within = [event for event in events if BARS_FIRST < event.ex_date <= BARS_LAST]
+    chosen = frozenset(sorted({action.symbol for action in within})[:n_symbols])
     truths = real_histories(chosen)
     raw = {
-        symbol: unadjusted(truth, [one for one in within if one.symbol == symbol])
+        symbol: unadjusted(truth, [action for action in within if action.symbol == symbol])
         for symbol, truth in truths.items()
     }
     days: list[date] = NSE.sessions(BARS_FIRST, BARS_LAST).tolist()
@@ -156,7 +156,7 @@ async def measure(n_symbols: int | None, folder: Path) -> int:
         lines = await check_histories(open_client(server, folder / "bars", http, BARS_LAST), truths, within)
         took_s = time.perf_counter() - began
     await server.close()
-    compared = sum(one.symbol in truths for one in within)
+    compared = sum(action.symbol in truths for action in within)
     print(f"{len(truths)} histories with {compared} events loaded in {took_s:.0f} s; {len(lines)} differ")
     print("\n".join(f"  {line}" for line in lines))
     return sum("NOT FLAGGED" in line for line in lines)

@@ -68,7 +68,7 @@ async def until(port: int, condition: Callable[[Any], bool], patience_s: float =
 
 def last_run(status: Any, job: str) -> Any:
     """The job's last run, an empty one before the first."""
-    return next(one["last"] for one in status["jobs"] if one["name"] == job) or {}
+    return next(entry["last"] for entry in status["jobs"] if entry["name"] == job) or {}
 
 
 def is_done(status: Any, job: str) -> bool:

@@ -68,17 +68,21 @@ def panel_of(market: SimulatedMarket) -> Panel:
     at = _evening(LAST_SESSION)
     listings = market.listings(at)
     series = [
-        bars for one in listings if not one.is_index and (bars := market.bars(one.token, at)) is not None
+        bars
+        for listing in listings
+        if not listing.is_index and (bars := market.bars(listing.token, at)) is not None
     ]
-    index = next(market.bars(one.token, at) for one in listings if one.trading_symbol == "NIFTY 500")
+    index = next(
+        market.bars(listing.token, at) for listing in listings if listing.trading_symbol == "NIFTY 500"
+    )
     return build_panel(series, index)
 
 
 def count_session(panel: Panel, planted: Sequence[KnownBase], session: date) -> Counter[str]:
     open_bases = {base.symbol: base for base in planted if _stands_open(base, session)}
     judging = ScreenParams(as_of=session, thresholds=Thresholds())
-    setups = {one.symbol: one for one in screen_rows(panel, range(len(panel.symbols)), judging).setups}
-    listed = {symbol for symbol, one in setups.items() if one.passed}
+    setups = {setup.symbol: setup for setup in screen_rows(panel, range(len(panel.symbols)), judging).setups}
+    listed = {symbol for symbol, setup in setups.items() if setup.passed}
     found = {symbol for symbol, base in open_bases.items() if _is_seen(setups.get(symbol), base)}
     return Counter(
         open=len(open_bases),

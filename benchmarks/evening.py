@@ -57,7 +57,7 @@ async def measure(instruments: int, years: int) -> None:
         )
         configure(Path(name), text)
         async with daemon(Path(name), "--now", MORNING):
-            await until(port, lambda one: is_done(one, "collect"))
+            await until(port, lambda entry: is_done(entry, "collect"))
         async with daemon(Path(name), "--now", EVENING):
             status = await until(port, _is_swept)
             report(status, (await exchange_counts(exchange))["quote"])
@@ -68,7 +68,7 @@ def _is_swept(status: Any) -> bool:
 
 
 def report(status: Any, counts: Any) -> None:
-    took_s = next(one["last_duration_s"] for one in status["jobs"] if one["name"] == "collect")
+    took_s = next(entry["last_duration_s"] for entry in status["jobs"] if entry["name"] == "collect")
     swept = last_run(status, "collect")["counts"]["swept"]
     own_s = counts["requests"] / counts["limit"]
     print(f"{swept:,} bars by {counts['requests']} requests, {counts['refused']} answered with 429", end="; ")

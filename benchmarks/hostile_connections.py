@@ -247,9 +247,9 @@ async def main() -> None:
     try:
         await asyncio.gather(probes.run(seconds), watch_daemon(pid, seconds, seen))
     finally:
-        for one in attackers:
-            one.join(10)
-            one.terminate()
+        for attacker in attackers:
+            attacker.join(10)
+            attacker.terminate()
     for kind, taken in probes.seconds.items():
         print(summary(kind, taken))
     print(f"failures: {len(probes.failures)}", *probes.failures[:5], sep="\n  ")

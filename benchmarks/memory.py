@@ -161,10 +161,10 @@ def judged(seen: list[Night]) -> bool:
     growth = seen[-1].daemon_rest - seen[min(1, len(seen) - 1)].daemon_rest
     met = {
         f"daemon at rest <= {DAEMON_TARGET_MB:g} MB": seen[-1].daemon_rest <= DAEMON_TARGET_MB,
-        f"worker <= {WORKER_TARGET_MB:g} MB": max(one.worker_peak for one in seen) <= WORKER_TARGET_MB,
+        f"worker <= {WORKER_TARGET_MB:g} MB": max(night.worker_peak for night in seen) <= WORKER_TARGET_MB,
         f"growth after the second night <= {GROWTH_TARGET_MB:g} MB ({growth:+.1f})": growth
         <= GROWTH_TARGET_MB,
-        f"threads <= {THREADS_TARGET}": max(one.threads for one in seen) <= THREADS_TARGET,
+        f"threads <= {THREADS_TARGET}": max(night.threads for night in seen) <= THREADS_TARGET,
     }
     for target, fulfilled in met.items():
         print(f"{'met   ' if fulfilled else 'MISSED'} {target}")

@@ -55,8 +55,12 @@ def main() -> None:
             ("metrics, blocks of the panel", measured, len(METRICS)),
             ("scores of the universe, as values", scored, 6),
             ("metrics and scores", whole, len(METRICS) + 6),
-            ("plain pandas, symbol by symbol", [one * per_sample for one in by_pandas], 16),
-            ("empyrical, symbol by symbol", [one * per_sample for one in by_empyrical], len(METRIC_CODE) + 2),
+            ("plain pandas, symbol by symbol", [panda * per_sample for panda in by_pandas], 16),
+            (
+                "empyrical, symbol by symbol",
+                [value * per_sample for value in by_empyrical],
+                len(METRIC_CODE) + 2,
+            ),
         ]
     )
 

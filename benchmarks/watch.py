@@ -133,7 +133,8 @@ class Feed:
         while True:
             begun_s = time.monotonic()
             packets = [
-                packet(one, ABOVE if one in self._sent_ns else BELOW) for one in sorted(self._followed)
+                packet(number, ABOVE if number in self._sent_ns else BELOW)
+                for number in sorted(self._followed)
             ]
             for number, frame in enumerate(frames(packets, self._size)):
                 await socket.send_bytes(frame)
@@ -251,9 +252,9 @@ class NotingStore(PostgresWatchStore):
     async def add(self, sightings: Sequence[LiveEvent]) -> int:
         count = await super().add(sightings)
         now_ns = time.monotonic_ns()
-        for one in sightings:
-            if one.kind is EventKind.BREAKOUT:
-                self.stored_ns.setdefault(one.symbol, now_ns)
+        for sighting in sightings:
+            if sighting.kind is EventKind.BREAKOUT:
+                self.stored_ns.setdefault(sighting.symbol, now_ns)
         return count
 
 

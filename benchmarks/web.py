@@ -90,8 +90,8 @@ def _opened(driver: Any, url: str) -> dict[str, float]:
 
 
 def _say(openings: list[dict[str, float]]) -> None:
-    usable = statistics.median(one["usable"] for one in openings)
-    transferred = max(one["bytes"] for one in openings)
+    usable = statistics.median(opening["usable"] for opening in openings)
+    transferred = max(opening["bytes"] for opening in openings)
     print(
         f"page: usable {usable:,.0f} ms after the first byte (median of {OPENINGS}), "
         f"{transferred / 1000:,.0f} kB in all"

@@ -34,13 +34,16 @@ Check = Callable[[OpenDoor], Awaitable[None]]
 async def lists_each_instrument_once(door: OpenDoor) -> None:
     """Symbols are full names and unlike each other, tokens too; shares and indices are told apart."""
     listed = await door.market.instruments()
-    symbols = [one.symbol for one in listed]
+    symbols = [instrument.symbol for instrument in listed]
     assert len(set(symbols)) == len(symbols) > 2
-    assert len({one.token for one in listed}) == len(listed)
-    assert all(one.exchange == "NSE" and one.trading_symbol for one in listed)
-    assert any(one.is_index for one in listed)
-    assert any(one.segment == "NSE" and one.series == "EQ" for one in listed)
-    assert all(one.token > 0 and one.tick_size > 0 and one.lot_size >= 1 for one in listed)
+    assert len({instrument.token for instrument in listed}) == len(listed)
+    assert all(instrument.exchange == "NSE" and instrument.trading_symbol for instrument in listed)
+    assert any(instrument.is_index for instrument in listed)
+    assert any(instrument.segment == "NSE" and instrument.series == "EQ" for instrument in listed)
+    assert all(
+        instrument.token > 0 and instrument.tick_size > 0 and instrument.lot_size >= 1
+        for instrument in listed
+    )
 
 
 async def gives_bars_in_order_and_in_bounds(door: OpenDoor) -> None:
@@ -79,7 +82,7 @@ async def tells_the_same_again(door: OpenDoor) -> None:
     """Asked twice, it answers twice the same."""
     listed = list(await door.market.instruments())
     assert listed == list(await door.market.instruments())
-    symbols = [one.symbol for one in listed]
+    symbols = [instrument.symbol for instrument in listed]
     assert repr(await door.market.quotes(symbols)) == repr(await door.market.quotes(symbols))  # NaN too
     for instrument in listed[:4]:
         once = await door.market.daily_bars(instrument, door.first, door.last)
@@ -88,7 +91,7 @@ async def tells_the_same_again(door: OpenDoor) -> None:
 
 async def gives_nothing_for_an_empty_span(door: OpenDoor) -> None:
     """No sessions, no bars: a span turned round, a weekend, days before there was anything."""
-    instrument = next(one for one in await door.market.instruments() if not one.is_index)
+    instrument = next(instrument for instrument in await door.market.instruments() if not instrument.is_index)
     saturday = door.first + timedelta(days=(5 - door.first.weekday()) % 7)
     for first, last in (
         (door.last, door.first),
@@ -102,7 +105,7 @@ async def gives_nothing_for_an_empty_span(door: OpenDoor) -> None:
 
 async def knows_no_strangers(door: OpenDoor) -> None:
     """An unknown symbol is absent from quotes, and has no bars or is refused for good."""
-    known = next(one.symbol for one in await door.market.instruments())
+    known = next(instrument.symbol for instrument in await door.market.instruments())
     assert FOREIGN not in await door.market.quotes([known, FOREIGN])
     assert await door.market.quotes([]) == {}
     try:
@@ -114,7 +117,7 @@ async def knows_no_strangers(door: OpenDoor) -> None:
 
 async def quotes_agree_with_bars(door: OpenDoor) -> None:
     """In the evening a quote tells of the session that closed, and is its bar; nobody is quoted twice."""
-    listed = {one.symbol: one for one in await door.market.instruments()}
+    listed = {instrument.symbol: instrument for instrument in await door.market.instruments()}
     quotes = await door.market.quotes([*listed, *listed])
     assert quotes
     for symbol, quote in quotes.items():
@@ -140,10 +143,10 @@ CHECKS: tuple[Check, ...] = (
 )
 
 
-def assert_equal(one: BarSeries, other: BarSeries) -> None:
-    assert one.symbol == other.symbol
+def assert_equal(series: BarSeries, other: BarSeries) -> None:
+    assert series.symbol == other.symbol
     for name in BAR_DTYPE.names or ():
-        np.testing.assert_array_equal(one.records[name], other.records[name])
+        np.testing.assert_array_equal(series.records[name], other.records[name])
 
 
 def _cut(series: BarSeries, first: date, last: date) -> BarSeries:

@@ -70,7 +70,7 @@ class Receiver:
                 self.changed.clear()
 
     def keys(self, kind: str) -> list[str]:
-        return [key for key, one in self.messages.items() if one["alerts"][0]["kind"] == kind]
+        return [key for key, entry in self.messages.items() if entry["alerts"][0]["kind"] == kind]
 
 
 @asynccontextmanager

@@ -73,7 +73,7 @@ async def test_closed_streams_and_a_umask_that_forbids_all_do_not_matter(tmp_pat
                 await asyncio.sleep(0.1)
         assert (tmp_path / "state").stat().st_mode & 0o777 == 0o700
         streams = [Path(f"/proc/{process.pid}/fd/{number}") for number in range(3)]
-        assert {str(one.readlink()) for one in streams} == {"/dev/null"}
+        assert {str(stream.readlink()) for stream in streams} == {"/dev/null"}
         process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(READY_S):
             assert await process.wait() == 0

@@ -56,20 +56,20 @@ async def test_an_evening_is_swept_and_the_next_morning_makes_it_final_and_notic
         assert _last(status, "collect")["counts"]["swept"] == len(symbols)
         assert "fetched" not in _last(status, "collect")["counts"]
         evening = await _bars(daemon, symbols)
-        assert all(_bar(one, EVE)["provisional"] for one in evening.values())
-        assert not any(_bar(one, "2026-04-07")["provisional"] for one in evening.values())
+        assert all(_bar(entry, EVE)["provisional"] for entry in evening.values())
+        assert not any(_bar(entry, "2026-04-07")["provisional"] for entry in evening.values())
         other, bases = await _symbol_with_bases(daemon)
         assert await daemon.stop() == 0
 
     restated = f'{{ "{other}" = 4.0 }}'
     async with _daemon(tmp_path, port, MORNING_AT, 60, restated) as daemon:
-        status = await daemon.until(lambda one: _is_done(one, "reconcile", EX_DATE), DEADLINE_S)
+        status = await daemon.until(lambda entry: _is_done(entry, "reconcile", EX_DATE), DEADLINE_S)
         reconciled = _last(status, "reconcile")
         assert reconciled["counts"]["restated"] == 2
         assert f"{SPLIT_SYMBOL}: history restated" in reconciled["reason"]
         assert f"{other}: history restated" in reconciled["reason"]
         morning = await _bars(daemon, symbols)
-        assert not any(any(one["provisional"]) for one in morning.values())
+        assert not any(any(entry["provisional"]) for entry in morning.values())
         for symbol in symbols:
             ratio = {SPLIT_SYMBOL: 2.0, other: 4.0}.get(symbol, 1.0)
             _require_divided(evening[symbol], morning[symbol], ratio)
@@ -85,7 +85,7 @@ def _daemon(
 
 
 def _last(status: Any, job: str) -> Any:
-    return next(one["last"] for one in status["jobs"] if one["name"] == job) or {}
+    return next(entry["last"] for entry in status["jobs"] if entry["name"] == job) or {}
 
 
 def _is_done(status: Any, job: str, session: str) -> bool:

@@ -84,9 +84,9 @@ async def test_faults_leave_the_rows_of_a_calm_market_and_break_no_limit(
 ) -> None:
     faults = f"rate = 0.3\nseed = 7\nhang_s = 20.0\ndrip_s = 2.0\nkinds = {json.dumps(kinds)}"
     rows, statistics = await _weekend(postgres_server, tmp_path, faults)
-    happened = {kind for one in statistics for kind in one["faults"]}
+    happened = {kind for statistic in statistics for kind in statistic["faults"]}
     assert happened == set(kinds)
-    assert sum(count for one in statistics for count in one["faults"].values()) > 10
+    assert sum(count for statistic in statistics for count in statistic["faults"].values()) > 10
     assert len(calm) > 24 * 450
     assert rows == calm
 
@@ -115,7 +115,7 @@ async def test_symbols_that_vanish_while_they_are_collected_are_named_and_made_u
         async with _daemon(dsn, tmp_path, FRIDAY_MORNING, CALM) as (daemon, exchange):
             await daemon.until(lambda status: outcomes(status)["instruments"] == "done", DEADLINE_S)
             await exchange.set_faults({"hidden_symbols": gone})
-            status = await daemon.until(lambda one: outcomes(one)["collect"] == "done", DEADLINE_S)
+            status = await daemon.until(lambda entry: outcomes(entry)["collect"] == "done", DEADLINE_S)
             reason = next(job["last"]["reason"] for job in status["jobs"] if job["name"] == "collect")
             assert any(symbol in reason for symbol in gone)
             await exchange.set_faults({})
@@ -169,7 +169,7 @@ async def _by_hand(daemon: Daemon, job: str) -> None:
     run_id = await daemon.start_job(job)
 
     def has_ended(status: Any) -> bool:
-        last = next(one["last"] for one in status["jobs"] if one["name"] == job)
+        last = next(entry["last"] for entry in status["jobs"] if entry["name"] == job)
         return bool(last["id"] == run_id and last["outcome"] == "done")
 
     await daemon.until(has_ended, DEADLINE_S)

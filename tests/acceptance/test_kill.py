@@ -93,10 +93,10 @@ async def _until(daemon: Daemon, condition: Any) -> None:
 
 def _has_come(status: Any, job: str, share: float) -> bool:
     """Whether the job's run under way has done this share of its requests, or is past them, or done."""
-    one = next(item for item in status["jobs"] if item["name"] == job)
-    if one["running"] is None:
-        return not one["waiting"] and outcomes(status)[job] == "done"
-    running = one["running"]
+    state = next(item for item in status["jobs"] if item["name"] == job)
+    if state["running"] is None:
+        return not state["waiting"] and outcomes(status)[job] == "done"
+    running = state["running"]
     asks = running["note"].startswith("candles")
     return bool(running["done"] >= share * running["total"] if asks else running["note"])
 
@@ -115,7 +115,7 @@ async def _everything(daemon: Daemon) -> dict[str, Any]:
     bars = {symbol: (await daemon.get(f"/api/bars/{symbol}"))[1] for symbol in symbols}
     histories = {symbol: (await daemon.get(f"/api/setups/{symbol}"))[1] for symbol in symbols}
     assert len(symbols) > 20
-    assert sum(one["count"] for one in bars.values()) > 24 * 400
+    assert sum(bar["count"] for bar in bars.values()) > 24 * 400
     return {"setups": setups, "risk": risk, "bars": bars, "histories": histories}
 
 

@@ -119,17 +119,17 @@ async def test_the_service_manager_hears_each_step_and_a_bad_reload_changes_noth
             good = path.read_text(encoding="utf-8")
             path.write_text(good + "[screen]\nnonsense = 1\n", encoding="utf-8")
             daemon.process.send_signal(signal.SIGHUP)
-            status = await daemon.until(lambda one: bool(one["configuration"]["refused"]), READY_S)
+            status = await daemon.until(lambda entry: bool(entry["configuration"]["refused"]), READY_S)
             assert "screen.nonsense" in status["configuration"]["refused"][0]
             path.write_text(good + "[workers]\nchunk_rows = 5\n", encoding="utf-8")
             daemon.process.send_signal(signal.SIGHUP)
-            status = await daemon.until(lambda one: one["configuration"]["reloads"] == 1, READY_S)
+            status = await daemon.until(lambda entry: entry["configuration"]["reloads"] == 1, READY_S)
             assert status["configuration"]["refused"] == []
             assert await daemon.stop() == 0
             said = manager.read()
-    assert any("RELOADING=1" in one and "MONOTONIC_USEC=" in one for one in said)
-    assert any("STATUS=" in one and "next:" in one for one in said)
-    assert any("STOPPING=1" in one for one in said)
+    assert any("RELOADING=1" in name and "MONOTONIC_USEC=" in name for name in said)
+    assert any("STATUS=" in name and "next:" in name for name in said)
+    assert any("STOPPING=1" in name for name in said)
 
 
 async def test_real_bars_are_collected_screened_and_scored_as_of_their_own_time(

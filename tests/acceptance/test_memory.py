@@ -27,7 +27,7 @@ MEGABYTE = 1 << 20
 
 
 def _last_run(status: Any, job: str) -> Any:
-    return next(one["last"] for one in status["jobs"] if one["name"] == job)
+    return next(entry["last"] for entry in status["jobs"] if entry["name"] == job)
 
 
 def _is_idle(status: Any) -> bool:

@@ -107,14 +107,14 @@ async def test_sectors_narrow_the_setups_and_show_what_is_one_bet(evening: Eveni
     assert None not in {item["sector"] for item in everything}
     wanted = everything[0]["sector"]
     found = (await evening.get(f"/api/setups?all=1&sector={wanted.lower()}"))["items"]
-    assert [one["symbol"] for one in found] == [
-        one["symbol"] for one in everything if one["sector"] == wanted
+    assert [entry["symbol"] for entry in found] == [
+        entry["symbol"] for entry in everything if entry["sector"] == wanted
     ]
     assert (await evening.get(f"/api/explain/{found[0]['symbol']}"))["setup"]["sector"] == wanted
     crowding = await evening.get("/api/crowding")
     setups = (await evening.get("/api/setups?group=setup"))["items"]
     listed = {item["symbol"]: item["sector"] for item in setups}
-    assert {symbol for one in crowding["clusters"] for symbol in one["members"]} == listed.keys()
+    assert {symbol for entry in crowding["clusters"] for symbol in entry["members"]} == listed.keys()
     for crowd in crowding["sectors"]:
         assert {listed[symbol] for symbol in crowd["members"]} == {crowd["sector"]}
         assert len(crowd["members"]) > 1
@@ -170,7 +170,7 @@ async def test_optimize_ends_orphans_renews_workers_and_analyzes(evening: Evenin
     evening.configuration.write_text(f"{good}[workers]\nmemory_mark_mb = 64\n", encoding="utf-8")
     evening.daemon.process.send_signal(signal.SIGHUP)
     await evening.daemon.start_job("reconcile")  # the end of a run makes the daemon read the run table now
-    before = await evening.daemon.until(lambda one: {"workers", "stuck_runs"} <= _items(one), READY_S)
+    before = await evening.daemon.until(lambda entry: {"workers", "stuck_runs"} <= _items(entry), READY_S)
     workers = {worker["pid"] for worker in before["workers"]["workers"]}
     answer = await _optimize(evening.daemon)
     (ended,) = answer["done"]["runs_ended"]
@@ -182,7 +182,7 @@ async def test_optimize_ends_orphans_renews_workers_and_analyzes(evening: Evenin
     assert "stuck_runs" not in answer["after"]["items"]
     assert answer["after"]["daemon_mb"] > 0
     await evening.daemon.until(
-        lambda one: not workers & {worker["pid"] for worker in one["workers"]["workers"]}, READY_S
+        lambda entry: not workers & {worker["pid"] for worker in entry["workers"]["workers"]}, READY_S
     )
     runs = (await evening.get("/api/runs?job=collect"))["items"]
     assert [run["reason"] for run in runs if run["outcome"] == "failed"] == [
@@ -193,10 +193,10 @@ async def test_optimize_ends_orphans_renews_workers_and_analyzes(evening: Evenin
 async def test_optimize_ends_a_run_that_stands_still(tmp_path: Path) -> None:
     """A collection whose every request hangs: a quarter of an hour passes in seconds here."""
     async with _hanging(tmp_path, free_port()) as daemon:
-        await daemon.until(lambda one: "stuck_runs" in _items(one), READY_S)
+        await daemon.until(lambda entry: "stuck_runs" in _items(entry), READY_S)
         answer = await _optimize(daemon)
         assert answer["done"]["runs_ended"] == ["collect"]
-        status = await daemon.until(lambda one: outcomes(one)["collect"] == "failed", READY_S)
+        status = await daemon.until(lambda entry: outcomes(entry)["collect"] == "failed", READY_S)
         last = next(job["last"] for job in status["jobs"] if job["name"] == "collect")
         assert "ended by optimize" in last["reason"]
         assert await daemon.stop() == 0

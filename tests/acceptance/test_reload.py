@@ -30,16 +30,16 @@ async def test_200_reloads_of_good_and_bad_files_lose_no_tick_and_no_run(tmp_pat
     async with running(path, port, "--now", "2026-11-21T12:00:30+05:30", "--speed", "600") as daemon:
         await daemon.until(_has_kept_house, READY_S)
         for number in range(RELOADS // 2):
-            await _reload(daemon, path, good + "[size]\nnonsense = 1\n", lambda one: bool(one["refused"]))
+            await _reload(daemon, path, good + "[size]\nnonsense = 1\n", lambda entry: bool(entry["refused"]))
             wanted = number + 1
             text = good + f"[workers]\nchunk_rows = {32 + number}\n"
-            await _reload(daemon, path, text, lambda one, wanted=wanted: one["reloads"] == wanted)
+            await _reload(daemon, path, text, lambda entry, wanted=wanted: entry["reloads"] == wanted)
         _, runs = await daemon.get("/api/runs?job=housekeeping&limit=1000")
         assert await daemon.stop() == 0
-    ticks = sorted(datetime.fromisoformat(one["scheduled_at"]) for one in runs["items"] if _is_scheduled(one))
+    ticks = sorted(datetime.fromisoformat(run["scheduled_at"]) for run in runs["items"] if _is_scheduled(run))
     assert len(ticks) > 10
     assert {later - earlier for earlier, later in pairwise(ticks)} == {EVERY}
-    assert {one["outcome"] for one in runs["items"]} <= {"done", None}
+    assert {run["outcome"] for run in runs["items"]} <= {"done", None}
 
 
 def _is_scheduled(run: Any) -> bool:

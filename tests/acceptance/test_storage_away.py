@@ -53,7 +53,7 @@ async def test_a_database_that_comes_up_late_is_waited_for_and_the_manager_is_to
             await asyncio.to_thread(manager.until, "next attempt in 2 s", READY_S)
             await asyncio.to_thread(manager.until, "EXTEND_TIMEOUT_USEC", READY_S)
             await asyncio.to_thread(manager.until, "WATCHDOG=1", READY_S)
-            assert not any("STOPPING" in one for one in manager.read())
+            assert not any("STOPPING" in name for name in manager.read())
             await server.start()
             try:
                 daemon.process.send_signal(signal.SIGHUP)  # ends the pause
@@ -81,7 +81,7 @@ async def test_the_death_of_the_embedded_server_is_mended_inside_the_process(
     with notify_socket(tmp_path) as manager:
         async with started(tmp_path, port, manager, "") as daemon:
             before = await daemon.until(lambda status: status["state"] == "ready", READY_S)
-            killed = {one.pid for one in server_processes(tmp_path / "state" / "postgres" / "data")}
+            killed = {process.pid for process in server_processes(tmp_path / "state" / "postgres" / "data")}
             assert killed
             for pid in killed:
                 with contextlib.suppress(ProcessLookupError):  # its end follows the postmaster's
@@ -89,10 +89,10 @@ async def test_the_death_of_the_embedded_server_is_mended_inside_the_process(
             await asyncio.to_thread(manager.until, "waiting: the embedded PostgreSQL ended", READY_S)
             after = await daemon.until(lambda status: status["state"] == "ready", READY_S)
             assert after["pid"] == before["pid"]
-            servers = {one.pid for one in server_processes(tmp_path / "state" / "postgres" / "data")}
+            servers = {process.pid for process in server_processes(tmp_path / "state" / "postgres" / "data")}
             assert servers.isdisjoint(killed)
             assert servers
-            assert not any("STOPPING" in one for one in manager.read())
+            assert not any("STOPPING" in name for name in manager.read())
             assert await daemon.stop() == 0
 
 

@@ -58,7 +58,7 @@ def sources_seen(seen: list[str]) -> Iterator[Any]:
 async def _event(daemon: Daemon) -> Any:
     """Monday's last event of the base."""
     _, answer = await daemon.get(f"/api/setups/{SYMBOL}")
-    return next(one for one in reversed(answer["bases"][-1]["events"]) if one["session"] == MONDAY)
+    return next(entry for entry in reversed(answer["bases"][-1]["events"]) if entry["session"] == MONDAY)
 
 
 async def test_a_breakout_is_seen_told_and_judged_by_the_evening(tmp_path: Path, port: int) -> None:

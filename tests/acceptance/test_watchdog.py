@@ -51,7 +51,7 @@ async def test_a_scheduler_that_hangs_stops_the_watchdog_although_the_loop_ticks
             await asyncio.to_thread(manager.until, PAT, READY_S)
             daemon.process.send_signal(signal.SIGUSR2)
             status = await daemon.until(
-                lambda one: any("scheduler" in item["seen"] for item in one["health"]["items"]),
+                lambda entry: any("scheduler" in item["seen"] for item in entry["health"]["items"]),
                 SCHEDULER_LATE_AFTER_S + 20,
             )
             assert status["state"] == "ready"

@@ -110,7 +110,7 @@ def test_a_digest_reports_the_first_group_only() -> None:
     ]
     chapter = _base("CHAPTER", (EventKind.FOUND, LAST_MONTH), (EventKind.NEW_CHAPTER, TODAY))
     alerts = setup_alerts.alerts_for_screen(TONIGHT, [*others, chapter])
-    assert [one.kind for one in alerts] == [AlertKind.SETUPS, AlertKind.BREAKOUT]
+    assert [alert.kind for alert in alerts] == [AlertKind.SETUPS, AlertKind.BREAKOUT]
     assert [item["symbol"] for item in alerts[0].items] == ["NSE:CHAPTER"]
     first = ScreenRun(TODAY, None, EVENING)
     (digest,) = setup_alerts.alerts_for_screen(first, [*others, chapter])
@@ -163,12 +163,12 @@ def test_other_changes_are_only_recorded(kind: EventKind) -> None:
 
 def test_a_new_setup_near_its_pivot_is_told_once() -> None:
     base = _base("AAA", (EventKind.FOUND, TODAY), (EventKind.NEAR_PIVOT, TODAY), state=BaseState.NEAR_PIVOT)
-    assert [one.kind for one in setup_alerts.alerts_for_screen(TONIGHT, [base])] == [AlertKind.SETUPS]
+    assert [alert.kind for alert in setup_alerts.alerts_for_screen(TONIGHT, [base])] == [AlertKind.SETUPS]
 
 
 def test_a_base_found_and_broken_on_one_day_is_no_setup() -> None:
     base = _base("AAA", (EventKind.FOUND, TODAY), (EventKind.FAILED, TODAY), state=BaseState.FAILED)
-    assert [one.kind for one in setup_alerts.alerts_for_screen(TONIGHT, [base])] == [AlertKind.FAILED]
+    assert [alert.kind for alert in setup_alerts.alerts_for_screen(TONIGHT, [base])] == [AlertKind.FAILED]
 
 
 def test_what_came_before_a_base_was_found_anew_is_over() -> None:
@@ -177,7 +177,7 @@ def test_what_came_before_a_base_was_found_anew_is_over() -> None:
     past = [(EventKind.FOUND, date(2026, 3, 2)), (EventKind.SQUAT, date(2026, 4, 6))]
     again = [(EventKind.FOUND, YESTERDAY), (EventKind.BREAKOUT, TODAY)]
     news = setup_alerts.alerts_for_screen(after_days, [_base("AAA", *past, *again)])
-    assert [one.kind for one in news] == [AlertKind.SETUPS, AlertKind.BREAKOUT]
+    assert [alert.kind for alert in news] == [AlertKind.SETUPS, AlertKind.BREAKOUT]
 
 
 def test_the_first_screen_of_all_is_one_digest_of_what_stands_open() -> None:
@@ -210,7 +210,7 @@ def test_the_same_evening_always_has_the_same_keys_and_no_key_twice(
     happened: list[tuple[str, EventKind, date]],
 ) -> None:
     bases = [
-        _base(name, *dict.fromkeys((kind, day) for one, kind, day in happened if one == name))
+        _base(name, *dict.fromkeys((kind, day) for entry, kind, day in happened if entry == name))
         for name in sorted({name for name, _, _ in happened})
     ]
     keys = [alert.key for alert in setup_alerts.alerts_for_screen(TONIGHT, bases)]
@@ -271,9 +271,9 @@ def test_nothing_waits_for_a_login_that_a_later_run_found() -> None:
     runs = [_run("collect", id=2), _run("collect", Outcome.FAILED, id=1)]
     login = LoginCondition("it is due", "u")
     before = datetime(2026, 4, 8, 8, 0, tzinfo=UTC)
-    earlier = [_run("collect", one.outcome, id=one.id, session=YESTERDAY, finished_at=NOON) for one in runs]
+    earlier = [_run("collect", run.outcome, id=run.id, session=YESTERDAY, finished_at=NOON) for run in runs]
     assert [
-        one.kind for one in login_alerts(login, RunLog(earlier, KINDS, NSE), AlertSettings(), before)
+        alert.kind for alert in login_alerts(login, RunLog(earlier, KINDS, NSE), AlertSettings(), before)
     ] == [AlertKind.LOGIN_DUE]
 
 
@@ -284,8 +284,8 @@ def test_a_run_under_way_and_a_run_of_long_ago_tell_nothing() -> None:
 
 
 def test_restated_histories_are_told_for_each_run_that_found_some() -> None:
-    one, two = _run("reconcile", id=8, counts={"restated": 1}), _run("reconcile", counts={"restated": 2})
-    alerts = _news(one, two)
+    first, two = _run("reconcile", id=8, counts={"restated": 1}), _run("reconcile", counts={"restated": 2})
+    alerts = _news(first, two)
     assert [alert.facts["headline"] for alert in alerts] == [
         "1 history was restated",
         "2 histories were restated",
@@ -321,9 +321,9 @@ def test_a_due_login_is_told_on_trading_days_and_becomes_overdue_before_the_clos
     login = LoginCondition("the token is of yesterday", "http://127.0.0.1:8787/login")
     saturday = datetime(2026, 4, 11, 5, 0, tzinfo=UTC)
     assert list(login_alerts(login, diary, settings, saturday)) == []
-    assert [one.kind for one in login_alerts(login, diary, settings, NOON)] == [AlertKind.LOGIN_DUE]
+    assert [alert.kind for alert in login_alerts(login, diary, settings, NOON)] == [AlertKind.LOGIN_DUE]
     late = datetime(2026, 4, 8, 9, 0, tzinfo=UTC)  # 14:30, an hour before the close
-    assert [one.key for one in login_alerts(login, diary, settings, late)] == [
+    assert [alert.key for alert in login_alerts(login, diary, settings, late)] == [
         "login_due:2026-04-08",
         "login_overdue:2026-04-08",
     ]

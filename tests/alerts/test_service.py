@@ -45,8 +45,8 @@ class Scene:
         plan = ChannelPlan(settings, ZONE, (ChannelBinding(self.channel, choice),))
         self.deliverer = AlertService(plan, self.outbox, clock, lambda: self.leading, self._draw)
 
-    async def _draw(self, one: Alert) -> bytes | None:
-        self.drawn.append(one)
+    async def _draw(self, entry: Alert) -> bytes | None:
+        self.drawn.append(entry)
         if self.crash is not None:
             raise self.crash
         return b"picture"

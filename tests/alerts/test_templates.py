@@ -118,14 +118,14 @@ def test_a_digest_has_a_line_for_each_setup() -> None:
 
 
 def test_the_key_is_of_the_alerts_and_the_channel() -> None:
-    one, other = alert("AAA"), alert("BBB")
-    assert idempotency_key("mail", [one]) == idempotency_key("mail", [one])
+    first, other = alert("AAA"), alert("BBB")
+    assert idempotency_key("mail", [first]) == idempotency_key("mail", [first])
     assert (
         len(
             {
-                idempotency_key("mail", [one]),
-                idempotency_key("ntfy", [one]),
-                idempotency_key("mail", [one, other]),
+                idempotency_key("mail", [first]),
+                idempotency_key("ntfy", [first]),
+                idempotency_key("mail", [first, other]),
             }
         )
         == 3

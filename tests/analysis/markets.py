@@ -75,6 +75,6 @@ def read_series(path: Path) -> list[BarSeries]:
 
 def read_panel(path: Path, index: Path | None = None) -> Panel:
     """A bars file as a panel, with NIFTY 500 as its index where that file is given."""
-    indices = {one.symbol: one for one in read_series(index)} if index else {}
-    benchmark = next((one for name, one in indices.items() if "500" in name), None)
+    indices = {series.symbol: series for series in read_series(index)} if index else {}
+    benchmark = next((series for name, series in indices.items() if "500" in name), None)
     return build_panel(read_series(path), benchmark)

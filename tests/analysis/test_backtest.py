@@ -137,10 +137,10 @@ def test_tally_is_the_sum_of_its_trades(seed: int, risk: float, horizon: int) ->
 
 def test_counts_join() -> None:
     """Two halves give the whole."""
-    one = OutcomeCounts(entries=2, counted=1, sum_best_r=0.5, results=b"abcd")
+    early = OutcomeCounts(entries=2, counted=1, sum_best_r=0.5, results=b"abcd")
     other = OutcomeCounts(entries=3, counted=3, reached_1r=2, results=b"efgh")
     whole = OutcomeCounts(entries=5, counted=4, reached_1r=2, sum_best_r=0.5, results=b"abcdefgh")
-    assert OutcomeCounts.merged([one, other]) == whole
+    assert OutcomeCounts.merged([early, other]) == whole
 
 
 def test_a_planted_base_is_told_from_its_finding_to_its_outcome() -> None:
@@ -193,8 +193,8 @@ def test_history_equals_the_screens_of_its_sessions() -> None:
     rows = range(0, len(panel.symbols), 2)
     as_of = panel.sessions[980].item()
     cut = panel.until(as_of)
-    told = [one for row in rows for one in run_backtest(cut, range(row, row + 1), BacktestParams()).bases]
-    known = {(one.symbol, one.found_on): one for one in told}
+    told = [base for row in rows for base in run_backtest(cut, range(row, row + 1), BacktestParams()).bases]
+    known = {(history.symbol, history.found_on): history for history in told}
     bases = [
         base
         for row in rows
@@ -202,8 +202,12 @@ def test_history_equals_the_screens_of_its_sessions() -> None:
     ]
     assert len(bases) > 3
     for base in bases:
-        one = known[base.symbol, base.found_on]
-        assert (one.anchor_date, one.state, one.events) == (base.anchor_date, base.state, base.events)
+        recorded = known[base.symbol, base.found_on]
+        assert (recorded.anchor_date, recorded.state, recorded.events) == (
+            base.anchor_date,
+            base.state,
+            base.events,
+        )
 
 
 def test_recount_is_json() -> None:
@@ -293,7 +297,7 @@ def test_a_doubt_outside_the_span_and_what_it_reads_leaves_nothing_out() -> None
     def left_out(first: int, last: int) -> list[str]:
         span = (panel.sessions[first].item(), panel.sessions[last].item())
         looking = BacktestParams(first=span[0], last=span[1], thresholds=FEW, quality=quality)
-        return [one.symbol for one in run_backtest(panel, range(1), looking).left_out]
+        return [symbol.symbol for symbol in run_backtest(panel, range(1), looking).left_out]
 
     assert left_out(0, 40) == ["A"]  # bought before the split, held over it
     assert left_out(0, 30) == []

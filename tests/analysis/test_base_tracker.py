@@ -51,7 +51,9 @@ def test_breakout_with_volume_is_confirmed_and_then_extended() -> None:
     assert setup.state is BaseState.EXTENDED
     assert setup.score <= 50
     assert [base.state for base in bases] == [BaseState.EXTENDED]
-    assert bases[0].breakout_on == next(one.session for one in setup.events if one.kind.value == "breakout")
+    assert bases[0].breakout_on == next(
+        event.session for event in setup.events if event.kind.value == "breakout"
+    )
 
 
 def test_light_volume_is_unconfirmed_until_it_comes() -> None:
@@ -114,14 +116,14 @@ def test_day_by_day_equals_replay_on_real_data() -> None:
                 panel, range(row, row + 1), ScreenParams(as_of=day, recorded=records(followed))
             )
             replayed = screen_rows(panel, range(row, row + 1), ScreenParams(as_of=day))
-            one, other = recorded.setups[0], replayed.setups[0]
-            assert (one.state, one.pivot, one.footprint) == (other.state, other.pivot, other.footprint)
-            assert one.passed == other.passed
-            compared += bool(one.events)
+            first, other = recorded.setups[0], replayed.setups[0]
+            assert (first.state, first.pivot, first.footprint) == (other.state, other.pivot, other.footprint)
+            assert first.passed == other.passed
+            compared += bool(first.events)
             alive = tuple(base for base in recorded.bases if base.state not in _OVER)
-            followed.pop(one.symbol, None)
+            followed.pop(first.symbol, None)
             if alive:
-                followed[one.symbol] = alive
+                followed[first.symbol] = alive
     assert compared > 40
 
 
@@ -266,7 +268,7 @@ def test_a_base_found_on_a_running_bar_alone_ends_with_it() -> None:
     (ended,) = judged.bases
     assert ended.state is BaseState.EXPIRED
     assert ended.events[: len(seemed.events)] == seemed.events
-    assert [(one.kind, one.provisional) for one in ended.events[len(seemed.events) :]] == [
+    assert [(event.kind, event.provisional) for event in ended.events[len(seemed.events) :]] == [
         (EventKind.EXPIRED, False)
     ]
     assert judged.setups[0].group is SetupGroup.ENDED

@@ -8,4 +8,4 @@ from tests.real_data import real_data
 
 def test_robustness_is_measured_on_the_file_that_holds_the_known_answers() -> None:
     bars = real_data(REAL_BARS["detector_robustness"].name)
-    assert {known.symbol for known in KNOWN} <= {one.symbol for one in read_series(bars)}
+    assert {known.symbol for known in KNOWN} <= {series.symbol for series in read_series(bars)}

@@ -36,7 +36,7 @@ def numbers(data: str) -> list[tuple[float, float]]:
 
 
 def level(svg: str, name: str) -> float:
-    line = next(one for one in elements(svg, "levels") if one.get("data-level") == name)
+    line = next(element for element in elements(svg, "levels") if element.get("data-level") == name)
     return numbers(str(line.get("d")))[0][1]
 
 
@@ -60,9 +60,13 @@ def test_head_and_foot_say_the_verdict(svg: str) -> None:
 def test_each_shown_session_has_its_bar(panel: Panel, shown: int) -> None:
     """As many bars as asked for (a base and the month before it always), risen and fallen counted apart."""
     drawn = draw_chart(panel, setup(panel), sessions_shown=shown)
-    bars = [int(one.attrib["data-bars"]) for one in elements(drawn, "bars") if "data-bars" in one.attrib]
+    bars = [
+        int(element.attrib["data-bars"])
+        for element in elements(drawn, "bars")
+        if "data-bars" in element.attrib
+    ]
     assert sum(bars) == max(shown, 120 + 1 + 21)
-    strokes = sum(str(one.get("d")).count("M") for one in elements(drawn, "bars") if one.get("d"))
+    strokes = sum(str(element.get("d")).count("M") for element in elements(drawn, "bars") if element.get("d"))
     assert strokes == 2 * sum(bars)
 
 
@@ -72,13 +76,13 @@ def test_a_base_fills_its_share_of_the_width(panel: Panel, base: int, shown: int
     legs = setup(panel).contractions
     anchored = msgspec.structs.replace(legs[0], high_date=panel.sessions[-base].item())
     drawn = draw_chart(panel, setup(panel, contractions=(anchored, *legs[1:])))
-    assert sum(int(one.get("data-bars") or 0) for one in elements(drawn, "bars")) == shown
+    assert sum(int(element.get("data-bars") or 0) for element in elements(drawn, "bars")) == shown
 
 
 def test_contractions_carry_their_depths(svg: str) -> None:
     """Each leg is a line from its high down to its low, with its depth in words below the low."""
-    marks = [one for one in elements(svg, "contractions") if "data-depth-pct" in one.attrib]
-    assert [float(one.attrib["data-depth-pct"]) for one in marks] == pytest.approx(
+    marks = [element for element in elements(svg, "contractions") if "data-depth-pct" in element.attrib]
+    assert [float(mark.attrib["data-depth-pct"]) for mark in marks] == pytest.approx(
         [25, 10.31, 4.17], abs=0.01
     )
     for mark, words in zip(marks, ("-25%", "-10%", "-4.2%"), strict=True):
@@ -94,8 +98,8 @@ def test_depth_labels_do_not_touch(panel: Panel) -> None:
     whole = setup(panel)
     tight = (*whole.contractions, *whole.contractions[-1:] * 3)
     drawn = draw_chart(panel, setup(panel, contractions=tight))
-    labels = [one for one in elements(drawn, "contractions") if one.tag == f"{SVG}text"]
-    places = [(float(one.attrib["x"]), float(one.attrib["y"])) for one in labels]
+    labels = [element for element in elements(drawn, "contractions") if element.tag == f"{SVG}text"]
+    places = [(float(label.attrib["x"]), float(label.attrib["y"])) for label in labels]
     for at, (x, y) in enumerate(places):
         assert all(abs(x - other) >= 27 or abs(y - below) >= 11 for other, below in places[:at])
         assert abs(y - 11 / 3 - level(drawn, "stop")) >= 6
@@ -103,14 +107,14 @@ def test_depth_labels_do_not_touch(panel: Panel) -> None:
 
 def test_levels_stand_at_their_prices(panel: Panel, svg: str) -> None:
     """Pivot above stop, the buy zone on the pivot, tags beside them, all by one scale."""
-    zone = next(one for one in elements(svg, "ground") if one.get("data-mark") == "buy-zone")
+    zone = next(element for element in elements(svg, "ground") if element.get("data-mark") == "buy-zone")
     top, height = float(zone.attrib["y"]), float(zone.attrib["height"])
     assert PRICE_PANE[0] < top < level(svg, "pivot") < level(svg, "stop") < PRICE_PANE[1]
     assert top + height == pytest.approx(level(svg, "pivot"), abs=0.5)
     # the scale is logarithmic: equal ratios are equal distances
     ratio = np.log(100.8 / 96.05) / np.log(96.0 / 91.2)
     assert height / (level(svg, "stop") - level(svg, "pivot")) == pytest.approx(ratio, rel=0.01)
-    tags = [one.attrib["data-tag"] for one in elements(svg, "tags") if "data-tag" in one.attrib]
+    tags = [element.attrib["data-tag"] for element in elements(svg, "tags") if "data-tag" in element.attrib]
     assert tags == ["pivot", "stop", "close"]
     assert {"96.00", "91.20", "95.00"} <= set(texts(svg))
 
@@ -118,7 +122,9 @@ def test_levels_stand_at_their_prices(panel: Panel, svg: str) -> None:
 def test_tags_are_readable_when_prices_are_close(panel: Panel) -> None:
     """Pivot, close and stop within a tick: their tags stand apart and on the sheet."""
     drawn = draw_chart(panel, setup(panel, pivot=95.05, stop=94.95))
-    boxes = sorted(float(one.attrib["y"]) for one in elements(drawn, "tags") if "data-tag" in one.attrib)
+    boxes = sorted(
+        float(element.attrib["y"]) for element in elements(drawn, "tags") if "data-tag" in element.attrib
+    )
     assert all(after - before >= 12 for before, after in pairwise(boxes))
     assert boxes[0] >= PRICE_PANE[0]
 
@@ -126,7 +132,9 @@ def test_tags_are_readable_when_prices_are_close(panel: Panel) -> None:
 def test_averages_are_the_simple_ones(panel: Panel, svg: str) -> None:
     """SMA 50, 150, 200 over all history, drawn for every shown session that has them."""
     lines = {
-        one.attrib["data-length"]: one for one in elements(svg, "averages") if "data-length" in one.attrib
+        element.attrib["data-length"]: element
+        for element in elements(svg, "averages")
+        if "data-length" in element.attrib
     }
     assert set(lines) == {"50", "150", "200"}
     assert {name: len(numbers(str(line.get("d")))) for name, line in lines.items()} == {
@@ -169,9 +177,9 @@ def test_a_new_high_of_the_rs_line_has_its_dot(panel: Panel) -> None:
     )
     for market_panel, expected in ((leading, 1), (panel, 0)):
         marks = [
-            one
-            for one in elements(draw_chart(market_panel, setup(panel)), "strength")
-            if one.get("data-mark")
+            element
+            for element in elements(draw_chart(market_panel, setup(panel)), "strength")
+            if element.get("data-mark")
         ]
         assert len(marks) == expected
 
@@ -193,14 +201,14 @@ def test_provisional_bars_have_their_own_look(panel: Panel) -> None:
     flags[:, -1] = True
     running = Panel(panel.symbols, panel.sessions, panel.values, flags, panel.index_close, panel.tick_size)
     drawn = draw_chart(running, setup(panel, provisional=True))
-    kinds = {one.get("data-kind"): one.get("data-bars") for one in elements(drawn, "bars")}
+    kinds = {element.get("data-kind"): element.get("data-bars") for element in elements(drawn, "bars")}
     assert kinds["running"] == "1"
     assert any("(provisional)" in text for text in texts(drawn))
 
 
 def test_events_and_undercuts_are_marked(svg: str) -> None:
     """A triangle above the breakout, a ring at the shakeout."""
-    kinds = [one.get("data-kind") for one in elements(svg, "events")][1:]
+    kinds = [element.get("data-kind") for element in elements(svg, "events")][1:]
     assert kinds == ["breakout", "undercut"]
 
 
@@ -217,7 +225,7 @@ def test_a_long_reason_is_wrapped(panel: Panel) -> None:
     """Two lines at most, none wider than the sheet, the rest told by an ellipsis."""
     miss = "would be a setup but for: " + ", ".join(f"gate {number} is not met" for number in range(12))
     drawn = draw_chart(panel, setup(panel, pivot=None, nearest_miss=miss))
-    lines = [one.text or "" for one in elements(drawn, "foot") if one.get("data-field") == "plan"]
+    lines = [element.text or "" for element in elements(drawn, "foot") if element.get("data-field") == "plan"]
     assert len(lines) == 2
     assert all(len(line) <= 62 for line in lines)
     assert lines[-1].endswith("…")
@@ -231,7 +239,9 @@ def test_month_names_do_not_touch_where_bars_are_few(panel: Panel) -> None:
         panel.symbols, panel.sessions, values, panel.provisional, panel.index_close, panel.tick_size
     )
     drawn = draw_chart(sparse, Setup.unevaluated("NSE:WALK", panel.sessions[-1].item(), ""))
-    places = [float(one.attrib["x"]) for one in elements(drawn, "time-axis") if one.tag == f"{SVG}text"]
+    places = [
+        float(element.attrib["x"]) for element in elements(drawn, "time-axis") if element.tag == f"{SVG}text"
+    ]
     assert len(places) > 4
     assert all(after - before >= 28 for before, after in pairwise(places))
 
@@ -302,7 +312,9 @@ def test_one_flat_bar_can_be_drawn() -> None:
 def test_all_stays_on_the_sheet(svg: str) -> None:
     """No bar runs into the price labels or out of its strip."""
     points = [
-        point for one in elements(svg, "bars") for point in numbers(str(one.get("d") or "").replace("h", " "))
+        point
+        for element in elements(svg, "bars")
+        for point in numbers(str(element.get("d") or "").replace("h", " "))
     ]
     assert all(0 <= x <= RIGHT and PRICE_PANE[0] <= y <= PRICE_PANE[1] for x, y in points)
 

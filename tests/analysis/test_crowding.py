@@ -93,7 +93,7 @@ def test_candidates_of_one_sector_are_named_also_when_they_move_apart() -> None:
     assert finance.mean_correlation is not None
     assert 0.2 < finance.mean_correlation < 0.5
     parts = [find_clusters(panel, rows, candidates) for rows in (range(1), range(1, 6))]
-    assert [one for part in parts for one in part.sectors] == [finance]
+    assert [sector for part in parts for sector in part.sectors] == [finance]
 
 
 def test_too_few_common_sessions_are_unknown_not_alike() -> None:

@@ -123,7 +123,7 @@ def test_page_digest_record_and_list_agree_on_the_first_group() -> None:
         digests = [alert for alert in alerts if alert.kind is AlertKind.SETUPS]
         assert {item["symbol"] for alert in digests for item in alert.items} <= first
         cut = panel().until(session)
-        assert {one.symbol for one in reported_setups(cut, result.setups, ScreenParams())} == first
+        assert {setup.symbol for setup in reported_setups(cut, result.setups, ScreenParams())} == first
         previous = session
 
 

@@ -26,9 +26,9 @@ def test_charts_stand_two_in_a_row(charts: int, size: tuple[int, int]) -> None:
 def test_a_later_panel_draws_the_setup_as_it_stood() -> None:
     """What came after the setup's session is not on its picture."""
     panel = market()
-    one = setup(panel)
+    verdict = setup(panel)
     early = panel.sessions[-20].item()
     then = setup(panel.until(early))
     assert then.as_of == early
     assert draw_setup(panel, range(1), then) == draw_setup(panel.until(early), range(1), then)
-    assert draw_setup(panel, range(1), one) != draw_setup(panel, range(1), then)
+    assert draw_setup(panel, range(1), verdict) != draw_setup(panel, range(1), then)

@@ -45,7 +45,7 @@ def assert_equal(actual: Metrics, expected: Metrics, where: object) -> None:
 
 @pytest.fixture(scope="module")
 def market() -> tuple[list[BarSeries], BarSeries]:
-    indices = {one.symbol: one for one in read_bars(real_data("nse_indices.parquet"))}
+    indices = {bar.symbol: bar for bar in read_bars(real_data("nse_indices.parquet"))}
     return list(read_bars(real_data("nse_fno208.parquet"))), indices["NIFTY 50"]
 
 
@@ -56,7 +56,7 @@ def test_every_metric_of_every_real_symbol_is_the_outside_one(
     """208 NSE stocks: each metric within 1e-9 of empyrical, pandas or the named definition."""
     stocks, index = market
     block = measured(build_panel(stocks, index), as_of)
-    histories = {one.symbol: one for one in stocks}
+    histories = {stock.symbol: stock for stock in stocks}
     compared = 0
     for row, symbol in enumerate(block.symbols):
         if block.reasons[row] is None:
@@ -197,7 +197,14 @@ def test_a_symbol_excluded_by_quality_is_not_measured() -> None:
     assert scores[2].reason == "jump on 2024-05-01"
     assert scores[2].score is None
     assert scores[2].metrics == {}
-    assert {one.components["volatility"] for one in scores if one.components} == {0, 20, 40, 60, 80, 100}
+    assert {score.components["volatility"] for score in scores if score.components} == {
+        0,
+        20,
+        40,
+        60,
+        80,
+        100,
+    }
 
 
 def test_chunks_and_views_change_nothing() -> None:
@@ -228,7 +235,7 @@ def test_scaled_prices_have_the_same_risk() -> None:
     for name in ("open", "high", "low", "close"):
         scaled.records[name] /= 4
     scaled.records["volume"] *= 4
-    before, after = (metrics_of(measured(build_panel([one]))) for one in (plain, scaled))
+    before, after = (metrics_of(measured(build_panel([series]))) for series in (plain, scaled))
     assert after == pytest.approx(before, rel=1e-9, nan_ok=True)
 
 

@@ -43,8 +43,8 @@ def test_percentiles_by_hand() -> None:
 def test_percentiles_are_the_mean_rank(values: list[int]) -> None:
     """Against the plain definition: symbols below and half of the equal others, over all others."""
     expected = [
-        100 * (sum(other < one for other in values) + (values.count(one) - 1) / 2) / (len(values) - 1)
-        for one in values
+        100 * (sum(other < value for other in values) + (values.count(value) - 1) / 2) / (len(values) - 1)
+        for value in values
     ]
     assert percentiles(np.array(values, np.float64)) == pytest.approx(expected)
 
@@ -52,16 +52,16 @@ def test_percentiles_are_the_mean_rank(values: list[int]) -> None:
 def test_a_score_is_the_weighted_sum_of_its_components() -> None:
     """All other components stand in the middle by ties: 0.30 x percentile + 0.70 x 50."""
     scores = score_risk([block(0.1, 0.2, 0.3, 0.4, 0.5)], RiskTaskParams())
-    assert [one.score for one in scores] == pytest.approx([35, 42.5, 50, 57.5, 65])
+    assert [score.score for score in scores] == pytest.approx([35, 42.5, 50, 57.5, 65])
     assert scores[0].components == {"volatility": 0, **dict.fromkeys(list(COMPONENTS)[1:], 50)}
     assert scores[4].band is RiskBand.HIGH
 
 
 def test_the_universe_is_all_blocks_together() -> None:
     """How the rows were cut into blocks does not matter."""
-    one = score_risk([block(0.1, 0.2, 0.3, 0.4, 0.5, 0.6)], RiskTaskParams())
+    scores = score_risk([block(0.1, 0.2, 0.3, 0.4, 0.5, 0.6)], RiskTaskParams())
     two = score_risk([block(0.1, 0.2), block(0.3, 0.4, 0.5, 0.6, symbol="T")], RiskTaskParams())
-    assert [each.score for each in one] == [each.score for each in two]
+    assert [each.score for each in scores] == [each.score for each in two]
     assert score_risk([], RiskTaskParams()) == []
 
 
@@ -70,11 +70,11 @@ def test_a_tiny_universe_has_metrics_but_no_score() -> None:
     scores = score_risk(
         [block(0.1, 0.2, 0.3, 0.4, 0.5, reasons=("bad data", None, None, None, None))], RiskTaskParams()
     )
-    assert [one.reason for one in scores[:2]] == [
+    assert [score.reason for score in scores[:2]] == [
         "bad data",
         "4 symbols could be measured: percentiles need at least 5",
     ]
-    assert all(one.score is None and one.band is None for one in scores)
+    assert all(score.score is None and score.band is None for score in scores)
     assert scores[1].metrics["annual_volatility"] == 0.2
 
 
@@ -85,7 +85,7 @@ def test_less_of_a_steady_trend_and_a_deeper_drawdown_are_riskier() -> None:
     quiet.values[:, METRICS.index("max_drawdown")] = [-0.1, -0.2, -0.3, -0.4, -0.5]
     scores = score_risk([quiet], RiskTaskParams())
     for name in ("trend", "drawdown"):
-        assert [one.components[name] for one in scores] == [0, 25, 50, 75, 100]
+        assert [score.components[name] for score in scores] == [0, 25, 50, 75, 100]
 
 
 def test_an_undefined_metric_leaves_its_component_to_the_others() -> None:
@@ -102,15 +102,15 @@ def test_an_undefined_metric_leaves_its_component_to_the_others() -> None:
 def test_scores_stay_within_bounds_and_bands_follow_them(volatilities: list[float]) -> None:
     """0..100, riskier is higher, and the band is the last whose limit is reached."""
     scores = score_risk([block(*volatilities)], RiskTaskParams())
-    points = [one.score for one in scores if one.score is not None]
+    points = [score.score for score in scores if score.score is not None]
     assert len(points) == len(volatilities)
-    assert all(0 <= one <= 100 and math.isfinite(one) for one in points)
-    ordered = [one for _, one in sorted(zip(volatilities, points, strict=True))]
+    assert all(0 <= point <= 100 and math.isfinite(point) for point in points)
+    ordered = [value for _, value in sorted(zip(volatilities, points, strict=True))]
     assert ordered == sorted(ordered)
     limits = RiskParameters().bands
     assert all(
-        one.band is [band for limit, band in limits if one.score is not None and one.score >= limit][-1]
-        for one in scores
+        score.band is [band for limit, band in limits if score.score is not None and score.score >= limit][-1]
+        for score in scores
     )
 
 
@@ -138,8 +138,8 @@ def test_other_weights_that_sum_to_one_are_taken() -> None:
         weight_volatility=1, weight_gap=0, weight_atr=0, weight_drawdown=0, weight_volume=0, weight_trend=0
     )
     scores = score_risk([block(0.1, 0.2, 0.3, 0.4, 0.5)], RiskTaskParams(parameters=volatility_only))
-    assert [one.score for one in scores] == [0, 25, 50, 75, 100]
-    assert [one.band for one in scores] == [
+    assert [score.score for score in scores] == [0, 25, 50, 75, 100]
+    assert [score.band for score in scores] == [
         RiskBand.LOW,
         RiskBand.MODERATE,
         RiskBand.ELEVATED,

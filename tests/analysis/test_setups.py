@@ -36,9 +36,11 @@ def market() -> Panel:
         for number, depths in enumerate([(25.0, 12.0, 6.0), (20.0, 9.0, 4.0), (30.0, 16.0, 8.0, 4.0)])
     ]
     shortest = min(len(series) for series in planted)
-    aligned = [BarSeries(one.symbol, one.records[len(one) - shortest :].copy()) for one in planted]
-    for one in aligned:
-        one.records["session"] = aligned[0].sessions
+    aligned = [
+        BarSeries(series.symbol, series.records[len(series) - shortest :].copy()) for series in planted
+    ]
+    for entry in aligned:
+        entry.records["session"] = aligned[0].sessions
     return build_panel([*aligned, *universe(30, shortest)], aligned[0])
 
 
@@ -73,7 +75,7 @@ def test_prints_the_published_footprints(
     hits = 0
     for day in days:
         setup = screen_rows(panel, range(row, row + 1), ScreenParams(as_of=day)).setups[0]
-        depths = [one.depth_pct for one in setup.contractions]
+        depths = [contraction.depth_pct for contraction in setup.contractions]
         hits += (
             len(depths) == count
             and abs(depths[0] - depths_pct[0]) <= 2
@@ -204,13 +206,13 @@ def scaled(panel: Panel, factor: float) -> Panel:
 @pytest.mark.parametrize("factor", [4.0, 0.25, 3.7])
 def test_scale_and_split_do_not_matter(factor: float) -> None:
     """Prices times a constant, volume divided by it (a back-adjusted split): same structure and gates."""
-    for one, other in zip(judged(market()).setups, judged(scaled(market(), factor)).setups, strict=True):
-        assert (one.footprint, one.state, one.passed) == (other.footprint, other.state, other.passed)
-        assert {name: gate.passed for name, gate in one.gates.items()} == {
+    for setup, other in zip(judged(market()).setups, judged(scaled(market(), factor)).setups, strict=True):
+        assert (setup.footprint, setup.state, setup.passed) == (other.footprint, other.state, other.passed)
+        assert {name: gate.passed for name, gate in setup.gates.items()} == {
             name: gate.passed for name, gate in other.gates.items()
         }
-        assert one.score == pytest.approx(other.score, abs=0.02)
-        dates = [(leg.high_date, leg.low_date) for leg in one.contractions]
+        assert setup.score == pytest.approx(other.score, abs=0.02)
+        dates = [(leg.high_date, leg.low_date) for leg in setup.contractions]
         assert dates == [(leg.high_date, leg.low_date) for leg in other.contractions]
 
 
@@ -226,7 +228,7 @@ def test_excluded_symbols_are_neither_judged_nor_rated() -> None:
         panel.tick_size,
         {"P0": "scale break"},
     )
-    without = build_panel([one for one in _series(panel) if one.symbol != "P0"])
+    without = build_panel([series for series in _series(panel) if series.symbol != "P0"])
     verdicts = {setup.symbol: setup for setup in judged(excluded).setups}
     assert verdicts["P0"].reason == "scale break"
     assert not verdicts["P0"].passed
@@ -331,7 +333,7 @@ def test_real_market_has_setups_in_sane_numbers() -> None:
 
 def test_series_of_labelled_data_are_whole() -> None:
     """The known answers rest on two whole histories."""
-    assert {one.symbol for one in read_series(real_data("labelled_vcp.parquet"))} == {"NFLX", "VIVO"}
+    assert {series.symbol for series in read_series(real_data("labelled_vcp.parquet"))} == {"NFLX", "VIVO"}
 
 
 QUIET = ScoreInputs(

@@ -21,8 +21,8 @@ MONDAY = np.datetime64("2026-04-06T09:15", "m")
 
 def days_of(volumes: "list[list[float]]") -> MinuteVolumes:
     """Sessions one day apart, each with these volumes from its first minute on."""
-    minutes = [MONDAY + np.timedelta64(day, "D") + np.arange(len(one)) for day, one in enumerate(volumes)]
-    return MinuteVolumes(np.concatenate(minutes), np.concatenate([np.array(one) for one in volumes]))
+    minutes = [MONDAY + np.timedelta64(day, "D") + np.arange(len(part)) for day, part in enumerate(volumes)]
+    return MinuteVolumes(np.concatenate(minutes), np.concatenate([np.array(volume) for volume in volumes]))
 
 
 curves = st.builds(
@@ -48,11 +48,11 @@ def test_blends_and_resamples_stay_curves(own: VolumeCurve, general: VolumeCurve
 @settings(max_examples=80, deadline=None)
 @given(curves, st.floats(0, 1e12), st.floats(0, 1), st.floats(0, 1))
 def test_the_projection_at_the_close_is_the_volume(
-    curve: VolumeCurve, volume: float, one: float, other: float
+    curve: VolumeCurve, volume: float, number: float, other: float
 ) -> None:
     """Before, it is never less than what is traded already; with time the share never falls."""
     assert curve.projected(volume, 1.0) == volume
-    early, late = sorted((one, other))
+    early, late = sorted((number, other))
     assert curve.share_at(early) <= curve.share_at(late)
     projected = curve.projected(volume, late)
     assert np.isnan(projected) or projected >= volume
@@ -74,7 +74,7 @@ def test_every_session_weighs_alike(volumes: "list[list[float]]") -> None:
     assert curve is not None
     assert_is_curve(curve)
     assert curve.sessions == len(volumes)
-    expected = np.mean([np.cumsum(one) / np.sum(one) for one in volumes], axis=0)
+    expected = np.mean([np.cumsum(volume) / np.sum(volume) for volume in volumes], axis=0)
     assert curve.shares[1:] == pytest.approx(expected)
 
 

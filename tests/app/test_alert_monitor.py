@@ -102,7 +102,7 @@ class World:
         return SimpleNamespace(jobs=self.jobs, clock_error=self.clock_error)
 
     async def kinds(self) -> list[str]:
-        return [one.alert.kind.value for one in reversed(await self.outbox.recent(100))]
+        return [alert.alert.kind.value for alert in reversed(await self.outbox.recent(100))]
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def _giving(value: Any) -> Callable[..., Any]:
 
 def _judged_before(judged: Sequence[date]) -> Callable[[date], Any]:
     async def give(session: date) -> date | None:
-        return max((one for one in judged if one < session), default=None)
+        return max((day for day in judged if day < session), default=None)
 
     return give
 

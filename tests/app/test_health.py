@@ -146,7 +146,9 @@ def test_a_screen_that_runs_or_is_switched_off_is_not_missing() -> None:
     monday = date(2025, 6, 30)
     running = _health([_job("screen", run_id=4)], newest_bar=monday)
     assert running.missing_evening(at) is None
-    jobs = {name: msgspec.structs.replace(one, enabled=False) for name, one in Configuration().jobs.items()}
+    jobs = {
+        name: msgspec.structs.replace(policy, enabled=False) for name, policy in Configuration().jobs.items()
+    }
     off = _health(newest_bar=monday, configuration=msgspec.structs.replace(Configuration(), jobs=jobs))
     assert off.missing_evening(at) is None
     assert _health().missing_evening(at) is None

@@ -164,7 +164,10 @@ async def test_an_installed_market_is_opened_with_its_own_settings(
     assert not loaded.configuration.jobs["watch"].enabled
     market = await open_market(loaded, WallClock(), tmp_path, asyncio.to_thread)
     try:
-        assert [one.symbol for one in await market.client.instruments()] == ["TOY:BALL", "TOY:DOLL"]
+        assert [instrument.symbol for instrument in await market.client.instruments()] == [
+            "TOY:BALL",
+            "TOY:DOLL",
+        ]
         assert not market.is_simulated
         assert not market.session.status().login_due
     finally:
@@ -190,7 +193,7 @@ async def test_a_market_without_a_table_has_its_defaults(installed_toy: Any, tmp
     loaded = load_configuration(_write(tmp_path, '[daemon]\nmarket = "toy"\n'), {})
     market = await open_market(loaded, WallClock(), tmp_path, asyncio.to_thread)
     try:
-        assert [one.symbol for one in await market.client.instruments()] == ["TOY:BALL"]
+        assert [instrument.symbol for instrument in await market.client.instruments()] == ["TOY:BALL"]
     finally:
         await market.close()
 
@@ -204,7 +207,7 @@ async def test_an_installed_channel_sends_with_its_own_settings_and_secret(
     channels = ChannelFactory.open(WallClock())
     try:
         plan = channels.plan(configuration.alerts, configuration.exchange.zone, find_alert_secrets(tmp_path))
-        (bell,) = [one for one in plan.active_bindings if one.channel.name == "bell"]
+        (bell,) = [binding for binding in plan.active_bindings if binding.channel.name == "bell"]
         assert [kind.value for kind in bell.settings.kinds] == ["breakout"]
         await bell.channel.send(AlertMessage(key="0" * 32, at=datetime.now(UTC), title="hello", body=""))
     finally:
@@ -221,8 +224,8 @@ async def test_a_channel_without_a_table_is_there_and_off(installed_toy: Any, tm
         plan = channels.plan(configuration.alerts, configuration.exchange.zone, find_alert_secrets(tmp_path))
     finally:
         await channels.close()
-    assert "bell" in {one.channel.name for one in plan.bindings}
-    assert "bell" not in {one.channel.name for one in plan.active_bindings}
+    assert "bell" in {binding.channel.name for binding in plan.bindings}
+    assert "bell" not in {binding.channel.name for binding in plan.active_bindings}
 
 
 def test_settings_of_a_plugin_are_checked_by_its_own_struct(installed_toy: Any, tmp_path: Path) -> None:

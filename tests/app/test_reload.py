@@ -7,7 +7,7 @@ from vcpd.app.reload import needs_restart, restart_sections
 from vcpd.config import Configuration
 from vcpd.schedule.policy import JobPolicy
 
-SECTIONS = {one.name: one.type for one in msgspec.structs.fields(Configuration)}
+SECTIONS = {field.name: field.type for field in msgspec.structs.fields(Configuration)}
 
 
 @pytest.mark.parametrize("name", sorted(SECTIONS.keys() - {"jobs", "markets"}))

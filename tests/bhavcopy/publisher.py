@@ -191,11 +191,11 @@ def _legacy(lines: Sequence[Printed], session: date) -> Iterator[str]:
     day = f"{session:%d}-{MONTHS[session.month - 1]}-{session:%Y}"
     yield "SYMBOL,SERIES,OPEN,HIGH,LOW,CLOSE,LAST,PREVCLOSE,TOTTRDQTY,TOTTRDVAL,TIMESTAMP,TOTALTRADES,ISIN,"
     yield f"1018GS2026,GS,104,104,104,104,104,0,5,520,{day},1,IN0020010081,"
-    for one in lines:
-        o, h, low, c = one.prices
+    for line in lines:
+        o, h, low, c = line.prices
         yield (
-            f"{one.symbol},{one.series},{o},{h},{low},{c},{c},{one.previous:.2f},{one.volume},1.5E+7,{day},"
-            f"321,{one.isin},"
+            f"{line.symbol},{line.series},{o},{h},{low},{c},{c},{line.previous:.2f},{line.volume},1.5E+7,{day},"
+            f"321,{line.isin},"
         )
     yield f"ALPHA,BL,1,1,1,1,1,1,1,1,{day},1,INE000A01011,"
     yield ""
@@ -208,11 +208,11 @@ def _full(lines: Sequence[Printed], session: date) -> Iterator[str]:
         "AVG_PRICE, TTL_TRD_QNTY, TURNOVER_LACS, NO_OF_TRADES, DELIV_QTY, DELIV_PER"
     )
     yield f"ALPHA, T0, {day}, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, -, -"
-    for one in lines:
-        o, h, low, c = one.prices
+    for line in lines:
+        o, h, low, c = line.prices
         yield (
-            f"{one.symbol}, {one.series}, {day}, {one.previous:.2f}, {o}, {h}, {low}, , {c}, {c}, "
-            f"{one.volume}, 12.5, 321, -,  -"
+            f"{line.symbol}, {line.series}, {day}, {line.previous:.2f}, {o}, {h}, {low}, , {c}, {c}, "
+            f"{line.volume}, 12.5, 321, -,  -"
         )
     yield f"771GS2030, GS, {day}, , , , , , , , 0, 0, 0, -, -"
     yield " , , , , , , , , , , , , , , "
@@ -225,11 +225,11 @@ def _udiff(lines: Sequence[Printed], session: date) -> Iterator[str]:
         "SttlmPric,OpnIntrst,ChngInOpnIntrst,TtlTradgVol,TtlTrfVal,TtlNbOfTxsExctd,SsnId,NewBrdLotQty,Rmks,"
         "Rsvd1,Rsvd2,Rsvd3,Rsvd4"
     )
-    for number, one in enumerate(lines):
-        o, h, low, c = one.prices
+    for number, printed in enumerate(lines):
+        o, h, low, c = printed.prices
         yield (
-            f"{session},{session},CM,NSE,STK,{number},{one.isin},{one.symbol},{one.series},,,,,"
-            f'"{one.symbol}, LIMITED",{o},{h},{low},{c},{c},{one.previous:.2f},,{c},,,{one.volume},'
-            "1.0,9,F1,1,,,,,"
+            f"{session},{session},CM,NSE,STK,{number},{printed.isin},{printed.symbol},{printed.series},,,,,"
+            f'"{printed.symbol}, LIMITED",{o},{h},{low},{c},{c},{printed.previous:.2f},,{c},,,'
+            f"{printed.volume},1.0,9,F1,1,,,,,"
         )
     yield f"{session},{session},CM,NSE,STK,9,INE000A08011,ALPHA,N1,,,,,BOND,,,,,,,,,,,,,,F1,1,,,,,"

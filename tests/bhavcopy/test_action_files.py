@@ -52,7 +52,7 @@ async def test_the_years_are_asked_for_once(server: ArchiveServer, clock: FakeCl
         known = await actions.actions_since(date(2023, 3, 1))
         await actions.actions_since(date(2024, 3, 1))
         await actions.actions_since(date(2023, 3, 1))
-    assert [(one.ex_date, one.factor) for one in known.by_symbol["A"]] == [(date(2024, 8, 5), 0.5)]
+    assert [(action.ex_date, action.factor) for action in known.by_symbol["A"]] == [(date(2024, 8, 5), 0.5)]
     assert server.requested == ["", "api/2023", "api/2024"]
 
 

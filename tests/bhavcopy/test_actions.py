@@ -84,7 +84,7 @@ def test_every_listed_split_and_bonus_of_seven_years_is_understood() -> None:
 def test_the_site_s_own_answer_is_understood() -> None:
     """The file holds a saved answer beside other things; dividends are most of it."""
     rows = parse_actions(real_data("holidays/eod2_meta_2025_holidays_and_actions.json").read_bytes(), "saved")
-    actions = {one.symbol: one for one in merge_actions(rows).actions}
+    actions = {action.symbol: action for action in merge_actions(rows).actions}
     assert len(rows) > len(actions) > 0
     assert (actions["GODFRYPHLP"].ex_date, actions["GODFRYPHLP"].factor) == (date(2025, 9, 16), 1 / 3)
 
@@ -111,8 +111,8 @@ def test_an_action_listed_twice_counts_once_and_two_on_a_day_multiply() -> None:
         ("B", "15-Jul-2024", "Bonus 1:4"),
     ]
     listed = merge_actions(rows)
-    changed = [one for one in listed.actions if not one.priced]
-    assert [(one.symbol, one.ex_date, one.factor) for one in changed] == [
+    changed = [action for action in listed.actions if not action.priced]
+    assert [(action.symbol, action.ex_date, action.factor) for action in changed] == [
         ("A", date(2024, 7, 15), 0.25),
         ("B", date(2024, 7, 15), 0.8),
     ]
@@ -122,7 +122,7 @@ def test_an_action_listed_twice_counts_once_and_two_on_a_day_multiply() -> None:
 def test_what_cannot_be_read_is_kept_for_the_owner() -> None:
     listed = merge_actions([("A", "15-Jul-2024", "Bonus"), ("B", "-", "Bonus 1:1"), ("C", "-", "Dividend")])
     assert listed.actions == ()
-    assert [(one.symbol, one.reason, one.is_minor) for one in listed.unclear] == [
+    assert [(action.symbol, action.reason, action.is_minor) for action in listed.unclear] == [
         ("A", "names a bonus without its terms", False),
         ("B", "the ex-date is missing", False),
         ("C", "names a dividend without its terms", True),

@@ -89,7 +89,7 @@ def test_a_wrong_list_is_not_believed_against_the_price() -> None:
     """A bonus entered for the wrong company would halve a history that never was halved."""
     _, raw = calm_series({})
     adjusted = adjust(raw, actions({10: 0.5}), TODAY)
-    assert [one.factor for one in adjusted.contradicted] == [0.5]
+    assert [action.factor for action in adjusted.contradicted] == [0.5]
     np.testing.assert_array_equal(adjusted.series.close, raw.close)
 
 
@@ -149,7 +149,7 @@ def test_what_a_priced_action_does_to_older_prices(
 def test_a_premium_over_an_unknown_face_value_is_unclear() -> None:
     listed = merge_actions([("A", "2024-08-05", "RIGHTS 3:8@ PRM RS 14/-")])
     assert listed.actions == ()
-    assert [one.reason for one in listed.unclear] == ["the face value is unknown"]
+    assert [action.reason for action in listed.unclear] == ["the face value is unknown"]
 
 
 @given(st.floats(1, 1000), st.floats(0.01, 1000), st.integers(1, 9), st.integers(1, 9))

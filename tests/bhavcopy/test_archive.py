@@ -89,7 +89,7 @@ async def test_what_was_fetched_survives_a_stop_in_the_middle(
     server.requested.clear()
     async with web_door(server.root, folder) as market:
         assert len(await market.daily_bars(ALPHA, SINCE, LAST)) == len(wanted)
-    assert {udiff_file(one).path for one in wanted[:10]}.isdisjoint(server.requested)
+    assert {udiff_file(day).path for day in wanted[:10]}.isdisjoint(server.requested)
 
 
 @pytest.mark.parametrize(

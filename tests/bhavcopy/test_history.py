@@ -37,14 +37,14 @@ def order(press: Press, published: Path, session: date, layout: str = "") -> Ing
 
 def contents(history: BarHistory) -> tuple[object, ...]:
     head = history.index
-    lives = {(one.symbol, one.isin): one for one in head.lives}
+    lives = {(live.symbol, live.isin): live for live in head.lives}
     return head.symbols, head.starts, head.sessions, lives, history.records.tobytes()
 
 
 @pytest.fixture(scope="module")
 def whole(press: Press, published: Path, tmp_path_factory: pytest.TempPathFactory) -> BarHistory:
     folder = tmp_path_factory.mktemp("whole")
-    assert ingest_files(str(folder), [order(press, published, one) for one in SESSIONS]) == ()
+    assert ingest_files(str(folder), [order(press, published, session) for session in SESSIONS]) == ()
     return open_history(folder)
 
 
@@ -63,7 +63,7 @@ def test_any_order_and_any_batches_make_the_same_table(
 def test_a_session_that_comes_again_takes_the_place_of_itself(
     press: Press, published: Path, whole: BarHistory, tmp_path: Path
 ) -> None:
-    orders = [order(press, published, one) for one in SESSIONS]
+    orders = [order(press, published, session) for session in SESSIONS]
     ingest_files(str(tmp_path), orders)
     ingest_files(str(tmp_path), orders[3:5])
     assert contents(open_history(tmp_path)) == contents(whole)
@@ -73,11 +73,11 @@ def test_a_session_that_comes_again_takes_the_place_of_itself(
 def test_a_refused_file_costs_its_session_alone(press: Press, published: Path, tmp_path: Path) -> None:
     bad = tmp_path / "bad.csv"
     bad.write_bytes(b"<html>")
-    good = [order(press, published, one) for one in SESSIONS[:3]]
+    good = [order(press, published, session) for session in SESSIONS[:3]]
     orders = [*good[:2], IngestItem(good[2].session, str(bad), good[2].index_path)]
     orders.append(IngestItem(SESSIONS[3], good[1].bhavcopy_path, ""))  # another session's bulletin
     refused = ingest_files(str(tmp_path / "history"), orders)
-    assert [one.session for one in refused] == [SESSIONS[2], SESSIONS[3]]
+    assert [file.session for file in refused] == [SESSIONS[2], SESSIONS[3]]
     assert "web page" in refused[0].reason
     assert f"expected {SESSIONS[3]}, was {SESSIONS[1]}" in refused[1].reason
     assert open_history(tmp_path / "history").index.sessions == tuple(SESSIONS[:2])

@@ -122,6 +122,6 @@ def test_a_value_that_is_none_is_named_by_file_row_and_field() -> None:
 
 
 def test_no_header_fits_two_layouts() -> None:
-    for one in LAYOUTS:
+    for layout in LAYOUTS:
         for other in LAYOUTS:
-            assert one is other or not set(other.required) <= set(one.required)
+            assert layout is other or not set(other.required) <= set(layout.required)

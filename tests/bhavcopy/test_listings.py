@@ -16,7 +16,10 @@ def life(symbol: str, isin: str, first: str, last: str, series: str = "EQ") -> L
 
 
 def told(lives: list[ListingPeriod], symbol: str) -> list[tuple[str, str, str]]:
-    return [(one.symbol, str(one.first), str(one.last)) for one in ListingIndex(lives).symbol_periods(symbol)]
+    return [
+        (period.symbol, str(period.first), str(period.last))
+        for period in ListingIndex(lives).symbol_periods(symbol)
+    ]
 
 
 def test_a_split_changes_the_isin_and_nothing_else() -> None:
@@ -73,7 +76,7 @@ def test_who_was_renamed_is_not_listed_beside_the_successor() -> None:
         life("GONE", "INE000Z01011", "2023-06-03", "2024-01-19"),
     ]
     listed = ListingIndex(lives).listed(date(2024, 6, 17))
-    assert sorted((one.symbol, one.series) for one in listed) == [("B", "BE"), ("NEW", "EQ")]
+    assert sorted((period.symbol, period.series) for period in listed) == [("B", "BE"), ("NEW", "EQ")]
 
 
 def test_nobody_has_no_history() -> None:
@@ -94,20 +97,20 @@ def test_whatever_the_lives_stretches_follow_each_other(lives: list[ListingPerio
     """No endless search, no session told twice, the own name last."""
     for symbol in ("A", "B", "C"):
         found: list[SymbolPeriod] = ListingIndex(merge_periods(lives)).symbol_periods(symbol)
-        assert len({one.symbol for one in found}) == len(found)
-        assert all(one.first <= one.last for one in found)
-        assert all(one.last < after.first for one, after in pairwise(found))
+        assert len({period.symbol for period in found}) == len(found)
+        assert all(period.first <= period.last for period in found)
+        assert all(period.last < after.first for period, after in pairwise(found))
         if found:
             assert found[-1].symbol == symbol
 
 
 @given(st.lists(lives_of_few, max_size=8), st.integers(0, 8))
 def test_lives_merge_the_same_in_any_parts(lives: list[ListingPeriod], cut: int) -> None:
-    ordered = sorted(lives, key=lambda one: (one.last, one.first))
+    ordered = sorted(lives, key=lambda live: (live.last, live.first))
     whole = merge_periods(ordered)
     parts = merge_periods([*merge_periods(ordered[:cut]), *ordered[cut:]])
-    assert {(one.symbol, one.isin, one.first, one.last) for one in whole} == {
-        (one.symbol, one.isin, one.first, one.last) for one in parts
+    assert {(period.symbol, period.isin, period.first, period.last) for period in whole} == {
+        (part.symbol, part.isin, part.first, part.last) for part in parts
     }
 
 

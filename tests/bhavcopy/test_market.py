@@ -34,7 +34,7 @@ async def market(published: Path, tmp_path: Path) -> AsyncIterator[BhavcopyClien
 
 
 def share(press: Press, symbol: str) -> Share:
-    return next(one for one in press.shares if one.symbol == symbol)
+    return next(entry for entry in press.shares if entry.symbol == symbol)
 
 
 def instrument(symbol: str, series: str = "EQ", segment: str = "NSE") -> Instrument:
@@ -55,7 +55,7 @@ async def test_a_history_is_told_through_layouts_splits_bonuses_and_names(
     press: Press, market: BhavcopyClient, symbol: str
 ) -> None:
     truth = share(press, symbol)
-    listed = {one.symbol: one for one in await market.instruments()}
+    listed = {entry.symbol: entry for entry in await market.instruments()}
     name = symbol if truth.series == "EQ" else f"{symbol}-{truth.series}"
     told = await market.daily_bars(listed[f"NSE:{name}"], FIRST, LAST)
     assert_true(press, told, truth)
@@ -63,7 +63,7 @@ async def test_a_history_is_told_through_layouts_splits_bonuses_and_names(
 
 
 async def test_a_move_between_series_keeps_the_history(press: Press, market: BhavcopyClient) -> None:
-    listed = {one.symbol: one for one in await market.instruments()}
+    listed = {entry.symbol: entry for entry in await market.instruments()}
     moved = listed["NSE:DELTA-BE"]
     assert moved.series == "BE"
     assert "NSE:DELTA" not in listed
@@ -72,14 +72,14 @@ async def test_a_move_between_series_keeps_the_history(press: Press, market: Bha
 
 async def test_the_list_names_today_s_shares_and_indices_once(market: BhavcopyClient) -> None:
     listed = await market.instruments()
-    names = [one.symbol for one in listed]
+    names = [entry.symbol for entry in listed]
     assert names == sorted(set(names))
     assert {"NSE:NEWNAME", "NSE:NIFTY 50", "NSE:NIFTY 500", "NSE:SMALL-SM"} < set(names)
     assert "NSE:OLDNAME" not in names
     assert not any("GS20" in name for name in names)
-    nifty = next(one for one in listed if one.symbol == "NSE:NIFTY 50")
+    nifty = next(entry for entry in listed if entry.symbol == "NSE:NIFTY 50")
     assert nifty.is_index
-    assert next(one for one in listed if one.symbol == "NSE:ALPHA").name == "ALPHA, LIMITED"
+    assert next(entry for entry in listed if entry.symbol == "NSE:ALPHA").name == "ALPHA, LIMITED"
 
 
 async def test_an_index_comes_from_the_indices_own_file(press: Press, market: BhavcopyClient) -> None:
@@ -94,7 +94,7 @@ async def test_the_token_stays_through_a_rename_and_a_move(published: Path, tmp_
     for number, evening in enumerate(("2024-07-19", "2024-08-30")):
         clock = FakeClock(datetime.fromisoformat(f"{evening}T20:00:00+05:30"), Sleep.RETURNS)
         async with folder_door(published, tmp_path / str(number), clock) as market:
-            tokens[evening] = {one.symbol: one.token for one in await market.instruments()}
+            tokens[evening] = {entry.symbol: entry.token for entry in await market.instruments()}
     before, after = tokens.values()
     assert before["NSE:OLDNAME"] == after["NSE:NEWNAME"]
     assert before["NSE:DELTA"] == after["NSE:DELTA-BE"]
@@ -135,7 +135,7 @@ async def test_a_bulletin_that_may_still_come_is_waited_for(
         with pytest.raises(RetryableError, match="2024-09-02"):
             await market.daily_bars(instrument("ALPHA"), FIRST, session)
         assert len(await market.daily_bars(instrument("ALPHA"), FIRST, LAST)) == len(press.sessions)
-        assert "NSE:ALPHA" in {one.symbol for one in await market.instruments()}
+        assert "NSE:ALPHA" in {entry.symbol for entry in await market.instruments()}
 
 
 async def test_a_session_that_runs_has_no_bar(published: Path, tmp_path: Path) -> None:

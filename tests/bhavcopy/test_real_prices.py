@@ -50,7 +50,7 @@ def test_what_was_restated_since_is_what_the_list_says(listed: dict[str, list[Co
     before, after = histories("restated_before_2023-05-22.parquet"), histories("restated_after.parquet")
     wrong = set()
     for symbol, series in before.items():
-        since = [one for one in listed.get(symbol, ()) if one.ex_date > PUBLISHED]
+        since = [action for action in listed.get(symbol, ()) if action.ex_date > PUBLISHED]
         told, truth = adjust(series, since, RESTATED).series, after[symbol]
         _, ours, theirs = np.intersect1d(told.sessions, truth.sessions, return_indices=True)
         if abs(np.median(told.close[ours] / truth.close[theirs]) - 1) > 1e-3:
@@ -67,7 +67,7 @@ def test_no_real_action_is_doubted_and_no_invented_one_believed(
     real = doubted = invented = believed = 0
     for symbol, truth in histories("nse_fno208.parquet").items():
         first, last = truth.sessions[1].item(), truth.sessions[-1].item()
-        own = [one for one in listed.get(symbol, ()) if first < one.ex_date <= last]
+        own = [action for action in listed.get(symbol, ()) if first < action.ex_date <= last]
         real += len(own)
         doubted += len(adjust(_unadjusted(truth, own), own, last).contradicted)
         for session in dice.choice(truth.sessions[1:], 3):
@@ -81,7 +81,7 @@ def _unadjusted(truth: BarSeries, actions: list[CorporateAction]) -> BarSeries:
     """The bars as they were published before the actions."""
     if not actions:
         return truth
-    scale = adjustment_factors(truth, {one.ex_date: one.factor for one in actions})
+    scale = adjustment_factors(truth, {action.ex_date: action.factor for action in actions})
     records = truth.records.copy()
     for name in PRICE_FIELDS:
         records[name] /= scale

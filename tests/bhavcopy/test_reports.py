@@ -74,7 +74,7 @@ def share(symbol: str) -> Instrument:
 
 async def known_factors(market: BhavcopyClient) -> dict[tuple[str, date], float]:
     known = await market.known_actions(press_first())
-    return {(one.symbol, one.ex_date): one.factor for one in known.listed.actions}
+    return {(action.symbol, action.ex_date): action.factor for action in known.listed.actions}
 
 
 def press_first() -> date:
@@ -129,7 +129,7 @@ async def test_the_site_refuses_and_every_action_is_applied(
     url = f"{server.root}/api/{{first:%Y}}"
     async with web_door(server.root, tmp_path, actions_url=url) as market:
         for symbol in ("BETA", "GAMMA"):
-            truth = next(one for one in press.shares if one.symbol == symbol).truth
+            truth = next(entry for entry in press.shares if entry.symbol == symbol).truth
             found = await market.daily_bars(share(symbol), press.sessions[0], LAST)
             np.testing.assert_allclose(found.close, truth[:, 3], atol=0.0051)
         assert await market.history_flags(SINCE) == []
@@ -224,7 +224,7 @@ async def test_the_symbol_of_a_report_is_the_one_of_its_day(press: Press, tmp_pa
     )
     async with serving(archive_files(press, rows)) as server, web_door(server.root, tmp_path) as market:
         found = await market.daily_bars(share("NEWNAME"), press.sessions[0], LAST)
-    truth = next(one for one in press.shares if one.symbol == "NEWNAME").truth[:, 3]
+    truth = next(entry for entry in press.shares if entry.symbol == "NEWNAME").truth[:, 3]
     before = found.sessions < np.datetime64(july, "D")
     np.testing.assert_allclose(found.close[~before], truth[~before], atol=0.0051)
     np.testing.assert_allclose(found.close[before], 0.9 * truth[before], atol=0.0051)
@@ -260,9 +260,9 @@ def test_every_real_event_is_listed_by_the_reports_of_its_days() -> None:
 
 async def test_five_years_of_real_bars_load_with_all_actions_while_the_site_refuses(tmp_path: Path) -> None:
     first, last = date(2020, 1, 1), date(2025, 6, 30)
-    events = [one for one in real_events() if first < one.ex_date <= last]
-    truths = real_histories(frozenset(sorted({one.symbol for one in events})[:24]))
-    own = {symbol: [one for one in events if one.symbol == symbol] for symbol in truths}
+    events = [event for event in real_events() if first < event.ex_date <= last]
+    truths = real_histories(frozenset(sorted({event.symbol for event in events})[:24]))
+    own = {symbol: [event for event in events if event.symbol == symbol] for symbol in truths}
     raw = {symbol: unadjusted(truth, own[symbol]) for symbol, truth in truths.items()}
     sessions: list[date] = NSE.sessions(date(2019, 12, 16), last).tolist()
     files = dict(bulletins(raw, sessions[sessions.index(date(2020, 1, 1)) :]))
@@ -270,7 +270,7 @@ async def test_five_years_of_real_bars_load_with_all_actions_while_the_site_refu
     async with serving(files) as server:
         url = f"{server.root}/api/{{first:%Y}}"
         async with web_door(server.root, tmp_path, evening(last), actions_url=url) as market:
-            listed = {one.symbol: one for one in await market.instruments()}
+            listed = {instrument.symbol: instrument for instrument in await market.instruments()}
             applied = 0
             for symbol, truth in truths.items():
                 if f"NSE:{symbol}" not in listed:

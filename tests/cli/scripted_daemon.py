@@ -153,4 +153,4 @@ def configuration(folder: Path, port: int, text: str = "") -> Path:
 
 async def call(*arguments: object) -> int:
     """Run a verb beside the loop that serves it; gives the exit code."""
-    return await asyncio.to_thread(main, [str(one) for one in arguments])
+    return await asyncio.to_thread(main, [str(argument) for argument in arguments])

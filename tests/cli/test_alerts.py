@@ -83,7 +83,9 @@ async def test_status_has_a_line_about_alerts(tmp_path: Path, capsys: Capture) -
     daemon.said = status(alerts=said)
     async with serving(tmp_path, sources(daemon)) as path:
         assert await call("status", "--config", path) == EXIT_OK
-    line = next(one for one in capsys.readouterr().out.splitlines() if one.startswith("alerts"))
+    line = next(
+        splitline for splitline in capsys.readouterr().out.splitlines() if splitline.startswith("alerts")
+    )
     assert line == (
         "alerts   mail; telegram lacks the secret x; 2 on their way; 1 given up in the last day: "
         "see `vcpd alerts`"

@@ -216,7 +216,7 @@ async def test_setups_are_filtered_where_they_are(tmp_path: Path, capsys: Captur
             == EXIT_OK
         )
         found = json.loads(capsys.readouterr().out)
-        assert [one["symbol"] for one in found["items"]] == ["NSE:AAA"]
+        assert [item["symbol"] for item in found["items"]] == ["NSE:AAA"]
         assert (found["as_of"], found["count"], found["groups"]["setup"]) == ("2025-06-30", 1, 2)
         assert (
             await call("setups", "--sort", "symbol", "--order", "desc", "--all", "--config", path) == EXIT_OK
@@ -273,7 +273,7 @@ async def test_screen_explain_and_risk_ask_the_daemon_where_no_file_is_named(
 ) -> None:
     async with serving(tmp_path, sources(setups=SETUPS)) as path:
         assert await call("screen", "--json", "--symbol", "aaa", "--config", path) == EXIT_OK
-        assert [one["symbol"] for one in json.loads(capsys.readouterr().out)] == ["NSE:AAA"]
+        assert [load["symbol"] for load in json.loads(capsys.readouterr().out)] == ["NSE:AAA"]
         assert await call("explain", "AAA", "--config", path) == EXIT_OK
         assert "NSE:AAA after 2025-06-30" in capsys.readouterr().out
         assert await call("explain", "ZZZ", "--config", path) == EXIT_BAD_INPUT

@@ -61,7 +61,7 @@ def _free_port() -> int:
 
 async def _findings(capsys: Capture, path: Path) -> tuple[int, dict[str, Any]]:
     code = await call("doctor", "--json", "--config", path)
-    return code, {one["name"]: one for one in json.loads(capsys.readouterr().out)}
+    return code, {load["name"]: load for load in json.loads(capsys.readouterr().out)}
 
 
 async def test_a_fresh_machine_is_well_and_what_is_still_to_come_is_a_note(
@@ -129,18 +129,18 @@ def test_secrets_that_others_may_read_are_found(tmp_path: Path, name: str) -> No
     secret.parent.mkdir(parents=True, mode=0o700)
     secret.write_text("hush", encoding="utf-8")
     secret.chmod(0o640)
-    bad = [one for one in check_machine(_patient(tmp_path)) if one.good is False]
-    assert f"chmod 600 {secret}" in [one.remedy for one in bad]
+    bad = [finding for finding in check_machine(_patient(tmp_path)) if finding.good is False]
+    assert f"chmod 600 {secret}" in [finding.remedy for finding in bad]
     assert "hush" not in str(bad)
     secret.chmod(0o600)
     (tmp_path / "state").chmod(0o700)
-    assert [one for one in check_machine(_patient(tmp_path)) if one.good is False] == []
+    assert [finding for finding in check_machine(_patient(tmp_path)) if finding.good is False] == []
 
 
 def test_a_state_directory_that_others_may_enter_is_found(tmp_path: Path) -> None:
     (tmp_path / "state").mkdir()
     (tmp_path / "state").chmod(0o755)  # whatever umask an earlier command has left
-    (bad,) = [one for one in check_machine(_patient(tmp_path)) if one.good is False]
+    (bad,) = [finding for finding in check_machine(_patient(tmp_path)) if finding.good is False]
     assert bad.remedy == f"chmod 700 {tmp_path / 'state'}"
 
 
@@ -149,7 +149,9 @@ def test_missing_credentials_of_a_real_market_are_named(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     path.write_text(text, encoding="utf-8")
     (bad,) = [
-        one for one in check_machine(DoctorContext(load_configuration(path, {}), NOW)) if one.good is False
+        finding
+        for finding in check_machine(DoctorContext(load_configuration(path, {}), NOW))
+        if finding.good is False
     ]
     assert "[kite] api_key and kite_api_secret" in bad.text
 
@@ -235,7 +237,7 @@ async def test_who_may_not_look_is_told_to_be_somebody_else() -> None:
         patient.state_dir.mkdir()
         os.seteuid(NOBODY)
         try:
-            found = {one.name: one for one in check_machine(patient)}
+            found = {finding.name: finding for finding in check_machine(patient)}
             database = await check_database(patient)
         finally:
             os.seteuid(0)
@@ -260,7 +262,7 @@ async def test_a_market_whose_date_is_odd_is_still_looked_at(
         patient = _patient(
             tmp_path, f'market = "bhavcopy"\n[bhavcopy]\narchive_root = "{url}"\nactions_url = ""\n'
         )
-        found = {one.name: one for one in await check_market(patient)}
+        found = {finding.name: finding for finding in await check_market(patient)}
     assert found["market"].good
     assert found["clock"].good is good
 
@@ -287,6 +289,6 @@ async def test_the_source_of_corporate_actions_that_answers_is_named(
         url = f"http://127.0.0.1:{server.port}"
         section = f'[bhavcopy]\narchive_root = "{url}"\nactions_url = "{url}/api"\n'
         patient = _patient(tmp_path, f'market = "bhavcopy"\n{section}')
-        found = {one.name: one for one in await check_market(patient)}
+        found = {finding.name: finding for finding in await check_market(patient)}
     assert found["corporate actions"].good is good
     assert found["corporate actions"].text.endswith(text)

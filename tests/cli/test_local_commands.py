@@ -41,7 +41,7 @@ def test_screen_gives_every_symbol_with_its_stable_keys(bars: Path, capsys: Capt
     assert list(listing) == ["as_of", "count", "groups", "items"]
     found = listing["items"]
     assert len(found) == listing["count"] == 8
-    assert all(one.keys() >= SETUP_KEYS and one["as_of"] == str(LAST) for one in found)
+    assert all(entry.keys() >= SETUP_KEYS and entry["as_of"] == str(LAST) for entry in found)
 
 
 def test_the_json_of_one_symbol_is_a_list_of_its_judgement(bars: Path, capsys: Capture) -> None:
@@ -119,7 +119,7 @@ def test_a_history_leaves_out_by_name_what_is_doubtful_in_its_span(
 
 def test_risk_scores_the_whole_file(bars: Path, capsys: Capture) -> None:
     assert _run("risk", "--bars", bars, "--json") == EXIT_OK
-    assert all(one["score"] is not None for one in json.loads(capsys.readouterr().out))
+    assert all(load["score"] is not None for load in json.loads(capsys.readouterr().out))
     assert _run("risk", "--bars", bars, "--symbol", "AAC") == EXIT_OK
     assert "AAC" in capsys.readouterr().out
 
@@ -156,7 +156,7 @@ def test_charts_are_written_by_the_name_of_the_file(bars: Path, tmp_path: Path, 
     assert _run("chart", "AAA", "--bars", bars, "-o", painted, "--as-of", "2025-05-30") == EXIT_OK
     assert drawn.read_text(encoding="utf-8").startswith(("<svg", "<?xml"))
     assert painted.read_bytes().startswith(b"\x89PNG")
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["a.png", "a.svg"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "a.svg"]
     assert _run("chart", "AAA", "--bars", bars, "-o", tmp_path / "a.gif") == EXIT_BAD_INPUT
     assert _run("chart", "AAA", "--bars", bars, "-o", tmp_path / "no" / "a.svg") == EXIT_TEMPORARY_FAILURE
     assert "cannot write" in capsys.readouterr().err
@@ -322,9 +322,9 @@ def test_every_doubt_of_the_daemon_is_told(tmp_path: Path, capsys: Capture) -> N
 
 def test_an_index_of_closes_is_a_benchmark(bars: Path, tmp_path: Path, capsys: Capture) -> None:
     index, full = tmp_path / "NIFTY 500.csv", tmp_path / "full.parquet"
-    one = _frame(1, 9, tmp_path).with_columns(symbol=pl.lit("NIFTY 500"))
-    one.write_parquet(full)
-    one.select(Date=pl.col("date"), Close=pl.col("close")).write_csv(index)
+    frame = _frame(1, 9, tmp_path).with_columns(symbol=pl.lit("NIFTY 500"))
+    frame.write_parquet(full)
+    frame.select(Date=pl.col("date"), Close=pl.col("close")).write_csv(index)
     found = []
     for path in (full, index):
         assert _run("screen", "--bars", bars, "--index", path, "--all", "--json") == EXIT_OK

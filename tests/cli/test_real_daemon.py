@@ -33,7 +33,7 @@ async def test_every_verb_that_asks_gets_its_answer(tmp_path: Path, port: int, c
         await daemon.until(lambda status: DONE.items() <= outcomes(status).items(), NIGHT_S)
         assert (await _json(capsys, "status", *config))["state"] == "ready"
         every = (await _json(capsys, "setups", "--all", *config))["items"]
-        based = next(one for one in every if one["pivot"] is not None)
+        based = next(entry for entry in every if entry["pivot"] is not None)
 
         sizing = await _json(capsys, "size", "--symbol", based["symbol"], "--equity", 10**7, *config)
         assert sizing["entry"] == max(based["buy_zone"][0], based["close"])
@@ -41,7 +41,7 @@ async def test_every_verb_that_asks_gets_its_answer(tmp_path: Path, port: int, c
         listed = (await _json(capsys, "setups", *config))["items"]
         crowding = await _json(capsys, "setups", "--crowding", *config)
         members = [member for cluster in crowding["clusters"] for member in cluster["members"]]
-        assert sorted(members) == sorted(one["symbol"] for one in listed)
+        assert sorted(members) == sorted(entry["symbol"] for entry in listed)
 
         assert await call("jobs", "run", "screen", "--session", based["as_of"], *config) == EXIT_OK
         assert f"screen for {based['as_of']}: done" in capsys.readouterr().out

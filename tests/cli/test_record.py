@@ -90,9 +90,9 @@ def recorded(panel: Panel, sessions: Sequence[date], thresholds: Thresholds = FE
     for session in sessions:
         cut = panel.until(session)
         judged = screen_rows(cut, range(len(cut.symbols)), ScreenParams(thresholds=thresholds))
-        for one in EncodedScreenResult.of(judged, cut, thresholds).reported:
+        for setup in EncodedScreenResult.of(judged, cut, thresholds).reported:
             at = datetime(session.year, session.month, session.day, 10, 35, tzinfo=UTC)
-            found.append(msgspec.structs.replace(one, recorded_at=at))
+            found.append(msgspec.structs.replace(setup, recorded_at=at))
     return found
 
 
@@ -122,7 +122,7 @@ def panel() -> Panel:
 @pytest.fixture(scope="module")
 def evenings(panel: Panel) -> list[ReportedSetup]:
     found = recorded(panel, panel.sessions[-4:].tolist())
-    assert [one.symbol for one in found] == [NAME] * len(found)
+    assert [setup.symbol for setup in found] == [NAME] * len(found)
     assert len(found) >= 2
     return found
 
@@ -151,10 +151,10 @@ def test_an_entry_that_the_history_does_not_repeat_is_told_with_both_numbers(
 def test_other_settings_are_a_cause_of_their_own(panel: Panel, evenings: list[ReportedSetup]) -> None:
     stricter = msgspec.structs.replace(FEW, max_final_depth_pct=2.0)
     found = differences(evenings, panel, stricter)
-    assert {one.cause for one in found} == {Cause.VERSION}
-    assert {one.detail for one in found} == {"the history has no base on that session"}
-    older = [msgspec.structs.replace(one, program="0.0.1", pivot=1.0) for one in evenings]
-    assert {one.cause for one in differences(older, panel)} == {Cause.VERSION}
+    assert {difference.cause for difference in found} == {Cause.VERSION}
+    assert {difference.detail for difference in found} == {"the history has no base on that session"}
+    older = [msgspec.structs.replace(evening, program="0.0.1", pivot=1.0) for evening in evenings]
+    assert {difference.cause for difference in differences(older, panel)} == {Cause.VERSION}
 
 
 def test_entries_under_the_former_names_of_the_settings_still_verify(
@@ -164,13 +164,13 @@ def test_entries_under_the_former_names_of_the_settings_still_verify(
     values = {FORMER_KEYS.get(name, name): value for name, value in msgspec.to_builtins(FEW).items()}
     former = hashlib.sha256(canonical_json(values).encode()).hexdigest()[:12]
     assert former != settings_version(FEW)
-    entries = chained([msgspec.structs.replace(one, settings=former, pivot=1.0) for one in evenings])
+    entries = chained([msgspec.structs.replace(evening, settings=former, pivot=1.0) for evening in evenings])
     assert check_chain(entries, entries[-1].hash).faults == ()
     found = compare_with_history(entries, panel, FEW, NSE).differences
-    assert {one.cause for one in found} == {Cause.NOT_FOUND_AGAIN}
+    assert {difference.cause for difference in found} == {Cause.NOT_FOUND_AGAIN}
     stricter = msgspec.structs.replace(FEW, max_final_depth_pct=2.0)
     found = compare_with_history(entries, panel, stricter, NSE).differences
-    assert {one.cause for one in found} == {Cause.VERSION}
+    assert {difference.cause for difference in found} == {Cause.VERSION}
 
 
 def _restated(panel: Panel, factor: float) -> Panel:
@@ -184,20 +184,20 @@ def test_restated_bars_and_provisional_entries_are_causes_of_their_own(
     panel: Panel, evenings: list[ReportedSetup]
 ) -> None:
     halved = _restated(panel, 0.5)
-    assert {one.cause for one in differences(evenings, halved)} == {Cause.RESTATED}
-    early = [msgspec.structs.replace(one, provisional=True) for one in evenings]
-    assert {one.cause for one in differences(early, halved)} == {Cause.PROVISIONAL}
+    assert {difference.cause for difference in differences(evenings, halved)} == {Cause.RESTATED}
+    early = [msgspec.structs.replace(evening, provisional=True) for evening in evenings]
+    assert {difference.cause for difference in differences(early, halved)} == {Cause.PROVISIONAL}
     assert differences(early, panel) == ()
 
 
 def test_symbols_that_are_left_out_now_are_named(panel: Panel, evenings: list[ReportedSetup]) -> None:
     excluded = build_panel(market(), exclusions={NAME: "a step over night"})
-    assert {one.detail for one in differences(evenings, excluded)} == {
+    assert {difference.detail for difference in differences(evenings, excluded)} == {
         "data quality leaves the symbol out: a step over night"
     }
     gone = build_panel(market()[1:])
     found = differences(evenings, gone)
-    assert {one.detail for one in found} == {"the symbol is not in the universe any more"}
+    assert {difference.detail for difference in found} == {"the symbol is not in the universe any more"}
     assert len(found) == len(evenings)
 
 
@@ -212,7 +212,7 @@ def test_entries_whose_bars_are_not_final_yet_wait_and_late_ones_are_counted(
     weeks_later = evenings[-1].recorded_at or datetime.now(UTC)
     late = msgspec.structs.replace(evenings[-1], recorded_at=weeks_later + timedelta(days=21))
     compared = compare_with_history(chained([*evenings, late]), running, FEW, NSE)
-    at_the_end = sum(one.session == panel.sessions[-1].item() for one in (*evenings, late))
+    at_the_end = sum(evening.session == panel.sessions[-1].item() for evening in (*evenings, late))
     assert (compared.not_final, compared.late) == (at_the_end, 1)
     assert compared.differences == ()
 
@@ -225,16 +225,17 @@ async def _fill(evenings: Sequence[ReportedSetup]) -> None:
     database = await Database.open(Secret(os.environ["VCPD_STORE_DSN"]), StoreSettings())
     try:
         instruments = PostgresInstrumentStore(database)
-        listed = [Instrument(one.symbol, 1000 + n) for n, one in enumerate(market())]
+        listed = [Instrument(series.symbol, 1000 + n) for n, series in enumerate(market())]
         await instruments.merge(listed, date(2025, 6, 30))
-        ids = {one.symbol: one.id for one in await instruments.all()}
+        ids = {instrument.symbol: instrument.id for instrument in await instruments.all()}
         spans = {
-            ids[one.symbol]: SessionSpan(one.sessions[0].item(), one.sessions[-1].item()) for one in market()
+            ids[series.symbol]: SessionSpan(series.sessions[0].item(), series.sessions[-1].item())
+            for series in market()
         }
-        table = BarTable.gather((ids[one.symbol], one) for one in market())
+        table = BarTable.gather((ids[series.symbol], series) for series in market())
         await PostgresBarStore(database).merge(table, spans)
-        for session in sorted({one.session for one in evenings}):
-            own = [one for one in evenings if one.session == session]
+        for session in sorted({evening.session for evening in evenings}):
+            own = [evening for evening in evenings if evening.session == session]
             await PostgresSetupStore(database).put(session, [], [], own)
     finally:
         await database.close()

@@ -120,9 +120,9 @@ def test_candidates_are_the_listed_ones_that_the_panel_holds() -> None:
 
 
 def test_chunks_are_joined_with_the_largest_bet_first_and_nothing_lost() -> None:
-    one = Crowding((Cluster(("A",), None, ()),), ("A",), 2.5)
+    report = Crowding((Cluster(("A",), None, ()),), ("A",), 2.5)
     other = Crowding((Cluster(("B", "C"), 0.8, ()), Cluster(("D",), None, ())), (), 2.5)
-    whole = merge_crowding([one, other])
+    whole = merge_crowding([report, other])
     assert [cluster.members for cluster in whole.clusters] == [("B", "C"), ("A",), ("D",)]
     assert (whole.unknown, whole.effective_bets) == (("A",), 2.5)
     large, small = SectorGroup("Steel", ("A", "B", "C"), 0.5), SectorGroup("Power", ("D", "E"), None)

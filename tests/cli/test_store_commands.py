@@ -56,8 +56,8 @@ async def test_what_is_imported_comes_out_again_and_importing_twice_changes_noth
     )
     assert await call("export", "bars", "-o", out, "--config", store) == EXIT_OK
     before, after = (bar_files.read_bars(path).series for path in (bars, out))
-    assert [one.symbol for one in after] == [f"NSE:{one.symbol}" for one in before]
-    assert all((one.records == other.records).all() for one, other in zip(before, after, strict=True))
+    assert [series.symbol for series in after] == [f"NSE:{series.symbol}" for series in before]
+    assert all((series.records == other.records).all() for series, other in zip(before, after, strict=True))
 
 
 async def test_a_file_that_cannot_be_used_does_not_hide_what_was_imported_before(
@@ -144,7 +144,7 @@ async def _fill_verdicts() -> None:
         await PostgresInstrumentStore(database).add([Instrument(name, -1) for name in names], LAST)
         for session in (date(2025, 6, 27), LAST):
             await PostgresSetupStore(database).put(
-                session, [EncodedSetup.of(one) for one in (*listed, none)], []
+                session, [EncodedSetup.of(entry) for entry in (*listed, none)], []
             )
             score = RiskScore(
                 symbol="NSE:M&M",
@@ -334,10 +334,10 @@ async def test_unreadable_rows_are_in_the_quarantine_with_their_cells(
         kept = await PostgresQuarantineStore(database).recent(5)
     finally:
         await database.close()
-    (one,) = [bar for bar in kept if bar.symbol == "NSE:AAA"]
-    assert one.rule is QualityRule.UNREADABLE_ROW
-    assert one.payload["row"] == len(DAYS) + 2
-    assert one.payload["cells"]["high"] == "x"  # type: ignore[index]
+    (kept_bar,) = [bar for bar in kept if bar.symbol == "NSE:AAA"]
+    assert kept_bar.rule is QualityRule.UNREADABLE_ROW
+    assert kept_bar.payload["row"] == len(DAYS) + 2
+    assert kept_bar.payload["cells"]["high"] == "x"  # type: ignore[index]
 
 
 async def test_exported_results_have_one_column_a_value(store: Path, tmp_path: Path) -> None:

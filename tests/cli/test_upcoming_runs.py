@@ -25,8 +25,8 @@ def test_a_year_has_sessions_holidays_and_special_sessions(capsys: Capture) -> N
         "special_sessions"
     ]
     assert "2026-02-01" in year["sessions"]
-    assert "2026-01-26" in [one["date"] for one in year["holidays"]]
-    assert not {one["date"] for one in year["holidays"]} & set(year["sessions"])
+    assert "2026-01-26" in [entry["date"] for entry in year["holidays"]]
+    assert not {entry["date"] for entry in year["holidays"]} & set(year["sessions"])
 
 
 def test_the_owners_additions_are_in_it(tmp_path: Path, capsys: Capture) -> None:
@@ -72,7 +72,7 @@ def test_the_coming_days_as_json(tmp_path: Path, capsys: Capture) -> None:
     assert main(words) == 0
     friday, saturday = json.loads(capsys.readouterr().out)
     assert friday["closed"] is None
-    assert [one["job"] for one in friday["entries"]].count("collect") == 2
+    assert [entry["job"] for entry in friday["entries"]].count("collect") == 2
     assert saturday["closed"] == "Saturday"
 
 

@@ -25,16 +25,19 @@ async def test_new_symbols_are_added_and_missing_ones_marked_as_gone(instruments
     )
     changes = await instruments.merge(listed("NSE:AAA"), TUESDAY)
     assert (changes.added, changes.removed) == ((), ("NSE:BBB",))
-    rows = {one.symbol: one for one in await instruments.all()}
-    assert {symbol: one.listed for symbol, one in rows.items()} == {"NSE:AAA": True, "NSE:BBB": False}
+    rows = {instrument.symbol: instrument for instrument in await instruments.all()}
+    assert {symbol: instrument.listed for symbol, instrument in rows.items()} == {
+        "NSE:AAA": True,
+        "NSE:BBB": False,
+    }
     assert rows["NSE:AAA"].first_seen == MONDAY
 
 
 async def test_a_symbol_keeps_its_id(instruments: InstrumentStore) -> None:
     await instruments.merge(listed("NSE:AAA", "NSE:BBB"), MONDAY)
-    before = {one.symbol: one.id for one in await instruments.all()}
+    before = {instrument.symbol: instrument.id for instrument in await instruments.all()}
     await instruments.merge(listed("NSE:AAA", "NSE:BBB", "NSE:CCC"), TUESDAY)
-    after = {one.symbol: one.id for one in await instruments.all()}
+    after = {instrument.symbol: instrument.id for instrument in await instruments.all()}
     assert {symbol: after[symbol] for symbol in before} == before
     assert len(set(after.values())) == 3
 
@@ -43,7 +46,7 @@ async def test_sectors_are_noted_for_the_named_symbols_only(instruments: Instrum
     await instruments.merge(listed("NSE:AAA", "NSE:BBB"), MONDAY)
     assert await instruments.set_sectors({"NSE:AAA": "Banks", "NSE:ZZZ": "Steel"}) == 1
     assert await instruments.set_sectors({"NSE:AAA": "Banks"}) == 0
-    assert {one.symbol: one.sector for one in await instruments.all()} == {
+    assert {instrument.symbol: instrument.sector for instrument in await instruments.all()} == {
         "NSE:AAA": "Banks",
         "NSE:BBB": None,
     }

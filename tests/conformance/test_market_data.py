@@ -46,12 +46,12 @@ async def market(name: str, tmp_path: Path) -> AsyncIterator[MarketData]:
             yield await stack.enter_async_context(folder_door(files, tmp_path / "history"))
         else:
             listed = [Instrument("NSE:AAA", 1), Instrument("NSE:BBB", 2)]
-            histories = {one.symbol: history(one.symbol) for one in listed}
+            histories = {instrument.symbol: history(instrument.symbol) for instrument in listed}
             yield FakeMarket(Fate(), histories, listed, quoted_session=SESSION)
 
 
 async def test_listed_symbols_are_unique_and_full(market: MarketData) -> None:
-    symbols = [one.symbol for one in await market.instruments()]
+    symbols = [instrument.symbol for instrument in await market.instruments()]
     assert symbols
     assert len(set(symbols)) == len(symbols)
     assert all(symbol.startswith("NSE:") for symbol in symbols)

@@ -31,7 +31,9 @@ async def test_scores_come_back_riskiest_first_unscored_last(risk: RiskStore) ->
     await risk.put(MONDAY, scores)
     assert await risk.for_session() == (MONDAY, [scores[2], scores[1], scores[0]])
     assert await risk.for_session(TUESDAY) == (None, ())
-    assert await risk.summaries(MONDAY) == {one.symbol: RiskSummary(one.score, one.band) for one in scores}
+    assert await risk.summaries(MONDAY) == {
+        score.symbol: RiskSummary(score.score, score.band) for score in scores
+    }
 
 
 async def test_a_session_scored_again_shows_only_the_new_scores(risk: RiskStore) -> None:
@@ -43,7 +45,7 @@ async def test_a_session_scored_again_shows_only_the_new_scores(risk: RiskStore)
 async def test_a_symbols_scores_come_newest_first(risk: RiskStore) -> None:
     await risk.put(TUESDAY, [risk_of("NSE:AAA", TUESDAY, 50.0)])
     await risk.put(MONDAY, [risk_of("NSE:AAA", MONDAY, 40.0)])
-    assert [(one.as_of, one.score) for one in await risk.for_symbol("NSE:AAA")] == [
+    assert [(score.as_of, score.score) for score in await risk.for_symbol("NSE:AAA")] == [
         (TUESDAY, 50.0),
         (MONDAY, 40.0),
     ]

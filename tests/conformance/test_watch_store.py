@@ -23,7 +23,7 @@ SYMBOLS = ("NSE:AAA", "NSE:BBB")
 async def watch(adapter: str, database: Database) -> WatchStore:
     """A store that knows both symbols, and a base of the first one."""
     if adapter == "fake":
-        return FakeWatchStore(listed={one.symbol: one for one in listed(*SYMBOLS)})
+        return FakeWatchStore(listed={instrument.symbol: instrument for instrument in listed(*SYMBOLS)})
     await instruments_of(database, *SYMBOLS)
     await PostgresSetupStore(database).put(MONDAY, [], [base_of(MONDAY, FOUND)])
     return PostgresWatchStore(database)
@@ -39,7 +39,7 @@ async def test_an_event_of_a_kind_and_session_is_kept_once(watch: WatchStore) ->
 
 async def test_instruments_are_found_by_symbol(watch: WatchStore) -> None:
     found = await watch.instruments(["NSE:BBB", "NSE:NOBODY"])
-    assert {symbol: one.token for symbol, one in found.items()} == {"NSE:BBB": 1001}
+    assert {symbol: instrument.token for symbol, instrument in found.items()} == {"NSE:BBB": 1001}
 
 
 async def test_the_newest_curve_of_a_symbol_is_kept(watch: WatchStore) -> None:

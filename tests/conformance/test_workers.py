@@ -63,7 +63,7 @@ async def test_a_row_that_kills_its_worker_is_named_and_the_others_are_computed(
     failed: list[FailedSymbol] = []
     parts = await workers.map_panel(exit_at, panel, [DEADLY_ROW], failed_symbols=failed)
     assert flatten(parts) == [row for row in range(12) if row != DEADLY_ROW]
-    assert [(one.symbol, one.row) for one in failed] == [(f"NSE:S{DEADLY_ROW:03}", DEADLY_ROW)]
+    assert [(symbol.symbol, symbol.row) for symbol in failed] == [(f"NSE:S{DEADLY_ROW:03}", DEADLY_ROW)]
 
 
 async def test_without_a_list_for_them_a_failed_row_raises(workers: Workers, panel: PanelReference) -> None:

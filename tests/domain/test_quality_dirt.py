@@ -20,7 +20,9 @@ def dirt(name: str) -> BarFile:
 
 def flags_of(name: str, *, is_index: bool = False) -> list[QualityFlag]:
     return [
-        flag for one in dirt(name).series for flag in flag_series(one, days=SESSIONS.days, is_index=is_index)
+        flag
+        for series in dirt(name).series
+        for flag in flag_series(series, days=SESSIONS.days, is_index=is_index)
     ]
 
 

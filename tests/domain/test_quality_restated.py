@@ -57,14 +57,18 @@ def test_every_really_restated_history_is_noticed() -> None:
     SBCL's old bars alone were changed, those before an action seven months earlier.
     """
     before = bar_files.read_bars(real_data("restated_before_2023-05-22.parquet")).series
-    after = {one.symbol: one for one in bar_files.read_bars(real_data("restated_after.parquet")).series}
-    ends = [BarSeries(one.symbol, one.records[-10:]) for one in before]
-    assert sum(is_restated(one, after[one.symbol]) for one in before) == len(before) == 101
-    assert [one.symbol for one in ends if not is_restated(one, after[one.symbol])] == ["SBCL"]
-    (late,) = (restated_sessions(one, after[one.symbol]) for one in before if one.symbol == "SBCL")
+    after = {
+        series.symbol: series for series in bar_files.read_bars(real_data("restated_after.parquet")).series
+    }
+    ends = [BarSeries(series.symbol, series.records[-10:]) for series in before]
+    assert sum(is_restated(series, after[series.symbol]) for series in before) == len(before) == 101
+    assert [end.symbol for end in ends if not is_restated(end, after[end.symbol])] == ["SBCL"]
+    (late,) = (
+        restated_sessions(series, after[series.symbol]) for series in before if series.symbol == "SBCL"
+    )
     assert late[-1].item() == date(2022, 10, 11)
 
 
 def test_an_unchanged_history_is_never_called_restated() -> None:
     after = bar_files.read_bars(real_data("restated_after.parquet")).series
-    assert not any(is_restated(one, one) for one in after)
+    assert not any(is_restated(series, series) for series in after)

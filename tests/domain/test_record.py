@@ -77,9 +77,9 @@ def test_the_hash_is_sha_256_over_the_hash_before_and_the_canonical_json() -> No
 
 
 def test_canonical_json_does_not_depend_on_the_order_of_keys() -> None:
-    one = msgspec.structs.replace(reported(), gates=dict(reversed([*reported().gates.items()])))
-    assert canonical_json(one) == canonical_json(reported())
-    assert msgspec.json.decode(canonical_json(one), type=ReportedSetup) == reported()
+    reordered = msgspec.structs.replace(reported(), gates=dict(reversed([*reported().gates.items()])))
+    assert canonical_json(reordered) == canonical_json(reported())
+    assert msgspec.json.decode(canonical_json(reordered), type=ReportedSetup) == reported()
 
 
 def test_the_content_is_the_same_whenever_it_was_recorded() -> None:

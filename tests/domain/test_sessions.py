@@ -56,8 +56,8 @@ def test_every_special_session_needs_its_entry() -> None:
     """A special session is on a weekend, on a holiday, or has hours of its own."""
     plain = [
         day
-        for day, one in NSE.special_sessions.items()
-        if day.weekday() < 5 and day not in NSE.holidays and one.closes == time(15, 30)
+        for day, special in NSE.special_sessions.items()
+        if day.weekday() < 5 and day not in NSE.holidays and special.closes == time(15, 30)
     ]
     assert plain == []
 

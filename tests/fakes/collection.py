@@ -112,13 +112,15 @@ class FakeInstrumentStore:
     async def merge(self, listed: Sequence[Instrument], as_of: date) -> InstrumentChanges:
         await self.fate.checkpoint()
         known = {row.symbol: row for row in self.rows}
-        added = [one for one in listed if one.symbol not in known]
-        gone = known.keys() - {one.symbol for one in listed}
+        added = [instrument for instrument in listed if instrument.symbol not in known]
+        gone = known.keys() - {instrument.symbol for instrument in listed}
         self.rows = [msgspec.structs.replace(row, listed=row.symbol not in gone) for row in self.rows]
         first = len(self.rows) + 1
-        self.rows += [StoredInstrument(first + n, one, True, as_of, as_of) for n, one in enumerate(added)]
+        self.rows += [
+            StoredInstrument(first + n, instrument, True, as_of, as_of) for n, instrument in enumerate(added)
+        ]
         await self.fate.checkpoint()
-        return InstrumentChanges(tuple(one.symbol for one in added), tuple(sorted(gone)))
+        return InstrumentChanges(tuple(instrument.symbol for instrument in added), tuple(sorted(gone)))
 
     async def set_sectors(self, sectors: Mapping[str, str]) -> int:
         await self.fate.checkpoint()

@@ -111,18 +111,22 @@ class FakeOutbox:
 
     async def counts(self, since: datetime) -> OutboxCounts:
         every = self.deliveries.values()
-        given_up = sum(one.given_up_at is not None and one.given_up_at >= since for one in every)
-        return OutboxCounts(sum(one.is_open for one in every), given_up)
+        given_up = sum(
+            delivery.given_up_at is not None and delivery.given_up_at >= since for delivery in every
+        )
+        return OutboxCounts(sum(delivery.is_open for delivery in every), given_up)
 
     async def delete_before(self, instant: datetime) -> int:
         old = [
             number
             for number, added_at in self.added_at.items()
-            if added_at < instant and not any(one.is_open for one in self._deliveries_of(number))
+            if added_at < instant and not any(delivery.is_open for delivery in self._deliveries_of(number))
         ]
         for number in old:
             del self.alerts[number], self.added_at[number]
-        self.deliveries = {key: one for key, one in self.deliveries.items() if key[0] in self.alerts}
+        self.deliveries = {
+            key: delivery for key, delivery in self.deliveries.items() if key[0] in self.alerts
+        }
         return len(old)
 
     async def latch(self, name: str, now: datetime) -> datetime:
@@ -140,7 +144,7 @@ class FakeOutbox:
 
     def _attempted(self, channel: str, ids: Sequence[int], reason: str) -> list[FakeDelivery]:
         """The deliveries that are still open, one attempt further."""
-        tried = [one for number in ids if (one := self.deliveries[number, channel]).is_open]
+        tried = [delivery for number in ids if (delivery := self.deliveries[number, channel]).is_open]
         for delivery in tried:
             delivery.attempts += 1
             delivery.reason = reason
@@ -151,7 +155,7 @@ class FakeOutbox:
         return [self.deliveries[key] for key in keys]
 
     def _stored(self, number: int) -> StoredAlert:
-        deliveries = tuple(one.status() for one in self._deliveries_of(number))
+        deliveries = tuple(delivery.status() for delivery in self._deliveries_of(number))
         return StoredAlert(
             id=number, told_at=self.added_at[number], alert=self.alerts[number], deliveries=deliveries
         )

@@ -21,11 +21,11 @@ class SetupsBySession(ABC):
 
     async def listed(self, session: date | None = None) -> tuple[date | None, Sequence[Setup]]:
         judged, setups = await self.for_session(session)
-        return judged, [one for one in setups if one.is_listed]
+        return judged, [setup for setup in setups if setup.is_listed]
 
     async def for_symbol(self, symbol: str, session: date | None = None) -> tuple[date | None, Setup | None]:
         judged, setups = await self.for_session(session)
-        return judged, next((one for one in setups if one.symbol == symbol), None)
+        return judged, next((setup for setup in setups if setup.symbol == symbol), None)
 
     async def count(self, session: date) -> int:
         return len((await self.for_session(session))[1])
@@ -52,9 +52,11 @@ class FakeSetupStore(SetupsBySession):
         bases: Sequence[Base],
         reported: Sequence[ReportedSetup] = (),
     ) -> None:
-        refuse_unknown(self.known, [*(one.symbol for one in verdicts), *(base.symbol for base in bases)])
-        decoded = [decode_result(one.text, Setup, one.symbol) for one in verdicts]
-        self.by_session[as_of] = sorted(decoded, key=lambda one: (-one.score, one.symbol))
+        refuse_unknown(
+            self.known, [*(verdict.symbol for verdict in verdicts), *(base.symbol for base in bases)]
+        )
+        decoded = [decode_result(verdict.text, Setup, verdict.symbol) for verdict in verdicts]
+        self.by_session[as_of] = sorted(decoded, key=lambda setup: (-setup.score, setup.symbol))
         for base in bases:
             kept = self.bases.get((base.symbol, base.anchor_date))
             if kept is None or kept.last_judged <= base.last_judged:
@@ -76,9 +78,9 @@ class FakeRiskStore:
     by_session: dict[date, Sequence[RiskScore]] = field(default_factory=dict)
 
     async def put(self, as_of: date, scores: Sequence[RiskScore]) -> None:
-        refuse_unknown(self.known, [one.symbol for one in scores])
+        refuse_unknown(self.known, [score.symbol for score in scores])
         self.by_session[as_of] = sorted(
-            scores, key=lambda one: (one.score is None, -(one.score or 0.0), one.symbol)
+            scores, key=lambda score: (score.score is None, -(score.score or 0.0), score.symbol)
         )
 
     async def for_session(self, session: date | None = None) -> tuple[date | None, Sequence[RiskScore]]:
@@ -86,11 +88,11 @@ class FakeRiskStore:
 
     async def summaries(self, session: date) -> Mapping[str, RiskSummary]:
         _, scores = await self.for_session(session)
-        return {one.symbol: RiskSummary(one.score, one.band) for one in scores}
+        return {score.symbol: RiskSummary(score.score, score.band) for score in scores}
 
     async def for_symbol(self, symbol: str) -> Sequence[RiskScore]:
         newest_first = sorted(self.by_session, reverse=True)
-        return [one for day in newest_first for one in self.by_session[day] if one.symbol == symbol]
+        return [score for day in newest_first for score in self.by_session[day] if score.symbol == symbol]
 
 
 T = TypeVar("T")

@@ -36,13 +36,13 @@ class FakeWatchStore:
         return len(self.kept) - before
 
     async def events_of(self, session: date) -> Sequence[LiveEvent]:
-        return [one for one in self.kept if one.session == session]
+        return [event for event in self.kept if event.session == session]
 
     async def curves(self) -> Sequence[StoredVolumeCurve]:
         return list(self.stored_curves)
 
     async def put_curve(self, curve: StoredVolumeCurve) -> None:
-        self.stored_curves = [one for one in self.stored_curves if one.symbol != curve.symbol] + [curve]
+        self.stored_curves = [entry for entry in self.stored_curves if entry.symbol != curve.symbol] + [curve]
 
 
 @dataclass

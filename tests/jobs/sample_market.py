@@ -133,15 +133,15 @@ def build_sample_market(
 ) -> SampleMarket:
     """A town that lists what it has histories of, with the index beside."""
     fate = Fate()
-    by_symbol = {one.symbol: one for one in histories}
+    by_symbol = {series.symbol: series for series in histories}
     by_symbol.setdefault(INDEX.symbol, history(INDEX.symbol, price=20_000.0))
     listed = [INDEX] + [
         Instrument(symbol, 10 + n, segment=NSE_EXCHANGE.name)
         for n, symbol in enumerate(by_symbol)
         if symbol != INDEX.symbol
     ]
-    stored = [StoredInstrument(n + 1, one) for n, one in enumerate(listed)]
-    bars = FakeBarStore(fate, {one.id: one.symbol for one in stored})
+    stored = [StoredInstrument(n + 1, instrument) for n, instrument in enumerate(listed)]
+    bars = FakeBarStore(fate, {instrument.id: instrument.symbol for instrument in stored})
     quarantine = FakeQuarantineStore(fate)
     panels = FakePanelStore(fate, bars, quarantine)
     market = FakeMarket(fate, by_symbol, listed, quoted_session=quoted)

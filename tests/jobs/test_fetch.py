@@ -44,12 +44,12 @@ class Shelf:
         assert self.inside == 1, "two batches at once"
         for _ in range(5):
             await asyncio.sleep(0)
-        self.batches.append([one.instrument_id for one in deliveries])
+        self.batches.append([delivery.instrument_id for delivery in deliveries])
         self.inside -= 1
 
     @property
     def recent_prompt(self) -> list[int]:
-        return sorted(one for batch in self.batches for one in batch)
+        return sorted(number for batch in self.batches for number in batch)
 
 
 class FullShelf(Shelf):

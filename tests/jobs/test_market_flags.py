@@ -37,7 +37,7 @@ async def refreshed(*sources: FakeFlagSource) -> list[str]:
     for source in sources:
         await replace(market.panel_refresh, history_flags=source)(SESSION, Progress())
     flags = await market.quarantine.flags()
-    return [one.symbol for one in flags if one.rule is QualityRule.ACTION_NOT_APPLIED]
+    return [raised.symbol for raised in flags if raised.rule is QualityRule.ACTION_NOT_APPLIED]
 
 
 async def test_the_market_s_flags_are_kept_for_symbols_of_the_panel_alone() -> None:

@@ -256,12 +256,14 @@ async def test_killed_at_any_instant_and_run_again_the_rows_are_the_same() -> No
 async def test_really_restated_histories_are_noticed_from_a_few_days() -> None:
     """Of 101 histories published again after splits and bonuses, each is replaced, each bar as now given."""
     before = bar_files.read_bars(real_data("restated_before_2023-05-22.parquet")).series
-    after = {one.symbol: one for one in bar_files.read_bars(real_data("restated_after.parquet")).series}
+    after = {
+        series.symbol: series for series in bar_files.read_bars(real_data("restated_after.parquet")).series
+    }
     last = date(2023, 5, 22)
-    chosen = [one for one in before if len(one) > 60][:40]
+    chosen = [series for series in before if len(series) > 60][:40]
     town = build_sample_market(chosen, now=datetime(2023, 5, 22, 10, 5, tzinfo=UTC))
     await town.collect()(context(last))
-    town.market.histories |= {one.symbol: after[one.symbol] for one in chosen}
+    town.market.histories |= {series.symbol: after[series.symbol] for series in chosen}
     town.clock.at = datetime(2023, 5, 23, 2, 50, tzinfo=UTC)
     result = await town.reconcile()(context(date(2023, 5, 23)))
     assert result.counts["restated"] == len(chosen)

@@ -56,7 +56,7 @@ async def test_every_symbol_of_the_panel_gets_a_verdict() -> None:
     town, setups = await _collected(), FakeSetupStore()
     result = await _screen(town, setups)(context(SESSION, "screen"))
     assert result.outcome is Outcome.DONE
-    assert sorted(one.symbol for one in setups.by_session[SESSION]) == sorted(town.panels.panel.symbols)
+    assert sorted(setup.symbol for setup in setups.by_session[SESSION]) == sorted(town.panels.panel.symbols)
     assert result.counts["judged"] == len(town.panels.panel.symbols)
 
 
@@ -75,12 +75,12 @@ async def test_what_is_reported_goes_into_the_record_with_the_time_and_the_bars(
     monkeypatch.setattr(record, "is_reported", lambda _: True)
     town, setups = await _collected(), FakeSetupStore()
     await _screen(town, setups)(context(SESSION, "screen"))
-    assert sorted(one.symbol for one in setups.reported) == sorted(town.panels.panel.symbols)
-    one = setups.reported[0]
-    assert (one.session, one.recorded_at, one.provisional) == (SESSION, town.clock.at, False)
-    assert (one.program, one.settings) == (__version__, record.settings_version(Thresholds()))
+    assert sorted(setup.symbol for setup in setups.reported) == sorted(town.panels.panel.symbols)
+    reported = setups.reported[0]
+    assert (reported.session, reported.recorded_at, reported.provisional) == (SESSION, town.clock.at, False)
+    assert (reported.program, reported.settings) == (__version__, record.settings_version(Thresholds()))
     panel = town.panels.panel
-    assert one.bars == record.BarsDigest.of(panel, panel.row_of(one.symbol))
+    assert reported.bars == record.BarsDigest.of(panel, panel.row_of(reported.symbol))
 
 
 async def test_without_bars_of_the_session_the_screen_fails_and_says_what_to_do() -> None:
@@ -97,8 +97,8 @@ async def test_a_symbol_that_kills_its_worker_costs_only_itself() -> None:
     town.workers.poisoned = frozenset({"NSE:S3"})
     await _screen(town, setups)(context(SESSION, "screen"))
     await _risk(town, scores)(context(SESSION, "risk"))
-    verdicts = {one.symbol: one.reason for one in setups.by_session[SESSION]}
-    reasons = {one.symbol: one.reason for one in scores.by_session[SESSION]}
+    verdicts = {setup.symbol: setup.reason for setup in setups.by_session[SESSION]}
+    reasons = {score.symbol: score.reason for score in scores.by_session[SESSION]}
     assert verdicts.pop("NSE:S3") == reasons.pop("NSE:S3") == "kills its worker"
     assert set(verdicts.values()) == {None}
     assert set(reasons.values()) == {None}
@@ -111,7 +111,7 @@ async def test_the_running_session_is_swept_before_it_is_screened() -> None:
     town.market.quoted_session = date(2025, 7, 1)
     await _screen(town, setups)(context(date(2025, 7, 1), "screen"))
     verdicts = setups.by_session[date(2025, 7, 1)]
-    assert {one.provisional for one in verdicts if one.reason is None} == {True}
+    assert {verdict.provisional for verdict in verdicts if verdict.reason is None} == {True}
 
 
 @pytest.mark.parametrize(("hour", "share"), [(6, 0.36), (10, 1.0)])

@@ -62,7 +62,9 @@ async def test_member_lists_and_sector_lists_both_tell_and_the_market_is_overrul
 
 async def test_a_sector_list_adds_no_members(tmp_path: Path) -> None:
     (tmp_path / "nifty.csv").write_text(INDEX_LIST, encoding="utf-8")
-    store = FakeInstrumentStore(Fate(), [StoredInstrument(n, one) for n, one in enumerate(LISTED)])
+    store = FakeInstrumentStore(
+        Fate(), [StoredInstrument(n, instrument) for n, instrument in enumerate(LISTED)]
+    )
     universe = Universe(UniverseSettings(sectors=("nifty.csv",)), store, tmp_path, NSE_EXCHANGE)
     assert len((await universe.current()).shares) == len(LISTED)
 

@@ -25,11 +25,11 @@ LISTED = (
     Instrument("NSE:NIFTY 500", 5, segment="INDICES", series="INDEX"),
     Instrument("NSE:NIFTY BANK", 6, segment="INDICES", series="INDEX"),
 )
-STORED = tuple(StoredInstrument(number, one) for number, one in enumerate(LISTED))
+STORED = tuple(StoredInstrument(number, instrument) for number, instrument in enumerate(LISTED))
 
 
 def names(stored: tuple[StoredInstrument, ...]) -> list[str]:
-    return [one.symbol for one in stored]
+    return [instrument.symbol for instrument in stored]
 
 
 def test_by_default_every_plain_share_and_the_two_indices() -> None:
@@ -99,9 +99,11 @@ def test_the_real_list_gives_shares_without_suffixed_series() -> None:
         real_data("instruments/kite_instruments_NSE_2025-09.csv").read_bytes(), "NSE", 0.05
     )
     chosen = select_universe(
-        [StoredInstrument(n, one) for n, one in enumerate(listed)], UniverseSettings(), NSE_EXCHANGE
+        [StoredInstrument(n, instrument) for n, instrument in enumerate(listed)],
+        UniverseSettings(),
+        NSE_EXCHANGE,
     )
-    shares = {one.instrument.trading_symbol for one in chosen.shares}
+    shares = {share.instrument.trading_symbol for share in chosen.shares}
     assert {"INFY", "RELIANCE", "BAJAJ-AUTO", "M&M"} <= shares
     assert not any(symbol.endswith(("-BE", "-SM", "-SG", "-N0", "-GB")) for symbol in shares)
     assert len(chosen.indices) == 2
@@ -135,7 +137,7 @@ async def test_a_list_that_lost_most_instruments_is_believed_the_second_time() -
     """Nothing is marked as gone because one answer was cut short."""
     stored = [StoredInstrument(n, Instrument(f"NSE:S{n}", n)) for n in range(1_200)]
     store = FakeInstrumentStore(Fate(), stored)
-    market = FakeMarket(Fate(), {}, [one.instrument for one in stored[:200]])
+    market = FakeMarket(Fate(), {}, [instrument.instrument for instrument in stored[:200]])
     job = SyncInstruments(market, store)
     doubted = await job(context(date(2025, 6, 30), "instruments"))
     assert doubted.outcome is Outcome.FAILED

@@ -166,7 +166,7 @@ async def test_nothing_is_lost_to_a_store_that_is_away() -> None:
         post.feed.tell(("NSE:AAA", 100.5, 100))
         post.feed.tell(("NSE:AAA", 100.5, 900))
         await until(lambda: len(post.notifier.published) == 2)
-        assert [one.kind.value for one in post.store.kept] == ["breakout_unconfirmed", "breakout"]
+        assert [event.kind.value for event in post.store.kept] == ["breakout_unconfirmed", "breakout"]
         assert post.notifier.kinds == ["breakout_unconfirmed", "breakout"]
 
 
@@ -186,7 +186,7 @@ async def test_recorded_kinds_that_nobody_is_told_of() -> None:
         await post.until_following()
         post.feed.tell(("NSE:AAA", 106.0, 800))
         await until(lambda: len(post.store.kept) == 2)
-        assert [one.kind for one in post.store.kept] == [EventKind.BREAKOUT, EventKind.EXTENDED]
+        assert [event.kind for event in post.store.kept] == [EventKind.BREAKOUT, EventKind.EXTENDED]
         assert post.notifier.kinds == ["breakout"]
 
 

@@ -59,5 +59,9 @@ def test_a_base_found_by_that_screen_waits_for_the_evening() -> None:
 
 def test_a_candidate_needs_an_instrument_that_the_exchange_lists() -> None:
     choice = select_candidates([base_of(verdict()), base_of(verdict("NSE:GONE"))], {}, TODAY, SETTINGS)
-    (one,) = with_instruments(choice, {"NSE:AAA": Instrument("NSE:AAA", TOKENS["NSE:AAA"])})
-    assert (one.key[0], one.volume_average, one.setup.as_of) == ("NSE:AAA", 1_000.0, YESTERDAY)
+    (candidate,) = with_instruments(choice, {"NSE:AAA": Instrument("NSE:AAA", TOKENS["NSE:AAA"])})
+    assert (candidate.key[0], candidate.volume_average, candidate.setup.as_of) == (
+        "NSE:AAA",
+        1_000.0,
+        YESTERDAY,
+    )

@@ -27,7 +27,7 @@ BEFORE = OPENS - timedelta(hours=20)
 
 
 def kinds(board: CandidateTracker, *told: tuple[str, float, float]) -> list[EventKind]:
-    return [one.kind for one in board.update(prices(*told), NOON)]
+    return [event.kind for event in board.update(prices(*told), NOON)]
 
 
 def test_a_breakout_with_volume_on_course_is_seen_with_its_numbers() -> None:
@@ -56,7 +56,7 @@ def test_an_unknown_average_confirms_nothing() -> None:
 def test_the_first_minutes_project_nothing_but_count_what_is_traded() -> None:
     board, at = board_of(candidate(), candidate("NSE:BBB")), OPENS + timedelta(minutes=2)
     seen = board.update(prices(("NSE:AAA", 101.0, 300), ("NSE:BBB", 101.0, 1_400)), at)
-    assert [(one.symbol, one.kind) for one in seen] == [
+    assert [(event.symbol, event.kind) for event in seen] == [
         ("NSE:AAA", EventKind.BREAKOUT_UNCONFIRMED),
         ("NSE:BBB", EventKind.BREAKOUT),
     ]
@@ -171,7 +171,9 @@ ticks = st.tuples(
 @given(st.lists(st.lists(ticks, max_size=5), max_size=12))
 def test_looking_only_at_what_matters_misses_nothing(frames: "list[list[tuple[str, float, float]]]") -> None:
     """A board that judges every single price sees the same."""
-    quick, thorough = (board_of(*(candidate(one) for one in ("NSE:AAA", "NSE:BBB", "NSE:CCC"))) for _ in "12")
+    quick, thorough = (
+        board_of(*(candidate(name) for name in ("NSE:AAA", "NSE:BBB", "NSE:CCC"))) for _ in "12"
+    )
     for frame in frames:
         thorough._always_evaluate[:] = True
         assert quick.update(prices(*frame), NOON) == thorough.update(prices(*frame), NOON)

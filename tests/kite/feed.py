@@ -24,7 +24,9 @@ def full_packet(token: int, price: float, volume: int = 1_000, traded_at: int = 
 
 
 def framed(*packets: bytes) -> bytes:
-    return struct.pack(">H", len(packets)) + b"".join(struct.pack(">H", len(one)) + one for one in packets)
+    return struct.pack(">H", len(packets)) + b"".join(
+        struct.pack(">H", len(packet)) + packet for packet in packets
+    )
 
 
 @dataclass(eq=False)

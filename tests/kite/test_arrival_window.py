@@ -40,7 +40,7 @@ def _arrivals(rate: float, margin_pct: float, trips_s: list[tuple[float, float]]
 def most_in_a_window(arrivals_s: list[float], length_s: float = 1.0) -> int:
     """The largest count in any half-open window of `length_s`."""
     ordered = sorted(arrivals_s)
-    return max(sum(1 for other in ordered if 0 <= other - one < length_s) for one in ordered)
+    return max(sum(1 for other in ordered if 0 <= other - value < length_s) for value in ordered)
 
 
 @given(st.integers(1, 12), st.lists(st.floats(0.0, 0.009), min_size=1, max_size=60))

@@ -139,7 +139,7 @@ async def test_instruments_are_decoded_elsewhere(exchange: Exchange, tmp_path: P
     async with door_to(exchange, tmp_path) as door:
         door.client._compute = compute
         listed = await door.client.instruments()
-    assert [one.symbol for one in listed] == ["NSE:INFY"]
+    assert [instrument.symbol for instrument in listed] == ["NSE:INFY"]
     assert used == [decode_instruments]  # a module-level function, as workers need it
 
 

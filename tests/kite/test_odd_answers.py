@@ -99,5 +99,5 @@ async def test_a_login_in_the_middle_of_work_does_not_end_it(exchange: Exchange,
 
     exchange.script.append(overtaken)
     assert len(await door.client.daily_bars(INFY, DAY, DAY)) == 1
-    sent = [one.headers["Authorization"] for one in exchange.requested if one.method == "GET"]
+    sent = [asked.headers["Authorization"] for asked in exchange.requested if asked.method == "GET"]
     assert sent == [f"token publickey:{ACCESS_TOKEN}", "token publickey:anothertoken"]

@@ -73,11 +73,13 @@ async def opened(
 async def _everything(client: KiteClient) -> dict[str, object]:
     """The list, all histories and all quotes, as plain values that compare."""
     listed = await client.instruments()
-    histories = await asyncio.gather(*(client.daily_bars(one, FIRST_DAY, LAST_SESSION) for one in listed))
-    quotes = await client.quotes([one.symbol for one in listed])
+    histories = await asyncio.gather(
+        *(client.daily_bars(instrument, FIRST_DAY, LAST_SESSION) for instrument in listed)
+    )
+    quotes = await client.quotes([instrument.symbol for instrument in listed])
     return {
         "listed": list(listed),
-        "histories": {one.symbol: one.records.tobytes() for one in histories},
+        "histories": {history.symbol: history.records.tobytes() for history in histories},
         "quotes": quotes,
     }
 
@@ -95,10 +97,10 @@ async def test_the_sandboxs_market_comes_through_the_door(market: SimulatedMarke
     """Instruments, indices, bars in order and quotes that agree with the last bar."""
     async with opened(market, tmp_path, WIDE) as (client, _):
         listed = await client.instruments()
-        equity = next(one for one in listed if one.series == "EQ")
+        equity = next(instrument for instrument in listed if instrument.series == "EQ")
         bars = await client.daily_bars(equity, FIRST_DAY, LAST_SESSION)
         quotes = await client.quotes([equity.symbol, "NSE:NOBODY"])
-    assert any(one.is_index for one in listed)
+    assert any(instrument.is_index for instrument in listed)
     assert bars.last_session == LAST_SESSION
     assert (np.diff(bars.sessions).astype(int) > 0).all()
     assert set(quotes) == {equity.symbol}
@@ -112,8 +114,10 @@ async def test_a_backfill_keeps_the_rate_and_is_never_refused(
     """At the real limits of the exchange: zero 429, and the rate but for what a busy machine costs."""
     async with opened(market, tmp_path, RateSettings()) as (client, sandbox):
         listed = await client.instruments()
-        wanted = [one for one in listed if one.series == "EQ"][:13]
-        await asyncio.gather(*(client.daily_bars(one, FIRST_DAY, LAST_SESSION) for one in wanted))
+        wanted = [instrument for instrument in listed if instrument.series == "EQ"][:13]
+        await asyncio.gather(
+            *(client.daily_bars(instrument, FIRST_DAY, LAST_SESSION) for instrument in wanted)
+        )
         counted = sandbox.exchange.limiter.statistics()
     assert sum(int(lane["refused"] or 0) for lane in counted.values()) == 0
     assert counted["historical"]["max_in_one_second"] == 3
@@ -140,10 +144,10 @@ async def test_each_fault_is_lived_through(kind: FaultKind, market: SimulatedMar
     faults = FaultSettings(rate=0.4, seed=2, kinds=(kind,), hang_s=1.0, drip_s=1.0)
     async with opened(market, tmp_path / "calm", WIDE) as (client, _):
         listed = await client.instruments()
-        calm = await client.quotes([one.symbol for one in listed])
+        calm = await client.quotes([instrument.symbol for instrument in listed])
     async with opened(market, tmp_path / "faulty", WIDE, faults=faults) as (client, sandbox):
         assert list(await client.instruments()) == list(listed)
-        assert await client.quotes([one.symbol for one in listed]) == calm
-        for one in listed[:4]:
-            assert len(await client.daily_bars(one, FIRST_DAY, LAST_SESSION)) > 0
+        assert await client.quotes([instrument.symbol for instrument in listed]) == calm
+        for instrument in listed[:4]:
+            assert len(await client.daily_bars(instrument, FIRST_DAY, LAST_SESSION)) > 0
         assert sandbox.exchange.faults.injected

@@ -80,11 +80,11 @@ async def subscribed(market: SimulatedMarket, folder: Path) -> AsyncIterator[Sub
             automatic=SandboxLogin(http),
         )
         door = KiteTickerConnector(http, kite.ticker_root, session, ticking, WallClock())
-        one = Subscriber(
+        subscriber = Subscriber(
             KiteClient(transport, session, NSE_EXCHANGE), KiteTicker(door, ticking, WallClock()), sandbox
         )
-        running = asyncio.create_task(one.ticker.run(one.deliver))
-        yield one
+        running = asyncio.create_task(subscriber.ticker.run(subscriber.deliver))
+        yield subscriber
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
     await sandbox.close()
@@ -92,40 +92,40 @@ async def subscribed(market: SimulatedMarket, folder: Path) -> AsyncIterator[Sub
 
 async def test_feed_and_quotes_tell_the_same(market: SimulatedMarket, tmp_path: Path) -> None:
     """Price and volume of every share, at an instant that stands still."""
-    async with subscribed(market, tmp_path) as one:
-        shares = [listed for listed in await one.client.instruments() if not listed.is_index][:20]
-        one.ticker.subscribe([share.token for share in shares])
-        await one.until(FeedState.LIVE)
-        quotes = await one.client.quotes([share.symbol for share in shares])
+    async with subscribed(market, tmp_path) as subscriber:
+        shares = [listed for listed in await subscriber.client.instruments() if not listed.is_index][:20]
+        subscriber.ticker.subscribe([share.token for share in shares])
+        await subscriber.until(FeedState.LIVE)
+        quotes = await subscriber.client.quotes([share.symbol for share in shares])
         async with asyncio.timeout(DEADLINE_S):
-            while len(one.last) < len(quotes):  # noqa: ASYNC110 - it has no other way to say so
+            while len(subscriber.last) < len(quotes):  # noqa: ASYNC110 - it has no other way to say so
                 await asyncio.sleep(0.02)
-        told = {share.symbol: one.last[share.token] for share in shares if share.symbol in quotes}
+        told = {share.symbol: subscriber.last[share.token] for share in shares if share.symbol in quotes}
         assert told == {symbol: (quote.last_price, quote.volume) for symbol, quote in quotes.items()}
 
 
 async def test_a_line_that_falls_silent_is_replaced(market: SimulatedMarket, tmp_path: Path) -> None:
     """Mute: the socket stays open and says nothing, not even a heartbeat."""
-    async with subscribed(market, tmp_path) as one:
-        one.ticker.subscribe([(await one.client.instruments())[5].token])
-        await one.until(FeedState.LIVE)
-        faults = one.sandbox.exchange.faults
+    async with subscribed(market, tmp_path) as subscriber:
+        subscriber.ticker.subscribe([(await subscriber.client.instruments())[5].token])
+        await subscriber.until(FeedState.LIVE)
+        faults = subscriber.sandbox.exchange.faults
         faults.replace(msgspec.structs.replace(faults.settings, ticker=(TickerFault.MUTE,)))
-        await one.until(FeedState.CONNECTING)
-        assert one.ticker.status().mute == 1
+        await subscriber.until(FeedState.CONNECTING)
+        assert subscriber.ticker.status().mute == 1
         faults.replace(FaultSettings())
-        await one.until(FeedState.LIVE)
+        await subscriber.until(FeedState.LIVE)
 
 
 async def test_a_session_ended_elsewhere_is_renewed_and_the_feed_comes_back(
     market: SimulatedMarket, tmp_path: Path
 ) -> None:
     """Logged in elsewhere: the feed is cut; the next request finds out, renews, and the feed follows."""
-    async with subscribed(market, tmp_path) as one:
-        listed = await one.client.instruments()
-        one.ticker.subscribe([listed[5].token])
-        await one.until(FeedState.LIVE)
-        one.sandbox.exchange._account.end_session()
-        await one.until(FeedState.LOGIN_DUE)
-        await one.client.quotes([listed[5].symbol])
-        await one.until(FeedState.LIVE)
+    async with subscribed(market, tmp_path) as subscriber:
+        listed = await subscriber.client.instruments()
+        subscriber.ticker.subscribe([listed[5].token])
+        await subscriber.until(FeedState.LIVE)
+        subscriber.sandbox.exchange._account.end_session()
+        await subscriber.until(FeedState.LOGIN_DUE)
+        await subscriber.client.quotes([listed[5].symbol])
+        await subscriber.until(FeedState.LIVE)

@@ -83,56 +83,56 @@ async def bench(tokens: Sequence[int] = (INFY,), clock: Clock | None = None) -> 
     async with open_feed() as feed, aiohttp.ClientSession() as http:
         session = FakeSession()
         door = KiteTickerConnector(http, feed.root, cast("KiteSession", session), SETTINGS, pace)
-        one = Bench(feed, KiteTicker(door, SETTINGS, pace), session)
-        one.ticker.subscribe(tokens)
-        running = asyncio.create_task(one.ticker.run(one.deliver))
+        case = Bench(feed, KiteTicker(door, SETTINGS, pace), session)
+        case.ticker.subscribe(tokens)
+        running = asyncio.create_task(case.ticker.run(case.deliver))
         try:
-            yield one
+            yield case
         finally:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
-        assert one.ticker.status().connections == 0
+        assert case.ticker.status().connections == 0
 
 
 async def test_it_subscribes_in_mode_full_and_delivers_in_order() -> None:
-    async with bench([INFY, TCS]) as one:
-        client = await one.feed.client()
+    async with bench([INFY, TCS]) as case:
+        client = await case.feed.client()
         assert client.query == {"api_key": "key", "access_token": TOKEN}
         await until(lambda: client.in_mode("full") == {INFY, TCS} == client.followed())
         await client.send(HEARTBEAT, framed(full_packet(INFY, 101.5), full_packet(TCS, 99.0)))
         await client.send(framed(full_packet(INFY, 102.0)))
-        await until(lambda: len(one.seen) == 3)
-        assert one.seen == [(INFY, 101.5), (TCS, 99.0), (INFY, 102.0)]
-        status = one.ticker.status()
+        await until(lambda: len(case.seen) == 3)
+        assert case.seen == [(INFY, 101.5), (TCS, 99.0), (INFY, 102.0)]
+        status = case.ticker.status()
         assert (status.state, status.ticks, status.instruments) == (FeedState.LIVE, 3, 2)
 
 
 async def test_other_candidates_change_the_subscription_and_not_the_line() -> None:
-    async with bench([INFY, TCS]) as one:
-        client = await one.feed.client()
+    async with bench([INFY, TCS]) as case:
+        client = await case.feed.client()
         await until(lambda: client.followed() == {INFY, TCS})
-        one.ticker.subscribe([TCS, SBIN])
+        case.ticker.subscribe([TCS, SBIN])
         await until(lambda: client.followed() == {TCS, SBIN})
         assert {"a": "unsubscribe", "v": [INFY]} in client.commands
-        assert one.feed.knocks == 1
+        assert case.feed.knocks == 1
 
 
 async def test_a_line_that_breaks_comes_back_with_its_subscription() -> None:
-    async with bench([INFY, TCS]) as one:
-        first = await one.feed.client()
+    async with bench([INFY, TCS]) as case:
+        first = await case.feed.client()
         await until(lambda: first.followed() == {INFY, TCS})
         await first.socket.close()
-        second = await one.feed.client(1)
+        second = await case.feed.client(1)
         await until(lambda: second.in_mode("full") == {INFY, TCS})
-        assert one.ticker.status().reconnects == 1
+        assert case.ticker.status().reconnects == 1
 
 
 async def test_a_renewed_login_opens_the_line_anew_with_the_same_subscription() -> None:
-    async with bench([INFY]) as one:
-        first = await one.feed.client()
+    async with bench([INFY]) as case:
+        first = await case.feed.client()
         await first.send(HEARTBEAT)
-        one.session.current = token_of("another-token")
-        second = await one.feed.client(1)
+        case.session.current = token_of("another-token")
+        second = await case.feed.client(1)
         assert second.query["access_token"] == "another-token"
         await until(lambda: second.followed() == {INFY})
         await until(lambda: first.gone)
@@ -141,29 +141,29 @@ async def test_a_renewed_login_opens_the_line_anew_with_the_same_subscription() 
 async def test_a_mute_line_is_noticed_within_the_limit_and_opened_anew() -> None:
     """By a clock moved by hand: eight seconds of silence are borne, the ninth is not."""
     clock = FakeClock(sleep=Sleep.WAITS)
-    async with bench([INFY], clock) as one:
-        client = await one.feed.client()
+    async with bench([INFY], clock) as case:
+        client = await case.feed.client()
         await client.send(HEARTBEAT)
-        await one.until_live()
+        await case.until_live()
         await clock.advance(8)
-        assert one.ticker.status().mute == 0
+        assert case.ticker.status().mute == 0
         await clock.advance(1)
-        await until(lambda: one.ticker.status().reason == "mute for 9 s")
-        assert one.ticker.status().mute == 1
+        await until(lambda: case.ticker.status().reason == "mute for 9 s")
+        assert case.ticker.status().mute == 1
         await clock.advance(1)
-        await until(lambda: len(one.feed.clients) == 2)
+        await until(lambda: len(case.feed.clients) == 2)
 
 
 async def test_heartbeats_alone_keep_a_line_alive() -> None:
     clock = FakeClock(sleep=Sleep.WAITS)
-    async with bench([INFY], clock) as one:
-        client = await one.feed.client()
+    async with bench([INFY], clock) as case:
+        client = await case.feed.client()
         for _ in range(6):
-            heard = one.ticker.status().frames
+            heard = case.ticker.status().frames
             await client.send(HEARTBEAT)
-            await until(lambda heard=heard: one.ticker.status().frames > heard)  # type: ignore[misc]
+            await until(lambda heard=heard: case.ticker.status().frames > heard)  # type: ignore[misc]
             await clock.advance(5)
-        assert one.feed.knocks == 1
+        assert case.feed.knocks == 1
 
 
 async def test_a_refusal_waits_for_another_login_without_a_storm() -> None:
@@ -190,53 +190,53 @@ async def test_a_refusal_waits_for_another_login_without_a_storm() -> None:
 
 
 async def test_without_a_login_it_waits_and_says_so() -> None:
-    async with bench([INFY]) as one:
-        (await one.feed.client()).gone = True
-        one.session.current = None
-        await until(lambda: one.ticker.status().state is FeedState.LOGIN_DUE)
-        assert one.ticker.status().reason == "no login yet; log in at /login"
-        one.session.current = token_of("after login")
-        assert (await one.feed.client(1)).query["access_token"] == "after login"
+    async with bench([INFY]) as case:
+        (await case.feed.client()).gone = True
+        case.session.current = None
+        await until(lambda: case.ticker.status().state is FeedState.LOGIN_DUE)
+        assert case.ticker.status().reason == "no login yet; log in at /login"
+        case.session.current = token_of("after login")
+        assert (await case.feed.client(1)).query["access_token"] == "after login"
 
 
 async def test_garbage_is_counted_and_survived() -> None:
-    async with bench([INFY]) as one:
-        client = await one.feed.client()
+    async with bench([INFY]) as case:
+        client = await case.feed.client()
         whole = framed(full_packet(INFY, 101.0))
         await client.send(whole[:50], b"\x00\x07abc", whole)
         await client.socket.send_str("no json")
         await client.socket.send_str('{"type": "error", "data": "Invalid mode"}')
-        await until(lambda: one.seen == [(INFY, 101.0)] and one.ticker.status().garbage == 3)
-        assert one.feed.knocks == 1
+        await until(lambda: case.seen == [(INFY, 101.0)] and case.ticker.status().garbage == 3)
+        assert case.feed.knocks == 1
 
 
 async def test_nothing_but_garbage_opens_the_line_anew() -> None:
-    async with bench([INFY]) as one:
-        client = await one.feed.client()
+    async with bench([INFY]) as case:
+        client = await case.feed.client()
         for _ in range(60):
             await client.send(b"\x00\x02garbage")
-        await one.feed.client(1)
+        await case.feed.client(1)
 
 
 async def test_a_server_that_throws_everybody_out_is_asked_less_and_less() -> None:
-    async with bench([INFY]) as one:
-        client = await one.feed.client()
-        one.feed.status = 503
+    async with bench([INFY]) as case:
+        client = await case.feed.client()
+        case.feed.status = 503
         await client.socket.close()
-        await until(lambda: one.feed.knocks >= 4)
-        assert one.ticker.status().reason == "ticker: the market answered 503"
-        assert one.ticker.status().state is FeedState.CONNECTING
+        await until(lambda: case.feed.knocks >= 4)
+        assert case.ticker.status().reason == "ticker: the market answered 503"
+        assert case.ticker.status().state is FeedState.CONNECTING
 
 
 async def test_no_secret_in_any_word_of_it() -> None:
     """The address holds the token, and errors of the library hold the address: neither comes out."""
     with structlog.testing.capture_logs() as said:
-        async with bench([INFY]) as one:
+        async with bench([INFY]) as case:
             for status in (403, 500, 429):
-                one.feed.status = status
-                one.session.current = token_of(f"{TOKEN}-{status}")
-                await until(lambda status=status: str(status) in one.ticker.status().reason)  # type: ignore[misc]
-                assert TOKEN not in one.ticker.status().reason
+                case.feed.status = status
+                case.session.current = token_of(f"{TOKEN}-{status}")
+                await until(lambda status=status: str(status) in case.ticker.status().reason)  # type: ignore[misc]
+                assert TOKEN not in case.ticker.status().reason
     assert said
     assert TOKEN not in str(said)
 
@@ -273,7 +273,7 @@ def test_whatever_frames_come_together_the_sound_one_is_read(frames: "list[bytes
     line = TickerConnection("1", cast("Any", None), SETTINGS, fast_clock(), TickerCounters())
     sound = framed(full_packet(INFY, 123.45, volume=77), full_packet(TCS, 1.0))
     mixed = [*frames[:at], sound, *frames[at:]]
-    read = list(line._decode([one for one in mixed if len(one) > 1]))
+    read = list(line._decode([block for block in mixed if len(block) > 1]))
     pairs = [pair for prices in read for pair in zip(prices.tokens, prices.last_price, strict=True)]
     assert (INFY, 123.45) in pairs
     assert all(np.isfinite(price) for _, price in pairs)

@@ -32,7 +32,9 @@ from vcpd.kite.ticker_protocol import (
 
 def framed(*packets: bytes) -> bytes:
     """A frame as the exchange sends it."""
-    return struct.pack(">H", len(packets)) + b"".join(struct.pack(">H", len(one)) + one for one in packets)
+    return struct.pack(">H", len(packets)) + b"".join(
+        struct.pack(">H", len(packet)) + packet for packet in packets
+    )
 
 
 def _sample(name: str) -> tuple[RecordArray, dict[str, Any]]:
@@ -206,7 +208,7 @@ def test_prices_are_what_the_whole_decoding_tells_of_shares(frames: list[list[by
     ticks = [tick for frame in raw for tick in decode_frame(frame).records if not np.isnan(tick["volume"])]
     prices = decode_prices(raw)
     told = [prices.tokens, prices.last_price, prices.volume, prices.previous_close, prices.traded_at]
-    seen = sorted(zip(*(one.tolist() for one in told), strict=True), key=str)
+    seen = sorted(zip(*(array.tolist() for array in told), strict=True), key=str)
     names = ("token", "last_price", "volume", "close", "last_trade_at")
     assert seen == sorted((tuple(tick[name].item() for name in names) for tick in ticks), key=str)
 

@@ -46,14 +46,14 @@ def _listing(*rows: str) -> bytes:
 
 def test_the_real_list_is_read_whole() -> None:
     """8,361 lines: identity, series by suffix, indices, ticks that divide."""
-    listed = {one.symbol: one for one in decode_listing(real_data(DUMP).read_bytes())}
+    listed = {instrument.symbol: instrument for instrument in decode_listing(real_data(DUMP).read_bytes())}
     assert len(listed) == 8361
-    series = Counter(one.series for one in listed.values())
+    series = Counter(instrument.series for instrument in listed.values())
     assert (series["SG"], series["SM"], series["BE"], series["INDEX"]) == (3684, 413, 172, 117)
     assert listed["NSE:BAJAJ-AUTO"].series == "EQ"
     assert listed["NSE:NIFTY 50"].is_index
-    assert min(one.tick_size for one in listed.values()) > 0
-    assert min(one.lot_size for one in listed.values()) > 0
+    assert min(instrument.tick_size for instrument in listed.values()) > 0
+    assert min(instrument.lot_size for instrument in listed.values()) > 0
 
 
 def test_a_gzipped_list_is_the_same_list() -> None:
@@ -68,7 +68,7 @@ def test_the_vendors_sample_lists_are_read() -> None:
     assert listed[0].symbol == "NSE:CENTRALBK-BE"
     assert listed[0].series == "BE"
     everything = decode_listing(real_data("kite_mocks/instruments_all.csv").read_bytes(), "BSE")
-    assert {one.exchange for one in everything} == {"BSE"}
+    assert {instrument.exchange for instrument in everything} == {"BSE"}
 
 
 def test_values_travel_to_and_from_a_worker() -> None:

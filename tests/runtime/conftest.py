@@ -24,7 +24,7 @@ def left_behind() -> LeftBehind:
 
     def tell() -> list[psutil.Process]:
         now = psutil.Process().children(recursive=True)
-        return [one for one in now if one not in others and not others & set(_parents(one))]
+        return [process for process in now if process not in others and not others & set(_parents(process))]
 
     return tell
 

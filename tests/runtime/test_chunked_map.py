@@ -35,7 +35,7 @@ def test_exactly_the_culprits_are_given_up(n_rows: int, chunk: int, deadly: set[
 
     asyncio.run(main())
     culprits = {row for row in deadly if row < n_rows}
-    assert {one.row for one in mapping.failed_rows} == culprits
+    assert {row.row for row in mapping.failed_rows} == culprits
     assert [row for part in mapping.results for row in part] == [
         r for r in range(n_rows) if r not in culprits
     ]

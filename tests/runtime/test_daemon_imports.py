@@ -68,7 +68,7 @@ def test_the_collector_leaves_alone_what_was_there() -> None:
     kept = [[number] for number in range(1000)]
     try:
         freeze_gc()
-        assert not any(one is kept for one in gc.get_objects())
+        assert not any(entry is kept for entry in gc.get_objects())
         assert gc.get_freeze_count() > 1000
     finally:
         gc.unfreeze()

@@ -21,12 +21,12 @@ def test_the_daemon_and_its_children_are_seen() -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
         shown = asyncio.run(system.snapshot())
         assert shown is not None
-        assert child.pid in {one.pid for one in shown.children}
+        assert child.pid in {child.pid for child in shown.children}
         assert child.stdin is not None
         child.stdin.close()
     after = asyncio.run(system.snapshot())
     assert after is not None
-    assert child.pid not in {one.pid for one in after.children}
+    assert child.pid not in {child.pid for child in after.children}
     assert after.daemon.resident_mb > 10
     assert after.daemon.threads >= 1
     assert after.open_files >= 3

@@ -71,7 +71,7 @@ async def test_a_deadly_symbol_costs_only_itself(
     failed_symbols: list[FailedSymbol] = []
     parts = await pool.map_panel(task, panel, [13], failed_symbols=failed_symbols)
     assert flatten(parts) == [row for row in range(40) if row != 13]
-    assert [(one.symbol, one.row) for one in failed_symbols] == [("NSE:S013", 13)]
+    assert [(symbol.symbol, symbol.row) for symbol in failed_symbols] == [("NSE:S013", 13)]
     assert reason in failed_symbols[0].reason
 
 
@@ -80,7 +80,7 @@ async def test_two_deadly_symbols_are_both_found(start_pool: StartPool, panel: P
     pool = await start_pool(SMALL)
     failed_symbols: list[FailedSymbol] = []
     parts = await pool.map_panel(panels.exit_at, panel, [3, 12], failed_symbols=failed_symbols)
-    assert sorted(one.row for one in failed_symbols) == [3, 12]
+    assert sorted(symbol.row for symbol in failed_symbols) == [3, 12]
     assert len(flatten(parts)) == 38
 
 

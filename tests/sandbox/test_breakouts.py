@@ -33,8 +33,8 @@ def test_every_resolved_base_has_its_breakout(
         if base.resolution == "breakout" and base.resolved_on is not None and base.resolved_on >= FIRST
     }
     assert len(planted) > 15
-    assert {(one.symbol, one.session) for one in breakouts} == planted
-    assert [one.session for one in breakouts] == sorted(one.session for one in breakouts)
+    assert {(breakout.symbol, breakout.session) for breakout in breakouts} == planted
+    assert [breakout.session for breakout in breakouts] == sorted(breakout.session for breakout in breakouts)
 
 
 def test_the_price_crosses_the_pivot_at_the_told_second(
@@ -42,15 +42,17 @@ def test_the_price_crosses_the_pivot_at_the_told_second(
 ) -> None:
     """A second before, nothing of the day stands above the pivot; then the last price does."""
     inside = 0
-    for one in breakouts:
-        quote = market.quotes([one.symbol], one.crossed_at + timedelta(milliseconds=1))[one.symbol]
-        assert quote.last > one.pivot
-        if one.crossed_at - NSE.open_close(one.session)[0] <= ONE_SECOND:
+    for breakout in breakouts:
+        quote = market.quotes([breakout.symbol], breakout.crossed_at + timedelta(milliseconds=1))[
+            breakout.symbol
+        ]
+        assert quote.last > breakout.pivot
+        if breakout.crossed_at - NSE.open_close(breakout.session)[0] <= ONE_SECOND:
             continue
         inside += 1
-        assert quote.last == pytest.approx(one.price, abs=0.051)
-        before = market.quotes([one.symbol], one.crossed_at - ONE_SECOND)[one.symbol]
-        assert before.high <= one.pivot
+        assert quote.last == pytest.approx(breakout.price, abs=0.051)
+        before = market.quotes([breakout.symbol], breakout.crossed_at - ONE_SECOND)[breakout.symbol]
+        assert before.high <= breakout.pivot
     assert inside >= 0.6 * len(breakouts)
 
 
@@ -59,15 +61,19 @@ def test_a_breakout_ends_above_its_pivot_on_volume(
 ) -> None:
     """The evening's bar is the told one, closes over the pivot and trades far more than the days before."""
     listings = {row.symbol: row for row in market.listings(ist("2026-07-15T18:00"))}
-    for one in breakouts:
-        evening = ist(f"{one.session}T18:00")
-        series = market.bars(listings[one.symbol].token, evening)
+    for breakout in breakouts:
+        evening = ist(f"{breakout.session}T18:00")
+        series = market.bars(listings[breakout.symbol].token, evening)
         assert series is not None
         last = series.records[-1]
-        assert (last["high"], last["close"], last["volume"]) == (one.high, one.close, one.volume)
-        assert one.token == listings[one.symbol].token
-        assert one.close > one.pivot
-        assert one.volume > 1.35 * series.volume[-51:-1].mean()
+        assert (last["high"], last["close"], last["volume"]) == (
+            breakout.high,
+            breakout.close,
+            breakout.volume,
+        )
+        assert breakout.token == listings[breakout.symbol].token
+        assert breakout.close > breakout.pivot
+        assert breakout.volume > 1.35 * series.volume[-51:-1].mean()
 
 
 def test_the_volume_shows_while_it_breaks_out(
@@ -76,8 +82,8 @@ def test_the_volume_shows_while_it_breaks_out(
     """An hour after the open a breakout's volume is already well beyond what the hour usually has."""
     listings = {row.symbol: row for row in market.listings(ist("2026-07-15T18:00"))}
     surges = []
-    for one in breakouts:
-        series = market.bars(listings[one.symbol].token, ist(f"{one.session}T10:15"))
+    for breakout in breakouts:
+        series = market.bars(listings[breakout.symbol].token, ist(f"{breakout.session}T10:15"))
         assert series is not None
         surges.append(series.volume[-1] / (0.25 * series.volume[-51:-1].mean()))
     assert np.median(surges) > 1.8
@@ -87,8 +93,8 @@ async def test_breakouts_are_told_over_http(
     start: Start, clock: FakeClock, breakouts: list[KnownBreakout]
 ) -> None:
     """Without dates those of today, with `from` and `to` those of the span; a wrong date is refused."""
-    one = breakouts[-1]
-    clock.at = ist(f"{one.session}T09:00")
+    latest = breakouts[-1]
+    clock.at = ist(f"{latest.session}T09:00")
     url = f"{(await start()).url}/sandbox/breakouts"
     async with aiohttp.ClientSession() as http:
         async with http.get(url) as response:
@@ -97,8 +103,8 @@ async def test_breakouts_are_told_over_http(
             assert len((await response.json())["data"]) == len(breakouts)
         async with http.get(url, params={"from": "yesterday"}) as response:
             assert response.status == 400
-    assert one.symbol in {each["symbol"] for each in today}
-    assert set(today[0]) == set(one.__struct_fields__)
+    assert latest.symbol in {each["symbol"] for each in today}
+    assert set(today[0]) == set(latest.__struct_fields__)
 
 
 def test_given_bars_have_no_planted_breakouts() -> None:

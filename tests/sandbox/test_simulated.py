@@ -32,8 +32,8 @@ def series_of(market: SimulatedMarket, listing: MarketListing, at: datetime) -> 
     return series
 
 
-def same(one: BarSeries, other: BarSeries) -> bool:
-    return one.records.tobytes() == other.records.tobytes()
+def same(series: BarSeries, other: BarSeries) -> bool:
+    return series.records.tobytes() == other.records.tobytes()
 
 
 def test_the_same_seed_gives_the_same_bytes(market: SimulatedMarket) -> None:
@@ -159,7 +159,9 @@ def test_indices_follow_the_market_factor(market: SimulatedMarket) -> None:
     assert np.corrcoef(moves, np.diff(np.log(wide.close)))[0, 1] > 0.9
     full = [series_of(market, row, NEXT_MORNING) for row in equities(market, NEXT_MORNING)]
     correlations = [
-        np.corrcoef(moves, np.diff(np.log(one.close)))[0, 1] for one in full if len(one) == len(fifty)
+        np.corrcoef(moves, np.diff(np.log(series.close)))[0, 1]
+        for series in full
+        if len(series) == len(fifty)
     ]
     assert np.max(correlations) > 0.4
 
@@ -172,12 +174,12 @@ def test_some_names_are_young_some_were_suspended(market: SimulatedMarket) -> No
     assert len(listed) == 100
     assert len(equities(market, ist("2024-02-01T12:00"))) == 100
     histories = [series_of(market, row, NEXT_MORNING) for row in listed]
-    young = [one for one in histories if one.sessions[0] > np.datetime64("2021-01-10")]
+    young = [history for history in histories if history.sessions[0] > np.datetime64("2021-01-10")]
     assert len(young) >= 3
-    assert all(len(one) <= 500 for one in young)
+    assert all(len(series) <= 500 for series in young)
     calendar = NSE.sessions(date(2021, 1, 1), LAST_SESSION)
-    whole = [len(calendar) - np.searchsorted(calendar, one.sessions[0]) for one in histories]
-    holes = [expected - len(one) for expected, one in zip(whole, histories, strict=True)]
+    whole = [len(calendar) - np.searchsorted(calendar, history.sessions[0]) for history in histories]
+    holes = [expected - len(series) for expected, series in zip(whole, histories, strict=True)]
     assert 1 <= sum(hole >= 10 for hole in holes) <= 25
 
 

@@ -14,9 +14,14 @@ async def test_the_door_decodes_every_answer(start: Start) -> None:
         instruments = decode_instruments(
             (await kite.get("/instruments/NSE", **{"Accept-Encoding": "gzip"}))[1], "NSE", 0.05
         )
-        plain = [one for one in instruments if one.series == "EQ" and not one.is_index]
+        plain = [
+            instrument for instrument in instruments if instrument.series == "EQ" and not instrument.is_index
+        ]
         assert len(plain) == SETTINGS.symbols
-        assert {one.symbol for one in instruments if one.is_index} == {"NSE:NIFTY 50", "NSE:NIFTY 500"}
+        assert {instrument.symbol for instrument in instruments if instrument.is_index} == {
+            "NSE:NIFTY 50",
+            "NSE:NIFTY 500",
+        }
         first = plain[0]
         path = f"/instruments/historical/{first.token}/day?from=2025-07-01&to=2026-07-15"
         bars = decode_daily_bars((await kite.get(path))[1], first.symbol)

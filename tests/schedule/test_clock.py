@@ -23,7 +23,7 @@ EVENING = ("collect", "screen", "risk")
 async def collecting(clock: LoopClock, table: RunTable, newest_bar: date | None = None) -> Daemon:
     """A daemon at 20:00 on Friday in the midst of a long collection of that evening."""
     policies = default_policies()
-    table.settle({name: one for name, one in policies.items() if name not in EVENING}, clock.now())
+    table.settle({name: policy for name, policy in policies.items() if name not in EVENING}, clock.now())
     daemon = Daemon(clock, table, policies, newest_bar=newest_bar)
     daemon.work.takes_s["collect"] = 1200.0
     daemon.start()

@@ -232,7 +232,7 @@ def test_heavy_jobs_take_turns_by_priority() -> None:
         daemon.start()
         await clock.sleep_until(ist(f"{MONDAY}T12:05"))
         reasons = {
-            job.name: [one.waits_for for one in job.waiting] for job in daemon.scheduler.snapshot().jobs
+            job.name: [status.waits_for for status in job.waiting] for job in daemon.scheduler.snapshot().jobs
         }
         assert reasons == {
             "first": [],
@@ -277,7 +277,7 @@ def test_a_heavy_job_waits_for_memory_and_says_so() -> None:
         daemon.start()
         await clock.sleep_until(ist(f"{MONDAY}T12:30"))
         waiting = daemon.scheduler.snapshot().jobs[0].waiting
-        assert {one.waits_for for one in waiting} == {"memory 97 % used, mark 92 %"}
+        assert {status.waits_for for status in waiting} == {"memory 97 % used, mark 92 %"}
         daemon.pressure = MachineLoad(cpu_load_per_core=9.0)
         await clock.sleep(10)
         waiting = daemon.scheduler.snapshot().jobs[0].waiting

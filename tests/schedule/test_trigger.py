@@ -106,7 +106,7 @@ def test_ticks_ascend_and_read_the_same_backwards(at: str, start: datetime) -> N
     """Strictly ascending, and `before` is the mirror of `after`."""
     found = trigger(at=at)
     forward = list(islice(found.after(start), 12))
-    assert all(one.scheduled_at < other.scheduled_at for one, other in pairwise(forward))
+    assert all(tick.scheduled_at < other.scheduled_at for tick, other in pairwise(forward))
     end = forward[-1].scheduled_at + timedelta(seconds=1)
     assert list(islice(found.before(end), 12))[::-1] == forward
     assert found.between(start, forward[-1].scheduled_at) == forward

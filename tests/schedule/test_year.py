@@ -146,8 +146,8 @@ def _judge_run(history: History, name: str, tick: Tick) -> None:
         assert run.outcome is Outcome.DONE, run
     if run.outcome in (Outcome.FAILED, Outcome.CANCELLED) and POLICIES[name].catch_up == "latest":
         later = [other for other in history.table.of(name) if other.scheduled_at > run.scheduled_at]
-        made_up = [one for one in later if one.session == run.session and one.outcome is Outcome.DONE]
-        newer = [one for one in later if one.session and run.session and one.session > run.session]
+        made_up = [entry for entry in later if entry.session == run.session and entry.outcome is Outcome.DONE]
+        newer = [entry for entry in later if entry.session and run.session and entry.session > run.session]
         assert made_up or newer, f"{run} was never made up for"
     assert run.outcome is not None, "nothing stays open"
 

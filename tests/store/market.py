@@ -21,7 +21,7 @@ async def instruments_of(database: Database, *symbols: str) -> list[int]:
     """Store these instruments; gives their ids in the given order."""
     store = PostgresInstrumentStore(database)
     await store.merge(listed(*symbols), FIRST_DAY)
-    ids = {one.symbol: one.id for one in await store.all()}
+    ids = {instrument.symbol: instrument.id for instrument in await store.all()}
     return [ids[symbol] for symbol in symbols]
 
 

@@ -217,10 +217,10 @@ def test_what_was_written_is_read_back_bit_for_bit(
     ]
     assert bar_files.write_bars(path, series) == len(bars)
     found = bar_files.read_bars(path)
-    assert [one.symbol for one in found.series] == sorted(by_symbol)
+    assert [series.symbol for series in found.series] == sorted(by_symbol)
     assert all(
-        one.records.tobytes() == other.records.tobytes()
-        for one, other in zip(found.series, sorted(series, key=lambda one: one.symbol), strict=True)
+        entry.records.tobytes() == other.records.tobytes()
+        for entry, other in zip(found.series, sorted(series, key=lambda series: series.symbol), strict=True)
     )
 
 

@@ -173,7 +173,9 @@ def test_the_symbol_may_stand_in_the_files_name_only(tmp_path: Path, name: str) 
         _write(tmp_path / name.format(symbol.lower()), OWN_HEADER + _own_rows(symbol))
     _same(tmp_path)
     found = read_bars(tmp_path)
-    assert any("by the file's name taken as bars of 3TEST, T&M, TEST-FIN" in one for one in found.notices)
+    assert any(
+        "by the file's name taken as bars of 3TEST, T&M, TEST-FIN" in notice for notice in found.notices
+    )
 
 
 @pytest.mark.parametrize(
@@ -346,7 +348,7 @@ def test_unreadable_rows_are_kept_apart_with_file_row_and_reason(tmp_path: Path)
 
 def test_blank_rows_and_repeated_headers_are_counted(tmp_path: Path) -> None:
     found = read_bars(_write(tmp_path / "some.csv", _text([*_rows(), ",,,,,,", HEADER.strip()])))
-    assert any("2 blank rows or repeated headers left out (row 80, 81)" in one for one in found.notices)
+    assert any("2 blank rows or repeated headers left out (row 80, 81)" in notice for notice in found.notices)
 
 
 def test_a_header_alone_is_named_and_left_out_of_a_folder(tmp_path: Path) -> None:
@@ -408,7 +410,9 @@ def test_what_is_no_table_of_daily_bars_is_refused(tmp_path: Path, text: str, wo
 
 def test_spellings_of_one_symbol_are_one_history_and_told(tmp_path: Path) -> None:
     found = read_bars(_write(tmp_path / "some.csv", ONE_FILE["both cases"]))
-    assert any("t&m and T&M are one symbol, T&M" in one or "T&M and t&m" in one for one in found.notices)
+    assert any(
+        "t&m and T&M are one symbol, T&M" in notice or "T&M and t&m" in notice for notice in found.notices
+    )
 
 
 def test_a_volume_of_zero_on_a_bar_that_moved_is_unknown(tmp_path: Path) -> None:

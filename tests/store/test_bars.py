@@ -170,8 +170,8 @@ def table_of(step: list[tuple[int, int, float, bool]], keys: list[int]) -> BarTa
     for which, day, close, provisional in step:
         sessions = np.array([date(2024, 1, 1)], "M8[D]") + day
         price = np.array([close])
-        one = BarSeries.from_columns("S", sessions, (price, price, price, price), price, provisional)
-        parts.append((keys[which], one))
+        series = BarSeries.from_columns("S", sessions, (price, price, price, price), price, provisional)
+        parts.append((keys[which], series))
     return BarTable.gather(parts)
 
 
@@ -192,4 +192,4 @@ async def test_the_newest_session_is_that_of_any_instrument(database: Database) 
     first, second = await instruments_of(database, "NSE:AAA", "NSE:BBB")
     series = walk("NSE:AAA", 5, seed=1), walk("NSE:BBB", 9, seed=2)
     await store.merge(BarTable.gather(zip((first, second), series, strict=True)), {})
-    assert await store.newest_session() == max(one.sessions[-1].item() for one in series)
+    assert await store.newest_session() == max(entry.sessions[-1].item() for entry in series)

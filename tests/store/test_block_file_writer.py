@@ -43,7 +43,7 @@ async def spool_and_break_off(path: Path) -> None:
 async def test_an_error_of_the_giver_comes_through_and_the_file_is_closed(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="broken off"):
         await spool_and_break_off(tmp_path / "bars")
-    assert str(tmp_path / "bars") not in {one.path for one in psutil.Process().open_files()}
+    assert str(tmp_path / "bars") not in {file.path for file in psutil.Process().open_files()}
 
 
 async def test_a_file_of_an_earlier_copy_is_replaced(tmp_path: Path) -> None:
@@ -76,4 +76,4 @@ async def test_a_cancelled_writer_ends_when_its_thread_has_closed_the_file(tmp_p
         await writing
     assert not is_early
     assert content == bytes(BLOCK_BYTES)
-    assert str(path) not in {one.path for one in psutil.Process().open_files()}
+    assert str(path) not in {file.path for file in psutil.Process().open_files()}

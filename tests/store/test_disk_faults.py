@@ -107,7 +107,7 @@ async def test_each_failing_write_of_a_small_file_leaves_the_old_contents(
 
     def check() -> None:
         assert path.read_bytes() == b"old"
-        assert [one.name for one in tmp_path.iterdir()] == ["state.json"]
+        assert [path.name for path in tmp_path.iterdir()] == ["state.json"]
 
     disk = FaultyDisk(tmp_path, monkeypatch)
     assert await fail_at_each_operation(disk, code, write, check) >= 4

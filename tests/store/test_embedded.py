@@ -52,9 +52,9 @@ def prepared() -> Iterator[Path]:
 
 def _prepare(folder: Path) -> None:
     async def prepare() -> None:
-        one = EmbeddedPostgres(folder, SETTINGS)
-        await one.start()
-        await one.stop()
+        server = EmbeddedPostgres(folder, SETTINGS)
+        await server.start()
+        await server.stop()
 
     with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
         runner.run(prepare())
@@ -63,17 +63,17 @@ def _prepare(folder: Path) -> None:
 @pytest.fixture
 async def server(place: Path, prepared: Path) -> AsyncIterator[EmbeddedPostgres]:
     shutil.copytree(prepared, place / "postgres")
-    one = EmbeddedPostgres(place / "postgres", SETTINGS)
-    yield one
-    await one.stop()
+    started = EmbeddedPostgres(place / "postgres", SETTINGS)
+    yield started
+    await started.stop()
 
 
 @pytest.fixture
 async def new_server(place: Path) -> AsyncIterator[EmbeddedPostgres]:
     """One that has no data yet."""
-    one = EmbeddedPostgres(place / "postgres", SETTINGS)
-    yield one
-    await one.stop()
+    started = EmbeddedPostgres(place / "postgres", SETTINGS)
+    yield started
+    await started.stop()
 
 
 async def ask(address: str, question: str) -> object:
@@ -121,11 +121,11 @@ async def test_nothing_outside_the_folder_is_touched(new_server: EmbeddedPostgre
 
 async def test_a_folder_name_too_long_for_a_socket_works(place: Path) -> None:
     """As does one with characters that an address would misread."""
-    one = EmbeddedPostgres(place / ("long & odd? " * 12) / "postgres", SETTINGS)
+    server = EmbeddedPostgres(place / ("long & odd? " * 12) / "postgres", SETTINGS)
     try:
-        assert await ask(await one.start(), "SELECT 1") == 1
+        assert await ask(await server.start(), "SELECT 1") == 1
     finally:
-        await one.stop()
+        await server.stop()
 
 
 async def test_a_second_daemon_is_refused_with_the_first_ones_process(
@@ -349,7 +349,7 @@ async def test_when_no_identity_works_it_says_what_to_do(
 
 
 def test_root_works_on_another_users_data_as_that_user() -> None:
-    routes = [(one.method, one.user_id) for one in run_as_candidates((1000, 1000), 0)]
+    routes = [(candidate.method, candidate.user_id) for candidate in run_as_candidates((1000, 1000), 0)]
     assert routes == [(RunAsMethod.SWITCHED, 1000), (RunAsMethod.SWITCHED_READING, 1000)]
 
 

@@ -33,11 +33,11 @@ async def test_an_instrument_that_vanishes_is_kept_and_may_come_back(database: D
     aaa, bbb = listed("NSE:AAA", "NSE:BBB")
     await store.merge([aaa, bbb], FIRST_DAY)
     assert await store.merge([aaa], NEXT_DAY) == InstrumentChanges(removed=("NSE:BBB",))
-    gone = next(one for one in await store.all() if one.symbol == "NSE:BBB")
+    gone = next(instrument for instrument in await store.all() if instrument.symbol == "NSE:BBB")
     assert (gone.listed, gone.last_seen) == (False, FIRST_DAY)
     assert await store.merge([aaa], NEXT_DAY) == InstrumentChanges()
     assert await store.merge([aaa, bbb], NEXT_DAY) == InstrumentChanges()
-    assert [one.listed for one in await store.all()] == [True, True]
+    assert [instrument.listed for instrument in await store.all()] == [True, True]
 
 
 async def test_a_sector_stays_with_its_instrument_through_a_new_name(database: Database) -> None:
@@ -50,7 +50,7 @@ async def test_a_sector_stays_with_its_instrument_through_a_new_name(database: D
     renamed = msgspec.structs.replace(aaa, symbol="NSE:NEW")
     await store.merge([renamed, bbb], NEXT_DAY)
     assert await store.set_sectors({"NSE:BBB": "Power Utilities"}) == 1
-    sectors = {one.symbol: one.sector for one in await store.all()}
+    sectors = {instrument.symbol: instrument.sector for instrument in await store.all()}
     assert sectors == {"NSE:NEW": "Chemicals", "NSE:BBB": "Power Utilities"}
     assert await store.sector_of("NSE:NEW") == "Chemicals"
     assert await store.sector_of("NSE:NOBODY") is None
@@ -70,7 +70,7 @@ async def test_a_list_and_bars_may_be_merged_at_once(database: Database) -> None
         await asyncio.gather(
             instruments.merge(listed(*names), today), bars.merge(table, dict.fromkeys(keys, span))
         )
-    assert {one.last_seen for one in await instruments.all()} == {today}
+    assert {instrument.last_seen for instrument in await instruments.all()} == {today}
 
 
 async def test_history_flags_and_quarantine_follow_a_renamed_symbol(database: Database) -> None:
@@ -93,7 +93,7 @@ async def test_history_flags_and_quarantine_follow_a_renamed_symbol(database: Da
 
 
 def stored(*instruments: Instrument) -> list[StoredInstrument]:
-    return [StoredInstrument(place, one) for place, one in enumerate(instruments, start=1)]
+    return [StoredInstrument(place, instrument) for place, instrument in enumerate(instruments, start=1)]
 
 
 def test_a_move_to_another_series_is_a_rename() -> None:

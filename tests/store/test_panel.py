@@ -35,7 +35,7 @@ async def three_shares_and_an_index(database: Database) -> list[BarSeries]:
     await PostgresInstrumentStore(database).merge(
         [*listed, Instrument(INDEX, 9, segment="INDICES")], FIRST_DAY
     )
-    ids = {one.symbol: one.id for one in await PostgresInstrumentStore(database).all()}
+    ids = {instrument.symbol: instrument.id for instrument in await PostgresInstrumentStore(database).all()}
     series = [
         walk("NSE:AAA", 40, seed=1, first=date(1999, 12, 10)),
         walk("NSE:BBB", 15, seed=2, first=date(2000, 1, 4)),
@@ -44,7 +44,9 @@ async def three_shares_and_an_index(database: Database) -> list[BarSeries]:
     ]
     series[2] = BarSeries("NSE:CCC", np.delete(series[2].records, [10, 11]))
     series[0].records["provisional"][-1] = True
-    await PostgresBarStore(database).merge(BarTable.gather((ids[one.symbol], one) for one in series), {})
+    await PostgresBarStore(database).merge(
+        BarTable.gather((ids[entry.symbol], entry) for entry in series), {}
+    )
     return series
 
 
@@ -64,8 +66,8 @@ async def test_only_the_last_sessions_are_shown(database: Database, tmp_path: Pa
     whole = build_panel(shares, index)
     assert panel.sessions.tolist() == whole.sessions[-5:].tolist()
     first = whole.sessions[-5]
-    shown = [one for one in shares if one.sessions[-1] >= first]
-    assert panel.symbols == tuple(one.symbol for one in shown)
+    shown = [share for share in shares if share.sessions[-1] >= first]
+    assert panel.symbols == tuple(series.symbol for series in shown)
 
 
 async def test_an_excluding_flag_is_the_reason_in_the_panel(database: Database, tmp_path: Path) -> None:

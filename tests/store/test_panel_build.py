@@ -51,12 +51,14 @@ def histories(draw: st.DrawFn) -> list[BarSeries]:
     whole = [
         walk(name, n, seed=n) for name, n in zip(("NSE:C", "NSE:A", "NSE:B", INDEX), lasting, strict=True)
     ]
-    for one in whole:
-        one.records["provisional"] = draw(st.lists(st.booleans(), min_size=len(one), max_size=len(one)))
-    kept = [draw(st.lists(st.booleans(), min_size=len(one), max_size=len(one))) for one in whole]
+    for series in whole:
+        series.records["provisional"] = draw(
+            st.lists(st.booleans(), min_size=len(series), max_size=len(series))
+        )
+    kept = [draw(st.lists(st.booleans(), min_size=len(series), max_size=len(series))) for series in whole]
     return [
-        BarSeries(one.symbol, one.records[np.array(mask, bool)])
-        for one, mask in zip(whole, kept, strict=True)
+        BarSeries(series.symbol, series.records[np.array(mask, bool)])
+        for series, mask in zip(whole, kept, strict=True)
     ]
 
 
@@ -71,7 +73,7 @@ def test_bars_in_any_order_give_the_panel_of_their_histories(
     bars = BarTable.gather([*enumerate(series, start=1), (7, stranger)])
     order = list(range(len(bars)))
     shuffle.shuffle(order)  # type: ignore[attr-defined]
-    rows = [PanelRow(number, one.symbol, 0.05) for number, one in enumerate(shares, start=1)]
+    rows = [PanelRow(number, series.symbol, 0.05) for number, series in enumerate(shares, start=1)]
     with tempfile.TemporaryDirectory() as name:
         names = copied(Path(name), bars, np.array(order, np.int64))
         panel = open_panel(build_panel_files(arrangement_of(Path(name), names, rows, n_sessions)))
@@ -83,7 +85,9 @@ def cut(whole: Panel, shares: list[BarSeries], index: BarSeries, n_sessions: int
     if len(whole.sessions) <= n_sessions:
         return whole
     first = whole.sessions[-n_sessions]
-    return build_panel((BarSeries(one.symbol, one.records[one.sessions >= first]) for one in shares), index)
+    return build_panel(
+        (BarSeries(share.symbol, share.records[share.sessions >= first]) for share in shares), index
+    )
 
 
 def assert_same(left: Panel, right: Panel) -> None:
@@ -130,8 +134,8 @@ print(peak_mb() - before)
 def test_arranging_takes_little_memory_however_many_bars(tmp_path: Path, by_day: bool) -> None:
     """These bars are 108 MB as copied and 53 MB in the panel; neither is ever resident as a whole."""
     n_symbols, n_sessions = 2_000, 650
-    one = walk("", n_sessions, seed=1)
-    bars = BarTable(np.repeat(np.arange(10, 10 + n_symbols), n_sessions), np.tile(one.records, n_symbols))
+    sample = walk("", n_sessions, seed=1)
+    bars = BarTable(np.repeat(np.arange(10, 10 + n_symbols), n_sessions), np.tile(sample.records, n_symbols))
     order = np.arange(len(bars))
     names = copied(tmp_path, bars, order.reshape(n_symbols, -1).T.reshape(-1) if by_day else order)
     rows = [PanelRow(10 + number, f"NSE:S{number:05d}", 0.05) for number in range(n_symbols)]

@@ -23,8 +23,8 @@ async def test_symbols_that_traded_are_counted_by_day(database: Database) -> Non
     store = PostgresQuarantineStore(database)
     days = ValidSessions(NSE.sessions(date(2025, 1, 1), date(2025, 12, 31)), date(2025, 12, 31))
     series = [on_saturday("NSE:A", 100.0), on_saturday("NSE:B", 5.0), on_saturday("NSE:C", 0.0)]
-    for one in (*series, series[0]):
-        checked = check_rows(one, days)
+    for entry in (*series, series[0]):
+        checked = check_rows(entry, days)
         assert len(checked.quarantined) == 1
         await store.add(checked.quarantined)
     assert await store.unscheduled_sessions(SATURDAY) == {SATURDAY: 2}

@@ -83,7 +83,7 @@ async def test_an_evening_run_again_adds_nothing_and_a_later_final_run_appends(d
     assert await PostgresRecordStore(database).head() == head
     await put(database, MONDAY, evening(MONDAY, 100.5, 200.0, provisional=False, hour=15))
     entries = await entries_of(database)
-    assert [(one.reported.pivot, one.reported.provisional) for one in entries] == [
+    assert [(entry.reported.pivot, entry.reported.provisional) for entry in entries] == [
         (100.0, True),
         (200.0, True),
         (100.5, False),
@@ -98,7 +98,7 @@ async def test_an_evening_that_adds_one_symbol_appends_only_that(database: Datab
     await instruments_of(database, *NAMES)
     await put(database, MONDAY, evening(MONDAY, 100.0, 200.0))
     await put(database, MONDAY, evening(MONDAY, 100.0, 200.0, 300.0))
-    assert [one.symbol for one in await entries_of(database)] == list(NAMES)
+    assert [entry.symbol for entry in await entries_of(database)] == list(NAMES)
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ async def test_a_writer_killed_before_its_commit_leaves_the_chain_whole(
             await database.execute("SELECT pg_terminate_backend($1)", writer.get_server_pid())
             await waiting
             entries = await entries_of(database)
-            assert [one.reported.pivot for one in entries] == [100.0, 101.0, 201.0]
+            assert [entry.reported.pivot for entry in entries] == [100.0, 101.0, 201.0]
             assert check_chain(entries).faults == ()
             writer.terminate()
         finally:

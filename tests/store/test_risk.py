@@ -43,7 +43,9 @@ async def test_scores_come_back_riskiest_first_unscored_last(database: Database)
     await store.put(MONDAY, scores)
     assert await store.for_session() == (MONDAY, [scores[2], scores[1], scores[0]])
     assert await store.for_session(TUESDAY) == (None, ())
-    assert await store.summaries(MONDAY) == {one.symbol: RiskSummary(one.score, one.band) for one in scores}
+    assert await store.summaries(MONDAY) == {
+        score.symbol: RiskSummary(score.score, score.band) for score in scores
+    }
 
 
 async def test_a_session_scored_again_shows_only_the_new_scores(database: Database) -> None:
@@ -58,7 +60,7 @@ async def test_a_symbols_scores_run_through_time_and_renames(database: Database)
     await store.put(TUESDAY, [risk_of("NSE:OLD", TUESDAY, 50.0)])
     await store.put(MONDAY, [risk_of("NSE:OLD", MONDAY, 40.0)])
     await PostgresInstrumentStore(database).merge([Instrument("NSE:NEW", 1000)], TUESDAY)
-    assert [(one.symbol, one.as_of, one.score) for one in await store.for_symbol("NSE:NEW")] == [
+    assert [(score.symbol, score.as_of, score.score) for score in await store.for_symbol("NSE:NEW")] == [
         ("NSE:NEW", TUESDAY, 50.0),
         ("NSE:NEW", MONDAY, 40.0),
     ]
@@ -89,4 +91,4 @@ async def test_a_whole_market_is_written_in_several_statements(database: Databas
     store = PostgresRiskStore(database)
     await store.put(MONDAY, [risk_of(name, score=float(n) / 10) for n, name in enumerate(names)])
     _, kept = await store.for_session()
-    assert [one.symbol for one in kept] == names[::-1]
+    assert [score.symbol for score in kept] == names[::-1]

@@ -124,8 +124,8 @@ async def test_all_verdicts_of_the_newest_session_but_only_bases_of_older_ones(d
         await store.put(session, written(both), [])
     _, newest = await store.for_session()
     _, older = await store.for_session(MONDAY)
-    assert [one.symbol for one in newest] == ["NSE:AAA", "NSE:BBB"]
-    assert [one.symbol for one in older] == ["NSE:AAA"]
+    assert [setup.symbol for setup in newest] == ["NSE:AAA", "NSE:BBB"]
+    assert [setup.symbol for setup in older] == ["NSE:AAA"]
 
 
 async def test_a_session_on_which_nothing_was_found_is_still_judged(database: Database) -> None:
@@ -236,7 +236,7 @@ async def events_of(store: SetupStore) -> tuple[SetupEvent, ...]:
 
 
 def symbols_of(setups: Sequence[Setup]) -> list[str]:
-    return [one.symbol for one in setups]
+    return [setup.symbol for setup in setups]
 
 
 async def test_a_verdict_is_read_with_the_sector_its_company_has_now(database: Database) -> None:
@@ -245,7 +245,7 @@ async def test_a_verdict_is_read_with_the_sector_its_company_has_now(database: D
     await store.put(MONDAY, written([verdict("NSE:AAA"), verdict("NSE:BBB", score=40)]), [])
     await instruments.set_sectors({"NSE:AAA": "Chemicals"})
     _, read = await store.for_session(MONDAY)
-    assert [(one.symbol, one.sector) for one in read] == [("NSE:AAA", "Chemicals"), ("NSE:BBB", None)]
+    assert [(setup.symbol, setup.sector) for setup in read] == [("NSE:AAA", "Chemicals"), ("NSE:BBB", None)]
     assert msgspec.structs.replace(read[0], sector=None) == verdict("NSE:AAA")
 
 
@@ -275,4 +275,4 @@ async def test_a_whole_market_is_written_in_several_statements(database: Databas
     store = await store_of(database, *names)
     await store.put(MONDAY, written(verdict(name, score=float(n)) for n, name in enumerate(names)), [])
     _, kept = await store.for_session()
-    assert [one.symbol for one in kept] == names[::-1]
+    assert [setup.symbol for setup in kept] == names[::-1]

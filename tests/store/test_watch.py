@@ -86,7 +86,7 @@ async def test_the_evening_makes_it_final_or_leaves_it_marked(stores: Stores) ->
     (base,) = await setups.active_bases()
     assert base.events == (FOUND, final, refuted)
     assert (refuted.provisional, refuted.live) == (True, True)
-    assert [one.kind for one in await store.events_of(TUESDAY)] == [EventKind.BREAKOUT, EventKind.SQUAT]
+    assert [event.kind for event in await store.events_of(TUESDAY)] == [EventKind.BREAKOUT, EventKind.SQUAT]
 
 
 async def test_a_screen_that_knew_nothing_of_a_sighting_does_not_lose_it(stores: Stores) -> None:
@@ -110,7 +110,7 @@ async def test_the_version_changes_when_bases_do(stores: Stores) -> None:
 async def test_instruments_by_symbol(stores: Stores) -> None:
     _, store = stores
     found = await store.instruments(["NSE:BBB", "NSE:NOBODY"])
-    assert {symbol: one.token for symbol, one in found.items()} == {"NSE:BBB": 1001}
+    assert {symbol: instrument.token for symbol, instrument in found.items()} == {"NSE:BBB": 1001}
 
 
 async def test_the_newest_curve_of_a_symbol_is_kept(stores: Stores) -> None:

@@ -97,7 +97,7 @@ class FakeSetups(SetupsBySession):
         bases: Sequence[Base],
         reported: Sequence[ReportedSetup] = (),
     ) -> None:
-        self.setups = [msgspec.json.decode(one.text, type=Setup) for one in verdicts]
+        self.setups = [msgspec.json.decode(verdict.text, type=Setup) for verdict in verdicts]
 
     async def for_session(self, session: date | None = None) -> tuple[date | None, Sequence[Setup]]:
         return (SESSION, self.setups) if session in {None, SESSION} else (None, ())
@@ -122,7 +122,7 @@ class FakeRisk:
 
     async def summaries(self, session: date) -> Mapping[str, RiskSummary]:
         _, scores = await self.for_session(session)
-        return {one.symbol: RiskSummary(one.score, one.band) for one in scores}
+        return {score.symbol: RiskSummary(score.score, score.band) for score in scores}
 
     async def for_symbol(self, symbol: str) -> Sequence[RiskScore]:
         return (await self.for_session())[1] if symbol == "NSE:AAA" else ()

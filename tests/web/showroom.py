@@ -184,5 +184,5 @@ def showroom(n_more: int = 0) -> WebContext:
         *(base_of(f"NSE:MORE{n:04d}", score=30, rating=50) for n in range(n_more)),
     ]
     sectors = ("Banks", "Steel", "Banks")
-    setups[:3] = [structs.replace(one, sector=name) for one, name in zip(setups, sectors, strict=False)]
+    setups[:3] = [structs.replace(setup, sector=name) for setup, name in zip(setups, sectors, strict=False)]
     return replace(fakes.sources(setups), daemon=ShowroomDaemon(setups), risk=ShowroomRisk())

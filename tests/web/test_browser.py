@@ -91,7 +91,7 @@ def test_each_group_has_its_count_and_its_rows_with_the_reason(
 
 def test_a_group_without_rows_names_the_others(browser: Browser, address: str, given: WebContext) -> None:
     assert isinstance(given.setups, FakeSetups)
-    given.setups.setups = [one for one in given.setups.setups if one.symbol == "NSE:EPSILON"]
+    given.setups.setups = [setup for setup in given.setups.setups if setup.symbol == "NSE:EPSILON"]
     browser.open(address)
     browser.reads("#table-frame", "None in setups")
     browser.reads("#table-frame", "1 above pivot")
@@ -174,7 +174,7 @@ def test_a_job_is_started_after_a_login_and_shown_at_work(
     browser.until(lambda: browser.is_shown("#login"))
     browser.type("#login-password", "a wrong password\n")
     browser.reads("#login-error", "wrong password")
-    assert [one for one in browser.complaints() if "401" not in one] == []
+    assert [complaint for complaint in browser.complaints() if "401" not in complaint] == []
     browser.enter("#login-password", PASSWORD)
     browser.click("#login-submit")
     browser.reads('[data-job="collect"]', "running")
@@ -190,7 +190,7 @@ def test_a_job_is_started_after_a_login_and_shown_at_work(
     browser.until(lambda: browser.is_shown("#login"))
     browser.click("#login-cancel")
     browser.reads('[data-job="collect"]', "log in on the page")
-    assert [one for one in browser.complaints() if "401" not in one] == []
+    assert [complaint for complaint in browser.complaints() if "401" not in complaint] == []
 
 
 def test_the_market_and_the_health_are_drawn(browser: Browser, address: str) -> None:

@@ -66,7 +66,7 @@ class Table:
         return not self.carriers[connection].aborted
 
     def by_address(self) -> Counter[str]:
-        return Counter(one.address for one in self.table)
+        return Counter(connection.address for connection in self.table)
 
 
 def test_an_address_that_holds_too_many_replaces_its_own_longest_idle() -> None:
@@ -75,7 +75,12 @@ def test_an_address_that_holds_too_many_replaces_its_own_longest_idle() -> None:
     first, second, third = (held.must_admit("10.0.0.1") for _ in range(3))
     held.table.touch(first, busy=False)
     held.must_admit("10.0.0.1")
-    assert [held.is_open(one) for one in (other, first, second, third)] == [True, True, False, True]
+    assert [held.is_open(connection) for connection in (other, first, second, third)] == [
+        True,
+        True,
+        False,
+        True,
+    ]
 
 
 def test_when_all_are_many_the_address_with_most_gives_way() -> None:
@@ -83,8 +88,8 @@ def test_when_all_are_many_the_address_with_most_gives_way() -> None:
     single = [held.must_admit(f"10.0.1.{number}") for number in range(3)]
     greedy = [held.must_admit("10.0.0.1") for _ in range(3)]
     held.must_admit("10.0.2.1")
-    assert all(held.is_open(one) for one in single)
-    assert [held.is_open(one) for one in greedy] == [False, True, True]
+    assert all(held.is_open(connection) for connection in single)
+    assert [held.is_open(connection) for connection in greedy] == [False, True, True]
 
 
 def test_a_foreign_address_does_not_replace_its_own_connections_all_the_time() -> None:
@@ -117,7 +122,7 @@ def test_loopback_has_places_that_no_other_address_takes() -> None:
     assert len(held.table) == LIMITS.total
     for number in range(40):
         held.must_admit(f"127.0.2.{number}")
-    assert all(held.is_open(one) for one in local)
+    assert all(held.is_open(connection) for connection in local)
 
 
 def test_a_client_that_proved_who_it_is_is_replaced_by_no_stranger() -> None:
@@ -129,10 +134,10 @@ def test_a_client_that_proved_who_it_is_is_replaced_by_no_stranger() -> None:
         held.must_admit("10.0.0.2")
     assert held.is_open(known)
     others = [held.must_admit("10.0.0.3") for _ in range(2)]
-    for one in others:
-        held.table.authenticate(one)
+    for other in others:
+        held.table.authenticate(other)
     assert not held.is_open(known)
-    assert sum(one.authenticated for one in held.table) == LIMITS.authenticated
+    assert sum(connection.authenticated for connection in held.table) == LIMITS.authenticated
 
 
 @given(
@@ -148,7 +153,7 @@ def test_a_client_that_proved_who_it_is_is_replaced_by_no_stranger() -> None:
 def test_no_limit_is_ever_exceeded(steps: list[tuple[str, str, int]]) -> None:
     held = Table()
     for what, address, place in steps:
-        open_ones = [one for one in held.carriers if held.is_open(one)]
+        open_ones = [carrier for carrier in held.carriers if held.is_open(carrier)]
         chosen = open_ones[place % len(open_ones)] if open_ones else None
         if what == "admit" or chosen is None:
             held.admit(address)
@@ -160,12 +165,15 @@ def test_no_limit_is_ever_exceeded(steps: list[tuple[str, str, int]]) -> None:
         else:
             held.table.touch(chosen, busy=what == "busy")
         present = list(held.table)
-        unknown = [one for one in present if not one.authenticated]
+        unknown = [connection for connection in present if not connection.authenticated]
         assert len(unknown) <= LIMITS.total
         assert len(present) - len(unknown) <= LIMITS.authenticated
-        assert max(Counter(one.address for one in unknown).values(), default=0) <= LIMITS.per_address
-        assert sum(not one.is_local for one in unknown) <= LIMITS.total - LIMITS.reserved
-        assert {one for one in held.carriers if held.is_open(one)} == set(present)
+        assert (
+            max(Counter(connection.address for connection in unknown).values(), default=0)
+            <= LIMITS.per_address
+        )
+        assert sum(not connection.is_local for connection in unknown) <= LIMITS.total - LIMITS.reserved
+        assert {carrier for carrier in held.carriers if held.is_open(carrier)} == set(present)
         assert len(held.table) == len(present)
 
 
@@ -180,7 +188,7 @@ def test_late_heads_and_slow_readers_are_closed_and_the_largest_buffers_first() 
     busy.since_s -= 100
     late.opened_s -= 100
     close_overdue(held.table, Deadlines(unsent_bytes=50), held.now_s)
-    closed = [not held.is_open(one) for one in (late, reading, large, small, busy)]
+    closed = [not held.is_open(connection) for connection in (late, reading, large, small, busy)]
     assert closed == [True, True, True, False, False]
 
 
@@ -235,8 +243,8 @@ async def _ask(number: int, *, source: str = "127.0.0.1", path: str = "/healthz"
 def hostile() -> Iterable[list[socket.socket]]:
     held: list[socket.socket] = []
     yield held
-    for one in held:
-        one.close()
+    for entry in held:
+        entry.close()
 
 
 def _connect(number: int, source: str, first: bytes = b"") -> socket.socket:

@@ -37,7 +37,7 @@ def test_every_metric_that_is_asked_for_exists(name: str) -> None:
     known = _known()
     asked = _asked((FOLDER / name).read_text())
     assert len(asked) > 8
-    assert [one for one in sorted(asked) if not _is_known(one, known)] == []
+    assert [name for name in sorted(asked) if not _is_known(name, known)] == []
 
 
 def test_the_dashboard_shows_every_family() -> None:

@@ -45,7 +45,9 @@ async def test_every_operation_has_a_summary_and_a_described_success() -> None:
 def test_every_parameter_of_a_path_is_declared() -> None:
     for operation in OPERATIONS:
         names = {part[1:-1] for part in operation.plain_path.split("/") if part.startswith("{")}
-        assert names == {one.name for one in operation.parameters if one.in_path}, operation.path
+        assert names == {parameter.name for parameter in operation.parameters if parameter.in_path}, (
+            operation.path
+        )
 
 
 async def test_schemas_come_from_the_structs_that_are_sent() -> None:

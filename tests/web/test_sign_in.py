@@ -131,7 +131,7 @@ def test_sessions_expire_and_are_bounded() -> None:
     assert not sessions.is_open(*first)
     assert sessions.name(first[0]) == ""
     now_s = float(sign_in.SESSION_S)
-    assert not any(sessions.is_open(*one) for one in later)
+    assert not any(sessions.is_open(*pair) for pair in later)
 
 
 def test_failures_are_forgotten_after_a_minute() -> None:

@@ -137,7 +137,9 @@ class ChannelWorker:
         handed, self._enqueued = self._enqueued, []
         taken = self._context.stats.recent_prompt
         fresh = [delivery for delivery in handed if (self.channel, delivery.id) not in taken]
-        deliveries: Sequence[PendingDelivery] = [one for one in fresh if one.alert.urgent or not urgent_only]
+        deliveries: Sequence[PendingDelivery] = [
+            delivery for delivery in fresh if delivery.alert.urgent or not urgent_only
+        ]
         if not deliveries:
             deliveries = await self._context.outbox.due(
                 self._channel.name, now, BATCH_SIZE, prompt=self._prompt, urgent_only=urgent_only

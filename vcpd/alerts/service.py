@@ -97,22 +97,19 @@ class AlertService:
         if not once:
             return 0
         distinct = list(reversed(once.values()))
+        bindings = self._active_bindings
         channels = {
-            alert.key: [
-                binding.channel.name for binding in self._active_bindings if accepts(binding.settings, alert)
-            ]
+            alert.key: [bound.channel.name for bound in bindings if accepts(bound.settings, alert)]
             for alert in distinct
         }
         ids = await self._outbox.add(distinct, channels, self._clock.now())
-        new = [
-            PendingDelivery(id=ids[alert.key], attempts=0, alert=alert)
-            for alert in distinct
-            if alert.key in ids
-        ]
+        added = [alert for alert in distinct if alert.key in ids]
+        new = [PendingDelivery(id=ids[alert.key], attempts=0, alert=alert) for alert in added]
         for worker in self._workers:
             worker.enqueue([delivery for delivery in new if worker.channel in channels[delivery.alert.key]])
         if new:
-            log.info("alerts.published", alerts=len(new), kinds=sorted({one.alert.kind.value for one in new}))
+            kinds = sorted({delivery.alert.kind.value for delivery in new})
+            log.info("alerts.published", alerts=len(new), kinds=kinds)
         return len(new)
 
     def apply_plan(self, plan: ChannelPlan) -> None:

@@ -114,7 +114,7 @@ def _unpack_result(packed: bytes) -> BacktestResult:
 def run_backtest(panel: Panel, rows: range, parameters: BacktestParams) -> BacktestResult:
     """Judge every session of `rows` in the span (a task of the workers)."""
     left_out = _left_out_symbols(panel, rows, parameters)
-    names = {one.symbol for one in left_out}
+    names = {symbol.symbol for symbol in left_out}
     bench = SessionContext(panel, parameters.thresholds)
     parts = [_backtest_row(bench, row, parameters) for row in rows if panel.symbols[row] not in names]
     return merge_results([BacktestResult(left_out=left_out), *parts])
@@ -137,7 +137,7 @@ def _left_out_symbols(panel: Panel, rows: range, parameters: BacktestParams) -> 
     read = panel.until(panel.sessions[last].item())
     quality = msgspec.structs.replace(parameters.quality, recent_sessions=max(last - first + 1, 1))
     flags = [flag for flag in flag_rows(read, rows, quality) if flag.excludes]
-    known = {one.symbol for one in excluded}
+    known = {symbol.symbol for symbol in excluded}
     doubts = {
         flag.symbol: LeftOutSymbol(flag.symbol, flag.session, flag.reason)
         for flag in flags

@@ -23,7 +23,7 @@ def match_records(
     known, waiting = list(lives), list(recorded)
     records: dict[int, Base] = {}
     for belongs in (_has_same_anchor, _shares_structure):
-        for number, life in sorted(enumerate(known), key=lambda one: one[1].is_over):
+        for number, life in sorted(enumerate(known), key=lambda pair: pair[1].is_over):
             record = next((base for base in waiting if belongs(place, life, base)), None)
             if record is not None and number not in records:
                 waiting.remove(record)
@@ -120,8 +120,8 @@ def _emitted_kinds(base: Base) -> set[EventKind]:
 def _recorded_chain(place: SymbolSession, base: Base) -> Chain | None:
     """The recorded contractions as positions in today's bars; None where a bar is gone."""
     contractions = base.setup.contractions if base.setup else ()
-    highs = [_bar_of(place, one.high_date) for one in contractions]
-    lows = [_bar_of(place, one.low_date) for one in contractions]
+    highs = [_bar_of(place, contraction.high_date) for contraction in contractions]
+    lows = [_bar_of(place, contraction.low_date) for contraction in contractions]
     if not highs or any(at is None for at in (*highs, *lows)):
         return None
     high_at, low_at = tuple(int(at or 0) for at in highs), tuple(int(at or 0) for at in lows)
@@ -174,7 +174,7 @@ def _finalized(event: SetupEvent, fresh: list[SetupEvent]) -> SetupEvent:
     """The final form of a provisional event once its session's final bar gives the same."""
     if not event.provisional:
         return event
-    same = (one for one in fresh if (one.kind, one.session) == (event.kind, event.session))
+    same = (entry for entry in fresh if (entry.kind, entry.session) == (event.kind, event.session))
     return next(same, event)
 
 

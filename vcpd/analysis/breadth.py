@@ -35,7 +35,7 @@ class Breadth(msgspec.Struct, frozen=True):
     def merged(cls, parts: "list[Breadth]") -> "Breadth":
         return cls(
             {
-                name: [sum(of_day) for of_day in zip(*(one.counts[name] for one in parts), strict=True)]
+                name: [sum(of_day) for of_day in zip(*(part.counts[name] for part in parts), strict=True)]
                 for name in BREADTH_MEASURES
             }
         )
@@ -51,7 +51,7 @@ def breadth(panel: Panel, rows: range, window: BreadthWindow) -> Breadth:
     for row in rows:
         if panel.symbols[row] not in panel.exclusions:
             _count_row(panel, row, counts, len(panel.sessions) - n)
-    return Breadth({name: one.tolist() for name, one in counts.items()})
+    return Breadth({name: array.tolist() for name, array in counts.items()})
 
 
 def _count_row(panel: Panel, row: int, counts: dict[str, IntArray], first: int) -> None:

@@ -160,9 +160,12 @@ def _average_linkage(correlation: FloatArray, members: list[int], threshold: flo
 def _cluster(group: list[int], names: list[str], correlation: FloatArray, common: IntArray) -> Cluster:
     pairs = [
         CorrelatedPair(
-            names[one], names[other], _finite_or_none(correlation[one, other]), int(common[one, other])
+            names[number],
+            names[other],
+            _finite_or_none(correlation[number, other]),
+            int(common[number, other]),
         )
-        for at, one in enumerate(group)
+        for at, number in enumerate(group)
         for other in group[at + 1 :]
     ]
     known = [pair.correlation for pair in pairs if pair.correlation is not None]
@@ -177,7 +180,7 @@ def _by_sector(names: list[str], sectors: Mapping[str, str]) -> list[tuple[str, 
         if name in sectors:
             members.setdefault(sectors[name], []).append(at)
     crowded = [(sector, group) for sector, group in members.items() if len(group) > 1]
-    return sorted(crowded, key=lambda one: (-len(one[1]), one[1]))
+    return sorted(crowded, key=lambda pair: (-len(pair[1]), pair[1]))
 
 
 def _sector(name: str, members: list[int], names: list[str], correlation: FloatArray) -> SectorGroup:

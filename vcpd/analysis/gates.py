@@ -333,7 +333,7 @@ def failed_to_stay(gates: Mapping[str, Gate]) -> Iterator[str]:
             if name != TREND_TEMPLATE:
                 yield name
             else:
-                yield from (one for one, _ in TREND_RULES.values() if gates[one].stays is False)
+                yield from (name for name, _ in TREND_RULES.values() if gates[name].stays is False)
 
 
 def tolerated(gates: Mapping[str, Gate]) -> Iterator[str]:
@@ -343,4 +343,4 @@ def tolerated(gates: Mapping[str, Gate]) -> Iterator[str]:
             if name != TREND_TEMPLATE:
                 yield name
             else:
-                yield from (one for one, _ in TREND_RULES.values() if gates[one].passed is False)
+                yield from (name for name, _ in TREND_RULES.values() if gates[name].passed is False)

@@ -201,7 +201,7 @@ def _group_reason(tracker: BaseTracker, events: Sequence[SetupEvent]) -> str | N
     kinds = REASON_EVENTS.get(tracker.group, frozenset())
     if tracker.state is BaseState.UNDER_STOP:
         kinds = frozenset({EventKind.UNDER_STOP})
-    event = next((one for one in reversed(events) if one.kind in kinds), None)
+    event = next((event for event in reversed(events) if event.kind in kinds), None)
     return None if event is None else f"{event.kind.value.replace('_', ' ')} {event.session}: {event.detail}"
 
 

@@ -156,7 +156,7 @@ class AlertMonitor:
             previous = previous if await setups.judged_before(previous) else None
         head = await self.storage.record.head()
         evening = ScreenRun(session, previous, run.finished_at or now, head)
-        told = [one.alert for one in digests if one.alert.session == session]
+        told = [digest.alert for digest in digests if digest.alert.session == session]
         news = setup_alerts.alerts_for_screen(evening, await setups.active_bases(), told)
         await self._publish(news)
         log.info("alerts.screen_published", session=str(session), screen_run=run.id, alerts=len(news))

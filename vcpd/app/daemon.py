@@ -100,7 +100,7 @@ class StorageWait:
         stop, reload = asyncio.Event(), asyncio.Event()
         signals = SignalHandlers(lambda _: stop.set(), reload.set)
         signals.install(asyncio.get_running_loop())
-        events = [asyncio.create_task(one.wait()) for one in (stop, reload)]
+        events = [asyncio.create_task(event.wait()) for event in (stop, reload)]
         try:
             await asyncio.wait(events, timeout=pause_s, return_when=asyncio.FIRST_COMPLETED)
         finally:

@@ -147,7 +147,7 @@ class HealthService:
     def _due_at(self, kind: str, session: date) -> datetime | None:
         """When the last run of the kind is due for the session."""
         configuration = self.live.configuration
-        policies = [one for name, one in configuration.jobs.items() if job_kind(name, one) == kind]
+        policies = [policy for name, policy in configuration.jobs.items() if job_kind(name, policy) == kind]
         return last_tick_of_session(policies, self.live.calendar, configuration.schedule.time_zone, session)
 
     def stalled_jobs(self) -> Iterator[tuple[str, str]]:

@@ -46,7 +46,7 @@ MAX_CANDIDATES_SHOWN: Final = 60  # of the candidates, on the page
 
 def latest_score_until(session: date, scores: Sequence[RiskScore]) -> RiskScore | None:
     """Of a symbol's scores, latest first: while a session runs it has verdicts already, and no score yet."""
-    return next((one for one in scores if one.as_of <= session), None)
+    return next((score for score in scores if score.as_of <= session), None)
 
 
 def crowding_candidates(setups: Sequence[Setup], held: Sequence[str]) -> tuple[str, ...]:
@@ -251,9 +251,9 @@ class StatusService:
         return msgspec.structs.replace(setup, sector=sector), lines
 
     async def bars(self, symbol: str) -> BarSeries:
-        for one in await self.storage.instruments.all():
-            if one.symbol == symbol:
-                return BarSeries(symbol, (await self.storage.bars.series(one.id)).records)
+        for instrument in await self.storage.instruments.all():
+            if instrument.symbol == symbol:
+                return BarSeries(symbol, (await self.storage.bars.series(instrument.id)).records)
         raise KeyError(symbol)
 
     def _backup_status(self, now: datetime) -> Mapping[str, Any] | None:
@@ -294,7 +294,9 @@ class StatusService:
 
     async def _lot_size(self, symbol: str) -> int:
         stored = await self.storage.instruments.all()
-        return next((one.instrument.lot_size for one in stored if one.symbol == symbol), 1)
+        return next(
+            (instrument.instrument.lot_size for instrument in stored if instrument.symbol == symbol), 1
+        )
 
     async def crowding(self) -> Crowding:
         """Which of the latest listed setups are one bet. RetryableError while there is no panel."""

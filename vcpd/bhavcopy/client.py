@@ -104,11 +104,11 @@ class EodQuotes:
     def _adjustment_factor(self, key: str) -> float:
         """What actions since the close multiply its prices by."""
         listed = self.actions.of_share(self.history.listings.symbol_periods(key))
-        due = [one for one in listed if self.closed.date() < one.ex_date <= self.today]
+        due = [action for action in listed if self.closed.date() < action.ex_date <= self.today]
         if not due:
             return 1.0
         before = float(self.history.rows(key)["close"][-1])
-        return prod(action_factor(one, before, nan) for one in due)
+        return prod(action_factor(action, before, nan) for action in due)
 
     def _history_symbol(self, symbol: str) -> str:
         """The history's name for a quoted one: a share, a share of another series, or an index."""
@@ -248,7 +248,7 @@ def _listed(history: BarHistory, since: date, exchange: Exchange) -> list[Instru
         _instrument(period, identities.isin_of(period.symbol), exchange)
         for period in identities.listed(since)
     ]
-    return sorted(found, key=lambda one: one.symbol)
+    return sorted(found, key=lambda instrument: instrument.symbol)
 
 
 def _instrument(period: ListingPeriod, isin: str, exchange: Exchange) -> Instrument:

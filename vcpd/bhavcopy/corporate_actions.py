@@ -96,13 +96,13 @@ class ActionList:
 
         An unclear action that the other list explains is no longer unclear. What a user gave wins.
         """
-        given = {one.key for one in other.actions if one.is_given}
-        own = tuple(one for one in self.actions if one.key not in given)
-        known = {one.key for one in own}
-        actions = (*own, *(one for one in other.actions if one.key not in known))
-        clear = {one.key for one in actions}
-        doubts = {one.key: one for one in (*other.unclear, *self.unclear)}
-        return ActionList(actions, tuple(one for key, one in doubts.items() if key not in clear))
+        given = {action.key for action in other.actions if action.is_given}
+        own = tuple(action for action in self.actions if action.key not in given)
+        known = {action.key for action in own}
+        actions = (*own, *(action for action in other.actions if action.key not in known))
+        clear = {action.key for action in actions}
+        doubts = {doubt.key: doubt for doubt in (*other.unclear, *self.unclear)}
+        return ActionList(actions, tuple(doubt for key, doubt in doubts.items() if key not in clear))
 
 
 def parse_actions(body: bytes, name: str) -> list[ActionRow]:
@@ -143,7 +143,9 @@ def _merge_subjects(
     """The action that all subjects of a share and date make, if any, and what is unclear about them."""
     purposes = {subject: read_purpose(subject) for subject in subjects}
     terms = _distinct_terms(purpose.terms for purpose in purposes.values())
-    doubts = {words: (one.unclear, one.is_minor) for words, one in purposes.items() if one.unclear}
+    doubts = {
+        words: (purpose.unclear, purpose.is_minor) for words, purpose in purposes.items() if purpose.unclear
+    }
     named = [words for words, purpose in purposes.items() if purpose.terms]
     if terms and day is None:
         doubts |= dict.fromkeys(named, ("the ex-date is missing", False))

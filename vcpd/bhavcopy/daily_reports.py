@@ -216,7 +216,7 @@ def _market_values(table: CsvTable) -> tuple[dict[str, float], dict[str, float]]
     symbols, series = _column(table, "SYMBOL"), _column(table, "SERIES")
     caps = _numbers(table, "MARKET CAP(RS.)")
     faces = _numbers(table, "FACE VALUE(RS.)")
-    shares = [row for row, one in enumerate(series) if one in EQUITY_SERIES]
+    shares = [row for row, name in enumerate(series) if name in EQUITY_SERIES]
     return (
         {symbols[row]: caps[row] for row in shares if caps[row] > 0},
         {symbols[row]: faces[row] for row in shares if faces[row] > 0},

@@ -91,7 +91,7 @@ class BarHistory:
 
     def series(self, symbol: str, name: str) -> BarSeries:
         """The unadjusted bars, as `name`, of the share now called `symbol`, under all names it had."""
-        parts = [_within(self.rows(one.symbol), one) for one in self.listings.symbol_periods(symbol)]
+        parts = [_within(self.rows(period.symbol), period) for period in self.listings.symbol_periods(symbol)]
         if not parts:
             return BarSeries.empty(name)
         found = np.concatenate(parts)
@@ -161,10 +161,10 @@ def _interned(file: BhavcopyTable) -> BhavcopyTable:
 
 
 def _write(folder: Path, known: BarHistory, files: Sequence[BhavcopyTable]) -> None:
-    sessions = sorted({*known.index.sessions, *(one.session for one in files)})
-    symbols = sorted({*known.index.symbols, *(name for one in files for name in _history_symbols(one))})
+    sessions = sorted({*known.index.sessions, *(file.session for file in files)})
+    symbols = sorted({*known.index.symbols, *(name for file in files for name in _history_symbols(file))})
     number = {symbol: at for at, symbol in enumerate(symbols)}
-    rows = _concatenated([_existing_rows(known, files, number), *(_new_rows(one, number) for one in files)])
+    rows = _concatenated([_existing_rows(known, files, number), *(_new_rows(file, number) for file in files)])
     order = np.lexsort((rows.records["session"], rows.numbers))
     starts = np.searchsorted(rows.numbers[order], np.arange(len(symbols) + 1))
     lives = merge_periods([*known.index.lives, *_listing_periods(files)])
@@ -176,7 +176,7 @@ def _existing_rows(
     known: BarHistory, files: Iterable[BhavcopyTable], number: Mapping[str, int]
 ) -> NumberedRows:
     """The rows that are there already, without those of sessions that come once more."""
-    again = np.array([one.session for one in files], "M8[D]")
+    again = np.array([file.session for file in files], "M8[D]")
     own = np.array([number[symbol] for symbol in known.index.symbols], np.int64)
     numbers = np.repeat(own, np.diff(known.index.starts))
     kept = ~np.isin(known.records["session"], again)
@@ -198,7 +198,7 @@ def _concatenated(parts: Sequence[NumberedRows]) -> NumberedRows:
 
 
 def _history_symbols(file: BhavcopyTable) -> list[str]:
-    marks = (INDEX_PREFIX if one == INDEX_SERIES else "" for one in file.series)
+    marks = (INDEX_PREFIX if name == INDEX_SERIES else "" for name in file.series)
     return [mark + symbol for mark, symbol in zip(marks, file.symbols, strict=True)]
 
 
@@ -206,10 +206,10 @@ def _listing_periods(files: Sequence[BhavcopyTable]) -> list[ListingPeriod]:
     """The listing periods in these files, without a value for each line."""
     first: dict[tuple[str, str], date] = {}
     last: dict[tuple[str, str], tuple[date, str, str]] = {}
-    for one in sorted(files, key=lambda file: file.session):
-        for key, series, company in zip(_keys(one), one.series, one.companies, strict=True):
-            first.setdefault(key, one.session)
-            last[key] = (one.session, series, company or last.get(key, ("", "", ""))[2])
+    for table in sorted(files, key=lambda file: file.session):
+        for key, series, company in zip(_keys(table), table.series, table.companies, strict=True):
+            first.setdefault(key, table.session)
+            last[key] = (table.session, series, company or last.get(key, ("", "", ""))[2])
     return [
         ListingPeriod(*key, first[key], session, series, company)
         for key, (session, series, company) in last.items()

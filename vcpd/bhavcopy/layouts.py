@@ -143,7 +143,7 @@ def detect_layout(sheet: CsvTable) -> BhavcopyLayout:
     for layout in LAYOUTS:
         if sheet.has(*layout.required):
             return layout
-    nearest = max(LAYOUTS, key=lambda one: sum(sheet.has(field) for field in one.required))
+    nearest = max(LAYOUTS, key=lambda layout: sum(sheet.has(field) for field in layout.required))
     missing = [field for field in nearest.required if not sheet.has(field)]
     raise BadInputError(
         f"{sheet.name}, row 1: not a bhavcopy header; nearest is {nearest.name}, without {', '.join(missing)}"
@@ -172,7 +172,7 @@ def _numbers_if_any(sheet: CsvTable, field: str) -> FloatArray:
 def _primary_series_rows(symbols: Sequence[str], series: Sequence[str]) -> list[int]:
     """The rows to keep: of each symbol those of its most ordinary series, in the order of the file."""
     best: dict[str, int] = {}
-    ranks = [EQUITY_SERIES.index(one) if one in EQUITY_SERIES else None for one in series]
+    ranks = [EQUITY_SERIES.index(name) if name in EQUITY_SERIES else None for name in series]
     for symbol, rank in zip(symbols, ranks, strict=True):
         if rank is not None and symbol:
             best[symbol] = min(rank, best.get(symbol, rank))

@@ -39,7 +39,7 @@ class SymbolPeriod(msgspec.Struct, frozen=True):
 def merge_periods(periods: Iterable[ListingPeriod]) -> list[ListingPeriod]:
     """Merge periods of the same symbol and ISIN; the latest file wins."""
     merged: dict[tuple[str, str], ListingPeriod] = {}
-    for period in sorted(periods, key=lambda one: one.last):
+    for period in sorted(periods, key=lambda period: period.last):
         known = merged.get((period.symbol, period.isin), period)
         merged[period.symbol, period.isin] = msgspec.structs.replace(
             period, first=min(known.first, period.first), company=period.company or known.company
@@ -50,7 +50,7 @@ def merge_periods(periods: Iterable[ListingPeriod]) -> list[ListingPeriod]:
 def periods_by_symbol(periods: Iterable[ListingPeriod]) -> dict[str, list[ListingPeriod]]:
     """The lives under each symbol, the latest first."""
     found: dict[str, list[ListingPeriod]] = {}
-    for period in sorted(periods, key=lambda one: (one.last, one.first), reverse=True):
+    for period in sorted(periods, key=lambda period: (period.last, period.first), reverse=True):
         found.setdefault(period.symbol, []).append(period)
     return found
 
@@ -101,11 +101,11 @@ class ListingIndex:
         ]
         if not earlier:
             return "", first
-        return max(earlier, key=lambda one: one.last).symbol, first - timedelta(days=1)
+        return max(earlier, key=lambda period: period.last).symbol, first - timedelta(days=1)
 
     def _has_successor(self, period: ListingPeriod) -> bool:
         others = self._by_isin.get(period.isin, ()) if period.isin else ()
-        return any(one.symbol != period.symbol and one.first > period.last for one in others)
+        return any(other.symbol != period.symbol and other.first > period.last for other in others)
 
 
 def instrument_token(isin: str, name: str) -> int:
@@ -124,5 +124,5 @@ def _periods_of_latest_share(periods: Sequence[ListingPeriod]) -> list[ListingPe
     return kept
 
 
-def _same_issuer(one: ListingPeriod, other: ListingPeriod) -> bool:
-    return not one.isin or not other.isin or one.isin[ISIN_ISSUER] == other.isin[ISIN_ISSUER]
+def _same_issuer(period: ListingPeriod, other: ListingPeriod) -> bool:
+    return not period.isin or not other.isin or period.isin[ISIN_ISSUER] == other.isin[ISIN_ISSUER]

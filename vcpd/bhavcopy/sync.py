@@ -154,7 +154,7 @@ class BhavcopySync:
         for _ in range(MAX_DECODE_ROUNDS - 1):
             if not rejected:
                 break
-            again = await self._fetch_files([one.session for one in rejected])
+            again = await self._fetch_files([file.session for file in rejected])
             fetched.merge(again)
             rejected = await self._ingest(again.items)
         latest = await self._latest(fetched)
@@ -167,16 +167,20 @@ class BhavcopySync:
         """The last session that there is any file of."""
         known = (await self._open_history()).index.sessions[-1:]
         return max(
-            [*known, *(one.session for one in (*fetched.items, *fetched.without_indices))], default=date.min
+            [*known, *(item.session for item in (*fetched.items, *fetched.without_indices))], default=date.min
         )
 
     async def _ingest_without_indices(self, fetched: FetchedFiles, latest: date) -> Sequence[RejectedFile]:
         """Do without index values that will not come any more; the other sessions are missing."""
         awaited = [
-            one.session for one in fetched.without_indices if self._may_be_published(one.session, latest)
+            index.session
+            for index in fetched.without_indices
+            if self._may_be_published(index.session, latest)
         ]
         fetched.missing += awaited
-        return await self._ingest([one for one in fetched.without_indices if one.session not in awaited])
+        return await self._ingest(
+            [index for index in fetched.without_indices if index.session not in awaited]
+        )
 
     async def _fetch_files(self, batch: Sequence[date]) -> FetchedFiles:
         fetched = FetchedFiles()
@@ -209,7 +213,7 @@ class BhavcopySync:
     async def _ingest(self, orders: Sequence[IngestItem]) -> Sequence[RejectedFile]:
         if not orders:
             return ()
-        ordered = sorted(orders, key=lambda one: one.session)
+        ordered = sorted(orders, key=lambda order: order.session)
         rejected: Sequence[RejectedFile] = await self._compute(ingest_files, str(self._folder), ordered)
         self._history = None
         for rejection in rejected:

@@ -70,7 +70,7 @@ def calendar(arguments: argparse.Namespace) -> int:
 def calendar_year(found: TradingCalendar, number: int) -> CalendarYear:
     """The year `number` of a calendar."""
     first, last = date(number, 1, 1), date(number, 12, 31)
-    special = [one for day, one in sorted(found.special_sessions.items()) if day.year == number]
+    special = [special for day, special in sorted(found.special_sessions.items()) if day.year == number]
     return CalendarYear(
         exchange=found.name,
         year=number,
@@ -79,7 +79,9 @@ def calendar_year(found: TradingCalendar, number: int) -> CalendarYear:
         valid_until=found.valid_until,
         sessions=found.sessions(first, last).tolist(),
         holidays=[Holiday(day, name) for day, name in sorted(found.holidays.items()) if day.year == number],
-        special_sessions=[SpecialDay(one.session, one.opens, one.closes, one.name) for one in special],
+        special_sessions=[
+            SpecialDay(entry.session, entry.opens, entry.closes, entry.name) for entry in special
+        ],
     )
 
 
@@ -91,5 +93,5 @@ def _print_year(year: CalendarYear) -> None:
     for holiday in year.holidays:
         print(f"  {holiday.date:%a %Y-%m-%d}  {holiday.name}")
     print(f"\nSpecial sessions, {year.time_zone}")
-    for one in year.special_sessions:
-        print(f"  {one.date:%a %Y-%m-%d}  {one.opens:%H:%M}-{one.closes:%H:%M}  {one.name}")
+    for session in year.special_sessions:
+        print(f"  {session.date:%a %Y-%m-%d}  {session.opens:%H:%M}-{session.closes:%H:%M}  {session.name}")

@@ -126,10 +126,10 @@ def check_state(context: DoctorContext) -> Finding:
 
 def _nearest_existing(folder: Path) -> Path:
     """The folder, or the closest above it, that is there for us."""
-    for one in (folder, *folder.parents):
+    for path in (folder, *folder.parents):
         with contextlib.suppress(PermissionError):
-            if one.exists():
-                return one
+            if path.exists():
+                return path
     return Path("/")
 
 

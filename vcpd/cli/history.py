@@ -242,13 +242,13 @@ def _print_left_out(symbols: Sequence[LeftOutSymbol]) -> None:
     if not symbols:
         return
     print(f"left out, {len(symbols):,} symbols with a doubt in the span's bars (--json has each reason):")
-    print("  " + ", ".join(one.symbol for one in symbols))
+    print("  " + ", ".join(symbol.symbol for symbol in symbols))
 
 
 def _warn_left_out(symbols: Sequence[LeftOutSymbol]) -> None:
     """On standard error, with the reasons, so that a result written as JSON or parquet is warned of too."""
-    for one in symbols[:REASONS_SHOWN]:
-        print(f"vcpd: left out: {one.symbol} {one.session or ''}: {one.reason}", file=sys.stderr)
+    for symbol in symbols[:REASONS_SHOWN]:
+        print(f"vcpd: left out: {symbol.symbol} {symbol.session or ''}: {symbol.reason}", file=sys.stderr)
     if len(symbols) > REASONS_SHOWN:
         print(f"vcpd: left out: {len(symbols) - REASONS_SHOWN} more symbols", file=sys.stderr)
 
@@ -270,10 +270,10 @@ def conclusion(found: BacktestResult) -> str:
     )
 
 
-def _by_sign(one: Estimate, words: tuple[str, str, str]) -> str:
+def _by_sign(estimate: Estimate, words: tuple[str, str, str]) -> str:
     """The first word where the whole interval is above zero, the second where it is below, else the third."""
     above, below, neither = words
-    low, high = one.low_r or 0.0, one.high_r or 0.0
+    low, high = estimate.low_r or 0.0, estimate.high_r or 0.0
     return above if low > 0 else below if high < 0 else neither
 
 
@@ -289,6 +289,6 @@ def _rate_row(counts: OutcomeCounts) -> tuple[str, ...]:
     )
 
 
-def _estimate_row(one: Estimate) -> tuple[str, ...]:
-    interval = "" if one.low_r is None else f"{one.low_r:+.2f} .. {one.high_r:+.2f}"
-    return f"{one.purchases:,}", number_text(one.mean_r), interval, number_text(one.median_r)
+def _estimate_row(estimate: Estimate) -> tuple[str, ...]:
+    interval = "" if estimate.low_r is None else f"{estimate.low_r:+.2f} .. {estimate.high_r:+.2f}"
+    return f"{estimate.purchases:,}", number_text(estimate.mean_r), interval, number_text(estimate.median_r)

@@ -179,7 +179,7 @@ def compare_with_history(
         compared=len(final),
         not_final=len(entries) - len(final),
         late=sum(_is_late(entry.reported, calendar) for entry in entries),
-        differences=tuple(sorted(differences, key=lambda one: one.number)),
+        differences=tuple(sorted(differences, key=lambda difference: difference.number)),
     )
 
 
@@ -274,7 +274,7 @@ def _print_chain(chain: ChainCheck, head: str | None) -> None:
 
 
 def _print_comparison(comparison: RecordComparison) -> None:
-    counts = Counter(one.cause for one in comparison.differences)
+    counts = Counter(difference.cause for difference in comparison.differences)
     causes = ", ".join(f"{counts[cause]} {cause}" for cause in Cause if counts[cause])
     agree = comparison.compared - len(comparison.differences)
     print(
@@ -286,7 +286,13 @@ def _print_comparison(comparison: RecordComparison) -> None:
         print(f"{comparison.late:,} were recorded after the next session had opened")
     if comparison.differences:
         rows = [
-            (str(one.number), str(one.session), one.symbol, one.cause, one.detail)
-            for one in comparison.differences
+            (
+                str(difference.number),
+                str(difference.session),
+                difference.symbol,
+                difference.cause,
+                difference.detail,
+            )
+            for difference in comparison.differences
         ]
         print_table("differences", ("entry", "session", "symbol", "cause", "detail"), rows, ("entry",))

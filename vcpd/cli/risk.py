@@ -49,7 +49,7 @@ def score_panel(panel: Panel, arguments: argparse.Namespace) -> list[RiskScore]:
 def _risk_from_bars(arguments: argparse.Namespace) -> list[RiskScore]:
     panel = load_panel(arguments)
     wanted = {panel.symbols[row] for row in row_range(panel, arguments.symbol)}
-    return [one for one in score_panel(panel, arguments) if one.symbol in wanted]
+    return [score for score in score_panel(panel, arguments) if score.symbol in wanted]
 
 
 def _risk_from_daemon(arguments: argparse.Namespace) -> list[RiskScore]:
@@ -59,38 +59,38 @@ def _risk_from_daemon(arguments: argparse.Namespace) -> list[RiskScore]:
     else:
         answer = daemon.get(f"/api/risk/{quote_path_part(arguments.symbol)}")
         through_time = msgspec.convert(answer["items"], list[RiskScore])
-        scores = [one for one in through_time if as_of in {None, one.as_of}][:1]
+        scores = [score for score in through_time if as_of in {None, score.as_of}][:1]
     if not scores:
         raise BadInputError("no session was scored yet" if as_of is None else f"{as_of} was never scored")
     return scores
 
 
 def _print_scores(scores: Sequence[RiskScore]) -> None:
-    ordered = sorted(scores, key=lambda one: (one.score is None, one.score or 0.0, one.symbol))
+    ordered = sorted(scores, key=lambda score: (score.score is None, score.score or 0.0, score.symbol))
     rows = [
-        (one.symbol, "" if one.score is None else f"{one.score:.1f}", one.band or one.reason or "")
-        for one in ordered
+        (score.symbol, "" if score.score is None else f"{score.score:.1f}", score.band or score.reason or "")
+        for score in ordered
     ]
     columns = ("symbol", "score", "band, or why there is no score")
-    title = f"{len(scores)} symbols after {max(one.as_of for one in scores)}, higher is riskier"
+    title = f"{len(scores)} symbols after {max(score.as_of for score in scores)}, higher is riskier"
     print_table(title, columns, rows, ("score",))
 
 
-def _print_score(one: RiskScore) -> None:
+def _print_score(score: RiskScore) -> None:
     """The score with what it was made from: components are percentiles of that session's universe."""
-    print(f"{one.symbol} after {one.as_of}: {_score_text(one)}")
-    points = [(name, f"{one.components[name]:.1f}") for name in COMPONENTS if name in one.components]
-    metrics = [(name, _metric_text(one.metrics[name])) for name in METRIC_NAMES if name in one.metrics]
+    print(f"{score.symbol} after {score.as_of}: {_score_text(score)}")
+    points = [(name, f"{score.components[name]:.1f}") for name in COMPONENTS if name in score.components]
+    metrics = [(name, _metric_text(score.metrics[name])) for name in METRIC_NAMES if name in score.metrics]
     if points:
         print_table("", ("component", "0..100"), points, ("0..100",))
     if metrics:
         print_table("", ("metric", "value"), metrics, ("value",))
 
 
-def _score_text(one: RiskScore) -> str:
-    if one.score is None:
-        return f"no score, {one.reason}"
-    return f"{one.score:.1f} of 100, {one.band}; higher is riskier"
+def _score_text(score: RiskScore) -> str:
+    if score.score is None:
+        return f"no score, {score.reason}"
+    return f"{score.score:.1f} of 100, {score.band}; higher is riskier"
 
 
 def _metric_text(value: float | str | None) -> str:

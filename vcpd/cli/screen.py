@@ -218,10 +218,10 @@ def _print_crowding(daemon: DaemonClient, *, as_json: bool) -> None:
     count = sum(len(cluster.members) for cluster in crowding.clusters)
     title = f"{count} setups, about {crowding.effective_bets:.1f} independent bets"
     columns = ("bet", "members", "correlation", "most alike")
-    rows = [_cluster_row(number, one) for number, one in enumerate(crowding.clusters, 1)]
+    rows = [_cluster_row(number, cluster) for number, cluster in enumerate(crowding.clusters, 1)]
     print_table(title, columns, rows, ("bet", "correlation"))
     if crowding.sectors:
-        rows = [_sector_row(one) for one in crowding.sectors]
+        rows = [_sector_row(sector) for sector in crowding.sectors]
         print_table("in one sector", ("sector", "members", "correlation"), rows, ("correlation",))
     if crowding.unknown:
         print(f"too few returns to compare: {', '.join(crowding.unknown)}")

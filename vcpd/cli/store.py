@@ -146,7 +146,7 @@ async def import_file(
     print_quarantined(found)
     storage = stored.storage
     exchange = stored.configuration.exchange
-    named = {exchange.full_symbol(one.symbol): one for one in found.series}
+    named = {exchange.full_symbol(series.symbol): series for series in found.series}
     apart = [
         msgspec.structs.replace(bar, symbol=exchange.full_symbol(bar.symbol)) for bar in found.quarantined
     ]
@@ -156,7 +156,7 @@ async def import_file(
         for symbol in named
     ]
     new = await storage.instruments.add(placeholders, today)
-    kept = {one.symbol: one for one in await storage.instruments.all()}
+    kept = {instrument.symbol: instrument for instrument in await storage.instruments.all()}
     table = BarTable.gather((kept[symbol].id, series) for symbol, series in named.items())
     asked = covered_spans(named, kept, await storage.bars.coverage(), calendar)
     try:
@@ -205,9 +205,9 @@ def covered_spans(
     return spans
 
 
-def _are_adjacent(one: SessionSpan, other: SessionSpan, calendar: TradingCalendar) -> bool:
+def _are_adjacent(entry: SessionSpan, other: SessionSpan, calendar: TradingCalendar) -> bool:
     """Whether no session lies between the two."""
-    first, second = sorted((one, other), key=lambda span: span.first)
+    first, second = sorted((entry, other), key=lambda span: span.first)
     between = calendar.sessions(first.last, second.first)
     inner = (between > np.datetime64(first.last, "D")) & (between < np.datetime64(second.first, "D"))
     return not inner.any()
@@ -218,15 +218,16 @@ def _index_symbols(stored: OpenStore) -> Sequence[str]:
     return (universe.benchmark, *universe.indices)
 
 
-def _print_import(one: ImportResult) -> None:
-    if one.unlisted_symbols:
+def _print_import(result: ImportResult) -> None:
+    if result.unlisted_symbols:
         print(
-            f"{one.file}: {one.unlisted_symbols:,} symbols are not on the exchange's list: kept, but neither "
-            "collected nor screened until it names them (`vcpd jobs run instruments`)"
+            f"{result.file}: {result.unlisted_symbols:,} symbols are not on the exchange's list: "
+            "kept, but neither collected nor screened until it names them (`vcpd jobs run instruments`)"
         )
     print(
-        f"{one.file}: {one.symbols:,} symbols ({one.new_symbols:,} new), {one.inserted:,} bars inserted, "
-        f"{one.updated:,} changed, {one.unchanged:,} unchanged, {one.quarantined:,} rows quarantined"
+        f"{result.file}: {result.symbols:,} symbols ({result.new_symbols:,} new), "
+        f"{result.inserted:,} bars inserted, {result.updated:,} changed, {result.unchanged:,} unchanged, "
+        f"{result.quarantined:,} rows quarantined"
     )
 
 
@@ -285,9 +286,9 @@ async def _export_bars(stored: OpenStore, arguments: argparse.Namespace) -> int:
     wanted = _wanted_symbols(arguments, stored.configuration.exchange)
     bars = stored.storage.bars
     found = [
-        _truncate(await bars.series(one.id, arguments.first), arguments.last)
-        for one in await stored.storage.instruments.all()
-        if wanted is None or one.symbol in wanted
+        _truncate(await bars.series(instrument.id, arguments.first), arguments.last)
+        for instrument in await stored.storage.instruments.all()
+        if wanted is None or instrument.symbol in wanted
     ]
     _require_rows(sum(map(len, found)))
     return await asyncio.to_thread(bar_files.write_bars, arguments.output, found)
@@ -297,13 +298,13 @@ async def _export_rows(stored: OpenStore, arguments: argparse.Namespace) -> int:
     wanted = _wanted_symbols(arguments, stored.configuration.exchange)
     rows: list[Setup | RiskScore] = []
     async for session_rows in _by_session(stored, arguments):
-        rows += [one for one in session_rows if wanted is None or one.symbol in wanted]
+        rows += [row for row in session_rows if wanted is None or row.symbol in wanted]
     _require_rows(len(rows))
     if arguments.format == "tradingview":
-        text = watchlist([one for one in rows if isinstance(one, Setup)])
+        text = watchlist([row for row in rows if isinstance(row, Setup)])
         await asyncio.to_thread(write_atomic, arguments.output, text.encode(), folder_mode=None)
         return len(rows)
-    plain: list[dict[str, Any]] = [msgspec.to_builtins(one) for one in rows]
+    plain: list[dict[str, Any]] = [msgspec.to_builtins(row) for row in rows]
     return await asyncio.to_thread(table_files.write_rows, arguments.output, plain)
 
 

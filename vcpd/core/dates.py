@@ -150,7 +150,9 @@ class DateColumn:
     @property
     def is_ordered(self) -> bool:
         """Whether some date depends on the order at all."""
-        return any(len(set(one.dates.values())) > 1 or len(one.dates) < 3 for one in self.readable.values())
+        return any(
+            len(set(entry.dates.values())) > 1 or len(entry.dates) < 3 for entry in self.readable.values()
+        )
 
     def dates(self, order: DateOrder) -> dict[str, date]:
         """Date by text; texts that do not fit `order` are absent."""
@@ -161,9 +163,9 @@ class DateColumn:
     def open_readings(self) -> str:
         """Both readings of the first text that has two."""
         text, dates = next(
-            (text, [(order, one.dates[order]) for order in self.orders])
-            for text, one in self.readable.items()
-            if len({one.dates[order] for order in self.orders}) > 1
+            (text, [(order, entry.dates[order]) for order in self.orders])
+            for text, entry in self.readable.items()
+            if len({entry.dates[order] for order in self.orders}) > 1
         )
         return f"{text!r} can be " + " or ".join(f"{day} ({order})" for order, day in dates)
 
@@ -174,7 +176,7 @@ class DateColumn:
         return " and ".join(named[:2])
 
     def _first_only_in(self, order: DateOrder) -> str | None:
-        return next((text for text, one in self.readable.items() if set(one.dates) == {order}), None)
+        return next((text for text, entry in self.readable.items() if set(entry.dates) == {order}), None)
 
 
 def read_date_column(texts: Iterable[str], zone: tzinfo, latest: date | None = None) -> DateColumn:
@@ -202,7 +204,7 @@ def _without_future(written: WrittenDate, latest: date | None) -> WrittenDate:
 def _without_rare_order(readable: Mapping[str, WrittenDate]) -> dict[str, WrittenDate]:
     """Two-digit years first are a reading only where no other order fits the column."""
     usual = [DateOrder.DAY_FIRST, DateOrder.MONTH_FIRST]
-    fits = any(all(order in one.dates for one in readable.values()) for order in usual)
+    fits = any(all(order in entry.dates for entry in readable.values()) for order in usual)
     if not fits:
         return dict(readable)
     return {

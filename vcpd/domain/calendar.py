@@ -185,10 +185,10 @@ class TradingCalendar:
         BadInputError when a date is given as both.
         """
         closed = dict.fromkeys(extra_holidays, "holiday added by the owner")
-        special = {one.session: one for one in extra_sessions}
+        special = {session.session: session for session in extra_sessions}
         if both := sorted(closed.keys() & special.keys()):
             raise BadInputError(f"{both[0]} is given both as a holiday and as a session")
-        kept = {day: one for day, one in self.special_sessions.items() if day not in closed}
+        kept = {day: special for day, special in self.special_sessions.items() if day not in closed}
         return replace(
             self,
             holidays={**self.holidays, **closed},

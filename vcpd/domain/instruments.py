@@ -108,9 +108,9 @@ def plain_symbol(text: str) -> str:
     return f"{exchange}{colon}{symbol}"
 
 
-def is_same_symbol(one: str, other: str) -> bool:
+def is_same_symbol(text: str, other: str) -> bool:
     """Whether two spellings mean one instrument: `infy` is `NSE:INFY`, but `BSE:INFY` is another."""
-    one_exchange, _, one_name = plain_symbol(one).rpartition(":")
+    one_exchange, _, one_name = plain_symbol(text).rpartition(":")
     other_exchange, _, other_name = plain_symbol(other).rpartition(":")
     exchanges = {one_exchange, other_exchange} - {""}
     return one_name == other_name and len(exchanges) <= 1

@@ -225,7 +225,7 @@ def _holidays(table: str) -> dict[date, str]:
 
 def _special_sessions(table: str) -> dict[date, SpecialSession]:
     found = (_special_session(line) for line in table.strip().splitlines())
-    return {one.session: one for one in found}
+    return {special.session: special for special in found}
 
 
 def _special_session(line: str) -> SpecialSession:

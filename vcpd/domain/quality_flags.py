@@ -96,7 +96,7 @@ def find_jumps(opened: FloatArray, closed: FloatArray, at: IntArray, band_pct: f
 def explain_ratio(ratio: float) -> str:
     """What corporate action a step of `ratio` (after / before) may be."""
     step = min(ratio, 1.0 / ratio)
-    nearest = min(ACTION_RATIOS, key=lambda one: abs(one - step))
+    nearest = min(ACTION_RATIOS, key=lambda ratio: abs(ratio - step))
     if abs(nearest / step - 1.0) > RATIO_TOLERANCE:
         return "no usual split or bonus ratio: a demerger, a special dividend or an error"
     if ratio > 1.0:

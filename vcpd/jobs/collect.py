@@ -131,7 +131,9 @@ class Collect:
     async def _check_session(self, target: date, stats: CollectStats) -> None:
         """Say so where the market answered for all, and nothing traded on a session of the calendar."""
         coverage = await self.bars.coverage()
-        newest = max((one.last_bar for one in coverage.values() if one.last_bar is not None), default=None)
+        newest = max(
+            (entry.last_bar for entry in coverage.values() if entry.last_bar is not None), default=None
+        )
         if newest is not None and newest < target:
             stats.notes.insert(0, unscheduled_closing_text(target))
 

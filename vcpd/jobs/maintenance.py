@@ -70,14 +70,14 @@ class SyncInstruments:
     async def __call__(self, context: RunContext) -> RunResult:
         context.progress.begin(1, "the exchange's list")
         listed = await self.market.instruments()
-        known = sum(one.listed for one in await self.store.all())
+        known = sum(instrument.listed for instrument in await self.store.all())
         if self._is_implausible(len(listed), known):
             self._rejected_count = len(listed)
             reason = (
                 f"a list of {len(listed)} instruments after {known}: accepted if the next list is like it"
             )
             return RunResult(outcome=Outcome.FAILED, reason=reason)
-        storable = [with_printable_name(one) for one in listed if is_storable(one)]
+        storable = [with_printable_name(instrument) for instrument in listed if is_storable(instrument)]
         changes = await self.store.merge(storable, context.session)
         self._rejected_count = None
         if changes.renamed:
@@ -113,7 +113,7 @@ class SyncInstruments:
 
 def _unstorable_reason(listed: Sequence[Instrument]) -> str:
     """One bad symbol must not keep the others from being stored; it is named instead."""
-    bad = [repr(one.symbol[:40]) for one in listed if not is_storable(one)]
+    bad = [repr(instrument.symbol[:40]) for instrument in listed if not is_storable(instrument)]
     if not bad:
         return ""
     shown = ", ".join(bad[:MAX_UNSTORABLE_SHOWN])

@@ -84,9 +84,9 @@ class UniversePanels:
         return await self.current() or await self.refresh()
 
     async def refresh(self) -> PanelReference:
-        shares = frozenset(one.id for one in (await self.universe.current()).shares)
+        shares = frozenset(share.id for share in (await self.universe.current()).shares)
         benchmark = self.universe.exchange.full_symbol(self.universe.settings.benchmark)
-        selection = PanelSelection(benchmark, lambda one: one.id in shares, self.n_sessions)
+        selection = PanelSelection(benchmark, lambda instrument: instrument.id in shares, self.n_sessions)
         return await self.store.refresh(selection)
 
 

@@ -77,7 +77,7 @@ class QuoteSnapshot:
                 raise
             except VcpdError as error:
                 failure = error
-                unquoted |= {one.symbol for one in part}
+                unquoted |= {instrument.symbol for instrument in part}
             progress.advance(len(part))
         if failure is None and instruments and stats.counts["swept"] == before and not traded:
             raise RetryableError(f"none of {len(instruments)} quotes is of {session}: was anything traded?")
@@ -91,17 +91,18 @@ class QuoteSnapshot:
         Nor does a symbol without a trade, until the closing auction is over and prices have settled.
         """
         now = self.clock.now()
-        quotes = await self.market.quotes([one.symbol for one in part])
+        quotes = await self.market.quotes([instrument.symbol for instrument in part])
         table = bars_from_quotes(part, quotes, session)
         requested_ids = {*table.instrument_id.tolist()}
         if len(table) and self.finality.is_settled(session, now):
-            requested_ids |= {one.id for one in part if one.symbol in quotes}
+            requested_ids |= {instrument.id for instrument in part if instrument.symbol in quotes}
         closed = self.finality.last_closed(session, now) == session
         requested = dict.fromkeys(requested_ids, SessionSpan(session, session)) if closed else {}
         stats.counts["swept"] += len(table)
         stats.counts["without_bar"] += len(part) - len(table)
-        await self.writer.write_session(table, {one.id: one.symbol for one in part}, requested, now, stats)
-        return frozenset(one.symbol for one in part if one.symbol not in quotes)
+        symbols = {instrument.id: instrument.symbol for instrument in part}
+        await self.writer.write_session(table, symbols, requested, now, stats)
+        return frozenset(instrument.symbol for instrument in part if instrument.symbol not in quotes)
 
 
 def bars_from_quotes(
@@ -136,11 +137,11 @@ def prices_from_quotes(quotes: Iterable[Quote], zone: ZoneInfo) -> LivePrices:
     """The quotes' prices and volumes; `zone` is that of their timestamps."""
     known = list(quotes)
     return LivePrices(
-        tokens=np.array([one.token for one in known], np.int64),
-        last_price=np.array([one.last_price for one in known], np.float64),
-        volume=np.array([one.volume for one in known], np.float64),
-        previous_close=np.array([one.previous_close for one in known], np.float64),
-        traded_at=np.array([_parse_timestamp(one.at, zone) for one in known], "M8[s]"),
+        tokens=np.array([quote.token for quote in known], np.int64),
+        last_price=np.array([quote.last_price for quote in known], np.float64),
+        volume=np.array([quote.volume for quote in known], np.float64),
+        previous_close=np.array([quote.previous_close for quote in known], np.float64),
+        traded_at=np.array([_parse_timestamp(quote.at, zone) for quote in known], "M8[s]"),
     )
 
 

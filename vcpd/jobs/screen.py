@@ -46,10 +46,10 @@ class Screen:
         if self.calendar.open_session_at(now) == context.session:
             await self.quote_snapshot(context.session, context.progress)
         judged, failed_symbols = await self._evaluate(context)
-        verdicts = [one for part in judged for one in part.verdicts] + _unscreened_verdicts(
+        verdicts = [verdict for part in judged for verdict in part.verdicts] + _unscreened_verdicts(
             failed_symbols, context.session
         )
-        if not any(one.is_judged and one.as_of == context.session for one in verdicts):
+        if not any(verdict.is_judged and verdict.as_of == context.session for verdict in verdicts):
             return RunResult(outcome=Outcome.FAILED, reason=unscheduled_closing_text(context.session))
         bases = [base for part in judged for base in part.bases]
         recorded_at = self.clock.now()
@@ -88,9 +88,9 @@ def _unscreened_verdicts(failed_symbols: Sequence[FailedSymbol], session: date) 
 def _screen_counts(verdicts: Sequence[EncodedSetup]) -> dict[str, int]:
     """Symbols judged and not, then the followed bases by group."""
     return {
-        "judged": sum(one.is_judged for one in verdicts),
-        "not_judged": sum(not one.is_judged for one in verdicts),
-        **count_groups(one.group for one in verdicts),
+        "judged": sum(verdict.is_judged for verdict in verdicts),
+        "not_judged": sum(not verdict.is_judged for verdict in verdicts),
+        **count_groups(verdict.group for verdict in verdicts),
     }
 
 
@@ -113,7 +113,7 @@ class ScoreRisk:
         )
         scored = await self.workers.call(score_risk, list(blocks), measuring)
         scored += [RiskScore.unscored(lost.symbol, context.session, lost.reason) for lost in failed_symbols]
-        if not any(one.score is not None for one in scored):
+        if not any(score.score is not None for score in scored):
             reason = f"no symbol could be scored for {context.session}: {_first_reason(scored)}"
             return RunResult(outcome=Outcome.FAILED, reason=reason)
         await self.scores.put(context.session, scored)
@@ -121,9 +121,9 @@ class ScoreRisk:
 
 
 def _first_reason(scored: Sequence[RiskScore]) -> str:
-    return next((one.reason for one in scored if one.reason), "there is no panel yet: run collect")
+    return next((score.reason for score in scored if score.reason), "there is no panel yet: run collect")
 
 
 def _score_counts(scored: Sequence[RiskScore]) -> dict[str, int]:
-    given = sum(one.score is not None for one in scored)
+    given = sum(score.score is not None for score in scored)
     return {"scored": given, "without_score": len(scored) - given}

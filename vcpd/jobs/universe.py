@@ -120,24 +120,25 @@ def select_universe(
     listed_in: Iterable[str] = (),
 ) -> UniverseSelection:
     """The universe among the stored instruments; `listed_in` are the symbols of the lists."""
-    listed = {one.symbol: one for one in stored if one.listed}
+    listed = {instrument.symbol: instrument for instrument in stored if instrument.listed}
     full_symbol = exchange.full_symbol
     named = {full_symbol(symbol) for symbol in (*settings.symbols, *listed_in)}
     excluded = {full_symbol(symbol) for symbol in settings.exclude}
     wanted_indices = dict.fromkeys(map(full_symbol, (settings.benchmark, *settings.indices)))
     indices = tuple(listed[symbol] for symbol in wanted_indices if symbol in listed)
-    shares = [one for one in listed.values() if not one.instrument.is_index and one.symbol not in excluded]
+    shares = [share for share in listed.values() if not share.instrument.is_index]
+    shares = [share for share in shares if share.symbol not in excluded]
     if named or settings.lists:
-        shares = [one for one in shares if one.symbol in named]
+        shares = [share for share in shares if share.symbol in named]
     else:
-        shares = [one for one in shares if is_share(one, exchange)]
+        shares = [share for share in shares if is_share(share, exchange)]
     unknown = sorted((named | wanted_indices.keys()) - listed.keys() - excluded)
-    return UniverseSelection(tuple(sorted(shares, key=lambda one: one.symbol)), indices, tuple(unknown))
+    return UniverseSelection(tuple(sorted(shares, key=lambda share: share.symbol)), indices, tuple(unknown))
 
 
-def is_share(one: StoredInstrument, exchange: Exchange) -> bool:
+def is_share(share: StoredInstrument, exchange: Exchange) -> bool:
     """Whether it trades as an ordinary share: of the exchange's own segment, no suffixed series."""
-    instrument = one.instrument
+    instrument = share.instrument
     return instrument.segment == exchange.name and instrument.series == exchange.share_series
 
 

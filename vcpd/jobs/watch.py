@@ -310,7 +310,7 @@ class WatchSession:
         self.tracker = tracker
         log.info("watch.candidates", candidates=len(candidates), left_out=self._loader.left_out)
         if self._watch.live is not None:
-            self._watch.live.subscribe([one.instrument.token for one in candidates])
+            self._watch.live.subscribe([candidate.instrument.token for candidate in candidates])
 
     async def _poll_quotes(self) -> None:
         while True:

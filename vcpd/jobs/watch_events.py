@@ -69,7 +69,7 @@ class WatchEventWriter:
 
     async def publish(self, events: Iterable[LiveEvent]) -> None:
         """Publish alerts; an alert that was published before is not published again."""
-        alerts = [alert for one in events if (alert := alert_for_event(one)) is not None]
+        alerts = [alert for event in events if (alert := alert_for_event(event)) is not None]
         if self._notifier is not None and alerts:
             await self._notifier.publish(alerts)
 

@@ -87,9 +87,9 @@ class CandidateTracker:
         self._settings = config.settings
         self._rules = config.rules
         self._curve_of = config.curve_of
-        ordered = sorted(candidates, key=lambda one: one.instrument.token)
-        self.rows = [_tracked_base(one, self.hours.session, self._rules) for one in ordered]
-        self.tokens: IntArray = np.array([one.instrument.token for one in ordered], np.int64)
+        ordered = sorted(candidates, key=lambda candidate: candidate.instrument.token)
+        self.rows = [_tracked_base(candidate, self.hours.session, self._rules) for candidate in ordered]
+        self.tokens: IntArray = np.array([candidate.instrument.token for candidate in ordered], np.int64)
         self.price: FloatArray = np.full(len(ordered), np.nan)
         self.volume: FloatArray = np.full(len(ordered), np.nan)
         self._lower: FloatArray = np.full(len(ordered), -np.inf)
@@ -125,10 +125,10 @@ class CandidateTracker:
         if matters.any():
             matters = np.isin(places, places[matters])  # its other prices may matter after that one
         seen: list[LiveEvent] = []
-        for one in np.flatnonzero(matters).tolist():
-            previous_close = float(prices.previous_close[at[one]])
+        for number in np.flatnonzero(matters).tolist():
+            previous_close = float(prices.previous_close[at[number]])
             seen += self._evaluate(
-                int(places[one]), float(last[one]), float(volume[one]), previous_close, now
+                int(places[number]), float(last[number]), float(volume[number]), previous_close, now
             )
         return seen
 

@@ -41,8 +41,10 @@ class VolumeCurves:
         """Take what was learned before; whatever the market refused may be asked for again."""
         self._requested, self._refusal_count = set(), 0
         stored = await self._store.curves()
-        self._learned_on = {one.symbol: one.learned_on for one in stored}
-        self._own_curves = {one.symbol: VolumeCurve.of_cumulative(one.shares, one.sessions) for one in stored}
+        self._learned_on = {curve.symbol: curve.learned_on for curve in stored}
+        self._own_curves = {
+            curve.symbol: VolumeCurve.of_cumulative(curve.shares, curve.sessions) for curve in stored
+        }
         self._update_market_curve()
 
     def of(self, symbol: str, minutes: int) -> VolumeCurve:

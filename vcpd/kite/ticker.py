@@ -363,7 +363,7 @@ class KiteTicker:
     def status(self) -> FeedStatus:
         used = [line for line in self._connections if line.tokens]
         states = [line.state for line in used]
-        state = next((one for one in STATES_WORST_FIRST if one in states), FeedState.OFF)
+        state = next((kind for kind in STATES_WORST_FIRST if kind in states), FeedState.OFF)
         counts = self._counts
         return FeedStatus(
             state=state,

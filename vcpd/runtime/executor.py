@@ -215,7 +215,7 @@ class WorkerExecutor:
         return crew
 
     async def _wait_until_ready(self) -> None:
-        greetings = [asyncio.wrap_future(one) for one in self._started.ready_results]
+        greetings = [asyncio.wrap_future(result) for result in self._started.ready_results]
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
                 answers = await asyncio.gather(*greetings)
@@ -349,7 +349,7 @@ class WorkerExecutor:
         """How the first of them died; the executor ends the others by SIGTERM."""
         await asyncio.to_thread(self._started.shut_down)
         codes = [process.exitcode or 0 for process in self._started.processes]
-        code = next((one for one in codes if one not in {0, -signal.SIGTERM}), min(codes))
+        code = next((code for code in codes if code not in {0, -signal.SIGTERM}), min(codes))
         return (
             f"its worker died of {signal.Signals(-code).name}"
             if code < 0

@@ -78,11 +78,11 @@ class Redactor:
                 return self.redact_text(value)
             case Mapping():
                 return {
-                    self.redact_text(str(name)): self.redact_value(str(name), one)
-                    for name, one in value.items()
+                    self.redact_text(str(name)): self.redact_value(str(name), entry)
+                    for name, entry in value.items()
                 }
             case list() | tuple() | set() | frozenset():
-                return [self.redact_value(key, one) for one in value]
+                return [self.redact_value(key, entry) for entry in value]
         return self.redact_text(str(value) if isinstance(value, BaseException) else repr(value))
 
     def __call__(

@@ -131,8 +131,8 @@ async def gather_or_cancel(lanes: Sequence[Awaitable[None]]) -> None:
         for task in asyncio.as_completed(tasks):
             await task
     finally:
-        for one in tasks:
-            one.cancel()
+        for entry in tasks:
+            entry.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
@@ -259,13 +259,13 @@ class WorkerPool:
         self, mapping: ChunkedMap[Any], panel: PanelReference, failed_symbols: list[FailedSymbol] | None
     ) -> None:
         named = [
-            FailedSymbol(await self._symbol_at(panel, one.row), one.row, str(one.error))
-            for one in mapping.failed_rows
+            FailedSymbol(await self._symbol_at(panel, row.row), row.row, str(row.error))
+            for row in mapping.failed_rows
         ]
-        for one in named:
-            log.error("symbol_failed", symbol=one.symbol, reason=one.reason)
+        for symbol in named:
+            log.error("symbol_failed", symbol=symbol.symbol, reason=symbol.reason)
         if named and (failed_symbols is None or len(named) > self.settings.max_failed_symbols):
-            listed = "; ".join(f"{one.symbol}: {one.reason}" for one in named[:3])
+            listed = "; ".join(f"{symbol.symbol}: {symbol.reason}" for symbol in named[:3])
             text = f"{len(named)} symbols could not be computed, the job is given up: {listed}"
             raise PermanentError(text) from mapping.failed_rows[0].error
         if failed_symbols is not None:

@@ -158,7 +158,7 @@ class HistoricalMarket:
 
     def _make_session(self, session: date) -> IntradaySession:
         day = np.datetime64(session, "D")
-        places = {token: int(np.searchsorted(one.sessions, day)) for token, one in self._series.items()}
+        places = {token: int(np.searchsorted(series.sessions, day)) for token, series in self._series.items()}
         trading = [
             token
             for token, at in sorted(places.items())

@@ -164,9 +164,9 @@ def sector_list(listings: Iterable[MarketListing]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(SECTOR_COLUMNS)
-    for one in listings:
-        if (sector := sector_from_name(one.name)) is not None:
-            writer.writerow((one.name, sector, one.trading_symbol, "EQ", ""))
+    for listing in listings:
+        if (sector := sector_from_name(listing.name)) is not None:
+            writer.writerow((listing.name, sector, listing.trading_symbol, "EQ", ""))
     return text.getvalue()
 
 

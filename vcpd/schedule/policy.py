@@ -139,7 +139,7 @@ class JobPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
         if self.cron:
             CronExpression.parse(self.cron)
         moments = parse_session_times(self.at) if self.at else ()
-        if self.on == "days" and any(one.needs_session for one in moments):
+        if self.on == "days" and any(moment.needs_session for moment in moments):
             raise ValueError(f'at = "{self.at}" needs a session, so it goes with on = "sessions" only')
         if self.time_zone is not None:
             parse_time_zone(self.time_zone)
@@ -201,7 +201,7 @@ class ScheduleSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     def __post_init__(self) -> None:
         if self.time_zone is not None:
             parse_time_zone(self.time_zone)
-        sessions = {one.session for one in parse_sessions(self.extra_sessions)}
+        sessions = {session.session for session in parse_sessions(self.extra_sessions)}
         if both := sessions.intersection(self.extra_holidays):
             raise ValueError(f"{min(both)} stands both in extra_holidays and in extra_sessions")
 

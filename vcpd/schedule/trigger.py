@@ -153,7 +153,7 @@ def upcoming_runs(
     found = []
     for day in (first + timedelta(days=offset) for offset in range(days)):
         start, end = (
-            datetime.combine(one, time(), zone).astimezone(UTC) for one in (day, day + timedelta(1))
+            datetime.combine(entry, time(), zone).astimezone(UTC) for entry in (day, day + timedelta(1))
         )
         instant = timedelta(microseconds=1)
         entries = [

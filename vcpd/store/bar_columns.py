@@ -221,8 +221,8 @@ class _TableParser:
         days = np.array([*(dates.get(text) for text in texts), None], "M8[D]")
         minutes = [
             -1
-            if (one := found.readable.get(text)) is None or one.at is None
-            else one.at.hour * 60 + one.at.minute
+            if (parsed := found.readable.get(text)) is None or parsed.at is None
+            else parsed.at.hour * 60 + parsed.at.minute
             for text in texts
         ]
         has_times = any(minute >= 0 for minute in minutes)

@@ -289,12 +289,12 @@ def describe_reading(found: BarFile) -> list[str]:
 
 
 def _describe_group(group: Sequence[FileReading]) -> Iterator[str]:
-    one = group[0]
-    yield one.file if len(group) == 1 else f"{one.file} and {len(group) - 1} more files"
-    dates = f", dates {one.date_order}" if one.date_order else ""
-    yield f"  format    {one.format}{', decimal comma' if one.decimal_comma else ''}{dates}"
-    yield "  columns   " + ", ".join(f"{name} <- {given}" for name, given in one.columns.items())
-    symbols = f"{one.symbols} symbols, " if len(group) == 1 else ""
+    sample = group[0]
+    yield sample.file if len(group) == 1 else f"{sample.file} and {len(group) - 1} more files"
+    dates = f", dates {sample.date_order}" if sample.date_order else ""
+    yield f"  format    {sample.format}{', decimal comma' if sample.decimal_comma else ''}{dates}"
+    yield "  columns   " + ", ".join(f"{name} <- {given}" for name, given in sample.columns.items())
+    symbols = f"{sample.symbols} symbols, " if len(group) == 1 else ""
     rows, unreadable = sum(part.rows for part in group), sum(part.unreadable_rows for part in group)
     first = min(part.first for part in group if part.first is not None)
     last = max(part.last for part in group if part.last is not None)
@@ -306,10 +306,10 @@ def _describe_group(group: Sequence[FileReading]) -> Iterator[str]:
 
 def write_bars(path: Path, series: Iterable[BarSeries]) -> int:
     """Write the histories as parquet or CSV, by the suffix of `path`; gives the number of rows."""
-    parts = [one for one in series if len(one)]
-    records = np.concatenate([one.records for one in parts]) if parts else np.empty(0, BAR_DTYPE)
-    names = pl.Series([one.symbol for one in parts], dtype=pl.String)
-    lengths = np.array([len(one) for one in parts], np.int64)
+    parts = [entry for entry in series if len(entry)]
+    records = np.concatenate([part.records for part in parts]) if parts else np.empty(0, BAR_DTYPE)
+    names = pl.Series([part.symbol for part in parts], dtype=pl.String)
+    lengths = np.array([len(part) for part in parts], np.int64)
     columns: dict[str, Any] = {"symbol": names.gather(np.repeat(np.arange(len(parts)), lengths))}
     columns["date"] = np.ascontiguousarray(records["session"])
     columns |= {name: np.ascontiguousarray(records[name]) for name in (*PRICE_FIELDS, "volume")}

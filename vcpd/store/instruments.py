@@ -33,8 +33,12 @@ def plan_merge(stored: Sequence[StoredInstrument], listed: Sequence[Instrument])
     (a rename), or else the symbol up to its series suffix (`NSE:X` and `NSE:X-BE`, a move between series).
     """
     today = {instrument.symbol: instrument for instrument in listed}
-    known = {one.symbol: one for one in stored}
-    vanished = {one.symbol: one for one in stored if one.listed and one.symbol not in today}
+    known = {instrument.symbol: instrument for instrument in stored}
+    vanished = {
+        instrument.symbol: instrument
+        for instrument in stored
+        if instrument.listed and instrument.symbol not in today
+    }
     new = {symbol: instrument for symbol, instrument in today.items() if symbol not in known}
     renames = tuple(_find_renames(vanished, new))
     old_names, new_names = {old for _, old, _ in renames}, {name for _, _, name in renames}
@@ -53,7 +57,7 @@ def _find_renames(
     """Each vanished symbol with its successor; a token decides before a name does."""
     by_token = {instrument.token: symbol for symbol, instrument in new.items()}
     by_stem = {_base_symbol(symbol): symbol for symbol in new}
-    same_token = {old: by_token.get(one.instrument.token) for old, one in vanished.items()}
+    same_token = {old: by_token.get(instrument.instrument.token) for old, instrument in vanished.items()}
     same_stem = {old: by_stem.get(_base_symbol(old)) for old in vanished}
     found: dict[str, str] = {}
     for successors in (same_token, same_stem):
@@ -74,9 +78,11 @@ def _changed_tokens(
     renames: Sequence[tuple[int, str, str]],
 ) -> Iterator[str]:
     """The symbols, as they are now, whose token is not the one that is stored."""
-    before = {symbol: one for symbol, one in known.items() if symbol in today}
+    before = {symbol: instrument for symbol, instrument in known.items() if symbol in today}
     before |= {new: known[old] for _, old, new in renames}
-    return (symbol for symbol, one in before.items() if one.instrument.token != today[symbol].token)
+    return (
+        symbol for symbol, instrument in before.items() if instrument.instrument.token != today[symbol].token
+    )
 
 
 class PostgresInstrumentStore:

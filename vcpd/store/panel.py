@@ -137,12 +137,14 @@ class PostgresPanelStore:
         self, copied: Sequence[Path], stored: Sequence[StoredInstrument], selection: PanelSelection
     ) -> PanelBuildSpec:
         """Write the bars of the window to `copied`; gives what is to be made of them."""
-        rows = tuple(_panel_row(one) for one in stored if selection.in_universe(one))
-        benchmark_id = next((one.id for one in stored if one.symbol == selection.benchmark), None)
+        rows = tuple(_panel_row(instrument) for instrument in stored if selection.in_universe(instrument))
+        benchmark_id = next(
+            (instrument.id for instrument in stored if instrument.symbol == selection.benchmark), None
+        )
         keys = sorted({row.id for row in rows} | ({benchmark_id} if benchmark_id else set()))
         async with AsyncExitStack() as stack:  # all connections first: a waiting writer may hold the last one
             transactions = [self._database.transaction() for _ in copied]
-            connections = [await stack.enter_async_context(one) for one in transactions]
+            connections = [await stack.enter_async_context(transaction) for transaction in transactions]
             await connections[0].execute(SQL["lock_bars_for_reading"])
             first, last = await _session_range(connections[0], rows, benchmark_id, selection.n_sessions)
             await _copy_parts(connections, copied, _CopyRange(keys, first, selection.n_sessions))
@@ -203,8 +205,8 @@ async def _copy_to_file(
         await connection.copy_from_query(query, *arguments, output=spool, format="binary")
 
 
-def _panel_row(one: StoredInstrument) -> PanelRow:
-    return PanelRow(one.id, one.symbol, one.instrument.tick_size)
+def _panel_row(instrument: StoredInstrument) -> PanelRow:
+    return PanelRow(instrument.id, instrument.symbol, instrument.instrument.tick_size)
 
 
 async def _session_range(

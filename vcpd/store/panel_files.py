@@ -201,7 +201,7 @@ class _BarBlocks:
 
     def blocks(self, chosen: Callable[[int], bool]) -> Iterator[tuple[int, RecordArray]]:
         """The chosen of all pieces with their numbers; those that are not chosen are not read."""
-        places = [(one, number) for one in self._files for number in range(one.n_blocks)]
+        places = [(copied, number) for copied in self._files for number in range(copied.n_blocks)]
         for number, (file, at) in enumerate(places):
             if chosen(number):
                 yield number, file.read_block(at)
@@ -253,7 +253,7 @@ def _build(bars: _BarBlocks, arrangement: PanelBuildSpec) -> PanelReference:
         with open_panel_writer(folder, len(rows), len(days)) as planes:
             for part in _band_ranges(len(rows), len(days)):
                 pieces = bars.blocks(partial(survey.overlaps, rows[part]))
-                ids = [one.id for one in shown[part]]
+                ids = [instrument.id for instrument in shown[part]]
                 planes.write_band(_fill_band(part.start, (piece for _, piece in pieces), _Cells(ids, days)))
 
     head = _metadata(shown, sessions, arrangement.exclusions)
@@ -263,10 +263,14 @@ def _build(bars: _BarBlocks, arrangement: PanelBuildSpec) -> PanelReference:
 
 def _metadata(shown: Sequence[PanelRow], sessions: DateArray, reasons: Mapping[str, str]) -> PanelMetadata:
     return PanelMetadata(
-        tuple(one.symbol for one in shown),
+        tuple(instrument.symbol for instrument in shown),
         tuple(sessions.tolist()),
-        tuple(one.tick_size for one in shown),
-        {one.symbol: reasons[one.symbol] for one in shown if one.symbol in reasons},
+        tuple(instrument.tick_size for instrument in shown),
+        {
+            instrument.symbol: reasons[instrument.symbol]
+            for instrument in shown
+            if instrument.symbol in reasons
+        },
     )
 
 

@@ -39,7 +39,7 @@ async def encode_results(verdicts: Sequence[msgspec.Struct]) -> list[str]:
     texts: list[str] = []
     encode = msgspec.json.Encoder().encode
     for start in range(0, len(verdicts), ROWS_PER_YIELD):
-        texts += [encode(one).decode() for one in verdicts[start : start + ROWS_PER_YIELD]]
+        texts += [encode(verdict).decode() for verdict in verdicts[start : start + ROWS_PER_YIELD]]
         await asyncio.sleep(0)
     return texts
 
@@ -163,8 +163,8 @@ class PostgresSetupStore:
         reported: Sequence[ReportedSetup] = (),
     ) -> None:
         """See ports. Raises PermanentError for an unknown symbol; then nothing is written."""
-        judged = {one.symbol for one in verdicts} | {one.symbol for one in bases}
-        symbols = sorted(judged | {one.symbol for one in reported})
+        judged = {verdict.symbol for verdict in verdicts} | {base.symbol for base in bases}
+        symbols = sorted(judged | {setup.symbol for setup in reported})
         async with self._database.transaction() as connection:
             ids = await instrument_ids(connection, SETUP_SQL["instrument_ids"], symbols)
             await connection.execute(SETUP_SQL["record_session"], as_of)
@@ -195,11 +195,11 @@ class PostgresSetupStore:
 async def _write_setups(
     connection: Connection, as_of: date, verdicts: Sequence[EncodedSetup], ids: Mapping[str, int]
 ) -> None:
-    await connection.execute(SETUP_SQL["drop_others"], as_of, [ids[one.symbol] for one in verdicts])
+    await connection.execute(SETUP_SQL["drop_others"], as_of, [ids[verdict.symbol] for verdict in verdicts])
     for start in range(0, len(verdicts), ROWS_PER_STATEMENT):
         some = verdicts[start : start + ROWS_PER_STATEMENT]
-        columns = [[getattr(one, name) for one in some] for name in SETUP_COLUMNS]
-        await connection.execute(SETUP_SQL["put"], as_of, [ids[one.symbol] for one in some], *columns)
+        columns = [[getattr(setup, name) for setup in some] for name in SETUP_COLUMNS]
+        await connection.execute(SETUP_SQL["put"], as_of, [ids[setup.symbol] for setup in some], *columns)
 
 
 async def _write_bases(connection: Connection, bases: Sequence[Base], ids: Mapping[str, int]) -> None:
@@ -275,7 +275,7 @@ async def append_to_record(
     newest = await connection.fetchrow(RECORD_SQL["newest"])
     number, previous = (0, FIRST_HASH) if newest is None else (newest["number"], newest["hash"])
     added: list[tuple[int, int, str, str, str]] = []
-    for setup in sorted(reported, key=lambda one: one.symbol):
+    for setup in sorted(reported, key=lambda setup: setup.symbol):
         key = ids[setup.symbol]
         if not _is_recorded(known.get(key), setup):
             text = canonical_json(setup)
@@ -334,12 +334,12 @@ class PostgresRiskStore:
         """See ports; the session's scores become these. Raises PermanentError for an unknown symbol."""
         verdicts = await encode_results(scores)
         async with self._database.transaction() as connection:
-            symbols = [one.symbol for one in scores]
+            symbols = [score.symbol for score in scores]
             ids = await instrument_ids(connection, RISK_SQL["instrument_ids"], symbols)
             keys = [ids[symbol] for symbol in symbols]
             await connection.execute(RISK_SQL["record_session"], as_of)
             await connection.execute(RISK_SQL["drop_others"], as_of, keys)
-            columns = keys, [one.score for one in scores], [one.band for one in scores], verdicts
+            columns = keys, [score.score for score in scores], [score.band for score in scores], verdicts
             for start in range(0, len(scores), ROWS_PER_STATEMENT):
                 some = (column[start : start + ROWS_PER_STATEMENT] for column in columns)
                 await connection.execute(RISK_SQL["put"], as_of, *some)

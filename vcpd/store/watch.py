@@ -36,7 +36,7 @@ class PostgresWatchStore:
         One statement, whose commit does not wait for the disk: an alert follows, and its commit, which
         comes later in the same log, waits for both.
         """
-        columns = [[getattr(one, name) for one in events] for name in EVENT_COLUMNS]
+        columns = [[getattr(event, name) for event in events] for name in EVENT_COLUMNS]
         return await self._database.execute(SQL["add"], *columns)
 
     async def events_of(self, session: date) -> Sequence[LiveEvent]:

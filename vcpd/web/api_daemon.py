@@ -99,7 +99,7 @@ def status_routes(context: WebContext) -> list[web.RouteDef]:
     @route("GET", "/metrics", response=str, media="text/plain")
     async def metrics(_: web.Request) -> web.Response:
         """Metrics in Prometheus' text format."""
-        body = b"".join(generate_latest(one) for one in (REGISTRY, registry))
+        body = b"".join(generate_latest(entry) for entry in (REGISTRY, registry))
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     return [status, liveness, readiness, metrics]

@@ -174,7 +174,7 @@ def cached_response(request: web.Request, body: EncodedBody) -> web.Response:
 
 def is_cached_by_client(if_none_match: str, etag: str) -> bool:
     """Whether the header names `etag`, by the weak comparison of RFC 9110, or any version (`*`)."""
-    named = {one.strip().removeprefix("W/") for one in if_none_match.split(",")}
+    named = {name.strip().removeprefix("W/") for name in if_none_match.split(",")}
     return "*" in named or etag.removeprefix("W/") in named
 
 

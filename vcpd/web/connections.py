@@ -167,7 +167,7 @@ class ConnectionTable:
         for group in groups:
             if len(group) < size:
                 continue
-            idle = next((one for one in group if not one.busy), None)
+            idle = next((connection for connection in group if not connection.busy), None)
             if idle is not None and (found is None or len(group) > size or idle.since_s < found.since_s):
                 found, size = idle, len(group)
         return found
@@ -185,7 +185,7 @@ class ConnectionTable:
         if connection.authenticated or connection not in self._group_of(connection):
             return
         if len(self._authenticated) >= self.limits.authenticated:
-            idle = next((one for one in self._authenticated if not one.busy), None)
+            idle = next((connection for connection in self._authenticated if not connection.busy), None)
             if idle is None:
                 return
             self.close(idle, "replaced")

@@ -36,7 +36,12 @@ def openapi_document(definitions: Iterable[web.RouteDef]) -> Mapping[str, Any]:
     operations = [declared_operation(definition) for definition in definitions]
     types = [
         ErrorBody,
-        *(kind for one in operations for kind in (one.response, one.body) if _has_schema(kind)),
+        *(
+            kind
+            for operation in operations
+            for kind in (operation.response, operation.body)
+            if _has_schema(kind)
+        ),
     ]
     schemas, components = msgspec.json.schema_components(
         types, ref_template=REFERENCE, schema_hook=_schema_of_other

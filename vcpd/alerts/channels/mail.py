@@ -89,7 +89,7 @@ def _to_error(error: Exception) -> VcpdError:
         return _error_from_codes([error.code])
     if isinstance(error, aiosmtplib.SMTPNotSupported) or type(error) is aiosmtplib.SMTPException:
         return PermanentError("the server lacks what [alerts.mail] security or user asks for")
-    if any(isinstance(one, ssl.SSLCertVerificationError) for one in (error, error.__cause__)):
+    if any(isinstance(exception, ssl.SSLCertVerificationError) for exception in (error, error.__cause__)):
         return RetryableError("the mail server's certificate does not hold")
     words = getattr(error, "strerror", None) or type(error).__name__
     return RetryableError(f"the mail server cannot be reached: {words}")

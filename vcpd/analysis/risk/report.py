@@ -188,7 +188,7 @@ def _metric_rows(blocks: Sequence[RiskResult], values: FloatArray) -> Iterator[M
 def _iso_dates(dates: DateArray) -> list[list[float | str | None]]:
     """ISO text of each date, None for NaT; few sessions, many rows: each is spelled once."""
     distinct, at = np.unique(dates, return_inverse=True)
-    spelled = [None if np.isnat(one) else str(one) for one in distinct]
+    spelled = [None if np.isnat(entry) else str(entry) for entry in distinct]
     texts: list[list[float | str | None]] = np.array(spelled, np.object_)[at].reshape(dates.shape).tolist()
     return texts
 
