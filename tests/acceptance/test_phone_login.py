@@ -18,8 +18,8 @@ from tests.web.proxy import ADDRESS, proxied
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.nse_calendar import NSE
 from vcpd.runtime.clock import WallClock
+from vcpd.sandbox.exchange import start_server
 from vcpd.sandbox.historical import HistoricalMarket
-from vcpd.sandbox.server import start_server
 from vcpd.sandbox.settings import SandboxSettings
 
 __all__ = ["driver"]  # a fixture is taken by importing it

@@ -30,8 +30,8 @@ from vcpd.runtime import logs
 from vcpd.runtime.clock import WallClock
 from vcpd.runtime.logs import Redactor
 from vcpd.runtime.settings import LogSettings
+from vcpd.sandbox.exchange import start_server
 from vcpd.sandbox.historical import HistoricalMarket
-from vcpd.sandbox.server import start_server
 from vcpd.sandbox.settings import SandboxSettings
 from vcpd.web.routes import declared_operation
 from vcpd.web.server import route_definitions

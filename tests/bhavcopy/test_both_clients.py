@@ -22,7 +22,7 @@ from vcpd.kite.rate_limits import RateLimits
 from vcpd.kite.settings import KiteSettings, LimitSettings
 from vcpd.kite.token_store import TokenFile
 from vcpd.kite.transport import Transport
-from vcpd.sandbox.server import start_server
+from vcpd.sandbox.exchange import start_server
 from vcpd.sandbox.settings import RateSettings, SandboxSettings
 from vcpd.sandbox.simulated import SimulatedMarket
 

@@ -15,8 +15,8 @@ from vcpd.cli.command import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_NEEDS_LOGIN, EXIT
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.nse_calendar import NSE
 from vcpd.runtime.clock import WallClock
+from vcpd.sandbox.exchange import start_server
 from vcpd.sandbox.historical import HistoricalMarket
-from vcpd.sandbox.server import start_server
 from vcpd.sandbox.settings import SandboxSettings
 
 Capture = pytest.CaptureFixture[str]

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vcpd.core.errors import NeedsLoginError, PermanentError, RetryableError, VcpdError
-from vcpd.kite.errors import error_for_response
+from vcpd.kite.wire import error_for_response
 
 
 def _body(error_type: str, message: str = "said so") -> bytes:

@@ -23,7 +23,7 @@ from vcpd.kite.ticker import KiteTicker, KiteTickerConnector
 from vcpd.kite.token_store import TokenFile
 from vcpd.kite.transport import Transport
 from vcpd.runtime.clock import WallClock
-from vcpd.sandbox.server import RunningSandbox, start_server
+from vcpd.sandbox.exchange import RunningSandbox, start_server
 from vcpd.sandbox.settings import FaultSettings, SandboxSettings, TickerFault
 from vcpd.sandbox.simulated import SimulatedMarket
 

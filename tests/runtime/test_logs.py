@@ -11,13 +11,14 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 import structlog
 
 from vcpd.core.secrets import Secret
-from vcpd.runtime import journald, logs
+from vcpd.runtime import logs
 from vcpd.runtime.logs import Redactor
 from vcpd.runtime.settings import LogSettings
 
@@ -227,7 +228,7 @@ def decode(data: bytes) -> dict[str, str]:
 def our_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Journal]:
     path = tmp_path / "journal"
     made = Journal(path)
-    monkeypatch.setattr(logs, "JournalHandler", lambda: journald.JournalHandler(path))
+    monkeypatch.setattr(logs, "JournalHandler", partial(logs.JournalHandler, path))
     yield made
     made.close()
 
@@ -266,7 +267,7 @@ def test_a_record_too_large_for_a_datagram_goes_as_a_file(our_journal: Journal) 
 def test_a_journal_that_takes_nothing_never_blocks(tmp_path: Path) -> None:
     """Records that the journal has no room for are counted, and the program goes on."""
     silent = Journal(tmp_path / "journal")
-    handler = journald.JournalHandler(tmp_path / "journal")
+    handler = logs.JournalHandler(tmp_path / "journal")
     record = logging.LogRecord("x", logging.INFO, __file__, 1, "y" * 10_000, (), None)
     for _ in range(2_000):
         handler.emit(record)

@@ -9,7 +9,7 @@ import pytest
 from tests.fakes.clock import FakeClock, Sleep
 from tests.sandbox.clocks import ist
 from vcpd.domain.nse_calendar import NSE
-from vcpd.sandbox.server import RunningSandbox, start_server
+from vcpd.sandbox.exchange import RunningSandbox, start_server
 from vcpd.sandbox.settings import SandboxSettings
 from vcpd.sandbox.simulated import SimulatedMarket
 

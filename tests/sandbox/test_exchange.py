@@ -13,7 +13,7 @@ from tests.sandbox.clients import WIDE, door
 from tests.sandbox.clocks import ist
 from tests.sandbox.conftest import SETTINGS, Start
 from vcpd.core.errors import UnavailableError
-from vcpd.sandbox.server import start_server
+from vcpd.sandbox.exchange import start_server
 from vcpd.sandbox.settings import RateSettings
 from vcpd.sandbox.simulated import SimulatedMarket
 

@@ -17,10 +17,9 @@ from tests.sandbox.conftest import SETTINGS
 from vcpd.domain.bars import BAR_DTYPE, BarSeries
 from vcpd.domain.nse_calendar import NSE
 from vcpd.kite.ticker_protocol import TickerMode, set_mode, subscribe
+from vcpd.sandbox.exchange import start_server
 from vcpd.sandbox.historical import HistoricalMarket
-from vcpd.sandbox.server import start_server
-from vcpd.sandbox.ticker import Subscription
-from vcpd.sandbox.ticker_encoder import encode_frame
+from vcpd.sandbox.ticker import Subscription, encode_frame
 
 DAYS = NSE.sessions(date(2025, 6, 2), date(2025, 6, 30))
 

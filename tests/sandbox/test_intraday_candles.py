@@ -12,8 +12,8 @@ from tests.sandbox.clocks import ist
 from tests.sandbox.conftest import SETTINGS, Start
 from tests.sandbox.test_historical import a_market
 from vcpd.domain.nse_calendar import NSE
+from vcpd.sandbox.exchange import start_server
 from vcpd.sandbox.market import CandleSpan, MarketListing
-from vcpd.sandbox.server import start_server
 from vcpd.sandbox.simulated import SimulatedMarket
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vcpd.sandbox.leader_paths import BASES_PER_CYCLE, CYCLE_SESSIONS, leader_path
-from vcpd.sandbox.market_paths import ShareSplit, find_splits, split_divisors
+from vcpd.sandbox.universe import ShareSplit, find_splits, split_divisors
 
 SESSIONS = 5 * CYCLE_SESSIONS
 LEAST_REST = 40

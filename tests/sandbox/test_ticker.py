@@ -13,8 +13,8 @@ from tests.sandbox.clocks import ist
 from tests.sandbox.conftest import SETTINGS, Start
 from tests.sandbox.feeds import Feed, feed
 from vcpd.kite.ticker_protocol import MODES, TickerMode, set_mode, subscribe, unsubscribe
+from vcpd.sandbox.exchange import RunningSandbox
 from vcpd.sandbox.market import MarketListing
-from vcpd.sandbox.server import RunningSandbox
 from vcpd.sandbox.settings import SandboxTickerSettings
 from vcpd.sandbox.simulated import SimulatedMarket
 

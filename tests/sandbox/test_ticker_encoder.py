@@ -12,7 +12,7 @@ from tests.kite.frames import decode_frame
 from tests.real_data import real_data
 from vcpd.domain.bars import RecordArray
 from vcpd.kite.ticker_protocol import INDEX_SEGMENT, MODES, TICK_DTYPE, TickerMode
-from vcpd.sandbox.ticker_encoder import HEARTBEAT, encode_frame
+from vcpd.sandbox.ticker import HEARTBEAT, encode_frame
 
 PAISE = st.integers(0, 2**31 - 1)
 AMOUNT = st.integers(0, 2**32 - 1)

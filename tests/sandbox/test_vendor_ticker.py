@@ -18,7 +18,7 @@ from tests.sandbox.clients import WIDE, door
 from tests.sandbox.clocks import ist
 from tests.sandbox.conftest import SETTINGS
 from vcpd.kite.ticker_protocol import TickerMessage
-from vcpd.sandbox.server import RunningSandbox, start_server
+from vcpd.sandbox.exchange import RunningSandbox, start_server
 from vcpd.sandbox.settings import FaultSettings, SandboxTickerSettings, TickerFault
 from vcpd.sandbox.simulated import SimulatedMarket
 

@@ -8,7 +8,7 @@ import msgspec
 from vcpd.analysis.risk.parameters import RiskTaskParams
 from vcpd.analysis.risk.report import COMPONENTS, METRIC_NAMES, measure_risk, score_risk
 from vcpd.analysis.screen import screen_rows
-from vcpd.analysis.sizing import Sizing, SizingParameters, SizingStep, position_plan, position_size
+from vcpd.analysis.sizing import Sizing, position_plan, position_size
 from vcpd.analysis.tasks import ScreenParams
 from vcpd.cli.client import daemon_client, quote_path_part
 from vcpd.cli.command import EXIT_FAILED, EXIT_OK, positive_number_argument, set_action
@@ -145,7 +145,8 @@ def _size_from_bars(arguments: argparse.Namespace) -> Sizing:
     configuration = analysis_settings(arguments)
     judging = ScreenParams(as_of=arguments.as_of, thresholds=configuration.screen)
     setup = screen_rows(panel, range(row, row + 1), judging).setups[0]
-    parameters = _parameters(arguments, configuration.size)
+    risk_pct = arguments.risk_pct or configuration.size.risk_pct
+    parameters = msgspec.structs.replace(configuration.size, risk_pct=risk_pct)
     plan = position_plan(
         setup,
         arguments.equity,
@@ -154,12 +155,6 @@ def _size_from_bars(arguments: argparse.Namespace) -> Sizing:
         stop_choice=parameters.stop_choice,
     )
     return position_size(plan, score_panel(panel, arguments)[row], parameters)
-
-
-def _parameters(arguments: argparse.Namespace, settings: SizingParameters) -> SizingParameters:
-    if arguments.risk_pct is None:
-        return settings
-    return msgspec.structs.replace(settings, risk_pct=arguments.risk_pct)
 
 
 def _print_sizing(found: Sizing) -> None:
@@ -171,8 +166,4 @@ def _print_sizing(found: Sizing) -> None:
         print(f"  {found.reason}")
     print(f"  worth {found.value:,.2f}; at risk {found.risk_amount:,.2f} ({found.risk_pct:.2f} % of equity)")
     for step in found.steps:
-        print(f"  {step.name:<15} {step.text}{_bound_mark(step)}")
-
-
-def _bound_mark(step: SizingStep) -> str:
-    return "   <- decides" if step.bound else ""
+        print(f"  {step.name:<15} {step.text}{'   <- decides' if step.bound else ''}")

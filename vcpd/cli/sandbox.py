@@ -19,9 +19,9 @@ from vcpd.domain.bars import BarSeries
 from vcpd.ports import Clock
 from vcpd.runtime.clock import VirtualClock
 from vcpd.runtime.process_tuning import exit_with_parent
+from vcpd.sandbox.exchange import start_server
 from vcpd.sandbox.historical import HistoricalMarket
 from vcpd.sandbox.market import SandboxMarket
-from vcpd.sandbox.server import start_server
 from vcpd.sandbox.settings import SIMULATED_EXCHANGE, SandboxSettings
 from vcpd.sandbox.simulated import SimulatedMarket
 from vcpd.store import bar_files

@@ -137,3 +137,32 @@ class BarTable:
 
     def __len__(self) -> int:
         return len(self.records)
+
+
+class PricePlanes:
+    """Names the planes of a block of bars whose first axis is open, high, low, close, volume."""
+
+    __slots__ = ()
+
+    def _plane(self, number: int) -> FloatArray:
+        raise NotImplementedError
+
+    @property
+    def open(self) -> FloatArray:
+        return self._plane(0)
+
+    @property
+    def high(self) -> FloatArray:
+        return self._plane(1)
+
+    @property
+    def low(self) -> FloatArray:
+        return self._plane(2)
+
+    @property
+    def close(self) -> FloatArray:
+        return self._plane(3)
+
+    @property
+    def volume(self) -> FloatArray:
+        return self._plane(4)

@@ -8,7 +8,7 @@ from typing import Final, Self
 import msgspec
 import numpy as np
 
-from vcpd.domain.bars import BarSeries, BoolArray, DateArray, FloatArray, IntArray
+from vcpd.domain.bars import BarSeries, BoolArray, DateArray, FloatArray, IntArray, PricePlanes
 from vcpd.domain.instruments import StoredInstrument
 
 FIELDS: Final = ("open", "high", "low", "close", "volume")
@@ -38,7 +38,7 @@ class PanelSelection:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Panel:
+class Panel(PricePlanes):
     """n symbols x m sessions, aligned on the exchange's sessions.
 
     `values` has shape (5, n, m) in the order of `FIELDS`; `provisional` (n, m); `index_close` (m,) is
@@ -53,26 +53,6 @@ class Panel:
     index_close: FloatArray
     tick_size: FloatArray
     exclusions: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def open(self) -> FloatArray:
-        return self._plane(0)
-
-    @property
-    def high(self) -> FloatArray:
-        return self._plane(1)
-
-    @property
-    def low(self) -> FloatArray:
-        return self._plane(2)
-
-    @property
-    def close(self) -> FloatArray:
-        return self._plane(3)
-
-    @property
-    def volume(self) -> FloatArray:
-        return self._plane(4)
 
     def _plane(self, number: int) -> FloatArray:
         plane: FloatArray = self.values[number]

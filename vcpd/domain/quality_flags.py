@@ -17,7 +17,7 @@ from typing import Annotated, ClassVar, Final
 import msgspec
 import numpy as np
 
-from vcpd.domain.bars import BarSeries, BoolArray, DateArray, FloatArray, IntArray
+from vcpd.domain.bars import BarSeries, BoolArray, DateArray, FloatArray, IntArray, PricePlanes
 from vcpd.domain.panel import FIELDS, Panel
 from vcpd.domain.quality_rules import QualityFlag, QualityRule
 
@@ -152,7 +152,7 @@ DEFAULT_PARAMETERS: Final = QualityParameters()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class SymbolHistory:
+class SymbolHistory(PricePlanes):
     """One symbol's n present bars; `at` counts exchange sessions, `end` is the present one."""
 
     symbol: str
@@ -161,26 +161,6 @@ class SymbolHistory:
     bar_at: IntArray
     end: int
     last_is_final: bool
-
-    @property
-    def opened(self) -> FloatArray:
-        return self._plane(0)
-
-    @property
-    def high(self) -> FloatArray:
-        return self._plane(1)
-
-    @property
-    def low(self) -> FloatArray:
-        return self._plane(2)
-
-    @property
-    def closed(self) -> FloatArray:
-        return self._plane(3)
-
-    @property
-    def volume(self) -> FloatArray:
-        return self._plane(4)
 
     def _plane(self, number: int) -> FloatArray:
         plane: FloatArray = self.values[number]
@@ -285,7 +265,7 @@ def _history_flags(
 
 
 def _jump_flags(history: SymbolHistory, parameters: QualityParameters) -> Iterator[QualityFlag]:
-    jumps = find_jumps(history.opened, history.closed, history.bar_at, parameters.price_band_pct)
+    jumps = find_jumps(history.open, history.close, history.bar_at, parameters.price_band_pct)
     since = history.end - parameters.recent_sessions
     for rule, causes in (
         (QualityRule.SCALE_BREAK, {JumpCause.SCALE}),
@@ -334,7 +314,7 @@ def _volume_flags(history: SymbolHistory, parameters: QualityParameters) -> Iter
 
 def _partial_flags(history: SymbolHistory) -> Iterator[QualityFlag]:
     """A final last bar with a small part of the usual volume and range may be cut short."""
-    if len(history.closed) <= NEIGHBOUR_BARS or not history.last_is_final:
+    if len(history.close) <= NEIGHBOUR_BARS or not history.last_is_final:
         return
     volumes = history.volume[-1 - NEIGHBOUR_BARS : -1]
     volumes = volumes[~np.isnan(volumes)]
@@ -366,7 +346,7 @@ def _repeat_flags(history: SymbolHistory) -> Iterator[QualityFlag]:
 
 def _repeats(history: SymbolHistory) -> BoolArray:
     """(n - 1,): which bars equal the one before while having traded over a range, or not at all."""
-    columns = (history.opened, history.high, history.low, history.closed)
+    columns = (history.open, history.high, history.low, history.close)
     equal: BoolArray = np.logical_and.reduce([column[1:] == column[:-1] for column in columns])
     volume = np.nan_to_num(history.volume)
     ranged_or_idle = (history.high[1:] > history.low[1:]) | (volume[1:] == 0)

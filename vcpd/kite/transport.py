@@ -14,9 +14,9 @@ from prometheus_client import Counter
 from vcpd.core.backoff import Backoff
 from vcpd.core.errors import RetryableError, VcpdError
 from vcpd.core.secrets import MASK, Secret
-from vcpd.kite.errors import TOO_MANY_REQUESTS, error_for_response
 from vcpd.kite.rate_limits import RateLimits, RequestKind
 from vcpd.kite.settings import KiteSettings
+from vcpd.kite.wire import TOO_MANY_REQUESTS, error_for_response
 
 T = TypeVar("T")
 REQUEST_HEADERS: Final = {"X-Kite-Version": "3", "User-Agent": "vcpd"}

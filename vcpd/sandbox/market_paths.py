@@ -1,7 +1,7 @@
 """Price paths of ordinary symbols: market and sector factors, volatility regimes, gaps, splits."""
 
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 
@@ -17,8 +17,6 @@ TURBULENCE_START_CHANCE: Final = (
 )
 TURBULENCE_END_CHANCE: Final = 0.05
 SECTOR_VOLATILITY: Final = 0.005
-SPLIT_LEVELS: Final = ((9000.0, 10), (4000.0, 5), (1500.0, 2))  # at this price or more, so many for one
-MIN_SPLIT_INTERVAL: Final = 250
 DRAWS_PER_SESSION: Final = 7
 MAX_LOG_MOVE: Final = 0.18  # log; keeps a day's move inside the exchange's 20 % band
 JUMP_THRESHOLD: Final = 2.75  # standard deviations: a bit more than one session in two hundred
@@ -67,36 +65,6 @@ def _regimes(chances: FloatArray) -> FloatArray:
         eased += 0.2 * (state - eased)
         stormy[session] = eased
     return 1.0 + (TURBULENCE_FACTOR - 1.0) * stormy
-
-
-class ShareSplit(NamedTuple):
-    """From session number `ex` on, one old share is `ratio` new ones."""
-
-    ex: int
-    ratio: int
-
-
-def find_splits(close: FloatArray, may_split: BoolArray) -> tuple[ShareSplit, ...]:
-    """A name's splits in order; `close` (m,) as if never split, decided by the close of the eve."""
-    splits: list[ShareSplit] = []
-    divided = 1
-    for ex in (np.flatnonzero(may_split[1:]) + 1).tolist():
-        if splits and ex - splits[-1].ex < MIN_SPLIT_INTERVAL:
-            continue
-        price = float(close[ex - 1]) / divided
-        ratio = next((ratio for least, ratio in SPLIT_LEVELS if price >= least), 1)
-        if ratio > 1:
-            splits.append(ShareSplit(ex, ratio))
-            divided *= ratio
-    return tuple(splits)
-
-
-def split_divisors(splits: tuple[ShareSplit, ...], session_count: int) -> FloatArray:
-    """What the never-split price is divided by in each session, shape (m,)."""
-    divided = np.ones(session_count)
-    for split in splits:
-        divided[split.ex :] *= split.ratio
-    return divided
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,7 +6,7 @@ Nothing in it depends on where the horizon lies: a later one gives the same sess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,17 +19,16 @@ from vcpd.sandbox.market import MarketListing
 from vcpd.sandbox.market_paths import (
     MarketFactors,
     PricePaths,
-    ShareSplit,
     draw_factors,
-    find_splits,
     ordinary_paths,
-    split_divisors,
     symbol_traits,
 )
 from vcpd.sandbox.names import company, newcomer, sector_of
 from vcpd.sandbox.rng import hash_salt, random_stream, unit_hash
 from vcpd.sandbox.settings import SIMULATED_EXCHANGE, SandboxSettings
 
+SPLIT_LEVELS: Final = ((9000.0, 10), (4000.0, 5), (1500.0, 2))  # at this price or more, so many for one
+MIN_SPLIT_INTERVAL: Final = 250
 PAISE_PER_RUPEE: Final = 100.0
 TICK_PAISE: Final = round(SIMULATED_EXCHANGE.tick_size * PAISE_PER_RUPEE)
 CLOSE_FIELD: Final = PRICE_FIELDS.index("close")
@@ -44,6 +43,36 @@ INDEX_LISTINGS: Final = (
     MarketListing(268041, "NIFTY 500", "NIFTY 500", 0.0, 0, SIMULATED_EXCHANGE.index_segment),
 )
 INDEX_START: Final = (4700.0, 3700.0)
+
+
+class ShareSplit(NamedTuple):
+    """From session number `ex` on, one old share is `ratio` new ones."""
+
+    ex: int
+    ratio: int
+
+
+def find_splits(close: FloatArray, may_split: BoolArray) -> tuple[ShareSplit, ...]:
+    """A name's splits in order; `close` (m,) as if never split, decided by the close of the eve."""
+    splits: list[ShareSplit] = []
+    divided = 1
+    for ex in (np.flatnonzero(may_split[1:]) + 1).tolist():
+        if splits and ex - splits[-1].ex < MIN_SPLIT_INTERVAL:
+            continue
+        price = float(close[ex - 1]) / divided
+        ratio = next((ratio for least, ratio in SPLIT_LEVELS if price >= least), 1)
+        if ratio > 1:
+            splits.append(ShareSplit(ex, ratio))
+            divided *= ratio
+    return tuple(splits)
+
+
+def split_divisors(splits: tuple[ShareSplit, ...], session_count: int) -> FloatArray:
+    """What the never-split price is divided by in each session, shape (m,)."""
+    divided = np.ones(session_count)
+    for split in splits:
+        divided[split.ex :] *= split.ratio
+    return divided
 
 
 @dataclass(frozen=True, slots=True, eq=False)

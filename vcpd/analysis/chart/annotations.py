@@ -3,8 +3,7 @@
 from textwrap import wrap
 from typing import Final, NamedTuple
 
-from vcpd.analysis.chart.history import ChartHistory
-from vcpd.analysis.chart.panes import Pane, average_colours, format_price, spread_labels
+from vcpd.analysis.chart.panes import ChartHistory, Pane, average_colours, format_price, spread_labels
 from vcpd.analysis.chart.svg import (
     CHART_WIDTH,
     Element,

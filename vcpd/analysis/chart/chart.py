@@ -18,9 +18,10 @@ from vcpd.analysis.chart.annotations import (
     draw_levels,
     draw_tags,
 )
-from vcpd.analysis.chart.history import ChartHistory, chart_history
 from vcpd.analysis.chart.panes import (
+    ChartHistory,
     Pane,
+    chart_history,
     draw_averages,
     draw_bars,
     draw_price_axis,

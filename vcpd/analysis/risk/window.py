@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vcpd.analysis.kernels import kernel
-from vcpd.domain.bars import BoolArray, FloatArray, IntArray
+from vcpd.domain.bars import BoolArray, FloatArray, IntArray, PricePlanes
 from vcpd.domain.panel import FIELDS, Panel
 
 PACKED_FIELDS: Final = (*FIELDS, "index")
@@ -16,7 +16,7 @@ PanelArrays = tuple[FloatArray, BoolArray, FloatArray]  # values, provisional, i
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class BarWindow:
+class BarWindow(PricePlanes):
     """n symbols x up to w bars, right-aligned: row i holds its bars in the columns `first[i]`..w-1.
 
     `bars` (6, n, w) in the order of `PACKED_FIELDS`, the index joined by date; `positions` (n, w) says
@@ -26,26 +26,6 @@ class BarWindow:
     bars: FloatArray
     positions: IntArray
     first: IntArray
-
-    @property
-    def open(self) -> FloatArray:
-        return self._plane(0)
-
-    @property
-    def high(self) -> FloatArray:
-        return self._plane(1)
-
-    @property
-    def low(self) -> FloatArray:
-        return self._plane(2)
-
-    @property
-    def close(self) -> FloatArray:
-        return self._plane(3)
-
-    @property
-    def volume(self) -> FloatArray:
-        return self._plane(4)
 
     @property
     def index(self) -> FloatArray:
