@@ -38,7 +38,7 @@ def _run(*words: object) -> int:
 def test_screen_gives_every_symbol_with_its_stable_keys(bars: Path, capsys: Capture) -> None:
     assert _run("screen", "--bars", bars, "--all", "--json") == EXIT_OK
     listing = json.loads(capsys.readouterr().out)
-    assert list(listing) == ["as_of", "count", "groups", "items"]
+    assert list(listing) == ["as_of", "count", "groups", "items", "score_note"]
     found = listing["items"]
     assert len(found) == listing["count"] == 8
     assert all(entry.keys() >= SETUP_KEYS and entry["as_of"] == str(LAST) for entry in found)

@@ -29,7 +29,7 @@ from vcpd.domain.instruments import is_same_symbol
 from vcpd.domain.setups import SCORE_NOTE, BaseState, Setup, SetupGroup, count_groups, in_group_order
 
 SETUP_TABLE_COLUMNS: Final = (
-    "symbol", "state", "footprint", "pivot", "to pivot %", "stop", "risk %", "rating", "score",
+    "symbol", "state", "footprint", "pivot", "to pivot %", "stop", "structural", "risk %", "rating", "score",
 )  # fmt: skip
 MAX_SYMBOLS: Final = 5_000
 PAIRS_SHOWN: Final = 3
@@ -153,7 +153,7 @@ def _query_listing(daemon: DaemonClient, arguments: argparse.Namespace, **query:
 
 
 def _setup_row(setup: Setup) -> tuple[str, ...]:
-    numbers = (setup.pivot, setup.to_pivot_pct, setup.stop, setup.risk_pct)
+    numbers = (setup.pivot, setup.to_pivot_pct, setup.stop, setup.structural_stop, setup.risk_pct)
     return (
         setup.symbol,
         setup.state or setup.reason or "no base",
