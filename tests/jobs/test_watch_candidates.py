@@ -8,7 +8,7 @@ from tests.jobs.watch_samples import TODAY, TOKENS, YESTERDAY, base_of, verdict
 from vcpd.domain.instruments import Instrument
 from vcpd.domain.setups import Base, BaseState
 from vcpd.jobs.settings import WatchSettings
-from vcpd.jobs.watch_candidates import select_candidates, selected_symbols, setups_by_symbol, with_instruments
+from vcpd.jobs.watch_tracker import select_candidates, selected_symbols, setups_by_symbol, with_instruments
 
 SETTINGS = WatchSettings()
 

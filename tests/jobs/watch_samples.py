@@ -22,8 +22,7 @@ from vcpd.domain.record import ReportedSetup
 from vcpd.domain.runs import Outcome, RunCause
 from vcpd.domain.setups import Base, BaseState, Contraction, EncodedSetup, EventKind, Setup, SetupEvent
 from vcpd.jobs.settings import WatchSettings
-from vcpd.jobs.watch_candidates import Candidate
-from vcpd.jobs.watch_tracker import CandidateTracker, TrackerConfig, WatchHours
+from vcpd.jobs.watch_tracker import Candidate, CandidateTracker, TrackerConfig, WatchHours
 
 TODAY, YESTERDAY = date(2026, 4, 8), date(2026, 4, 7)  # a Wednesday
 ANCHOR = date(2026, 1, 12)

@@ -7,7 +7,7 @@ import pytest
 
 SCENE = """
 import asyncio, threading, uvloop
-from vcpd.runtime.lifecycle import force_exit
+from vcpd.core.supervised_tasks import force_exit
 
 async def deaf():
     while True:

@@ -22,4 +22,4 @@ async def test_all_is_closed_in_reverse_though_one_fails_and_one_hangs() -> None
     failed = await closing.close(lambda name, _deadline_s: steps.append(name))
     assert closed == steps == ["port", "hangs", "fails", "database"]
     assert failed == ["hangs", "fails"]
-    assert await closing.close() == []
+    assert await closing.close(lambda *_: None) == []

@@ -34,10 +34,10 @@ from vcpd.cli.config import load_named
 from vcpd.cli.output import local_text
 from vcpd.config import Configuration, LoadedConfiguration, load_configuration, unknown_variables
 from vcpd.core.errors import BadInputError, UnavailableError, VcpdError
+from vcpd.core.supervised_tasks import force_exit
 from vcpd.kite.auth import KiteSession, parse_request_token
 from vcpd.ports import Clock
 from vcpd.runtime.clock import VirtualClock, WallClock
-from vcpd.runtime.lifecycle import force_exit
 from vcpd.store.run_as import make_folder_like_parent
 from vcpd.web.sign_in import MIN_PASSWORD_CHARACTERS, hash_password
 

@@ -1,11 +1,14 @@
-"""Supervised background tasks: named, cancelled with a deadline, and failures are always reported."""
+"""Supervised background tasks: named, cancelled with a deadline, failures always reported; a forced end."""
 
 import asyncio
+import os
+import sys
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 import structlog
 
+FORCE_EXIT_AFTER_S: Final = 3.0
 CANCEL_TIMEOUT_S: Final = 5.0
 log = structlog.get_logger(__name__)
 
@@ -96,3 +99,29 @@ class SupervisedTasks:
         log.critical("background_task_died", task=name, exc_info=error)
         self.failure = self.failure or error
         self._on_failure(name, error)
+
+
+async def force_exit(code: int) -> int:
+    """Give `code` once every other task and thread of the loop has ended; end the process where one does not.
+
+    A task that ignores its cancellation, or a thread that a dead disk holds, would keep the loop open.
+    """
+    deaf = await _cancel_other_tasks()
+    threads = asyncio.create_task(asyncio.get_running_loop().shutdown_default_executor())
+    done, _ = await asyncio.wait({threads}, timeout=FORCE_EXIT_AFTER_S)
+    if deaf or not done:
+        log.error("daemon.forced_exit", tasks=deaf, threads=not done)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code
+
+
+async def _cancel_other_tasks() -> list[str]:
+    """Cancel every other task; gives the names of those that do not end."""
+    rest: set[asyncio.Task[Any]] = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in rest:
+        task.cancel()
+    if rest:
+        await asyncio.wait(rest, timeout=FORCE_EXIT_AFTER_S)
+    return [task.get_name() for task in rest if not task.done()]

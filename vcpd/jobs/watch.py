@@ -18,9 +18,8 @@ from vcpd.domain.live import FeedState, LivePrices, WatchedCandidate, WatchStatu
 from vcpd.domain.runs import Outcome, RunCause, RunContext, RunResult
 from vcpd.jobs.quote_snapshot import prices_from_quotes
 from vcpd.jobs.settings import WatchSettings
-from vcpd.jobs.watch_candidates import Candidate
 from vcpd.jobs.watch_events import WatchEventWriter
-from vcpd.jobs.watch_tracker import CandidateLoader, CandidateTracker, WatchHours
+from vcpd.jobs.watch_tracker import Candidate, CandidateLoader, CandidateTracker, WatchHours
 from vcpd.jobs.watch_volume_curves import VolumeCurves, count_own_curves
 from vcpd.ports import (
     Clock,

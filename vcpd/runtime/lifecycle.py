@@ -1,14 +1,13 @@
-"""Daemon lifecycle: state machine, signal handlers, ordered shutdown, forced exit."""
+"""Daemon lifecycle: state machine, signal handlers, ordered shutdown."""
 
 import asyncio
 import os
 import signal
-import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import FrameType
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 
 import structlog
 
@@ -16,7 +15,6 @@ from vcpd.core.errors import VcpdError
 
 log = structlog.get_logger(__name__)
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
-FORCE_EXIT_AFTER_S: Final = 3.0
 
 
 class DaemonState(StrEnum):
@@ -114,9 +112,7 @@ class ShutdownStack:
         """Call it right after the opening succeeded."""
         self._closers.append(_ShutdownStep(name, close, deadline_s))
 
-    async def close(
-        self, on_step: Callable[[str, float], None] = lambda _name, _deadline_s: None
-    ) -> list[str]:
+    async def close(self, on_step: Callable[[str, float], None]) -> list[str]:
         """Close all; `on_step` is called before each with name and deadline. Gives the names that failed."""
         failed = []
         while self._closers:
@@ -172,29 +168,3 @@ class SignalHandlers:
 def exit_now(number: int, _frame: FrameType | None) -> NoReturn:
     """End without ceremony, with the code that shells give a process killed by this signal."""
     os._exit(128 + number)
-
-
-async def force_exit(code: int) -> int:
-    """Give `code` once every other task and thread of the loop has ended; end the process where one does not.
-
-    A task that ignores its cancellation, or a thread that a dead disk holds, would keep the loop open.
-    """
-    deaf = await _cancel_other_tasks()
-    threads = asyncio.create_task(asyncio.get_running_loop().shutdown_default_executor())
-    done, _ = await asyncio.wait({threads}, timeout=FORCE_EXIT_AFTER_S)
-    if deaf or not done:
-        log.error("daemon.forced_exit", tasks=deaf, threads=not done)
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-    return code
-
-
-async def _cancel_other_tasks() -> list[str]:
-    """Cancel every other task; gives the names of those that do not end."""
-    rest: set[asyncio.Task[Any]] = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in rest:
-        task.cancel()
-    if rest:
-        await asyncio.wait(rest, timeout=FORCE_EXIT_AFTER_S)
-    return [task.get_name() for task in rest if not task.done()]
