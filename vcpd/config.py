@@ -21,8 +21,7 @@ from vcpd.core.errors import ConfigurationError
 from vcpd.domain.calendar import TradingCalendar
 from vcpd.domain.exchange import Exchange
 from vcpd.domain.quality_flags import QualityParameters
-from vcpd.jobs.settings import BackupSettings, CollectSettings, WatchSettings
-from vcpd.jobs.universe import UniverseSettings
+from vcpd.jobs.settings import BackupSettings, CollectSettings, UniverseSettings, WatchSettings
 from vcpd.kite.settings import KiteSettings, LimitSettings, TickerSettings
 from vcpd.plugins import (
     MARKET_GROUP,

@@ -342,3 +342,22 @@ def test_the_order_of_dates_can_be_said(tmp_path: Path, capsys: Capture) -> None
     assert "--date-order day-first or month-first" in capsys.readouterr().err
     assert _run("risk", "--bars", path, "--date-order", "month-first", "--json") == EXIT_OK
     assert json.loads(capsys.readouterr().out)[0]["as_of"] == "2025-06-05"
+
+
+def test_funds_of_a_file_are_left_out_reported_and_kept_on_request(
+    bars: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    frame = pl.read_parquet(bars)
+    with_fund = tmp_path / "fund.parquet"
+    named = pl.col("symbol").replace("AAA", "NIFTYBEES")
+    frame.with_columns(named).write_parquet(with_fund)
+    symbols = {}
+    for words in ((), ("--funds",), ("--symbol", "NIFTYBEES")):
+        assert _run("screen", "--bars", with_fund, "--all", "--json", *words) == EXIT_OK
+        printed = capsys.readouterr()
+        found = json.loads(printed.out)
+        symbols[words] = {one["symbol"] for one in (found if isinstance(found, list) else found["items"])}
+        assert ("1 funds are left out; --funds keeps them" in printed.err) is (words == ())
+    assert "NIFTYBEES" not in symbols[()]
+    assert symbols["--funds",] == symbols[()] | {"NIFTYBEES"}
+    assert symbols["--symbol", "NIFTYBEES"] == {"NIFTYBEES"}

@@ -27,8 +27,8 @@ from vcpd.jobs.fetch import BarWriter, HistoryFetcher
 from vcpd.jobs.gaps import BarFinality
 from vcpd.jobs.panel_refresh import PanelRefresh, QualityFilterParams, UniversePanels
 from vcpd.jobs.quote_snapshot import QuoteSnapshot
-from vcpd.jobs.settings import CollectSettings
-from vcpd.jobs.universe import Universe, UniverseSettings
+from vcpd.jobs.settings import CollectSettings, UniverseSettings
+from vcpd.jobs.universe import Universe
 
 SESSION = date(2025, 6, 30)  # a Monday
 EVENING = datetime(2025, 6, 30, 10, 5, tzinfo=UTC)  # 15:35 on the exchange's wall

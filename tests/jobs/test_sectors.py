@@ -11,7 +11,8 @@ from vcpd.domain.exchange import NSE_EXCHANGE
 from vcpd.domain.instruments import Instrument, StoredInstrument
 from vcpd.domain.runs import Outcome
 from vcpd.jobs.maintenance import SectorListFetch, SectorSource, SyncInstruments
-from vcpd.jobs.universe import Universe, UniverseSettings, list_industries
+from vcpd.jobs.settings import UniverseSettings
+from vcpd.jobs.universe import Universe, list_industries
 
 INDEX_LIST = (
     "\ufeffCompany Name,Industry,Symbol,Series,ISIN Code\n"

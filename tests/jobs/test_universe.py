@@ -14,7 +14,8 @@ from vcpd.domain.exchange import NSE_EXCHANGE
 from vcpd.domain.instruments import Instrument, InstrumentChanges, StoredInstrument
 from vcpd.domain.runs import Outcome
 from vcpd.jobs.maintenance import SyncInstruments
-from vcpd.jobs.universe import Universe, UniverseSettings, list_members, select_universe
+from vcpd.jobs.settings import UniverseSettings
+from vcpd.jobs.universe import Universe, list_members, select_universe
 from vcpd.kite.wire import decode_instruments
 
 LISTED = (
@@ -165,3 +166,49 @@ async def test_a_renamed_symbol_is_renamed_in_the_panel_at_once(
     market = FakeMarket(Fate(), {}, list(LISTED))
     await SyncInstruments(market, store(Fate(), list(STORED)), panels=town.universe_panels)(context(SESSION))
     assert (await town.panels.current() != before) is refreshed
+
+
+def stored(instrument: Instrument, previous_series: str | None = None) -> StoredInstrument:
+    return StoredInstrument(99, instrument, previous_series=previous_series)
+
+
+def test_funds_are_left_out_and_counted_unless_wanted_or_named() -> None:
+    fund = stored(Instrument("NSE:NIFTYBEES", 9, name="NIPPON INDIA ETF NIFTY 50"))
+    everything = (*STORED, fund)
+    chosen = select_universe(everything, UniverseSettings(), NSE_EXCHANGE)
+    assert (names(chosen.shares), chosen.funds_left_out) == (["NSE:BAJAJ-AUTO", "NSE:INFY"], 1)
+    with_funds = select_universe(everything, UniverseSettings(funds=True), NSE_EXCHANGE)
+    assert (with_funds.shares[-1].symbol, with_funds.funds_left_out) == ("NSE:NIFTYBEES", 0)
+    named = select_universe(everything, UniverseSettings(symbols=("NIFTYBEES", "INFY")), NSE_EXCHANGE)
+    assert names(named.shares) == ["NSE:INFY", "NSE:NIFTYBEES"]
+    by_list = select_universe(everything, UniverseSettings(), NSE_EXCHANGE, ["NIFTYBEES", "INFY"])
+    assert (names(by_list.shares), by_list.funds_left_out) == (["NSE:INFY"], 1)
+
+
+def test_a_share_that_moved_to_trade_for_trade_is_still_followed() -> None:
+    """CENTRALBK-BE was never in the ordinary series; MOVED-BE was."""
+    moved = stored(Instrument("NSE:MOVED-BE", 9, series="BE"), previous_series="EQ")
+    chosen = select_universe((*STORED, moved), UniverseSettings(), NSE_EXCHANGE)
+    assert names(chosen.shares) == ["NSE:BAJAJ-AUTO", "NSE:INFY", "NSE:MOVED-BE"]
+
+
+def test_shares_of_small_enterprises_take_part_only_when_asked() -> None:
+    small = stored(Instrument("NSE:SMALL-SM", 9, series="SM"))
+    assert "NSE:SMALL-SM" not in names(
+        select_universe((*STORED, small), UniverseSettings(), NSE_EXCHANGE).shares
+    )
+    with_sme = select_universe((*STORED, small), UniverseSettings(sme=True), NSE_EXCHANGE)
+    assert names(with_sme.shares) == ["NSE:BAJAJ-AUTO", "NSE:INFY", "NSE:SMALL-SM"]
+
+
+async def test_a_move_between_series_is_named_in_the_run() -> None:
+    town = build_sample_market([history("NSE:A")])
+    changes = InstrumentChanges(renamed=(("NSE:B", "NSE:B-BE"), ("NSE:OLD", "NSE:NEW")))
+
+    class MovingStore(FakeInstrumentStore):
+        async def merge(self, listed: Sequence[Instrument], as_of: date) -> InstrumentChanges:
+            return changes
+
+    town.market.listed = [Instrument("NSE:A", 1), Instrument("NSE:B-BE", 2, series="BE")]
+    result = await SyncInstruments(town.market, MovingStore(Fate()))(context(SESSION))
+    assert result.reason == "moved to another series: NSE:B to BE"

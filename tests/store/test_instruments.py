@@ -40,6 +40,21 @@ async def test_an_instrument_that_vanishes_is_kept_and_may_come_back(database: D
     assert [instrument.listed for instrument in await store.all()] == [True, True]
 
 
+async def test_a_move_to_trade_for_trade_and_a_fund_are_remembered(database: Database) -> None:
+    """The same instrument under another symbol; what it moved from, and since when, is kept."""
+    store = PostgresInstrumentStore(database)
+    share, fund = Instrument("NSE:AAA", 1, series="EQ"), Instrument("NSE:GOLDBEES", 2, is_fund=True)
+    await store.merge([share, fund], FIRST_DAY)
+    moved = Instrument("NSE:AAA-BE", 9, series="BE")
+    assert (await store.merge([moved, fund], NEXT_DAY)).renamed == (("NSE:AAA", "NSE:AAA-BE"),)
+    await store.merge([moved, fund], NEXT_DAY + timedelta(1))
+    stored = {one.symbol: one for one in await store.all()}
+    assert stored["NSE:AAA-BE"].previous_series == "EQ"
+    assert stored["NSE:AAA-BE"].series_since == NEXT_DAY
+    assert stored["NSE:GOLDBEES"].instrument.is_fund
+    assert stored["NSE:GOLDBEES"].previous_series is None
+
+
 async def test_a_sector_stays_with_its_instrument_through_a_new_name(database: Database) -> None:
     """Lists and merges that do not tell it leave it alone; a later list may tell another."""
     store = PostgresInstrumentStore(database)

@@ -30,6 +30,7 @@ from vcpd.bhavcopy.sync import BhavcopySync, Compute, ExchangeClock
 from vcpd.core.errors import RetryableError
 from vcpd.domain.bars import BarSeries, DateArray
 from vcpd.domain.exchange import Exchange
+from vcpd.domain.funds import is_fund_isin
 from vcpd.domain.instruments import EQUITY_SERIES, Instrument, Quote
 from vcpd.domain.quality_rules import QualityFlag, QualityRule
 
@@ -266,6 +267,7 @@ def _instrument(period: ListingPeriod, isin: str, exchange: Exchange) -> Instrum
         tick_size=exchange.tick_size,
         segment=segment,
         series=series,
+        is_fund=is_fund_isin(isin),
     )
 
 

@@ -43,7 +43,7 @@ from vcpd.cli.command import (
     set_action,
 )
 from vcpd.cli.config import analysis_settings
-from vcpd.cli.local import add_date_order_argument, add_index_arguments, load_full_panel
+from vcpd.cli.local import add_date_order_argument, add_funds_argument, add_index_arguments, load_full_panel
 from vcpd.cli.output import number_text, print_json, print_table
 from vcpd.config import Configuration
 from vcpd.core.errors import BadInputError
@@ -101,6 +101,7 @@ def add_history_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_index_arguments(parser)
     add_date_order_argument(parser)
+    add_funds_argument(parser)
     parser.add_argument(
         "--from", dest="first", type=date_argument, metavar="DATE", help="first session evaluated"
     )

@@ -17,6 +17,7 @@ from vcpd.core.dates import DateOrder
 from vcpd.core.errors import BadInputError
 from vcpd.domain.bars import BarSeries, DateArray
 from vcpd.domain.calendar import TradingCalendar
+from vcpd.domain.funds import is_fund_symbol
 from vcpd.domain.instruments import is_same_symbol
 from vcpd.domain.panel import Panel, build_panel, union_of_sessions
 from vcpd.domain.quality_flags import flag_rows
@@ -104,8 +105,24 @@ def load_full_panel(arguments: argparse.Namespace) -> Panel:
     zone = settings.exchange.zone
     found = bar_files.read_bars(arguments.bars, zone=zone, date_order=date_order_of(arguments))
     print_quarantined(found)
-    series = _on_sessions(found.series, settings.calendar)
+    series = _without_funds(_on_sessions(found.series, settings.calendar), arguments, settings.calendar)
     return build_panel(series, _benchmark(arguments), default_tick=settings.exchange.tick_size)
+
+
+def _without_funds(
+    series: Sequence[BarSeries], arguments: argparse.Namespace, calendar: TradingCalendar
+) -> Sequence[BarSeries]:
+    """The histories of shares; of funds the one that is asked for, or all with --funds."""
+    asked = getattr(arguments, "symbol", None) or ""
+    days = calendar.sessions(calendar.valid_from, calendar.valid_until)
+    present = np.unique(np.concatenate([one.sessions for one in series]))
+    if getattr(arguments, "funds", False) or _is_of_another_market(present, days):
+        return series
+    kept = [one for one in series if not is_fund_symbol(one.symbol) or is_same_symbol(one.symbol, asked)]
+    if len(kept) == len(series) or not kept:
+        return series
+    _warn(f"{len(series) - len(kept)} funds are left out; --funds keeps them")
+    return kept
 
 
 def _is_of_another_market(sessions: DateArray, days: DateArray) -> bool:
@@ -248,12 +265,20 @@ def add_bars_arguments(parser: argparse.ArgumentParser, *, with_json: bool = Tru
     )
     add_index_arguments(parser)
     add_date_order_argument(parser)
+    add_funds_argument(parser)
     parser.add_argument(
         "--as-of", type=date_argument, metavar="DATE", help="the session to evaluate; default: the last"
     )
     add_config_argument(parser)
     if with_json:
         add_json_argument(parser)
+
+
+def add_funds_argument(parser: argparse.ArgumentParser) -> None:
+    """--funds, for every command that rates the symbols of a file."""
+    parser.add_argument(
+        "--funds", action="store_true", help="keep exchange-traded funds of --bars; default: shares alone"
+    )
 
 
 def add_date_order_argument(parser: argparse.ArgumentParser) -> None:

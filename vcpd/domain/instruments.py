@@ -8,6 +8,8 @@ from typing import Final
 import msgspec
 
 EQUITY_SERIES: Final = ("EQ", "BE", "BZ", "SM", "ST", "SZ")  # of shares; the most ordinary first
+TRADE_FOR_TRADE_SERIES: Final = ("BE", "BZ")  # of the main board: no purchase is sold on the same day
+SME_SERIES: Final = ("SM", "ST", "SZ")  # of the platform for small and medium enterprises
 VENDOR_INDEX_NAMES: Final[Mapping[str, str]] = {
     "^NSEI": "NIFTY 50",
     "^CRSLDX": "NIFTY 500",
@@ -17,6 +19,8 @@ MAX_SYMBOL_CHARACTERS: Final = 128
 MAX_QUOTES_PER_REQUEST: Final = 500  # of one request to a market
 # Control characters, marks that change the direction of text, and halves of characters.
 _UNPRINTABLE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+# Series between which a share moves; a bond, a warrant or a partly paid share only bears its company's name.
+_SERIES_SUFFIX: Final = re.compile(r"-(?:BE|BZ|SM|ST|SZ)$")
 _VENDOR_SUFFIX: Final = re.compile(r"(?:\.NSE?|-EQ|[ _]EQ)$")
 
 
@@ -30,6 +34,7 @@ class Instrument(msgspec.Struct, frozen=True):
     lot_size: int = 1
     segment: str = ""  # INDICES marks an index; empty: that of the exchange's own shares
     series: str = "EQ"
+    is_fund: bool = False  # as the market itself says; `domain.funds` also knows names and symbols
 
     def __post_init__(self) -> None:
         if not self.segment:
@@ -69,6 +74,8 @@ class StoredInstrument(msgspec.Struct, frozen=True):
     first_seen: date | None = None
     last_seen: date | None = None
     sector: str | None = None  # as an index list tells it
+    previous_series: str | None = None  # before its last move between series
+    series_since: date | None = None  # the day of the list that first named it in its series
 
     @property
     def symbol(self) -> str:
@@ -96,6 +103,11 @@ class Quote(msgspec.Struct, frozen=True):
     low: float
     previous_close: float
     volume: float  # shares so far this session; NaN where unknown
+
+
+def base_symbol(symbol: str) -> str:
+    """The symbol without the suffix of a share's series: `NSE:CENTRALBK-BE` is `NSE:CENTRALBK`."""
+    return _SERIES_SUFFIX.sub("", symbol)
 
 
 def plain_symbol(text: str) -> str:

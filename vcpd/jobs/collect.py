@@ -75,6 +75,7 @@ def build_run_result(
     stats: CollectStats, stopped: VcpdError | None, selection: UniverseSelection
 ) -> RunResult:
     """The result of the run: failed if it was ended early or every symbol failed, else done with notes."""
+    stats.counts["funds_left_out"] = selection.funds_left_out
     counts = {name: count for name, count in sorted(stats.counts.items()) if count}
     texts = [*stats.notes, *stats.repriced]
     notes = [*_unscheduled_sessions(stats), *texts[:MAX_NOTES]]

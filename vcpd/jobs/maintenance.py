@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import Final
 
 from vcpd.core.errors import VcpdError
-from vcpd.domain.instruments import Instrument, InstrumentChanges, is_storable, with_printable_name
+from vcpd.domain.instruments import (
+    Instrument,
+    InstrumentChanges,
+    base_symbol,
+    is_storable,
+    with_printable_name,
+)
 from vcpd.domain.runs import Outcome, RunContext, RunResult
 from vcpd.jobs.panel_refresh import UniversePanels
 from vcpd.jobs.universe import Universe, has_industries, list_industries, read_lists
@@ -18,6 +24,7 @@ SectorListFetch = Callable[[], Awaitable[str]]
 """The text of a list that the market itself publishes, with `Symbol` and `Industry`."""
 LARGE_EXCHANGE_SIZE: Final = 1_000  # a small one is a simulation, whose size the user may change
 MIN_PLAUSIBLE_SHARE: Final = 0.5  # of the instruments that are listed so far
+MAX_MOVES_SHOWN: Final = 10
 MAX_UNSTORABLE_SHOWN: Final = 5
 INTEGRITY_WEEKDAY: Final = 6  # Sunday: the store is read whole, and what is damaged is found
 RUN_RETENTION: Final = timedelta(days=400)
@@ -84,7 +91,8 @@ class SyncInstruments:
             await self._refresh_renamed_symbols()
         sectors, reason = await self._update_sectors()
         context.progress.advance()
-        reasons = [part for part in (reason, _unstorable_reason(listed)) if part]
+        moves = _series_moves(changes, storable)
+        reasons = [part for part in (moves, reason, _unstorable_reason(listed)) if part]
         counts = {"listed": len(storable)} | _change_counts(changes) | sectors
         return RunResult(counts=counts, reason="; ".join(reasons))
 
@@ -109,6 +117,17 @@ class SyncInstruments:
             and count < MIN_PLAUSIBLE_SHARE * known
             and count != self._rejected_count
         )
+
+
+def _series_moves(changes: InstrumentChanges, listed: Sequence[Instrument]) -> str:
+    """The shares that moved to trade for trade or back: their symbol, and so every list, changes."""
+    series = {one.symbol: one.series for one in listed}
+    moved = [(old, new) for old, new in changes.renamed if base_symbol(old) == base_symbol(new)]
+    if not moved:
+        return ""
+    shown = ", ".join(f"{old} to {series.get(new, '?')}" for old, new in moved[:MAX_MOVES_SHOWN])
+    more = f" and {len(moved) - MAX_MOVES_SHOWN} more" if len(moved) > MAX_MOVES_SHOWN else ""
+    return f"moved to another series: {shown}{more}"
 
 
 def _unstorable_reason(listed: Sequence[Instrument]) -> str:

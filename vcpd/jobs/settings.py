@@ -1,9 +1,67 @@
-"""Settings of collection, of the live watch, and of backups."""
+"""Settings of the universe, of collection, of the live watch, and of backups."""
 
 from typing import Annotated, ClassVar, Literal
 
 import msgspec
 from msgspec import Meta, Struct
+
+
+class UniverseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which instruments are collected. Without lists and symbols: every share of NSE's EQ series."""
+
+    reloadable: ClassVar[bool] = True
+
+    lists: Annotated[
+        tuple[str, ...],
+        msgspec.Meta(description="CSV files with a `Symbol` column, as NSE publishes its indices' members"),
+    ] = ()
+    sectors: Annotated[
+        tuple[str, ...],
+        msgspec.Meta(
+            description="further such files that add no members: their `Industry` column gives the sectors"
+        ),
+    ] = ()
+    symbols: Annotated[
+        tuple[str, ...], msgspec.Meta(description="further symbols, such as `INFY` or `NSE:INFY`")
+    ] = ()
+    exclude: Annotated[
+        tuple[str, ...], msgspec.Meta(description="symbols to leave out, even if listed above")
+    ] = ()
+    indices: Annotated[
+        tuple[str, ...], msgspec.Meta(description="indices whose bars are always collected")
+    ] = ("NSE:NIFTY 50", "NSE:NIFTY 500")
+    benchmark: Annotated[
+        str,
+        msgspec.Meta(
+            min_length=1, description="the index that relative strength and beta are measured against"
+        ),
+    ] = "NSE:NIFTY 500"
+    funds: Annotated[
+        bool,
+        msgspec.Meta(
+            description="whether exchange-traded funds, which the exchange lists in the series of shares, "
+            "take part; those named in `symbols` always do"
+        ),
+    ] = False
+    sme: Annotated[
+        bool, msgspec.Meta(description="whether shares of the platform for small enterprises take part")
+    ] = False
+    min_price: Annotated[
+        float,
+        msgspec.Meta(
+            ge=0,
+            description="shares that close below this are neither screened nor scored; below about 20 rupees "
+            "one tick is a large step",
+        ),
+    ] = 20.0
+    min_traded_value: Annotated[
+        float,
+        msgspec.Meta(
+            ge=0,
+            description="median traded value per day (rupees, 50 sessions) below which a share is left out; "
+            "2 crore a day lets a position of 10 lakh be left within a session",
+        ),
+    ] = 20_000_000.0
 
 
 class CollectSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

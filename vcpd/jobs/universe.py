@@ -4,14 +4,14 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar, Final
-
-import msgspec
+from typing import Final
 
 from vcpd.core.csv_table import decode_csv, parse_csv_table
 from vcpd.core.errors import BadInputError
 from vcpd.domain.exchange import Exchange
-from vcpd.domain.instruments import StoredInstrument
+from vcpd.domain.funds import is_fund
+from vcpd.domain.instruments import SME_SERIES, TRADE_FOR_TRADE_SERIES, StoredInstrument
+from vcpd.jobs.settings import UniverseSettings
 from vcpd.ports import InstrumentStore
 
 SYMBOL_COLUMN: Final = "SYMBOL"
@@ -57,48 +57,6 @@ def _columns(text: str, name: str, *wanted: str) -> list[list[str]]:
     return [table.texts(column) for column in wanted]
 
 
-class UniverseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Which instruments are collected. Without lists and symbols: every share of NSE's EQ series."""
-
-    reloadable: ClassVar[bool] = True
-
-    lists: Annotated[
-        tuple[str, ...],
-        msgspec.Meta(description="CSV files with a `Symbol` column, as NSE publishes its indices' members"),
-    ] = ()
-    sectors: Annotated[
-        tuple[str, ...],
-        msgspec.Meta(
-            description="further such files that add no members: their `Industry` column gives the sectors"
-        ),
-    ] = ()
-    symbols: Annotated[
-        tuple[str, ...], msgspec.Meta(description="further symbols, such as `INFY` or `NSE:INFY`")
-    ] = ()
-    exclude: Annotated[
-        tuple[str, ...], msgspec.Meta(description="symbols to leave out, even if listed above")
-    ] = ()
-    indices: Annotated[
-        tuple[str, ...], msgspec.Meta(description="indices whose bars are always collected")
-    ] = ("NSE:NIFTY 50", "NSE:NIFTY 500")
-    benchmark: Annotated[
-        str,
-        msgspec.Meta(
-            min_length=1, description="the index that relative strength and beta are measured against"
-        ),
-    ] = "NSE:NIFTY 500"
-    min_price: Annotated[
-        float, msgspec.Meta(ge=0, description="shares that close below this are neither screened nor scored")
-    ] = 0.0
-    min_traded_value: Annotated[
-        float,
-        msgspec.Meta(
-            ge=0,
-            description="median traded value per day (rupees, 50 sessions) below which a share is left out",
-        ),
-    ] = 0.0
-
-
 @dataclass(frozen=True, slots=True)
 class UniverseSelection:
     """The chosen shares and indices, and wanted symbols that the exchange does not list."""
@@ -106,6 +64,7 @@ class UniverseSelection:
     shares: tuple[StoredInstrument, ...]
     indices: tuple[StoredInstrument, ...]
     unknown: tuple[str, ...] = ()
+    funds_left_out: int = 0
 
     @property
     def all_instruments(self) -> tuple[StoredInstrument, ...]:
@@ -122,7 +81,8 @@ def select_universe(
     """The universe among the stored instruments; `listed_in` are the symbols of the lists."""
     listed = {instrument.symbol: instrument for instrument in stored if instrument.listed}
     full_symbol = exchange.full_symbol
-    named = {full_symbol(symbol) for symbol in (*settings.symbols, *listed_in)}
+    own = {full_symbol(symbol) for symbol in settings.symbols}
+    named = own | {full_symbol(symbol) for symbol in listed_in}
     excluded = {full_symbol(symbol) for symbol in settings.exclude}
     wanted_indices = dict.fromkeys(map(full_symbol, (settings.benchmark, *settings.indices)))
     indices = tuple(listed[symbol] for symbol in wanted_indices if symbol in listed)
@@ -131,15 +91,28 @@ def select_universe(
     if named or settings.lists:
         shares = [share for share in shares if share.symbol in named]
     else:
-        shares = [share for share in shares if is_share(share, exchange)]
+        shares = [share for share in shares if is_share(share, exchange, with_sme=settings.sme)]
+    kept = (
+        shares
+        if settings.funds
+        else [share for share in shares if share.symbol in own or not is_fund(share.instrument)]
+    )
     unknown = sorted((named | wanted_indices.keys()) - listed.keys() - excluded)
-    return UniverseSelection(tuple(sorted(shares, key=lambda share: share.symbol)), indices, tuple(unknown))
+    ordered = tuple(sorted(kept, key=lambda share: share.symbol))
+    return UniverseSelection(ordered, indices, tuple(unknown), len(shares) - len(kept))
 
 
-def is_share(share: StoredInstrument, exchange: Exchange) -> bool:
-    """Whether it trades as an ordinary share: of the exchange's own segment, no suffixed series."""
+def is_share(share: StoredInstrument, exchange: Exchange, *, with_sme: bool = False) -> bool:
+    """Whether it trades as an ordinary share: of the exchange's own segment, in the ordinary series.
+
+    One that moved from there to trade for trade stays: a base that it is in goes on.
+    """
     instrument = share.instrument
-    return instrument.segment == exchange.name and instrument.series == exchange.share_series
+    if instrument.segment != exchange.name:
+        return False
+    moved = share.previous_series == exchange.share_series and instrument.series in TRADE_FOR_TRADE_SERIES
+    is_sme = instrument.series in SME_SERIES
+    return instrument.series == exchange.share_series or moved or (with_sme and is_sme)
 
 
 class Universe:

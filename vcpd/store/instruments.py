@@ -1,6 +1,5 @@
 """Instruments in PostgreSQL, followed through renames and new tokens, never deleted."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -8,12 +7,10 @@ from typing import Final
 
 import asyncpg
 
-from vcpd.domain.instruments import Instrument, InstrumentChanges, StoredInstrument
+from vcpd.domain.instruments import Instrument, InstrumentChanges, StoredInstrument, base_symbol
 from vcpd.store.database import Connection, Database
 from vcpd.store.sql_files import named_queries
 
-# Series between which a share moves; a bond, a warrant or a partly paid share only bears its company's name.
-SERIES_SUFFIX: Final = re.compile(r"-(?:BE|BZ|SM|ST|SZ)$")
 SQL: Final = named_queries("instruments")
 
 
@@ -56,20 +53,15 @@ def _find_renames(
 ) -> Iterator[tuple[int, str, str]]:
     """Each vanished symbol with its successor; a token decides before a name does."""
     by_token = {instrument.token: symbol for symbol, instrument in new.items()}
-    by_stem = {_base_symbol(symbol): symbol for symbol in new}
+    by_stem = {base_symbol(symbol): symbol for symbol in new}
     same_token = {old: by_token.get(instrument.instrument.token) for old, instrument in vanished.items()}
-    same_stem = {old: by_stem.get(_base_symbol(old)) for old in vanished}
+    same_stem = {old: by_stem.get(base_symbol(old)) for old in vanished}
     found: dict[str, str] = {}
     for successors in (same_token, same_stem):
         for old, successor in successors.items():
             if successor is not None and old not in found and successor not in found.values():
                 found[old] = successor
     return ((vanished[old].id, old, successor) for old, successor in found.items())
-
-
-def _base_symbol(symbol: str) -> str:
-    """The symbol without the suffix of a share's series: `NSE:CENTRALBK-BE` is `NSE:CENTRALBK`."""
-    return SERIES_SUFFIX.sub("", symbol)
 
 
 def _changed_tokens(
@@ -137,7 +129,7 @@ async def _upsert(connection: Connection, listed: Sequence[Instrument], as_of: d
 
 
 def _instrument_columns(listed: Sequence[Instrument]) -> list[list[object]]:
-    columns = ("symbol", "token", "name", "tick_size", "lot_size", "segment", "series")
+    columns = ("symbol", "token", "name", "tick_size", "lot_size", "segment", "series", "is_fund")
     return [[getattr(instrument, name) for instrument in listed] for name in columns]
 
 
@@ -150,6 +142,15 @@ def _stored_instrument(row: asyncpg.Record) -> StoredInstrument:
         row["lot_size"],
         row["segment"],
         row["series"],
+        row["is_fund"],
     )
     seen = row["first_seen"], row["last_seen"]
-    return StoredInstrument(row["id"], instrument, row["listed"], *seen, row["sector"])
+    return StoredInstrument(
+        row["id"],
+        instrument,
+        row["listed"],
+        *seen,
+        row["sector"],
+        row["previous_series"],
+        row["series_since"],
+    )
