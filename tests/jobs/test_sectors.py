@@ -88,5 +88,16 @@ async def test_sectors_that_cannot_be_had_are_told_and_cost_nothing_else(tmp_pat
             context(date(2025, 6, 30), "instruments")
         )
         assert result.outcome is Outcome.DONE
-        assert result.reason.startswith("sectors stay as they are: ")
+        assert result.reason.startswith(("sectors stay as they are: ", "sectors of the market stay as they"))
         assert len(store.rows) == len(LISTED)
+
+
+async def test_the_user_s_own_lists_serve_while_the_market_s_is_away(tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text("Symbol,Industry\ninfy,Services\n", encoding="utf-8")
+    store = FakeInstrumentStore(Fate())
+    source = sectors(tmp_path, away, UniverseSettings(sectors=("mine.csv",)))
+    result = await SyncInstruments(FakeMarket(Fate(), {}, LISTED), store, source)(
+        context(date(2025, 6, 30), "instruments")
+    )
+    assert [row.sector for row in store.rows] == ["Services", None, None]
+    assert result.reason == "sectors of the market stay as they are: away"

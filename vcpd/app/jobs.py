@@ -12,6 +12,7 @@ from vcpd.core.errors import ConfigurationError
 from vcpd.domain.runs import RunContext, RunResult
 from vcpd.jobs.backup import BackUp
 from vcpd.jobs.collect import Collect, Reconcile
+from vcpd.jobs.facts import FactsSync
 from vcpd.jobs.fetch import BarWriter, HistoryFetcher
 from vcpd.jobs.gaps import BarFinality
 from vcpd.jobs.maintenance import Housekeeping, SectorSource, SyncInstruments
@@ -90,8 +91,10 @@ class JobFactory:
         refresh = PanelRefresh(
             self.panels, self.workers, storage.quarantine, flags, self.market.history_flags
         )
+        source, calendar = self.market.facts, configuration.calendar
+        facts = None if source is None else FactsSync(source, storage.facts, calendar)
         return (
-            Collect(universe, storage.bars, history, quotes, refresh, finality, clock),
+            Collect(universe, storage.bars, history, quotes, refresh, finality, clock, facts),
             Reconcile(universe, storage.bars, history, refresh, finality, clock),
         )
 

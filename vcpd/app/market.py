@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
@@ -17,10 +17,12 @@ import structlog
 
 from vcpd.app.credentials import find_secret
 from vcpd.bhavcopy.client import NoLoginSession, create_client
+from vcpd.bhavcopy.settings import BhavcopySettings
 from vcpd.bhavcopy.sync import ExchangeClock
 from vcpd.config import Configuration, LoadedConfiguration
 from vcpd.core.errors import ConfigurationError, RetryableError, UnavailableError
 from vcpd.core.secrets import Secret
+from vcpd.jobs.facts import FactsSource
 from vcpd.jobs.maintenance import SectorSource
 from vcpd.jobs.universe import Universe
 from vcpd.kite.auth import KiteCredentials, KiteSession, SandboxLogin
@@ -45,6 +47,8 @@ log = structlog.get_logger("vcpd.sandbox")
 TOKEN_FILE: Final = "kite-token.json"  # noqa: S105 - a file's name
 SANDBOX_TOKEN_FILE: Final = "sandbox-token.json"  # noqa: S105 - a file's name
 BHAVCOPY_FOLDER: Final = "bhavcopy"
+SECTOR_LIST_NAMES: Final = ("ind_niftytotalmarket_list.csv", "ind_nifty500list.csv")
+LIST_HEADERS: Final = {"User-Agent": BhavcopySettings().user_agent, "Accept": "*/*"}
 NO_SECRET: Final = Secret("")
 
 
@@ -174,7 +178,9 @@ class MarketConnection:
     """An open market: its client, its login, and what else it has.
 
     `live` is its live feed, `minutes` gives minute bars for volume curves, `history_flags` knows which
-    histories it could not adjust. `reconfigure` is called with the configuration after each reload.
+    histories it could not adjust, `facts` what it publishes beside bars; `sector_lists` are the addresses
+    or paths of the exchange's index lists, the widest first. `reconfigure` is called with the configuration
+    after each reload.
     """
 
     client: MarketData
@@ -186,26 +192,34 @@ class MarketConnection:
     minutes: MinuteVolumeSource | None = None
     history_flags: HistoryFlagSource | None = None
     reconfigure: Callable[[Configuration], None] = _keep_settings
+    facts: FactsSource | None = None
+    sector_lists: Sequence[str] = ()
 
     @property
     def is_simulated(self) -> bool:
         return self.sandbox is not None
 
     def sector_source(self, universe: Universe, folder: Path) -> SectorSource:
-        """The simulated market publishes its sectors; any other has those of the lists alone."""
-        if self.sandbox is None:
-            return SectorSource(universe, folder)
-        return SectorSource(
-            universe, folder, partial(self._fetch_sectors, f"{self.sandbox.url}{SECTORS_PATH}")
-        )
+        """The simulated market publishes its sectors; a real one the industries of its index lists."""
+        lists = self.sector_lists if self.sandbox is None else (f"{self.sandbox.url}{SECTORS_PATH}",)
+        return SectorSource(universe, folder, partial(self._fetch_sectors, lists) if lists else None)
 
-    async def _fetch_sectors(self, url: str) -> str:
-        try:
-            async with self.http.get(url, timeout=SECTORS_TIMEOUT) as answer:
-                answer.raise_for_status()
-                return await answer.text()
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise RetryableError(f"the simulated market's sectors are away: {error}") from None
+    async def _fetch_sectors(self, lists: Sequence[str]) -> str:
+        """The text of the first list that can be had. RetryableError naming what kept the last one away."""
+        reason = ""
+        for place in lists:
+            try:
+                return await self._list_text(place)
+            except (aiohttp.ClientError, OSError, TimeoutError) as error:
+                reason = str(error) or type(error).__name__
+        raise RetryableError(f"the market's list of sectors cannot be had: {reason}")
+
+    async def _list_text(self, place: str) -> str:
+        if "://" not in place:
+            return await asyncio.to_thread(Path(place).read_text, "utf-8")
+        async with self.http.get(place, timeout=SECTORS_TIMEOUT, headers=LIST_HEADERS) as answer:
+            answer.raise_for_status()
+            return await answer.text()
 
     async def close(self) -> None:
         await self.http.close()
@@ -270,7 +284,21 @@ async def open_bhavcopy(request: MarketRequest) -> MarketConnection:
     def follow_calendar(changed: Configuration) -> None:
         time.calendar = changed.calendar
 
-    return MarketConnection(client, NoLoginSession(), http, history_flags=client, reconfigure=follow_calendar)
+    return MarketConnection(
+        client,
+        NoLoginSession(),
+        http,
+        history_flags=client,
+        reconfigure=follow_calendar,
+        facts=client,
+        sector_lists=_sector_lists(settings),
+    )
+
+
+def _sector_lists(settings: BhavcopySettings) -> tuple[str, ...]:
+    """Where the exchange's index lists lie: in a folder of the user's, or in the archive."""
+    root = settings.folder or f"{settings.archive_root.rstrip('/')}/content/indices"
+    return tuple(f"{root}/{name}" for name in SECTOR_LIST_NAMES)
 
 
 def user_session(
@@ -322,4 +350,8 @@ def _connect_kite(
         limits.reconfigure(changed.limits)
         live.configure(changed.ticker)
 
-    return MarketConnection(client, session, http, account.secret, sandbox, live, client, None, follow_limits)
+    archive = BhavcopySettings(archive_root=configuration.bhavcopy.archive_root)
+    lists = _sector_lists(archive) if sandbox is None else ()
+    return MarketConnection(
+        client, session, http, account.secret, sandbox, live, client, None, follow_limits, sector_lists=lists
+    )

@@ -12,6 +12,7 @@ from vcpd.store.backup_folder import copy_before_migration
 from vcpd.store.bars import PostgresBarStore, PostgresQuarantineStore
 from vcpd.store.database import Database
 from vcpd.store.embedded import EmbeddedPostgres
+from vcpd.store.facts import PostgresFactsStore
 from vcpd.store.instruments import PostgresInstrumentStore
 from vcpd.store.leader_lock import LeaderLock
 from vcpd.store.runs import PostgresRunStore
@@ -37,6 +38,7 @@ class Storage:
     risk: PostgresRiskStore
     watch: PostgresWatchStore
     outbox: PostgresOutbox
+    facts: PostgresFactsStore
     embedded: EmbeddedPostgres | None
 
     async def close(self) -> None:
@@ -98,5 +100,6 @@ async def _connect(
         risk=PostgresRiskStore(database),
         watch=PostgresWatchStore(database),
         outbox=PostgresOutbox(database),
+        facts=PostgresFactsStore(database),
         embedded=embedded,
     )

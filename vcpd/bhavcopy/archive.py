@@ -66,6 +66,12 @@ def full_file(session: date) -> ArchivedFile:
     return ArchivedFile(name, f"products/content/{name}")
 
 
+def surveillance_file(session: date) -> ArchivedFile:
+    """The measures of surveillance that each security is under."""
+    name = f"REG1_IND{session:%d%m%y}.csv"
+    return ArchivedFile(name, f"content/cm/{name}")
+
+
 def report_file(session: date) -> ArchivedFile:
     """The daily report: corporate actions, band hits, board meetings, funds, market capitalisation."""
     name = f"PR{session:%d%m%y}.zip"
@@ -168,6 +174,10 @@ class BhavcopyArchive(Protocol):
         """The daily report of `session`, one zip or loose members, empty where there is none. Likewise."""
         ...
 
+    async def file_path(self, session: date, file: ArchivedFile) -> Path | None:
+        """Another file of `session`. Likewise."""
+        ...
+
     async def mark_corrupt(self, path: Path) -> None:
         """This file could not be understood: give another one from now on."""
         ...
@@ -195,6 +205,9 @@ class WebArchive:
     async def report_paths(self, session: date) -> Sequence[Path]:
         path = await self._find(session, report_file(session), partial(pack_members, session=session))
         return [path] if path is not None else []
+
+    async def file_path(self, session: date, file: ArchivedFile) -> Path | None:
+        return await self._find(session, file)
 
     async def mark_corrupt(self, path: Path) -> None:
         """The damaged file goes; the server is asked for it again after a while."""
@@ -255,6 +268,9 @@ class FolderArchive:
             return [path]
         loose = [self._paths.get(name) for name in member_names(session)]
         return [path for path in loose if path is not None and path not in self._corrupt]
+
+    async def file_path(self, session: date, file: ArchivedFile) -> Path | None:  # noqa: ARG002 - see the protocol
+        return await self._find(file)
 
     async def mark_corrupt(self, path: Path) -> None:
         """Ignore the file until the next start; files in a user's folder are never changed."""

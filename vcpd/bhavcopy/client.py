@@ -25,11 +25,13 @@ from vcpd.bhavcopy.corporate_actions import AdjustedSeries, action_factor, adjus
 from vcpd.bhavcopy.history import INDEX_PREFIX, BarHistory
 from vcpd.bhavcopy.layouts import INDEX_SERIES
 from vcpd.bhavcopy.listings import ListingPeriod, instrument_token
+from vcpd.bhavcopy.published_facts import FactsReader
 from vcpd.bhavcopy.settings import BhavcopySettings
 from vcpd.bhavcopy.sync import BhavcopySync, Compute, ExchangeClock
 from vcpd.core.errors import RetryableError
 from vcpd.domain.bars import BarSeries, DateArray
 from vcpd.domain.exchange import Exchange
+from vcpd.domain.facts import SymbolFacts
 from vcpd.domain.funds import is_fund_isin
 from vcpd.domain.instruments import EQUITY_SERIES, Instrument, Quote
 from vcpd.domain.quality_rules import QualityFlag, QualityRule
@@ -124,15 +126,18 @@ class EodQuotes:
 class BhavcopyClient:
     """Implements `ports.MarketData`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the facts are a keyword
         self,
         files: BhavcopySync,
         actions: ActionFiles,
         listed_sessions: int,
         time: ExchangeClock,
         exchange: Exchange,
+        *,
+        facts: FactsReader,
     ) -> None:
         self._exchange = exchange
+        self._facts = facts
         self._sync = files
         self._actions = actions
         self._listed_sessions = listed_sessions
@@ -177,6 +182,12 @@ class BhavcopyClient:
             history, self._time.closed_at(session), actions, self._time.today(), self._exchange
         )
         return await asyncio.to_thread(eod_quotes.quotes, symbols)
+
+    async def facts(self, session: date) -> Sequence[SymbolFacts]:
+        """What the files of `session` say of each listed share beside its bars; raises as `instruments`."""
+        listed = await self.instruments()
+        names = [(_history_symbol(one), one.symbol) for one in listed if not one.is_index]
+        return (await self._facts.read(session)).of_symbols(names)
 
     async def known_actions(self, since: date) -> KnownActions:
         """The corporate actions from `since` on, of all sources. Raises RetryableError where none answers."""
@@ -303,5 +314,6 @@ def create_client(  # noqa: PLR0913 - the optional one is a keyword
     files = BhavcopySync(archive, folder / "history", settings.gap_after_days, time, compute)
     lists = [folder / "actions", *([own] if own else [])]
     reports = ActionReports(archive, time, ask_again_s, compute or asyncio.to_thread)
+    facts = FactsReader(archive, compute or asyncio.to_thread)
     actions = ActionFiles(lists, settings, time, None if own else download, reports)
-    return BhavcopyClient(files, actions, settings.listing_window_sessions, time, exchange)
+    return BhavcopyClient(files, actions, settings.listing_window_sessions, time, exchange, facts=facts)

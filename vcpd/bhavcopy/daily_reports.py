@@ -37,7 +37,7 @@ NO_VALUES: Final[tuple[dict[str, float], dict[str, float]]] = ({}, {})
 T = TypeVar("T")
 
 
-class BandHit(msgspec.Struct, frozen=True):
+class BandTouch(msgspec.Struct, frozen=True):
     """A share reached its upper or lower price band during the session."""
 
     symbol: str
@@ -49,7 +49,7 @@ class DailyReport(msgspec.Struct, frozen=True, kw_only=True):
 
     session: date
     actions: tuple[ActionRow, ...] = ()
-    band_hits: tuple[BandHit, ...] = ()
+    band_hits: tuple[BandTouch, ...] = ()
     results_on: Mapping[str, date] = {}  # the next meeting about results, by symbol
     funds: tuple[str, ...] = ()
     market_caps: Mapping[str, float] = {}  # rupees, by symbol
@@ -199,11 +199,11 @@ def _action_rows(table: CsvTable) -> Iterator[ActionRow]:
             yield symbol.upper(), ex_date, purpose
 
 
-def _band_hits(table: CsvTable) -> tuple[BandHit, ...]:
+def _band_hits(table: CsvTable) -> tuple[BandTouch, ...]:
     columns = [_column(table, "SYMBOL"), _column(table, "SERIES"), _column(table, "HIGH/LOW", "HIGH_LOW")]
     rows = zip(*columns, strict=True)
     return tuple(
-        BandHit(symbol, mark.upper() == "H") for symbol, series, mark in rows if series in EQUITY_SERIES
+        BandTouch(symbol, mark.upper() == "H") for symbol, series, mark in rows if series in EQUITY_SERIES
     )
 
 

@@ -8,6 +8,8 @@ from typing import Final, Self
 
 import msgspec
 
+from vcpd.domain.facts import SetupFacts
+
 
 class BaseState(StrEnum):
     """State of a followed base; see `SetupGroup` for the lists that show it."""
@@ -159,6 +161,7 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None  # why nothing could be judged, e.g. excluded by data quality
     events: tuple[SetupEvent, ...] = ()
     sector: str | None = None  # of the company, as an index list tells it
+    facts: SetupFacts | None = None  # what the market publishes beside its bars; None: nothing is known
     group: SetupGroup | None = None  # None where no base is followed
     group_reason: str | None = None  # why it left or ended, and since when
     tolerances: tuple[str, ...] = ()  # of a setup: gates that hold by their stay threshold alone

@@ -16,6 +16,7 @@ from vcpd.domain.calendar import unscheduled_closing_text, unscheduled_session_t
 from vcpd.domain.instruments import StoredInstrument
 from vcpd.domain.quality_rules import QualityRule
 from vcpd.domain.runs import Outcome, RunContext, RunResult
+from vcpd.jobs.facts import FactsSync
 from vcpd.jobs.fetch import CollectStats, ConcurrentFetcher, HistoryFetcher
 from vcpd.jobs.gaps import NO_COVERAGE, BarFinality, FetchTarget, Gap, Gaps, find_gaps, lookback_gap
 from vcpd.jobs.panel_refresh import PanelRefresh
@@ -111,6 +112,7 @@ class Collect:
     panel_refresh: PanelRefresh
     finality: BarFinality
     clock: Clock
+    facts: FactsSync | None = None  # None: the market publishes none
     _settled_session: date | None = field(default=None, init=False)
 
     async def __call__(self, context: RunContext) -> RunResult:
@@ -127,6 +129,9 @@ class Collect:
             stats.counts.update(await self.panel_refresh(target, context.progress))
         if stopped is None and not stats.counts["failed"]:
             await self._check_session(target, stats)
+        if self.facts is not None:
+            stats.counts["facts"], note = await self.facts(target)
+            stats.notes += [note] if note else []
         return build_run_result(stats, stopped, selection)
 
     async def _check_session(self, target: date, stats: CollectStats) -> None:

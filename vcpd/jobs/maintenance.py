@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-from vcpd.core.errors import VcpdError
+from vcpd.core.errors import BadInputError, RetryableError, VcpdError
 from vcpd.domain.instruments import (
     Instrument,
     InstrumentChanges,
@@ -40,15 +40,22 @@ class SectorSource:
         self._universe = universe
         self._folder = folder
         self._fetch_published = publication
+        self.problem = ""  # why the market's own list was not there the last time
 
     async def current(self) -> Mapping[str, str]:
-        """Raises BadInputError for a file that cannot be used, or what the market raises."""
-        published = (
-            {}
-            if self._fetch_published is None
-            else list_industries(await self._fetch_published(), "the market", self._universe.exchange)
-        )
-        return published | await asyncio.to_thread(self._from_lists)
+        """The user's lists win over the market's own. Raises BadInputError for a file that cannot be used."""
+        return await self._published() | await asyncio.to_thread(self._from_lists)
+
+    async def _published(self) -> dict[str, str]:
+        """What the market publishes; without it, what is known stays as it is."""
+        self.problem = ""
+        if self._fetch_published is None:
+            return {}
+        try:
+            return list_industries(await self._fetch_published(), "the market", self._universe.exchange)
+        except (RetryableError, BadInputError) as error:
+            self.problem = f"sectors of the market stay as they are: {error}"
+            return {}
 
     def _from_lists(self) -> dict[str, str]:
         settings = self._universe.settings
@@ -109,7 +116,8 @@ class SyncInstruments:
             sectors = await self.sectors.current()
         except VcpdError as error:
             return {}, f"sectors stay as they are: {error}"
-        return {"sectors": len(sectors), "sectors_changed": await self.store.set_sectors(sectors)}, ""
+        counts = {"sectors": len(sectors), "sectors_changed": await self.store.set_sectors(sectors)}
+        return counts, self.sectors.problem
 
     def _is_implausible(self, count: int, known: int) -> bool:
         return (

@@ -194,6 +194,8 @@ class SetupRow(msgspec.Struct, frozen=True, kw_only=True):
 
     symbol: str
     sector: str | None
+    marks: tuple[str, ...]  # what makes the share harder to trade, such as `trade for trade`
+    results_in_sessions: int | None
     state: str | None
     group: str | None
     group_reason: str | None
@@ -269,6 +271,8 @@ def _setup_row(setup: Setup, risk: RiskSummary | None, spark: Sequence[int]) -> 
     return SetupRow(
         symbol=setup.symbol,
         sector=setup.sector,
+        marks=() if setup.facts is None else setup.facts.marks,
+        results_in_sessions=None if setup.facts is None else setup.facts.results_in_sessions,
         state=setup.state,
         group=setup.group,
         group_reason=setup.group_reason,

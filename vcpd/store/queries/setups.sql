@@ -33,11 +33,44 @@ SELECT session FROM screened_sessions WHERE session = $1;
 
 -- name: of_session
 SELECT instruments.symbol,
-       CASE WHEN instruments.sector IS NULL THEN setups.verdict
-            ELSE setups.verdict || jsonb_build_object('sector', instruments.sector)
-       END AS verdict
+       setups.verdict || jsonb_strip_nulls(
+           jsonb_build_object('sector', instruments.sector, 'facts', shown.facts)
+       ) AS verdict
 FROM setups
 JOIN instruments ON instruments.id = setups.instrument_id
+LEFT JOIN LATERAL (
+    SELECT jsonb_build_object(
+        'session', latest.session,
+        'delivery_pct', latest.delivery_pct,
+        'delivery_average_pct', (
+            SELECT avg(delivery_pct)
+            FROM (
+                SELECT delivery_pct
+                FROM symbol_facts
+                WHERE instrument_id = setups.instrument_id AND session < latest.session
+                ORDER BY session DESC
+                LIMIT 20
+            ) AS before
+        ),
+        'market_cap', latest.market_cap,
+        'band_hit', latest.band_hit,
+        'results_on', latest.results_on,
+        'results_in_sessions', latest.results_in_sessions,
+        'marks', to_jsonb(array_remove(
+            ARRAY[
+                CASE WHEN instruments.series IN ('BE', 'BZ', 'ST', 'SZ')
+                     THEN 'trade for trade' || coalesce(' since ' || instruments.series_since, '')
+                END
+            ] || string_to_array(latest.surveillance, '; '),
+            NULL
+        ))
+    ) AS facts
+    FROM symbol_facts AS latest
+    WHERE latest.instrument_id = setups.instrument_id
+      AND latest.session <= setups.session AND latest.session > setups.session - 7
+    ORDER BY latest.session DESC
+    LIMIT 1
+) AS shown ON true
 WHERE setups.session = $1
   AND ($2::text IS NULL OR instruments.symbol = $2)
   AND (NOT $3::boolean OR has_base AND setups.verdict ->> 'group' IS NOT NULL)

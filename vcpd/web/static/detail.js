@@ -82,8 +82,19 @@ function facts(setup, score) {
     ["Stop", setup.stop && `${price(setup.stop)} (${percent(setup.risk_pct)})`],
     ["Structural stop", setup.structural_stop && `${price(setup.structural_stop)} (${percent(setup.structural_risk_pct)})`],
     ["Pivot before", setup.previous_pivot && price(setup.previous_pivot)], ["RS", setup.rs_rating], ["Sector", setup.sector],
+    ...published(setup.facts),
     ["Risk", score?.band ? `${number(score.score, 0)} ${score.band}` : null], ["Session", shortDay(setup.as_of)]];
   return h("dl", { class: "facts" }, pairs.filter(([, value]) => value).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, String(value)))));
+}
+
+// What the exchange publishes beside the bars; what is unknown is not shown.
+function published(known) {
+  if (!known) return [];
+  const due = known.results_in_sessions;
+  const average = known.delivery_average_pct ? ` (average ${percent(known.delivery_average_pct)})` : "";
+  return [["Results", known.results_on && `${shortDay(known.results_on)}${due === null ? "" : `, in ${due} ${due === 1 ? "session" : "sessions"}`}`],
+    ["Delivery", known.delivery_pct && `${percent(known.delivery_pct)}${average}`], ["Market cap", known.market_cap && largeMoney(known.market_cap)],
+    ["Price band", known.band_hit && `reached the ${known.band_hit} one`], ["Marks", known.marks.join(", ")]];
 }
 
 function legend(setup, events) {
