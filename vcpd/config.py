@@ -33,6 +33,7 @@ from vcpd.plugins import (
 )
 from vcpd.runtime.settings import DaemonSettings, LogSettings, WorkerSettings
 from vcpd.sandbox.settings import SandboxSettings
+from vcpd.schedule.calendar_files import with_kept_holidays
 from vcpd.schedule.policy import JobPolicy, ScheduleSettings, default_policies, merge_policy
 from vcpd.store.settings import StoreSettings
 from vcpd.web.settings import WebSettings
@@ -130,7 +131,10 @@ def load_configuration(path: Path, environment: Mapping[str, str] | None = None)
     if reader.problems or configuration is None:
         raise ConfigurationError(sorted(reader.problems))
     deprecated = (*renamed_keys, *renamed_variables)
-    return LoadedConfiguration(configuration, origins, path.resolve().parent, deprecated, path.resolve())
+    folder = path.resolve().parent
+    schedule = with_kept_holidays(configuration.schedule, folder / configuration.daemon.state_dir)
+    configuration = msgspec.structs.replace(configuration, schedule=schedule)
+    return LoadedConfiguration(configuration, origins, folder, deprecated, path.resolve())
 
 
 def optional_config_path() -> Path:

@@ -1,18 +1,30 @@
-"""`vcpd calendar`: sessions, holidays and special sessions of a year."""
+"""`vcpd calendar`: sessions, holidays and special sessions of a year; `vcpd calendar update`: a new list."""
 
 import argparse
 import sys
 from collections.abc import Sequence
 from datetime import date, time
+from pathlib import Path
+from typing import Final
 
 import msgspec
 
-from vcpd.cli.command import EXIT_OK, add_config_argument, add_json_argument, set_action
+from vcpd.cli.command import (
+    EXIT_OK,
+    add_config_argument,
+    add_json_argument,
+    configuration_path,
+    set_action,
+)
 from vcpd.cli.config import load_or_default
 from vcpd.cli.output import print_json
+from vcpd.config import load_configuration
 from vcpd.core.dates import MONTHS
 from vcpd.core.errors import BadInputError
 from vcpd.domain.calendar import TradingCalendar
+from vcpd.schedule.calendar_files import keep_holidays, parse_holidays
+
+UPDATE: Final = "update"
 
 
 class Holiday(msgspec.Struct, frozen=True):
@@ -45,14 +57,28 @@ class CalendarYear(msgspec.Struct, frozen=True):
 
 
 def add_calendar_arguments(parser: argparse.ArgumentParser) -> None:
-    set_action(parser, calendar, "vcpd calendar 2026")
-    parser.add_argument("year", type=int, metavar="YEAR", help="such as 2026")
+    set_action(parser, calendar, "vcpd calendar 2026\nvcpd calendar update holidays-2027.json")
+    parser.add_argument(
+        "year",
+        type=_year_or_update,
+        metavar="YEAR",
+        help="such as 2026; or `update`, which reads the exchange's holiday list FILE into the state folder",
+    )
+    parser.add_argument(
+        "file",
+        type=Path,
+        nargs="?",
+        metavar="FILE",
+        help="the exchange's list as JSON, or lines such as `2027-01-26 Republic Day`",
+    )
     add_config_argument(parser)
     add_json_argument(parser)
 
 
 def calendar(arguments: argparse.Namespace) -> int:
-    """BadInputError for a year that no calendar can hold."""
+    """BadInputError for a year that no calendar can hold, and for a list that is not plausible."""
+    if arguments.year == UPDATE:
+        return _update(arguments)
     if not 1900 <= arguments.year <= 2200:
         raise BadInputError(f"expected a year from 1900 to 2200, was {arguments.year}")
     found = load_or_default(arguments).calendar
@@ -64,6 +90,32 @@ def calendar(arguments: argparse.Namespace) -> int:
         print_json(year)
     else:
         _print_year(year)
+    return EXIT_OK
+
+
+def _year_or_update(text: str) -> int | str:
+    return UPDATE if text == UPDATE else int(text)
+
+
+def _update(arguments: argparse.Namespace) -> int:
+    """Check a holiday list, say what it changes, and keep it."""
+    if arguments.file is None:
+        raise BadInputError("expected the exchange's list: vcpd calendar update FILE")
+    loaded = load_configuration(configuration_path(arguments))
+    try:
+        found = parse_holidays(arguments.file.read_bytes(), arguments.file.name)
+    except OSError as error:
+        raise BadInputError(f"{arguments.file}: {error.strerror}") from None
+    before = loaded.configuration.calendar
+    new = [day for day in found.holidays if before.covers(day) and before.is_session(day)]
+    path = keep_holidays(found, loaded.state_dir)
+    print(f"{found.year}: {len(found.holidays)} holidays on weekdays, kept in {path}")
+    for day in new:
+        print(f"  {day:%a %Y-%m-%d}  {found.holidays[day]}: a session so far")
+    print(
+        "a running daemon takes them over with `systemctl reload vcpd`, or SIGHUP; hours of evening sessions"
+    )
+    print("such as Muhurat trading belong into [schedule] extra_sessions once they are announced")
     return EXIT_OK
 
 

@@ -85,7 +85,7 @@ def check_calendar(context: DoctorContext) -> Finding:
     if warning is None:
         return Finding("calendar", True, f"{calendar.name}, valid until {calendar.valid_until}")
     ended = not calendar.covers(calendar.local_date(context.now))
-    remedy = "[schedule] extra_holidays and calendar_valid_until, or a newer vcpd"
+    remedy = "`vcpd calendar update FILE` with the list of the exchange, or a newer vcpd"
     return Finding("calendar", False if ended else None, warning, remedy)
 
 

@@ -167,7 +167,7 @@ class TradingCalendar:
 
     def warning(self, today: date) -> str | None:
         """What the owner should know about the table's end, None while it is far away."""
-        remedy = "add the new year's extra_holidays and calendar_valid_until, or update vcpd"
+        remedy = "run `vcpd calendar update FILE` with the exchange's list, or update vcpd"
         if today > self.valid_until:
             return f"the {self.name} calendar ended on {self.valid_until}: any weekday counts; {remedy}"
         if today > self.valid_until - self.warn_before_end:

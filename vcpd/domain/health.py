@@ -262,7 +262,7 @@ def _dependency_penalties(readings: HealthReadings) -> Iterator[Penalty]:
             "calendar",
             10,
             readings.calendar,
-            "add the new holidays to [schedule] extra_holidays and set calendar_valid_until, or upgrade vcpd",
+            "run `vcpd calendar update FILE` with the exchange's list of the new year, or upgrade vcpd",
         )
     if readings.calendar_surprises:
         yield Penalty(
