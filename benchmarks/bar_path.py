@@ -55,6 +55,9 @@ state_dir = "state"
 port = {port}
 [log]
 level = "error"
+[schedule]
+max_load_per_core = 1000
+max_memory_pct = 100
 [sandbox]
 symbols = 60
 years = 2
