@@ -22,7 +22,7 @@ import structlog
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tests.bhavcopy.publisher import Press, Share
+from tests.bhavcopy.publisher import Publisher, Share
 from tests.fakes.clock import FakeClock, Sleep
 from vcpd.bhavcopy.client import BhavcopyClient, create_client
 from vcpd.bhavcopy.settings import BhavcopySettings
@@ -33,7 +33,7 @@ from vcpd.domain.nse_calendar import NSE
 LAST = date(2025, 6, 30)
 
 
-def print_market(n_shares: int, n_sessions: int, folder: Path) -> Press:
+def print_market(n_shares: int, n_sessions: int, folder: Path) -> Publisher:
     """Bulletins of `n_sessions` up to LAST, in the layouts of their time."""
     sessions = NSE.sessions(date(2016, 1, 1), LAST)[-n_sessions:].tolist()
     dice = np.random.default_rng(1)
@@ -42,9 +42,9 @@ def print_market(n_shares: int, n_sessions: int, folder: Path) -> Press:
         close = 100 * np.exp(np.cumsum(dice.normal(0, 0.01, n_sessions)))
         truth = np.column_stack([close, close * 1.01, close * 0.99, close, np.full(n_sessions, 1e5)])
         shares.append(Share(f"S{number:04d}", truth, f"INE{number:06d}011"))
-    press = Press(sessions, shares, {"Nifty 50": np.full((n_sessions, 4), 25000.0)})
-    press.publish(folder)
-    return press
+    publisher = Publisher(sessions, shares, {"Nifty 50": np.full((n_sessions, 4), 25000.0)})
+    publisher.publish(folder)
+    return publisher
 
 
 async def longest_pause_s(work: Awaitable[Any]) -> tuple[float, float]:
@@ -69,24 +69,25 @@ async def all_histories(market: BhavcopyClient, first: date, last: date) -> int:
     return sum(bars)
 
 
-async def measure(press: Press, folder: Path, cache: Path, pool: ProcessPoolExecutor) -> None:
+async def measure(publisher: Publisher, folder: Path, cache: Path, pool: ProcessPoolExecutor) -> None:
     compute: Callable[..., Awaitable[Any]] = partial(asyncio.get_running_loop().run_in_executor, pool)
-    clock = evening(press.sessions[-2])
+    clock = evening(publisher.sessions[-2])
     settings = BhavcopySettings(folder=str(folder))
     async with aiohttp.ClientSession() as http:
         market = create_client(
             settings, cache, ExchangeClock(clock, NSE), NSE_EXCHANGE, http, compute=compute
         )
-        first, eve, last = press.sessions[0], press.sessions[-2], press.sessions[-1]
+        first, eve, last = publisher.sessions[0], publisher.sessions[-2], publisher.sessions[-1]
         nifty = next(instrument for instrument in await market.instruments() if instrument.is_index)
         took_s, pause_s = await longest_pause_s(market.daily_bars(nifty, first, eve))
-        say(f"taking in {len(press.sessions) - 1} sessions", took_s, pause_s)
+        say(f"taking in {len(publisher.sessions) - 1} sessions", took_s, pause_s)
         took_s, pause_s = await longest_pause_s(all_histories(market, first, eve))
         print(
-            f"histories of {len(press.shares)} shares: {took_s:.1f} s, longest pause {pause_s * 1e3:.0f} ms"
+            f"histories of {len(publisher.shares)} shares: {took_s:.1f} s, "
+            f"longest pause {pause_s * 1e3:.0f} ms"
         )
         clock.at = evening(last).at
-        symbols = [f"NSE:{share.symbol}" for share in press.shares]
+        symbols = [f"NSE:{share.symbol}" for share in publisher.shares]
         took_s, pause_s = await longest_pause_s(market.quotes(symbols))
         say("one evening more, as quotes", took_s, pause_s)
 
@@ -101,8 +102,8 @@ def main() -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     with tempfile.TemporaryDirectory() as name, ProcessPoolExecutor(1) as pool:
         folder = Path(name)
-        press = print_market(n_shares, n_sessions, folder / "bulletins")
-        asyncio.run(measure(press, folder / "bulletins", folder / "cache", pool))
+        publisher = print_market(n_shares, n_sessions, folder / "bulletins")
+        asyncio.run(measure(publisher, folder / "bulletins", folder / "cache", pool))
         newest = max((folder / "cache" / "history").iterdir())
         size_mb = sum(path.stat().st_size for path in newest.iterdir()) / 2**20
         print(f"the table on disk: {size_mb:.0f} MB")

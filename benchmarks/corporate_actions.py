@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tests.bhavcopy.real_archive import (
     Event,
-    bulletins,
+    daily_files,
     event_reports,
     real_events,
     real_histories,
@@ -140,7 +140,7 @@ async def measure(n_symbols: int | None, folder: Path) -> int:
         for symbol, truth in truths.items()
     }
     days: list[date] = NSE.sessions(BARS_FIRST, BARS_LAST).tolist()
-    write_archive(bulletins(raw, days), folder / "archive")
+    write_archive(daily_files(raw, days), folder / "archive")
     server = await serve_archive(folder / "archive")
     async with aiohttp.ClientSession() as http:
         whole = open_client(server, folder / "whole", http, REPORTS_LAST)

@@ -134,7 +134,7 @@ def main() -> None:
     print(_line("all", sum(days.values()), totals, names))
     print("\n| switch | by default | all gates, on | off |\n|---|---|---|---|")
     for name, *choices in switches():
-        on, off = (share_holding(panel, arguments.first, arguments.last, one) for one in choices)
+        on, off = (share_holding(panel, arguments.first, arguments.last, choice) for choice in choices)
         default = "on" if getattr(Thresholds(), name) else "off"
         print(f"| `{name}` | {default} | {on:.2f} % | {off:.2f} % |")
 

@@ -110,9 +110,9 @@ async def _rounds(  # noqa: PLR0913, PLR0917 - what to run, on what, how often
         walls.append(time.perf_counter() - begin)
         cpus.append(_cpu_s(workers) - begin_cpu)
         resident_mb = max(resident_mb, *(worker.memory_info().rss / MEGABYTE for worker in workers))
-    told = f"wall best {min(walls):.2f} s, median {median(walls):.2f} s; workers' CPU {min(cpus):.2f} s"
+    reported = f"wall best {min(walls):.2f} s, median {median(walls):.2f} s; workers' CPU {min(cpus):.2f} s"
     load = os.getloadavg()[0]
-    print(f"{name}, {len(workers)} workers: {told}; {resident_mb:.0f} MB resident each (load {load:.1f})")
+    print(f"{name}, {len(workers)} workers: {reported}; {resident_mb:.0f} MB resident each (load {load:.1f})")
 
 
 def _cpu_s(workers: Sequence[psutil.Process]) -> float:

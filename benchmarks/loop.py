@@ -110,7 +110,7 @@ class Ticker:
 def _where(thread: int) -> str:
     frame = sys._current_frames().get(thread)  # noqa: SLF001 - its documented name
     stack = traceback.extract_stack(frame)[-7:]
-    return " > ".join(f"{Path(one.filename).stem}:{one.name}:{one.lineno}" for one in stack)
+    return " > ".join(f"{Path(entry.filename).stem}:{entry.name}:{entry.lineno}" for entry in stack)
 
 
 @contextmanager
@@ -201,7 +201,7 @@ def _opened(daemon: Daemon) -> OpenDaemon:
 
 async def _until_done(opened: OpenDaemon, job: str) -> None:
     scheduler = opened.reloader.scheduler
-    while not any(one.name == job and one.last for one in scheduler.snapshot().jobs):  # noqa: ASYNC110 - it tells nobody
+    while not any(entry.name == job and entry.last for entry in scheduler.snapshot().jobs):  # noqa: ASYNC110 - it tells nobody
         await asyncio.sleep(POLL_S)
 
 

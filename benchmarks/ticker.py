@@ -39,9 +39,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         [sys.executable, "-m", "vcpd", "sandbox", *options], stdout=subprocess.PIPE
     ) as process:
         assert process.stdout is not None
-        told = json.loads(process.stdout.readline())
+        reported = json.loads(process.stdout.readline())
         try:
-            asyncio.run(_measure(told["url"], told["ticker"], psutil.Process(process.pid), asked.seconds))
+            asyncio.run(
+                _measure(reported["url"], reported["ticker"], psutil.Process(process.pid), asked.seconds)
+            )
         finally:
             process.terminate()
 

@@ -200,8 +200,8 @@ class OpenSession:
 
 def ticker_at(address: str, http: aiohttp.ClientSession) -> KiteTicker:
     settings, pace = TickerSettings(), WallClock()
-    door = KiteTickerConnector(http, address, cast("KiteSession", OpenSession()), settings, pace)
-    return KiteTicker(door, settings, pace)
+    connector = KiteTickerConnector(http, address, cast("KiteSession", OpenSession()), settings, pace)
+    return KiteTicker(connector, settings, pace)
 
 
 def base_of(symbol: str) -> Base:
@@ -249,12 +249,12 @@ class NotingStore(PostgresWatchStore):
     def __post_init__(self) -> None:
         super().__init__(self.database)
 
-    async def add(self, sightings: Sequence[LiveEvent]) -> int:
-        count = await super().add(sightings)
+    async def add(self, live_events: Sequence[LiveEvent]) -> int:
+        count = await super().add(live_events)
         now_ns = time.monotonic_ns()
-        for sighting in sightings:
-            if sighting.kind is EventKind.BREAKOUT:
-                self.stored_ns.setdefault(sighting.symbol, now_ns)
+        for live_event in live_events:
+            if live_event.kind is EventKind.BREAKOUT:
+                self.stored_ns.setdefault(live_event.symbol, now_ns)
         return count
 
 

@@ -44,13 +44,13 @@ def _answers(url: str) -> None:
         return
     for question in QUESTIONS:
         command = [wrk, "-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}s", "--latency", f"{url}{question}"]
-        told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        reported = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         rate, worst = (
-            re.search(r"Requests/sec:\s*([\d.]+)", told),
-            re.search(r"^\s+99%\s+(\S+)", told, re.MULTILINE),
+            re.search(r"Requests/sec:\s*([\d.]+)", reported),
+            re.search(r"^\s+99%\s+(\S+)", reported, re.MULTILINE),
         )
         if rate is None or worst is None:
-            raise SystemExit(f"wrk said something else than expected:\n{told}")
+            raise SystemExit(f"wrk said something else than expected:\n{reported}")
         print(f"{question}: {float(rate[1]):,.0f} requests/s, p99 {worst[1]}")
 
 

@@ -19,7 +19,7 @@ FOREIGN = "NSE:NOBODY-KNOWS-THIS"
 
 
 @dataclass(frozen=True)
-class OpenDoor:
+class OpenClient:
     """A door in the evening of `last`, to a market whose bars begin on or before `first`."""
 
     market: MarketData
@@ -28,12 +28,12 @@ class OpenDoor:
     calendar: TradingCalendar
 
 
-Check = Callable[[OpenDoor], Awaitable[None]]
+Check = Callable[[OpenClient], Awaitable[None]]
 
 
-async def lists_each_instrument_once(door: OpenDoor) -> None:
+async def lists_each_instrument_once(market_client: OpenClient) -> None:
     """Symbols are full names and unlike each other, tokens too; shares and indices are told apart."""
-    listed = await door.market.instruments()
+    listed = await market_client.market.instruments()
     symbols = [instrument.symbol for instrument in listed]
     assert len(set(symbols)) == len(symbols) > 2
     assert len({instrument.token for instrument in listed}) == len(listed)
@@ -46,14 +46,14 @@ async def lists_each_instrument_once(door: OpenDoor) -> None:
     )
 
 
-async def gives_bars_in_order_and_in_bounds(door: OpenDoor) -> None:
+async def gives_bars_in_order_and_in_bounds(market_client: OpenClient) -> None:
     """Ascending, each session once, all of them sessions within what was asked, prices possible."""
-    for instrument in await door.market.instruments():
-        series = await door.market.daily_bars(instrument, door.first, door.last)
+    for instrument in await market_client.market.instruments():
+        series = await market_client.market.daily_bars(instrument, market_client.first, market_client.last)
         assert series.symbol == instrument.symbol
         assert series.records.dtype == BAR_DTYPE
         assert (np.diff(series.sessions).astype(int) > 0).all()
-        days = door.calendar.sessions(door.first, door.last)
+        days = market_client.calendar.sessions(market_client.first, market_client.last)
         assert np.isin(series.sessions, days).all()
         prices = np.stack([series.records[name] for name in PRICE_FIELDS])
         whole = np.isfinite(prices).all(axis=0)
@@ -64,79 +64,87 @@ async def gives_bars_in_order_and_in_bounds(door: OpenDoor) -> None:
         assert (np.isnan(series.volume) | (series.volume >= 0)).all()
 
 
-async def tells_a_part_as_it_tells_the_whole(door: OpenDoor) -> None:
+async def reads_a_part_as_it_reads_the_whole(market_client: OpenClient) -> None:
     """Any span is a cut of the whole history, both ends included."""
-    for instrument in (await door.market.instruments())[:4]:
-        whole = await door.market.daily_bars(instrument, door.first, door.last)
+    for instrument in (await market_client.market.instruments())[:4]:
+        whole = await market_client.market.daily_bars(instrument, market_client.first, market_client.last)
         sessions = whole.sessions.tolist()
         for first, last in (
             (sessions[3], sessions[-4]),
             (sessions[5], sessions[5]),
-            (door.first, sessions[0]),
+            (market_client.first, sessions[0]),
         ):
-            part = await door.market.daily_bars(instrument, first, last)
+            part = await market_client.market.daily_bars(instrument, first, last)
             assert_equal(part, _cut(whole, first, last))
 
 
-async def tells_the_same_again(door: OpenDoor) -> None:
+async def reads_the_same_again(market_client: OpenClient) -> None:
     """Asked twice, it answers twice the same."""
-    listed = list(await door.market.instruments())
-    assert listed == list(await door.market.instruments())
+    listed = list(await market_client.market.instruments())
+    assert listed == list(await market_client.market.instruments())
     symbols = [instrument.symbol for instrument in listed]
-    assert repr(await door.market.quotes(symbols)) == repr(await door.market.quotes(symbols))  # NaN too
+    assert repr(await market_client.market.quotes(symbols)) == repr(
+        await market_client.market.quotes(symbols)
+    )  # NaN too
     for instrument in listed[:4]:
-        once = await door.market.daily_bars(instrument, door.first, door.last)
-        assert_equal(await door.market.daily_bars(instrument, door.first, door.last), once)
+        once = await market_client.market.daily_bars(instrument, market_client.first, market_client.last)
+        assert_equal(
+            await market_client.market.daily_bars(instrument, market_client.first, market_client.last), once
+        )
 
 
-async def gives_nothing_for_an_empty_span(door: OpenDoor) -> None:
+async def gives_nothing_for_an_empty_span(market_client: OpenClient) -> None:
     """No sessions, no bars: a span turned round, a weekend, days before there was anything."""
-    instrument = next(instrument for instrument in await door.market.instruments() if not instrument.is_index)
-    saturday = door.first + timedelta(days=(5 - door.first.weekday()) % 7)
+    instrument = next(
+        instrument for instrument in await market_client.market.instruments() if not instrument.is_index
+    )
+    saturday = market_client.first + timedelta(days=(5 - market_client.first.weekday()) % 7)
     for first, last in (
-        (door.last, door.first),
+        (market_client.last, market_client.first),
         (saturday, saturday + timedelta(days=1)),
         (date(1994, 1, 3), date(1994, 1, 7)),
     ):
-        series = await door.market.daily_bars(instrument, first, last)
+        series = await market_client.market.daily_bars(instrument, first, last)
         assert len(series) == 0
         assert series.symbol == instrument.symbol
 
 
-async def knows_no_strangers(door: OpenDoor) -> None:
+async def knows_no_strangers(market_client: OpenClient) -> None:
     """An unknown symbol is absent from quotes, and has no bars or is refused for good."""
-    known = next(instrument.symbol for instrument in await door.market.instruments())
-    assert FOREIGN not in await door.market.quotes([known, FOREIGN])
-    assert await door.market.quotes([]) == {}
+    known = next(instrument.symbol for instrument in await market_client.market.instruments())
+    assert FOREIGN not in await market_client.market.quotes([known, FOREIGN])
+    assert await market_client.market.quotes([]) == {}
     try:
-        series = await door.market.daily_bars(Instrument(FOREIGN, 1), door.first, door.last)
+        series = await market_client.market.daily_bars(
+            Instrument(FOREIGN, 1), market_client.first, market_client.last
+        )
     except PermanentError:
         return
     assert len(series) == 0
 
 
-async def quotes_agree_with_bars(door: OpenDoor) -> None:
+async def quotes_agree_with_bars(market_client: OpenClient) -> None:
     """In the evening a quote tells of the session that closed, and is its bar; nobody is quoted twice."""
-    listed = {instrument.symbol: instrument for instrument in await door.market.instruments()}
-    quotes = await door.market.quotes([*listed, *listed])
+    listed = {instrument.symbol: instrument for instrument in await market_client.market.instruments()}
+    quotes = await market_client.market.quotes([*listed, *listed])
     assert quotes
     for symbol, quote in quotes.items():
         assert quote.symbol == symbol
         assert quote.token == listed[symbol].token
-        series = await door.market.daily_bars(listed[symbol], door.last, door.last)
+        series = await market_client.market.daily_bars(listed[symbol], market_client.last, market_client.last)
         if not len(series):
             continue  # it did not trade
         bar = series.records[0]
-        assert quote.at.startswith(door.last.isoformat())
-        told = (quote.open, quote.high, quote.low, quote.last_price)
-        np.testing.assert_allclose(told, [bar[name] for name in PRICE_FIELDS], rtol=0.01)
+        assert quote.at.startswith(market_client.last.isoformat())
+        reported = (quote.open, quote.high, quote.low, quote.last_price)
+        np.testing.assert_allclose(reported, [bar[name] for name in PRICE_FIELDS], rtol=0.01)
 
 
 CHECKS: tuple[Check, ...] = (
     lists_each_instrument_once,
     gives_bars_in_order_and_in_bounds,
-    tells_a_part_as_it_tells_the_whole,
-    tells_the_same_again,
+    reads_a_part_as_it_reads_the_whole,
+    reads_the_same_again,
     gives_nothing_for_an_empty_span,
     knows_no_strangers,
     quotes_agree_with_bars,

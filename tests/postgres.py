@@ -28,12 +28,12 @@ SETTINGS = StoreSettings(pool_size=4, shared_buffers_mb=64)
 
 
 MEMORY = Path("/dev/shm")
-ROOM_BYTES = 4 * 2**30
+SPACE_BYTES = 4 * 2**30
 
 
 def quick_place() -> Path | None:
     """Where files need not reach a disk, if there is room; None is the usual place for temporary files."""
-    if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM_BYTES:
+    if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > SPACE_BYTES:
         return MEMORY
     return None
 

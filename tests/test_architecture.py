@@ -37,7 +37,7 @@ def _tracked() -> Iterator[Path]:
         yield ROOT / name
 
 
-def test_the_rooms_import_only_whom_they_may() -> None:
+def test_the_packages_import_only_what_they_may() -> None:
     """The contracts of pyproject.toml hold."""
     linter = Path(sys.executable).parent / "lint-imports"
     done = subprocess.run([linter], cwd=ROOT, capture_output=True, text=True, check=False)

@@ -62,7 +62,7 @@ class LiveFeed(Protocol):
         ...
 
     async def run(self, deliver: Callable[[LivePrices], None]) -> None:
-        """Hand over prices as they come, for ever; the owner cancels it."""
+        """Hand over prices as they come, until it is cancelled."""
         ...
 
     def status(self) -> FeedStatus: ...
@@ -230,7 +230,7 @@ class SetupStore(Protocol):
         ...
 
     async def listed(self, session: date | None = None) -> tuple[date | None, Sequence[Setup]]:
-        """Only those that an owner wants to see, best score first."""
+        """Only those that the page lists, best score first."""
         ...
 
     async def for_symbol(self, symbol: str, session: date | None = None) -> tuple[date | None, Setup | None]:

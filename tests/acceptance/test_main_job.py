@@ -109,7 +109,7 @@ async def test_kill_9_of_the_daemon_alone_takes_its_children_along(tmp_path: Pat
         assert await _gone(family, 30.0) == []
 
 
-async def test_the_service_manager_hears_each_step_and_a_bad_reload_changes_nothing(
+async def test_the_service_manager_receives_each_step_and_a_bad_reload_changes_nothing(
     tmp_path: Path, port: int
 ) -> None:
     path = write_configuration(tmp_path, port, QUICK_MARKET)
@@ -167,7 +167,7 @@ async def _words_of(path: Path, *arguments: str) -> tuple[int, str]:
         return code, daemon.log.read_text(encoding="utf-8")
 
 
-async def test_a_bad_configuration_is_told_completely_and_is_exit_78(tmp_path: Path, port: int) -> None:
+async def test_a_bad_configuration_is_reported_completely_and_is_exit_78(tmp_path: Path, port: int) -> None:
     path = write_configuration(tmp_path, port, "[workers]\ncount = 0\n[storage]\nx = 1\n")
     code, words = await _words_of(path)
     assert code == 78

@@ -141,7 +141,7 @@ async def test_the_five_pictures_hold_real_numbers(evening: Evening) -> None:
     assert tasks["orphans"] == []
 
 
-async def test_the_metrics_tell_of_the_evening(evening: Evening) -> None:
+async def test_the_metrics_state_of_the_evening(evening: Evening) -> None:
     numbers = await _metrics(evening.daemon)
     for job in DONE:
         assert numbers["vcpd_runs_total", ("job", job), ("outcome", "done")] >= 1, job
@@ -153,8 +153,8 @@ async def test_the_metrics_tell_of_the_evening(evening: Evening) -> None:
     assert numbers["vcpd_data_age_sessions",] == 0
     assert numbers["vcpd_bars",] > 24 * 450
     setups = (await evening.get("/api/setups"))["items"]
-    told = {key[1][1]: count for key, count in numbers.items() if key[0] == "vcpd_setups"}
-    assert {state: count for state, count in told.items() if count} == Counter(
+    reported = {key[1][1]: count for key, count in numbers.items() if key[0] == "vcpd_setups"}
+    assert {state: count for state, count in reported.items() if count} == Counter(
         item["state"] for item in setups if item["state"] is not None
     )
 

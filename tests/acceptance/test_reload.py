@@ -28,7 +28,7 @@ async def test_200_reloads_of_good_and_bad_files_lose_no_tick_and_no_run(tmp_pat
     path = write_configuration(tmp_path, port, QUICK_MARKET + OFTEN)
     good = path.read_text(encoding="utf-8")
     async with running(path, port, "--now", "2026-11-21T12:00:30+05:30", "--speed", "600") as daemon:
-        await daemon.until(_has_kept_house, READY_S)
+        await daemon.until(_has_run_housekeeping, READY_S)
         for number in range(RELOADS // 2):
             await _reload(daemon, path, good + "[size]\nnonsense = 1\n", lambda entry: bool(entry["refused"]))
             wanted = number + 1
@@ -46,7 +46,7 @@ def _is_scheduled(run: Any) -> bool:
     return run["cause"] in {"tick", "catch_up"}
 
 
-def _has_kept_house(status: Any) -> bool:
+def _has_run_housekeeping(status: Any) -> bool:
     return any(job["name"] == "housekeeping" and job["last"] for job in status["jobs"])
 
 

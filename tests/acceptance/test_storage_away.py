@@ -36,7 +36,7 @@ def started(folder: Path, port: int, manager: NotifySocket, text: str) -> Abstra
 
 
 @pytest.mark.long
-async def test_a_database_that_comes_up_late_is_waited_for_and_the_manager_is_told(
+async def test_a_database_that_comes_up_late_is_waited_for_and_the_manager_is_reported(
     tmp_path: Path, short_folder: Path, port: int
 ) -> None:
     """Its status line says what is missing; the password is in none of the words.
@@ -48,8 +48,10 @@ async def test_a_database_that_comes_up_late_is_waited_for_and_the_manager_is_to
     address = f"postgresql://vcpd:verysecret@/postgres?host={folder}/socket"
     with notify_socket(tmp_path) as manager:
         async with started(tmp_path, port, manager, f'[store]\ndsn = "{address}"\n') as daemon:
-            told = await asyncio.to_thread(manager.until, "STATUS=waiting: cannot reach the store", READY_S)
-            assert "next attempt in 1 s" in told
+            reported = await asyncio.to_thread(
+                manager.until, "STATUS=waiting: cannot reach the store", READY_S
+            )
+            assert "next attempt in 1 s" in reported
             await asyncio.to_thread(manager.until, "next attempt in 2 s", READY_S)
             await asyncio.to_thread(manager.until, "EXTEND_TIMEOUT_USEC", READY_S)
             await asyncio.to_thread(manager.until, "WATCHDOG=1", READY_S)
@@ -64,7 +66,7 @@ async def test_a_database_that_comes_up_late_is_waited_for_and_the_manager_is_to
             assert "verysecret" not in daemon.log.read_text(encoding="utf-8") + "".join(manager.read())
 
 
-async def test_a_daemon_that_waits_for_its_database_stops_when_told(tmp_path: Path, port: int) -> None:
+async def test_a_daemon_that_waits_for_its_database_stops_when_it_should(tmp_path: Path, port: int) -> None:
     address = "postgresql://me:verysecret@127.0.0.1:9/none"
     with notify_socket(tmp_path) as manager:
         async with started(tmp_path, port, manager, f'[store]\ndsn = "{address}"\n') as daemon:

@@ -61,7 +61,7 @@ async def _event(daemon: Daemon) -> Any:
     return next(entry for entry in reversed(answer["bases"][-1]["events"]) if entry["session"] == MONDAY)
 
 
-async def test_a_breakout_is_seen_told_and_judged_by_the_evening(tmp_path: Path, port: int) -> None:
+async def test_a_breakout_is_seen_reported_and_judged_by_the_evening(tmp_path: Path, port: int) -> None:
     """The feed is cut off again and again at first: quotes stand in, then it is back."""
     async with receiving() as receiver:
         settings = QUICK_MARKET + SETTINGS.format(url=receiver.url)
@@ -89,7 +89,7 @@ async def _monday(path: Path, port: int, receiver: Receiver) -> None:
     async with running(path, port, *clock, environment=SECRETS) as daemon:
         with sources_seen(seen) as look:
             status = await daemon.until(
-                lambda status: look(status) or (_is_told(receiver) and seen[-2:] == ["quotes", "ticker"]),
+                lambda status: look(status) or (_is_reported(receiver) and seen[-2:] == ["quotes", "ticker"]),
                 SESSION_S,
             )
         assert status["watch"]["feed"]["reconnects"] >= 2
@@ -100,7 +100,7 @@ async def _monday(path: Path, port: int, receiver: Receiver) -> None:
         assert await daemon.stop() == 0
 
 
-def _is_told(receiver: Receiver) -> bool:
+def _is_reported(receiver: Receiver) -> bool:
     return any(_breakout(message) for message in receiver.messages.values())
 
 

@@ -39,7 +39,7 @@ async def test_a_loop_that_hangs_stops_the_watchdog_until_it_ticks_again(tmp_pat
             await asyncio.to_thread(manager.until, PAT, READY_S)
             daemon.process.send_signal(signal.SIGUSR1)
             await _silence(manager, HANG_S / 2)
-            await _heard_again(manager)
+            await _has_answered_again(manager)
             assert await daemon.stop() == 0
 
 
@@ -75,6 +75,6 @@ async def _silence(manager: NotifySocket, seconds: float) -> None:
     assert not any(PAT in message for message in manager.read()[before:])
 
 
-async def _heard_again(manager: NotifySocket) -> None:
+async def _has_answered_again(manager: NotifySocket) -> None:
     manager.messages.clear()
     await asyncio.to_thread(manager.until, PAT, HANG_S + READY_S)

@@ -55,7 +55,7 @@ async def receiving() -> AsyncIterator[Receiver]:
 
 
 @asynccontextmanager
-async def door(timeout_s: float = 5.0) -> AsyncIterator[ChannelHttpClient]:
+async def http_client(timeout_s: float = 5.0) -> AsyncIterator[ChannelHttpClient]:
     channels = ChannelFactory.open(WallClock())
     try:
         yield ChannelHttpClient(channels.http, timeout_s, channels.clock)

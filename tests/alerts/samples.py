@@ -41,7 +41,7 @@ class FakeChannel:
 
     clock: Any
     name: str = "fake"
-    troubles: list[Exception] = field(default_factory=list)
+    problems: list[Exception] = field(default_factory=list)
     takes_s: float = 0.0
     sent: list[tuple[datetime, AlertMessage]] = field(default_factory=list)
     attempts: int = 0
@@ -58,8 +58,8 @@ class FakeChannel:
         self.attempts += 1
         if self.takes_s:
             await self.clock.sleep(self.takes_s)
-        if self.troubles:
-            raise self.troubles.pop(0)
+        if self.problems:
+            raise self.problems.pop(0)
         self.sent.append((self.clock.now(), message))
 
     @property

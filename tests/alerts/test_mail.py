@@ -144,7 +144,7 @@ async def test_the_password_opens_and_never_shows(right: bool) -> None:
             assert "secret-word" not in str(caught.value)
 
 
-async def test_nobody_there_may_pass() -> None:
+async def test_an_unreachable_server_is_temporary() -> None:
     async with receiving() as receiver:
         port = receiver.port
     with pytest.raises(RetryableError, match="cannot be reached"):

@@ -70,7 +70,7 @@ def _run(job: str, outcome: Outcome | None = Outcome.DONE, **changes: Any) -> Ru
     return Run(**{**values, **changes})
 
 
-def _news(*runs: Run, lacked_login: frozenset[int] = frozenset()) -> list[Alert]:
+def _alerts(*runs: Run, lacked_login: frozenset[int] = frozenset()) -> list[Alert]:
     return run_alerts.alerts_for_runs(RunLog(runs, KINDS, NSE), LONG_AGO, lacked_login=lacked_login)
 
 
@@ -117,7 +117,7 @@ def test_a_digest_reports_the_first_group_only() -> None:
     assert [item["symbol"] for item in digest.items] == ["NSE:CHAPTER"]
 
 
-def test_a_base_that_left_the_setups_is_not_told_near_its_pivot() -> None:
+def test_a_base_that_left_the_setups_is_not_reported_near_its_pivot() -> None:
     events = ((EventKind.FOUND, LAST_MONTH), (EventKind.NEAR_PIVOT, TODAY))
     left = _base("AAA", *events, group=SetupGroup.FOLLOWED)
     assert setup_alerts.alerts_for_screen(TONIGHT, [left]) == []
@@ -125,12 +125,12 @@ def test_a_base_that_left_the_setups_is_not_told_near_its_pivot() -> None:
     assert near.kind is AlertKind.NEAR_PIVOT
 
 
-def test_what_was_found_before_is_no_news() -> None:
+def test_what_was_found_before_is_not_reported() -> None:
     old = _base("OLD", (EventKind.FOUND, date(2026, 3, 2)), (EventKind.NEAR_PIVOT, YESTERDAY))
     assert setup_alerts.alerts_for_screen(TONIGHT, [old]) == []
 
 
-def test_sessions_that_nobody_judged_are_made_up_for() -> None:
+def test_sessions_that_were_not_screened_are_made_up_for() -> None:
     """After days off, what happened on each of them is told."""
     after_days = ScreenRun(TODAY, date(2026, 4, 2), EVENING)
     base = _base("AAA", (EventKind.FOUND, date(2026, 3, 2)), (EventKind.BREAKOUT, date(2026, 4, 6)))
@@ -148,7 +148,7 @@ def test_sessions_that_nobody_judged_are_made_up_for() -> None:
         EventKind.FAILED,
     ],
 )
-def test_each_change_of_a_followed_base_is_told_with_its_own_key(kind: EventKind) -> None:
+def test_each_change_of_a_followed_base_is_shown_with_its_own_key(kind: EventKind) -> None:
     base = _base("AAA", (EventKind.FOUND, date(2026, 3, 2)), (kind, TODAY))
     (change,) = setup_alerts.alerts_for_screen(TONIGHT, [base])
     assert change.kind.value == kind.value
@@ -161,7 +161,7 @@ def test_other_changes_are_only_recorded(kind: EventKind) -> None:
     assert setup_alerts.alerts_for_screen(TONIGHT, [_base("AAA", (kind, TODAY))]) == []
 
 
-def test_a_new_setup_near_its_pivot_is_told_once() -> None:
+def test_a_new_setup_near_its_pivot_is_reported_once() -> None:
     base = _base("AAA", (EventKind.FOUND, TODAY), (EventKind.NEAR_PIVOT, TODAY), state=BaseState.NEAR_PIVOT)
     assert [alert.kind for alert in setup_alerts.alerts_for_screen(TONIGHT, [base])] == [AlertKind.SETUPS]
 
@@ -176,8 +176,8 @@ def test_what_came_before_a_base_was_found_anew_is_over() -> None:
     after_days = ScreenRun(TODAY, date(2026, 4, 2), EVENING)
     past = [(EventKind.FOUND, date(2026, 3, 2)), (EventKind.SQUAT, date(2026, 4, 6))]
     again = [(EventKind.FOUND, YESTERDAY), (EventKind.BREAKOUT, TODAY)]
-    news = setup_alerts.alerts_for_screen(after_days, [_base("AAA", *past, *again)])
-    assert [alert.kind for alert in news] == [AlertKind.SETUPS, AlertKind.BREAKOUT]
+    alerts = setup_alerts.alerts_for_screen(after_days, [_base("AAA", *past, *again)])
+    assert [alert.kind for alert in alerts] == [AlertKind.SETUPS, AlertKind.BREAKOUT]
 
 
 def test_the_first_screen_of_all_is_one_digest_of_what_stands_open() -> None:
@@ -190,12 +190,12 @@ def test_the_first_screen_of_all_is_one_digest_of_what_stands_open() -> None:
     assert len(digest.items) == setup_alerts.MAX_DIGEST_ROWS
 
 
-def test_a_rerun_tells_only_what_no_digest_of_the_session_has_shown() -> None:
+def test_a_rerun_states_only_what_no_digest_of_the_session_has_shown() -> None:
     first = [_base("AAA", (EventKind.FOUND, TODAY))]
-    told = setup_alerts.alerts_for_screen(TONIGHT, first)
-    assert setup_alerts.alerts_for_screen(TONIGHT, first, told) == []
+    reported = setup_alerts.alerts_for_screen(TONIGHT, first)
+    assert setup_alerts.alerts_for_screen(TONIGHT, first, reported) == []
     more = [*first, _base("BBB", (EventKind.FOUND, TODAY))]
-    (again,) = setup_alerts.alerts_for_screen(TONIGHT, more, told)
+    (again,) = setup_alerts.alerts_for_screen(TONIGHT, more, reported)
     assert again.key == "setups:2026-04-08:2"
     assert [item["symbol"] for item in again.items] == ["NSE:BBB"]
 
@@ -229,28 +229,28 @@ def test_every_fact_that_is_found_may_be_named_by_a_template() -> None:
         *stale_data_alerts(2, YESTERDAY, EVENING),
         health_alert(score_health(HealthReadings()), 60, EVENING, EVENING),
     ]
-    for alert in [*_news(run, _run("screen"), _run("risk")), *standing]:
+    for alert in [*_alerts(run, _run("screen"), _run("risk")), *standing]:
         assert set(alert.facts) <= set(variables_of(alert.kind)), alert.kind
 
 
 # -- runs -----------------------------------------------------------------------------------------------
 
 
-def test_missing_symbols_are_told_once_a_session() -> None:
-    (alert,) = _news(_run("collect", counts={"failed": 3, "fetched": 10}, reason="A: no answer"))
+def test_missing_symbols_are_reported_once_a_session() -> None:
+    (alert,) = _alerts(_run("collect", counts={"failed": 3, "fetched": 10}, reason="A: no answer"))
     assert (alert.kind, alert.key) == (AlertKind.COLLECTION_INCOMPLETE, "collection_incomplete:2026-04-08")
     assert alert.facts["headline"] == "3 symbols are missing"
 
 
-def test_a_collection_that_a_later_run_completed_is_no_news() -> None:
+def test_a_collection_that_a_later_run_completed_is_not_reported() -> None:
     failed = _run("collect", Outcome.FAILED, id=1)
-    assert _news(_run("collect", id=2), failed) == []
-    assert len(_news(failed)) == 1
+    assert _alerts(_run("collect", id=2), failed) == []
+    assert len(_alerts(failed)) == 1
 
 
-def test_a_collection_that_only_lacks_the_login_is_told_as_that() -> None:
+def test_a_collection_that_only_lacks_the_login_is_reported_as_that() -> None:
     failed = _run("collect", Outcome.FAILED)
-    assert _news(failed, lacked_login=frozenset({failed.id})) == []
+    assert _alerts(failed, lacked_login=frozenset({failed.id})) == []
     alerts = list(
         login_alerts(LoginCondition("it is due", "u"), RunLog([failed], KINDS, NSE), AlertSettings(), EVENING)
     )
@@ -259,11 +259,11 @@ def test_a_collection_that_only_lacks_the_login_is_told_as_that() -> None:
     assert alerts[1].facts["waiting"] == "collect of 2026-04-08"
 
 
-def test_a_collection_that_is_being_tried_again_is_told_when_that_ends() -> None:
+def test_a_collection_that_is_being_tried_again_is_reported_when_that_ends() -> None:
     failed = _run("collect", Outcome.FAILED, id=1)
     again = _run("collect", None, id=2, finished_at=None)
-    assert _news(again, failed) == []
-    assert len(_news(_run("collect", Outcome.FAILED, id=2), failed)) == 2  # of one key
+    assert _alerts(again, failed) == []
+    assert len(_alerts(_run("collect", Outcome.FAILED, id=2), failed)) == 2  # of one key
 
 
 def test_nothing_waits_for_a_login_that_a_later_run_found() -> None:
@@ -277,15 +277,15 @@ def test_nothing_waits_for_a_login_that_a_later_run_found() -> None:
     ] == [AlertKind.LOGIN_DUE]
 
 
-def test_a_run_under_way_and_a_run_of_long_ago_tell_nothing() -> None:
+def test_a_run_under_way_and_a_run_of_long_ago_state_nothing() -> None:
     under_way = _run("collect", None, finished_at=None)
     old = _run("collect", Outcome.FAILED, finished_at=LONG_AGO - timedelta(hours=1))
-    assert _news(under_way, old) == []
+    assert _alerts(under_way, old) == []
 
 
-def test_restated_histories_are_told_for_each_run_that_found_some() -> None:
+def test_restated_histories_are_reported_for_each_run_that_found_some() -> None:
     first, two = _run("reconcile", id=8, counts={"restated": 1}), _run("reconcile", counts={"restated": 2})
-    alerts = _news(first, two)
+    alerts = _alerts(first, two)
     assert [alert.facts["headline"] for alert in alerts] == [
         "1 history was restated",
         "2 histories were restated",
@@ -295,12 +295,12 @@ def test_restated_histories_are_told_for_each_run_that_found_some() -> None:
 
 def test_a_night_is_good_when_all_three_are_done_after_the_close() -> None:
     collect, screen, risk = (_run(job, id=number) for number, job in enumerate(("collect", "screen", "risk")))
-    (night,) = _news(collect, screen, risk)
+    (night,) = _alerts(collect, screen, risk)
     assert (night.kind, night.key) == (AlertKind.SESSION_COMPLETE, "good_night:2026-04-08")
-    assert _news(collect, screen) == []
-    assert _news(collect, screen, _run("risk", session=YESTERDAY)) == []
+    assert _alerts(collect, screen) == []
+    assert _alerts(collect, screen, _run("risk", session=YESTERDAY)) == []
     at_noon = _run("screen_intraday", started_at=NOON, finished_at=NOON)
-    assert _news(collect, at_noon, risk) == []
+    assert _alerts(collect, at_noon, risk) == []
 
 
 def test_only_a_screen_after_the_close_is_the_evenings() -> None:
@@ -316,21 +316,21 @@ def test_only_a_screen_after_the_close_is_the_evenings() -> None:
 # -- what lasts -----------------------------------------------------------------------------------------
 
 
-def test_a_due_login_is_told_on_trading_days_and_becomes_overdue_before_the_close() -> None:
-    diary, settings = RunLog([], KINDS, NSE), AlertSettings(login_before_close_min=60)
+def test_a_due_login_is_reported_on_trading_days_and_becomes_overdue_before_the_close() -> None:
+    run_log, settings = RunLog([], KINDS, NSE), AlertSettings(login_before_close_min=60)
     login = LoginCondition("the token is of yesterday", "http://127.0.0.1:8787/login")
     saturday = datetime(2026, 4, 11, 5, 0, tzinfo=UTC)
-    assert list(login_alerts(login, diary, settings, saturday)) == []
-    assert [alert.kind for alert in login_alerts(login, diary, settings, NOON)] == [AlertKind.LOGIN_DUE]
+    assert list(login_alerts(login, run_log, settings, saturday)) == []
+    assert [alert.kind for alert in login_alerts(login, run_log, settings, NOON)] == [AlertKind.LOGIN_DUE]
     late = datetime(2026, 4, 8, 9, 0, tzinfo=UTC)  # 14:30, an hour before the close
-    assert [alert.key for alert in login_alerts(login, diary, settings, late)] == [
+    assert [alert.key for alert in login_alerts(login, run_log, settings, late)] == [
         "login_due:2026-04-08",
         "login_overdue:2026-04-08",
     ]
-    assert list(login_alerts(LoginCondition(None, ""), diary, settings, late)) == []
+    assert list(login_alerts(LoginCondition(None, ""), run_log, settings, late)) == []
 
 
-def test_old_bars_are_told_once_for_each_newest_session() -> None:
+def test_old_bars_are_reported_once_for_each_newest_session() -> None:
     (alert,) = stale_data_alerts(2, YESTERDAY, EVENING)
     assert alert.key == "data_stale:2026-04-07"
     assert (

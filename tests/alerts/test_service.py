@@ -97,9 +97,9 @@ async def test_the_same_key_twice_in_one_breath_is_one_alert() -> None:
 
 
 @virtually
-async def test_passing_trouble_is_tried_again_with_growing_pauses_up_to_the_cap() -> None:
+async def test_a_temporary_error_is_tried_again_with_growing_pauses_up_to_the_cap() -> None:
     async with at_work() as scene:
-        scene.channel.troubles = [RetryableError("away") for _ in range(6)]
+        scene.channel.problems = [RetryableError("away") for _ in range(6)]
         await scene.deliverer.publish([alert()])
         await scene.until(lambda: bool(scene.channel.sent))
         assert scene.channel.attempts == 7
@@ -112,7 +112,7 @@ async def test_passing_trouble_is_tried_again_with_growing_pauses_up_to_the_cap(
 @virtually
 async def test_a_server_that_names_a_pause_gets_it_for_all_that_waits() -> None:
     async with at_work() as scene:
-        scene.channel.troubles = [RetryableError("slowly", retry_after_s=300.0)]
+        scene.channel.problems = [RetryableError("slowly", retry_after_s=300.0)]
         await scene.deliverer.publish([alert("AAA"), alert("BBB"), alert("CCC")])
         await scene.until(lambda: len(scene.channel.sent) == 3)
         assert scene.channel.attempts == 4
@@ -120,9 +120,9 @@ async def test_a_server_that_names_a_pause_gets_it_for_all_that_waits() -> None:
 
 
 @virtually
-async def test_permanent_trouble_is_given_up_with_its_reason_and_stops_nobody_else() -> None:
+async def test_permanent_error_is_given_up_with_its_reason_and_stops_no_other() -> None:
     async with at_work() as scene:
-        scene.channel.troubles = [PermanentError("it answers 401")]
+        scene.channel.problems = [PermanentError("it answers 401")]
         await scene.deliverer.publish([alert("AAA"), alert("BBB")])
         await scene.until(lambda: bool(scene.channel.sent))
         assert scene.channel.titles == ["BBB breaks out over 100.00"]
@@ -133,7 +133,7 @@ async def test_permanent_trouble_is_given_up_with_its_reason_and_stops_nobody_el
 @virtually
 async def test_a_fault_inside_a_channel_loses_no_alert() -> None:
     async with at_work() as scene:
-        scene.channel.troubles = [ZeroDivisionError()]
+        scene.channel.problems = [ZeroDivisionError()]
         await scene.deliverer.publish([alert()])
         await scene.until(lambda: bool(scene.channel.sent))
         assert scene.channel.attempts == 2
@@ -152,7 +152,7 @@ async def test_what_arrived_is_not_sent_again_when_the_store_is_away_for_the_ack
 @virtually
 async def test_an_alert_that_grew_too_old_is_given_up() -> None:
     async with at_work() as scene:
-        scene.channel.troubles = [RetryableError("away") for _ in range(10_000)]
+        scene.channel.problems = [RetryableError("away") for _ in range(10_000)]
         await scene.deliverer.publish([alert()])
         await scene.until(lambda: not scene.outbox.deliveries[1, "fake"].is_open)
         given_up_at = scene.outbox.deliveries[1, "fake"].given_up_at
@@ -205,7 +205,7 @@ async def test_a_channel_may_have_no_quiet_hours() -> None:
 
 
 @virtually
-async def test_no_more_messages_a_minute_than_the_owner_wants() -> None:
+async def test_no_more_messages_a_minute_than_the_user_wants() -> None:
     async with at_work(choice=ChannelSettings(per_minute=3, digest_above=0)) as scene:
         await scene.deliverer.publish([alert(f"S{number}") for number in range(9)])
         await scene.until(lambda: len(scene.channel.sent) == 9)
@@ -276,7 +276,7 @@ async def test_a_digest_brings_its_picture_with_the_rows_that_the_channel_wants(
 
 
 @virtually
-async def test_only_those_who_ask_for_it_hear_of_good_nights() -> None:
+async def test_only_those_who_ask_for_it_receive_completion_alerts() -> None:
     good_night = alert("-", AlertKind.SESSION_COMPLETE, symbol=None)
     async with at_work() as scene:
         await scene.deliverer.publish([good_night])
@@ -291,11 +291,11 @@ async def test_only_those_who_ask_for_it_hear_of_good_nights() -> None:
 async def test_a_letter_that_was_found_in_the_store_before_it_was_handed_over_goes_out_once() -> None:
     async with at_work() as scene:
         scene.outbox.answers_after_s = 10.0
-        telling = asyncio.create_task(scene.deliverer.publish([alert(urgent=True)]), name="telling")
+        publishing = asyncio.create_task(scene.deliverer.publish([alert(urgent=True)]), name="telling")
         await asyncio.sleep(1)
         scene.apply_plan(SETTINGS, ChannelSettings())  # has its postmen look into the store
         await scene.until(lambda: bool(scene.channel.sent), 5.0)
-        assert await telling == 1
+        assert await publishing == 1
         await asyncio.sleep(600)
         assert scene.channel.attempts == 1
 
@@ -326,7 +326,7 @@ async def test_what_was_handed_to_a_daemon_that_does_not_lead_is_left_to_the_one
 async def test_a_server_that_takes_no_picture_gets_the_words() -> None:
     """An ntfy server of one's own without attachments must not cost the evening's digest."""
     async with at_work(choice=TelegramSettings(chat_id="1")) as scene:
-        scene.channel.troubles = [PermanentError("it answers 413")]
+        scene.channel.problems = [PermanentError("it answers 413")]
         await scene.deliverer.publish([digest("AAA")])
         await scene.until(lambda: bool(scene.channel.sent))
         assert [message.image for _, message in scene.channel.sent] == [None]
@@ -337,7 +337,7 @@ async def test_a_server_that_takes_no_picture_gets_the_words() -> None:
 @virtually
 async def test_what_is_refused_without_a_picture_too_is_given_up() -> None:
     async with at_work(choice=TelegramSettings(chat_id="1")) as scene:
-        scene.channel.troubles = [PermanentError("it answers 401")] * 2
+        scene.channel.problems = [PermanentError("it answers 401")] * 2
         await scene.deliverer.publish([digest("AAA")])
         await scene.until(lambda: all(way.given_up_at for way in scene.outbox.deliveries.values()))
         assert scene.channel.attempts == 2

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from tests.alerts.receiver import Receiver, door, receiving
+from tests.alerts.receiver import Receiver, http_client, receiving
 from tests.alerts.samples import ZONE, alert, digest
 from vcpd.alerts.channels.base import Channel, ChannelHttpClient
 from vcpd.alerts.channels.deadman import DeadmanChannel
@@ -45,13 +45,13 @@ def _channel(name: str, url: str, http: ChannelHttpClient) -> Channel:
 
 
 async def _send(name: str, receiver: Receiver, message: AlertMessage | None = None) -> None:
-    async with door() as http:
+    async with http_client() as http:
         await _channel(name, receiver.url, http).send(message or _message())
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("status", [301, 400, 401, 403, 404, 410, 413])
-async def test_what_the_owner_must_change_is_permanent(name: str, status: int) -> None:
+async def test_what_the_user_must_change_is_permanent(name: str, status: int) -> None:
     async with receiving() as receiver:
         receiver.answers = [web.Response(status=status, headers={"Location": f"{receiver.url}/else"})]
         with pytest.raises(PermanentError, match=str(status)):
@@ -70,10 +70,10 @@ async def test_what_may_pass_is_retryable(name: str, status: int) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-async def test_nobody_there_may_pass_and_no_error_holds_a_secret(name: str) -> None:
+async def test_an_unreachable_server_is_temporary_and_no_error_holds_a_secret(name: str) -> None:
     async with receiving() as receiver:
         url = receiver.url
-    async with door() as http:
+    async with http_client() as http:
         with pytest.raises(RetryableError) as caught:
             await _channel(name, url, http).send(_message())
     assert "hush" not in "".join(traceback.format_exception(caught.value))
@@ -83,13 +83,13 @@ async def test_nobody_there_may_pass_and_no_error_holds_a_secret(name: str) -> N
 async def test_a_server_that_never_answers_costs_no_more_than_the_timeout(name: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as mute:  # it lets in, and never speaks
         url = f"http://127.0.0.1:{mute.getsockname()[1]}"
-        async with door(timeout_s=0.1) as http:
+        async with http_client(timeout_s=0.1) as http:
             with pytest.raises(RetryableError, match=r"no answer within 0\.1 s"):
                 await _channel(name, url, http).send(_message())
 
 
 async def test_an_address_that_is_none_is_permanent() -> None:
-    async with door() as http:
+    async with http_client() as http:
         with pytest.raises(PermanentError, match="address"):
             await DeadmanChannel(PingSettings(), Secret("http://[half"), http).send(_message())
 
@@ -122,7 +122,7 @@ async def test_telegram_sends_a_long_text_first_and_never_again_for_its_picture(
     assert photo.path.endswith("/sendPhoto")
 
 
-async def test_telegram_tells_how_long_to_wait_and_why_it_refuses() -> None:
+async def test_telegram_states_how_long_to_wait_and_why_it_refuses() -> None:
     async with receiving() as receiver:
         busy = {"ok": False, "description": "Too Many Requests", "parameters": {"retry_after": 33}}
         chat = {"ok": False, "description": f"Bad Request: no chat for {TOKEN.reveal()}"}
@@ -176,7 +176,7 @@ async def test_a_webhook_is_signed_and_carries_every_fact_and_its_key() -> None:
 
 
 async def test_a_webhook_without_secret_is_not_signed_and_a_secret_address_wins() -> None:
-    async with receiving() as receiver, door() as http:
+    async with receiving() as receiver, http_client() as http:
         hook = WebhookChannel(
             WebhookSettings(url="http://127.0.0.1:9/"), Secret(f"{receiver.url}/own"), None, http
         )
@@ -192,7 +192,7 @@ async def test_a_ping_is_a_get() -> None:
 
 
 async def test_a_channel_is_off_until_it_knows_where_to_send_and_says_what_it_lacks() -> None:
-    async with door() as http:
+    async with http_client() as http:
         for channel in (
             TelegramChannel(TelegramSettings(), None, http),
             NtfyChannel(NtfySettings(), None, http),

@@ -89,8 +89,8 @@ def anchors(market: Market, t: int, rules: SearchRules) -> Iterator[int]:
         around = market.high[max(a - rules.anchor_lookback, 0) : a + rules.anchor_side + 1]
         later = max(market.high[a + 1 : t + 1])
         fall = (market.high[a] - min(market.low[a + 1 : t + 1])) / market.high[a]
-        room = min(rules.max_rise_above_anchor, rules.cap_share * fall)
-        if market.high[a] >= max(around) and later <= market.high[a] * (1 + room):
+        workspace = min(rules.max_rise_above_anchor, rules.cap_share * fall)
+        if market.high[a] >= max(around) and later <= market.high[a] * (1 + workspace):
             yield a
 
 

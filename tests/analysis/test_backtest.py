@@ -143,7 +143,7 @@ def test_counts_join() -> None:
     assert OutcomeCounts.merged([early, other]) == whole
 
 
-def test_a_planted_base_is_told_from_its_finding_to_its_outcome() -> None:
+def test_a_planted_base_is_described_from_its_finding_to_its_outcome() -> None:
     """Found, broken out, bought at that close, sold at a known price: the numbers follow."""
     pivot = 100 * 0.995**2
     after = pivot * np.array([0.97, 0.985, 1.02, 1.05, 1.10, 1.15, 1.20, 1.3, 1.3, 1.3])
@@ -151,12 +151,14 @@ def test_a_planted_base_is_told_from_its_finding_to_its_outcome() -> None:
     result = run_backtest(
         build_panel([series_of("A", close, spread=0.001)]), range(1), BacktestParams(horizon_sessions=5)
     )
-    told = next(base for base in result.bases if base.outcome is not None)
-    assert told.outcome is not None
-    assert told.outcome.entry == pytest.approx(pivot * 1.02)
-    assert told.outcome.result_r == pytest.approx((1.3 / 1.02 - 1) / (told.outcome.risk_pct / 100), abs=0.01)
-    assert told.outcome.reached_3r
-    assert told.outcome.finished
+    reported = next(base for base in result.bases if base.outcome is not None)
+    assert reported.outcome is not None
+    assert reported.outcome.entry == pytest.approx(pivot * 1.02)
+    assert reported.outcome.result_r == pytest.approx(
+        (1.3 / 1.02 - 1) / (reported.outcome.risk_pct / 100), abs=0.01
+    )
+    assert reported.outcome.reached_3r
+    assert reported.outcome.finished
     assert result.setups.counted == 1
     assert result.universe.entries == len(close)
 
@@ -182,7 +184,7 @@ def test_span_selects_by_the_day_of_finding() -> None:
     panel = market()
     day = panel.sessions[-20].item()
     late = run_backtest(panel, range(len(panel.symbols)), BacktestParams(first=day, thresholds=FEW))
-    assert all(told.found_on >= day for told in late.bases)
+    assert all(reported.found_on >= day for reported in late.bases)
     assert 0 < late.universe.entries <= 20 * len(panel.symbols)
     assert run_backtest(panel, range(3), BacktestParams(last=date(1999, 1, 1))).bases == []
 
@@ -193,8 +195,10 @@ def test_history_equals_the_screens_of_its_sessions() -> None:
     rows = range(0, len(panel.symbols), 2)
     as_of = panel.sessions[980].item()
     cut = panel.until(as_of)
-    told = [base for row in rows for base in run_backtest(cut, range(row, row + 1), BacktestParams()).bases]
-    known = {(history.symbol, history.found_on): history for history in told}
+    reported = [
+        base for row in rows for base in run_backtest(cut, range(row, row + 1), BacktestParams()).bases
+    ]
+    known = {(history.symbol, history.found_on): history for history in reported}
     bases = [
         base
         for row in rows

@@ -19,7 +19,7 @@ from vcpd.domain.bars import BarSeries, FloatArray
 from vcpd.domain.panel import Panel, build_panel
 
 RULES = Thresholds().rules
-ROOM = allocate_workspace(2000, RULES.max_base_sessions)
+WORKSPACE = allocate_workspace(2000, RULES.max_base_sessions)
 
 
 def bars_from(series: BarSeries) -> Bars:
@@ -59,7 +59,7 @@ def is_sound(market: reference.Market, found: reference.Found, anchor: int, t: i
 
 def assert_same(bars: Bars, first: int, last: int) -> int:
     """Kernel and reference agree at every bar of the window; gives how many chains there were."""
-    chains = find_chains(bars, first, last, ROOM, RULES)
+    chains = find_chains(bars, first, last, WORKSPACE, RULES)
     market = reference.Market(bars.high.tolist(), bars.low.tolist(), bars.close.tolist())
     count = 0
     for t in range(first, last + 1):
@@ -113,7 +113,7 @@ def test_passing_over_what_cannot_win_hides_no_better_chain() -> None:
         bars = bars_from(series_of("A", close * noise[: len(close)], spread=0.008, seed=seed))
         first, last = len(close) - 25, len(close) - 1
         assert_same(bars, first, last)
-        chains = find_chains(bars, first, last, ROOM, RULES)
+        chains = find_chains(bars, first, last, WORKSPACE, RULES)
         sound += int(chains.valid.sum())
         weak += int((~chains.valid & (chains.contractions > 0)).sum())
     assert sound > 20
@@ -124,7 +124,7 @@ def test_finds_the_depths_it_was_given() -> None:
     """A clean base of 24, 12 and 6 percent is read as exactly that."""
     bars = bars_from(series_of("A", base_closes((24.0, 12.0, 6.0)), spread=0.001))
     last = len(bars.close) - 1
-    chain = chain_at(find_chains(bars, last, last, ROOM, RULES), 0)
+    chain = chain_at(find_chains(bars, last, last, WORKSPACE, RULES), 0)
     assert chain is not None
     assert depths_pct(bars, chain) == pytest.approx([24, 12, 6], abs=0.6)
     assert chain.valid
@@ -134,17 +134,17 @@ def test_no_bars_no_chains() -> None:
     """A handful of bars is no history: nothing is found, nothing breaks."""
     for count in (1, 2, 5, 14, 16):
         bars = bars_from(series_of("A", walk(1, count)))
-        assert chain_at(find_chains(bars, 0, count - 1, ROOM, RULES), count - 1) is None
+        assert chain_at(find_chains(bars, 0, count - 1, WORKSPACE, RULES), count - 1) is None
 
 
 def test_window_does_not_matter() -> None:
     """A session's chain is the same whether it is searched alone, in a window or in the whole history."""
     bars = bars_from(series_of("A", walk(5, 700, drift=0.0008)))
-    whole = find_chains(bars, 0, 699, ROOM, RULES)
-    part = find_chains(bars, 500, 650, ROOM, RULES)
+    whole = find_chains(bars, 0, 699, WORKSPACE, RULES)
+    part = find_chains(bars, 500, 650, WORKSPACE, RULES)
     found = [chain_at(whole, t) for t in range(500, 651)]
     assert found == [chain_at(part, slot) for slot in range(151)]
-    alone = [chain_at(find_chains(bars, t, t, ROOM, RULES), 0) for t in range(500, 651)]
+    alone = [chain_at(find_chains(bars, t, t, WORKSPACE, RULES), 0) for t in range(500, 651)]
     assert found == alone
     assert sum(chain is not None for chain in found) > 20
 
@@ -169,7 +169,7 @@ def test_an_undercut_keeps_the_base_if_it_is_reclaimed_in_time() -> None:
     for sessions_below in (3, 9):
         close = undercut_closes(sessions_below)
         bars = bars_from(series_of("A", close, spread=0.0005))
-        chain = chain_at(find_chains(bars, len(close) - 1, len(close) - 1, ROOM, RULES), 0)
+        chain = chain_at(find_chains(bars, len(close) - 1, len(close) - 1, WORKSPACE, RULES), 0)
         lows = [] if chain is None else bars.low[list(chain.low_at)].tolist()
         undercut[sessions_below] = any(after < before for before, after in pairwise(lows))
     assert undercut == {3: True, 9: False}

@@ -20,7 +20,7 @@ BASE = base_closes((24.0, 12.0, 6.0), before=320)
 PIVOT = 100 * 0.995**2
 
 
-def life_of(after: list[float], *, heavy: int | None = None) -> tuple[Panel, Setup, list[Base]]:
+def follow_base(after: list[float], *, heavy: int | None = None) -> tuple[Panel, Setup, list[Base]]:
     """The base followed by the given closes as multiples of the pivot; `heavy` marks the loud session."""
     close: FloatArray = np.concatenate([BASE, PIVOT * np.array(after)])
     series = series_of("A", close, spread=0.001)
@@ -46,7 +46,7 @@ def kinds(item: Setup | Base) -> list[str]:
 
 def test_breakout_with_volume_is_confirmed_and_then_extended() -> None:
     """Found, near the pivot, breakout, extended: in this order, each once."""
-    _, setup, bases = life_of([0.98, 0.99, 1.02, 1.04, 1.08, 1.09], heavy=2)
+    _, setup, bases = follow_base([0.98, 0.99, 1.02, 1.04, 1.08, 1.09], heavy=2)
     assert kinds(setup) == ["found", "near_pivot", "breakout", "extended"]
     assert setup.state is BaseState.EXTENDED
     assert setup.score <= 50
@@ -58,14 +58,14 @@ def test_breakout_with_volume_is_confirmed_and_then_extended() -> None:
 
 def test_light_volume_is_unconfirmed_until_it_comes() -> None:
     """A close above the pivot on light volume says so; a loud session above it confirms."""
-    _, setup, _ = life_of([0.98, 1.01, 1.015, 1.02], heavy=3)
+    _, setup, _ = follow_base([0.98, 1.01, 1.015, 1.02], heavy=3)
     assert kinds(setup) == ["found", "near_pivot", "breakout_unconfirmed", "breakout"]
     assert setup.state is BaseState.BREAKOUT
 
 
-def test_a_session_judged_again_tells_its_events_in_the_same_order() -> None:
+def test_a_session_judged_again_states_its_events_in_the_same_order() -> None:
     """Reclaimed and confirmed in one session: with the record of the first judgement nothing changes."""
-    panel, setup, bases = life_of([0.98, 1.01, 0.99, 1.01], heavy=3)
+    panel, setup, bases = follow_base([0.98, 1.01, 0.99, 1.01], heavy=3)
     assert setup.events[-1].session == setup.events[-2].session
     again = screen_rows(panel, range(1), ScreenParams(recorded=RecordedBases.of(bases)))
     assert again.setups[0].events == setup.events
@@ -74,11 +74,11 @@ def test_a_session_judged_again_tells_its_events_in_the_same_order() -> None:
 
 def test_squat_is_reclaimed_or_fails() -> None:
     """Back under the pivot within ten sessions is a squat; from there it is reclaimed, or it fails."""
-    _, squat, _ = life_of([0.98, 1.02, 0.99], heavy=1)
+    _, squat, _ = follow_base([0.98, 1.02, 0.99], heavy=1)
     assert (squat.state, kinds(squat)[-1]) == (BaseState.SQUAT, "squat")
-    _, reclaimed, _ = life_of([0.98, 1.02, 0.99, 1.01], heavy=1)
+    _, reclaimed, _ = follow_base([0.98, 1.02, 0.99, 1.01], heavy=1)
     assert (reclaimed.state, kinds(reclaimed)[-1]) == (BaseState.BREAKOUT, "reclaimed")
-    _, failed, bases = life_of([0.98, 1.02, 0.99, 0.9], heavy=1)
+    _, failed, bases = follow_base([0.98, 1.02, 0.99, 0.9], heavy=1)
     assert (failed.state, kinds(failed)[-1]) == (BaseState.FAILED, "failed")
     assert not failed.passed
     assert failed.score <= 10
@@ -87,14 +87,14 @@ def test_squat_is_reclaimed_or_fails() -> None:
 
 def test_a_failed_base_is_not_listed_any_more() -> None:
     """The session after its failure a base has no state and no record to follow."""
-    _, setup, bases = life_of([0.98, 1.02, 0.99, 0.85, 0.84, 0.83], heavy=1)
+    _, setup, bases = follow_base([0.98, 1.02, 0.99, 0.85, 0.84, 0.83], heavy=1)
     assert bases == []
     assert setup.events == ()
 
 
 def test_a_base_breaks_when_its_floor_is_lost_for_good() -> None:
     """Before any breakout a fall far below the final low ends it."""
-    _, setup, bases = life_of([0.97, 0.93, 0.86, 0.78, 0.7])
+    _, setup, bases = follow_base([0.97, 0.93, 0.86, 0.78, 0.7])
     states = {base.state for base in bases} | {setup.state}
     assert BaseState.BREAKOUT not in states
     assert not setup.passed
@@ -158,14 +158,14 @@ def test_identity_and_events_only_grow_on_real_data() -> None:
 
 def test_judging_a_session_twice_changes_nothing() -> None:
     """The same session judged again on its own record gives the same bases and verdicts."""
-    panel, _, bases = life_of([0.98, 0.99, 1.02], heavy=2)
+    panel, _, bases = follow_base([0.98, 0.99, 1.02], heavy=2)
     again = screen_rows(panel, range(1), ScreenParams(recorded=RecordedBases.of(bases)))
     assert again.bases == bases
 
 
 def test_a_restated_history_keeps_the_base() -> None:
     """After a split halves every price, the recorded base goes on under its date, at the new prices."""
-    panel, _, bases = life_of([0.98, 0.99])
+    panel, _, bases = follow_base([0.98, 0.99])
     values = panel.values.copy()
     values[:4] /= 2
     values[4] *= 2
@@ -180,7 +180,7 @@ def test_a_restated_history_keeps_the_base() -> None:
 
 def test_a_recorded_base_goes_on_when_no_replay_would_find_it() -> None:
     """Stricter thresholds find nothing new, but what is followed is followed to its end."""
-    panel, _, bases = life_of([0.98, 0.99])
+    panel, _, bases = follow_base([0.98, 0.99])
     strict = Thresholds(max_final_depth_pct=2.0)
     assert screen_rows(panel, range(1), ScreenParams(thresholds=strict)).bases == []
     judged = screen_rows(panel, range(1), ScreenParams(thresholds=strict, recorded=RecordedBases.of(bases)))
@@ -199,7 +199,7 @@ def followed_under(panel: Panel, thresholds: Thresholds, bases: Sequence[Base], 
 
 
 @pytest.mark.parametrize(
-    ("after", "told"),
+    ("after", "reported"),
     [
         ([0.98, 0.99, 1.02, 1.03, 1.03, 1.03, 1.03], []),
         ([0.98, 0.99, 1.02, 1.03, 1.03, 1.08, 1.09, 1.08], ["extended"]),
@@ -207,20 +207,20 @@ def followed_under(panel: Panel, thresholds: Thresholds, bases: Sequence[Base], 
     ],
     ids=["stays above", "runs away", "squats and comes back"],
 )
-def test_a_recorded_base_that_goes_on_tells_nothing_twice(after: list[float], told: list[str]) -> None:
+def test_a_recorded_base_that_goes_on_states_nothing_twice(after: list[float], reported: list[str]) -> None:
     """Its breakout is in the record: sessions that no replay would find it on add only what is new."""
-    panel, _, _ = life_of(after, heavy=2)
+    panel, _, _ = follow_base(after, heavy=2)
     later = len(after) - 4
     before = screen_rows(panel.until(panel.sessions[-1 - later].item()), range(1), ScreenParams()).bases
     assert kinds(before[0]) == ["found", "near_pivot", "breakout"]
     (base,) = followed_under(panel, Thresholds(max_final_depth_pct=2.0), before, later)
-    assert kinds(base) == ["found", "near_pivot", "breakout", *told]
+    assert kinds(base) == ["found", "near_pivot", "breakout", *reported]
     assert (base.pivot, base.stop) == (before[0].pivot, before[0].stop)
 
 
 def test_a_recorded_base_that_goes_on_breaks_when_its_floor_is_lost_for_good() -> None:
     """Five sessions below its floor are five, also when each of them is judged on its own."""
-    panel, _, _ = life_of([0.98, 0.99, *[0.92] * 6])
+    panel, _, _ = follow_base([0.98, 0.99, *[0.92] * 6])
     before = screen_rows(panel.until(panel.sessions[-7].item()), range(1), ScreenParams()).bases
     (base,) = followed_under(panel, Thresholds(min_prior_advance_pct=490.0), before, 6)
     assert base.state is BaseState.FAILED
@@ -229,7 +229,7 @@ def test_a_recorded_base_that_goes_on_breaks_when_its_floor_is_lost_for_good() -
 
 def test_a_base_whose_gates_lapse_ends_with_that_alone() -> None:
     """The last word on a base that ran away is its end, not a second breakout."""
-    panel, _, _ = life_of([0.98, 0.99, 1.02, *[1.08] * 50], heavy=2)
+    panel, _, _ = follow_base([0.98, 0.99, 1.02, *[1.08] * 50], heavy=2)
     bases: list[Base] = []
     ended: list[Base] = []
     for day in panel.sessions[-53:].tolist():
@@ -241,7 +241,7 @@ def test_a_base_whose_gates_lapse_ends_with_that_alone() -> None:
 
 def test_a_base_that_ended_is_not_followed_for_ever() -> None:
     """As long as it may be found again its record is kept; then it is history."""
-    panel, _, _ = life_of([0.98, 0.99, 1.02, *[0.85] * 48], heavy=2)
+    panel, _, _ = follow_base([0.98, 0.99, 1.02, *[0.85] * 48], heavy=2)
     bases: list[Base] = []
     ended: set[BaseState] = set()
     for day in panel.sessions[-51:].tolist():
@@ -253,7 +253,7 @@ def test_a_base_that_ended_is_not_followed_for_ever() -> None:
 
 def test_a_base_found_on_a_running_bar_alone_ends_with_it() -> None:
     """The final bar of the session refutes it: what was told stays, marked, and nobody follows it."""
-    whole, _, (base,) = life_of([0.98, 0.99])
+    whole, _, (base,) = follow_base([0.98, 0.99])
     running = whole.until(base.found_on)
     running.provisional[0, -1] = True
     (seemed,) = screen_rows(running, range(1), ScreenParams()).bases
@@ -292,7 +292,7 @@ def test_a_symbol_has_one_live_base_and_its_record_keeps_its_name() -> None:
 
 def test_events_of_a_running_session_are_provisional_until_it_is_final() -> None:
     """An event of a provisional bar is marked; the final bar confirms it, or leaves it marked."""
-    panel, _, before = life_of([0.98, 0.99, 1.02], heavy=2)
+    panel, _, before = follow_base([0.98, 0.99, 1.02], heavy=2)
     early = screen_rows(panel.until(panel.sessions[-2].item()), range(1), ScreenParams()).bases
     panel.provisional[0, -1] = True
     running = screen_rows(panel, range(1), ScreenParams(recorded=RecordedBases.of(early))).bases

@@ -67,12 +67,12 @@ def test_only_candidates_are_compared() -> None:
     assert crowding(families(), as_of=date(2024, 6, 1)) == crowding(families().until(date(2024, 6, 1)))
 
 
-def test_nobody_is_no_crowd() -> None:
+def test_no_setups_are_no_crowd() -> None:
     """No candidates, no clusters, no bets."""
     assert find_clusters(families(), range(6), CrowdingRequest(symbols=())) == Crowding((), (), 0.0)
 
 
-def test_each_cluster_is_told_once_however_rows_are_cut() -> None:
+def test_each_cluster_is_reported_once_however_rows_are_cut() -> None:
     """Every chunk compares all; the one with the first member tells."""
     panel = families()
     candidates = CrowdingRequest(symbols=panel.symbols)
@@ -131,7 +131,7 @@ def test_correlations_are_those_of_pandas(holes: list[tuple[int, int]], seed: in
     assert correlation[enough] == pytest.approx(expected[enough], rel=1e-9, abs=1e-12, nan_ok=True)
 
 
-def test_a_row_without_movement_correlates_with_nobody() -> None:
+def test_a_row_without_movement_has_no_correlation() -> None:
     """Undefined, not zero divided by zero."""
     correlation, _ = correlations(np.vstack([np.zeros(30), np.random.default_rng(1).normal(size=30)]))
     assert np.isnan(correlation[0]).all()

@@ -92,28 +92,36 @@ def followed(name: str) -> Followed:
             if session.holds or trackers.tracked:
                 column = int(bars.column[t])
                 case = Case(f"{panel.symbols[row]} {panel.sessions[column]}", column, t, float(bars.close[t]))
-                before = [(one, one.levels, one.group) for one in trackers.tracked if not one.is_over]
+                before = [
+                    (tracker, tracker.levels, tracker.group)
+                    for tracker in trackers.tracked
+                    if not tracker.is_over
+                ]
                 trackers.update(t, session)
                 _count_shown(trackers, session, case, found)
-                for one, levels, group in before:
-                    _count_change(one, levels, group, case, found)
+                for tracker, levels, group in before:
+                    _count_change(tracker, levels, group, case, found)
     return found
 
 
 def _count_shown(trackers: BaseTrackers, session: SessionInput, case: Case, found: Followed) -> None:
-    live = [one for one in trackers.tracked if not one.is_over]
+    live = [tracker for tracker in trackers.tracked if not tracker.is_over]
     assert len(live) <= 1
     found.counts["judged"] += len(live)
     if session.chain is not None and session.holds and case.column % 5 == 0:
         pivot = float(trackers.symbol_context.bars.high[session.chain.peak])
-        shown = [one.levels.pivot for one in trackers.tracked if one in live or one.ended_at == case.t]
+        shown = [
+            tracker.levels.pivot
+            for tracker in trackers.tracked
+            if tracker in live or tracker.ended_at == case.t
+        ]
         if pivot >= case.close and (not shown or pivot > max(shown) * (1 + 1e-9)):
             found.hidden.append(case.label)
-    for one in live:
-        if one.state in OPEN and case.close < one.levels.stop:
+    for tracker in live:
+        if tracker.state in OPEN and case.close < tracker.levels.stop:
             found.under_stop.append(case.label)
-        found.counts["setups"] += one.group is SetupGroup.SETUP
-        found.counts["strict"] += one.group is SetupGroup.SETUP and one.holds
+        found.counts["setups"] += tracker.group is SetupGroup.SETUP
+        found.counts["strict"] += tracker.group is SetupGroup.SETUP and tracker.holds
 
 
 def _count_change(

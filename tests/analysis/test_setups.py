@@ -306,7 +306,7 @@ def test_explain_names_the_nearest_miss_first() -> None:
         (0.0, 0.0, "sessions since the base was last intact 0, at most 0"),
     ],
 )
-def test_numbers_are_told_in_full_and_never_look_equal_when_they_are_not(
+def test_numbers_are_reported_in_full_and_never_look_equal_when_they_are_not(
     value: float, limit: float, words: str
 ) -> None:
     names = {

@@ -23,7 +23,7 @@ def rated(panel: Panel) -> FloatArray:
     return np.array([ratings.of(panel.close, row, columns) for row in range(len(panel.symbols))])
 
 
-def test_only_a_snapshot_that_nobody_writes_to_is_rated_once() -> None:
+def test_only_a_snapshot_that_is_not_written_to_is_rated_once() -> None:
     """Bars that may change under one's hands are rated anew each time."""
     panel = build_panel(universe(30, 300))
     assert cached_ratings(panel, 5) is not cached_ratings(panel, 5)

@@ -78,7 +78,7 @@ def test_every_session_weighs_alike(volumes: "list[list[float]]") -> None:
     assert curve.shares[1:] == pytest.approx(expected)
 
 
-def test_what_tells_nothing_is_left_out() -> None:
+def test_what_states_nothing_is_left_out() -> None:
     """Minutes outside the hours, and sessions that hardly traded: an hour's special session, a suspension."""
     whole, hardly = [1.0] * 10, [1.0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
     days = days_of([whole, hardly])

@@ -44,7 +44,7 @@ class Teller:
         return len(await self.outbox.add(alerts, {}, self.now()))
 
 
-class World:
+class EveningRuns:
     """What the reporter looks at, as plain values that a test sets."""
 
     def __init__(self, database: Database) -> None:
@@ -106,8 +106,8 @@ class World:
 
 
 @pytest.fixture
-def world(database: Database, monkeypatch: pytest.MonkeyPatch) -> World:
-    made = World(database)
+def evenings(database: Database, monkeypatch: pytest.MonkeyPatch) -> EveningRuns:
+    made = EveningRuns(database)
     monkeypatch.setattr(HealthService, "current", lambda _: Health(made.score, level_of(made.score), ()))
     return made
 
@@ -148,55 +148,57 @@ def _screened(number: int) -> Run:
     return Run(number, "screen", at, SESSION, at, at, Outcome.DONE)
 
 
-async def test_an_evening_is_told_once_over_looks_reruns_and_restarts(world: World) -> None:
-    world.runs = (_screened(1),)
-    first = world.alert_monitor()
+async def test_an_evening_is_reported_once_over_polls_reruns_and_restarts(evenings: EveningRuns) -> None:
+    evenings.runs = (_screened(1),)
+    first = evenings.alert_monitor()
     await first.check()
     await first.check()
-    world.runs = (_screened(2), _screened(1))
-    await world.alert_monitor().check()
-    assert await world.kinds() == [AlertKind.SETUPS]
-    world.bases.append(_found("BBB"))
-    world.runs = (_screened(3), *world.runs)
-    await world.alert_monitor().check()
-    newest, _ = await world.outbox.recent(5)
+    evenings.runs = (_screened(2), _screened(1))
+    await evenings.alert_monitor().check()
+    assert await evenings.kinds() == [AlertKind.SETUPS]
+    evenings.bases.append(_found("BBB"))
+    evenings.runs = (_screened(3), *evenings.runs)
+    await evenings.alert_monitor().check()
+    newest, _ = await evenings.outbox.recent(5)
     assert [item["symbol"] for item in newest.alert.items] == ["NSE:BBB"]
 
 
-async def test_two_first_evenings_at_once_are_told_as_the_first(world: World) -> None:
+async def test_two_first_evenings_at_once_are_reported_as_the_first(evenings: EveningRuns) -> None:
     """A start between close and screen makes up for yesterday and judges today a moment later."""
-    world.judged, world.bases = [YESTERDAY], [_found("OLD", date(2026, 3, 2)), _found("AAA")]
-    world.runs = (_screened(2), _screened(1))
-    told = world.alert_monitor()
-    await told.check()
-    (digest,) = await world.outbox.recent(5)
+    evenings.judged, evenings.bases = [YESTERDAY], [_found("OLD", date(2026, 3, 2)), _found("AAA")]
+    evenings.runs = (_screened(2), _screened(1))
+    reported = evenings.alert_monitor()
+    await reported.check()
+    (digest,) = await evenings.outbox.recent(5)
     assert [item["symbol"] for item in digest.alert.items] == ["NSE:AAA", "NSE:OLD"]
     assert digest.alert.facts["headline"] == "The first screen: 2 open setups"
 
 
-async def test_a_second_evening_tells_only_what_is_new(world: World) -> None:
-    world.judged, world.bases = [], [_found("OLD", date(2026, 3, 2))]
-    world.runs = (_screened(1),)
-    await world.alert_monitor().check()
-    world.judged.append(YESTERDAY)
-    world.runs = (_screened(2), *world.runs)
-    world.bases.append(_found("AAA"))
-    await world.alert_monitor().check()
-    newest, _ = await world.outbox.recent(5)
+async def test_a_second_evening_states_only_what_is_new(evenings: EveningRuns) -> None:
+    evenings.judged, evenings.bases = [], [_found("OLD", date(2026, 3, 2))]
+    evenings.runs = (_screened(1),)
+    await evenings.alert_monitor().check()
+    evenings.judged.append(YESTERDAY)
+    evenings.runs = (_screened(2), *evenings.runs)
+    evenings.bases.append(_found("AAA"))
+    await evenings.alert_monitor().check()
+    newest, _ = await evenings.outbox.recent(5)
     assert [item["symbol"] for item in newest.alert.items] == ["NSE:AAA"]
 
 
-async def test_what_the_store_could_not_keep_is_told_at_the_next_look(world: World) -> None:
-    world.runs, world.teller.away = (_screened(1),), 1
-    told = world.alert_monitor()
+async def test_what_the_store_could_not_store_is_reported_at_the_next_poll(evenings: EveningRuns) -> None:
+    evenings.runs, evenings.teller.away = (_screened(1),), 1
+    reported = evenings.alert_monitor()
     with pytest.raises(RetryableError):
-        await told.check()
-    await told.check()
-    assert await world.kinds() == [AlertKind.SETUPS]
+        await reported.check()
+    await reported.check()
+    assert await evenings.kinds() == [AlertKind.SETUPS]
 
 
-async def test_low_health_is_told_when_it_lasts_and_again_only_after_a_recovery(world: World) -> None:
-    told = world.alert_monitor()
+async def test_low_health_is_reported_when_it_lasts_and_again_only_after_a_recovery(
+    evenings: EveningRuns,
+) -> None:
+    reported = evenings.alert_monitor()
     for score, minutes, alerts in [
         (40, 0, 0),  # only just begun
         (40, 11, 1),
@@ -207,106 +209,110 @@ async def test_low_health_is_told_when_it_lasts_and_again_only_after_a_recovery(
         (40, 1, 1),
         (40, 11, 2),
     ]:
-        world.score, world.now = score, world.now + minutes * MINUTE
-        await told.check()
-        assert len(await world.kinds()) == alerts, (score, minutes)
+        evenings.score, evenings.now = score, evenings.now + minutes * MINUTE
+        await reported.check()
+        assert len(await evenings.kinds()) == alerts, (score, minutes)
 
 
-async def test_a_restart_in_the_middle_of_low_health_is_no_new_beginning(world: World) -> None:
-    world.score = 40
+async def test_a_restart_in_the_middle_of_low_health_is_no_new_beginning(evenings: EveningRuns) -> None:
+    evenings.score = 40
     for _ in range(3):
-        told = world.alert_monitor()
-        await told.check()
-        world.now += 11 * MINUTE
-        await told.check()
-    assert await world.kinds() == [AlertKind.HEALTH]
+        reported = evenings.alert_monitor()
+        await reported.check()
+        evenings.now += 11 * MINUTE
+        await reported.check()
+    assert await evenings.kinds() == [AlertKind.HEALTH]
 
 
-async def test_a_login_that_is_due_is_told_once_a_day(world: World) -> None:
-    world.login = SimpleNamespace(login_due=True, reason="the token is of yesterday")
-    world.now = EVENING - timedelta(hours=6)
+async def test_a_login_that_is_due_is_reported_once_a_day(evenings: EveningRuns) -> None:
+    evenings.login = SimpleNamespace(login_due=True, reason="the token is of yesterday")
+    evenings.now = EVENING - timedelta(hours=6)
     for _ in range(3):
-        await world.alert_monitor().check()
-    assert await world.kinds() == [AlertKind.LOGIN_DUE]
-    world.now = EVENING
-    await world.alert_monitor().check()
-    assert await world.kinds() == [AlertKind.LOGIN_DUE, AlertKind.LOGIN_OVERDUE]
-    (overdue, due) = await world.outbox.recent(5)
+        await evenings.alert_monitor().check()
+    assert await evenings.kinds() == [AlertKind.LOGIN_DUE]
+    evenings.now = EVENING
+    await evenings.alert_monitor().check()
+    assert await evenings.kinds() == [AlertKind.LOGIN_DUE, AlertKind.LOGIN_OVERDUE]
+    (overdue, due) = await evenings.outbox.recent(5)
     assert (overdue.alert.urgent, due.alert.urgent) == (True, False)
     assert due.alert.facts["url"] == "http://127.0.0.1:8787/login"
 
 
-async def test_what_failed_without_a_login_is_no_news_after_it(world: World) -> None:
+async def test_what_failed_without_a_login_is_not_reported_after_it(evenings: EveningRuns) -> None:
     """The owner logs in: the evening that failed for want of it is not told as broken a moment later."""
     failed = Run(1, "collect", EVENING, SESSION, EVENING, EVENING, Outcome.FAILED)
-    world.login = SimpleNamespace(login_due=True, reason="the token is of yesterday")
-    world.bases.clear()
-    told = world.alert_monitor()
-    await told.check()
-    world.now += MINUTE
-    world.login = SimpleNamespace(login_due=False, reason="")
-    world.runs = (failed,)  # heard of only now
-    told.monitor.recent = world.runs
-    await told.check()
-    assert AlertKind.COLLECTION_INCOMPLETE not in await world.kinds()
+    evenings.login = SimpleNamespace(login_due=True, reason="the token is of yesterday")
+    evenings.bases.clear()
+    reported = evenings.alert_monitor()
+    await reported.check()
+    evenings.now += MINUTE
+    evenings.login = SimpleNamespace(login_due=False, reason="")
+    evenings.runs = (failed,)  # heard of only now
+    reported.monitor.recent = evenings.runs
+    await reported.check()
+    assert AlertKind.COLLECTION_INCOMPLETE not in await evenings.kinds()
     later = EVENING + MINUTE
-    world.runs = (Run(2, "collect", later, SESSION, later, later, Outcome.FAILED), failed)
-    told.monitor.recent = world.runs
-    await told.check()
-    assert AlertKind.COLLECTION_INCOMPLETE in await world.kinds()
+    evenings.runs = (Run(2, "collect", later, SESSION, later, later, Outcome.FAILED), failed)
+    reported.monitor.recent = evenings.runs
+    await reported.check()
+    assert AlertKind.COLLECTION_INCOMPLETE in await evenings.kinds()
 
 
-async def test_bars_that_stay_old_are_told_after_a_while(world: World) -> None:
-    world.now = datetime(2026, 4, 9, 12, 0, tzinfo=UTC)  # the next evening, two hours after the close
-    told = world.alert_monitor()
-    await told.check()
-    assert await world.kinds() == []
-    world.now += 11 * MINUTE
-    await told.check()
-    await told.check()
-    assert await world.kinds() == [AlertKind.DATA_STALE]
+async def test_bars_that_stay_old_are_reported_after_a_while(evenings: EveningRuns) -> None:
+    evenings.now = datetime(2026, 4, 9, 12, 0, tzinfo=UTC)  # the next evening, two hours after the close
+    reported = evenings.alert_monitor()
+    await reported.check()
+    assert await evenings.kinds() == []
+    evenings.now += 11 * MINUTE
+    await reported.check()
+    await reported.check()
+    assert await evenings.kinds() == [AlertKind.DATA_STALE]
 
 
-async def test_an_evening_without_its_screen_is_reported_once(world: World) -> None:
-    world.screened = YESTERDAY
-    world.now = datetime(2026, 4, 8, 13, 31, tzinfo=UTC)  # 19:01 in India, an hour after the screen was due
-    reporter = world.alert_monitor()
+async def test_an_evening_without_its_screen_is_reported_once(evenings: EveningRuns) -> None:
+    evenings.screened = YESTERDAY
+    evenings.now = datetime(
+        2026, 4, 8, 13, 31, tzinfo=UTC
+    )  # 19:01 in India, an hour after the screen was due
+    reporter = evenings.alert_monitor()
     await reporter.check()
-    assert await world.kinds() == []
-    world.now += timedelta(minutes=Configuration().alerts.condition_min_duration_min)
+    assert await evenings.kinds() == []
+    evenings.now += timedelta(minutes=Configuration().alerts.condition_min_duration_min)
     await reporter.check()
     await reporter.check()
-    assert await world.kinds() == [AlertKind.EVENING_MISSING]
+    assert await evenings.kinds() == [AlertKind.EVENING_MISSING]
 
 
-def test_a_wrong_clock_reports_nothing(world: World) -> None:
-    assert world.alert_monitor()._may_publish()
-    world.clock_error = "the clock says 1970-01-01"
-    assert not world.alert_monitor()._may_publish()
+def test_a_wrong_clock_reports_nothing(evenings: EveningRuns) -> None:
+    assert evenings.alert_monitor()._may_publish()
+    evenings.clock_error = "the clock says 1970-01-01"
+    assert not evenings.alert_monitor()._may_publish()
 
 
-async def test_a_day_that_the_calendar_does_not_know_is_reported_once(world: World) -> None:
-    world.unscheduled = {date(2026, 4, 4): 24}
+async def test_a_day_that_the_calendar_does_not_know_is_reported_once(evenings: EveningRuns) -> None:
+    evenings.unscheduled = {date(2026, 4, 4): 24}
     for _ in range(2):
-        await world.alert_monitor().check()
-    (kept,) = await world.outbox.recent(5)
+        await evenings.alert_monitor().check()
+    (kept,) = await evenings.outbox.recent(5)
     assert (kept.alert.kind, kept.alert.session) == (AlertKind.CALENDAR, date(2026, 4, 4))
     assert "extra_sessions" in str(kept.alert.facts["reason"])
 
 
-async def test_a_failed_collection_that_is_tried_again_soon_is_not_reported_yet(world: World) -> None:
+async def test_a_failed_collection_that_is_tried_again_soon_is_not_reported_yet(
+    evenings: EveningRuns,
+) -> None:
     """Not while its retry is planned or waits; but once the pauses have grown."""
     failed = Run(1, "collect", EVENING, SESSION, EVENING, EVENING, Outcome.FAILED, "the daemon died")
-    world.runs = (failed,)
+    evenings.runs = (failed,)
 
     def collect(retry_at: datetime | None, *waiting: date) -> Any:
         runs = tuple(SimpleNamespace(session=session) for session in waiting)
         return SimpleNamespace(name="collect", waiting=runs, last=failed, retry_at=retry_at, running=None)
 
     for job in (collect(EVENING + 5 * MINUTE), collect(None, SESSION)):
-        world.jobs = (job,)
-        await world.alert_monitor().check()
-        assert await world.kinds() == []
-    world.jobs = (collect(EVENING + 20 * MINUTE),)
-    await world.alert_monitor().check()
-    assert await world.kinds() == [AlertKind.COLLECTION_INCOMPLETE]
+        evenings.jobs = (job,)
+        await evenings.alert_monitor().check()
+        assert await evenings.kinds() == []
+    evenings.jobs = (collect(EVENING + 20 * MINUTE),)
+    await evenings.alert_monitor().check()
+    assert await evenings.kinds() == [AlertKind.COLLECTION_INCOMPLETE]

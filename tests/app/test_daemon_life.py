@@ -20,7 +20,7 @@ from vcpd.runtime.lifecycle import DaemonState, LifecycleEvent
 from vcpd.runtime.systemd import ServiceManager
 
 
-class Told(ServiceManager):
+class ManagerMessages(ServiceManager):
     """Keeps what the service manager would hear."""
 
     def __init__(self) -> None:
@@ -32,14 +32,14 @@ class Told(ServiceManager):
 
 
 @pytest.fixture
-def told() -> Told:
-    return Told()
+def reported() -> ManagerMessages:
+    return ManagerMessages()
 
 
 @pytest.fixture
-def daemon(told: Told, monkeypatch: pytest.MonkeyPatch) -> Daemon:
+def daemon(reported: ManagerMessages, monkeypatch: pytest.MonkeyPatch) -> Daemon:
     loaded = LoadedConfiguration(Configuration(), {}, Path())
-    return Daemon(loaded, Path("config.toml"), WallClock(), told)
+    return Daemon(loaded, Path("config.toml"), WallClock(), reported)
 
 
 def stand_in() -> SimpleNamespace:
@@ -75,16 +75,16 @@ def reloads(monkeypatch: pytest.MonkeyPatch, act: Callable[..., None] = lambda *
 
 
 def test_a_reload_while_stopping_changes_and_says_nothing(
-    daemon: Daemon, told: Told, monkeypatch: pytest.MonkeyPatch
+    daemon: Daemon, reported: ManagerMessages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = reloads(monkeypatch)
     started(daemon)._lifecycle.fire(LifecycleEvent.STOP)
     daemon._on_reload()
-    assert (seen, told.lines) == ([], [])
+    assert (seen, reported.lines) == ([], [])
 
 
 def test_a_reload_that_breaks_leaves_the_daemon_ready(
-    daemon: Daemon, told: Told, monkeypatch: pytest.MonkeyPatch
+    daemon: Daemon, reported: ManagerMessages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An error of ours must not leave the manager waiting for READY=1, nor refuse every reload after it."""
 
@@ -96,7 +96,7 @@ def test_a_reload_that_breaks_leaves_the_daemon_ready(
         with pytest.raises(ZeroDivisionError):
             started_once(daemon)._on_reload()
     assert len(seen) == 2
-    assert told.lines == ["RELOADING=1", "READY=1"] * 2
+    assert reported.lines == ["RELOADING=1", "READY=1"] * 2
     assert daemon._lifecycle.state is DaemonState.READY
 
 
@@ -169,7 +169,7 @@ def test_jobs_and_levels_change_live(tmp_path: Path) -> None:
 
 
 async def test_a_long_start_asks_the_manager_for_patience(
-    daemon: Daemon, told: Told, monkeypatch: pytest.MonkeyPatch
+    daemon: Daemon, reported: ManagerMessages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A recovery or a migration must not be killed halfway, again and again."""
     monkeypatch.setattr(daemon_module, "START_CHECK_INTERVAL_S", 1)
@@ -178,12 +178,12 @@ async def test_a_long_start_asks_the_manager_for_patience(
 
     async def opening() -> OpenDaemon:
         async with asyncio.timeout(10):
-            while not told.lines:  # noqa: ASYNC110 - the manager sets no event
+            while not reported.lines:  # noqa: ASYNC110 - the manager sets no event
                 await asyncio.sleep(0.01)
         return opened
 
     assert await daemon._run_unless_stopped(opening()) is opened
-    assert told.lines == ["EXTEND_TIMEOUT_USEC=3000000"]
+    assert reported.lines == ["EXTEND_TIMEOUT_USEC=3000000"]
 
 
 def test_work_in_flight_is_not_waited_for_after_a_fatal_error(daemon: Daemon) -> None:

@@ -40,13 +40,13 @@ class Ended:
 
     def __init__(self) -> None:
         self.finished: list[int] = []
-        self.told: list[str] = []
+        self.reported: list[str] = []
 
     async def finish(self, run_id: int, outcome: Outcome, reason: str) -> None:
         self.finished.append(run_id)
 
     def end_run(self, name: str, reason: str) -> bool:
-        self.told.append(name)
+        self.reported.append(name)
         return True
 
 
@@ -196,7 +196,7 @@ def test_without_bars_there_is_no_age() -> None:
     assert _health().age_in_sessions(NOW) is None
 
 
-def test_an_open_row_that_nobody_works_on_is_an_orphan() -> None:
+def test_an_open_row_that_no_process_works_on_is_an_orphan() -> None:
     rows = [_open_row(1, "collect"), _open_row(2, "risk"), _open_row(3, "screen", since=timedelta(seconds=5))]
     parts = _health([_job("collect", run_id=1)], rows)
     assert [run.id for run in parts.orphaned_runs()] == [2]
@@ -226,7 +226,7 @@ async def test_optimize_ends_what_is_stuck_and_nothing_else() -> None:
     ended = await _performance(parts)._end_stuck()
     assert ended == ["collect", "risk (run 2)"]
     record = cast("Any", parts.scheduler).ended
-    assert (record.told, record.finished) == (["collect"], [2])
+    assert (record.reported, record.finished) == (["collect"], [2])
 
 
 async def test_optimize_leaves_the_panel_to_a_heavy_job() -> None:
@@ -239,7 +239,7 @@ def test_a_spark_spans_its_own_extremes_and_skips_holes() -> None:
     assert sparkline(np.full(80, 5.0)) == [0] * 60
 
 
-def test_what_the_owner_does_not_want_is_no_trouble_of_the_data() -> None:
+def test_what_the_user_does_not_want_is_no_problem_of_the_data() -> None:
     """Of three wanted shares one is doubtful; two more are merely cheap."""
 
     def flag(name: str, rule: QualityRule, *, excludes: bool = True) -> QualityFlag:

@@ -19,7 +19,7 @@ async def _compute(_function: Any, *_arguments: Any) -> Any:
     raise AssertionError("nothing is decoded here")
 
 
-async def test_a_holiday_added_by_a_reload_counts_for_the_bulletins_at_once(
+async def test_a_holiday_added_by_a_reload_counts_for_the_daily_files_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Otherwise the door would wait for a bulletin that never comes, until the daemon starts anew."""

@@ -36,7 +36,7 @@ class Store:
         return 0.001
 
 
-async def test_a_silent_store_is_told_of_and_not_asked_again(
+async def test_a_silent_store_is_reported_and_not_queried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Health names it while it lasts; one question stays open, not one more at every measuring."""

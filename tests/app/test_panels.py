@@ -57,6 +57,6 @@ async def test_a_day_before_the_first_bar_cannot_be_explained(tmp_path: Path) ->
     files = PanelFiles(tmp_path)
     files.write(a_panel())
     current = PanelReader(cast("PanelStore", Folder(files)))
-    nobody = cast("Workers", None)
+    no_instrument = cast("Workers", None)
     with pytest.raises(BadInputError, match=r"begin on 2026-11-20, was 1999-01-01"):
-        await current.explain(nobody, "NSE:INFY", date(1999, 1, 1), Thresholds())
+        await current.explain(no_instrument, "NSE:INFY", date(1999, 1, 1), Thresholds())

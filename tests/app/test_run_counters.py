@@ -22,13 +22,13 @@ def _counted(outcome: Outcome) -> float:
 
 
 def test_a_run_counts_when_it_has_ended_and_only_once() -> None:
-    ledger = RunCounters()
+    counters = RunCounters()
     done, failed = _counted(Outcome.DONE), _counted(Outcome.FAILED)
     seconds = value("vcpd_run_duration_seconds_sum", job="collect")
-    ledger.count_finished([_run(1, None)], START)
+    counters.count_finished([_run(1, None)], START)
     assert (_counted(Outcome.DONE), _counted(Outcome.FAILED)) == (done, failed)
     for _ in range(3):
-        ledger.count_finished([_run(2, Outcome.FAILED, took_s=40), _run(1)], START)
+        counters.count_finished([_run(2, Outcome.FAILED, took_s=40), _run(1)], START)
     assert (_counted(Outcome.DONE), _counted(Outcome.FAILED)) == (done + 1, failed + 1)
     assert value("vcpd_run_duration_seconds_sum", job="collect") == seconds + 43
 
@@ -40,8 +40,8 @@ def test_runs_from_before_the_start_do_not_count() -> None:
 
 
 def test_what_was_counted_is_forgotten_only_when_it_cannot_come_again() -> None:
-    ledger, done = RunCounters(), _counted(Outcome.DONE)
-    ledger.count_finished([_run(1)], START)
-    ledger.count_finished([_run(2)], START)
+    counters, done = RunCounters(), _counted(Outcome.DONE)
+    counters.count_finished([_run(1)], START)
+    counters.count_finished([_run(2)], START)
     assert _counted(Outcome.DONE) == done + 2
-    assert ledger._counted == {2}
+    assert counters._counted == {2}

@@ -24,7 +24,7 @@ def evening_clock() -> FakeClock:
 
 
 @asynccontextmanager
-async def web_door(
+async def web_client(
     root: str, folder: Path, clock: FakeClock | None = None, **changes: object
 ) -> AsyncIterator[BhavcopyClient]:
     """A door to the archive at `root`; action lists lie in the door's own folder."""
@@ -37,11 +37,11 @@ async def web_door(
 
 
 @asynccontextmanager
-async def folder_door(
-    bulletins: Path, folder: Path, clock: FakeClock | None = None, **changes: object
+async def folder_client(
+    daily_files: Path, folder: Path, clock: FakeClock | None = None, **changes: object
 ) -> AsyncIterator[BhavcopyClient]:
     """A door to a folder of bulletins."""
-    settings = msgspec.convert({"folder": str(bulletins), **QUICK, **changes}, BhavcopySettings)
+    settings = msgspec.convert({"folder": str(daily_files), **QUICK, **changes}, BhavcopySettings)
     async with aiohttp.ClientSession() as http:
         time = ExchangeClock(clock or evening_clock(), NSE)
         yield create_client(settings, folder, time, NSE_EXCHANGE, http)

@@ -53,7 +53,7 @@ class Printed:
 
 
 @dataclass
-class Press:
+class Publisher:
     """Prints the sessions of a market."""
 
     sessions: Sequence[date]
@@ -67,7 +67,7 @@ class Press:
         at = list(self.sessions).index(session)
         return [_printed(share, self.sessions, at) for share in self.shares if session not in share.idle]
 
-    def bulletin(self, session: date, layout: str) -> tuple[str, bytes]:
+    def daily_file(self, session: date, layout: str) -> tuple[str, bytes]:
         """Path below the archive's root, and the file."""
         lines = self.lines(session)
         if layout == "legacy":
@@ -96,7 +96,7 @@ class Press:
     def files(self) -> Iterator[tuple[str, bytes]]:
         """Everything the archive holds of this market."""
         for session in self.sessions:
-            yield self.bulletin(session, self.layout_of(session))
+            yield self.daily_file(session, self.layout_of(session))
             yield self.index_values(session)
 
     def action_list(self) -> bytes:
@@ -124,7 +124,7 @@ class Press:
         return folder
 
 
-def small_market(seed: int = 11) -> Press:
+def small_market(seed: int = 11) -> Publisher:
     """Seven shares with everything that happens to shares, and two indices."""
     sessions: list[date] = NSE.sessions(FIRST, LAST).tolist()
     dice = np.random.default_rng(seed)
@@ -149,7 +149,7 @@ def small_market(seed: int = 11) -> Press:
         Share("BAJAJ-AUTO", walk(9000.0), "INE000G01011", idle=frozenset(sessions[20:26])),
     ]
     indices = {"Nifty 50": walk(23000.0)[:, :4], "Nifty 500": walk(21000.0)[:, :4]}
-    return Press(sessions, shares, indices)
+    return Publisher(sessions, shares, indices)
 
 
 def zipped(name: str, text: str) -> bytes:

@@ -122,7 +122,7 @@ def unadjusted(truth: BarSeries, events: Sequence[Event]) -> BarSeries:
     return BarSeries(truth.symbol, records)
 
 
-def bulletins(histories: Mapping[str, BarSeries], sessions: Sequence[date]) -> Iterator[tuple[str, bytes]]:
+def daily_files(histories: Mapping[str, BarSeries], sessions: Sequence[date]) -> Iterator[tuple[str, bytes]]:
     """Path and file of each session's bulletin, legacy or UDiFF, and of its index values."""
     rows: dict[date, list[tuple[str, tuple[float, ...]]]] = {}
     for symbol, series in histories.items():

@@ -117,7 +117,7 @@ def test_a_price_that_says_nothing_contradicts_nothing() -> None:
 
 
 @pytest.mark.parametrize("series", [BarSeries.empty("NSE:A"), calm_series({})[1].until(START)])
-def test_a_short_history_is_no_trouble(series: BarSeries) -> None:
+def test_a_short_history_is_no_problem(series: BarSeries) -> None:
     assert len(adjust(series, actions({5: 0.5}), TODAY).series) == len(series)
 
 

@@ -8,8 +8,8 @@ import aiohttp
 import msgspec
 import pytest
 
-from tests.bhavcopy.clients import QUICK, evening_clock, web_door
-from tests.bhavcopy.publisher import FIRST, LAST, Press, small_market
+from tests.bhavcopy.clients import QUICK, evening_clock, web_client
+from tests.bhavcopy.publisher import FIRST, LAST, Publisher, small_market
 from tests.bhavcopy.web import ArchiveServer, Reply, answer, cut, serving
 from tests.fakes.clock import FakeClock, Sleep
 from vcpd.bhavcopy.archive import Downloader, full_file, index_file, legacy_file, udiff_file
@@ -23,13 +23,13 @@ SINCE = date(2024, 8, 1)
 
 
 @pytest.fixture(scope="module")
-def press() -> Press:
+def publisher() -> Publisher:
     return small_market()
 
 
 @pytest.fixture(scope="module")
-def files(press: Press) -> Mapping[str, bytes]:
-    return dict(press.files())
+def files(publisher: Publisher) -> Mapping[str, bytes]:
+    return dict(publisher.files())
 
 
 @pytest.fixture
@@ -39,55 +39,55 @@ async def server(files: Mapping[str, bytes]) -> AsyncIterator[ArchiveServer]:
 
 
 @pytest.fixture
-def folder(press: Press, tmp_path: Path) -> Path:
+def folder(publisher: Publisher, tmp_path: Path) -> Path:
     """A door's folder with the list of actions in it."""
     actions = tmp_path / "door" / "actions"
     actions.mkdir(parents=True)
-    (actions / "CF-CA-equities.csv").write_bytes(press.action_list())
+    (actions / "CF-CA-equities.csv").write_bytes(publisher.action_list())
     return tmp_path / "door"
 
 
-def bulletins_requested(server: ArchiveServer) -> list[str]:
+def daily_files_requested(server: ArchiveServer) -> list[str]:
     """The requests for bulletins and index values; reports of corporate actions are asked for beside them."""
     return [path for path in server.requested if "/pr/PR" not in path]
 
 
 async def test_each_file_is_asked_for_once_and_kept(
-    press: Press, server: ArchiveServer, folder: Path
+    publisher: Publisher, server: ArchiveServer, folder: Path
 ) -> None:
-    async with web_door(server.root, folder) as market:
+    async with web_client(server.root, folder) as market:
         first = await market.daily_bars(ALPHA, FIRST, LAST)
         await market.daily_bars(BETA, FIRST, LAST)
-    assert len(first) == len(press.sessions)
+    assert len(first) == len(publisher.sessions)
     assert len(server.requested) == len(set(server.requested))
-    assert len(bulletins_requested(server)) == 2 * len(press.sessions)
-    async with web_door(server.root, folder) as again:
+    assert len(daily_files_requested(server)) == 2 * len(publisher.sessions)
+    async with web_client(server.root, folder) as again:
         assert (await again.daily_bars(ALPHA, FIRST, LAST)).records.tobytes() == first.records.tobytes()
-    assert len(bulletins_requested(server)) == 2 * len(press.sessions)
+    assert len(daily_files_requested(server)) == 2 * len(publisher.sessions)
 
 
 async def test_a_holiday_is_not_asked_for(server: ArchiveServer, folder: Path) -> None:
     """2024-08-15 was Independence Day, the 17th and 18th a weekend."""
-    async with web_door(server.root, folder) as market:
-        told = await market.daily_bars(ALPHA, date(2024, 8, 14), date(2024, 8, 19))
-    assert told.sessions.tolist() == [date(2024, 8, 14), date(2024, 8, 16), date(2024, 8, 19)]
-    assert len(bulletins_requested(server)) == 6
+    async with web_client(server.root, folder) as market:
+        reported = await market.daily_bars(ALPHA, date(2024, 8, 14), date(2024, 8, 19))
+    assert reported.sessions.tolist() == [date(2024, 8, 14), date(2024, 8, 16), date(2024, 8, 19)]
+    assert len(daily_files_requested(server)) == 6
 
 
 async def test_what_was_fetched_survives_a_stop_in_the_middle(
-    press: Press, server: ArchiveServer, folder: Path
+    publisher: Publisher, server: ArchiveServer, folder: Path
 ) -> None:
     """The second start asks only for what the first did not get."""
-    wanted = press.sessions[press.sessions.index(SINCE) :]
+    wanted = publisher.sessions[publisher.sessions.index(SINCE) :]
     for session in wanted[10:]:
         server.faults[udiff_file(session).path] = [answer(500)] * 3
         server.faults[full_file(session).path] = [answer(500)] * 3
-    async with web_door(server.root, folder) as market:
+    async with web_client(server.root, folder) as market:
         with pytest.raises(RetryableError, match="500"):
             await market.daily_bars(ALPHA, SINCE, LAST)
     server.faults.clear()
     server.requested.clear()
-    async with web_door(server.root, folder) as market:
+    async with web_client(server.root, folder) as market:
         assert len(await market.daily_bars(ALPHA, SINCE, LAST)) == len(wanted)
     assert {udiff_file(day).path for day in wanted[:10]}.isdisjoint(server.requested)
 
@@ -105,49 +105,51 @@ async def test_what_was_fetched_survives_a_stop_in_the_middle(
         cut,
     ],
 )
-async def test_passing_trouble_leaves_no_trace(
-    press: Press, server: ArchiveServer, folder: Path, fault: Reply
+async def test_a_temporary_error_leaves_no_trace(
+    publisher: Publisher, server: ArchiveServer, folder: Path, fault: Reply
 ) -> None:
     session = date(2024, 8, 20)
     server.faults = {udiff_file(session).path: [fault, fault], index_file(session).path: [fault]}
-    async with web_door(server.root, folder) as market:
-        told = await market.daily_bars(ALPHA, SINCE, LAST)
-    assert told.sessions.tolist() == press.sessions[press.sessions.index(SINCE) :]
+    async with web_client(server.root, folder) as market:
+        reported = await market.daily_bars(ALPHA, SINCE, LAST)
+    assert reported.sessions.tolist() == publisher.sessions[publisher.sessions.index(SINCE) :]
 
 
 async def test_a_damaged_file_is_replaced_by_another_layout(
-    press: Press, server: ArchiveServer, folder: Path
+    publisher: Publisher, server: ArchiveServer, folder: Path
 ) -> None:
     """A zip cut short on the server's disk: the same session stands in the full layout beside it."""
     session = date(2024, 8, 20)
-    path, body = press.bulletin(session, "full")
+    path, body = publisher.daily_file(session, "full")
     server.files[path] = body
     server.files[udiff_file(session).path] = server.files[udiff_file(session).path][:-30]
-    async with web_door(server.root, folder) as market:
-        told = await market.daily_bars(ALPHA, SINCE, LAST)
-    assert session in told.sessions.tolist()
+    async with web_client(server.root, folder) as market:
+        reported = await market.daily_bars(ALPHA, SINCE, LAST)
+    assert session in reported.sessions.tolist()
     assert not (folder / "files" / "2024" / udiff_file(session).name).exists()
 
 
 async def test_a_layout_that_is_not_there_is_replaced_by_another(
-    press: Press, server: ArchiveServer, folder: Path
+    publisher: Publisher, server: ArchiveServer, folder: Path
 ) -> None:
-    for session in press.sessions[:8]:
+    for session in publisher.sessions[:8]:
         del server.files[legacy_file(session).path]
-        path, body = press.bulletin(session, "full" if session.day % 2 else "udiff")
+        path, body = publisher.daily_file(session, "full" if session.day % 2 else "udiff")
         server.files[path] = body
-    async with web_door(server.root, folder) as market:
-        told = await market.daily_bars(BETA, FIRST, LAST)
-    assert told.sessions.tolist() == press.sessions
-    steps = told.close[1:] / told.close[:-1]
+    async with web_client(server.root, folder) as market:
+        reported = await market.daily_bars(BETA, FIRST, LAST)
+    assert reported.sessions.tolist() == publisher.sessions
+    steps = reported.close[1:] / reported.close[:-1]
     assert steps.min() > 0.9
 
 
-async def test_a_bulletin_is_awaited_gently(press: Press, server: ArchiveServer, folder: Path) -> None:
+async def test_a_daily_file_is_awaited_gently(
+    publisher: Publisher, server: ArchiveServer, folder: Path
+) -> None:
     """Between two looks for tonight's bulletin lie minutes, however often it is asked for."""
     clock = FakeClock(datetime.fromisoformat("2024-08-30T18:00:00+05:30"), Sleep.RETURNS)
     later = {path: server.files.pop(path) for path in (udiff_file(LAST).path, index_file(LAST).path)}
-    async with web_door(server.root, folder, clock) as market:
+    async with web_client(server.root, folder, clock) as market:
         for _ in range(5):
             with pytest.raises(RetryableError, match="2024-08-30 is not in the archive yet"):
                 await market.quotes(["NSE:ALPHA"])
@@ -157,10 +159,10 @@ async def test_a_bulletin_is_awaited_gently(press: Press, server: ArchiveServer,
         assert set(await market.quotes(["NSE:ALPHA"])) == {"NSE:ALPHA"}
 
 
-async def test_bulletins_without_indices_wait_for_them(server: ArchiveServer, folder: Path) -> None:
+async def test_daily_files_without_indices_wait_for_them(server: ArchiveServer, folder: Path) -> None:
     """Shares without their benchmark are half a session."""
     del server.files[index_file(LAST).path]
-    async with web_door(server.root, folder) as market:
+    async with web_client(server.root, folder) as market:
         with pytest.raises(RetryableError, match="2024-08-30"):
             await market.quotes(["NSE:ALPHA"])
 
@@ -170,7 +172,7 @@ async def test_an_archive_out_of_reach_is_not_asked_for_every_share(
 ) -> None:
     server.is_down = True
     clock = evening_clock()
-    async with web_door(server.root, folder, clock) as market:
+    async with web_client(server.root, folder, clock) as market:
         for instrument in [ALPHA, BETA] * 10:
             with pytest.raises(RetryableError, match="503"):
                 await market.daily_bars(instrument, FIRST, LAST)
@@ -181,7 +183,7 @@ async def test_an_archive_out_of_reach_is_not_asked_for_every_share(
 
 
 async def test_requests_are_spaced(server: ArchiveServer, folder: Path) -> None:
-    async with web_door(server.root, folder, requests_per_s=50) as market:
+    async with web_client(server.root, folder, requests_per_s=50) as market:
         await market.daily_bars(ALPHA, date(2024, 8, 12), date(2024, 8, 23))
     span_s = server.asked_at_s[-1] - server.asked_at_s[0]
     assert (len(server.requested) - 1) / span_s < 55

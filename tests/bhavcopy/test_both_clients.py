@@ -8,11 +8,11 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.bhavcopy.clients import folder_door, web_door
-from tests.bhavcopy.publisher import FIRST, LAST, Press, small_market
+from tests.bhavcopy.clients import folder_client, web_client
+from tests.bhavcopy.publisher import FIRST, LAST, Publisher, small_market
 from tests.bhavcopy.web import serving
 from tests.fakes.clock import FakeClock, Sleep
-from tests.market_data import CHECKS, Check, OpenDoor
+from tests.market_data import CHECKS, Check, OpenClient
 from vcpd.core.secrets import Secret
 from vcpd.domain.exchange import NSE_EXCHANGE
 from vcpd.domain.nse_calendar import NSE
@@ -32,7 +32,7 @@ SIMULATED_LAST = date(2026, 7, 15)
 
 
 @pytest.fixture(scope="module")
-def press() -> Press:
+def publisher() -> Publisher:
     return small_market()
 
 
@@ -42,7 +42,7 @@ def simulated() -> SimulatedMarket:
 
 
 @asynccontextmanager
-async def kite_door(simulated: SimulatedMarket, folder: Path) -> AsyncIterator[OpenDoor]:
+async def kite_client(simulated: SimulatedMarket, folder: Path) -> AsyncIterator[OpenClient]:
     clock = FakeClock(datetime.fromisoformat("2026-07-15T18:00:00+05:30"), Sleep.RETURNS)
     sandbox = await start_server(SIMULATED, simulated, clock, port=0)
     settings = KiteSettings(
@@ -54,31 +54,31 @@ async def kite_door(simulated: SimulatedMarket, folder: Path) -> AsyncIterator[O
         credentials = KiteCredentials.of(settings, Secret(SIMULATED.api_secret))
         file = TokenFile(folder / "token.json")
         session = KiteSession(transport, credentials, clock, file, NSE_EXCHANGE, automatic=SandboxLogin(http))
-        yield OpenDoor(KiteClient(transport, session, NSE_EXCHANGE), date(2026, 4, 1), SIMULATED_LAST, NSE)
+        yield OpenClient(KiteClient(transport, session, NSE_EXCHANGE), date(2026, 4, 1), SIMULATED_LAST, NSE)
     await sandbox.close()
 
 
 @pytest.fixture(params=["kite", "bulletins by folder", "bulletins by web"])
-async def door(
-    request: pytest.FixtureRequest, press: Press, simulated: SimulatedMarket, tmp_path: Path
-) -> AsyncIterator[OpenDoor]:
+async def market_client(
+    request: pytest.FixtureRequest, publisher: Publisher, simulated: SimulatedMarket, tmp_path: Path
+) -> AsyncIterator[OpenClient]:
     async with AsyncExitStack() as stack:
         if request.param == "kite":
-            yield await stack.enter_async_context(kite_door(simulated, tmp_path))
+            yield await stack.enter_async_context(kite_client(simulated, tmp_path))
             return
-        published = press.publish(tmp_path / "bulletins")
+        published = publisher.publish(tmp_path / "bulletins")
         if request.param == "bulletins by folder":
-            market = await stack.enter_async_context(folder_door(published, tmp_path / "door"))
+            market = await stack.enter_async_context(folder_client(published, tmp_path / "door"))
         else:
-            files = dict(press.files()) | {"actions": press.action_list()}
+            files = dict(publisher.files()) | {"actions": publisher.action_list()}
             server = await stack.enter_async_context(serving(files))
             url = f"{server.root}/actions?first={{first:%d-%m-%Y}}&last={{last:%d-%m-%Y}}"
             market = await stack.enter_async_context(
-                web_door(server.root, tmp_path / "door", actions_url=url)
+                web_client(server.root, tmp_path / "door", actions_url=url)
             )
-        yield OpenDoor(market, FIRST, LAST, NSE)
+        yield OpenClient(market, FIRST, LAST, NSE)
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-async def test_a_door_keeps_its_promises(door: OpenDoor, check: Check) -> None:
-    await check(door)
+async def test_a_client_keeps_its_promises(market_client: OpenClient, check: Check) -> None:
+    await check(market_client)

@@ -29,7 +29,7 @@ def _free_port() -> int:
         return number
 
 
-async def test_a_daemon_lives_on_bulletins(tmp_path: Path) -> None:
+async def test_a_daemon_lives_on_daily_files(tmp_path: Path) -> None:
     """A split, a bonus, a rename and a change of layouts lie in the history that it collects."""
     small_market().publish(tmp_path / "bulletins")
     port = _free_port()

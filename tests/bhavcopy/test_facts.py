@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bhavcopy.clients import folder_door, web_door
+from tests.bhavcopy.clients import folder_client, web_client
 from tests.bhavcopy.publisher import LAST, small_market
 from tests.bhavcopy.real_archive import HEADER, members_zip
 from tests.bhavcopy.web import serving
@@ -24,7 +24,7 @@ MEASURES = (
     "NA,BETA,N,A,EQ,0,100,100,1,\n"
     "NA,GAMMA,N,A,EQ,100,100,100,100,100\n"
 )
-BULLETIN = (
+FULL_BHAVCOPY = (
     "SYMBOL, SERIES, DATE1, DELIV_QTY, DELIV_PER\n"
     "ALPHA, EQ, 30-Aug-2024, 100, 49.48\n"
     "BETA, EQ, 30-Aug-2024, -, -\n"
@@ -46,7 +46,7 @@ REPORT = members_zip(
     }
 )
 FILES = {
-    full_file(LAST).path: BULLETIN.encode(),
+    full_file(LAST).path: FULL_BHAVCOPY.encode(),
     surveillance_file(LAST).path: MEASURES.encode(),
     report_file(LAST).path: REPORT,
 }
@@ -55,7 +55,7 @@ FILES = {
 async def facts_of(files: dict[str, bytes], folder: Path) -> dict[str, SymbolFacts]:
     async with (
         serving(dict(small_market().files()) | files) as server,
-        web_door(server.root, folder) as market,
+        web_client(server.root, folder) as market,
     ):
         return {facts.symbol: facts for facts in await market.facts(LAST)}
 
@@ -89,12 +89,12 @@ async def test_a_folder_of_files_serves_as_well(tmp_path: Path) -> None:
     folder = small_market().publish(tmp_path / "bulletins")
     for path, body in FILES.items():
         (folder / Path(path).name).write_bytes(body)
-    async with folder_door(folder, tmp_path / "door") as market:
+    async with folder_client(folder, tmp_path / "door") as market:
         found = {facts.symbol: facts for facts in await market.facts(LAST)}
     assert found["NSE:ALPHA"].delivery_pct == 49.48
 
 
-def test_a_real_bulletin_gives_delivery() -> None:
+def test_a_real_daily_file_gives_delivery() -> None:
     path = real_data("nse_pr/sec_bhavdata_full_16122025.csv")
     found = read_delivery(path, date(2025, 12, 16))
     assert len(found) > 2_000

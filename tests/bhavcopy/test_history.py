@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.bhavcopy.publisher import Press, small_market
+from tests.bhavcopy.publisher import Publisher, small_market
 from vcpd.bhavcopy.archive import index_file
 from vcpd.bhavcopy.history import BarHistory, IngestItem, ingest_files, open_history
 from vcpd.core.errors import UnavailableError
@@ -19,17 +19,17 @@ SESSIONS = small_market().sessions[20:32]  # across the change of layouts, a spl
 
 
 @pytest.fixture(scope="module")
-def press() -> Press:
+def publisher() -> Publisher:
     return small_market()
 
 
 @pytest.fixture(scope="module")
-def published(press: Press, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return press.publish(tmp_path_factory.mktemp("bulletins"))
+def published(publisher: Publisher, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return publisher.publish(tmp_path_factory.mktemp("bulletins"))
 
 
-def order(press: Press, published: Path, session: date, layout: str = "") -> IngestItem:
-    path, body = press.bulletin(session, layout or press.layout_of(session))
+def order(publisher: Publisher, published: Path, session: date, layout: str = "") -> IngestItem:
+    path, body = publisher.daily_file(session, layout or publisher.layout_of(session))
     (published / path).parent.mkdir(parents=True, exist_ok=True)
     (published / path).write_bytes(body)
     return IngestItem(session, str(published / path), str(published / index_file(session).path))
@@ -42,38 +42,40 @@ def contents(history: BarHistory) -> tuple[object, ...]:
 
 
 @pytest.fixture(scope="module")
-def whole(press: Press, published: Path, tmp_path_factory: pytest.TempPathFactory) -> BarHistory:
+def whole(publisher: Publisher, published: Path, tmp_path_factory: pytest.TempPathFactory) -> BarHistory:
     folder = tmp_path_factory.mktemp("whole")
-    assert ingest_files(str(folder), [order(press, published, session) for session in SESSIONS]) == ()
+    assert ingest_files(str(folder), [order(publisher, published, session) for session in SESSIONS]) == ()
     return open_history(folder)
 
 
 @settings(max_examples=12, deadline=None)
 @given(st.permutations(range(len(SESSIONS))), st.integers(1, 5))
 def test_any_order_and_any_batches_make_the_same_table(
-    press: Press, published: Path, whole: BarHistory, numbers: list[int], size: int
+    publisher: Publisher, published: Path, whole: BarHistory, numbers: list[int], size: int
 ) -> None:
     folder = Path(mkdtemp(dir=published))
-    orders = [order(press, published, SESSIONS[number]) for number in numbers]
+    orders = [order(publisher, published, SESSIONS[number]) for number in numbers]
     for start in range(0, len(orders), size):
         ingest_files(str(folder), orders[start : start + size])
     assert contents(open_history(folder)) == contents(whole)
 
 
 def test_a_session_that_comes_again_takes_the_place_of_itself(
-    press: Press, published: Path, whole: BarHistory, tmp_path: Path
+    publisher: Publisher, published: Path, whole: BarHistory, tmp_path: Path
 ) -> None:
-    orders = [order(press, published, session) for session in SESSIONS]
+    orders = [order(publisher, published, session) for session in SESSIONS]
     ingest_files(str(tmp_path), orders)
     ingest_files(str(tmp_path), orders[3:5])
     assert contents(open_history(tmp_path)) == contents(whole)
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_a_refused_file_costs_its_session_alone(press: Press, published: Path, tmp_path: Path) -> None:
+def test_a_refused_file_costs_its_session_alone(
+    publisher: Publisher, published: Path, tmp_path: Path
+) -> None:
     bad = tmp_path / "bad.csv"
     bad.write_bytes(b"<html>")
-    good = [order(press, published, session) for session in SESSIONS[:3]]
+    good = [order(publisher, published, session) for session in SESSIONS[:3]]
     orders = [*good[:2], IngestItem(good[2].session, str(bad), good[2].index_path)]
     orders.append(IngestItem(SESSIONS[3], good[1].bhavcopy_path, ""))  # another session's bulletin
     refused = ingest_files(str(tmp_path / "history"), orders)
@@ -84,9 +86,9 @@ def test_a_refused_file_costs_its_session_alone(press: Press, published: Path, t
 
 
 def test_a_killed_writer_leaves_the_version_before(
-    press: Press, published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    publisher: Publisher, published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ingest_files(str(tmp_path), [order(press, published, SESSIONS[0])])
+    ingest_files(str(tmp_path), [order(publisher, published, SESSIONS[0])])
     before = contents(open_history(tmp_path))
 
     def die(*_: object, **__: object) -> None:
@@ -94,19 +96,21 @@ def test_a_killed_writer_leaves_the_version_before(
 
     monkeypatch.setattr(msgspec.json, "encode", die)
     with pytest.raises(KeyboardInterrupt):
-        ingest_files(str(tmp_path), [order(press, published, SESSIONS[1])])
+        ingest_files(str(tmp_path), [order(publisher, published, SESSIONS[1])])
     monkeypatch.undo()
     assert contents(open_history(tmp_path)) == before
-    ingest_files(str(tmp_path), [order(press, published, SESSIONS[1])])
+    ingest_files(str(tmp_path), [order(publisher, published, SESSIONS[1])])
     assert open_history(tmp_path).index.sessions == tuple(SESSIONS[:2])
     assert not list(tmp_path.glob("unfinished-*"))
 
 
 @pytest.mark.parametrize("damage", ["head", "bars", "short"])
-def test_a_damaged_version_is_passed_over(press: Press, published: Path, tmp_path: Path, damage: str) -> None:
+def test_a_damaged_version_is_passed_over(
+    publisher: Publisher, published: Path, tmp_path: Path, damage: str
+) -> None:
     """The bulletins are still there: what is lost is fetched again, not trusted."""
-    ingest_files(str(tmp_path), [order(press, published, SESSIONS[0])])
-    ingest_files(str(tmp_path), [order(press, published, SESSIONS[1])])
+    ingest_files(str(tmp_path), [order(publisher, published, SESSIONS[0])])
+    ingest_files(str(tmp_path), [order(publisher, published, SESSIONS[1])])
     newest = max(tmp_path.iterdir())
     if damage == "head":
         (newest / "head.json").write_bytes(b"{")
@@ -124,8 +128,8 @@ def test_an_empty_folder_is_an_empty_history(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_cannot_be_written_says_what_to_do(
-    press: Press, published: Path, tmp_path: Path
+    publisher: Publisher, published: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UnavailableError, match="free space or make it writable"):
-        ingest_files(str(tmp_path / "file"), [order(press, published, SESSIONS[0])])
+        ingest_files(str(tmp_path / "file"), [order(publisher, published, SESSIONS[0])])

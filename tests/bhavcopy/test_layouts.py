@@ -7,28 +7,28 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.bhavcopy.publisher import Press, Printed, small_market, zipped
+from tests.bhavcopy.publisher import Printed, Publisher, small_market, zipped
 from vcpd.bhavcopy.layouts import FIELDS, LAYOUTS, decode_bhavcopy, decode_indices
 from vcpd.core.errors import BadInputError
 
 DAY = date(2024, 7, 10)
-PRESS = small_market()
+PUBLISHER = small_market()
 LEGACY = "SYMBOL,SERIES,OPEN,HIGH,LOW,CLOSE,LAST,PREVCLOSE,TOTTRDQTY,TOTTRDVAL,TIMESTAMP,TOTALTRADES,ISIN"
 
 
 @pytest.mark.parametrize("layout", ["legacy", "full", "udiff"])
 def test_a_layout_gives_the_shares_that_were_printed(layout: str) -> None:
     """Debt, blocks and T+0 are left out; a share stands once."""
-    _, body = PRESS.bulletin(DAY, layout)
-    told = decode_bhavcopy(body, "file", DAY)
-    lines = PRESS.lines(DAY)
-    assert list(told.symbols) == [line.symbol for line in lines]
-    assert list(told.series) == [line.series for line in lines]
+    _, body = PUBLISHER.daily_file(DAY, layout)
+    reported = decode_bhavcopy(body, "file", DAY)
+    lines = PUBLISHER.lines(DAY)
+    assert list(reported.symbols) == [line.symbol for line in lines]
+    assert list(reported.series) == [line.series for line in lines]
     expected = [(*line.prices, round(line.previous, 2), line.volume) for line in lines]
-    np.testing.assert_allclose(told.values, expected, atol=0.0051)
-    assert told.values.shape == (len(lines), len(FIELDS))
+    np.testing.assert_allclose(reported.values, expected, atol=0.0051)
+    assert reported.values.shape == (len(lines), len(FIELDS))
     if layout != "full":
-        assert list(told.isins) == [line.isin for line in lines]
+        assert list(reported.isins) == [line.isin for line in lines]
 
 
 prices = st.floats(0.05, 150_000).map(lambda value: round(value, 2))
@@ -43,7 +43,7 @@ printed = st.builds(
 )
 
 
-class Proof(Press):
+class Proof(Publisher):
     """A press that prints the given lines."""
 
     def __init__(self, given_lines: list[Printed]) -> None:
@@ -56,31 +56,33 @@ class Proof(Press):
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(printed, min_size=1, max_size=8, unique_by=lambda line: line.symbol))
-def test_every_layout_tells_the_same(lines: list[Printed]) -> None:
+def test_every_layout_states_the_same(lines: list[Printed]) -> None:
     """Whatever is printed, the three layouts agree on who traded and at which values."""
-    press = Proof([line for line in lines if line.symbol != "ALPHA"] or lines[:1])
-    told = [decode_bhavcopy(press.bulletin(DAY, name)[1], name, DAY) for name in ("legacy", "full", "udiff")]
-    for other in told[1:]:
+    publisher = Proof([line for line in lines if line.symbol != "ALPHA"] or lines[:1])
+    reported = [
+        decode_bhavcopy(publisher.daily_file(DAY, name)[1], name, DAY) for name in ("legacy", "full", "udiff")
+    ]
+    for other in reported[1:]:
         assert [*zip(other.symbols, other.series, strict=True)] == [
-            *zip(told[0].symbols, told[0].series, strict=True)
+            *zip(reported[0].symbols, reported[0].series, strict=True)
         ]
-        np.testing.assert_array_equal(other.values, told[0].values)
+        np.testing.assert_array_equal(other.values, reported[0].values)
 
 
 def test_the_most_ordinary_series_speaks_for_a_share() -> None:
     rows = ["A,BE,9,9,9,9,9,9,9,9,10-JUL-2024,9,X", "A,EQ,1,1,1,1,1,1,1,1,10-JUL-2024,1,X"]
     body = "\n".join([LEGACY, *rows]).encode()
-    told = decode_bhavcopy(body, "file", DAY)
-    assert (list(told.symbols), list(told.series), told.values[0, 0]) == (["A"], ["EQ"], 1.0)
+    reported = decode_bhavcopy(body, "file", DAY)
+    assert (list(reported.symbols), list(reported.series), reported.values[0, 0]) == (["A"], ["EQ"], 1.0)
 
 
 def test_an_index_without_range_keeps_its_close() -> None:
     """A dash is no price: the bar's own check decides what becomes of it."""
-    _, body = PRESS.index_values(DAY)
-    told = decode_indices(body, "file", DAY)
-    sugar = told.values[list(told.symbols).index("NIFTY SUGAR & ETHANOL")]
+    _, body = PUBLISHER.index_values(DAY)
+    reported = decode_indices(body, "file", DAY)
+    sugar = reported.values[list(reported.symbols).index("NIFTY SUGAR & ETHANOL")]
     np.testing.assert_array_equal(sugar[:4], [np.nan, np.nan, np.nan, 2864.73])
-    assert list(told.symbols)[:2] == ["NIFTY 50", "NIFTY 500"]
+    assert list(reported.symbols)[:2] == ["NIFTY 50", "NIFTY 500"]
 
 
 @pytest.mark.parametrize(
@@ -94,11 +96,11 @@ def test_an_index_has_its_broker_s_name(name: str, symbol: str) -> None:
 
 def test_another_session_s_file_under_this_name_is_refused() -> None:
     for layout in ("legacy", "full", "udiff"):
-        _, body = PRESS.bulletin(date(2024, 7, 9), layout)
+        _, body = PUBLISHER.daily_file(date(2024, 7, 9), layout)
         with pytest.raises(BadInputError, match=r"row 2, field .*: expected 2024-07-10, was 2024-07-09"):
             decode_bhavcopy(body, "file", DAY)
     with pytest.raises(BadInputError, match="expected 2024-07-10, was 2024-07-09"):
-        decode_indices(PRESS.index_values(date(2024, 7, 9))[1], "file", DAY)
+        decode_indices(PUBLISHER.index_values(date(2024, 7, 9))[1], "file", DAY)
 
 
 def test_an_unknown_header_says_what_it_lacks() -> None:
@@ -109,7 +111,7 @@ def test_an_unknown_header_says_what_it_lacks() -> None:
         decode_bhavcopy(body, "file", DAY)
 
 
-def test_a_bulletin_without_shares_is_none() -> None:
+def test_a_daily_file_without_shares_is_none() -> None:
     """An empty file would be taken for a session without trade."""
     with pytest.raises(BadInputError, match="no share in 0 rows"):
         decode_bhavcopy(LEGACY.encode(), "file", DAY)

@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tests.bhavcopy.clients import folder_door
-from tests.bhavcopy.publisher import Press, Printed
+from tests.bhavcopy.clients import folder_client
+from tests.bhavcopy.publisher import Printed, Publisher
 from tests.fakes.clock import FakeClock, Sleep
 from tests.real_data import real_data
 from vcpd.bhavcopy.client import BhavcopyClient
@@ -51,9 +51,9 @@ def test_what_was_restated_since_is_what_the_list_says(listed: dict[str, list[Co
     wrong = set()
     for symbol, series in before.items():
         since = [action for action in listed.get(symbol, ()) if action.ex_date > PUBLISHED]
-        told, truth = adjust(series, since, RESTATED).series, after[symbol]
-        _, ours, theirs = np.intersect1d(told.sessions, truth.sessions, return_indices=True)
-        if abs(np.median(told.close[ours] / truth.close[theirs]) - 1) > 1e-3:
+        reported, truth = adjust(series, since, RESTATED).series, after[symbol]
+        _, ours, theirs = np.intersect1d(reported.sessions, truth.sessions, return_indices=True)
+        if abs(np.median(reported.close[ours] / truth.close[theirs]) - 1) > 1e-3:
             wrong.add(symbol)
     assert len(before) > 90
     assert wrong <= UNEXPLAINED
@@ -88,7 +88,7 @@ def _unadjusted(truth: BarSeries, actions: list[CorporateAction]) -> BarSeries:
     return BarSeries(truth.symbol, records)
 
 
-class RealPress(Press):
+class RealPublisher(Publisher):
     """Prints bulletins of real, unadjusted bars."""
 
     def __init__(self, real: dict[str, BarSeries]) -> None:
@@ -108,25 +108,25 @@ class RealPress(Press):
 async def real_market(tmp_path: Path) -> AsyncIterator[tuple[BhavcopyClient, dict[str, BarSeries]]]:
     """A door to bulletins of real prices, with the real list of actions."""
     real = histories("dirt/unadjusted_splits.parquet")
-    folder = RealPress(real).publish(tmp_path / "bulletins")
+    folder = RealPublisher(real).publish(tmp_path / "bulletins")
     events = pl.read_parquet(real_data(EVENTS)).rename({"ex": "EX-DATE", "subject": "PURPOSE"})
     events.write_csv(folder / "CF-CA-equities-01-01-2024-to-31-12-2024.csv")
     clock = FakeClock(datetime.fromisoformat("2026-08-21T20:00:00+05:30"), Sleep.RETURNS)
-    async with folder_door(folder, tmp_path / "door", clock) as market:
+    async with folder_client(folder, tmp_path / "door", clock) as market:
         yield market, real
 
 
-async def test_real_unadjusted_splits_leave_the_door_adjusted(
+async def test_real_unadjusted_splits_are_delivered_adjusted(
     real_market: tuple[BhavcopyClient, dict[str, BarSeries]],
 ) -> None:
     market, real = real_market
     for symbol, raw in real.items():
         instrument = Instrument(f"NSE:{symbol}", 1)
-        told = await market.daily_bars(instrument, date(2025, 8, 18), date(2026, 8, 21))
-        _, ours, theirs = np.intersect1d(told.sessions, raw.sessions, return_indices=True)
-        assert len(ours) == len(told) > 240
-        steps = told.close[1:] / told.close[:-1]
+        reported = await market.daily_bars(instrument, date(2025, 8, 18), date(2026, 8, 21))
+        _, ours, theirs = np.intersect1d(reported.sessions, raw.sessions, return_indices=True)
+        assert len(ours) == len(reported) > 240
+        steps = reported.close[1:] / reported.close[:-1]
         assert 0.8 < steps.min() < steps.max() < 1.2
         np.testing.assert_allclose(
-            told.close[ours] * told.volume[ours], raw.close[theirs] * raw.volume[theirs], rtol=1e-9
+            reported.close[ours] * reported.volume[ours], raw.close[theirs] * raw.volume[theirs], rtol=1e-9
         )

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.bhavcopy.clients import folder_door, web_door
-from tests.bhavcopy.publisher import LAST, Press, small_market
+from tests.bhavcopy.clients import folder_client, web_client
+from tests.bhavcopy.publisher import LAST, Publisher, small_market
 from tests.bhavcopy.real_archive import (
-    bulletins,
+    daily_files,
     event_reports,
     members_zip,
     real_events,
@@ -35,7 +35,7 @@ DECEMBER = date(2025, 12, 16)
 
 
 @pytest.fixture(scope="module")
-def press() -> Press:
+def publisher() -> Publisher:
     return small_market()
 
 
@@ -49,13 +49,13 @@ def rows_of(rows: Sequence[Row], session: date) -> Sequence[Row]:
     return [row for row in rows if row[2] is None or session <= row[2] <= until]
 
 
-def archive_files(press: Press, rows: Sequence[Row]) -> dict[str, bytes]:
+def archive_files(publisher: Publisher, rows: Sequence[Row]) -> dict[str, bytes]:
     """Bulletins and reports, the reports listing `rows`."""
-    reports = {report_file(day).path: report(day, rows_of(rows, day)) for day in press.sessions}
-    return dict(press.files()) | reports
+    reports = {report_file(day).path: report(day, rows_of(rows, day)) for day in publisher.sessions}
+    return dict(publisher.files()) | reports
 
 
-PRESS_ROWS: Sequence[Row] = (
+PUBLISHED_ROWS: Sequence[Row] = (
     ("EQ", "BETA", date(2024, 7, 15), "FVSPLT FRM RS 10 TO RS 2"),
     ("BE", "BETA", date(2024, 7, 15), "FVSPLT FRM RS 10 TO RS 2"),
     ("EQ", "GAMMA", date(2024, 8, 5), "BONUS 1:1"),
@@ -63,8 +63,8 @@ PRESS_ROWS: Sequence[Row] = (
 
 
 @pytest.fixture
-async def server(press: Press) -> AsyncIterator[ArchiveServer]:
-    async with serving(archive_files(press, PRESS_ROWS)) as found:
+async def server(publisher: Publisher) -> AsyncIterator[ArchiveServer]:
+    async with serving(archive_files(publisher, PUBLISHED_ROWS)) as found:
         yield found
 
 
@@ -73,11 +73,11 @@ def share(symbol: str) -> Instrument:
 
 
 async def known_factors(market: BhavcopyClient) -> dict[tuple[str, date], float]:
-    known = await market.known_actions(press_first())
+    known = await market.known_actions(published_first())
     return {(action.symbol, action.ex_date): action.factor for action in known.listed.actions}
 
 
-def press_first() -> date:
+def published_first() -> date:
     return date(2024, 6, 3)
 
 
@@ -123,29 +123,31 @@ def test_a_bad_report_is_refused_by_name(body: bytes, what: str) -> None:
 
 
 async def test_the_site_refuses_and_every_action_is_applied(
-    press: Press, server: ArchiveServer, tmp_path: Path
+    publisher: Publisher, server: ArchiveServer, tmp_path: Path
 ) -> None:
     """The site is not even asked while the reports cover every session."""
     url = f"{server.root}/api/{{first:%Y}}"
-    async with web_door(server.root, tmp_path, actions_url=url) as market:
+    async with web_client(server.root, tmp_path, actions_url=url) as market:
         for symbol in ("BETA", "GAMMA"):
-            truth = next(entry for entry in press.shares if entry.symbol == symbol).truth
-            found = await market.daily_bars(share(symbol), press.sessions[0], LAST)
+            truth = next(entry for entry in publisher.shares if entry.symbol == symbol).truth
+            found = await market.daily_bars(share(symbol), publisher.sessions[0], LAST)
             np.testing.assert_allclose(found.close, truth[:, 3], atol=0.0051)
         assert await market.history_flags(SINCE) == []
     assert not any(path.startswith("api") and path != "api/2024" for path in server.requested)
 
 
-async def test_a_postponed_action_moves_and_a_withdrawn_one_goes(press: Press, tmp_path: Path) -> None:
-    files = archive_files(press, PRESS_ROWS)
+async def test_a_postponed_action_moves_and_a_withdrawn_one_goes(
+    publisher: Publisher, tmp_path: Path
+) -> None:
+    files = archive_files(publisher, PUBLISHED_ROWS)
     early, late = date(2024, 8, 20), date(2024, 8, 22)
-    for day in press.sessions:
+    for day in publisher.sessions:
         if early <= day < late:
             first = [("EQ", "ALPHA", EX, "BONUS 1:1"), ("EQ", "SMALL", EX, "BONUS 1:2")]
             files[report_file(day).path] = report(day, first)
         elif late <= day <= date(2024, 8, 29):
             files[report_file(day).path] = report(day, [("EQ", "ALPHA", date(2024, 8, 29), "BONUS 1:1")])
-    async with serving(files) as server, web_door(server.root, tmp_path) as market:
+    async with serving(files) as server, web_client(server.root, tmp_path) as market:
         factors = await known_factors(market)
     assert factors["ALPHA", date(2024, 8, 29)] == 0.5
     assert ("ALPHA", EX) not in factors
@@ -171,7 +173,7 @@ async def test_a_report_that_cannot_be_had_is_covered_by_its_neighbours_and_retr
     else:
         server.files[path] = bad[kind]
     clock = evening(date(2024, 8, 8))
-    async with web_door(server.root, tmp_path, clock) as market:
+    async with web_client(server.root, tmp_path, clock) as market:
         assert (await known_factors(market))["GAMMA", session] == 0.5
         asked = server.requested.count(path)
         server.files[path] = whole
@@ -184,71 +186,71 @@ async def test_a_report_that_cannot_be_had_is_covered_by_its_neighbours_and_retr
 
 
 async def test_an_unknown_purpose_flags_the_share_from_its_ex_date_until_it_is_understood(
-    press: Press, tmp_path: Path
+    publisher: Publisher, tmp_path: Path
 ) -> None:
-    rows: Sequence[Row] = (*PRESS_ROWS, ("EQ", "ALPHA", EX, "QUANTUM RESHUFFLE 3 INTO 2"))
+    rows: Sequence[Row] = (*PUBLISHED_ROWS, ("EQ", "ALPHA", EX, "QUANTUM RESHUFFLE 3 INTO 2"))
     clock = evening(date(2024, 8, 26))
-    async with serving(archive_files(press, rows)) as server:
-        async with web_door(server.root, tmp_path, clock) as market:
-            await market.daily_bars(share("ALPHA"), press.sessions[0], LAST)
+    async with serving(archive_files(publisher, rows)) as server:
+        async with web_client(server.root, tmp_path, clock) as market:
+            await market.daily_bars(share("ALPHA"), publisher.sessions[0], LAST)
             assert await market.history_flags(SINCE) == []
             clock.at = evening(date(2024, 8, 28)).at
-            await market.daily_bars(share("ALPHA"), press.sessions[0], LAST)
+            await market.daily_bars(share("ALPHA"), publisher.sessions[0], LAST)
             (flag,) = await market.history_flags(SINCE)
             assert (flag.symbol, flag.session, flag.excludes) == ("NSE:ALPHA", EX, True)
             assert flag.reason == "QUANTUM RESHUFFLE 3 INTO 2: a purpose that vcpd does not know"
         (tmp_path / "actions").mkdir(exist_ok=True)
         own = tmp_path / "actions" / "my-actions.csv"
         own.write_text(f"SYMBOL,EX-DATE,PURPOSE\nALPHA,{EX},Factor 0.6\n")
-        async with web_door(server.root, tmp_path, clock) as market:
-            await market.daily_bars(share("ALPHA"), press.sessions[0], LAST)
+        async with web_client(server.root, tmp_path, clock) as market:
+            await market.daily_bars(share("ALPHA"), publisher.sessions[0], LAST)
             assert (await known_factors(market))["ALPHA", EX] == 0.6
 
 
-async def test_an_action_that_the_prices_contradict_is_flagged(press: Press, tmp_path: Path) -> None:
-    rows: Sequence[Row] = (*PRESS_ROWS, ("EQ", "ALPHA", EX, "BONUS 1:1"))
-    async with serving(archive_files(press, rows)) as server, web_door(server.root, tmp_path) as market:
-        await market.daily_bars(share("ALPHA"), press.sessions[0], LAST)
+async def test_an_action_that_the_prices_contradict_is_flagged(publisher: Publisher, tmp_path: Path) -> None:
+    rows: Sequence[Row] = (*PUBLISHED_ROWS, ("EQ", "ALPHA", EX, "BONUS 1:1"))
+    async with serving(archive_files(publisher, rows)) as server, web_client(server.root, tmp_path) as market:
+        await market.daily_bars(share("ALPHA"), publisher.sessions[0], LAST)
         (flag,) = await market.history_flags(SINCE)
     assert flag.symbol == "NSE:ALPHA"
     assert flag.reason.startswith("BONUS 1:1: the price did not move like this")
 
 
-async def test_the_symbol_of_a_report_is_the_one_of_its_day(press: Press, tmp_path: Path) -> None:
+async def test_the_symbol_of_a_report_is_the_one_of_its_day(publisher: Publisher, tmp_path: Path) -> None:
     """OLDNAME's bonus of July reaches NEWNAME; one listed under the old name in August reaches nobody."""
     july, august = date(2024, 7, 18), date(2024, 8, 27)
     rows: Sequence[Row] = (
-        *PRESS_ROWS,
+        *PUBLISHED_ROWS,
         ("EQ", "OLDNAME", july, "BONUS 1:9"),
         ("EQ", "OLDNAME", august, "BONUS 1:9"),
     )
-    async with serving(archive_files(press, rows)) as server, web_door(server.root, tmp_path) as market:
-        found = await market.daily_bars(share("NEWNAME"), press.sessions[0], LAST)
-    truth = next(entry for entry in press.shares if entry.symbol == "NEWNAME").truth[:, 3]
+    async with serving(archive_files(publisher, rows)) as server, web_client(server.root, tmp_path) as market:
+        found = await market.daily_bars(share("NEWNAME"), publisher.sessions[0], LAST)
+    truth = next(entry for entry in publisher.shares if entry.symbol == "NEWNAME").truth[:, 3]
     before = found.sessions < np.datetime64(july, "D")
     np.testing.assert_allclose(found.close[~before], truth[~before], atol=0.0051)
     np.testing.assert_allclose(found.close[before], 0.9 * truth[before], atol=0.0051)
 
 
-async def test_a_folder_of_loose_members_serves_as_well(press: Press, tmp_path: Path) -> None:
-    folder = press.publish(tmp_path / "bulletins")
+async def test_a_folder_of_loose_members_serves_as_well(publisher: Publisher, tmp_path: Path) -> None:
+    folder = publisher.publish(tmp_path / "bulletins")
     (folder / "CF-CA-equities-01-01-2024-to-31-12-2024.csv").unlink()
-    for day in press.sessions:
-        (folder / report_file(day).name).write_bytes(report(day, rows_of(PRESS_ROWS, day)))
-    async with folder_door(folder, tmp_path / "door") as market:
+    for day in publisher.sessions:
+        (folder / report_file(day).name).write_bytes(report(day, rows_of(PUBLISHED_ROWS, day)))
+    async with folder_client(folder, tmp_path / "door") as market:
         factors = await known_factors(market)
     assert factors == {("BETA", date(2024, 7, 15)): 0.2, ("GAMMA", date(2024, 8, 5)): 0.5}
 
 
 async def test_without_reports_and_with_the_site_refusing_nothing_goes_on(
-    press: Press, tmp_path: Path
+    publisher: Publisher, tmp_path: Path
 ) -> None:
-    async with serving(dict(press.files())) as server:
+    async with serving(dict(publisher.files())) as server:
         server.faults["api/2024"] = [answer(403)] * 9
         url = f"{server.root}/api/{{first:%Y}}"
-        async with web_door(server.root, tmp_path, actions_url=url) as market:
+        async with web_client(server.root, tmp_path, actions_url=url) as market:
             with pytest.raises(RetryableError, match=r"no list of corporate actions: .*403"):
-                await market.daily_bars(share("BETA"), press.sessions[0], LAST)
+                await market.daily_bars(share("BETA"), publisher.sessions[0], LAST)
 
 
 def test_every_real_event_is_listed_by_the_reports_of_its_days() -> None:
@@ -265,11 +267,11 @@ async def test_five_years_of_real_bars_load_with_all_actions_while_the_site_refu
     own = {symbol: [event for event in events if event.symbol == symbol] for symbol in truths}
     raw = {symbol: unadjusted(truth, own[symbol]) for symbol, truth in truths.items()}
     sessions: list[date] = NSE.sessions(date(2019, 12, 16), last).tolist()
-    files = dict(bulletins(raw, sessions[sessions.index(date(2020, 1, 1)) :]))
+    files = dict(daily_files(raw, sessions[sessions.index(date(2020, 1, 1)) :]))
     files |= dict(event_reports(events, sessions))
     async with serving(files) as server:
         url = f"{server.root}/api/{{first:%Y}}"
-        async with web_door(server.root, tmp_path, evening(last), actions_url=url) as market:
+        async with web_client(server.root, tmp_path, evening(last), actions_url=url) as market:
             listed = {instrument.symbol: instrument for instrument in await market.instruments()}
             applied = 0
             for symbol, truth in truths.items():

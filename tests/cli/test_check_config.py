@@ -31,7 +31,7 @@ def test_a_day_that_is_both_holiday_and_session_is_a_problem(tmp_path: Path, cap
     assert "schedule: 2026-07-04" in capsys.readouterr().err
 
 
-def test_all_contradictions_are_told_together(tmp_path: Path, capsys: Capture) -> None:
+def test_all_contradictions_are_reported_together(tmp_path: Path, capsys: Capture) -> None:
     text = '[jobs.dance]\ncron = "0 9 * * *"\n[jobs.collect]\nafter = ["risk"]\n'
     assert _judged(tmp_path, text) == 78
     words = capsys.readouterr().err

@@ -47,7 +47,7 @@ async def test_a_market_without_login_is_not_due_for_one(tmp_path: Path, capsys:
     assert "login due" not in said
 
 
-async def test_status_names_every_trouble_and_is_exit_1_while_not_ready(
+async def test_status_names_every_problem_and_is_exit_1_while_not_ready(
     tmp_path: Path, capsys: Capture
 ) -> None:
     daemon = ScriptedDaemon()
@@ -177,7 +177,7 @@ async def test_a_run_can_be_started_without_waiting(tmp_path: Path, capsys: Capt
     assert "run 7 has started" in capsys.readouterr().out
 
 
-async def test_who_stops_waiting_is_told_that_the_run_goes_on(
+async def test_who_stops_waiting_learns_that_the_run_goes_on(
     tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(_seconds: float) -> None:
@@ -281,7 +281,9 @@ async def test_screen_explain_and_risk_ask_the_daemon_where_no_file_is_named(
         assert "12.5" in capsys.readouterr().out
 
 
-async def test_risk_of_one_symbol_is_told_with_what_it_was_made_from(tmp_path: Path, capsys: Capture) -> None:
+async def test_risk_of_one_symbol_is_shown_with_what_it_was_made_from(
+    tmp_path: Path, capsys: Capture
+) -> None:
     async with serving(tmp_path, sources(setups=SETUPS)) as path:
         assert await call("risk", "--symbol", "aaa", "--config", path) == EXIT_OK
         said = capsys.readouterr().out
@@ -301,7 +303,7 @@ async def test_a_session_that_was_never_judged_is_named(tmp_path: Path, capsys: 
         assert "2024-01-02 was never screened" in capsys.readouterr().out
 
 
-async def test_crowding_is_told_in_bets(tmp_path: Path, capsys: Capture) -> None:
+async def test_crowding_is_reported_in_bets(tmp_path: Path, capsys: Capture) -> None:
     async with serving(tmp_path, sources()) as path:
         assert await call("setups", "--crowding", "--config", path) == EXIT_OK
         assert "about 0.0 independent bets" in capsys.readouterr().out

@@ -49,7 +49,7 @@ def _write(folder: Path, text: str = "") -> Path:
     return path
 
 
-def _patient(folder: Path, text: str = "", now: datetime = NOW) -> DoctorContext:
+def _doctor_context(folder: Path, text: str = "", now: datetime = NOW) -> DoctorContext:
     return DoctorContext(load_configuration(_write(folder, text), {}), now)
 
 
@@ -74,7 +74,7 @@ async def test_a_fresh_machine_is_well_and_what_is_still_to_come_is_a_note(
     assert not (tmp_path / "state").exists(), "a look changes nothing"
 
 
-async def test_an_unusable_configuration_is_the_first_trouble(tmp_path: Path, capsys: Capture) -> None:
+async def test_an_unusable_configuration_is_the_first_problem(tmp_path: Path, capsys: Capture) -> None:
     code, found = await _findings(capsys, _write(tmp_path, "[web]\npork = 1\n"))
     assert code == EXIT_FAILED
     assert "web.pork" in found["configuration"]["text"]
@@ -108,7 +108,7 @@ async def test_the_embedded_store_is_started_for_the_look_and_ended_after_it(
     assert not (tmp_path / "state" / "postgres" / "data" / "postmaster.pid").exists()
 
 
-async def test_a_running_daemon_is_told_from_a_stranger_on_its_port(tmp_path: Path) -> None:
+async def test_a_running_daemon_is_distinguished_from_a_stranger_on_its_port(tmp_path: Path) -> None:
     async with serving(tmp_path, sources()) as path:
         finding = await _checked_port(path)
     assert finding.good
@@ -129,18 +129,18 @@ def test_secrets_that_others_may_read_are_found(tmp_path: Path, name: str) -> No
     secret.parent.mkdir(parents=True, mode=0o700)
     secret.write_text("hush", encoding="utf-8")
     secret.chmod(0o640)
-    bad = [finding for finding in check_machine(_patient(tmp_path)) if finding.good is False]
+    bad = [finding for finding in check_machine(_doctor_context(tmp_path)) if finding.good is False]
     assert f"chmod 600 {secret}" in [finding.remedy for finding in bad]
     assert "hush" not in str(bad)
     secret.chmod(0o600)
     (tmp_path / "state").chmod(0o700)
-    assert [finding for finding in check_machine(_patient(tmp_path)) if finding.good is False] == []
+    assert [finding for finding in check_machine(_doctor_context(tmp_path)) if finding.good is False] == []
 
 
 def test_a_state_directory_that_others_may_enter_is_found(tmp_path: Path) -> None:
     (tmp_path / "state").mkdir()
     (tmp_path / "state").chmod(0o755)  # whatever umask an earlier command has left
-    (bad,) = [finding for finding in check_machine(_patient(tmp_path)) if finding.good is False]
+    (bad,) = [finding for finding in check_machine(_doctor_context(tmp_path)) if finding.good is False]
     assert bad.remedy == f"chmod 700 {tmp_path / 'state'}"
 
 
@@ -161,28 +161,28 @@ def test_missing_credentials_of_a_real_market_are_named(tmp_path: Path) -> None:
     [(datetime(2026, 6, 1, tzinfo=UTC), True), (datetime(2026, 12, 1, tzinfo=UTC), None),
      (datetime(2027, 1, 5, tzinfo=UTC), False)],
 )  # fmt: skip
-def test_the_calendars_end_is_a_note_before_and_a_trouble_after(
+def test_the_calendars_end_is_a_note_before_and_a_problem_after(
     tmp_path: Path,
     now: datetime,
     good: bool | None,
 ) -> None:
-    finding = check_calendar(_patient(tmp_path, now=now))
+    finding = check_calendar(_doctor_context(tmp_path, now=now))
     assert finding.good is good
     assert bool(finding.remedy) is (good is not True)
 
 
 def test_a_clock_before_the_programs_own_files_is_wrong(tmp_path: Path) -> None:
-    assert check_clock(_patient(tmp_path, now=datetime(2001, 1, 1, tzinfo=UTC))).good is False
+    assert check_clock(_doctor_context(tmp_path, now=datetime(2001, 1, 1, tzinfo=UTC))).good is False
 
 
-def test_too_little_room_is_a_trouble(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    patient = _patient(tmp_path)
-    assert check_disk(patient).good
+def test_too_little_space_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    context = _doctor_context(tmp_path)
+    assert check_disk(context).good
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: Usage(10**12, 10**12 - 10**8, 10**8))
-    assert check_disk(patient).good is False
+    assert check_disk(context).good is False
 
 
-async def test_a_market_that_cannot_be_reached_and_a_login_that_is_due_are_troubles(
+async def test_a_market_that_cannot_be_reached_and_a_login_that_is_due_are_problems(
     tmp_path: Path, capsys: Capture
 ) -> None:
     path = tmp_path / "config.toml"
@@ -230,15 +230,15 @@ async def test_an_open_secret_is_a_finding_and_not_the_end(tmp_path: Path, capsy
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can try out another user")
-async def test_who_may_not_look_is_told_to_be_somebody_else() -> None:
+async def test_who_may_not_look_is_advised_to_be_another_user() -> None:
     """On an installed machine the state belongs to the daemon's own user."""
     with tempfile.TemporaryDirectory() as folder:  # mode 0700: nobody else may enter
-        patient = _patient(Path(folder))
-        patient.state_dir.mkdir()
+        context = _doctor_context(Path(folder))
+        context.state_dir.mkdir()
         os.seteuid(NOBODY)
         try:
-            found = {finding.name: finding for finding in check_machine(patient)}
-            database = await check_database(patient)
+            found = {finding.name: finding for finding in check_machine(context)}
+            database = await check_database(context)
         finally:
             os.seteuid(0)
     assert [found["state"].good, database.good] == [False, False]
@@ -259,10 +259,10 @@ async def test_a_market_whose_date_is_odd_is_still_looked_at(
     application.router.add_get("/", answer)
     async with TestServer(application, host="127.0.0.1") as server:
         url = f"http://127.0.0.1:{server.port}"
-        patient = _patient(
+        context = _doctor_context(
             tmp_path, f'market = "bhavcopy"\n[bhavcopy]\narchive_root = "{url}"\nactions_url = ""\n'
         )
-        found = {finding.name: finding for finding in await check_market(patient)}
+        found = {finding.name: finding for finding in await check_market(context)}
     assert found["market"].good
     assert found["clock"].good is good
 
@@ -288,7 +288,7 @@ async def test_the_source_of_corporate_actions_that_answers_is_named(
     async with TestServer(application, host="127.0.0.1") as server:
         url = f"http://127.0.0.1:{server.port}"
         section = f'[bhavcopy]\narchive_root = "{url}"\nactions_url = "{url}/api"\n'
-        patient = _patient(tmp_path, f'market = "bhavcopy"\n{section}')
-        found = {finding.name: finding for finding in await check_market(patient)}
+        context = _doctor_context(tmp_path, f'market = "bhavcopy"\n{section}')
+        found = {finding.name: finding for finding in await check_market(context)}
     assert found["corporate actions"].good is good
     assert found["corporate actions"].text.endswith(text)

@@ -124,7 +124,7 @@ def test_risk_scores_the_whole_file(bars: Path, capsys: Capture) -> None:
     assert "AAC" in capsys.readouterr().out
 
 
-def test_size_shows_every_step_and_obeys_the_given_risk(bars: Path, capsys: Capture) -> None:
+def test_size_shows_every_step_and_keeps_the_given_risk(bars: Path, capsys: Capture) -> None:
     words = ("size", "--bars", bars, "--symbol", "AAA", "--equity", 1_000_000, "--entry", 100, "--stop", 95)
     assert _run(*words, "--risk-pct", 0.5, "--json") == EXIT_OK
     sizing = json.loads(capsys.readouterr().out)
@@ -231,7 +231,9 @@ def test_an_unusable_file_is_exit_65_with_its_place(
     assert said in words
 
 
-def test_rows_that_break_a_law_are_kept_apart_and_told(bars: Path, tmp_path: Path, capsys: Capture) -> None:
+def test_rows_that_break_a_law_are_kept_apart_and_reported(
+    bars: Path, tmp_path: Path, capsys: Capture
+) -> None:
     path = tmp_path / "bars.csv"
     frame = pl.read_parquet(bars)
     broken = frame.with_columns(high=pl.when(pl.int_range(pl.len()) == 7).then(0.5).otherwise(pl.col("high")))
@@ -269,7 +271,7 @@ def test_a_session_that_lies_ahead_of_the_file_is_refused(
     assert "no bar on or before 1999-01-01" in capsys.readouterr().err
 
 
-def test_bars_on_a_day_without_a_session_are_told(tmp_path: Path, capsys: Capture) -> None:
+def test_bars_on_a_day_without_a_session_are_reported(tmp_path: Path, capsys: Capture) -> None:
     """Flat bars without volume are left out; bars that traded are kept, with the setting to change."""
     frame = _frame(3, 5, tmp_path)
     before = frame.filter(pl.col("date") == date(2024, 8, 14))
@@ -297,7 +299,7 @@ def test_bars_of_another_market_are_judged_by_their_own_days(tmp_path: Path, cap
     assert "left out" not in said
 
 
-def test_every_doubt_of_the_daemon_is_told(tmp_path: Path, capsys: Capture) -> None:
+def test_every_doubt_of_the_daemon_is_reported(tmp_path: Path, capsys: Capture) -> None:
     """Sessions without a bar, missing volume and a cut last bar exclude nothing and are told all the same."""
     frame = _frame(2, 5, tmp_path)
     hole = pl.col("date").is_between(date(2025, 3, 3), date(2025, 3, 31))
@@ -356,7 +358,7 @@ def test_funds_of_a_file_are_left_out_reported_and_kept_on_request(
         assert _run("screen", "--bars", with_fund, "--all", "--json", *words) == EXIT_OK
         printed = capsys.readouterr()
         found = json.loads(printed.out)
-        symbols[words] = {one["symbol"] for one in (found if isinstance(found, list) else found["items"])}
+        symbols[words] = {item["symbol"] for item in (found if isinstance(found, list) else found["items"])}
         assert ("1 funds are left out; --funds keeps them" in printed.err) is (words == ())
     assert "NIFTYBEES" not in symbols[()]
     assert symbols["--funds",] == symbols[()] | {"NIFTYBEES"}

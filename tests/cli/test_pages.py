@@ -30,7 +30,7 @@ def test_a_page_is_current(page: str, made: str) -> None:
     assert (DOCS / page).read_text(encoding="utf-8") == made, "run `make docs`"
 
 
-def test_the_configuration_page_tells_every_setting() -> None:
+def test_the_configuration_page_states_every_setting() -> None:
     page = configuration_page(Configuration())
     for section in Configuration.__struct_fields__:
         value = getattr(Configuration(), section)
@@ -107,7 +107,7 @@ def test_the_pages_name_every_exit_code_there_is() -> None:
     assert _exit_codes("operations.md").keys() == real - {command.EXIT_INTERRUPTED}
 
 
-def test_the_operations_page_tells_which_ends_the_service_manager_restarts() -> None:
+def test_the_operations_page_states_which_ends_the_service_manager_restarts() -> None:
     unit = (DOCS.parent / "systemd" / "vcpd.service").read_text(encoding="utf-8")
     found = re.search(r"^RestartPreventExitStatus=(.*)$", unit, re.MULTILINE)
     assert found is not None

@@ -135,7 +135,7 @@ def test_what_was_reported_on_final_bars_agrees_with_the_history(
     assert compared.differences == ()
 
 
-def test_an_entry_that_the_history_does_not_repeat_is_told_with_both_numbers(
+def test_an_entry_that_the_history_does_not_repeat_is_shown_with_both_numbers(
     panel: Panel, evenings: list[ReportedSetup]
 ) -> None:
     forged = msgspec.structs.replace(evenings[-1], pivot=123.45)

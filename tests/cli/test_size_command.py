@@ -91,7 +91,7 @@ def test_a_stop_of_ones_own_is_compared_with_both() -> None:
     ]
 
 
-def test_while_a_session_runs_the_evening_before_tells_the_risk() -> None:
+def test_while_a_session_runs_the_evening_before_states_the_risk() -> None:
     """Its verdicts are there at noon, its scores only at night; a later score is not looked at."""
     days = [date(2025, 6, 27), date(2025, 6, 26), date(2025, 6, 25)]
     scores = [RiskScore.unscored("NSE:AAA", day, "young") for day in days]

@@ -72,7 +72,7 @@ async def test_a_file_that_cannot_be_used_does_not_hide_what_was_imported_before
     assert "empty.csv" in said.err
 
 
-async def test_bad_rows_are_kept_apart_with_their_place_and_told(
+async def test_bad_rows_are_kept_apart_with_their_place_and_reported(
     store: Path, tmp_path: Path, capsys: Capture
 ) -> None:
     path = tmp_path / "bars.csv"

@@ -80,7 +80,7 @@ def test_one_key_of_a_job_may_be_changed_alone(tmp_path: Path) -> None:
     assert set(jobs) == set(Configuration().jobs)
 
 
-def test_the_environment_wins_over_the_file_and_is_told_as_the_origin(tmp_path: Path) -> None:
+def test_the_environment_wins_over_the_file_and_is_named_as_the_origin(tmp_path: Path) -> None:
     loaded = _load(tmp_path, "[web]\nport = 1000\n", {"VCPD_WEB__PORT": "2000", "VCPD_LOG__LEVEL": "debug"})
     assert loaded.configuration.web.port == 2000
     assert loaded.configuration.log.level == "debug"
@@ -159,7 +159,7 @@ def test_whatever_a_section_holds_the_answer_is_a_configuration_or_problems(
     assert all(problem.startswith((section, str(tmp_path))) for problem in problems)
 
 
-def test_the_bulletins_market_has_a_day_of_its_own(tmp_path: Path) -> None:
+def test_the_daily_files_market_has_a_day_of_its_own(tmp_path: Path) -> None:
     """Its evening begins when bulletins are there; what the owner sets still wins."""
     text = '[daemon]\nmarket = "bhavcopy"\n'
     jobs = _load(tmp_path, text).configuration.jobs

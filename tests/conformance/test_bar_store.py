@@ -53,7 +53,7 @@ async def test_a_final_bar_is_never_replaced_by_a_provisional_one(
     assert (await bars.series(key)).records.tobytes() == final.records.tobytes()
 
 
-async def test_coverage_tells_what_was_asked_for_and_what_is_there(
+async def test_coverage_states_what_was_asked_for_and_what_is_there(
     bars: BarStore, instrument_ids: list[int]
 ) -> None:
     key, series = instrument_ids[1], walk("NSE:BBB", 20, seed=4)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.bhavcopy.clients import folder_door
+from tests.bhavcopy.clients import folder_client
 from tests.bhavcopy.publisher import LAST as LAST_PUBLISHED
 from tests.bhavcopy.publisher import small_market
 from tests.fakes.collection import FakeMarket, Fate
@@ -43,7 +43,7 @@ async def market(name: str, tmp_path: Path) -> AsyncIterator[MarketData]:
             yield client
         elif name == "bhavcopy":
             files = small_market().publish(tmp_path / "files")
-            yield await stack.enter_async_context(folder_door(files, tmp_path / "history"))
+            yield await stack.enter_async_context(folder_client(files, tmp_path / "history"))
         else:
             listed = [Instrument("NSE:AAA", 1), Instrument("NSE:BBB", 2)]
             histories = {instrument.symbol: history(instrument.symbol) for instrument in listed}

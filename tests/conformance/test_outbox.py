@@ -13,16 +13,16 @@ async def _due(outbox: Outbox, channel: str = "mail", *, prompt: bool = False) -
     return list(await outbox.due(channel, EVENING, 100, prompt=prompt))
 
 
-async def test_an_alert_comes_back_as_it_was_told(outbox: Outbox) -> None:
-    told = [alert("AAA", facts={"a": 1, "b": 2.5, "c": None, "d": "x"}), digest("BBB", "CCC")]
-    assert len(await outbox.add(told, {entry.key: ["mail"] for entry in told}, EVENING)) == 2
+async def test_an_alert_comes_back_as_it_was_reported(outbox: Outbox) -> None:
+    reported = [alert("AAA", facts={"a": 1, "b": 2.5, "c": None, "d": "x"}), digest("BBB", "CCC")]
+    assert len(await outbox.add(reported, {entry.key: ["mail"] for entry in reported}, EVENING)) == 2
     first, second = await _due(outbox)
     assert first.alert.facts == {"a": 1, "b": 2.5, "c": None, "d": "x"}
-    assert second.alert == told[1]
+    assert second.alert == reported[1]
     assert (first.attempts, first.id < second.id) == (0, True)
 
 
-async def test_a_key_is_told_once_whatever_else_changes(outbox: Outbox) -> None:
+async def test_a_key_is_reported_once_whatever_else_changes(outbox: Outbox) -> None:
     assert len(await outbox.add([alert()], {alert().key: ["mail"]}, EVENING)) == 1
     again = alert(facts={"pivot": 7.0})
     assert len(await outbox.add([again, alert("BBB")], {again.key: ["mail", "ntfy"]}, EVENING)) == 1
@@ -37,8 +37,8 @@ async def test_an_alert_that_no_channel_wants_is_remembered_all_the_same(outbox:
 
 
 async def test_prompt_letters_are_the_urgent_and_the_provisional_ones(outbox: Outbox) -> None:
-    told = [alert("PLAIN"), alert("URGENT", urgent=True), alert("LIVE", provisional=True)]
-    await outbox.add(told, {entry.key: ["mail"] for entry in told}, EVENING)
+    reported = [alert("PLAIN"), alert("URGENT", urgent=True), alert("LIVE", provisional=True)]
+    await outbox.add(reported, {entry.key: ["mail"] for entry in reported}, EVENING)
     assert [letter.alert.symbol for letter in await _due(outbox)] == ["NSE:PLAIN"]
     assert [letter.alert.symbol for letter in await _due(outbox, prompt=True)] == ["NSE:URGENT", "NSE:LIVE"]
     only = await outbox.due("mail", EVENING, 9, prompt=True, urgent_only=True)
@@ -46,8 +46,8 @@ async def test_prompt_letters_are_the_urgent_and_the_provisional_ones(outbox: Ou
 
 
 async def test_a_delivery_ends_delivered_or_given_up_and_stays_so(outbox: Outbox) -> None:
-    told = [alert("AAA"), alert("BBB")]
-    await outbox.add(told, {entry.key: ["mail", "ntfy"] for entry in told}, EVENING)
+    reported = [alert("AAA"), alert("BBB")]
+    await outbox.add(reported, {entry.key: ["mail", "ntfy"] for entry in reported}, EVENING)
     first, second = [letter.id for letter in await _due(outbox)]
     await outbox.mark_delivered("mail", [first], EVENING)
     await outbox.give_up("mail", [first, second], EVENING, "it answers 410")
@@ -74,9 +74,9 @@ async def test_what_is_put_off_waits_and_says_until_when(outbox: Outbox) -> None
     assert later.attempts == 1
 
 
-async def test_old_alerts_expire_with_the_last_trouble_beside_the_reason(outbox: Outbox) -> None:
-    told = [alert("OLD", at=EVENING - 60 * MINUTE), alert("NEW")]
-    await outbox.add(told, {entry.key: ["mail"] for entry in told}, EVENING)
+async def test_old_alerts_expire_with_the_last_error_beside_the_reason(outbox: Outbox) -> None:
+    reported = [alert("OLD", at=EVENING - 60 * MINUTE), alert("NEW")]
+    await outbox.add(reported, {entry.key: ["mail"] for entry in reported}, EVENING)
     (old, _) = await _due(outbox)
     await outbox.reschedule("mail", [old.id], EVENING, "no answer")
     assert await outbox.expire(EVENING - MINUTE, EVENING, "not sent within 1 h") == 1
@@ -89,8 +89,8 @@ async def test_old_alerts_expire_with_the_last_trouble_beside_the_reason(outbox:
 
 
 async def test_only_settled_alerts_are_ever_forgotten(outbox: Outbox) -> None:
-    told = [alert("DONE"), alert("OPEN")]
-    await outbox.add(told, {entry.key: ["mail"] for entry in told}, EVENING)
+    reported = [alert("DONE"), alert("OPEN")]
+    await outbox.add(reported, {entry.key: ["mail"] for entry in reported}, EVENING)
     done, _ = await _due(outbox)
     await outbox.mark_delivered("mail", [done.id], EVENING)
     assert await outbox.delete_before(EVENING) == 0
@@ -99,8 +99,8 @@ async def test_only_settled_alerts_are_ever_forgotten(outbox: Outbox) -> None:
 
 
 async def test_recent_alerts_can_be_asked_for_by_kind(outbox: Outbox) -> None:
-    told = [digest("AAA"), alert("BBB")]
-    await outbox.add(told, {}, EVENING)
+    reported = [digest("AAA"), alert("BBB")]
+    await outbox.add(reported, {}, EVENING)
     assert [entry.alert.kind for entry in await outbox.recent(9, AlertKind.SETUPS)] == [AlertKind.SETUPS]
     assert [entry.alert.symbol for entry in await outbox.recent(1)] == ["NSE:BBB"]
 

@@ -59,11 +59,11 @@ def test_a_date_without_the_servers_own_is_read_against_now() -> None:
 
 async def test_a_write_is_tried_until_the_store_is_back() -> None:
     clock, seen = FakeClock(NOON), list[VcpdError]()
-    troubles: list[Exception] = [RetryableError("away"), UnavailableError("full")]
+    problems: list[Exception] = [RetryableError("away"), UnavailableError("full")]
 
     async def write() -> str:
-        if troubles:
-            raise troubles.pop(0)
+        if problems:
+            raise problems.pop(0)
         return "written"
 
     assert await retry_until_available(write, clock, 5.0, seen.append) == "written"

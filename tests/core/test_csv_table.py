@@ -50,7 +50,7 @@ def test_both_groupings_and_both_marks_give_the_same_number(whole: int, paise: i
         (["1.234,50"], True), (["10,500", "10,25"], True), (["1,234"], None), (["12.5"], None), ([], None),
     ],
 )  # fmt: skip
-def test_a_decimal_comma_is_known_by_the_cells_that_tell(cells: list[str], *, is_comma: bool | None) -> None:
+def test_a_decimal_comma_is_known_by_the_cells_that_state(cells: list[str], *, is_comma: bool | None) -> None:
     assert find_decimal_comma(cells) is is_comma
 
 

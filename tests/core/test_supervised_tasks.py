@@ -68,7 +68,7 @@ async def test_a_name_is_used_once_at_a_time() -> None:
     await tasks.stop_all()
 
 
-async def test_a_task_that_does_not_listen_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_task_that_does_not_listen_delays_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     """The stop of the daemon goes on without it."""
     monkeypatch.setattr(supervised_tasks, "CANCEL_TIMEOUT_S", 0.05)
     freed = asyncio.Event()

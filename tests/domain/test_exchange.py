@@ -52,16 +52,16 @@ def test_an_instrument_without_a_segment_belongs_to_its_exchanges_shares() -> No
     assert Instrument("NSE:NIFTY 50", 1, segment="INDICES").is_index
 
 
-def test_the_page_is_told_how_the_exchange_writes() -> None:
-    told = ExchangeDescription.of(NSE_EXCHANGE)
-    assert (told.name, told.symbol_prefix, told.time_zone, told.zone_name) == (
+def test_the_page_is_reported_how_the_exchange_writes() -> None:
+    reported = ExchangeDescription.of(NSE_EXCHANGE)
+    assert (reported.name, reported.symbol_prefix, reported.time_zone, reported.zone_name) == (
         "NSE",
         "NSE:",
         "Asia/Kolkata",
         "IST",
     )
-    assert (told.currency.code, told.currency.sign, told.currency.locale) == ("INR", "₹", "en-IN")
-    assert [unit.name for unit in told.currency.units] == ["crore", "lakh"]
+    assert (reported.currency.code, reported.currency.sign, reported.currency.locale) == ("INR", "₹", "en-IN")
+    assert [unit.name for unit in reported.currency.units] == ["crore", "lakh"]
 
 
 def test_no_other_module_imports_an_exchange() -> None:

@@ -40,9 +40,13 @@ def test_the_funds_of_a_real_dump_are_those_of_the_real_file() -> None:
     with real_data("nse_pr/etf17122025.csv").open(encoding="utf-8") as file:
         published = {row["SYMBOL"] for row in csv.DictReader(file)}
     body = real_data("instruments/kite_instruments_NSE_2025-09.csv").read_bytes()
-    shares = [one for one in decode_instruments(body, "NSE", 0.05) if one.series == "EQ" and not one.is_index]
-    funds = {one.trading_symbol for one in shares if is_fund(one)}
-    listed = {one.trading_symbol for one in shares}
+    shares = [
+        instrument
+        for instrument in decode_instruments(body, "NSE", 0.05)
+        if instrument.series == "EQ" and not instrument.is_index
+    ]
+    funds = {instrument.trading_symbol for instrument in shares if is_fund(instrument)}
+    listed = {instrument.trading_symbol for instrument in shares}
     assert len(shares) > 2_000
     assert published & listed <= funds
     assert len(funds - published) <= 5

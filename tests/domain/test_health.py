@@ -12,7 +12,7 @@ from vcpd.domain.health import HealthLevel, HealthReadings, score_health
 WELL = HealthReadings(cpu_pct=10, memory_pct=40, threads=20, age_sessions=0, disk_free_pct=50)
 
 
-def test_a_daemon_without_trouble_has_full_points() -> None:
+def test_a_daemon_without_problems_has_full_points() -> None:
     assert score_health(WELL) == score_health(
         msgspec.structs.replace(WELL, cpu_pct=60.0, memory_pct=70.0, threads=50)
     )
@@ -56,7 +56,7 @@ def test_a_daemon_without_trouble_has_full_points() -> None:
         ({"paused": ("risk",)}, "paused_jobs", 5),
     ],
 )
-def test_each_trouble_costs_its_points_and_has_a_remedy(
+def test_each_problem_costs_its_points_and_has_a_remedy(
     change: dict[str, object], item: str, points: int
 ) -> None:
     (penalty,) = score_health(msgspec.structs.replace(WELL, **change)).items

@@ -48,7 +48,7 @@ def test_unadjusted_splits_exclude_exactly_the_four_that_split() -> None:
     assert all("split 1:5" in found[symbol].reason for symbol in ("KOTAKBANK", "MCX", "CAMS"))
 
 
-def test_phantom_bars_on_holidays_are_kept_apart_and_the_missing_day_is_told() -> None:
+def test_phantom_bars_on_holidays_are_kept_apart_and_the_missing_day_is_reported() -> None:
     """2026-05-01 without prices and 2026-01-15 without trading are holidays; other days lack."""
     found = dirt("dirt/null_phantom_bars_missing_day.parquet")
     assert {bar.session for bar in found.quarantined} == {date(2026, 5, 1), date(2026, 1, 15)}

@@ -128,7 +128,7 @@ def test_a_source_that_stands_still_excludes() -> None:
     assert "last 3 bars" in flag.reason
 
 
-def test_one_repeated_bar_is_only_told() -> None:
+def test_one_repeated_bar_is_only_reported() -> None:
     series = calm()
     session = series.sessions[-30]
     series.records[-30] = series.records[-31]
@@ -137,7 +137,7 @@ def test_one_repeated_bar_is_only_told() -> None:
 
 
 @pytest.mark.parametrize("volume", [0.0, float("nan")])
-def test_missing_volume_is_told_and_does_not_exclude(volume: float) -> None:
+def test_missing_volume_is_reported_and_does_not_exclude(volume: float) -> None:
     series = calm()
     series.records["volume"][-5] = volume
     flag = flags_of(series)[QualityRule.VOLUME_MISSING]
@@ -192,10 +192,10 @@ def test_no_flag_is_overlooked_where_all_symbols_are_looked_through_at_once(seed
     ]
     assert flag_rows(panel, range(len(panel.symbols)), parameters) == alone
     ends = panel.sessions[-1]
-    for one in histories:
-        if len(one) and one.sessions[-1] == ends and panel.sessions[0] in one.sessions:
-            assert [flag for flag in alone if flag.symbol == one.symbol] == list(
-                flag_series(one, parameters, days=panel.sessions)
+    for history in histories:
+        if len(history) and history.sessions[-1] == ends and panel.sessions[0] in history.sessions:
+            assert [flag for flag in alone if flag.symbol == history.symbol] == list(
+                flag_series(history, parameters, days=panel.sessions)
             )
 
 

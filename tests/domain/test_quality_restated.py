@@ -24,7 +24,7 @@ def test_equal_histories_differ_in_nothing() -> None:
     assert not any(map(len, (found.price_changed, found.volume_changed, found.missing, found.added)))
 
 
-def test_each_kind_of_difference_is_told_apart() -> None:
+def test_each_kind_of_difference_is_distinguished() -> None:
     new = bars(
         ("2025-06-25", 99.0, 9.0),
         ("2025-06-26", 50.0, 20.0),

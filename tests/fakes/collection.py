@@ -52,7 +52,7 @@ class FakeMarket:
     quotes_at: dict[str, str] = field(default_factory=dict)  # a quote's own timestamp, where it is another
     quoted_session: date | None = None
     unquoted: set[str] = field(default_factory=set)  # symbols that no answer with quotes names
-    troubles: dict[str, VcpdError] = field(default_factory=dict)
+    problems: dict[str, VcpdError] = field(default_factory=dict)
     falters: dict[str, int] = field(default_factory=dict)  # failures before an answer
     unanswered: set[str] = field(default_factory=set)  # their quotes' request fails
     candle_requests: list[tuple[str, date, date]] = field(default_factory=list)
@@ -65,8 +65,8 @@ class FakeMarket:
     async def daily_bars(self, instrument: Instrument, first: date, last: date) -> BarSeries:
         await self.fate.checkpoint()
         self.candle_requests.append((instrument.symbol, first, last))
-        if (trouble := self.troubles.get(instrument.symbol)) is not None:
-            raise trouble
+        if (problem := self.problems.get(instrument.symbol)) is not None:
+            raise problem
         if self.falters.get(instrument.symbol, 0):
             self.falters[instrument.symbol] -= 1
             raise RetryableError("502")
@@ -78,8 +78,8 @@ class FakeMarket:
     async def quotes(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
         await self.fate.checkpoint()
         self.quote_requests.append(tuple(symbols))
-        if (trouble := self.troubles.get("quotes")) is not None:
-            raise trouble
+        if (problem := self.problems.get("quotes")) is not None:
+            raise problem
         if self.unanswered & set(symbols):
             raise RetryableError("no whole answer")
         return {symbol: quote for symbol in symbols if (quote := self._quote(symbol)) is not None}
@@ -124,9 +124,11 @@ class FakeInstrumentStore:
 
     async def set_sectors(self, sectors: Mapping[str, str]) -> int:
         await self.fate.checkpoint()
-        told = [msgspec.structs.replace(row, sector=sectors.get(row.symbol, row.sector)) for row in self.rows]
-        changed = sum(new != old for new, old in zip(told, self.rows, strict=True))
-        self.rows = told
+        reported = [
+            msgspec.structs.replace(row, sector=sectors.get(row.symbol, row.sector)) for row in self.rows
+        ]
+        changed = sum(new != old for new, old in zip(reported, self.rows, strict=True))
+        self.rows = reported
         return changed
 
 

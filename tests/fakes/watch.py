@@ -16,7 +16,7 @@ class FakeWatchStore:
 
     listed: Mapping[str, Instrument] = field(default_factory=dict)
     kept: list[LiveEvent] = field(default_factory=list)
-    troubles: list[VcpdError] = field(default_factory=list)
+    problems: list[VcpdError] = field(default_factory=list)
     stored_curves: list[StoredVolumeCurve] = field(default_factory=list)
     number: int = 0
 
@@ -26,11 +26,11 @@ class FakeWatchStore:
     async def instruments(self, symbols: Sequence[str]) -> Mapping[str, Instrument]:
         return {symbol: self.listed[symbol] for symbol in symbols if symbol in self.listed}
 
-    async def add(self, sightings: Sequence[LiveEvent]) -> int:
-        if self.troubles:
-            raise self.troubles.pop(0)
+    async def add(self, live_events: Sequence[LiveEvent]) -> int:
+        if self.problems:
+            raise self.problems.pop(0)
         before = len(self.kept)
-        for event in sightings:
+        for event in live_events:
             if all(_key(event) != _key(kept) for kept in self.kept):
                 self.kept.append(event)
         return len(self.kept) - before

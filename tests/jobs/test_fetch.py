@@ -32,7 +32,7 @@ async def fetched(want: Want) -> FetchedBars:
     return FetchedBars(int(want.symbol[1:]), BarSeries.empty(want.symbol), (), SPAN)
 
 
-class Shelf:
+class BatchWriter:
     """Takes deliveries, slowly, and remembers the batches."""
 
     def __init__(self) -> None:
@@ -52,7 +52,7 @@ class Shelf:
         return sorted(number for batch in self.batches for number in batch)
 
 
-class FullShelf(Shelf):
+class FullBatchWriter(BatchWriter):
     """Accepts nothing."""
 
     async def take(self, deliveries: Sequence[FetchedBars]) -> None:
@@ -60,11 +60,11 @@ class FullShelf(Shelf):
 
 
 async def consume(
-    fetcher: ConcurrentFetcher[Want], shelf: Shelf, concurrency: int, progress: Progress | None = None
+    fetcher: ConcurrentFetcher[Want], writer: BatchWriter, concurrency: int, progress: Progress | None = None
 ) -> None:
     async with aclosing(fetcher.batches(concurrency, progress or Progress(), "candles")) as batches:
         async for batch in batches:
-            await shelf.take(batch)
+            await writer.take(batch)
 
 
 def clock() -> FakeClock:
@@ -72,10 +72,10 @@ def clock() -> FakeClock:
 
 
 async def test_each_delivery_is_stored_once_and_those_that_wait_go_together() -> None:
-    shelf, progress = Shelf(), Progress()
-    await consume(ConcurrentFetcher(wants(40), fetched, clock(), 5), shelf, 8, progress)
-    assert shelf.recent_prompt == list(range(40))
-    assert len(shelf.batches) < 40
+    writer, progress = BatchWriter(), Progress()
+    await consume(ConcurrentFetcher(wants(40), fetched, clock(), 5), writer, 8, progress)
+    assert writer.recent_prompt == list(range(40))
+    assert len(writer.batches) < 40
     assert (progress.done, progress.total) == (40, 40)
 
 
@@ -90,7 +90,7 @@ async def test_no_more_requests_are_under_way_than_allowed() -> None:
         under_way -= 1
         return delivery
 
-    await consume(ConcurrentFetcher(wants(30), counted, clock(), 5), Shelf(), 3)
+    await consume(ConcurrentFetcher(wants(30), counted, clock(), 5), BatchWriter(), 3)
     assert most == 3
 
 
@@ -100,12 +100,12 @@ async def test_failures_between_successes_never_stop_the_run() -> None:
             raise RetryableError("502")
         return await fetched(want)
 
-    shelf = Shelf()
+    writer = BatchWriter()
     fetcher = ConcurrentFetcher(wants(40), every_second, clock(), max_consecutive_failures=3)
-    await consume(fetcher, shelf, 1)
+    await consume(fetcher, writer, 1)
     assert fetcher.stopped is None
     assert len(fetcher.failures) == 20
-    assert shelf.recent_prompt == list(range(0, 40, 2))
+    assert writer.recent_prompt == list(range(0, 40, 2))
 
 
 async def test_a_login_that_ends_midway_keeps_what_has_come() -> None:
@@ -114,12 +114,12 @@ async def test_a_login_that_ends_midway_keeps_what_has_come() -> None:
             raise NeedsLoginError("log in")
         return await fetched(want)
 
-    shelf = Shelf()
+    writer = BatchWriter()
     fetcher = ConcurrentFetcher(wants(40), until_ten, clock(), max_consecutive_failures=50)
-    await consume(fetcher, shelf, 2)
+    await consume(fetcher, writer, 2)
     assert isinstance(fetcher.stopped, NeedsLoginError)
     assert not fetcher.failures
-    assert shelf.recent_prompt == list(range(10))
+    assert writer.recent_prompt == list(range(10))
 
 
 async def test_a_consumer_that_fails_cancels_what_is_still_requested() -> None:
@@ -138,7 +138,7 @@ async def test_a_consumer_that_fails_cancels_what_is_still_requested() -> None:
 
     fetcher = ConcurrentFetcher(wants(40), endless, clock(), max_consecutive_failures=5)
     with pytest.raises(UnavailableError, match="disk full"):
-        await consume(fetcher, FullShelf(), 4)
+        await consume(fetcher, FullBatchWriter(), 4)
     assert requested == ended == 4
 
 
@@ -151,31 +151,31 @@ async def test_an_unexpected_error_of_a_fetch_goes_up_and_cancels_the_others() -
         return await fetched(want)
 
     with pytest.raises(ZeroDivisionError):
-        await consume(ConcurrentFetcher(wants(40), broken, clock(), 5), Shelf(), 4)
+        await consume(ConcurrentFetcher(wants(40), broken, clock(), 5), BatchWriter(), 4)
     assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("fetch-")]
 
 
 async def test_a_slow_store_holds_back_the_requests() -> None:
     """No more than the concurrency is requested beyond what has been written."""
-    requested, shelf = 0, Shelf()
+    requested, writer = 0, BatchWriter()
 
     async def counted(want: Want) -> FetchedBars:
         nonlocal requested
         requested += 1
-        assert requested - len(shelf.recent_prompt) <= 3
+        assert requested - len(writer.recent_prompt) <= 3
         return await fetched(want)
 
-    await consume(ConcurrentFetcher(wants(30), counted, clock(), 5), shelf, 3)
-    assert requested == len(shelf.recent_prompt) == 30
+    await consume(ConcurrentFetcher(wants(30), counted, clock(), 5), writer, 3)
+    assert requested == len(writer.recent_prompt) == 30
 
 
 async def test_nothing_pending_is_an_empty_iteration() -> None:
-    shelf = Shelf()
-    await consume(ConcurrentFetcher([], fetched, clock(), 5), shelf, 3)
-    assert shelf.batches == []
+    writer = BatchWriter()
+    await consume(ConcurrentFetcher([], fetched, clock(), 5), writer, 3)
+    assert writer.batches == []
 
 
-async def test_the_progress_tells_rate_and_time_left() -> None:
+async def test_the_progress_states_rate_and_time_left() -> None:
     time, progress, notes = clock(), Progress(), []
 
     async def in_a_third(want: Want) -> FetchedBars:
@@ -183,7 +183,7 @@ async def test_the_progress_tells_rate_and_time_left() -> None:
         notes.append(progress.note)
         return await fetched(want)
 
-    await consume(ConcurrentFetcher(wants(400), in_a_third, time, 5), Shelf(), 1, progress)
+    await consume(ConcurrentFetcher(wants(400), in_a_third, time, 5), BatchWriter(), 1, progress)
     assert "3.0 symbols/s, 1 min 40 s left" in notes[100]
 
 
@@ -202,5 +202,5 @@ async def test_what_is_given_up_says_whether_it_may_pass(error: VcpdError, stopp
         raise error
 
     fetcher = ConcurrentFetcher(wants(40), refused, clock(), max_consecutive_failures=5)
-    await consume(fetcher, Shelf(), 1)
+    await consume(fetcher, BatchWriter(), 1)
     assert type(fetcher.stopped) is stopped

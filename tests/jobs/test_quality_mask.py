@@ -24,5 +24,5 @@ def test_a_share_below_the_minimum_is_left_out(measures: QualityFilterParams, ru
     assert "the minimum is" in found.flags[0].reason
 
 
-def test_without_minimums_nobody_is_left_out() -> None:
+def test_without_minimums_no_symbol_is_left_out() -> None:
     assert not flag_symbols(PANEL, range(2), QualityFilterParams()).flags

@@ -80,37 +80,37 @@ def test_quotes_settle_after_the_closing_auction() -> None:
     assert FINALITY.is_settled(SESSION, SETTLED)
 
 
-async def test_a_sweep_of_the_running_session_renews_the_panel_and_asks_for_it_again_later() -> None:
+async def test_a_snapshot_of_the_running_session_renews_the_panel_and_asks_for_it_again_later() -> None:
     """At ten o'clock the running bar is in the panel, yet the evening still collects the session."""
-    town = build_sample_market(
+    sample = build_sample_market(
         [history("NSE:A"), history("NSE:B")], now=datetime(2025, 7, 1, 4, 30, tzinfo=UTC)
     )
-    await town.collect()(context(SESSION))
-    town.market.quoted_session = NEXT_SESSION
-    tally = await town.quotes(NEXT_SESSION, Progress())
+    await sample.collect()(context(SESSION))
+    sample.market.quoted_session = NEXT_SESSION
+    tally = await sample.quotes(NEXT_SESSION, Progress())
     assert tally.counts["swept"] == 3
-    assert town.panels.panel.sessions[-1] == np.datetime64(NEXT_SESSION)
-    assert town.panels.panel.provisional[:, -1].all()
-    assert all(span.last == SESSION for span in town.bars.requested.values())
+    assert sample.panels.panel.sessions[-1] == np.datetime64(NEXT_SESSION)
+    assert sample.panels.panel.provisional[:, -1].all()
+    assert all(span.last == SESSION for span in sample.bars.requested.values())
 
 
 async def test_five_hundred_symbols_go_into_one_request() -> None:
-    town = build_sample_market([history(f"NSE:S{number:04d}", sessions=2) for number in range(1_200)])
-    town.market.quoted_session = date(2025, 7, 31)
-    await town.quotes(date(2025, 7, 31), Progress())
-    assert [len(symbols) for symbols in town.market.quote_requests] == [500, 500, 201]
+    sample = build_sample_market([history(f"NSE:S{number:04d}", sessions=2) for number in range(1_200)])
+    sample.market.quoted_session = date(2025, 7, 31)
+    await sample.quotes(date(2025, 7, 31), Progress())
+    assert [len(symbols) for symbols in sample.market.quote_requests] == [500, 500, 201]
 
 
 async def test_quotes_that_are_all_of_another_day_raise() -> None:
-    town = build_sample_market([history("NSE:A")], quoted=FRIDAY)
+    sample = build_sample_market([history("NSE:A")], quoted=FRIDAY)
     with pytest.raises(RetryableError, match="2025-06-30"):
-        await town.quotes(SESSION, Progress())
+        await sample.quotes(SESSION, Progress())
 
 
 async def test_a_broken_quote_is_kept_apart() -> None:
-    town = build_sample_market([history("NSE:A"), history("NSE:B")])
-    records = town.market.histories["NSE:B"].records
+    sample = build_sample_market([history("NSE:A"), history("NSE:B")])
+    records = sample.market.histories["NSE:B"].records
     records["high"][records["session"] == np.datetime64(SESSION)] = 1.0
-    tally = await town.quotes(SESSION, Progress())
+    tally = await sample.quotes(SESSION, Progress())
     assert tally.counts["quarantined"] == 1
-    assert town.bars.rows.keys() == {1, 2}
+    assert sample.bars.rows.keys() == {1, 2}

@@ -29,34 +29,34 @@ from vcpd.store import bar_files
 SYMBOLS = ("NSE:A", "NSE:B", "NSE:C", "NSE:D")
 
 
-async def evening_town() -> SampleMarket:
+async def evening_sample() -> SampleMarket:
     """Collected in the evening; it is now the morning after, and requests are forgotten."""
-    town = build_sample_market([history(symbol) for symbol in SYMBOLS])
-    await town.collect()(context(SESSION))
-    town.clock.at = MORNING
-    town.market.candle_requests.clear()
-    return town
+    sample = build_sample_market([history(symbol) for symbol in SYMBOLS])
+    await sample.collect()(context(SESSION))
+    sample.clock.at = MORNING
+    sample.market.candle_requests.clear()
+    return sample
 
 
-def change(town: SampleMarket, symbol: str, session: date, field: str, factor: float) -> None:
-    records = town.market.histories[symbol].records
+def change(sample: SampleMarket, symbol: str, session: date, field: str, factor: float) -> None:
+    records = sample.market.histories[symbol].records
     records[field][records["session"] == np.datetime64(session)] *= factor
 
 
 async def test_provisional_bars_become_final() -> None:
-    town = await evening_town()
-    result = await town.reconcile()(context(NEXT_SESSION))
+    sample = await evening_sample()
+    result = await sample.reconcile()(context(NEXT_SESSION))
     assert result.outcome is Outcome.DONE
-    assert not any(town.bars.history(key).provisional.any() for key in town.bars.symbols)
+    assert not any(sample.bars.history(key).provisional.any() for key in sample.bars.symbols)
     assert result.counts["updated"] == len(SYMBOLS) + 1
 
 
-async def test_a_differing_close_is_replaced_and_told() -> None:
-    town = await evening_town()
-    change(town, "NSE:B", SESSION, "close", 1.002)
-    result = await town.reconcile()(context(NEXT_SESSION))
-    stored = town.bars.history(3).close[-1]
-    served = town.market.histories["NSE:B"].until(SESSION).close[-1]
+async def test_a_differing_close_is_replaced_and_reported() -> None:
+    sample = await evening_sample()
+    change(sample, "NSE:B", SESSION, "close", 1.002)
+    result = await sample.reconcile()(context(NEXT_SESSION))
+    stored = sample.bars.history(3).close[-1]
+    served = sample.market.histories["NSE:B"].until(SESSION).close[-1]
     assert stored == served
     assert "NSE:B 2025-06-30: close" in result.reason
     assert "restated" not in result.counts
@@ -64,168 +64,168 @@ async def test_a_differing_close_is_replaced_and_told() -> None:
 
 async def test_differences_of_one_tick_and_of_volume_alone_are_counted() -> None:
     """A tick is less than the rounding of a divided price, yet no provisional bar was divided."""
-    town = build_sample_market([history(symbol, price=4_000.0) for symbol in SYMBOLS])
-    await town.collect()(context(SESSION))
-    town.clock.at = MORNING
-    records = town.market.histories["NSE:B"].records
+    sample = build_sample_market([history(symbol, price=4_000.0) for symbol in SYMBOLS])
+    await sample.collect()(context(SESSION))
+    sample.clock.at = MORNING
+    records = sample.market.histories["NSE:B"].records
     records["close"][records["session"] == np.datetime64(SESSION)] += 0.05
-    change(town, "NSE:C", SESSION, "volume", 1.02)
-    result = await town.reconcile()(context(NEXT_SESSION))
+    change(sample, "NSE:C", SESSION, "volume", 1.02)
+    result = await sample.reconcile()(context(NEXT_SESSION))
     assert (result.counts["repriced"], result.counts["revolumed"]) == (1, 1)
     assert "NSE:B 2025-06-30: close" in result.reason
 
 
-async def test_what_failed_and_was_restated_is_told_before_the_differences() -> None:
+async def test_what_failed_and_was_restated_is_reported_before_the_differences() -> None:
     """An evening's many small differences do not push the few great ones out of the reason."""
     symbols = [f"NSE:A{number:02d}" for number in range(20)]
-    town = build_sample_market([history(symbol) for symbol in [*symbols, "NSE:Z"]])
-    await town.collect()(context(SESSION))
-    town.clock.at = MORNING
+    sample = build_sample_market([history(symbol) for symbol in [*symbols, "NSE:Z"]])
+    await sample.collect()(context(SESSION))
+    sample.clock.at = MORNING
     for symbol in symbols:
-        change(town, symbol, SESSION, "close", 1.002)
+        change(sample, symbol, SESSION, "close", 1.002)
     for name in ("open", "high", "low", "close"):
-        town.market.histories["NSE:Z"].records[name] /= 5.0
-    result = await town.reconcile()(context(NEXT_SESSION))
+        sample.market.histories["NSE:Z"].records[name] /= 5.0
+    result = await sample.reconcile()(context(NEXT_SESSION))
     assert result.counts["repriced"] == len(symbols)
     assert "NSE:Z: history restated" in result.reason
     assert "more" in result.reason
 
 
 async def test_one_changed_old_bar_brings_the_whole_history_again() -> None:
-    town = await evening_town()
-    records = town.market.histories["NSE:C"].records
+    sample = await evening_sample()
+    records = sample.market.histories["NSE:C"].records
     for name in ("open", "high", "low", "close"):
         records[name] /= 5.0
-    result = await town.reconcile()(context(NEXT_SESSION))
+    result = await sample.reconcile()(context(NEXT_SESSION))
     assert result.counts["restated"] == 1
-    stored = town.bars.history(4)
+    stored = sample.bars.history(4)
     served = BarSeries("NSE:C", records[records["session"] >= stored.sessions[0]]).until(SESSION)
     assert np.array_equal(stored.records, served.records)
-    asked = [symbol for symbol, _, _ in town.market.candle_requests]
+    asked = [symbol for symbol, _, _ in sample.market.candle_requests]
     assert asked.count("NSE:C") == 2
     assert all(asked.count(symbol) == 1 for symbol in SYMBOLS if symbol != "NSE:C")
 
 
 async def test_a_late_adjustment_of_old_bars_is_noticed_where_a_jump_is_suspected() -> None:
     """A demerger's adjustment comes months later and leaves the last sessions as they were."""
-    town = build_sample_market([history(symbol) for symbol in SYMBOLS])
-    town.settings = CollectSettings(
+    sample = build_sample_market([history(symbol) for symbol in SYMBOLS])
+    sample.settings = CollectSettings(
         history_years=0.1, overlap_sessions=2, full_compare_interval_sessions=1_000_000
     )
-    records = town.market.histories["NSE:B"].records
+    records = sample.market.histories["NSE:B"].records
     early = records["session"] < np.datetime64(date(2025, 6, 16))
     for name in ("open", "high", "low", "close"):
         records[name][early] *= 1.6
-    await town.collect()(context(SESSION))
-    assert "NSE:B" in town.panels.panel.exclusions
+    await sample.collect()(context(SESSION))
+    assert "NSE:B" in sample.panels.panel.exclusions
     for name in ("open", "high", "low", "close"):
         records[name][early] /= 1.6
-    town.clock.at = MORNING
-    result = await town.reconcile()(context(NEXT_SESSION))
+    sample.clock.at = MORNING
+    result = await sample.reconcile()(context(NEXT_SESSION))
     assert result.counts["restated"] == 1
-    assert not town.panels.panel.exclusions
+    assert not sample.panels.panel.exclusions
 
 
 async def test_every_history_is_compared_whole_in_its_turn() -> None:
-    town = await evening_town()
-    town.settings = CollectSettings(history_years=0.1, overlap_sessions=2, full_compare_interval_sessions=5)
-    await town.reconcile()(context(NEXT_SESSION))
-    whole = [symbol for symbol, first, _ in town.market.candle_requests if first < date(2025, 6, 1)]
+    sample = await evening_sample()
+    sample.settings = CollectSettings(history_years=0.1, overlap_sessions=2, full_compare_interval_sessions=5)
+    await sample.reconcile()(context(NEXT_SESSION))
+    whole = [symbol for symbol, first, _ in sample.market.candle_requests if first < date(2025, 6, 1)]
     assert len(whole) == 1
 
 
-async def test_turns_leave_nobody_out_over_weekends_and_holidays() -> None:
+async def test_turns_leave_no_symbol_out_over_weekends_and_holidays() -> None:
     """In five sessions every history is compared whole exactly once, whatever days lie between."""
-    town = build_sample_market([history(symbol) for symbol in SYMBOLS])
-    town.settings = CollectSettings(history_years=0.1, overlap_sessions=2, full_compare_interval_sessions=5)
-    await town.collect()(context(SESSION))
+    sample = build_sample_market([history(symbol) for symbol in SYMBOLS])
+    sample.settings = CollectSettings(history_years=0.1, overlap_sessions=2, full_compare_interval_sessions=5)
+    await sample.collect()(context(SESSION))
     whole = []
     for day in NSE.sessions(date(2025, 7, 1), date(2025, 7, 31))[:15].tolist():
-        town.clock.at = datetime.combine(day, MORNING.timetz())
-        town.market.candle_requests.clear()
-        await town.reconcile()(context(day))
-        whole += [symbol for symbol, first, _ in town.market.candle_requests if first < date(2025, 6, 1)]
+        sample.clock.at = datetime.combine(day, MORNING.timetz())
+        sample.market.candle_requests.clear()
+        await sample.reconcile()(context(day))
+        whole += [symbol for symbol, first, _ in sample.market.candle_requests if first < date(2025, 6, 1)]
     assert Counter(whole) == dict.fromkeys([INDEX.symbol, *SYMBOLS], 3)
 
 
 async def test_a_provisional_bar_that_never_was_goes() -> None:
     """The final candles lack the session: the guessed bar leaves with the whole history's replacement."""
-    town = await evening_town()
-    served = town.market.histories["NSE:D"]
-    town.market.histories["NSE:D"] = BarSeries(
+    sample = await evening_sample()
+    served = sample.market.histories["NSE:D"]
+    sample.market.histories["NSE:D"] = BarSeries(
         "NSE:D", served.records[served.sessions != np.datetime64(SESSION)]
     )
-    await town.reconcile()(context(NEXT_SESSION))
-    assert SESSION not in town.bars.rows[5]
-    assert len(town.bars.rows[5]) > 10
+    await sample.reconcile()(context(NEXT_SESSION))
+    assert SESSION not in sample.bars.rows[5]
+    assert len(sample.bars.rows[5]) > 10
 
 
 async def test_a_restated_history_with_few_bars_is_not_believed() -> None:
     """Half a history never takes the place of a whole one; the symbol is counted as failed."""
-    town = await evening_town()
-    before = town.bars.history(2).records.copy()
-    served = town.market.histories["NSE:A"]
+    sample = await evening_sample()
+    before = sample.bars.history(2).records.copy()
+    served = sample.market.histories["NSE:A"]
     for name in ("open", "high", "low", "close"):
         served.records[name] *= 3.0
     recent = served.sessions >= np.datetime64(date(2025, 6, 23))
-    town.market.histories["NSE:A"] = BarSeries("NSE:A", served.records[recent])
-    result = await town.reconcile()(context(NEXT_SESSION))
+    sample.market.histories["NSE:A"] = BarSeries("NSE:A", served.records[recent])
+    result = await sample.reconcile()(context(NEXT_SESSION))
     assert result.counts["failed"] == 1
     assert "the stored bars are kept" in result.reason
-    assert np.array_equal(town.bars.history(2).records, before)
+    assert np.array_equal(sample.bars.history(2).records, before)
 
 
 async def test_an_import_older_than_the_markets_memory_is_restated_as_far_as_that_goes() -> None:
     """Imported years on another scale: the wished ones are replaced once, the others stay."""
-    town = await evening_town()
-    served = town.market.histories["NSE:A"]
+    sample = await evening_sample()
+    served = sample.market.histories["NSE:A"]
     old = series_of("NSE:A", NSE.sessions(date(2020, 1, 1), date(2025, 5, 1)), price=500.0)
     table = BarTable.gather([(2, old)])
-    await town.bars.merge(table, {2: SessionSpan(date(2020, 1, 1), date(2025, 5, 23))})
+    await sample.bars.merge(table, {2: SessionSpan(date(2020, 1, 1), date(2025, 5, 23))})
     for name in ("open", "high", "low", "close"):
         served.records[name] *= 3.0
-    wished = served.sessions >= town.bars.history(2).sessions[-30]
-    town.market.histories["NSE:A"] = BarSeries("NSE:A", served.records[wished])
-    reconcile = town.reconcile()
+    wanted = served.sessions >= sample.bars.history(2).sessions[-30]
+    sample.market.histories["NSE:A"] = BarSeries("NSE:A", served.records[wanted])
+    reconcile = sample.reconcile()
     result = await reconcile(context(NEXT_SESSION))
     assert (result.counts.get("failed"), result.counts["restated"]) == (None, 1)
     assert "the market does not have them" in result.reason
-    stored = town.bars.history(2)
+    stored = sample.bars.history(2)
     assert np.array_equal(stored.records[: len(old)], old.records)
     assert np.array_equal(stored.close[-20:], served.until(SESSION).close[-20:])
     assert not stored.provisional.any()
-    again = await town.reconcile()(context(NEXT_SESSION))
+    again = await sample.reconcile()(context(NEXT_SESSION))
     assert "restated" not in again.counts
 
 
 async def test_an_empty_store_has_nothing_to_reconcile() -> None:
-    town = build_sample_market([history(symbol) for symbol in SYMBOLS], now=MORNING)
-    result = await town.reconcile()(context(NEXT_SESSION))
+    sample = build_sample_market([history(symbol) for symbol in SYMBOLS], now=MORNING)
+    result = await sample.reconcile()(context(NEXT_SESSION))
     assert result.outcome is Outcome.DONE
-    assert not town.market.candle_requests
+    assert not sample.market.candle_requests
     assert result.reason
 
 
 async def test_reconciled_once_nothing_is_asked_again() -> None:
-    town = await evening_town()
-    reconcile = town.reconcile()
+    sample = await evening_sample()
+    reconcile = sample.reconcile()
     await reconcile(context(NEXT_SESSION))
-    asked = len(town.market.candle_requests)
+    asked = len(sample.market.candle_requests)
     await reconcile(context(NEXT_SESSION))
-    assert len(town.market.candle_requests) == asked
+    assert len(sample.market.candle_requests) == asked
 
 
 async def test_a_late_reconcile_keeps_the_new_sessions_provisional_bar() -> None:
     """Missed in the morning and run in the evening after collect: yesterday final, today still there."""
-    town = await evening_town()
-    town.clock.at, town.market.quoted_session = NEXT_EVENING, NEXT_SESSION
-    await town.collect()(context(NEXT_SESSION))
-    town.clock.at = datetime(2025, 7, 1, 14, 0, tzinfo=UTC)
+    sample = await evening_sample()
+    sample.clock.at, sample.market.quoted_session = NEXT_EVENING, NEXT_SESSION
+    await sample.collect()(context(NEXT_SESSION))
+    sample.clock.at = datetime(2025, 7, 1, 14, 0, tzinfo=UTC)
     for name in ("open", "high", "low", "close"):
-        town.market.histories["NSE:C"].records[name] /= 2.0
-    await town.reconcile()(context(NEXT_SESSION))
-    for key in town.bars.symbols:
-        stored = town.bars.history(key)
+        sample.market.histories["NSE:C"].records[name] /= 2.0
+    await sample.reconcile()(context(NEXT_SESSION))
+    for key in sample.bars.symbols:
+        stored = sample.bars.history(key)
         assert stored.last_session == NEXT_SESSION
         assert stored.provisional.tolist() == [False] * (len(stored) - 1) + [True]
 
@@ -234,22 +234,22 @@ async def test_killed_at_any_instant_and_run_again_the_rows_are_the_same() -> No
     """With a restated symbol among them: no death leaves half a replaced history for good."""
     expected = None
     for instant in (None, *range(400)):
-        town = await evening_town()
+        sample = await evening_sample()
         for name in ("open", "high", "low", "close"):
-            town.market.histories["NSE:C"].records[name] /= 5.0
-        town.let_live(instant)
+            sample.market.histories["NSE:C"].records[name] /= 5.0
+        sample.let_live(instant)
         killed = False
         try:
-            await town.reconcile()(context(NEXT_SESSION))
+            await sample.reconcile()(context(NEXT_SESSION))
         except* KilledError:
             killed = True
         if instant is None:
-            expected = town.rows()
+            expected = sample.rows()
         elif not killed:
             break
-        town.let_live()
-        await town.reconcile()(context(NEXT_SESSION))
-        assert town.rows() == expected
+        sample.let_live()
+        await sample.reconcile()(context(NEXT_SESSION))
+        assert sample.rows() == expected
     assert instant is not None
     assert instant > 20
 
@@ -262,13 +262,13 @@ async def test_really_restated_histories_are_noticed_from_a_few_days() -> None:
     }
     last = date(2023, 5, 22)
     chosen = [series for series in before if len(series) > 60 and not is_fund_symbol(series.symbol)][:40]
-    town = build_sample_market(chosen, now=datetime(2023, 5, 22, 10, 5, tzinfo=UTC))
-    await town.collect()(context(last))
-    town.market.histories |= {series.symbol: after[series.symbol] for series in chosen}
-    town.clock.at = datetime(2023, 5, 23, 2, 50, tzinfo=UTC)
-    result = await town.reconcile()(context(date(2023, 5, 23)))
+    sample = build_sample_market(chosen, now=datetime(2023, 5, 22, 10, 5, tzinfo=UTC))
+    await sample.collect()(context(last))
+    sample.market.histories |= {series.symbol: after[series.symbol] for series in chosen}
+    sample.clock.at = datetime(2023, 5, 23, 2, 50, tzinfo=UTC)
+    result = await sample.reconcile()(context(date(2023, 5, 23)))
     assert result.counts["restated"] == len(chosen)
-    for key, symbol in list(town.bars.symbols.items())[1:]:
-        stored = town.bars.history(key)
+    for key, symbol in list(sample.bars.symbols.items())[1:]:
+        stored = sample.bars.history(key)
         served = after[symbol].until(last)
         assert np.array_equal(stored.close, served.close[served.sessions >= stored.sessions[0]])

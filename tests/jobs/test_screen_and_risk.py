@@ -37,34 +37,34 @@ SYMBOLS = [f"NSE:S{number}" for number in range(6)]
 
 async def _collected(sessions: int = 400, last: date = SESSION) -> SampleMarket:
     names = [*SYMBOLS, INDEX.symbol]
-    town = build_sample_market([history(symbol, last, sessions) for symbol in names], now=MORNING)
-    town.settings = CollectSettings(history_years=3.0)
-    await town.collect()(context(SESSION))
-    return town
+    sample = build_sample_market([history(symbol, last, sessions) for symbol in names], now=MORNING)
+    sample.settings = CollectSettings(history_years=3.0)
+    await sample.collect()(context(SESSION))
+    return sample
 
 
-def _screen(town: SampleMarket, setups: FakeSetupStore) -> Screen:
-    sweep = town.quotes
-    return Screen(town.universe_panels, town.workers, setups, sweep, town.clock, NSE, Thresholds())
+def _screen(sample: SampleMarket, setups: FakeSetupStore) -> Screen:
+    snapshot = sample.quotes
+    return Screen(sample.universe_panels, sample.workers, setups, snapshot, sample.clock, NSE, Thresholds())
 
 
-def _risk(town: SampleMarket, scores: FakeRiskStore) -> ScoreRisk:
-    return ScoreRisk(town.universe_panels, town.workers, scores, RiskParameters())
+def _risk(sample: SampleMarket, scores: FakeRiskStore) -> ScoreRisk:
+    return ScoreRisk(sample.universe_panels, sample.workers, scores, RiskParameters())
 
 
 async def test_every_symbol_of_the_panel_gets_a_verdict() -> None:
-    town, setups = await _collected(), FakeSetupStore()
-    result = await _screen(town, setups)(context(SESSION, "screen"))
+    sample, setups = await _collected(), FakeSetupStore()
+    result = await _screen(sample, setups)(context(SESSION, "screen"))
     assert result.outcome is Outcome.DONE
-    assert sorted(setup.symbol for setup in setups.by_session[SESSION]) == sorted(town.panels.panel.symbols)
-    assert result.counts["judged"] == len(town.panels.panel.symbols)
+    assert sorted(setup.symbol for setup in setups.by_session[SESSION]) == sorted(sample.panels.panel.symbols)
+    assert result.counts["judged"] == len(sample.panels.panel.symbols)
 
 
 async def test_a_screen_run_twice_leaves_the_same_rows() -> None:
-    town, setups = await _collected(), FakeSetupStore()
-    await _screen(town, setups)(context(SESSION, "screen"))
+    sample, setups = await _collected(), FakeSetupStore()
+    await _screen(sample, setups)(context(SESSION, "screen"))
     first = (dict(setups.by_session), dict(setups.bases))
-    await _screen(town, setups)(context(SESSION, "screen"))
+    await _screen(sample, setups)(context(SESSION, "screen"))
     assert (setups.by_session, setups.bases) == first
 
 
@@ -73,30 +73,30 @@ async def test_what_is_reported_goes_into_the_record_with_the_time_and_the_bars(
 ) -> None:
     """Here every symbol counts as reported: the market of this test has no base."""
     monkeypatch.setattr(record, "is_reported", lambda _: True)
-    town, setups = await _collected(), FakeSetupStore()
-    await _screen(town, setups)(context(SESSION, "screen"))
-    assert sorted(setup.symbol for setup in setups.reported) == sorted(town.panels.panel.symbols)
+    sample, setups = await _collected(), FakeSetupStore()
+    await _screen(sample, setups)(context(SESSION, "screen"))
+    assert sorted(setup.symbol for setup in setups.reported) == sorted(sample.panels.panel.symbols)
     reported = setups.reported[0]
-    assert (reported.session, reported.recorded_at, reported.provisional) == (SESSION, town.clock.at, False)
+    assert (reported.session, reported.recorded_at, reported.provisional) == (SESSION, sample.clock.at, False)
     assert (reported.program, reported.settings) == (__version__, record.settings_version(Thresholds()))
-    panel = town.panels.panel
+    panel = sample.panels.panel
     assert reported.bars == record.BarsDigest.of(panel, panel.row_of(reported.symbol))
 
 
 async def test_without_bars_of_the_session_the_screen_fails_and_says_what_to_do() -> None:
-    town, setups = await _collected(), FakeSetupStore()
-    town.clock.at = NEXT_EVENING
-    result = await _screen(town, setups)(context(date(2025, 7, 1), "screen"))
+    sample, setups = await _collected(), FakeSetupStore()
+    sample.clock.at = NEXT_EVENING
+    result = await _screen(sample, setups)(context(date(2025, 7, 1), "screen"))
     assert result.outcome is Outcome.FAILED
     assert "if the exchange was closed, add 2025-07-01 to [schedule] extra_holidays" in result.reason
     assert not setups.by_session
 
 
 async def test_a_symbol_that_kills_its_worker_costs_only_itself() -> None:
-    town, setups, scores = await _collected(), FakeSetupStore(), FakeRiskStore()
-    town.workers.poisoned = frozenset({"NSE:S3"})
-    await _screen(town, setups)(context(SESSION, "screen"))
-    await _risk(town, scores)(context(SESSION, "risk"))
+    sample, setups, scores = await _collected(), FakeSetupStore(), FakeRiskStore()
+    sample.workers.poisoned = frozenset({"NSE:S3"})
+    await _screen(sample, setups)(context(SESSION, "screen"))
+    await _risk(sample, scores)(context(SESSION, "risk"))
     verdicts = {setup.symbol: setup.reason for setup in setups.by_session[SESSION]}
     reasons = {score.symbol: score.reason for score in scores.by_session[SESSION]}
     assert verdicts.pop("NSE:S3") == reasons.pop("NSE:S3") == "kills its worker"
@@ -106,10 +106,10 @@ async def test_a_symbol_that_kills_its_worker_costs_only_itself() -> None:
 
 async def test_the_running_session_is_swept_before_it_is_screened() -> None:
     """At noon the quotes of the day give provisional bars, and the verdicts say that they are."""
-    town, setups = await _collected(last=date(2025, 7, 1)), FakeSetupStore()
-    town.clock.at = SETTLED + timedelta(days=1) - timedelta(hours=4)
-    town.market.quoted_session = date(2025, 7, 1)
-    await _screen(town, setups)(context(date(2025, 7, 1), "screen"))
+    sample, setups = await _collected(last=date(2025, 7, 1)), FakeSetupStore()
+    sample.clock.at = SETTLED + timedelta(days=1) - timedelta(hours=4)
+    sample.market.quoted_session = date(2025, 7, 1)
+    await _screen(sample, setups)(context(date(2025, 7, 1), "screen"))
     verdicts = setups.by_session[date(2025, 7, 1)]
     assert {verdict.provisional for verdict in verdicts if verdict.reason is None} == {True}
 
@@ -119,47 +119,47 @@ async def test_the_volume_of_a_running_session_is_projected_to_its_close(
     hour: int, share: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At half past eleven a third of the day's volume is no quiet day; after the close all of it is there."""
-    town, setups = await _collected(last=date(2025, 7, 1)), FakeSetupStore()
-    town.clock.at = datetime(2025, 7, 1, hour, 0, tzinfo=UTC)
-    town.market.quoted_session = date(2025, 7, 1)
+    sample, setups = await _collected(last=date(2025, 7, 1)), FakeSetupStore()
+    sample.clock.at = datetime(2025, 7, 1, hour, 0, tzinfo=UTC)
+    sample.market.quoted_session = date(2025, 7, 1)
     if share == 1.0:
-        await town.collect()(context(date(2025, 7, 1)))
-    told: list[ScreenParams] = []
-    map_panel = town.workers.map_panel
+        await sample.collect()(context(date(2025, 7, 1)))
+    announced: list[ScreenParams] = []
+    map_panel = sample.workers.map_panel
 
     async def overheard(task: Any, panel: PanelReference, parameters: Any, **more: Any) -> Sequence[Any]:
-        told.append(parameters)
+        announced.append(parameters)
         return await map_panel(task, panel, parameters, **more)
 
-    monkeypatch.setattr(town.workers, "map_panel", overheard)
-    await _screen(town, setups)(context(date(2025, 7, 1), "screen"))
-    assert told[-1].elapsed_share == pytest.approx(share)
+    monkeypatch.setattr(sample.workers, "map_panel", overheard)
+    await _screen(sample, setups)(context(date(2025, 7, 1), "screen"))
+    assert announced[-1].elapsed_share == pytest.approx(share)
 
 
 async def test_nothing_is_screened_before_a_muhurat_session_opens() -> None:
     """At ten on a day whose only hour comes later there is nothing to judge, and nothing has gone wrong."""
-    town, setups = await _collected(), FakeSetupStore()
-    town.clock.at = datetime(2025, 10, 21, 4, 30, tzinfo=UTC)
-    result = await _screen(town, setups)(context(date(2025, 10, 21), "screen"))
+    sample, setups = await _collected(), FakeSetupStore()
+    sample.clock.at = datetime(2025, 10, 21, 4, 30, tzinfo=UTC)
+    result = await _screen(sample, setups)(context(date(2025, 10, 21), "screen"))
     assert (result.outcome, result.reason) == (Outcome.SKIPPED, "the session of 2025-10-21 opens at 13:45")
     assert not setups.by_session
 
 
 async def test_risk_is_scored_for_everybody_with_enough_history() -> None:
-    town, scores = await _collected(), FakeRiskStore()
-    result = await _risk(town, scores)(context(SESSION, "risk"))
-    assert result.counts == {"scored": len(town.panels.panel.symbols), "without_score": 0}
+    sample, scores = await _collected(), FakeRiskStore()
+    result = await _risk(sample, scores)(context(SESSION, "risk"))
+    assert result.counts == {"scored": len(sample.panels.panel.symbols), "without_score": 0}
 
 
 async def test_risk_without_enough_history_fails_with_the_reason() -> None:
-    town, scores = await _collected(sessions=40), FakeRiskStore()
-    result = await _risk(town, scores)(context(SESSION, "risk"))
+    sample, scores = await _collected(sessions=40), FakeRiskStore()
+    result = await _risk(sample, scores)(context(SESSION, "risk"))
     assert result.outcome is Outcome.FAILED
     assert "returns" in result.reason
     assert not scores.by_session
 
 
-class _Upkeep:
+class _Maintenance:
     analyzed = 0
     checked = 0
     damage: PermanentError | None = None
@@ -174,28 +174,28 @@ class _Upkeep:
 
 
 async def test_housekeeping_forgets_only_what_is_older_than_a_year_and_renews_statistics() -> None:
-    town, upkeep = await _collected(), _Upkeep()
-    runs, limit = FakeRunStore(town.clock), MORNING - RUN_RETENTION
+    sample, housekeeping = await _collected(), _Maintenance()
+    runs, limit = FakeRunStore(sample.clock), MORNING - RUN_RETENTION
     for age in (-1, 0, 1):
         due = limit - timedelta(days=age)
         await runs.record("risk", due, SESSION, Outcome.DONE, "", cause=RunCause.TICK)
-    result = await Housekeeping(runs, upkeep, town.clock)(context(SESSION, "housekeeping"))
+    result = await Housekeeping(runs, housekeeping, sample.clock)(context(SESSION, "housekeeping"))
     assert [run.scheduled_at for run in await runs.recent(9)] == [limit + timedelta(days=1), limit]
     assert timedelta(days=365) < RUN_RETENTION
-    assert upkeep.analyzed == 1
+    assert housekeeping.analyzed == 1
     assert result.counts == {"runs_forgotten": 1}
 
 
 async def test_housekeeping_reads_the_whole_store_on_sundays() -> None:
     """Damage ends the run with the sentence that names it."""
-    town, upkeep = await _collected(), _Upkeep()
-    work = Housekeeping(FakeRunStore(town.clock), upkeep, town.clock)
+    sample, housekeeping = await _collected(), _Maintenance()
+    work = Housekeeping(FakeRunStore(sample.clock), housekeeping, sample.clock)
     for day, checked in ((28, 0), (29, 1), (30, 1)):  # Saturday, Sunday, Monday
         run = context(SESSION, "housekeeping")
         run.scheduled_at = datetime(2025, 6, day, 13, 30, tzinfo=UTC)
         await work(run)
-        assert upkeep.checked == checked
-    upkeep.damage = PermanentError("the store is damaged (table bars): restore a backup")
+        assert housekeeping.checked == checked
+    housekeeping.damage = PermanentError("the store is damaged (table bars): restore a backup")
     run.scheduled_at = datetime(2025, 6, 29, 13, 30, tzinfo=UTC)
     with pytest.raises(PermanentError, match="table bars"):
         await work(run)
@@ -203,8 +203,8 @@ async def test_housekeeping_reads_the_whole_store_on_sundays() -> None:
 
 @pytest.mark.parametrize("job", ["screen", "risk"])
 async def test_an_empty_store_is_a_failure_with_a_reason_not_a_crash(job: str) -> None:
-    town = build_sample_market([])
-    work = _screen(town, FakeSetupStore()) if job == "screen" else _risk(town, FakeRiskStore())
+    sample = build_sample_market([])
+    work = _screen(sample, FakeSetupStore()) if job == "screen" else _risk(sample, FakeRiskStore())
     result = await work(context(SESSION, job))
     assert result.outcome is Outcome.FAILED
     assert result.reason

@@ -39,7 +39,7 @@ async def away() -> str:
     raise RetryableError("away")
 
 
-def test_an_index_list_tells_each_members_industry() -> None:
+def test_an_index_list_states_each_members_industry() -> None:
     assert list_industries(INDEX_LIST, "list.csv", NSE_EXCHANGE) == {
         "NSE:INFY": "Information Technology",
         "NSE:BAJAJ-AUTO": "Automobile and Auto Components",
@@ -48,7 +48,7 @@ def test_an_index_list_tells_each_members_industry() -> None:
         list_industries("Symbol\nINFY\n", "list.csv", NSE_EXCHANGE)
 
 
-async def test_member_lists_and_sector_lists_both_tell_and_the_market_is_overruled(tmp_path: Path) -> None:
+async def test_member_lists_and_sector_lists_both_state_and_the_market_is_overruled(tmp_path: Path) -> None:
     (tmp_path / "nifty.csv").write_text(INDEX_LIST, encoding="utf-8")
     (tmp_path / "plain.csv").write_text("Symbol\nSBIN\n", encoding="utf-8")
     (tmp_path / "mine.csv").write_text("Symbol,Industry\ninfy,Services\n", encoding="utf-8")
@@ -56,8 +56,8 @@ async def test_member_lists_and_sector_lists_both_tell_and_the_market_is_overrul
         tmp_path, settings=UniverseSettings(lists=("nifty.csv", "plain.csv"), sectors=("mine.csv",))
     )
     assert (await both.current())["NSE:INFY"] == "Services"
-    told = await sectors(tmp_path, published, UniverseSettings(lists=("nifty.csv",))).current()
-    assert (told["NSE:INFY"], told["NSE:SBIN"]) == ("Information Technology", "Banks")
+    reported = await sectors(tmp_path, published, UniverseSettings(lists=("nifty.csv",))).current()
+    assert (reported["NSE:INFY"], reported["NSE:SBIN"]) == ("Information Technology", "Banks")
     assert not await sectors(tmp_path).current()
 
 
@@ -78,7 +78,7 @@ async def test_the_day_s_list_brings_the_sectors_along(tmp_path: Path) -> None:
     assert [row.sector for row in store.rows] == ["Software", None, "Banks"]
 
 
-async def test_sectors_that_cannot_be_had_are_told_and_cost_nothing_else(tmp_path: Path) -> None:
+async def test_sectors_that_cannot_be_had_are_reported_and_cost_nothing_else(tmp_path: Path) -> None:
     for broken in (
         sectors(tmp_path, away),
         sectors(tmp_path, settings=UniverseSettings(sectors=("none.csv",))),

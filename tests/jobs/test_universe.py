@@ -81,7 +81,7 @@ async def test_lists_lie_beside_the_configuration(tmp_path: Path) -> None:
     assert names((await universe.current()).shares) == ["NSE:INFY"]
 
 
-async def test_a_missing_list_is_told_with_its_path(tmp_path: Path) -> None:
+async def test_a_missing_list_is_shown_with_its_path(tmp_path: Path) -> None:
     universe = Universe(
         UniverseSettings(lists=("none.csv",)), FakeInstrumentStore(Fate()), tmp_path, NSE_EXCHANGE
     )
@@ -160,12 +160,14 @@ async def test_a_renamed_symbol_is_renamed_in_the_panel_at_once(
     store: type[FakeInstrumentStore], *, refreshed: bool
 ) -> None:
     """A screen that is made up for in the morning would else tell verdicts on a symbol that nobody knows."""
-    town = build_sample_market([history("NSE:A")])
-    await town.collect()(context(SESSION))
-    before = await town.panels.current()
+    sample = build_sample_market([history("NSE:A")])
+    await sample.collect()(context(SESSION))
+    before = await sample.panels.current()
     market = FakeMarket(Fate(), {}, list(LISTED))
-    await SyncInstruments(market, store(Fate(), list(STORED)), panels=town.universe_panels)(context(SESSION))
-    assert (await town.panels.current() != before) is refreshed
+    await SyncInstruments(market, store(Fate(), list(STORED)), panels=sample.universe_panels)(
+        context(SESSION)
+    )
+    assert (await sample.panels.current() != before) is refreshed
 
 
 def stored(instrument: Instrument, previous_series: str | None = None) -> StoredInstrument:
@@ -202,13 +204,13 @@ def test_shares_of_small_enterprises_take_part_only_when_asked() -> None:
 
 
 async def test_a_move_between_series_is_named_in_the_run() -> None:
-    town = build_sample_market([history("NSE:A")])
+    sample = build_sample_market([history("NSE:A")])
     changes = InstrumentChanges(renamed=(("NSE:B", "NSE:B-BE"), ("NSE:OLD", "NSE:NEW")))
 
     class MovingStore(FakeInstrumentStore):
         async def merge(self, listed: Sequence[Instrument], as_of: date) -> InstrumentChanges:
             return changes
 
-    town.market.listed = [Instrument("NSE:A", 1), Instrument("NSE:B-BE", 2, series="BE")]
-    result = await SyncInstruments(town.market, MovingStore(Fate()))(context(SESSION))
+    sample.market.listed = [Instrument("NSE:A", 1), Instrument("NSE:B-BE", 2, series="BE")]
+    result = await SyncInstruments(sample.market, MovingStore(Fate()))(context(SESSION))
     assert result.reason == "moved to another series: NSE:B to BE"

@@ -117,11 +117,11 @@ async def at_work(**parts: Any) -> AsyncIterator[Post]:
             await asyncio.gather(post.run, return_exceptions=True)
 
 
-async def test_a_breakout_is_kept_then_told_as_provisional_and_urgent() -> None:
+async def test_a_breakout_is_stored_then_reported_as_provisional_and_urgent() -> None:
     async with at_work() as post:
         await post.until_following()
         assert post.feed.followed == [AAA]
-        post.feed.tell(("NSE:AAA", 100.5, 800))
+        post.feed.report(("NSE:AAA", 100.5, 800))
         await until(lambda: bool(post.notifier.published))
         (seen,), (alert,) = post.store.kept, post.notifier.published.values()
         assert (seen.kind, seen.session) == (EventKind.BREAKOUT, TODAY)
@@ -160,20 +160,20 @@ async def test_a_session_that_is_over_is_not_watched() -> None:
 
 async def test_nothing_is_lost_to_a_store_that_is_away() -> None:
     """Tried until it is kept; told only then, in order."""
-    troubles: list[Any] = [RetryableError("the store is away")] * 3
-    async with at_work(store=watch_store(troubles=troubles)) as post:
+    problems: list[Any] = [RetryableError("the store is away")] * 3
+    async with at_work(store=watch_store(problems=problems)) as post:
         await post.until_following()
-        post.feed.tell(("NSE:AAA", 100.5, 100))
-        post.feed.tell(("NSE:AAA", 100.5, 900))
+        post.feed.report(("NSE:AAA", 100.5, 100))
+        post.feed.report(("NSE:AAA", 100.5, 900))
         await until(lambda: len(post.notifier.published) == 2)
         assert [event.kind.value for event in post.store.kept] == ["breakout_unconfirmed", "breakout"]
         assert post.notifier.kinds == ["breakout_unconfirmed", "breakout"]
 
 
-async def test_what_was_kept_but_not_told_is_told_after_a_restart() -> None:
+async def test_what_was_stored_but_not_reported_is_reported_after_a_restart() -> None:
     async with at_work() as post:
         await post.until_following()
-        post.feed.tell(("NSE:AAA", 100.5, 800))
+        post.feed.report(("NSE:AAA", 100.5, 800))
         await until(lambda: bool(post.notifier.published))
     async with at_work(store=post.store) as again:
         await until(lambda: again.notifier.kinds == ["breakout"])
@@ -181,10 +181,10 @@ async def test_what_was_kept_but_not_told_is_told_after_a_restart() -> None:
         assert again.notifier.published.keys() == post.notifier.published.keys()
 
 
-async def test_recorded_kinds_that_nobody_is_told_of() -> None:
+async def test_recorded_kinds_that_are_not_reported() -> None:
     async with at_work() as post:
         await post.until_following()
-        post.feed.tell(("NSE:AAA", 106.0, 800))
+        post.feed.report(("NSE:AAA", 106.0, 800))
         await until(lambda: len(post.store.kept) == 2)
         assert [event.kind for event in post.store.kept] == [EventKind.BREAKOUT, EventKind.EXTENDED]
         assert post.notifier.kinds == ["breakout"]
@@ -213,17 +213,17 @@ async def test_a_market_without_a_feed_is_asked_for_quotes() -> None:
         assert post.watch.status().source == "quotes"
 
 
-@pytest.mark.parametrize("trouble", [NeedsLoginError("log in"), RetryableError("busy"), PermanentError("no")])
-async def test_quotes_that_do_not_come_are_asked_again(trouble: Exception) -> None:
+@pytest.mark.parametrize("problem", [NeedsLoginError("log in"), RetryableError("busy"), PermanentError("no")])
+async def test_quotes_that_do_not_come_are_asked_again(problem: Exception) -> None:
     async with at_work(feed=FakeFeed(FeedState.CONNECTING)) as post:
-        post.quotes.trouble = cast("Any", trouble)
+        post.quotes.problem = cast("Any", problem)
         await until(lambda: post.quotes.requested > 2)
-        post.quotes.trouble = None
+        post.quotes.problem = None
         post.quotes.price = 101.0
         await until(lambda: bool(post.notifier.published))
 
 
-async def test_before_the_open_nobody_is_asked() -> None:
+async def test_before_the_open_no_request_is_sent() -> None:
     async with at_work(
         clock=FakeClock(OPENS - timedelta(minutes=5)), feed=FakeFeed(FeedState.CONNECTING)
     ) as post:
@@ -232,10 +232,10 @@ async def test_before_the_open_nobody_is_asked() -> None:
         assert post.quotes.requested == 0
 
 
-async def test_heavy_work_changes_nothing_unless_the_owner_wants_it() -> None:
+async def test_heavy_work_changes_nothing_unless_the_user_wants_it() -> None:
     async with at_work(heavy="screen") as post:
         await post.until_following()
-        post.feed.tell(("NSE:AAA", 100.5, 800))
+        post.feed.report(("NSE:AAA", 100.5, 800))
         await until(lambda: bool(post.notifier.published))
         assert post.runs.recorded == []
 
@@ -245,14 +245,14 @@ async def test_a_skip_during_heavy_work_is_recorded_once_and_ends_with_it() -> N
     async with at_work(heavy="screen", settings=settings) as post:
         await until(lambda: len(post.runs.recorded) == 1)
         await post.until_following()
-        post.feed.tell(("NSE:AAA", 100.5, 800))
+        post.feed.report(("NSE:AAA", 100.5, 800))
         assert post.watch.status().skipped_because == "the heavy job screen is running"
         await asyncio.sleep(0.05)
         assert (post.store.kept, len(post.runs.recorded)) == ([], 1)
         assert post.runs.recorded[0] == ("watch", Outcome.SKIPPED, "the heavy job screen is running")
         post.heavy = None
         await until(lambda: post.watch.status().skipped_because is None)
-        post.feed.tell(("NSE:AAA", 100.6, 800))
+        post.feed.report(("NSE:AAA", 100.6, 800))
         await until(lambda: bool(post.notifier.published))
         assert (await post.to_the_close()).counts["skips"] == 1
 
@@ -280,7 +280,7 @@ async def test_other_thresholds_hold_from_the_next_look_on() -> None:
                 and post.watch._active_session.tracker._rules.volume_ratio == 9.0
             )
         )
-        post.feed.tell(("NSE:AAA", 100.5, 800))
+        post.feed.report(("NSE:AAA", 100.5, 800))
         await until(lambda: post.notifier.kinds == ["breakout_unconfirmed"])
 
 
@@ -312,7 +312,7 @@ async def test_a_curve_is_learned_kept_and_used() -> None:
         (stored,) = post.store.stored_curves
         assert (stored.symbol, stored.learned_on, stored.sessions) == ("NSE:AAA", TODAY, 40)
         await until(lambda: post.watch.curves.of("NSE:AAA", 375).share_at(0.5) > 0.85)
-        post.feed.tell(("NSE:AAA", 100.5, 800))
+        post.feed.report(("NSE:AAA", 100.5, 800))
         await until(lambda: post.notifier.kinds == ["breakout_unconfirmed"])
         assert post.quotes.minute_requests == ["NSE:AAA"]
 

@@ -26,7 +26,7 @@ def test_those_within_reach_best_score_first_then_those_that_broke_out() -> None
     assert chosen(broke, near, better, far) == (["NSE:CCC", "NSE:BBB", "NSE:AAA"], 1)
 
 
-def test_no_more_than_the_owner_wants() -> None:
+def test_no_more_than_the_user_wants() -> None:
     bases = [base_of(verdict(f"NSE:N{number}", score=float(number))) for number in range(9)]
     settings = WatchSettings(max_candidates=2)
     assert chosen(*bases, settings=settings) == (["NSE:N8", "NSE:N7"], 7)

@@ -26,8 +26,8 @@ from vcpd.jobs.watch_tracker import CandidateTracker, WatchHours
 BEFORE = OPENS - timedelta(hours=20)
 
 
-def kinds(board: CandidateTracker, *told: tuple[str, float, float]) -> list[EventKind]:
-    return [event.kind for event in board.update(prices(*told), NOON)]
+def kinds(board: CandidateTracker, *reported: tuple[str, float, float]) -> list[EventKind]:
+    return [event.kind for event in board.update(prices(*reported), NOON)]
 
 
 def test_a_breakout_with_volume_on_course_is_seen_with_its_numbers() -> None:
@@ -70,7 +70,7 @@ def test_prices_of_another_day_are_not_seen() -> None:
     assert kinds(board, ("NSE:AAA", 101.0, 10)) == [EventKind.BREAKOUT_UNCONFIRMED]
 
 
-def test_a_market_that_tells_no_instant_is_believed() -> None:
+def test_a_market_that_states_no_instant_is_believed() -> None:
     board = board_of(candidate())
     assert len(board.update(prices(("NSE:AAA", 101.0, 900), traded_at=None), NOON)) == 1
 
@@ -113,9 +113,9 @@ def test_what_was_seen_before_a_restart_is_shown_and_not_seen_again() -> None:
 
 
 def test_what_is_not_followed_is_not_seen() -> None:
-    nobody = np.full(2, np.datetime64("NaT", "s"))
+    no_instrument = np.full(2, np.datetime64("NaT", "s"))
     ones = np.ones(2)
-    strangers = LivePrices(np.array([1, 9_999]), np.full(2, 500.0), ones, ones, nobody)
+    strangers = LivePrices(np.array([1, 9_999]), np.full(2, 500.0), ones, ones, no_instrument)
     assert board_of(candidate()).update(strangers, NOON) == []
     assert board_of().update(strangers, NOON) == []
 

@@ -89,15 +89,15 @@ def board_of(
 
 
 def prices(
-    *told: tuple[str, float, float], traded_at: datetime | None = NOON, previous_close: float = 97.0
+    *announced: tuple[str, float, float], traded_at: datetime | None = NOON, previous_close: float = 97.0
 ) -> LivePrices:
     """What the market tells at once: (symbol, price, volume) each."""
     at = "NaT" if traded_at is None else traded_at.astimezone(UTC).replace(tzinfo=None, microsecond=0)
-    count = len(told)
+    count = len(announced)
     return LivePrices(
-        tokens=np.array([TOKENS[symbol] for symbol, _, _ in told], np.int64),
-        last_price=np.array([price for _, price, _ in told], np.float64),
-        volume=np.array([volume for _, _, volume in told], np.float64),
+        tokens=np.array([TOKENS[symbol] for symbol, _, _ in announced], np.int64),
+        last_price=np.array([price for _, price, _ in announced], np.float64),
+        volume=np.array([volume for _, _, volume in announced], np.float64),
         previous_close=np.full(count, previous_close),
         traded_at=np.full(count, np.datetime64(at, "s")),
     )
@@ -128,9 +128,9 @@ class FakeFeed:
     def status(self) -> FeedStatus:
         return FeedStatus(state=self.state)
 
-    def tell(self, *told: tuple[str, float, float], traded_at: datetime | None = NOON) -> None:
+    def report(self, *announced: tuple[str, float, float], traded_at: datetime | None = NOON) -> None:
         assert self.deliver is not None
-        self.deliver(prices(*told, traded_at=traded_at))
+        self.deliver(prices(*announced, traded_at=traded_at))
 
 
 @dataclass
@@ -163,14 +163,14 @@ class FakeQuotes:
     price: float = 97.0
     volume: float = 400.0
     requested: int = 0
-    trouble: VcpdError | None = None
+    problem: VcpdError | None = None
     minutes: MinuteVolumes | VcpdError | None = None
     minute_requests: list[str] = field(default_factory=list)
 
     async def quotes(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
         self.requested += 1
-        if self.trouble is not None:
-            raise self.trouble
+        if self.problem is not None:
+            raise self.problem
         at = NOON.astimezone(NSE.zone).strftime("%Y-%m-%d %H:%M:%S")
         return {
             symbol: Quote(symbol, TOKENS[symbol], at, self.price, 97.0, 99.0, 96.0, 97.0, self.volume)

@@ -129,7 +129,7 @@ async def running(default: Reply) -> AsyncIterator[Exchange]:
 
 
 @dataclass
-class Door:
+class MarketClient:
     """Everything a client is made of, for tests to look at."""
 
     client: KiteClient
@@ -158,7 +158,7 @@ def settings_for(root: str, **changes: object) -> KiteSettings:
 
 
 @asynccontextmanager
-async def door_to(
+async def client_for(
     exchange: Exchange,
     folder: Path,
     *,
@@ -166,7 +166,7 @@ async def door_to(
     logged_in: bool = True,
     automatic: Callable[[aiohttp.ClientSession], AutomaticLogin] | None = None,
     **changes: object,
-) -> AsyncIterator[Door]:
+) -> AsyncIterator[MarketClient]:
     """A client at the exchange's door, logged in unless told otherwise."""
     clock = FakeClock(datetime(2025, 6, 30, 10, 0, tzinfo=UTC))
     settings = settings_for(exchange.root, **changes)
@@ -187,4 +187,6 @@ async def door_to(
             exchange.script.appendleft(success({"access_token": ACCESS_TOKEN, "user_id": "AB1234"}))
             await session.exchange_request_token(Secret("request"))
             exchange.requested.clear()
-        yield Door(KiteClient(transport, session, NSE_EXCHANGE), session, transport, paces, clock, file)
+        yield MarketClient(
+            KiteClient(transport, session, NSE_EXCHANGE), session, transport, paces, clock, file
+        )

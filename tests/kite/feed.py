@@ -63,11 +63,11 @@ class Feed:
 
     status: int = 101
     clients: list[Client] = field(default_factory=list)
-    knocks: int = 0
+    attempts: int = 0
     root: str = ""
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        self.knocks += 1
+        self.attempts += 1
         if self.status != 101:
             return web.Response(status=self.status)
         socket = web.WebSocketResponse(autoping=True)

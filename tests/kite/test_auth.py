@@ -18,9 +18,9 @@ from tests.kite.exchange import (
     ACCESS_TOKEN,
     API_KEY,
     API_SECRET,
-    Door,
     Exchange,
-    door_to,
+    MarketClient,
+    client_for,
     refusal,
     running,
     success,
@@ -48,8 +48,8 @@ async def exchange() -> AsyncIterator[Exchange]:
 
 
 @pytest.fixture
-async def door(exchange: Exchange, tmp_path: Path) -> AsyncIterator[Door]:
-    async with door_to(exchange, tmp_path, logged_in=False) as found:
+async def market_client(exchange: Exchange, tmp_path: Path) -> AsyncIterator[MarketClient]:
+    async with client_for(exchange, tmp_path, logged_in=False) as found:
         yield found
 
 
@@ -58,59 +58,71 @@ def _state_in(url: str) -> str:
     return parse_qs(query["redirect_params"][0])["state"][0]
 
 
-def _same_file(door: Door) -> KiteSession:
+def _same_file(market_client: MarketClient) -> KiteSession:
     credentials = KiteCredentials(API_KEY, Secret(API_SECRET), "http://127.0.0.1/login")
-    return KiteSession(door.transport, credentials, door.clock, TokenFile(door.file.path), NSE_EXCHANGE)
+    return KiteSession(
+        market_client.transport,
+        credentials,
+        market_client.clock,
+        TokenFile(market_client.file.path),
+        NSE_EXCHANGE,
+    )
 
 
-async def test_without_a_token_nothing_is_sent(exchange: Exchange, door: Door) -> None:
+async def test_without_a_token_nothing_is_sent(exchange: Exchange, market_client: MarketClient) -> None:
     """The first state: a login is due, and whoever asks hears it without a request."""
-    assert door.session.status().state is KiteLoginState.NO_TOKEN
+    assert market_client.session.status().state is KiteLoginState.NO_TOKEN
     with pytest.raises(NeedsLoginError, match="no login yet"):
-        await door.client.profile()
+        await market_client.client.profile()
     assert exchange.requested == []
 
 
-async def test_a_login_sends_the_checksum_and_never_the_secret(exchange: Exchange, door: Door) -> None:
+async def test_a_login_sends_the_checksum_and_never_the_secret(
+    exchange: Exchange, market_client: MarketClient
+) -> None:
     """checksum = SHA-256 of key, request token and secret."""
-    await door.session.complete_login(Secret("reqtoken"), _state_in(door.session.login_url()))
+    await market_client.session.complete_login(
+        Secret("reqtoken"), _state_in(market_client.session.login_url())
+    )
     (asked,) = exchange.requested
     expected = hashlib.sha256(f"{API_KEY}reqtoken{API_SECRET}".encode()).hexdigest()
     assert asked.form == {"api_key": API_KEY, "request_token": "reqtoken", "checksum": expected}
     assert "Authorization" not in asked.headers
-    assert door.session.status().state is KiteLoginState.VALID
-    assert door.session.status().user_id == "AB1234"
+    assert market_client.session.status().state is KiteLoginState.VALID
+    assert market_client.session.status().user_id == "AB1234"
 
 
 async def test_only_our_own_state_value_completes_a_login_and_only_once(
-    exchange: Exchange, door: Door
+    exchange: Exchange, market_client: MarketClient
 ) -> None:
     """A forged, missing, used or old state value is refused before anything is sent."""
-    state = _state_in(door.session.login_url())
+    state = _state_in(market_client.session.login_url())
     for forged in ("", "x", state[:-1], "ü"):
         with pytest.raises(PermanentError, match="not started here"):
-            await door.session.complete_login(Secret("reqtoken"), forged)
-    await door.session.complete_login(Secret("reqtoken"), state)
+            await market_client.session.complete_login(Secret("reqtoken"), forged)
+    await market_client.session.complete_login(Secret("reqtoken"), state)
     with pytest.raises(PermanentError, match="not started here"):
-        await door.session.complete_login(Secret("reqtoken"), state)
-    old = _state_in(door.session.login_url())
-    door.clock.at += timedelta(minutes=16)
+        await market_client.session.complete_login(Secret("reqtoken"), state)
+    old = _state_in(market_client.session.login_url())
+    market_client.clock.at += timedelta(minutes=16)
     with pytest.raises(PermanentError, match="too long ago"):
-        await door.session.complete_login(Secret("reqtoken"), old)
+        await market_client.session.complete_login(Secret("reqtoken"), old)
     assert len(exchange.requested) == 1
 
 
-async def test_a_refused_request_token_asks_for_another_login(exchange: Exchange, door: Door) -> None:
+async def test_a_refused_request_token_asks_for_another_login(
+    exchange: Exchange, market_client: MarketClient
+) -> None:
     """A request token is tried once; its refusal leaves the state as it was."""
     exchange.default = refusal(403, "TokenException", "Token is invalid or has expired.")
     with pytest.raises(NeedsLoginError):
-        await door.session.exchange_request_token(Secret("used"))
+        await market_client.session.exchange_request_token(Secret("used"))
     assert len(exchange.requested) == 1
-    assert door.session.status().state is KiteLoginState.NO_TOKEN
+    assert market_client.session.status().state is KiteLoginState.NO_TOKEN
 
 
 async def test_a_market_that_repeats_what_it_was_sent_does_not_get_it_into_an_error(
-    exchange: Exchange, door: Door
+    exchange: Exchange, market_client: MarketClient
 ) -> None:
     """Request token and checksum are as secret as the rest."""
 
@@ -120,20 +132,20 @@ async def test_a_market_that_repeats_what_it_was_sent_does_not_get_it_into_an_er
 
     exchange.default = echo
     with pytest.raises(PermanentError) as caught:
-        await door.session.exchange_request_token(Secret("reqtoken"))
+        await market_client.session.exchange_request_token(Secret("reqtoken"))
     assert "InputException: *** ***" in str(caught.value)
 
 
-async def test_the_session_ends_at_six_in_india(exchange: Exchange, door: Door) -> None:
+async def test_the_session_ends_at_six_in_india(exchange: Exchange, market_client: MarketClient) -> None:
     """Valid to the last second before 06:00 IST, then expired, and nothing is sent."""
-    await door.session.exchange_request_token(Secret("reqtoken"))
+    await market_client.session.exchange_request_token(Secret("reqtoken"))
     exchange.requested.clear()
-    door.clock.at = datetime(2025, 7, 1, 0, 29, 59, tzinfo=UTC)
-    assert not door.session.status().login_due
-    door.clock.at += timedelta(seconds=1)
-    assert door.session.status().state is KiteLoginState.EXPIRED
+    market_client.clock.at = datetime(2025, 7, 1, 0, 29, 59, tzinfo=UTC)
+    assert not market_client.session.status().login_due
+    market_client.clock.at += timedelta(seconds=1)
+    assert market_client.session.status().state is KiteLoginState.EXPIRED
     with pytest.raises(NeedsLoginError, match="06:00"):
-        await door.client.profile()
+        await market_client.client.profile()
     assert exchange.requested == []
 
 
@@ -153,52 +165,56 @@ def test_a_token_dies_at_the_next_six_in_the_morning(login_at: str, dies_at: str
     )
 
 
-async def test_a_403_denies_the_token_until_the_next_login(exchange: Exchange, door: Door) -> None:
+async def test_a_403_denies_the_token_until_the_next_login(
+    exchange: Exchange, market_client: MarketClient
+) -> None:
     """Denied is a state of its own, and a new login ends it."""
-    await door.session.exchange_request_token(Secret("reqtoken"))
+    await market_client.session.exchange_request_token(Secret("reqtoken"))
     exchange.script.append(refusal(403, "TokenException"))
     with pytest.raises(NeedsLoginError):
-        await door.client.profile()
-    assert door.session.status().state is KiteLoginState.DENIED
-    assert "logged in elsewhere" in door.session.status().reason
-    await door.session.exchange_request_token(Secret("another"))
-    assert door.session.status().state is KiteLoginState.VALID
+        await market_client.client.profile()
+    assert market_client.session.status().state is KiteLoginState.DENIED
+    assert "logged in elsewhere" in market_client.session.status().reason
+    await market_client.session.exchange_request_token(Secret("another"))
+    assert market_client.session.status().state is KiteLoginState.VALID
 
 
-async def test_a_late_refusal_of_an_old_token_does_not_end_the_new_session(door: Door) -> None:
+async def test_a_late_refusal_of_an_old_token_does_not_end_the_new_session(
+    market_client: MarketClient,
+) -> None:
     """Only the token that was sent is denied."""
-    await door.session.exchange_request_token(Secret("one"))
-    entry = await door.session.authorize()
+    await market_client.session.exchange_request_token(Secret("one"))
+    entry = await market_client.session.authorize()
     entry.headers()
-    await door.session.exchange_request_token(Secret("two"))
+    await market_client.session.exchange_request_token(Secret("two"))
     entry.mark_denied()
-    assert door.session.status().state is KiteLoginState.VALID
+    assert market_client.session.status().state is KiteLoginState.VALID
 
 
-async def test_the_token_is_kept_for_its_owner_alone_and_read_again(door: Door) -> None:
+async def test_the_token_is_kept_for_its_user_alone_and_read_again(market_client: MarketClient) -> None:
     """Mode 0600, no drafts left beside it, and the next process takes it up with its expiry."""
-    await door.session.exchange_request_token(Secret("reqtoken"))
-    assert stat.S_IMODE(door.file.path.stat().st_mode) == 0o600
-    assert os.listdir(door.file.path.parent) == [door.file.path.name]  # noqa: PTH208  # names, hidden ones too
-    again = _same_file(door)
+    await market_client.session.exchange_request_token(Secret("reqtoken"))
+    assert stat.S_IMODE(market_client.file.path.stat().st_mode) == 0o600
+    assert os.listdir(market_client.file.path.parent) == [market_client.file.path.name]  # noqa: PTH208  # names, hidden ones too
+    again = _same_file(market_client)
     assert again.token().access_token.reveal() == ACCESS_TOKEN
     assert again.status().expires_at == datetime(2025, 7, 1, 0, 30, tzinfo=UTC)
 
 
-async def test_a_login_in_another_process_is_taken_up(door: Door) -> None:
+async def test_a_login_in_another_process_is_taken_up(market_client: MarketClient) -> None:
     """The daemon waits for a login; the command line does it; the next question finds it."""
-    waiting = _same_file(door)
+    waiting = _same_file(market_client)
     assert waiting.status().login_due
-    await door.session.exchange_request_token(Secret("reqtoken"))
+    await market_client.session.exchange_request_token(Secret("reqtoken"))
     assert not waiting.status().login_due
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o644])
-async def test_a_token_that_others_may_read_is_refused(mode: int, door: Door) -> None:
+async def test_a_token_that_others_may_read_is_refused(mode: int, market_client: MarketClient) -> None:
     """Group or world may not even read; the state says so."""
-    await door.session.exchange_request_token(Secret("reqtoken"))
-    door.file.path.chmod(mode)
-    status = _same_file(door).status()
+    await market_client.session.exchange_request_token(Secret("reqtoken"))
+    market_client.file.path.chmod(mode)
+    status = _same_file(market_client).status()
     assert status.state is KiteLoginState.NO_TOKEN
     assert "others may read" in status.reason
 
@@ -216,45 +232,49 @@ async def test_any_other_content_is_no_token(
         TokenFile(path).read()
 
 
-async def test_a_link_in_the_place_of_the_token_is_not_followed(door: Door, tmp_path: Path) -> None:
+async def test_a_link_in_the_place_of_the_token_is_not_followed(
+    market_client: MarketClient, tmp_path: Path
+) -> None:
     """The file must be the file itself."""
-    await door.session.exchange_request_token(Secret("reqtoken"))
+    await market_client.session.exchange_request_token(Secret("reqtoken"))
     link = tmp_path / "link.json"
-    link.symlink_to(door.file.path)
+    link.symlink_to(market_client.file.path)
     with pytest.raises(PermanentError, match="cannot be read"):
         TokenFile(link).read()
 
 
-async def test_another_apps_token_is_not_used(door: Door) -> None:
+async def test_another_apps_token_is_not_used(market_client: MarketClient) -> None:
     """A changed api_key means a new login."""
-    await door.session.exchange_request_token(Secret("reqtoken"))
+    await market_client.session.exchange_request_token(Secret("reqtoken"))
     other = KiteSession(
-        door.transport,
+        market_client.transport,
         KiteCredentials("otherkey", Secret("s"), "http://x"),
-        door.clock,
-        TokenFile(door.file.path),
+        market_client.clock,
+        TokenFile(market_client.file.path),
         NSE_EXCHANGE,
     )
     assert other.status().state is KiteLoginState.NO_TOKEN
 
 
-async def test_a_full_disk_does_not_lose_the_login(door: Door, tmp_path: Path) -> None:
+async def test_a_full_disk_does_not_lose_the_login(market_client: MarketClient, tmp_path: Path) -> None:
     """The file cannot be written: said, and the session of this process is valid."""
     blocker = tmp_path / "blocker"
     blocker.write_text("a file where a folder should be")
-    door.session._file = TokenFile(blocker / "token.json")
+    market_client.session._file = TokenFile(blocker / "token.json")
     with pytest.raises(UnavailableError, match="cannot write"):
-        await door.session.exchange_request_token(Secret("reqtoken"))
-    assert not door.session.status().login_due
+        await market_client.session.exchange_request_token(Secret("reqtoken"))
+    assert not market_client.session.status().login_due
 
 
-async def test_missing_credentials_are_said_before_anything_is_sent(exchange: Exchange, door: Door) -> None:
+async def test_missing_credentials_are_said_before_anything_is_sent(
+    exchange: Exchange, market_client: MarketClient
+) -> None:
     """Without key or secret the answer is what to set."""
     session = KiteSession(
-        door.transport,
+        market_client.transport,
         KiteCredentials("", Secret(""), "http://x"),
-        door.clock,
-        TokenFile(door.file.path),
+        market_client.clock,
+        TokenFile(market_client.file.path),
         NSE_EXCHANGE,
     )
     with pytest.raises(PermanentError, match="VCPD_KITE_API_SECRET"):
@@ -319,8 +339,8 @@ async def test_the_sandbox_is_logged_in_to_without_a_person(
 ) -> None:
     """A redirect or a form: both end in a valid session, by the same exchange as a person's login."""
     page = LoginPage(exchange, form=form)
-    async with door_to(exchange, tmp_path, logged_in=False, automatic=SandboxLogin) as door:
-        assert (await door.client.profile()).user_id == "SB0001"
+    async with client_for(exchange, tmp_path, logged_in=False, automatic=SandboxLogin) as market_client:
+        assert (await market_client.client.profile()).user_id == "SB0001"
     assert page.logins == 1
 
 
@@ -329,13 +349,13 @@ async def test_a_session_that_ends_midway_is_renewed_on_the_sandbox(
 ) -> None:
     """A denied token and the end of the day each cost one login and no answer."""
     page = LoginPage(exchange)
-    async with door_to(exchange, tmp_path, logged_in=False, automatic=SandboxLogin) as door:
-        await door.client.profile()
+    async with client_for(exchange, tmp_path, logged_in=False, automatic=SandboxLogin) as market_client:
+        await market_client.client.profile()
         page.logins += 1  # the token given out is no longer the right one
-        assert (await door.client.profile()).user_id == "SB0001"
+        assert (await market_client.client.profile()).user_id == "SB0001"
         assert page.logins == 3
-        door.clock.at += timedelta(days=1)
-        assert (await door.client.profile()).user_id == "SB0001"
+        market_client.clock.at += timedelta(days=1)
+        assert (await market_client.client.profile()).user_id == "SB0001"
         assert page.logins == 4
 
 
@@ -343,9 +363,9 @@ async def test_a_sandbox_that_denies_every_token_is_not_stormed(exchange: Exchan
     """A few renewals a request at most."""
     page = LoginPage(exchange)
     page.profile = refusal(403, "TokenException")  # type: ignore[method-assign,assignment]
-    async with door_to(exchange, tmp_path, logged_in=False, automatic=SandboxLogin) as door:
+    async with client_for(exchange, tmp_path, logged_in=False, automatic=SandboxLogin) as market_client:
         with pytest.raises(NeedsLoginError):
-            await door.client.profile()
+            await market_client.client.profile()
     assert page.logins == 4
 
 
@@ -356,7 +376,7 @@ async def test_the_real_login_page_is_never_walked_through() -> None:
             await SandboxLogin(http)("https://kite.zerodha.com/connect/login?v=3&api_key=x")
 
 
-async def test_a_login_page_that_leads_nowhere_is_passing_trouble(exchange: Exchange) -> None:
+async def test_a_login_page_that_leads_nowhere_is_a_temporary_error(exchange: Exchange) -> None:
     """A page without a redirect, or one that fails, ends in an error to try again on."""
     async with aiohttp.ClientSession() as http:
         login = SandboxLogin(http)

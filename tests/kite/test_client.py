@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from tests.kite.exchange import (
     ACCESS_TOKEN,
     API_SECRET,
-    Door,
     Exchange,
+    MarketClient,
     Reply,
+    client_for,
     cut,
-    door_to,
     drip,
     raw,
     refusal,
@@ -59,14 +59,16 @@ async def exchange() -> AsyncIterator[Exchange]:
 
 
 @pytest.fixture
-async def door(exchange: Exchange, tmp_path: Path) -> AsyncIterator[Door]:
-    async with door_to(exchange, tmp_path) as found:
+async def market_client(exchange: Exchange, tmp_path: Path) -> AsyncIterator[MarketClient]:
+    async with client_for(exchange, tmp_path) as found:
         yield found
 
 
-async def test_a_request_carries_version_and_credentials(exchange: Exchange, door: Door) -> None:
+async def test_a_request_carries_version_and_credentials(
+    exchange: Exchange, market_client: MarketClient
+) -> None:
     """What the exchange demands of every request is there."""
-    await door.client.daily_bars(INFY, FIRST, LAST)
+    await market_client.client.daily_bars(INFY, FIRST, LAST)
     (asked,) = exchange.requested
     assert asked.headers["X-Kite-Version"] == "3"
     assert asked.headers["Authorization"] == f"token publickey:{ACCESS_TOKEN}"
@@ -74,16 +76,20 @@ async def test_a_request_carries_version_and_credentials(exchange: Exchange, doo
     assert asked.query == [("from", "2025-06-30 00:00:00"), ("to", "2025-06-30 23:59:59")]
 
 
-async def test_minutes_of_a_long_time_are_asked_within_one_span(exchange: Exchange, door: Door) -> None:
+async def test_minutes_of_a_long_time_are_asked_within_one_span(
+    exchange: Exchange, market_client: MarketClient
+) -> None:
     """Sixty dates, both ends included: from the first midnight to the last is no minute longer."""
-    await door.client.minute_volumes(INFY, date(2025, 1, 1), LAST)
+    await market_client.client.minute_volumes(INFY, date(2025, 1, 1), LAST)
     (asked,) = exchange.requested
     assert asked.query == [("from", "2025-05-02 00:00:00"), ("to", "2025-06-30 23:59:59")]
 
 
-async def test_a_long_history_is_asked_in_spans_and_comes_back_whole(exchange: Exchange, door: Door) -> None:
+async def test_a_long_history_is_asked_in_spans_and_comes_back_whole(
+    exchange: Exchange, market_client: MarketClient
+) -> None:
     """Two spans of at most 2,000 days give one series."""
-    bars = await door.client.daily_bars(INFY, date(2018, 1, 1), LAST)
+    bars = await market_client.client.daily_bars(INFY, date(2018, 1, 1), LAST)
     assert [query[0] for query in (asked.query for asked in exchange.requested)] == [
         ("from", "2018-01-01 00:00:00"),
         ("from", "2023-06-24 00:00:00"),
@@ -92,9 +98,9 @@ async def test_a_long_history_is_asked_in_spans_and_comes_back_whole(exchange: E
     assert len(bars) == 2
 
 
-async def test_no_days_is_no_request(exchange: Exchange, door: Door) -> None:
+async def test_no_days_is_no_request(exchange: Exchange, market_client: MarketClient) -> None:
     """A span that ends before it begins holds nothing."""
-    assert len(await door.client.daily_bars(INFY, LAST, FIRST - timedelta(days=1))) == 0
+    assert len(await market_client.client.daily_bars(INFY, LAST, FIRST - timedelta(days=1))) == 0
     assert exchange.requested == []
 
 
@@ -109,20 +115,22 @@ def test_spans_cover_every_day_once(first: date, length: int, days: int) -> None
     assert all(later[0] - earlier[1] == timedelta(days=1) for earlier, later in pairwise(spans))
 
 
-async def test_quotes_go_in_batches_of_five_hundred(exchange: Exchange, door: Door) -> None:
+async def test_quotes_go_in_batches_of_five_hundred(exchange: Exchange, market_client: MarketClient) -> None:
     """1,001 names make three requests; unknown names are absent, names not asked for are left out."""
     exchange.default = success({"NSE:S0": QUOTE, "NSE:OTHER": QUOTE, "NSE:S1": None})
-    quotes = await door.client.quotes([f"NSE:S{number}" for number in range(1001)])
+    quotes = await market_client.client.quotes([f"NSE:S{number}" for number in range(1001)])
     assert [len(asked.query) for asked in exchange.requested] == [500, 500, 1]
     assert set(quotes) == {"NSE:S0"}
     assert quotes["NSE:S0"].previous_close == 99.0
     assert quotes["NSE:S0"].at == "2025-06-30 15:29:59"
 
 
-async def test_symbols_with_an_ampersand_survive_the_way(exchange: Exchange, door: Door) -> None:
+async def test_symbols_with_an_ampersand_survive_the_way(
+    exchange: Exchange, market_client: MarketClient
+) -> None:
     """`M&M` is one name, not two parameters."""
     exchange.default = success({"NSE:M&M": QUOTE, "NSE:NIFTY 50": QUOTE})
-    assert set(await door.client.quotes(["NSE:M&M", "NSE:NIFTY 50"])) == {"NSE:M&M", "NSE:NIFTY 50"}
+    assert set(await market_client.client.quotes(["NSE:M&M", "NSE:NIFTY 50"])) == {"NSE:M&M", "NSE:NIFTY 50"}
     assert exchange.requested[0].query == [("i", "NSE:M&M"), ("i", "NSE:NIFTY 50")]
 
 
@@ -136,9 +144,9 @@ async def test_instruments_are_decoded_elsewhere(exchange: Exchange, tmp_path: P
         assert callable(function)
         return function(*arguments)
 
-    async with door_to(exchange, tmp_path) as door:
-        door.client._compute = compute
-        listed = await door.client.instruments()
+    async with client_for(exchange, tmp_path) as market_client:
+        market_client.client._compute = compute
+        listed = await market_client.client.instruments()
     assert [instrument.symbol for instrument in listed] == ["NSE:INFY"]
     assert used == [decode_instruments]  # a module-level function, as workers need it
 
@@ -171,12 +179,14 @@ def _requests(status: int) -> float:
 
 
 @pytest.mark.parametrize("fault", list(FAULTS))
-async def test_passing_trouble_is_tried_again(fault: str, exchange: Exchange, door: Door) -> None:
+async def test_a_temporary_error_is_tried_again(
+    fault: str, exchange: Exchange, market_client: MarketClient
+) -> None:
     """After each kind of trouble the next try brings the whole answer."""
-    door.limits._by_kind[RequestKind.HISTORICAL].slow_down = lambda pause_s: None  # type: ignore[method-assign]
+    market_client.limits._by_kind[RequestKind.HISTORICAL].slow_down = lambda pause_s: None  # type: ignore[method-assign]
     exchange.script.append(FAULTS[fault])
     retries = value("vcpd_request_retries_total")
-    bars = await door.client.daily_bars(INFY, FIRST, LAST)
+    bars = await market_client.client.daily_bars(INFY, FIRST, LAST)
     assert len(bars) == 1
     assert len(exchange.requested) == 2
     assert value("vcpd_request_retries_total") == retries + 1
@@ -185,9 +195,9 @@ async def test_passing_trouble_is_tried_again(fault: str, exchange: Exchange, do
 async def test_a_slow_drip_is_cut_off(exchange: Exchange, tmp_path: Path) -> None:
     """A body that trickles does not hold a request beyond its timeout."""
     exchange.script.append(drip)
-    async with door_to(exchange, tmp_path, timeout_s=0.3) as door:
+    async with client_for(exchange, tmp_path, timeout_s=0.3) as market_client:
         unanswered = _requests(0)
-        assert len(await door.client.daily_bars(INFY, FIRST, LAST)) == 1
+        assert len(await market_client.client.daily_bars(INFY, FIRST, LAST)) == 1
         assert _requests(0) == unanswered + 1
 
 
@@ -197,29 +207,29 @@ async def test_a_slow_drip_is_cut_off(exchange: Exchange, tmp_path: Path) -> Non
 async def test_an_endless_body_is_not_read(body: Reply, exchange: Exchange, tmp_path: Path) -> None:
     """More than the limit is refused, also when it comes compressed."""
     exchange.default = body
-    async with door_to(exchange, tmp_path, body_limit_mb=0.5, max_attempts=1) as door:
+    async with client_for(exchange, tmp_path, body_limit_mb=0.5, max_attempts=1) as market_client:
         with pytest.raises(RetryableError, match="larger than"):
-            await door.client.daily_bars(INFY, FIRST, LAST)
+            await market_client.client.daily_bars(INFY, FIRST, LAST)
 
 
-async def test_tries_end(exchange: Exchange, door: Door) -> None:
+async def test_tries_end(exchange: Exchange, market_client: MarketClient) -> None:
     """Trouble that stays is given up after the set number of tries."""
     exchange.default = FAULTS["unavailable"]
     unavailable, done = _requests(503), _requests(200)
     with pytest.raises(RetryableError, match="/instruments/historical: the market answered 503"):
-        await door.client.daily_bars(INFY, FIRST, LAST)
+        await market_client.client.daily_bars(INFY, FIRST, LAST)
     assert len(exchange.requested) == 4
     assert (_requests(503), _requests(200)) == (unavailable + 4, done)
 
 
-async def test_an_unreachable_exchange_is_passing_trouble(exchange: Exchange, tmp_path: Path) -> None:
+async def test_an_unreachable_exchange_is_a_temporary_error(exchange: Exchange, tmp_path: Path) -> None:
     """A refused connection is tried again, then said."""
-    async with door_to(exchange, tmp_path, max_attempts=2) as door:
-        door.transport._settings = door.transport._settings.__class__(
+    async with client_for(exchange, tmp_path, max_attempts=2) as market_client:
+        market_client.transport._settings = market_client.transport._settings.__class__(
             api_root="http://127.0.0.1:1", max_attempts=2, backoff_s=0.001
         )
         with pytest.raises(RetryableError, match="the connection failed"):
-            await door.client.daily_bars(INFY, FIRST, LAST)
+            await market_client.client.daily_bars(INFY, FIRST, LAST)
 
 
 @pytest.mark.parametrize(
@@ -231,29 +241,31 @@ async def test_an_unreachable_exchange_is_passing_trouble(exchange: Exchange, tm
     ],
 )
 async def test_what_fails_again_is_not_tried_again(
-    reply: Reply, advice: str, exchange: Exchange, door: Door
+    reply: Reply, advice: str, exchange: Exchange, market_client: MarketClient
 ) -> None:
     """A permission, an input or an address that is wrong is said once, with what to do."""
     exchange.default = reply
     with pytest.raises(PermanentError, match=advice):
-        await door.client.daily_bars(INFY, FIRST, LAST)
+        await market_client.client.daily_bars(INFY, FIRST, LAST)
     assert len(exchange.requested) == 1
-    assert not door.session.status().login_due
+    assert not market_client.session.status().login_due
 
 
-async def test_retry_after_is_honoured(exchange: Exchange, door: Door) -> None:
+async def test_retry_after_is_honoured(exchange: Exchange, market_client: MarketClient) -> None:
     """The next try does not come before the market asked for it."""
     exchange.script.append(refusal(503, "NetworkException", Retry_After="0.4"))
-    await door.client.daily_bars(INFY, FIRST, LAST)
+    await market_client.client.daily_bars(INFY, FIRST, LAST)
     first_s, second_s = exchange.arrivals_s()
     assert second_s - first_s >= 0.4
 
 
-async def test_a_very_long_retry_after_ends_the_request(exchange: Exchange, door: Door) -> None:
+async def test_a_very_long_retry_after_ends_the_request(
+    exchange: Exchange, market_client: MarketClient
+) -> None:
     """A market that is closed for an hour is not waited for here; the caller hears how long."""
     exchange.script.append(refusal(503, "NetworkException", Retry_After="3600"))
     with pytest.raises(RetryableError) as caught:
-        await door.client.daily_bars(INFY, FIRST, LAST)
+        await market_client.client.daily_bars(INFY, FIRST, LAST)
     assert caught.value.retry_after_s == 3600
     assert len(exchange.requested) == 1
 
@@ -262,32 +274,34 @@ async def test_429_slows_the_whole_class_and_no_other(exchange: Exchange, tmp_pa
     """After one 429 all candle requests pause together; quotes go on."""
     limits = LimitSettings(historical_per_s=50, quote_per_s=50, other_per_s=50, all_gets_per_s=100)
     exchange.script.append(success({"access_token": ACCESS_TOKEN}))
-    async with door_to(exchange, tmp_path, limits=limits) as door:
+    async with client_for(exchange, tmp_path, limits=limits) as market_client:
         exchange.script.clear()
         exchange.script.append(refusal(429, "NetworkException"))
         throttled = value("vcpd_limiter_slowed_total", limit="historical")
-        await asyncio.gather(*(door.client.daily_bars(INFY, FIRST, LAST) for _ in range(5)))
+        await asyncio.gather(*(market_client.client.daily_bars(INFY, FIRST, LAST) for _ in range(5)))
         later = [asked.at_s - exchange.requested[0].at_s for asked in exchange.requested]
         assert sum(1 for at_s in later if at_s < 0.9) <= 3  # those already under way
         assert value("vcpd_limiter_slowed_total", limit="historical") == throttled + 1
         exchange.default = success({})
         began = len(exchange.requested)
-        door.limits.slow_down(RequestKind.HISTORICAL, 60)
+        market_client.limits.slow_down(RequestKind.HISTORICAL, 60)
         async with asyncio.timeout(0.5):
-            await door.client.quotes(["NSE:INFY"])
+            await market_client.client.quotes(["NSE:INFY"])
         assert len(exchange.requested) == began + 1
 
 
-async def test_a_dead_token_is_one_refusal_and_no_storm(exchange: Exchange, door: Door) -> None:
+async def test_a_dead_token_is_one_refusal_and_no_storm(
+    exchange: Exchange, market_client: MarketClient
+) -> None:
     """After the first 403 nothing more is sent, by whoever; each caller hears that a login is due."""
     exchange.default = refusal(403, "TokenException", "Incorrect `api_key` or `access_token`.")
     with pytest.raises(NeedsLoginError):
-        await door.client.daily_bars(INFY, FIRST, LAST)
+        await market_client.client.daily_bars(INFY, FIRST, LAST)
     sent = len(exchange.requested)
     assert sent == 1
     for _ in range(20):
         with pytest.raises(NeedsLoginError, match="log in"):
-            await door.client.quotes(["NSE:INFY"])
+            await market_client.client.quotes(["NSE:INFY"])
     assert len(exchange.requested) == sent
 
 
@@ -297,14 +311,14 @@ async def test_requests_that_wait_when_the_token_dies_are_not_sent(
     """Of a queue of thirty, only those already under way reach the exchange."""
     limits = LimitSettings(historical_per_s=20, other_per_s=900, all_gets_per_s=900)
     exchange.default = refusal(403, "TokenException")
-    async with door_to(exchange, tmp_path, limits=limits) as door:
-        calls = (door.client.daily_bars(INFY, FIRST, LAST) for _ in range(30))
+    async with client_for(exchange, tmp_path, limits=limits) as market_client:
+        calls = (market_client.client.daily_bars(INFY, FIRST, LAST) for _ in range(30))
         outcomes = await asyncio.gather(*calls, return_exceptions=True)
     assert all(isinstance(outcome, NeedsLoginError) for outcome in outcomes)
     assert len(exchange.requested) <= 2
 
 
-async def test_secrets_are_in_no_error(exchange: Exchange, door: Door) -> None:
+async def test_secrets_are_in_no_error(exchange: Exchange, market_client: MarketClient) -> None:
     """A market that repeats our credentials in its message does not get them into ours."""
 
     async def echo(request: aiohttp.web.Request) -> aiohttp.web.StreamResponse:
@@ -313,20 +327,21 @@ async def test_secrets_are_in_no_error(exchange: Exchange, door: Door) -> None:
 
     exchange.default = echo
     with pytest.raises(PermanentError) as caught:
-        await door.client.profile()
+        await market_client.client.profile()
     assert ACCESS_TOKEN not in f"{caught.value!r} {caught.value} {caught.getrepr(showlocals=False)}"
     assert "***" in str(caught.value)
     assert caught.value.__cause__ is None
 
 
-async def test_nothing_shows_a_secret(door: Door) -> None:
+async def test_nothing_shows_a_secret(market_client: MarketClient) -> None:
     """The objects that hold credentials print without them."""
-    shown = f"{door.session!r} {vars(door.session)!r} {vars(door.transport)!r} {door.session.status()!r}"
+    session, transport = market_client.session, market_client.transport
+    shown = f"{session!r} {vars(session)!r} {vars(transport)!r} {session.status()!r}"
     assert ACCESS_TOKEN not in shown
     assert API_SECRET not in shown
 
 
-async def test_profile_says_whose_account_it_is(exchange: Exchange, door: Door) -> None:
+async def test_profile_says_whose_account_it_is(exchange: Exchange, market_client: MarketClient) -> None:
     """The cheapest call that needs a login."""
     exchange.default = success({"user_id": "AB1234", "user_name": "A B", "avatar_url": None})
-    assert (await door.client.profile()).user_id == "AB1234"
+    assert (await market_client.client.profile()).user_id == "AB1234"

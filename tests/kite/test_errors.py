@@ -41,7 +41,7 @@ def test_the_status_decides_before_the_type(status: int, error_type: str, kind: 
 
 @given(st.integers(300, 599), st.binary(max_size=80))
 @settings(max_examples=100, deadline=None)
-def test_an_answer_of_somebody_else_is_passing_trouble(status: int, body: bytes) -> None:
+def test_an_answer_of_somebody_else_is_a_temporary_error(status: int, body: bytes) -> None:
     """A proxy's page of any status says nothing about our login or our request."""
     assert type(error_for_response(status, body, "/quote", {})) is RetryableError
 

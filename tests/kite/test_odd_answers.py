@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from tests.kite.exchange import ACCESS_TOKEN, Door, Exchange, door_to, raw, refusal, running, success
+from tests.kite.exchange import (
+    ACCESS_TOKEN,
+    Exchange,
+    MarketClient,
+    client_for,
+    raw,
+    refusal,
+    running,
+    success,
+)
 from vcpd.core.errors import NeedsLoginError, PermanentError, RetryableError, VcpdError
 from vcpd.core.secrets import Secret
 from vcpd.domain.instruments import Instrument
@@ -34,8 +43,8 @@ async def exchange() -> AsyncIterator[Exchange]:
 
 
 @pytest.fixture
-async def door(exchange: Exchange, tmp_path: Path) -> AsyncIterator[Door]:
-    async with door_to(exchange, tmp_path) as found:
+async def market_client(exchange: Exchange, tmp_path: Path) -> AsyncIterator[MarketClient]:
+    async with client_for(exchange, tmp_path) as found:
         yield found
 
 
@@ -54,16 +63,16 @@ async def test_a_refusal_with_the_status_of_a_success_is_a_refusal(
     error_type: str,
     expected: type[VcpdError],
     exchange: Exchange,
-    door: Door,
+    market_client: MarketClient,
 ) -> None:
     """200 and an error envelope: what to do next is what the envelope says, not another try."""
     said = {"status": "error", "message": f"no {ACCESS_TOKEN}", "error_type": error_type, **data}
     exchange.default = raw(json.dumps(said).encode())
     with pytest.raises(expected) as caught:
-        await door.client.daily_bars(INFY, DAY, DAY)
+        await market_client.client.daily_bars(INFY, DAY, DAY)
     assert len(exchange.requested) == (4 if expected is RetryableError else 1)
     assert ACCESS_TOKEN not in str(caught.value)
-    denied = door.session.status().state is KiteLoginState.DENIED
+    denied = market_client.session.status().state is KiteLoginState.DENIED
     assert denied is (expected is NeedsLoginError)
 
 
@@ -82,22 +91,24 @@ def test_one_odd_quote_does_not_keep_the_others_away(odd: object) -> None:
     assert set(decode_quotes(body)) == {"NSE:INFY"}
 
 
-def test_quotes_of_which_none_can_be_read_are_passing_trouble() -> None:
+def test_quotes_of_which_none_can_be_read_are_a_temporary_error() -> None:
     """Then it is the answer that is broken."""
     body = json.dumps({"status": "success", "data": {"NSE:A": {}, "NSE:B": None}}).encode()
     with pytest.raises(RetryableError, match="NSE:A"):
         decode_quotes(body)
 
 
-async def test_a_login_in_the_middle_of_work_does_not_end_it(exchange: Exchange, door: Door) -> None:
+async def test_a_login_in_the_middle_of_work_does_not_end_it(
+    exchange: Exchange, market_client: MarketClient
+) -> None:
     """The owner logs in again: what went out with the old token is refused, and sent with the new one."""
 
     async def overtaken(request: web.Request) -> web.StreamResponse:
         exchange.script.appendleft(success({"access_token": "anothertoken", "user_id": "AB1234"}))
-        await door.session.exchange_request_token(Secret("again"))
+        await market_client.session.exchange_request_token(Secret("again"))
         return await refusal(403, "TokenException")(request)
 
     exchange.script.append(overtaken)
-    assert len(await door.client.daily_bars(INFY, DAY, DAY)) == 1
+    assert len(await market_client.client.daily_bars(INFY, DAY, DAY)) == 1
     sent = [asked.headers["Authorization"] for asked in exchange.requested if asked.method == "GET"]
     assert sent == [f"token publickey:{ACCESS_TOKEN}", "token publickey:anothertoken"]

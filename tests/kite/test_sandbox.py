@@ -85,7 +85,7 @@ async def _everything(client: KiteClient) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("automatic", [True, False])
-async def test_the_login_of_the_sandbox_needs_nobody(
+async def test_the_login_of_the_sandbox_needs_no_user(
     automatic: bool, market: SimulatedMarket, tmp_path: Path
 ) -> None:
     """Whether its page redirects at once or waits for its button."""
@@ -93,7 +93,7 @@ async def test_the_login_of_the_sandbox_needs_nobody(
         assert (await client.profile()).user_id == "SB0001"
 
 
-async def test_the_sandboxs_market_comes_through_the_door(market: SimulatedMarket, tmp_path: Path) -> None:
+async def test_the_sandboxs_market_comes_through_the_client(market: SimulatedMarket, tmp_path: Path) -> None:
     """Instruments, indices, bars in order and quotes that agree with the last bar."""
     async with opened(market, tmp_path, WIDE) as (client, _):
         listed = await client.instruments()

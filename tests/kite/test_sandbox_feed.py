@@ -48,8 +48,8 @@ class Subscriber:
         self.last: dict[int, tuple[float, float]] = {}
 
     def deliver(self, prices: LivePrices) -> None:
-        told = zip(prices.last_price.tolist(), prices.volume.tolist(), strict=True)
-        self.last |= dict(zip(prices.tokens.tolist(), told, strict=True))
+        reported = zip(prices.last_price.tolist(), prices.volume.tolist(), strict=True)
+        self.last |= dict(zip(prices.tokens.tolist(), reported, strict=True))
 
     async def until(self, state: FeedState) -> None:
         async with asyncio.timeout(DEADLINE_S):
@@ -79,9 +79,9 @@ async def subscribed(market: SimulatedMarket, folder: Path) -> AsyncIterator[Sub
             NSE_EXCHANGE,
             automatic=SandboxLogin(http),
         )
-        door = KiteTickerConnector(http, kite.ticker_root, session, ticking, WallClock())
+        connector = KiteTickerConnector(http, kite.ticker_root, session, ticking, WallClock())
         subscriber = Subscriber(
-            KiteClient(transport, session, NSE_EXCHANGE), KiteTicker(door, ticking, WallClock()), sandbox
+            KiteClient(transport, session, NSE_EXCHANGE), KiteTicker(connector, ticking, WallClock()), sandbox
         )
         running = asyncio.create_task(subscriber.ticker.run(subscriber.deliver))
         yield subscriber
@@ -90,7 +90,7 @@ async def subscribed(market: SimulatedMarket, folder: Path) -> AsyncIterator[Sub
     await sandbox.close()
 
 
-async def test_feed_and_quotes_tell_the_same(market: SimulatedMarket, tmp_path: Path) -> None:
+async def test_feed_and_quotes_state_the_same(market: SimulatedMarket, tmp_path: Path) -> None:
     """Price and volume of every share, at an instant that stands still."""
     async with subscribed(market, tmp_path) as subscriber:
         shares = [listed for listed in await subscriber.client.instruments() if not listed.is_index][:20]
@@ -100,8 +100,8 @@ async def test_feed_and_quotes_tell_the_same(market: SimulatedMarket, tmp_path: 
         async with asyncio.timeout(DEADLINE_S):
             while len(subscriber.last) < len(quotes):  # noqa: ASYNC110 - it has no other way to say so
                 await asyncio.sleep(0.02)
-        told = {share.symbol: subscriber.last[share.token] for share in shares if share.symbol in quotes}
-        assert told == {symbol: (quote.last_price, quote.volume) for symbol, quote in quotes.items()}
+        reported = {share.symbol: subscriber.last[share.token] for share in shares if share.symbol in quotes}
+        assert reported == {symbol: (quote.last_price, quote.volume) for symbol, quote in quotes.items()}
 
 
 async def test_a_line_that_falls_silent_is_replaced(market: SimulatedMarket, tmp_path: Path) -> None:

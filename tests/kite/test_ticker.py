@@ -62,7 +62,7 @@ class FakeSession:
 
 
 @dataclass
-class Bench:
+class FeedCase:
     """A ticker at a feed, and what it has delivered."""
 
     feed: Feed
@@ -78,12 +78,12 @@ class Bench:
 
 
 @asynccontextmanager
-async def bench(tokens: Sequence[int] = (INFY,), clock: Clock | None = None) -> AsyncIterator[Bench]:
+async def feed_case(tokens: Sequence[int] = (INFY,), clock: Clock | None = None) -> AsyncIterator[FeedCase]:
     pace = clock or fast_clock()
     async with open_feed() as feed, aiohttp.ClientSession() as http:
         session = FakeSession()
-        door = KiteTickerConnector(http, feed.root, cast("KiteSession", session), SETTINGS, pace)
-        case = Bench(feed, KiteTicker(door, SETTINGS, pace), session)
+        connector = KiteTickerConnector(http, feed.root, cast("KiteSession", session), SETTINGS, pace)
+        case = FeedCase(feed, KiteTicker(connector, SETTINGS, pace), session)
         case.ticker.subscribe(tokens)
         running = asyncio.create_task(case.ticker.run(case.deliver))
         try:
@@ -95,7 +95,7 @@ async def bench(tokens: Sequence[int] = (INFY,), clock: Clock | None = None) -> 
 
 
 async def test_it_subscribes_in_mode_full_and_delivers_in_order() -> None:
-    async with bench([INFY, TCS]) as case:
+    async with feed_case([INFY, TCS]) as case:
         client = await case.feed.client()
         assert client.query == {"api_key": "key", "access_token": TOKEN}
         await until(lambda: client.in_mode("full") == {INFY, TCS} == client.followed())
@@ -108,17 +108,17 @@ async def test_it_subscribes_in_mode_full_and_delivers_in_order() -> None:
 
 
 async def test_other_candidates_change_the_subscription_and_not_the_line() -> None:
-    async with bench([INFY, TCS]) as case:
+    async with feed_case([INFY, TCS]) as case:
         client = await case.feed.client()
         await until(lambda: client.followed() == {INFY, TCS})
         case.ticker.subscribe([TCS, SBIN])
         await until(lambda: client.followed() == {TCS, SBIN})
         assert {"a": "unsubscribe", "v": [INFY]} in client.commands
-        assert case.feed.knocks == 1
+        assert case.feed.attempts == 1
 
 
 async def test_a_line_that_breaks_comes_back_with_its_subscription() -> None:
-    async with bench([INFY, TCS]) as case:
+    async with feed_case([INFY, TCS]) as case:
         first = await case.feed.client()
         await until(lambda: first.followed() == {INFY, TCS})
         await first.socket.close()
@@ -128,7 +128,7 @@ async def test_a_line_that_breaks_comes_back_with_its_subscription() -> None:
 
 
 async def test_a_renewed_login_opens_the_line_anew_with_the_same_subscription() -> None:
-    async with bench([INFY]) as case:
+    async with feed_case([INFY]) as case:
         first = await case.feed.client()
         await first.send(HEARTBEAT)
         case.session.current = token_of("another-token")
@@ -138,10 +138,10 @@ async def test_a_renewed_login_opens_the_line_anew_with_the_same_subscription() 
         await until(lambda: first.gone)
 
 
-async def test_a_mute_line_is_noticed_within_the_limit_and_opened_anew() -> None:
+async def test_a_silent_connection_is_noticed_within_the_limit_and_opened_anew() -> None:
     """By a clock moved by hand: eight seconds of silence are borne, the ninth is not."""
     clock = FakeClock(sleep=Sleep.WAITS)
-    async with bench([INFY], clock) as case:
+    async with feed_case([INFY], clock) as case:
         client = await case.feed.client()
         await client.send(HEARTBEAT)
         await case.until_live()
@@ -156,14 +156,14 @@ async def test_a_mute_line_is_noticed_within_the_limit_and_opened_anew() -> None
 
 async def test_heartbeats_alone_keep_a_line_alive() -> None:
     clock = FakeClock(sleep=Sleep.WAITS)
-    async with bench([INFY], clock) as case:
+    async with feed_case([INFY], clock) as case:
         client = await case.feed.client()
         for _ in range(6):
-            heard = case.ticker.status().frames
+            received = case.ticker.status().frames
             await client.send(HEARTBEAT)
-            await until(lambda heard=heard: case.ticker.status().frames > heard)  # type: ignore[misc]
+            await until(lambda received=received: case.ticker.status().frames > received)  # type: ignore[misc]
             await clock.advance(5)
-        assert case.feed.knocks == 1
+        assert case.feed.attempts == 1
 
 
 async def test_a_refusal_waits_for_another_login_without_a_storm() -> None:
@@ -173,15 +173,15 @@ async def test_a_refusal_waits_for_another_login_without_a_storm() -> None:
         feed.status = 403
         async with aiohttp.ClientSession() as http:
             session = FakeSession()
-            door = KiteTickerConnector(http, feed.root, cast("KiteSession", session), SETTINGS, clock)
-            ticker = KiteTicker(door, SETTINGS, clock)
+            connector = KiteTickerConnector(http, feed.root, cast("KiteSession", session), SETTINGS, clock)
+            ticker = KiteTicker(connector, SETTINGS, clock)
             ticker.subscribe([INFY])
             running = asyncio.create_task(ticker.run(lambda _: None))
             await until(lambda: ticker.status().state is FeedState.LOGIN_DUE)
             await clock.advance(58)
-            assert feed.knocks == 1
+            assert feed.attempts == 1
             await clock.advance(5)
-            await until(lambda: feed.knocks == 2)
+            await until(lambda: feed.attempts == 2)
             feed.status, session.current = 101, token_of("fresh")
             await clock.advance(2)
             await until(lambda: len(feed.clients) == 1)
@@ -190,7 +190,7 @@ async def test_a_refusal_waits_for_another_login_without_a_storm() -> None:
 
 
 async def test_without_a_login_it_waits_and_says_so() -> None:
-    async with bench([INFY]) as case:
+    async with feed_case([INFY]) as case:
         (await case.feed.client()).gone = True
         case.session.current = None
         await until(lambda: case.ticker.status().state is FeedState.LOGIN_DUE)
@@ -200,18 +200,18 @@ async def test_without_a_login_it_waits_and_says_so() -> None:
 
 
 async def test_garbage_is_counted_and_survived() -> None:
-    async with bench([INFY]) as case:
+    async with feed_case([INFY]) as case:
         client = await case.feed.client()
         whole = framed(full_packet(INFY, 101.0))
         await client.send(whole[:50], b"\x00\x07abc", whole)
         await client.socket.send_str("no json")
         await client.socket.send_str('{"type": "error", "data": "Invalid mode"}')
         await until(lambda: case.seen == [(INFY, 101.0)] and case.ticker.status().garbage == 3)
-        assert case.feed.knocks == 1
+        assert case.feed.attempts == 1
 
 
 async def test_nothing_but_garbage_opens_the_line_anew() -> None:
-    async with bench([INFY]) as case:
+    async with feed_case([INFY]) as case:
         client = await case.feed.client()
         for _ in range(60):
             await client.send(b"\x00\x02garbage")
@@ -219,11 +219,11 @@ async def test_nothing_but_garbage_opens_the_line_anew() -> None:
 
 
 async def test_a_server_that_throws_everybody_out_is_asked_less_and_less() -> None:
-    async with bench([INFY]) as case:
+    async with feed_case([INFY]) as case:
         client = await case.feed.client()
         case.feed.status = 503
         await client.socket.close()
-        await until(lambda: case.feed.knocks >= 4)
+        await until(lambda: case.feed.attempts >= 4)
         assert case.ticker.status().reason == "ticker: the market answered 503"
         assert case.ticker.status().state is FeedState.CONNECTING
 
@@ -231,7 +231,7 @@ async def test_a_server_that_throws_everybody_out_is_asked_less_and_less() -> No
 async def test_no_secret_in_any_word_of_it() -> None:
     """The address holds the token, and errors of the library hold the address: neither comes out."""
     with structlog.testing.capture_logs() as said:
-        async with bench([INFY]) as case:
+        async with feed_case([INFY]) as case:
             for status in (403, 500, 429):
                 case.feed.status = status
                 case.session.current = token_of(f"{TOKEN}-{status}")

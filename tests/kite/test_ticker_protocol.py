@@ -130,8 +130,8 @@ def test_garbage_is_refused_or_skipped_and_never_crashes(frame: bytes) -> None:
     """Whatever arrives: as many packets as the frame announces, or a RetryableError."""
     with suppress(RetryableError):
         ticks = decode_frame(frame)
-        told = int.from_bytes(frame[:2], "big") if len(frame) > 1 else 0
-        assert len(ticks) + ticks.skipped == told
+        reported = int.from_bytes(frame[:2], "big") if len(frame) > 1 else 0
+        assert len(ticks) + ticks.skipped == reported
 
 
 @given(st.lists(PACKET, min_size=1, max_size=6), st.data())
@@ -202,13 +202,13 @@ def test_tokens_are_shared_among_connections() -> None:
 
 @given(st.lists(st.lists(PACKET, max_size=6), max_size=4))
 @settings(max_examples=150, deadline=None)
-def test_prices_are_what_the_whole_decoding_tells_of_shares(frames: list[list[bytes]]) -> None:
+def test_prices_are_what_the_whole_decoding_states_of_shares(frames: list[list[bytes]]) -> None:
     """The quick way over many frames at once agrees with the slow one, whatever the mix of packets."""
     raw = [framed(*packets) for packets in frames]
     ticks = [tick for frame in raw for tick in decode_frame(frame).records if not np.isnan(tick["volume"])]
     prices = decode_prices(raw)
-    told = [prices.tokens, prices.last_price, prices.volume, prices.previous_close, prices.traded_at]
-    seen = sorted(zip(*(array.tolist() for array in told), strict=True), key=str)
+    reported = [prices.tokens, prices.last_price, prices.volume, prices.previous_close, prices.traded_at]
+    seen = sorted(zip(*(array.tolist() for array in reported), strict=True), key=str)
     names = ("token", "last_price", "volume", "close", "last_trade_at")
     assert seen == sorted((tuple(tick[name].item() for name in names) for tick in ticks), key=str)
 

@@ -92,7 +92,7 @@ def test_values_travel_to_and_from_a_worker() -> None:
         ("INFY25JULFUT", "NFO-FUT", "FUT", "FUT"),
     ],
 )
-def test_the_series_is_told_by_the_suffix(symbol: str, segment: str, kind: str, series: str) -> None:
+def test_the_series_is_found_from_the_suffix(symbol: str, segment: str, kind: str, series: str) -> None:
     """Two characters after a hyphen; a name may hold a hyphen too."""
     assert series_of(symbol, segment, kind) == series
 
@@ -238,7 +238,7 @@ DECODERS = [decode_quotes, decode_profile, decode_grant, decode_listing]
 
 @given(st.binary(max_size=300) | JSON.map(lambda value: json.dumps(value).encode()))
 @settings(max_examples=200, deadline=None)
-def test_anything_decodes_or_is_passing_trouble(body: bytes) -> None:
+def test_anything_decodes_or_is_a_temporary_error(body: bytes) -> None:
     """Whatever bytes arrive, there is no other way to fail."""
     for decode in DECODERS:
         with suppress(RetryableError):
@@ -249,7 +249,7 @@ def test_anything_decodes_or_is_passing_trouble(body: bytes) -> None:
 
 @given(JSON, st.lists(st.lists(JSON, max_size=8), max_size=4))
 @settings(max_examples=200, deadline=None)
-def test_anything_in_the_envelope_decodes_or_is_passing_trouble(
+def test_anything_in_the_envelope_decodes_or_is_a_temporary_error(
     data: object, rows: list[list[object]]
 ) -> None:
     """The envelope is right, what it holds is not."""

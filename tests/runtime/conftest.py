@@ -22,11 +22,11 @@ def left_behind() -> LeftBehind:
     """Tells which children of this test are still there; a database shared by tests is none of them."""
     others = set(psutil.Process().children(recursive=True))
 
-    def tell() -> list[psutil.Process]:
+    def report() -> list[psutil.Process]:
         now = psutil.Process().children(recursive=True)
         return [process for process in now if process not in others and not others & set(_parents(process))]
 
-    return tell
+    return report
 
 
 @pytest.fixture

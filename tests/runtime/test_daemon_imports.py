@@ -28,10 +28,10 @@ print(json.dumps(dict(heavy=heavy, threads=len(os.listdir("/proc/self/task")))))
 
 def test_the_daemon_holds_no_compiler_and_starts_no_thread_by_importing() -> None:
     """Kernels, compiler and data frames live in the workers alone; BLAS brings no thread a core."""
-    told = subprocess.run(
+    reported = subprocess.run(
         [sys.executable, "-c", IMPORT_THE_DAEMON], check=True, capture_output=True, text=True
     ).stdout
-    assert json.loads(told) == {"heavy": [], "threads": 1}
+    assert json.loads(reported) == {"heavy": [], "threads": 1}
 
 
 WARM_UP_A_WORKER = """
@@ -46,13 +46,13 @@ import scipy.linalg
 def test_a_warm_worker_holds_nothing_that_its_kernels_do_not_need() -> None:
     """Not even what the compiler would take along where it is installed, which stays importable."""
     pytest.importorskip("scipy")
-    told = subprocess.run(
+    reported = subprocess.run(
         [sys.executable, "-c", WARM_UP_A_WORKER], check=True, capture_output=True, text=True
     ).stdout
-    assert told.split() == []
+    assert reported.split() == []
 
 
-def test_what_the_owner_set_in_the_environment_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_user_set_in_the_environment_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in DAEMON_THREAD_ENV:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("OMP_NUM_THREADS", "8")

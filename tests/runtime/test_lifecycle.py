@@ -7,40 +7,47 @@ from hypothesis import strategies as st
 from vcpd.runtime.lifecycle import TRANSITIONS, DaemonState, IllegalTransitionError, Lifecycle, LifecycleEvent
 
 
-def test_a_whole_life_is_heard_by_the_listeners() -> None:
-    heard: list[tuple[str, str]] = []
-    life = Lifecycle(lambda before, trigger, after: heard.append((trigger, after)))
+def test_a_whole_lifecycle_reaches_the_listeners() -> None:
+    received: list[tuple[str, str]] = []
+    lifecycle = Lifecycle(lambda before, trigger, after: received.append((trigger, after)))
     for trigger in ("start", "started", "reload", "reloaded", "stop", "stopped"):
-        life.fire(LifecycleEvent(trigger))
-    assert [state for _, state in heard] == ["starting", "ready", "reloading", "ready", "stopping", "stopped"]
+        lifecycle.fire(LifecycleEvent(trigger))
+    assert [state for _, state in received] == [
+        "starting",
+        "ready",
+        "reloading",
+        "ready",
+        "stopping",
+        "stopped",
+    ]
 
 
-def test_an_illegal_trigger_tells_what_was_expected_and_changes_nothing() -> None:
-    life = Lifecycle()
+def test_an_illegal_trigger_states_what_was_expected_and_changes_nothing() -> None:
+    lifecycle = Lifecycle()
     with pytest.raises(IllegalTransitionError, match="in state new expected start, was reload"):
-        life.fire(LifecycleEvent.RELOAD)
-    assert life.state is DaemonState.NEW
+        lifecycle.fire(LifecycleEvent.RELOAD)
+    assert lifecycle.state is DaemonState.NEW
 
 
 @given(st.lists(st.sampled_from(LifecycleEvent), max_size=12))
 def test_whatever_happens_the_state_follows_the_table(triggers: list[LifecycleEvent]) -> None:
-    life = Lifecycle()
+    lifecycle = Lifecycle()
     for trigger in triggers:
-        before = life.state
-        if life.allows(trigger):
-            assert life.fire(trigger) is TRANSITIONS[before, trigger]
+        before = lifecycle.state
+        if lifecycle.allows(trigger):
+            assert lifecycle.fire(trigger) is TRANSITIONS[before, trigger]
         else:
             with pytest.raises(IllegalTransitionError):
-                life.fire(trigger)
-            assert life.state is before
+                lifecycle.fire(trigger)
+            assert lifecycle.state is before
 
 
 def test_work_is_taken_while_ready_or_reloading_only() -> None:
-    life = Lifecycle()
+    lifecycle = Lifecycle()
     takers = set()
     for state in DaemonState:
-        life.state = state
-        if life.accepts_work:
+        lifecycle.state = state
+        if lifecycle.accepts_work:
             takers.add(state)
     assert takers == {DaemonState.READY, DaemonState.RELOADING}
 

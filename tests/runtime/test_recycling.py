@@ -18,7 +18,7 @@ async def test_renewing_lets_a_running_task_end_and_gives_fresh_workers(start_po
     pool.recycle("asked to")
     assert await running == before
     assert await pool.call(os.getpid) != before
-    assert pool.snapshot().crews_recycled == 1
+    assert pool.snapshot().executors_recycled == 1
 
 
 async def test_a_mark_below_a_newborns_weight_still_lets_work_be_done(left_behind: LeftBehind) -> None:
@@ -29,7 +29,7 @@ async def test_a_mark_below_a_newborns_weight_still_lets_work_be_done(left_behin
         async with asyncio.timeout(30):
             assert await pool.call(panels.burn, 0.01) > 0
             assert await pool.call(panels.burn, 0.01) > 0
-        assert pool.snapshot().crews_started <= 3
+        assert pool.snapshot().executors_started <= 3
     finally:
         await pool.close(deadline_s=1.0)
     assert left_behind() == []

@@ -64,7 +64,7 @@ def test_unknown_secrets_are_known_by_their_place(text: str, shown: str) -> None
         ("symbol", False),
     ],
 )
-def test_a_key_tells_whether_its_value_is_secret(key: str, secret: bool) -> None:
+def test_a_key_states_whether_its_value_is_secret(key: str, secret: bool) -> None:
     assert is_secret_key(key) is secret
 
 

@@ -42,7 +42,7 @@ class Daemon:
         assert self.process.stdout is not None
         return self.process.stdout.readline().strip()
 
-    def tell(self, number: signal.Signals) -> None:
+    def report(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
 
@@ -57,9 +57,9 @@ def start(loop: str, after_stop: str) -> "subprocess.Popen[str]":
 def test_hup_reloads_and_a_stop_signal_stops(loop: str, number: signal.Signals) -> None:
     with start(loop, "leave") as process:
         daemon = Daemon(process)
-        daemon.tell(signal.SIGHUP)
+        daemon.report(signal.SIGHUP)
         assert daemon.says() == "reload"
-        daemon.tell(number)
+        daemon.report(number)
         assert daemon.says() == f"stop {number.name}"
         assert process.wait(5) == 0
 
@@ -70,7 +70,7 @@ def test_the_second_signal_ends_it_now(loop: str, after_stop: str) -> None:
     """Even when the event loop hangs while it stops."""
     with start(loop, after_stop) as process:
         daemon = Daemon(process)
-        daemon.tell(signal.SIGTERM)
+        daemon.report(signal.SIGTERM)
         assert daemon.says() == "stop SIGTERM"
-        daemon.tell(signal.SIGINT)
+        daemon.report(signal.SIGINT)
         assert process.wait(5) == 128 + signal.SIGINT

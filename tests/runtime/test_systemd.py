@@ -41,7 +41,7 @@ def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Manager]
     made.close()
 
 
-def test_a_whole_life_in_the_managers_words(manager: Manager) -> None:
+def test_a_whole_lifecycle_in_the_managers_words(manager: Manager) -> None:
     service = ServiceManager(manager.address)
     before_us = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1_000
     service.ready("idle;\nnext: screen 12:00 IST")
@@ -126,10 +126,10 @@ async def test_a_loop_that_hangs_stops_the_running_watchdog(manager: Manager) ->
     watchdog = Watchdog(ServiceManager(manager.address), hearts, 0.005)
     patting = asyncio.create_task(watchdog.run())
     loop = asyncio.create_task(job_loop())
-    heard: list[dict[str, str]] = []
+    received: list[dict[str, str]] = []
     async with asyncio.timeout(5):
-        while len(heard) < 3:
-            heard += manager.on_prices()
+        while len(received) < 3:
+            received += manager.on_prices()
             await asyncio.sleep(0.005)
         hang.set()
         while watchdog.late_loops != ["jobs"]:  # noqa: ASYNC110 - lateness sets no event

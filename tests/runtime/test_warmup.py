@@ -69,7 +69,7 @@ async def test_one_process_warms_up_before_the_workers_and_is_gone(notes: Path) 
         assert sorted(others) == sorted(worker.pid for worker in pool.snapshot().workers)
 
 
-async def test_a_replaced_crew_is_not_rehearsed_again(notes: Path) -> None:
+async def test_a_replaced_executor_is_not_warmed_up_again(notes: Path) -> None:
     """The second crew finds everything compiled: it brings two warm-ups, not three."""
     pool = WorkerPool(WorkerSettings(count=2), open_panel, (note_warm_up,))
     async with closed_after(pool):
@@ -79,7 +79,7 @@ async def test_a_replaced_crew_is_not_rehearsed_again(notes: Path) -> None:
         assert len(lines_of(notes)) == 5
 
 
-async def test_without_warm_ups_there_is_nothing_to_rehearse(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_warm_ups_there_is_nothing_to_warm_up(monkeypatch: pytest.MonkeyPatch) -> None:
     async def never(*_: object) -> None:
         raise AssertionError("rehearsed")
 
@@ -88,7 +88,7 @@ async def test_without_warm_ups_there_is_nothing_to_rehearse(monkeypatch: pytest
         await pool.start()
 
 
-async def test_a_warm_up_that_dies_is_told_with_its_code() -> None:
+async def test_a_warm_up_that_dies_is_shown_with_its_code() -> None:
     with pytest.raises(UnavailableError, match="ended with 7"):
         await precompile("forkserver", (die_in_warm_up,), ())
     await asyncio.to_thread(stop_helper_processes)

@@ -136,7 +136,7 @@ async def test_cancelling_one_job_does_not_hurt_another(start_pool: StartPool, p
     await until(lambda: len(pool.snapshot().running) == 2)
     endless.cancel()
     assert flatten(await healthy) == [0]
-    assert pool.snapshot().crews_broken == 1
+    assert pool.snapshot().executors_broken == 1
 
 
 async def test_an_idle_worker_that_dies_is_replaced(start_pool: StartPool) -> None:
@@ -156,7 +156,7 @@ async def test_a_call_gives_its_value_or_its_error(start_pool: StartPool) -> Non
     assert "in a worker" in caught.value.__notes__[0]
     with pytest.raises(PermanentError, match="PickyError: not portable"):
         await pool.call(panels.raise_picky)
-    assert pool.snapshot().crews_broken == 0
+    assert pool.snapshot().executors_broken == 0
 
 
 async def test_a_call_that_kills_twice_fails(start_pool: StartPool) -> None:
@@ -169,7 +169,7 @@ async def test_recycled_after_so_many_tasks(start_pool: StartPool) -> None:
     pool = await start_pool(WorkerSettings(count=1, recycle_after_tasks=3))
     pids = [await pool.call(os.getpid) for _ in range(7)]
     assert [len(list(group)) for _, group in itertools.groupby(pids)] == [3, 3, 1]
-    assert pool.snapshot().crews_recycled == 2
+    assert pool.snapshot().executors_recycled == 2
 
 
 async def test_recycled_above_the_memory_mark(start_pool: StartPool) -> None:
@@ -229,11 +229,11 @@ async def test_a_worker_that_waits_for_a_core_is_not_late(
 ) -> None:
     """A machine busy with other things delays idle-priority work; that must not look like an endless loop."""
     pool = await start_pool(WorkerSettings(count=1, task_timeout_s=0.2))
-    crew = pool._executor
-    assert crew is not None
-    monkeypatch.setattr(type(crew), "_cpu_s", lambda self: 0.0)
+    executor = pool._executor
+    assert executor is not None
+    monkeypatch.setattr(type(executor), "_cpu_s", lambda self: 0.0)
     assert await pool.call(panels.burn, 0.7) > 0
-    monkeypatch.setattr(type(crew), "_is_runnable", lambda self: False)
+    monkeypatch.setattr(type(executor), "_is_runnable", lambda self: False)
     with pytest.raises(PermanentError, match=r"longer than 0\.2 s"):
         await pool.call(panels.burn, 0.7)
 
@@ -295,7 +295,7 @@ async def test_many_tasks_through_many_recyclings(start_pool: StartPool, panel: 
     pool = await start_pool(WorkerSettings(count=2, chunk_rows=1, recycle_after_tasks=7))
     maps = (pool.map_panel(panels.exit_at, panel, []) for _ in range(3))
     assert [flatten(parts) for parts in await asyncio.gather(*maps)] == [list(range(40))] * 3
-    assert pool.snapshot().crews_recycled >= 4
+    assert pool.snapshot().executors_recycled >= 4
 
 
 async def test_a_death_in_the_middle_of_a_large_answer(start_pool: StartPool) -> None:
@@ -310,7 +310,7 @@ async def test_a_death_in_the_middle_of_a_large_answer(start_pool: StartPool) ->
         assert await pool.call(divmod, 7, 3) == (2, 1)
 
 
-async def test_who_waits_for_workers_hears_of_the_close(start_pool: StartPool) -> None:
+async def test_who_waits_for_workers_receives_of_the_close(start_pool: StartPool) -> None:
     """Also one who waits while a crew is being replaced; and as an error, not as a cancellation."""
     pool = await start_pool(SMALL)
     os.kill(pool.snapshot().workers[0].pid, signal.SIGKILL)

@@ -15,7 +15,7 @@ from vcpd.sandbox.settings import RateSettings
 WIDE = RateSettings(quote_per_s=1000, historical_per_s=1000, other_per_s=1000, all_gets_per_s=1000)
 
 
-class Door:
+class SandboxClient:
     """Sends requests as a Kite client does; `access_token` may be spoilt by a test."""
 
     def __init__(self, http: aiohttp.ClientSession, url: str) -> None:
@@ -80,9 +80,9 @@ class Door:
 
 
 @asynccontextmanager
-async def door(url: str) -> AsyncIterator[Door]:
+async def sandbox_client(url: str) -> AsyncIterator[SandboxClient]:
     """A logged-in door to the exchange at `url`."""
     async with aiohttp.ClientSession(auto_decompress=False) as http:
-        opened = Door(http, url)
+        opened = SandboxClient(http, url)
         await opened.log_in()
         yield opened

@@ -37,7 +37,7 @@ def test_every_resolved_base_has_its_breakout(
     assert [breakout.session for breakout in breakouts] == sorted(breakout.session for breakout in breakouts)
 
 
-def test_the_price_crosses_the_pivot_at_the_told_second(
+def test_the_price_crosses_the_pivot_at_the_stated_second(
     market: SimulatedMarket, breakouts: list[KnownBreakout]
 ) -> None:
     """A second before, nothing of the day stands above the pivot; then the last price does."""
@@ -89,7 +89,7 @@ def test_the_volume_shows_while_it_breaks_out(
     assert np.median(surges) > 1.8
 
 
-async def test_breakouts_are_told_over_http(
+async def test_breakouts_are_served_over_http(
     start: Start, clock: FakeClock, breakouts: list[KnownBreakout]
 ) -> None:
     """Without dates those of today, with `from` and `to` those of the span; a wrong date is refused."""

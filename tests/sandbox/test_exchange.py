@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from tests.fakes.clock import FakeClock
-from tests.sandbox.clients import WIDE, door
+from tests.sandbox.clients import WIDE, sandbox_client
 from tests.sandbox.clocks import ist
 from tests.sandbox.conftest import SETTINGS, Start
 from vcpd.core.errors import UnavailableError
@@ -20,7 +20,7 @@ from vcpd.sandbox.simulated import SimulatedMarket
 
 async def test_headers_are_checked(start: Start) -> None:
     """Without the version an input error, without a living token a TokenException with 403."""
-    async with door((await start(limits=WIDE)).url) as kite:
+    async with sandbox_client((await start(limits=WIDE)).url) as kite:
         assert await kite.error("/user/profile", **{"X-Kite-Version": "2"}) == (400, "InputException")
         assert await kite.error("/user/profile", Authorization="token x:y") == (403, "TokenException")
         assert (await kite.data("/user/profile"))["user_id"] == "SB0001"
@@ -30,14 +30,14 @@ async def test_headers_are_checked(start: Start) -> None:
 
 async def test_unknown_routes_answer_in_the_envelope(start: Start) -> None:
     """404 and 405 are JSON errors too."""
-    async with door((await start(limits=WIDE)).url) as kite:
+    async with sandbox_client((await start(limits=WIDE)).url) as kite:
         assert await kite.error("/nowhere") == (404, "GeneralException")
         assert await kite.error("/session/token") == (405, "GeneralException")
 
 
 async def test_the_access_token_dies_at_six(start: Start, clock: FakeClock) -> None:
     """One second before 06:00 IST it works, from 06:00 on it does not, and a new login heals it."""
-    async with door((await start(limits=WIDE)).url) as kite:
+    async with sandbox_client((await start(limits=WIDE)).url) as kite:
         clock.at = ist("2026-07-16T05:59:59")
         await kite.data("/user/profile")
         clock.at = ist("2026-07-16T06:00")
@@ -50,7 +50,7 @@ async def test_the_access_token_dies_at_six(start: Start, clock: FakeClock) -> N
 async def test_another_login_ends_the_first_session(start: Start) -> None:
     """Two clients of one key throw each other out, as with the vendor."""
     url = (await start(limits=WIDE)).url
-    async with door(url) as first, door(url) as second:
+    async with sandbox_client(url) as first, sandbox_client(url) as second:
         assert await first.error("/user/profile") == (403, "TokenException")
         await second.data("/user/profile")
 
@@ -58,7 +58,7 @@ async def test_another_login_ends_the_first_session(start: Start) -> None:
 async def test_a_request_token_is_good_once_and_needs_the_right_checksum(start: Start) -> None:
     """A wrong checksum uses the token up; the second try with the right one is too late."""
     url = (await start(limits=WIDE)).url
-    async with door(url) as kite, aiohttp.ClientSession() as http:
+    async with sandbox_client(url) as kite, aiohttp.ClientSession() as http:
         form = {
             "api_key": SETTINGS.api_key,
             "request_token": await kite.request_token(),
@@ -100,7 +100,7 @@ async def test_a_wrong_key_gets_no_login(start: Start) -> None:
 
 async def test_the_list_is_kites_csv_packed_if_wanted(start: Start) -> None:
     """Exactly Kite's columns; indices, equities and other series; gzip for those who accept it."""
-    async with door((await start(limits=WIDE)).url) as kite:
+    async with sandbox_client((await start(limits=WIDE)).url) as kite:
         _, plain = await kite.get("/instruments/NSE")
         _, packed = await kite.get("/instruments", **{"Accept-Encoding": "gzip"})
         _, other = await kite.get("/instruments/BSE")
@@ -130,7 +130,7 @@ async def test_the_list_is_kites_csv_packed_if_wanted(start: Start) -> None:
 
 async def test_lines_of_other_series_have_no_history(start: Start) -> None:
     """A listed bond answers with no candles and no quote; an unknown token is refused."""
-    async with door((await start(limits=WIDE)).url) as kite:
+    async with sandbox_client((await start(limits=WIDE)).url) as kite:
         _, plain = await kite.get("/instruments/NSE")
         bond = next(row for row in csv.DictReader(io.StringIO(plain.decode())) if "-" in row["tradingsymbol"])
         path = f"/instruments/historical/{bond['instrument_token']}/day?from=2026-07-01&to=2026-07-15"
@@ -143,7 +143,7 @@ async def test_lines_of_other_series_have_no_history(start: Start) -> None:
 async def test_candles_have_the_vendors_form(start: Start, clock: FakeClock) -> None:
     """Midnight stamps with +0530, `to` included, the running candle last, a seventh column for oi."""
     clock.at = ist("2026-07-15T11:00")
-    async with door((await start(limits=WIDE)).url) as kite:
+    async with sandbox_client((await start(limits=WIDE)).url) as kite:
         path = "/instruments/historical/256265/day?from=2026-07-13&to=2026-07-15+10:00:00&oi=1"
         candles = (await kite.data(path))["candles"]
     assert [row[0] for row in candles] == [f"2026-07-{day}T00:00:00+0530" for day in (13, 14, 15)]
@@ -155,7 +155,7 @@ async def test_quotes_take_as_many_instruments_as_the_vendor(start: Start, marke
     """500 full or 1000 short quotes in one address work, one more is an input error."""
     symbols = [row.symbol.replace(" ", "+") for row in market.listings(ist("2026-07-15T18:00"))]
     many = [*symbols, *(f"NSE:UNKNOWN{number}" for number in range(1000 - len(symbols)))]
-    async with door((await start(limits=WIDE)).url) as kite:
+    async with sandbox_client((await start(limits=WIDE)).url) as kite:
         for path, limit in (("/quote", 500), ("/quote/ohlc", 1000), ("/quote/ltp", 1000)):
             found = await kite.data(f"{path}?{'&'.join('i=' + symbol for symbol in many[:limit])}")
             assert len(found) == SETTINGS.symbols + 2
@@ -166,7 +166,7 @@ async def test_quotes_take_as_many_instruments_as_the_vendor(start: Start, marke
 
 async def test_the_fourth_historical_request_of_a_second_is_refused(start: Start) -> None:
     """Three at once pass, the fourth gets 429 as a NetworkException, and both are counted."""
-    async with door((await start()).url) as kite:
+    async with sandbox_client((await start()).url) as kite:
         path = "/instruments/historical/256265/day?from=2026-07-13&to=2026-07-15"
         answers = await asyncio.gather(*(kite.get(path) for _ in range(4)))
         assert sorted(status for status, _ in answers) == [200, 200, 200, 429]
@@ -178,13 +178,13 @@ async def test_the_fourth_historical_request_of_a_second_is_refused(start: Start
 
 async def test_all_gets_share_a_limit(start: Start) -> None:
     """Ten requests of other kinds leave no room for a quote in the same second."""
-    async with door((await start(limits=RateSettings(all_gets_per_s=5))).url) as kite:
+    async with sandbox_client((await start(limits=RateSettings(all_gets_per_s=5))).url) as kite:
         statuses = [(await kite.get("/user/profile"))[0] for _ in range(5)]
         assert statuses == [200] * 5
         assert await kite.error("/quote?i=NSE:NIFTY+50") == (429, "NetworkException")
 
 
-async def test_planted_truth_is_told_over_http(start: Start) -> None:
+async def test_planted_truth_is_served_over_http(start: Start) -> None:
     """/sandbox/planted lists bases with anchor, contractions and pivot, without any login."""
     sandbox = await start()
     async with aiohttp.ClientSession() as http, http.get(f"{sandbox.url}/sandbox/planted") as response:
@@ -204,7 +204,7 @@ async def test_planted_truth_is_told_over_http(start: Start) -> None:
 async def test_statistics_can_be_forgotten(start: Start) -> None:
     """After DELETE the counts begin at nought."""
     sandbox = await start(limits=WIDE)
-    async with door(sandbox.url) as kite, aiohttp.ClientSession() as http:
+    async with sandbox_client(sandbox.url) as kite, aiohttp.ClientSession() as http:
         await kite.data("/user/profile")
         async with http.delete(
             f"{sandbox.url}/sandbox/statistics", headers={"X-Sandbox-Request": "1"}
@@ -215,7 +215,7 @@ async def test_statistics_can_be_forgotten(start: Start) -> None:
 
 async def test_time_moves_on_beyond_what_was_generated(start: Start, clock: FakeClock) -> None:
     """When the clock is far ahead, the market is generated further and the past stays."""
-    async with door((await start(limits=WIDE)).url) as kite:
+    async with sandbox_client((await start(limits=WIDE)).url) as kite:
         path = "/instruments/historical/256265/day?from=2026-07-01&to="
         before = (await kite.data(f"{path}2026-07-14"))["candles"]
         clock.at = ist("2026-12-01T12:00")

@@ -8,7 +8,7 @@ import aiohttp
 import msgspec
 import pytest
 
-from tests.sandbox.clients import WIDE, door
+from tests.sandbox.clients import WIDE, sandbox_client
 from tests.sandbox.conftest import Start
 from vcpd.sandbox.faults import FaultSelector
 from vcpd.sandbox.settings import FaultKind, FaultSettings
@@ -36,20 +36,20 @@ async def test_error_faults_are_the_vendors_errors(
     start: Start, kind: FaultKind, status: int, error_type: str
 ) -> None:
     """Status and error type are those of the vendor's table."""
-    async with door((await start(limits=WIDE, faults=always(kind))).url) as kite:
+    async with sandbox_client((await start(limits=WIDE, faults=always(kind))).url) as kite:
         assert await kite.error(HISTORY) == (status, error_type)
 
 
 async def test_a_dropped_connection_breaks_the_body(start: Start) -> None:
     """The headers promise more than comes."""
-    async with door((await start(limits=WIDE, faults=always(FaultKind.DROP))).url) as kite:
+    async with sandbox_client((await start(limits=WIDE, faults=always(FaultKind.DROP))).url) as kite:
         with pytest.raises(aiohttp.ClientPayloadError):
             await kite.get(HISTORY)
 
 
 async def test_a_hanging_request_ends_without_an_answer(start: Start) -> None:
     """Nothing comes for the set time, then the connection is closed."""
-    async with door((await start(limits=WIDE, faults=always(FaultKind.HANG))).url) as kite:
+    async with sandbox_client((await start(limits=WIDE, faults=always(FaultKind.HANG))).url) as kite:
         begun = time.monotonic()
         with pytest.raises(aiohttp.ServerDisconnectedError):
             await kite.get(HISTORY)
@@ -59,7 +59,7 @@ async def test_a_hanging_request_ends_without_an_answer(start: Start) -> None:
 async def test_a_dripping_answer_is_whole_but_late(start: Start) -> None:
     """All bytes come, spread over the set time."""
     sandbox = await start(limits=WIDE)
-    async with door(sandbox.url) as kite:
+    async with sandbox_client(sandbox.url) as kite:
         at_once = await kite.data(HISTORY)
         await kite.post("/sandbox/faults", always(FaultKind.DRIP))
         begun = time.monotonic()
@@ -69,7 +69,9 @@ async def test_a_dripping_answer_is_whole_but_late(start: Start) -> None:
 
 async def test_truncated_gzip_cannot_be_unpacked(start: Start) -> None:
     """The body says gzip and ends in the middle of it."""
-    async with door((await start(limits=WIDE, faults=always(FaultKind.TRUNCATED_GZIP))).url) as kite:
+    async with sandbox_client(
+        (await start(limits=WIDE, faults=always(FaultKind.TRUNCATED_GZIP))).url
+    ) as kite:
         for path in (HISTORY, "/instruments/NSE"):
             _, body = await kite.get(path)
             with pytest.raises(EOFError):
@@ -78,7 +80,7 @@ async def test_truncated_gzip_cannot_be_unpacked(start: Start) -> None:
 
 async def test_html_comes_instead_of_json(start: Start) -> None:
     """Status 200 and a page of HTML."""
-    async with door((await start(limits=WIDE, faults=always(FaultKind.HTML))).url) as kite:
+    async with sandbox_client((await start(limits=WIDE, faults=always(FaultKind.HTML))).url) as kite:
         status, body = await kite.get(HISTORY)
         assert status == 200
         assert body.startswith(b"<html>")
@@ -89,7 +91,7 @@ async def test_html_comes_instead_of_json(start: Start) -> None:
 async def test_answers_lose_keys_or_change_types(start: Start, kind: FaultKind, path: str) -> None:
     """Ten answers in a row differ from the sound one in each case."""
     sandbox = await start(limits=WIDE)
-    async with door(sandbox.url) as kite:
+    async with sandbox_client(sandbox.url) as kite:
         _, sound = await kite.get(path)
         await kite.post("/sandbox/faults", always(kind))
         for _ in range(10):
@@ -101,7 +103,7 @@ async def test_answers_lose_keys_or_change_types(start: Start, kind: FaultKind, 
 async def test_faults_hit_only_their_paths_and_can_be_switched_off(start: Start) -> None:
     """Login works under any faults; an empty object ends them; unknown names are refused."""
     sandbox = await start(limits=WIDE, faults=always(FaultKind.SERVER_ERROR))
-    async with door(sandbox.url) as kite:
+    async with sandbox_client(sandbox.url) as kite:
         assert (await kite.get(HISTORY))[0] == 500
         assert (await kite.data("/sandbox/statistics"))["faults"] == {"server_error": 1}
         assert (await kite.data("/sandbox/faults"))["kinds"] == ["server_error"]
@@ -114,7 +116,7 @@ async def test_faults_hit_only_their_paths_and_can_be_switched_off(start: Start)
 async def test_vanished_symbols_are_nowhere(start: Start) -> None:
     """The list, candles and quotes forget the symbol and remember it when the fault is taken back."""
     sandbox = await start(limits=WIDE)
-    async with door(sandbox.url) as kite:
+    async with sandbox_client(sandbox.url) as kite:
         await kite.post("/sandbox/faults", FaultSettings(hidden_symbols=("NSE:NIFTY 50",)))
         assert b"NIFTY 50," not in (await kite.get("/instruments/NSE"))[1]
         assert await kite.error(HISTORY) == (400, "InputException")
@@ -126,7 +128,7 @@ async def test_vanished_symbols_are_nowhere(start: Start) -> None:
 async def test_a_restatement_divides_the_whole_history(start: Start) -> None:
     """With ratio 5 every price is a fifth, on its tick, and quotes follow."""
     sandbox = await start(limits=WIDE)
-    async with door(sandbox.url) as kite:
+    async with sandbox_client(sandbox.url) as kite:
         before = (await kite.data(HISTORY))["candles"]
         quote_before = (await kite.data("/quote?i=NSE:NIFTY+50"))["NSE:NIFTY 50"]
         await kite.post("/sandbox/faults", FaultSettings(split_ratios={"NSE:NIFTY 50": 5.0}))
@@ -156,7 +158,7 @@ def test_fate_depends_on_seed_and_count_alone() -> None:
 async def test_closing_lets_hanging_requests_go(start: Start) -> None:
     """An exchange that holds a request for an hour still closes within two seconds."""
     sandbox = await start(limits=WIDE, faults=always(FaultKind.HANG, hang_s=3600.0))
-    async with door(sandbox.url) as kite:
+    async with sandbox_client(sandbox.url) as kite:
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(kite.get(HISTORY), 0.3)
         begun = time.monotonic()

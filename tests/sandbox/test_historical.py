@@ -11,7 +11,7 @@ import pytest
 from tests.fakes.clock import FakeClock, Sleep
 from tests.kite.frames import decode_frame
 from tests.real_data import real_data
-from tests.sandbox.clients import WIDE, door
+from tests.sandbox.clients import WIDE, sandbox_client
 from tests.sandbox.clocks import ist
 from tests.sandbox.conftest import SETTINGS
 from vcpd.domain.bars import BAR_DTYPE, BarSeries
@@ -72,7 +72,7 @@ def test_bars_end_at_the_clocks_present() -> None:
     assert market.bars(4711, ist("2025-06-30T12:00")) is None
 
 
-def test_quotes_tell_when_a_name_last_traded() -> None:
+def test_quotes_state_when_a_name_last_traded() -> None:
     """A name whose bars have ended is quoted with its own last day; before its first bar it has no quote."""
     market = a_market()
     quotes = market.quotes(["NSE:ALPHA", "NSE:BETA", "NSE:NOBODY"], ist("2025-06-30T18:00"))
@@ -100,14 +100,14 @@ async def test_missing_prices_leave_as_null(clock: FakeClock) -> None:
     series.records["volume"][-1] = np.nan
     market = HistoricalMarket({"X": series}, NSE)
     sandbox = await start_server(SETTINGS, market, clock, port=0)
-    async with door(sandbox.url) as kite:
+    async with sandbox_client(sandbox.url) as kite:
         token = market.listings(clock.now())[0].token
         data = await kite.data(f"/instruments/historical/{token}/day?from=2025-06-30&to=2025-06-30")
         assert data["candles"][0][4:] == [None, 0]
     await sandbox.close()
 
 
-def test_given_bars_are_told_live() -> None:
+def test_given_bars_are_streamed_live() -> None:
     """Ticks are the quotes of those that trade, on request also of those at rest; strangers are out."""
     market, at = a_market(), ist("2025-06-30T12:00")
     tokens = np.array([*(row.token for row in market.listings(at)), 4711])
@@ -123,7 +123,7 @@ def test_given_bars_are_told_live() -> None:
     assert len(market.ticks(tokens, ist("2025-07-01T08:00"), resting=False)) == 0
 
 
-def test_missing_prices_are_told_as_nought() -> None:
+def test_missing_prices_are_sent_as_zero() -> None:
     """A running bar with holes makes ticks, and they fit on the wire."""
     series = a_series("X")
     for name in ("open", "close", "volume"):
@@ -147,11 +147,11 @@ def test_three_thousand_ticks_cost_a_fraction_of_a_core() -> None:
     followed.apply_command(set_mode(TickerMode.FULL, tokens))
     market.prepare(noon)
     market.ticks(followed.tokens, noon, resting=False)
-    begun_s, told = time.process_time(), 0
+    begun_s, reported = time.process_time(), 0
     for second in range(10):
         ticks = market.ticks(followed.tokens, noon + timedelta(seconds=second), resting=False)
-        told += len(encode_frame(followed.mark_sent(followed.changed_since_sent(ticks)))) // 186
-    assert told > 25_000
+        reported += len(encode_frame(followed.mark_sent(followed.changed_since_sent(ticks)))) // 186
+    assert reported > 25_000
     assert time.process_time() - begun_s < 0.6
 
 
@@ -176,7 +176,7 @@ async def test_real_bars_come_back_over_http_as_they_are(real_bars: dict[str, Ba
     market = HistoricalMarket(real_bars, NSE)
     wide = SETTINGS.__class__(limits=WIDE)
     sandbox = await start_server(wide, market, clock, port=0)
-    async with door(sandbox.url) as kite:
+    async with sandbox_client(sandbox.url) as kite:
         for listing in market.listings(clock.now()):
             sent = real_bars[listing.trading_symbol]
             path = f"/instruments/historical/{listing.token}/day?from=2020-06-01&to=2025-06-30"

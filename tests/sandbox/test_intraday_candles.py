@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.fakes.clock import FakeClock
-from tests.sandbox.clients import WIDE, Door, door
+from tests.sandbox.clients import WIDE, SandboxClient, sandbox_client
 from tests.sandbox.clocks import ist
 from tests.sandbox.conftest import SETTINGS, Start
 from tests.sandbox.test_historical import a_market
@@ -17,7 +17,7 @@ from vcpd.sandbox.market import CandleSpan, MarketListing
 from vcpd.sandbox.simulated import SimulatedMarket
 
 
-async def candles(kite: Door, token: int, interval: str, since: str, until: str) -> list[list[Any]]:
+async def candles(kite: SandboxClient, token: int, interval: str, since: str, until: str) -> list[list[Any]]:
     path = f"/instruments/historical/{token}/{interval}?from={since}&to={until}"
     found: list[list[Any]] = (await kite.data(path))["candles"]
     return found
@@ -36,7 +36,7 @@ def share(market: SimulatedMarket) -> MarketListing:
 
 async def test_every_interval_adds_up_to_the_daily_bar(start: Start, share: MarketListing) -> None:
     """For settled sessions and the evening's one: open, extremes, close and volume, whatever the interval."""
-    async with door((await start(limits=WIDE)).url) as kite:
+    async with sandbox_client((await start(limits=WIDE)).url) as kite:
         days = await candles(kite, share.token, "day", "2026-07-09", "2026-07-15")
         for interval, count in (("minute", 375), ("5minute", 75), ("15minute", 25), ("60minute", 7)):
             for day in days:
@@ -50,7 +50,7 @@ async def test_every_interval_adds_up_to_the_daily_bar(start: Start, share: Mark
 
 async def test_stamps_are_the_beginnings_in_wall_time(start: Start, share: MarketListing) -> None:
     """From the open on; both ends of the question are included; a bare date means its midnight."""
-    async with door((await start(limits=WIDE)).url) as kite:
+    async with sandbox_client((await start(limits=WIDE)).url) as kite:
         found = await candles(kite, share.token, "minute", "2026-07-14 15:28:00", "2026-07-15 09:16:00")
         assert [row[0] for row in found] == [
             "2026-07-14T15:28:00+0530",
@@ -67,7 +67,7 @@ async def test_stamps_are_the_beginnings_in_wall_time(start: Start, share: Marke
 async def test_the_running_minute_is_there(start: Start, clock: FakeClock, share: MarketListing) -> None:
     """Half a minute after the open there is one candle; before the open none of today."""
     clock.at = ist("2026-07-15T09:14:59")
-    async with door((await start(limits=WIDE)).url) as kite:
+    async with sandbox_client((await start(limits=WIDE)).url) as kite:
         assert await candles(kite, share.token, "minute", "2026-07-15", "2026-07-16") == []
         clock.at = ist("2026-07-15T09:15:30")
         assert len(await candles(kite, share.token, "minute", "2026-07-15", "2026-07-16")) == 1
@@ -75,7 +75,7 @@ async def test_the_running_minute_is_there(start: Start, clock: FakeClock, share
 
 async def test_what_has_no_minutes_says_so(start: Start) -> None:
     """A bond has no candles, an unknown token is refused, a span beyond 60 days too."""
-    async with door((await start(limits=WIDE)).url) as kite:
+    async with sandbox_client((await start(limits=WIDE)).url) as kite:
         assert await candles(kite, 30_001 << 8 | 1, "minute", "2026-07-01", "2026-07-15") == []
         path = "/instruments/historical/{}/minute?from={}&to=2026-07-15"
         assert await kite.error(path.format(4711, "2026-07-01")) == (400, "InputException")
@@ -121,7 +121,7 @@ async def test_given_bars_have_minutes_too(clock: FakeClock) -> None:
     clock.at = ist("2025-06-30T12:00")
     market = a_market()
     sandbox = await start_server(SETTINGS.__class__(limits=WIDE), market, clock, port=0)
-    async with door(sandbox.url) as kite:
+    async with sandbox_client(sandbox.url) as kite:
         token = next(row.token for row in market.listings(clock.now()) if row.symbol == "NSE:BETA")
         days = await candles(kite, token, "day", "2025-06-26", "2025-06-30")
         found = await candles(kite, token, "minute", "2025-06-26", "2025-07-01")

@@ -24,7 +24,7 @@ def many_bars(count: int) -> DayBars:
     return DayBars(opened, high, low, close, random.integers(0, 10**7, count).astype(np.float64))
 
 
-def tape_of(bars: DayBars, minutes: int = 375, day: int = 3000) -> IntradayPaths:
+def paths_of(bars: DayBars, minutes: int = 375, day: int = 3000) -> IntradayPaths:
     tokens = np.arange(len(bars)) * 256 + 1
     return IntradayPaths.of(bars, SessionRandom(tokens, day, seed=1), minutes, TICK)
 
@@ -33,13 +33,13 @@ def tape_of(bars: DayBars, minutes: int = 375, day: int = 3000) -> IntradayPaths
 @settings(max_examples=80, deadline=None)
 def test_the_session_ends_as_its_bar(whole: DayBars, day: int, minutes: int) -> None:
     """At the close every price and the last share are the day's; nothing goes beyond them before."""
-    tape = tape_of(whole, minutes, day)
-    end = tape.at(minutes)
+    paths = paths_of(whole, minutes, day)
+    end = paths.at(minutes)
     for name in FIELDS:
         assert getattr(end, name) == getattr(whole, name), name
-    assert (tape.price >= whole.low[0]).all()
-    assert (tape.price <= whole.high[0]).all()
-    assert (np.diff(tape.volume) >= 0).all()
+    assert (paths.price >= whole.low[0]).all()
+    assert (paths.price <= whole.high[0]).all()
+    assert (np.diff(paths.volume) >= 0).all()
 
 
 @given(
@@ -53,8 +53,8 @@ def test_candles_add_up_to_the_bar_at_any_minute(
     whole: DayBars, day: int, step_minutes: int, minute: float
 ) -> None:
     """First open, extremes, last close and the sum of the volumes are the growing bar's."""
-    tape = tape_of(whole, 375, day)
-    candles, now = tape.candles(0, step_minutes, minute), tape.at(minute)
+    paths = paths_of(whole, 375, day)
+    candles, now = paths.candles(0, step_minutes, minute), paths.at(minute)
     assert len(candles) == int(np.ceil(minute / step_minutes))
     assert candles["open"][0] == now.open[0]
     assert candles["high"].max() == now.high[0]
@@ -69,13 +69,13 @@ def test_candles_add_up_to_the_bar_at_any_minute(
 
 def test_no_candle_before_the_first_trade() -> None:
     """At the open there is nothing yet."""
-    assert len(tape_of(many_bars(1)).candles(0, 1, 0.0)) == 0
+    assert len(paths_of(many_bars(1)).candles(0, 1, 0.0)) == 0
 
 
 def test_names_do_not_depend_on_each_other() -> None:
     """A name's way is the same alone, in a crowd, and beyond the end of a block."""
     bars = many_bars(BLOCK_SYMBOLS + 3)
-    crowd, place = tape_of(bars), BLOCK_SYMBOLS + 1
+    crowd, place = paths_of(bars), BLOCK_SYMBOLS + 1
     token = np.array([place * 256 + 1])
     alone = IntradayPaths.of(bars.take(np.array([place])), SessionRandom(token, 3000, seed=1), 375, TICK)
     assert np.array_equal(alone.price[0], crowd.price[place])
@@ -85,7 +85,7 @@ def test_names_do_not_depend_on_each_other() -> None:
 def test_volume_comes_in_a_u() -> None:
     """On average the first and the last hour are far busier than noon; each name has habits of its own."""
     bars = many_bars(400)
-    days = [tape_of(bars, day=day).volume / np.maximum(bars.volume, 1)[:, None] for day in (1, 2, 3)]
+    days = [paths_of(bars, day=day).volume / np.maximum(bars.volume, 1)[:, None] for day in (1, 2, 3)]
     mean = np.mean([day.mean(axis=0) for day in days], axis=0)
     hours = np.diff(mean[::120])[:6]
     assert hours[0] > 1.5 * hours[3]
@@ -98,11 +98,11 @@ def test_volume_comes_in_a_u() -> None:
 
 def test_prices_wander() -> None:
     """A name turns often between its extremes, so that a level is crossed more than once."""
-    tape = tape_of(many_bars(100))
-    turns = (np.diff(np.sign(np.diff(tape.price, axis=1))) != 0).sum(axis=1)
+    paths = paths_of(many_bars(100))
+    turns = (np.diff(np.sign(np.diff(paths.price, axis=1))) != 0).sum(axis=1)
     assert np.median(turns) > 100
-    middle = (tape.price[:, :1] + tape.price[:, -1:]) / 2
-    crossings = (np.diff(tape.price > middle, axis=1)).sum(axis=1)
+    middle = (paths.price[:, :1] + paths.price[:, -1:]) / 2
+    crossings = (np.diff(paths.price > middle, axis=1)).sum(axis=1)
     assert np.median(crossings) >= 3
 
 

@@ -14,7 +14,7 @@ def test_no_two_companies_share_a_symbol() -> None:
     assert all("-" in other_series(number)[0] for number in range(500))
 
 
-def test_a_companys_name_tells_its_sector() -> None:
+def test_a_companys_name_states_its_sector() -> None:
     """Those of newcomers too; bonds, indices and real companies have none."""
     for number in range(3_000):
         sector = SECTORS[sector_of(number)][0].title()

@@ -25,9 +25,9 @@ def test_no_second_lets_more_through_than_its_limits(steps: list[tuple[float, Re
         recent = [past for past in accepted if past[0] > now_s - 1.0]
         own = sum(past[1] == kind for past in recent)
         gets = sum(past[2] for past in recent)
-        room = own < LIMITS[kind] and (not is_get or gets < RATES.all_gets_per_s)
-        assert traffic.admit(kind, is_get=is_get, now_s=now_s) == room
-        if room:
+        capacity = own < LIMITS[kind] and (not is_get or gets < RATES.all_gets_per_s)
+        assert traffic.admit(kind, is_get=is_get, now_s=now_s) == capacity
+        if capacity:
             accepted.append((now_s, kind, is_get))
 
 

@@ -63,7 +63,7 @@ def digest_of() -> str:
 
 def test_another_process_gives_the_same_bytes() -> None:
     """Nothing depends on the process: not on its hash seed, not on what it did before."""
-    told = subprocess.run(
+    reported = subprocess.run(
         [sys.executable, "-c", DIGEST],
         capture_output=True,
         text=True,
@@ -71,7 +71,7 @@ def test_another_process_gives_the_same_bytes() -> None:
         timeout=60,
         env={**os.environ, "PYTHONHASHSEED": "4711", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
     )
-    assert told.stdout.strip() == digest_of()
+    assert reported.stdout.strip() == digest_of()
 
 
 def test_more_symbols_leave_the_others_as_they_were(market: SimulatedMarket) -> None:
@@ -131,7 +131,7 @@ def test_a_split_is_in_the_history_from_eight_on_its_ex_date() -> None:
         assert np.abs(np.diff(np.log(later.close))).max() < 0.2
 
 
-def test_bars_obey_the_laws_of_bars(market: SimulatedMarket) -> None:
+def test_bars_keep_the_laws_of_bars(market: SimulatedMarket) -> None:
     """Positive prices on the tick, high and low around open and close, whole volumes, calendar sessions."""
     calendar = NSE.sessions(date(2021, 1, 1), LAST_SESSION)
     for listing in equities(market, NEXT_MORNING):
@@ -273,7 +273,7 @@ def test_planted_truth_is_what_the_bars_show(market: SimulatedMarket) -> None:
         assert depths[-1] <= 0.5 * depths[0] + 0.1
 
 
-def test_planted_bases_end_as_told(market: SimulatedMarket) -> None:
+def test_planted_bases_end_as_stated(market: SimulatedMarket) -> None:
     """A breakout's close is the first above the pivot, on volume; a failure closes below the last low."""
     listings = {listing.symbol: listing for listing in market.listings(NEXT_MORNING)}
     resolved = [base for base in market.known_bases(NEXT_MORNING) if base.resolved_on is not None]

@@ -10,7 +10,7 @@ from vcpd.kite.ticker_protocol import MODES, TICK_DTYPE, TickerMode, set_mode, s
 from vcpd.sandbox.ticker import CommandError, Subscription
 
 
-def told(tokens: list[int], price: float = 10.0) -> RecordArray:
+def reported(tokens: list[int], price: float = 10.0) -> RecordArray:
     """Ticks of these tokens, all at one price."""
     records = np.zeros(len(tokens), TICK_DTYPE)
     records["token"], records["last_price"] = tokens, price
@@ -18,7 +18,7 @@ def told(tokens: list[int], price: float = 10.0) -> RecordArray:
 
 
 def modes_of(followed: Subscription) -> dict[int, TickerMode]:
-    ticks = followed.mark_sent(told(followed.tokens.tolist()))
+    ticks = followed.mark_sent(reported(followed.tokens.tolist()))
     return {int(tick["token"]): MODES[tick["mode"]] for tick in ticks}
 
 
@@ -61,14 +61,14 @@ def test_first_packets_wait_once() -> None:
     assert followed.take_unsent().tolist() == [2, 3]
 
 
-def test_news_is_told_once() -> None:
+def test_a_change_is_sent_once() -> None:
     """A tick is news until it is told, and again when price or volume has changed."""
     followed = Subscription(10)
     followed.apply_command(subscribe([1, 2]))
-    assert len(followed.changed_since_sent(told([1, 2]))) == 2
-    followed.mark_sent(told([1]))
-    assert followed.changed_since_sent(told([1, 2]))["token"].tolist() == [2]
-    assert followed.changed_since_sent(told([1], price=11.0))["token"].tolist() == [1]
+    assert len(followed.changed_since_sent(reported([1, 2]))) == 2
+    followed.mark_sent(reported([1]))
+    assert followed.changed_since_sent(reported([1, 2]))["token"].tolist() == [2]
+    assert followed.changed_since_sent(reported([1], price=11.0))["token"].tolist() == [1]
 
 
 def test_one_too_many_is_refused_whole() -> None:

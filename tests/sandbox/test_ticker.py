@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.fakes.clock import FakeClock
-from tests.sandbox.clients import WIDE, Door, door
+from tests.sandbox.clients import WIDE, SandboxClient, sandbox_client
 from tests.sandbox.clocks import ist
 from tests.sandbox.conftest import SETTINGS, Start
 from tests.sandbox.feeds import Feed, feed
@@ -46,15 +46,15 @@ async def refusal(url: str, **query: str) -> int:
     return refused.value.status
 
 
-async def logged_in(sandbox: RunningSandbox, stack: AsyncExitStack) -> tuple[Door, Feed]:
-    kite = await stack.enter_async_context(door(sandbox.url))
+async def logged_in(sandbox: RunningSandbox, stack: AsyncExitStack) -> tuple[SandboxClient, Feed]:
+    kite = await stack.enter_async_context(sandbox_client(sandbox.url))
     return kite, await stack.enter_async_context(feed(sandbox.ticker_url, kite.access_token))
 
 
 async def test_only_the_living_token_gets_in(start: Start) -> None:
     """A wrong key, a wrong token or none: 403. The root without an upgrade is no route."""
     sandbox = await start(limits=WIDE)
-    async with door(sandbox.url) as kite:
+    async with sandbox_client(sandbox.url) as kite:
         token = kite.access_token
         assert await refusal(sandbox.ticker_url, api_key="other", access_token=token) == 403
         assert await refusal(sandbox.ticker_url, api_key=SETTINGS.api_key, access_token="x") == 403
@@ -181,7 +181,7 @@ async def test_heartbeats_fill_the_silence(start: Start, noon: FakeClock) -> Non
         assert [await live.frame() for _ in range(3)] == [b"\x00"] * 3
 
 
-async def test_only_changes_are_told(start: Start, noon: FakeClock, shares: list[MarketListing]) -> None:
+async def test_only_changes_are_sent(start: Start, noon: FakeClock, shares: list[MarketListing]) -> None:
     """A standing market is silent; when its clock moves, ticks come; what was given up stays out."""
     sandbox = await start(limits=WIDE, ticker=QUICK)
     async with AsyncExitStack() as stack:
@@ -263,8 +263,8 @@ async def test_messages_reach_every_client(start: Start) -> None:
         for message in ({"type": "order", "data": {"order_id": "1"}}, {"type": "error", "data": "Trouble"}):
             assert await kite.post("/sandbox/ticker/messages", message) == 200
             for client in (live, other):
-                told = await client.text()
-                assert (told.type, told.data) == (message["type"], message["data"])
+                reported = await client.text()
+                assert (reported.type, reported.data) == (message["type"], message["data"])
         assert await kite.post("/sandbox/ticker/messages", ["no message"]) == 400
 
 

@@ -19,7 +19,7 @@ AMOUNT = st.integers(0, 2**32 - 1)
 PRICES = ("last_price", "average_price", "open", "high", "low", "close")
 AMOUNTS = ("last_quantity", "volume", "buy_quantity", "sell_quantity", "oi", "oi_high", "oi_low")
 INSTANTS = ("last_trade_at", "at")
-TOLD_OF_INDICES = ("last_price", "open", "high", "low", "close")
+INDEX_FIELDS = ("last_price", "open", "high", "low", "close")
 DIVISORS = {1: 100.0, 3: 1e7, 6: 1e4, 9: 100.0, 12: 1e4}
 
 
@@ -39,7 +39,7 @@ def ticks(draw: st.DrawFn) -> RecordArray:
     tick["token"] = draw(st.integers(0, 2**24 - 1)) << 8 | segment
     tick["mode"], tick["tradable"] = MODES.index(mode), segment != INDEX_SEGMENT
     of_index = segment == INDEX_SEGMENT
-    for name in PRICES[:1] if mode is TickerMode.LTP else TOLD_OF_INDICES if of_index else PRICES:
+    for name in PRICES[:1] if mode is TickerMode.LTP else INDEX_FIELDS if of_index else PRICES:
         tick[name] = draw(PAISE) / DIVISORS[segment]
     if mode is not TickerMode.LTP and not of_index:
         for name in AMOUNTS if mode is TickerMode.FULL else AMOUNTS[:4]:
@@ -98,7 +98,7 @@ def test_what_is_not_known_is_nought_and_what_is_too_much_is_the_most() -> None:
     assert read["at"] == np.datetime64(0, "s")
 
 
-def test_an_index_tells_its_change() -> None:
+def test_an_index_states_its_change() -> None:
     """The last number of an index's quote is the distance to the previous close, also downwards."""
     tick = blank_tick()
     tick["token"], tick["tradable"], tick["mode"] = 0x109, False, MODES.index(TickerMode.QUOTE)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.fakes.clock import FakeClock
 from tests.kite.frames import decode_frame
-from tests.sandbox.clients import WIDE, Door, door
+from tests.sandbox.clients import WIDE, SandboxClient, sandbox_client
 from tests.sandbox.clocks import ist
 from tests.sandbox.conftest import SETTINGS, Start
 from tests.sandbox.feeds import Feed, feed
@@ -25,22 +25,22 @@ QUICK = SandboxTickerSettings(interval_s=0.02, heartbeat_s=0.02)
 
 
 @asynccontextmanager
-async def following(start: Start, clock: FakeClock) -> AsyncIterator[tuple[Door, Feed]]:
+async def following(start: Start, clock: FakeClock) -> AsyncIterator[tuple[SandboxClient, Feed]]:
     """A client at noon that has had its first packet, and the door to order faults by."""
     clock.at = ist("2026-07-15T12:00")
     sandbox = await start(limits=WIDE, ticker=QUICK)
-    async with door(sandbox.url) as kite, feed(sandbox.ticker_url, kite.access_token) as live:
+    async with sandbox_client(sandbox.url) as kite, feed(sandbox.ticker_url, kite.access_token) as live:
         await live.send(subscribe([NIFTY]))
         await live.ticks()
         yield kite, live
 
 
-async def order(kite: Door, *kinds: TickerFault, times: int = 0, slow_s: float = 5.0) -> None:
+async def order(kite: SandboxClient, *kinds: TickerFault, times: int = 0, slow_s: float = 5.0) -> None:
     settings = FaultSettings(ticker=kinds, ticker_times=times, slow_s=slow_s)
     assert await kite.post("/sandbox/faults", settings) == 200
 
 
-async def sound_again(kite: Door, live: Feed, clock: FakeClock) -> bool:
+async def sound_again(kite: SandboxClient, live: Feed, clock: FakeClock) -> bool:
     """Whether ticks come once the faults are taken back."""
     await kite.post("/sandbox/faults", FaultSettings())
     clock.at = ist("2026-07-15T12:30")
@@ -51,11 +51,11 @@ async def sound_again(kite: Door, live: Feed, clock: FakeClock) -> bool:
             continue
 
 
-async def test_a_mute_socket_stays_open_and_says_nothing(start: Start, clock: FakeClock) -> None:
+async def test_a_silent_socket_stays_open_and_says_nothing(start: Start, clock: FakeClock) -> None:
     """No ticks though the market moves, no heartbeats, no end; the socket still answers pings."""
     clock.at = ist("2026-07-15T12:00")
     sandbox = await start(limits=WIDE, ticker=QUICK)
-    async with door(sandbox.url) as kite, aiohttp.ClientSession() as http:
+    async with sandbox_client(sandbox.url) as kite, aiohttp.ClientSession() as http:
         await order(kite, TickerFault.MUTE)
         query = {"api_key": SETTINGS.api_key, "access_token": kite.access_token}
         async with http.ws_connect(sandbox.ticker_url, params=query, autoping=False) as socket:
@@ -69,7 +69,7 @@ async def test_a_mute_socket_stays_open_and_says_nothing(start: Start, clock: Fa
             assert not socket.closed
 
 
-async def _until_muted(kite: Door, frames: int) -> None:
+async def _until_muted(kite: SandboxClient, frames: int) -> None:
     """Until so many were swallowed."""
     for _ in range(1_000):
         if (await kite.data("/sandbox/statistics"))["faults"].get("ticker_mute", 0) >= frames:

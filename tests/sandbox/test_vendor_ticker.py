@@ -14,7 +14,7 @@ import pytest
 
 from tests.fakes.clock import FakeClock, Sleep
 from tests.sandbox import vendor_follower
-from tests.sandbox.clients import WIDE, door
+from tests.sandbox.clients import WIDE, sandbox_client
 from tests.sandbox.clocks import ist
 from tests.sandbox.conftest import SETTINGS
 from vcpd.kite.ticker_protocol import TickerMessage
@@ -37,7 +37,7 @@ async def until(condition: Callable[[], bool], deadline_s: float = 30.0) -> None
 @asynccontextmanager
 async def follower(sandbox: RunningSandbox, tokens: list[int]) -> AsyncIterator[Process]:
     """The vendor's client as a process of its own, logged in and connected."""
-    async with door(sandbox.url) as kite:
+    async with sandbox_client(sandbox.url) as kite:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             str(Path(str(vendor_follower.__file__))),

@@ -3,14 +3,14 @@
 import math
 from datetime import date
 
-from tests.sandbox.clients import WIDE, door
+from tests.sandbox.clients import WIDE, sandbox_client
 from tests.sandbox.conftest import SETTINGS, Start
 from vcpd.kite.wire import decode_daily_bars, decode_instruments, decode_profile, decode_quotes
 
 
-async def test_the_door_decodes_every_answer(start: Start) -> None:
+async def test_the_client_decodes_every_answer(start: Start) -> None:
     """Instruments, candles, quotes and the profile of the sandbox pass through the door's own decoding."""
-    async with door((await start(limits=WIDE)).url) as kite:
+    async with sandbox_client((await start(limits=WIDE)).url) as kite:
         instruments = decode_instruments(
             (await kite.get("/instruments/NSE", **{"Accept-Encoding": "gzip"}))[1], "NSE", 0.05
         )

@@ -34,14 +34,14 @@ class Follower:
         self.counts["frames"] += 1
         for tick in ticks:
             token = tick["instrument_token"]
-            told = {
+            reported = {
                 name: tick.get(name) for name in ("mode", "last_price", "volume_traded", "ohlc", "tradable")
             }
-            told["levels"] = len(tick.get("depth", {}).get("buy", ()))
-            before = self.last.get(token, told)
-            self.counts["falls"] += (before["volume_traded"] or 0) > (told["volume_traded"] or 0)
-            self.first.setdefault(token, told)
-            self.last[token] = told
+            reported["levels"] = len(tick.get("depth", {}).get("buy", ()))
+            before = self.last.get(token, reported)
+            self.counts["falls"] += (before["volume_traded"] or 0) > (reported["volume_traded"] or 0)
+            self.first.setdefault(token, reported)
+            self.last[token] = reported
             self.prices.setdefault(token, []).append(tick["last_price"])
 
     def on_error(self, _socket: Any, _code: Any, _reason: Any) -> None:

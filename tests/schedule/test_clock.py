@@ -50,7 +50,7 @@ def test_a_machine_that_sleeps_in_mid_collection_completes_the_evening(hours: in
     assert not [run for run in table.rows.values() if run.reason.startswith("waited too long")]
 
 
-def test_a_run_that_waits_for_room_does_not_expire_while_the_machine_sleeps() -> None:
+def test_a_run_that_waits_for_capacity_does_not_expire_while_the_machine_sleeps() -> None:
     """Not only what waits for other runs: the deadline counts the time in which it could have started."""
 
     async def scene(clock: LoopClock, table: RunTable) -> None:
@@ -68,7 +68,7 @@ def test_a_run_that_waits_for_room_does_not_expire_while_the_machine_sleeps() ->
     assert play(f"{FRIDAY}T17:00", scene).outcomes("risk")[-1][1] == "done"
 
 
-def test_a_run_that_expired_is_made_up_for_when_there_is_room() -> None:
+def test_a_run_that_expired_is_made_up_for_when_there_is_capacity() -> None:
     """Memory was short for two hours, the deadline is one: the run follows by itself."""
 
     async def scene(clock: LoopClock, table: RunTable) -> None:

@@ -107,7 +107,7 @@ def test_the_pauses_grow_and_the_next_opening_ends_the_tries() -> None:
         (ValueError("a bug"), 2),
     ],
 )
-def test_only_a_trouble_that_may_pass_is_tried_again(error: Exception, tries: int) -> None:
+def test_only_a_temporary_error_is_tried_again(error: Exception, tries: int) -> None:
     """A login makes up for a missing login; the others need somebody who changes something."""
 
     async def scene(clock: LoopClock, table: RunTable) -> None:
@@ -239,7 +239,7 @@ def test_a_crash_is_tried_again_once_a_session() -> None:
     assert runs[0].reason == "internal error: ValueError: a surprise"
 
 
-def test_a_full_disk_inside_a_group_of_tasks_is_tried_until_there_is_room() -> None:
+def test_a_full_disk_inside_a_group_of_tasks_is_tried_until_there_is_capacity() -> None:
     """The evening is made up by itself, without a restart, however long the disk was full."""
 
     async def scene(clock: LoopClock, table: RunTable) -> None:

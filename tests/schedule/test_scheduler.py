@@ -186,7 +186,7 @@ def test_an_overlapping_run_is_skipped_on_record() -> None:
     assert [outcome for _, outcome in table.outcomes("tick")[:4]] == ["done", "skipped", "done", "skipped"]
 
 
-def test_making_up_for_an_old_session_does_not_swallow_todays_run() -> None:
+def test_making_up_for_an_old_session_does_not_replace_todays_run() -> None:
     """Friday's run is still being made up for when Monday's is due: Monday's waits, then runs."""
 
     async def scene(clock: LoopClock, table: RunTable) -> None:

@@ -16,7 +16,7 @@ from vcpd.schedule.job import Job
 from vcpd.schedule.policy import JobPolicy, ScheduleSettings
 
 
-def test_a_pause_told_to_a_standby_holds_the_leader_too() -> None:
+def test_a_pause_requested_of_a_standby_holds_the_leader_too() -> None:
     """The leader skips its next tick although the owner spoke to the other daemon; resumed likewise."""
 
     async def scene(clock: LoopClock, table: RunTable) -> None:
@@ -38,7 +38,7 @@ def test_a_pause_told_to_a_standby_holds_the_leader_too() -> None:
     assert [outcome for _, outcome in table.outcomes("tick")] == ["done", "skipped", "done"]
 
 
-def test_a_pause_told_to_the_leader_is_seen_by_a_standby() -> None:
+def test_a_pause_requested_of_the_leader_is_seen_by_a_standby() -> None:
     async def scene(clock: LoopClock, table: RunTable) -> None:
         policies = {"tick": every_minute()}
         standby = Daemon(clock, table, policies)
@@ -77,7 +77,7 @@ def test_a_run_asked_for_twice_at_once_begins_once() -> None:
     assert len(play("2026-11-22T12:00", scene).of("collect")) == 1
 
 
-def test_a_run_whose_row_cannot_be_written_blocks_nobody_afterwards() -> None:
+def test_a_run_whose_row_cannot_be_written_blocks_no_later_run() -> None:
     """A request that fails leaves the job free for the next one."""
 
     async def scene(clock: LoopClock, table: RunTable) -> None:
@@ -181,7 +181,7 @@ def test_stopping_does_not_wait_for_ever_for_work_that_will_not_end() -> None:
     play("2026-11-22T12:00", scene)
 
 
-def test_work_that_does_not_end_when_told_ends_the_scheduler_loudly() -> None:
+def test_work_that_does_not_end_when_it_should_ends_the_scheduler_loudly() -> None:
     """It holds the gate of heavy work for ever: only a new start of the daemon helps, and is asked for."""
 
     async def scene(clock: LoopClock, table: RunTable) -> None:

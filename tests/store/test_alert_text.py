@@ -7,7 +7,7 @@ from vcpd.store.database import Database
 
 async def test_a_zero_byte_in_a_fact_is_left_out(database: Database) -> None:
     outbox = PostgresOutbox(database)
-    told = alert("AAA", facts={"detail": "x\0y", "count": 1})
-    await outbox.add([told], {told.key: ["mail"]}, EVENING)
+    reported = alert("AAA", facts={"detail": "x\0y", "count": 1})
+    await outbox.add([reported], {reported.key: ["mail"]}, EVENING)
     (delivery,) = await outbox.due("mail", EVENING, 5, prompt=False)
     assert delivery.alert.facts == {"detail": "xy", "count": 1}

@@ -123,7 +123,7 @@ async def test_a_backup_sees_one_moment_while_bars_are_written(database: Databas
     assert await database.fetch_value("SELECT count(*) FROM bars") == 600
 
 
-async def test_a_store_that_holds_something_is_replaced_only_when_told_so(
+async def test_a_store_that_holds_something_is_replaced_only_when_that_is_requested(
     filled: Database, tmp_path: Path
 ) -> None:
     written = await backup_of(filled, tmp_path / "vcpd.zip")
@@ -179,7 +179,7 @@ async def test_a_restore_that_fails_half_way_changes_nothing(filled: Database, t
     assert contents(await backup_of(filled, tmp_path / "again.zip")) == contents(manifest)
 
 
-async def test_a_restore_waits_for_nobody_and_refuses_beside_a_daemon(
+async def test_a_restore_does_not_wait_and_refuses_beside_a_daemon(
     postgres_server: Secret, migrated_template: str, tmp_path: Path
 ) -> None:
     async with fresh_address(postgres_server, migrated_template) as address:
@@ -275,7 +275,7 @@ def _archive_bytes(path: Path) -> bytes:
     return path.read_bytes()
 
 
-async def test_no_room_on_the_disk_is_said_before_anything_is_written(
+async def test_no_space_on_the_disk_is_said_before_anything_is_written(
     filled: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("vcpd.store.backup.shutil.disk_usage", lambda _: SimpleNamespace(free=0))

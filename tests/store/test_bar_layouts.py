@@ -337,12 +337,12 @@ def test_unreadable_rows_are_kept_apart_with_file_row_and_reason(tmp_path: Path)
     path = _write(tmp_path / "some.csv", _text([*rows, "Source: example"]))
     found = read_bars(path)
     assert sum(map(len, found.series)) == len(BARS) - 4
-    told = {bar.payload["row"]: bar for bar in found.quarantined}
-    assert told.keys() == {5, 7, 9, 11, len(rows) + 2}
-    assert {bar.rule for bar in told.values()} == {QualityRule.UNREADABLE_ROW}
+    reported = {bar.payload["row"]: bar for bar in found.quarantined}
+    assert reported.keys() == {5, 7, 9, 11, len(rows) + 2}
+    assert {bar.rule for bar in reported.values()} == {QualityRule.UNREADABLE_ROW}
     for row, reason in ((5, "`date`: expected a date"), (7, "`close`: expected a number"), (9, "more cells")):
-        assert f"{path}, row {row}: " in told[row].reason
-        assert reason in told[row].reason
+        assert f"{path}, row {row}: " in reported[row].reason
+        assert reason in reported[row].reason
     assert f"{path}: 5 rows kept apart" in found.notices
 
 
@@ -408,7 +408,7 @@ def test_what_is_no_table_of_daily_bars_is_refused(tmp_path: Path, text: str, wo
         read_bars(_write(tmp_path / "some.csv", text))
 
 
-def test_spellings_of_one_symbol_are_one_history_and_told(tmp_path: Path) -> None:
+def test_spellings_of_one_symbol_are_one_history_and_reported(tmp_path: Path) -> None:
     found = read_bars(_write(tmp_path / "some.csv", ONE_FILE["both cases"]))
     assert any(
         "t&m and T&M are one symbol, T&M" in notice or "T&M and t&m" in notice for notice in found.notices

@@ -80,7 +80,7 @@ async def test_a_provisional_bar_gives_way_to_newer_ones_and_to_the_final_one(da
         assert same_records(await store.series(key), series)
 
 
-async def test_coverage_tells_asked_spans_and_open_ends(database: Database) -> None:
+async def test_coverage_states_asked_spans_and_open_ends(database: Database) -> None:
     """Asked spans widen and never shrink; an instrument without bars is covered too."""
     full, empty = await instruments_of(database, "NSE:AAA", "NSE:BBB")
     series = walk("NSE:AAA", 20, seed=5)

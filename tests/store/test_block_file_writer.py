@@ -15,9 +15,9 @@ async def test_all_that_is_given_is_written_in_order(tmp_path: Path) -> None:
     parts = [
         bytes([number]) * size for number, size in enumerate((1, BLOCK_BYTES, 7, BLOCK_BYTES // 2 + 1, 3))
     ]
-    async with BlockFileWriter(tmp_path / "bars") as spool:
+    async with BlockFileWriter(tmp_path / "bars") as writer:
         for part in parts:
-            await spool(part)
+            await writer(part)
     assert (tmp_path / "bars").read_bytes() == b"".join(parts)
 
 
@@ -27,29 +27,29 @@ async def test_nothing_given_leaves_an_empty_file(tmp_path: Path) -> None:
     assert (tmp_path / "bars").read_bytes() == b""
 
 
-async def test_a_full_disk_is_told_at_the_latest_on_leaving() -> None:
+async def test_a_full_disk_is_reported_at_the_latest_on_leaving() -> None:
     """The block is written behind the caller's back, its failure does not stay there."""
     with pytest.raises(OSError, match="No space left"):
-        async with BlockFileWriter(Path("/dev/full")) as spool:
-            await spool(bytes(BLOCK_BYTES))
+        async with BlockFileWriter(Path("/dev/full")) as writer:
+            await writer(bytes(BLOCK_BYTES))
 
 
-async def spool_and_break_off(path: Path) -> None:
-    async with BlockFileWriter(path) as spool:
-        await spool(bytes(BLOCK_BYTES))
+async def write_and_break_off(path: Path) -> None:
+    async with BlockFileWriter(path) as writer:
+        await writer(bytes(BLOCK_BYTES))
         raise ValueError("broken off")
 
 
 async def test_an_error_of_the_giver_comes_through_and_the_file_is_closed(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="broken off"):
-        await spool_and_break_off(tmp_path / "bars")
+        await write_and_break_off(tmp_path / "bars")
     assert str(tmp_path / "bars") not in {file.path for file in psutil.Process().open_files()}
 
 
 async def test_a_file_of_an_earlier_copy_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "bars").write_bytes(b"earlier")
-    async with BlockFileWriter(tmp_path / "bars") as spool:
-        await spool(b"new")
+    async with BlockFileWriter(tmp_path / "bars") as writer:
+        await writer(b"new")
     assert (tmp_path / "bars").read_bytes() == b"new"
 
 
@@ -60,8 +60,8 @@ async def test_a_cancelled_writer_ends_when_its_thread_has_closed_the_file(tmp_p
     is_buffered = asyncio.Event()
 
     async def write() -> None:
-        async with BlockFileWriter(path) as spool:
-            await spool(bytes(BLOCK_BYTES))
+        async with BlockFileWriter(path) as writer:
+            await writer(bytes(BLOCK_BYTES))
             is_buffered.set()
             await asyncio.Event().wait()
 

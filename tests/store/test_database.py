@@ -96,7 +96,7 @@ async def test_a_transaction_that_fails_leaves_nothing(database: Database) -> No
     assert await database.fetch("SELECT * FROM paused_jobs") == []
 
 
-async def test_a_connection_killed_by_the_server_is_a_passing_trouble(database: Database) -> None:
+async def test_a_connection_killed_by_the_server_is_a_temporary_error(database: Database) -> None:
     """The call fails as retryable, the next one gets a new connection."""
     with pytest.raises(RetryableError):
         await database.execute("SELECT pg_terminate_backend(pg_backend_pid())")
@@ -159,8 +159,8 @@ async def test_of_many_daemons_one_leads_and_another_takes_over(postgres_server:
 async def test_a_leader_whose_connection_is_cut_knows_it(postgres_server: Secret) -> None:
     """It stops leading and tells so at once, and may win again on a new connection."""
     async with fresh_address(postgres_server) as address:
-        leader, told = LeaderLock(address, SETTINGS), asyncio.Event()
-        leader.on_lost(told.set)
+        leader, reported = LeaderLock(address, SETTINGS), asyncio.Event()
+        leader.on_lost(reported.set)
         assert await leader.try_lead()
         observer = await asyncpg.connect(address.reveal())
         await observer.execute(
@@ -170,11 +170,11 @@ async def test_a_leader_whose_connection_is_cut_knows_it(postgres_server: Secret
         await observer.close()
         await eventually(has_lost(leader))
         async with asyncio.timeout(10):
-            await told.wait()
+            await reported.wait()
         await eventually(leader.try_lead)
-        told.clear()
+        reported.clear()
         await leader.step_down()
-        assert not told.is_set(), "who steps down has lost nothing"
+        assert not reported.is_set(), "who steps down has lost nothing"
 
 
 async def test_a_leader_that_falls_silent_loses_the_lead(postgres_server: Secret) -> None:
@@ -202,7 +202,7 @@ async def test_a_leader_that_asks_now_and_then_keeps_the_lead(postgres_server: S
         await other.step_down()
 
 
-async def test_without_a_store_nobody_leads() -> None:
+async def test_without_a_store_there_is_no_leader() -> None:
     assert not await LeaderLock(Secret("postgresql:///x?host=/nowhere"), SETTINGS).try_lead()
 
 

@@ -23,7 +23,7 @@ from vcpd.store.panel_files import PanelFiles, open_panel
 DISK_CODES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 MOST_OPERATIONS = 200
 N_SESSIONS = 300
-ROOM_KB = 65_536
+SPACE_KB = 65_536
 Write = Callable[[], Awaitable[object]]
 
 
@@ -153,6 +153,6 @@ async def test_a_disk_of_any_size_either_holds_the_snapshot_or_says_why_not(
             assert failure is None or "space" in str(failure)
             refused += isinstance(failure, UnavailableError)
         assert refused >= 3
-        disk.resize(ROOM_KB)
+        disk.resize(SPACE_KB)
         panel = open_panel(await store.refresh(PanelSelection("")))
         assert panel.values.shape == (5, 2, N_SESSIONS)

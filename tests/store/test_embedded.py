@@ -303,8 +303,8 @@ async def test_ctrl_c_at_the_terminal_reaches_the_daemon_only(server: EmbeddedPo
 @as_root
 async def test_an_ordinary_user_runs_it_as_himself() -> None:
     """From start to stop as `nobody`, in a folder of his own, without a right of root over it."""
-    with folder_of_nobody() as folder:
-        async with daemon(folder / "postgres", *as_nobody()) as (process, words):
+    with unreadable_folder() as folder:
+        async with daemon(folder / "postgres", *as_other_user()) as (process, words):
             assert words[0] == "ready", words
             assert (words[2], (folder / "postgres" / "data").stat().st_uid) == (str(NOBODY), NOBODY)
             assert process.stdin is not None
@@ -315,12 +315,12 @@ async def test_an_ordinary_user_runs_it_as_himself() -> None:
 
 @as_root
 @pytest.mark.parametrize("route", [RunAsMethod.SWITCHED, RunAsMethod.SWITCHED_READING])
-async def test_root_without_namespaces_runs_it_as_nobody(
+async def test_root_without_namespaces_runs_it_as_another_user(
     route: RunAsMethod, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also below folders that nobody may not enter, by the right to walk through them."""
     parent = place if route is RunAsMethod.SWITCHED_READING else None
-    with folder_of_nobody(parent) as folder:
+    with unreadable_folder(parent) as folder:
         monkeypatch.setattr(
             run_as, "run_as_candidates", lambda owner, user: [RunAsUser(route, NOBODY, NOBODY)]
         )
@@ -360,7 +360,7 @@ def test_a_user_without_a_name_gets_one_in_a_namespace() -> None:
     assert only.user_id != 54_321
 
 
-def as_nobody() -> list[str]:
+def as_other_user() -> list[str]:
     """The command that becomes nobody, who may walk to this interpreter where it lies in a closed folder."""
     again = "import subprocess, sys; subprocess.run([sys.executable, '-c', ''], check=True)"
     become = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
@@ -370,7 +370,7 @@ def as_nobody() -> list[str]:
 
 
 @contextmanager
-def folder_of_nobody(parent: Path | None = None) -> Iterator[Path]:
+def unreadable_folder(parent: Path | None = None) -> Iterator[Path]:
     """A new folder that belongs to nobody, below one that everybody may enter, or below `parent`."""
     with tempfile.TemporaryDirectory(dir=parent or quick_place()) as name:
         os.chown(name, NOBODY, NOBODY)
@@ -427,14 +427,14 @@ async def test_no_file_of_libpq_reaches_the_embedded_server(
 @as_root
 async def test_what_root_makes_belongs_to_the_owner_of_the_state_folder() -> None:
     """A command of root before the first start: the service's own user can start afterwards."""
-    with folder_of_nobody() as state:
+    with unreadable_folder() as state:
         server = EmbeddedPostgres(state / "store" / "postgres", SETTINGS)
         try:
             assert await ask(await server.start(), "SELECT 1") == 1
         finally:
             await server.stop()
         assert {path.lstat().st_uid for path in (state, *state.rglob("*"))} == {NOBODY}
-        async with daemon(state / "store" / "postgres", *as_nobody()) as (process, words):
+        async with daemon(state / "store" / "postgres", *as_other_user()) as (process, words):
             assert words[0] == "ready", words
             assert process.stdin is not None
             process.stdin.write(b"\n")

@@ -48,7 +48,7 @@ async def test_a_move_to_trade_for_trade_and_a_fund_are_remembered(database: Dat
     moved = Instrument("NSE:AAA-BE", 9, series="BE")
     assert (await store.merge([moved, fund], NEXT_DAY)).renamed == (("NSE:AAA", "NSE:AAA-BE"),)
     await store.merge([moved, fund], NEXT_DAY + timedelta(1))
-    stored = {one.symbol: one for one in await store.all()}
+    stored = {instrument.symbol: instrument for instrument in await store.all()}
     assert stored["NSE:AAA-BE"].previous_series == "EQ"
     assert stored["NSE:AAA-BE"].series_since == NEXT_DAY
     assert stored["NSE:GOLDBEES"].instrument.is_fund
@@ -60,8 +60,8 @@ async def test_a_sector_stays_with_its_instrument_through_a_new_name(database: D
     store = PostgresInstrumentStore(database)
     aaa, bbb = listed("NSE:AAA", "NSE:BBB")
     await store.merge([aaa, bbb], FIRST_DAY)
-    told = {"NSE:AAA": "Chemicals", "NSE:BBB": "Power", "NSE:NOBODY": "Steel"}
-    assert [await store.set_sectors(told), await store.set_sectors(told)] == [2, 0]
+    reported = {"NSE:AAA": "Chemicals", "NSE:BBB": "Power", "NSE:NOBODY": "Steel"}
+    assert [await store.set_sectors(reported), await store.set_sectors(reported)] == [2, 0]
     renamed = msgspec.structs.replace(aaa, symbol="NSE:NEW")
     await store.merge([renamed, bbb], NEXT_DAY)
     assert await store.set_sectors({"NSE:BBB": "Power Utilities"}) == 1

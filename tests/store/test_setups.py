@@ -160,7 +160,7 @@ async def test_a_provisional_event_is_confirmed_or_stays_a_final_one_is_never_to
     assert set(await events_of(store)) == {FOUND, confirmed, breakout}
 
 
-async def test_a_life_that_is_over_is_remembered_but_no_longer_followed(database: Database) -> None:
+async def test_a_base_that_is_over_is_remembered_but_no_longer_followed(database: Database) -> None:
     """In the session of its end it still counts, because that session may be judged again."""
     store = await store_of(database, "NSE:AAA", "NSE:BBB")
     failed = SetupEvent(EventKind.FAILED, MONDAY, 99.0)
@@ -249,7 +249,7 @@ async def test_a_verdict_is_read_with_the_sector_its_company_has_now(database: D
     assert msgspec.structs.replace(read[0], sector=None) == verdict("NSE:AAA")
 
 
-async def test_what_is_listed_is_told_without_the_rest(database: Database) -> None:
+async def test_what_is_listed_is_shown_without_the_rest(database: Database) -> None:
     """A base of any group is listed, one that is in none is not."""
     store = PostgresSetupStore(database)
     await instruments_of(database, "NSE:AAA", "NSE:BBB", "NSE:CCC", "NSE:DDD")

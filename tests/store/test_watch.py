@@ -57,7 +57,7 @@ async def stores(database: Database) -> tuple[PostgresSetupStore, PostgresWatchS
 Stores = tuple[PostgresSetupStore, PostgresWatchStore]
 
 
-async def test_a_sighting_is_a_provisional_live_event_of_its_base_once(stores: Stores) -> None:
+async def test_a_live_event_is_a_provisional_live_event_of_its_base_once(stores: Stores) -> None:
     setups, store = stores
     assert await store.add([BREAKOUT]) == 1
     assert await store.add([msgspec.structs.replace(BREAKOUT, price=125.0)]) == 0
@@ -68,7 +68,7 @@ async def test_a_sighting_is_a_provisional_live_event_of_its_base_once(stores: S
     assert list(await store.events_of(MONDAY)) == []
 
 
-async def test_a_sighting_of_an_unknown_base_is_left_out(stores: Stores) -> None:
+async def test_a_live_event_of_an_unknown_base_is_left_out(stores: Stores) -> None:
     _, store = stores
     stranger = msgspec.structs.replace(BREAKOUT, symbol="NSE:BBB")
     assert await store.add([stranger, BREAKOUT]) == 1
@@ -89,7 +89,7 @@ async def test_the_evening_makes_it_final_or_leaves_it_marked(stores: Stores) ->
     assert [event.kind for event in await store.events_of(TUESDAY)] == [EventKind.BREAKOUT, EventKind.SQUAT]
 
 
-async def test_a_screen_that_knew_nothing_of_a_sighting_does_not_lose_it(stores: Stores) -> None:
+async def test_a_screen_that_knew_nothing_of_a_live_event_does_not_lose_it(stores: Stores) -> None:
     """A screen of the same session reads the bases, then we see something, then it writes."""
     setups, store = stores
     (base,) = await setups.active_bases()

@@ -74,7 +74,7 @@ class Browser:
         """Puts `text` in the place of what stands in the field."""
         self._do(selector, lambda element: (element.clear(), element.send_keys(text)))
 
-    def press(self, keys: str) -> None:
+    def publisher(self, keys: str) -> None:
         self.type("body", keys)
 
     def is_shown(self, selector: str) -> bool:

@@ -189,11 +189,11 @@ class FakeOutbox:
     """One alert that went out on one channel and is given up on another."""
 
     async def recent(self, limit: int, kind: AlertKind | None = None) -> Sequence[StoredAlert]:
-        told = [TOLD] if kind in {None, TOLD.alert.kind} else []
-        return told[:limit]
+        announced = [STATED] if kind in {None, STATED.alert.kind} else []
+        return announced[:limit]
 
 
-TOLD = StoredAlert(
+STATED = StoredAlert(
     id=1,
     told_at=datetime(2025, 6, 30, 12, tzinfo=UTC),
     alert=Alert(

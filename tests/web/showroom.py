@@ -88,8 +88,14 @@ class ShowroomDaemon(fakes.FakeDaemon):
         running = {"run_id": 7, "done": 40, "total": 200, "note": "asking", "ending": None}
         job = {**JOB, "running": running if "collect" in self.started else None}
         data = self._data()
-        told = {"state": "ready", "health": self.health(), "data": data, "login_due": False, "jobs": [job]}
-        return {**told, "watch": self.session}
+        reported = {
+            "state": "ready",
+            "health": self.health(),
+            "data": data,
+            "login_due": False,
+            "jobs": [job],
+        }
+        return {**reported, "watch": self.session}
 
     def _data(self) -> Mapping[str, Any]:
         return {"as_of": SESSION, "age_sessions": 0, "symbols": len(self.by_symbol), "excluded": 0}

@@ -149,7 +149,7 @@ def test_one_click_opens_the_chart_with_gates_and_size(browser: Browser, address
 
 def test_the_search_explains_a_symbol_that_is_no_setup(browser: Browser, address: str) -> None:
     browser.open(address)
-    browser.press("/")
+    browser.publisher("/")
     browser.type("#ask-symbol", "omega\n")
     browser.until(lambda: browser.text("#detail-title") == "OMEGA")
     browser.reads("#detail", "why it is no setup")
@@ -158,11 +158,11 @@ def test_the_search_explains_a_symbol_that_is_no_setup(browser: Browser, address
 def test_keys_move_through_the_table_and_close_the_chart(browser: Browser, address: str) -> None:
     browser.open(address)
     browser.until(lambda: browser.text("#detail-title") == "ALPHA")
-    browser.press("j")
+    browser.publisher("j")
     browser.until(lambda: browser.text("#detail-title") == "BETA")
-    browser.press("k")
+    browser.publisher("k")
     browser.until(lambda: browser.text("#detail-title") == "ALPHA")
-    browser.press("\ue00c")
+    browser.publisher("\ue00c")
     browser.until(lambda: not browser.is_shown("#detail"))
 
 
@@ -210,14 +210,14 @@ def test_nothing_sticks_out_of_a_small_screen(browser: Browser, address: str, vi
 
 
 @pytest.mark.parametrize("size", [WIDE, NARROW])
-def test_a_job_tells_when_it_runs_next(browser: Browser, address: str, size: tuple[int, int]) -> None:
+def test_a_job_states_when_it_runs_next(browser: Browser, address: str, size: tuple[int, int]) -> None:
     browser.open(f"{address}/#/jobs", size)
     browser.reads('[data-job="collect"]', "1 Jul, 15:35 IST")
     assert browser.is_shown('[data-job="collect"] .next')
 
 
 @pytest.mark.parametrize("size", [WIDE, NARROW])
-def test_a_long_name_leaves_room_for_the_way_back(
+def test_a_long_name_leaves_space_for_the_way_back(
     browser: Browser, address: str, given: WebContext, size: tuple[int, int]
 ) -> None:
     """Provisional while its session runs: then the newest risk score is of an earlier one."""
@@ -237,7 +237,7 @@ def test_a_long_name_leaves_room_for_the_way_back(
 
 
 @pytest.mark.parametrize("size", [WIDE, NARROW])
-def test_a_running_session_is_told_price_by_price(
+def test_a_running_session_is_shown_price_by_price(
     browser: Browser, address: str, given: WebContext, size: tuple[int, int]
 ) -> None:
     """A strip above the table, and live prices in its rows, until the session is over."""

@@ -106,7 +106,7 @@ async def test_long_answers_come_packed_to_those_who_can_unpack() -> None:
         assert await packed.json() == await plain.json()
 
 
-async def test_the_shelf_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "MAX_RESPONSES", 3)
     given = sources([setup("NSE:AAA")])
     async with asking(given) as client:

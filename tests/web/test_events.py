@@ -33,7 +33,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(events, "POLL_INTERVAL_S", 0.01)
 
 
-async def test_a_page_hears_the_present_and_then_each_change() -> None:
+async def test_a_page_receives_the_present_and_then_each_change() -> None:
     given = sources()
     async with asking(given) as client, await _watch(client) as stream:
         assert stream.headers["Content-Type"].startswith("text/event-stream")
@@ -51,7 +51,7 @@ async def test_nothing_is_said_twice() -> None:
                 await _pulse(stream)
 
 
-async def test_nobody_watching_costs_nothing() -> None:
+async def test_no_work_without_watchers() -> None:
     class Counting(FakeDaemon):
         requested = 0
 

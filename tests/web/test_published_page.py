@@ -104,7 +104,7 @@ async def test_failed_logins_count_for_the_client_that_a_trusted_proxy_names() -
 @pytest.mark.parametrize(
     "settings", [WebSettings(), WebSettings(public_url=PUBLIC, trusted_proxies=("10.0.0.1",))]
 )
-async def test_nobody_else_may_name_a_client(settings: WebSettings) -> None:
+async def test_no_other_proxy_may_name_a_client(settings: WebSettings) -> None:
     async with asking(sources(), settings) as client:
         origin = {} if settings.public_url else {"Origin": f"http://127.0.0.1:{client.port}"}
         body = json.dumps({"password": "wrong"})

@@ -160,7 +160,7 @@ def test_beyond_loopback_without_a_token_is_no_configuration() -> None:
 @pytest.mark.parametrize(
     ("host", "inside"), [("::1", True), ("127.8.8.8", True), ("10.0.0.1", False), ("x", False)]
 )
-def test_loopback_is_told_from_the_rest(host: str, inside: bool) -> None:
+def test_loopback_is_distinguished_from_the_rest(host: str, inside: bool) -> None:
     assert is_loopback(host) is inside
 
 
@@ -192,7 +192,7 @@ async def test_a_body_of_untold_length_is_refused() -> None:
         assert answer.status == 411
 
 
-async def test_a_callback_with_a_foreign_state_logs_nobody_in() -> None:
+async def test_a_callback_with_a_foreign_state_does_not_log_in() -> None:
     async with asking(sources()) as client:
         answer = await client.get("/kite/callback?request_token=abc&state=theirs")
         assert answer.status == 400
@@ -213,9 +213,9 @@ async def test_login_leads_to_the_market() -> None:
 
 async def test_a_login_that_could_not_come_back_is_not_begun() -> None:
     """Without the app's secret the owner is told so before going to the market, not after."""
-    asked, door = sources(), FakeLogin()
-    door.lacks = "the secret is missing; set VCPD_KITE_API_SECRET"
-    async with asking(dataclasses.replace(asked, login=door)) as client:
+    asked, login = sources(), FakeLogin()
+    login.lacks = "the secret is missing; set VCPD_KITE_API_SECRET"
+    async with asking(dataclasses.replace(asked, login=login)) as client:
         answer = await client.get("/login", allow_redirects=False)
         assert answer.status == 503
         assert "VCPD_KITE_API_SECRET" in (await answer.json())["error"]
@@ -286,7 +286,7 @@ async def test_an_answer_that_takes_too_long_is_given_up() -> None:
         assert "too long" in (await answer.json())["error"]
 
 
-async def test_a_failure_inside_tells_nothing_outside() -> None:
+async def test_a_failure_inside_states_nothing_outside() -> None:
     class Broken(FakeDaemon):
         async def breadth(self) -> object:
             raise ValueError("/home/owner/secret")

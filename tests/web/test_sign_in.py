@@ -111,7 +111,7 @@ async def test_where_it_is_switched_off_no_login_is_asked_for() -> None:
         assert (await client.post(JOB, headers=_origin(client))).status == 202
 
 
-def test_a_hash_tells_nothing_and_is_never_the_same() -> None:
+def test_a_hash_states_nothing_and_is_never_the_same() -> None:
     again = hash_password(PASSWORD)
     assert again != PASSWORD_HASH
     assert again.startswith("$argon2id$")

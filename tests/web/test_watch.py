@@ -4,7 +4,7 @@ from tests.web.client import asking
 from tests.web.fakes import sources
 
 
-async def test_the_watch_is_told_with_its_candidates() -> None:
+async def test_the_watch_is_shown_with_its_candidates() -> None:
     async with asking(sources()) as client:
         answer = await (await client.get("/api/watch")).json()
         assert (answer["status"]["running"], answer["status"]["source"]) == (True, "ticker")

@@ -101,8 +101,8 @@ def setup_variables(base: Base) -> Variables:
 
 
 def _is_newly_found(evening: ScreenRun, base: Base) -> bool:
-    news = [event for event in base.events if evening.is_new_session(event.session)]
-    return base.group is SetupGroup.SETUP and any(event.kind in CHAPTER_STARTS for event in news)
+    new_events = [event for event in base.events if evening.is_new_session(event.session)]
+    return base.group is SetupGroup.SETUP and any(event.kind in CHAPTER_STARTS for event in new_events)
 
 
 def _event_alerts(evening: ScreenRun, base: Base, *, is_found: bool) -> list[Alert]:

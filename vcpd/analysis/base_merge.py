@@ -93,7 +93,7 @@ def _recorded_levels(place: SymbolSession, life: BaseTracker, base: Base, judged
 
 
 def _is_closed(place: SymbolSession, base: Base) -> bool:
-    """It ended at an earlier session, for good: once no replay remembers it, nobody follows it any more."""
+    """It ended at an earlier session, for good: once no replay remembers it, it is not followed any more."""
     running = base.setup is not None and base.setup.provisional
     return base.state in ENDED_STATES and base.last_judged < place.session_context.as_of and not running
 
@@ -105,16 +105,16 @@ def _recorded_breakout(place: SymbolSession, base: Base, judged: int) -> int:
 
 def _emitted_kinds(base: Base) -> set[EventKind]:
     """Events recorded since the base was last found; provisional events do not count."""
-    told: set[EventKind] = set()
+    seen: set[EventKind] = set()
     for event in base.events:
         if event.provisional:
             continue
         if event.kind in CHAPTER_STARTS:
-            told = set()
+            seen = set()
         elif event.kind is EventKind.READMITTED:
-            told.discard(EventKind.LEFT)
-        told.add(event.kind)
-    return told
+            seen.discard(EventKind.LEFT)
+        seen.add(event.kind)
+    return seen
 
 
 def _recorded_chain(place: SymbolSession, base: Base) -> Chain | None:
@@ -156,11 +156,11 @@ def merge_events(place: SymbolSession, life: BaseTracker, record: Base | None) -
     if record is None:
         return _sorted_events(fresh)
     kept = [_finalized(event, fresh) for event in record.events]
-    told = {(event.kind, event.session) for event in kept}
+    seen = {(event.kind, event.session) for event in kept}
     kinds = {event.kind for event in kept if not event.provisional}
     for event in fresh:
-        is_news = event.session >= record.last_judged or event.kind not in kinds
-        if is_news and (event.kind, event.session) not in told:
+        is_new = event.session >= record.last_judged or event.kind not in kinds
+        if is_new and (event.kind, event.session) not in seen:
             kept.append(event)
     return _sorted_events(kept)
 

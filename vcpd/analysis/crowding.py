@@ -107,7 +107,7 @@ def find_clusters(panel: Panel, rows: range, parameters: CrowdingRequest) -> Cro
 def correlations(returns: FloatArray) -> tuple[FloatArray, IntArray]:
     """Pairwise Pearson correlation (n, n) over the columns that both rows have, and how many these are.
 
-    `returns` (n, m) with NaN where missing; a row without movement correlates with nobody (NaN).
+    `returns` (n, m) with NaN where missing; a row without movement has no correlation (NaN).
     """
     known = np.isfinite(returns)
     mask = known.astype(np.float64)

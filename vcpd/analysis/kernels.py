@@ -57,7 +57,7 @@ def _cache_folder() -> Path:
 
 
 def _writable_folder(here: Path) -> Path:
-    """What the owner names, else beside the sources, else the user's cache, else the temporary folder."""
+    """From the environment, else beside the sources, else the user's cache, else a temporary folder."""
     named = os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("CACHE_DIRECTORY")
     candidates = [
         here / "__pycache__",

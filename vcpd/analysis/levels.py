@@ -167,15 +167,15 @@ def initial_state(state: BaseState, events: Iterable[SetupEvent], session: objec
     An unconfirmed event of an older session was refuted and counts for nothing; those of the running one
     were seen by us or by a screen.
     """
-    told: set[EventKind] = set()
+    seen: set[EventKind] = set()
     for event in events:
         if event.kind in CHAPTER_STARTS:
-            told = set()
+            seen = set()
         elif not event.provisional or event.session == session:
-            told.add(event.kind)
+            seen.add(event.kind)
             if event.session == session:
                 state = STATE_AFTER.get(event.kind, state)
-    return LiveState(state, EventKind.BREAKOUT in told, frozenset(told))
+    return LiveState(state, EventKind.BREAKOUT in seen, frozenset(seen))
 
 
 def advance_state(
@@ -184,8 +184,8 @@ def advance_state(
     """The state after one price, with its events. A NaN `volume_ratio` is unknown and confirms nothing."""
     state = state_at(stand.state, price, target, rules.hysteresis)
     confirmed = stand.confirmed or (state in ABOVE_PIVOT and volume_ratio >= rules.volume_ratio)
-    news = [kind for kind in _events_to(stand, state, confirmed=confirmed) if kind not in stand.emitted]
-    return LiveState(state, confirmed, stand.emitted | set(news)), tuple(news)
+    new_kinds = [kind for kind in _events_to(stand, state, confirmed=confirmed) if kind not in stand.emitted]
+    return LiveState(state, confirmed, stand.emitted | set(new_kinds)), tuple(new_kinds)
 
 
 def unchanged_band(stand: LiveState, target: LiveLevels, rules: LiveRules) -> PriceBand:

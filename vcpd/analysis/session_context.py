@@ -80,9 +80,9 @@ class BaseTrackers:
     def _drop_ended(self, t: int, session: SessionInput) -> None:
         """A base that is over may be found again as long as it is remembered."""
         memory = self.symbol_context.thresholds.replay_sessions
-        forgotten = [one for one in self.tracked if one.is_over and t - one.last_passed > memory]
+        forgotten = [former for former in self.tracked if former.is_over and t - former.last_passed > memory]
         self.ended += forgotten
-        self.tracked = [one for one in self.tracked if one not in forgotten]
+        self.tracked = [former for former in self.tracked if former not in forgotten]
         if session.holds:
             for tracker in self.tracked:
                 tracker.last_passed = t
@@ -90,8 +90,8 @@ class BaseTrackers:
     def _add_or_reactivate(self, chain: Chain, t: int) -> None:
         """A base is found; the final contraction of one that ended starts another only below its pivot."""
         context = self.symbol_context
-        tracker = next((one for one in self.tracked if chain.anchor in one.anchors), None)
-        is_known = any(one.structure.is_same_leg(chain) for one in self.tracked)
+        tracker = next((former for former in self.tracked if chain.anchor in former.anchors), None)
+        is_known = any(former.structure.is_same_leg(chain) for former in self.tracked)
         if is_known and context.bars.close.item(t) > context.bars.high.item(chain.peak):
             return
         if tracker is None:

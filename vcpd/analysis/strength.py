@@ -54,7 +54,7 @@ class _RatingsCache:
         self._ratings: StrengthRatings | None = None
 
     def ratings(self, panel: Panel, least: int) -> StrengthRatings:
-        """Only bars that nobody can write to, those of a mapped snapshot, are known to be the same again."""
+        """Only bars that cannot be written to, those of a mapped snapshot, are known to be the same again."""
         source = _owner_array(panel.values)
         if source.flags.writeable:
             return StrengthRatings(panel, least)

@@ -18,7 +18,7 @@ from vcpd.domain.live import MinuteVolumes
 
 PRIOR_SESSIONS: Final = 10.0
 REGULAR_MINUTES: Final = 375
-MIN_TRADED_MINUTES_SHARE: Final = 0.5  # of a session's minutes with trades, or its shape tells nothing
+MIN_TRADED_MINUTES_SHARE: Final = 0.5  # of a session's minutes with trades, or its shape means nothing
 # The default's density at fraction x: calm + opening exp(-x / 0.07) + closing exp((x - 1) / 0.08)
 BASE_DENSITY: Final = 0.70
 OPENING_DECAY: Final = (1.9, 0.07)

@@ -65,7 +65,7 @@ class AlertMonitor:
         self.alerts = alerts
         self._published_keys: set[str] = set()
         self._checked_runs: object = None
-        self._last_screen_run: int | None = None  # the evening's run whose findings are told
+        self._last_screen_run: int | None = None  # the evening's run whose findings are reported
         self._login_due_seen_at: datetime | None = None  # when it was last seen to be due
         self._stale = Debounce()
         self._missing = Debounce()
@@ -156,10 +156,10 @@ class AlertMonitor:
             previous = previous if await setups.judged_before(previous) else None
         head = await self.storage.record.head()
         evening = ScreenRun(session, previous, run.finished_at or now, head)
-        told = [digest.alert for digest in digests if digest.alert.session == session]
-        news = setup_alerts.alerts_for_screen(evening, await setups.active_bases(), told)
-        await self._publish(news)
-        log.info("alerts.screen_published", session=str(session), screen_run=run.id, alerts=len(news))
+        reported = [digest.alert for digest in digests if digest.alert.session == session]
+        alerts = setup_alerts.alerts_for_screen(evening, await setups.active_bases(), reported)
+        await self._publish(alerts)
+        log.info("alerts.screen_published", session=str(session), screen_run=run.id, alerts=len(alerts))
 
     def _condition_alerts(self, run_log: RunLog, now: datetime) -> list[Alert]:
         settings = self.live.configuration.alerts

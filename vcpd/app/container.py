@@ -79,7 +79,7 @@ class LoginFlow:
 
 
 def build_login_flow(session: MarketSession, scheduler: Scheduler) -> LoginFlow | None:
-    """The owner's way in, None where the market needs no login."""
+    """The login, None where the market needs no login."""
     return LoginFlow(session, scheduler) if isinstance(session, KiteSession) else None
 
 
@@ -174,7 +174,7 @@ class Container:
         return storage
 
     def _dsn(self) -> Secret | None:
-        """The owner's database: the secret `store_dsn`, else the setting."""
+        """The user's database: the secret `store_dsn`, else the setting."""
         found = find_secret("store_dsn", self._state_dir / "secrets", os.environ)
         if found is None and self._configuration.store.dsn is not None:
             found = Secret(self._configuration.store.dsn)

@@ -26,7 +26,7 @@ _removed_values: dict[str, str] = {}
 
 
 def find_secret(name: str, folder: Path, environment: Mapping[str, str]) -> Secret | None:
-    """The secret `name`, or None where nobody gives it.
+    """The secret `name`, or None where it is not given.
 
     Looked for in $CREDENTIALS_DIRECTORY, in `folder`, in the system's store (files of mode 0600; the
     last for root's own commands) and in VCPD_NAME. Raises ConfigurationError for a file that others may

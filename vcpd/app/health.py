@@ -212,7 +212,7 @@ def _is_orphan(run: Run, latest: datetime, owned: set[int | None], waiting: set[
 
 
 def _describe_orphan(run: Run) -> str:
-    return f"{run.job}: run {run.id} of {run.session} is open, but nobody works on it"
+    return f"{run.job}: run {run.id} of {run.session} is open, but no process works on it"
 
 
 def _failed_jobs(jobs: Sequence[JobStatus]) -> Iterator[str]:

@@ -131,7 +131,7 @@ async def _read_url(process: asyncio.subprocess.Process, settings: SandboxSettin
 
 
 async def _log_output(pipe: asyncio.StreamReader) -> None:
-    """Into the log, until it closes: a pipe that nobody empties holds up the child that writes to it.
+    """Into the log, until it closes: a full pipe blocks the child that writes to it.
 
     One record for a piece, not for a line: a child that babbles must not keep the daemon's loop busy.
     """

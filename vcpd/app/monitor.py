@@ -107,7 +107,7 @@ class Monitor:
     disk_free_pct: float | None = None
     recent: Sequence[Run] = ()
     scheduler_status: SchedulerStatus | None = None  # just before `recent` was read
-    excluded_by_user: frozenset[str] = frozenset()  # symbols kept out by the owner's choice alone
+    excluded_by_user: frozenset[str] = frozenset()  # symbols kept out by the user's choice alone
     quarantined: Mapping[str, int] = field(default_factory=dict)
     bars_estimate: int = 0
     states: Mapping[str, int] = field(default_factory=dict)
@@ -225,7 +225,7 @@ def _is_evening_screen(run: Run, calendar: TradingCalendar) -> bool:
 
 
 def excluded_by_user(flags: Iterable[QualityFlag]) -> frozenset[str]:
-    """The symbols that nothing but the owner's choice keeps out."""
+    """The symbols that nothing but the user's choice keeps out."""
     excluding = [flag for flag in flags if flag.excludes]
     doubtful = {flag.symbol for flag in excluding if flag.rule not in USER_FILTER_RULES}
     return frozenset(flag.symbol for flag in excluding) - doubtful

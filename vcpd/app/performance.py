@@ -70,7 +70,7 @@ class PerformanceService:
         return await report if inspect.isawaitable(report) else report
 
     def summary_report(self) -> Mapping[str, Any]:
-        """The numbers an owner looks at first."""
+        """The most important numbers."""
         system = self.monitor.system
         return {
             "health": self.health.current(),
@@ -253,7 +253,7 @@ class PerformanceService:
         return WorkerMetrics(
             private_mb={str(worker.pid): worker.private_mb for worker in snapshot.workers},
             tasks=snapshot.tasks,
-            restarts={"broken": snapshot.crews_broken, "recycled": snapshot.crews_recycled},
+            restarts={"broken": snapshot.executors_broken, "recycled": snapshot.executors_recycled},
             running=len(snapshot.running),
         )
 

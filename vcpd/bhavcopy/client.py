@@ -186,7 +186,7 @@ class BhavcopyClient:
     async def facts(self, session: date) -> Sequence[SymbolFacts]:
         """What the files of `session` say of each listed share beside its bars; raises as `instruments`."""
         listed = await self.instruments()
-        names = [(_history_symbol(one), one.symbol) for one in listed if not one.is_index]
+        names = [(_history_symbol(listing), listing.symbol) for listing in listed if not listing.is_index]
         return (await self._facts.read(session)).of_symbols(names)
 
     async def known_actions(self, since: date) -> KnownActions:

@@ -1,4 +1,4 @@
-"""Facts of a session from three files of the archive: full bulletin, daily report, surveillance list.
+"""Facts of a session from three files of the archive: full bhavcopy, daily report, surveillance list.
 
 Each of them may be missing; what it would say is unknown then. A damaged one is named in the log and
 requested again later.
@@ -53,7 +53,7 @@ class SessionFacts(msgspec.Struct, frozen=True):
             )
             for name, symbol in symbols
         )
-        return [one for one in facts if one != SymbolFacts(symbol=one.symbol)]
+        return [fact for fact in facts if fact != SymbolFacts(symbol=fact.symbol)]
 
 
 class FactsReader:
@@ -94,7 +94,7 @@ class FactsReader:
 
 
 def read_delivery(path: Path, session: date) -> dict[str, float]:
-    """The share of delivered in traded shares, in percent by symbol, from a full bulletin."""
+    """The share of delivered in traded shares, in percent by symbol, from a full bhavcopy."""
     table = _table(path)
     _require(table, "SYMBOL", "SERIES", "DATE1", "DELIV_PER")
     table.require_date(session, "DATE1")

@@ -223,7 +223,7 @@ def _print_result(found: BacktestResult, looking: BacktestParams) -> None:
     title = f"{len(found.bases):,} bases in {found.judged_sessions:,} judged sessions of symbols"
     rows = [(name, *_rate_row(counts)) for name, counts in _rates(found)]
     print_table(title, ("bought at", *RATE_COLUMNS), rows, RATE_COLUMNS)
-    rows = [(name, *_estimate_row(one)) for name, one in _differences(found)]
+    rows = [(name, *_estimate_row(difference)) for name, difference in _differences(found)]
     title = "setups less others of the same session, R"
     print_table(title, ("others", *DIFFERENCE_COLUMNS), rows, DIFFERENCE_COLUMNS)
     print(conclusion(found))

@@ -115,10 +115,12 @@ def _without_funds(
     """The histories of shares; of funds the one that is asked for, or all with --funds."""
     asked = getattr(arguments, "symbol", None) or ""
     days = calendar.sessions(calendar.valid_from, calendar.valid_until)
-    present = np.unique(np.concatenate([one.sessions for one in series]))
+    present = np.unique(np.concatenate([entry.sessions for entry in series]))
     if getattr(arguments, "funds", False) or _is_of_another_market(present, days):
         return series
-    kept = [one for one in series if not is_fund_symbol(one.symbol) or is_same_symbol(one.symbol, asked)]
+    kept = [
+        entry for entry in series if not is_fund_symbol(entry.symbol) or is_same_symbol(entry.symbol, asked)
+    ]
     if len(kept) == len(series) or not kept:
         return series
     _warn(f"{len(series) - len(kept)} funds are left out; --funds keeps them")
@@ -154,12 +156,12 @@ def _without_idle_bars(
     series: Sequence[BarSeries], strange: DateArray, calendar: TradingCalendar
 ) -> Sequence[BarSeries]:
     kept, idle, traded = [], Counter[date](), Counter[date]()
-    for one in series:
-        closed = np.isin(one.sessions, strange)
-        flat = closed & (one.high == one.low) & ~(one.volume > 0)
-        idle.update(one.sessions[flat].tolist())
-        traded.update(one.sessions[closed & ~flat].tolist())
-        kept.append(BarSeries(one.symbol, one.records[~flat]) if flat.any() else one)
+    for entry in series:
+        closed = np.isin(entry.sessions, strange)
+        flat = closed & (entry.high == entry.low) & ~(entry.volume > 0)
+        idle.update(entry.sessions[flat].tolist())
+        traded.update(entry.sessions[closed & ~flat].tolist())
+        kept.append(BarSeries(entry.symbol, entry.records[~flat]) if flat.any() else entry)
     for day in strange[:MAX_FLAGGED_SHOWN].tolist():
         reason = calendar.closure_reason(day)
         _warn(f"{day} is no session of {calendar.name} ({reason}): {_counts(day, idle, traded)}")

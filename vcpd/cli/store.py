@@ -55,7 +55,7 @@ class OpenStore:
 
 
 def store_dsn_of(loaded: LoadedConfiguration) -> Secret | None:
-    """The address of the owner's own database: the secret `store_dsn`, else the setting."""
+    """The address of the user's own database: the secret `store_dsn`, else the setting."""
     found = find_secret("store_dsn", loaded.state_dir / "secrets", os.environ)
     plain = loaded.configuration.store.dsn
     return found if found is not None or plain is None else Secret(plain)
@@ -177,7 +177,7 @@ async def import_file(
 
 
 def placeholder_instrument(symbol: str, exchange: Exchange, *, is_index: bool) -> Instrument:
-    """An instrument that stands in until the exchange's own list comes; its token is nobody's."""
+    """A substitute until the exchange's own list comes; its token belongs to no instrument."""
     if is_index:
         return Instrument(symbol, -1, tick_size=exchange.tick_size, segment=exchange.index_segment, series="")
     return Instrument(

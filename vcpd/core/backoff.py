@@ -45,7 +45,7 @@ class Wakeup:
             self._is_set = False
 
     def set(self) -> None:
-        """End the wait, or the next one if nobody waits; may be called from anywhere in the loop."""
+        """End the wait, or the next one if none is waiting; may be called from anywhere in the loop."""
         if not self._is_set:
             self._is_set = True
             if self._waiter is not None:

@@ -166,7 +166,7 @@ class TradingCalendar:
         return self.valid_from <= day <= self.valid_until
 
     def warning(self, today: date) -> str | None:
-        """What the owner should know about the table's end, None while it is far away."""
+        """A note on the table's end, None while it is far away."""
         remedy = "run `vcpd calendar update FILE` with the exchange's list, or update vcpd"
         if today > self.valid_until:
             return f"the {self.name} calendar ended on {self.valid_until}: any weekday counts; {remedy}"
@@ -180,11 +180,11 @@ class TradingCalendar:
         extra_sessions: Iterable[SpecialSession] = (),
         valid_until: date | None = None,
     ) -> Self:
-        """The calendar with the owner's additions, which win over the table.
+        """The calendar with the user's additions, which win over the table.
 
         BadInputError when a date is given as both.
         """
-        closed = dict.fromkeys(extra_holidays, "holiday added by the owner")
+        closed = dict.fromkeys(extra_holidays, "holiday added by the user")
         special = {session.session: session for session in extra_sessions}
         if both := sorted(closed.keys() & special.keys()):
             raise BadInputError(f"{both[0]} is given both as a holiday and as a session")

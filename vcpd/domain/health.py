@@ -45,7 +45,7 @@ class HealthReadings(msgspec.Struct, frozen=True, kw_only=True):
     threads: int | None = None  # of the daemon itself
     stalled_loops: tuple[str, ...] = ()
     leading: bool = True
-    stuck: tuple[str, ...] = ()  # runs past their time or without an owner, in words
+    stuck: tuple[str, ...] = ()  # runs past their time or without a process, in words
     failed: tuple[str, ...] = ()  # jobs whose last run failed
     paused: tuple[str, ...] = ()
     age_sessions: int | None = None
@@ -62,7 +62,7 @@ class HealthReadings(msgspec.Struct, frozen=True, kw_only=True):
     backup_age_days: float | None = None  # of the newest one, where it is older than it may be
     reload_error: str | None = None
     disk_free_pct: float | None = None
-    alerts_given_up: int = 0  # deliveries of the last day that nobody will get
+    alerts_given_up: int = 0  # deliveries of the last day that failed for good
     channels_missing: tuple[str, ...] = ()  # channels that were begun but lack something, in words
 
 

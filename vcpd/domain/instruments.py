@@ -73,7 +73,7 @@ class StoredInstrument(msgspec.Struct, frozen=True):
     listed: bool = True  # false once the exchange's list no longer names it
     first_seen: date | None = None
     last_seen: date | None = None
-    sector: str | None = None  # as an index list tells it
+    sector: str | None = None  # as an index list states it
     previous_series: str | None = None  # before its last move between series
     series_since: date | None = None  # the day of the list that first named it in its series
 

@@ -32,7 +32,7 @@ class LivePrices:
 class FeedState(StrEnum):
     """How well the market is seen."""
 
-    OFF = "off"  # nobody asked for prices
+    OFF = "off"  # no prices were requested
     CONNECTING = "connecting"
     LIVE = "live"
     LOGIN_DUE = "login_due"

@@ -91,17 +91,17 @@ def build_panel(
 
     `default_tick` is the exchange's, for symbols that `tick_size` lacks.
     """
-    ordered = sorted((one for one in series if len(one)), key=lambda one: one.symbol)
+    ordered = sorted((entry for entry in series if len(entry)), key=lambda entry: entry.symbol)
     sessions = union_of_sessions(ordered)
     values = np.full((len(FIELDS), len(ordered), len(sessions)), np.nan)
     provisional = np.zeros((len(ordered), len(sessions)), np.bool_)
-    for row, one in enumerate(ordered):
-        columns = _columns_of(one, sessions)
+    for row, entry in enumerate(ordered):
+        columns = _columns_of(entry, sessions)
         for plane, name in enumerate(FIELDS):
-            values[plane, row, columns] = one.records[name]
-        provisional[row, columns] = one.provisional
-    ticks = np.array([(tick_size or {}).get(one.symbol, default_tick) for one in ordered])
-    symbols = tuple(one.symbol for one in ordered)
+            values[plane, row, columns] = entry.records[name]
+        provisional[row, columns] = entry.provisional
+    ticks = np.array([(tick_size or {}).get(entry.symbol, default_tick) for entry in ordered])
+    symbols = tuple(entry.symbol for entry in ordered)
     closes = align_close(index, sessions)
     return Panel(symbols, sessions, values, provisional, closes, ticks, dict(exclusions or {}))
 
@@ -118,7 +118,7 @@ def align_close(index: BarSeries | None, sessions: DateArray) -> FloatArray:
 
 def union_of_sessions(series: Sequence[BarSeries]) -> DateArray:
     """(m,): the sessions of all histories (each ascending), each session once, ascending."""
-    parts = [one.sessions for one in series if len(one)]
+    parts = [entry.sessions for entry in series if len(entry)]
     if not parts:
         return np.empty(0, "M8[D]")
     first = min(part[0] for part in parts)

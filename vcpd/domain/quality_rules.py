@@ -62,7 +62,7 @@ USER_FILTER_RULES: Final = frozenset(
 )
 
 
-"""Rules that say what the owner does not want, not what is wrong with the data."""
+"""Rules that say what the user excludes, not what is wrong with the data."""
 
 
 class QuarantinedBar(msgspec.Struct, frozen=True):
@@ -76,7 +76,7 @@ class QuarantinedBar(msgspec.Struct, frozen=True):
 
 
 class QualityFlag(msgspec.Struct, frozen=True):
-    """A doubt about a symbol's history that its owner must see; `excludes` keeps it out of results."""
+    """A doubt about a symbol's history that the user must see; `excludes` keeps it out of results."""
 
     symbol: str
     rule: QualityRule

@@ -22,7 +22,7 @@ class RunCause(StrEnum):
     """Why a run exists. A cause that only a newer release knows reads as `unscheduled`."""
 
     TICK = "tick"  # the schedule, on time
-    CATCH_UP = "catch_up"  # a tick that passed while nobody scheduled
+    CATCH_UP = "catch_up"  # a tick that passed while the scheduler did not run
     RETRY = "retry"  # the run before failed for a passing reason, or was cut short
     LOGIN = "login"  # tried again after a login
     MANUAL = "manual"  # asked for through the command line or the page
@@ -71,7 +71,7 @@ class RunResult(msgspec.Struct, frozen=True):
 
 
 class Progress:
-    """A number the owner may look at while a run works; written by the job, read by /status."""
+    """The progress of a running job; written by the job, read by /status."""
 
     __slots__ = ("done", "note", "total")
 

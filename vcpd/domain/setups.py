@@ -160,7 +160,7 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     nearest_miss: str | None = None  # "would be a setup but for: ..."
     reason: str | None = None  # why nothing could be judged, e.g. excluded by data quality
     events: tuple[SetupEvent, ...] = ()
-    sector: str | None = None  # of the company, as an index list tells it
+    sector: str | None = None  # of the company, as an index list states it
     facts: SetupFacts | None = None  # what the market publishes beside its bars; None: nothing is known
     group: SetupGroup | None = None  # None where no base is followed
     group_reason: str | None = None  # why it left or ended, and since when

@@ -43,7 +43,9 @@ class FactsSync:
             facts = await self.source.facts(session)
         except VcpdError as error:
             return 0, f"no facts of {session}: {error}"
-        ahead = {one.symbol: self._sessions_until(session, one.results_on) for one in facts if one.results_on}
+        ahead = {
+            fact.symbol: self._sessions_until(session, fact.results_on) for fact in facts if fact.results_on
+        }
         return await self.store.put(session, facts, ahead), ""
 
     def _sessions_until(self, session: date, day: date) -> int:

@@ -129,7 +129,7 @@ class SyncInstruments:
 
 def _series_moves(changes: InstrumentChanges, listed: Sequence[Instrument]) -> str:
     """The shares that moved to trade for trade or back: their symbol, and so every list, changes."""
-    series = {one.symbol: one.series for one in listed}
+    series = {instrument.symbol: instrument.series for instrument in listed}
     moved = [(old, new) for old, new in changes.renamed if base_symbol(old) == base_symbol(new)]
     if not moved:
         return ""

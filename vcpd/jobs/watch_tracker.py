@@ -323,8 +323,8 @@ def _tracked_base(candidate: Candidate, session: date, rules: LiveRules) -> Trac
     setup, base = candidate.setup, candidate.base
     target = LiveLevels.of(setup.pivot or math.nan, setup.stop or math.nan, rules)
     stand = initial_state(setup.state or BaseState.FORMING, base.events, session)
-    news = [event.kind for event in base.events if event.session == session]
-    return TrackedBase(candidate, target, stand, last_event=news[-1] if news else None)
+    kinds = [event.kind for event in base.events if event.session == session]
+    return TrackedBase(candidate, target, stand, last_event=kinds[-1] if kinds else None)
 
 
 def _state_label(stand: LiveState) -> str:

@@ -41,7 +41,7 @@ class TokenFile:
         return found.st_ino, found.st_mtime_ns
 
     def read(self) -> SessionToken | None:
-        """The stored token, or None. PermanentError where others may read it or nobody can."""
+        """The stored token, or None. PermanentError where others may read it, or it cannot be read."""
         try:
             descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         except FileNotFoundError:

@@ -206,13 +206,13 @@ class WorkerExecutor:
             raise
         except OSError as error:
             raise UnavailableError(f"worker processes cannot be started: {error}") from error
-        crew = cls(launched, settings)
+        executor = cls(launched, settings)
         try:
-            await crew._wait_until_ready()
+            await executor._wait_until_ready()
         except BaseException:
-            await crew.shut_down(0.0)
+            await executor.shut_down(0.0)
             raise
-        return crew
+        return executor
 
     async def _wait_until_ready(self) -> None:
         greetings = [asyncio.wrap_future(result) for result in self._started.ready_results]
@@ -239,7 +239,7 @@ class WorkerExecutor:
     def needs_recycling(self, settings: WorkerSettings) -> bool:
         """Due for replacement: by age, by weight, or born under other settings.
 
-        Nobody is too heavy before the first task: a mark below a newborn's weight would replace for ever.
+        The memory limit applies only after the first task, else idle workers would be replaced for ever.
         """
         born = self.settings
         weight_mb = max(self.private_mb_by_pid.values(), default=0.0) if self.tasks_by_pid else 0.0

@@ -62,7 +62,7 @@ LifecycleListener = Callable[[DaemonState, LifecycleEvent, DaemonState], None]
 
 
 class IllegalTransitionError(VcpdError):
-    """A trigger that has no meaning in the present state: an error of ours, not of the owner."""
+    """A trigger that has no meaning in the present state: an error of vcpd, not of its user."""
 
 
 class Lifecycle:

@@ -286,7 +286,7 @@ def _render_for_journal(_logger: Any, _method: str, event: MutableMapping[str, A
 
 
 def _install_exception_hooks() -> None:
-    """What nobody catches must be masked like the rest instead of going to stderr as it is."""
+    """An uncaught exception must be redacted like the rest instead of going to stderr as it is."""
     log = structlog.get_logger("vcpd")
 
     def uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

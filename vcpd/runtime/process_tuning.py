@@ -89,7 +89,7 @@ def trim_heap() -> None:
 
 
 def limit_native_threads() -> None:
-    """For a process that waits more than it computes; what the owner has set in the environment stays."""
+    """For a process that waits more than it computes; what the user has set in the environment stays."""
     for name, value in DAEMON_THREAD_ENV.items():
         os.environ.setdefault(name, value)
 

@@ -196,7 +196,7 @@ class LoopLag:
         self._sum_ms = 0.0
 
     async def run(self) -> None:
-        """For ever; the owner cancels it."""
+        """Runs until it is cancelled."""
         while True:
             due_s = time.perf_counter() + self.interval_s
             await asyncio.sleep(self.interval_s)

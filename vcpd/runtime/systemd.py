@@ -61,7 +61,7 @@ class Heartbeats:
 
 
 class ServiceManager:
-    """Speaks to NOTIFY_SOCKET, a path or `@name` for the abstract namespace; None: to nobody."""
+    """Speaks to NOTIFY_SOCKET, a path or `@name` for the abstract namespace; None: sends nothing."""
 
     def __init__(self, address: str | None) -> None:
         self._address = "\0" + address[1:] if address and address.startswith("@") else address
@@ -138,7 +138,7 @@ class Watchdog:
         self.late_loops: list[str] = []
 
     async def run(self) -> None:
-        """For ever; the owner cancels it."""
+        """Runs until it is cancelled."""
         while True:
             self.tick()
             await asyncio.sleep(self._interval_s)

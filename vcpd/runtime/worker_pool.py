@@ -150,9 +150,9 @@ class WorkersSnapshot(msgspec.Struct, frozen=True):
     count: int
     running: tuple[str, ...]
     tasks: int
-    crews_started: int
-    crews_broken: int
-    crews_recycled: int
+    executors_started: int
+    executors_broken: int
+    executors_recycled: int
     workers: tuple[WorkerView, ...]
 
 
@@ -358,10 +358,10 @@ class WorkerPool:
 
     async def _start_executor(self) -> WorkerExecutor:
         settings = self.settings
-        outfit = WorkerConfig(
+        worker_config = WorkerConfig(
             self._open_panel, self._warm_ups, settings.memory_limit_mb, settings.idle_release_s
         )
-        executor = await WorkerExecutor.start(settings, outfit, self._preload)
+        executor = await WorkerExecutor.start(settings, worker_config, self._preload)
         self._n_started += 1
         return executor
 

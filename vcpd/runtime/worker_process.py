@@ -84,7 +84,7 @@ class TaskResult:
 
 
 class OpenedPanel:
-    """The one snapshot a worker keeps mapped, until a newer one is asked for or nobody asks for long."""
+    """The one snapshot a worker keeps mapped, until a task needs a newer one or none comes for long."""
 
     def __init__(self, open_panel: OpenPanel, rest_after_s: float) -> None:
         self.lock = threading.Lock()
@@ -148,7 +148,7 @@ _all_warm: Barrier | None = None
 
 
 def initialize(config: WorkerConfig, all_warm: Barrier) -> None:
-    """The executor's initializer. What fails in a warm-up is kept for `greet`, or nobody would learn it."""
+    """The executor's initializer. What fails in a warm-up is kept for `greet`, which raises it."""
     global _opened, _warm_up_error, _all_warm  # noqa: PLW0603 - see the module's docstring
     _all_warm = all_warm
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the group; the daemon decides
@@ -164,7 +164,7 @@ def initialize(config: WorkerConfig, all_warm: Barrier) -> None:
         freeze_gc()
         trim_heap()
         limit_memory(config.memory_limit_mb)
-    except Exception as error:  # noqa: BLE001 - told by `greet`
+    except Exception as error:  # noqa: BLE001 - raised by `greet`
         _warm_up_error = error
     _opened = OpenedPanel(config.open_panel, config.rest_after_s)
     threading.Thread(target=_opened.release_memory_when_idle, name="worker-rest", daemon=True).start()

@@ -80,33 +80,35 @@ class HistoricalMarket:
         return None if series is None else self._shown(series, token, market_time_at(self._calendar, at))
 
     def quotes(self, symbols: Iterable[str], at: datetime) -> Mapping[str, MarketQuote]:
-        moment = market_time_at(self._calendar, at)
+        market_time = market_time_at(self._calendar, at)
         known = ((symbol, self._listings.get(symbol)) for symbol in symbols)
         found = {
-            symbol: self._quote(listing.token, moment, at) for symbol, listing in known if listing is not None
+            symbol: self._quote(listing.token, market_time, at)
+            for symbol, listing in known
+            if listing is not None
         }
         return {symbol: quote for symbol, quote in found.items() if quote is not None}
 
     def ticks(self, tokens: IntArray, at: datetime, /, *, resting: bool) -> RecordArray:
-        moment = market_time_at(self._calendar, at)
+        market_time = market_time_at(self._calendar, at)
         if resting:
             known = [token for token in tokens.tolist() if token in self._series]
-            quotes = (self._quote(token, moment, at) for token in known)
+            quotes = (self._quote(token, market_time, at) for token in known)
             return QuoteColumns.of([quote for quote in quotes if quote is not None]).ticks(at)
-        if moment.running_session is None:
+        if market_time.running_session is None:
             return np.empty(0, TICK_DTYPE)
-        return self._session(moment.running_session).columns(tokens, moment, at).ticks(at)
+        return self._session(market_time.running_session).columns(tokens, market_time, at).ticks(at)
 
     def candles(self, token: int, span: CandleSpan, at: datetime, /) -> IntradayCandles | None:
         series = self._series.get(token)
         if series is None:
             return None
-        moment = market_time_at(self._calendar, at)
-        shown = self._shown(series, token, moment).records
+        market_time = market_time_at(self._calendar, at)
+        shown = self._shown(series, token, market_time).records
         first, last = (np.datetime64(day.date(), "D") for day in (span.first, span.last))
         days = shown[(shown["session"] >= first) & (shown["session"] <= last)]
         records = np.concatenate(
-            [np.empty(0, CANDLE_DTYPE), *(self._candles_of(token, day, span, moment) for day in days)]
+            [np.empty(0, CANDLE_DTYPE), *(self._candles_of(token, day, span, market_time) for day in days)]
         )
         edges = [np.datetime64(each, "s") for each in (span.first, span.last)]
         return IntradayCandles(
@@ -118,7 +120,7 @@ class HistoricalMarket:
         return ()
 
     def known_bases(self, _: datetime) -> Sequence[KnownBase]:
-        """None: what real bars hold nobody has put there."""
+        """None: real bars have no planted bases."""
         return ()
 
     def _add(
@@ -134,18 +136,25 @@ class HistoricalMarket:
             self._listings[listing.symbol] = listing
             self._series[token] = BarSeries(listing.symbol, records)
 
-    def _shown(self, series: BarSeries, token: int, moment: MarketTime) -> BarSeries:
+    def _shown(self, series: BarSeries, token: int, market_time: MarketTime) -> BarSeries:
         """Settled bars, then the moving one as far as it has come."""
-        settled = int(np.searchsorted(series.sessions, np.datetime64(moment.final_before, "D")))
-        if moment.running_session is None or series.until(moment.running_session).records[settled:].size == 0:
+        settled = int(np.searchsorted(series.sessions, np.datetime64(market_time.final_before, "D")))
+        if (
+            market_time.running_session is None
+            or series.until(market_time.running_session).records[settled:].size == 0
+        ):
             return BarSeries(series.symbol, series.records[:settled])
         records = series.records[: settled + 1].copy()
-        self._update_running_bar(records[-1:], token, moment)
+        self._update_running_bar(records[-1:], token, market_time)
         return BarSeries(series.symbol, records)
 
-    def _update_running_bar(self, last: np.typing.NDArray[np.void], token: int, moment: MarketTime) -> None:
+    def _update_running_bar(
+        self, last: np.typing.NDArray[np.void], token: int, market_time: MarketTime
+    ) -> None:
         """Rewrite the one record in `last` as its bar stands at the moment."""
-        now = self._session(moment.running_session or moment.today).bars(np.array([token]), moment)
+        now = self._session(market_time.running_session or market_time.today).bars(
+            np.array([token]), market_time
+        )
         for name in (*PRICE_FIELDS, "volume"):
             last[name] = getattr(now, name)
         last["provisional"] = True
@@ -171,33 +180,33 @@ class HistoricalMarket:
         ]
         hours = SessionHours.of(self._calendar, session)
         tokens = np.array(trading, np.int64)
-        tape = IntradayPaths.of(_day_bars(records), _session_random(tokens, session), hours.minutes, TICK)
-        return IntradaySession(hours, tokens, tape, np.array(before), 1.0)
+        paths = IntradayPaths.of(_day_bars(records), _session_random(tokens, session), hours.minutes, TICK)
+        return IntradaySession(hours, tokens, paths, np.array(before), 1.0)
 
-    def _candles_of(self, token: int, bar: np.void, span: CandleSpan, moment: MarketTime) -> RecordArray:
+    def _candles_of(self, token: int, bar: np.void, span: CandleSpan, market_time: MarketTime) -> RecordArray:
         """The candles of one bar's session."""
         session: date = bar["session"].item()
-        if session == moment.running_session:
-            book = self._session(session)
-            hours, minute = book.hours, book.hours.elapsed_minutes(moment)
-            tape, place = book.paths, int(book.positions(np.array([token]))[0])
+        if session == market_time.running_session:
+            intraday = self._session(session)
+            hours, minute = intraday.hours, intraday.hours.elapsed_minutes(market_time)
+            paths, place = intraday.paths, int(intraday.positions(np.array([token]))[0])
         else:
             hours, place = SessionHours.of(self._calendar, session), 0
             minute = float(hours.minutes)
-            tape = IntradayPaths.of(
+            paths = IntradayPaths.of(
                 _day_bars([bar]), _session_random(np.array([token]), session), hours.minutes, TICK
             )
-        records = tape.candles(place, span.step_minutes, minute)
+        records = paths.candles(place, span.step_minutes, minute)
         records["start"] += hours.local_open(self._calendar.zone) - np.datetime64(0, "s")
         return records
 
-    def _quote(self, token: int, moment: MarketTime, at: datetime) -> MarketQuote | None:
-        shown = self._shown(self._series[token], token, moment)
+    def _quote(self, token: int, market_time: MarketTime, at: datetime) -> MarketQuote | None:
+        shown = self._shown(self._series[token], token, market_time)
         if not len(shown):
             return None
         session: date = shown.sessions[-1].item()
         quote = closed_market_quote(token, shown, min(at.astimezone(UTC), self._close_of(session)))
-        if session != moment.running_session or len(shown) == 1:
+        if session != market_time.running_session or len(shown) == 1:
             return quote
         return MarketQuote(
             token=token,

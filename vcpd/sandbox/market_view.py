@@ -106,17 +106,17 @@ class MarketView:
         """One session's candles in rupees, with the splits adjusted for that are announced."""
         token = np.array([self.universe.symbols[row].listing.token])
         if column == self.running_column:
-            book = self._session()
-            hours, minute = book.hours, book.hours.elapsed_minutes(self.time)
-            records = book.paths.candles(int(book.positions(token)[0]), step_minutes, minute)
+            intraday = self._session()
+            hours, minute = intraday.hours, intraday.hours.elapsed_minutes(self.time)
+            records = intraday.paths.candles(int(intraday.positions(token)[0]), step_minutes, minute)
         else:
             hours = SessionHours.of(
                 self.calendar, self.universe.sessions[self.universe.offset + column].item()
             )
             shape = SessionRandom(token, self.universe.offset + column, self.seed)
             bars = self.universe.price_table.day(np.array([row]), column)
-            tape = IntradayPaths.of(bars, shape, hours.minutes, TICK_PAISE)
-            records = tape.candles(0, step_minutes, hours.minutes)
+            paths = IntradayPaths.of(bars, shape, hours.minutes, TICK_PAISE)
+            records = paths.candles(0, step_minutes, hours.minutes)
         divided = self._divided(row, np.array([column]))
         for name in PRICE_FIELDS:
             records[name] = round_to_tick(records[name] / divided) / PAISE_PER_RUPEE

@@ -40,9 +40,9 @@ class SessionHours:
     def minutes(self) -> int:
         return int((self.closes - self.opens).total_seconds()) // 60
 
-    def elapsed_minutes(self, moment: MarketTime) -> float:
+    def elapsed_minutes(self, market_time: MarketTime) -> float:
         """How many minutes of the session are over at a moment of it."""
-        return round(moment.elapsed_share * self.minutes, 9)
+        return round(market_time.elapsed_share * self.minutes, 9)
 
     def local_open(self, zone: ZoneInfo) -> np.datetime64:
         """The opening in exchange-local time."""
@@ -125,14 +125,14 @@ class IntradaySession:
         """Where these tokens stand; all must be known."""
         return np.searchsorted(self.tokens, tokens).astype(np.int64)
 
-    def bars(self, tokens: IntArray, moment: MarketTime) -> DayBars:
+    def bars(self, tokens: IntArray, market_time: MarketTime) -> DayBars:
         """The growing bars, in the tape's own unit."""
-        return self.paths.at(self.hours.elapsed_minutes(moment), self.positions(tokens))
+        return self.paths.at(self.hours.elapsed_minutes(market_time), self.positions(tokens))
 
-    def columns(self, tokens: IntArray, moment: MarketTime, at: datetime) -> QuoteColumns:
+    def columns(self, tokens: IntArray, market_time: MarketTime, at: datetime) -> QuoteColumns:
         """Quotes of the known ones among `tokens`."""
         tokens = tokens[self.is_trading(tokens)]
-        bars = self.bars(tokens, moment).in_units(self.unit)
+        bars = self.bars(tokens, market_time).in_units(self.unit)
         before = self.previous_close[self.positions(tokens)]
         before = np.where(np.isnan(before), bars.close, before)
         return QuoteColumns(tokens, bars, before, np.repeat(_utc([min(at, self.hours.closes)]), len(tokens)))
@@ -146,58 +146,58 @@ class SessionCache:
         self._seed = seed
         self._cached: list[tuple[SimulatedUniverse, int, IntradaySession]] = []
 
-    def has(self, world: SimulatedUniverse, column: int) -> bool:
-        return self._find(world, column) is not None
+    def has(self, universe: SimulatedUniverse, column: int) -> bool:
+        return self._find(universe, column) is not None
 
-    def session(self, world: SimulatedUniverse, column: int) -> IntradaySession:
+    def session(self, universe: SimulatedUniverse, column: int) -> IntradaySession:
         """The session of a column of the world's tape."""
-        if (found := self._find(world, column)) is not None:
+        if (found := self._find(universe, column)) is not None:
             return found
-        made = self._make(world, column)
-        self._cached = [(world, column, made), *self._cached[: SESSIONS_KEPT - 1]]
+        made = self._make(universe, column)
+        self._cached = [(universe, column, made), *self._cached[: SESSIONS_KEPT - 1]]
         return made
 
-    def make_session(self, world: SimulatedUniverse, column: int, rows: IntArray) -> IntradaySession:
+    def make_session(self, universe: SimulatedUniverse, column: int, rows: IntArray) -> IntradaySession:
         """The book of some names only, which trade in that session; not kept."""
-        rows = rows[np.argsort(world.tokens[rows])]
-        hours = SessionHours.of(self._calendar, world.sessions[world.offset + column].item())
-        tape = IntradayPaths.of(
-            self._provisional_bars(world, column, rows),
-            self._session_random(world, column, rows),
+        rows = rows[np.argsort(universe.tokens[rows])]
+        hours = SessionHours.of(self._calendar, universe.sessions[universe.offset + column].item())
+        paths = IntradayPaths.of(
+            self._provisional_bars(universe, column, rows),
+            self._session_random(universe, column, rows),
             hours.minutes,
             TICK_PAISE,
         )
         return IntradaySession(
-            hours, world.tokens[rows], tape, previous_closes(world, column, rows), PAISE_PER_RUPEE
+            hours, universe.tokens[rows], paths, previous_closes(universe, column, rows), PAISE_PER_RUPEE
         )
 
-    def _find(self, world: SimulatedUniverse, column: int) -> IntradaySession | None:
-        same = (book for of, at, book in self._cached if of is world and at == column)
+    def _find(self, universe: SimulatedUniverse, column: int) -> IntradaySession | None:
+        same = (intraday for of, at, intraday in self._cached if of is universe and at == column)
         return next(same, None)
 
-    def _make(self, world: SimulatedUniverse, column: int) -> IntradaySession:
-        return self.make_session(world, column, np.flatnonzero(world.price_table.traded[:, column]))
+    def _make(self, universe: SimulatedUniverse, column: int) -> IntradaySession:
+        return self.make_session(universe, column, np.flatnonzero(universe.price_table.traded[:, column]))
 
-    def _session_random(self, world: SimulatedUniverse, column: int, rows: IntArray) -> SessionRandom:
-        return SessionRandom(world.tokens[rows], world.offset + column, self._seed)
+    def _session_random(self, universe: SimulatedUniverse, column: int, rows: IntArray) -> SessionRandom:
+        return SessionRandom(universe.tokens[rows], universe.offset + column, self._seed)
 
-    def _provisional_bars(self, world: SimulatedUniverse, column: int, rows: IntArray) -> DayBars:
+    def _provisional_bars(self, universe: SimulatedUniverse, column: int, rows: IntArray) -> DayBars:
         """What the session comes to on its own day."""
         return provisional_bars(
-            world.price_table.day(rows, column), self._session_random(world, column, rows), TICK_PAISE
+            universe.price_table.day(rows, column), self._session_random(universe, column, rows), TICK_PAISE
         )
 
 
-def previous_closes(world: SimulatedUniverse, column: int, rows: IntArray) -> FloatArray:
+def previous_closes(universe: SimulatedUniverse, column: int, rows: IntArray) -> FloatArray:
     """The last close before a column in rupees, as adjusted on that day; NaN after too long an absence."""
     start = max(0, column - MAX_ABSENCE_SESSIONS)
-    traded = world.price_table.traded[rows, start:column]
+    traded = universe.price_table.traded[rows, start:column]
     if not traded.shape[1]:
         return np.full(len(rows), np.nan)
     at = column - 1 - traded[:, ::-1].argmax(axis=1)
-    paise = world.price_table.prices[CLOSE_FIELD, rows, at].astype(np.float64)
+    paise = universe.price_table.prices[CLOSE_FIELD, rows, at].astype(np.float64)
     for place, row in enumerate(rows.tolist()):
-        for ex, ratio in world.symbols[row].splits:
-            if at[place] < ex - world.offset <= column:
+        for ex, ratio in universe.symbols[row].splits:
+            if at[place] < ex - universe.offset <= column:
                 paise[place] /= ratio
     return np.where(traded.any(axis=1), round_to_tick(paise) / PAISE_PER_RUPEE, np.nan)

@@ -77,36 +77,38 @@ def _contraction(series: BarSeries, high_at: int, low_at: int) -> Contraction:
 
 
 def known_breakouts(
-    world: SimulatedUniverse, books: SessionCache, first: date, last: date
+    universe: SimulatedUniverse, sessions_of: SessionCache, first: date, last: date
 ) -> Iterator[KnownBreakout]:
     """The breakouts in the sessions [first, last], session by session."""
     begin, end = (
-        int(np.searchsorted(world.sessions, np.datetime64(day, "D"))) for day in (first, last + ONE_DAY)
+        int(np.searchsorted(universe.sessions, np.datetime64(day, "D"))) for day in (first, last + ONE_DAY)
     )
     due = sorted(
         (plan.resolved, row, plan.highs[-1])
-        for row, name in enumerate(world.symbols)
+        for row, name in enumerate(universe.symbols)
         for plan in name.bases
         if plan.resolution == "breakout"
-        and max(begin, world.offset) <= plan.resolved < end
-        and plan.highs[0] >= world.offset
+        and max(begin, universe.offset) <= plan.resolved < end
+        and plan.highs[0] >= universe.offset
     )
     for resolved, row, pivot_at in due:
-        pivot = float(world.price_table.prices[HIGH_FIELD, row, pivot_at - world.offset])
-        book = books.make_session(world, resolved - world.offset, np.array([row]))
-        yield _known_breakout(world.symbols[row].listing.symbol, world.sessions[resolved].item(), pivot, book)
+        pivot = float(universe.price_table.prices[HIGH_FIELD, row, pivot_at - universe.offset])
+        intraday = sessions_of.make_session(universe, resolved - universe.offset, np.array([row]))
+        yield _known_breakout(
+            universe.symbols[row].listing.symbol, universe.sessions[resolved].item(), pivot, intraday
+        )
 
 
-def _known_breakout(symbol: str, session: date, pivot: float, book: IntradaySession) -> KnownBreakout:
+def _known_breakout(symbol: str, session: date, pivot: float, intraday: IntradaySession) -> KnownBreakout:
     """When the one name of the book first trades above its pivot, in paise."""
-    second, price = _crossing(book, pivot)
-    evening = book.paths.at(book.paths.minutes)
+    second, price = _crossing(intraday, pivot)
+    evening = intraday.paths.at(intraday.paths.minutes)
     return KnownBreakout(
         symbol=symbol,
-        token=int(book.tokens[0]),
+        token=int(intraday.tokens[0]),
         session=session,
         pivot=pivot / PAISE_PER_RUPEE,
-        crossed_at=book.hours.opens + timedelta(seconds=second),
+        crossed_at=intraday.hours.opens + timedelta(seconds=second),
         price=price / PAISE_PER_RUPEE,
         high=float(evening.high[0]) / PAISE_PER_RUPEE,
         close=float(evening.close[0]) / PAISE_PER_RUPEE,
@@ -114,15 +116,15 @@ def _known_breakout(symbol: str, session: date, pivot: float, book: IntradaySess
     )
 
 
-def _crossing(book: IntradaySession, pivot: float) -> tuple[int, float]:
+def _crossing(intraday: IntradaySession, pivot: float) -> tuple[int, float]:
     """The first whole second at which the last price stands above `pivot`, and that price."""
-    above = int(np.argmax(book.paths.price[0] > pivot))
+    above = int(np.argmax(intraday.paths.price[0] > pivot))
     seconds_a_knot = 60 // POINTS_PER_MINUTE
     for second in range(max(0, above - 1) * seconds_a_knot, above * seconds_a_knot):
-        price = float(book.paths.at(round(second / 60, 9)).close[0])
+        price = float(intraday.paths.at(round(second / 60, 9)).close[0])
         if price > pivot:
             return second, price
-    return above * seconds_a_knot, float(book.paths.price[0, above])
+    return above * seconds_a_knot, float(intraday.paths.price[0, above])
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,18 +206,18 @@ class SimulatedMarket:
         return view.candles(row, span) if view.is_listed(view.universe.symbols[row]) else None
 
     def breakouts(self, first: date, last: date, /) -> Sequence[KnownBreakout]:
-        world = self._generated.universe
-        return list(known_breakouts(world, self._session_cache, first, last))
+        universe = self._generated.universe
+        return list(known_breakouts(universe, self._session_cache, first, last))
 
     def known_bases(self, at: datetime, /) -> Sequence[KnownBase]:
         return list(known_bases(self._view(at)))
 
     def splits(self) -> Mapping[str, Sequence[tuple[date, int]]]:
         """Every split of the generated sessions: symbol to (ex-date, new shares for one old)."""
-        world = self._generated.universe
+        universe = self._generated.universe
         return {
-            name.listing.symbol: [(world.sessions[split.ex].item(), split.ratio) for split in name.splits]
-            for name in world.symbols
+            name.listing.symbol: [(universe.sessions[split.ex].item(), split.ratio) for split in name.splits]
+            for name in universe.symbols
             if name.splits
         }
 
@@ -227,9 +229,9 @@ class SimulatedMarket:
 
     def _view(self, at: datetime) -> MarketView:
         """One market view per response: `prepare` may replace the universe by a longer one at any time."""
-        moment = market_time_at(self._calendar, at)
+        market_time = market_time_at(self._calendar, at)
         return MarketView(
-            self._generated.universe, moment, self._calendar, self._settings.seed, self._session_cache
+            self._generated.universe, market_time, self._calendar, self._settings.seed, self._session_cache
         )
 
     def _other_series(self) -> Iterator[MarketListing]:

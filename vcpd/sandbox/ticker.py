@@ -263,8 +263,8 @@ class SandboxTicker:
             found = await asyncio.to_thread(self._market.ticks, tokens, at, resting=True)
         else:
             found = self._market.ticks(tokens, at, resting=False)
-        pretended = self.faults.altered_symbols
-        return self.faults.corrupt_ticks(found, self._market.quotes(pretended, at)) if pretended else found
+        altered = self.faults.altered_symbols
+        return self.faults.corrupt_ticks(found, self._market.quotes(altered, at)) if altered else found
 
     @contextlib.contextmanager
     def _registered(self, connection: "_ClientConnection") -> Iterator[None]:

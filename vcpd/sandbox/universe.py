@@ -156,18 +156,18 @@ def build_universe(
     offset = int(np.searchsorted(sessions, np.datetime64(first, "D")))
     factors = draw_factors(settings.seed, len(sessions))
     plain = [*_companies(settings), *_newcomers(settings, offset, len(sessions))]
-    tape = PriceTable.blank(len(plain) + len(INDEX_LISTINGS), len(sessions) - offset)
+    prices = PriceTable.blank(len(plain) + len(INDEX_LISTINGS), len(sessions) - offset)
     names: list[SimulatedSymbol] = []
     for block in _blocks(plain):
-        names.extend(_write_block(settings, block, factors, tape, len(names)))
-    tape.write(len(names), _index_paths(settings.seed, factors), [()] * len(INDEX_LISTINGS))
+        names.extend(_write_block(settings, block, factors, prices, len(names)))
+    prices.write(len(names), _index_paths(settings.seed, factors), [()] * len(INDEX_LISTINGS))
     names.extend(SimulatedSymbol(listing, number, "index") for number, listing in enumerate(INDEX_LISTINGS))
-    _mark_absences(settings, names, tape, offset)
+    _mark_absences(settings, names, prices, offset)
     return SimulatedUniverse(
         sessions,
         offset,
         tuple(names),
-        tape,
+        prices,
         np.array([name.listing.token for name in names], np.int64),
         {name.listing.token: row for row, name in enumerate(names)},
         {name.listing.symbol: row for row, name in enumerate(names)},
@@ -212,7 +212,7 @@ def _write_block(
     settings: SandboxSettings,
     block: list[SimulatedSymbol],
     factors: MarketFactors,
-    tape: PriceTable,
+    prices: PriceTable,
     first_row: int,
 ) -> list[SimulatedSymbol]:
     """Draw the block's paths, split them, write them; gives the names with what was decided."""
@@ -224,7 +224,7 @@ def _write_block(
     else:
         paths, bases = _leader_block_paths(settings, block, numbers, factors.session_count)
     splits = [find_splits(paths.close[row], paths.may_split[row]) for row in range(len(block))]
-    tape.write(first_row, paths, splits)
+    prices.write(first_row, paths, splits)
     return [
         SimulatedSymbol(
             name.listing, name.number, name.kind, name.first, name.end, name.leader, split, planned
@@ -261,16 +261,16 @@ def _index_paths(seed: int, factors: MarketFactors) -> PricePaths:
 
 
 def _mark_absences(
-    settings: SandboxSettings, names: list[SimulatedSymbol], tape: PriceTable, offset: int
+    settings: SandboxSettings, names: list[SimulatedSymbol], prices: PriceTable, offset: int
 ) -> None:
     """No bars before the listing, after the end of it, and while trading is suspended."""
-    end = offset + tape.traded.shape[1]
+    end = offset + prices.traded.shape[1]
     chances = unit_hash(np.array([name.listing.token for name in names]), hash_salt(settings.seed, "halt", 0))
     for row, name in enumerate(names):
-        tape.traded[row, : max(0, name.first - offset)] = False
-        tape.traded[row, max(0, name.end - offset) :] = False
+        prices.traded[row, : max(0, name.first - offset)] = False
+        prices.traded[row, max(0, name.end - offset) :] = False
         if name.kind == "ordinary" and chances[row] < settings.suspended_share:
-            tape.traded[row] &= ~_suspensions(settings.seed, name.number, end)[offset:]
+            prices.traded[row] &= ~_suspensions(settings.seed, name.number, end)[offset:]
 
 
 def _suspensions(seed: int, number: int, session_count: int) -> BoolArray:

@@ -53,7 +53,7 @@ class RunningRun:
     executing: bool = False
     transient: bool = False  # it failed, and may go well later
     cancel_noticed_s: float | None = (
-        None  # when it was first seen at work although told to end; the loop's time
+        None  # when it was first seen at work although cancelled; the loop's time
     )
 
     @property

@@ -146,7 +146,7 @@ class JobPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
     @property
     def schedule(self) -> str:
-        """The policy's times as the owner wrote them; empty for a job that only runs by hand."""
+        """The policy's times as they are configured; empty for a job that only runs by hand."""
         return self.cron or self.at or ""
 
     def warnings(self) -> tuple[str, ...]:
@@ -206,7 +206,7 @@ class ScheduleSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
             raise ValueError(f"{min(both)} stands both in extra_holidays and in extra_sessions")
 
     def calendar(self, built_in: TradingCalendar) -> TradingCalendar:
-        """The built-in calendar with the owner's additions. BadInputError when they contradict."""
+        """The built-in calendar with the user's additions. BadInputError when they contradict."""
         return built_in.extended(
             self.extra_holidays, parse_sessions(self.extra_sessions), self.calendar_valid_until
         )
@@ -221,7 +221,7 @@ def parse_time_zone(name: str) -> ZoneInfo:
 
 
 def parse_sessions(texts: Iterable[str]) -> tuple[SpecialSession, ...]:
-    """The owner's extra sessions; ValueError says which text is wrong."""
+    """The user's extra sessions; ValueError says which text is wrong."""
     return tuple(_parse_session(text) for text in texts)
 
 
@@ -235,7 +235,7 @@ def _parse_session(text: str) -> SpecialSession:
         raise ValueError(f"extra session: expected `2027-10-29 18:00-19:00 Muhurat`, was {text!r}") from None
     if not opens < closes:
         raise ValueError(f"extra session: expected it to open before it closes, was {text!r}")
-    return SpecialSession(session, opens, closes, name or "session added by the owner")
+    return SpecialSession(session, opens, closes, name or "session added by the user")
 
 
 def policy_problems(policies: Mapping[str, JobPolicy]) -> list[str]:
@@ -259,7 +259,7 @@ def check_policies(policies: Mapping[str, JobPolicy]) -> None:
 
 
 def merge_policy(default: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """A job's table with the owner's changes; new times of either kind take the place of the old ones."""
+    """A job's table with the user's changes; new times of either kind take the place of the old ones."""
     other_kind = {"cron": "at", "at": "cron"}
     replaced = {other_kind[key]: None for key in changes if key in other_kind}
     return {**default, **replaced, **changes}

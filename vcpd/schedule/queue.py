@@ -117,7 +117,7 @@ class RunQueue:
 
     @contextmanager
     def reserved(self, name: str) -> Iterator[None]:
-        """While a row is written for a run that an owner asked for."""
+        """While a row is written for a run that the user requested."""
         self._reserved.append(name)
         try:
             yield
@@ -229,8 +229,8 @@ class RunQueue:
     def _failed_dependency(self, pending: PendingRun, jobs: Mapping[str, ScheduledJob]) -> str | None:
         session, until = pending.tick.session, pending.tick.scheduled_at
         for name, since in _dependency_ticks(jobs[pending.name], jobs, session, until):
-            if trouble := self.history.failure_reason(name, session, since):
-                return trouble
+            if failure := self.history.failure_reason(name, session, since):
+                return failure
         return None
 
 

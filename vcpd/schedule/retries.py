@@ -132,7 +132,7 @@ def due_ticks(trigger: Trigger, after: datetime, now: datetime) -> list[Tick]:
 def due_at_startup(trigger: Trigger, runs: Sequence[Run], now: datetime) -> list[Tick]:
     """The ticks up to `now` that the run table does not know, ascending.
 
-    A job without any row is due once, for its latest tick: nobody missed the years before.
+    A job without any row is due once, for its latest tick: the years before were not missed.
     """
     if not runs:
         latest = trigger.latest(now)

@@ -37,8 +37,8 @@ class PostgresOutbox:
         """See ports. One statement: all of it or nothing."""
         wanted = [(alert.key, channel) for alert in alerts for channel in channels.get(alert.key, ())]
         keys, names = [key for key, _ in wanted], [channel for _, channel in wanted]
-        told = await self._database.fetch(SQL["put"], *_alert_columns(alerts), now, keys, names)
-        return {row["key"]: row["id"] for row in told}
+        stored = await self._database.fetch(SQL["put"], *_alert_columns(alerts), now, keys, names)
+        return {row["key"]: row["id"] for row in stored}
 
     async def due(
         self, channel: str, now: datetime, limit: int, *, prompt: bool, urgent_only: bool = False

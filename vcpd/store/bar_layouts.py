@@ -208,6 +208,6 @@ def file_symbol(stem: str) -> str | None:
 
 
 def is_bhavcopy(names: Sequence[str]) -> bool:
-    """Whether a header is one of the exchange's daily files, whose prices nobody has adjusted."""
+    """Whether a header is one of the exchange's daily files, whose prices are not adjusted."""
     plain = {normalized_name(name) for name in names}
     return bool(plain & BHAVCOPY_VOLUMES) and bool(plain & set(COLUMN_NAMES["series"]))

@@ -1,6 +1,6 @@
 """Embedded PostgreSQL server: starts, monitors and stops a server whose data lies in one folder.
 
-Layout below the given folder, which belongs to nobody else: `lock`, `data/`, `socket/`, `server.log`.
+Layout below the given folder, which nothing else may use: `lock`, `data/`, `socket/`, `server.log`.
 The server listens on a Unix socket only; whoever can enter `socket/` (mode 0700) is trusted. The socket is
 named through an open descriptor of its folder, so that the path may be of any length.
 """
@@ -308,8 +308,8 @@ class EmbeddedPostgres:
                 lines = log.read().decode(errors="replace").splitlines()
         except OSError:
             return "no log was written"
-        telling = [line for line in lines if "LOG:  " not in line]
-        return "; ".join((telling or lines)[-3:])
+        relevant = [line for line in lines if "LOG:  " not in line]
+        return "; ".join((relevant or lines)[-3:])
 
 
 def _unusable_folder(folder: Path, error: OSError) -> UnavailableError:

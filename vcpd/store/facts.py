@@ -24,11 +24,11 @@ class PostgresFactsStore:
         return await self._database.execute(
             SQL["put"],
             session,
-            [one.symbol for one in facts],
-            [one.delivery_pct for one in facts],
-            [one.market_cap for one in facts],
-            [None if one.band_hit is None else one.band_hit.value for one in facts],
-            [one.results_on for one in facts],
-            [SEPARATOR.join(one.surveillance) or None for one in facts],
-            [results_in_sessions.get(one.symbol) for one in facts],
+            [fact.symbol for fact in facts],
+            [fact.delivery_pct for fact in facts],
+            [fact.market_cap for fact in facts],
+            [None if fact.band_hit is None else fact.band_hit.value for fact in facts],
+            [fact.results_on for fact in facts],
+            [SEPARATOR.join(fact.surveillance) or None for fact in facts],
+            [results_in_sessions.get(fact.symbol) for fact in facts],
         )

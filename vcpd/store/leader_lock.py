@@ -19,7 +19,7 @@ LEADER_IDLE_TIMEOUT_S: Final = 180.0  # three times as long as a leader ever is 
 class LeaderLock:
     """Holds, or waits for, the advisory lock on a connection of its own.
 
-    A leader that the server has not heard of for `silent_for_s` (it froze, or its machine is cut off, which
+    A leader that has been silent for `silent_for_s` (it froze, or its machine is cut off, which
     closes no connection) loses the lock to the next daemon that asks.
     """
 

@@ -201,8 +201,8 @@ def _queries_by_page(window: _CopyRange, n_pages: int, n_parts: int) -> list[_Co
 async def _copy_to_file(
     connection: Connection, path: Path, query: str, arguments: tuple[object, ...]
 ) -> None:
-    async with BlockFileWriter(path) as spool:
-        await connection.copy_from_query(query, *arguments, output=spool, format="binary")
+    async with BlockFileWriter(path) as writer:
+        await connection.copy_from_query(query, *arguments, output=writer, format="binary")
 
 
 def _panel_row(instrument: StoredInstrument) -> PanelRow:

@@ -100,7 +100,7 @@ def make_folder_like_parent(folder: Path) -> None:
 
 
 def match_folder_owner(path: Path) -> None:
-    """Root hands a file or folder that it made to the owner of the folder around it."""
+    """Root gives a file or folder that it made to the owner of the folder around it."""
     owner = path.parent.stat()
     if os.geteuid() == 0 and path.lstat().st_uid != owner.st_uid:
         os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)

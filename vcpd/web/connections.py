@@ -28,7 +28,7 @@ SHARE_PER_ADDRESS: Final = 4
 SHARE_RESERVED: Final = 8
 MIN_IDLE_S: Final = 2.0  # before a connection gives way to another one of its own address
 KEEP_ALIVE_S: Final = 10.0
-UNREAD_BODY_S: Final = 1.0  # for the rest of a body that nobody wants
+UNREAD_BODY_S: Final = 1.0  # for the rest of a body that is not read
 CONNECTIONS: Final = Gauge("vcpd_web_connections", "Open connections to the HTTP port.")
 CLOSED: Final = Counter(
     "vcpd_web_connections_closed", "Connections that the HTTP port closed, by reason.", ["reason"]
@@ -240,7 +240,7 @@ class Deadlines(msgspec.Struct, frozen=True):
 
 
 def close_overdue(table: ConnectionTable, deadlines: Deadlines, now_s: float) -> None:
-    """Close connections whose first head is late, responses nobody takes, and the largest above the bound."""
+    """Close connections with a late first head or an unread response, and the largest above the bound."""
     waiting: list[tuple[int, Connection]] = []
     for connection in table:
         if connection.waits_for_head and now_s - connection.opened_s >= deadlines.head_s:

@@ -95,7 +95,7 @@ def response_for_error(error: Exception, request: web.Request) -> web.Response:
         if "Allow" in error.headers:
             response.headers["Allow"] = error.headers["Allow"]
         return response
-    if is_disconnected(request):  # nobody is there to be answered
+    if is_disconnected(request):  # the client has gone
         return error_response(400, "the client closed the connection")
     log.error("web.request_failed", path=request.path, exc_info=error)
     return error_response(500, "internal error; the log has the details")

@@ -53,7 +53,7 @@ class RiskParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
         int, msgspec.Meta(ge=60, le=2000, description="with fewer usable returns a symbol has no score")
     ] = 126
     minimum_universe: Annotated[
-        int, msgspec.Meta(ge=1, le=1000, description="with fewer measured symbols nobody has a score")
+        int, msgspec.Meta(ge=1, le=1000, description="with fewer measured symbols there is no score")
     ] = 5
     stale_after_sessions: Annotated[
         int, msgspec.Meta(ge=0, le=250, description="a last final bar older than this gives no score")
