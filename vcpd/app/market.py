@@ -48,6 +48,7 @@ TOKEN_FILE: Final = "kite-token.json"  # noqa: S105 - a file's name
 SANDBOX_TOKEN_FILE: Final = "sandbox-token.json"  # noqa: S105 - a file's name
 BHAVCOPY_FOLDER: Final = "bhavcopy"
 SECTOR_LIST_NAMES: Final = ("ind_niftytotalmarket_list.csv", "ind_nifty500list.csv")
+NO_SECTORS: Final = "Symbol,Industry\n"
 LIST_HEADERS: Final = {"User-Agent": BhavcopySettings().user_agent, "Accept": "*/*"}
 NO_SECRET: Final = Secret("")
 
@@ -205,13 +206,20 @@ class MarketConnection:
         return SectorSource(universe, folder, partial(self._fetch_sectors, lists) if lists else None)
 
     async def _fetch_sectors(self, lists: Sequence[str]) -> str:
-        """The text of the first list that can be had. RetryableError naming what kept the last one away."""
+        """The text of the first list that can be had, an empty list where a user's folder holds none.
+
+        RetryableError naming what kept the last one away.
+        """
         reason = ""
         for place in lists:
             try:
                 return await self._list_text(place)
+            except FileNotFoundError:
+                continue
             except (aiohttp.ClientError, OSError, TimeoutError) as error:
                 reason = str(error) or type(error).__name__
+        if not reason:
+            return NO_SECTORS
         raise RetryableError(f"the market's list of sectors cannot be had: {reason}")
 
     async def _list_text(self, place: str) -> str:
