@@ -1,4 +1,4 @@
-"""The house's rules, kept by tests: who may import whom, and what may stand in the tree."""
+"""Rules of the project: imports, contents of the tree, and the named list of long tests."""
 
 import re
 import subprocess
@@ -63,3 +63,11 @@ def test_statements_live_in_sql_files() -> None:
         path for path in (ROOT / "vcpd").rglob("*.py") if statement.search(path.read_text(encoding="utf-8"))
     ]
     assert holding == []
+
+
+def test_each_module_with_long_tests_is_named_in_the_contributors_guide() -> None:
+    marker = "@pytest.mark." + "long"
+    paths = (ROOT / "tests").rglob("test_*.py")
+    long = {str(path.relative_to(ROOT)) for path in paths if marker in path.read_text(encoding="utf-8")}
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert long == set(re.findall(r"^\| `(tests/[\w/]+\.py)` \|", text, re.MULTILINE))
