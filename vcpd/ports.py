@@ -157,6 +157,11 @@ class PanelStore(Protocol):
 
     async def current(self) -> PanelReference | None: ...
 
+    @property
+    def refresh_error(self) -> str | None:
+        """Why the last refresh failed: the current snapshot may lack stored bars. None where it did not."""
+        ...
+
 
 class RunStore(Protocol):
     async def begin(

@@ -20,15 +20,20 @@ from vcpd.config import Configuration, load_configuration
 from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.quality_rules import QualityFlag, QualityRule
 from vcpd.domain.runs import Outcome, Run
-from vcpd.schedule.status import JobStatus, RunningRunStatus, SchedulerStatus
+from vcpd.schedule.status import JobStatus, PendingRunStatus, RunningRunStatus, SchedulerStatus
 
 NOW = datetime(2025, 6, 30, 12, tzinfo=UTC)  # a Monday, 17:30 in India
 FRIDAY = date(2025, 6, 27)
 
 
-def _job(name: str, run_id: int | None = None, *, done: int = 0, heavy: bool = True) -> JobStatus:
+def _job(
+    name: str, run_id: int | None = None, *, done: int = 0, heavy: bool = True, waits: bool = False
+) -> JobStatus:
+    waiting = PendingRunStatus(NOW, FRIDAY, NOW, "after: collect", NOW, "catch_up")
     running = RunningRunStatus(run_id, FRIDAY, NOW, done, 100, "asking", None) if run_id else None
-    return JobStatus(name, "0 8 * * *", True, False, heavy, None, None, None, None, 0, running, ())
+    return JobStatus(
+        name, "0 8 * * *", True, False, heavy, None, None, None, None, 0, running, (waiting,) if waits else ()
+    )
 
 
 def _open_row(number: int, job: str, *, since: timedelta = timedelta(hours=1)) -> Run:
@@ -146,9 +151,10 @@ def test_a_screen_that_runs_or_is_switched_off_is_not_missing() -> None:
     monday = date(2025, 6, 30)
     running = _health([_job("screen", run_id=4)], newest_bar=monday)
     assert running.missing_evening(at) is None
-    jobs = {
-        name: msgspec.structs.replace(policy, enabled=False) for name, policy in Configuration().jobs.items()
-    }
+    for collecting, missing in ((True, None), (False, monday)):
+        jobs_now = [_job("screen", waits=True), _job("collect", run_id=5 if collecting else None)]
+        assert _health(jobs_now, newest_bar=monday).missing_evening(at) == missing
+    jobs = {name: msgspec.structs.replace(one, enabled=False) for name, one in Configuration().jobs.items()}
     off = _health(newest_bar=monday, configuration=msgspec.structs.replace(Configuration(), jobs=jobs))
     assert off.missing_evening(at) is None
     assert _health().missing_evening(at) is None

@@ -244,6 +244,7 @@ class FakePanelStore:
     snapshots: dict[str, Panel] = field(default_factory=dict)
     reference: PanelReference | None = None
     selections: list[PanelSelection] = field(default_factory=list)
+    refresh_error: str | None = None
 
     async def refresh(self, selection: PanelSelection) -> PanelReference:
         """Every history that the bar store has, whatever the selection, which is kept for the test."""

@@ -60,6 +60,19 @@ async def test_every_symbol_of_the_panel_gets_a_verdict() -> None:
     assert result.counts["judged"] == len(sample.panels.panel.symbols)
 
 
+@pytest.mark.parametrize("error", [None, "the store is damaged: table bars"])
+async def test_what_was_judged_on_an_earlier_snapshot_says_so(error: str | None) -> None:
+    """Reading the store failed after the snapshot was made: the runs name the reason."""
+    town = await _collected()
+    town.panels.refresh_error = error
+    screened = await _screen(town, FakeSetupStore())(context(SESSION, "screen"))
+    scored = await _risk(town, FakeRiskStore())(context(SESSION, "risk"))
+    for result in (screened, scored):
+        assert result.outcome is Outcome.DONE
+        assert bool(result.reason) == (error is not None)
+        assert error is None or (error in result.reason and "an earlier snapshot" in result.reason)
+
+
 async def test_a_screen_run_twice_leaves_the_same_rows() -> None:
     sample, setups = await _collected(), FakeSetupStore()
     await _screen(sample, setups)(context(SESSION, "screen"))

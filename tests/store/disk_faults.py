@@ -2,14 +2,21 @@
 
 import builtins
 import contextlib
+import errno
 import io
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
 import pytest
+
+from vcpd.core.errors import UnavailableError, root_error
+
+DISK_CODES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+MOST_OPERATIONS = 200
+Write = Callable[[], Awaitable[object]]
 
 
 class FaultyDisk:
@@ -20,6 +27,8 @@ class FaultyDisk:
         self.operations = 0
         self.fail_at = 0
         self.code = 0
+        self._descriptors: set[int] = set()  # of files below `folder` that were opened for writing
+        patch.setattr(os, "open", self._opening_descriptor(os.open))
         for module, name in ((builtins, "open"), (io, "open")):
             patch.setattr(module, name, self._opening(getattr(module, name)))
         for name in ("mkdir", "rename", "replace"):
@@ -40,14 +49,28 @@ class FaultyDisk:
             raise OSError(self.code, os.strerror(self.code))
 
     def _is_ours(self, path: object) -> bool:
+        if isinstance(path, int):
+            return path in self._descriptors
         return isinstance(path, str | os.PathLike) and Path(path).is_relative_to(self.folder)
 
     def _opening(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def opening(file: Any, mode: str = "r", *rest: Any, **named: Any) -> Any:
             if set(mode).isdisjoint("wxa+") or not self._is_ours(file):
                 return original(file, mode, *rest, **named)
-            self.operate()
+            if not isinstance(file, int):
+                self.operate()
             return _CountingFile(original(file, mode, *rest, **named), self)
+
+        return opening
+
+    def _opening_descriptor(self, original: Callable[..., int]) -> Callable[..., int]:
+        def opening(path: Any, flags: int, *rest: Any, **named: Any) -> int:
+            is_written = bool(flags & os.O_CREAT) and self._is_ours(path)
+            if is_written:
+                self.operate()
+            descriptor = original(path, flags, *rest, **named)
+            (self._descriptors.add if is_written else self._descriptors.discard)(descriptor)
+            return descriptor
 
         return opening
 
@@ -68,7 +91,7 @@ class FaultyDisk:
 
 
 class _CountingFile:
-    """A file whose writes count as operations of the disk."""
+    """A file whose writes count as operations of the disk, and its flush and its close, which write too."""
 
     def __init__(self, file: Any, disk: FaultyDisk) -> None:
         self._file = file
@@ -82,14 +105,50 @@ class _CountingFile:
         self._disk.operate()
         self._file.writelines(parts)
 
+    def flush(self) -> None:
+        self._disk.operate()
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+        self._disk.operate()
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._file, name)
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self._file.close()
+
+
+async def failure_of(write: Write) -> BaseException | None:
+    """What the writer raises, as a run would record it."""
+    try:
+        await write()
+    except Exception as error:  # noqa: BLE001 - whatever a writer raises is to be looked at
+        return root_error(error)
+    return None
+
+
+async def fail_at_each_operation(disk: FaultyDisk, code: int, write: Write, check: Callable[[], None]) -> int:
+    """Let operation 1, 2, ... of `write` fail, until it needs no more; gives how many there are.
+
+    Each failure must be a sentence that can pass, and must leave what `check` looks at whole.
+    """
+    for number in range(1, MOST_OPERATIONS):
+        disk.arm(number, code)
+        failure = await failure_of(write)
+        if not disk.has_failed:
+            assert failure is None
+            return number - 1
+        assert failure is None or isinstance(failure, UnavailableError), (number, failure)
+        check()
+    raise AssertionError("the writer has no end of operations")
 
 
 class SmallDisk:

@@ -1,30 +1,42 @@
 """Whatever write the disk refuses: a plain sentence, the old contents whole, and the next try works."""
 
 import errno
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
 
-from tests.store.disk_faults import FaultyDisk, small_disk
+from tests.bhavcopy.publisher import small_market
+from tests.store.disk_faults import (
+    DISK_CODES,
+    MOST_OPERATIONS,
+    FaultyDisk,
+    fail_at_each_operation,
+    failure_of,
+    small_disk,
+)
 from tests.store.market import FIRST_DAY, instruments_of, walk
-from vcpd.core.atomic_file import write_atomic
+from vcpd.analysis.kernels import kernel
+from vcpd.app.credentials import write_private
+from vcpd.bhavcopy.history import IngestItem, ingest_files, open_history
+from vcpd.core.atomic_file import versions_of, write_atomic
 from vcpd.core.errors import UnavailableError, is_transient, root_error
+from vcpd.core.secrets import Secret
 from vcpd.domain.bars import BarTable
 from vcpd.domain.panel import PanelSelection, build_panel
+from vcpd.kite.token_store import SessionToken, TokenFile
 from vcpd.store.bars import PostgresBarStore
 from vcpd.store.database import Database, store_errors
 from vcpd.store.instruments import PostgresInstrumentStore
 from vcpd.store.panel import PostgresPanelStore
 from vcpd.store.panel_files import PanelFiles, open_panel
 
-DISK_CODES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
-MOST_OPERATIONS = 200
 N_SESSIONS = 300
 SPACE_KB = 65_536
-Write = Callable[[], Awaitable[object]]
 
 
 @pytest.mark.parametrize("code", DISK_CODES)
@@ -50,31 +62,6 @@ def test_a_full_disk_of_ours_is_not_an_absent_store(code: int) -> None:
         raise ExceptionGroup("tasks", [OSError(code, "words", "/state/bars-0.copy")])
 
 
-async def failure_of(write: Write) -> BaseException | None:
-    """What the writer raises, as a run would record it."""
-    try:
-        await write()
-    except Exception as error:  # noqa: BLE001 - whatever a writer raises is to be looked at
-        return root_error(error)
-    return None
-
-
-async def fail_at_each_operation(disk: FaultyDisk, code: int, write: Write, check: Callable[[], None]) -> int:
-    """Let operation 1, 2, ... of `write` fail, until it needs no more; gives how many there are.
-
-    Each failure must be a sentence that can pass, and must leave what `check` looks at whole.
-    """
-    for number in range(1, MOST_OPERATIONS):
-        disk.arm(number, code)
-        failure = await failure_of(write)
-        if not disk.has_failed:
-            assert failure is None
-            return number - 1
-        assert failure is None or isinstance(failure, UnavailableError), (number, failure)
-        check()
-    raise AssertionError("the writer has no end of operations")
-
-
 @pytest.mark.parametrize("code", DISK_CODES)
 async def test_each_failing_write_of_a_snapshot_leaves_the_one_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
@@ -95,22 +82,97 @@ async def test_each_failing_write_of_a_snapshot_leaves_the_one_before(
     assert await fail_at_each_operation(disk, code, write, check) >= 10
 
 
-@pytest.mark.parametrize("code", DISK_CODES)
-async def test_each_failing_write_of_a_small_file_leaves_the_old_contents(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
-) -> None:
-    path = tmp_path / "state.json"
+def write_small_file(path: Path) -> None:
     write_atomic(path, b"old")
 
-    async def write() -> None:
-        write_atomic(path, b"old")
+
+def write_secret(path: Path) -> None:
+    write_private(path, "old")
+
+
+def write_token(path: Path) -> None:
+    at = datetime(2026, 7, 10, 3, tzinfo=UTC)
+    token = SessionToken(api_key="key", access_token=Secret("old"), user_id="me", login_at=at, expires_at=at)
+    TokenFile(path).write(token)
+
+
+@pytest.mark.parametrize("code", DISK_CODES)
+@pytest.mark.parametrize("write", [write_small_file, write_secret, write_token])
+async def test_each_failing_write_of_a_small_file_leaves_the_old_contents(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, write: Callable[[Path], None]
+) -> None:
+    """The page's settings, secrets, the market's token; what the exchange's site gave is kept likewise."""
+    path = tmp_path / "state.json"
+    write(path)
+    before = path.read_bytes()
+
+    async def write_again() -> None:
+        write(path)
 
     def check() -> None:
-        assert path.read_bytes() == b"old"
-        assert [path.name for path in tmp_path.iterdir()] == ["state.json"]
+        assert path.read_bytes() == before
+        assert [one.name for one in tmp_path.iterdir()] == ["state.json"]
 
     disk = FaultyDisk(tmp_path, monkeypatch)
-    assert await fail_at_each_operation(disk, code, write, check) >= 4
+    assert await fail_at_each_operation(disk, code, write_again, check) >= 7
+
+
+@pytest.mark.parametrize("code", DISK_CODES)
+async def test_each_failing_write_of_the_bhavcopy_history_leaves_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    """A worker takes files in: another session fails at each operation, then it is there."""
+    press = small_market()
+    source, folder = press.publish(tmp_path / "files"), tmp_path / "history"
+    first, second = (
+        IngestItem(day, str(next(source.rglob(Path(press.bulletin(day, press.layout_of(day))[0]).name))), "")
+        for day in press.sessions[20:22]
+    )
+    assert ingest_files(str(folder), [first]) == ()
+    before = open_history(folder)
+
+    async def write() -> None:
+        ingest_files(str(folder), [second])
+
+    def check() -> None:
+        found = open_history(folder)
+        assert found.index.sessions in {before.index.sessions, (first.session, second.session)}
+        assert len(versions_of(folder, "")) <= 2
+
+    disk = FaultyDisk(folder, monkeypatch)
+    assert await fail_at_each_operation(disk, code, write, check) >= 10
+    assert open_history(folder).index.sessions == (first.session, second.session)
+
+
+async def test_a_cache_of_compiled_code_that_cannot_be_written_or_read_only_costs_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each write fails once, then each file is cut short: the result stays the same."""
+    monkeypatch.setitem(vars(numba.config), "CACHE_DIR", str(tmp_path / "kernels"))
+
+    async def compute() -> None:
+        assert kernel(_doubled)(21) == 42
+
+    disk = FaultyDisk(tmp_path, monkeypatch)
+    for number in range(1, MOST_OPERATIONS):
+        disk.arm(number, errno.ENOSPC)
+        assert await failure_of(compute) is None
+        if not disk.has_failed:
+            break
+    assert number > 3
+    disk.arm(0, 0)
+    files = [file for file in (tmp_path / "kernels").rglob("*") if file.is_file()]
+    assert files
+    for file in files:
+        for size in (0, 10, file.stat().st_size - 1):
+            file.write_bytes(file.read_bytes()[:size])
+            await compute()
+            await compute()
+            assert file.stat().st_size > size or not file.exists()
+
+
+def _doubled(value: int) -> int:
+    return value * 2
 
 
 async def panel_store(database: Database, folder: Path) -> PostgresPanelStore:
@@ -136,8 +198,12 @@ async def test_each_failing_write_of_a_refresh_is_made_good_by_the_next(
         disk, errno.ENOSPC, partial(store.refresh, PanelSelection("")), check
     )
     assert n_operations >= 15
+    disk.arm(1, errno.ENOSPC)
+    assert await failure_of(partial(store.refresh, PanelSelection(""))) is not None
+    assert "space" in (store.refresh_error or "")
     disk.arm(0, 0)
     np.testing.assert_array_equal(open_panel(await store.refresh(PanelSelection(""))).values, wanted)
+    assert store.refresh_error is None
 
 
 async def test_a_disk_of_any_size_either_holds_the_snapshot_or_says_why_not(

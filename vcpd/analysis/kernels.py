@@ -5,7 +5,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
@@ -31,14 +31,42 @@ with _blocked_imports("scipy", "scipy.linalg", "cffi"):
     import numba
     import numba.core.typing.cffi_utils
     import numba.np.arraymath
+    from numba.core.caching import FunctionCache
     from numba.core.cpu import CPUTargetOptions
 
 F = TypeVar("F", bound=Callable[..., object])
+
+
+class _TolerantCache(FunctionCache):
+    """Compiled code on disk. A damaged file or a full disk costs a compilation, never the calculation."""
+
+    def load_overload(self, sig: object, target_context: object) -> object:
+        try:
+            return super().load_overload(sig, target_context)  # type: ignore[no-untyped-call]
+        except Exception:  # noqa: BLE001 - unpickling a damaged file raises anything
+            with suppress(OSError):
+                self.flush()  # type: ignore[no-untyped-call]
+            return None
+
+    def save_overload(self, sig: object, data: object) -> None:
+        with suppress(OSError):
+            super().save_overload(sig, data)  # type: ignore[no-untyped-call]
+
+
+def _cached(**options: Any) -> Callable[[F], F]:
+    """The decorator that compiles with these options and keeps the result in the cache."""
+
+    def declare(function: F) -> F:
+        dispatcher = numba.njit(cache=True, nogil=True, error_model="numpy", **options)(function)
+        dispatcher._cache = _TolerantCache(function)  # type: ignore[no-untyped-call]  # noqa: SLF001
+        return cast("F", dispatcher)
+
+    return declare
+
+
 _OWN_TYPES: Final = frozenset({"kernels.py", "thresholds.py", "gates.py", "contractions.py"})
 FASTMATH_FLAGS: Final = {"reassoc", "contract"}  # NaN and infinity keep their meaning
-fastmath_kernel = cast(
-    "Callable[[F], F]", numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=FASTMATH_FLAGS)
-)
+fastmath_kernel: Callable[[F], F] = _cached(fastmath=FASTMATH_FLAGS)
 
 
 def _cache_folder() -> Path:
@@ -76,7 +104,7 @@ def _writable_folder(here: Path) -> Path:
 vars(numba.config)["CACHE_DIR"] = str(_cache_folder())  # read when a kernel is declared, so before any is
 
 
-kernel = cast("Callable[[F], F]", numba.njit(cache=True, nogil=True, error_model="numpy"))
+kernel: Callable[[F], F] = _cached()
 
 
 # For one that makes no array of its own and need not count who holds those it is lent: counting them at each
@@ -84,9 +112,7 @@ kernel = cast("Callable[[F], F]", numba.njit(cache=True, nogil=True, error_model
 _NO_REFCOUNT: Final[dict[str, Any]] = {"_nrt": False} if hasattr(CPUTargetOptions, "_nrt") else {}
 
 
-uncounted_kernel = cast(
-    "Callable[[F], F]", numba.njit(cache=True, nogil=True, error_model="numpy", **_NO_REFCOUNT)
-)
+uncounted_kernel: Callable[[F], F] = _cached(**_NO_REFCOUNT)
 
 
 # Woven into its callers: handing a dozen arrays to a function costs more than a small one does.

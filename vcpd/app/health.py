@@ -113,15 +113,19 @@ class HealthService:
         return session if late else self.live.calendar.previous(session)
 
     def missing_evening(self, now: datetime) -> date | None:
-        """The session of the newest bars, where its screen is overdue and none is running."""
+        """The session of the newest bars, where its screen is overdue and not under way."""
         newest, screened = self.monitor.newest_bar, self.monitor.newest_screen
         if newest is None or not self.live.calendar.is_session(newest) or (screened and newest <= screened):
             return None
         due = self._due_at(SCREEN, newest)
-        running = any(
-            job.running and self._is_job_of(job.name, SCREEN) for job in self.scheduler.snapshot().jobs
-        )
-        return None if due is None or running or now < due + SCREEN_GRACE else newest
+        return None if due is None or self._is_screening() or now < due + SCREEN_GRACE else newest
+
+    def _is_screening(self) -> bool:
+        """Whether a screen runs, or waits for a collection that runs."""
+        jobs = self.scheduler.snapshot().jobs
+        screens = [job for job in jobs if self._is_job_of(job.name, SCREEN)]
+        collecting = any(job.running and self._is_job_of(job.name, COLLECT) for job in jobs)
+        return any(job.running or (job.waiting and collecting) for job in screens)
 
     def calendar_surprises(self, now: datetime) -> list[tuple[date, str]]:
         """Days on which the market did not keep to the calendar, each with what to do about it."""

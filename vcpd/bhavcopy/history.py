@@ -227,11 +227,18 @@ def _within(rows: RecordArray, stretch: SymbolPeriod) -> RecordArray:
 
 
 def _write_version(folder: Path, head: HistoryIndex, records: RecordArray, order: IntArray) -> None:
-    """Write piece by piece, so that a worker never holds the table twice."""
+    """Write piece by piece, so that a worker never holds the table twice.
+
+    With ordinary writes: a full disk would end a process that writes into mapped memory.
+    """
+    layout = {
+        "descr": np.lib.format.dtype_to_descr(ROW_DTYPE),
+        "fortran_order": False,
+        "shape": (len(order),),
+    }
     with publish_folder(folder, VERSION_PREFIX, VERSIONS_KEPT) as (unfinished, _):
-        bars = np.lib.format.open_memmap(unfinished / "bars.npy", "w+", ROW_DTYPE, (len(order),))
-        for start in range(0, len(order), ROWS_PER_WRITE):
-            piece = slice(start, start + ROWS_PER_WRITE)
-            bars[piece] = records[order[piece]]
-        bars.flush()
+        with (unfinished / "bars.npy").open("wb") as bars:
+            np.lib.format.write_array_header_1_0(bars, layout)
+            for start in range(0, len(order), ROWS_PER_WRITE):
+                bars.write(records[order[start : start + ROWS_PER_WRITE]].tobytes())
         (unfinished / "head.json").write_bytes(msgspec.json.encode(head))

@@ -59,7 +59,7 @@ class Screen:
             for setup in part.reported
         ]
         await self.setups.put(context.session, verdicts, bases, reported)
-        return RunResult(counts=_screen_counts(verdicts))
+        return RunResult(counts=_screen_counts(verdicts), reason=_snapshot_note(self.panels))
 
     async def _evaluate(
         self, context: RunContext
@@ -83,6 +83,14 @@ def _unscreened_verdicts(failed_symbols: Sequence[FailedSymbol], session: date) 
     """Setups of symbols whose computation failed, each with the reason."""
     setups = [Setup.unevaluated(failed.symbol, session, failed.reason) for failed in failed_symbols]
     return [EncodedSetup.of(setup) for setup in setups]
+
+
+def _snapshot_note(panels: PanelStore) -> str:
+    """What to say where the bars came from a snapshot because the store could not be read; else nothing."""
+    error = panels.refresh_error
+    if error is None:
+        return ""
+    return f"an earlier snapshot of the bars was used, because no new one could be made: {error}"
 
 
 def _screen_counts(verdicts: Sequence[EncodedSetup]) -> dict[str, int]:
@@ -117,7 +125,7 @@ class ScoreRisk:
             reason = f"no symbol could be scored for {context.session}: {_first_reason(scored)}"
             return RunResult(outcome=Outcome.FAILED, reason=reason)
         await self.scores.put(context.session, scored)
-        return RunResult(counts=_score_counts(scored))
+        return RunResult(counts=_score_counts(scored), reason=_snapshot_note(self.panels))
 
 
 def _first_reason(scored: Sequence[RiskScore]) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Literal, Self, TypeAlias
 
+from vcpd.core.errors import root_error
 from vcpd.domain.instruments import StoredInstrument
 from vcpd.domain.panel import PanelReference, PanelSelection
 from vcpd.ports import InstrumentStore, Workers
@@ -118,12 +119,22 @@ class PostgresPanelStore:
         self._files = PanelFiles(folder)
         self._workers = workers
         self._turn = asyncio.Lock()
+        self.refresh_error: str | None = None
 
     async def current(self) -> PanelReference | None:
         return await asyncio.to_thread(self._files.current)
 
     async def refresh(self, selection: PanelSelection) -> PanelReference:
         """Write the stored bars of `selection` as the current snapshot; one refresh at a time."""
+        try:
+            reference = await self._refresh(selection)
+        except Exception as error:
+            self.refresh_error = str(root_error(error))
+            raise
+        self.refresh_error = None
+        return reference
+
+    async def _refresh(self, selection: PanelSelection) -> PanelReference:
         async with self._turn:
             stored = await self._instruments.all()
             await asyncio.to_thread(self._files.folder.mkdir, parents=True, exist_ok=True)
