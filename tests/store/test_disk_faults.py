@@ -189,18 +189,18 @@ async def test_each_failing_write_of_a_refresh_is_made_good_by_the_next(
     """Copying out of the store and building: tasks, threads and folders included."""
     store = await panel_store(database, tmp_path / "panel")
     wanted = open_panel(await store.refresh(PanelSelection(""))).values.copy()
+    reasons: list[str | None] = []
 
     def check() -> None:
         assert not list((tmp_path / "panel").glob("*.copy"))
+        reasons.append(store.refresh_error)
 
     disk = FaultyDisk(tmp_path, monkeypatch)
     n_operations = await fail_at_each_operation(
         disk, errno.ENOSPC, partial(store.refresh, PanelSelection("")), check
     )
     assert n_operations >= 15
-    disk.arm(1, errno.ENOSPC)
-    assert await failure_of(partial(store.refresh, PanelSelection(""))) is not None
-    assert "space" in (store.refresh_error or "")
+    assert sum("space" in (reason or "") for reason in reasons) >= 10
     disk.arm(0, 0)
     np.testing.assert_array_equal(open_panel(await store.refresh(PanelSelection(""))).values, wanted)
     assert store.refresh_error is None

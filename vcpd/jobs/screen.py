@@ -85,9 +85,9 @@ def _unscreened_verdicts(failed_symbols: Sequence[FailedSymbol], session: date) 
     return [EncodedSetup.of(setup) for setup in setups]
 
 
-def _snapshot_note(panels: PanelStore) -> str:
+def _snapshot_note(panels: UniversePanels) -> str:
     """What to say where the bars came from a snapshot because the store could not be read; else nothing."""
-    error = panels.refresh_error
+    error = panels.store.refresh_error
     if error is None:
         return ""
     return f"an earlier snapshot of the bars was used, because no new one could be made: {error}"
