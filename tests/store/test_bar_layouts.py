@@ -454,3 +454,30 @@ def test_what_was_read_as_what_is_described(tmp_path: Path) -> None:
         f"3 symbols, {len(BARS)} bars from {DAYS[0]} to {DAYS[-1]}",
     ):
         assert words in said
+
+
+@pytest.mark.parametrize(
+    "broken", ['TEST,2025-05-26,1,2,1,1,"5', '"TEST,2025-05-26,1,2,1,1,5', 'TEST,"2025-05-26,1']
+)
+def test_a_quotation_mark_without_its_counterpart_costs_its_own_row_alone(
+    tmp_path: Path, broken: str
+) -> None:
+    """The rows below are not swallowed as one cell; the broken one is kept apart with its number."""
+    rows = _rows()
+    path = tmp_path / "bars.csv"
+    path.write_text(_text([*rows[:5], broken, *rows[5:]]), encoding="utf-8")
+    found = read_bars(path)
+    assert sum(len(series.sessions) for series in found.series) == len(BARS)
+    (kept,) = found.quarantined
+    assert kept.payload["row"] == 7
+
+
+def test_a_file_of_charting_programs_names_its_date_by_its_format(tmp_path: Path) -> None:
+    """`<DTYYYYMMDD>` with a `<TIME>` that is the same in each row: daily bars."""
+    header = "<TICKER>,<PER>,<DTYYYYMMDD>,<TIME>,<OPEN>,<HIGH>,<LOW>,<CLOSE>,<VOL>\n"
+    rows = [f"{symbol},D,{day:%Y%m%d},000000,{','.join(map(str, values))}" for symbol, day, *values in BARS]
+    path = tmp_path / "bars.txt"
+    path.write_text(_text(rows, header), encoding="utf-8")
+    found = read_bars(path)
+    assert {series.symbol for series in found.series} == {*SYMBOLS}
+    assert all(series.sessions.tolist() == DAYS for series in found.series)

@@ -23,7 +23,8 @@ COLUMN_NAMES: Final[Mapping[str, tuple[str, ...]]] = {  # without case, blanks a
     ),
     "date": (
         "date", "tradedate", "tradingdate", "traddt", "date1", "timestamp", "chtimestamp", "mtimestamp",
-        "datetime", "session", "historicaldate", "indexdate", "bizdt", "dateutc", "day", "dt", "time", "t",
+        "datetime", "session", "historicaldate", "indexdate", "bizdt", "dtyyyymmdd", "dateutc", "day",
+        "dt", "time", "t",
     ),
     "open": ("open", "openprice", "openingprice", "opnpric", "chopeningprice", "openindexvalue", "o"),
     "high": ("high", "highprice", "hghpric", "chtradehighprice", "highindexvalue", "dayhigh", "h"),

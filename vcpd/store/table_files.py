@@ -1,5 +1,6 @@
 """Table files: finds them, reads their rows as they stand, writes tables whole or not at all."""
 
+import csv
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -171,19 +172,35 @@ def _read_regular(text: str, separator: str, header: Header) -> pl.DataFrame | N
 
 def _read_irregular(path: Path, text: str, separator: str, header: Header, before: int) -> RawTable:
     """The rows one by one: short ones end in nothing, of long ones every cell is kept."""
-    lines: list[int] = []
-    rows: list[list[str]] = []
-    try:
-        for line, row in csv_rows(text, separator):
-            if row:
-                lines.append(line + before)
-                rows.append(row)
-    except BadInputError as error:
-        raise BadInputError(f"{path}: cannot be read as a table: {error}") from None
+    found = [(line + before, row) for line, row in _rows_of_lines(text, separator) if row]
+    lines, rows = [line for line, _ in found], [row for _, row in found]
     width = max([len(header.names), *map(len, rows)])
     columns = zip(*(row + [""] * (width - len(row)) for row in rows), strict=True)
     series = {str(at): pl.Series(column, dtype=pl.String) for at, column in enumerate(columns)}
     return RawTable(path, header, pl.DataFrame(series), np.array(lines, np.int64), separator)
+
+
+def _rows_of_lines(text: str, separator: str) -> list[tuple[int, list[str]]]:
+    """Each row with the number of its line, counted from 1.
+
+    A quotation mark without its counterpart would join all that follows into one cell. Where a cell holds a
+    line's end, each line is therefore read by itself, and one that cannot be read is a single cell.
+    """
+    try:
+        found = list(csv_rows(text, separator))
+    except BadInputError:
+        found = []
+    if found and not any("\n" in cell or "\r" in cell for _, row in found for cell in row):
+        return found
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return [(number, _cells_of_line(line, separator)) for number, line in enumerate(lines, 1)]
+
+
+def _cells_of_line(line: str, separator: str) -> list[str]:
+    try:
+        return next(csv.reader([line], delimiter=separator, strict=True), [])
+    except csv.Error:
+        return [line]
 
 
 def write_frame(path: Path, frame: pl.DataFrame) -> None:
