@@ -1,5 +1,6 @@
 """kill -9 of a real daemon leaves no worker, not even one that loops in C without giving the GIL back."""
 
+import multiprocessing
 import signal
 import subprocess
 import sys
@@ -7,6 +8,8 @@ from pathlib import Path
 
 import psutil
 import pytest
+
+from vcpd.runtime import executor
 
 DAEMON = """
 import asyncio, sys
@@ -70,3 +73,26 @@ def test_an_interrupt_of_the_group_leaves_workers_alone(tmp_path: Path) -> None:
         assert all(deaf_to_interrupts(process.pid) for process in family)
         daemon.kill()
         psutil.wait_procs(family, timeout=20)
+
+
+def test_a_second_cleaning_of_one_process_leaves_what_it_uses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A daemon that opens its store anew cleans again; what it finds then is its own."""
+    process = multiprocessing.current_process()
+    monkeypatch.setattr(process, "_config", {"semprefix": "/mp"})
+    monkeypatch.setattr(executor, "SEMAPHORE_FOLDER", tmp_path / "shm")
+    (tmp_path / "shm").mkdir()
+    (tmp_path / "tmp").mkdir()
+    (tmp_path / "tmp" / "left").touch()
+    executor.remove_leftovers(tmp_path)
+    prefix = process._config["semprefix"]  # type: ignore[attr-defined]
+    assert list((tmp_path / "tmp").iterdir()) == []
+    used = [tmp_path / "tmp" / "listener", tmp_path / "shm" / f"sem.{prefix[1:]}-1"]
+    for file in used:
+        file.touch()
+    executor.remove_leftovers(tmp_path)
+    assert all(file.exists() for file in used)
+    monkeypatch.setattr(process, "_config", {"semprefix": "/mp"})
+    executor.remove_leftovers(tmp_path)  # as another process does
+    assert not any(file.exists() for file in used)
