@@ -69,12 +69,12 @@ def last_reason(status: Any, name: str) -> str:
 
 
 def calendar_items(status: Any) -> str:
-    return "; ".join(one["seen"] for one in status["health"]["items"] if one["item"] == "calendar")
+    return "; ".join(item["seen"] for item in status["health"]["items"] if item["item"] == "calendar")
 
 
 async def calendar_alerts(daemon: Daemon) -> list[Any]:
     items = (await daemon.get("/api/alerts?limit=100"))[1]["items"]
-    return [one["alert"] for one in items if one["alert"]["kind"] == "calendar"]
+    return [item["alert"] for item in items if item["alert"]["kind"] == "calendar"]
 
 
 async def test_a_saturday_with_the_bars_of_a_whole_market_is_reported_until_it_is_a_session(
@@ -85,7 +85,7 @@ async def test_a_saturday_with_the_bars_of_a_whole_market_is_reported_until_it_i
     path = write_configuration(tmp_path, port, settings(tmp_path))
     async with running(path, port, "--now", EVENING) as daemon:
         status = await daemon.until(
-            lambda one: is_complete(one) and str(SATURDAY) in calendar_items(one), DEADLINE_S
+            lambda item: is_complete(item) and str(SATURDAY) in calendar_items(item), DEADLINE_S
         )
         assert f'"{SATURDAY}" to [schedule] extra_sessions' in last_reason(status, "collect")
         assert "extra_sessions" in calendar_items(status)
@@ -93,9 +93,9 @@ async def test_a_saturday_with_the_bars_of_a_whole_market_is_reported_until_it_i
         assert "extra_sessions" in alert["facts"]["reason"]
         write_configuration(tmp_path, port, settings(tmp_path, f'extra_sessions = ["{SATURDAY}"]'))
         daemon.process.send_signal(signal.SIGHUP)
-        await daemon.until(lambda one: str(SATURDAY) not in calendar_items(one), DEADLINE_S)
+        await daemon.until(lambda item: str(SATURDAY) not in calendar_items(item), DEADLINE_S)
         run_id = await daemon.start_job("reconcile")
-        await daemon.until(lambda one: ended(one, "reconcile", run_id), DEADLINE_S)
+        await daemon.until(lambda item: ended(item, "reconcile", run_id), DEADLINE_S)
         bars = (await daemon.get("/api/bars/NSE:SHARE00"))[1]
         assert bars["session"][-2:] == [str(SATURDAY), str(MONDAY)]
         assert len(await calendar_alerts(daemon)) == 1
@@ -110,7 +110,7 @@ async def test_a_session_on_which_nothing_traded_is_reported_until_it_is_a_holid
     path = write_configuration(tmp_path, port, settings(tmp_path))
     async with running(path, port, "--now", EVENING) as daemon:
         status = await daemon.until(
-            lambda one: is_complete(one) and str(MONDAY) in calendar_items(one), DEADLINE_S
+            lambda item: is_complete(item) and str(MONDAY) in calendar_items(item), DEADLINE_S
         )
         assert f"{MONDAY} to [schedule] extra_holidays" in last_reason(status, "collect")
         assert "extra_holidays" in calendar_items(status)
@@ -121,9 +121,9 @@ async def test_a_session_on_which_nothing_traded_is_reported_until_it_is_a_holid
         assert "extra_holidays" in alert["facts"]["reason"]
         write_configuration(tmp_path, port, settings(tmp_path, f"extra_holidays = [{MONDAY}]"))
         daemon.process.send_signal(signal.SIGHUP)
-        await daemon.until(lambda one: str(MONDAY) not in calendar_items(one), DEADLINE_S)
+        await daemon.until(lambda item: str(MONDAY) not in calendar_items(item), DEADLINE_S)
         run_id = await daemon.start_job("screen")
-        await daemon.until(lambda one: ended(one, "screen", run_id), DEADLINE_S)
+        await daemon.until(lambda item: ended(item, "screen", run_id), DEADLINE_S)
         assert (await daemon.get("/api/setups?all=1"))[1]["as_of"] == "2025-06-27"
         assert await daemon.stop() == 0
 

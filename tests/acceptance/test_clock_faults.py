@@ -95,7 +95,7 @@ async def settable(
 
 
 def job(status: Any, name: str) -> Any:
-    return next(one for one in status["jobs"] if one["name"] == name)
+    return next(item for item in status["jobs"] if item["name"] == name)
 
 
 def is_collecting(status: Any) -> bool:
@@ -107,26 +107,26 @@ def is_collecting(status: Any) -> bool:
 def is_complete(status: Any) -> bool:
     """Whether the last run of each job of the evening is done for Friday, and nothing is under way."""
     jobs = [job(status, name) for name in JOBS]
-    if any(one["running"] or one["waiting"] or one["last"] is None for one in jobs):
+    if any(item["running"] or item["waiting"] or item["last"] is None for item in jobs):
         return False
-    return all((one["last"]["outcome"], one["last"]["session"]) == ("done", SESSION) for one in jobs)
+    return all((item["last"]["outcome"], item["last"]["session"]) == ("done", SESSION) for item in jobs)
 
 
 def health_items(status: Any) -> dict[str, str]:
-    return {one["item"]: one["seen"] for one in status["health"]["items"]}
+    return {item["item"]: item["seen"] for item in status["health"]["items"]}
 
 
 async def alert_keys(daemon: Daemon) -> set[str]:
-    return {one["alert"]["key"] for one in (await daemon.get("/api/alerts?limit=100"))[1]["items"]}
+    return {item["alert"]["key"] for item in (await daemon.get("/api/alerts?limit=100"))[1]["items"]}
 
 
 async def require_all_bars(daemon: Daemon) -> None:
     """Every symbol has its bar of Friday: nothing was left half done."""
-    symbols = [one["symbol"] for one in (await daemon.get("/api/setups?all=1"))[1]["items"]]
+    symbols = [item["symbol"] for item in (await daemon.get("/api/setups?all=1"))[1]["items"]]
     assert len(symbols) > 20
     for symbol in symbols:
         assert (await daemon.get(f"/api/bars/{symbol}"))[1]["session"][-1] == SESSION
-    assert {one["symbol"] for one in (await daemon.get("/api/risk"))[1]["items"]} <= set(symbols)
+    assert {item["symbol"] for item in (await daemon.get("/api/risk"))[1]["items"]} <= set(symbols)
 
 
 async def require_no_expired_run(daemon: Daemon) -> None:
@@ -155,13 +155,13 @@ async def test_a_session_that_is_collected_and_not_screened_is_reported(tmp_path
     async with settable(tmp_path, port, settings=NO_CATCH_UP) as (daemon, clock):
         await daemon.until(is_collecting, DEADLINE_S)
         clock.suspend(daemon, timedelta(hours=13))
-        status = await daemon.until(lambda one: "evening" in health_items(one), DEADLINE_S)
+        status = await daemon.until(lambda item: "evening" in health_items(item), DEADLINE_S)
         assert outcomes(status)["collect"] == "done"
         assert SESSION in health_items(status)["evening"]
         assert status["health"]["score"] < 100
         await until_alert(daemon, f"evening_missing:{SESSION}")
         await daemon.start_job("screen", SESSION)
-        await daemon.until(lambda one: "evening" not in health_items(one), DEADLINE_S)
+        await daemon.until(lambda item: "evening" not in health_items(item), DEADLINE_S)
         assert await daemon.stop() == 0
 
 
@@ -174,13 +174,13 @@ async def test_a_clock_that_is_set_back_in_mid_collection_leaves_nothing_half_do
         await daemon.until(is_collecting, DEADLINE_S)
         clock.set_ahead(-back)
         wrong = await daemon.until(
-            lambda one: "clock" in health_items(one) and not job(one, "collect")["running"], DEADLINE_S
+            lambda item: "clock" in health_items(item) and not job(item, "collect")["running"], DEADLINE_S
         )
         assert job(wrong, "collect")["last"]["outcome"] == "failed"
         before = await alert_keys(daemon)
         later = (datetime.fromisoformat(wrong["now"]) + timedelta(minutes=3)).isoformat()
-        status = await daemon.until(lambda one: one["now"] > later, DEADLINE_S)
-        assert not [one["name"] for one in status["jobs"] if one["running"]]
+        status = await daemon.until(lambda item: item["now"] > later, DEADLINE_S)
+        assert not [item["name"] for item in status["jobs"] if item["running"]]
         assert outcomes(status) == outcomes(wrong)
         assert await alert_keys(daemon) == before
         clock.set_ahead(timedelta())
@@ -193,10 +193,10 @@ async def test_a_clock_that_is_set_back_in_mid_collection_leaves_nothing_half_do
 
 async def test_a_machine_that_boots_in_1970_waits_for_its_clock(tmp_path: Path, port: int) -> None:
     async with settable(tmp_path, port, EPOCH - EVENING) as (daemon, clock):
-        status = await daemon.until(lambda one: "clock" in health_items(one), DEADLINE_S)
+        status = await daemon.until(lambda item: "clock" in health_items(item), DEADLINE_S)
         assert "1970-01-01" in health_items(status)["clock"]
         later = (datetime.fromisoformat(status["now"]) + timedelta(minutes=3)).isoformat()
-        status = await daemon.until(lambda one: one["now"] > later, DEADLINE_S)
+        status = await daemon.until(lambda item: item["now"] > later, DEADLINE_S)
         assert set(outcomes(status).values()) == {None}
         assert await alert_keys(daemon) == set()
         clock.set_ahead(timedelta())
@@ -209,5 +209,5 @@ async def until_alert(daemon: Daemon, key: str) -> None:
     """Until an alert with this key is stored; the status is read too, so that the daemon's end is noticed."""
     keys: set[str] = set()
     while key not in keys:
-        await daemon.until(lambda one: one["state"] == "ready", DEADLINE_S)
+        await daemon.until(lambda item: item["state"] == "ready", DEADLINE_S)
         keys = await alert_keys(daemon)

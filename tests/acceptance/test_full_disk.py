@@ -1,4 +1,4 @@
-"""A disk that is full while the daemon runs: room alone completes the evening, without a restart."""
+"""A disk that is full while the daemon runs: free space alone completes the evening, without a restart."""
 
 import asyncio
 import os
@@ -18,7 +18,7 @@ SPEED: Final = "20"
 DEADLINE_S: Final = 300.0
 JOBS: Final = ("collect", "screen", "risk")
 SIZES_MB: Final = (20, 38, 40)  # for no database, one without a log of changes, one without bars
-ROOM_MB: Final = 1000
+SPACE_MB: Final = 1000
 SETTINGS: Final = QUICK_MARKET.replace("[schedule]\n", "[schedule]\nretry_initial_min = 1.0\n") + (
     "[workers]\ncount = 1\n[store]\nshared_buffers_mb = 16\n"
 )
@@ -31,10 +31,10 @@ def started(folder: Path, port: int) -> AbstractAsyncContextManager[Daemon]:
 
 
 def is_complete(status: Any) -> bool:
-    jobs = [one for one in status["jobs"] if one["name"] in JOBS]
-    if any(one["running"] or one["waiting"] or one["last"] is None for one in jobs):
+    jobs = [item for item in status["jobs"] if item["name"] in JOBS]
+    if any(item["running"] or item["waiting"] or item["last"] is None for item in jobs):
         return False
-    return all((one["last"]["outcome"], one["last"]["session"]) == ("done", SESSION) for one in jobs)
+    return all((item["last"]["outcome"], item["last"]["session"]) == ("done", SESSION) for item in jobs)
 
 
 async def require_complete_evening(daemon: Daemon) -> None:
@@ -43,7 +43,7 @@ async def require_complete_evening(daemon: Daemon) -> None:
     assert status["pid"] == daemon.process.pid
     setups = (await daemon.get("/api/setups?all=1"))[1]["items"]
     assert len(setups) == len((await daemon.get("/api/risk"))[1]["items"]) > 20
-    for symbol in (one["symbol"] for one in setups):
+    for symbol in (item["symbol"] for item in setups):
         assert (await daemon.get(f"/api/bars/{symbol}"))[1]["session"][-1] == SESSION
 
 
@@ -54,7 +54,7 @@ def n_refusals(log: Path) -> int:
     return ended + sum("daemon.storage_unavailable" in line for line in lines)
 
 
-async def test_a_full_disk_under_the_snapshot_costs_only_the_time_until_there_is_room(
+async def test_a_full_disk_under_the_snapshot_costs_only_the_time_until_there_is_space(
     tmp_path: Path, port: int
 ) -> None:
     """The collection says which file has no space; nothing is judged on half a snapshot."""
@@ -63,13 +63,13 @@ async def test_a_full_disk_under_the_snapshot_costs_only_the_time_until_there_is
     (tmp_path / "state").chmod(0o700)
     with small_disk(panel, 64) as disk:
         async with started(tmp_path, port) as daemon:
-            status = await daemon.until(lambda one: outcomes(one)["collect"] == "failed", DEADLINE_S)
-            reason = next(one["last"]["reason"] for one in status["jobs"] if one["name"] == "collect")
+            status = await daemon.until(lambda item: outcomes(item)["collect"] == "failed", DEADLINE_S)
+            reason = next(item["last"]["reason"] for item in status["jobs"] if item["name"] == "collect")
             assert "no space is left" in reason
             assert str(panel) in reason
             assert "ExceptionGroup" not in daemon.log.read_text(encoding="utf-8")
             assert "done" not in (outcomes(status)["screen"], outcomes(status)["risk"])
-            disk.resize(ROOM_MB * 1024)
+            disk.resize(SPACE_MB * 1024)
             await require_complete_evening(daemon)
             assert await daemon.stop() == 0
 
@@ -91,7 +91,7 @@ async def test_a_state_directory_that_grows_step_by_step_holds_the_evening_in_th
                     await asyncio.sleep(0.2)
             assert n_refusals(daemon.log) >= 3
             assert "Traceback" not in daemon.log.read_text(encoding="utf-8")
-            disk.resize(ROOM_MB * 1024)
+            disk.resize(SPACE_MB * 1024)
             await require_complete_evening(daemon)
             assert os.statvfs(state).f_bavail > 0
             assert await daemon.stop() == 0

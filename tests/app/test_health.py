@@ -154,7 +154,7 @@ def test_a_screen_that_runs_or_is_switched_off_is_not_missing() -> None:
     for collecting, missing in ((True, None), (False, monday)):
         jobs_now = [_job("screen", waits=True), _job("collect", run_id=5 if collecting else None)]
         assert _health(jobs_now, newest_bar=monday).missing_evening(at) == missing
-    jobs = {name: msgspec.structs.replace(one, enabled=False) for name, one in Configuration().jobs.items()}
+    jobs = {name: msgspec.structs.replace(item, enabled=False) for name, item in Configuration().jobs.items()}
     off = _health(newest_bar=monday, configuration=msgspec.structs.replace(Configuration(), jobs=jobs))
     assert off.missing_evening(at) is None
     assert _health().missing_evening(at) is None

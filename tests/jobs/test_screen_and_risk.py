@@ -63,10 +63,10 @@ async def test_every_symbol_of_the_panel_gets_a_verdict() -> None:
 @pytest.mark.parametrize("error", [None, "the store is damaged: table bars"])
 async def test_what_was_judged_on_an_earlier_snapshot_says_so(error: str | None) -> None:
     """Reading the store failed after the snapshot was made: the runs name the reason."""
-    town = await _collected()
-    town.panels.refresh_error = error
-    screened = await _screen(town, FakeSetupStore())(context(SESSION, "screen"))
-    scored = await _risk(town, FakeRiskStore())(context(SESSION, "risk"))
+    market = await _collected()
+    market.panels.refresh_error = error
+    screened = await _screen(market, FakeSetupStore())(context(SESSION, "screen"))
+    scored = await _risk(market, FakeRiskStore())(context(SESSION, "risk"))
     for result in (screened, scored):
         assert result.outcome is Outcome.DONE
         assert bool(result.reason) == (error is not None)

@@ -111,7 +111,7 @@ async def test_each_failing_write_of_a_small_file_leaves_the_old_contents(
 
     def check() -> None:
         assert path.read_bytes() == before
-        assert [one.name for one in tmp_path.iterdir()] == ["state.json"]
+        assert [item.name for item in tmp_path.iterdir()] == ["state.json"]
 
     disk = FaultyDisk(tmp_path, monkeypatch)
     assert await fail_at_each_operation(disk, code, write_again, check) >= 7
@@ -122,11 +122,15 @@ async def test_each_failing_write_of_the_bhavcopy_history_leaves_the_one_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
     """A worker takes files in: another session fails at each operation, then it is there."""
-    press = small_market()
-    source, folder = press.publish(tmp_path / "files"), tmp_path / "history"
+    publisher = small_market()
+    source, folder = publisher.publish(tmp_path / "files"), tmp_path / "history"
     first, second = (
-        IngestItem(day, str(next(source.rglob(Path(press.bulletin(day, press.layout_of(day))[0]).name))), "")
-        for day in press.sessions[20:22]
+        IngestItem(
+            day,
+            str(next(source.rglob(Path(publisher.daily_file(day, publisher.layout_of(day))[0]).name))),
+            "",
+        )
+        for day in publisher.sessions[20:22]
     )
     assert ingest_files(str(folder), [first]) == ()
     before = open_history(folder)
