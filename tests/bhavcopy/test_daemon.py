@@ -41,7 +41,7 @@ async def test_a_daemon_lives_on_daily_files(tmp_path: Path) -> None:
         assert status["simulated"] is False
         assert status["data"]["as_of"] == "2024-08-30"
         assert (await daemon.get("/login"))[0] == 404
-        for symbol in ("NSE:BETA", "NSE:GAMMA", "NSE:NEWNAME", "NSE:ALPHA"):
+        for symbol in ("NSE:BETA", "NSE:GAMMA", "NSE:NEWNAME", "NSE:BAJAJ-AUTO"):
             _, bars = await daemon.get(f"/api/bars/{symbol}")
             closes = bars["close"]
             assert bars["count"] == len(closes) > 40
