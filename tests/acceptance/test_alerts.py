@@ -164,8 +164,9 @@ def _require_the_evenings_digest(receiver: Receiver) -> None:
     digest = receiver.messages[key]
     assert digest["title"].endswith(f"after {SESSION}")
     rows = digest["alerts"][0]["items"]
-    record, *lines = digest["body"].splitlines()
+    record, score, *lines = digest["body"].splitlines()
     assert re.fullmatch("record [0-9a-f]{64}", record)
+    assert score.endswith("no probability")
     assert len(lines) == len(rows) >= 1
     assert all(row["pivot"] > row["stop"] > 0 for row in rows)
     assert digest["picture_png"]
