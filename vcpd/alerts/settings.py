@@ -59,7 +59,7 @@ class NtfySettings(ChannelSettings, frozen=True, forbid_unknown_fields=True, kw_
     topic: Annotated[
         str,
         msgspec.Meta(
-            pattern=r"^[-_A-Za-z0-9]{0,64}$", description="topic name; whoever knows it can read the messages"
+            pattern=r"^[-_A-Za-z0-9]{0,64}$", description="topic name; who knows it can read the messages"
         ),
     ] = ""
     server: Annotated[UrlText, msgspec.Meta(description="ntfy.sh, or a server of your own")] = (
