@@ -7,9 +7,11 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import FunctionType
 from typing import Any, Final, TypeVar, cast
 
 from vcpd.analysis.thresholds import is_at_most
+from vcpd.domain.bars import FloatArray
 
 
 @contextmanager
@@ -31,6 +33,7 @@ with _blocked_imports("scipy", "scipy.linalg", "cffi"):
     import numba
     import numba.core.typing.cffi_utils
     import numba.np.arraymath
+    from numba.core import caching, event, types
     from numba.core.caching import FunctionCache
     from numba.core.cpu import CPUTargetOptions
 
@@ -53,20 +56,8 @@ class _TolerantCache(FunctionCache):
             super().save_overload(sig, data)  # type: ignore[no-untyped-call]
 
 
-def _cached(**options: Any) -> Callable[[F], F]:
-    """The decorator that compiles with these options and keeps the result in the cache."""
-
-    def declare(function: F) -> F:
-        dispatcher = numba.njit(cache=True, nogil=True, error_model="numpy", **options)(function)
-        dispatcher._cache = _TolerantCache(function)  # type: ignore[no-untyped-call]  # noqa: SLF001
-        return cast("F", dispatcher)
-
-    return declare
-
-
 _OWN_TYPES: Final = frozenset({"kernels.py", "thresholds.py", "gates.py", "contractions.py"})
 FASTMATH_FLAGS: Final = {"reassoc", "contract"}  # NaN and infinity keep their meaning
-fastmath_kernel: Callable[[F], F] = _cached(fastmath=FASTMATH_FLAGS)
 
 
 def _cache_folder() -> Path:
@@ -101,22 +92,116 @@ def _writable_folder(here: Path) -> Path:
     return Path(tempfile.gettempdir()) / f"vcpd-{os.getuid()}"
 
 
-vars(numba.config)["CACHE_DIR"] = str(_cache_folder())  # read when a kernel is declared, so before any is
+KERNEL_FOLDER: Final = _cache_folder()
 
 
-kernel: Callable[[F], F] = _cached()
+class _ContentLocator(caching._CacheLocator):  # noqa: SLF001 - numba documents it under this name only
+    """Finds a compiled kernel by what the sources say, wherever they lie and whenever they were written.
+
+    So a new checkout, an upgrade that changes no kernel, daemon and commands compile nothing again.
+    """
+
+    def __init__(self, line: int) -> None:
+        self._line = line
+
+    @classmethod
+    def from_function(cls, py_func: FunctionType, py_file: str) -> "_ContentLocator | None":
+        is_own = Path(py_file).is_relative_to(Path(__file__).parent)
+        return cls(py_func.__code__.co_firstlineno) if is_own else None
+
+    def get_cache_path(self) -> str:
+        return str(KERNEL_FOLDER)
+
+    def get_source_stamp(self) -> str:
+        return KERNEL_FOLDER.name
+
+    def get_disambiguator(self) -> str:
+        return str(self._line)
+
+
+_locators: list[Any] = caching.CacheImpl._locator_classes  # noqa: SLF001 - as above
+_locators.insert(0, _ContentLocator)
+
+
+class _FirstCompilation(event.Listener):
+    """Calls a function when a kernel is compiled for the first time in this process."""
+
+    def __init__(self, announce: Callable[[], None]) -> None:
+        self._announce: Callable[[], None] | None = announce
+
+    def on_start(self, _event: event.Event) -> None:
+        announce, self._announce = self._announce, None
+        if announce is not None:
+            announce()
+
+    def on_end(self, _event: event.Event) -> None:
+        """Nothing to do."""
+
+
+def on_first_compilation(announce: Callable[[], None]) -> None:
+    """Call `announce` before this process compiles a kernel; never where all are found compiled."""
+    register: Any = event.register
+    register("numba:compile", _FirstCompilation(announce))
+
+
+def _compiled(**options: Any) -> Callable[[F], F]:
+    def compile_on_first_call(function: F) -> F:
+        dispatcher = numba.njit(error_model="numpy", nogil=True, **options)(function)
+        if dispatcher is not function:  # it is where NUMBA_DISABLE_JIT lets kernels run as plain Python
+            _compile_once_for_all_literals(dispatcher)
+            if options.get("cache"):
+                dispatcher._cache = _TolerantCache(function)  # type: ignore[no-untyped-call]  # noqa: SLF001
+        return cast("F", dispatcher)
+
+    return compile_on_first_call
+
+
+def _compile_once_for_all_literals(dispatcher: Any) -> None:
+    """Else a kernel that other kernels call with 50, with 150 and with a variable is compiled three times."""
+    resolve = dispatcher.get_call_template
+    unliteral: Any = types.unliteral
+
+    def resolve_without_literals(args: tuple[Any, ...], kws: dict[str, Any]) -> Any:
+        plain = {name: unliteral(kind) for name, kind in kws.items()}
+        return resolve(tuple(unliteral(kind) for kind in args), plain)
+
+    dispatcher.get_call_template = resolve_without_literals
 
 
 # For one that makes no array of its own and need not count who holds those it is lent: counting them at each
 # step took more than half of the search. The option is undocumented: without it they are slower, not wrong.
 _NO_REFCOUNT: Final[dict[str, Any]] = {"_nrt": False} if hasattr(CPUTargetOptions, "_nrt") else {}
-
-
-uncounted_kernel: Callable[[F], F] = _cached(**_NO_REFCOUNT)
-
-
-# Woven into its callers: handing a dozen arrays to a function costs more than a small one does.
-inline_kernel = cast("Callable[[F], F]", numba.njit(inline="always", error_model="numpy"))
-
-
+kernel = _compiled(cache=True)
+fastmath_kernel = _compiled(cache=True, fastmath=FASTMATH_FLAGS)
+uncounted_kernel = _compiled(cache=True, **_NO_REFCOUNT)
+# Small parts of a kernel, inlined by the optimiser: to inline them earlier, on the compiler's own
+# representation, took seven times as long to compile.
+inline_kernel = _compiled(forceinline=True, **_NO_REFCOUNT)
 is_at_most_kernel = kernel(is_at_most)
+
+
+@kernel
+def highest(values: FloatArray) -> float:
+    """The highest of n >= 1 numbers, as np.max gives it, which takes five times as long to compile."""
+    found: float = values[0]
+    for value in values:
+        found = max(found, value)
+    return found
+
+
+@kernel
+def lowest(values: FloatArray) -> float:
+    """The lowest of n >= 1 numbers."""
+    found: float = values[0]
+    for value in values:
+        found = min(found, value)
+    return found
+
+
+@kernel
+def total_of(values: FloatArray) -> float:
+    """The sum from the first number to the last, in this order."""
+    found = 0.0
+    for value in values:
+        found += value
+    return found

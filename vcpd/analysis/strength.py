@@ -8,7 +8,7 @@ import numpy as np
 from vcpd.analysis.kernels import kernel
 from vcpd.domain.bars import BoolArray, FloatArray, IntArray, RatingArray
 from vcpd.domain.calendar import SESSIONS_PER_YEAR
-from vcpd.domain.panel import Panel
+from vcpd.domain.panel import Panel, readonly
 
 RETURN_SPANS: Final = (63, 126, 189, 252)
 SPAN_WEIGHTS: Final = (0.4, 0.2, 0.2, 0.2)
@@ -40,7 +40,7 @@ class StrengthRatings:
 
     def _rate_block(self, close: FloatArray) -> None:
         first, stop = max(self._known_from - SESSIONS_PER_BLOCK, 0), self._known_from
-        raw = _raw_strengths(close, self._eligible, first, stop - 1)
+        raw = _raw_strengths(readonly(close), self._eligible, first, stop - 1)
         _rank(raw, np.argsort(raw, axis=1), self._least, self._places[first:stop])
         self._known_from = first
 

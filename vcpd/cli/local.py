@@ -101,6 +101,9 @@ def _print_flag_counts(flags: Sequence[QualityFlag]) -> None:
 
 def load_full_panel(arguments: argparse.Namespace) -> Panel:
     """The panel of all bars in the named files; bars on days without a session are reported."""
+    from vcpd.analysis.kernels import on_first_compilation  # noqa: PLC0415 - `vcpd import` needs no compiler
+
+    on_first_compilation(_announce_compilation)
     settings = analysis_settings(arguments)
     zone = settings.exchange.zone
     found = bar_files.read_bars(arguments.bars, zone=zone, date_order=date_order_of(arguments))
@@ -125,6 +128,10 @@ def _without_funds(
         return series
     _warn(f"{len(series) - len(kept)} funds are left out; --funds keeps them")
     return kept
+
+
+def _announce_compilation() -> None:
+    _warn("compiling the detector, which takes up to half a minute and is done once after an installation")
 
 
 def _is_of_another_market(sessions: DateArray, days: DateArray) -> bool:

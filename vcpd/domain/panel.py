@@ -3,14 +3,16 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from vcpd.domain.bars import BarSeries, BoolArray, DateArray, FloatArray, IntArray, PricePlanes
 from vcpd.domain.instruments import StoredInstrument
 
+S = TypeVar("S", bound=np.generic)
 FIELDS: Final = ("open", "high", "low", "close", "volume")
 
 
@@ -104,6 +106,13 @@ def build_panel(
     symbols = tuple(entry.symbol for entry in ordered)
     closes = align_close(index, sessions)
     return Panel(symbols, sessions, values, provisional, closes, ticks, dict(exclusions or {}))
+
+
+def readonly(array: NDArray[S]) -> NDArray[S]:
+    """A view that cannot be written to, as those of a mapped panel: kernels are compiled for it alone."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def align_close(index: BarSeries | None, sessions: DateArray) -> FloatArray:

@@ -5,7 +5,7 @@ from typing import Final
 
 import numpy as np
 
-from vcpd.analysis.kernels import fastmath_kernel, kernel
+from vcpd.analysis.kernels import fastmath_kernel, kernel, total_of
 from vcpd.analysis.risk.window import BarWindow
 from vcpd.domain.bars import FloatArray, IntArray
 
@@ -70,8 +70,8 @@ def _measure_gaps(gaps: FloatArray, threshold: float, out: FloatArray) -> None:
 
 @fastmath_kernel
 def _overnight_share(gaps: FloatArray, intraday: FloatArray) -> float:
-    gap_mean = gaps.sum() / len(gaps)
-    intraday_mean = intraday.sum() / len(gaps)
+    gap_mean = total_of(gaps) / len(gaps)
+    intraday_mean = total_of(intraday) / len(gaps)
     gap_squares = intraday_squares = 0.0
     for column in range(len(gaps)):
         gap_deviation = gaps[column] - gap_mean
@@ -127,7 +127,7 @@ def _row_median(values: FloatArray) -> FloatArray:
 
 @fastmath_kernel
 def _measure_volume_spread(volumes: FloatArray, spike_ratio: float, out: FloatArray) -> None:
-    mean = volumes.sum() / len(volumes)
+    mean = total_of(volumes) / len(volumes)
     if mean <= 0.0:
         return
     squares = 0.0
@@ -176,7 +176,8 @@ def _measure_volumes(
         start = first[row]
         close, volume = bars[3, row, start + 1 :], bars[4, row, start + 1 :]
         count = _gather_known(close, volume, returns[row, start:], known)
-        values[row, :count] = known[2, :count]
+        for column in range(count):  # assigning the slice would compile text for an error that cannot be
+            values[row, column] = known[2, column]
         if count > 1:
             _measure_volume_spread(known[0, :count], spike_ratio, out[row])
             out[row, 2] = _amihud(known[1, :count], known[2, :count])

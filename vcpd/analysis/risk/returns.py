@@ -5,7 +5,7 @@ from typing import Final
 
 import numpy as np
 
-from vcpd.analysis.kernels import fastmath_kernel, kernel
+from vcpd.analysis.kernels import fastmath_kernel, kernel, total_of
 from vcpd.analysis.risk.window import BarWindow
 from vcpd.domain.bars import FloatArray, IntArray
 from vcpd.domain.calendar import SESSIONS_PER_YEAR
@@ -116,7 +116,7 @@ def _measure_tail(ordered: FloatArray, out: FloatArray) -> None:
     out[5] = _low_percentile(ordered, TAIL_PCT)
     out[6] = _low_percentile(ordered, 1)
     averaged = int((len(ordered) - 1) * (TAIL_PCT / 100.0)) + 1
-    out[7] = ordered[:averaged].sum() / averaged
+    out[7] = total_of(ordered[:averaged]) / averaged
 
 
 @kernel
@@ -227,8 +227,8 @@ def _pair_returns(index: FloatArray, returns: FloatArray, own: FloatArray, marke
 @fastmath_kernel
 def _regress(own: FloatArray, market: FloatArray, out: FloatArray) -> None:
     count = len(own)
-    own_mean = own.sum() / count
-    market_mean = market.sum() / count
+    own_mean = total_of(own) / count
+    market_mean = total_of(market) / count
     together = own_squares = market_squares = 0.0
     for column in range(count):
         own_deviation = own[column] - own_mean

@@ -1,17 +1,15 @@
 """Each symbol's last final bars, packed right-aligned for the risk kernels."""
 
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vcpd.analysis.kernels import kernel
 from vcpd.domain.bars import BoolArray, FloatArray, IntArray, PricePlanes
-from vcpd.domain.panel import FIELDS, Panel
+from vcpd.domain.panel import FIELDS, Panel, readonly
 
 PACKED_FIELDS: Final = (*FIELDS, "index")
-S = TypeVar("S", bound=np.generic)
 PanelArrays = tuple[FloatArray, BoolArray, FloatArray]  # values, provisional, index close of a panel
 
 
@@ -44,7 +42,7 @@ class BarWindow(PricePlanes):
 
 def pack_window(panel: Panel, rows: range, stop: int, width: int) -> BarWindow:
     """The last `width` final bars of each of `rows` among the sessions before `stop`."""
-    source = (_readonly(panel.values), _readonly(panel.provisional), _readonly(panel.index_close))
+    source = (readonly(panel.values), readonly(panel.provisional), readonly(panel.index_close))
     bars = np.empty((len(PACKED_FIELDS), len(rows), width))
     positions = np.empty((len(rows), width), np.int64)
     whole = np.zeros(len(rows), np.bool_)
@@ -57,13 +55,6 @@ def pack_window(panel: Panel, rows: range, stop: int, width: int) -> BarWindow:
     first = np.where(whole, 0, width)
     _pack_incomplete_rows(source, rows.start, stop, (bars, positions, first))
     return BarWindow(bars, positions, first)
-
-
-def _readonly(array: NDArray[S]) -> NDArray[S]:
-    # a mapped panel is read-only: one kind of array keeps the kernel at one compiled form
-    view = array.view()
-    view.flags.writeable = False
-    return view
 
 
 @kernel
@@ -85,7 +76,9 @@ def _mark_complete_rows(
         prices = 0
         for plane in range(4):
             prices += _count_prices(bars[plane, row])
-        waiting = provisional[start + row, since : since + width].any()
+        waiting = False
+        for session in range(since, since + width):
+            waiting |= provisional[start + row, session]
         whole[row] = prices == 4 * width and not waiting
 
 
