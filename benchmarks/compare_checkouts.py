@@ -3,11 +3,17 @@
 Each pair runs both checkouts one right after the other, in alternating order, so that a busy machine slows
 both. For each command: the median of the pairs' time ratios (this / other) with its 95 % interval from
 20,000 bootstrap samples, and the same of CPU seconds. Real bars come from the folder VCPD_DATA.
+
+`import` reads a file into an empty database, `import-again` the same file into the same database. Of
+`cold-start` and `evening`, which are each checkout's own benchmarks, the wall time is the figure that they
+print, the CPU time that of their whole run, with the collection that comes before.
 """
 
 import argparse
 import os
+import re
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -24,12 +30,20 @@ BARS: Final = str(DATA / "nse_all_half.parquet")
 INDEX: Final = str(DATA / "nse_indices.parquet")
 JUDGED: Final = ("--bars", BARS, "--index", INDEX)
 COMMANDS: Final = {
-    "import": ("-c", "import vcpd.cli.main, vcpd.app.daemon"),
+    "modules": ("-c", "import vcpd.cli.main, vcpd.app.daemon"),
     "help": ("-m", "vcpd", "--help"),
     "screen": ("-m", "vcpd", "screen", *JUDGED, "--as-of", "2025-06-30", "--json"),
     "explain": ("-m", "vcpd", "explain", "SWSOLAR", *JUDGED, "--as-of", "2025-06-30"),
     "history": ("-m", "vcpd", "history", *JUDGED, "--from", "2023-01-01", "--to", "2025-06-30"),
     "risk": ("-m", "vcpd", "risk", *JUDGED, "--as-of", "2025-06-30", "--json"),
+    "import": ("-m", "vcpd", "import", "--config", "config.toml", BARS),
+    "import-again": ("-m", "vcpd", "import", "--config", "config.toml", BARS),
+    "cold-start": ("-m", "benchmarks.cold_start", "--symbols", "40", "--starts", "3"),
+    "evening": ("-m", "benchmarks.evening", "--instruments", "500", "--years", "1"),
+}
+FIGURES: Final = {
+    "cold-start": re.compile(r"median ([\d.]+) s"),
+    "evening": re.compile(r"whole run ([\d.]+) s"),
 }
 BOOTSTRAP_SAMPLES: Final = 20_000
 BOUND: Final = 1.05
@@ -43,32 +57,44 @@ class Timing:
     cpu_s: float
 
 
-def run(checkout: Path, command: tuple[str, ...], caches: Path) -> Timing:
-    """Run the command over `checkout` with a kernel cache of its own. CalledProcessError where it fails."""
+def run(checkout: Path, name: str, caches: Path) -> Timing:
+    """Run a command over `checkout` with a kernel cache of its own. CalledProcessError where it fails."""
     environment = {**os.environ, "PYTHONPATH": str(checkout), "NUMBA_CACHE_DIR": str(caches / checkout.name)}
+    folder = _prepare_folder(caches / f"{checkout.name}-files", empty=name == "import")
     before, began_s = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    subprocess.run(
-        [sys.executable, *command],
-        cwd=caches,
+    done = subprocess.run(
+        [sys.executable, *COMMANDS[name]],
+        cwd=folder,
         env=environment,
         check=True,
-        stdout=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
+        text=True,
     )
     wall_s = time.perf_counter() - began_s
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Timing(wall_s, cpu_s)
+    printed = FIGURES[name].search(done.stdout) if name in FIGURES else None
+    return Timing(wall_s if printed is None else float(printed[1]), cpu_s)
 
 
-def compare(other: Path, command: tuple[str, ...], pairs: int, caches: Path) -> list[tuple[Timing, Timing]]:
+def _prepare_folder(folder: Path, *, empty: bool) -> Path:
+    """The folder in which a checkout's commands run, with a database of its own."""
+    if empty:
+        shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(exist_ok=True)
+    (folder / "config.toml").write_text('[daemon]\nstate_dir = "state"\n', encoding="utf-8")
+    return folder
+
+
+def compare(other: Path, name: str, pairs: int, caches: Path) -> list[tuple[Timing, Timing]]:
     """(this, other) of each pair, after one run of each that fills the caches."""
     for checkout in (HERE, other):
-        run(checkout, command, caches)
+        run(checkout, name, caches)
     timings = []
     for number in range(pairs):
         order = (HERE, other) if number % 2 == 0 else (other, HERE)
-        found = {checkout: run(checkout, command, caches) for checkout in order}
+        found = {checkout: run(checkout, name, caches) for checkout in order}
         timings.append((found[HERE], found[other]))
     return timings
 
@@ -88,7 +114,7 @@ def report(name: str, timings: "list[tuple[Timing, Timing]]") -> None:
         theirs = float(np.median([getattr(b, kind) for _, b in timings]))
         verdict = "slower" if low > BOUND else "no slower"
         print(
-            f"{name:8} {kind:6} {ours:6.2f} against {theirs:6.2f}: "
+            f"{name:12} {kind:6} {ours:6.2f} against {theirs:6.2f}: "
             f"{ratio:.3f} [{low:.3f}, {high:.3f}]  {verdict}; load {os.getloadavg()[0]:.1f}",
             flush=True,
         )
@@ -102,7 +128,7 @@ def main(arguments: list[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="vcpd-bench-") as caches:
         for name in given.only or COMMANDS:
-            report(name, compare(given.other.resolve(), COMMANDS[name], given.pairs, Path(caches)))
+            report(name, compare(given.other.resolve(), name, given.pairs, Path(caches)))
 
 
 if __name__ == "__main__":

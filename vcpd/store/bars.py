@@ -6,8 +6,9 @@ Bars are read and written in bulk by binary COPY; unchanged rows are not rewritt
 import io
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import date
-from typing import Final
+from typing import Final, TypeAlias
 
+import asyncpg
 import msgspec
 import numpy as np
 
@@ -26,6 +27,7 @@ BULK_ROWS: Final = 10_000  # below, asking who has bars costs more than it saves
 ROWS_PER_BATCH: Final = 200_000
 MAX_RESCALED_SHOWN: Final = 5
 EARLIEST_DATE: Final = date(1, 1, 1)
+BatchExtent: TypeAlias = tuple[list[int], date, date]  # the instruments of a batch, first and last session
 
 
 class PostgresBarStore:
@@ -127,16 +129,33 @@ async def _merge_by_comparison(
     for batch in _batches(bars):
         await connection.execute(SQL["clear_stage"])
         await _copy_in(connection, "incoming_bars", batch, temporary=True)
-        if compares_scale:
-            await _require_same_scale(connection, batch)
-        row = await connection.fetchrow(SQL["merge_staged"], *_batch_extent(batch))
+        extent = _batch_extent(batch)
+        merge = _merge_on_same_scale if compares_scale else _merge_staged
+        row = await merge(connection, extent)
         inserted, updated = inserted + row["inserted"], updated + row["updated"]
     return MergeCounts(inserted, updated, len(bars) - inserted - updated)
 
 
-async def _require_same_scale(connection: Connection, batch: BarTable) -> None:
+async def _merge_staged(connection: Connection, extent: BatchExtent) -> asyncpg.Record:
+    return await connection.fetchrow(SQL["merge_staged"], *extent)
+
+
+async def _merge_on_same_scale(connection: Connection, extent: BatchExtent) -> asyncpg.Record:
+    """The same, after a comparison of scales where a price would change; an unchanged file needs none."""
+    attempt = connection.transaction()
+    await attempt.start()
+    row = await _merge_staged(connection, extent)
+    if not row["updated"]:
+        await attempt.commit()
+        return row
+    await attempt.rollback()
+    await _require_same_scale(connection, extent)
+    return await _merge_staged(connection, extent)
+
+
+async def _require_same_scale(connection: Connection, extent: BatchExtent) -> None:
     """BadInputError naming the instruments whose staged prices are a multiple of the stored ones."""
-    rows = await connection.fetch(SQL["rescaled_staged"], *_batch_extent(batch))
+    rows = await connection.fetch(SQL["rescaled_staged"], *extent)
     if not rows:
         return
     named = [
@@ -154,7 +173,7 @@ def _batches(bars: BarTable) -> Iterator[BarTable]:
         yield BarTable(bars.instrument_id[part], bars.records[part])
 
 
-def _batch_extent(bars: BarTable) -> tuple[list[int], date, date]:
+def _batch_extent(bars: BarTable) -> BatchExtent:
     """The instruments of a batch, its first and its last session."""
     sessions = bars.records["session"]
     return np.unique(bars.instrument_id).tolist(), sessions.min().item(), sessions.max().item()
