@@ -10,10 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.acceptance.conftest import QUICK_MARKET
 from tests.acceptance.daemon import Daemon, outcomes, running, write_configuration
+from tests.store.test_server_upgrade import fill
 
 EVENING = "2026-07-10T20:00:00+05:30"
 NIGHT = "2026-07-10T21:00:00+05:30"
@@ -117,3 +119,22 @@ async def _rows(configuration: Path, file: Path) -> str:
     assert code == 0, said
     manifest: Mapping[str, Any] = json.loads(said)
     return json.dumps(manifest["tables"])
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+async def test_kills_during_an_upgrade_of_the_server_leave_a_whole_store(tmp_path: Path, port: int) -> None:
+    """Killed at ten instants, the store holds the same rows each time; the eleventh try comes to its end."""
+    configuration = write_configuration(tmp_path, port)
+    before = await fill(tmp_path / "state" / "postgres")
+    expected = json.dumps(json.loads(msgspec.json.encode(before.tables)))
+    chance = random.Random(SEED)
+    for _ in range(KILLS):
+        await vcpd(configuration, "store", "upgrade", kill_after_s=chance.uniform(0.4, 3.0))
+        await vcpd(configuration, "store", "upgrade", "--delete-old")
+        code, said = await vcpd(configuration, "backup", tmp_path / "now.zip")
+        assert code == 0, said
+        assert await _rows(configuration, tmp_path / "now.zip") == expected
+    code, said = await vcpd(configuration, "store", "upgrade")
+    assert code == 0, said
+    assert (tmp_path / "state" / "postgres" / "data" / "PG_VERSION").read_text(encoding="ascii") == "18\n"

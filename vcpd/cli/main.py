@@ -190,6 +190,12 @@ def _add_restore(parser: argparse.ArgumentParser) -> None:
     add_restore_arguments(parser)
 
 
+def _add_store(parser: argparse.ArgumentParser) -> None:
+    from vcpd.cli.backup import add_store_arguments
+
+    add_store_arguments(parser)
+
+
 def _add_migrate(parser: argparse.ArgumentParser) -> None:
     from vcpd.cli.store import add_migrate_arguments
 
@@ -288,6 +294,7 @@ COMMANDS: Final = (
     Command("record", "the record of every setup that was reported, with what was known then", _add_record),
     Command("backup", "write everything that is stored to one file, also while the daemon runs", _add_backup),
     Command("restore", "replace what is stored by a backup, completely or not at all", _add_restore),
+    Command("store", "move the embedded store to the newest PostgreSQL that vcpd ships", _add_store),
     Command("migrate", "upgrade the database schema; `vcpd run` does so at start-up", _add_migrate),
     Command(
         "calendar",

@@ -20,6 +20,7 @@ from vcpd.store.embedded_process import (
     FolderLock,
     PostgresBinaries,
     find_binaries,
+    finish_upgrade,
     remove_stale_pidfile,
     run_command,
     server_environment,
@@ -70,8 +71,12 @@ INITDB_ARGUMENTS: Final = (
 class EmbeddedPostgres:
     """Starts, watches and stops the server in `folder`."""
 
-    def __init__(self, folder: Path, settings: StoreSettings | None = None) -> None:
+    def __init__(
+        self, folder: Path, settings: StoreSettings | None = None, programs: Path | None = None
+    ) -> None:
+        """`programs` is a folder with the programs of a PostgreSQL that this vcpd does not ship."""
         self._folder = folder.absolute()
+        self._programs = programs
         self._settings = settings or StoreSettings()
         self._lock = FolderLock(self._folder / "lock")
         self._process: asyncio.subprocess.Process | None = None
@@ -137,7 +142,8 @@ class EmbeddedPostgres:
 
     async def _start_locked(self) -> str:
         self._stopping = False
-        programs = self._matching_binaries(await find_binaries())
+        finish_upgrade(self._folder)
+        programs = self._matching_binaries(await find_binaries(self._programs))
         self.stale_servers_stopped = await stop_stale_servers(self.data_folder)
         identity = await choose_run_as(self._folder, programs.folder / "postgres")
         if not self.data_folder.exists():
@@ -166,7 +172,8 @@ class EmbeddedPostgres:
         versions = " and ".join(str(programs.major) for programs in shipped)
         raise IncompatibleStoreError(
             f"{self.data_folder} was written by PostgreSQL {major}, this vcpd ships {versions}: "
-            "use the vcpd that wrote it, or dump the data there and load it here"
+            f"move it with `vcpd store upgrade --old-programs FOLDER`, where FOLDER holds the programs of "
+            f"PostgreSQL {major}, for example those of the vcpd that wrote it"
         )
 
     async def _create_data(self, programs: PostgresBinaries, identity: RunAsUser) -> None:

