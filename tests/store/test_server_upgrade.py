@@ -4,6 +4,7 @@ import asyncio
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -81,9 +82,7 @@ async def test_a_full_disk_is_said_before_anything_is_done(monkeypatch: pytest.M
     with temporary_folder() as parent:
         folder = parent / "postgres"
         await fill(folder)
-        monkeypatch.setattr(
-            server_upgrade.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 10, 0)
-        )
+        monkeypatch.setattr("vcpd.store.server_upgrade.shutil.disk_usage", lambda _: SimpleNamespace(free=0))
         plan = await plan_upgrade(folder)
         with pytest.raises(UnavailableError, match="free space"):
             await upgrade_server(folder, SETTINGS, plan)
@@ -157,3 +156,10 @@ async def test_data_of_a_server_that_is_not_shipped_name_the_command(tmp_path: P
     with pytest.raises(IncompatibleStoreError, match="vcpd store upgrade --old-programs"):
         await EmbeddedPostgres(folder, SETTINGS).start()
     assert embedded_process.UPGRADE_FOLDER not in {path.name for path in folder.iterdir()}
+
+
+def test_old_data_are_not_deleted_where_there_are_no_others(tmp_path: Path) -> None:
+    (tmp_path / "data-16").mkdir()
+    with pytest.raises(UnavailableError, match="nothing is deleted"):
+        delete_old_data(tmp_path)
+    assert (tmp_path / "data-16").exists()
