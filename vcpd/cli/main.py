@@ -191,7 +191,7 @@ def _add_restore(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_store(parser: argparse.ArgumentParser) -> None:
-    from vcpd.cli.backup import add_store_arguments
+    from vcpd.cli.store_upgrade import add_store_arguments
 
     add_store_arguments(parser)
 
