@@ -56,7 +56,7 @@ async def held(folder: Path, *, add: bool = False) -> BackupManifest:
     return manifest
 
 
-async def test_every_row_moves_and_the_old_data_are_kept_until_told_otherwise() -> None:
+async def test_every_row_moves_and_the_old_data_are_kept_until_they_are_deleted() -> None:
     with temporary_folder() as parent:
         folder = parent / "postgres"
         before = await fill(folder)
