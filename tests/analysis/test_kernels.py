@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import vcpd
 from vcpd.analysis.indicators import low_percentile
-from vcpd.analysis.kernels import highest, kernel, lowest, total_of
+from vcpd.analysis.kernels import highest, inline_kernel, lowest, total_of
 
 PACKAGE = Path(vcpd.__file__).parent
 PROGRAM = """
@@ -56,12 +56,12 @@ def test_what_is_compiled_is_found_again_by_another_checkout_and_after_a_touch(t
     assert run_in(second, cache) == ["compiling", "1.0"]
 
 
-@kernel
+@inline_kernel
 def _plus(number: int, other: int) -> int:
     return number + other
 
 
-@kernel
+@inline_kernel
 def _three_sums(number: int) -> int:
     return _plus(number, 1) + _plus(number, 2) + _plus(number, number)
 
