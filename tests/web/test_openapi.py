@@ -55,7 +55,13 @@ async def test_schemas_come_from_the_structs_that_are_sent() -> None:
     schemas = document["components"]["schemas"]
     listed = document["paths"]["/api/setups"]["get"]["responses"]["200"]["content"]["application/json"]
     assert listed["schema"] == {"$ref": "#/components/schemas/SetupList"}
-    assert schemas["SetupList"]["properties"].keys() == {"as_of", "count", "groups", "items"}
+    assert schemas["SetupList"]["properties"].keys() == {
+        "as_of",
+        "count",
+        "groups",
+        "items",
+        "score_note",
+    }
     assert {"symbol", "gates", "state"} <= schemas["Setup"]["properties"].keys()
 
 
