@@ -8,6 +8,7 @@ from datetime import date
 
 from vcpd.analysis.base_search import Chain, footprint_of
 from vcpd.analysis.base_tracker import NO_BAR, BaseTracker
+from vcpd.analysis.base_variants import NAMES
 from vcpd.analysis.levels import Levels, levels_above, round_to_tick
 from vcpd.analysis.verdicts import SymbolSession, evaluate_base
 from vcpd.domain.setups import CHAPTER_STARTS, ENDED_STATES, Base, BaseState, EventKind, Setup, SetupEvent
@@ -128,7 +129,17 @@ def _recorded_chain(place: SymbolSession, base: Base) -> Chain | None:
     bars = place.bars
     deepest = min(float(bars.low[at]) for at in low_at)
     depth = 1 - deepest / float(bars.high[high_at[0]])
-    return Chain(high_at, low_at, 0.0, valid=True, confirmed=True, base_depth=depth, advance=float("nan"))
+    variant = base.setup.variant if base.setup and base.setup.variant in NAMES.values() else None
+    return Chain(
+        high_at,
+        low_at,
+        0.0,
+        valid=True,
+        confirmed=True,
+        base_depth=depth,
+        advance=float("nan"),
+        variant=variant or "",
+    )
 
 
 def _bar_at_or_before(place: SymbolSession, day: date) -> int | None:

@@ -278,6 +278,7 @@ class Chain(NamedTuple):
     confirmed: bool
     base_depth: float
     advance: float
+    variant: str = ""  # an admission beyond the first definition
 
     @property
     def anchor(self) -> int:

@@ -20,6 +20,8 @@ N = TypeVar("N", float, FloatArray)
 TIE: Final = 1 + TIE_TOLERANCE
 TREND_TEMPLATE: Final = "trend_template"
 YOUNG_SECOND_STAGE: Final = "young second stage"
+PRIMARY_BASE: Final = "primary base"
+SHELF: Final = "shelf"
 
 
 class Range(NamedTuple):

@@ -12,13 +12,14 @@ import numpy as np
 from vcpd.analysis.base_search import Chain, ChainArrays, chain_at, find_chains, first_breakout
 from vcpd.analysis.base_structure import SymbolContext
 from vcpd.analysis.base_tracker import BaseTracker, SessionInput
+from vcpd.analysis.base_variants import NAMES, admit_variants
 from vcpd.analysis.contractions import Workspace, allocate_workspace
 from vcpd.analysis.gates import Criterion, found_chains_hold
 from vcpd.analysis.indicators import Bars
 from vcpd.analysis.strength import StrengthRatings, cached_ratings
 from vcpd.analysis.thresholds import TIE_TOLERANCE, SearchRules, Thresholds, TrendRules
 from vcpd.analysis.trend import Trend, evaluate_trend
-from vcpd.domain.bars import BoolArray, FloatArray
+from vcpd.domain.bars import BoolArray, FloatArray, IntArray
 from vcpd.domain.panel import Panel
 
 
@@ -110,6 +111,7 @@ class HistoryWindow(NamedTuple):
     first: int
     chains: ChainArrays
     holds: BoolArray  # every gate, for the session's own chain
+    variants: IntArray  # per slot, the number of the variant that its chain is
 
     @property
     def trend(self) -> Trend:
@@ -124,7 +126,9 @@ class HistoryWindow(NamedTuple):
         return len(self.symbol_context.bars.close) - 1
 
     def chain(self, t: int) -> Chain | None:
-        return chain_at(self.chains, t - self.first)
+        slot = t - self.first
+        chain, variant = chain_at(self.chains, slot), self.variants.item(slot)
+        return chain._replace(variant=NAMES[variant]) if chain is not None and variant else chain
 
     @property
     def trackers(self) -> BaseTrackers:
@@ -148,7 +152,7 @@ class HistoryWindow(NamedTuple):
         for t, trend in enumerate(zip(*(column.tolist() for column in flags), strict=True), start=first):
             slot = t - self.first
             holds = slot >= 0 and self.holds.item(slot)
-            chain = chain_at(self.chains, slot) if holds else None
+            chain = self.chain(t) if holds else None
             yield t, SessionInput(chain, holds, *trend)
 
     def unlisted_breakout(self) -> BaseTracker | None:
@@ -229,7 +233,9 @@ def _build_window(context: SessionContext, row: int, bars: Bars, trend_first: in
     holds = chains.valid & (
         eligible[start:] | (long_only[start:] & (ages >= thresholds.second_stage_sessions))
     )
-    return HistoryWindow(symbol, first, chains, _within_gates(symbol, chains, holds))
+    holds = _within_gates(symbol, chains, holds)
+    variants = admit_variants(symbol, context.workspace, eligible[start:], chains, holds)
+    return HistoryWindow(symbol, first, chains, holds, variants)
 
 
 def _second_stage(trend: Trend, thresholds: Thresholds) -> BoolArray:

@@ -233,6 +233,16 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     second_stage_sessions: Annotated[
         int, msgspec.Meta(ge=13, le=325, description="... of at least so many sessions")
     ] = 100
+    primary_bases: Annotated[
+        bool, msgspec.Meta(description="admit bases from the first high of a young listing")
+    ] = False
+    shelves: Annotated[bool, msgspec.Meta(description="admit shelves on top of bases that broke out")] = False
+    raised_cap_pct: Annotated[
+        float, msgspec.Meta(ge=0, le=20, description="highs of these two may top the anchor by so much")
+    ] = 8.0
+    shelf_sessions: Annotated[
+        int, msgspec.Meta(ge=3, le=250, description="a shelf ends so many sessions after the breakout below")
+    ] = 40
     breakout_volume_ratio: Annotated[
         float, msgspec.Meta(gt=0, le=20, description="volume over its average that confirms a breakout")
     ] = 1.4

@@ -5,7 +5,14 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Final, NamedTuple
 
-from vcpd.analysis.base_search import base_weeks, contractions_of, depths_pct, footprint_of, undercuts_of
+from vcpd.analysis.base_search import (
+    Chain,
+    base_weeks,
+    contractions_of,
+    depths_pct,
+    footprint_of,
+    undercuts_of,
+)
 from vcpd.analysis.base_tracker import NO_BAR, BaseTracker
 from vcpd.analysis.explain import describe_gate, describe_stay, nearest_miss
 from vcpd.analysis.gates import (
@@ -184,7 +191,7 @@ def evaluate_base(
         previous_pivot=None
         if tracker.previous_pivot is None
         else round_to_tick(tracker.previous_pivot, tick),
-        variant=_variant(place, chain.anchor),
+        variant=_variant(place, chain),
         own_chain=_own_chain(place) if followed or own_chain else None,
     )
 
@@ -219,9 +226,11 @@ def _stay_text(name: str, gate: Gate) -> str:
     return describe_stay(name, gate).rsplit(", ", 1)[-1]
 
 
-def _variant(place: SymbolSession, anchor: int) -> str | None:
+def _variant(place: SymbolSession, chain: Chain) -> str | None:
     t = place.history.last
-    return YOUNG_SECOND_STAGE if place.history.symbol_context.is_second_stage(t, t - anchor) else None
+    if chain.variant:
+        return chain.variant
+    return YOUNG_SECOND_STAGE if place.history.symbol_context.is_second_stage(t, t - chain.anchor) else None
 
 
 def _own_chain(place: SymbolSession) -> OwnChain | None:
