@@ -81,7 +81,7 @@ units:
 	install -D -m 0644 docs/vcpd.1 $(DESTDIR)/usr/local/share/man/man1/vcpd.1
 	ln -sfn $(PREFIX)/current/bin/vcpd $(DESTDIR)/usr/local/bin/vcpd
 	test -e $(DESTDIR)/etc/vcpd/config.toml || { \
-	sed 's|^state_dir = .*|state_dir = "/var/lib/vcpd"|' config.toml > $(DESTDIR)/etc/vcpd/config.toml; \
+	sed 's|^#state_dir = .*|state_dir = "/var/lib/vcpd"|' config.toml > $(DESTDIR)/etc/vcpd/config.toml; \
 	chmod 0644 $(DESTDIR)/etc/vcpd/config.toml; }
 
 # `current` changes in one step; what it pointed at becomes `previous`, unless it is the same version again.

@@ -1,6 +1,7 @@
 """From setups to plans and bets: pure steps between the store and the answers."""
 
 from datetime import date
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -9,6 +10,7 @@ from tests.web.fakes import setup
 from vcpd.analysis.crowding import Cluster, Crowding, SectorGroup
 from vcpd.analysis.sizing import SizingParameters, position_plan, position_size
 from vcpd.app.status import crowding_candidates, latest_score_until, merge_crowding
+from vcpd.cli.main import main
 from vcpd.core.errors import BadInputError
 from vcpd.domain.risk import RiskBand, RiskScore
 from vcpd.domain.setups import BaseState, Setup
@@ -129,3 +131,16 @@ def test_chunks_are_joined_with_the_largest_bet_first_and_nothing_lost() -> None
     parts = [Crowding((), (), 2.5, (small,)), Crowding((), (), 2.5, (large,))]
     assert merge_crowding(parts).sectors == (large, small)
     assert merge_crowding([]) == Crowding((), (), 0.0)
+
+
+def test_the_account_is_that_of_the_configuration_where_none_is_given(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "config.toml"
+    words = ["size", "--symbol", "AAA", "--as-of", "2025-06-30", "--config", str(path)]
+    path.write_text("", encoding="utf-8")
+    assert main(words) == 65
+    assert "[size] equity" in capsys.readouterr().err
+    path.write_text("[size]\nequity = 1e6\n", encoding="utf-8")
+    assert main(words) == 65
+    assert "--as-of goes with --bars" in capsys.readouterr().err

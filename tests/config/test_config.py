@@ -1,6 +1,7 @@
 """A configuration is judged as a whole, and every problem names its path."""
 
 import json
+import re
 from pathlib import Path
 
 import msgspec
@@ -36,6 +37,23 @@ def test_an_empty_file_is_the_defaults(tmp_path: Path) -> None:
 def test_the_shipped_file_is_the_defaults_and_says_so_completely() -> None:
     assert load_configuration(SHIPPED, {}).configuration == Configuration()
     assert SHIPPED.read_text(encoding="utf-8") == config_toml(Configuration())
+
+
+def test_each_default_that_is_commented_out_is_the_default(tmp_path: Path) -> None:
+    lines = SHIPPED.read_text(encoding="utf-8").splitlines()
+    chosen = [line.removeprefix("#") for line in lines if re.match(r"#\w+ = ", line)]
+    assert len(chosen) > 200
+    given = "\n".join(re.sub(r"^#(\w+ = |\[)", r"\1", line) for line in lines)
+    loaded = _load(tmp_path, given)
+    assert loaded.configuration == Configuration()
+
+
+def test_the_market_alone_changes_the_schedule_of_the_shipped_file(tmp_path: Path) -> None:
+    text = SHIPPED.read_text(encoding="utf-8")
+    loaded = _load(tmp_path, text.replace('#market = "sandbox"', 'market = "bhavcopy"', 1))
+    expected = _load(tmp_path, '[daemon]\nmarket = "bhavcopy"\n').configuration
+    assert loaded.configuration == expected
+    assert expected.jobs["collect"] != Configuration().jobs["collect"]
 
 
 def test_all_problems_are_reported_together(tmp_path: Path) -> None:

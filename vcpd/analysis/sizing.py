@@ -18,6 +18,9 @@ class SizingParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
 
     reloadable: ClassVar[bool] = True
 
+    equity: Annotated[
+        float, msgspec.Meta(ge=0, description="value of the account for `vcpd size`; 0: given each time")
+    ] = 0.0
     risk_pct: Annotated[
         float, msgspec.Meta(gt=0, le=10, description="equity lost when the stop is hit, in percent")
     ] = 0.5

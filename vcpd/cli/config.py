@@ -35,19 +35,28 @@ MARKDOWN_HEADER = (
     "then from the variables `VCPD_KITE_API_SECRET`, `VCPD_WEB_TOKEN` and `VCPD_STORE_DSN`; those of alerts,",
     "such as `alerts_telegram_token`, from the same places.",
 )
+TOML_HEADER: Final = (
+    "# Every setting with its meaning and default. To change one, remove its `#`: what stays commented out",
+    "# follows the defaults of the market and of later releases. `vcpd init` writes a short file.",
+)
 TYPE_NAMES: Final = {str: "text", int: "whole number", float: "number", bool: "true or false"}
 
 
 def config_toml(configuration: Configuration, origins: Mapping[str, str] | None = None) -> str:
-    """Every setting with its one-line meaning; with `origins`, also where each value came from."""
-    lines: list[str] = []
+    """Every setting: with `origins` its value and origin, else its meaning, defaults commented out.
+
+    A setting that is commented out follows the market's and a later release's default.
+    """
+    defaults = Configuration()
+    lines: list[str] = [] if origins is not None else [*TOML_HEADER]
     for section in configuration.__struct_fields__:
         value = getattr(configuration, section)
         if isinstance(value, Mapping):
             for name, table in value.items():
-                lines += _toml_table(f"{section}.{name}", table, origins, commented=origins is None)
+                default = getattr(defaults, section).get(name)
+                lines += _toml_table(f"{section}.{name}", table, default, origins, commented=origins is None)
         else:
-            lines += _toml_table(section, value, origins, commented=True)
+            lines += _toml_table(section, value, getattr(defaults, section), origins, commented=True)
     return "\n".join(lines).lstrip("\n") + "\n"
 
 
@@ -69,27 +78,44 @@ def setting_description(annotation: Any) -> str:
 
 
 def _toml_table(
-    path: str, value: msgspec.Struct, origins: Mapping[str, str] | None, *, commented: bool
+    path: str,
+    value: msgspec.Struct,
+    default: msgspec.Struct | None,
+    origins: Mapping[str, str] | None,
+    *,
+    commented: bool,
 ) -> Iterator[str]:
     yield ""
     if commented and type(value).__doc__:
         yield f"# {first_line(type(value).__doc__ or '')}"
-    yield f"[{path}]"
+    yield f"[{path}]" if origins is not None or _may_be_empty(path, value, default) else f"#[{path}]"
     inner: list[str] = []
     for name, kind, text, _ in setting_fields(type(value)):
-        field = getattr(value, name)
+        field, usual = getattr(value, name), getattr(default, name, None)
         if isinstance(field, msgspec.Struct):
-            inner += _toml_table(f"{path}.{name}", field, origins, commented=commented)
+            inner += _toml_table(f"{path}.{name}", field, usual, origins, commented=commented)
             continue
         if plugin_tables(kind):
             for plugin, table in field.items():
-                inner += _toml_table(f"{path}.{name}.{plugin}", table, origins, commented=commented)
+                inner += _toml_table(f"{path}.{name}.{plugin}", table, None, origins, commented=commented)
             continue
         origin = (origins or {}).get(f"{path}.{name}", "default")
         if origins is None and commented and text:
             yield f"# {text}"
-        yield _toml_line(name, field) + (f"  # {origin}" if origins is not None else "")
+        line = _toml_line(name, field)
+        if origins is not None:
+            yield f"{line}  # {origin}"
+        else:
+            yield f"#{line.removeprefix('# ')}" if field == usual else line
     yield from inner
+
+
+def _may_be_empty(path: str, value: msgspec.Struct, default: msgspec.Struct | None) -> bool:
+    """Whether a table without keys means the default: jobs are merged, others take their type's defaults.
+
+    A table whose defaults depend on where it stands, such as an alert's template, is used as a whole.
+    """
+    return path.startswith("jobs.") or value != default or type(value)() == value
 
 
 def first_line(text: str) -> str:
@@ -203,7 +229,9 @@ def add_show_config_arguments(parser: argparse.ArgumentParser) -> None:
     set_action(parser, show_config, "vcpd show-config --config config.toml")
     form = parser.add_mutually_exclusive_group()
     form.add_argument(
-        "--defaults", action="store_true", help="print a config.toml with every default and comments"
+        "--defaults",
+        action="store_true",
+        help="print a config.toml with every default, commented out",
     )
     form.add_argument(
         "--markdown", action="store_true", help="print every setting with type, default and meaning"

@@ -82,6 +82,12 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     add_run_arguments(parser)
 
 
+def _add_init(parser: argparse.ArgumentParser) -> None:
+    from vcpd.cli.init import add_init_arguments
+
+    add_init_arguments(parser)
+
+
 def _add_status(parser: argparse.ArgumentParser) -> None:
     from vcpd.cli.status import add_status_arguments
 
@@ -246,6 +252,7 @@ def _add_manual(parser: argparse.ArgumentParser) -> None:
 
 COMMANDS: Final = (
     Command("run", "run the daemon in the foreground; SIGHUP reloads the configuration", _add_run),
+    Command("init", "ask five questions, write a short configuration, and check it", _add_init),
     Command(
         "status", "state of the running daemon in a few lines; exit code 1 while it is not ready", _add_status
     ),

@@ -12,7 +12,7 @@ from vcpd.analysis.sizing import Sizing, position_plan, position_size
 from vcpd.analysis.tasks import ScreenParams
 from vcpd.cli.client import daemon_client, quote_path_part
 from vcpd.cli.command import EXIT_FAILED, EXIT_OK, positive_number_argument, set_action
-from vcpd.cli.config import analysis_settings
+from vcpd.cli.config import analysis_settings, load_or_default
 from vcpd.cli.local import SYMBOL_HELP, add_bars_arguments, load_panel, row_range
 from vcpd.cli.output import print_json, print_table
 from vcpd.core.errors import BadInputError
@@ -100,7 +100,9 @@ def _metric_text(value: float | str | None) -> str:
 def add_size_arguments(parser: argparse.ArgumentParser) -> None:
     set_action(parser, size_symbol, "vcpd size --equity 1000000 --risk-pct 0.5 --symbol TATASTEEL")
     parser.add_argument("--symbol", required=True, help=SYMBOL_HELP)
-    parser.add_argument("--equity", type=positive_number_argument, required=True, help="value of the account")
+    parser.add_argument(
+        "--equity", type=positive_number_argument, help="value of the account; default: [size] equity"
+    )
     parser.add_argument(
         "--risk-pct",
         type=positive_number_argument,
@@ -123,6 +125,12 @@ def size_symbol(arguments: argparse.Namespace) -> int:
     """Exit code 1 where nothing can be bought; the reason is printed."""
     if arguments.risk_pct is not None and arguments.risk_pct > MAX_RISK_PCT:
         raise BadInputError(f"--risk-pct: expected at most {MAX_RISK_PCT:g}, was {arguments.risk_pct:g}")
+    if arguments.equity is None:
+        arguments.equity = load_or_default(arguments).size.equity or None
+    if arguments.equity is None:
+        raise BadInputError(
+            "--equity: expected the value of the account, or [size] equity in the configuration"
+        )
     found = _size_from_daemon(arguments) if arguments.bars is None else _size_from_bars(arguments)
     if arguments.json:
         print_json(found)
