@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.web.fakes import AUTHORIZED, TOKEN, sources
-from vcpd.web import server
+from vcpd.web import listener
 from vcpd.web.connections import (
     Connection,
     ConnectionLimits,
@@ -337,7 +337,7 @@ async def test_keep_alive_still_serves_one_request_after_the_other() -> None:
 
 async def test_a_process_out_of_descriptors_closes_some_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """accept() fails as the kernel lets it fail; the listener waits a moment and serves again."""
-    monkeypatch.setattr(server, "PAUSE_S", 0.01)
+    monkeypatch.setattr(listener, "PAUSE_S", 0.01)
     async with port(WebSettings(port=0)) as running:
         accept = socket.socket.accept
         failures = iter([errno.EMFILE, errno.ENFILE, errno.ENOBUFS])
