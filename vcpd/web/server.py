@@ -10,11 +10,12 @@ from vcpd.core.errors import UnavailableError
 from vcpd.web import api_bars, api_daemon, api_screen, events, openapi, pages, sign_in
 from vcpd.web.connections import ConnectionLimits, ConnectionTable, Deadlines, descriptor_limit
 from vcpd.web.context import WebContext
-from vcpd.web.listener import Listener, bind_sockets
+from vcpd.web.listener import Listener
 from vcpd.web.routes import EXCHANGE
 from vcpd.web.security import add_security_headers, require_token_beyond_loopback, security_middleware
 from vcpd.web.settings import WebSettings
 from vcpd.web.sign_in import SIGN_IN, WEB_SETTINGS, SignIn
+from vcpd.web.sockets import bind_sockets
 
 SHUTDOWN_TIMEOUT_S: Final = 5.0
 ROUTES: Final = (

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from vcpd.web.listener import bind_sockets, loopback_filter
+from vcpd.web.sockets import bind_sockets, loopback_filter
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a packet filter of Linux")
 WAIT_S = 5.0
