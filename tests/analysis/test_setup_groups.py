@@ -240,3 +240,27 @@ def test_a_high_above_the_pivot_moves_it_only_by_an_event() -> None:
     assert plain.pivot is not None
     panel.values[1, 0, -1] = 1.01 * plain.pivot
     assert verdict(panel, "A").pivot == plain.pivot
+
+
+@pytest.mark.parametrize(
+    ("symbol", "pivot", "window"),
+    [
+        ("VIVO", 12.97, (date(2006, 12, 1), date(2007, 3, 1))),
+        ("NFLX", 6.90, (date(2009, 9, 1), date(2009, 12, 1))),
+    ],
+)
+def test_a_known_base_is_a_setup_before_the_first_close_above_its_pivot(
+    symbol: str, pivot: float, window: tuple[date, date]
+) -> None:
+    """At the printed pivot, within 2 %; the rating is taken as given, two symbols have none."""
+    panel = panel_of("labelled_vcp.parquet")
+    open_at_pivot = 0
+    for day in panel.sessions.tolist():
+        if window[0] <= day <= window[1]:
+            setup = verdict(panel, symbol, day)
+            if setup.close is not None and setup.close > pivot * 1.02:
+                break
+            at_pivot = setup.pivot is not None and abs(setup.pivot / pivot - 1) <= 0.02
+            below = setup.pivot is not None and setup.close is not None and setup.close <= setup.pivot
+            open_at_pivot += at_pivot and below and setup.group is SetupGroup.SETUP
+    assert open_at_pivot >= 1
