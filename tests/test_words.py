@@ -14,7 +14,6 @@ from vcpd.core.deprecated_names import CONFIG_KEYS, LOG_EVENTS, WORDS
 ROOT: Final = Path(__file__).resolve().parents[1]
 OLD_SPELLINGS: Final = ROOT / "vcpd" / "core" / "deprecated_names.py"  # the only blanket exception
 EXCEPTIONS: Final[Mapping[tuple[str, str], str]] = {
-    ("docs/detector.md", "shelf"): "traders' own term for a base on top of a base",
     ("vcpd/web/static/table.js", "news"): "a key of the port's JSON, which stays",
     ("vcpd/web/static/watch.js", "news"): "the same",
 }
@@ -48,7 +47,8 @@ def _forms(word: str) -> set[str]:
     return {word, f"{word}s", f"{stem}ed", f"{stem}ing"}
 
 
-OLD_WORDS: Final = {form for word in WORDS for form in _forms(word)}
+FIELD_TERMS: Final = frozenset({"shelf"})  # traders' own term for a base on top of a base
+OLD_WORDS: Final = {form for word in WORDS if word not in FIELD_TERMS for form in _forms(word)}
 
 
 def _words(text: str) -> Iterator[str]:
