@@ -62,9 +62,9 @@ def test_only_what_differs_is_written(answer: Answer, capsys: pytest.CaptureFixt
         'at = "19:30"',
     ]
     assert path.stat().st_mode & 0o777 == 0o600
-    told = capsys.readouterr().out
-    assert "https://a.example/vcpd/kite/callback" in told
-    assert "vcpd password" in told
+    text = capsys.readouterr().out
+    assert "https://a.example/vcpd/kite/callback" in text
+    assert "vcpd password" in text
 
 
 def test_the_market_keeps_its_own_schedule(answer: Answer, tmp_path: Path) -> None:
@@ -119,5 +119,5 @@ def test_the_file_is_checked_as_the_doctor_does(
 ) -> None:
     monkeypatch.setattr("builtins.input", lambda _: "")
     assert main(["init", "--config", str(tmp_path / "config.toml")]) in {0, 1}
-    told = capsys.readouterr().out
-    assert re.search(r"(good|note|BAD )  market +simulated", told)
+    text = capsys.readouterr().out
+    assert re.search(r"(good|note|BAD )  market +simulated", text)
