@@ -53,7 +53,7 @@ def _owner(capsys: Capture, paste: Callable[[str], str]) -> Callable[[str], str]
     """Somebody who opens the printed page and pastes something made of where it led."""
 
     def answer(_prompt: str) -> str:
-        found = re.search(r"http://\S+", capsys.readouterr().out)
+        found = re.search(r"http://\S+/connect/login\S*", capsys.readouterr().out)
         assert found is not None
         return paste(_landed_on(found.group()))
 

@@ -33,7 +33,7 @@ def test_the_owners_additions_are_in_it(tmp_path: Path, capsys: Capture) -> None
     text = '[schedule]\nextra_holidays = ["2026-07-01"]\nextra_sessions = ["2026-07-04 18:00-19:00 Drill"]\n'
     assert main(["calendar", "2026", "--config", _config(tmp_path, text)]) == 0
     said = capsys.readouterr().out
-    assert "Wed 2026-07-01  holiday added by the owner" in said
+    assert "Wed 2026-07-01  holiday added by the user" in said
     assert "Sat 2026-07-04  18:00-19:00  Drill" in said
 
 

@@ -91,6 +91,7 @@ def test_a_day_of_a_running_daemon_is_the_default_day() -> None:
             "screen 16:05:05",
             "risk 16:05:10",
             "housekeeping 19:00:00",
+            "backup 19:30:00",
         ]
         await daemon.stop()
 

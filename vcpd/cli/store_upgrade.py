@@ -6,7 +6,7 @@ from pathlib import Path
 
 from vcpd.app.storage import STORE_FOLDER
 from vcpd.cli.backup import byte_progress
-from vcpd.cli.command import EXIT_OK, add_command, add_config_argument
+from vcpd.cli.command import EXIT_OK, add_command, add_config_argument, set_action
 from vcpd.cli.config import load_named
 from vcpd.cli.store import store_dsn_of
 from vcpd.config import LoadedConfiguration
@@ -22,7 +22,8 @@ from vcpd.store.server_upgrade import (
 
 
 def add_store_arguments(parser: argparse.ArgumentParser) -> None:
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    set_action(parser, upgrade_store, "vcpd store upgrade")
+    commands = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
     upgrade = add_command(
         commands,
         "upgrade",
