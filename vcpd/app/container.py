@@ -49,12 +49,11 @@ from vcpd.schedule.scheduler import Scheduler
 from vcpd.store.backup_folder import PostgresBackups, backup_members
 from vcpd.store.embedded_process import FolderLock
 from vcpd.store.panel import PostgresPanelStore
-from vcpd.store.panel_files import open_panel
+from vcpd.store.panel_files import PANEL_FOLDER, open_panel
 from vcpd.web.context import WebContext
 from vcpd.web.server import WebServer
 from vcpd.web.sign_in import login_url
 
-PANEL_FOLDER: Final = "panel"
 PRELOAD: Final = ("vcpd.analysis.screen", "vcpd.analysis.risk.report")  # start no threads, so safe to fork
 LOCK_FILE: Final = "daemon.lock"
 WORKERS_CLOSE_TIMEOUT_S: Final = 10.0

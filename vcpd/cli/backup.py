@@ -28,8 +28,7 @@ from vcpd.runtime.clock import WallClock
 from vcpd.store.backup import restore_backup, stored_size_bytes, write_backup
 from vcpd.store.backup_archive import ArchiveReader
 from vcpd.store.backup_folder import CONFIGURATION_MEMBER, backup_members
-
-PANEL_FOLDER = "panel"
+from vcpd.store.panel_files import PANEL_FOLDER
 
 
 def add_backup_arguments(parser: argparse.ArgumentParser) -> None:
@@ -81,17 +80,15 @@ def add_restore_arguments(parser: argparse.ArgumentParser) -> None:
 
 def restore(arguments: argparse.Namespace) -> int:
     """BadInputError for a file that is cut or altered, and for a store that holds something."""
-    with ArchiveReader.open(arguments.file):  # an unusable file is reported before a server is started
-        pass
-    manifest = asyncio.run(_restore(arguments))
+    with ArchiveReader.open(arguments.file) as archive:  # an unusable one is reported before a server starts
+        total_bytes = 2 * archive.manifest.size_bytes
+    manifest = asyncio.run(_restore(arguments, total_bytes))
     _print_manifest(manifest, arguments, "restored")
     return EXIT_OK
 
 
-async def _restore(arguments: argparse.Namespace) -> BackupManifest:
+async def _restore(arguments: argparse.Namespace, total_bytes: int) -> BackupManifest:
     loaded = load_named(arguments)
-    with ArchiveReader.open(arguments.file) as archive:
-        total_bytes = 2 * archive.manifest.size_bytes
     async with open_store(arguments) as stored, stored.storage.database.connection() as connection:
         with byte_progress("restoring", total_bytes) as on_bytes:
             manifest = await restore_backup(

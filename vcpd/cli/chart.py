@@ -12,7 +12,7 @@ from vcpd.cli.local import SYMBOL_HELP, add_bars_arguments, load_panel, panel_un
 from vcpd.core.atomic_file import write_atomic
 from vcpd.core.errors import BadInputError, UnavailableError
 from vcpd.domain.panel import Panel
-from vcpd.store.panel_files import PanelFiles, open_panel
+from vcpd.store.panel_files import PANEL_FOLDER, PanelFiles, open_panel
 
 IMAGE_SUFFIXES = (".svg", ".png")
 
@@ -53,7 +53,7 @@ def _draw_chart(panel: Panel, arguments: argparse.Namespace) -> str:
 
 def _load_snapshot(arguments: argparse.Namespace) -> Panel:
     """The panel that the daemon keeps below its state directory, up to --as-of."""
-    folder = load_named(arguments).state_dir / "panel"
+    folder = load_named(arguments).state_dir / PANEL_FOLDER
     reference = PanelFiles(folder).current()
     if reference is None:
         raise UnavailableError(f"{folder} holds no snapshot: the first collect makes it; or give --bars")

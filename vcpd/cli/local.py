@@ -118,7 +118,7 @@ def _without_funds(
     """The histories of shares; of funds the one that is asked for, or all with --funds."""
     asked = getattr(arguments, "symbol", None) or ""
     days = calendar.sessions(calendar.valid_from, calendar.valid_until)
-    present = np.unique(np.concatenate([entry.sessions for entry in series]))
+    present = union_of_sessions(series)
     if getattr(arguments, "funds", False) or _is_of_another_market(present, days):
         return series
     kept = [

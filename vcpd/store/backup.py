@@ -25,6 +25,8 @@ from vcpd.store.database import Connection, affected_rows, store_errors
 from vcpd.store.sql_files import AdvisoryLock, Migration, load_migrations, migrate, named_queries
 
 SQL: Final = named_queries("backup")
+DATABASE_SQL: Final = named_queries("database")
+SCHEMA_SQL: Final = named_queries("schema")
 SCHEMA: Final = "vcpd"
 TRIAL_SCHEMA: Final = "vcpd_trial_restore"
 TRANSFER_TIMEOUT_S: Final = 6 * 3600.0
@@ -48,8 +50,7 @@ async def write_backup(
     """Write everything that is stored, as of one moment, and `files` beside it; `path` appears whole or not.
 
     `on_bytes` is called with the size of each uncompressed part. Raises UnavailableError when the disk is too
-    full, RetryableError when the database goes away;
-    the connection is closed then.
+    full, RetryableError when the database goes away; the connection is closed then.
     """
     await asyncio.to_thread(_check_free_space, path, await stored_size_bytes(connection))
     with publish_file(path) as unfinished, ArchiveWriter.open(unfinished) as archive, store_errors():
@@ -71,7 +72,7 @@ async def _one_moment(connection: Connection) -> AsyncIterator[None]:
     transaction = connection.transaction(isolation="repeatable_read", readonly=True)
     await transaction.start()
     try:
-        await connection.execute(SQL["lift_statement_timeout"])
+        await connection.execute(DATABASE_SQL["lift_statement_timeout"])
         yield
     except BaseException:
         connection.terminate()  # the driver may wait for ever for the end of a COPY that it has given up
@@ -123,7 +124,7 @@ async def _write_table(
 async def _manifest(
     connection: Connection, tables: Sequence[TableEntry], files: Mapping[str, str], now: datetime
 ) -> BackupManifest:
-    applied = await connection.fetch(SQL["applied_migrations"])
+    applied = await connection.fetch(SCHEMA_SQL["applied_migrations"])
     sequences = await connection.fetch(SQL["sequences"], SCHEMA)
     return BackupManifest(
         program=__version__,
@@ -177,7 +178,7 @@ async def restore_backup(
                         "say --replace to delete what it holds"
                     )
                 async with connection.transaction():
-                    await connection.execute(SQL["lift_statement_timeout"])
+                    await connection.execute(DATABASE_SQL["lift_statement_timeout"])
                     await connection.execute(SQL["drop_schema"])
                     await migrate(connection, steps)
                     await _load(connection, SCHEMA, archive, on_bytes)
@@ -192,7 +193,7 @@ async def _exclusive(connection: Connection) -> AsyncIterator[None]:
     await connection.execute(SQL["limit_lock_wait"])
     try:
         for lock in (AdvisoryLock.RESTORE, AdvisoryLock.LEADER):
-            await connection.execute(SQL["lock"], lock)
+            await connection.execute(SCHEMA_SQL["lock"], lock)
             held.append(lock)
         await connection.execute(SQL["lift_lock_wait"])
         yield
@@ -204,7 +205,7 @@ async def _exclusive(connection: Connection) -> AsyncIterator[None]:
         if not connection.is_closed():
             await connection.execute(SQL["lift_lock_wait"])
             for lock in held:
-                await connection.execute(SQL["unlock"], lock)
+                await connection.execute(SCHEMA_SQL["unlock"], lock)
 
 
 async def try_restore(
@@ -221,7 +222,7 @@ async def try_restore(
             trial = connection.transaction()
             await trial.start()
             try:
-                await connection.execute(SQL["lift_statement_timeout"])
+                await connection.execute(DATABASE_SQL["lift_statement_timeout"])
                 await connection.execute(SQL["create_trial_schema"])
                 await connection.execute(SQL["enter_trial_schema"])
                 for step in steps:

@@ -25,6 +25,7 @@ from vcpd.domain.bars import BAR_DTYPE, BarSeries, BoolArray, DateArray, FloatAr
 from vcpd.domain.panel import FIELDS, Panel, PanelReference, align_close
 from vcpd.store.binary_format import BAR_ROW, CopyFileReader, bar_records, day_number, session_dates
 
+PANEL_FOLDER: Final = "panel"  # below the state directory
 KEPT_VERSIONS: Final = 2
 VERSION_PREFIX: Final = "panel-"
 VALUES: Final = "values.npy"

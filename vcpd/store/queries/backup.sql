@@ -25,14 +25,8 @@ ORDER BY sequencename;
 -- name: set_sequence
 SELECT setval(format('%I.%I', $1::text, $2::text)::regclass, $3);
 
--- name: applied_migrations
-SELECT version, checksum FROM vcpd.schema_migrations ORDER BY version;
-
 -- name: server_version
 SHOW server_version;
-
--- name: lift_statement_timeout
-SET LOCAL statement_timeout = 0;
 
 -- name: limit_lock_wait
 -- A daemon that was stopped a moment ago may still be seen by the server.
@@ -40,12 +34,6 @@ SET lock_timeout = '5s';
 
 -- name: lift_lock_wait
 RESET lock_timeout;
-
--- name: lock
-SELECT pg_advisory_lock($1);
-
--- name: unlock
-SELECT pg_advisory_unlock($1);
 
 -- name: drop_schema
 DROP SCHEMA IF EXISTS vcpd CASCADE;
