@@ -12,8 +12,6 @@ from typing import Final
 import asyncpg
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from tests.fakes.clock import FakeClock
 from tests.postgres import SETTINGS, fresh_address
@@ -222,17 +220,14 @@ async def test_a_file_that_was_cut_anywhere_is_refused(database: Database, tmp_p
             archive.verify()
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(data=st.data())
-def test_an_altered_byte_is_refused_or_means_nothing(data: st.DataObject, tmp_path: Path) -> None:
-    """Whatever byte is flipped: the file is refused by name, or its rows and files are what they were."""
+def test_an_altered_bit_is_refused_or_means_nothing(tmp_path: Path) -> None:
+    """Whatever bit is flipped: the file is refused by name, or its rows and files are what they were."""
     path = tmp_path / "vcpd.zip"
     whole = _archive_bytes(tmp_path / "made.zip")
-    place = data.draw(st.integers(0, len(whole) - 1))
-    path.write_bytes(
-        whole[:place] + bytes([whole[place] ^ 1 << data.draw(st.integers(0, 7))]) + whole[place + 1 :]
-    )
-    assert _read_rows(path) in {None, ROWS}
+    for place in range(len(whole)):
+        for bit in range(8):
+            path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << bit]) + whole[place + 1 :])
+            assert _read_rows(path) in {None, ROWS}, f"byte {place}, bit {bit}"
 
 
 def _read_rows(path: Path) -> bytes | None:

@@ -124,7 +124,7 @@ async def _write_table(
 async def _manifest(
     connection: Connection, tables: Sequence[TableEntry], files: Mapping[str, str], now: datetime
 ) -> BackupManifest:
-    applied = await connection.fetch(SCHEMA_SQL["applied_migrations"])
+    applied = await connection.fetch(SQL["applied_migrations"])
     sequences = await connection.fetch(SQL["sequences"], SCHEMA)
     return BackupManifest(
         program=__version__,

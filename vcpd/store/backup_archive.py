@@ -29,7 +29,8 @@ MANIFEST_NAME: Final = "manifest.json"
 COMPRESSION_LEVEL: Final = 3
 CHUNK_BYTES: Final = 1 << 20
 PRIVATE_MODE: Final = 0o600
-UNREADABLE: Final = (zipfile.BadZipFile, zlib.error, zstd.ZstdError, EOFError, KeyError, NotImplementedError)
+# RuntimeError, and NotImplementedError below it: a flipped bit says encrypted, or an unknown version.
+UNREADABLE: Final = (zipfile.BadZipFile, zlib.error, zstd.ZstdError, EOFError, KeyError, RuntimeError)
 
 
 def table_member(name: str) -> str:
@@ -119,7 +120,7 @@ class ArchiveReader:
             archive = zipfile.ZipFile(path)
         except OSError as error:
             raise BadInputError(f"{path}: cannot be read ({error.strerror})") from None
-        except zipfile.BadZipFile:
+        except UNREADABLE:
             raise BadInputError(
                 f"{path}: expected a backup of vcpd; the end of a ZIP archive is missing: "
                 "the file was cut, or is something else"

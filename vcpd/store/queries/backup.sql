@@ -25,6 +25,10 @@ ORDER BY sequencename;
 -- name: set_sequence
 SELECT setval(format('%I.%I', $1::text, $2::text)::regclass, $3);
 
+-- name: applied_migrations
+-- Without the columns that a database of version 0.1.0 lacks: a backup is taken before it is migrated.
+SELECT version, checksum FROM vcpd.schema_migrations ORDER BY version;
+
 -- name: server_version
 SHOW server_version;
 
