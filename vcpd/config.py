@@ -12,6 +12,7 @@ import msgspec
 
 from vcpd.alerts.settings import AlertSettings
 from vcpd.analysis.crowding import CrowdingParameters
+from vcpd.analysis.regime_settings import RegimeSettings
 from vcpd.analysis.risk.parameters import RiskParameters
 from vcpd.analysis.sizing import SizingParameters
 from vcpd.analysis.thresholds import Thresholds
@@ -57,6 +58,7 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     quality: QualityParameters = QualityParameters()
     screen: Thresholds = Thresholds()
     watch: WatchSettings = WatchSettings()
+    regime: RegimeSettings = RegimeSettings()
     risk: RiskParameters = RiskParameters()
     size: SizingParameters = SizingParameters()
     crowding: CrowdingParameters = CrowdingParameters()
@@ -121,8 +123,7 @@ def load_configuration(path: Path, environment: Mapping[str, str] | None = None)
     raw = _read_toml(path)
     problems: list[str] = []
     renamed_keys = list(rename_table(raw, problems))
-    given = environment if environment is not None else os.environ
-    variables, renamed_variables = rename_variables(given, problems)
+    variables, renamed_names = rename_variables(os.environ if environment is None else environment, problems)
     origins = dict.fromkeys(_leaf_paths(raw), path.name)
     problems += _apply_environment(raw, variables, origins)
     raw["jobs"] = _with_default_jobs(raw.get("jobs", {}), _market_job_defaults(raw, problems))
@@ -130,11 +131,11 @@ def load_configuration(path: Path, environment: Mapping[str, str] | None = None)
     configuration = reader.struct(Configuration, raw, "")
     if reader.problems or configuration is None:
         raise ConfigurationError(sorted(reader.problems))
-    deprecated = (*renamed_keys, *renamed_variables)
     folder = path.resolve().parent
     schedule = with_kept_holidays(configuration.schedule, folder / configuration.daemon.state_dir)
     configuration = msgspec.structs.replace(configuration, schedule=schedule)
-    return LoadedConfiguration(configuration, origins, folder, deprecated, path.resolve())
+    renamed = (*renamed_keys, *renamed_names)
+    return LoadedConfiguration(configuration, origins, folder, renamed, path.resolve())
 
 
 def optional_config_path() -> Path:

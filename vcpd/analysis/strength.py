@@ -38,6 +38,12 @@ class StrengthRatings:
         own: FloatArray = _RATING_VALUES[self._places[columns, row]]
         return own
 
+    def since(self, close: FloatArray, first: int) -> FloatArray:
+        """The ratings of all symbols (sessions, symbols) at the panel's columns from `first` on."""
+        while first < self._known_from:
+            self._rate_block(close)
+        return _RATING_VALUES[self._places[first:]]
+
     def _rate_block(self, close: FloatArray) -> None:
         first, stop = max(self._known_from - SESSIONS_PER_BLOCK, 0), self._known_from
         raw = _raw_strengths(readonly(close), self._eligible, first, stop - 1)

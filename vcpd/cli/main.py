@@ -154,6 +154,18 @@ def _add_size(parser: argparse.ArgumentParser) -> None:
     add_size_arguments(parser)
 
 
+def _add_regime(parser: argparse.ArgumentParser) -> None:
+    from vcpd.cli.regime import add_regime_arguments
+
+    add_regime_arguments(parser)
+
+
+def _add_sectors(parser: argparse.ArgumentParser) -> None:
+    from vcpd.cli.sectors import add_sectors_arguments
+
+    add_sectors_arguments(parser)
+
+
 def _add_chart(parser: argparse.ArgumentParser) -> None:
     from vcpd.cli.chart import add_chart_arguments
 
@@ -286,6 +298,16 @@ COMMANDS: Final = (
     ),
     Command(
         "chart", "draw a symbol with its contractions, pivot, stop and buy zone, as SVG or PNG", _add_chart
+    ),
+    Command(
+        "regime",
+        "what the market does: distribution days, follow-through day, breadth; of files or of the daemon",
+        _add_regime,
+    ),
+    Command(
+        "sectors",
+        "sectors ranked by relative strength and breadth, with their leaders; of files or of the daemon",
+        _add_sectors,
     ),
     Command(
         "history",

@@ -1,0 +1,154 @@
+"""Direction of an index by O'Neil's rules: distribution days, rally attempts, follow-through days, terms.
+
+An uptrend begins with a follow-through day, comes under pressure by distribution days, and ends with more of
+them, with a deep fall, or with a close below the low of the correction before it. A history begins as unknown
+until its first correction, because what came before is not known. Each session is judged by itself and those
+before it alone.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import NamedTuple
+
+import numpy as np
+
+from vcpd.analysis.market_volume import VolumeChange
+from vcpd.analysis.regime_settings import RegimeSettings
+from vcpd.domain.bars import BarSeries
+from vcpd.domain.market_regime import IndexDirection, MarketTerm, VolumeSource
+
+UPTREND = frozenset({MarketTerm.CONFIRMED_UPTREND, MarketTerm.UNDER_PRESSURE})
+
+
+class _IndexSession(NamedTuple):
+    """What one session adds."""
+
+    day: date
+    low: float
+    close: float
+    change_pct: float
+    volume: VolumeChange
+
+
+@dataclass(slots=True)
+class _DirectionTracker:
+    """Takes an index through its sessions; what it keeps depends on earlier sessions alone."""
+
+    settings: RegimeSettings
+    term: MarketTerm = MarketTerm.UNKNOWN
+    since: date | None = None
+    place: int = 0
+    active: list[tuple[int, float]] = field(default_factory=list)  # place and close of each distribution day
+    unmeasured: int = 0  # sessions of the window whose volume cannot be compared
+    window: deque[VolumeChange] = field(default_factory=deque)
+    follow_through: tuple[int, date] | None = None
+    attempt: int | None = None
+    low: float = np.inf  # of the correction
+    top: float = -np.inf  # highest close of the uptrend
+    floor: float = -np.inf  # low of the correction before the uptrend
+
+    def update(self, session: _IndexSession) -> None:
+        self.place += 1
+        self._count_distribution(session)
+        before = self.term
+        if self.unmeasured > self.settings.max_unmeasured_sessions:
+            self._forget()
+        elif self.term is MarketTerm.CORRECTION:
+            self._rally(session)
+        else:
+            self._hold(session)
+        if self.term is not before:
+            self.since = None if self.term is MarketTerm.UNKNOWN else session.day
+
+    def _count_distribution(self, session: _IndexSession) -> None:
+        rules = self.settings
+        self.window.append(session.volume)
+        self.unmeasured += session.volume.is_higher is None
+        if len(self.window) > rules.distribution_sessions:
+            self.unmeasured -= self.window.popleft().is_higher is None
+        rise = 1 + rules.distribution_rise_pct / 100
+        self.active = [
+            (place, close)
+            for place, close in self.active
+            if self.place - place < rules.distribution_sessions and session.close < rise * close
+        ]
+        if session.volume.is_higher and session.change_pct <= -rules.distribution_fall_pct:
+            self.active.append((self.place, session.close))
+
+    def _counted(self) -> int:
+        """Active distribution days; in an uptrend those since its follow-through day."""
+        begin = self.follow_through[0] if self.follow_through is not None else 0
+        if self.term is MarketTerm.CORRECTION:
+            begin = 0
+        return sum(place > begin for place, _ in self.active)
+
+    def _forget(self) -> None:
+        """Volume is unknown for too long: as at the beginning of the history."""
+        self.term, self.follow_through, self.attempt = MarketTerm.UNKNOWN, None, None
+        self.top, self.floor = -np.inf, -np.inf
+
+    def _hold(self, session: _IndexSession) -> None:
+        rules = self.settings
+        self.top = max(self.top, session.close)
+        count = self._counted()
+        fallen = session.close <= (1 - rules.correction_fall_pct / 100) * self.top
+        if count >= rules.correction_days or fallen or session.close < self.floor:
+            self.term, self.low, self.attempt = MarketTerm.CORRECTION, session.low, None
+        elif self.term is not MarketTerm.UNKNOWN:
+            pressed = count >= rules.pressure_days
+            self.term = MarketTerm.UNDER_PRESSURE if pressed else MarketTerm.CONFIRMED_UPTREND
+
+    def _rally(self, session: _IndexSession) -> None:
+        rules = self.settings
+        if session.low < self.low:
+            self.attempt = None
+        self.low = min(self.low, session.low)
+        if self.attempt is None:
+            self.attempt = self.place if session.change_pct > 0 else None
+            return
+        day = self.place - self.attempt + 1
+        strong = session.change_pct >= rules.follow_through_rise_pct and session.volume.is_higher
+        if day >= rules.follow_through_day and strong:
+            self.term, self.follow_through = MarketTerm.CONFIRMED_UPTREND, (self.place, session.day)
+            self.top, self.floor, self.attempt = session.close, self.low, None
+
+    def direction(self, session: _IndexSession) -> IndexDirection:
+        known = len(self.window) > self.unmeasured
+        sources = {change.source for change in self.window}
+        uptrend = self.term in UPTREND and self.follow_through is not None
+        return IndexDirection(
+            session=session.day,
+            close=session.close,
+            term=self.term,
+            since=self.since,
+            distribution_days=self._counted() if known else None,
+            unmeasured_sessions=self.unmeasured,
+            volume_sources=tuple(source for source in VolumeSource if source in sources),
+            rally_day=None if self.attempt is None else self.place - self.attempt + 1,
+            follow_through=self.follow_through[1] if uptrend and self.follow_through else None,
+        )
+
+
+def index_directions(
+    series: BarSeries, changes: Sequence[VolumeChange], settings: RegimeSettings, first: date = date.min
+) -> list[IndexDirection]:
+    """The direction after each session of `series` from `first` on; an unknown low counts as the close.
+
+    `changes` is (n,), of all sessions of the series. Sessions without a close are left out.
+    """
+    tracker, directions = _DirectionTracker(settings), list[IndexDirection]()
+    previous = None
+    close, low = series.close.tolist(), series.low.tolist()
+    for at, day in enumerate(series.sessions.tolist()):
+        if not close[at] > 0:
+            continue
+        change = 0.0 if previous is None else (close[at] / previous - 1) * 100
+        lowest = min(low[at], close[at]) if low[at] > 0 else close[at]
+        session = _IndexSession(day, lowest, close[at], change, changes[at])
+        tracker.update(session)
+        if day >= first:
+            directions.append(tracker.direction(session))
+        previous = close[at]
+    return directions

@@ -1,0 +1,114 @@
+"""The market's regime after a session, and where its sectors stand: values that are stored and shown."""
+
+from datetime import date
+from enum import StrEnum
+from typing import Self
+
+import msgspec
+
+
+class MarketTerm(StrEnum):
+    """What the market does, by O'Neil's rules.
+
+    Unknown where its volume is, and before the first correction of its history.
+    """
+
+    CONFIRMED_UPTREND = "confirmed_uptrend"
+    UNDER_PRESSURE = "under_pressure"
+    CORRECTION = "correction"
+    UNKNOWN = "unknown"
+
+    @property
+    def text(self) -> str:
+        """As a sentence uses it: `confirmed uptrend`."""
+        return self.value.replace("_", " ")
+
+
+class VolumeSource(StrEnum):
+    """Where the market's volume comes from, the best first."""
+
+    INDEX = "index turnover"
+    MEMBERS = "traded value of the members"
+    UNIVERSE = "traded value of the universe"
+
+
+class IndexDirection(msgspec.Struct, frozen=True, kw_only=True):
+    """An index after one session: its term and the numbers behind it; None is unknown."""
+
+    session: date
+    close: float
+    term: MarketTerm
+    since: date | None = None
+    distribution_days: int | None = None
+    unmeasured_sessions: int = 0  # of the window: their volume cannot be compared with that of the day before
+    volume_sources: tuple[VolumeSource, ...] = ()
+    rally_day: int | None = None
+    follow_through: date | None = None
+
+
+class MarketBreadth(msgspec.Struct, frozen=True, kw_only=True):
+    """The universe after one session: shares in percent, counts of symbols, traded values in rupees."""
+
+    symbols: int
+    above_sma50_pct: float | None
+    above_sma150_pct: float | None
+    above_sma200_pct: float | None
+    new_highs: int
+    new_lows: int
+    advances: int
+    declines: int
+    up_value: float
+    down_value: float
+    mcclellan: float | None
+
+
+class MarketRegime(msgspec.Struct, frozen=True, kw_only=True):
+    """The regime after one session: the benchmark's term, each index's direction, breadth, setups' fates."""
+
+    session: date
+    term: MarketTerm
+    since: date | None
+    benchmark: str
+    indices: dict[str, IndexDirection]
+    breadth: MarketBreadth | None
+    setups_worked: int | None = None
+    setups_failed: int | None = None
+
+    @classmethod
+    def of(
+        cls, session: date, benchmark: str, indices: dict[str, IndexDirection], breadth: MarketBreadth | None
+    ) -> Self:
+        """The market's term is the benchmark's; unknown where it has no bar at the session."""
+        own = indices.get(benchmark)
+        return cls(
+            session=session,
+            term=MarketTerm.UNKNOWN if own is None else own.term,
+            since=None if own is None else own.since,
+            benchmark=benchmark,
+            indices=indices,
+            breadth=breadth,
+        )
+
+
+class Quadrant(StrEnum):
+    """Where a sector stands: relative strength above or below its mean, rising or falling."""
+
+    LEADING = "leading"
+    WEAKENING = "weakening"
+    LAGGING = "lagging"
+    IMPROVING = "improving"
+
+
+class SectorRank(msgspec.Struct, frozen=True, kw_only=True):
+    """A sector after one session; `rank` 1 is the strongest, None with too few symbols."""
+
+    session: date
+    sector: str
+    rank: int | None
+    n_symbols: int
+    rs_rating: float | None  # median rating of its symbols, 1 to 99
+    above_sma50_pct: float | None
+    relative_strength: float | None  # 100 is its own mean of the last 126 sessions
+    momentum: float | None  # 100 is no change against the mean of the last 21 sessions
+    quadrant: Quadrant | None
+    leaders: tuple[str, ...] = ()
