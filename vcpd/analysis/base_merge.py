@@ -22,6 +22,8 @@ def match_records(
     Two lives may share a high: the one of the record's own anchor comes first, one that is over last.
     """
     known, waiting = list(lives), list(recorded)
+    if not waiting:
+        return [(life, None) for life in known]
     records: dict[int, Base] = {}
     for belongs in (_has_same_anchor, _shares_structure):
         for number, life in sorted(enumerate(known), key=lambda pair: pair[1].is_over):

@@ -318,21 +318,29 @@ def base_weeks(chain: Chain, t: int) -> int:
 
 def footprint_of(bars: Bars, chain: Chain, t: int) -> str:
     """`{weeks}W {first depth}/{final depth} {contractions}T`, depths in whole percent."""
-    depths = depths_pct(bars, chain)
-    return f"{base_weeks(chain, t)}W {depths[0]:.0f}/{depths[-1]:.0f} {len(depths)}T"
+    return footprint_text(depths_pct(bars, chain), base_weeks(chain, t))
 
 
-def contractions_of(bars: Bars, chain: Chain, sessions: Sequence[date]) -> tuple[Contraction, ...]:
-    """The chain in dates and prices; `sessions` are the panel's."""
+def footprint_text(depths: Sequence[float], weeks: int) -> str:
+    """The footprint of a base of so many weeks whose contractions are so deep, in percent."""
+    return f"{weeks}W {depths[0]:.0f}/{depths[-1]:.0f} {len(depths)}T"
+
+
+def contractions_of(
+    bars: Bars, chain: Chain, depths: Sequence[float], sessions: Sequence[date]
+) -> tuple[Contraction, ...]:
+    """The chain in dates and prices; `depths` are its `depths_pct`, `sessions` the panel's."""
     return tuple(
-        Contraction(
-            round(bars.high.item(high), 6),
-            sessions[bars.column.item(high)],
-            round(bars.low.item(low), 6),
-            sessions[bars.column.item(low)],
-            round(depth, 4),
-        )
-        for high, low, depth in zip(chain.high_at, chain.low_at, depths_pct(bars, chain), strict=True)
+        [
+            Contraction(
+                round(bars.high.item(high), 6),
+                sessions[bars.column.item(high)],
+                round(bars.low.item(low), 6),
+                sessions[bars.column.item(low)],
+                round(depth, 4),
+            )
+            for high, low, depth in zip(chain.high_at, chain.low_at, depths, strict=True)
+        ]
     )
 
 
@@ -340,8 +348,8 @@ def undercuts_of(bars: Bars, chain: Chain, sessions: Sequence[date], t: int) -> 
     """Contractions that fell below the low before them and were reclaimed by bar t."""
     found = []
     for before, low_at in pairwise(chain.low_at):
-        level = float(bars.low[before])
-        if bars.low[low_at] < level:
+        level = bars.low.item(before)
+        if bars.low.item(low_at) < level:
             above = np.flatnonzero(bars.close[low_at : t + 1] > level)
             if len(above):
                 dates = sessions[bars.column[low_at]], sessions[bars.column[low_at + int(above[0])]]

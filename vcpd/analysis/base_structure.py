@@ -1,5 +1,6 @@
 """Structure of a followed base: its chain as later bars draw it, and the gates that judge it."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -21,7 +22,7 @@ from vcpd.analysis.gates import (
     tolerated,
     trend_gates,
 )
-from vcpd.analysis.indicators import Bars
+from vcpd.analysis.indicators import VOLUME_SESSIONS, Bars
 from vcpd.analysis.levels import Levels, levels_above
 from vcpd.analysis.thresholds import TIE_TOLERANCE, Thresholds, is_at_most
 from vcpd.analysis.trend import Trend
@@ -53,7 +54,7 @@ class SymbolContext(NamedTuple):
 
         Where the risk from there is beyond its gate, the high of the final contraction itself.
         """
-        highest = float(self.bars.high[chain.peak : t + 1].max())
+        highest: float = max(self.bars.high[chain.peak : t + 1].tolist())  # faster than numpy for so few
         entry = highest + self.tick
         risk_pct = 100 * (entry - self.floor(chain, t)) / entry
         within = is_at_most(risk_pct, self.thresholds.max_risk_pct)
@@ -65,8 +66,17 @@ class SymbolContext(NamedTuple):
 
     def average_true_range(self, t: int) -> float:
         """ATR 20: the kernel's sums, without the cost of a call into it."""
-        length = min(ATR_SESSIONS, t + 1)
-        return float(self.bars.range_sum[t + 1] - self.bars.range_sum[t + 1 - length]) / length
+        length, sums = min(ATR_SESSIONS, t + 1), self.bars.range_sum
+        return (sums.item(t + 1) - sums.item(t + 1 - length)) / length
+
+    def volume_ratio(self, t: int) -> float:
+        """Volume of bar t over the mean of the 50 before it: the kernel's, without the cost of a call."""
+        first = max(t - VOLUME_SESSIONS, 0)
+        known = self.bars.volume_count.item(t) - self.bars.volume_count.item(first)
+        total = self.bars.volume_sum.item(t) - self.bars.volume_sum.item(first)
+        if t <= first or 2 * known < t - first or total <= 0:
+            return math.nan
+        return self.bars.volume.item(t) / (total / known)
 
     def trend_gates(self, t: int, base_sessions: int) -> dict[str, Gate]:
         """The gates of the trend at bar t, for a base so old."""
@@ -137,10 +147,10 @@ class FollowedStructure:
     pivot: float  # as the levels: frozen when the chain was adopted
     atr: float  # frozen then, too
     last_intact: int
+    rally_end: int  # last bar that `top` and `pullback` know
     top: float = 0.0  # highest high since the final low
     pullback: float = 0.0  # deepest fall from such a high, a fraction
-    enters: bool = True  # every gate of the structure, but that it is intact
-    stays: bool = True
+    verdict: tuple[bool, bool] | None = None  # `enters` and `stays`, once somebody asks
 
     @classmethod
     def adopt(
@@ -148,10 +158,17 @@ class FollowedStructure:
     ) -> "FollowedStructure":
         """A chain as the search found it at bar t; under its own pivot, or under the one given."""
         pivot = context.pivot(chain, t) if pivot is None else pivot
-        structure = cls(context, chain, pivot, context.average_true_range(t), t)
-        structure._measure_rally(t)
-        structure._judge()
-        return structure
+        return cls(context, chain, pivot, context.average_true_range(t), t, chain.low_at[-1])
+
+    @property
+    def enters(self) -> bool:
+        """Whether every gate of the structure holds, but that it is intact."""
+        return self._judge()[0]
+
+    @property
+    def stays(self) -> bool:
+        """The same by the thresholds to stay."""
+        return self._judge()[1]
 
     @property
     def floor(self) -> float:
@@ -166,13 +183,13 @@ class FollowedStructure:
     def is_same_leg(self, chain: Chain) -> bool:
         return chain.peak == self.chain.peak
 
-    def redraw(self, chain: Chain, t: int) -> None:
-        """The same final contraction as the search draws it at bar t."""
+    def redraw(self, chain: Chain) -> None:
+        """The same final contraction as the search of this session draws it."""
         before, self.chain = self.chain, chain
         if chain.low_at[-1] != before.low_at[-1]:
-            self._measure_rally(t - 1)
+            self._begin_rally(chain.low_at[-1])
         if chain.high_at != before.high_at or chain.low_at != before.low_at:
-            self._judge()
+            self.verdict = None
 
     def draw(self, t: int, own: Chain | None) -> bool:
         """Take bar t in; whether the final contraction became deeper. `own` is the session's valid chain."""
@@ -183,9 +200,9 @@ class FollowedStructure:
             high = bars.high.item(chain.anchor)
             depth = max(chain.base_depth, (high - low) / high)
             self.chain = chain._replace(low_at=(*chain.low_at[:-1], t), base_depth=depth)
-            self.top = self.pullback = 0.0
-            self._judge()
-        elif t > chain.low_at[-1]:
+            self._begin_rally(t)
+            self.verdict = None
+        else:
             self._extend_rally(t)
         if self._is_intact() or (own is not None and self.is_same_leg(own)):
             self.last_intact = t
@@ -208,20 +225,23 @@ class FollowedStructure:
         trend = self.context.trend_gates(t, t - self.chain.anchor)
         return history | trend | structure_gates(self.measured(t), thresholds)
 
-    def _measure_rally(self, t: int) -> None:
-        self.top = self.pullback = 0.0
-        for k in range(self.chain.low_at[-1] + 1, t + 1):
-            self._extend_rally(k)
+    def _begin_rally(self, low_at: int) -> None:
+        """Nothing is known of the rally from the final low on."""
+        self.top, self.pullback, self.rally_end = 0.0, 0.0, low_at
 
     def _extend_rally(self, t: int) -> None:
-        bars = self.context.bars
-        if self.top > 0:
-            self.pullback = max(self.pullback, 1 - bars.low.item(t) / self.top)
-        self.top = max(self.top, bars.high.item(t))
+        """Measure the rally up to bar t."""
+        high, low = self.context.bars.high, self.context.bars.low
+        for k in range(self.rally_end + 1, t + 1):
+            if self.top > 0:
+                self.pullback = max(self.pullback, 1 - low.item(k) / self.top)
+            self.top, self.rally_end = max(self.top, high.item(k)), k
 
-    def _judge(self) -> None:
-        structure = self.context.structure(self.chain, self.pivot, self.floor, 0)
-        self.enters, self.stays = structure_holds(structure, self.context.thresholds)
+    def _judge(self) -> tuple[bool, bool]:
+        if self.verdict is None:
+            structure = self.context.structure(self.chain, self.pivot, self.floor, 0)
+            self.verdict = structure_holds(structure, self.context.thresholds)
+        return self.verdict
 
     def _is_intact(self) -> bool:
         bars = self.context.bars

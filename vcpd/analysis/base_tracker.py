@@ -9,7 +9,6 @@ from typing import Final, NamedTuple
 
 from vcpd.analysis.base_search import Chain
 from vcpd.analysis.base_structure import FollowedStructure, SymbolContext, reason_to_leave
-from vcpd.analysis.indicators import volume_ratio
 from vcpd.analysis.levels import Levels, levels_above, state_at
 from vcpd.analysis.thresholds import TIE_TOLERANCE
 from vcpd.domain.setups import ENDED_STATES, BaseState, EventKind, SetupGroup
@@ -83,8 +82,9 @@ class BaseTracker:
     @classmethod
     def begin(cls, context: SymbolContext, chain: Chain, t: int, *, listed: bool = True) -> "BaseTracker":
         """A base found at bar t; one that is not listed has no gates behind it and no event for it."""
-        structure = FollowedStructure.adopt(context, chain, t)
-        tracker = cls(structure, context.levels(chain, t), chain.anchor, t, t)
+        levels = context.levels(chain, t)
+        structure = FollowedStructure.adopt(context, chain, t, levels.pivot)
+        tracker = cls(structure, levels, chain.anchor, t, t)
         tracker.anchors, tracker.pivot_peak = {chain.anchor}, chain.peak
         if listed:
             tracker._start_cycle(t, EventKind.FOUND, f"pivot {tracker.levels.pivot:.2f}")
@@ -192,7 +192,7 @@ class BaseTracker:
                 self._add_contraction(chain, t)
                 return True
             if self.structure.is_same_leg(chain):
-                self.structure.redraw(chain, t)
+                self.structure.redraw(chain)
         return False
 
     def _draw_anew(self, t: int, session: SessionInput) -> None:
@@ -252,8 +252,8 @@ class BaseTracker:
         self._record(EventKind.NEW_CONTRACTION, t, detail)
 
     def _replace_structure(self, chain: Chain, t: int) -> None:
-        self.structure = FollowedStructure.adopt(self.symbol_context, chain, t)
         self.levels = self.symbol_context.levels(chain, t)
+        self.structure = FollowedStructure.adopt(self.symbol_context, chain, t, self.levels.pivot)
         self.pivot_peak, self.holds = chain.peak, True
 
     def _judge_gates(self, t: int, session: SessionInput) -> None:
@@ -368,10 +368,10 @@ class BaseTracker:
     def _has_volume(self, t: int) -> bool:
         """Missing volume is unknown and confirms nothing: NaN compares false."""
         context = self.symbol_context
-        return bool(volume_ratio(context.bars, t) >= context.thresholds.breakout_volume_ratio)
+        return context.volume_ratio(t) >= context.thresholds.breakout_volume_ratio
 
     def _volume_text(self, t: int) -> str:
-        ratio = float(volume_ratio(self.symbol_context.bars, t))
+        ratio = self.symbol_context.volume_ratio(t)
         return "volume unknown" if ratio != ratio else f"volume {ratio:.1f} x its average"  # noqa: PLR0124 NaN
 
     def _record(self, kind: EventKind, t: int, detail: str) -> None:

@@ -94,8 +94,10 @@ def admit_variants(
     """
     variants = np.zeros(len(holds), np.int64)
     for variant in VARIANTS:
+        if not variant.is_on(context.thresholds):
+            continue
         missing = eligible & ~holds
-        if not variant.is_on(context.thresholds) or not missing.any():
+        if not missing.any():
             continue
         rules = variant.rules(context.thresholds.rules, context.thresholds)
         last = chains.first + len(holds) - 1

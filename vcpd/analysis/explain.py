@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Final
 
-from vcpd.analysis.gates import AT_MOST_GATES, STRICT_GATES, TITLES, TREND_GATES, TREND_TEMPLATE
+from vcpd.analysis.gates import AT_MOST_GATES, STRICT_GATES, TITLES, TREND_TEMPLATE
 from vcpd.domain.setups import Gate, Setup
 
 MIN_DIGITS: Final = 4
@@ -63,25 +63,27 @@ def nearest_miss(gates: Mapping[str, Gate]) -> str | None:
 
     Gates that no number could mend (no base at all) come last.
     """
-    failed = list(failed_gates(gates))
+    failed = [name for name, gate in gates.items() if gate.passed is False and name != TREND_TEMPLATE]
     if not failed:
-        return None
-    first = "would be a setup but for: " + describe_gate(failed[0], gates[failed[0]])
-    others = len([name for name in failed if name != TREND_TEMPLATE]) - 1
-    return first + (f" (and {others} more)" if others > 0 else "")
+        template = gates.get(TREND_TEMPLATE)
+        return _miss_text(TREND_TEMPLATE, template, 0) if template and template.passed is False else None
+    first = min(failed, key=lambda name: _relative_miss(gates[name]))
+    return _miss_text(first, gates[first], len(failed) - 1)
+
+
+def _miss_text(name: str, gate: Gate, others: int) -> str:
+    return f"would be a setup but for: {describe_gate(name, gate)}" + (
+        f" (and {others} more)" if others > 0 else ""
+    )
 
 
 def failed_gates(gates: Mapping[str, Gate]) -> Iterator[str]:
     """Names of the gates that fail, the nearest miss first."""
     failed = [name for name, gate in gates.items() if gate.passed is False]
-    single = [name for name in failed if name in TREND_GATES]
-    if single and TREND_TEMPLATE in failed:
-        failed.remove(TREND_TEMPLATE)
-        failed.append(TREND_TEMPLATE)  # its criteria say it better
     ranked = [name for name in failed if name != TREND_TEMPLATE]
     yield from sorted(ranked, key=lambda name: _relative_miss(gates[name]))
     if TREND_TEMPLATE in failed:
-        yield TREND_TEMPLATE
+        yield TREND_TEMPLATE  # last: its criteria say it better
 
 
 def _relative_miss(gate: Gate) -> float:
@@ -118,23 +120,30 @@ def _describe(name: str, value: float | None, threshold: float | str, *, stay: b
     title, unit = TITLES.get(name, (name.replace("_", " "), ""))
     unit = f" {unit}" if unit else ""
     limit = None if isinstance(threshold, str) else threshold
-    digits = _significant_digits(value, limit)
-    number = "unknown" if value is None else _format_number(value, digits) + unit
+    figure, limit_figure = _format_figures(value, limit)
+    number = figure if value is None else figure + unit
     if limit is None:
         return f"{title} {number}, {'stays in ' if stay else ''}{threshold}"
     if stay:
         bound = "stays up to" if name in AT_MOST_GATES else "stays from"
     else:
         bound = "at most" if name in AT_MOST_GATES else "above" if name in STRICT_GATES else "at least"
-    return f"{title} {number}, {bound} {_format_number(limit, digits)}{unit}"
+    return f"{title} {number}, {bound} {limit_figure}{unit}"
 
 
-def _significant_digits(value: float | None, limit: float | None) -> int:
-    """Four, or as many as show that two figures are not the same."""
-    if value is None or limit is None or value == limit:
-        return MIN_DIGITS
-    apart = (n for n in range(MIN_DIGITS, MAX_DIGITS) if _format_number(value, n) != _format_number(limit, n))
-    return next(apart, MAX_DIGITS)
+def _format_figures(value: float | None, limit: float | None) -> tuple[str, str]:
+    """Both with four significant digits, or with as many as show that they are not the same."""
+    if value is None or limit is None:
+        figures = (
+            "unknown" if number is None else _format_number(number, MIN_DIGITS) for number in (value, limit)
+        )
+        return next(figures), next(figures)
+    digits = MIN_DIGITS
+    figure, limit_figure = _format_number(value, digits), _format_number(limit, digits)
+    while figure == limit_figure and value != limit and digits < MAX_DIGITS:
+        digits += 1
+        figure, limit_figure = _format_number(value, digits), _format_number(limit, digits)
+    return figure, limit_figure
 
 
 def _format_number(value: float, digits: int) -> str:

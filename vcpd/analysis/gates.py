@@ -12,7 +12,7 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
-from vcpd.analysis.thresholds import TIE_TOLERANCE, SearchRules, Thresholds, is_at_most
+from vcpd.analysis.thresholds import TIE_TOLERANCE, SearchRules, Thresholds
 from vcpd.domain.bars import BoolArray, FloatArray, IntArray
 from vcpd.domain.setups import Gate
 
@@ -31,7 +31,9 @@ class Range(NamedTuple):
     most: float
 
     def holds(self, value: float) -> bool:
-        return is_at_most(self.least, value) and is_at_most(value, self.most)
+        """As `is_at_most` compares, written out: every gate of every symbol comes here."""
+        least, most = self
+        return least <= value + TIE_TOLERANCE * abs(value) and value <= most + TIE_TOLERANCE * abs(most)
 
     def widened(self, share: float) -> "Range":
         """Each finite bound moved outwards by a share of itself."""
@@ -132,6 +134,7 @@ STRUCTURE_RULES: Final = (
         _intact_to_stay,
     ),
 )  # fmt: skip
+BEYOND_SEARCH: Final = frozenset(rule.name for rule in STRUCTURE_RULES if not rule.in_search)
 DEPTH_GATES: Final = frozenset({"base_depth", "final_contraction", "final_to_first"})
 
 
@@ -165,7 +168,8 @@ TREND_RULES: Final[Mapping[Criterion, tuple[str, str]]] = {
     Criterion.CLOSE_NEAR_HIGH: ("trend_close_near_high", "close near enough to the yearly high"),
     Criterion.RS_RATING: ("rs_rating", "RS rating"),
 }
-TREND_GATES: Final = frozenset(name for name, _ in TREND_RULES.values())
+TREND_NAMES: Final = tuple(name for name, _ in TREND_RULES.values())
+RATING_NAME: Final = TREND_NAMES[Criterion.RS_RATING]
 STRICT_GATES: Final = frozenset(TREND_RULES[Criterion(n)][0] for n in range(STRICT_CRITERIA))
 REQUIRED_GATES: Final = ("history", *(rule.name for rule in STRUCTURE_RULES), TREND_TEMPLATE)
 TITLES: Final[Mapping[str, tuple[str, str]]] = {
@@ -209,7 +213,9 @@ def contractions_hold(contractions: int, first: float, final: float, rules: Sear
 class _LimitTexts(NamedTuple):
     """A structure gate under given thresholds: both ranges, and both as JSON shows them."""
 
-    rule: GateRule
+    name: str
+    digits: int
+    measure: Callable[[Structure[Any]], Any]
     enter: Range
     stay: Range
     threshold: float | str
@@ -221,7 +227,8 @@ def _structure_table(thresholds: Thresholds) -> tuple[_LimitTexts, ...]:
     table = []
     for rule in STRUCTURE_RULES:
         enter, stay = rule.enter(thresholds), rule.stay(thresholds)
-        table.append(_LimitTexts(rule, enter, stay, _limit_text(enter, rule), _limit_text(stay, rule)))
+        texts = _limit_text(enter, rule), _limit_text(stay, rule)
+        table.append(_LimitTexts(rule.name, rule.digits, rule.measure, enter, stay, *texts))
     return tuple(table)
 
 
@@ -237,10 +244,10 @@ def _limit_text(limits: Range, rule: GateRule) -> float | str:
 def structure_holds(structure: Structure[float], thresholds: Thresholds) -> tuple[bool, bool]:
     """Whether every gate of the structure holds by its threshold to enter, and by the one to stay."""
     enters = stays = True
-    for rule, enter, stay, _, _ in _structure_table(thresholds):
-        value = rule.measure(structure)
-        if not math.isnan(value):
-            enters = enters and enter.holds(value)
+    for _, _, measure, enter, stay, _, _ in _structure_table(thresholds):
+        value = measure(structure)
+        if value == value and not enter.holds(value):  # noqa: PLR0124 NaN is unknown
+            enters = False
             stays = stays and stay.holds(value)
     return enters, stays
 
@@ -248,9 +255,9 @@ def structure_holds(structure: Structure[float], thresholds: Thresholds) -> tupl
 def found_chains_hold(structures: Structure[FloatArray], thresholds: Thresholds) -> BoolArray:
     """(n,): whether chains that the search found hold every gate that the search does not evaluate itself."""
     holds = np.ones(len(structures.contractions), np.bool_)
-    for rule, enter, _, _, _ in _structure_table(thresholds):
-        if not rule.in_search:
-            values: FloatArray = rule.measure(structures)
+    for name, _, measure, enter, _, _, _ in _structure_table(thresholds):
+        if name in BEYOND_SEARCH:
+            values: FloatArray = measure(structures)
             outside = (values < enter.least - TIE_TOLERANCE * abs(enter.least)) | (
                 values > enter.most + TIE_TOLERANCE * abs(enter.most)
             )
@@ -261,23 +268,21 @@ def found_chains_hold(structures: Structure[FloatArray], thresholds: Thresholds)
 def structure_gates(structure: Structure[float], thresholds: Thresholds) -> dict[str, Gate]:
     """The gates of a base."""
     gates = {}
-    for rule, enter, stay, threshold, stay_threshold in _structure_table(thresholds):
-        value = rule.measure(structure)
+    for name, digits, measure, enter, stay, threshold, stay_threshold in _structure_table(thresholds):
+        value = measure(structure)
         if math.isnan(value):
-            gates[rule.name] = Gate(None, None, threshold, stay_threshold)
+            gates[name] = Gate(None, None, threshold, stay_threshold)
         else:
-            shown = round(float(value), rule.digits) if math.isfinite(value) else None
-            gates[rule.name] = Gate(
-                enter.holds(value), shown, threshold, stay_threshold, enter.holds(value) or stay.holds(value)
-            )
+            shown = round(float(value), digits) if math.isfinite(value) else None
+            holds = enter.holds(value)
+            gates[name] = Gate(holds, shown, threshold, stay_threshold, holds or stay.holds(value))
     return gates
 
 
 def no_structure_gates(thresholds: Thresholds) -> dict[str, Gate]:
     """The same names where no chain was found: nothing to measure, and no setup."""
     gates = {
-        row.rule.name: Gate(None, None, row.threshold, row.stay_threshold)
-        for row in _structure_table(thresholds)
+        row.name: Gate(None, None, row.threshold, row.stay_threshold) for row in _structure_table(thresholds)
     }
     contractions = gates["contractions"]
     gates["contractions"] = Gate(False, 0.0, contractions.threshold, contractions.stay_threshold, False)
@@ -301,31 +306,25 @@ def trend_gates(row: TrendRow, allowed: int, thresholds: Thresholds) -> dict[str
     """One gate a criterion, and the template: how many of the known ones hold, of which `allowed` may not."""
     values, limits, holds = row.values.tolist(), row.limits.tolist(), row.holds.tolist()
     rounded = {number: round(number, 4) for number in {*values, *limits}}  # the same few again and again
+    share = 1 - thresholds.trend_stay_pct / 100
     gates = {}
     stayed = 0
-    for n, (name, _) in TREND_RULES.items():
-        gates[name] = gate = _criterion_gate(n, holds[n], rounded[values[n]], rounded[limits[n]], thresholds)
-        stayed += gate.stays is True
-    known = sum(hold >= 0 for hold in holds)
-    held, needed = holds.count(1), float(known - allowed)
+    for name, hold, value_exact, limit_exact in zip(TREND_NAMES, holds, values, limits, strict=True):
+        value, limit = rounded[value_exact], rounded[limit_exact]
+        if hold < 0:
+            gates[name] = _unknown_gate(value, limit)
+            continue
+        looser = float(min(thresholds.rs_rating_stay, limit)) if name == RATING_NAME else limit * share
+        stays = hold == 1 or looser <= value + TIE_TOLERANCE * abs(value)
+        gates[name] = Gate(hold == 1, value, limit, round(looser, 4), stays)
+        stayed += stays
+    held, needed = holds.count(1), float(len(holds) - holds.count(-1) - allowed)
     gates[TREND_TEMPLATE] = Gate(held >= needed, float(held), needed, needed, stayed >= needed)
     return gates
 
 
-def stay_limit(criterion: int, limit: float, thresholds: Thresholds) -> float:
-    """The looser limit of a trend criterion."""
-    if criterion == Criterion.RS_RATING:
-        return float(min(thresholds.rs_rating_stay, limit))
-    return limit * (1 - thresholds.trend_stay_pct / 100)
-
-
-def _criterion_gate(n: int, holds: int, value: float, limit: float, thresholds: Thresholds) -> Gate:
-    if holds < 0:
-        return Gate(
-            None, None if math.isnan(value) else value, "unknown" if math.isnan(limit) else limit, None
-        )
-    looser = stay_limit(n, limit, thresholds)
-    return Gate(holds == 1, value, limit, round(looser, 4), holds == 1 or is_at_most(looser, value))
+def _unknown_gate(value: float, limit: float) -> Gate:
+    return Gate(None, None if math.isnan(value) else value, "unknown" if math.isnan(limit) else limit, None)
 
 
 def failed_to_stay(gates: Mapping[str, Gate]) -> Iterator[str]:

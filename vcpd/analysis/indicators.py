@@ -11,7 +11,7 @@ import numpy as np
 from vcpd.analysis.kernels import highest, kernel, lowest
 from vcpd.domain.bars import FloatArray, IntArray
 from vcpd.domain.calendar import SESSIONS_PER_YEAR
-from vcpd.domain.panel import Panel, readonly
+from vcpd.domain.panel import Panel
 
 # Share of a day's volume that has usually traded: busy openings, quiet noons, busier closes.
 _ELAPSED_SHARES: Final = (0.0, 0.04, 0.12, 0.25, 0.5, 0.75, 0.9, 1.0)
@@ -44,7 +44,9 @@ def bars_of(panel: Panel, row: int, elapsed_share: float = 1.0) -> Bars:
     share = 1.0
     if elapsed_share < 1 and panel.provisional.shape[1] and panel.provisional[row, -1]:
         share = projected_share(elapsed_share)
-    bars: Bars = _present_bars(readonly(panel.values)[:, row, :], share)
+    block = np.asarray(panel.values)[:, row, :]  # of the plain type, which kernels take at once
+    block.flags.writeable = False
+    bars: Bars = _present_bars(block, share)
     return bars
 
 

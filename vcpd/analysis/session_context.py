@@ -225,14 +225,15 @@ def _build_window(context: SessionContext, row: int, bars: Bars, trend_first: in
     eligible[:young] = long_only[:young] = False
     either = eligible | long_only
     first = max(last - thresholds.squat_sessions, trend_first)
-    if either.any():
-        first = min(first, trend_first + int(np.argmax(either)))
+    earliest = int(either.argmax())
+    if either.item(earliest):
+        first = min(first, trend_first + earliest)
     chains = find_chains(bars, first, last, context.workspace, context.rules)
-    ages = np.arange(first, last + 1) - chains.high_at[:, 0]
     start = first - trend_first
-    holds = chains.valid & (
-        eligible[start:] | (long_only[start:] & (ages >= thresholds.second_stage_sessions))
-    )
+    holds = chains.valid & eligible[start:]
+    if long_only.any():
+        ages = np.arange(first, last + 1) - chains.high_at[:, 0]
+        holds |= chains.valid & long_only[start:] & (ages >= thresholds.second_stage_sessions)
     holds = _within_gates(symbol, chains, holds)
     variants = admit_variants(symbol, context.workspace, eligible[start:], chains, holds)
     return HistoryWindow(symbol, first, chains, holds, variants)
@@ -246,7 +247,7 @@ def _second_stage(trend: Trend, thresholds: Thresholds) -> BoolArray:
 
 def _within_gates(context: SymbolContext, chains: ChainArrays, holds: BoolArray) -> BoolArray:
     """Without the sessions whose chain fails a gate that the search does not evaluate itself."""
-    slots = np.flatnonzero(holds)
+    slots = holds.nonzero()[0]
     if len(slots):
         holds[slots] = found_chains_hold(context.structures(chains, slots), context.thresholds)
     return holds
@@ -254,7 +255,7 @@ def _within_gates(context: SymbolContext, chains: ChainArrays, holds: BoolArray)
 
 def _has_long_gap(window: HistoryWindow, sessions: int) -> bool:
     """Whether some stretch of `sessions` without all gates holding precedes what holds last."""
-    held = window.first + np.flatnonzero(window.holds)
+    held = window.first + window.holds.nonzero()[0]
     if not len(held) or held[0] - window.trend_first >= sessions:
         return True
     return bool((held[1:] - held[:-1] > sessions).any())
@@ -262,7 +263,7 @@ def _has_long_gap(window: HistoryWindow, sessions: int) -> bool:
 
 def _start_after_last_gap(holds: BoolArray, sessions: int) -> int:
     """The first slot that holds after the last stretch of so many that do not; their number where none."""
-    held = np.flatnonzero(holds)
+    held = holds.nonzero()[0]
     if not len(held) or len(holds) - 1 - int(held[-1]) > sessions:
         return len(holds)
     gaps = np.flatnonzero(held[1:] - held[:-1] > sessions)

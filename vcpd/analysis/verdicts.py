@@ -11,6 +11,7 @@ from vcpd.analysis.base_search import (
     contractions_of,
     depths_pct,
     footprint_of,
+    footprint_text,
     undercuts_of,
 )
 from vcpd.analysis.base_tracker import NO_BAR, BaseTracker
@@ -154,17 +155,28 @@ def evaluate_base(
 ) -> Setup:
     """The verdict on a base as its tracker has it after the last bar; `events` are empty if not followed."""
     bars, t, chain, levels, tick = place.bars, place.history.last, tracker.chain, tracker.levels, place.tick
-    followed = bool(events)
+    followed, depths, weeks = bool(events), depths_pct(bars, chain), base_weeks(chain, t)
     gates = tracker.structure.gates(t)
     quiet, line = _measure_symbol(place, tracker)
     undercuts = undercuts_of(bars, chain, place.session_context.sessions, t)
-    components = score_components(_score_inputs(place, tracker, quiet, gates))
+    above_pivot_pct = 100 * (bars.close.item(t) / levels.pivot - 1)
+    advance = gates["prior_advance"].value
+    components = score_components(
+        ScoreInputs(
+            atr_pct=quiet.atr_pct,
+            range_pct=quiet.range_pct,
+            final_depth_pct=depths[-1],
+            above_pivot_pct=above_pivot_pct,
+            weeks=weeks,
+            advance_pct=math.nan if advance is None else advance,
+        )
+    )
     return Setup(
         symbol=place.session_context.panel.symbols[place.row],
         as_of=place.session_context.as_of,
-        footprint=footprint_of(bars, chain, t),
-        weeks=base_weeks(chain, t),
-        contractions=contractions_of(bars, chain, place.session_context.sessions),
+        footprint=footprint_text(depths, weeks),
+        weeks=weeks,
+        contractions=contractions_of(bars, chain, depths, place.session_context.sessions),
         pivot=round_to_tick(levels.pivot, tick),
         stop=round_to_tick(levels.stop, tick),
         state=tracker.state,
@@ -180,7 +192,7 @@ def evaluate_base(
         buy_zone=(round_to_tick(levels.entry, tick), round_to_tick(levels.zone_end, tick)),
         risk_pct=round(levels.risk_pct, 4),
         undercuts=undercuts,
-        measures=_measures(place, tracker, quiet) | _strength_line_measures(line),
+        measures=_measures(place, tracker, quiet, above_pivot_pct) | _strength_line_measures(line),
         nearest_miss=nearest_miss(gates),
         events=events,
         group=tracker.group if followed else None,
@@ -274,25 +286,13 @@ def _measure_symbol(place: SymbolSession, life: BaseTracker) -> tuple[TightnessM
     return both
 
 
-def _score_inputs(
-    place: SymbolSession, life: BaseTracker, quiet: TightnessMeasures, gates: dict[str, Gate]
-) -> ScoreInputs:
-    advance = gates["prior_advance"].value
-    return ScoreInputs(
-        atr_pct=quiet.atr_pct,
-        range_pct=quiet.range_pct,
-        final_depth_pct=depths_pct(place.bars, life.chain)[-1],
-        above_pivot_pct=100 * (float(place.bars.close[-1]) / life.levels.pivot - 1),
-        weeks=base_weeks(life.chain, place.history.last),
-        advance_pct=math.nan if advance is None else advance,
-    )
-
-
-def _measures(place: SymbolSession, life: BaseTracker, quiet: TightnessMeasures) -> dict[str, float | None]:
+def _measures(
+    place: SymbolSession, life: BaseTracker, quiet: TightnessMeasures, above_pivot_pct: float
+) -> dict[str, float | None]:
     thresholds = place.session_context.thresholds
-    measures: dict[str, float | None] = {
-        name: _finite_or_none(value) for name, value in quiet._asdict().items()
-    }
+    measures: dict[str, float | None] = dict(
+        zip(TightnessMeasures._fields, map(_finite_or_none, quiet), strict=True)
+    )
     tight = quiet.range_pct <= thresholds.tight_range_pct and quiet.range_atr <= thresholds.tight_range_atr
     measures |= {
         "dry": _flag_or_none(quiet.dry_up, quiet.dry_up < thresholds.dry_ratio),
@@ -302,7 +302,7 @@ def _measures(place: SymbolSession, life: BaseTracker, quiet: TightnessMeasures)
         "chain_value": _finite_or_none(life.chain.value),
         "final_peak_confirmed": float(life.chain.confirmed),
         "base_depth_pct": _finite_or_none(100 * life.chain.base_depth),
-        "above_pivot_pct": _finite_or_none(100 * (float(place.bars.close[-1]) / life.levels.pivot - 1)),
+        "above_pivot_pct": _finite_or_none(above_pivot_pct),
         "sessions_since_held": float(place.history.last - life.last_passed),
     }
     return measures
