@@ -160,16 +160,9 @@ def evaluate_base(
     quiet, line = _measure_symbol(place, tracker)
     undercuts = undercuts_of(bars, chain, place.session_context.sessions, t)
     above_pivot_pct = 100 * (bars.close.item(t) / levels.pivot - 1)
-    advance = gates["prior_advance"].value
+    advance_pct = _number_or_nan(gates["prior_advance"].value)
     components = score_components(
-        ScoreInputs(
-            atr_pct=quiet.atr_pct,
-            range_pct=quiet.range_pct,
-            final_depth_pct=depths[-1],
-            above_pivot_pct=above_pivot_pct,
-            weeks=weeks,
-            advance_pct=math.nan if advance is None else advance,
-        )
+        ScoreInputs(quiet.atr_pct, quiet.range_pct, depths[-1], above_pivot_pct, weeks, advance_pct)
     )
     return Setup(
         symbol=place.session_context.panel.symbols[place.row],
@@ -314,6 +307,10 @@ def _strength_line_measures(line: StrengthLine) -> dict[str, float | None]:
         "rs_line_at_high": _finite_or_none(line.at_high),
         "rs_line_high_before_price": _finite_or_none(line.before_price),
     }
+
+
+def _number_or_nan(value: float | None) -> float:
+    return math.nan if value is None else value
 
 
 def _finite_or_none(value: float, digits: int = 4) -> float | None:
