@@ -4,7 +4,8 @@
 
 Screens every n-th session and the one after it, and prints one Markdown table: rows by group, how many
 hold every gate, close under their stop or hide the session's own chain, how many leave within a day, and
-how often a pivot moves. `--known FILE` adds the bases of the labelled file.
+how often a pivot moves. `--known FILE` adds the bases of the labelled file; `--without-risk-gate` prints the
+same with the gate on the structural risk open, to see what that gate alone does.
 """
 
 import argparse
@@ -31,6 +32,7 @@ OPEN: Final = (BaseState.FORMING, BaseState.NEAR_PIVOT)
 OVER: Final = (BaseState.FAILED, BaseState.EXPIRED)
 SAME_PIVOT: Final = 1e-4  # relative: the tick is rounded to
 MOVED: Final = 0.01
+OPEN_RISK_PCT: Final = 50.0
 KNOWN: Final = (("VIVO", 12.97, date(2006, 9, 1)), ("NFLX", 6.90, date(2009, 7, 1)))
 KNOWN_SESSIONS: Final = 150
 
@@ -123,16 +125,19 @@ def pairs_of(panel: Panel, first: date, last: date, every: int) -> Iterator[tupl
 
 
 def measure(panel: Panel, arguments: argparse.Namespace) -> Mapping[str, str]:
-    thresholds = Thresholds()
+    thresholds = Thresholds(max_risk_pct=OPEN_RISK_PCT) if arguments.without_risk_gate else Thresholds()
     every = range(len(panel.symbols))
     counts: Counter[str] = Counter()
     leaving: list[float] = []
     pairs = list(pairs_of(panel, arguments.first, arguments.last, arguments.every))
+    screened: dict[date, Sequence[Setup]] = {}
     for day, following in pairs:
-        before, after = (
-            screen_rows(panel, every, ScreenParams(as_of=at, thresholds=thresholds)).setups
+        screened = {
+            at: screened.get(at)
+            or screen_rows(panel, every, ScreenParams(as_of=at, thresholds=thresholds)).setups
             for at in (day, following)
-        )
+        }
+        before, after = screened[day], screened[following]
         counts += count_session(panel, day, before, thresholds)
         moves = count_day(before, after)
         counts += moves
@@ -191,6 +196,7 @@ def main() -> None:
     parser.add_argument("--from", dest="first", type=date.fromisoformat, default=date(2023, 1, 10))
     parser.add_argument("--to", dest="last", type=date.fromisoformat, default=date(2025, 6, 30))
     parser.add_argument("--every", type=int, default=5)
+    parser.add_argument("--without-risk-gate", action="store_true", help="with the gate on the risk open")
     arguments = parser.parse_args()
     lines = dict(measure(read_panel(arguments.bars), arguments))
     if arguments.known:

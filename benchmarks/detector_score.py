@@ -258,7 +258,7 @@ def _interval(found: Correlation) -> str:
 def _verdict(same: Correlation, own: Correlation) -> str:
     if same.low <= 0:
         return "it has ordered nothing"
-    return "it has ordered a little" + ("" if own.low > 0 else ", with own stops not distinguishably")
+    return "it has ordered a little" if own.low > 0 else "by the stop that is shown it has ordered nothing"
 
 
 def read_purchases(markets: Sequence[str]) -> pl.DataFrame:

@@ -86,6 +86,18 @@ def test_tonights_new_setups_are_one_digest() -> None:
     assert digest.facts["record_head"] is None
 
 
+def test_a_digest_shows_what_is_nearest_to_its_pivot_first() -> None:
+    """Whatever their scores are: a score is a description."""
+    bases = []
+    for name, close, score in (("FAR", 90.0, 99.0), ("NEAR", 99.0, 10.0), ("ABOVE", 102.0, 50.0)):
+        base = _base(name, (EventKind.FOUND, TODAY))
+        assert base.setup is not None
+        judged = msgspec.structs.replace(base.setup, pivot=100.0, close=close, score=score)
+        bases.append(msgspec.structs.replace(base, setup=judged))
+    (digest,) = setup_alerts.alerts_for_screen(TONIGHT, bases)
+    assert [item["symbol"] for item in digest.items] == ["NSE:NEAR", "NSE:ABOVE", "NSE:FAR"]
+
+
 def test_a_digest_carries_the_head_of_the_record_above_its_rows() -> None:
     """First, because a channel that must shorten a message keeps its beginning."""
     head = "5d" * 32

@@ -8,8 +8,10 @@ from tests.web.fakes import setup, sources
 from vcpd.domain.setups import BaseState
 
 SETUPS = [
-    msgspec.structs.replace(setup("NSE:AAA", score=70, rating=95), sector="Financial Services"),
-    setup("NSE:BBB", score=90, rating=72, state=BaseState.NEAR_PIVOT),
+    msgspec.structs.replace(setup("NSE:AAA", score=95, rating=95), sector="Financial Services"),
+    msgspec.structs.replace(
+        setup("NSE:BBB", score=90, rating=72, state=BaseState.NEAR_PIVOT), close=101.0
+    ),  # nearer to its pivot of 100 than those at 98
     setup("NSE:CCC", score=10, rating=50, passed=False),
     setup("NSE:DDD", score=20, rating=60, passed=False, state=BaseState.BREAKOUT),
 ]
@@ -40,7 +42,8 @@ async def _symbols(query: str) -> list[str]:
         ("?sector=Chemicals", []),
         ("?sort=symbol", ["AAA", "BBB", "DDD"]),
         ("?sort=rs_rating&order=asc", ["BBB", "AAA", "DDD"]),
-        ("?sort=to_pivot_pct&group=setup", ["AAA", "BBB"]),
+        ("?sort=score", ["AAA", "BBB", "DDD"]),
+        ("?sort=to_pivot_pct&group=setup", ["BBB", "AAA"]),
         ("?limit=1&offset=1", ["AAA"]),
         ("?as_of=2020-01-01", []),
     ],

@@ -1,5 +1,6 @@
 """Alerts about setups: the evening's digest of new setups and changes of followed bases."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -7,7 +8,7 @@ from typing import Final
 
 from vcpd.alerts.templates import Variables
 from vcpd.domain.alerts import Alert, AlertKind
-from vcpd.domain.setups import CHAPTER_STARTS, Base, EventKind, SetupEvent, SetupGroup
+from vcpd.domain.setups import CHAPTER_STARTS, Base, EventKind, SetupEvent, SetupGroup, distance_key
 
 ALERT_KIND_OF_EVENT: Final = {
     EventKind.NEAR_PIVOT: AlertKind.NEAR_PIVOT,
@@ -51,15 +52,19 @@ def alerts_for_screen(
 
 
 def digest_alerts(evening: ScreenRun, found: Sequence[Base], published: Iterable[Alert]) -> list[Alert]:
-    """One alert with a row for each base that no earlier digest of the session has shown, the best first."""
+    """One alert with a row for each base that no earlier digest of the session has shown.
+
+    The nearest to its pivot comes first.
+    """
     earlier = list(published)
     shown = {(item.get("symbol"), item.get("anchor")) for alert in earlier for item in alert.items}
     rows = [
-        setup_variables(base) for base in found if (base.symbol, base.anchor_date.isoformat()) not in shown
+        setup_variables(base)
+        for base in sorted(found, key=_distance_key)
+        if (base.symbol, base.anchor_date.isoformat()) not in shown
     ]
     if not rows:
         return []
-    rows.sort(key=_score_sort_key)
     suffix = f":{len(earlier) + 1}" if earlier else ""
     return [
         Alert(
@@ -138,9 +143,8 @@ def _event_alert(evening: ScreenRun, base: Base, event: SetupEvent) -> Alert:
     )
 
 
-def _score_sort_key(row: Variables) -> tuple[float, str]:
-    score = row.get("score")
-    return -float(score) if isinstance(score, int | float) else 0.0, str(row["symbol"])
+def _distance_key(base: Base) -> tuple[float, str]:
+    return (math.inf, base.symbol) if base.setup is None else distance_key(base.setup)
 
 
 def _headline(evening: ScreenRun, count: int) -> str:

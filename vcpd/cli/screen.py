@@ -26,7 +26,15 @@ from vcpd.cli.local import SYMBOL_HELP, add_bars_arguments, load_panel, row_rang
 from vcpd.cli.output import number_text, print_json, print_table
 from vcpd.core.errors import BadInputError
 from vcpd.domain.instruments import is_same_symbol
-from vcpd.domain.setups import SCORE_NOTE, BaseState, Setup, SetupGroup, count_groups, in_group_order
+from vcpd.domain.setups import (
+    SCORE_NOTE,
+    BaseState,
+    Setup,
+    SetupGroup,
+    count_groups,
+    distance_key,
+    in_group_order,
+)
 
 SETUP_TABLE_COLUMNS: Final = (
     "symbol", "state", "footprint", "pivot", "to pivot %", "stop", "structural", "risk %", "rating", "score",
@@ -120,9 +128,9 @@ def _screen_bars(arguments: argparse.Namespace) -> SetupListing:
 
 
 def list_setups(setups: Sequence[Setup], as_of: date, arguments: argparse.Namespace) -> SetupListing:
-    """Those that `--group` and `--all` ask for, the best score first within each group."""
+    """Those that `--group` and `--all` ask for, the nearest to its pivot first within each group."""
     shown = [setup for setup in setups if _is_shown(setup, arguments)]
-    ordered = in_group_order(sorted(shown, key=lambda setup: (-setup.score, setup.symbol)))
+    ordered = in_group_order(sorted(shown, key=distance_key))
     return SetupListing(as_of, len(ordered), count_groups(setup.group for setup in setups), ordered)
 
 

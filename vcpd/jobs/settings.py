@@ -118,7 +118,7 @@ class WatchSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         float, Meta(gt=0, le=50, description="follow bases whose pivot is at most this far above the price")
     ] = 8.0
     max_candidates: Annotated[
-        int, Meta(ge=1, le=500, description="bases followed at most, the best scores first")
+        int, Meta(ge=1, le=500, description="bases followed at most, the nearest to their pivots first")
     ] = 300
     hysteresis_pct: Annotated[
         float,

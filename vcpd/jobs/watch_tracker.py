@@ -20,7 +20,7 @@ from vcpd.analysis.volume_curve import VolumeCurve, elapsed_fraction
 from vcpd.domain.bars import BoolArray, FloatArray, IntArray
 from vcpd.domain.instruments import Instrument
 from vcpd.domain.live import LiveEvent, LivePrices, WatchedCandidate
-from vcpd.domain.setups import Base, BaseState, EventKind, Setup
+from vcpd.domain.setups import Base, BaseState, EventKind, Setup, distance_key
 from vcpd.jobs.settings import WatchSettings
 from vcpd.jobs.watch_volume_curves import VolumeCurves
 from vcpd.ports import SetupStore, WatchStore
@@ -104,9 +104,9 @@ def _is_in_reach(setup: Setup, settings: WatchSettings) -> bool:
 
 
 def _sort_key(pair: tuple[Base, Setup]) -> tuple[bool, float, str]:
-    """Those that may break out first, then by score."""
+    """Those that may break out first, the nearest to its pivot before others."""
     base, setup = pair
-    return setup.state in BREAKOUT_STATES, -setup.score, base.symbol
+    return setup.state in BREAKOUT_STATES, distance_key(setup)[0], base.symbol
 
 
 def setups_by_symbol(setups: Iterable[Setup]) -> dict[str, Setup]:

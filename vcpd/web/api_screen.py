@@ -38,7 +38,7 @@ SYMBOL_PART: Final = TextParameter("text", "Only symbols that contain this.")
 SECTOR: Final = TextParameter("sector", "Only companies of this sector, as the index list names it.")
 SORT: Final = ChoiceParameter(
     "sort",
-    "What to sort by within each group; the groups keep their order.",
+    "What to sort by within each group, the distance to the pivot unless given; the groups keep their order.",
     choices=("score", "rs_rating", "symbol", "risk_pct", "close", "to_pivot_pct"),
 )
 ORDER: Final = ChoiceParameter("order", "Sort order.", choices=("asc", "desc"))
@@ -174,7 +174,7 @@ def _filtered(setups: Sequence[Setup], request: web.Request) -> list[Setup]:
 
 
 def _sorted(setups: list[Setup], request: web.Request) -> list[Setup]:
-    key = SORT.read(request) or "score"
+    key = SORT.read(request) or "to_pivot_pct"
     order = ORDER.read(request) or ("asc" if key in {"symbol", "to_pivot_pct"} else "desc")
     known = [setup for setup in setups if getattr(setup, key) is not None]
     unknown = [setup for setup in setups if getattr(setup, key) is None]

@@ -26,7 +26,7 @@ const COLUMNS = [
   { key: null, head: "Trend", cell: (row) => spark(row.spark) },
 ];
 
-const shown = { group: "setup", sort: "score", descending: true, states: new Set(), text: "", sector: "", score: 0, rating: 0, passed: false, all: false };
+const shown = { group: "setup", sort: "to_pivot_pct", descending: false, states: new Set(), text: "", sector: "", score: 0, rating: 0, passed: false, all: false };
 let board = null;
 let selected = null;
 let drawn = [];
@@ -85,8 +85,14 @@ function keeps(row) {
     && (!shown.sector || row.sector === shown.sector) && row.symbol.includes(shown.text);
 }
 
+// Of the distance to the pivot its size, so that what is nearest comes first, above the pivot as well.
+function sortValue(row) {
+  const value = row[shown.sort];
+  return shown.sort === "to_pivot_pct" && typeof value === "number" ? Math.abs(value) : value;
+}
+
 function order(a, b) {
-  const [x, y] = [a[shown.sort], b[shown.sort]];
+  const [x, y] = [sortValue(a), sortValue(b)];
   if (x === y) return a.symbol < b.symbol ? -1 : 1;
   if (x === null || x === undefined) return 1;
   if (y === null || y === undefined) return -1;
