@@ -183,7 +183,7 @@ class Templates(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
     setups: DigestTemplate = DigestTemplate(
         title="{headline} after {session}",
-        body="record {record_head}\nnearest to its pivot first; score: a description, no probability",
+        body="record {record_head}\nscore: a description, no probability; the nearest to its pivot first",
         item=SETUP_ITEM,
     )
     near_pivot: Template = _event_template("{name} nears its pivot {pivot:.2f}")
