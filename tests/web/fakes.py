@@ -7,6 +7,7 @@ from typing import Any, cast
 import msgspec
 
 from tests.fakes.results import SetupsBySession
+from tests.web.fake_regimes import FakeRegimes
 from vcpd.core.errors import BadInputError, PermanentError
 from vcpd.core.secrets import Secret
 from vcpd.domain.alerts import Alert, AlertKind, DeliveryStatus, StoredAlert
@@ -357,6 +358,7 @@ def sources(setups: Sequence[Setup] = (), *, token: str | None = None) -> WebCon
         daemon=FakeDaemon(),
         setups=FakeSetups(setups),
         risk=FakeRisk(),
+        regimes=FakeRegimes(),
         runs=FakeRuns(),
         quarantine=FakeQuarantine(),
         alerts=cast("Outbox", FakeOutbox()),

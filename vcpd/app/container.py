@@ -342,6 +342,7 @@ class Container:
             daemon=status,
             setups=storage.setups,
             risk=storage.risk,
+            regimes=storage.regimes,
             runs=storage.runs,
             quarantine=storage.quarantine,
             alerts=storage.outbox,

@@ -16,6 +16,7 @@ from vcpd.jobs.facts import FactsSync
 from vcpd.jobs.fetch import BarWriter, HistoryFetcher
 from vcpd.jobs.gaps import BarFinality
 from vcpd.jobs.maintenance import Housekeeping, SectorSource, SyncInstruments
+from vcpd.jobs.market_regime import MarketRegimeStep
 from vcpd.jobs.panel_refresh import PanelRefresh, QualityFilterParams, UniversePanels
 from vcpd.jobs.quote_snapshot import QuoteSnapshot
 from vcpd.jobs.screen import ScoreRisk, Screen
@@ -67,7 +68,16 @@ class JobFactory:
             "collect": collect,
             "reconcile": reconcile,
             "watch": self.watch,
-            "screen": Screen(panels, workers, storage.setups, collect.quotes, clock, calendar, thresholds),
+            "screen": Screen(
+                panels,
+                workers,
+                storage.setups,
+                collect.quotes,
+                clock,
+                calendar,
+                thresholds,
+                self._regime_step(configuration),
+            ),
             "risk": ScoreRisk(panels, workers, storage.risk, configuration.risk),
             "housekeeping": Housekeeping(storage.runs, storage.database, clock),
             "backup": BackUp(
@@ -78,6 +88,12 @@ class JobFactory:
                 is_embedded=storage.embedded is not None,
             ),
         }
+
+    def _regime_step(self, configuration: Configuration) -> MarketRegimeStep:
+        storage, least = self.storage, configuration.screen.min_rs_universe
+        return MarketRegimeStep(
+            self.panels, self.workers, storage.bars, storage.regimes, configuration.regime, least
+        )
 
     def _collection_jobs(self, configuration: Configuration) -> tuple[Collect, Reconcile]:
         """The jobs that keep the bars complete, over the same market and stores."""

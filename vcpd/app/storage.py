@@ -15,6 +15,7 @@ from vcpd.store.embedded import EmbeddedPostgres
 from vcpd.store.facts import PostgresFactsStore
 from vcpd.store.instruments import PostgresInstrumentStore
 from vcpd.store.leader_lock import LeaderLock
+from vcpd.store.regimes import PostgresRegimeStore
 from vcpd.store.runs import PostgresRunStore
 from vcpd.store.screen_results import PostgresRecordStore, PostgresRiskStore, PostgresSetupStore
 from vcpd.store.settings import StoreSettings
@@ -39,6 +40,7 @@ class Storage:
     watch: PostgresWatchStore
     outbox: PostgresOutbox
     facts: PostgresFactsStore
+    regimes: PostgresRegimeStore
     embedded: EmbeddedPostgres | None
 
     async def close(self) -> None:
@@ -101,5 +103,6 @@ async def _connect(
         watch=PostgresWatchStore(database),
         outbox=PostgresOutbox(database),
         facts=PostgresFactsStore(database),
+        regimes=PostgresRegimeStore(database),
         embedded=embedded,
     )

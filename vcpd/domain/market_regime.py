@@ -90,6 +90,15 @@ class MarketRegime(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+class EncodedRegime(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A regime and the ranks of its sectors written out as JSON, as they are stored."""
+
+    session: date
+    term: MarketTerm
+    text: str
+    sectors: str
+
+
 class Quadrant(StrEnum):
     """Where a sector stands: relative strength above or below its mean, rising or falling."""
 

@@ -20,6 +20,7 @@ from vcpd.domain.calendar import TradingCalendar, unscheduled_closing_text
 from vcpd.domain.risk import RiskScore
 from vcpd.domain.runs import Outcome, RunContext, RunResult
 from vcpd.domain.setups import EncodedSetup, Setup, count_groups
+from vcpd.jobs.market_regime import MarketRegimeStep
 from vcpd.jobs.panel_refresh import UniversePanels
 from vcpd.jobs.quote_snapshot import QuoteSnapshot
 from vcpd.ports import Clock, FailedSymbol, RiskStore, SetupStore, Workers
@@ -36,6 +37,7 @@ class Screen:
     clock: Clock
     calendar: TradingCalendar
     thresholds: Thresholds
+    regime: MarketRegimeStep | None = None
 
     async def __call__(self, context: RunContext) -> RunResult:
         now = self.clock.now()
@@ -59,7 +61,10 @@ class Screen:
             for setup in part.reported
         ]
         await self.setups.put(context.session, verdicts, bases, reported)
-        return RunResult(counts=_screen_counts(verdicts), reason=_snapshot_note(self.panels))
+        notes = [_snapshot_note(self.panels)]
+        if self.regime is not None:
+            notes.append(await self.regime(context.session, context.progress))
+        return RunResult(counts=_screen_counts(verdicts), reason="; ".join(filter(None, notes)))
 
     async def _evaluate(
         self, context: RunContext

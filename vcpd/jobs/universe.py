@@ -1,7 +1,7 @@
 """Choose the instruments to collect, screen and score, from settings and index lists."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -33,6 +33,12 @@ def list_industries(text: str, name: str, exchange: Exchange) -> dict[str, str]:
 def has_industries(text: str) -> bool:
     """Whether a list has the column at all: a plain list of symbols has none."""
     return parse_csv_table(text.partition("\n")[0], "list").has(INDUSTRY_COLUMN)
+
+
+def is_list_of(name: str, index: str) -> bool:
+    """Whether a list is named after an index as NSE names them: `ind_nifty500list.csv` is of `NIFTY 500`."""
+    stem = Path(name).stem.lower().removeprefix("ind_").removesuffix("list")
+    return stem.replace("_", "") == index.rpartition(":")[2].replace(" ", "").lower()
 
 
 def read_lists(folder: Path, names: Iterable[str]) -> dict[str, str]:
@@ -137,6 +143,20 @@ class Universe:
         """Raises BadInputError for a list file that cannot be used."""
         listed_in = await asyncio.to_thread(self._members)
         return select_universe(await self._instruments.all(), self.settings, self.exchange, listed_in)
+
+    async def index_members(self) -> Mapping[str, Sequence[str]]:
+        """The members of each configured index that a list is named after; see `is_list_of`."""
+        names = [
+            name for name in self.settings.lists for index in self.settings.indices if is_list_of(name, index)
+        ]
+        texts = await asyncio.to_thread(read_lists, self._folder, names)
+        full_symbol = self.exchange.full_symbol
+        return {
+            full_symbol(index): [full_symbol(symbol) for symbol in list_members(text, name)]
+            for name, text in texts.items()
+            for index in self.settings.indices
+            if is_list_of(name, index)
+        }
 
     def _members(self) -> list[str]:
         texts = read_lists(self._folder, self.settings.lists)

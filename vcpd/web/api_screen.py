@@ -8,8 +8,10 @@ import msgspec
 from aiohttp import web
 
 from vcpd.core.errors import BadInputError
+from vcpd.domain.market_regime import SectorRank
 from vcpd.domain.risk import RiskScore, RiskSummary
 from vcpd.domain.setups import SCORE_NOTE, Base, BaseState, Setup, SetupGroup, count_groups, in_group_order
+from vcpd.web.api_market import MarketNote
 from vcpd.web.context import SizeRequest, WebContext
 from vcpd.web.responses import HttpError, json_response
 from vcpd.web.routes import (
@@ -194,6 +196,8 @@ class SetupRow(msgspec.Struct, frozen=True, kw_only=True):
 
     symbol: str
     sector: str | None
+    sector_rank: int | None
+    sector_quadrant: str | None
     marks: tuple[str, ...]  # what makes the share harder to trade, such as `trade for trade`
     results_in_sessions: int | None
     state: str | None
@@ -231,6 +235,7 @@ class SetupTable(msgspec.Struct, frozen=True):
     passed: int
     groups: Mapping[str, int]
     score_note: str
+    market: MarketNote | None
     items: Sequence[SetupRow]
 
 
@@ -255,7 +260,14 @@ async def _setup_table(context: WebContext, request: web.Request) -> SetupTable:
     as_of, setups = await context.setup_cache.setups(session, all_symbols=all_symbols)
     scores = {} if as_of is None else await context.risk.summaries(as_of)
     lines = await context.daemon.sparklines([setup.symbol for setup in setups if setup.is_listed])
-    items = [_setup_row(setup, scores.get(setup.symbol), lines.get(setup.symbol, ())) for setup in setups]
+    regimes = await context.regimes.regimes(as_of, 1)
+    sectors = {rank.sector: rank for rank in (await context.regimes.sectors(as_of))[1]}
+    items = [
+        _setup_row(
+            setup, scores.get(setup.symbol), lines.get(setup.symbol, ()), sectors.get(setup.sector or "")
+        )
+        for setup in setups
+    ]
     return SetupTable(
         as_of=as_of,
         count=len(items),
@@ -263,14 +275,19 @@ async def _setup_table(context: WebContext, request: web.Request) -> SetupTable:
         passed=sum(setup.passed for setup in setups),
         groups=count_groups(setup.group for setup in setups),
         score_note=SCORE_NOTE,
+        market=next((MarketNote(regime.term, regime.since) for regime in regimes), None),
         items=items,
     )
 
 
-def _setup_row(setup: Setup, risk: RiskSummary | None, spark: Sequence[int]) -> SetupRow:
+def _setup_row(
+    setup: Setup, risk: RiskSummary | None, spark: Sequence[int], sector: SectorRank | None
+) -> SetupRow:
     return SetupRow(
         symbol=setup.symbol,
         sector=setup.sector,
+        sector_rank=None if sector is None else sector.rank,
+        sector_quadrant=None if sector is None else sector.quadrant,
         marks=() if setup.facts is None else setup.facts.marks,
         results_in_sessions=None if setup.facts is None else setup.facts.results_in_sessions,
         state=setup.state,

@@ -11,6 +11,7 @@ from vcpd.core.secrets import Secret
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.exchange import Exchange
 from vcpd.domain.health import Health, MetricsSnapshot
+from vcpd.domain.market_regime import MarketRegime, SectorRank
 from vcpd.domain.runs import Run
 from vcpd.domain.setups import Setup
 from vcpd.ports import Outbox, QuarantineStore, RiskStore, RunStore, SetupStore
@@ -103,6 +104,22 @@ class DaemonService(Protocol):
         ...
 
 
+class RegimeReader(Protocol):
+    """The stored regimes of the market and ranks of its sectors."""
+
+    async def regimes(self, until: date | None, limit: int) -> Sequence[MarketRegime]:
+        """The newest regimes up to `until` (None: of all), oldest first."""
+        ...
+
+    async def sectors(self, until: date | None) -> tuple[date | None, Sequence[SectorRank]]:
+        """The newest ranks up to `until`, the strongest sector first; (None, nothing) without any."""
+        ...
+
+    async def sector_history(self, until: date | None, limit: int) -> Mapping[str, Mapping[date, int | None]]:
+        """The rank of each sector after each of the newest sessions up to `until`."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class WebContext:
     """What the handlers use.
@@ -113,6 +130,7 @@ class WebContext:
     daemon: DaemonService
     setups: SetupStore
     risk: RiskStore
+    regimes: RegimeReader
     runs: RunStore
     quarantine: QuarantineStore
     alerts: Outbox

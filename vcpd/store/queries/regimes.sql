@@ -1,0 +1,59 @@
+-- name: last_before
+SELECT max(session) FROM market_regimes WHERE session < $1;
+
+-- name: texts_until
+SELECT regime FROM (
+    SELECT session, regime FROM market_regimes WHERE session <= $1 ORDER BY session DESC LIMIT $2
+) AS newest
+ORDER BY session;
+
+-- name: put
+INSERT INTO market_regimes (session, term, regime, sectors)
+SELECT session, term, regime::jsonb, sectors::jsonb
+FROM unnest($1::date[], $2::text[], $3::text[], $4::text[]) AS given (session, term, regime, sectors)
+ON CONFLICT (session) DO UPDATE
+SET term = excluded.term, regime = excluded.regime, sectors = excluded.sectors;
+
+-- name: count_setups
+-- Bases that rose beyond their buy zone, and bases that failed, in the last $2 screened sessions up to $1.
+WITH span AS (
+    SELECT min(session) AS first
+    FROM (
+        SELECT session FROM screened_sessions WHERE session <= $1 ORDER BY session DESC LIMIT $2
+    ) AS newest
+), counted AS (
+    SELECT count(DISTINCT base_id) FILTER (WHERE kind = 'extended') AS worked,
+           count(DISTINCT base_id) FILTER (WHERE kind = 'failed') AS failed
+    FROM setup_events, span
+    WHERE session BETWEEN span.first AND $1 AND NOT provisional
+)
+UPDATE market_regimes
+SET setups_worked = counted.worked, setups_failed = counted.failed
+FROM counted
+WHERE market_regimes.session = $1;
+
+-- name: regimes
+SELECT regime || jsonb_build_object('setups_worked', setups_worked, 'setups_failed', setups_failed) AS regime
+FROM (
+    SELECT * FROM market_regimes
+    WHERE $1::date IS NULL OR session <= $1
+    ORDER BY session DESC
+    LIMIT $2
+) AS newest
+ORDER BY session;
+
+-- name: sectors
+SELECT session, sectors FROM market_regimes
+WHERE ($1::date IS NULL OR session <= $1) AND sectors <> '[]'::jsonb
+ORDER BY session DESC
+LIMIT 1;
+
+-- name: sector_history
+SELECT regimes.session, rank ->> 'sector' AS sector, (rank ->> 'rank')::integer AS rank
+FROM (
+    SELECT session, sectors FROM market_regimes
+    WHERE $1::date IS NULL OR session <= $1
+    ORDER BY session DESC
+    LIMIT $2
+) AS regimes, jsonb_array_elements(regimes.sectors) AS rank
+ORDER BY regimes.session, sector;
