@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from tests.cli.scripted_daemon import call
+from vcpd.analysis.record_comparison import Cause, Difference, compare_with_history
 from vcpd.analysis.screen import screen_rows
 from vcpd.analysis.tasks import EncodedScreenResult, ScreenParams
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.cli.command import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_OK
-from vcpd.cli.record import Cause, Difference, compare_with_history
 from vcpd.core.deprecated_names import CONFIG_KEYS
 from vcpd.core.secrets import Secret
 from vcpd.domain.bars import BarSeries, BarTable
@@ -217,6 +217,49 @@ def test_entries_whose_bars_are_not_final_yet_wait_and_late_ones_are_counted(
     assert compared.differences == ()
 
 
+def _lacking(
+    kept: Sequence[ReportedSetup],
+    panel: Panel,
+    thresholds: Thresholds = FEW,
+    screened: set[date] | None = None,
+) -> list[tuple[date, str, Cause]]:
+    compared = compare_with_history(chained(kept), panel, thresholds, NSE, screened)
+    return [(missing.session, missing.symbol, missing.cause) for missing in compared.unreported]
+
+
+def test_setups_of_the_history_that_the_record_lacks_are_listed_with_their_cause(
+    panel: Panel, evenings: list[ReportedSetup]
+) -> None:
+    """One evening's entry is taken away, which no check of the chain could show for the newest."""
+    first, second, *_, last = evenings
+    assert _lacking(evenings, panel) == []
+    without = [evening for evening in evenings if evening is not last]
+    screened = {evening.session for evening in evenings}
+    assert _lacking(without, panel, screened=screened) == [(last.session, NAME, Cause.NOT_REPORTED)]
+    assert _lacking(without, panel) == [(last.session, NAME, Cause.NOT_SCREENED)]
+    halved = _restated(panel, 0.5)
+    assert _lacking(without, halved, screened=screened) == [(last.session, NAME, Cause.RESTATED)]
+    of_others = msgspec.structs.replace(second, symbol="NSE:S00")
+    for changes, cause in (({"provisional": True}, Cause.PROVISIONAL), ({"program": "0.0.1"}, Cause.VERSION)):
+        other = msgspec.structs.replace(of_others, **changes)
+        assert _lacking([first, other], panel, screened=screened)[0] == (second.session, NAME, cause)
+
+
+def test_what_preceded_the_record_or_still_runs_is_not_lacking(
+    panel: Panel, evenings: list[ReportedSetup]
+) -> None:
+    assert _lacking(evenings[1:], panel) == []
+    assert _lacking([], panel) == []
+    provisional = panel.provisional.copy()
+    provisional[:, -1] = True
+    running = Panel(
+        panel.symbols, panel.sessions, panel.values, provisional, panel.index_close, panel.tick_size
+    )
+    last_session = panel.sessions[-1].item()
+    before = [evening for evening in evenings if evening.session < last_session]
+    assert last_session not in {session for session, _, _ in _lacking(before, running)}
+
+
 # -- the verb over a real store ---------------------------------------------------------------------------
 
 
@@ -263,10 +306,11 @@ async def test_the_verb_checks_chain_and_history_and_fails_for_a_changed_entry(
     assert "the chain is unbroken" in said
     assert f"covers entries 1 to 1 of {len(entries)}" in said
     assert f"{len(entries)} agree, 0 differ; 0 wait" in said
+    assert "the record lacks 0 setups of the history\n" in said
     assert await call(*words, "--json") == EXIT_OK
     answer = json.loads(capsys.readouterr().out)
     assert answer["chain"]["head"] == entries[-1].hash
-    assert answer["comparison"]["differences"] == []
+    assert answer["comparison"]["differences"] == answer["comparison"]["unreported"] == []
     await _execute("UPDATE reported_setups SET entry = replace(entry, 'FORMING', 'NEAR_PIVOT')")
     await _execute("UPDATE reported_setups SET entry = replace(entry, '\"score\":', '\"score\":1')")
     assert await call(*words) == EXIT_FAILED

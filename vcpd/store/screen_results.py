@@ -304,6 +304,11 @@ class PostgresRecordStore:
         newest: str | None = await self._database.fetch_value(RECORD_SQL["head"])
         return newest
 
+    async def screened_since(self, first: date) -> frozenset[date]:
+        """The sessions from `first` on of which a screen was stored, with or without setups."""
+        rows = await self._database.fetch(RECORD_SQL["screened_since"], first)
+        return frozenset(row["session"] for row in rows)
+
     async def entries(self) -> list[RecordEntry]:
         """Every entry in the order in which they were added."""
         found: list[RecordEntry] = []

@@ -26,3 +26,6 @@ LIMIT $2;
 
 -- name: head
 SELECT hash FROM reported_setups ORDER BY number DESC LIMIT 1;
+
+-- name: screened_since
+SELECT session FROM screened_sessions WHERE session >= $1;
