@@ -317,6 +317,18 @@ async def test_the_verb_checks_chain_and_history_and_fails_for_a_changed_entry(
     assert "broken: entry 1: its content does not have the hash" in capsys.readouterr().out
 
 
+async def test_the_verb_names_a_setup_that_was_never_reported(
+    store: Path, capsys: Capture, evenings: list[ReportedSetup], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The newest evening was never screened: its setup is not in the record."""
+    monkeypatch.setenv("VCPD_SCREEN__RS_UNIVERSE_LEAST", "5")
+    await _fill(evenings[:-1])
+    assert await call("record", "verify", "--config", store) == EXIT_OK
+    said = capsys.readouterr().out
+    assert "the record lacks 1 setups of the history (1 not screened)" in said
+    assert NAME in said.split("not in the record")[1]
+
+
 async def test_the_verb_without_entries_and_with_a_head_that_is_none(store: Path, capsys: Capture) -> None:
     assert await call("record", "verify", "--config", store) == EXIT_OK
     assert "0 entries, head none: nothing was ever reported" in capsys.readouterr().out

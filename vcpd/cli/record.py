@@ -54,8 +54,8 @@ def add_record_arguments(parser: argparse.ArgumentParser) -> None:
     check = add_command(
         nested,
         "verify",
-        "check that no entry was changed, and compare record and history on final bars both ways; exit code 1 "
-        "where the chain is broken",
+        "check that no entry was changed, and compare record and history on final bars both ways; exit "
+        "code 1 where the chain is broken",
         "vcpd record verify --head 5d0c1f...",
         verify,
     )
@@ -171,7 +171,7 @@ def _print_comparison(comparison: RecordComparison) -> None:
         + _causes_text(missing.cause for missing in unreported)
     )
     if unreported:
-        rows = [
+        lacking = [
             (str(missing.session), missing.symbol, missing.cause, missing.detail) for missing in unreported
         ]
         print_table("not in the record", ("session", "symbol", "cause", "detail"), lacking, ())
