@@ -306,7 +306,7 @@ async def test_the_verb_checks_chain_and_history_and_fails_for_a_changed_entry(
     assert "the chain is unbroken" in said
     assert f"covers entries 1 to 1 of {len(entries)}" in said
     assert f"{len(entries)} agree, 0 differ; 0 wait" in said
-    assert "the record lacks 0 setups of the history\n" in said
+    assert "the record lacks 0 of the history's setups\n" in said
     assert await call(*words, "--json") == EXIT_OK
     answer = json.loads(capsys.readouterr().out)
     assert answer["chain"]["head"] == entries[-1].hash
@@ -325,7 +325,7 @@ async def test_the_verb_names_a_setup_that_was_never_reported(
     await _fill(evenings[:-1])
     assert await call("record", "verify", "--config", store) == EXIT_OK
     said = capsys.readouterr().out
-    assert "the record lacks 1 setups of the history (1 not screened)" in said
+    assert "the record lacks 1 of the history's setups (1 not screened)" in said
     assert NAME in said.split("not in the record")[1]
 
 

@@ -14,7 +14,7 @@ from vcpd.analysis.base_merge import merge_events
 from vcpd.analysis.base_search import footprint_of
 from vcpd.analysis.base_tracker import NO_BAR, BaseTracker, Breakout
 from vcpd.analysis.indicators import Bars, bars_of
-from vcpd.analysis.levels import round_to_tick
+from vcpd.analysis.levels import round_to_tick, shown_level
 from vcpd.analysis.outcomes import EntryRules, OutcomeCounts, Trade, count_outcomes, simulate_trade
 from vcpd.analysis.session_context import BaseTrackers, HistoryWindow, SessionContext, full_history_window
 from vcpd.analysis.thresholds import Thresholds
@@ -269,12 +269,13 @@ def bases_by_session(
         if session.holds or lives.tracked:
             lives.update(t, session)
         if days[t] in found:
-            found[days[t]] = [_base_on_session(place, life) for life in lives.tracked if not life.is_over]
+            found[days[t]] = [_base_on_session(place, life, t) for life in lives.tracked if not life.is_over]
     return found
 
 
-def _base_on_session(place: SymbolSession, life: BaseTracker) -> BaseOnSession:
-    pivot, stop = (round_to_tick(price, place.tick) for price in (life.levels.pivot, life.levels.stop))
+def _base_on_session(place: SymbolSession, life: BaseTracker, t: int) -> BaseOnSession:
+    close, levels = place.bars.close.item(t), life.levels
+    pivot, stop = (shown_level(price, place.tick, close) for price in (levels.pivot, levels.stop))
     return BaseOnSession(place.date(life.chain.anchor), pivot, stop, life.state, life.group)
 
 

@@ -93,6 +93,16 @@ def round_to_tick(price: float, tick: float) -> float:
     return round(round(price / tick) * tick, 6)
 
 
+def shown_level(price: float, tick: float, close: float) -> float:
+    """A level at its nearest tick; as it is where that tick lies on the other side of the close.
+
+    Back-adjusted closes lie between ticks: the level shown must not contradict the state.
+    """
+    rounded = round_to_tick(price, tick)
+    between = price <= close < rounded or rounded < close <= price
+    return round(price, 6) if between else rounded
+
+
 BREAKOUTS: Final = frozenset({EventKind.BREAKOUT, EventKind.BREAKOUT_UNCONFIRMED})
 STATE_AFTER: Final = {
     EventKind.NEAR_PIVOT: BaseState.NEAR_PIVOT,

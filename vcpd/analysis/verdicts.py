@@ -31,7 +31,7 @@ from vcpd.analysis.indicators import (
     measure_base,
     measure_strength_line,
 )
-from vcpd.analysis.levels import round_to_tick
+from vcpd.analysis.levels import round_to_tick, shown_level
 from vcpd.analysis.session_context import HistoryWindow, SessionContext
 from vcpd.domain.setups import BaseState, EventKind, Gate, OwnChain, Setup, SetupEvent, SetupGroup
 
@@ -159,7 +159,8 @@ def evaluate_base(
     gates = tracker.structure.gates(t)
     quiet, line = _measure_symbol(place, tracker)
     undercuts = undercuts_of(bars, chain, place.session_context.sessions, t)
-    above_pivot_pct = 100 * (bars.close.item(t) / levels.pivot - 1)
+    close = bars.close.item(t)
+    above_pivot_pct = 100 * (close / levels.pivot - 1)
     advance_pct = _number_or_nan(gates["prior_advance"].value)
     components = score_components(
         ScoreInputs(quiet.atr_pct, quiet.range_pct, depths[-1], above_pivot_pct, weeks, advance_pct)
@@ -170,14 +171,14 @@ def evaluate_base(
         footprint=footprint_text(depths, weeks),
         weeks=weeks,
         contractions=contractions_of(bars, chain, depths, place.session_context.sessions),
-        pivot=round_to_tick(levels.pivot, tick),
-        stop=round_to_tick(levels.stop, tick),
+        pivot=shown_level(levels.pivot, tick, close),
+        stop=shown_level(levels.stop, tick, close),
         state=tracker.state,
         score=total_score(components, tracker.state),
         components=components,
         gates=gates,
         rs_rating=_rating(place),
-        close=float(bars.close[-1]),
+        close=close,
         provisional=place.provisional,
         passed=all_pass(gates) and not tracker.is_over,
         young=len(bars.close) < place.session_context.trend_rules.window,
@@ -249,7 +250,7 @@ def _own_chain(place: SymbolSession) -> OwnChain | None:
     structure = context.structure(chain, pivot, floor, 0)
     gates = _session_gates(place, t - chain.anchor) | structure_gates(structure, context.thresholds)
     return OwnChain(
-        round_to_tick(pivot, place.tick),
+        shown_level(pivot, place.tick, place.bars.close.item(t)),
         round_to_tick(floor, place.tick),
         footprint_of(place.bars, chain, t),
         place.date(chain.anchor),

@@ -167,7 +167,7 @@ def _print_comparison(comparison: RecordComparison) -> None:
         print_table("differences", ("entry", "session", "symbol", "cause", "detail"), rows, ("entry",))
     unreported = comparison.unreported
     print(
-        f"the record lacks {len(unreported):,} setups of the history"
+        f"the record lacks {len(unreported):,} of the history's setups"
         + _causes_text(missing.cause for missing in unreported)
     )
     if unreported:
