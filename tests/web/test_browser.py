@@ -193,10 +193,28 @@ def test_a_job_is_started_after_a_login_and_shown_at_work(
     assert [complaint for complaint in browser.complaints() if "401" not in complaint] == []
 
 
-def test_the_market_and_the_health_are_drawn(browser: Browser, address: str) -> None:
+def test_the_market_is_drawn(browser: Browser, address: str) -> None:
     browser.open(f"{address}/#/market")
-    browser.until(lambda: browser.count("#view-market svg.plot") == 3)
+    browser.until(lambda: browser.count("#view-market svg.plot") == 5)
     browser.reads("#view-market", "5 : 0")
+
+
+def test_the_market_view_shows_regime_and_sectors_and_setups_name_both(
+    browser: Browser, address: str
+) -> None:
+    browser.open(f"{address}/#/market")
+    browser.reads("#view-market", "4 distribution days by index turnover")
+    browser.until(lambda: browser.text("#view-market .now.term-under_pressure") == "under pressure")
+    assert browser.count("#view-market rect.term-confirmed_uptrend") == 1
+    assert browser.count("#view-market circle") == 2
+    browser.reads(".sectors tbody tr:first-child", "ALPHA, BETA, GAMMA")
+    browser.open(f"{address}/#/setups")
+    browser.reads("#market-note", "Market: under pressure since 27 Jun")
+    cell = "return document.querySelector('tr[data-symbol=\"NSE:BETA\"] .sector')?.textContent"
+    browser.until(lambda: browser.run(cell) == "Steel · 2")
+
+
+def test_the_health_is_drawn(browser: Browser, address: str) -> None:
     browser.open(f"{address}/#/health")
     browser.until(lambda: browser.text("#view-health .dial b") == "100")
 

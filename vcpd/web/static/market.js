@@ -1,7 +1,8 @@
-// Market breadth over a year, new highs and lows, and bases by state.
+// The regime, market breadth over a year, new highs and lows, and bases by state.
 import { get } from "./api.js";
 import { byId, h, notice, s, skeleton, errorNotice } from "./dom.js";
 import { bare, day, percent, whole, words } from "./format.js";
+import { REGIME_SESSIONS, regimeCards, sectorCards } from "./regime.js";
 import { address } from "./table.js";
 
 const WIDTH = 600;
@@ -24,9 +25,11 @@ export async function show(version, asOf) {
   shownVersion = version;
   if (!drawn) view.replaceChildren(skeleton(6));
   try {
-    const [market, crowding] = await Promise.all([get("api/breadth"), get("api/crowding").catch(() => null)]);
+    const [market, crowding, regime, sectors] = await Promise.all([
+      get("api/breadth"), get("api/crowding").catch(() => null), get(`api/regime?sessions=${REGIME_SESSIONS}`), get("api/sectors"),
+    ]);
     drawn = true;
-    view.replaceChildren(h("div", { class: "page" }, h("div", { class: "cards" }, averages(market), extremes(market), states(market), bets(crowding))));
+    view.replaceChildren(h("div", { class: "page" }, h("div", { class: "cards" }, regimeCards(regime.items), averages(market), extremes(market), states(market), sectorCards(sectors), bets(crowding))));
   } catch (error) {
     shownVersion = undefined;
     drawn = false;

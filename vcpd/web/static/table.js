@@ -1,7 +1,7 @@
 // The table of setups: sorted by its column heads, filtered while typing, drawn a screenful at a time.
 import { get } from "./api.js";
 import { byId, h, notice, s, errorNotice } from "./dom.js";
-import { bare, number, percent, price, signed, words } from "./format.js";
+import { bare, number, percent, price, shortDay, signed, words } from "./format.js";
 
 const ROWS_A_TURN = 120;
 const STATES = ["NEAR_PIVOT", "FORMING", "UNDER_STOP", "BREAKOUT", "EXTENDED", "SQUAT", "FAILED", "EXPIRED"];
@@ -13,7 +13,7 @@ const GROUPS = new Map([
 ]);
 const COLUMNS = [
   { key: "symbol", head: "Symbol", kind: "text", cell: nameCell },
-  { key: "sector", head: "Sector", kind: "text wide sector", cell: (row) => row.sector ?? "–" },
+  { key: "sector", head: "Sector", kind: "text wide sector", cell: (row) => sectorText(row) },
   { key: "state", head: "State", kind: "text state", cell: (row) => (row.state ? chip(row.state) : null) },
   { key: "score", head: "Score", cell: (row) => number(row.score, 0) },
   { key: "rating", head: "RS", kind: "rating", cell: (row) => row.rating ?? "–" },
@@ -198,10 +198,21 @@ function drawFilters() {
   drawSectors();
 }
 
+// The sector and its rank among the sectors, where it has one.
+function sectorText(row) {
+  if (!row.sector) return "–";
+  return row.sector_rank === null ? row.sector : h("span", { title: `rank ${row.sector_rank} of the sectors${row.sector_quadrant ? `, ${row.sector_quadrant}` : ""}` }, `${row.sector} · ${row.sector_rank}`);
+}
+
+function marketNote() {
+  const { market } = board;
+  return market ? h("a", { href: "#/market", class: "muted", id: "market-note" }, `Market: ${words(market.term)}${market.since ? ` since ${shortDay(market.since)}` : ""}`) : null;
+}
+
 function drawGroups() {
   byId("groups").replaceChildren(...[...GROUPS].map(([group, [name, title]]) => h("button", {
     type: "button", "aria-pressed": String(!shown.all && shown.group === group), "data-group": group, title, onclick: () => showGroup(group),
-  }, name, h("b", {}, board.groups[group]))));
+  }, name, h("b", {}, board.groups[group]))), ...[marketNote()].filter(Boolean));
 }
 
 function showGroup(group) {
