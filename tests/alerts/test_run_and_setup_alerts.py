@@ -111,6 +111,15 @@ def test_a_digest_carries_the_head_of_the_record_above_its_rows() -> None:
     assert "record" not in compose([without], "mail", DEFAULT_TEMPLATES, NSE.zone).body
 
 
+def test_a_digest_says_what_the_market_does_and_hides_nothing() -> None:
+    evening = ScreenRun(TODAY, YESTERDAY, EVENING, market="correction since 2026-03-02")
+    (digest,) = setup_alerts.alerts_for_screen(evening, [_base("AAA", (EventKind.FOUND, TODAY))])
+    assert digest.facts["headline"] == "1 new setup; market: correction since 2026-03-02"
+    (without,) = setup_alerts.alerts_for_screen(TONIGHT, [_base("AAA", (EventKind.FOUND, TODAY))])
+    assert without.facts["headline"] == "1 new setup"
+    assert without.items == digest.items
+
+
 def test_a_digest_reports_the_first_group_only() -> None:
     """What was found today and left, fell under its stop or broke out the same day is in another group."""
     found = (EventKind.FOUND, TODAY)

@@ -12,7 +12,7 @@ from vcpd.analysis.market_regime import market_regimes, mcclellan
 from vcpd.analysis.regime_settings import RegimeSettings
 from vcpd.analysis.sector_rotation import quadrant, sector_ranks
 from vcpd.domain.bars import BarSeries
-from vcpd.domain.market_regime import MarketTerm, Quadrant, VolumeSource
+from vcpd.domain.market_regime import MarketTerm, Quadrant, VolumeSource, market_note
 from vcpd.domain.panel import Panel, build_panel
 
 N: Final = 620
@@ -109,6 +109,14 @@ def test_a_session_without_the_benchmark_is_unknown_and_goes_on() -> None:
     last = market_regimes(PANEL, [short], RULES, benchmark=INDEX)[-1]
     assert (last.term, last.indices) == (MarketTerm.UNKNOWN, {})
     assert last.breadth is not None
+
+
+def test_the_note_beside_setups_names_the_term_and_its_begin() -> None:
+    assert market_note([]) == ""
+    last = market_regimes(PANEL, [BENCHMARK], RULES, benchmark=INDEX)[-1]
+    assert market_note([last]) == f"{last.term.text} since {last.since}"
+    unknown = market_regimes(PANEL, [], RULES, benchmark=INDEX)[-1]
+    assert market_note([last, unknown]) == "unknown"
 
 
 def test_sectors_are_ranked_by_median_rating_and_breadth() -> None:

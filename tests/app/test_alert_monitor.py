@@ -82,6 +82,7 @@ class EveningRuns:
             setups=setups,
             leadership=SimpleNamespace(leading=True),
             record=SimpleNamespace(head=_giving(None)),
+            regimes=SimpleNamespace(regimes=_giving(())),
         )
         rest: Any = None
         health = HealthService(live, clock, scheduler, monitor, market, rest, rest, current_panel, rest)

@@ -104,3 +104,19 @@ def test_sectors_need_a_list_that_knows_the_symbols(bars: Path, tmp_path: Path, 
     strange.write_text("Symbol,Industry\nZZZ,Banks\n")
     assert _run("sectors", "--bars", bars, "--sectors", strange) == EXIT_BAD_INPUT
     assert "no symbol of the bars is in these lists" in capsys.readouterr().err
+
+
+def test_a_history_is_split_by_regime_and_by_sector(bars: Path, tmp_path: Path, capsys: Capture) -> None:
+    index = _write_index(tmp_path / "index.parquet", with_volume=True)
+    named = _write_list(tmp_path / "list.csv")
+    words = ("history", "--bars", bars, "--index", index, "--sectors", named)
+    assert _run(*words, "--json") == EXIT_OK
+    found = json.loads(capsys.readouterr().out)
+    every_close = found["splits"]["regime"]["every close"]
+    counted = found["rates"]["every close"]["counted"]
+    assert sum(part["purchases"] for part in every_close.values()) == counted > 0
+    assert "sector" in found["splits"]
+    assert _run(*words) == EXIT_OK
+    assert "by the market's regime on the evening before" in capsys.readouterr().out
+    assert _run("history", "--bars", bars, "--json") == EXIT_OK
+    assert json.loads(capsys.readouterr().out)["splits"] == {}

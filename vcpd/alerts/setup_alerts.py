@@ -25,13 +25,15 @@ PROVISIONAL_NOTE: Final = "prices of the evening, not final yet"
 class ScreenRun:
     """A session's screen after its close; `previous` was judged before it, None where it is the first.
 
-    `record_head` is the newest hash of the record of reported setups, None where that is empty.
+    `record_head` is the newest hash of the record of reported setups, None where that is empty; `market` says
+    what the market does, nothing where no regime is recorded.
     """
 
     session: date
     previous: date | None
     at: datetime
     record_head: str | None = None
+    market: str = ""
 
     def is_new_session(self, session: date) -> bool:
         return (self.previous is None or session > self.previous) and session <= self.session
@@ -149,4 +151,6 @@ def _distance_key(base: Base) -> tuple[float, str]:
 
 def _headline(evening: ScreenRun, count: int) -> str:
     noun = "setup" if count == 1 else "setups"
-    return f"{count} new {noun}" if evening.previous else f"The first screen: {count} open {noun}"
+    market = f"; market: {evening.market}" if evening.market else ""
+    said = f"{count} new {noun}" if evening.previous else f"The first screen: {count} open {noun}"
+    return f"{said}{market}"

@@ -47,7 +47,7 @@ def market_regimes(  # noqa: PLR0913 - what is asked for, then keywords
     counted = breadth(panel, range(len(panel.symbols)), BreadthWindow(n))
     breadths = market_breadths(counted, earlier)
     directions = {
-        series.symbol: _directions_by_day(
+        series.symbol: directions_by_day(
             panel, series, settings, (members or {}).get(series.symbol, ()), sessions[0]
         )
         for series in indices
@@ -63,10 +63,17 @@ def market_regimes(  # noqa: PLR0913 - what is asked for, then keywords
     ]
 
 
-def _directions_by_day(
-    panel: Panel, series: BarSeries, settings: RegimeSettings, members: Sequence[str], first: date
+def directions_by_day(
+    panel: Panel,
+    series: BarSeries,
+    settings: RegimeSettings,
+    members: Sequence[str] = (),
+    first: date = date.min,
 ) -> dict[date, IndexDirection]:
-    """Up to the panel's last session; what the shares traded is summed only where the index has no volume."""
+    """The index's direction after each of its sessions from `first` up to the panel's last one.
+
+    What the shares traded is summed only where the index has no volume.
+    """
     until = series.until(panel.sessions[-1].item())
     sources = [(VolumeSource.INDEX, until.volume)]
     unknown = np.flatnonzero(~(until.volume > 0))

@@ -123,6 +123,7 @@ class Sizing(msgspec.Struct, frozen=True, kw_only=True):
     steps: tuple[SizingStep, ...]
     stop_name: str = "given"
     reason: str | None = None
+    market: str | None = None  # what the market does, for whoever decides: it changes no quantity
 
 
 def position_size(plan: PositionPlan, risk: RiskScore | None, parameters: SizingParameters) -> Sizing:

@@ -27,6 +27,7 @@ from vcpd.app.storage import Storage
 from vcpd.core.errors import RetryableError, UnavailableError, VcpdError
 from vcpd.domain.alerts import Alert, AlertKind
 from vcpd.domain.health import MAX_SCORE
+from vcpd.domain.market_regime import market_note
 from vcpd.domain.runs import Outcome, Run
 from vcpd.domain.setups import Setup
 from vcpd.ports import Clock, Notifier, SetupStore, Workers
@@ -155,7 +156,8 @@ class AlertMonitor:
             # the first two evenings were made up for at once: nobody has heard of the first
             previous = previous if await setups.judged_before(previous) else None
         head = await self.storage.record.head()
-        evening = ScreenRun(session, previous, run.finished_at or now, head)
+        market = market_note(await self.storage.regimes.regimes(session, 1))
+        evening = ScreenRun(session, previous, run.finished_at or now, head, market)
         reported = [digest.alert for digest in digests if digest.alert.session == session]
         alerts = setup_alerts.alerts_for_screen(evening, await setups.active_bases(), reported)
         await self._publish(alerts)

@@ -26,6 +26,7 @@ from vcpd.core.errors import BadInputError
 from vcpd.domain.bars import BarSeries, FloatArray
 from vcpd.domain.exchange import ExchangeDescription
 from vcpd.domain.health import Health, MetricsSnapshot
+from vcpd.domain.market_regime import market_note
 from vcpd.domain.panel import Panel
 from vcpd.domain.risk import RiskScore
 from vcpd.domain.setups import Setup, SetupGroup
@@ -290,7 +291,9 @@ class StatusService:
         if request.risk_pct is not None:
             parameters = msgspec.structs.replace(parameters, risk_pct=request.risk_pct)
         lot_size = await self._lot_size(request.symbol)
-        return position_size(msgspec.structs.replace(plan, lot_size=lot_size), risk, parameters)
+        sizing = position_size(msgspec.structs.replace(plan, lot_size=lot_size), risk, parameters)
+        market = market_note(await self.storage.regimes.regimes(setup.as_of, 1))
+        return msgspec.structs.replace(sizing, market=market or None)
 
     async def _lot_size(self, symbol: str) -> int:
         stored = await self.storage.instruments.all()

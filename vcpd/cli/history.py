@@ -43,8 +43,10 @@ from vcpd.cli.command import (
     set_action,
 )
 from vcpd.cli.config import analysis_settings
+from vcpd.cli.history_splits import OutcomeSplits, outcome_splits, print_splits
 from vcpd.cli.local import add_date_order_argument, add_funds_argument, add_index_arguments, load_full_panel
 from vcpd.cli.output import number_text, print_json, print_table
+from vcpd.cli.sectors import add_sector_lists_argument
 from vcpd.config import Configuration
 from vcpd.core.errors import BadInputError
 from vcpd.domain.panel import Panel
@@ -116,6 +118,7 @@ def add_history_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PCT",
         help="buying and selling together, percent of the entry; default: 0.3",
     )
+    add_sector_lists_argument(parser, "; splits the outcomes by the rank of the sector")
     add_json_argument(parser)
     add_config_argument(parser)
 
@@ -138,7 +141,8 @@ def history(arguments: argparse.Namespace) -> int:
         begin, end = arguments.first or "its first bar", arguments.last or "its last bar"
         raise BadInputError(f"{arguments.bars}: no session between {begin} and {end}")
     _warn_left_out(found.left_out)
-    _write_result(found, looking, arguments)
+    splits = outcome_splits(found, looking, panel, configuration, arguments)
+    _write_result(found, looking, arguments, splits)
     return EXIT_OK
 
 
@@ -164,14 +168,17 @@ async def _run_backtest_in_workers(
             await workers.close()
 
 
-def _write_result(found: BacktestResult, looking: BacktestParams, arguments: argparse.Namespace) -> None:
+def _write_result(
+    found: BacktestResult, looking: BacktestParams, arguments: argparse.Namespace, splits: OutcomeSplits
+) -> None:
     if arguments.parquet is not None:
         count = table_files.write_rows(arguments.parquet, [to_flat_row(base) for base in found.bases])
         print(f"{arguments.parquet}: {count:,} bases", file=sys.stderr)
     if arguments.json:
-        print_json(to_document(found, looking))
+        print_json({**to_document(found, looking), "splits": splits})
     else:
         _print_result(found, looking)
+        print_splits(splits)
 
 
 def to_document(found: BacktestResult, looking: BacktestParams) -> Mapping[str, Any]:

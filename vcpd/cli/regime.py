@@ -62,12 +62,12 @@ def _regimes_of_files(arguments: argparse.Namespace) -> list[MarketRegime]:
         raise BadInputError("--index: expected a file with the bars of an index, such as NIFTY 500")
     settings = analysis_settings(arguments)
     indices = read_indices(arguments)
-    panel = _without_indices(load_panel(arguments), indices)
-    benchmark = _benchmark_symbol(indices, arguments, settings.universe.benchmark)
+    panel = without_indices(load_panel(arguments), indices)
+    benchmark = benchmark_symbol(indices, arguments, settings.universe.benchmark)
     return market_regimes(panel, indices, settings.regime, benchmark=benchmark, n_sessions=arguments.sessions)
 
 
-def _without_indices(panel: Panel, indices: Sequence[BarSeries]) -> Panel:
+def without_indices(panel: Panel, indices: Sequence[BarSeries]) -> Panel:
     """The panel whose breadth counts shares alone: a file of bars may hold the indices too."""
     names = {_bare_name(series.symbol) for series in indices}
     found = {symbol: "an index" for symbol in panel.symbols if _bare_name(symbol) in names}
@@ -92,7 +92,7 @@ def read_indices(arguments: argparse.Namespace) -> Sequence[BarSeries]:
     return found.series
 
 
-def _benchmark_symbol(indices: Sequence[BarSeries], arguments: argparse.Namespace, configured: str) -> str:
+def benchmark_symbol(indices: Sequence[BarSeries], arguments: argparse.Namespace, configured: str) -> str:
     """The index that --index-symbol names, else the configured benchmark, else the file's first."""
     for wanted in (arguments.index_symbol, configured):
         for series in indices:

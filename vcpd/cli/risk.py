@@ -173,5 +173,7 @@ def _print_sizing(found: Sizing) -> None:
     if found.reason:
         print(f"  {found.reason}")
     print(f"  worth {found.value:,.2f}; at risk {found.risk_amount:,.2f} ({found.risk_pct:.2f} % of equity)")
+    if found.market:
+        print(f"  market: {found.market}; the quantity does not depend on it")
     for step in found.steps:
         print(f"  {step.name:<15} {step.text}{'   <- decides' if step.bound else ''}")

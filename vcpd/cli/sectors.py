@@ -27,13 +27,18 @@ COLUMNS: Final = (
 def add_sectors_arguments(parser: argparse.ArgumentParser) -> None:
     set_action(parser, sectors, "vcpd sectors --bars bars.parquet --sectors ind_nifty500list.csv")
     add_bars_arguments(parser)
+    add_sector_lists_argument(parser, "; default: [universe] sectors and lists")
+
+
+def add_sector_lists_argument(parser: argparse.ArgumentParser, default: str = "") -> None:
+    """--sectors, for every command that asks for the sector of a file's symbols."""
     parser.add_argument(
         "--sectors",
         action="append",
         default=[],
         metavar="FILE",
         help="CSV file with the columns `Symbol` and `Industry`, as NSE publishes its indices' members; "
-        "may be given several times; default: [universe] sectors and lists",
+        f"may be given several times{default}",
     )
 
 

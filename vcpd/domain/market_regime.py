@@ -1,5 +1,6 @@
 """The market's regime after a session, and where its sectors stand: values that are stored and shown."""
 
+from collections.abc import Sequence
 from datetime import date
 from enum import StrEnum
 from typing import Self
@@ -88,6 +89,14 @@ class MarketRegime(msgspec.Struct, frozen=True, kw_only=True):
             indices=indices,
             breadth=breadth,
         )
+
+
+def market_note(regimes: Sequence[MarketRegime]) -> str:
+    """What the last regime says, beside setups: `correction since 2025-05-30`; nothing without any."""
+    if not regimes:
+        return ""
+    since = regimes[-1].since
+    return regimes[-1].term.text + (f" since {since}" if since else "")
 
 
 class EncodedRegime(msgspec.Struct, frozen=True, kw_only=True, gc=False):

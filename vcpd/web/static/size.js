@@ -54,6 +54,7 @@ function shown(size) {
   return [
     h("p", {}, h("span", { class: "quantity" }, whole(size.quantity)), ` shares · ${money(size.value)} · at risk ${money(size.risk_amount)} (${size.risk_pct.toFixed(2)} %) · ${price(size.entry)} to the ${size.stop_name} stop ${price(size.stop)}`),
     ...size.steps.filter((step) => step.name === "other_stop").map((step) => h("p", { class: "muted" }, step.text)),
+    size.market ? h("p", { class: "muted" }, `Market: ${size.market}; the quantity does not depend on it.`) : null,
     size.reason ? h("p", { class: "amber" }, size.reason) : null,
     h("details", {}, h("summary", { class: "muted" }, "Every step"), h("ul", { class: "lines steps" }, steps)),
   ].filter(Boolean);
