@@ -131,7 +131,7 @@ FURTHER: Final[dict[str, Scan]] = {
         b.up(15) >= 12 and above(b.at(b.v), b.sma(50, x=b.v))
     ),
     "adr(20) >= 2 and roc(63) >= 10": lambda b: (
-        at_least(float(np.mean(b.last(100 * (b.h / b.l - 1), 20))), 4) and at_least(b.roc(63), 10)
+        at_least(float(np.mean(b.last(100 * (b.h / b.l - 1), 20))), 2) and at_least(b.roc(63), 10)
     ),
     "close > sma(20) + 2 * stdev(close, 20)": lambda b: above(b.at(b.c), b.sma(20) + 2 * b.stdev(20)),
     "close > ema(20) + 2 * atr(10)": lambda b: above(
