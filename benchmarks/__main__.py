@@ -19,6 +19,7 @@ ORDER = (
     "detector_robustness",
     "detector_selectivity",
     "risk",
+    "market_regime",
     "limits",
     "ticker",
     "schedule_year",

@@ -69,11 +69,12 @@ class _DirectionTracker:
         if len(self.window) > rules.distribution_sessions:
             self.unmeasured -= self.window.popleft().is_higher is None
         rise = 1 + rules.distribution_rise_pct / 100
-        self.active = [
-            (place, close)
-            for place, close in self.active
-            if self.place - place < rules.distribution_sessions and session.close < rise * close
-        ]
+        if self.active:
+            self.active = [
+                (place, close)
+                for place, close in self.active
+                if self.place - place < rules.distribution_sessions and session.close < rise * close
+            ]
         if session.volume.is_higher and session.change_pct <= -rules.distribution_fall_pct:
             self.active.append((self.place, session.close))
 

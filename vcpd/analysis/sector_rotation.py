@@ -13,7 +13,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 
-from vcpd.analysis.breadth import PackedBars, row_averages, rows_per_block, split_block
+from vcpd.analysis.packed_bars import PackedBars, row_averages, rows_per_block, split_block
 from vcpd.analysis.regime_settings import RegimeSettings
 from vcpd.analysis.strength import cached_ratings
 from vcpd.analysis.thresholds import TIE_TOLERANCE
@@ -133,18 +133,19 @@ def _sector_sums(panel: Panel, members: Mapping[str, IntArray], n: int) -> _Sect
 
 def _add_block(raw: FloatArray, groups: FloatArray, sums: _SectorSums) -> None:
     packed, width = PackedBars.of(raw), sums.returns.shape[1]
-    close = packed.pack(raw)
-    change = np.full(close.shape, np.nan)
+    tail, close = packed.tail(width), packed.pack(raw)
+    change = np.full(raw.shape, np.nan)
     change[:, 1:] = close[:, 1:] / close[:, :-1] - 1
-    average = row_averages(close, AVERAGE_SESSIONS)
-    above = np.where(np.isnan(average), np.nan, close > average * (1 + TIE_TOLERANCE))
+    average = row_averages(close, AVERAGE_SESSIONS, width)
+    above = np.where(np.isnan(average), np.nan, close[:, -width:] > average * (1 + TIE_TOLERANCE))
     for values, total, known in (
-        (np.clip(change, -MAX_DAILY_RETURN, MAX_DAILY_RETURN), sums.returns, sums.moved),
+        (np.clip(change[:, -width:], -MAX_DAILY_RETURN, MAX_DAILY_RETURN), sums.returns, sums.moved),
         (above, sums.above, sums.known),
     ):
-        spread = packed.spread(values)[:, -width:]
-        np.add(total, groups @ np.nan_to_num(spread), out=total)
-        np.add(known, groups @ (~np.isnan(spread)).astype(np.float64), out=known)
+        spread = tail.spread(values)
+        unknown = np.isnan(spread)
+        np.add(total, groups @ np.where(unknown, 0.0, spread), out=total)
+        np.add(known, groups @ (~unknown).astype(np.float64), out=known)
 
 
 def _sector_table(sums: _SectorSums, n: int, medians: Sequence[_RatedMembers], least: int) -> _SectorTable:
@@ -152,8 +153,8 @@ def _sector_table(sums: _SectorSums, n: int, medians: Sequence[_RatedMembers], l
     lines = np.cumsum(np.log1p(daily), axis=1)
     line = np.exp(lines[:-1] - lines[-1])
     line[np.cumsum(sums.moved[:-1], axis=1) == 0] = np.nan  # before the sector's first return
-    strength = 100 * line / row_averages_of_known(line, STRENGTH_SESSIONS)
-    momentum = 100 * strength / row_averages_of_known(strength, MOMENTUM_SESSIONS)
+    strength = 100 * line / row_averages(line, STRENGTH_SESSIONS, line.shape[1])
+    momentum = 100 * strength / row_averages(strength, MOMENTUM_SESSIONS, line.shape[1])
     above = np.divide(
         100 * sums.above, sums.known, out=np.full_like(sums.above, np.nan), where=sums.known > 0
     )
@@ -162,13 +163,6 @@ def _sector_table(sums: _SectorSums, n: int, medians: Sequence[_RatedMembers], l
     shares = above[:-1, -n:]
     score = np.where(rated >= least, (ratings + shares) / 2, np.nan)
     return _SectorTable(strength[:, -n:], momentum[:, -n:], shares, ratings, rated, score)
-
-
-def row_averages_of_known(values: FloatArray, length: int) -> FloatArray:
-    """As `row_averages`, where NaN stands at the beginning of each row alone."""
-    averages = row_averages(values, length)
-    averages[np.isnan(values)] = np.nan
-    return averages
 
 
 def _rank_session(table: _SectorTable, at: int, names: _SectorNames, session: date) -> list[SectorRank]:
