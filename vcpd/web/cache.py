@@ -11,8 +11,7 @@ import asyncio
 import hashlib
 import zlib
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import date
 from typing import Any, Final
 
@@ -21,6 +20,7 @@ from aiohttp import web
 
 from vcpd.domain.setups import Setup
 from vcpd.ports import RunStore, SetupStore
+from vcpd.web.computing import SharedComputations, is_trusted
 from vcpd.web.responses import encode_json
 
 POLL_INTERVAL_S: Final = 1.0
@@ -89,7 +89,7 @@ class ResponseCache:
         self._cached_version = -1
         self._bodies: OrderedDict[str, EncodedBody] = OrderedDict()
         self._size = 0
-        self._request_locks: dict[str, asyncio.Lock] = {}
+        self._computations = {is_trusted: SharedComputations[EncodedBody]() for is_trusted in (True, False)}
 
     async def version(self) -> int:
         """Changes when cached responses are out of date."""
@@ -101,9 +101,10 @@ class ResponseCache:
 
     async def respond(self, request: web.Request, factory: ResponseFactory) -> web.Response:
         """The cached response to this path and query, or the one that `factory` gives now."""
-        return cached_response(request, await self.cached_body(request.path_qs, factory))
+        body = await self._cached_body(request.path_qs, factory, is_trusted=is_trusted(request))
+        return cached_response(request, body)
 
-    async def cached_body(self, key: str, factory: ResponseFactory) -> EncodedBody:
+    async def _cached_body(self, key: str, factory: ResponseFactory, *, is_trusted: bool) -> EncodedBody:
         version = await self._version.now()
         if version != self._cached_version:
             self._clear(version)
@@ -111,20 +112,13 @@ class ResponseCache:
         if found is not None:
             self._bodies.move_to_end(key)
             return found
-        async with self._request_lock(key):
-            found = self._bodies.get(key)
-            if found is None:
-                found = await compress_in_thread(await encode_json(await factory()))
-                self._store(key, found, version)
-        return found
 
-    @asynccontextmanager
-    async def _request_lock(self, key: str) -> AsyncIterator[None]:
-        """Requests for the same key wait for one response."""
-        lock = self._request_locks.setdefault(key, asyncio.Lock())
-        async with lock:
-            yield
-        self._request_locks.pop(key, None)
+        async def compute() -> EncodedBody:
+            body = await compress_in_thread(await encode_json(await factory()))
+            self._store(key, body, version)
+            return body
+
+        return await self._computations[is_trusted].result((key, version), compute)
 
     def _clear(self, version: int) -> None:
         self._cached_version = version

@@ -11,6 +11,7 @@ import ipaddress
 import resource
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Final, Protocol
 
 import msgspec
@@ -20,6 +21,7 @@ from aiohttp.web_request import BaseRequest
 from prometheus_client import Counter, Gauge
 
 from vcpd.web.responses import INTERNAL_ERROR, malformed_request_response
+from vcpd.web.unsent import SLICE_BYTES, SlicedBody, UnsentBodies
 
 LOCAL_ADDRESSES: Final = frozenset({"127.0.0.1", "::1"})
 IPV6_NETWORK_BITS: Final = 64  # one customer's network; its addresses are free of charge
@@ -111,6 +113,11 @@ class Connection:
     def is_local(self) -> bool:
         return self.address in LOCAL_ADDRESSES
 
+    @property
+    def is_trusted(self) -> bool:
+        """Whether the client is on this machine, or proved who it is."""
+        return self.authenticated or self.is_local
+
 
 class ConnectionTable:
     """The open connections by address, those that are idle for longest first."""
@@ -121,6 +128,7 @@ class ConnectionTable:
         self._unknown: dict[str, dict[Connection, None]] = {}
         self._authenticated: dict[Connection, None] = {}
         self._counts = {True: 0, False: 0}  # of unknown clients, by whether they are local
+        self._bodies = {is_trusted: UnsentBodies[Connection]() for is_trusted in (True, False)}
 
     def __iter__(self) -> Iterator[Connection]:
         for group in list(self._unknown.values()):
@@ -192,6 +200,17 @@ class ConnectionTable:
         self._remove(connection)
         connection.authenticated = True
         self._authenticated[connection] = None
+
+    @contextmanager
+    def sending(self, connection: Connection, content: bytes) -> Iterator[None]:
+        """Count a large body while it is sent, and close others where too many bytes would be held."""
+        bodies = self._bodies[connection.is_trusted]
+        for reader in bodies.hold(connection, content):
+            self.close(reader, "held_bytes")
+        try:
+            yield
+        finally:
+            bodies.release(connection, content)
 
     def close(self, connection: Connection, reason: str) -> None:
         """Close a connection at once."""
@@ -304,7 +323,16 @@ class ConnectionHandler(web.RequestHandler):
     ) -> tuple[web.StreamResponse, bool]:
         """From here on it is the client's turn: to take the response, then to ask again."""
         self.table.touch(self.connection, busy=False)
-        return await super().finish_response(request, resp, start_time)
+        content = resp.body if isinstance(resp, web.Response) else None
+        if (
+            not isinstance(resp, web.Response)
+            or not isinstance(content, bytes)
+            or len(content) <= SLICE_BYTES
+        ):
+            return await super().finish_response(request, resp, start_time)
+        resp.body = SlicedBody(content)
+        with self.table.sending(self.connection, content):
+            return await super().finish_response(request, resp, start_time)
 
     def handle_error(
         self,

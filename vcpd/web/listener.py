@@ -30,6 +30,7 @@ SHARE_OF_A_TURN: Final = 8  # of an address's places are given away in one turn
 MAX_HEAD_BYTES: Final = 32 * 1024
 CHECK_INTERVAL_S: Final = 1.0
 PAUSE_S: Final = 0.2
+SEND_BUFFER_BYTES: Final = 128 << 10  # of the kernel, which takes twice as much; megabytes unless set
 CLOSED_PER_PAUSE: Final = 16
 LOG_INTERVAL_S: Final = 60.0
 OUT_OF_DESCRIPTORS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
@@ -142,6 +143,8 @@ class Listener:
     def _admit(self, accepted: socket.socket, peer: object) -> bool:
         """Whether there is a place. A head that was sent already is read at once."""
         accepted.setblocking(False)
+        with contextlib.suppress(OSError):  # the client is gone again
+            accepted.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         pending = PendingSocket(accepted)
         connection = self.table.admit(client_address(peer), pending)
         if connection is None:

@@ -14,6 +14,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from vcpd.core.errors import ConfigurationError, RetryableError, UnavailableError
 from vcpd.core.secrets import Secret
+from vcpd.web.computing import HandlersAtWork, is_trusted
 from vcpd.web.connections import ConnectionHandler
 from vcpd.web.context import WebContext
 from vcpd.web.responses import SECURITY_HEADERS, HttpError, error_response
@@ -25,6 +26,7 @@ SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
 HOST_REGEX: Final = re.compile(r"(\[[0-9a-f:.%]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?")
 FORBIDDEN_CHARACTERS: Final = re.compile("[\x00-\x1f\x7f-\x9f]")  # PostgreSQL refuses some
 MIN_TOKEN_CHARACTERS: Final = 16
+MAX_AT_WORK: Final = 64  # handlers, of unknown clients and as many of trusted ones
 BODY_TIMEOUT_S: Final = 5.0
 FIRST_DELAY_S: Final = 0.1
 MAX_DELAY_S: Final = 2.0
@@ -57,6 +59,7 @@ def exposure_problems(settings: WebSettings, given: Secret | None) -> list[str]:
 def security_middleware(settings: WebSettings, context: WebContext) -> Middleware:
     """The middleware every request passes."""
     checks = RequestChecks(settings, context.token)
+    at_work = {trusted: HandlersAtWork(MAX_AT_WORK) for trusted in (True, False)}
 
     @web.middleware
     async def secured(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -68,7 +71,10 @@ def security_middleware(settings: WebSettings, context: WebContext) -> Middlewar
                 set_busy(request, busy=False)
                 return await handler(request)
             async with asyncio.timeout(max(settings.request_timeout_s, operation.timeout_s)):
-                return await handler(request)
+                if operation.public:
+                    return await handler(request)
+                with at_work[is_trusted(request)]:
+                    return await handler(request)
         except Exception as error:  # noqa: BLE001 - each kind has its answer
             return response_for_error(error, request)
 
