@@ -3,13 +3,18 @@
 import asyncio
 import os
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
 from vcpd.app import market
-from vcpd.app.market import SandboxProcess
+from vcpd.app.market import SandboxProcess, open_market
+from vcpd.config import load_configuration
+from vcpd.core.errors import UnavailableError
+from vcpd.ports import Clock
 from vcpd.runtime.clock import VirtualClock
 from vcpd.sandbox.settings import SandboxSettings
 
@@ -40,3 +45,38 @@ async def test_a_talkative_child_is_listened_to(monkeypatch: pytest.MonkeyPatch)
     assert max(len(record["text"]) for record in received) <= market.MAX_LOGGED_CHARACTERS
     assert len(received) < 2 * 20_000 / 10
     assert not [task for task in asyncio.all_tasks() if task.get_name() == "sandbox-listen"]
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ('bars = "bars.csv"\nindex = "more/index.csv"', ("bars.csv", "more/index.csv")),
+        ('bars = "../bars.csv"', ("../bars.csv", None)),
+        ('bars = "/elsewhere/bars.csv"', ("/elsewhere/bars.csv", None)),
+        ("", (None, None)),
+    ],
+)
+async def test_bars_lie_relative_to_the_configuration_file(
+    written: str, meant: tuple[str | None, str | None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the working directory is; checked on what the child process would get."""
+    folder, elsewhere = tmp_path / "configuration", tmp_path / "elsewhere"
+    folder.mkdir()
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    (folder / "config.toml").write_text(f'[daemon]\nmarket = "sandbox"\n[sandbox]\n{written}\n')
+    received: list[SandboxSettings] = []
+
+    async def start(settings: SandboxSettings, _clock: Clock, _environment: Mapping[str, str]) -> None:
+        received.append(settings)
+        raise UnavailableError("no child process in this test")
+
+    async def compute(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(SandboxProcess, "start", start)
+    clock = VirtualClock(datetime(2026, 11, 20, 4, tzinfo=UTC))
+    with pytest.raises(UnavailableError):
+        await open_market(load_configuration(folder / "config.toml", {}), clock, tmp_path, compute)
+    expected = [None if path is None else str((folder / path).resolve()) for path in meant]
+    assert [received[0].bars, received[0].index] == expected

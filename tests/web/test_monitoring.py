@@ -60,6 +60,7 @@ def test_the_dashboard_shows_every_family() -> None:
         "vcpd_worker_running",
         "vcpd_web_connections",
         "vcpd_web_connections_closed",
+        "vcpd_web_held_bytes",
     }
 
 

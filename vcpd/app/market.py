@@ -271,7 +271,8 @@ async def open_kite(request: MarketRequest) -> MarketConnection:
 async def open_sandbox(request: MarketRequest) -> MarketConnection:
     """A simulated exchange in a child process; the daemon logs in to it by itself."""
     configuration = request.loaded.configuration
-    sandbox = await SandboxProcess.start(configuration.sandbox, request.clock, os.environ)
+    settings = configuration.sandbox.below(request.loaded.folder)
+    sandbox = await SandboxProcess.start(settings, request.clock, os.environ)
     account = _sandbox_account(configuration, sandbox.url, request.state_dir)
     return _connect_kite(account, request, sandbox)
 

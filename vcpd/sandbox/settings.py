@@ -1,7 +1,8 @@
 """Settings of the sandbox: market, faults, rate limits, live feed."""
 
 from enum import StrEnum
-from typing import Annotated, ClassVar, Final
+from pathlib import Path
+from typing import Annotated, ClassVar, Final, Self
 
 import msgspec
 from msgspec import Meta
@@ -137,11 +138,15 @@ class SandboxSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
         float, Meta(ge=0, le=0.5, description="Share of symbols whose trading is suspended now and then.")
     ] = 0.03
     bars: Annotated[
-        str | None, Meta(description="A file or folder of bars to show instead of the simulated market.")
+        str | None,
+        Meta(
+            description="A file or folder of bars to show, not the simulated market; relative to this file."
+        ),
     ] = None
-    index: Annotated[str | None, Meta(description="A file with the bars of the indices, beside `bars`.")] = (
-        None
-    )
+    index: Annotated[
+        str | None,
+        Meta(description="A file with the bars of the indices, beside `bars`; relative to this file."),
+    ] = None
     port: Annotated[int, Meta(ge=0, le=65_535, description="Port on 127.0.0.1; 0 takes a free one.")] = 0
     api_key: Annotated[str, Meta(min_length=1, description="The key that clients of this exchange use.")] = (
         "sandboxkey"
@@ -159,3 +164,13 @@ class SandboxSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     limits: RateSettings = RateSettings()
     ticker: SandboxTickerSettings = SandboxTickerSettings()
     faults: FaultSettings = FaultSettings()
+
+    def below(self, folder: Path) -> Self:
+        """The same with absolute paths: relative ones lie below `folder`, that of the configuration file."""
+        return msgspec.structs.replace(
+            self, bars=_absolute(folder, self.bars), index=_absolute(folder, self.index)
+        )
+
+
+def _absolute(folder: Path, path: str | None) -> str | None:
+    return str((folder / path).resolve()) if path else path
