@@ -6,6 +6,12 @@ Loopback only, from many addresses of 127.0.0.0/8, for a bounded time. The conne
 turn: idle, half a head, a body that does not come, a reader that does not read, an event stream. One that the
 daemon closes is opened again after a pause. Meanwhile, once a second: /healthz without credentials, /status
 with the token, `vcpd status` if --config is given; the daemon's descriptors and memory.
+
+    python -m benchmarks.hostile_connections --evening /tmp/evening --connections 20000 --seconds 660
+
+builds a daemon of 2,500 symbols in that folder first (once), starts it at 15:30 of a session, attacks
+while the evening runs (the collection begins at 15:35), and prints each job's start delay, duration and
+outcome. A daemon above --max-mb is killed.
 """
 
 import argparse
@@ -29,6 +35,8 @@ from typing import Final
 
 import aiohttp
 import psutil
+
+from benchmarks.hostile_evening import EVENING_AT, EveningDaemon
 
 HOST: Final = "127.0.0.1"
 MAX_SECONDS: Final = 1_800
@@ -193,16 +201,27 @@ class Probes:
             raise RuntimeError(f"exit code {process.returncode}")
 
 
-async def watch_daemon(pid: int, seconds: float, seen: dict[str, float]) -> None:
-    """Keep the most descriptors, the most memory (MB) and the CPU time of the daemon."""
-    process = psutil.Process(pid)
+async def watch_daemon(pid: int, seconds: float, seen: dict[str, float], max_mb: float) -> None:
+    """Keep the most descriptors, the most memory (MB) and the CPU time of the daemon.
+
+    A daemon above `max_mb` is killed; RuntimeError then, or when it ended by itself.
+    """
+    try:
+        await _watch(psutil.Process(pid), seconds, seen, max_mb)
+    except psutil.NoSuchProcess:
+        raise RuntimeError(f"the daemon ended under attack; seen before: {seen}") from None
+
+
+async def _watch(process: psutil.Process, seconds: float, seen: dict[str, float], max_mb: float) -> None:
     began = process.cpu_times()
     end_s = time.monotonic() + seconds
     while time.monotonic() < end_s:
         seen["most_descriptors"] = max(seen.get("most_descriptors", 0), process.num_fds())
-        seen["most_resident_mb"] = max(
-            seen.get("most_resident_mb", 0), round(process.memory_info().rss / 2**20, 1)
-        )
+        resident_mb = round(process.memory_info().rss / 2**20, 1)
+        seen["most_resident_mb"] = max(seen.get("most_resident_mb", 0), resident_mb)
+        if resident_mb > max_mb:
+            process.kill()
+            raise RuntimeError(f"killed the daemon at {resident_mb:.0f} MB; permitted are {max_mb:.0f}")
         used = process.cpu_times()
         seen["cpu_s"] = round(used.user + used.system - began.user - began.system, 1)
         await asyncio.sleep(0.5)
@@ -217,35 +236,58 @@ def summary(name: str, seconds: list[float]) -> str:
     return f"{name}: {len(ordered)} answers, {figures}"
 
 
-async def main() -> None:
+def arguments() -> argparse.Namespace:
+    """What the command line says."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--state", type=Path, required=True, help="the daemon's state folder, for its token")
+    parser.add_argument("--port", type=int, default=18_787)
+    parser.add_argument("--state", type=Path, help="the daemon's state folder, for its token")
     parser.add_argument("--config", type=Path, help="ask by `vcpd status` too")
+    parser.add_argument("--evening", type=Path, metavar="FOLDER", help="build and start a daemon there")
+    parser.add_argument("--symbols", type=int, default=2_500, help="of the daemon of --evening")
+    parser.add_argument("--max-mb", type=float, default=1_500.0, help="kill a daemon that takes more")
     parser.add_argument("--connections", type=int, default=20_000)
     parser.add_argument("--addresses", type=int, default=20, help="127.0.0.1 and so many less one others")
     parser.add_argument("--seconds", type=float, default=600.0)
     given = parser.parse_args()
+    if given.state is None and given.evening is None:
+        parser.error("expected --state or --evening")
+    return given
+
+
+def main() -> None:
+    given = arguments()
+    if given.evening is None:
+        asyncio.run(attack_and_measure(given, given.state, given.config))
+        return
+    daemon = EveningDaemon(given.evening, given.port, given.symbols)
+    daemon.build()
+    with daemon.running(EVENING_AT):
+        try:
+            asyncio.run(attack_and_measure(given, daemon.state, daemon.config))
+        finally:
+            print(*daemon.job_lines(), sep="\n")
+
+
+async def attack_and_measure(given: argparse.Namespace, state: Path, config: Path | None) -> None:
+    """Probe alone, then under attack; prints the figures of both."""
     seconds = min(given.seconds, MAX_SECONDS)
     addresses = [
         HOST,
         *(f"127.0.{number // 200 + 1}.{number % 200 + 1}" for number in range(given.addresses - 1)),
     ]
-    name, _, value = (
-        (given.state / "authorization.header").read_text(encoding="ascii").strip().partition(": ")
-    )
-    probes, seen = Probes(given.port, {name: value}, given.config), dict[str, float]()
+    name, _, value = (state / "authorization.header").read_text(encoding="ascii").strip().partition(": ")
+    probes, seen = Probes(given.port, {name: value}, config), dict[str, float]()
     async with aiohttp.ClientSession() as http, http.get(f"http://{HOST}:{given.port}/status") as answer:
         pid = (await answer.json())["pid"]
-    before = Probes(given.port, {name: value}, given.config)
+    before = Probes(given.port, {name: value}, config)
     await before.run(BASELINE_S)
     for kind, taken in before.seconds.items():
         print(summary(f"before, {kind}", taken))
     attackers = start_attackers(given.port, given.connections, addresses, seconds)
     try:
-        await asyncio.gather(probes.run(seconds), watch_daemon(pid, seconds, seen))
+        await asyncio.gather(probes.run(seconds), watch_daemon(pid, seconds, seen, given.max_mb))
     finally:
         for attacker in attackers:
             attacker.join(10)
@@ -272,4 +314,4 @@ def start_attackers(
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    main()
