@@ -278,7 +278,7 @@ async def no_picture(_: object) -> None: ...
 
 async def cost(size: int, seconds: float) -> float:
     """Percent of one core for 3,000 instruments at a tick a second, judging 500 bases among them."""
-    from tests.jobs.watch_samples import board_of, candidate  # noqa: PLC0415 - only here
+    from tests.fakes.watch_session import board_of, candidate  # noqa: PLC0415 - only here
 
     likeness = candidate()
     board = board_of(

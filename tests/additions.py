@@ -19,7 +19,7 @@ import numpy as np
 
 import vcpd
 from tests.analysis.markets import base_closes, series_of, walk
-from tests.web.fakes import sources
+from tests.fakes.web import sources
 from vcpd.analysis import contractions, session_context
 from vcpd.analysis.contractions import Workspace
 from vcpd.analysis.explain import explain

@@ -4,12 +4,14 @@ One more needs no change here: a distribution names it in its own metadata, belo
 `vcpd.channels`, and is installed beside vcpd.
 """
 
+import sys
 import tomllib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Final, get_args, get_origin
 
 import msgspec
@@ -21,6 +23,7 @@ from vcpd.ports import Clock
 
 MARKET_GROUP: Final = "vcpd.markets"
 CHANNEL_GROUP: Final = "vcpd.channels"
+CACHED_READINGS: Final = 8  # search paths of a process, by group
 PROJECT_FILE: Final = Path(__file__).resolve().parents[1] / "pyproject.toml"
 
 
@@ -130,7 +133,21 @@ def find_plugin_settings(kind: Any, name: str) -> type[msgspec.Struct] | None:
 
 def _registered(group: str) -> Mapping[str, EntryPoint]:
     """Entry points by name; a name of this project is not replaced by another distribution's."""
-    return {point.name: point for point in (*entry_points(group=group), *_own(group))}
+    return _read_registered(group, tuple((entry, _changed_ns(entry)) for entry in sys.path))
+
+
+@lru_cache(maxsize=CACHED_READINGS)
+def _read_registered(group: str, _search_path: tuple[tuple[str, int], ...]) -> Mapping[str, EntryPoint]:
+    """Reads the metadata of all distributions; again only when a folder of the search path has changed."""
+    return MappingProxyType({point.name: point for point in (*entry_points(group=group), *_own(group))})
+
+
+def _changed_ns(entry: str) -> int:
+    """Instant at which an entry of the search path last changed; an installation changes its folder."""
+    try:
+        return Path(entry).stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 @cache

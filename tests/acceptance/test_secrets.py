@@ -20,8 +20,8 @@ import structlog
 from tests.acceptance.conftest import QUICK_MARKET
 from tests.acceptance.daemon import Daemon, running, write_configuration
 from tests.acceptance.exchange import free_port
+from tests.fakes.web import sources
 from tests.postgres import fresh_address, postgres_server
-from tests.web.fakes import sources
 from vcpd.app.alert_channels import alert_secret_names
 from vcpd.core.secrets import Secret
 from vcpd.domain.bars import BarSeries

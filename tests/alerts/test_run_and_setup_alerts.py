@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.web.fakes import group_of
+from tests.fakes.web import group_of
 from vcpd.alerts import run_alerts, setup_alerts
 from vcpd.alerts.run_alerts import (
     Debounce,

@@ -4,7 +4,7 @@ from datetime import date, timedelta
 
 import numpy as np
 
-from tests.web.fake_regimes import rank_of
+from tests.fakes.regimes import rank_of
 from vcpd.analysis.outcome_splits import (
     CountedPurchase,
     SectorThird,

@@ -37,7 +37,7 @@ def reported() -> ManagerMessages:
 
 
 @pytest.fixture
-def daemon(reported: ManagerMessages, monkeypatch: pytest.MonkeyPatch) -> Daemon:
+async def daemon(reported: ManagerMessages, monkeypatch: pytest.MonkeyPatch) -> Daemon:
     loaded = LoadedConfiguration(Configuration(), {}, Path())
     return Daemon(loaded, Path("config.toml"), WallClock(), reported)
 

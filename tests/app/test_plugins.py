@@ -2,9 +2,11 @@
 
 import asyncio
 import importlib
+import os
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from importlib.metadata import EntryPoints, entry_points
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.jobs.test_watch import at_work, until
+from vcpd import plugins
 from vcpd.alerts.settings import BUILT_IN_CHANNELS, AlertSettings
 from vcpd.alerts.templates import AlertMessage
 from vcpd.app.alert_channels import ChannelFactory, alert_secret_names, find_alert_secrets
@@ -280,3 +283,25 @@ def test_another_distribution_does_not_replace_a_market_of_the_project(
     metadata.write_text("[vcpd.markets]\nkite = vcpd_toy:MARKET\n")
     importlib.invalidate_caches()
     assert load_plugin(MARKET_GROUP, "kite") is not installed_toy.MARKET
+
+
+def test_metadata_is_read_once_until_a_distribution_is_installed(
+    installed_toy: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readings: list[str] = []
+
+    def counted(*, group: str) -> EntryPoints:
+        readings.append(group)
+        return entry_points(group=group)
+
+    monkeypatch.setattr(plugins, "entry_points", counted)
+    for _ in range(3):
+        assert "toy" in plugin_names(MARKET_GROUP)
+    assert readings == [MARKET_GROUP]
+    later = tmp_path / "site-packages" / "vcpd_later-1.0.dist-info"
+    later.mkdir()
+    (later / "METADATA").write_text("Metadata-Version: 2.1\nName: vcpd-later\nVersion: 1.0\n")
+    (later / "entry_points.txt").write_text("[vcpd.markets]\nlater = vcpd_toy:MARKET\n")
+    os.utime(later.parent, ns=(1, 1))  # any other time than before, whatever the file system's resolution
+    assert "later" in plugin_names(MARKET_GROUP)
+    assert readings == [MARKET_GROUP, MARKET_GROUP]

@@ -11,7 +11,7 @@ from typing import Any
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from tests.web import fakes
+from tests.fakes import web as fakes
 from vcpd.cli.main import main
 from vcpd.core.errors import BadInputError, RetryableError
 from vcpd.domain.runs import Outcome, Run

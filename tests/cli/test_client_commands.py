@@ -20,7 +20,7 @@ from tests.cli.scripted_daemon import (
     sources,
     status,
 )
-from tests.web.fakes import setup
+from tests.fakes.web import setup
 from vcpd.cli.command import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_TEMPORARY_FAILURE
 from vcpd.domain.runs import Outcome
 from vcpd.domain.setups import BaseState

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.web.fakes import setup
+from tests.fakes.web import setup
 from vcpd.analysis.crowding import Cluster, Crowding, SectorGroup
 from vcpd.analysis.sizing import SizingParameters, position_plan, position_size
 from vcpd.app.status import crowding_candidates, latest_score_until, merge_crowding

@@ -12,7 +12,7 @@ import pytest
 
 from tests.cli.bar_files import LAST, write_bars
 from tests.cli.scripted_daemon import call
-from tests.web.fakes import setup
+from tests.fakes.web import setup
 from vcpd.cli.command import EXIT_BAD_CONFIGURATION, EXIT_BAD_INPUT, EXIT_OK, EXIT_TEMPORARY_FAILURE
 from vcpd.cli.store import covered_spans, watchlist
 from vcpd.core.secrets import Secret

@@ -15,7 +15,7 @@ import pytest
 
 from tests.fakes.clock import FakeClock, fast_clock
 from tests.fakes.watch import FakeNotifier, FakeWatchStore
-from tests.jobs.watch_samples import (
+from tests.fakes.watch_session import (
     CLOSES,
     NOON,
     OPENS,

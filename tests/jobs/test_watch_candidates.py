@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from tests.jobs.watch_samples import TODAY, TOKENS, YESTERDAY, base_of, verdict
+from tests.fakes.watch_session import TODAY, TOKENS, YESTERDAY, base_of, verdict
 from vcpd.domain.instruments import Instrument
 from vcpd.domain.setups import Base, BaseState
 from vcpd.jobs.settings import WatchSettings

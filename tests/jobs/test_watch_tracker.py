@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.jobs.watch_samples import (
+from tests.fakes.watch_session import (
     CLOSES,
     FOUND,
     HOURS,

@@ -19,7 +19,7 @@ async def main(after_stop):
         stopped.set()
     def on_reload():
         print("reload", flush=True)
-    SignalHandlers(on_stop, on_reload).install(asyncio.get_running_loop())
+    SignalHandlers(asyncio.get_running_loop(), on_stop, on_reload).install()
     print("ready", flush=True)
     await stopped.wait()
     if after_stop == "hang":

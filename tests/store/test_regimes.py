@@ -4,9 +4,9 @@ from datetime import date, timedelta
 
 import msgspec
 
+from tests.fakes.regimes import rank_of, regime_of
 from tests.store.market import instruments_of
 from tests.store.test_setups import verdict, written
-from tests.web.fake_regimes import rank_of, regime_of
 from vcpd.domain.market_regime import EncodedRegime, MarketTerm, Quadrant, SectorRank
 from vcpd.domain.setups import Base, BaseState, EventKind, SetupEvent
 from vcpd.store.database import Database

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from msgspec import structs
 
-from tests.web import fakes
+from tests.fakes import web as fakes
 from vcpd.domain.bars import BAR_DTYPE, BarSeries
 from vcpd.domain.risk import RiskBand, RiskScore
 from vcpd.domain.setups import BaseState, Contraction, EventKind, Gate, Setup, SetupEvent

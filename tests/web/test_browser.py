@@ -5,8 +5,8 @@ from typing import Any, Final
 
 import pytest
 
+from tests.fakes.web import PASSWORD, FakeSetups
 from tests.web.browser import NARROW, WIDE, Browser, driver
-from tests.web.fakes import PASSWORD, FakeSetups
 from tests.web.served import served
 from tests.web.showroom import PROVISIONAL, ShowroomDaemon, showroom
 from vcpd.web.context import WebContext

@@ -8,8 +8,8 @@ from datetime import UTC, date, datetime
 
 import pytest
 
+from tests.fakes.web import SESSION, FakeRuns, FakeSetups, setup, sources
 from tests.web.client import asking
-from tests.web.fakes import SESSION, FakeRuns, FakeSetups, setup, sources
 from vcpd.domain.runs import Outcome, Run
 from vcpd.domain.setups import Setup
 from vcpd.web import cache

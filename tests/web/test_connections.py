@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.web.fakes import AUTHORIZED, TOKEN, sources
+from tests.fakes.web import AUTHORIZED, TOKEN, sources
 from vcpd.web import listener
 from vcpd.web.connections import (
     Connection,

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from aiohttp import ClientResponse
 
+from tests.fakes.web import AUTHORIZED, FakeDaemon, sources
 from tests.web.client import Client, asking
-from tests.web.fakes import AUTHORIZED, FakeDaemon, sources
 from vcpd.web import events
 
 SOON_S = 5.0

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import msgspec
 
+from tests.fakes.regimes import BENCHMARK, FakeRegimes
+from tests.fakes.web import setup, sources
 from tests.web.client import asking
-from tests.web.fake_regimes import BENCHMARK, FakeRegimes
-from tests.web.fakes import setup, sources
 
 
 async def test_the_regime_gives_the_newest_sessions_oldest_first() -> None:

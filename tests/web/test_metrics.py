@@ -2,8 +2,8 @@
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.fakes.web import sources
 from tests.web.client import asking
-from tests.web.fakes import sources
 from vcpd.app.monitor import RUN_SECONDS, RUNS
 from vcpd.kite.transport import REQUESTS
 from vcpd.runtime.resources import LoopLag

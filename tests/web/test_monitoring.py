@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import REGISTRY, CollectorRegistry
 
-from tests.web.fakes import FIGURES
+from tests.fakes.web import FIGURES
 from vcpd.app import container  # noqa: F401 - imports all that counts
 from vcpd.web.metrics import MetricsCollector
 

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from tests.fakes.web import sources
 from tests.web.client import asking
-from tests.web.fakes import sources
 from vcpd.web.openapi import openapi_routes
 from vcpd.web.routes import declared_operation
 from vcpd.web.server import build_application, route_definitions

@@ -8,9 +8,9 @@ from typing import Any, Final
 import pytest
 
 from tests.acceptance.exchange import free_port
+from tests.fakes.web import PASSWORD, TOKEN, sources
 from tests.web.browser import NARROW, Browser, driver
 from tests.web.client import Client, asking
-from tests.web.fakes import PASSWORD, TOKEN, sources
 from tests.web.proxy import ADDRESS, proxied
 from tests.web.served import served
 from tests.web.showroom import showroom

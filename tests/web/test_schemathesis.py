@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.web.fakes import AUTHORIZED, setup, sources
+from tests.fakes.web import AUTHORIZED, setup, sources
 from tests.web.served import served
 from vcpd.domain.setups import BaseState
 from vcpd.web.openapi import openapi_document

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 import pytest
 from structlog.testing import capture_logs
 
+from tests.fakes.web import AUTHORIZED, TOKEN, FakeDaemon, FakeLogin, sources
 from tests.web.client import asking
-from tests.web.fakes import AUTHORIZED, TOKEN, FakeDaemon, FakeLogin, sources
 from vcpd.core.errors import ConfigurationError
 from vcpd.web import security
 from vcpd.web.pages import read_static_files

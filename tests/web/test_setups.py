@@ -3,8 +3,8 @@
 import msgspec
 import pytest
 
+from tests.fakes.web import setup, sources
 from tests.web.client import asking
-from tests.web.fakes import setup, sources
 from vcpd.domain.setups import BaseState
 
 SETUPS = [

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from aiohttp import ClientResponse
 
+from tests.fakes.web import PASSWORD, PASSWORD_HASH, FakeDaemon, sources
 from tests.web.client import Client, asking
-from tests.web.fakes import PASSWORD, PASSWORD_HASH, FakeDaemon, sources
 from vcpd.web import sign_in
 from vcpd.web.settings import WebSettings
 from vcpd.web.sign_in import CSRF_HEADER, LoginAttempts, Sessions, hash_password, matches

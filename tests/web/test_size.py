@@ -2,8 +2,8 @@
 
 import pytest
 
+from tests.fakes.web import AUTHORIZED, FakeDaemon, sources
 from tests.web.client import asking
-from tests.web.fakes import AUTHORIZED, FakeDaemon, sources
 
 ASKED = AUTHORIZED
 

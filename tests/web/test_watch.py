@@ -1,7 +1,7 @@
 """The running session over the port."""
 
+from tests.fakes.web import sources
 from tests.web.client import asking
-from tests.web.fakes import sources
 
 
 async def test_the_watch_is_shown_with_its_candidates() -> None:

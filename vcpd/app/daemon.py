@@ -98,8 +98,8 @@ class StorageWait:
         self._manager.status(f"waiting: {self._reason}; next attempt in {pause_s:.0f} s")
         self._manager.extend_timeout(pause_s + 3 * START_CHECK_INTERVAL_S)
         stop, reload = asyncio.Event(), asyncio.Event()
-        signals = SignalHandlers(lambda _: stop.set(), reload.set)
-        signals.install(asyncio.get_running_loop())
+        signals = SignalHandlers(asyncio.get_running_loop(), lambda _: stop.set(), reload.set)
+        signals.install()
         events = [asyncio.create_task(event.wait()) for event in (stop, reload)]
         try:
             await asyncio.wait(events, timeout=pause_s, return_when=asyncio.FIRST_COMPLETED)
@@ -132,7 +132,7 @@ class Daemon:
         self._tasks = SupervisedTasks(self._on_task_failure)
         self._manager = manager
         self._lifecycle = Lifecycle(self._log_transition)
-        self._signals = SignalHandlers(self._on_stop, self._on_reload)
+        self._signals = SignalHandlers(asyncio.get_running_loop(), self._on_stop, self._on_reload)
         self._redactor = Redactor()
         self._reload_pending = False
         self.opened: OpenDaemon | None = None
@@ -142,7 +142,7 @@ class Daemon:
         logs.configure(self._loaded.configuration.log, self._redactor)
         if self._loaded.deprecated:
             log.warning("configuration.deprecated_names", names=deprecation_warning(self._loaded.deprecated))
-        self._signals.install(asyncio.get_running_loop())
+        self._signals.install()
         self._reload_pending = take_early_reload()
         self._lifecycle.fire(LifecycleEvent.START)
         container = Container(

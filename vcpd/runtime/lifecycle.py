@@ -140,16 +140,21 @@ async def _close_step(closer: _ShutdownStep) -> bool:
 class SignalHandlers:
     """SIGTERM and SIGINT call `on_stop` once and end the process at the second; SIGHUP calls `on_reload`."""
 
-    def __init__(self, on_stop: Callable[[signal.Signals], None], on_reload: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        on_stop: Callable[[signal.Signals], None],
+        on_reload: Callable[[], None],
+    ) -> None:
+        self._loop = loop
         self._on_stop = on_stop
         self._on_reload = on_reload
 
-    def install(self, loop: asyncio.AbstractEventLoop) -> None:
+    def install(self) -> None:
         """Only in the main thread."""
-        self._loop = loop
         for number in STOP_SIGNALS:
-            loop.add_signal_handler(number, self._stop, number)
-        loop.add_signal_handler(signal.SIGHUP, self._on_reload)
+            self._loop.add_signal_handler(number, self._stop, number)
+        self._loop.add_signal_handler(signal.SIGHUP, self._on_reload)
 
     def _stop(self, number: signal.Signals) -> None:
         """The second signal must work though the loop hangs: the interpreter handles it, not the loop."""

@@ -1,4 +1,4 @@
-"""In-memory sources for the port."""
+"""In-memory sources of the HTTP server, one for each port that it reads."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
@@ -6,8 +6,8 @@ from typing import Any, cast
 
 import msgspec
 
+from tests.fakes.regimes import FakeRegimes
 from tests.fakes.results import SetupsBySession
-from tests.web.fake_regimes import FakeRegimes
 from vcpd.core.errors import BadInputError, PermanentError
 from vcpd.core.secrets import Secret
 from vcpd.domain.alerts import Alert, AlertKind, DeliveryStatus, StoredAlert
