@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import aiohttp
 import pytest
 
-from tests.web.fakes import AUTHORIZED, FakeSetups, setup, sources
+from tests.fakes.web import AUTHORIZED, FakeSetups, setup, sources
 from vcpd.web import computing
 from vcpd.web.computing import HandlersAtWork, SharedComputations
 from vcpd.web.connections import ConnectionTable
