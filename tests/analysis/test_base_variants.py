@@ -34,15 +34,6 @@ def verdict(panel: Panel, symbol: str, thresholds: Thresholds, day: date | None 
     return screen_rows(panel, range(row, row + 1), judging).setups[0]
 
 
-def test_a_shelf_on_a_base_that_broke_out_is_found_and_named() -> None:
-    """SCHW's base broke out on 2021-09-27; two weeks later a shelf lies on it, bought the day after."""
-    setup = verdict(market(), "SCHW", SHELF, date(2021, 10, 14))
-    assert (setup.group, setup.variant) == (SetupGroup.SETUP, "shelf")
-    assert setup.pivot == pytest.approx(74.32, abs=0.05)
-    assert setup.passed
-    assert verdict(market(), "SCHW", Thresholds(), date(2021, 10, 14)).group is None
-
-
 def listing(rises_pct: tuple[float, float], *, quiet: int = 0) -> Panel:
     """A share listed lately: up to its first high, and falls of 24, 12 and 5 % with rising ceilings."""
     top, path = 100.0, [np.full(quiet, 62.0), np.linspace(62, 100, 45)]

@@ -39,26 +39,6 @@ def verdict(panel: Panel, symbol: str, day: date | None = None, *, own_chain: bo
     return screen_rows(panel, range(row, row + 1), ScreenParams(as_of=day, own_chain=own_chain)).setups[0]
 
 
-@pytest.mark.parametrize(
-    ("name", "symbol", "day", "pivot"),
-    [
-        ("us_sp500_part.parquet", "NVDA", date(2024, 1, 5), 50.40),
-        ("nse_all_half.parquet", "SWSOLAR", date(2024, 9, 17), 758.45),
-        ("nse_all_half.parquet", "MBAPL", date(2023, 6, 15), 324.95),
-        ("nse_all_half.parquet", "KIRLOSENG", date(2023, 6, 15), 437.90),
-    ],
-)
-def test_a_base_that_broke_out_yields_to_a_higher_chain(
-    name: str, symbol: str, day: date, pivot: float
-) -> None:
-    """The pivot shown is that of the session's own chain, which holds every gate."""
-    setup = verdict(panel_of(name), symbol, day)
-    assert setup.pivot == pytest.approx(pivot, abs=0.01)
-    assert setup.own_chain is not None
-    assert setup.own_chain.passed
-    assert setup.own_chain.pivot == setup.pivot
-
-
 class Followed(NamedTuple):
     """What happened to the bases of every symbol of a file, over all its sessions."""
 
@@ -258,27 +238,3 @@ def test_a_high_above_the_pivot_moves_it_only_by_an_event() -> None:
     assert plain.pivot is not None
     panel.values[1, 0, -1] = 1.01 * plain.pivot
     assert verdict(panel, "A").pivot == plain.pivot
-
-
-@pytest.mark.parametrize(
-    ("symbol", "pivot", "window"),
-    [
-        ("VIVO", 12.97, (date(2006, 12, 1), date(2007, 3, 1))),
-        ("NFLX", 6.90, (date(2009, 9, 1), date(2009, 12, 1))),
-    ],
-)
-def test_a_known_base_is_a_setup_before_the_first_close_above_its_pivot(
-    symbol: str, pivot: float, window: tuple[date, date]
-) -> None:
-    """At the printed pivot, within 2 %; the rating is taken as given, two symbols have none."""
-    panel = panel_of("labelled_vcp.parquet")
-    open_at_pivot = 0
-    for day in panel.sessions.tolist():
-        if window[0] <= day <= window[1]:
-            setup = verdict(panel, symbol, day)
-            if setup.close is not None and setup.close > pivot * 1.02:
-                break
-            at_pivot = setup.pivot is not None and abs(setup.pivot / pivot - 1) <= 0.02
-            below = setup.pivot is not None and setup.close is not None and setup.close <= setup.pivot
-            open_at_pivot += at_pivot and below and setup.group is SetupGroup.SETUP
-    assert open_at_pivot >= 1

@@ -1,4 +1,4 @@
-"""Verdicts: known answers, the past alone decides, and nothing depends on how the market is cut or scaled."""
+"""Verdicts: the past alone decides, and nothing depends on how the market is cut or scaled."""
 
 import math
 import pickle
@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from tests.analysis.markets import base_closes, read_panel, read_series, series_of, universe
+from tests.analysis.markets import base_closes, read_panel, series_of, universe
 from tests.real_data import real_data
 from vcpd.analysis.explain import describe_gate, explain
 from vcpd.analysis.screen import screen_rows
@@ -45,44 +45,12 @@ def market() -> Panel:
 
 
 @cache
-def labelled() -> Panel:
-    return read_panel(real_data("labelled_vcp.parquet"))
-
-
-@cache
 def fno() -> Panel:
     return read_panel(real_data("nse_fno208.parquet"), real_data("nse_indices.parquet"))
 
 
 def encoded(setup: Setup) -> bytes:
     return msgspec.json.encode(setup)
-
-
-@pytest.mark.parametrize(
-    ("symbol", "window", "weeks", "depths_pct", "count"),
-    [
-        ("VIVO", (date(2007, 1, 5), date(2007, 1, 18)), 40, (31, 3), 4),
-        ("NFLX", (date(2009, 10, 12), date(2009, 10, 22)), 27, (27, 7), 3),
-    ],
-)
-def test_prints_the_published_footprints(
-    symbol: str, window: tuple[date, date], weeks: int, depths_pct: tuple[int, int], count: int
-) -> None:
-    """On most sessions of the published window: the same T, depths within 2 points, weeks within 1."""
-    panel = labelled()
-    row = panel.row_of(symbol)
-    days = [day for day in panel.sessions.tolist() if window[0] <= day <= window[1]]
-    hits = 0
-    for day in days:
-        setup = screen_rows(panel, range(row, row + 1), ScreenParams(as_of=day)).setups[0]
-        depths = [contraction.depth_pct for contraction in setup.contractions]
-        hits += (
-            len(depths) == count
-            and abs(depths[0] - depths_pct[0]) <= 2
-            and abs(depths[-1] - depths_pct[1]) <= 2
-            and abs((setup.weeks or 0) - weeks) <= 1
-        )
-    assert hits > len(days) / 2
 
 
 def test_planted_bases_pass_every_gate() -> None:
@@ -329,11 +297,6 @@ def test_real_market_has_setups_in_sane_numbers() -> None:
     setups = judged(fno(), date(2024, 1, 31), Thresholds()).setups
     share = sum(setup.passed for setup in setups) / len(setups)
     assert 0.003 < share < 0.08
-
-
-def test_series_of_labelled_data_are_whole() -> None:
-    """The known answers rest on two whole histories."""
-    assert {series.symbol for series in read_series(real_data("labelled_vcp.parquet"))} == {"NFLX", "VIVO"}
 
 
 QUIET = ScoreInputs(

@@ -54,6 +54,33 @@ def test_the_json_of_one_symbol_is_a_list_of_its_judgement(bars: Path, capsys: C
     assert (explained["symbol"], explained["score"]) == (judged["symbol"], judged["score"])
 
 
+def test_a_rarely_traded_share_is_left_out_unless_it_is_asked_for(
+    bars: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    frame = pl.read_parquet(bars)
+    recent = frame["date"].unique().sort()[-20]
+    idle = (pl.col("symbol") == "AAC") & (pl.col("date") >= recent)
+    prices = {
+        name: pl.when(idle).then(pl.col("close")).otherwise(pl.col(name)) for name in ("open", "high", "low")
+    }
+    rare = tmp_path / "rare.parquet"
+    frame.with_columns(**prices).write_parquet(rare)
+    assert _run("screen", "--bars", rare, "--all", "--json") == EXIT_OK
+    captured = capsys.readouterr()
+    reasons = {entry["symbol"]: entry["reason"] for entry in json.loads(captured.out)["items"]}
+    assert "32 % of its last 63 sessions had no volume or no range" in reasons["AAC"]
+    assert [symbol for symbol, reason in reasons.items() if reason is not None] == ["AAC"]
+    assert "1 rarely traded symbols are left out" in captured.err
+    assert _run("explain", "AAC", "--bars", rare) == EXIT_OK
+    captured = capsys.readouterr()
+    assert "not judged" not in captured.out
+    assert "AAC: 32 % of its last 63 sessions" in captured.err
+    keeping = tmp_path / "config.toml"
+    keeping.write_text("[universe]\nmax_idle_pct = 100\n", encoding="utf-8")
+    assert _run("screen", "--bars", rare, "--all", "--json", "--config", keeping) == EXIT_OK
+    assert all(entry["reason"] is None for entry in json.loads(capsys.readouterr().out)["items"])
+
+
 def test_a_verdict_on_a_file_does_not_depend_on_the_folder_one_stands_in(
     bars: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

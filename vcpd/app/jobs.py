@@ -103,7 +103,9 @@ class JobFactory:
         writer = BarWriter(storage.bars, storage.quarantine, configuration.calendar)
         history = HistoryFetcher(market, writer, finality, clock)
         quotes = QuoteSnapshot(market, writer, self.panels, finality, clock)
-        flags = QualityFilterParams(configuration.quality, settings.min_price, settings.min_traded_value)
+        flags = QualityFilterParams(
+            configuration.quality, settings.min_price, settings.min_traded_value, settings.max_idle_pct
+        )
         refresh = PanelRefresh(
             self.panels, self.workers, storage.quarantine, flags, self.market.history_flags
         )

@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Final
@@ -22,6 +23,7 @@ from vcpd.domain.instruments import is_same_symbol
 from vcpd.domain.panel import Panel, build_panel, union_of_sessions
 from vcpd.domain.quality_flags import flag_rows
 from vcpd.domain.quality_rules import QualityFlag, ValidSessions
+from vcpd.domain.trading_activity import rarely_traded
 from vcpd.runtime.clock import WallClock
 from vcpd.store import bar_files
 from vcpd.store.bar_rows import FileReading
@@ -42,7 +44,23 @@ def load_panel(arguments: argparse.Namespace) -> Panel:
     calendar = analysis_settings(arguments).calendar
     panel = panel_until(panel, arguments.as_of, str(arguments.bars), calendar)
     print_flagged(panel, arguments, calendar)
-    return panel
+    return _without_rarely_traded(panel, arguments)
+
+
+def _without_rarely_traded(panel: Panel, arguments: argparse.Namespace) -> Panel:
+    """Excludes what trades too rarely, but the symbol that is asked for, of which it says so."""
+    asked = getattr(arguments, "symbol", None) or ""
+    most_pct = analysis_settings(arguments).universe.max_idle_pct
+    found = rarely_traded(panel, most_pct)
+    reasons = {symbol: reason for symbol, reason in found.items() if not is_same_symbol(symbol, asked)}
+    for symbol in found.keys() - reasons.keys():
+        _warn(f"note: {symbol}: {found[symbol]}")
+    if not reasons or len(reasons) == len(panel.symbols):
+        return panel
+    _warn(
+        f"{len(reasons)} symbols trade too rarely and are left out: [universe] max_idle_pct = 100 keeps them"
+    )
+    return replace(panel, exclusions={**panel.exclusions, **reasons})
 
 
 def panel_until(panel: Panel, as_of: date | None, source: str, calendar: TradingCalendar) -> Panel:

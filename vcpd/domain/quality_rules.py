@@ -53,12 +53,17 @@ class QualityRule(StrEnum):
     MISSING_SESSIONS = "missing_sessions"
     PRICE_BELOW_MINIMUM = "price_below_minimum"
     TRADED_VALUE_BELOW_MINIMUM = "traded_value_below_minimum"
+    RARELY_TRADED = "rarely_traded"
     ACTION_NOT_APPLIED = "action_not_applied"
     NOT_COMPUTABLE = "not_computable"
 
 
 USER_FILTER_RULES: Final = frozenset(
-    {QualityRule.PRICE_BELOW_MINIMUM, QualityRule.TRADED_VALUE_BELOW_MINIMUM}
+    {
+        QualityRule.PRICE_BELOW_MINIMUM,
+        QualityRule.TRADED_VALUE_BELOW_MINIMUM,
+        QualityRule.RARELY_TRADED,
+    }
 )
 
 

@@ -13,6 +13,7 @@ from vcpd.domain.panel import Panel, PanelReference, PanelSelection
 from vcpd.domain.quality_flags import QualityParameters, flag_rows
 from vcpd.domain.quality_rules import QualityFlag, QualityRule
 from vcpd.domain.runs import Progress
+from vcpd.domain.trading_activity import idle_pct, reason_rarely_traded
 from vcpd.jobs.universe import Universe
 from vcpd.ports import FailedSymbol, HistoryFlagSource, PanelStore, QuarantineStore, Workers
 
@@ -26,6 +27,7 @@ class QualityFilterParams(msgspec.Struct, frozen=True):
     quality: QualityParameters = QualityParameters()
     min_price: float = 0.0
     min_traded_value: float = 0.0
+    max_idle_pct: float = 100.0
 
 
 class FlaggedSymbols(msgspec.Struct, frozen=True):
@@ -51,6 +53,9 @@ def _trading_flags(panel: Panel, row: int, measures: QualityFilterParams) -> Ite
     if close < measures.min_price:
         reason = f"closes at {close:.2f}, the minimum is {measures.min_price:.2f}"
         yield QualityFlag(panel.symbols[row], QualityRule.PRICE_BELOW_MINIMUM, last, reason, excludes=True)
+    idle_reason = reason_rarely_traded(idle_pct(panel, row), measures.max_idle_pct)
+    if idle_reason is not None:
+        yield QualityFlag(panel.symbols[row], QualityRule.RARELY_TRADED, last, idle_reason, excludes=True)
     if measures.min_traded_value > 0:
         value = _median_traded_value(panel, row, present)
         if value < measures.min_traded_value:

@@ -62,6 +62,15 @@ class UniverseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
             "2 crore a day lets a position of 10 lakh be left within a session",
         ),
     ] = 20_000_000.0
+    max_idle_pct: Annotated[
+        float,
+        msgspec.Meta(
+            ge=0,
+            le=100,
+            description="percentage of the last 63 sessions without volume or without a range above which a "
+            "share is left out, of files too; 100 keeps all",
+        ),
+    ] = 10.0
 
 
 class CollectSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
