@@ -5,12 +5,14 @@
 Screens every n-th session and the one after it, and prints one Markdown table: rows by group, how many
 hold every gate, close under their stop or hide the session's own chain, how many leave within a day, and
 how often a pivot moves. `--known FILE` adds the bases of the labelled file; `--without-risk-gate` prints the
-same with the gate on the structural risk open, to see what that gate alone does.
+same with the gate on the structural risk open, to see what that gate alone does; `--as-shown` leaves out funds
+and rarely traded shares, as the program does by default.
 """
 
 import argparse
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from statistics import median
@@ -25,8 +27,11 @@ from vcpd.analysis.screen import screen_rows
 from vcpd.analysis.session_context import SessionContext, history_window
 from vcpd.analysis.tasks import ScreenParams
 from vcpd.analysis.thresholds import Thresholds
+from vcpd.domain.funds import is_fund_symbol
 from vcpd.domain.panel import Panel
 from vcpd.domain.setups import BaseState, EventKind, Setup
+from vcpd.domain.trading_activity import rarely_traded
+from vcpd.jobs.settings import UniverseSettings
 
 OPEN: Final = (BaseState.FORMING, BaseState.NEAR_PIVOT)
 OVER: Final = (BaseState.FAILED, BaseState.EXPIRED)
@@ -125,6 +130,15 @@ def pairs_of(panel: Panel, first: date, last: date, every: int) -> Iterator[tupl
     yield from zip(days[::every], days[1::every], strict=False)
 
 
+def known_after(panel: Panel, day: date, arguments: argparse.Namespace) -> Panel:
+    """The market as it was after `day`; with --as-shown what is left out by default is excluded."""
+    known = panel.until(day)
+    if not arguments.as_shown:
+        return known
+    funds = {symbol: "a fund" for symbol in panel.symbols if is_fund_symbol(symbol)}
+    return replace(known, exclusions=funds | rarely_traded(known, UniverseSettings().max_idle_pct))
+
+
 def measure(panel: Panel, arguments: argparse.Namespace) -> Mapping[str, str]:
     thresholds = Thresholds(max_risk_pct=OPEN_RISK_PCT) if arguments.without_risk_gate else Thresholds()
     every = range(len(panel.symbols))
@@ -135,11 +149,13 @@ def measure(panel: Panel, arguments: argparse.Namespace) -> Mapping[str, str]:
     for day, following in pairs:
         screened = {
             at: screened.get(at)
-            or screen_rows(panel, every, ScreenParams(as_of=at, thresholds=thresholds)).setups
+            or screen_rows(
+                known_after(panel, at, arguments), every, ScreenParams(thresholds=thresholds)
+            ).setups
             for at in (day, following)
         }
         before, after = screened[day], screened[following]
-        counts += count_session(panel, day, before, thresholds)
+        counts += count_session(known_after(panel, day, arguments), day, before, thresholds)
         moves = count_day(before, after)
         counts += moves
         if moves["setup-days"]:
@@ -197,6 +213,7 @@ def main() -> None:
     parser.add_argument("--from", dest="first", type=date.fromisoformat, default=date(2023, 1, 10))
     parser.add_argument("--to", dest="last", type=date.fromisoformat, default=date(2025, 6, 30))
     parser.add_argument("--every", type=int, default=5)
+    parser.add_argument("--as-shown", action="store_true", help="without funds and rarely traded shares")
     parser.add_argument("--without-risk-gate", action="store_true", help="with the gate on the risk open")
     arguments = parser.parse_args()
     lines = dict(measure(read_panel(arguments.bars), arguments))

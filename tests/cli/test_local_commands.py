@@ -70,7 +70,7 @@ def test_a_rarely_traded_share_is_left_out_unless_it_is_asked_for(
     reasons = {entry["symbol"]: entry["reason"] for entry in json.loads(captured.out)["items"]}
     assert "32 % of its last 63 sessions had no volume or no range" in reasons["AAC"]
     assert [symbol for symbol, reason in reasons.items() if reason is not None] == ["AAC"]
-    assert "1 rarely traded symbols are left out" in captured.err
+    assert "left out as rarely traded: 1 " in captured.err
     assert _run("explain", "AAC", "--bars", rare) == EXIT_OK
     captured = capsys.readouterr()
     assert "not judged" not in captured.out

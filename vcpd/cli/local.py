@@ -57,9 +57,7 @@ def _without_rarely_traded(panel: Panel, arguments: argparse.Namespace) -> Panel
         _warn(f"note: {symbol}: {found[symbol]}")
     if not reasons or len(reasons) == len(panel.symbols):
         return panel
-    _warn(
-        f"{len(reasons)} symbols trade too rarely and are left out: [universe] max_idle_pct = 100 keeps them"
-    )
+    _warn(f"left out as rarely traded: {len(reasons)} ([universe] max_idle_pct = 100 keeps them)")
     return replace(panel, exclusions={**panel.exclusions, **reasons})
 
 
