@@ -5,8 +5,8 @@
 Screens every n-th session and the one after it, and prints one Markdown table: rows by group, how many
 hold every gate, close under their stop or hide the session's own chain, how many leave within a day, and
 how often a pivot moves. `--known FILE` adds the bases of the labelled file; `--without-risk-gate` prints the
-same with the gate on the structural risk open, to see what that gate alone does; `--as-shown` leaves out funds
-and rarely traded shares, as the program does by default.
+same with the gate on the structural risk open, to see what that gate alone does; `--as-shown` leaves out
+funds and rarely traded shares, as the program does by default.
 """
 
 import argparse
