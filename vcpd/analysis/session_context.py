@@ -33,6 +33,10 @@ class SessionContext:
         self.trend_rules: TrendRules = thresholds.trend_rules
         self.sessions: list[date] = panel.sessions.tolist()
         self.index_close: FloatArray = np.array(panel.index_close)
+        self.tick_size: FloatArray = np.asarray(
+            panel.tick_size
+        )  # not of the mapped type, which is slow to index
+        self.provisional: BoolArray = np.asarray(panel.provisional)
         self.workspace: Workspace = allocate_workspace(len(self.sessions), self.rules.max_base_sessions)
         self._close = np.asarray(panel.close)
         self._ratings: StrengthRatings = cached_ratings(panel, thresholds.min_rs_universe)
@@ -218,7 +222,7 @@ def _build_window(context: SessionContext, row: int, bars: Bars, trend_first: in
     thresholds, last = context.thresholds, len(bars.close) - 1
     ratings = context.ratings_of(row, bars, trend_first)
     trend = evaluate_trend(bars, ratings, trend_first, last, context.trend_rules)
-    symbol = SymbolContext(bars, float(context.panel.tick_size[row]), thresholds, trend, trend_first)
+    symbol = SymbolContext(bars, context.tick_size.item(row), thresholds, trend, trend_first)
     eligible = trend.failed <= thresholds.criteria_allowed_to_fail
     long_only = _second_stage(trend, thresholds) & ~eligible
     young = max(thresholds.minimum_bars - 1 - trend_first, 0)

@@ -113,10 +113,10 @@ class SymbolSession(NamedTuple):
         return self.is_provisional(self.history.last)
 
     def is_provisional(self, t: int) -> bool:
-        return bool(self.session_context.panel.provisional[self.row, self.bars.column[t]])
+        return bool(self.session_context.provisional[self.row, self.bars.column.item(t)])
 
     def date(self, t: int) -> date:
-        return self.session_context.sessions[int(self.bars.column[t])]
+        return self.session_context.sessions[self.bars.column.item(t)]
 
 
 def evaluate_without_base(place: SymbolSession) -> Setup:
