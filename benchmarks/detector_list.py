@@ -22,7 +22,7 @@ import numpy as np
 
 from tests.analysis.markets import read_panel
 from vcpd.analysis.indicators import bars_of
-from vcpd.analysis.levels import shown_level
+from vcpd.analysis.levels import round_to_tick
 from vcpd.analysis.screen import screen_rows
 from vcpd.analysis.session_context import SessionContext, history_window
 from vcpd.analysis.tasks import ScreenParams
@@ -59,8 +59,7 @@ class OwnChains:
         if chain is None or not window.holds[-1]:
             return None
         tick = float(panel.tick_size[row])  # as the pivot shown, to which it is compared
-        close = float(bars.close[-1])
-        return shown_level(float(bars.high[chain.peak]), tick, close), close
+        return round_to_tick(float(bars.high[chain.peak]), tick), float(bars.close[-1])
 
 
 def group_of(setup: Setup) -> str:

@@ -16,7 +16,7 @@ from tests.real_data import real_data
 from vcpd.analysis.base_structure import SymbolContext
 from vcpd.analysis.base_tracker import BaseTracker, SessionInput
 from vcpd.analysis.indicators import bars_of
-from vcpd.analysis.levels import Levels, round_to_tick, shown_level
+from vcpd.analysis.levels import Levels, round_to_tick, shown_stop
 from vcpd.analysis.screen import screen_rows
 from vcpd.analysis.session_context import BaseTrackers, SessionContext, full_history_window
 from vcpd.analysis.tasks import ScreenParams
@@ -100,7 +100,7 @@ def _count_shown(trackers: BaseTrackers, session: SessionInput, case: Case, foun
         if pivot >= case.close and (not shown or pivot > max(shown) * (1 + 1e-9)):
             found.hidden.append(case.label)
     for tracker in live:
-        stop = shown_level(tracker.levels.stop, trackers.symbol_context.tick, case.close)
+        stop = shown_stop(tracker.levels.stop, trackers.symbol_context.tick, case.close)
         if tracker.state in OPEN and case.close < max(stop, tracker.levels.stop):
             found.under_stop.append(case.label)
         found.counts["setups"] += tracker.group is SetupGroup.SETUP
@@ -196,18 +196,18 @@ def test_explain_shows_the_own_chain_where_nothing_is_followed() -> None:
 
 
 @given(price=st.floats(5, 5000), off=st.floats(-0.05, 0.05), tick=st.sampled_from([0.01, 0.05, 0.1]))
-def test_a_level_is_shown_on_the_side_of_the_close_on_which_it_is(
+def test_a_stop_is_shown_on_the_side_of_the_close_on_which_it_is(
     price: float, off: float, tick: float
 ) -> None:
     """A back-adjusted close lies between ticks: rounding would show an open base under its stop."""
     price, close = round(price, 6), round(price + off, 6)
-    shown = shown_level(price, tick, close)
+    shown = shown_stop(price, tick, close)
     assert shown in {price, round_to_tick(price, tick)}
     assert not price <= close < shown
     assert not shown < close <= price
     on_grid = round(round(close / tick) * tick, 6)
     if tick <= 0.01 * price:
-        assert shown_level(price, tick, on_grid) == round_to_tick(price, tick)
+        assert shown_stop(price, tick, on_grid) == round_to_tick(price, tick)
 
 
 def test_groups_are_counted_in_the_order_of_the_lists() -> None:

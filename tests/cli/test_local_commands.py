@@ -75,9 +75,9 @@ def test_a_rarely_traded_share_is_left_out_unless_it_is_asked_for(
     captured = capsys.readouterr()
     assert "not judged" not in captured.out
     assert "AAC: 32 % of its last 63 sessions" in captured.err
-    keeping = tmp_path / "config.toml"
-    keeping.write_text("[universe]\nmax_idle_pct = 100\n", encoding="utf-8")
-    assert _run("screen", "--bars", rare, "--all", "--json", "--config", keeping) == EXIT_OK
+    settings = tmp_path / "config.toml"
+    settings.write_text("[universe]\nmax_idle_pct = 100\n", encoding="utf-8")
+    assert _run("screen", "--bars", rare, "--all", "--json", "--config", settings) == EXIT_OK
     assert all(entry["reason"] is None for entry in json.loads(capsys.readouterr().out)["items"])
 
 

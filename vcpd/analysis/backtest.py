@@ -14,7 +14,7 @@ from vcpd.analysis.base_merge import merge_events
 from vcpd.analysis.base_search import footprint_of
 from vcpd.analysis.base_tracker import NO_BAR, BaseTracker, Breakout
 from vcpd.analysis.indicators import Bars, bars_of
-from vcpd.analysis.levels import round_to_tick, shown_level
+from vcpd.analysis.levels import round_to_tick, shown_stop
 from vcpd.analysis.outcomes import EntryRules, OutcomeCounts, Trade, count_outcomes, simulate_trade
 from vcpd.analysis.session_context import BaseTrackers, HistoryWindow, SessionContext, full_history_window
 from vcpd.analysis.thresholds import Thresholds
@@ -275,7 +275,8 @@ def bases_by_session(
 
 def _base_on_session(place: SymbolSession, life: BaseTracker, t: int) -> BaseOnSession:
     close, levels = place.bars.close.item(t), life.levels
-    pivot, stop = (shown_level(price, place.tick, close) for price in (levels.pivot, levels.stop))
+    pivot = round_to_tick(levels.pivot, place.tick)
+    stop = shown_stop(levels.stop, place.tick, close)
     return BaseOnSession(place.date(life.chain.anchor), pivot, stop, life.state, life.group)
 
 

@@ -9,7 +9,7 @@ from datetime import date
 from vcpd.analysis.base_search import Chain, footprint_of
 from vcpd.analysis.base_tracker import NO_BAR, BaseTracker
 from vcpd.analysis.base_variants import NAMES
-from vcpd.analysis.levels import Levels, levels_above, shown_level
+from vcpd.analysis.levels import Levels, levels_above, round_to_tick, shown_stop
 from vcpd.analysis.verdicts import SymbolSession, evaluate_base
 from vcpd.domain.setups import CHAPTER_STARTS, ENDED_STATES, Base, BaseState, EventKind, Setup, SetupEvent
 
@@ -203,8 +203,8 @@ def build_base(place: SymbolSession, life: BaseTracker, record: Base | None) -> 
         anchor_date=record.anchor_date if record else place.date(life.anchor),
         found_on=record.found_on if record else place.date(life.found_at),
         last_judged=place.session_context.as_of,
-        pivot=shown_level(life.levels.pivot, place.tick, close),
-        stop=shown_level(life.levels.stop, place.tick, close),
+        pivot=round_to_tick(life.levels.pivot, place.tick),
+        stop=shown_stop(life.levels.stop, place.tick, close),
         footprint=footprint_of(place.bars, life.chain, place.history.last),
         state=life.state,
         breakout_on=None if life.breakout_at == NO_BAR else place.date(life.breakout_at),

@@ -93,14 +93,14 @@ def round_to_tick(price: float, tick: float) -> float:
     return round(round(price / tick) * tick, 6)
 
 
-def shown_level(price: float, tick: float, close: float) -> float:
-    """A level at its nearest tick; as it is where that tick lies on the other side of the close.
+def shown_stop(stop: float, tick: float, close: float) -> float:
+    """A stop at its nearest tick; as it is where that tick lies on the other side of the close.
 
-    Back-adjusted closes lie between ticks: the level shown must not contradict the state.
+    Back-adjusted closes lie between ticks: the stop shown must not contradict the state.
     """
-    rounded = round_to_tick(price, tick)
-    between = price <= close < rounded or rounded < close <= price
-    return round(price, 6) if between else rounded
+    rounded = round_to_tick(stop, tick)
+    between = stop <= close < rounded or rounded < close <= stop
+    return round(stop, 6) if between else rounded
 
 
 BREAKOUTS: Final = frozenset({EventKind.BREAKOUT, EventKind.BREAKOUT_UNCONFIRMED})

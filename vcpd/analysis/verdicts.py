@@ -31,7 +31,7 @@ from vcpd.analysis.indicators import (
     measure_base,
     measure_strength_line,
 )
-from vcpd.analysis.levels import round_to_tick, shown_level
+from vcpd.analysis.levels import round_to_tick, shown_stop
 from vcpd.analysis.session_context import HistoryWindow, SessionContext
 from vcpd.domain.setups import BaseState, EventKind, Gate, OwnChain, Setup, SetupEvent, SetupGroup
 
@@ -171,8 +171,8 @@ def evaluate_base(
         footprint=footprint_text(depths, weeks),
         weeks=weeks,
         contractions=contractions_of(bars, chain, depths, place.session_context.sessions),
-        pivot=shown_level(levels.pivot, tick, close),
-        stop=shown_level(levels.stop, tick, close),
+        pivot=round_to_tick(levels.pivot, tick),
+        stop=shown_stop(levels.stop, tick, close),
         state=tracker.state,
         score=total_score(components, tracker.state),
         components=components,
@@ -250,7 +250,7 @@ def _own_chain(place: SymbolSession) -> OwnChain | None:
     structure = context.structure(chain, pivot, floor, 0)
     gates = _session_gates(place, t - chain.anchor) | structure_gates(structure, context.thresholds)
     return OwnChain(
-        shown_level(pivot, place.tick, place.bars.close.item(t)),
+        round_to_tick(pivot, place.tick),
         round_to_tick(floor, place.tick),
         footprint_of(place.bars, chain, t),
         place.date(chain.anchor),
