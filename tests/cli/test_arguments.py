@@ -72,6 +72,13 @@ def test_a_command_line_parses_alike_with_its_command_alone(command: str) -> Non
     assert alone.format_help() == build_parser().format_help()
 
 
+def test_the_status_command_imports_neither_tables_nor_analysis() -> None:
+    """It must answer within a second on a machine under load."""
+    code = "import sys, vcpd.cli.status; print(*{name.partition('.')[0] for name in sys.modules})"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert not {"rich", "polars", "numba", "scipy", "aiohttp", "psycopg"} & set(loaded.split())
+
+
 def test_the_help_of_all_commands_imports_nothing_heavy() -> None:
     code = "import sys, vcpd.cli.main as m\ntry: m.main(['--help'])\nexcept SystemExit: print(*sys.modules)"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

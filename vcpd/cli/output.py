@@ -1,21 +1,25 @@
-"""Output of commands: tables for people, JSON for programs; warnings only on standard error."""
+"""Output of commands: tables for people, JSON for programs; warnings only on standard error.
+
+Rich is imported by what prints with it: commands such as `vcpd status` print plain lines and are quick.
+"""
 
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 PIPED_WIDTH: Final = 160
 
 
-def console() -> Console:
+def console() -> "Console":
     """Standard output; as wide as the terminal, or wide enough for a file."""
+    from rich.console import Console  # noqa: PLC0415 - see the module's docstring
+
     return Console(width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False)
 
 
@@ -28,6 +32,10 @@ def print_table(
     title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence[str] = ()
 ) -> None:
     """A table; the columns named in `numbers` stand to the right."""
+    from rich import box  # noqa: PLC0415 - see the module's docstring
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for name in columns:
         right = name in numbers
