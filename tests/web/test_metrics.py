@@ -1,11 +1,14 @@
 """What Prometheus reads."""
 
+from typing import Any
+
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.fakes.web import sources
+from tests.fakes.web import FIGURES, sources
 from tests.web.client import asking
-from vcpd.app.monitor import RUN_SECONDS, RUNS
-from vcpd.kite.transport import REQUESTS
+from vcpd.app.monitor import RUN_SECONDS, RUNS, RunCounters
+from vcpd.kite.settings import KiteSettings
+from vcpd.kite.transport import REQUESTS, Transport
 from vcpd.runtime.resources import LoopLag
 
 
@@ -26,10 +29,14 @@ async def test_each_figure_has_its_sample() -> None:
     assert samples["vcpd_data_age_sessions", ()] == 0
     assert samples["vcpd_quarantined_bars", (("rule", "out_of_range"),)] == 2
     assert samples["vcpd_setups", (("state", "FORMING"),)] == 4
-    assert samples["vcpd_worker_memory_bytes", (("pid", "77"),)] == 2 << 20
+    assert samples["vcpd_worker_memory_bytes", (("worker", "1"),)] == 2 << 20
     assert samples["vcpd_worker_restarts_total", (("cause", "broken"),)] == 1
     assert samples["vcpd_pool_connections", (("state", "in_use"),)] == 1
     assert samples["vcpd_token_age_seconds", ()] == 100
+    ended_s = samples["vcpd_last_success_timestamp_seconds", (("job", "collect"),)]
+    assert ended_s == FIGURES.now.timestamp() - 30
+    assert samples["vcpd_last_done_age_seconds", (("job", "collect"),)] == 30
+    assert samples["process_open_fds", ()] > 0
     assert samples["vcpd_watch_running", ()] == 0
     assert samples["vcpd_feed_ticks_total", ()] == 0
 
@@ -56,3 +63,15 @@ async def test_what_is_counted_where_it_happens_is_shown_too() -> None:
     assert added("vcpd_loop_lag_seconds_bucket", le="0.004") == 1
     assert added("vcpd_loop_lag_seconds_bucket", le="+Inf") == 2
     assert round(added("vcpd_loop_lag_seconds_sum"), 6) == 0.703
+
+
+async def test_counters_begin_at_zero() -> None:
+    """An alert rule that takes the increase of a counter would miss a first sample of 1."""
+    RunCounters().begin_at_zero(["a-job-that-never-ran"])
+    nothing: Any = None
+    Transport(nothing, KiteSettings(), nothing)
+    samples = await _samples()
+    for outcome in ("failed", "missed", "done"):
+        key = (("job", "a-job-that-never-ran"), ("outcome", outcome))
+        assert samples["vcpd_runs_total", key] == 0
+    assert samples["vcpd_requests_total", (("endpoint", "/instruments/historical"), ("status", "429"))] == 0

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from itertools import product
 from pathlib import Path
 from typing import Final
 
@@ -53,6 +54,11 @@ class RunCounters:
 
     def __init__(self) -> None:
         self._counted: set[int] = set()
+
+    def begin_at_zero(self, jobs: Iterable[str]) -> None:
+        """Give each job and outcome a sample: `increase` in an alert rule misses a first sample of 1."""
+        for job, outcome in product(jobs, Outcome):
+            RUNS.labels(job, str(outcome))
 
     def count_finished(self, recent: Sequence[Run], since: datetime) -> None:
         """`recent`: the latest runs, ended or not, more than can end between two calls."""
@@ -166,7 +172,9 @@ class Monitor:
         """Never raises for a store that is away: that is a measurement too."""
         if self.system is not None:
             self.cpu_pct.append(self.system.machine_cpu_pct)
-        self.stall_detector.update(self.scheduler.snapshot().jobs, self.clock.monotonic_s())
+        jobs = self.scheduler.snapshot().jobs
+        self.run_counters.begin_at_zero(job.name for job in jobs)
+        self.stall_detector.update(jobs, self.clock.monotonic_s())
         self.disk_free_pct = await asyncio.to_thread(_disk_free_pct, self.live.state_dir)
         self.database_error = await self._store_error()
         if self.database_error is not None:

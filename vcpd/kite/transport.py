@@ -26,6 +26,7 @@ REQUESTS: Final = Counter(
     ["endpoint", "status"],
 )
 RETRIES: Final = Counter("vcpd_request_retries", "Requests to the market that were repeated after a failure.")
+ENDPOINTS: Final = ("/instruments", "/instruments/historical", "/quote", "/session/token", "/user/profile")
 NO_RESPONSE_STATUS: Final = 0  # the status counted where none came
 PAUSE_AFTER_429_S: Final = 1.0
 BYTES_PER_MB: Final = 1024 * 1024
@@ -51,6 +52,8 @@ class Transport:
         self._http = http
         self._settings = settings
         self._limits = limits
+        for endpoint in ENDPOINTS:  # begins at 0: `increase` in an alert rule misses a first sample of 1
+            REQUESTS.labels(endpoint, str(TOO_MANY_REQUESTS))
 
     async def fetch(
         self,

@@ -66,12 +66,12 @@ def _jobs(figures: MetricsSnapshot) -> Iterator[Metric]:
     running = dict.fromkeys(figures.running_jobs, 1)
     yield _gauges("vcpd_run_running", "1 for each running job.", ("job",), running)
     yield _gauges("vcpd_next_run_seconds", "Time until a job's next run.", ("job",), figures.next_run_s)
-    yield _gauges(
-        "vcpd_last_done_age_seconds",
-        "Time since a job last ended with outcome done.",
-        ("job",),
-        figures.last_done_age_s,
-    )
+    ages_s, now_s = figures.last_done_age_s, figures.now.timestamp()
+    ended_s = {job: now_s - age_s for job, age_s in ages_s.items()}
+    text = "Instant at which a job last ended with outcome done, in seconds since 1970."
+    yield _gauges("vcpd_last_success_timestamp_seconds", text, ("job",), ended_s)
+    text = "Former name, served for one release: time since a job last ended with outcome done."
+    yield _gauges("vcpd_last_done_age_seconds", text, ("job",), ages_s)
 
 
 def _market(figures: MetricsSnapshot) -> Iterator[Metric]:
@@ -95,8 +95,10 @@ def _data(figures: MetricsSnapshot) -> Iterator[Metric]:
 
 def _workers(figures: MetricsSnapshot) -> Iterator[Metric]:
     workers = figures.workers
-    memory = {pid: megabytes * MEGABYTE for pid, megabytes in workers.private_mb.items()}
-    yield _gauges("vcpd_worker_memory_bytes", "Private memory of a worker.", ("pid",), memory)
+    by_pid = sorted(workers.private_mb.items(), key=lambda entry: int(entry[0]))
+    memory = {str(number): megabytes * MEGABYTE for number, (_, megabytes) in enumerate(by_pid, 1)}
+    text = "Private memory of a worker; workers are numbered from 1."
+    yield _gauges("vcpd_worker_memory_bytes", text, ("worker",), memory)
     yield _counters("vcpd_worker_tasks", "Tasks submitted to workers.", (), {(): workers.tasks})
     yield _counters(
         "vcpd_worker_restarts", "Worker executors replaced, by cause.", ("cause",), workers.restarts
