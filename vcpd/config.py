@@ -14,6 +14,7 @@ from vcpd.alerts.settings import AlertSettings
 from vcpd.analysis.crowding import CrowdingParameters
 from vcpd.analysis.regime_settings import RegimeSettings
 from vcpd.analysis.risk.parameters import RiskParameters
+from vcpd.analysis.scans.request import ScanSettings
 from vcpd.analysis.sizing import SizingParameters
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.bhavcopy.settings import BhavcopySettings
@@ -62,6 +63,7 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     risk: RiskParameters = RiskParameters()
     size: SizingParameters = SizingParameters()
     crowding: CrowdingParameters = CrowdingParameters()
+    scans: ScanSettings = ScanSettings()
     workers: WorkerSettings = WorkerSettings()
     schedule: ScheduleSettings = ScheduleSettings()
     alerts: AlertSettings = AlertSettings()
@@ -139,10 +141,7 @@ def load_configuration(path: Path, environment: Mapping[str, str] | None = None)
 
 
 def optional_config_path() -> Path:
-    """The one configuration file that may be missing: then every setting has its default.
-
-    `/var/lib/vcpd/config.toml` for root, else below the user's XDG state folder.
-    """
+    """The one file that may be missing: /var/lib/vcpd/config.toml for root, else below XDG_STATE_HOME."""
     if os.geteuid() == 0:
         return Path("/var/lib/vcpd/config.toml")
     home = os.environ.get("XDG_STATE_HOME") or "~/.local/state"

@@ -7,8 +7,9 @@ import pytest
 
 from tests.analysis.markets import series_of, universe, walk
 from tests.analysis.scan_reference import Scan, SymbolBars, above, at_least, holds, symbol_bars
-from vcpd.analysis.scans.evaluation import ScanParams, evaluate_scan, matches_by_session, needs_verdicts
+from vcpd.analysis.scans.evaluation import evaluate_scan, matches_by_session
 from vcpd.analysis.scans.presets import PRESETS
+from vcpd.analysis.scans.request import ScanParams, needs_verdicts
 from vcpd.domain.bars import BarSeries, FloatArray
 from vcpd.domain.panel import Panel, build_panel
 from vcpd.domain.scans import SymbolVerdict

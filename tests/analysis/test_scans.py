@@ -1,14 +1,17 @@
 """The scan language: what it reads and refuses, and that no function looks ahead."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.analysis.markets import series_of, universe, walk
-from vcpd.analysis.scans.evaluation import ScanParams, evaluate_scan, matches_by_session
-from vcpd.analysis.scans.language import BAR_NAMES, FUNCTIONS, MAX_CHARACTERS, ScanError
+from vcpd.analysis.scans.evaluation import evaluate_scan, matches_by_session
+from vcpd.analysis.scans.language import BAR_NAMES, FUNCTIONS, MAX_CHARACTERS, VERDICT_NAMES, ScanError
 from vcpd.analysis.scans.parser import parse_scan
 from vcpd.analysis.scans.presets import PRESETS
+from vcpd.analysis.scans.request import ScanParams
 from vcpd.core.errors import BadInputError
 from vcpd.domain.panel import Panel, build_panel
 from vcpd.domain.scans import SymbolVerdict, explain_row
@@ -150,3 +153,17 @@ def test_a_symbol_without_a_bar_and_an_unknown_symbol_are_said() -> None:
     assert lacking.explained.reason == "no bar at this session"
     with pytest.raises(BadInputError, match="symbol: ABC is not in the panel"):
         evaluate_scan(PANEL, ScanParams(expression="close > 0", symbol="ABC"))
+
+
+def test_the_page_on_scans_lists_every_function_name_and_preset() -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs" / "scans.md").read_text(encoding="utf-8")
+    lines = [
+        f"| `{name}({signature.parameters})` | {signature.meaning} |" for name, signature in FUNCTIONS.items()
+    ]
+    lines += [f"| `{name}` | {meaning} |" for name, meaning in BAR_NAMES.items()]
+    lines += [f"| `{name}` | {kind} | {meaning} |" for name, (kind, meaning) in VERDICT_NAMES.items()]
+    lines += [
+        f"| `{name}` | {preset.title} | `{preset.expression}` | {preset.source} |"
+        for name, preset in PRESETS.items()
+    ]
+    assert [line for line in lines if line not in text] == []

@@ -8,6 +8,8 @@ import msgspec
 
 from tests.fakes.regimes import FakeRegimes
 from tests.fakes.results import SetupsBySession
+from vcpd.analysis.scans.parser import parse_scan
+from vcpd.analysis.scans.request import ListedScan, ScanSettings, find_scan, list_scans
 from vcpd.core.errors import BadInputError, PermanentError
 from vcpd.core.secrets import Secret
 from vcpd.domain.alerts import Alert, AlertKind, DeliveryStatus, StoredAlert
@@ -25,6 +27,7 @@ from vcpd.domain.quality_rules import QualityFlag, QualityRule, QuarantinedBar
 from vcpd.domain.record import ReportedSetup
 from vcpd.domain.risk import RiskBand, RiskScore, RiskSummary
 from vcpd.domain.runs import Outcome, Run, RunCause
+from vcpd.domain.scans import ScanClause, ScanResult, ScanRow
 from vcpd.domain.setups import (
     ENDED_STATES,
     Base,
@@ -329,6 +332,25 @@ class FakeDaemon:
         if as_of is not None and as_of.year < 2000:
             raise BadInputError(f"as_of: the bars begin on 2000-01-03, was {as_of}")
         return setup(symbol), ["all gates hold"]
+
+    async def scan(self, expression: str, name: str, symbol: str | None, as_of: date | None) -> ScanResult:
+        text = expression or find_scan(name, {})
+        parse_scan(text)
+        clause = ScanClause(text, holds=True, values={"close": 108.05})
+        row = ScanRow(symbol or "NSE:AAA", matches=True, clauses=(clause,))
+        session = as_of or date(2025, 6, 30)
+        return ScanResult(
+            expression=text,
+            as_of=session,
+            evaluated=3,
+            count=1,
+            items=[row],
+            failures={text: 2},
+            explained=row,
+        )
+
+    def scans(self) -> Sequence[ListedScan]:
+        return list_scans(ScanSettings())
 
     async def bars(self, symbol: str) -> BarSeries:
         if symbol != "NSE:AAA":

@@ -63,6 +63,13 @@ VARIABLES_BY_KIND: Final[Mapping[AlertKind, Variables]] = {
     AlertKind.EVENING_MISSING: {"last": "2026-04-08"},
     AlertKind.RESTATEMENT: {**RUN_VARIABLES, "restated": 2, "headline": "2 histories restated"},
     AlertKind.SESSION_COMPLETE: {"setups": 12},
+    AlertKind.SCAN: {
+        "scan": "trend_template",
+        "headline": "3 entered, 1 left, 41 match",
+        "entered": "INFY, TCS",
+        "left": "WIPRO",
+        "expression": "close > sma(50)",
+    },
     AlertKind.TEST: {"channel": "telegram"},
 }
 MISSING_VALUE_TEXT: Final = "-"
@@ -209,6 +216,10 @@ class Templates(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     )
     restatement: Template = Template(title="{headline}", body="{reason}")
     good_night: Template = Template(title="{session} is collected, screened and scored")
+    scan: Template = Template(
+        title="Scan {scan} after {session}: {headline}",
+        body="entered: {entered}\nleft: {left}\n{expression}",
+    )
     test: Template = Template(title="vcpd: a test", body="{channel} works. Sent {at}.")
 
     def __post_init__(self) -> None:

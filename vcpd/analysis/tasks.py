@@ -13,10 +13,12 @@ from typing import Self, TypeVar
 import msgspec
 
 from vcpd.analysis.risk.parameters import RiskResult, RiskTaskParams
+from vcpd.analysis.scans.request import ScanParams
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.domain.panel import Panel
 from vcpd.domain.record import ReportedSetup, reported_setups
 from vcpd.domain.risk import RiskScore
+from vcpd.domain.scans import ScanResult
 from vcpd.domain.setups import Base, EncodedSetup, Setup
 
 T = TypeVar("T")
@@ -103,6 +105,7 @@ __all__ = [
     "EncodedScreenResult",
     "ScreenParams",
     "ScreenResult",
+    "evaluate_scan",
     "measure_risk",
     "score_risk",
     "screen_rows",
@@ -121,6 +124,13 @@ def screen_rows(panel: Panel, rows: range, parameters: ScreenParams) -> ScreenRe
 def screen_rows_encoded(panel: Panel, rows: range, parameters: ScreenParams) -> EncodedScreenResult:
     """A panel task: see `setups.judge`; the setups come written out."""
     return EncodedScreenResult.of(screen_rows(panel, rows, parameters), panel, parameters.thresholds)
+
+
+def evaluate_scan(panel: Panel, _rows: range, parameters: ScanParams) -> ScanResult:
+    """A panel task over all rows: see `scans.evaluation`."""
+    from vcpd.analysis.scans import evaluation
+
+    return evaluation.evaluate_scan(panel, parameters)
 
 
 def measure_risk(panel: Panel, rows: range, parameters: RiskTaskParams) -> RiskResult:

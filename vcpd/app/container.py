@@ -203,7 +203,7 @@ class Container:
         backups = PostgresBackups(
             storage.database, lambda: live.backup_folder, clock, partial(backup_members, self._loaded.path)
         )
-        jobs = JobFactory(market, storage, panels, workers, clock, watch, sectors, backups)
+        jobs = JobFactory(market, storage, panels, workers, clock, watch, sectors, backups, alerts)
         scheduler = self._scheduler(storage, jobs, resources)
         monitor = Monitor(live, clock, storage, scheduler, resources)
         scheduler.on_run_finished(monitor.on_run_finished)

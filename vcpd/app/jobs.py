@@ -19,6 +19,7 @@ from vcpd.jobs.maintenance import Housekeeping, SectorSource, SyncInstruments
 from vcpd.jobs.market_regime import MarketRegimeStep
 from vcpd.jobs.panel_refresh import PanelRefresh, QualityFilterParams, UniversePanels
 from vcpd.jobs.quote_snapshot import QuoteSnapshot
+from vcpd.jobs.scan import Scan, ScanEvaluator
 from vcpd.jobs.screen import ScoreRisk, Screen
 from vcpd.jobs.watch import Watch
 from vcpd.ports import BackupStore, Clock, Notifier, Workers
@@ -30,7 +31,7 @@ from vcpd.schedule.policy import JobPolicy
 LIVE_KINDS: Final = frozenset({"screen", "watch"})  # started by hand, these work on the running session
 LONG_RUNNING_KINDS: Final = frozenset({"watch"})
 JOB_KINDS: Final = frozenset(
-    {"instruments", "collect", "reconcile", "watch", "screen", "risk", "housekeeping", "backup"}
+    {"instruments", "collect", "reconcile", "watch", "screen", "risk", "scan", "housekeeping", "backup"}
 )
 JobFunction = Callable[[RunContext], Awaitable[RunResult]]
 
@@ -47,6 +48,7 @@ class JobFactory:
     watch: Watch
     sectors: SectorSource
     backups: BackupStore
+    notifier: Notifier
 
     def build(self, configuration: Configuration) -> Mapping[str, Job]:
         """Every configured job by name. ConfigurationError for a table that names no job."""
@@ -79,6 +81,15 @@ class JobFactory:
                 self._regime_step(configuration),
             ),
             "risk": ScoreRisk(panels, workers, storage.risk, configuration.risk),
+            "scan": Scan(
+                panels,
+                ScanEvaluator(workers, storage.setups, storage.risk),
+                self.notifier,
+                clock,
+                calendar,
+                configuration.scans,
+                thresholds.min_rs_universe,
+            ),
             "housekeeping": Housekeeping(storage.runs, storage.database, clock),
             "backup": BackUp(
                 self.backups,

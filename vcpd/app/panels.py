@@ -76,3 +76,12 @@ class PanelReader:
         (judged,) = await workers.map_panel(screen_rows, reference, judging, rows=range(row, row + 1))
         setup = judged.setups[0]
         return setup, explain(setup)
+
+
+def last_session(panel: Panel, as_of: date | None) -> date:
+    """The panel's last session on or before `as_of`; BadInputError for a day before the first bar."""
+    known = panel if as_of is None else panel.until(as_of)
+    if not len(known.sessions):
+        raise BadInputError(f"as_of: the bars begin after {as_of}")
+    last: date = known.sessions[-1].item()
+    return last

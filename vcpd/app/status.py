@@ -14,12 +14,13 @@ from vcpd import __version__
 from vcpd.alerts.service import AlertService
 from vcpd.analysis.breadth import Breadth, BreadthWindow, breadth
 from vcpd.analysis.crowding import Crowding, CrowdingRequest, find_clusters
+from vcpd.analysis.scans.request import ListedScan, ScanParams, find_scan, list_scans
 from vcpd.analysis.sizing import Sizing, position_plan, position_size
 from vcpd.app.health import HealthService
 from vcpd.app.live_configuration import LiveConfiguration
 from vcpd.app.market import MarketConnection
 from vcpd.app.monitor import Monitor
-from vcpd.app.panels import PanelReader
+from vcpd.app.panels import PanelReader, last_session
 from vcpd.app.performance import PerformanceService
 from vcpd.app.storage import Storage
 from vcpd.core.errors import BadInputError
@@ -29,7 +30,9 @@ from vcpd.domain.health import Health, MetricsSnapshot
 from vcpd.domain.market_regime import market_note
 from vcpd.domain.panel import Panel
 from vcpd.domain.risk import RiskScore
+from vcpd.domain.scans import ScanResult
 from vcpd.domain.setups import Setup, SetupGroup
+from vcpd.jobs.scan import ScanEvaluator
 from vcpd.jobs.watch import Watch
 from vcpd.ports import Clock
 from vcpd.runtime.lifecycle import DaemonState, Lifecycle
@@ -250,6 +253,23 @@ class StatusService:
         )
         sector = await self.storage.instruments.sector_of(symbol)
         return msgspec.structs.replace(setup, sector=sector), lines
+
+    async def scan(self, expression: str, name: str, symbol: str | None, as_of: date | None) -> ScanResult:
+        configuration = self.live.configuration
+        parameters = ScanParams(
+            expression=expression or find_scan(name, configuration.scans.saved),
+            name=name or None,
+            symbol=symbol,
+            min_rs_universe=configuration.screen.min_rs_universe,
+        )
+        reference, panel = await self.current_panel.load()
+        session = last_session(panel, as_of)
+        return await ScanEvaluator(self.workers, self.storage.setups, self.storage.risk)(
+            reference, session, parameters
+        )
+
+    def scans(self) -> Sequence[ListedScan]:
+        return list_scans(self.live.configuration.scans)
 
     async def bars(self, symbol: str) -> BarSeries:
         for instrument in await self.storage.instruments.all():

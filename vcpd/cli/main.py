@@ -142,6 +142,12 @@ def _add_explain(parser: argparse.ArgumentParser) -> None:
     add_explain_arguments(parser)
 
 
+def _add_scan(parser: argparse.ArgumentParser) -> None:
+    from vcpd.cli.scan import add_scan_arguments
+
+    add_scan_arguments(parser)
+
+
 def _add_risk(parser: argparse.ArgumentParser) -> None:
     from vcpd.cli.risk import add_risk_arguments
 
@@ -287,6 +293,11 @@ COMMANDS: Final = (
         "explain",
         "every gate of one symbol with its value and threshold, the nearest miss first",
         _add_explain,
+    ),
+    Command(
+        "scan",
+        "symbols that match an expression or a preset, and for a symbol the clause that fails first",
+        _add_scan,
     ),
     Command(
         "risk",

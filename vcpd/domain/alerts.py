@@ -27,6 +27,7 @@ class AlertKind(StrEnum):
     EVENING_MISSING = "evening_missing"  # bars are there, the evening's screen is not
     RESTATEMENT = "restatement"
     SESSION_COMPLETE = "good_night"  # a session's whole evening is done: for those who watch the watcher
+    SCAN = "scan"  # symbols that entered or left a followed scan
     TEST = "test"
 
 

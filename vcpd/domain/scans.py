@@ -2,8 +2,11 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
+from typing import Self
 
 import msgspec
+
+from vcpd.domain.setups import Setup
 
 ScanValue = float | str | bool | None
 
@@ -55,6 +58,21 @@ class SymbolVerdict(msgspec.Struct, frozen=True):
     contractions: float | None = None
     pivot_distance: float | None = None
     risk: float | None = None
+
+    @classmethod
+    def of(cls, setup: Setup, risk: float | None) -> Self:
+        """From a verdict and a risk score; a symbol that could not be judged has no values."""
+        return cls(
+            setup.symbol,
+            state=None if setup.state is None else setup.state.value,
+            footprint=setup.footprint,
+            sector=setup.sector,
+            score=setup.score if setup.reason is None else None,
+            depth=setup.contractions[0].depth_pct if setup.contractions else None,
+            contractions=float(len(setup.contractions)),
+            pivot_distance=setup.to_pivot_pct,
+            risk=risk,
+        )
 
 
 def explain_row(row: ScanRow) -> Iterator[str]:

@@ -340,6 +340,13 @@ def _analysis_policies() -> dict[str, JobPolicy]:
             start_deadline_s=12 * HOUR_S,
             timeout_s=HOUR_S,
         ),
+        "scan": JobPolicy(
+            at="session_close + 190min",
+            after=("screen", "risk"),
+            priority=45,
+            start_deadline_s=12 * HOUR_S,
+            timeout_s=HOUR_S / 4,
+        ),
         "housekeeping": JobPolicy(
             cron="0 19 * * *",
             on="days",

@@ -13,6 +13,7 @@ from vcpd.domain.exchange import Exchange
 from vcpd.domain.health import Health, MetricsSnapshot
 from vcpd.domain.market_regime import MarketRegime, SectorRank
 from vcpd.domain.runs import Run
+from vcpd.domain.scans import ScanResult
 from vcpd.domain.setups import Setup
 from vcpd.ports import Outbox, QuarantineStore, RiskStore, RunStore, SetupStore
 from vcpd.web.cache import DataVersion, ResponseCache, SetupCache
@@ -97,6 +98,14 @@ class DaemonService(Protocol):
 
     async def explain(self, symbol: str, as_of: date | None) -> tuple[Setup, list[str]]:
         """The verdict and its explanation, line by line; KeyError for an unknown symbol."""
+        ...
+
+    async def scan(self, expression: str, name: str, symbol: str | None, as_of: date | None) -> ScanResult:
+        """A scan by its expression or its name; BadInputError says what is wrong with the request."""
+        ...
+
+    def scans(self) -> Sequence[Any]:
+        """The saved scans and presets."""
         ...
 
     async def bars(self, symbol: str) -> BarSeries:

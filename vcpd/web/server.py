@@ -7,7 +7,7 @@ from typing import Final, Self
 from aiohttp import web
 
 from vcpd.core.errors import UnavailableError
-from vcpd.web import api_bars, api_daemon, api_market, api_screen, events, openapi, pages, sign_in
+from vcpd.web import api_bars, api_daemon, api_market, api_scan, api_screen, events, openapi, pages, sign_in
 from vcpd.web.connections import ConnectionLimits, ConnectionTable, Deadlines, descriptor_limit
 from vcpd.web.context import WebContext
 from vcpd.web.listener import Listener
@@ -31,6 +31,7 @@ ROUTES: Final = (
     api_bars.watch_routes,
     api_daemon.performance_routes,
     api_screen.board_routes,
+    api_scan.scan_routes,
     api_market.market_routes,
     events.event_routes,
     sign_in.session_routes,

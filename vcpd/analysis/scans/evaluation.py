@@ -1,9 +1,7 @@
 """Evaluates scans over a panel: one session with the values of every clause, or every session at once."""
 
 from collections.abc import Iterable, Sequence
-from datetime import date
 
-import msgspec
 import numpy as np
 import polars as pl
 
@@ -11,29 +9,11 @@ from vcpd.analysis.scans.bar_frame import bar_frame, weekly_frame
 from vcpd.analysis.scans.expressions import ExpressionBuilder, Stage
 from vcpd.analysis.scans.language import VERDICT_NAMES, Node, ValueKind, required_bars
 from vcpd.analysis.scans.parser import parse_scan, walk
+from vcpd.analysis.scans.request import ScanParams
 from vcpd.core.errors import BadInputError
 from vcpd.domain.bars import BoolArray
 from vcpd.domain.panel import Panel
 from vcpd.domain.scans import ScanClause, ScanResult, ScanRow, SymbolVerdict
-
-
-class ScanParams(msgspec.Struct, frozen=True, kw_only=True):
-    """A scan's text and session; `verdicts` are those of that very session, None where there are none.
-
-    `symbol` is answered in full, also where it does not match.
-    """
-
-    expression: str
-    as_of: date | None = None
-    name: str | None = None
-    symbol: str | None = None
-    verdicts: tuple[SymbolVerdict, ...] | None = None
-    min_rs_universe: int = 2
-
-
-def needs_verdicts(expression: str) -> bool:
-    """Whether the scan asks for a value of the detector or the risk score."""
-    return any(node.operation in VERDICT_NAMES for node in walk(parse_scan(expression)))
 
 
 def evaluate_scan(panel: Panel, parameters: ScanParams) -> ScanResult:

@@ -23,7 +23,11 @@ class ScanError(BadInputError, ValueError):
     def __init__(self, expression: str, position: int, problem: str) -> None:
         near = expression[position : position + CONTEXT_CHARACTERS].strip() or "the end"
         super().__init__(f"scan, character {position + 1}, at {near!r}: {problem}")
-        self.position = position
+        self.expression, self.position, self.problem = expression, position, problem
+
+    def __reduce__(self) -> "tuple[type[ScanError], tuple[str, int, str]]":
+        """Between processes it travels by its parts."""
+        return ScanError, (self.expression, self.position, self.problem)
 
 
 class ValueKind(StrEnum):

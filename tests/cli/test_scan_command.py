@@ -1,0 +1,78 @@
+"""`vcpd scan` over a file of made-up bars."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.bar_files import LAST, write_bars
+from vcpd.cli.command import EXIT_BAD_INPUT, EXIT_OK
+from vcpd.cli.main import main
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(scope="module")
+def bars(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_bars(tmp_path_factory.mktemp("bars") / "bars.parquet")
+
+
+def _run(*words: object) -> int:
+    return main([str(word) for word in words])
+
+
+def test_matches_carry_the_values_of_their_clauses(bars: Path, capsys: Capture) -> None:
+    assert _run("scan", "close > sma(50)", "--bars", bars, "--json") == EXIT_OK
+    result = json.loads(capsys.readouterr().out)
+    assert result["as_of"] == str(LAST)
+    assert result["evaluated"] == 8
+    assert 0 < result["count"] == len(result["items"]) < 8
+    for row in result["items"]:
+        (clause,) = row["clauses"]
+        assert clause["values"]["close"] > clause["values"]["sma(50)"]
+
+
+def test_csv_has_a_row_for_each_match_and_value(bars: Path, capsys: Capture) -> None:
+    assert _run("scan", "close > sma(50)", "--bars", bars, "--csv") == EXIT_OK
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert {row["value_of"] for row in rows} == {"close", "sma(50)"}
+    assert {row["as_of"] for row in rows} == {str(LAST)}
+
+
+def test_a_symbol_is_explained_although_it_does_not_match(bars: Path, capsys: Capture) -> None:
+    assert _run("scan", "close > 0 and close > 1e9", "--bars", bars, "--symbol", "aab") == EXIT_OK
+    shown = capsys.readouterr().out
+    assert "none of 8 symbols matches" in shown
+    assert "AAB: does not match" in shown
+    assert "fails    close > 1e9" in shown
+
+
+def test_values_of_the_detector_are_computed_for_the_session_of_the_file(bars: Path, capsys: Capture) -> None:
+    words = ("--bars", bars, "--as-of", "2025-05-15", "--json")
+    assert _run("scan", "score >= 0 and risk >= 0", *words) == EXIT_OK
+    scanned = {row["symbol"]: row["clauses"] for row in json.loads(capsys.readouterr().out)["items"]}
+    assert _run("screen", "--all", *words) == EXIT_OK
+    screened = json.loads(capsys.readouterr().out)["items"]
+    assert {name: row[0]["values"]["score"] for name, row in scanned.items()} == {
+        entry["symbol"]: entry["score"] for entry in screened
+    }
+
+
+def test_a_wrong_expression_is_refused_with_its_position(bars: Path, capsys: Capture) -> None:
+    assert _run("scan", "clos > 3", "--bars", bars) == EXIT_BAD_INPUT
+    assert "character 1, at 'clos > 3': unknown name 'clos'; did you mean close" in capsys.readouterr().err
+    assert _run("scan", "--bars", bars) == EXIT_BAD_INPUT
+    assert _run("scan", "--preset", "nonsense", "--bars", bars) == EXIT_BAD_INPUT
+    assert "there is no scan 'nonsense'; known are" in capsys.readouterr().err
+
+
+def test_presets_and_saved_scans_are_listed(tmp_path: Path, capsys: Capture) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text('[scans]\nfollow = ["mine"]\n[scans.saved]\nmine = "close > 5"\n', encoding="utf-8")
+    assert _run("scan", "--list", "--json", "--config", path) == EXIT_OK
+    scans = json.loads(capsys.readouterr().out)
+    assert len(scans) == 21
+    assert (scans[0]["name"], scans[0]["followed"]) == ("mine", True)
+    assert all(scan["source"] for scan in scans[1:])

@@ -1,0 +1,99 @@
+"""What is asked of a scan: saved scans of the configuration, and one question to a worker.
+
+Without polars, so that the daemon and the configuration read scans and leave their evaluation to workers.
+"""
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Annotated, ClassVar
+
+import msgspec
+from msgspec import Meta
+
+from vcpd.analysis.scans.language import VERDICT_NAMES
+from vcpd.analysis.scans.parser import parse_scan, walk
+from vcpd.analysis.scans.presets import PRESETS
+from vcpd.core.errors import BadInputError
+from vcpd.domain.scans import SymbolVerdict
+
+ScanName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
+
+
+class ScanSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Saved scans, and those that the job `scan` follows; docs/scans.md describes the language."""
+
+    reloadable: ClassVar[bool] = True
+
+    saved: Annotated[
+        Mapping[ScanName, str],
+        Meta(description='Scans by name, such as leaders = "rs >= 90 and close > sma(50)".'),
+    ] = {}
+    follow: Annotated[
+        tuple[str, ...],
+        Meta(description="Names of saved scans or presets: an alert says which symbols enter and leave."),
+    ] = ()
+
+    def __post_init__(self) -> None:
+        """Raises ValueError with the name of the scan and the position of what is wrong in it."""
+        for name, expression in self.saved.items():
+            try:
+                parse_scan(expression)
+            except BadInputError as error:
+                raise ValueError(f"saved.{name}: {error}") from None
+        for name in self.follow:
+            try:
+                find_scan(name, self.saved)
+            except BadInputError as error:
+                raise ValueError(f"follow: {error}") from None
+
+
+class ScanParams(msgspec.Struct, frozen=True, kw_only=True):
+    """A scan's text and session; `verdicts` are those of that very session, None where there are none.
+
+    `symbol` is answered in full, also where it does not match.
+    """
+
+    expression: str
+    as_of: date | None = None
+    name: str | None = None
+    symbol: str | None = None
+    verdicts: tuple[SymbolVerdict, ...] | None = None
+    min_rs_universe: int = 2
+
+
+def needs_verdicts(expression: str) -> bool:
+    """Whether the scan asks for a value of the detector or the risk score."""
+    return any(node.operation in VERDICT_NAMES for node in walk(parse_scan(expression)))
+
+
+def find_scan(name: str, saved: Mapping[str, str]) -> str:
+    """The expression of a saved scan, else of a preset. BadInputError for an unknown name."""
+    if name in saved:
+        return saved[name]
+    if name in PRESETS:
+        return PRESETS[name].expression
+    raise BadInputError(f"there is no scan {name!r}; known are {', '.join(sorted({*saved, *PRESETS}))}")
+
+
+class ListedScan(msgspec.Struct, frozen=True):
+    """A scan that can be asked for by name; `source` says where a preset's method is described."""
+
+    name: str
+    title: str
+    expression: str
+    source: str | None = None
+    followed: bool = False
+
+
+def list_scans(settings: ScanSettings) -> list[ListedScan]:
+    """The saved scans, then the presets that no saved scan replaces."""
+    own = [
+        ListedScan(name, "saved", expression, followed=name in settings.follow)
+        for name, expression in sorted(settings.saved.items())
+    ]
+    presets = [
+        ListedScan(name, preset.title, preset.expression, preset.source, name in settings.follow)
+        for name, preset in PRESETS.items()
+        if name not in settings.saved
+    ]
+    return own + presets

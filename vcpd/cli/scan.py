@@ -1,0 +1,135 @@
+"""`vcpd scan`: symbols that match an expression, with its values; of a bar file or of the daemon."""
+
+import argparse
+import csv
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import msgspec
+
+from vcpd.analysis.scans.evaluation import evaluate_scan
+from vcpd.analysis.scans.request import ListedScan, ScanParams, find_scan, list_scans, needs_verdicts
+from vcpd.analysis.screen import screen_rows
+from vcpd.analysis.tasks import ScreenParams
+from vcpd.cli.client import daemon_client
+from vcpd.cli.command import EXIT_OK, set_action
+from vcpd.cli.config import analysis_settings, load_or_default
+from vcpd.cli.local import SYMBOL_HELP, add_bars_arguments, load_panel, row_range
+from vcpd.cli.output import print_json, print_table
+from vcpd.cli.risk import score_panel
+from vcpd.core.errors import BadInputError
+from vcpd.domain.panel import Panel
+from vcpd.domain.scans import ScanResult, ScanRow, SymbolVerdict, explain_row, value_text
+
+EXAMPLE: Final = (
+    'vcpd scan "rs >= 85 and close > sma(50) and volume > 1.5 * mean(volume, 50)" --bars bars.parquet\n'
+    "vcpd scan --preset trend_template --bars bars.parquet --symbol INFY\n"
+    "vcpd scan --list"
+)
+
+
+def add_scan_arguments(parser: argparse.ArgumentParser) -> None:
+    set_action(parser, scan, EXAMPLE)
+    parser.add_argument("expression", nargs="?", metavar="EXPRESSION", help="docs/scans.md lists its words")
+    parser.add_argument("--preset", metavar="NAME", help="a preset, or a saved scan of [scans]")
+    parser.add_argument("--list", action="store_true", help="list the presets and the saved scans")
+    parser.add_argument("--symbol", help=f"also say which clause fails first for this symbol, {SYMBOL_HELP}")
+    parser.add_argument("--csv", action="store_true", help="print CSV: a row for each match and clause value")
+    add_bars_arguments(parser)
+
+
+def scan(arguments: argparse.Namespace) -> int:
+    """A table of matches, JSON or CSV. BadInputError for an expression that cannot be read."""
+    if arguments.list:
+        _print_list(arguments)
+        return EXIT_OK
+    if (arguments.expression is None) == (arguments.preset is None):
+        raise BadInputError("expected an expression or --preset NAME; --list shows the presets")
+    result = _scan_daemon(arguments) if arguments.bars is None else _scan_bars(arguments)
+    if arguments.json:
+        print_json(result)
+    elif arguments.csv:
+        csv.writer(sys.stdout).writerows(_csv_rows(result))
+    else:
+        _print_result(result)
+    return EXIT_OK
+
+
+def _scan_daemon(arguments: argparse.Namespace) -> ScanResult:
+    answer = daemon_client(arguments).get(
+        "/api/scan",
+        expression=arguments.expression,
+        name=arguments.preset,
+        symbol=arguments.symbol,
+        as_of=arguments.as_of,
+    )
+    return msgspec.convert(answer, ScanResult)
+
+
+def _scan_bars(arguments: argparse.Namespace) -> ScanResult:
+    settings = analysis_settings(arguments)
+    expression = arguments.expression or find_scan(arguments.preset, settings.scans.saved)
+    asks_verdicts = needs_verdicts(expression)  # a wrong expression is refused before the file is read
+    panel = load_panel(arguments)
+    symbol = panel.symbols[row_range(panel, arguments.symbol)[0]] if arguments.symbol else None
+    parameters = ScanParams(
+        expression=expression,
+        name=arguments.preset,
+        symbol=symbol,
+        verdicts=_computed_verdicts(panel, arguments) if asks_verdicts else None,
+        min_rs_universe=settings.screen.min_rs_universe,
+    )
+    return evaluate_scan(panel, parameters)
+
+
+def _computed_verdicts(panel: Panel, arguments: argparse.Namespace) -> tuple[SymbolVerdict, ...]:
+    """The detector's verdicts and risk scores after the panel's last session."""
+    judging = ScreenParams(thresholds=analysis_settings(arguments).screen)
+    judged = screen_rows(panel, range(len(panel.symbols)), judging)
+    scores = {score.symbol: score.score for score in score_panel(panel, arguments)}
+    return tuple(SymbolVerdict.of(setup, scores.get(setup.symbol)) for setup in judged.setups)
+
+
+def _print_list(arguments: argparse.Namespace) -> None:
+    scans = list_scans(load_or_default(arguments).scans)
+    if arguments.json:
+        print_json(scans)
+        return
+    print_table(f"{len(scans)} scans", ("name", "meaning", "expression", "source"), map(_list_row, scans))
+
+
+def _list_row(entry: ListedScan) -> tuple[str, ...]:
+    title = f"{entry.title}, followed" if entry.followed else entry.title
+    return entry.name, title, entry.expression, entry.source or ""
+
+
+def _print_result(result: ScanResult) -> None:
+    if result.items:
+        names = [text for clause in result.items[0].clauses for text in clause.values]
+        columns = ("symbol", *dict.fromkeys(names))
+        title = f"{result.count} of {result.evaluated} symbols match after {result.as_of}"
+        print_table(title, columns, [_row(row, columns[1:]) for row in result.items], columns[1:])
+    else:
+        print(f"none of {result.evaluated} symbols matches after {result.as_of}")
+    for text, count in result.failures.items():
+        print(f"{count:6} fail first at {text}")
+    if result.explained is not None:
+        print("\n".join(explain_row(result.explained)))
+
+
+def _values(row: ScanRow) -> dict[str, str]:
+    return {text: value_text(value) for clause in row.clauses for text, value in clause.values.items()}
+
+
+def _row(row: ScanRow, columns: Sequence[str]) -> tuple[str, ...]:
+    values = _values(row)
+    return row.symbol, *(values[column] for column in columns)
+
+
+def _csv_rows(result: ScanResult) -> Iterator[Sequence[object]]:
+    yield ("symbol", "as_of", "clause", "value_of", "value")
+    for row in result.items:
+        for clause in row.clauses:
+            for text, value in clause.values.items():
+                yield (row.symbol, result.as_of, clause.text, text, value)

@@ -1,0 +1,117 @@
+"""Scans: one after any session, and the job that says which symbols entered and left the followed ones."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Final
+
+import msgspec
+
+from vcpd.analysis.scans.request import ScanParams, ScanSettings, find_scan, needs_verdicts
+from vcpd.analysis.tasks import evaluate_scan
+from vcpd.domain.alerts import Alert, AlertKind
+from vcpd.domain.calendar import TradingCalendar
+from vcpd.domain.panel import PanelReference
+from vcpd.domain.runs import Outcome, RunContext, RunResult
+from vcpd.domain.scans import ScanResult, SymbolVerdict
+from vcpd.jobs.panel_refresh import UniversePanels
+from vcpd.ports import Clock, Notifier, RiskStore, SetupStore, Workers
+
+DAYS_BACK: Final = 30  # within which the session before is found
+SYMBOLS_SHOWN: Final = 30
+
+
+@dataclass(frozen=True, slots=True)
+class ScanEvaluator:
+    """Evaluates a scan in a worker, over the panel and the verdicts that are stored of its session."""
+
+    workers: Workers
+    setups: SetupStore
+    risk: RiskStore
+
+    async def __call__(self, panel: PanelReference, session: date, parameters: ScanParams) -> ScanResult:
+        """The scan after `session`. ScanError for the text; BadInputError where verdicts are not stored."""
+        verdicts = await self._verdicts(session) if needs_verdicts(parameters.expression) else None
+        asked = msgspec.structs.replace(parameters, as_of=session, verdicts=verdicts)
+        (result,) = await self.workers.map_panel(evaluate_scan, panel, asked, rows=range(1))
+        return result
+
+    async def _verdicts(self, session: date) -> tuple[SymbolVerdict, ...] | None:
+        """Those of the very session; None where it was not screened."""
+        judged, setups = await self.setups.for_session(session)
+        if judged != session:
+            return None
+        scores = await self.risk.summaries(session)
+        found = ((setup, scores.get(setup.symbol)) for setup in setups)
+        return tuple(
+            SymbolVerdict.of(setup, None if score is None else score.score) for setup, score in found
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """Evaluates every followed scan after `context.session` and after the one before, and reports changes."""
+
+    panels: UniversePanels
+    evaluate: ScanEvaluator
+    notifier: Notifier
+    clock: Clock
+    calendar: TradingCalendar
+    settings: ScanSettings
+    min_rs_universe: int
+
+    async def __call__(self, context: RunContext) -> RunResult:
+        if not self.settings.follow:
+            return RunResult(
+                outcome=Outcome.SKIPPED, reason="no scan is followed: name some in [scans] follow"
+            )
+        panel = await self.panels.current_or_new()
+        context.progress.begin(len(self.settings.follow), "scanning")
+        alerts, counts = [], {"matches": 0, "entered": 0, "left": 0}
+        for name in self.settings.follow:
+            now, before = await self._both(panel, name, context.session)
+            if now.as_of != context.session:
+                reason = f"the panel has no bar of {context.session}: its last session is {now.as_of}"
+                return RunResult(outcome=Outcome.FAILED, reason=reason)
+            entered, left = _difference(now, before), _difference(before, now)
+            counts["matches"] += now.count
+            counts["entered"] += len(entered)
+            counts["left"] += len(left)
+            if entered or left:
+                alerts.append(self._alert(name, now, entered, left))
+        await self.notifier.publish(alerts)
+        return RunResult(counts=counts)
+
+    async def _both(self, panel: PanelReference, name: str, session: date) -> tuple[ScanResult, ScanResult]:
+        """The scan after the session and after the one before."""
+        expression = find_scan(name, self.settings.saved)
+        scan = ScanParams(expression=expression, name=name, min_rs_universe=self.min_rs_universe)
+        days = self.calendar.sessions(session - timedelta(DAYS_BACK), session - timedelta(1))
+        return await self.evaluate(panel, session, scan), await self.evaluate(panel, days[-1].item(), scan)
+
+    def _alert(self, name: str, result: ScanResult, entered: Sequence[str], left: Sequence[str]) -> Alert:
+        return Alert(
+            kind=AlertKind.SCAN,
+            key=f"scan:{name}:{result.as_of}",
+            at=self.clock.now(),
+            session=result.as_of,
+            facts={
+                "scan": name,
+                "headline": f"{len(entered)} entered, {len(left)} left, {result.count} match",
+                "entered": _names(entered),
+                "left": _names(left),
+                "expression": result.expression,
+            },
+        )
+
+
+def _difference(some: ScanResult, others: ScanResult) -> list[str]:
+    known = {row.symbol for row in others.items}
+    return [row.symbol for row in some.items if row.symbol not in known]
+
+
+def _names(symbols: Sequence[str]) -> str:
+    """Symbols without their exchange; of many the first ones and the number of the others."""
+    shown = ", ".join(symbol.rpartition(":")[2] for symbol in symbols[:SYMBOLS_SHOWN])
+    more = len(symbols) - SYMBOLS_SHOWN
+    return f"{shown} and {more} more" if more > 0 else shown
