@@ -280,7 +280,7 @@ def _transitive_dependencies(name: str, policies: Mapping[str, JobPolicy]) -> se
 
 def default_policies() -> dict[str, JobPolicy]:
     """The day as it comes, by job name; times of the exchange's zone."""
-    return {**_collection_policies(), **_watch_policies(), **_analysis_policies()}
+    return {**_collection_policies(), **_watch_policies(), **_analysis_policies(), **_maintenance_policies()}
 
 
 def _collection_policies() -> dict[str, JobPolicy]:
@@ -347,6 +347,11 @@ def _analysis_policies() -> dict[str, JobPolicy]:
             start_deadline_s=12 * HOUR_S,
             timeout_s=HOUR_S / 4,
         ),
+    }
+
+
+def _maintenance_policies() -> dict[str, JobPolicy]:
+    return {
         "housekeeping": JobPolicy(
             cron="0 19 * * *",
             on="days",
