@@ -138,7 +138,7 @@ def test_a_history_leaves_out_by_name_what_is_doubtful_in_its_span(
     assert "over night" in left_out["reason"]
     assert _run(*words) == EXIT_OK
     said = capsys.readouterr()
-    assert "left out, 1 symbols" in said.out
+    assert "excluded: 1 symbols with suspect bars" in said.out
     assert "vcpd: left out: AAB 2024-05-02: " in said.err
     whole = pl.read_parquet(split)
     assert found["judged_sessions"] == whole.filter(pl.col("symbol") != "AAB").height

@@ -326,7 +326,7 @@ async def _check_action_sources(http: aiohttp.ClientSession, context: DoctorCont
         listed = await _answer_to(http, settings.actions_url.format(first=session, last=session))
         text += f"; the site's list: {listed}"
     else:
-        listed = "not asked for"
+        listed = "not requested"
     if reported == ANSWERS:
         return Finding("corporate actions", True, f"{text}; the daily reports are used")
     remedy = (

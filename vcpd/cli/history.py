@@ -227,7 +227,7 @@ def _differences(found: BacktestResult) -> Sequence[tuple[str, Estimate]]:
 
 
 def _print_result(found: BacktestResult, looking: BacktestParams) -> None:
-    title = f"{len(found.bases):,} bases in {found.judged_sessions:,} judged sessions of symbols"
+    title = f"{len(found.bases):,} bases in {found.judged_sessions:,} evaluated sessions of symbols"
     rows = [(name, *_rate_row(counts)) for name, counts in _rates(found)]
     print_table(title, ("bought at", *RATE_COLUMNS), rows, RATE_COLUMNS)
     rows = [(name, *_estimate_row(difference)) for name, difference in _differences(found)]
@@ -249,7 +249,7 @@ def _print_left_out(symbols: Sequence[LeftOutSymbol]) -> None:
     """Every symbol by name."""
     if not symbols:
         return
-    print(f"left out, {len(symbols):,} symbols with a doubt in the span's bars (--json has each reason):")
+    print(f"excluded: {len(symbols):,} symbols with suspect bars in the span (--json has each reason):")
     print("  " + ", ".join(symbol.symbol for symbol in symbols))
 
 
