@@ -126,7 +126,7 @@ async def _read_url(process: asyncio.subprocess.Process, settings: SandboxSettin
         with contextlib.suppress(ProcessLookupError):
             process.kill()
         words = (await process.stderr.read()).decode(errors="replace").strip().splitlines()[-1:]
-        raise UnavailableError(f"the sandbox exchange did not start: {' '.join(words) or 'it printed nothing'}")
+        raise UnavailableError(f"the sandbox exchange did not start: {' '.join(words) or 'no output'}")
     url: str = msgspec.json.decode(line)["url"]
     return url
 

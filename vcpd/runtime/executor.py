@@ -327,7 +327,7 @@ class WorkerExecutor:
         self.tasks_by_pid[answer.pid] += 1
         self.private_mb_by_pid[answer.pid] = answer.private_mb
         if isinstance(answer.error, MemoryError):
-            raise WorkerLostError(f"it needed more memory than its limit of {self.settings.memory_limit_mb} MB")
+            raise WorkerLostError(f"it needed more than its limit of {self.settings.memory_limit_mb} MB")
         if answer.error is not None:
             raise answer.error
         return answer.value
