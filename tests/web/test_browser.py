@@ -136,6 +136,19 @@ def test_setups_that_are_one_bet_are_named(browser: Browser, address: str) -> No
     browser.reads(".broad tbody tr:last-child", "Banks")
 
 
+def test_a_scan_shows_its_matches_and_the_clause_that_fails_first(browser: Browser, address: str) -> None:
+    browser.open(f"{address}/#/scans")
+    browser.type("#scan-expression", "close > 5")
+    browser.type("#scan-symbol", "alpha")
+    browser.click("#scan-form button")
+    browser.reads("#scan-result", "1 of 3 match")
+    browser.reads(".explained", "ALPHA matches")
+    browser.reads(".explained", "close = 108.05")
+    browser.enter("#scan-expression", "clos > 5")
+    browser.click("#scan-form button")
+    browser.reads("#scan-result", "unknown name 'clos'; did you mean close")
+
+
 def test_one_click_opens_the_chart_with_gates_and_size(browser: Browser, address: str) -> None:
     browser.open(address)
     browser.click('tr[data-symbol="NSE:BETA"]')
@@ -220,7 +233,7 @@ def test_the_health_is_drawn(browser: Browser, address: str) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["dark", "light"])
-@pytest.mark.parametrize("view", ["#/setups", "#/setups/NSE:ALPHA", "#/market", "#/jobs", "#/health"])
+@pytest.mark.parametrize("view", ["#/setups", "#/setups/NSE:ALPHA", "#/market", "#/scans", "#/jobs", "#/health"])
 def test_nothing_sticks_out_of_a_small_screen(browser: Browser, address: str, view: str, scheme: str) -> None:
     browser.open(f"{address}/{view}", NARROW, scheme)
     browser.until(lambda: browser.text("#live") == "live")

@@ -25,9 +25,7 @@ def bar_frame(panel: Panel, n_bars: int | None = None, *, rating_universe: int |
     Columns: row and session of the panel, `number` of the bar within the frame, prices, volume (null where
     unknown), index, `week`; with `rating_universe`, the least number of rated symbols, also rs.
     """
-    present = ~np.isnan(np.asarray(panel.values)[:4].sum(axis=0))
-    chosen = present if n_bars is None else _last_bars(present, n_bars)
-    rows, columns = np.nonzero(chosen)
+    rows, columns = np.nonzero(_known(panel, 0)) if n_bars is None else _last_bars(panel, n_bars)
     starts = np.flatnonzero(np.diff(rows, prepend=-1))
     number = np.arange(len(rows)) - np.repeat(starts, np.diff(starts, append=len(rows)))
     data = {name: np.asarray(panel.values[plane])[rows, columns] for plane, name in enumerate(FIELDS)}
@@ -39,14 +37,28 @@ def bar_frame(panel: Panel, n_bars: int | None = None, *, rating_universe: int |
     return pl.DataFrame(data).with_columns(pl.col(pl.Float64).fill_nan(None))
 
 
-def _last_bars(present: BoolArray, n_bars: int) -> BoolArray:
-    """Marks the last sessions in which every symbol has its `n_bars`, older ones where it lacks some."""
-    first = max(present.shape[1] - n_bars - SPARE_SESSIONS, 0)
-    chosen = np.zeros_like(present)
-    chosen[:, first:] = present[:, first:]
-    lacking = np.flatnonzero(chosen.sum(axis=1) < n_bars)
-    chosen[lacking] = present[lacking]
-    return chosen
+def _known(panel: Panel, first: int) -> BoolArray:
+    """Where a symbol has all four prices, in the sessions from `first` on."""
+    opened, high, low, close = np.asarray(panel.values)[:4, :, first:]
+    return ~np.isnan(opened + high + low + close)
+
+
+def _last_bars(panel: Panel, n_bars: int) -> tuple[IntArray, IntArray]:
+    """Rows and sessions of the last bars; the whole history of a symbol that lacks some of `n_bars` there."""
+    first = max(len(panel.sessions) - n_bars - SPARE_SESSIONS, 0)
+    known = _known(panel, first)
+    lacking = np.flatnonzero(known.sum(axis=1) < n_bars) if first else np.empty(0, np.intp)
+    rows, columns = np.nonzero(known)
+    columns += first
+    if not len(lacking):
+        return rows, columns
+    known[lacking] = False
+    rows, columns = np.nonzero(known)
+    older_rows, older_columns = np.nonzero(~np.isnan(np.asarray(panel.values)[:4, lacking].sum(axis=0)))
+    rows = np.concatenate([rows, lacking[older_rows]])
+    columns = np.concatenate([columns + first, older_columns])
+    order = np.lexsort((columns, rows))
+    return rows[order], columns[order]
 
 
 def _ratings(

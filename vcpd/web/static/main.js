@@ -8,10 +8,11 @@ import * as jobs from "./jobs.js";
 import { follow } from "./live.js";
 import { listenForLogin, mayRead } from "./login.js";
 import * as market from "./market.js";
+import * as scans from "./scans.js";
 import * as table from "./table.js";
 import * as watch from "./watch.js";
 
-const VIEWS = ["setups", "market", "jobs", "health"];
+const VIEWS = ["setups", "market", "scans", "jobs", "health"];
 const WIDE = matchMedia("(min-width: 901px)");
 let pulse = null;
 let online = true;
@@ -42,6 +43,7 @@ function showSymbol(asked) {
 
 function refresh(fresh) {
   if (view === "market") market.show(pulse?.version ?? null, pulse?.data.as_of ?? undefined);
+  if (view === "scans") scans.show();
   if (view === "jobs") jobs.show(pulse);
   if (view === "health") health.show(pulse, fresh);
 }

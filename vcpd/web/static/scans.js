@@ -1,0 +1,75 @@
+// Scans: an expression or a preset, the symbols that match with their values, and the clause that fails first.
+import { get } from "./api.js";
+import { byId, errorNotice, h, notice } from "./dom.js";
+import { bare, day, fullSymbol, price, whole } from "./format.js";
+import { address } from "./table.js";
+
+let drawn = false;
+
+export async function show() {
+  if (drawn) return;
+  drawn = true;
+  const view = byId("view-scans");
+  try {
+    const scans = (await get("api/scans")).items;
+    view.replaceChildren(h("div", { class: "page" }, form(scans), h("div", { id: "scan-result", "aria-live": "polite" })));
+  } catch (error) {
+    drawn = false;
+    view.replaceChildren(errorNotice(error, show));
+  }
+}
+
+function form(scans) {
+  const expression = h("textarea", { id: "scan-expression", rows: 3, maxlength: 1000, spellcheck: "false", "aria-label": "Scan", placeholder: "rs >= 85 and close > sma(50)" });
+  const choice = h("select", { id: "scan-name", "aria-label": "Saved scan or preset", onchange: () => { expression.value = scans.find((scan) => scan.name === choice.value)?.expression ?? expression.value; } },
+    h("option", { value: "" }, "Presets and saved scans"), scans.map((scan) => h("option", { value: scan.name, title: scan.source ?? "" }, `${scan.name.replaceAll("_", " ")}: ${scan.title}`)));
+  const symbol = h("input", { id: "scan-symbol", type: "search", maxlength: 40, list: "symbols", placeholder: "Also explain a symbol", "aria-label": "Explain a symbol" });
+  const session = h("input", { id: "scan-session", type: "date", "aria-label": "After this session; empty: the latest" });
+  const submit = (event) => {
+    event.preventDefault();
+    run(expression.value.trim(), symbol.value.trim().toUpperCase(), session.value);
+  };
+  return h("form", { id: "scan-form", class: "card scan", onsubmit: submit }, choice, expression,
+    h("div", { class: "fields" }, symbol, session, h("button", { type: "submit", class: "primary" }, "Scan")));
+}
+
+async function run(expression, symbol, session) {
+  const place = byId("scan-result");
+  if (!expression) return;
+  const query = new URLSearchParams({ expression, ...(symbol ? { symbol: fullSymbol(symbol) } : {}), ...(session ? { as_of: session } : {}) });
+  try {
+    const result = await get(`api/scan?${query}`);
+    place.replaceChildren(...[summary(result), explained(result.explained), matches(result)].filter(Boolean));
+  } catch (error) {
+    place.replaceChildren(notice("The scan was not evaluated", error.message));
+  }
+}
+
+function summary(result) {
+  const failing = Object.entries(result.failures).map(([text, count]) => h("tr", {}, h("td", {}, h("code", {}, text)), h("td", {}, whole(count))));
+  return h("article", { class: "card" }, h("header", {}, h("h2", {}, `After ${day(result.as_of)}`), h("span", { class: "now" }, `${whole(result.count)} of ${whole(result.evaluated)} match`)),
+    h("table", { class: "small" }, h("thead", {}, h("tr", {}, ["clause", "fail first here"].map((name) => h("th", { scope: "col" }, name)))), h("tbody", {}, failing)));
+}
+
+const text = (value) => (value === null ? "unknown" : typeof value === "number" ? price(value) : String(value));
+const mark = (holds) => (holds === null ? "unknown" : holds ? "holds" : "fails");
+
+function explained(row) {
+  if (!row) return null;
+  const first = row.clauses.find((clause) => !clause.holds);
+  const lines = row.clauses.map((clause) => h("tr", {}, h("td", {}, h("code", {}, clause.text)),
+    h("td", {}, Object.entries(clause.values).map(([name, value]) => `${name} = ${text(value)}`).join(", ")),
+    h("td", { class: clause.holds ? "up" : "amber" }, clause === first ? `${mark(clause.holds)}, the first` : mark(clause.holds))));
+  return h("article", { class: "card explained" }, h("header", {}, h("h2", {}, `${bare(row.symbol)} ${row.matches ? "matches" : "does not match"}`)),
+    row.reason ? h("p", { class: "muted" }, row.reason) : h("table", { class: "small" }, h("tbody", {}, lines)));
+}
+
+function matches(result) {
+  if (!result.items.length) return null;
+  const names = [...new Set(result.items[0].clauses.flatMap((clause) => Object.keys(clause.values)))];
+  const line = (row) => {
+    const values = Object.assign({}, ...row.clauses.map((clause) => clause.values));
+    return h("tr", {}, h("td", {}, h("a", { href: address(row.symbol) }, bare(row.symbol))), names.map((name) => h("td", {}, text(values[name]))));
+  };
+  return h("article", { class: "card matches" }, h("table", { class: "small" }, h("thead", {}, h("tr", {}, ["symbol", ...names].map((name) => h("th", { scope: "col" }, name)))), h("tbody", {}, result.items.map(line))));
+}
