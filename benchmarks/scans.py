@@ -1,6 +1,6 @@
 """Scans of a whole market: one session with every clause's values, and every session at once.
 
-Processor seconds of one process with one polars thread, the best of three: the machine's other work does not count.
+Processor seconds of one process with one polars thread, the best of three.
 """
 
 import os
@@ -57,8 +57,9 @@ def _rolling(frame: pd.DataFrame, n: int, how: str) -> pd.DataFrame:
 
 
 def plain_pandas(panel: Panel) -> dict[str, Callable[[], BoolArray]]:
-    """Three presets as one writes them with pandas, a column for each symbol; missing bars are not skipped."""
-    opened, high, low, close, volume = (pd.DataFrame(plane.T) for plane in panel.values)
+    """Three presets as one writes them with pandas, a column for each symbol; holes stay."""
+    planes = [pd.DataFrame(plane.T) for plane in np.asarray(panel.values)]
+    opened, high, close, volume = planes[0], planes[1], planes[3], planes[4]
 
     def near_high() -> BoolArray:
         holds = (close >= 0.95 * _rolling(high, 252, "max")) & (close > _rolling(close, 50, "mean"))

@@ -147,6 +147,7 @@ def test_a_scan_shows_its_matches_and_the_clause_that_fails_first(browser: Brows
     browser.enter("#scan-expression", "clos > 5")
     browser.click("#scan-form button")
     browser.reads("#scan-result", "unknown name 'clos'; did you mean close")
+    assert [complaint for complaint in browser.complaints() if "400" not in complaint] == []
 
 
 def test_one_click_opens_the_chart_with_gates_and_size(browser: Browser, address: str) -> None:
@@ -233,7 +234,9 @@ def test_the_health_is_drawn(browser: Browser, address: str) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["dark", "light"])
-@pytest.mark.parametrize("view", ["#/setups", "#/setups/NSE:ALPHA", "#/market", "#/scans", "#/jobs", "#/health"])
+@pytest.mark.parametrize(
+    "view", ["#/setups", "#/setups/NSE:ALPHA", "#/market", "#/scans", "#/jobs", "#/health"]
+)
 def test_nothing_sticks_out_of_a_small_screen(browser: Browser, address: str, view: str, scheme: str) -> None:
     browser.open(f"{address}/{view}", NARROW, scheme)
     browser.until(lambda: browser.text("#live") == "live")

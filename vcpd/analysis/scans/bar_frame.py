@@ -40,7 +40,8 @@ def bar_frame(panel: Panel, n_bars: int | None = None, *, rating_universe: int |
 def _known(panel: Panel, first: int) -> BoolArray:
     """Where a symbol has all four prices, in the sessions from `first` on."""
     opened, high, low, close = np.asarray(panel.values)[:4, :, first:]
-    return ~np.isnan(opened + high + low + close)
+    known: BoolArray = ~np.isnan(opened + high + low + close)
+    return known
 
 
 def _last_bars(panel: Panel, n_bars: int) -> tuple[IntArray, IntArray]:
