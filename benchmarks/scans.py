@@ -13,10 +13,10 @@ os.environ["POLARS_MAX_THREADS"] = "1"  # as in a worker
 import numpy as np
 import pandas as pd
 import polars as pl
-from vcpd.analysis.scans.request import ScanParams, needs_verdicts
 
 from vcpd.analysis.scans.evaluation import evaluate_scan, matches_by_session
 from vcpd.analysis.scans.presets import PRESETS
+from vcpd.analysis.scans.request import ScanParams, needs_verdicts
 from vcpd.domain.bars import BoolArray
 from vcpd.domain.panel import Panel
 from vcpd.domain.scans import SymbolVerdict
