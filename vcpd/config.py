@@ -1,20 +1,20 @@
 """Configuration tree: read from TOML and the environment, validated as a whole."""
 
-import difflib
 import os
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any
 
 import msgspec
 
 from vcpd.alerts.settings import AlertSettings
 from vcpd.analysis.crowding import CrowdingParameters
+from vcpd.analysis.heat import HeatSettings
 from vcpd.analysis.regime_settings import RegimeSettings
 from vcpd.analysis.risk.parameters import RiskParameters
 from vcpd.analysis.scans.request import ScanSettings
+from vcpd.analysis.sell_rules import SellRuleSettings
 from vcpd.analysis.sizing import SizingParameters
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.bhavcopy.settings import BhavcopySettings
@@ -30,17 +30,14 @@ from vcpd.plugins import (
     PluginTables,
     find_plugin_settings,
     load_market_plugin,
-    plugin_settings,
-    plugin_tables,
 )
 from vcpd.runtime.settings import DaemonSettings, LogSettings, WorkerSettings
 from vcpd.sandbox.settings import SandboxSettings
 from vcpd.schedule.calendar_files import with_kept_holidays
 from vcpd.schedule.policy import JobPolicy, ScheduleSettings, default_policies, merge_policy
 from vcpd.store.settings import StoreSettings
+from vcpd.struct_reader import StructReader, is_struct, mapping_of_structs, struct_fields
 from vcpd.web.settings import WebSettings
-
-S = TypeVar("S", bound=msgspec.Struct)
 
 
 class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -64,6 +61,8 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     size: SizingParameters = SizingParameters()
     crowding: CrowdingParameters = CrowdingParameters()
     scans: ScanSettings = ScanSettings()
+    positions: SellRuleSettings = SellRuleSettings()
+    heat: HeatSettings = HeatSettings()
     workers: WorkerSettings = WorkerSettings()
     schedule: ScheduleSettings = ScheduleSettings()
     alerts: AlertSettings = AlertSettings()
@@ -129,7 +128,7 @@ def load_configuration(path: Path, environment: Mapping[str, str] | None = None)
     origins = dict.fromkeys(_leaf_paths(raw), path.name)
     problems += _apply_environment(raw, variables, origins)
     raw["jobs"] = _with_default_jobs(raw.get("jobs", {}), _market_job_defaults(raw, problems))
-    reader = _StructReader(problems)
+    reader = StructReader(problems)
     configuration = reader.struct(Configuration, raw, "")
     if reader.problems or configuration is None:
         raise ConfigurationError(sorted(reader.problems))
@@ -166,7 +165,9 @@ def unknown_variables(environment: Mapping[str, str], secrets: Iterable[str]) ->
 def _variable_hint(key: str) -> str:
     """The variables of the settings that are called `key`, or how such a variable is written."""
     sections = [
-        name for name, kind in _fields(Configuration).items() if _is_struct(kind) and key in _fields(kind)
+        name
+        for name, kind in struct_fields(Configuration).items()
+        if is_struct(kind) and key in struct_fields(kind)
     ]
     names = [f"{ENVIRONMENT_PREFIX}{section}{SECTION_SEPARATOR}{key}".upper() for section in sections]
     return f"expected {' or '.join(names) or 'VCPD_SECTION__KEY, such as VCPD_WEB__PORT'}"
@@ -253,14 +254,14 @@ def _type_at(parts: list[str]) -> Any:
     """The declared type of a dotted path, or None where the tree has no such leaf."""
     kind: Any = Configuration
     for part in parts:
-        if part_kind := _mapping_of_structs(kind) or find_plugin_settings(kind, part):
+        if part_kind := mapping_of_structs(kind) or find_plugin_settings(kind, part):
             kind = part_kind
             continue
-        fields = _fields(kind) if _is_struct(kind) else {}
+        fields = struct_fields(kind) if is_struct(kind) else {}
         if part not in fields:
             return None
         kind = fields[part]
-    return None if _is_struct(kind) else kind
+    return None if is_struct(kind) else kind
 
 
 def _from_text(text: str, kind: Any) -> Any:
@@ -276,124 +277,3 @@ def _from_text(text: str, kind: Any) -> Any:
         except (msgspec.ValidationError, msgspec.DecodeError):
             continue
     return text
-
-
-def _is_struct(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
-
-
-def _unwrap_annotated(kind: Any) -> Any:
-    """The type below `Annotated[...]`."""
-    return get_args(kind)[0] if get_origin(kind) is Annotated else kind
-
-
-def _mapping_of_structs(kind: Any) -> Any:
-    bare = _unwrap_annotated(kind)
-    arguments = get_args(bare)
-    if get_origin(bare) is not None and len(arguments) == 2 and _is_struct(arguments[1]):
-        return arguments[1]
-    return None
-
-
-def _fields(kind: type[msgspec.Struct]) -> dict[str, Any]:
-    return get_type_hints(kind, include_extras=True)
-
-
-class _StructReader:
-    """Converts raw tables to structs; collects every problem instead of stopping at the first."""
-
-    def __init__(self, problems: list[str]) -> None:
-        self.problems = problems
-
-    def struct(self, kind: type[S], raw: Any, path: str) -> S | None:
-        if not isinstance(raw, dict):
-            self.problems.append(f"{path or 'file'}: expected a table, was {_display_value(raw, path)}")
-            return None
-        before = len(self.problems)
-        fields = _fields(kind)
-        self._report_unknown(raw, fields, path)
-        values = {
-            name: self._value(fields[name], raw[name], _join_path(path, name))
-            for name in raw
-            if name in fields
-        }
-        return self._build(kind, values, path) if len(self.problems) == before else None
-
-    def _report_unknown(self, raw: dict[str, Any], fields: Mapping[str, Any], path: str) -> None:
-        for name in raw:
-            if name not in fields:
-                near = difflib.get_close_matches(name, fields, n=1)
-                hint = f"; did you mean `{near[0]}`?" if near else ""
-                self.problems.append(f"{_join_path(path, name)}: unknown key{hint}")
-
-    def _value(self, kind: Any, raw: Any, path: str) -> Any:
-        if _is_struct(kind):
-            return self.struct(kind, raw, path)
-        if mark := plugin_tables(kind):
-            return self._plugin_tables(mark, raw, path)
-        if inner := _mapping_of_structs(kind):
-            return self._tables(inner, raw, path)
-        try:
-            return msgspec.convert(raw, kind)
-        except msgspec.ValidationError as error:
-            self.problems.append(
-                f"{path}: {_describe_expected(error, kind)}, was {_display_value(raw, path)}"
-            )
-            return None
-
-    def _tables(self, kind: type[S], raw: Any, path: str) -> dict[str, S | None] | None:
-        if not isinstance(raw, dict):
-            self.problems.append(f"{path}: expected a table of tables, was {_display_value(raw, path)}")
-            return None
-        return {name: self.struct(kind, table, _join_path(path, name)) for name, table in raw.items()}
-
-    def _plugin_tables(self, mark: PluginTables, raw: Any, path: str) -> dict[str, Any]:
-        """One table per plug-in, each read as the struct that its plug-in declares."""
-        if not isinstance(raw, dict):
-            self.problems.append(f"{path}: expected a table of tables, was {_display_value(raw, path)}")
-            return {}
-        found: dict[str, Any] = {}
-        for name, table in raw.items():
-            try:
-                found[name] = self.struct(plugin_settings(mark, name), table, f"{path}.{name}")
-            except ConfigurationError as error:
-                self.problems += [f"{path}.{name}: {problem}" for problem in error.problems]
-        return found
-
-    def _build(self, kind: type[S], values: dict[str, Any], path: str) -> S | None:
-        try:
-            return kind(**values)
-        except ValueError as error:
-            self.problems.append(f"{path or 'file'}: {error}")
-            return None
-
-
-def _join_path(path: str, name: str) -> str:
-    return f"{path}.{name}" if path else name
-
-
-def _describe_expected(error: msgspec.ValidationError, kind: Any) -> str:
-    """Describe what was expected; for an enumeration, list its values."""
-    text = str(error)
-    names = ", ".join(_allowed_values(kind))
-    if names and text.startswith("Invalid enum value"):
-        return f"expected one of {names}"
-    return text[:1].lower() + text[1:]
-
-
-def _allowed_values(kind: Any) -> Iterator[str]:
-    """The values that a declared type allows: those of its literals and enumerations."""
-    if isinstance(kind, type) and issubclass(kind, Enum):
-        yield from (str(member.value) for member in kind)
-    elif get_origin(kind) is Literal:
-        yield from map(str, get_args(kind))
-    else:
-        for inner in get_args(kind):
-            yield from _allowed_values(inner)
-
-
-def _display_value(raw: Any, path: str) -> str:
-    """The value as written; a database address may hold a password and is never shown."""
-    if path.endswith(("dsn", "secret", "token", "password")):
-        return "***"
-    return repr(raw)

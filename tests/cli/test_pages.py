@@ -66,7 +66,7 @@ def test_the_man_page_is_good_roff(tmp_path: Path) -> None:
 def test_bash_completes_verbs_actions_and_choices(tmp_path: Path) -> None:
     path = tmp_path / "vcpd.bash"
     path.write_text(completion_script("bash"), encoding="utf-8")
-    for words, expected in ((["vcpd", "jo"], {"jobs"}), (["vcpd", "jobs", "re"], {"resume"}),
+    for words, expected in ((["vcpd", "job"], {"jobs"}), (["vcpd", "jobs", "re"], {"resume"}),
                             (["vcpd", "setups", "--state", "NEAR"], {"NEAR_PIVOT"})):  # fmt: skip
         line = " ".join(words)
         code = f"source {path}; COMP_WORDS=({line}); COMP_CWORD={len(words) - 1}; _shtab_vcpd"

@@ -202,6 +202,18 @@ def _add_record(parser: argparse.ArgumentParser) -> None:
     add_record_arguments(parser)
 
 
+def _add_positions(parser: argparse.ArgumentParser) -> None:
+    from vcpd.cli.positions import add_positions_arguments
+
+    add_positions_arguments(parser)
+
+
+def _add_journal(parser: argparse.ArgumentParser) -> None:
+    from vcpd.cli.journal import add_journal_arguments
+
+    add_journal_arguments(parser)
+
+
 def _add_backup(parser: argparse.ArgumentParser) -> None:
     from vcpd.cli.backup import add_backup_arguments
 
@@ -306,6 +318,16 @@ COMMANDS: Final = (
     ),
     Command(
         "size", "how many shares of a setup the risk budget and every cap allow, each step shown", _add_size
+    ),
+    Command(
+        "positions",
+        "what is held: result in R, the stop, the sell rule that fires or comes next, heat of the account",
+        _add_positions,
+    ),
+    Command(
+        "journal",
+        "closed trades with R and excursions, and what they amount to, with intervals",
+        _add_journal,
     ),
     Command(
         "chart", "draw a symbol with its contractions, pivot, stop and buy zone, as SVG or PNG", _add_chart

@@ -1,0 +1,89 @@
+"""Statistics of closed trades against plain arithmetic; groups, streaks, intervals."""
+
+import statistics
+from datetime import date, timedelta
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vcpd.analysis.trade_statistics import (
+    LEAST_TRADES,
+    group_trades,
+    holding_time,
+    longest_run,
+    mean_interval,
+    tax_class,
+    trade_statistics,
+)
+from vcpd.domain.portfolio import ClosedTrade
+
+OPENED = date(2025, 1, 6)
+
+
+def trade(result_r: float | None, *, days: int = 10, number: int = 1) -> ClosedTrade:
+    """A trade of 10 shares with a risk of 5 a share; without a stop where no result in R is given."""
+    exit_price = 100.0 + 5 * (1.0 if result_r is None else result_r)
+    return ClosedTrade(
+        number=number,
+        symbol="NSE:A",
+        opened=OPENED,
+        closed=OPENED + timedelta(days),
+        quantity=10,
+        entry=100.0,
+        exit=exit_price,
+        stop=None if result_r is None else 95.0,
+    )
+
+
+@given(st.lists(st.floats(-3, 10), min_size=1, max_size=30))
+def test_they_agree_with_plain_arithmetic(results: list[float]) -> None:
+    found = trade_statistics([trade(result, number=at) for at, result in enumerate(results)])
+    assert (found.trades, found.with_r) == (len(results), len(results))
+    assert found.mean_r == pytest.approx(statistics.fmean(results), abs=1e-9)
+    assert found.median_r == pytest.approx(statistics.median(results), abs=1e-9)
+    assert found.profit == pytest.approx(50 * sum(results), abs=1e-6)
+    assert found.mean_held_days == 10
+
+
+def test_unknown_risk_counts_for_profit_but_not_for_r() -> None:
+    found = trade_statistics([trade(2.0), trade(None), trade(-1.0)])
+    assert (found.trades, found.with_r) == (3, 2)
+    assert found.mean_r == pytest.approx(0.5)
+    assert found.won_pct == pytest.approx(200 / 3)
+    assert found.mean_won_r == pytest.approx(2.0)
+    assert found.mean_lost_r == pytest.approx(-1.0)
+
+
+def test_of_nothing_nothing_is_known() -> None:
+    found = trade_statistics([])
+    assert (found.trades, found.profit, found.won_pct, found.mean_r, found.low_r) == (0, 0, None, None, None)
+    assert (found.longest_wins, found.longest_losses) == (0, 0)
+
+
+def test_the_interval_holds_the_mean_and_narrows_with_more_trades() -> None:
+    few = np.random.default_rng(1).normal(0.4, 1.0, LEAST_TRADES)
+    many = np.tile(few, 20)
+    assert mean_interval(few[:-1]) == (None, None)
+    low, high = (bound or 0.0 for bound in mean_interval(few))
+    narrow_low, narrow_high = (bound or 0.0 for bound in mean_interval(many))
+    assert low < few.mean() < high
+    assert 0 < narrow_high - narrow_low < 0.5 * (high - low)
+
+
+def test_streaks() -> None:
+    won = [True, True, False, True, True, True, False, False]
+    assert (longest_run(won, wanted=True), longest_run(won, wanted=False)) == (3, 2)
+
+
+def test_groups_by_holding_time_and_by_tax_class() -> None:
+    trades = [trade(1.0, days=3), trade(2.0, days=4), trade(-1.0, days=30), trade(5.0, days=400)]
+    groups = group_trades(trades, holding_time)
+    assert {name: found.trades for name, found in groups.items()} == {
+        "21 to 60 days": 1,
+        "over 60 days": 1,
+        "up to 5 days": 2,
+    }
+    assert groups["up to 5 days"].mean_r == pytest.approx(1.5)
+    assert group_trades(trades, tax_class)["long-term"].trades == 1

@@ -1,0 +1,145 @@
+"""Measures of a held lot on the bars since its purchase: result in R, excursions, averages, run-up.
+
+Each measure at a session is made of the bars up to it. Excursions begin with the close of the purchase's
+session, because a daily bar does not say what came before the purchase and what after.
+"""
+
+import math
+from collections.abc import Mapping
+from datetime import date
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from vcpd.domain.bars import BarSeries, FloatArray
+from vcpd.domain.portfolio import Lot
+
+SMA_LENGTHS: Final = (20, 50, 150, 200)
+ATR_LENGTH: Final = 22
+WEEK_SESSIONS: Final = 5
+PERCENT: Final = 100.0
+
+
+class PositionWindow(msgspec.Struct, frozen=True):
+    """The bars up to a session: of the whole history, and since the purchase, its session included."""
+
+    bars: BarSeries
+    first: int  # the row of the first bar on or after the purchase
+
+    @property
+    def held(self) -> BarSeries:
+        return BarSeries(self.bars.symbol, self.bars.records[self.first :])
+
+    @property
+    def close(self) -> float:
+        return float(self.bars.close[-1])
+
+    @property
+    def sessions_held(self) -> int:
+        """How many sessions lie between the purchase and the last bar."""
+        return len(self.bars) - 1 - self.first
+
+    def closes(self, length: int) -> FloatArray:
+        """The last `length` closes, fewer in a shorter history."""
+        return self.bars.close[-length:]
+
+
+class PositionMeasures(msgspec.Struct, frozen=True, kw_only=True):
+    """A lot after `session`; prices a share, R in units of the initial risk, None where not known.
+
+    `best_r` and `worst_r` are the most favourable and the most adverse excursion, the latter positive;
+    `averages` are simple ones by their length.
+    """
+
+    lot: Lot
+    session: date
+    close: float
+    sessions_held: int | None
+    highest: float
+    lowest: float
+    highest_close: float
+    atr: float | None
+    averages: Mapping[int, float]
+    result_r: float | None = None
+    best_r: float | None = None
+    best_before_r: float | None = None  # up to the session before
+    worst_r: float | None = None
+    provisional: bool = False
+
+    @property
+    def gain_pct(self) -> float:
+        return PERCENT * (self.close / self.lot.entry - 1)
+
+    @property
+    def value(self) -> float:
+        return self.lot.quantity * self.close
+
+    @property
+    def to_stop_pct(self) -> float | None:
+        """How far the initial stop lies below the close, in percent of the close; negative where above."""
+        stop = self.lot.stop
+        return None if stop is None else PERCENT * (1 - stop / self.close)
+
+
+def window_of(lot: Lot, bars: BarSeries, as_of: date) -> PositionWindow | None:
+    """The lot's bars up to `as_of`; None where none follows its purchase.
+
+    A lot of unknown age is taken as bought before the first bar.
+    """
+    known = bars.until(as_of)
+    if not len(known):
+        return None
+    opened = known.sessions[0] if lot.opened is None else np.datetime64(lot.opened, "D")
+    first = int(np.searchsorted(known.sessions, opened))
+    return PositionWindow(known, first) if first < len(known) else None
+
+
+def measure_position(lot: Lot, window: PositionWindow) -> PositionMeasures:
+    """The lot after the window's last session."""
+    close = window.close
+    after = slice(window.first + 1, None)
+    bought_at = float(window.bars.close[window.first])
+    highs = window.bars.high[after]
+    highest_before = max([bought_at, lot.entry, *highs[:-1].tolist()])
+    highest = max([highest_before, *highs[-1:].tolist()])
+    lowest = min([bought_at, lot.entry, *window.bars.low[after].tolist()])
+    worst = _in_r(lot, lowest)
+    return PositionMeasures(
+        lot=lot,
+        session=window.bars.sessions[-1].item(),
+        close=close,
+        sessions_held=None if lot.opened is None else window.sessions_held,
+        highest=highest,
+        lowest=lowest,
+        highest_close=float(window.held.close.max()),
+        atr=average_true_range(window.bars),
+        averages={length: mean for length in SMA_LENGTHS if (mean := average(window.bars, length))},
+        result_r=_in_r(lot, close),
+        best_r=_in_r(lot, highest),
+        best_before_r=_in_r(lot, highest_before),
+        worst_r=None if worst is None else abs(worst),
+        provisional=bool(window.bars.provisional[-1]),
+    )
+
+
+def _in_r(lot: Lot, price: float) -> float | None:
+    """How far a price lies above the entry, in units of the initial risk."""
+    risk = lot.risk_per_share
+    return None if risk is None else (price - lot.entry) / risk
+
+
+def average(bars: BarSeries, length: int) -> float | None:
+    """The mean of the last `length` closes; None in a shorter history."""
+    return float(bars.close[-length:].mean()) if len(bars) >= length else None
+
+
+def average_true_range(bars: BarSeries, length: int = ATR_LENGTH) -> float | None:
+    """The mean true range of the last `length` bars, each against the close before; None in fewer."""
+    if len(bars) < length + 1:
+        return None
+    previous = bars.close[-length - 1 : -1]
+    top = np.maximum(bars.high[-length:], previous)
+    bottom = np.minimum(bars.low[-length:], previous)
+    mean = float((top - bottom).mean())
+    return mean if math.isfinite(mean) else None

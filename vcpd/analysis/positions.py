@@ -1,0 +1,203 @@
+"""An account's open lots and closed trades after a session: measures, rules, heat, statistics.
+
+Pure of stores and clocks: fills, bars and what is known of the companies go in, the report comes out.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from vcpd.analysis.heat import UNKNOWN_SECTOR, Heat, HeatSettings, LotAtRisk, lot_at_risk, measure_heat
+from vcpd.analysis.position_measures import PERCENT, PositionMeasures, measure_position, window_of
+from vcpd.analysis.sell_rules import HeldLot, RuleReading, SellRuleSettings, next_rule, read_rules
+from vcpd.domain.bars import BarSeries
+from vcpd.domain.portfolio import ClosedTrade, Lot, LotBook
+
+SELLING_STOPS: Final = frozenset({"initial_stop", "breakeven", "trailing_average", "chandelier"})
+OUTSIDE_PCT: Final = 0.5  # a fill may lie so far outside its day's prices, by rounding of adjusted bars
+
+
+class SymbolNotes(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a held company beside its bars; `pivots` by the day of the purchase."""
+
+    sector: str = UNKNOWN_SECTOR
+    results_in_sessions: int | None = None
+    base_state: str | None = None
+    footprint: str | None = None
+    pivots: Mapping[date, float] = {}
+
+
+class Position(msgspec.Struct, frozen=True, kw_only=True):
+    """A lot after a session, with every rule's reading; `stop` is the highest one under the close."""
+
+    measures: PositionMeasures
+    rules: tuple[RuleReading, ...]
+    next_rule: RuleReading | None
+    stop: float | None
+    notes: SymbolNotes = SymbolNotes()
+
+    @property
+    def firing(self) -> tuple[RuleReading, ...]:
+        return tuple(rule for rule in self.rules if rule.fires)
+
+
+class PositionsReport(msgspec.Struct, frozen=True, kw_only=True):
+    """All open lots after `session`; `unmeasured` says why a lot has no measures.
+
+    `heat` is None where the account's value is not known.
+    """
+
+    session: date
+    positions: tuple[Position, ...]
+    unmeasured: Mapping[int, str]
+    lots: tuple[Lot, ...]
+    heat: Heat | None
+    notices: tuple[str, ...] = ()
+
+
+class PositionSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What positions are judged by; `equity` 0 is not known."""
+
+    rules: SellRuleSettings = SellRuleSettings()
+    heat: HeatSettings = HeatSettings()
+    equity: float = 0.0
+
+
+def report_positions(
+    book: LotBook,
+    bars: Mapping[str, BarSeries],
+    as_of: date,
+    settings: PositionSettings,
+    notes: Mapping[str, SymbolNotes] | None = None,
+) -> PositionsReport:
+    """Judge every open lot by the bars up to `as_of`; a symbol without bars is named, not left out."""
+    known, positions, at_risk = notes or {}, [], []
+    unmeasured: dict[int, str] = {}
+    for lot in book.lots:
+        series = bars.get(lot.symbol)
+        found = None if series is None else _judge(lot, series, as_of, settings, known.get(lot.symbol))
+        if found is None:
+            unmeasured[lot.number] = "no bars" if series is None else "no bar since the purchase"
+            at_risk.append(_unmeasured_risk(lot, known.get(lot.symbol, SymbolNotes())))
+            continue
+        position, risk = found
+        positions.append(position)
+        at_risk.append(risk)
+    return PositionsReport(
+        session=as_of,
+        positions=tuple(positions),
+        unmeasured=unmeasured,
+        lots=book.lots,
+        heat=measure_heat(at_risk, settings.equity, settings.heat) if settings.equity else None,
+        notices=book.notices,
+    )
+
+
+def _judge(
+    lot: Lot, series: BarSeries, as_of: date, settings: PositionSettings, notes: SymbolNotes | None
+) -> tuple[Position, LotAtRisk] | None:
+    window = window_of(lot, series, as_of)
+    if window is None:
+        return None
+    known = notes or SymbolNotes()
+    measures = measure_position(lot, window)
+    pivot = None if lot.opened is None else known.pivots.get(lot.opened)
+    held = HeldLot(
+        measures=measures, window=window, pivot=pivot, results_in_sessions=known.results_in_sessions
+    )
+    rules = read_rules(held, settings.rules)
+    stop = stop_of(rules, measures.close)
+    position = Position(measures=measures, rules=rules, next_rule=next_rule(rules), stop=stop, notes=known)
+    return position, lot_at_risk(measures, stop, window.bars, known.sector)
+
+
+def stop_of(rules: Sequence[RuleReading], close: float) -> float | None:
+    """The highest price under the close at which a stop would sell; None where nothing bounds the loss."""
+    levels = [rule.level for rule in rules if rule.name in SELLING_STOPS and rule.level is not None]
+    return max((level for level in levels if level < close), default=None)
+
+
+def _unmeasured_risk(lot: Lot, notes: SymbolNotes) -> LotAtRisk:
+    """A lot without bars counts with its whole cost: nobody knows what it is worth."""
+    return LotAtRisk(
+        symbol=lot.symbol,
+        sector=notes.sector,
+        value=lot.cost,
+        stop=None,
+        at_risk=lot.cost,
+        gap_pct=None,
+        gap_loss=None,
+    )
+
+
+def first_firings(
+    lot: Lot, series: BarSeries, after: date, rules: SellRuleSettings, notes: SymbolNotes
+) -> list[tuple[date, RuleReading]]:
+    """Each rule that fires at a session of `series` later than `after` and did not at the session before."""
+    settings = PositionSettings(rules=rules)
+    first = int(np.searchsorted(series.sessions, np.datetime64(after, "D"), side="right"))
+    fired: list[tuple[date, RuleReading]] = []
+    before: frozenset[str] = frozenset()
+    for session in series.sessions[max(0, first - 1) :].tolist():
+        found = _judge(lot, series, session, settings, notes)
+        firing = () if found is None else found[0].firing
+        if session > after:
+            fired += [(session, rule) for rule in firing if rule.name not in before]
+        before = frozenset(rule.name for rule in firing)
+    return fired
+
+
+def lots_outside_bars(lots: Sequence[Lot], bars: Mapping[str, BarSeries]) -> list[str]:
+    """Name lots whose entry no price of its day explains: a missing split or a wrong price; never guessed."""
+    return [text for lot in lots if (text := _outside_text(lot, bars.get(lot.symbol))) is not None]
+
+
+def _outside_text(lot: Lot, series: BarSeries | None) -> str | None:
+    if series is None or lot.opened is None:
+        return None
+    at = int(np.searchsorted(series.sessions, np.datetime64(lot.opened, "D")))
+    if at == len(series) or series.sessions[at].item() != lot.opened:
+        return None
+    low, high, slack = float(series.low[at]), float(series.high[at]), OUTSIDE_PCT / PERCENT
+    if low * (1 - slack) <= lot.entry <= high * (1 + slack):
+        return None
+    return (
+        f"{lot.symbol} {lot.opened}: bought at {lot.entry:,.2f}, but the day's prices are {low:,.2f} to "
+        f"{high:,.2f}: is a split missing?"
+    )
+
+
+class TradeExcursions(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a closed trade went for and against it before it was sold; in R where the risk is known."""
+
+    highest: float
+    lowest: float
+    best_r: float | None
+    worst_r: float | None
+
+
+def trade_excursions(trade: ClosedTrade, series: BarSeries) -> TradeExcursions | None:
+    """From the day of the purchase to that of the sale; None where there are no bars of it."""
+    if trade.opened is None:
+        return None
+    lot = Lot(
+        number=trade.number,
+        symbol=trade.symbol,
+        opened=trade.opened,
+        quantity=trade.quantity,
+        entry=trade.entry,
+        stop=trade.stop,
+    )
+    window = window_of(lot, series, trade.closed)
+    if window is None:
+        return None
+    measures = measure_position(lot, window)
+    return TradeExcursions(
+        highest=measures.highest,
+        lowest=measures.lowest,
+        best_r=measures.best_r,
+        worst_r=measures.worst_r,
+    )

@@ -1,0 +1,250 @@
+"""`vcpd positions`: what is held, judged by the sell rules, and the heat of the account."""
+
+import argparse
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from vcpd.analysis.backtest import bases_by_session
+from vcpd.analysis.heat import Heat
+from vcpd.analysis.lots import build_lot_book
+from vcpd.analysis.positions import (
+    Position,
+    PositionSettings,
+    PositionsReport,
+    SymbolNotes,
+    lots_outside_bars,
+    report_positions,
+)
+from vcpd.analysis.session_context import SessionContext
+from vcpd.cli.command import EXIT_OK, positive_number_argument, set_action
+from vcpd.cli.config import analysis_settings
+from vcpd.cli.local import add_bars_arguments, load_panel
+from vcpd.cli.output import number_text, print_json, print_table
+from vcpd.core.csv_table import read_csv_table
+from vcpd.core.dates import parse_date
+from vcpd.core.errors import BadInputError
+from vcpd.domain.bars import BarSeries
+from vcpd.domain.instruments import is_same_symbol
+from vcpd.domain.panel import Panel
+from vcpd.domain.portfolio import Lot, LotBook, ShareAdjustment
+from vcpd.domain.setups import SetupGroup
+from vcpd.store.trade_files import TradeFile, read_trade_file
+
+REFUSED_SHOWN: Final = 20
+COLUMNS: Final = ("symbol", "opened", "shares", "entry", "close", "gain %", "R", "stop", "next rule")
+ACTION_COLUMNS: Final = ("SYMBOL", "SESSION", "RATIO")
+OPEN_GROUPS: Final = frozenset({SetupGroup.SETUP, SetupGroup.ABOVE_PIVOT})
+
+
+def add_positions_arguments(parser: argparse.ArgumentParser) -> None:
+    set_action(
+        parser,
+        positions,
+        "vcpd positions --trades tradebook.csv --bars bars.parquet --equity 1000000",
+    )
+    add_trades_arguments(parser)
+    parser.add_argument(
+        "--equity",
+        type=positive_number_argument,
+        help="value of the account, for its heat; default: [size] equity",
+    )
+    add_bars_arguments(parser)
+
+
+def add_trades_arguments(parser: argparse.ArgumentParser) -> None:
+    """--trades and --actions, for every command about what was bought and sold."""
+    parser.add_argument(
+        "--trades",
+        type=Path,
+        action="append",
+        metavar="FILE",
+        help="CSV of trades: a tradebook that Zerodha's Console exports, or the columns symbol, date, side, "
+        "quantity, price and perhaps stop, note; may be given more than once",
+    )
+    parser.add_argument(
+        "--actions",
+        type=Path,
+        metavar="FILE",
+        help="CSV of splits and bonuses: symbol, session (the ex-date), ratio (shares after for each before)",
+    )
+
+
+def positions(arguments: argparse.Namespace) -> int:
+    """Open lots with their rules, then the heat where the account's value is known."""
+    panel = load_panel(arguments)
+    book = read_book(arguments, panel)
+    bars = held_bars(panel, {lot.symbol for lot in book.lots})
+    settings = analysis_settings(arguments)
+    judged = PositionSettings(
+        rules=settings.positions, heat=settings.heat, equity=arguments.equity or settings.size.equity
+    )
+    as_of = panel.sessions[-1].item()
+    notes = base_notes(SessionContext(panel, settings.screen), book.lots)
+    report = report_positions(book, bars, as_of, judged, notes)
+    notices = (*report.notices, *lots_outside_bars(book.lots, bars))
+    report = msgspec.structs.replace(report, notices=notices)
+    if arguments.json:
+        print_json(report)
+    else:
+        print_positions(report)
+    return EXIT_OK
+
+
+def read_book(arguments: argparse.Namespace, panel: Panel) -> LotBook:
+    """Lots and closed trades of the named files up to --as-of; what was not taken is printed.
+
+    BadInputError without --trades or --bars.
+    """
+    if not arguments.trades or arguments.bars is None:
+        raise BadInputError("--trades and --bars: expected both, the trades and the bars to judge them by")
+    spelled = Spelling(panel.symbols)
+    files = [
+        read_trade_file(path, lambda exchange, symbol, _: spelled(f"{exchange}:{symbol}".lstrip(":")))
+        for path in arguments.trades
+    ]
+    as_of = panel.sessions[-1].item()
+    fills = [fill for file in files for fill in file.fills if fill.session <= as_of]
+    actions = [] if arguments.actions is None else read_actions(arguments.actions, spelled)
+    book = build_lot_book(fills, [action for action in actions if action.session <= as_of])
+    _print_not_taken(files, book, sum(len(file.fills) for file in files) - len(fills))
+    return book
+
+
+class Spelling:
+    """Gives symbols as the bars spell them, with or without an exchange; others stay as they are."""
+
+    def __init__(self, symbols: Sequence[str]) -> None:
+        self._exact = frozenset(symbols)
+        self._plain = {symbol.rpartition(":")[2]: symbol for symbol in symbols}
+
+    def __call__(self, symbol: str) -> str:
+        if symbol in self._exact:
+            return symbol
+        known = self._plain.get(symbol.rpartition(":")[2])
+        return known if known is not None and is_same_symbol(known, symbol) else symbol
+
+
+def read_actions(path: Path, spelled: Spelling) -> list[ShareAdjustment]:
+    """Splits and bonuses from a CSV. BadInputError, naming row and field, for what cannot be read."""
+    try:
+        table = read_csv_table(path.read_bytes(), str(path))
+    except OSError as error:
+        raise BadInputError(f"{path}: {error.strerror}") from None
+    if not table.has(*ACTION_COLUMNS):
+        raise BadInputError(f"{path}: expected the columns {', '.join(ACTION_COLUMNS).lower()}")
+    actions = []
+    ratios = table.numbers("RATIO")
+    texts = zip(table.texts("SYMBOL"), table.texts("SESSION"), ratios.tolist(), table.lines, strict=True)
+    for symbol, session, ratio, line in texts:
+        if not ratio > 0:
+            raise BadInputError(f"{path}, row {line}, field RATIO: expected a number above 0, was {ratio:g}")
+        try:
+            actions.append(ShareAdjustment(spelled(symbol.upper()), parse_date(session), ratio))
+        except ValueError as error:
+            raise BadInputError(f"{path}, row {line}, field SESSION: {error}") from None
+    return actions
+
+
+def held_bars(panel: Panel, symbols: Iterable[str]) -> Mapping[str, BarSeries]:
+    """The panel's bars of each symbol that it holds."""
+    return {symbol: panel_bars(panel, symbol) for symbol in symbols if symbol in panel.symbols}
+
+
+def panel_bars(panel: Panel, symbol: str) -> BarSeries:
+    """A symbol's bars as a series."""
+    row = panel.row_of(symbol)
+    block = np.asarray(panel.values)[:, row, :]
+    kept = ~np.isnan(block[:4].sum(axis=0))
+    planes = block[:, kept]
+    prices = (planes[0], planes[1], planes[2], planes[3])
+    provisional = np.asarray(panel.provisional)[row, kept]
+    return BarSeries.from_columns(symbol, panel.sessions[kept], prices, planes[4], provisional)
+
+
+def base_notes(context: SessionContext, lots: Sequence[Lot]) -> Mapping[str, SymbolNotes]:
+    """The pivot that each lot was bought at: of the base that the detector followed on that day."""
+    panel, notes = context.panel, {}
+    for symbol in {lot.symbol for lot in lots if lot.symbol in panel.symbols}:
+        days = {lot.opened for lot in lots if lot.symbol == symbol and lot.opened is not None}
+        found = bases_by_session(context, panel.row_of(symbol), {*days, context.as_of})
+        followed = {
+            day: [base for base in bases if base.group in OPEN_GROUPS] for day, bases in found.items()
+        }
+        now = [base.state.value for base in found.get(context.as_of, [])]
+        notes[symbol] = SymbolNotes(
+            pivots={day: followed[day][0].pivot for day in days if followed.get(day)},
+            base_state=now[0] if now else None,
+        )
+    return notes
+
+
+def print_positions(report: PositionsReport) -> None:
+    """A table of the lots, the rules that fire, and the heat."""
+    rows = [_row(position) for position in report.positions]
+    print_table(f"{len(report.lots)} lots after {report.session}", COLUMNS, rows, [*COLUMNS[2:8]])
+    numbers = {lot.number: lot for lot in report.lots}
+    for number, reason in report.unmeasured.items():
+        lot = numbers[number]
+        print(f"{lot.symbol}: {lot.quantity:,} shares at {lot.entry:,.2f} are not judged: {reason}")
+    for position in report.positions:
+        for rule in position.firing:
+            part = "" if rule.share == 1 else f", sell {rule.share:.0%} of it"
+            print(f"{position.measures.lot.symbol}: {_words(rule.name)}: {rule.text}{part}")
+    if report.heat is not None:
+        _print_heat(report.heat)
+    else:
+        print("heat: unknown without the value of the account; give --equity or set [size] equity")
+    for notice in report.notices:
+        print(f"note: {notice}")
+
+
+def _row(position: Position) -> tuple[str, ...]:
+    measures, rule = position.measures, position.next_rule
+    level = "" if rule is None or rule.level is None else f" at {rule.level:,.2f}"
+    return (
+        measures.lot.symbol,
+        "unknown" if measures.lot.opened is None else str(measures.lot.opened),
+        f"{measures.lot.quantity:,}",
+        number_text(measures.lot.entry),
+        number_text(measures.close),
+        number_text(measures.gain_pct, 1),
+        number_text(measures.result_r),
+        number_text(position.stop),
+        "none" if rule is None else f"{'SELL: ' if rule.fires else ''}{_words(rule.name)}{level}",
+    )
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _print_heat(heat: Heat) -> None:
+    print(
+        f"heat: {heat.at_risk:,.0f} at risk ({heat.at_risk_pct:.2f} % of {heat.equity:,.0f}), worth "
+        f"{heat.value:,.0f}; a bad night in a hundred for all at once costs {heat.gap_loss:,.0f}"
+    )
+    for cap in heat.caps:
+        verdict = "BROKEN" if cap.is_broken else "kept"
+        print(f"  {cap.name}: {cap.used:.2f} of {cap.limit:g} {cap.unit}, {verdict}")
+    if heat.without_stop:
+        print(f"  no stop under the price, counted whole: {', '.join(heat.without_stop)}")
+
+
+def _print_not_taken(files: Sequence[TradeFile], book: LotBook, later: int) -> None:
+    refused = [*(row for file in files for row in file.refused), *book.refused]
+    for row in refused[:REFUSED_SHOWN]:
+        print(f"vcpd: refused {row.place}: {row.reason}", file=sys.stderr)
+    if len(refused) > REFUSED_SHOWN:
+        print(f"vcpd: and {len(refused) - REFUSED_SHOWN} more rows refused", file=sys.stderr)
+    left_out = [row for file in files for row in file.left_out]
+    for row in left_out[:REFUSED_SHOWN]:
+        print(f"vcpd: left out {row.place}: {row.reason}", file=sys.stderr)
+    if len(left_out) > REFUSED_SHOWN:
+        print(f"vcpd: and {len(left_out) - REFUSED_SHOWN} more rows left out", file=sys.stderr)
+    if later:
+        print(f"vcpd: {later} trades after the judged session are not counted", file=sys.stderr)

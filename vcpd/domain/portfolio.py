@@ -1,0 +1,144 @@
+"""Purchases and sales of shares, the lots that they leave, and the trades that are closed.
+
+Prices are in the market's currency. A fill's price is the one of its day; lots and closed trades are restated
+to the shares of today: a split of 1 into 5 makes five shares of each and divides prices and stops by five.
+"""
+
+from datetime import date
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+LONG_TERM_AFTER_DAYS: Final = (
+    365  # listed shares held for longer count as long-term for the Indian income tax
+)
+
+
+class Side(StrEnum):
+    """Whether shares were bought or sold."""
+
+    BUY = "buy"
+    SELL = "sell"
+
+
+class Fill(msgspec.Struct, frozen=True, kw_only=True):
+    """An executed order, or a part of one; the same `trade_id` of a symbol and session is the same fill.
+
+    A purchase at price 0 is a credit of bonus shares. `stop` is the initial stop of a purchase, at the prices
+    of its day.
+    """
+
+    symbol: str
+    session: date
+    side: Side
+    quantity: int
+    price: float
+    trade_id: str
+    order_id: str = ""  # fills of one order become one lot
+    stop: float | None = None
+    note: str = ""
+
+    @property
+    def key(self) -> tuple[str, date, str]:
+        """What makes two rows the same trade."""
+        return self.symbol, self.session, self.trade_id
+
+
+class ShareAdjustment(msgspec.Struct, frozen=True):
+    """From `session` on there are `ratio` shares for each one before: 5 after a split of 1 into 5."""
+
+    symbol: str
+    session: date
+    ratio: float
+
+
+class SymbolChange(msgspec.Struct, frozen=True):
+    """From the start of `session` on the company's shares are traded as `new_symbol`."""
+
+    symbol: str
+    session: date
+    new_symbol: str
+
+
+class Lot(msgspec.Struct, frozen=True, kw_only=True):
+    """Shares of one purchase that are still held; `number` counts the purchases in their order.
+
+    `opened` is None for a holding whose purchase is not known: it has a cost, but no age, stop or R.
+    """
+
+    number: int
+    symbol: str
+    opened: date | None
+    quantity: int
+    entry: float  # a share, without charges
+    stop: float | None = None  # the initial one
+    note: str = ""
+
+    @property
+    def cost(self) -> float:
+        return self.quantity * self.entry
+
+    @property
+    def risk_per_share(self) -> float | None:
+        """What one share lost at its initial stop; None without a stop below the entry."""
+        if self.stop is None or self.stop >= self.entry:
+            return None
+        return self.entry - self.stop
+
+
+class ClosedTrade(msgspec.Struct, frozen=True, kw_only=True):
+    """A lot, or a part of one, that was sold."""
+
+    number: int  # its lot's
+    symbol: str
+    opened: date | None
+    closed: date
+    quantity: int
+    entry: float
+    exit: float
+    stop: float | None = None  # the initial one
+    note: str = ""
+    exit_note: str = ""
+
+    @property
+    def profit(self) -> float:
+        """Before charges."""
+        return self.quantity * (self.exit - self.entry)
+
+    @property
+    def result_r(self) -> float | None:
+        """The result in units of the initial risk; None where that is not known."""
+        if self.stop is None or self.stop >= self.entry:
+            return None
+        return (self.exit - self.entry) / (self.entry - self.stop)
+
+    @property
+    def held_days(self) -> int | None:
+        return None if self.opened is None else (self.closed - self.opened).days
+
+    @property
+    def is_long_term(self) -> bool | None:
+        """Whether a gain counts as long-term; None where the day of the purchase is not known."""
+        days = self.held_days
+        return None if days is None else days > LONG_TERM_AFTER_DAYS
+
+
+class RefusedFill(msgspec.Struct, frozen=True):
+    """A row that was not taken, with its place and the reason."""
+
+    place: str
+    reason: str
+
+
+class LotBook(msgspec.Struct, frozen=True, kw_only=True):
+    """What fills leave: open lots and closed trades, oldest first; what was refused; what one must know."""
+
+    lots: tuple[Lot, ...] = ()
+    closed: tuple[ClosedTrade, ...] = ()
+    refused: tuple[RefusedFill, ...] = ()
+    notices: tuple[str, ...] = ()
+
+    def quantity(self, symbol: str) -> int:
+        """How many shares of it are held."""
+        return sum(lot.quantity for lot in self.lots if lot.symbol == symbol)
