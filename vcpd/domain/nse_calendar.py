@@ -19,7 +19,7 @@ NSE_TABLE: Final = "nse_calendar.toml"
 SHARE_CLASSES: Final = ("all", "F&O", "other")
 
 
-class SpecialDay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class TableSession(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A session with hours of its own: its stretches of trading, such as `18:00-19:00`, and the occasion."""
 
     hours: tuple[str, ...]
@@ -34,7 +34,7 @@ class CalendarTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     valid_from: date
     valid_until: date
     regular_hours: tuple[RegularHours, ...]
-    special_sessions: Mapping[date, SpecialDay]
+    special_sessions: Mapping[date, TableSession]
     holidays: Mapping[date, str]
 
 
@@ -84,7 +84,7 @@ def _check_phases(eras: tuple[RegularHours, ...], name: str) -> None:
             raise BadInputError(f"{name}: hours since {era.since}: the session closes before it opens")
 
 
-def _special_session(day: date, entry: SpecialDay) -> SpecialSession:
+def _special_session(day: date, entry: TableSession) -> SpecialSession:
     parts = [_stretch(day, text) for text in entry.hours]
     if not parts:
         raise BadInputError(f"special session {day}: expected hours such as 18:00-19:00, was none")
