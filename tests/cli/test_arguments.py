@@ -1,6 +1,7 @@
 """The command line as a whole: every command is found, explained, and starts quickly."""
 
 import argparse
+import itertools
 import shlex
 import subprocess
 import sys
@@ -37,12 +38,19 @@ def test_each_command_has_an_action_in_the_module_that_adds_its_arguments(
     assert callable(getattr(module, f"add_{command.replace('-', '_')}_arguments"))
 
 
+def _words_before_a_pipe(line: str) -> list[str]:
+    """The words of a shell line up to its first pipe or redirection; quoted ones are words."""
+    lexer = shlex.shlex(line, posix=True, punctuation_chars="|>")
+    lexer.whitespace_split = True
+    return list(itertools.takewhile(lambda word: word not in {"|", ">"}, lexer))
+
+
 @pytest.mark.parametrize("parser", PARSERS, ids=lambda parser: parser.prog)
 def test_each_help_has_an_example_that_the_command_line_understands(parser: argparse.ArgumentParser) -> None:
     epilog = parser.epilog or ""
     assert epilog.startswith("example:\n")
     for line in epilog.splitlines()[1:]:
-        words = shlex.split(line.partition("|")[0].partition(">")[0])
+        words = _words_before_a_pipe(line)
         assert words[0] == "vcpd"
         assert build_parser().parse_args(words[1:]).action
 
