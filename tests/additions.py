@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 from unittest.mock import MagicMock, patch
 
+import msgspec
 import numpy as np
 
 import vcpd
@@ -23,11 +24,13 @@ from tests.fakes.web import sources
 from vcpd.analysis import contractions, session_context
 from vcpd.analysis.contractions import Workspace
 from vcpd.analysis.explain import explain
+from vcpd.analysis.positions import PositionSettings, report_positions
 from vcpd.analysis.screen import screen_rows
 from vcpd.analysis.tasks import ScreenParams
 from vcpd.cli.main import main
 from vcpd.config import load_configuration
 from vcpd.domain.panel import Panel, build_panel
+from vcpd.domain.portfolio import Lot, LotBook
 from vcpd.domain.runs import RunContext
 from vcpd.domain.setups import Setup
 from vcpd.store.bar_files import write_bars
@@ -168,6 +171,20 @@ def _check_configuration_key() -> None:
     assert "how many toys" in _output("show-config", "--markdown")
 
 
+def _check_sell_rule() -> None:
+    """It is read for each lot, and its threshold is a setting."""
+    rules = _configuration("[positions]", "toy_gain_pct = 2.0").positions
+    series = series_of("A", walk(1, 300))
+    opened, close = series.sessions[-10].item(), float(series.close[-1])
+    lot = Lot(number=1, symbol="A", opened=opened, quantity=10, entry=close / 1.015)
+    book, last = LotBook(lots=(lot,)), series.sessions[-1].item()
+    for limit, fires in ((2.0, False), (1.0, True)):
+        settings = PositionSettings(rules=msgspec.structs.replace(rules, toy_gain_pct=limit))
+        (position,) = report_positions(book, {"A": series}, last, settings).positions
+        assert [reading.fires for reading in position.rules if reading.name == "toy"] == [fires]
+    assert "toy_gain_pct = 1.0" in _output("show-config", "--defaults")
+
+
 _GATE: Final = """    GateRule(
         "toy", "toy depth", "%", 2, lambda s: s.base_depth_pct, _toy, _toy, in_search=False
     ),
@@ -217,6 +234,12 @@ _ENDPOINT: Final = '''
         """Every toy."""
         return json_response(Listing(1, ["ball"]))
 '''
+_SELL_RULE: Final = """def toy(held: HeldLot, settings: SellRuleSettings) -> RuleReading | None:
+    gain = held.measures.gain_pct
+    return RuleReading(name="toy", fires=gain > settings.toy_gain_pct, text="toy gain", value=gain)
+
+
+"""
 TOYS: Final[Mapping[str, Toy]] = {
     "gate": Toy(
         _check_gate,
@@ -294,6 +317,22 @@ TOYS: Final[Mapping[str, Toy]] = {
                 "vcpd/web/api_daemon.py", "return json_response(JobList(context.daemon.jobs()))\n", _ENDPOINT
             ),
             Edit("vcpd/web/api_daemon.py", "return [jobs, ", "toys, "),
+        ),
+    ),
+    "sell rule": Toy(
+        _check_sell_rule,
+        (
+            Edit("vcpd/analysis/sell_rules.py", "RULES: Final[tuple[Rule, ...]] = (\n", "    toy,\n"),
+            Edit(
+                "vcpd/analysis/sell_rules.py",
+                "Rule = Callable[[HeldLot, SellRuleSettings], RuleReading | None]\n\n\n",
+                _SELL_RULE,
+            ),
+            Edit(
+                "vcpd/analysis/sell_rules.py",
+                "    reloadable: ClassVar[bool] = True\n",
+                '    toy_gain_pct: Annotated[float, msgspec.Meta(gt=0, description="toy gain")] = 1.0\n',
+            ),
         ),
     ),
     "configuration key": Toy(
