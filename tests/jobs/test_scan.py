@@ -10,7 +10,7 @@ from tests.fakes.results import FakeRiskStore, FakeSetupStore
 from tests.fakes.watch import FakeNotifier
 from tests.jobs.sample_market import INDEX, MORNING, SESSION, SampleMarket, build_sample_market, history
 from vcpd.analysis.scans.request import ScanParams, ScanSettings
-from vcpd.core.errors import BadInputError
+from vcpd.core.errors import BadInputError, RetryableError
 from vcpd.domain.alerts import AlertKind
 from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.runs import Outcome
@@ -85,6 +85,23 @@ async def test_a_session_without_verdicts_is_refused_and_never_answered_with_tho
     assert (await evaluate(panel, SESSION, asked)).count == 6
     with pytest.raises(BadInputError, match="score: the session has no stored verdicts; screen it first"):
         await evaluate(panel, YESTERDAY, asked)
+
+
+async def test_a_session_that_is_not_screened_yet_is_tried_again_later() -> None:
+    """The screen may have failed and be about to be repeated."""
+    job, published = _job(await _collected(), ScanSettings(saved={"best": "score > 50"}, follow=("best",)))
+    with pytest.raises(RetryableError, match="scan best: score: the session has no stored verdicts"):
+        await job(context(SESSION, "scan"))
+    assert published.published == {}
+
+
+async def test_the_first_screened_session_reports_nobody_as_new() -> None:
+    sample, setups = await _collected(), FakeSetupStore()
+    await setups.put(SESSION, [_verdict(symbol, SESSION, 80) for symbol in SYMBOLS], [])
+    job, published = _job(sample, ScanSettings(saved={"best": "score > 50"}, follow=("best",)), setups)
+    result = await job(context(SESSION, "scan"))
+    assert result.counts == {"matches": 6, "entered": 0, "left": 0}
+    assert published.published == {}
 
 
 def test_saved_and_followed_scans_are_checked_with_their_place() -> None:

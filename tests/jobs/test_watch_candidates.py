@@ -18,16 +18,16 @@ def chosen(*bases: Base, evening: Any = (), settings: WatchSettings = SETTINGS) 
     return selected_symbols(choice), choice.left_out
 
 
-def test_those_within_reach_best_score_first_then_those_that_broke_out() -> None:
-    broke = base_of(verdict("NSE:AAA", state=BaseState.EXTENDED, close=120.0, score=90.0))
-    near = base_of(verdict("NSE:BBB", score=10.0))
-    better = base_of(verdict("NSE:CCC", score=20.0))
+def test_those_within_reach_nearest_first_then_those_that_broke_out() -> None:
+    broke = base_of(verdict("NSE:AAA", state=BaseState.EXTENDED, close=120.0))
+    near = base_of(verdict("NSE:BBB", close=97.0, score=90.0))
+    nearer = base_of(verdict("NSE:CCC", close=99.0, score=10.0))
     far = base_of(verdict("NSE:DDD", close=90.0))
-    assert chosen(broke, near, better, far) == (["NSE:CCC", "NSE:BBB", "NSE:AAA"], 1)
+    assert chosen(broke, near, nearer, far) == (["NSE:CCC", "NSE:BBB", "NSE:AAA"], 1)
 
 
 def test_no_more_than_the_user_wants() -> None:
-    bases = [base_of(verdict(f"NSE:N{number}", score=float(number))) for number in range(9)]
+    bases = [base_of(verdict(f"NSE:N{number}", close=97.0 + number / 4)) for number in range(9)]
     settings = WatchSettings(max_candidates=2)
     assert chosen(*bases, settings=settings) == (["NSE:N8", "NSE:N7"], 7)
 
@@ -39,8 +39,8 @@ def test_what_is_over_or_has_no_levels_is_not_followed() -> None:
     assert chosen(over, bare, unjudged) == ([], 0)
 
 
-def test_one_base_a_symbol_the_better_one() -> None:
-    first, second = base_of(verdict(score=50.0)), base_of(verdict(score=70.0, pivot=101.0))
+def test_one_base_a_symbol_the_nearer_one() -> None:
+    first, second = base_of(verdict(close=99.0, pivot=103.0)), base_of(verdict(close=99.0, pivot=101.0))
     choice = select_candidates([first, second], {}, TODAY, SETTINGS)
     assert [setup.pivot for _, setup in choice.selected] == [101.0]
 

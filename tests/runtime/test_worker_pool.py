@@ -58,7 +58,7 @@ async def test_only_the_given_rows_are_computed(start_pool: StartPool, panel: Pa
         (panels.exit_at, 20.0, "exited with 3"),
         (panels.segfault_at, 20.0, "SIGSEGV"),
         (panels.loop_at, 0.5, "longer than 0.5 s"),
-        (panels.eat_memory_at, 20.0, "more than the limit of 300 MB"),
+        (panels.eat_memory_at, 20.0, "more than its limit of 300 MB"),
         (panels.raise_at, 20.0, "ZeroDivisionError: this row has no bars"),
     ],
 )

@@ -90,6 +90,7 @@ def test_a_day_of_a_running_daemon_is_the_default_day() -> None:
             "collect 16:05:00",
             "screen 16:05:05",
             "risk 16:05:10",
+            "scan 18:40:00",
             "housekeeping 19:00:00",
             "backup 19:30:00",
         ]

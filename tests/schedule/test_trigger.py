@@ -59,6 +59,7 @@ def test_the_default_day_is_the_one_in_the_documentation() -> None:
         "collect 16:05",
         "screen 18:00",
         "risk 18:30",
+        "scan 18:40",
         "housekeeping 19:00",
         "backup 19:30",
     ]

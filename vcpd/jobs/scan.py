@@ -7,8 +7,10 @@ from typing import Final
 
 import msgspec
 
+from vcpd.analysis.scans.evaluation import UnscreenedSessionError
 from vcpd.analysis.scans.request import ScanParams, ScanSettings, find_scan, needs_verdicts
 from vcpd.analysis.tasks import evaluate_scan
+from vcpd.core.errors import RetryableError
 from vcpd.domain.alerts import Alert, AlertKind
 from vcpd.domain.calendar import TradingCalendar
 from vcpd.domain.panel import PanelReference
@@ -83,11 +85,21 @@ class Scan:
         return RunResult(counts=counts)
 
     async def _both(self, panel: PanelReference, name: str, session: date) -> tuple[ScanResult, ScanResult]:
-        """The scan after the session and after the one before."""
+        """The scan after the session and after the one before; the former twice where that was not screened.
+
+        RetryableError where the session itself is not screened yet.
+        """
         expression = find_scan(name, self.settings.saved)
         scan = ScanParams(expression=expression, name=name, min_rs_universe=self.min_rs_universe)
         days = self.calendar.sessions(session - timedelta(DAYS_BACK), session - timedelta(1))
-        return await self.evaluate(panel, session, scan), await self.evaluate(panel, days[-1].item(), scan)
+        try:
+            now = await self.evaluate(panel, session, scan)
+        except UnscreenedSessionError as error:
+            raise RetryableError(f"scan {name}: {error}") from None
+        try:
+            return now, await self.evaluate(panel, days[-1].item(), scan)
+        except UnscreenedSessionError:
+            return now, now
 
     def _alert(self, name: str, result: ScanResult, entered: Sequence[str], left: Sequence[str]) -> Alert:
         return Alert(

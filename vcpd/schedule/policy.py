@@ -342,7 +342,7 @@ def _analysis_policies() -> dict[str, JobPolicy]:
         ),
         "scan": JobPolicy(
             at="session_close + 190min",
-            after=("screen", "risk"),
+            not_during=("collect", "screen", "risk"),
             priority=45,
             start_deadline_s=12 * HOUR_S,
             timeout_s=HOUR_S / 4,

@@ -84,10 +84,16 @@ def _asks(tree: Node, name: str) -> bool:
     return any(node.operation == name for node in walk(tree))
 
 
+class UnscreenedSessionError(BadInputError):
+    """A scan asks for values of verdicts after a session that has none."""
+
+
 def _check_verdicts(tree: Node, verdicts: Sequence[SymbolVerdict] | None) -> None:
     named = sorted({node.operation for node in walk(tree)} & VERDICT_NAMES.keys())
     if named and verdicts is None:
-        raise BadInputError(f"{', '.join(named)}: the session has no stored verdicts; screen it first")
+        raise UnscreenedSessionError(
+            f"{', '.join(named)}: the session has no stored verdicts; screen it first"
+        )
 
 
 def _with_stages(frame: pl.DataFrame, stages: Sequence[Stage]) -> pl.DataFrame:
