@@ -6,9 +6,14 @@ from typing import Self
 
 import msgspec
 
+from vcpd.core.errors import BadInputError
 from vcpd.domain.setups import Setup
 
 ScanValue = float | str | bool | None
+
+
+class UnscreenedSessionError(BadInputError):
+    """A scan asks for values of verdicts after a session that has none."""
 
 
 class ScanClause(msgspec.Struct, frozen=True):

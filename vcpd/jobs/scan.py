@@ -7,7 +7,6 @@ from typing import Final
 
 import msgspec
 
-from vcpd.analysis.scans.evaluation import UnscreenedSessionError
 from vcpd.analysis.scans.request import ScanParams, ScanSettings, find_scan, needs_verdicts
 from vcpd.analysis.tasks import evaluate_scan
 from vcpd.core.errors import RetryableError
@@ -15,7 +14,7 @@ from vcpd.domain.alerts import Alert, AlertKind
 from vcpd.domain.calendar import TradingCalendar
 from vcpd.domain.panel import PanelReference
 from vcpd.domain.runs import Outcome, RunContext, RunResult
-from vcpd.domain.scans import ScanResult, SymbolVerdict
+from vcpd.domain.scans import ScanResult, SymbolVerdict, UnscreenedSessionError
 from vcpd.jobs.panel_refresh import UniversePanels
 from vcpd.ports import Clock, Notifier, RiskStore, SetupStore, Workers
 

@@ -13,7 +13,7 @@ from vcpd.analysis.scans.request import ScanParams
 from vcpd.core.errors import BadInputError
 from vcpd.domain.bars import BoolArray
 from vcpd.domain.panel import Panel
-from vcpd.domain.scans import ScanClause, ScanResult, ScanRow, SymbolVerdict
+from vcpd.domain.scans import ScanClause, ScanResult, ScanRow, SymbolVerdict, UnscreenedSessionError
 
 
 def evaluate_scan(panel: Panel, parameters: ScanParams) -> ScanResult:
@@ -82,10 +82,6 @@ def measured(clause: Node) -> list[Node]:
 
 def _asks(tree: Node, name: str) -> bool:
     return any(node.operation == name for node in walk(tree))
-
-
-class UnscreenedSessionError(BadInputError):
-    """A scan asks for values of verdicts after a session that has none."""
 
 
 def _check_verdicts(tree: Node, verdicts: Sequence[SymbolVerdict] | None) -> None:
