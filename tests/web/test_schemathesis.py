@@ -13,12 +13,14 @@ from vcpd.web.server import route_definitions
 
 schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not installed")
 from hypothesis import HealthCheck, settings  # noqa: E402 - only beside schemathesis
+from schemathesis.specs.openapi.checks import positive_data_acceptance  # noqa: E402 - likewise
 
 ELSEWHERE = {
     "/api/events",
     "/kite/callback",
     "/api/session",
 }  # an endless stream, and logins: tried by hand
+A_LANGUAGE = {"/api/scan"}  # no schema says which texts are expressions: most are refused
 
 document = openapi_document(route_definitions(sources()))
 paths = {path: item for path, item in document["paths"].items() if path not in ELSEWHERE}
@@ -37,4 +39,7 @@ def address() -> Iterator[str]:
 )
 def test_the_port_keeps_to_its_description(case: Any, address: str) -> None:
     """No server error, no status, type or body that is not described, nothing wrong let in."""
-    case.call_and_validate(base_url=address, headers=AUTHORIZED, allow_redirects=False)
+    unchecked = [positive_data_acceptance] if case.path in A_LANGUAGE else []
+    case.call_and_validate(
+        base_url=address, headers=AUTHORIZED, allow_redirects=False, excluded_checks=unchecked
+    )
