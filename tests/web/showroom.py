@@ -9,11 +9,8 @@ import numpy as np
 from msgspec import structs
 
 from tests.fakes import web as fakes
-from vcpd.analysis.scans.parser import parse_scan
-from vcpd.analysis.scans.request import ListedScan, ScanSettings, find_scan, list_scans
 from vcpd.domain.bars import BAR_DTYPE, BarSeries
 from vcpd.domain.risk import RiskBand, RiskScore
-from vcpd.domain.scans import ScanClause, ScanResult, ScanRow
 from vcpd.domain.setups import BaseState, Contraction, EventKind, Gate, Setup, SetupEvent
 from vcpd.web.context import SizeRequest, WebContext
 
@@ -105,25 +102,6 @@ class ShowroomDaemon(fakes.FakeDaemon):
 
     async def explain(self, symbol: str, as_of: date | None) -> tuple[Setup, list[str]]:
         return self.by_symbol[symbol], ["trend holds", "strength does not"]
-
-    async def scan(self, expression: str, name: str, symbol: str | None, as_of: date | None) -> ScanResult:
-        text = expression or find_scan(name, {})
-        parse_scan(text)
-        clause = ScanClause(text, holds=True, values={"close": 108.05})
-        row = ScanRow(symbol or "NSE:AAA", matches=True, clauses=(clause,))
-        session = as_of or date(2025, 6, 30)
-        return ScanResult(
-            expression=text,
-            as_of=session,
-            evaluated=3,
-            count=1,
-            items=[row],
-            failures={text: 2},
-            explained=row,
-        )
-
-    def scans(self) -> Sequence[ListedScan]:
-        return list_scans(ScanSettings())
 
     async def bars(self, symbol: str) -> BarSeries:
         self.by_symbol[symbol]
