@@ -1,5 +1,6 @@
 """Regimes and sector ranks: held to pandas, the same for a history cut short, plain about unknowns."""
 
+from datetime import timedelta
 from typing import Final
 
 import numpy as np
@@ -112,11 +113,14 @@ def test_a_session_without_the_benchmark_is_unknown_and_goes_on() -> None:
 
 
 def test_the_note_beside_setups_names_the_term_and_its_begin() -> None:
-    assert market_note([]) == ""
+    session = SESSIONS[-1].item()
+    assert market_note([], session) == ""
     last = market_regimes(PANEL, [BENCHMARK], RULES, benchmark=INDEX)[-1]
-    assert market_note([last]) == f"{last.term.text} since {last.since}"
+    assert market_note([last], session) == f"{last.term.text} since {last.since}"
+    later = session + timedelta(1)
+    assert market_note([last], later) == f"{last.term.text} since {last.since}, as of {session}"
     unknown = market_regimes(PANEL, [], RULES, benchmark=INDEX)[-1]
-    assert market_note([last, unknown]) == "unknown"
+    assert market_note([last, unknown], session) == "unknown"
 
 
 def test_sectors_are_ranked_by_median_rating_and_breadth() -> None:

@@ -1,20 +1,19 @@
-"""The screen's last step: every session once, the newest anew, and a fault that costs no screen."""
+"""The job `regime`: every session once, the newest anew; what it says where it cannot work."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
+import pytest
+
 from tests.fakes.collection import context
-from tests.fakes.results import FakeSetupStore
 from tests.jobs.sample_market import INDEX, MORNING, SESSION, SampleMarket, build_sample_market, history
 from vcpd.analysis.regime_settings import RegimeSettings
-from vcpd.analysis.thresholds import Thresholds
 from vcpd.core.errors import RetryableError
+from vcpd.domain.calendar import unscheduled_closing_text
 from vcpd.domain.market_regime import EncodedRegime
-from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.runs import Outcome
-from vcpd.jobs.market_regime import MarketRegimeStep
-from vcpd.jobs.screen import Screen
+from vcpd.jobs.market_regime import RecordMarketRegime
 from vcpd.jobs.settings import CollectSettings
 from vcpd.jobs.universe import is_list_of
 
@@ -48,55 +47,58 @@ async def _collected() -> SampleMarket:
     return sample
 
 
-def _screen(sample: SampleMarket, store: FakeRegimeStore) -> Screen:
-    step = MarketRegimeStep(
+def _job(sample: SampleMarket, store: FakeRegimeStore) -> RecordMarketRegime:
+    return RecordMarketRegime(
         sample.universe_panels, sample.workers, sample.bars, store, RegimeSettings(), least_rated=2
     )
-    return Screen(
-        sample.universe_panels,
-        sample.workers,
-        FakeSetupStore(),
-        sample.quotes,
-        sample.clock,
-        NSE,
-        Thresholds(),
-        step,
-    )
 
 
-async def test_the_first_screen_gives_every_session_its_regime_and_the_next_only_its_own() -> None:
+async def test_the_first_run_gives_every_session_its_regime_and_the_next_only_its_own() -> None:
     sample, store = await _collected(), FakeRegimeStore()
-    result = await _screen(sample, store)(context(SESSION, "screen"))
-    assert (result.outcome, result.reason) == (Outcome.DONE, "")
+    result = await _job(sample, store)(context(SESSION, "regime"))
     sessions = sample.panels.panel.sessions.tolist()
+    assert (result.outcome, result.reason) == (Outcome.DONE, "")
+    assert result.counts == {"sessions": len(sessions)}
     assert sorted(store.rows) == sessions
     whole = dict(store.rows)
-    await _screen(sample, store)(context(SESSION, "screen"))
+    await _job(sample, store)(context(SESSION, "regime"))
     assert store.writes == [len(sessions), 1]
     assert store.rows == whole
     for day in sessions[-4:]:
         del store.rows[day]
-    await _screen(sample, store)(context(SESSION, "screen"))
+    await _job(sample, store)(context(SESSION, "regime"))
     assert store.writes[-1] == 4
     assert store.rows == whole
 
 
-async def test_a_fault_is_said_and_costs_no_screen() -> None:
+async def test_a_session_without_bars_fails_with_what_to_do_and_writes_nothing() -> None:
+    sample, store = await _collected(), FakeRegimeStore()
+    await _job(sample, store)(context(SESSION, "regime"))
+    later = SESSION + timedelta(1)
+    result = await _job(sample, store)(context(later, "regime"))
+    assert (result.outcome, result.reason) == (Outcome.FAILED, unscheduled_closing_text(later))
+    assert len(store.writes) == 1
+
+
+async def test_an_empty_panel_fails_without_asking_a_worker() -> None:
+    sample = build_sample_market([], now=MORNING)
+    result = await _job(sample, FakeRegimeStore())(context(SESSION, "regime"))
+    assert result.outcome is Outcome.FAILED
+
+
+async def test_an_error_of_the_store_fails_the_run_so_that_it_is_tried_again() -> None:
     sample = await _collected()
     store = FakeRegimeStore(error=RetryableError("the store is away"))
-    result = await _screen(sample, store)(context(SESSION, "screen"))
-    assert result.outcome is Outcome.DONE
-    assert result.counts["judged"] == len(sample.panels.panel.symbols)
-    assert result.reason == "the market's regime stays as it is: the store is away"
+    with pytest.raises(RetryableError, match="the store is away"):
+        await _job(sample, store)(context(SESSION, "regime"))
 
 
-async def test_a_session_that_the_panel_lacks_writes_nothing() -> None:
+async def test_bars_of_an_earlier_snapshot_are_named() -> None:
     sample, store = await _collected(), FakeRegimeStore()
-    screen = _screen(sample, store)
-    await screen(context(SESSION, "screen"))
-    assert screen.regime is not None
-    assert await screen.regime(SESSION + timedelta(1), context(SESSION).progress) == ""
-    assert store.writes[-1] == 0
+    sample.panels.refresh_error = "the disk is full"
+    result = await _job(sample, store)(context(SESSION, "regime"))
+    assert result.outcome is Outcome.DONE
+    assert result.reason.endswith("because no new one could be made: the disk is full")
 
 
 def test_a_list_is_known_by_the_name_that_the_exchange_gives_it() -> None:

@@ -17,6 +17,7 @@ from vcpd.domain.runs import Outcome, Run, RunCause
 from vcpd.schedule.policy import JobPolicy, ScheduleSettings, default_policies
 
 MONDAY = "2026-11-23"
+FIRST_JOBS = ("instruments", "collect", "regime", "screen", "risk")
 Scene = Callable[[LoopClock, RunTable], Awaitable[None]]
 
 
@@ -56,15 +57,15 @@ def daily(at: str, **changes: object) -> JobPolicy:
     ],
 )
 def test_an_empty_table_is_caught_up_at_once_in_order(start: str, session: date) -> None:
-    """Instruments, collection, screen and risk of the last completed session run within a minute."""
+    """Instruments, collection, regime, screen and risk of the last completed session run within a minute."""
 
     async def scene(clock: LoopClock, table: RunTable) -> None:
         daemon = Daemon(clock, table, default_policies()).start()
         await clock.sleep(60)
-        order = [job for job in daemon.work.order() if job in ("instruments", "collect", "screen", "risk")]
-        assert order == ["instruments", "collect", "screen", "risk"]
+        order = [job for job in daemon.work.order() if job in FIRST_JOBS]
+        assert order == list(FIRST_JOBS)
         worked_for = {job: day for job, _, day in daemon.work.log}
-        assert {worked_for[job] for job in ("collect", "screen", "risk")} == {session}
+        assert {worked_for[job] for job in FIRST_JOBS[1:]} == {session}
         await daemon.stop()
 
     table = play(start, scene)
@@ -72,7 +73,7 @@ def test_an_empty_table_is_caught_up_at_once_in_order(start: str, session: date)
 
 
 def test_a_day_of_a_running_daemon_is_the_default_day() -> None:
-    """Every run of Monday at its time; screen and risk as soon as the second collection is done."""
+    """Every run of Monday at its time; regime, screen and risk as soon as the second collection is done."""
 
     async def scene(clock: LoopClock, table: RunTable) -> None:
         daemon = Daemon(clock, table, default_policies()).start()
@@ -88,8 +89,9 @@ def test_a_day_of_a_running_daemon_is_the_default_day() -> None:
             "screen_intraday 14:00:00",
             "collect 15:35:00",
             "collect 16:05:00",
-            "screen 16:05:05",
-            "risk 16:05:10",
+            "regime 16:05:05",
+            "screen 16:05:10",
+            "risk 16:05:15",
             "scan 18:40:00",
             "housekeeping 19:00:00",
             "backup 19:30:00",

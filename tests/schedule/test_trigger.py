@@ -57,6 +57,7 @@ def test_the_default_day_is_the_one_in_the_documentation() -> None:
         "screen_intraday 14:00",
         "collect 15:35",
         "collect 16:05",
+        "regime 18:00",
         "screen 18:00",
         "risk 18:30",
         "scan 18:40",

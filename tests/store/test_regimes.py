@@ -3,6 +3,7 @@
 from datetime import date, timedelta
 
 import msgspec
+import pytest
 
 from tests.fakes.regimes import rank_of, regime_of
 from tests.store.market import instruments_of
@@ -44,7 +45,11 @@ async def test_regimes_come_back_oldest_first_and_can_be_written_again(database:
     assert [msgspec.json.decode(text)["session"] for text in texts] == [str(days[5]), str(days[6])]
 
 
-async def test_the_setups_that_worked_and_failed_belong_to_the_last_session(database: Database) -> None:
+@pytest.mark.parametrize("is_regime_first", [True, False])
+async def test_the_setups_that_worked_and_failed_belong_to_the_last_session(
+    database: Database, *, is_regime_first: bool
+) -> None:
+    """Whichever of regime and screen is written last counts them."""
     await instruments_of(database, "NSE:A", "NSE:B", "NSE:C")
     setups, store = PostgresSetupStore(database), PostgresRegimeStore(database)
     fates = {"NSE:A": EventKind.EXTENDED, "NSE:B": EventKind.FAILED, "NSE:C": EventKind.NEAR_PIVOT}
@@ -62,11 +67,18 @@ async def test_the_setups_that_worked_and_failed_belong_to_the_last_session(data
         )
         for symbol, kind in fates.items()
     ]
+    regimes = [_encoded(MONDAY - timedelta(3)), _encoded(MONDAY)]
+    if is_regime_first:
+        await store.put(regimes, 20)
+        assert await _counts(store) == [(None, None), (None, None)]  # unknown until the session is screened
     await setups.put(MONDAY, written([verdict(symbol) for symbol in fates]), bases)
-    await store.put([_encoded(MONDAY - timedelta(3)), _encoded(MONDAY)], 20)
-    before, last = await store.regimes(None, 2)
-    assert (before.setups_worked, before.setups_failed) == (None, None)
-    assert (last.setups_worked, last.setups_failed) == (1, 1)
+    if not is_regime_first:
+        await store.put(regimes, 20)
+    assert await _counts(store) == [(None, None), (1, 1)]
+
+
+async def _counts(store: PostgresRegimeStore) -> list[tuple[int | None, int | None]]:
+    return [(regime.setups_worked, regime.setups_failed) for regime in await store.regimes(None, 2)]
 
 
 async def test_the_newest_ranks_are_given_with_their_history(database: Database) -> None:

@@ -156,7 +156,7 @@ class AlertMonitor:
             # the first two evenings were made up for at once: nobody has heard of the first
             previous = previous if await setups.judged_before(previous) else None
         head = await self.storage.record.head()
-        market = market_note(await self.storage.regimes.regimes(session, 1))
+        market = market_note(await self.storage.regimes.regimes(session, 1), session)
         evening = ScreenRun(session, previous, run.finished_at or now, head, market)
         reported = [digest.alert for digest in digests if digest.alert.session == session]
         alerts = setup_alerts.alerts_for_screen(evening, await setups.active_bases(), reported)

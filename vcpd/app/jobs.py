@@ -16,7 +16,7 @@ from vcpd.jobs.facts import FactsSync
 from vcpd.jobs.fetch import BarWriter, HistoryFetcher
 from vcpd.jobs.gaps import BarFinality
 from vcpd.jobs.maintenance import Housekeeping, SectorSource, SyncInstruments
-from vcpd.jobs.market_regime import MarketRegimeStep
+from vcpd.jobs.market_regime import RecordMarketRegime
 from vcpd.jobs.panel_refresh import PanelRefresh, QualityFilterParams, UniversePanels
 from vcpd.jobs.quote_snapshot import QuoteSnapshot
 from vcpd.jobs.scan import Scan, ScanEvaluator
@@ -31,7 +31,18 @@ from vcpd.schedule.policy import JobPolicy
 LIVE_KINDS: Final = frozenset({"screen", "watch"})  # started by hand, these work on the running session
 LONG_RUNNING_KINDS: Final = frozenset({"watch"})
 JOB_KINDS: Final = frozenset(
-    {"instruments", "collect", "reconcile", "watch", "screen", "risk", "scan", "housekeeping", "backup"}
+    {
+        "instruments",
+        "collect",
+        "reconcile",
+        "watch",
+        "regime",
+        "screen",
+        "risk",
+        "scan",
+        "housekeeping",
+        "backup",
+    }
 )
 JobFunction = Callable[[RunContext], Awaitable[RunResult]]
 
@@ -70,16 +81,15 @@ class JobFactory:
             "collect": collect,
             "reconcile": reconcile,
             "watch": self.watch,
-            "screen": Screen(
+            "regime": RecordMarketRegime(
                 panels,
                 workers,
-                storage.setups,
-                collect.quotes,
-                clock,
-                calendar,
-                thresholds,
-                self._regime_step(configuration),
+                storage.bars,
+                storage.regimes,
+                configuration.regime,
+                thresholds.min_rs_universe,
             ),
+            "screen": Screen(panels, workers, storage.setups, collect.quotes, clock, calendar, thresholds),
             "risk": ScoreRisk(panels, workers, storage.risk, configuration.risk),
             "scan": Scan(
                 panels,
@@ -99,12 +109,6 @@ class JobFactory:
                 is_embedded=storage.embedded is not None,
             ),
         }
-
-    def _regime_step(self, configuration: Configuration) -> MarketRegimeStep:
-        storage, least = self.storage, configuration.screen.min_rs_universe
-        return MarketRegimeStep(
-            self.panels, self.workers, storage.bars, storage.regimes, configuration.regime, least
-        )
 
     def _collection_jobs(self, configuration: Configuration) -> tuple[Collect, Reconcile]:
         """The jobs that keep the bars complete, over the same market and stores."""

@@ -312,7 +312,7 @@ class StatusService:
             parameters = msgspec.structs.replace(parameters, risk_pct=request.risk_pct)
         lot_size = await self._lot_size(request.symbol)
         sizing = position_size(msgspec.structs.replace(plan, lot_size=lot_size), risk, parameters)
-        market = market_note(await self.storage.regimes.regimes(setup.as_of, 1))
+        market = market_note(await self.storage.regimes.regimes(setup.as_of, 1), setup.as_of)
         return msgspec.structs.replace(sizing, market=market or None)
 
     async def _lot_size(self, symbol: str) -> int:

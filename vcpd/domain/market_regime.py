@@ -91,12 +91,16 @@ class MarketRegime(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def market_note(regimes: Sequence[MarketRegime]) -> str:
-    """What the last regime says, beside setups: `correction since 2025-05-30`; nothing without any."""
+def market_note(regimes: Sequence[MarketRegime], session: date) -> str:
+    """What the last regime says, beside setups of `session`: `correction since 2025-05-30`, or nothing.
+
+    A regime of an earlier session is named as such.
+    """
     if not regimes:
         return ""
-    since = regimes[-1].since
-    return regimes[-1].term.text + (f" since {since}" if since else "")
+    last = regimes[-1]
+    since = f" since {last.since}" if last.since else ""
+    return f"{last.term.text}{since}" + ("" if last.session == session else f", as of {last.session}")
 
 
 class EncodedRegime(msgspec.Struct, frozen=True, kw_only=True, gc=False):

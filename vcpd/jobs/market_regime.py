@@ -1,4 +1,4 @@
-"""Bring the market's regime and the ranks of its sectors up to a screened session."""
+"""Record the market's regime and the ranks of its sectors after a session."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,15 +7,15 @@ from typing import Protocol
 
 from vcpd.analysis.regime_settings import RegimeSettings
 from vcpd.analysis.regime_task import OSCILLATOR_SESSIONS, IndexHistory, RegimeTaskParams, encode_regimes
-from vcpd.core.errors import VcpdError
+from vcpd.domain.calendar import unscheduled_closing_text
 from vcpd.domain.market_regime import EncodedRegime
-from vcpd.domain.runs import Progress
+from vcpd.domain.runs import Outcome, RunContext, RunResult
 from vcpd.jobs.panel_refresh import UniversePanels
 from vcpd.ports import BarStore, Workers
 
 
 class RegimeStore(Protocol):
-    """The market's regime and the ranks of its sectors, by session, as the screen writes them."""
+    """The market's regime and the ranks of its sectors, by session, as the job writes them."""
 
     async def last_before(self, session: date) -> date | None:
         """The newest session before `session` that has a regime."""
@@ -28,16 +28,18 @@ class RegimeStore(Protocol):
     async def put(self, regimes: Sequence[EncodedRegime], setup_sessions: int) -> None:
         """Write them, oldest first, one transaction, idempotent.
 
-        To the last one belong the setups that worked and failed in so many screened sessions.
+        To the last one belong the setups that worked and failed in so many screened sessions, once it is
+        screened itself.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class MarketRegimeStep:
-    """The last step of a screen: the first one gives every session of the panel its regime.
+class RecordMarketRegime:
+    """Writes what is missing up to `context.session`, and that session anew; the first run every session.
 
-    A regime annotates setups and hides none, so nothing that goes wrong here fails the screen.
+    A job of its own before the screen: a regime annotates setups and decides none, so its failure keeps no
+    screen from running.
     """
 
     panels: UniversePanels
@@ -47,15 +49,14 @@ class MarketRegimeStep:
     settings: RegimeSettings
     least_rated: int
 
-    async def __call__(self, session: date, progress: Progress) -> str:
-        """Write what is missing up to `session`, and that session anew; give the reason where it failed."""
-        progress.begin(0, "the market's regime")
-        try:
-            found = await self._missing(session)
-        except VcpdError as error:
-            return f"the market's regime stays as it is: {error}"
+    async def __call__(self, context: RunContext) -> RunResult:
+        context.progress.begin(1, "the market's regime")
+        found = await self._missing(context.session)
+        if not found or found[-1].session != context.session:
+            return RunResult(outcome=Outcome.FAILED, reason=unscheduled_closing_text(context.session))
         await self.regimes.put(found, self.settings.setup_sessions)
-        return ""
+        context.progress.advance()
+        return RunResult(counts={"sessions": len(found)}, reason=self.panels.older_snapshot_note())
 
     async def _missing(self, session: date) -> list[EncodedRegime]:
         reference = await self.panels.current_or_new()

@@ -88,6 +88,13 @@ class UniversePanels:
         """The snapshot now; the first one is written where there is none."""
         return await self.current() or await self.refresh()
 
+    def older_snapshot_note(self) -> str:
+        """What to say where bars come from a snapshot because the store could not be read; else nothing."""
+        error = self.store.refresh_error
+        if error is None:
+            return ""
+        return f"an earlier snapshot of the bars was used, because no new one could be made: {error}"
+
     async def refresh(self) -> PanelReference:
         shares = frozenset(share.id for share in (await self.universe.current()).shares)
         benchmark = self.universe.exchange.full_symbol(self.universe.settings.benchmark)

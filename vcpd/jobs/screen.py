@@ -20,7 +20,6 @@ from vcpd.domain.calendar import TradingCalendar, unscheduled_closing_text
 from vcpd.domain.risk import RiskScore
 from vcpd.domain.runs import Outcome, RunContext, RunResult
 from vcpd.domain.setups import EncodedSetup, Setup, count_groups
-from vcpd.jobs.market_regime import MarketRegimeStep
 from vcpd.jobs.panel_refresh import UniversePanels
 from vcpd.jobs.quote_snapshot import QuoteSnapshot
 from vcpd.ports import Clock, FailedSymbol, RiskStore, SetupStore, Workers
@@ -37,7 +36,6 @@ class Screen:
     clock: Clock
     calendar: TradingCalendar
     thresholds: Thresholds
-    regime: MarketRegimeStep | None = None
 
     async def __call__(self, context: RunContext) -> RunResult:
         now = self.clock.now()
@@ -61,10 +59,7 @@ class Screen:
             for setup in part.reported
         ]
         await self.setups.put(context.session, verdicts, bases, reported)
-        notes = [_snapshot_note(self.panels)]
-        if self.regime is not None:
-            notes.append(await self.regime(context.session, context.progress))
-        return RunResult(counts=_screen_counts(verdicts), reason="; ".join(filter(None, notes)))
+        return RunResult(counts=_screen_counts(verdicts), reason=self.panels.older_snapshot_note())
 
     async def _evaluate(
         self, context: RunContext
@@ -88,14 +83,6 @@ def _unscreened_verdicts(failed_symbols: Sequence[FailedSymbol], session: date) 
     """Setups of symbols whose computation failed, each with the reason."""
     setups = [Setup.unevaluated(failed.symbol, session, failed.reason) for failed in failed_symbols]
     return [EncodedSetup.of(setup) for setup in setups]
-
-
-def _snapshot_note(panels: UniversePanels) -> str:
-    """What to say where the bars came from a snapshot because the store could not be read; else nothing."""
-    error = panels.store.refresh_error
-    if error is None:
-        return ""
-    return f"an earlier snapshot of the bars was used, because no new one could be made: {error}"
 
 
 def _screen_counts(verdicts: Sequence[EncodedSetup]) -> dict[str, int]:
@@ -130,7 +117,7 @@ class ScoreRisk:
             reason = f"no symbol could be scored for {context.session}: {_first_reason(scored)}"
             return RunResult(outcome=Outcome.FAILED, reason=reason)
         await self.scores.put(context.session, scored)
-        return RunResult(counts=_score_counts(scored), reason=_snapshot_note(self.panels))
+        return RunResult(counts=_score_counts(scored), reason=self.panels.older_snapshot_note())
 
 
 def _first_reason(scored: Sequence[RiskScore]) -> str:

@@ -313,7 +313,19 @@ def _watch_policies() -> dict[str, JobPolicy]:
 
 
 def _analysis_policies() -> dict[str, JobPolicy]:
+    """The regime takes a moment and comes first, so that the evening's digest names it.
+
+    It is heavy so that the others wait for that moment and keep their order.
+    """
     return {
+        "regime": JobPolicy(
+            at="session_close + 150min",
+            after=("collect",),
+            heavy=True,
+            priority=25,
+            start_deadline_s=12 * HOUR_S,
+            timeout_s=HOUR_S / 4,
+        ),
         "screen": JobPolicy(
             at="session_close + 150min",
             after=("collect",),

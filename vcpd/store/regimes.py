@@ -44,9 +44,10 @@ class PostgresRegimeStore:
                     [regime.term for regime in part],
                     [regime.text for regime in part],
                     [regime.sectors for regime in part],
+                    setup_sessions,
                 )
             if regimes:
-                await connection.execute(SQL["count_setups"], regimes[-1].session, setup_sessions)
+                await connection.execute(SQL["count_setups"], regimes[-1].session)
 
     async def regimes(self, until: date | None, limit: int) -> Sequence[MarketRegime]:
         rows = await self._database.fetch(SQL["regimes"], until, limit)

@@ -29,6 +29,7 @@ V = TypeVar("V", bound=msgspec.Struct)
 SETUP_SQL: Final = named_queries("setups")
 SETUP_COLUMNS: Final = ("has_base", "passed", "state", "score", "rs_rating", "text")
 ENDED_STATES: Final = (BaseState.FAILED, BaseState.EXPIRED)
+REGIME_SQL: Final = named_queries("regimes")
 RISK_SQL: Final = named_queries("risk")
 RECORD_SQL: Final = named_queries("record")
 ENTRIES_PER_FETCH: Final = 1_000
@@ -171,6 +172,7 @@ class PostgresSetupStore:
             await _write_setups(connection, as_of, verdicts, ids)
             await _write_bases(connection, bases, ids)
             await append_to_record(connection, as_of, reported, ids)
+            await connection.execute(REGIME_SQL["count_setups"], as_of)
             await connection.execute(SETUP_SQL["delete_old_without_base"])
 
     async def states_by_session(self, n_sessions: int) -> Mapping[date, Mapping[str, int]]:

@@ -8,18 +8,23 @@ SELECT regime FROM (
 ORDER BY session;
 
 -- name: put
-INSERT INTO market_regimes (session, term, regime, sectors)
-SELECT session, term, regime::jsonb, sectors::jsonb
+INSERT INTO market_regimes (session, term, regime, sectors, setup_sessions)
+SELECT session, term, regime::jsonb, sectors::jsonb, $5
 FROM unnest($1::date[], $2::text[], $3::text[], $4::text[]) AS given (session, term, regime, sectors)
 ON CONFLICT (session) DO UPDATE
-SET term = excluded.term, regime = excluded.regime, sectors = excluded.sectors;
+SET term = excluded.term, regime = excluded.regime, sectors = excluded.sectors,
+    setup_sessions = excluded.setup_sessions;
 
 -- name: count_setups
--- Bases that rose beyond their buy zone, and bases that failed, in the last $2 screened sessions up to $1.
+-- Bases that rose beyond their buy zone, and bases that failed, in the last screened sessions up to $1; nothing
+-- where $1 was not screened, or has no regime yet.
 WITH span AS (
     SELECT min(session) AS first
     FROM (
-        SELECT session FROM screened_sessions WHERE session <= $1 ORDER BY session DESC LIMIT $2
+        SELECT session FROM screened_sessions
+        WHERE session <= $1
+        ORDER BY session DESC
+        LIMIT (SELECT setup_sessions FROM market_regimes WHERE session = $1)
     ) AS newest
 ), counted AS (
     SELECT count(DISTINCT base_id) FILTER (WHERE kind = 'extended') AS worked,
@@ -30,7 +35,8 @@ WITH span AS (
 UPDATE market_regimes
 SET setups_worked = counted.worked, setups_failed = counted.failed
 FROM counted
-WHERE market_regimes.session = $1;
+WHERE market_regimes.session = $1 AND market_regimes.setup_sessions IS NOT NULL
+  AND EXISTS (SELECT FROM screened_sessions WHERE screened_sessions.session = $1);
 
 -- name: regimes
 SELECT regime || jsonb_build_object('setups_worked', setups_worked, 'setups_failed', setups_failed) AS regime
