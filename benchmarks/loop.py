@@ -185,7 +185,7 @@ async def inside_a_daemon(folder: Path, arguments: argparse.Namespace) -> None:
 async def _measured(daemon: Daemon, arguments: argparse.Namespace) -> None:
     opened = _opened(daemon)
     async with asking(opened.port, arguments.ask) as answers:
-        for job in ("instruments", "collect", "screen", "risk"):
+        for job in ("instruments", "collect", "regime", "screen", "risk"):
             with ticking(job):
                 await _until_done(opened, job)
         with ticking("idle, asked for /status"):

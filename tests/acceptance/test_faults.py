@@ -54,6 +54,8 @@ count = 1
 [schedule]
 max_load_per_core = 1000.0
 max_memory_pct = 100.0
+[jobs.regime]
+enabled = false
 [jobs.screen]
 enabled = false
 [jobs.screen_intraday]

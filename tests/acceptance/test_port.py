@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)
 NIGHT_S = 150.0  # the first use compiles the kernels
 READY_S = 60.0
 SHARES = 24
-DONE = {"instruments": "done", "collect": "done", "screen": "done", "risk": "done", "housekeeping": "done"}
+DONE = dict.fromkeys(("instruments", "collect", "regime", "screen", "risk", "housekeeping"), "done")
 HANGING = """
 [sandbox.faults]
 kinds = ["hang"]

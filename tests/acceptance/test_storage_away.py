@@ -24,7 +24,7 @@ READY_S = 90.0
 START_STEP_S = 0.1  # ten of them are longer than it takes to refuse a configuration
 IDLE = "".join(
     f"[jobs.{name}]\nenabled = false\n"
-    for name in ("collect", "instruments", "reconcile", "screen", "screen_intraday", "risk")
+    for name in ("collect", "instruments", "reconcile", "regime", "screen", "screen_intraday", "risk")
 )
 
 

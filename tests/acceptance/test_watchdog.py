@@ -23,6 +23,8 @@ enabled = false
 enabled = false
 [jobs.reconcile]
 enabled = false
+[jobs.regime]
+enabled = false
 [jobs.screen]
 enabled = false
 [jobs.screen_intraday]
