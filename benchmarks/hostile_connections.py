@@ -9,9 +9,9 @@ with the token, `vcpd status` if --config is given; the daemon's descriptors and
 
     python -m benchmarks.hostile_connections --evening /tmp/evening --connections 20000 --seconds 660
 
-builds a daemon of 2,500 symbols in that folder first (once), starts it at 15:30 of a session, attacks
-while the evening runs (the collection begins at 15:35), and prints each job's start delay, duration and
-outcome. A daemon above --max-mb is killed.
+builds a daemon of 2,500 symbols in that folder first (once), starts it at 16:00 of a session, attacks
+while the evening runs (collections at once and at 16:05, then screen and risk), and prints each job's start
+delay, duration and outcome. A daemon above --max-mb is killed.
 """
 
 import argparse

@@ -167,7 +167,10 @@ def _require_the_evenings_digest(receiver: Receiver) -> None:
     record, score, *lines = digest["body"].splitlines()
     assert re.fullmatch("record [0-9a-f]{64}", record)
     assert "no probability" in score
-    assert len(lines) == len(rows) >= 1
+    headings, contexts = lines[::2], lines[1::2]  # each setup has a line of what is known beside its verdict
+    assert len(headings) == len(contexts) == len(rows) >= 1
+    assert all(row["sector"] in context for row, context in zip(rows, contexts, strict=True))
+    assert all(row["url"].endswith(row["symbol"].replace(":", "%3A")) for row in rows)
     assert all(row["pivot"] > row["stop"] > 0 for row in rows)
     assert digest["picture_png"]
 

@@ -53,6 +53,7 @@ class EveningRuns:
         self.outbox = PostgresOutbox(database)
         self.teller = Teller(self.outbox, lambda: self.now)
         self.bases: list[Base] = [_found("AAA")]
+        self.listed: list[Setup] = []
         self.runs: tuple[Run, ...] = ()
         self.judged = [date(2026, 4, 6), YESTERDAY]
         self.screened = SESSION
@@ -68,6 +69,7 @@ class EveningRuns:
             latest_judged=_giving(SESSION),
             judged_before=_judged_before(self.judged),
             active_bases=_giving(self.bases),
+            listed=_giving((SESSION, self.listed)),
         )
         clock: Any = SimpleNamespace(now=lambda: self.now)
         live: Any = SimpleNamespace(configuration=Configuration(), calendar=NSE)
@@ -83,6 +85,8 @@ class EveningRuns:
             leadership=SimpleNamespace(leading=True),
             record=SimpleNamespace(head=_giving(None)),
             regimes=SimpleNamespace(regimes=_giving(())),
+            risk=SimpleNamespace(for_symbol=_giving(())),
+            instruments=SimpleNamespace(all=_giving(())),
         )
         rest: Any = None
         health = HealthService(live, clock, scheduler, monitor, market, rest, rest, current_panel, rest)

@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from tests.cli.bar_files import write_bars
 from tests.fakes.web import setup
 from vcpd.analysis.crowding import Cluster, Crowding, SectorGroup
 from vcpd.analysis.sizing import SizingParameters, position_plan, position_size
@@ -136,11 +137,16 @@ def test_chunks_are_joined_with_the_largest_bet_first_and_nothing_lost() -> None
 def test_the_account_is_that_of_the_configuration_where_none_is_given(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = tmp_path / "config.toml"
-    words = ["size", "--symbol", "AAA", "--as-of", "2025-06-30", "--config", str(path)]
+    path, bars = tmp_path / "config.toml", write_bars(tmp_path / "bars.parquet")
+    prices = ["--entry", "100", "--stop", "95", "--bars", str(bars)]
+    words = ["size", "--symbol", "AAA", *prices, "--config", str(path)]
     path.write_text("", encoding="utf-8")
     assert main(words) == 65
     assert "[size] equity" in capsys.readouterr().err
     path.write_text("[size]\nequity = 1e6\n", encoding="utf-8")
-    assert main(words) == 65
+    assert main(words) == 0
+
+
+def test_a_past_session_is_refused_where_the_daemon_sizes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["size", "--symbol", "AAA", "--as-of", "2025-06-30"]) == 65
     assert "--as-of goes with --bars" in capsys.readouterr().err

@@ -321,6 +321,8 @@ class FakeDaemon:
     async def size(self, request: SizeRequest) -> Any:
         if request.symbol != "NSE:AAA":
             raise KeyError(request.symbol)
+        if request.equity is None:
+            raise BadInputError("equity: expected the value of the account")
         return {"symbol": request.symbol, "quantity": int(request.equity / 100)}
 
     async def crowding(self) -> Any:

@@ -68,6 +68,7 @@ class ShowroomDaemon(fakes.FakeDaemon):
     def __init__(self, setups: Sequence[Setup]) -> None:
         super().__init__()
         self.by_symbol = {setup.symbol: setup for setup in setups}
+        self.sizes: list[SizeRequest] = []
         self.session: Mapping[str, Any] | None = None  # the running one, as it is watched
 
     def status(self) -> Mapping[str, Any]:
@@ -108,7 +109,8 @@ class ShowroomDaemon(fakes.FakeDaemon):
         return bars_of(symbol)
 
     async def size(self, request: SizeRequest) -> Any:
-        quantity = int(request.equity // 10_000)
+        self.sizes.append(request)
+        quantity = int((request.equity or 1_000_000) // 10_000)
         return {
             "symbol": request.symbol,
             "entry": request.entry or 108.05,

@@ -9,7 +9,7 @@ from tests.fakes.web import PASSWORD, FakeSetups
 from tests.web.browser import NARROW, WIDE, Browser, driver
 from tests.web.served import served
 from tests.web.showroom import PROVISIONAL, ShowroomDaemon, showroom
-from vcpd.web.context import WebContext
+from vcpd.web.context import SizeRequest, WebContext
 
 MOST_BYTES: Final = 400_000
 __all__ = ["driver"]  # a fixture
@@ -150,15 +150,21 @@ def test_a_scan_shows_its_matches_and_the_clause_that_fails_first(browser: Brows
     assert [complaint for complaint in browser.complaints() if "400" not in complaint] == []
 
 
-def test_one_click_opens_the_chart_with_gates_and_size(browser: Browser, address: str) -> None:
+def test_one_click_opens_the_chart_with_gates_and_size(
+    browser: Browser, address: str, given: WebContext
+) -> None:
+    """The page leaves equity and prices to the daemon until a user enters them."""
+    assert isinstance(given.daemon, ShowroomDaemon)
     browser.open(address)
     browser.click('tr[data-symbol="NSE:BETA"]')
     browser.until(lambda: browser.text("#detail-title") == "BETA")
     browser.until(lambda: browser.count(".chart canvas"))
     browser.reads("#detail", "1 of 2 hold")
     browser.until(lambda: browser.text(".quantity") == "100")
+    assert given.daemon.sizes[-1] == SizeRequest(symbol="NSE:BETA")
     browser.enter("#size input", "2000000")
     browser.until(lambda: browser.text(".quantity") == "200")
+    assert given.daemon.sizes[-1] == SizeRequest(symbol="NSE:BETA", equity=2_000_000.0)
 
 
 def test_the_search_explains_a_symbol_that_is_no_setup(browser: Browser, address: str) -> None:

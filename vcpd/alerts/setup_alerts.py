@@ -1,13 +1,13 @@
 """Alerts about setups: the evening's digest of new setups and changes of followed bases."""
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Final
 
 from vcpd.alerts.templates import Variables
-from vcpd.domain.alerts import Alert, AlertKind
+from vcpd.domain.alerts import Alert, AlertKind, TemplateValue
 from vcpd.domain.setups import CHAPTER_STARTS, Base, EventKind, SetupEvent, SetupGroup, distance_key
 
 ALERT_KIND_OF_EVENT: Final = {
@@ -26,7 +26,8 @@ class ScreenRun:
     """A session's screen after its close; `previous` was judged before it, None where it is the first.
 
     `record_head` is the newest hash of the record of reported setups, None where that is empty; `market` says
-    what the market does, nothing where no regime is recorded.
+    what the market does, nothing where no regime is recorded. `facts` are further variables of a base, by
+    symbol and anchor: shares for the account, sector, results, marks, address.
     """
 
     session: date
@@ -34,9 +35,14 @@ class ScreenRun:
     at: datetime
     record_head: str | None = None
     market: str = ""
+    facts: Mapping[tuple[str, date], Variables] = field(default_factory=dict)
 
     def is_new_session(self, session: date) -> bool:
         return (self.previous is None or session > self.previous) and session <= self.session
+
+    def facts_of(self, base: Base) -> dict[str, TemplateValue]:
+        """The further variables of a base that are known."""
+        return dict(self.facts.get((base.symbol, base.anchor_date), {}))
 
 
 def alerts_for_screen(
@@ -61,7 +67,7 @@ def digest_alerts(evening: ScreenRun, found: Sequence[Base], published: Iterable
     earlier = list(published)
     shown = {(item.get("symbol"), item.get("anchor")) for alert in earlier for item in alert.items}
     rows = [
-        setup_variables(base)
+        setup_variables(base) | evening.facts_of(base)
         for base in sorted(found, key=_distance_key)
         if (base.symbol, base.anchor_date.isoformat()) not in shown
     ]
@@ -84,10 +90,10 @@ def digest_alerts(evening: ScreenRun, found: Sequence[Base], published: Iterable
     ]
 
 
-def setup_variables(base: Base) -> Variables:
+def setup_variables(base: Base) -> dict[str, TemplateValue]:
     """What there is to say about a base, from its last verdict; unknown facts are None."""
     setup = base.setup
-    facts: dict[str, str | float | int | None] = {
+    facts: dict[str, TemplateValue] = {
         "symbol": base.symbol,
         "anchor": base.anchor_date.isoformat(),
         "footprint": base.footprint,
@@ -101,6 +107,7 @@ def setup_variables(base: Base) -> Variables:
             "rating": setup.rs_rating,
             "score": setup.score,
             "close": setup.close,
+            "to_pivot_pct": setup.to_pivot_pct,
             "risk_pct": setup.risk_pct,
             "buy_to": None if setup.buy_zone is None else setup.buy_zone[1],
         }
@@ -138,6 +145,7 @@ def _event_alert(evening: ScreenRun, base: Base, event: SetupEvent) -> Alert:
         symbol=base.symbol,
         facts={
             **setup_variables(base),
+            **evening.facts_of(base),
             "price": event.price,
             "detail": event.detail or None,
             "note": PROVISIONAL_NOTE if event.provisional else None,

@@ -37,6 +37,13 @@ SETUP_VARIABLES: Final[Variables] = {
     "volume_ratio": 1.8,
     "anchor": "2026-01-12",  # where the base begins
     "note": "prices of the evening, not final yet",
+    "to_pivot_pct": 1.5,  # from the close; negative above the pivot
+    "shares": 120,  # for the account that [size] names
+    "sector": "Information Technology",
+    "results": "results in 3 sessions, on 2026-04-13",
+    "marks": "trade for trade, ASM stage 2",
+    "context": "120 shares for the account; Information Technology; results in 3 sessions, on 2026-04-13",
+    "url": "http://127.0.0.1:8787/#/setups/NSE%3AINFY",
 }
 LOGIN_VARIABLES: Final[Variables] = {
     "reason": "the token is of yesterday",
@@ -78,11 +85,17 @@ ALLOWED_FORMAT: Final = re.compile(r"[<>^]?\+?\d{0,2},?(\.\d{1,2})?[dfgs%]?")
 EVENT_BODY: Final = (
     "{detail}\n"
     "price {price:.2f}, pivot {pivot:.2f}, stop {stop:.2f}\n"
+    "to the pivot {to_pivot_pct:+.1f} %\n"
     "risk {risk_pct:.1f} %\n"
+    "{shares:,d} shares for the account\n"
+    "sector {sector}\n"
+    "{results}\n"
+    "{marks}\n"
     "{footprint}\n"
     "RS {rating}, score {score:.0f}\n"
     "{note}\n"
-    "{provisional}"
+    "{provisional}\n"
+    "{url}"
 )
 Title = Annotated[str, msgspec.Meta(max_length=200, description="one line; empty: the default text")]
 Body = Annotated[str, msgspec.Meta(max_length=2000, description="message text; empty: the default text")]
@@ -177,7 +190,8 @@ class DigestTemplate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
 
 SETUP_ITEM: Final = (
     "{name}  {footprint}: pivot {pivot:.2f}, stop {stop:.2f}, risk {risk_pct:.1f} %, "
-    "RS {rating}, score {score:.0f}, {state}"
+    "RS {rating}, score {score:.0f}, {state}\n"
+    "    {context}"
 )
 
 

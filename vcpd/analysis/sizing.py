@@ -19,7 +19,10 @@ class SizingParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     reloadable: ClassVar[bool] = True
 
     equity: Annotated[
-        float, msgspec.Meta(ge=0, description="value of the account for `vcpd size`; 0: given each time")
+        float,
+        msgspec.Meta(
+            ge=0, description="value of the account for `vcpd size`, page and alerts; 0: given each time"
+        ),
     ] = 0.0
     risk_pct: Annotated[
         float, msgspec.Meta(gt=0, le=10, description="equity lost when the stop is hit, in percent")
@@ -79,6 +82,16 @@ class SizingParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
         return shares[band or RiskBand.EXTREME]
 
 
+class SizingChoice(msgspec.Struct, frozen=True, kw_only=True):
+    """What a user chooses for one position; None takes a value from the setup or the settings."""
+
+    equity: float | None = None
+    risk_pct: float | None = None
+    entry: float | None = None
+    stop: float | None = None
+    lot_size: int = 1
+
+
 class OtherStop(msgspec.Struct, frozen=True):
     """A stop of the same base that is not the one to size by."""
 
@@ -124,6 +137,26 @@ class Sizing(msgspec.Struct, frozen=True, kw_only=True):
     stop_name: str = "given"
     reason: str | None = None
     market: str | None = None  # what the market does, for whoever decides: it changes no quantity
+
+
+def size_of_setup(
+    setup: Setup, risk: RiskScore | None, parameters: SizingParameters, choice: SizingChoice
+) -> Sizing:
+    """The size of a position in a setup: the one rule of page, port, command line and alerts.
+
+    Raises BadInputError where neither choice nor settings give the equity, or the setup gives no price.
+    """
+    equity = choice.equity or parameters.equity
+    if not equity:
+        raise BadInputError(
+            "equity: expected the value of the account, or [size] equity in the configuration"
+        )
+    if choice.risk_pct is not None:
+        parameters = msgspec.structs.replace(parameters, risk_pct=choice.risk_pct)
+    plan = position_plan(
+        setup, equity, entry=choice.entry, stop=choice.stop, stop_choice=parameters.stop_choice
+    )
+    return position_size(msgspec.structs.replace(plan, lot_size=choice.lot_size), risk, parameters)
 
 
 def position_size(plan: PositionPlan, risk: RiskScore | None, parameters: SizingParameters) -> Sizing:

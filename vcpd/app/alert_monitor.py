@@ -7,7 +7,7 @@ also checks once a minute: what was not published is found again, and a publishe
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Final
 
@@ -17,6 +17,7 @@ from vcpd.alerts import run_alerts, setup_alerts
 from vcpd.alerts.run_alerts import Debounce, LoginCondition, RunLog
 from vcpd.alerts.setup_alerts import ScreenRun
 from vcpd.analysis.chart.chart import draw_setup, montage
+from vcpd.app.alert_facts import AlertFacts
 from vcpd.app.health import HealthService
 from vcpd.app.jobs import job_kind
 from vcpd.app.live_configuration import LiveConfiguration
@@ -64,6 +65,7 @@ class AlertMonitor:
         self.monitor, self.health, self.scheduler = monitor, health, scheduler
         self.storage, self.market, self.current_panel = storage, market, current_panel
         self.alerts = alerts
+        self._facts = AlertFacts(live, storage)
         self._published_keys: set[str] = set()
         self._checked_runs: object = None
         self._last_screen_run: int | None = None  # the evening's run whose findings are reported
@@ -158,8 +160,10 @@ class AlertMonitor:
         head = await self.storage.record.head()
         market = market_note(await self.storage.regimes.regimes(session, 1), session)
         evening = ScreenRun(session, previous, run.finished_at or now, head, market)
+        bases = await setups.active_bases()
+        evening = replace(evening, facts=await self._facts.of_bases(evening, bases))
         reported = [digest.alert for digest in digests if digest.alert.session == session]
-        alerts = setup_alerts.alerts_for_screen(evening, await setups.active_bases(), reported)
+        alerts = setup_alerts.alerts_for_screen(evening, bases, reported)
         await self._publish(alerts)
         log.info("alerts.screen_published", session=str(session), screen_run=run.id, alerts=len(alerts))
 

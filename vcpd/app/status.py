@@ -15,7 +15,7 @@ from vcpd.alerts.service import AlertService
 from vcpd.analysis.breadth import Breadth, BreadthWindow, breadth
 from vcpd.analysis.crowding import Crowding, CrowdingRequest, find_clusters
 from vcpd.analysis.scans.request import ListedScan, ScanParams, find_scan, list_scans
-from vcpd.analysis.sizing import Sizing, position_plan, position_size
+from vcpd.analysis.sizing import Sizing, SizingChoice, size_of_setup
 from vcpd.app.health import HealthService
 from vcpd.app.live_configuration import LiveConfiguration
 from vcpd.app.market import MarketConnection
@@ -300,18 +300,14 @@ class StatusService:
         if setup is None:
             raise KeyError(request.symbol)
         risk = latest_score_until(setup.as_of, await self.storage.risk.for_symbol(request.symbol))
-        parameters = self.live.configuration.size
-        plan = position_plan(
-            setup,
-            request.equity,
+        choice = SizingChoice(
+            equity=request.equity,
+            risk_pct=request.risk_pct,
             entry=request.entry,
             stop=request.stop,
-            stop_choice=parameters.stop_choice,
+            lot_size=await self._lot_size(request.symbol),
         )
-        if request.risk_pct is not None:
-            parameters = msgspec.structs.replace(parameters, risk_pct=request.risk_pct)
-        lot_size = await self._lot_size(request.symbol)
-        sizing = position_size(msgspec.structs.replace(plan, lot_size=lot_size), risk, parameters)
+        sizing = size_of_setup(setup, risk, self.live.configuration.size, choice)
         market = market_note(await self.storage.regimes.regimes(setup.as_of, 1), setup.as_of)
         return msgspec.structs.replace(sizing, market=market or None)
 

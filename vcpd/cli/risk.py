@@ -8,11 +8,11 @@ import msgspec
 from vcpd.analysis.risk.parameters import RiskTaskParams
 from vcpd.analysis.risk.report import COMPONENTS, METRIC_NAMES, measure_risk, score_risk
 from vcpd.analysis.screen import screen_rows
-from vcpd.analysis.sizing import Sizing, position_plan, position_size
+from vcpd.analysis.sizing import Sizing, SizingChoice, size_of_setup
 from vcpd.analysis.tasks import ScreenParams
 from vcpd.cli.client import daemon_client, quote_path_part
 from vcpd.cli.command import EXIT_FAILED, EXIT_OK, positive_number_argument, set_action
-from vcpd.cli.config import analysis_settings, load_or_default
+from vcpd.cli.config import analysis_settings
 from vcpd.cli.local import SYMBOL_HELP, add_bars_arguments, load_panel, row_range
 from vcpd.cli.output import print_json, print_table
 from vcpd.core.errors import BadInputError
@@ -125,12 +125,6 @@ def size_symbol(arguments: argparse.Namespace) -> int:
     """Exit code 1 where nothing can be bought; the reason is printed."""
     if arguments.risk_pct is not None and arguments.risk_pct > MAX_RISK_PCT:
         raise BadInputError(f"--risk-pct: expected at most {MAX_RISK_PCT:g}, was {arguments.risk_pct:g}")
-    if arguments.equity is None:
-        arguments.equity = load_or_default(arguments).size.equity or None
-    if arguments.equity is None:
-        raise BadInputError(
-            "--equity: expected the value of the account, or [size] equity in the configuration"
-        )
     found = _size_from_daemon(arguments) if arguments.bars is None else _size_from_bars(arguments)
     if arguments.json:
         print_json(found)
@@ -153,16 +147,10 @@ def _size_from_bars(arguments: argparse.Namespace) -> Sizing:
     configuration = analysis_settings(arguments)
     judging = ScreenParams(as_of=arguments.as_of, thresholds=configuration.screen)
     setup = screen_rows(panel, range(row, row + 1), judging).setups[0]
-    risk_pct = arguments.risk_pct or configuration.size.risk_pct
-    parameters = msgspec.structs.replace(configuration.size, risk_pct=risk_pct)
-    plan = position_plan(
-        setup,
-        arguments.equity,
-        entry=arguments.entry,
-        stop=arguments.stop,
-        stop_choice=parameters.stop_choice,
+    choice = SizingChoice(
+        equity=arguments.equity, risk_pct=arguments.risk_pct, entry=arguments.entry, stop=arguments.stop
     )
-    return position_size(plan, score_panel(panel, arguments)[row], parameters)
+    return size_of_setup(setup, score_panel(panel, arguments)[row], configuration.size, choice)
 
 
 def _print_sizing(found: Sizing) -> None:

@@ -26,7 +26,28 @@ from vcpd.jobs.watch_volume_curves import VolumeCurves
 from vcpd.ports import SetupStore, WatchStore
 
 ENDED_STATES: Final = frozenset({BaseState.FAILED, BaseState.EXPIRED})
+MINUTE: Final = timedelta(minutes=1)
 BREAKOUT_STATES: Final = frozenset({BaseState.BREAKOUT, BaseState.EXTENDED, BaseState.SQUAT})
+
+
+@dataclass(frozen=True, slots=True)
+class WatchHours:
+    """The session that is watched, aware UTC."""
+
+    session: date
+    previous_session: date
+    opens: datetime
+    closes: datetime
+
+    @property
+    def minutes(self) -> int:
+        return max(1, round((self.closes - self.opens) / MINUTE))
+
+    def is_open(self, now: datetime) -> bool:
+        return self.opens <= now < self.closes
+
+    def fraction(self, now: datetime) -> float:
+        return elapsed_fraction(now - self.opens, self.closes - self.opens)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +78,19 @@ class CandidateSelection:
 
 
 def select_candidates(
-    bases: Sequence[Base], evening: Mapping[str, Setup], session: date, settings: WatchSettings
+    bases: Sequence[Base], evening: Mapping[str, Setup], hours: WatchHours, settings: WatchSettings
 ) -> CandidateSelection:
     """One base a symbol: those that have broken out, and those whose pivot is in reach.
 
     A base that a screen of the running session has judged already counts as `evening`, the verdicts of
-    the session before, has it: its levels may have moved with a bar that is not over.
+    the session before, has it: its levels may have moved with a bar that is not over. A verdict of an older
+    session is left out: a split since then would make its levels those of other prices.
     """
-    alive = [pair for base in bases if (pair := _with_previous_setup(base, evening, session)) is not None]
-    near = sorted((pair for pair in alive if _is_in_reach(pair[1], settings)), key=_sort_key)
+    alive = [
+        pair for base in bases if (pair := _with_previous_setup(base, evening, hours.session)) is not None
+    ]
+    fresh = [pair for pair in alive if pair[1].as_of >= hours.previous_session]
+    near = sorted((pair for pair in fresh if _is_in_reach(pair[1], settings)), key=_sort_key)
     one_each = {base.symbol: (base, setup) for base, setup in reversed(near)}
     best = sorted(one_each.values(), key=_sort_key)[: settings.max_candidates]
     return CandidateSelection(tuple(best), len(alive) - len(best))
@@ -115,28 +140,7 @@ def setups_by_symbol(setups: Iterable[Setup]) -> dict[str, Setup]:
 
 RESTATED: Final = "RESTATED"
 NO_LIMIT: Final = 1_000_000
-MINUTE: Final = timedelta(minutes=1)
 CurveLookup = Callable[[str], VolumeCurve]
-
-
-@dataclass(frozen=True, slots=True)
-class WatchHours:
-    """The session that is watched, aware UTC."""
-
-    session: date
-    previous_session: date
-    opens: datetime
-    closes: datetime
-
-    @property
-    def minutes(self) -> int:
-        return max(1, round((self.closes - self.opens) / MINUTE))
-
-    def is_open(self, now: datetime) -> bool:
-        return self.opens <= now < self.closes
-
-    def fraction(self, now: datetime) -> float:
-        return elapsed_fraction(now - self.opens, self.closes - self.opens)
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,9 +302,7 @@ class CandidateTracker:
             volume_ratio=known,
             rating=row.candidate.setup.rs_rating,
             score=row.candidate.setup.score,
-            detail="live; volume unknown"
-            if known is None
-            else f"live; volume on course for {known:.1f} x its average",
+            detail=f"live; {_volume_text(known)}; {_age_text(row.candidate)}",
         )
 
     def _watched_row(self, place: int, now: datetime) -> WatchedCandidate:
@@ -325,6 +327,14 @@ def _tracked_base(candidate: Candidate, session: date, rules: LiveRules) -> Trac
     stand = initial_state(setup.state or BaseState.FORMING, base.events, session)
     kinds = [event.kind for event in base.events if event.session == session]
     return TrackedBase(candidate, target, stand, last_event=kinds[-1] if kinds else None)
+
+
+def _volume_text(ratio: float | None) -> str:
+    return "volume unknown" if ratio is None else f"volume on course for {ratio:.1f} x its average"
+
+
+def _age_text(candidate: Candidate) -> str:
+    return f"base since {candidate.base.anchor_date}, judged after {candidate.setup.as_of}"
 
 
 def _state_label(stand: LiveState) -> str:
@@ -355,7 +365,7 @@ class CandidateLoader:
         if any(base.last_judged >= session for base in bases):
             _, setups = await self._setups.for_session(self._hours.previous_session)
             evening = setups_by_symbol(setups)
-        choice = select_candidates(bases, evening, session, settings)
+        choice = select_candidates(bases, evening, self._hours, settings)
         known = await self._store.instruments(selected_symbols(choice))
         candidates = with_instruments(choice, known)
         self.left_out = choice.left_out + len(choice.selected) - len(candidates)

@@ -67,7 +67,7 @@ LIST_PARAMETERS: Final = (
     OFFSET,
 )
 SIZED_SYMBOL: Final = SymbolParameter("symbol", "The setup's symbol.", required=True)
-EQUITY: Final = NumberParameter("equity", "The account, in rupees.", required=True, high=MAX_AMOUNT)
+EQUITY: Final = NumberParameter("equity", "Value of the account; default: `[size] equity`.", high=MAX_AMOUNT)
 RISK_PCT: Final = NumberParameter("risk_pct", "Percent of equity at risk in one trade.", high=10.0)
 ENTRY: Final = NumberParameter("entry", "Entry price, unless the setup's.", high=MAX_AMOUNT)
 STOP: Final = NumberParameter("stop", "Stop price, unless the setup's.", high=MAX_AMOUNT)
@@ -345,12 +345,9 @@ def sizing_routes(context: WebContext) -> list[web.RouteDef]:
 
 
 def _size_request(request: web.Request) -> SizeRequest:
-    equity = EQUITY.read(request)
-    if equity is None:
-        raise HttpError(400, "equity: expected the account in rupees, such as 1000000")
     return SizeRequest(
         symbol=SIZED_SYMBOL.read(request),
-        equity=equity,
+        equity=EQUITY.read(request),
         risk_pct=RISK_PCT.read(request),
         entry=ENTRY.read(request),
         stop=STOP.read(request),

@@ -23,7 +23,7 @@ class SizeRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A position to size; None takes a value from the setup or the settings."""
 
     symbol: str
-    equity: float
+    equity: float | None = None
     risk_pct: float | None = None
     entry: float | None = None
     stop: float | None = None

@@ -3,15 +3,15 @@ import { get } from "./api.js";
 import { h } from "./dom.js";
 import { currencySign, money, price, whole } from "./format.js";
 
-const EQUITY_KEY = "vcpd.equity";
+const EQUITY_KEY = "vcpd.size.equity"; // what a user entered; else the daemon takes [size] equity
 const PAUSE_MS = 250;
 
 export function sizing(setup) {
   const answer = h("div", { "aria-live": "polite" });
   const fields = {
-    equity: field(`Equity ${currencySign}`, storedEquity(), 1000),
+    equity: field(`Equity ${currencySign}`, storedEquity(), 1000, "settings"),
     risk_pct: field("Risk a trade, %", "", 0.25, "settings"),
-    entry: field("Entry", setup.buy_zone ? setup.buy_zone[0] : setup.close ?? "", 0.05),
+    entry: field("Entry", "", 0.05, setup.pivot ? "from the setup" : ""),
     stop: field("Stop", "", 0.05, setup.stop ? "settings" : ""),
   };
   let waiting = 0;
@@ -27,7 +27,7 @@ function field(name, value, step, placeholder) {
 }
 
 function storedEquity() {
-  try { return localStorage.getItem(EQUITY_KEY) ?? "1000000"; } catch { return "1000000"; }
+  try { return localStorage.getItem(EQUITY_KEY) ?? ""; } catch { return ""; }
 }
 
 function storeEquity(equity) {
@@ -37,8 +37,8 @@ function storeEquity(equity) {
 async function compute(setup, fields, answer) {
   const query = new URLSearchParams({ symbol: setup.symbol });
   for (const [name, { input }] of Object.entries(fields)) if (input.value) query.set(name, input.value);
-  if (!query.has("equity") || !(query.has("stop") || setup.stop) || !query.has("entry")) {
-    answer.replaceChildren(h("p", { class: "muted" }, "Give equity, entry and stop."));
+  if (!(query.has("stop") || setup.stop) || !(query.has("entry") || setup.pivot)) {
+    answer.replaceChildren(h("p", { class: "muted" }, "Give entry and stop."));
     return;
   }
   storeEquity(fields.equity.input.value);

@@ -1,0 +1,128 @@
+"""One rule of size: port, command line and alert give the same number for every setup of three markets.
+
+The page sends the port nothing but the symbol (tests/web/test_browser.py), so its number is the port's.
+"""
+
+import json
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import pytest
+
+from benchmarks.detector_planted import panel_of
+from vcpd.analysis.risk.parameters import RiskTaskParams
+from vcpd.analysis.risk.report import measure_risk, score_risk
+from vcpd.analysis.screen import screen_rows
+from vcpd.analysis.sizing import SizingParameters
+from vcpd.analysis.tasks import ScreenParams
+from vcpd.app.alert_facts import alert_variables, shares_for_account
+from vcpd.app.status import StatusService
+from vcpd.cli import risk as size_command
+from vcpd.cli.main import main
+from vcpd.core.errors import BadInputError
+from vcpd.domain.facts import SetupFacts
+from vcpd.domain.nse_calendar import NSE
+from vcpd.domain.panel import Panel
+from vcpd.domain.risk import RiskScore
+from vcpd.domain.setups import Setup
+from vcpd.sandbox.settings import SandboxSettings
+from vcpd.sandbox.simulated import SimulatedMarket
+from vcpd.web.context import SizeRequest
+
+LAST_SESSION = date(2026, 10, 30)
+SETTINGS = SizingParameters(equity=2_500_000.0, risk_pct=1.0)
+
+
+def _giving(value: Any) -> Any:
+    async def give(*_: Any) -> Any:
+        return value
+
+    return give
+
+
+async def _port_size(setup: Setup, score: RiskScore, equity: float | None, settings: SizingParameters) -> Any:
+    storage: Any = SimpleNamespace(
+        setups=SimpleNamespace(for_symbol=_giving((setup.as_of, setup))),
+        risk=SimpleNamespace(for_symbol=_giving([score])),
+        instruments=SimpleNamespace(all=_giving(())),
+        regimes=SimpleNamespace(regimes=_giving(())),
+    )
+    live: Any = SimpleNamespace(configuration=SimpleNamespace(size=settings))
+    x: Any = None  # the other parts play no role in a size
+    service = StatusService(live, x, x, storage, x, x, x, x, x, x, x, x, x, x, x, 0.0)
+    return await service.size(SizeRequest(symbol=setup.symbol, equity=equity))
+
+
+def _judged(panel: Panel) -> list[tuple[Setup, RiskScore]]:
+    """Every symbol with a pivot, and its risk score."""
+    rows = range(len(panel.symbols))
+    setups: Sequence[Setup] = screen_rows(panel, rows, ScreenParams()).setups
+    scores = score_risk([measure_risk(panel, rows, RiskTaskParams())], RiskTaskParams())
+    return [pair for pair in zip(setups, scores, strict=True) if pair[0].pivot and pair[0].stop]
+
+
+@pytest.mark.parametrize("seed", [3, 7, 11])
+async def test_every_setup_has_one_size(
+    seed: int, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    panel = panel_of(SimulatedMarket(SandboxSettings(symbols=60, seed=seed), NSE, LAST_SESSION))
+    monkeypatch.setattr(size_command, "load_panel", lambda _: panel)
+    config = tmp_path / "config.toml"
+    config.write_text("[size]\nequity = 2500000.0\nrisk_pct = 1.0\n", encoding="utf-8")
+    judged = _judged(panel)
+    above = [setup for setup, _ in judged if setup.buy_zone and (setup.close or 0.0) > setup.buy_zone[0]]
+    assert len(judged) >= 10
+    assert above  # at these the close is the entry
+    for setup, score in judged:
+        words = [
+            "size",
+            "--symbol",
+            setup.symbol,
+            "--bars",
+            "made.parquet",
+            "--json",
+            "--config",
+            str(config),
+        ]
+        main(words)
+        printed = json.loads(capsys.readouterr().out)
+        sizing = await _port_size(setup, score, None, SETTINGS)
+        start = setup.buy_zone[0] if setup.buy_zone else setup.pivot or 0.0
+        assert sizing.entry == max(start, setup.close or 0.0)
+        assert (printed["quantity"], printed["entry"], printed["stop"]) == (
+            sizing.quantity,
+            sizing.entry,
+            sizing.stop,
+        )
+        assert shares_for_account(setup, score, SETTINGS) == sizing.quantity
+
+
+async def test_a_size_without_any_equity_names_the_setting() -> None:
+    setup = Setup.unevaluated("NSE:AAA", LAST_SESSION, "made up")
+    score: Any = SimpleNamespace(as_of=LAST_SESSION)
+    with pytest.raises(BadInputError, match=r"\[size\] equity"):
+        await _port_size(setup, score, None, SizingParameters())
+    assert shares_for_account(setup, None, SETTINGS) is None  # no pivot, no entry
+
+
+def test_the_context_of_an_alert_holds_what_is_known() -> None:
+    facts = SetupFacts(
+        session=LAST_SESSION,
+        results_on=date(2026, 11, 4),
+        results_in_sessions=3,
+        marks=("trade for trade", "ASM stage 2"),
+    )
+    setup = msgspec.structs.replace(
+        Setup.unevaluated("NSE:AAA", LAST_SESSION, "made up"), sector="Metals", facts=facts
+    )
+    known = alert_variables(setup, 1_200, "http://x/")
+    assert known["context"] == (
+        "1,200 shares for the account; Metals; results in 3 sessions, on 2026-11-04; "
+        "trade for trade, ASM stage 2"
+    )
+    unknown = alert_variables(None, None, "http://x/")
+    assert {name for name, value in unknown.items() if value is not None} == {"url"}

@@ -1,0 +1,97 @@
+"""What alerts say beside a verdict: shares for the account, sector, results, marks and the page's address.
+
+All of it is read when a session's alerts are composed; what is unknown is left out.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import date
+from urllib.parse import quote
+
+from vcpd.alerts.setup_alerts import ScreenRun
+from vcpd.alerts.templates import Variables
+from vcpd.analysis.sizing import SizingChoice, SizingParameters, size_of_setup
+from vcpd.app.live_configuration import LiveConfiguration
+from vcpd.app.storage import Storage
+from vcpd.core.errors import BadInputError
+from vcpd.domain.facts import SetupFacts
+from vcpd.domain.risk import RiskScore
+from vcpd.domain.setups import Base, Setup
+
+BaseKey = tuple[str, date]
+
+
+class AlertFacts:
+    """Reads what is known of the bases that a session's alerts may name."""
+
+    def __init__(self, live: LiveConfiguration, storage: Storage) -> None:
+        self._live, self._storage = live, storage
+
+    async def of_bases(self, evening: ScreenRun, bases: Iterable[Base]) -> Mapping[BaseKey, Variables]:
+        """The variables of each base with an event of the session, by symbol and anchor."""
+        concerned = [base for base in bases if base.setup is not None and _is_concerned(evening, base)]
+        if not concerned:
+            return {}
+        _, listed = await self._storage.setups.listed(evening.session)
+        listed_by_symbol = {setup.symbol: setup for setup in listed}
+        lots = {item.symbol: item.instrument.lot_size for item in await self._storage.instruments.all()}
+        return {
+            (base.symbol, base.anchor_date): alert_variables(
+                listed_by_symbol.get(base.symbol),
+                await self._shares(base, lots.get(base.symbol, 1)),
+                setup_url(self._live.configuration.web.page_url, base.symbol),
+            )
+            for base in concerned
+        }
+
+    async def _shares(self, base: Base, lot_size: int) -> int | None:
+        settings = self._live.configuration.size
+        if base.setup is None or not settings.equity:
+            return None
+        scores = await self._storage.risk.for_symbol(base.symbol)
+        risk = next((score for score in scores if score.as_of <= base.setup.as_of), None)
+        return shares_for_account(base.setup, risk, settings, lot_size)
+
+
+def shares_for_account(
+    setup: Setup, risk: RiskScore | None, settings: SizingParameters, lot_size: int = 1
+) -> int | None:
+    """The quantity that the page shows for the configured account; None without equity or prices."""
+    try:
+        return size_of_setup(setup, risk, settings, SizingChoice(lot_size=lot_size)).quantity
+    except BadInputError:
+        return None
+
+
+def setup_url(page_url: str, symbol: str) -> str:
+    """The address at which the page shows a symbol's setup."""
+    return f"{page_url}#/setups/{quote(symbol, safe='')}"
+
+
+def alert_variables(setup: Setup | None, shares: int | None, url: str) -> Variables:
+    """The variables of an alert about a listed setup; `context` is those that are known in one line."""
+    facts = None if setup is None else setup.facts
+    sector = None if setup is None else setup.sector
+    results = _results_text(facts)
+    marks = None if facts is None else ", ".join(facts.marks) or None
+    bought = None if shares is None else f"{shares:,d} shares for the account"
+    known = [text for text in (bought, sector, results, marks) if text]
+    return {
+        "shares": shares,
+        "sector": sector,
+        "results": results,
+        "marks": marks,
+        "context": "; ".join(known) or None,
+        "url": url,
+    }
+
+
+def _results_text(facts: SetupFacts | None) -> str | None:
+    if facts is None or facts.results_on is None:
+        return None
+    sessions = facts.results_in_sessions
+    ahead = "" if sessions is None else f" in {sessions} session{'' if sessions == 1 else 's'},"
+    return f"results{ahead} on {facts.results_on}"
+
+
+def _is_concerned(evening: ScreenRun, base: Base) -> bool:
+    return evening.previous is None or any(evening.is_new_session(event.session) for event in base.events)
