@@ -282,13 +282,29 @@ def test_a_heavy_job_waits_for_memory_and_says_so() -> None:
         await clock.sleep_until(ist(f"{MONDAY}T12:30"))
         waiting = daemon.scheduler.snapshot().jobs[0].waiting
         assert {status.waits_for for status in waiting} == {"memory 97 % used, mark 92 %"}
-        daemon.pressure = MachineLoad(cpu_load_per_core=9.0)
-        await clock.sleep(10)
-        waiting = daemon.scheduler.snapshot().jobs[0].waiting
-        assert waiting[0].waits_for == "load 9.0 per core, mark 4.0"
         daemon.pressure = MachineLoad()
         await clock.sleep(10)
         assert daemon.work.order() == ["heavy", "heavy"], "Friday's run, made up for, and today's"
+        await daemon.stop()
+
+    play(f"{MONDAY}T11:59", scene)
+
+
+def test_a_heavy_job_waits_for_the_processor_but_not_for_good() -> None:
+    """Whoever keeps the machine busy, even on purpose, delays the evening and does not prevent it."""
+
+    async def scene(clock: LoopClock, table: RunTable) -> None:
+        policies = {"heavy": daily("12:00", heavy=True)}
+        table.settle(policies, clock.now())
+        daemon = Daemon(clock, table, policies)
+        daemon.pressure = MachineLoad(cpu_load_per_core=9.0)
+        daemon.start()
+        await clock.sleep_until(ist(f"{MONDAY}T12:09"))
+        waiting = daemon.scheduler.snapshot().jobs[0].waiting
+        assert waiting[0].waits_for == "load 9.0 per core, mark 4.0; at most 10 minutes"
+        assert daemon.work.order() == []
+        await clock.sleep_until(ist(f"{MONDAY}T12:11"))
+        assert daemon.work.order() == ["heavy"]
         await daemon.stop()
 
     play(f"{MONDAY}T11:59", scene)

@@ -27,13 +27,17 @@ class Job:
 
 @dataclass(slots=True, eq=False)
 class PendingRun:
-    """A run that is due but has not begun. One by hand already has its row."""
+    """A run that is due but has not begun. One by hand already has its row.
+
+    It is ready since it waits for no other run any more.
+    """
 
     name: str
     tick: Tick
     cause: RunCause
     since: datetime
     deadline: datetime
+    ready_since: datetime
     row: Run | None = None
     waits_for: str = ""
 

@@ -170,6 +170,10 @@ class ScheduleSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
         float,
         Meta(gt=0, le=1000, description="No heavy job starts above this load (runnable tasks) per core."),
     ] = 4.0
+    max_load_wait_min: Annotated[
+        float,
+        Meta(ge=0, le=1440, description="Minutes for which that load delays a heavy job; then it starts."),
+    ] = 10.0
     retries: Annotated[
         int,
         Meta(ge=0, le=100, description="How often a run that the daemon died in is retried at a start."),

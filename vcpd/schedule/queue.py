@@ -91,13 +91,21 @@ def _check_concurrency(policy: JobPolicy, context: AdmissionContext) -> Admissio
     return AdmissionDecision(AdmissionAction.WAIT, context.overload) if context.overload else None
 
 
-def overload_reason(pressure: MachineLoad, settings: ScheduleSettings) -> str | None:
-    """Why nothing heavy should start, None where the machine has capacity."""
+def overload_reason(pressure: MachineLoad, settings: ScheduleSettings, waited: timedelta) -> str | None:
+    """Why nothing heavy that has `waited` should start, None where it may.
+
+    Memory that is missing would end the daemon, so that wait lasts until the run's deadline. Processor time is
+    shared: a load that other programs, or hostile clients, keep up delays a run but must not prevent it.
+    """
     if pressure.memory_used_pct > settings.max_memory_pct:
         return f"memory {pressure.memory_used_pct:.0f} % used, mark {settings.max_memory_pct:.0f} %"
-    if pressure.cpu_load_per_core > settings.max_load_per_core:
-        return f"load {pressure.cpu_load_per_core:.1f} per core, mark {settings.max_load_per_core:.1f}"
-    return None
+    is_loaded = pressure.cpu_load_per_core > settings.max_load_per_core
+    if not is_loaded or waited >= timedelta(minutes=settings.max_load_wait_min):
+        return None
+    return (
+        f"load {pressure.cpu_load_per_core:.1f} per core, mark {settings.max_load_per_core:.1f}; "
+        f"at most {settings.max_load_wait_min:g} minutes"
+    )
 
 
 class RunQueue:
@@ -164,9 +172,9 @@ class RunQueue:
         return any(jobs[run.name].policy.heavy for run in self.pending if run.name in jobs)
 
     def evaluate(
-        self, pending: PendingRun, jobs: Mapping[str, ScheduledJob], pressure: str | None, now: datetime
+        self, pending: PendingRun, jobs: Mapping[str, ScheduledJob], overload: str | None, now: datetime
     ) -> AdmissionDecision:
-        """Whether `waiting` may start at `now`."""
+        """Whether `pending` may start at `now`; `overload` says why nothing heavy may."""
         policy = jobs[pending.name].policy
         by_hand = pending.cause is RunCause.MANUAL
         context = AdmissionContext(
@@ -176,7 +184,7 @@ class RunQueue:
             failed_dependency=None if by_hand else self._failed_dependency(pending, jobs),
             own_run_active=self.active_run(pending.name) is not None,
             heavy_active=self.running_heavy_job(),
-            overload=pressure,
+            overload=overload,
         )
         return decide_admission(policy, context)
 
@@ -199,6 +207,7 @@ class RunQueue:
         planned by the clock before gets its instant by this one."""
         for pending in self.pending:
             pending.deadline += jump
+            pending.ready_since += jump
             if pending.row is None and pending.cause not in SCHEDULE_CAUSES:
                 pending.tick = Tick(now, pending.tick.session)
 

@@ -355,7 +355,7 @@ class Scheduler:
 
     def _enqueue(self, job: ScheduledJob, tick: Tick, cause: RunCause, row: Run | None = None) -> None:
         now = self._clock.now()
-        self._queue.pending.append(PendingRun(job.name, tick, cause, now, job.deadline(now), row))
+        self._queue.pending.append(PendingRun(job.name, tick, cause, now, job.deadline(now), now, row))
         self._queue.changed = True
 
     def _start_early(self, now: datetime) -> None:
@@ -367,17 +367,17 @@ class Scheduler:
                 self._process_ticks(job, [tick], RunCause.TICK, now)
 
     def _admit(self, now: datetime) -> None:
-        heavy = self._queue.has_heavy_pending(self._jobs)
-        pressure = overload_reason(self._pressure(), self._settings) if heavy else None
+        load = self._pressure() if self._queue.has_heavy_pending(self._jobs) else MachineLoad()
         today = self._calendar.local_date(now)
         for pending in self._queue.by_priority(self._jobs):
             job = self._jobs[pending.name]
-            decision = self._queue.evaluate(pending, self._jobs, pressure, now)
+            overload = overload_reason(load, self._settings, now - pending.ready_since)
+            decision = self._queue.evaluate(pending, self._jobs, overload, now)
             pending.waits_for = decision.reason
             if pending.tick.session > today:
                 pending.waits_for = f"the clock was set back: {pending.tick.session} lies ahead of it"
             elif decision.restarts_deadline:
-                pending.deadline = job.deadline(now)
+                pending.deadline, pending.ready_since = job.deadline(now), now
             elif decision.action is AdmissionAction.START:
                 self._queue.pending.remove(pending)
                 self._launcher.begin(pending, job.job)
