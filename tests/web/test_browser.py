@@ -12,6 +12,11 @@ from tests.web.showroom import PROVISIONAL, ShowroomDaemon, showroom
 from vcpd.web.context import SizeRequest, WebContext
 
 MOST_BYTES: Final = 400_000
+BEYOND_THE_RIGHT_EDGE: Final = """
+return [...document.querySelectorAll("body *")]
+  .filter((element) => element.getBoundingClientRect().right > innerWidth)
+  .map((element) => `${element.tagName}#${element.id}.${element.className}`)
+"""
 __all__ = ["driver"]  # a fixture
 
 
@@ -246,7 +251,8 @@ def test_the_health_is_drawn(browser: Browser, address: str) -> None:
 def test_nothing_sticks_out_of_a_small_screen(browser: Browser, address: str, view: str, scheme: str) -> None:
     browser.open(f"{address}/{view}", NARROW, scheme)
     browser.until(lambda: browser.text("#live") == "live")
-    assert browser.run("return document.documentElement.scrollWidth") <= NARROW[0]
+    width = browser.run("return document.documentElement.scrollWidth")
+    assert width <= NARROW[0], browser.run(BEYOND_THE_RIGHT_EDGE)
 
 
 @pytest.mark.parametrize("size", [WIDE, NARROW])
