@@ -94,8 +94,8 @@ def _check_concurrency(policy: JobPolicy, context: AdmissionContext) -> Admissio
 def overload_reason(pressure: MachineLoad, settings: ScheduleSettings, waited: timedelta) -> str | None:
     """Why nothing heavy that has `waited` should start, None where it may.
 
-    Memory that is missing would end the daemon, so that wait lasts until the run's deadline. Processor time is
-    shared: a load that other programs, or hostile clients, keep up delays a run but must not prevent it.
+    Missing memory would end the daemon, so that wait lasts until the deadline. Processor time is shared: a
+    load that other programs, or hostile clients, keep up delays a run but must not prevent it.
     """
     if pressure.memory_used_pct > settings.max_memory_pct:
         return f"memory {pressure.memory_used_pct:.0f} % used, mark {settings.max_memory_pct:.0f} %"
