@@ -37,6 +37,7 @@ from vcpd.schedule.calendar_files import with_kept_holidays
 from vcpd.schedule.policy import JobPolicy, ScheduleSettings, default_policies, merge_policy
 from vcpd.store.settings import StoreSettings
 from vcpd.struct_reader import StructReader, is_struct, mapping_of_structs, struct_fields
+from vcpd.study.costs import CostSettings
 from vcpd.web.settings import WebSettings
 
 
@@ -63,6 +64,7 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     scans: ScanSettings = ScanSettings()
     positions: SellRuleSettings = SellRuleSettings()
     heat: HeatSettings = HeatSettings()
+    costs: CostSettings = CostSettings()
     workers: WorkerSettings = WorkerSettings()
     schedule: ScheduleSettings = ScheduleSettings()
     alerts: AlertSettings = AlertSettings()

@@ -113,14 +113,14 @@ def _unpack_result(packed: bytes) -> BacktestResult:
 
 def run_backtest(panel: Panel, rows: range, parameters: BacktestParams) -> BacktestResult:
     """Judge every session of `rows` in the span (a task of the workers)."""
-    left_out = _left_out_symbols(panel, rows, parameters)
+    left_out = left_out_symbols(panel, rows, parameters)
     names = {symbol.symbol for symbol in left_out}
     bench = SessionContext(panel, parameters.thresholds)
     parts = [_backtest_row(bench, row, parameters) for row in rows if panel.symbols[row] not in names]
     return merge_results([BacktestResult(left_out=left_out), *parts])
 
 
-def _left_out_symbols(panel: Panel, rows: range, parameters: BacktestParams) -> list[LeftOutSymbol]:
+def left_out_symbols(panel: Panel, rows: range, parameters: BacktestParams) -> list[LeftOutSymbol]:
     """Symbols that the panel excludes, and those with a doubt among the bars that a judgement reads.
 
     These reach back from the span's begin as far as a base or the 252 sessions of the template, and on

@@ -189,7 +189,7 @@ def estimate(days: DateArray, results_r: FloatArray) -> Estimate:
     low = high = None
     if len(months) >= LEAST_MONTHS:
         sums = np.bincount(groups, results_r).astype(np.float64)
-        low, high = _interval_of_months(sums, np.bincount(groups).astype(np.float64))
+        low, high = interval_of_months(sums, np.bincount(groups).astype(np.float64))
     is_empty = not len(results_r)
     return Estimate(
         purchases=len(results_r),
@@ -201,14 +201,26 @@ def estimate(days: DateArray, results_r: FloatArray) -> Estimate:
     )
 
 
-def _interval_of_months(sums: FloatArray, counts: FloatArray) -> tuple[float, float]:
+def interval_of_months(sums: FloatArray, counts: FloatArray) -> tuple[float, float]:
     """The interval of the mean over months drawn anew with replacement, each with all its purchases."""
+    low, high = month_intervals(sums[:, None], counts[:, None], INTERVAL_PCT)
+    return float(low[0]), float(high[0])
+
+
+def month_intervals(
+    sums: FloatArray, counts: FloatArray, interval_pct: float
+) -> tuple[FloatArray, FloatArray]:
+    """(n,) each: the bounds of n means whose sums and counts (months, n) share their months.
+
+    The same months are drawn for all; a mean of which no purchase was drawn is left out of its bounds.
+    """
     random = np.random.default_rng(SEED)
     drawn = random.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), RESAMPLES)
-    means = (drawn @ sums) / (drawn @ counts)
-    edge = (100 - INTERVAL_PCT) / 2
-    low, high = np.percentile(means, (edge, 100 - edge))
-    return float(low), float(high)
+    totals = drawn @ counts
+    means = np.where(totals > 0, (drawn @ sums) / np.maximum(totals, 1), np.nan)
+    edge = (100 - interval_pct) / 2
+    low, high = np.nanpercentile(means, (edge, 100 - edge), axis=0)
+    return low, high
 
 
 def estimate_counts(counts: OutcomeCounts) -> Estimate:

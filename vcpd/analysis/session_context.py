@@ -3,9 +3,9 @@
 A symbol has at most one live base.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -21,6 +21,8 @@ from vcpd.analysis.thresholds import TIE_TOLERANCE, SearchRules, Thresholds, Tre
 from vcpd.analysis.trend import Trend, evaluate_trend
 from vcpd.domain.bars import BoolArray, FloatArray, IntArray
 from vcpd.domain.panel import Panel
+
+ChainSearch: TypeAlias = Callable[[Bars, int, int, Workspace, SearchRules], ChainArrays]
 
 
 class SessionContext:
@@ -213,12 +215,16 @@ def history_window(context: SessionContext, row: int, bars: Bars) -> HistoryWind
         reach += 2 * sessions
 
 
-def full_history_window(context: SessionContext, row: int, bars: Bars) -> HistoryWindow:
-    """The same from the first bar on."""
-    return _build_window(context, row, bars, 0)
+def full_history_window(
+    context: SessionContext, row: int, bars: Bars, search: ChainSearch = find_chains
+) -> HistoryWindow:
+    """The same from the first bar on; `search` may keep the chains of one symbol for other thresholds."""
+    return _build_window(context, row, bars, 0, search)
 
 
-def _build_window(context: SessionContext, row: int, bars: Bars, trend_first: int) -> HistoryWindow:
+def _build_window(
+    context: SessionContext, row: int, bars: Bars, trend_first: int, search: ChainSearch = find_chains
+) -> HistoryWindow:
     thresholds, last = context.thresholds, len(bars.close) - 1
     ratings = context.ratings_of(row, bars, trend_first)
     trend = evaluate_trend(bars, ratings, trend_first, last, context.trend_rules)
@@ -232,7 +238,7 @@ def _build_window(context: SessionContext, row: int, bars: Bars, trend_first: in
     earliest = int(either.argmax())
     if either.item(earliest):
         first = min(first, trend_first + earliest)
-    chains = find_chains(bars, first, last, context.workspace, context.rules)
+    chains = search(bars, first, last, context.workspace, context.rules)
     start = first - trend_first
     holds = chains.valid & eligible[start:]
     if long_only.any():

@@ -184,6 +184,12 @@ def _add_history(parser: argparse.ArgumentParser) -> None:
     add_history_arguments(parser)
 
 
+def _add_study(parser: argparse.ArgumentParser) -> None:
+    from vcpd.cli.study import add_study_arguments
+
+    add_study_arguments(parser)
+
+
 def _add_import(parser: argparse.ArgumentParser) -> None:
     from vcpd.cli.store import add_import_arguments
 
@@ -346,6 +352,11 @@ COMMANDS: Final = (
         "history",
         "backtest over every session of a file of bars: each setup's course and outcome, and the base rates",
         _add_history,
+    ),
+    Command(
+        "study",
+        "try thresholds, entries, stops, exits and sizes over a file of bars, after costs and beyond luck",
+        _add_study,
     ),
     Command(
         "import",

@@ -1,0 +1,155 @@
+"""`vcpd study`: a plan file with every kind of problem, and a study over a file of bars."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.bar_files import write_bars
+from tests.study.planted import planted_panel
+from vcpd.analysis.thresholds import Thresholds
+from vcpd.cli import study
+from vcpd.cli.command import EXIT_BAD_CONFIGURATION, EXIT_BAD_INPUT, EXIT_OK
+from vcpd.cli.main import main
+from vcpd.cli.study_plan import parse_plan, read_plan
+from vcpd.core.errors import ConfigurationError
+from vcpd.domain.bars import BarSeries
+from vcpd.store import bar_files
+from vcpd.study.cells import study_cells
+from vcpd.study.rules import EntryKind, ExitKind, StopKind
+
+Capture = pytest.CaptureFixture[str]
+PLAN = """
+seed = 7
+entry = ["close", "stop_order"]
+holding_sessions = 40
+[screen]
+min_rs_universe = 5
+rs_rating_stay = 50
+min_rs_rating = [60, 80]
+[stop]
+own = true
+percent = [5, 8]
+[exit]
+hold = true
+half_r = 2
+[validation]
+sealed_months = 6
+"""
+
+
+def _run(*words: object) -> int:
+    return main([str(word) for word in words])
+
+
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("plan") / "study.toml"
+    path.write_text(PLAN, encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def bars(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The planted market as a file."""
+    panel = planted_panel(3, leaders=6, walkers=14, bars=700)
+    path = tmp_path_factory.mktemp("bars") / "bars.parquet"
+    series = [
+        BarSeries.from_columns(symbol, panel.sessions, tuple(panel.values[:4, row]), panel.values[4, row])
+        for row, symbol in enumerate(panel.symbols)
+    ]
+    bar_files.write_bars(path, series)
+    return path
+
+
+def test_a_plan_is_read_with_a_single_value_for_a_list(plan: Path) -> None:
+    found = read_plan(plan, Thresholds())
+    assert found.entry == (EntryKind.CLOSE, EntryKind.STOP_ORDER)
+    assert [setting.min_rs_rating for setting in found.settings] == [60, 80]
+    assert found.varied == ("min_rs_rating",)
+    assert [rule.kind for rule in found.stop.rules] == [StopKind.OWN, StopKind.PERCENT, StopKind.PERCENT]
+    assert [(rule.kind, rule.value) for rule in found.exit.rules] == [(ExitKind.HOLD, 0), (ExitKind.HALF, 2)]
+    assert len(study_cells(found)) == 2 * 2 * 3 * 2
+
+
+def test_thresholds_that_the_plan_does_not_name_are_the_configurations() -> None:
+    (setting,) = parse_plan({"screen": {"min_rs_rating": 75}}, Thresholds(max_stop_pct=6.0)).settings
+    assert (setting.min_rs_rating, setting.max_stop_pct) == (75, 6.0)
+
+
+def test_every_problem_of_a_plan_is_named_with_its_place() -> None:
+    raw = {
+        "seed": "x",
+        "entry": ["close", "later"],
+        "first": "2024-01-01",
+        "stop": {"percnt": 5, "atr": [0]},
+        "exit": {"target_r": [2, "three"]},
+        "screen": {"min_rs_rating": [70, 700], "max_depth": 3},
+        "settings": [],
+    }
+    with pytest.raises(ConfigurationError) as caught:
+        parse_plan(raw, Thresholds(), "study.toml")
+    problems = "\n".join(caught.value.problems)
+    for text in (
+        "study.toml: seed: expected `int`, got `str`",
+        "study.toml: entry: ",
+        "study.toml: stop.percnt: unknown key; did you mean `percent`?",
+        "study.toml: stop.atr: expected `float` > 0.0",
+        "study.toml: exit.target_r: expected `float`, got `str`",
+        "study.toml: screen.min_rs_rating: expected `int` <= 99",
+        "study.toml: screen.max_depth: unknown key",
+        "study.toml: settings: unknown key; thresholds stand in [screen]",
+    ):
+        assert text in problems, (text, problems)
+
+
+@pytest.mark.parametrize(
+    ("raw", "problem"),
+    [
+        ({"screen": {"min_swing_pct": 6.0, "max_swing_pct": 4.0}}, "min_swing_pct must be at most max_swing"),
+        ({"screen": {"min_rs_rating": []}}, "screen.min_rs_rating: expected at least one value"),
+        ({"screen": 3}, "screen: expected a table, was 3"),
+        ({"entry": []}, "entry: expected at least one of close, next_open, stop_order"),
+        ({"holding_sessions": []}, "holding_sessions and [portfolio]: expected at least one value"),
+    ],
+)
+def test_a_contradiction_is_refused(raw: dict[str, object], problem: str) -> None:
+    with pytest.raises(ConfigurationError, match=problem.replace("[", r"\[")):
+        parse_plan(raw, Thresholds())
+
+
+def test_a_study_prints_universe_cells_and_their_number(bars: Path, plan: Path, capsys: Capture) -> None:
+    assert _run("study", "--bars", bars, "--plan", plan) == EXIT_OK
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("20 symbols from 2015-01-01 to ")
+    assert lines[1].startswith("The file holds survivors only")
+    assert any("the 10 best of 24 cells" in line for line in lines)
+
+
+def test_a_study_is_the_same_by_workers(
+    bars: Path, plan: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert _run("study", "--bars", bars, "--plan", plan, "--json") == EXIT_OK
+    here = capsys.readouterr().out
+    monkeypatch.setattr(study, "MIN_BARS_FOR_WORKERS", 0)
+    assert _run("study", "--bars", bars, "--plan", plan, "--json") == EXIT_OK
+    assert capsys.readouterr().out == here
+    assert len(json.loads(here)["cells"]) == 24
+
+
+def test_files_that_cannot_be_used_end_with_their_exit_code(
+    bars: Path, tmp_path: Path, plan: Path, capsys: Capture
+) -> None:
+    assert _run("study", "--bars", bars, "--plan", tmp_path / "no.toml") == EXIT_BAD_INPUT
+    assert "no.toml: cannot be read" in capsys.readouterr().err
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text("seed = ", encoding="utf-8")
+    assert _run("study", "--bars", bars, "--plan", wrong) == EXIT_BAD_INPUT
+    assert "wrong.toml: is no TOML file" in capsys.readouterr().err
+    wrong.write_text("sead = 1", encoding="utf-8")
+    assert _run("study", "--bars", bars, "--plan", wrong) == EXIT_BAD_CONFIGURATION
+    assert "wrong.toml: sead: unknown key; did you mean `seed`?" in capsys.readouterr().err
+    short = write_bars(tmp_path / "short.parquet")
+    wrong.write_text("[validation]\nsealed_months = 100", encoding="utf-8")
+    assert _run("study", "--bars", short, "--plan", wrong) == EXIT_BAD_INPUT
+    assert "sealed_months: 100 months leave no session" in capsys.readouterr().err

@@ -1,0 +1,55 @@
+"""Candidate chains of one symbol, searched once for each structural setting and kept.
+
+Thresholds that differ in gates or trend alone have the same search rules: their chains are the same, and each
+of them only follows its bases anew. A chain is made from the bars up to its session alone, so the sessions
+that a later setting needs beyond those searched are searched by themselves and put in front.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from vcpd.analysis.base_search import ChainArrays, find_chains
+from vcpd.analysis.contractions import Workspace
+from vcpd.analysis.indicators import Bars
+from vcpd.analysis.thresholds import SearchRules
+
+
+class ChainCache:
+    """The chains of one symbol by search rules; `searched` counts sessions, for tests and reports."""
+
+    def __init__(self) -> None:
+        self._chains: dict[SearchRules, ChainArrays] = {}
+        self.searched = 0
+
+    def find(
+        self, bars: Bars, first: int, last: int, workspace: Workspace, rules: SearchRules
+    ) -> ChainArrays:
+        """As `find_chains`; `bars` and `last` must be the same each time. The arrays are the caller's own."""
+        known = self._chains.get(rules)
+        if known is None:
+            known = self._search(bars, first, last, workspace, rules)
+        elif first < known.first:
+            known = _joined(self._search(bars, first, known.first - 1, workspace, rules), known)
+        self._chains[rules] = known
+        return _copied_from(known, first)
+
+    def _search(
+        self, bars: Bars, first: int, last: int, workspace: Workspace, rules: SearchRules
+    ) -> ChainArrays:
+        self.searched += last - first + 1
+        chains: ChainArrays = find_chains(bars, first, last, workspace, rules)
+        return chains
+
+
+def _joined(before: ChainArrays, after: ChainArrays) -> ChainArrays:
+    """The chains of adjoining sessions as those of one window."""
+    pairs: Any = zip(before[1:], after[1:], strict=True)
+    return ChainArrays(before.first, *(np.concatenate(pair) for pair in pairs))
+
+
+def _copied_from(chains: ChainArrays, first: int) -> ChainArrays:
+    """The part from bar `first` on; variants write into their chains, so it is a copy."""
+    skipped = first - chains.first
+    columns: Any = chains[1:]
+    return ChainArrays(first, *(column[skipped:].copy() for column in columns))

@@ -1,0 +1,159 @@
+"""Purchases of one symbol's bases: by close above the pivot, by the next open, by a stop order at the pivot.
+
+Each decision is made from the evening before or from the bar that fills it, never from a later one. A bar
+that fills nothing (no volume, or one price far above the close before) buys nothing.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from vcpd.analysis.base_tracker import BaseTracker, Breakout
+from vcpd.analysis.indicators import VOLUME_SESSIONS, Bars
+from vcpd.analysis.levels import Levels
+from vcpd.analysis.session_context import BaseTrackers, ChainSearch, SessionContext, full_history_window
+from vcpd.domain.bars import BoolArray, FloatArray
+from vcpd.domain.setups import SetupGroup
+from vcpd.study.plan import UniverseFilter
+from vcpd.study.rules import PERCENT, EntryKind, FillRules
+
+ATR_SESSIONS: Final = 20
+
+
+class Purchase(NamedTuple):
+    """A filled order: the bar of the symbol's own history, the price, and the base's structural stop."""
+
+    bar: int
+    price: float
+    floor: float
+
+
+class WaitingOrder(NamedTuple):
+    """A buy stop that the bar after evening `bar` touches."""
+
+    bar: int
+    trigger: float
+    levels: Levels
+
+
+class FollowedBases(NamedTuple):
+    """What became of a symbol's bases under given thresholds: breakouts in order, touched orders."""
+
+    bars: Bars
+    breakouts: tuple[Breakout, ...]
+    orders: tuple[WaitingOrder, ...]
+
+
+def follow_bases(context: SessionContext, row: int, bars: Bars, search: ChainSearch) -> FollowedBases:
+    """Follow every base of `row` from its first bar to its last."""
+    past = full_history_window(context, row, bars, search)
+    lives = BaseTrackers(past.symbol_context)
+    orders: list[WaitingOrder] = []
+    seen: set[tuple[int, int]] = set()
+    for t, session in past.sessions_from(past.first):
+        if session.holds or lives.tracked:
+            lives.update(t, session)
+            orders += _touched_order(lives.tracked, t, bars, past.symbol_context.tick, seen)
+    found = sorted((*lives.ended, *lives.tracked), key=lambda life: life.found_at)
+    breakouts = tuple(breakout for life in found for breakout in life.breakouts)
+    return FollowedBases(bars, breakouts, tuple(orders))
+
+
+def _touched_order(
+    tracked: Sequence[BaseTracker], t: int, bars: Bars, tick: float, seen: set[tuple[int, int]]
+) -> Iterator[WaitingOrder]:
+    """The order of the base that is a setup after bar t, if the next bar touches it; once in a chapter."""
+    if t + 1 >= len(bars.close):
+        return
+    for life in tracked:
+        trigger, chapter = life.levels.pivot + tick, (id(life), life.chapter_at)
+        if life.group is SetupGroup.SETUP and bars.high.item(t + 1) >= trigger and chapter not in seen:
+            seen.add(chapter)
+            yield WaitingOrder(t, trigger, life.levels)
+
+
+def purchases_of(followed: FollowedBases, kind: EntryKind, fills: FillRules) -> list[Purchase]:
+    """The purchases of one entry kind in the order of their bars; two of one bar are one."""
+    bars, buyable = followed.bars, buyable_bars(followed.bars, fills)
+    found = {
+        EntryKind.CLOSE: _at_close,
+        EntryKind.NEXT_OPEN: _at_next_open,
+        EntryKind.STOP_ORDER: _at_stop_order,
+    }[kind](followed)
+    by_bar = {
+        purchase.bar: purchase
+        for purchase in found
+        if purchase.bar < len(bars.close) and buyable[purchase.bar] and purchase.price > purchase.floor
+    }
+    return [by_bar[bar] for bar in sorted(by_bar)]
+
+
+def _bought(followed: FollowedBases) -> Iterator[Breakout]:
+    """Breakouts of bases that were setups, whose close lies inside the buy zone."""
+    close = followed.bars.close
+    return (
+        breakout
+        for breakout in followed.breakouts
+        if breakout.admitted and close[breakout.at] <= breakout.levels.zone_end
+    )
+
+
+def _at_close(followed: FollowedBases) -> Iterator[Purchase]:
+    for breakout in _bought(followed):
+        yield Purchase(breakout.at, followed.bars.close.item(breakout.at), breakout.levels.floor)
+
+
+def _at_next_open(followed: FollowedBases) -> Iterator[Purchase]:
+    """An open beyond the buy zone is not bought."""
+    opened = followed.bars.open
+    for breakout in _bought(followed):
+        at = breakout.at + 1
+        if at < len(opened) and opened[at] <= breakout.levels.zone_end:
+            yield Purchase(at, opened.item(at), breakout.levels.floor)
+
+
+def _at_stop_order(followed: FollowedBases) -> Iterator[Purchase]:
+    """Filled at the trigger, or at the open where that is higher; beyond the buy zone it is cancelled."""
+    for order in followed.orders:
+        price = max(order.trigger, followed.bars.open.item(order.bar + 1))
+        if price <= order.levels.zone_end:
+            yield Purchase(order.bar + 1, price, order.levels.floor)
+
+
+def buyable_bars(bars: Bars, fills: FillRules) -> BoolArray:
+    """(n,): bars that fill a purchase."""
+    return _filled(bars, fills) & ~_locked(bars, fills, 1.0)
+
+
+def sellable_bars(bars: Bars, fills: FillRules) -> BoolArray:
+    """(n,): bars that fill a sale."""
+    return _filled(bars, fills) & ~_locked(bars, fills, -1.0)
+
+
+def _filled(bars: Bars, fills: FillRules) -> BoolArray:
+    traded: BoolArray = bars.volume > 0
+    return traded if fills.needs_volume else np.ones_like(traded)
+
+
+def _locked(bars: Bars, fills: FillRules, sign: float) -> BoolArray:
+    """One price all session, as far from the close before as `locked_pct`, in the direction of `sign`."""
+    before = np.concatenate([bars.close[:1], bars.close[:-1]])
+    move = sign * PERCENT * (bars.close / before - 1)
+    locked: BoolArray = (bars.high == bars.low) & (move >= fills.locked_pct)
+    return locked if fills.locked_pct else np.zeros_like(locked)
+
+
+def in_universe(bars: Bars, universe: UniverseFilter, purchases: Sequence[Purchase]) -> BoolArray:
+    """(n,): whether price and traded value sufficed on the evening before each purchase."""
+    value = bars.close * bars.volume
+    return np.array([_suffices(bars, value, purchase.bar, universe) for purchase in purchases], np.bool_)
+
+
+def _suffices(bars: Bars, value: FloatArray, bar: int, universe: UniverseFilter) -> bool:
+    if bar < 1:
+        return False
+    known = value[max(bar - VOLUME_SESSIONS, 0) : bar]
+    known = known[~np.isnan(known)]
+    median = float(np.median(known)) if len(known) else 0.0
+    return bars.close.item(bar - 1) >= universe.min_price and median >= universe.min_traded_value

@@ -1,0 +1,178 @@
+"""Simulation of a study's trades, as a task of the workers: rows of the panel in, sets of trades out.
+
+Each symbol's candidate chains are searched once for each structural setting; its bases are followed once for
+each setting; its trades are ended by all exits at once with those of the other rows.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date
+
+import msgspec
+import numpy as np
+
+from vcpd.analysis.backtest import BacktestParams, LeftOutSymbol, left_out_symbols
+from vcpd.analysis.indicators import bars_of
+from vcpd.analysis.session_context import SessionContext
+from vcpd.analysis.thresholds import Thresholds
+from vcpd.domain.bars import FloatArray
+from vcpd.domain.panel import Panel
+from vcpd.domain.quality_flags import QualityParameters
+from vcpd.study.cells import TradeSetKey
+from vcpd.study.chain_cache import ChainCache
+from vcpd.study.entries import FollowedBases, follow_bases, in_universe, purchases_of
+from vcpd.study.exits import initial_stops, trade_ends
+from vcpd.study.plan import UniverseFilter
+from vcpd.study.rules import EntryKind, ExitKind, FillRules, TradeRules
+from vcpd.study.trade_windows import SymbolPurchases, TradeWindow, trade_window
+from vcpd.study.trades import TradeTable
+
+
+class SimulationParams(msgspec.Struct, frozen=True, kw_only=True):
+    """What to simulate: the sets of trades, and the thresholds that their settings number."""
+
+    keys: tuple[TradeSetKey, ...]
+    settings: tuple[Thresholds, ...]
+    first: date | None = None
+    last: date | None = None
+    universe: UniverseFilter = UniverseFilter()
+    fills: FillRules = FillRules()
+    quality: QualityParameters | None = None
+
+    @property
+    def most_sessions(self) -> int:
+        return max(key.rules.holding_sessions for key in self.keys)
+
+    @property
+    def averages(self) -> tuple[int, ...]:
+        """The lengths of the moving averages that exits look at."""
+        exits = {key.rules.exit for key in self.keys}
+        return tuple(sorted({int(rule.value) for rule in exits if rule.kind is ExitKind.AVERAGE}))
+
+
+class SimulationResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The trades of some rows, one table for each of the parameters' keys, in their order."""
+
+    tables: tuple[TradeTable, ...]
+    left_out: list[LeftOutSymbol] = []
+    symbols: int = 0
+    searched_sessions: int = 0
+
+    def __reduce__(self) -> tuple[Callable[[bytes], "SimulationResult"], tuple[bytes]]:
+        """Between processes it travels packed."""
+        return _unpack_simulation, (msgspec.msgpack.encode(self),)
+
+
+def _unpack_simulation(packed: bytes) -> SimulationResult:
+    return msgspec.msgpack.decode(packed, type=SimulationResult)
+
+
+def simulate_rows(panel: Panel, rows: range, parameters: SimulationParams) -> SimulationResult:
+    """Every set of trades over `rows` (a task of the workers)."""
+    asked = BacktestParams(
+        first=parameters.first,
+        last=parameters.last,
+        thresholds=parameters.settings[0],
+        horizon_sessions=parameters.most_sessions,
+        quality=parameters.quality,
+    )
+    left_out = left_out_symbols(panel, rows, asked)
+    names = {symbol.symbol for symbol in left_out}
+    kept = [row for row in rows if panel.symbols[row] not in names]
+    numbers = sorted({key.setting for key in parameters.keys})
+    contexts = {number: SessionContext(panel, parameters.settings[number]) for number in numbers}
+    followed, searched = _follow_rows(panel, kept, contexts)
+    tables: dict[TradeSetKey, TradeTable] = {}
+    for number in numbers:
+        tables |= dict(_setting_tables(panel, followed[number], number, parameters))
+    return SimulationResult(
+        tables=tuple(tables[key] for key in parameters.keys),
+        left_out=left_out,
+        symbols=len(kept),
+        searched_sessions=searched,
+    )
+
+
+def _follow_rows(
+    panel: Panel, rows: Sequence[int], contexts: Mapping[int, SessionContext]
+) -> tuple[Mapping[int, list[tuple[int, FollowedBases]]], int]:
+    """By setting, the followed bases of each row; and how many sessions were searched."""
+    found: dict[int, list[tuple[int, FollowedBases]]] = defaultdict(list)
+    searched = 0
+    for row in rows:
+        bars, cache = bars_of(panel, row), ChainCache()
+        if len(bars.close):
+            for number, context in contexts.items():
+                found[number].append((row, follow_bases(context, row, bars, cache.find)))
+        searched += cache.searched
+    return found, searched
+
+
+def _setting_tables(
+    panel: Panel, followed: Sequence[tuple[int, FollowedBases]], setting: int, parameters: SimulationParams
+) -> Iterator[tuple[TradeSetKey, TradeTable]]:
+    """The trades of every key of one setting; entries that keys share are looked up once."""
+    own = [key for key in parameters.keys if key.setting == setting]
+    for kind in sorted({key.rules.entry for key in own}):
+        symbols = [_symbol_purchases(panel, row, bases, kind, parameters) for row, bases in followed]
+        window = trade_window(symbols, kind, parameters.most_sessions, parameters.averages, parameters.fills)
+        for key in own:
+            if key.rules.entry is kind:
+                thresholds = parameters.settings[setting]
+                yield (
+                    key,
+                    (
+                        TradeTable()
+                        if window is None
+                        else simulate_trades(window, key.rules, thresholds.max_stop_pct)
+                    ),
+                )
+
+
+def _symbol_purchases(
+    panel: Panel, row: int, followed: FollowedBases, kind: EntryKind, parameters: SimulationParams
+) -> SymbolPurchases:
+    """The purchases of a symbol inside the span and the universe."""
+    bars = followed.bars
+    purchases = purchases_of(followed, kind, parameters.fills)
+    fits = in_universe(bars, parameters.universe, purchases)
+    kept = [
+        purchase
+        for purchase, fit in zip(purchases, fits.tolist(), strict=True)
+        if fit and _is_in_span(panel, bars.column.item(purchase.bar), parameters)
+    ]
+    return SymbolPurchases(row, bars, kept)
+
+
+def _is_in_span(panel: Panel, column: int, parameters: SimulationParams) -> bool:
+    day: date = panel.sessions[column].item()
+    return (parameters.first is None or day >= parameters.first) and (
+        parameters.last is None or day <= parameters.last
+    )
+
+
+def simulate_trades(window: TradeWindow, rules: TradeRules, max_stop_pct: float) -> TradeTable:
+    """The trades of one set; purchases whose stop would not lie below the entry are none."""
+    stops = initial_stops(window, rules.stop, max_stop_pct)
+    return trade_table(window, stops, rules)
+
+
+def trade_table(window: TradeWindow, stops: FloatArray, rules: TradeRules) -> TradeTable:
+    """The trades from given stops (n,), NaN where nothing is bought."""
+    worse = trade_ends(window, stops, rules.exit, rules.holding_sessions)
+    better = worse.price
+    if worse.ambiguous.any():
+        better = trade_ends(window, stops, rules.exit, rules.holding_sessions, better=True).price
+    bought = ~np.isnan(stops)
+    risk = window.entry - stops
+    at = np.maximum(worse.at, 0)
+    exits = window.columns[np.arange(len(at)), at] if window.columns.shape[1] else window.column
+    return TradeTable.of(
+        row=window.row[bought],
+        entry_column=window.column[bought],
+        exit_column=np.where(worse.at < 0, window.column, exits)[bought],
+        risk_share=(risk / window.entry)[bought],
+        result_r=((worse.price - window.entry) / risk)[bought],
+        better_r=((better - window.entry) / risk)[bought],
+        ambiguous=worse.ambiguous[bought],
+    )

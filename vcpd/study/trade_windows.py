@@ -1,0 +1,129 @@
+"""Bars that follow purchases, side by side as matrices, so that all trades of many symbols end at once.
+
+A purchase's row holds the bars that can end it, oldest first; beyond the symbol's last bar it is NaN. What is
+known only in the evening (average true range, averages of closes) stands in the column of the next bar.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from vcpd.analysis.indicators import Bars
+from vcpd.domain.bars import BoolArray, FloatArray, IntArray
+from vcpd.study.entries import ATR_SESSIONS, Purchase, sellable_bars
+from vcpd.study.rules import EntryKind, FillRules
+
+UNKNOWN: Final = -1
+
+
+class TradeWindow(NamedTuple):
+    """n purchases and the m bars after each; prices (n, m), everything of a purchase (n,)."""
+
+    row: IntArray  # of the panel
+    column: IntArray  # of the panel, of the purchase's bar
+    entry: FloatArray
+    floor: FloatArray
+    atr: FloatArray  # ATR 20 on the evening before the purchase's bar ends the decision
+    first_bar: int  # of the matrices, counted from the purchase's bar
+    open: FloatArray
+    high: FloatArray
+    low: FloatArray
+    close: FloatArray
+    sellable: BoolArray
+    columns: IntArray  # of the panel, of each bar; -1 beyond the end
+    atr_before: FloatArray  # ATR 20 after the bar before
+    close_before: FloatArray
+    average_before: dict[int, FloatArray]  # by length, after the bar before
+
+    def until(self, count: int) -> "TradeWindow":
+        """The same with only the first `count` bars of each."""
+        cut = {
+            name: getattr(self, name)[:, :count]
+            for name in ("open", "high", "low", "close", "sellable", "columns", "atr_before", "close_before")
+        }
+        averages = {length: values[:, :count] for length, values in self.average_before.items()}
+        return self._replace(**cut, average_before=averages)
+
+    @property
+    def last(self) -> IntArray:
+        """(n,): the last bar that the symbol has in its row, -1 where there is none."""
+        known: IntArray = (self.columns != UNKNOWN).sum(axis=1) - 1
+        return known
+
+
+class SymbolPurchases(NamedTuple):
+    """The purchases of one symbol and its bars."""
+
+    row: int
+    bars: Bars
+    purchases: Sequence[Purchase]
+
+
+def trade_window(
+    found: Iterable[SymbolPurchases],
+    kind: EntryKind,
+    most_sessions: int,
+    averages: Iterable[int],
+    fills: FillRules,
+) -> TradeWindow | None:
+    """The matrices of all purchases; None where there is none."""
+    parts = [
+        _symbol_window(symbol, kind, most_sessions, tuple(averages), fills)
+        for symbol in found
+        if symbol.purchases
+    ]
+    return _stacked(parts) if parts else None
+
+
+def _symbol_window(
+    symbol: SymbolPurchases, kind: EntryKind, most_sessions: int, averages: tuple[int, ...], fills: FillRules
+) -> TradeWindow:
+    bars, first = symbol.bars, kind.first_bar
+    at = np.array([purchase.bar for purchase in symbol.purchases])
+    places = at[:, None] + np.arange(first, most_sessions + 1)[None, :]
+    inside = places < len(bars.close)
+    ranges = _trailing_mean(bars.range_sum, ATR_SESSIONS)
+    decided = at if kind is EntryKind.CLOSE else at - 1
+
+    def spread(values: FloatArray, shift: int = 0) -> FloatArray:
+        return np.where(inside, values[np.minimum(places, len(values) - 1) - shift], np.nan)
+
+    return TradeWindow(
+        row=np.full(len(at), symbol.row),
+        column=bars.column[at],
+        entry=np.array([purchase.price for purchase in symbol.purchases]),
+        floor=np.array([purchase.floor for purchase in symbol.purchases]),
+        atr=ranges[np.maximum(decided, 0)],
+        first_bar=first,
+        open=spread(bars.open),
+        high=spread(bars.high),
+        low=spread(bars.low),
+        close=spread(bars.close),
+        sellable=inside & sellable_bars(bars, fills)[np.minimum(places, len(bars.close) - 1)],
+        columns=np.where(inside, bars.column[np.minimum(places, len(bars.close) - 1)], UNKNOWN),
+        atr_before=spread(ranges, 1),
+        close_before=spread(bars.close, 1),
+        average_before={length: spread(_trailing_mean(bars.close_sum, length), 1) for length in averages},
+    )
+
+
+def _trailing_mean(sums: FloatArray, length: int) -> FloatArray:
+    """(n,): mean of the last `length` values up to each bar, of all where there are fewer."""
+    n = len(sums) - 1
+    counts = np.minimum(np.arange(1, n + 1), length)
+    means: FloatArray = (sums[1:] - sums[np.arange(1, n + 1) - counts]) / counts
+    return means
+
+
+def _stacked(parts: Sequence[TradeWindow]) -> TradeWindow:
+    joined = {
+        name: np.concatenate([getattr(part, name) for part in parts])
+        for name in TradeWindow._fields
+        if name not in {"first_bar", "average_before"}
+    }
+    averages = {
+        length: np.concatenate([part.average_before[length] for part in parts])
+        for length in parts[0].average_before
+    }
+    return TradeWindow(**joined, first_bar=parts[0].first_bar, average_before=averages)
