@@ -35,7 +35,7 @@ class RowMapping(Protocol):
     async def __call__(self, task: Callable[[Panel, range, P], T], parameters: P) -> Sequence[T]: ...
 
 
-class Universe(msgspec.Struct, frozen=True, kw_only=True):
+class StudyUniverse(msgspec.Struct, frozen=True, kw_only=True):
     """Which symbols a study saw, and whether they are only those that survived."""
 
     symbols: int
@@ -49,7 +49,7 @@ class Universe(msgspec.Struct, frozen=True, kw_only=True):
 class StudyResult(msgspec.Struct, frozen=True, kw_only=True):
     """What a study found: all cells in the order of the plan, and the number of the best."""
 
-    universe: Universe
+    universe: StudyUniverse
     first: date
     last: date  # of what is compared
     sealed_from: date | None
@@ -168,14 +168,14 @@ def best_cell(cells: Sequence[CellFigures], least_trades: int) -> int | None:
     return max(ranked, key=lambda cell: (cell.sharpe, -cell.number)).number if ranked else None
 
 
-def describe_universe(panel: Panel, left_out: list[LeftOutSymbol]) -> Universe:
+def describe_universe(panel: Panel, left_out: list[LeftOutSymbol]) -> StudyUniverse:
     """How many symbols end before the file does: where hardly any does, it holds survivors only."""
     has_bar = ~np.isnan(panel.close)
     last_bars = np.where(has_bar.any(axis=1), panel.close.shape[1] - 1 - has_bar[:, ::-1].argmax(axis=1), 0)
     ended = int((last_bars < len(panel.sessions) - ENDED_EARLY_SESSIONS).sum())
     first, last = panel.sessions[0].item(), panel.sessions[-1].item()
     years = max((last - first).days / 365.25, 1.0)
-    return Universe(
+    return StudyUniverse(
         symbols=len(panel.symbols),
         ended_early=ended,
         first=first,
