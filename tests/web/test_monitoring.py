@@ -73,3 +73,11 @@ def test_promtool_accepts_the_rules(words: tuple[str, ...]) -> None:
         pytest.skip("promtool is not installed (Debian: prometheus)")
     checked = subprocess.run([promtool, *words], cwd=FOLDER, capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_every_rule_has_cases() -> None:
+    """A rule without a case may never fire."""
+    rules = re.findall(r"- alert: (\w+)", (FOLDER / "alerts.yml").read_text())
+    cases = (FOLDER / "alerts_test.yml").read_text()
+    assert len(rules) == len(set(rules)) >= 13
+    assert [rule for rule in rules if not re.search(rf"\b{rule}\b", cases)] == []
