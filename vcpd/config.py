@@ -1,7 +1,6 @@
 """Configuration tree: read from TOML and the environment, validated as a whole."""
 
 import os
-import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,6 +17,7 @@ from vcpd.analysis.sell_rules import SellRuleSettings
 from vcpd.analysis.sizing import SizingParameters
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.bhavcopy.settings import BhavcopySettings
+from vcpd.config_file import read_toml
 from vcpd.core.deprecated_names import ENVIRONMENT_PREFIX, SECTION_SEPARATOR, rename_table, rename_variables
 from vcpd.core.errors import ConfigurationError
 from vcpd.domain.calendar import TradingCalendar
@@ -123,7 +123,7 @@ def load_configuration(path: Path, environment: Mapping[str, str] | None = None)
 
     Raises ConfigurationError with every problem found, each with its path.
     """
-    raw = _read_toml(path)
+    raw = read_toml(path)
     problems: list[str] = []
     renamed_keys = list(rename_table(raw, problems))
     variables, renamed_names = rename_variables(os.environ if environment is None else environment, problems)
@@ -139,14 +139,6 @@ def load_configuration(path: Path, environment: Mapping[str, str] | None = None)
     configuration = msgspec.structs.replace(configuration, schedule=schedule)
     renamed = (*renamed_keys, *renamed_names)
     return LoadedConfiguration(configuration, origins, folder, renamed, path.resolve())
-
-
-def optional_config_path() -> Path:
-    """The one file that may be missing: /var/lib/vcpd/config.toml for root, else below XDG_STATE_HOME."""
-    if os.geteuid() == 0:
-        return Path("/var/lib/vcpd/config.toml")
-    home = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
-    return Path(home).expanduser() / "vcpd" / "config.toml"
 
 
 def deprecation_warning(deprecated: Sequence[str]) -> str:
@@ -173,19 +165,6 @@ def _variable_hint(key: str) -> str:
     ]
     names = [f"{ENVIRONMENT_PREFIX}{section}{SECTION_SEPARATOR}{key}".upper() for section in sections]
     return f"expected {' or '.join(names) or 'VCPD_SECTION__KEY, such as VCPD_WEB__PORT'}"
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # as some editors write it, with a BOM
-    except FileNotFoundError:
-        if path == optional_config_path():
-            return {}
-        raise ConfigurationError([f"{path}: no such file; give one with --config"]) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError([f"{path}: cannot be read: {error}"]) from None
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError([f"{path}: not valid TOML: {error}"]) from None
 
 
 def _leaf_paths(raw: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

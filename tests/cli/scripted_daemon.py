@@ -51,6 +51,7 @@ def status(**changes: Any) -> dict[str, Any]:
         "state": "ready",
         "pid": 4711,
         "market": "sandbox",
+        "time_zone": "Asia/Kolkata",
         "simulated": True,
         "now": NOON,
         "uptime_s": 7_500.0,

@@ -3,6 +3,7 @@
 import json
 import re
 import socket
+from datetime import date
 from pathlib import Path
 
 import msgspec
@@ -20,8 +21,16 @@ from tests.cli.scripted_daemon import (
     sources,
     status,
 )
-from tests.fakes.web import setup
-from vcpd.cli.command import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_TEMPORARY_FAILURE
+from tests.fakes.web import SESSION, setup
+from vcpd.cli.command import (
+    EXIT_BAD_CONFIGURATION,
+    EXIT_BAD_INPUT,
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    EXIT_TEMPORARY_FAILURE,
+)
+from vcpd.domain.health import HealthReadings, score_health
 from vcpd.domain.runs import Outcome
 from vcpd.domain.setups import BaseState
 
@@ -71,6 +80,58 @@ async def test_status_names_every_problem_and_is_exit_1_while_not_ready(
                   "the table ends soon", "collect runs: 3 of 9, candles", "screen waits: after collect",
                   "risk failed Mon 2025-06-30 15:30: boom", "housekeeping is paused"):  # fmt: skip
         assert words in said
+
+
+async def test_status_gives_the_reasons_beside_the_score(tmp_path: Path, capsys: Capture) -> None:
+    daemon = ScriptedDaemon()
+    daemon.said = status(health=score_health(HealthReadings(age_sessions=3)))
+    async with serving(tmp_path, sources(daemon)) as path:
+        assert await call("status", "--config", path) == EXIT_OK
+    said = capsys.readouterr().out
+    assert re.search(r"health   \d+ of 100\n {9}-\d+ data: .*3.*; ", said)
+
+
+async def test_a_wrong_setting_elsewhere_does_not_hide_the_daemon(tmp_path: Path, capsys: Capture) -> None:
+    """Its file may have been broken since it was started: then one wants to ask it most."""
+    async with serving(tmp_path, sources()) as path:
+        path.write_text(
+            path.read_text(encoding="utf-8") + "[screen]\nno_such_setting = 1\n", encoding="utf-8"
+        )
+        assert await call("status", "--config", path) == EXIT_OK
+        assert await call("check-config", "--config", path) == EXIT_BAD_CONFIGURATION
+    assert "vcpd 9.9: ready" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('[web]\nport = "high"', "web.port: expected a whole number, was 'high'"),
+        ("[daemon]\nstate_dir = 7", "daemon.state_dir: expected a text, was 7"),
+        ("[web", "not valid TOML"),
+    ],
+)
+async def test_a_wrong_address_is_named(tmp_path: Path, capsys: Capture, text: str, words: str) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(text, encoding="utf-8")
+    assert await call("status", "--config", path) == EXIT_BAD_CONFIGURATION
+    assert words in capsys.readouterr().err
+
+
+class FridayDaemon(ScriptedDaemon):
+    """The session before the Sunday that is asked for is the one that was screened."""
+
+    def session_on(self, day: date) -> date:
+        return SESSION if day == date(2025, 6, 29) else super().session_on(day)
+
+
+async def test_a_day_without_session_means_the_one_before(tmp_path: Path, capsys: Capture) -> None:
+    daemon = FridayDaemon()
+    async with serving(tmp_path, sources(daemon, setups=[setup("NSE:INFY")])) as path:
+        assert await call("setups", "--config", path, "--as-of", "2025-06-29") == EXIT_OK
+        used = f"2025-06-29 is no session: the one before, {SESSION}, is used"
+        assert used in capsys.readouterr().err
+        assert await call("setups", "--config", path, "--as-of", "2031-01-01") == EXIT_BAD_INPUT
+        assert "as_of: 2031-01-01 lies ahead" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("login", [{"state": "not_needed", "reason": ""}, {"state": "valid", "reason": ""}])

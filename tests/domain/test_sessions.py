@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.real_data import real_data
 from vcpd.core.errors import BadInputError
-from vcpd.domain.calendar import SpecialSession
+from vcpd.domain.calendar import SpecialSession, session_on
 from vcpd.domain.nse_calendar import NSE
 
 DAYS = st.dates(date(2015, 6, 1), date(2028, 6, 1))
@@ -182,3 +182,22 @@ def test_a_session_is_over_in_shares_of_its_hours(at: str, share: float) -> None
 def test_a_day_without_trading_is_over() -> None:
     """There is nothing of it to wait for."""
     assert NSE.elapsed_share(date(2026, 11, 22), datetime.fromisoformat("2026-11-22T12:00+05:30")) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("day", "session"),
+    [
+        (date(2025, 6, 27), date(2025, 6, 27)),
+        (date(2025, 6, 28), date(2025, 6, 27)),
+        (date(2025, 6, 30), date(2025, 6, 30)),
+    ],
+)
+def test_a_day_without_session_names_the_one_before(day: date, session: date) -> None:
+    assert session_on(NSE, day, datetime(2025, 6, 30, 3, tzinfo=UTC)) == session
+
+
+def test_a_day_ahead_names_no_session() -> None:
+    """Today is the exchange's: at 20:00 UTC it is the next day there."""
+    with pytest.raises(BadInputError, match="2025-07-01 lies ahead: today is 2025-06-30"):
+        session_on(NSE, date(2025, 7, 1), datetime(2025, 6, 30, 3, tzinfo=UTC))
+    assert session_on(NSE, date(2025, 7, 1), datetime(2025, 6, 30, 20, tzinfo=UTC)) == date(2025, 7, 1)

@@ -14,6 +14,7 @@ from vcpd.core.errors import BadInputError, PermanentError
 from vcpd.core.secrets import Secret
 from vcpd.domain.alerts import Alert, AlertKind, DeliveryStatus, StoredAlert
 from vcpd.domain.bars import BarSeries
+from vcpd.domain.calendar import session_on
 from vcpd.domain.exchange import NSE_EXCHANGE
 from vcpd.domain.health import (
     Health,
@@ -23,6 +24,7 @@ from vcpd.domain.health import (
     score_health,
 )
 from vcpd.domain.live import WatchedCandidate, WatchStatus
+from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.quality_rules import QualityFlag, QualityRule, QuarantinedBar
 from vcpd.domain.record import ReportedSetup
 from vcpd.domain.risk import RiskBand, RiskScore, RiskSummary
@@ -287,6 +289,9 @@ class FakeDaemon:
 
     async def sparklines(self, symbols: Sequence[str]) -> Mapping[str, Sequence[int]]:
         return {symbol: [0, 50, 99] for symbol in symbols}
+
+    def session_on(self, day: date) -> date:
+        return session_on(NSE, day, FIGURES.now)
 
     def watch(self) -> Mapping[str, Any]:
         line = WatchedCandidate(

@@ -82,7 +82,9 @@ def test_counters_begin_at_zero() -> None:
 
     Read in a process of its own: other tests of this process count as well.
     """
-    printed = subprocess.run([sys.executable, "-c", FRESH_PROCESS], capture_output=True, text=True, check=True)
+    printed = subprocess.run(
+        [sys.executable, "-c", FRESH_PROCESS], capture_output=True, text=True, check=True
+    )
     samples = {
         (sample.name, *sorted(sample.labels.values())): sample.value
         for family in text_string_to_metric_families(printed.stdout)

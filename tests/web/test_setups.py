@@ -35,6 +35,7 @@ async def _symbols(query: str) -> list[str]:
         ("?group=ended", []),
         ("?all=1", ["BBB", "AAA", "DDD", "CCC"]),
         ("?state=BREAKOUT", ["DDD"]),
+        ("?state=breakout", ["DDD"]),
         ("?min_score=60", ["BBB", "AAA"]),
         ("?min_rating=90", ["AAA"]),
         ("?text=bb", ["BBB"]),
@@ -60,6 +61,32 @@ async def test_a_wrong_parameter_is_named(query: str) -> None:
         answer = await client.get(f"/api/setups{query}")
         assert answer.status == 400
         assert query[1:].split("=", maxsplit=1)[0] in (await answer.json())["error"]
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/api/setups?min_ratng=90", "'min_ratng': no such parameter; did you mean min_rating?"),
+        ("/api/risk?limit=1", "'limit': no such parameter; expected one of as_of"),
+        ("/api/jobs?verbose=1", "'verbose': no such parameter; this path takes none"),
+    ],
+)
+async def test_an_unknown_parameter_is_refused_by_name(path: str, said: str) -> None:
+    async with asking(sources(SETUPS)) as client:
+        answer = await client.get(path)
+        assert (answer.status, (await answer.json())["error"]) == (400, said)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/api/setups", "/api/board", "/api/setups/AAA", "/api/explain/AAA", "/api/risk", "/api/regime",
+     "/api/sectors", "/api/scan?expression=close%20%3E%201"],
+)  # fmt: skip
+async def test_a_day_that_lies_ahead_is_refused(path: str) -> None:
+    async with asking(sources(SETUPS)) as client:
+        answer = await client.get(f"{path}{'&' if '?' in path else '?'}as_of=2031-01-01")
+        assert answer.status == 400
+        assert "as_of: 2031-01-01 lies ahead: today is" in (await answer.json())["error"]
 
 
 async def test_one_symbol_may_be_asked_without_its_exchange() -> None:

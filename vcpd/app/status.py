@@ -25,6 +25,7 @@ from vcpd.app.performance import PerformanceService
 from vcpd.app.storage import Storage
 from vcpd.core.errors import BadInputError
 from vcpd.domain.bars import BarSeries, FloatArray
+from vcpd.domain.calendar import session_on
 from vcpd.domain.exchange import ExchangeDescription
 from vcpd.domain.health import Health, MetricsSnapshot
 from vcpd.domain.market_regime import market_note
@@ -163,6 +164,7 @@ class StatusService:
             "pid": os.getpid(),
             "market": self.live.configuration.daemon.market,
             "exchange": ExchangeDescription.of(self.live.configuration.exchange),
+            "time_zone": self.live.configuration.time_zone,
             "simulated": self.market.is_simulated,
             "now": now,
             "uptime_s": round(self.clock.monotonic_s() - self.started_s, 1),
@@ -241,6 +243,9 @@ class StatusService:
             "jobs": self.scheduler.snapshot().jobs,
             "watch": self._live_watch(),
         }
+
+    def session_on(self, day: date) -> date:
+        return session_on(self.live.calendar, day, self.clock.now())
 
     async def explain(self, symbol: str, as_of: date | None) -> tuple[Setup, list[str]]:
         thresholds = self.live.configuration.screen

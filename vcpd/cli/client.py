@@ -3,15 +3,17 @@
 import argparse
 import http.client
 import os
+import sys
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 import msgspec
 
 from vcpd.app.credentials import find_secret, read_generated_token
-from vcpd.cli.config import load_named
-from vcpd.config import LoadedConfiguration
+from vcpd.cli.command import configuration_path
+from vcpd.config_file import DaemonAddress, read_daemon_address
 from vcpd.core.errors import BadInputError, PermanentError, RetryableError, UnavailableError, VcpdError
 from vcpd.core.secrets import Secret
 
@@ -75,18 +77,23 @@ class DaemonClient:
 
 
 def daemon_client(arguments: argparse.Namespace) -> DaemonClient:
-    """The daemon of the configuration in use."""
-    return client_from_config(load_named(arguments))
+    """The daemon of the configuration in use, of which only the daemon's address is read."""
+    return client_at(read_daemon_address(configuration_path(arguments), os.environ))
 
 
-def client_from_config(loaded: LoadedConfiguration) -> DaemonClient:
-    """The client of a configuration's daemon. Raises PermanentError if its port is not fixed."""
-    settings = loaded.configuration.web
-    if settings.port == 0:
+def client_at(address: DaemonAddress) -> DaemonClient:
+    """The client of the daemon at an address. Raises PermanentError if its port is not fixed."""
+    if address.port == 0:
         raise PermanentError("[web] port = 0 takes any free port: set a fixed port to reach the daemon")
-    state = loaded.state_dir
+    state = address.state_dir
     token = find_secret("web_token", state / "secrets", os.environ) or read_generated_token(state)
-    return DaemonClient(settings.local_host, settings.port, token)
+    return DaemonClient(address.host, address.port, token)
+
+
+def note_used_session(asked: date | None, used: date | None) -> None:
+    """Say on standard error that the session before was used, where the day that was asked for is none."""
+    if asked is not None and used is not None and used != asked:
+        print(f"vcpd: {asked} is no session: the one before, {used}, is used", file=sys.stderr)
 
 
 def quote_path_part(text: str) -> str:

@@ -105,7 +105,7 @@ def configuration_path(arguments: argparse.Namespace) -> Path:
     for path in (LOCAL_CONFIG_PATH, INSTALLED_CONFIG_PATH):
         if path.exists():
             return path
-    from vcpd.config import optional_config_path  # noqa: PLC0415 - heavy, rarely needed
+    from vcpd.config_file import optional_config_path  # noqa: PLC0415 - `--help` needs no settings
 
     return optional_config_path()
 

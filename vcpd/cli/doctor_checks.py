@@ -23,9 +23,10 @@ from vcpd.app.credentials import find_secret
 from vcpd.app.market import user_session
 from vcpd.app.storage import STORE_FOLDER
 from vcpd.bhavcopy.archive import report_file
-from vcpd.cli.client import client_from_config
+from vcpd.cli.client import client_at
 from vcpd.cli.store import store_dsn_of
 from vcpd.config import LoadedConfiguration
+from vcpd.config_file import DaemonAddress
 from vcpd.core.errors import BadInputError, ConfigurationError, VcpdError
 from vcpd.core.secrets import Secret
 from vcpd.runtime.clock import WallClock
@@ -202,7 +203,8 @@ def check_port(context: DoctorContext) -> Finding:
         if error.errno != errno.EADDRINUSE:
             return Finding("port", False, f"{place}: {error.strerror}", "set another [web] host or port")
     try:
-        status: dict[str, Any] = client_from_config(context.loaded).get("/status")
+        address = DaemonAddress(web.local_host, web.port, context.loaded.state_dir)
+        status: dict[str, Any] = client_at(address).get("/status")
     except VcpdError as error:
         remedy = "stop what listens there, or set another [web] port"
         return Finding("port", False, f"{place} is taken, and not by vcpd: {error}", remedy)

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from vcpd import __version__
 from vcpd.cli.command import EXIT_INTERRUPTED, EXIT_OK, exit_code, print_error
+from vcpd.cli.parser import CommandParser
 from vcpd.core.errors import VcpdError
 from vcpd.runtime.process_tuning import hold_early_reload, limit_native_threads, open_standard_streams
 
@@ -40,7 +41,7 @@ def build_parser(words: Sequence[str] | None = None) -> argparse.ArgumentParser:
     With `words`, only the command that they name has its arguments: importing the modules of all
     commands would make `vcpd --help` slow and a worker process, which imports this module, large.
     """
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="vcpd",
         description="Daily bars, Volatility Contraction Patterns and risk scores for swing traders.",
     )

@@ -10,7 +10,7 @@ from vcpd.analysis.risk.report import COMPONENTS, METRIC_NAMES, measure_risk, sc
 from vcpd.analysis.screen import screen_rows
 from vcpd.analysis.sizing import Sizing, SizingChoice, size_of_setup
 from vcpd.analysis.tasks import ScreenParams
-from vcpd.cli.client import daemon_client, quote_path_part
+from vcpd.cli.client import daemon_client, note_used_session, quote_path_part
 from vcpd.cli.command import EXIT_FAILED, EXIT_OK, positive_number_argument, set_action
 from vcpd.cli.config import analysis_settings
 from vcpd.cli.local import SYMBOL_HELP, add_bars_arguments, load_panel, row_range
@@ -59,9 +59,10 @@ def _risk_from_daemon(arguments: argparse.Namespace) -> list[RiskScore]:
     else:
         answer = daemon.get(f"/api/risk/{quote_path_part(arguments.symbol)}")
         through_time = msgspec.convert(answer["items"], list[RiskScore])
-        scores = [score for score in through_time if as_of in {None, score.as_of}][:1]
+        scores = [score for score in through_time if as_of is None or score.as_of <= as_of][:1]
     if not scores:
         raise BadInputError("no session was scored yet" if as_of is None else f"{as_of} was never scored")
+    note_used_session(as_of, scores[0].as_of)
     return scores
 
 

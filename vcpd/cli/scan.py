@@ -12,7 +12,7 @@ from vcpd.analysis.scans.evaluation import evaluate_scan
 from vcpd.analysis.scans.request import ListedScan, ScanParams, find_scan, list_scans, needs_verdicts
 from vcpd.analysis.screen import screen_rows
 from vcpd.analysis.tasks import ScreenParams
-from vcpd.cli.client import daemon_client
+from vcpd.cli.client import daemon_client, note_used_session
 from vcpd.cli.command import EXIT_OK, set_action
 from vcpd.cli.config import analysis_settings, load_or_default
 from vcpd.cli.local import SYMBOL_HELP, add_bars_arguments, load_panel, row_range
@@ -64,7 +64,9 @@ def _scan_daemon(arguments: argparse.Namespace) -> ScanResult:
         symbol=arguments.symbol,
         as_of=arguments.as_of,
     )
-    return msgspec.convert(answer, ScanResult)
+    result = msgspec.convert(answer, ScanResult)
+    note_used_session(arguments.as_of, result.as_of)
+    return result
 
 
 def _scan_bars(arguments: argparse.Namespace) -> ScanResult:

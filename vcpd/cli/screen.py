@@ -11,7 +11,7 @@ from vcpd.analysis.crowding import Cluster, Crowding, SectorGroup
 from vcpd.analysis.explain import explain
 from vcpd.analysis.screen import screen_rows
 from vcpd.analysis.tasks import ScreenParams
-from vcpd.cli.client import DaemonClient, daemon_client, quote_path_part
+from vcpd.cli.client import DaemonClient, daemon_client, note_used_session, quote_path_part
 from vcpd.cli.command import (
     EXIT_OK,
     add_config_argument,
@@ -156,8 +156,9 @@ def _listing_from_daemon(arguments: argparse.Namespace) -> SetupListing:
 
 def _query_listing(daemon: DaemonClient, arguments: argparse.Namespace, **query: object) -> SetupListing:
     query |= {"all": 1 if arguments.all else None, "group": _wanted_group(arguments)}
-    answer = daemon.get("/api/setups", **query)
-    return msgspec.convert(answer, SetupListing)
+    listing = msgspec.convert(daemon.get("/api/setups", **query), SetupListing)
+    note_used_session(arguments.as_of, listing.as_of)
+    return listing
 
 
 def _setup_row(setup: Setup) -> tuple[str, ...]:
@@ -177,7 +178,13 @@ def add_setups_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--as-of", type=date_argument, metavar="DATE", help="default: the last screened session"
     )
-    parser.add_argument("--state", choices=[str(state) for state in BaseState])
+    parser.add_argument(
+        "--state",
+        type=state_argument,
+        choices=[str(state) for state in BaseState],
+        metavar="STATE",
+        help="one of " + ", ".join(str(state) for state in BaseState) + ", in any case",
+    )
     parser.add_argument("--min-score", type=int, metavar="N", help="0 to 100")
     parser.add_argument("--min-rating", type=int, metavar="N", help="0 to 99")
     parser.add_argument("--text", help="only symbols that contain this text")
@@ -196,6 +203,11 @@ def add_setups_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_config_argument(parser)
     add_json_argument(parser)
+
+
+def state_argument(text: str) -> str:
+    """A state in any case and spelling: NEAR_PIVOT, near_pivot, `near pivot`."""
+    return text.strip().upper().replace(" ", "_").replace("-", "_")
 
 
 def setups(arguments: argparse.Namespace) -> int:
@@ -278,4 +290,6 @@ def _setup_from_bars(arguments: argparse.Namespace) -> Setup:
 def _setup_from_daemon(arguments: argparse.Namespace) -> Setup:
     path = f"/api/explain/{quote_path_part(arguments.symbol)}"
     answer = daemon_client(arguments).get(path, as_of=arguments.as_of)
-    return msgspec.convert(answer["setup"], Setup)
+    setup = msgspec.convert(answer["setup"], Setup)
+    note_used_session(arguments.as_of, setup.as_of)
+    return setup

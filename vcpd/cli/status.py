@@ -7,7 +7,6 @@ from zoneinfo import ZoneInfo
 
 from vcpd.cli.client import daemon_client
 from vcpd.cli.command import EXIT_FAILED, EXIT_OK, add_config_argument, add_json_argument, set_action
-from vcpd.cli.config import time_zone_name
 from vcpd.cli.output import local_text, print_json
 
 
@@ -23,7 +22,7 @@ def status(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(found)
     else:
-        for line in status_lines(found, ZoneInfo(time_zone_name(arguments))):
+        for line in status_lines(found, ZoneInfo(found["time_zone"])):
             print(line)
     return EXIT_OK if found["state"] == "ready" else EXIT_FAILED
 
@@ -36,14 +35,22 @@ def status_lines(found: Mapping[str, Any], zone: ZoneInfo) -> Iterator[str]:
     yield f"market   {found['market']}{simulated}, {_login_text(found['login'], zone)}"
     yield f"session  last {found['session']['last']}, {_running_session(found['session']['running'])}"
     yield f"data     {_data_text(found['data'])}"
-    if (score := (found.get("health") or {}).get("score")) is not None:
-        yield f"health   {score} of 100"
+    yield from _health_lines(found.get("health") or {})
     if (alerts := found.get("alerts")) is not None:
         yield f"alerts   {_alerts_text(alerts)}"
     for job in found["jobs"]:
         if (text := _job_text(job, zone)) is not None:
             yield f"job      {text}"
     yield from _warning_lines(found)
+
+
+def _health_lines(health: Mapping[str, Any]) -> Iterator[str]:
+    """The score, and below it what each lost point was taken for and what helps."""
+    if (score := health.get("score")) is None:
+        return
+    yield f"health   {score} of 100"
+    for item in health.get("items", ()):
+        yield f"         -{item['points']} {item['item']}: {item['seen']}; {item['recommendation']}"
 
 
 def duration_text(seconds: float | None) -> str:

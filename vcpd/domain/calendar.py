@@ -217,3 +217,14 @@ class TradingCalendar:
 
     def _instant(self, day: date, at: time) -> datetime:
         return datetime.combine(day, at, self.zone).astimezone(UTC)
+
+
+def session_on(calendar: TradingCalendar, day: date, now: datetime) -> date:
+    """The session of `day`, or the last before it.
+
+    BadInputError for a day that lies ahead of `now` (aware).
+    """
+    today = calendar.local_date(now)
+    if day > today:
+        raise BadInputError(f"{day} lies ahead: today is {today}")
+    return day if calendar.is_session(day) else calendar.previous(day)

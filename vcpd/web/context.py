@@ -96,6 +96,10 @@ class DaemonService(Protocol):
         """The state that open pages show; they get it when it changes."""
         ...
 
+    def session_on(self, day: date) -> date:
+        """The session of that day, or the last before it; BadInputError for a day that lies ahead."""
+        ...
+
     async def explain(self, symbol: str, as_of: date | None) -> tuple[Setup, list[str]]:
         """The verdict and its explanation, line by line; KeyError for an unknown symbol."""
         ...

@@ -1,5 +1,6 @@
 """Route declarations: method, path, parameters and response, for the handler and for OpenAPI alike."""
 
+import difflib
 import inspect
 import math
 import re
@@ -12,18 +13,21 @@ from typing import Any, Final, Generic, TypeVar
 import msgspec
 from aiohttp import web
 
+from vcpd.core.errors import BadInputError
 from vcpd.domain.exchange import Exchange
 from vcpd.web.responses import HttpError
 
 T = TypeVar("T")
 Schema = Mapping[str, Any]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+API_PREFIX: Final = "/api/"
 JSON: Final = "application/json"
 MAX_TEXT_LENGTH: Final = 64
 TEXT_PATTERN: Final = "^[^\\x00-\\x1f\\x7f-\\x9f]*$"  # no control characters
 SYMBOL_PATTERN: Final = "^[A-Za-z0-9][A-Za-z0-9&:._ -]{0,63}$"
 SYMBOL_REGEX: Final = re.compile(SYMBOL_PATTERN)
 EXCHANGE: Final = web.AppKey("exchange", Exchange)
+SESSION_ON: Final[web.AppKey[Callable[[date], date]]] = web.AppKey("session_on")
 NO_RESPONSE: Final = type(None)
 
 
@@ -78,6 +82,19 @@ class DateParameter(Parameter):
             raise self.refusal("a date such as 2025-06-30", text) from None
 
 
+class SessionParameter(DateParameter):
+    """A date that names the session of that day, or the last before it; a day that lies ahead is refused."""
+
+    def read(self, request: web.Request) -> date | None:
+        day = super().read(request)
+        if day is None:
+            return None
+        try:
+            return request.app[SESSION_ON](day)
+        except BadInputError as error:
+            raise HttpError(400, f"{self.name}: {error}") from None
+
+
 @dataclass(frozen=True, slots=True)
 class IntParameter(Parameter):
     """A whole number from `low` to `high`."""
@@ -126,7 +143,7 @@ class NumberParameter(Parameter):
 
 @dataclass(frozen=True, slots=True)
 class ChoiceParameter(Parameter):
-    """One of `choices`."""
+    """One of `choices`, in upper or lower case."""
 
     choices: Sequence[str]
 
@@ -135,10 +152,12 @@ class ChoiceParameter(Parameter):
         return {"type": "string", "enum": list(self.choices)}
 
     def read(self, request: web.Request) -> str | None:
-        text = self.text(request)
-        if text is not None and text not in self.choices:
-            raise self.refusal(f"one of {', '.join(self.choices)}", text)
-        return text
+        if (text := self.text(request)) is None:
+            return None
+        for choice in self.choices:
+            if choice.casefold() == text.casefold():
+                return choice
+        raise self.refusal(f"one of {', '.join(self.choices)}", text)
 
 
 class FlagParameter(Parameter):
@@ -197,7 +216,10 @@ class SymbolParameter(Parameter):
 
 
 SYMBOL: Final = SymbolParameter("symbol", "With or without its exchange: `INFY`, `NSE:INFY`.", in_path=True)
-AS_OF: Final = DateParameter("as_of", "The judged session; absent: the latest.")
+AS_OF: Final = SessionParameter(
+    "as_of",
+    "The session of this day, or the last before it; absent: the latest. A day ahead is refused.",
+)
 
 
 class Listing(msgspec.Struct, Generic[T], frozen=True):
@@ -255,6 +277,19 @@ def declared_operation(definition: web.RouteDef) -> Operation:
     """What was declared for a route."""
     operation: Operation = getattr(definition.handler, OPERATION_ATTRIBUTE)
     return operation
+
+
+def check_query_names(request: web.Request, operation: Operation) -> None:
+    """Refuse a parameter that an API path does not take: a misspelled filter would filter nothing."""
+    if not operation.plain_path.startswith(API_PREFIX):
+        return
+    known = [parameter.name for parameter in operation.parameters if not parameter.in_path]
+    for name in request.query:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            listed = f"expected one of {', '.join(known)}" if known else "this path takes none"
+            hint = f"did you mean {near[0]}?" if near else listed
+            raise HttpError(400, f"{name[:40]!r}: no such parameter; {hint}")
 
 
 def operation_of(request: web.Request) -> Operation:

@@ -18,7 +18,7 @@ from vcpd.web.computing import HandlersAtWork, is_trusted
 from vcpd.web.connections import ConnectionHandler
 from vcpd.web.context import WebContext
 from vcpd.web.responses import SECURITY_HEADERS, HttpError, error_response
-from vcpd.web.routes import operation_of
+from vcpd.web.routes import check_query_names, operation_of
 from vcpd.web.settings import LOOPBACK_NAMES, WebSettings, is_loopback
 from vcpd.web.sign_in import SIGN_IN, SignIn
 
@@ -67,6 +67,7 @@ def security_middleware(settings: WebSettings, context: WebContext) -> Middlewar
         try:
             await checks.check(request)
             operation = operation_of(request)
+            check_query_names(request, operation)
             if operation.stream:
                 set_busy(request, busy=False)
                 return await handler(request)

@@ -11,7 +11,7 @@ from vcpd.web import api_bars, api_daemon, api_market, api_scan, api_screen, eve
 from vcpd.web.connections import ConnectionLimits, ConnectionTable, Deadlines, descriptor_limit
 from vcpd.web.context import WebContext
 from vcpd.web.listener import Listener
-from vcpd.web.routes import EXCHANGE
+from vcpd.web.routes import EXCHANGE, SESSION_ON
 from vcpd.web.security import add_security_headers, require_token_beyond_loopback, security_middleware
 from vcpd.web.settings import WebSettings
 from vcpd.web.sign_in import SIGN_IN, WEB_SETTINGS, SignIn
@@ -47,6 +47,7 @@ def build_application(settings: WebSettings, context: WebContext) -> web.Applica
     )
     application.on_response_prepare.append(add_security_headers)
     application[EXCHANGE] = context.exchange
+    application[SESSION_ON] = context.daemon.session_on
     application[WEB_SETTINGS] = settings
     application[SIGN_IN] = SignIn(
         context.password_hash,
