@@ -47,6 +47,20 @@ async def test_a_talkative_child_is_listened_to(monkeypatch: pytest.MonkeyPatch)
     assert not [task for task in asyncio.all_tasks() if task.get_name() == "sandbox-listen"]
 
 
+async def test_a_folder_named_like_the_package_is_not_taken_for_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """`vcpd run` in the folder above a checkout, whose usual name is that of the package."""
+    (tmp_path / "vcpd").mkdir()
+    monkeypatch.chdir(tmp_path)
+    clock = VirtualClock(datetime(2026, 11, 20, 4, tzinfo=UTC))
+    child = await SandboxProcess.start(SandboxSettings(symbols=5, years=1), clock, os.environ)
+    try:
+        assert child.url.startswith("http://127.0.0.1:")
+    finally:
+        await child.close()
+
+
 @pytest.mark.parametrize(
     ("written", "meant"),
     [

@@ -7,12 +7,14 @@ import subprocess
 import sys
 import urllib.request
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from vcpd.cli.sandbox import clock_start, open_market
+from vcpd.cli.main import build_parser
+from vcpd.cli.sandbox import clock_start, open_market, settings_from_arguments
 from vcpd.core.errors import BadInputError
 from vcpd.domain.nse_calendar import NSE
 from vcpd.runtime.clock import VirtualClock, WallClock
@@ -92,3 +94,29 @@ def test_the_verb_runs_a_session_at_speed() -> None:
             assert json.load(answer)["data"]
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
+
+
+def _settings_of(*words: str) -> SandboxSettings:
+    return settings_from_arguments(build_parser(["sandbox"]).parse_args(["sandbox", *words]))
+
+
+def test_the_configuration_gives_what_no_option_names(tmp_path: Path) -> None:
+    """Also the faults, and paths relative to the file."""
+    path = tmp_path / "config.toml"
+    path.write_text(
+        '[sandbox]\nsymbols = 40\nseed = 7\nbars = "bars.csv"\nautomatic_login = false\n'
+        'redirect_url = "http://127.0.0.1:9999/kite/callback"\n[sandbox.faults]\nrate = 0.5\n',
+        encoding="utf-8",
+    )
+    found = _settings_of("--config", str(path), "--seed", "9")
+    assert (found.symbols, found.seed, found.port) == (40, 9, 8788)
+    assert (found.automatic_login, found.redirect_url) == (False, "http://127.0.0.1:9999/kite/callback")
+    assert (found.faults.rate, found.bars) == (0.5, str(tmp_path / "bars.csv"))
+
+
+def test_options_win_over_the_configuration(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text("[sandbox]\nport = 9001\nautomatic_login = false\n", encoding="utf-8")
+    url = "http://127.0.0.1:9002/kite/callback"
+    found = _settings_of("--config", str(path), "--automatic-login", "--redirect-url", url)
+    assert (found.port, found.automatic_login, found.redirect_url) == (9001, True, url)

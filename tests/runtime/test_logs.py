@@ -192,6 +192,18 @@ def test_a_terminal_gets_the_console(monkeypatch: pytest.MonkeyPatch) -> None:
     assert logs.choose_sink(LogSettings(), terminal, {}) == "console"
 
 
+@pytest.mark.parametrize(("variable", "coloured"), [("", True), ("1", False)])
+def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch, variable: str, coloured: bool) -> None:
+    """The convention of no-color.org: any value but the empty one."""
+    monkeypatch.setenv("NO_COLOR", variable)
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    logs.configure(LogSettings(sink="console"), Redactor(), terminal)
+    structlog.get_logger("test").warning("an.event", key=1)
+    assert "an.event" in terminal.getvalue()
+    assert ("\x1b[" in terminal.getvalue()) is coloured
+
+
 class Journal:
     """Our own journal socket; decodes the native protocol."""
 

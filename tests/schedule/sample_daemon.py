@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Self
+from typing import Any, Self
 
 from tests.fakes.runs import FakeRunStore, RunTable
 from tests.schedule.virtual_time import LoopClock
@@ -23,6 +23,7 @@ class Work:
     clock: LoopClock
     takes_s: dict[str, float] = field(default_factory=dict)
     raises: dict[str, Exception] = field(default_factory=dict)
+    returns: dict[str, Any] = field(default_factory=dict)
     heavy: frozenset[str] = frozenset()
     scheduler_status: list[str] = field(default_factory=list)
     log: list[tuple[str, datetime, date]] = field(default_factory=list)
@@ -40,7 +41,8 @@ class Work:
                 raise error
         finally:
             self.scheduler_status.remove(context.job)
-        return RunResult({"rows": 1})
+        result: RunResult = self.returns.get(context.job, RunResult({"rows": 1}))
+        return result
 
     def order(self) -> list[str]:
         return [job for job, _, _ in self.log]

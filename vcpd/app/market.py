@@ -50,6 +50,7 @@ BHAVCOPY_FOLDER: Final = "bhavcopy"
 SECTOR_LIST_NAMES: Final = ("ind_niftytotalmarket_list.csv", "ind_nifty500list.csv")
 NO_SECTORS: Final = "Symbol,Industry\n"
 LIST_HEADERS: Final = {"User-Agent": BhavcopySettings().user_agent, "Accept": "*/*"}
+PACKAGE_PARENT: Final = Path(__file__).resolve().parents[2]
 NO_SECRET: Final = Secret("")
 
 
@@ -73,7 +74,7 @@ class SandboxProcess:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            env=dict(environment),
+            env=_with_package_path(environment),
             start_new_session=True,
         )
         try:
@@ -97,8 +98,17 @@ class SandboxProcess:
         await asyncio.gather(*self._listeners, return_exceptions=True)
 
 
+def _with_package_path(environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables, so that the child finds this very package.
+
+    It does not look in the working folder: a checkout named vcpd there would be taken for the package.
+    """
+    paths = [str(PACKAGE_PARENT), environment.get("PYTHONPATH", "")]
+    return {**environment, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+
+
 def _command(clock: Clock) -> list[str]:
-    command = [sys.executable, "-m", "vcpd", "sandbox", "--port", "0", "--child"]
+    command = [sys.executable, "-P", "-m", "vcpd", "sandbox", "--port", "0", "--child"]
     if isinstance(clock, VirtualClock):
         command += [
             "--now",

@@ -12,7 +12,8 @@ from typing import Final
 import msgspec
 import uvloop
 
-from vcpd.cli.command import EXIT_OK, add_clock_arguments, set_action
+from vcpd.cli.command import EXIT_OK, add_clock_arguments, add_config_argument, configuration_path, set_action
+from vcpd.cli.config import load_named
 from vcpd.cli.run import make_clock
 from vcpd.core.errors import BadInputError
 from vcpd.domain.bars import BarSeries
@@ -28,6 +29,7 @@ from vcpd.store import bar_files
 
 CALENDAR: Final = SIMULATED_EXCHANGE.calendar
 DEFAULT_PORT: Final = 8788
+OPTIONS: Final = ("bars", "index", "port", "seed", "symbols", "redirect_url", "automatic_login")
 PRE_OPEN: Final = "pre_open"
 PRE_OPEN_LEAD: Final = timedelta(minutes=10)
 ONE_YEAR: Final = timedelta(days=365)
@@ -42,6 +44,15 @@ def add_sandbox_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, help="port on 127.0.0.1, 0 for any free one; default: 8788")
     parser.add_argument("--seed", type=int, help="the simulated market depends on this number only")
     parser.add_argument("--symbols", type=int, help="equities of the simulated market")
+    parser.add_argument(
+        "--redirect-url", metavar="URL", help="where the login page sends the browser with the request token"
+    )
+    parser.add_argument(
+        "--automatic-login",
+        action=argparse.BooleanOptionalAction,
+        help="whether the login page redirects at once, without its button",
+    )
+    add_config_argument(parser)
     add_clock_arguments(parser)
     parser.add_argument(
         "--session", metavar="last|breakout|DATE", help="the session that a market at --speed begins with"
@@ -53,7 +64,7 @@ def add_sandbox_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def sandbox(arguments: argparse.Namespace) -> int:
-    settings = _from_parent() if arguments.child else _from_arguments(arguments)
+    settings = _from_parent() if arguments.child else settings_from_arguments(arguments)
     market, clock = open_market(settings, arguments)
     uvloop.run(_serve_until_signal(settings, market, clock, child=arguments.child))
     return EXIT_OK
@@ -66,13 +77,23 @@ def _from_parent() -> SandboxSettings:
     return msgspec.json.decode(sys.stdin.buffer.readline(), type=SandboxSettings)
 
 
-def _from_arguments(arguments: argparse.Namespace) -> SandboxSettings:
-    names = ("bars", "index", "port", "seed", "symbols")
-    given = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
+def settings_from_arguments(arguments: argparse.Namespace) -> SandboxSettings:
+    """[sandbox] of the configuration, over which the options win."""
+    configured = _configured(arguments)
+    given = {name: getattr(arguments, name) for name in OPTIONS if getattr(arguments, name) is not None}
+    plain = {**msgspec.to_builtins(configured), "port": configured.port or DEFAULT_PORT, **given}
     try:
-        return msgspec.convert({"port": DEFAULT_PORT, **given}, SandboxSettings)
+        return msgspec.convert(plain, SandboxSettings)
     except msgspec.ValidationError as error:
         raise BadInputError(f"sandbox: {error}") from None
+
+
+def _configured(arguments: argparse.Namespace) -> SandboxSettings:
+    path = configuration_path(arguments)
+    if arguments.config is None and not path.exists():
+        return SandboxSettings()
+    loaded = load_named(arguments)
+    return loaded.configuration.sandbox.below(loaded.folder)
 
 
 def open_market(settings: SandboxSettings, arguments: argparse.Namespace) -> tuple[SandboxMarket, Clock]:

@@ -203,7 +203,7 @@ def configure(settings: LogSettings, masker: Redactor, stream: TextIO | None = N
     out = sys.stderr if stream is None else stream
     sink = choose_sink(settings, out, os.environ)
     handler = JournalHandler() if sink == "journal" else logging.StreamHandler(out)
-    handler.setFormatter(_formatter(sink, masker, colours=out.isatty()))
+    handler.setFormatter(_formatter(sink, masker, colours=out.isatty() and not os.environ.get("NO_COLOR")))
     root = logging.getLogger()
     for old in tuple(root.handlers):
         if getattr(old, "of_vcpd", False):

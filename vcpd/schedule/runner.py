@@ -78,7 +78,7 @@ class Runner:
             return _cancellation_result(running)
         running.executing = True
         try:
-            return await running.job.run(context)
+            return checked_result(await running.job.run(context))
         except asyncio.CancelledError:
             _clear_cancellation()
             return _cancellation_result(running)
@@ -103,6 +103,17 @@ class Runner:
 
 def _log_unavailable(error: VcpdError) -> None:
     log.warning("runs.store_unavailable", error=str(error), retry_in_s=STORE_RETRY_S)
+
+
+def checked_result(given: object) -> RunResult:
+    """What a job gave back; a failed result where that is none: a plug-in's mistake costs its own run."""
+    problem = f"a {type(given).__name__}"
+    if isinstance(given, RunResult):
+        try:
+            return msgspec.convert(msgspec.to_builtins(given), RunResult)
+        except (msgspec.ValidationError, TypeError) as error:
+            problem = str(error)
+    return RunResult(outcome=Outcome.FAILED, reason=f"the job gave back no valid result: {problem}")
 
 
 def _cancellation_result(running: RunningRun) -> RunResult:
