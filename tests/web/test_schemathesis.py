@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.fakes.web import AUTHORIZED, setup, sources
+from tests.fakes.web import AUTHORIZED, FIGURES, setup, sources
 from tests.web.served import served
 from vcpd.domain.setups import BaseState
 from vcpd.web.openapi import openapi_document
@@ -39,7 +39,8 @@ def address() -> Iterator[str]:
 )
 def test_the_port_keeps_to_its_description(case: Any, address: str) -> None:
     """No server error, no status, type or body that is not described, nothing wrong let in."""
-    unchecked = [positive_data_acceptance] if case.path in A_LANGUAGE else []
+    is_ahead = str((case.query or {}).get("as_of", "")) > str(FIGURES.now.date())  # no schema knows today
+    unchecked = [positive_data_acceptance] if case.path in A_LANGUAGE or is_ahead else []
     case.call_and_validate(
         base_url=address, headers=AUTHORIZED, allow_redirects=False, excluded_checks=unchecked
     )
