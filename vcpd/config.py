@@ -33,7 +33,7 @@ from vcpd.plugins import (
 )
 from vcpd.runtime.settings import DaemonSettings, LogSettings, WorkerSettings
 from vcpd.sandbox.settings import SandboxSettings
-from vcpd.schedule.calendar_files import with_kept_holidays
+from vcpd.schedule.kept_calendar import with_calendar_files
 from vcpd.schedule.policy import JobPolicy, ScheduleSettings, default_policies, merge_policy
 from vcpd.store.settings import StoreSettings
 from vcpd.struct_reader import StructReader, is_struct, mapping_of_structs, struct_fields
@@ -135,7 +135,9 @@ def load_configuration(path: Path, environment: Mapping[str, str] | None = None)
     if reader.problems or configuration is None:
         raise ConfigurationError(sorted(reader.problems))
     folder = path.resolve().parent
-    schedule = with_kept_holidays(configuration.schedule, folder / configuration.daemon.state_dir)
+    schedule = with_calendar_files(
+        configuration.schedule, folder / configuration.daemon.state_dir, configuration.daemon.market
+    )
     configuration = msgspec.structs.replace(configuration, schedule=schedule)
     renamed = (*renamed_keys, *renamed_names)
     return LoadedConfiguration(configuration, origins, folder, renamed, path.resolve())

@@ -17,6 +17,7 @@ from vcpd.app.monitor import STALLED_AFTER_S, StallDetector, excluded_by_user
 from vcpd.app.performance import PerformanceService
 from vcpd.app.status import sparkline
 from vcpd.config import Configuration, load_configuration
+from vcpd.domain.market_days import DayEvidence, MarketDays, MarketLook
 from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.quality_rules import QualityFlag, QualityRule
 from vcpd.domain.runs import Outcome, Run
@@ -69,7 +70,11 @@ def _health(jobs: Sequence[JobStatus] = (), rows: Sequence[Run] = (), **more: An
         unscheduled=more.get("unscheduled", {}),
         newest_screen=more.get("newest_screen"),
     )
-    live: Any = SimpleNamespace(configuration=more.get("configuration", Configuration()), calendar=NSE)
+    live: Any = SimpleNamespace(
+        configuration=more.get("configuration", Configuration()),
+        calendar=NSE,
+        market_days=SimpleNamespace(latest=more.get("market_days", MarketDays())),
+    )
     clock: Any = SimpleNamespace(now=lambda: NOW, monotonic_s=lambda: more.get("monotonic_s", 0.0))
     scheduler: Any = SimpleNamespace(snapshot=lambda: status, end_run=ended.end_run, ended=ended)
     panel: Any = SimpleNamespace(last_loaded=more.get("panel"))
@@ -164,6 +169,16 @@ def collected(session: date, **counts: int) -> JobStatus:
     """A collect job whose last run was for `session` and went well."""
     last = Run(7, "collect", NOW, session, NOW, NOW, Outcome.DONE, counts=counts)
     return msgspec.structs.replace(_job("collect"), last=last)
+
+
+def test_a_day_that_looks_closed_is_not_late_until_a_second_look_decides() -> None:
+    """One look that shows a closed day holds back late bars and the surprise; an unclear one does not."""
+    monday, at = date(2025, 6, 30), datetime(2025, 6, 30, 18, tzinfo=NSE.zone)
+    for evidence, age in ((DayEvidence.CLOSED, 0), (DayEvidence.UNCLEAR, 1), (DayEvidence.TRADED, 1)):
+        seen = MarketDays(looks=(MarketLook(monday, at, evidence, "seen"),))
+        health = _health([collected(monday)], newest_bar=FRIDAY, panel=_panel_to(FRIDAY), market_days=seen)
+        assert health.late_sessions(at) == age
+        assert bool(health.calendar_surprises(at)) is bool(age)
 
 
 def test_a_market_that_does_not_keep_to_the_calendar_is_named_with_the_setting() -> None:

@@ -24,7 +24,7 @@ def watched(states: list[KiteLoginStatus]) -> int:
     monitor: Any = SimpleNamespace(changed=SimpleNamespace(set=lambda: None))
     rest: Any = None
     tasks = DaemonTasks(
-        ServiceManager(None), rest, scheduler, monitor, rest, rest, market, rest, rest, rest, rest
+        ServiceManager(None), rest, scheduler, monitor, rest, rest, market, rest, rest, rest, rest, rest
     )
 
     async def act() -> None:

@@ -47,7 +47,6 @@ def test_a_daemon_without_problems_has_full_points() -> None:
         ({"excluded_pct": 6.0}, "quality", 10),
         ({"lag_p99_ms": 60.0}, "loop_lag", 5),
         ({"lag_p99_ms": 300.0}, "loop_lag", 15),
-        ({"calendar": "ends soon"}, "calendar", 10),
         ({"database": "does not answer"}, "database", 40),
         ({"oversized_workers": 1}, "workers", 5),
         ({"reload_error": "web.port: wrong"}, "configuration", 5),

@@ -111,7 +111,7 @@ def test_the_table_warns_two_months_ahead_and_falls_back_to_weekdays() -> None:
     """Silence in October, a warning in November, weekdays in the next year."""
     assert NSE.warning(date(2026, 10, 31)) is None
     assert "2026-12-31" in str(NSE.warning(date(2026, 11, 1)))
-    assert "any weekday counts" in str(NSE.warning(date(2027, 1, 1)))
+    assert "closed days are learned from the market" in str(NSE.warning(date(2027, 1, 1)))
     assert NSE.is_session(date(2027, 1, 26))
     assert not NSE.covers(date(2027, 1, 26))
 
@@ -119,7 +119,8 @@ def test_the_table_warns_two_months_ahead_and_falls_back_to_weekdays() -> None:
 def test_the_owner_extends_the_table() -> None:
     """An added holiday closes a day, an added session opens one, and both reach into the next year."""
     muhurat = SpecialSession(date(2027, 10, 30), time(18), time(19), "Muhurat")
-    ours = NSE.extended([date(2027, 1, 26), date(2025, 10, 21)], [muhurat], date(2027, 12, 31))
+    closed = {date(2027, 1, 26): "Republic Day", date(2025, 10, 21): "Diwali"}
+    ours = NSE.extended(closed, [muhurat], date(2027, 12, 31))
     assert not ours.is_session(date(2027, 1, 26))
     assert not ours.is_session(date(2025, 10, 21))
     assert ours.open_close(date(2027, 10, 30))[0] == ist("2027-10-30T18:00")
@@ -131,7 +132,7 @@ def test_contradictory_extensions_are_refused() -> None:
     """A date cannot be both; a session cannot close before it opens; an instant needs a zone."""
     day = date(2027, 10, 30)
     with pytest.raises(BadInputError, match="both as a holiday and as a session"):
-        NSE.extended([day], [SpecialSession(day, time(18), time(19), "x")])
+        NSE.extended({day: "closed"}, [SpecialSession(day, time(18), time(19), "x")])
     with pytest.raises(BadInputError, match="open before it closes"):
         SpecialSession(day, time(19), time(18), "x")
     with pytest.raises(BadInputError, match="time zone"):

@@ -127,6 +127,17 @@ async def test_the_running_session_is_swept_before_it_is_screened() -> None:
     assert {verdict.provisional for verdict in verdicts if verdict.reason is None} == {True}
 
 
+async def test_a_running_session_of_which_no_quote_is_is_left_alone() -> None:
+    """On a holiday that the calendar does not know the quotes are of the day before: no run has failed."""
+    sample, setups = await _collected(last=date(2025, 7, 1)), FakeSetupStore()
+    sample.clock.at = SETTLED + timedelta(days=1) - timedelta(hours=4)
+    sample.market.quoted_session = SESSION
+    result = await _screen(sample, setups)(context(date(2025, 7, 1), "screen"))
+    assert result.outcome is Outcome.SKIPPED
+    assert "quotes is of 2025-07-01: was anything traded?" in result.reason
+    assert not setups.by_session
+
+
 @pytest.mark.parametrize(("hour", "share"), [(6, 0.36), (10, 1.0)])
 async def test_the_volume_of_a_running_session_is_projected_to_its_close(
     hour: int, share: float, monkeypatch: pytest.MonkeyPatch

@@ -12,7 +12,8 @@ from vcpd.cli.main import main
 from vcpd.config import load_configuration
 from vcpd.core.errors import BadInputError, ConfigurationError
 from vcpd.domain.nse_calendar import NSE
-from vcpd.schedule.calendar_files import keep_holidays, parse_holidays, with_kept_holidays
+from vcpd.schedule.calendar_files import keep_holidays, parse_holidays
+from vcpd.schedule.kept_calendar import with_calendar_files
 from vcpd.schedule.policy import ScheduleSettings
 
 LINES = (
@@ -71,12 +72,12 @@ def test_a_plausible_looking_list_that_is_wrong_is_refused() -> None:
 def test_kept_lists_extend_the_calendar_and_the_user_s_own_sessions_win(tmp_path: Path) -> None:
     keep_holidays(parse_holidays(LINES.encode(), "list"), tmp_path)
     settings = ScheduleSettings(extra_sessions=("2027-10-29 18:00-19:00 Muhurat",))
-    calendar = with_kept_holidays(settings, tmp_path).calendar(NSE)
+    calendar = with_calendar_files(settings, tmp_path, "sandbox").calendar(NSE)
     assert calendar.valid_until == date(2027, 12, 31)
     assert not calendar.is_session(date(2027, 3, 22))
     assert calendar.is_session(date(2027, 10, 29))
     assert NSE.is_session(date(2027, 3, 22))
-    assert with_kept_holidays(settings, tmp_path / "empty") is settings
+    assert with_calendar_files(settings, tmp_path / "empty", "sandbox") is settings
 
 
 def test_the_command_keeps_a_list_that_the_configuration_then_uses(

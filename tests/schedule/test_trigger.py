@@ -52,14 +52,19 @@ def test_the_default_day_is_the_one_in_the_documentation() -> None:
     assert [entry for entry in entries if not entry.startswith("watch")] == [
         "reconcile 08:20",
         "instruments 08:35",
+        "calendar 09:40",
         "screen_intraday 10:00",
+        "calendar 10:45",
         "screen_intraday 12:00",
+        "calendar 13:30",
         "screen_intraday 14:00",
         "collect 15:35",
         "collect 16:05",
+        "calendar 16:30",
         "regime 18:00",
         "screen 18:00",
         "risk 18:30",
+        "calendar 18:40",
         "scan 18:40",
         "housekeeping 19:00",
         "backup 19:30",
@@ -71,7 +76,7 @@ def test_the_agenda_says_why_a_day_is_empty() -> None:
     """A weekend and a holiday carry their reasons; runs of every day are still there."""
     week = upcoming_runs(default_policies(), NSE, IST, date(2026, 11, 21), 4)
     assert [day.closed for day in week] == ["Saturday", "Sunday", None, "Guru Nanak Jayanti"]
-    assert [entry.job for entry in week[0].entries] == ["housekeeping", "backup"]
+    assert [entry.job for entry in week[0].entries] == [*["calendar"] * 5, "housekeeping", "backup"]
 
 
 def test_a_day_off_works_for_the_session_before() -> None:

@@ -1,6 +1,6 @@
 """Alerts about job runs and lasting conditions: incomplete data, restatements, login, stale data, health."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Final
@@ -9,12 +9,14 @@ from vcpd.alerts.settings import AlertSettings
 from vcpd.domain.alerts import Alert, AlertKind
 from vcpd.domain.calendar import TradingCalendar
 from vcpd.domain.health import Health
+from vcpd.domain.market_days import LearnedDay
 from vcpd.domain.runs import Outcome, Run
 from vcpd.domain.setups import SetupGroup
 
 COLLECT, SCREEN, RISK, RECONCILE = "collect", "screen", "risk", "reconcile"
 EVENING_JOBS: Final = (COLLECT, SCREEN, RISK)
 MAX_REASON_LENGTH: Final = 600
+LEARNED_RECENTLY: Final = timedelta(days=3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +194,19 @@ def calendar_alerts(surprises: Sequence[tuple[date, str]], now: datetime) -> Ite
         yield Alert(
             kind=AlertKind.CALENDAR, key=f"calendar:{day}", at=now, session=day, facts={"reason": text}
         )
+
+
+def learned_day_alerts(learned: Iterable[LearnedDay], now: datetime) -> Iterator[Alert]:
+    """Days that the market showed to be other than the calendar says; once for each day."""
+    for known in learned:
+        if now - known.learned_at <= LEARNED_RECENTLY:
+            yield Alert(
+                kind=AlertKind.CALENDAR,
+                key=f"calendar:{known.day}",
+                at=now,
+                session=known.day,
+                facts={"reason": known.summary},
+            )
 
 
 def missing_evening_alerts(session: date | None, now: datetime) -> Iterator[Alert]:

@@ -186,6 +186,7 @@ class AlertMonitor:
             *run_alerts.login_alerts(login, run_log, settings, now),
             *run_alerts.stale_data_alerts(age if stale else None, last, now),
             *run_alerts.calendar_alerts(surprises, now),
+            *run_alerts.learned_day_alerts(self.live.market_days.latest.learned, now),
             *run_alerts.missing_evening_alerts(unscreened if missing else None, now),
         ]
 

@@ -14,6 +14,7 @@ from vcpd.app.live_configuration import LiveConfiguration
 from vcpd.app.market import MarketConnection
 from vcpd.app.monitor import Monitor, observe_repeatedly
 from vcpd.app.panels import PanelReader
+from vcpd.app.reload import ConfigurationReloader
 from vcpd.app.storage import Storage
 from vcpd.core.errors import UnavailableError
 from vcpd.domain.runs import RunCause
@@ -45,12 +46,13 @@ class DaemonTasks:
         current_panel: PanelReader,
         alerts: AlertService,
         alert_monitor: AlertMonitor,
+        reloader: ConfigurationReloader,
     ) -> None:
         self._manager, self._heartbeats = manager, heartbeats
         self._live, self._scheduler, self._monitor = live, scheduler, monitor
         self._storage, self._market = storage, market
         self._panels, self._current_panel = panels, current_panel
-        self._alerts, self._alert_monitor = alerts, alert_monitor
+        self._alerts, self._alert_monitor, self._reloader = alerts, alert_monitor, reloader
 
     def coroutines(self) -> dict[str, Coroutine[Any, Any, None]]:
         """Every background task by name."""
@@ -65,6 +67,7 @@ class DaemonTasks:
             "alert-delivery": self._alerts.run(),
             "alert-reporter": self._alert_monitor.run(),
             "login-watch": self._watch_login(),
+            "calendar-follower": self._reloader.follow_calendar(),
         }
         interval_s = watchdog_interval_s(os.environ, os.getpid())
         if interval_s is not None:

@@ -17,6 +17,7 @@ from vcpd.app.alert_monitor import AlertMonitor, DigestChart
 from vcpd.app.background_tasks import DaemonTasks
 from vcpd.app.credentials import check_private, find_secret, generated_token, read_password_hash
 from vcpd.app.health import HealthService
+from vcpd.app.holiday_lists import HolidayListUpdate
 from vcpd.app.jobs import JobFactory, build_watch
 from vcpd.app.live_configuration import LiveConfiguration
 from vcpd.app.market import MarketConnection, MarketSession, open_market
@@ -203,7 +204,8 @@ class Container:
         backups = PostgresBackups(
             storage.database, lambda: live.backup_folder, clock, partial(backup_members, self._loaded.path)
         )
-        jobs = JobFactory(market, storage, panels, workers, clock, watch, sectors, backups, alerts)
+        holidays = HolidayListUpdate(market.http, market.holiday_list, self._state_dir, live.market_days)
+        jobs = JobFactory(market, storage, panels, workers, clock, watch, sectors, backups, alerts, holidays)
         scheduler = self._scheduler(storage, jobs, resources)
         monitor = Monitor(live, clock, storage, scheduler, resources)
         scheduler.on_run_finished(monitor.on_run_finished)
@@ -233,6 +235,7 @@ class Container:
             current_panel,
             alerts,
             alert_monitor,
+            reloader,
         )
         self._start_scheduler(scheduler)
         return OpenDaemon(background, reloader, port)

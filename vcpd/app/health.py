@@ -75,7 +75,6 @@ class HealthService:
             login_due=(login.reason or "due") if login.login_due else None,
             excluded_pct=_excluded_pct(self.current_panel.last_loaded, vitals.excluded_by_user),
             lag_p99_ms=self._lag_p99_ms(),
-            calendar=self._calendar_warning(now),
             database=vitals.database_error,
             oversized_workers=self.bloated_workers(),
             reload_error=self.live.status.refused[0] if self.live.status.refused else None,
@@ -108,6 +107,8 @@ class HealthService:
     def _last_due_session(self, now: datetime) -> date:
         """The last session whose bars should be there."""
         session = self.live.calendar.last_session_at(now)
+        while self.live.market_days.latest.is_suspected(session):
+            session = self.live.calendar.previous(session)  # a second look decides whether it was one
         due = self._due_at(COLLECT, session)
         late = due is None or now >= due + COLLECTION_GRACE
         return session if late else self.live.calendar.previous(session)
@@ -192,11 +193,6 @@ class HealthService:
     def bloated_workers(self) -> int:
         mark_mb = self.live.configuration.workers.recycle_above_mb
         return sum(worker.private_mb > mark_mb for worker in self.workers.snapshot().workers)
-
-    def _calendar_warning(self, now: datetime) -> str | None:
-        """The calendar's warning without its remedy, which the score gives itself."""
-        warning = self.live.calendar.warning(self.live.calendar.local_date(now))
-        return None if warning is None else warning.partition(";")[0]
 
     def _lag_p99_ms(self) -> float:
         lag = self.monitor.lag.snapshot()

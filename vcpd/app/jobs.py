@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from vcpd.app.holiday_lists import HolidayListUpdate
 from vcpd.app.market import MarketConnection
 from vcpd.app.storage import Storage
 from vcpd.config import Configuration
@@ -12,10 +13,12 @@ from vcpd.core.errors import ConfigurationError
 from vcpd.domain.runs import RunContext, RunResult
 from vcpd.jobs.backup import BackUp
 from vcpd.jobs.collect import Collect, Reconcile
+from vcpd.jobs.day_evidence import QuoteEvidence
 from vcpd.jobs.facts import FactsSync
 from vcpd.jobs.fetch import BarWriter, HistoryFetcher
 from vcpd.jobs.gaps import BarFinality
 from vcpd.jobs.maintenance import Housekeeping, SectorSource, SyncInstruments
+from vcpd.jobs.market_days import UpdateCalendar
 from vcpd.jobs.market_regime import RecordMarketRegime
 from vcpd.jobs.panel_refresh import PanelRefresh, QualityFilterParams, UniversePanels
 from vcpd.jobs.quote_snapshot import QuoteSnapshot
@@ -33,6 +36,7 @@ LONG_RUNNING_KINDS: Final = frozenset({"watch"})
 JOB_KINDS: Final = frozenset(
     {
         "instruments",
+        "calendar",
         "collect",
         "reconcile",
         "watch",
@@ -60,6 +64,7 @@ class JobFactory:
     sectors: SectorSource
     backups: BackupStore
     notifier: Notifier
+    holidays: HolidayListUpdate
 
     def build(self, configuration: Configuration) -> Mapping[str, Job]:
         """Every configured job by name. ConfigurationError for a table that names no job."""
@@ -78,6 +83,7 @@ class JobFactory:
         thresholds, calendar = configuration.screen, configuration.calendar
         return {
             "instruments": SyncInstruments(self.market.client, storage.instruments, self.sectors, panels),
+            "calendar": self._calendar_job(configuration),
             "collect": collect,
             "reconcile": reconcile,
             "watch": self.watch,
@@ -109,6 +115,12 @@ class JobFactory:
                 is_embedded=storage.embedded is not None,
             ),
         }
+
+    def _calendar_job(self, configuration: Configuration) -> UpdateCalendar:
+        """The market's own evidence of its days where it has any, else the dates of its quotes."""
+        clock, calendar, market = self.clock, configuration.calendar, self.market
+        evidence = market.day_evidence or QuoteEvidence(market.client, self.panels.universe, clock, calendar)
+        return UpdateCalendar(evidence, self.holidays.days, clock, calendar, self.holidays)
 
     def _collection_jobs(self, configuration: Configuration) -> tuple[Collect, Reconcile]:
         """The jobs that keep the bars complete, over the same market and stores."""

@@ -7,6 +7,7 @@ import msgspec
 
 from vcpd.config import Configuration, LoadedConfiguration
 from vcpd.domain.calendar import TradingCalendar
+from vcpd.schedule.kept_calendar import MarketDayFile
 
 
 class ReloadStatus(msgspec.Struct, frozen=True):
@@ -27,6 +28,7 @@ class LiveConfiguration:
         self._calendar = loaded.configuration.calendar
         self._state_dir = loaded.state_dir
         self._status = ReloadStatus(str(loaded.folder), loaded_at)
+        self.market_days = MarketDayFile(loaded.state_dir, loaded.configuration.daemon.market)
 
     @property
     def configuration(self) -> Configuration:
@@ -58,6 +60,10 @@ class LiveConfiguration:
         self._status = ReloadStatus(
             self._status.path, loaded_at, self._status.reloads + 1, needs_restart=needs_restart
         )
+
+    def follow_calendar(self, configuration: Configuration) -> None:
+        """Put `configuration`, whose calendar alone differs, in force; that is no reload of the file."""
+        self._configuration, self._calendar = configuration, configuration.calendar
 
     def refuse(self, problems: tuple[str, ...]) -> None:
         """Keep what is in force; remember why a reload changed nothing."""

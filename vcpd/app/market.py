@@ -22,6 +22,7 @@ from vcpd.bhavcopy.sync import ExchangeClock
 from vcpd.config import Configuration, LoadedConfiguration
 from vcpd.core.errors import ConfigurationError, RetryableError, UnavailableError
 from vcpd.core.secrets import Secret
+from vcpd.jobs.day_evidence import DayEvidenceSource
 from vcpd.jobs.facts import FactsSource
 from vcpd.jobs.maintenance import SectorSource
 from vcpd.jobs.universe import Universe
@@ -191,7 +192,8 @@ class MarketConnection:
     `live` is its live feed, `minutes` gives minute bars for volume curves, `history_flags` knows which
     histories it could not adjust, `facts` what it publishes beside bars; `sector_lists` are the addresses
     or paths of the exchange's index lists, the widest first. `reconfigure` is called with the configuration
-    after each reload.
+    after each reload. `day_evidence` shows whether a day traded, None where quotes show it; `holiday_list`
+    is the address of the exchange's holidays, empty where there is none.
     """
 
     client: MarketData
@@ -205,6 +207,8 @@ class MarketConnection:
     reconfigure: Callable[[Configuration], None] = _keep_settings
     facts: FactsSource | None = None
     sector_lists: Sequence[str] = ()
+    day_evidence: DayEvidenceSource | None = None
+    holiday_list: str = ""
 
     @property
     def is_simulated(self) -> bool:
@@ -311,6 +315,8 @@ async def open_bhavcopy(request: MarketRequest) -> MarketConnection:
         reconfigure=follow_calendar,
         facts=client,
         sector_lists=_sector_lists(settings),
+        day_evidence=client,
+        holiday_list=settings.holidays_url,
     )
 
 
@@ -370,7 +376,16 @@ def _connect_kite(
         live.configure(changed.ticker)
 
     archive = BhavcopySettings(archive_root=configuration.bhavcopy.archive_root)
-    lists = _sector_lists(archive) if sandbox is None else ()
     return MarketConnection(
-        client, session, http, account.secret, sandbox, live, client, None, follow_limits, sector_lists=lists
+        client,
+        session,
+        http,
+        account.secret,
+        sandbox,
+        live,
+        client,
+        None,
+        follow_limits,
+        sector_lists=_sector_lists(archive) if sandbox is None else (),
+        holiday_list=configuration.bhavcopy.holidays_url if sandbox is None else "",
     )

@@ -13,6 +13,7 @@ from vcpd.sandbox.settings import SIMULATED_EXCHANGE
 
 BHAVCOPY_JOB_DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
     # the files are published about two hours after the close
+    "calendar": {"at": "18:40, 19:50, 21:30"},
     "collect": {"at": "session_close + 150min, session_close + 210min, session_close + 300min"},
     "regime": {"at": "session_close + 330min"},
     "screen": {"at": "session_close + 330min"},

@@ -1,6 +1,9 @@
 """Configuration reload on SIGHUP: what changes live, and what needs a restart."""
 
+import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Final
 
@@ -13,13 +16,15 @@ from vcpd.app.jobs import JobFactory
 from vcpd.app.live_configuration import LiveConfiguration
 from vcpd.app.monitor import Monitor
 from vcpd.config import Configuration, deprecation_warning, load_configuration
-from vcpd.core.errors import BadInputError, ConfigurationError
+from vcpd.core.errors import BadInputError, ConfigurationError, VcpdError
 from vcpd.domain.calendar import TradingCalendar
 from vcpd.ports import Clock
 from vcpd.runtime import logs
 from vcpd.runtime.logs import Redactor
 from vcpd.runtime.settings import LogSettings
 from vcpd.runtime.worker_pool import WorkerPool
+from vcpd.schedule.job import Job
+from vcpd.schedule.kept_calendar import with_calendar_files
 from vcpd.schedule.scheduler import Scheduler
 
 TABLES_BY_NAME: Final = ("jobs", "markets")  # sections that hold one table per name
@@ -63,6 +68,43 @@ class ConfigurationReloader:
         if loaded.deprecated:
             log.warning("configuration.deprecated_names", names=deprecation_warning(loaded.deprecated))
         log.info("reload.done", needs_restart=restart)
+
+    async def follow_calendar(self) -> None:
+        """Put the calendar in force again whenever a day was learned or a list was kept; does not return."""
+        await self.live.market_days.load()
+        changed = self.live.market_days.changed
+        while True:
+            await changed.wait()
+            changed.clear()
+            await self._follow_calendar()
+
+    async def _follow_calendar(self) -> None:
+        running = self.live.configuration
+        try:
+            schedule = await asyncio.to_thread(
+                with_calendar_files, running.schedule, self.live.state_dir, running.daemon.market
+            )
+            configuration = msgspec.structs.replace(running, schedule=schedule)
+            calendar, jobs = configuration.calendar, self.jobs.build(configuration)
+            self.scheduler.reload(jobs, schedule)
+        except (ConfigurationError, BadInputError) as error:
+            log.error("calendar.refused", reason=str(error))  # noqa: TRY400 - the sentence says it all
+            return
+        self._apply(configuration, calendar)
+        self.live.follow_calendar(configuration)
+        self.monitor.changed.set()  # what was learned is said
+        opened = calendar.open_session_at(self.clock.now())
+        if opened is not None and not running.calendar.is_session(opened):
+            await self._begin_session(jobs, opened)
+        log.info("calendar.in_force", valid_until=str(calendar.valid_until))
+
+    async def _begin_session(self, jobs: Mapping[str, Job], session: date) -> None:
+        """Start what follows a session, whose opening nobody knew of."""
+        for name in [name for name, job in jobs.items() if job.ends_with_session and job.policy.enabled]:
+            try:
+                await self.scheduler.run_now(name, session)
+            except VcpdError as error:
+                log.warning("calendar.session_not_followed", job=name, reason=str(error))
 
     def _apply(self, configuration: Configuration, calendar: TradingCalendar) -> None:
         """Hand the new settings to what keeps its own."""

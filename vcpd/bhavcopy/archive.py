@@ -178,6 +178,10 @@ class BhavcopyArchive(Protocol):
         """Another file of `session`. Likewise."""
         ...
 
+    async def is_published(self, session: date) -> bool:
+        """Whether the archive itself, not what is kept of it, gives a file of `session` now. Likewise."""
+        ...
+
     async def mark_corrupt(self, path: Path) -> None:
         """This file could not be understood: give another one from now on."""
         ...
@@ -208,6 +212,11 @@ class WebArchive:
 
     async def file_path(self, session: date, file: ArchivedFile) -> Path | None:
         return await self._find(session, file)
+
+    async def is_published(self, session: date) -> bool:
+        """By the index values, which are small."""
+        file = index_file(session)
+        return await self._download.fetch(f"{self._root}/{file.path}", file.name) is not None
 
     async def mark_corrupt(self, path: Path) -> None:
         """The damaged file goes; the server is asked for it again after a while."""
@@ -271,6 +280,10 @@ class FolderArchive:
 
     async def file_path(self, session: date, file: ArchivedFile) -> Path | None:  # noqa: ARG002 - see the protocol
         return await self._find(file)
+
+    async def is_published(self, session: date) -> bool:  # noqa: ARG002 - see the protocol
+        """Never known: the user fills the folder when it suits them."""
+        return False
 
     async def mark_corrupt(self, path: Path) -> None:
         """Ignore the file until the next start; files in a user's folder are never changed."""

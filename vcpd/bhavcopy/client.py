@@ -22,6 +22,7 @@ from vcpd.bhavcopy.action_files import ActionFiles, KnownActions
 from vcpd.bhavcopy.action_reports import ActionReports
 from vcpd.bhavcopy.archive import BhavcopyArchive, Downloader, FolderArchive, WebArchive
 from vcpd.bhavcopy.corporate_actions import AdjustedSeries, action_factor, adjust
+from vcpd.bhavcopy.day_evidence import FileEvidence
 from vcpd.bhavcopy.history import INDEX_PREFIX, BarHistory
 from vcpd.bhavcopy.layouts import INDEX_SERIES
 from vcpd.bhavcopy.listings import ListingPeriod, instrument_token
@@ -34,6 +35,7 @@ from vcpd.domain.exchange import Exchange
 from vcpd.domain.facts import SymbolFacts
 from vcpd.domain.funds import is_fund_isin
 from vcpd.domain.instruments import EQUITY_SERIES, Instrument, Quote
+from vcpd.domain.market_days import MarketLook
 from vcpd.domain.quality_rules import QualityFlag, QualityRule
 
 DEFAULT_SERIES: Final = EQUITY_SERIES[0]
@@ -126,7 +128,7 @@ class EodQuotes:
 class BhavcopyClient:
     """Implements `ports.MarketData`."""
 
-    def __init__(  # noqa: PLR0913 - the facts are a keyword
+    def __init__(  # noqa: PLR0913 - the last two are keywords
         self,
         files: BhavcopySync,
         actions: ActionFiles,
@@ -135,9 +137,10 @@ class BhavcopyClient:
         exchange: Exchange,
         *,
         facts: FactsReader,
+        day_evidence: FileEvidence,
     ) -> None:
         self._exchange = exchange
-        self._facts = facts
+        self._facts, self._day_evidence = facts, day_evidence
         self._sync = files
         self._actions = actions
         self._listed_sessions = listed_sessions
@@ -188,6 +191,10 @@ class BhavcopyClient:
         listed = await self.instruments()
         names = [(_history_symbol(listing), listing.symbol) for listing in listed if not listing.is_index]
         return (await self._facts.read(session)).of_symbols(names)
+
+    async def day_evidence(self, day: date) -> MarketLook:
+        """What the archive shows of `day`. Raises RetryableError where it does not answer."""
+        return await self._day_evidence.day_evidence(day)
 
     async def known_actions(self, since: date) -> KnownActions:
         """The corporate actions from `since` on, of all sources. Raises RetryableError where none answers."""
@@ -316,4 +323,5 @@ def create_client(  # noqa: PLR0913 - the optional one is a keyword
     reports = ActionReports(archive, time, ask_again_s, compute or asyncio.to_thread)
     facts = FactsReader(archive, compute or asyncio.to_thread)
     actions = ActionFiles(lists, settings, time, None if own else download, reports)
-    return BhavcopyClient(files, actions, settings.listing_window_sessions, time, exchange, facts=facts)
+    evidence, window = FileEvidence(archive, time), settings.listing_window_sessions
+    return BhavcopyClient(files, actions, window, time, exchange, facts=facts, day_evidence=evidence)

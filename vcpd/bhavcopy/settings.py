@@ -8,6 +8,7 @@ ACTIONS_URL = (
     "https://www.nseindia.com/api/corporates-corporateActions"
     "?index=equities&from_date={first:%d-%m-%Y}&to_date={last:%d-%m-%Y}"
 )
+HOLIDAYS_URL = "https://www.nseindia.com/api/holiday-master?type=trading"
 
 
 class BhavcopySettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -32,6 +33,14 @@ class BhavcopySettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             description="address of the corporate actions from {first} to {last}; empty: from files only",
         ),
     ] = ACTIONS_URL
+    holidays_url: Annotated[
+        str,
+        Meta(
+            pattern="^(https?://.*)?$",
+            description="address of the exchange's holiday list, asked once a day; also for the market kite; "
+            "empty: lists of the user only",
+        ),
+    ] = HOLIDAYS_URL
     adjust: Annotated[
         bool,
         Meta(description="whether prices before a split or bonus are adjusted; needs the corporate actions"),

@@ -18,11 +18,12 @@ from vcpd.cli.command import (
 )
 from vcpd.cli.config import load_or_default
 from vcpd.cli.output import print_json
-from vcpd.config import load_configuration
+from vcpd.config import LoadedConfiguration, load_configuration
 from vcpd.core.dates import MONTHS
 from vcpd.core.errors import BadInputError
 from vcpd.domain.calendar import TradingCalendar
 from vcpd.schedule.calendar_files import keep_holidays, parse_holidays
+from vcpd.schedule.kept_calendar import keep_table
 
 UPDATE: Final = "update"
 
@@ -69,7 +70,7 @@ def add_calendar_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="?",
         metavar="FILE",
-        help="the exchange's list as JSON, or lines such as `2027-01-26 Republic Day`",
+        help="the exchange's list as JSON, or lines such as `2027-01-26 Republic Day`; or a table as .toml",
     )
     add_config_argument(parser)
     add_json_argument(parser)
@@ -103,20 +104,28 @@ def _update(arguments: argparse.Namespace) -> int:
         raise BadInputError("expected the exchange's list: vcpd calendar update FILE")
     loaded = load_configuration(configuration_path(arguments))
     try:
-        found = parse_holidays(arguments.file.read_bytes(), arguments.file.name)
+        body = arguments.file.read_bytes()
     except OSError as error:
         raise BadInputError(f"{arguments.file}: {error.strerror}") from None
+    if arguments.file.suffix.lower() == ".toml":
+        table, path = keep_table(body, arguments.file.name, loaded.state_dir)
+        print(f"{table.name}: {table.valid_from} to {table.valid_until}, kept in {path}")
+    else:
+        _update_list(body, arguments.file.name, loaded)
+    print("a running daemon takes them over with `systemctl reload vcpd`, or SIGHUP")
+    return EXIT_OK
+
+
+def _update_list(body: bytes, name: str, loaded: LoadedConfiguration) -> None:
+    found = parse_holidays(body, name)
     before = loaded.configuration.calendar
     new = [day for day in found.holidays if before.covers(day) and before.is_session(day)]
     path = keep_holidays(found, loaded.state_dir)
     print(f"{found.year}: {len(found.holidays)} holidays on weekdays, kept in {path}")
     for day in new:
         print(f"  {day:%a %Y-%m-%d}  {found.holidays[day]}: a session so far")
-    print(
-        "a running daemon takes them over with `systemctl reload vcpd`, or SIGHUP; hours of evening sessions"
-    )
-    print("such as Muhurat trading belong into [schedule] extra_sessions once they are announced")
-    return EXIT_OK
+    print("hours of evening sessions such as Muhurat trading belong into [schedule] extra_sessions")
+    print("once they are announced")
 
 
 def calendar_year(found: TradingCalendar, number: int) -> CalendarYear:

@@ -21,6 +21,7 @@ from vcpd.config import (
 from vcpd.core.errors import ConfigurationError
 from vcpd.core.secrets import Secret
 from vcpd.plugins import plugin_tables
+from vcpd.schedule.kept_calendar import own_settings
 from vcpd.store.settings import dsn_location
 
 MARKDOWN_HEADER = (
@@ -261,8 +262,9 @@ def _show_loaded(loaded: LoadedConfiguration, *, as_json: bool) -> None:
 
 
 def _mask_dsn(loaded: LoadedConfiguration) -> Configuration:
-    """The configuration with the database address masked: it may hold a password."""
-    configuration = loaded.configuration
+    """The user's settings, with the database address masked: it may hold a password."""
+    schedule = own_settings(loaded.configuration.schedule)
+    configuration = msgspec.structs.replace(loaded.configuration, schedule=schedule)
     if configuration.store.dsn is None:
         return configuration
     place = dsn_location(Secret(configuration.store.dsn))

@@ -140,10 +140,11 @@ def _start_session(market: SandboxMarket, wanted: str) -> date:
 
 def build_market(settings: SandboxSettings, day: date) -> SandboxMarket:
     """The market that the settings describe. BadInputError for bars that cannot be read."""
+    calendar = settings.calendar()
     if settings.bars is None:
-        return SimulatedMarket(settings, CALENDAR, day)
+        return SimulatedMarket(settings, calendar, day)
     indices = _read_series(Path(settings.index)) if settings.index else {}
-    return HistoricalMarket(_read_series(Path(settings.bars)), CALENDAR, indices)
+    return HistoricalMarket(_read_series(Path(settings.bars)), calendar, indices)
 
 
 def _read_series(path: Path) -> Mapping[str, BarSeries]:

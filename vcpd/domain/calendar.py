@@ -123,15 +123,20 @@ class TradingCalendar:
             return self._instant(session, special.opens), self._instant(session, special.closes)
         if not self.is_session(session):
             raise BadInputError(f"{session} is no session of {self.name}: {self.closure_reason(session)}")
-        era = self._hours_on(session)
+        era = self.hours_on(session)
         return self._instant(session, era.opens), self._instant(session, era.closes)
+
+    def hours_on(self, day: date) -> RegularHours:
+        """The regular hours of the time of `day`."""
+        eras = (era for era in reversed(self.regular_hours) if era.since <= day)
+        return next(eras, self.regular_hours[0])
 
     def phases(self, session: date) -> tuple[SessionPhase, ...]:
         """The stretches of `session` in local time. BadInputError when the exchange is closed."""
         self.open_close(session)
         special = self.special_sessions.get(session)
         if special is None:
-            return self._hours_on(session).phases
+            return self.hours_on(session).phases
         return special.phases or (SessionPhase("continuous", special.opens, special.closes),)
 
     def last_session_at(self, instant: datetime) -> date:
@@ -167,26 +172,26 @@ class TradingCalendar:
 
     def warning(self, today: date) -> str | None:
         """A note on the table's end, None while it is far away."""
-        remedy = "run `vcpd calendar update FILE` with the exchange's list, or update vcpd"
+        remedy = "`vcpd calendar update FILE` reads the exchange's list"
         if today > self.valid_until:
-            return f"the {self.name} calendar ended on {self.valid_until}: any weekday counts; {remedy}"
+            text = f"the {self.name} calendar ended on {self.valid_until}"
+            return f"{text}: closed days are learned from the market; {remedy}"
         if today > self.valid_until - self.warn_before_end:
             return f"the {self.name} calendar ends on {self.valid_until}; {remedy}"
         return None
 
     def extended(
         self,
-        extra_holidays: Iterable[date] = (),
+        closed: Mapping[date, str],
         extra_sessions: Iterable[SpecialSession] = (),
         valid_until: date | None = None,
     ) -> Self:
-        """The calendar with the user's additions, which win over the table.
+        """The calendar with additions, which win over the table; `closed` says why for each day.
 
         BadInputError when a date is given as both.
         """
-        closed = dict.fromkeys(extra_holidays, "holiday added by the user")
         special = {session.session: session for session in extra_sessions}
-        if both := sorted(closed.keys() & special.keys()):
+        if both := sorted(set(closed) & set(special)):
             raise BadInputError(f"{both[0]} is given both as a holiday and as a session")
         kept = {day: special for day, special in self.special_sessions.items() if day not in closed}
         return replace(
@@ -209,11 +214,6 @@ class TradingCalendar:
         while not self.is_session(day):
             day += step
         return day
-
-    def _hours_on(self, session: date) -> RegularHours:
-        return next(
-            (era for era in reversed(self.regular_hours) if era.since <= session), self.regular_hours[0]
-        )
 
     def _instant(self, day: date, at: time) -> datetime:
         return datetime.combine(day, at, self.zone).astimezone(UTC)

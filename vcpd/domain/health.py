@@ -56,7 +56,6 @@ class HealthReadings(msgspec.Struct, frozen=True, kw_only=True):
     login_due: str | None = None  # the reason
     excluded_pct: float = 0.0  # symbols kept out by data quality
     lag_p99_ms: float = 0.0
-    calendar: str | None = None  # the calendar's own warning
     database: str | None = None  # why it does not answer
     oversized_workers: int = 0
     backup_age_days: float | None = None  # of the newest one, where it is older than it may be
@@ -257,13 +256,6 @@ def _dependency_penalties(readings: HealthReadings) -> Iterator[Penalty]:
         yield Penalty("database", 40, readings.database, "start the server, or correct [store] dsn")
     if readings.login_due is not None:
         yield Penalty("login", 15, readings.login_due, "log in to the market: open /login in a browser here")
-    if readings.calendar is not None:
-        yield Penalty(
-            "calendar",
-            10,
-            readings.calendar,
-            "run `vcpd calendar update FILE` with the exchange's list of the new year, or upgrade vcpd",
-        )
     if readings.calendar_surprises:
         yield Penalty(
             "calendar",

@@ -21,6 +21,10 @@ from vcpd.ports import Clock, MarketData, SessionSpan
 ISO_DATE_LENGTH: Final = len("2025-06-30")
 
 
+class NothingTradedError(RetryableError):
+    """The market answered, and none of its quotes is of the session."""
+
+
 @dataclass(frozen=True, slots=True)
 class QuoteSnapshotResult:
     """Symbols without a quote, and the error of a failed batch, if any."""
@@ -42,7 +46,7 @@ class QuoteSnapshot:
     async def __call__(self, session: date, progress: Progress) -> CollectStats:
         """Fetch the quotes of the whole universe and update the panel.
 
-        Raises RetryableError when no quote is of `session`, and the error of any batch that failed.
+        Raises NothingTradedError when no quote is of `session`, and the error of any batch that failed.
         """
         chosen = await self.panels.universe.current()
         stats = CollectStats()
@@ -63,7 +67,7 @@ class QuoteSnapshot:
     ) -> QuoteSnapshotResult:
         """Merge the session's bars of `instruments`; a batch that fails does not stop the others.
 
-        Raises NeedsLoginError, and RetryableError when no quote is of `session`, unless it is known that
+        Raises NeedsLoginError, and NothingTradedError when no quote is of `session`, unless it is known that
         it was `traded`.
         """
         progress.begin(len(instruments), f"quotes of {session}")
@@ -80,7 +84,9 @@ class QuoteSnapshot:
                 unquoted |= {instrument.symbol for instrument in part}
             progress.advance(len(part))
         if failure is None and instruments and stats.counts["swept"] == before and not traded:
-            raise RetryableError(f"none of {len(instruments)} quotes is of {session}: was anything traded?")
+            raise NothingTradedError(
+                f"none of {len(instruments)} quotes is of {session}: was anything traded?"
+            )
         return QuoteSnapshotResult(frozenset(unquoted), failure)
 
     async def _fetch_batch(

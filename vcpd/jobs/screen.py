@@ -21,7 +21,7 @@ from vcpd.domain.risk import RiskScore
 from vcpd.domain.runs import Outcome, RunContext, RunResult
 from vcpd.domain.setups import EncodedSetup, Setup, count_groups
 from vcpd.jobs.panel_refresh import UniversePanels
-from vcpd.jobs.quote_snapshot import QuoteSnapshot
+from vcpd.jobs.quote_snapshot import NothingTradedError, QuoteSnapshot
 from vcpd.ports import Clock, FailedSymbol, RiskStore, SetupStore, Workers
 
 
@@ -44,7 +44,10 @@ class Screen:
             reason = f"the session of {context.session} opens at {opens.astimezone(self.calendar.zone):%H:%M}"
             return RunResult(outcome=Outcome.SKIPPED, reason=reason)
         if self.calendar.open_session_at(now) == context.session:
-            await self.quote_snapshot(context.session, context.progress)
+            try:
+                await self.quote_snapshot(context.session, context.progress)
+            except NothingTradedError as error:
+                return RunResult(outcome=Outcome.SKIPPED, reason=str(error))
         judged, failed_symbols = await self._evaluate(context)
         verdicts = [verdict for part in judged for verdict in part.verdicts] + _unscreened_verdicts(
             failed_symbols, context.session

@@ -229,7 +229,8 @@ class WatchSession:
             self._event_writer.submit(self.tracker.update(prices, self._watch.clock.now()))
 
     async def _until_close(self) -> None:
-        while self._watch.clock.now() < self._hours.closes:
+        session = self._hours.session
+        while self._watch.clock.now() < self._hours.closes and self._watch.calendar.is_session(session):
             await self._check_heavy_job()
             self._check_feed()
             self._show_progress()

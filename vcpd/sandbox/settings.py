@@ -1,5 +1,6 @@
 """Settings of the sandbox: market, faults, rate limits, live feed."""
 
+from datetime import date
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, ClassVar, Final, Self
@@ -7,6 +8,7 @@ from typing import Annotated, ClassVar, Final, Self
 import msgspec
 from msgspec import Meta
 
+from vcpd.domain.calendar import SpecialSession, TradingCalendar
 from vcpd.domain.exchange import NSE_EXCHANGE, Exchange
 
 SIMULATED_EXCHANGE: Final[Exchange] = NSE_EXCHANGE  # its hours, ticks and symbols are simulated
@@ -147,6 +149,14 @@ class SandboxSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
         str | None,
         Meta(description="A file with the bars of the indices, beside `bars`; relative to this file."),
     ] = None
+    closed_days: Annotated[
+        tuple[date, ...],
+        Meta(description="Days on which it does not trade although the calendar has sessions."),
+    ] = ()
+    extra_sessions: Annotated[
+        tuple[date, ...],
+        Meta(description="Days on which it trades although the calendar has none, at the usual hours."),
+    ] = ()
     port: Annotated[int, Meta(ge=0, le=65_535, description="Port on 127.0.0.1; 0 takes a free one.")] = 0
     api_key: Annotated[str, Meta(min_length=1, description="The key that clients of this exchange use.")] = (
         "sandboxkey"
@@ -165,11 +175,22 @@ class SandboxSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     ticker: SandboxTickerSettings = SandboxTickerSettings()
     faults: FaultSettings = FaultSettings()
 
+    def calendar(self) -> TradingCalendar:
+        """The simulated exchange's own sessions. BadInputError for a day that is given as both."""
+        built_in = SIMULATED_EXCHANGE.calendar
+        closed = dict.fromkeys(self.closed_days, "closed in the simulation")
+        return built_in.extended(closed, [_usual_session(built_in, day) for day in self.extra_sessions])
+
     def below(self, folder: Path) -> Self:
         """The same with absolute paths: relative ones lie below `folder`, that of the configuration file."""
         return msgspec.structs.replace(
             self, bars=_absolute(folder, self.bars), index=_absolute(folder, self.index)
         )
+
+
+def _usual_session(calendar: TradingCalendar, day: date) -> SpecialSession:
+    hours = calendar.hours_on(day)
+    return SpecialSession(day, hours.opens, hours.closes, "session of the simulation")
 
 
 def _absolute(folder: Path, path: str | None) -> str | None:

@@ -1,7 +1,7 @@
-"""Holiday lists in the state folder: read as the exchange publishes them, kept by year, added to its table.
+"""Holiday lists: read as the exchange publishes them, and kept by year in the state folder.
 
-The exchange publishes the holidays of a year in December. `vcpd calendar update FILE` checks such a list and
-keeps it as `calendar/holidays-2027.json`; the configuration adds every kept year to the exchange's table.
+The exchange publishes the holidays of a year in December. `vcpd calendar update FILE` and the daemon check
+such a list and keep it as `calendar/holidays-2027.json`; `schedule.kept_calendar` adds it to the table.
 """
 
 from collections import Counter
@@ -14,8 +14,7 @@ import msgspec
 
 from vcpd.core.atomic_file import write_atomic
 from vcpd.core.dates import parse_date
-from vcpd.core.errors import BadInputError, ConfigurationError
-from vcpd.schedule.policy import ScheduleSettings
+from vcpd.core.errors import BadInputError
 
 CALENDAR_FOLDER: Final = "calendar"
 CASH_MARKET: Final = "CM"  # its section in the exchange's list of all segments
@@ -59,32 +58,6 @@ def keep_holidays(found: HolidayList, state: Path) -> Path:
     path = state / CALENDAR_FOLDER / f"holidays-{found.year}.json"
     write_atomic(path, msgspec.json.format(msgspec.json.encode(found)))
     return path
-
-
-def with_kept_holidays(settings: ScheduleSettings, state: Path) -> ScheduleSettings:
-    """The settings with the kept lists added; the user's own sessions win over a listed holiday.
-
-    ConfigurationError naming a kept file that cannot be read.
-    """
-    kept = [_read_kept(path) for path in sorted((state / CALENDAR_FOLDER).glob("holidays-*.json"))]
-    if not kept:
-        return settings
-    own_sessions = {text[:10] for text in settings.extra_sessions}
-    closed = {day for year in kept for day in year.holidays if day.isoformat() not in own_sessions}
-    until = max(date(year.year, 12, 31) for year in kept)
-    return msgspec.structs.replace(
-        settings,
-        extra_holidays=tuple(sorted(closed | set(settings.extra_holidays))),
-        calendar_valid_until=max(until, settings.calendar_valid_until or until),
-    )
-
-
-def _read_kept(path: Path) -> HolidayList:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=HolidayList)
-    except (OSError, msgspec.DecodeError) as error:
-        text = f"{path}: no holiday list ({error}); run `vcpd calendar update` again"
-        raise ConfigurationError([text]) from None
 
 
 def _json_days(body: bytes, name: str) -> dict[date, str]:

@@ -211,9 +211,8 @@ class ScheduleSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
 
     def calendar(self, built_in: TradingCalendar) -> TradingCalendar:
         """The built-in calendar with the user's additions. BadInputError when they contradict."""
-        return built_in.extended(
-            self.extra_holidays, parse_sessions(self.extra_sessions), self.calendar_valid_until
-        )
+        closed = dict.fromkeys(self.extra_holidays, "holiday added by the user")
+        return built_in.extended(closed, parse_sessions(self.extra_sessions), self.calendar_valid_until)
 
 
 def parse_time_zone(name: str) -> ZoneInfo:
@@ -291,6 +290,14 @@ def _collection_policies() -> dict[str, JobPolicy]:
     return {
         "reconcile": JobPolicy(cron="20 8 * * *", heavy=True, priority=10, timeout_s=4 * HOUR_S),
         "instruments": JobPolicy(cron="35 8 * * *", priority=10, timeout_s=HOUR_S / 4),
+        "calendar": JobPolicy(
+            at="09:40, 10:45, 13:30, 16:30, 18:40",
+            on="days",
+            priority=5,
+            catch_up="none",
+            start_deadline_s=HOUR_S,
+            timeout_s=HOUR_S / 4,
+        ),
         "collect": JobPolicy(
             at="session_close + 5min, session_close + 35min",
             not_during=("instruments", "reconcile"),

@@ -1,0 +1,147 @@
+"""Calendar files of the state folder: a newer table, holiday lists by year, and days learned from the market.
+
+The configuration reads them with its schedule settings. A table counts where it reaches further than the
+exchange's own. Lists, learned days and the user's own additions follow, each over those before.
+"""
+
+import asyncio
+from datetime import date
+from pathlib import Path
+from typing import Final, Self
+
+import msgspec
+
+from vcpd.core.atomic_file import write_atomic
+from vcpd.core.errors import BadInputError, ConfigurationError
+from vcpd.domain.calendar import TradingCalendar
+from vcpd.domain.market_days import MarketDays, with_learned_days
+from vcpd.domain.nse_calendar import parse_calendar_table
+from vcpd.schedule.calendar_files import CALENDAR_FOLDER, HolidayList
+from vcpd.schedule.policy import ScheduleSettings
+
+TABLE_FILE: Final = "table.toml"
+
+
+class CalendarFiles(msgspec.Struct, frozen=True):
+    """What the state folder holds."""
+
+    table: TradingCalendar | None = None
+    lists: tuple[HolidayList, ...] = ()
+    days: MarketDays = MarketDays()
+
+    @classmethod
+    def read(cls, state: Path, market: str) -> Self:
+        """ConfigurationError naming a kept file that cannot be read."""
+        folder = state / CALENDAR_FOLDER
+        lists = tuple(_read_list(path) for path in sorted(folder.glob("holidays-*.json")))
+        return cls(_read_table(folder / TABLE_FILE), lists, _read_days(learned_path(state, market)))
+
+    def applied_to(self, built_in: TradingCalendar) -> TradingCalendar:
+        """The exchange's calendar as the files have it."""
+        table = self.table
+        newer = table is not None and table.name == built_in.name and table.valid_until > built_in.valid_until
+        calendar = table if newer and table is not None else built_in
+        for year in self.lists:
+            special = calendar.special_sessions
+            added = {
+                day: name
+                for day, name in year.holidays.items()
+                if calendar.is_session(day) and day not in special
+            }
+            calendar = calendar.extended(added, valid_until=date(year.year, 12, 31))
+        return with_learned_days(calendar, self.days.learned)
+
+
+class CalendarSchedule(ScheduleSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The user's schedule settings together with the calendar files of the state folder."""
+
+    files: CalendarFiles
+    own: ScheduleSettings  # as the user wrote them
+
+    def calendar(self, built_in: TradingCalendar) -> TradingCalendar:
+        """The calendar with the files' days and the user's additions. BadInputError when these contradict."""
+        return self.own.calendar(self.files.applied_to(built_in))
+
+
+def with_calendar_files(settings: ScheduleSettings, state: Path, market: str) -> ScheduleSettings:
+    """The user's settings with the calendar files as they are now; the settings themselves without any.
+
+    `market` names whose days were learned: what a simulated exchange showed holds for no other.
+
+    ConfigurationError naming a kept file that cannot be read.
+    """
+    own = own_settings(settings)
+    files = CalendarFiles.read(state, market)
+    if files == CalendarFiles():
+        return own
+    values = {name: getattr(own, name) for name in own.__struct_fields__}
+    return CalendarSchedule(**values, files=files, own=own)
+
+
+def own_settings(settings: ScheduleSettings) -> ScheduleSettings:
+    """The settings as the user wrote them, without the calendar files."""
+    return settings.own if isinstance(settings, CalendarSchedule) else settings
+
+
+def keep_table(body: bytes, name: str, state: Path) -> tuple[TradingCalendar, Path]:
+    """Keep a whole calendar table below the state folder; gives both. BadInputError for a bad one."""
+    table = parse_calendar_table(body, name)
+    path = state / CALENDAR_FOLDER / TABLE_FILE
+    write_atomic(path, body)
+    return table, path
+
+
+def learned_path(state: Path, market: str) -> Path:
+    """Where the days lie that were learned from `market`."""
+    return state / CALENDAR_FOLDER / f"learned-{market}.json"
+
+
+class MarketDayFile:
+    """Keeps what was learned of the market's days in the state folder; `latest` is what it holds.
+
+    `changed` is set whenever a day was learned or undone: the calendar in force is then another.
+    """
+
+    def __init__(self, state: Path, market: str) -> None:
+        self._path = learned_path(state, market)
+        self.latest = MarketDays()
+        self.changed = asyncio.Event()
+
+    async def load(self) -> MarketDays:
+        """ConfigurationError naming the file where it cannot be read."""
+        self.latest = await asyncio.to_thread(_read_days, self._path)
+        return self.latest
+
+    async def save(self, days: MarketDays) -> None:
+        """UnavailableError where the file cannot be written: nothing has changed then."""
+        await asyncio.to_thread(write_atomic, self._path, msgspec.json.format(msgspec.json.encode(days)))
+        if days.learned != self.latest.learned:
+            self.changed.set()
+        self.latest = days
+
+
+def _read_list(path: Path) -> HolidayList:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=HolidayList)
+    except (OSError, msgspec.DecodeError) as error:
+        text = f"{path}: no holiday list ({error}); run `vcpd calendar update` again"
+        raise ConfigurationError([text]) from None
+
+
+def _read_table(path: Path) -> TradingCalendar | None:
+    try:
+        return parse_calendar_table(path.read_bytes(), str(path))
+    except FileNotFoundError:
+        return None
+    except (OSError, BadInputError) as error:
+        raise ConfigurationError([f"{error}; run `vcpd calendar update` again"]) from None
+
+
+def _read_days(path: Path) -> MarketDays:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=MarketDays)
+    except FileNotFoundError:
+        return MarketDays()
+    except (OSError, msgspec.DecodeError) as error:
+        text = f"{path}: no list of learned days ({error}); delete it, and its days are learned again"
+        raise ConfigurationError([text]) from None
