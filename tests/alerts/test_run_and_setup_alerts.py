@@ -24,6 +24,7 @@ from vcpd.alerts.setup_alerts import ScreenRun
 from vcpd.alerts.templates import DEFAULT_TEMPLATES, compose, item_variables, variables_of
 from vcpd.domain.alerts import Alert, AlertKind
 from vcpd.domain.health import HealthReadings, score_health
+from vcpd.domain.market_days import LearnedDay
 from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.runs import Outcome, Run
 from vcpd.domain.setups import Base, BaseState, EventKind, Setup, SetupEvent, SetupGroup
@@ -335,6 +336,15 @@ def test_only_a_screen_after_the_close_is_the_evenings() -> None:
 
 
 # -- what lasts -----------------------------------------------------------------------------------------
+
+
+def test_a_learned_day_is_reported_once_and_an_old_one_no_more() -> None:
+    """Keyed by its day, as a surprise is: whoever was alerted to the one is not alerted to the other."""
+    known = LearnedDay(TODAY, False, NOON, "none of 200 quotes is newer")
+    (alert,) = run_alerts.learned_day_alerts([known], NOON + timedelta(hours=1))
+    assert (alert.kind, alert.key) == (AlertKind.CALENDAR, f"calendar:{TODAY}")
+    assert "is no session, which the calendar did not know" in str(alert.facts["reason"])
+    assert list(run_alerts.learned_day_alerts([known], NOON + timedelta(days=4))) == []
 
 
 def test_a_due_login_is_reported_on_trading_days_and_becomes_overdue_before_the_close() -> None:

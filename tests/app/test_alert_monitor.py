@@ -16,6 +16,7 @@ from vcpd.config import Configuration
 from vcpd.core.errors import RetryableError
 from vcpd.domain.alerts import Alert, AlertKind
 from vcpd.domain.health import Health, level_of
+from vcpd.domain.market_days import MarketDays
 from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.runs import Outcome, Run
 from vcpd.domain.setups import Base, BaseState, EventKind, Setup, SetupEvent, SetupGroup
@@ -72,7 +73,11 @@ class EveningRuns:
             listed=_giving((SESSION, self.listed)),
         )
         clock: Any = SimpleNamespace(now=lambda: self.now)
-        live: Any = SimpleNamespace(configuration=Configuration(), calendar=NSE)
+        live: Any = SimpleNamespace(
+            configuration=Configuration(),
+            calendar=NSE,
+            market_days=SimpleNamespace(latest=MarketDays()),
+        )
         monitor: Any = SimpleNamespace(
             recent=self.runs, newest_bar=SESSION, newest_screen=self.screened, unscheduled=self.unscheduled
         )

@@ -15,7 +15,7 @@ from vcpd.domain.market_days import DayEvidence
 
 FRIDAY, MONDAY = date(2024, 8, 30), date(2024, 9, 2)
 INDEX: Final = index_file(FRIDAY).path
-BULLETIN: Final = bhavcopy_files(MONDAY)[0].path
+DAILY_FILE: Final = bhavcopy_files(MONDAY)[0].path
 
 
 def clock(at: str) -> FakeClock:
@@ -25,7 +25,7 @@ def clock(at: str) -> FakeClock:
 @pytest.mark.parametrize(
     ("files", "at", "expected"),
     [
-        ({BULLETIN: b"x", INDEX: b"x"}, "2024-09-02T19:50", DayEvidence.TRADED),
+        ({DAILY_FILE: b"x", INDEX: b"x"}, "2024-09-02T19:50", DayEvidence.TRADED),
         ({INDEX: b"x"}, "2024-09-02T19:50", DayEvidence.CLOSED),
         ({INDEX: b"x"}, "2024-09-02T17:50", DayEvidence.UNCLEAR),  # it may still come
         ({}, "2024-09-02T19:50", DayEvidence.UNCLEAR),  # an archive that gives nothing proves nothing

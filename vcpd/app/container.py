@@ -193,7 +193,7 @@ class Container:
     ) -> OpenDaemon:
         """Build what stands on workers, store and market; start the HTTP server and the scheduler."""
         clock, live = self._clock, LiveConfiguration(self._loaded, self._clock.now())
-        panels = self._panels(storage, workers)
+        panels, days = self._panels(storage, workers), live.market_days
         current_panel, heartbeats, resources = PanelReader(panels.store), Heartbeats(), ResourceMonitor()
         charts = DigestChart(
             storage.setups, current_panel, workers, lambda: live.configuration.alerts.digest_charts
@@ -204,11 +204,10 @@ class Container:
         backups = PostgresBackups(
             storage.database, lambda: live.backup_folder, clock, partial(backup_members, self._loaded.path)
         )
-        holidays = HolidayListUpdate(market.http, market.holiday_list, self._state_dir, live.market_days)
+        holidays = HolidayListUpdate(market.http, market.holiday_list, self._state_dir, days)
         jobs = JobFactory(market, storage, panels, workers, clock, watch, sectors, backups, alerts, holidays)
         scheduler = self._scheduler(storage, jobs, resources)
         monitor = Monitor(live, clock, storage, scheduler, resources)
-        scheduler.on_run_finished(monitor.on_run_finished)
         health = HealthService(
             live, clock, scheduler, monitor, market, workers, heartbeats, current_panel, alerts
         )
@@ -237,7 +236,7 @@ class Container:
             alert_monitor,
             reloader,
         )
-        self._start_scheduler(scheduler)
+        self._start_scheduler(scheduler, monitor)
         return OpenDaemon(background, reloader, port)
 
     def _status_service(  # noqa: PLR0913, PLR0917 - each part by itself, of a type of its own
@@ -360,7 +359,8 @@ class Container:
         self._shutdown_stack.push("port", server.close)
         return server.port, token
 
-    def _start_scheduler(self, scheduler: Scheduler) -> None:
+    def _start_scheduler(self, scheduler: Scheduler, monitor: Monitor) -> None:
+        scheduler.on_run_finished(monitor.on_run_finished)
         scheduler.start()
         self._shutdown_stack.push(
             "scheduler",
