@@ -6,7 +6,7 @@ table follows the published rates of the National Stock Exchange's cash market; 
 
 from collections.abc import Mapping
 from datetime import date
-from typing import Annotated, Final, NamedTuple, TypeAlias
+from typing import Annotated, ClassVar, Final, NamedTuple, TypeAlias
 
 import msgspec
 import numpy as np
@@ -63,6 +63,8 @@ BUILT_IN_RATES: Final[Mapping[str, DeliveryRates]] = {
 
 class CostSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What a simulated trade of `vcpd study` pays. A date in `rates` that is none is refused."""
+
+    reloadable: ClassVar[bool] = True  # the daemon uses none of it
 
     brokerage_pct: Annotated[
         float, msgspec.Meta(ge=0, lt=5, description="brokerage on each side, in percent of its value")
