@@ -41,6 +41,7 @@ class _DirectionTracker:
     since: date | None = None
     place: int = 0
     active: list[tuple[int, float]] = field(default_factory=list)  # place and close of each distribution day
+    lowest: float = np.inf  # close of those
     unmeasured: int = 0  # sessions of the window whose volume cannot be compared
     window: deque[VolumeChange] = field(default_factory=deque)
     follow_through: tuple[int, date] | None = None
@@ -69,20 +70,23 @@ class _DirectionTracker:
         if len(self.window) > rules.distribution_sessions:
             self.unmeasured -= self.window.popleft().is_higher is None
         rise = 1 + rules.distribution_rise_pct / 100
-        if self.active:
+        expired = self.place - rules.distribution_sessions
+        if self.active and (self.active[0][0] <= expired or session.close >= rise * self.lowest):
             self.active = [
                 (place, close)
                 for place, close in self.active
-                if self.place - place < rules.distribution_sessions and session.close < rise * close
+                if place > expired and session.close < rise * close
             ]
+            self.lowest = min((close for _, close in self.active), default=np.inf)
         if session.volume.is_higher and session.change_pct <= -rules.distribution_fall_pct:
             self.active.append((self.place, session.close))
+            self.lowest = min(self.lowest, session.close)
 
     def _counted(self) -> int:
         """Active distribution days; in an uptrend those since its follow-through day."""
         begin = self.follow_through[0] if self.follow_through is not None else 0
-        if self.term is MarketTerm.CORRECTION:
-            begin = 0
+        if self.term is MarketTerm.CORRECTION or not self.active or self.active[0][0] > begin:
+            return len(self.active)
         return sum(place > begin for place, _ in self.active)
 
     def _forget(self) -> None:

@@ -31,8 +31,9 @@ def volume_changes(volumes: Sequence[tuple[VolumeSource, FloatArray]]) -> list[V
     for source, volume in reversed(volumes):
         known = np.isfinite(volume) & (volume > 0)
         both = np.flatnonzero(known[1:] & known[:-1]) + 1
-        for at in both.tolist():
-            changes[at] = VolumeChange(bool(volume[at] > volume[at - 1]), source)
+        either = VolumeChange(is_higher=False, source=source), VolumeChange(is_higher=True, source=source)
+        for at, is_higher in zip(both.tolist(), (volume[both] > volume[both - 1]).tolist(), strict=True):
+            changes[at] = either[is_higher]
     return changes
 
 

@@ -35,10 +35,14 @@ def split_block(panel: Panel, rows: IntArray, column: int, bars: int) -> list[tu
 
 
 class PackedBars(NamedTuple):
-    """Where the bars of a block (r, m) stand, and where they stand when they are moved together."""
+    """Where the bars of a block (r, m) stand, and where they stand when they are moved together.
+
+    A block that `is_whole` has a bar everywhere: nothing moves, and its values are used as they are.
+    """
 
     known: BoolArray
     places: BoolArray
+    is_whole: bool
 
     @classmethod
     def of(cls, close: FloatArray) -> "PackedBars":
@@ -46,8 +50,10 @@ class PackedBars(NamedTuple):
 
     @classmethod
     def _at_right_end(cls, known: BoolArray) -> "PackedBars":
+        if known.all():
+            return cls(known, known, is_whole=True)
         n = known.shape[1]
-        return cls(known, np.arange(n)[None, :] >= n - known.sum(axis=1)[:, None])
+        return cls(known, np.arange(n)[None, :] >= n - known.sum(axis=1)[:, None], is_whole=False)
 
     def tail(self, n: int) -> "PackedBars":
         """The same of the last n sessions: their bars are among the last n packed columns."""
@@ -55,20 +61,26 @@ class PackedBars(NamedTuple):
 
     def pack(self, values: FloatArray) -> FloatArray:
         """The values (r, m) moved together, NaN before them."""
+        if self.is_whole:
+            return values
         packed = np.full(values.shape, np.nan)
         packed[self.places] = values[self.known]
         return packed
 
     def spread(self, packed: FloatArray) -> FloatArray:
         """Packed values back at their sessions, NaN where a symbol has no bar."""
+        if self.is_whole:
+            return packed
         values = np.full(packed.shape, np.nan)
         values[self.known] = packed[self.places]
         return values
 
     def symbols_where(self, holds: BoolArray) -> IntArray:
         """By session, the symbols where the packed `holds` is true."""
-        spread = np.zeros(holds.shape, np.bool_)
-        spread[self.known] = holds[self.places]
+        spread = holds
+        if not self.is_whole:
+            spread = np.zeros(holds.shape, np.bool_)
+            spread[self.known] = holds[self.places]
         counted: IntArray = spread.sum(axis=0)
         return counted
 
@@ -86,6 +98,9 @@ def row_averages(values: FloatArray, length: int, n: int) -> FloatArray:
     Unknown values stand at the beginning of each row alone.
     """
     part = _last_columns(values, n + length - 1)
+    if n == 1:
+        last: FloatArray = part.mean(axis=1, keepdims=True)
+        return last
     unknown = np.isnan(part)
     sums = np.cumsum(np.where(unknown, 0.0, part), axis=1)
     means: FloatArray = sums[:, length - 1 :].copy()
@@ -101,6 +116,9 @@ def row_maxima(values: FloatArray, length: int, n: int) -> FloatArray:
     Spans are doubled until they cover the length: 252 values by eight comparisons.
     """
     highest, span = _last_columns(values, n + length - 1), 1
+    if n == 1:
+        top: FloatArray = highest.max(axis=1, keepdims=True)
+        return top
     while span < length:
         step = min(span, length - span)
         highest, span = np.maximum(highest[:, step:], highest[:, :-step]), span + step

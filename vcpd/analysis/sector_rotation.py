@@ -33,7 +33,11 @@ _RatedMembers: TypeAlias = tuple[FloatArray, FloatArray, list[list[int]]]
 
 
 class _SectorSums(NamedTuple):
-    """By sector (k, m), the last row the whole universe: summed returns and counts, symbols above SMA 50."""
+    """By sector, the last row the whole universe.
+
+    Summed returns and their counts are (k, m), of all sessions that decide; symbols above SMA 50 and those
+    that have one (k, n), of the sessions asked for.
+    """
 
     returns: FloatArray
     moved: FloatArray
@@ -41,8 +45,8 @@ class _SectorSums(NamedTuple):
     known: FloatArray
 
     @classmethod
-    def empty(cls, n_sectors: int, n_sessions: int) -> "_SectorSums":
-        return cls(*(np.zeros((n_sectors + 1, n_sessions)) for _ in range(4)))
+    def empty(cls, n_sectors: int, width: int, n_sessions: int) -> "_SectorSums":
+        return cls(*(np.zeros((n_sectors + 1, m)) for m in (width, width, n_sessions, n_sessions)))
 
 
 class _SectorTable(NamedTuple):
@@ -121,7 +125,7 @@ def _sector_sums(panel: Panel, members: Mapping[str, IntArray], n: int) -> _Sect
     for number, rows in enumerate(members.values()):
         groups[number, rows] = 1
     groups[-1] = [symbol not in panel.exclusions for symbol in panel.symbols]
-    sums = _SectorSums.empty(len(members), width)
+    sums = _SectorSums.empty(len(members), width, n)
     kept = np.flatnonzero(groups[-1])
     size = rows_per_block(width + AVERAGE_SESSIONS)
     for start in range(0, len(kept), size):
@@ -132,17 +136,15 @@ def _sector_sums(panel: Panel, members: Mapping[str, IntArray], n: int) -> _Sect
 
 
 def _add_block(raw: FloatArray, groups: FloatArray, sums: _SectorSums) -> None:
-    packed, width = PackedBars.of(raw), sums.returns.shape[1]
-    tail, close = packed.tail(width), packed.pack(raw)
+    packed, width, n = PackedBars.of(raw), sums.returns.shape[1], sums.above.shape[1]
+    close = packed.pack(raw)
     change = np.full(raw.shape, np.nan)
     change[:, 1:] = close[:, 1:] / close[:, :-1] - 1
-    average = row_averages(close, AVERAGE_SESSIONS, width)
-    above = np.where(np.isnan(average), np.nan, close[:, -width:] > average * (1 + TIE_TOLERANCE))
-    for values, total, known in (
-        (np.clip(change[:, -width:], -MAX_DAILY_RETURN, MAX_DAILY_RETURN), sums.returns, sums.moved),
-        (above, sums.above, sums.known),
-    ):
-        spread = tail.spread(values)
+    average = row_averages(close, AVERAGE_SESSIONS, n)
+    above = np.where(np.isnan(average), np.nan, close[:, -n:] > average * (1 + TIE_TOLERANCE))
+    clipped = np.clip(change[:, -width:], -MAX_DAILY_RETURN, MAX_DAILY_RETURN)
+    for values, total, known in ((clipped, sums.returns, sums.moved), (above, sums.above, sums.known)):
+        spread = packed.tail(total.shape[1]).spread(values)
         unknown = np.isnan(spread)
         np.add(total, groups @ np.where(unknown, 0.0, spread), out=total)
         np.add(known, groups @ (~unknown).astype(np.float64), out=known)
@@ -160,7 +162,7 @@ def _sector_table(sums: _SectorSums, n: int, medians: Sequence[_RatedMembers], l
     )
     ratings = np.stack([median for median, _, _ in medians])
     rated = np.stack([count for _, count, _ in medians])
-    shares = above[:-1, -n:]
+    shares = above[:-1]
     score = np.where(rated >= least, (ratings + shares) / 2, np.nan)
     return _SectorTable(strength[:, -n:], momentum[:, -n:], shares, ratings, rated, score)
 
