@@ -9,7 +9,7 @@ import msgspec
 from vcpd.domain.alerts import Alert, AlertKind, OutboxCounts, PendingDelivery, StoredAlert
 from vcpd.domain.backup import BackupFile
 from vcpd.domain.bars import BarSeries, BarTable
-from vcpd.domain.instruments import Instrument, InstrumentChanges, Quote, StoredInstrument
+from vcpd.domain.instruments import CompanySector, Instrument, InstrumentChanges, Quote, StoredInstrument
 from vcpd.domain.live import FeedStatus, LiveEvent, LivePrices, MinuteVolumes, StoredVolumeCurve
 from vcpd.domain.panel import Panel, PanelReference, PanelSelection
 from vcpd.domain.quality_rules import QualityFlag, QualityRule, QuarantinedBar
@@ -103,8 +103,8 @@ class InstrumentStore(Protocol):
         """Follow the exchange's list: history stays with the identity, nothing is deleted."""
         ...
 
-    async def set_sectors(self, sectors: Mapping[str, str]) -> int:
-        """Note the sector of each named symbol, leave all others as they are; gives how many changed."""
+    async def set_sectors(self, sectors: Mapping[str, CompanySector]) -> int:
+        """Note sector and industry of each named symbol, leave all others as they are; gives the changed."""
         ...
 
 

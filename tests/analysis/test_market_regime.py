@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Final
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,7 +14,7 @@ from vcpd.analysis.market_regime import market_regimes, mcclellan
 from vcpd.analysis.regime_settings import RegimeSettings
 from vcpd.analysis.sector_rotation import quadrant, sector_ranks
 from vcpd.domain.bars import BarSeries
-from vcpd.domain.market_regime import MarketTerm, Quadrant, VolumeSource, market_note
+from vcpd.domain.market_regime import MarketTerm, Quadrant, SectorLevel, VolumeSource, market_note
 from vcpd.domain.panel import Panel, build_panel
 
 N: Final = 620
@@ -130,6 +131,25 @@ def test_sectors_are_ranked_by_median_rating_and_breadth() -> None:
     score = [((entry.rs_rating or 0) + (entry.above_sma50_pct or 0)) / 2 for entry in ranked]
     assert score == sorted(score, reverse=True)
     assert all(SECTORS[symbol] == entry.sector for entry in ranked for symbol in entry.leaders)
+
+
+def test_industries_are_ranked_beside_their_sectors() -> None:
+    """As if they were sectors, over the same universe; each names the sector of most of its symbols."""
+    industries = {symbol: f"{sector} {int(symbol[-2:]) % 2}" for symbol, sector in SECTORS.items()}
+    industries["NSE:S00"] = "Energy 1"  # of a bank
+    both = sector_ranks(PANEL, SECTORS, RULES, industries=industries, n_sessions=3)
+    alone = sector_ranks(PANEL, industries, RULES, n_sessions=3)
+    for ranked, sectors, finer in zip(
+        both, sector_ranks(PANEL, SECTORS, RULES, n_sessions=3), alone, strict=True
+    ):
+        assert ranked[: len(sectors)] == sectors
+        own = ranked[len(sectors) :]
+        assert [entry.level for entry in own] == [SectorLevel.INDUSTRY] * 6
+        assert {entry.sector: entry.parent for entry in own} == {
+            name: name.split()[0] for name in industries.values()
+        }
+        plain = [msgspec.structs.replace(entry, level=SectorLevel.SECTOR, parent=None) for entry in own]
+        assert plain == finer
 
 
 def test_a_sector_of_few_symbols_has_no_rank() -> None:

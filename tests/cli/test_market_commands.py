@@ -97,6 +97,51 @@ def test_sectors_are_ranked_from_a_list(bars: Path, tmp_path: Path, capsys: Capt
     assert "2 sectors after 2025-06-30" in capsys.readouterr().out
 
 
+def test_industries_are_ranked_where_a_list_has_both_columns(
+    bars: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    plain, finer = _write_list(tmp_path / "list.csv"), tmp_path / "finer.csv"
+    rows = [f"AA{chr(65 + n)},{('Banks', 'Energy')[n % 2]},Part {n % 4}" for n in range(24)]
+    finer.write_text("Symbol,Sector,Industry\n" + "\n".join(rows) + "\n")
+    words = ("sectors", "--bars", bars, "--level", "industry", "--sectors")
+    assert _run(*words, finer, "--json") == EXIT_OK
+    items = json.loads(capsys.readouterr().out)["items"]
+    assert {item["sector"]: item["parent"] for item in items} == {
+        "Part 0": "Banks", "Part 1": "Energy", "Part 2": "Banks", "Part 3": "Energy",
+    }  # fmt: skip
+    assert [item["rank"] for item in items] == [1, 2, 3, 4]
+    assert _run(*words, finer) == EXIT_OK
+    assert "4 industries after 2025-06-30" in capsys.readouterr().out
+    assert _run(*words, plain) == EXIT_BAD_INPUT
+    assert "give no industry; expected a column `Sector` beside `Industry`" in capsys.readouterr().err
+
+
+def test_screen_and_explain_of_files_say_where_market_and_sector_stand(
+    bars: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    index = _write_index(tmp_path / "index.parquet", with_volume=True)
+    named = _write_list(tmp_path / "list.csv")
+    words = ("--bars", bars, "--index", index, "--sectors", named)
+    assert _run("screen", *words, "--all", "--json") == EXIT_OK
+    items = {item["symbol"]: item for item in json.loads(capsys.readouterr().out)["items"]}
+    own = items["AAA"]
+    assert own["sector"] == "Banks"
+    market = own["market_context"]
+    assert market["term"] != "unknown"
+    assert (market["sector_rank"] in {1, 2}, market["sectors_ranked"]) == (True, 2)
+    assert market["industry"] is None
+    assert _run("explain", "AAA", *words) == EXIT_OK
+    shown = capsys.readouterr().out
+    assert f"sector Banks, rank {market['sector_rank']} of 2" in shown
+    assert "market " in shown
+    assert _run("screen", *words, "--all") == EXIT_OK
+    table = capsys.readouterr().out
+    assert f"{market['sector_rank']} of 2" in table
+    assert "the market after 2025-06-30: " in table
+    assert _run("explain", "AAA", "--bars", bars, "--json") == EXIT_OK
+    assert json.loads(capsys.readouterr().out)[0]["market_context"] is None
+
+
 def test_sectors_need_a_list_that_knows_the_symbols(bars: Path, tmp_path: Path, capsys: Capture) -> None:
     assert _run("sectors", "--bars", bars) == EXIT_BAD_INPUT
     assert "--sectors: expected a list" in capsys.readouterr().err

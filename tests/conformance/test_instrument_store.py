@@ -6,7 +6,7 @@ import pytest
 
 from tests.fakes.collection import FakeInstrumentStore, Fate
 from tests.store.market import listed
-from vcpd.domain.instruments import InstrumentChanges
+from vcpd.domain.instruments import CompanySector, InstrumentChanges
 from vcpd.ports import InstrumentStore
 from vcpd.store.database import Database
 from vcpd.store.instruments import PostgresInstrumentStore
@@ -44,9 +44,11 @@ async def test_a_symbol_keeps_its_id(instruments: InstrumentStore) -> None:
 
 async def test_sectors_are_noted_for_the_named_symbols_only(instruments: InstrumentStore) -> None:
     await instruments.merge(listed("NSE:AAA", "NSE:BBB"), MONDAY)
-    assert await instruments.set_sectors({"NSE:AAA": "Banks", "NSE:ZZZ": "Steel"}) == 1
-    assert await instruments.set_sectors({"NSE:AAA": "Banks"}) == 0
-    assert {instrument.symbol: instrument.sector for instrument in await instruments.all()} == {
-        "NSE:AAA": "Banks",
-        "NSE:BBB": None,
+    banks = CompanySector("Banks", "Private Banks")
+    assert await instruments.set_sectors({"NSE:AAA": banks, "NSE:ZZZ": CompanySector("Steel")}) == 1
+    assert await instruments.set_sectors({"NSE:AAA": banks}) == 0
+    assert {stored.symbol: (stored.sector, stored.industry) for stored in await instruments.all()} == {
+        "NSE:AAA": ("Banks", "Private Banks"),
+        "NSE:BBB": (None, None),
     }
+    assert await instruments.set_sectors({"NSE:AAA": CompanySector("Banks")}) == 1

@@ -15,7 +15,7 @@ import numpy as np
 
 from vcpd.core.errors import PermanentError, RetryableError, VcpdError
 from vcpd.domain.bars import BAR_DTYPE, BarSeries, BarTable
-from vcpd.domain.instruments import Instrument, InstrumentChanges, Quote, StoredInstrument
+from vcpd.domain.instruments import CompanySector, Instrument, InstrumentChanges, Quote, StoredInstrument
 from vcpd.domain.panel import Panel, PanelReference, PanelSelection, build_panel
 from vcpd.domain.quality_rules import QualityFlag, QualityRule, QuarantinedBar
 from vcpd.domain.runs import Progress, RunContext
@@ -122,10 +122,13 @@ class FakeInstrumentStore:
         await self.fate.checkpoint()
         return InstrumentChanges(tuple(instrument.symbol for instrument in added), tuple(sorted(gone)))
 
-    async def set_sectors(self, sectors: Mapping[str, str]) -> int:
+    async def set_sectors(self, sectors: Mapping[str, CompanySector]) -> int:
         await self.fate.checkpoint()
         reported = [
-            msgspec.structs.replace(row, sector=sectors.get(row.symbol, row.sector)) for row in self.rows
+            msgspec.structs.replace(row, sector=company.sector, industry=company.industry)
+            if (company := sectors.get(row.symbol))
+            else row
+            for row in self.rows
         ]
         changed = sum(new != old for new, old in zip(reported, self.rows, strict=True))
         self.rows = reported

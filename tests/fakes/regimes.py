@@ -4,12 +4,16 @@ from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from typing import Final
 
+import msgspec
+
 from vcpd.domain.market_regime import (
     IndexDirection,
     MarketBreadth,
+    MarketContext,
     MarketRegime,
     MarketTerm,
     Quadrant,
+    SectorLevel,
     SectorRank,
     VolumeSource,
 )
@@ -63,6 +67,17 @@ def rank_of(sector: str, rank: int | None, quadrant: Quadrant | None, session: d
     )
 
 
+def context_of(rank: int | None) -> MarketContext:
+    """What stands beside a setup whose sector has this rank among two."""
+    return MarketContext(
+        session=LAST,
+        term=MarketTerm.UNDER_PRESSURE,
+        since=LAST - timedelta(3),
+        sector_rank=rank,
+        sectors_ranked=2,
+    )
+
+
 class FakeRegimes:
     """`RegimeReader` over two sessions and three sectors."""
 
@@ -82,16 +97,23 @@ class FakeRegimes:
                 rank_of("Banks", 1, Quadrant.LEADING),
                 rank_of("Steel", 2, Quadrant.LAGGING),
                 rank_of("Unrated", None, None),
+                msgspec.structs.replace(
+                    rank_of("Private Banks", 1, Quadrant.LEADING), level=SectorLevel.INDUSTRY, parent="Banks"
+                ),
             ]
         )
 
     async def regimes(self, until: date | None, limit: int) -> Sequence[MarketRegime]:
         return [regime for regime in self._regimes if until is None or regime.session <= until][-limit:]
 
-    async def sectors(self, until: date | None) -> tuple[date | None, Sequence[SectorRank]]:
+    async def sectors(
+        self, until: date | None, level: SectorLevel = SectorLevel.SECTOR
+    ) -> tuple[date | None, Sequence[SectorRank]]:
         if not self._ranks or (until is not None and until < LAST):
             return None, ()
-        return LAST, self._ranks
+        return LAST, [rank for rank in self._ranks if rank.level is level]
 
-    async def sector_history(self, until: date | None, limit: int) -> Mapping[str, Mapping[date, int | None]]:
-        return {rank.sector: {LAST: rank.rank} for rank in self._ranks}
+    async def sector_history(
+        self, until: date | None, limit: int, level: SectorLevel = SectorLevel.SECTOR
+    ) -> Mapping[str, Mapping[date, int | None]]:
+        return {rank.sector: {LAST: rank.rank} for rank in self._ranks if rank.level is level}

@@ -8,11 +8,11 @@ import pytest
 from tests.fakes.collection import FakeInstrumentStore, FakeMarket, Fate, context
 from vcpd.core.errors import BadInputError, RetryableError
 from vcpd.domain.exchange import NSE_EXCHANGE
-from vcpd.domain.instruments import Instrument, StoredInstrument
+from vcpd.domain.instruments import CompanySector, Instrument, StoredInstrument
 from vcpd.domain.runs import Outcome
 from vcpd.jobs.maintenance import SectorListFetch, SectorSource, SyncInstruments
 from vcpd.jobs.settings import UniverseSettings
-from vcpd.jobs.universe import Universe, list_industries
+from vcpd.jobs.universe import Universe, list_sectors
 
 INDEX_LIST = (
     "\ufeffCompany Name,Industry,Symbol,Series,ISIN Code\n"
@@ -39,13 +39,39 @@ async def away() -> str:
     raise RetryableError("away")
 
 
-def test_an_index_list_states_each_members_industry() -> None:
-    assert list_industries(INDEX_LIST, "list.csv", NSE_EXCHANGE) == {
-        "NSE:INFY": "Information Technology",
-        "NSE:BAJAJ-AUTO": "Automobile and Auto Components",
+def test_an_index_list_states_each_members_sector() -> None:
+    assert list_sectors(INDEX_LIST, "list.csv", NSE_EXCHANGE) == {
+        "NSE:INFY": CompanySector("Information Technology"),
+        "NSE:BAJAJ-AUTO": CompanySector("Automobile and Auto Components"),
     }
     with pytest.raises(BadInputError, match=r"list\.csv.*Industry"):
-        list_industries("Symbol\nINFY\n", "list.csv", NSE_EXCHANGE)
+        list_sectors("Symbol\nINFY\n", "list.csv", NSE_EXCHANGE)
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "expected"),
+    [
+        ("Symbol,Sector,Industry", "INFY,Technology,Software", CompanySector("Technology", "Software")),
+        ("Symbol,Sector,Industry", "INFY,Technology,", CompanySector("Technology")),
+        ("Symbol,Industry,Basic Industry", "INFY,Software,Banks", CompanySector("Software", "Banks")),
+        ("Symbol,Sector,Industry,Basic Industry", "INFY,Tech,Software,Banks", CompanySector("Tech", "Banks")),
+        ("Symbol,Sector,Industry", "INFY,,Software", None),
+    ],
+)  # fmt: skip
+def test_a_list_may_give_sector_and_industry(header: str, row: str, expected: CompanySector | None) -> None:
+    found = list_sectors(f"{header}\n{row}\n", "list.csv", NSE_EXCHANGE)
+    assert found == ({} if expected is None else {"NSE:INFY": expected})
+
+
+async def test_an_industry_that_only_the_market_gives_is_kept_beside_the_user_s_sector(
+    tmp_path: Path,
+) -> None:
+    async def both() -> str:
+        return "Symbol,Sector,Industry\nINFY,Technology,Software\n"
+
+    (tmp_path / "mine.csv").write_text("Symbol,Industry\ninfy,Services\n", encoding="utf-8")
+    source = sectors(tmp_path, both, UniverseSettings(sectors=("mine.csv",)))
+    assert await source.current() == {"NSE:INFY": CompanySector("Services", "Software")}
 
 
 async def test_member_lists_and_sector_lists_both_state_and_the_market_is_overruled(tmp_path: Path) -> None:
@@ -55,9 +81,10 @@ async def test_member_lists_and_sector_lists_both_state_and_the_market_is_overru
     both = sectors(
         tmp_path, settings=UniverseSettings(lists=("nifty.csv", "plain.csv"), sectors=("mine.csv",))
     )
-    assert (await both.current())["NSE:INFY"] == "Services"
+    assert (await both.current())["NSE:INFY"] == CompanySector("Services")
     reported = await sectors(tmp_path, published, UniverseSettings(lists=("nifty.csv",))).current()
-    assert (reported["NSE:INFY"], reported["NSE:SBIN"]) == ("Information Technology", "Banks")
+    assert reported["NSE:INFY"].sector == "Information Technology"
+    assert reported["NSE:SBIN"].sector == "Banks"
     assert not await sectors(tmp_path).current()
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.store.market import FIRST_DAY, instruments_of, listed, walk
 from vcpd.domain.bars import BarTable
-from vcpd.domain.instruments import Instrument, InstrumentChanges, StoredInstrument
+from vcpd.domain.instruments import CompanySector, Instrument, InstrumentChanges, StoredInstrument
 from vcpd.domain.quality_rules import QualityFlag, QualityRule, QuarantinedBar
 from vcpd.ports import InstrumentStore, SessionSpan
 from vcpd.store.bars import PostgresBarStore, PostgresQuarantineStore
@@ -60,15 +60,17 @@ async def test_a_sector_stays_with_its_instrument_through_a_new_name(database: D
     store = PostgresInstrumentStore(database)
     aaa, bbb = listed("NSE:AAA", "NSE:BBB")
     await store.merge([aaa, bbb], FIRST_DAY)
-    reported = {"NSE:AAA": "Chemicals", "NSE:BBB": "Power", "NSE:NOBODY": "Steel"}
+    reported = {
+        "NSE:AAA": CompanySector("Chemicals", "Dyes"),
+        "NSE:BBB": CompanySector("Power"),
+        "NSE:NOBODY": CompanySector("Steel"),
+    }
     assert [await store.set_sectors(reported), await store.set_sectors(reported)] == [2, 0]
     renamed = msgspec.structs.replace(aaa, symbol="NSE:NEW")
     await store.merge([renamed, bbb], NEXT_DAY)
-    assert await store.set_sectors({"NSE:BBB": "Power Utilities"}) == 1
-    sectors = {instrument.symbol: instrument.sector for instrument in await store.all()}
-    assert sectors == {"NSE:NEW": "Chemicals", "NSE:BBB": "Power Utilities"}
-    assert await store.sector_of("NSE:NEW") == "Chemicals"
-    assert await store.sector_of("NSE:NOBODY") is None
+    assert await store.set_sectors({"NSE:BBB": CompanySector("Power", "Solar")}) == 1
+    sectors = {kept.symbol: (kept.sector, kept.industry) for kept in await store.all()}
+    assert sectors == {"NSE:NEW": ("Chemicals", "Dyes"), "NSE:BBB": ("Power", "Solar")}
 
 
 async def test_a_list_and_bars_may_be_merged_at_once(database: Database) -> None:

@@ -8,7 +8,7 @@ import pytest
 from tests.fakes.regimes import rank_of, regime_of
 from tests.store.market import instruments_of
 from tests.store.test_setups import verdict, written
-from vcpd.domain.market_regime import EncodedRegime, MarketTerm, Quadrant, SectorRank
+from vcpd.domain.market_regime import EncodedRegime, MarketTerm, Quadrant, SectorLevel, SectorRank
 from vcpd.domain.setups import Base, BaseState, EventKind, SetupEvent
 from vcpd.store.database import Database
 from vcpd.store.regimes import PostgresRegimeStore
@@ -85,8 +85,13 @@ async def test_the_newest_ranks_are_given_with_their_history(database: Database)
     store, tuesday = PostgresRegimeStore(database), MONDAY + timedelta(1)
     assert await store.sectors(None) == (None, ())
     ranks = [rank_of("Banks", 1, Quadrant.LEADING), rank_of("Few", None, None)]
+    industry = msgspec.structs.replace(rank_of("Private Banks", 2, None), level=SectorLevel.INDUSTRY)
     await store.put(
-        [_encoded(MONDAY, ranks=ranks[:1]), _encoded(tuesday, ranks=ranks), _encoded(tuesday + timedelta(1))],
+        [
+            _encoded(MONDAY, ranks=ranks[:1]),
+            _encoded(tuesday, ranks=[*ranks, industry]),
+            _encoded(tuesday + timedelta(1)),
+        ],
         20,
     )
     assert await store.sectors(None) == (tuesday, ranks)
@@ -95,3 +100,5 @@ async def test_the_newest_ranks_are_given_with_their_history(database: Database)
         "Banks": {MONDAY: 1, tuesday: 1},
         "Few": {tuesday: None},
     }
+    assert await store.sectors(None, SectorLevel.INDUSTRY) == (tuesday, [industry])
+    assert await store.sector_history(tuesday, 9, SectorLevel.INDUSTRY) == {"Private Banks": {tuesday: 2}}

@@ -2,14 +2,16 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from datetime import date
+from datetime import date, timedelta
 
 import msgspec
 import pytest
 
+from tests.fakes.regimes import rank_of, regime_of
 from tests.store.market import FIRST_DAY, instruments_of
 from vcpd.core.errors import PermanentError
-from vcpd.domain.instruments import Instrument
+from vcpd.domain.instruments import CompanySector, Instrument
+from vcpd.domain.market_regime import EncodedRegime, MarketContext, MarketTerm, Quadrant, SectorLevel
 from vcpd.domain.setups import (
     Base,
     BaseState,
@@ -24,6 +26,7 @@ from vcpd.domain.setups import (
 from vcpd.ports import SetupStore
 from vcpd.store.database import Database
 from vcpd.store.instruments import PostgresInstrumentStore
+from vcpd.store.regimes import PostgresRegimeStore
 from vcpd.store.screen_results import PostgresSetupStore
 
 MONDAY = date(2024, 3, 4)
@@ -243,10 +246,48 @@ async def test_a_verdict_is_read_with_the_sector_its_company_has_now(database: D
     store, instruments = PostgresSetupStore(database), PostgresInstrumentStore(database)
     await instruments_of(database, "NSE:AAA", "NSE:BBB")
     await store.put(MONDAY, written([verdict("NSE:AAA"), verdict("NSE:BBB", score=40)]), [])
-    await instruments.set_sectors({"NSE:AAA": "Chemicals"})
+    await instruments.set_sectors({"NSE:AAA": CompanySector("Chemicals")})
     _, read = await store.for_session(MONDAY)
     assert [(setup.symbol, setup.sector) for setup in read] == [("NSE:AAA", "Chemicals"), ("NSE:BBB", None)]
     assert msgspec.structs.replace(read[0], sector=None) == verdict("NSE:AAA")
+
+
+async def test_a_verdict_is_read_with_the_market_and_the_ranks_of_that_week(database: Database) -> None:
+    """Without a regime, after a regime of the Friday before, and where the regime is older than a week."""
+    store, instruments = PostgresSetupStore(database), PostgresInstrumentStore(database)
+    regimes, friday = PostgresRegimeStore(database), MONDAY - timedelta(3)
+    await instruments_of(database, "NSE:AAA", "NSE:BBB")
+    await instruments.set_sectors({"NSE:AAA": CompanySector("Banks", "Private Banks")})
+    for day in (MONDAY, MONDAY + timedelta(7)):
+        await store.put(day, written([verdict("NSE:AAA", day), verdict("NSE:BBB", day, score=40)]), [])
+    _, read = await store.for_session(MONDAY)
+    assert [setup.market_context for setup in read] == [None, None]
+    ranks = [
+        rank_of("Banks", 2, Quadrant.LEADING, friday),
+        rank_of("Few", None, None, friday),
+        rank_of("Steel", 1, None, friday),
+        msgspec.structs.replace(rank_of("Private Banks", 1, None, friday), level=SectorLevel.INDUSTRY),
+    ]
+    regime = regime_of(friday, MarketTerm.CORRECTION)
+    encode = msgspec.json.encode
+    written_out = EncodedRegime(
+        session=friday, term=regime.term, text=encode(regime).decode(), sectors=encode(ranks).decode()
+    )
+    await regimes.put([written_out], 20)
+    _, (first, second) = await store.for_session(MONDAY)
+    market = MarketContext(
+        session=friday, term=regime.term, since=regime.since, sectors_ranked=2, industries_ranked=1
+    )
+    assert second.market_context == market
+    assert first.market_context == msgspec.structs.replace(
+        market, sector_rank=2, sector_quadrant=Quadrant.LEADING, industry="Private Banks", industry_rank=1
+    )
+    assert await regimes.market_context("NSE:AAA", MONDAY) == ("Banks", first.market_context)
+    assert await regimes.market_context("NSE:BBB", MONDAY) == (None, market)
+    assert await regimes.market_context("NSE:NOBODY", MONDAY) == (None, market)
+    _, late = await store.for_session(MONDAY + timedelta(7))
+    assert [setup.market_context for setup in late] == [None, None]
+    assert await regimes.market_context("NSE:AAA", MONDAY + timedelta(7)) == ("Banks", None)
 
 
 async def test_what_is_listed_is_shown_without_the_rest(database: Database) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from msgspec import structs
 
 from tests.fakes import web as fakes
+from tests.fakes.regimes import context_of
 from vcpd.domain.bars import BAR_DTYPE, BarSeries
 from vcpd.domain.risk import RiskBand, RiskScore
 from vcpd.domain.setups import BaseState, Contraction, EventKind, Gate, Setup, SetupEvent
@@ -192,5 +193,8 @@ def showroom(n_more: int = 0) -> WebContext:
         *(base_of(f"NSE:MORE{n:04d}", score=30, rating=50) for n in range(n_more)),
     ]
     sectors = ("Banks", "Steel", "Banks")
-    setups[:3] = [structs.replace(setup, sector=name) for setup, name in zip(setups, sectors, strict=False)]
+    setups[:3] = [
+        structs.replace(setup, sector=name, market_context=context_of(rank))
+        for setup, name, rank in zip(setups, sectors, (1, 2, 1), strict=False)
+    ]
     return replace(fakes.sources(setups), daemon=ShowroomDaemon(setups), risk=ShowroomRisk())

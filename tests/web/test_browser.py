@@ -233,6 +233,7 @@ def test_the_market_view_shows_regime_and_sectors_and_setups_name_both(
     assert browser.count("#view-market rect.term-confirmed_uptrend") == 1
     assert browser.count("#view-market circle") == 2
     browser.reads(".sectors tbody tr:first-child", "ALPHA, BETA, GAMMA")
+    browser.reads(".industries tbody tr:first-child", "Private Banks")
     browser.open(f"{address}/#/setups")
     browser.reads("#market-note", "Market: under pressure since 27 Jun")
     cell = "return document.querySelector('tr[data-symbol=\"NSE:BETA\"] .sector')?.textContent"

@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Final
 
 from vcpd.analysis.gates import AT_MOST_GATES, STRICT_GATES, TITLES, TREND_TEMPLATE
-from vcpd.domain.setups import Gate, Setup
+from vcpd.domain.setups import Gate, Setup, context_lines
 
 MIN_DIGITS: Final = 4
 MAX_DIGITS: Final = 12
@@ -13,7 +13,7 @@ MAX_DIGITS: Final = 12
 
 def explain(setup: Setup) -> list[str]:
     """Plain lines: the verdict, the nearest misses first, then what holds, then what is unknown."""
-    lines = [_headline(setup)]
+    lines = [_headline(setup), *context_lines(setup)]
     if setup.reason is not None:
         return lines
     lines += [line for line in (setup.nearest_miss, setup.group_reason) if line is not None]

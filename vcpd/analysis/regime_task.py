@@ -5,6 +5,7 @@ The daemon names it and never calls it: what it needs is imported where it runs.
 
 from collections.abc import Mapping, Sequence
 from datetime import date
+from functools import partial
 from typing import Self
 
 import msgspec
@@ -16,6 +17,7 @@ from vcpd.domain.market_regime import EncodedRegime, MarketBreadth
 from vcpd.domain.panel import Panel
 
 OSCILLATOR_SESSIONS = 252  # sessions before that the breadth of the next one needs
+INDUSTRY_SESSIONS = 30  # of the first run, whose many industries are ranked, too: what is shown of the past
 
 
 class IndexHistory(msgspec.Struct, frozen=True):
@@ -47,6 +49,7 @@ class RegimeTaskParams(msgspec.Struct, frozen=True, kw_only=True):
     indices: Sequence[IndexHistory]
     members: Mapping[str, Sequence[str]]
     sectors: Mapping[str, str]
+    industries: Mapping[str, str]
     earlier: Sequence[str]
     least_rated: int
 
@@ -76,13 +79,15 @@ def encode_regimes(panel: Panel, _rows: range, parameters: RegimeTaskParams) -> 
         earlier=[of_session for of_session in stored if of_session is not None],
         members=parameters.members,
     )
-    ranks = sector_ranks(
+    rank = partial(
+        sector_ranks,
         known,
         parameters.sectors,
         parameters.settings,
-        n_sessions=n,
         least_rated=parameters.least_rated,
     )
+    ranks = rank(n_sessions=n) if n > INDUSTRY_SESSIONS else []
+    ranks[-INDUSTRY_SESSIONS:] = rank(n_sessions=min(n, INDUSTRY_SESSIONS), industries=parameters.industries)
     encode = msgspec.json.Encoder().encode
     return [
         EncodedRegime(

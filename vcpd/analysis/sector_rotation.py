@@ -1,4 +1,4 @@
-"""Sectors of the market: ranked by relative strength and breadth, with the quadrant each stands in.
+"""Sectors and industries, ranked by relative strength and breadth, with the quadrant each stands in.
 
 A sector's line is the mean daily return of its symbols, chained, over that of the whole universe. Its
 relative strength is that line against its mean of 126 sessions, its momentum that strength against its own
@@ -6,9 +6,10 @@ mean of 21: above 100 is stronger, or rising. Means over fixed spans give the sa
 """
 
 import math
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
+from types import MappingProxyType
 from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
@@ -18,7 +19,7 @@ from vcpd.analysis.regime_settings import RegimeSettings
 from vcpd.analysis.strength import cached_ratings
 from vcpd.analysis.thresholds import TIE_TOLERANCE
 from vcpd.domain.bars import FloatArray, IntArray
-from vcpd.domain.market_regime import Quadrant, SectorRank
+from vcpd.domain.market_regime import Quadrant, SectorLevel, SectorRank
 from vcpd.domain.panel import Panel
 
 STRENGTH_SESSIONS: Final = 126
@@ -29,7 +30,7 @@ MAX_DAILY_RETURN: Final = 0.25  # a larger move is more often a share that was s
 SESSIONS_BEFORE: Final = STRENGTH_SESSIONS + MOMENTUM_SESSIONS
 
 
-_RatedMembers: TypeAlias = tuple[FloatArray, FloatArray, list[list[int]]]
+_RatedMembers: TypeAlias = tuple[FloatArray, FloatArray, list[tuple[str, ...]]]
 
 
 class _SectorSums(NamedTuple):
@@ -49,6 +50,14 @@ class _SectorSums(NamedTuple):
         return cls(*(np.zeros((n_sectors + 1, m)) for m in (width, width, n_sessions, n_sessions)))
 
 
+class _GroupPlaces(NamedTuple):
+    """Symbols of a block ordered by their groups: where each group begins, and its number."""
+
+    order: IntArray
+    first: IntArray
+    groups: IntArray
+
+
 class _SectorTable(NamedTuple):
     """Numbers by sector and session (k, n)."""
 
@@ -58,85 +67,107 @@ class _SectorTable(NamedTuple):
     ratings: FloatArray
     rated: FloatArray
     score: FloatArray  # mean of rating and share above the average; NaN where there is no rank
+    leaders: Sequence[Sequence[tuple[str, ...]]]  # symbols
 
 
-class _SectorNames(NamedTuple):
-    """Names of sectors and symbols, and by sector and session the rows of its leaders."""
+class _Group(NamedTuple):
+    """A sector or an industry: its name, the sector of an industry, and the rows of its symbols."""
 
-    sectors: Sequence[str]
-    symbols: Sequence[str]
-    leaders: Sequence[Sequence[Sequence[int]]]
+    level: SectorLevel
+    name: str
+    parent: str | None
+    rows: IntArray
 
 
-def sector_ranks(
+def sector_ranks(  # noqa: PLR0913 - what is asked for, then keywords
     panel: Panel,
     sectors: Mapping[str, str],
     settings: RegimeSettings,
     *,
     n_sessions: int | None = None,
     least_rated: int = 20,
+    industries: Mapping[str, str] = MappingProxyType({}),
 ) -> list[list[SectorRank]]:
-    """The sectors after each of the panel's last `n_sessions` (default: all), the strongest first.
+    """The sectors after each of the panel's last `n_sessions` (default: all), then the industries.
 
-    `sectors` gives the sector by symbol; symbols without one count for the universe alone. With fewer than
-    `least_rated` symbols in the universe no symbol has a rating, and no sector a rank.
+    The strongest of each level first. `sectors` and `industries` give both by symbol; symbols without count
+    for the universe alone. With fewer than `least_rated` symbols in the universe no symbol has a rating, and
+    no sector a rank.
     """
     n = len(panel.sessions) if n_sessions is None else min(n_sessions, len(panel.sessions))
-    members = _members(panel, sectors)
-    if not members or not n:
+    groups = [*_groups(panel, SectorLevel.SECTOR, sectors)]
+    n_sectors = len(groups)
+    groups += _groups(panel, SectorLevel.INDUSTRY, industries, sectors)
+    if not groups or not n:
         return [[] for _ in range(n)]
     ratings = cached_ratings(panel, least_rated).since(np.asarray(panel.close), len(panel.sessions) - n)
-    medians = [_rated_members(ratings[:, rows], rows) for rows in members.values()]
-    table = _sector_table(_sector_sums(panel, members, n), n, medians, settings.min_sector_symbols)
-    names = _SectorNames(list(members), panel.symbols, [leaders for _, _, leaders in medians])
+    medians = [_rated_members(ratings[:, group.rows], group.rows, panel.symbols) for group in groups]
+    table = _sector_table(_sector_sums(panel, groups, n), n, medians, settings.min_sector_symbols)
     sessions = panel.sessions[len(panel.sessions) - n :].tolist()
-    return [_rank_session(table, at, names, session) for at, session in enumerate(sessions)]
+    levels = range(n_sectors), range(n_sectors, len(groups))
+    return [
+        [entry for level in levels for entry in _rank_session(table, at, groups, level, session)]
+        for at, session in enumerate(sessions)
+    ]
 
 
-def _members(panel: Panel, sectors: Mapping[str, str]) -> dict[str, IntArray]:
-    """The rows of each sector, by name in order."""
+def _groups(
+    panel: Panel,
+    level: SectorLevel,
+    names: Mapping[str, str],
+    parents: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[_Group]:
+    """The groups in the order of their names; the parent is that of most of the symbols."""
     rows: dict[str, list[int]] = defaultdict(list)
+    known: dict[str, Counter[str]] = defaultdict(Counter)
     for row, symbol in enumerate(panel.symbols):
-        sector = sectors.get(symbol)
-        if sector and symbol not in panel.exclusions:
-            rows[sector].append(row)
-    return {sector: np.array(rows[sector]) for sector in sorted(rows)}
+        name = names.get(symbol)
+        if name and symbol not in panel.exclusions:
+            rows[name].append(row)
+            known[name][parents.get(symbol, "")] += 1
+    for name in sorted(rows):
+        parent = min(known[name], key=lambda sector: (-known[name][sector], sector))
+        yield _Group(level, name, parent or None, np.array(rows[name]))
 
 
-def _rated_members(ratings: FloatArray, rows: IntArray) -> _RatedMembers:
-    """By session: the median rating of a sector's symbols, how many have one, the rows of the leaders."""
+def _rated_members(ratings: FloatArray, rows: IntArray, symbols: Sequence[str]) -> _RatedMembers:
+    """By session: the median rating of a sector's symbols, how many have one, the leaders."""
     order = np.argsort(-ratings, axis=1, kind="stable")  # unknown ones last
-    ordered = np.take_along_axis(ratings, order, axis=1)
-    count = (~np.isnan(ratings)).sum(axis=1)
     at = np.arange(len(ratings))
+    ordered = ratings[at[:, None], order]
+    count = (~np.isnan(ratings)).sum(axis=1)
     high, low = (
         ordered[at, np.maximum(count - 1, 0) // 2],
         ordered[at, np.maximum(count, 1) // 2 * (count > 1)],
     )
-    leaders = [rows[own[: min(LEADERS, k)]].tolist() for own, k in zip(order, count.tolist(), strict=True)]
+    leaders = [
+        tuple(symbols[row] for row in rows[own[: min(LEADERS, k)]].tolist())
+        for own, k in zip(order, count.tolist(), strict=True)
+    ]
     return np.where(count > 0, (high + low) / 2, np.nan), count.astype(np.float64), leaders
 
 
-def _sector_sums(panel: Panel, members: Mapping[str, IntArray], n: int) -> _SectorSums:
+def _sector_sums(panel: Panel, groups: Sequence[_Group], n: int) -> _SectorSums:
     """Over the last n sessions and those before that decide them."""
     m = len(panel.sessions)
     width = min(n + SESSIONS_BEFORE, m)
-    groups = np.zeros((len(members) + 1, len(panel.symbols)))
-    for number, rows in enumerate(members.values()):
-        groups[number, rows] = 1
-    groups[-1] = [symbol not in panel.exclusions for symbol in panel.symbols]
-    sums = _SectorSums.empty(len(members), width, n)
-    kept = np.flatnonzero(groups[-1])
+    numbers = np.full((len(SectorLevel), len(panel.symbols)), -1)
+    levels = list(SectorLevel)
+    for number, group in enumerate(groups):
+        numbers[levels.index(group.level), group.rows] = number
+    sums = _SectorSums.empty(len(groups), width, n)
+    kept = np.array([row for row, symbol in enumerate(panel.symbols) if symbol not in panel.exclusions])
     size = rows_per_block(width + AVERAGE_SESSIONS)
     for start in range(0, len(kept), size):
         block = kept[start : start + size]
         for rows, first in split_block(panel, block, m - width, AVERAGE_SESSIONS):
-            _add_block(np.asarray(panel.close[rows, first:]), groups[:, rows], sums)
+            _add_block(np.asarray(panel.close[rows, first:]), numbers[:, rows], sums)
     return sums
 
 
-def _add_block(raw: FloatArray, groups: FloatArray, sums: _SectorSums) -> None:
-    packed, width, n = PackedBars.of(raw), sums.returns.shape[1], sums.above.shape[1]
+def _add_block(raw: FloatArray, numbers: IntArray, sums: _SectorSums) -> None:
+    packed, places = PackedBars.of(raw), _places_of(numbers)
+    width, n = sums.returns.shape[1], sums.above.shape[1]
     close = packed.pack(raw)
     change = np.full(raw.shape, np.nan)
     change[:, 1:] = close[:, 1:] / close[:, :-1] - 1
@@ -146,8 +177,29 @@ def _add_block(raw: FloatArray, groups: FloatArray, sums: _SectorSums) -> None:
     for values, total, known in ((clipped, sums.returns, sums.moved), (above, sums.above, sums.known)):
         spread = packed.tail(total.shape[1]).spread(values)
         unknown = np.isnan(spread)
-        np.add(total, groups @ np.where(unknown, 0.0, spread), out=total)
-        np.add(known, groups @ (~unknown).astype(np.float64), out=known)
+        counted = np.ones((len(spread), 1))
+        if unknown.any():
+            spread, counted = np.where(unknown, 0.0, spread), (~unknown).astype(np.float64)
+        _add_by_group(total, spread, places)
+        _add_by_group(known, counted, places)
+
+
+def _places_of(numbers: IntArray) -> list[_GroupPlaces]:
+    """Of each level, the symbols that have a number, ordered by it."""
+    places = []
+    for own in numbers:
+        order = np.argsort(own, kind="stable")[np.count_nonzero(own < 0) :]
+        first = np.flatnonzero(np.diff(own[order], prepend=-1))
+        places.append(_GroupPlaces(order, first, own[order][first]))
+    return places
+
+
+def _add_by_group(total: FloatArray, values: FloatArray, places: Sequence[_GroupPlaces]) -> None:
+    """Add `values` (r, m) or (r, 1) to the rows of `total` (k + 1, m) of their groups, all to the last."""
+    total[-1] += values.sum(axis=0)
+    for level in places:
+        if len(level.order):
+            total[level.groups] += np.add.reduceat(values[level.order], level.first, axis=0)
 
 
 def _sector_table(sums: _SectorSums, n: int, medians: Sequence[_RatedMembers], least: int) -> _SectorTable:
@@ -164,19 +216,24 @@ def _sector_table(sums: _SectorSums, n: int, medians: Sequence[_RatedMembers], l
     rated = np.stack([count for _, count, _ in medians])
     shares = above[:-1]
     score = np.where(rated >= least, (ratings + shares) / 2, np.nan)
-    return _SectorTable(strength[:, -n:], momentum[:, -n:], shares, ratings, rated, score)
+    leaders = [of_group for _, _, of_group in medians]
+    return _SectorTable(strength[:, -n:], momentum[:, -n:], shares, ratings, rated, score, leaders)
 
 
-def _rank_session(table: _SectorTable, at: int, names: _SectorNames, session: date) -> list[SectorRank]:
-    """The strongest first, those without a rank last; equal ones in the order of their names."""
+def _rank_session(
+    table: _SectorTable, at: int, groups: Sequence[_Group], level: range, session: date
+) -> list[SectorRank]:
+    """Those of a level, the strongest first, without a rank last; equal ones in the order of their names."""
     score = table.score[:, at].tolist()
-    order = sorted(range(len(score)), key=lambda k: (math.isnan(score[k]), -score[k]))
+    order = sorted(level, key=lambda k: (math.isnan(score[k]), -score[k]))
     ratings, above = table.ratings[:, at].tolist(), table.above_pct[:, at].tolist()
     strength, momentum = table.strength[:, at].tolist(), table.momentum[:, at].tolist()
     return [
         SectorRank(
             session=session,
-            sector=names.sectors[k],
+            sector=groups[k].name,
+            level=groups[k].level,
+            parent=groups[k].parent,
             rank=None if math.isnan(score[k]) else place,
             n_symbols=int(table.rated[k, at]),
             rs_rating=_known(ratings[k]),
@@ -184,7 +241,7 @@ def _rank_session(table: _SectorTable, at: int, names: _SectorNames, session: da
             relative_strength=_known(strength[k]),
             momentum=_known(momentum[k]),
             quadrant=quadrant(strength[k], momentum[k]),
-            leaders=tuple(names.symbols[row] for row in names.leaders[k][at]),
+            leaders=table.leaders[k][at],
         )
         for place, k in enumerate(order, start=1)
     ]

@@ -32,7 +32,7 @@ from vcpd.domain.market_regime import market_note
 from vcpd.domain.panel import Panel
 from vcpd.domain.risk import RiskScore
 from vcpd.domain.scans import ScanResult
-from vcpd.domain.setups import Setup, SetupGroup
+from vcpd.domain.setups import Setup, SetupGroup, context_lines
 from vcpd.jobs.scan import ScanEvaluator
 from vcpd.jobs.watch import Watch
 from vcpd.ports import Clock
@@ -256,8 +256,9 @@ class StatusService:
             thresholds,
             elapsed=lambda session: self.live.calendar.elapsed_share(session, self.clock.now()),
         )
-        sector = await self.storage.instruments.sector_of(symbol)
-        return msgspec.structs.replace(setup, sector=sector), lines
+        sector, context = await self.storage.regimes.market_context(symbol, setup.as_of)
+        placed = msgspec.structs.replace(setup, sector=sector, market_context=context)
+        return placed, [*lines[:1], *context_lines(placed), *lines[1:]]
 
     async def scan(self, expression: str, name: str, symbol: str | None, as_of: date | None) -> ScanResult:
         configuration = self.live.configuration

@@ -14,7 +14,7 @@ from vcpd.analysis.outcomes import Estimate, OutcomeCounts
 from vcpd.analysis.sector_rotation import sector_ranks
 from vcpd.cli.output import number_text, print_table
 from vcpd.cli.regime import benchmark_symbol, read_indices, without_indices
-from vcpd.cli.sectors import sectors_of_panel
+from vcpd.cli.sectors import companies_of_panel
 from vcpd.config import Configuration
 from vcpd.domain.panel import Panel
 
@@ -48,7 +48,8 @@ def outcome_splits(
             name: split_by_term(counts, panel.sessions, terms) for name, counts in kinds.items()
         }
     if arguments.sectors:
-        sectors = sectors_of_panel(shares, arguments.sectors, Path(), configuration.exchange)
+        companies = companies_of_panel(shares, arguments.sectors, Path(), configuration.exchange)
+        sectors = {symbol: company.sector for symbol, company in companies.items()}
         least = configuration.screen.min_rs_universe
         ranks = sector_ranks(shares, sectors, configuration.regime, least_rated=least)
         purchases = _counted_purchases(found, looking, panel)

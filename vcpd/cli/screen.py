@@ -23,7 +23,9 @@ from vcpd.cli.command import (
 )
 from vcpd.cli.config import analysis_settings
 from vcpd.cli.local import SYMBOL_HELP, add_bars_arguments, load_panel, row_range
+from vcpd.cli.market_context import FileMarket
 from vcpd.cli.output import number_text, print_json, print_table
+from vcpd.cli.sectors import add_sector_lists_argument
 from vcpd.core.errors import BadInputError
 from vcpd.domain.instruments import is_same_symbol
 from vcpd.domain.setups import (
@@ -38,6 +40,7 @@ from vcpd.domain.setups import (
 
 SETUP_TABLE_COLUMNS: Final = (
     "symbol", "state", "footprint", "pivot", "to pivot %", "stop", "structural", "risk %", "rating", "score",
+    "sector", "sector rank",
 )  # fmt: skip
 MAX_SYMBOLS: Final = 5_000
 PAIRS_SHOWN: Final = 3
@@ -64,6 +67,7 @@ class SetupListing(msgspec.Struct, frozen=True):
 def add_screen_arguments(parser: argparse.ArgumentParser) -> None:
     set_action(parser, screen, "vcpd screen --bars bars.parquet --index indices.parquet --as-of 2025-06-30")
     add_bars_arguments(parser)
+    add_sector_lists_argument(parser, "; says where the sector of each setup stands")
     parser.add_argument("--symbol", help="only this symbol; still rated within the whole universe")
     add_group_argument(parser)
     parser.add_argument("--all", action="store_true", help="every symbol, also those without a followed base")
@@ -95,6 +99,8 @@ def print_listing(listing: SetupListing, *, as_json: bool) -> None:
     for group, setups in by_group.items():
         _print_group(group, setups)
     print(_counts_text(listing))
+    if market := next((setup.market_context for setup in listing.items if setup.market_context), None):
+        print(f"the market after {market.session}: {market.market_text}")
 
 
 def _print_group(group: SetupGroup | None, setups: Sequence[Setup]) -> None:
@@ -104,7 +110,7 @@ def _print_group(group: SetupGroup | None, setups: Sequence[Setup]) -> None:
     if group not in {None, SetupGroup.SETUP}:
         columns = (*columns, "why")
         rows = [(*row, setup.group_reason or "") for row, setup in zip(rows, setups, strict=True)]
-    print_table(title, columns, rows, SETUP_TABLE_COLUMNS[3:])
+    print_table(title, columns, rows, SETUP_TABLE_COLUMNS[3:10])
     for setup in setups:
         for tolerance in setup.tolerances:
             print(f"{setup.symbol} {tolerance}")
@@ -124,7 +130,8 @@ def _screen_bars(arguments: argparse.Namespace) -> SetupListing:
     thresholds = analysis_settings(arguments).screen
     judging = ScreenParams(as_of=arguments.as_of, thresholds=thresholds)
     judged = screen_rows(panel, row_range(panel, arguments.symbol), judging)
-    return list_setups(judged.setups, panel.sessions[-1].item(), arguments)
+    placed = FileMarket.of(panel, arguments).beside(judged.setups)
+    return list_setups(placed, panel.sessions[-1].item(), arguments)
 
 
 def list_setups(setups: Sequence[Setup], as_of: date, arguments: argparse.Namespace) -> SetupListing:
@@ -170,7 +177,17 @@ def _setup_row(setup: Setup) -> tuple[str, ...]:
         *map(number_text, numbers),
         "" if setup.rs_rating is None else str(setup.rs_rating),
         f"{setup.score:.0f}",
+        setup.sector or "",
+        _sector_rank(setup),
     )
+
+
+def _sector_rank(setup: Setup) -> str:
+    """`3 of 12`; nothing where the sector has no rank."""
+    market = setup.market_context
+    if market is None or market.sector_rank is None:
+        return ""
+    return f"{market.sector_rank} of {market.sectors_ranked}"
 
 
 def add_setups_arguments(parser: argparse.ArgumentParser) -> None:
@@ -267,6 +284,7 @@ def add_explain_arguments(parser: argparse.ArgumentParser) -> None:
     set_action(parser, explain_symbol, "vcpd explain TATASTEEL --bars bars.parquet --as-of 2025-06-30")
     parser.add_argument("symbol", metavar="SYMBOL", help=SYMBOL_HELP)
     add_bars_arguments(parser)
+    add_sector_lists_argument(parser, "; says where the sector of the symbol stands")
 
 
 def explain_symbol(arguments: argparse.Namespace) -> int:
@@ -284,7 +302,8 @@ def _setup_from_bars(arguments: argparse.Namespace) -> Setup:
     panel = load_panel(arguments)
     thresholds = analysis_settings(arguments).screen
     judging = ScreenParams(as_of=arguments.as_of, thresholds=thresholds, own_chain=True)
-    return screen_rows(panel, row_range(panel, arguments.symbol), judging).setups[0]
+    judged = screen_rows(panel, row_range(panel, arguments.symbol), judging)
+    return FileMarket.of(panel, arguments).beside(judged.setups)[0]
 
 
 def _setup_from_daemon(arguments: argparse.Namespace) -> Setup:

@@ -1,7 +1,7 @@
-"""`vcpd sectors`: sectors ranked by relative strength and breadth, of files of bars or of the daemon."""
+"""`vcpd sectors`: sectors and industries ranked by relative strength and breadth, of files or a daemon."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -13,14 +13,16 @@ from vcpd.cli.command import EXIT_OK, set_action
 from vcpd.cli.config import analysis_settings
 from vcpd.cli.local import add_bars_arguments, load_panel
 from vcpd.cli.output import number_text, print_json, print_table
+from vcpd.config import Configuration
 from vcpd.core.errors import BadInputError
 from vcpd.domain.exchange import Exchange
-from vcpd.domain.market_regime import SectorRank
+from vcpd.domain.instruments import CompanySector
+from vcpd.domain.market_regime import SectorLevel, SectorRank
 from vcpd.domain.panel import Panel
-from vcpd.jobs.universe import list_industries, read_lists
+from vcpd.jobs.universe import list_sectors, read_lists
 
 COLUMNS: Final = (
-    "rank", "sector", "quadrant", "symbols", "RS rating", "above 50 %", "strength", "momentum", "leaders",
+    "rank", "{level}", "quadrant", "symbols", "RS rating", "above 50 %", "strength", "momentum", "leaders",
 )  # fmt: skip
 
 
@@ -28,6 +30,12 @@ def add_sectors_arguments(parser: argparse.ArgumentParser) -> None:
     set_action(parser, sectors, "vcpd sectors --bars bars.parquet --sectors ind_nifty500list.csv")
     add_bars_arguments(parser)
     add_sector_lists_argument(parser, "; default: [universe] sectors and lists")
+    parser.add_argument(
+        "--level",
+        choices=[str(level) for level in SectorLevel],
+        default=str(SectorLevel.SECTOR),
+        help="industries are parts of sectors; default: sector",
+    )
 
 
 def add_sector_lists_argument(parser: argparse.ArgumentParser, default: str = "") -> None:
@@ -37,7 +45,8 @@ def add_sector_lists_argument(parser: argparse.ArgumentParser, default: str = ""
         action="append",
         default=[],
         metavar="FILE",
-        help="CSV file with the columns `Symbol` and `Industry`, as NSE publishes its indices' members; "
+        help="CSV file with the columns `Symbol` and `Industry`, as NSE publishes its indices' members, "
+        "and `Sector` where `Industry` is finer; "
         f"may be given several times{default}",
     )
 
@@ -48,17 +57,17 @@ def sectors(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json({"items": found})
     else:
-        print_table(_title(found), COLUMNS, [_row(rank) for rank in found], COLUMNS[3:8])
+        _print_ranks(found, arguments.level)
     return EXIT_OK
 
 
 def _ranks_of_daemon(arguments: argparse.Namespace) -> list[SectorRank]:
-    answer = daemon_client(arguments).get("/api/sectors", as_of=arguments.as_of)
+    answer = daemon_client(arguments).get("/api/sectors", as_of=arguments.as_of, level=arguments.level)
     found = msgspec.convert(answer["items"], list[SectorRank])
     if not found:
         raise BadInputError(
-            "no sector was ranked yet: name lists with industries in [universe] sectors, "
-            "and the next screen ranks them"
+            f"no {arguments.level} was ranked yet: name lists that give it in [universe] sectors, "
+            "and the next evening ranks them"
         )
     return found
 
@@ -70,37 +79,58 @@ def _ranks_of_files(arguments: argparse.Namespace) -> list[SectorRank]:
     if not given:
         raise BadInputError("--sectors: expected a list with the columns `Symbol` and `Industry`")
     panel = load_panel(arguments)
-    by_symbol = sectors_of_panel(panel, given, folder, configuration.exchange)
+    companies = companies_of_panel(panel, given, folder, configuration.exchange)
+    level = SectorLevel(arguments.level)
+    found = [rank for rank in last_ranks(panel, companies, configuration) if rank.level is level]
+    if not found:
+        raise BadInputError(
+            f"{', '.join(given)}: give no {level}; expected a column `Sector` beside `Industry`"
+        )
+    return found
+
+
+def last_ranks(
+    panel: Panel, companies: Mapping[str, CompanySector], configuration: Configuration
+) -> list[SectorRank]:
+    """Sectors and industries after the panel's last session."""
     ranked = sector_ranks(
         panel,
-        by_symbol,
+        {symbol: company.sector for symbol, company in companies.items()},
         configuration.regime,
         n_sessions=1,
         least_rated=configuration.screen.min_rs_universe,
+        industries={symbol: company.industry for symbol, company in companies.items() if company.industry},
     )
     return ranked[-1]
 
 
-def sectors_of_panel(panel: Panel, names: Sequence[str], folder: Path, exchange: Exchange) -> dict[str, str]:
-    """The sector of each symbol of the panel that a list names, with or without its exchange.
+def companies_of_panel(
+    panel: Panel, names: Sequence[str], folder: Path, exchange: Exchange
+) -> dict[str, CompanySector]:
+    """Sector and industry of each symbol of the panel that a list names, with or without its exchange.
 
     BadInputError where none of them is in the lists, or for a list that cannot be read.
     """
-    industries: dict[str, str] = {}
+    listed: dict[str, CompanySector] = {}
     for name, text in read_lists(folder, names).items():
-        industries |= list_industries(text, name, exchange)
+        listed |= list_sectors(text, name, exchange)
     found = {
-        symbol: industry
-        for symbol in panel.symbols
-        if (industry := industries.get(exchange.full_symbol(symbol)))
+        symbol: company for symbol in panel.symbols if (company := listed.get(exchange.full_symbol(symbol)))
     }
     if not found:
         raise BadInputError(f"{', '.join(names)}: no symbol of the bars is in these lists")
     return found
 
 
-def _title(found: Sequence[SectorRank]) -> str:
-    return f"{len(found)} sectors after {found[0].session}" if found else "no sectors"
+def _print_ranks(found: Sequence[SectorRank], level: str) -> None:
+    columns = tuple(column.format(level=level) for column in COLUMNS)
+    noun = "sectors" if level == SectorLevel.SECTOR else "industries"
+    title = f"{len(found)} {noun} after {found[0].session}"
+    rows = [_row(rank) for rank in found]
+    if level == SectorLevel.INDUSTRY:
+        columns = (*columns, "sector")
+        rows = [(*row, rank.parent or "") for row, rank in zip(rows, found, strict=True)]
+    print_table(title, columns, rows, COLUMNS[3:8])
 
 
 def _row(rank: SectorRank) -> tuple[str, ...]:

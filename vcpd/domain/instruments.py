@@ -76,10 +76,18 @@ class StoredInstrument(msgspec.Struct, frozen=True):
     sector: str | None = None  # as an index list states it
     previous_series: str | None = None  # before its last move between series
     series_since: date | None = None  # the day of the list that first named it in its series
+    industry: str | None = None  # the finer business within the sector
 
     @property
     def symbol(self) -> str:
         return self.instrument.symbol
+
+
+class CompanySector(msgspec.Struct, frozen=True):
+    """The business of a company as a list states it; the industry is finer, None where no list gives it."""
+
+    sector: str
+    industry: str | None = None
 
 
 class InstrumentChanges(msgspec.Struct, frozen=True):

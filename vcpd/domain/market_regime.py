@@ -121,11 +121,23 @@ class Quadrant(StrEnum):
     IMPROVING = "improving"
 
 
+class SectorLevel(StrEnum):
+    """How finely companies are grouped by their business: an industry is a part of a sector."""
+
+    SECTOR = "sector"
+    INDUSTRY = "industry"
+
+
 class SectorRank(msgspec.Struct, frozen=True, kw_only=True):
-    """A sector after one session; `rank` 1 is the strongest, None with too few symbols."""
+    """A sector or an industry after one session; `rank` 1 is the strongest, None with too few symbols.
+
+    `sector` is its own name; `parent` names the sector of an industry, where the lists give it.
+    """
 
     session: date
     sector: str
+    level: SectorLevel = SectorLevel.SECTOR
+    parent: str | None = None
     rank: int | None
     n_symbols: int
     rs_rating: float | None  # median rating of its symbols, 1 to 99
@@ -134,3 +146,39 @@ class SectorRank(msgspec.Struct, frozen=True, kw_only=True):
     momentum: float | None  # 100 is no change against the mean of the last 21 sessions
     quadrant: Quadrant | None
     leaders: tuple[str, ...] = ()
+
+
+class MarketContext(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What the market does, and where a company's sector and industry stand among the ranked ones.
+
+    It stands beside a setup and decides nothing. After `session`, at most a week before the setup's; ranks
+    are None where too few symbols have a rating, or no list names the company.
+    """
+
+    session: date
+    term: MarketTerm
+    since: date | None = None
+    sector_rank: int | None = None
+    sectors_ranked: int = 0
+    sector_quadrant: Quadrant | None = None
+    industry: str | None = None
+    industry_rank: int | None = None
+    industries_ranked: int = 0
+
+    @property
+    def market_text(self) -> str:
+        """Such as `correction since 2025-05-30`."""
+        return self.term.text + (f" since {self.since}" if self.since else "")
+
+    def sector_text(self, sector: str | None) -> str | None:
+        """Such as `Banks, rank 3 of 12, leading; Private Banks, rank 5 of 40`; None where none is known."""
+        own = _rank_text(sector, self.sector_rank, self.sectors_ranked, self.sector_quadrant)
+        finer = _rank_text(self.industry, self.industry_rank, self.industries_ranked)
+        return "; ".join(filter(None, (own, finer))) or None
+
+
+def _rank_text(name: str | None, rank: int | None, ranked: int, quadrant: Quadrant | None = None) -> str:
+    if name is None:
+        return ""
+    place = "without a rank" if rank is None else f"rank {rank} of {ranked}"
+    return ", ".join(filter(None, (name, place, quadrant)))

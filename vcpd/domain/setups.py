@@ -10,6 +10,7 @@ from typing import Final, Self
 import msgspec
 
 from vcpd.domain.facts import SetupFacts
+from vcpd.domain.market_regime import MarketContext
 
 
 class BaseState(StrEnum):
@@ -171,6 +172,9 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     previous_pivot: float | None = None  # of the chapter before
     variant: str | None = None  # an admission beyond the first definition, e.g. `young second stage`
     own_chain: OwnChain | None = None
+    market_context: MarketContext | None = (
+        None  # added when it is read; None: no regime of that week is known
+    )
 
     @classmethod
     def unevaluated(
@@ -271,6 +275,17 @@ def count_groups(groups: Iterable[SetupGroup | None]) -> dict[str, int]:
     """How many followed bases are in each group, in the order in which lists show them."""
     counts = Counter(groups)
     return {group.value: counts[group] for group in SetupGroup}
+
+
+def context_lines(setup: Setup) -> list[str]:
+    """What the market does, and where the company's sector and industry stand, as far as it is known."""
+    context = setup.market_context
+    if context is None:
+        return []
+    sector = context.sector_text(setup.sector)
+    return [f"market {context.market_text}, as of {context.session}"] + (
+        [f"sector {sector}"] if sector else []
+    )
 
 
 def distance_key(setup: Setup) -> tuple[float, str]:

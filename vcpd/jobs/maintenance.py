@@ -9,6 +9,7 @@ from typing import Final
 
 from vcpd.core.errors import BadInputError, RetryableError, VcpdError
 from vcpd.domain.instruments import (
+    CompanySector,
     Instrument,
     InstrumentChanges,
     base_symbol,
@@ -17,11 +18,11 @@ from vcpd.domain.instruments import (
 )
 from vcpd.domain.runs import Outcome, RunContext, RunResult
 from vcpd.jobs.panel_refresh import UniversePanels
-from vcpd.jobs.universe import Universe, has_industries, list_industries, read_lists
+from vcpd.jobs.universe import Universe, has_industries, list_sectors, read_lists
 from vcpd.ports import Clock, InstrumentStore, MarketData, RunStore, TableMaintenance
 
 SectorListFetch = Callable[[], Awaitable[str]]
-"""The text of a list that the market itself publishes, with `Symbol` and `Industry`."""
+"""The text of a list that the market itself publishes, with `Symbol` and `Industry`, at best `Sector`."""
 LARGE_EXCHANGE_SIZE: Final = 1_000  # a small one is a simulation, whose size the user may change
 MIN_PLAUSIBLE_SHARE: Final = 0.5  # of the instruments that are listed so far
 MAX_MOVES_SHOWN: Final = 10
@@ -42,30 +43,41 @@ class SectorSource:
         self._fetch_published = publication
         self.problem = ""  # why the market's own list was not there the last time
 
-    async def current(self) -> Mapping[str, str]:
+    async def current(self) -> Mapping[str, CompanySector]:
         """The user's lists win over the market's own. Raises BadInputError for a file that cannot be used."""
-        return await self._published() | await asyncio.to_thread(self._from_lists)
+        return _overruled(await self._published(), await asyncio.to_thread(self._from_lists))
 
-    async def _published(self) -> dict[str, str]:
+    async def _published(self) -> dict[str, CompanySector]:
         """What the market publishes; without it, what is known stays as it is."""
         self.problem = ""
         if self._fetch_published is None:
             return {}
         try:
-            return list_industries(await self._fetch_published(), "the market", self._universe.exchange)
+            return list_sectors(await self._fetch_published(), "the market", self._universe.exchange)
         except (RetryableError, BadInputError) as error:
             self.problem = f"sectors of the market stay as they are: {error}"
             return {}
 
-    def _from_lists(self) -> dict[str, str]:
+    def _from_lists(self) -> dict[str, CompanySector]:
         settings = self._universe.settings
-        found: dict[str, str] = {}
+        found: dict[str, CompanySector] = {}
         for name, text in read_lists(self._folder, settings.lists).items():
             if has_industries(text):
-                found |= list_industries(text, name, self._universe.exchange)
+                found = _overruled(found, list_sectors(text, name, self._universe.exchange))
         for name, text in read_lists(self._folder, settings.sectors).items():
-            found |= list_industries(text, name, self._universe.exchange)
+            found = _overruled(found, list_sectors(text, name, self._universe.exchange))
         return found
+
+
+def _overruled(
+    known: Mapping[str, CompanySector], later: Mapping[str, CompanySector]
+) -> dict[str, CompanySector]:
+    """Both lists; the later sector counts, and an industry that only the one before gives is kept."""
+    found = {**known, **later}
+    for symbol in later.keys() & known.keys():
+        industry = later[symbol].industry or known[symbol].industry
+        found[symbol] = CompanySector(later[symbol].sector, industry)
+    return found
 
 
 @dataclass(slots=True)

@@ -82,6 +82,7 @@ class RecordMarketRegime:
             indices=histories,
             members=await universe.index_members(),
             sectors={share.symbol: share.sector for share in selection.shares if share.sector},
+            industries={share.symbol: share.industry for share in selection.shares if share.industry},
             earlier=earlier,
             least_rated=self.least_rated,
         )

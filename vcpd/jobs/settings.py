@@ -18,7 +18,8 @@ class UniverseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     sectors: Annotated[
         tuple[str, ...],
         msgspec.Meta(
-            description="further such files that add no members: their `Industry` column gives the sectors"
+            description="further such files that add no members: `Sector` and `Industry`, or "
+            "`Industry` alone, give the sectors"
         ),
     ] = ()
     symbols: Annotated[

@@ -10,12 +10,14 @@ from vcpd.core.csv_table import decode_csv, parse_csv_table
 from vcpd.core.errors import BadInputError
 from vcpd.domain.exchange import Exchange
 from vcpd.domain.funds import is_fund
-from vcpd.domain.instruments import SME_SERIES, TRADE_FOR_TRADE_SERIES, StoredInstrument
+from vcpd.domain.instruments import SME_SERIES, TRADE_FOR_TRADE_SERIES, CompanySector, StoredInstrument
 from vcpd.jobs.settings import UniverseSettings
 from vcpd.ports import InstrumentStore
 
 SYMBOL_COLUMN: Final = "SYMBOL"
 INDUSTRY_COLUMN: Final = "INDUSTRY"
+SECTOR_COLUMN: Final = "SECTOR"
+BASIC_INDUSTRY_COLUMN: Final = "BASIC INDUSTRY"
 
 
 def list_members(text: str, name: str) -> list[str]:
@@ -23,11 +25,21 @@ def list_members(text: str, name: str) -> list[str]:
     return [symbol for symbol in _columns(text, name, SYMBOL_COLUMN)[0] if symbol]
 
 
-def list_industries(text: str, name: str, exchange: Exchange) -> dict[str, str]:
-    """Industry by full symbol, where the list gives one. Raises BadInputError naming `name`."""
+def list_sectors(text: str, name: str, exchange: Exchange) -> dict[str, CompanySector]:
+    """Sector and industry by full symbol, where the list gives them. Raises BadInputError naming `name`.
+
+    The lists of the exchange's indices call the sector `Industry`. Beside a column `Sector` that column is
+    the industry, and a column `Basic Industry` is where there is one.
+    """
     symbols, industries = _columns(text, name, SYMBOL_COLUMN, INDUSTRY_COLUMN)
-    rows = zip(symbols, industries, strict=True)
-    return {exchange.full_symbol(symbol): industry for symbol, industry in rows if symbol and industry}
+    sectors = _optional_column(text, name, SECTOR_COLUMN) or industries
+    finer = _optional_column(text, name, BASIC_INDUSTRY_COLUMN)
+    finer = finer or (industries if sectors is not industries else [""] * len(symbols))
+    return {
+        exchange.full_symbol(symbol): CompanySector(sector, industry or None)
+        for symbol, sector, industry in zip(symbols, sectors, finer, strict=True)
+        if symbol and sector
+    }
 
 
 def has_industries(text: str) -> bool:
@@ -61,6 +73,12 @@ def _columns(text: str, name: str, *wanted: str) -> list[list[str]]:
             was = ", ".join(table.header) or "nothing"
             raise BadInputError(f"{name}: expected a column `{column.title()}`, was {was}")
     return [table.texts(column) for column in wanted]
+
+
+def _optional_column(text: str, name: str, wanted: str) -> list[str]:
+    """The column, empty where the list has none."""
+    table = parse_csv_table(text.lstrip("\ufeff"), name, pads_rows=True)
+    return table.texts(wanted) if table.has(wanted) else []
 
 
 @dataclass(frozen=True, slots=True)

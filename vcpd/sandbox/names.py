@@ -1,5 +1,6 @@
 """Generated company names and symbols, their sectors and series."""
 
+from collections.abc import Mapping
 from typing import Final
 
 NAME_STEMS: Final = (
@@ -74,6 +75,20 @@ SECTORS: Final = (
     ("ENGINEERING", ("ENGG", "TOOL", "PUMP", "VALV")),
     ("LOGISTICS", ("LOGI", "SHIP", "PORT", "CARGO")),
 )
+INDUSTRIES: Final[Mapping[str, str]] = {
+    "CHEM": "Commodity Chemicals", "DYES": "Dyes and Pigments", "POLY": "Polymers", "FERT": "Fertilizers",
+    "STL": "Iron and Steel", "ISPAT": "Sponge Iron", "METL": "Metal Products", "ALLOY": "Ferro Alloys",
+    "PHRM": "Medicines", "LABS": "Contract Research", "LIFE": "Biotechnology", "CURE": "Hospitals",
+    "FIN": "Consumer Finance", "CAPTL": "Capital Markets", "CRED": "Microfinance", "LEND": "Housing Finance",
+    "SOFT": "Software Products", "INFO": "IT Services", "DATA": "Data Centres", "TECH": "Business Services",
+    "AUTO": "Cars", "MOTR": "Two Wheelers", "GEAR": "Auto Components", "TYRE": "Tyres",
+    "POWR": "Power Generation", "GRID": "Power Transmission", "SOLR": "Solar Power", "HYDRO": "Hydropower",
+    "CEM": "Cement Products", "BUILD": "Construction", "TILE": "Tiles and Ceramics", "INFRA": "Roads",
+    "FOOD": "Packaged Foods", "AGRO": "Edible Oils", "TEA": "Tea and Coffee", "DAIRY": "Dairy Products",
+    "TEX": "Fabrics", "SPIN": "Spinning Mills", "YARN": "Yarns", "KNIT": "Garments",
+    "ENGG": "Industrial Machines", "TOOL": "Machine Tools", "PUMP": "Pumps", "VALV": "Valves",
+    "LOGI": "Warehousing", "SHIP": "Shipping", "PORT": "Ports", "CARGO": "Road Transport",
+}  # fmt: skip
 OTHER_SERIES: Final = ("SG", "N0", "SM", "BE", "GS", "N1", "TB", "ST", "GB", "BZ")
 NEWCOMER_SUFFIX: Final = "X"
 
@@ -87,6 +102,12 @@ def sector_from_name(name: str) -> str | None:
     """The sector that the name of a company ends with, such as `Chemicals`; None for any other name."""
     last = name.rpartition(" ")[2].rstrip("0123456789")
     return last.title() if any(last == sector for sector, _ in SECTORS) else None
+
+
+def industry_from_name(name: str) -> str | None:
+    """The industry that the word before the sector stands for; None for a name without one."""
+    words = name.split()
+    return INDUSTRIES.get(words[-2]) if len(words) > 1 and sector_from_name(name) else None
 
 
 def company(number: int) -> tuple[str, str]:

@@ -20,7 +20,7 @@ from vcpd.sandbox.market import (
     average_prices,
     whole_shares,
 )
-from vcpd.sandbox.names import sector_from_name
+from vcpd.sandbox.names import industry_from_name, sector_from_name
 from vcpd.sandbox.settings import SIMULATED_EXCHANGE
 
 JSON_CONTENT_TYPE: Final = "application/json"
@@ -45,7 +45,7 @@ MAX_SPAN_DAYS: Final = {
 EXCHANGES: Final = frozenset({"NSE", "BSE", "NFO", "BFO", "CDS", "BCD", "MCX", "MF"})
 MAX_FULL_QUOTES: Final = 500
 MAX_SHORT_QUOTES: Final = 1000
-SECTOR_COLUMNS: Final = ("Company Name", "Industry", "Symbol", "Series", "ISIN Code")
+SECTOR_COLUMNS: Final = ("Company Name", "Sector", "Industry", "Symbol", "Series", "ISIN Code")
 INSTRUMENTS_HEADER: Final = (
     "instrument_token,exchange_token,tradingsymbol,name,last_price,expiry,strike,"
     "tick_size,lot_size,instrument_type,segment,exchange\n"
@@ -160,13 +160,14 @@ def _flag(query: Mapping[str, str], name: str) -> bool:
 
 
 def sector_list(listings: Iterable[MarketListing]) -> str:
-    """A line for each company whose name gives its sector; bonds, indices and real names have none."""
+    """A line for each company whose name gives sector and industry; bonds, indices, real names have none."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(SECTOR_COLUMNS)
     for listing in listings:
         if (sector := sector_from_name(listing.name)) is not None:
-            writer.writerow((listing.name, sector, listing.trading_symbol, "EQ", ""))
+            industry = industry_from_name(listing.name) or ""
+            writer.writerow((listing.name, sector, industry, listing.trading_symbol, "EQ", ""))
     return text.getvalue()
 
 

@@ -7,7 +7,13 @@ from typing import Final
 
 import asyncpg
 
-from vcpd.domain.instruments import Instrument, InstrumentChanges, StoredInstrument, base_symbol
+from vcpd.domain.instruments import (
+    CompanySector,
+    Instrument,
+    InstrumentChanges,
+    StoredInstrument,
+    base_symbol,
+)
 from vcpd.store.database import Connection, Database
 from vcpd.store.sql_files import named_queries
 
@@ -104,14 +110,11 @@ class PostgresInstrumentStore:
         """
         return await self._database.execute(SQL["add_unknown"], *_instrument_columns(instruments), as_of)
 
-    async def set_sectors(self, sectors: Mapping[str, str]) -> int:
+    async def set_sectors(self, sectors: Mapping[str, CompanySector]) -> int:
         """See ports."""
-        return await self._database.execute(SQL["set_sectors"], list(sectors), list(sectors.values()))
-
-    async def sector_of(self, symbol: str) -> str | None:
-        """The sector of a symbol, None where no list gives it."""
-        sector: str | None = await self._database.fetch_value(SQL["sector_of"], symbol)
-        return sector
+        names = [company.sector for company in sectors.values()]
+        industries = [company.industry for company in sectors.values()]
+        return await self._database.execute(SQL["set_sectors"], list(sectors), names, industries)
 
 
 async def _rename(connection: Connection, plan: InstrumentMergePlan) -> None:
@@ -153,4 +156,5 @@ def _stored_instrument(row: asyncpg.Record) -> StoredInstrument:
         row["sector"],
         row["previous_series"],
         row["series_since"],
+        row["industry"],
     )

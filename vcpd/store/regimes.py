@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from vcpd.core.errors import PermanentError
-from vcpd.domain.market_regime import EncodedRegime, MarketRegime, SectorRank
+from vcpd.domain.market_regime import EncodedRegime, MarketContext, MarketRegime, SectorLevel, SectorRank
 from vcpd.store.database import Database
 from vcpd.store.sql_files import named_queries
 
@@ -17,6 +17,7 @@ SQL: Final = named_queries("regimes")
 ROWS_PER_STATEMENT: Final = 100  # half a megabyte with the sectors, packed between two ticks of the loop
 _regime_decoder = msgspec.json.Decoder(MarketRegime)
 _sectors_decoder = msgspec.json.Decoder(list[SectorRank])
+_context_decoder = msgspec.json.Decoder(MarketContext)
 
 
 class PostgresRegimeStore:
@@ -53,15 +54,26 @@ class PostgresRegimeStore:
         rows = await self._database.fetch(SQL["regimes"], until, limit)
         return [_decode(_regime_decoder, row["regime"]) for row in rows]
 
-    async def sectors(self, until: date | None) -> tuple[date | None, Sequence[SectorRank]]:
+    async def sectors(
+        self, until: date | None, level: SectorLevel = SectorLevel.SECTOR
+    ) -> tuple[date | None, Sequence[SectorRank]]:
         rows = await self._database.fetch(SQL["sectors"], until)
         if not rows:
             return None, ()
-        return rows[0]["session"], _decode(_sectors_decoder, rows[0]["sectors"])
+        ranks = _decode(_sectors_decoder, rows[0]["sectors"])
+        return rows[0]["session"], [rank for rank in ranks if rank.level is level]
 
-    async def sector_history(self, until: date | None, limit: int) -> Mapping[str, Mapping[date, int | None]]:
+    async def market_context(self, symbol: str, session: date) -> tuple[str | None, MarketContext | None]:
+        """The sector of a symbol, and what stands beside its setup after `session`; None is unknown."""
+        (row,) = await self._database.fetch(SQL["market_context"], symbol, session)
+        known = row["context"] is not None and "session" in msgspec.json.decode(row["context"])
+        return row["sector"], _decode(_context_decoder, row["context"]) if known else None
+
+    async def sector_history(
+        self, until: date | None, limit: int, level: SectorLevel = SectorLevel.SECTOR
+    ) -> Mapping[str, Mapping[date, int | None]]:
         ranks: dict[str, dict[date, int | None]] = defaultdict(dict)
-        for row in await self._database.fetch(SQL["sector_history"], until, limit):
+        for row in await self._database.fetch(SQL["sector_history"], until, limit, level):
             ranks[row["sector"]][row["session"]] = row["rank"]
         return ranks
 

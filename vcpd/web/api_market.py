@@ -7,15 +7,18 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
-from vcpd.domain.market_regime import MarketRegime, SectorRank
+from vcpd.domain.market_regime import MarketRegime, SectorLevel, SectorRank
 from vcpd.web.context import WebContext
-from vcpd.web.routes import AS_OF, IntParameter, route
+from vcpd.web.routes import AS_OF, ChoiceParameter, IntParameter, route
 
 MAX_REGIMES: Final = 2_000
 REGIMES: Final = IntParameter("sessions", "Number of newest sessions.", low=1, high=MAX_REGIMES, default=252)
 HISTORY: Final = IntParameter(
     "history", "Number of newest sessions whose ranks are given.", low=1, high=MAX_REGIMES, default=60
 )
+
+
+LEVEL: Final = ChoiceParameter("level", "Sectors unless given, or industries.", choices=tuple(SectorLevel))
 
 
 class RegimeHistory(msgspec.Struct, frozen=True):
@@ -34,14 +37,14 @@ class MarketNote(msgspec.Struct, frozen=True):
 
 
 class SectorHistory(msgspec.Struct, frozen=True):
-    """The rank of one sector after each of the sessions asked for, oldest first; null without one."""
+    """The rank of a sector or industry after each session asked for, oldest first; null without one."""
 
     sector: str
     ranks: Sequence[int | None]
 
 
 class SectorTable(msgspec.Struct, frozen=True):
-    """Ranked sectors, the strongest first, and where each stood before."""
+    """Ranked sectors or industries, the strongest first, and where each stood before."""
 
     as_of: date | None
     count: int
@@ -58,9 +61,9 @@ def market_routes(context: WebContext) -> list[web.RouteDef]:
         """What the market did: its term, distribution days, breadth, session by session."""
         return await context.cache.respond(request, lambda: _regimes(context, request))
 
-    @route("GET", "/api/sectors", parameters=(AS_OF, HISTORY), response=SectorTable, errors=(400, 503))
+    @route("GET", "/api/sectors", parameters=(AS_OF, LEVEL, HISTORY), response=SectorTable, errors=(400, 503))
     async def sectors(request: web.Request) -> web.Response:
-        """Sectors ranked by relative strength and breadth, with quadrant, leaders and earlier ranks."""
+        """Sectors or industries ranked by relative strength and breadth: quadrant, leaders, earlier ranks."""
         return await context.cache.respond(request, lambda: _sectors(context, request))
 
     return [regime, sectors]
@@ -73,8 +76,9 @@ async def _regimes(context: WebContext, request: web.Request) -> RegimeHistory:
 
 async def _sectors(context: WebContext, request: web.Request) -> SectorTable:
     until, sessions = AS_OF.read(request), HISTORY.read(request)
-    as_of, items = await context.regimes.sectors(until)
-    ranks = {} if as_of is None else await context.regimes.sector_history(as_of, sessions)
+    level = SectorLevel(LEVEL.read(request) or SectorLevel.SECTOR)
+    as_of, items = await context.regimes.sectors(until, level)
+    ranks = {} if as_of is None else await context.regimes.sector_history(as_of, sessions, level)
     days = sorted({day for by_day in ranks.values() for day in by_day})
     return SectorTable(
         as_of=as_of,

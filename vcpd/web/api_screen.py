@@ -8,7 +8,6 @@ import msgspec
 from aiohttp import web
 
 from vcpd.core.errors import BadInputError
-from vcpd.domain.market_regime import SectorRank
 from vcpd.domain.risk import RiskScore, RiskSummary
 from vcpd.domain.setups import SCORE_NOTE, Base, BaseState, Setup, SetupGroup, count_groups, in_group_order
 from vcpd.web.api_market import MarketNote
@@ -198,6 +197,7 @@ class SetupRow(msgspec.Struct, frozen=True, kw_only=True):
     sector: str | None
     sector_rank: int | None
     sector_quadrant: str | None
+    sector_text: str | None  # sector and industry with their ranks
     marks: tuple[str, ...]  # what makes the share harder to trade, such as `trade for trade`
     results_in_sessions: int | None
     state: str | None
@@ -261,13 +261,7 @@ async def _setup_table(context: WebContext, request: web.Request) -> SetupTable:
     scores = {} if as_of is None else await context.risk.summaries(as_of)
     lines = await context.daemon.sparklines([setup.symbol for setup in setups if setup.is_listed])
     regimes = await context.regimes.regimes(as_of, 1)
-    sectors = {rank.sector: rank for rank in (await context.regimes.sectors(as_of))[1]}
-    items = [
-        _setup_row(
-            setup, scores.get(setup.symbol), lines.get(setup.symbol, ()), sectors.get(setup.sector or "")
-        )
-        for setup in setups
-    ]
+    items = [_setup_row(setup, scores.get(setup.symbol), lines.get(setup.symbol, ())) for setup in setups]
     return SetupTable(
         as_of=as_of,
         count=len(items),
@@ -280,14 +274,14 @@ async def _setup_table(context: WebContext, request: web.Request) -> SetupTable:
     )
 
 
-def _setup_row(
-    setup: Setup, risk: RiskSummary | None, spark: Sequence[int], sector: SectorRank | None
-) -> SetupRow:
+def _setup_row(setup: Setup, risk: RiskSummary | None, spark: Sequence[int]) -> SetupRow:
+    market = setup.market_context
     return SetupRow(
         symbol=setup.symbol,
         sector=setup.sector,
-        sector_rank=None if sector is None else sector.rank,
-        sector_quadrant=None if sector is None else sector.quadrant,
+        sector_rank=None if market is None else market.sector_rank,
+        sector_quadrant=None if market is None else market.sector_quadrant,
+        sector_text=None if market is None else market.sector_text(setup.sector),
         marks=() if setup.facts is None else setup.facts.marks,
         results_in_sessions=None if setup.facts is None else setup.facts.results_in_sessions,
         state=setup.state,

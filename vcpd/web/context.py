@@ -11,7 +11,7 @@ from vcpd.core.secrets import Secret
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.exchange import Exchange
 from vcpd.domain.health import Health, MetricsSnapshot
-from vcpd.domain.market_regime import MarketRegime, SectorRank
+from vcpd.domain.market_regime import MarketRegime, SectorLevel, SectorRank
 from vcpd.domain.runs import Run
 from vcpd.domain.scans import ScanResult
 from vcpd.domain.setups import Setup
@@ -124,12 +124,16 @@ class RegimeReader(Protocol):
         """The newest regimes up to `until` (None: of all), oldest first."""
         ...
 
-    async def sectors(self, until: date | None) -> tuple[date | None, Sequence[SectorRank]]:
-        """The newest ranks up to `until`, the strongest sector first; (None, nothing) without any."""
+    async def sectors(
+        self, until: date | None, level: SectorLevel = SectorLevel.SECTOR
+    ) -> tuple[date | None, Sequence[SectorRank]]:
+        """The newest ranks of a level up to `until`, the strongest first; (None, nothing) without any."""
         ...
 
-    async def sector_history(self, until: date | None, limit: int) -> Mapping[str, Mapping[date, int | None]]:
-        """The rank of each sector after each of the newest sessions up to `until`."""
+    async def sector_history(
+        self, until: date | None, limit: int, level: SectorLevel = SectorLevel.SECTOR
+    ) -> Mapping[str, Mapping[date, int | None]]:
+        """The rank of each sector or industry after each of the newest sessions up to `until`."""
         ...
 
 

@@ -1,6 +1,6 @@
 -- name: all
 SELECT id, symbol, token, name, tick_size, lot_size, segment, series, listed, first_seen, last_seen, sector,
-       is_fund, previous_series, series_since
+       is_fund, previous_series, series_since, industry
 FROM instruments
 ORDER BY symbol;
 
@@ -69,12 +69,10 @@ ON CONFLICT (symbol) DO NOTHING;
 
 -- name: set_sectors
 UPDATE instruments
-SET sector = given.sector
-FROM unnest($1::text[], $2::text[]) AS given (symbol, sector)
-WHERE instruments.symbol = given.symbol AND instruments.sector IS DISTINCT FROM given.sector;
-
--- name: sector_of
-SELECT sector FROM instruments WHERE symbol = $1;
+SET sector = given.sector, industry = given.industry
+FROM unnest($1::text[], $2::text[], $3::text[]) AS given (symbol, sector, industry)
+WHERE instruments.symbol = given.symbol
+  AND (instruments.sector, instruments.industry) IS DISTINCT FROM (given.sector, given.industry);
 
 -- name: delist
 UPDATE instruments SET listed = false WHERE symbol = ANY ($1::text[]);

@@ -81,10 +81,19 @@ function facts(setup, score) {
   const pairs = [["Footprint", setup.footprint], ["Pivot", setup.pivot && price(setup.pivot)], ["Buy zone", zone],
     ["Stop", setup.stop && `${price(setup.stop)} (${percent(setup.risk_pct)})`],
     ["Structural stop", setup.structural_stop && `${price(setup.structural_stop)} (${percent(setup.structural_risk_pct)})`],
-    ["Pivot before", setup.previous_pivot && price(setup.previous_pivot)], ["RS", setup.rs_rating], ["Sector", setup.sector],
+    ["Pivot before", setup.previous_pivot && price(setup.previous_pivot)], ["RS", setup.rs_rating], ...surroundings(setup),
     ...published(setup.facts),
     ["Risk", score?.band ? `${number(score.score, 0)} ${score.band}` : null], ["Session", shortDay(setup.as_of)]];
   return h("dl", { class: "facts" }, pairs.filter(([, value]) => value).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, String(value)))));
+}
+
+// The company's sector and industry with their ranks, and what the market does; what is unknown is not shown.
+function surroundings(setup) {
+  const market = setup.market_context;
+  const place = (name, rank, ranked) => name && (rank ? `${name}, ${rank} of ${ranked}` : name);
+  if (!market) return [["Sector", setup.sector]];
+  return [["Sector", place(setup.sector, market.sector_rank, market.sectors_ranked)], ["Industry", place(market.industry, market.industry_rank, market.industries_ranked)],
+    ["Market", `${words(market.term)}${market.since ? ` since ${shortDay(market.since)}` : ""}`]];
 }
 
 // What the exchange publishes beside the bars; what is unknown is not shown.

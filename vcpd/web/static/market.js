@@ -25,11 +25,11 @@ export async function show(version, asOf) {
   shownVersion = version;
   if (!drawn) view.replaceChildren(skeleton(6));
   try {
-    const [market, crowding, regime, sectors] = await Promise.all([
-      get("api/breadth"), get("api/crowding").catch(() => null), get(`api/regime?sessions=${REGIME_SESSIONS}`), get("api/sectors"),
+    const [market, crowding, regime, sectors, industries] = await Promise.all([
+      get("api/breadth"), get("api/crowding").catch(() => null), get(`api/regime?sessions=${REGIME_SESSIONS}`), get("api/sectors"), get("api/sectors?level=industry"),
     ]);
     drawn = true;
-    view.replaceChildren(h("div", { class: "page" }, h("div", { class: "cards" }, regimeCards(regime.items), averages(market), extremes(market), states(market), sectorCards(sectors), bets(crowding))));
+    view.replaceChildren(h("div", { class: "page" }, h("div", { class: "cards" }, regimeCards(regime.items), averages(market), extremes(market), states(market), sectorCards(sectors, industries), bets(crowding))));
   } catch (error) {
     shownVersion = undefined;
     drawn = false;

@@ -92,9 +92,9 @@ function path(values, wide, height) {
   }).join("");
 }
 
-export function sectorCards(sectors) {
+export function sectorCards(sectors, industries) {
   if (!sectors?.items.length) return [];
-  return [rotationCard(sectors.items), sectorTable(sectors)];
+  return [rotationCard(sectors.items), sectorTable(sectors, "Sectors"), ...(industries?.items.length ? [sectorTable(industries, "Industries")] : [])];
 }
 
 function rotationCard(items) {
@@ -116,10 +116,10 @@ function rotationCard(items) {
   return h("article", { class: "card row-wide" }, h("header", {}, h("h2", {}, "Sectors: strength across, momentum upwards")), plot);
 }
 
-function sectorTable(sectors) {
+function sectorTable(sectors, title) {
   const earlier = (name, back) => sectors.history.find((entry) => entry.sector === name)?.ranks.at(-1 - back) ?? "–";
-  const row = (sector) => h("tr", {}, h("td", {}, sector.sector), h("td", {}, sector.leaders.flatMap((symbol, at) => [at ? ", " : "", h("a", { href: address(symbol) }, bare(symbol))])),
+  const row = (sector) => h("tr", {}, h("td", { title: sector.parent ?? "" }, sector.sector), h("td", {}, sector.leaders.flatMap((symbol, at) => [at ? ", " : "", h("a", { href: address(symbol) }, bare(symbol))])),
     [sector.rank ?? "–", earlier(sector.sector, 5), earlier(sector.sector, 20), sector.n_symbols, number(sector.rs_rating, 0), percent(sector.above_sma50_pct, 0), sector.quadrant ?? "–"].map((value) => h("td", {}, String(value))));
-  return h("article", { class: "card row-wide" }, h("header", {}, h("h2", {}, "Sectors"), h("span", { class: "now" }, `after ${day(sectors.as_of)}`)),
-    h("div", { class: "wide-table" }, h("table", { class: "small bets sectors" }, h("thead", {}, h("tr", {}, ["sector", "leaders", "rank", "5 sessions ago", "20 sessions ago", "shares", "RS", "above SMA50", "quadrant"].map((name) => h("th", { scope: "col" }, name)))), h("tbody", {}, sectors.items.map(row)))));
+  return h("article", { class: "card row-wide" }, h("header", {}, h("h2", {}, title), h("span", { class: "now" }, `after ${day(sectors.as_of)}`)),
+    h("div", { class: "wide-table" }, h("table", { class: `small bets ${title.toLowerCase()}` }, h("thead", {}, h("tr", {}, [title === "Sectors" ? "sector" : "industry", "leaders", "rank", "5 sessions ago", "20 sessions ago", "shares", "RS", "above SMA50", "quadrant"].map((name) => h("th", { scope: "col" }, name)))), h("tbody", {}, sectors.items.map(row)))));
 }

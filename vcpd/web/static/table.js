@@ -201,7 +201,7 @@ function drawFilters() {
 // The sector and its rank among the sectors, where it has one.
 function sectorText(row) {
   if (!row.sector) return "–";
-  return row.sector_rank === null ? row.sector : h("span", { title: `rank ${row.sector_rank} of the sectors${row.sector_quadrant ? `, ${row.sector_quadrant}` : ""}` }, `${row.sector} · ${row.sector_rank}`);
+  return row.sector_rank === null ? row.sector : h("span", { title: row.sector_text }, `${row.sector} · ${row.sector_rank}`);
 }
 
 function marketNote() {
