@@ -456,6 +456,8 @@ async def test_damage_on_disk_is_found_by_reading_everything(server: EmbeddedPos
     database = await Database.open(Secret(await server.start()), SETTINGS)
     with pytest.raises(PermanentError, match=r"table instruments: invalid page .* restore a backup"):
         await database.check_integrity()
+    with pytest.raises(PermanentError, match=r"the store is damaged \(invalid page .*vcpd restore"):
+        await PostgresInstrumentStore(database).all()  # as any job would meet it
     await database.close()
 
 

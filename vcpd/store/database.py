@@ -69,6 +69,7 @@ def store_errors() -> Iterator[None]:
         *READ_ONLY_ERRORS,
         *CONNECTION_ERRORS,
         *TRANSIENT_ERRORS,
+        *DAMAGE_ERRORS,
         asyncpg.IntegrityConstraintViolationError,
     ) as error:
         raise translate_driver_error(error) from error
@@ -99,6 +100,13 @@ def translate_driver_error(error: BaseException) -> VcpdError:
         in_the_way = isinstance(error, TRANSIENT_ERRORS)
         cause = "another transaction was in the way" if in_the_way else "the store does not answer"
         return RetryableError(f"{cause} ({words})")
+    return _permanent_error(error, words)
+
+
+def _permanent_error(error: BaseException, words: str) -> PermanentError:
+    if isinstance(error, DAMAGE_ERRORS):
+        page = words.splitlines()[0]
+        return PermanentError(f"the store is damaged ({page}): restore a backup, `vcpd restore --help`")
     return PermanentError(f"the store's rules forbid this ({words})")
 
 
@@ -152,18 +160,15 @@ async def check_integrity(connection: Connection) -> IntegrityReport:
 
     Each page that is read is compared with its checksum. Raises PermanentError that names what is damaged.
     """
-    try:
-        with store_errors():
-            async with connection.transaction(readonly=True):
-                await connection.execute(SQL["lift_statement_timeout"])
-                await connection.execute(SQL["read_all_tables"], timeout=INTEGRITY_TIMEOUT_S)
-                tables: int = await connection.fetchval(SQL["table_count"])
-                indexes: int | None = None
-                if await connection.fetchval(SQL["has_amcheck"]):
-                    indexes = await connection.fetchval(SQL["check_indexes"], timeout=INTEGRITY_TIMEOUT_S)
-                return IntegrityReport(tables, indexes)
-    except DAMAGE_ERRORS as error:
-        raise PermanentError(f"the store is damaged ({error}): restore a backup") from error
+    with store_errors():
+        async with connection.transaction(readonly=True):
+            await connection.execute(SQL["lift_statement_timeout"])
+            await connection.execute(SQL["read_all_tables"], timeout=INTEGRITY_TIMEOUT_S)
+            tables: int = await connection.fetchval(SQL["table_count"])
+            indexes: int | None = None
+            if await connection.fetchval(SQL["has_amcheck"]):
+                indexes = await connection.fetchval(SQL["check_indexes"], timeout=INTEGRITY_TIMEOUT_S)
+            return IntegrityReport(tables, indexes)
 
 
 class Database:
