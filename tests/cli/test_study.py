@@ -134,7 +134,46 @@ def test_a_study_is_the_same_by_workers(
     monkeypatch.setattr(study, "MIN_BARS_FOR_WORKERS", 0)
     assert _run("study", "--bars", bars, "--plan", plan, "--json") == EXIT_OK
     assert capsys.readouterr().out == here
-    assert len(json.loads(here)["cells"]) == 24
+    assert len(json.loads(here)["result"]["cells"]) == 24
+
+
+def test_sealed_months_are_opened_once_and_recorded(
+    bars: Path, plan: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    words = ("study", "--bars", bars, "--plan", plan)
+    assert _run(*words, "--open-sealed") == EXIT_BAD_INPUT
+    assert "--open-sealed: expected --out DIR too" in capsys.readouterr().err
+    assert _run(*words, "--out", tmp_path) == EXIT_OK
+    first = capsys.readouterr().out
+    assert "cells tried: 24\n" in first
+    assert "sealed months, cell" not in first
+    assert _run(*words, "--out", tmp_path, "--open-sealed") == EXIT_OK
+    opened = capsys.readouterr().out
+    assert "sealed months, cell" in opened
+    assert "opened before" not in opened
+    assert _run(*words, "--out", tmp_path, "--open-sealed") == EXIT_OK
+    assert "They were opened before (" in capsys.readouterr().out
+    record = json.loads((tmp_path / "studies.json").read_text(encoding="utf-8"))
+    assert (len(record["studies"]), len(record["opened"])) == (3, 2)
+
+
+def test_cells_of_earlier_plans_over_the_same_bars_count_as_tried(
+    bars: Path, plan: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    assert _run("study", "--bars", bars, "--plan", plan, "--out", tmp_path) == EXIT_OK
+    capsys.readouterr()
+    other = tmp_path / "other.toml"
+    other.write_text(PLAN.replace("seed = 7", "seed = 8").replace("half_r = 2", "half_r = [1, 2]"))
+    assert _run("study", "--bars", bars, "--plan", other, "--out", tmp_path) == EXIT_OK
+    assert "cells tried: 60\n" in capsys.readouterr().out
+
+
+def test_a_plan_without_sealed_months_opens_none(bars: Path, tmp_path: Path, capsys: Capture) -> None:
+    plan = tmp_path / "open.toml"
+    plan.write_text("[validation]\nsealed_months = 0", encoding="utf-8")
+    words = ("study", "--bars", bars, "--plan", plan, "--out", tmp_path, "--open-sealed")
+    assert _run(*words) == EXIT_BAD_INPUT
+    assert "seals no months" in capsys.readouterr().err
 
 
 def test_files_that_cannot_be_used_end_with_their_exit_code(

@@ -3,7 +3,9 @@
 After a base's breakout a leader is a random walk with the drift that the test states, per session.
 """
 
+from collections.abc import Sequence
 from datetime import date, timedelta
+from typing import NamedTuple
 
 import numpy as np
 
@@ -28,60 +30,61 @@ def planted_panel(
     """A market whose leaders have planted bases; `drift` is added to each session after a breakout."""
     random = np.random.default_rng([seed, 99])
     days = weekdays(bars)
-    series = [_bars(f"L{n:03}", leader_closes(random, bars, n, drift), days, random) for n in range(leaders)]
-    series += [
-        _bars(f"W{n:03}", _walk(random, bars, 0.016), days, random, calm=0.008) for n in range(walkers)
-    ]
+    series = [_bars(f"L{n:03}", leader_path(random, bars, n, drift), days, random) for n in range(leaders)]
+    series += [_bars(f"W{n:03}", _walk(random, bars, 0.016), days, random) for n in range(walkers)]
     return build_panel(series)
 
 
-def _walk(random: np.random.Generator, bars: int, volatility: float, drift: float = 0.0) -> FloatArray:
-    """Closes of a walk whose expected price stays where it is, but for `drift` per session."""
+class Path(NamedTuple):
+    """Log steps from close to close, and how much each session moves inside."""
+
+    steps: FloatArray
+    inside: FloatArray
+
+    @classmethod
+    def joined(cls, parts: Sequence["Path"]) -> "Path":
+        return cls(np.concatenate([part.steps for part in parts]), np.concatenate([p.inside for p in parts]))
+
+
+def _walk(random: np.random.Generator, bars: int, volatility: float, drift: float = 0.0) -> Path:
+    """A walk whose expected price stays where it is, but for `drift` per session."""
     steps = random.normal(drift - volatility**2 / 2, volatility, bars)
-    closes: FloatArray = 100 * np.exp(np.cumsum(steps))
-    return closes
+    return Path(steps, np.full(bars, volatility))
 
 
-def leader_closes(random: np.random.Generator, bars: int, number: int, drift: float) -> FloatArray:
+def leader_path(random: np.random.Generator, bars: int, number: int, drift: float) -> Path:
     """Cycles of advance, base, breakout, walk and decline, each leader at another phase."""
-    parts: list[FloatArray] = []
-    count = 0
-    while count < bars + 300:
-        part = _cycle(random, drift)
-        parts.append(part)
-        count += len(part)
-    steps = np.concatenate(parts)
-    phase = 37 * number % 300
-    closes: FloatArray = 100 * np.exp(np.cumsum(steps[phase : phase + bars]))
-    return closes
+    cycles = [_cycle(random, drift) for _ in range(bars // 250 + 2)]
+    whole, phase = Path.joined(cycles), 37 * number % 250
+    return Path(whole.steps[phase : phase + bars], whole.inside[phase : phase + bars])
 
 
-def _cycle(random: np.random.Generator, drift: float) -> FloatArray:
-    """Log steps of one cycle; the breakout's close is its base's last step."""
-    advance = _leg(random, 0.5, 120, 0.004)
-    base = [advance]
+def _cycle(random: np.random.Generator, drift: float) -> Path:
+    """One cycle; the session after its base closes above the pivot."""
+    parts = [_leg(random, 0.5, 120, 0.004)]
     for depth in (0.17, 0.085, 0.04):
-        base += [_leg(random, -depth, 12, 0.001), _leg(random, 0.97 * depth, 10, 0.001)]
-    breakout = np.array([0.022])
-    after = random.normal(drift - 0.015**2 / 2, 0.015, AFTER_SESSIONS)
-    decline = _leg(random, -0.5, 60, 0.012)
-    return np.concatenate([*base, breakout, after, decline])
+        parts += [_leg(random, -depth, 12, 0.001), _leg(random, 0.97 * depth, 10, 0.001)]
+    breakout = Path(np.array([0.022]), np.array([0.001]))
+    after = _walk(random, AFTER_SESSIONS, 0.015, drift)
+    return Path.joined([*parts, breakout, after, _leg(random, -0.5, 60, 0.012)])
 
 
-def _leg(random: np.random.Generator, change: float, sessions: int, noise: float) -> FloatArray:
+def _leg(random: np.random.Generator, change: float, sessions: int, noise: float) -> Path:
     """Steps that sum up to `change`."""
     steps = random.normal(0, noise, sessions)
-    steps += (change - steps.sum()) / sessions
-    return steps
+    return Path(steps + (change - steps.sum()) / sessions, np.full(sessions, noise))
 
 
-def _bars(
-    symbol: str, close: FloatArray, days: np.ndarray, random: np.random.Generator, *, calm: float = 0.004
-) -> BarSeries:
-    """Bars around closes: the open between the two closes, wicks of about `calm`."""
-    before = np.concatenate([close[:1], close[:-1]])
-    opened = before * (close / before) ** random.uniform(0, 0.3, len(close))
-    high = np.maximum(opened, close) * (1 + np.abs(random.normal(0, calm / 2, len(close))))
-    low = np.minimum(opened, close) * (1 - np.abs(random.normal(0, calm / 2, len(close))))
+def _bars(symbol: str, path: Path, days: np.ndarray, random: np.random.Generator) -> BarSeries:
+    """Each session's range is that of a continuous walk between its open, the close before, and its close.
+
+    So that a stop inside a bar is filled at a price that the walk had.
+    """
+    close = np.cumsum(path.steps) + np.log(100)
+    opened = close - path.steps
+    reach = [-2 * path.inside**2 * np.log(random.uniform(1e-12, 1, len(close))) for _ in range(2)]
+    high = (opened + close + np.sqrt(path.steps**2 + reach[0])) / 2
+    low = (opened + close - np.sqrt(path.steps**2 + reach[1])) / 2
     volume = np.round(random.lognormal(13, 0.3, len(close)))
-    return BarSeries.from_columns(symbol, days, (opened, high, low, close), volume)
+    prices = (np.exp(opened), np.exp(high), np.exp(low), np.exp(close))
+    return BarSeries.from_columns(symbol, days, prices, volume)

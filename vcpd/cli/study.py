@@ -2,37 +2,46 @@
 
 import argparse
 import asyncio
-import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import NamedTuple, TypeVar
+
+import msgspec
 
 from vcpd.analysis import screen
 from vcpd.cli.command import EXIT_OK, add_config_argument, add_json_argument, set_action
 from vcpd.cli.config import analysis_settings
 from vcpd.cli.history import MIN_BARS_FOR_WORKERS, PRELOAD, show_progress
 from vcpd.cli.local import add_date_order_argument, add_funds_argument, add_index_arguments, load_full_panel
-from vcpd.cli.output import number_text, print_json, print_table
+from vcpd.cli.output import print_json
+from vcpd.cli.study_output import print_result, sealed_lines
 from vcpd.cli.study_plan import read_plan
 from vcpd.config import Configuration
+from vcpd.core.errors import BadInputError
 from vcpd.domain.panel import Panel
 from vcpd.domain.runs import Progress
 from vcpd.runtime import logs
+from vcpd.runtime.clock import WallClock
 from vcpd.runtime.worker_pool import WorkerPool
 from vcpd.store.panel_files import PanelFiles, open_panel
-from vcpd.study.figures import CellFigures
+from vcpd.study.conclusion import conclusions
 from vcpd.study.plan import StudyPlan
 from vcpd.study.run import RowMapping, StudyData, StudyResult, run_study
+from vcpd.study.trial_record import (
+    OpenedSeal,
+    RecordedStudy,
+    TrialRecord,
+    digest_of_bars,
+    digest_of_plan,
+    read_record,
+    write_record,
+)
+from vcpd.study.validation import Validation, sealed_figures, validate
 
 P = TypeVar("P")
 T = TypeVar("T")
-SHOWN_CELLS: Final = 10
-COLUMNS: Final = (
-    "trades", "mean R before", "mean R after", "interval", "won %", "ambiguous %", "better order R",
-    "a year %", "drawdown %", "Sharpe",
-)  # fmt: skip
 
 
 def add_study_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,27 +55,83 @@ def add_study_arguments(parser: argparse.ArgumentParser) -> None:
     add_index_arguments(parser)
     add_date_order_argument(parser)
     add_funds_argument(parser)
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder for the report and the record of studies"
+    )
+    parser.add_argument(
+        "--open-sealed",
+        action="store_true",
+        help="judge the best cell on the sealed months; recorded in --out, and worth something once",
+    )
     add_json_argument(parser)
     add_config_argument(parser)
 
 
 def study(arguments: argparse.Namespace) -> int:
-    """Prints the best cells. BadInputError or ConfigurationError for files that cannot be used."""
+    """Prints the best cells and their guards, writes them below --out.
+
+    BadInputError or ConfigurationError for files that cannot be used.
+    """
+    if arguments.open_sealed and arguments.out is None:
+        raise BadInputError("--open-sealed: expected --out DIR too, where the opening is recorded")
     logs.configure_quiet()
     configuration = analysis_settings(arguments)
     plan = read_plan(arguments.plan, configuration.screen)
+    if arguments.open_sealed and not plan.validation.sealed_months:
+        raise BadInputError(f"--open-sealed: {arguments.plan} seals no months")
     panel = load_full_panel(arguments)
-    result, _ = asyncio.run(_run(panel, plan, configuration))
+    record = TrialRecord() if arguments.out is None else read_record(arguments.out)
+    found = asyncio.run(_run(panel, plan, configuration, record))
+    if arguments.out is not None:
+        found = _with_record(found, panel, record, configuration, arguments)
+    result, validation, _ = found
+    sentences = conclusions(result, validation, plan.validation.interval_pct)
     if arguments.json:
-        print_json(result)
+        print_json({"result": result, "validation": validation, "conclusions": sentences})
     else:
-        print_result(result, plan)
+        print_result(result, validation, plan)
+        if validation.sealed is not None:
+            print("\n".join(sealed_lines(validation.sealed, record.openings(digest_of_bars(panel)))))
+        print("\n".join(sentences))
     return EXIT_OK
 
 
-async def _run(panel: Panel, plan: StudyPlan, configuration: Configuration) -> tuple[StudyResult, StudyData]:
+class FoundStudy(NamedTuple):
+    """Everything that a study found."""
+
+    result: StudyResult
+    validation: Validation
+    data: StudyData
+
+
+async def _run(
+    panel: Panel, plan: StudyPlan, configuration: Configuration, record: TrialRecord
+) -> FoundStudy:
+    earlier = record.earlier_cells(digest_of_bars(panel), digest_of_plan(plan))
     async with row_mapping(panel, configuration) as map_rows:
-        return await run_study(panel, plan, configuration.costs, map_rows, configuration.quality)
+        result, data = await run_study(panel, plan, configuration.costs, map_rows, configuration.quality)
+        return FoundStudy(result, await validate(panel, result, data, map_rows, earlier), data)
+
+
+def _with_record(
+    found: FoundStudy,
+    panel: Panel,
+    record: TrialRecord,
+    configuration: Configuration,
+    arguments: argparse.Namespace,
+) -> FoundStudy:
+    """Record the study, and the opening before the sealed months are looked at."""
+    now, bars, plan = WallClock().now(), digest_of_bars(panel), digest_of_plan(found.data.plan)
+    count = len(found.result.cells)
+    record = record.with_study(RecordedStudy(at=now, bars=bars, plan=plan, cells=count))
+    best, sealed_from = found.result.best, found.result.sealed_from
+    if not arguments.open_sealed or best is None or sealed_from is None:
+        write_record(arguments.out, record)
+        return found
+    opening = OpenedSeal(at=now, bars=bars, plan=plan, sealed_from=sealed_from, cell=best)
+    write_record(arguments.out, record.with_opening(opening))
+    sealed = sealed_figures(panel, found.data, best, configuration.costs)
+    return found._replace(validation=msgspec.structs.replace(found.validation, sealed=sealed))
 
 
 @asynccontextmanager
@@ -96,49 +161,3 @@ def map_rows_here(panel: Panel) -> RowMapping:
         return [task(panel, range(len(panel.symbols)), parameters)]
 
     return map_rows
-
-
-def print_result(result: StudyResult, plan: StudyPlan) -> None:
-    """The universe first, then the best cells and how many there were."""
-    print("\n".join(universe_lines(result)))
-    ranked = sorted(result.cells, key=lambda cell: (-cell.sharpe, cell.number))[:SHOWN_CELLS]
-    title = f"the {len(ranked)} best of {len(result.cells):,} cells, {result.first} to {result.last}"
-    print_table(title, ("cell", "values", *COLUMNS), [_row(cell) for cell in ranked], COLUMNS)
-    if result.best is None:
-        print(f"No cell has {plan.validation.least_trades} trades: nothing can be compared.", file=sys.stderr)
-
-
-def universe_lines(result: StudyResult) -> list[str]:
-    """Whose bars these are; a file of survivors is named as such."""
-    universe = result.universe
-    ended = f"{universe.ended_early:,} end before the file does"
-    left_out = f"{len(universe.left_out):,} left out for suspect bars"
-    lines = [
-        f"{universe.symbols:,} symbols from {universe.first} to {universe.last}; {ended}; {left_out}",
-    ]
-    if universe.has_survivors_only:
-        lines.append(
-            "The file holds survivors only: delisted symbols are missing, so every result is too good."
-        )
-    if result.sealed_from is not None:
-        lines.append(f"Sealed from {result.sealed_from} on: no cell was compared there.")
-    return lines
-
-
-def _row(cell: CellFigures) -> tuple[str, ...]:
-    interval = "" if cell.low_r is None else f"{cell.low_r:+.2f} .. {cell.high_r:+.2f}"
-    values = ", ".join(f"{name} {value}" for name, value in cell.coordinates.items())
-    return (
-        str(cell.number),
-        values or "the plan's only cell",
-        f"{cell.trades:,}",
-        number_text(cell.mean_before_r),
-        number_text(cell.mean_after_r),
-        interval,
-        number_text(cell.won_pct, 1),
-        number_text(cell.ambiguous_pct, 1),
-        number_text(cell.better_mean_r),
-        number_text(cell.return_pct, 1),
-        number_text(cell.drawdown_pct, 1),
-        number_text(cell.sharpe, 3),
-    )

@@ -1,0 +1,228 @@
+"""Guards against luck: published examples, slow references, and markets whose truth is known."""
+
+import asyncio
+import math
+from datetime import UTC, datetime
+from itertools import combinations
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from tests.study.planted import planted_panel
+from tests.study.test_study_run import PLAN, in_chunks
+from tests.study.truth import TRUTH, difference_from_placebo
+from vcpd.core.errors import BadInputError
+from vcpd.domain.bars import FloatArray
+from vcpd.domain.panel import Panel
+from vcpd.study.conclusion import conclusions
+from vcpd.study.costs import CostSettings
+from vcpd.study.figures import sharpe_ratio
+from vcpd.study.overfitting import (
+    deflated_sharpe,
+    expected_best_sharpe,
+    overfitting_probability,
+    probability_above,
+)
+from vcpd.study.placebo import PlaceboKind
+from vcpd.study.plan import ValidationPlan
+from vcpd.study.run import StudyData, StudyResult, run_study
+from vcpd.study.trial_record import (
+    FILE_NAME,
+    OpenedSeal,
+    RecordedStudy,
+    TrialRecord,
+    digest_of_bars,
+    digest_of_plan,
+    read_record,
+    write_record,
+)
+from vcpd.study.validation import Validation, placebo_differences, sealed_figures, validate
+from vcpd.study.walk_forward import walk_forward
+
+VALIDATED = msgspec.structs.replace(
+    PLAN, validation=ValidationPlan(train_months=12, test_months=6, sealed_months=6, least_trades=10)
+)
+FEW_SEEDS = range(5)
+
+
+@pytest.fixture(scope="module")
+def panel() -> Panel:
+    return planted_panel(1)
+
+
+@pytest.fixture(scope="module")
+def studied(panel: Panel) -> tuple[StudyResult, StudyData]:
+    return asyncio.run(run_study(panel, VALIDATED, CostSettings(), in_chunks(panel, 50)))
+
+
+@pytest.fixture(scope="module")
+def validation(panel: Panel, studied: tuple[StudyResult, StudyData]) -> Validation:
+    return asyncio.run(validate(panel, *studied, in_chunks(panel, 50)))
+
+
+def test_the_deflated_sharpe_ratio_is_that_of_the_published_example() -> None:
+    """Bailey and Lopez de Prado (2014): 100 trials, annual ratio 2.5 of five years of days, 0.9004."""
+    spread = math.sqrt(0.5 / 250)
+    benchmark = expected_best_sharpe(spread, 100)
+    assert benchmark == pytest.approx(0.1132, abs=2e-4)
+    assert probability_above(benchmark, 2.5 / math.sqrt(250), 1250, (-3.0, 10.0)) == pytest.approx(
+        0.9004, abs=5e-4
+    )
+
+
+def test_more_trials_and_flat_returns_say_less() -> None:
+    returns = np.random.default_rng(3).normal(0.01, 0.02, 60)
+    few, many = (deflated_sharpe(returns, 0.2, trials) for trials in (2, 500))
+    assert few is not None
+    assert many is not None
+    assert 0 < many < few < 1
+    assert deflated_sharpe(np.zeros(60), 0.2, 5) is None
+    assert expected_best_sharpe(0.2, 1) == 0
+
+
+def slow_overfitting(returns: FloatArray, blocks: int) -> float:
+    """The definition, one combination after the other."""
+    parts = np.array_split(returns, blocks)
+    below = []
+    for chosen in combinations(range(blocks), blocks // 2):
+        inside = np.concatenate([parts[at] for at in chosen])
+        outside = np.concatenate([parts[at] for at in range(blocks) if at not in chosen])
+        best = int(np.argmax([sharpe_ratio(column) for column in inside.T]))
+        ratios = [sharpe_ratio(column) for column in outside.T]
+        rank = sum(ratio < ratios[best] for ratio in ratios) + 1
+        below.append(rank / (len(ratios) + 1) <= 0.5)
+    return float(np.mean(below))
+
+
+def test_the_probability_of_overfitting_equals_its_definition() -> None:
+    random = np.random.default_rng(5)
+    for cells in (2, 7, 30):
+        returns = random.normal(0.0, 0.03, (48, cells))
+        assert overfitting_probability(returns) == slow_overfitting(returns, 12)
+
+
+def test_a_cell_that_is_truly_better_is_not_overfitted_and_noise_is() -> None:
+    random = np.random.default_rng(8)
+    noise = [overfitting_probability(random.normal(0, 0.03, (60, 40))) for _ in range(20)]
+    assert 0.35 < np.mean([probability for probability in noise if probability is not None]) < 0.65
+    better = random.normal(0, 0.03, (60, 40))
+    better[:, 11] += 0.05
+    assert overfitting_probability(better) == 0
+    assert overfitting_probability(better[:, :1]) is None
+    assert overfitting_probability(better[:6]) is None
+
+
+def test_a_fold_is_trained_before_and_judged_after_without_a_common_trade(
+    studied: tuple[StudyResult, StudyData], panel: Panel
+) -> None:
+    """What is changed from a fold's judged months on changes neither its choice nor its training."""
+    _, data = studied
+    plan = VALIDATED.validation
+    found = walk_forward(data.cells, data.judged, data.returns, data.axis, plan)
+    assert found is not None
+    assert len(found.folds) >= 3
+    fold = found.folds[1]
+    column = int(np.searchsorted(panel.sessions, np.datetime64(f"{fold.tested_from}-01", "D")))
+    changed = planted_panel(1)
+    changed.values[:4, :, column:] *= np.linspace(1, 2, changed.values.shape[2] - column)
+    _, other = asyncio.run(run_study(changed, VALIDATED, CostSettings(), in_chunks(changed, 50)))
+    again = walk_forward(other.cells, other.judged, other.returns, other.axis, plan)
+    assert again is not None
+    chosen = [(f.trained_from, f.tested_from, f.cell, f.training_sharpe) for f in found.folds[:2]]
+    assert [(f.trained_from, f.tested_from, f.cell, f.training_sharpe) for f in again.folds[:2]] == chosen
+    assert again.folds[1].tested_mean_r != fold.tested_mean_r
+    assert found.tested.trades == sum(f.tested_trades for f in found.folds)
+
+
+def test_a_span_shorter_than_a_fold_has_no_walk_forward(studied: tuple[StudyResult, StudyData]) -> None:
+    _, data = studied
+    long = ValidationPlan(train_months=60, test_months=12)
+    assert walk_forward(data.cells, data.judged, data.returns, data.axis, long) is None
+
+
+def test_placebos_are_the_same_in_any_chunks_and_with_other_seeds_others(
+    panel: Panel, studied: tuple[StudyResult, StudyData]
+) -> None:
+    result, data = studied
+
+    def differences(size: int, seed: int) -> list[float | None]:
+        seeded = StudyData(msgspec.structs.replace(data.plan, seed=seed), *msgspec.structs.astuple(data)[1:])
+        found = asyncio.run(placebo_differences(panel, seeded, 0, in_chunks(panel, size), result))
+        assert [entry.kind for entry in found] == list(PlaceboKind)
+        return [entry.difference.mean_r for entry in found]
+
+    assert differences(50, 1) == differences(7, 1)
+    assert differences(50, 1) != differences(50, 2)
+
+
+def test_every_cell_that_was_tried_counts(panel: Panel, studied: tuple[StudyResult, StudyData]) -> None:
+    result, data = studied
+    alone = asyncio.run(validate(panel, result, data, in_chunks(panel, 50)))
+    after = asyncio.run(validate(panel, result, data, in_chunks(panel, 50), earlier_trials=500))
+    assert (alone.trials, after.trials) == (18, 518)
+    assert alone.deflated_sharpe is not None
+    assert after.deflated_sharpe is not None
+    assert after.deflated_sharpe < alone.deflated_sharpe
+
+
+def test_sealed_months_hold_only_trades_bought_in_them(
+    panel: Panel, studied: tuple[StudyResult, StudyData]
+) -> None:
+    result, data = studied
+    assert result.best is not None
+    sealed = sealed_figures(panel, data, result.best, CostSettings())
+    assert sealed is not None
+    table = data.tables[data.cells[result.best].trades]
+    column = int(np.searchsorted(panel.sessions, np.datetime64(result.sealed_from, "D")))
+    inside = (table.entries >= column) & (table.entries + 60 < len(panel.sessions))
+    assert sealed.trades == inside.sum() > 0
+
+
+def test_the_conclusions_follow_the_intervals(
+    studied: tuple[StudyResult, StudyData], validation: Validation
+) -> None:
+    may, may_not = conclusions(studied[0], validation, 90.0)
+    tested = validation.walk_forward
+    assert tested is not None
+    word = "gained" if tested.tested.is_above_zero else "lost" if tested.tested.is_below_zero else "neither"
+    assert f"best cell of the past {word}" in may
+    assert "it is the best of 18 cells that were tried" in may_not
+    assert "the file holds survivors only" in may_not
+    assert "still sealed" in may_not
+    nothing = msgspec.structs.replace(validation, cell=None)
+    assert conclusions(studied[0], nothing, 90.0)[0] == "No cell has enough trades to be compared."
+
+
+def test_a_record_counts_each_plan_once_and_keeps_openings(tmp_path: Path, panel: Panel) -> None:
+    now, bars, plan = datetime(2026, 1, 2, tzinfo=UTC), digest_of_bars(panel), digest_of_plan(VALIDATED)
+    assert read_record(tmp_path) == TrialRecord()
+    record = TrialRecord()
+    for name, cells in ((plan, 18), (plan, 18), ("other", 30)):
+        record = record.with_study(RecordedStudy(at=now, bars=bars, plan=name, cells=cells))
+    opening = OpenedSeal(at=now, bars=bars, plan=plan, sealed_from=now.date(), cell=3)
+    write_record(tmp_path, record.with_opening(opening))
+    read = read_record(tmp_path)
+    assert read.earlier_cells(bars, plan) == 30
+    assert read.earlier_cells(bars, "new") == 48
+    assert read.earlier_cells("other bars", plan) == 0
+    assert read.openings(bars) == (opening,)
+    (tmp_path / FILE_NAME).write_text("{", encoding="utf-8")
+    with pytest.raises(BadInputError, match=r"studies.json: is no record of studies"):
+        read_record(tmp_path)
+
+
+def test_other_bars_have_another_digest(panel: Panel) -> None:
+    other = planted_panel(1)
+    assert digest_of_bars(other) == digest_of_bars(panel)
+    other.values[3, 0, 100] += 0.05
+    assert digest_of_bars(other) != digest_of_bars(panel)
+
+
+def test_a_planted_drift_is_found_and_its_absence_is_not() -> None:
+    """A few seeds of the long test below `tests/study/test_truth.py`."""
+    drifting = [difference_from_placebo(seed, TRUTH.drift) for seed in FEW_SEEDS]
+    assert sum(estimate.is_above_zero for estimate in drifting) >= 4
+    still = [difference_from_placebo(seed, 0.0) for seed in FEW_SEEDS]
+    assert sum(estimate.is_above_zero for estimate in still) <= 2

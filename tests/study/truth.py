@@ -1,0 +1,72 @@
+"""Studies of markets whose truth is known: planted patterns with a stated drift after them, or with none."""
+
+import asyncio
+from typing import Final, NamedTuple
+
+import msgspec
+
+from tests.study.planted import THRESHOLDS, planted_panel
+from tests.study.test_study_run import in_chunks
+from vcpd.study.costs import CostSettings
+from vcpd.study.plan import ExitChoices, StopChoices, StudyPlan, ValidationPlan
+from vcpd.study.rules import EntryKind
+from vcpd.study.run import run_study
+from vcpd.study.validation import Validation, placebo_differences, validate
+from vcpd.study.walk_forward import MeanEstimate
+
+
+class Truth(NamedTuple):
+    """The market and the drift per session that is planted after a breakout."""
+
+    leaders: int = 7
+    walkers: int = 180
+    drift: float = 0.005
+
+
+TRUTH: Final = Truth()
+PLANTED: Final = msgspec.structs.replace(
+    THRESHOLDS, min_prior_advance_pct=55.0, min_contractions=3, max_final_depth_pct=6.0, min_rs_rating=85
+)
+ONE_CELL: Final = StudyPlan(
+    settings=(PLANTED,),
+    entry=(EntryKind.CLOSE,),
+    holding_sessions=(40,),
+    validation=ValidationPlan(sealed_months=0, interval_pct=90.0),
+)
+CELLS_200: Final = msgspec.structs.replace(
+    ONE_CELL,
+    holding_sessions=(10, 20, 30, 40),
+    stop=StopChoices(own=True, structural=True, percent=(4.0, 6.0), atr=(2.0,)),
+    exit=ExitChoices(
+        hold=True,
+        target_r=(1.0, 2.0, 3.0),
+        average_sessions=(10, 20),
+        chandelier_atr=(2.0, 3.0),
+        half_r=(1.0, 2.0),
+    ),
+)
+
+
+def difference_from_placebo(seed: int, drift: float) -> MeanEstimate:
+    """The trades of one cell less random purchases of the same sessions, before costs, 90 %."""
+    panel = planted_panel(seed, leaders=TRUTH.leaders, walkers=TRUTH.walkers, drift=drift)
+    map_rows = in_chunks(panel, len(panel.symbols))
+
+    async def study() -> MeanEstimate:
+        result, data = await run_study(panel, ONE_CELL, CostSettings(), map_rows)
+        return (await placebo_differences(panel, data, 0, map_rows, result))[0].difference
+
+    return asyncio.run(study())
+
+
+def best_of_200_cells(seed: int) -> Validation:
+    """The guards of the best of 200 cells without any drift."""
+    panel = planted_panel(seed, leaders=TRUTH.leaders, walkers=TRUTH.walkers)
+    map_rows = in_chunks(panel, len(panel.symbols))
+    plan = msgspec.structs.replace(CELLS_200, validation=ValidationPlan(sealed_months=0, placebos=0))
+
+    async def study() -> Validation:
+        result, data = await run_study(panel, plan, CostSettings(), map_rows)
+        return await validate(panel, result, data, map_rows)
+
+    return asyncio.run(study())

@@ -1,0 +1,152 @@
+"""Placebo purchases: what the same exits give without the pattern, as a task of the workers.
+
+Two kinds, each several times for each trade, with a stop as far below the entry: another symbol of the
+universe on the same session, and the same symbol on another session of the span. A trade less the mean of
+its placebos is what the pattern itself adds. The draws depend on seed, symbol and session alone, never on how
+rows are divided.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from enum import StrEnum
+from functools import cache
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from vcpd.analysis.indicators import Bars, bars_of
+from vcpd.domain.bars import FloatArray, IntArray
+from vcpd.domain.panel import Panel
+from vcpd.study.entries import Purchase, buyable_bars, in_universe
+from vcpd.study.plan import UniverseFilter
+from vcpd.study.rules import EntryKind, ExitKind, FillRules, TradeRules
+from vcpd.study.simulation import trade_table
+from vcpd.study.trade_windows import SymbolPurchases, trade_window
+from vcpd.study.trades import TradeTable
+
+DRAWS_FOR_EACH: Final = 20  # tries until a placebo fits, for each that is wanted
+
+
+class PlaceboKind(StrEnum):
+    """What a placebo shares with its trade."""
+
+    SAME_SESSION = "same session, another symbol"
+    SAME_SYMBOL = "same symbol, another session"
+
+
+class PlaceboParams(msgspec.Struct, frozen=True, kw_only=True):
+    """The trades, how they end, and how many placebos each gets; columns bound the purchases."""
+
+    trades: TradeTable
+    rules: TradeRules
+    seed: int
+    count: int
+    first_column: int
+    stop_column: int
+    excluded_rows: tuple[int, ...] = ()
+    universe: UniverseFilter = UniverseFilter()
+    fills: FillRules = FillRules()
+
+
+class PlaceboResult(msgspec.Struct, frozen=True):
+    """Of the trades of some rows: their numbers, and by kind the mean R before costs; None is unknown."""
+
+    numbers: list[int]
+    means: dict[PlaceboKind, list[float | None]]
+
+    def __reduce__(self) -> tuple[Callable[[bytes], "PlaceboResult"], tuple[bytes]]:
+        """Between processes it travels packed."""
+        return _unpack_placebos, (msgspec.msgpack.encode(self),)
+
+
+def _unpack_placebos(packed: bytes) -> PlaceboResult:
+    return msgspec.msgpack.decode(packed, type=PlaceboResult)
+
+
+def placebo_rows(panel: Panel, rows: range, parameters: PlaceboParams) -> PlaceboResult:
+    """The placebos of the trades whose symbol stands in `rows`."""
+    table = parameters.trades
+    numbers = [number for number, row in enumerate(table.rows.tolist()) if row in rows]
+    market = _PlaceboMarket(panel, parameters)
+    means = {
+        kind: _mean_results(market, kind, numbers, parameters) if numbers else [] for kind in PlaceboKind
+    }
+    return PlaceboResult(numbers, means)
+
+
+class _PlaceboMarket:
+    """The panel as placebos see it: bars of a row are taken once."""
+
+    def __init__(self, panel: Panel, parameters: PlaceboParams) -> None:
+        self.panel = panel
+        self.parameters = parameters
+        self.excluded = {*parameters.excluded_rows, *map(panel.symbols.index, panel.exclusions)}
+        self.bars_at: Callable[[int], Bars] = cache(lambda row: bars_of(panel, row))
+
+    def purchase(self, row: int, column: int, risk: float) -> Purchase | None:
+        """The placebo's purchase, None where the symbol could not be bought then."""
+        bars, parameters = self.bars_at(row), self.parameters
+        bar = int(np.searchsorted(bars.column, column))
+        if bar < 1 or bar >= len(bars.column) or bars.column[bar] != column:
+            return None
+        at_close = parameters.rules.entry is EntryKind.CLOSE
+        price = float(bars.close[bar] if at_close else bars.open[bar])
+        purchase = Purchase(bar, price, price * (1 - risk))
+        fits = in_universe(bars, parameters.universe, (purchase,))[0]
+        return purchase if fits and buyable_bars(bars, parameters.fills)[bar] else None
+
+    def draws(self, kind: PlaceboKind, row: int, column: int) -> Iterator[tuple[int, int]]:
+        """Random (row, column) pairs that share with the trade what the kind says."""
+        parameters, own = self.parameters, kind is PlaceboKind.SAME_SYMBOL
+        random = np.random.default_rng([parameters.seed, int(own), row, column])
+        tries = DRAWS_FOR_EACH * parameters.count
+        latest = parameters.stop_column - parameters.rules.holding_sessions
+        if own:
+            picked = random.integers(parameters.first_column, max(latest, parameters.first_column + 1), tries)
+            yield from ((row, int(other)) for other in picked if other != column)
+        else:
+            for other in random.integers(0, len(self.panel.symbols), tries).tolist():
+                if other != row and other not in self.excluded:
+                    yield other, column
+
+
+def _mean_results(
+    market: _PlaceboMarket, kind: PlaceboKind, numbers: Sequence[int], parameters: PlaceboParams
+) -> list[float | None]:
+    """The mean result of the placebos of each numbered trade, None where no symbol could be bought."""
+    purchases: dict[int, list[tuple[int, Purchase]]] = {}
+    table = parameters.trades
+    rows, columns, risks = table.rows.tolist(), table.entries.tolist(), table.risks.tolist()
+    for place, number in enumerate(numbers):
+        found = 0
+        for row, column in market.draws(kind, rows[number], columns[number]):
+            purchase = market.purchase(row, column, risks[number])
+            if purchase is not None:
+                purchases.setdefault(row, []).append((place, purchase))
+                found += 1
+            if found == parameters.count:
+                break
+    places, results = _results(market, purchases, parameters)
+    counts = np.bincount(places, minlength=len(numbers))
+    sums = np.bincount(places, results, len(numbers))
+    return [
+        total / count if count else None for total, count in zip(sums.tolist(), counts.tolist(), strict=True)
+    ]
+
+
+def _results(
+    market: _PlaceboMarket, purchases: Mapping[int, Sequence[tuple[int, Purchase]]], parameters: PlaceboParams
+) -> tuple[IntArray, FloatArray]:
+    """The place of the trade and the result of every placebo."""
+    rules = parameters.rules
+    averages = [int(rules.exit.value)] if rules.exit.kind is ExitKind.AVERAGE else []
+    symbols = [
+        SymbolPurchases(row, market.bars_at(row), [purchase for _, purchase in own])
+        for row, own in purchases.items()
+    ]
+    kind = EntryKind.CLOSE if rules.entry is EntryKind.CLOSE else EntryKind.NEXT_OPEN
+    window = trade_window(symbols, kind, rules.holding_sessions, averages, parameters.fills)
+    if window is None:
+        return np.zeros(0, np.int64), np.zeros(0)
+    places = np.array([place for own in purchases.values() for place, _ in own])
+    return places, trade_table(window, window.floor, rules).results_r

@@ -1,0 +1,123 @@
+"""Purged walk-forward: the best cell of each training window, judged on the months that follow.
+
+Training looks at the account's monthly returns, which change on the day of a sale: a trade that is still open
+when the window ends says nothing yet. The judgement takes only trades that were bought after it. So no trade
+counts on both sides.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+import numpy as np
+
+from vcpd.analysis.outcomes import LEAST_MONTHS, month_intervals
+from vcpd.domain.bars import BoolArray, DateArray, FloatArray
+from vcpd.study.cells import StudyCell, TradeSetKey
+from vcpd.study.figures import JudgedTrades, MonthAxis, sharpe_ratio
+from vcpd.study.plan import ValidationPlan
+
+
+class MeanEstimate(msgspec.Struct, frozen=True, kw_only=True):
+    """A mean in R over trades, with its interval from months drawn anew; None where too few say anything."""
+
+    trades: int
+    mean_r: float | None
+    low_r: float | None
+    high_r: float | None
+
+    @property
+    def is_above_zero(self) -> bool:
+        return self.low_r is not None and self.low_r > 0
+
+    @property
+    def is_below_zero(self) -> bool:
+        return self.high_r is not None and self.high_r < 0
+
+
+def mean_estimate(days: DateArray, results_r: FloatArray, interval_pct: float) -> MeanEstimate:
+    """The mean of `results_r` (n,) of trades bought on `days` (n,)."""
+    low = high = None
+    months, groups = np.unique(days.astype("M8[M]"), return_inverse=True)
+    if len(months) >= LEAST_MONTHS:
+        sums = np.bincount(groups, results_r).astype(np.float64)
+        counts = np.bincount(groups).astype(np.float64)
+        lows, highs = month_intervals(sums[:, None], counts[:, None], interval_pct)
+        low, high = float(lows[0]), float(highs[0])
+    mean = float(results_r.mean()) if len(results_r) else None
+    return MeanEstimate(trades=len(results_r), mean_r=mean, low_r=low, high_r=high)
+
+
+class Fold(msgspec.Struct, frozen=True, kw_only=True):
+    """One training window with the months that follow it; `cell` is the best of the training."""
+
+    trained_from: str
+    tested_from: str
+    tested_to: str
+    cell: int
+    training_sharpe: float
+    tested_trades: int
+    tested_mean_r: float | None
+
+
+class WalkForward(msgspec.Struct, frozen=True, kw_only=True):
+    """All folds, and what their tested trades give together, after costs."""
+
+    folds: list[Fold]
+    tested: MeanEstimate
+    tested_sharpe: float
+    months: int
+
+
+def walk_forward(
+    cells: Sequence[StudyCell],
+    judged: Mapping[TradeSetKey, JudgedTrades],
+    returns: FloatArray,
+    axis: MonthAxis,
+    plan: ValidationPlan,
+) -> WalkForward | None:
+    """Folds over `returns` (months, n); None where the span is shorter than one of them."""
+    starts = range(0, axis.n_months - plan.train_months - plan.test_months + 1, plan.test_months)
+    if not starts:
+        return None
+    enough = np.array([len(judged[cell.trades].table) >= plan.least_trades for cell in cells])
+    if not enough.any():
+        return None
+    folds: list[Fold] = []
+    days, results, months = [], [], []
+    for start in starts:
+        train, test = start + plan.train_months, start + plan.train_months + plan.test_months
+        best, ratio = _best_of(returns[start:train], enough)
+        trades = judged[cells[best].trades]
+        month = axis.month_of[trades.table.entries]
+        tested = (month >= train) & (month < test)
+        days.append(axis.sessions[trades.table.entries[tested]])
+        results.append(trades.after_r[tested])
+        months.append(returns[train:test, best])
+        span = (axis.names[start], axis.names[train], axis.names[test - 1])
+        folds.append(_fold(span, cells[best].number, ratio, results[-1]))
+    return WalkForward(
+        folds=folds,
+        tested=mean_estimate(np.concatenate(days), np.concatenate(results), plan.interval_pct),
+        tested_sharpe=sharpe_ratio(np.concatenate(months)),
+        months=sum(len(part) for part in months),
+    )
+
+
+def _best_of(returns: FloatArray, enough: BoolArray) -> tuple[int, float]:
+    """The cell with the highest Sharpe ratio among those with enough trades; the first of equal ones."""
+    ratios = np.array([sharpe_ratio(column) for column in returns.T])
+    ratios[~enough] = -np.inf
+    best = int(ratios.argmax())
+    return best, float(ratios[best])
+
+
+def _fold(span: tuple[str, str, str], cell: int, ratio: float, results: FloatArray) -> Fold:
+    return Fold(
+        trained_from=span[0],
+        tested_from=span[1],
+        tested_to=span[2],
+        cell=cell,
+        training_sharpe=ratio,
+        tested_trades=len(results),
+        tested_mean_r=float(results.mean()) if len(results) else None,
+    )
