@@ -67,7 +67,7 @@ def fired_on(series: BarSeries, notes: SymbolNotes | None = None, **settings: fl
     """Sessions after the purchase, and the rules that begin to fire on them."""
     rules = msgspec.structs.replace(QUIET, **settings)
     found = first_firings(LOT, series, OPENED - timedelta(1), rules, notes or SymbolNotes())
-    return [((session - OPENED).days, reading.name) for session, reading in found]
+    return [((position.measures.session - OPENED).days, reading.name) for position, reading in found]
 
 
 def test_measures_are_in_units_of_the_initial_risk() -> None:

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import msgspec
 
+from tests.fakes.positions import FakePortfolio, FakePositionReports
 from tests.fakes.regimes import FakeRegimes
 from tests.fakes.results import SetupsBySession
 from vcpd.analysis.scans.parser import parse_scan
@@ -388,6 +389,8 @@ def sources(setups: Sequence[Setup] = (), *, token: str | None = None) -> WebCon
         setups=FakeSetups(setups),
         risk=FakeRisk(),
         regimes=FakeRegimes(),
+        positions=FakePositionReports(),
+        portfolio=FakePortfolio(),
         runs=FakeRuns(),
         quarantine=FakeQuarantine(),
         alerts=cast("Outbox", FakeOutbox()),

@@ -77,6 +77,16 @@ VARIABLES_BY_KIND: Final[Mapping[AlertKind, Variables]] = {
         "left": "WIPRO",
         "expression": "close > sma(50)",
     },
+    AlertKind.SELL_RULE: {
+        "rule": "trailing average",
+        "detail": "close 95.00 under the 50-session average 96.10",
+        "sell": 50,
+        "quantity": 100,
+        "opened": "2026-02-03",
+        "close": 95.0,
+        "entry": 80.0,
+        "result_r": 3.0,
+    },
     AlertKind.TEST: {"channel": "telegram"},
 }
 MISSING_VALUE_TEXT: Final = "-"
@@ -233,6 +243,10 @@ class Templates(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     scan: Template = Template(
         title="Scan {scan} after {session}: {headline}",
         body="entered: {entered}\nleft: {left}\n{expression}",
+    )
+    sell_rule: Template = Template(
+        title="{name}: {rule}, sell {sell} of {quantity}",
+        body="{detail}\nbought {opened} at {entry:.2f}, close {close:.2f}, {result_r:+.2f} R\n{provisional}",
     )
     test: Template = Template(title="vcpd: a test", body="{channel} works. Sent {at}.")
 

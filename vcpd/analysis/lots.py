@@ -92,9 +92,9 @@ class _Matcher:
         for fill in fills:
             by_symbol[fill.symbol].append(fill)
         for symbol, own in by_symbol.items():
-            for credit in (fill for fill in own if _is_credit(fill)):
+            for credit in (fill for fill in own if fill.is_credit):
                 self._credit(credit)
-            bought = merge_orders(fill for fill in own if fill.side is Side.BUY and not _is_credit(fill))
+            bought = merge_orders(fill for fill in own if fill.side is Side.BUY and not fill.is_credit)
             sold = merge_orders(fill for fill in own if fill.side is Side.SELL)
             bought, sold, round_trip = net_of_day(bought, sold)
             if round_trip:
@@ -126,7 +126,7 @@ class _Matcher:
             held = sum(lot.quantity for lot in self._lots[symbol])
             if fill.quantity > held:
                 reason = f"a sale of {fill.quantity:,} shares, but {held:,} are held"
-                self._refused.append(RefusedFill(f"{symbol} {fill.session} trade {fill.trade_id}", reason))
+                self._refuse(fill, reason)
             else:
                 self._sell(fill)
         self._lots[symbol] += new
@@ -155,9 +155,13 @@ class _Matcher:
                 return
         if not held:
             reason = f"a credit of {fill.quantity:,} bonus shares, but no share is held"
-            self._refused.append(RefusedFill(f"{fill.symbol} {fill.session} trade {fill.trade_id}", reason))
+            self._refuse(fill, reason)
             return
         self._multiply(fill.symbol, (held + fill.quantity) / held, f"{fill.session}")
+
+    def _refuse(self, fill: Fill, reason: str) -> None:
+        place = f"{fill.symbol} {fill.session} trade {fill.trade_id}"
+        self._refused.append(RefusedFill(place, reason, fill.order_key))
 
     def _multiply(self, symbol: str, ratio: float, when: str) -> None:
         lots = self._lots[symbol]
@@ -179,10 +183,6 @@ class _Matcher:
             msgspec.structs.replace(trade, symbol=event.new_symbol) if trade.symbol == event.symbol else trade
             for trade in self._closed
         ]
-
-
-def _is_credit(fill: Fill) -> bool:
-    return fill.side is Side.BUY and fill.price == 0.0
 
 
 def _closed(lot: Lot, quantity: int, sale: Fill) -> ClosedTrade:
@@ -238,7 +238,7 @@ def merge_orders(fills: Iterable[Fill]) -> list[Fill]:
     """Fills of one order as one, at their average price; fills without an order stay apart."""
     merged: dict[str, Fill] = {}
     for fill in fills:
-        name = f"order {fill.order_id}" if fill.order_id else f"trade {fill.trade_id}"
+        name = fill.order_key[-1]
         known = merged.get(name)
         if known is not None:
             quantity = known.quantity + fill.quantity

@@ -28,6 +28,7 @@ class SymbolNotes(msgspec.Struct, frozen=True, kw_only=True):
     base_state: str | None = None
     footprint: str | None = None
     pivots: Mapping[date, float] = {}
+    is_listed: bool = True
 
 
 class Position(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,8 +93,21 @@ def report_positions(
         unmeasured=unmeasured,
         lots=book.lots,
         heat=measure_heat(at_risk, settings.equity, settings.heat) if settings.equity else None,
-        notices=book.notices,
+        notices=(*book.notices, *_silent_symbols(positions, as_of)),
     )
+
+
+def _silent_symbols(positions: Sequence[Position], as_of: date) -> list[str]:
+    """Name held symbols that had no bar of the session: suspended, or no longer listed."""
+    silent = {
+        position.measures.lot.symbol: (position.measures.session, position.notes.is_listed)
+        for position in positions
+        if position.measures.session < as_of
+    }
+    return [
+        f"{symbol}: no bar since {last}; " + ("did it trade?" if is_listed else "it is no longer listed")
+        for symbol, (last, is_listed) in silent.items()
+    ]
 
 
 def _judge(
@@ -135,17 +149,20 @@ def _unmeasured_risk(lot: Lot, notes: SymbolNotes) -> LotAtRisk:
 
 def first_firings(
     lot: Lot, series: BarSeries, after: date, rules: SellRuleSettings, notes: SymbolNotes
-) -> list[tuple[date, RuleReading]]:
-    """Each rule that fires at a session of `series` later than `after` and did not at the session before."""
+) -> list[tuple[Position, RuleReading]]:
+    """Each rule that fires at a session of `series` later than `after` and did not at the session before.
+
+    Given with the position as it stood after that session.
+    """
     settings = PositionSettings(rules=rules)
     first = int(np.searchsorted(series.sessions, np.datetime64(after, "D"), side="right"))
-    fired: list[tuple[date, RuleReading]] = []
+    fired: list[tuple[Position, RuleReading]] = []
     before: frozenset[str] = frozenset()
     for session in series.sessions[max(0, first - 1) :].tolist():
         found = _judge(lot, series, session, settings, notes)
         firing = () if found is None else found[0].firing
-        if session > after:
-            fired += [(session, rule) for rule in firing if rule.name not in before]
+        if found is not None and session > after:
+            fired += [(found[0], rule) for rule in firing if rule.name not in before]
         before = frozenset(rule.name for rule in firing)
     return fired
 

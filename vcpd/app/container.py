@@ -20,10 +20,12 @@ from vcpd.app.health import HealthService
 from vcpd.app.holiday_lists import HolidayListUpdate
 from vcpd.app.jobs import JobFactory, build_watch
 from vcpd.app.live_configuration import LiveConfiguration
-from vcpd.app.market import MarketConnection, MarketSession, open_market
+from vcpd.app.login_flow import build_login_flow
+from vcpd.app.market import MarketConnection, open_market
 from vcpd.app.monitor import Monitor
 from vcpd.app.panels import PanelReader
 from vcpd.app.performance import PerformanceService
+from vcpd.app.portfolio import PortfolioService
 from vcpd.app.reload import ConfigurationReloader
 from vcpd.app.status import BreadthSummary, StatusService
 from vcpd.app.storage import Storage, open_storage
@@ -31,11 +33,9 @@ from vcpd.config import Configuration, LoadedConfiguration
 from vcpd.core.errors import RetryableError, StorageUnavailableError, UnavailableError, root_error
 from vcpd.core.secrets import Secret
 from vcpd.domain.health import MachineLoad
-from vcpd.domain.runs import RunCause
 from vcpd.jobs.panel_refresh import UniversePanels
 from vcpd.jobs.universe import Universe
 from vcpd.jobs.watch import Watch
-from vcpd.kite.auth import KiteSession
 from vcpd.kite.client import Compute
 from vcpd.ports import Clock
 from vcpd.runtime.clock import VirtualClock
@@ -61,26 +61,6 @@ WORKERS_CLOSE_TIMEOUT_S: Final = 10.0
 CANCEL_GRACE_S: Final = 15.0  # after the drain: for the rows of cancelled runs, and for who does not listen
 STORE_CLOSE_MARGIN_S: Final = 20.0  # for connections before, and for harder ways after the server's own time
 log = structlog.get_logger("vcpd.daemon")
-
-
-@dataclass(frozen=True, slots=True)
-class LoginFlow:
-    """Implements `web.context.Login`."""
-
-    session: KiteSession
-    scheduler: Scheduler
-
-    def url(self) -> str:
-        return self.session.login_url()
-
-    async def complete(self, request_token: Secret, state: str) -> None:
-        await self.session.complete_login(request_token, state)
-        self.scheduler.retry_failed(RunCause.LOGIN)
-
-
-def build_login_flow(session: MarketSession, scheduler: Scheduler) -> LoginFlow | None:
-    """The login, None where the market needs no login."""
-    return LoginFlow(session, scheduler) if isinstance(session, KiteSession) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +194,8 @@ class Container:
         status = self._status_service(
             live, storage, market, workers, heartbeats, current_panel, alerts, watch, jobs, health
         )
-        port, token = await self._open_port(status, storage, market, scheduler)
+        portfolio = PortfolioService(live, clock, storage.instruments, current_panel, jobs.position_judge())
+        port, token = await self._open_port(status, storage, market, scheduler, portfolio)
         link = partial(login_url, self._configuration.web, token)
         reloader = ConfigurationReloader(
             live, clock, scheduler, jobs, monitor, channels, alerts, workers, self._redactor
@@ -334,7 +315,12 @@ class Container:
         return channels, AlertService(plan, storage.outbox, self._clock, may_deliver, charts)
 
     async def _open_port(
-        self, status: StatusService, storage: Storage, market: MarketConnection, scheduler: Scheduler
+        self,
+        status: StatusService,
+        storage: Storage,
+        market: MarketConnection,
+        scheduler: Scheduler,
+        portfolio: PortfolioService,
     ) -> tuple[int, Secret]:
         """The port's number and its token."""
         given = await asyncio.to_thread(find_secret, "web_token", self._state_dir / "secrets", os.environ)
@@ -345,6 +331,8 @@ class Container:
             setups=storage.setups,
             risk=storage.risk,
             regimes=storage.regimes,
+            positions=storage.position_reports,
+            portfolio=portfolio,
             runs=storage.runs,
             quarantine=storage.quarantine,
             alerts=storage.outbox,

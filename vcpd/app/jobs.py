@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from vcpd.analysis.positions import PositionSettings
 from vcpd.app.holiday_lists import HolidayListUpdate
 from vcpd.app.market import MarketConnection
 from vcpd.app.storage import Storage
@@ -21,6 +22,8 @@ from vcpd.jobs.maintenance import Housekeeping, SectorSource, SyncInstruments
 from vcpd.jobs.market_days import UpdateCalendar
 from vcpd.jobs.market_regime import RecordMarketRegime
 from vcpd.jobs.panel_refresh import PanelRefresh, QualityFilterParams, UniversePanels
+from vcpd.jobs.position_judge import PositionJudge
+from vcpd.jobs.positions import Positions
 from vcpd.jobs.quote_snapshot import QuoteSnapshot
 from vcpd.jobs.scan import Scan, ScanEvaluator
 from vcpd.jobs.screen import ScoreRisk, Screen
@@ -31,7 +34,9 @@ from vcpd.runtime.process_tuning import trim_heap
 from vcpd.schedule.job import Job
 from vcpd.schedule.policy import JobPolicy
 
-LIVE_KINDS: Final = frozenset({"screen", "watch"})  # started by hand, these work on the running session
+LIVE_KINDS: Final = frozenset(
+    {"screen", "watch", "positions"}
+)  # started by hand, these work on the running session
 LONG_RUNNING_KINDS: Final = frozenset({"watch"})
 JOB_KINDS: Final = frozenset(
     {
@@ -44,6 +49,7 @@ JOB_KINDS: Final = frozenset(
         "screen",
         "risk",
         "scan",
+        "positions",
         "housekeeping",
         "backup",
     }
@@ -106,6 +112,9 @@ class JobFactory:
                 configuration.scans,
                 thresholds.min_rs_universe,
             ),
+            "positions": Positions(
+                self.position_judge(), self.notifier, clock, position_settings(configuration)
+            ),
             "housekeeping": Housekeeping(storage.runs, storage.database, clock),
             "backup": BackUp(
                 self.backups,
@@ -121,6 +130,18 @@ class JobFactory:
         clock, calendar, market = self.clock, configuration.calendar, self.market
         evidence = market.day_evidence or QuoteEvidence(market.client, self.panels.universe, clock, calendar)
         return UpdateCalendar(evidence, self.holidays.days, clock, calendar, self.holidays)
+
+    def position_judge(self) -> PositionJudge:
+        """Judges an account on the same panel and store, for the job and for whoever changes it."""
+        storage = self.storage
+        return PositionJudge(
+            self.panels,
+            self.workers,
+            storage.bars,
+            storage.fills,
+            storage.position_notes,
+            storage.position_reports,
+        )
 
     def _collection_jobs(self, configuration: Configuration) -> tuple[Collect, Reconcile]:
         """The jobs that keep the bars complete, over the same market and stores."""
@@ -174,6 +195,13 @@ def _with_heap_trim(work: JobFunction) -> JobFunction:
 def job_kind(name: str, policy: JobPolicy) -> str:
     """The job that a table runs: the one it names, or its namesake."""
     return policy.job or name
+
+
+def position_settings(configuration: Configuration) -> PositionSettings:
+    """What positions are judged by."""
+    return PositionSettings(
+        rules=configuration.positions, heat=configuration.heat, equity=configuration.size.equity
+    )
 
 
 def build_watch(

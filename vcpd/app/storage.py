@@ -13,6 +13,7 @@ from vcpd.store.bars import PostgresBarStore, PostgresQuarantineStore
 from vcpd.store.database import Database
 from vcpd.store.embedded import EmbeddedPostgres
 from vcpd.store.facts import PostgresFactsStore
+from vcpd.store.fills import PostgresFillStore, PostgresPositionNotes, PostgresPositionReports
 from vcpd.store.instruments import PostgresInstrumentStore
 from vcpd.store.leader_lock import LeaderLock
 from vcpd.store.regimes import PostgresRegimeStore
@@ -41,6 +42,9 @@ class Storage:
     outbox: PostgresOutbox
     facts: PostgresFactsStore
     regimes: PostgresRegimeStore
+    fills: PostgresFillStore
+    position_notes: PostgresPositionNotes
+    position_reports: PostgresPositionReports
     embedded: EmbeddedPostgres | None
 
     async def close(self) -> None:
@@ -104,5 +108,8 @@ async def _connect(
         outbox=PostgresOutbox(database),
         facts=PostgresFactsStore(database),
         regimes=PostgresRegimeStore(database),
+        fills=PostgresFillStore(database),
+        position_notes=PostgresPositionNotes(database),
+        position_reports=PostgresPositionReports(database),
         embedded=embedded,
     )

@@ -39,31 +39,35 @@ class DaemonClient:
         """The same for what changes something."""
         return self._request("POST", path, query)
 
-    def _request(self, method: str, path: str, query: dict[str, object]) -> Any:
+    def send(self, path: str, body: msgspec.Struct | dict[str, Any]) -> Any:
+        """The same with a body of JSON."""
+        return self._request("POST", path, {}, msgspec.json.encode(body))
+
+    def _request(self, method: str, path: str, query: dict[str, object], body: bytes = b"") -> Any:
         given = {name: value for name, value in query.items() if value is not None}
         target = f"{path}?{urlencode(given)}" if given else path
         tries = GET_TRIES if method == "GET" else 1
         while True:
             try:
-                return self._request_once(method, target)
+                return self._request_once(method, target, body)
             except (OSError, http.client.HTTPException) as error:
                 tries -= 1
                 if tries == 0 or not isinstance(error, ConnectionResetError):
                     raise UnavailableError(self._unreachable_message(error)) from None
 
-    def _request_once(self, method: str, target: str) -> Any:
+    def _request_once(self, method: str, target: str, body: bytes) -> Any:
         connection = http.client.HTTPConnection(self.host, self.port, timeout=TIMEOUT_S)
         try:
-            connection.request(method, target, headers=self._headers(method))
+            connection.request(method, target, body or None, headers=self._headers(method, len(body)))
             answer = connection.getresponse()
             return _decode_response(answer.status, answer.read())
         finally:
             connection.close()
 
-    def _headers(self, method: str) -> dict[str, str]:
+    def _headers(self, method: str, body_bytes: int) -> dict[str, str]:
         headers = {"Accept": "application/json"}
         if method == "POST":
-            headers |= {"X-Vcpd-Request": "1", "Content-Length": "0"}
+            headers |= {"X-Vcpd-Request": "1", "Content-Length": str(body_bytes)}
         if self.token is not None:
             headers["Authorization"] = f"Bearer {self.token.reveal()}"
         return headers

@@ -3,25 +3,18 @@
 import argparse
 import csv
 import sys
-from collections.abc import Mapping, Sequence
-from datetime import date
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
-from vcpd.analysis.positions import TradeExcursions, trade_excursions
-from vcpd.analysis.trade_statistics import (
-    TradeStatistics,
-    group_trades,
-    holding_time,
-    tax_class,
-    trade_statistics,
-)
+from vcpd.analysis.journal import Journal, JournalEntry, keep_journal
+from vcpd.analysis.trade_statistics import TradeStatistics
+from vcpd.cli.client import daemon_client
 from vcpd.cli.command import EXIT_OK, set_action
 from vcpd.cli.local import add_bars_arguments, load_panel
 from vcpd.cli.output import number_text, print_json, print_table
 from vcpd.cli.positions import add_trades_arguments, held_bars, read_book
-from vcpd.domain.portfolio import ClosedTrade
 
 COLUMNS: Final = (
     "symbol", "opened", "closed", "days", "shares", "entry", "exit", "profit", "R", "best R", "worst R",
@@ -32,52 +25,16 @@ STATISTICS_COLUMNS: Final = (
 )  # fmt: skip
 
 
-class JournalEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """A closed trade with its result, its excursions and its class for the tax return."""
-
-    symbol: str
-    opened: date | None
-    closed: date
-    held_days: int | None
-    quantity: int
-    entry: float
-    exit: float
-    stop: float | None
-    profit: float
-    result_r: float | None
-    best_r: float | None
-    worst_r: float | None
-    tax_class: str
-    note: str
-    exit_note: str
-
-
-class Journal(msgspec.Struct, frozen=True, kw_only=True):
-    """Closed trades, oldest first, and their statistics, of all and by group; before charges."""
-
-    entries: Sequence[JournalEntry]
-    all: TradeStatistics
-    by_holding_time: Mapping[str, TradeStatistics]
-    by_tax_class: Mapping[str, TradeStatistics]
-
-
 def add_journal_arguments(parser: argparse.ArgumentParser) -> None:
-    set_action(parser, journal, "vcpd journal --trades tradebook.csv --bars bars.parquet --csv")
+    set_action(parser, journal, "vcpd journal --csv\nvcpd journal --trades tradebook.csv --bars bars.parquet")
     add_trades_arguments(parser)
     parser.add_argument("--csv", action="store_true", help="print the closed trades as CSV")
     add_bars_arguments(parser)
 
 
 def journal(arguments: argparse.Namespace) -> int:
-    """As tables, CSV or JSON."""
-    panel = load_panel(arguments)
-    book = read_book(arguments, panel)
-    bars = held_bars(panel, {trade.symbol for trade in book.closed})
-    entries = [
-        journal_entry(trade, trade_excursions(trade, bars[trade.symbol]) if trade.symbol in bars else None)
-        for trade in book.closed
-    ]
-    found = build_journal(book.closed, entries)
+    """As tables, CSV or JSON; of the daemon's store, or of --trades over --bars."""
+    found = _journal_of_files(arguments) if arguments.trades or arguments.bars else _stored_journal(arguments)
     if arguments.json:
         print_json(found)
     elif arguments.csv:
@@ -87,42 +44,30 @@ def journal(arguments: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def build_journal(closed: Sequence[ClosedTrade], entries: Sequence[JournalEntry]) -> Journal:
-    """The journal of the closed trades."""
-    return Journal(
-        entries=entries,
-        all=trade_statistics(closed),
-        by_holding_time=group_trades(closed, holding_time),
-        by_tax_class=group_trades(closed, tax_class),
-    )
+def _journal_of_files(arguments: argparse.Namespace) -> Journal:
+    panel = load_panel(arguments)
+    book = read_book(arguments, panel)
+    return keep_journal(book.closed, held_bars(panel, {trade.symbol for trade in book.closed}))
 
 
-def journal_entry(trade: ClosedTrade, excursions: TradeExcursions | None) -> JournalEntry:
-    """The entry of one trade; without excursions where its bars are not known."""
-    return JournalEntry(
-        symbol=trade.symbol,
-        opened=trade.opened,
-        closed=trade.closed,
-        held_days=trade.held_days,
-        quantity=trade.quantity,
-        entry=trade.entry,
-        exit=trade.exit,
-        stop=trade.stop,
-        profit=trade.profit,
-        result_r=trade.result_r,
-        best_r=None if excursions is None else excursions.best_r,
-        worst_r=None if excursions is None else excursions.worst_r,
-        tax_class=tax_class(trade),
-        note=trade.note,
-        exit_note=trade.exit_note,
-    )
+def _stored_journal(arguments: argparse.Namespace) -> Journal:
+    """As the daemon kept it after the last judged session; an empty one before the first."""
+    stored = daemon_client(arguments).get("/api/journal")
+    return keep_journal((), {}) if stored["all"] is None else msgspec.convert(stored, Journal)
 
 
 def print_journal(found: Journal) -> None:
     """The trades, then the statistics of all and by group."""
     rows = [_entry_row(entry) for entry in found.entries]
     print_table(f"{len(rows)} closed trades, before charges", COLUMNS, rows, COLUMNS[3:11])
-    groups = {"all": found.all, **found.by_holding_time, **found.by_tax_class}
+    groups = {
+        "all": found.all,
+        **found.by_holding_time,
+        **found.by_tax_class,
+        **found.by_setup_type,
+        **{f"score {name}": group for name, group in found.by_score.items()},
+        **{f"market {name}": group for name, group in found.by_regime.items()},
+    }
     statistics = [_statistics_row(name, group) for name, group in groups.items()]
     print_table("what they amount to", STATISTICS_COLUMNS, statistics, STATISTICS_COLUMNS[1:])
     print(f"most wins in a row {found.all.longest_wins}, most losses in a row {found.all.longest_losses}")

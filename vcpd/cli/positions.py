@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-import numpy as np
 
 from vcpd.analysis.backtest import bases_by_session
 from vcpd.analysis.heat import Heat
@@ -21,23 +20,23 @@ from vcpd.analysis.positions import (
     report_positions,
 )
 from vcpd.analysis.session_context import SessionContext
+from vcpd.cli.client import daemon_client
 from vcpd.cli.command import EXIT_OK, positive_number_argument, set_action
 from vcpd.cli.config import analysis_settings
 from vcpd.cli.local import add_bars_arguments, load_panel
 from vcpd.cli.output import number_text, print_json, print_table
+from vcpd.cli.position_changes import add_position_changes
 from vcpd.core.csv_table import read_csv_table
-from vcpd.core.dates import parse_date
 from vcpd.core.errors import BadInputError
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.instruments import is_same_symbol
 from vcpd.domain.panel import Panel
 from vcpd.domain.portfolio import Lot, LotBook, ShareAdjustment
 from vcpd.domain.setups import SetupGroup
-from vcpd.store.trade_files import TradeFile, read_trade_file
+from vcpd.store.trade_files import TradeFile, parse_actions, read_trade_file
 
 REFUSED_SHOWN: Final = 20
 COLUMNS: Final = ("symbol", "opened", "shares", "entry", "close", "gain %", "R", "stop", "next rule")
-ACTION_COLUMNS: Final = ("SYMBOL", "SESSION", "RATIO")
 OPEN_GROUPS: Final = frozenset({SetupGroup.SETUP, SetupGroup.ABOVE_PIVOT})
 
 
@@ -45,8 +44,9 @@ def add_positions_arguments(parser: argparse.ArgumentParser) -> None:
     set_action(
         parser,
         positions,
-        "vcpd positions --trades tradebook.csv --bars bars.parquet --equity 1000000",
+        "vcpd positions\nvcpd positions --trades tradebook.csv --bars bars.parquet --equity 1000000",
     )
+    add_position_changes(parser)
     add_trades_arguments(parser)
     parser.add_argument(
         "--equity",
@@ -75,7 +75,12 @@ def add_trades_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def positions(arguments: argparse.Namespace) -> int:
-    """Open lots with their rules, then the heat where the account's value is known."""
+    """Open lots with their rules, then the heat where the account's value is known.
+
+    Of the daemon's store, or of --trades over --bars.
+    """
+    if not arguments.trades and arguments.bars is None:
+        return _stored_positions(arguments)
     panel = load_panel(arguments)
     book = read_book(arguments, panel)
     bars = held_bars(panel, {lot.symbol for lot in book.lots})
@@ -92,6 +97,18 @@ def positions(arguments: argparse.Namespace) -> int:
         print_json(report)
     else:
         print_positions(report)
+    return EXIT_OK
+
+
+def _stored_positions(arguments: argparse.Namespace) -> int:
+    """As the daemon judged them last."""
+    stored = daemon_client(arguments).get("/api/positions")
+    if arguments.json:
+        print_json(stored)
+    elif stored["session"] is None:
+        print("nothing is judged yet: add trades with `vcpd positions add` or `vcpd positions import`")
+    else:
+        print_positions(msgspec.convert(stored, PositionsReport, strict=False))
     return EXIT_OK
 
 
@@ -135,35 +152,12 @@ def read_actions(path: Path, spelled: Spelling) -> list[ShareAdjustment]:
         table = read_csv_table(path.read_bytes(), str(path))
     except OSError as error:
         raise BadInputError(f"{path}: {error.strerror}") from None
-    if not table.has(*ACTION_COLUMNS):
-        raise BadInputError(f"{path}: expected the columns {', '.join(ACTION_COLUMNS).lower()}")
-    actions = []
-    ratios = table.numbers("RATIO")
-    texts = zip(table.texts("SYMBOL"), table.texts("SESSION"), ratios.tolist(), table.lines, strict=True)
-    for symbol, session, ratio, line in texts:
-        if not ratio > 0:
-            raise BadInputError(f"{path}, row {line}, field RATIO: expected a number above 0, was {ratio:g}")
-        try:
-            actions.append(ShareAdjustment(spelled(symbol.upper()), parse_date(session), ratio))
-        except ValueError as error:
-            raise BadInputError(f"{path}, row {line}, field SESSION: {error}") from None
-    return actions
+    return parse_actions(table, spelled)
 
 
 def held_bars(panel: Panel, symbols: Iterable[str]) -> Mapping[str, BarSeries]:
     """The panel's bars of each symbol that it holds."""
-    return {symbol: panel_bars(panel, symbol) for symbol in symbols if symbol in panel.symbols}
-
-
-def panel_bars(panel: Panel, symbol: str) -> BarSeries:
-    """A symbol's bars as a series."""
-    row = panel.row_of(symbol)
-    block = np.asarray(panel.values)[:, row, :]
-    kept = ~np.isnan(block[:4].sum(axis=0))
-    planes = block[:, kept]
-    prices = (planes[0], planes[1], planes[2], planes[3])
-    provisional = np.asarray(panel.provisional)[row, kept]
-    return BarSeries.from_columns(symbol, panel.sessions[kept], prices, planes[4], provisional)
+    return {symbol: panel.series(symbol) for symbol in symbols if symbol in panel.symbols}
 
 
 def base_notes(context: SessionContext, lots: Sequence[Lot]) -> Mapping[str, SymbolNotes]:

@@ -28,6 +28,7 @@ class AlertKind(StrEnum):
     RESTATEMENT = "restatement"
     SESSION_COMPLETE = "good_night"  # a session's whole evening is done: for those who watch the watcher
     SCAN = "scan"  # symbols that entered or left a followed scan
+    SELL_RULE = "sell_rule"  # a sell rule that began to fire on what is held
     TEST = "test"
 
 

@@ -67,6 +67,16 @@ class Panel(PricePlanes):
         except ValueError:
             raise KeyError(symbol) from None
 
+    def series(self, symbol: str) -> BarSeries:
+        """The bars of `symbol`; KeyError when the panel does not hold it."""
+        row = self.row_of(symbol)
+        block = np.asarray(self.values)[:, row, :]
+        kept = ~np.isnan(block[:4].sum(axis=0))
+        planes = block[:, kept]
+        prices = (planes[0], planes[1], planes[2], planes[3])
+        provisional = np.asarray(self.provisional)[row, kept]
+        return BarSeries.from_columns(symbol, self.sessions[kept], prices, planes[4], provisional)
+
     def until(self, session: date) -> Self:
         """The same market as it was known after `session`: a view, nothing is copied."""
         stop = int(np.searchsorted(self.sessions, np.datetime64(session, "D"), side="right"))

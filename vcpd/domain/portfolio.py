@@ -44,6 +44,31 @@ class Fill(msgspec.Struct, frozen=True, kw_only=True):
         """What makes two rows the same trade."""
         return self.symbol, self.session, self.trade_id
 
+    @property
+    def order_key(self) -> tuple[str, date, str]:
+        """The same for all fills of one order."""
+        return self.symbol, self.session, f"order {self.order_id}" if self.order_id else self.trade_id
+
+    @property
+    def is_credit(self) -> bool:
+        """Whether it is bonus shares that reached the account."""
+        return self.side is Side.BUY and self.price == 0.0
+
+
+class StoredFill(msgspec.Struct, frozen=True, kw_only=True):
+    """A fill as it is kept; its symbol is the present one, its price, stop and shares those of its day.
+
+    `reference_close` is the close of its session at that day's scale of prices, `present_close` the same
+    session's close as it is stated today: after a split of 1 into 5 the first is five times the second. None
+    where no bar of the session is stored.
+    """
+
+    id: int
+    fill: Fill
+    isin: str = ""
+    reference_close: float | None = None
+    present_close: float | None = None
+
 
 class ShareAdjustment(msgspec.Struct, frozen=True):
     """From `session` on there are `ratio` shares for each one before: 5 after a split of 1 into 5."""
@@ -125,10 +150,11 @@ class ClosedTrade(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RefusedFill(msgspec.Struct, frozen=True):
-    """A row that was not taken, with its place and the reason."""
+    """A row that was not taken, with its place and the reason; `order_key` is that of a fill."""
 
     place: str
     reason: str
+    order_key: tuple[str, date, str] | None = None
 
 
 class LotBook(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,3 +168,21 @@ class LotBook(msgspec.Struct, frozen=True, kw_only=True):
     def quantity(self, symbol: str) -> int:
         """How many shares of it are held."""
         return sum(lot.quantity for lot in self.lots if lot.symbol == symbol)
+
+
+class CurvePoint(msgspec.Struct, frozen=True, kw_only=True):
+    """An account after `session`: open lots, the R of all closed trades and of the open lots, open risk."""
+
+    session: date
+    lots: int
+    closed_r: float
+    open_r: float
+    at_risk: float | None
+
+
+class PositionTexts(msgspec.Struct, frozen=True, kw_only=True):
+    """The report of an account after `session` and its journal, written out as JSON where they are made."""
+
+    session: date
+    report: str
+    journal: str

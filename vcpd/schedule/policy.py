@@ -370,6 +370,29 @@ def _analysis_policies() -> dict[str, JobPolicy]:
             start_deadline_s=12 * HOUR_S,
             timeout_s=HOUR_S / 4,
         ),
+        **_position_policies(),
+    }
+
+
+def _position_policies() -> dict[str, JobPolicy]:
+    """Final by the evening's bars, provisional by what the screens of a running session saw."""
+    return {
+        "positions": JobPolicy(
+            at="session_close + 195min",
+            not_during=("collect", "screen", "risk"),
+            priority=44,
+            start_deadline_s=12 * HOUR_S,
+            timeout_s=HOUR_S / 4,
+        ),
+        "positions_intraday": JobPolicy(
+            cron="10 10,12,14 * * *",
+            job="positions",
+            not_during=("collect", "screen_intraday"),
+            priority=44,
+            catch_up="none",
+            start_deadline_s=HOUR_S,
+            timeout_s=HOUR_S / 4,
+        ),
     }
 
 

@@ -13,9 +13,9 @@ from typing import Final
 import msgspec
 
 from vcpd.core.csv_table import CsvTable, parse_number, read_csv_table
-from vcpd.core.dates import EXPECTED_DATE, read_date_column
+from vcpd.core.dates import EXPECTED_DATE, parse_date, read_date_column
 from vcpd.core.errors import BadInputError
-from vcpd.domain.portfolio import Fill, RefusedFill, Side
+from vcpd.domain.portfolio import Fill, RefusedFill, ShareAdjustment, Side
 
 COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     "symbol": ("SYMBOL", "TRADINGSYMBOL", "INSTRUMENT"),
@@ -35,6 +35,7 @@ COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
 IGNORED_COLUMNS: Final = frozenset(
     {"SERIES", "AUCTION", "EXPIRY_DATE", "ORDER_EXECUTION_TIME", "ORDER EXECUTION TIME"}
 )
+ACTION_COLUMNS: Final = ("SYMBOL", "SESSION", "RATIO")
 REQUIRED: Final = ("symbol", "session", "side", "quantity", "price")
 SIDES: Final[Mapping[str, Side]] = {
     "BUY": Side.BUY, "B": Side.BUY, "BOUGHT": Side.BUY, "SELL": Side.SELL, "S": Side.SELL, "SOLD": Side.SELL,
@@ -86,7 +87,7 @@ def parse_trades(table: CsvTable, symbol_of: SymbolOf = with_exchange) -> TradeF
             fills.append(_fill(row, sessions, symbol_of))
         except ValueError as error:
             refused.append(RefusedFill(place, str(error)))
-    return TradeFile(fills=_numbered(fills), refused=tuple(refused), left_out=tuple(left_out))
+    return TradeFile(fills=numbered_fills(fills), refused=tuple(refused), left_out=tuple(left_out))
 
 
 def _sessions(name: str, texts: Sequence[str]) -> Mapping[str, date]:
@@ -171,7 +172,7 @@ def _price(field: str, text: str) -> float:
     return number
 
 
-def _numbered(fills: Iterable[Fill]) -> tuple[Fill, ...]:
+def numbered_fills(fills: Iterable[Fill]) -> tuple[Fill, ...]:
     """Fills without an identity get one of what they say and how often it was said before in the file.
 
     So two equal purchases in one file are two, and the same file read again adds none.
@@ -187,3 +188,22 @@ def _numbered(fills: Iterable[Fill]) -> tuple[Fill, ...]:
         else:
             numbered.append(fill)
     return tuple(numbered)
+
+
+def parse_actions(table: CsvTable, spelled: Callable[[str], str]) -> list[ShareAdjustment]:
+    """Splits and bonuses of a table. BadInputError, naming row and field, for what cannot be read."""
+    if not table.has(*ACTION_COLUMNS):
+        raise BadInputError(f"{table.name}: expected the columns {', '.join(ACTION_COLUMNS).lower()}")
+    actions = []
+    ratios = table.numbers("RATIO")
+    texts = zip(table.texts("SYMBOL"), table.texts("SESSION"), ratios.tolist(), table.lines, strict=True)
+    for symbol, session, ratio, line in texts:
+        if not ratio > 0:
+            raise BadInputError(
+                f"{table.name}, row {line}, field RATIO: expected a number above 0, was {ratio:g}"
+            )
+        try:
+            actions.append(ShareAdjustment(spelled(symbol.upper()), parse_date(session), ratio))
+        except ValueError as error:
+            raise BadInputError(f"{table.name}, row {line}, field SESSION: {error}") from None
+    return actions

@@ -12,6 +12,8 @@ from vcpd.domain.bars import BarSeries
 from vcpd.domain.exchange import Exchange
 from vcpd.domain.health import Health, MetricsSnapshot
 from vcpd.domain.market_regime import MarketRegime, SectorLevel, SectorRank
+from vcpd.domain.portfolio import CurvePoint, Fill, PositionTexts
+from vcpd.domain.position_notes import AccountChange
 from vcpd.domain.runs import Run
 from vcpd.domain.scans import ScanResult
 from vcpd.domain.setups import Setup
@@ -137,6 +139,35 @@ class RegimeReader(Protocol):
         ...
 
 
+class PositionReader(Protocol):
+    """The stored reports of the account."""
+
+    async def latest(self) -> PositionTexts | None:
+        """The newest report; None before the first one."""
+        ...
+
+    async def curve(self, limit: int) -> Sequence[CurvePoint]:
+        """The account after each of the newest sessions, oldest first."""
+        ...
+
+
+class Portfolio(Protocol):
+    """Changes the stored account. BadInputError says what is wrong with a change."""
+
+    async def add(self, fill: Fill) -> AccountChange: ...
+    async def import_trades(self, name: str, trades: str, actions: str) -> AccountChange:
+        """Take the trades of a CSV text named `name`; `actions` is one of splits and bonuses, or empty."""
+        ...
+
+    async def remove(self, symbol: str, session: date | None, trade_id: str) -> AccountChange:
+        """Forget a symbol's trades; None and an empty text stand for all."""
+        ...
+
+    async def set_stop(self, symbol: str, stop: float, session: date | None) -> AccountChange:
+        """Set the initial stop of a symbol's purchases, at today's scale of prices."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class WebContext:
     """What the handlers use.
@@ -148,6 +179,8 @@ class WebContext:
     setups: SetupStore
     risk: RiskStore
     regimes: RegimeReader
+    positions: PositionReader
+    portfolio: Portfolio
     runs: RunStore
     quarantine: QuarantineStore
     alerts: Outbox

@@ -234,7 +234,7 @@ class Operation:
     """One method of one path: what it takes, what it answers, and how long that may take.
 
     `response` is a type that msgspec knows; `public` needs no credentials where others do;
-    a `stream` lasts as long as its client stays.
+    a `stream` lasts as long as its client stays; `body_limit_kb` may exceed that of the settings.
     """
 
     method: str = "GET"
@@ -246,6 +246,7 @@ class Operation:
     media: str = JSON
     status: int = 200
     errors: Sequence[int] = ()
+    body_limit_kb: int = 0
     timeout_s: float = 0.0
     stream: bool = False
     public: bool = False

@@ -269,8 +269,10 @@ def _reject_large_body(request: web.Request, settings: WebSettings) -> None:
     """Before a byte of it is read; nothing here needs a body of unknown length."""
     if request.body_exists and request.content_length is None:
         raise HttpError(411, "a body needs its Content-Length")
-    if (request.content_length or 0) > settings.body_limit_kb * 1024:
-        raise HttpError(413, f"the body is larger than [web] body_limit_kb, {settings.body_limit_kb} KB")
+    own_kb = operation_of(request).body_limit_kb
+    if (request.content_length or 0) > max(settings.body_limit_kb, own_kb) * 1024:
+        limit = f"{own_kb} KB" if own_kb else f"[web] body_limit_kb, {settings.body_limit_kb} KB"
+        raise HttpError(413, f"the body is larger than {limit}")
 
 
 async def _receive_body(request: web.Request) -> None:

@@ -7,7 +7,18 @@ from typing import Final, Self
 from aiohttp import web
 
 from vcpd.core.errors import UnavailableError
-from vcpd.web import api_bars, api_daemon, api_market, api_scan, api_screen, events, openapi, pages, sign_in
+from vcpd.web import (
+    api_bars,
+    api_daemon,
+    api_market,
+    api_positions,
+    api_scan,
+    api_screen,
+    events,
+    openapi,
+    pages,
+    sign_in,
+)
 from vcpd.web.connections import ConnectionLimits, ConnectionTable, Deadlines, descriptor_limit
 from vcpd.web.context import WebContext
 from vcpd.web.listener import Listener
@@ -33,6 +44,8 @@ ROUTES: Final = (
     api_screen.board_routes,
     api_scan.scan_routes,
     api_market.market_routes,
+    api_positions.position_routes,
+    api_positions.position_change_routes,
     events.event_routes,
     sign_in.session_routes,
     pages.page_routes,
@@ -43,7 +56,7 @@ def build_application(settings: WebSettings, context: WebContext) -> web.Applica
     """All routes, behind the request checks."""
     application = web.Application(
         middlewares=[security_middleware(settings, context)],
-        client_max_size=settings.body_limit_kb * 1024,
+        client_max_size=max(settings.body_limit_kb, api_positions.TRADES_LIMIT_KB) * 1024,
     )
     application.on_response_prepare.append(add_security_headers)
     application[EXCHANGE] = context.exchange

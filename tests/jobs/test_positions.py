@@ -1,0 +1,124 @@
+"""The job `positions`: what is held is judged after a session, each rule that begins to fire is reported once."""
+
+import json
+from dataclasses import dataclass, field
+from datetime import date
+
+import numpy as np
+import pytest
+
+from tests.fakes.collection import context
+from tests.fakes.positions import FakeFillStore, FakePositionNotes, FakePositionReports
+from tests.fakes.watch import FakeNotifier
+from tests.jobs.sample_market import INDEX, MORNING, SESSION, SampleMarket, build_sample_market, history
+from vcpd.analysis.positions import PositionSettings
+from vcpd.analysis.sell_rules import SellRuleSettings
+from vcpd.core.errors import RetryableError
+from vcpd.domain.alerts import AlertKind
+from vcpd.domain.bars import BarSeries
+from vcpd.domain.nse_calendar import NSE
+from vcpd.domain.panel import build_panel
+from vcpd.domain.portfolio import Fill, Side
+from vcpd.domain.position_notes import CompanyNote
+from vcpd.domain.runs import Outcome
+from vcpd.jobs.position_judge import PositionJudge
+from vcpd.jobs.positions import Positions
+
+DAYS: list[date] = NSE.sessions(date(2025, 1, 1), SESSION).tolist()
+OPENED = DAYS[-10]
+SETTINGS = PositionSettings(rules=SellRuleSettings(time_sessions=0, strength_r=0), equity=1_000_000.0)
+
+
+def falling(symbol: str, on: int) -> BarSeries:
+    """100 until the session `on` (counted from the end), then 90."""
+    days = np.array(DAYS[-60:], "M8[D]")
+    close = np.full(len(days), 100.0)
+    close[on:] = 90.0
+    return BarSeries.from_columns(symbol, days, (close, close + 1, close - 1, close), np.full(len(days), 1e5))
+
+
+@dataclass
+class Account:
+    """The job over fakes; the symbol falls through its stop two sessions before the last."""
+
+    market: SampleMarket
+    fills: FakeFillStore = field(default_factory=FakeFillStore)
+    notes: FakePositionNotes = field(default_factory=FakePositionNotes)
+    reports: FakePositionReports = field(default_factory=FakePositionReports)
+    notifier: FakeNotifier = field(default_factory=FakeNotifier)
+
+    @property
+    def job(self) -> Positions:
+        market = self.market
+        judge = PositionJudge(
+            market.universe_panels, market.workers, market.bars, self.fills, self.notes, self.reports
+        )
+        return Positions(judge, self.notifier, market.clock, SETTINGS)
+
+
+@pytest.fixture
+async def account() -> Account:
+    histories = [falling("NSE:FALL", -2), history("NSE:CALM", SESSION), history(INDEX.symbol, SESSION)]
+    market = build_sample_market(histories, now=MORNING)
+    await market.collect()(context(SESSION))
+    return Account(market)
+
+
+def purchase(symbol: str = "NSE:FALL", stop: float | None = 95.0) -> Fill:
+    return Fill(
+        symbol=symbol, session=OPENED, side=Side.BUY, quantity=100, price=100.0, trade_id="1", stop=stop
+    )
+
+
+async def test_a_rule_is_reported_on_the_session_on_which_it_begins_to_fire(account: Account) -> None:
+    await account.fills.add([purchase()])
+    quiet = await account.job(context(DAYS[-3], "positions"))
+    assert (quiet.counts["firing"], account.notifier.published) == (0, {})
+    result = await account.job(context(DAYS[-2], "positions"))
+    assert result.counts == {"lots": 1, "firing": 1, "began_to_fire": 1, "caps_broken": 0}
+    (alert,) = account.notifier.published.values()
+    assert (alert.kind, alert.symbol, alert.session) == (AlertKind.SELL_RULE, "NSE:FALL", DAYS[-2])
+    assert (alert.facts["rule"], alert.facts["sell"]) == ("initial stop", 100)
+    assert alert.facts["result_r"] == pytest.approx(-2.0)
+    for session in (DAYS[-2], SESSION):  # again, and the next one, on which it still fires
+        await account.job(context(session, "positions"))
+    assert len(account.notifier.published) == 1
+    assert await account.reports.last_before(date.max) == SESSION
+
+
+async def test_what_a_missed_session_would_have_reported_is_reported_by_the_next(account: Account) -> None:
+    await account.fills.add([purchase()])
+    await account.job(context(DAYS[-3], "positions"))
+    await account.job(context(SESSION, "positions"))
+    (alert,) = account.notifier.published.values()
+    assert alert.session == DAYS[-2]
+
+
+async def test_without_any_trade_the_run_is_skipped(account: Account) -> None:
+    result = await account.job(context(SESSION, "positions"))
+    assert result.outcome is Outcome.SKIPPED
+    assert "nothing was ever bought" in result.reason
+
+
+async def test_a_session_without_bars_is_tried_again_later(account: Account) -> None:
+    await account.fills.add([purchase()])
+    with pytest.raises(RetryableError, match=f"the newest bars are of {SESSION}"):
+        await account.job(context(date(2025, 7, 1), "positions"))
+    assert account.reports.texts is None
+
+
+async def test_a_company_that_is_no_longer_listed_is_judged_by_its_last_bars(account: Account) -> None:
+    """Its bars come from the store, and the report names the last one."""
+    (row,) = (row for row in account.market.instruments.rows if row.symbol == "NSE:FALL")
+    listed = [entry.instrument for entry in account.market.instruments.rows if entry.symbol != "NSE:FALL"]
+    await account.market.instruments.merge(listed, SESSION)
+    panel = await account.market.universe_panels.refresh()
+    others = build_panel([history("NSE:CALM", SESSION)], history(INDEX.symbol, SESSION))
+    account.market.panels.snapshots[panel.version] = others
+    note = CompanyNote(symbol="NSE:FALL", instrument_id=row.id, is_listed=False)
+    account.notes.known = {"NSE:FALL": note}
+    await account.fills.add([purchase()])
+    result = await account.job(context(SESSION, "positions"))
+    assert (result.counts["lots"], result.counts["firing"]) == (1, 1)
+    assert account.reports.texts is not None
+    assert json.loads(account.reports.texts.report)["unmeasured"] == {}

@@ -1,0 +1,112 @@
+"""The journal: every closed trade with what became of it, and what the trades amount to by group."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date
+
+import msgspec
+
+from vcpd.analysis.positions import trade_excursions
+from vcpd.analysis.trade_statistics import (
+    TradeStatistics,
+    group_trades,
+    holding_time,
+    tax_class,
+    trade_statistics,
+)
+from vcpd.domain.bars import BarSeries
+from vcpd.domain.portfolio import ClosedTrade
+from vcpd.domain.position_notes import PurchaseNote
+
+
+class JournalEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A closed trade with its result, excursions, class for the tax return, and what it was bought from."""
+
+    symbol: str
+    opened: date | None
+    closed: date
+    held_days: int | None
+    quantity: int
+    entry: float
+    exit: float
+    stop: float | None
+    profit: float
+    result_r: float | None
+    best_r: float | None
+    worst_r: float | None
+    tax_class: str
+    note: str
+    exit_note: str
+    footprint: str | None = None
+    score: float | None = None
+    regime: str | None = None
+
+
+class Journal(msgspec.Struct, frozen=True, kw_only=True):
+    """Closed trades, oldest first, and their statistics, of all and by group; before charges."""
+
+    entries: Sequence[JournalEntry]
+    all: TradeStatistics
+    by_holding_time: Mapping[str, TradeStatistics]
+    by_tax_class: Mapping[str, TradeStatistics]
+    by_setup_type: Mapping[str, TradeStatistics] = {}
+    by_score: Mapping[str, TradeStatistics] = {}
+    by_regime: Mapping[str, TradeStatistics] = {}
+
+
+def keep_journal(
+    closed: Sequence[ClosedTrade],
+    bars: Mapping[str, BarSeries],
+    purchases: Iterable[PurchaseNote] | None = None,
+) -> Journal:
+    """The journal of the closed trades; with `purchases` also grouped by what was known at the purchase."""
+    known = {(note.symbol, note.session): note for note in purchases or ()}
+    entries = [journal_entry(trade, bars.get(trade.symbol), _note_of(trade, known)) for trade in closed]
+    journal = Journal(
+        entries=entries,
+        all=trade_statistics(closed),
+        by_holding_time=group_trades(closed, holding_time),
+        by_tax_class=group_trades(closed, tax_class),
+    )
+    if purchases is None:
+        return journal
+
+    def by(name_of: Callable[[PurchaseNote], str]) -> Mapping[str, TradeStatistics]:
+        return group_trades(closed, lambda trade: name_of(_note_of(trade, known)))
+
+    return msgspec.structs.replace(
+        journal,
+        by_setup_type=by(lambda note: note.setup_type),
+        by_score=by(lambda note: note.score_decile),
+        by_regime=by(lambda note: note.regime),
+    )
+
+
+def _note_of(trade: ClosedTrade, known: Mapping[tuple[str, date], PurchaseNote]) -> PurchaseNote:
+    """What was known at the purchase; nothing where it is not stored."""
+    opened = trade.opened or trade.closed
+    return known.get((trade.symbol, opened)) or PurchaseNote(symbol=trade.symbol, session=opened)
+
+
+def journal_entry(trade: ClosedTrade, series: BarSeries | None, note: PurchaseNote) -> JournalEntry:
+    """The entry of one trade; without excursions where its bars are not known."""
+    excursions = None if series is None else trade_excursions(trade, series)
+    return JournalEntry(
+        symbol=trade.symbol,
+        opened=trade.opened,
+        closed=trade.closed,
+        held_days=trade.held_days,
+        quantity=trade.quantity,
+        entry=trade.entry,
+        exit=trade.exit,
+        stop=trade.stop,
+        profit=trade.profit,
+        result_r=trade.result_r,
+        best_r=None if excursions is None else excursions.best_r,
+        worst_r=None if excursions is None else excursions.worst_r,
+        tax_class=tax_class(trade),
+        note=trade.note,
+        exit_note=trade.exit_note,
+        footprint=note.footprint,
+        score=note.score,
+        regime=note.term,
+    )

@@ -1,0 +1,142 @@
+"""The worker task that judges an account after a session and writes its report and journal for the store.
+
+The daemon names it and never calls it.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+
+import msgspec
+
+from vcpd.analysis.heat import UNKNOWN_SECTOR
+from vcpd.analysis.lots import build_lot_book
+from vcpd.analysis.positions import (
+    PositionSettings,
+    PositionsReport,
+    SymbolNotes,
+    first_firings,
+    lots_outside_bars,
+    report_positions,
+)
+from vcpd.analysis.regime_task import IndexHistory
+from vcpd.analysis.share_scale import scale_fills
+from vcpd.domain.bars import BarSeries
+from vcpd.domain.panel import Panel
+from vcpd.domain.portfolio import CurvePoint, Lot, LotBook, PositionTexts, StoredFill
+from vcpd.domain.position_notes import CompanyNote, JudgedAccount, PurchaseNote, RuleFiring
+
+
+class PositionTaskParams(msgspec.Struct, frozen=True, kw_only=True):
+    """An account's fills and what is known beside the panel.
+
+    Rules that begin to fire later than `after` are given; `histories` are bars of symbols that the panel may
+    lack, because they are no longer listed.
+    """
+
+    as_of: date
+    after: date
+    settings: PositionSettings
+    fills: Sequence[StoredFill]
+    companies: Sequence[CompanyNote] = ()
+    purchases: Sequence[PurchaseNote] = ()
+    histories: Sequence[IndexHistory] = ()
+
+
+def judge_account(panel: Panel, _rows: range, parameters: PositionTaskParams) -> JudgedAccount:
+    """A panel task over the account's symbols, whatever the rows."""
+    from vcpd.analysis.journal import keep_journal  # noqa: PLC0415 - compiles what its intervals are made with
+
+    scaled = scale_fills(parameters.fills, parameters.as_of)
+    book = build_lot_book(scaled.fills, scaled.adjustments)
+    bars = _bars_of(panel, book, parameters.histories)
+    notes = symbol_notes(book, parameters.companies, parameters.purchases)
+    report = report_positions(book, bars, parameters.as_of, parameters.settings, notes)
+    refused = [f"{row.place}: {row.reason}" for row in book.refused]
+    notices = (*report.notices, *scaled.notices, *refused, *lots_outside_bars(book.lots, bars))
+    report = msgspec.structs.replace(report, notices=notices)
+    journal = keep_journal(book.closed, bars, parameters.purchases)
+    encode = msgspec.json.Encoder().encode
+    return JudgedAccount(
+        point=_point(report, sum(entry.result_r or 0.0 for entry in journal.entries)),
+        texts=PositionTexts(
+            session=parameters.as_of, report=encode(report).decode(), journal=encode(journal).decode()
+        ),
+        last_session=panel.until(parameters.as_of).sessions[-1].item(),
+        firings=_firings(report.lots, bars, parameters, notes),
+        firing=sum(len(position.firing) for position in report.positions),
+        broken_caps=0 if report.heat is None else sum(cap.is_broken for cap in report.heat.caps),
+    )
+
+
+def _bars_of(panel: Panel, book: LotBook, histories: Sequence[IndexHistory]) -> Mapping[str, BarSeries]:
+    """The bars of every held or sold symbol: of the panel, else those that came with the question."""
+    found = {history.symbol: history.series for history in histories}
+    known = frozenset(panel.symbols)
+    wanted = {lot.symbol for lot in book.lots} | {trade.symbol for trade in book.closed}
+    return {**found, **{symbol: panel.series(symbol) for symbol in wanted & known}}
+
+
+def symbol_notes(
+    book: LotBook, companies: Iterable[CompanyNote], purchases: Iterable[PurchaseNote]
+) -> Mapping[str, SymbolNotes]:
+    """What is known of each held company, with the pivot that it was bought at by day."""
+    pivots: dict[str, dict[date, float]] = {}
+    for purchase in purchases:
+        if purchase.pivot is not None:
+            pivots.setdefault(purchase.symbol, {})[purchase.session] = purchase.pivot
+    held = {lot.symbol for lot in book.lots}
+    return {
+        company.symbol: SymbolNotes(
+            sector=company.sector or UNKNOWN_SECTOR,
+            results_in_sessions=company.results_in_sessions,
+            base_state=company.state,
+            footprint=company.footprint,
+            pivots=pivots.get(company.symbol, {}),
+            is_listed=company.is_listed,
+        )
+        for company in companies
+        if company.symbol in held
+    }
+
+
+def _point(report: PositionsReport, closed_r: float) -> CurvePoint:
+    return CurvePoint(
+        session=report.session,
+        lots=len(report.lots),
+        closed_r=closed_r,
+        open_r=sum(position.measures.result_r or 0.0 for position in report.positions),
+        at_risk=None if report.heat is None else report.heat.at_risk,
+    )
+
+
+def _firings(
+    lots: Sequence[Lot],
+    bars: Mapping[str, BarSeries],
+    parameters: PositionTaskParams,
+    notes: Mapping[str, SymbolNotes],
+) -> list[RuleFiring]:
+    """Every rule of every lot that began to fire; lots of one symbol and day that fire alike once."""
+    firings: dict[tuple[object, ...], RuleFiring] = {}
+    for lot in lots:
+        if lot.symbol not in bars:
+            continue
+        series, known = bars[lot.symbol].until(parameters.as_of), notes.get(lot.symbol, SymbolNotes())
+        for position, rule in first_firings(lot, series, parameters.after, parameters.settings.rules, known):
+            measures = position.measures
+            key = (lot.symbol, lot.opened, measures.session, rule.name)
+            before = firings[key].quantity if key in firings else 0
+            firings[key] = RuleFiring(
+                symbol=lot.symbol,
+                opened=lot.opened,
+                session=measures.session,
+                rule=rule.name,
+                text=rule.text,
+                quantity=before + lot.quantity,
+                close=measures.close,
+                entry=lot.entry,
+                share=rule.share,
+                level=rule.level,
+                result_r=measures.result_r,
+                provisional=measures.provisional,
+            )
+    return list(firings.values())

@@ -1,0 +1,188 @@
+"""Changes of the stored account: trades added, imported and removed, stops set; each judged at once."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+from vcpd.analysis.lots import build_lot_book
+from vcpd.analysis.share_scale import later_ratios, restatement_factor, scale_fills, share_ratio
+from vcpd.app.jobs import position_settings
+from vcpd.app.live_configuration import LiveConfiguration
+from vcpd.app.panels import PanelReader
+from vcpd.core.csv_table import read_csv_table
+from vcpd.core.errors import BadInputError, RetryableError
+from vcpd.domain.instruments import StoredInstrument
+from vcpd.domain.portfolio import Fill, LotBook, RefusedFill, ShareAdjustment, Side, StoredFill
+from vcpd.domain.position_notes import AccountChange, NotTaken
+from vcpd.jobs.position_judge import PositionJudge
+from vcpd.ports import Clock, InstrumentStore
+from vcpd.store.trade_files import SymbolOf, TradeFile, numbered_fills, parse_actions, parse_trades
+
+
+@dataclass(frozen=True, slots=True)
+class PortfolioService:
+    """Changes the account, one change at a time; implements `Portfolio`, see web.context."""
+
+    live: LiveConfiguration
+    clock: Clock
+    instruments: InstrumentStore
+    current_panel: PanelReader
+    judge: PositionJudge
+    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def import_trades(self, name: str, trades: str, actions: str) -> AccountChange:
+        """Take the trades of a CSV text; `actions` is another one of splits and bonuses.
+
+        Each row that cannot be taken is named; BadInputError where a text is no such table.
+        """
+        spelled = symbol_speller(await self.instruments.all(), self.live.configuration.exchange.name)
+        file, known = await asyncio.to_thread(_read, name, trades, actions, spelled)
+        return await self._add(file, known)
+
+    async def add(self, fill: Fill) -> AccountChange:
+        """Add one trade. BadInputError for a stop not below the price, and for a sale of too many shares."""
+        if fill.side is Side.BUY and fill.stop is not None and fill.stop >= fill.price:
+            raise BadInputError(
+                f"stop: expected a price below the purchase's {fill.price:g}, was {fill.stop:g}"
+            )
+        (named,) = numbered_fills([fill])
+        change = await self._add(TradeFile(fills=(named,)), [])
+        if change.refused:
+            raise BadInputError(change.refused[0].reason)
+        return change
+
+    async def remove(self, symbol: str, session: date | None, trade_id: str) -> AccountChange:
+        """Forget a symbol's trades, all, of a day, or a single one.
+
+        BadInputError where there is none, and where a sale that remains would lack shares.
+        """
+        async with self._lock:
+            stored = await self.judge.fills.all()
+            gone = [
+                entry
+                for entry in stored
+                if entry.fill.symbol == symbol
+                and session in {None, entry.fill.session}
+                and trade_id in {"", entry.fill.trade_id}
+            ]
+            if not gone:
+                raise BadInputError(f"{symbol}: no such trade is stored")
+            left = [entry for entry in stored if entry not in gone]
+            if new := _newly_refused(self._book(left), self._book(stored)):
+                raise BadInputError(f"{new[0].place}: {new[0].reason}; remove that sale too, or first")
+            removed = await self.judge.fills.remove([entry.id for entry in gone])
+            return AccountChange(removed=removed, judged=await self._judge_again())
+
+    async def set_stop(self, symbol: str, stop: float, session: date | None) -> AccountChange:
+        """Set the initial stop of a symbol's purchases, of a day or all, at today's scale of prices.
+
+        BadInputError where there is none, or the stop does not lie below each of them.
+        """
+        async with self._lock:
+            stops: dict[int, float | None] = {}
+            for entry in await self.judge.fills.all():
+                fill = entry.fill
+                if fill.symbol != symbol or fill.side is not Side.BUY or session not in {None, fill.session}:
+                    continue
+                if fill.is_credit:
+                    continue
+                own_stop = stop * (share_ratio(restatement_factor(entry), entry) or 1.0)
+                if own_stop >= fill.price:
+                    raise BadInputError(
+                        f"stop: expected a price below the purchase of {fill.session} at {fill.price:g}, "
+                        f"was {own_stop:g} at that day's prices"
+                    )
+                stops[entry.id] = own_stop
+            if not stops:
+                raise BadInputError(f"{symbol}: no such purchase is stored")
+            changed = await self.judge.fills.set_stops(stops)
+            return AccountChange(changed=changed, judged=await self._judge_again())
+
+    async def _add(self, file: TradeFile, actions: Sequence[ShareAdjustment]) -> AccountChange:
+        """Store what can be taken; a sale that no purchase covers is taken out again before it is judged."""
+        today = self.live.calendar.local_date(self.clock.now())
+        fills = [fill for fill in file.fills if fill.session <= today]
+        late = [
+            RefusedFill(f"{fill.symbol} {fill.session} trade {fill.trade_id}", "it lies in the future")
+            for fill in file.fills
+            if fill.session > today
+        ]
+        async with self._lock:
+            before = await self.judge.fills.all()
+            added = await self.judge.fills.add(fills, later_ratios=later_ratios(fills, actions))
+            uncovered = await self._take_out_uncovered(before)
+            gone = await self.judge.fills.remove([entry.id for entry, _ in uncovered])
+            refused = [*file.refused, *late, *dict.fromkeys(row for _, row in uncovered)]
+            return AccountChange(
+                added=added - gone,
+                known=len(fills) - added,
+                refused=_not_taken(refused),
+                left_out=_not_taken(file.left_out),
+                judged=await self._judge_again() if added > gone else None,
+            )
+
+    async def _take_out_uncovered(self, before: Sequence[StoredFill]) -> list[tuple[StoredFill, RefusedFill]]:
+        """New fills that cannot stay, with the reason: sales of more than is held."""
+        old = {entry.id for entry in before}
+        after = await self.judge.fills.all()
+        new = [entry for entry in after if entry.id not in old]
+        problems = _newly_refused(self._book(after), self._book(before))
+        found = []
+        for problem in problems:
+            own = [entry for entry in new if entry.fill.order_key == problem.order_key]
+            symbol = problem.order_key[0] if problem.order_key else ""
+            blamed = own or [
+                entry for entry in new if entry.fill.symbol == symbol and entry.fill.side is Side.SELL
+            ]
+            found += [(entry, problem) for entry in blamed]
+        return found
+
+    def _book(self, stored: Sequence[StoredFill]) -> LotBook:
+        scaled = scale_fills(stored, self.live.calendar.local_date(self.clock.now()))
+        return build_lot_book(scaled.fills, scaled.adjustments)
+
+    async def _judge_again(self) -> date | None:
+        """Bring the report up to the change; nothing is published. None while there are no bars."""
+        try:
+            _, panel = await self.current_panel.load()
+        except RetryableError:
+            return None
+        if not len(panel.sessions):
+            return None
+        session: date = panel.sessions[-1].item()
+        judged = await self.judge(session, position_settings(self.live.configuration))
+        await self.judge.keep(judged)
+        return session
+
+
+def _read(name: str, trades: str, actions: str, spelled: SymbolOf) -> tuple[TradeFile, list[ShareAdjustment]]:
+    file = parse_trades(read_csv_table(trades.encode(), name), spelled)
+    if not actions:
+        return file, []
+    table = read_csv_table(actions.encode(), "actions")
+    return file, parse_actions(table, lambda symbol: spelled("", symbol, ""))
+
+
+def symbol_speller(instruments: Sequence[StoredInstrument], exchange: str) -> Callable[[str, str, str], str]:
+    """Gives a trade's symbol as the store names it: a share traded elsewhere, if the exchange lists it too.
+
+    What is not listed stays as it is, with the exchange of its row or this one.
+    """
+    listed = frozenset(instrument.symbol for instrument in instruments)
+
+    def spelled(traded_on: str, symbol: str, _: str) -> str:
+        place, _, name = symbol.rpartition(":")
+        here = f"{exchange}:{name}"
+        return here if here in listed else f"{place or traded_on or exchange}:{name}"
+
+    return spelled
+
+
+def _newly_refused(now: LotBook, before: LotBook) -> list[RefusedFill]:
+    known = {row.order_key for row in before.refused}
+    return [row for row in now.refused if row.order_key not in known]
+
+
+def _not_taken(rows: Sequence[RefusedFill]) -> tuple[NotTaken, ...]:
+    return tuple(NotTaken(row.place, row.reason) for row in rows)

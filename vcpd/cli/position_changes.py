@@ -1,0 +1,182 @@
+"""`vcpd positions add|import|remove|stop`: change the trades that the daemon stores."""
+
+import argparse
+import sys
+from datetime import date
+from pathlib import Path
+from typing import Any, Final
+
+from vcpd.cli.client import daemon_client
+from vcpd.cli.command import (
+    EXIT_BAD_INPUT,
+    EXIT_OK,
+    Subparsers,
+    add_command,
+    add_config_argument,
+    add_json_argument,
+    date_argument,
+    positive_int_argument,
+    positive_number_argument,
+)
+from vcpd.cli.output import print_json
+from vcpd.core.csv_table import decode_csv
+from vcpd.core.errors import BadInputError
+from vcpd.runtime.clock import WallClock
+
+NOT_TAKEN_SHOWN: Final = 20
+SYMBOL_HELP: Final = "such as INFY or NSE:INFY"
+
+
+def add_position_changes(parser: argparse.ArgumentParser) -> None:
+    """The actions below `vcpd positions`."""
+    nested = parser.add_subparsers(title="actions", metavar="ACTION")
+    for action in (_add_add(nested), _add_import(nested), _add_remove(nested), _add_stop(nested)):
+        add_config_argument(action, nested=True)
+        add_json_argument(action, nested=True)
+
+
+def _add_add(nested: Subparsers) -> argparse.ArgumentParser:
+    action = add_command(
+        nested,
+        "add",
+        "add a purchase, or with --sell a sale, to the daemon's store",
+        "vcpd positions add INFY --date 2025-06-02 --price 1510 --quantity 60 --stop 1420\n"
+        "vcpd positions add INFY --sell --date 2025-06-30 --price 1640 --quantity 30",
+        add_fill,
+    )
+    action.add_argument("symbol", help=SYMBOL_HELP)
+    action.add_argument("--date", type=date_argument, metavar="DATE", help="the session; default: today")
+    action.add_argument(
+        "--price", type=positive_number_argument, required=True, help="of a share, without charges"
+    )
+    action.add_argument("--quantity", type=positive_int_argument, required=True, help="number of shares")
+    action.add_argument(
+        "--stop", type=positive_number_argument, help="the initial stop; without one there is no R"
+    )
+    action.add_argument("--sell", action="store_true", help="it was a sale")
+    action.add_argument("--note", default="", help="a remark, for the journal")
+    return action
+
+
+def _add_import(nested: Subparsers) -> argparse.ArgumentParser:
+    action = add_command(
+        nested,
+        "import",
+        "add the trades of a CSV file to the daemon's store; those that it has already count once",
+        "vcpd positions import tradebook.csv\nvcpd positions import trades.csv --actions splits.csv",
+        import_trades,
+    )
+    action.add_argument("file", type=Path, help="a tradebook of Zerodha's Console, or the plain columns")
+    action.add_argument(
+        "--actions",
+        type=Path,
+        metavar="FILE",
+        help="CSV of splits and bonuses since: symbol, session (the ex-date), ratio (shares after for each "
+        "before)",
+    )
+    return action
+
+
+def _add_remove(nested: Subparsers) -> argparse.ArgumentParser:
+    action = add_command(
+        nested,
+        "remove",
+        "remove trades of a symbol from the daemon's store",
+        "vcpd positions remove INFY --date 2025-06-02",
+        remove_trades,
+    )
+    action.add_argument("symbol", help=SYMBOL_HELP)
+    action.add_argument("--date", type=date_argument, metavar="DATE", help="only trades of this session")
+    action.add_argument("--trade-id", default="", metavar="ID", help="only this trade")
+    return action
+
+
+def _add_stop(nested: Subparsers) -> argparse.ArgumentParser:
+    action = add_command(
+        nested,
+        "stop",
+        "set the initial stop of purchases that the daemon stores",
+        "vcpd positions stop INFY 1420",
+        set_stop,
+    )
+    action.add_argument("symbol", help=SYMBOL_HELP)
+    action.add_argument("price", type=positive_number_argument, help="at today's scale of prices")
+    action.add_argument("--date", type=date_argument, metavar="DATE", help="only this session's purchases")
+    return action
+
+
+def add_fill(arguments: argparse.Namespace) -> int:
+    """Add one trade."""
+    body = {
+        "symbol": arguments.symbol,
+        "session": arguments.date or _today(),
+        "side": "sell" if arguments.sell else "buy",
+        "quantity": arguments.quantity,
+        "price": arguments.price,
+        "stop": arguments.stop,
+        "note": arguments.note,
+    }
+    return _send(arguments, "/api/positions", body)
+
+
+def import_trades(arguments: argparse.Namespace) -> int:
+    """Exit code 65 where a row was refused; the others are stored."""
+    body = {
+        "name": arguments.file.name,
+        "trades": _text_of(arguments.file),
+        "actions": "" if arguments.actions is None else _text_of(arguments.actions),
+    }
+    return _send(arguments, "/api/positions/import", body)
+
+
+def remove_trades(arguments: argparse.Namespace) -> int:
+    """Remove what the arguments name."""
+    body = {"symbol": arguments.symbol, "session": arguments.date, "trade_id": arguments.trade_id}
+    return _send(arguments, "/api/positions/remove", body)
+
+
+def set_stop(arguments: argparse.Namespace) -> int:
+    """Set the stop of all purchases of a symbol, or of a session's."""
+    body = {"symbol": arguments.symbol, "stop": arguments.price, "session": arguments.date}
+    return _send(arguments, "/api/positions/stop", body)
+
+
+def _today() -> date:
+    return WallClock().now().astimezone().date()
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return decode_csv(path.read_bytes(), str(path))
+    except OSError as error:
+        raise BadInputError(f"{path}: {error.strerror}") from None
+
+
+def _send(arguments: argparse.Namespace, path: str, body: dict[str, Any]) -> int:
+    change = daemon_client(arguments).send(path, body)
+    if arguments.json:
+        print_json(change)
+    else:
+        _print_change(change)
+    return EXIT_BAD_INPUT if change["refused"] else EXIT_OK
+
+
+def _print_change(change: dict[str, Any]) -> None:
+    counts = (
+        f"{change[name]} {word}"
+        for name, word in (
+            ("added", "added"),
+            ("known", "known already"),
+            ("removed", "removed"),
+            ("changed", "stops set"),
+        )
+        if change[name]
+    )
+    print(", ".join(counts) or "nothing changed")
+    if change["judged"]:
+        print(f"judged anew after {change['judged']}: see `vcpd positions`")
+    for word, rows in (("refused", change["refused"]), ("left out", change["left_out"])):
+        for row in rows[:NOT_TAKEN_SHOWN]:
+            print(f"vcpd: {word} {row['place']}: {row['reason']}", file=sys.stderr)
+        if len(rows) > NOT_TAKEN_SHOWN:
+            print(f"vcpd: and {len(rows) - NOT_TAKEN_SHOWN} more rows {word}", file=sys.stderr)

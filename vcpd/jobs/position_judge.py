@@ -1,0 +1,124 @@
+"""Judge an account after a session: read its fills, compute in a worker, keep the report.
+
+The ports of what it reads and writes stand here.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Protocol
+
+from vcpd.analysis.position_task import PositionTaskParams, judge_account
+from vcpd.analysis.positions import PositionSettings
+from vcpd.analysis.regime_task import IndexHistory
+from vcpd.domain.portfolio import CurvePoint, Fill, PositionTexts, Side, StoredFill
+from vcpd.domain.position_notes import CompanyNote, JudgedAccount, PurchaseNote
+from vcpd.jobs.panel_refresh import UniversePanels
+from vcpd.ports import BarStore, Workers
+
+
+class FillStore(Protocol):
+    """What the user bought and sold."""
+
+    async def add(
+        self,
+        fills: Sequence[Fill],
+        *,
+        isins: Mapping[str, str] | None = None,
+        later_ratios: Sequence[float] | None = None,
+    ) -> int:
+        """Keep the fills, all or none; a known key stays as it is. Gives how many are new.
+
+        `later_ratios` are, for each fill, the shares of now that one of its day is, where its day's bars are
+        known to be restated.
+        """
+        ...
+
+    async def all(self) -> Sequence[StoredFill]:
+        """Every fill, oldest first, under its company's present symbol; notes closes that are new."""
+        ...
+
+    async def remove(self, ids: Sequence[int]) -> int:
+        """Forget these fills; gives how many there were."""
+        ...
+
+    async def set_stops(self, stops: Mapping[int, float | None]) -> int:
+        """Set initial stops by purchase id, at the prices of their days; gives how many there were."""
+        ...
+
+
+class PositionNotes(Protocol):
+    """What the store knows of companies and purchases."""
+
+    async def companies(self, symbols: Sequence[str], session: date) -> Mapping[str, CompanyNote]:
+        """Each known symbol as of `session`; unknown ones are absent."""
+        ...
+
+    async def purchases(self, bought: Sequence[tuple[str, date]]) -> Sequence[PurchaseNote]:
+        """What was known of each symbol on the session before or at its purchase."""
+        ...
+
+
+class PositionReports(Protocol):
+    """The account after each judged session."""
+
+    async def last_before(self, session: date) -> date | None:
+        """The newest judged session before `session`."""
+        ...
+
+    async def put(self, point: CurvePoint, texts: PositionTexts) -> None:
+        """Keep a session's report, one transaction, idempotent; the texts of older sessions are dropped."""
+        ...
+
+    async def latest(self) -> PositionTexts | None:
+        """The newest report; None before the first one."""
+        ...
+
+    async def curve(self, limit: int) -> Sequence[CurvePoint]:
+        """The account after each of the newest sessions, oldest first."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PositionJudge:
+    """Judges all positions after a session."""
+
+    panels: UniversePanels
+    workers: Workers
+    bars: BarStore
+    fills: FillStore
+    notes: PositionNotes
+    reports: PositionReports
+
+    async def __call__(self, session: date, settings: PositionSettings) -> JudgedAccount:
+        """The account after `session`; nothing is kept yet."""
+        panel = await self.panels.current_or_new()
+        parameters = await self._parameters(session, settings)
+        (judged,) = await self.workers.map_panel(judge_account, panel, parameters, rows=range(1))
+        return judged
+
+    async def keep(self, judged: JudgedAccount) -> None:
+        """Write the report."""
+        await self.reports.put(judged.point, judged.texts)
+
+    async def _parameters(self, session: date, settings: PositionSettings) -> PositionTaskParams:
+        fills = await self.fills.all()
+        symbols = sorted({entry.fill.symbol for entry in fills})
+        bought = {(entry.fill.symbol, entry.fill.session) for entry in fills if entry.fill.side is Side.BUY}
+        companies = await self.notes.companies(symbols, session)
+        return PositionTaskParams(
+            as_of=session,
+            after=await self.reports.last_before(session) or session - timedelta(1),
+            settings=settings,
+            fills=tuple(fills),
+            companies=tuple(companies.values()),
+            purchases=tuple(await self.notes.purchases(sorted(bought))),
+            histories=tuple(await self._histories(companies)),
+        )
+
+    async def _histories(self, companies: Mapping[str, CompanyNote]) -> list[IndexHistory]:
+        """Bars of what the panel lacks: companies that are no longer listed, funds, excluded symbols."""
+        shares = {share.symbol for share in (await self.panels.universe.current()).shares}
+        lacking = [note for symbol, note in companies.items() if symbol not in shares]
+        series = [(note, await self.bars.series(note.instrument_id)) for note in lacking]
+        return [IndexHistory(note.symbol, own.records.tobytes()) for note, own in series if len(own)]

@@ -1,0 +1,188 @@
+"""API of the account: positions, journal and heat as they were judged last, and changes of what is stored."""
+
+from collections.abc import Awaitable, Sequence
+from datetime import date
+from typing import Annotated, Any, Final, TypeVar
+
+import msgspec
+from aiohttp import web
+
+from vcpd.core.errors import BadInputError
+from vcpd.domain.portfolio import CurvePoint, Fill, Side
+from vcpd.domain.position_notes import AccountChange
+from vcpd.web.context import WebContext
+from vcpd.web.responses import HttpError, json_response
+from vcpd.web.routes import EXCHANGE, SYMBOL_PATTERN, IntParameter, route
+
+B = TypeVar("B")
+TRADES_LIMIT_KB: Final = 4096  # of an upload: some ten thousand trades
+CHANGE_TIMEOUT_S: Final = 60.0
+MAX_POINTS: Final = 2_000
+POINTS: Final = IntParameter("sessions", "Number of newest sessions.", low=1, high=MAX_POINTS, default=252)
+EMPTY_REPORT: Final = b'{"session":null,"positions":[],"lots":[],"unmeasured":{},"heat":null,"notices":[]}'
+EMPTY_JOURNAL: Final = b'{"entries":[],"all":null}'
+Price = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
+Symbol = Annotated[str, msgspec.Meta(pattern=SYMBOL_PATTERN)]
+Quantity = Annotated[int, msgspec.Meta(ge=1, le=10**9)]
+
+
+class PositionsView(msgspec.Struct, frozen=True):
+    """Every lot with its measures and rules, and the heat; `session` is null before the first report."""
+
+    session: date | None
+    positions: Sequence[Any]
+    lots: Sequence[Any]
+    unmeasured: dict[str, str]
+    heat: Any
+    notices: Sequence[str]
+
+
+class JournalView(msgspec.Struct, frozen=True):
+    """Every closed trade, oldest first, and their statistics; null without any report."""
+
+    entries: Sequence[Any]
+    all: Any
+
+
+class HeatView(msgspec.Struct, frozen=True):
+    """Open risk after `session` with every cap, and what the account was after earlier sessions."""
+
+    session: date | None
+    heat: Any
+    curve: Sequence[CurvePoint]
+
+
+class FillRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A purchase or a sale at the price of its day; `stop` is the initial one of a purchase."""
+
+    symbol: Symbol
+    session: date
+    quantity: Quantity
+    price: Price
+    side: Side = Side.BUY
+    stop: Price | None = None
+    note: Annotated[str, msgspec.Meta(max_length=1000)] = ""
+
+
+class TradeUpload(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A file of trades as CSV, and perhaps one of splits and bonuses."""
+
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    trades: str
+    actions: str = ""
+
+
+class RemovalRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Trades to forget: all of a symbol, those of a day, or a single one."""
+
+    symbol: Symbol
+    session: date | None = None
+    trade_id: str = ""
+
+
+class StopRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The initial stop of a symbol's purchases, of a day or all, at today's scale of prices."""
+
+    symbol: Symbol
+    stop: Price
+    session: date | None = None
+
+
+class _ReportedHeat(msgspec.Struct, frozen=True):
+    """What is read of a report."""
+
+    heat: msgspec.Raw
+
+
+def position_routes(context: WebContext) -> list[web.RouteDef]:
+    """The routes that show the account."""
+
+    @route("GET", "/api/positions", response=PositionsView, errors=(503,))
+    async def positions(_: web.Request) -> web.Response:
+        """What is held, judged by the sell rules after the newest session."""
+        latest = await context.positions.latest()
+        return _json(EMPTY_REPORT if latest is None else latest.report.encode())
+
+    @route("GET", "/api/journal", response=JournalView, errors=(503,))
+    async def journal(_: web.Request) -> web.Response:
+        """Closed trades with R, excursions and class, and what they amount to."""
+        latest = await context.positions.latest()
+        return _json(EMPTY_JOURNAL if latest is None else latest.journal.encode())
+
+    @route("GET", "/api/heat", parameters=(POINTS,), response=HeatView, errors=(400, 503))
+    async def heat(request: web.Request) -> web.Response:
+        """Open risk by sector and in total against its caps, and the account session by session."""
+        curve = await context.positions.curve(POINTS.read(request))
+        latest = await context.positions.latest()
+        if latest is None:
+            return json_response(HeatView(None, None, curve))
+        found = msgspec.json.decode(latest.report, type=_ReportedHeat).heat
+        return json_response(HeatView(latest.session, found, curve))
+
+    return [positions, journal, heat]
+
+
+def position_change_routes(context: WebContext) -> list[web.RouteDef]:
+    """The routes that change what is stored; each needs the login or the token."""
+    declared = {"response": AccountChange, "errors": (400, 408, 503), "timeout_s": CHANGE_TIMEOUT_S}
+
+    @route("POST", "/api/positions", body=FillRequest, **declared)
+    async def add(request: web.Request) -> web.Response:
+        """Add a purchase or a sale."""
+        given = await _read_body(request, FillRequest)
+        fill = Fill(
+            symbol=_full_symbol(request, given.symbol),
+            session=given.session,
+            side=given.side,
+            quantity=given.quantity,
+            price=given.price,
+            stop=given.stop,
+            note=given.note,
+            trade_id="",
+        )
+        return await _changed(context.portfolio.add(fill))
+
+    @route("POST", "/api/positions/import", body=TradeUpload, body_limit_kb=TRADES_LIMIT_KB, **declared)
+    async def import_trades(request: web.Request) -> web.Response:
+        """Take the trades of a file; rows that cannot be taken are named."""
+        given = await _read_body(request, TradeUpload)
+        return await _changed(context.portfolio.import_trades(given.name, given.trades, given.actions))
+
+    @route("POST", "/api/positions/remove", body=RemovalRequest, **declared)
+    async def remove(request: web.Request) -> web.Response:
+        """Forget trades of a symbol."""
+        given = await _read_body(request, RemovalRequest)
+        symbol = _full_symbol(request, given.symbol)
+        return await _changed(context.portfolio.remove(symbol, given.session, given.trade_id))
+
+    @route("POST", "/api/positions/stop", body=StopRequest, **declared)
+    async def stop(request: web.Request) -> web.Response:
+        """Set the initial stop of purchases that have none, or another one."""
+        given = await _read_body(request, StopRequest)
+        symbol = _full_symbol(request, given.symbol)
+        return await _changed(context.portfolio.set_stop(symbol, given.stop, given.session))
+
+    return [add, import_trades, remove, stop]
+
+
+def _json(body: bytes) -> web.Response:
+    return web.Response(body=body, content_type="application/json", charset="utf-8")
+
+
+async def _read_body(request: web.Request, kind: type[B]) -> B:
+    """HttpError 400 that names the field and what was expected of it."""
+    try:
+        return msgspec.json.decode(await request.read(), type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise HttpError(400, f"the body is not as described in /openapi.json: {error}") from None
+
+
+def _full_symbol(request: web.Request, symbol: str) -> str:
+    return request.app[EXCHANGE].full_symbol(symbol.strip().upper())
+
+
+async def _changed(change: Awaitable[AccountChange]) -> web.Response:
+    try:
+        return json_response(await change)
+    except BadInputError as error:
+        raise HttpError(400, str(error)) from None
