@@ -1,4 +1,4 @@
-"""The job `positions`: what is held is judged after a session, each rule that begins to fire is reported once."""
+"""The job `positions` judges what is held after a session; a rule that begins to fire is reported once."""
 
 import json
 from dataclasses import dataclass, field

@@ -27,7 +27,7 @@ NOT_TAKEN_SHOWN: Final = 20
 SYMBOL_HELP: Final = "such as INFY or NSE:INFY"
 
 
-def add_position_changes(parser: argparse.ArgumentParser) -> None:
+def add_positions_arguments(parser: argparse.ArgumentParser) -> None:
     """The actions below `vcpd positions`."""
     nested = parser.add_subparsers(title="actions", metavar="ACTION")
     for action in (_add_add(nested), _add_import(nested), _add_remove(nested), _add_stop(nested)):

@@ -25,7 +25,7 @@ from vcpd.cli.command import EXIT_OK, positive_number_argument, set_action
 from vcpd.cli.config import analysis_settings
 from vcpd.cli.local import add_bars_arguments, load_panel
 from vcpd.cli.output import number_text, print_json, print_table
-from vcpd.cli.position_changes import add_position_changes
+from vcpd.cli.position_changes import add_positions_arguments as add_change_arguments
 from vcpd.core.csv_table import read_csv_table
 from vcpd.core.errors import BadInputError
 from vcpd.domain.bars import BarSeries
@@ -46,7 +46,7 @@ def add_positions_arguments(parser: argparse.ArgumentParser) -> None:
         positions,
         "vcpd positions\nvcpd positions --trades tradebook.csv --bars bars.parquet --equity 1000000",
     )
-    add_position_changes(parser)
+    add_change_arguments(parser)
     add_trades_arguments(parser)
     parser.add_argument(
         "--equity",
