@@ -291,7 +291,7 @@ TOYS: Final[Mapping[str, Toy]] = {
             Edit("vcpd/app/jobs.py", '{"instruments", ', '"toy", '),
             Edit("vcpd/app/jobs.py", '            "watch": self.watch,\n', '            "toy": play,\n'),
             Edit(
-                "vcpd/schedule/policy.py",
+                "vcpd/schedule/default_policies.py",
                 "def _analysis_policies() -> dict[str, JobPolicy]:\n    return {\n",
                 '        "toy": JobPolicy(cron="0 7 * * *"),\n',
             ),

@@ -33,8 +33,9 @@ from vcpd.plugins import (
 )
 from vcpd.runtime.settings import DaemonSettings, LogSettings, WorkerSettings
 from vcpd.sandbox.settings import SandboxSettings
+from vcpd.schedule.default_policies import default_policies
 from vcpd.schedule.kept_calendar import with_calendar_files
-from vcpd.schedule.policy import JobPolicy, ScheduleSettings, default_policies, merge_policy
+from vcpd.schedule.policy import JobPolicy, ScheduleSettings, merge_policy
 from vcpd.store.settings import StoreSettings
 from vcpd.struct_reader import StructReader, is_struct, mapping_of_structs, struct_fields
 from vcpd.study.costs import CostSettings

@@ -14,7 +14,7 @@ from vcpd.domain.health import MachineLoad
 from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.runs import Outcome
 from vcpd.schedule.clock_guard import ClockGuard
-from vcpd.schedule.policy import default_policies
+from vcpd.schedule.default_policies import default_policies
 
 FRIDAY = date(2026, 11, 20)
 EVENING = ("collect", "screen", "risk")

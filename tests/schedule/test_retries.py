@@ -13,7 +13,8 @@ from tests.schedule.virtual_time import LoopClock, run_virtually
 from vcpd.core.errors import NeedsLoginError, PermanentError, RetryableError, UnavailableError
 from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.runs import Outcome
-from vcpd.schedule.policy import JobPolicy, ScheduleSettings, default_policies
+from vcpd.schedule.default_policies import default_policies
+from vcpd.schedule.policy import JobPolicy, ScheduleSettings
 
 MONDAY = date(2026, 11, 23)
 DOWN = RetryableError("the connection failed")

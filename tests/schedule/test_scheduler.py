@@ -14,7 +14,8 @@ from vcpd.core.errors import ConfigurationError, NeedsLoginError, RetryableError
 from vcpd.domain.health import MachineLoad
 from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.runs import Outcome, Run, RunCause
-from vcpd.schedule.policy import JobPolicy, ScheduleSettings, default_policies
+from vcpd.schedule.default_policies import default_policies
+from vcpd.schedule.policy import JobPolicy, ScheduleSettings
 
 MONDAY = "2026-11-23"
 FIRST_JOBS = ("instruments", "collect", "regime", "screen", "risk")

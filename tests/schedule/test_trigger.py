@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vcpd.domain.nse_calendar import NSE
-from vcpd.schedule.policy import JobPolicy, ScheduleSettings, default_policies, merge_policy, policy_problems
+from vcpd.schedule.default_policies import default_policies
+from vcpd.schedule.policy import JobPolicy, ScheduleSettings, merge_policy, policy_problems
 from vcpd.schedule.trigger import Trigger, upcoming_runs
 
 IST = "Asia/Kolkata"

@@ -13,7 +13,8 @@ from tests.schedule.sample_daemon import Daemon
 from tests.schedule.virtual_time import LoopClock, run_virtually
 from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.runs import Outcome
-from vcpd.schedule.policy import ScheduleSettings, default_policies
+from vcpd.schedule.default_policies import default_policies
+from vcpd.schedule.policy import ScheduleSettings
 from vcpd.schedule.trigger import Tick, Trigger
 
 POLICIES = default_policies()
