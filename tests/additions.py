@@ -288,7 +288,7 @@ TOYS: Final[Mapping[str, Toy]] = {
                 "from vcpd.jobs.screen import ScoreRisk, Screen\n",
                 "from vcpd.jobs.toy import play\n",
             ),
-            Edit("vcpd/app/jobs.py", '{"instruments", ', '"toy", '),
+            Edit("vcpd/app/jobs.py", '        "instruments",\n', '        "toy",\n'),
             Edit("vcpd/app/jobs.py", '            "watch": self.watch,\n', '            "toy": play,\n'),
             Edit(
                 "vcpd/schedule/default_policies.py",

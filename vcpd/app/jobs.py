@@ -34,9 +34,8 @@ from vcpd.runtime.process_tuning import trim_heap
 from vcpd.schedule.job import Job
 from vcpd.schedule.policy import JobPolicy
 
-LIVE_KINDS: Final = frozenset(
-    {"screen", "watch", "positions"}
-)  # started by hand, these work on the running session
+# Started by hand, these work on the running session.
+LIVE_KINDS: Final = frozenset({"screen", "watch", "positions"})
 LONG_RUNNING_KINDS: Final = frozenset({"watch"})
 JOB_KINDS: Final = frozenset(
     {
