@@ -292,9 +292,7 @@ TOYS: Final[Mapping[str, Toy]] = {
             Edit("vcpd/app/jobs.py", '            "watch": self.watch,\n', '            "toy": play,\n'),
             Edit(
                 "vcpd/schedule/default_policies.py",
-                "def _watch_policies() -> dict[str, JobPolicy]:\n"
-                '    """It prepares before the open and lasts until the close; begun late, it watches what is left."""\n'
-                "    return {\n",
+                "def _collection_policies() -> dict[str, JobPolicy]:\n    return {\n",
                 '        "toy": JobPolicy(cron="0 7 * * *"),\n',
             ),
         ),
