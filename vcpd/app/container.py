@@ -175,9 +175,8 @@ class Container:
         clock, live = self._clock, LiveConfiguration(self._loaded, self._clock.now())
         panels, days = self._panels(storage, workers), live.market_days
         current_panel, heartbeats, resources = PanelReader(panels.store), Heartbeats(), ResourceMonitor()
-        charts = DigestChart(
-            storage.setups, current_panel, workers, lambda: live.configuration.alerts.digest_charts
-        )
+        most = lambda: live.configuration.alerts.digest_charts  # noqa: E731 - asked at each digest
+        charts = DigestChart(storage.setups, current_panel, workers, most)
         channels, alerts = self._open_alerts(live, storage, charts, secrets)
         watch = build_watch(live.configuration, market, storage, clock, alerts)
         sectors = market.sector_source(panels.universe, self._loaded.folder)
