@@ -1,18 +1,14 @@
 """Scans of a whole market: one session with every clause's values, and every session at once.
 
-Processor seconds of one process with one polars thread, the best of three.
+Processor seconds of one process, the best of three.
 """
 
-import os
 import time
 from collections.abc import Callable
 from datetime import date
 
-os.environ["POLARS_MAX_THREADS"] = "1"  # as in a worker
-
 import numpy as np
 import pandas as pd
-import polars as pl
 
 from vcpd.analysis.scans.evaluation import evaluate_scan, matches_by_session
 from vcpd.analysis.scans.presets import PRESETS
@@ -82,7 +78,7 @@ def main() -> None:
         SymbolVerdict(symbol, state="NEAR_PIVOT", pivot_distance=3.0) for symbol in panel.symbols
     )
     pandas_scans, total = plain_pandas(panel), 0.0
-    print(f"polars {pl.__version__}, pandas {pd.__version__}, {SYMBOLS} symbols x {SESSIONS} sessions")
+    print(f"numpy {np.__version__}, pandas {pd.__version__}, {SYMBOLS} symbols x {SESSIONS} sessions")
     print(f"{'preset':22} {'session ms':>10} {'all s':>7} {'pandas s':>9}")
     for name, preset in PRESETS.items():
         asked = ScanParams(expression=preset.expression, verdicts=verdicts)

@@ -1,19 +1,26 @@
 """Evaluates scans over a panel: one session with the values of every clause, or every session at once."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-import polars as pl
 
-from vcpd.analysis.scans.bar_frame import bar_frame, weekly_frame
-from vcpd.analysis.scans.expressions import ExpressionBuilder, Stage
+from vcpd.analysis.scans.bar_block import BarBlock
+from vcpd.analysis.scans.expressions import ExpressionValues
 from vcpd.analysis.scans.language import VERDICT_NAMES, Node, ValueKind, required_bars
+from vcpd.analysis.scans.operations import HOLDS, UNDECIDED, ConditionArray, ValueArray
 from vcpd.analysis.scans.parser import parse_scan, walk
 from vcpd.analysis.scans.request import ScanParams
 from vcpd.core.errors import BadInputError
 from vcpd.domain.bars import BoolArray
 from vcpd.domain.panel import Panel
-from vcpd.domain.scans import ScanClause, ScanResult, ScanRow, SymbolVerdict, UnscreenedSessionError
+from vcpd.domain.scans import (
+    ScanClause,
+    ScanResult,
+    ScanRow,
+    ScanValue,
+    SymbolVerdict,
+    UnscreenedSessionError,
+)
 
 
 def evaluate_scan(panel: Panel, parameters: ScanParams) -> ScanResult:
@@ -28,18 +35,17 @@ def evaluate_scan(panel: Panel, parameters: ScanParams) -> ScanResult:
         raise BadInputError(f"as_of: the bars begin after {parameters.as_of}")
     if parameters.symbol is not None and parameters.symbol not in known.symbols:
         raise BadInputError(f"symbol: {parameters.symbol} is not in the panel")
-    rows = _session_rows(known, tree, parameters)
-    names = [clause.text for clause in rows[0].clauses] if rows else []
-    failing = [row.first_failure for row in rows]
+    answer = _SessionAnswer(known, tree, parameters)
+    matching = answer.rows[answer.failing[answer.rows] == len(answer.clauses)]
     return ScanResult(
         expression=parameters.expression,
         as_of=known.sessions[-1].item(),
-        evaluated=len(rows),
-        count=sum(row.matches for row in rows),
-        items=[row for row in rows if row.matches],
-        failures={text: sum(clause.text == text for clause in failing if clause) for text in names},
+        evaluated=len(answer.rows),
+        count=len(matching),
+        items=[answer.row(int(at)) for at in matching],
+        failures=answer.failures(),
         name=parameters.name,
-        explained=_explained(known, rows, parameters.symbol),
+        explained=answer.explained(parameters.symbol),
     )
 
 
@@ -47,13 +53,12 @@ def matches_by_session(panel: Panel, expression: str, min_rs_universe: int = 2) 
     """Whether each symbol matches after each session, (n, m); a verdict's values are refused."""
     tree = parse_scan(expression)
     _check_verdicts(tree, None)
-    frame = bar_frame(panel, rating_universe=min_rs_universe if _asks(tree, "rs") else None)
-    builder = ExpressionBuilder()
-    condition = builder.build(tree)
-    frame = _with_stages(frame, builder.stages)
-    holds = frame.select(condition.fill_null(value=False).alias("holds"))["holds"].to_numpy()
+    block = BarBlock(panel, None)
+    with np.errstate(all="ignore"):
+        condition = ExpressionValues(block, {}, min_rs_universe).read(tree, 0, block.n_bars)
+    rows, places = np.nonzero((condition == HOLDS) & (block.sessions() >= 0))
     matches = np.zeros(panel.values.shape[1:], np.bool_)
-    matches[frame["row"].to_numpy()[holds], frame["session"].to_numpy()[holds]] = True
+    matches[rows, block.sessions()[rows, places]] = True
     matches[[symbol in panel.exclusions for symbol in panel.symbols]] = False
     return matches
 
@@ -80,8 +85,10 @@ def measured(clause: Node) -> list[Node]:
     return list(distinct.values())
 
 
-def _asks(tree: Node, name: str) -> bool:
-    return any(node.operation == name for node in walk(tree))
+def _ranks_earlier_sessions(tree: Node) -> bool:
+    """Whether a rank is asked for before the last session: any symbol may have had a bar there."""
+    looking_back = (node for node in walk(tree) if node.window or node.operation == "crosses")
+    return any(part.operation == "rank" for node in looking_back for part in walk(node))
 
 
 def _check_verdicts(tree: Node, verdicts: Sequence[SymbolVerdict] | None) -> None:
@@ -92,74 +99,88 @@ def _check_verdicts(tree: Node, verdicts: Sequence[SymbolVerdict] | None) -> Non
         )
 
 
-def _with_stages(frame: pl.DataFrame, stages: Sequence[Stage]) -> pl.DataFrame:
-    """The frame with the columns that the expressions use."""
-    for stage in stages:
-        column = stage.expression.alias(stage.name)
-        if stage.is_weekly:
-            weeks = weekly_frame(frame).select("row", "week", column)
-            frame = frame.join(weeks, on=["row", "week"], how="left", maintain_order="left")
-        else:
-            frame = frame.with_columns(column)
-    return frame
+class _SessionAnswer:
+    """A scan after a panel's last session: which clause fails first, and every clause's values."""
 
-
-def _with_verdicts(frame: pl.DataFrame, panel: Panel, verdicts: Iterable[SymbolVerdict]) -> pl.DataFrame:
-    """Joins the verdicts to their symbols' last bars."""
-    row_of = {symbol: row for row, symbol in enumerate(panel.symbols)}
-    known = [verdict for verdict in verdicts if verdict.symbol in row_of]
-    kinds = {
-        name: pl.String if kind is ValueKind.TEXT else pl.Float64 for name, (kind, _) in VERDICT_NAMES.items()
-    }
-    data = {name: [getattr(verdict, name) for verdict in known] for name in kinds}
-    rows = [row_of[verdict.symbol] for verdict in known]
-    table = pl.DataFrame({"row": rows, **data}, schema={"row": pl.Int64, **kinds})
-    return frame.join(table, on="row", how="left", maintain_order="left")
-
-
-def _session_rows(panel: Panel, tree: Node, parameters: ScanParams) -> list[ScanRow]:
-    _check_verdicts(tree, parameters.verdicts)
-    universe = parameters.min_rs_universe if _asks(tree, "rs") else None
-    frame = bar_frame(panel, required_bars(tree), rating_universe=universe)
-    if parameters.verdicts is not None and any(_asks(tree, name) for name in VERDICT_NAMES):
-        frame = _with_verdicts(frame, panel, parameters.verdicts)
-    clauses, builder = clauses_of(tree), ExpressionBuilder()
-    columns = {f"c{at}": builder.build(clause) for at, clause in enumerate(clauses)}
-    for at, clause in enumerate(clauses):
-        columns |= {f"v{at}_{place}": builder.build(part) for place, part in enumerate(measured(clause))}
-    frame = _with_stages(frame, builder.stages)
-    answer = (
-        frame.lazy()
-        .select("row", "session", **columns)
-        .filter(pl.col("session") == len(panel.sessions) - 1)
-        .collect()
-    )
-    return _rows(panel, clauses, parameters.expression, answer)
-
-
-def _rows(panel: Panel, clauses: Sequence[Node], text: str, answer: pl.DataFrame) -> list[ScanRow]:
-    flat = " ".join(text.splitlines()) if "\n" in text or "\r" in text else text
-    shown = [
-        [(flat[part.start : part.stop], f"v{at}_{place}") for place, part in enumerate(measured(clause))]
-        for at, clause in enumerate(clauses)
-    ]
-    texts = [flat[clause.start : clause.stop] for clause in clauses]
-    table = answer.to_dict(as_series=False)
-    rows = []
-    for at, row in enumerate(table["row"]):
-        if panel.symbols[row] in panel.exclusions:
-            continue
-        parts = tuple(
-            ScanClause(label, table[f"c{k}"][at], {name: table[column][at] for name, column in shown[k]})
-            for k, label in enumerate(texts)
+    def __init__(self, panel: Panel, tree: Node, parameters: ScanParams) -> None:
+        _check_verdicts(tree, parameters.verdicts)
+        self.clauses = clauses_of(tree)
+        block = BarBlock(panel, None if _ranks_earlier_sessions(tree) else required_bars(tree))
+        self._symbols = [panel.symbols[row] for row in block.rows]
+        self._exclusions = panel.exclusions
+        self._text = " ".join(parameters.expression.splitlines())
+        values = ExpressionValues(
+            block, _session_values(tree, self._symbols, parameters.verdicts), parameters.min_rs_universe
         )
-        rows.append(ScanRow(panel.symbols[row], all(part.holds for part in parts), parts))
-    return rows
+        shape = (len(block.rows), 1)
+        with np.errstate(all="ignore"):
+            self._holds: ConditionArray = np.hstack(
+                [np.broadcast_to(values.read(clause), shape) for clause in self.clauses]
+            )
+            self._values = [
+                [
+                    (self._words(part), np.broadcast_to(values.read(part), shape)[:, 0])
+                    for part in measured(clause)
+                ]
+                for clause in self.clauses
+            ]
+        has_bar = ~np.isnan(np.asarray(panel.values)[:4, block.rows, -1].sum(axis=0))
+        allowed = np.array([symbol not in panel.exclusions for symbol in self._symbols], np.bool_)
+        self.rows = np.flatnonzero(has_bar & allowed)
+        fails = self._holds != HOLDS
+        self.failing = np.where(fails.any(axis=1), fails.argmax(axis=1), len(self.clauses))
+
+    def _words(self, node: Node) -> str:
+        return self._text[node.start : node.stop]
+
+    def row(self, at: int) -> ScanRow:
+        """The answer for the symbol at a place of the block."""
+        clauses = tuple(
+            ScanClause(
+                self._words(clause),
+                _truth(self._holds[at, k]),
+                {text: _plain(column[at]) for text, column in self._values[k]},
+            )
+            for k, clause in enumerate(self.clauses)
+        )
+        return ScanRow(self._symbols[at], bool(self.failing[at] == len(self.clauses)), clauses)
+
+    def failures(self) -> dict[str, int]:
+        """How many symbols fail first at each clause, by its text."""
+        counts = np.bincount(self.failing[self.rows], minlength=len(self.clauses) + 1)
+        found: dict[str, int] = {}
+        for clause, count in zip(self.clauses, counts.tolist(), strict=False):
+            found[self._words(clause)] = found.get(self._words(clause), 0) + count
+        return found if len(self.rows) else {}
+
+    def explained(self, symbol: str | None) -> ScanRow | None:
+        """One symbol's answer, or why it was not evaluated."""
+        if symbol is None:
+            return None
+        places = [at for at in self.rows.tolist() if self._symbols[at] == symbol]
+        reason = self._exclusions.get(symbol, "no bar at this session")
+        return self.row(places[0]) if places else ScanRow(symbol, matches=False, reason=reason)
 
 
-def _explained(panel: Panel, rows: Sequence[ScanRow], symbol: str | None) -> ScanRow | None:
-    if symbol is None:
-        return None
-    found = next((row for row in rows if row.symbol == symbol), None)
-    reason = panel.exclusions.get(symbol, "no bar at this session")
-    return found or ScanRow(symbol, matches=False, reason=reason)
+def _truth(condition: np.int8) -> bool | None:
+    return None if condition == UNDECIDED else bool(condition == HOLDS)
+
+
+def _plain(value: object) -> ScanValue:
+    if isinstance(value, np.generic):
+        return None if np.isnan(value) else value.item()
+    assert value is None or isinstance(value, str)
+    return value
+
+
+def _session_values(
+    tree: Node, symbols: Sequence[str], verdicts: Sequence[SymbolVerdict] | None
+) -> Mapping[str, ValueArray]:
+    """The verdicts' values that the scan names, a column (symbols, 1) each."""
+    known = {verdict.symbol: verdict for verdict in verdicts or ()}
+    columns = {}
+    for name in {node.operation for node in walk(tree)} & VERDICT_NAMES.keys():
+        found = [getattr(known.get(symbol), name, None) for symbol in symbols]
+        kind = np.object_ if VERDICT_NAMES[name][0] is ValueKind.TEXT else np.float64
+        columns[name] = np.array(found, kind)[:, None]
+    return columns

@@ -1,198 +1,135 @@
-"""Turns a scan's nodes into polars expressions over a bar frame.
+"""Values of a scan's nodes over a block of bars: only the bars that are asked for, and each part once.
 
-Unknown is null: it spreads through arithmetic and comparison, and `and`, `or` and `not` treat it as
-Kleene's logic does. Two numbers closer than a billionth of their size count as equal, so that rounding
-decides nothing.
+A value is asked for at `count` bars, of which the last stands `lag` bars before a symbol's last one. `ago`
+moves the lag and a window widens the count, so that an answer after one session reads no bar in vain.
 """
 
-from collections.abc import Callable
-from typing import Final, NamedTuple
+from collections.abc import Mapping
 
-import polars as pl
+import numpy as np
 
+from vcpd.analysis.scans.bar_block import BarBlock, Bars, WeeklyBars
+from vcpd.analysis.scans.bar_functions import BAR_FUNCTIONS
 from vcpd.analysis.scans.language import Node, ValueKind
-
-TOLERANCE: Final = 1e-9
-PERCENT: Final = 100.0
-
-_close: Final = pl.col("close")
-_previous: Final = pl.when(pl.col("number") >= 1).then(_close.shift(1))
-_true_range: Final = pl.max_horizontal("high", _previous) - pl.min_horizontal("low", _previous)
-_derived: Final[dict[str, pl.Expr]] = {
-    "turnover": _close * pl.col("volume"),
-    "true_range": _true_range,
-    "rs_line": _close / pl.col("index"),
-}
+from vcpd.analysis.scans.operations import (
+    OPERATIONS,
+    ValueArray,
+    as_number,
+    is_among,
+    rank_by_session,
+    rank_column,
+)
+from vcpd.domain.bars import FloatArray
 
 
-class Stage(NamedTuple):
-    """A column that must stand in the frame before the rest is evaluated; `is_weekly` over weekly bars."""
+class ExpressionValues:
+    """Evaluates nodes over a block, or over its weeks.
 
-    name: str
-    expression: pl.Expr
-    is_weekly: bool
+    `session_values` are those of the last session alone, by name, a column (symbols, 1); `least_rated` is how
+    many symbols must be rated for a relative strength rating.
+    """
+
+    def __init__(
+        self,
+        block: BarBlock,
+        session_values: Mapping[str, ValueArray],
+        least_rated: int,
+        bars: Bars | None = None,
+    ) -> None:
+        self._block, self._bars = block, block if bars is None else bars
+        self._session_values, self._least_rated = session_values, least_rated
+        self._found: dict[tuple[object, int, int], ValueArray] = {}
+        self._weekly: tuple[WeeklyBars, ExpressionValues] | None = None
+
+    def read(self, node: Node, lag: int = 0, count: int = 1) -> ValueArray:
+        """(symbols, count), or (1, 1) for a constant: numbers, conditions or texts."""
+        held = max(min(count, self.held(lag)), 0)
+        key = (_structure(node), lag, held)
+        if key not in self._found:
+            self._found[key] = self._compute(node, lag, held)
+        value = self._found[key]
+        return value if _is_constant(node) else _padded(value, count)
+
+    def _compute(self, node: Node, lag: int, count: int) -> ValueArray:
+        match node.operation:
+            case "number" | "text":
+                kind = np.object_ if node.kind is ValueKind.TEXT else np.float64
+                value: ValueArray = np.full((1, 1), node.value, kind)
+            case "in":
+                value = is_among(self.read(node.children[0], lag, count), node.children[1].texts)
+            case "rs":
+                value = self._ratings(lag, count)
+            case "rank":
+                value = self._ranks(node, lag, count)
+            case "weekly":
+                value = self._last_week(node, lag, count)
+            case name if name in self._session_values:
+                value = self._session_values[name]
+            case name if name in OPERATIONS:
+                value = OPERATIONS[name](*(self.read(child, lag, count) for child in node.children))
+            case name if name in BAR_FUNCTIONS:
+                value = BAR_FUNCTIONS[name](self, node, lag, count)
+            case name:
+                value = self.price(name, lag, count)
+        return value
+
+    def held(self, lag: int) -> int:
+        return self._bars.n_bars - lag
+
+    def price(self, name: str, lag: int, count: int) -> FloatArray:
+        stop = max(self.held(lag), 0)
+        return _padded(self._bars.plane(name)[:, max(stop - count, 0) : stop], count)
+
+    def number(self, node: Node, lag: int, count: int) -> FloatArray:
+        value = self.read(node, lag, count)
+        numbers = as_number(value) if node.kind is ValueKind.CONDITION else value
+        if not _is_constant(node):
+            return numbers
+        return np.where(np.isnan(self.price("close", lag, count)), np.nan, numbers)
+
+    def _ratings(self, lag: int, count: int) -> FloatArray:
+        stop = self.held(lag)
+        return self._block.ratings(self._block.sessions()[:, stop - count : stop], self._least_rated)
+
+    def _ranks(self, node: Node, lag: int, count: int) -> FloatArray:
+        """Among all symbols that have a bar at the session.
+
+        A rank of an earlier session needs a whole block: any symbol may have had a bar there.
+        """
+        if not self._block.is_whole:
+            return rank_column(self.number(node.children[0], lag, 1)[:, 0])[:, None]
+        x = self.number(node.children[0], 0, self.held(0))
+        ranks = rank_by_session(x, self._block.sessions(), len(self._block.panel.sessions))
+        return ranks[:, self.held(lag) - count : self.held(lag)]
+
+    def _last_week(self, node: Node, lag: int, count: int) -> FloatArray:
+        """The value over weekly bars, of the last week before each bar's."""
+        if self._weekly is None:
+            weeks = WeeklyBars(self._block)
+            self._weekly = weeks, ExpressionValues(self._block, {}, self._least_rated, weeks)
+        weeks, values = self._weekly
+        ages = weeks.ages[:, self.held(lag) - count : self.held(lag)]
+        deepest = int(ages.max(initial=0))
+        x = values.number(node.children[0], 1, deepest + 1)
+        found = np.take_along_axis(x, deepest - np.maximum(ages, 0), axis=1)
+        return np.where(ages < 0, np.nan, found)
 
 
-class ExpressionBuilder:
-    """Builds expressions. `stages` are the columns that they use, in the order in which to add them."""
-
-    def __init__(self) -> None:
-        self.stages: list[Stage] = []
-
-    def build(self, node: Node) -> pl.Expr:
-        """The expression of a node over a frame that has the columns of `stages`."""
-        inner = [self.build(child) for child in node.children]
-        if node.operation in _LOOKS_BACK or node.operation in _WINDOWS:
-            pairs = zip(node.children, inner, strict=True)
-            inner = [_as_column(part) if _is_constant(child) else part for child, part in pairs]
-        if node.operation == "weekly":
-            return self._staged(_ago(1, inner[0]), is_weekly=True)
-        if node.operation == "rank":
-            return _rank(self._staged(inner[0], is_weekly=False))
-        if node.operation in _WINDOWS:
-            return _WINDOWS[node.operation](node.window, *inner)
-        if node.operation in _OPERATIONS:
-            return _OPERATIONS[node.operation](*inner)
-        return _value(node, inner)
-
-    def _staged(self, inner: pl.Expr, *, is_weekly: bool) -> pl.Expr:
-        name = f"stage_{len(self.stages)}"
-        self.stages.append(Stage(name, inner, is_weekly))
-        return pl.col(name)
-
-
-_LOOKS_BACK: Final = frozenset({"crosses", "rank", "weekly"})
-
-
-def _value(node: Node, inner: list[pl.Expr]) -> pl.Expr:
-    """Names, constants, and comparisons of texts."""
-    match node.operation:
-        case "number" | "text" | "texts":
-            return pl.lit(node.value, allow_object=True)
-        case "and":
-            return pl.all_horizontal(inner)
-        case "or":
-            return pl.any_horizontal(inner)
-        case "in":
-            return _is_among(inner[0], node.children[1])
-        case "==" | "!=":
-            return _equality(node, *inner)
-        case name:
-            return _derived.get(name, pl.col(name))
-
-
-def _is_among(text: pl.Expr, texts: Node) -> pl.Expr:
-    assert isinstance(texts.value, tuple)
-    return text.is_in(texts.value)
-
-
-def _equality(node: Node, x: pl.Expr, y: pl.Expr) -> pl.Expr:
-    equal = x == y if node.children[0].kind is ValueKind.TEXT else _equal(x, y)
-    return equal if node.operation == "==" else ~equal
+def _structure(node: Node) -> object:
+    """What a node means, without where it stands: equal parts of scans have equal structures."""
+    return node.operation, node.window, node.value, tuple(map(_structure, node.children))
 
 
 def _is_constant(node: Node) -> bool:
-    """Whether a node has no name below it: polars keeps such a value as a single number."""
-    return node.operation == "number" or (bool(node.children) and all(map(_is_constant, node.children)))
+    """Whether a node is a number, a text or made of such by operations alone: it has a single value."""
+    made = node.operation in OPERATIONS and all(map(_is_constant, node.children))
+    return node.operation in {"number", "text"} or made
 
 
-def _as_column(x: pl.Expr) -> pl.Expr:
-    return pl.when(pl.col("number") >= 0).then(x)
-
-
-def _enough(n: int, value: pl.Expr) -> pl.Expr:
-    """The value where the symbol has n bars up to here."""
-    return pl.when(pl.col("number") >= n - 1).then(value)
-
-
-def _ago(n: int, x: pl.Expr) -> pl.Expr:
-    return _enough(n + 1, x.shift(n))
-
-
-def _mean(n: int, x: pl.Expr) -> pl.Expr:
-    return _enough(n, x.rolling_mean(n))
-
-
-def _exponential(x: pl.Expr, n: int, alpha: float) -> pl.Expr:
-    """Begun with the first known value; unknown for a symbol with fewer than n known ones."""
-    return x.ewm_mean(alpha=alpha, adjust=False, min_samples=n, ignore_nulls=True).over("row")
-
-
-def _rsi(n: int) -> pl.Expr:
-    change = _close - _previous
-    gain = _exponential(change.clip(lower_bound=0), n, 1 / n)
-    loss = _exponential((-change).clip(lower_bound=0), n, 1 / n)
-    return (
-        pl.when(gain + loss > 0)
-        .then(PERCENT * gain / (gain + loss))
-        .otherwise(pl.when((gain + loss).is_not_null()).then(pl.lit(50.0)))
-    )
-
-
-def _count(n: int, condition: pl.Expr) -> pl.Expr:
-    return _enough(n, condition.cast(pl.Float64).rolling_sum(n))
-
-
-def _divide(x: pl.Expr, y: pl.Expr) -> pl.Expr:
-    return pl.when(y != 0).then(x / y)
-
-
-def _above(x: pl.Expr, y: pl.Expr) -> pl.Expr:
-    return x - y > TOLERANCE * y.abs()
-
-
-def _at_least(x: pl.Expr, y: pl.Expr) -> pl.Expr:
-    return x - y >= -TOLERANCE * y.abs()
-
-
-def _equal(x: pl.Expr, y: pl.Expr) -> pl.Expr:
-    return (x - y).abs() <= TOLERANCE * y.abs()
-
-
-def _crosses(x: pl.Expr, y: pl.Expr) -> pl.Expr:
-    return _above(x, y) & ~_above(_ago(1, x), _ago(1, y))
-
-
-def _rank(x: pl.Expr) -> pl.Expr:
-    """0 for the smallest known value of the session, 100 for the largest, ties at their mean."""
-    known = x.count().over("session")
-    return pl.when(known > 1).then(PERCENT * (x.rank("average").over("session") - 1) / (known - 1))
-
-
-_WINDOWS: Final[dict[str, Callable[..., pl.Expr]]] = {
-    "sma": _mean,
-    "mean": _mean,
-    "ema": lambda n, x: _exponential(x, n, 2 / (n + 1)),
-    "sum": lambda n, x: _enough(n, x.rolling_sum(n)),
-    "stdev": lambda n, x: _enough(n, x.rolling_std(n)) if n > 1 else pl.lit(None, pl.Float64),
-    "highest": lambda n, x: _enough(n, x.rolling_max(n)),
-    "lowest": lambda n, x: _enough(n, x.rolling_min(n)),
-    "ago": _ago,
-    "change": lambda n, x: x - _ago(n, x),
-    "roc": lambda n, x: PERCENT * (_divide(x, _ago(n, x)) - 1),
-    "atr": lambda n: _mean(n, _true_range),
-    "adr": lambda n: _mean(n, PERCENT * (_divide(pl.col("high"), pl.col("low")) - 1)),
-    "rsi": _rsi,
-    "range": lambda n: _enough(n, pl.col("high").rolling_max(n) - pl.col("low").rolling_min(n)),
-    "up_days": lambda n: _count(n, _close > _previous),
-    "down_days": lambda n: _count(n, _close < _previous),
-    "count": _count,
-}
-
-_OPERATIONS: Final[dict[str, Callable[..., pl.Expr]]] = {
-    "+": lambda x, y: x + y,
-    "-": lambda x, y: x - y,
-    "*": lambda x, y: x * y,
-    "/": _divide,
-    ">": _above,
-    ">=": _at_least,
-    "<": lambda x, y: _above(-x, -y),
-    "<=": lambda x, y: _at_least(-x, -y),
-    "not": lambda x: ~x,
-    "negative": lambda x: -x,
-    "gap": lambda: PERCENT * (_divide(pl.col("open"), _previous) - 1),
-    "crosses": _crosses,
-    "abs": lambda x: x.abs(),
-    "min": lambda x, y: pl.when(x.is_not_null() & y.is_not_null()).then(pl.min_horizontal(x, y)),
-    "max": lambda x, y: pl.when(x.is_not_null() & y.is_not_null()).then(pl.max_horizontal(x, y)),
-}
+def _padded(value: ValueArray, count: int) -> ValueArray:
+    """The value with unknown ones before it, so that it has `count` columns."""
+    lacking = count - value.shape[1]
+    if lacking <= 0:
+        return value
+    unknown = np.nan if value.dtype == np.float64 else 0
+    return np.concatenate([np.full((len(value), lacking), unknown, value.dtype), value], axis=1)

@@ -1,7 +1,7 @@
 """The scan language: its names, its functions with their parameters, its limits and its errors.
 
 A scan is one expression whose value is true or false for each symbol after a session. It is read by
-`parser` into `Node`s, and `evaluation` turns these into polars expressions; nothing is ever executed as code.
+`parser` into `Node`s, which `evaluation` reads over blocks of bars; nothing is ever executed as code.
 """
 
 from dataclasses import dataclass
@@ -50,6 +50,12 @@ class Node:
     children: "tuple[Node, ...]" = ()
     window: int = 0
     value: object = None
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The texts of a list of texts."""
+        assert isinstance(self.value, tuple)
+        return self.value
 
 
 @dataclass(frozen=True, slots=True)
