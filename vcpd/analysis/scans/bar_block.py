@@ -130,7 +130,7 @@ class WeeklyBars:
         week, row = weeks[block.sessions()[self._held]], np.nonzero(self._held)[0]
         begins = (np.diff(week, prepend=-1) != 0) | (np.diff(row, prepend=-1) != 0)
         self._starts = np.flatnonzero(begins)
-        self._ends = np.append(self._starts[1:], len(row))[: len(self._starts)] - 1
+        self._ends: IntArray = np.append(self._starts[1:], len(row))[: len(self._starts)] - 1
         counts = np.bincount(row[self._starts], minlength=len(block.rows))
         self.n_bars = int(counts.max(initial=1))
         self._places = np.arange(self.n_bars) >= self.n_bars - counts[:, None]
