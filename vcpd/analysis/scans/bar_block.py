@@ -1,4 +1,4 @@
-"""Bars of every symbol as blocks (symbol, bar) that end with the last bar, and the same joined to weeks.
+"""BarPlanes of every symbol as blocks (symbol, bar) that end with the last bar, and the same joined to weeks.
 
 A scan after one session needs a symbol's last bars alone. They are copied out of the panel, without its
 holes, so that a window is a slice of columns and every pass runs over contiguous rows.
@@ -19,7 +19,7 @@ SPARE_SESSIONS: Final = 10
 UNKNOWN: Final = np.nan
 
 
-class Bars(Protocol):
+class BarPlanes(Protocol):
     """Blocks of bars: column -1 is each symbol's last bar, unknown values stand before its first."""
 
     n_bars: int

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from vcpd.analysis.scans.bar_block import BarBlock, Bars, WeeklyBars
+from vcpd.analysis.scans.bar_block import BarBlock, BarPlanes, WeeklyBars
 from vcpd.analysis.scans.bar_functions import BAR_FUNCTIONS
 from vcpd.analysis.scans.language import Node, ValueKind
 from vcpd.analysis.scans.operations import (
@@ -34,7 +34,7 @@ class ExpressionValues:
         block: BarBlock,
         session_values: Mapping[str, ValueArray],
         least_rated: int,
-        bars: Bars | None = None,
+        bars: BarPlanes | None = None,
     ) -> None:
         self._block, self._bars = block, block if bars is None else bars
         self._session_values, self._least_rated = session_values, least_rated
