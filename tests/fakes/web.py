@@ -24,6 +24,7 @@ from vcpd.domain.health import (
     WorkerMetrics,
     score_health,
 )
+from vcpd.domain.instruments import Instrument, StoredInstrument, SymbolMark
 from vcpd.domain.live import WatchedCandidate, WatchStatus
 from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.quality_rules import QualityFlag, QualityRule, QuarantinedBar
@@ -42,7 +43,7 @@ from vcpd.domain.setups import (
     SetupEvent,
     SetupGroup,
 )
-from vcpd.ports import Outbox
+from vcpd.ports import InstrumentStore, Outbox
 from vcpd.web.context import SizeRequest, WebContext
 from vcpd.web.sign_in import hash_password
 
@@ -133,6 +134,37 @@ class FakeRisk:
 
     async def for_symbol(self, symbol: str) -> Sequence[RiskScore]:
         return (await self.for_session())[1] if symbol == "NSE:AAA" else ()
+
+
+class FakeInstruments:
+    """The companies of the setups that it is given."""
+
+    def __init__(self, setups: Sequence[Setup]) -> None:
+        self._symbols = [setup.symbol for setup in setups]
+
+    async def all(self) -> Sequence[StoredInstrument]:
+        return [
+            StoredInstrument(n, Instrument(symbol, n, name=f"{symbol[4:].title()} Limited"))
+            for n, symbol in enumerate(self._symbols)
+        ]
+
+
+class FakeMarks:
+    def __init__(self) -> None:
+        self.kept: dict[str, SymbolMark] = {}
+
+    async def marks(self) -> Sequence[SymbolMark]:
+        return [self.kept[symbol] for symbol in sorted(self.kept)]
+
+    async def change(self, symbol: str, *, starred: bool | None, note: str | None) -> SymbolMark:
+        before = self.kept.get(symbol, SymbolMark(symbol, starred=False))
+        mark = SymbolMark(
+            symbol,
+            before.starred if starred is None else starred,
+            before.note if note is None else note.strip(),
+        )
+        self.kept[symbol] = mark
+        return mark
 
 
 class FakeRuns:
@@ -391,6 +423,8 @@ def sources(setups: Sequence[Setup] = (), *, token: str | None = None) -> WebCon
         regimes=FakeRegimes(),
         positions=FakePositionReports(),
         portfolio=FakePortfolio(),
+        instruments=cast("InstrumentStore", FakeInstruments(setups)),
+        marks=FakeMarks(),
         runs=FakeRuns(),
         quarantine=FakeQuarantine(),
         alerts=cast("Outbox", FakeOutbox()),

@@ -332,6 +332,8 @@ class Container:
             regimes=storage.regimes,
             positions=storage.position_reports,
             portfolio=portfolio,
+            instruments=storage.instruments,
+            marks=storage.marks,
             runs=storage.runs,
             quarantine=storage.quarantine,
             alerts=storage.outbox,

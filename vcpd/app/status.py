@@ -166,6 +166,7 @@ class StatusService:
             "exchange": ExchangeDescription.of(self.live.configuration.exchange),
             "time_zone": self.live.configuration.time_zone,
             "simulated": self.market.is_simulated,
+            "replay": self.market.is_simulated and bool(self.live.configuration.sandbox.bars),
             "now": now,
             "uptime_s": round(self.clock.monotonic_s() - self.started_s, 1),
             "session": self._sessions(now),

@@ -16,6 +16,7 @@ from vcpd.store.facts import PostgresFactsStore
 from vcpd.store.fills import PostgresFillStore, PostgresPositionNotes, PostgresPositionReports
 from vcpd.store.instruments import PostgresInstrumentStore
 from vcpd.store.leader_lock import LeaderLock
+from vcpd.store.marks import PostgresMarkStore
 from vcpd.store.regimes import PostgresRegimeStore
 from vcpd.store.runs import PostgresRunStore
 from vcpd.store.screen_results import PostgresRecordStore, PostgresRiskStore, PostgresSetupStore
@@ -45,6 +46,7 @@ class Storage:
     fills: PostgresFillStore
     position_notes: PostgresPositionNotes
     position_reports: PostgresPositionReports
+    marks: PostgresMarkStore
     embedded: EmbeddedPostgres | None
 
     async def close(self) -> None:
@@ -111,5 +113,6 @@ async def _connect(
         fills=PostgresFillStore(database),
         position_notes=PostgresPositionNotes(database),
         position_reports=PostgresPositionReports(database),
+        marks=PostgresMarkStore(database),
         embedded=embedded,
     )

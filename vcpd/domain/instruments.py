@@ -90,6 +90,14 @@ class CompanySector(msgspec.Struct, frozen=True):
     industry: str | None = None
 
 
+class SymbolMark(msgspec.Struct, frozen=True):
+    """What a user keeps of a symbol; an empty `note` is none."""
+
+    symbol: str
+    starred: bool
+    note: str = ""
+
+
 class InstrumentChanges(msgspec.Struct, frozen=True):
     """What a day's list changed, by symbol."""
 

@@ -124,7 +124,8 @@ async def _rename(connection: Connection, plan: InstrumentMergePlan) -> None:
     await connection.execute(SQL["rename"], ids, new)
     await connection.execute(SQL["clear_flags"], new)
     await connection.execute(SQL["rename_flags"], old, new)
-    await connection.execute(SQL["rename_quarantine"], old, new)
+    for query in ("rename_quarantine", "rename_listed", "rename_notes"):
+        await connection.execute(SQL[query], old, new)
 
 
 async def _upsert(connection: Connection, listed: Sequence[Instrument], as_of: date) -> None:

@@ -11,13 +11,14 @@ from vcpd.core.secrets import Secret
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.exchange import Exchange
 from vcpd.domain.health import Health, MetricsSnapshot
+from vcpd.domain.instruments import SymbolMark
 from vcpd.domain.market_regime import MarketRegime, SectorLevel, SectorRank
 from vcpd.domain.portfolio import CurvePoint, Fill, PositionTexts
 from vcpd.domain.position_notes import AccountChange
 from vcpd.domain.runs import Run
 from vcpd.domain.scans import ScanResult
 from vcpd.domain.setups import Setup
-from vcpd.ports import Outbox, QuarantineStore, RiskStore, RunStore, SetupStore
+from vcpd.ports import InstrumentStore, Outbox, QuarantineStore, RiskStore, RunStore, SetupStore
 from vcpd.web.cache import DataVersion, ResponseCache, SetupCache
 
 
@@ -168,6 +169,18 @@ class Portfolio(Protocol):
         ...
 
 
+class MarkStore(Protocol):
+    """The stars and notes that a user gives symbols."""
+
+    async def marks(self) -> Sequence[SymbolMark]:
+        """Every symbol with a star or a note, by symbol."""
+        ...
+
+    async def change(self, symbol: str, *, starred: bool | None, note: str | None) -> SymbolMark:
+        """What is None stays as it is; an empty note is removed. Gives what stands afterwards."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class WebContext:
     """What the handlers use.
@@ -181,6 +194,8 @@ class WebContext:
     regimes: RegimeReader
     positions: PositionReader
     portfolio: Portfolio
+    instruments: InstrumentStore
+    marks: MarkStore
     runs: RunStore
     quarantine: QuarantineStore
     alerts: Outbox

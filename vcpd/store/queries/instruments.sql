@@ -36,6 +36,22 @@ WHERE quarantine.symbol = changed.old
       AND there.payload = quarantine.payload
 );
 
+-- name: rename_listed
+UPDATE symbol_lists
+SET symbol = changed.new
+FROM unnest($1::text[], $2::text[]) AS changed (old, new)
+WHERE symbol_lists.symbol = changed.old
+  AND NOT EXISTS (
+    SELECT FROM symbol_lists AS there WHERE there.list = symbol_lists.list AND there.symbol = changed.new
+);
+
+-- name: rename_notes
+UPDATE symbol_notes
+SET symbol = changed.new
+FROM unnest($1::text[], $2::text[]) AS changed (old, new)
+WHERE symbol_notes.symbol = changed.old
+  AND NOT EXISTS (SELECT FROM symbol_notes AS there WHERE there.symbol = changed.new);
+
 -- name: upsert
 INSERT INTO instruments AS kept
     (symbol, token, name, tick_size, lot_size, segment, series, is_fund, listed, first_seen, last_seen)

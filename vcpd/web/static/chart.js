@@ -14,7 +14,7 @@ function palette() {
   return Object.fromEntries(Object.entries(names).map(([name, variable]) => [name, tone(variable)]));
 }
 
-export function drawChart(frame, bars, setup, events) {
+export function drawChart(frame, bars, setup, events, range = null) {
   const colours = palette();
   const chart = createChart(frame, options(colours));
   const candles = chart.addSeries(CandlestickSeries, {
@@ -24,7 +24,8 @@ export function drawChart(frame, bars, setup, events) {
   addVolume(chart, bars, colours);
   if (setup.pivot) addBase(chart, candles, bars, setup, colours);
   addEvents(candles, bars, events, colours);
-  show(chart, bars, setup);
+  if (range) chart.timeScale().setVisibleLogicalRange(range);
+  else show(chart, bars, setup);
   return followTheme(chart);
 }
 
@@ -79,7 +80,7 @@ function followTheme(chart) {
   const scheme = matchMedia("(prefers-color-scheme: dark)");
   const repaint = () => chart.applyOptions(options(palette()));
   scheme.addEventListener("change", repaint);
-  return { remove: () => { scheme.removeEventListener("change", repaint); chart.remove(); } };
+  return { range: () => chart.timeScale().getVisibleLogicalRange(), remove: () => { scheme.removeEventListener("change", repaint); chart.remove(); } };
 }
 
 // The band of prices in which to buy, from the base's beginning to the right edge.

@@ -1,13 +1,16 @@
 // One symbol: its chart, why it is or is not a setup, its risk, and how many shares.
+import { listAddress } from "./address.js";
 import { get, symbolPath } from "./api.js";
 import { byId, h, meter, notice, errorNotice } from "./dom.js";
 import { MARKED, bare, day, largeMoney, number, percent, price, shortDay, whole, words } from "./format.js";
 import { sizing } from "./size.js";
-import { chip, current } from "./table.js";
+import { chip } from "./columns.js";
+import { current } from "./table.js";
 
 const SESSIONS_SHOWN = 420;
 let shownSymbol = null;
 let chart = null;
+let shownText = ""; // what is drawn, to see whether anything changed
 let asking = null;
 
 export const symbol = () => shownSymbol;
@@ -28,37 +31,56 @@ export async function open(name) {
   const panel = byId("detail");
   panel.hidden = false;
   panel.scrollTop = 0;
-  const frame = h("div", { class: "chart" }, notice("", "Drawing the chart …"));
-  panel.replaceChildren(head(name, null), frame, h("div", { class: "block", "aria-busy": "true" }, h("span", { class: "skeleton" })));
+  panel.replaceChildren(head(name, null), h("div", { class: "chart" }, notice("", "Drawing the chart …")), h("div", { class: "block", "aria-busy": "true" }, h("span", { class: "skeleton" })));
   try {
-    await show(name, panel, frame, asking.signal);
+    await show(name, await load(name, asking.signal));
   } catch (error) {
     if (error.name === "AbortError" || shownSymbol !== name) return;
-    panel.replaceChildren(head(name, null), error.status === 404
+    panel.replaceChildren(head(name, null), error.status === 404 || error.status === 400
       ? notice(`${bare(name)} is not followed`, `${error.message} Its spelling is the exchange's, such as INFY or M&M.`)
       : errorNotice(error, () => open(name)));
   }
 }
 
-async function show(name, panel, frame, signal) {
+// After a job has finished: shows what changed and keeps the chart's range and the place in the panel.
+export async function renew() {
+  const name = shownSymbol;
+  const found = await load(name, asking.signal).catch(() => null);
+  if (found === null || shownSymbol !== name || JSON.stringify(found) === shownText) return;
+  const panel = byId("detail");
+  const top = panel.scrollTop;
+  const range = chart?.range() ?? null;
+  chart?.remove();
+  chart = null;
+  await show(name, found, range);
+  panel.scrollTop = top;
+}
+
+async function load(name, signal) {
   const [explained, bars, risk] = await Promise.all([
     get(symbolPath("explain", name), signal),
     get(`${symbolPath("bars", name)}?sessions=${SESSIONS_SHOWN}`, signal),
     get(symbolPath("risk", name), signal).catch(() => ({ items: [] })),
   ]);
   const life = await get(symbolPath("setups", name), signal).catch(() => ({ setup: null, bases: [] }));
-  if (shownSymbol !== name) return;
-  const setup = explained.setup;
-  const score = risk.items.find((item) => item.as_of === setup.as_of) ?? risk.items[0]; // the newest there is: this session may not be scored yet
-  const events = life.setup?.events?.length ? life.setup.events : setup.events;
-  panel.replaceChildren(head(name, setup), facts(setup, score), frame, legend(setup, events),
-    verdict(setup, explained.lines), h("div", { class: "block columns" }, gates(setup), legs(setup, events)),
-    h("div", { class: "block columns" }, scoreParts(setup), riskParts(score)),
-    sizing(setup));
-  await draw(frame, bars, setup, events);
+  return { explained, bars, risk, life };
 }
 
-async function draw(frame, bars, setup, events) {
+async function show(name, found, range = null) {
+  if (shownSymbol !== name) return;
+  shownText = JSON.stringify(found);
+  const { explained: { setup, lines }, bars, risk, life } = found;
+  const score = risk.items.find((item) => item.as_of === setup.as_of) ?? risk.items[0]; // the newest there is: this session may not be scored yet
+  const events = life.setup?.events?.length ? life.setup.events : setup.events;
+  const frame = h("div", { class: "chart" }, notice("", "Drawing the chart …"));
+  byId("detail").replaceChildren(head(name, setup), facts(setup, score), frame, legend(setup, events) ?? "",
+    verdict(setup, lines), h("div", { class: "block columns" }, gates(setup), legs(setup, events)),
+    h("div", { class: "block columns" }, scoreParts(setup), riskParts(score)),
+    sizing(setup));
+  await draw(frame, bars, setup, events, range);
+}
+
+async function draw(frame, bars, setup, events, range) {
   if (bars.count < 2) {
     frame.replaceChildren(notice("No chart", "There are no bars of this symbol yet."));
     return;
@@ -66,14 +88,14 @@ async function draw(frame, bars, setup, events) {
   const { drawChart } = await import("./chart.js");
   if (!frame.isConnected) return;
   frame.replaceChildren();
-  chart = drawChart(frame, bars, setup, events);
+  chart = drawChart(frame, bars, setup, events, range);
 }
 
 function head(name, setup) {
   return h("div", { class: "detail-head" }, h("h2", { tabindex: -1, id: "detail-title" }, bare(name)), h("span", { class: "exchange" }, name.split(":")[0]),
     setup?.state ? chip(setup.state) : null, setup?.group ? h("span", { class: "chip" }, words(setup.group)) : null, setup?.provisional ? h("span", { class: "tag" }, "provisional") : null,
     setup ? h("span", { class: "price" }, price(setup.close)) : h("span", { class: "price" }),
-    h("button", { type: "button", "aria-label": "Close", title: "Close (Esc)", onclick: () => { location.hash = "#/setups/"; } }, "✕"));
+    h("button", { type: "button", "aria-label": "Close", title: "Close (Esc)", onclick: () => { location.hash = listAddress(); } }, "✕"));
 }
 
 function facts(setup, score) {

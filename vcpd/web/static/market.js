@@ -3,7 +3,7 @@ import { get } from "./api.js";
 import { byId, h, notice, s, skeleton, errorNotice } from "./dom.js";
 import { bare, day, percent, whole, words } from "./format.js";
 import { REGIME_SESSIONS, regimeCards, sectorCards } from "./regime.js";
-import { address } from "./table.js";
+import { address } from "./address.js";
 
 const WIDTH = 600;
 const HEIGHT = 150;

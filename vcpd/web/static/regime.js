@@ -1,7 +1,7 @@
 // The market's regime behind the index, its periods, and the sectors as a picture and a table.
 import { h, s } from "./dom.js";
 import { bare, day, number, percent, shortDay, words } from "./format.js";
-import { address } from "./table.js";
+import { address } from "./address.js";
 
 const WIDTH = 600;
 const HEIGHT = 150;

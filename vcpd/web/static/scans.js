@@ -2,7 +2,7 @@
 import { get } from "./api.js";
 import { byId, errorNotice, h, notice } from "./dom.js";
 import { bare, day, fullSymbol, price, whole } from "./format.js";
-import { address } from "./table.js";
+import { address } from "./address.js";
 
 let drawn = false;
 

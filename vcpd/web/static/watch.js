@@ -1,4 +1,5 @@
 // The running session: where prices come from, and the bases nearest to their pivots.
+import { address } from "./address.js";
 import { byId, h } from "./dom.js";
 import { bare, price, signed, words } from "./format.js";
 import * as table from "./table.js";
@@ -22,6 +23,6 @@ export function show(watch) {
 function one(item) {
   const news = item.news ? ` · ${words(item.news)}` : "";
   return h("span", { class: item.to_pivot_pct < 0 ? "up" : null },
-    h("a", { href: table.address(item.symbol) }, bare(item.symbol)), " ", h("b", {}, price(item.price)),
+    h("a", { href: address(item.symbol) }, bare(item.symbol)), " ", h("b", {}, price(item.price)),
     ` ${signed(item.to_pivot_pct)} to pivot${news}`);
 }

@@ -1,0 +1,64 @@
+// The columns that the list can show. `keep` says how long a column stays where the list is narrow: the highest longest.
+import { address } from "./address.js";
+import { h, s } from "./dom.js";
+import { bare, number, percent, price, signed, words } from "./format.js";
+
+export const COLUMNS = [
+  { key: "symbol", head: "Symbol", kind: "text", keep: 99, cell: nameCell },
+  { key: "sector", head: "Sector", kind: "text sector", keep: 1, cell: sectorCell },
+  { key: "state", head: "State", kind: "text", keep: 7, term: "state", cell: (row) => (row.state ? chip(row.state) : null) },
+  { key: "score", head: "Score", keep: 6, cell: (row) => number(row.score, 0) },
+  { key: "rating", head: "RS", keep: 8, term: "RS", cell: (row) => row.rating ?? "–" },
+  { key: "footprint", head: "Footprint", keep: 3, term: "footprint", cell: (row) => row.footprint ?? "–" },
+  { key: "close", head: "Close", keep: 5, cell: (row) => price(row.close) },
+  { key: "pivot", head: "Pivot", keep: 0, term: "pivot", cell: (row) => price(row.pivot) },
+  { key: "to_pivot_pct", head: "To pivot", keep: 98, term: "distance to the pivot", cell: (row) => signed(row.to_pivot_pct) },
+  { key: "risk_pct", head: "To stop", keep: 9, term: "distance to the stop", cell: (row) => percent(row.risk_pct) },
+  { key: "risk", head: "Risk", keep: 2, term: "risk", cell: (row) => (row.band ? h("span", { class: `chip ${row.band}` }, row.band) : "–") },
+  { key: "spark", head: "Trend", keep: 4, unsorted: true, cell: (row) => spark(row.spark) },
+];
+const USUAL = COLUMNS.filter((column) => !column.optional);
+
+export const columnOf = (key) => COLUMNS.find((column) => column.key === key);
+
+export function wanted(keys) {
+  const chosen = (keys ?? []).map(columnOf).filter(Boolean);
+  return chosen.length ? [COLUMNS[0], ...chosen.filter((column) => column !== COLUMNS[0])] : USUAL;
+}
+
+// Of the columns with these widths those that fit: what matters least goes first.
+export function fitting(columns, widths, space) {
+  const kept = new Set(columns);
+  let taken = widths.reduce((sum, width) => sum + width, 0);
+  for (const column of [...columns].sort((a, b) => a.keep - b.keep)) {
+    if (taken <= space || kept.size <= 2) break;
+    kept.delete(column);
+    taken -= widths[columns.indexOf(column)];
+  }
+  return columns.filter((column) => kept.has(column));
+}
+
+export const chip = (name) => h("span", { class: `chip ${name}` }, words(name));
+
+function nameCell(row) {
+  const happened = row.news.length ? h("span", { class: "dot", title: row.news.map(words).join(", ") }, " ●") : null;
+  const about = row.tolerances.length ? "by tolerance" : row.group === "setup" ? row.footprint : row.group_reason ?? row.footprint ?? row.why_not;
+  const below = [about, row.provisional ? "provisional" : null].filter(Boolean).join(" · ");
+  const title = row.tolerances.join("\n") || row.group_reason || row.why_not;
+  return [h("a", { href: address(row.symbol), title }, bare(row.symbol)), happened, h("small", { title, class: row.group === "setup" && !row.tolerances.length ? null : "shown" }, row.state ? chip(row.state) : null, below.slice(0, 34))];
+}
+
+// The sector and its rank among the sectors, where it has one.
+function sectorCell(row) {
+  if (!row.sector) return "–";
+  return row.sector_rank === null ? row.sector : h("span", { title: row.sector_text }, `${row.sector} · ${row.sector_rank}`);
+}
+
+function spark(steps) {
+  if (steps.length < 2) return null;
+  const x = (at) => (at * 92) / (steps.length - 1);
+  const y = (step) => 22 - step * 0.2;
+  const line = steps.map((step, at) => `${at ? "L" : "M"}${x(at).toFixed(1)} ${y(step).toFixed(1)}`).join("");
+  return s("svg", { class: "spark", viewBox: "0 0 92 24", "aria-hidden": "true" },
+    s("path", { d: line }), s("circle", { cx: 92, cy: y(steps.at(-1)), r: 1.8 }));
+}
