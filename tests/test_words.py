@@ -14,7 +14,7 @@ from vcpd.core.deprecated_names import CONFIG_KEYS, LOG_EVENTS, WORDS
 ROOT: Final = Path(__file__).resolve().parents[1]
 OLD_SPELLINGS: Final = ROOT / "vcpd" / "core" / "deprecated_names.py"  # the only blanket exception
 EXCEPTIONS: Final[Mapping[tuple[str, str], str]] = {
-    ("vcpd/web/static/table.js", "news"): "a key of the port's JSON, which stays",
+    ("vcpd/web/static/columns.js", "news"): "a key of the port's JSON, which stays",
     ("vcpd/web/static/watch.js", "news"): "the same",
 }
 NAME_EXCEPTIONS: Final[Mapping[tuple[str, str], str]] = {
