@@ -6,7 +6,7 @@ let failure = "";
 let drawn = "";
 
 export function show(pulse, online) {
-  const found = online ? trouble(pulse) : ["No connection to the daemon. The page shows the last state it received and reconnects by itself."];
+  const found = online ? needs(pulse) : ["No connection to the daemon. The page shows the last state it received and reconnects by itself."];
   const text = found.map((part) => part.textContent ?? part).join("") + failure;
   const banner = byId("banner");
   banner.hidden = found.length === 0;
@@ -16,7 +16,7 @@ export function show(pulse, online) {
   banner.replaceChildren(...found, failure);
 }
 
-function trouble(pulse) {
+function needs(pulse) {
   if (!pulse) return [];
   if (pulse.login_due) return ["The market's login is due, so no bars come in. ", h("a", { href: "login", class: "button" }, "Log in to the market")];
   if (pulse.data.as_of === null) return noBars(pulse);
