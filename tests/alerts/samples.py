@@ -10,7 +10,7 @@ from vcpd.domain.alerts import Alert, AlertKind
 
 ZONE = ZoneInfo("Asia/Kolkata")
 SESSION = date(2026, 4, 8)
-EVENING = datetime(2026, 4, 8, 11, 0, tzinfo=UTC)  # 16:30 on the exchange's wall
+EVENING = datetime(2026, 4, 8, 11, 0, tzinfo=UTC)  # 16:30 in the exchange's time
 
 
 def alert(name: str = "AAA", kind: AlertKind = AlertKind.BREAKOUT, **changes: Any) -> Alert:

@@ -31,7 +31,7 @@ from vcpd.domain.setups import Base, BaseState, EventKind, Setup, SetupEvent, Se
 
 YESTERDAY, TODAY = date(2026, 4, 7), date(2026, 4, 8)
 LAST_MONTH = date(2026, 3, 2)
-EVENING = datetime(2026, 4, 8, 11, 0, tzinfo=UTC)  # 16:30 on the exchange's wall
+EVENING = datetime(2026, 4, 8, 11, 0, tzinfo=UTC)  # 16:30 in the exchange's time
 NOON = datetime(2026, 4, 8, 7, 0, tzinfo=UTC)
 LONG_AGO = EVENING - timedelta(days=3)
 KINDS = {name: name for name in ("collect", "screen", "risk", "reconcile")} | {"screen_intraday": "screen"}

@@ -18,7 +18,7 @@ from vcpd.domain.alerts import Alert, AlertKind
 
 SETTINGS = AlertSettings(backoff_s=10.0, backoff_max_s=60.0, expire_after_h=2.0)
 NIGHT = AlertSettings(quiet_from="22:00", quiet_to="07:00")
-AT_NIGHT = datetime(2026, 4, 8, 20, 0, tzinfo=UTC)  # 01:30 on the exchange's wall
+AT_NIGHT = datetime(2026, 4, 8, 20, 0, tzinfo=UTC)  # 01:30 in the exchange's time
 MORNING = datetime(2026, 4, 9, 1, 30, tzinfo=UTC)  # 07:00
 
 

@@ -74,9 +74,7 @@ def test_unknown_liquidity_is_never_a_pass(score: RiskScore | None) -> None:
     """Without a traded value nothing is bought, and the reason says why."""
     sizing = sized(score)
     assert sizing.quantity == 0
-    assert sizing.reason == (
-        "nothing can be bought, liquidity: median traded value unknown: no quantity can be justified"
-    )
+    assert sizing.reason == ("0 shares: median traded value unknown: no quantity can be justified")
 
 
 def test_a_distant_stop_is_refused() -> None:
@@ -84,7 +82,7 @@ def test_a_distant_stop_is_refused() -> None:
     far = msgspec.structs.replace(PLAN, stop=89.0)
     refused = sized(risk(), far)
     assert (refused.quantity, refused.bound_by) == (0, "stop")
-    assert refused.reason == ("nothing can be bought, stop: stop 11.0 % below the entry, at most 10 %")
+    assert refused.reason == ("0 shares: stop 11.0 % below the entry, at most 10 %")
     assert sized(risk(), msgspec.structs.replace(PLAN, stop=90.0)).quantity == 500
 
 
@@ -92,7 +90,7 @@ def test_a_stop_that_is_near_enough_is_not_what_refuses_a_small_account() -> Non
     """A budget of 25 paise buys no share: the budget says so, not the stop."""
     poor = sized(risk(), msgspec.structs.replace(PLAN, equity=50.0))
     assert (poor.quantity, poor.bound_by) == (0, "risk")
-    assert poor.reason == "nothing can be bought, risk: 0.25 / 5.00 = 0"
+    assert poor.reason == "0 shares: budget 0.25 / risk a share 5.00 = 0"
     tiny = sized(risk(), msgspec.structs.replace(PLAN, equity=4.0))
     assert (tiny.quantity, tiny.bound_by) == (0, "risk")
 
@@ -102,7 +100,7 @@ def test_lots_are_whole() -> None:
     assert sized(risk(), msgspec.structs.replace(PLAN, lot_size=300)).quantity == 900
     small = sized(risk(), msgspec.structs.replace(PLAN, lot_size=5000))
     assert small.quantity == 0
-    assert small.reason == "less than one lot of 5000 fits: risk allows 1,000"
+    assert small.reason == "less than one lot of 5000: budget 5,000.00 / risk a share 5.00 = 1,000"
 
 
 def test_rounding_does_not_cost_a_share() -> None:

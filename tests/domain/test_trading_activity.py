@@ -54,6 +54,6 @@ def test_what_is_excluded_already_keeps_its_reason() -> None:
         panel.provisional,
         panel.index_close,
         panel.tick_size,
-        {"LATE": "a step over night"},
+        {"LATE": "a step overnight"},
     )
     assert rarely_traded(panel, 10.0) == {}

@@ -31,7 +31,7 @@ from vcpd.jobs.settings import CollectSettings, UniverseSettings
 from vcpd.jobs.universe import Universe
 
 SESSION = date(2025, 6, 30)  # a Monday
-EVENING = datetime(2025, 6, 30, 10, 5, tzinfo=UTC)  # 15:35 on the exchange's wall
+EVENING = datetime(2025, 6, 30, 10, 5, tzinfo=UTC)  # 15:35 in the exchange's time
 SETTLED = datetime(2025, 6, 30, 10, 35, tzinfo=UTC)  # 16:05
 MORNING = datetime(2025, 7, 1, 2, 50, tzinfo=UTC)  # 08:20 of the next session
 NEXT_EVENING = datetime(2025, 7, 1, 10, 5, tzinfo=UTC)

@@ -24,7 +24,7 @@ async def candles(kite: SandboxClient, token: int, interval: str, since: str, un
 
 
 def minutes_of(first: date, last: date) -> CandleSpan:
-    """Every minute of the days, on the exchange's wall."""
+    """Every minute of the days, in the exchange's time."""
     return CandleSpan(1, datetime.combine(first, time.min), datetime.combine(last, time.max))
 
 

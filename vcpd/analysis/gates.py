@@ -158,7 +158,7 @@ TREND_RULES: Final[Mapping[Criterion, tuple[str, str]]] = {
         "close above SMA 150 and SMA 200",
     ),
     Criterion.SMA150_ABOVE_SMA200: ("trend_sma150_above_sma200", "SMA 150 above SMA 200"),
-    Criterion.SMA200_RISING: ("trend_sma200_rising", "SMA 200 above its earlier value"),
+    Criterion.SMA200_RISING: ("trend_sma200_rising", "SMA 200 rising"),
     Criterion.SMA50_ABOVE_SMA150_SMA200: (
         "trend_sma50_above_sma150_sma200",
         "SMA 50 above SMA 150 and SMA 200",

@@ -274,7 +274,10 @@ def _risk_cap(plan: PositionPlan, parameters: SizingParameters) -> SizingStep:
     budget = plan.equity * parameters.risk_pct / PERCENT
     quantity = _shares(budget, plan.entry - plan.stop)
     return SizingStep(
-        "risk", f"{budget:,.2f} / {plan.entry - plan.stop:,.2f} = {quantity:,}", budget, quantity
+        "risk",
+        f"budget {budget:,.2f} / risk a share {plan.entry - plan.stop:,.2f} = {quantity:,}",
+        budget,
+        quantity,
     )
 
 
@@ -306,8 +309,8 @@ def _liquidity_cap(plan: PositionPlan, risk: RiskScore | None, parameters: Sizin
 
 def _zero_reason(narrowest: SizingStep, plan: PositionPlan) -> str:
     if narrowest.quantity:
-        return f"less than one lot of {plan.lot_size} fits: {narrowest.name} allows {narrowest.quantity:,}"
-    return f"nothing can be bought, {narrowest.name}: {narrowest.text}"
+        return f"less than one lot of {plan.lot_size}: {narrowest.text}"
+    return f"0 shares: {narrowest.text}"
 
 
 def position_plan(

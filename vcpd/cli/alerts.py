@@ -134,7 +134,8 @@ def _alert_row(item: Mapping[str, Any], zone: ZoneInfo) -> tuple[str, ...]:
         local_text(item["told_at"], zone),
         alert["kind"],
         " ".join(part for part in about if part),
-        "; ".join(_delivery_text(way) for way in item["deliveries"]) or "no channel wants it",
+        "; ".join(_delivery_text(way) for way in item["deliveries"])
+        or "no channel takes alerts of this kind",
     )
 
 

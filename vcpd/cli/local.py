@@ -89,7 +89,7 @@ def print_flagged(panel: Panel, arguments: argparse.Namespace, calendar: Trading
     flags = flag_rows(panel, rows, quality, days if follows else None)
     excluding = [flag for flag in flags if flag.excludes]
     for flag in excluding[:MAX_FLAGGED_SHOWN]:
-        _print_flag(flag, "flagged, a daemon would exclude it")
+        _print_flag(flag, "suspect data, the daemon excludes it")
     if len(excluding) > MAX_FLAGGED_SHOWN:
         _warn(f"and {len(excluding) - MAX_FLAGGED_SHOWN} more flagged symbols")
     others = [flag for flag in flags if not flag.excludes]

@@ -51,7 +51,7 @@ def number_text(value: float | None, places: int = 2) -> str:
 
 
 def local_text(instant: str | datetime | None, zone: Any) -> str:
-    """An instant on the exchange's wall, `Mon 2025-06-30 15:35`."""
+    """An instant in the exchange's time, `Mon 2025-06-30 15:35`."""
     if instant is None:
         return ""
     known = datetime.fromisoformat(instant) if isinstance(instant, str) else instant

@@ -161,7 +161,7 @@ class TradingCalendar:
         return min(max((instant - opens) / (closes - opens), 0.0), 1.0)
 
     def local_date(self, instant: datetime) -> date:
-        """The date on the exchange's wall at an aware `instant`."""
+        """The date at the exchange at an aware `instant`."""
         if instant.tzinfo is None:
             raise BadInputError(f"expected an instant with a time zone, was {instant.isoformat()}")
         return instant.astimezone(self.zone).date()

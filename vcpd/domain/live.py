@@ -103,7 +103,7 @@ class WatchStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MinuteVolumes:
-    """Minute bars' volumes: `minutes` (n,) on the exchange's wall (unit m), `volume` (n,), ascending."""
+    """Minute bars' volumes: `minutes` (n,) in the exchange's time (unit m), `volume` (n,), ascending."""
 
     minutes: DateArray
     volume: FloatArray

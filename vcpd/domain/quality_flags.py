@@ -2,7 +2,7 @@
 
 A stock's price band limits how far a session may lie from the close before. Stocks with derivatives have
 no band during the session, but their opening call auction has: a real move beyond it is made while the
-market is open. So the sign of an unadjusted split, bonus or demerger is a gap over night beyond the band
+market is open. So the sign of an unadjusted split, bonus or demerger is a gap overnight beyond the band
 that the day's close still keeps. After a long hole (suspension, relisting) the price is discovered
 without a band, and only a step of several times is suspected.
 
@@ -121,7 +121,7 @@ def _classify_jumps(
 
 
 def _reversed_jumps(rows: IntArray, ratios: FloatArray, over_night: BoolArray) -> BoolArray:
-    """(k,): which steps over night are one half of a pair, there and soon back again."""
+    """(k,): which steps overnight are one half of a pair, there and soon back again."""
     undone = np.zeros(len(rows), np.bool_)
     near = np.diff(rows) <= MAX_REVERSAL_BARS
     back = np.abs(ratios[1:] * ratios[:-1] - 1.0) < RATIO_TOLERANCE
@@ -291,7 +291,7 @@ def _jump_reason(jump: PriceJump, band_pct: float) -> str:
     beyond = f"beyond the {band_pct:g} % band"
     match jump.cause:
         case JumpCause.UNADJUSTED:
-            return f"{step} over night, {beyond}: suspected unadjusted action, {explain_ratio(jump.ratio)}"
+            return f"{step} overnight, {beyond}: suspected unadjusted action, {explain_ratio(jump.ratio)}"
         case JumpCause.SCALE:
             return f"{step}: the bars beside it stand on another scale"
         case JumpCause.DISCOVERY:

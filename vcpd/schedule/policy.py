@@ -31,7 +31,7 @@ class SessionTimeError(BadInputError, ValueError):
 
 @dataclass(frozen=True, slots=True)
 class SessionTime:
-    """One moment of a day: a time on the wall, or an offset from a session's opening or close."""
+    """One moment of a day: a local time, or an offset from a session's opening or close."""
 
     text: str
     wall_time: time | None = None

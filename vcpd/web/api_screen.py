@@ -124,7 +124,9 @@ def setup_routes(context: WebContext) -> list[web.RouteDef]:
         as_of, verdict = await context.setups.for_symbol(symbol, AS_OF.read(request))
         bases = await context.setups.bases_of(symbol)
         if verdict is None and not bases:
-            raise HttpError(404, f"{symbol}: no verdict and no base; is the symbol in the universe?")
+            raise HttpError(
+                404, f"{symbol}: no verdict and no base; not a symbol of [universe], or not screened yet"
+            )
         return json_response(SymbolDetail(symbol, as_of, verdict, bases))
 
     @route(
@@ -140,7 +142,9 @@ def setup_routes(context: WebContext) -> list[web.RouteDef]:
         try:
             setup, lines = await context.daemon.explain(symbol, AS_OF.read(request))
         except KeyError:
-            raise HttpError(404, f"{symbol}: not in the panel; is the symbol in the universe?") from None
+            raise HttpError(
+                404, f"{symbol}: no bars; not a symbol of [universe], or not collected yet"
+            ) from None
         except BadInputError as error:
             raise HttpError(400, str(error)) from None
         return json_response(Explanation(symbol, setup.as_of, lines, setup))
@@ -326,7 +330,9 @@ def sizing_routes(context: WebContext) -> list[web.RouteDef]:
         try:
             return json_response(await context.daemon.size(wanted))
         except KeyError:
-            raise HttpError(404, f"{wanted.symbol}: no verdict; is the symbol in the universe?") from None
+            raise HttpError(
+                404, f"{wanted.symbol}: no verdict; not a symbol of [universe], or not screened yet"
+            ) from None
         except BadInputError as error:
             raise HttpError(400, str(error)) from None
 
@@ -382,7 +388,7 @@ def risk_routes(context: WebContext) -> list[web.RouteDef]:
         symbol = SYMBOL.read(request)
         scores = await context.risk.for_symbol(symbol)
         if not scores:
-            raise HttpError(404, f"{symbol}: no risk score; is the symbol in the universe?")
+            raise HttpError(404, f"{symbol}: no risk score; not a symbol of [universe], or not scored yet")
         return json_response(RiskHistory(symbol, len(scores), scores))
 
     return [risk, risk_of_symbol]
