@@ -6,7 +6,8 @@ from importlib import resources
 import pytest
 
 from vcpd.core.errors import BadInputError
-from vcpd.domain.nse_calendar import NSE, parse_calendar_table
+from vcpd.domain.calendar_table import parse_calendar_table
+from vcpd.domain.nse_calendar import NSE
 
 TABLE = """
 name = "TEST"

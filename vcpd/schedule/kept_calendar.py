@@ -14,8 +14,8 @@ import msgspec
 from vcpd.core.atomic_file import write_atomic
 from vcpd.core.errors import BadInputError, ConfigurationError
 from vcpd.domain.calendar import TradingCalendar
+from vcpd.domain.calendar_table import parse_calendar_table
 from vcpd.domain.market_days import MarketDays, with_learned_days
-from vcpd.domain.nse_calendar import parse_calendar_table
 from vcpd.schedule.calendar_files import CALENDAR_FOLDER, HolidayList
 from vcpd.schedule.policy import ScheduleSettings
 
