@@ -170,13 +170,13 @@ def test_the_last_session_is_closed_and_the_next_is_not(instant: datetime) -> No
     [
         ("2026-11-23T09:00+05:30", 0.0),
         ("2026-11-23T09:15+05:30", 0.0),
-        ("2026-11-23T11:30+05:30", 0.36),
-        ("2026-11-23T15:30+05:30", 1.0),
+        ("2026-11-23T10:50+05:30", 0.25),  # of 380 minutes
+        ("2026-11-23T15:35+05:30", 1.0),
         ("2026-11-24T09:00+05:30", 1.0),
     ],
 )
 def test_a_session_is_over_in_shares_of_its_hours(at: str, share: float) -> None:
-    """From nothing at the opening to all of it at the close."""
+    """From nothing at the opening to all of it with the last price of the closing auction."""
     assert NSE.elapsed_share(date(2026, 11, 23), datetime.fromisoformat(at)) == pytest.approx(share)
 
 
@@ -202,3 +202,27 @@ def test_a_day_ahead_names_no_session() -> None:
     with pytest.raises(BadInputError, match="2025-07-01 lies ahead: today is 2025-06-30"):
         session_on(NSE, date(2025, 7, 1), datetime(2025, 6, 30, 3, tzinfo=UTC))
     assert session_on(NSE, date(2025, 7, 1), datetime(2025, 6, 30, 20, tzinfo=UTC)) == date(2025, 7, 1)
+
+
+@pytest.mark.parametrize(
+    ("day", "shares", "end"),
+    [
+        ("2026-07-31", "", "15:30"),
+        ("2026-08-03", "F&O", "15:35"),  # the closing auction
+        ("2026-08-03", "other", "15:30"),
+        ("2026-08-03", "", "15:35"),  # not known: the later end
+        ("2025-10-21", "F&O", "14:45"),  # Muhurat
+        ("2024-03-02", "", "12:30"),  # two stretches
+    ],
+)
+def test_the_last_price_of_a_session_follows_the_phases(day: str, shares: str, end: str) -> None:
+    ends = NSE.trading_end(date.fromisoformat(day), shares)
+    assert ends == ist(f"{day}T{end}")
+
+
+def test_a_session_is_over_with_its_last_price() -> None:
+    """The close of shares without derivatives is not the end of a session with closing auctions."""
+    day = date(2026, 8, 3)
+    assert NSE.elapsed_share(day, ist("2026-08-03T15:30")) < 1
+    assert NSE.elapsed_share(day, ist("2026-08-03T15:35")) == 1
+    assert NSE.elapsed_share(date(2026, 7, 31), ist("2026-07-31T15:30")) == 1

@@ -163,6 +163,8 @@ class FakeQuotes:
     price: float = 97.0
     volume: float = 400.0
     requested: int = 0
+    upper_limit: float | None = None
+    shares_on_sale: float | None = None
     problem: VcpdError | None = None
     minutes: MinuteVolumes | VcpdError | None = None
     minute_requests: list[str] = field(default_factory=list)
@@ -173,7 +175,19 @@ class FakeQuotes:
             raise self.problem
         at = NOON.astimezone(NSE.zone).strftime("%Y-%m-%d %H:%M:%S")
         return {
-            symbol: Quote(symbol, TOKENS[symbol], at, self.price, 97.0, 99.0, 96.0, 97.0, self.volume)
+            symbol: Quote(
+                symbol,
+                TOKENS[symbol],
+                at,
+                self.price,
+                97.0,
+                99.0,
+                96.0,
+                97.0,
+                self.volume,
+                self.upper_limit,
+                self.shares_on_sale,
+            )
             for symbol in symbols
         }
 

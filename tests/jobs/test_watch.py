@@ -38,6 +38,7 @@ from vcpd.domain.runs import Outcome, RunContext, RunResult
 from vcpd.domain.setups import EventKind
 from vcpd.jobs.settings import WatchSettings
 from vcpd.jobs.watch import FeedDecision, FeedFallback, Watch
+from vcpd.jobs.watch_limits import AT_LIMIT, LOCKED
 from vcpd.ports import RunStore
 
 QUICK = WatchSettings(
@@ -201,9 +202,26 @@ async def test_quotes_stand_in_for_the_feed_and_give_way_to_it(state: FeedState)
         post.feed.state = FeedState.LIVE
         await until(lambda: post.watch.status().source == "ticker")
         asked = post.quotes.requested
-        await asyncio.sleep(0.05)
-        assert post.quotes.requested == asked
-        assert (await post.to_the_close()).counts["polls"] == asked
+        await until(lambda: post.quotes.requested > asked)  # of upper circuits, which are asked for on
+        assert 0 < (await post.to_the_close()).counts["polls"] <= asked
+
+
+@pytest.mark.parametrize(("on_sale", "said"), [(0.0, LOCKED), (200.0, AT_LIMIT)])
+async def test_a_breakout_at_the_upper_circuit_says_so(on_sale: float, said: str) -> None:
+    """In the event, which the alert and the page show, and beside the candidate; below it nothing."""
+    async with at_work() as post:
+        await post.until_following()
+        post.quotes.upper_limit, post.quotes.shares_on_sale = 100.5, on_sale
+        asked = post.quotes.requested
+        await until(lambda: post.quotes.requested > asked + 1)
+        post.feed.report(("NSE:AAA", 100.5, 800))
+        await until(lambda: bool(post.notifier.published))
+        assert post.store.kept[0].detail.startswith(f"{said}; live; ")
+        (row,) = [row for row in post.watch.watched() if row.symbol == "NSE:AAA"]
+        assert row.at_limit == said
+        post.feed.report(("NSE:AAA", 100.4, 900))
+        (row,) = [row for row in post.watch.watched() if row.symbol == "NSE:AAA"]
+        assert row.at_limit is None
 
 
 async def test_a_market_without_a_feed_is_asked_for_quotes() -> None:

@@ -125,6 +125,18 @@ async def test_vanished_symbols_are_nowhere(start: Start) -> None:
         assert b"NIFTY 50," in (await kite.get("/instruments/NSE"))[1]
 
 
+async def test_a_locked_share_stands_at_its_upper_circuit_without_sellers(start: Start) -> None:
+    """Quotes only; the others keep their limits and their order books."""
+    sandbox = await start(limits=WIDE)
+    async with sandbox_client(sandbox.url) as kite:
+        await kite.post("/sandbox/faults", FaultSettings(locked_symbols=("NSE:NIFTY 50",)))
+        locked, other = (await kite.data("/quote?i=NSE:NIFTY+50&i=NSE:NIFTY+500")).values()
+        assert locked["upper_circuit_limit"] == locked["last_price"] < other["upper_circuit_limit"]
+        assert (locked["sell_quantity"], other["sell_quantity"] > 0) == (0, True)
+        assert {level["quantity"] for level in locked["depth"]["sell"]} == {0}
+        assert all(level["quantity"] for level in (*locked["depth"]["buy"], *other["depth"]["sell"]))
+
+
 async def test_a_restatement_divides_the_whole_history(start: Start) -> None:
     """With ratio 5 every price is a fifth, on its tick, and quotes follow."""
     sandbox = await start(limits=WIDE)

@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 
 from vcpd.domain.nse_calendar import NSE
 from vcpd.schedule.default_policies import default_policies
-from vcpd.schedule.policy import JobPolicy, ScheduleSettings, merge_policy, policy_problems
+from vcpd.schedule.policy import (
+    JobPolicy,
+    ScheduleSettings,
+    merge_policy,
+    parse_session_times,
+    policy_problems,
+)
 from vcpd.schedule.trigger import Trigger, upcoming_runs
 
 IST = "Asia/Kolkata"
@@ -191,3 +197,11 @@ def test_the_owner_extends_the_calendar_in_the_settings() -> None:
     for wrong in ("2027-13-01", "2027-01-02 19:00-18:00", "2027-01-02 18:00"):
         with pytest.raises(msgspec.ValidationError, match="extra session"):
             msgspec.convert({"extra_sessions": [wrong]}, ScheduleSettings)
+
+
+def test_the_first_sweep_of_an_evening_begins_no_earlier_than_the_last_price() -> None:
+    """On every session of the calendar, those with closing auctions and those of an hour included."""
+    moments = parse_session_times(default_policies()["collect"].at or "")
+    sessions = NSE.sessions(NSE.valid_from, NSE.valid_until).tolist()
+    early = [day for day in sessions if moments[0].resolve(day, NSE, NSE.zone) < NSE.trading_end(day)]
+    assert (len(sessions) > 2_500, early) == (True, [])

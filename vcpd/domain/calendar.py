@@ -16,6 +16,10 @@ ONE_DAY: Final = timedelta(days=1)
 SATURDAY: Final = 5
 EXPIRY_WARNING: Final = timedelta(days=61)
 
+UNKNOWN_SHARES: Final = ""
+ALL_SHARES: Final = "all"
+PRICE_PHASES: Final = frozenset({"continuous", "closing auction"})
+
 SESSIONS_PER_YEAR: Final = 252  # by convention, for annual figures and one-year windows
 
 
@@ -26,7 +30,7 @@ class SessionPhase:
     name: str
     opens: time
     closes: time
-    shares: str = "all"
+    shares: str = ALL_SHARES
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +143,18 @@ class TradingCalendar:
             return self.hours_on(session).phases
         return special.phases or (SessionPhase("continuous", special.opens, special.closes),)
 
+    def trading_end(self, session: date, shares: str = UNKNOWN_SHARES) -> datetime:
+        """When the last price of `session` is made, aware UTC; trading at the closing price afterwards apart.
+
+        `shares` is a class of the table's phases, `F&O` or `other`; for unknown ones the latest end counts.
+        """
+        ends = [
+            self._instant(session, phase.closes)
+            for phase in self.phases(session)
+            if phase.name in PRICE_PHASES and _holds_for(phase, shares)
+        ]
+        return max(ends, default=self.open_close(session)[1])
+
     def last_session_at(self, instant: datetime) -> date:
         """The last session whose close lies at or before `instant`."""
         day = self.local_date(instant)
@@ -154,11 +170,11 @@ class TradingCalendar:
         return day if opens <= instant < closes else None
 
     def elapsed_share(self, session: date, instant: datetime) -> float:
-        """How much of `session` is over at `instant`: 0 until its opening, 1 from its close on."""
+        """How much of `session` is over at `instant`: 0 until its opening, 1 from its last price on."""
         if not self.is_session(session):
             return 1.0
-        opens, closes = self.open_close(session)
-        return min(max((instant - opens) / (closes - opens), 0.0), 1.0)
+        opens, ends = self.open_close(session)[0], self.trading_end(session)
+        return min(max((instant - opens) / (ends - opens), 0.0), 1.0)
 
     def local_date(self, instant: datetime) -> date:
         """The date at the exchange at an aware `instant`."""
@@ -228,3 +244,8 @@ def session_on(calendar: TradingCalendar, day: date, now: datetime) -> date:
     if day > today:
         raise BadInputError(f"{day} lies ahead: today is {today}")
     return day if calendar.is_session(day) else calendar.previous(day)
+
+
+def _holds_for(phase: SessionPhase, shares: str) -> bool:
+    """Whether a phase is one of these shares; unknown ones may have any."""
+    return shares == UNKNOWN_SHARES or phase.shares in {ALL_SHARES, shares}

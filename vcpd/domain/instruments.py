@@ -119,6 +119,8 @@ class Quote(msgspec.Struct, frozen=True):
     low: float
     previous_close: float
     volume: float  # shares so far this session; NaN where unknown
+    upper_limit: float | None = None  # the highest price that the exchange accepts today
+    shares_on_sale: float | None = None  # in the order book; 0 at the upper limit: nobody sells
 
 
 def base_symbol(symbol: str) -> str:

@@ -84,6 +84,7 @@ class WatchedCandidate(msgspec.Struct, frozen=True, kw_only=True):
     to_pivot_pct: float | None  # how far the price must rise; negative above the pivot
     volume_ratio: float | None
     news: str | None  # the last event of the session
+    at_limit: str | None = None  # in words, where the price stands at the upper circuit
 
 
 class WatchStatus(msgspec.Struct, frozen=True, kw_only=True):

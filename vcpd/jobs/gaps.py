@@ -130,8 +130,10 @@ class BarFinality:
     settings: CollectSettings
 
     def last_closed(self, session: date, now: datetime) -> date:
-        """`session`, or the last session that has closed where it has not."""
-        return min(session, self.calendar.last_session_at(now))
+        """`session`, or the last session whose last price is made where its own is not: auctions count."""
+        closed = self.calendar.last_session_at(now)
+        is_over = now >= self.calendar.trading_end(closed)
+        return min(session, closed if is_over else self.calendar.previous(closed))
 
     def is_final(self, session: date, now: datetime) -> bool:
         """Whether the exchange no longer changes the session's candle, restatements apart."""
@@ -146,8 +148,8 @@ class BarFinality:
 
     def is_settled(self, session: date, now: datetime) -> bool:
         """Whether quotes carry the session's official close."""
-        _, closes = self.calendar.open_close(session)
-        return now >= closes + timedelta(minutes=self.settings.settled_after_min)
+        ends = self.calendar.trading_end(session)
+        return now >= ends + timedelta(minutes=self.settings.settled_after_min)
 
     def quotes_cover(self, session: date, now: datetime) -> bool:
         """Whether a quote taken at `now` may hold the bar of `session`, running or closed."""

@@ -19,6 +19,7 @@ from vcpd.domain.runs import Outcome, RunCause, RunContext, RunResult
 from vcpd.jobs.quote_snapshot import prices_from_quotes
 from vcpd.jobs.settings import WatchSettings
 from vcpd.jobs.watch_events import WatchEventWriter
+from vcpd.jobs.watch_limits import UpperLimits
 from vcpd.jobs.watch_tracker import Candidate, CandidateLoader, CandidateTracker, WatchHours
 from vcpd.jobs.watch_volume_curves import VolumeCurves, count_own_curves
 from vcpd.ports import (
@@ -141,7 +142,8 @@ class Watch:
 
     def _hours(self, context: RunContext) -> WatchHours:
         calendar, session = self.calendar, context.session
-        return WatchHours(session, calendar.previous(session), *calendar.open_close(session))
+        opens, ends = calendar.open_close(session)[0], calendar.trading_end(session)
+        return WatchHours(session, calendar.previous(session), opens, ends)
 
 
 class WatchSession:
@@ -152,7 +154,8 @@ class WatchSession:
         self._calendar = watch.calendar
         self._context = context
         self._hours = hours
-        self._loader = CandidateLoader(watch.setups, watch.store, watch.curves, hours)
+        self._limits = UpperLimits(watch.market)
+        self._loader = CandidateLoader(watch.setups, watch.store, watch.curves, hours, self._limits.note)
         self._event_writer = WatchEventWriter(watch.store, watch.notifier, watch.real_clock)
         self.tracker: CandidateTracker = self._loader.tracker([], watch.settings, watch.rules())
         self._polling = False
@@ -168,6 +171,7 @@ class WatchSession:
             "scout": self._refresh_candidates(),
             "quotes": self._poll_quotes(),
             "curves": self._learn_curves(),
+            "limits": self._follow_limits(),
         }
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(work, name=f"watch {name}") for name, work in works.items()]
@@ -328,7 +332,18 @@ class WatchSession:
             log.info("watch.quotes_failed", reason=str(error))
             return
         self._polls += 1
+        self._limits.take(quotes.values())
         self._process_prices(prices_from_quotes(quotes.values(), self._calendar.zone))
+
+    async def _follow_limits(self) -> None:
+        """Know the upper circuits and who still sells, while the session runs; polled quotes carry them."""
+        while True:
+            await self._watch.real_clock.sleep(POLL_INTERVAL_S)
+            if self._hours.is_open(self._watch.clock.now()) and self.tracker.rows and not self._polling:
+                await self._limits.refresh([row.candidate.base.symbol for row in self.tracker.rows])
+                if self._limits.reason:
+                    log.info("watch.limits_failed", reason=self._limits.reason)
+                await self._watch.real_clock.sleep(self._watch.settings.candidate_refresh_s)
 
     async def _learn_curves(self) -> None:
         """Estimate missing volume curves in the background; ends if the market has no minute bars."""

@@ -141,16 +141,26 @@ def setups_by_symbol(setups: Iterable[Setup]) -> dict[str, Setup]:
 RESTATED: Final = "RESTATED"
 NO_LIMIT: Final = 1_000_000
 CurveLookup = Callable[[str], VolumeCurve]
+LimitNote = Callable[[str, float], str]
+
+
+def no_limit_note(_symbol: str, _price: float) -> str:
+    """For a market that states no limits."""
+    return ""
 
 
 @dataclass(frozen=True, slots=True)
 class TrackerConfig:
-    """Rules by which prices and volumes are evaluated; `curve_of` gives a symbol's volume curve."""
+    """Rules by which prices and volumes are evaluated; `curve_of` gives a symbol's volume curve.
+
+    `limit_note` says in words that a symbol's price stands at its upper circuit, else nothing.
+    """
 
     hours: WatchHours
     rules: LiveRules
     settings: WatchSettings
     curve_of: CurveLookup
+    limit_note: LimitNote = no_limit_note
 
 
 @dataclass(slots=True)
@@ -172,7 +182,7 @@ class CandidateTracker:
         self.hours = config.hours
         self._settings = config.settings
         self._rules = config.rules
-        self._curve_of = config.curve_of
+        self._curve_of, self._limit_note = config.curve_of, config.limit_note
         ordered = sorted(candidates, key=lambda candidate: candidate.instrument.token)
         self.rows = [_tracked_base(candidate, self.hours.session, self._rules) for candidate in ordered]
         self.tokens: IntArray = np.array([candidate.instrument.token for candidate in ordered], np.int64)
@@ -289,6 +299,7 @@ class CandidateTracker:
     ) -> LiveEvent:
         known = None if math.isnan(ratio) else round(ratio, 2)
         base = row.candidate.base
+        notes = (self._limit_note(base.symbol, price), "live", _volume_text(known), _age_text(row.candidate))
         return LiveEvent(
             symbol=base.symbol,
             anchor_date=base.anchor_date,
@@ -302,7 +313,7 @@ class CandidateTracker:
             volume_ratio=known,
             rating=row.candidate.setup.rs_rating,
             score=row.candidate.setup.score,
-            detail=f"live; {_volume_text(known)}; {_age_text(row.candidate)}",
+            detail="; ".join(filter(None, notes)),
         )
 
     def _watched_row(self, place: int, now: datetime) -> WatchedCandidate:
@@ -318,6 +329,7 @@ class CandidateTracker:
             to_pivot_pct=round(100 * (row.target.pivot / price - 1), 2) if known else None,
             volume_ratio=None if math.isnan(ratio) else round(ratio, 2),
             news=None if row.last_event is None else row.last_event.value,
+            at_limit=self._limit_note(row.candidate.base.symbol, price) or None,
         )
 
 
@@ -349,12 +361,18 @@ class CandidateLoader:
     """Loads the bases to follow in one session."""
 
     def __init__(
-        self, setups: SetupStore, store: WatchStore, curves: VolumeCurves, hours: WatchHours
+        self,
+        setups: SetupStore,
+        store: WatchStore,
+        curves: VolumeCurves,
+        hours: WatchHours,
+        limit_note: LimitNote = no_limit_note,
     ) -> None:
         self._setups = setups
         self._store = store
         self._curves = curves
         self._hours = hours
+        self._limit_note = limit_note
         self.left_out = 0
 
     async def candidates(self, settings: WatchSettings) -> list[Candidate]:
@@ -375,5 +393,6 @@ class CandidateLoader:
         self, candidates: Sequence[Candidate], settings: WatchSettings, rules: LiveRules
     ) -> CandidateTracker:
         minutes = self._hours.minutes
-        config = TrackerConfig(self._hours, rules, settings, lambda symbol: self._curves.of(symbol, minutes))
+        curve_of: CurveLookup = lambda symbol: self._curves.of(symbol, minutes)  # noqa: E731 - minutes are its own
+        config = TrackerConfig(self._hours, rules, settings, curve_of, self._limit_note)
         return CandidateTracker(candidates, config)

@@ -149,6 +149,8 @@ class FullQuote(msgspec.Struct, frozen=True):
     timestamp: str | None = None
     last_trade_time: str | None = None
     volume: float | None = None
+    upper_circuit_limit: float | None = None
+    sell_quantity: float | None = None
 
 
 class UserProfile(msgspec.Struct, frozen=True):
@@ -374,4 +376,6 @@ def _quote(symbol: str, item: FullQuote) -> Quote:
         low=item.ohlc.low,
         previous_close=item.ohlc.close,
         volume=nan if item.volume is None else item.volume,
+        upper_limit=item.upper_circuit_limit or None,
+        shares_on_sale=item.sell_quantity,
     )

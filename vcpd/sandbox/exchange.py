@@ -246,22 +246,27 @@ class SandboxExchange:
         return success_response({"candles": rows})
 
     async def _quote(self, request: web.Request) -> web.Response:
-        return await self._quotes(request, MAX_FULL_QUOTES, full_quote)
+        def shape(symbol: str, quote: MarketQuote) -> Mapping[str, Any]:
+            return full_quote(quote, is_locked=self.faults.is_locked(symbol))
+
+        return await self._quotes(request, MAX_FULL_QUOTES, shape)
 
     async def _ohlc(self, request: web.Request) -> web.Response:
-        return await self._quotes(request, MAX_SHORT_QUOTES, ohlc_quote)
+        return await self._quotes(request, MAX_SHORT_QUOTES, lambda _, quote: ohlc_quote(quote))
 
     async def _last_price(self, request: web.Request) -> web.Response:
-        return await self._quotes(request, MAX_SHORT_QUOTES, ltp_quote)
+        return await self._quotes(request, MAX_SHORT_QUOTES, lambda _, quote: ltp_quote(quote))
 
     async def _quotes(
-        self, request: web.Request, limit: int, shape: Callable[[MarketQuote], Mapping[str, Any]]
+        self, request: web.Request, limit: int, shape: Callable[[str, MarketQuote], Mapping[str, Any]]
     ) -> web.Response:
         at = await self._authorized_time(request)
         asked = parse_quote_symbols(request.query.getall("i", []), limit)
         known = self._market.quotes([symbol for symbol in asked if not self.faults.is_hidden(symbol)], at)
         restate = self.faults.restate_quote
-        return success_response({symbol: shape(restate(symbol, quote)) for symbol, quote in known.items()})
+        return success_response(
+            {symbol: shape(symbol, restate(symbol, quote)) for symbol, quote in known.items()}
+        )
 
     async def _statistics(self, _: web.Request) -> web.Response:
         return success_response({"classes": self.limiter.statistics(), "faults": dict(self.faults.injected)})

@@ -47,6 +47,7 @@ class FaultSelector:
         self._frame_count = 0
         self._faulty_frame_count = 0
         self._vanished = frozenset(settings.hidden_symbols)
+        self._locked = frozenset(settings.locked_symbols)
 
     def next_fault(self, path: str) -> tuple[FaultKind, random.Random] | None:
         """The fault of the next request to `path`, if it gets one, with chance for its details."""
@@ -92,6 +93,10 @@ class FaultSelector:
                 ticks[name][affected] = _restated(ticks[name][affected], ratio)
             ticks["volume"][affected] = np.round(ticks["volume"][affected] * ratio)
         return ticks
+
+    def is_locked(self, symbol: str) -> bool:
+        """Whether it stands at its upper circuit without sellers."""
+        return symbol in self._locked
 
     def is_hidden(self, symbol: str) -> bool:
         """Whether the exchange hides the symbol."""

@@ -227,8 +227,11 @@ def ohlc_quote(quote: MarketQuote) -> dict[str, Any]:
     return {**ltp_quote(quote), "ohlc": ohlc}
 
 
-def full_quote(quote: MarketQuote) -> dict[str, Any]:
-    """Everything of a quote; orders wait on both sides, tick by tick from the last price."""
+def full_quote(quote: MarketQuote, *, is_locked: bool = False) -> dict[str, Any]:
+    """Everything of a quote; orders wait on both sides, tick by tick from the last price.
+
+    A locked share stands at its upper limit, and nobody sells.
+    """
     stamp = _timestamp(quote.traded_at)
     lowest, highest = SIMULATED_EXCHANGE.price_limits(quote.previous_close)
     return {
@@ -237,7 +240,7 @@ def full_quote(quote: MarketQuote) -> dict[str, Any]:
         "last_trade_time": stamp,
         "last_quantity": min(quote.volume, 1),
         "buy_quantity": BOOK_QUANTITY,
-        "sell_quantity": BOOK_QUANTITY,
+        "sell_quantity": 0 if is_locked else BOOK_QUANTITY,
         "volume": quote.volume,
         "average_price": _average(quote),
         "oi": 0,
@@ -245,8 +248,8 @@ def full_quote(quote: MarketQuote) -> dict[str, Any]:
         "oi_day_low": 0,
         "net_change": 0,
         "lower_circuit_limit": lowest,
-        "upper_circuit_limit": highest,
-        "depth": _depth(quote.last),
+        "upper_circuit_limit": quote.last if is_locked else highest,
+        "depth": _depth(quote.last, is_locked=is_locked),
     }
 
 
@@ -254,14 +257,17 @@ def _average(quote: MarketQuote) -> float:
     return float(average_prices(*(np.array(price) for price in (quote.high, quote.low, quote.last))))
 
 
-def _depth(last: float) -> Mapping[str, list[dict[str, Any]]]:
-    return {
+def _depth(last: float, *, is_locked: bool) -> Mapping[str, list[dict[str, Any]]]:
+    """An empty level is all zeroes, as the vendor has it."""
+    book = {
         side: [
             {"price": max(round(last + sign * away, 2), 0.0), "quantity": quantity, "orders": orders}
             for away, quantity, orders in ORDER_BOOK
         ]
         for side, sign in (("buy", -1), ("sell", 1))
     }
+    nothing = {"price": 0, "quantity": 0, "orders": 0}
+    return {**book, "sell": [nothing for _ in ORDER_BOOK]} if is_locked else book
 
 
 def _timestamp(at: datetime) -> str:

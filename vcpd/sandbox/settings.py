@@ -77,6 +77,10 @@ class FaultSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     hidden_symbols: Annotated[
         tuple[str, ...], Meta(description="Symbols, NSE:NAME, that the exchange hides from now on.")
     ] = ()
+    locked_symbols: Annotated[
+        tuple[str, ...],
+        Meta(description="Symbols, NSE:NAME, whose quotes stand at the upper circuit without sellers."),
+    ] = ()
     split_ratios: Annotated[
         dict[str, Annotated[float, Meta(gt=0)]],
         Meta(description="Split ratio by symbol: all its prices are divided by it from now on."),

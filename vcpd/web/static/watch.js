@@ -21,7 +21,7 @@ export function show(watch) {
 }
 
 function one(item) {
-  const news = item.news ? ` · ${words(item.news)}` : "";
+  const news = (item.news ? ` · ${words(item.news)}` : "") + (item.at_limit ? ` · ${item.at_limit}` : "");
   return h("span", { class: item.to_pivot_pct < 0 ? "up" : null },
     h("a", { href: address(item.symbol) }, bare(item.symbol)), " ", h("b", {}, price(item.price)),
     ` ${signed(item.to_pivot_pct)} to pivot${news}`);
