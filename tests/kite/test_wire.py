@@ -202,7 +202,7 @@ def test_quotes_keep_what_a_bar_needs() -> None:
     assert (quote.token, quote.last_price, quote.previous_close) == (408065, 1412.95, 1389.65)
     assert (quote.open, quote.high, quote.low, quote.volume) == (1396, 1421.75, 1395.55, 7360198)
     assert quote.at == "2021-06-08 15:45:52"
-    assert (quote.upper_limit, quote.shares_on_sale) == (1528.6, 0)
+    assert (quote.upper_limit, quote.shares_on_sale) == (1528.6, 5191)
 
 
 def test_a_quote_without_volume_or_instant_is_still_one() -> None:
