@@ -199,7 +199,7 @@ def test_the_owner_extends_the_calendar_in_the_settings() -> None:
             msgspec.convert({"extra_sessions": [wrong]}, ScheduleSettings)
 
 
-def test_the_first_sweep_of_an_evening_begins_no_earlier_than_the_last_price() -> None:
+def test_the_first_collection_of_an_evening_begins_no_earlier_than_the_last_price() -> None:
     """On every session of the calendar, those with closing auctions and those of an hour included."""
     moments = parse_session_times(default_policies()["collect"].at or "")
     sessions = NSE.sessions(NSE.valid_from, NSE.valid_until).tolist()
