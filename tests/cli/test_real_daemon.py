@@ -49,6 +49,8 @@ async def test_every_verb_that_asks_gets_its_answer(tmp_path: Path, port: int, c
         assert "Republic Day" in capsys.readouterr().err
         assert await call("jobs", "pause", "risk", *config) == EXIT_OK
 
+        assert await call("history", "--csv", *config) == EXIT_OK, "from the daemon's own bars"
+        assert (await _json(capsys, "history", *config))["judged_sessions"] > 0
         drawing = tmp_path / "a.svg"
         assert await call("chart", based["symbol"], "-o", drawing, *config) == EXIT_OK
         assert based["symbol"].removeprefix("NSE:") in drawing.read_text(encoding="utf-8")
@@ -57,6 +59,9 @@ async def test_every_verb_that_asks_gets_its_answer(tmp_path: Path, port: int, c
         exported = tmp_path / "bars.parquet"
         assert await call("export", "bars", "-o", exported, "--symbols", "AAA", *config) == EXIT_OK
         assert pl.read_parquet(exported).height == 330
+        capsys.readouterr()
+        assert await call("export", "bars", "--symbols", "AAA", *config) == EXIT_OK
+        assert capsys.readouterr().out.count("\n") == 331, "without a file on standard output"
         assert await call("collect", *config) == EXIT_OK, "what was imported does not disturb a collection"
         assert await daemon.stop() == 0
     assert await call("status", *config) == EXIT_TEMPORARY_FAILURE

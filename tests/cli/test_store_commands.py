@@ -14,7 +14,8 @@ from tests.cli.bar_files import LAST, write_bars
 from tests.cli.scripted_daemon import call
 from tests.fakes.web import setup
 from vcpd.cli.command import EXIT_BAD_CONFIGURATION, EXIT_BAD_INPUT, EXIT_OK, EXIT_TEMPORARY_FAILURE
-from vcpd.cli.store import covered_spans, watchlist
+from vcpd.cli.export import watchlist
+from vcpd.cli.store import covered_spans
 from vcpd.core.secrets import Secret
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.instruments import Instrument, StoredInstrument

@@ -19,12 +19,14 @@ from vcpd.cli.command import (
     EXIT_OK,
     add_command,
     add_config_argument,
+    add_format_arguments,
     add_json_argument,
     positive_int_argument,
     set_action,
 )
 from vcpd.cli.config import load_named, time_zone_name
-from vcpd.cli.output import local_text, print_json, print_table
+from vcpd.cli.output import local_text, print_data, print_json
+from vcpd.cli.tables import print_table
 from vcpd.config import LoadedConfiguration
 from vcpd.core.errors import BadInputError, VcpdError
 from vcpd.domain.alerts import Alert, AlertKind
@@ -50,7 +52,7 @@ def add_alerts_arguments(parser: argparse.ArgumentParser) -> None:
         "--limit", type=positive_int_argument, metavar="N", help="number of alerts; default: 20"
     )
     add_config_argument(parser)
-    add_json_argument(parser)
+    add_format_arguments(parser)
     nested = parser.add_subparsers(title="actions", metavar="ACTION")
     test = add_command(
         nested,
@@ -67,9 +69,7 @@ def add_alerts_arguments(parser: argparse.ArgumentParser) -> None:
 def list_alerts(arguments: argparse.Namespace) -> int:
     """The daemon's latest alerts, newest first."""
     items = daemon_client(arguments).get("/api/alerts", limit=arguments.limit or DEFAULT_LIMIT)["items"]
-    if arguments.json:
-        print_json(items)
-    else:
+    if not print_data(arguments, items, items):
         zone = ZoneInfo(time_zone_name(arguments))
         rows = [_alert_row(item, zone) for item in items]
         print_table(f"{len(items)} alerts, times in {zone.key}", ("time", "kind", "about", "channels"), rows)

@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, time
 from pathlib import Path
 from typing import Final
@@ -12,12 +12,12 @@ import msgspec
 from vcpd.cli.command import (
     EXIT_OK,
     add_config_argument,
-    add_json_argument,
+    add_format_arguments,
     configuration_path,
     set_action,
 )
 from vcpd.cli.config import load_or_default
-from vcpd.cli.output import print_json
+from vcpd.cli.output import print_data
 from vcpd.config import LoadedConfiguration, load_configuration
 from vcpd.core.dates import MONTHS
 from vcpd.core.errors import BadInputError
@@ -73,7 +73,7 @@ def add_calendar_arguments(parser: argparse.ArgumentParser) -> None:
         help="the exchange's list as JSON, or lines such as `2027-01-26 Republic Day`; or a table as .toml",
     )
     add_config_argument(parser)
-    add_json_argument(parser)
+    add_format_arguments(parser)
 
 
 def calendar(arguments: argparse.Namespace) -> int:
@@ -87,9 +87,7 @@ def calendar(arguments: argparse.Namespace) -> int:
     if not year.known:
         where = f"{found.valid_from} to {found.valid_until}"
         print(f"vcpd: {year.year} lies outside the table ({where}): any weekday counts", file=sys.stderr)
-    if arguments.json:
-        print_json(year)
-    else:
+    if not print_data(arguments, year, _special_days(year)):
         _print_year(year)
     return EXIT_OK
 
@@ -144,6 +142,19 @@ def calendar_year(found: TradingCalendar, number: int) -> CalendarYear:
             SpecialDay(entry.session, entry.opens, entry.closes, entry.name) for entry in special
         ],
     )
+
+
+def _special_days(year: CalendarYear) -> list[Mapping[str, object]]:
+    """Holidays and special sessions by date; the former without hours."""
+    rows: list[Mapping[str, object]] = [
+        {"date": holiday.date, "kind": "holiday", "name": holiday.name, "opens": None, "closes": None}
+        for holiday in year.holidays
+    ]
+    rows += [
+        {"date": day.date, "kind": "session", "name": day.name, "opens": day.opens, "closes": day.closes}
+        for day in year.special_sessions
+    ]
+    return sorted(rows, key=lambda row: str(row["date"]))
 
 
 def _print_year(year: CalendarYear) -> None:

@@ -7,12 +7,11 @@ from vcpd.analysis.chart.chart import draw_chart, to_png
 from vcpd.analysis.screen import screen_rows
 from vcpd.analysis.tasks import ScreenParams
 from vcpd.cli.command import EXIT_OK, positive_int_argument, set_action
-from vcpd.cli.config import analysis_settings, load_named
-from vcpd.cli.local import SYMBOL_HELP, add_bars_arguments, load_panel, panel_until, row_range
+from vcpd.cli.config import analysis_settings
+from vcpd.cli.local import SYMBOL_HELP, add_bars_arguments, load_panel, load_snapshot, row_range
 from vcpd.core.atomic_file import write_atomic
-from vcpd.core.errors import BadInputError, UnavailableError
+from vcpd.core.errors import BadInputError
 from vcpd.domain.panel import Panel
-from vcpd.store.panel_files import PANEL_FOLDER, PanelFiles, open_panel
 
 IMAGE_SUFFIXES = (".svg", ".png")
 
@@ -27,7 +26,7 @@ def add_chart_arguments(parser: argparse.ArgumentParser) -> None:
         "--sessions", type=positive_int_argument, metavar="N", help="sessions shown; default: by its base"
     )
     parser.add_argument("--theme", choices=("light", "dark"), default="light")
-    add_bars_arguments(parser, with_json=False)
+    add_bars_arguments(parser, lists=False)
 
 
 def chart(arguments: argparse.Namespace) -> int:
@@ -36,7 +35,7 @@ def chart(arguments: argparse.Namespace) -> int:
     output: Path = arguments.output or Path(f"{symbol.rpartition(':')[2]}.svg")
     if output.suffix.lower() not in IMAGE_SUFFIXES:
         raise BadInputError(f"{output}: expected a name that ends in .svg or .png")
-    panel = load_panel(arguments) if arguments.bars is not None else _load_snapshot(arguments)
+    panel = load_panel(arguments) if arguments.bars is not None else load_snapshot(arguments)
     drawing = _draw_chart(panel, arguments)
     content = to_png(drawing) if output.suffix.lower() == ".png" else drawing.encode()
     write_atomic(output, content, folder_mode=None)
@@ -49,13 +48,3 @@ def _draw_chart(panel: Panel, arguments: argparse.Namespace) -> str:
     judging = ScreenParams(as_of=arguments.as_of, thresholds=thresholds)
     setup = screen_rows(panel, row_range(panel, arguments.symbol, arguments.bars), judging).setups[0]
     return draw_chart(panel, setup, sessions_shown=arguments.sessions, theme=arguments.theme)
-
-
-def _load_snapshot(arguments: argparse.Namespace) -> Panel:
-    """The panel that the daemon keeps below its state directory, up to --as-of."""
-    folder = load_named(arguments).state_dir / PANEL_FOLDER
-    reference = PanelFiles(folder).current()
-    if reference is None:
-        raise UnavailableError(f"{folder} holds no snapshot: the first collect makes it; or give --bars")
-    calendar = analysis_settings(arguments).calendar
-    return panel_until(open_panel(reference), arguments.as_of, "the daemon's snapshot", calendar)

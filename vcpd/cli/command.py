@@ -97,6 +97,16 @@ def add_json_argument(parser: argparse.ArgumentParser, *, nested: bool = False) 
     )
 
 
+def add_format_arguments(parser: argparse.ArgumentParser, *, nested: bool = False) -> None:
+    """--json and --csv, for every command that lists."""
+    default = argparse.SUPPRESS if nested else False
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument(
+        "--json", action="store_true", default=default, help="print JSON instead of text for people"
+    )
+    group.add_argument("--csv", action="store_true", default=default, help="print one line an item as CSV")
+
+
 def configuration_path(arguments: argparse.Namespace) -> Path:
     """The file of --config, or the default file that exists; else the place where none is needed."""
     if arguments.config is not None:

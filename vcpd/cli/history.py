@@ -37,16 +37,24 @@ from vcpd.analysis.outcomes import (
 from vcpd.cli.command import (
     EXIT_OK,
     add_config_argument,
-    add_json_argument,
+    add_format_arguments,
     date_argument,
     non_negative_number_argument,
     set_action,
 )
 from vcpd.cli.config import analysis_settings
 from vcpd.cli.history_splits import OutcomeSplits, outcome_splits, print_splits
-from vcpd.cli.local import add_date_order_argument, add_funds_argument, add_index_arguments, load_full_panel
-from vcpd.cli.output import number_text, print_json, print_table
+from vcpd.cli.local import (
+    DAEMON_BARS,
+    add_date_order_argument,
+    add_funds_argument,
+    add_index_arguments,
+    load_full_panel,
+    load_snapshot,
+)
+from vcpd.cli.output import number_text, print_data
 from vcpd.cli.sectors import add_sector_lists_argument
+from vcpd.cli.tables import print_table
 from vcpd.config import Configuration
 from vcpd.core.errors import BadInputError
 from vcpd.domain.panel import Panel
@@ -99,7 +107,10 @@ def add_history_arguments(parser: argparse.ArgumentParser) -> None:
         "vcpd history --bars bars.parquet --index indices.parquet --from 2023-01-01 --to 2025-06-30",
     )
     parser.add_argument(
-        "--bars", type=Path, required=True, metavar="FILE", help="parquet or CSV file, or a folder of them"
+        "--bars",
+        type=Path,
+        metavar="FILE",
+        help="parquet or CSV file, or a folder of them; without it the daemon's own bars are used",
     )
     add_index_arguments(parser)
     add_date_order_argument(parser)
@@ -119,7 +130,7 @@ def add_history_arguments(parser: argparse.ArgumentParser) -> None:
         help="buying and selling together, percent of the entry; default: 0.3",
     )
     add_sector_lists_argument(parser, "; splits the outcomes by the rank of the sector")
-    add_json_argument(parser)
+    add_format_arguments(parser)
     add_config_argument(parser)
 
 
@@ -128,7 +139,8 @@ def history(arguments: argparse.Namespace) -> int:
     if arguments.first and arguments.last and arguments.first > arguments.last:
         raise BadInputError(f"--from {arguments.first} lies after --to {arguments.last}")
     logs.configure_quiet()
-    panel, configuration = load_full_panel(arguments), analysis_settings(arguments)
+    panel = load_full_panel(arguments) if arguments.bars is not None else load_snapshot(arguments)
+    configuration = analysis_settings(arguments)
     looking = BacktestParams(
         first=arguments.first,
         last=arguments.last,
@@ -139,7 +151,7 @@ def history(arguments: argparse.Namespace) -> int:
     found = _run_backtest(panel, looking, configuration)
     if not found.judged_sessions and not found.left_out:
         begin, end = arguments.first or "its first bar", arguments.last or "its last bar"
-        raise BadInputError(f"{arguments.bars}: no session between {begin} and {end}")
+        raise BadInputError(f"{arguments.bars or DAEMON_BARS}: no session between {begin} and {end}")
     _warn_left_out(found.left_out)
     splits = outcome_splits(found, looking, panel, configuration, arguments)
     _write_result(found, looking, arguments, splits)
@@ -174,9 +186,8 @@ def _write_result(
     if arguments.parquet is not None:
         count = table_files.write_rows(arguments.parquet, [to_flat_row(base) for base in found.bases])
         print(f"{arguments.parquet}: {count:,} bases", file=sys.stderr)
-    if arguments.json:
-        print_json({**to_document(found, looking), "splits": splits})
-    else:
+    rows = [to_flat_row(base) for base in found.bases] if arguments.csv else ()
+    if not print_data(arguments, {**to_document(found, looking), "splits": splits}, rows):
         _print_result(found, looking)
         print_splits(splits)
 

@@ -12,9 +12,10 @@ from vcpd.analysis.market_regime import directions_by_day
 from vcpd.analysis.outcome_splits import CountedPurchase, split_by_sector, split_by_term
 from vcpd.analysis.outcomes import Estimate, OutcomeCounts
 from vcpd.analysis.sector_rotation import sector_ranks
-from vcpd.cli.output import number_text, print_table
+from vcpd.cli.output import number_text
 from vcpd.cli.regime import benchmark_symbol, read_indices, without_indices
 from vcpd.cli.sectors import companies_of_panel
+from vcpd.cli.tables import print_table
 from vcpd.config import Configuration
 from vcpd.domain.panel import Panel
 

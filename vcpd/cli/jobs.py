@@ -8,6 +8,7 @@ from datetime import date
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
@@ -20,14 +21,15 @@ from vcpd.cli.command import (
     Subparsers,
     add_command,
     add_config_argument,
-    add_json_argument,
+    add_format_arguments,
     date_argument,
     positive_int_argument,
     set_action,
 )
 from vcpd.cli.config import load_or_default, time_zone_name
-from vcpd.cli.output import local_text, print_json, print_table
+from vcpd.cli.output import local_text, print_data
 from vcpd.cli.status import duration_text, progress_text
+from vcpd.cli.tables import print_table
 from vcpd.core.errors import BadInputError, PermanentError
 from vcpd.runtime.clock import WallClock
 from vcpd.schedule.trigger import UpcomingDay, upcoming_runs
@@ -47,7 +49,7 @@ def add_jobs_arguments(parser: argparse.ArgumentParser) -> None:
         "vcpd jobs\nvcpd jobs next --days 7\nvcpd jobs run screen --session 2025-06-30\nvcpd jobs pause risk",
     )
     add_config_argument(parser)
-    add_json_argument(parser)
+    add_format_arguments(parser)
     nested = parser.add_subparsers(title="actions", metavar="ACTION")
     _jobs_next(nested)
     _jobs_run(nested)
@@ -68,7 +70,7 @@ def _jobs_next(nested: Subparsers) -> None:
     parser.add_argument("--days", type=positive_int_argument, default=7, metavar="N", help="default: 7")
     parser.add_argument("--from", dest="first", type=date_argument, metavar="DATE", help="default: today")
     add_config_argument(parser, nested=True)
-    add_json_argument(parser, nested=True)
+    add_format_arguments(parser, nested=True)
 
 
 def _jobs_run(nested: Subparsers) -> None:
@@ -100,9 +102,7 @@ def _add_run_arguments(parser: argparse.ArgumentParser) -> None:
 def list_jobs(arguments: argparse.Namespace) -> int:
     """All jobs, the next one first."""
     jobs = daemon_client(arguments).get("/api/jobs")["items"]
-    if arguments.json:
-        print_json(jobs)
-    else:
+    if not print_data(arguments, jobs, jobs):
         _print_jobs(jobs, ZoneInfo(time_zone_name(arguments)))
     return EXIT_OK
 
@@ -124,7 +124,8 @@ def resume_job(arguments: argparse.Namespace) -> int:
 def _print_jobs(jobs: Sequence[Mapping[str, Any]], zone: ZoneInfo) -> None:
     columns = ("job", "next", "last", "outcome", "took", "misses", "now, or why")
     rows = [_job_row(job, zone) for job in jobs]
-    print_table(f"{len(jobs)} jobs, times in {zone.key}", columns, rows, ("took", "misses"))
+    title = f"{len(jobs)} jobs, times in {zone.key}"
+    print_table(title, columns, rows, ("took", "misses"), least_needed=("misses", "took", "last"))
 
 
 def _job_row(job: Mapping[str, Any], zone: ZoneInfo) -> tuple[str, ...]:
@@ -168,8 +169,7 @@ def list_upcoming_runs(arguments: argparse.Namespace) -> int:
             f"--days of {MAX_DAYS} at most; was {first} and {arguments.days}"
         )
     days = upcoming_runs(configuration.jobs, calendar, zone.key, first, arguments.days)
-    if arguments.json:
-        print_json(days)
+    if print_data(arguments, days, _upcoming_rows(days)):
         return EXIT_OK
     print(f"Times in {zone.key}")
     for day in days:
@@ -177,6 +177,11 @@ def list_upcoming_runs(arguments: argparse.Namespace) -> int:
     if (warning := calendar.warning(days[-1].day)) is not None:
         print(f"note: {warning}")
     return EXIT_OK
+
+
+def _upcoming_rows(days: Sequence[UpcomingDay]) -> list[Mapping[str, Any]]:
+    """One row a run, with the day it belongs to; a day without runs has none."""
+    return [{"day": day.day, **msgspec.to_builtins(entry)} for day in days for entry in day.entries]
 
 
 def _print_day(day: UpcomingDay, zone: ZoneInfo) -> None:

@@ -1,9 +1,6 @@
 """`vcpd journal`: closed trades with what became of them, and their statistics."""
 
 import argparse
-import csv
-import sys
-from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -13,8 +10,9 @@ from vcpd.analysis.trade_statistics import TradeStatistics
 from vcpd.cli.client import daemon_client
 from vcpd.cli.command import EXIT_OK, set_action
 from vcpd.cli.local import add_bars_arguments, load_panel
-from vcpd.cli.output import number_text, print_json, print_table
+from vcpd.cli.output import number_text, print_data
 from vcpd.cli.positions import add_trades_arguments, held_bars, read_book
+from vcpd.cli.tables import print_table
 
 COLUMNS: Final = (
     "symbol", "opened", "closed", "days", "shares", "entry", "exit", "profit", "R", "best R", "worst R",
@@ -28,18 +26,13 @@ STATISTICS_COLUMNS: Final = (
 def add_journal_arguments(parser: argparse.ArgumentParser) -> None:
     set_action(parser, journal, "vcpd journal --csv\nvcpd journal --trades tradebook.csv --bars bars.parquet")
     add_trades_arguments(parser)
-    parser.add_argument("--csv", action="store_true", help="print the closed trades as CSV")
     add_bars_arguments(parser)
 
 
 def journal(arguments: argparse.Namespace) -> int:
     """As tables, CSV or JSON; of the daemon's store, or of --trades over --bars."""
     found = _journal_of_files(arguments) if arguments.trades or arguments.bars else _stored_journal(arguments)
-    if arguments.json:
-        print_json(found)
-    elif arguments.csv:
-        print_csv(found.entries)
-    else:
+    if not print_data(arguments, found, found.entries):
         print_journal(found)
     return EXIT_OK
 
@@ -110,11 +103,3 @@ def _statistics_row(name: str, found: TradeStatistics) -> tuple[str, ...]:
         number_text(found.profit),
         number_text(found.mean_held_days, 0),
     )
-
-
-def print_csv(entries: Sequence[JournalEntry]) -> None:
-    """One line a trade, the column names first."""
-    writer = csv.writer(sys.stdout)
-    writer.writerow(JournalEntry.__struct_fields__)
-    for entry in entries:
-        writer.writerow("" if value is None else value for value in msgspec.structs.astuple(entry))

@@ -11,11 +11,11 @@ from typing import Final
 
 import numpy as np
 
-from vcpd.cli.command import EXIT_OK, add_config_argument, add_json_argument, date_argument
+from vcpd.cli.command import EXIT_OK, add_config_argument, add_format_arguments, date_argument
 from vcpd.cli.config import analysis_settings, load_named
 from vcpd.cli.output import print_json
 from vcpd.core.dates import DateOrder
-from vcpd.core.errors import BadInputError
+from vcpd.core.errors import BadInputError, UnavailableError
 from vcpd.domain.bars import BarSeries, DateArray
 from vcpd.domain.calendar import TradingCalendar
 from vcpd.domain.funds import is_fund_symbol
@@ -27,7 +27,9 @@ from vcpd.domain.trading_activity import rarely_traded
 from vcpd.runtime.clock import WallClock
 from vcpd.store import bar_files
 from vcpd.store.bar_rows import FileReading
+from vcpd.store.panel_files import PANEL_FOLDER, PanelFiles, open_panel
 
+DAEMON_BARS: Final = "the daemon's own bars"
 SYMBOL_HELP: Final = "such as INFY or NSE:INFY"
 MAX_QUARANTINED_SHOWN: Final = 10
 MAX_FLAGGED_SHOWN: Final = 10
@@ -45,6 +47,19 @@ def load_panel(arguments: argparse.Namespace) -> Panel:
     panel = panel_until(panel, arguments.as_of, str(arguments.bars), calendar)
     print_flagged(panel, arguments, calendar)
     return _without_rarely_traded(panel, arguments)
+
+
+def load_snapshot(arguments: argparse.Namespace) -> Panel:
+    """The bars that the daemon keeps below its state directory, up to --as-of where the command has it.
+
+    Needs no running daemon. Raises UnavailableError where nothing was collected yet.
+    """
+    folder = load_named(arguments).state_dir / PANEL_FOLDER
+    reference = PanelFiles(folder).current()
+    if reference is None:
+        raise UnavailableError(f"{folder} holds no bars: the first collect makes them; or give --bars")
+    calendar = analysis_settings(arguments).calendar
+    return panel_until(open_panel(reference), getattr(arguments, "as_of", None), DAEMON_BARS, calendar)
 
 
 def _without_rarely_traded(panel: Panel, arguments: argparse.Namespace) -> Panel:
@@ -280,7 +295,7 @@ def row_range(panel: Panel, symbol: str | None, source: Path | None = None) -> r
     raise BadInputError(f"{symbol}: not in {source or 'the file'}; it holds {len(panel.symbols)} symbols")
 
 
-def add_bars_arguments(parser: argparse.ArgumentParser, *, with_json: bool = True) -> None:
+def add_bars_arguments(parser: argparse.ArgumentParser, *, lists: bool = True) -> None:
     """--bars, --index and --as-of of every command that works without a daemon."""
     parser.add_argument(
         "--bars",
@@ -295,8 +310,8 @@ def add_bars_arguments(parser: argparse.ArgumentParser, *, with_json: bool = Tru
         "--as-of", type=date_argument, metavar="DATE", help="the session to evaluate; default: the last"
     )
     add_config_argument(parser)
-    if with_json:
-        add_json_argument(parser)
+    if lists:
+        add_format_arguments(parser)
 
 
 def add_funds_argument(parser: argparse.ArgumentParser) -> None:

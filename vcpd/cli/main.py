@@ -198,7 +198,7 @@ def _add_import(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_export(parser: argparse.ArgumentParser) -> None:
-    from vcpd.cli.store import add_export_arguments
+    from vcpd.cli.export import add_export_arguments
 
     add_export_arguments(parser)
 

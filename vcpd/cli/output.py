@@ -1,26 +1,12 @@
-"""Output of commands: tables for people, JSON for programs; warnings only on standard error.
+"""Output of commands: JSON and CSV for programs, texts of numbers and instants for people."""
 
-Rich is imported by what prints with it: commands such as `vcpd status` print plain lines and are quick.
-"""
-
+import argparse
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any
 
 import msgspec
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-PIPED_WIDTH: Final = 160
-
-
-def console() -> "Console":
-    """Standard output; as wide as the terminal, or wide enough for a file."""
-    from rich.console import Console  # noqa: PLC0415 - see the module's docstring
-
-    return Console(width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False)
 
 
 def print_json(value: Any) -> None:
@@ -28,21 +14,19 @@ def print_json(value: Any) -> None:
     print(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
 
 
-def print_table(
-    title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence[str] = ()
-) -> None:
-    """A table; the columns named in `numbers` stand to the right."""
-    from rich import box  # noqa: PLC0415 - see the module's docstring
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
+def print_data(arguments: argparse.Namespace, document: Any, items: Sequence[Any]) -> bool:
+    """Print what --json (the document) or --csv (its items) asks for; False where people read the output.
 
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in columns:
-        right = name in numbers
-        table.add_column(name, justify="right" if right else "left", no_wrap=right, overflow="fold")
-    for row in rows:
-        table.add_row(*map(Text, row))
-    console().print(table)
+    In CSV a table within an item becomes columns such as `components_trend`, a list numbered ones.
+    """
+    if arguments.json:
+        print_json(document)
+    elif arguments.csv:
+        from vcpd.store.table_files import rows_frame  # noqa: PLC0415 - heavy, for CSV alone
+
+        rows = [msgspec.to_builtins(item) for item in items]
+        sys.stdout.write(rows_frame(rows).write_csv() if rows else "")
+    return bool(arguments.json or arguments.csv)
 
 
 def number_text(value: float | None, places: int = 2) -> str:

@@ -24,8 +24,9 @@ from vcpd.cli.client import daemon_client
 from vcpd.cli.command import EXIT_OK, positive_number_argument, set_action
 from vcpd.cli.config import analysis_settings
 from vcpd.cli.local import add_bars_arguments, load_panel
-from vcpd.cli.output import number_text, print_json, print_table
+from vcpd.cli.output import number_text, print_data
 from vcpd.cli.position_changes import add_positions_arguments as add_change_arguments
+from vcpd.cli.tables import print_table
 from vcpd.core.csv_table import read_csv_table
 from vcpd.core.errors import BadInputError
 from vcpd.domain.bars import BarSeries
@@ -93,9 +94,7 @@ def positions(arguments: argparse.Namespace) -> int:
     report = report_positions(book, bars, as_of, judged, notes)
     notices = (*report.notices, *lots_outside_bars(book.lots, bars))
     report = msgspec.structs.replace(report, notices=notices)
-    if arguments.json:
-        print_json(report)
-    else:
+    if not print_data(arguments, report, report.positions):
         print_positions(report)
     return EXIT_OK
 
@@ -103,9 +102,9 @@ def positions(arguments: argparse.Namespace) -> int:
 def _stored_positions(arguments: argparse.Namespace) -> int:
     """As the daemon judged them last."""
     stored = daemon_client(arguments).get("/api/positions")
-    if arguments.json:
-        print_json(stored)
-    elif stored["session"] is None:
+    if print_data(arguments, stored, stored.get("positions") or ()):
+        return EXIT_OK
+    if stored["session"] is None:
         print("nothing is judged yet: add trades with `vcpd positions add` or `vcpd positions import`")
     else:
         print_positions(msgspec.convert(stored, PositionsReport, strict=False))
@@ -180,7 +179,13 @@ def base_notes(context: SessionContext, lots: Sequence[Lot]) -> Mapping[str, Sym
 def print_positions(report: PositionsReport) -> None:
     """A table of the lots, the rules that fire, and the heat."""
     rows = [_row(position) for position in report.positions]
-    print_table(f"{len(report.lots)} lots after {report.session}", COLUMNS, rows, [*COLUMNS[2:8]])
+    print_table(
+        f"{len(report.lots)} lots after {report.session}",
+        COLUMNS,
+        rows,
+        [*COLUMNS[2:8]],
+        least_needed=("opened",),
+    )
     numbers = {lot.number: lot for lot in report.lots}
     for number, reason in report.unmeasured.items():
         lot = numbers[number]

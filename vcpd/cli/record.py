@@ -20,8 +20,9 @@ from vcpd.cli.command import (
     add_json_argument,
     set_action,
 )
-from vcpd.cli.output import print_json, print_table
+from vcpd.cli.output import print_json
 from vcpd.cli.store import OpenStore, open_store
+from vcpd.cli.tables import print_table
 from vcpd.core.errors import BadInputError
 from vcpd.domain.panel import Panel
 from vcpd.domain.record import ChainCheck, RecordEntry, check_chain

@@ -12,7 +12,8 @@ from vcpd.cli.client import daemon_client
 from vcpd.cli.command import EXIT_OK, positive_int_argument, set_action
 from vcpd.cli.config import analysis_settings
 from vcpd.cli.local import add_bars_arguments, date_order_of, load_panel, print_quarantined
-from vcpd.cli.output import number_text, print_json, print_table
+from vcpd.cli.output import number_text, print_data
+from vcpd.cli.tables import print_table
 from vcpd.core.errors import BadInputError
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.instruments import is_same_symbol
@@ -42,9 +43,7 @@ def add_regime_arguments(parser: argparse.ArgumentParser) -> None:
 def regime(arguments: argparse.Namespace) -> int:
     """BadInputError for files without an index: there is no term without its bars."""
     found = _regimes_of_daemon(arguments) if arguments.bars is None else _regimes_of_files(arguments)
-    if arguments.json:
-        print_json({"items": found})
-    else:
+    if not print_data(arguments, {"items": found}, found):
         _print_regimes(found)
     return EXIT_OK
 

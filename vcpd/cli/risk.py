@@ -11,10 +11,11 @@ from vcpd.analysis.screen import screen_rows
 from vcpd.analysis.sizing import Sizing, SizingChoice, size_of_setup
 from vcpd.analysis.tasks import ScreenParams
 from vcpd.cli.client import daemon_client, note_used_session, quote_path_part
-from vcpd.cli.command import EXIT_FAILED, EXIT_OK, positive_number_argument, set_action
+from vcpd.cli.command import EXIT_FAILED, EXIT_OK, add_json_argument, positive_number_argument, set_action
 from vcpd.cli.config import analysis_settings
 from vcpd.cli.local import SYMBOL_HELP, add_bars_arguments, load_panel, row_range
-from vcpd.cli.output import print_json, print_table
+from vcpd.cli.output import print_data, print_json
+from vcpd.cli.tables import print_table
 from vcpd.core.errors import BadInputError
 from vcpd.domain.panel import Panel
 from vcpd.domain.risk import RiskScore
@@ -31,9 +32,9 @@ def add_risk_arguments(parser: argparse.ArgumentParser) -> None:
 def risk(arguments: argparse.Namespace) -> int:
     """Scores of the file, or of the daemon where none is named."""
     shown = _risk_from_daemon(arguments) if arguments.bars is None else _risk_from_bars(arguments)
-    if arguments.json:
-        print_json(shown)
-    elif arguments.symbol is not None:
+    if print_data(arguments, shown, shown):
+        return EXIT_OK
+    if arguments.symbol is not None:
         _print_score(shown[0])
     else:
         _print_scores(shown)
@@ -119,7 +120,8 @@ def add_size_arguments(parser: argparse.ArgumentParser) -> None:
         type=positive_number_argument,
         help="default: the setup's stop that [size] stop_choice names",
     )
-    add_bars_arguments(parser)
+    add_bars_arguments(parser, lists=False)
+    add_json_argument(parser)
 
 
 def size_symbol(arguments: argparse.Namespace) -> int:

@@ -1,9 +1,7 @@
 """`vcpd scan`: symbols that match an expression, with its values; of a bar file or of the daemon."""
 
 import argparse
-import csv
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -16,8 +14,9 @@ from vcpd.cli.client import daemon_client, note_used_session
 from vcpd.cli.command import EXIT_OK, set_action
 from vcpd.cli.config import analysis_settings, load_or_default
 from vcpd.cli.local import SYMBOL_HELP, add_bars_arguments, load_panel, row_range
-from vcpd.cli.output import print_json, print_table
+from vcpd.cli.output import print_data
 from vcpd.cli.risk import score_panel
+from vcpd.cli.tables import print_table
 from vcpd.core.errors import BadInputError
 from vcpd.domain.panel import Panel
 from vcpd.domain.scans import ScanResult, ScanRow, SymbolVerdict, explain_row, value_text
@@ -35,7 +34,6 @@ def add_scan_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preset", metavar="NAME", help="a preset, or a saved scan of [scans]")
     parser.add_argument("--list", action="store_true", help="list the presets and the saved scans")
     parser.add_argument("--symbol", help=f"also say which clause fails first for this symbol, {SYMBOL_HELP}")
-    parser.add_argument("--csv", action="store_true", help="print CSV: a row for each match and clause value")
     add_bars_arguments(parser)
 
 
@@ -47,11 +45,7 @@ def scan(arguments: argparse.Namespace) -> int:
     if (arguments.expression is None) == (arguments.preset is None):
         raise BadInputError("expected an expression or --preset NAME; --list shows the presets")
     result = _scan_daemon(arguments) if arguments.bars is None else _scan_bars(arguments)
-    if arguments.json:
-        print_json(result)
-    elif arguments.csv:
-        csv.writer(sys.stdout).writerows(_csv_rows(result))
-    else:
+    if not print_data(arguments, result, list(_csv_rows(result))):
         _print_result(result)
     return EXIT_OK
 
@@ -95,8 +89,7 @@ def _computed_verdicts(panel: Panel, arguments: argparse.Namespace) -> tuple[Sym
 
 def _print_list(arguments: argparse.Namespace) -> None:
     scans = list_scans(load_or_default(arguments).scans)
-    if arguments.json:
-        print_json(scans)
+    if print_data(arguments, scans, scans):
         return
     print_table(f"{len(scans)} scans", ("name", "meaning", "expression", "source"), map(_list_row, scans))
 
@@ -129,9 +122,15 @@ def _row(row: ScanRow, columns: Sequence[str]) -> tuple[str, ...]:
     return row.symbol, *(values[column] for column in columns)
 
 
-def _csv_rows(result: ScanResult) -> Iterator[Sequence[object]]:
-    yield ("symbol", "as_of", "clause", "value_of", "value")
+def _csv_rows(result: ScanResult) -> Iterator[Mapping[str, object]]:
+    """A row for each match and value of a clause."""
     for row in result.items:
         for clause in row.clauses:
             for text, value in clause.values.items():
-                yield (row.symbol, result.as_of, clause.text, text, value)
+                yield {
+                    "symbol": row.symbol,
+                    "as_of": result.as_of,
+                    "clause": clause.text,
+                    "value_of": text,
+                    "value": value,
+                }

@@ -15,8 +15,8 @@ from vcpd.cli.client import DaemonClient, daemon_client, note_used_session, quot
 from vcpd.cli.command import (
     EXIT_OK,
     add_config_argument,
+    add_format_arguments,
     add_group_argument,
-    add_json_argument,
     date_argument,
     positive_int_argument,
     set_action,
@@ -24,8 +24,9 @@ from vcpd.cli.command import (
 from vcpd.cli.config import analysis_settings
 from vcpd.cli.local import SYMBOL_HELP, add_bars_arguments, load_panel, row_range
 from vcpd.cli.market_context import FileMarket
-from vcpd.cli.output import number_text, print_json, print_table
+from vcpd.cli.output import number_text, print_data
 from vcpd.cli.sectors import add_sector_lists_argument
+from vcpd.cli.tables import print_table
 from vcpd.core.errors import BadInputError
 from vcpd.domain.instruments import is_same_symbol
 from vcpd.domain.setups import (
@@ -42,6 +43,7 @@ SETUP_TABLE_COLUMNS: Final = (
     "symbol", "state", "footprint", "pivot", "to pivot %", "stop", "structural", "risk %", "rating", "score",
     "sector", "sector rank",
 )  # fmt: skip
+LEAST_NEEDED: Final = ("score", "structural", "sector", "footprint", "sector rank", "rating")
 MAX_SYMBOLS: Final = 5_000
 PAIRS_SHOWN: Final = 3
 SORT_KEYS: Final = ("score", "rs_rating", "symbol", "risk_pct", "close", "to_pivot_pct")
@@ -79,18 +81,14 @@ def screen(arguments: argparse.Namespace) -> int:
     The JSON of a single symbol is a list of its judgement, as `explain` prints it: there is nothing to count.
     """
     listing = _listing_from_daemon(arguments) if arguments.bars is None else _screen_bars(arguments)
-    if arguments.json and arguments.symbol is not None:
-        print_json(listing.items)
-    else:
-        print_listing(listing, as_json=arguments.json)
+    document = listing if arguments.symbol is None else listing.items
+    if not print_data(arguments, document, listing.items):
+        print_listing(listing)
     return EXIT_OK
 
 
-def print_listing(listing: SetupListing, *, as_json: bool) -> None:
-    """As JSON, or a table for each group with what one must know about its rows."""
-    if as_json:
-        print_json(listing)
-        return
+def print_listing(listing: SetupListing) -> None:
+    """A table for each group with what one must know about its rows."""
     by_group: dict[SetupGroup | None, list[Setup]] = {}
     for setup in in_group_order(listing.items):
         by_group.setdefault(setup.group, []).append(setup)
@@ -110,7 +108,7 @@ def _print_group(group: SetupGroup | None, setups: Sequence[Setup]) -> None:
     if group not in {None, SetupGroup.SETUP}:
         columns = (*columns, "why")
         rows = [(*row, setup.group_reason or "") for row, setup in zip(rows, setups, strict=True)]
-    print_table(title, columns, rows, SETUP_TABLE_COLUMNS[3:10])
+    print_table(title, columns, rows, SETUP_TABLE_COLUMNS[3:10], least_needed=LEAST_NEEDED)
     for setup in setups:
         for tolerance in setup.tolerances:
             print(f"{setup.symbol} {tolerance}")
@@ -219,7 +217,7 @@ def add_setups_arguments(parser: argparse.ArgumentParser) -> None:
         "--crowding", action="store_true", help="groups of setups that are correlated, and sectors"
     )
     add_config_argument(parser)
-    add_json_argument(parser)
+    add_format_arguments(parser)
 
 
 def state_argument(text: str) -> str:
@@ -233,25 +231,25 @@ def setups(arguments: argparse.Namespace) -> int:
     if arguments.crowding:
         if arguments.as_of is not None:
             raise BadInputError("--crowding compares the latest setups: leave --as-of away")
-        _print_crowding(daemon, as_json=arguments.json)
+        _print_crowding(daemon, arguments)
         return EXIT_OK
     names = ("as_of", "state", "min_score", "min_rating", "text", "sector", "sort", "order", "limit")
     query = {name: getattr(arguments, name) for name in names}
     listing = _query_listing(daemon, arguments, **query)
-    print_listing(listing, as_json=arguments.json)
-    if not arguments.json:
-        if listing.as_of is None and arguments.as_of is not None:
-            print(f"{arguments.as_of} was never screened")
-        print(f"{listing.count} match")
+    if print_data(arguments, listing, listing.items):
+        return EXIT_OK
+    print_listing(listing)
+    if listing.as_of is None and arguments.as_of is not None:
+        print(f"{arguments.as_of} was never screened")
+    print(f"{listing.count} match")
     return EXIT_OK
 
 
-def _print_crowding(daemon: DaemonClient, *, as_json: bool) -> None:
+def _print_crowding(daemon: DaemonClient, arguments: argparse.Namespace) -> None:
     answer = daemon.get("/api/crowding")
-    if as_json:
-        print_json(answer)
-        return
     crowding = msgspec.convert(answer, Crowding)
+    if print_data(arguments, answer, crowding.clusters):
+        return
     count = sum(len(cluster.members) for cluster in crowding.clusters)
     title = f"{count} setups, about {crowding.effective_bets:.1f} independent bets"
     columns = ("bet", "members", "correlation", "most alike")
@@ -290,8 +288,7 @@ def add_explain_arguments(parser: argparse.ArgumentParser) -> None:
 def explain_symbol(arguments: argparse.Namespace) -> int:
     """By the file of bars, or by the daemon where none is named."""
     setup = _setup_from_daemon(arguments) if arguments.bars is None else _setup_from_bars(arguments)
-    if arguments.json:
-        print_json([setup])
+    if print_data(arguments, [setup], [setup]):
         return EXIT_OK
     for line in explain(setup):
         print(line)

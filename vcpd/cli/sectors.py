@@ -12,7 +12,8 @@ from vcpd.cli.client import daemon_client
 from vcpd.cli.command import EXIT_OK, set_action
 from vcpd.cli.config import analysis_settings
 from vcpd.cli.local import add_bars_arguments, load_panel
-from vcpd.cli.output import number_text, print_json, print_table
+from vcpd.cli.output import number_text, print_data
+from vcpd.cli.tables import print_table
 from vcpd.config import Configuration
 from vcpd.core.errors import BadInputError
 from vcpd.domain.exchange import Exchange
@@ -54,9 +55,7 @@ def add_sector_lists_argument(parser: argparse.ArgumentParser, default: str = ""
 def sectors(arguments: argparse.Namespace) -> int:
     """BadInputError for files of bars without a list that names industries."""
     found = _ranks_of_daemon(arguments) if arguments.bars is None else _ranks_of_files(arguments)
-    if arguments.json:
-        print_json({"items": found})
-    else:
+    if not print_data(arguments, {"items": found}, found):
         _print_ranks(found, arguments.level)
     return EXIT_OK
 
@@ -130,7 +129,7 @@ def _print_ranks(found: Sequence[SectorRank], level: str) -> None:
     if level == SectorLevel.INDUSTRY:
         columns = (*columns, "sector")
         rows = [(*row, rank.parent or "") for row, rank in zip(rows, found, strict=True)]
-    print_table(title, columns, rows, COLUMNS[3:8])
+    print_table(title, columns, rows, COLUMNS[3:8], least_needed=("momentum", "strength"))
 
 
 def _row(rank: SectorRank) -> tuple[str, ...]:

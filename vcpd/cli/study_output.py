@@ -4,7 +4,8 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from vcpd.cli.output import number_text, print_table
+from vcpd.cli.output import number_text
+from vcpd.cli.tables import print_table
 from vcpd.study.figures import CellFigures
 from vcpd.study.plan import StudyPlan
 from vcpd.study.run import StudyResult

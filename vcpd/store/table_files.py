@@ -230,10 +230,13 @@ def flat_row(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> int:
-    """Write results (setups, risk, bases) as parquet or CSV, one column a value; gives the rows' count.
+    """Write results (setups, risk, bases) as parquet or CSV, one column a value; gives the rows' count."""
+    write_frame(path, rows_frame(rows))
+    return len(rows)
 
-    A column is text where the rows give it both numbers and texts.
-    """
+
+def rows_frame(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
+    """One row each, one column a value; text where the rows give a column both numbers and texts."""
     flat = [flat_row(row) for row in rows]
     columns = {name: [row.get(name) for row in flat] for name in _column_names(flat)}
     nested = {name for name in columns if any(other.startswith(f"{name}_") for other in columns)}
@@ -242,8 +245,7 @@ def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> int:
         for name, values in columns.items()
         if name not in nested or any(value is not None for value in values)
     }
-    write_frame(path, pl.DataFrame(kept))
-    return len(flat)
+    return pl.DataFrame(kept)
 
 
 def _column_names(rows: Sequence[Mapping[str, Any]]) -> list[str]:
