@@ -45,7 +45,7 @@ T = TypeVar("T")
 
 
 def add_study_arguments(parser: argparse.ArgumentParser) -> None:
-    set_action(parser, study, "vcpd study --bars bars.parquet --plan study.toml --out study")
+    set_action(parser, study, "vcpd study --bars bars.parquet --plan study.toml")
     parser.add_argument(
         "--bars", type=Path, required=True, metavar="FILE", help="parquet or CSV file, or a folder of them"
     )
