@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from tests.cli.bar_files import write_bars
@@ -135,6 +136,35 @@ def test_a_study_is_the_same_by_workers(
     assert _run("study", "--bars", bars, "--plan", plan, "--json") == EXIT_OK
     assert capsys.readouterr().out == here
     assert len(json.loads(here)["result"]["cells"]) == 24
+
+
+def test_the_report_is_written_whole(bars: Path, plan: Path, tmp_path: Path, capsys: Capture) -> None:
+    assert _run("study", "--bars", bars, "--plan", plan, "--out", tmp_path, "--json") == EXIT_OK
+    printed = json.loads(capsys.readouterr().out)
+    assert json.loads((tmp_path / "study.json").read_text(encoding="utf-8")) == printed
+    assert (tmp_path / "report.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+    cells = pl.read_parquet(tmp_path / "cells.parquet")
+    assert cells.height == 24
+    assert {"screen.min_rs_rating", "mean_after_r", "sharpe"} <= set(cells.columns)
+    best = printed["breakdown"]["cell"]
+    trades = pl.read_parquet(tmp_path / "trades.parquet")
+    assert trades.height == printed["result"]["cells"][best]["trades"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "cells.parquet", "report.html", "studies.json", "study.json", "trades.parquet",
+    ]  # fmt: skip
+
+
+def test_trades_are_split_by_the_regime_of_an_index(
+    bars: Path, plan: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    index = tmp_path / "index.parquet"
+    frame = pl.read_parquet(bars)
+    (name, *_) = frame["symbol"].unique().sort()
+    frame.filter(pl.col("symbol") == name).with_columns(symbol=pl.lit("NIFTY 500")).write_parquet(index)
+    assert _run("study", "--bars", bars, "--plan", plan, "--index", index, "--json") == EXIT_OK
+    found = json.loads(capsys.readouterr().out)
+    regime = found["splits"]["regime"]
+    assert sum(entry["purchases"] for entry in regime.values()) == sum(found["breakdown"]["counts"])
 
 
 def test_sealed_months_are_opened_once_and_recorded(

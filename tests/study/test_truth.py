@@ -20,7 +20,7 @@ def test_without_drift_the_interval_excludes_zero_as_often_as_it_should() -> Non
 @pytest.mark.long
 @pytest.mark.timeout(1200)
 def test_a_planted_drift_is_found() -> None:
-    """Half a percent a session for forty-five sessions after a breakout."""
+    """0.6 % a session for forty-five sessions after a breakout."""
     found = [difference_from_placebo(seed, TRUTH.drift) for seed in SEEDS]
     assert sum(estimate.is_above_zero for estimate in found) >= 80
 

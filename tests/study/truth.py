@@ -16,11 +16,15 @@ from vcpd.study.walk_forward import MeanEstimate
 
 
 class Truth(NamedTuple):
-    """The market and the drift per session that is planted after a breakout."""
+    """The market and the drift per session that is planted after a breakout.
 
-    leaders: int = 7
-    walkers: int = 180
-    drift: float = 0.005
+    Leaders are few: a random purchase in the advance that is planted before a base gains, so each of them
+    among the placebos would be a difference that has nothing to do with what follows a breakout.
+    """
+
+    leaders: int = 4
+    walkers: int = 260
+    drift: float = 0.006
 
 
 TRUTH: Final = Truth()

@@ -20,6 +20,7 @@ from vcpd.config import Configuration
 from vcpd.domain.panel import Panel
 
 ESTIMATE_COLUMNS = ("purchases", "mean R", "95 %", "median R")
+SETUPS = "setups, own stops"
 OutcomeSplits = Mapping[str, Mapping[str, Mapping[str, Estimate]]]
 
 
@@ -31,6 +32,25 @@ def outcome_splits(
     arguments: argparse.Namespace,
 ) -> OutcomeSplits:
     """By regime where --index gives one, by sector rank where --sectors does; else nothing of it."""
+    kinds = {
+        SETUPS: found.setups,
+        "setups": found.setups_same_stop,
+        "first close above the 50-day high": found.new_highs,
+        "every close": found.universe,
+    }
+    return split_purchases(
+        kinds, (SETUPS, _counted_purchases(found, looking, panel)), panel, configuration, arguments
+    )
+
+
+def split_purchases(
+    kinds: Mapping[str, OutcomeCounts],
+    purchases: tuple[str, Sequence[CountedPurchase]],
+    panel: Panel,
+    configuration: Configuration,
+    arguments: argparse.Namespace,
+) -> OutcomeSplits:
+    """All `kinds` by the regime, and the named purchases by the rank of their sector."""
     splits: dict[str, Mapping[str, Mapping[str, Estimate]]] = {}
     indices = read_indices(arguments) if arguments.index is not None else ()
     shares = without_indices(panel, indices)
@@ -39,12 +59,6 @@ def outcome_splits(
         (series,) = (entry for entry in indices if entry.symbol == symbol)
         directions = directions_by_day(shares, series, configuration.regime)
         terms = {day: direction.term for day, direction in directions.items()}
-        kinds: dict[str, OutcomeCounts] = {
-            "setups, own stops": found.setups,
-            "setups": found.setups_same_stop,
-            "first close above the 50-day high": found.new_highs,
-            "every close": found.universe,
-        }
         splits["regime"] = {
             name: split_by_term(counts, panel.sessions, terms) for name, counts in kinds.items()
         }
@@ -53,8 +67,8 @@ def outcome_splits(
         sectors = {symbol: company.sector for symbol, company in companies.items()}
         least = configuration.screen.min_rs_universe
         ranks = sector_ranks(shares, sectors, configuration.regime, least_rated=least)
-        purchases = _counted_purchases(found, looking, panel)
-        splits["sector"] = {"setups, own stops": split_by_sector(purchases, panel.sessions, ranks, sectors)}
+        name, counted = purchases
+        splits["sector"] = {name: split_by_sector(counted, panel.sessions, ranks, sectors)}
     return splits
 
 

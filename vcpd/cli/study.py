@@ -16,6 +16,8 @@ from vcpd.cli.config import analysis_settings
 from vcpd.cli.history import MIN_BARS_FOR_WORKERS, PRELOAD, show_progress
 from vcpd.cli.local import add_date_order_argument, add_funds_argument, add_index_arguments, load_full_panel
 from vcpd.cli.output import print_json
+from vcpd.cli.sectors import add_sector_lists_argument
+from vcpd.cli.study_files import best_cell_splits, study_report, write_files
 from vcpd.cli.study_output import print_result, sealed_lines
 from vcpd.cli.study_plan import read_plan
 from vcpd.config import Configuration
@@ -26,7 +28,6 @@ from vcpd.runtime import logs
 from vcpd.runtime.clock import WallClock
 from vcpd.runtime.worker_pool import WorkerPool
 from vcpd.store.panel_files import PanelFiles, open_panel
-from vcpd.study.conclusion import conclusions
 from vcpd.study.plan import StudyPlan
 from vcpd.study.run import RowMapping, StudyData, StudyResult, run_study
 from vcpd.study.trial_record import (
@@ -55,6 +56,7 @@ def add_study_arguments(parser: argparse.ArgumentParser) -> None:
     add_index_arguments(parser)
     add_date_order_argument(parser)
     add_funds_argument(parser)
+    add_sector_lists_argument(parser, "; splits the best cell's trades by the rank of the sector")
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="folder for the report and the record of studies"
     )
@@ -84,15 +86,19 @@ def study(arguments: argparse.Namespace) -> int:
     found = asyncio.run(_run(panel, plan, configuration, record))
     if arguments.out is not None:
         found = _with_record(found, panel, record, configuration, arguments)
-    result, validation, _ = found
-    sentences = conclusions(result, validation, plan.validation.interval_pct)
+    result, validation, data = found
+    best = result.best
+    splits = {} if best is None else best_cell_splits(panel, data, best, configuration, arguments)
+    report = study_report(result, validation, data, splits)
+    if arguments.out is not None:
+        write_files(report, panel, data, arguments)
     if arguments.json:
-        print_json({"result": result, "validation": validation, "conclusions": sentences})
+        print_json(report)
     else:
         print_result(result, validation, plan)
         if validation.sealed is not None:
             print("\n".join(sealed_lines(validation.sealed, record.openings(digest_of_bars(panel)))))
-        print("\n".join(sentences))
+        print("\n".join(report.conclusions))
     return EXIT_OK
 
 

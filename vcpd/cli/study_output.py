@@ -84,8 +84,8 @@ def guard_lines(validation: Validation) -> list[str]:
         )
     ratio, probability = validation.deflated_sharpe, validation.overfitting_probability
     lines.append(f"deflated Sharpe ratio: {number_text(ratio) or 'unknown, too few months'}")
-    percent = None if probability is None else 100 * probability
-    lines.append(f"probability of backtest overfitting: {number_text(percent, 0) or 'unknown'} %")
+    percent = "unknown" if probability is None else f"{100 * probability:.0f} %"
+    lines.append(f"probability of backtest overfitting: {percent}")
     return lines
 
 

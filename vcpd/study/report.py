@@ -1,0 +1,166 @@
+"""The report of a study: one HTML page that needs nothing else, and the same as JSON.
+
+The universe comes first, then what may be concluded, then everything it rests on.
+"""
+
+import html
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from vcpd.analysis.outcomes import Estimate
+from vcpd.study.breakdown import Breakdown
+from vcpd.study.figures import CellFigures
+from vcpd.study.plateaus import PlateauMap
+from vcpd.study.plots import bar_chart, line_chart, plateau_picture
+from vcpd.study.run import StudyResult
+from vcpd.study.validation import Validation
+from vcpd.study.walk_forward import MeanEstimate
+
+SHOWN_CELLS: Final = 50
+STYLE: Final = """
+body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1b1f24}
+table{border-collapse:collapse;margin:.5rem 0 1.5rem}td,th{padding:.15rem .7rem;text-align:right}
+th{border-bottom:1px solid #aaa;font-weight:600}td:first-child,th:first-child{text-align:left}
+h2{margin-top:2rem;font-size:1.15rem}.note{color:#57606a}svg{max-width:100%;height:auto;display:block}
+text{font:11px system-ui,sans-serif;fill:#1b1f24}polyline{fill:none;stroke:#1f6feb;stroke-width:1.5}
+polyline.drawdown{stroke:#b35900}rect.gain{fill:#1a7f37}rect.loss{fill:#cf222e}rect.unknown{fill:#ddd}
+rect.peak{stroke:#000;stroke-width:2}
+"""
+
+
+class StudyReport(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that a report shows; the JSON is this struct."""
+
+    result: StudyResult
+    validation: Validation
+    conclusions: tuple[str, str]
+    interval_pct: float
+    plateaus: list[PlateauMap] = []
+    breakdown: Breakdown | None = None
+    splits: Mapping[str, Mapping[str, Estimate]] = {}  # by regime and sector rank, where these are given
+
+
+def report_page(report: StudyReport, universe: Sequence[str], guards: Sequence[str]) -> bytes:
+    """The page; `universe` and `guards` are the lines that the command prints too."""
+    sections = [
+        *(f"<p>{html.escape(line)}</p>" for line in universe),
+        "<h2>What may be concluded</h2>",
+        *(f"<p><b>{html.escape(sentence)}</b></p>" for sentence in report.conclusions),
+        "<h2>Guards against luck</h2>",
+        *(f"<p>{html.escape(line)}</p>" for line in guards),
+        _folds(report.validation),
+        *_best_cell(report),
+        *_plateaus(report.plateaus),
+        *_cells(report.result),
+    ]
+    title = f"Study of {len(report.result.cells):,} cells, {report.result.first} to {report.result.last}"
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        f"<style>{STYLE}</style></head><body><h1>{title}</h1>{''.join(sections)}</body></html>\n"
+    ).encode()
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in columns)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{html.escape(_text(value))}</td>" for value in row) + "</tr>" for row in rows
+    )
+    return f"<table><tr>{head}</tr>{body}</table>"
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:,.2f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else value
+
+
+def _folds(validation: Validation) -> str:
+    if validation.walk_forward is None:
+        return ""
+    columns = ("trained from", "judged from", "to", "cell", "training Sharpe", "trades", "mean R after")
+    return _table(
+        columns,
+        (
+            (
+                *(fold.trained_from, fold.tested_from, fold.tested_to, fold.cell),
+                *(fold.training_sharpe, fold.tested_trades, fold.tested_mean_r),
+            )
+            for fold in validation.walk_forward.folds
+        ),
+    )
+
+
+def _best_cell(report: StudyReport) -> list[str]:
+    """The account, the distribution and the outcomes of the best cell."""
+    found = report.breakdown
+    if found is None:
+        return []
+    account, classes = found.account, [f"{edge:g}" for edge in found.bins_r]
+    return [
+        f"<h2>Cell {found.cell}: account, percent of its begin</h2>",
+        line_chart(account.months, account.value_pct, "", "value"),
+        "<h2>Drawdown, percent</h2>",
+        line_chart(account.months, [0.0 - value for value in account.drawdown_pct], "", "drawdown"),
+        "<h2>Trades by R after costs</h2>",
+        bar_chart(classes, [float(count) for count in found.counts]),
+        "<h2>By year of the purchase</h2>",
+        bar_chart(list(found.by_year), [entry.mean_r or 0.0 for entry in found.by_year.values()]),
+        _table(("year", *_ESTIMATE), ((year, *_estimate(entry)) for year, entry in found.by_year.items())),
+        *_splits(report.splits),
+    ]
+
+
+_ESTIMATE: Final = ("trades", "mean R", "low", "high")
+
+
+def _estimate(entry: MeanEstimate) -> tuple[Any, ...]:
+    return entry.trades, entry.mean_r, entry.low_r, entry.high_r
+
+
+def _splits(splits: Mapping[str, Mapping[str, Estimate]]) -> list[str]:
+    """By what was known on the evening before; these intervals are of 95 %."""
+    sections = []
+    for name, parts in splits.items():
+        rows = ((part, e.purchases, e.mean_r, e.low_r, e.high_r) for part, e in parts.items())
+        sections += [
+            f"<h2>By {html.escape(name)} on the evening before</h2>",
+            _table((name, *_ESTIMATE), rows),
+        ]
+    return sections
+
+
+def _plateaus(maps: Sequence[PlateauMap]) -> list[str]:
+    sections = []
+    for found in maps:
+        verdict = (
+            "A lone peak: its neighbours reach less than half of it. Do not trust it."
+            if found.is_lone_peak
+            else "The framed place does not stand alone."
+        )
+        title = f"{found.row_name} (down) and {found.column_name} (across): mean R after costs"
+        sections += [
+            f"<h2>{html.escape(title)}</h2>",
+            plateau_picture(found),
+            f'<p class="note">{verdict}</p>',
+        ]
+    return sections
+
+
+def _cells(result: StudyResult) -> list[str]:
+    ranked = sorted(result.cells, key=lambda cell: (-cell.sharpe, cell.number))[:SHOWN_CELLS]
+    columns = (
+        *("values", "cell", "trades", "R before", "R after", "low", "high", "won %", "ambiguous %"),
+        *("better order R", "a year %", "drawdown %", "Sharpe"),
+    )
+    return [f"<h2>The {len(ranked)} best cells</h2>", _table(columns, map(_cell_row, ranked))]
+
+
+def _cell_row(cell: CellFigures) -> tuple[Any, ...]:
+    values = ", ".join(f"{name} {value}" for name, value in cell.coordinates.items())
+    return (
+        *(values or "the only cell", cell.number, cell.trades, cell.mean_before_r, cell.mean_after_r),
+        *(cell.low_r, cell.high_r, cell.won_pct, cell.ambiguous_pct, cell.better_mean_r),
+        *(cell.return_pct, cell.drawdown_pct, cell.sharpe),
+    )
