@@ -108,7 +108,7 @@ def test_every_class_and_year_counts_each_trade_once(studied: Studied) -> None:
     assert len(rows) == trades
     assert [row["bought"] for row in rows] == sorted(row["bought"] for row in rows)  # type: ignore[type-var]
     mean = studied.report.result.cells[found.cell].mean_after_r
-    assert np.mean([row["after_r"] for row in rows]) == pytest.approx(mean)  # type: ignore[arg-type]
+    assert np.mean([row["after_r"] for row in rows]) == pytest.approx(mean)
     assert outcome_counts(studied.data, found.cell).results_r.mean() == pytest.approx(mean, abs=1e-6)
     assert break_down(studied.data, found.cell) == found
 
