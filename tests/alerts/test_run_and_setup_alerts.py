@@ -167,6 +167,7 @@ def test_sessions_that_were_not_screened_are_made_up_for() -> None:
         EventKind.BREAKOUT,
         EventKind.BREAKOUT_UNCONFIRMED,
         EventKind.SQUAT,
+        EventKind.RECLAIMED,
         EventKind.FAILED,
     ],
 )
@@ -178,7 +179,7 @@ def test_each_change_of_a_followed_base_is_shown_with_its_own_key(kind: EventKin
     assert (change.facts["price"], change.facts["detail"]) == (101.0, "why")
 
 
-@pytest.mark.parametrize("kind", [EventKind.EXTENDED, EventKind.RECLAIMED, EventKind.EXPIRED])
+@pytest.mark.parametrize("kind", [EventKind.EXTENDED, EventKind.EXPIRED])
 def test_other_changes_are_only_recorded(kind: EventKind) -> None:
     assert setup_alerts.alerts_for_screen(TONIGHT, [_base("AAA", (kind, TODAY))]) == []
 

@@ -19,8 +19,10 @@ from tests.fakes.watch_session import (
     candidate,
     prices,
 )
+from vcpd.domain.alerts import AlertKind
 from vcpd.domain.live import LivePrices
 from vcpd.domain.setups import BaseState, EventKind, SetupEvent
+from vcpd.jobs.watch_events import alert_for_event
 from vcpd.jobs.watch_tracker import CandidateTracker, WatchHours
 
 BEFORE = OPENS - timedelta(hours=20)
@@ -105,6 +107,15 @@ def test_a_base_that_broke_out_before_is_followed() -> None:
     assert kinds(board, ("NSE:AAA", 102.0, 500)) == []
     assert kinds(board, ("NSE:AAA", 99.0, 600)) == [EventKind.SQUAT]
     assert kinds(board, ("NSE:AAA", 93.9, 700)) == [EventKind.FAILED]
+
+
+def test_a_base_back_above_its_pivot_is_reported_after_it_fell_back() -> None:
+    broke = SetupEvent(EventKind.BREAKOUT, YESTERDAY, 101.0)
+    board = board_of(candidate("NSE:AAA", FOUND, broke, state=BaseState.BREAKOUT))
+    reported = [("NSE:AAA", 99.0, 600), ("NSE:AAA", 101.0, 700)]
+    events = [event for price in reported for event in board.update(prices(price), NOON)]
+    alerts = [alert for event in events if (alert := alert_for_event(event)) is not None]
+    assert [alert.kind for alert in alerts] == [AlertKind.SQUAT, AlertKind.RECLAIMED]
 
 
 def test_what_was_seen_before_a_restart_is_shown_and_not_seen_again() -> None:

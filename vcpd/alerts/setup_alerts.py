@@ -15,6 +15,7 @@ ALERT_KIND_OF_EVENT: Final = {
     EventKind.BREAKOUT: AlertKind.BREAKOUT,
     EventKind.BREAKOUT_UNCONFIRMED: AlertKind.BREAKOUT_UNCONFIRMED,
     EventKind.SQUAT: AlertKind.SQUAT,
+    EventKind.RECLAIMED: AlertKind.RECLAIMED,
     EventKind.FAILED: AlertKind.FAILED,
 }
 MAX_DIGEST_ROWS: Final = 60

@@ -60,6 +60,7 @@ VARIABLES_BY_KIND: Final[Mapping[AlertKind, Variables]] = {
     AlertKind.BREAKOUT: SETUP_VARIABLES,
     AlertKind.BREAKOUT_UNCONFIRMED: SETUP_VARIABLES,
     AlertKind.SQUAT: SETUP_VARIABLES,
+    AlertKind.RECLAIMED: SETUP_VARIABLES,
     AlertKind.FAILED: SETUP_VARIABLES,
     AlertKind.LOGIN_DUE: LOGIN_VARIABLES,
     AlertKind.LOGIN_OVERDUE: {**LOGIN_VARIABLES, "waiting": "collect of 2026-04-08"},
@@ -223,6 +224,7 @@ class Templates(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
         "{name} is over its pivot {pivot:.2f}, without the volume"
     )
     squat: Template = _event_template("{name} falls back under its pivot {pivot:.2f}")
+    reclaimed: Template = _event_template("{name} is back above its pivot {pivot:.2f}")
     failed: Template = _event_template("{name}: the base has failed")
     login_due: Template = Template(title="Log in to the market", body="{reason}\n{url}")
     login_overdue: Template = Template(title="Login overdue: {waiting} waits for it", body="{reason}\n{url}")

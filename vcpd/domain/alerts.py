@@ -17,6 +17,7 @@ class AlertKind(StrEnum):
     BREAKOUT = "breakout"
     BREAKOUT_UNCONFIRMED = "breakout_unconfirmed"
     SQUAT = "squat"
+    RECLAIMED = "reclaimed"  # above its pivot again after it fell back
     FAILED = "failed"
     LOGIN_DUE = "login_due"
     LOGIN_OVERDUE = "login_overdue"

@@ -18,6 +18,7 @@ ALERT_KIND_OF_EVENT: Final[Mapping[EventKind, AlertKind]] = {
     EventKind.BREAKOUT: AlertKind.BREAKOUT,
     EventKind.BREAKOUT_UNCONFIRMED: AlertKind.BREAKOUT_UNCONFIRMED,
     EventKind.SQUAT: AlertKind.SQUAT,
+    EventKind.RECLAIMED: AlertKind.RECLAIMED,
     EventKind.FAILED: AlertKind.FAILED,
 }
 log = structlog.get_logger(__name__)
