@@ -50,14 +50,41 @@ def test_a_symbol_is_explained_although_it_does_not_match(bars: Path, capsys: Ca
 
 
 def test_values_of_the_detector_are_computed_for_the_session_of_the_file(bars: Path, capsys: Capture) -> None:
+    """Those of bases; the risk score of every symbol."""
     words = ("--bars", bars, "--as-of", "2025-05-15", "--json")
-    assert _run("scan", "score >= 0 and risk >= 0", *words) == EXIT_OK
+    assert _run("scan", "score >= 0", *words) == EXIT_OK
     scanned = {row["symbol"]: row["clauses"] for row in json.loads(capsys.readouterr().out)["items"]}
     assert _run("screen", "--all", *words) == EXIT_OK
     screened = json.loads(capsys.readouterr().out)["items"]
     assert {name: row[0]["values"]["score"] for name, row in scanned.items()} == {
-        entry["symbol"]: entry["score"] for entry in screened
+        entry["symbol"]: entry["score"] for entry in screened if entry["footprint"] is not None
     }
+    assert _run("scan", "risk >= 0 and risk_gap >= 0 and risk_trend <= 100", *words) == EXIT_OK
+    rated = {row["symbol"]: row["clauses"] for row in json.loads(capsys.readouterr().out)["items"]}
+    assert _run("risk", *words) == EXIT_OK
+    scores = {entry["symbol"]: entry for entry in json.loads(capsys.readouterr().out)}
+    assert {name: row[1]["values"]["risk_gap"] for name, row in rated.items()} == {
+        name: entry["components"]["gap"] for name, entry in scores.items() if entry["score"] is not None
+    }
+    assert rated
+
+
+def test_regime_and_sectors_are_computed_from_their_files_or_refused(
+    bars: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    assert _run("scan", 'regime == "correction"', "--bars", bars) == EXIT_BAD_INPUT
+    assert "regime: expected --index FILE" in capsys.readouterr().err
+    assert _run("scan", "sector_rank <= 3", "--bars", bars) == EXIT_BAD_INPUT
+    assert "sector, sector_rank: expected --sectors FILE" in capsys.readouterr().err
+    companies = tmp_path / "companies.csv"
+    companies.write_text(
+        "Symbol,Industry\n" + "".join(f"AA{name},Steel\n" for name in "ABC"), encoding="utf-8"
+    )
+    words = ("--bars", bars, "--sectors", companies, "--index", bars, "--index-symbol", "AAA", "--json")
+    assert _run("scan", 'sector == "Steel" and regime != "nonsense"', *words) == EXIT_OK
+    found = [row["symbol"] for row in json.loads(capsys.readouterr().out)["items"]]
+    assert {symbol.rpartition(":")[2] for symbol in found} <= {"AAA", "AAB", "AAC"}
+    assert found
 
 
 def test_a_wrong_expression_is_refused_with_its_position(bars: Path, capsys: Capture) -> None:

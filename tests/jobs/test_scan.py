@@ -1,21 +1,27 @@
 """The job `scan`: which symbols entered and left, and that a past session never gets today's verdicts."""
 
+from collections.abc import Sequence
 from datetime import date
 
 import msgspec
 import pytest
 
 from tests.fakes.collection import context
+from tests.fakes.regimes import FakeRegimes, rank_of, regime_of
 from tests.fakes.results import FakeRiskStore, FakeSetupStore
 from tests.fakes.watch import FakeNotifier
 from tests.jobs.sample_market import INDEX, MORNING, SESSION, SampleMarket, build_sample_market, history
 from vcpd.analysis.scans.request import ScanParams, ScanSettings
 from vcpd.core.errors import BadInputError, RetryableError
 from vcpd.domain.alerts import AlertKind
+from vcpd.domain.instruments import CompanySector
+from vcpd.domain.market_regime import SectorLevel, SectorRank
 from vcpd.domain.nse_calendar import NSE
+from vcpd.domain.risk import RiskBand, RiskScore
 from vcpd.domain.runs import Outcome
 from vcpd.domain.setups import EncodedSetup, Setup
 from vcpd.jobs.scan import Scan, ScanEvaluator
+from vcpd.jobs.scan_values import StoredScanValues
 
 SYMBOLS = [f"NSE:S{number}" for number in range(6)]
 YESTERDAY: date = NSE.sessions(date(SESSION.year - 1, SESSION.month, 1), SESSION)[-2].item()
@@ -28,17 +34,30 @@ async def _collected() -> SampleMarket:
     return sample
 
 
+def _evaluator(
+    sample: SampleMarket,
+    setups: FakeSetupStore | None = None,
+    risk: FakeRiskStore | None = None,
+    regimes: FakeRegimes | None = None,
+) -> ScanEvaluator:
+    stores = setups or FakeSetupStore(), risk or FakeRiskStore(), regimes or FakeRegimes(is_empty=True)
+    return ScanEvaluator(sample.workers, StoredScanValues(sample.instruments, *stores))
+
+
 def _job(
     sample: SampleMarket, settings: ScanSettings, setups: FakeSetupStore | None = None
 ) -> tuple[Scan, FakeNotifier]:
     alerts = FakeNotifier()
-    evaluate = ScanEvaluator(sample.workers, setups or FakeSetupStore(), FakeRiskStore())
-    return Scan(sample.universe_panels, evaluate, alerts, sample.clock, NSE, settings, 2), alerts
+    return Scan(
+        sample.universe_panels, _evaluator(sample, setups), alerts, sample.clock, NSE, settings, 2
+    ), alerts
 
 
 def _verdict(symbol: str, session: date, score: float) -> EncodedSetup:
     return EncodedSetup.of(
-        msgspec.structs.replace(Setup.unevaluated(symbol, session, "x"), score=score, reason=None)
+        msgspec.structs.replace(
+            Setup.unevaluated(symbol, session, "x"), score=score, reason=None, footprint="12W 24/5 3T"
+        )
     )
 
 
@@ -79,12 +98,73 @@ async def test_without_a_followed_scan_the_run_is_skipped() -> None:
 async def test_a_session_without_verdicts_is_refused_and_never_answered_with_those_of_another() -> None:
     sample, setups = await _collected(), FakeSetupStore()
     await setups.put(SESSION, [_verdict(symbol, SESSION, 80) for symbol in SYMBOLS], [])
-    evaluate = ScanEvaluator(sample.workers, setups, FakeRiskStore())
+    evaluate = _evaluator(sample, setups)
     panel = await sample.universe_panels.current_or_new()
     asked = ScanParams(expression="score > 50")
     assert (await evaluate(panel, SESSION, asked)).count == 6
     with pytest.raises(BadInputError, match="score: the session has no stored verdicts; screen it first"):
         await evaluate(panel, YESTERDAY, asked)
+
+
+async def test_a_symbol_without_a_base_has_no_values_of_the_detector() -> None:
+    """Its verdict is kept until the next session only: an answer must not change when it goes."""
+    sample, setups = await _collected(), FakeSetupStore()
+    bare = EncodedSetup.of(
+        msgspec.structs.replace(Setup.unevaluated(SYMBOLS[0], SESSION, "x"), score=80.0, reason=None)
+    )
+    await setups.put(SESSION, [bare, _verdict(SYMBOLS[1], SESSION, 80)], [])
+    panel = await sample.universe_panels.current_or_new()
+    result = await _evaluator(sample, setups)(panel, SESSION, ScanParams(expression="score > 50"))
+    assert [row.symbol for row in result.items] == [SYMBOLS[1]]
+
+
+def _risk(symbol: str, gap: float) -> RiskScore:
+    components = dict.fromkeys(("volatility", "gap", "atr", "drawdown", "volume", "trend"), 50.0) | {
+        "gap": gap
+    }
+    return RiskScore(
+        symbol=symbol, as_of=SESSION, score=40.0, band=RiskBand.MODERATE, components=components, metrics={}
+    )
+
+
+async def test_components_of_the_risk_score_are_those_of_the_session() -> None:
+    sample, risk = await _collected(), FakeRiskStore()
+    await risk.put(SESSION, [_risk(symbol, 10.0 * at) for at, symbol in enumerate(SYMBOLS)])
+    evaluate, panel = _evaluator(sample, risk=risk), await sample.universe_panels.current_or_new()
+    asked = ScanParams(expression="risk_gap >= 40 and risk < 50 and risk_trend == 50")
+    assert [row.symbol for row in (await evaluate(panel, SESSION, asked)).items] == SYMBOLS[4:]
+    with pytest.raises(
+        BadInputError, match="risk, risk_gap, risk_trend: the session has no stored risk scores; run the job"
+    ):
+        await evaluate(panel, YESTERDAY, asked)
+
+
+class _RegimesOf(FakeRegimes):
+    """The regime and ranks of one session."""
+
+    def __init__(self, session: date) -> None:
+        self._regimes = [regime_of(session)]
+        self._ranks = [rank_of("Banks", 1, None, session), rank_of("Steel", 2, None, session)]
+
+    async def sectors(
+        self, until: date | None, level: SectorLevel = SectorLevel.SECTOR
+    ) -> tuple[date | None, Sequence[SectorRank]]:
+        return self._regimes[0].session, self._ranks
+
+
+async def test_regime_and_sector_rank_are_those_of_the_session_or_refused() -> None:
+    sample = await _collected()
+    await sample.instruments.set_sectors(
+        {SYMBOLS[0]: CompanySector("Banks"), SYMBOLS[1]: CompanySector("Steel")}
+    )
+    asked = ScanParams(expression='regime == "under_pressure" and sector_rank <= 1')
+    panel = await sample.universe_panels.current_or_new()
+    result = await _evaluator(sample, regimes=_RegimesOf(SESSION))(panel, SESSION, asked)
+    assert [row.symbol for row in result.items] == [SYMBOLS[0]]
+    assert result.items[0].clauses[1].values == {"sector_rank": 1.0}
+    for regimes in (_RegimesOf(YESTERDAY), FakeRegimes(is_empty=True)):
+        with pytest.raises(BadInputError, match="regime, sector_rank: the session has no stored regime; run"):
+            await _evaluator(sample, regimes=regimes)(panel, SESSION, asked)
 
 
 async def test_a_session_that_is_not_screened_yet_is_tried_again_later() -> None:

@@ -104,7 +104,7 @@ class JobFactory:
             "risk": ScoreRisk(panels, workers, storage.risk, configuration.risk),
             "scan": Scan(
                 panels,
-                ScanEvaluator(workers, storage.setups, storage.risk),
+                ScanEvaluator(workers, storage.scan_values),
                 self.notifier,
                 clock,
                 calendar,

@@ -271,9 +271,7 @@ class StatusService:
         )
         reference, panel = await self.current_panel.load()
         session = last_session(panel, as_of)
-        return await ScanEvaluator(self.workers, self.storage.setups, self.storage.risk)(
-            reference, session, parameters
-        )
+        return await ScanEvaluator(self.workers, self.storage.scan_values)(reference, session, parameters)
 
     def scans(self) -> Sequence[ListedScan]:
         return list_scans(self.live.configuration.scans)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from vcpd.core.secrets import Secret
+from vcpd.jobs.scan_values import StoredScanValues
 from vcpd.ports import Clock
 from vcpd.store.alerts import PostgresOutbox
 from vcpd.store.backup_folder import copy_before_migration
@@ -48,6 +49,11 @@ class Storage:
     position_reports: PostgresPositionReports
     marks: PostgresMarkStore
     embedded: EmbeddedPostgres | None
+
+    @property
+    def scan_values(self) -> StoredScanValues:
+        """What a scan takes from the store beside bars."""
+        return StoredScanValues(self.instruments, self.setups, self.risk, self.regimes)
 
     async def close(self) -> None:
         await self.leadership.step_down()

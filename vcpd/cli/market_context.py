@@ -60,7 +60,7 @@ class FileMarket:
         industry = None if company is None else self._rank_of(SectorLevel.INDUSTRY, company.industry)
         return MarketContext(
             session=self.session,
-            term=MarketTerm.UNKNOWN if self.direction is None else self.direction.term,
+            term=self.term,
             since=None if self.direction is None else self.direction.since,
             sector_rank=None if sector is None else sector.rank,
             sectors_ranked=self._ranked(SectorLevel.SECTOR),
@@ -69,6 +69,16 @@ class FileMarket:
             industry_rank=None if industry is None else industry.rank,
             industries_ranked=self._ranked(SectorLevel.INDUSTRY),
         )
+
+    @property
+    def term(self) -> MarketTerm:
+        """What the market does; unknown without an index."""
+        return MarketTerm.UNKNOWN if self.direction is None else self.direction.term
+
+    def sector_of(self, symbol: str) -> str | None:
+        """The company's sector; None where no list names it."""
+        company = self.companies.get(symbol)
+        return None if company is None else company.sector
 
     def beside(self, setups: Iterable[Setup]) -> list[Setup]:
         """The setups with their sectors and what the market does."""

@@ -2,24 +2,27 @@
 
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 import msgspec
 
 from vcpd.analysis.scans.evaluation import evaluate_scan
-from vcpd.analysis.scans.request import ListedScan, ScanParams, find_scan, list_scans, needs_verdicts
+from vcpd.analysis.scans.request import ListedScan, ScanParams, find_scan, list_scans, session_names
 from vcpd.analysis.screen import screen_rows
 from vcpd.analysis.tasks import ScreenParams
 from vcpd.cli.client import daemon_client, note_used_session
 from vcpd.cli.command import EXIT_OK, set_action
 from vcpd.cli.config import analysis_settings, load_or_default
 from vcpd.cli.local import SYMBOL_HELP, add_bars_arguments, load_panel, row_range
+from vcpd.cli.market_context import FileMarket
 from vcpd.cli.output import print_data
 from vcpd.cli.risk import score_panel
+from vcpd.cli.sectors import add_sector_lists_argument
 from vcpd.cli.tables import print_table
 from vcpd.core.errors import BadInputError
 from vcpd.domain.panel import Panel
-from vcpd.domain.scans import ScanResult, ScanRow, SymbolVerdict, explain_row, value_text
+from vcpd.domain.scans import ScanResult, ScanRow, SessionMarket, SymbolVerdict, explain_row, value_text
 
 EXAMPLE: Final = (
     'vcpd scan "rs >= 85 and close > sma(50) and volume > 1.5 * mean(volume, 50)" --bars bars.parquet\n'
@@ -35,6 +38,7 @@ def add_scan_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--list", action="store_true", help="list the presets and the saved scans")
     parser.add_argument("--symbol", help=f"also say which clause fails first for this symbol, {SYMBOL_HELP}")
     add_bars_arguments(parser)
+    add_sector_lists_argument(parser)
 
 
 def scan(arguments: argparse.Namespace) -> int:
@@ -66,25 +70,39 @@ def _scan_daemon(arguments: argparse.Namespace) -> ScanResult:
 def _scan_bars(arguments: argparse.Namespace) -> ScanResult:
     settings = analysis_settings(arguments)
     expression = arguments.expression or find_scan(arguments.preset, settings.scans.saved)
-    asks_verdicts = needs_verdicts(expression)  # a wrong expression is refused before the file is read
+    names = session_names(expression)  # a wrong expression is refused before the file is read
+    _require_files(names, arguments)
     panel = load_panel(arguments)
     symbol = panel.symbols[row_range(panel, arguments.symbol)[0]] if arguments.symbol else None
     parameters = ScanParams(
         expression=expression,
         name=arguments.preset,
         symbol=symbol,
-        verdicts=_computed_verdicts(panel, arguments) if asks_verdicts else None,
+        verdicts=_computed_verdicts(panel, arguments) if names else None,
         min_rs_universe=settings.screen.min_rs_universe,
     )
     return evaluate_scan(panel, parameters)
 
 
+def _require_files(names: AbstractSet[str], arguments: argparse.Namespace) -> None:
+    """BadInputError for a name whose values no given file decides."""
+    if "regime" in names and arguments.index is None:
+        raise BadInputError("regime: expected --index FILE, the bars of the benchmark")
+    if names & {"sector", "sector_rank"} and not arguments.sectors:
+        raise BadInputError("sector, sector_rank: expected --sectors FILE, the list of companies")
+
+
 def _computed_verdicts(panel: Panel, arguments: argparse.Namespace) -> tuple[SymbolVerdict, ...]:
-    """The detector's verdicts and risk scores after the panel's last session."""
+    """Verdicts, risk scores, regime and sector ranks after the panel's last session, all computed."""
     judging = ScreenParams(thresholds=analysis_settings(arguments).screen)
     judged = screen_rows(panel, range(len(panel.symbols)), judging)
-    scores = {score.symbol: score.score for score in score_panel(panel, arguments)}
-    return tuple(SymbolVerdict.of(setup, scores.get(setup.symbol)) for setup in judged.setups)
+    scores = {score.symbol: score for score in score_panel(panel, arguments)}
+    files = FileMarket.of(panel, arguments)
+    market = SessionMarket.of(files.term, files.ranks)
+    return tuple(
+        SymbolVerdict.of(setup.symbol, setup, scores.get(setup.symbol), files.sector_of(setup.symbol), market)
+        for setup in judged.setups
+    )
 
 
 def _print_list(arguments: argparse.Namespace) -> None:

@@ -1,19 +1,21 @@
 """Scans: each symbol's answer after a session with the values of its clauses, and the whole result."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
-from typing import Self
+from typing import Any, Self
 
 import msgspec
 
 from vcpd.core.errors import BadInputError
+from vcpd.domain.market_regime import MarketTerm, SectorLevel, SectorRank
+from vcpd.domain.risk import RiskScore
 from vcpd.domain.setups import Setup
 
 ScanValue = float | str | bool | None
 
 
 class UnscreenedSessionError(BadInputError):
-    """A scan asks for values of verdicts after a session that has none."""
+    """A scan asks for values of verdicts, risk scores or the regime after a session that has none."""
 
 
 class ScanClause(msgspec.Struct, frozen=True):
@@ -51,8 +53,19 @@ class ScanResult(msgspec.Struct, frozen=True, kw_only=True):
     explained: ScanRow | None = None
 
 
+class SessionMarket(msgspec.Struct, frozen=True):
+    """The market after a session: its term, and the ranks of its sectors by name; None is unknown."""
+
+    regime: str | None = None
+    sector_ranks: Mapping[str, int | None] = {}
+
+    @classmethod
+    def of(cls, term: MarketTerm, ranks: Iterable[SectorRank]) -> Self:
+        return cls(term.value, {rank.sector: rank.rank for rank in ranks if rank.level is SectorLevel.SECTOR})
+
+
 class SymbolVerdict(msgspec.Struct, frozen=True):
-    """What a session's verdict says of one symbol, as a scan may ask for it; None is unknown."""
+    """What is known of a symbol at a session beside its bars, as a scan may ask for it; None is unknown."""
 
     symbol: str
     state: str | None = None
@@ -63,21 +76,55 @@ class SymbolVerdict(msgspec.Struct, frozen=True):
     contractions: float | None = None
     pivot_distance: float | None = None
     risk: float | None = None
+    risk_volatility: float | None = None
+    risk_gap: float | None = None
+    risk_atr: float | None = None
+    risk_drawdown: float | None = None
+    risk_volume: float | None = None
+    risk_trend: float | None = None
+    sector_rank: float | None = None
+    regime: str | None = None
 
     @classmethod
-    def of(cls, setup: Setup, risk: float | None) -> Self:
-        """From a verdict and a risk score; a symbol that could not be judged has no values."""
+    def of(
+        cls,
+        symbol: str,
+        setup: Setup | None,
+        risk: RiskScore | None,
+        sector: str | None,
+        market: SessionMarket,
+    ) -> Self:
+        """From a verdict, a risk score, the company's sector and the market.
+
+        The detector's values are those of a base: a symbol without one has none, whether its verdict is
+        still stored or not, so that a past session is answered as it was on its evening.
+        """
+        rank = None if sector is None else market.sector_ranks.get(sector)
         return cls(
-            setup.symbol,
-            state=None if setup.state is None else setup.state.value,
-            footprint=setup.footprint,
-            sector=setup.sector,
-            score=setup.score if setup.reason is None else None,
-            depth=setup.contractions[0].depth_pct if setup.contractions else None,
-            contractions=float(len(setup.contractions)),
-            pivot_distance=setup.to_pivot_pct,
-            risk=risk,
+            symbol,
+            sector=sector,
+            sector_rank=None if rank is None else float(rank),
+            regime=market.regime,
+            **({} if risk is None else _risk_values(risk)),
+            **({} if setup is None or not setup.has_base else _base_values(setup)),
         )
+
+
+def _risk_values(risk: RiskScore) -> dict[str, Any]:
+    """The score and its components, likewise."""
+    return {"risk": risk.score, **{f"risk_{name}": value for name, value in risk.components.items()}}
+
+
+def _base_values(setup: Setup) -> dict[str, Any]:
+    """The detector's values of a base, by the names that the scan language has for them."""
+    return {
+        "state": None if setup.state is None else setup.state.value,
+        "footprint": setup.footprint,
+        "score": setup.score,
+        "depth": setup.contractions[0].depth_pct if setup.contractions else None,
+        "contractions": float(len(setup.contractions)),
+        "pivot_distance": setup.to_pivot_pct,
+    }
 
 
 def explain_row(row: ScanRow) -> Iterator[str]:

@@ -207,6 +207,11 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
         return self.group is not None
 
     @property
+    def has_base(self) -> bool:
+        """Whether there is a base, or one that a group still names."""
+        return self.footprint is not None or self.is_listed
+
+    @property
     def to_pivot_pct(self) -> float | None:
         """How far the close must rise to the pivot, in percent; negative above it."""
         if not self.pivot or not self.close:
@@ -237,7 +242,7 @@ class EncodedSetup(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             symbol=setup.symbol,
             as_of=setup.as_of,
             is_judged=setup.reason is None,
-            has_base=setup.footprint is not None or setup.is_listed,
+            has_base=setup.has_base,
             passed=setup.passed,
             state=setup.state,
             score=setup.score,

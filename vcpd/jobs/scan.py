@@ -7,16 +7,17 @@ from typing import Final
 
 import msgspec
 
-from vcpd.analysis.scans.request import ScanParams, ScanSettings, find_scan, needs_verdicts
+from vcpd.analysis.scans.request import ScanParams, ScanSettings, find_scan, session_names
 from vcpd.analysis.tasks import evaluate_scan
 from vcpd.core.errors import RetryableError
 from vcpd.domain.alerts import Alert, AlertKind
 from vcpd.domain.calendar import TradingCalendar
 from vcpd.domain.panel import PanelReference
 from vcpd.domain.runs import Outcome, RunContext, RunResult
-from vcpd.domain.scans import ScanResult, SymbolVerdict, UnscreenedSessionError
+from vcpd.domain.scans import ScanResult, UnscreenedSessionError
 from vcpd.jobs.panel_refresh import UniversePanels
-from vcpd.ports import Clock, Notifier, RiskStore, SetupStore, Workers
+from vcpd.jobs.scan_values import StoredScanValues
+from vcpd.ports import Clock, Notifier, Workers
 
 DAYS_BACK: Final = 30  # within which the session before is found
 SYMBOLS_SHOWN: Final = 30
@@ -24,29 +25,18 @@ SYMBOLS_SHOWN: Final = 30
 
 @dataclass(frozen=True, slots=True)
 class ScanEvaluator:
-    """Evaluates a scan in a worker, over the panel and the verdicts that are stored of its session."""
+    """Evaluates a scan in a worker, over the panel and the values that are stored of its session."""
 
     workers: Workers
-    setups: SetupStore
-    risk: RiskStore
+    values: StoredScanValues
 
     async def __call__(self, panel: PanelReference, session: date, parameters: ScanParams) -> ScanResult:
-        """The scan after `session`. ScanError for the text; BadInputError where verdicts are not stored."""
-        verdicts = await self._verdicts(session) if needs_verdicts(parameters.expression) else None
+        """The scan after `session`. ScanError for the text; UnscreenedSessionError where values lack."""
+        names = session_names(parameters.expression)
+        verdicts = await self.values.of_session(session, names) if names else None
         asked = msgspec.structs.replace(parameters, as_of=session, verdicts=verdicts)
         (result,) = await self.workers.map_panel(evaluate_scan, panel, asked, rows=range(1))
         return result
-
-    async def _verdicts(self, session: date) -> tuple[SymbolVerdict, ...] | None:
-        """Those of the very session; None where it was not screened."""
-        judged, setups = await self.setups.for_session(session)
-        if judged != session:
-            return None
-        scores = await self.risk.summaries(session)
-        found = ((setup, scores.get(setup.symbol)) for setup in setups)
-        return tuple(
-            SymbolVerdict.of(setup, None if score is None else score.score) for setup, score in found
-        )
 
 
 @dataclass(frozen=True, slots=True)

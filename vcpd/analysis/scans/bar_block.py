@@ -1,4 +1,4 @@
-"""BarPlanes of every symbol as blocks (symbol, bar) that end with the last bar, and the same joined to weeks.
+"""Bars of every symbol as blocks (symbol, bar) that end with the last bar, and the same joined to weeks.
 
 A scan after one session needs a symbol's last bars alone. They are copied out of the panel, without its
 holes, so that a window is a slice of columns and every pass runs over contiguous rows.

@@ -131,17 +131,37 @@ BAR_NAMES: Final[dict[str, str]] = {
     "rs": "relative strength rating 1 to 99 within the universe",
 }
 
-# Known only at the session that is asked for: they come from its verdicts, so no window may reach over them.
-VERDICT_NAMES: Final[dict[str, tuple[ValueKind, str]]] = {
+# Known only at the session that is asked for: they are stored of it, so no window may reach over them.
+_DETECTOR: Final[dict[str, tuple[ValueKind, str]]] = {
     "state": (ValueKind.TEXT, "state of the followed base, such as NEAR_PIVOT"),
     "footprint": (ValueKind.TEXT, "footprint of the base, such as 12W 24/5 3T"),
-    "sector": (ValueKind.TEXT, "the company's sector"),
     "score": (ValueKind.NUMBER, "the setup's score, 0 to 100"),
     "depth": (ValueKind.NUMBER, "depth of the base's first contraction, percent"),
     "contractions": (ValueKind.NUMBER, "number of contractions"),
-    "pivot_distance": (ValueKind.NUMBER, "from the close up to the pivot, percent of the pivot"),
-    "risk": (ValueKind.NUMBER, "risk score, 0 to 100"),
+    "pivot_distance": (ValueKind.NUMBER, "from the close up to the pivot, percent of the close"),
 }
+_RISK: Final[dict[str, tuple[ValueKind, str]]] = {
+    "risk": (ValueKind.NUMBER, "risk score, 0 to 100"),
+    "risk_volatility": (ValueKind.NUMBER, "component of the risk score: volatility of a year"),
+    "risk_gap": (ValueKind.NUMBER, "component of the risk score: gaps"),
+    "risk_atr": (ValueKind.NUMBER, "component of the risk score: true range against the price"),
+    "risk_drawdown": (ValueKind.NUMBER, "component of the risk score: largest drawdown"),
+    "risk_volume": (ValueKind.NUMBER, "component of the risk score: unsteady volume"),
+    "risk_trend": (ValueKind.NUMBER, "component of the risk score: lack of a steady trend"),
+}
+_MARKET: Final[dict[str, tuple[ValueKind, str]]] = {
+    "sector_rank": (ValueKind.NUMBER, "rank of the company's sector, 1 the strongest"),
+    "regime": (ValueKind.TEXT, 'term of the market, such as "confirmed_uptrend" or "correction"'),
+}
+VERDICT_NAMES: Final[dict[str, tuple[ValueKind, str]]] = {
+    "sector": (ValueKind.TEXT, "the company's sector, as lists state it now"),
+    **_DETECTOR,
+    **_RISK,
+    **_MARKET,
+}
+DETECTOR_NAMES: Final = frozenset(_DETECTOR)
+RISK_NAMES: Final = frozenset(_RISK)
+MARKET_NAMES: Final = frozenset(_MARKET)
 
 WINDOW_FREE: Final = frozenset({"rank", "abs", "min", "max"})  # functions that a verdict's value may stand in
 RECURSIVE_SPANS: Final = {"ema": 20, "rsi": 40}  # windows after which an average has forgotten its begin

@@ -61,9 +61,14 @@ class ScanParams(msgspec.Struct, frozen=True, kw_only=True):
     min_rs_universe: int = 2
 
 
+def session_names(expression: str) -> frozenset[str]:
+    """The names of the scan whose values come from what is stored of its session. ScanError for the text."""
+    return frozenset(node.operation for node in walk(parse_scan(expression))) & VERDICT_NAMES.keys()
+
+
 def needs_verdicts(expression: str) -> bool:
-    """Whether the scan asks for a value of the detector or the risk score."""
-    return any(node.operation in VERDICT_NAMES for node in walk(parse_scan(expression)))
+    """Whether the scan asks for a value of the detector, the risk score, or the market."""
+    return bool(session_names(expression))
 
 
 def find_scan(name: str, saved: Mapping[str, str]) -> str:
