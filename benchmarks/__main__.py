@@ -20,6 +20,7 @@ ORDER = (
     "detector_selectivity",
     "risk",
     "market_regime",
+    "positions",
     "scans",
     "limits",
     "ticker",

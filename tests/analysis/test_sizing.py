@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vcpd.analysis.sizing import PositionPlan, Sizing, SizingParameters, position_size
+from vcpd.analysis.sizing import HeatLimit, PositionPlan, Sizing, SizingParameters, position_size
 from vcpd.core.errors import BadInputError
 from vcpd.domain.risk import RiskBand, RiskScore
 
@@ -101,6 +101,21 @@ def test_lots_are_whole() -> None:
     small = sized(risk(), msgspec.structs.replace(PLAN, lot_size=5000))
     assert small.quantity == 0
     assert small.reason == "less than one lot of 5000: budget 5,000.00 / risk a share 5.00 = 1,000"
+
+
+def test_what_is_held_leaves_less_to_risk() -> None:
+    """The caps of [heat] bind beside all others, and say what fits."""
+    held = msgspec.structs.replace(PLAN, heat=HeatLimit(1_250.0, "sector Banks"))
+    found = sized(risk(), held)
+    assert (found.quantity, found.bound_by) == (250, "heat")
+    (step,) = (step for step in found.steps if step.name == "heat")
+    assert step.text == "beside what is held, [heat] sector Banks leaves 1,250 at risk: 250"
+    full = sized(risk(), msgspec.structs.replace(PLAN, heat=HeatLimit(0.0, "total")))
+    assert full.quantity == 0
+    assert full.reason == (
+        "nothing can be bought, heat: beside what is held, [heat] total leaves 0 at risk: 0"
+    )
+    assert sized(risk(), msgspec.structs.replace(PLAN, heat=HeatLimit(1e9, "total"))).bound_by == "risk"
 
 
 def test_rounding_does_not_cost_a_share() -> None:

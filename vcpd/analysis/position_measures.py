@@ -98,12 +98,9 @@ def window_of(lot: Lot, bars: BarSeries, as_of: date) -> PositionWindow | None:
 def measure_position(lot: Lot, window: PositionWindow) -> PositionMeasures:
     """The lot after the window's last session."""
     close = window.close
-    after = slice(window.first + 1, None)
-    bought_at = float(window.bars.close[window.first])
-    highs = window.bars.high[after]
-    highest_before = max([bought_at, lot.entry, *highs[:-1].tolist()])
-    highest = max([highest_before, *highs[-1:].tolist()])
-    lowest = min([bought_at, lot.entry, *window.bars.low[after].tolist()])
+    highs = window.bars.high[window.first + 1 :]
+    highest, lowest = extreme_prices(window, lot.entry)
+    highest_before = max(float(window.bars.close[window.first]), lot.entry, highs[:-1].max(initial=0.0))
     worst = _in_r(lot, lowest)
     return PositionMeasures(
         lot=lot,
@@ -114,13 +111,21 @@ def measure_position(lot: Lot, window: PositionWindow) -> PositionMeasures:
         lowest=lowest,
         highest_close=float(window.held.close.max()),
         atr=average_true_range(window.bars),
-        averages={length: mean for length in SMA_LENGTHS if (mean := average(window.bars, length))},
+        averages=averages(window.bars),
         result_r=_in_r(lot, close),
         best_r=_in_r(lot, highest),
-        best_before_r=_in_r(lot, highest_before),
+        best_before_r=_in_r(lot, float(highest_before)),
         worst_r=None if worst is None else abs(worst),
         provisional=bool(window.bars.provisional[-1]),
     )
+
+
+def extreme_prices(window: PositionWindow, entry: float) -> tuple[float, float]:
+    """The highest and the lowest price since the purchase, of whose session only close and entry count."""
+    after, bought_at = slice(window.first + 1, None), float(window.bars.close[window.first])
+    highest = window.bars.high[after].max(initial=max(bought_at, entry))
+    lowest = window.bars.low[after].min(initial=min(bought_at, entry))
+    return float(highest), float(lowest)
 
 
 def _in_r(lot: Lot, price: float) -> float | None:
@@ -129,9 +134,10 @@ def _in_r(lot: Lot, price: float) -> float | None:
     return None if risk is None else (price - lot.entry) / risk
 
 
-def average(bars: BarSeries, length: int) -> float | None:
-    """The mean of the last `length` closes; None in a shorter history."""
-    return float(bars.close[-length:].mean()) if len(bars) >= length else None
+def averages(bars: BarSeries) -> Mapping[int, float]:
+    """The mean of the last closes by length, of those lengths that the history has."""
+    sums = bars.close[: -SMA_LENGTHS[-1] - 1 : -1].cumsum()
+    return {length: float(sums[length - 1]) / length for length in SMA_LENGTHS if length <= len(sums)}
 
 
 def average_true_range(bars: BarSeries, length: int = ATR_LENGTH) -> float | None:

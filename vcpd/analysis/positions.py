@@ -11,7 +11,13 @@ import msgspec
 import numpy as np
 
 from vcpd.analysis.heat import UNKNOWN_SECTOR, Heat, HeatSettings, LotAtRisk, lot_at_risk, measure_heat
-from vcpd.analysis.position_measures import PERCENT, PositionMeasures, measure_position, window_of
+from vcpd.analysis.position_measures import (
+    PERCENT,
+    PositionMeasures,
+    extreme_prices,
+    measure_position,
+    window_of,
+)
 from vcpd.analysis.sell_rules import HeldLot, RuleReading, SellRuleSettings, next_rule, read_rules
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.portfolio import ClosedTrade, Lot, LotBook
@@ -84,9 +90,9 @@ def report_positions(
             unmeasured[lot.number] = "no bars" if series is None else "no bar since the purchase"
             at_risk.append(_unmeasured_risk(lot, known.get(lot.symbol, SymbolNotes())))
             continue
-        position, risk = found
-        positions.append(position)
-        at_risk.append(risk)
+        positions.append(found)
+        sector = known.get(lot.symbol, SymbolNotes()).sector
+        at_risk.append(lot_at_risk(found.measures, found.stop, bars[lot.symbol].until(as_of), sector))
     return PositionsReport(
         session=as_of,
         positions=tuple(positions),
@@ -112,7 +118,7 @@ def _silent_symbols(positions: Sequence[Position], as_of: date) -> list[str]:
 
 def _judge(
     lot: Lot, series: BarSeries, as_of: date, settings: PositionSettings, notes: SymbolNotes | None
-) -> tuple[Position, LotAtRisk] | None:
+) -> Position | None:
     window = window_of(lot, series, as_of)
     if window is None:
         return None
@@ -124,8 +130,7 @@ def _judge(
     )
     rules = read_rules(held, settings.rules)
     stop = stop_of(rules, measures.close)
-    position = Position(measures=measures, rules=rules, next_rule=next_rule(rules), stop=stop, notes=known)
-    return position, lot_at_risk(measures, stop, window.bars, known.sector)
+    return Position(measures=measures, rules=rules, next_rule=next_rule(rules), stop=stop, notes=known)
 
 
 def stop_of(rules: Sequence[RuleReading], close: float) -> float | None:
@@ -152,19 +157,29 @@ def first_firings(
 ) -> list[tuple[Position, RuleReading]]:
     """Each rule that fires at a session of `series` later than `after` and did not at the session before.
 
-    Given with the position as it stood after that session.
+    Given with the position as it stood after that session. `notes` are of the last session of `series`:
+    before it, results were due in more sessions.
     """
     settings = PositionSettings(rules=rules)
     first = int(np.searchsorted(series.sessions, np.datetime64(after, "D"), side="right"))
     fired: list[tuple[Position, RuleReading]] = []
     before: frozenset[str] = frozenset()
-    for session in series.sessions[max(0, first - 1) :].tolist():
-        found = _judge(lot, series, session, settings, notes)
-        firing = () if found is None else found[0].firing
+    for row in range(max(0, first - 1), len(series)):
+        session = series.sessions[row].item()
+        found = _judge(lot, series, session, settings, _notes_on(notes, len(series) - 1 - row))
+        firing = () if found is None else found.firing
         if found is not None and session > after:
-            fired += [(found[0], rule) for rule in firing if rule.name not in before]
+            fired += [(found, rule) for rule in firing if rule.name not in before]
         before = frozenset(rule.name for rule in firing)
     return fired
+
+
+def _notes_on(notes: SymbolNotes, sessions_before: int) -> SymbolNotes:
+    """The notes as they were so many sessions earlier, as far as a rule looks at them."""
+    due = notes.results_in_sessions
+    if due is None or not sessions_before:
+        return notes
+    return msgspec.structs.replace(notes, results_in_sessions=due + sessions_before)
 
 
 def lots_outside_bars(lots: Sequence[Lot], bars: Mapping[str, BarSeries]) -> list[str]:
@@ -211,10 +226,11 @@ def trade_excursions(trade: ClosedTrade, series: BarSeries) -> TradeExcursions |
     window = window_of(lot, series, trade.closed)
     if window is None:
         return None
-    measures = measure_position(lot, window)
+    highest, lowest = extreme_prices(window, lot.entry)
+    risk = lot.risk_per_share
     return TradeExcursions(
-        highest=measures.highest,
-        lowest=measures.lowest,
-        best_r=measures.best_r,
-        worst_r=measures.worst_r,
+        highest=highest,
+        lowest=lowest,
+        best_r=None if risk is None else (highest - lot.entry) / risk,
+        worst_r=None if risk is None else abs(lowest - lot.entry) / risk,
     )

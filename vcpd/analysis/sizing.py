@@ -82,6 +82,13 @@ class SizingParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
         return shares[band or RiskBand.EXTREME]
 
 
+class HeatLimit(msgspec.Struct, frozen=True):
+    """How much more the account may put at risk beside what it holds, and the cap of [heat] that says so."""
+
+    available: float
+    cap: str
+
+
 class SizingChoice(msgspec.Struct, frozen=True, kw_only=True):
     """What a user chooses for one position; None takes a value from the setup or the settings."""
 
@@ -90,6 +97,7 @@ class SizingChoice(msgspec.Struct, frozen=True, kw_only=True):
     entry: float | None = None
     stop: float | None = None
     lot_size: int = 1
+    heat: HeatLimit | None = None  # None: nothing is known of what is held
 
 
 class OtherStop(msgspec.Struct, frozen=True):
@@ -107,6 +115,7 @@ class PositionPlan(msgspec.Struct, frozen=True, kw_only=True):
     stop: float
     equity: float
     lot_size: int = 1
+    heat: HeatLimit | None = None
     base_status: str | None = None  # its base's state, reported as the first step
     stop_name: str = "given"  # `capped` and `structural` are the base's own
     other_stops: tuple[OtherStop, ...] = ()
@@ -156,7 +165,8 @@ def size_of_setup(
     plan = position_plan(
         setup, equity, entry=choice.entry, stop=choice.stop, stop_choice=parameters.stop_choice
     )
-    return position_size(msgspec.structs.replace(plan, lot_size=choice.lot_size), risk, parameters)
+    plan = msgspec.structs.replace(plan, lot_size=choice.lot_size, heat=choice.heat)
+    return position_size(plan, risk, parameters)
 
 
 def position_size(plan: PositionPlan, risk: RiskScore | None, parameters: SizingParameters) -> Sizing:
@@ -255,6 +265,7 @@ def _caps(plan: PositionPlan, risk: RiskScore | None, parameters: SizingParamete
         _band_cap(plan, risk, parameters),
         _position_cap(plan, parameters),
         _liquidity_cap(plan, risk, parameters),
+        *_heat_caps(plan),
     ]
 
 
@@ -305,6 +316,17 @@ def _liquidity_cap(plan: PositionPlan, risk: RiskScore | None, parameters: Sizin
     quantity = _shares(limit, plan.entry)
     text = f"{parameters.liquidity_pct:g} % of a median session's {traded:,.0f} = {limit:,.0f}: {quantity:,}"
     return SizingStep("liquidity", text, limit, quantity)
+
+
+def _heat_caps(plan: PositionPlan) -> list[SizingStep]:
+    """What the caps on all open risk together leave beside the positions that are held."""
+    if plan.heat is None:
+        return []
+    quantity = _shares(plan.heat.available, plan.entry - plan.stop)
+    text = (
+        f"beside what is held, [heat] {plan.heat.cap} leaves {plan.heat.available:,.0f} at risk: {quantity:,}"
+    )
+    return [SizingStep("heat", text, plan.heat.available, quantity)]
 
 
 def _zero_reason(narrowest: SizingStep, plan: PositionPlan) -> str:

@@ -22,6 +22,7 @@ from vcpd.app.market import MarketConnection
 from vcpd.app.monitor import Monitor
 from vcpd.app.panels import PanelReader, last_session
 from vcpd.app.performance import PerformanceService
+from vcpd.app.portfolio import heat_limit
 from vcpd.app.storage import Storage
 from vcpd.core.errors import BadInputError
 from vcpd.domain.bars import BarSeries, FloatArray
@@ -304,6 +305,7 @@ class StatusService:
         _, setup = await self.storage.setups.for_symbol(request.symbol)
         if setup is None:
             raise KeyError(request.symbol)
+        settings = self.live.configuration
         risk = latest_score_until(setup.as_of, await self.storage.risk.for_symbol(request.symbol))
         choice = SizingChoice(
             equity=request.equity,
@@ -311,8 +313,9 @@ class StatusService:
             entry=request.entry,
             stop=request.stop,
             lot_size=await self._lot_size(request.symbol),
+            heat=await heat_limit(self.storage, request.symbol, request.equity, settings.heat),
         )
-        sizing = size_of_setup(setup, risk, self.live.configuration.size, choice)
+        sizing = size_of_setup(setup, risk, settings.size, choice)
         market = market_note(await self.storage.regimes.regimes(setup.as_of, 1), setup.as_of)
         return msgspec.structs.replace(sizing, market=market or None)
 

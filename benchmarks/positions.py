@@ -1,0 +1,130 @@
+"""Time and processor time of judging an account of 200 positions and 2,000 closed trades after a session.
+
+`python -m benchmarks.positions` prints the best of several runs: the report alone, and the whole task with
+its journal, on the first evening and on the next one, which draws no interval anew.
+"""
+
+import argparse
+import random
+import time
+from collections.abc import Callable
+from datetime import date, timedelta
+
+import msgspec
+import numpy as np
+
+from vcpd.analysis import trade_statistics
+from vcpd.analysis.lots import build_lot_book
+from vcpd.analysis.position_task import PositionTaskParams, judge_account
+from vcpd.analysis.positions import PositionSettings, report_positions
+from vcpd.domain.bars import BarSeries
+from vcpd.domain.panel import Panel, build_panel
+from vcpd.domain.portfolio import Fill, Side, StoredFill
+from vcpd.domain.position_notes import CompanyNote, JudgedAccount
+
+SYMBOLS = 500
+SESSIONS = 1_250
+HELD = 200
+SOLD = 2_000
+FIRST = date(2020, 1, 1)
+
+
+def main() -> None:
+    """Print milliseconds of processor time."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    arguments = parser.parse_args()
+    panel = market()
+    parameters = account(panel)
+    judged = judge_account(panel, range(1), parameters)
+    book = build_lot_book([entry.fill for entry in parameters.fills])
+    bars = {symbol: panel.series(symbol) for symbol in {lot.symbol for lot in book.lots}}
+    print(f"{judged.point.lots} lots, {len(book.closed)} closed trades, {judged.firing} rules fire")
+    measured: dict[str, Callable[[], object]] = {
+        "positions and heat": lambda: report_positions(book, bars, parameters.as_of, parameters.settings),
+        "the whole task, first evening": lambda: _first_evening(panel, parameters),
+        "the whole task, next evening": lambda: judge_account(panel, range(1), parameters),
+        "sent to a worker and back": lambda: _round_trip(parameters, judged),
+    }
+    for name, run in measured.items():
+        best = min(_processor_ms(run) for _ in range(arguments.rounds))
+        print(f"{name}: {best:.1f} ms")
+    sizes = len(judged.texts.report) / 1e3, len(judged.texts.journal) / 1e3
+    print(f"the report has {sizes[0]:.0f} kB, the journal {sizes[1]:.0f} kB")
+
+
+def _processor_ms(run: Callable[[], object]) -> float:
+    began = time.process_time()
+    run()
+    return 1e3 * (time.process_time() - began)
+
+
+def _first_evening(panel: Panel, parameters: PositionTaskParams) -> JudgedAccount:
+    trade_statistics._drawn_interval.cache_clear()  # noqa: SLF001 - as in a new process
+    return judge_account(panel, range(1), parameters)
+
+
+def _round_trip(parameters: PositionTaskParams, judged: JudgedAccount) -> object:
+    packed = msgspec.msgpack.encode(parameters), msgspec.msgpack.encode(judged)
+    return msgspec.msgpack.decode(packed[1], type=JudgedAccount)
+
+
+def market() -> Panel:
+    """Random walks of `SYMBOLS` symbols over `SESSIONS` days."""
+    noise = np.random.default_rng(7)
+    days = np.arange(SESSIONS) + np.datetime64(FIRST, "D")
+    series = []
+    for number in range(SYMBOLS):
+        close = 100 * np.exp(np.cumsum(noise.normal(0.0004, 0.02, SESSIONS)))
+        prices = (close * 0.998, close * 1.012, close * 0.988, close)
+        series.append(BarSeries.from_columns(f"NSE:S{number}", days, prices, np.full(SESSIONS, 1e5)))
+    return build_panel(series)
+
+
+def account(panel: Panel) -> PositionTaskParams:
+    """Purchases at the close with stops of 8 %; `SOLD` of them sold after some weeks."""
+    chance = random.Random(7)
+    last = panel.sessions[-1].item()
+    fills: list[Fill] = []
+    for number in range(SOLD):
+        opened = chance.randrange(250, SESSIONS - 80)
+        fills += trade(panel, number, chance.randrange(HELD, SYMBOLS), (opened, chance.randrange(5, 60)))
+    for number in range(SOLD, SOLD + HELD):
+        fills += trade(panel, number, number - SOLD, (chance.randrange(SESSIONS - 80, SESSIONS), None))
+    return PositionTaskParams(
+        as_of=last,
+        after=last - timedelta(1),
+        settings=PositionSettings(equity=1e7),
+        fills=[StoredFill(id=number, fill=fill) for number, fill in enumerate(fills)],
+        companies=[CompanyNote(symbol=symbol, instrument_id=row) for row, symbol in enumerate(panel.symbols)],
+    )
+
+
+def trade(panel: Panel, number: int, row: int, when: tuple[int, int | None]) -> list[Fill]:
+    """A purchase at place `when[0]`, and its sale so many sessions later."""
+    opened, held = when
+    price = float(panel.close[row, opened])
+    bought = Fill(
+        symbol=panel.symbols[row],
+        session=panel.sessions[opened].item(),
+        side=Side.BUY,
+        quantity=10,
+        price=price,
+        trade_id=f"b{number}",
+        stop=0.92 * price,
+    )
+    if held is None:
+        return [bought]
+    sold = msgspec.structs.replace(
+        bought,
+        session=panel.sessions[opened + held].item(),
+        side=Side.SELL,
+        price=float(panel.close[row, opened + held]),
+        trade_id=f"s{number}",
+        stop=None,
+    )
+    return [bought, sold]
+
+
+if __name__ == "__main__":
+    main()
