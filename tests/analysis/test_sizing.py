@@ -112,9 +112,7 @@ def test_what_is_held_leaves_less_to_risk() -> None:
     assert step.text == "beside what is held, [heat] sector Banks leaves 1,250 at risk: 250"
     full = sized(risk(), msgspec.structs.replace(PLAN, heat=HeatLimit(0.0, "total")))
     assert full.quantity == 0
-    assert full.reason == (
-        "nothing can be bought, heat: beside what is held, [heat] total leaves 0 at risk: 0"
-    )
+    assert full.reason == "0 shares: beside what is held, [heat] total leaves 0 at risk: 0"
     assert sized(risk(), msgspec.structs.replace(PLAN, heat=HeatLimit(1e9, "total"))).bound_by == "risk"
 
 
