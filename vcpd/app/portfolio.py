@@ -161,7 +161,7 @@ class PortfolioService:
         return session
 
 
-class _ReportedHeat(msgspec.Struct, frozen=True):
+class _JudgedHeat(msgspec.Struct, frozen=True):
     """What is read of a report."""
 
     heat: Heat | None
@@ -175,7 +175,7 @@ async def heat_limit(
     None where nothing was judged yet, or the account's value was not known then.
     """
     latest = await storage.position_reports.latest()
-    heat = None if latest is None else msgspec.json.decode(latest.report, type=_ReportedHeat).heat
+    heat = None if latest is None else msgspec.json.decode(latest.report, type=_JudgedHeat).heat
     if latest is None or heat is None:
         return None
     company = (await storage.position_notes.companies([symbol], latest.session)).get(symbol)
