@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 from benchmarks.detector_planted import panel_of
+from tests.fakes.regimes import context_of
 from vcpd.analysis.risk.parameters import RiskTaskParams
 from vcpd.analysis.risk.report import measure_risk, score_risk
 from vcpd.analysis.screen import screen_rows
@@ -124,5 +125,11 @@ def test_the_context_of_an_alert_holds_what_is_known() -> None:
         "1,200 shares for the account; Metals; results in 3 sessions, on 2026-11-04; "
         "trade for trade, ASM stage 2"
     )
+    assert (known["sector"], known["sector_ranks"], known["market"]) == ("Metals", "Metals", None)
+    placed = alert_variables(
+        msgspec.structs.replace(setup, market_context=context_of(2), facts=None), None, "http://x/"
+    )
+    assert placed["context"] == placed["sector_ranks"] == "Metals, rank 2 of 2"
+    assert placed["market"] == "under pressure since 2025-06-27"
     unknown = alert_variables(None, None, "http://x/")
     assert {name for name, value in unknown.items() if value is not None} == {"url"}

@@ -40,6 +40,8 @@ SETUP_VARIABLES: Final[Variables] = {
     "to_pivot_pct": 1.5,  # from the close; negative above the pivot
     "shares": 120,  # for the account that [size] names
     "sector": "Information Technology",
+    "sector_ranks": "Information Technology, rank 3 of 21, leading; IT Services, rank 5 of 90",
+    "market": "confirmed uptrend since 2026-03-02",
     "results": "results in 3 sessions, on 2026-04-13",
     "marks": "trade for trade, ASM stage 2",
     "context": "120 shares for the account; Information Technology; results in 3 sessions, on 2026-04-13",
@@ -99,7 +101,8 @@ EVENT_BODY: Final = (
     "to the pivot {to_pivot_pct:+.1f} %\n"
     "risk {risk_pct:.1f} %\n"
     "{shares:,d} shares for the account\n"
-    "sector {sector}\n"
+    "sector {sector_ranks}\n"
+    "market {market}\n"
     "{results}\n"
     "{marks}\n"
     "{footprint}\n"

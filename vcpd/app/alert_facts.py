@@ -71,13 +71,17 @@ def alert_variables(setup: Setup | None, shares: int | None, url: str) -> Variab
     """The variables of an alert about a listed setup; `context` is those that are known in one line."""
     facts = None if setup is None else setup.facts
     sector = None if setup is None else setup.sector
+    market = None if setup is None else setup.market_context
+    ranks = sector if market is None else market.sector_text(sector)
     results = _results_text(facts)
     marks = None if facts is None else ", ".join(facts.marks) or None
     bought = None if shares is None else f"{shares:,d} shares for the account"
-    known = [text for text in (bought, sector, results, marks) if text]
+    known = [text for text in (bought, ranks, results, marks) if text]
     return {
         "shares": shares,
         "sector": sector,
+        "sector_ranks": ranks,
+        "market": None if market is None else market.market_text,
         "results": results,
         "marks": marks,
         "context": "; ".join(known) or None,

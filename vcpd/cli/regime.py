@@ -52,7 +52,7 @@ def _regimes_of_daemon(arguments: argparse.Namespace) -> list[MarketRegime]:
     answer = daemon_client(arguments).get("/api/regime", as_of=arguments.as_of, sessions=arguments.sessions)
     found = msgspec.convert(answer["items"], list[MarketRegime])
     if not found:
-        raise BadInputError("no regime was recorded yet: the next screen records it")
+        raise BadInputError("no regime was recorded yet: the job `regime` records it each evening")
     return found
 
 

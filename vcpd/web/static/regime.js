@@ -12,7 +12,7 @@ const PICTURE = 300;
 export const REGIME_SESSIONS = SHOWN_SESSIONS + 200; // the first shown session has its average of 200 too
 
 export function regimeCards(regimes) {
-  if (!regimes.length) return [h("article", { class: "card" }, h("header", {}, h("h2", {}, "The market's regime")), h("p", { class: "muted" }, "The next screen records it."))];
+  if (!regimes.length) return [h("article", { class: "card" }, h("header", {}, h("h2", {}, "The market's regime")), h("p", { class: "muted" }, "The next evening records it."))];
   return [indexCard(regimes), numbersCard(regimes)];
 }
 
