@@ -1,5 +1,6 @@
 """What is worth telling: pure functions of what the daemon knows."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -113,12 +114,14 @@ def test_a_digest_carries_the_head_of_the_record_above_its_rows() -> None:
 
 
 def test_a_digest_says_what_the_market_does_and_hides_nothing() -> None:
-    evening = ScreenRun(TODAY, YESTERDAY, EVENING, market="correction since 2026-03-02")
-    (digest,) = setup_alerts.alerts_for_screen(evening, [_base("AAA", (EventKind.FOUND, TODAY))])
+    base = _base("AAA", (EventKind.FOUND, TODAY))
+    market = {"market": "correction since 2026-03-02"}
+    evening = replace(TONIGHT, facts={(base.symbol, base.anchor_date): market})
+    (digest,) = setup_alerts.alerts_for_screen(evening, [base])
     assert digest.facts["headline"] == "1 new setup; market: correction since 2026-03-02"
     (without,) = setup_alerts.alerts_for_screen(TONIGHT, [_base("AAA", (EventKind.FOUND, TODAY))])
     assert without.facts["headline"] == "1 new setup"
-    assert without.items == digest.items
+    assert [{**item, **market} for item in without.items] == [{**item} for item in digest.items]
 
 
 def test_a_digest_reports_the_first_group_only() -> None:

@@ -130,6 +130,6 @@ def test_the_context_of_an_alert_holds_what_is_known() -> None:
         msgspec.structs.replace(setup, market_context=context_of(2), facts=None), None, "http://x/"
     )
     assert placed["context"] == placed["sector_ranks"] == "Metals, rank 2 of 2"
-    assert placed["market"] == "under pressure since 2025-06-27"
+    assert placed["market"] == "under pressure since 2025-06-27, as of 2025-06-30"  # an earlier session's
     unknown = alert_variables(None, None, "http://x/")
     assert {name for name, value in unknown.items() if value is not None} == {"url"}

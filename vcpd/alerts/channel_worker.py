@@ -1,4 +1,7 @@
-"""Channel worker: delivers one channel's pending alerts from the outbox, with retries and rate limit."""
+"""Channel worker: delivers one channel's pending alerts from the outbox, with retries and rate limit.
+
+A channel's settings say which alerts it accepts, and which rows of a digest.
+"""
 
 import asyncio
 from collections import Counter, deque
@@ -13,8 +16,8 @@ import structlog
 from aiolimiter import AsyncLimiter
 
 from vcpd.alerts.channels.base import Channel
-from vcpd.alerts.settings import AlertSettings, ChannelSettings, QuietHours, batches, filter_items
-from vcpd.alerts.templates import AlertMessage, compose
+from vcpd.alerts.settings import DEADMAN_KINDS, AlertSettings, ChannelSettings, QuietHours, batches
+from vcpd.alerts.templates import AlertMessage, Variables, compose
 from vcpd.core.backoff import STORE_ERRORS, Backoff, Wakeup, retry_until_available
 from vcpd.core.errors import PermanentError, RetryableError, VcpdError
 from vcpd.domain.alerts import Alert, PendingDelivery
@@ -253,3 +256,31 @@ async def _finish_before_cancel(work: Awaitable[None]) -> None:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         raise
+
+
+def accepts(choice: ChannelSettings, alert: Alert) -> bool:
+    """By its kind, and for setups by rating and score; of a digest, one good row is enough."""
+    chosen = alert.kind in choice.kinds if choice.kinds else alert.kind not in DEADMAN_KINDS
+    if not chosen:
+        return False
+    if alert.items:
+        return any(_meets_minimums(choice, item) for item in alert.items)
+    return alert.symbol is None or _meets_minimums(choice, alert.facts)
+
+
+def filter_items(choice: ChannelSettings, alert: Alert) -> Alert:
+    """The alert with the rows that the channel wants."""
+    return msgspec.structs.replace(
+        alert, items=tuple(item for item in alert.items if _meets_minimums(choice, item))
+    )
+
+
+def _meets_minimums(choice: ChannelSettings, facts: Variables) -> bool:
+    """An unknown rating or score is no reason to be silent."""
+    return _is_at_least(facts.get("rating"), choice.min_rating) and _is_at_least(
+        facts.get("score"), choice.min_score
+    )
+
+
+def _is_at_least(value: object, least: float) -> bool:
+    return not isinstance(value, int | float) or value >= least

@@ -16,9 +16,10 @@ from vcpd.alerts.channel_worker import (
     DeliveryContext,
     DeliveryStats,
     ImageRenderer,
+    accepts,
 )
 from vcpd.alerts.channels.base import Channel
-from vcpd.alerts.settings import AlertSettings, ChannelSettings, accepts
+from vcpd.alerts.settings import AlertSettings, ChannelSettings
 from vcpd.core.backoff import STORE_ERRORS, Wakeup
 from vcpd.domain.alerts import Alert, PendingDelivery
 from vcpd.ports import Clock, Outbox

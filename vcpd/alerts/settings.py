@@ -1,4 +1,4 @@
-"""Settings of alerts and channels: which alerts a channel accepts, how they are batched, quiet hours."""
+"""Settings of alerts and channels, how alerts are batched, quiet hours."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from vcpd.alerts.templates import Templates, Variables
+from vcpd.alerts.templates import Templates
 from vcpd.domain.alerts import Alert, AlertKind
 from vcpd.plugins import CHANNEL_GROUP, PluginTables
 
@@ -194,23 +194,6 @@ DEADMAN_CHANNEL_SETTINGS: Final = ChannelSettings(
 )
 
 
-def accepts(choice: ChannelSettings, alert: Alert) -> bool:
-    """By its kind, and for setups by rating and score; of a digest, one good row is enough."""
-    chosen = alert.kind in choice.kinds if choice.kinds else alert.kind not in DEADMAN_KINDS
-    if not chosen:
-        return False
-    if alert.items:
-        return any(_meets_minimums(choice, item) for item in alert.items)
-    return alert.symbol is None or _meets_minimums(choice, alert.facts)
-
-
-def filter_items(choice: ChannelSettings, alert: Alert) -> Alert:
-    """The alert with the rows that the channel wants."""
-    return msgspec.structs.replace(
-        alert, items=tuple(item for item in alert.items if _meets_minimums(choice, item))
-    )
-
-
 def batches(alerts: Sequence[Alert], most_apart: int) -> list[list[Alert]]:
     """One by one, or where there are more than `most_apart` (0: no limit) together; digests stay apart."""
     apart = [[alert] for alert in alerts if alert.items]
@@ -218,17 +201,6 @@ def batches(alerts: Sequence[Alert], most_apart: int) -> list[list[Alert]]:
     if most_apart and len(single) > most_apart:
         return [single, *apart]
     return [[alert] for alert in single] + apart
-
-
-def _meets_minimums(choice: ChannelSettings, facts: Variables) -> bool:
-    """An unknown rating or score is no reason to be silent."""
-    return _is_at_least(facts.get("rating"), choice.min_rating) and _is_at_least(
-        facts.get("score"), choice.min_score
-    )
-
-
-def _is_at_least(value: object, least: float) -> bool:
-    return not isinstance(value, int | float) or value >= least
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,16 +26,15 @@ PROVISIONAL_NOTE: Final = "prices of the evening, not final yet"
 class ScreenRun:
     """A session's screen after its close; `previous` was judged before it, None where it is the first.
 
-    `record_head` is the newest hash of the record of reported setups, None where that is empty; `market` says
-    what the market does, nothing where no regime is recorded. `facts` are further variables of a base, by
-    symbol and anchor: shares for the account, sector, results, marks, address.
+    `record_head` is the newest hash of the record of reported setups, None where that is empty. `facts` are
+    further variables of a base, by symbol and anchor: shares for the account, sector and its rank, what the
+    market does, results, marks, address.
     """
 
     session: date
     previous: date | None
     at: datetime
     record_head: str | None = None
-    market: str = ""
     facts: Mapping[tuple[str, date], Variables] = field(default_factory=dict)
 
     def is_new_session(self, session: date) -> bool:
@@ -83,7 +82,7 @@ def digest_alerts(evening: ScreenRun, found: Sequence[Base], published: Iterable
             session=evening.session,
             facts={
                 "count": len(rows),
-                "headline": _headline(evening, len(rows)),
+                "headline": _headline(evening, rows),
                 "record_head": evening.record_head,
             },
             items=tuple(rows[:MAX_DIGEST_ROWS]),
@@ -158,8 +157,9 @@ def _distance_key(base: Base) -> tuple[float, str]:
     return (math.inf, base.symbol) if base.setup is None else distance_key(base.setup)
 
 
-def _headline(evening: ScreenRun, count: int) -> str:
+def _headline(evening: ScreenRun, rows: Sequence[Variables]) -> str:
+    count = len(rows)
     noun = "setup" if count == 1 else "setups"
-    market = f"; market: {evening.market}" if evening.market else ""
     said = f"{count} new {noun}" if evening.previous else f"The first screen: {count} open {noun}"
-    return f"{said}{market}"
+    market = next((row["market"] for row in rows if row.get("market")), None)
+    return f"{said}; market: {market}" if market else said

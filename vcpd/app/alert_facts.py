@@ -25,6 +25,7 @@ class AlertFacts:
 
     def __init__(self, live: LiveConfiguration, storage: Storage) -> None:
         self._live, self._storage = live, storage
+        self._page_url = live.configuration.web.page_url  # changes with a restart only
 
     async def of_bases(self, evening: ScreenRun, bases: Iterable[Base]) -> Mapping[BaseKey, Variables]:
         """The variables of each base with an event of the session, by symbol and anchor."""
@@ -38,7 +39,7 @@ class AlertFacts:
             (base.symbol, base.anchor_date): alert_variables(
                 listed_by_symbol.get(base.symbol),
                 await self._shares(base, lots.get(base.symbol, 1)),
-                setup_url(self._live.configuration.web.page_url, base.symbol),
+                setup_url(self._page_url, base.symbol),
             )
             for base in concerned
         }
@@ -81,7 +82,7 @@ def alert_variables(setup: Setup | None, shares: int | None, url: str) -> Variab
         "shares": shares,
         "sector": sector,
         "sector_ranks": ranks,
-        "market": None if market is None else market.market_text,
+        "market": None if setup is None or market is None else market.note(setup.as_of),
         "results": results,
         "marks": marks,
         "context": "; ".join(known) or None,

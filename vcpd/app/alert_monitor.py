@@ -28,7 +28,6 @@ from vcpd.app.storage import Storage
 from vcpd.core.errors import RetryableError, UnavailableError, VcpdError
 from vcpd.domain.alerts import Alert, AlertKind
 from vcpd.domain.health import MAX_SCORE
-from vcpd.domain.market_regime import market_note
 from vcpd.domain.runs import Outcome, Run
 from vcpd.domain.setups import Setup
 from vcpd.ports import Clock, Notifier, SetupStore, Workers
@@ -158,8 +157,7 @@ class AlertMonitor:
             # the first two evenings were made up for at once: nobody has heard of the first
             previous = previous if await setups.judged_before(previous) else None
         head = await self.storage.record.head()
-        market = market_note(await self.storage.regimes.regimes(session, 1), session)
-        evening = ScreenRun(session, previous, run.finished_at or now, head, market)
+        evening = ScreenRun(session, previous, run.finished_at or now, head)
         bases = await setups.active_bases()
         evening = replace(evening, facts=await self._facts.of_bases(evening, bases))
         reported = [digest.alert for digest in digests if digest.alert.session == session]

@@ -24,15 +24,11 @@ class LiveConfiguration:
     """The configuration in force; a reload replaces it as a whole, so its readers ask again each time."""
 
     def __init__(self, loaded: LoadedConfiguration, loaded_at: datetime) -> None:
-        self._configuration = loaded.configuration
+        self.configuration: Configuration = loaded.configuration
         self._calendar = loaded.configuration.calendar
         self._state_dir = loaded.state_dir
         self._status = ReloadStatus(str(loaded.folder), loaded_at)
         self.market_days = MarketDayFile(loaded.state_dir, loaded.configuration.daemon.market)
-
-    @property
-    def configuration(self) -> Configuration:
-        return self._configuration
 
     @property
     def calendar(self) -> TradingCalendar:
@@ -46,7 +42,7 @@ class LiveConfiguration:
     @property
     def backup_folder(self) -> Path:
         """Absolute path of the folder of scheduled backups."""
-        return self._state_dir / self._configuration.backup.folder
+        return self._state_dir / self.configuration.backup.folder
 
     @property
     def status(self) -> ReloadStatus:
@@ -56,14 +52,14 @@ class LiveConfiguration:
         self, configuration: Configuration, loaded_at: datetime, needs_restart: tuple[str, ...]
     ) -> None:
         """Put `configuration` in force."""
-        self._configuration, self._calendar = configuration, configuration.calendar
+        self.configuration, self._calendar = configuration, configuration.calendar
         self._status = ReloadStatus(
             self._status.path, loaded_at, self._status.reloads + 1, needs_restart=needs_restart
         )
 
     def follow_calendar(self, configuration: Configuration) -> None:
         """Put `configuration`, whose calendar alone differs, in force; that is no reload of the file."""
-        self._configuration, self._calendar = configuration, configuration.calendar
+        self.configuration, self._calendar = configuration, configuration.calendar
 
     def refuse(self, problems: tuple[str, ...]) -> None:
         """Keep what is in force; remember why a reload changed nothing."""

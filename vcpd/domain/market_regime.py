@@ -170,6 +170,10 @@ class MarketContext(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         """Such as `correction since 2025-05-30`."""
         return self.term.text + (f" since {self.since}" if self.since else "")
 
+    def note(self, session: date) -> str:
+        """The same beside setups of `session`; a regime of an earlier session is named as such."""
+        return self.market_text + ("" if self.session == session else f", as of {self.session}")
+
     def sector_text(self, sector: str | None) -> str | None:
         """Such as `Banks, rank 3 of 12, leading; Private Banks, rank 5 of 40`; None where none is known."""
         own = _rank_text(sector, self.sector_rank, self.sectors_ranked, self.sector_quadrant)
