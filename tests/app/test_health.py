@@ -11,11 +11,11 @@ import msgspec
 import numpy as np
 import pytest
 
+from vcpd.analysis.recent_trading import sparkline
 from vcpd.app import health, monitor
 from vcpd.app.health import HealthService
 from vcpd.app.monitor import STALLED_AFTER_S, StallDetector, excluded_by_user
 from vcpd.app.performance import PerformanceService
-from vcpd.app.status import sparkline
 from vcpd.config import Configuration, load_configuration
 from vcpd.domain.market_days import DayEvidence, MarketDays, MarketLook
 from vcpd.domain.nse_calendar import NSE

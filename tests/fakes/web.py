@@ -9,6 +9,7 @@ import msgspec
 from tests.fakes.positions import FakePortfolio, FakePositionReports
 from tests.fakes.regimes import FakeRegimes
 from tests.fakes.results import SetupsBySession
+from vcpd.analysis.recent_trading import RecentTrading
 from vcpd.analysis.scans.parser import parse_scan
 from vcpd.analysis.scans.request import ListedScan, ScanSettings, find_scan, list_scans
 from vcpd.core.errors import BadInputError, PermanentError
@@ -320,8 +321,9 @@ class FakeDaemon:
     async def breadth(self) -> Any:
         return {"sessions": ["2025-06-30"], "above_sma50_pct": [50.0], "states": {}}
 
-    async def sparklines(self, symbols: Sequence[str]) -> Mapping[str, Sequence[int]]:
-        return {symbol: [0, 50, 99] for symbol in symbols}
+    async def recent_trading(self, symbols: Sequence[str]) -> Mapping[str, RecentTrading]:
+        figures = RecentTrading(spark=[0, 50, 99], change_pct=1.5, adr_pct=3.2, turnover=25e7)
+        return dict.fromkeys(symbols, figures)
 
     def session_on(self, day: date) -> date:
         return session_on(NSE, day, FIGURES.now)

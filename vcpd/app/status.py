@@ -1,4 +1,4 @@
-"""Status service of the daemon: /status, readiness, sizing, crowding, breadth, sparklines."""
+"""Status service of the daemon: /status, readiness, sizing, crowding, breadth, recent trading."""
 
 import asyncio
 import os
@@ -14,6 +14,7 @@ from vcpd import __version__
 from vcpd.alerts.service import AlertService
 from vcpd.analysis.breadth import Breadth, BreadthWindow, breadth
 from vcpd.analysis.crowding import Crowding, CrowdingRequest, find_clusters
+from vcpd.analysis.recent_trading import RecentTrading, recent_trading
 from vcpd.analysis.scans.request import ListedScan, ScanParams, find_scan, list_scans
 from vcpd.analysis.sizing import Sizing, SizingChoice, size_of_setup
 from vcpd.app.health import HealthService
@@ -44,8 +45,6 @@ from vcpd.schedule.scheduler import Scheduler
 from vcpd.store.screen_results import PostgresSetupStore
 from vcpd.web.context import SizeRequest
 
-SPARKLINE_SESSIONS: Final = 60
-SPARKLINE_STEPS: Final = 99
 STATE_SESSIONS: Final = 120
 MAX_CANDIDATES_SHOWN: Final = 60  # of the candidates, on the page
 
@@ -115,23 +114,6 @@ def _percentages(part: FloatArray, whole: FloatArray) -> list[float | None]:
         round(100 * int(some) / int(every), 1) if every else None
         for some, every in zip(part, whole, strict=True)
     ]
-
-
-def sparkline_table(panel: Panel, symbols: Sequence[str]) -> dict[str, Sequence[int]]:
-    row_of = {symbol: row for row, symbol in enumerate(panel.symbols)}
-    return {symbol: sparkline(panel.close[row_of[symbol]]) for symbol in symbols if symbol in row_of}
-
-
-def sparkline(closes: FloatArray) -> list[int]:
-    """Closes (n,) on a scale of 0..99; empty with fewer than two."""
-    known = closes[-SPARKLINE_SESSIONS * 2 :]
-    known = known[~np.isnan(known)][-SPARKLINE_SESSIONS:]
-    if len(known) < 2:
-        return []
-    low, high = float(known.min()), float(known.max())
-    scaled = np.rint((known - low) / ((high - low) or 1.0) * SPARKLINE_STEPS)
-    steps: list[int] = scaled.astype(int).tolist()
-    return steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,10 +320,10 @@ class StatusService:
         )
         return merge_crowding(await self.workers.map_panel(find_clusters, reference, parameters))
 
-    async def sparklines(self, symbols: Sequence[str]) -> Mapping[str, Sequence[int]]:
-        """The last closes of each symbol as whole numbers 0..99 between their own extremes."""
+    async def recent_trading(self, symbols: Sequence[str]) -> Mapping[str, RecentTrading]:
+        """The newest bars of each symbol in figures; nothing while there is no panel."""
         panel = self.current_panel.last_loaded
-        return {} if panel is None else await asyncio.to_thread(sparkline_table, panel, symbols)
+        return {} if panel is None else await asyncio.to_thread(recent_trading, panel, symbols)
 
     def _live_watch(self) -> Mapping[str, Any] | None:
         """The running session: the candidates nearest to their pivots. None while none runs."""

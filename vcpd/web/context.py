@@ -44,6 +44,19 @@ class LoginHandler(Protocol):
         ...
 
 
+class RecentFigures(Protocol):
+    """How a symbol traded lately, see analysis.recent_trading; None is unknown."""
+
+    @property
+    def spark(self) -> Sequence[int]: ...
+    @property
+    def change_pct(self) -> float | None: ...
+    @property
+    def adr_pct(self) -> float | None: ...
+    @property
+    def turnover(self) -> float | None: ...
+
+
 class DaemonService(Protocol):
     """What only the running daemon knows or can do."""
 
@@ -87,8 +100,8 @@ class DaemonService(Protocol):
         """Market breadth, session by session; RetryableError while there is no panel."""
         ...
 
-    async def sparklines(self, symbols: Sequence[str]) -> Mapping[str, Sequence[int]]:
-        """The symbols' last closes as whole numbers 0..99; unknown symbols are absent."""
+    async def recent_trading(self, symbols: Sequence[str]) -> Mapping[str, RecentFigures]:
+        """The symbols' newest bars in figures; unknown symbols are absent."""
         ...
 
     def watch(self) -> Mapping[str, Any]:

@@ -9,6 +9,7 @@ from aiohttp import web
 from vcpd.core.errors import UnavailableError
 from vcpd.web import (
     api_bars,
+    api_board,
     api_daemon,
     api_market,
     api_positions,
@@ -42,7 +43,7 @@ ROUTES: Final = (
     api_screen.sizing_routes,
     api_bars.watch_routes,
     api_daemon.performance_routes,
-    api_screen.board_routes,
+    api_board.board_routes,
     api_scan.scan_routes,
     api_market.market_routes,
     api_positions.position_routes,

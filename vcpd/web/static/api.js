@@ -22,6 +22,10 @@ async function request(path, options) {
 
 export const get = (path, signal) => afterLogin(() => request(path, { signal, headers: { Accept: "application/json" } }));
 
+export const put = (path, body) => afterLogin(() => request(path, {
+  method: "PUT", body: JSON.stringify(body), headers: { "Content-Type": "application/json", "X-Vcpd-Request": "1", ...csrfHeader() },
+}));
+
 export const post = (path) => afterLogin(() => request(path, { method: "POST", headers: { "X-Vcpd-Request": "1", ...csrfHeader() } }));
 
 // Sends a request; where it needs a login, asks for one and sends it again.

@@ -1,7 +1,9 @@
 // The columns that the list can show. `keep` says how long a column stays where the list is narrow: the highest longest.
 import { address } from "./address.js";
 import { h, s } from "./dom.js";
-import { bare, number, percent, price, signed, words } from "./format.js";
+import { bare, largeMoney, number, percent, price, signed, words } from "./format.js";
+import { isStarred, noteOf } from "./marks.js";
+import { isSelected, select, toggleStar } from "./selection.js";
 
 export const COLUMNS = [
   { key: "symbol", head: "Symbol", kind: "text", keep: 99, cell: nameCell },
@@ -15,6 +17,15 @@ export const COLUMNS = [
   { key: "to_pivot_pct", head: "To pivot", keep: 98, term: "distance to the pivot", cell: (row) => signed(row.to_pivot_pct) },
   { key: "risk_pct", head: "To stop", keep: 9, term: "distance to the stop", cell: (row) => percent(row.risk_pct) },
   { key: "risk", head: "Risk", keep: 2, term: "risk", cell: (row) => (row.band ? h("span", { class: `chip ${row.band}` }, row.band) : "–") },
+  { key: "change_pct", head: "Change", optional: true, cell: (row) => h("span", { class: row.change_pct < 0 ? "down" : "up" }, signed(row.change_pct)) },
+  { key: "stop", head: "Stop", optional: true, term: "stop", cell: (row) => price(row.stop) },
+  { key: "adr_pct", head: "ADR", optional: true, term: "ADR", cell: (row) => percent(row.adr_pct) },
+  { key: "turnover", head: "Turnover", optional: true, term: "turnover", cell: (row) => (row.turnover === null ? "–" : largeMoney(row.turnover)) },
+  { key: "sector_rank", head: "Sector rank", optional: true, term: "sector rank", cell: (row) => row.sector_rank ?? "–" },
+  { key: "delivery_pct", head: "Delivery", optional: true, term: "delivery", cell: (row) => percent(row.delivery_pct) },
+  { key: "weeks", head: "Weeks", optional: true, cell: (row) => row.weeks ?? "–" },
+  { key: "results_in_sessions", head: "Results in", optional: true, cell: (row) => row.results_in_sessions ?? "–" },
+  { key: "note", head: "Note", kind: "text note", optional: true, unsorted: true, cell: (row) => noteOf(row.symbol) },
   { key: "spark", head: "Trend", keep: 4, unsorted: true, cell: (row) => spark(row.spark) },
 ];
 const USUAL = COLUMNS.filter((column) => !column.optional);
@@ -45,8 +56,13 @@ function nameCell(row) {
   const about = row.tolerances.length ? "by tolerance" : row.group === "setup" ? row.footprint : row.group_reason ?? row.footprint ?? row.why_not;
   const below = [about, row.provisional ? "provisional" : null].filter(Boolean).join(" · ");
   const title = row.tolerances.join("\n") || row.group_reason || row.why_not;
-  return [h("a", { href: address(row.symbol), title }, bare(row.symbol)), happened, h("small", { title, class: row.group === "setup" && !row.tolerances.length ? null : "shown" }, row.state ? chip(row.state) : null, below.slice(0, 34))];
+  return [h("input", { type: "checkbox", class: "pick", "aria-label": `Select ${bare(row.symbol)}`, checked: isSelected(row.symbol), onchange: (event) => select(row.symbol, event.target.checked) }),
+    star(row.symbol), h("a", { href: address(row.symbol), title }, bare(row.symbol)), happened, h("small", { title, class: row.group === "setup" && !row.tolerances.length ? null : "shown" }, row.state ? chip(row.state) : null, below.slice(0, 34))];
 }
+
+export const star = (symbol) => h("button", {
+  type: "button", class: "star", "aria-pressed": String(isStarred(symbol)), "aria-label": `Star ${bare(symbol)}`, title: "Star (s)", onclick: () => toggleStar(symbol),
+}, isStarred(symbol) ? "★" : "☆");
 
 // The sector and its rank among the sectors, where it has one.
 function sectorCell(row) {

@@ -4,7 +4,8 @@ import { get, symbolPath } from "./api.js";
 import { byId, h, meter, notice, errorNotice } from "./dom.js";
 import { MARKED, bare, day, largeMoney, number, percent, price, shortDay, whole, words } from "./format.js";
 import { sizing } from "./size.js";
-import { chip } from "./columns.js";
+import { chip, star } from "./columns.js";
+import { noteField } from "./note.js";
 import { current } from "./table.js";
 
 const SESSIONS_SHOWN = 420;
@@ -73,7 +74,7 @@ async function show(name, found, range = null) {
   const score = risk.items.find((item) => item.as_of === setup.as_of) ?? risk.items[0]; // the newest there is: this session may not be scored yet
   const events = life.setup?.events?.length ? life.setup.events : setup.events;
   const frame = h("div", { class: "chart" }, notice("", "Drawing the chart …"));
-  byId("detail").replaceChildren(head(name, setup), facts(setup, score), frame, legend(setup, events) ?? "",
+  byId("detail").replaceChildren(head(name, setup), facts(setup, score), frame, legend(setup, events) ?? "", noteField(name),
     verdict(setup, lines), h("div", { class: "block columns" }, gates(setup), legs(setup, events)),
     h("div", { class: "block columns" }, scoreParts(setup), riskParts(score)),
     sizing(setup));
@@ -94,7 +95,8 @@ async function draw(frame, bars, setup, events, range) {
 function head(name, setup) {
   return h("div", { class: "detail-head" }, h("h2", { tabindex: -1, id: "detail-title" }, bare(name)), h("span", { class: "exchange" }, name.split(":")[0]),
     setup?.state ? chip(setup.state) : null, setup?.group ? h("span", { class: "chip" }, words(setup.group)) : null, setup?.provisional ? h("span", { class: "tag" }, "provisional") : null,
-    setup ? h("span", { class: "price" }, price(setup.close)) : h("span", { class: "price" }),
+    h("span", { class: "price" }, setup ? price(setup.close) : ""),
+    star(name),
     h("button", { type: "button", "aria-label": "Close", title: "Close (Esc)", onclick: () => { location.hash = listAddress(); } }, "✕"));
 }
 

@@ -14,6 +14,7 @@ export function listen(onChange) {
   bind("filter-score", "input", (field) => { shown.score = Number(field.value) || 0; });
   bind("filter-rating", "input", (field) => { shown.rating = Number(field.value) || 0; });
   bind("filter-passed", "change", (field) => { shown.passed = field.checked; });
+  bind("filter-starred", "change", (field) => { shown.starred = field.checked; });
   bind("filter-all", "change", (field) => { shown.all = field.checked; });
   byId("filters").addEventListener("submit", (e) => e.preventDefault());
 }
@@ -31,6 +32,7 @@ function drawFields() {
   const values = { "filter-text": shown.text, "filter-score": shown.score || "", "filter-rating": shown.rating || "" };
   for (const [id, value] of Object.entries(values)) if (byId(id) !== document.activeElement) byId(id).value = value;
   byId("filter-passed").checked = shown.passed;
+  byId("filter-starred").checked = shown.starred;
   byId("filter-all").checked = shown.all;
 }
 

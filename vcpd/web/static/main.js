@@ -1,5 +1,5 @@
 // Connects the views: the address says which one is shown, the event stream brings what is new.
-import { VIEWS, address, entitle, listAddress, read } from "./address.js";
+import { VIEWS, address, entitle, read } from "./address.js";
 import { get } from "./api.js";
 import * as banner from "./banner.js";
 import * as detail from "./detail.js";
@@ -7,8 +7,10 @@ import { byId, h } from "./dom.js";
 import { day } from "./format.js";
 import * as health from "./health.js";
 import * as jobs from "./jobs.js";
+import * as keys from "./keys.js";
 import { follow } from "./live.js";
 import { listenForLogin, mayRead } from "./login.js";
+import * as marks from "./marks.js";
 import * as market from "./market.js";
 import * as scans from "./scans.js";
 import * as search from "./search.js";
@@ -42,6 +44,7 @@ function showSymbol(asked) {
   const symbol = asked || first;
   byId("view-setups").classList.toggle("open", Boolean(symbol));
   table.select(symbol);
+  if (symbol) marks.see(symbol, table.current()?.as_of);
   if (!symbol) detail.close();
   else if (detail.symbol() !== symbol) detail.open(symbol).then(() => { if (asked && !WIDE.matches) byId("detail-title")?.focus(); });
 }
@@ -85,23 +88,11 @@ function setOnline(is) {
   banner.show(pulse, online);
 }
 
-function onKey(event) {
-  const typing = event.target.closest("input, select, textarea");
-  if (event.key === "Escape" && detail.symbol()) location.hash = listAddress();
-  if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.key === "/") {
-    event.preventDefault();
-    byId("ask-symbol").select();
-  }
-  const by = { j: 1, k: -1, ArrowDown: 1, ArrowUp: -1 }[event.key];
-  if (by && view === "setups" && !event.target.closest(".detail")) {
-    const symbol = table.step(by);
-    if (symbol) {
-      event.preventDefault();
-      location.hash = address(symbol);
-      table.reveal(symbol);
-    }
-  }
+function move(by) {
+  const symbol = view === "setups" ? table.step(by) : null;
+  if (!symbol) return;
+  location.hash = address(symbol);
+  table.reveal(symbol);
 }
 
 async function showVersion() {
@@ -114,14 +105,15 @@ async function showVersion() {
 
 async function start() {
   table.listen();
+  keys.listen(move);
   search.listen();
-  addEventListener("keydown", onKey);
   addEventListener("hashchange", route);
   listenForLogin();
   await mayRead();
   showVersion().catch(() => setOnline(false));
   follow({ pulse: onPulse, disconnected: () => setOnline(false), connected: () => setOnline(true) });
   table.restore(read().query);
+  marks.load();
   await loadTable().catch(() => {});
   route();
   document.documentElement.dataset.ready = "yes";

@@ -5,6 +5,8 @@ import { columnOf, fitting, wanted } from "./columns.js";
 import { byId, errorNotice, h, notice } from "./dom.js";
 import * as filters from "./filters.js";
 import { price, signed } from "./format.js";
+import * as marks from "./marks.js";
+import * as selection from "./selection.js";
 import { GROUPS, inGroup, keep, keeps, order, restore as restoreState, shown } from "./list_state.js";
 import { drawRows } from "./rows.js";
 
@@ -53,6 +55,8 @@ export function reveal(symbol) {
 
 export function listen() {
   filters.listen(changed);
+  selection.listen(() => drawn, changed);
+  marks.onChange(draw);
   new ResizeObserver(() => {
     const width = byId("table-frame").clientWidth;
     if (width === frameWidth || width === 0) return;
@@ -75,7 +79,8 @@ function changed() {
 function draw() {
   if (board === null) return;
   filters.draw(board);
-  drawn = board.items.filter((row) => keeps(row, () => false)).sort(order);
+  drawn = board.items.filter((row) => keeps(row, marks.isStarred)).sort(order);
+  selection.draw();
   rows?.stop();
   rows = null;
   const frame = byId("table-frame");
@@ -144,7 +149,7 @@ function enliven(row) {
 
 function rowOf(row, at) {
   const open = (event) => { if (!event.target.closest("a, button, input")) location.hash = address(row.symbol); };
-  return enliven(h("tr", { "data-symbol": row.symbol, "aria-rowindex": at + 2, "aria-selected": String(row.symbol === selected), onclick: open },
+  return enliven(h("tr", { "data-symbol": row.symbol, "aria-rowindex": at + 2, "aria-selected": String(row.symbol === selected), class: marks.isSeen(row.symbol, board.as_of) ? "seen" : null, onclick: open },
     columns.map((column) => h("td", { class: column.kind, "data-key": column.key }, column.cell(row)))));
 }
 
