@@ -20,7 +20,7 @@ EXCEPTIONS: Final[Mapping[tuple[str, str], str]] = {
 NAME_EXCEPTIONS: Final[Mapping[tuple[str, str], str]] = {
     ("vcpd/domain/alerts.py", "told"): "a key of the port's JSON, which stays",
     ("vcpd/domain/live.py", "news"): "the same",
-    ("vcpd/web/api_screen.py", "news"): "the same",
+    ("vcpd/web/api_board.py", "news"): "the same",
     ("tests/web/test_events.py", "news"): "the same",
     ("tests/cli/test_install.py", "pretend"): "setuptools-scm's own word",
 }

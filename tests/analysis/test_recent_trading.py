@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vcpd.analysis.recent_trading import NO_TRADING, RecentTrading, recent_trading
+from vcpd.analysis.recent_trading import RecentTrading, recent_trading
 from vcpd.domain.bars import BAR_DTYPE, BarSeries
 from vcpd.domain.panel import build_panel
 
@@ -33,7 +33,7 @@ def test_figures_are_those_of_the_newest_bars() -> None:
 
 def test_too_few_bars_give_nothing() -> None:
     panel = build_panel([bars("NSE:A", [100.0]), bars("NSE:B", [1.0] * 20)])
-    assert recent_trading(panel, ["NSE:A"])["NSE:A"] == NO_TRADING
+    assert recent_trading(panel, ["NSE:A"])["NSE:A"] == RecentTrading(spark=[])
 
 
 def test_a_session_without_a_trade_is_passed_over() -> None:

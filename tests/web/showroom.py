@@ -9,7 +9,7 @@ import numpy as np
 from msgspec import structs
 
 from tests.fakes import web as fakes
-from tests.fakes.regimes import context_of
+from tests.fakes.regimes import BENCHMARK, context_of
 from vcpd.domain.bars import BAR_DTYPE, BarSeries
 from vcpd.domain.risk import RiskBand, RiskScore
 from vcpd.domain.setups import BaseState, Contraction, EventKind, Gate, Setup, SetupEvent
@@ -106,7 +106,8 @@ class ShowroomDaemon(fakes.FakeDaemon):
         return self.by_symbol[symbol], ["trend holds", "strength does not"]
 
     async def bars(self, symbol: str) -> BarSeries:
-        self.by_symbol[symbol]
+        if symbol != BENCHMARK:
+            self.by_symbol[symbol]
         return bars_of(symbol)
 
     async def size(self, request: SizeRequest) -> Any:

@@ -93,7 +93,7 @@ def test_picked_rows_are_exported_as_csv(browser: Browser, address: str, tmp_pat
     browser.click('tr[data-symbol="NSE:BETA"] .pick')
     browser.reads("#list-actions", "1 selected")
     browser.click("#export-csv")
-    browser.until(lambda: (tmp_path / "setups.csv").exists())
+    browser.until((tmp_path / "setups.csv").exists)
     lines = (tmp_path / "setups.csv").read_text().splitlines()
     assert lines[0].startswith("symbol,group,state,score")
     assert [line.split(",")[0] for line in lines[1:]] == ["NSE:BETA"]
@@ -111,7 +111,7 @@ def test_the_list_goes_to_trading_view_and_the_clipboard(
     browser.open(f"{address}/#/setups/")
     browser.lists("ALPHA", "BETA", "GAMMA")
     browser.click("#export-tradingview")
-    browser.until(lambda: (tmp_path / "setups.txt").exists())
+    browser.until((tmp_path / "setups.txt").exists)
     assert (tmp_path / "setups.txt").read_text() == "NSE:ALPHA,NSE:BETA,NSE:GAMMA"
     browser.click("#copy-symbols")
     browser.reads("#list-actions", "3 symbols copied")

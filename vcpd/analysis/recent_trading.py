@@ -32,9 +32,6 @@ class RecentTrading(msgspec.Struct, frozen=True, kw_only=True):
     turnover: float | None = None
 
 
-NO_TRADING: Final = RecentTrading()
-
-
 def recent_trading(panel: Panel, symbols: Sequence[str]) -> Mapping[str, RecentTrading]:
     """The figures of those of `symbols` that the panel holds."""
     row_of = {symbol: row for row, symbol in enumerate(panel.symbols)}

@@ -36,6 +36,13 @@ class Currency(msgspec.Struct, frozen=True):
     units: tuple[CurrencyUnit, ...] = ()
 
 
+class CompanyLink(msgspec.Struct, frozen=True):
+    """A page about a company: in `url`, `{symbol}` is its symbol, `{plain}` has `_` for `&` and `-`."""
+
+    name: str
+    url: str
+
+
 @dataclass(frozen=True)
 class Exchange:
     """An exchange. `tick_size` is in units of the currency, `price_band_pct` the widest daily price band."""
@@ -48,6 +55,7 @@ class Exchange:
     price_band_pct: float
     index_segment: str
     share_series: str  # ordinary shares; other series stand behind a dash in the symbol
+    links: tuple[CompanyLink, ...] = ()
 
     @property
     def zone(self) -> ZoneInfo:
@@ -81,6 +89,7 @@ class ExchangeDescription(msgspec.Struct, frozen=True, kw_only=True):
     time_zone: str
     zone_name: str
     currency: Currency
+    links: tuple[CompanyLink, ...] = ()
 
     @classmethod
     def of(cls, exchange: Exchange) -> "ExchangeDescription":
@@ -90,6 +99,7 @@ class ExchangeDescription(msgspec.Struct, frozen=True, kw_only=True):
             time_zone=exchange.calendar.time_zone,
             zone_name=exchange.zone_name,
             currency=exchange.currency,
+            links=exchange.links,
         )
 
 
@@ -109,4 +119,9 @@ NSE_EXCHANGE: Final = Exchange(
     price_band_pct=20.0,
     index_segment="INDICES",
     share_series="EQ",
+    links=(
+        CompanyLink("TradingView", "https://www.tradingview.com/chart/?symbol=NSE:{plain}"),
+        CompanyLink("Screener.in", "https://www.screener.in/company/{symbol}/"),
+        CompanyLink("NSE", "https://www.nseindia.com/get-quotes/equity?symbol={symbol}"),
+    ),
 )

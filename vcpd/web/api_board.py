@@ -65,6 +65,7 @@ class SetupTable(msgspec.Struct, frozen=True):
     groups: Mapping[str, int]
     score_note: str
     market: MarketNote | None
+    benchmark: str | None  # the index behind relative strength, where it has bars
     items: Sequence[SetupRow]
 
 
@@ -99,6 +100,7 @@ async def _setup_table(context: WebContext, request: web.Request) -> SetupTable:
         groups=count_groups(setup.group for setup in setups),
         score_note=SCORE_NOTE,
         market=next((MarketNote(regime.term, regime.since) for regime in regimes), None),
+        benchmark=next((regime.benchmark for regime in regimes), None),
         items=items,
     )
 

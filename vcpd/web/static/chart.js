@@ -1,38 +1,46 @@
-// Candles with the base drawn on them: contractions, pivot, buy zone, stop, and what happened.
-import { CandlestickSeries, ColorType, CrosshairMode, HistogramSeries, LineSeries, LineStyle, createChart, createSeriesMarkers }
+// Candles with averages, volume and relative strength, and the base drawn on them.
+import { CandlestickSeries, ColorType, CrosshairMode, HistogramSeries, LineSeries, LineStyle, PriceScaleMode, createChart }
   from "./vendor/lightweight-charts-5.2.1/lightweight-charts.standalone.production.js";
-import { MARKED } from "./format.js";
+import { addBase, addChapters, addEvents } from "./chart_base.js";
+import { average, line, relativeLine, weekly } from "./indicators.js";
 
 const BARS_BEFORE_BASE = 90;
 const BARS_WITHOUT_BASE = 200;
 const BARS_AHEAD = 6;
+const RS_PANE_HEIGHT = 84;
+const VOLUME_AVERAGE = 50;
+export const AVERAGES = [[50, "accent"], [150, "violet"], [200, "blue"]];
+const WEEKLY_AVERAGES = [[10, "accent"], [30, "violet"], [40, "blue"]]; // as many weeks as sessions of the daily ones
 
 const tone = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 function palette() {
-  const names = { text: "--muted", line: "--line", up: "--up", down: "--down", accent: "--accent", amber: "--amber", panel: "--panel" };
+  const names = { text: "--muted", line: "--line", up: "--up", down: "--down", accent: "--accent", amber: "--amber", panel: "--panel", violet: "--violet", blue: "--blue" };
   return Object.fromEntries(Object.entries(names).map(([name, variable]) => [name, tone(variable)]));
 }
 
-export function drawChart(frame, bars, setup, events, range = null) {
+// `shown` has the bars, the setup with its events and bases, the benchmark's bars or null; `choice` is weekly and log.
+export function drawChart(frame, shown, choice, range = null) {
   const colours = palette();
+  const bars = choice.weekly ? weekly(shown.bars) : shown.bars;
   const chart = createChart(frame, options(colours));
-  const candles = chart.addSeries(CandlestickSeries, {
-    upColor: colours.up, downColor: colours.down, wickUpColor: colours.up, wickDownColor: colours.down, borderVisible: false, priceLineVisible: false,
-  });
-  candles.setData(bars.session.map((time, at) => ({ time, open: bars.open[at], high: bars.high[at], low: bars.low[at], close: bars.close[at] })));
+  chart.priceScale("right").applyOptions({ mode: choice.log ? PriceScaleMode.Logarithmic : PriceScaleMode.Normal });
+  const candles = addCandles(chart, bars, colours);
   addVolume(chart, bars, colours);
-  if (setup.pivot) addBase(chart, candles, bars, setup, colours);
-  addEvents(candles, bars, events, colours);
+  addAverages(chart, bars, choice.weekly ? WEEKLY_AVERAGES : AVERAGES, colours);
+  if (shown.setup.pivot) addBase(chart, candles, bars, shown.setup, colours);
+  addChapters(chart, bars, shown, colours);
+  addEvents(candles, bars, shown.events, colours);
+  addRelativeStrength(chart, bars, shown.benchmark && (choice.weekly ? weekly(shown.benchmark) : shown.benchmark), colours);
   if (range) chart.timeScale().setVisibleLogicalRange(range);
-  else show(chart, bars, setup);
-  return followTheme(chart);
+  else showBase(chart, bars, shown.setup);
+  return { chart, candles, bars, remove: followTheme(chart), range: () => chart.timeScale().getVisibleLogicalRange(), quote: quoting(candles, colours) };
 }
 
 function options(colours) {
   return {
     autoSize: true,
-    layout: { background: { type: ColorType.Solid, color: colours.panel }, textColor: colours.text, fontSize: 11, attributionLogo: false, fontFamily: "system-ui, sans-serif" },
+    layout: { background: { type: ColorType.Solid, color: colours.panel }, textColor: colours.text, fontSize: 11, attributionLogo: false, fontFamily: "system-ui, sans-serif", panes: { separatorColor: colours.line, enableResize: false } },
     grid: { vertLines: { visible: false }, horzLines: { color: colours.line } },
     rightPriceScale: { borderVisible: false, scaleMargins: { top: 0.06, bottom: 0.2 } },
     timeScale: { borderVisible: false, rightOffset: BARS_AHEAD },
@@ -41,36 +49,53 @@ function options(colours) {
   };
 }
 
+// A bar that is not final yet is drawn in outline.
+function addCandles(chart, bars, colours) {
+  const candles = chart.addSeries(CandlestickSeries, {
+    upColor: colours.up, downColor: colours.down, wickUpColor: colours.up, wickDownColor: colours.down, borderUpColor: colours.up, borderDownColor: colours.down, priceLineVisible: false,
+  });
+  candles.setData(bars.session.map((time, at) => ({
+    time, open: bars.open[at], high: bars.high[at], low: bars.low[at], close: bars.close[at], ...(bars.provisional?.[at] ? { color: colours.panel } : {}),
+  })));
+  return candles;
+}
+
 function addVolume(chart, bars, colours) {
-  const volume = chart.addSeries(HistogramSeries, { priceScaleId: "volume", priceFormat: { type: "volume" }, lastValueVisible: false, priceLineVisible: false });
+  const bottom = { priceScaleId: "volume", lastValueVisible: false, priceLineVisible: false };
+  const volume = chart.addSeries(HistogramSeries, { ...bottom, priceFormat: { type: "volume" } });
   chart.priceScale("volume").applyOptions({ scaleMargins: { top: 0.84, bottom: 0 } });
   volume.setData(bars.session.map((time, at) => ({
     time, value: bars.volume[at] ?? 0, color: `${bars.close[at] >= bars.open[at] ? colours.up : colours.down}66`,
   })));
+  const mean = chart.addSeries(LineSeries, { ...bottom, color: colours.text, lineWidth: 1, crosshairMarkerVisible: false });
+  mean.setData(line(bars.session, average(bars.volume, VOLUME_AVERAGE)));
 }
 
-function addBase(chart, candles, bars, setup, colours) {
-  const legs = chart.addSeries(LineSeries, { color: colours.amber, lineWidth: 2, lastValueVisible: false, priceLineVisible: false, crosshairMarkerVisible: false });
-  const points = setup.contractions.flatMap((leg) => [{ time: leg.high_date, value: leg.high }, { time: leg.low_date, value: leg.low }]);
-  legs.setData(points.filter((point, at) => at === 0 || point.time > points[at - 1].time));
-  createSeriesMarkers(legs, setup.contractions.map((leg) => ({
-    time: leg.low_date, position: "inBar", shape: "circle", size: 0, color: colours.amber, text: `${leg.depth_pct.toFixed(0)} %`,
-  })));
-  const line = (value, color, title) => candles.createPriceLine({ price: value, color, lineWidth: 1, lineStyle: LineStyle.Dashed, axisLabelVisible: true, title });
-  line(setup.pivot, colours.accent, "pivot");
-  if (setup.stop) line(setup.stop, colours.down, "stop");
-  if (setup.buy_zone) candles.attachPrimitive(new Zone(setup.anchor_date ?? bars.session.at(-1), setup.buy_zone, colours.accent));
+function addAverages(chart, bars, lengths, colours) {
+  for (const [length, name] of lengths) {
+    const series = chart.addSeries(LineSeries, { color: colours[name], lineWidth: 1, lastValueVisible: false, priceLineVisible: false, crosshairMarkerVisible: false, autoscaleInfoProvider: () => null });
+    series.setData(line(bars.session, average(bars.close, length)));
+  }
 }
 
-function addEvents(candles, bars, events, colours) {
-  const first = bars.session[0];
-  createSeriesMarkers(candles, events.filter((event) => event.session >= first).map((event) => ({
-    time: event.session, position: "aboveBar", shape: "arrowDown", size: 0.6, text: MARKED[event.kind] ?? "",
-    color: event.kind === "failed" ? colours.down : event.kind === "breakout" ? colours.up : colours.text,
-  })));
+function addRelativeStrength(chart, bars, benchmark, colours) {
+  const values = benchmark && relativeLine(bars, benchmark);
+  if (!values) return;
+  const series = chart.addSeries(LineSeries, { color: colours.blue, lineWidth: 2, priceLineVisible: false, title: "RS line", priceFormat: { type: "price", precision: 1, minMove: 0.1 } }, 1);
+  series.setData(line(bars.session, values));
+  chart.panes()[1].setHeight(RS_PANE_HEIGHT);
 }
 
-function show(chart, bars, setup) {
+// The price of the running session as a line of its own: its bar is not known before the close.
+function quoting(candles, colours) {
+  let drawn = null;
+  return (price) => {
+    if (drawn) candles.removePriceLine(drawn);
+    drawn = price === null ? null : candles.createPriceLine({ price, color: colours.amber, lineWidth: 1, lineStyle: LineStyle.Dotted, axisLabelVisible: true, title: "now" });
+  };
+}
+
+function showBase(chart, bars, setup) {
   const anchor = setup.anchor_date ? bars.session.findIndex((day) => day >= setup.anchor_date) : -1;
   const from = anchor < 0 ? bars.count - BARS_WITHOUT_BASE : Math.min(anchor - BARS_BEFORE_BASE, bars.count - BARS_WITHOUT_BASE / 2);
   chart.timeScale().setVisibleLogicalRange({ from: Math.max(0, from), to: bars.count + BARS_AHEAD });
@@ -80,33 +105,5 @@ function followTheme(chart) {
   const scheme = matchMedia("(prefers-color-scheme: dark)");
   const repaint = () => chart.applyOptions(options(palette()));
   scheme.addEventListener("change", repaint);
-  return { range: () => chart.timeScale().getVisibleLogicalRange(), remove: () => { scheme.removeEventListener("change", repaint); chart.remove(); } };
-}
-
-// The band of prices in which to buy, from the base's beginning to the right edge.
-class Zone {
-  constructor(since, [low, high], colour) {
-    Object.assign(this, { since, low, high, colour });
-  }
-
-  attached({ chart, series }) {
-    Object.assign(this, { chart, series });
-  }
-
-  autoscaleInfo() {
-    return { priceRange: { minValue: this.low, maxValue: this.high } };
-  }
-
-  paneViews() {
-    return [{ zOrder: () => "bottom", renderer: () => ({ draw: (target) => target.useBitmapCoordinateSpace((scope) => this.paint(scope)) }) }];
-  }
-
-  paint({ context, bitmapSize, horizontalPixelRatio, verticalPixelRatio }) {
-    const left = (this.chart.timeScale().timeToCoordinate(this.since) ?? 0) * horizontalPixelRatio;
-    const [top, bottom] = [this.high, this.low].map((value) => (this.series.priceToCoordinate(value) ?? 0) * verticalPixelRatio);
-    context.globalAlpha = 0.16;
-    context.fillStyle = this.colour;
-    context.fillRect(left, top, bitmapSize.width - left, bottom - top);
-    context.globalAlpha = 1;
-  }
+  return () => { scheme.removeEventListener("change", repaint); chart.remove(); };
 }

@@ -5,12 +5,16 @@ import { byId, h, meter, notice, errorNotice } from "./dom.js";
 import { MARKED, bare, day, largeMoney, number, percent, price, shortDay, whole, words } from "./format.js";
 import { sizing } from "./size.js";
 import { chip, star } from "./columns.js";
+import { exchange } from "./exchange.js";
+import { tradingViewName } from "./export.js";
 import { noteField } from "./note.js";
+import { known } from "./search.js";
 import { current } from "./table.js";
 
-const SESSIONS_SHOWN = 420;
+const SESSIONS_SHOWN = 620; // the earliest shown has its average of 200
 let shownSymbol = null;
 let chart = null;
+let live = [];
 let shownText = ""; // what is drawn, to see whether anything changed
 let asking = null;
 
@@ -73,31 +77,65 @@ async function show(name, found, range = null) {
   const { explained: { setup, lines }, bars, risk, life } = found;
   const score = risk.items.find((item) => item.as_of === setup.as_of) ?? risk.items[0]; // the newest there is: this session may not be scored yet
   const events = life.setup?.events?.length ? life.setup.events : setup.events;
-  const frame = h("div", { class: "chart" }, notice("", "Drawing the chart …"));
-  byId("detail").replaceChildren(head(name, setup), facts(setup, score), frame, legend(setup, events) ?? "", noteField(name),
+  const frame = h("div", { class: "chart-place" }, h("div", { class: "chart" }, notice("", "Drawing the chart …")));
+  byId("detail").replaceChildren(head(name, setup), facts(setup, score), frame, legend(setup, events) ?? "", links(name) ?? "", noteField(name),
     verdict(setup, lines), h("div", { class: "block columns" }, gates(setup), legs(setup, events)),
     h("div", { class: "block columns" }, scoreParts(setup), riskParts(score)),
     sizing(setup));
-  await draw(frame, bars, setup, events, range);
+  await draw(frame, bars, setup, events, life.bases, range);
 }
 
-async function draw(frame, bars, setup, events, range) {
+async function draw(frame, bars, setup, events, bases, range) {
   if (bars.count < 2) {
     frame.replaceChildren(notice("No chart", "There are no bars of this symbol yet."));
     return;
   }
-  const { drawChart } = await import("./chart.js");
+  const [{ chartWithTools }, benchmark] = await Promise.all([import("./chart_tools.js"), benchmarkBars(bars.symbol)]);
   if (!frame.isConnected) return;
-  frame.replaceChildren();
-  chart = drawChart(frame, bars, setup, events, range);
+  chart = chartWithTools(frame, { bars, setup, events, bases, benchmark }, range);
+  quote(live);
+}
+
+// The bars of the index behind relative strength; null where there are none, or the symbol is the index itself.
+async function benchmarkBars(name) {
+  const board = current();
+  const index = board?.benchmark;
+  if (!index || index === name) return null;
+  return get(`${symbolPath("bars", index)}?sessions=${SESSIONS_SHOWN}`).catch(() => null);
+}
+
+// The price of the running session on the chart; nothing once it is over.
+export function quote(items) {
+  live = items;
+  const now = items.find((item) => item.symbol === shownSymbol)?.price ?? null;
+  chart?.quote(now);
+  const place = document.querySelector("#detail .detail-head .price");
+  if (now === null || !place) return;
+  place.textContent = price(now);
+  place.classList.add("amber");
+  place.title = "live, provisional until the close";
 }
 
 function head(name, setup) {
-  return h("div", { class: "detail-head" }, h("h2", { tabindex: -1, id: "detail-title" }, bare(name)), h("span", { class: "exchange" }, name.split(":")[0]),
+  return h("div", { class: "detail-head" }, h("h2", { tabindex: -1, id: "detail-title" }, bare(name)), h("span", { class: "exchange" }, name.split(":")[0]), companyOf(name),
     setup?.state ? chip(setup.state) : null, setup?.group ? h("span", { class: "chip" }, words(setup.group)) : null, setup?.provisional ? h("span", { class: "tag" }, "provisional") : null,
     h("span", { class: "price" }, setup ? price(setup.close) : ""),
     star(name),
     h("button", { type: "button", "aria-label": "Close", title: "Close (Esc)", onclick: () => { location.hash = listAddress(); } }, "✕"));
+}
+
+function companyOf(name) {
+  const place = h("span", { class: "company muted" });
+  known().then((companies) => { place.textContent = companies.get(name)?.name ?? ""; });
+  return place;
+}
+
+// Pages about the company elsewhere; a simulated one has none.
+function links(name) {
+  if (document.documentElement.dataset.simulated === "yes") return null;
+  const symbol = bare(name);
+  const address = (link) => link.url.replace("{symbol}", encodeURIComponent(symbol)).replace("{plain}", tradingViewName(symbol));
+  return h("p", { class: "links" }, exchange.links.map((link) => h("a", { href: address(link), target: "_blank", rel: "noopener noreferrer" }, link.name)));
 }
 
 function facts(setup, score) {
@@ -131,10 +169,11 @@ function published(known) {
 }
 
 function legend(setup, events) {
-  if (!setup.pivot) return null;
+  const averages = [["sma50", "SMA 50"], ["sma150", "SMA 150"], ["sma200", "SMA 200"]].map(([tone, text]) => h("span", { class: tone }, text));
+  if (!setup.pivot) return h("div", { class: "legend", "aria-hidden": "true" }, averages);
   const kinds = Object.keys(MARKED).filter((kind) => events.some((event) => event.kind === kind));
   return h("div", { class: "legend", "aria-hidden": "true" }, h("span", { class: "leg" }, "contractions"), h("span", { class: "pivot" }, "pivot"),
-    h("span", { class: "zone" }, "buy zone"), h("span", { class: "stop" }, "stop"), kinds.map((kind) => h("span", { class: "letter" }, h("b", {}, MARKED[kind]), ` ${words(kind)}`)));
+    h("span", { class: "zone" }, "buy zone"), h("span", { class: "stop" }, "stop"), averages, kinds.map((kind) => h("span", { class: "letter" }, h("b", {}, MARKED[kind]), ` ${words(kind)}`)));
 }
 
 function verdict(setup, lines) {

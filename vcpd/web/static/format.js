@@ -4,6 +4,7 @@ import { exchange } from "./exchange.js";
 const LOCALE = exchange.currency.locale;
 const prices = new Intl.NumberFormat(LOCALE, { minimumFractionDigits: 2, maximumFractionDigits: 2 });
 const wholes = new Intl.NumberFormat(LOCALE, { maximumFractionDigits: 0 });
+const rounded = new Intl.NumberFormat(LOCALE, { maximumSignificantDigits: 4, maximumFractionDigits: 1 });
 const days = new Intl.DateTimeFormat("en-GB", { weekday: "short", day: "numeric", month: "short", year: "numeric", timeZone: "UTC" });
 const shortDays = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", timeZone: "UTC" });
 const clock = new Intl.DateTimeFormat("en-GB", { weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", timeZone: exchange.time_zone });
@@ -31,10 +32,30 @@ export function duration(seconds) {
   return seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`;
 }
 
-// An amount in its currency's smallest large unit: 12,34,56,789 rupees are 1,235 lakh.
-export function largeMoney(value) {
-  const unit = exchange.currency.units.at(-1);
-  return unit ? `${money(value / unit.size)} ${unit.name}` : money(value);
+// In the largest unit that fits: 12,34,56,789 rupees are 12.3 crore; the units are the currency's.
+function inUnits(value) {
+  const unit = exchange.currency.units.find((step) => Math.abs(value) >= step.size);
+  return unit ? `${rounded.format(value / unit.size)} ${unit.name}` : wholes.format(value);
+}
+
+export const largeMoney = (value) => (known(value) ? `${currencySign} ${inUnits(value)}` : NOTHING);
+export const count = (value) => (known(value) ? inUnits(value) : NOTHING);
+
+export const amountExample = exchange.currency.units.length ? `10${exchange.currency.units.at(-1).name.slice(0, 1).toUpperCase()}` : "50k";
+
+// What a user writes for an amount: `10L`, `1.5 crore`, `50k`, `1,000,000`, `10,00,000`. NaN where it is none.
+export function amount(text) {
+  const found = /^([\d.,\s]*\d)\s*([a-z]*)\.?$/i.exec(text.replace(currencySign, "").trim());
+  if (!found) return NaN;
+  const digits = found[1].replace(/[,\s]/g, "");
+  const factor = found[2] === "" ? 1 : suffixes()[found[2].toLowerCase()];
+  return /^\d*\.?\d+$/.test(digits) && factor ? Number(digits) * factor : NaN;
+}
+
+// Each unit of the currency by its name, its plural and its first letters: lakh, lakhs, l; crore, crores, c, cr.
+function suffixes() {
+  const named = exchange.currency.units.flatMap(({ name, size }) => [name, `${name}s`, name.slice(0, 1), name.slice(0, 2)].map((text) => [text, size]));
+  return { k: 1e3, m: 1e6, ...Object.fromEntries(named) };
 }
 
 // The letter of each event on the chart.

@@ -62,6 +62,7 @@ function onPulse(state) {
   byId("score").textContent = state.health.score;
   byId("score").className = `score ${{ good: "up", degraded: "amber", poor: "down" }[state.health.level]}`;
   watch.show(state.watch ?? null);
+  detail.quote(state.watch?.items ?? []);
   banner.show(pulse, online);
   refresh(false);
   if (changed) renew();
@@ -99,6 +100,7 @@ async function showVersion() {
   const status = await get("status");
   byId("version").textContent = `vcpd ${status.version}`;
   byId("market").hidden = !status.simulated;
+  document.documentElement.dataset.simulated = status.simulated && !status.replay ? "yes" : "no";
   byId("market").textContent = status.replay ? "replay of real bars" : "simulated market";
   byId("market").title = status.replay ? "Real bars of the past, served by the built-in exchange." : "These companies and prices are made up by the built-in exchange.";
 }

@@ -1,7 +1,7 @@
 // Position size: the daemon computes it again whenever a number changes.
 import { get } from "./api.js";
 import { h } from "./dom.js";
-import { currencySign, money, price, whole } from "./format.js";
+import { amount, amountExample as EXAMPLE, currencySign, money, price, whole } from "./format.js";
 
 const EQUITY_KEY = "vcpd.size.equity"; // what a user entered; else the daemon takes [size] equity
 const PAUSE_MS = 250;
@@ -22,7 +22,7 @@ export function sizing(setup) {
 }
 
 function field(name, value, step, placeholder) {
-  const input = h("input", { type: "number", min: "0", step: "any", value, inputmode: "decimal", "data-step": step, placeholder });
+  const input = h("input", { type: "text", maxlength: 24, autocomplete: "off", value, inputmode: name.startsWith("Equity") ? "text" : "decimal", "data-step": step, placeholder });
   return { input, label: h("label", {}, name, input) };
 }
 
@@ -36,7 +36,16 @@ function storeEquity(equity) {
 
 async function compute(setup, fields, answer) {
   const query = new URLSearchParams({ symbol: setup.symbol });
-  for (const [name, { input }] of Object.entries(fields)) if (input.value) query.set(name, input.value);
+  for (const [name, { input }] of Object.entries(fields)) {
+    if (!input.value.trim()) continue;
+    const value = amount(input.value);
+    input.setAttribute("aria-invalid", String(Number.isNaN(value)));
+    if (Number.isNaN(value)) {
+      answer.replaceChildren(h("p", { class: "amber" }, `Expected a number such as 1,000,000 or ${EXAMPLE}, was "${input.value}".`));
+      return;
+    }
+    query.set(name, value);
+  }
   if (!(query.has("stop") || setup.stop) || !(query.has("entry") || setup.pivot)) {
     answer.replaceChildren(h("p", { class: "muted" }, "Give entry and stop."));
     return;

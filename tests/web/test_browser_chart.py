@@ -1,0 +1,148 @@
+"""The chart's tools: figures under the crosshair, weekly bars, scale, measure, picture, company, amounts."""
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.web.browser import Browser, driver
+from tests.web.served import served
+from tests.web.showroom import ShowroomDaemon, showroom
+from vcpd.web.context import SizeRequest, WebContext
+
+__all__ = ["driver"]  # a fixture
+CLICK = """
+const area = document.querySelector(".chart").getBoundingClientRect();
+const at = { clientX: area.left + area.width * arguments[0], clientY: area.top + 90, bubbles: true };
+const canvas = document.elementFromPoint(at.clientX, at.clientY);
+const kinds = ["mousemove", "mousedown", "mouseup", "click"];
+for (const kind of kinds) canvas.dispatchEvent(new MouseEvent(kind, at));
+"""
+
+
+@pytest.fixture
+def given() -> WebContext:
+    return showroom()
+
+
+@pytest.fixture
+def address(given: WebContext) -> Iterator[str]:
+    with served(given) as url:
+        yield url
+
+
+@pytest.fixture
+def browser(driver: Any, address: str) -> Iterator[Browser]:
+    ours = Browser(driver)
+    ours.complaints()
+    ours.open(f"{address}/#/setups/NSE:ALPHA")
+    ours.reads(".readout", "O")
+    yield ours
+    assert ours.complaints() == []
+    driver.execute_cdp_cmd("Storage.clearDataForOrigin", {"origin": address, "storageTypes": "all"})
+    driver.get("about:blank")
+
+
+def test_the_last_bar_is_given_in_figures(browser: Browser) -> None:
+    for part in ("30 Jun", "O 98.64", "H 100.04", "L 98.04", "C 99.04", "-0.89", "V 1,000"):
+        browser.reads(".readout", part)
+
+
+def test_weekly_bars_add_up_their_days(browser: Browser) -> None:
+    browser.publisher("w")
+    browser.reads(".readout", "V 1,000")  # 30 June is a Monday: the week has one session so far
+    browser.until(lambda: browser.run("return document.querySelector('#chart-weekly').ariaPressed") == "true")
+    script = """return import('./static/indicators.js').then((made) => made.weekly({
+      session: ['2025-06-26', '2025-06-27', '2025-06-30'], open: [1, 2, 3], high: [5, 4, 3], low: [1, 0.5, 3],
+      close: [2, 3, 3], volume: [10, null, 7], provisional: [false, false, true] }))"""
+    weeks = browser.run(script)
+    assert weeks["session"] == ["2025-06-27", "2025-06-30"]
+    assert (weeks["open"], weeks["high"], weeks["low"]) == ([1, 3], [5, 3], [0.5, 3])
+    assert (weeks["close"], weeks["volume"]) == ([3, 3], [10, 7])
+
+
+def test_the_scale_is_kept_for_the_next_symbol(browser: Browser, address: str) -> None:
+    browser.publisher("l")
+    pressed = "return document.querySelector('#chart-log')?.getAttribute('aria-pressed')"
+    browser.until(lambda: browser.run(pressed) == "true")
+    browser.publisher("j")
+    browser.until(lambda: browser.text("#detail-title") == "BETA")
+    browser.until(lambda: browser.run(pressed) == "true")
+
+
+def test_averages_and_relative_strength_are_those_of_their_bars(browser: Browser) -> None:
+    script = "return import('./static/indicators.js').then((made) => made.average([1, 2, 3, 4, 5], 3))"
+    assert browser.run(script) == [None, None, 2, 3, 4]
+    script = """return import('./static/indicators.js').then((made) => made.relativeLine(
+      { session: ['a', 'b', 'c'], close: [10, 20, 30] }, { session: ['a', 'c'], close: [100, 150] }))"""
+    assert browser.run(script) == [pytest.approx(50), None, pytest.approx(100)]
+
+
+def test_two_clicks_measure(browser: Browser) -> None:
+    browser.click("#chart-measure")
+    browser.reads(".readout", "measure from")
+    browser.run(CLICK, 0.3)
+    browser.reads(".readout", "measure to")
+    browser.run(CLICK, 0.6)
+    browser.reads(".readout", " bars")
+    assert " on " in browser.text(".readout")
+
+
+def test_the_chart_is_downloaded_as_a_picture(browser: Browser, tmp_path: Path) -> None:
+    browser.driver.execute_cdp_cmd(
+        "Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)}
+    )
+    browser.click("#chart-image")
+    picture = tmp_path / "ALPHA-2025-06-30.png"
+    browser.until(picture.exists)
+    width, height = struct.unpack(">II", picture.read_bytes()[16:24])
+    assert width > 300 and height > 300  # noqa: PT018
+
+
+def test_the_chart_has_a_text_for_those_who_do_not_see_it(browser: Browser) -> None:
+    label = browser.run("return document.querySelector('.chart').ariaLabel")
+    assert "Bars of ALPHA to Mon, 30 Jun 2025: close 99.04; pivot 108.00, stop 100.50" in label
+    assert "contractions 14\N{NO-BREAK SPACE}%, 6\N{NO-BREAK SPACE}%" in label
+
+
+def test_a_running_session_is_shown_at_its_price(browser: Browser, given: WebContext) -> None:
+    assert isinstance(given.daemon, ShowroomDaemon)
+    line = {"symbol": "NSE:ALPHA", "state": "NEAR_PIVOT", "pivot": 108.0, "stop": 100.5, "volume_ratio": None}
+    item = {**line, "price": 107.25, "to_pivot_pct": 0.7, "news": None}
+    given.daemon.session = {"source": "ticker", "candidates": 1, "events": 0, "items": [item]}
+    browser.until(lambda: browser.text("#detail .price") == "107.25")
+
+
+def test_the_company_is_named_and_linked(browser: Browser) -> None:
+    browser.reads(".company", "Alpha Limited")
+    assert browser.count(".links a") == 0  # the market is simulated: no such company exists
+    browser.run("document.documentElement.dataset.simulated = 'no'")
+    browser.publisher("j")
+    browser.until(lambda: browser.count(".links a") == 3)
+    found = browser.run("return document.querySelector('.links a').href")
+    assert found == "https://www.tradingview.com/chart/?symbol=NSE:BETA"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("10L", 1e6), ("10 lakh", 1e6), ("1.5cr", 15e6), ("₹ 2 crores", 2e7), ("1,000,000", 1e6),
+     ("10,00,000", 1e6), ("50k", 5e4), ("12", 12.0), ("ten", None), ("10x", None),
+     ("1.2.3", None), ("", None)],
+)  # fmt: skip
+def test_an_amount_is_read_as_people_write_it(browser: Browser, text: str, value: float | None) -> None:
+    script = (
+        "return import('./static/format.js').then((made) => {"
+        " const found = made.amount(arguments_[0]); return Number.isNaN(found) ? null : found; })"
+    ).replace("arguments_[0]", repr(text))
+    assert browser.run(script) == value
+
+
+def test_a_size_takes_lakh_and_refuses_what_is_no_number(browser: Browser, given: WebContext) -> None:
+    assert isinstance(given.daemon, ShowroomDaemon)
+    browser.enter("#size input", "20L")
+    browser.until(lambda: browser.text(".quantity") == "200")
+    assert given.daemon.sizes[-1] == SizeRequest(symbol="NSE:ALPHA", equity=2_000_000.0)
+    browser.enter("#size input", "many")
+    browser.reads("#size", 'Expected a number such as 1,000,000 or 10L, was "many"')
