@@ -38,7 +38,7 @@ from vcpd.schedule.kept_calendar import with_calendar_files
 from vcpd.schedule.policy import JobPolicy, ScheduleSettings, merge_policy
 from vcpd.store.settings import StoreSettings
 from vcpd.struct_reader import StructReader, is_struct, mapping_of_structs, struct_fields
-from vcpd.study.costs import CostSettings
+from vcpd.studies.costs import CostSettings
 from vcpd.web.settings import WebSettings
 
 

@@ -16,8 +16,8 @@ from vcpd.cli.study_plan import parse_plan, read_plan
 from vcpd.core.errors import ConfigurationError
 from vcpd.domain.bars import BarSeries
 from vcpd.store import bar_files
-from vcpd.study.cells import study_cells
-from vcpd.study.rules import EntryKind, ExitKind, StopKind
+from vcpd.studies.cells import study_cells
+from vcpd.studies.rules import EntryKind, ExitKind, StopKind
 
 Capture = pytest.CaptureFixture[str]
 PLAN = """

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from vcpd.analysis.indicators import Bars
-from vcpd.study.rules import EntryKind, ExitKind, ExitRule
+from vcpd.studies.rules import EntryKind, ExitKind, ExitRule
 
 
 @dataclass(frozen=True)

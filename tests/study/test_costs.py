@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from vcpd.domain.bars import FloatArray
-from vcpd.study.costs import CostSettings, DeliveryRates, PricedTrades, cost_shares
-from vcpd.study.portfolio import PortfolioTrades, simulate_account
-from vcpd.study.rules import PortfolioRules
+from vcpd.studies.costs import CostSettings, DeliveryRates, PricedTrades, cost_shares
+from vcpd.studies.portfolio import PortfolioTrades, simulate_account
+from vcpd.studies.rules import PortfolioRules
 
 NO_COSTS = CostSettings(brokerage_most=0.0, depository_charge=0.0, slippage_bp=0.0)
 

@@ -11,10 +11,10 @@ from tests.study.reference import Order, play
 from vcpd.analysis.indicators import Bars, bars_of
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.panel import build_panel
-from vcpd.study.entries import Purchase
-from vcpd.study.exits import TradeEnds, initial_stops, trade_ends
-from vcpd.study.rules import EntryKind, ExitKind, ExitRule, FillRules, StopKind, StopRule
-from vcpd.study.trade_windows import SymbolPurchases, TradeWindow, trade_window
+from vcpd.studies.entries import Purchase
+from vcpd.studies.exits import TradeEnds, initial_stops, trade_ends
+from vcpd.studies.rules import EntryKind, ExitKind, ExitRule, FillRules, StopKind, StopRule
+from vcpd.studies.trade_windows import SymbolPurchases, TradeWindow, trade_window
 
 FLAT = (100.0, 100.0, 100.0, 100.0)
 EXITS = (

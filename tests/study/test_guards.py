@@ -16,19 +16,19 @@ from tests.study.truth import TRUTH, difference_from_placebo
 from vcpd.core.errors import BadInputError
 from vcpd.domain.bars import FloatArray
 from vcpd.domain.panel import Panel
-from vcpd.study.conclusion import conclusions
-from vcpd.study.costs import CostSettings
-from vcpd.study.figures import sharpe_ratio
-from vcpd.study.overfitting import (
+from vcpd.studies.conclusion import conclusions
+from vcpd.studies.costs import CostSettings
+from vcpd.studies.figures import sharpe_ratio
+from vcpd.studies.overfitting import (
     deflated_sharpe,
     expected_best_sharpe,
     overfitting_probability,
     probability_above,
 )
-from vcpd.study.placebo import PlaceboKind
-from vcpd.study.plan import ValidationPlan
-from vcpd.study.run import StudyData, StudyResult, run_study
-from vcpd.study.trial_record import (
+from vcpd.studies.placebo import PlaceboKind
+from vcpd.studies.plan import ValidationPlan
+from vcpd.studies.run import StudyData, StudyResult, run_study
+from vcpd.studies.trial_record import (
     FILE_NAME,
     OpenedSeal,
     RecordedStudy,
@@ -38,8 +38,8 @@ from vcpd.study.trial_record import (
     read_record,
     write_record,
 )
-from vcpd.study.validation import Validation, placebo_differences, sealed_figures, validate
-from vcpd.study.walk_forward import walk_forward
+from vcpd.studies.validation import Validation, placebo_differences, sealed_figures, validate
+from vcpd.studies.walk_forward import walk_forward
 
 VALIDATED = msgspec.structs.replace(
     PLAN, validation=ValidationPlan(train_months=12, test_months=6, sealed_months=6, least_trades=10)

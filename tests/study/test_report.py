@@ -14,15 +14,15 @@ from vcpd.analysis.outcomes import Estimate
 from vcpd.cli.study_files import study_report
 from vcpd.cli.study_output import guard_lines, universe_lines
 from vcpd.domain.panel import Panel
-from vcpd.study.breakdown import break_down, outcome_counts, trade_rows
-from vcpd.study.costs import CostSettings
-from vcpd.study.figures import CellFigures
-from vcpd.study.plan import PortfolioChoices, StopChoices, StudyPlan, ValidationPlan
-from vcpd.study.plateaus import is_lone_peak, plateau_maps
-from vcpd.study.plots import bar_chart, line_chart
-from vcpd.study.report import StudyReport, report_page
-from vcpd.study.run import StudyData, run_study
-from vcpd.study.validation import validate
+from vcpd.studies.breakdown import break_down, outcome_counts, trade_rows
+from vcpd.studies.costs import CostSettings
+from vcpd.studies.figures import CellFigures
+from vcpd.studies.plan import PortfolioChoices, StopChoices, StudyPlan, ValidationPlan
+from vcpd.studies.plateaus import is_lone_peak, plateau_maps
+from vcpd.studies.plots import bar_chart, line_chart
+from vcpd.studies.report import StudyReport, report_page
+from vcpd.studies.run import StudyData, run_study
+from vcpd.studies.validation import validate
 
 SETTINGS = tuple(msgspec.structs.replace(THRESHOLDS, min_rs_rating=rating) for rating in (60, 80, 93))
 VARIED: StudyPlan = msgspec.structs.replace(

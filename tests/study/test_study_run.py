@@ -15,15 +15,15 @@ from vcpd.analysis.indicators import bars_of
 from vcpd.analysis.session_context import SessionContext
 from vcpd.core.errors import BadInputError
 from vcpd.domain.panel import Panel
-from vcpd.study.cells import TradeSetKey, study_cells, trade_sets
-from vcpd.study.chain_cache import ChainCache
-from vcpd.study.costs import CostSettings
-from vcpd.study.entries import follow_bases
-from vcpd.study.plan import ExitChoices, PortfolioChoices, StopChoices, StudyPlan, ValidationPlan
-from vcpd.study.rules import EntryKind, ExitKind, ExitRule, StopKind, StopRule, TradeRules
-from vcpd.study.run import RowMapping, run_study
-from vcpd.study.simulation import SimulationParams, simulate_rows
-from vcpd.study.trades import TradeTable
+from vcpd.studies.cells import TradeSetKey, study_cells, trade_sets
+from vcpd.studies.chain_cache import ChainCache
+from vcpd.studies.costs import CostSettings
+from vcpd.studies.entries import follow_bases
+from vcpd.studies.plan import ExitChoices, PortfolioChoices, StopChoices, StudyPlan, ValidationPlan
+from vcpd.studies.rules import EntryKind, ExitKind, ExitRule, StopKind, StopRule, TradeRules
+from vcpd.studies.run import RowMapping, run_study
+from vcpd.studies.simulation import SimulationParams, simulate_rows
+from vcpd.studies.trades import TradeTable
 
 P = TypeVar("P")
 T = TypeVar("T")

@@ -7,12 +7,12 @@ import msgspec
 
 from tests.study.planted import THRESHOLDS, planted_panel
 from tests.study.test_study_run import in_chunks
-from vcpd.study.costs import CostSettings
-from vcpd.study.plan import ExitChoices, StopChoices, StudyPlan, ValidationPlan
-from vcpd.study.rules import EntryKind
-from vcpd.study.run import run_study
-from vcpd.study.validation import Validation, placebo_differences, validate
-from vcpd.study.walk_forward import MeanEstimate
+from vcpd.studies.costs import CostSettings
+from vcpd.studies.plan import ExitChoices, StopChoices, StudyPlan, ValidationPlan
+from vcpd.studies.rules import EntryKind
+from vcpd.studies.run import run_study
+from vcpd.studies.validation import Validation, placebo_differences, validate
+from vcpd.studies.walk_forward import MeanEstimate
 
 
 class Truth(NamedTuple):

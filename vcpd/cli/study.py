@@ -28,9 +28,9 @@ from vcpd.runtime import logs
 from vcpd.runtime.clock import WallClock
 from vcpd.runtime.worker_pool import WorkerPool
 from vcpd.store.panel_files import PanelFiles, open_panel
-from vcpd.study.plan import StudyPlan
-from vcpd.study.run import RowMapping, StudyData, StudyResult, run_study
-from vcpd.study.trial_record import (
+from vcpd.studies.plan import StudyPlan
+from vcpd.studies.run import RowMapping, StudyData, StudyResult, run_study
+from vcpd.studies.trial_record import (
     OpenedSeal,
     RecordedStudy,
     TrialRecord,
@@ -39,7 +39,7 @@ from vcpd.study.trial_record import (
     read_record,
     write_record,
 )
-from vcpd.study.validation import Validation, sealed_figures, validate
+from vcpd.studies.validation import Validation, sealed_figures, validate
 
 P = TypeVar("P")
 T = TypeVar("T")

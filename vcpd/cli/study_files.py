@@ -15,13 +15,13 @@ from vcpd.config import Configuration
 from vcpd.core.atomic_file import write_atomic
 from vcpd.domain.panel import Panel
 from vcpd.store import table_files
-from vcpd.study.breakdown import break_down, outcome_counts, trade_rows
-from vcpd.study.conclusion import conclusions
-from vcpd.study.figures import CellFigures
-from vcpd.study.plateaus import plateau_maps
-from vcpd.study.report import StudyReport, report_page
-from vcpd.study.run import StudyData, StudyResult
-from vcpd.study.validation import Validation
+from vcpd.studies.breakdown import break_down, outcome_counts, trade_rows
+from vcpd.studies.conclusion import conclusions
+from vcpd.studies.figures import CellFigures
+from vcpd.studies.plateaus import plateau_maps
+from vcpd.studies.report import StudyReport, report_page
+from vcpd.studies.run import StudyData, StudyResult
+from vcpd.studies.validation import Validation
 
 BEST: Final = "trades"
 

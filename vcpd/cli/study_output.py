@@ -6,12 +6,12 @@ from typing import Final
 
 from vcpd.cli.output import number_text
 from vcpd.cli.tables import print_table
-from vcpd.study.figures import CellFigures
-from vcpd.study.plan import StudyPlan
-from vcpd.study.run import StudyResult
-from vcpd.study.trial_record import OpenedSeal
-from vcpd.study.validation import Validation
-from vcpd.study.walk_forward import MeanEstimate
+from vcpd.studies.figures import CellFigures
+from vcpd.studies.plan import StudyPlan
+from vcpd.studies.run import StudyResult
+from vcpd.studies.trial_record import OpenedSeal
+from vcpd.studies.validation import Validation
+from vcpd.studies.walk_forward import MeanEstimate
 
 SHOWN_CELLS: Final = 10
 COLUMNS: Final = (

@@ -11,7 +11,7 @@ import msgspec
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.core.errors import BadInputError, ConfigurationError
 from vcpd.struct_reader import StructReader
-from vcpd.study.plan import MAX_CELLS, StudyPlan
+from vcpd.studies.plan import MAX_CELLS, StudyPlan
 
 LISTS: Final[Mapping[str, tuple[str, ...]]] = {
     "": ("entry", "holding_sessions"),

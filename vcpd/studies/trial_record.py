@@ -15,7 +15,7 @@ import numpy as np
 from vcpd.core.atomic_file import write_atomic
 from vcpd.core.errors import BadInputError
 from vcpd.domain.panel import Panel
-from vcpd.study.plan import StudyPlan
+from vcpd.studies.plan import StudyPlan
 
 FILE_NAME: Final = "studies.json"
 DIGEST_CHARACTERS: Final = 16

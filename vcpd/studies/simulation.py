@@ -18,14 +18,14 @@ from vcpd.analysis.thresholds import Thresholds
 from vcpd.domain.bars import FloatArray
 from vcpd.domain.panel import Panel
 from vcpd.domain.quality_flags import QualityParameters
-from vcpd.study.cells import TradeSetKey
-from vcpd.study.chain_cache import ChainCache
-from vcpd.study.entries import FollowedBases, follow_bases, in_universe, purchases_of
-from vcpd.study.exits import initial_stops, trade_ends
-from vcpd.study.plan import UniverseFilter
-from vcpd.study.rules import EntryKind, ExitKind, FillRules, TradeRules
-from vcpd.study.trade_windows import SymbolPurchases, TradeWindow, trade_window
-from vcpd.study.trades import TradeTable
+from vcpd.studies.cells import TradeSetKey
+from vcpd.studies.chain_cache import ChainCache
+from vcpd.studies.entries import FollowedBases, follow_bases, in_universe, purchases_of
+from vcpd.studies.exits import initial_stops, trade_ends
+from vcpd.studies.plan import UniverseFilter
+from vcpd.studies.rules import EntryKind, ExitKind, FillRules, TradeRules
+from vcpd.studies.trade_windows import SymbolPurchases, TradeWindow, trade_window
+from vcpd.studies.trades import TradeTable
 
 
 class SimulationParams(msgspec.Struct, frozen=True, kw_only=True):

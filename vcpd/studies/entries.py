@@ -15,8 +15,8 @@ from vcpd.analysis.levels import Levels
 from vcpd.analysis.session_context import BaseTrackers, ChainSearch, SessionContext, full_history_window
 from vcpd.domain.bars import BoolArray, FloatArray
 from vcpd.domain.setups import SetupGroup
-from vcpd.study.plan import UniverseFilter
-from vcpd.study.rules import PERCENT, EntryKind, FillRules
+from vcpd.studies.plan import UniverseFilter
+from vcpd.studies.rules import PERCENT, EntryKind, FillRules
 
 ATR_SESSIONS: Final = 20
 

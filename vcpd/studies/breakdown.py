@@ -8,10 +8,10 @@ import numpy as np
 from vcpd.analysis.outcomes import OutcomeCounts
 from vcpd.domain.bars import DateArray
 from vcpd.domain.panel import Panel
-from vcpd.study.figures import JudgedTrades, MonthAxis, cell_account
-from vcpd.study.rules import PERCENT
-from vcpd.study.run import StudyData
-from vcpd.study.walk_forward import MeanEstimate, mean_estimate
+from vcpd.studies.figures import JudgedTrades, MonthAxis, cell_account
+from vcpd.studies.rules import PERCENT
+from vcpd.studies.run import StudyData
+from vcpd.studies.walk_forward import MeanEstimate, mean_estimate
 
 HISTOGRAM_BINS_R = tuple(step / 2 for step in range(-6, 21))  # half an R wide; beyond them the outermost
 

@@ -14,8 +14,8 @@ import msgspec
 import numpy as np
 
 from vcpd.core.errors import BadInputError
-from vcpd.study.plan import MAX_CELLS, StudyPlan
-from vcpd.study.rules import PortfolioRules, TradeRules
+from vcpd.studies.plan import MAX_CELLS, StudyPlan
+from vcpd.studies.rules import PortfolioRules, TradeRules
 
 
 class TradeSetKey(msgspec.Struct, frozen=True, order=True):

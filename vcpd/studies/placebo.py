@@ -17,12 +17,12 @@ import numpy as np
 from vcpd.analysis.indicators import Bars, bars_of
 from vcpd.domain.bars import FloatArray, IntArray
 from vcpd.domain.panel import Panel
-from vcpd.study.entries import Purchase, buyable_bars, in_universe
-from vcpd.study.plan import UniverseFilter
-from vcpd.study.rules import EntryKind, ExitKind, FillRules, TradeRules
-from vcpd.study.simulation import trade_table
-from vcpd.study.trade_windows import SymbolPurchases, trade_window
-from vcpd.study.trades import TradeTable
+from vcpd.studies.entries import Purchase, buyable_bars, in_universe
+from vcpd.studies.plan import UniverseFilter
+from vcpd.studies.rules import EntryKind, ExitKind, FillRules, TradeRules
+from vcpd.studies.simulation import trade_table
+from vcpd.studies.trade_windows import SymbolPurchases, trade_window
+from vcpd.studies.trades import TradeTable
 
 DRAWS_FOR_EACH: Final = 20  # tries until a placebo fits, for each that is wanted
 

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from vcpd.domain.bars import DateArray, FloatArray
-from vcpd.study.rules import PERCENT
+from vcpd.studies.rules import PERCENT
 
 Percent: TypeAlias = Annotated[float, msgspec.Meta(ge=0, lt=100)]
 BASIS_POINT_PCT: Final = 0.01

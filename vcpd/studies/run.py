@@ -15,13 +15,20 @@ from vcpd.analysis.backtest import LeftOutSymbol
 from vcpd.core.errors import BadInputError
 from vcpd.domain.panel import Panel
 from vcpd.domain.quality_flags import QualityParameters
-from vcpd.study.cells import StudyCell, TradeSetKey, study_cells, trade_sets
-from vcpd.study.costs import CostSettings
-from vcpd.study.figures import CellFigures, JudgedTrades, MonthAxis, StudyFigures, judge_trades, study_figures
-from vcpd.study.plan import StudyPlan
-from vcpd.study.rules import PERCENT
-from vcpd.study.simulation import SimulationParams, SimulationResult, simulate_rows
-from vcpd.study.trades import TradeTable
+from vcpd.studies.cells import StudyCell, TradeSetKey, study_cells, trade_sets
+from vcpd.studies.costs import CostSettings
+from vcpd.studies.figures import (
+    CellFigures,
+    JudgedTrades,
+    MonthAxis,
+    StudyFigures,
+    judge_trades,
+    study_figures,
+)
+from vcpd.studies.plan import StudyPlan
+from vcpd.studies.rules import PERCENT
+from vcpd.studies.simulation import SimulationParams, SimulationResult, simulate_rows
+from vcpd.studies.trades import TradeTable
 
 P = TypeVar("P")
 T = TypeVar("T")

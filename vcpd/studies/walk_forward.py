@@ -12,9 +12,9 @@ import numpy as np
 
 from vcpd.analysis.outcomes import LEAST_MONTHS, month_intervals
 from vcpd.domain.bars import BoolArray, DateArray, FloatArray
-from vcpd.study.cells import StudyCell, TradeSetKey
-from vcpd.study.figures import JudgedTrades, MonthAxis, sharpe_ratio
-from vcpd.study.plan import ValidationPlan
+from vcpd.studies.cells import StudyCell, TradeSetKey
+from vcpd.studies.figures import JudgedTrades, MonthAxis, sharpe_ratio
+from vcpd.studies.plan import ValidationPlan
 
 
 class MeanEstimate(msgspec.Struct, frozen=True, kw_only=True):

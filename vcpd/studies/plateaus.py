@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from vcpd.study.figures import CellFigures
+from vcpd.studies.figures import CellFigures
 
 LONE_SHARE: Final = 0.5  # of the peak: neighbours that reach less on average make it a lone one
 LEAST_NEIGHBOURS: Final = 2

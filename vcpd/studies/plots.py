@@ -4,7 +4,7 @@ import html
 from collections.abc import Sequence
 from typing import Final
 
-from vcpd.study.plateaus import PlateauMap
+from vcpd.studies.plateaus import PlateauMap
 
 WIDTH: Final = 760
 HEIGHT: Final = 220

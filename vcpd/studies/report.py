@@ -10,13 +10,13 @@ from typing import Any, Final
 import msgspec
 
 from vcpd.analysis.outcomes import Estimate
-from vcpd.study.breakdown import Breakdown
-from vcpd.study.figures import CellFigures
-from vcpd.study.plateaus import PlateauMap
-from vcpd.study.plots import bar_chart, line_chart, plateau_picture
-from vcpd.study.run import StudyResult
-from vcpd.study.validation import Validation
-from vcpd.study.walk_forward import MeanEstimate
+from vcpd.studies.breakdown import Breakdown
+from vcpd.studies.figures import CellFigures
+from vcpd.studies.plateaus import PlateauMap
+from vcpd.studies.plots import bar_chart, line_chart, plateau_picture
+from vcpd.studies.run import StudyResult
+from vcpd.studies.validation import Validation
+from vcpd.studies.walk_forward import MeanEstimate
 
 SHOWN_CELLS: Final = 50
 STYLE: Final = """

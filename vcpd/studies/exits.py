@@ -11,8 +11,8 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from vcpd.domain.bars import BoolArray, FloatArray, IntArray
-from vcpd.study.rules import PERCENT, ExitKind, ExitRule, StopKind, StopRule
-from vcpd.study.trade_windows import TradeWindow
+from vcpd.studies.rules import PERCENT, ExitKind, ExitRule, StopKind, StopRule
+from vcpd.studies.trade_windows import TradeWindow
 
 HALF: Final = 0.5
 

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import Final
 
-from vcpd.study.figures import CellFigures
-from vcpd.study.placebo import PlaceboKind
-from vcpd.study.run import StudyResult
-from vcpd.study.validation import PlaceboDifference, Validation
-from vcpd.study.walk_forward import MeanEstimate
+from vcpd.studies.figures import CellFigures
+from vcpd.studies.placebo import PlaceboKind
+from vcpd.studies.run import StudyResult
+from vcpd.studies.validation import PlaceboDifference, Validation
+from vcpd.studies.walk_forward import MeanEstimate
 
 LEAST_DEFLATED: Final = 0.95
 MOST_OVERFITTING: Final = 0.5

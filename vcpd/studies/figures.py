@@ -12,11 +12,11 @@ import numpy as np
 
 from vcpd.analysis.outcomes import LEAST_MONTHS, month_intervals
 from vcpd.domain.bars import DateArray, FloatArray, IntArray
-from vcpd.study.cells import StudyCell, TradeSetKey
-from vcpd.study.costs import CostSettings, PricedTrades, cost_shares
-from vcpd.study.portfolio import Account, PortfolioTrades, simulate_account
-from vcpd.study.rules import PERCENT, PortfolioRules
-from vcpd.study.trades import TradeTable
+from vcpd.studies.cells import StudyCell, TradeSetKey
+from vcpd.studies.costs import CostSettings, PricedTrades, cost_shares
+from vcpd.studies.portfolio import Account, PortfolioTrades, simulate_account
+from vcpd.studies.rules import PERCENT, PortfolioRules
+from vcpd.studies.trades import TradeTable
 
 MONTHS_PER_YEAR: Final = 12
 LEAST_RISK: Final = 1e-9  # of the price

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from vcpd.domain.bars import FloatArray, IntArray
-from vcpd.study.rules import PERCENT, PortfolioRules
+from vcpd.studies.rules import PERCENT, PortfolioRules
 
 TOLERANCE: Final = 1e-9
 

@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 import msgspec
 
 from vcpd.analysis.thresholds import Thresholds
-from vcpd.study.rules import EntryKind, ExitKind, ExitRule, FillRules, PortfolioRules, StopKind, StopRule
+from vcpd.studies.rules import EntryKind, ExitKind, ExitRule, FillRules, PortfolioRules, StopKind, StopRule
 
 SearchKind: TypeAlias = Literal["grid", "random"]
 Positive: TypeAlias = Annotated[float, msgspec.Meta(gt=0)]

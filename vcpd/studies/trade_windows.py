@@ -11,8 +11,8 @@ import numpy as np
 
 from vcpd.analysis.indicators import Bars
 from vcpd.domain.bars import BoolArray, FloatArray, IntArray
-from vcpd.study.entries import ATR_SESSIONS, Purchase, sellable_bars
-from vcpd.study.rules import EntryKind, FillRules
+from vcpd.studies.entries import ATR_SESSIONS, Purchase, sellable_bars
+from vcpd.studies.rules import EntryKind, FillRules
 
 UNKNOWN: Final = -1
 

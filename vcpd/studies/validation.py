@@ -7,12 +7,12 @@ import numpy as np
 
 from vcpd.domain.bars import FloatArray
 from vcpd.domain.panel import Panel
-from vcpd.study.costs import CostSettings
-from vcpd.study.figures import CellFigures, study_figures
-from vcpd.study.overfitting import deflated_sharpe, overfitting_probability, sharpe_spread
-from vcpd.study.placebo import PlaceboKind, PlaceboParams, PlaceboResult, placebo_rows
-from vcpd.study.run import RowMapping, StudyData, StudyResult, judged_tables, sealed_months
-from vcpd.study.walk_forward import MeanEstimate, WalkForward, mean_estimate, walk_forward
+from vcpd.studies.costs import CostSettings
+from vcpd.studies.figures import CellFigures, study_figures
+from vcpd.studies.overfitting import deflated_sharpe, overfitting_probability, sharpe_spread
+from vcpd.studies.placebo import PlaceboKind, PlaceboParams, PlaceboResult, placebo_rows
+from vcpd.studies.run import RowMapping, StudyData, StudyResult, judged_tables, sealed_months
+from vcpd.studies.walk_forward import MeanEstimate, WalkForward, mean_estimate, walk_forward
 
 
 class PlaceboDifference(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 
 from vcpd.domain.bars import FloatArray
-from vcpd.study.figures import sharpe_ratio
+from vcpd.studies.figures import sharpe_ratio
 
 EULER_MASCHERONI: Final = 0.5772156649015329
 MOST_BLOCKS: Final = 12

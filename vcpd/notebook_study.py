@@ -1,0 +1,100 @@
+"""Runs a study in the calling process, without an event loop of the caller's, and shows it in a notebook."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, TypeVar
+
+import msgspec
+import polars as pl
+from rich.progress import track
+
+from vcpd.analysis.thresholds import Thresholds
+from vcpd.cli.study_files import study_report
+from vcpd.cli.study_output import guard_lines, universe_lines
+from vcpd.cli.study_plan import parse_plan
+from vcpd.domain.panel import Panel
+from vcpd.studies.breakdown import trade_rows
+from vcpd.studies.costs import CostSettings
+from vcpd.studies.plan import StudyPlan
+from vcpd.studies.report import StudyReport, report_page
+from vcpd.studies.run import RowMapping, StudyData, run_study
+from vcpd.studies.validation import validate
+
+P = TypeVar("P")
+T = TypeVar("T")
+ROWS_AT_ONCE: Final = 64
+
+
+class StudyOutcome(msgspec.Struct, frozen=True):
+    """A study; it shows its report in a notebook.
+
+    `cells` has a row for each cell, `trades` the best cell's trades, `report` everything as values.
+    """
+
+    report: StudyReport
+    cells: pl.DataFrame
+    trades: pl.DataFrame
+
+    @property
+    def conclusions(self) -> tuple[str, str]:
+        """What may be concluded, and what may not."""
+        return self.report.conclusions
+
+    @property
+    def html(self) -> str:
+        """The report as one page."""
+        lines = universe_lines(self.report.result), guard_lines(self.report.validation)
+        return report_page(self.report, *lines).decode()
+
+    def _repr_html_(self) -> str:
+        return self.html
+
+
+def run_notebook_study(
+    panel: Panel,
+    tables: Mapping[str, Any],
+    thresholds: Thresholds,
+    costs: CostSettings,
+    *,
+    shows_progress: bool,
+) -> StudyOutcome:
+    """See `vcpd.api.study`. A notebook has a loop that runs already, so the study has a thread of its own."""
+    plan = parse_plan(tables, thresholds)
+    with ThreadPoolExecutor(1, thread_name_prefix="vcpd-study") as thread:
+        return thread.submit(lambda: asyncio.run(_study(panel, plan, costs, shows_progress))).result()
+
+
+async def _study(panel: Panel, plan: StudyPlan, costs: CostSettings, shows_progress: bool) -> StudyOutcome:
+    map_rows = mapping_in_chunks(panel, shows_progress=shows_progress)
+    result, data = await run_study(panel, plan, costs, map_rows)
+    validation = await validate(panel, result, data, map_rows)
+    return StudyOutcome(
+        study_report(result, validation, data),
+        _frame([{**cell.coordinates, **_figures(cell)} for cell in result.cells]),
+        _best_trades(panel, data, result.best),
+    )
+
+
+def _figures(cell: msgspec.Struct) -> dict[str, Any]:
+    return {name: value for name, value in msgspec.structs.asdict(cell).items() if name != "coordinates"}
+
+
+def _best_trades(panel: Panel, data: StudyData, best: int | None) -> pl.DataFrame:
+    return pl.DataFrame() if best is None else _frame(trade_rows(panel, data, best))
+
+
+def _frame(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
+    return pl.DataFrame(list(rows), infer_schema_length=None, strict=False)
+
+
+def mapping_in_chunks(panel: Panel, *, shows_progress: bool) -> RowMapping:
+    """Maps rows in this process, some at a time, with a bar of the symbols that are done."""
+
+    async def map_rows(task: Callable[[Panel, range, P], T], parameters: P) -> Sequence[T]:
+        starts = range(0, len(panel.symbols), ROWS_AT_ONCE)
+        shown = track(starts, "symbols", disable=not shows_progress, transient=True)
+        last = len(panel.symbols)
+        return [task(panel, range(start, min(start + ROWS_AT_ONCE, last)), parameters) for start in shown]
+
+    return map_rows
