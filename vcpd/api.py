@@ -162,8 +162,8 @@ def study(  # noqa: PLR0913 - the optional ones are keywords
 ) -> StudyOutcome:
     """Try every combination of a plan, as `vcpd study` does, in this process; docs/study.md lists the tables.
 
-    `plan` holds them as dictionaries, such as `{"exit": {"target_r": [2, 3]}, "stop": {"percent": [5, 8]}}`. The
-    sealed months stay sealed. ConfigurationError with every problem of the plan.
+    `plan` holds them as dictionaries, such as `{"exit": {"target_r": [2, 3]}, "stop": {"percent": [5, 8]}}`.
+    The sealed months stay sealed. ConfigurationError with every problem of the plan.
     """
     panel = panel_of_frame(frame, index)
     return run_notebook_study(
