@@ -33,8 +33,8 @@ def panel_of_frame(frame: Any, index: Any = None, tick: float = DEFAULT_TICK) ->
     """The market of a frame of bars.
 
     `frame` has a row for each symbol and session: `symbol` (text), `date`, `open`, `high`, `low`, `close` (in
-    one currency, adjusted alike) and `volume` (shares; null is unknown). `index` has `date` and `close` of the
-    market. BadInputError names a missing column or the first row whose prices contradict each other.
+    one currency, adjusted alike) and `volume` (shares; null is unknown). `index`: `date` and `close` of the
+    benchmark. BadInputError names a missing column or the first row whose prices contradict each other.
     """
     bars = _with_types(to_polars(frame), COLUMNS, "frame")
     _require_sound(bars)
