@@ -8,7 +8,7 @@ LATEST := .venv-latest
 # Its cases share one name, of which a run side by side would keep a single one.
 ONE_NAME := tests/web/test_schemathesis.py
 
-.PHONY: setup run test test-long test-latest check lint bench docs dist lock audit clean
+.PHONY: setup run test test-long test-latest check lint bench docs site dist lock audit clean
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -57,6 +57,11 @@ docs: setup
 	$(BIN)/vcpd show-config --markdown > docs/configuration.md
 	$(BIN)/vcpd manual --format man > docs/vcpd.1
 	$(BIN)/vcpd manual --format markdown > docs/command-line.md
+
+# The documentation as a site in build/site; a link that leads nowhere fails it.
+site: setup
+	$(BIN)/python -W ignore -m mkdocs build --quiet --strict
+	@echo "open build/site/index.html"
 
 # Wheel and source archive, with metadata that an index accepts.
 dist: setup
