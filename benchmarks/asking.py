@@ -78,7 +78,7 @@ class _Asker:
     def summary(self) -> dict[str, float]:
         ordered = sorted(self.latencies_ms) or [0.0]
         return {
-            "asked": len(self.latencies_ms),
+            "requested": len(self.latencies_ms),
             "failed": self.failed,
             "p50_ms": ordered[len(ordered) // 2],
             "p99_ms": ordered[int(0.99 * (len(ordered) - 1))],

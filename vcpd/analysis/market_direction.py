@@ -19,6 +19,7 @@ from vcpd.analysis.regime_settings import RegimeSettings
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.market_regime import IndexDirection, MarketTerm, VolumeSource
 
+VOLUME_SOURCES = tuple(VolumeSource)
 UPTREND = frozenset({MarketTerm.CONFIRMED_UPTREND, MarketTerm.UNDER_PRESSURE})
 
 
@@ -130,7 +131,7 @@ class _DirectionTracker:
             since=self.since,
             distribution_days=self._counted() if known else None,
             unmeasured_sessions=self.unmeasured,
-            volume_sources=tuple(source for source in VolumeSource if source in sources),
+            volume_sources=tuple(source for source in VOLUME_SOURCES if source in sources),
             rally_day=None if self.attempt is None else self.place - self.attempt + 1,
             follow_through=self.follow_through[1] if uptrend and self.follow_through else None,
         )

@@ -59,15 +59,16 @@ class _GroupPlaces(NamedTuple):
 
 
 class _SectorTable(NamedTuple):
-    """Numbers by sector and session (k, n)."""
+    """Numbers by session and sector; what is shown is rounded, None where it is unknown."""
 
-    strength: FloatArray
-    momentum: FloatArray
-    above_pct: FloatArray
-    ratings: FloatArray
-    rated: FloatArray
-    score: FloatArray  # mean of rating and share above the average; NaN where there is no rank
-    leaders: Sequence[Sequence[tuple[str, ...]]]  # symbols
+    score: Sequence[Sequence[float]]  # mean of rating and share above the average; NaN: no rank
+    rated: Sequence[Sequence[int]]
+    ratings: Sequence[Sequence[float | None]]
+    above_pct: Sequence[Sequence[float | None]]
+    strength: Sequence[Sequence[float | None]]
+    momentum: Sequence[Sequence[float | None]]
+    quadrants: Sequence[Sequence[Quadrant | None]]
+    leaders: Sequence[Sequence[tuple[str, ...]]]  # by sector and session: symbols
 
 
 class _Group(NamedTuple):
@@ -216,18 +217,36 @@ def _sector_table(sums: _SectorSums, n: int, medians: Sequence[_RatedMembers], l
     rated = np.stack([count for _, count, _ in medians])
     shares = above[:-1]
     score = np.where(rated >= least, (ratings + shares) / 2, np.nan)
-    leaders = [of_group for _, _, of_group in medians]
-    return _SectorTable(strength[:, -n:], momentum[:, -n:], shares, ratings, rated, score, leaders)
+    strength, momentum = strength[:, -n:], momentum[:, -n:]
+    return _SectorTable(
+        score.T.tolist(),
+        rated.T.astype(np.int64).tolist(),
+        _rounded(ratings),
+        _rounded(shares),
+        _rounded(strength),
+        _rounded(momentum),
+        [
+            list(map(quadrant, *of_session))
+            for of_session in zip(strength.T.tolist(), momentum.T.tolist(), strict=True)
+        ],
+        [of_group for _, _, of_group in medians],
+    )
+
+
+def _rounded(values: FloatArray) -> list[list[float | None]]:
+    """The values (k, n) by session, on two decimals; None is unknown."""
+    return [
+        [None if math.isnan(value) else value for value in of_session]
+        for of_session in np.round(values.T, 2).tolist()
+    ]
 
 
 def _rank_session(
     table: _SectorTable, at: int, groups: Sequence[_Group], level: range, session: date
 ) -> list[SectorRank]:
     """Those of a level, the strongest first, without a rank last; equal ones in the order of their names."""
-    score = table.score[:, at].tolist()
+    score = table.score[at]
     order = sorted(level, key=lambda k: (math.isnan(score[k]), -score[k]))
-    ratings, above = table.ratings[:, at].tolist(), table.above_pct[:, at].tolist()
-    strength, momentum = table.strength[:, at].tolist(), table.momentum[:, at].tolist()
     return [
         SectorRank(
             session=session,
@@ -235,20 +254,16 @@ def _rank_session(
             level=groups[k].level,
             parent=groups[k].parent,
             rank=None if math.isnan(score[k]) else place,
-            n_symbols=int(table.rated[k, at]),
-            rs_rating=_known(ratings[k]),
-            above_sma50_pct=_known(above[k]),
-            relative_strength=_known(strength[k]),
-            momentum=_known(momentum[k]),
-            quadrant=quadrant(strength[k], momentum[k]),
+            n_symbols=table.rated[at][k],
+            rs_rating=table.ratings[at][k],
+            above_sma50_pct=table.above_pct[at][k],
+            relative_strength=table.strength[at][k],
+            momentum=table.momentum[at][k],
+            quadrant=table.quadrants[at][k],
             leaders=table.leaders[k][at],
         )
         for place, k in enumerate(order, start=1)
     ]
-
-
-def _known(value: float) -> float | None:
-    return None if math.isnan(value) else round(value, 2)
 
 
 def quadrant(strength: float, momentum: float) -> Quadrant | None:
