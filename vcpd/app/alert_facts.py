@@ -13,7 +13,6 @@ from vcpd.analysis.sizing import SizingChoice, SizingParameters, size_of_setup
 from vcpd.app.live_configuration import LiveConfiguration
 from vcpd.app.storage import Storage
 from vcpd.core.errors import BadInputError
-from vcpd.domain.facts import SetupFacts
 from vcpd.domain.risk import RiskScore
 from vcpd.domain.setups import Base, Setup
 
@@ -74,7 +73,7 @@ def alert_variables(setup: Setup | None, shares: int | None, url: str) -> Variab
     sector = None if setup is None else setup.sector
     market = None if setup is None else setup.market_context
     ranks = sector if market is None else market.sector_text(sector)
-    results = _results_text(facts)
+    results = None if facts is None else facts.results_text or None
     marks = None if facts is None else ", ".join(facts.marks) or None
     bought = None if shares is None else f"{shares:,d} shares for the account"
     known = [text for text in (bought, ranks, results, marks) if text]
@@ -88,14 +87,6 @@ def alert_variables(setup: Setup | None, shares: int | None, url: str) -> Variab
         "context": "; ".join(known) or None,
         "url": url,
     }
-
-
-def _results_text(facts: SetupFacts | None) -> str | None:
-    if facts is None or facts.results_on is None:
-        return None
-    sessions = facts.results_in_sessions
-    ahead = "" if sessions is None else f" in {sessions} session{'' if sessions == 1 else 's'},"
-    return f"results{ahead} on {facts.results_on}"
 
 
 def _is_concerned(evening: ScreenRun, base: Base) -> bool:

@@ -241,7 +241,9 @@ class StatusService:
             elapsed=lambda session: self.live.calendar.elapsed_share(session, self.clock.now()),
         )
         sector, context = await self.storage.regimes.market_context(symbol, setup.as_of)
-        placed = msgspec.structs.replace(setup, sector=sector, market_context=context)
+        _, listed = await self.storage.setups.for_symbol(symbol, setup.as_of)
+        facts = None if listed is None else listed.facts
+        placed = msgspec.structs.replace(setup, sector=sector, market_context=context, facts=facts)
         return placed, [*lines[:1], *context_lines(placed), *lines[1:]]
 
     async def scan(self, expression: str, name: str, symbol: str | None, as_of: date | None) -> ScanResult:

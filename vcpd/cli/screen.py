@@ -41,7 +41,7 @@ from vcpd.domain.setups import (
 
 SETUP_TABLE_COLUMNS: Final = (
     "symbol", "state", "footprint", "pivot", "to pivot %", "stop", "structural", "risk %", "rating", "score",
-    "sector", "sector rank",
+    "sector", "sector rank", "notes",
 )  # fmt: skip
 LEAST_NEEDED: Final = ("score", "structural", "sector", "footprint", "sector rank", "rating")
 MAX_SYMBOLS: Final = 5_000
@@ -177,7 +177,14 @@ def _setup_row(setup: Setup) -> tuple[str, ...]:
         f"{setup.score:.0f}",
         setup.sector or "",
         _sector_rank(setup),
+        _notes(setup),
     )
+
+
+def _notes(setup: Setup) -> str:
+    """What is published of the company and bears on a purchase: results ahead, measures of the exchange."""
+    facts = setup.facts
+    return "" if facts is None else "; ".join(filter(None, (facts.results_text, *facts.marks)))
 
 
 def _sector_rank(setup: Setup) -> str:

@@ -1,9 +1,13 @@
 """Facts that the market publishes of an instrument beside its bars, by session; None is unknown."""
 
+from collections.abc import Iterator
 from datetime import date
 from enum import StrEnum
+from typing import Final
 
 import msgspec
+
+RUPEES_PER_CRORE: Final = 10_000_000
 
 
 class BandHit(StrEnum):
@@ -39,3 +43,27 @@ class SetupFacts(msgspec.Struct, frozen=True, kw_only=True):
     results_on: date | None = None
     results_in_sessions: int | None = None  # counted from `session`
     marks: tuple[str, ...] = ()
+
+    @property
+    def results_text(self) -> str:
+        """`results in 3 sessions, on 2026-11-30`; empty where no meeting is known."""
+        if self.results_on is None:
+            return ""
+        sessions = self.results_in_sessions
+        ahead = "" if sessions is None else f" in {sessions} session{'' if sessions == 1 else 's'},"
+        return f"results{ahead} on {self.results_on}"
+
+    def lines(self) -> list[str]:
+        """Plain lines of what is known, as of the facts' own session."""
+        known = [*self._traded(), self.results_text, *self.marks]
+        return [f"{line}, as of {self.session}" for line in known if line]
+
+    def _traded(self) -> Iterator[str]:
+        if self.delivery_pct is not None:
+            average = self.delivery_average_pct
+            usual = "" if average is None else f", {average:.0f} % on average before"
+            yield f"delivery {self.delivery_pct:.0f} % of the shares traded{usual}"
+        if self.market_cap is not None:
+            yield f"market value Rs {self.market_cap / RUPEES_PER_CRORE:,.0f} crore"
+        if self.band_hit is not None:
+            yield f"reached its {self.band_hit} price band"

@@ -283,14 +283,17 @@ def count_groups(groups: Iterable[SetupGroup | None]) -> dict[str, int]:
 
 
 def context_lines(setup: Setup) -> list[str]:
-    """What the market does, and where the company's sector and industry stand, as far as it is known."""
-    context = setup.market_context
+    """What the market does, where the company's sector and industry stand, and what is published of it.
+
+    Nothing is said of what is not known.
+    """
+    context, facts = setup.market_context, setup.facts
+    published = [] if facts is None else facts.lines()
     if context is None:
-        return []
+        return published
     sector = context.sector_text(setup.sector)
-    return [f"market {context.market_text}, as of {context.session}"] + (
-        [f"sector {sector}"] if sector else []
-    )
+    market = f"market {context.market_text}, as of {context.session}"
+    return [market, *([f"sector {sector}"] if sector else []), *published]
 
 
 def distance_key(setup: Setup) -> tuple[float, str]:
