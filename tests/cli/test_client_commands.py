@@ -30,6 +30,7 @@ from vcpd.cli.command import (
     EXIT_OK,
     EXIT_TEMPORARY_FAILURE,
 )
+from vcpd.domain.facts import SetupFacts
 from vcpd.domain.health import HealthReadings, score_health
 from vcpd.domain.runs import Outcome
 from vcpd.domain.setups import BaseState
@@ -289,7 +290,10 @@ async def test_setups_are_filtered_where_they_are(tmp_path: Path, capsys: Captur
 
 
 GROUPED = (
-    setup("NSE:OPEN", state=BaseState.FORMING),
+    msgspec.structs.replace(
+        setup("NSE:OPEN", state=BaseState.FORMING),
+        facts=SetupFacts(session=date(2025, 6, 30), results_on=date(2025, 7, 2), marks=("ASM stage 2",)),
+    ),
     msgspec.structs.replace(
         setup("NSE:KEPT", state=BaseState.NEAR_PIVOT, score=99),
         tolerances=("holding by tolerance: final contraction 10.4 %, at most 10 %; stays up to 11 %",),
@@ -310,6 +314,7 @@ async def test_the_first_group_is_shown_by_default_with_what_holds_by_tolerance_
         assert await call(verb, "--config", path) == EXIT_OK
         said = capsys.readouterr().out
         assert "2 setups" in said
+        assert "NSE:OPEN results on 2025-07-02; ASM stage 2" in said
         assert "NSE:KEPT holding by tolerance: final contraction 10.4 %, at most 10 %; stays up to" in said
         assert not any(name in said for name in ("LEFT", "AWAY", "OVER"))
         assert "bases by group: setup 2, followed 1, above_pivot 1, ended 1" in said

@@ -41,7 +41,7 @@ from vcpd.domain.setups import (
 
 SETUP_TABLE_COLUMNS: Final = (
     "symbol", "state", "footprint", "pivot", "to pivot %", "stop", "structural", "risk %", "rating", "score",
-    "sector", "sector rank", "notes",
+    "sector", "sector rank",
 )  # fmt: skip
 LEAST_NEEDED: Final = ("score", "structural", "sector", "footprint", "sector rank", "rating")
 MAX_SYMBOLS: Final = 5_000
@@ -112,6 +112,8 @@ def _print_group(group: SetupGroup | None, setups: Sequence[Setup]) -> None:
     for setup in setups:
         for tolerance in setup.tolerances:
             print(f"{setup.symbol} {tolerance}")
+        if notes := _notes(setup):
+            print(f"{setup.symbol} {notes}")
     if group is SetupGroup.SETUP:
         print(SCORE_NOTE)
 
@@ -177,7 +179,6 @@ def _setup_row(setup: Setup) -> tuple[str, ...]:
         f"{setup.score:.0f}",
         setup.sector or "",
         _sector_rank(setup),
-        _notes(setup),
     )
 
 
