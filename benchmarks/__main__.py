@@ -15,6 +15,7 @@ ORDER = (
     "store",
     "import_bars",
     "detector_speed",
+    "study_speed",
     "detector_planted",
     "detector_robustness",
     "detector_selectivity",

@@ -30,10 +30,11 @@ from vcpd.domain.risk import RiskScore
 from vcpd.domain.setups import Setup
 from vcpd.frame_series import panel_of_frame
 from vcpd.notebook_study import StudyOutcome, run_notebook_study
+from vcpd.simulated_bars import simulated_bars
 from vcpd.store.table_files import flat_row
 from vcpd.studies.costs import CostSettings
 
-__all__ = ["chart", "explain", "history", "risk", "screen", "sizing", "study"]
+__all__ = ["chart", "explain", "history", "risk", "screen", "simulated_bars", "sizing", "study"]
 
 
 class ScreenedSetup(msgspec.Struct, frozen=True):
