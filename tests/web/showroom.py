@@ -5,12 +5,18 @@ from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
+import msgspec
 import numpy as np
 from msgspec import structs
 
 from tests.fakes import web as fakes
+from tests.fakes.positions import FakePositionReports
 from tests.fakes.regimes import BENCHMARK, context_of
+from vcpd.analysis.heat import HeatSettings
+from vcpd.analysis.journal import keep_journal
+from vcpd.analysis.positions import PositionSettings, report_positions
 from vcpd.domain.bars import BAR_DTYPE, BarSeries
+from vcpd.domain.portfolio import ClosedTrade, CurvePoint, Lot, LotBook, PositionTexts
 from vcpd.domain.risk import RiskBand, RiskScore
 from vcpd.domain.setups import BaseState, Contraction, EventKind, Gate, Setup, SetupEvent
 from vcpd.web.context import SizeRequest, WebContext
@@ -169,6 +175,40 @@ class ShowroomRisk(fakes.FakeRisk):
         )
 
 
+def account() -> FakePositionReports:
+    """A winner, a loser under its stop, a symbol without bars, and a closed trade."""
+    opened = SESSION - timedelta(20)
+    lots = (
+        Lot(number=1, symbol="NSE:ALPHA", opened=opened, quantity=100, entry=95.0, stop=90.0),
+        Lot(number=2, symbol="NSE:BETA", opened=opened, quantity=50, entry=112.0, stop=105.0),
+        Lot(number=3, symbol="NSE:NOBARS", opened=opened, quantity=5, entry=50.0),
+    )
+    trade = ClosedTrade(
+        number=4,
+        symbol="NSE:GAMMA",
+        opened=opened,
+        closed=SESSION,
+        quantity=10,
+        entry=100.0,
+        exit=110.0,
+        stop=95.0,
+    )
+    bars = {lot.symbol: bars_of(lot.symbol) for lot in lots[:2]}
+    settings = PositionSettings(equity=100_000.0, heat=HeatSettings(total_pct=1.0, sector_pct=50.0))
+    report = report_positions(LotBook(lots=lots), bars, SESSION, settings)
+    texts = PositionTexts(
+        session=SESSION,
+        report=msgspec.json.encode(report).decode(),
+        journal=msgspec.json.encode(keep_journal([trade], bars, [])).decode(),
+    )
+    days = [SESSION - timedelta(day) for day in (4, 3, 0)]
+    points = {
+        day: CurvePoint(session=day, lots=3, closed_r=2.0, open_r=float(n), at_risk=900.0)
+        for n, day in enumerate(days)
+    }
+    return FakePositionReports(points, texts)
+
+
 def showroom(n_more: int = 0) -> WebContext:
     """Three setups, a base of each other group, one symbol without any, and `n_more` further setups."""
     setups = [
@@ -198,4 +238,5 @@ def showroom(n_more: int = 0) -> WebContext:
         structs.replace(setup, sector=name, market_context=context_of(rank))
         for setup, name, rank in zip(setups, sectors, (1, 2, 1), strict=False)
     ]
-    return replace(fakes.sources(setups), daemon=ShowroomDaemon(setups), risk=ShowroomRisk())
+    daemon = ShowroomDaemon(setups)
+    return replace(fakes.sources(setups), daemon=daemon, risk=ShowroomRisk(), positions=account())

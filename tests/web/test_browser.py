@@ -1,14 +1,17 @@
 """The page in a real browser: what an owner does with it, and nothing in the console."""
 
 from collections.abc import Iterator
-from typing import Any, Final
+from datetime import date
+from typing import Any, Final, cast
 
 import pytest
 
+from tests.fakes.positions import FakePortfolio
 from tests.fakes.web import PASSWORD, FakeSetups
 from tests.web.browser import NARROW, WIDE, Browser, driver
 from tests.web.served import served
 from tests.web.showroom import PROVISIONAL, ShowroomDaemon, showroom
+from vcpd.domain.portfolio import Fill
 from vcpd.web.context import SizeRequest, WebContext
 
 MOST_BYTES: Final = 400_000
@@ -240,6 +243,36 @@ def test_the_market_view_shows_regime_and_sectors_and_setups_name_both(
     browser.until(lambda: browser.run(cell) == "Steel · 2")
 
 
+def test_positions_show_rules_heat_and_journal(browser: Browser, address: str) -> None:
+    browser.open(f"{address}/#/positions")
+    browser.reads("#view-positions h2", "Held")
+    assert browser.count(".held tbody tr") == 2
+    assert "sell: initial stop at 105.00" in browser.text(".held")
+    assert "NOBARS: 5 shares at 50.00 are not judged: no bars" in browser.text("#view-positions")
+    assert browser.count(".gauge.over") == 1
+    assert "1 trades, mean +2.00 R" in browser.text("#view-positions")
+    assert browser.count(".r-bar rect.lost") == 1
+
+
+def test_a_trade_is_added_after_a_login(browser: Browser, address: str, given: WebContext) -> None:
+    browser.open(f"{address}/#/positions")
+    fields = {"symbol": "alpha", "shares": "10", "price": "101.5", "stop": "95", "date": "2025-06-30"}
+    browser.until(lambda: browser.count("#add-trade"))
+    for name, text in fields.items():
+        browser.run(f"document.querySelector('#add-trade [name={name}]').value = '{text}'")
+    browser.click("#add-trade button")
+    browser.until(lambda: browser.is_shown("#login"))
+    browser.enter("#login-password", PASSWORD)
+    browser.click("#login-submit")
+    browser.reads("#position-change", "1 added")
+    portfolio = cast("FakePortfolio", given.portfolio)
+    ((action, symbol, fill),) = portfolio.changes
+    assert (action, symbol) == ("add", "NSE:ALPHA")
+    assert isinstance(fill, Fill)
+    assert (fill.quantity, fill.price, fill.stop, fill.session) == (10, 101.5, 95.0, date(2025, 6, 30))
+    assert [complaint for complaint in browser.complaints() if "401" not in complaint] == []
+
+
 def test_the_health_is_drawn(browser: Browser, address: str) -> None:
     browser.open(f"{address}/#/health")
     browser.until(lambda: browser.text("#view-health .dial b") == "100")
@@ -247,7 +280,7 @@ def test_the_health_is_drawn(browser: Browser, address: str) -> None:
 
 @pytest.mark.parametrize("scheme", ["dark", "light"])
 @pytest.mark.parametrize(
-    "view", ["#/setups", "#/setups/NSE:ALPHA", "#/market", "#/scans", "#/jobs", "#/health"]
+    "view", ["#/setups", "#/setups/NSE:ALPHA", "#/market", "#/scans", "#/positions", "#/jobs", "#/health"]
 )
 def test_nothing_sticks_out_of_a_small_screen(browser: Browser, address: str, view: str, scheme: str) -> None:
     browser.open(f"{address}/{view}", NARROW, scheme)

@@ -28,6 +28,8 @@ export const put = (path, body) => afterLogin(() => request(path, {
 
 export const post = (path) => afterLogin(() => request(path, { method: "POST", headers: { "X-Vcpd-Request": "1", ...csrfHeader() } }));
 
+export const send = (path, body) => afterLogin(() => request(path, { method: "POST", headers: { "X-Vcpd-Request": "1", "Content-Type": "application/json", ...csrfHeader() }, body: JSON.stringify(body) }));
+
 // Sends a request; where it needs a login, asks for one and sends it again.
 async function afterLogin(send) {
   try {

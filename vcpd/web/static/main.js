@@ -12,6 +12,7 @@ import { follow } from "./live.js";
 import { listenForLogin, mayRead } from "./login.js";
 import * as marks from "./marks.js";
 import * as market from "./market.js";
+import * as positions from "./positions.js";
 import * as scans from "./scans.js";
 import * as search from "./search.js";
 import * as table from "./table.js";
@@ -52,6 +53,7 @@ function showSymbol(asked) {
 function refresh(fresh) {
   if (view === "market") market.show(pulse?.version ?? null, pulse?.data.as_of ?? undefined);
   if (view === "scans") scans.show();
+  if (view === "positions") positions.show(pulse?.version ?? null);
   if (view === "jobs") jobs.show(pulse);
   if (view === "health") health.show(pulse, fresh);
 }
