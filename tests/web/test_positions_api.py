@@ -85,8 +85,8 @@ async def test_nothing_changes_without_credentials(action: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"quantity": 0}, "Expected `int` >= 1"),
-        ({"quantity": 1.5}, "Expected `int`, got `float`"),
+        ({"quantity": 0}, "Expected `float` >= 1"),
+        ({"quantity": 1.5}, "multiple of 1"),
         ({"price": "NaN"}, "Expected `float`, got `str`"),
         ({"price": -1}, "Expected `float` > 0"),
         ({"session": "soon"}, "Invalid RFC3339 encoded date"),

@@ -23,7 +23,7 @@ EMPTY_REPORT: Final = b'{"session":null,"positions":[],"lots":[],"unmeasured":{}
 EMPTY_JOURNAL: Final = b'{"entries":[],"all":null}'
 Price = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
 Symbol = Annotated[str, msgspec.Meta(pattern=SYMBOL_PATTERN)]
-Quantity = Annotated[int, msgspec.Meta(ge=1, le=10**9)]
+Quantity = Annotated[float, msgspec.Meta(ge=1, le=1e9, multiple_of=1)]  # 100.0 is a whole number too
 
 
 class PositionsView(msgspec.Struct, frozen=True):
@@ -134,7 +134,7 @@ def position_change_routes(context: WebContext) -> list[web.RouteDef]:
             symbol=_full_symbol(request, given.symbol),
             session=given.session,
             side=given.side,
-            quantity=given.quantity,
+            quantity=int(given.quantity),
             price=given.price,
             stop=given.stop,
             note=given.note,
