@@ -9,9 +9,10 @@ import msgspec
 from tests.fakes.positions import FakePortfolio, FakePositionReports
 from tests.fakes.regimes import FakeRegimes
 from tests.fakes.results import SetupsBySession
+from tests.fakes.scans import FakeSavedScans
 from vcpd.analysis.recent_trading import RecentTrading
 from vcpd.analysis.scans.parser import parse_scan
-from vcpd.analysis.scans.request import ListedScan, ScanSettings, find_scan, list_scans
+from vcpd.analysis.scans.request import ListedScan, ScanSettings
 from vcpd.core.errors import BadInputError, PermanentError
 from vcpd.core.secrets import Secret
 from vcpd.domain.alerts import Alert, AlertKind, DeliveryStatus, StoredAlert
@@ -32,7 +33,7 @@ from vcpd.domain.quality_rules import QualityFlag, QualityRule, QuarantinedBar
 from vcpd.domain.record import ReportedSetup
 from vcpd.domain.risk import RiskBand, RiskScore, RiskSummary
 from vcpd.domain.runs import Outcome, Run, RunCause
-from vcpd.domain.scans import ScanClause, ScanResult, ScanRow
+from vcpd.domain.scans import SavedScan, ScanClause, ScanResult, ScanRow
 from vcpd.domain.setups import (
     ENDED_STATES,
     Base,
@@ -44,6 +45,7 @@ from vcpd.domain.setups import (
     SetupEvent,
     SetupGroup,
 )
+from vcpd.jobs.scan_library import ScanLibrary
 from vcpd.ports import InstrumentStore, Outbox
 from vcpd.web.context import SizeRequest, WebContext
 from vcpd.web.sign_in import hash_password
@@ -296,6 +298,7 @@ class FakeDaemon:
         self.started: list[str] = []
         self.useful = True
         self.paused: set[str] = set()
+        self.library = ScanLibrary(ScanSettings(), FakeSavedScans())
 
     def status(self) -> Mapping[str, Any]:
         return {"state": "running"}
@@ -376,7 +379,7 @@ class FakeDaemon:
         return setup(symbol), ["all gates hold"]
 
     async def scan(self, expression: str, name: str, symbol: str | None, as_of: date | None) -> ScanResult:
-        text = expression or find_scan(name, {})
+        text = expression or await self.library.find(name)
         parse_scan(text)
         clause = ScanClause(text, holds=True, values={"close": 108.05})
         row = ScanRow(symbol or "NSE:AAA", matches=True, clauses=(clause,))
@@ -391,8 +394,14 @@ class FakeDaemon:
             explained=row,
         )
 
-    def scans(self) -> Sequence[ListedScan]:
-        return list_scans(ScanSettings())
+    async def scans(self) -> Sequence[ListedScan]:
+        return await self.library.listed()
+
+    async def save_scan(self, scan: SavedScan) -> None:
+        await self.library.save(scan)
+
+    async def remove_scan(self, name: str) -> None:
+        await self.library.remove(name)
 
     async def bars(self, symbol: str) -> BarSeries:
         if symbol != "NSE:AAA":

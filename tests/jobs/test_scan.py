@@ -9,6 +9,7 @@ import pytest
 from tests.fakes.collection import context
 from tests.fakes.regimes import FakeRegimes, rank_of, regime_of
 from tests.fakes.results import FakeRiskStore, FakeSetupStore
+from tests.fakes.scans import FakeSavedScans
 from tests.fakes.watch import FakeNotifier
 from tests.jobs.sample_market import INDEX, MORNING, SESSION, SampleMarket, build_sample_market, history
 from vcpd.analysis.scans.request import ScanParams, ScanSettings
@@ -19,8 +20,10 @@ from vcpd.domain.market_regime import SectorLevel, SectorRank
 from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.risk import RiskBand, RiskScore
 from vcpd.domain.runs import Outcome
+from vcpd.domain.scans import SavedScan
 from vcpd.domain.setups import EncodedSetup, Setup
 from vcpd.jobs.scan import Scan, ScanEvaluator
+from vcpd.jobs.scan_library import ScanLibrary
 from vcpd.jobs.scan_values import StoredScanValues
 
 SYMBOLS = [f"NSE:S{number}" for number in range(6)]
@@ -45,12 +48,14 @@ def _evaluator(
 
 
 def _job(
-    sample: SampleMarket, settings: ScanSettings, setups: FakeSetupStore | None = None
+    sample: SampleMarket,
+    settings: ScanSettings,
+    setups: FakeSetupStore | None = None,
+    *saved: SavedScan,
 ) -> tuple[Scan, FakeNotifier]:
-    alerts = FakeNotifier()
-    return Scan(
-        sample.universe_panels, _evaluator(sample, setups), alerts, sample.clock, NSE, settings, 2
-    ), alerts
+    alerts, library = FakeNotifier(), ScanLibrary(settings, FakeSavedScans(*saved))
+    evaluate = _evaluator(sample, setups)
+    return Scan(sample.universe_panels, evaluate, alerts, sample.clock, NSE, library, 2), alerts
 
 
 def _verdict(symbol: str, session: date, score: float) -> EncodedSetup:
@@ -78,6 +83,11 @@ async def test_symbols_that_entered_and_left_are_published_once_for_each_scan() 
     assert alert.facts["headline"] == "1 entered, 1 left, 2 match"
 
 
+async def test_a_scan_that_was_saved_on_the_page_is_followed_as_well() -> None:
+    job, _ = _job(await _collected(), ScanSettings(), None, SavedScan("all", "close > 0", followed=True))
+    assert (await job(context(SESSION, "scan"))).counts == {"matches": 7, "entered": 0, "left": 0}
+
+
 async def test_no_change_publishes_nothing() -> None:
     sample = await _collected()
     job, published = _job(sample, ScanSettings(saved={"every": "close > 0"}, follow=("every",)))
@@ -91,7 +101,7 @@ async def test_without_a_followed_scan_the_run_is_skipped() -> None:
     result = await job(context(SESSION, "scan"))
     assert (result.outcome, result.reason) == (
         Outcome.SKIPPED,
-        "no scan is followed: name some in [scans] follow",
+        "no scan is followed: name some in [scans] follow, or save one to be followed on the page",
     )
 
 

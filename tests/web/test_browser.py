@@ -158,6 +158,21 @@ def test_a_scan_shows_its_matches_and_the_clause_that_fails_first(browser: Brows
     assert [complaint for complaint in browser.complaints() if "400" not in complaint] == []
 
 
+def test_a_scan_is_saved_on_the_page_chosen_again_and_removed(browser: Browser, address: str) -> None:
+    browser.open(f"{address}/#/scans")
+    browser.enter("#scan-expression", "close > 7")
+    browser.enter("#scan-save-name", "seven")
+    browser.click("#scan-followed")
+    browser.click("#scan-save")
+    browser.reads("#scan-saved", "seven is saved.")
+    browser.reads("#scan-name", "seven: saved on the page, followed")
+    browser.click("#scan-remove")
+    browser.reads("#scan-saved", "seven is removed.")
+    browser.enter("#scan-save-name", "nr7")
+    browser.click("#scan-save")
+    browser.reads("#scan-saved", "name: nr7 is a preset; choose another name")
+
+
 def test_one_click_opens_the_chart_with_gates_and_size(
     browser: Browser, address: str, given: WebContext
 ) -> None:

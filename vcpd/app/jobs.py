@@ -26,6 +26,7 @@ from vcpd.jobs.position_judge import PositionJudge
 from vcpd.jobs.positions import Positions
 from vcpd.jobs.quote_snapshot import QuoteSnapshot
 from vcpd.jobs.scan import Scan, ScanEvaluator
+from vcpd.jobs.scan_library import ScanLibrary
 from vcpd.jobs.screen import ScoreRisk, Screen
 from vcpd.jobs.watch import Watch
 from vcpd.ports import BackupStore, Clock, Notifier, Workers
@@ -108,7 +109,7 @@ class JobFactory:
                 self.notifier,
                 clock,
                 calendar,
-                configuration.scans,
+                ScanLibrary(configuration.scans, storage.saved_scans),
                 thresholds.min_rs_universe,
             ),
             "positions": Positions(

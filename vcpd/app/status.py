@@ -15,7 +15,7 @@ from vcpd.alerts.service import AlertService
 from vcpd.analysis.breadth import Breadth, BreadthWindow, breadth
 from vcpd.analysis.crowding import Crowding, CrowdingRequest, find_clusters
 from vcpd.analysis.recent_trading import RecentTrading, recent_trading
-from vcpd.analysis.scans.request import ListedScan, ScanParams, find_scan, list_scans
+from vcpd.analysis.scans.request import ListedScan, ScanParams
 from vcpd.analysis.sizing import Sizing, SizingChoice, size_of_setup
 from vcpd.app.health import HealthService
 from vcpd.app.live_configuration import LiveConfiguration
@@ -33,9 +33,10 @@ from vcpd.domain.health import Health, MetricsSnapshot
 from vcpd.domain.market_regime import market_note
 from vcpd.domain.panel import Panel
 from vcpd.domain.risk import RiskScore
-from vcpd.domain.scans import ScanResult
+from vcpd.domain.scans import SavedScan, ScanResult
 from vcpd.domain.setups import Setup, SetupGroup, context_lines
 from vcpd.jobs.scan import ScanEvaluator
+from vcpd.jobs.scan_library import ScanLibrary
 from vcpd.jobs.watch import Watch
 from vcpd.ports import Clock
 from vcpd.runtime.lifecycle import DaemonState, Lifecycle
@@ -249,7 +250,7 @@ class StatusService:
     async def scan(self, expression: str, name: str, symbol: str | None, as_of: date | None) -> ScanResult:
         configuration = self.live.configuration
         parameters = ScanParams(
-            expression=expression or find_scan(name, configuration.scans.saved),
+            expression=expression or await self._scan_library().find(name),
             name=name or None,
             symbol=symbol,
             min_rs_universe=configuration.screen.min_rs_universe,
@@ -258,8 +259,17 @@ class StatusService:
         session = last_session(panel, as_of)
         return await ScanEvaluator(self.workers, self.storage.scan_values)(reference, session, parameters)
 
-    def scans(self) -> Sequence[ListedScan]:
-        return list_scans(self.live.configuration.scans)
+    async def scans(self) -> Sequence[ListedScan]:
+        return await self._scan_library().listed()
+
+    async def save_scan(self, scan: SavedScan) -> None:
+        await self._scan_library().save(scan)
+
+    async def remove_scan(self, name: str) -> None:
+        await self._scan_library().remove(name)
+
+    def _scan_library(self) -> ScanLibrary:
+        return ScanLibrary(self.live.configuration.scans, self.storage.saved_scans)
 
     async def bars(self, symbol: str) -> BarSeries:
         for instrument in await self.storage.instruments.all():

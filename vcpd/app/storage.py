@@ -20,6 +20,7 @@ from vcpd.store.leader_lock import LeaderLock
 from vcpd.store.marks import PostgresMarkStore
 from vcpd.store.regimes import PostgresRegimeStore
 from vcpd.store.runs import PostgresRunStore
+from vcpd.store.saved_scans import PostgresSavedScans
 from vcpd.store.screen_results import PostgresRecordStore, PostgresRiskStore, PostgresSetupStore
 from vcpd.store.settings import StoreSettings
 from vcpd.store.watch import PostgresWatchStore
@@ -44,6 +45,7 @@ class Storage:
     outbox: PostgresOutbox
     facts: PostgresFactsStore
     regimes: PostgresRegimeStore
+    saved_scans: PostgresSavedScans
     fills: PostgresFillStore
     position_notes: PostgresPositionNotes
     position_reports: PostgresPositionReports
@@ -116,6 +118,7 @@ async def _connect(
         outbox=PostgresOutbox(database),
         facts=PostgresFactsStore(database),
         regimes=PostgresRegimeStore(database),
+        saved_scans=PostgresSavedScans(database),
         fills=PostgresFillStore(database),
         position_notes=PostgresPositionNotes(database),
         position_reports=PostgresPositionReports(database),

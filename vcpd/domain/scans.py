@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
-from typing import Any, Self
+from typing import Annotated, Any, Final, Self
 
 import msgspec
 
@@ -14,8 +14,20 @@ from vcpd.domain.setups import Setup
 ScanValue = float | str | bool | None
 
 
+MAX_SCAN_CHARACTERS: Final = 1000
+ScanName = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
+
+
 class UnscreenedSessionError(BadInputError):
     """A scan asks for values of verdicts, risk scores or the regime after a session that has none."""
+
+
+class SavedScan(msgspec.Struct, frozen=True):
+    """A scan that a user saved on the page; changes of a followed one are alerted."""
+
+    name: str
+    expression: str
+    followed: bool = False
 
 
 class ScanClause(msgspec.Struct, frozen=True):

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from vcpd.analysis.scans.request import ScanParams, ScanSettings, find_scan, session_names
+from vcpd.analysis.scans.request import ListedScan, ScanParams, session_names
 from vcpd.analysis.tasks import evaluate_scan
 from vcpd.core.errors import RetryableError
 from vcpd.domain.alerts import Alert, AlertKind
@@ -16,11 +16,15 @@ from vcpd.domain.panel import PanelReference
 from vcpd.domain.runs import Outcome, RunContext, RunResult
 from vcpd.domain.scans import ScanResult, UnscreenedSessionError
 from vcpd.jobs.panel_refresh import UniversePanels
+from vcpd.jobs.scan_library import ScanLibrary
 from vcpd.jobs.scan_values import StoredScanValues
 from vcpd.ports import Clock, Notifier, Workers
 
 DAYS_BACK: Final = 30  # within which the session before is found
 SYMBOLS_SHOWN: Final = 30
+NOTHING_FOLLOWED: Final = (
+    "no scan is followed: name some in [scans] follow, or save one to be followed on the page"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +52,18 @@ class Scan:
     notifier: Notifier
     clock: Clock
     calendar: TradingCalendar
-    settings: ScanSettings
+    library: ScanLibrary
     min_rs_universe: int
 
     async def __call__(self, context: RunContext) -> RunResult:
-        if not self.settings.follow:
-            return RunResult(
-                outcome=Outcome.SKIPPED, reason="no scan is followed: name some in [scans] follow"
-            )
+        followed = await self.library.followed()
+        if not followed:
+            return RunResult(outcome=Outcome.SKIPPED, reason=NOTHING_FOLLOWED)
         panel = await self.panels.current_or_new()
-        context.progress.begin(len(self.settings.follow), "scanning")
+        context.progress.begin(len(followed), "scanning")
         alerts, counts = [], {"matches": 0, "entered": 0, "left": 0}
-        for name in self.settings.follow:
-            now, before = await self._both(panel, name, context.session)
+        for scan in followed:
+            now, before = await self._both(panel, scan, context.session)
             if now.as_of != context.session:
                 reason = f"the panel has no bar of {context.session}: its last session is {now.as_of}"
                 return RunResult(outcome=Outcome.FAILED, reason=reason)
@@ -69,22 +72,25 @@ class Scan:
             counts["entered"] += len(entered)
             counts["left"] += len(left)
             if entered or left:
-                alerts.append(self._alert(name, now, entered, left))
+                alerts.append(self._alert(scan.name, now, entered, left))
         await self.notifier.publish(alerts)
         return RunResult(counts=counts)
 
-    async def _both(self, panel: PanelReference, name: str, session: date) -> tuple[ScanResult, ScanResult]:
+    async def _both(
+        self, panel: PanelReference, followed: ListedScan, session: date
+    ) -> tuple[ScanResult, ScanResult]:
         """The scan after the session and after the one before; the former twice where that was not screened.
 
         RetryableError where the session itself is not screened yet.
         """
-        expression = find_scan(name, self.settings.saved)
-        scan = ScanParams(expression=expression, name=name, min_rs_universe=self.min_rs_universe)
+        scan = ScanParams(
+            expression=followed.expression, name=followed.name, min_rs_universe=self.min_rs_universe
+        )
         days = self.calendar.sessions(session - timedelta(DAYS_BACK), session - timedelta(1))
         try:
             now = await self.evaluate(panel, session, scan)
         except UnscreenedSessionError as error:
-            raise RetryableError(f"scan {name}: {error}") from None
+            raise RetryableError(f"scan {followed.name}: {error}") from None
         try:
             return now, await self.evaluate(panel, days[-1].item(), scan)
         except UnscreenedSessionError:

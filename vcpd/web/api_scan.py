@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import date
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 from aiohttp import web
 
 from vcpd.core.errors import BadInputError
-from vcpd.domain.scans import ScanResult
+from vcpd.domain.scans import MAX_SCAN_CHARACTERS, SavedScan, ScanName, ScanResult
 from vcpd.web.context import WebContext
 from vcpd.web.responses import HttpError, json_response
 from vcpd.web.routes import AS_OF, StringParameter, SymbolParameter, TextParameter, route
@@ -18,6 +18,7 @@ NAME: Final = TextParameter("name", "Instead of an expression: a saved scan or a
 EXPLAINED: Final = SymbolParameter(
     "symbol", "A symbol whose clauses are answered although it does not match."
 )
+SAVED_NAME: Final = TextParameter("name", "The name of a saved scan.", in_path=True)
 PARAMETERS: Final = (EXPRESSION, NAME, EXPLAINED, AS_OF)
 
 
@@ -28,6 +29,14 @@ class ScanRequest(msgspec.Struct, frozen=True, kw_only=True):
     name: str = ""
     symbol: str | None = None
     as_of: date | None = None
+
+
+class ScanToSave(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A scan with its name; changes of a followed one are alerted."""
+
+    name: ScanName
+    expression: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_SCAN_CHARACTERS)]
+    followed: bool = False
 
 
 class ScanList(msgspec.Struct, frozen=True):
@@ -58,6 +67,35 @@ def scan_routes(context: WebContext) -> list[web.RouteDef]:
     @route("GET", "/api/scans", response=ScanList, errors=(503,))
     async def scans(_: web.Request) -> web.Response:
         """Saved scans and presets, with their sources."""
-        return json_response(ScanList(context.daemon.scans()))
+        return json_response(ScanList(await context.daemon.scans()))
 
     return [scan, scans]
+
+
+def scan_change_routes(context: WebContext) -> list[web.RouteDef]:
+    """The routes that save and remove scans; each needs the login or the token."""
+
+    @route("POST", "/api/scans", body=ScanToSave, response=ScanList, errors=(400, 408, 503))
+    async def save(request: web.Request) -> web.Response:
+        """Save a scan, or another text under its name; gives the list."""
+        try:
+            given = msgspec.json.decode(await request.read(), type=ScanToSave)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise HttpError(400, f"the body is not as described in /openapi.json: {error}") from None
+        try:
+            await context.daemon.save_scan(SavedScan(given.name, given.expression, given.followed))
+        except BadInputError as error:
+            raise HttpError(400, str(error)) from None
+        return json_response(ScanList(await context.daemon.scans()))
+
+    @route("DELETE", "/api/scans/{name}", parameters=(SAVED_NAME,), response=ScanList, errors=(404, 503))
+    async def remove(request: web.Request) -> web.Response:
+        """Remove a scan that was saved; gives the list."""
+        name = SAVED_NAME.read(request)
+        try:
+            await context.daemon.remove_scan(name)
+        except KeyError:
+            raise HttpError(404, f"{name}: no such saved scan; GET /api/scans lists them") from None
+        return json_response(ScanList(await context.daemon.scans()))
+
+    return [save, remove]

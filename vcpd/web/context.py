@@ -16,7 +16,7 @@ from vcpd.domain.market_regime import MarketRegime, SectorLevel, SectorRank
 from vcpd.domain.portfolio import CurvePoint, Fill, PositionTexts
 from vcpd.domain.position_notes import AccountChange
 from vcpd.domain.runs import Run
-from vcpd.domain.scans import ScanResult
+from vcpd.domain.scans import SavedScan, ScanResult
 from vcpd.domain.setups import Setup
 from vcpd.ports import InstrumentStore, Outbox, QuarantineStore, RiskStore, RunStore, SetupStore
 from vcpd.web.cache import DataVersion, ResponseCache, SetupCache
@@ -124,8 +124,16 @@ class DaemonService(Protocol):
         """A scan by its expression or its name; BadInputError says what is wrong with the request."""
         ...
 
-    def scans(self) -> Sequence[Any]:
+    async def scans(self) -> Sequence[Any]:
         """The saved scans and presets."""
+        ...
+
+    async def save_scan(self, scan: SavedScan) -> None:
+        """Keep a scan under its name; BadInputError says what is wrong with it."""
+        ...
+
+    async def remove_scan(self, name: str) -> None:
+        """Remove a scan that was saved so; KeyError for any other name."""
         ...
 
     async def bars(self, symbol: str) -> BarSeries:

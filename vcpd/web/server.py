@@ -45,6 +45,7 @@ ROUTES: Final = (
     api_daemon.performance_routes,
     api_board.board_routes,
     api_scan.scan_routes,
+    api_scan.scan_change_routes,
     api_market.market_routes,
     api_positions.position_routes,
     api_positions.position_change_routes,

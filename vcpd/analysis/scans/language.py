@@ -9,8 +9,9 @@ from enum import StrEnum
 from typing import Final
 
 from vcpd.core.errors import BadInputError
+from vcpd.domain.scans import MAX_SCAN_CHARACTERS
 
-MAX_CHARACTERS: Final = 1000
+MAX_CHARACTERS: Final = MAX_SCAN_CHARACTERS
 MAX_DEPTH: Final = 16  # calls and operations within one another
 MAX_NODES: Final = 250
 MAX_WINDOW: Final = 756  # bars: three years

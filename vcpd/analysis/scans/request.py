@@ -14,9 +14,7 @@ from vcpd.analysis.scans.language import VERDICT_NAMES
 from vcpd.analysis.scans.parser import parse_scan, walk
 from vcpd.analysis.scans.presets import PRESETS
 from vcpd.core.errors import BadInputError
-from vcpd.domain.scans import SymbolVerdict
-
-ScanName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
+from vcpd.domain.scans import ScanName, SymbolVerdict
 
 
 class ScanSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -81,13 +79,17 @@ def find_scan(name: str, saved: Mapping[str, str]) -> str:
 
 
 class ListedScan(msgspec.Struct, frozen=True):
-    """A scan that can be asked for by name; `source` says where a preset's method is described."""
+    """A scan that can be asked for by name; `source` says where a preset's method is described.
+
+    `is_stored` is one that was saved on the page, and can be changed and removed there.
+    """
 
     name: str
     title: str
     expression: str
     source: str | None = None
     followed: bool = False
+    is_stored: bool = False
 
 
 def list_scans(settings: ScanSettings) -> list[ListedScan]:

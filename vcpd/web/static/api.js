@@ -30,6 +30,8 @@ export const post = (path) => afterLogin(() => request(path, { method: "POST", h
 
 export const send = (path, body) => afterLogin(() => request(path, { method: "POST", headers: { "X-Vcpd-Request": "1", "Content-Type": "application/json", ...csrfHeader() }, body: JSON.stringify(body) }));
 
+export const remove = (path) => afterLogin(() => request(path, { method: "DELETE", headers: { "X-Vcpd-Request": "1", ...csrfHeader() } }));
+
 // Sends a request; where it needs a login, asks for one and sends it again.
 async function afterLogin(send) {
   try {

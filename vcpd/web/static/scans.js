@@ -1,5 +1,5 @@
 // Scans: an expression or a preset, the symbols that match with their values, and the clause that fails first.
-import { get } from "./api.js";
+import { change, get } from "./api.js";
 import { byId, errorNotice, h, notice } from "./dom.js";
 import { bare, day, fullSymbol, price, whole } from "./format.js";
 import { address } from "./address.js";
@@ -21,8 +21,7 @@ export async function show() {
 
 function form(scans) {
   const expression = h("textarea", { id: "scan-expression", rows: 3, maxlength: 1000, spellcheck: "false", "aria-label": "Scan", placeholder: "rs >= 85 and close > sma(50)" });
-  const choice = h("select", { id: "scan-name", "aria-label": "Saved scan or preset", onchange: () => { expression.value = scans.find((scan) => scan.name === choice.value)?.expression ?? expression.value; } },
-    h("option", { value: "" }, "Presets and saved scans"), scans.map((scan) => h("option", { value: scan.name, title: scan.source ?? "" }, `${scan.name.replaceAll("_", " ")}: ${scan.title}`)));
+  const choice = h("select", { id: "scan-name", "aria-label": "Saved scan or preset" });
   const symbol = h("input", { id: "scan-symbol", type: "search", maxlength: 40, list: "symbols", placeholder: "Also explain a symbol", "aria-label": "Explain a symbol" });
   const session = h("input", { id: "scan-session", type: "date", "aria-label": "After this session; empty: the latest" });
   const submit = (event) => {
@@ -30,7 +29,42 @@ function form(scans) {
     run(expression.value.trim(), symbol.value.trim().toUpperCase(), session.value);
   };
   return h("form", { id: "scan-form", class: "card scan", onsubmit: submit }, choice, expression,
-    h("div", { class: "fields" }, symbol, session, h("button", { type: "submit", class: "primary" }, "Scan")));
+    h("div", { class: "fields" }, symbol, session, h("button", { type: "submit", class: "primary" }, "Scan")), keeping(scans, choice, expression));
+}
+
+// Keeps the scan under a name, or removes the saved one that is chosen. A followed one alerts when symbols enter or leave.
+function keeping(listed, choice, expression) {
+  let scans = listed;
+  const name = h("input", { id: "scan-save-name", maxlength: 41, placeholder: "Name: a-z, 0-9, _", "aria-label": "Name under which to save the scan" });
+  const followed = h("input", { id: "scan-followed", type: "checkbox" });
+  const said = h("span", { id: "scan-saved", class: "muted", role: "status" });
+  const remove = h("button", { id: "scan-remove", type: "button", hidden: true, onclick: () => send("DELETE", `api/scans/${encodeURIComponent(name.value)}`, undefined, "removed") }, "Remove");
+  const save = h("button", { id: "scan-save", type: "button", onclick: () => send("POST", "api/scans", { name: name.value.trim(), expression: expression.value.trim(), followed: followed.checked }, "saved") }, "Save");
+  const fill = () => choice.replaceChildren(h("option", { value: "" }, "Presets and saved scans"),
+    ...scans.map((scan) => h("option", { value: scan.name, title: scan.source ?? "" }, `${scan.name.replaceAll("_", " ")}: ${scan.title}${scan.followed ? ", followed" : ""}`)));
+  const choose = () => {
+    const chosen = scans.find((scan) => scan.name === choice.value);
+    expression.value = chosen?.expression ?? expression.value;
+    name.value = chosen?.is_stored ? chosen.name : "";
+    followed.checked = Boolean(chosen?.is_stored && chosen.followed);
+    remove.hidden = !chosen?.is_stored;
+    said.textContent = "";
+  };
+  const send = async (method, path, body, done) => {
+    const kept = name.value.trim();
+    try {
+      scans = (await change(method, path, body)).items;
+      fill();
+      choice.value = method === "POST" ? kept : "";
+      choose();
+      said.textContent = `${kept} is ${done}.`;
+    } catch (error) {
+      said.textContent = error.message;
+    }
+  };
+  choice.addEventListener("change", choose);
+  fill();
+  return h("div", { class: "fields" }, name, h("label", {}, followed, " follow"), save, remove, said);
 }
 
 async function run(expression, symbol, session) {
