@@ -158,12 +158,15 @@ def test_a_scan_shows_its_matches_and_the_clause_that_fails_first(browser: Brows
     assert [complaint for complaint in browser.complaints() if "400" not in complaint] == []
 
 
-def test_a_scan_is_saved_on_the_page_chosen_again_and_removed(browser: Browser, address: str) -> None:
+def test_a_scan_is_saved_after_a_login_chosen_again_and_removed(browser: Browser, address: str) -> None:
     browser.open(f"{address}/#/scans")
     browser.enter("#scan-expression", "close > 7")
     browser.enter("#scan-save-name", "seven")
     browser.click("#scan-followed")
     browser.click("#scan-save")
+    browser.until(lambda: browser.is_shown("#login"))
+    browser.enter("#login-password", PASSWORD)
+    browser.click("#login-submit")
     browser.reads("#scan-saved", "seven is saved.")
     browser.reads("#scan-name", "seven: saved on the page, followed")
     browser.click("#scan-remove")
@@ -171,6 +174,8 @@ def test_a_scan_is_saved_on_the_page_chosen_again_and_removed(browser: Browser, 
     browser.enter("#scan-save-name", "nr7")
     browser.click("#scan-save")
     browser.reads("#scan-saved", "name: nr7 is a preset; choose another name")
+    refused = ("401", "400")  # before the login, and the name of a preset
+    assert all(any(code in complaint for code in refused) for complaint in browser.complaints())
 
 
 def test_one_click_opens_the_chart_with_gates_and_size(
