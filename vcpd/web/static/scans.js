@@ -29,11 +29,11 @@ function form(scans) {
     run(expression.value.trim(), symbol.value.trim().toUpperCase(), session.value);
   };
   return h("form", { id: "scan-form", class: "card scan", onsubmit: submit }, choice, expression,
-    h("div", { class: "fields" }, symbol, session, h("button", { type: "submit", class: "primary" }, "Scan")), keeping(scans, choice, expression));
+    h("div", { class: "fields" }, symbol, session, h("button", { type: "submit", class: "primary" }, "Scan")), savedScanFields(scans, choice, expression));
 }
 
-// Keeps the scan under a name, or removes the saved one that is chosen. A followed one alerts when symbols enter or leave.
-function keeping(listed, choice, expression) {
+// Saves the scan under a name, or removes the saved one that is chosen. A followed one alerts when symbols enter or leave.
+function savedScanFields(listed, choice, expression) {
   let scans = listed;
   const name = h("input", { id: "scan-save-name", maxlength: 41, placeholder: "Name: a-z, 0-9, _", "aria-label": "Name under which to save the scan" });
   const followed = h("input", { id: "scan-followed", type: "checkbox" });
@@ -51,13 +51,13 @@ function keeping(listed, choice, expression) {
     said.textContent = "";
   };
   const send = async (method, path, body, done) => {
-    const kept = name.value.trim();
+    const saved = name.value.trim();
     try {
       scans = (await change(method, path, body)).items;
       fill();
-      choice.value = method === "POST" ? kept : "";
+      choice.value = method === "POST" ? saved : "";
       choose();
-      said.textContent = `${kept} is ${done}.`;
+      said.textContent = `${saved} is ${done}.`;
     } catch (error) {
       said.textContent = error.message;
     }
