@@ -1,5 +1,5 @@
 // Scans: an expression or a preset, the symbols that match with their values, and the clause that fails first.
-import { change, get } from "./api.js";
+import { get, remove, send } from "./api.js";
 import { byId, errorNotice, h, notice } from "./dom.js";
 import { bare, day, fullSymbol, price, whole } from "./format.js";
 import { address } from "./address.js";
@@ -38,8 +38,8 @@ function savedScanFields(listed, choice, expression) {
   const name = h("input", { id: "scan-save-name", maxlength: 41, placeholder: "Name: a-z, 0-9, _", "aria-label": "Name under which to save the scan" });
   const followed = h("input", { id: "scan-followed", type: "checkbox" });
   const said = h("span", { id: "scan-saved", class: "muted", role: "status" });
-  const remove = h("button", { id: "scan-remove", type: "button", hidden: true, onclick: () => send("DELETE", `api/scans/${encodeURIComponent(name.value)}`, undefined, "removed") }, "Remove");
-  const save = h("button", { id: "scan-save", type: "button", onclick: () => send("POST", "api/scans", { name: name.value.trim(), expression: expression.value.trim(), followed: followed.checked }, "saved") }, "Save");
+  const removal = h("button", { id: "scan-remove", type: "button", hidden: true, onclick: () => apply(() => remove(`api/scans/${encodeURIComponent(name.value)}`), "removed") }, "Remove");
+  const save = h("button", { id: "scan-save", type: "button", onclick: () => apply(() => send("api/scans", { name: name.value.trim(), expression: expression.value.trim(), followed: followed.checked }), "saved") }, "Save");
   const fill = () => choice.replaceChildren(h("option", { value: "" }, "Presets and saved scans"),
     ...scans.map((scan) => h("option", { value: scan.name, title: scan.source ?? "" }, `${scan.name.replaceAll("_", " ")}: ${scan.title}${scan.followed ? ", followed" : ""}`)));
   const choose = () => {
@@ -47,15 +47,15 @@ function savedScanFields(listed, choice, expression) {
     expression.value = chosen?.expression ?? expression.value;
     name.value = chosen?.is_stored ? chosen.name : "";
     followed.checked = Boolean(chosen?.is_stored && chosen.followed);
-    remove.hidden = !chosen?.is_stored;
+    removal.hidden = !chosen?.is_stored;
     said.textContent = "";
   };
-  const send = async (method, path, body, done) => {
+  const apply = async (request, done) => {
     const saved = name.value.trim();
     try {
-      scans = (await change(method, path, body)).items;
+      scans = (await request()).items;
       fill();
-      choice.value = method === "POST" ? saved : "";
+      choice.value = scans.some((scan) => scan.is_stored && scan.name === saved) ? saved : "";
       choose();
       said.textContent = `${saved} is ${done}.`;
     } catch (error) {
@@ -64,7 +64,7 @@ function savedScanFields(listed, choice, expression) {
   };
   choice.addEventListener("change", choose);
   fill();
-  return h("div", { class: "fields" }, name, h("label", {}, followed, " follow"), save, remove, said);
+  return h("div", { class: "fields" }, name, h("label", {}, followed, " follow"), save, removal, said);
 }
 
 async function run(expression, symbol, session) {
