@@ -20,12 +20,15 @@ CONTENT_TYPES: Final = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
+    ".png": "image/png",
+    ".webmanifest": "application/manifest+json",
     ".txt": "text/plain; charset=utf-8",
 }
 STATIC_GZIP_LEVEL: Final = 9
 IMMUTABLE_CACHE_CONTROL: Final = (
     "public, max-age=31536000, immutable"  # for files whose folder carries their version
 )
+SERVICE_WORKER: Final = "sw.js"  # it keeps the page itself, which lies one folder above it
 EXCHANGE_SCRIPT: Final = "exchange.js"
 FILE_PATH: Final = StringParameter("path", "The file's path below the static folder.", in_path=True)
 STATIC_FILES: Final = web.AppKey("files", Mapping[str, EncodedBody])
@@ -55,7 +58,10 @@ def page_routes(context: WebContext) -> list[web.RouteDef]:
         found = generated.get(path) or request.app[STATIC_FILES].get(path)
         if found is None:
             raise HttpError(404, "there is no such file")
-        return cached_response(request, found)
+        response = cached_response(request, found)
+        if path == SERVICE_WORKER:
+            response.headers["Service-Worker-Allowed"] = "../"
+        return response
 
     return [page, static_file]
 

@@ -30,5 +30,6 @@ export function keepList(query) {
 }
 
 export function entitle(view, symbol) {
+  document.getElementById("page-title").textContent = VIEWS[view];
   document.title = [symbol?.slice(symbol.indexOf(":") + 1), VIEWS[view], "vcpd"].filter(Boolean).join(" · ");
 }

@@ -5,6 +5,7 @@ import { byId, h, meter, notice, errorNotice } from "./dom.js";
 import { MARKED, bare, day, largeMoney, number, percent, price, shortDay, whole, words } from "./format.js";
 import { sizing } from "./size.js";
 import { chip, star } from "./columns.js";
+import { term } from "./glossary.js";
 import { exchange } from "./exchange.js";
 import { tradingViewName } from "./export.js";
 import { noteField } from "./note.js";
@@ -138,6 +139,8 @@ function links(name) {
   return h("p", { class: "links" }, exchange.links.map((link) => h("a", { href: address(link), target: "_blank", rel: "noopener noreferrer" }, link.name)));
 }
 
+const TERMS = { Footprint: "footprint", Pivot: "pivot", "Buy zone": "buy zone", Stop: "stop", "Structural stop": "structural stop", RS: "RS", Sector: "sector rank", Market: "regime", Delivery: "delivery", Risk: "risk" };
+
 function facts(setup, score) {
   const zone = setup.buy_zone ? `${price(setup.buy_zone[0])} – ${price(setup.buy_zone[1])}` : null;
   const pairs = [["Footprint", setup.footprint], ["Pivot", setup.pivot && price(setup.pivot)], ["Buy zone", zone],
@@ -146,7 +149,7 @@ function facts(setup, score) {
     ["Pivot before", setup.previous_pivot && price(setup.previous_pivot)], ["RS", setup.rs_rating], ...surroundings(setup),
     ...published(setup.facts),
     ["Risk", score?.band ? `${number(score.score, 0)} ${score.band}` : null], ["Session", shortDay(setup.as_of)]];
-  return h("dl", { class: "facts" }, pairs.filter(([, value]) => value).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, String(value)))));
+  return h("dl", { class: "facts" }, pairs.filter(([, value]) => value).map(([name, value]) => h("div", {}, h("dt", {}, term(TERMS[name] ?? "", name)), h("dd", {}, String(value)))));
 }
 
 // The company's sector and industry with their ranks, and what the market does; what is unknown is not shown.
@@ -187,7 +190,7 @@ const shownValue = (value) => (value === null ? "?" : typeof value === "number" 
 
 function gates(setup) {
   const entries = Object.entries(setup.gates).sort(([, a], [, b]) => rank(a) - rank(b));
-  return h("div", {}, h("h3", {}, `Gates · ${entries.filter(([, gate]) => gate.passed).length} of ${entries.length} hold`, h("span", { class: "units" }, "seen / needed")), entries.map(([name, gate]) => h("div", { class: "gate" },
+  return h("div", {}, h("h3", {}, term("gate", "Gates"), ` · ${entries.filter(([, gate]) => gate.passed).length} of ${entries.length} hold`, h("span", { class: "units" }, "seen / needed")), entries.map(([name, gate]) => h("div", { class: "gate" },
     gate.passed === null ? h("span", { class: "mark amber", "aria-label": "unknown" }, "?")
       : h("span", { class: `mark ${gate.passed ? "up" : "down"}`, "aria-label": gate.passed ? "holds" : "fails" }, gate.passed ? "✓" : "✗"),
     h("span", {}, gateName(name)), h("span", { class: "value" }, `${shownValue(gate.value)} / ${shownValue(gate.threshold)}`))));
@@ -201,7 +204,7 @@ function legs(setup, events) {
     h("td", {}, price(leg.high)), h("td", {}, price(leg.low)), h("td", {}, percent(leg.depth_pct))));
   const life = events.slice(-8).map((event) => h("li", {}, h("span", { class: "muted" }, `${shortDay(event.session)}  `), words(event.kind),
     ` at ${price(event.price)}`, event.detail ? h("span", { class: "muted" }, ` · ${event.detail}`) : null));
-  return h("div", {}, h("h3", {}, "Contractions"),
+  return h("div", {}, h("h3", {}, term("contraction", "Contractions")),
     rows.length ? h("table", { class: "small" }, h("thead", {}, h("tr", {}, ["from – to", "high", "low", "depth"].map((name) => h("th", { scope: "col" }, name)))), h("tbody", {}, rows))
       : h("p", { class: "muted" }, "No base that contracts."),
     life.length ? [h("br"), h("h3", {}, "Events"), h("ul", { class: "lines" }, life)] : null);

@@ -21,7 +21,7 @@ export function meter(share) {
 }
 
 export function notice(title, text, ...actions) {
-  return h("div", { class: "notice" }, h("h2", {}, title), text ? h("p", {}, text) : null, ...actions);
+  return h("div", { class: "notice" }, title ? h("h2", {}, title) : null, text ? h("p", {}, text) : null, ...actions);
 }
 
 export function errorNotice(error, again) {

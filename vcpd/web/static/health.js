@@ -1,6 +1,7 @@
 // Health: the score, each penalty with its remedy, and the button that repairs what can be repaired from here.
 import { get, post } from "./api.js";
 import { byId, h, notice } from "./dom.js";
+import { remedy } from "./remedies.js";
 import { duration, number, percent, whole, words } from "./format.js";
 
 let latest = null;
@@ -21,11 +22,12 @@ export async function show(pulse, fresh) {
 
 function score(health) {
   const items = health.items.map((item) => h("div", { class: "penalty" }, h("span", { class: "points" }, `−${item.points}`),
-    h("div", {}, h("p", {}, h("b", {}, words(item.item)), `: ${item.seen}`), h("p", { class: "muted" }, item.recommendation.split("`").map((part, place) => (place % 2 ? h("code", {}, part) : part))))));
+    h("div", {}, h("p", {}, h("b", {}, words(item.item)), `: ${item.seen}`), h("p", { class: "muted" }, remedy(item.recommendation, (said) => { outcome = said; show(null, true); })))));
   return h("article", { class: "card" }, h("div", { class: "dial" }, h("b", {}, health.score), h("span", { class: `chip ${health.level}` }, health.level),
     h("button", { type: "button", id: "optimize", onclick: optimize }, "Optimize now")),
     outcome ? h("p", { class: "muted", role: "status" }, outcome) : null,
-    items.length ? items : h("p", { class: "muted" }, "No penalties."));
+    items.length ? h("p", {}, `100 ${health.items.map((item) => `− ${item.points} ${words(item.item)}`).join(" ")} = ${health.score}`) : null,
+    items.length ? items : h("p", { class: "muted" }, "100 points: nothing takes any away."));
 }
 
 async function optimize(event) {

@@ -2,6 +2,7 @@
 import { listAddress } from "./address.js";
 import { byId, h } from "./dom.js";
 import * as detail from "./detail.js";
+import * as glossary from "./glossary.js";
 import { toggleStar } from "./selection.js";
 
 const KEYS = [
@@ -11,6 +12,7 @@ const KEYS = [
 
 export function listen(move) {
   byId("keys-list").replaceChildren(...KEYS.flatMap(([key, does]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, does)]));
+  glossary.listen();
   byId("show-keys").addEventListener("click", () => byId("keys").showModal());
   byId("keys-close").addEventListener("click", () => byId("keys").close());
   addEventListener("keydown", (event) => onKey(event, move));

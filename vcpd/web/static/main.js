@@ -120,6 +120,7 @@ async function start() {
   marks.load();
   await loadTable().catch(() => {});
   route();
+  navigator.serviceWorker?.register("static/sw.js", { scope: "./" }).catch(() => {}); // without it the page needs the daemon to open
   document.documentElement.dataset.ready = "yes";
   performance.mark("usable");
 }

@@ -7,7 +7,7 @@ import { address } from "./address.js";
 
 const WIDTH = 600;
 const HEIGHT = 150;
-const STATES = ["FORMING", "NEAR_PIVOT", "BREAKOUT", "EXTENDED", "SQUAT", "FAILED", "EXPIRED"];
+const STATES = ["FORMING", "NEAR_PIVOT", "UNDER_STOP", "BREAKOUT", "EXTENDED", "SQUAT", "FAILED", "EXPIRED"];
 let shownVersion;
 let drawn = false;
 

@@ -53,8 +53,8 @@ function numbersCard(regimes) {
     const change = own(from) && own(to) ? 100 * (own(to).close / own(from).close - 1) : null;
     return h("tr", {}, h("td", {}, words(term)), h("td", {}, `${shortDay(from.session)} to ${day(to.session)}`), h("td", {}, percent(change)));
   });
-  return h("article", { class: "card" }, h("header", {}, h("h2", {}, "Behind the regime")), h("div", { class: "wide-table" }, h("table", { class: "small bets" }, h("tbody", {}, rows.map(([name, text]) => h("tr", {}, h("td", {}, name), h("td", {}, text)))))),
-    h("div", { class: "wide-table" }, h("table", { class: "small bets" }, h("thead", {}, h("tr", {}, ["regime", "sessions", "index"].map((name) => h("th", { scope: "col" }, name)))), h("tbody", {}, past))));
+  return h("article", { class: "card" }, h("header", {}, h("h2", {}, "Behind the regime")), h("div", { class: "wide-table", tabindex: 0, role: "region", "aria-label": title }, h("table", { class: "small bets" }, h("tbody", {}, rows.map(([name, text]) => h("tr", {}, h("td", {}, name), h("td", {}, text)))))),
+    h("div", { class: "wide-table", tabindex: 0, role: "region", "aria-label": title }, h("table", { class: "small bets" }, h("thead", {}, h("tr", {}, ["regime", "sessions", "index"].map((name) => h("th", { scope: "col" }, name)))), h("tbody", {}, past))));
 }
 
 function counts(index) {
@@ -121,5 +121,5 @@ function sectorTable(sectors, title) {
   const row = (sector) => h("tr", {}, h("td", { title: sector.parent ?? "" }, sector.sector), h("td", {}, sector.leaders.flatMap((symbol, at) => [at ? ", " : "", h("a", { href: address(symbol) }, bare(symbol))])),
     [sector.rank ?? "–", earlier(sector.sector, 5), earlier(sector.sector, 20), sector.n_symbols, number(sector.rs_rating, 0), percent(sector.above_sma50_pct, 0), sector.quadrant ?? "–"].map((value) => h("td", {}, String(value))));
   return h("article", { class: "card row-wide" }, h("header", {}, h("h2", {}, title), h("span", { class: "now" }, `after ${day(sectors.as_of)}`)),
-    h("div", { class: "wide-table" }, h("table", { class: `small bets ${title.toLowerCase()}` }, h("thead", {}, h("tr", {}, [title === "Sectors" ? "sector" : "industry", "leaders", "rank", "5 sessions ago", "20 sessions ago", "shares", "RS", "above SMA50", "quadrant"].map((name) => h("th", { scope: "col" }, name)))), h("tbody", {}, sectors.items.map(row)))));
+    h("div", { class: "wide-table", tabindex: 0, role: "region", "aria-label": title }, h("table", { class: `small bets ${title.toLowerCase()}` }, h("thead", {}, h("tr", {}, [title === "Sectors" ? "sector" : "industry", "leaders", "rank", "5 sessions ago", "20 sessions ago", "shares", "RS", "above SMA50", "quadrant"].map((name) => h("th", { scope: "col" }, name)))), h("tbody", {}, sectors.items.map(row)))));
 }

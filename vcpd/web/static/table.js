@@ -7,6 +7,7 @@ import * as filters from "./filters.js";
 import { price, signed } from "./format.js";
 import * as marks from "./marks.js";
 import * as selection from "./selection.js";
+import { meaning } from "./glossary.js";
 import { GROUPS, inGroup, keep, keeps, order, restore as restoreState, shown } from "./list_state.js";
 import { drawRows } from "./rows.js";
 
@@ -115,7 +116,7 @@ function heads() {
     scope: "col", class: column.kind,
     "aria-sort": column.key === shown.sort ? (shown.descending ? "descending" : "ascending") : null,
   }, column.unsorted ? h("span", {}, column.head)
-    : h("button", { type: "button", "data-key": column.key, title: column.key === "score" ? board.score_note : null, onclick: () => sortBy(column) }, column.head)))));
+    : h("button", { type: "button", "data-key": column.key, title: column.key === "score" ? board.score_note : meaning(column.term), onclick: () => sortBy(column) }, column.head)))));
 }
 
 function sortBy(column) {
