@@ -139,9 +139,9 @@ def test_a_sector_is_chosen_and_forgotten(browser: Browser, address: str) -> Non
 
 def test_setups_that_are_one_bet_are_named(browser: Browser, address: str) -> None:
     browser.open(f"{address}/#/market")
-    browser.reads(".broad", "3 setups ≈ 2.1 independent bets")
-    browser.reads(".broad tbody tr:first-child", "ALPHA, BETA")
-    browser.reads(".broad tbody tr:last-child", "Banks")
+    browser.reads("#view-market .broad", "3 setups ≈ 2.1 independent bets")
+    browser.reads("#view-market .broad tbody tr:first-child", "ALPHA, BETA")
+    browser.reads("#view-market .broad tbody tr:last-child", "Banks")
 
 
 def test_a_scan_shows_its_matches_and_the_clause_that_fails_first(browser: Browser, address: str) -> None:
