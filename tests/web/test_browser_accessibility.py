@@ -64,6 +64,8 @@ def test_axe_finds_nothing(
     browser.open(f"{address}/{view}", size, scheme)
     browser.until(lambda: browser.text("#live") == "live")
     browser.until(lambda: browser.count("main .view:not([hidden]) :is(a, button)"))
+    if view == "#/market":
+        browser.until(lambda: browser.count("#view-market svg.plot"))
     browser.run(AXE.read_text(encoding="utf-8"))
     assert browser.driver.execute_async_script(VIOLATIONS) == []
 

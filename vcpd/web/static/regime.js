@@ -53,8 +53,8 @@ function numbersCard(regimes) {
     const change = own(from) && own(to) ? 100 * (own(to).close / own(from).close - 1) : null;
     return h("tr", {}, h("td", {}, words(term)), h("td", {}, `${shortDay(from.session)} to ${day(to.session)}`), h("td", {}, percent(change)));
   });
-  return h("article", { class: "card" }, h("header", {}, h("h2", {}, "Behind the regime")), h("div", { class: "wide-table", tabindex: 0, role: "region", "aria-label": title }, h("table", { class: "small bets" }, h("tbody", {}, rows.map(([name, text]) => h("tr", {}, h("td", {}, name), h("td", {}, text)))))),
-    h("div", { class: "wide-table", tabindex: 0, role: "region", "aria-label": title }, h("table", { class: "small bets" }, h("thead", {}, h("tr", {}, ["regime", "sessions", "index"].map((name) => h("th", { scope: "col" }, name)))), h("tbody", {}, past))));
+  return h("article", { class: "card" }, h("header", {}, h("h2", {}, "Behind the regime")), h("div", { class: "wide-table", tabindex: 0, role: "region", "aria-label": "Numbers of the regime" }, h("table", { class: "small bets" }, h("tbody", {}, rows.map(([name, text]) => h("tr", {}, h("td", {}, name), h("td", {}, text)))))),
+    h("div", { class: "wide-table", tabindex: 0, role: "region", "aria-label": "Earlier regimes" }, h("table", { class: "small bets" }, h("thead", {}, h("tr", {}, ["regime", "sessions", "index"].map((name) => h("th", { scope: "col" }, name)))), h("tbody", {}, past))));
 }
 
 function counts(index) {
