@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vcpd.domain.runs import Progress
-from vcpd.runtime.worker_pool import MIN_TIMEOUT_S, Chunk, ChunkedMap, ChunkFailedError, split_rows
+from vcpd.runtime.chunked_map import MIN_TIMEOUT_S, Chunk, ChunkedMap, ChunkFailedError, split_rows
 
 
 @given(st.integers(0, 300), st.integers(0, 50), st.integers(1, 80))

@@ -87,6 +87,15 @@ class WorkerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
             description="Idle seconds after which a worker unmaps the panel and returns free memory.",
         ),
     ] = 30.0
+    idle_stop_s: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=86_400,
+            description="Idle seconds after which all worker processes end and free their memory; the next "
+            "task starts them again and waits for that.",
+        ),
+    ] = 600.0
     max_failed_symbols: Annotated[
         int,
         Meta(

@@ -1,14 +1,12 @@
-"""Worker pool behind `ports.Workers`: retries tasks, replaces broken executors, isolates failing rows.
+"""Worker pool behind `ports.Workers`: retries tasks, replaces broken executors, ends idle ones.
 
 One death breaks an executor with all that runs in it, and a running task cannot be stopped. So the pool
 kills and replaces the executor, runs again what was in flight, and finds the culprit by running it alone.
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, Generic, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
 
 import msgspec
 import structlog
@@ -17,6 +15,7 @@ from vcpd.core.errors import PermanentError, UnavailableError, VcpdError
 from vcpd.domain.panel import PanelReference
 from vcpd.domain.runs import Progress
 from vcpd.ports import FailedSymbol, PanelTask
+from vcpd.runtime.chunked_map import Chunk, ChunkedMap, ChunkFailedError, gather_or_cancel
 from vcpd.runtime.executor import ExecutorBrokenError, WorkerExecutor, WorkerLostError, stop_helper_processes
 from vcpd.runtime.settings import WorkerSettings
 from vcpd.runtime.warmup import precompile
@@ -31,109 +30,9 @@ from vcpd.runtime.worker_process import (
 )
 
 T = TypeVar("T")
-SPLIT_FACTOR: Final = 8  # pieces a failing piece is cut into: 64 rows need two rounds
-SINGLE_ROW_ATTEMPTS: Final = 2  # a single row is only blamed when it fails twice; the first may be chance
-MIN_TIMEOUT_S: Final = 5.0
 START_ATTEMPTS: Final = 3
 RETRY_PAUSE_S: Final = 0.2
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """Consecutive rows; a suspect is part of a piece that failed, and runs while nothing else does."""
-
-    rows: range
-    suspect: bool = False
-
-
-RunChunk = Callable[[Chunk, float], Awaitable[T]]
-
-
-class ChunkFailedError(VcpdError):
-    """The rows of this piece could not be computed: they raised, or took their worker down."""
-
-
-@dataclass(frozen=True, slots=True)
-class FailedRow:
-    """A row that failed each time it was tried alone, and its last error."""
-
-    row: int
-    error: ChunkFailedError
-
-
-def split_rows(rows: range, size: int) -> list[range]:
-    """Consecutive pieces of at most `size` rows."""
-    return [rows[at : at + size] for at in range(0, len(rows), size)]
-
-
-class ChunkedMap(Generic[T]):
-    """The pieces still to do, the results so far, and the rows that were given up."""
-
-    def __init__(self, rows: range, chunk_rows: int, timeout_s: float, progress: Progress | None) -> None:
-        self.failed_rows: list[FailedRow] = []
-        self._chunks = deque(Chunk(part) for part in split_rows(rows, chunk_rows))
-        self._chunk_rows = chunk_rows
-        self._timeout_s = timeout_s
-        self._progress = progress
-        self._results: dict[int, T] = {}
-        self._single_row_failures: dict[int, int] = {}
-
-    @property
-    def n_chunks(self) -> int:
-        return len(self._chunks)
-
-    @property
-    def results(self) -> Sequence[T]:
-        """One a piece, in row order."""
-        return [self._results[first] for first in sorted(self._results)]
-
-    async def process(self, run: RunChunk[T], max_given_up: int) -> None:
-        """Do pieces until none is left, or too many rows are given up. Several may work at once."""
-        while self._chunks and len(self.failed_rows) <= max_given_up:
-            piece = self._chunks.popleft()
-            try:
-                self._results[piece.rows.start] = await run(piece, self._timeout_of(piece))
-            except ChunkFailedError as error:
-                self._isolate(piece, error)
-            else:
-                self._advance(len(piece.rows))
-
-    def _timeout_of(self, piece: Chunk) -> float:
-        """A part of a failing chunk gets its share of the time, so that an endless row is found soon."""
-        if not piece.suspect:
-            return self._timeout_s
-        share_s = self._timeout_s * len(piece.rows) / self._chunk_rows
-        return min(self._timeout_s, max(MIN_TIMEOUT_S, share_s))
-
-    def _isolate(self, piece: Chunk, error: ChunkFailedError) -> None:
-        if len(piece.rows) > 1:
-            parts = split_rows(piece.rows, -(-len(piece.rows) // SPLIT_FACTOR))
-            self._chunks.extendleft(Chunk(part, suspect=True) for part in reversed(parts))
-            return
-        row = piece.rows.start
-        self._single_row_failures[row] = self._single_row_failures.get(row, 0) + 1
-        if self._single_row_failures[row] < SINGLE_ROW_ATTEMPTS:
-            self._chunks.appendleft(Chunk(piece.rows, suspect=True))
-            return
-        self.failed_rows.append(FailedRow(row, error))
-        self._advance(1)
-
-    def _advance(self, n_rows: int) -> None:
-        if self._progress is not None:
-            self._progress.advance(n_rows)
-
-
-async def gather_or_cancel(lanes: Sequence[Awaitable[None]]) -> None:
-    """Await all; the first error cancels the others and is raised as it is."""
-    tasks = [asyncio.ensure_future(lane) for lane in lanes]
-    try:
-        for task in asyncio.as_completed(tasks):
-            await task
-    finally:
-        for entry in tasks:
-            entry.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class WorkerView(msgspec.Struct, frozen=True):
@@ -157,7 +56,7 @@ class WorkersSnapshot(msgspec.Struct, frozen=True):
 
 
 class WorkerPool:
-    """Warm processes at the lowest priority; replaced when one of them is lost or worn."""
+    """Warm processes at the lowest priority: replaced when one is lost or worn, ended when all are idle."""
 
     def __init__(
         self,
@@ -174,6 +73,7 @@ class WorkerPool:
         self._executor: WorkerExecutor | None = None
         self._replacing: asyncio.Task[None] | None = None
         self._closed = self._precompiled = False
+        self._idle_timer: asyncio.TimerHandle | None = None
         self._n_tasks = self._n_started = self._n_broken = self._n_recycled = 0
 
     async def start(self) -> None:
@@ -181,9 +81,11 @@ class WorkerPool:
         await self._ready_executor()
 
     def apply(self, settings: WorkerSettings) -> None:
-        """Take new settings live; running tasks go on under the old ones."""
+        """Take new settings live; running tasks go on under the old ones, idle workers stay ended."""
         self.settings = settings
-        self._replace_if_needed()
+        if self._executor is not None:
+            self._replace_if_needed()
+            self._stop_when_idle()
 
     def recycle(self, reason: str) -> None:
         """Let running tasks end and replace all workers by fresh ones."""
@@ -191,6 +93,28 @@ class WorkerPool:
             log.info("workers_recycled", reason=reason)
             self._executor.mark_for_recycling()
             self._replace_if_needed()
+
+    def _stop_when_idle(self) -> None:
+        """Count the idle seconds anew: after `idle_stop_s` without a task all processes end."""
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+        if not self._closed:
+            loop = asyncio.get_running_loop()
+            self._idle_timer = loop.call_later(self.settings.idle_stop_s, self._begin_stop)
+
+    def _begin_stop(self) -> None:
+        executor = self._executor
+        if self._closed or self._replacing is not None or executor is None or executor.running_tasks:
+            return  # whatever is under way counts the seconds anew at its end
+        self._replacing = asyncio.create_task(self._stop_idle(executor), name="workers-stop")
+        self._replacing.add_done_callback(self._replaced)
+
+    async def _stop_idle(self, executor: WorkerExecutor) -> None:
+        """End workers and their server process; the next task starts new ones."""
+        await executor.shut_down(self.settings.task_timeout_s)
+        self._executor = None
+        await asyncio.to_thread(stop_helper_processes)
+        log.info("workers_stopped", reason=f"no task for {self.settings.idle_stop_s:g} s")
 
     async def drain(self, deadline_s: float) -> bool:
         """Wait for a replacement that is under way; whether none is any more."""
@@ -202,6 +126,8 @@ class WorkerPool:
     async def close(self, deadline_s: float = 5.0) -> None:
         """Refuse new tasks, let running ones end within the deadline, kill the rest, leave no process."""
         self._closed = True
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
         replacing = self._replacing
         if replacing is not None:
             if (
@@ -301,6 +227,7 @@ class WorkerPool:
                 alone = alone or error.suspect
             finally:
                 self._replace_if_needed()
+                self._stop_when_idle()
 
     async def _ready_executor(self) -> WorkerExecutor:
         while not self._closed:
@@ -327,6 +254,8 @@ class WorkerPool:
 
     def _replaced(self, task: "asyncio.Task[None]") -> None:
         self._replacing = None
+        if self._executor is not None:
+            self._stop_when_idle()
         if not task.cancelled() and (error := task.exception()):
             log.error("workers_unavailable", reason=str(error))
 
