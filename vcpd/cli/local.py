@@ -1,4 +1,7 @@
-"""Panels from bar files, for commands that need neither daemon nor database."""
+"""Panels from bar files, for commands that need neither daemon nor database.
+
+What reads files and what compiles is imported where a file is read: most of these commands ask the daemon.
+"""
 
 import argparse
 import sys
@@ -7,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -24,9 +27,11 @@ from vcpd.domain.quality_flags import flag_rows
 from vcpd.domain.quality_rules import QualityFlag, ValidSessions
 from vcpd.jobs.panel_refresh import rarely_traded
 from vcpd.runtime.clock import WallClock
-from vcpd.store import bar_files
-from vcpd.store.bar_rows import FileReading
 from vcpd.store.panel_files import PANEL_FOLDER, PanelFiles, open_panel
+
+if TYPE_CHECKING:
+    from vcpd.store.bar_files import BarFile
+    from vcpd.store.bar_rows import FileReading
 
 DAEMON_BARS: Final = "the daemon's own bars"
 SYMBOL_HELP: Final = "such as INFY or NSE:INFY"
@@ -131,12 +136,13 @@ def _print_flag_counts(flags: Sequence[QualityFlag]) -> None:
 
 def load_full_panel(arguments: argparse.Namespace) -> Panel:
     """The panel of all bars in the named files; bars on days without a session are reported."""
-    from vcpd.analysis.kernels import on_first_compilation  # noqa: PLC0415 - `vcpd import` needs no compiler
+    from vcpd.analysis.kernels import on_first_compilation
+    from vcpd.store.bar_files import read_bars
 
     on_first_compilation(_announce_compilation)
     settings = analysis_settings(arguments)
     zone = settings.exchange.zone
-    found = bar_files.read_bars(arguments.bars, zone=zone, date_order=date_order_of(arguments))
+    found = read_bars(arguments.bars, zone=zone, date_order=date_order_of(arguments))
     print_quarantined(found)
     series = _without_funds(_on_sessions(found.series, settings.calendar), arguments, settings.calendar)
     return build_panel(series, _benchmark(arguments), default_tick=settings.exchange.tick_size)
@@ -220,8 +226,10 @@ def _benchmark(arguments: argparse.Namespace) -> BarSeries | None:
     """The index's history; closes alone are enough. BadInputError for a symbol that --index lacks."""
     if arguments.index is None:
         return None
+    from vcpd.store.bar_files import read_bars
+
     zone, order = analysis_settings(arguments).exchange.zone, date_order_of(arguments)
-    found = bar_files.read_bars(arguments.index, zone=zone, date_order=order, is_index=True)
+    found = read_bars(arguments.index, zone=zone, date_order=order, is_index=True)
     if not found.series:
         print_quarantined(found)
         raise BadInputError(f"{arguments.index}: holds no bar with a close")
@@ -240,7 +248,7 @@ def _warn(text: str) -> None:
     print(f"vcpd: {text}", file=sys.stderr)
 
 
-def print_quarantined(found: bar_files.BarFile) -> None:
+def print_quarantined(found: "BarFile") -> None:
     """What was kept apart, the first rows with their reasons, on standard error."""
     for notice in found.notices[:MAX_NOTICES_SHOWN]:
         _warn(notice)
@@ -255,6 +263,8 @@ def print_quarantined(found: bar_files.BarFile) -> None:
 
 def show_readings(arguments: argparse.Namespace) -> int:
     """What each file would be taken for, and which of its rows would be kept apart."""
+    from vcpd.store.bar_files import describe_reading
+
     calendar = load_named(arguments).configuration.calendar
     readings: list[FileReading] = []
     for path in arguments.files:
@@ -262,7 +272,7 @@ def show_readings(arguments: argparse.Namespace) -> int:
         print_quarantined(found)
         readings += found.readings
         if not arguments.json:
-            print("\n".join(bar_files.describe_reading(found)))
+            print("\n".join(describe_reading(found)))
     if arguments.json:
         print_json(readings)
     return EXIT_OK
@@ -270,10 +280,12 @@ def show_readings(arguments: argparse.Namespace) -> int:
 
 def read_bar_file(
     path: Path, calendar: TradingCalendar, today: date, arguments: argparse.Namespace
-) -> bar_files.BarFile:
+) -> "BarFile":
     """The bars of a file that is imported: rows on other days than the calendar's sessions are kept apart."""
+    from vcpd.store.bar_files import read_bars
+
     days = calendar.sessions(calendar.valid_from, calendar.valid_until)
-    return bar_files.read_bars(
+    return read_bars(
         path,
         ValidSessions(days, today),
         zone=calendar.zone,

@@ -19,7 +19,6 @@ from vcpd.domain.bars import BarSeries
 from vcpd.domain.instruments import is_same_symbol
 from vcpd.domain.market_regime import IndexDirection, MarketRegime
 from vcpd.domain.panel import Panel
-from vcpd.store import bar_files
 
 SESSIONS_SHOWN: Final = 10
 COLUMNS: Final = (
@@ -79,7 +78,9 @@ def _bare_name(symbol: str) -> str:
 
 def read_indices(arguments: argparse.Namespace) -> Sequence[BarSeries]:
     """All indices of --index; BadInputError where it holds none."""
-    found = bar_files.read_bars(
+    from vcpd.store.bar_files import read_bars  # noqa: PLC0415 - not needed to ask the daemon
+
+    found = read_bars(
         arguments.index,
         zone=analysis_settings(arguments).exchange.zone,
         date_order=date_order_of(arguments),

@@ -5,11 +5,10 @@ from collections.abc import Sequence
 
 import msgspec
 
+from vcpd.analysis.risk.metric_names import COMPONENTS, METRIC_NAMES
 from vcpd.analysis.risk.parameters import RiskTaskParams
-from vcpd.analysis.risk.report import COMPONENTS, METRIC_NAMES, measure_risk, score_risk
-from vcpd.analysis.screen import screen_rows
 from vcpd.analysis.sizing import Sizing, SizingChoice, size_of_setup
-from vcpd.analysis.tasks import ScreenParams
+from vcpd.analysis.tasks import ScreenParams, measure_risk, score_risk, screen_rows
 from vcpd.cli.client import daemon_client, note_used_session, quote_path_part
 from vcpd.cli.command import EXIT_FAILED, EXIT_OK, add_json_argument, positive_number_argument, set_action
 from vcpd.cli.config import analysis_settings

@@ -7,10 +7,8 @@ from typing import Final
 
 import msgspec
 
-from vcpd.analysis.scans.evaluation import evaluate_scan
 from vcpd.analysis.scans.request import ListedScan, ScanParams, find_scan, list_scans, session_names
-from vcpd.analysis.screen import screen_rows
-from vcpd.analysis.tasks import ScreenParams
+from vcpd.analysis.tasks import ScreenParams, evaluate_scan, screen_rows
 from vcpd.cli.client import daemon_client, note_used_session
 from vcpd.cli.command import EXIT_OK, set_action
 from vcpd.cli.config import analysis_settings, load_or_default
@@ -81,7 +79,7 @@ def _scan_bars(arguments: argparse.Namespace) -> ScanResult:
         verdicts=_computed_verdicts(panel, arguments) if names else None,
         min_rs_universe=settings.screen.min_rs_universe,
     )
-    return evaluate_scan(panel, parameters)
+    return evaluate_scan(panel, range(len(panel.symbols)), parameters)
 
 
 def _require_files(names: AbstractSet[str], arguments: argparse.Namespace) -> None:

@@ -9,8 +9,7 @@ import msgspec
 
 from vcpd.analysis.crowding import Cluster, Crowding, SectorGroup
 from vcpd.analysis.explain import explain
-from vcpd.analysis.screen import screen_rows
-from vcpd.analysis.tasks import ScreenParams
+from vcpd.analysis.tasks import ScreenParams, screen_rows
 from vcpd.cli.client import DaemonClient, daemon_client, note_used_session, quote_path_part
 from vcpd.cli.command import (
     EXIT_OK,

@@ -7,7 +7,6 @@ from typing import Final
 
 import msgspec
 
-from vcpd.analysis.sector_rotation import sector_ranks
 from vcpd.cli.client import daemon_client
 from vcpd.cli.command import EXIT_OK, set_action
 from vcpd.cli.config import analysis_settings
@@ -92,6 +91,8 @@ def last_ranks(
     panel: Panel, companies: Mapping[str, CompanySector], configuration: Configuration
 ) -> list[SectorRank]:
     """Sectors and industries after the panel's last session."""
+    from vcpd.analysis.sector_rotation import sector_ranks  # noqa: PLC0415 - not needed to ask the daemon
+
     ranked = sector_ranks(
         panel,
         {symbol: company.sector for symbol, company in companies.items()},

@@ -6,28 +6,19 @@ from typing import Final
 import numpy as np
 
 from vcpd.analysis.kernels import fastmath_kernel, kernel, total_of
+from vcpd.analysis.risk.metric_names import RANGE_METRICS, TREND_METRICS, VOLUME_METRICS
 from vcpd.analysis.risk.window import BarWindow
 from vcpd.domain.bars import FloatArray, IntArray
 
 SHORT_ATR_SESSIONS: Final = 14
 LONG_ATR_SESSIONS: Final = 50
-RANGE_METRICS: Final = (
-    "atr14_pct",
-    "atr50_pct",
-    "gap_frequency",
-    "gap_mean",
-    "gap_worst",
-    "overnight_variance_share",
-)
 PER_MILLION: Final = 1e6
-VOLUME_METRICS: Final = ("volume_variation", "volume_spikes", "amihud_per_million", "median_traded_value")
 FAST_SMA: Final = 20
 SLOW_SMA: Final = 50
 SMA_TIE_TOLERANCE: Final = (
     1e-9  # averages closer than this share of themselves are equal: rounding must not cross them
 )
 MIN_LOG_VARIANCE: Final = 1e-24  # a variance of log price below this is rounding
-TREND_METRICS: Final = ("trend_crossings", "trend_r2")
 
 
 def measure_range(window: BarWindow, gap_threshold: float) -> FloatArray:

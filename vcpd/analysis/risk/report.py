@@ -1,12 +1,12 @@
 """Risk report: all metrics of the panel's rows, percentile scores and bands within the universe."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Final
 
 import numpy as np
 
-from vcpd.analysis.risk import ranges, returns
+from vcpd.analysis.risk.metric_names import COMPONENTS, DATE_METRICS, METRIC_NAMES, METRICS
 from vcpd.analysis.risk.parameters import RiskParameters, RiskResult, RiskTaskParams
 from vcpd.analysis.risk.ranges import measure_range, measure_trend_steadiness, measure_volume
 from vcpd.analysis.risk.returns import (
@@ -22,28 +22,8 @@ from vcpd.domain.bars import BoolArray, DateArray, FloatArray
 from vcpd.domain.panel import Panel
 from vcpd.domain.risk import RiskBand, RiskScore
 
-METRICS: Final = (
-    *returns.RETURN_METRICS,
-    *returns.DRAWDOWN_METRICS,
-    "calmar",
-    *returns.MARKET_METRICS,
-    *ranges.RANGE_METRICS,
-    *ranges.VOLUME_METRICS,
-    *ranges.TREND_METRICS,
-)
-DATE_METRICS: Final = returns.DRAWDOWN_DATES
-METRIC_NAMES: Final = METRICS + DATE_METRICS
 MetricValues = dict[str, float | str | None]
 _NO_METRICS: Final[MetricValues] = dict.fromkeys(METRIC_NAMES)
-# metrics of a component, each with +1 where more of it is riskier, -1 where less is
-COMPONENTS: Final[Mapping[str, tuple[tuple[str, int], ...]]] = {
-    "volatility": (("annual_volatility", 1),),
-    "gap": (("gap_frequency", 1), ("gap_mean", 1), ("gap_worst", 1)),
-    "atr": (("atr14_pct", 1), ("atr50_pct", 1)),
-    "drawdown": (("max_drawdown", -1),),
-    "volume": (("volume_variation", 1), ("volume_spikes", 1)),
-    "trend": (("trend_crossings", 1), ("trend_r2", -1)),
-}
 __all__ = [
     "DATE_METRICS",
     "METRICS",

@@ -6,29 +6,15 @@ from typing import Final
 import numpy as np
 
 from vcpd.analysis.kernels import fastmath_kernel, kernel, total_of
+from vcpd.analysis.risk.metric_names import DRAWDOWN_DATES, DRAWDOWN_METRICS, MARKET_METRICS, RETURN_METRICS
 from vcpd.analysis.risk.window import BarWindow
 from vcpd.domain.bars import FloatArray, IntArray
 from vcpd.domain.calendar import SESSIONS_PER_YEAR
 
 TAIL_PCT: Final = 5  # percent of the returns that CVaR 95 averages
 MIN_DEVIATION: Final = 1e-12  # a standard deviation below this is rounding, not movement
-RETURN_METRICS: Final = (
-    "annual_return",
-    "annual_volatility",
-    "downside_deviation",
-    "sharpe",
-    "sortino",
-    "var_95",
-    "var_99",
-    "cvar_95",
-    "skewness",
-    "excess_kurtosis",
-)
-DRAWDOWN_METRICS: Final = ("max_drawdown", "max_drawdown_sessions")
-DRAWDOWN_DATES: Final = ("max_drawdown_peak", "max_drawdown_trough", "max_drawdown_recovery")
 NO_POSITION: Final = -1
 NO_VARIANCE: Final = 1e-30  # empyrical's own limit
-MARKET_METRICS: Final = ("beta", "alpha", "correlation")
 
 
 def measure_returns(window: BarWindow, returns: FloatArray) -> FloatArray:
