@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from tests.analysis.risk_samples import Metrics, expected_metrics, from_closes, read_bars, sessions_from, walk
 from tests.real_data import real_data
 from vcpd.analysis.risk import returns, window
+from vcpd.analysis.risk.metric_names import DATE_METRICS, METRICS
 from vcpd.analysis.risk.parameters import RiskParameters, RiskResult, RiskTaskParams
-from vcpd.analysis.risk.report import DATE_METRICS, METRICS, measure_risk, score_risk, warm_up
+from vcpd.analysis.risk.report import measure_risk, score_risk, warm_up
 from vcpd.core.errors import BadInputError
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.panel import Panel, build_panel

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vcpd.analysis.risk.metric_names import COMPONENTS, DATE_METRICS, METRICS
 from vcpd.analysis.risk.parameters import RiskParameters, RiskResult, RiskTaskParams
-from vcpd.analysis.risk.report import COMPONENTS, DATE_METRICS, METRICS, percentiles, score_risk
+from vcpd.analysis.risk.report import percentiles, score_risk
 from vcpd.domain.risk import RiskBand
 
 AS_OF = date(2025, 6, 30)
