@@ -11,15 +11,15 @@ from tests.runtime.test_worker_pool import until
 from vcpd.domain.panel import PanelReference
 from vcpd.runtime.settings import WorkerSettings
 
-BRIEF = WorkerSettings(count=2, idle_stop_s=0.1)
-PATIENT = WorkerSettings(count=1, idle_stop_s=3_600.0)
+SHORT_IDLE = WorkerSettings(count=2, idle_stop_s=0.1)
+LONG_IDLE = WorkerSettings(count=1, idle_stop_s=3_600.0)
 
 
 async def test_idle_workers_and_their_server_process_end(
     start_pool: StartPool, left_behind: LeftBehind
 ) -> None:
     """No process of the pool is left, so that a machine at rest has all its memory; the pool says so."""
-    pool = await start_pool(BRIEF)
+    pool = await start_pool(SHORT_IDLE)
     assert left_behind() != []
     await until(lambda: left_behind() == [])
     assert pool.snapshot().workers == ()
@@ -30,7 +30,7 @@ async def test_the_next_task_starts_them_again(
     start_pool: StartPool, panel: PanelReference, left_behind: LeftBehind
 ) -> None:
     """Whoever asks while none runs, or while they end, gets the whole answer from new processes."""
-    pool = await start_pool(BRIEF)
+    pool = await start_pool(SHORT_IDLE)
     for _ in range(2):
         await until(lambda: left_behind() == [])
         parts = await pool.map_panel(panels.closes, panel, 2.0)
@@ -40,7 +40,7 @@ async def test_the_next_task_starts_them_again(
 
 async def test_tasks_that_begin_while_workers_end_are_done(start_pool: StartPool) -> None:
     """At whatever moment of the end a task comes: nothing is lost, nothing is reported as broken."""
-    pool = await start_pool(PATIENT)
+    pool = await start_pool(LONG_IDLE)
     for _ in range(3):
         pool._begin_stop()
         assert pool._replacing is not None
@@ -58,9 +58,9 @@ async def test_a_running_task_keeps_its_worker(start_pool: StartPool) -> None:
 
 
 async def test_new_settings_do_not_wake_ended_workers(start_pool: StartPool, left_behind: LeftBehind) -> None:
-    pool = await start_pool(BRIEF)
+    pool = await start_pool(SHORT_IDLE)
     await until(lambda: left_behind() == [])
-    pool.apply(PATIENT)
+    pool.apply(LONG_IDLE)
     pool.recycle("asked to")
     assert pool.snapshot().workers == ()
     assert pool.snapshot().executors_started == 1
@@ -70,7 +70,7 @@ async def test_new_settings_do_not_wake_ended_workers(start_pool: StartPool, lef
 async def test_closing_while_workers_end_leaves_no_process(
     start_pool: StartPool, left_behind: LeftBehind
 ) -> None:
-    pool = await start_pool(PATIENT)
+    pool = await start_pool(LONG_IDLE)
     pool._begin_stop()
     await pool.close(deadline_s=5.0)
     assert left_behind() == []
