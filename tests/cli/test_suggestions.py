@@ -1,7 +1,11 @@
 """An unknown command, option or choice is answered with the nearest known one."""
 
+import subprocess
+import sys
+
 import pytest
 
+from vcpd.cli.command import EXIT_BAD_INPUT
 from vcpd.cli.main import main
 
 Capture = pytest.CaptureFixture[str]
@@ -32,3 +36,20 @@ def test_the_usage_shown_is_that_of_the_command(capsys: Capture) -> None:
     with pytest.raises(SystemExit):
         main(["setups", "--xyzzy"])
     assert capsys.readouterr().err.startswith("usage: vcpd setups ")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["screen", "--bars", "/nowhere.parquet"],
+        ["history", "--bars=/nowhere.parquet"],
+        ["regime", "--index", "/nowhere.parquet"],
+    ],
+)
+def test_a_missing_file_is_named_before_anything_heavy_is_imported(words: list[str]) -> None:
+    code = f"import sys, vcpd.cli.main as m; print(m.main({words!r}), *sys.modules)"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stderr == "vcpd: /nowhere.parquet: no such file\n"
+    rc, *modules = ended.stdout.split()
+    assert rc == str(EXIT_BAD_INPUT)
+    assert not {"numpy", "numba", "polars", "rich", "aiohttp"} & {name.partition(".")[0] for name in modules}

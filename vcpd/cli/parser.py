@@ -3,9 +3,11 @@
 import argparse
 import difflib
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, Final, NoReturn
 
 MAX_CHOICES_SHOWN: Final = 12
+FILE_OPTIONS: Final = frozenset({"--bars", "--index"})
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -36,6 +38,19 @@ class CommandParser(argparse.ArgumentParser):
         known = [str(choice) for choice in choices]
         hint = nearest_text(str(value), known) or _choices_text(known, self.prog)
         raise argparse.ArgumentError(action, f"there is no {str(value)!r}{hint}")
+
+
+def missing_file(words: Sequence[str]) -> Path | None:
+    """The first file of bars that the command line names and that is not there.
+
+    Found before the command's module is imported, which takes a second or more.
+    """
+    for option, value in zip(words, [*words[1:], ""], strict=True):
+        name, has_value, joined = option.partition("=")
+        path = Path(joined if has_value else value)
+        if name in FILE_OPTIONS and not path.exists():
+            return path
+    return None
 
 
 def nearest_text(name: str, known: Iterable[str]) -> str:

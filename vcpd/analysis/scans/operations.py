@@ -74,11 +74,6 @@ def as_number(condition: ConditionArray) -> FloatArray:
     return np.where(condition == UNDECIDED, np.nan, np.maximum(condition, 0.0))
 
 
-def strictly(x: FloatArray, operator: Callable[[FloatArray, FloatArray], Any], y: FloatArray) -> FloatArray:
-    """A comparison of two prices without tolerance as a number; unknown where one of them is."""
-    return np.where(np.isnan(x - y), np.nan, operator(x, y))
-
-
 def rank_column(x: FloatArray) -> FloatArray:
     """Percentiles (n,): 0 for the smallest known value, 100 for the largest, ties at their mean."""
     known = np.sort(x[~np.isnan(x)])
