@@ -45,7 +45,7 @@ def missing_file(words: Sequence[str]) -> Path | None:
 
     Found before the command's module is imported, which takes a second or more.
     """
-    for option, value in zip(words, [*words[1:], ""], strict=True):
+    for option, value in zip(words, [*words[1:], ""], strict=False):
         name, has_value, joined = option.partition("=")
         path = Path(joined if has_value else value)
         if name in FILE_OPTIONS and not path.exists():
