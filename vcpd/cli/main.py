@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from vcpd import __version__
-from vcpd.cli.command import EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_OK, exit_code, print_error
-from vcpd.cli.parser import CommandParser, missing_file
-from vcpd.core.errors import BadInputError, VcpdError
+from vcpd.cli.command import EXIT_INTERRUPTED, EXIT_OK, exit_code, print_error
+from vcpd.cli.parser import CommandParser, require_files
+from vcpd.core.errors import VcpdError
 from vcpd.runtime.process_tuning import hold_early_reload, limit_native_threads, open_standard_streams
 
 RUN_COMMAND: Final = "run"
@@ -62,11 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if words[:1] == [RUN_COMMAND]:  # its imports take a second, in which a SIGHUP would end it
         hold_early_reload()
         os.umask(PRIVATE_UMASK)
-    if (missing := missing_file(words)) is not None:
-        print_error(BadInputError(f"{missing}: no such file"))
-        return EXIT_BAD_INPUT
-    parsed = build_parser(words).parse_args(words)
     try:
+        require_files(words)
+        parsed = build_parser(words).parse_args(words)
         code: int = parsed.action(parsed)
         sys.stdout.flush()
     except VcpdError as error:

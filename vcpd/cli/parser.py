@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
+from vcpd.core.errors import BadInputError
+
 MAX_CHOICES_SHOWN: Final = 12
 FILE_OPTIONS: Final = frozenset({"--bars", "--index"})
 
@@ -40,8 +42,8 @@ class CommandParser(argparse.ArgumentParser):
         raise argparse.ArgumentError(action, f"there is no {str(value)!r}{hint}")
 
 
-def missing_file(words: Sequence[str]) -> Path | None:
-    """The first file of bars that the command line names and that is not there.
+def require_files(words: Sequence[str]) -> None:
+    """BadInputError for the first file of bars that the command line names and that is not there.
 
     Found before the command's module is imported, which takes a second or more.
     """
@@ -49,8 +51,7 @@ def missing_file(words: Sequence[str]) -> Path | None:
         name, has_value, joined = option.partition("=")
         path = Path(joined if has_value else value)
         if name in FILE_OPTIONS and not path.exists():
-            return path
-    return None
+            raise BadInputError(f"{path}: no such file")
 
 
 def nearest_text(name: str, known: Iterable[str]) -> str:
