@@ -31,6 +31,7 @@ def star(browser: Browser, symbol: str) -> None:
         browser.enter("#login-password", PASSWORD)
         browser.click("#login-submit")
     browser.until(lambda: browser.count(pressed) == 1)
+    browser.until(lambda: browser.text("#detail .star") == "★")
 
 
 def test_an_evening(driver: Any, tmp_path: Path) -> None:

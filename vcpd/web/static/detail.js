@@ -33,6 +33,7 @@ export function close() {
 export async function open(name) {
   close();
   shownSymbol = name;
+  byId("detail").dataset.symbol = name;
   asking = new AbortController();
   const panel = byId("detail");
   panel.hidden = false;

@@ -25,6 +25,9 @@ export function select(symbol, is) {
 
 export async function toggleStar(symbol) {
   await act(() => marks.change(symbol, { starred: !marks.isStarred(symbol) }));
+  const shownStar = document.querySelector(`#detail[data-symbol="${symbol}"] .star`);
+  shownStar?.setAttribute("aria-pressed", String(marks.isStarred(symbol)));
+  if (shownStar) shownStar.textContent = marks.isStarred(symbol) ? "★" : "☆";
 }
 
 // The picked rows of the list, or all of them where none is picked.
