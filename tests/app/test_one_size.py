@@ -15,10 +15,11 @@ import pytest
 
 from benchmarks.detector_planted import panel_of
 from tests.fakes.regimes import context_of
+from vcpd.analysis.heat import HeatSettings
 from vcpd.analysis.risk.parameters import RiskTaskParams
 from vcpd.analysis.risk.report import measure_risk, score_risk
 from vcpd.analysis.screen import screen_rows
-from vcpd.analysis.sizing import SizingParameters
+from vcpd.analysis.sizing import SizingChoice, SizingParameters
 from vcpd.analysis.tasks import ScreenParams
 from vcpd.app.alert_facts import alert_variables, shares_for_account
 from vcpd.app.status import StatusService
@@ -51,8 +52,9 @@ async def _port_size(setup: Setup, score: RiskScore, equity: float | None, setti
         risk=SimpleNamespace(for_symbol=_giving([score])),
         instruments=SimpleNamespace(all=_giving(())),
         regimes=SimpleNamespace(regimes=_giving(())),
+        position_reports=SimpleNamespace(latest=_giving(None)),
     )
-    live: Any = SimpleNamespace(configuration=SimpleNamespace(size=settings))
+    live: Any = SimpleNamespace(configuration=SimpleNamespace(size=settings, heat=HeatSettings()))
     x: Any = None  # the other parts play no role in a size
     service = StatusService(live, x, x, storage, x, x, x, x, x, x, x, x, x, x, x, 0.0)
     return await service.size(SizeRequest(symbol=setup.symbol, equity=equity))
@@ -72,7 +74,8 @@ async def test_every_setup_has_one_size(
 ) -> None:
     panel = panel_of(SimulatedMarket(SandboxSettings(symbols=60, seed=seed), NSE, LAST_SESSION))
     monkeypatch.setattr(size_command, "load_panel", lambda _: panel)
-    config = tmp_path / "config.toml"
+    config, bars = tmp_path / "config.toml", tmp_path / "made.parquet"
+    bars.touch()  # replaced by the panel above; a missing file would be refused before
     config.write_text("[size]\nequity = 2500000.0\nrisk_pct = 1.0\n", encoding="utf-8")
     judged = _judged(panel)
     above = [setup for setup, _ in judged if setup.buy_zone and (setup.close or 0.0) > setup.buy_zone[0]]
@@ -84,7 +87,7 @@ async def test_every_setup_has_one_size(
             "--symbol",
             setup.symbol,
             "--bars",
-            "made.parquet",
+            str(bars),
             "--json",
             "--config",
             str(config),
@@ -99,7 +102,7 @@ async def test_every_setup_has_one_size(
             sizing.entry,
             sizing.stop,
         )
-        assert shares_for_account(setup, score, SETTINGS) == sizing.quantity
+        assert shares_for_account(setup, score, SETTINGS, SizingChoice()) == sizing.quantity
 
 
 async def test_a_size_without_any_equity_names_the_setting() -> None:
@@ -107,7 +110,7 @@ async def test_a_size_without_any_equity_names_the_setting() -> None:
     score: Any = SimpleNamespace(as_of=LAST_SESSION)
     with pytest.raises(BadInputError, match=r"\[size\] equity"):
         await _port_size(setup, score, None, SizingParameters())
-    assert shares_for_account(setup, None, SETTINGS) is None  # no pivot, no entry
+    assert shares_for_account(setup, None, SETTINGS, SizingChoice()) is None  # no pivot, no entry
 
 
 def test_the_context_of_an_alert_holds_what_is_known() -> None:

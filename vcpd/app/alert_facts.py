@@ -11,6 +11,7 @@ from vcpd.alerts.setup_alerts import ScreenRun
 from vcpd.alerts.templates import Variables
 from vcpd.analysis.sizing import SizingChoice, SizingParameters, size_of_setup
 from vcpd.app.live_configuration import LiveConfiguration
+from vcpd.app.portfolio import heat_limit
 from vcpd.app.storage import Storage
 from vcpd.core.errors import BadInputError
 from vcpd.domain.risk import RiskScore
@@ -44,20 +45,22 @@ class AlertFacts:
         }
 
     async def _shares(self, base: Base, lot_size: int) -> int | None:
-        settings = self._live.configuration.size
-        if base.setup is None or not settings.equity:
+        configuration = self._live.configuration
+        if base.setup is None or not configuration.size.equity:
             return None
         scores = await self._storage.risk.for_symbol(base.symbol)
         risk = next((score for score in scores if score.as_of <= base.setup.as_of), None)
-        return shares_for_account(base.setup, risk, settings, lot_size)
+        heat = await heat_limit(self._storage, base.symbol, None, configuration.heat)
+        choice = SizingChoice(lot_size=lot_size, heat=heat)
+        return shares_for_account(base.setup, risk, configuration.size, choice)
 
 
 def shares_for_account(
-    setup: Setup, risk: RiskScore | None, settings: SizingParameters, lot_size: int = 1
+    setup: Setup, risk: RiskScore | None, settings: SizingParameters, choice: SizingChoice
 ) -> int | None:
     """The quantity that the page shows for the configured account; None without equity or prices."""
     try:
-        return size_of_setup(setup, risk, settings, SizingChoice(lot_size=lot_size)).quantity
+        return size_of_setup(setup, risk, settings, choice).quantity
     except BadInputError:
         return None
 
