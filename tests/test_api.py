@@ -139,7 +139,7 @@ def test_a_study_runs_inside_a_running_loop_and_shows_its_report(frame: pl.DataF
     [
         (lambda frame: frame.drop("volume"), r"frame: lacks volume; it has symbol, date"),
         (lambda frame: frame.head(0), r"frame: holds no bars"),
-        (lambda frame: pl.concat([frame, frame.head(1)]), r"frame: L000 2015-01-01 stands twice"),
+        (lambda frame: pl.concat([frame, frame.head(1)]), r"frame: L000 2015-01-01 occurs twice"),
         (
             lambda frame: frame.with_columns(low=pl.col("high") * 2),
             r"frame: L000 2015-01-01: expected low <=",

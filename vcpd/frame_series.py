@@ -81,7 +81,7 @@ def _require_sound(bars: pl.DataFrame) -> None:
     twice = bars.filter(bars.select("symbol", "date").is_duplicated())
     if not twice.is_empty():
         row = twice.row(0, named=True)
-        raise BadInputError(f"frame: {row['symbol']} {row['date']} stands twice")
+        raise BadInputError(f"frame: {row['symbol']} {row['date']} occurs twice")
 
 
 def _series(symbol: str, bars: pl.DataFrame) -> BarSeries:

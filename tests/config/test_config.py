@@ -194,7 +194,7 @@ def test_a_date_that_is_holiday_and_session_is_a_bad_configuration(tmp_path: Pat
     path.write_text(
         '[schedule]\nextra_holidays = [2027-02-07]\nextra_sessions = ["2027-02-07"]\n', encoding="utf-8"
     )
-    with pytest.raises(ConfigurationError, match="schedule: 2027-02-07 stands both"):
+    with pytest.raises(ConfigurationError, match="schedule: 2027-02-07 is listed both"):
         load_configuration(path, {})
 
 

@@ -140,7 +140,7 @@ def check_disk(context: DoctorContext) -> Finding:
     text = f"{free / GIB:.1f} GiB free at {folder}"
     if free >= MIN_FREE_BYTES:
         return Finding("disk", True, text)
-    return Finding("disk", False, text, "free some space: the store wants at least 1 GiB")
+    return Finding("disk", False, text, "free some space: the store needs at least 1 GiB")
 
 
 def check_secret_files(context: DoctorContext) -> Iterator[Finding]:

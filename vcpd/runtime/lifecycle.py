@@ -70,10 +70,7 @@ class Lifecycle:
 
     def __init__(self, *listeners: LifecycleListener) -> None:
         self.state = DaemonState.NEW
-        self._listeners = list(listeners)
-
-    def add_listener(self, listener: LifecycleListener) -> None:
-        self._listeners.append(listener)
+        self._listeners = listeners
 
     def allows(self, trigger: LifecycleEvent) -> bool:
         return (self.state, trigger) in TRANSITIONS

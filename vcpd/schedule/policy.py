@@ -207,7 +207,7 @@ class ScheduleSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
             parse_time_zone(self.time_zone)
         sessions = {session.session for session in parse_sessions(self.extra_sessions)}
         if both := sessions.intersection(self.extra_holidays):
-            raise ValueError(f"{min(both)} stands both in extra_holidays and in extra_sessions")
+            raise ValueError(f"{min(both)} is listed both in extra_holidays and in extra_sessions")
 
     def calendar(self, built_in: TradingCalendar) -> TradingCalendar:
         """The built-in calendar with the user's additions. BadInputError when they contradict."""
