@@ -253,7 +253,7 @@ TOYS: Final[Mapping[str, Toy]] = {
         _check_risk_metric,
         (
             Edit(
-                "vcpd/analysis/risk/ranges.py",
+                "vcpd/analysis/risk/metric_names.py",
                 'TREND_METRICS: Final = ("trend_crossings", "trend_r2"',
                 ', "trend_toy"',
             ),

@@ -7,13 +7,11 @@ from typing import Final
 import polars as pl
 
 from vcpd.domain.bars import PRICE_FIELDS, BarSeries
-from vcpd.domain.nse_calendar import NSE
 from vcpd.sandbox.market import ZONE
-from vcpd.sandbox.settings import SandboxSettings
+from vcpd.sandbox.settings import SIMULATED_EXCHANGE, SandboxSettings
 from vcpd.sandbox.simulated import SimulatedMarket
 
 NEXT_MORNING: Final = time(8, 30)  # bars of the session before are final
-EQUITY_SEGMENT: Final = "NSE"
 
 
 def simulated_bars(
@@ -24,15 +22,16 @@ def simulated_bars(
     Columns symbol, date, open, high, low, close (rupees), volume (shares). The same arguments always give the
     same bars. Unlike a real market's, its bases are drawn: what a study finds in it says nothing about yours.
     """
-    market = SimulatedMarket(SandboxSettings(symbols=symbols, years=years, seed=seed), NSE, last)
-    after = datetime.combine(NSE.next(last), NEXT_MORNING, ZONE)
+    calendar = SIMULATED_EXCHANGE.calendar
+    market = SimulatedMarket(SandboxSettings(symbols=symbols, years=years, seed=seed), calendar, last)
+    after = datetime.combine(calendar.next(last), NEXT_MORNING, ZONE)
     return pl.concat([_frame(series) for series in _equities(market, after)])
 
 
 def _equities(market: SimulatedMarket, after: datetime) -> Iterator[BarSeries]:
     """The histories of all shares that have traded; the market's other lines are left out."""
     for listing in market.listings(after):
-        if listing.segment == EQUITY_SEGMENT and "-" not in listing.trading_symbol:
+        if listing.segment == SIMULATED_EXCHANGE.name and "-" not in listing.trading_symbol:
             series = market.bars(listing.token, after)
             if series is not None and len(series):
                 yield series

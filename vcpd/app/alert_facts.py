@@ -25,7 +25,6 @@ class AlertFacts:
 
     def __init__(self, live: LiveConfiguration, storage: Storage) -> None:
         self._live, self._storage = live, storage
-        self._page_url = live.configuration.web.page_url  # changes with a restart only
 
     async def of_bases(self, evening: ScreenRun, bases: Iterable[Base]) -> Mapping[BaseKey, Variables]:
         """The variables of each base with an event of the session, by symbol and anchor."""
@@ -39,7 +38,7 @@ class AlertFacts:
             (base.symbol, base.anchor_date): alert_variables(
                 listed_by_symbol.get(base.symbol),
                 await self._shares(base, lots.get(base.symbol, 1)),
-                setup_url(self._page_url, base.symbol),
+                setup_url(self._live.configuration.web.page_url, base.symbol),
             )
             for base in concerned
         }
