@@ -1,7 +1,7 @@
 """API of symbols: the companies behind them, and the stars and notes that a user gives them."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 from aiohttp import web
@@ -13,6 +13,12 @@ from vcpd.web.routes import SYMBOL, Listing, route
 from vcpd.web.security import FORBIDDEN_CHARACTERS
 
 MAX_NOTE_CHARACTERS: Final = 2_000
+NOTE_SCHEMA: Final = msgspec.Meta(  # described only: what breaks it is refused below, with its reason
+    extra_json_schema={
+        "maxLength": MAX_NOTE_CHARACTERS,
+        "pattern": "^[^\\x00-\\x09\\x0b-\\x1f\\x7f-\\x9f]*$",
+    }
+)
 MAX_MARKS: Final = 10_000  # of one store: beyond it somebody fills the disk
 EXPECTED_CHANGE: Final = 'expected a body such as {"starred": true} or {"note": "wait for volume"}'
 
@@ -29,7 +35,7 @@ class MarkChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What to change of a symbol's mark; null leaves it, an empty note removes the note."""
 
     starred: bool | None = None
-    note: str | None = None
+    note: Annotated[str, NOTE_SCHEMA] | None = None
 
 
 def symbol_routes(context: WebContext) -> list[web.RouteDef]:
