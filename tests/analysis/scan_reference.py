@@ -71,7 +71,7 @@ class SymbolBars:
         for move in moves[1:]:
             gain += (max(move, 0.0) - gain) / n
             loss += (max(-move, 0.0) - loss) / n
-        return float(100 * gain / (gain + loss)) if gain + loss > 0 else 50.0
+        return float(100 * gain / (gain + loss)) if gain + loss > NEAR * self.at(self.c) else 50.0
 
     def true_ranges(self) -> FloatArray:
         before = np.concatenate([self.c[:1], self.c[:-1]])

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 import numpy as np
 
 from vcpd.analysis.scans.language import RECURSIVE_SPANS, Node
-from vcpd.analysis.scans.operations import PERCENT, ValueArray, above, divide, percent_change
+from vcpd.analysis.scans.operations import PERCENT, TOLERANCE, ValueArray, above, divide, percent_change
 from vcpd.analysis.scans.windows import (
     exponential_average,
     window_deviation,
@@ -20,7 +20,7 @@ from vcpd.analysis.scans.windows import (
 )
 from vcpd.domain.bars import FloatArray
 
-NEUTRAL_RSI: Final = 50.0  # of a series that never moved
+NEUTRAL_RSI: Final = 50.0  # of a series that does not move
 
 WINDOWS: Final[dict[str, Callable[[FloatArray, int], FloatArray]]] = {
     "sma": window_mean,
@@ -121,11 +121,16 @@ def _ema(values: ValueReader, node: Node, lag: int, count: int) -> FloatArray:
 
 
 def _rsi(values: ValueReader, node: Node, lag: int, count: int) -> FloatArray:
+    """Averages of less than a billionth of the close count as no move.
+
+    Both shrink while no close moves: their ratio would hang on moves before the bars that are read.
+    """
     reach = _reach(values, node, lag, count)
     move = values.price("close", lag, reach) - values.price("close", lag + 1, reach)
     gain, loss = (_exponential(np.maximum(side, 0), node, 1 / node.window, count) for side in (move, -move))
     total = gain + loss
-    return np.where(total == 0, NEUTRAL_RSI, PERCENT * divide(gain, total))
+    still = total <= TOLERANCE * values.price("close", lag, count)
+    return np.where(still, NEUTRAL_RSI, PERCENT * divide(gain, total))
 
 
 def _turnover(values: ValueReader, _: Node, lag: int, count: int) -> FloatArray:
