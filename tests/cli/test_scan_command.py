@@ -1,15 +1,20 @@
-"""`vcpd scan` over a file of made-up bars."""
+"""`vcpd scan` over a file of made-up bars, and its list of scans with and without a daemon."""
 
 import csv
 import io
 import json
+import re
+import socket
 from pathlib import Path
 
 import pytest
 
 from tests.cli.bar_files import LAST, write_bars
+from tests.cli.scripted_daemon import ScriptedDaemon, call, configuration, serving, sources
+from vcpd.analysis.scans.presets import PRESETS
 from vcpd.cli.command import EXIT_BAD_INPUT, EXIT_OK
 from vcpd.cli.main import main
+from vcpd.domain.scans import SavedScan
 
 Capture = pytest.CaptureFixture[str]
 
@@ -95,11 +100,39 @@ def test_a_wrong_expression_is_refused_with_its_position(bars: Path, capsys: Cap
     assert "there is no scan 'nonsense'; known are" in capsys.readouterr().err
 
 
-def test_presets_and_saved_scans_are_listed(tmp_path: Path, capsys: Capture) -> None:
-    path = tmp_path / "config.toml"
-    path.write_text('[scans]\nfollow = ["mine"]\n[scans.saved]\nmine = "close > 5"\n', encoding="utf-8")
-    assert _run("scan", "--list", "--json", "--config", path) == EXIT_OK
-    scans = json.loads(capsys.readouterr().out)
+SETTINGS = '[scans]\nfollow = ["mine"]\n[scans.saved]\nmine = "close > 5"\n'
+
+
+@pytest.mark.parametrize("beside_a_file", [True, False])
+def test_presets_and_scans_of_the_configuration_are_listed_without_a_daemon(
+    bars: Path, tmp_path: Path, capsys: Capture, *, beside_a_file: bool
+) -> None:
+    """Only beside a file of bars is it no lack that the scans of the page are not listed."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # nobody listens
+        path = configuration(tmp_path, taken.getsockname()[1], SETTINGS)
+        words = ("--bars", bars) if beside_a_file else ()
+        assert _run("scan", "--list", "--json", "--config", path, *words) == EXIT_OK
+    captured = capsys.readouterr()
+    assert ("saved on the page are not listed: no vcpd answers at" in captured.err) != beside_a_file
+    scans = json.loads(captured.out)
     assert len(scans) == 21
     assert (scans[0]["name"], scans[0]["followed"]) == ("mine", True)
     assert all(scan["source"] for scan in scans[1:])
+
+
+async def test_scans_of_the_page_are_listed_and_found_where_the_daemon_answers(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    daemon = ScriptedDaemon()
+    await daemon.save_scan(SavedScan("tight", "range(5) < 3", followed=True))
+    async with serving(tmp_path, sources(daemon)) as path:
+        assert await call("scan", "--list", "--config", path) == EXIT_OK
+        table = capsys.readouterr()
+        assert re.search(r"tight +saved on the page, followed +range\(5\) < 3", table.out)
+        assert not table.err
+        assert await call("scan", "--list", "--json", "--config", path) == EXIT_OK
+        listed = {scan["name"]: scan["is_stored"] for scan in json.loads(capsys.readouterr().out)}
+        assert listed == {"tight": True} | dict.fromkeys(PRESETS, False)
+        assert await call("scan", "--preset", "tight", "--json", "--config", path) == EXIT_OK
+        assert json.loads(capsys.readouterr().out)["expression"] == "range(5) < 3"

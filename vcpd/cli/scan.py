@@ -1,6 +1,7 @@
 """`vcpd scan`: symbols that match an expression, with its values; of a bar file or of the daemon."""
 
 import argparse
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final
@@ -18,7 +19,7 @@ from vcpd.cli.output import print_data
 from vcpd.cli.risk import score_panel
 from vcpd.cli.sectors import add_sector_lists_argument
 from vcpd.cli.tables import print_table
-from vcpd.core.errors import BadInputError
+from vcpd.core.errors import BadInputError, PermanentError, RetryableError
 from vcpd.domain.panel import Panel
 from vcpd.domain.scans import ScanResult, ScanRow, SessionMarket, SymbolVerdict, explain_row, value_text
 
@@ -32,7 +33,11 @@ EXAMPLE: Final = (
 def add_scan_arguments(parser: argparse.ArgumentParser) -> None:
     set_action(parser, scan, EXAMPLE)
     parser.add_argument("expression", nargs="?", metavar="EXPRESSION", help="docs/scans.md lists its words")
-    parser.add_argument("--preset", metavar="NAME", help="a preset, or a saved scan of [scans]")
+    parser.add_argument(
+        "--preset",
+        metavar="NAME",
+        help="a preset, or a saved scan: of [scans], or of the page without --bars",
+    )
     parser.add_argument("--list", action="store_true", help="list the presets and the saved scans")
     parser.add_argument("--symbol", help=f"also say which clause fails first for this symbol, {SYMBOL_HELP}")
     add_bars_arguments(parser)
@@ -104,10 +109,25 @@ def _computed_verdicts(panel: Panel, arguments: argparse.Namespace) -> tuple[Sym
 
 
 def _print_list(arguments: argparse.Namespace) -> None:
-    scans = list_scans(load_or_default(arguments).scans)
+    scans = _listed(arguments)
     if print_data(arguments, scans, scans):
         return
     print_table(f"{len(scans)} scans", ("name", "meaning", "expression", "source"), map(_list_row, scans))
+
+
+def _listed(arguments: argparse.Namespace) -> Sequence[ListedScan]:
+    """The daemon's list, which has the scans of the page too; beside --bars that of the configuration.
+
+    A daemon that does not answer hides no scan of the configuration: what lacks is said on standard error.
+    """
+    if arguments.bars is not None:
+        return list_scans(analysis_settings(arguments).scans)
+    try:
+        return msgspec.convert(daemon_client(arguments).get("/api/scans")["items"], list[ListedScan])
+    except (RetryableError, PermanentError) as error:
+        configured = list_scans(load_or_default(arguments).scans)
+        print(f"vcpd: scans that were saved on the page are not listed: {error}", file=sys.stderr)
+        return configured
 
 
 def _list_row(entry: ListedScan) -> tuple[str, ...]:
