@@ -381,7 +381,7 @@ class FakeDaemon:
     async def scan(self, expression: str, name: str, symbol: str | None, as_of: date | None) -> ScanResult:
         text = expression or await self.library.find(name)
         parse_scan(text)
-        clause = ScanClause(text, holds=True, values={"close": 108.05})
+        clause = ScanClause(text, holds=True, values={"close": 108.05, "volume": 250_000.0})
         row = ScanRow(symbol or "NSE:AAA", matches=True, clauses=(clause,))
         session = as_of or date(2025, 6, 30)
         return ScanResult(

@@ -158,6 +158,23 @@ def test_a_scan_shows_its_matches_and_the_clause_that_fails_first(browser: Brows
     assert [complaint for complaint in browser.complaints() if "400" not in complaint] == []
 
 
+def test_a_long_scan_is_explained_within_a_narrow_screen(browser: Browser, address: str) -> None:
+    """Every clause with its values and whether it holds; whole numbers have no decimals."""
+    browser.open(f"{address}/#/scans", NARROW)
+    browser.enter("#scan-expression", "volume > 1.5 * mean(volume, 50) or close > 0.95 * highest(high, 252)")
+    browser.enter("#scan-symbol", "alpha")
+    browser.click("#scan-form button")
+    browser.reads(".explained td:nth-child(2)", "close = 108.05, volume = 2,50,000")
+    assert not browser.text(".explained td:nth-child(2)").endswith(".00")
+    browser.reads(".explained td:nth-child(3)", "holds")
+    cards = browser.run(
+        "return [...document.querySelectorAll('#scan-result .card:not(.matches)')]"
+        ".map((card) => [card.scrollWidth, card.clientWidth])"
+    )
+    assert len(cards) == 2
+    assert [widths for widths in cards if widths[0] > widths[1]] == []
+
+
 def test_a_scan_is_saved_after_a_login_chosen_again_and_removed(browser: Browser, address: str) -> None:
     browser.open(f"{address}/#/scans")
     browser.enter("#scan-expression", "close > 7")

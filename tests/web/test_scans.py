@@ -11,7 +11,7 @@ async def test_a_scan_gives_matches_with_values_and_the_symbol_asked_for() -> No
     async with asking(sources()) as client:
         body = await (await client.get("/api/scan?expression=close%20%3E%205&symbol=AAA")).json()
     assert (body["expression"], body["count"]) == ("close > 5", 1)
-    assert body["items"][0]["clauses"][0]["values"] == {"close": 108.05}
+    assert body["items"][0]["clauses"][0]["values"] == {"close": 108.05, "volume": 250_000.0}
     assert body["explained"]["symbol"] == "NSE:AAA"
 
 

@@ -82,10 +82,12 @@ async function run(expression, symbol, session) {
 function summary(result) {
   const failing = Object.entries(result.failures).map(([text, count]) => h("tr", {}, h("td", {}, h("code", {}, text)), h("td", {}, whole(count))));
   return h("article", { class: "card" }, h("header", {}, h("h2", {}, `After ${day(result.as_of)}`), h("span", { class: "now" }, `${whole(result.count)} of ${whole(result.evaluated)} match`)),
-    h("table", { class: "small" }, h("thead", {}, h("tr", {}, ["clause", "fail first here"].map((name) => h("th", { scope: "col" }, name)))), h("tbody", {}, failing)));
+    h("table", { class: "small clauses" }, h("thead", {}, h("tr", {}, ["clause", "fail first here"].map((name) => h("th", { scope: "col" }, name)))), h("tbody", {}, failing)));
 }
 
-const text = (value) => (value === null ? "unknown" : typeof value === "number" ? price(value) : String(value));
+// Ratings, counts and volumes are whole numbers; a column in which any value has decimals shows them for all.
+const isFraction = (value) => typeof value === "number" && !Number.isInteger(value);
+const text = (value, decimals = isFraction(value)) => (value === null ? "unknown" : typeof value === "number" ? (decimals ? price : whole)(value) : String(value));
 const mark = (holds) => (holds === null ? "unknown" : holds ? "holds" : "fails");
 
 function explained(row) {
@@ -95,15 +97,14 @@ function explained(row) {
     h("td", {}, Object.entries(clause.values).map(([name, value]) => `${name} = ${text(value)}`).join(", ")),
     h("td", { class: clause.holds ? "up" : "amber" }, clause === first ? `${mark(clause.holds)}, the first` : mark(clause.holds))));
   return h("article", { class: "card explained" }, h("header", {}, h("h2", {}, `${bare(row.symbol)} ${row.matches ? "matches" : "does not match"}`)),
-    row.reason ? h("p", { class: "muted" }, row.reason) : h("table", { class: "small" }, h("tbody", {}, lines)));
+    row.reason ? h("p", { class: "muted" }, row.reason) : h("table", { class: "small clauses" }, h("tbody", {}, lines)));
 }
 
 function matches(result) {
   if (!result.items.length) return null;
   const names = [...new Set(result.items[0].clauses.flatMap((clause) => Object.keys(clause.values)))];
-  const line = (row) => {
-    const values = Object.assign({}, ...row.clauses.map((clause) => clause.values));
-    return h("tr", {}, h("td", {}, h("a", { href: address(row.symbol) }, bare(row.symbol))), names.map((name) => h("td", {}, text(values[name]))));
-  };
-  return h("article", { class: "card matches" }, h("table", { class: "small" }, h("thead", {}, h("tr", {}, ["symbol", ...names].map((name) => h("th", { scope: "col" }, name)))), h("tbody", {}, result.items.map(line))));
+  const rows = result.items.map((row) => ({ symbol: row.symbol, values: Object.assign({}, ...row.clauses.map((clause) => clause.values)) }));
+  const decimals = Object.fromEntries(names.map((name) => [name, rows.some(({ values }) => isFraction(values[name]))]));
+  const line = ({ symbol, values }) => h("tr", {}, h("td", {}, h("a", { href: address(symbol) }, bare(symbol))), names.map((name) => h("td", {}, text(values[name], decimals[name]))));
+  return h("article", { class: "card matches" }, h("table", { class: "small" }, h("thead", {}, h("tr", {}, ["symbol", ...names].map((name) => h("th", { scope: "col" }, name)))), h("tbody", {}, rows.map(line))));
 }
