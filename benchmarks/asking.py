@@ -1,6 +1,6 @@
-"""A process that asks a local port for /status at a steady rate and tells how soon the answers came.
+"""A process that asks a local port for a path at a steady rate and tells how soon the answers came.
 
-Run by others as: python -m benchmarks.asking PORT PER_SECOND; ends at end of input.
+Run by others as: python -m benchmarks.asking PORT PER_SECOND PATH; ends at end of input.
 """
 
 import asyncio
@@ -12,37 +12,42 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 CONNECTIONS = 8
-REQUEST = b"GET /status HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept-Encoding: gzip\r\n\r\n"
+STATUS = "/status"
+HEADERS = "Host: 127.0.0.1\r\nAccept-Encoding: gzip"
 
 
 @dataclass(slots=True)
 class Answers:
     """What the process told at its end."""
 
+    path: str = STATUS
     requested: int = 0
     failed: int = 0
     p50_ms: float = 0.0
     p99_ms: float = 0.0
     max_ms: float = 0.0
 
-    def show(self, p99_target_ms: float) -> None:
+    def show(self, p99_target_ms: float | None = None) -> None:
+        asked = self.path.partition("?")[0]
+        target = "" if p99_target_ms is None else f" (target {p99_target_ms:g})"
         print(
-            f"/status {self.requested:>23} asked, {self.failed} failed  p50 {self.p50_ms:.2f} ms  "
-            f"p99 {self.p99_ms:.2f} ms (target {p99_target_ms:g})  max {self.max_ms:.2f} ms",
+            f"{asked:<12} {self.requested:>18} asked, {self.failed} failed  p50 {self.p50_ms:.2f} ms  "
+            f"p99 {self.p99_ms:.2f} ms{target}  max {self.max_ms:.2f} ms",
             flush=True,
         )
 
 
 @asynccontextmanager
-async def asking(port: int, per_second: int) -> AsyncIterator[Answers]:
+async def asking(port: int, per_second: int, path: str = STATUS) -> AsyncIterator[Answers]:
     """Ask while the block runs; the answers are filled in after it."""
-    answers = Answers()
+    answers = Answers(path)
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "benchmarks.asking",
         str(port),
         str(per_second),
+        path,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )
@@ -57,8 +62,9 @@ async def asking(port: int, per_second: int) -> AsyncIterator[Answers]:
 class _Asker:
     """Requests due at fixed instants, whoever of the connections is free takes the next one."""
 
-    def __init__(self, port: int, per_second: int) -> None:
+    def __init__(self, port: int, per_second: int, path: str) -> None:
         self._port = port
+        self._request = f"GET {path} HTTP/1.1\r\n{HEADERS}\r\n\r\n".encode("ascii")
         self._pause_s = 1.0 / per_second
         self._next_s = time.perf_counter()
         self.latencies_ms: list[float] = []
@@ -70,7 +76,7 @@ class _Asker:
             due_s, self._next_s = self._next_s, self._next_s + self._pause_s
             await asyncio.sleep(max(0.0, due_s - time.perf_counter()))
             sent_s = time.perf_counter()
-            writer.write(REQUEST)
+            writer.write(self._request)
             ok = await _answered(reader)
             self.failed += not ok
             self.latencies_ms.append((time.perf_counter() - sent_s) * 1_000)
@@ -95,8 +101,8 @@ async def _answered(reader: asyncio.StreamReader) -> bool:
     return head.startswith(b"HTTP/1.1 200")
 
 
-async def main(port: int, per_second: int) -> None:
-    asker = _Asker(port, per_second)
+async def main(port: int, per_second: int, path: str) -> None:
+    asker = _Asker(port, per_second, path)
     tasks = [asyncio.create_task(asker.ask(), name=f"asker-{number}") for number in range(CONNECTIONS)]
     await asyncio.to_thread(sys.stdin.buffer.read)
     for task in tasks:
@@ -105,4 +111,4 @@ async def main(port: int, per_second: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]), int(sys.argv[2])))
+    asyncio.run(main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]))

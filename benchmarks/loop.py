@@ -1,14 +1,16 @@
 """How late a 10 ms ticker in the daemon's loop is, and how soon /status answers meanwhile.
 
 First alone and while two workers burn, then inside a whole daemon that collects a simulated market,
-screens it and scores it, while another process asks for /status 200 times a second.
+screens it, scores it and runs every preset as a followed scan, while another process asks for /status 200
+times a second; at the end a further process asks for scans.
 
-Run: .venv/bin/python -m benchmarks.loop [--symbols N] [--years N] [--rate N] [--ask N]
+Run: .venv/bin/python -m benchmarks.loop [--symbols N] [--years N] [--rate N] [--ask N] [--scans N]
 """
 
 import argparse
 import asyncio
 import gc
+import json
 import os
 import sys
 import tempfile
@@ -20,11 +22,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlencode
 
 import uvloop
 
 from benchmarks.asking import asking
 from vcpd.analysis import tasks
+from vcpd.analysis.scans.presets import PRESETS
 from vcpd.app.container import PRELOAD, OpenDaemon
 from vcpd.app.daemon import Daemon
 from vcpd.config import load_configuration
@@ -41,6 +45,8 @@ LATE_S = 0.02
 P99_TARGET_MS = 8.0
 MAX_TARGET_MS = 40.0
 STATUS_P99_TARGET_MS = 20.0
+SCANS_S = 20.0
+SCAN = f"/api/scan?{urlencode({'expression': PRESETS['trend_template'].expression})}"
 OFTEN = 100_000
 POLL_S = 0.05
 CONFIGURATION = """
@@ -65,6 +71,8 @@ other_per_s = {rate}
 all_gets_per_s = {rate}
 [collect]
 history_years = {years}
+[scans]
+follow = {scans}
 [schedule]
 max_load_per_core = 1000
 max_memory_pct = 100
@@ -170,7 +178,11 @@ async def inside_a_daemon(folder: Path, arguments: argparse.Namespace) -> None:
     path = folder / "config.toml"
     path.write_text(
         CONFIGURATION.format(
-            symbols=arguments.symbols, years=arguments.years, rate=arguments.rate, often=OFTEN
+            symbols=arguments.symbols,
+            years=arguments.years,
+            rate=arguments.rate,
+            often=OFTEN,
+            scans=json.dumps(list(PRESETS)),
         ),
         encoding="utf-8",
     )
@@ -185,12 +197,16 @@ async def inside_a_daemon(folder: Path, arguments: argparse.Namespace) -> None:
 async def _measured(daemon: Daemon, arguments: argparse.Namespace) -> None:
     opened = _opened(daemon)
     async with asking(opened.port, arguments.ask) as answers:
-        for job in ("instruments", "collect", "regime", "screen", "risk"):
+        for job in ("instruments", "collect", "regime", "screen", "risk", "scan"):
             with ticking(job):
                 await _until_done(opened, job)
         with ticking("idle, asked for /status"):
             await asyncio.sleep(5.0)
+        async with asking(opened.port, arguments.scans, SCAN) as scans:
+            with ticking("asked for scans"):
+                await asyncio.sleep(SCANS_S)
     answers.show(STATUS_P99_TARGET_MS)
+    scans.show()
 
 
 def _opened(daemon: Daemon) -> OpenDaemon:
@@ -224,6 +240,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--years", type=int, default=5)
     parser.add_argument("--rate", type=int, default=100, help="requests a second to the market")
     parser.add_argument("--ask", type=int, default=200, help="requests a second to /status")
+    parser.add_argument("--scans", type=int, default=5, help="requests a second to /api/scan")
     return parser.parse_args()
 
 
