@@ -1,4 +1,4 @@
-"""Kite Connect REST client: instruments, candles, quotes and profile."""
+"""Kite Connect REST client: instruments, candles, quotes, profile, and what the account holds."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -10,10 +10,11 @@ import numpy as np
 
 from vcpd.core.errors import NeedsLoginError
 from vcpd.domain.bars import BarSeries
+from vcpd.domain.broker import BrokerAccount
 from vcpd.domain.exchange import Exchange
 from vcpd.domain.instruments import MAX_QUOTES_PER_REQUEST, Instrument, Quote
 from vcpd.domain.live import MinuteVolumes
-from vcpd.kite import wire
+from vcpd.kite import portfolio_wire, wire
 from vcpd.kite.auth import KiteSession
 from vcpd.kite.rate_limits import RequestKind
 from vcpd.kite.transport import ApiRequest, Transport
@@ -91,6 +92,16 @@ class KiteClient:
     async def profile(self) -> wire.UserProfile:
         """Whose account it is; the cheapest question that needs a valid login."""
         return await self._request(ApiRequest("/user/profile", "/user/profile"), _inline(wire.decode_profile))
+
+    async def broker_account(self) -> BrokerAccount:
+        """Holdings and today's positions, read only. A trade between both requests is in the second."""
+        holdings, positions = portfolio_wire.HOLDINGS_ENDPOINT, portfolio_wire.POSITIONS_ENDPOINT
+        decode_holdings = _inline(portfolio_wire.decode_holdings)
+        decode_positions = _inline(portfolio_wire.decode_positions)
+        return BrokerAccount(
+            holdings=await self._request(ApiRequest(holdings, holdings), decode_holdings),
+            positions=await self._request(ApiRequest(positions, positions), decode_positions),
+        )
 
     async def _candles(self, instrument: Instrument, first: date, last: date) -> BarSeries:
         call = ApiRequest(

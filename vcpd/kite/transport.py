@@ -26,7 +26,10 @@ REQUESTS: Final = Counter(
     ["endpoint", "status"],
 )
 RETRIES: Final = Counter("vcpd_request_retries", "Requests to the market that were repeated after a failure.")
-ENDPOINTS: Final = ("/instruments", "/instruments/historical", "/quote", "/session/token", "/user/profile")
+ENDPOINTS: Final = (
+    *("/instruments", "/instruments/historical", "/quote", "/session/token", "/user/profile"),
+    *("/portfolio/holdings", "/portfolio/positions"),
+)
 NO_RESPONSE_STATUS: Final = 0  # the status counted where none came
 PAUSE_AFTER_429_S: Final = 1.0
 BYTES_PER_MB: Final = 1024 * 1024

@@ -209,14 +209,14 @@ def decode_daily_bars(body: bytes, symbol: str) -> BarSeries:
     The timestamps must be Indian time: a session read in another zone would be another day.
     """
     endpoint = f"/instruments/historical ({symbol})"
-    candles = _decode_data(endpoint, body, _CANDLES_DECODER).candles
+    candles = decode_data(endpoint, body, _CANDLES_DECODER).candles
     return BarSeries(symbol, _decode_or_raise(endpoint, lambda: _bar_records(candles)))
 
 
 def decode_minute_volumes(body: bytes) -> MinuteVolumes:
     """Minute volumes in exchange-local time, oldest first; a null volume counts as 0."""
     endpoint = "/instruments/historical (minute)"
-    candles = _decode_data(endpoint, body, _CANDLES_DECODER).candles
+    candles = decode_data(endpoint, body, _CANDLES_DECODER).candles
     return _decode_or_raise(endpoint, lambda: _minute_volumes(candles))
 
 
@@ -225,7 +225,7 @@ def decode_quotes(body: bytes) -> dict[str, Quote]:
 
     So is a single one that cannot be read: it does not keep the others away.
     """
-    items = _decode_data("/quote", body, _QUOTES_DECODER)
+    items = decode_data("/quote", body, _QUOTES_DECODER)
     found: dict[str, Quote] = {}
     unreadable = ""
     for symbol, raw in items.items():
@@ -242,18 +242,18 @@ def decode_quotes(body: bytes) -> dict[str, Quote]:
 
 
 def decode_profile(body: bytes) -> UserProfile:
-    return _decode_data("/user/profile", body, _PROFILE_DECODER)
+    return decode_data("/user/profile", body, _PROFILE_DECODER)
 
 
 def decode_grant(body: bytes) -> SessionGrant:
     """The answer to a login; RetryableError also where it holds no usable token."""
-    granted = _decode_data("/session/token", body, _GRANT_DECODER)
+    granted = decode_data("/session/token", body, _GRANT_DECODER)
     if not _TOKEN_PATTERN.fullmatch(granted.access_token.reveal()):
         _raise_malformed("/session/token", "an access token of strange characters")
     return granted
 
 
-def _decode_data(endpoint: str, body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
+def decode_data(endpoint: str, body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
     """The envelope's `data` as the decoder's type."""
     try:
         answer = _ENVELOPE_DECODER.decode(body)

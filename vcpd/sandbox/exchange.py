@@ -20,6 +20,7 @@ from vcpd.ports import Clock
 from vcpd.sandbox.account import USER_PROFILE, SandboxAccount, login_page
 from vcpd.sandbox.faults import FaultInjector, FaultSelector, fault_error
 from vcpd.sandbox.market import ZONE, CandleSpan, MarketQuote, SandboxMarket
+from vcpd.sandbox.portfolio import SandboxPortfolio
 from vcpd.sandbox.protocol import (
     MAX_FULL_QUOTES,
     MAX_SHORT_QUOTES,
@@ -65,6 +66,7 @@ class SandboxExchange:
         self._clock = clock
         self._account = SandboxAccount(settings)
         self.ticker = SandboxTicker(settings.ticker, market, clock, self._account, self.faults)
+        self._portfolio = SandboxPortfolio(settings.calendar(), market, self._authorized_time)
         self._fault_injector = FaultInjector()
         self._prepare_lock = asyncio.Lock()
         self._cached_listing: tuple[tuple[date, int], bytes, bytes] | None = None
@@ -102,6 +104,7 @@ class SandboxExchange:
                 web.post("/sandbox/faults", self._set_faults),
             ]
         )
+        application.add_routes(self._portfolio.routes())
         return application
 
     def close(self) -> None:
