@@ -20,7 +20,8 @@ from vcpd.analysis.explain import explain as explain_lines
 from vcpd.analysis.outcomes import Estimate
 from vcpd.analysis.risk.parameters import RiskTaskParams
 from vcpd.analysis.risk.report import measure_risk, score_risk
-from vcpd.analysis.sizing import PositionPlan, Sizing, SizingParameters, position_size
+from vcpd.analysis.sizing import PositionPlan, Sizing, position_size
+from vcpd.analysis.sizing_parameters import SizingParameters
 from vcpd.analysis.tasks import ScreenParams
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.cli.history import conclusion, to_document, to_flat_row

@@ -14,7 +14,7 @@ from vcpd.analysis.regime_settings import RegimeSettings
 from vcpd.analysis.risk.parameters import RiskParameters
 from vcpd.analysis.scans.request import ScanSettings
 from vcpd.analysis.sell_rules import SellRuleSettings
-from vcpd.analysis.sizing import SizingParameters
+from vcpd.analysis.sizing_parameters import SizingParameters
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.bhavcopy.settings import BhavcopySettings
 from vcpd.config_file import read_toml

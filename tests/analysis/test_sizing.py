@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vcpd.analysis.sizing import HeatLimit, PositionPlan, Sizing, SizingParameters, position_size
+from vcpd.analysis.sizing import HeatLimit, PositionPlan, Sizing, position_size
+from vcpd.analysis.sizing_parameters import SizingParameters
 from vcpd.core.errors import BadInputError
 from vcpd.domain.risk import RiskBand, RiskScore
 
@@ -114,6 +115,58 @@ def test_what_is_held_leaves_less_to_risk() -> None:
     assert full.quantity == 0
     assert full.reason == "0 shares: beside what is held, [heat] total leaves 0 at risk: 0"
     assert sized(risk(), msgspec.structs.replace(PLAN, heat=HeatLimit(1e9, "total"))).bound_by == "risk"
+
+
+def locked(sessions: int = 2, symbol: str = "NSE:INFY-BE", **changes: float) -> Sizing:
+    plan = msgspec.structs.replace(PLAN, symbol=symbol)
+    return sized(risk(), plan, locked_sessions=sessions, **changes)
+
+
+@pytest.mark.parametrize("series", ["BE", "BZ", "ST", "SZ"])
+def test_a_share_in_a_narrow_price_band_is_sized_for_sessions_without_a_buyer(series: str) -> None:
+    """95 less 5 % twice is 85.7375: a share loses 14.2625, and the budget of 5,000 pays for 350."""
+    found = locked(symbol=f"NSE:INFY-{series}")
+    assert (found.quantity, found.bound_by) == (350, "price_band")
+    (step,) = (step for step in found.steps if step.name == "price_band")
+    assert step.bound
+    assert step.text == (
+        "trade for trade, price band 5 %: after 2 sessions at the lower limit below the stop, "
+        "at 85.74, a share loses 14.26: 350"
+    )
+
+
+@pytest.mark.parametrize("symbol", ["NSE:INFY", "NSE:INFY-SM", "NSE:BAJAJ-AUTO", "NSE:ABE", "NSE:BE"])
+def test_an_unknown_price_band_caps_nothing(symbol: str) -> None:
+    found = locked(symbol=symbol)
+    assert (found.quantity, found.bound_by) == (1000, "risk")
+    assert "price_band" not in {step.name for step in found.steps}
+
+
+def test_the_sessions_without_a_buyer_are_configured() -> None:
+    """None of them is no cap at all; one of them loses 9.75 a share. Another cap may still be narrower."""
+    assert "price_band" not in {step.name for step in locked(0).steps}
+    assert locked(0).quantity == 1000
+    assert (locked(1).quantity, locked(1).bound_by) == (512, "price_band")
+    assert "after 1 session at" in next(step.text for step in locked(1).steps if step.name == "price_band")
+    assert (locked(position_pct=2.0).quantity, locked(position_pct=2.0).bound_by) == (200, "position")
+
+
+@given(
+    entry=st.floats(1, 5000),
+    distance=st.floats(0.001, 0.1),
+    sessions=st.integers(1, 20),
+    equity=st.floats(1e4, 1e9),
+)
+def test_locked_sessions_never_lose_more_than_the_budget(
+    entry: float, distance: float, sessions: int, equity: float
+) -> None:
+    stop = entry * (1 - distance)
+    plan = PositionPlan(symbol="NSE:A-BE", entry=entry, stop=stop, equity=equity)
+    found = sized(risk(), plan, locked_sessions=sessions, position_pct=100.0)
+    price = stop
+    for _ in range(sessions):
+        price *= 0.95  # the lower limit of the next session
+    assert found.quantity * (entry - price) <= equity * 0.005 * (1 + 1e-6) + entry * 1e-6
 
 
 def test_rounding_does_not_cost_a_share() -> None:

@@ -19,7 +19,8 @@ from vcpd.analysis.heat import HeatSettings
 from vcpd.analysis.risk.parameters import RiskTaskParams
 from vcpd.analysis.risk.report import measure_risk, score_risk
 from vcpd.analysis.screen import screen_rows
-from vcpd.analysis.sizing import SizingChoice, SizingParameters
+from vcpd.analysis.sizing import SizingChoice
+from vcpd.analysis.sizing_parameters import SizingParameters
 from vcpd.analysis.tasks import ScreenParams
 from vcpd.app.alert_facts import alert_variables, shares_for_account
 from vcpd.app.status import StatusService
@@ -103,6 +104,22 @@ async def test_every_setup_has_one_size(
             sizing.stop,
         )
         assert shares_for_account(setup, score, SETTINGS, SizingChoice()) == sizing.quantity
+
+
+async def test_a_share_that_settles_trade_for_trade_has_one_smaller_size() -> None:
+    """Port and alert cap it alike, by its symbol: facts of the session play no role."""
+    panel = panel_of(SimulatedMarket(SandboxSettings(symbols=60, seed=3), NSE, LAST_SESSION))
+    settings = msgspec.structs.replace(SETTINGS, position_pct=100.0, liquidity_pct=100.0)
+    smaller = 0
+    for setup, score in _judged(panel):
+        moved = msgspec.structs.replace(setup, symbol=f"{setup.symbol}-BE")
+        ordinary = shares_for_account(setup, score, settings, SizingChoice())
+        sizing = await _port_size(moved, score, None, settings)
+        assert shares_for_account(moved, score, settings, SizingChoice()) == sizing.quantity
+        assert ordinary is not None
+        assert sizing.quantity <= ordinary
+        smaller += sizing.quantity < ordinary and sizing.bound_by == "price_band"
+    assert smaller
 
 
 async def test_a_size_without_any_equity_names_the_setting() -> None:

@@ -9,7 +9,8 @@ import pytest
 from tests.cli.bar_files import write_bars
 from tests.fakes.web import setup
 from vcpd.analysis.crowding import Cluster, Crowding, SectorGroup
-from vcpd.analysis.sizing import SizingParameters, position_plan, position_size
+from vcpd.analysis.sizing import position_plan, position_size
+from vcpd.analysis.sizing_parameters import SizingParameters
 from vcpd.app.status import crowding_candidates, latest_score_until, merge_crowding
 from vcpd.cli.main import main
 from vcpd.core.errors import BadInputError

@@ -1,85 +1,17 @@
 """Position sizing: quantity within the risk budget and the caps, with every step shown."""
 
 import math
-from typing import Annotated, ClassVar, Final, Literal
+from typing import Final
 
 import msgspec
 
+from vcpd.analysis.sizing_parameters import SizingParameters, StopChoice
 from vcpd.core.errors import BadInputError
-from vcpd.domain.risk import RiskBand, RiskScore
+from vcpd.domain.instruments import TRADE_FOR_TRADE_BAND_PCT, is_trade_for_trade
+from vcpd.domain.risk import RiskScore
 from vcpd.domain.setups import Setup
 
 PERCENT: Final = 100.0
-StopChoice = Literal["capped", "structural"]
-
-
-class SizingParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Limits of one position: risk and share of the account, and share of the traded value."""
-
-    reloadable: ClassVar[bool] = True
-
-    equity: Annotated[
-        float,
-        msgspec.Meta(
-            ge=0, description="value of the account for `vcpd size`, page and alerts; 0: given each time"
-        ),
-    ] = 0.0
-    risk_pct: Annotated[
-        float, msgspec.Meta(gt=0, le=10, description="equity lost when the stop is hit, in percent")
-    ] = 0.5
-    position_pct: Annotated[
-        float,
-        msgspec.Meta(gt=0, le=100, description="largest value of one position, in percent of equity"),
-    ] = 20.0
-    liquidity_pct: Annotated[
-        float,
-        msgspec.Meta(
-            gt=0,
-            le=100,
-            description="largest position, in percent of the median traded value of a session",
-        ),
-    ] = 1.0
-    stop_choice: Annotated[
-        StopChoice,
-        msgspec.Meta(
-            description="the stop to size by: `structural`, under the final low, or `capped`, the same but "
-            "never further below the entry than `[screen] max_stop_pct`"
-        ),
-    ] = "capped"
-    stop_pct: Annotated[
-        float, msgspec.Meta(gt=0, le=50, description="a stop further than this below the entry is rejected")
-    ] = 10.0
-    low_share: Annotated[
-        float, msgspec.Meta(ge=0, le=1, description="share of the risk budget for a `low` risk symbol")
-    ] = 1.0
-    moderate_share: Annotated[
-        float, msgspec.Meta(ge=0, le=1, description="share of the risk budget for a `moderate` risk symbol")
-    ] = 1.0
-    elevated_share: Annotated[
-        float, msgspec.Meta(ge=0, le=1, description="share of the risk budget for an `elevated` risk symbol")
-    ] = 0.75
-    high_share: Annotated[
-        float, msgspec.Meta(ge=0, le=1, description="share of the risk budget for a `high` risk symbol")
-    ] = 0.5
-    extreme_share: Annotated[
-        float,
-        msgspec.Meta(
-            ge=0,
-            le=1,
-            description="share of the risk budget for an `extreme` risk symbol, or one without score",
-        ),
-    ] = 0.25
-
-    def share_of(self, band: RiskBand | None) -> float:
-        """The share of the risk budget for a band; an unknown one counts as extreme."""
-        shares = {
-            RiskBand.LOW: self.low_share,
-            RiskBand.MODERATE: self.moderate_share,
-            RiskBand.ELEVATED: self.elevated_share,
-            RiskBand.HIGH: self.high_share,
-            RiskBand.EXTREME: self.extreme_share,
-        }
-        return shares[band or RiskBand.EXTREME]
 
 
 class HeatLimit(msgspec.Struct, frozen=True):
@@ -265,6 +197,7 @@ def _caps(plan: PositionPlan, risk: RiskScore | None, parameters: SizingParamete
         _band_cap(plan, risk, parameters),
         _position_cap(plan, parameters),
         _liquidity_cap(plan, risk, parameters),
+        *_price_band_caps(plan, parameters),
         *_heat_caps(plan),
     ]
 
@@ -316,6 +249,22 @@ def _liquidity_cap(plan: PositionPlan, risk: RiskScore | None, parameters: Sizin
     quantity = _shares(limit, plan.entry)
     text = f"{parameters.liquidity_pct:g} % of a median session's {traded:,.0f} = {limit:,.0f}: {quantity:,}"
     return SizingStep("liquidity", text, limit, quantity)
+
+
+def _price_band_caps(plan: PositionPlan, parameters: SizingParameters) -> list[SizingStep]:
+    """What the budget allows where sellers may find no buyer at the stop: an unknown band caps nothing."""
+    sessions = parameters.locked_sessions
+    if not sessions or not is_trade_for_trade(plan.symbol):
+        return []
+    exit_price = plan.stop * (1 - TRADE_FOR_TRADE_BAND_PCT / PERCENT) ** sessions
+    budget = plan.equity * parameters.risk_pct / PERCENT
+    quantity = _shares(budget, plan.entry - exit_price)
+    counted = f"{sessions} session{'' if sessions == 1 else 's'}"
+    text = (
+        f"trade for trade, price band {TRADE_FOR_TRADE_BAND_PCT:g} %: after {counted} at the lower limit "
+        f"below the stop, at {exit_price:,.2f}, a share loses {plan.entry - exit_price:,.2f}: {quantity:,}"
+    )
+    return [SizingStep("price_band", text, exit_price, quantity)]
 
 
 def _heat_caps(plan: PositionPlan) -> list[SizingStep]:

@@ -9,7 +9,8 @@ from urllib.parse import quote
 
 from vcpd.alerts.setup_alerts import ScreenRun
 from vcpd.alerts.templates import Variables
-from vcpd.analysis.sizing import SizingChoice, SizingParameters, size_of_setup
+from vcpd.analysis.sizing import SizingChoice, size_of_setup
+from vcpd.analysis.sizing_parameters import SizingParameters
 from vcpd.app.live_configuration import LiveConfiguration
 from vcpd.app.portfolio import heat_limit
 from vcpd.app.storage import Storage

@@ -26,6 +26,8 @@ MAX_QUOTES_PER_REQUEST: Final = 500  # of one request to a market
 _UNPRINTABLE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 # Series between which a share moves; a bond, a warrant or a partly paid share only bears its company's name.
 _SERIES_SUFFIX: Final = re.compile(r"-(?:BE|BZ|SM|ST|SZ)$")
+_TRADE_FOR_TRADE_SUFFIX: Final = re.compile(r"-(?:BE|BZ|ST|SZ)$")
+TRADE_FOR_TRADE_BAND_PCT: Final = 5.0  # the widest daily price band that such a share has
 _VENDOR_SUFFIX: Final = re.compile(r"(?:\.NSE?|-EQ|[ _]EQ)$")
 FUND_ISIN_PREFIX: Final = "INF"  # of units of mutual funds; shares begin with INE
 _FUND_SYMBOL: Final = re.compile(r"(?:BEES|ETF)$|^(?:SBI|BB|LICN|GOLD|IT|BANK)ETF|^SETF")
@@ -160,6 +162,11 @@ class Quote(msgspec.Struct, frozen=True):
 def base_symbol(symbol: str) -> str:
     """The symbol without the suffix of a share's series: `NSE:CENTRALBK-BE` is `NSE:CENTRALBK`."""
     return _SERIES_SUFFIX.sub("", symbol)
+
+
+def is_trade_for_trade(symbol: str) -> bool:
+    """Whether the symbol's series settles trade for trade, on the main board or the SME platform."""
+    return _TRADE_FOR_TRADE_SUFFIX.search(symbol) is not None
 
 
 def plain_symbol(text: str) -> str:
