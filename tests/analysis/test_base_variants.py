@@ -9,7 +9,7 @@ import pytest
 from benchmarks.detector_selectivity import shares
 from tests.analysis.markets import read_panel, series_of
 from tests.real_data import real_data
-from vcpd.analysis.base_structure import ORDINARY
+from vcpd.analysis.base_variants import ORDINARY
 from vcpd.analysis.indicators import bars_of
 from vcpd.analysis.screen import screen_rows
 from vcpd.analysis.session_context import SessionContext, full_history_window

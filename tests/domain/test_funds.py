@@ -5,7 +5,8 @@ import csv
 import pytest
 
 from tests.real_data import real_data
-from vcpd.domain.instruments import Instrument, is_fund, is_fund_isin, is_fund_symbol
+from vcpd.domain.funds import is_fund, is_fund_isin, is_fund_symbol
+from vcpd.domain.instruments import Instrument
 from vcpd.kite.wire import decode_instruments
 
 

@@ -10,8 +10,9 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from vcpd.analysis.base_search import Chain, ChainArrays, chain_at, find_chains, first_breakout
-from vcpd.analysis.base_structure import VARIANT_NAMES, SymbolContext, admit_variants
+from vcpd.analysis.base_structure import SymbolContext
 from vcpd.analysis.base_tracker import BaseTracker, SessionInput
+from vcpd.analysis.base_variants import NAMES, admit_variants
 from vcpd.analysis.contractions import Workspace, allocate_workspace
 from vcpd.analysis.gates import Criterion, found_chains_hold
 from vcpd.analysis.indicators import Bars
@@ -133,7 +134,7 @@ class HistoryWindow(NamedTuple):
     def chain(self, t: int) -> Chain | None:
         slot = t - self.first
         chain, variant = chain_at(self.chains, slot), self.variants.item(slot)
-        return chain._replace(variant=VARIANT_NAMES[variant]) if chain is not None and variant else chain
+        return chain._replace(variant=NAMES[variant]) if chain is not None and variant else chain
 
     @property
     def trackers(self) -> BaseTrackers:

@@ -21,11 +21,12 @@ from vcpd.core.dates import DateOrder
 from vcpd.core.errors import BadInputError, UnavailableError
 from vcpd.domain.bars import BarSeries, DateArray
 from vcpd.domain.calendar import TradingCalendar
-from vcpd.domain.instruments import is_fund_symbol, is_same_symbol
+from vcpd.domain.funds import is_fund_symbol
+from vcpd.domain.instruments import is_same_symbol
 from vcpd.domain.panel import Panel, build_panel, union_of_sessions
 from vcpd.domain.quality_flags import flag_rows
 from vcpd.domain.quality_rules import QualityFlag, ValidSessions
-from vcpd.jobs.panel_refresh import rarely_traded
+from vcpd.domain.trading_activity import rarely_traded
 from vcpd.runtime.clock import WallClock
 from vcpd.store.panel_files import PANEL_FOLDER, PanelFiles, open_panel
 

@@ -1,8 +1,4 @@
-"""Rebuild the panel snapshot and the quality flags of its symbols.
-
-Sessions without volume or without a range make a chart that is none: a base on it looks quiet because nobody
-traded, and its stop cannot be sold at. So shares that trade too rarely are left out.
-"""
+"""Rebuild the panel snapshot and the quality flags of its symbols."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,11 +13,11 @@ from vcpd.domain.panel import Panel, PanelReference, PanelSelection
 from vcpd.domain.quality_flags import QualityParameters, flag_rows
 from vcpd.domain.quality_rules import QualityFlag, QualityRule
 from vcpd.domain.runs import Progress
+from vcpd.domain.trading_activity import idle_pct, reason_rarely_traded
 from vcpd.jobs.universe import Universe
 from vcpd.ports import FailedSymbol, HistoryFlagSource, PanelStore, QuarantineStore, Workers
 
 TRADED_VALUE_SESSIONS: Final = 50
-ACTIVITY_SESSIONS: Final = 63  # a quarter
 DAYS_PER_SESSION: Final = 1.5  # calendar days, holidays included
 
 
@@ -75,39 +71,6 @@ def _median_traded_value(panel: Panel, row: int, present: np.ndarray[tuple[int],
     """Rupees a session over the given columns; unknown volume counts as none."""
     volume = np.nan_to_num(panel.volume[row, present])
     return float(np.median(panel.close[row, present] * volume))
-
-
-def idle_pct(panel: Panel, row: int) -> float:
-    """Of the last 63 bars of the symbol in `row`, the percentage without volume or without a range.
-
-    Without a range, high and low are one price: one trade, or a session locked at its band. Unknown
-    volume is no evidence and does not count. 0 where there is no bar.
-    """
-    present = np.flatnonzero(~np.isnan(panel.close[row]))[-ACTIVITY_SESSIONS:]
-    if not len(present):
-        return 0.0
-    idle = (panel.high[row, present] == panel.low[row, present]) | (panel.volume[row, present] == 0)
-    return 100 * float(idle.mean())
-
-
-def reason_rarely_traded(idle: float, most_pct: float) -> str | None:
-    """The sentence that leaves a share out; None where it trades regularly enough."""
-    if idle <= most_pct:
-        return None
-    return (
-        f"{idle:.0f} % of its last {ACTIVITY_SESSIONS} sessions had no volume or no range, "
-        f"the maximum is {most_pct:g} %"
-    )
-
-
-def rarely_traded(panel: Panel, most_pct: float) -> dict[str, str]:
-    """Why each symbol that trades too rarely is left out, by symbol; an excluded one has its reason."""
-    found = {}
-    for row, symbol in enumerate(panel.symbols):
-        reason = reason_rarely_traded(idle_pct(panel, row), most_pct)
-        if reason is not None and symbol not in panel.exclusions:
-            found[symbol] = reason
-    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import pytest
 
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.panel import Panel, build_panel
-from vcpd.jobs.panel_refresh import ACTIVITY_SESSIONS, idle_pct, rarely_traded
+from vcpd.domain.trading_activity import ACTIVITY_SESSIONS, idle_pct, rarely_traded
 
 BARS = 100
 
