@@ -130,7 +130,14 @@ def run_line(run: Mapping[str, Any]) -> str:
         None if run[name] is None else datetime.fromisoformat(run[name])
         for name in ("scheduled_at", "started_at", "finished_at")
     )
-    delay = "-" if started is None or scheduled is None else f"{(started - scheduled).total_seconds():.1f} s"
+    delay = (
+        "-" if started is None or scheduled is None else start_words((started - scheduled).total_seconds())
+    )
     duration = "-" if started is None or finished is None else f"{(finished - started).total_seconds():.1f} s"
     outcome = f"{run['outcome'] or 'not finished'} {run['reason']}".strip()
-    return f"{run['job']} (planned {run['scheduled_at']}): started after {delay}, took {duration}, {outcome}"
+    return f"{run['job']} (planned {run['scheduled_at']}): started {delay}, took {duration}, {outcome}"
+
+
+def start_words(delay_s: float) -> str:
+    """When a run started, by its plan; a job that follows another may start ahead of it."""
+    return f"{-delay_s:.1f} s before its plan" if delay_s < 0 else f"after {delay_s:.1f} s"
