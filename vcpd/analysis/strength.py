@@ -47,7 +47,8 @@ class StrengthRatings:
     def _rate_block(self, close: FloatArray) -> None:
         first, stop = max(self._known_from - SESSIONS_PER_BLOCK, 0), self._known_from
         raw = _raw_strengths(readonly(close), self._eligible, first, stop - 1)
-        _rank(raw, np.argsort(raw, axis=1), self._least, self._places[first:stop])
+        ordered = np.where(np.isnan(raw), np.inf, raw)  # NumPy's fast sort takes no NaN
+        _rank(raw, np.argsort(ordered, axis=1), self._least, self._places[first:stop])
         self._known_from = first
 
 
