@@ -114,7 +114,10 @@ def test_a_size_shows_its_steps_and_needs_a_base(frame: pl.DataFrame, with_base:
     symbol, day = with_base
     found = vcpd.sizing(frame, symbol, 1_000_000.0, day)
     assert found.symbol == symbol
-    assert found.steps
+    assert [step.name for step in found.steps][:2] == ["setup", "budget"]
+    judged = vcpd.explain(frame, symbol, day).setup
+    assert judged.buy_zone
+    assert found.entry == max(judged.buy_zone[0], judged.close or 0.0)  # as everywhere else
     with pytest.raises(BadInputError, match=r"W000: no base is followed"):
         vcpd.sizing(frame, "W000", 1_000_000.0, frame["date"].min())  # type: ignore[arg-type]
 

@@ -20,7 +20,7 @@ from vcpd.analysis.explain import explain as explain_lines
 from vcpd.analysis.outcomes import Estimate
 from vcpd.analysis.risk.parameters import RiskTaskParams
 from vcpd.analysis.risk.report import measure_risk, score_risk
-from vcpd.analysis.sizing import PositionPlan, Sizing, position_size
+from vcpd.analysis.sizing import Sizing, SizingChoice, size_of_setup
 from vcpd.analysis.sizing_parameters import SizingParameters
 from vcpd.analysis.tasks import ScreenParams
 from vcpd.analysis.thresholds import Thresholds
@@ -191,9 +191,8 @@ def sizing(  # noqa: PLR0913 - the optional ones are keywords
     if setup.pivot is None or setup.stop is None:
         raise BadInputError(f"{symbol}: no base is followed, so there is neither entry nor stop")
     scores = {score.symbol: score for score in _risk_scores(panel, as_of)}
-    entry = setup.buy_zone[0] if setup.buy_zone else setup.pivot
-    asked = PositionPlan(symbol=setup.symbol, entry=entry, stop=setup.stop, equity=equity)
-    return position_size(asked, scores.get(setup.symbol), parameters or SizingParameters())
+    choice = SizingChoice(equity=equity)
+    return size_of_setup(setup, scores.get(setup.symbol), parameters or SizingParameters(), choice)
 
 
 def _judged(

@@ -19,9 +19,9 @@ from vcpd.analysis.heat import HeatSettings
 from vcpd.analysis.risk.parameters import RiskTaskParams
 from vcpd.analysis.risk.report import measure_risk, score_risk
 from vcpd.analysis.screen import screen_rows
-from vcpd.analysis.sizing import SizingChoice
 from vcpd.analysis.sizing_parameters import SizingParameters
 from vcpd.analysis.tasks import ScreenParams
+from vcpd.app.account_sizing import AccountSizing
 from vcpd.app.alert_facts import alert_variables, shares_for_account
 from vcpd.app.status import StatusService
 from vcpd.cli import risk as size_command
@@ -47,17 +47,29 @@ def _giving(value: Any) -> Any:
     return give
 
 
-async def _port_size(setup: Setup, score: RiskScore, equity: float | None, settings: SizingParameters) -> Any:
-    storage: Any = SimpleNamespace(
+def _storage(setup: Setup, score: RiskScore) -> Any:
+    return SimpleNamespace(
         setups=SimpleNamespace(for_symbol=_giving((setup.as_of, setup))),
         risk=SimpleNamespace(for_symbol=_giving([score])),
         instruments=SimpleNamespace(all=_giving(())),
         regimes=SimpleNamespace(regimes=_giving(())),
         position_reports=SimpleNamespace(latest=_giving(None)),
     )
-    live: Any = SimpleNamespace(configuration=SimpleNamespace(size=settings, heat=HeatSettings()))
+
+
+def _configuration(settings: SizingParameters) -> Any:
+    return SimpleNamespace(size=settings, heat=HeatSettings())
+
+
+async def _alert_size(setup: Setup, score: RiskScore, settings: SizingParameters) -> int | None:
+    account = await AccountSizing.read(_storage(setup, score), _configuration(settings), [setup.symbol])
+    return await shares_for_account(setup, account)
+
+
+async def _port_size(setup: Setup, score: RiskScore, equity: float | None, settings: SizingParameters) -> Any:
+    live: Any = SimpleNamespace(configuration=_configuration(settings))
     x: Any = None  # the other parts play no role in a size
-    service = StatusService(live, x, x, storage, x, x, x, x, x, x, x, x, x, x, x, 0.0)
+    service = StatusService(live, x, x, _storage(setup, score), x, x, x, x, x, x, x, x, x, x, x, 0.0)
     return await service.size(SizeRequest(symbol=setup.symbol, equity=equity))
 
 
@@ -103,7 +115,7 @@ async def test_every_setup_has_one_size(
             sizing.entry,
             sizing.stop,
         )
-        assert shares_for_account(setup, score, SETTINGS, SizingChoice()) == sizing.quantity
+        assert await _alert_size(setup, score, SETTINGS) == sizing.quantity
 
 
 async def test_a_share_that_settles_trade_for_trade_has_one_smaller_size() -> None:
@@ -113,9 +125,9 @@ async def test_a_share_that_settles_trade_for_trade_has_one_smaller_size() -> No
     smaller = 0
     for setup, score in _judged(panel):
         moved = msgspec.structs.replace(setup, symbol=f"{setup.symbol}-BE")
-        ordinary = shares_for_account(setup, score, settings, SizingChoice())
+        ordinary = await _alert_size(setup, score, settings)
         sizing = await _port_size(moved, score, None, settings)
-        assert shares_for_account(moved, score, settings, SizingChoice()) == sizing.quantity
+        assert await _alert_size(moved, score, settings) == sizing.quantity
         assert ordinary is not None
         assert sizing.quantity <= ordinary
         smaller += sizing.quantity < ordinary and sizing.bound_by == "price_band"
@@ -127,7 +139,8 @@ async def test_a_size_without_any_equity_names_the_setting() -> None:
     score: Any = SimpleNamespace(as_of=LAST_SESSION)
     with pytest.raises(BadInputError, match=r"\[size\] equity"):
         await _port_size(setup, score, None, SizingParameters())
-    assert shares_for_account(setup, None, SETTINGS, SizingChoice()) is None  # no pivot, no entry
+    assert await _alert_size(setup, score, SETTINGS) is None  # no pivot, no entry
+    assert await shares_for_account(setup, None) is None
 
 
 def test_the_context_of_an_alert_holds_what_is_known() -> None:

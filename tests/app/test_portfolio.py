@@ -12,18 +12,14 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.collection import context
 from tests.fakes.positions import FakeFillStore, FakePositionNotes, FakePositionReports
 from tests.jobs.sample_market import INDEX, SESSION, SampleMarket, build_sample_market, history
-from vcpd.analysis.heat import HeatSettings, LotAtRisk, measure_heat
-from vcpd.analysis.sizing import HeatLimit
 from vcpd.app.live_configuration import LiveConfiguration
 from vcpd.app.panels import PanelReader
-from vcpd.app.portfolio import PortfolioService, heat_limit
-from vcpd.app.storage import Storage
+from vcpd.app.portfolio import PortfolioService
 from vcpd.config import Configuration, LoadedConfiguration
 from vcpd.core.errors import BadInputError
 from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.panel import Panel, PanelReference
-from vcpd.domain.portfolio import CurvePoint, Fill, PositionTexts, Side
-from vcpd.domain.position_notes import CompanyNote
+from vcpd.domain.portfolio import Fill, Side
 from vcpd.jobs.position_judge import PositionJudge
 
 NOW = datetime(2025, 7, 1, 2, 50, tzinfo=UTC)
@@ -168,35 +164,3 @@ async def test_a_text_that_is_no_table_of_trades_is_refused_whole(portfolio: Por
     with pytest.raises(BadInputError, match=r"book\.csv: unknown column"):
         await portfolio.import_trades("book.csv", HEADER.replace("segment", "surprise"), "")
     assert await _held(portfolio) == 0
-
-
-class Stored:
-    """The parts of a store that say what is held."""
-
-    def __init__(self, reports: FakePositionReports) -> None:
-        self.position_reports = reports
-        bank = CompanyNote(symbol="NSE:AAA", instrument_id=1, sector="Banks")
-        self.position_notes = FakePositionNotes({"NSE:AAA": bank})
-
-
-async def test_what_is_held_limits_what_may_be_bought(reports: FakePositionReports) -> None:
-    """4,000 at risk in one sector of an account of 100,000, whose caps are 6 % in total and 5 % a sector."""
-    storage = cast("Storage", Stored(reports))
-    settings = HeatSettings(total_pct=6.0, sector_pct=5.0)
-    assert await heat_limit(storage, "NSE:AAA", None, settings) is None
-    lot = LotAtRisk(
-        symbol="NSE:BBB",
-        sector="Banks",
-        value=40_000.0,
-        stop=90.0,
-        at_risk=4_000.0,
-        gap_pct=None,
-        gap_loss=None,
-    )
-    heat = measure_heat([lot], 100_000.0, settings)
-    report = msgspec.json.encode({"heat": heat}).decode()
-    point = CurvePoint(session=SESSION, lots=1, closed_r=0.0, open_r=0.0, at_risk=4_000.0)
-    await reports.put(point, PositionTexts(session=SESSION, report=report, journal="{}"))
-    assert await heat_limit(storage, "NSE:AAA", None, settings) == HeatLimit(1_000.0, "sector Banks")
-    assert await heat_limit(storage, "NSE:CCC", None, settings) == HeatLimit(2_000.0, "total")
-    assert await heat_limit(storage, "NSE:CCC", 200_000.0, settings) == HeatLimit(8_000.0, "total")

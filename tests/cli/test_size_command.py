@@ -11,10 +11,10 @@ from tests.fakes.web import setup
 from vcpd.analysis.crowding import Cluster, Crowding, SectorGroup
 from vcpd.analysis.sizing import position_plan, position_size
 from vcpd.analysis.sizing_parameters import SizingParameters
-from vcpd.app.status import crowding_candidates, latest_score_until, merge_crowding
+from vcpd.app.status import crowding_candidates, merge_crowding
 from vcpd.cli.main import main
 from vcpd.core.errors import BadInputError
-from vcpd.domain.risk import RiskBand, RiskScore
+from vcpd.domain.risk import RiskBand, RiskScore, latest_score_until
 from vcpd.domain.setups import BaseState, Setup
 
 FAILED = msgspec.structs.replace(setup("NSE:AAA", state=BaseState.FAILED, passed=False), events=())

@@ -9,13 +9,11 @@ from urllib.parse import quote
 
 from vcpd.alerts.setup_alerts import ScreenRun
 from vcpd.alerts.templates import Variables
-from vcpd.analysis.sizing import SizingChoice, size_of_setup
-from vcpd.analysis.sizing_parameters import SizingParameters
+from vcpd.analysis.sizing import SizingChoice
+from vcpd.app.account_sizing import AccountSizing
 from vcpd.app.live_configuration import LiveConfiguration
-from vcpd.app.portfolio import heat_limit
 from vcpd.app.storage import Storage
 from vcpd.core.errors import BadInputError
-from vcpd.domain.risk import RiskScore
 from vcpd.domain.setups import Base, Setup
 
 BaseKey = tuple[str, date]
@@ -34,33 +32,27 @@ class AlertFacts:
             return {}
         _, listed = await self._storage.setups.listed(evening.session)
         listed_by_symbol = {setup.symbol: setup for setup in listed}
-        lots = {item.symbol: item.instrument.lot_size for item in await self._storage.instruments.all()}
+        configuration = self._live.configuration
+        symbols = [base.symbol for base in concerned]
+        account = None
+        if configuration.size.equity:
+            account = await AccountSizing.read(self._storage, configuration, symbols)
         return {
             (base.symbol, base.anchor_date): alert_variables(
                 listed_by_symbol.get(base.symbol),
-                await self._shares(base, lots.get(base.symbol, 1)),
-                setup_url(self._live.configuration.web.page_url, base.symbol),
+                await shares_for_account(base.setup, account),
+                setup_url(configuration.web.page_url, base.symbol),
             )
             for base in concerned
         }
 
-    async def _shares(self, base: Base, lot_size: int) -> int | None:
-        configuration = self._live.configuration
-        if base.setup is None or not configuration.size.equity:
-            return None
-        scores = await self._storage.risk.for_symbol(base.symbol)
-        risk = next((score for score in scores if score.as_of <= base.setup.as_of), None)
-        heat = await heat_limit(self._storage, base.symbol, None, configuration.heat)
-        choice = SizingChoice(lot_size=lot_size, heat=heat)
-        return shares_for_account(base.setup, risk, configuration.size, choice)
 
-
-def shares_for_account(
-    setup: Setup, risk: RiskScore | None, settings: SizingParameters, choice: SizingChoice
-) -> int | None:
+async def shares_for_account(setup: Setup | None, account: AccountSizing | None) -> int | None:
     """The quantity that the page shows for the configured account; None without equity or prices."""
+    if setup is None or account is None:
+        return None
     try:
-        return size_of_setup(setup, risk, settings, choice).quantity
+        return (await account.size(setup, SizingChoice())).quantity
     except BadInputError:
         return None
 

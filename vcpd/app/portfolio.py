@@ -5,16 +5,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
-import msgspec
-
-from vcpd.analysis.heat import UNKNOWN_SECTOR, Heat, HeatSettings, risk_available
 from vcpd.analysis.lots import build_lot_book
 from vcpd.analysis.share_scale import later_ratios, restatement_factor, scale_fills, share_ratio
-from vcpd.analysis.sizing import HeatLimit
 from vcpd.app.jobs import position_settings
 from vcpd.app.live_configuration import LiveConfiguration
 from vcpd.app.panels import PanelReader
-from vcpd.app.storage import Storage
 from vcpd.core.csv_table import read_csv_table
 from vcpd.core.errors import BadInputError, RetryableError
 from vcpd.domain.instruments import StoredInstrument
@@ -159,29 +154,6 @@ class PortfolioService:
         judged = await self.judge(session, position_settings(self.live.configuration))
         await self.judge.keep(judged)
         return session
-
-
-class _JudgedHeat(msgspec.Struct, frozen=True):
-    """What is read of a report."""
-
-    heat: Heat | None
-
-
-async def heat_limit(
-    storage: Storage, symbol: str, equity: float | None, settings: HeatSettings
-) -> HeatLimit | None:
-    """What the caps of [heat] leave for a symbol, beside what an account of `equity` holds.
-
-    None where nothing was judged yet, or the account's value was not known then.
-    """
-    latest = await storage.position_reports.latest()
-    heat = None if latest is None else msgspec.json.decode(latest.report, type=_JudgedHeat).heat
-    if latest is None or heat is None:
-        return None
-    company = (await storage.position_notes.companies([symbol], latest.session)).get(symbol)
-    sector = UNKNOWN_SECTOR if company is None or company.sector is None else company.sector
-    known = msgspec.structs.replace(heat, equity=equity or heat.equity)
-    return HeatLimit(*risk_available(known, symbol, sector, settings))
 
 
 def _read(name: str, trades: str, actions: str, spelled: SymbolOf) -> tuple[TradeFile, list[ShareAdjustment]]:

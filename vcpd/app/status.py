@@ -16,14 +16,14 @@ from vcpd.analysis.breadth import Breadth, BreadthWindow, breadth
 from vcpd.analysis.crowding import Crowding, CrowdingRequest, find_clusters
 from vcpd.analysis.recent_trading import RecentTrading, recent_trading
 from vcpd.analysis.scans.request import ListedScan, ScanParams
-from vcpd.analysis.sizing import Sizing, SizingChoice, size_of_setup
+from vcpd.analysis.sizing import Sizing, SizingChoice
+from vcpd.app.account_sizing import AccountSizing
 from vcpd.app.health import HealthService
 from vcpd.app.live_configuration import LiveConfiguration
 from vcpd.app.market import MarketConnection
 from vcpd.app.monitor import Monitor
 from vcpd.app.panels import PanelReader, last_session
 from vcpd.app.performance import PerformanceService
-from vcpd.app.portfolio import heat_limit
 from vcpd.app.storage import Storage
 from vcpd.core.errors import BadInputError
 from vcpd.domain.bars import BarSeries, FloatArray
@@ -32,7 +32,6 @@ from vcpd.domain.exchange import ExchangeDescription
 from vcpd.domain.health import Health, MetricsSnapshot
 from vcpd.domain.market_regime import market_note
 from vcpd.domain.panel import Panel
-from vcpd.domain.risk import RiskScore
 from vcpd.domain.scans import SavedScan, ScanResult
 from vcpd.domain.setups import Setup, SetupGroup, context_lines
 from vcpd.jobs.scan import ScanEvaluator
@@ -48,11 +47,6 @@ from vcpd.web.context import SizeRequest
 
 STATE_SESSIONS: Final = 120
 MAX_CANDIDATES_SHOWN: Final = 60  # of the candidates, on the page
-
-
-def latest_score_until(session: date, scores: Sequence[RiskScore]) -> RiskScore | None:
-    """Of a symbol's scores, latest first: while a session runs it has verdicts already, and no score yet."""
-    return next((score for score in scores if score.as_of <= session), None)
 
 
 def crowding_candidates(setups: Sequence[Setup], held: Sequence[str]) -> tuple[str, ...]:
@@ -299,25 +293,13 @@ class StatusService:
         _, setup = await self.storage.setups.for_symbol(request.symbol)
         if setup is None:
             raise KeyError(request.symbol)
-        settings = self.live.configuration
-        risk = latest_score_until(setup.as_of, await self.storage.risk.for_symbol(request.symbol))
         choice = SizingChoice(
-            equity=request.equity,
-            risk_pct=request.risk_pct,
-            entry=request.entry,
-            stop=request.stop,
-            lot_size=await self._lot_size(request.symbol),
-            heat=await heat_limit(self.storage, request.symbol, request.equity, settings.heat),
+            equity=request.equity, risk_pct=request.risk_pct, entry=request.entry, stop=request.stop
         )
-        sizing = size_of_setup(setup, risk, settings.size, choice)
+        account = await AccountSizing.read(self.storage, self.live.configuration, [request.symbol])
+        sizing = await account.size(setup, choice)
         market = market_note(await self.storage.regimes.regimes(setup.as_of, 1), setup.as_of)
         return msgspec.structs.replace(sizing, market=market or None)
-
-    async def _lot_size(self, symbol: str) -> int:
-        stored = await self.storage.instruments.all()
-        return next(
-            (instrument.instrument.lot_size for instrument in stored if instrument.symbol == symbol), 1
-        )
 
     async def crowding(self) -> Crowding:
         """Which of the latest listed setups are one bet. RetryableError while there is no panel."""

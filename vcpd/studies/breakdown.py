@@ -9,6 +9,7 @@ from vcpd.analysis.outcomes import OutcomeCounts
 from vcpd.domain.bars import DateArray
 from vcpd.domain.panel import Panel
 from vcpd.studies.figures import JudgedTrades, MonthAxis, cell_account
+from vcpd.studies.portfolio import drawdowns_pct
 from vcpd.studies.rules import PERCENT
 from vcpd.studies.run import StudyData
 from vcpd.studies.walk_forward import MeanEstimate, mean_estimate
@@ -40,7 +41,6 @@ def break_down(data: StudyData, number: int) -> Breakdown:
     judged: JudgedTrades = data.judged[cell.trades]
     axis: MonthAxis = data.axis
     values = cell_account(judged, cell.portfolio, axis).values[axis.ends]
-    highest = np.maximum.accumulate(np.concatenate([[1.0], values]))[1:]
     edges = np.array([*HISTOGRAM_BINS_R[1:-1]])
     places = np.digitize(judged.after_r, edges)
     return Breakdown(
@@ -48,7 +48,7 @@ def break_down(data: StudyData, number: int) -> Breakdown:
         account=AccountCurve(
             months=axis.names,
             value_pct=(PERCENT * values).tolist(),
-            drawdown_pct=(PERCENT * (1 - values / highest)).tolist(),
+            drawdown_pct=drawdowns_pct(values).tolist(),
         ),
         bins_r=HISTOGRAM_BINS_R[:-1],
         counts=np.bincount(places, minlength=len(HISTOGRAM_BINS_R) - 1).tolist(),

@@ -41,14 +41,20 @@ class Account(NamedTuple):
     @property
     def drawdown_pct(self) -> float:
         """The deepest fall from a former height, in percent of it."""
-        highest = np.maximum.accumulate(np.concatenate([[1.0], self.values]))[1:]
-        return float(PERCENT * np.max(1 - self.values / highest, initial=0.0))
+        return float(np.max(drawdowns_pct(self.values), initial=0.0))
 
     def monthly_returns(self, ends: IntArray) -> FloatArray:
         """(months,): the return of each month, whose last columns are `ends`."""
         levels = np.concatenate([[1.0], self.values[ends]])
         returns: FloatArray = levels[1:] / np.maximum(levels[:-1], TOLERANCE) - 1
         return returns
+
+
+def drawdowns_pct(values: FloatArray) -> FloatArray:
+    """How far each value lies below the highest until then, in percent of that; an account begins at 1."""
+    highest = np.maximum.accumulate(np.concatenate([[1.0], values]))[1:]
+    fallen: FloatArray = PERCENT * (1 - values / highest)
+    return fallen
 
 
 class _OpenPositions:

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Sequence
 from datetime import date
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final
 
 import msgspec
 from aiohttp import web
@@ -12,9 +12,8 @@ from vcpd.domain.portfolio import CurvePoint, Fill, Side
 from vcpd.domain.position_notes import AccountChange
 from vcpd.web.context import WebContext
 from vcpd.web.responses import HttpError, json_response
-from vcpd.web.routes import EXCHANGE, SYMBOL_PATTERN, IntParameter, route
+from vcpd.web.routes import EXCHANGE, SYMBOL_PATTERN, IntParameter, read_body, route
 
-B = TypeVar("B")
 TRADES_LIMIT_KB: Final = 4096  # of an upload: some ten thousand trades
 CHANGE_TIMEOUT_S: Final = 60.0
 MAX_POINTS: Final = 2_000
@@ -129,7 +128,7 @@ def position_change_routes(context: WebContext) -> list[web.RouteDef]:
     @route("POST", "/api/positions", body=FillRequest, **declared)
     async def add(request: web.Request) -> web.Response:
         """Add a purchase or a sale."""
-        given = await _read_body(request, FillRequest)
+        given = await read_body(request, FillRequest)
         fill = Fill(
             symbol=_full_symbol(request, given.symbol),
             session=given.session,
@@ -145,20 +144,20 @@ def position_change_routes(context: WebContext) -> list[web.RouteDef]:
     @route("POST", "/api/positions/import", body=TradeUpload, body_limit_kb=TRADES_LIMIT_KB, **declared)
     async def import_trades(request: web.Request) -> web.Response:
         """Take the trades of a file; rows that cannot be taken are named."""
-        given = await _read_body(request, TradeUpload)
+        given = await read_body(request, TradeUpload)
         return await _changed(context.portfolio.import_trades(given.name, given.trades, given.actions))
 
     @route("POST", "/api/positions/remove", body=RemovalRequest, **declared)
     async def remove(request: web.Request) -> web.Response:
         """Forget trades of a symbol."""
-        given = await _read_body(request, RemovalRequest)
+        given = await read_body(request, RemovalRequest)
         symbol = _full_symbol(request, given.symbol)
         return await _changed(context.portfolio.remove(symbol, given.session, given.trade_id))
 
     @route("POST", "/api/positions/stop", body=StopRequest, **declared)
     async def stop(request: web.Request) -> web.Response:
         """Set the initial stop of purchases that have none, or another one."""
-        given = await _read_body(request, StopRequest)
+        given = await read_body(request, StopRequest)
         symbol = _full_symbol(request, given.symbol)
         return await _changed(context.portfolio.set_stop(symbol, given.stop, given.session))
 
@@ -167,14 +166,6 @@ def position_change_routes(context: WebContext) -> list[web.RouteDef]:
 
 def _json(body: bytes) -> web.Response:
     return web.Response(body=body, content_type="application/json", charset="utf-8")
-
-
-async def _read_body(request: web.Request, kind: type[B]) -> B:
-    """HttpError 400 that names the field and what was expected of it."""
-    try:
-        return msgspec.json.decode(await request.read(), type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise HttpError(400, f"the body is not as described in /openapi.json: {error}") from None
 
 
 def _full_symbol(request: web.Request, symbol: str) -> str:

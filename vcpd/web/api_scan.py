@@ -11,7 +11,7 @@ from vcpd.core.errors import BadInputError
 from vcpd.domain.scans import MAX_SCAN_CHARACTERS, SavedScan, ScanName, ScanResult
 from vcpd.web.context import WebContext
 from vcpd.web.responses import HttpError, json_response
-from vcpd.web.routes import AS_OF, StringParameter, SymbolParameter, TextParameter, route
+from vcpd.web.routes import AS_OF, StringParameter, SymbolParameter, TextParameter, read_body, route
 
 EXPRESSION: Final = StringParameter("expression", "A scan such as `rs >= 85 and close > sma(50)`.")
 NAME: Final = TextParameter("name", "Instead of an expression: a saved scan or a preset.")
@@ -78,10 +78,7 @@ def scan_change_routes(context: WebContext) -> list[web.RouteDef]:
     @route("POST", "/api/scans", body=ScanToSave, response=ScanList, errors=(400, 408, 503))
     async def save(request: web.Request) -> web.Response:
         """Save a scan, or another text under its name; gives the list."""
-        try:
-            given = msgspec.json.decode(await request.read(), type=ScanToSave)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise HttpError(400, f"the body is not as described in /openapi.json: {error}") from None
+        given = await read_body(request, ScanToSave)
         try:
             await context.daemon.save_scan(SavedScan(given.name, given.expression, given.followed))
         except BadInputError as error:

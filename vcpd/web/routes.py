@@ -280,6 +280,14 @@ def declared_operation(definition: web.RouteDef) -> Operation:
     return operation
 
 
+async def read_body(request: web.Request, kind: type[T]) -> T:
+    """The body of a request. HttpError 400 that names the field and what was expected of it."""
+    try:
+        return msgspec.json.decode(await request.read(), type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise HttpError(400, f"the body is not as described in /openapi.json: {error}") from None
+
+
 def check_query_names(request: web.Request, operation: Operation) -> None:
     """Refuse a parameter that an API path does not take: a misspelled filter would filter nothing."""
     if not operation.plain_path.startswith(API_PREFIX):

@@ -1,0 +1,74 @@
+"""Sizes positions for the configured account, beside what it holds: the port and the alerts size alike.
+
+What does not depend on the single setup is read once, for any number of sizes.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import msgspec
+
+from vcpd.analysis.heat import UNKNOWN_SECTOR, Heat, risk_available
+from vcpd.analysis.sizing import HeatLimit, Sizing, SizingChoice, size_of_setup
+from vcpd.app.storage import Storage
+from vcpd.config import Configuration
+from vcpd.domain.risk import latest_score_until
+from vcpd.domain.setups import Setup
+
+
+class _JudgedHeat(msgspec.Struct, frozen=True):
+    """What is read of a report."""
+
+    heat: Heat | None
+
+
+@dataclass(frozen=True, slots=True)
+class AccountSizing:
+    """The account as it was judged last, and the lot sizes and sectors of some symbols.
+
+    `heat` is None where nothing was judged yet, or the account's value was not known then.
+    """
+
+    storage: Storage
+    configuration: Configuration
+    heat: Heat | None
+    sectors: Mapping[str, str]
+    lot_sizes: Mapping[str, int]
+
+    @classmethod
+    async def read(cls, storage: Storage, configuration: Configuration, symbols: Sequence[str]) -> Self:
+        """Read what sizes in these symbols need."""
+        wanted = set(symbols)
+        stored = await storage.instruments.all()
+        lot_sizes = {item.symbol: item.instrument.lot_size for item in stored if item.symbol in wanted}
+        latest = await storage.position_reports.latest()
+        heat = None if latest is None else msgspec.json.decode(latest.report, type=_JudgedHeat).heat
+        sectors: dict[str, str] = {}
+        if latest is not None and heat is not None:
+            companies = await storage.position_notes.companies(sorted(wanted), latest.session)
+            sectors = {symbol: note.sector for symbol, note in companies.items() if note.sector is not None}
+        return cls(storage, configuration, heat, sectors, lot_sizes)
+
+    async def size(self, setup: Setup, choice: SizingChoice) -> Sizing:
+        """The size of a position in a setup; lot size and caps of [heat] are those of its symbol.
+
+        Raises BadInputError where there is nothing to enter at, or no value of the account is known.
+        """
+        symbol = setup.symbol
+        risk = latest_score_until(setup.as_of, await self.storage.risk.for_symbol(symbol))
+        known = msgspec.structs.replace(
+            choice, lot_size=self.lot_sizes.get(symbol, 1), heat=self.heat_limit(symbol, choice.equity)
+        )
+        return size_of_setup(setup, risk, self.configuration.size, known)
+
+    def heat_limit(self, symbol: str, equity: float | None) -> HeatLimit | None:
+        """What the caps of [heat] leave for a symbol beside what is held.
+
+        `equity` is another value of the account; None is the one that was judged.
+        """
+        if self.heat is None:
+            return None
+        known = msgspec.structs.replace(self.heat, equity=equity or self.heat.equity)
+        sector = self.sectors.get(symbol, UNKNOWN_SECTOR)
+        return HeatLimit(*risk_available(known, symbol, sector, self.configuration.heat))
