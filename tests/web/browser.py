@@ -8,7 +8,7 @@ import pytest
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 
-WAIT_S: Final = 10.0
+WAIT_S: Final = 30.0
 FLAGS: Final = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage")
 WIDE: Final = (1440, 900)
 NARROW: Final = (360, 780)

@@ -9,7 +9,7 @@ from vcpd.web.context import WebContext
 from vcpd.web.server import WebServer
 from vcpd.web.settings import WebSettings
 
-READY_WITHIN_S = 10.0
+READY_WITHIN_S = 30.0
 
 
 @contextmanager

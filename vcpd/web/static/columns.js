@@ -60,9 +60,16 @@ function nameCell(row) {
     star(row.symbol), h("a", { href: address(row.symbol), title }, bare(row.symbol)), happened, h("small", { title, class: row.group === "setup" && !row.tolerances.length ? null : "shown" }, row.state ? chip(row.state) : null, below.slice(0, 34))];
 }
 
-export const star = (symbol) => h("button", {
-  type: "button", class: "star", "aria-pressed": String(isStarred(symbol)), "aria-label": `Star ${bare(symbol)}`, title: "Star (s)", onclick: () => toggleStar(symbol),
-}, isStarred(symbol) ? "★" : "☆");
+export function star(symbol) {
+  const button = h("button", { type: "button", class: "star", "aria-label": `Star ${bare(symbol)}`, title: "Star (s)", onclick: () => toggleStar(symbol) });
+  showStar(button, symbol);
+  return button;
+}
+
+export function showStar(button, symbol) {
+  button.setAttribute("aria-pressed", String(isStarred(symbol)));
+  button.textContent = isStarred(symbol) ? "★" : "☆";
+}
 
 // The sector and its rank among the sectors, where it has one.
 function sectorCell(row) {

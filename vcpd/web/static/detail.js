@@ -1,13 +1,14 @@
 // One symbol: its chart, why it is or is not a setup, its risk, and how many shares.
 import { listAddress } from "./address.js";
 import { get, symbolPath } from "./api.js";
-import { byId, h, meter, notice, errorNotice } from "./dom.js";
+import { byId, h, meter, notice, errorNotice, rememberFocus } from "./dom.js";
 import { MARKED, bare, day, largeMoney, number, percent, price, shortDay, whole, words } from "./format.js";
 import { sizing } from "./size.js";
-import { chip, star } from "./columns.js";
+import { chip, showStar, star } from "./columns.js";
 import { term } from "./glossary.js";
 import { exchange } from "./exchange.js";
 import { tradingViewName } from "./export.js";
+import { onChange } from "./marks.js";
 import { noteField } from "./note.js";
 import { known } from "./search.js";
 import { current } from "./table.js";
@@ -18,13 +19,20 @@ let chart = null;
 let live = [];
 let shownText = ""; // what is drawn, to see whether anything changed
 let asking = null;
+let parts = null; // of the panel: what is drawn again above and below the note, and the fields that stay
 
 export const symbol = () => shownSymbol;
+
+onChange(() => {
+  const shownStar = document.querySelector("#detail .star");
+  if (shownStar) showStar(shownStar, shownSymbol);
+});
 
 export function close() {
   asking?.abort();
   chart?.remove();
   chart = null;
+  parts = null;
   shownSymbol = null;
   byId("detail").replaceChildren();
   byId("detail").hidden = true;
@@ -43,6 +51,8 @@ export async function open(name) {
     await show(name, await load(name, asking.signal));
   } catch (error) {
     if (error.name === "AbortError" || shownSymbol !== name) return;
+    parts = null;
+    shownText = "";
     panel.replaceChildren(head(name, null), error.status === 404 || error.status === 400
       ? notice(`${bare(name)} is not followed`, `${error.message} Its spelling is the exchange's, such as INFY or M&M.`)
       : errorNotice(error, () => open(name)));
@@ -59,7 +69,9 @@ export async function renew() {
   const range = chart?.range() ?? null;
   chart?.remove();
   chart = null;
+  const restoreFocus = rememberFocus(panel);
   await show(name, found, range);
+  restoreFocus();
   panel.scrollTop = top;
 }
 
@@ -80,11 +92,18 @@ async function show(name, found, range = null) {
   const score = risk.items.find((item) => item.as_of === setup.as_of) ?? risk.items[0]; // the newest there is: this session may not be scored yet
   const events = life.setup?.events?.length ? life.setup.events : setup.events;
   const frame = h("div", { class: "chart-place" }, h("div", { class: "chart" }, notice("", "Drawing the chart …")));
-  byId("detail").replaceChildren(head(name, setup), facts(setup, score), frame, legend(setup, events) ?? "", links(name) ?? "", noteField(name),
-    verdict(setup, lines), h("div", { class: "block columns" }, gates(setup), legs(setup, events)),
-    h("div", { class: "block columns" }, scoreParts(setup), riskParts(score)),
-    sizing(setup));
+  parts ??= build(name);
+  parts.above.replaceChildren(head(name, setup), facts(setup, score), frame, legend(setup, events) ?? "", links(name) ?? "");
+  parts.below.replaceChildren(verdict(setup, lines), h("div", { class: "block columns" }, gates(setup), legs(setup, events)),
+    h("div", { class: "block columns" }, scoreParts(setup), riskParts(score)));
+  parts.size.renew(setup);
   await draw(frame, bars, setup, events, life.bases, range);
+}
+
+function build(name) {
+  const made = { above: h("div", { class: "part" }), below: h("div", { class: "part" }), size: sizing() };
+  byId("detail").replaceChildren(made.above, noteField(name), made.below, made.size.node);
+  return made;
 }
 
 async function draw(frame, bars, setup, events, bases, range) {
@@ -183,7 +202,8 @@ function legend(setup, events) {
 function verdict(setup, lines) {
   const title = setup.group === "setup" ? "Why it is a setup" : setup.group ? "Why it is no setup now" : "Why it is no setup";
   const text = (setup.tolerances.join("; ") || setup.group_reason) ?? setup.nearest_miss ?? setup.reason ?? (setup.passed ? "Every gate holds." : "Not every gate holds.");
-  const details = lines.length ? h("details", {}, h("summary", { class: "muted" }, "Every gate in words"), h("ul", { class: "lines" }, lines.map((line) => h("li", {}, line)))) : null;
+  const isOpen = byId("detail").querySelector(".sentence details")?.open ?? false;
+  const details = lines.length ? h("details", { open: isOpen }, h("summary", { class: "muted" }, "Every gate in words"), h("ul", { class: "lines" }, lines.map((line) => h("li", {}, line)))) : null;
   return h("div", { class: "block sentence" }, h("h3", {}, title), h("p", {}, text), details);
 }
 

@@ -7,13 +7,46 @@ function fill(node, attributes, children) {
     if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
     else node.setAttribute(name, value === true ? "" : value);
   }
-  node.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  node.append(...children.flat().filter(isDrawn));
   return node;
 }
 
 export const h = (tag, attributes, ...children) => fill(document.createElement(tag), attributes, children);
 export const s = (tag, attributes, ...children) => fill(document.createElementNS(SVG, tag), attributes, children);
 export const byId = (id) => document.getElementById(id);
+
+const isDrawn = (child) => child !== null && child !== undefined && child !== false;
+const drawnFrom = new WeakMap();
+
+// Fills `place` again only when `data` changed: otherwise focus, scroll position and open parts stay.
+export function update(place, data, make) {
+  const text = JSON.stringify(data);
+  if (drawnFrom.get(place) === text) return;
+  drawnFrom.set(place, text);
+  keepFocus(place, () => place.replaceChildren(...[make(data)].flat(Infinity).filter(isDrawn)));
+}
+
+// Draws in `place` again; the control that had the focus has it afterwards, where it is still there.
+export function keepFocus(place, draw) {
+  const restore = rememberFocus(place);
+  draw();
+  restore();
+}
+
+export function rememberFocus(place) {
+  const focused = document.activeElement;
+  const selector = focused !== place && place.contains(focused) ? selectorOf(focused) : null;
+  return () => {
+    const isLost = selector && !focused.isConnected && document.activeElement === document.body;
+    if (isLost) place.querySelector(selector)?.focus({ preventScroll: true });
+  };
+}
+
+// What names a control among its neighbours, whatever else about it changes.
+function selectorOf(control) {
+  const names = [...control.attributes].filter(({ name }) => ["id", "name", "href", "aria-label"].includes(name) || name.startsWith("data-"));
+  return control.localName + names.map(({ name, value }) => `[${name}="${CSS.escape(value)}"]`).join("");
+}
 
 export function meter(share) {
   return s("svg", { viewBox: "0 0 100 6", preserveAspectRatio: "none", "aria-hidden": "true" },

@@ -1,5 +1,5 @@
 // The controls above the list: groups, states, sector, words and least values.
-import { byId, h } from "./dom.js";
+import { byId, h, update } from "./dom.js";
 import { shortDay, words } from "./format.js";
 import { GROUPS, STATES, clearFilters, inGroup, shown } from "./list_state.js";
 
@@ -37,35 +37,38 @@ function drawFields() {
 }
 
 function drawGroups() {
-  byId("groups").replaceChildren(...[...GROUPS].map(([group, [name, title]]) => h("button", {
-    type: "button", "aria-pressed": String(!shown.all && shown.group === group), "data-group": group, title, onclick: () => showGroup(group),
-  }, name, h("b", {}, board.groups[group]))), ...[marketNote()].filter(Boolean));
+  const chosen = shown.all ? null : shown.group;
+  update(byId("groups"), { chosen, counts: board.groups, market: board.market ?? null }, ({ counts, market }) => [
+    ...[...GROUPS].map(([group, [name, title]]) => h("button", {
+      type: "button", "aria-pressed": String(group === chosen), "data-group": group, title, onclick: () => showGroup(group),
+    }, name, h("b", {}, counts[group]))),
+    market && marketNote(market),
+  ]);
 }
 
-function marketNote() {
-  const { market } = board;
-  return market ? h("a", { href: "#/market", class: "muted", id: "market-note" }, `Market: ${words(market.term)}${market.since ? ` since ${shortDay(market.since)}` : ""}`) : null;
+function marketNote(market) {
+  const since = market.since ? ` since ${shortDay(market.since)}` : "";
+  return h("a", { href: "#/market", class: "muted", id: "market-note" }, `Market: ${words(market.term)}${since}`);
 }
 
 function showGroup(group) {
   Object.assign(shown, { group, all: false });
   shown.states.clear();
   changed();
-  document.querySelector(`#groups [data-group="${group}"]`)?.focus();
 }
 
 function drawStates() {
   const counts = new Map();
   for (const { state } of board.items.filter(inGroup)) counts.set(state, (counts.get(state) ?? 0) + 1);
-  byId("states").replaceChildren(...STATES.filter((state) => counts.has(state)).map((state) => h("button", {
-    type: "button", "aria-pressed": String(shown.states.has(state)), "data-state": state, onclick: () => toggle(state),
-  }, words(state), h("b", {}, counts.get(state)))));
+  const listed = STATES.filter((state) => counts.has(state)).map((state) => ({ state, count: counts.get(state), isChosen: shown.states.has(state) }));
+  update(byId("states"), listed, () => listed.map(({ state, count, isChosen }) => h("button", {
+    type: "button", "aria-pressed": String(isChosen), "data-state": state, onclick: () => toggle(state),
+  }, words(state), h("b", {}, count))));
 }
 
 function toggle(state) {
   if (!shown.states.delete(state)) shown.states.add(state);
   changed();
-  document.querySelector(`#states [data-state="${state}"]`)?.focus();
 }
 
 // Hidden where no list gives sectors; the chosen one stays even when no setup belongs to it.
@@ -74,8 +77,10 @@ function drawSectors() {
   for (const { sector } of board.items) if (sector) counts.set(sector, (counts.get(sector) ?? 0) + 1);
   const field = byId("filter-sector");
   field.hidden = counts.size === 0;
-  field.replaceChildren(h("option", { value: "" }, "Any sector"), ...[...counts].sort().map(([sector, count]) =>
-    h("option", { value: sector, selected: sector === shown.sector }, `${sector} · ${count}`)));
+  update(field, [...counts].sort(), (listed) => [
+    h("option", { value: "" }, "Any sector"), ...listed.map(([sector, count]) => h("option", { value: sector }, `${sector} · ${count}`)),
+  ]);
+  if (field.value !== shown.sector) field.value = shown.sector;
 }
 
 export function clear() {

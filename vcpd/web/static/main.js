@@ -72,8 +72,7 @@ function onPulse(state) {
 
 async function renew() {
   await loadTable().catch(() => {});
-  const symbol = detail.symbol();
-  if (symbol && !document.activeElement?.closest("#size")) detail.renew();
+  if (detail.symbol()) detail.renew();
 }
 
 async function loadTable() {

@@ -1,6 +1,6 @@
 // The regime, market breadth over a year, new highs and lows, and bases by state.
 import { get } from "./api.js";
-import { byId, h, notice, s, skeleton, errorNotice } from "./dom.js";
+import { byId, h, notice, s, skeleton, errorNotice, update } from "./dom.js";
 import { bare, day, percent, whole, words } from "./format.js";
 import { REGIME_SESSIONS, regimeCards, sectorCards } from "./regime.js";
 import { address } from "./address.js";
@@ -9,33 +9,39 @@ const WIDTH = 600;
 const HEIGHT = 150;
 const STATES = ["FORMING", "NEAR_PIVOT", "UNDER_STOP", "BREAKOUT", "EXTENDED", "SQUAT", "FAILED", "EXPIRED"];
 let shownVersion;
-let drawn = false;
+let lastRequest = 0;
 
 export async function show(version, asOf) {
   const view = byId("view-market");
-  if (version !== null && asOf === undefined) {
-    view.replaceChildren(notice("No breadth yet", "Breadth is shown as soon as there are bars."));
-    return;
-  }
   if (version === null) {
-    if (!drawn) view.replaceChildren(skeleton(6));
-    return;
-  }
-  if (shownVersion === version) return;
-  shownVersion = version;
-  if (!drawn) view.replaceChildren(skeleton(6));
-  try {
-    const [market, crowding, regime, sectors, industries] = await Promise.all([
-      get("api/breadth"), get("api/crowding").catch(() => null), get(`api/regime?sessions=${REGIME_SESSIONS}`), get("api/sectors"), get("api/sectors?level=industry"),
-    ]);
-    drawn = true;
-    view.replaceChildren(h("div", { class: "page" }, h("div", { class: "cards" }, regimeCards(regime.items), averages(market), extremes(market), states(market), sectorCards(sectors, industries), bets(crowding))));
-  } catch (error) {
-    shownVersion = undefined;
-    drawn = false;
-    view.replaceChildren(error.status === 503 ? notice("No breadth yet", error.message) : errorNotice(error, () => show(version, asOf)));
+    if (!view.childElementCount) update(view, "loading", () => skeleton(6));
+  } else if (asOf === undefined) {
+    update(view, "no bars", () => notice("No breadth yet", "Breadth is shown as soon as there are bars."));
+  } else if (shownVersion !== version) {
+    shownVersion = version;
+    if (!view.childElementCount) update(view, "loading", () => skeleton(6));
+    await load(view, () => show(version, asOf));
   }
 }
+
+// Of answers that overlap only the one to the last request is drawn.
+async function load(view, again) {
+  const request = ++lastRequest;
+  try {
+    const [market, crowding, regime, sectors, industries] = await Promise.all([
+      get("api/breadth"), get("api/crowding").catch(() => null), get(`api/regime?sessions=${REGIME_SESSIONS}`),
+      get("api/sectors"), get("api/sectors?level=industry"),
+    ]);
+    if (request === lastRequest) update(view, { market, crowding, regime, sectors, industries }, draw);
+  } catch (error) {
+    if (request !== lastRequest) return;
+    shownVersion = undefined;
+    update(view, { failed: error.message }, () => (error.status === 503 ? notice("No breadth yet", error.message) : errorNotice(error, again)));
+  }
+}
+
+const draw = ({ market, crowding, regime, sectors, industries }) => h("div", { class: "page" }, h("div", { class: "cards" },
+  regimeCards(regime.items), averages(market), extremes(market), states(market), sectorCards(sectors, industries), bets(crowding)));
 
 function bets(crowding) {
   if (!crowding) return null;

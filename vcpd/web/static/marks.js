@@ -4,12 +4,16 @@ import { get, put } from "./api.js";
 const SEEN_KEY = "vcpd.seen";
 let marks = new Map();
 let seen = storedSeen();
-let changed = () => {};
+const listeners = [];
 
-export const onChange = (listener) => { changed = listener; };
+export const onChange = (listener) => { listeners.push(listener); };
 export const isStarred = (symbol) => marks.get(symbol)?.starred ?? false;
 export const noteOf = (symbol) => marks.get(symbol)?.note ?? "";
 export const isSeen = (symbol, session) => seen.session === session && seen.symbols.includes(symbol);
+
+function changed() {
+  for (const listener of listeners) listener();
+}
 
 export async function load() {
   const found = await get("api/marks").catch(() => null);

@@ -1,21 +1,31 @@
 // The note of a symbol: saved when the field is left, or a moment after the last key.
 import { h } from "./dom.js";
-import { change, noteOf } from "./marks.js";
+import { change, noteOf, onChange } from "./marks.js";
 
 const PAUSE_MS = 900;
 const MAX_CHARACTERS = 2_000;
+let takeStored = () => {}; // of the field that is shown
+
+onChange(() => takeStored());
 
 export function noteField(symbol) {
   const state = h("small", { class: "muted", role: "status" });
   const field = h("textarea", { id: "note", rows: 1, maxlength: MAX_CHARACTERS, placeholder: "Note (n)", "aria-label": "Note" });
-  field.value = noteOf(symbol);
+  let stored = field.value = noteOf(symbol);
   let waiting = 0;
+  // What the daemon keeps, as soon as it is known, unless a user has begun to write.
+  takeStored = () => {
+    const wasUntouched = field.value === stored;
+    stored = noteOf(symbol);
+    if (wasUntouched && field.value !== stored) field.value = stored;
+  };
   const save = async () => {
     clearTimeout(waiting);
-    if (field.value.trim() === noteOf(symbol)) return;
+    const note = field.value;
+    if (note.trim() === noteOf(symbol)) return;
     try {
-      await change(symbol, { note: field.value });
-      state.textContent = "saved";
+      await change(symbol, { note });
+      if (field.value === note) state.textContent = "saved";
     } catch (error) {
       state.textContent = `not saved: ${error.message}`;
     }

@@ -33,4 +33,5 @@ async function send(button, path, done) {
   } catch (error) {
     done(error.message);
   }
+  button.disabled = false;
 }

@@ -1,5 +1,5 @@
 // Draws of a long table only the rows in sight, so that thousands of rows scroll without a stutter.
-import { h } from "./dom.js";
+import { h, keepFocus } from "./dom.js";
 
 const FIRST_ROWS = 60;
 const ROWS_AROUND = 25;
@@ -16,10 +16,9 @@ export function drawRows(frame, body, items, rowOf) {
   }
 
   function draw(first, last) {
-    const focused = document.activeElement?.closest?.("tr[data-symbol]")?.dataset.symbol;
     [from, until] = [Math.max(0, first), Math.min(items.length, Math.max(last, first))];
-    body.replaceChildren(...[space(from), ...items.slice(from, until).map((item, at) => rowOf(item, from + at)), space(items.length - until)].filter(Boolean));
-    if (focused) body.querySelector(`tr[data-symbol="${CSS.escape(focused)}"] a`)?.focus({ preventScroll: true });
+    const rows = items.slice(from, until).map((item, at) => rowOf(item, from + at));
+    keepFocus(body, () => body.replaceChildren(...[space(from), ...rows, space(items.length - until)].filter(Boolean)));
   }
 
   function space(rows) {

@@ -2,7 +2,7 @@
 import { get } from "./api.js";
 import { address } from "./address.js";
 import { columnOf, fitting, wanted } from "./columns.js";
-import { byId, errorNotice, h, notice } from "./dom.js";
+import { byId, errorNotice, h, keepFocus, notice } from "./dom.js";
 import * as filters from "./filters.js";
 import { price, signed } from "./format.js";
 import * as marks from "./marks.js";
@@ -12,12 +12,14 @@ import { GROUPS, inGroup, keep, keeps, order, restore as restoreState, shown } f
 import { drawRows } from "./rows.js";
 
 let board = null;
+let boardText = "";
 let loadedAll = false;
 let selected = null;
 let drawn = [];
 let rows = null;
 let columns = [];
 let frameWidth = 0;
+let lastRequest = 0;
 
 const live = new Map();
 export const current = () => board;
@@ -26,14 +28,25 @@ export async function load() {
   const frame = byId("table-frame");
   if (board === null) frame.replaceChildren(skeletonTable());
   loadedAll = shown.all;
+  const request = ++lastRequest;
+  let found;
   try {
-    board = await get(loadedAll ? "api/board?all=1" : "api/board");
+    found = await get(loadedAll ? "api/board?all=1" : "api/board");
   } catch (error) {
-    if (board === null) frame.replaceChildren(errorNotice(error, load));
+    if (board === null) frame.replaceChildren(errorNotice(error, () => load().catch(() => {})));
     throw error;
   }
+  if (request === lastRequest) take(found);
+  return board ?? found;
+}
+
+// The list is drawn again only where something in it changed: a click that has begun reaches its row.
+function take(found) {
+  const text = JSON.stringify(found);
+  if (text === boardText) return;
+  boardText = text;
+  board = found;
   draw();
-  return board;
 }
 
 export function select(symbol) {
@@ -85,6 +98,10 @@ function draw() {
   rows?.stop();
   rows = null;
   const frame = byId("table-frame");
+  keepFocus(frame, () => drawFrame(frame));
+}
+
+function drawFrame(frame) {
   const top = frame.scrollTop;
   if (drawn.length === 0) frame.replaceChildren(emptiness());
   else drawTable(frame);
@@ -123,7 +140,6 @@ function sortBy(column) {
   shown.descending = shown.sort === column.key ? !shown.descending : !column.kind?.includes("text") && column.key !== "to_pivot_pct";
   shown.sort = column.key;
   changed();
-  document.querySelector(`.board th button[data-key="${column.key}"]`)?.focus();
 }
 
 // Prices of the running session in place of the last close, without moving a row.

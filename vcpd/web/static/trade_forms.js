@@ -1,0 +1,62 @@
+// Forms that add a trade or import a file of trades, and the message that says what was taken.
+import { send } from "./api.js";
+import { h, notice } from "./dom.js";
+import { fullSymbol } from "./format.js";
+
+export function addForm(message, renew) {
+  const side = h("select", { name: "side", "aria-label": "side" }, h("option", { value: "buy" }, "bought"), h("option", { value: "sell" }, "sold"));
+  const fields = h("div", { class: "fields" },
+    input("symbol", "text", { maxlength: 40, list: "symbols" }), side, input("date", "date"),
+    input("shares", "number", { min: 1, step: 1 }), input("price", "number", { min: 0 }),
+    input("stop", "number", { min: 0, required: false, placeholder: "initial stop" }),
+    h("button", { type: "submit", class: "primary" }, "Add"));
+  const submit = (form) => change(form, message, renew, "api/positions", () => tradeOf(Object.fromEntries(new FormData(form))));
+  return h("form", { id: "add-trade", class: "card scan", onsubmit: submitting(submit) }, h("h2", {}, "Add a trade"), fields);
+}
+
+export function importForm(message, renew) {
+  const file = h("input", { type: "file", accept: ".csv,text/csv", "aria-label": "File of trades", required: true });
+  const contents = async () => ({ name: file.files[0].name.slice(0, 200), trades: await file.files[0].text() });
+  const submit = (form) => change(form, message, renew, "api/positions/import", contents);
+  return h("form", { id: "import-trades", class: "card scan", onsubmit: submitting(submit) }, h("h2", {}, "Import trades"),
+    h("p", { class: "muted" }, "A tradebook of Zerodha's Console, or a CSV with symbol, date, side, quantity, price and perhaps stop."),
+    h("div", { class: "fields" }, file, h("button", { type: "submit", class: "primary" }, "Import")));
+}
+
+const input = (name, type, more = {}) => h("input", { name, type, "aria-label": name, placeholder: name, required: true, step: "any", ...more });
+
+const tradeOf = (given) => ({
+  symbol: fullSymbol(given.symbol.trim().toUpperCase()), session: given.date, side: given.side,
+  quantity: Number(given.shares), price: Number(given.price), stop: given.stop ? Number(given.stop) : null,
+});
+
+// While a form is being sent it is not sent again.
+function submitting(submit) {
+  return async (event) => {
+    event.preventDefault();
+    const form = event.target;
+    const button = form.querySelector("button");
+    if (button.disabled) return;
+    button.disabled = true;
+    await submit(form).finally(() => { button.disabled = false; });
+  };
+}
+
+// A form whose trades were taken is emptied; one that was refused stays as it was filled.
+async function change(form, message, renew, path, bodyOf) {
+  try {
+    const done = await send(path, await bodyOf());
+    await renew();
+    message.replaceChildren(h("p", {}, counted(done)), h("ul", { class: "lines" }, [...done.refused, ...done.left_out].map(reason)));
+    form.reset();
+  } catch (error) {
+    message.replaceChildren(notice("Not taken", error.message));
+  }
+}
+
+function counted(done) {
+  const counts = [[done.added, "added"], [done.known, "known already"]].filter(([count]) => count);
+  return counts.map(([count, word]) => `${count} ${word}`).join(", ") || "Nothing was added";
+}
+
+const reason = (row) => h("li", { class: "amber" }, `${row.place}: ${row.reason}`);
