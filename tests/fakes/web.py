@@ -171,6 +171,16 @@ class FakeMarks:
 
 
 class FakeRuns:
+    """Keeps the latest run of each job that `finish_run` ends."""
+
+    def __init__(self) -> None:
+        self.latest_runs: dict[str, Run] = {}
+
+    def finish_run(self, job: str = "collect") -> None:
+        """End a run of `job` now: what the port shows has a new version then."""
+        number = self.latest_runs[job].id + 1 if job in self.latest_runs else 1
+        self.latest_runs[job] = Run(number, job, datetime.now(UTC), SESSION, outcome=Outcome.DONE)
+
     async def begin(self, job: str, scheduled_at: Any, session: date | None, cause: RunCause) -> Run | None:
         return None
 
@@ -193,7 +203,7 @@ class FakeRuns:
         return 0
 
     async def latest(self) -> Mapping[str, Run]:
-        return {}
+        return dict(self.latest_runs)
 
     async def recent(self, limit: int, job: str | None = None) -> Sequence[Run]:
         return ()

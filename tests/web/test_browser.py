@@ -1,14 +1,13 @@
 """The page in a real browser: what an owner does with it, and nothing in the console."""
 
-from collections.abc import Iterator
 from datetime import date
 from typing import Any, Final, cast
 
 import pytest
 
 from tests.fakes.positions import FakePortfolio
-from tests.fakes.web import PASSWORD, FakeSetups
-from tests.web.browser import NARROW, WIDE, Browser, driver
+from tests.fakes.web import FakeSetups
+from tests.web.browser import NARROW, WIDE, Browser
 from tests.web.served import served
 from tests.web.showroom import PROVISIONAL, ShowroomDaemon, showroom
 from vcpd.domain.portfolio import Fill
@@ -20,28 +19,6 @@ return [...document.querySelectorAll("body *")]
   .filter((element) => element.getBoundingClientRect().right > innerWidth)
   .map((element) => `${element.tagName}#${element.id}.${element.className}`)
 """
-__all__ = ["driver"]  # a fixture
-
-
-@pytest.fixture
-def given() -> WebContext:
-    return showroom()
-
-
-@pytest.fixture
-def address(given: WebContext) -> Iterator[str]:
-    with served(given) as url:
-        yield url
-
-
-@pytest.fixture
-def browser(driver: Any, address: str) -> Iterator[Browser]:
-    """Whatever a test does, the console stays empty; the page is left before its server closes."""
-    ours = Browser(driver)
-    ours.complaints()
-    yield ours
-    assert ours.complaints() == []
-    driver.get("about:blank")
 
 
 def test_it_opens_with_tonights_setups_the_best_first(browser: Browser, address: str) -> None:
@@ -152,10 +129,10 @@ def test_a_scan_shows_its_matches_and_the_clause_that_fails_first(browser: Brows
     browser.reads("#scan-result", "1 of 3 match")
     browser.reads(".explained", "ALPHA matches")
     browser.reads(".explained", "close = 108.05")
+    browser.refusals.add(400)
     browser.enter("#scan-expression", "clos > 5")
     browser.click("#scan-form button")
     browser.reads("#scan-result", "unknown name 'clos'; did you mean close")
-    assert [complaint for complaint in browser.complaints() if "400" not in complaint] == []
 
 
 def test_a_long_scan_is_explained_within_a_narrow_screen(browser: Browser, address: str) -> None:
@@ -181,18 +158,15 @@ def test_a_scan_is_saved_after_a_login_chosen_again_and_removed(browser: Browser
     browser.enter("#scan-save-name", "seven")
     browser.click("#scan-followed")
     browser.click("#scan-save")
-    browser.until(lambda: browser.is_shown("#login"))
-    browser.enter("#login-password", PASSWORD)
-    browser.click("#login-submit")
+    browser.log_in()
     browser.reads("#scan-saved", "seven is saved.")
     browser.reads("#scan-name", "seven: saved on the page, followed")
     browser.click("#scan-remove")
     browser.reads("#scan-saved", "seven is removed.")
+    browser.refusals.add(400)
     browser.enter("#scan-save-name", "nr7")
     browser.click("#scan-save")
     browser.reads("#scan-saved", "name: nr7 is a preset; choose another name")
-    refused = ("401", "400")  # before the login, and the name of a preset
-    assert all(any(code in complaint for code in refused) for complaint in browser.complaints())
 
 
 def test_one_click_opens_the_chart_with_gates_and_size(
@@ -214,7 +188,7 @@ def test_one_click_opens_the_chart_with_gates_and_size(
 
 def test_the_search_explains_a_symbol_that_is_no_setup(browser: Browser, address: str) -> None:
     browser.open(address)
-    browser.publisher("/")
+    browser.keys("/")
     browser.type("#ask-symbol", "omega\n")
     browser.until(lambda: browser.text("#detail-title") == "OMEGA")
     browser.reads("#detail", "why it is no setup")
@@ -223,11 +197,11 @@ def test_the_search_explains_a_symbol_that_is_no_setup(browser: Browser, address
 def test_keys_move_through_the_table_and_close_the_chart(browser: Browser, address: str) -> None:
     browser.open(address)
     browser.until(lambda: browser.text("#detail-title") == "ALPHA")
-    browser.publisher("j")
+    browser.keys("j")
     browser.until(lambda: browser.text("#detail-title") == "BETA")
-    browser.publisher("k")
+    browser.keys("k")
     browser.until(lambda: browser.text("#detail-title") == "ALPHA")
-    browser.publisher("\ue00c")
+    browser.keys("\ue00c")
     browser.until(lambda: not browser.is_shown("#detail"))
 
 
@@ -236,12 +210,11 @@ def test_a_job_is_started_after_a_login_and_shown_at_work(
 ) -> None:
     browser.open(f"{address}/#/jobs")
     browser.click('[data-action="collect-run"]')
+    browser.refusals.add(401)
     browser.until(lambda: browser.is_shown("#login"))
     browser.type("#login-password", "a wrong password\n")
     browser.reads("#login-error", "wrong password")
-    assert [complaint for complaint in browser.complaints() if "401" not in complaint] == []
-    browser.enter("#login-password", PASSWORD)
-    browser.click("#login-submit")
+    browser.log_in()
     browser.reads('[data-job="collect"]', "running")
     shown = "return document.querySelector('[data-job=\"collect\"] progress')?.getAttribute('value')"
     browser.until(lambda: browser.run(shown) == "40")
@@ -255,7 +228,6 @@ def test_a_job_is_started_after_a_login_and_shown_at_work(
     browser.until(lambda: browser.is_shown("#login"))
     browser.click("#login-cancel")
     browser.reads('[data-job="collect"]', "log in on the page")
-    assert [complaint for complaint in browser.complaints() if "401" not in complaint] == []
 
 
 def test_the_market_is_drawn(browser: Browser, address: str) -> None:
@@ -298,16 +270,13 @@ def test_a_trade_is_added_after_a_login(browser: Browser, address: str, given: W
     for name, text in fields.items():
         browser.run(f"document.querySelector('#add-trade [name={name}]').value = '{text}'")
     browser.click("#add-trade button")
-    browser.until(lambda: browser.is_shown("#login"))
-    browser.enter("#login-password", PASSWORD)
-    browser.click("#login-submit")
+    browser.log_in()
     browser.reads("#position-change", "1 added")
     portfolio = cast("FakePortfolio", given.portfolio)
     ((action, symbol, fill),) = portfolio.changes
     assert (action, symbol) == ("add", "NSE:ALPHA")
     assert isinstance(fill, Fill)
     assert (fill.quantity, fill.price, fill.stop, fill.session) == (10, 101.5, 95.0, date(2025, 6, 30))
-    assert [complaint for complaint in browser.complaints() if "401" not in complaint] == []
 
 
 def test_the_health_is_drawn(browser: Browser, address: str) -> None:

@@ -1,19 +1,16 @@
 """What everybody needs: no violation that axe-core knows, one heading, words for times, an offline shell."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
-from tests.fakes.web import PASSWORD
-from tests.web.browser import NARROW, WIDE, Browser, driver
+from tests.web.browser import NARROW, WIDE, Browser
 from tests.web.served import served
 from tests.web.showroom import ShowroomDaemon, showroom
 from vcpd.web.context import WebContext
 
-__all__ = ["driver"]  # a fixture
 AXE: Final = Path(os.environ.get("VCPD_AXE", "node_modules/axe-core/axe.min.js"))
 VIEWS: Final = ("#/setups/", "#/setups/NSE:ALPHA", "#/market", "#/scans", "#/jobs", "#/health")
 VIOLATIONS: Final = """
@@ -31,27 +28,6 @@ WORDS: Final = (
     ("*/7 * * * *", "at times of its own"),
     ("", "only when you start it"),
 )
-
-
-@pytest.fixture
-def given() -> WebContext:
-    return showroom()
-
-
-@pytest.fixture
-def address(given: WebContext) -> Iterator[str]:
-    with served(given) as url:
-        yield url
-
-
-@pytest.fixture
-def browser(driver: Any, address: str) -> Iterator[Browser]:
-    ours = Browser(driver)
-    ours.complaints()
-    yield ours
-    assert [complaint for complaint in ours.complaints() if "401" not in complaint] == []
-    driver.execute_cdp_cmd("Network.clearBrowserCookies", {})
-    driver.get("about:blank")
 
 
 @pytest.mark.skipif(not AXE.exists(), reason="axe-core is not installed (npm install axe-core)")
@@ -103,9 +79,7 @@ def test_a_remedy_is_a_button(browser: Browser, address: str, given: WebContext)
     assert browser.text("#view-health .card > code") == "it"
     assert browser.text("#view-health .card > a") == "the runs of screen"
     browser.run("document.querySelector('[data-remedy]').click()")
-    browser.until(lambda: browser.is_shown("#login"))
-    browser.enter("#login-password", PASSWORD)
-    browser.click("#login-submit")
+    browser.log_in()
     assert isinstance(given.daemon, ShowroomDaemon)
     browser.until(lambda: given.daemon.started == ["collect"])  # type: ignore[attr-defined]
 

@@ -1,46 +1,16 @@
 """The page's address: it reproduces what is shown, survives nonsense, and the table is never cut."""
 
-from collections.abc import Iterator
-from typing import Any
-
 import pytest
 
-from tests.web.browser import Browser, driver
-from tests.web.served import served
-from tests.web.showroom import ShowroomDaemon, showroom
+from tests.web.browser import Browser
+from tests.web.showroom import ShowroomDaemon
 from vcpd.web.context import WebContext
 
-__all__ = ["driver"]  # a fixture
 WIDTHS = (360, 768, 1024, 1280, 1536, 1920, 2560)
 HIDDEN_WIDTH = """
 const frame = document.querySelector("#table-frame");
 return frame.scrollWidth - frame.clientWidth;
 """
-
-
-@pytest.fixture
-def given() -> WebContext:
-    return showroom()
-
-
-@pytest.fixture
-def address(given: WebContext) -> Iterator[str]:
-    with served(given) as url:
-        yield url
-
-
-@pytest.fixture
-def browser(driver: Any, address: str) -> Iterator[Browser]:
-    ours = Browser(driver)
-    ours.complaints()
-    yield ours
-    assert [complaint for complaint in ours.complaints() if "400" not in complaint] == []
-    driver.get("about:blank")
-
-
-def reload(browser: Browser) -> None:
-    browser.driver.refresh()
-    browser.until(lambda: browser.run("return document.documentElement.dataset.ready") == "yes")
 
 
 def test_sort_filter_and_group_survive_a_reload(browser: Browser, address: str) -> None:
@@ -50,13 +20,13 @@ def test_sort_filter_and_group_survive_a_reload(browser: Browser, address: str) 
     browser.type("#filter-text", "a")
     browser.click("#filter-passed")
     assert "sort=rating" in browser.driver.current_url
-    reload(browser)
+    browser.reload()
     browser.lists("BETA", "GAMMA", "ALPHA")
     assert browser.run("return document.querySelector('#filter-text').value") == "A"
     assert browser.run("return document.querySelector('#filter-passed').checked")
     browser.click('#groups [data-group="followed"]')
     browser.lists("DELTA")
-    reload(browser)
+    browser.reload()
     browser.lists("DELTA")
 
 
@@ -74,6 +44,7 @@ def test_a_link_reproduces_the_view_with_its_symbol(browser: Browser, address: s
     "broken", ["#/setups/%E0%A4%A", "#/nothing", "#/setups/NSE:ALPHA?group=none&score=x", "#%"]
 )
 def test_a_broken_address_is_answered_in_words(browser: Browser, address: str, broken: str) -> None:
+    browser.refusals.add(400)
     browser.open(f"{address}/{broken}")
     browser.lists("ALPHA", "BETA", "GAMMA")
     if "%E0" in broken:
@@ -101,10 +72,10 @@ def test_no_column_is_cut(browser: Browser, address: str, width: int) -> None:
 
 def test_the_search_replaces_the_last_word_and_suggests_every_symbol(browser: Browser, address: str) -> None:
     browser.open(address)
-    browser.publisher("/")
+    browser.keys("/")
     browser.type("#ask-symbol", "omega\n")
     browser.until(lambda: browser.text("#detail-title") == "OMEGA")
-    browser.publisher("/")
+    browser.keys("/")
     browser.until(lambda: browser.count("#symbols option") == 7)
     assert (
         browser.run("return document.querySelector('#symbols option[value=OMEGA]').label") == "Omega Limited"

@@ -1,18 +1,14 @@
 """The chart's tools: figures under the crosshair, weekly bars, scale, measure, picture, company, amounts."""
 
 import struct
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.web.browser import Browser, driver
-from tests.web.served import served
-from tests.web.showroom import ShowroomDaemon, showroom
+from tests.web.browser import Browser
+from tests.web.showroom import ShowroomDaemon
 from vcpd.web.context import SizeRequest, WebContext
 
-__all__ = ["driver"]  # a fixture
 CLICK = """
 const area = document.querySelector(".chart").getBoundingClientRect();
 const at = { clientX: area.left + area.width * arguments[0], clientY: area.top + 90, bubbles: true };
@@ -23,26 +19,11 @@ for (const kind of kinds) canvas.dispatchEvent(new MouseEvent(kind, at));
 
 
 @pytest.fixture
-def given() -> WebContext:
-    return showroom()
-
-
-@pytest.fixture
-def address(given: WebContext) -> Iterator[str]:
-    with served(given) as url:
-        yield url
-
-
-@pytest.fixture
-def browser(driver: Any, address: str) -> Iterator[Browser]:
-    ours = Browser(driver)
-    ours.complaints()
-    ours.open(f"{address}/#/setups/NSE:ALPHA")
-    ours.reads(".readout", "O")
-    yield ours
-    assert ours.complaints() == []
-    driver.execute_cdp_cmd("Storage.clearDataForOrigin", {"origin": address, "storageTypes": "all"})
-    driver.get("about:blank")
+def browser(browser: Browser, address: str) -> Browser:
+    """With the chart of one symbol drawn."""
+    browser.open(f"{address}/#/setups/NSE:ALPHA")
+    browser.reads(".readout", "O")
+    return browser
 
 
 def test_the_last_bar_is_given_in_figures(browser: Browser) -> None:
@@ -51,7 +32,7 @@ def test_the_last_bar_is_given_in_figures(browser: Browser) -> None:
 
 
 def test_weekly_bars_add_up_their_days(browser: Browser) -> None:
-    browser.publisher("w")
+    browser.keys("w")
     browser.reads(".readout", "V 1,000")  # 30 June is a Monday: the week has one session so far
     browser.until(lambda: browser.run("return document.querySelector('#chart-weekly').ariaPressed") == "true")
     script = """return import('./static/indicators.js').then((made) => made.weekly({
@@ -64,10 +45,10 @@ def test_weekly_bars_add_up_their_days(browser: Browser) -> None:
 
 
 def test_the_scale_is_kept_for_the_next_symbol(browser: Browser, address: str) -> None:
-    browser.publisher("l")
+    browser.keys("l")
     pressed = "return document.querySelector('#chart-log')?.getAttribute('aria-pressed')"
     browser.until(lambda: browser.run(pressed) == "true")
-    browser.publisher("j")
+    browser.keys("j")
     browser.until(lambda: browser.text("#detail-title") == "BETA")
     browser.until(lambda: browser.run(pressed) == "true")
 
@@ -96,9 +77,7 @@ def test_two_clicks_measure(browser: Browser) -> None:
 
 
 def test_the_chart_is_downloaded_as_a_picture(browser: Browser, tmp_path: Path) -> None:
-    browser.driver.execute_cdp_cmd(
-        "Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)}
-    )
+    browser.download_to(tmp_path)
     browser.click("#chart-image")
     picture = tmp_path / "ALPHA-2025-06-30.png"
     browser.until(picture.exists)
@@ -124,7 +103,7 @@ def test_the_company_is_named_and_linked(browser: Browser) -> None:
     browser.reads(".company", "Alpha Limited")
     assert browser.count(".links a") == 0  # the market is simulated: no such company exists
     browser.run("document.documentElement.dataset.simulated = 'no'")
-    browser.publisher("j")
+    browser.keys("j")
     browser.until(lambda: browser.count(".links a") == 3)
     found = browser.run("return document.querySelector('.links a').href")
     assert found == "https://www.tradingview.com/chart/?symbol=NSE:BETA"

@@ -1,40 +1,8 @@
 """The list of setups in a browser: stars and notes, columns, picked rows, export."""
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import pytest
-
-from tests.fakes.web import PASSWORD
-from tests.web.browser import Browser, driver
-from tests.web.served import served
-from tests.web.showroom import showroom
-
-__all__ = ["driver"]  # a fixture
-
-
-@pytest.fixture
-def address() -> Iterator[str]:
-    with served(showroom()) as url:
-        yield url
-
-
-@pytest.fixture
-def browser(driver: Any, address: str) -> Iterator[Browser]:
-    ours = Browser(driver)
-    ours.complaints()
-    yield ours
-    assert [complaint for complaint in ours.complaints() if "401" not in complaint] == []
-    driver.execute_cdp_cmd("Network.clearBrowserCookies", {})
-    driver.execute_cdp_cmd("Storage.clearDataForOrigin", {"origin": address, "storageTypes": "all"})
-    driver.get("about:blank")
-
-
-def log_in(browser: Browser) -> None:
-    browser.until(lambda: browser.is_shown("#login"))
-    browser.enter("#login-password", PASSWORD)
-    browser.click("#login-submit")
+from tests.web.browser import Browser
 
 
 def starred(browser: Browser) -> list[str]:
@@ -48,10 +16,10 @@ def starred(browser: Browser) -> list[str]:
 def test_a_star_and_a_note_are_kept_by_the_daemon(browser: Browser, address: str) -> None:
     browser.open(address)
     browser.until(lambda: browser.text("#detail-title") == "ALPHA")
-    browser.publisher("s")
-    log_in(browser)
+    browser.keys("s")
+    browser.log_in()
     browser.until(lambda: starred(browser) == ["NSE:ALPHA"])
-    browser.publisher("n")
+    browser.keys("n")
     browser.type("#note", "wait for volume")
     browser.reads(".note-field", "saved")
     browser.open(f"{address}/#/setups/NSE:ALPHA?starred=1")
@@ -67,7 +35,7 @@ def test_a_symbol_that_was_opened_is_marked_as_seen(browser: Browser, address: s
     assert browser.count(".board tr.seen") == 0
     browser.click('tr[data-symbol="NSE:BETA"] td[data-key="to_pivot_pct"]')
     browser.until(lambda: browser.count('.board tr.seen[data-symbol="NSE:BETA"]') == 1)
-    browser.driver.refresh()
+    browser.reload()
     browser.until(lambda: browser.count('.board tr.seen[data-symbol="NSE:BETA"]') == 1)
 
 
@@ -80,15 +48,13 @@ def test_columns_are_chosen_and_stay_in_the_address(browser: Browser, address: s
     browser.reads('.board td[data-key="turnover"]', "25 crore")
     browser.click('[data-column="footprint"]')
     browser.until(lambda: browser.count('.board td[data-key="footprint"]') == 0)
-    browser.driver.refresh()
+    browser.reload()
     browser.until(lambda: browser.count('.board td[data-key="adr_pct"]') == 3)
     assert browser.count('.board td[data-key="footprint"]') == 0
 
 
 def test_picked_rows_are_exported_as_csv(browser: Browser, address: str, tmp_path: Path) -> None:
-    browser.driver.execute_cdp_cmd(
-        "Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)}
-    )
+    browser.download_to(tmp_path)
     browser.open(f"{address}/#/setups/")
     browser.click('tr[data-symbol="NSE:BETA"] .pick')
     browser.reads("#list-actions", "1 selected")
@@ -102,9 +68,7 @@ def test_picked_rows_are_exported_as_csv(browser: Browser, address: str, tmp_pat
 def test_the_list_goes_to_trading_view_and_the_clipboard(
     browser: Browser, address: str, tmp_path: Path
 ) -> None:
-    browser.driver.execute_cdp_cmd(
-        "Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)}
-    )
+    browser.download_to(tmp_path)
     browser.driver.execute_cdp_cmd(
         "Browser.grantPermissions", {"permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"]}
     )
@@ -130,7 +94,7 @@ def test_a_cell_that_a_spreadsheet_would_compute_is_written_as_text(browser: Bro
 
 def test_a_key_shows_all_keys(browser: Browser, address: str) -> None:
     browser.open(address)
-    browser.publisher("?")
+    browser.keys("?")
     browser.until(lambda: browser.is_shown("#keys"))
     browser.reads("#keys-list", "star the symbol")
     browser.click("#keys-close")
