@@ -9,7 +9,7 @@ import pytest
 
 from tests.cli.bar_files import LAST, write_bars
 from tests.real_data import real_data
-from vcpd.cli import history
+from vcpd.cli import row_mapping
 from vcpd.cli.command import (
     EXIT_BAD_CONFIGURATION,
     EXIT_BAD_INPUT,
@@ -226,7 +226,7 @@ def test_history_of_real_bars_is_the_same_by_workers_and_becomes_a_table(
     words = ("history", "--bars", bars, "--index", index, "--from", "2025-01-01")
     assert _run(*words, "--json") == EXIT_OK
     alone = json.loads(capsys.readouterr().out)
-    monkeypatch.setattr(history, "MIN_BARS_FOR_WORKERS", 0)
+    monkeypatch.setattr(row_mapping, "MIN_BARS_FOR_WORKERS", 0)
     assert _run(*words, "--json", "--parquet", table) == EXIT_OK
     said = capsys.readouterr()
     together = json.loads(said.out)

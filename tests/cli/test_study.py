@@ -9,7 +9,7 @@ import pytest
 from tests.cli.bar_files import write_bars
 from tests.study.planted import planted_panel
 from vcpd.analysis.thresholds import Thresholds
-from vcpd.cli import study
+from vcpd.cli import row_mapping
 from vcpd.cli.command import EXIT_BAD_CONFIGURATION, EXIT_BAD_INPUT, EXIT_OK
 from vcpd.cli.main import main
 from vcpd.cli.study_plan import parse_plan, read_plan
@@ -132,7 +132,7 @@ def test_a_study_is_the_same_by_workers(
 ) -> None:
     assert _run("study", "--bars", bars, "--plan", plan, "--json") == EXIT_OK
     here = capsys.readouterr().out
-    monkeypatch.setattr(study, "MIN_BARS_FOR_WORKERS", 0)
+    monkeypatch.setattr(row_mapping, "MIN_BARS_FOR_WORKERS", 0)
     assert _run("study", "--bars", bars, "--plan", plan, "--json") == EXIT_OK
     assert capsys.readouterr().out == here
     assert len(json.loads(here)["result"]["cells"]) == 24

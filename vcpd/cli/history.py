@@ -3,20 +3,14 @@
 import argparse
 import asyncio
 import sys
-import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
 
-from vcpd.analysis import screen
 from vcpd.analysis.backtest import (
     BacktestParams,
     BacktestResult,
@@ -53,21 +47,16 @@ from vcpd.cli.local import (
     load_snapshot,
 )
 from vcpd.cli.output import number_text, print_data
+from vcpd.cli.row_mapping import row_mapping
 from vcpd.cli.sectors import add_sector_lists_argument
 from vcpd.cli.tables import print_table
 from vcpd.config import Configuration
 from vcpd.core.errors import BadInputError
 from vcpd.domain.panel import Panel
-from vcpd.domain.runs import Progress
 from vcpd.runtime import logs
-from vcpd.runtime.worker_pool import WorkerPool
 from vcpd.store import table_files
-from vcpd.store.panel_files import PanelFiles, open_panel
 
-POLL_INTERVAL_S: Final = 0.2
-MIN_BARS_FOR_WORKERS: Final = 300_000  # fewer are history sooner than two processes start
 REASONS_SHOWN: Final = 10
-PRELOAD: Final = ("numpy", "numba")
 RATE_COLUMNS: Final = (
     "entries", "counted", "+1R %", "+2R %", "+3R %", "stopped %", "sessions", "mean R", "95 %", "median R",
 )  # fmt: skip
@@ -78,26 +67,6 @@ SETUPS_SAME_STOP: Final = "setups"
 NEW_HIGHS: Final = "trend template and first close above the 50-day high"
 TEMPLATE: Final = "trend template alone"
 EVERY_CLOSE: Final = "every close"
-
-
-@asynccontextmanager
-async def show_progress(progress: Progress, what: str) -> AsyncIterator[Progress]:
-    """Show `progress` while the block runs; nothing where standard error is no terminal."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        looking = asyncio.create_task(_update_bar(bar, progress, what), name="progress-bar")
-        try:
-            yield progress
-        finally:
-            looking.cancel()
-            await asyncio.gather(looking, return_exceptions=True)
-
-
-async def _update_bar(bar: Bar, progress: Progress, what: str) -> None:
-    task = bar.add_task(what, total=None)
-    while True:
-        bar.update(task, completed=progress.done, total=progress.total or None)
-        await asyncio.sleep(POLL_INTERVAL_S)
 
 
 def add_history_arguments(parser: argparse.ArgumentParser) -> None:
@@ -148,7 +117,7 @@ def history(arguments: argparse.Namespace) -> int:
         cost_pct=arguments.cost_pct,
         quality=configuration.quality,
     )
-    found = _run_backtest(panel, looking, configuration)
+    found = asyncio.run(_run_backtest(panel, looking, configuration))
     if not found.judged_sessions and not found.left_out:
         begin, end = arguments.first or "its first bar", arguments.last or "its last bar"
         raise BadInputError(f"{arguments.bars or DAEMON_BARS}: no session between {begin} and {end}")
@@ -158,26 +127,11 @@ def history(arguments: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def _run_backtest(panel: Panel, looking: BacktestParams, configuration: Configuration) -> BacktestResult:
-    if panel.close.size < MIN_BARS_FOR_WORKERS:
-        return run_backtest(panel, range(len(panel.symbols)), looking)
-    return asyncio.run(_run_backtest_in_workers(panel, looking, configuration))
-
-
-async def _run_backtest_in_workers(
+async def _run_backtest(
     panel: Panel, looking: BacktestParams, configuration: Configuration
 ) -> BacktestResult:
-    """Through a snapshot in a temporary folder, so that no bar is copied to a worker."""
-    workers = WorkerPool(configuration.workers, open_panel, (screen.warm_up,), PRELOAD)
-    with tempfile.TemporaryDirectory(prefix="vcpd-") as folder:
-        try:
-            reference = await asyncio.to_thread(PanelFiles(Path(folder)).write, panel)
-            async with show_progress(Progress(), "symbols") as progress:
-                return merge_results(
-                    list(await workers.map_panel(run_backtest, reference, looking, progress=progress))
-                )
-        finally:
-            await workers.close()
+    async with row_mapping(panel, configuration) as map_rows:
+        return merge_results(list(await map_rows(run_backtest, looking)))
 
 
 def _write_result(

@@ -2,20 +2,16 @@
 
 import argparse
 import asyncio
-import tempfile
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import msgspec
 
-from vcpd.analysis import screen
 from vcpd.cli.command import EXIT_OK, add_config_argument, add_json_argument, set_action
 from vcpd.cli.config import analysis_settings
-from vcpd.cli.history import MIN_BARS_FOR_WORKERS, PRELOAD, show_progress
 from vcpd.cli.local import add_date_order_argument, add_funds_argument, add_index_arguments, load_full_panel
 from vcpd.cli.output import print_json
+from vcpd.cli.row_mapping import row_mapping
 from vcpd.cli.sectors import add_sector_lists_argument
 from vcpd.cli.study_files import best_cell_splits, study_report, write_files
 from vcpd.cli.study_output import print_result, sealed_lines
@@ -23,13 +19,10 @@ from vcpd.cli.study_plan import read_plan
 from vcpd.config import Configuration
 from vcpd.core.errors import BadInputError
 from vcpd.domain.panel import Panel
-from vcpd.domain.runs import Progress
 from vcpd.runtime import logs
 from vcpd.runtime.clock import WallClock
-from vcpd.runtime.worker_pool import WorkerPool
-from vcpd.store.panel_files import PanelFiles, open_panel
 from vcpd.studies.plan import StudyPlan
-from vcpd.studies.run import RowMapping, StudyData, StudyResult, run_study
+from vcpd.studies.run import StudyData, StudyResult, run_study
 from vcpd.studies.trial_record import (
     OpenedSeal,
     RecordedStudy,
@@ -40,9 +33,6 @@ from vcpd.studies.trial_record import (
     write_record,
 )
 from vcpd.studies.validation import Validation, sealed_figures, validate
-
-P = TypeVar("P")
-T = TypeVar("T")
 
 
 def add_study_arguments(parser: argparse.ArgumentParser) -> None:
@@ -138,32 +128,3 @@ def _with_record(
     write_record(arguments.out, record.with_opening(opening))
     sealed = sealed_figures(panel, found.data, best, configuration.costs)
     return found._replace(validation=msgspec.structs.replace(found.validation, sealed=sealed))
-
-
-@asynccontextmanager
-async def row_mapping(panel: Panel, configuration: Configuration) -> AsyncIterator[RowMapping]:
-    """Maps rows in this process, or, where there are many bars, in workers over a snapshot of the panel."""
-    if panel.close.size < MIN_BARS_FOR_WORKERS:
-        yield map_rows_here(panel)
-        return
-    workers = WorkerPool(configuration.workers, open_panel, (screen.warm_up,), PRELOAD)
-    with tempfile.TemporaryDirectory(prefix="vcpd-") as folder:
-        try:
-            reference = await asyncio.to_thread(PanelFiles(Path(folder)).write, panel)
-
-            async def map_rows(task: Callable[[Panel, range, P], T], parameters: P) -> Sequence[T]:
-                async with show_progress(Progress(), "symbols") as progress:
-                    return await workers.map_panel(task, reference, parameters, progress=progress)
-
-            yield map_rows
-        finally:
-            await workers.close()
-
-
-def map_rows_here(panel: Panel) -> RowMapping:
-    """Maps all rows at once in this process."""
-
-    async def map_rows(task: Callable[[Panel, range, P], T], parameters: P) -> Sequence[T]:
-        return [task(panel, range(len(panel.symbols)), parameters)]
-
-    return map_rows

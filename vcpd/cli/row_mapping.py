@@ -1,0 +1,80 @@
+"""Maps a task over the rows of a panel for commands: in this process, or in workers with a progress bar."""
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+from vcpd.analysis import screen
+from vcpd.config import Configuration
+from vcpd.domain.panel import Panel
+from vcpd.domain.runs import Progress
+from vcpd.runtime.worker_pool import WorkerPool
+from vcpd.store.panel_files import PanelFiles, open_panel
+
+if TYPE_CHECKING:
+    from vcpd.studies.run import RowMapping
+
+P = TypeVar("P")
+T = TypeVar("T")
+POLL_INTERVAL_S: Final = 0.2
+MIN_BARS_FOR_WORKERS: Final = 300_000  # fewer are done sooner than two processes start
+PRELOAD: Final = ("numpy", "numba")
+
+
+@asynccontextmanager
+async def row_mapping(panel: Panel, configuration: Configuration) -> "AsyncIterator[RowMapping]":
+    """All rows at once in this process; where there are many bars, pieces of them in workers.
+
+    The workers map a snapshot in a temporary folder, so that no bar is copied to them.
+    """
+    if panel.close.size < MIN_BARS_FOR_WORKERS:
+        yield map_rows_here(panel)
+        return
+    workers = WorkerPool(configuration.workers, open_panel, (screen.warm_up,), PRELOAD)
+    with tempfile.TemporaryDirectory(prefix="vcpd-") as folder:
+        try:
+            reference = await asyncio.to_thread(PanelFiles(Path(folder)).write, panel)
+
+            async def map_rows(task: Callable[[Panel, range, P], T], parameters: P) -> Sequence[T]:
+                async with _shown_progress(Progress(), "symbols") as progress:
+                    return await workers.map_panel(task, reference, parameters, progress=progress)
+
+            yield map_rows
+        finally:
+            await workers.close()
+
+
+def map_rows_here(panel: Panel) -> "RowMapping":
+    """Maps all rows at once in this process."""
+
+    async def map_rows(task: Callable[[Panel, range, P], T], parameters: P) -> Sequence[T]:
+        return [task(panel, range(len(panel.symbols)), parameters)]
+
+    return map_rows
+
+
+@asynccontextmanager
+async def _shown_progress(progress: Progress, what: str) -> AsyncIterator[Progress]:
+    """Show `progress` while the block runs; nothing where standard error is no terminal."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        looking = asyncio.create_task(_update_bar(bar, progress, what), name="progress-bar")
+        try:
+            yield progress
+        finally:
+            looking.cancel()
+            await asyncio.gather(looking, return_exceptions=True)
+
+
+async def _update_bar(bar: Bar, progress: Progress, what: str) -> None:
+    task = bar.add_task(what, total=None)
+    while True:
+        bar.update(task, completed=progress.done, total=progress.total or None)
+        await asyncio.sleep(POLL_INTERVAL_S)
