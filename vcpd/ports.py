@@ -9,6 +9,7 @@ import msgspec
 from vcpd.domain.alerts import Alert, AlertKind, OutboxCounts, PendingDelivery, StoredAlert
 from vcpd.domain.backup import BackupFile
 from vcpd.domain.bars import BarSeries, BarTable
+from vcpd.domain.broker import BrokerAccount
 from vcpd.domain.instruments import CompanySector, Instrument, InstrumentChanges, Quote, StoredInstrument
 from vcpd.domain.live import FeedStatus, LiveEvent, LivePrices, MinuteVolumes, StoredVolumeCurve
 from vcpd.domain.panel import Panel, PanelReference, PanelSelection
@@ -40,6 +41,12 @@ class MarketData(Protocol):
     async def quotes(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
         """Quotes by symbol; unknown ones are absent."""
         ...
+
+
+class BrokerSource(Protocol):
+    """A market whose account can be read; raises as `MarketData` does."""
+
+    async def broker_account(self) -> BrokerAccount: ...
 
 
 class HistoryFlagSource(Protocol):

@@ -1,7 +1,7 @@
 """The exchange behind a daemon under test: its faults, its statistics, and whether a limit was exceeded."""
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,10 @@ class Exchange:
 
     async def set_faults(self, faults: Mapping[str, object]) -> None:
         await self._ask("POST", "/sandbox/faults", faults)
+
+    async def set_trades(self, trades: Sequence[Mapping[str, object]]) -> None:
+        """What the customer has bought and sold."""
+        await self._ask("POST", "/sandbox/portfolio", {"trades": trades})
 
     async def _ask(
         self, method: str, path: str, body: Mapping[str, object] | None = None

@@ -6,9 +6,10 @@ from datetime import date
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vcpd.analysis.broker_comparison import BrokerComparison, TradedAccount, compare_with_broker
+from vcpd.analysis.broker_comparison import TradedAccount, compare_with_broker
 from vcpd.analysis.lots import build_lot_book
 from vcpd.domain.broker import BrokerAccount, BrokerHolding, BrokerPosition
+from vcpd.domain.broker_comparison import BrokerComparison
 from vcpd.domain.portfolio import Fill, Lot, ShareAdjustment, Side
 
 ISIN, OTHER_ISIN = "INE000000001", "INE000000002"

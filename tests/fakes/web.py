@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import msgspec
 
+from tests.fakes.broker import FakeBrokerComparison
 from tests.fakes.positions import FakePortfolio, FakePositionReports
 from tests.fakes.regimes import FakeRegimes
 from tests.fakes.results import SetupsBySession
@@ -444,6 +445,7 @@ def sources(setups: Sequence[Setup] = (), *, token: str | None = None) -> WebCon
         regimes=FakeRegimes(),
         positions=FakePositionReports(),
         portfolio=FakePortfolio(),
+        broker=FakeBrokerComparison(),
         instruments=cast("InstrumentStore", FakeInstruments(setups)),
         marks=FakeMarks(),
         runs=FakeRuns(),

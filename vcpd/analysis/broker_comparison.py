@@ -11,41 +11,12 @@ from math import floor
 
 import msgspec
 
-from vcpd.analysis.broker_shares import (
-    CompanyNames,
-    CompanyShares,
-    CountedAccount,
-    LeftOutPosition,
-    count_shares,
-)
+from vcpd.analysis.broker_shares import CompanyNames, CountedAccount, count_shares
 from vcpd.analysis.lots import CREDIT_DAYS, ROUNDING
 from vcpd.domain.broker import BrokerAccount
+from vcpd.domain.broker_comparison import BrokerComparison, CompanyShares, ShareDifference
 from vcpd.domain.instruments import base_symbol
 from vcpd.domain.portfolio import Lot, LotBook, ShareAdjustment
-
-
-class ShareDifference(msgspec.Struct, frozen=True, kw_only=True):
-    """A company of which the broker reports another number of shares than the stored trades leave."""
-
-    symbol: str
-    at_broker: int
-    in_trades: int
-    text: str
-
-
-class BrokerComparison(msgspec.Struct, frozen=True, kw_only=True):
-    """The account as the broker reports it, what differs, and a lot for each holding without trades."""
-
-    companies: tuple[CompanyShares, ...]
-    differences: tuple[ShareDifference, ...]
-    unknown_lots: tuple[Lot, ...]
-    left_out: tuple[LeftOutPosition, ...]
-    notices: tuple[str, ...]
-
-    @property
-    def agrees(self) -> bool:
-        """Whether the stored trades explain all that the broker reports."""
-        return not self.differences and not self.unknown_lots
 
 
 class TradedAccount(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,36 +12,10 @@ from typing import Final
 import msgspec
 
 from vcpd.domain.broker import BrokerAccount, BrokerHolding, BrokerPosition
+from vcpd.domain.broker_comparison import CompanyShares, LeftOutPosition
 from vcpd.domain.instruments import base_symbol
 
 FINANCED: Final = "margin trading facility"
-
-
-class CompanyShares(msgspec.Struct, frozen=True, kw_only=True):
-    """What the account has of a company; all counts are in shares, `traded_today` is below 0 for sales.
-
-    `average_price` is that of the holding and of today's purchases together; None where it is not given.
-    """
-
-    symbol: str
-    isin: str
-    settled: int = 0
-    unsettled: int = 0
-    pledged: int = 0
-    traded_today: int = 0
-    average_price: float | None = None
-
-    @property
-    def quantity(self) -> int:
-        return self.settled + self.unsettled + self.pledged + self.traded_today
-
-
-class LeftOutPosition(msgspec.Struct, frozen=True):
-    """What the broker reports and nobody follows here."""
-
-    symbol: str
-    quantity: int
-    reason: str
 
 
 class CountedAccount(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,13 +82,17 @@ def count_shares(account: BrokerAccount, names: CompanyNames) -> CountedAccount:
 def _company(
     symbol: str, isin: str, held: Sequence[BrokerHolding], traded: Sequence[BrokerPosition]
 ) -> CompanyShares:
+    parts = {
+        "settled": sum(holding.settled for holding in held),
+        "unsettled": sum(holding.unsettled for holding in held),
+        "pledged": sum(holding.pledged for holding in held),
+        "traded_today": sum(position.net_today for position in traded),
+    }
     return CompanyShares(
         symbol=symbol,
         isin=isin,
-        settled=sum(holding.settled for holding in held),
-        unsettled=sum(holding.unsettled for holding in held),
-        pledged=sum(holding.pledged for holding in held),
-        traded_today=sum(position.net_today for position in traded),
+        quantity=sum(parts.values()),
+        **parts,
         average_price=_average_price(held, traded),
     )
 

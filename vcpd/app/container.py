@@ -15,6 +15,7 @@ from vcpd.analysis import tasks
 from vcpd.app.alert_channels import ChannelFactory, ChannelSecrets, find_alert_secrets
 from vcpd.app.alert_monitor import AlertMonitor, DigestChart
 from vcpd.app.background_tasks import DaemonTasks
+from vcpd.app.broker import BrokerService
 from vcpd.app.credentials import check_private, find_secret, generated_token, read_password_hash
 from vcpd.app.health import HealthService
 from vcpd.app.holiday_lists import HolidayListUpdate
@@ -332,6 +333,7 @@ class Container:
             regimes=storage.regimes,
             positions=storage.position_reports,
             portfolio=portfolio,
+            broker=BrokerService(status.live, self._clock, market.broker, portfolio.judge.fills),
             instruments=storage.instruments,
             marks=storage.marks,
             runs=storage.runs,

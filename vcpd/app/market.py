@@ -34,7 +34,7 @@ from vcpd.kite.ticker import KiteTicker, KiteTickerConnector
 from vcpd.kite.token_store import TokenFile
 from vcpd.kite.transport import Transport
 from vcpd.plugins import MarketRequest, load_market_plugin
-from vcpd.ports import Clock, HistoryFlagSource, LiveFeed, MarketData, MinuteVolumeSource
+from vcpd.ports import BrokerSource, Clock, HistoryFlagSource, LiveFeed, MarketData, MinuteVolumeSource
 from vcpd.runtime.clock import VirtualClock, WallClock
 from vcpd.sandbox.settings import SandboxSettings
 
@@ -193,7 +193,7 @@ class MarketConnection:
     histories it could not adjust, `facts` what it publishes beside bars; `sector_lists` are the addresses
     or paths of the exchange's index lists, the widest first. `reconfigure` is called with the configuration
     after each reload. `day_evidence` shows whether a day traded, None where quotes show it; `holiday_list`
-    is the address of the exchange's holidays, empty where there is none.
+    is the address of the exchange's holidays, empty where there is none; `broker` gives what is held.
     """
 
     client: MarketData
@@ -209,6 +209,7 @@ class MarketConnection:
     sector_lists: Sequence[str] = ()
     day_evidence: DayEvidenceSource | None = None
     holiday_list: str = ""
+    broker: BrokerSource | None = None
 
     @property
     def is_simulated(self) -> bool:
@@ -388,4 +389,5 @@ def _connect_kite(
         follow_limits,
         sector_lists=_sector_lists(archive) if sandbox is None else (),
         holiday_list=configuration.bhavcopy.holidays_url if sandbox is None else "",
+        broker=client,
     )

@@ -1,7 +1,7 @@
 """Changes of the stored account: trades added, imported and removed, stops set; each judged at once."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -37,8 +37,8 @@ class PortfolioService:
         Each row that cannot be taken is named; BadInputError where a text is no such table.
         """
         spelled = symbol_speller(await self.instruments.all(), self.live.configuration.exchange.name)
-        file, known = await asyncio.to_thread(_read, name, trades, actions, spelled)
-        return await self._add(file, known)
+        file, known, isins = await asyncio.to_thread(_read, name, trades, actions, spelled)
+        return await self._add(file, known, isins)
 
     async def add(self, fill: Fill) -> AccountChange:
         """Add one trade. BadInputError for a stop not below the price, and for a sale of too many shares."""
@@ -47,7 +47,7 @@ class PortfolioService:
                 f"stop: expected a price below the purchase's {fill.price:g}, was {fill.stop:g}"
             )
         (named,) = numbered_fills([fill])
-        change = await self._add(TradeFile(fills=(named,)), [])
+        change = await self._add(TradeFile(fills=(named,)), [], {})
         if change.refused:
             raise BadInputError(change.refused[0].reason)
         return change
@@ -99,7 +99,9 @@ class PortfolioService:
             changed = await self.judge.fills.set_stops(stops)
             return AccountChange(changed=changed, judged=await self._judge_again())
 
-    async def _add(self, file: TradeFile, actions: Sequence[ShareAdjustment]) -> AccountChange:
+    async def _add(
+        self, file: TradeFile, actions: Sequence[ShareAdjustment], isins: Mapping[str, str]
+    ) -> AccountChange:
         """Store what can be taken; a sale that no purchase covers is taken out again before it is judged."""
         today = self.live.calendar.local_date(self.clock.now())
         fills = [fill for fill in file.fills if fill.session <= today]
@@ -110,7 +112,8 @@ class PortfolioService:
         ]
         async with self._lock:
             before = await self.judge.fills.all()
-            added = await self.judge.fills.add(fills, later_ratios=later_ratios(fills, actions))
+            ratios = later_ratios(fills, actions)
+            added = await self.judge.fills.add(fills, isins=isins, later_ratios=ratios)
             uncovered = await self._take_out_uncovered(before)
             gone = await self.judge.fills.remove([entry.id for entry, _ in uncovered])
             refused = [*file.refused, *late, *dict.fromkeys(row for _, row in uncovered)]
@@ -156,12 +159,23 @@ class PortfolioService:
         return session
 
 
-def _read(name: str, trades: str, actions: str, spelled: SymbolOf) -> tuple[TradeFile, list[ShareAdjustment]]:
-    file = parse_trades(read_csv_table(trades.encode(), name), spelled)
+def _read(
+    name: str, trades: str, actions: str, spelled: SymbolOf
+) -> tuple[TradeFile, list[ShareAdjustment], dict[str, str]]:
+    """The trades, the actions, and the ISIN of each symbol that the trades give one for, the last row's."""
+    isins: dict[str, str] = {}
+
+    def noted(traded_on: str, symbol: str, isin: str) -> str:
+        found = spelled(traded_on, symbol, isin)
+        if isin:
+            isins[found] = isin
+        return found
+
+    file = parse_trades(read_csv_table(trades.encode(), name), noted)
     if not actions:
-        return file, []
+        return file, [], isins
     table = read_csv_table(actions.encode(), "actions")
-    return file, parse_actions(table, lambda symbol: spelled("", symbol, ""))
+    return file, parse_actions(table, lambda symbol: spelled("", symbol, "")), isins
 
 
 def symbol_speller(instruments: Sequence[StoredInstrument], exchange: str) -> Callable[[str, str, str], str]:

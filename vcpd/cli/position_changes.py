@@ -6,6 +6,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
+from vcpd.cli.broker import add_broker_action
 from vcpd.cli.client import daemon_client
 from vcpd.cli.command import (
     EXIT_BAD_INPUT,
@@ -33,6 +34,7 @@ def add_positions_arguments(parser: argparse.ArgumentParser) -> None:
     for action in (_add_add(nested), _add_import(nested), _add_remove(nested), _add_stop(nested)):
         add_config_argument(action, nested=True)
         add_json_argument(action, nested=True)
+    add_broker_action(nested)
 
 
 def _add_add(nested: Subparsers) -> argparse.ArgumentParser:

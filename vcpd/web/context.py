@@ -9,6 +9,7 @@ import msgspec
 
 from vcpd.core.secrets import Secret
 from vcpd.domain.bars import BarSeries
+from vcpd.domain.broker_comparison import BrokerReading
 from vcpd.domain.exchange import Exchange
 from vcpd.domain.health import Health, MetricsSnapshot
 from vcpd.domain.instruments import SymbolMark
@@ -190,6 +191,14 @@ class Portfolio(Protocol):
         ...
 
 
+class BrokerReader(Protocol):
+    """The broker's account beside the stored trades."""
+
+    async def compare(self) -> BrokerReading:
+        """PermanentError without an account, NeedsLoginError, or RetryableError while it cannot be read."""
+        ...
+
+
 class MarkStore(Protocol):
     """The stars and notes that a user gives symbols."""
 
@@ -215,6 +224,7 @@ class WebContext:
     regimes: RegimeReader
     positions: PositionReader
     portfolio: Portfolio
+    broker: BrokerReader
     instruments: InstrumentStore
     marks: MarkStore
     runs: RunStore

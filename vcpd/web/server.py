@@ -10,6 +10,7 @@ from vcpd.core.errors import UnavailableError
 from vcpd.web import (
     api_bars,
     api_board,
+    api_broker,
     api_daemon,
     api_market,
     api_positions,
@@ -49,6 +50,7 @@ ROUTES: Final = (
     api_market.market_routes,
     api_positions.position_routes,
     api_positions.position_change_routes,
+    api_broker.broker_routes,
     api_symbols.symbol_routes,
     events.event_routes,
     sign_in.session_routes,
