@@ -15,6 +15,8 @@ SECTIONS = """
 folder = "bulletins"
 [collect]
 history_years = 0.2
+[schedule]
+max_load_per_core = 1000
 """
 
 
@@ -46,4 +48,23 @@ async def test_a_daemon_lives_on_daily_files(tmp_path: Path) -> None:
             closes = bars["close"]
             assert bars["count"] == len(closes) > 40
             assert all(0.8 < after / before < 1.25 for before, after in pairwise(closes))
+        assert await daemon.stop() == 0
+
+
+async def test_an_evening_without_a_file_fails_nothing_until_the_day_was_looked_at(tmp_path: Path) -> None:
+    """A holiday that the calendar does not know: `collect` is skipped, and no health is lost."""
+    small_market().publish(tmp_path / "bulletins")
+    port = _free_port()
+    path = write_configuration(tmp_path, port, SECTIONS)
+    environment = {"VCPD_DAEMON__MARKET": "bhavcopy"}
+    async with running(path, port, "--now", "2024-08-30T21:40:00+05:30", environment=environment) as daemon:
+        await daemon.until(_is_done, NIGHT_S)
+        assert await daemon.stop() == 0
+    async with running(path, port, "--now", "2024-09-02T18:05:00+05:30", environment=environment) as daemon:
+        status = await daemon.until(lambda status: outcomes(status).get("collect") == "skipped", NIGHT_S)
+        last = next(job["last"] for job in status["jobs"] if job["name"] == "collect")
+        assert "2024-09-02 is not in the archive yet" in last["reason"]
+        seen = {item["item"]: item["seen"] for item in status["health"]["items"]}
+        assert not {"data", "calendar"} & seen.keys()
+        assert "collect" not in seen.get("failed_runs", "")  # risk lacks half a year of bars here
         assert await daemon.stop() == 0

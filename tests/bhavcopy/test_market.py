@@ -12,7 +12,7 @@ from tests.bhavcopy.publisher import FIRST, LAST, Publisher, Share, small_market
 from tests.fakes.clock import FakeClock, Sleep
 from vcpd.bhavcopy.archive import index_file, udiff_file
 from vcpd.bhavcopy.client import BhavcopyClient
-from vcpd.core.errors import PermanentError, RetryableError
+from vcpd.core.errors import NotPublishedYetError, PermanentError, RetryableError
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.instruments import Instrument
 
@@ -132,12 +132,31 @@ async def test_a_daily_file_that_may_still_come_is_waited_for(
     session = date(2024, 9, 2)
     clock = FakeClock(datetime.fromisoformat("2024-09-02T16:00:00+05:30"), Sleep.RETURNS)
     async with folder_client(published, tmp_path / "door", clock) as market:
-        with pytest.raises(RetryableError, match="2024-09-02 is not in the archive yet"):
+        with pytest.raises(NotPublishedYetError, match="2024-09-02 is not in the archive yet"):
             await market.quotes(["NSE:ALPHA"])
         with pytest.raises(RetryableError, match="2024-09-02"):
             await market.daily_bars(instrument("ALPHA"), FIRST, session)
         assert len(await market.daily_bars(instrument("ALPHA"), FIRST, LAST)) == len(publisher.sessions)
         assert "NSE:ALPHA" in {entry.symbol for entry in await market.instruments()}
+
+
+@pytest.mark.parametrize(
+    ("at", "error"),
+    [
+        ("2024-09-02T19:55:00+05:30", NotPublishedYetError),  # both looks at the day are over
+        ("2024-09-02T20:30:00+05:30", RetryableError),
+        ("2024-09-03T18:00:00+05:30", RetryableError),  # yesterday's file is missing too
+    ],
+)
+async def test_a_file_that_is_late_is_a_failure(
+    published: Path, tmp_path: Path, at: str, error: type[RetryableError]
+) -> None:
+    """Until the evening it may still be published, or the day be shown to be a holiday."""
+    clock = FakeClock(datetime.fromisoformat(at), Sleep.RETURNS)
+    async with folder_client(published, tmp_path / "door", clock) as market:
+        with pytest.raises(RetryableError, match="is not in the archive yet") as caught:
+            await market.daily_bars(instrument("ALPHA"), FIRST, date(2024, 9, 3))
+    assert type(caught.value) is error
 
 
 async def test_a_session_that_runs_has_no_bar(published: Path, tmp_path: Path) -> None:

@@ -18,7 +18,13 @@ from tests.jobs.sample_market import (
     history,
     series_of,
 )
-from vcpd.core.errors import NeedsLoginError, PermanentError, RetryableError, VcpdError
+from vcpd.core.errors import (
+    NeedsLoginError,
+    NotPublishedYetError,
+    PermanentError,
+    RetryableError,
+    VcpdError,
+)
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.quality_rules import QualityFlag, QualityRule
@@ -64,6 +70,22 @@ async def test_a_complete_store_is_not_asked_for_again() -> None:
     assert (len(sample.market.candle_requests), len(sample.market.quote_requests)) == asked
     assert sample.rows() == rows
     assert "inserted" not in again.counts
+
+
+@pytest.mark.parametrize("is_complete", [True, False])
+async def test_a_session_that_is_not_published_yet_is_skipped_and_tried_again(is_complete: bool) -> None:
+    """By quotes where only this session is missing, by candles where the store is empty: nothing fails."""
+    sample = await settled_sample() if is_complete else small_sample()
+    sample.clock.at, sample.market.quoted_session = NEXT_EVENING, NEXT_SESSION
+    not_yet = NotPublishedYetError("the file of 2025-07-01 is not in the archive yet")
+    sample.market.problems = dict.fromkeys(("quotes", *SYMBOLS, "NSE:NIFTY 500"), not_yet)
+    result = await sample.collect()(context(NEXT_SESSION))
+    assert (result.outcome, result.retryable, result.reason) == (Outcome.SKIPPED, True, str(not_yet))
+    assert "failed" not in result.counts
+    sample.market.problems = {}
+    again = await sample.collect()(context(NEXT_SESSION))
+    assert again.outcome is Outcome.DONE
+    assert sample.bars.history(2).last_session == NEXT_SESSION
 
 
 async def test_the_session_just_closed_comes_by_one_snapshot() -> None:

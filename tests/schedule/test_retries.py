@@ -12,7 +12,7 @@ from tests.schedule.sample_daemon import Daemon
 from tests.schedule.virtual_time import LoopClock, run_virtually
 from vcpd.core.errors import NeedsLoginError, PermanentError, RetryableError, UnavailableError
 from vcpd.domain.nse_calendar import NSE
-from vcpd.domain.runs import Outcome
+from vcpd.domain.runs import Outcome, RunResult
 from vcpd.schedule.default_policies import default_policies
 from vcpd.schedule.policy import JobPolicy, ScheduleSettings
 
@@ -55,6 +55,26 @@ def test_an_evening_whose_network_comes_back_completes_by_itself() -> None:
     assert (
         sum(run.outcome is Outcome.FAILED for run in table.of("collect")) == 4
     )  # 16:05, 16:10, 16:20, 16:40
+
+
+def test_what_a_job_skips_for_a_passing_reason_is_tried_again_with_growing_pauses() -> None:
+    """Nothing published until 17:00: skipped four times, then done, and screen and risk follow."""
+
+    async def scene(clock: LoopClock, table: RunTable) -> None:
+        table.settle(default_policies(), clock.now())
+        daemon = Daemon(clock, table, default_policies())
+        daemon.work.returns["collect"] = RunResult(outcome=Outcome.SKIPPED, reason="no file", retryable=True)
+        daemon.start()
+        await clock.sleep_until(ist("23T17:00"))
+        daemon.work.returns.clear()
+        await clock.sleep_until(ist("23T21:40"))
+        await daemon.stop()
+
+    table = play("23T15:50", scene)
+    collections = [run.outcome for run in table.of("collect")]
+    assert collections[-5:] == [*[Outcome.SKIPPED] * 4, Outcome.DONE]
+    for job in ("screen", "risk"):
+        assert (table.of(job)[-1].session, table.of(job)[-1].outcome) == (MONDAY, Outcome.DONE)
 
 
 def test_what_was_skipped_for_a_failure_follows_the_late_success() -> None:

@@ -12,7 +12,7 @@ import structlog
 
 from vcpd.bhavcopy.archive import BhavcopyArchive
 from vcpd.bhavcopy.history import BarHistory, IngestItem, RejectedFile, ingest_files, open_history
-from vcpd.core.errors import RetryableError, VcpdError
+from vcpd.core.errors import NotPublishedYetError, RetryableError, VcpdError
 from vcpd.domain.bars import DateArray
 from vcpd.domain.calendar import TradingCalendar
 from vcpd.ports import Clock
@@ -22,6 +22,7 @@ Compute = Callable[..., Awaitable[Any]]
 SESSIONS_PER_BATCH: Final = 200  # taken in as one batch: what has been fetched survives a stop
 CONCURRENT_DOWNLOADS: Final = 4
 MAX_DECODE_ROUNDS: Final = 3  # of fetching again what could not be understood, in another layout
+PUBLISHED_BY: Final = timedelta(hours=4.5)  # after the close; later than both looks that prove a closed day
 GAP_RETRY_S: Final = 24 * 3600.0
 MAX_FAILED_SESSIONS: Final = 5  # sessions whose files cannot be had: the archive is out of reach
 UNREACHABLE_RETRY_S: Final = 60.0
@@ -228,7 +229,15 @@ class BhavcopySync:
         self._gaps |= dict.fromkeys(holes, self._time.monotonic_s() + GAP_RETRY_S)
         if holes:
             _log.warning("bhavcopy.missing", sessions=[str(day) for day in sorted(holes)])
-        return [RetryableError(f"the file of {max(awaited)} is not in the archive yet")] if awaited else []
+        return [self._awaited_error(awaited)] if awaited else []
+
+    def _awaited_error(self, awaited: Sequence[date]) -> RetryableError:
+        """Nothing has failed while the only missing file is today's and may be published in time."""
+        session, now = max(awaited), self._time.clock.now()
+        text = f"the file of {session} is not in the archive yet"
+        if len(awaited) == 1 and now < self._time.calendar.open_close(session)[1] + PUBLISHED_BY:
+            return NotPublishedYetError(text)
+        return RetryableError(text)
 
     def _may_be_published(self, session: date, latest: date) -> bool:
         """Not once a later session is there: then the exchange was closed, or its archive lost the file."""

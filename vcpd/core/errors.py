@@ -23,6 +23,10 @@ class RetryableError(VcpdError):
         self.retry_after_s = retry_after_s
 
 
+class NotPublishedYetError(RetryableError):
+    """The market has not yet published what it publishes later the same day: nothing has failed."""
+
+
 class NeedsLoginError(VcpdError):
     """The market's session is over: the user has to log in."""
 

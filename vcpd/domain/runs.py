@@ -67,7 +67,7 @@ class RunResult(msgspec.Struct, frozen=True):
     counts: Mapping[str, int] = {}
     outcome: Outcome = Outcome.DONE
     reason: str = ""
-    retryable: bool = False  # a failure that may pass by itself: worth another try later
+    retryable: bool = False  # failed or skipped for a reason that may pass by itself: tried again later
 
 
 class Progress:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Final
 
-from vcpd.core.errors import NeedsLoginError, VcpdError, is_transient
+from vcpd.core.errors import NeedsLoginError, NotPublishedYetError, VcpdError, is_transient
 from vcpd.domain.calendar import unscheduled_closing_text, unscheduled_session_text
 from vcpd.domain.instruments import StoredInstrument
 from vcpd.domain.quality_rules import QualityRule
@@ -75,7 +75,10 @@ def fetch_target(finality: BarFinality, target: date) -> FetchTarget:
 def build_run_result(
     stats: CollectStats, stopped: VcpdError | None, selection: UniverseSelection
 ) -> RunResult:
-    """The result of the run: failed if it was ended early or every symbol failed, else done with notes."""
+    """The result of the run: failed if it was ended early or every symbol failed, else done with notes.
+
+    It is skipped, to be tried again, where the market has not published the session yet.
+    """
     stats.counts["funds_left_out"] = selection.funds_left_out
     counts = {name: count for name, count in sorted(stats.counts.items()) if count}
     texts = [*stats.notes, *stats.repriced]
@@ -84,6 +87,8 @@ def build_run_result(
         notes.append(f"and {len(texts) - MAX_NOTES} more")
     if selection.unknown:
         notes.append(f"not listed: {', '.join(selection.unknown[:MAX_NOTES])}")
+    if isinstance(stopped, NotPublishedYetError):
+        return RunResult(counts, Outcome.SKIPPED, str(stopped), retryable=True)
     if stopped is not None:
         return RunResult(counts, Outcome.FAILED, str(stopped), is_transient(stopped))
     if stats.counts["failed"] and not (stats.counts["fetched"] or stats.counts["swept"]):

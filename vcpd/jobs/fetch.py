@@ -10,7 +10,14 @@ from typing import Final, Generic, Protocol, TypeVar
 import numpy as np
 import structlog
 
-from vcpd.core.errors import NeedsLoginError, PermanentError, RetryableError, VcpdError, is_transient
+from vcpd.core.errors import (
+    NeedsLoginError,
+    NotPublishedYetError,
+    PermanentError,
+    RetryableError,
+    VcpdError,
+    is_transient,
+)
 from vcpd.domain.bars import BarSeries, BarTable, DateArray
 from vcpd.domain.calendar import TradingCalendar
 from vcpd.domain.quality_rules import (
@@ -137,8 +144,8 @@ W = TypeVar("W", bound=HasSymbol)
 class ConcurrentFetcher(Generic[W]):
     """Fetches many items concurrently and yields what has arrived, in batches.
 
-    A symbol that fails is recorded in `failures` and does not stop the others. A missing login or too many
-    consecutive failures end the iteration early; `stopped` is then the error.
+    A symbol that fails is recorded in `failures` and does not stop the others. A missing login, an
+    unpublished session or too many consecutive failures end the iteration early; `stopped` is then the error.
     """
 
     def __init__(
@@ -212,7 +219,7 @@ class ConcurrentFetcher(Generic[W]):
         """The item's bars; None where it failed, which is recorded."""
         try:
             bars = await self._fetch(item)
-        except NeedsLoginError as error:
+        except (NeedsLoginError, NotPublishedYetError) as error:
             self.stopped = error
             return None
         except VcpdError as error:

@@ -18,6 +18,7 @@ from vcpd.schedule.trigger import Tick, Trigger
 RUNS_KEPT_PER_JOB: Final = 64
 INTERRUPTED_REASON: Final = "the daemon died during this run"  # what the rows say that it left open
 EXPIRED_REASON: Final = "waited too long: "  # how the reason of a run begins that could not start in time
+UNSUCCESSFUL_OUTCOMES: Final = frozenset({Outcome.FAILED, Outcome.SKIPPED})
 CRASH_REASON: Final = "internal error: "  # how the reason of a run begins that raised what no job should
 
 
@@ -184,7 +185,7 @@ def next_retry(
     crashes = sum(known.reason.startswith(CRASH_REASON) for known in of_session)
     if run.reason.startswith(CRASH_REASON) and crashes > MAX_CRASHES:
         return None
-    failures = sum(known.outcome is Outcome.FAILED for known in of_session)
+    failures = sum(known.outcome in UNSUCCESSFUL_OUTCOMES for known in of_session)
     backoff = Backoff(60.0 * settings.retry_initial_min, 60.0 * settings.retry_max_min)
     at = run.finished_at + timedelta(seconds=backoff.full_s(failures))
     until, _ = calendar.open_close(calendar.next(run.session))

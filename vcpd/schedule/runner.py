@@ -301,8 +301,9 @@ class RunRetrier:
             self._retry_dependents(now, RunCause.RETRY)
 
     def plan(self, running: RunningRun, ended: Run, *, possible: bool) -> None:
-        """A failure that may pass is tried again by itself; what fails by hand, its user has seen."""
-        if ended.outcome is Outcome.FAILED and running.pending.cause is RunCause.MANUAL:
+        """What may succeed later is tried again by itself; what fails by hand, its user has seen."""
+        waits = ended.outcome is Outcome.SKIPPED and running.transient
+        if (waits or ended.outcome is Outcome.FAILED) and running.pending.cause is RunCause.MANUAL:
             return
         retry = None
         if running.transient and possible:
