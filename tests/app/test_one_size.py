@@ -22,7 +22,7 @@ from vcpd.analysis.screen import screen_rows
 from vcpd.analysis.sizing_parameters import SizingParameters
 from vcpd.analysis.tasks import ScreenParams
 from vcpd.app.account_sizing import AccountSizing
-from vcpd.app.alert_facts import alert_variables, shares_for_account
+from vcpd.app.alert_facts import AlertFacts, alert_variables, shares_for_account
 from vcpd.app.status import StatusService
 from vcpd.cli import risk as size_command
 from vcpd.cli.main import main
@@ -141,6 +141,19 @@ async def test_a_size_without_any_equity_names_the_setting() -> None:
         await _port_size(setup, score, None, SizingParameters())
     assert await _alert_size(setup, score, SETTINGS) is None  # no pivot, no entry
     assert await shares_for_account(setup, None) is None
+
+
+async def test_a_live_alert_says_what_is_listed_after_the_evening_before() -> None:
+    listed = msgspec.structs.replace(
+        Setup.unevaluated("NSE:AAA", LAST_SESSION, "made up"), sector="Metals", market_context=context_of(2)
+    )
+    storage: Any = SimpleNamespace(setups=SimpleNamespace(listed=_giving((LAST_SESSION, [listed]))))
+    web = SimpleNamespace(page_url="http://x/")
+    live: Any = SimpleNamespace(configuration=SimpleNamespace(size=SizingParameters(), web=web))
+    known = await AlertFacts(live, storage).of_symbols(LAST_SESSION, ["NSE:AAA", "NSE:NEW"])
+    assert known["NSE:AAA"] == alert_variables(listed, None, "http://x/#/setups/NSE%3AAAA")
+    assert known["NSE:AAA"]["sector_ranks"] == "Metals, rank 2 of 2"
+    assert {name for name, value in known["NSE:NEW"].items() if value is not None} == {"url"}
 
 
 def test_the_context_of_an_alert_holds_what_is_known() -> None:

@@ -3,10 +3,10 @@
 import asyncio
 import gc
 import weakref
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any, cast
 
 import msgspec
@@ -21,6 +21,7 @@ from tests.fakes.watch_session import (
     OPENS,
     TODAY,
     TOKENS,
+    YESTERDAY,
     FakeFeed,
     FakeQuotes,
     FakeRuns,
@@ -29,8 +30,9 @@ from tests.fakes.watch_session import (
     verdict,
     watch_store,
 )
+from vcpd.alerts.templates import Templates, Variables, compose
 from vcpd.analysis.thresholds import Thresholds
-from vcpd.core.errors import NeedsLoginError, PermanentError, RetryableError
+from vcpd.core.errors import NeedsLoginError, PermanentError, RetryableError, StorageUnavailableError
 from vcpd.domain.alerts import AlertKind
 from vcpd.domain.live import FeedState, MinuteVolumes, StoredVolumeCurve
 from vcpd.domain.nse_calendar import NSE
@@ -59,6 +61,25 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 @dataclass
+class FakeSetupFacts:
+    """What is known beside an event of NSE:AAA; `error` is raised instead while it is set."""
+
+    error: Exception | None = None
+    asked: list[tuple[date, set[str]]] = field(default_factory=list)
+
+    async def of_symbols(self, session: date, symbols: Collection[str]) -> Mapping[str, Variables]:
+        self.asked.append((session, set(symbols)))
+        if self.error is not None:
+            raise self.error
+        known: Variables = {
+            "sector_ranks": "Metals, rank 2 of 9, leading",
+            "market": "correction",
+            "price": 1.0,
+        }
+        return {"NSE:AAA": {**known, "price": 1.0}}
+
+
+@dataclass
 class Post:
     """A watch at work with everything around it."""
 
@@ -72,6 +93,7 @@ class Post:
     heavy: str | None = None
     settings: WatchSettings = QUICK
     has_feed: bool = True
+    facts: FakeSetupFacts = field(default_factory=FakeSetupFacts)
     run: "asyncio.Task[RunResult] | None" = None
     watch: Watch = field(init=False)
     context: RunContext = field(init=False)
@@ -88,6 +110,7 @@ class Post:
             real_clock=fast_clock(),
             calendar=NSE,
             notifier=self.notifier,
+            facts=self.facts,
             settings=self.settings,
             thresholds=Thresholds(),
         )
@@ -133,6 +156,32 @@ async def test_a_breakout_is_stored_then_reported_as_provisional_and_urgent() ->
             True,
         )
         assert alert.facts["volume_ratio"] == pytest.approx(1.6, abs=0.05)
+
+
+async def test_an_alert_names_the_sectors_rank_and_the_markets_term_after_the_evening_before() -> None:
+    async with at_work() as post:
+        await post.until_following()
+        post.feed.report(("NSE:AAA", 100.5, 800))
+        await until(lambda: bool(post.notifier.published))
+        (alert,) = post.notifier.published.values()
+        assert post.facts.asked == [(YESTERDAY, {"NSE:AAA"})]
+        assert alert.facts["price"] == 100.5  # the event's own stays
+        text = compose([alert], "telegram", Templates(), NSE.zone).body
+        assert "sector Metals, rank 2 of 9, leading" in text
+        assert "market correction" in text
+
+
+@pytest.mark.parametrize(
+    "error", [RetryableError("no answer"), StorageUnavailableError("away"), PermanentError("unreadable")]
+)
+async def test_an_alert_does_not_wait_for_facts_that_cannot_be_read(error: Exception) -> None:
+    async with at_work(facts=FakeSetupFacts(error)) as post:
+        await post.until_following()
+        post.feed.report(("NSE:AAA", 100.5, 800))
+        await until(lambda: bool(post.notifier.published))
+        (alert,) = post.notifier.published.values()
+        assert (alert.kind, alert.facts["price"]) == (AlertKind.BREAKOUT, 100.5)
+        assert "sector_ranks" not in alert.facts
         result = await post.to_the_close()
         assert result.outcome is Outcome.DONE
         assert result.counts == {"candidates": 1, "events": 1, "prices": 1, "polls": 0, "skips": 0}

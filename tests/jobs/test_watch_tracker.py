@@ -114,7 +114,7 @@ def test_a_base_back_above_its_pivot_is_reported_after_it_fell_back() -> None:
     board = board_of(candidate("NSE:AAA", FOUND, broke, state=BaseState.BREAKOUT))
     reported = [("NSE:AAA", 99.0, 600), ("NSE:AAA", 101.0, 700)]
     events = [event for price in reported for event in board.update(prices(price), NOON)]
-    alerts = [alert for event in events if (alert := alert_for_event(event)) is not None]
+    alerts = [alert_for_event(event, {}) for event in events]
     assert [alert.kind for alert in alerts] == [AlertKind.SQUAT, AlertKind.RECLAIMED]
 
 

@@ -3,7 +3,7 @@
 All of it is read when a session's alerts are composed; what is unknown is left out.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import date
 from urllib.parse import quote
 
@@ -30,21 +30,39 @@ class AlertFacts:
         concerned = [base for base in bases if base.setup is not None and _is_concerned(evening, base)]
         if not concerned:
             return {}
-        _, listed = await self._storage.setups.listed(evening.session)
-        listed_by_symbol = {setup.symbol: setup for setup in listed}
-        configuration = self._live.configuration
-        symbols = [base.symbol for base in concerned]
-        account = None
-        if configuration.size.equity:
-            account = await AccountSizing.read(self._storage, configuration, symbols)
+        listed = await self._listed(evening.session)
+        account = await self._account([base.symbol for base in concerned])
         return {
-            (base.symbol, base.anchor_date): alert_variables(
-                listed_by_symbol.get(base.symbol),
-                await shares_for_account(base.setup, account),
-                setup_url(configuration.web.page_url, base.symbol),
+            (base.symbol, base.anchor_date): await self._variables(
+                base.symbol, listed.get(base.symbol), base.setup, account
             )
             for base in concerned
         }
+
+    async def of_symbols(self, session: date, symbols: Collection[str]) -> Mapping[str, Variables]:
+        """The variables of each symbol by its setup listed after `session`; of others the address alone."""
+        listed = await self._listed(session)
+        account = await self._account(symbols)
+        return {
+            symbol: await self._variables(symbol, listed.get(symbol), listed.get(symbol), account)
+            for symbol in symbols
+        }
+
+    async def _listed(self, session: date) -> Mapping[str, Setup]:
+        _, listed = await self._storage.setups.listed(session)
+        return {setup.symbol: setup for setup in listed}
+
+    async def _account(self, symbols: Iterable[str]) -> AccountSizing | None:
+        configuration = self._live.configuration
+        if not configuration.size.equity:
+            return None
+        return await AccountSizing.read(self._storage, configuration, list(symbols))
+
+    async def _variables(
+        self, symbol: str, listed: Setup | None, sized: Setup | None, account: AccountSizing | None
+    ) -> Variables:
+        url = setup_url(self._live.configuration.web.page_url, symbol)
+        return alert_variables(listed, await shares_for_account(sized, account), url)
 
 
 async def shares_for_account(setup: Setup | None, account: AccountSizing | None) -> int | None:

@@ -179,7 +179,7 @@ class Container:
         most = lambda: live.configuration.alerts.digest_charts  # noqa: E731 - asked at each digest
         charts = DigestChart(storage.setups, current_panel, workers, most)
         channels, alerts = self._open_alerts(live, storage, charts, secrets)
-        watch = build_watch(live.configuration, market, storage, clock, alerts)
+        watch = build_watch(live, market, storage, clock, alerts)
         sectors = market.sector_source(panels.universe, self._loaded.folder)
         backups = PostgresBackups(
             storage.database, lambda: live.backup_folder, clock, partial(backup_members, self._loaded.path)

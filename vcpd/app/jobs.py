@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from vcpd.analysis.positions import PositionSettings
+from vcpd.app.alert_facts import AlertFacts
 from vcpd.app.holiday_lists import HolidayListUpdate
+from vcpd.app.live_configuration import LiveConfiguration
 from vcpd.app.market import MarketConnection
 from vcpd.app.storage import Storage
 from vcpd.config import Configuration
@@ -205,13 +207,14 @@ def position_settings(configuration: Configuration) -> PositionSettings:
 
 
 def build_watch(
-    configuration: Configuration,
+    live: LiveConfiguration,
     market: MarketConnection,
     storage: Storage,
     clock: Clock,
     notifier: Notifier,
 ) -> Watch:
     """The live watch, publishing through `notifier`."""
+    configuration = live.configuration
     return Watch(
         market=market.client,
         live=market.live,
@@ -223,6 +226,7 @@ def build_watch(
         real_clock=WallClock(),
         calendar=configuration.calendar,
         notifier=notifier,
+        facts=AlertFacts(live, storage),
         settings=configuration.watch,
         thresholds=configuration.screen,
     )

@@ -18,7 +18,7 @@ from vcpd.domain.live import FeedState, LivePrices, WatchedCandidate, WatchStatu
 from vcpd.domain.runs import Outcome, RunCause, RunContext, RunResult
 from vcpd.jobs.quote_snapshot import prices_from_quotes
 from vcpd.jobs.settings import WatchSettings
-from vcpd.jobs.watch_events import WatchEventWriter
+from vcpd.jobs.watch_events import SetupFactsReader, WatchEventWriter
 from vcpd.jobs.watch_limits import UpperLimits
 from vcpd.jobs.watch_tracker import Candidate, CandidateLoader, CandidateTracker, WatchHours
 from vcpd.jobs.watch_volume_curves import VolumeCurves, count_own_curves
@@ -90,6 +90,7 @@ class Watch:
         real_clock: Clock,
         calendar: TradingCalendar,
         notifier: Notifier | None,
+        facts: SetupFactsReader | None = None,
         settings: WatchSettings,
         thresholds: Thresholds,
     ) -> None:
@@ -97,7 +98,7 @@ class Watch:
         self.market, self.live = market, live
         self.setups, self.store, self.runs = setups, store, runs
         self.clock, self.real_clock, self.calendar = clock, real_clock, calendar
-        self.notifier = notifier
+        self.notifier, self.facts = notifier, facts
         self.settings, self.thresholds = settings, thresholds
         self.curves = VolumeCurves(store, minutes)
         self._active_session: WatchSession | None = None
@@ -156,7 +157,9 @@ class WatchSession:
         self._hours = hours
         self._limits = UpperLimits(watch.market)
         self._loader = CandidateLoader(watch.setups, watch.store, watch.curves, hours, self._limits.note)
-        self._event_writer = WatchEventWriter(watch.store, watch.notifier, watch.real_clock)
+        self._event_writer = WatchEventWriter(
+            watch.store, watch.notifier, watch.real_clock, watch.facts, hours.previous_session
+        )
         self.tracker: CandidateTracker = self._loader.tracker([], watch.settings, watch.rules())
         self._polling = False
         self._feed_fallback = FeedFallback(watch.real_clock.monotonic_s())

@@ -1,13 +1,14 @@
 """Store live events and publish their alerts, in order, with retries."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import date
+from typing import Final, Protocol
 
 import structlog
 
-from vcpd.core.errors import RetryableError, UnavailableError
-from vcpd.domain.alerts import Alert, AlertKind
+from vcpd.core.errors import PermanentError, RetryableError, UnavailableError
+from vcpd.domain.alerts import Alert, AlertKind, TemplateValue
 from vcpd.domain.live import LiveEvent
 from vcpd.domain.setups import EventKind
 from vcpd.ports import Clock, Notifier, WatchStore
@@ -24,13 +25,34 @@ ALERT_KIND_OF_EVENT: Final[Mapping[EventKind, AlertKind]] = {
 log = structlog.get_logger(__name__)
 
 
-class WatchEventWriter:
-    """Accepts live events without blocking and stores and publishes them. `pace` counts real seconds."""
+class SetupFactsReader(Protocol):
+    """Reads what an alert says beside the event: shares for the account, sector and its rank, the market."""
 
-    def __init__(self, store: WatchStore, notifier: Notifier | None, pace: Clock) -> None:
+    async def of_symbols(
+        self, session: date, symbols: Collection[str]
+    ) -> Mapping[str, Mapping[str, TemplateValue]]:
+        """Facts of each symbol by its setup as listed after `session`, as variables of a template."""
+        ...
+
+
+class WatchEventWriter:
+    """Accepts live events without blocking and stores and publishes them. `pace` counts real seconds.
+
+    Alerts carry the facts that `facts` reads of the setups listed after `previous_session`.
+    """
+
+    def __init__(
+        self,
+        store: WatchStore,
+        notifier: Notifier | None,
+        pace: Clock,
+        facts: SetupFactsReader | None,
+        previous_session: date,
+    ) -> None:
         self._store = store
         self._notifier = notifier
         self._real_clock = pace
+        self._facts, self._previous_session = facts, previous_session
         self._waiting: list[LiveEvent] = []
         self._wakeup = asyncio.Event()
         self._idle = asyncio.Event()
@@ -70,9 +92,23 @@ class WatchEventWriter:
 
     async def publish(self, events: Iterable[LiveEvent]) -> None:
         """Publish alerts; an alert that was published before is not published again."""
-        alerts = [alert for event in events if (alert := alert_for_event(event)) is not None]
-        if self._notifier is not None and alerts:
-            await self._notifier.publish(alerts)
+        reported = [event for event in events if event.kind in ALERT_KIND_OF_EVENT]
+        if self._notifier is None or not reported:
+            return
+        facts = await self._facts_of({event.symbol for event in reported})
+        await self._notifier.publish(
+            [alert_for_event(event, facts.get(event.symbol, {})) for event in reported]
+        )
+
+    async def _facts_of(self, symbols: Collection[str]) -> Mapping[str, Mapping[str, TemplateValue]]:
+        """Nothing where they cannot be read: an alert does not wait for what is only said beside it."""
+        if self._facts is None:
+            return {}
+        try:
+            return await self._facts.of_symbols(self._previous_session, symbols)
+        except (RetryableError, PermanentError) as error:
+            log.warning("watch.alert_facts_unavailable", symbols=len(symbols), reason=str(error))
+            return {}
 
     async def _store_and_publish(self, batch: Sequence[LiveEvent]) -> None:
         """Store, then publish; both are idempotent, so both are retried until they succeed."""
@@ -89,16 +125,15 @@ class WatchEventWriter:
                 return
 
 
-def alert_for_event(seen: LiveEvent) -> Alert | None:
-    """The alert for a live event; None for kinds that are only recorded."""
-    kind = ALERT_KIND_OF_EVENT.get(seen.kind)
-    if kind is None:
-        return None
+def alert_for_event(seen: LiveEvent, facts: Mapping[str, TemplateValue]) -> Alert:
+    """The alert for a live event of a kind that has one, with further facts of its symbol."""
+    kind = ALERT_KIND_OF_EVENT[seen.kind]
     return Alert(
         kind=kind,
         key=f"{kind.value}:{seen.symbol}:{seen.anchor_date}:{seen.session}",
         at=seen.at,
         facts={
+            **facts,
             "price": seen.price,
             "pivot": seen.pivot,
             "stop": seen.stop,
