@@ -28,6 +28,19 @@ def test_equals_the_observed_sessions() -> None:
     assert np.array_equal(NSE.sessions(NSE.valid_from, date(2025, 6, 30)), known)
 
 
+def test_equals_another_calendar_on_weekdays_and_knows_the_weekend_sessions_besides() -> None:
+    """pandas_market_calendars has no Saturday or Sunday session; on weekdays the two agree to the end."""
+    calendars = pytest.importorskip(
+        "pandas_market_calendars", reason="pandas_market_calendars of the dev extra is not installed"
+    )
+    first, last = date(2016, 1, 1), date(2026, 12, 31)
+    valid = calendars.get_calendar("XNSE").valid_days(f"{first}", f"{last}")
+    theirs, ours = {day.date() for day in valid}, set(NSE.sessions(first, last).tolist())
+    assert {day for day in ours ^ theirs if day.weekday() < 5} == set()
+    assert {day for day in ours - theirs if day not in NSE.special_sessions} == set()
+    assert theirs <= ours
+
+
 @pytest.mark.parametrize(
     ("day", "trades"),
     [

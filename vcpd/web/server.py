@@ -25,13 +25,14 @@ from vcpd.web import (
 from vcpd.web.connections import ConnectionLimits, ConnectionTable, Deadlines, descriptor_limit
 from vcpd.web.context import WebContext
 from vcpd.web.listener import Listener
-from vcpd.web.routes import EXCHANGE, SESSION_ON
+from vcpd.web.routes import EXCHANGE, SESSION_ON, declared_operation
 from vcpd.web.security import add_security_headers, require_token_beyond_loopback, security_middleware
 from vcpd.web.settings import WebSettings
 from vcpd.web.sign_in import SIGN_IN, WEB_SETTINGS, SignIn
 from vcpd.web.sockets import bind_sockets
 
 SHUTDOWN_TIMEOUT_S: Final = 5.0
+BYTES_PER_KB: Final = 1024
 ROUTES: Final = (
     api_daemon.status_routes,
     api_screen.setup_routes,
@@ -60,9 +61,10 @@ ROUTES: Final = (
 
 def build_application(settings: WebSettings, context: WebContext) -> web.Application:
     """All routes, behind the request checks."""
+    definitions = route_definitions(context)
     application = web.Application(
         middlewares=[security_middleware(settings, context)],
-        client_max_size=max(settings.body_limit_kb, api_positions.TRADES_LIMIT_KB) * 1024,
+        client_max_size=_largest_body_bytes(settings, definitions),
     )
     application.on_response_prepare.append(add_security_headers)
     application[EXCHANGE] = context.exchange
@@ -76,10 +78,15 @@ def build_application(settings: WebSettings, context: WebContext) -> web.Applica
     )
     events.attach_events(application, context)
     pages.attach_pages(application)
-    definitions = route_definitions(context)
     definitions += openapi.openapi_routes(definitions)
     application.add_routes([*definitions, *_below(settings.public_path, definitions)])
     return application
+
+
+def _largest_body_bytes(settings: WebSettings, definitions: Sequence[web.RouteDef]) -> int:
+    """What any operation accepts; the request checks hold each one to its own limit."""
+    declared = (declared_operation(definition).body_limit_kb for definition in definitions)
+    return max(settings.body_limit_kb, *declared) * BYTES_PER_KB
 
 
 def _below(path: str, definitions: Sequence[web.RouteDef]) -> list[web.RouteDef]:
