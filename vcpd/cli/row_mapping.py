@@ -1,4 +1,4 @@
-"""Maps a task over the rows of a panel for commands: in this process, or in workers with a progress bar."""
+"""Run a task over the rows of a panel for commands: in this process, or in workers with a progress bar."""
 
 import asyncio
 import tempfile
@@ -24,15 +24,16 @@ if TYPE_CHECKING:
 P = TypeVar("P")
 T = TypeVar("T")
 POLL_INTERVAL_S: Final = 0.2
-MIN_BARS_FOR_WORKERS: Final = 300_000  # fewer are done sooner than two processes start
+MIN_BARS_FOR_WORKERS: Final = 300_000  # with fewer the task ends sooner than two processes start
 PRELOAD: Final = ("numpy", "numba")
 
 
 @asynccontextmanager
 async def row_mapping(panel: Panel, configuration: Configuration) -> "AsyncIterator[RowMapping]":
-    """All rows at once in this process; where there are many bars, pieces of them in workers.
+    """Give a mapping that runs a task over all rows in this process, or over chunks of them in workers.
 
-    The workers map a snapshot in a temporary folder, so that no bar is copied to them.
+    Workers are used from MIN_BARS_FOR_WORKERS bars on. They read a snapshot of the panel in a temporary
+    folder, so that no bar is copied to them.
     """
     if panel.close.size < MIN_BARS_FOR_WORKERS:
         yield map_rows_here(panel)
@@ -52,7 +53,7 @@ async def row_mapping(panel: Panel, configuration: Configuration) -> "AsyncItera
 
 
 def map_rows_here(panel: Panel) -> "RowMapping":
-    """Maps all rows at once in this process."""
+    """Give a mapping that runs a task over all rows at once in this process."""
 
     async def map_rows(task: Callable[[Panel, range, P], T], parameters: P) -> Sequence[T]:
         return [task(panel, range(len(panel.symbols)), parameters)]
@@ -62,7 +63,7 @@ def map_rows_here(panel: Panel) -> "RowMapping":
 
 @asynccontextmanager
 async def _shown_progress(progress: Progress, what: str) -> AsyncIterator[Progress]:
-    """Show `progress` while the block runs; nothing where standard error is no terminal."""
+    """Show `progress` while the block runs; show nothing where standard error is no terminal."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
         looking = asyncio.create_task(_update_bar(bar, progress, what), name="progress-bar")
