@@ -51,6 +51,12 @@ async def test_an_empty_store_catches_up_answers_and_leaves_no_process_behind(
         assert setups["count"] == len(setups["items"]) > 0
         for item in setups["items"]:
             assert {"footprint", "contractions", "pivot", "stop", "score", "gates", "state"} <= item.keys()
+        code, record = await daemon.get("/api/record")
+        assert code == 200
+        assert {item["symbol"] for item in record["items"]} == {
+            item["symbol"] for item in setups["items"] if item["group"] == "setup"
+        }
+        assert record["finished"] == 0  # nothing was held for sixty sessions yet
         symbol = setups["items"][0]["symbol"]
         assert (await daemon.get(f"/api/explain/{symbol}"))[1]["lines"]
         assert (await daemon.get(f"/api/bars/{symbol}"))[1]["count"] > 250

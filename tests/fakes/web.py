@@ -8,6 +8,7 @@ import msgspec
 
 from tests.fakes.broker import FakeBrokerComparison
 from tests.fakes.positions import FakePortfolio, FakePositionReports
+from tests.fakes.record import FakeRecordOutcomes
 from tests.fakes.regimes import FakeRegimes
 from tests.fakes.results import SetupsBySession
 from tests.fakes.scans import FakeSavedScans
@@ -446,6 +447,7 @@ def sources(setups: Sequence[Setup] = (), *, token: str | None = None) -> WebCon
         positions=FakePositionReports(),
         portfolio=FakePortfolio(),
         broker=FakeBrokerComparison(),
+        record=FakeRecordOutcomes(),
         instruments=cast("InstrumentStore", FakeInstruments(setups)),
         marks=FakeMarks(),
         runs=FakeRuns(),

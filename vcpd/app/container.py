@@ -27,6 +27,7 @@ from vcpd.app.monitor import Monitor
 from vcpd.app.panels import PanelReader
 from vcpd.app.performance import PerformanceService
 from vcpd.app.portfolio import PortfolioService
+from vcpd.app.record_outcomes import RecordOutcomes
 from vcpd.app.reload import ConfigurationReloader
 from vcpd.app.status import BreadthSummary, StatusService
 from vcpd.app.storage import Storage, open_storage
@@ -334,6 +335,7 @@ class Container:
             positions=storage.position_reports,
             portfolio=portfolio,
             broker=BrokerService(status.live, self._clock, market.broker, portfolio.judge.fills),
+            record=RecordOutcomes(storage.record, storage.regimes, status.current_panel, status.workers),
             instruments=storage.instruments,
             marks=storage.marks,
             runs=storage.runs,

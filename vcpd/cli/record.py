@@ -21,6 +21,7 @@ from vcpd.cli.command import (
     set_action,
 )
 from vcpd.cli.output import print_json
+from vcpd.cli.record_outcomes import add_outcomes_action
 from vcpd.cli.store import OpenStore, open_store
 from vcpd.cli.tables import print_table
 from vcpd.core.errors import BadInputError
@@ -48,7 +49,7 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
 
 def add_record_arguments(parser: argparse.ArgumentParser) -> None:
     set_action(parser, verify, "vcpd record verify")
-    parser.set_defaults(head=None)
+    parser.set_defaults(head=None, csv=False)
     add_config_argument(parser)
     add_json_argument(parser)
     nested = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
@@ -65,6 +66,7 @@ def add_record_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_config_argument(check, nested=True)
     add_json_argument(check, nested=True)
+    add_outcomes_action(nested)
 
 
 def verify(arguments: argparse.Namespace) -> int:

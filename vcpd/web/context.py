@@ -16,6 +16,7 @@ from vcpd.domain.instruments import SymbolMark
 from vcpd.domain.market_regime import MarketRegime, SectorLevel, SectorRank
 from vcpd.domain.portfolio import CurvePoint, Fill, PositionTexts
 from vcpd.domain.position_notes import AccountChange
+from vcpd.domain.record_outcome import RecordReport
 from vcpd.domain.runs import Run
 from vcpd.domain.scans import SavedScan, ScanResult
 from vcpd.domain.setups import Setup
@@ -199,6 +200,14 @@ class BrokerReader(Protocol):
         ...
 
 
+class RecordReader(Protocol):
+    """What became of the reported setups."""
+
+    async def report(self, limit: int) -> RecordReport:
+        """The estimates and the `limit` newest outcomes; RetryableError while there is no panel."""
+        ...
+
+
 class MarkStore(Protocol):
     """The stars and notes that a user gives symbols."""
 
@@ -225,6 +234,7 @@ class WebContext:
     positions: PositionReader
     portfolio: Portfolio
     broker: BrokerReader
+    record: RecordReader
     instruments: InstrumentStore
     marks: MarkStore
     runs: RunStore
