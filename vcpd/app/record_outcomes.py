@@ -32,7 +32,7 @@ class RecordStore(Protocol):
     async def entries(self) -> Sequence[RecordEntry]: ...
 
 
-class RegimeStore(Protocol):
+class RecordedRegimes(Protocol):
     """The regimes of the market, see web.context."""
 
     async def regimes(self, until: date | None, limit: int) -> Sequence[MarketRegime]: ...
@@ -42,7 +42,7 @@ class RecordOutcomes:
     """Implements `RecordReader`, see web.context."""
 
     def __init__(
-        self, record: RecordStore, regimes: RegimeStore, current_panel: PanelReader, workers: Workers
+        self, record: RecordStore, regimes: RecordedRegimes, current_panel: PanelReader, workers: Workers
     ) -> None:
         self._record, self._regimes = record, regimes
         self._current_panel, self._workers = current_panel, workers
