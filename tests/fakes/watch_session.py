@@ -22,7 +22,8 @@ from vcpd.domain.record import ReportedSetup
 from vcpd.domain.runs import Outcome, RunCause
 from vcpd.domain.setups import Base, BaseState, Contraction, EncodedSetup, EventKind, Setup, SetupEvent
 from vcpd.jobs.settings import WatchSettings
-from vcpd.jobs.watch_tracker import Candidate, CandidateTracker, TrackerConfig, WatchHours
+from vcpd.jobs.watch_hours import WatchHours
+from vcpd.jobs.watch_tracker import Candidate, CandidateTracker, TrackerConfig
 
 TODAY, YESTERDAY = date(2026, 4, 8), date(2026, 4, 7)  # a Wednesday
 ANCHOR = date(2026, 1, 12)

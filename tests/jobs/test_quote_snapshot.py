@@ -2,6 +2,7 @@
 
 from datetime import UTC, date, datetime
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -19,8 +20,10 @@ from vcpd.core.errors import RetryableError
 from vcpd.domain.instruments import Instrument, Quote, StoredInstrument
 from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.runs import Progress
+from vcpd.jobs.fetch import CollectStats
 from vcpd.jobs.gaps import BarFinality
 from vcpd.jobs.quote_snapshot import bars_from_quotes
+from vcpd.ports import SessionSpan
 
 SHARE = StoredInstrument(7, Instrument("NSE:A", 1))
 INDEX = StoredInstrument(8, Instrument("NSE:NIFTY 500", 2, segment="INDICES"))
@@ -114,3 +117,21 @@ async def test_a_broken_quote_is_kept_apart() -> None:
     tally = await sample.quotes(SESSION, Progress())
     assert tally.counts["quarantined"] == 1
     assert sample.bars.rows.keys() == {1, 2}
+
+
+async def test_a_share_is_complete_at_the_end_of_its_own_session() -> None:
+    """At 15:32 a share without futures has its last price; one with futures waits for the auction's."""
+    day, symbols = date(2026, 8, 4), ("NSE:A", "NSE:B", "NSE:C")
+    sample = build_sample_market([history(symbol, last=day) for symbol in symbols])
+    sample.clock.at = datetime(2026, 8, 4, 10, 2, tzinfo=UTC)
+    sample.market.quoted_session = day
+    flags = dict(zip(symbols, (True, False, None), strict=True))
+    stored = [
+        StoredInstrument(item.id, msgspec.structs.replace(item.instrument, has_futures=flags[item.symbol]))
+        for item in await sample.instruments.all()
+        if item.symbol in flags
+    ]
+    await sample.quotes.fetch(stored, day, Progress(), CollectStats())
+    coverage = await sample.bars.coverage()
+    requested = {item.symbol: coverage[item.id].requested for item in stored}
+    assert requested == {"NSE:A": None, "NSE:B": SessionSpan(day, day), "NSE:C": None}

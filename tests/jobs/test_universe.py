@@ -16,7 +16,7 @@ from vcpd.domain.runs import Outcome
 from vcpd.jobs.maintenance import SyncInstruments
 from vcpd.jobs.settings import UniverseSettings
 from vcpd.jobs.universe import Universe, list_members, select_universe
-from vcpd.kite.wire import decode_instruments
+from vcpd.kite.instrument_wire import decode_instruments
 
 LISTED = (
     Instrument("NSE:INFY", 1),

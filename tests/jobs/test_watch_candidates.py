@@ -9,8 +9,8 @@ from tests.fakes.watch_session import TODAY, TOKENS, YESTERDAY, base_of, verdict
 from vcpd.domain.instruments import Instrument
 from vcpd.domain.setups import Base, BaseState
 from vcpd.jobs.settings import WatchSettings
+from vcpd.jobs.watch_hours import WatchHours
 from vcpd.jobs.watch_tracker import (
-    WatchHours,
     select_candidates,
     selected_symbols,
     setups_by_symbol,

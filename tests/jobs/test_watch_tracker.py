@@ -1,7 +1,9 @@
 """The board: of many prices those that matter are judged, each by the evening's levels and volume."""
 
-from datetime import timedelta
+from dataclasses import replace
+from datetime import date, timedelta
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -21,9 +23,11 @@ from tests.fakes.watch_session import (
 )
 from vcpd.domain.alerts import AlertKind
 from vcpd.domain.live import LivePrices
+from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.setups import BaseState, EventKind, SetupEvent
 from vcpd.jobs.watch_events import alert_for_event
-from vcpd.jobs.watch_tracker import CandidateTracker, WatchHours
+from vcpd.jobs.watch_hours import WatchHours
+from vcpd.jobs.watch_tracker import CandidateTracker
 
 BEFORE = OPENS - timedelta(hours=20)
 
@@ -198,3 +202,17 @@ def test_a_special_session_is_a_short_day() -> None:
     assert (hour.minutes, HOURS.minutes) == (60, 375)
     (seen,) = board.update(prices(("NSE:AAA", 101.0, 400)), OPENS + timedelta(minutes=15))
     assert seen.volume_ratio == 1.6
+
+
+@pytest.mark.parametrize(("has_futures", "minutes"), [(True, 380), (None, 380), (False, 375)])
+def test_a_days_volume_is_projected_to_the_end_of_the_shares_own_session(
+    has_futures: bool | None, minutes: int
+) -> None:
+    """With futures a share closes in the auction, at 15:35; without, at 15:30; unknown: the later end."""
+    day = date(2026, 8, 4)
+    hours = WatchHours.of(NSE, day)
+    found = candidate(as_of=hours.previous_session)
+    instrument = msgspec.structs.replace(found.instrument, has_futures=has_futures)
+    board = board_of(replace(found, instrument=instrument), hours=hours)
+    ratio = board.volume_ratio(0, 500.0, hours.opens + timedelta(minutes=190))
+    assert ratio == pytest.approx(500.0 / (190 / minutes) / 1_000.0)

@@ -30,9 +30,9 @@ from tests.metrics import value
 from vcpd.core.errors import NeedsLoginError, PermanentError, RetryableError
 from vcpd.domain.instruments import Instrument
 from vcpd.kite.client import split_date_range
+from vcpd.kite.instrument_wire import decode_instruments, decode_underlyings
 from vcpd.kite.rate_limits import RequestKind
 from vcpd.kite.settings import LimitSettings
-from vcpd.kite.wire import decode_instruments
 
 INFY = Instrument("NSE:INFY", 408065)
 CANDLE = ["2025-06-30T00:00:00+0530", 100.0, 110.0, 95.0, 105.0, 1000]
@@ -148,7 +148,7 @@ async def test_instruments_are_decoded_elsewhere(exchange: Exchange, tmp_path: P
         market_client.client._compute = compute
         listed = await market_client.client.instruments()
     assert [instrument.symbol for instrument in listed] == ["NSE:INFY"]
-    assert used == [decode_instruments]  # a module-level function, as workers need it
+    assert used == [decode_underlyings, decode_instruments]  # a module-level function, as workers need it
 
 
 FAULTS: dict[str, Reply] = {

@@ -18,15 +18,13 @@ from tests.real_data import real_data
 from vcpd.core.errors import RetryableError
 from vcpd.domain.exchange import NSE_EXCHANGE
 from vcpd.domain.instruments import Instrument
-from vcpd.kite.wire import (
+from vcpd.kite.instrument_wire import (
     INSTRUMENT_COLUMNS,
-    decode_daily_bars,
-    decode_grant,
     decode_instruments,
-    decode_profile,
-    decode_quotes,
+    decode_underlyings,
     series_of,
 )
+from vcpd.kite.wire import decode_daily_bars, decode_grant, decode_profile, decode_quotes
 
 DUMP = "instruments/kite_instruments_NSE_2025-09.csv"
 HEADER = ",".join(INSTRUMENT_COLUMNS)
@@ -60,6 +58,27 @@ def test_a_gzipped_list_is_the_same_list() -> None:
     """The exchange may send it packed."""
     body = real_data(DUMP).read_bytes()
     assert decode_listing(gzip.compress(body)) == decode_listing(body)
+
+
+def test_what_futures_stand_for_is_marked_and_an_index_stays_unknown() -> None:
+    """Options name no future; a share in another series keeps the futures of its company."""
+    derivatives = _listing(
+        "1,1,INFY25DECFUT,INFY,0,2025-12-30,0,0.1,400,FUT,NFO-FUT,NFO",
+        "2,2,TCS25DEC3000CE,TCS,0,2025-12-30,3000,0.05,175,CE,NFO-OPT,NFO",
+    )
+    shares = _listing(
+        "256,1,INFY,INFOSYS,0,,0,0.05,1,EQ,NSE,NSE",
+        "512,2,INFY-BE,INFOSYS,0,,0,0.05,1,EQ,NSE,NSE",
+        "768,3,TCS,TATA,0,,0,0.05,1,EQ,NSE,NSE",
+        "1024,4,NIFTY 50,NIFTY 50,0,,0,0,0,EQ,INDICES,NSE",
+    )
+    underlyings = decode_underlyings(derivatives)
+    assert underlyings == {"INFY"}
+    listed = decode_instruments(shares, "NSE", 0.05, underlyings)
+    assert [instrument.has_futures for instrument in listed] == [True, True, False, None]
+    assert {instrument.has_futures for instrument in decode_listing(shares)} == {None}
+    with pytest.raises(RetryableError, match=r"^/instruments/NFO: the market's answer cannot be read"):
+        decode_underlyings(b"<html>")
 
 
 def test_the_vendors_sample_lists_are_read() -> None:

@@ -5,7 +5,8 @@ from datetime import date
 
 from tests.sandbox.clients import WIDE, sandbox_client
 from tests.sandbox.conftest import SETTINGS, Start
-from vcpd.kite.wire import decode_daily_bars, decode_instruments, decode_profile, decode_quotes
+from vcpd.kite.instrument_wire import decode_instruments, decode_underlyings
+from vcpd.kite.wire import decode_daily_bars, decode_profile, decode_quotes
 
 
 async def test_the_client_decodes_every_answer(start: Start) -> None:
@@ -31,3 +32,14 @@ async def test_the_client_decodes_every_answer(start: Start) -> None:
         assert quote.previous_close == bars.close[-2]
         assert not math.isnan(quote.volume)
         assert decode_profile((await kite.get("/user/profile"))[1])
+
+
+async def test_about_a_fifth_of_the_shares_has_futures(start: Start) -> None:
+    """The list of derivatives names its own shares, and no index."""
+    async with sandbox_client((await start(limits=WIDE)).url) as kite:
+        underlyings = decode_underlyings((await kite.get("/instruments/NFO"))[1])
+        listed = decode_instruments((await kite.get("/instruments/NSE"))[1], "NSE", 0.05, underlyings)
+    known = [instrument.has_futures for instrument in listed if not instrument.is_index]
+    assert 0 < known.count(True) < known.count(False)
+    assert None not in known
+    assert {instrument.has_futures for instrument in listed if instrument.is_index} == {None}

@@ -15,6 +15,7 @@ from vcpd.ports import InstrumentStore, SessionSpan
 from vcpd.store.bars import PostgresBarStore, PostgresQuarantineStore
 from vcpd.store.database import Database
 from vcpd.store.instruments import PostgresInstrumentStore, plan_merge
+from vcpd.store.watch import PostgresWatchStore
 
 NEXT_DAY = date(2024, 1, 2)
 
@@ -53,6 +54,15 @@ async def test_a_move_to_trade_for_trade_and_a_fund_are_remembered(database: Dat
     assert stored["NSE:AAA-BE"].series_since == NEXT_DAY
     assert stored["NSE:GOLDBEES"].instrument.is_fund
     assert stored["NSE:GOLDBEES"].previous_series is None
+
+
+async def test_whether_futures_trade_is_kept_while_no_list_says_so(database: Database) -> None:
+    store, watch = PostgresInstrumentStore(database), PostgresWatchStore(database)
+    for said, expected in ((None, None), (True, True), (None, True), (False, False), (None, False)):
+        await store.merge([Instrument("NSE:AAA", 1, has_futures=said)], FIRST_DAY)
+        (stored,) = await store.all()
+        assert stored.instrument.has_futures is expected
+        assert (await watch.instruments(["NSE:AAA"]))["NSE:AAA"].has_futures is expected
 
 
 async def test_a_sector_stays_with_its_instrument_through_a_new_name(database: Database) -> None:

@@ -30,6 +30,7 @@ UDIFF_FIRST_SESSION: Final = date(2024, 1, 1)  # beside the legacy layout
 LEGACY_END: Final = date(2024, 7, 8)  # the legacy layout has ended
 NOT_FOUND_STATUSES: Final = frozenset({404, 410})
 OK_STATUS: Final = 200
+MARKET_LOTS_NAME: Final = "fo_mktlots.csv"
 BYTES_PER_MB: Final = 1024 * 1024
 MAX_RETRY_AFTER_S: Final = 120.0
 _log = structlog.get_logger(__name__)
@@ -70,6 +71,11 @@ def surveillance_file(session: date) -> ArchivedFile:
     """The measures of surveillance that each security is under."""
     name = f"REG1_IND{session:%d%m%y}.csv"
     return ArchivedFile(name, f"content/cm/{name}")
+
+
+def market_lots_file(session: date) -> ArchivedFile:
+    """The market lots of futures and options; the archive has one file, which is kept by session."""
+    return ArchivedFile(f"fo_mktlots_{session:%d%m%Y}.csv", f"content/fo/{MARKET_LOTS_NAME}")
 
 
 def report_file(session: date) -> ArchivedFile:
@@ -279,7 +285,9 @@ class FolderArchive:
         return [path for path in loose if path is not None and path not in self._corrupt]
 
     async def file_path(self, session: date, file: ArchivedFile) -> Path | None:  # noqa: ARG002 - see the protocol
-        return await self._find(file)
+        """By the name that is kept, or by the archive's own."""
+        named = ArchivedFile(file.path.rpartition("/")[2], file.path)
+        return await self._find(file) or await self._find(named)
 
     async def is_published(self, session: date) -> bool:  # noqa: ARG002 - see the protocol
         """Never known: the user fills the folder when it suits them."""

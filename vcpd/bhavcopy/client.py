@@ -29,12 +29,13 @@ from vcpd.bhavcopy.listings import ListingPeriod, instrument_token
 from vcpd.bhavcopy.published_facts import FactsReader
 from vcpd.bhavcopy.settings import BhavcopySettings
 from vcpd.bhavcopy.sync import BhavcopySync, Compute, ExchangeClock
+from vcpd.bhavcopy.underlyings import UnderlyingList
 from vcpd.core.errors import RetryableError
 from vcpd.domain.bars import BarSeries, DateArray
 from vcpd.domain.exchange import Exchange
 from vcpd.domain.facts import SymbolFacts
 from vcpd.domain.funds import is_fund_isin
-from vcpd.domain.instruments import EQUITY_SERIES, Instrument, Quote
+from vcpd.domain.instruments import EQUITY_SERIES, Instrument, Quote, is_underlying
 from vcpd.domain.market_days import MarketLook
 from vcpd.domain.quality_rules import QualityFlag, QualityRule
 
@@ -128,7 +129,7 @@ class EodQuotes:
 class BhavcopyClient:
     """Implements `ports.MarketData`."""
 
-    def __init__(  # noqa: PLR0913 - the last two are keywords
+    def __init__(  # noqa: PLR0913 - the last three are keywords
         self,
         files: BhavcopySync,
         actions: ActionFiles,
@@ -138,9 +139,11 @@ class BhavcopyClient:
         *,
         facts: FactsReader,
         day_evidence: FileEvidence,
+        underlyings: UnderlyingList,
     ) -> None:
         self._exchange = exchange
         self._facts, self._day_evidence = facts, day_evidence
+        self._underlyings = underlyings
         self._sync = files
         self._actions = actions
         self._listed_sessions = listed_sessions
@@ -156,7 +159,8 @@ class BhavcopyClient:
             history = await self._sync.current_history()
             if not len(np.intersect1d(wanted, history.sessions)):
                 raise
-        return await asyncio.to_thread(_listed, history, wanted[0].item(), self._exchange)
+        underlyings = await self._underlyings.names(self._time.last_closed())
+        return await asyncio.to_thread(_listed, history, wanted[0].item(), self._exchange, underlyings)
 
     async def daily_bars(self, instrument: Instrument, first: date, last: date) -> BarSeries:
         """The bars of [first, last], adjusted to today's number of shares; none of a session that runs.
@@ -261,16 +265,20 @@ def _action_flag(symbol: str, ex_date: date, reason: str, *, excludes: bool = Tr
     return QualityFlag(symbol, QualityRule.ACTION_NOT_APPLIED, ex_date, reason, excludes)
 
 
-def _listed(history: BarHistory, since: date, exchange: Exchange) -> list[Instrument]:
+def _listed(
+    history: BarHistory, since: date, exchange: Exchange, underlyings: frozenset[str]
+) -> list[Instrument]:
     identities = history.listings
     found = [
-        _instrument(period, identities.isin_of(period.symbol), exchange)
+        _instrument(period, identities.isin_of(period.symbol), exchange, underlyings)
         for period in identities.listed(since)
     ]
     return sorted(found, key=lambda instrument: instrument.symbol)
 
 
-def _instrument(period: ListingPeriod, isin: str, exchange: Exchange) -> Instrument:
+def _instrument(
+    period: ListingPeriod, isin: str, exchange: Exchange, underlyings: frozenset[str]
+) -> Instrument:
     name = period.symbol.removeprefix(INDEX_PREFIX)
     token = instrument_token(isin, period.symbol)
     if period.series == INDEX_SERIES:
@@ -286,6 +294,7 @@ def _instrument(period: ListingPeriod, isin: str, exchange: Exchange) -> Instrum
         segment=segment,
         series=series,
         is_fund=is_fund_isin(isin),
+        has_futures=None if series == INDEX_SERIES else is_underlying(name, underlyings),
     )
 
 
@@ -322,6 +331,16 @@ def create_client(  # noqa: PLR0913 - the optional one is a keyword
     lists = [folder / "actions", *([own] if own else [])]
     reports = ActionReports(archive, time, ask_again_s, compute or asyncio.to_thread)
     facts = FactsReader(archive, compute or asyncio.to_thread)
+    underlyings = UnderlyingList(archive, compute or asyncio.to_thread)
     actions = ActionFiles(lists, settings, time, None if own else download, reports)
     evidence, window = FileEvidence(archive, time), settings.listing_window_sessions
-    return BhavcopyClient(files, actions, window, time, exchange, facts=facts, day_evidence=evidence)
+    return BhavcopyClient(
+        files,
+        actions,
+        window,
+        time,
+        exchange,
+        facts=facts,
+        day_evidence=evidence,
+        underlyings=underlyings,
+    )

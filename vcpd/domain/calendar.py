@@ -11,12 +11,12 @@ import numpy as np
 
 from vcpd.core.errors import BadInputError
 from vcpd.domain.bars import DateArray
+from vcpd.domain.instruments import UNKNOWN_SHARES
 
 ONE_DAY: Final = timedelta(days=1)
 SATURDAY: Final = 5
 EXPIRY_WARNING: Final = timedelta(days=61)
 
-UNKNOWN_SHARES: Final = ""
 ALL_SHARES: Final = "all"
 PRICE_PHASES: Final = frozenset({"continuous", "closing auction"})
 

@@ -15,6 +15,9 @@ VENDOR_INDEX_NAMES: Final[Mapping[str, str]] = {
     "^CRSLDX": "NIFTY 500",
     "^NSEBANK": "NIFTY BANK",
 }
+UNKNOWN_SHARES: Final = ""  # classes of shares whose trading hours differ
+FUTURES_SHARES: Final = "F&O"
+OTHER_SHARES: Final = "other"
 MAX_SYMBOL_CHARACTERS: Final = 128
 MAX_QUOTES_PER_REQUEST: Final = 500  # of one request to a market
 # Control characters, marks that change the direction of text, and halves of characters.
@@ -37,6 +40,7 @@ class Instrument(msgspec.Struct, frozen=True):
     segment: str = ""  # INDICES marks an index; empty: that of the exchange's own shares
     series: str = "EQ"
     is_fund: bool = False  # as the market itself says; `domain.funds` also knows names and symbols
+    has_futures: bool | None = None  # whether futures of it trade; None where the market does not say
 
     def __post_init__(self) -> None:
         if not self.segment:
@@ -53,6 +57,21 @@ class Instrument(msgspec.Struct, frozen=True):
     @property
     def is_index(self) -> bool:
         return self.segment == "INDICES"
+
+
+def share_class(instrument: Instrument) -> str:
+    """The class by which the exchange's hours differ: whether futures trade; `UNKNOWN_SHARES` if unknown."""
+    if instrument.has_futures is None:
+        return UNKNOWN_SHARES
+    return FUTURES_SHARES if instrument.has_futures else OTHER_SHARES
+
+
+def is_underlying(trading_symbol: str, underlyings: frozenset[str]) -> bool | None:
+    """Whether a share is among what futures stand for; None where no list says so.
+
+    A share that moved to trade for trade keeps the name of its futures: `CENTRALBK-BE` is `CENTRALBK`.
+    """
+    return base_symbol(trading_symbol) in underlyings if underlyings else None
 
 
 def is_storable(instrument: Instrument) -> bool:

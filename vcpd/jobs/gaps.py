@@ -9,7 +9,7 @@ import numpy as np
 
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.calendar import ONE_DAY, TradingCalendar
-from vcpd.domain.instruments import StoredInstrument
+from vcpd.domain.instruments import UNKNOWN_SHARES, StoredInstrument
 from vcpd.jobs.settings import CollectSettings
 from vcpd.ports import Coverage, SessionSpan
 
@@ -132,8 +132,7 @@ class BarFinality:
     def last_closed(self, session: date, now: datetime) -> date:
         """`session`, or the last session whose last price is made where its own is not: auctions count."""
         closed = self.calendar.last_session_at(now)
-        is_over = now >= self.calendar.trading_end(closed)
-        return min(session, closed if is_over else self.calendar.previous(closed))
+        return min(session, closed if self.has_ended(closed, now) else self.calendar.previous(closed))
 
     def is_final(self, session: date, now: datetime) -> bool:
         """Whether the exchange no longer changes the session's candle, restatements apart."""
@@ -146,9 +145,13 @@ class BarFinality:
             session = self.calendar.previous(session)
         return session
 
-    def is_settled(self, session: date, now: datetime) -> bool:
-        """Whether quotes carry the session's official close."""
-        ends = self.calendar.trading_end(session)
+    def has_ended(self, session: date, now: datetime, shares: str = UNKNOWN_SHARES) -> bool:
+        """Whether the session's last price of a class of shares is made."""
+        return now >= self.calendar.trading_end(session, shares)
+
+    def is_settled(self, session: date, now: datetime, shares: str = UNKNOWN_SHARES) -> bool:
+        """Whether quotes of a class of shares carry the session's official close."""
+        ends = self.calendar.trading_end(session, shares)
         return now >= ends + timedelta(minutes=self.settings.settled_after_min)
 
     def quotes_cover(self, session: date, now: datetime) -> bool:

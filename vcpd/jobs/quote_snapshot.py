@@ -1,6 +1,6 @@
 """Turn quotes into the bars of one session, or into live prices."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Final
@@ -10,7 +10,7 @@ import numpy as np
 
 from vcpd.core.errors import NeedsLoginError, RetryableError, VcpdError
 from vcpd.domain.bars import BAR_DTYPE, BarTable, RecordArray
-from vcpd.domain.instruments import MAX_QUOTES_PER_REQUEST, Quote, StoredInstrument
+from vcpd.domain.instruments import MAX_QUOTES_PER_REQUEST, Quote, StoredInstrument, share_class
 from vcpd.domain.live import LivePrices
 from vcpd.domain.runs import Progress
 from vcpd.jobs.fetch import BarWriter, CollectStats
@@ -94,21 +94,29 @@ class QuoteSnapshot:
     ) -> frozenset[str]:
         """A symbol that the response lacks does not count as requested.
 
-        Nor does a symbol without a trade, until the closing auction is over and prices have settled.
+        Nor does a symbol before its own last price is made, which is later where futures of it trade; nor one
+        without a trade until prices have settled.
         """
         now = self.clock.now()
         quotes = await self.market.quotes([instrument.symbol for instrument in part])
         table = bars_from_quotes(part, quotes, session)
-        requested_ids = {*table.instrument_id.tolist()}
-        if len(table) and self.finality.is_settled(session, now):
-            requested_ids |= {instrument.id for instrument in part if instrument.symbol in quotes}
-        closed = self.finality.last_closed(session, now) == session
-        requested = dict.fromkeys(requested_ids, SessionSpan(session, session)) if closed else {}
+        traded = {*table.instrument_id.tolist()}
+        answered = [item for item in part if item.id in traded or (traded and item.symbol in quotes)]
+        complete = [item.id for item in answered if self._is_complete(item, session, now, traded)]
+        requested = dict.fromkeys(complete, SessionSpan(session, session))
         stats.counts["swept"] += len(table)
         stats.counts["without_bar"] += len(part) - len(table)
         symbols = {instrument.id: instrument.symbol for instrument in part}
         await self.writer.write_session(table, symbols, requested, now, stats)
         return frozenset(instrument.symbol for instrument in part if instrument.symbol not in quotes)
+
+    def _is_complete(
+        self, item: StoredInstrument, session: date, now: datetime, traded: Collection[int]
+    ) -> bool:
+        """Whether the quote says all that the session will give of it."""
+        shares = share_class(item.instrument)
+        has_traded = item.id in traded
+        return (self.finality.has_ended if has_traded else self.finality.is_settled)(session, now, shares)
 
 
 def bars_from_quotes(

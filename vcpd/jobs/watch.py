@@ -19,8 +19,9 @@ from vcpd.domain.runs import Outcome, RunCause, RunContext, RunResult
 from vcpd.jobs.quote_snapshot import prices_from_quotes
 from vcpd.jobs.settings import WatchSettings
 from vcpd.jobs.watch_events import SetupFactsReader, WatchEventWriter
+from vcpd.jobs.watch_hours import WatchHours
 from vcpd.jobs.watch_limits import UpperLimits
-from vcpd.jobs.watch_tracker import Candidate, CandidateLoader, CandidateTracker, WatchHours
+from vcpd.jobs.watch_tracker import Candidate, CandidateLoader, CandidateTracker
 from vcpd.jobs.watch_volume_curves import VolumeCurves, count_own_curves
 from vcpd.ports import (
     Clock,
@@ -108,7 +109,7 @@ class Watch:
         self.settings, self.thresholds, self.calendar = settings, thresholds, calendar
 
     async def __call__(self, context: RunContext) -> RunResult:
-        hours = self._hours(context)
+        hours = WatchHours.of(self.calendar, context.session)
         if self.clock.now() >= hours.closes:
             return RunResult(outcome=Outcome.SKIPPED, reason=f"the session of {hours.session} is over")
         active = self._active_session = WatchSession(self, context, hours)
@@ -140,11 +141,6 @@ class Watch:
 
     def rules(self) -> LiveRules:
         return LiveRules.of(self.thresholds, self.settings.hysteresis_pct)
-
-    def _hours(self, context: RunContext) -> WatchHours:
-        calendar, session = self.calendar, context.session
-        opens, ends = calendar.open_close(session)[0], calendar.trading_end(session)
-        return WatchHours(session, calendar.previous(session), opens, ends)
 
 
 class WatchSession:

@@ -16,38 +16,18 @@ from vcpd.analysis.levels import (
     initial_state,
     unchanged_band,
 )
-from vcpd.analysis.volume_curve import VolumeCurve, elapsed_fraction
+from vcpd.analysis.volume_curve import VolumeCurve
 from vcpd.domain.bars import BoolArray, FloatArray, IntArray
-from vcpd.domain.instruments import Instrument
+from vcpd.domain.instruments import Instrument, share_class
 from vcpd.domain.live import LiveEvent, LivePrices, WatchedCandidate
 from vcpd.domain.setups import Base, BaseState, EventKind, Setup, distance_key
 from vcpd.jobs.settings import WatchSettings
+from vcpd.jobs.watch_hours import WatchHours
 from vcpd.jobs.watch_volume_curves import VolumeCurves
 from vcpd.ports import SetupStore, WatchStore
 
 ENDED_STATES: Final = frozenset({BaseState.FAILED, BaseState.EXPIRED})
-MINUTE: Final = timedelta(minutes=1)
 BREAKOUT_STATES: Final = frozenset({BaseState.BREAKOUT, BaseState.EXTENDED, BaseState.SQUAT})
-
-
-@dataclass(frozen=True, slots=True)
-class WatchHours:
-    """The session that is watched, aware UTC."""
-
-    session: date
-    previous_session: date
-    opens: datetime
-    closes: datetime
-
-    @property
-    def minutes(self) -> int:
-        return max(1, round((self.closes - self.opens) / MINUTE))
-
-    def is_open(self, now: datetime) -> bool:
-        return self.opens <= now < self.closes
-
-    def fraction(self, now: datetime) -> float:
-        return elapsed_fraction(now - self.opens, self.closes - self.opens)
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,8 +220,8 @@ class CandidateTracker:
             return traded
         if now - self.hours.opens < timedelta(minutes=self._settings.volume_projection_after_min):
             return math.nan
-        curve = self._curve_of(row.candidate.base.symbol)
-        return curve.projected(volume, self.hours.fraction(now)) / average
+        curve, shares = self._curve_of(row.candidate.base.symbol), share_class(row.candidate.instrument)
+        return curve.projected(volume, self.hours.fraction(now, shares)) / average
 
     def watched(self, now: datetime, most: int = NO_LIMIT) -> list[WatchedCandidate]:
         """The candidates with their state, nearest to the pivot first, those without a price last."""

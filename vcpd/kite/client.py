@@ -7,19 +7,21 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 import numpy as np
+import structlog
 
-from vcpd.core.errors import NeedsLoginError
+from vcpd.core.errors import NeedsLoginError, VcpdError
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.broker import BrokerAccount
 from vcpd.domain.exchange import Exchange
 from vcpd.domain.instruments import MAX_QUOTES_PER_REQUEST, Instrument, Quote
 from vcpd.domain.live import MinuteVolumes
-from vcpd.kite import portfolio_wire, wire
+from vcpd.kite import instrument_wire, portfolio_wire, wire
 from vcpd.kite.auth import KiteSession
 from vcpd.kite.rate_limits import RequestKind
 from vcpd.kite.transport import ApiRequest, Transport
 
 T = TypeVar("T")
+log = structlog.get_logger(__name__)
 Compute = Callable[..., Awaitable[Any]]
 """Runs a module-level function somewhere else: `Workers.call`."""
 MAX_DAILY_SPAN_DAYS: Final = 2000  # days of daily candles in one request
@@ -44,8 +46,21 @@ class KiteClient:
 
     async def instruments(self) -> Sequence[Instrument]:
         name, tick_size = self._exchange.name, self._exchange.tick_size
+        underlyings = await self._underlyings()
         call = ApiRequest("/instruments", f"/instruments/{name}")
-        return await self._request(call, self._in_worker(wire.decode_instruments, name, tick_size))
+        decode = self._in_worker(instrument_wire.decode_instruments, name, tick_size, underlyings)
+        return await self._request(call, decode)
+
+    async def _underlyings(self) -> frozenset[str]:
+        """What futures stand for; empty, and so unknown, where the list of derivatives cannot be had."""
+        call = ApiRequest("/instruments", instrument_wire.FUTURES_ENDPOINT)
+        try:
+            return await self._request(call, self._in_worker(instrument_wire.decode_underlyings))
+        except NeedsLoginError:
+            raise
+        except VcpdError as error:
+            log.warning("instruments.derivatives_unavailable", reason=str(error))
+            return frozenset()
 
     async def daily_bars(self, instrument: Instrument, first: date, last: date) -> BarSeries:
         """The bars of [first, last]; a session that runs comes as it stands, not marked provisional."""

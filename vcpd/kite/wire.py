@@ -6,7 +6,7 @@ the endpoint; an error payload under HTTP 200 raises the error it names. Nothing
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from math import nan
 from operator import attrgetter
@@ -16,11 +16,10 @@ import msgspec
 import numpy as np
 
 from vcpd.core.backoff import retry_after_s
-from vcpd.core.csv_table import read_csv_table
 from vcpd.core.errors import BadInputError, NeedsLoginError, PermanentError, RetryableError, VcpdError
 from vcpd.core.secrets import Secret
 from vcpd.domain.bars import BAR_DTYPE, BarSeries, FloatArray, RecordArray
-from vcpd.domain.instruments import Instrument, Quote
+from vcpd.domain.instruments import Quote
 from vcpd.domain.live import MinuteVolumes
 
 TOO_MANY_REQUESTS: Final = 429
@@ -92,28 +91,11 @@ def _summary(envelope: ErrorEnvelope) -> str:
 
 
 T = TypeVar("T")
-INSTRUMENT_COLUMNS: Final = (
-    "instrument_token",
-    "exchange_token",
-    "tradingsymbol",
-    "name",
-    "last_price",
-    "expiry",
-    "strike",
-    "tick_size",
-    "lot_size",
-    "instrument_type",
-    "segment",
-    "exchange",
-)
-INDEX_SEGMENT: Final = "INDICES"
-INDEX_SERIES: Final = "INDEX"
 CANDLE_VALUES: Final = ("open", "high", "low", "close", "volume")
 EPOCH_ORDINAL: Final = date(1970, 1, 1).toordinal()
 DECODE_ERRORS: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 IST_OFFSETS: Final = ("", "+0530", "+05:30")
 _TOKEN_PATTERN: Final = re.compile(r"[!-~]+")
-_SERIES_SUFFIX: Final = re.compile(r".-([A-Z0-9]{2})$")
 
 
 class Candle(msgspec.Struct, array_like=True, frozen=True):
@@ -188,21 +170,6 @@ _PROFILE_DECODER: Final = msgspec.json.Decoder(UserProfile)
 _GRANT_DECODER: Final = msgspec.json.Decoder(SessionGrant, dec_hook=decode_secret)
 
 
-def decode_instruments(body: bytes, exchange: str, default_tick_size: float) -> list[Instrument]:
-    """The instruments of `exchange`, from CSV that may be gzipped; other exchanges' rows are left out.
-
-    An instrument listed with a tick size of 0, as indices are, gets `default_tick_size`.
-
-    The series is the two-character suffix of the trading symbol (`CENTRALBK-BE`), `EQ` without one,
-    `INDEX` for an index, the instrument type itself for anything that is no equity.
-    """
-    endpoint = f"/instruments/{exchange}"
-    listed = _decode_or_raise(endpoint, lambda: list(_instruments(body, exchange, default_tick_size)))
-    if not listed:
-        _raise_malformed(endpoint, f"a list without any instrument of {exchange}")
-    return listed
-
-
 def decode_daily_bars(body: bytes, symbol: str) -> BarSeries:
     """Daily candles, oldest first, none of them provisional; a null price becomes NaN.
 
@@ -210,14 +177,14 @@ def decode_daily_bars(body: bytes, symbol: str) -> BarSeries:
     """
     endpoint = f"/instruments/historical ({symbol})"
     candles = decode_data(endpoint, body, _CANDLES_DECODER).candles
-    return BarSeries(symbol, _decode_or_raise(endpoint, lambda: _bar_records(candles)))
+    return BarSeries(symbol, decode_or_raise(endpoint, lambda: _bar_records(candles)))
 
 
 def decode_minute_volumes(body: bytes) -> MinuteVolumes:
     """Minute volumes in exchange-local time, oldest first; a null volume counts as 0."""
     endpoint = "/instruments/historical (minute)"
     candles = decode_data(endpoint, body, _CANDLES_DECODER).candles
-    return _decode_or_raise(endpoint, lambda: _minute_volumes(candles))
+    return decode_or_raise(endpoint, lambda: _minute_volumes(candles))
 
 
 def decode_quotes(body: bytes) -> dict[str, Quote]:
@@ -237,7 +204,7 @@ def decode_quotes(body: bytes) -> dict[str, Quote]:
         if item is not None:
             found[symbol] = _quote(symbol, item)
     if unreadable and not found:
-        _raise_malformed("/quote", unreadable)
+        raise_malformed("/quote", unreadable)
     return found
 
 
@@ -249,7 +216,7 @@ def decode_grant(body: bytes) -> SessionGrant:
     """The answer to a login; RetryableError also where it holds no usable token."""
     granted = decode_data("/session/token", body, _GRANT_DECODER)
     if not _TOKEN_PATTERN.fullmatch(granted.access_token.reveal()):
-        _raise_malformed("/session/token", "an access token of strange characters")
+        raise_malformed("/session/token", "an access token of strange characters")
     return granted
 
 
@@ -265,14 +232,16 @@ def decode_data(endpoint: str, body: bytes, decoder: msgspec.json.Decoder[T]) ->
     raise error_in_success(body, endpoint) or _malformed_error(endpoint, what)
 
 
-def _decode_or_raise(endpoint: str, decode: Callable[[], T]) -> T:
+def decode_or_raise(endpoint: str, decode: Callable[[], T]) -> T:
+    """What `decode` gives; RetryableError naming the endpoint where it finds the answer unreadable."""
     try:
         return decode()
     except (ValueError, OverflowError, BadInputError) as error:
-        _raise_malformed(endpoint, str(error) or type(error).__name__)
+        raise_malformed(endpoint, str(error) or type(error).__name__)
 
 
-def _raise_malformed(endpoint: str, what: str) -> NoReturn:
+def raise_malformed(endpoint: str, what: str) -> NoReturn:
+    """RetryableError: `what` was answered cannot be read."""
     raise _malformed_error(endpoint, what) from None
 
 
@@ -284,48 +253,6 @@ def _describe_malformed(body: bytes, error: Exception) -> str:
     if body.lstrip()[:1] == b"<":
         return "a web page instead of JSON"
     return f"{error}" if body else "nothing at all"
-
-
-def _instruments(body: bytes, exchange: str, default_tick_size: float) -> Iterator[Instrument]:
-    table = read_csv_table(body, f"/instruments/{exchange}", is_utf8=True)
-    columns = [name.upper() for name in INSTRUMENT_COLUMNS]
-    if missing := [name.lower() for name in columns if not table.has(name)]:
-        raise ValueError(f"no column {', '.join(missing)}")
-    at = {name: table.header[column] for name, column in zip(INSTRUMENT_COLUMNS, columns, strict=True)}
-    return (_instrument(row, at, default_tick_size) for row in table.rows if row[at["exchange"]] == exchange)
-
-
-def _instrument(row: Sequence[str], at: dict[str, int], default_tick_size: float) -> Instrument:
-    trading_symbol, segment = row[at["tradingsymbol"]], row[at["segment"]]
-    if not trading_symbol:
-        raise ValueError("an instrument without a trading symbol")
-    return Instrument(
-        symbol=f"{row[at['exchange']]}:{trading_symbol}",
-        token=int(row[at["instrument_token"]]),
-        name=row[at["name"]],
-        tick_size=_tick_size(row[at["tick_size"]], default_tick_size),
-        lot_size=max(1, int(row[at["lot_size"]])),
-        segment=segment,
-        series=series_of(trading_symbol, segment, row[at["instrument_type"]]),
-    )
-
-
-def series_of(trading_symbol: str, segment: str, instrument_type: str) -> str:
-    """`BE` for `CENTRALBK-BE`, `EQ` for `INFY` and `BAJAJ-AUTO`."""
-    if segment == INDEX_SEGMENT:
-        return INDEX_SERIES
-    if instrument_type != "EQ":
-        return instrument_type
-    suffix = _SERIES_SUFFIX.search(trading_symbol)
-    return suffix.group(1) if suffix else "EQ"
-
-
-def _tick_size(text: str, otherwise: float) -> float:
-    """Indices are listed with a tick of 0, which divides nothing."""
-    value = float(text)
-    if not 0 <= value < float("inf"):
-        raise ValueError(f"a tick size of {text}")
-    return value or otherwise
 
 
 def _bar_records(candles: Sequence[Candle]) -> RecordArray:

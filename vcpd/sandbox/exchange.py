@@ -1,7 +1,6 @@
 """The sandbox exchange as an HTTP server: routes, rate limits, error envelopes, injected faults."""
 
 import asyncio
-import gzip
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -30,6 +29,7 @@ from vcpd.sandbox.protocol import (
     error_response,
     form_field,
     full_quote,
+    futures_csv,
     intraday_candles,
     listing_csv,
     ltp_quote,
@@ -40,6 +40,7 @@ from vcpd.sandbox.protocol import (
     parse_quote_symbols,
     sector_list,
     success_response,
+    with_gzip,
 )
 from vcpd.sandbox.rate_limit import RequestLimiter, request_class
 from vcpd.sandbox.settings import SIMULATED_EXCHANGE, FaultKind, FaultSettings, SandboxSettings
@@ -211,7 +212,9 @@ class SandboxExchange:
         at = await self._authorized_time(request)
         exchange = parse_exchange(request.match_info.get("exchange", SIMULATED_EXCHANGE.name))
         plain, packed = (
-            await self._listing(at) if exchange == SIMULATED_EXCHANGE.name else _with_gzip(listing_csv([]))
+            await self._listing(at)
+            if exchange == SIMULATED_EXCHANGE.name
+            else with_gzip(futures_csv(self._market.listings(at), exchange, at.date()))
         )
         if "gzip" in request.headers.get("Accept-Encoding", ""):
             return web.Response(body=packed, content_type="text/csv", headers={"Content-Encoding": "gzip"})
@@ -226,7 +229,7 @@ class SandboxExchange:
 
     def _make_listing(self, at: datetime) -> tuple[bytes, bytes]:
         listed = self._market.listings(at)
-        return _with_gzip(listing_csv(row for row in listed if not self.faults.is_hidden(row.symbol)))
+        return with_gzip(listing_csv(row for row in listed if not self.faults.is_hidden(row.symbol)))
 
     async def _historical(self, request: web.Request) -> web.Response:
         at = await self._authorized_time(request)
@@ -336,10 +339,6 @@ def _read_faults(body: bytes) -> FaultSettings:
     if problems:
         raise msgspec.ValidationError("; ".join(problems))
     return msgspec.convert(raw, FaultSettings)
-
-
-def _with_gzip(plain: bytes) -> tuple[bytes, bytes]:
-    return plain, gzip.compress(plain, mtime=0)
 
 
 def _within(series: BarSeries, first: date, last: date) -> BarSeries:

@@ -1,7 +1,9 @@
 """Kite-compatible protocol: response envelope, request parameters, response payloads and CSV lists."""
 
 import csv
+import gzip
 import io
+from calendar import monthrange
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Final, NamedTuple
@@ -42,6 +44,10 @@ MAX_SPAN_DAYS: Final = {
     "60minute": 400,
     "day": 2000,
 }
+FUTURES_EXCHANGE: Final = "NFO"
+SHARES_PER_FUTURE: Final = 5
+FUTURE_TOKENS: Final = 1 << 28  # tokens of futures begin here
+FUTURE_LOT: Final = 100
 EXCHANGES: Final = frozenset({"NSE", "BSE", "NFO", "BFO", "CDS", "BCD", "MCX", "MF"})
 MAX_FULL_QUOTES: Final = 500
 MAX_SHORT_QUOTES: Final = 1000
@@ -178,6 +184,42 @@ def listing_csv(listings: Iterable[MarketListing]) -> bytes:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerows(_row(listing) for listing in listings)
     return text.getvalue().encode()
+
+
+def with_gzip(plain: bytes) -> tuple[bytes, bytes]:
+    """A file, plain and packed."""
+    return plain, gzip.compress(plain, mtime=0)
+
+
+def futures_csv(listings: Iterable[MarketListing], exchange: str, day: date) -> bytes:
+    """The list of derivatives: the month's future of about one share in five; empty for another exchange."""
+    text = io.StringIO()
+    text.write(INSTRUMENTS_HEADER)
+    expiry = day.replace(day=monthrange(day.year, day.month)[1])
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows(_future_row(listing, expiry) for listing in listings if has_future(listing, exchange))
+    return text.getvalue().encode()
+
+
+def has_future(listing: MarketListing, exchange: str = FUTURES_EXCHANGE) -> bool:
+    return exchange == FUTURES_EXCHANGE and not listing.is_index and listing.token % SHARES_PER_FUTURE == 0
+
+
+def _future_row(listing: MarketListing, expiry: date) -> tuple[object, ...]:
+    return (
+        listing.token + FUTURE_TOKENS,
+        listing.exchange_token + FUTURE_TOKENS,
+        f"{listing.trading_symbol}{expiry:%y%b}FUT".upper(),
+        listing.trading_symbol,
+        0.0,
+        expiry,
+        0.0,
+        listing.tick_size,
+        FUTURE_LOT,
+        "FUT",
+        f"{FUTURES_EXCHANGE}-FUT",
+        FUTURES_EXCHANGE,
+    )
 
 
 def _row(listing: MarketListing) -> tuple[object, ...]:

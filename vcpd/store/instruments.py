@@ -133,7 +133,17 @@ async def _upsert(connection: Connection, listed: Sequence[Instrument], as_of: d
 
 
 def _instrument_columns(listed: Sequence[Instrument]) -> list[list[object]]:
-    columns = ("symbol", "token", "name", "tick_size", "lot_size", "segment", "series", "is_fund")
+    columns = (
+        "symbol",
+        "token",
+        "name",
+        "tick_size",
+        "lot_size",
+        "segment",
+        "series",
+        "is_fund",
+        "has_futures",
+    )
     return [[getattr(instrument, name) for instrument in listed] for name in columns]
 
 
@@ -147,6 +157,7 @@ def _stored_instrument(row: asyncpg.Record) -> StoredInstrument:
         row["segment"],
         row["series"],
         row["is_fund"],
+        row["has_futures"],
     )
     seen = row["first_seen"], row["last_seen"]
     return StoredInstrument(

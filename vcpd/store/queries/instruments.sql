@@ -1,6 +1,6 @@
 -- name: all
 SELECT id, symbol, token, name, tick_size, lot_size, segment, series, listed, first_seen, last_seen, sector,
-       is_fund, previous_series, series_since, industry
+       is_fund, has_futures, previous_series, series_since, industry
 FROM instruments
 ORDER BY symbol;
 
@@ -54,33 +54,35 @@ WHERE symbol_notes.symbol = changed.old
 
 -- name: upsert
 INSERT INTO instruments AS kept
-    (symbol, token, name, tick_size, lot_size, segment, series, is_fund, listed, first_seen, last_seen)
-SELECT symbol, token, name, tick_size, lot_size, segment, series, is_fund, true, $9, $9
+    (symbol, token, name, tick_size, lot_size, segment, series, is_fund, has_futures, listed, first_seen, last_seen)
+SELECT symbol, token, name, tick_size, lot_size, segment, series, is_fund, has_futures, true, $10, $10
 FROM unnest(
     $1::text[], $2::bigint[], $3::text[], $4::double precision[], $5::integer[], $6::text[], $7::text[],
-    $8::boolean[]
-) AS given (symbol, token, name, tick_size, lot_size, segment, series, is_fund)
+    $8::boolean[], $9::boolean[]
+) AS given (symbol, token, name, tick_size, lot_size, segment, series, is_fund, has_futures)
 ON CONFLICT (symbol) DO UPDATE
 SET token = excluded.token, name = excluded.name, tick_size = excluded.tick_size,
     lot_size = excluded.lot_size, segment = excluded.segment, series = excluded.series,
-    is_fund = excluded.is_fund,
+    is_fund = excluded.is_fund, has_futures = coalesce(excluded.has_futures, kept.has_futures),
     previous_series = CASE WHEN kept.series = excluded.series THEN kept.previous_series ELSE kept.series END,
     series_since = CASE WHEN kept.series = excluded.series THEN kept.series_since ELSE excluded.last_seen END,
     listed = true, last_seen = greatest(kept.last_seen, excluded.last_seen)
-WHERE (kept.token, kept.name, kept.tick_size, kept.lot_size, kept.segment, kept.series, kept.is_fund, kept.listed)
+WHERE (kept.token, kept.name, kept.tick_size, kept.lot_size, kept.segment, kept.series, kept.is_fund, kept.listed,
+       kept.has_futures)
     IS DISTINCT FROM (excluded.token, excluded.name, excluded.tick_size, excluded.lot_size,
-                      excluded.segment, excluded.series, excluded.is_fund, true)
+                      excluded.segment, excluded.series, excluded.is_fund, true,
+                      coalesce(excluded.has_futures, kept.has_futures))
    OR kept.last_seen < excluded.last_seen;
 
 -- name: add_unknown
 INSERT INTO instruments (
-    symbol, token, name, tick_size, lot_size, segment, series, is_fund, listed, first_seen, last_seen
+    symbol, token, name, tick_size, lot_size, segment, series, is_fund, has_futures, listed, first_seen, last_seen
 )
-SELECT symbol, token, name, tick_size, lot_size, segment, series, is_fund, false, $9, $9
+SELECT symbol, token, name, tick_size, lot_size, segment, series, is_fund, has_futures, false, $10, $10
 FROM unnest(
     $1::text[], $2::bigint[], $3::text[], $4::double precision[], $5::integer[], $6::text[], $7::text[],
-    $8::boolean[]
-) AS given (symbol, token, name, tick_size, lot_size, segment, series, is_fund)
+    $8::boolean[], $9::boolean[]
+) AS given (symbol, token, name, tick_size, lot_size, segment, series, is_fund, has_futures)
 ON CONFLICT (symbol) DO NOTHING;
 
 -- name: set_sectors

@@ -2,7 +2,7 @@
 SELECT concat_ws(' ', count(*), max(last_judged), max(id)) FROM bases;
 
 -- name: instruments
-SELECT symbol, token, name, tick_size, lot_size, segment, series FROM instruments WHERE symbol = ANY ($1::text[]);
+SELECT symbol, token, name, tick_size, lot_size, segment, series, has_futures FROM instruments WHERE symbol = ANY ($1::text[]);
 
 -- name: add
 WITH hurried AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
