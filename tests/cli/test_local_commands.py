@@ -73,7 +73,7 @@ def test_a_rarely_traded_share_is_left_out_unless_it_is_asked_for(
     assert "left out as rarely traded: 1 " in captured.err
     assert _run("explain", "AAC", "--bars", rare) == EXIT_OK
     captured = capsys.readouterr()
-    assert "not judged" not in captured.out
+    assert "not evaluated" not in captured.out
     assert "AAC: 32 % of its last 63 sessions" in captured.err
     settings = tmp_path / "config.toml"
     settings.write_text("[universe]\nmax_idle_pct = 100\n", encoding="utf-8")

@@ -83,7 +83,7 @@ async def test_stored_positions_and_journal_are_shown(tmp_path: Path, capsys: Ca
         assert await call("positions", "--config", path, "--json") == EXIT_OK
         assert json.loads(capsys.readouterr().out) == json.loads(texts.report)
     assert f"1 lots after {SESSION}" in shown
-    assert "NSE:AAA: 10 shares at 50.00 are not judged: no bars" in shown
+    assert "NSE:AAA: 10 shares at 50.00 are not evaluated: no bars" in shown
     assert "no stop under the price, counted whole: NSE:AAA" in shown
     assert "1 closed trades" in shown
     assert "no base" in shown
@@ -91,4 +91,4 @@ async def test_stored_positions_and_journal_are_shown(tmp_path: Path, capsys: Ca
 
 async def test_before_the_first_report_the_next_step_is_named(tmp_path: Path, capsys: Capture) -> None:
     assert await _run(tmp_path, FakePortfolio()) == EXIT_OK
-    assert "nothing is judged yet" in capsys.readouterr().out
+    assert "no position is evaluated yet" in capsys.readouterr().out

@@ -70,7 +70,7 @@ def test_positions_are_read_by_people(bars: Path, trades: Path, capsys: Capture)
     assert _run("positions", "--trades", trades, "--bars", bars) == EXIT_OK
     shown = capsys.readouterr().out
     assert f"2 lots after {LAST}" in shown
-    assert "GONE: 10 shares at 50.00 are not judged: no bars" in shown
+    assert "GONE: 10 shares at 50.00 are not evaluated: no bars" in shown
     assert "heat: unknown without the value of the account" in shown
     assert _run("positions", "--trades", trades, "--bars", bars, "--equity", "500") == EXIT_OK
     assert "total:" in (again := capsys.readouterr().out)
@@ -85,7 +85,7 @@ def test_a_past_session_knows_no_later_trade(
     captured = capsys.readouterr()
     (position,) = json.loads(captured.out)["positions"]
     assert position["measures"]["lot"]["quantity"] == 100
-    assert "2 trades after the judged session are not counted" in captured.err
+    assert "2 trades after the evaluated session are not counted" in captured.err
 
 
 def test_the_journal_holds_what_was_sold(

@@ -99,7 +99,7 @@ def test_every_problem_of_a_plan_is_named_with_its_place() -> None:
         "study.toml: exit.target_r: expected `float`, got `str`",
         "study.toml: screen.min_rs_rating: expected `int` <= 99",
         "study.toml: screen.max_depth: unknown key",
-        "study.toml: settings: unknown key; thresholds stand in [screen]",
+        "study.toml: settings: unknown key; thresholds belong in [screen]",
     ):
         assert text in problems, (text, problems)
 

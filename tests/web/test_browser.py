@@ -257,7 +257,7 @@ def test_positions_show_rules_heat_and_journal(browser: Browser, address: str) -
     browser.reads("#view-positions h2", "Held")
     assert browser.count(".held tbody tr") == 2
     assert "sell: initial stop at 105.00" in browser.text(".held")
-    assert "NOBARS: 5 shares at 50.00 are not judged: no bars" in browser.text("#view-positions")
+    assert "NOBARS: 5 shares at 50.00 are not evaluated: no bars" in browser.text("#view-positions")
     assert browser.count(".gauge.over") == 1
     assert "1 trades, mean +2.00 R" in browser.text("#view-positions")
     assert browser.count(".r-bar rect.lost") == 1

@@ -195,7 +195,7 @@ class Template(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 class DigestTemplate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The words of the evening's digest: `item` stands once for each new setup."""
+    """The words of the evening's digest: `item` is repeated for each new setup."""
 
     title: Title = ""
     body: Body = ""

@@ -32,7 +32,7 @@ def explain(setup: Setup) -> list[str]:
 def _headline(setup: Setup) -> str:
     head = f"{setup.symbol} after {setup.as_of}: "
     if setup.reason is not None:
-        return f"{head}not judged, {setup.reason}"
+        return f"{head}not evaluated, {setup.reason}"
     if setup.footprint is None:
         return f"{head}no base"
     verdict = "a setup" if setup.passed else "no setup"

@@ -72,7 +72,7 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         bool, msgspec.Meta(description="let a setup miss one of the eight trend criteria")
     ] = False
     trend_rise_sessions: Annotated[
-        int, msgspec.Meta(ge=1, le=250, description="SMA 200 must stand above its value so many sessions ago")
+        int, msgspec.Meta(ge=1, le=250, description="SMA 200 must be above its value this many sessions ago")
     ] = 22
     above_low_pct: Annotated[
         float, msgspec.Meta(ge=0, le=500, description="close at least so far above the 252-session low")
@@ -117,7 +117,10 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         float, msgspec.Meta(ge=0, le=1, description="share of a contraction that its rally must recover")
     ] = 0.40
     peak_rise_pct: Annotated[
-        float, msgspec.Meta(ge=0, le=20, description="a peak may stand above the one before by so much")
+        float,
+        msgspec.Meta(
+            ge=0, le=20, description="the most by which a peak may be above the one before, percent"
+        ),
     ] = 3.0
     max_depth_ratio: Annotated[
         float, msgspec.Meta(gt=0, lt=1, description="depth of a contraction over the one before, at most")
@@ -202,7 +205,9 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     ] = 5.0
     stop_atr_share: Annotated[
         float,
-        msgspec.Meta(ge=0, le=5, description="the stop stands this share of ATR 20 under the final low"),
+        msgspec.Meta(
+            ge=0, le=5, description="distance of the stop below the final low, as a share of ATR 20"
+        ),
     ] = 0.25
     max_stop_pct: Annotated[
         float, msgspec.Meta(gt=0, le=50, description="... and never further below the entry than this")
@@ -228,7 +233,7 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         int, msgspec.Meta(ge=1, le=30, description="a further contraction moves pivot and stop after so many")
     ] = 9
     young_second_stage: Annotated[
-        bool, msgspec.Meta(description="let SMA 150 stand below SMA 200 over a long base")
+        bool, msgspec.Meta(description="let SMA 150 be below SMA 200 over a long base")
     ] = True
     second_stage_sessions: Annotated[
         int, msgspec.Meta(ge=13, le=325, description="... of at least so many sessions")

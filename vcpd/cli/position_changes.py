@@ -176,7 +176,7 @@ def _print_change(change: dict[str, Any]) -> None:
     )
     print(", ".join(counts) or "nothing changed")
     if change["judged"]:
-        print(f"judged anew after {change['judged']}: see `vcpd positions`")
+        print(f"evaluated again after {change['judged']}: see `vcpd positions`")
     for word, rows in (("refused", change["refused"]), ("left out", change["left_out"])):
         for row in rows[:NOT_TAKEN_SHOWN]:
             print(f"vcpd: {word} {row['place']}: {row['reason']}", file=sys.stderr)

@@ -105,7 +105,7 @@ def _stored_positions(arguments: argparse.Namespace) -> int:
     if print_data(arguments, stored, stored.get("positions") or ()):
         return EXIT_OK
     if stored["session"] is None:
-        print("nothing is judged yet: add trades with `vcpd positions add` or `vcpd positions import`")
+        print("no position is evaluated yet: add trades with `vcpd positions add` or `vcpd positions import`")
     else:
         print_positions(msgspec.convert(stored, PositionsReport, strict=False))
     return EXIT_OK
@@ -117,7 +117,9 @@ def read_book(arguments: argparse.Namespace, panel: Panel) -> LotBook:
     BadInputError without --trades or --bars.
     """
     if not arguments.trades or arguments.bars is None:
-        raise BadInputError("--trades and --bars: expected both, the trades and the bars to judge them by")
+        raise BadInputError(
+            "--trades and --bars: expected both, the trades and the bars to evaluate them with"
+        )
     spelled = Spelling(panel.symbols)
     files = [
         read_trade_file(path, lambda exchange, symbol, _: spelled(f"{exchange}:{symbol}".lstrip(":")))
@@ -189,7 +191,7 @@ def print_positions(report: PositionsReport) -> None:
     numbers = {lot.number: lot for lot in report.lots}
     for number, reason in report.unmeasured.items():
         lot = numbers[number]
-        print(f"{lot.symbol}: {lot.quantity:,} shares at {lot.entry:,.2f} are not judged: {reason}")
+        print(f"{lot.symbol}: {lot.quantity:,} shares at {lot.entry:,.2f} are not evaluated: {reason}")
     for position in report.positions:
         for rule in position.firing:
             part = "" if rule.share == 1 else f", sell {rule.share:.0%} of it"
@@ -246,4 +248,4 @@ def _print_not_taken(files: Sequence[TradeFile], book: LotBook, later: int) -> N
     if len(left_out) > REFUSED_SHOWN:
         print(f"vcpd: and {len(left_out) - REFUSED_SHOWN} more rows left out", file=sys.stderr)
     if later:
-        print(f"vcpd: {later} trades after the judged session are not counted", file=sys.stderr)
+        print(f"vcpd: {later} trades after the evaluated session are not counted", file=sys.stderr)

@@ -68,7 +68,7 @@ class SetupListing(msgspec.Struct, frozen=True):
 def add_screen_arguments(parser: argparse.ArgumentParser) -> None:
     set_action(parser, screen, "vcpd screen --bars bars.parquet --index indices.parquet --as-of 2025-06-30")
     add_bars_arguments(parser)
-    add_sector_lists_argument(parser, "; says where the sector of each setup stands")
+    add_sector_lists_argument(parser, "; adds the rank of each setup's sector")
     parser.add_argument("--symbol", help="only this symbol; still rated within the whole universe")
     add_group_argument(parser)
     parser.add_argument("--all", action="store_true", help="every symbol, also those without a followed base")
@@ -289,7 +289,7 @@ def add_explain_arguments(parser: argparse.ArgumentParser) -> None:
     set_action(parser, explain_symbol, "vcpd explain TATASTEEL --bars bars.parquet --as-of 2025-06-30")
     parser.add_argument("symbol", metavar="SYMBOL", help=SYMBOL_HELP)
     add_bars_arguments(parser)
-    add_sector_lists_argument(parser, "; says where the sector of the symbol stands")
+    add_sector_lists_argument(parser, "; adds the rank of the symbol's sector")
 
 
 def explain_symbol(arguments: argparse.Namespace) -> int:

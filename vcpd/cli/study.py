@@ -53,7 +53,7 @@ def add_study_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--open-sealed",
         action="store_true",
-        help="judge the best cell on the sealed months; recorded in --out, and worth something once",
+        help="evaluate the best cell on the sealed months; recorded in --out; only the first time is a test",
     )
     add_json_argument(parser)
     add_config_argument(parser)

@@ -66,7 +66,7 @@ def _print_walk_forward(validation: Validation) -> None:
         for fold in found.folds
     ]
     title = "walk-forward: the best cell of each training window on the months that follow"
-    print_table(title, ("trained from", "judged on", *FOLD_COLUMNS), rows, FOLD_COLUMNS)
+    print_table(title, ("trained from", "tested on", *FOLD_COLUMNS), rows, FOLD_COLUMNS)
 
 
 def guard_lines(validation: Validation) -> list[str]:
@@ -74,7 +74,7 @@ def guard_lines(validation: Validation) -> list[str]:
     lines = [f"cells tried: {validation.trials:,}"]
     if validation.walk_forward is not None:
         lines.append(
-            f"walk-forward, all judged trades after costs: {_estimate(validation.walk_forward.tested)}"
+            f"walk-forward, all tested trades after costs: {_estimate(validation.walk_forward.tested)}"
         )
     for entry in validation.placebos:
         placebo = number_text(entry.placebo_mean_r)

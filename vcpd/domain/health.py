@@ -160,7 +160,7 @@ def _loop_penalties(readings: HealthReadings) -> Iterator[Penalty]:
             "scheduler",
             5,
             "another daemon on this database schedules",
-            "stop one of the two with `systemctl stop vcpd`, or let this one stand by until the other ends",
+            "stop one of the two with `systemctl stop vcpd`, or keep this one on standby until it ends",
         )
     if points := _points(LOOP_LAG_STEPS, readings.lag_p99_ms):
         yield Penalty(

@@ -293,7 +293,7 @@ def _jump_reason(jump: PriceJump, band_pct: float) -> str:
         case JumpCause.UNADJUSTED:
             return f"{step} overnight, {beyond}: suspected unadjusted action, {explain_ratio(jump.ratio)}"
         case JumpCause.SCALE:
-            return f"{step}: the bars beside it stand on another scale"
+            return f"{step}: the bars before and after it have another price scale"
         case JumpCause.DISCOVERY:
             return f"{step} after {jump.gap_sessions} sessions without a bar: the price was discovered anew"
         case JumpCause.TRADED:
@@ -340,7 +340,7 @@ def _repeat_flags(history: SymbolHistory) -> Iterator[QualityFlag]:
     still = standing >= STALE_BARS - 1
     reason = f"{len(rows)} bars repeat the bar before in every value"
     if still:
-        reason = f"the last {standing + 1} bars are equal in every value: the source stands still"
+        reason = f"the last {standing + 1} bars are equal in every value: the source has stopped updating"
     yield _make_flag(history, QualityRule.STALE_REPEAT, int(rows[-1]) + 1, reason, excludes=still)
 
 

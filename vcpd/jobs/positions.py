@@ -30,7 +30,7 @@ class Positions:
     async def __call__(self, context: RunContext) -> RunResult:
         if not await self.judge.fills.all():
             return RunResult(outcome=Outcome.SKIPPED, reason=NOTHING_HELD)
-        context.progress.begin(0, "judging positions")
+        context.progress.begin(0, "evaluating positions")
         judged = await self.judge(context.session, self.settings)
         if judged.last_session < context.session:  # its rules would be read on older bars
             raise RetryableError(

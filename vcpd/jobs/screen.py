@@ -75,7 +75,7 @@ class Screen:
             recorded=RecordedBases.of(await self.setups.active_bases()),
             elapsed_share=self.calendar.elapsed_share(context.session, self.clock.now()),
         )
-        context.progress.begin(reference.n_symbols, "judging")
+        context.progress.begin(reference.n_symbols, "evaluating")
         judged = await self.workers.map_panel(
             screen_rows_encoded, reference, judging, progress=context.progress, failed_symbols=failed_symbols
         )

@@ -326,7 +326,7 @@ def _volume_text(ratio: float | None) -> str:
 
 
 def _age_text(candidate: Candidate) -> str:
-    return f"base since {candidate.base.anchor_date}, judged after {candidate.setup.as_of}"
+    return f"base since {candidate.base.anchor_date}, evaluated after {candidate.setup.as_of}"
 
 
 def _state_label(stand: LiveState) -> str:

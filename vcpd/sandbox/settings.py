@@ -79,7 +79,7 @@ class FaultSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     ] = ()
     locked_symbols: Annotated[
         tuple[str, ...],
-        Meta(description="Symbols, NSE:NAME, whose quotes stand at the upper circuit without sellers."),
+        Meta(description="Symbols, NSE:NAME, whose quotes are at the upper circuit without sellers."),
     ] = ()
     split_ratios: Annotated[
         dict[str, Annotated[float, Meta(gt=0)]],

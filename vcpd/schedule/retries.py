@@ -118,7 +118,7 @@ def _missed_reason(tick: Tick, start: Sequence[Tick], now: datetime) -> str:
     late_s = int((now - tick.scheduled_at).total_seconds())
     why = f"noticed {late_s // 3600} h {late_s % 3600 // 60} min late"
     if start:
-        return f"{why}; the run of {start[0].scheduled_at:%Y-%m-%d %H:%M} UTC stands for it"
+        return f"{why}; the run of {start[0].scheduled_at:%Y-%m-%d %H:%M} UTC replaces it"
     return f"{why}, not made up for (catch_up = none)"
 
 

@@ -79,7 +79,7 @@ def _text(value: Any) -> str:
 def _folds(validation: Validation) -> str:
     if validation.walk_forward is None:
         return ""
-    columns = ("trained from", "judged from", "to", "cell", "training Sharpe", "trades", "mean R after")
+    columns = ("trained from", "tested from", "to", "cell", "training Sharpe", "trades", "mean R after")
     return _table(
         columns,
         (
@@ -137,7 +137,7 @@ def _plateaus(maps: Sequence[PlateauMap]) -> list[str]:
         verdict = (
             "A lone peak: its neighbours reach less than half of it. Do not trust it."
             if found.is_lone_peak
-            else "The framed place does not stand alone."
+            else "The framed cell is no lone peak: its neighbours reach at least half of it."
         )
         title = f"{found.row_name} (down) and {found.column_name} (across): mean R after costs"
         sections += [

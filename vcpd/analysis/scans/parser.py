@@ -63,7 +63,7 @@ def _syntax_tree(text: str, lead: int) -> ast.expr:
         position = min(lead + max((error.offset or 1) - 1, 0), len(text))
         raise ScanError(text, position, f"not an expression: {error.msg}") from None
     except (RecursionError, MemoryError, ValueError):
-        raise ScanError(text, 0, "parts stand too deep within one another") from None
+        raise ScanError(text, 0, "the expression is nested too deeply") from None
 
 
 class _Reader:
@@ -209,10 +209,12 @@ class _Reader:
         """Refuses a verdict's value below a window, and in weekly bars what only days have."""
         for node in (part for value in values for part in walk(value)):
             if node.operation in VERDICT_NAMES and name not in WINDOW_FREE:
-                problem = f"{node.operation} is known at the session itself only: it cannot stand in {name}()"
+                problem = (
+                    f"{node.operation} is known at the session itself only: it cannot be used in {name}()"
+                )
                 raise ScanError(self._text, node.start, problem)
             if name == "weekly" and node.operation in {"rs", "rank", "weekly"}:
-                raise ScanError(self._text, node.start, f"{node.operation} cannot stand in weekly()")
+                raise ScanError(self._text, node.start, f"{node.operation} cannot be used in weekly()")
 
 
 _READERS: Final[dict[type[ast.expr], Callable[[_Reader, Any, int], Node]]] = {

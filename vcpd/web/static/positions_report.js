@@ -47,7 +47,7 @@ function ruleInWords(rule) {
 
 function unmeasured(held) {
   return held.lots.filter((lot) => held.unmeasured[lot.number]).map((lot) =>
-    `${bare(lot.symbol)}: ${whole(lot.quantity)} shares at ${price(lot.entry)} are not judged: ${held.unmeasured[lot.number]}`);
+    `${bare(lot.symbol)}: ${whole(lot.quantity)} shares at ${price(lot.entry)} are not evaluated: ${held.unmeasured[lot.number]}`);
 }
 
 export function heatGauge({ heat }) {
