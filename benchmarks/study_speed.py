@@ -18,9 +18,9 @@ import numpy as np
 from tests.study.planted import THRESHOLDS, planted_panel
 from tests.study.test_study_run import in_chunks
 from vcpd.analysis.backtest import BacktestParams, run_backtest
+from vcpd.analysis.costs import CostSettings
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.domain.panel import Panel
-from vcpd.studies.costs import CostSettings
 from vcpd.studies.plan import ExitChoices, PortfolioChoices, StopChoices, StudyPlan, ValidationPlan
 from vcpd.studies.run import StudyData, StudyResult, run_study
 from vcpd.studies.validation import validate

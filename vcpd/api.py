@@ -16,6 +16,7 @@ import polars as pl
 from vcpd.analysis import screen as detector
 from vcpd.analysis.backtest import BacktestParams, run_backtest
 from vcpd.analysis.chart.chart import draw_chart
+from vcpd.analysis.costs import CostSettings
 from vcpd.analysis.explain import explain as explain_lines
 from vcpd.analysis.outcomes import Estimate
 from vcpd.analysis.risk.parameters import RiskTaskParams
@@ -33,7 +34,6 @@ from vcpd.frame_series import panel_of_frame
 from vcpd.notebook_study import StudyOutcome, run_notebook_study
 from vcpd.simulated_bars import simulated_bars
 from vcpd.store.table_files import flat_row
-from vcpd.studies.costs import CostSettings
 
 __all__ = ["chart", "explain", "history", "risk", "screen", "simulated_bars", "sizing", "study"]
 

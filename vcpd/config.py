@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import msgspec
 
 from vcpd.alerts.settings import AlertSettings
+from vcpd.analysis.costs import CostSettings
 from vcpd.analysis.crowding import CrowdingParameters
 from vcpd.analysis.heat import HeatSettings
 from vcpd.analysis.regime_settings import RegimeSettings
@@ -38,7 +39,6 @@ from vcpd.schedule.kept_calendar import with_calendar_files
 from vcpd.schedule.policy import JobPolicy, ScheduleSettings, merge_policy
 from vcpd.store.settings import StoreSettings
 from vcpd.struct_reader import StructReader, is_struct, mapping_of_structs, struct_fields
-from vcpd.studies.costs import CostSettings
 from vcpd.web.settings import WebSettings
 
 

@@ -9,13 +9,13 @@ import msgspec
 import polars as pl
 from rich.progress import track
 
+from vcpd.analysis.costs import CostSettings
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.cli.study_files import study_report
 from vcpd.cli.study_output import guard_lines, universe_lines
 from vcpd.cli.study_plan import parse_plan
 from vcpd.domain.panel import Panel
 from vcpd.studies.breakdown import trade_rows
-from vcpd.studies.costs import CostSettings
 from vcpd.studies.plan import StudyPlan
 from vcpd.studies.report import StudyReport, report_page
 from vcpd.studies.run import RowMapping, StudyData, run_study

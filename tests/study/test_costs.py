@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from vcpd.analysis.costs import CostSettings, DeliveryRates, PricedTrades, cost_shares
 from vcpd.domain.bars import FloatArray
-from vcpd.studies.costs import CostSettings, DeliveryRates, PricedTrades, cost_shares
 from vcpd.studies.portfolio import PortfolioTrades, simulate_account
 from vcpd.studies.rules import PortfolioRules
 

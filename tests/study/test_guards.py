@@ -13,11 +13,11 @@ import pytest
 from tests.study.planted import planted_panel
 from tests.study.test_study_run import PLAN, in_chunks
 from tests.study.truth import TRUTH, difference_from_placebo
+from vcpd.analysis.costs import CostSettings
 from vcpd.core.errors import BadInputError
 from vcpd.domain.bars import FloatArray
 from vcpd.domain.panel import Panel
 from vcpd.studies.conclusion import conclusions
-from vcpd.studies.costs import CostSettings
 from vcpd.studies.figures import sharpe_ratio
 from vcpd.studies.overfitting import (
     deflated_sharpe,

@@ -10,12 +10,12 @@ import pytest
 
 from tests.study.planted import THRESHOLDS, planted_panel
 from tests.study.test_study_run import PLAN, in_chunks
+from vcpd.analysis.costs import CostSettings
 from vcpd.analysis.outcomes import Estimate
 from vcpd.cli.study_files import study_report
 from vcpd.cli.study_output import guard_lines, universe_lines
 from vcpd.domain.panel import Panel
 from vcpd.studies.breakdown import break_down, outcome_counts, trade_rows
-from vcpd.studies.costs import CostSettings
 from vcpd.studies.figures import CellFigures
 from vcpd.studies.plan import PortfolioChoices, StopChoices, StudyPlan, ValidationPlan
 from vcpd.studies.plateaus import is_lone_peak, plateau_maps

@@ -11,13 +11,13 @@ import pytest
 from tests.study.planted import THRESHOLDS, planted_panel
 from tests.study.reference import Order, play
 from vcpd.analysis.backtest import BacktestParams, run_backtest
+from vcpd.analysis.costs import CostSettings
 from vcpd.analysis.indicators import bars_of
 from vcpd.analysis.session_context import SessionContext
 from vcpd.core.errors import BadInputError
 from vcpd.domain.panel import Panel
 from vcpd.studies.cells import TradeSetKey, study_cells, trade_sets
 from vcpd.studies.chain_cache import ChainCache
-from vcpd.studies.costs import CostSettings
 from vcpd.studies.entries import follow_bases
 from vcpd.studies.plan import ExitChoices, PortfolioChoices, StopChoices, StudyPlan, ValidationPlan
 from vcpd.studies.rules import EntryKind, ExitKind, ExitRule, StopKind, StopRule, TradeRules

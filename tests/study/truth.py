@@ -7,7 +7,7 @@ import msgspec
 
 from tests.study.planted import THRESHOLDS, planted_panel
 from tests.study.test_study_run import in_chunks
-from vcpd.studies.costs import CostSettings
+from vcpd.analysis.costs import CostSettings
 from vcpd.studies.plan import ExitChoices, StopChoices, StudyPlan, ValidationPlan
 from vcpd.studies.rules import EntryKind
 from vcpd.studies.run import run_study

@@ -5,7 +5,9 @@ from datetime import date
 
 import msgspec
 
+from vcpd.analysis.costs import CostSettings
 from vcpd.analysis.positions import trade_excursions
+from vcpd.analysis.trade_charges import with_charges
 from vcpd.analysis.trade_statistics import (
     TradeStatistics,
     group_trades,
@@ -39,10 +41,13 @@ class JournalEntry(msgspec.Struct, frozen=True, kw_only=True):
     footprint: str | None = None
     score: float | None = None
     regime: str | None = None
+    charges: float | None = None
+    net_profit: float | None = None
+    net_result_r: float | None = None
 
 
 class Journal(msgspec.Struct, frozen=True, kw_only=True):
-    """Closed trades, oldest first, and their statistics, of all and by group; before charges."""
+    """Closed trades, oldest first, and their statistics, of all and by group; net is after charges."""
 
     entries: Sequence[JournalEntry]
     all: TradeStatistics
@@ -57,8 +62,13 @@ def keep_journal(
     closed: Sequence[ClosedTrade],
     bars: Mapping[str, BarSeries],
     purchases: Iterable[PurchaseNote] | None = None,
+    costs: CostSettings | None = None,
 ) -> Journal:
-    """The journal of the closed trades; with `purchases` also grouped by what was known at the purchase."""
+    """The journal of the closed trades; with `purchases` also grouped by what was known at the purchase.
+
+    With `costs` each trade has its charges.
+    """
+    closed = closed if costs is None else with_charges(closed, costs)
     known = {(note.symbol, note.session): note for note in purchases or ()}
     entries = [journal_entry(trade, bars.get(trade.symbol), _note_of(trade, known)) for trade in closed]
     journal = Journal(
@@ -109,4 +119,7 @@ def journal_entry(trade: ClosedTrade, series: BarSeries | None, note: PurchaseNo
         footprint=note.footprint,
         score=note.score,
         regime=note.term,
+        charges=trade.charges,
+        net_profit=trade.net_profit,
+        net_result_r=trade.net_result_r,
     )

@@ -54,7 +54,7 @@ def judge_account(panel: Panel, _rows: range, parameters: PositionTaskParams) ->
     refused = [f"{row.place}: {row.reason}" for row in book.refused]
     notices = (*report.notices, *scaled.notices, *refused, *lots_outside_bars(book.lots, bars))
     report = msgspec.structs.replace(report, notices=notices)
-    journal = keep_journal(book.closed, bars, parameters.purchases)
+    journal = keep_journal(book.closed, bars, parameters.purchases, parameters.settings.costs)
     encode = msgspec.json.Encoder().encode
     return JudgedAccount(
         point=_point(report, sum(entry.result_r or 0.0 for entry in journal.entries)),

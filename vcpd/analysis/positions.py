@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
+from vcpd.analysis.costs import CostSettings
 from vcpd.analysis.heat import UNKNOWN_SECTOR, Heat, HeatSettings, LotAtRisk, lot_at_risk, measure_heat
 from vcpd.analysis.position_measures import (
     PERCENT,
@@ -66,11 +67,12 @@ class PositionsReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PositionSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What positions are judged by; `equity` 0 is not known."""
+    """What positions are judged by, and what closed trades paid; `equity` 0 is not known."""
 
     rules: SellRuleSettings = SellRuleSettings()
     heat: HeatSettings = HeatSettings()
     equity: float = 0.0
+    costs: CostSettings = CostSettings()
 
 
 def report_positions(

@@ -22,7 +22,8 @@ HOLDING_TIMES: Final = ((5, "up to 5 days"), (20, "6 to 20 days"), (60, "21 to 6
 class TradeStatistics(msgspec.Struct, frozen=True, kw_only=True):
     """What closed trades amount to; R of those whose initial risk is known, None where there are none.
 
-    `low_r` and `high_r` bound the mean with 95 % confidence, by drawing whole trades anew.
+    `low_r` and `high_r` bound the mean with 95 % confidence, by drawing whole trades anew. Net values
+    are after charges; None where those of a trade are not known.
     """
 
     trades: int
@@ -38,6 +39,8 @@ class TradeStatistics(msgspec.Struct, frozen=True, kw_only=True):
     longest_wins: int
     longest_losses: int
     mean_held_days: float | None
+    net_profit: float | None = None
+    net_mean_r: float | None = None
 
 
 def trade_statistics(trades: Sequence[ClosedTrade]) -> TradeStatistics:
@@ -61,7 +64,22 @@ def trade_statistics(trades: Sequence[ClosedTrade]) -> TradeStatistics:
         longest_wins=longest_run(won, wanted=True),
         longest_losses=longest_run(won, wanted=False),
         mean_held_days=sum(held) / len(held) if held else None,
+        net_profit=_sum_of_known([trade.net_profit for trade in ordered]),
+        net_mean_r=_net_mean_r(ordered),
     )
+
+
+def _sum_of_known(values: Sequence[float | None]) -> float | None:
+    """None where one is not known, and for none at all."""
+    known = [value for value in values if value is not None]
+    return sum(known) if values and len(known) == len(values) else None
+
+
+def _net_mean_r(trades: Sequence[ClosedTrade]) -> float | None:
+    """Of the trades with a known R; None where the charges of one of them are not known."""
+    total = _sum_of_known([trade.net_result_r for trade in trades if trade.result_r is not None])
+    count = sum(trade.result_r is not None for trade in trades)
+    return None if total is None else total / count
 
 
 def _mean(values: FloatArray) -> float | None:

@@ -202,7 +202,10 @@ def job_kind(name: str, policy: JobPolicy) -> str:
 def position_settings(configuration: Configuration) -> PositionSettings:
     """What positions are judged by."""
     return PositionSettings(
-        rules=configuration.positions, heat=configuration.heat, equity=configuration.size.equity
+        rules=configuration.positions,
+        heat=configuration.heat,
+        equity=configuration.size.equity,
+        costs=configuration.costs,
     )
 
 

@@ -9,17 +9,20 @@ from vcpd.analysis.journal import Journal, JournalEntry, keep_journal
 from vcpd.analysis.trade_statistics import TradeStatistics
 from vcpd.cli.client import daemon_client
 from vcpd.cli.command import EXIT_OK, set_action
+from vcpd.cli.config import analysis_settings
 from vcpd.cli.local import add_bars_arguments, load_panel
 from vcpd.cli.output import number_text, print_data
 from vcpd.cli.positions import add_trades_arguments, held_bars, read_book
 from vcpd.cli.tables import print_table
 
 COLUMNS: Final = (
-    "symbol", "opened", "closed", "days", "shares", "entry", "exit", "profit", "R", "best R", "worst R",
+    "symbol", "opened", "closed", "days", "shares", "entry", "exit", "profit", "charges", "R", "best R",
+    "worst R",
     "class",
 )  # fmt: skip
 STATISTICS_COLUMNS: Final = (
-    "trades", "count", "won %", "mean R", "95 % interval", "median R", "profit", "mean days",
+    "trades", "count", "won %", "mean R", "95 % interval", "median R", "profit", "net profit", "net R",
+    "mean days",
 )  # fmt: skip
 
 
@@ -40,7 +43,8 @@ def journal(arguments: argparse.Namespace) -> int:
 def _journal_of_files(arguments: argparse.Namespace) -> Journal:
     panel = load_panel(arguments)
     book = read_book(arguments, panel)
-    return keep_journal(book.closed, held_bars(panel, {trade.symbol for trade in book.closed}))
+    bars = held_bars(panel, {trade.symbol for trade in book.closed})
+    return keep_journal(book.closed, bars, costs=analysis_settings(arguments).costs)
 
 
 def _stored_journal(arguments: argparse.Namespace) -> Journal:
@@ -52,7 +56,9 @@ def _stored_journal(arguments: argparse.Namespace) -> Journal:
 def print_journal(found: Journal) -> None:
     """The trades, then the statistics of all and by group."""
     rows = [_entry_row(entry) for entry in found.entries]
-    print_table(f"{len(rows)} closed trades, before charges", COLUMNS, rows, COLUMNS[3:11])
+    print_table(
+        f"{len(rows)} closed trades", COLUMNS, rows, COLUMNS[3:12], least_needed=("days", "entry", "exit")
+    )
     groups = {
         "all": found.all,
         **found.by_holding_time,
@@ -65,6 +71,10 @@ def print_journal(found: Journal) -> None:
     print_table("what they amount to", STATISTICS_COLUMNS, statistics, STATISTICS_COLUMNS[1:])
     print(f"most wins in a row {found.all.longest_wins}, most losses in a row {found.all.longest_losses}")
     print(_conclusion(found.all))
+    if found.all.net_profit is not None:
+        print(
+            "charges and net values are estimates by the rates of [costs]: check them against contract notes"
+        )
 
 
 def _conclusion(found: TradeStatistics) -> str:
@@ -85,7 +95,7 @@ def _entry_row(entry: JournalEntry) -> tuple[str, ...]:
         str(entry.closed),
         "" if entry.held_days is None else str(entry.held_days),
         f"{entry.quantity:,}",
-        *map(number_text, (entry.entry, entry.exit, entry.profit)),
+        *map(number_text, (entry.entry, entry.exit, entry.profit, entry.charges)),
         *map(number_text, (entry.result_r, entry.best_r, entry.worst_r)),
         entry.tax_class,
     )
@@ -101,5 +111,7 @@ def _statistics_row(name: str, found: TradeStatistics) -> tuple[str, ...]:
         interval,
         number_text(found.median_r),
         number_text(found.profit),
+        number_text(found.net_profit),
+        number_text(found.net_mean_r),
         number_text(found.mean_held_days, 0),
     )

@@ -125,11 +125,24 @@ class ClosedTrade(msgspec.Struct, frozen=True, kw_only=True):
     stop: float | None = None  # the initial one
     note: str = ""
     exit_note: str = ""
+    charges: float | None = None  # of purchase and sale, in the market's currency; None: not known
 
     @property
     def profit(self) -> float:
         """Before charges."""
         return self.quantity * (self.exit - self.entry)
+
+    @property
+    def net_profit(self) -> float | None:
+        """After charges; None where they are not known."""
+        return None if self.charges is None else self.profit - self.charges
+
+    @property
+    def net_result_r(self) -> float | None:
+        """The result after charges in units of the initial risk; None where either is not known."""
+        if self.result_r is None or self.stop is None or self.charges is None:
+            return None
+        return self.result_r - self.charges / (self.quantity * (self.entry - self.stop))
 
     @property
     def result_r(self) -> float | None:

@@ -10,10 +10,10 @@ from typing import Final, NamedTuple
 import msgspec
 import numpy as np
 
+from vcpd.analysis.costs import CostSettings, PricedTrades, cost_shares
 from vcpd.analysis.outcomes import LEAST_MONTHS, month_intervals
 from vcpd.domain.bars import DateArray, FloatArray, IntArray
 from vcpd.studies.cells import StudyCell, TradeSetKey
-from vcpd.studies.costs import CostSettings, PricedTrades, cost_shares
 from vcpd.studies.portfolio import Account, PortfolioTrades, simulate_account
 from vcpd.studies.rules import PERCENT, PortfolioRules
 from vcpd.studies.trades import TradeTable

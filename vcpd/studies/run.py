@@ -12,11 +12,11 @@ import msgspec
 import numpy as np
 
 from vcpd.analysis.backtest import LeftOutSymbol
+from vcpd.analysis.costs import CostSettings
 from vcpd.core.errors import BadInputError
 from vcpd.domain.panel import Panel
 from vcpd.domain.quality_flags import QualityParameters
 from vcpd.studies.cells import StudyCell, TradeSetKey, study_cells, trade_sets
-from vcpd.studies.costs import CostSettings
 from vcpd.studies.figures import (
     CellFigures,
     JudgedTrades,

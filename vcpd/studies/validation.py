@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
+from vcpd.analysis.costs import CostSettings
 from vcpd.domain.bars import FloatArray
 from vcpd.domain.panel import Panel
-from vcpd.studies.costs import CostSettings
 from vcpd.studies.figures import CellFigures, study_figures
 from vcpd.studies.overfitting import deflated_sharpe, overfitting_probability, sharpe_spread
 from vcpd.studies.placebo import PlaceboKind, PlaceboParams, PlaceboResult, placebo_rows

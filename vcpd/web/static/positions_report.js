@@ -85,7 +85,7 @@ export function journalTable({ entries, all }) {
   if (!entries.length) return null;
   const interval = all.low_r === null ? `${all.with_r} trades are too few for an interval` : `95 % interval ${inR(all.low_r)} to ${inR(all.high_r)}`;
   return h("article", { class: "card broad" }, titled("Journal", `${whole(all.trades)} trades, mean ${inR(all.mean_r)} R`),
-    h("p", { class: "muted" }, `${interval}; ${percent(all.won_pct, 0)} won; before charges ${money(all.profit)}.`),
+    h("p", { class: "muted" }, `${interval}; ${percent(all.won_pct, 0)} won; before charges ${money(all.profit)}${all.net_profit === null || all.net_profit === undefined ? "" : `, after them about ${money(all.net_profit)}`}.`),
     wideTable("Closed trades", h("table", { class: "small" },
       heads("symbol", "bought", "sold", "shares", "entry", "exit", "R", "best R", "profit", "class"),
       h("tbody", {}, entries.slice(-TRADES_SHOWN).reverse().map(tradeRow)))));

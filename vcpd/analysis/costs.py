@@ -12,9 +12,9 @@ import msgspec
 import numpy as np
 
 from vcpd.domain.bars import DateArray, FloatArray
-from vcpd.studies.rules import PERCENT
 
 Percent: TypeAlias = Annotated[float, msgspec.Meta(ge=0, lt=100)]
+PERCENT: Final = 100.0
 BASIS_POINT_PCT: Final = 0.01
 
 
@@ -62,9 +62,9 @@ BUILT_IN_RATES: Final[Mapping[str, DeliveryRates]] = {
 
 
 class CostSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What a simulated trade of `vcpd study` pays. A date in `rates` that is none is refused."""
+    """What a trade pays: in `vcpd study`, and without slippage in the journal. A wrong date is refused."""
 
-    reloadable: ClassVar[bool] = True  # the daemon uses none of it
+    reloadable: ClassVar[bool] = True  # read anew whenever the account is judged
 
     brokerage_pct: Annotated[
         float, msgspec.Meta(ge=0, lt=5, description="brokerage on each side, in percent of its value")
@@ -77,7 +77,11 @@ class CostSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     ] = 13.5
     slippage_bp: Annotated[
         float,
-        msgspec.Meta(ge=0, lt=1000, description="basis points that each side is filled worse than assumed"),
+        msgspec.Meta(
+            ge=0,
+            lt=1000,
+            description="basis points that each side of a simulated trade is filled worse than assumed",
+        ),
     ] = 10.0
     rates: Annotated[
         Mapping[str, DeliveryRates],
@@ -104,13 +108,13 @@ class PricedTrades(NamedTuple):
 def cost_shares(trades: PricedTrades, settings: CostSettings) -> FloatArray:
     """(n,): all costs of each trade as a fraction of the value bought."""
     sold_value = trades.value * trades.price_ratio
-    bought = _side_shares(trades.bought, trades.value, settings, sells=False)
-    sold = _side_shares(trades.sold, sold_value, settings, sells=True)
+    bought = side_shares(trades.bought, trades.value, settings, sells=False)
+    sold = side_shares(trades.sold, sold_value, settings, sells=True)
     shares: FloatArray = bought + trades.price_ratio * sold
     return shares
 
 
-def _side_shares(days: DateArray, value: FloatArray, settings: CostSettings, *, sells: bool) -> FloatArray:
+def side_shares(days: DateArray, value: FloatArray, settings: CostSettings, *, sells: bool) -> FloatArray:
     """(n,): the costs of a purchase or a sale as a fraction of its value."""
     table = settings.rates or BUILT_IN_RATES
     starts = np.array(sorted(table), "M8[D]")
