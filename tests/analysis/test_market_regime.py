@@ -14,7 +14,7 @@ from vcpd.analysis.market_regime import market_regimes, mcclellan
 from vcpd.analysis.regime_settings import RegimeSettings
 from vcpd.analysis.sector_rotation import quadrant, sector_ranks
 from vcpd.domain.bars import BarSeries
-from vcpd.domain.market_regime import MarketTerm, Quadrant, SectorLevel, VolumeSource, market_note
+from vcpd.domain.market_regime import MarketTerm, Quadrant, SectorLevel, VolumeSource
 from vcpd.domain.panel import Panel, build_panel
 
 N: Final = 620
@@ -115,13 +115,12 @@ def test_a_session_without_the_benchmark_is_unknown_and_goes_on() -> None:
 
 def test_the_note_beside_setups_names_the_term_and_its_begin() -> None:
     session = SESSIONS[-1].item()
-    assert market_note([], session) == ""
     last = market_regimes(PANEL, [BENCHMARK], RULES, benchmark=INDEX)[-1]
-    assert market_note([last], session) == f"{last.term.text} since {last.since}"
+    assert last.note(session) == f"{last.term.text} since {last.since}"
     later = session + timedelta(1)
-    assert market_note([last], later) == f"{last.term.text} since {last.since}, as of {session}"
+    assert last.note(later) == f"{last.term.text} since {last.since}, as of {session}"
     unknown = market_regimes(PANEL, [], RULES, benchmark=INDEX)[-1]
-    assert market_note([last, unknown], session) == "unknown"
+    assert unknown.note(session) == "unknown"
 
 
 def test_sectors_are_ranked_by_median_rating_and_breadth() -> None:

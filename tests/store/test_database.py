@@ -14,7 +14,7 @@ from vcpd.core.secrets import Secret
 from vcpd.store.database import Database, affected_rows, store_errors
 from vcpd.store.leader_lock import LeaderLock
 from vcpd.store.settings import StoreSettings, dsn_location
-from vcpd.store.sql_files import parse_queries
+from vcpd.store.sql_files import named_queries, parse_queries
 
 
 async def test_an_opened_database_is_migrated_and_answers(postgres_server: Secret) -> None:
@@ -222,6 +222,13 @@ def test_queries_are_split_by_name_and_names_are_unique() -> None:
         parse_queries("-- name: one\nSELECT 1\n-- name: one\nSELECT 2", "x")
 
 
+def test_statements_share_the_part_that_they_include() -> None:
+    statements = named_queries("setups")["of_session"], named_queries("regimes")["market_context"]
+    for statement in statements:
+        assert "-- include" not in statement
+        assert "contexts AS (" in statement
+
+
 async def _create_amcheck_if_available(database: Database) -> bool:
     """Whether the functions of the extension amcheck can be called from now on."""
     async with database.transaction() as connection:
@@ -242,7 +249,7 @@ async def test_every_named_query_is_valid_sql(database: Database) -> None:
     prepared = 0
     has_amcheck = await _create_amcheck_if_available(database)
     for file in resources.files("vcpd.store").joinpath("queries").iterdir():
-        queries = parse_queries(file.read_text(encoding="utf-8"), file.name)
+        queries = dict(named_queries(file.name.removesuffix(".sql")))
         async with database.transaction() as connection:
             if "stage" in queries:
                 await connection.execute(queries["stage"])

@@ -198,15 +198,8 @@ def calendar_alerts(surprises: Sequence[tuple[date, str]], now: datetime) -> Ite
 
 def learned_day_alerts(learned: Iterable[LearnedDay], now: datetime) -> Iterator[Alert]:
     """Days that the market showed to be other than the calendar says; once for each day."""
-    for known in learned:
-        if now - known.learned_at <= LEARNED_RECENTLY:
-            yield Alert(
-                kind=AlertKind.CALENDAR,
-                key=f"calendar:{known.day}",
-                at=now,
-                session=known.day,
-                facts={"reason": known.summary},
-            )
+    recent = [(known.day, known.summary) for known in learned if now - known.learned_at <= LEARNED_RECENTLY]
+    return calendar_alerts(recent, now)
 
 
 def missing_evening_alerts(session: date | None, now: datetime) -> Iterator[Alert]:

@@ -177,8 +177,7 @@ class Container:
         clock, live = self._clock, LiveConfiguration(self._loaded, self._clock.now())
         panels, days = self._panels(storage, workers), live.market_days
         current_panel, heartbeats, resources = PanelReader(panels.store), Heartbeats(), ResourceMonitor()
-        most = lambda: live.configuration.alerts.digest_charts  # noqa: E731 - asked at each digest
-        charts = DigestChart(storage.setups, current_panel, workers, most)
+        charts = DigestChart(storage.setups, current_panel, workers, live.digest_charts)
         channels, alerts = self._open_alerts(live, storage, charts, secrets)
         watch = build_watch(live, market, storage, clock, alerts)
         sectors = market.sector_source(panels.universe, self._loaded.folder)
@@ -312,8 +311,9 @@ class Container:
         channels = ChannelFactory.open(self._clock)
         self._shutdown_stack.push("channels", channels.close)
         plan = channels.plan(live.configuration.alerts, live.calendar.zone, secrets)
-        may_deliver = lambda: storage.leadership.leading  # noqa: E731 - asked at each turn
-        return channels, AlertService(plan, storage.outbox, self._clock, may_deliver, charts)
+        return channels, AlertService(
+            plan, storage.outbox, self._clock, lambda: storage.leadership.leading, charts
+        )
 
     async def _open_port(
         self,

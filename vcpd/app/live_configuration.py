@@ -44,6 +44,10 @@ class LiveConfiguration:
         """Absolute path of the folder of scheduled backups."""
         return self._state_dir / self.configuration.backup.folder
 
+    def digest_charts(self) -> int:
+        """How many charts a digest has at most; a function, as it is asked for at each digest."""
+        return self.configuration.alerts.digest_charts
+
     @property
     def status(self) -> ReloadStatus:
         return self._status

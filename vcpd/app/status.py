@@ -30,7 +30,6 @@ from vcpd.domain.bars import BarSeries, FloatArray
 from vcpd.domain.calendar import session_on
 from vcpd.domain.exchange import ExchangeDescription
 from vcpd.domain.health import Health, MetricsSnapshot
-from vcpd.domain.market_regime import market_note
 from vcpd.domain.panel import Panel
 from vcpd.domain.scans import SavedScan, ScanResult
 from vcpd.domain.setups import Setup, SetupGroup, context_lines
@@ -298,8 +297,9 @@ class StatusService:
         )
         account = await AccountSizing.read(self.storage, self.live.configuration, [request.symbol])
         sizing = await account.size(setup, choice)
-        market = market_note(await self.storage.regimes.regimes(setup.as_of, 1), setup.as_of)
-        return msgspec.structs.replace(sizing, market=market or None)
+        for regime in await self.storage.regimes.regimes(setup.as_of, 1):
+            sizing = msgspec.structs.replace(sizing, market=regime.note(setup.as_of))
+        return sizing
 
     async def crowding(self) -> Crowding:
         """Which of the latest listed setups are one bet. RetryableError while there is no panel."""

@@ -85,7 +85,7 @@ class FileMarket:
         return [
             msgspec.structs.replace(
                 setup,
-                sector=company.sector if (company := self.companies.get(setup.symbol)) else setup.sector,
+                sector=self.sector_of(setup.symbol) or setup.sector,
                 market_context=self.context(setup.symbol),
             )
             for setup in setups

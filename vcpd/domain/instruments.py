@@ -18,6 +18,7 @@ VENDOR_INDEX_NAMES: Final[Mapping[str, str]] = {
 UNKNOWN_SHARES: Final = ""  # classes of shares whose trading hours differ
 FUTURES_SHARES: Final = "F&O"
 OTHER_SHARES: Final = "other"
+ISO_DATE_LENGTH: Final = len("2025-06-30")
 MAX_SYMBOL_CHARACTERS: Final = 128
 MAX_QUOTES_PER_REQUEST: Final = 500  # of one request to a market
 # Control characters, marks that change the direction of text, and halves of characters.
@@ -142,6 +143,11 @@ class Quote(msgspec.Struct, frozen=True):
     volume: float  # shares so far this session; NaN where unknown
     upper_limit: float | None = None  # the highest price that the exchange accepts today
     shares_on_sale: float | None = None  # in the order book; 0 at the upper limit: nobody sells
+
+    @property
+    def day_text(self) -> str:
+        """The day of the last trade as `at` states it, such as `2025-06-30`; empty where it states none."""
+        return self.at[:ISO_DATE_LENGTH]
 
 
 def base_symbol(symbol: str) -> str:

@@ -1,6 +1,5 @@
 """The market's regime after a session, and where its sectors stand: values that are stored and shown."""
 
-from collections.abc import Sequence
 from datetime import date
 from enum import StrEnum
 from typing import Self
@@ -23,6 +22,10 @@ class MarketTerm(StrEnum):
     def text(self) -> str:
         """As a sentence uses it: `confirmed uptrend`."""
         return self.value.replace("_", " ")
+
+    def since_text(self, since: date | None) -> str:
+        """Such as `correction since 2025-05-30`."""
+        return self.text + (f" since {since}" if since else "")
 
 
 class VolumeSource(StrEnum):
@@ -90,17 +93,13 @@ class MarketRegime(msgspec.Struct, frozen=True, kw_only=True):
             breadth=breadth,
         )
 
+    def note(self, session: date) -> str:
+        """What it says beside setups of `session`, such as `correction since 2025-05-30`."""
+        return _beside_session(self.term.since_text(self.since), self.session, session)
 
-def market_note(regimes: Sequence[MarketRegime], session: date) -> str:
-    """What the last regime says, beside setups of `session`: `correction since 2025-05-30`, or nothing.
 
-    A regime of an earlier session is named as such.
-    """
-    if not regimes:
-        return ""
-    last = regimes[-1]
-    since = f" since {last.since}" if last.since else ""
-    return f"{last.term.text}{since}" + ("" if last.session == session else f", as of {last.session}")
+def _beside_session(text: str, as_of: date, session: date) -> str:
+    return text if as_of == session else f"{text}, as of {as_of}"
 
 
 class EncodedRegime(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -168,11 +167,11 @@ class MarketContext(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     @property
     def market_text(self) -> str:
         """Such as `correction since 2025-05-30`."""
-        return self.term.text + (f" since {self.since}" if self.since else "")
+        return self.term.since_text(self.since)
 
     def note(self, session: date) -> str:
         """The same beside setups of `session`; a regime of an earlier session is named as such."""
-        return self.market_text + ("" if self.session == session else f", as of {self.session}")
+        return _beside_session(self.market_text, self.session, session)
 
     def sector_text(self, sector: str | None) -> str | None:
         """Such as `Banks, rank 3 of 12, leading; Private Banks, rank 5 of 40`; None where none is known."""

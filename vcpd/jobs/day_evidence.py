@@ -17,7 +17,6 @@ MAX_CANDLE_REQUESTS: Final = 3
 MAJORITY: Final = 0.5
 FIRST_TRADES: Final = timedelta(minutes=20)  # after the opening: by then a market that trades has shown it
 CANDLE_WINDOW: Final = timedelta(days=10)
-ISO_DATE_LENGTH: Final = len("2025-06-30")
 
 
 class DayEvidenceSource(Protocol):
@@ -49,7 +48,7 @@ class QuoteEvidence:
     async def _by_quotes(self, day: date, symbols: Sequence[str]) -> MarketLook:
         quotes = list((await self.market.quotes(symbols)).values()) if symbols else []
         now = self.clock.now()
-        dates = Counter(quote.at[:ISO_DATE_LENGTH] for quote in quotes if quote.volume != 0)
+        dates = Counter(quote.day_text for quote in quotes if quote.volume != 0)
         today = dates.pop(day.isoformat(), 0)
         mark = max(1.0, MAJORITY * len(symbols))
         if today >= mark:

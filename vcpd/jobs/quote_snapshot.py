@@ -3,7 +3,6 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Final
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -17,8 +16,6 @@ from vcpd.jobs.fetch import BarWriter, CollectStats
 from vcpd.jobs.gaps import BarFinality
 from vcpd.jobs.panel_refresh import UniversePanels
 from vcpd.ports import Clock, MarketData, SessionSpan
-
-ISO_DATE_LENGTH: Final = len("2025-06-30")
 
 
 class NothingTradedError(RetryableError):
@@ -139,7 +136,7 @@ def bars_from_quotes(
 
 def _has_bar(instrument: StoredInstrument, quote: Quote, session: date) -> bool:
     traded = instrument.instrument.is_index or quote.volume != 0
-    return traded and quote.at[:ISO_DATE_LENGTH] == session.isoformat()
+    return traded and quote.day_text == session.isoformat()
 
 
 def _batches(instruments: Sequence[StoredInstrument]) -> Iterator[Sequence[StoredInstrument]]:

@@ -6,7 +6,7 @@ from typing import Final, Protocol
 
 from vcpd.analysis.scans.parser import parse_scan
 from vcpd.analysis.scans.presets import PRESETS
-from vcpd.analysis.scans.request import ListedScan, ScanSettings, list_scans
+from vcpd.analysis.scans.request import ListedScan, ScanSettings, find_scan, list_scans
 from vcpd.core.errors import BadInputError
 from vcpd.domain.scans import SavedScan
 
@@ -52,10 +52,8 @@ class ScanLibrary:
 
     async def find(self, name: str) -> str:
         """The expression of a scan. BadInputError for an unknown name."""
-        known = {scan.name: scan.expression for scan in await self.listed()}
-        if name not in known:
-            raise BadInputError(f"there is no scan {name!r}; known are {', '.join(sorted(known))}")
-        return known[name]
+        stored = {scan.name: scan.expression for scan in await self.store.all()}
+        return find_scan(name, {**stored, **self.settings.saved})
 
     async def followed(self) -> Sequence[ListedScan]:
         """Those whose changes are alerted: by the configuration's order, then those of the page."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from vcpd.core.csv_table import decode_csv, parse_csv_table
+from vcpd.core.csv_table import CsvTable, decode_csv, parse_csv_table
 from vcpd.core.errors import BadInputError
 from vcpd.domain.exchange import Exchange
 from vcpd.domain.funds import is_fund
@@ -27,7 +27,7 @@ BASIC_INDUSTRY_COLUMN: Final = "BASIC INDUSTRY"
 
 def list_members(text: str, name: str) -> list[str]:
     """The `Symbol` column of a list. Raises BadInputError naming `name`."""
-    return [symbol for symbol in _columns(text, name, SYMBOL_COLUMN)[0] if symbol]
+    return [symbol for symbol in _list_table(text, name, SYMBOL_COLUMN).texts(SYMBOL_COLUMN) if symbol]
 
 
 def list_sectors(text: str, name: str, exchange: Exchange) -> dict[str, CompanySector]:
@@ -36,13 +36,15 @@ def list_sectors(text: str, name: str, exchange: Exchange) -> dict[str, CompanyS
     The lists of the exchange's indices call the sector `Industry`. Beside a column `Sector` that column is
     the industry, and a column `Basic Industry` is where there is one.
     """
-    symbols, industries = _columns(text, name, SYMBOL_COLUMN, INDUSTRY_COLUMN)
-    sectors = _optional_column(text, name, SECTOR_COLUMN) or industries
-    finer = _optional_column(text, name, BASIC_INDUSTRY_COLUMN)
-    finer = finer or (industries if sectors is not industries else [""] * len(symbols))
+    table = _list_table(text, name, SYMBOL_COLUMN, INDUSTRY_COLUMN)
+    sector_column, industry_column = INDUSTRY_COLUMN, BASIC_INDUSTRY_COLUMN
+    if table.has(SECTOR_COLUMN):
+        sector_column = SECTOR_COLUMN
+        industry_column = BASIC_INDUSTRY_COLUMN if table.has(BASIC_INDUSTRY_COLUMN) else INDUSTRY_COLUMN
+    columns = (table.texts(column) for column in (SYMBOL_COLUMN, sector_column, industry_column))
     return {
         exchange.full_symbol(symbol): CompanySector(sector, industry or None)
-        for symbol, sector, industry in zip(symbols, sectors, finer, strict=True)
+        for symbol, sector, industry in zip(*columns, strict=True)
         if symbol and sector
     }
 
@@ -70,20 +72,14 @@ def _read_list(path: Path) -> str:
         raise BadInputError(f"{path}: the list cannot be read: {error}") from None
 
 
-def _columns(text: str, name: str, *wanted: str) -> list[list[str]]:
-    """The wanted columns, stripped; a short row has blank cells."""
+def _list_table(text: str, name: str, *required: str) -> CsvTable:
+    """The table of a list; a short row has blank cells. BadInputError where a required column is missing."""
     table = parse_csv_table(text.lstrip("\ufeff"), name, pads_rows=True)
-    for column in wanted:
+    for column in required:
         if not table.has(column):
             was = ", ".join(table.header) or "nothing"
             raise BadInputError(f"{name}: expected a column `{column.title()}`, was {was}")
-    return [table.texts(column) for column in wanted]
-
-
-def _optional_column(text: str, name: str, wanted: str) -> list[str]:
-    """The column, empty where the list has none."""
-    table = parse_csv_table(text.lstrip("\ufeff"), name, pads_rows=True)
-    return table.texts(wanted) if table.has(wanted) else []
+    return table
 
 
 @dataclass(frozen=True, slots=True)

@@ -373,6 +373,7 @@ class CandidateLoader:
         self, candidates: Sequence[Candidate], settings: WatchSettings, rules: LiveRules
     ) -> CandidateTracker:
         minutes = self._hours.minutes
-        curve_of: CurveLookup = lambda symbol: self._curves.of(symbol, minutes)  # noqa: E731 - minutes are its own
-        config = TrackerConfig(self._hours, rules, settings, curve_of, self._limit_note)
+        config = TrackerConfig(
+            self._hours, rules, settings, lambda symbol: self._curves.of(symbol, minutes), self._limit_note
+        )
         return CandidateTracker(candidates, config)

@@ -38,9 +38,9 @@ class CalendarFiles(msgspec.Struct, frozen=True):
 
     def applied_to(self, built_in: TradingCalendar) -> TradingCalendar:
         """The exchange's calendar as the files have it."""
-        table = self.table
-        newer = table is not None and table.name == built_in.name and table.valid_until > built_in.valid_until
-        calendar = table if newer and table is not None else built_in
+        calendar, table = built_in, self.table
+        if table is not None and table.name == built_in.name and table.valid_until > built_in.valid_until:
+            calendar = table
         for year in self.lists:
             special = calendar.special_sessions
             added = {

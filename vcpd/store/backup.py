@@ -31,7 +31,10 @@ SCHEMA: Final = "vcpd"
 TRIAL_SCHEMA: Final = "vcpd_trial_restore"
 TRANSFER_TIMEOUT_S: Final = 6 * 3600.0
 COMPRESSED_SHARE: Final = 0.35  # of the tables' size: a cautious guess at the size of the file
-PROGRESS_IGNORED: Final[Callable[[int], None]] = lambda _: None  # noqa: E731 - a default, not a function to read
+
+
+def _ignore_progress(_: int) -> None:
+    """Counts written or read bytes for nobody."""
 
 
 async def stored_size_bytes(connection: Connection) -> int:
@@ -45,7 +48,7 @@ async def write_backup(
     path: Path,
     now: datetime,
     files: Mapping[str, bytes] | None = None,
-    on_bytes: Callable[[int], None] = PROGRESS_IGNORED,
+    on_bytes: Callable[[int], None] = _ignore_progress,
 ) -> BackupManifest:
     """Write everything that is stored, as of one moment, and `files` beside it; `path` appears whole or not.
 
@@ -159,7 +162,7 @@ def known_migrations(path: Path, manifest: BackupManifest) -> tuple[Migration, .
 
 
 async def restore_backup(
-    connection: Connection, path: Path, *, replace: bool, on_bytes: Callable[[int], None] = PROGRESS_IGNORED
+    connection: Connection, path: Path, *, replace: bool, on_bytes: Callable[[int], None] = _ignore_progress
 ) -> BackupManifest:
     """Put the backup in the place of what is stored, in one transaction, and migrate it to this program.
 
@@ -209,7 +212,7 @@ async def _exclusive(connection: Connection) -> AsyncIterator[None]:
 
 
 async def try_restore(
-    connection: Connection, path: Path, on_bytes: Callable[[int], None] = PROGRESS_IGNORED
+    connection: Connection, path: Path, on_bytes: Callable[[int], None] = _ignore_progress
 ) -> BackupManifest:
     """Restore the backup into a schema of its own, inside a transaction that is rolled back.
 

@@ -65,9 +65,9 @@ class PostgresRegimeStore:
 
     async def market_context(self, symbol: str, session: date) -> tuple[str | None, MarketContext | None]:
         """The sector of a symbol, and what stands beside its setup after `session`; None is unknown."""
-        (row,) = await self._database.fetch(SQL["market_context"], symbol, session)
-        known = row["context"] is not None and "session" in msgspec.json.decode(row["context"])
-        return row["sector"], _decode(_context_decoder, row["context"]) if known else None
+        (row,) = await self._database.fetch(SQL["market_context"], session, symbol)
+        context = row["context"]
+        return row["sector"], None if context is None else _decode(_context_decoder, context)
 
     async def sector_history(
         self, until: date | None, limit: int, level: SectorLevel = SectorLevel.SECTOR

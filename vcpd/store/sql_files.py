@@ -16,6 +16,7 @@ from vcpd import __version__
 from vcpd.core.errors import IncompatibleStoreError
 
 NAME_LINE: Final = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
+INCLUDE_LINE: Final = re.compile(r"^-- include: (\w+)$", re.MULTILINE)
 
 
 @unique
@@ -29,9 +30,16 @@ class AdvisoryLock(IntEnum):
 
 
 def named_queries(noun: str) -> Mapping[str, str]:
-    """The statements of `queries/<noun>.sql` by name. Raises ValueError when a name stands there twice."""
-    text = resources.files("vcpd.store").joinpath("queries", f"{noun}.sql").read_text(encoding="utf-8")
+    """The statements of `queries/<noun>.sql` by name. Raises ValueError when a name stands there twice.
+
+    A line `-- include: other` is replaced by `queries/other.sql`: a part that several statements share.
+    """
+    text = INCLUDE_LINE.sub(lambda line: _query_file(line[1]), _query_file(noun))
     return MappingProxyType(parse_queries(text, noun))
+
+
+def _query_file(name: str) -> str:
+    return resources.files("vcpd.store").joinpath("queries", f"{name}.sql").read_text(encoding="utf-8")
 
 
 def parse_queries(text: str, noun: str) -> dict[str, str]:

@@ -39,20 +39,24 @@ class _Part(NamedTuple):
 
 
 class BarBlock:
-    """The last `n_bars` of the symbols that have a bar at the panel's last session; None: all bars of all."""
+    """The last `n_bars` of the symbols that have a bar at the panel's last session; None: all bars of all.
+
+    `has_last_bar` (symbols) says which of its symbols have one.
+    """
 
     def __init__(self, panel: Panel, n_bars: int | None) -> None:
         self.panel, self.is_whole = panel, n_bars is None
+        has_last_bar = ~np.isnan(np.asarray(panel.values)[:4, :, -1].sum(axis=0))
         if n_bars is None:
             self.rows: IntArray = np.arange(len(panel.symbols))
             known = _known(panel, self.rows, 0)
             self.n_bars = int(known.sum(axis=1).max(initial=1))
             self._parts = [_part(self.rows, 0, known, self.n_bars)]
         else:
-            last = np.asarray(panel.values)[:4, :, -1]
-            self.rows = np.flatnonzero(~np.isnan(last.sum(axis=0)))
+            self.rows = np.flatnonzero(has_last_bar)
             self.n_bars = min(n_bars, len(panel.sessions))
             self._parts = self._last_bars()
+        self.has_last_bar: BoolArray = has_last_bar[self.rows]
         self._planes: dict[str, FloatArray] = {}
         self._sessions: IntArray | None = None
 

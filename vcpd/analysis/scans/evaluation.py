@@ -124,9 +124,8 @@ class _SessionAnswer:
                 ]
                 for clause in self.clauses
             ]
-        has_bar = ~np.isnan(np.asarray(panel.values)[:4, block.rows, -1].sum(axis=0))
         allowed = np.array([symbol not in panel.exclusions for symbol in self._symbols], np.bool_)
-        self.rows = np.flatnonzero(has_bar & allowed)
+        self.rows = np.flatnonzero(block.has_last_bar & allowed)
         fails = self._holds != HOLDS
         self.failing = np.where(fails.any(axis=1), fails.argmax(axis=1), len(self.clauses))
 

@@ -55,35 +55,13 @@ ORDER BY session DESC
 LIMIT 1;
 
 -- name: market_context
--- What the market did at most a week before $2 or on it, with the ranks of the sector and industry of $1.
-WITH market AS (
-    SELECT session, term, regime ->> 'since' AS since, sectors
-    FROM market_regimes
-    WHERE session <= $2 AND session > $2 - 7
-    ORDER BY session DESC
-    LIMIT 1
-), company AS (
-    SELECT sector, industry FROM instruments WHERE symbol = $1
-), ranks AS (
-    SELECT coalesce(entry ->> 'level', 'sector') AS level, entry ->> 'sector' AS name, entry -> 'rank' AS rank,
-           entry -> 'quadrant' AS quadrant
-    FROM market, jsonb_array_elements(market.sectors) AS entry
-)
-SELECT (SELECT sector FROM company) AS sector, jsonb_strip_nulls(jsonb_build_object(
-    'session', market.session,
-    'term', market.term,
-    'since', market.since,
-    'industry', (SELECT industry FROM company),
-    'sector_rank', sector.rank,
-    'sector_quadrant', sector.quadrant,
-    'industry_rank', industry.rank,
-    'sectors_ranked', (SELECT count(*) FROM ranks WHERE level = 'sector' AND rank <> 'null'),
-    'industries_ranked', (SELECT count(*) FROM ranks WHERE level = 'industry' AND rank <> 'null')
-)) AS context
+-- The sector of the company $2, and what the market did at most a week before $1 or on it; NULL where unknown.
+WITH
+-- include: market_contexts
+SELECT company.sector, contexts.context
 FROM (SELECT 1) AS always
-LEFT JOIN market ON true
-LEFT JOIN ranks AS sector ON sector.level = 'sector' AND sector.name = (SELECT sector FROM company)
-LEFT JOIN ranks AS industry ON industry.level = 'industry' AND industry.name = (SELECT industry FROM company);
+LEFT JOIN instruments AS company ON company.symbol = $2
+LEFT JOIN contexts ON contexts.instrument_id IS NOT DISTINCT FROM company.id;
 
 -- name: sector_history
 SELECT regimes.session, rank ->> 'sector' AS sector, (rank ->> 'rank')::integer AS rank

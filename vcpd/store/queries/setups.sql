@@ -33,44 +33,17 @@ SELECT session FROM screened_sessions WHERE session = $1;
 
 -- name: of_session
 -- The verdicts, with what is known beside them: sector, facts, and the market as of at most a week before.
-WITH market AS (
-    SELECT session, term, regime ->> 'since' AS since, sectors
-    FROM market_regimes
-    WHERE session <= $1 AND session > $1 - 7
-    ORDER BY session DESC
-    LIMIT 1
-), ranks AS (
-    SELECT coalesce(entry ->> 'level', 'sector') AS level, entry ->> 'sector' AS name, entry -> 'rank' AS rank,
-           entry -> 'quadrant' AS quadrant
-    FROM market, jsonb_array_elements(market.sectors) AS entry
-), counted AS (
-    SELECT count(*) FILTER (WHERE level = 'sector') AS sectors,
-           count(*) FILTER (WHERE level = 'industry') AS industries
-    FROM ranks
-    WHERE rank <> 'null'
-)
+WITH
+-- include: market_contexts
 SELECT instruments.symbol,
        setups.verdict || jsonb_strip_nulls(jsonb_build_object(
            'sector', instruments.sector,
            'facts', shown.facts,
-           'market_context', CASE WHEN market.term IS NOT NULL THEN jsonb_build_object(
-               'session', market.session,
-               'term', market.term,
-               'since', market.since,
-               'sector_rank', sector.rank,
-               'sectors_ranked', counted.sectors,
-               'sector_quadrant', sector.quadrant,
-               'industry', instruments.industry,
-               'industry_rank', industry.rank,
-               'industries_ranked', counted.industries
-           ) END
+           'market_context', contexts.context
        )) AS verdict
 FROM setups
 JOIN instruments ON instruments.id = setups.instrument_id
-CROSS JOIN counted
-LEFT JOIN market ON true
-LEFT JOIN ranks AS sector ON sector.level = 'sector' AND sector.name = instruments.sector
-LEFT JOIN ranks AS industry ON industry.level = 'industry' AND industry.name = instruments.industry
+LEFT JOIN contexts ON contexts.instrument_id = instruments.id
 LEFT JOIN LATERAL (
     SELECT jsonb_build_object(
         'session', latest.session,
