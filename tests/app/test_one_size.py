@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -19,6 +19,7 @@ from vcpd.analysis.heat import HeatSettings
 from vcpd.analysis.risk.parameters import RiskTaskParams
 from vcpd.analysis.risk.report import measure_risk, score_risk
 from vcpd.analysis.screen import screen_rows
+from vcpd.analysis.sizing import SizingChoice
 from vcpd.analysis.sizing_parameters import SizingParameters
 from vcpd.analysis.tasks import ScreenParams
 from vcpd.app.account_sizing import AccountSizing
@@ -141,6 +142,16 @@ async def test_a_size_without_any_equity_names_the_setting() -> None:
         await _port_size(setup, score, None, SizingParameters())
     assert await _alert_size(setup, score, SETTINGS) is None  # no pivot, no entry
     assert await shares_for_account(setup, None) is None
+
+
+async def test_an_alert_gives_no_shares_before_the_first_risk_score() -> None:
+    setup = Setup.unevaluated("NSE:AAA", LAST_SESSION, "made up", close=100.0)
+    setup = msgspec.structs.replace(setup, pivot=101.0, stop=95.0, buy_zone=(101.0, 106.0))
+    storage: Any = _storage(setup, cast("Any", None))
+    storage.risk = SimpleNamespace(for_symbol=_giving([]))
+    account = await AccountSizing.read(storage, _configuration(SETTINGS), ["NSE:AAA"])
+    assert (await account.size(setup, SizingChoice())).quantity == 0  # the traded value is unknown
+    assert await shares_for_account(setup, account) is None
 
 
 async def test_a_live_alert_says_what_is_listed_after_the_evening_before() -> None:

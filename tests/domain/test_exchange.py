@@ -25,6 +25,7 @@ MAY_WRITE_A_LITERAL = {
     "store/bar_layouts.py": "names of columns and exchanges in the files of vendors",
     "core/dates.py": "abbreviations of many time zones, as files write them",
     "sandbox/protocol.py": "the exchanges that the vendor's interface knows",
+    "domain/broker.py": "the exchanges at which the broker trades shares",
     "bhavcopy/action_terms.py": "the sign occurs in the exchange's own files",
 }
 

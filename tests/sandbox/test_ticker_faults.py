@@ -46,7 +46,7 @@ async def sound_again(kite: SandboxClient, live: Feed, clock: FakeClock) -> bool
     clock.at = ist("2026-07-15T12:30")
     while True:
         try:
-            return bool(len(decode_frame(await live.frame())))
+            return bool(len(await live.ticks()))
         except RetryableError:
             continue
 

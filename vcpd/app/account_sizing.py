@@ -13,7 +13,7 @@ from vcpd.analysis.heat import UNKNOWN_SECTOR, Heat, risk_available
 from vcpd.analysis.sizing import HeatLimit, Sizing, SizingChoice, size_of_setup
 from vcpd.app.storage import Storage
 from vcpd.config import Configuration
-from vcpd.domain.risk import latest_score_until
+from vcpd.domain.risk import RiskScore, latest_score_until
 from vcpd.domain.setups import Setup
 
 
@@ -55,8 +55,15 @@ class AccountSizing:
 
         Raises BadInputError where there is nothing to enter at, or no value of the account is known.
         """
+        return self.size_by_score(setup, await self.risk_score(setup), choice)
+
+    async def risk_score(self, setup: Setup) -> RiskScore | None:
+        """The latest score of the symbol up to the setup's session; None before its first one."""
+        return latest_score_until(setup.as_of, await self.storage.risk.for_symbol(setup.symbol))
+
+    def size_by_score(self, setup: Setup, risk: RiskScore | None, choice: SizingChoice) -> Sizing:
+        """The same by a risk score that was read before."""
         symbol = setup.symbol
-        risk = latest_score_until(setup.as_of, await self.storage.risk.for_symbol(symbol))
         known = msgspec.structs.replace(
             choice, lot_size=self.lot_sizes.get(symbol, 1), heat=self.heat_limit(symbol, choice.equity)
         )

@@ -66,11 +66,14 @@ class AlertFacts:
 
 
 async def shares_for_account(setup: Setup | None, account: AccountSizing | None) -> int | None:
-    """The quantity that the page shows for the configured account; None without equity or prices."""
-    if setup is None or account is None:
+    """The quantity that the page shows for the configured account; None without equity or prices.
+
+    None without any risk score too: the size would be 0, because the traded value is not known yet.
+    """
+    if setup is None or account is None or (risk := await account.risk_score(setup)) is None:
         return None
     try:
-        return (await account.size(setup, SizingChoice())).quantity
+        return account.size_by_score(setup, risk, SizingChoice()).quantity
     except BadInputError:
         return None
 
