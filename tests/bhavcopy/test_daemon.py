@@ -17,6 +17,7 @@ folder = "bulletins"
 history_years = 0.2
 [schedule]
 max_load_per_core = 1000
+max_memory_pct = 100
 """
 
 
