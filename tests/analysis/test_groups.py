@@ -12,6 +12,7 @@ from vcpd.analysis.screen import screen_rows
 from vcpd.analysis.tasks import RecordedBases, ScreenParams, ScreenResult
 from vcpd.cli.screen import list_setups
 from vcpd.domain.alerts import AlertKind
+from vcpd.domain.group_history import sessions_in_group
 from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.panel import Panel
 from vcpd.domain.record import reported_setups
@@ -134,3 +135,24 @@ def test_a_group_can_be_listed_by_itself(group: SetupGroup) -> None:
     assert {setup.group for setup in listing.items} <= {group}
     assert len(listing.items) == listing.groups[group.value]
     assert listing.as_of == session
+
+
+def test_the_sessions_in_a_group_are_counted_from_the_recorded_events() -> None:
+    """Against a plain count over the evenings, of every base that came into its group within them."""
+    begun: dict[str, tuple[SetupGroup, int]] = {}
+    compared = unknown = 0
+    for number, (session, result) in enumerate(evenings()):
+        listed = {setup.symbol: setup for setup in result.setups if setup.group is not None}
+        for symbol, setup in listed.items():
+            assert setup.group is not None
+            group, first = begun.get(symbol, (None, number))
+            begun[symbol] = (setup.group, first if group is setup.group else number)
+            if begun[symbol][1] == 0:
+                continue  # it may have come before the first evening
+            counted = sessions_in_group(setup, NSE)
+            unknown += counted is None
+            compared += counted is not None
+            assert counted in {None, number - begun[symbol][1] + 1}, (session, symbol)
+        begun = {symbol: entry for symbol, entry in begun.items() if symbol in listed}
+    assert compared > 1_000
+    assert unknown < compared / 100

@@ -48,13 +48,12 @@ def axe() -> str:
     return resources.files("axe_core_python").joinpath("axe.min.js").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("scheme", ["dark", "light"])
-@pytest.mark.parametrize("size", [WIDE, NARROW])
+@pytest.mark.parametrize("look", [(size, scheme) for size in (WIDE, NARROW) for scheme in ("dark", "light")])
 @pytest.mark.parametrize("view", VIEWS)
 def test_axe_finds_nothing(
-    browser: Browser, address: str, axe: str, view: str, size: tuple[int, int], scheme: str
+    browser: Browser, address: str, axe: str, view: str, look: tuple[tuple[int, int], str]
 ) -> None:
-    browser.open(f"{address}/{view}", size, scheme)
+    browser.open(f"{address}/{view}", *look)
     browser.until(lambda: browser.text("#live") == "live")
     browser.until(lambda: browser.count("main .view:not([hidden]) :is(a, button)"))
     if view in {"#/market", "#/positions"}:

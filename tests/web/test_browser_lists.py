@@ -42,10 +42,11 @@ def test_a_symbol_that_was_opened_is_marked_as_seen(browser: Browser, address: s
 def test_columns_are_chosen_and_stay_in_the_address(browser: Browser, address: str) -> None:
     browser.open(f"{address}/#/setups/")
     browser.click("#list-actions summary")
-    for key in ("turnover", "adr_pct", "change_pct"):
+    for key in ("turnover", "adr_pct", "change_pct", "sessions_in_group"):
         browser.click(f'[data-column="{key}"]')
         browser.until(lambda: browser.count(f'.board td[data-key="{key}"]') == 3)  # noqa: B023
     browser.reads('.board td[data-key="turnover"]', "25 crore")
+    browser.reads('.board td[data-key="sessions_in_group"]', "1")  # found in this session
     browser.click('[data-column="footprint"]')
     browser.until(lambda: browser.count('.board td[data-key="footprint"]') == 0)
     browser.reload()

@@ -7,6 +7,8 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from vcpd.domain.calendar import TradingCalendar
+from vcpd.domain.group_history import sessions_in_group
 from vcpd.domain.risk import RiskSummary
 from vcpd.domain.setups import SCORE_NOTE, Setup, count_groups
 from vcpd.web.api_market import MarketNote
@@ -28,6 +30,7 @@ class SetupRow(msgspec.Struct, frozen=True, kw_only=True):
     state: str | None
     group: str | None
     group_reason: str | None
+    sessions_in_group: int | None  # the first one counted; None where unknown
     tolerances: tuple[str, ...]
     passed: bool
     score: float
@@ -91,7 +94,10 @@ async def _setup_table(context: WebContext, request: web.Request) -> SetupTable:
     scores = {} if as_of is None else await context.risk.summaries(as_of)
     figures = await context.daemon.recent_trading([setup.symbol for setup in setups if setup.is_listed])
     regimes = await context.regimes.regimes(as_of, 1)
-    items = [_setup_row(setup, scores.get(setup.symbol), figures.get(setup.symbol)) for setup in setups]
+    calendar = context.exchange.calendar
+    items = [
+        _setup_row(setup, scores.get(setup.symbol), figures.get(setup.symbol), calendar) for setup in setups
+    ]
     return SetupTable(
         as_of=as_of,
         count=len(items),
@@ -105,7 +111,9 @@ async def _setup_table(context: WebContext, request: web.Request) -> SetupTable:
     )
 
 
-def _setup_row(setup: Setup, risk: RiskSummary | None, recent: RecentFigures | None) -> SetupRow:
+def _setup_row(
+    setup: Setup, risk: RiskSummary | None, recent: RecentFigures | None, calendar: TradingCalendar
+) -> SetupRow:
     market = setup.market_context
     return SetupRow(
         symbol=setup.symbol,
@@ -118,6 +126,7 @@ def _setup_row(setup: Setup, risk: RiskSummary | None, recent: RecentFigures | N
         state=setup.state,
         group=setup.group,
         group_reason=setup.group_reason,
+        sessions_in_group=sessions_in_group(setup, calendar),
         tolerances=setup.tolerances,
         passed=setup.passed,
         score=round(setup.score, 1),

@@ -23,6 +23,7 @@ export const COLUMNS = [
   { key: "turnover", head: "Turnover", optional: true, term: "turnover", cell: (row) => (row.turnover === null ? "–" : largeMoney(row.turnover)) },
   { key: "sector_rank", head: "Sector rank", optional: true, term: "sector rank", cell: (row) => row.sector_rank ?? "–" },
   { key: "delivery_pct", head: "Delivery", optional: true, term: "delivery", cell: (row) => percent(row.delivery_pct) },
+  { key: "sessions_in_group", head: "In group", optional: true, term: "sessions in the group", cell: (row) => row.sessions_in_group ?? "–" },
   { key: "weeks", head: "Weeks", optional: true, cell: (row) => row.weeks ?? "–" },
   { key: "results_in_sessions", head: "Results in", optional: true, cell: (row) => row.results_in_sessions ?? "–" },
   { key: "note", head: "Note", kind: "text note", optional: true, unsorted: true, cell: (row) => noteOf(row.symbol) },

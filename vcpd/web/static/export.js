@@ -2,7 +2,10 @@
 import { h } from "./dom.js";
 import { noteOf } from "./marks.js";
 
-const FIELDS = ["symbol", "group", "state", "score", "rating", "footprint", "close", "change_pct", "pivot", "to_pivot_pct", "stop", "risk_pct", "sector", "sector_rank", "band", "adr_pct", "turnover", "delivery_pct"];
+const FIELDS = [
+  "symbol", "group", "state", "score", "rating", "footprint", "close", "change_pct", "pivot", "to_pivot_pct", "stop", "risk_pct",
+  "sector", "sector_rank", "band", "adr_pct", "turnover", "delivery_pct", "sessions_in_group",
+];
 
 // A cell that a spreadsheet would read as a formula begins with an apostrophe.
 function cell(value) {

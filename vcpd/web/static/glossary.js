@@ -15,6 +15,8 @@ export const GLOSSARY = {
   "RS line": "The share's close over the index's, so that its last value is 100. Rising: the share does better than the index.",
   "gate": "A condition that a setup must meet, such as a price above its average of 200 sessions.",
   "tolerance": "A gate by which a setup may miss its threshold a little without leaving the list.",
+  "group": "One of the four lists: setups, followed, above pivot, ended. A base is in one of them at a time.",
+  "sessions in the group": "Trading sessions since the base came into the list that shows it; 1 on the first day.",
   "state": "Forming: far from the pivot. Near pivot: close below it. Breakout: closed above it on volume. Squat: fell back below the pivot after a breakout. Extended: above the buy zone. Under stop, failed, expired: over, or nearly so.",
   "squat": "A breakout that closed back below the pivot within a few sessions. It may be reclaimed.",
   "risk": "How much the share moves, gaps and falls, compared with the others: 100 is the riskiest.",
