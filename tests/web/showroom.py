@@ -77,6 +77,7 @@ class ShowroomDaemon(fakes.FakeDaemon):
         self.by_symbol = {setup.symbol: setup for setup in setups}
         self.sizes: list[SizeRequest] = []
         self.session: Mapping[str, Any] | None = None  # the running one, as it is watched
+        self.changes: Mapping[str, Any] = {}  # of what the event stream reports
 
     def status(self) -> Mapping[str, Any]:
         return {
@@ -103,7 +104,7 @@ class ShowroomDaemon(fakes.FakeDaemon):
             "login_due": False,
             "jobs": [job],
         }
-        return {**reported, "watch": self.session}
+        return {**reported, "watch": self.session, **self.changes}
 
     def _data(self) -> Mapping[str, Any]:
         return {"as_of": SESSION, "age_sessions": 0, "symbols": len(self.by_symbol), "excluded": 0}
