@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 
 from tests.analysis.risk_samples import from_closes, read_bars
 from tests.real_data import real_data
-from vcpd.analysis.crowding import Crowding, CrowdingParameters, CrowdingRequest, correlations, find_clusters
+from vcpd.analysis.crowding import (
+    Crowding,
+    CrowdingParameters,
+    CrowdingRequest,
+    correlations,
+    effective_bets,
+    find_clusters,
+)
 from vcpd.domain.bars import BarSeries, FloatArray
 from vcpd.domain.panel import Panel, build_panel
 
@@ -152,3 +159,15 @@ def test_real_banks_crowd_together() -> None:
     assert any({"INFY", "TCS", "WIPRO"} == set(cluster.members) for cluster in found.clusters)
     assert found.effective_bets < 9
     assert msgspec.json.decode(msgspec.json.encode(found), type=Crowding) == found
+
+
+def test_symbols_alone_are_counted_as_with_their_clusters() -> None:
+    """One that the panel lacks moves with none of them."""
+    panel, session = families(), None
+    bets = effective_bets(panel, panel.symbols, session, CrowdingParameters())
+    assert bets == pytest.approx(crowding(panel).effective_bets)
+    alike = 36 / bets  # the sum of the squared correlations
+    more = effective_bets(panel, [*panel.symbols, "GONE"], session, CrowdingParameters())
+    assert more == pytest.approx(49 / (alike + 1))
+    assert effective_bets(panel, ["GONE"], session, CrowdingParameters()) == 1.0
+    assert effective_bets(panel, [], session, CrowdingParameters()) == 0.0

@@ -14,9 +14,16 @@ from vcpd.analysis.heat import (
     risk_by_sector,
 )
 from vcpd.analysis.lots import build_lot_book
-from vcpd.analysis.positions import PositionSettings, lots_outside_bars, report_positions, trade_excursions
+from vcpd.analysis.positions import (
+    PositionSettings,
+    count_bets,
+    lots_outside_bars,
+    report_positions,
+    trade_excursions,
+)
 from vcpd.core.errors import BadInputError
 from vcpd.domain.bars import BarSeries
+from vcpd.domain.panel import build_panel
 from vcpd.domain.portfolio import Fill, Lot, LotBook, Side
 
 SETTINGS = HeatSettings(total_pct=6.0, sector_pct=3.0, positions=3)
@@ -148,3 +155,25 @@ def test_a_lot_of_unknown_age_has_a_cost_but_no_r() -> None:
     measures = report.positions[0].measures
     assert (measures.sessions_held, measures.result_r) == (None, None)
     assert measures.gain_pct == pytest.approx(100 * (100 / 90 - 1))
+
+
+def test_two_lots_of_two_symbols_that_move_alike_are_one_bet() -> None:
+    """And two lots of one symbol are one symbol."""
+    steps = np.random.default_rng(3).normal(0, 0.02, len(DAYS))
+    walk = np.asarray(100 * np.cumprod(1 + steps), np.float64)
+    series = {
+        name: BarSeries.from_columns(name, DAYS, (walk,) * 4, np.full(len(DAYS), 1e5)) for name in ("A", "B")
+    }
+    opened: date = DAYS[100].item()
+    lots = [
+        Lot(number=number, symbol=symbol, opened=opened, quantity=10, entry=float(walk[100]), stop=50.0)
+        for number, symbol in enumerate(["A", "A", "B"], 1)
+    ]
+    book = LotBook(lots=tuple(lots))
+    settings = PositionSettings(equity=1e6)
+    report = report_positions(book, series, DAYS[-1].item(), settings)
+    counted = count_bets(report, build_panel(series.values()), settings.crowding)
+    assert counted.heat is not None
+    assert counted.heat.effective_bets == pytest.approx(1.0)
+    unknown = report_positions(book, series, DAYS[-1].item(), PositionSettings())
+    assert count_bets(unknown, build_panel(series.values()), settings.crowding) is unknown

@@ -75,6 +75,7 @@ def test_positions_are_read_by_people(bars: Path, trades: Path, capsys: Capture)
     assert _run("positions", "--trades", trades, "--bars", bars, "--equity", "500") == EXIT_OK
     assert "total:" in (again := capsys.readouterr().out)
     assert "BROKEN" in again
+    assert "2 symbols, which move like 2.0 independent ones" in again
 
 
 def test_a_past_session_knows_no_later_trade(

@@ -84,6 +84,8 @@ async def test_a_rule_is_reported_on_the_session_on_which_it_begins_to_fire(acco
         await account.job(context(session, "positions"))
     assert len(account.notifier.published) == 1
     assert await account.reports.last_before(date.max) == SESSION
+    assert account.reports.texts is not None
+    assert json.loads(account.reports.texts.report)["heat"]["effective_bets"] == 1.0
 
 
 async def test_what_a_missed_session_would_have_reported_is_reported_by_the_next(account: Account) -> None:

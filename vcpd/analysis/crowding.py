@@ -1,6 +1,6 @@
 """Clusters of correlated candidates, and the effective number of independent bets."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Annotated, ClassVar
 
@@ -102,6 +102,22 @@ def find_clusters(panel: Panel, rows: range, parameters: CrowdingRequest) -> Cro
             if own[members[0]] in rows
         ),
     )
+
+
+def effective_bets(
+    panel: Panel, symbols: Iterable[str], as_of: date | None, parameters: CrowdingParameters
+) -> float:
+    """As how many independent bets the symbols count, like those of `Crowding`.
+
+    A symbol that the panel lacks is taken as correlated with none.
+    """
+    wanted = set(symbols)
+    rows = [row for row, symbol in enumerate(panel.symbols) if symbol in wanted]
+    correlation, common = correlations(_returns(panel, np.array(rows, np.int64), as_of, parameters.sessions))
+    correlation[common < parameters.minimum_sessions] = np.nan
+    whole = np.full((len(wanted), len(wanted)), np.nan)
+    whole[: len(rows), : len(rows)] = correlation
+    return _effective_bets(whole)
 
 
 def correlations(returns: FloatArray) -> tuple[FloatArray, IntArray]:

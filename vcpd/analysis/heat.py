@@ -73,6 +73,7 @@ class Heat(msgspec.Struct, frozen=True, kw_only=True):
     lots: tuple[LotAtRisk, ...]
     caps: tuple[Cap, ...]
     without_stop: tuple[str, ...] = ()
+    effective_bets: float | None = None  # as many independent bets the symbols are, see analysis.crowding
 
     @property
     def at_risk_pct(self) -> float:

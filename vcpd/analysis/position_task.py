@@ -14,6 +14,7 @@ from vcpd.analysis.positions import (
     PositionSettings,
     PositionsReport,
     SymbolNotes,
+    count_bets,
     first_firings,
     lots_outside_bars,
     report_positions,
@@ -54,6 +55,7 @@ def judge_account(panel: Panel, _rows: range, parameters: PositionTaskParams) ->
     refused = [f"{row.place}: {row.reason}" for row in book.refused]
     notices = (*report.notices, *scaled.notices, *refused, *lots_outside_bars(book.lots, bars))
     report = msgspec.structs.replace(report, notices=notices)
+    report = count_bets(report, panel, parameters.settings.crowding)
     journal = keep_journal(book.closed, bars, parameters.purchases, parameters.settings.costs)
     encode = msgspec.json.Encoder().encode
     return JudgedAccount(

@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 
 from vcpd.analysis.costs import CostSettings
+from vcpd.analysis.crowding import CrowdingParameters, effective_bets
 from vcpd.analysis.heat import UNKNOWN_SECTOR, Heat, HeatSettings, LotAtRisk, lot_at_risk, measure_heat
 from vcpd.analysis.position_measures import (
     PERCENT,
@@ -21,6 +22,7 @@ from vcpd.analysis.position_measures import (
 )
 from vcpd.analysis.sell_rules import HeldLot, RuleReading, SellRuleSettings, next_rule, read_rules
 from vcpd.domain.bars import BarSeries
+from vcpd.domain.panel import Panel
 from vcpd.domain.portfolio import ClosedTrade, Lot, LotBook
 
 SELLING_STOPS: Final = frozenset({"initial_stop", "breakeven", "trailing_average", "chandelier"})
@@ -73,6 +75,7 @@ class PositionSettings(msgspec.Struct, frozen=True, kw_only=True):
     heat: HeatSettings = HeatSettings()
     equity: float = 0.0
     costs: CostSettings = CostSettings()
+    crowding: CrowdingParameters = CrowdingParameters()
 
 
 def report_positions(
@@ -103,6 +106,14 @@ def report_positions(
         heat=measure_heat(at_risk, settings.equity, settings.heat) if settings.equity else None,
         notices=(*book.notices, *_silent_symbols(positions, as_of)),
     )
+
+
+def count_bets(report: PositionsReport, panel: Panel, parameters: CrowdingParameters) -> PositionsReport:
+    """The report with the independent bets that its symbols are; unchanged without a heat or a lot."""
+    if report.heat is None or not report.lots:
+        return report
+    bets = effective_bets(panel, {lot.symbol for lot in report.lots}, report.session, parameters)
+    return msgspec.structs.replace(report, heat=msgspec.structs.replace(report.heat, effective_bets=bets))
 
 
 def _silent_symbols(positions: Sequence[Position], as_of: date) -> list[str]:

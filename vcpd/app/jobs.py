@@ -206,6 +206,7 @@ def position_settings(configuration: Configuration) -> PositionSettings:
         heat=configuration.heat,
         equity=configuration.size.equity,
         costs=configuration.costs,
+        crowding=configuration.crowding,
     )
 
 

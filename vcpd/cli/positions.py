@@ -16,6 +16,7 @@ from vcpd.analysis.positions import (
     PositionSettings,
     PositionsReport,
     SymbolNotes,
+    count_bets,
     lots_outside_bars,
     report_positions,
 )
@@ -93,7 +94,7 @@ def positions(arguments: argparse.Namespace) -> int:
     notes = base_notes(SessionContext(panel, settings.screen), book.lots)
     report = report_positions(book, bars, as_of, judged, notes)
     notices = (*report.notices, *lots_outside_bars(book.lots, bars))
-    report = msgspec.structs.replace(report, notices=notices)
+    report = count_bets(msgspec.structs.replace(report, notices=notices), panel, settings.crowding)
     if not print_data(arguments, report, report.positions):
         print_positions(report)
     return EXIT_OK
@@ -232,6 +233,9 @@ def _print_heat(heat: Heat) -> None:
     for cap in heat.caps:
         verdict = "BROKEN" if cap.is_broken else "kept"
         print(f"  {cap.name}: {cap.used:.2f} of {cap.limit:g} {cap.unit}, {verdict}")
+    if heat.effective_bets is not None:
+        held = len({lot.symbol for lot in heat.lots})
+        print(f"  {held} symbols, which move like {heat.effective_bets:.1f} independent ones")
     if heat.without_stop:
         print(f"  no stop under the price, counted whole: {', '.join(heat.without_stop)}")
 

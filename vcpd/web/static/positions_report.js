@@ -58,6 +58,7 @@ export function heatGauge({ heat }) {
   return h("article", { class: "card" }, titled("Heat", `${percent((100 * heat.at_risk) / heat.equity, 2)} at risk`),
     wideTable("Caps of the heat", h("table", { class: "small caps" }, h("tbody", {}, heat.caps.map(capRow)))),
     h("p", { class: "muted" }, `${money(heat.at_risk)} lost if every stop is hit; ${money(heat.gap_loss)} in a bad night of a hundred for all at once.`),
+    heat.effective_bets ? h("p", { class: "muted" }, `The symbols move like ${heat.effective_bets.toFixed(1)} independent ones.`) : null,
     heat.without_stop.length ? h("p", { class: "amber" }, `Counted whole, because no stop lies under the price: ${heat.without_stop.map(bare).join(", ")}`) : null);
 }
 
