@@ -8,7 +8,7 @@ LATEST := .venv-latest
 # Its cases share one name, of which a run side by side would keep a single one.
 ONE_NAME := tests/web/test_schemathesis.py
 
-.PHONY: setup run test test-long test-latest check lint bench docs site dist lock audit clean
+.PHONY: setup kernels run test test-long test-latest check lint bench docs site dist lock audit clean
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -17,6 +17,11 @@ $(VENV)/.installed: pyproject.toml
 	touch $@
 
 setup: $(VENV)/.installed
+	@$(MAKE) --no-print-directory kernels
+
+# Compiles the modules with a .pxd file, those that changed: about half a minute the first time.
+kernels:
+	@$(BIN)/python setup.py --quiet build_ext --inplace
 
 run: setup
 	exec $(BIN)/vcpd run --config config.toml
@@ -101,5 +106,6 @@ audit: $(AUDIT)/.installed
 
 clean:
 	rm -rf $(VENV) $(LATEST) $(AUDIT) build dist *.egg-info
+	find vcpd -name '*.so' -delete
 
 include systemd/install.mk

@@ -62,7 +62,7 @@ build-release:
 	mkdir -p $(RELEASE)
 	$(PYTHON) -m venv $(RELEASE)
 	set -e; source=$$(mktemp -d); trap 'rm -rf "$$source"' EXIT; \
-	cp -R vcpd pyproject.toml README.md LICENSE "$$source"; \
+	cp -R vcpd setup.py build_kernels.py pyproject.toml README.md LICENSE "$$source"; \
 	$(PIP_WHEEL) --wheel-dir "$$source/wheels" "$$source"; \
 	$(PIP_LOCKED); \
 	$(PIP_INSTALL) "$$source"/wheels/vcpd-*.whl

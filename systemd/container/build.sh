@@ -9,6 +9,6 @@ python3 -m venv "$target"
 wheels=$(mktemp -d)
 copy=$(mktemp -d)
 trap 'rm -rf "$wheels" "$copy"' EXIT
-cp -R "$source/vcpd" "$source/pyproject.toml" "$source/README.md" "$source/LICENSE" "$copy"
+cp -R "$source/vcpd" "$source/setup.py" "$source/build_kernels.py" "$source/pyproject.toml" "$source/README.md" "$source/LICENSE" "$copy"
 "$target/bin/python" -m pip wheel --quiet --no-cache-dir --no-deps --wheel-dir "$wheels" "$copy"
 "$target/bin/python" -m pip install --quiet --no-cache-dir --no-deps "$wheels"/vcpd-*.whl

@@ -19,15 +19,14 @@ from vcpd.analysis.backtest import (
 )
 from vcpd.analysis.indicators import Bars, bars_of
 from vcpd.analysis.outcomes import (
-    EntryRules,
     Estimate,
     OutcomeCounts,
     count_outcomes,
     estimate,
     estimate_difference,
-    simulate_trade,
 )
 from vcpd.analysis.screen import screen_rows
+from vcpd.analysis.simulated_trades import EntryRules, simulate_trade
 from vcpd.analysis.tasks import ScreenParams
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.domain.bars import BarSeries, BoolArray

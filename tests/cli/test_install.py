@@ -13,7 +13,10 @@ from vcpd import __version__
 from vcpd.cli.main import main
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-NEEDED = ("vcpd", "systemd", "docs", "Makefile", "pyproject.toml", "README.md", "LICENSE", "config.toml")
+NEEDED = (
+    *("vcpd", "systemd", "docs", "Makefile", "pyproject.toml", "setup.py", "build_kernels.py"),
+    *("README.md", "LICENSE", "config.toml"),
+)
 NO_NETWORK = ("Could not find a version", "No matching distribution", "Connection", "Temporary failure")
 
 

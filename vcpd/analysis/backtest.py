@@ -15,8 +15,9 @@ from vcpd.analysis.base_search import footprint_of
 from vcpd.analysis.base_tracker import NO_BAR, BaseTracker, Breakout
 from vcpd.analysis.indicators import Bars, bars_of
 from vcpd.analysis.levels import round_to_tick, shown_stop
-from vcpd.analysis.outcomes import EntryRules, OutcomeCounts, Trade, count_outcomes, simulate_trade
+from vcpd.analysis.outcomes import OutcomeCounts, count_outcomes
 from vcpd.analysis.session_context import BaseTrackers, HistoryWindow, SessionContext, full_history_window
+from vcpd.analysis.simulated_trades import EntryRules, Trade, simulate_trade
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.analysis.verdicts import SymbolSession
 from vcpd.domain.bars import BoolArray, FloatArray

@@ -9,9 +9,9 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from vcpd.analysis.base_search import Chain, ChainArrays, chain_at, find_chains
+from vcpd.analysis.base_search import Chain, chain_at, find_chains
 from vcpd.analysis.base_structure import SymbolContext
-from vcpd.analysis.contractions import Workspace
+from vcpd.analysis.chain_search import BaseSearch, ChainArrays
 from vcpd.analysis.gates import PRIMARY_BASE, SHELF, found_chains_hold
 from vcpd.analysis.indicators import Bars
 from vcpd.analysis.thresholds import TIE_TOLERANCE, SearchRules, Thresholds
@@ -83,7 +83,7 @@ NAMES: Final = {ORDINARY: "", **{variant.number: variant.name for variant in VAR
 
 def admit_variants(
     context: SymbolContext,
-    workspace: Workspace,
+    workspace: BaseSearch,
     eligible: BoolArray,
     chains: ChainArrays,
     holds: BoolArray,

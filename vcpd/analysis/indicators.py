@@ -6,18 +6,24 @@ long the history is, so that a truncated history gives the very same bits.
 
 from typing import Final, NamedTuple
 
+import cython
 import numpy as np
 
-from vcpd.analysis.kernels import highest, kernel, lowest
 from vcpd.domain.bars import FloatArray, IntArray
 from vcpd.domain.calendar import SESSIONS_PER_YEAR
 from vcpd.domain.panel import Panel
+
+if cython.compiled:
+    from cython.cimports.libc.math import isnan
+else:
+    from math import isnan
 
 # Share of a day's volume that has usually traded: busy openings, quiet noons, busier closes.
 _ELAPSED_SHARES: Final = (0.0, 0.04, 0.12, 0.25, 0.5, 0.75, 0.9, 1.0)
 _TRADED_SHARES: Final = (0.02, 0.10, 0.21, 0.34, 0.53, 0.72, 0.87, 1.0)
 VOLUME_SESSIONS: Final = 50  # sessions of the usual volume
 RANGE_SESSIONS: Final = 10
+_UNKNOWN: Final = float("nan")
 
 
 class Bars(NamedTuple):
@@ -44,10 +50,7 @@ def bars_of(panel: Panel, row: int, elapsed_share: float = 1.0) -> Bars:
     share = 1.0
     if elapsed_share < 1 and panel.provisional.shape[1] and panel.provisional[row, -1]:
         share = projected_share(elapsed_share)
-    block = np.asarray(panel.values)[:, row, :]  # of the plain type, which kernels take at once
-    block.flags.writeable = False
-    bars: Bars = _present_bars(block, share)
-    return bars
+    return _present_bars(np.asarray(panel.values)[:, row, :], share)
 
 
 def projected_share(elapsed_share: float) -> float:
@@ -55,70 +58,66 @@ def projected_share(elapsed_share: float) -> float:
     return float(np.interp(elapsed_share, _ELAPSED_SHARES, _TRADED_SHARES))
 
 
-@kernel
 def _present_bars(block: FloatArray, last_share: float) -> Bars:
     """The bars of a (5, sessions) block; the volume at its last session is divided by `last_share`."""
     sessions = block.shape[1]
-    column = np.empty(sessions, np.int64)
-    count = 0
-    for session in range(sessions):
-        if not np.isnan(block[0, session] + block[1, session] + block[2, session] + block[3, session]):
-            column[count] = session
-            count += 1
-    column = column[:count].copy()
-    kept = np.empty((5, count))
-    for plane in range(5):
-        for t in range(count):
-            kept[plane, t] = block[plane, column[t]]
+    column, kept = np.empty(sessions, np.int64), np.empty((5, sessions))
+    count = _keep_present(block, column, kept)
     if count > 0 and column[count - 1] == sessions - 1:
         kept[4, count - 1] /= last_share
-    closes, ranges, volumes, known = running_sums(kept[1], kept[2], kept[3], kept[4])
-    return Bars(column, kept[0], kept[1], kept[2], kept[3], kept[4], closes, ranges, volumes, known)
+    sums = np.zeros((4, count + 1))
+    _fill_running_sums(kept, count, sums)
+    return Bars(
+        column[:count],
+        *(kept[0, :count], kept[1, :count], kept[2, :count], kept[3, :count], kept[4, :count]),
+        *(sums[0], sums[1], sums[2], sums[3]),
+    )
 
 
-@kernel
-def running_sums(
-    high: FloatArray, low: FloatArray, close: FloatArray, volume: FloatArray
-) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    """Sums of closes, true ranges, known volumes and their count before each bar, each (n + 1,)."""
-    n = len(close)
-    closes, ranges, volumes, known = np.zeros(n + 1), np.zeros(n + 1), np.zeros(n + 1), np.zeros(n + 1)
-    for t in range(n):
-        top, bottom = high[t], low[t]
+def _keep_present(block: FloatArray, column: IntArray, kept: FloatArray) -> int:
+    """Write the sessions with all four prices to `column`, their values to `kept`; gives how many."""
+    count = 0
+    for session in range(block.shape[1]):
+        if not isnan(block[0, session] + block[1, session] + block[2, session] + block[3, session]):
+            column[count] = session
+            for plane in range(5):
+                kept[plane, count] = block[plane, session]
+            count += 1
+    return count
+
+
+def _fill_running_sums(kept: FloatArray, count: int, sums: FloatArray) -> None:
+    """Sums of closes, true ranges, known volumes and their count before each bar, `sums` (4, n + 1)."""
+    for t in range(count):
+        top, bottom = kept[1, t], kept[2, t]
         if t > 0:
-            top, bottom = max(top, close[t - 1]), min(bottom, close[t - 1])
-        is_known = not np.isnan(volume[t])
-        closes[t + 1] = closes[t] + close[t]
-        ranges[t + 1] = ranges[t] + (top - bottom)
-        volumes[t + 1] = volumes[t] + (volume[t] if is_known else 0.0)
-        known[t + 1] = known[t] + (1.0 if is_known else 0.0)
-    return closes, ranges, volumes, known
+            top, bottom = max(top, kept[3, t - 1]), min(bottom, kept[3, t - 1])
+        unknown = isnan(kept[4, t])
+        sums[0, t + 1] = sums[0, t] + kept[3, t]
+        sums[1, t + 1] = sums[1, t] + (top - bottom)
+        sums[2, t + 1] = sums[2, t] + (0.0 if unknown else kept[4, t])
+        sums[3, t + 1] = sums[3, t] + (0.0 if unknown else 1.0)
 
 
-@kernel
 def mean_of(sums: FloatArray, t: int, length: int) -> float:
     """Mean of the `length` values up to and including bar t; NaN where there are fewer."""
     if t + 1 < length:
-        return np.nan
-    mean: float = (sums[t + 1] - sums[t + 1 - length]) / length
-    return mean
+        return _UNKNOWN
+    return (sums[t + 1] - sums[t + 1 - length]) / length
 
 
-@kernel
 def average_true_range(bars: Bars, t: int, length: int) -> float:
     """ATR: mean true range of the last `length` bars up to t, of all of them in a shorter history."""
     return mean_of(bars.range_sum, t, min(length, t + 1))
 
 
-@kernel
 def volume_mean(bars: Bars, first: int, stop: int) -> float:
     """Mean known volume of bars first..stop-1; NaN where not half of them are known or nothing traded."""
-    known = bars.volume_count[stop] - bars.volume_count[first]
-    total = bars.volume_sum[stop] - bars.volume_sum[first]
+    known = bars.volume_count.item(stop) - bars.volume_count.item(first)
+    total = bars.volume_sum.item(stop) - bars.volume_sum.item(first)
     if stop <= first or 2 * known < stop - first or total <= 0:
-        return np.nan
-    mean: float = total / known
-    return mean
+        return _UNKNOWN
+    return total / known
 
 
 class TightnessMeasures(NamedTuple):
@@ -135,34 +134,35 @@ class TightnessMeasures(NamedTuple):
     volume_average: float  # of the last 50 sessions: what the next one's volume is measured against
 
 
-@kernel
 def measure_tightness(bars: Bars, anchor: int, peak: int, stop: int, t: int) -> TightnessMeasures:
     """Figures at bar t of a base whose final leg is bars peak+1..stop-1."""
     first = max(t - RANGE_SESSIONS + 1, 0)
-    top, bottom = highest(bars.high[first : t + 1]), lowest(bars.low[first : t + 1])
-    closes = bars.close[max(t - 2, 0) : t + 1]
+    top, bottom = float(bars.high[first : t + 1].max()), float(bars.low[first : t + 1].min())
+    closes = bars.close[max(t - 2, 0) : t + 1].tolist()
     atr = average_true_range(bars, t, 20)
     return TightnessMeasures(
         volume_mean(bars, peak + 1, stop) / volume_mean(bars, max(t + 1 - VOLUME_SESSIONS, 0), t + 1),
         _quietest_day(bars.volume, anchor, peak + 1, stop),
         volume_ratio(bars, t),
         100 * (top - bottom) / top,
-        (top - bottom) / atr,
-        100 * (highest(closes) - lowest(closes)) / highest(closes),
-        average_true_range(bars, t, 10) / average_true_range(bars, t, 50),
-        100 * atr / bars.close[t],
+        _quotient(top - bottom, atr),
+        100 * (max(closes) - min(closes)) / max(closes),
+        _quotient(average_true_range(bars, t, 10), average_true_range(bars, t, 50)),
+        100 * atr / bars.close.item(t),
         volume_mean(bars, max(t + 1 - VOLUME_SESSIONS, 0), t + 1),
     )
 
 
-@kernel
+def _quotient(dividend: float, divisor: float) -> float:
+    """NaN where the divisor is 0: a share that stood still has no range to compare with."""
+    return dividend / divisor if divisor else _UNKNOWN
+
+
 def volume_ratio(bars: Bars, t: int) -> float:
     """Volume of bar t over the mean of the 50 before it."""
-    ratio: float = bars.volume[t] / volume_mean(bars, max(t - VOLUME_SESSIONS, 0), t)
-    return ratio
+    return bars.volume.item(t) / volume_mean(bars, max(t - VOLUME_SESSIONS, 0), t)
 
 
-@kernel
 def _quietest_day(volume: FloatArray, anchor: int, first: int, stop: int) -> float:
     """The least volume of first..stop-1 over the 10th percentile from the anchor on."""
     base = volume[anchor:stop]
@@ -170,34 +170,19 @@ def _quietest_day(volume: FloatArray, anchor: int, first: int, stop: int) -> flo
     leg = volume[first:stop]
     leg = leg[~np.isnan(leg)]
     if len(leg) == 0 or 2 * len(known) < len(base):
-        return np.nan
+        return _UNKNOWN
     tenth = low_percentile(known, 10)
-    return lowest(leg) / tenth if tenth > 0 else np.nan
+    return float(leg.min()) / tenth if tenth > 0 else _UNKNOWN
 
 
-@kernel
 def low_percentile(values: FloatArray, pct: float) -> float:
-    """The percentile of n >= 1 numbers, linear between its two neighbours as np.percentile has it.
-
-    Only the smallest numbers are put in order, so it is meant for small percentages; it compiles in a
-    tenth of the time that np.percentile takes.
-    """
+    """The percentile of n >= 1 numbers, linear between its two neighbours as np.percentile has it."""
     rank = (len(values) - 1) * pct / 100
     below = int(rank)
-    least = np.empty(min(below + 2, len(values)))
-    count = 0
-    for value in values:
-        if count == len(least) and value >= least[count - 1]:
-            continue
-        at = min(count, len(least) - 1)
-        while at > 0 and least[at - 1] > value:
-            least[at] = least[at - 1]
-            at -= 1
-        least[at] = value
-        count = min(count + 1, len(least))
+    above = min(below + 1, len(values) - 1)
+    ordered = np.partition(values, (below, above))
     share = rank - below
-    percentile: float = least[below] * (1 - share) + least[count - 1] * share
-    return percentile
+    return float(ordered[below] * (1 - share) + ordered[above] * share)
 
 
 class StrengthLine(NamedTuple):
@@ -208,20 +193,18 @@ class StrengthLine(NamedTuple):
     before_price: float  # 1 where it is at its high and the close is not
 
 
-@kernel
 def measure_strength_line(bars: Bars, index_close: FloatArray, t: int) -> StrengthLine:
-    """The relative strength line at bar t; `index_close` stands on the panel's sessions."""
-    ratio = bars.close[t] / index_close[bars.column[t]]
-    if np.isnan(ratio):
-        return StrengthLine(np.nan, np.nan, np.nan)
-    at_high = price_high = True
-    for k in range(max(t - SESSIONS_PER_YEAR + 1, 0), t):
-        at_high = at_high and not bars.close[k] / index_close[bars.column[k]] > ratio
-        price_high = price_high and bars.close[k] <= bars.close[t]
+    """The relative strength line at bar t; `index_close` lies on the panel's sessions."""
+    since = max(t - SESSIONS_PER_YEAR + 1, 0)
+    close = bars.close[since : t + 1]
+    line = close / index_close[bars.column[since : t + 1]]
+    ratio, now = line.item(t - since), close.item(t - since)
+    if isnan(ratio):
+        return StrengthLine(_UNKNOWN, _UNKNOWN, _UNKNOWN)
+    at_high, price_high = not (line > ratio).any(), not (close > now).any()
     return StrengthLine(ratio, 1.0 if at_high else 0.0, 1.0 if at_high and not price_high else 0.0)
 
 
-@kernel
 def measure_base(
     bars: Bars, index_close: FloatArray, anchor: int, peak: int, stop: int
 ) -> tuple[TightnessMeasures, StrengthLine]:

@@ -7,55 +7,19 @@ interval comes from drawing whole months.
 """
 
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, Self
 
 import msgspec
 import numpy as np
 
 from vcpd.analysis.indicators import Bars
-from vcpd.analysis.kernels import kernel
-from vcpd.domain.bars import BoolArray, DateArray, FloatArray, IntArray
+from vcpd.analysis.simulated_trades import EntryRules, simulate_entries
+from vcpd.domain.bars import BoolArray, DateArray, FloatArray
 
-TARGETS_R: Final = (1.0, 2.0, 3.0)
 RESAMPLES: Final = 4_000
 LEAST_MONTHS: Final = 12  # fewer say nothing about how months differ
 INTERVAL_PCT: Final = 95.0
 SEED: Final = 20_240_101  # the same purchases always give the same interval
-
-
-class Trade(NamedTuple):
-    """A purchase at a session's close, held to its stop or for the horizon.
-
-    A session that touches both a target and the stop counts as stopped first; a session that opens
-    under the stop is sold at its open.
-    """
-
-    best_r: float  # maximum favourable excursion before the exit
-    worst_r: float  # maximum adverse excursion, positive
-    result_r: float
-    sessions: int
-    stopped: bool
-    finished: bool  # stopped, or held for the whole horizon
-
-
-@kernel
-def simulate_trade(bars: Bars, t: int, stop: float, horizon: int) -> Trade:
-    """Buy at the close of bar t with a stop below it; looks at the `horizon` bars that follow."""
-    entry = bars.close[t]
-    risk = entry - stop
-    highest = lowest = entry
-    end = min(t + horizon, len(bars.close) - 1)
-    for k in range(t + 1, end + 1):
-        if bars.low[k] <= stop:
-            price = min(bars.open[k], stop)
-            lowest = min(lowest, price)
-            return Trade(
-                (highest - entry) / risk, (entry - lowest) / risk, (price - entry) / risk, k - t, True, True
-            )
-        highest, lowest = max(highest, bars.high[k]), min(lowest, bars.low[k])
-    result = (bars.close[end] - entry) / risk
-    finished = t + horizon <= len(bars.close) - 1
-    return Trade((highest - entry) / risk, (entry - lowest) / risk, result, end - t, False, finished)
 
 
 class OutcomeCounts(msgspec.Struct, frozen=True):
@@ -113,14 +77,6 @@ _SHARES: Final = (
 )  # fmt: skip
 
 
-class EntryRules(NamedTuple):
-    """How purchases are simulated: sessions held at most, round-trip costs in percent of the entry."""
-
-    horizon: int
-    cost_pct: float
-    last_column: int  # of the panel: where its bars end
-
-
 def count_outcomes(
     bars: Bars, days: DateArray, entered: BoolArray, stops: FloatArray, rules: EntryRules
 ) -> OutcomeCounts:
@@ -128,7 +84,7 @@ def count_outcomes(
 
     `days` (n,) are the bars' sessions.
     """
-    sums, at, results = _simulate_entries(bars, entered, stops, rules)
+    sums, at, results = simulate_entries(bars, entered, stops, rules)
     kinds = (int, int, int, int, int, int, float, float, float, int)
     names = OutcomeCounts.__struct_fields__[: len(kinds)]
     values: dict[str, Any] = {
@@ -136,40 +92,6 @@ def count_outcomes(
     }
     numbers = days[at].astype("M8[D]").astype("<i4").tobytes()
     return OutcomeCounts(**values, sessions=numbers, results=results.astype("<f4").tobytes())
-
-
-@kernel
-def _simulate_entries(
-    bars: Bars, entered: BoolArray, stops: FloatArray, rules: EntryRules
-) -> tuple[FloatArray, IntArray, FloatArray]:
-    """The sums in the order of OutcomeCounts, the bars of the counted entries and their results."""
-    sums = np.zeros(10)
-    at, results = np.empty(len(entered), np.int64), np.empty(len(entered))
-    count = 0
-    for t in range(len(entered)):
-        if not entered[t]:
-            continue
-        sums[0] += 1
-        if bars.column[t] + rules.horizon > rules.last_column:
-            continue
-        trade = simulate_trade(bars, t, stops[t], rules.horizon)
-        cost = rules.cost_pct / 100 * bars.close[t] / (bars.close[t] - stops[t])
-        at[count], results[count] = t, trade.result_r - cost
-        count += 1
-        _add_trade(sums, trade)
-    return sums, at[:count], results[:count]
-
-
-@kernel
-def _add_trade(sums: FloatArray, trade: Trade) -> None:
-    sums[1] += 1
-    for n in range(3):
-        sums[2 + n] += 1 if trade.best_r >= TARGETS_R[n] else 0
-    sums[5] += 1 if trade.stopped else 0
-    sums[6] += trade.result_r
-    sums[7] += trade.best_r
-    sums[8] += trade.worst_r
-    sums[9] += trade.sessions
 
 
 class Estimate(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,11 +9,11 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from vcpd.analysis.base_search import Chain, ChainArrays, chain_at, find_chains, first_breakout
+from vcpd.analysis.base_search import Chain, chain_at, find_chains, first_breakout
 from vcpd.analysis.base_structure import SymbolContext
 from vcpd.analysis.base_tracker import BaseTracker, SessionInput
 from vcpd.analysis.base_variants import NAMES, admit_variants
-from vcpd.analysis.contractions import Workspace, allocate_workspace
+from vcpd.analysis.chain_search import BaseSearch, ChainArrays
 from vcpd.analysis.gates import Criterion, found_chains_hold
 from vcpd.analysis.indicators import Bars
 from vcpd.analysis.strength import StrengthRatings, cached_ratings
@@ -22,7 +22,7 @@ from vcpd.analysis.trend import Trend, evaluate_trend
 from vcpd.domain.bars import BoolArray, FloatArray, IntArray
 from vcpd.domain.panel import Panel
 
-ChainSearch: TypeAlias = Callable[[Bars, int, int, Workspace, SearchRules], ChainArrays]
+ChainSearch: TypeAlias = Callable[[Bars, int, int, BaseSearch, SearchRules], ChainArrays]
 
 
 class SessionContext:
@@ -39,7 +39,7 @@ class SessionContext:
             panel.tick_size
         )  # not of the mapped type, which is slow to index
         self.provisional: BoolArray = np.asarray(panel.provisional)
-        self.workspace: Workspace = allocate_workspace(len(self.sessions), self.rules.max_base_sessions)
+        self.workspace: BaseSearch = BaseSearch(len(self.sessions), self.rules.max_base_sessions)
         self._close = np.asarray(panel.close)
         self._ratings: StrengthRatings = cached_ratings(panel, thresholds.min_rs_universe)
 

@@ -3,16 +3,20 @@
 import weakref
 from typing import Final
 
+import cython
 import numpy as np
 
-from vcpd.analysis.kernels import kernel
 from vcpd.domain.bars import BoolArray, FloatArray, IntArray, RatingArray
 from vcpd.domain.calendar import SESSIONS_PER_YEAR
 from vcpd.domain.panel import Panel, readonly
 
-RETURN_SPANS: Final = (63, 126, 189, 252)
-SPAN_WEIGHTS: Final = (0.4, 0.2, 0.2, 0.2)
+if cython.compiled:
+    from cython.cimports.libc.math import isnan
+else:
+    from math import isnan
+
 SESSIONS_PER_BLOCK: Final = 48  # sessions rated at once: a usual replay needs 41
+_YEAR: Final = SESSIONS_PER_YEAR
 _RATING_VALUES: Final = np.array([np.nan, *range(1, 100)])
 
 
@@ -81,57 +85,77 @@ def _owner_array(values: FloatArray) -> FloatArray:
 cached_ratings: Final = _RatingsCache().ratings
 
 
-@kernel
 def _raw_strengths(close: FloatArray, eligible: BoolArray, first: int, last: int) -> FloatArray:
     """Raw strength (sessions, symbols) of the whole universe."""
     raw = np.full((last - first + 1, close.shape[0]), np.nan)
-    for symbol in range(close.shape[0]):
-        if eligible[symbol]:
-            _raw_strength(close[symbol], first, last, raw[:, symbol])
+    spare = last - first + 1 + SESSIONS_PER_YEAR
+    kept, places = np.empty(spare), np.empty(spare, np.int64)
+    _fill_strengths(close, eligible.view(np.uint8), first, kept, places, raw)
     return raw
 
 
-@kernel
-def _raw_strength(close: FloatArray, first: int, last: int, raw: FloatArray) -> None:
-    """Weighted returns at sessions first..last over the symbol's own bars; untouched where too young."""
-    kept = np.empty(last - first + 1 + SESSIONS_PER_YEAR)
-    places = np.empty(last - first + 1 + SESSIONS_PER_YEAR, np.int64)
+def _fill_strengths(
+    close: FloatArray,
+    eligible: RatingArray,
+    first: int,
+    kept: FloatArray,
+    places: IntArray,
+    raw: FloatArray,
+) -> None:
+    """Fill `raw` for the eligible symbols; `kept` and `places` are work space."""
+    for symbol in range(raw.shape[1]):
+        if eligible[symbol]:
+            count = _latest_closes(close[symbol], first, first + raw.shape[0] - 1, kept, places)
+            _fill_strength(kept, places, count - _YEAR, first, raw[:, symbol])
+
+
+def _latest_closes(close: FloatArray, first: int, last: int, kept: FloatArray, places: IntArray) -> int:
+    """Gather a symbol's own closes from `last` backwards to a year before `first`; gives how many."""
     count = 0
-    needed = SESSIONS_PER_YEAR
+    needed = _YEAR
     for session in range(last, -1, -1):
-        if np.isnan(close[session]):
+        if isnan(close[session]):
             continue
-        needed -= session < first
+        if session < first:
+            needed -= 1
         kept[count], places[count] = close[session], session
         count += 1
         if needed == 0:
             break
-    for k in range(count - SESSIONS_PER_YEAR):
+    return count
+
+
+def _fill_strength(kept: FloatArray, places: IntArray, count: int, first: int, raw: FloatArray) -> None:
+    """Weighted returns at the first `count` of the gathered sessions, down to `first`."""
+    for k in range(count):
         if places[k] < first:
             break
-        strength = 0.0
-        for n in range(4):
-            strength += SPAN_WEIGHTS[n] * (kept[k] / kept[k + RETURN_SPANS[n]] - 1)
+        strength = 0.4 * (kept[k] / kept[k + 63] - 1)
+        strength += 0.2 * (kept[k] / kept[k + 126] - 1)
+        strength += 0.2 * (kept[k] / kept[k + 189] - 1)
+        strength += 0.2 * (kept[k] / kept[k + 252] - 1)
         raw[places[k] - first] = strength
 
 
-@kernel
 def _rank(raw: FloatArray, order: IntArray, least: int, places: RatingArray) -> None:
     """Percentiles 1..99 of `raw` (sessions, symbols) in `places`, each session's `order` ascending."""
-    sessions, symbols = raw.shape
-    for session in range(sessions):
-        own = raw[session]
-        count = 0
-        while count < symbols and not np.isnan(own[order[session, count]]):
-            count += 1
-        if count < least:
-            continue
-        below = 0
-        while below < count:
-            equal = below + 1
-            while equal < count and own[order[session, equal]] == own[order[session, below]]:
-                equal += 1
-            place = np.floor(1.5 + 98 * (0.5 * (below + equal - 1)) / (count - 1))
-            for at in range(below, equal):
-                places[session, order[session, at]] = int(place)
-            below = equal
+    for session in range(raw.shape[0]):
+        _rank_session(raw[session], order[session], least, places[session])
+
+
+def _rank_session(raw: FloatArray, order: IntArray, least: int, places: RatingArray) -> None:
+    """The same of one session."""
+    count = 0
+    while count < raw.shape[0] and not isnan(raw[order[count]]):
+        count += 1
+    if count < least:
+        return
+    below = 0
+    while below < count:
+        equal = below + 1
+        while equal < count and raw[order[equal]] == raw[order[below]]:
+            equal += 1
+        place = int(1.5 + 98 * (0.5 * (below + equal - 1)) / (count - 1))
+        for at in range(below, equal):
+            places[order[at]] = place
+        below = equal

@@ -1,14 +1,26 @@
 """The trend template: eight criteria (Minervini 2013), each with its two numbers."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
+import cython
 import numpy as np
 
 from vcpd.analysis.gates import STRICT_CRITERIA
-from vcpd.analysis.indicators import Bars, mean_of
-from vcpd.analysis.kernels import kernel
+from vcpd.analysis.indicators import Bars
 from vcpd.analysis.thresholds import TIE_TOLERANCE, TrendRules
 from vcpd.domain.bars import FloatArray, IntArray
+
+if cython.compiled:
+    from cython.cimports.libc.math import isnan
+    from cython.cimports.vcpd.analysis.indicators import mean_of
+else:
+    from math import isnan
+
+    from vcpd.analysis.indicators import mean_of
+
+_STRICT: Final = STRICT_CRITERIA
+_ABOVE: Final = 1 + TIE_TOLERANCE
+_AT_LEAST: Final = 1 - TIE_TOLERANCE
 
 
 class Trend(NamedTuple):
@@ -21,61 +33,69 @@ class Trend(NamedTuple):
     held: IntArray  # (sessions,)
 
 
-@kernel
 def evaluate_trend(bars: Bars, ratings: FloatArray, first: int, last: int, rules: TrendRules) -> Trend:
     """The template at bars first..last; `ratings` (last - first + 1,) is NaN where unknown."""
     sessions = last - first + 1
     trend = Trend(
         np.full((sessions, 8), np.nan),
         np.full((sessions, 8), np.nan),
-        np.full((sessions, 8), -1),
+        np.full((sessions, 8), -1, np.int64),
         np.zeros(sessions, np.int64),
         np.zeros(sessions, np.int64),
     )
-    lowest, highest = -1, -1
-    for t in range(first, last + 1):
-        lowest = _extreme_bar(bars.low, -1.0, lowest, t, rules.window)
-        highest = _extreme_bar(bars.high, 1.0, highest, t, rules.window)
-        value, limit = trend.value[t - first], trend.limit[t - first]
-        _average_criteria(bars, t, rules.rise_sessions, value, limit)
-        value[5], limit[5] = bars.close[t], rules.above_low * bars.low[lowest]
-        value[6], limit[6] = bars.close[t], rules.below_high * bars.high[highest]
-        value[7], limit[7] = ratings[t - first], rules.rating_least
-        for number in range(8):
-            if not np.isnan(value[number] + limit[number]):
-                holds = criterion_holds(number, value[number], limit[number])
-                trend.holds[t - first, number] = holds
-                trend.held[t - first] += holds
-                trend.failed[t - first] += not holds
+    trend.value[:, 5:7], trend.value[:, 7] = bars.close[first : last + 1, None], ratings
+    trend.limit[:, 7] = rules.rating_least
+    _fill_extremes(bars.low, -1.0, rules.window, rules.above_low, first, trend.limit[:, 5])
+    _fill_extremes(bars.high, 1.0, rules.window, rules.below_high, first, trend.limit[:, 6])
+    _fill_averages(bars.close, bars.close_sum, rules.rise_sessions, first, trend.value, trend.limit)
+    _judge(trend.value, trend.limit, trend.holds, trend.held, trend.failed)
     return trend
 
 
-@kernel
-def criterion_holds(number: int, value: float, limit: float) -> bool:
-    """Whether a criterion holds: above its limit for the first ones, at least the limit for the others."""
-    if number < STRICT_CRITERIA:
-        return value > limit * (1 + TIE_TOLERANCE)
-    return value >= limit * (1 - TIE_TOLERANCE)
+def _judge(
+    value: FloatArray, limit: FloatArray, holds: IntArray, held: IntArray, failed: IntArray
+) -> None:
+    """Which criteria hold: above the limit for the first ones, at least the limit for the others."""
+    for slot in range(value.shape[0]):
+        for number in range(8):
+            if isnan(value[slot, number] + limit[slot, number]):
+                continue
+            if number < _STRICT:
+                passes = value[slot, number] > limit[slot, number] * _ABOVE
+            else:
+                passes = value[slot, number] >= limit[slot, number] * _AT_LEAST
+            holds[slot, number] = 1 if passes else 0
+            held[slot] += 1 if passes else 0
+            failed[slot] += 0 if passes else 1
 
 
-@kernel
-def _average_criteria(bars: Bars, t: int, rise_sessions: int, value: FloatArray, limit: FloatArray) -> None:
+def _fill_averages(
+    close: FloatArray, sums: FloatArray, rise: int, first: int, value: FloatArray, limit: FloatArray
+) -> None:
     """The criteria that compare moving averages; NaN + x is NaN, so an unknown average stays unknown."""
-    close = bars.close[t]
-    sma50 = mean_of(bars.close_sum, t, 50)
-    sma150 = mean_of(bars.close_sum, t, 150)
-    sma200 = mean_of(bars.close_sum, t, 200)
-    higher = sma150 if np.isnan(sma200) or sma150 > sma200 else sma200
-    value[0], limit[0] = close, higher
-    value[1], limit[1] = sma150, sma200
-    value[2], limit[2] = sma200, mean_of(bars.close_sum, t - rise_sessions, 200)
-    value[3], limit[3] = sma50, higher
-    value[4], limit[4] = close, sma50
+    for slot in range(value.shape[0]):
+        t = first + slot
+        sma50, sma150, sma200 = mean_of(sums, t, 50), mean_of(sums, t, 150), mean_of(sums, t, 200)
+        higher = sma150 if isnan(sma200) or sma150 > sma200 else sma200
+        value[slot, 0], limit[slot, 0] = close[t], higher
+        value[slot, 1], limit[slot, 1] = sma150, sma200
+        value[slot, 2], limit[slot, 2] = sma200, mean_of(sums, t - rise, 200)
+        value[slot, 3], limit[slot, 3] = sma50, higher
+        value[slot, 4], limit[slot, 4] = close[t], sma50
 
 
-@kernel
+def _fill_extremes(
+    prices: FloatArray, sign: float, window: int, share: float, first: int, limit: FloatArray
+) -> None:
+    """A share of the highest (sign 1) or lowest (sign -1) of the last `window` prices at each bar."""
+    known = -1
+    for slot in range(limit.shape[0]):
+        known = _extreme_bar(prices, sign, known, first + slot, window)
+        limit[slot] = share * prices[known]
+
+
 def _extreme_bar(prices: FloatArray, sign: float, known: int, t: int, window: int) -> int:
-    """Where the highest (sign 1) or lowest (sign -1) of the last `window` prices up to t stands.
+    """Where the highest (sign 1) or lowest (sign -1) of the last `window` prices up to t lies.
 
     `known` is the answer at t - 1, or -1.
     """

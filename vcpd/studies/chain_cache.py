@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from vcpd.analysis.base_search import ChainArrays, find_chains
-from vcpd.analysis.contractions import Workspace
+from vcpd.analysis.base_search import find_chains
+from vcpd.analysis.chain_search import BaseSearch, ChainArrays
 from vcpd.analysis.indicators import Bars
 from vcpd.analysis.thresholds import SearchRules
 
@@ -23,7 +23,7 @@ class ChainCache:
         self.searched = 0
 
     def find(
-        self, bars: Bars, first: int, last: int, workspace: Workspace, rules: SearchRules
+        self, bars: Bars, first: int, last: int, workspace: BaseSearch, rules: SearchRules
     ) -> ChainArrays:
         """As `find_chains`; `bars` and `last` must be the same each time. The arrays are the caller's own."""
         known = self._chains.get(rules)
@@ -35,7 +35,7 @@ class ChainCache:
         return _copied_from(known, first)
 
     def _search(
-        self, bars: Bars, first: int, last: int, workspace: Workspace, rules: SearchRules
+        self, bars: Bars, first: int, last: int, workspace: BaseSearch, rules: SearchRules
     ) -> ChainArrays:
         self.searched += last - first + 1
         chains: ChainArrays = find_chains(bars, first, last, workspace, rules)

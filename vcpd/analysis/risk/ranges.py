@@ -1,14 +1,21 @@
 """Risk metrics of ranges, gaps, volume and trend steadiness."""
 
-import math
 from typing import Final
 
+import cython
 import numpy as np
 
-from vcpd.analysis.kernels import fastmath_kernel, kernel, total_of
 from vcpd.analysis.risk.metric_names import RANGE_METRICS, TREND_METRICS, VOLUME_METRICS
 from vcpd.analysis.risk.window import BarWindow
 from vcpd.domain.bars import FloatArray, IntArray
+
+if cython.compiled:
+    from cython.cimports.libc.math import fabs, isfinite, sqrt
+    from cython.cimports.vcpd.analysis.risk.returns import total_of
+else:
+    from math import fabs, isfinite, sqrt
+
+    from vcpd.analysis.risk.returns import total_of
 
 SHORT_ATR_SESSIONS: Final = 14
 LONG_ATR_SESSIONS: Final = 50
@@ -19,6 +26,14 @@ SMA_TIE_TOLERANCE: Final = (
     1e-9  # averages closer than this share of themselves are equal: rounding must not cross them
 )
 MIN_LOG_VARIANCE: Final = 1e-24  # a variance of log price below this is rounding
+_SHORT: Final = SHORT_ATR_SESSIONS
+_LONG: Final = LONG_ATR_SESSIONS
+_FAST: Final = FAST_SMA
+_SLOW: Final = SLOW_SMA
+_TIE: Final = SMA_TIE_TOLERANCE
+_FLAT: Final = MIN_LOG_VARIANCE
+_MILLION: Final = PER_MILLION
+_UNKNOWN: Final = float("nan")
 
 
 def measure_range(window: BarWindow, gap_threshold: float) -> FloatArray:
@@ -29,68 +44,65 @@ def measure_range(window: BarWindow, gap_threshold: float) -> FloatArray:
     Overnight share = var(O_t / C_{t-1} - 1) over itself plus var(C_t / O_t - 1).
     """
     out = np.full((len(window.first), len(RANGE_METRICS)), np.nan)
-    _measure_ranges(window.bars, window.first, gap_threshold, out)
+    _measure_ranges(window.bars, window.first, gap_threshold, np.empty((2, window.bars.shape[2])), out)
     return out
 
 
-@kernel
 def _atr_pct(high: FloatArray, low: FloatArray, close: FloatArray, length: int) -> float:
-    if len(close) <= length:
-        return np.nan
+    count = close.shape[0]
+    if count <= length:
+        return _UNKNOWN
     total = 0.0
-    for column in range(len(close) - length, len(close)):
+    for column in range(count - length, count):
         previous = close[column - 1]
         total += max(high[column], previous) - min(low[column], previous)
-    atr_pct: float = 100.0 * total / length / close[-1]
-    return atr_pct
+    return 100.0 * total / length / close[count - 1]
 
 
-@fastmath_kernel
 def _measure_gaps(gaps: FloatArray, threshold: float, out: FloatArray) -> None:
-    beyond = 0
+    beyond, count = 0, gaps.shape[0]
     total = worst = 0.0
-    for gap in gaps:
-        size = abs(gap)
-        beyond += size > threshold
+    for column in range(count):
+        size = fabs(gaps[column])
+        beyond += 1 if size > threshold else 0
         total += size
         worst = max(worst, size)
-    out[2] = beyond / len(gaps)
-    out[3] = total / len(gaps)
-    out[4] = worst
+    out[2], out[3], out[4] = 1.0 * beyond / count, total / count, worst
 
 
-@fastmath_kernel
 def _overnight_share(gaps: FloatArray, intraday: FloatArray) -> float:
-    gap_mean = total_of(gaps) / len(gaps)
-    intraday_mean = total_of(intraday) / len(gaps)
+    count = gaps.shape[0]
+    gap_mean, intraday_mean = total_of(gaps) / count, total_of(intraday) / count
     gap_squares = intraday_squares = 0.0
-    for column in range(len(gaps)):
+    for column in range(count):
         gap_deviation = gaps[column] - gap_mean
         intraday_deviation = intraday[column] - intraday_mean
         gap_squares += gap_deviation * gap_deviation
         intraday_squares += intraday_deviation * intraday_deviation
     total = gap_squares + intraday_squares
-    return gap_squares / total if total > 1e-24 * len(gaps) else np.nan
+    return gap_squares / total if total > _FLAT * count else _UNKNOWN
 
 
-@kernel
-def _measure_ranges(bars: FloatArray, first: IntArray, gap_threshold: float, out: FloatArray) -> None:
-    gaps = np.empty(bars.shape[2])
-    intraday = np.empty(bars.shape[2])
-    for row in range(len(first)):
-        start = first[row]
-        opening, high = bars[0, row, start:], bars[1, row, start:]
-        low, close = bars[2, row, start:], bars[3, row, start:]
-        count = len(close) - 1
-        if count < 2:
-            continue
-        for bar in range(count):
-            gaps[bar] = opening[bar + 1] / close[bar] - 1.0
-            intraday[bar] = close[bar + 1] / opening[bar + 1] - 1.0
-        out[row, 0] = _atr_pct(high, low, close, SHORT_ATR_SESSIONS)
-        out[row, 1] = _atr_pct(high, low, close, LONG_ATR_SESSIONS)
-        _measure_gaps(gaps[:count], gap_threshold, out[row])
-        out[row, 5] = _overnight_share(gaps[:count], intraday[:count])
+def _measure_ranges(
+    bars: FloatArray, first: IntArray, gap_threshold: float, workspace: FloatArray, out: FloatArray
+) -> None:
+    """`workspace` is (2, w)."""
+    for row in range(first.shape[0]):
+        if bars.shape[2] - first[row] > 2:
+            _measure_range_row(bars[:, row, first[row] :], gap_threshold, workspace, out[row])
+
+
+def _measure_range_row(
+    bars: FloatArray, gap_threshold: float, workspace: FloatArray, out: FloatArray
+) -> None:
+    count = bars.shape[1] - 1
+    for bar in range(count):
+        workspace[0, bar] = bars[0, bar + 1] / bars[3, bar] - 1.0
+        workspace[1, bar] = bars[3, bar + 1] / bars[0, bar + 1] - 1.0
+    out[0] = _atr_pct(bars[1], bars[2], bars[3], _SHORT)
+    out[1] = _atr_pct(bars[1], bars[2], bars[3], _LONG)
+    _measure_gaps(workspace[0, :count], gap_threshold, out)
+    out[5] = _overnight_share(workspace[0, :count], workspace[1, :count])
 
 
 def measure_volume(window: BarWindow, returns: FloatArray, spike_ratio: float) -> FloatArray:
@@ -102,7 +114,8 @@ def measure_volume(window: BarWindow, returns: FloatArray, spike_ratio: float) -
     """
     out = np.full((len(window.first), len(VOLUME_METRICS)), np.nan)
     values = np.full(returns.shape, np.nan)
-    _measure_volumes(window.bars, returns, window.first, spike_ratio, (out, values))
+    known = np.empty((3, returns.shape[1]))
+    _measure_volumes(window.bars, returns, window.first, spike_ratio, known, out, values)
     out[:, -1] = _row_median(values)
     return out
 
@@ -116,59 +129,54 @@ def _row_median(values: FloatArray) -> FloatArray:
     return median
 
 
-@fastmath_kernel
 def _measure_volume_spread(volumes: FloatArray, spike_ratio: float, out: FloatArray) -> None:
-    mean = total_of(volumes) / len(volumes)
+    count = volumes.shape[0]
+    mean = total_of(volumes) / count
     if mean <= 0.0:
         return
-    squares = 0.0
-    spikes = 0
-    for volume in volumes:
-        squares += (volume - mean) * (volume - mean)
-        spikes += volume > spike_ratio * mean
-    out[0] = math.sqrt(squares / (len(volumes) - 1)) / mean
+    squares, spikes = 0.0, 0
+    for column in range(count):
+        squares += (volumes[column] - mean) * (volumes[column] - mean)
+        spikes += 1 if volumes[column] > spike_ratio * mean else 0
+    out[0] = sqrt(squares / (count - 1)) / mean
     out[1] = spikes
 
 
-@fastmath_kernel
 def _amihud(returns: FloatArray, values: FloatArray) -> float:
-    total = traded = 0.0
-    for column in range(len(values)):
-        has_traded = values[column] > 0.0
-        total += abs(returns[column]) / values[column] if has_traded else 0.0
-        traded += 1.0 if has_traded else 0.0
-    return total / traded * PER_MILLION if traded else np.nan
+    total, traded = 0.0, 0
+    for column in range(values.shape[0]):
+        if values[column] > 0.0:
+            total += fabs(returns[column]) / values[column]
+            traded += 1
+    return total / traded * _MILLION if traded > 0 else _UNKNOWN
 
 
-@kernel
-def _gather_known(close: FloatArray, volume: FloatArray, returns: FloatArray, known: FloatArray) -> int:
+def _gather_known(bars: FloatArray, returns: FloatArray, known: FloatArray) -> int:
     """Write volume, return and traded value of the sessions with a volume to `known`; gives how many."""
     count = 0
-    for column in range(len(returns)):
-        if math.isfinite(volume[column]):
-            known[0, count] = volume[column]
+    for column in range(returns.shape[0]):
+        if isfinite(bars[4, column]):
+            known[0, count] = bars[4, column]
             known[1, count] = returns[column]
-            known[2, count] = volume[column] * close[column]
+            known[2, count] = bars[4, column] * bars[3, column]
             count += 1
     return count
 
 
-@kernel
 def _measure_volumes(
     bars: FloatArray,
     returns: FloatArray,
     first: IntArray,
     spike_ratio: float,
-    target: tuple[FloatArray, FloatArray],
+    known: FloatArray,
+    out: FloatArray,
+    values: FloatArray,
 ) -> None:
-    out, values = target
-    known = np.empty((3, returns.shape[1]))
-    for row in range(len(first)):
+    """`known` (3, w - 1) is work space; the traded values go to `values` (n, w - 1)."""
+    for row in range(first.shape[0]):
         start = first[row]
-        close, volume = bars[3, row, start + 1 :], bars[4, row, start + 1 :]
-        count = _gather_known(close, volume, returns[row, start:], known)
-        for column in range(count):  # assigning the slice would compile text for an error that cannot be
-            values[row, column] = known[2, column]
+        count = _gather_known(bars[:, row, start + 1 :], returns[row, start:], known)
+        values[row, :count] = known[2, :count]
         if count > 1:
             _measure_volume_spread(known[0, :count], spike_ratio, out[row])
             out[row, 2] = _amihud(known[1, :count], known[2, :count])
@@ -185,46 +193,42 @@ def measure_trend_steadiness(window: BarWindow) -> FloatArray:
     return out
 
 
-@kernel
 def _crossings(close: FloatArray) -> int:
     fast = slow = 0.0
     side = crossings = 0
-    for column in range(len(close)):
-        fast += close[column] - (close[column - FAST_SMA] if column >= FAST_SMA else 0.0)
-        slow += close[column] - (close[column - SLOW_SMA] if column >= SLOW_SMA else 0.0)
-        if column < SLOW_SMA - 1:
+    for column in range(close.shape[0]):
+        fast += close[column] - (close[column - _FAST] if column >= _FAST else 0.0)
+        slow += close[column] - (close[column - _SLOW] if column >= _SLOW else 0.0)
+        if column < _SLOW - 1:
             continue
-        lead = fast * SLOW_SMA - slow * FAST_SMA  # of the averages, times FAST x SLOW
-        if abs(lead) <= SMA_TIE_TOLERANCE * slow * FAST_SMA:
+        lead = fast * _SLOW - slow * _FAST  # of the averages, times FAST x SLOW
+        if fabs(lead) <= _TIE * slow * _FAST:
             continue
         now = 1 if lead > 0.0 else -1
-        crossings += side == -now
+        crossings += 1 if side == -now else 0
         side = now
     return crossings
 
 
-@fastmath_kernel
 def _log_fit_r2(logs: FloatArray) -> float:
-    count = len(logs)
-    base = logs[0]
+    count = logs.shape[0]
     middle = (count - 1) / 2.0
     total = squares = together = 0.0
     for column in range(count):
-        height = logs[column] - base  # a flat price is exactly zero
+        height = logs[column] - logs[0]  # a flat price is exactly zero
         total += height
         squares += height * height
         together += height * (column - middle)
     spread = squares - total * total / count
-    if spread <= MIN_LOG_VARIANCE * count:
-        return np.nan
-    time_spread = count * (count * count - 1.0) / 12.0
+    if spread <= _FLAT * count:
+        return _UNKNOWN
+    time_spread = count * (1.0 * count * count - 1.0) / 12.0
     return min(together * together / (time_spread * spread), 1.0)
 
 
-@kernel
 def _measure_trends(close: FloatArray, logs: FloatArray, first: IntArray, out: FloatArray) -> None:
-    for row in range(len(first)):
+    for row in range(first.shape[0]):
         start = first[row]
-        if close.shape[1] - start > SLOW_SMA:
+        if close.shape[1] - start > _SLOW:
             out[row, 0] = _crossings(close[row, start:])
             out[row, 1] = _log_fit_r2(logs[row, start:])

@@ -4,13 +4,14 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from vcpd.analysis.kernels import kernel
-from vcpd.domain.bars import BoolArray, FloatArray, IntArray, PricePlanes
+from vcpd.domain.bars import FloatArray, IntArray, PricePlanes
 from vcpd.domain.panel import FIELDS, Panel, readonly
 
 PACKED_FIELDS: Final = (*FIELDS, "index")
-PanelArrays = tuple[FloatArray, BoolArray, FloatArray]  # values, provisional, index close of a panel
+FlagArray = NDArray[np.uint8]  # 1 or 0
+_INFINITY: Final = float("inf")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,86 +43,74 @@ class BarWindow(PricePlanes):
 
 def pack_window(panel: Panel, rows: range, stop: int, width: int) -> BarWindow:
     """The last `width` final bars of each of `rows` among the sessions before `stop`."""
-    source = (readonly(panel.values), readonly(panel.provisional), readonly(panel.index_close))
     bars = np.empty((len(PACKED_FIELDS), len(rows), width))
     positions = np.empty((len(rows), width), np.int64)
-    whole = np.zeros(len(rows), np.bool_)
+    whole = np.zeros(len(rows), np.uint8)
+    values, provisional = readonly(panel.values), readonly(panel.provisional).view(np.uint8)
     if stop >= width:  # most rows have all of the last sessions: copied at once, only the others one by one
         last = slice(stop - width, stop)
         bars[:-1] = panel.values[:, rows.start : rows.stop, last]
         bars[-1] = panel.index_close[last]
         positions[:] = np.arange(stop - width, stop)
-        _mark_complete_rows(bars, source[1], (rows.start, stop - width), whole)
-    first = np.where(whole, 0, width)
-    _pack_incomplete_rows(source, rows.start, stop, (bars, positions, first))
-    return BarWindow(bars, positions, first)
+        _mark_complete_rows(bars, provisional, rows.start, stop - width, whole)
+    window = BarWindow(bars, positions, np.where(whole, 0, width))
+    _pack_incomplete_rows(values, provisional, readonly(panel.index_close), rows.start, stop, window)
+    return window
 
 
-@kernel
 def _count_prices(values: FloatArray) -> int:
     count = 0
-    for value in values:
-        count += (value > 0.0) & (value < np.inf)  # false for NaN; no short cut, so that the loop goes wide
+    for column in range(values.shape[0]):
+        count += 1 if 0.0 < values[column] < _INFINITY else 0  # not for NaN
     return count
 
 
-@kernel
 def _mark_complete_rows(
-    bars: FloatArray, provisional: BoolArray, corner: tuple[int, int], whole: BoolArray
+    bars: FloatArray, provisional: FlagArray, start: int, since: int, whole: FlagArray
 ) -> None:
-    """Say of each row whether its bars, copied from the row and session `corner` on, are all final."""
-    start, since = corner
+    """Say of each row whether its bars, copied from row `start` and session `since` on, are all final."""
     width = bars.shape[2]
-    for row in range(len(whole)):
+    for row in range(whole.shape[0]):
         prices = 0
         for plane in range(4):
             prices += _count_prices(bars[plane, row])
-        waiting = False
+        waiting = 0
         for session in range(since, since + width):
             waiting |= provisional[start + row, session]
-        whole[row] = prices == 4 * width and not waiting
+        whole[row] = 1 if prices == 4 * width and not waiting else 0
 
 
-@kernel
-def _is_price(value: float) -> bool:
-    return value > 0.0 and value < np.inf
-
-
-@kernel
-def _final_positions(source: PanelArrays, row: int, stop: int, positions: IntArray) -> int:
-    """Fill `positions` from its end with the row's last final bars; gives the first filled column."""
-    values, provisional, _ = source
-    opening, high, low, close = values[0, row], values[1, row], values[2, row], values[3, row]
-    column = len(positions)
+def _final_positions(values: FloatArray, provisional: FlagArray, stop: int, positions: IntArray) -> int:
+    """Fill `positions` from its end with a row's last final bars; gives the first filled column."""
+    column = positions.shape[0]
     session = stop - 1
     while session >= 0 and column > 0:
-        has_prices = _is_price(opening[session]) and _is_price(high[session]) and _is_price(low[session])
-        if has_prices and _is_price(close[session]) and not provisional[row, session]:
+        prices = 0
+        for plane in range(4):
+            prices += 1 if 0.0 < values[plane, session] < _INFINITY else 0
+        if prices == 4 and not provisional[session]:
             column -= 1
             positions[column] = session
         session -= 1
     return column
 
 
-@kernel
-def _gather_plane(plane: FloatArray, positions: IntArray, first: int, packed: FloatArray) -> None:
-    packed[:first] = 1.0  # a harmless price: whole-block arithmetic passes over it
-    for column in range(first, len(positions)):
-        packed[column] = plane[positions[column]]
+def _gather(
+    planes: FloatArray, index: FloatArray, positions: IntArray, first: int, packed: FloatArray
+) -> None:
+    packed[:, :first] = 1.0  # a harmless price: whole-block arithmetic passes over it
+    for column in range(first, positions.shape[0]):
+        for plane in range(5):
+            packed[plane, column] = planes[plane, positions[column]]
+        packed[5, column] = index[positions[column]]
 
 
-@kernel
 def _pack_incomplete_rows(
-    source: PanelArrays, start: int, stop: int, target: tuple[FloatArray, IntArray, IntArray]
+    values: FloatArray, provisional: FlagArray, index: FloatArray, start: int, stop: int, window: BarWindow
 ) -> None:
     """Pack the rows that nothing was found for yet (`first` at the width)."""
-    values, _, index_close = source
-    bars, positions, first = target
-    for row in range(len(first)):
-        if first[row] < positions.shape[1]:
-            continue
-        first[row] = _final_positions(source, start + row, stop, positions[row])
+    bars, positions, first = window.bars, window.positions, window.first
+    for row in np.flatnonzero(first == positions.shape[1]).tolist():
+        first[row] = _final_positions(values[:, start + row], provisional[start + row], stop, positions[row])
         positions[row, : first[row]] = 0
-        for plane in range(values.shape[0]):
-            _gather_plane(values[plane, start + row], positions[row], first[row], bars[plane, row])
-        _gather_plane(index_close, positions[row], first[row], bars[-1, row])
+        _gather(values[:, start + row], index, positions[row], first[row], bars[:, row])

@@ -1,0 +1,42 @@
+cimport cython
+
+cdef double _TIE, _FLAT, _MILLION, _UNKNOWN
+cdef Py_ssize_t _SHORT, _LONG, _FAST, _SLOW
+
+cdef double _atr_pct(
+    const double[:] high, const double[:] low, const double[:] close, Py_ssize_t length
+) noexcept nogil
+@cython.locals(worst=double)
+cdef void _measure_gaps(const double[::1] gaps, double threshold, double[::1] out) noexcept nogil
+cdef double _overnight_share(const double[::1] gaps, const double[::1] intraday) noexcept nogil
+cdef void _measure_ranges(
+    const double[:, :, ::1] bars,
+    const long long[::1] first,
+    double gap_threshold,
+    double[:, ::1] workspace,
+    double[:, ::1] out,
+) noexcept nogil
+cdef void _measure_range_row(
+    const double[:, :] bars, double gap_threshold, double[:, ::1] workspace, double[::1] out
+) noexcept nogil
+cdef void _measure_volume_spread(
+    const double[::1] volumes, double spike_ratio, double[::1] out
+) noexcept nogil
+cdef double _amihud(const double[::1] returns, const double[::1] values) noexcept nogil
+cdef Py_ssize_t _gather_known(
+    const double[:, :] bars, const double[::1] returns, double[:, ::1] known
+) noexcept nogil
+cdef void _measure_volumes(
+    const double[:, :, ::1] bars,
+    const double[:, ::1] returns,
+    const long long[::1] first,
+    double spike_ratio,
+    double[:, ::1] known,
+    double[:, ::1] out,
+    double[:, ::1] values,
+) noexcept nogil
+cdef Py_ssize_t _crossings(const double[::1] close) noexcept nogil
+cdef double _log_fit_r2(const double[::1] logs) noexcept nogil
+cdef void _measure_trends(
+    const double[:, ::1] close, const double[:, ::1] logs, const long long[::1] first, double[:, ::1] out
+) noexcept nogil
