@@ -30,6 +30,10 @@ DIRECTIVES: Final = {
     "wraparound": False,
     "initializedcheck": False,
 }
+BUILD_FOLDER: Final = Path("build", "cython")
+# What all compiled modules have in common, arrays above all: compiled once, not ten times.
+SHARED_NAME: Final = "vcpd.analysis.shared_code"
+SHARED_CODE: Final = BUILD_FOLDER / "shared_code.c"
 ZIG: Final = "ziglang>=0.13"
 # Of the machine's family, not of this very machine: a wheel is carried elsewhere.
 ZIG_COMMAND: Final = [sys.executable, "-m", "ziglang", "cc", "-mcpu=baseline"]
@@ -77,13 +81,18 @@ class BuildKernels(build_ext):
         """Translate to C what has changed; sources with an error are named with line and column."""
         from Cython.Build import cythonize  # noqa: PLC0415 - only where something is built
 
-        self.distribution.ext_modules = cythonize(
-            [Extension(name, [f"{name.replace('.', '/')}.py"], extra_compile_args=FLAGS) for name in kernels()],
-            build_dir="build/cython",
-            compiler_directives=DIRECTIVES,
-            nthreads=os.cpu_count() or 1,
-            quiet=True,
-        )
+        _translate_shared_code()
+        self.distribution.ext_modules = [
+            Extension(SHARED_NAME, [str(SHARED_CODE)], extra_compile_args=FLAGS),
+            *cythonize(
+                [Extension(name, [f"{name.replace('.', '/')}.py"], extra_compile_args=FLAGS) for name in kernels()],
+                build_dir=str(BUILD_FOLDER),
+                compiler_directives=DIRECTIVES,
+                shared_utility_qualified_name=SHARED_NAME,
+                nthreads=os.cpu_count() or 1,
+                quiet=True,
+            ),
+        ]
         super().finalize_options()
         self.parallel = os.cpu_count() or 1
 
@@ -93,6 +102,13 @@ class BuildKernels(build_ext):
         if not has_compiler():
             _use_zig(self.compiler)
         super().build_extensions()
+
+
+def _translate_shared_code() -> None:
+    if not SHARED_CODE.exists():
+        BUILD_FOLDER.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, "-m", "cython", f"--generate-shared={SHARED_CODE}"]
+        subprocess.run(command, check=True)  # noqa: S603 - fixed words
 
 
 def _check_headers() -> None:

@@ -194,7 +194,7 @@ def main(arguments: list[str] | None = None) -> int:
         follow(owner, name)
     follow(AlertMonitor, "_publish_setups")
     follow(ChannelWorker, "_deliver")
-    tasks.warm_up()  # compiling under a profiler would take many minutes
+    tasks.warm_up()  # imports are no part of the measurement
     with tempfile.TemporaryDirectory(prefix="vcpd-bench-") as name, noted_modules() as entered:
         asyncio.run(run_evening(Path(name)))
     for module in entered:

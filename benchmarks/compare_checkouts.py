@@ -58,7 +58,10 @@ class Timing:
 
 
 def run(checkout: Path, name: str, caches: Path) -> Timing:
-    """Run a command over `checkout` with a kernel cache of its own. CalledProcessError where it fails."""
+    """Run a command over `checkout`, which is built already. CalledProcessError where it fails.
+
+    A version that compiles as it runs has a cache of its own.
+    """
     environment = {**os.environ, "PYTHONPATH": str(checkout), "NUMBA_CACHE_DIR": str(caches / checkout.name)}
     folder = _prepare_folder(caches / f"{checkout.name}-files", empty=name == "import")
     before, began_s = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()

@@ -21,7 +21,8 @@ import numpy as np
 import psutil
 
 from vcpd.analysis.backtest import BacktestParams, run_backtest
-from vcpd.analysis.screen import screen_rows, warm_up
+from vcpd.analysis.screen import screen_rows
+from vcpd.analysis.tasks import warm_up
 from vcpd.analysis.tasks import ScreenParams
 from vcpd.domain.panel import Panel, PanelReference, build_panel
 from vcpd.runtime.settings import WorkerSettings

@@ -164,9 +164,8 @@ async def beside_burning_workers(seconds: float) -> None:
     await pool.close()
 
 
-async def compile_kernels(folder: Path) -> None:
-    """So that the measured jobs need not wait for it; in the folder that the environment names, if any."""
-    os.environ.setdefault("NUMBA_CACHE_DIR", str(folder / "kernels"))
+async def start_workers_once() -> None:
+    """How long workers take to start."""
     pool = WorkerPool(WorkerSettings(count=2), no_panel, (tasks.warm_up,), PRELOAD)
     begun_s = time.perf_counter()
     await pool.start()
@@ -228,7 +227,7 @@ async def main(arguments: argparse.Namespace) -> None:
             await asyncio.sleep(arguments.seconds)
         await beside_burning_workers(arguments.seconds)
     with tempfile.TemporaryDirectory() as folder:
-        await compile_kernels(Path(folder))
+        await start_workers_once()
         gc.collect()
         await inside_a_daemon(Path(folder), arguments)
 

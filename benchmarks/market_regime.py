@@ -2,7 +2,7 @@
 
 2,500 simulated symbols over 1,250 sessions, a tenth of them listed late and a tenth with gaps, two indices of
 1,350 sessions, 20 sectors of seven industries each. Once for every session, as the first run does, and once
-for the last session alone, as each evening does. CPU seconds, median of the rounds after one that compiles.
+for the last session alone, as each evening does. CPU seconds, median of the rounds after the first.
 """
 
 import statistics

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from vcpd.analysis.risk.parameters import RiskResult, RiskTaskParams
-from vcpd.analysis.risk.report import METRICS, measure_risk, score_risk, warm_up
+from vcpd.analysis.risk.report import METRICS, measure_risk, score_risk
 from vcpd.domain.panel import Panel
 
 SYMBOLS: Final = 2_500
@@ -36,7 +36,6 @@ METRIC_CODE: Final = (
 def main() -> None:
     """Time the three ways in turns, so that a busy moment of the machine meets all, and print a table."""
     panel = simulated_panel()
-    warm_up()
     rows, parameters = range(SYMBOLS), RiskTaskParams()
     block = measure_risk(panel, rows, parameters)
     frames = [frame_of(panel, row) for row in range(SAMPLE)]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
-from unittest.mock import MagicMock, patch
+from unittest.mock import MagicMock
 
 import msgspec
 import numpy as np
@@ -21,8 +21,6 @@ import numpy as np
 import vcpd
 from tests.analysis.markets import base_closes, series_of, walk
 from tests.fakes.web import sources
-from vcpd.analysis import contractions, session_context
-from vcpd.analysis.contractions import Workspace
 from vcpd.analysis.explain import explain
 from vcpd.analysis.positions import PositionSettings, report_positions
 from vcpd.analysis.screen import screen_rows
@@ -85,18 +83,11 @@ def _panel() -> Panel:
     return build_panel([series_of("BASE", base_closes((24.0, 12.0, 6.0)))])
 
 
-def _plain_workspace(sessions: int, max_base_sessions: int) -> Workspace:
-    """The workspace of kernels that run as plain Python, in which a row of a table is read by attributes."""
-    workspace = contractions.allocate_workspace(sessions, max_base_sessions)
-    return workspace._replace(legs=workspace.legs.view(np.recarray), links=workspace.links.view(np.recarray))
-
-
 def _screened(**thresholds: Any) -> Setup:
     """The verdict on that symbol under changed thresholds, read as a configuration file's."""
     lines = [f"{name} = {value}" for name, value in thresholds.items()]
     configuration = _configuration("[screen]", *lines)
-    with patch.object(session_context, "allocate_workspace", _plain_workspace):
-        return screen_rows(_panel(), range(1), ScreenParams(thresholds=configuration.screen)).setups[0]
+    return screen_rows(_panel(), range(1), ScreenParams(thresholds=configuration.screen)).setups[0]
 
 
 def _configuration(*lines: str) -> Any:
@@ -274,7 +265,7 @@ TOYS: Final[Mapping[str, Toy]] = {
             ),
             Edit(
                 "vcpd/analysis/indicators.py",
-                "100 * atr / bars.close[t],\n"
+                "100 * atr / bars.close.item(t),\n"
                 "        volume_mean(bars, max(t + 1 - VOLUME_SESSIONS, 0), t + 1),\n",
                 "        100.0,\n",
             ),

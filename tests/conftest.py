@@ -1,8 +1,22 @@
-"""What every test shares: kernels are compiled once for the whole suite, also for the processes it starts."""
+"""Tests run on compiled kernels: as plain Python they would take hours, and outdated ones would prove nothing."""
 
-import os
 from pathlib import Path
 
-os.environ.setdefault(
-    "NUMBA_CACHE_DIR", str(Path(__file__).resolve().parents[1] / ".pytest_cache" / "kernels")
-)
+import pytest
+
+import vcpd.analysis
+
+
+def pytest_configure() -> None:
+    """UsageError where a kernel is not compiled, or older than its source."""
+    folder = Path(vcpd.analysis.__file__).parent
+    outdated = [
+        str(source.relative_to(folder))
+        for types in folder.rglob("*.pxd")
+        for source in (types, types.with_suffix(".py"))
+        for compiled in vcpd.analysis.compiled_files(types)
+        if compiled.stat().st_mtime < source.stat().st_mtime
+    ]
+    if outdated or not vcpd.analysis.kernels_are_compiled():
+        message = f"compiled kernels are missing or outdated ({', '.join(outdated)}): run `make kernels`"
+        raise pytest.UsageError(message)

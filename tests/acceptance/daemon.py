@@ -14,11 +14,7 @@ from typing import Any
 import aiohttp
 import psutil
 
-from vcpd.analysis import kernels
-
 POLL_S = 0.05
-# Compiled kernels are shared with the test process: a daemon need not compile them anew.
-KERNELS = Path(kernels.__file__).parent / "__pycache__"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +112,7 @@ async def running(
             stdin=asyncio.subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            env={"NUMBA_CACHE_DIR": str(KERNELS), **os.environ, **(environment or {})},
+            env={**os.environ, **(environment or {})},
         )
     daemon = Daemon(process, port, log)
     try:

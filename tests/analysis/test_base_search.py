@@ -11,7 +11,8 @@ from tests.analysis import reference
 from tests.analysis.markets import base_closes, read_panel, series_of, walk
 from tests.real_data import real_data
 from vcpd.analysis.base_search import chain_at, depths_pct, find_chains
-from vcpd.analysis.contractions import allocate_workspace, is_reclaimed
+from vcpd.analysis.chain_search import BaseSearch
+from vcpd.analysis.contractions import is_reclaimed
 from vcpd.analysis.indicators import Bars, bars_of
 from vcpd.analysis.session_context import SessionContext
 from vcpd.analysis.thresholds import Thresholds
@@ -19,7 +20,7 @@ from vcpd.domain.bars import BarSeries, FloatArray
 from vcpd.domain.panel import Panel, build_panel
 
 RULES = Thresholds().rules
-WORKSPACE = allocate_workspace(2000, RULES.max_base_sessions)
+WORKSPACE = BaseSearch(2000, RULES.max_base_sessions)
 
 
 def bars_from(series: BarSeries) -> Bars:

@@ -13,8 +13,6 @@ from vcpd.analysis.base_structure import SymbolContext
 from vcpd.analysis.gates import (
     STRUCTURE_RULES,
     Structure,
-    base_holds,
-    contractions_hold,
     found_chains_hold,
     structure_holds,
 )
@@ -37,19 +35,21 @@ def _structure(context: SymbolContext, chain: Chain, t: int) -> Structure[float]
     return context.structure(chain, context.bars.high.item(chain.peak), context.floor(chain, t), 0)
 
 
-@given(st.integers(1, 7), PERCENT, PERCENT, PERCENT, st.floats(0, 200) | st.none())
-def test_the_search_evaluates_its_gates_as_their_rules_do(
-    contractions: int, base: float, first: float, final: float, advance: float | None
-) -> None:
-    thresholds = Thresholds()
-    structure = Structure[float](
-        contractions, base, final, final / first, float("nan") if advance is None else advance, 1.0, 0
-    )
-    known = advance is not None
-    by_search = base_holds(base / 100, (advance or 0.0) / 100, known, thresholds.rules) and contractions_hold(
-        contractions, first / 100, final / 100, thresholds.rules
-    )
-    assert by_search == structure_holds(structure, thresholds)[0]
+@pytest.mark.parametrize("changes", [{}, {"max_contractions": 2, "max_final_to_first": 0.35}])
+def test_the_search_evaluates_its_gates_as_their_rules_do(changes: dict[str, float]) -> None:
+    """Whatever chain it finds: one that it takes for valid holds every rule of the structure, and no other."""
+    thresholds = msgspec.structs.replace(Thresholds(max_risk_pct=50.0), **changes)
+    valid = others = 0
+    for seed in range(12):
+        window = _window([walk(seed, 700, drift=0.001)], thresholds)
+        slots = np.flatnonzero(window.chains.contractions)
+        structures = window.symbol_context.structures(window.chains, slots)
+        expected = found_chains_hold(structures, thresholds)
+        assert window.chains.valid[slots].tolist() == expected.tolist()
+        valid += int(expected.sum())
+        others += int((~expected).sum())
+    assert valid > 20
+    assert others > 20
 
 
 @pytest.mark.parametrize("closes", [base_closes((24.0, 12.0, 6.0)), walk(11, 700), walk(29, 700)])

@@ -18,7 +18,7 @@ from tests.real_data import real_data
 from vcpd.analysis.risk import returns, window
 from vcpd.analysis.risk.metric_names import DATE_METRICS, METRICS
 from vcpd.analysis.risk.parameters import RiskParameters, RiskResult, RiskTaskParams
-from vcpd.analysis.risk.report import measure_risk, score_risk, warm_up
+from vcpd.analysis.risk.report import measure_risk, score_risk
 from vcpd.core.errors import BadInputError
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.panel import Panel, build_panel
@@ -263,25 +263,6 @@ def test_no_rows_are_no_rows() -> None:
     assert block.symbols == ()
     assert block.values.shape == (0, len(METRICS))
     assert block.dates.shape == (0, len(DATE_METRICS))
-
-
-def compiled_forms() -> list[int]:
-    kernels: list[Any] = [
-        window._mark_complete_rows,
-        window._pack_incomplete_rows,
-        returns._measure_return_rows,
-    ]
-    return [len(kernel.signatures) for kernel in kernels]
-
-
-def test_warming_up_leaves_nothing_to_compile() -> None:
-    """After it, measuring a whole panel, a view, rows with holes compiles no further form."""
-    warm_up()
-    before = compiled_forms()
-    panel = build_panel([walk("A", 300), walk("B", 140, first="2024-06-01")], walk("INDEX", 300))
-    measured(panel)
-    measured(panel.until(panel.sessions[280].item()))
-    assert compiled_forms() == before
 
 
 def test_the_document_names_every_metric() -> None:

@@ -217,7 +217,7 @@ async def test_workers_go_last_and_count_one_thread(start_pool: StartPool) -> No
     """Idle scheduling, one numeric thread, deaf to Ctrl-C; and the daemon's own environment is as before."""
     pool = await start_pool(SMALL)
     assert await pool.call(os.sched_getscheduler, 0) == os.SCHED_IDLE or await pool.call(os.nice, 0) == 19
-    for name in ("OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS", "POLARS_MAX_THREADS"):
+    for name in ("OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS"):
         assert await pool.call(panels.environment, name) == "1"
     assert os.environ.get("POLARS_MAX_THREADS") is None
     assert signal.SIGINT in await pool.call(panels.blocked_signals)

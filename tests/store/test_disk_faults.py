@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-import numba
 import numpy as np
 import pytest
 
@@ -20,7 +19,6 @@ from tests.store.disk_faults import (
     small_disk,
 )
 from tests.store.market import FIRST_DAY, instruments_of, walk
-from vcpd.analysis.kernels import kernel
 from vcpd.app.credentials import write_private
 from vcpd.bhavcopy.history import IngestItem, ingest_files, open_history
 from vcpd.core.atomic_file import versions_of, write_atomic
@@ -146,33 +144,6 @@ async def test_each_failing_write_of_the_bhavcopy_history_leaves_the_one_before(
     disk = FaultyDisk(folder, monkeypatch)
     assert await fail_at_each_operation(disk, code, write, check) >= 10
     assert open_history(folder).index.sessions == (first.session, second.session)
-
-
-async def test_a_cache_of_compiled_code_that_cannot_be_written_or_read_only_costs_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each write fails once, then each file is cut short: the result stays the same."""
-    monkeypatch.setitem(vars(numba.config), "CACHE_DIR", str(tmp_path / "kernels"))
-
-    async def compute() -> None:
-        assert kernel(_doubled)(21) == 42
-
-    disk = FaultyDisk(tmp_path, monkeypatch)
-    for number in range(1, MOST_OPERATIONS):
-        disk.arm(number, errno.ENOSPC)
-        assert await failure_of(compute) is None
-        if not disk.has_failed:
-            break
-    assert number > 3
-    disk.arm(0, 0)
-    files = [file for file in (tmp_path / "kernels").rglob("*") if file.is_file()]
-    assert files
-    for file in files:
-        for size in (0, 10, file.stat().st_size - 1):
-            file.write_bytes(file.read_bytes()[:size])
-            await compute()
-            await compute()
-            assert file.stat().st_size > size or not file.exists()
 
 
 def _doubled(value: int) -> int:

@@ -66,12 +66,12 @@ class SymbolContext(NamedTuple):
         return t - chain.low_at[-1] >= self.thresholds.final_leg_sessions
 
     def average_true_range(self, t: int) -> float:
-        """ATR 20: the kernel's sums, without the cost of a call into it."""
+        """ATR 20, from the running sums."""
         length, sums = min(ATR_SESSIONS, t + 1), self.bars.range_sum
         return (sums.item(t + 1) - sums.item(t + 1 - length)) / length
 
     def volume_ratio(self, t: int) -> float:
-        """Volume of bar t over the mean of the 50 before it: the kernel's, without the cost of a call."""
+        """Volume of bar t over the mean of the 50 before it, from the running sums."""
         first = max(t - VOLUME_SESSIONS, 0)
         known = self.bars.volume_count.item(t) - self.bars.volume_count.item(first)
         total = self.bars.volume_sum.item(t) - self.bars.volume_sum.item(first)

@@ -5,6 +5,10 @@ from vcpd.analysis.swings cimport SwingTracer
 cdef double _TOLERANCE, _TIE, _INFINITY
 cdef Py_ssize_t _MOST
 
+cpdef bint is_reclaimed(
+    const double[::1] low, const double[::1] close, double level, Py_ssize_t sessions
+) noexcept nogil
+
 cdef class ContractionTable:
     cdef const double[::1] _high, _low, _close
     cdef long long[::1] _swing_at, _extreme, _counter
@@ -39,7 +43,6 @@ cdef class ContractionTable:
     cdef double _merit(self, double ratio) noexcept nogil
     cdef bint _is_shallower(self, Py_ssize_t before, double depth) noexcept nogil
     cdef bint _holds_prior_low(self, Py_ssize_t peak, Py_ssize_t last, Py_ssize_t before) noexcept nogil
-    cdef bint _is_reclaimed(self, Py_ssize_t first, Py_ssize_t stop, double level) noexcept nogil
     cdef void complete(self, Py_ssize_t peaks, Py_ssize_t known, Py_ssize_t t, double to_beat) noexcept nogil
     cdef void _leg_while_falling(self, Py_ssize_t peak, Py_ssize_t extreme) noexcept nogil
     cdef void _leg_while_rising(

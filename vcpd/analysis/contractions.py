@@ -37,6 +37,23 @@ def contraction_value(ratio: float, rules: SearchRules) -> float:
     return 1 - rules.ratio_penalty * off - rules.leg_cost
 
 
+def is_reclaimed(low: FloatArray, close: FloatArray, level: float, sessions: int) -> bool:
+    """Whether every low under `level` saw a close above it within `sessions`.
+
+    The last ones may still be waiting for theirs.
+    """
+    under_since = -1
+    for t in range(low.shape[0]):
+        if under_since < 0 and low[t] < level:
+            under_since = t
+        if under_since >= 0:
+            if close[t] > level:
+                under_since = -1
+            elif t - under_since >= sessions:
+                return False
+    return True
+
+
 class ContractionTable:
     """Peaks below one anchor, the contractions between them, and the chains that these make.
 
@@ -211,20 +228,8 @@ class ContractionTable:
             return True
         if level - self._leg_low > self._undercut_share * self._fall[peak] * _TIE:
             return False
-        return self._is_reclaimed(self.peak_at[peak] + 1, last + 1, level)
-
-    def _is_reclaimed(self, first: int, stop: int, level: float) -> bool:
-        """Whether every low under `level` saw a close above it soon; the last ones may still wait for it."""
-        under_since = -1
-        for t in range(first, stop):
-            if under_since < 0 and self._low[t] < level:
-                under_since = t
-            if under_since >= 0:
-                if self._close[t] > level:
-                    under_since = -1
-                elif t - under_since >= self._max_reclaim_sessions:
-                    return False
-        return True
+        first, stop = self.peak_at[peak] + 1, last + 1
+        return is_reclaimed(self._low[first:stop], self._close[first:stop], level, self._max_reclaim_sessions)
 
     def complete(self, peaks: int, known: int, t: int, to_beat: float) -> None:
         """The best complete chain at session t, of the first `known` swings with `peaks` confirmed peaks.

@@ -1,7 +1,7 @@
 """Gates: each condition of a setup, defined once with name, text, thresholds and evaluation.
 
 A gate holds in a range; the wider second range is for a setup that was admitted already. Light enough
-for the daemon: the kernels compile `base_holds` and `contractions_hold` for themselves.
+for the daemon; the search evaluates the gates of its structures for itself.
 """
 
 import math
@@ -12,12 +12,11 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
-from vcpd.analysis.thresholds import TIE_TOLERANCE, SearchRules, Thresholds
+from vcpd.analysis.thresholds import TIE_TOLERANCE, Thresholds
 from vcpd.domain.bars import BoolArray, FloatArray, IntArray
 from vcpd.domain.setups import Gate
 
 N = TypeVar("N", float, FloatArray)
-TIE: Final = 1 + TIE_TOLERANCE
 TREND_TEMPLATE: Final = "trend_template"
 YOUNG_SECOND_STAGE: Final = "young second stage"
 PRIMARY_BASE: Final = "primary base"
@@ -58,8 +57,7 @@ class Structure(NamedTuple, Generic[N]):
 class GateRule(NamedTuple):
     """One gate of the structure: what it measures, and the ranges to enter and to stay.
 
-    `measure` is arithmetic on numbers or arrays. `in_search`: the search finds only chains that hold it,
-    by `base_holds` and `contractions_hold`.
+    `measure` is arithmetic on numbers or arrays. `in_search`: the search finds only chains that hold it.
     """
 
     name: str
@@ -190,24 +188,6 @@ def all_pass(gates: Mapping[str, Gate]) -> bool:
     """
     has_base = gates["contractions"].passed is True
     return has_base and all(gates[name].passed is not False for name in REQUIRED_GATES)
-
-
-def base_holds(base_depth: float, advance: float, known: bool, rules: SearchRules) -> bool:
-    """The gates of a base that no chain can change; `known` where the history holds the advance."""
-    return (
-        rules.base_depth_least <= base_depth * TIE
-        and base_depth <= rules.base_depth_most * TIE
-        and (not known or rules.advance_least <= advance * TIE)
-    )
-
-
-def contractions_hold(contractions: int, first: float, final: float, rules: SearchRules) -> bool:
-    """The gates of a chain: how many contractions, and how deep the final one is."""
-    return (
-        rules.min_contractions <= contractions <= rules.max_contractions
-        and final <= rules.final_depth_most * TIE
-        and final <= rules.max_final_to_first * first * TIE
-    )
 
 
 class _LimitTexts(NamedTuple):

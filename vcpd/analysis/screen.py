@@ -1,23 +1,15 @@
 """The screen as a worker task: evaluates rows of the panel at one session."""
 
-from collections.abc import Iterator
-from datetime import date, timedelta
-from typing import Final
-
-import numpy as np
-
 from vcpd.analysis.base_merge import build_base, match_records
 from vcpd.analysis.base_tracker import BaseTracker
 from vcpd.analysis.indicators import bars_of
 from vcpd.analysis.session_context import SessionContext, history_window
 from vcpd.analysis.tasks import ScreenParams, ScreenResult
-from vcpd.analysis.thresholds import Thresholds
 from vcpd.analysis.verdicts import SymbolSession, evaluate_base, evaluate_without_base
-from vcpd.domain.bars import BarSeries
-from vcpd.domain.panel import Panel, build_panel
+from vcpd.domain.panel import Panel
 from vcpd.domain.setups import Base, Setup
 
-__all__ = ["ScreenParams", "ScreenResult", "screen_rows", "warm_up"]
+__all__ = ["ScreenParams", "ScreenResult", "screen_rows"]
 
 
 def screen_rows(panel: Panel, rows: range, parameters: ScreenParams) -> ScreenResult:
@@ -76,32 +68,3 @@ def _listed_setup(
     if tracker is None:
         return evaluate_without_base(place)
     return evaluate_base(place, tracker, (), own_chain=own_chain)
-
-
-_WARM_UP_BARS: Final = 400
-
-
-def warm_up() -> None:
-    """Compile the kernels, or load them from their cache, on a small market of its own."""
-    rng = np.random.default_rng(1)
-    start = date(2020, 1, 1)
-    sessions = np.array([start + timedelta(days=day) for day in range(_WARM_UP_BARS)], "M8[D]")
-    series = []
-    for number in range(3):
-        close = 100 * np.exp(np.cumsum(rng.normal(0.001, 0.02, _WARM_UP_BARS)))
-        prices = (close, close * 1.01, close * 0.99, close)
-        series.append(BarSeries.from_columns(f"W{number}", sessions, prices, np.ones(_WARM_UP_BARS)))
-    panel = build_panel(series, series[0])
-    thresholds = Thresholds(min_rs_universe=2, min_prior_advance_pct=0.0)
-    for market in _memory_layouts(panel):
-        screen_rows(market, range(3), ScreenParams(thresholds=thresholds))
-
-
-def _memory_layouts(panel: Panel) -> Iterator[Panel]:
-    """The panel as it may lie in memory, whole or cut off, writable or mapped: each is a type of its own."""
-    day_before = panel.sessions[-2].item()
-    yield panel
-    yield panel.until(day_before)
-    panel.values.flags.writeable = False
-    yield panel
-    yield panel.until(day_before)

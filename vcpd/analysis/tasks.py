@@ -1,7 +1,7 @@
-"""Worker tasks by reference, their parameters and results: numba is imported only where a task runs.
+"""Worker tasks by reference, their parameters and results: kernels are imported only where a task runs.
 
-The daemon names these functions and never calls them, so it holds neither the kernels nor what compiles
-them. Whoever computes in its own process takes the functions from their own modules.
+The daemon names these functions and never calls them, so it does not hold the kernels. Whoever computes in its
+own process takes the functions from their own modules.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -148,9 +148,6 @@ def score_risk(blocks: Sequence[RiskResult], parameters: RiskTaskParams) -> list
 
 
 def warm_up() -> None:
-    """Compile all kernels, or load them from their cache."""
-    from vcpd.analysis import screen
-    from vcpd.analysis.risk import report
-
-    screen.warm_up()
-    report.warm_up()
+    """Import what the tasks need, so that the first of them begins at once."""
+    from vcpd.analysis import screen  # noqa: F401 - as above
+    from vcpd.analysis.risk import report  # noqa: F401

@@ -102,7 +102,6 @@ class Container:
         """Raises the VcpdError of the first part that cannot be opened."""
         check_system_folders()
         await asyncio.to_thread(self._lock_state_dir)
-        os.environ.setdefault("NUMBA_CACHE_DIR", str(self._state_dir / "kernels"))
         workers = WorkerPool(self._configuration.workers, open_panel, (tasks.warm_up,), PRELOAD)
         self._shutdown_stack.push("workers", workers.close, WORKERS_CLOSE_TIMEOUT_S)
         warming = self._start_warmup(workers)
@@ -118,7 +117,7 @@ class Container:
         return await self._build(workers, store.result(), market.result(), secrets)
 
     def _start_warmup(self, workers: WorkerPool) -> asyncio.Task[None]:
-        """Compiling the kernels for the first time takes a while: nothing else waits for it."""
+        """Starting the workers takes a moment: nothing else waits for it."""
         warming = asyncio.create_task(workers.start(), name="workers-start")
         warming.add_done_callback(_log_warmup_result)
 

@@ -76,7 +76,7 @@ def _read_secret(path: Path) -> Secret:
 
 
 def check_private(folder: Path) -> None:
-    """ConfigurationError for a folder that others may write to: it holds compiled code that is executed."""
+    """ConfigurationError for a folder that others may write to: it holds secrets and bars."""
     if folder.stat().st_mode & stat.S_IWOTH:
         raise ConfigurationError(
             [f"daemon.state_dir: any user may write to {folder}; run `chmod 700 {folder}`"]

@@ -1,6 +1,6 @@
 """Panels from bar files, for commands that need neither daemon nor database.
 
-What reads files and what compiles is imported where a file is read: most of these commands ask the daemon.
+What reads and judges files is imported where a file is read: most of these commands ask the daemon.
 """
 
 import argparse
@@ -137,10 +137,8 @@ def _print_flag_counts(flags: Sequence[QualityFlag]) -> None:
 
 def load_full_panel(arguments: argparse.Namespace) -> Panel:
     """The panel of all bars in the named files; bars on days without a session are reported."""
-    from vcpd.analysis.kernels import on_first_compilation
     from vcpd.store.bar_files import read_bars
 
-    on_first_compilation(_announce_compilation)
     settings = analysis_settings(arguments)
     zone = settings.exchange.zone
     found = read_bars(arguments.bars, zone=zone, date_order=date_order_of(arguments))
@@ -165,10 +163,6 @@ def _without_funds(
         return series
     _warn(f"{len(series) - len(kept)} funds are left out; --funds keeps them")
     return kept
-
-
-def _announce_compilation() -> None:
-    _warn("compiling the detector, which takes up to half a minute and is done once after an installation")
 
 
 def _is_of_another_market(sessions: DateArray, days: DateArray) -> bool:

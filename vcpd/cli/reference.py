@@ -18,7 +18,7 @@ FILES = (
         "/etc/vcpd/config.toml",
         "the same, as `make install` puts it; used if the current directory has no config.toml",
     ),
-    ("state/", "everything that vcpd writes: database, snapshots, tokens, compiled kernels"),
+    ("state/", "everything that vcpd writes: database, snapshots, tokens"),
     ("state/secrets/", "files of mode 0600: kite_api_secret, web_token, store_dsn"),
 )
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from vcpd.analysis import screen
+from vcpd.analysis import tasks
 from vcpd.config import Configuration
 from vcpd.domain.panel import Panel
 from vcpd.domain.runs import Progress
@@ -25,7 +25,7 @@ P = TypeVar("P")
 T = TypeVar("T")
 POLL_INTERVAL_S: Final = 0.2
 MIN_BARS_FOR_WORKERS: Final = 300_000  # with fewer the task ends sooner than two processes start
-PRELOAD: Final = ("numpy", "numba")
+PRELOAD: Final = ("vcpd.analysis.screen",)
 
 
 @asynccontextmanager
@@ -38,7 +38,7 @@ async def row_mapping(panel: Panel, configuration: Configuration) -> "AsyncItera
     if panel.close.size < MIN_BARS_FOR_WORKERS:
         yield map_rows_here(panel)
         return
-    workers = WorkerPool(configuration.workers, open_panel, (screen.warm_up,), PRELOAD)
+    workers = WorkerPool(configuration.workers, open_panel, (tasks.warm_up,), PRELOAD)
     with tempfile.TemporaryDirectory(prefix="vcpd-") as folder:
         try:
             reference = await asyncio.to_thread(PanelFiles(Path(folder)).write, panel)

@@ -119,7 +119,7 @@ def build_panel(
 
 
 def readonly(array: NDArray[S]) -> NDArray[S]:
-    """A view that cannot be written to, as those of a mapped panel: kernels are compiled for it alone."""
+    """A view that cannot be written to, as those of a mapped panel."""
     view = array.view()
     view.flags.writeable = False
     return view

@@ -134,7 +134,6 @@ ChosenSink = Literal["console", "journal", "json"]
 _LIBRARY_LEVELS: Final = {
     "asyncio": "WARNING",
     "aiohttp.access": "WARNING",
-    "numba": "WARNING",
     "matplotlib": "WARNING",
 }
 

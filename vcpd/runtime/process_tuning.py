@@ -19,7 +19,6 @@ SINGLE_THREAD_ENV: Final[Mapping[str, str]] = {
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
     "NUMEXPR_NUM_THREADS": "1",
-    "NUMBA_NUM_THREADS": "1",
     "POLARS_MAX_THREADS": "1",
 }
 DAEMON_THREAD_ENV: Final[Mapping[str, str]] = {

@@ -18,7 +18,6 @@ from vcpd.ports import FailedSymbol, PanelTask
 from vcpd.runtime.chunked_map import Chunk, ChunkedMap, ChunkFailedError, gather_or_cancel
 from vcpd.runtime.executor import ExecutorBrokenError, WorkerExecutor, WorkerLostError, stop_helper_processes
 from vcpd.runtime.settings import WorkerSettings
-from vcpd.runtime.warmup import precompile
 from vcpd.runtime.worker_process import (
     FunctionCall,
     MapRows,
@@ -72,7 +71,7 @@ class WorkerPool:
         self._preload = tuple(preload)
         self._executor: WorkerExecutor | None = None
         self._replacing: asyncio.Task[None] | None = None
-        self._closed = self._precompiled = False
+        self._closed = False
         self._idle_timer: asyncio.TimerHandle | None = None
         self._n_tasks = self._n_started = self._n_broken = self._n_recycled = 0
 
@@ -263,7 +262,6 @@ class WorkerPool:
         if worn is not None:
             await worn.shut_down(self.settings.task_timeout_s)
             self._executor = None
-        await self._precompile()
         for attempt in range(1, START_ATTEMPTS + 1):
             try:
                 self._executor = await self._start_executor()
@@ -274,16 +272,6 @@ class WorkerPool:
                 await asyncio.sleep(RETRY_PAUSE_S * attempt)
             else:
                 return
-
-    async def _precompile(self) -> None:
-        """Run once per pool; if it fails, the workers compile on their own and report the error."""
-        if self._precompiled or not self._warm_ups:
-            return
-        try:
-            await precompile(self.settings.start_method, self._warm_ups, self._preload)
-        except UnavailableError as error:
-            log.warning("warm_up_failed", reason=str(error))
-        self._precompiled = True
 
     async def _start_executor(self) -> WorkerExecutor:
         settings = self.settings

@@ -1,4 +1,4 @@
-"""Parameters and results of the risk report; free of numba."""
+"""Parameters and results of the risk report; free of kernels."""
 
 import math
 from dataclasses import dataclass

@@ -32,7 +32,6 @@ __all__ = [
     "RiskTaskParams",
     "measure_risk",
     "score_risk",
-    "warm_up",
 ]
 BLOCK_ROWS: Final = 64  # x 6 fields x 253 sessions x 8 bytes = 390 kB: stays in a core's second cache
 PERCENT: Final = 100.0
@@ -190,18 +189,6 @@ def measure_risk(panel: Panel, rows: range, parameters: RiskTaskParams) -> RiskR
         dates=np.concatenate([np.empty((0, len(DATE_METRICS)), "M8[D]"), *(dates for _, dates, _ in blocks)]),
         reasons=tuple(reason for _, _, reasons in blocks for reason in reasons),
     )
-
-
-def warm_up() -> None:
-    """Compile the kernels, or load them from their cache, on a small panel."""
-    count = RiskParameters().window_returns + 2
-    sessions = np.datetime64("2024-01-01", "D") + np.arange(count)
-    prices = 100.0 + np.sin(np.arange(float(count)))
-    values = np.broadcast_to(prices, (5, 2, count)).copy()
-    values[:, 0, 9] = np.nan
-    panel = Panel(("A", "B"), sessions, values, np.zeros((2, count), np.bool_), prices, np.full(2, 0.05))
-    for known in (panel, panel.until(sessions[-2].item())):  # a whole panel and a view: two compiled forms
-        measure_risk(known, range(2), RiskTaskParams())
 
 
 def _session_count(panel: Panel, as_of: date | None) -> int:

@@ -49,8 +49,8 @@ def pack_window(panel: Panel, rows: range, stop: int, width: int) -> BarWindow:
     values, provisional = readonly(panel.values), readonly(panel.provisional).view(np.uint8)
     if stop >= width:  # most rows have all of the last sessions: copied at once, only the others one by one
         last = slice(stop - width, stop)
-        bars[:-1] = panel.values[:, rows.start : rows.stop, last]
-        bars[-1] = panel.index_close[last]
+        bars[:5] = panel.values[:, rows.start : rows.stop, last]
+        bars[5] = panel.index_close[last]
         positions[:] = np.arange(stop - width, stop)
         _mark_complete_rows(bars, provisional, rows.start, stop - width, whole)
     window = BarWindow(bars, positions, np.where(whole, 0, width))
