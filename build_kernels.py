@@ -85,7 +85,10 @@ class BuildKernels(build_ext):
         self.distribution.ext_modules = [
             Extension(SHARED_NAME, [str(SHARED_CODE)], extra_compile_args=FLAGS),
             *cythonize(
-                [Extension(name, [f"{name.replace('.', '/')}.py"], extra_compile_args=FLAGS) for name in kernels()],
+                [
+                    Extension(name, [f"{name.replace('.', '/')}.py"], extra_compile_args=FLAGS)
+                    for name in kernels()
+                ],
                 build_dir=str(BUILD_FOLDER),
                 compiler_directives=DIRECTIVES,
                 shared_utility_qualified_name=SHARED_NAME,

@@ -31,8 +31,8 @@ from tests.analysis.markets import read_panel
 from vcpd.analysis.backtest import BacktestParams, BaseHistory, run_backtest
 from vcpd.analysis.contractions import contraction_value
 from vcpd.analysis.indicators import bars_of
-from vcpd.analysis.simulated_trades import simulate_trade
 from vcpd.analysis.screen import screen_rows
+from vcpd.analysis.simulated_trades import simulate_trade
 from vcpd.analysis.tasks import ScreenParams
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.domain.bars import FloatArray

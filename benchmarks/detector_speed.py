@@ -22,8 +22,7 @@ import psutil
 
 from vcpd.analysis.backtest import BacktestParams, run_backtest
 from vcpd.analysis.screen import screen_rows
-from vcpd.analysis.tasks import warm_up
-from vcpd.analysis.tasks import ScreenParams
+from vcpd.analysis.tasks import ScreenParams, warm_up
 from vcpd.domain.panel import Panel, PanelReference, build_panel
 from vcpd.runtime.settings import WorkerSettings
 from vcpd.runtime.worker_pool import WorkerPool

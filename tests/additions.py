@@ -16,7 +16,6 @@ from typing import Any, Final, NamedTuple
 from unittest.mock import MagicMock
 
 import msgspec
-import numpy as np
 
 import vcpd
 from tests.analysis.markets import base_closes, series_of, walk

@@ -1,4 +1,4 @@
-"""Tests run on compiled kernels: as plain Python they would take hours, and outdated ones would prove nothing."""
+"""Tests run on compiled kernels: plain Python would take hours, and outdated ones would prove nothing."""
 
 from pathlib import Path
 

@@ -2,9 +2,9 @@
 
 from itertools import pairwise
 
+import msgspec
 import numpy as np
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.analysis.markets import base_closes, series_of, walk
@@ -37,7 +37,7 @@ def _structure(context: SymbolContext, chain: Chain, t: int) -> Structure[float]
 
 @pytest.mark.parametrize("changes", [{}, {"max_contractions": 2, "max_final_to_first": 0.35}])
 def test_the_search_evaluates_its_gates_as_their_rules_do(changes: dict[str, float]) -> None:
-    """Whatever chain it finds: one that it takes for valid holds every rule of the structure, and no other."""
+    """Of whatever chains it finds, those that it takes for valid hold every rule of the structure."""
     thresholds = msgspec.structs.replace(Thresholds(max_risk_pct=50.0), **changes)
     valid = others = 0
     for seed in range(12):

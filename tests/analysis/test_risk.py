@@ -5,7 +5,6 @@ import math
 import pickle
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -15,7 +14,6 @@ from hypothesis import strategies as st
 
 from tests.analysis.risk_samples import Metrics, expected_metrics, from_closes, read_bars, sessions_from, walk
 from tests.real_data import real_data
-from vcpd.analysis.risk import returns, window
 from vcpd.analysis.risk.metric_names import DATE_METRICS, METRICS
 from vcpd.analysis.risk.parameters import RiskParameters, RiskResult, RiskTaskParams
 from vcpd.analysis.risk.report import measure_risk, score_risk

@@ -12,7 +12,6 @@ import pytest
 from tests.bhavcopy.publisher import small_market
 from tests.store.disk_faults import (
     DISK_CODES,
-    MOST_OPERATIONS,
     FaultyDisk,
     fail_at_each_operation,
     failure_of,

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vcpd.analysis.chain_search import ChainArrays, BaseSearch
+from vcpd.analysis.chain_search import BaseSearch, ChainArrays
 from vcpd.analysis.indicators import Bars
 from vcpd.analysis.thresholds import SearchRules
 from vcpd.domain.bars import FloatArray

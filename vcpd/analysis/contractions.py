@@ -57,9 +57,9 @@ def is_reclaimed(low: FloatArray, close: FloatArray, level: float, sessions: int
 class ContractionTable:
     """Peaks below one anchor, the contractions between them, and the chains that these make.
 
-    Per peak, what has happened below it so far: its leg. A closed leg can hold no further peak. Per pair (peak,
-    next peak) one complete contraction: a link. `best[link, n]` is the value of the best chain whose n-th
-    contraction the link is, -inf where none; `back[link, n]` the link before it, -1 at the anchor. What a
+    Per peak, what has happened below it so far: its leg. A closed leg can hold no further peak. Per pair
+    (peak, next peak) one complete contraction: a link. `best[link, n]` is the value of the best chain whose
+    n-th contraction the link is, -inf where none; `back[link, n]` the link before it, -1 at the anchor. What a
     step finds stands in `leg` (the leg under consideration) and `end` attributes (the best completion).
     """
 
@@ -222,7 +222,7 @@ class ContractionTable:
         )
 
     def _holds_prior_low(self, peak: int, last: int, before: int) -> bool:
-        """Whether the leg of a peak, down to its low by bar `last`, spares the low before it or shakes out."""
+        """Whether the leg of a peak, as deep as it is by bar `last`, spares the low before or shakes out."""
         level = self._link_low[before]
         if self._leg_low >= level:
             return True

@@ -2,6 +2,8 @@
 
 Every figure at bar t is made of bars 0..t alone, and of the same additions in the same order however
 long the history is, so that a truncated history gives the very same bits.
+
+Compiled; indicators.pxd has the types.
 """
 
 from typing import Final, NamedTuple

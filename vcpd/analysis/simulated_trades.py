@@ -99,9 +99,7 @@ def simulate_trade(bars: Bars, t: int, stop: float, horizon: int) -> Trade:
     """Buy at the close of bar t with a stop below it; looks at the `horizon` bars that follow."""
     trade = TradeSimulator(bars, horizon)
     trade.simulate(t, stop)
-    return Trade(
-        trade.best_r, trade.worst_r, trade.result_r, trade.sessions, trade.stopped, trade.finished
-    )
+    return Trade(trade.best_r, trade.worst_r, trade.result_r, trade.sessions, trade.stopped, trade.finished)
 
 
 def simulate_entries(
@@ -109,8 +107,8 @@ def simulate_entries(
 ) -> tuple[FloatArray, IntArray, FloatArray]:
     """Buy at every bar marked in `entered` (n,) with the stop of `stops` (n,).
 
-    Gives the sums in the order of `OutcomeCounts`, the bars of the counted entries and their results in R after
-    costs.
+    Gives the sums in the order of `OutcomeCounts`, the bars of the counted entries and their results in R
+    after costs.
     """
     at, results = np.empty(len(entered), np.int64), np.empty(len(entered))
     simulator = TradeSimulator(bars, rules.horizon, rules.cost_pct / 100)

@@ -1,4 +1,7 @@
-"""Relative strength ratings 1..99 within the universe, per session."""
+"""Relative strength ratings 1..99 within the universe, per session.
+
+Compiled; strength.pxd has the types.
+"""
 
 import weakref
 from typing import Final

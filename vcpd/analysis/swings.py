@@ -1,4 +1,7 @@
-"""Zigzag swings over highs and lows from an anchor on, with a turn threshold per bar. Compiled; see swings.pxd."""
+"""Zigzag swings over highs and lows from an anchor on, with a turn threshold per bar.
+
+Compiled; swings.pxd has the types.
+"""
 
 from typing import Final
 

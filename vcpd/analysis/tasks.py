@@ -1,7 +1,7 @@
 """Worker tasks by reference, their parameters and results: kernels are imported only where a task runs.
 
-The daemon names these functions and never calls them, so it does not hold the kernels. Whoever computes in its
-own process takes the functions from their own modules.
+The daemon names these functions and never calls them, so it does not hold the kernels. Whoever computes in
+its own process takes the functions from their own modules.
 """
 
 from collections.abc import Callable, Iterable, Sequence

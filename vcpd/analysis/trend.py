@@ -1,4 +1,7 @@
-"""The trend template: eight criteria (Minervini 2013), each with its two numbers."""
+"""The trend template: eight criteria (Minervini 2013), each with its two numbers.
+
+Compiled; trend.pxd has the types.
+"""
 
 from typing import Final, NamedTuple
 
@@ -52,9 +55,7 @@ def evaluate_trend(bars: Bars, ratings: FloatArray, first: int, last: int, rules
     return trend
 
 
-def _judge(
-    value: FloatArray, limit: FloatArray, holds: IntArray, held: IntArray, failed: IntArray
-) -> None:
+def _judge(value: FloatArray, limit: FloatArray, holds: IntArray, held: IntArray, failed: IntArray) -> None:
     """Which criteria hold: above the limit for the first ones, at least the limit for the others."""
     for slot in range(value.shape[0]):
         for number in range(8):

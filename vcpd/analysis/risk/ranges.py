@@ -1,4 +1,7 @@
-"""Risk metrics of ranges, gaps, volume and trend steadiness."""
+"""Risk metrics of ranges, gaps, volume and trend steadiness.
+
+Compiled; ranges.pxd has the types.
+"""
 
 from typing import Final
 

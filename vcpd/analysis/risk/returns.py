@@ -1,4 +1,7 @@
-"""Risk metrics of daily returns: distribution, drawdown, beta and alpha."""
+"""Risk metrics of daily returns: distribution, drawdown, beta and alpha.
+
+Compiled; returns.pxd has the types.
+"""
 
 from typing import Final
 
@@ -71,7 +74,7 @@ def _low_percentile(ordered: FloatArray, percent: int) -> float:
 
 
 def _measure_shape(count: int, second: float, third: float, fourth: float, out: FloatArray) -> None:
-    skew = sqrt(count) * third / second**1.5
+    skew = sqrt(count) * third / (second * sqrt(second))
     out[8] = skew * sqrt(count * (count - 1.0)) / (count - 2.0)
     kurtosis = count * fourth / (second * second) - 3.0
     out[9] = ((count + 1.0) * kurtosis + 6.0) * (count - 1.0) / ((count - 2.0) * (count - 3.0))

@@ -1,4 +1,7 @@
-"""Each symbol's last final bars, packed right-aligned for the risk kernels."""
+"""Each symbol's last final bars, packed right-aligned for the risk kernels.
+
+Compiled; window.pxd has the types.
+"""
 
 from dataclasses import dataclass
 from typing import Final
