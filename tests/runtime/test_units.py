@@ -69,7 +69,7 @@ def test_the_unit_speaks_the_protocol_of_the_program() -> None:
 
 
 def test_nothing_that_is_known_to_break_the_program_is_asked_for() -> None:
-    """Compiled kernels need writable code, psutil all of /proc, and workers may lower their priority."""
+    """psutil needs all of /proc, and workers may lower their priority; the rest has not been tried."""
     pairs = settings_of("vcpd.service")
     unit = dict(pairs)
     assert "MemoryDenyWriteExecute" not in unit

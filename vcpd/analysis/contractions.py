@@ -59,8 +59,8 @@ class ContractionTable:
 
     Per peak, what has happened below it so far: its leg. A closed leg can hold no further peak. Per pair
     (peak, next peak) one complete contraction: a link. `best[link, n]` is the value of the best chain whose
-    n-th contraction the link is, -inf where none; `back[link, n]` the link before it, -1 at the anchor. What a
-    step finds stands in `leg` (the leg under consideration) and `end` attributes (the best completion).
+    n-th contraction the link is, -inf where none; `back[link, n]` the link before it, -1 at the anchor. What
+    a step finds stands in `leg` (the leg under consideration) and `end` attributes (the best completion).
     """
 
     def __init__(self, tracer: SwingTracer, longest: int) -> None:
