@@ -17,10 +17,8 @@ from vcpd.runtime.settings import WorkerSettings
 from vcpd.runtime.worker_pool import WorkerPool
 
 def warm_up_at_length():
-    if os.path.exists(os.environ["MARK"]):  # the trial was quick, the workers are not
-        open(os.environ["MARK"] + f"-{os.getpid()}", "w").close()
-        time.sleep(60)
-    open(os.environ["MARK"], "w").close()
+    open(os.environ["MARK"] + f"-{os.getpid()}", "w").close()
+    time.sleep(60)
 
 async def main():
     stopped = asyncio.Event()

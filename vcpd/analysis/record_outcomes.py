@@ -14,8 +14,9 @@ import numpy as np
 
 from vcpd.analysis.indicators import Bars, bars_of
 from vcpd.analysis.outcome_splits import split_by_term
-from vcpd.analysis.outcomes import Estimate, OutcomeCounts, estimate, simulate_trade
+from vcpd.analysis.outcomes import Estimate, OutcomeCounts, estimate
 from vcpd.analysis.record_task import FirstReport, MarketHistory, RecordOutcomeParams
+from vcpd.analysis.simulated_trades import simulate_trade
 from vcpd.domain.panel import Panel
 from vcpd.domain.record_outcome import RecordReport, ReportedOutcome
 
