@@ -200,7 +200,7 @@ async def test_an_encrypted_server_is_used_where_its_certificate_holds_and_only_
 ) -> None:
     mailbox = Mailbox()
     async with serving_secretly(mailbox, certificate, security) as port:
-        with pytest.raises(RetryableError, match="certificate does not hold"):
+        with pytest.raises(RetryableError, match="certificate is not valid"):
             await _send(_settings(port, security=security))
         assert mailbox.letters == []
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))

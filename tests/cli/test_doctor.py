@@ -104,7 +104,7 @@ async def test_the_embedded_store_is_started_for_the_look_and_ended_after_it(
     code, found = await _findings(capsys, path)
     assert code == EXIT_OK
     assert "embedded, PostgreSQL" in found["database"]["text"]
-    assert "started for this look" in found["database"]["text"]
+    assert "started for this check" in found["database"]["text"]
     assert not (tmp_path / "state" / "postgres" / "data" / "postmaster.pid").exists()
 
 

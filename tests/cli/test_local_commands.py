@@ -193,7 +193,7 @@ def test_without_a_snapshot_a_chart_says_where_it_would_come_from(tmp_path: Path
     path = tmp_path / "config.toml"
     path.write_text('[daemon]\nstate_dir = "state"\n', encoding="utf-8")
     assert _run("chart", "AAA", "--config", path, "-o", tmp_path / "a.svg") == EXIT_TEMPORARY_FAILURE
-    assert "the first collect makes them" in capsys.readouterr().err
+    assert "the first collect fetches them" in capsys.readouterr().err
 
 
 def test_history_gives_lives_and_base_rates(bars: Path, tmp_path: Path, capsys: Capture) -> None:

@@ -193,7 +193,7 @@ def test_restated_bars_and_provisional_entries_are_causes_of_their_own(
 def test_symbols_that_are_left_out_now_are_named(panel: Panel, evenings: list[ReportedSetup]) -> None:
     excluded = build_panel(market(), exclusions={NAME: "a step overnight"})
     assert {difference.detail for difference in differences(evenings, excluded)} == {
-        "data quality leaves the symbol out: a step overnight"
+        "data quality excludes the symbol: a step overnight"
     }
     gone = build_panel(market()[1:])
     found = differences(evenings, gone)

@@ -134,7 +134,7 @@ async def test_a_saturday_with_live_quotes_is_a_session() -> None:
     learning = Learning()
     learning.market.last_traded = [SATURDAY] * len(SHARES)
     result = await learning.look(SATURDAY, "10:45")
-    assert "Saturday 2027-03-20 is a session, which the calendar did not know" in result.reason
+    assert "Saturday 2027-03-20 is a session, which the calendar did not contain" in result.reason
     assert learning.is_session(SATURDAY)
 
 

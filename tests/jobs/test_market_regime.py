@@ -98,7 +98,7 @@ async def test_bars_of_an_earlier_snapshot_are_named() -> None:
     sample.panels.refresh_error = "the disk is full"
     result = await _job(sample, store)(context(SESSION, "regime"))
     assert result.outcome is Outcome.DONE
-    assert result.reason.endswith("because no new one could be made: the disk is full")
+    assert result.reason.endswith("because no new one could be created: the disk is full")
 
 
 def test_a_list_is_known_by_the_name_that_the_exchange_gives_it() -> None:

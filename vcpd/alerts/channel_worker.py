@@ -203,7 +203,7 @@ class ChannelWorker:
             return error
         except Exception as error:  # a channel's own fault must not stop the others, nor lose the alert
             log.exception("alerts.channel_failed", channel=self._channel.name)
-            return RetryableError(f"a fault of vcpd's: {type(error).__name__}")
+            return RetryableError(f"internal error of vcpd: {type(error).__name__}")
         return None
 
     async def _send(self, message: AlertMessage) -> None:

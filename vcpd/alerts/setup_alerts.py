@@ -129,7 +129,7 @@ def _event_alerts(evening: ScreenRun, base: Base, *, is_found: bool) -> list[Ale
         _event_alert(evening, base, event)
         for event in base.events[max(found_at, default=0) :]
         if event.kind in ALERT_KIND_OF_EVENT
-        and not event.live  # published when it was seen; the close has not borne it out
+        and not event.live  # published when it was seen; the close has not confirmed it
         and evening.is_new_session(event.session)
         and not (event.kind is EventKind.NEAR_PIVOT and (is_found or base.group is not SetupGroup.SETUP))
     ]

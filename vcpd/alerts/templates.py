@@ -238,10 +238,10 @@ class Templates(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     data_stale: Template = Template(
         title="The newest bars are of {last}", body="{age} trading sessions have ended since"
     )
-    calendar: Template = Template(title="{session} is not as the calendar says", body="{reason}")
+    calendar: Template = Template(title="{session} differs from the calendar", body="{reason}")
     evening_missing: Template = Template(
         title="The session of {last} was not screened",
-        body="its bars are there; start it with `vcpd jobs run screen --session {last}`",
+        body="its bars are stored; start it with `vcpd jobs run screen --session {last}`",
     )
     restatement: Template = Template(title="{headline}", body="{reason}")
     good_night: Template = Template(title="{session} is collected, screened and scored")

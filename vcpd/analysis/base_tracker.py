@@ -169,7 +169,7 @@ class BaseTracker:
     def cancel_provisional(self, t: int) -> None:
         """This base was found only on the bar of a running session, which has changed since."""
         self.events, self.emitted = [], set()
-        self._end(BaseState.EXPIRED, t, "found while the session ran, not borne out by its later bar")
+        self._end(BaseState.EXPIRED, t, "found while the session ran, not confirmed by its later bar")
 
     def _start_cycle(self, t: int, kind: EventKind, detail: str) -> None:
         """From here on each kind of event may happen once more."""

@@ -117,7 +117,7 @@ def _differences_of_symbol(
 
 def _why_left_out(panel: Panel, symbol: str) -> str | None:
     if symbol in panel.exclusions:
-        return f"data quality leaves the symbol out: {panel.exclusions[symbol]}"
+        return f"data quality excludes the symbol: {panel.exclusions[symbol]}"
     return None if symbol in panel.symbols else "the symbol is not in the universe any more"
 
 

@@ -15,13 +15,17 @@ class RegimeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     reloadable: ClassVar[bool] = True
 
     distribution_fall_pct: Annotated[
-        float, msgspec.Meta(gt=0, le=5, description="a distribution day closes at least so far down")
+        float,
+        msgspec.Meta(gt=0, le=5, description="a distribution day closes at least this many percent down"),
     ] = 0.2
     distribution_sessions: Annotated[
-        int, msgspec.Meta(ge=5, le=100, description="a distribution day expires after so many sessions")
+        int, msgspec.Meta(ge=5, le=100, description="a distribution day expires after this many sessions")
     ] = 25
     distribution_rise_pct: Annotated[
-        float, msgspec.Meta(gt=0, le=50, description="... or once the index closed so far above its close")
+        float,
+        msgspec.Meta(
+            gt=0, le=50, description="... or once the index closed this many percent above its close"
+        ),
     ] = 5.0
     pressure_days: Annotated[
         int, msgspec.Meta(ge=1, le=25, description="distribution days that put an uptrend under pressure")
@@ -30,13 +34,17 @@ class RegimeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
         int, msgspec.Meta(ge=2, le=25, description="distribution days that end an uptrend")
     ] = 6
     correction_fall_pct: Annotated[
-        float, msgspec.Meta(gt=0, le=50, description="a close so far below the uptrend's highest ends it too")
+        float,
+        msgspec.Meta(
+            gt=0, le=50, description="a close this many percent below the uptrend's highest ends it too"
+        ),
     ] = 10.0
     follow_through_day: Annotated[
         int, msgspec.Meta(ge=2, le=25, description="first day of a rally attempt that can confirm it")
     ] = 4
     follow_through_rise_pct: Annotated[
-        float, msgspec.Meta(gt=0, le=10, description="a follow-through day closes at least so far up")
+        float,
+        msgspec.Meta(gt=0, le=10, description="a follow-through day closes at least this many percent up"),
     ] = 1.25
     max_unmeasured_sessions: Annotated[
         int,

@@ -28,7 +28,8 @@ class SellRuleSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     reloadable: ClassVar[bool] = True
 
     breakeven_r: Annotated[
-        float, msgspec.Meta(ge=0, description="once it has gained so many R, the stop is the entry; 0: never")
+        float,
+        msgspec.Meta(ge=0, description="once it has gained this many R, the stop is the entry; 0: never"),
     ] = 2.0
     trail_sessions: Annotated[
         int,
@@ -37,7 +38,7 @@ class SellRuleSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
         ),
     ] = 50
     trail_after_r: Annotated[
-        float, msgspec.Meta(ge=0, description="the average counts once the lot has gained so many R")
+        float, msgspec.Meta(ge=0, description="the average counts once the lot has gained this many R")
     ] = 1.0
     chandelier_atr: Annotated[
         float,
@@ -48,7 +49,8 @@ class SellRuleSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
         ),
     ] = 0.0
     time_sessions: Annotated[
-        int, msgspec.Meta(ge=0, description="sell what has made no progress after so many sessions; 0: never")
+        int,
+        msgspec.Meta(ge=0, description="sell what has made no progress after this many sessions; 0: never"),
     ] = 25
     time_progress_r: Annotated[
         float, msgspec.Meta(ge=0, description="what counts as progress: the best excursion, in R")
@@ -57,7 +59,7 @@ class SellRuleSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
         int,
         msgspec.Meta(
             ge=0,
-            description="a close under the pivot within so many sessions of the purchase fires; 0: never",
+            description="a close under the pivot within this many sessions of the purchase fires; 0: never",
         ),
     ] = 10
     climax_gain_pct: Annotated[
@@ -67,21 +69,21 @@ class SellRuleSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
         ),
     ] = 25.0
     climax_up_days: Annotated[
-        int, msgspec.Meta(ge=1, description="so many rising closes of the last `climax_days` are a sign")
+        int, msgspec.Meta(ge=1, description="this many rising closes of the last `climax_days` are a sign")
     ] = 8
     climax_days: Annotated[int, msgspec.Meta(ge=1, description="see `climax_up_days`")] = 10
     climax_gap_pct: Annotated[
-        float, msgspec.Meta(gt=0, description="an opening so far above the high before is a sign, in percent")
+        float, msgspec.Meta(gt=0, description="an opening this many percent above the high before is a sign")
     ] = 2.0
     strength_r: Annotated[
-        float, msgspec.Meta(ge=0, description="sell a part once the lot has gained so many R; 0: never")
+        float, msgspec.Meta(ge=0, description="sell a part once the lot has gained this many R; 0: never")
     ] = 3.0
     strength_share: Annotated[
         float, msgspec.Meta(gt=0, le=1, description="that part, as a share of the lot")
     ] = 0.5
     results_sessions: Annotated[
         int,
-        msgspec.Meta(ge=0, description="results due within so many sessions, where known, fire; 0: never"),
+        msgspec.Meta(ge=0, description="results due within this many sessions, where known, fire; 0: never"),
     ] = 3
 
 

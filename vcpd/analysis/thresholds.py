@@ -75,10 +75,12 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         int, msgspec.Meta(ge=1, le=250, description="SMA 200 must be above its value this many sessions ago")
     ] = 22
     above_low_pct: Annotated[
-        float, msgspec.Meta(ge=0, le=500, description="close at least so far above the 252-session low")
+        float,
+        msgspec.Meta(ge=0, le=500, description="close at least this many percent above the 252-session low"),
     ] = 30.0
     below_high_pct: Annotated[
-        float, msgspec.Meta(gt=0, lt=100, description="close at most so far below the 252-session high")
+        float,
+        msgspec.Meta(gt=0, lt=100, description="close at most this many percent below the 252-session high"),
     ] = 25.0
     min_rs_rating: Annotated[
         int, msgspec.Meta(ge=1, le=99, description="relative strength rating of a leader, at least")
@@ -99,7 +101,8 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         int, msgspec.Meta(ge=60, le=325, description="sessions from the anchor to now, at most")
     ] = 325
     cap_pct: Annotated[
-        float, msgspec.Meta(ge=0, le=20, description="a later high may top the anchor by so much at most")
+        float,
+        msgspec.Meta(ge=0, le=20, description="a later high may top the anchor by at most this many percent"),
     ] = 3.0
     cap_depth_share: Annotated[
         float, msgspec.Meta(ge=0, le=1, description="... and by at most this share of the base's depth")
@@ -153,7 +156,8 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         float, msgspec.Meta(ge=0, le=1, description="value of a base's length, times ln(1 + weeks)")
     ] = 0.075
     reclaim_sessions: Annotated[
-        int, msgspec.Meta(ge=0, le=30, description="an undercut low must be reclaimed within so many")
+        int,
+        msgspec.Meta(ge=0, le=30, description="an undercut low must be reclaimed within this many sessions"),
     ] = 5
     undercut_share: Annotated[
         float, msgspec.Meta(ge=0, le=1, description="an undercut may be this share of the base's depth")
@@ -192,13 +196,13 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         float, msgspec.Meta(gt=0, le=50, description="ten sessions are tight within this range")
     ] = 6.0
     tight_range_atr: Annotated[
-        float, msgspec.Meta(gt=0, le=20, description="... and within so many ATR 20")
+        float, msgspec.Meta(gt=0, le=20, description="... and within this many ATR 20")
     ] = 3.0
     tight_closes_pct: Annotated[
         float, msgspec.Meta(gt=0, le=20, description="three closes are tight within this range")
     ] = 1.5
     buy_zone_pct: Annotated[
-        float, msgspec.Meta(gt=0, le=20, description="the buy zone ends so far above the pivot")
+        float, msgspec.Meta(gt=0, le=20, description="the buy zone ends this many percent above the pivot")
     ] = 5.0
     near_pivot_pct: Annotated[
         float, msgspec.Meta(gt=0, le=20, description="a close this little below the pivot is near it")
@@ -227,35 +231,41 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     ] = 69
     stay_sessions: Annotated[
         int,
-        msgspec.Meta(ge=0, le=20, description="a setup that misses a gate leaves after so many sessions"),
+        msgspec.Meta(ge=0, le=20, description="a setup that misses a gate leaves after this many sessions"),
     ] = 3
     new_contraction_sessions: Annotated[
-        int, msgspec.Meta(ge=1, le=30, description="a further contraction moves pivot and stop after so many")
+        int,
+        msgspec.Meta(
+            ge=1, le=30, description="a further contraction moves pivot and stop after this many sessions"
+        ),
     ] = 9
     young_second_stage: Annotated[
         bool, msgspec.Meta(description="let SMA 150 be below SMA 200 over a long base")
     ] = True
     second_stage_sessions: Annotated[
-        int, msgspec.Meta(ge=13, le=325, description="... of at least so many sessions")
+        int, msgspec.Meta(ge=13, le=325, description="... of at least this many sessions")
     ] = 100
     primary_bases: Annotated[
         bool, msgspec.Meta(description="admit bases from the first high of a young listing")
     ] = False
     shelves: Annotated[bool, msgspec.Meta(description="admit shelves on top of bases that broke out")] = False
     raised_cap_pct: Annotated[
-        float, msgspec.Meta(ge=0, le=20, description="highs of these two may top the anchor by so much")
+        float,
+        msgspec.Meta(ge=0, le=20, description="highs of these two may top the anchor by this many percent"),
     ] = 8.0
     shelf_sessions: Annotated[
-        int, msgspec.Meta(ge=3, le=250, description="a shelf ends so many sessions after the breakout below")
+        int,
+        msgspec.Meta(ge=3, le=250, description="a shelf ends this many sessions after the breakout below"),
     ] = 40
     breakout_volume_ratio: Annotated[
         float, msgspec.Meta(gt=0, le=20, description="volume over its average that confirms a breakout")
     ] = 1.4
     squat_sessions: Annotated[
-        int, msgspec.Meta(ge=1, le=60, description="back under the pivot within so many sessions is a squat")
+        int,
+        msgspec.Meta(ge=1, le=60, description="back under the pivot within this many sessions is a squat"),
     ] = 10
     replay_sessions: Annotated[
-        int, msgspec.Meta(ge=1, le=250, description="a base expires after so many sessions without gates")
+        int, msgspec.Meta(ge=1, le=250, description="a base expires after this many sessions without gates")
     ] = 40
 
     def __post_init__(self) -> None:

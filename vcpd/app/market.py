@@ -126,7 +126,7 @@ async def _read_url(process: asyncio.subprocess.Process, settings: SandboxSettin
     """Send the settings and wait for the line with the address."""
     output, pipe = process.stdout, process.stdin
     if output is None or pipe is None or process.stderr is None:
-        raise UnavailableError("the sandbox exchange has no pipes to speak through")
+        raise UnavailableError("the sandbox exchange was started without its pipes")
     pipe.write(msgspec.json.encode(settings) + b"\n")
     await pipe.drain()
     line = b""
@@ -235,7 +235,7 @@ class MarketConnection:
                 reason = str(error) or type(error).__name__
         if not reason:
             return NO_SECTORS
-        raise RetryableError(f"the market's list of sectors cannot be had: {reason}")
+        raise RetryableError(f"the market's list of sectors cannot be fetched: {reason}")
 
     async def _list_text(self, place: str) -> str:
         if "://" not in place:

@@ -29,7 +29,7 @@ class PanelReader:
             return await self._load()
         except (OSError, ValueError, EOFError) as error:  # a power cut leaves files without contents
             raise RetryableError(
-                f"the panel cannot be read ({error}): the next collect makes it anew"
+                f"the panel cannot be read ({error}): the next collect creates it again"
             ) from error
 
     async def load_if_any(self) -> None:
@@ -40,7 +40,7 @@ class PanelReader:
     async def _load(self) -> tuple[PanelReference, Panel]:
         reference = await self._panels.current()
         if reference is None:
-            raise RetryableError("there is no panel to look at: the next collect makes it")
+            raise RetryableError("there is no panel yet: the next collect creates it")
         if self._panel is None or reference != self._reference:
             self._panel = await asyncio.to_thread(open_panel, reference)
             self._reference = reference

@@ -174,7 +174,7 @@ class PerformanceService:
     async def _refresh_panel(self) -> str:
         """A heavy job at work has the panel in its hands: then it stays as it is."""
         if any(job.running and job.heavy for job in self.scheduler.snapshot().jobs):
-            return "left alone: a heavy job is running"
+            return "skipped: a heavy job is running"
         try:
             reference = await self.panels.refresh()
             await self.current_panel.load()

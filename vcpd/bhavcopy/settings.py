@@ -82,6 +82,6 @@ class BhavcopySettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         Meta(
             ge=1,
             le=250,
-            description="a share counts as listed while one of the files of so many last sessions names it",
+            description="number of newest files of which one must name a share for it to count as listed",
         ),
     ] = 10

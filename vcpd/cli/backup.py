@@ -139,5 +139,5 @@ def _print_manifest(manifest: BackupManifest, arguments: argparse.Namespace, don
     if done == "restored":
         print(
             f"its configuration is in the file: `unzip -p {arguments.file} {CONFIGURATION_MEMBER}`; secrets "
-            "are in no backup; the daemon makes its panel anew at its next start"
+            "are in no backup; the daemon creates its panel again at its next start"
         )

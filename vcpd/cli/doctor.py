@@ -61,7 +61,7 @@ def _collect_findings(arguments: argparse.Namespace) -> Sequence[Finding]:
     try:
         loaded = load_configuration(path)
     except ConfigurationError as error:
-        remedy = "correct the file; `vcpd show-config --defaults` prints one that is good"
+        remedy = "correct the file; `vcpd show-config --defaults` prints a valid one"
         return [Finding("configuration", False, "; ".join(error.problems), remedy)]
     context = DoctorContext(loaded, WallClock().now(), arguments.deep)
     findings = [_configuration_finding(path, loaded), *_run_findings(loaded), *check_machine(context)]

@@ -85,7 +85,9 @@ def check_calendar(context: DoctorContext) -> Finding:
     warning = calendar.warning(calendar.local_date(context.now))
     if warning is None:
         return Finding("calendar", True, f"{calendar.name}, valid until {calendar.valid_until}")
-    remedy = "nothing must be done: vcpd asks the market; a list of the exchange's knows the days in advance"
+    remedy = (
+        "no action needed: vcpd learns the days from the market; the exchange's list adds them in advance"
+    )
     return Finding("calendar", None, warning, remedy)
 
 
@@ -109,16 +111,16 @@ def check_state(context: DoctorContext) -> Finding:
     try:
         is_there = folder.exists()
     except PermissionError:
-        return Finding("state", False, f"{folder} cannot be looked into", RUN_AS_OWNER_HINT)
+        return Finding("state", False, f"{folder} cannot be read", RUN_AS_OWNER_HINT)
     if not is_there:
         parent = _nearest_existing(folder)
         good = os.access(parent, os.W_OK | os.X_OK)
-        text = f"{folder} is not there yet; {'it can be made' if good else f'{parent} is not writable'}"
+        text = f"{folder} is not there yet; {'it can be created' if good else f'{parent} is not writable'}"
         remedy = "" if good else f"make {parent} writable, or set another [daemon] state_dir"
         return Finding("state", None if good else False, text, remedy)
     if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
         remedy = f"run as the user who owns it, or `chown -R $USER {folder}`"
-        return Finding("state", False, f"{folder} is not ours to write", remedy)
+        return Finding("state", False, f"{folder} is not writable for this user", remedy)
     if folder.stat().st_mode & GROUP_AND_OTHER_BITS:
         return Finding("state", False, f"others may enter {folder}", f"chmod 700 {folder}")
     return Finding("state", True, str(folder))
@@ -151,9 +153,7 @@ def check_secret_files(context: DoctorContext) -> Iterator[Finding]:
     try:
         seen = [(path, path.stat().st_mode) for path in found if path.is_file()]
     except OSError as error:
-        yield Finding(
-            "secret files", False, f"{folder} cannot be looked into ({error.strerror})", RUN_AS_OWNER_HINT
-        )
+        yield Finding("secret files", False, f"{folder} cannot be read ({error.strerror})", RUN_AS_OWNER_HINT)
         return
     open_ones = [path for path, mode in seen if mode & GROUP_AND_OTHER_BITS]
     for path in open_ones:
@@ -222,20 +222,20 @@ async def check_database(context: DoctorContext) -> Finding:
             return Finding("database", True, await _server_text(context, own))
         return await _check_embedded(context)
     except VcpdError as error:
-        remedy = "see the sentence; `vcpd migrate` tries the same and changes nothing else"
+        remedy = "see the reason; `vcpd migrate` tries the same and changes nothing else"
         return Finding("database", False, str(error), remedy)
     except PermissionError as error:
-        return Finding("database", False, f"{error.filename} cannot be looked into", RUN_AS_OWNER_HINT)
+        return Finding("database", False, f"{error.filename} cannot be read", RUN_AS_OWNER_HINT)
 
 
 async def _check_embedded(context: DoctorContext) -> Finding:
     server = EmbeddedPostgres(context.state_dir / STORE_FOLDER, context.loaded.configuration.store)
     if not server.data_folder.exists():
-        return Finding("database", None, "the embedded store is made at the first start")
+        return Finding("database", None, "the embedded store is created at the first start")
     try:
         running = await server.attach()
         words = await _server_text(context, Secret(running or await server.start()))
-        return Finding("database", True, f"embedded, {words}{'' if running else ', started for this look'}")
+        return Finding("database", True, f"embedded, {words}{'' if running else ', started for this check'}")
     finally:
         await server.stop()
 

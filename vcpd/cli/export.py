@@ -173,4 +173,4 @@ def _truncate(series: BarSeries, last: date | None) -> BarSeries:
 
 def _require_rows(count: int) -> None:
     if not count:
-        raise BadInputError("nothing in the store matches; see `vcpd status` for what it holds")
+        raise BadInputError("nothing in the store matches; `vcpd status` shows what it holds")

@@ -205,7 +205,7 @@ def _print_result(found: BacktestResult, looking: BacktestParams) -> None:
         f"Held for {looking.horizon_sessions} sessions at most; all but the first line with one stop "
         f"{looking.same_stop_pct:g} % below the entry. A purchase counts once the bars cover its whole "
         f"horizon. R is entry less stop; mean, interval and median are after costs of {looking.cost_pct:g} % "
-        "of the entry. Intervals are over months drawn anew."
+        "of the entry. Intervals are a bootstrap over months."
     )
     _print_left_out(found.left_out)
 

@@ -117,7 +117,7 @@ def pause_job(arguments: argparse.Namespace) -> int:
 def resume_job(arguments: argparse.Namespace) -> int:
     """BadInputError for an unknown name."""
     daemon_client(arguments).post(f"/api/jobs/{quote_path_part(arguments.job)}/resume")
-    print(f"{arguments.job} runs by itself again")
+    print(f"{arguments.job} is scheduled again")
     return EXIT_OK
 
 

@@ -85,7 +85,7 @@ def _conclusion(found: TradeStatistics) -> str:
         return "the interval lies above 0: the mean result is more than chance among these trades"
     if found.high_r < 0:
         return "the interval lies below 0: the mean result is a loss beyond chance"
-    return "the interval holds 0: these trades do not show whether the mean result differs from 0"
+    return "the interval contains 0: these trades do not show whether the mean result differs from 0"
 
 
 def _entry_row(entry: JournalEntry) -> tuple[str, ...]:

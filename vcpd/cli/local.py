@@ -62,7 +62,7 @@ def load_snapshot(arguments: argparse.Namespace) -> Panel:
     folder = load_named(arguments).state_dir / PANEL_FOLDER
     reference = PanelFiles(folder).current()
     if reference is None:
-        raise UnavailableError(f"{folder} holds no bars: the first collect makes them; or give --bars")
+        raise UnavailableError(f"{folder} holds no bars: the first collect fetches them; or give --bars")
     calendar = analysis_settings(arguments).calendar
     return panel_until(open_panel(reference), getattr(arguments, "as_of", None), DAEMON_BARS, calendar)
 

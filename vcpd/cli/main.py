@@ -357,7 +357,7 @@ COMMANDS: Final = (
     ),
     Command(
         "study",
-        "try thresholds, entries, stops, exits and sizes over a file of bars, after costs and beyond luck",
+        "try thresholds, entries, stops, exits and sizes over a file of bars, after costs, against chance",
         _add_study,
     ),
     Command(

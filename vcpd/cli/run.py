@@ -110,13 +110,13 @@ def login(arguments: argparse.Namespace) -> int:
     """Keeps the day's token in the state directory, where a running daemon picks it up."""
     loaded = load_named(arguments)
     if (market := loaded.configuration.daemon.market) != "kite":
-        print(f"the market `{market}` needs no login of yours; nothing to do")
+        print(f"the market `{market}` needs no login; nothing to do")
         return EXIT_OK
     state = loaded.state_dir
     _create_private_folder(state)
     asyncio.run(_log_in(loaded.configuration, state))
     match_folder_owner(state / TOKEN_FILE, state)
-    print("A running daemon takes this up by itself.")
+    print("A running daemon uses this login at once.")
     return EXIT_OK
 
 

@@ -45,7 +45,6 @@ SETUP_TABLE_COLUMNS: Final = (
 LEAST_NEEDED: Final = ("score", "structural", "sector", "footprint", "sector rank", "rating")
 MAX_SYMBOLS: Final = 5_000
 PAIRS_SHOWN: Final = 3
-SORT_KEYS: Final = ("score", "rs_rating", "symbol", "risk_pct", "close", "to_pivot_pct")
 EVERY_GROUP: Final = "all"
 GROUP_TITLES: Final[Mapping[SetupGroup, str]] = {
     SetupGroup.SETUP: "setups",

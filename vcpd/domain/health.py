@@ -122,7 +122,7 @@ def _machine_penalties(readings: HealthReadings) -> Iterator[Penalty]:
             "cpu",
             points,
             f"{cpu:.0f} % of the machine's cores in use over the last minute",
-            "lower [workers] count, or move jobs with `cron`/`at` in [jobs.NAME] away from what else runs",
+            "lower [workers] count, or move jobs with `cron`/`at` in [jobs.NAME] to times when less runs",
         )
     if points := _points(MEMORY_STEPS, memory):
         yield Penalty(
@@ -227,8 +227,8 @@ def _data_penalties(readings: HealthReadings) -> Iterator[Penalty]:
         yield Penalty(
             "quality",
             points,
-            f"{readings.excluded_pct:.1f} % of the symbols are kept out by data quality",
-            "look at the reasons at GET /api/quality; POST /api/jobs/reconcile/run mends restated ones",
+            f"{readings.excluded_pct:.1f} % of the symbols are excluded by data quality",
+            "read the reasons at GET /api/quality; POST /api/jobs/reconcile/run repairs restated ones",
         )
 
 

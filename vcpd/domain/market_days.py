@@ -55,9 +55,9 @@ class LearnedDay(msgspec.Struct, frozen=True):
     def summary(self) -> str:
         """A sentence for the user."""
         if self.trades:
-            return f"{self.day:%A} {self.day} is a session, which the calendar did not know: {self.text}"
+            return f"{self.day:%A} {self.day} is a session, which the calendar did not contain: {self.text}"
         return (
-            f"{self.day:%A} {self.day} is no session, which the calendar did not know: {self.text}; "
+            f"{self.day:%A} {self.day} is no session, which the calendar did not contain: {self.text}; "
             "a bar of that day would undo this"
         )
 

@@ -295,7 +295,7 @@ def _jump_reason(jump: PriceJump, band_pct: float) -> str:
         case JumpCause.SCALE:
             return f"{step}: the bars before and after it have another price scale"
         case JumpCause.DISCOVERY:
-            return f"{step} after {jump.gap_sessions} sessions without a bar: the price was discovered anew"
+            return f"{step} after {jump.gap_sessions} sessions without a bar: the price was discovered again"
         case JumpCause.TRADED:
             return f"{step}, {beyond}, made while the market was open"
 

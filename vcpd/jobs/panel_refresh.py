@@ -93,7 +93,7 @@ class UniversePanels:
         error = self.store.refresh_error
         if error is None:
             return ""
-        return f"an earlier snapshot of the bars was used, because no new one could be made: {error}"
+        return f"an earlier snapshot of the bars was used, because no new one could be created: {error}"
 
     async def refresh(self) -> PanelReference:
         shares = frozenset(share.id for share in (await self.universe.current()).shares)

@@ -193,8 +193,8 @@ class TickerConnection:
                 sent = wanted
                 await self._tokens_changed.wait()
         except ConnectionError as error:
-            return f"the line broke while speaking: {type(error).__name__}"
-        return "opened anew"
+            return f"the connection broke while sending: {type(error).__name__}"
+        return "reopened"
 
     async def _monitor(self, login: object) -> str:
         """Notice a line that is mute, and a login that was renewed."""

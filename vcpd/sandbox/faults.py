@@ -5,7 +5,7 @@ import contextlib
 import gzip
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -30,7 +30,6 @@ FAULT_ERRORS: Final = {
 TICK_PRICES: Final = ("last_price", "average_price", "open", "high", "low", "close", "depth_price")
 Shown = TypeVar("Shown", BarSeries, IntradayCandles)
 DRIP_CHUNKS: Final = 20
-MakeResponse = Callable[[], Awaitable[web.Response]]
 
 
 class FaultSelector:

@@ -119,7 +119,7 @@ def _missed_reason(tick: Tick, start: Sequence[Tick], now: datetime) -> str:
     why = f"noticed {late_s // 3600} h {late_s % 3600 // 60} min late"
     if start:
         return f"{why}; the run of {start[0].scheduled_at:%Y-%m-%d %H:%M} UTC replaces it"
-    return f"{why}, not made up for (catch_up = none)"
+    return f"{why}, not run later (catch_up = none)"
 
 
 def due_ticks(trigger: Trigger, after: datetime, now: datetime) -> list[Tick]:

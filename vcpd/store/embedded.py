@@ -82,7 +82,6 @@ class EmbeddedPostgres:
         self._process: asyncio.subprocess.Process | None = None
         self._socket_folder_fd: int | None = None
         self._stopping = False
-        self.stale_servers_stopped = 0
 
     @property
     def data_folder(self) -> Path:
@@ -144,7 +143,7 @@ class EmbeddedPostgres:
         self._stopping = False
         finish_upgrade(self._folder)
         programs = self._matching_binaries(await find_binaries(self._programs))
-        self.stale_servers_stopped = await stop_stale_servers(self.data_folder)
+        await stop_stale_servers(self.data_folder)
         identity = await choose_run_as(self._folder, programs.folder / "postgres")
         if not self.data_folder.exists():
             await self._create_data(programs, identity)

@@ -38,14 +38,14 @@ def _server_processes(data_folder: Path) -> Iterator[psutil.Process]:
             continue  # ended meanwhile, or not ours to look at
 
 
-async def stop_stale_servers(data_folder: Path) -> int:
-    """Stop what still works in `data_folder`; the caller holds the folder's lock. Gives how many there were.
+async def stop_stale_servers(data_folder: Path) -> None:
+    """Stop the servers that still work in `data_folder`; the caller holds the folder's lock.
 
     Raises UnavailableError when one survives even SIGKILL.
     """
     orphans = server_processes(data_folder)
     if not orphans:
-        return 0
+        return
     _signal_processes(orphans, signal.SIGINT, only=_recorded_pid(data_folder))
     if not await _wait_for_exit(data_folder, FAST_SHUTDOWN_TIMEOUT_S):
         _signal_processes(server_processes(data_folder), signal.SIGKILL)
@@ -54,7 +54,6 @@ async def stop_stale_servers(data_folder: Path) -> int:
                 f"a PostgreSQL server of an earlier vcpd still works in {data_folder} and cannot be stopped: "
                 "end its processes, then start again"
             )
-    return len(orphans)
 
 
 def remove_stale_pidfile(data_folder: Path) -> None:

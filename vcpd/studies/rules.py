@@ -103,7 +103,7 @@ class FillRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
         msgspec.Meta(
             ge=0,
             lt=100,
-            description="a session with one price only, so far from the close before, fills nothing; 0: off",
+            description="a one-price session this far from the close before, percent, fills nothing; 0: off",
         ),
     ] = 1.9
     needs_volume: Annotated[bool, msgspec.Meta(description="a bar without volume fills nothing")] = True

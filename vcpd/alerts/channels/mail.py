@@ -88,9 +88,9 @@ def _to_error(error: Exception) -> VcpdError:
     if isinstance(error, aiosmtplib.SMTPResponseException):
         return _error_from_codes([error.code])
     if isinstance(error, aiosmtplib.SMTPNotSupported) or type(error) is aiosmtplib.SMTPException:
-        return PermanentError("the server lacks what [alerts.mail] security or user asks for")
+        return PermanentError("the server does not support what [alerts.mail] security or user requires")
     if any(isinstance(exception, ssl.SSLCertVerificationError) for exception in (error, error.__cause__)):
-        return RetryableError("the mail server's certificate does not hold")
+        return RetryableError("the mail server's certificate is not valid")
     words = getattr(error, "strerror", None) or type(error).__name__
     return RetryableError(f"the mail server cannot be reached: {words}")
 

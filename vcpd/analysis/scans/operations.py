@@ -20,7 +20,6 @@ ValueArray = NDArray[Any]  # numbers, conditions, or texts as objects
 TOLERANCE: Final = 1e-9
 PERCENT: Final = 100.0
 HOLDS: Final = 1
-FAILS: Final = -1
 UNDECIDED: Final = 0
 
 

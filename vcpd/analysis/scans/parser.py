@@ -77,7 +77,7 @@ class _Reader:
     def read(self, tree: ast.expr, depth: int) -> Node:
         self._count += 1
         if depth > MAX_DEPTH:
-            self._refuse(tree, f"more than {MAX_DEPTH} operations within one another")
+            self._refuse(tree, f"more than {MAX_DEPTH} nested operations")
         if self._count > MAX_NODES:
             self._refuse(tree, f"more than {MAX_NODES} parts")
         reader = _READERS.get(type(tree))
