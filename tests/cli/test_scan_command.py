@@ -39,6 +39,14 @@ def test_matches_carry_the_values_of_their_clauses(bars: Path, capsys: Capture) 
         assert clause["values"]["close"] > clause["values"]["sma(50)"]
 
 
+def test_a_column_of_whole_numbers_has_no_decimals(bars: Path, capsys: Capture) -> None:
+    assert _run("scan", "up_days(5) >= 0 and close > 0", "--bars", bars) == EXIT_OK
+    rows = re.findall(r"^ \S+ +(\S+) +(\S+) *$", capsys.readouterr().out, re.MULTILINE)
+    cells = [row for row in rows if row[0] != "up_days(5)"]
+    assert len(cells) == 8
+    assert all(re.fullmatch(r"[0-5]", days) and re.fullmatch(r"[\d,]+\.\d\d", close) for days, close in cells)
+
+
 def test_csv_has_a_row_for_each_match_and_value(bars: Path, capsys: Capture) -> None:
     assert _run("scan", "close > sma(50)", "--bars", bars, "--csv") == EXIT_OK
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))

@@ -112,7 +112,7 @@ async def test_a_session_without_verdicts_is_refused_and_never_answered_with_tho
     panel = await sample.universe_panels.current_or_new()
     asked = ScanParams(expression="score > 50")
     assert (await evaluate(panel, SESSION, asked)).count == 6
-    with pytest.raises(BadInputError, match="score: the session has no stored verdicts; screen it first"):
+    with pytest.raises(BadInputError, match=f"score: the job screen has stored nothing of {YESTERDAY}"):
         await evaluate(panel, YESTERDAY, asked)
 
 
@@ -144,7 +144,7 @@ async def test_components_of_the_risk_score_are_those_of_the_session() -> None:
     asked = ScanParams(expression="risk_gap >= 40 and risk < 50 and risk_trend == 50")
     assert [row.symbol for row in (await evaluate(panel, SESSION, asked)).items] == SYMBOLS[4:]
     with pytest.raises(
-        BadInputError, match="risk, risk_gap, risk_trend: the session has no stored risk scores; run the job"
+        BadInputError, match=f"risk, risk_gap, risk_trend: .*`vcpd jobs run risk --session {YESTERDAY}`"
     ):
         await evaluate(panel, YESTERDAY, asked)
 
@@ -173,14 +173,14 @@ async def test_regime_and_sector_rank_are_those_of_the_session_or_refused() -> N
     assert [row.symbol for row in result.items] == [SYMBOLS[0]]
     assert result.items[0].clauses[1].values == {"sector_rank": 1.0}
     for regimes in (_RegimesOf(YESTERDAY), FakeRegimes(is_empty=True)):
-        with pytest.raises(BadInputError, match="regime, sector_rank: the session has no stored regime; run"):
+        with pytest.raises(BadInputError, match="regime, sector_rank: the job regime has stored nothing"):
             await _evaluator(sample, regimes=regimes)(panel, SESSION, asked)
 
 
 async def test_a_session_that_is_not_screened_yet_is_tried_again_later() -> None:
     """The screen may have failed and be about to be repeated."""
     job, published = _job(await _collected(), ScanSettings(saved={"best": "score > 50"}, follow=("best",)))
-    with pytest.raises(RetryableError, match="scan best: score: the session has no stored verdicts"):
+    with pytest.raises(RetryableError, match="scan best: score: the job screen has stored nothing"):
         await job(context(SESSION, "scan"))
     assert published.published == {}
 

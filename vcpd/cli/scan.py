@@ -21,7 +21,16 @@ from vcpd.cli.sectors import add_sector_lists_argument
 from vcpd.cli.tables import print_table
 from vcpd.core.errors import BadInputError, PermanentError, RetryableError
 from vcpd.domain.panel import Panel
-from vcpd.domain.scans import ScanResult, ScanRow, SessionMarket, SymbolVerdict, explain_row, value_text
+from vcpd.domain.scans import (
+    ScanResult,
+    ScanRow,
+    ScanValue,
+    SessionMarket,
+    SymbolVerdict,
+    explain_row,
+    has_decimals,
+    value_text,
+)
 
 EXAMPLE: Final = (
     'vcpd scan "rs >= 85 and close > sma(50) and volume > 1.5 * mean(volume, 50)" --bars bars.parquet\n'
@@ -137,10 +146,11 @@ def _list_row(entry: ListedScan) -> tuple[str, ...]:
 
 def _print_result(result: ScanResult) -> None:
     if result.items:
-        names = [text for clause in result.items[0].clauses for text in clause.values]
-        columns = ("symbol", *dict.fromkeys(names))
         title = f"{result.count} of {result.evaluated} symbols match after {result.as_of}"
-        print_table(title, columns, [_row(row, columns[1:]) for row in result.items], columns[1:])
+        rows = [_values(row) for row in result.items]
+        columns = {text: _column([row[text] for row in rows]) for text in rows[0]}
+        symbols = [row.symbol for row in result.items]
+        print_table(title, ("symbol", *columns), zip(symbols, *columns.values(), strict=True), tuple(columns))
     else:
         print(f"none of {result.evaluated} symbols matches after {result.as_of}")
     for text, count in result.failures.items():
@@ -149,13 +159,14 @@ def _print_result(result: ScanResult) -> None:
         print("\n".join(explain_row(result.explained)))
 
 
-def _values(row: ScanRow) -> dict[str, str]:
-    return {text: value_text(value) for clause in row.clauses for text, value in clause.values.items()}
+def _values(row: ScanRow) -> dict[str, ScanValue]:
+    return {text: value for clause in row.clauses for text, value in clause.values.items()}
 
 
-def _row(row: ScanRow, columns: Sequence[str]) -> tuple[str, ...]:
-    values = _values(row)
-    return row.symbol, *(values[column] for column in columns)
+def _column(values: Sequence[ScanValue]) -> list[str]:
+    """The cells of a column: all numbers with decimals where any needs them, none where all are whole."""
+    with_decimals = any(map(has_decimals, values))
+    return [value_text(value, with_decimals=with_decimals) for value in values]
 
 
 def _csv_rows(result: ScanResult) -> Iterator[Mapping[str, object]]:

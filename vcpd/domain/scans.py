@@ -148,12 +148,22 @@ def explain_row(row: ScanRow) -> Iterator[str]:
     for clause in row.clauses:
         mark = {True: "holds", False: "fails", None: "unknown"}[clause.holds]
         first = ", fails first" if clause is row.first_failure else ""
-        values = ", ".join(f"{text} = {value_text(value)}" for text, value in clause.values.items())
+        values = ", ".join(
+            f"{text} = {value_text(value, with_decimals=has_decimals(value))}"
+            for text, value in clause.values.items()
+        )
         yield f"  {mark:7}  {clause.text}{f'  [{values}]' if values else ''}{first}"
 
 
-def value_text(value: ScanValue) -> str:
-    """A value as it is shown: numbers with two decimals, unknown ones as such."""
+def has_decimals(value: ScanValue) -> bool:
+    """Whether it is a number that is not whole."""
+    return isinstance(value, float) and not value.is_integer()
+
+
+def value_text(value: ScanValue, *, with_decimals: bool) -> str:
+    """A value as it is shown: numbers with two decimals or none, unknown ones as such."""
     if value is None:
         return "unknown"
-    return f"{value:,.2f}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:,.2f}" if with_decimals else f"{value:,.0f}"
+    return str(value)

@@ -48,23 +48,27 @@ class StoredScanValues:
 
     async def _setups(self, session: date, names: AbstractSet[str]) -> dict[str, Setup]:
         judged, setups = await self.setups.for_session(session) if names else (session, ())
-        _require(names, "verdicts; screen it first", is_stored=judged == session)
+        _require(names, "screen", session, is_stored=judged == session)
         return {setup.symbol: setup for setup in setups}
 
     async def _scores(self, session: date, names: AbstractSet[str]) -> dict[str, RiskScore]:
         scored, scores = await self.risk.for_session(session) if names else (session, ())
-        _require(names, "risk scores; run the job risk for it first", is_stored=scored == session)
+        _require(names, "risk", session, is_stored=scored == session)
         return {score.symbol: score for score in scores}
 
     async def _market(self, session: date, names: AbstractSet[str]) -> SessionMarket:
         if not names:
             return SessionMarket()
         found = [regime for regime in await self.regimes.regimes(session, 1) if regime.session == session]
-        _require(names, "regime; run the job regime for it first", is_stored=bool(found))
+        _require(names, "regime", session, is_stored=bool(found))
         ranked, ranks = await self.regimes.sectors(session)
         return SessionMarket.of(found[0].term, ranks if ranked == session else ())
 
 
-def _require(names: AbstractSet[str], what: str, *, is_stored: bool) -> None:
+def _require(names: AbstractSet[str], job: str, session: date, *, is_stored: bool) -> None:
+    """UnscreenedSessionError that names the job whose values of the session are missing."""
     if names and not is_stored:
-        raise UnscreenedSessionError(f"{', '.join(sorted(names))}: the session has no stored {what}")
+        raise UnscreenedSessionError(
+            f"{', '.join(sorted(names))}: the job {job} has stored nothing of {session}; "
+            f"start it by `vcpd jobs run {job} --session {session}`"
+        )
