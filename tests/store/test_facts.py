@@ -64,6 +64,19 @@ async def test_facts_are_shown_beside_a_setup_with_their_average_and_marks(datab
     )
 
 
+async def test_a_share_that_trades_for_trade_is_marked_where_the_market_publishes_no_facts(
+    database: Database,
+) -> None:
+    instruments, setups = PostgresInstrumentStore(database), PostgresSetupStore(database)
+    await instruments.merge([Instrument("NSE:A", 1), Instrument("NSE:B", 2)], FIRST_DAY)
+    await instruments.merge([Instrument("NSE:A-BE", 1, series="BE"), Instrument("NSE:B", 2)], MONDAY)
+    await setups.put(MONDAY, written([verdict("NSE:A-BE"), verdict("NSE:B")]), [])
+    _, found = await setups.for_session(MONDAY)
+    shown = {setup.symbol: setup.facts for setup in found}
+    assert shown["NSE:A-BE"] == SetupFacts(session=MONDAY, marks=(f"trade for trade since {MONDAY}",))
+    assert shown["NSE:B"] is None
+
+
 async def test_a_file_that_comes_later_completes_and_forgets_nothing(database: Database) -> None:
     await PostgresInstrumentStore(database).merge([Instrument("NSE:A", 1)], FIRST_DAY)
     store, setups = PostgresFactsStore(database), PostgresSetupStore(database)

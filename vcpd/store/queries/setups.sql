@@ -45,8 +45,20 @@ FROM setups
 JOIN instruments ON instruments.id = setups.instrument_id
 LEFT JOIN contexts ON contexts.instrument_id = instruments.id
 LEFT JOIN LATERAL (
+    SELECT *
+    FROM symbol_facts
+    WHERE instrument_id = setups.instrument_id AND session <= setups.session AND session > setups.session - 7
+    ORDER BY session DESC
+    LIMIT 1
+) AS latest ON true
+LEFT JOIN LATERAL (
+    SELECT 'trade for trade' || coalesce(' since ' || instruments.series_since, '') AS mark
+    WHERE instruments.series IN ('BE', 'BZ', 'ST', 'SZ')
+) AS settled ON true
+LEFT JOIN LATERAL (
+    -- The list of instruments alone says that a share trades for trade, where a market publishes no facts.
     SELECT jsonb_build_object(
-        'session', latest.session,
+        'session', coalesce(latest.session, setups.session),
         'delivery_pct', latest.delivery_pct,
         'delivery_average_pct', (
             SELECT avg(delivery_pct)
@@ -63,19 +75,10 @@ LEFT JOIN LATERAL (
         'results_on', latest.results_on,
         'results_in_sessions', latest.results_in_sessions,
         'marks', to_jsonb(array_remove(
-            ARRAY[
-                CASE WHEN instruments.series IN ('BE', 'BZ', 'ST', 'SZ')
-                     THEN 'trade for trade' || coalesce(' since ' || instruments.series_since, '')
-                END
-            ] || string_to_array(latest.surveillance, '; '),
-            NULL
+            ARRAY[settled.mark] || string_to_array(latest.surveillance, '; '), NULL
         ))
     ) AS facts
-    FROM symbol_facts AS latest
-    WHERE latest.instrument_id = setups.instrument_id
-      AND latest.session <= setups.session AND latest.session > setups.session - 7
-    ORDER BY latest.session DESC
-    LIMIT 1
+    WHERE latest.session IS NOT NULL OR settled.mark IS NOT NULL
 ) AS shown ON true
 WHERE setups.session = $1
   AND ($2::text IS NULL OR instruments.symbol = $2)
