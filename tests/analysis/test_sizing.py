@@ -142,6 +142,26 @@ def test_an_unknown_price_band_caps_nothing(symbol: str) -> None:
     assert "price_band" not in {step.name for step in found.steps}
 
 
+@pytest.mark.parametrize(
+    ("symbol", "band_pct", "quantity", "text"),
+    [
+        ("NSE:INFY", 5.0, 350, "price band 5 %: after 2 sessions"),
+        ("NSE:INFY", 2.0, 570, "price band 2 %: after 2 sessions"),  # 95 x 0.98 x 0.98 = 91.238
+        ("NSE:INFY-BE", 2.0, 570, "trade for trade, price band 2 %: after 2 sessions"),
+        ("NSE:INFY", 10.0, 1000, None),
+        ("NSE:INFY-BE", 20.0, 1000, None),  # what the list says wins over the series
+    ],
+)
+def test_a_listed_price_band_counts_before_that_of_the_series(
+    symbol: str, band_pct: float, quantity: int, text: str | None
+) -> None:
+    plan = msgspec.structs.replace(PLAN, symbol=symbol, price_band_pct=band_pct)
+    found = sized(risk(), plan, locked_sessions=2)
+    steps = [step.text for step in found.steps if step.name == "price_band"]
+    assert found.quantity == quantity
+    assert [step.startswith(text) for step in steps] == [True] if text else steps == []
+
+
 def test_the_sessions_without_a_buyer_are_configured() -> None:
     """None of them is no cap at all; one of them loses 9.75 a share. Another cap may still be narrower."""
     assert "price_band" not in {step.name for step in locked(0).steps}

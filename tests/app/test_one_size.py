@@ -120,12 +120,14 @@ async def test_every_setup_has_one_size(
 
 
 async def test_a_share_that_settles_trade_for_trade_has_one_smaller_size() -> None:
-    """Port and alert cap it alike, by its symbol: facts of the session play no role."""
+    """Port and alert cap it alike, by its symbol where no facts give a band."""
     panel = panel_of(SimulatedMarket(SandboxSettings(symbols=60, seed=3), NSE, LAST_SESSION))
     settings = msgspec.structs.replace(SETTINGS, position_pct=100.0, liquidity_pct=100.0)
     smaller = 0
     for setup, score in _judged(panel):
         moved = msgspec.structs.replace(setup, symbol=f"{setup.symbol}-BE")
+        banded = msgspec.structs.replace(setup, facts=SetupFacts(session=LAST_SESSION, price_band_pct=5.0))
+        assert await _alert_size(banded, score, settings) == await _alert_size(moved, score, settings)
         ordinary = await _alert_size(setup, score, settings)
         sizing = await _port_size(moved, score, None, settings)
         assert await _alert_size(moved, score, settings) == sizing.quantity

@@ -11,8 +11,8 @@ from tests.bhavcopy.publisher import LAST, small_market
 from tests.bhavcopy.real_archive import HEADER, members_zip
 from tests.bhavcopy.web import serving
 from tests.real_data import real_data
-from vcpd.bhavcopy.archive import full_file, report_file, surveillance_file
-from vcpd.bhavcopy.published_facts import read_delivery, read_surveillance
+from vcpd.bhavcopy.archive import full_file, price_band_file, report_file, surveillance_file
+from vcpd.bhavcopy.published_facts import read_delivery, read_price_bands, read_surveillance
 from vcpd.core.errors import BadInputError
 from vcpd.domain.facts import BandHit, SymbolFacts
 
@@ -45,7 +45,15 @@ REPORT = members_zip(
         ),
     }
 )
+PRICE_BANDS = (
+    "Symbol,Series,Security Name,Band,Remarks\n"
+    "ALPHA,N1,ALPHA BOND,20,-\n"
+    "ALPHA,EQ,ALPHA LIMITED,5,-\n"
+    "BETA,EQ,BETA LIMITED,No Band,-\n"
+    "GAMMA,EQ,GAMMA LIMITED, 10 ,-\n"
+)
 FILES = {
+    price_band_file(LAST).path: PRICE_BANDS.encode(),
     full_file(LAST).path: FULL_BHAVCOPY.encode(),
     surveillance_file(LAST).path: MEASURES.encode(),
     report_file(LAST).path: REPORT,
@@ -69,10 +77,13 @@ async def test_every_file_says_its_part(tmp_path: Path) -> None:
         band_hit=BandHit.UPPER,
         results_on=date(2024, 9, 12),
         surveillance=("ASM stage 2",),
+        price_band_pct=5.0,
     )
     assert found["NSE:BETA"].surveillance == ("GSM stage 0", "short-term ASM stage 1")
     assert found["NSE:BETA"].delivery_pct is None
-    assert found["NSE:GAMMA"] == SymbolFacts(symbol="NSE:GAMMA", band_hit=BandHit.LOWER)
+    assert found["NSE:BETA"].price_band_pct is None
+    lower = SymbolFacts(symbol="NSE:GAMMA", band_hit=BandHit.LOWER, price_band_pct=10.0)
+    assert found["NSE:GAMMA"] == lower
     assert "NSE:NEWNAME" not in found
 
 
@@ -102,7 +113,12 @@ def test_a_real_daily_file_gives_delivery() -> None:
 
 
 @pytest.mark.parametrize(
-    ("read", "text"), [(read_delivery, "A,B\n1,2\n"), (read_surveillance, "SYMBOL\nA\n")]
+    ("read", "text"),
+    [
+        (read_delivery, "A,B\n1,2\n"),
+        (read_surveillance, "SYMBOL\nA\n"),
+        (read_price_bands, "SYMBOL,SERIES\nA,EQ\n"),
+    ],
 )
 def test_a_file_of_another_layout_is_refused_by_name(
     tmp_path: Path, read: Callable[[Path, date], object], text: str

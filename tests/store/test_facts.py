@@ -46,6 +46,7 @@ async def test_facts_are_shown_beside_a_setup_with_their_average_and_marks(datab
         band_hit=BandHit.UPPER,
         results_on=RESULTS_ON,
         surveillance=("ASM stage 2", "ESM stage 1"),
+        price_band_pct=5.0,
     )
     await setups.put(MONDAY, written([verdict("NSE:A-BE"), verdict("NSE:B")]), [])
     assert await FactsSync(FakeSource(whole), store, CALENDAR)(MONDAY) == (1, "")
@@ -58,6 +59,7 @@ async def test_facts_are_shown_beside_a_setup_with_their_average_and_marks(datab
         delivery_average_pct=30.0,
         market_cap=5e9,
         band_hit=BandHit.UPPER,
+        price_band_pct=5.0,
         results_on=RESULTS_ON,
         results_in_sessions=5,  # 2024-03-08 was a holiday
         marks=(f"trade for trade since {MONDAY}", "ASM stage 2", "ESM stage 1"),

@@ -12,6 +12,7 @@ from vcpd.domain.risk import RiskScore
 from vcpd.domain.setups import Setup
 
 PERCENT: Final = 100.0
+NARROW_BAND_PCT: Final = 5.0  # a price band from here down may find no buyer for a day
 
 
 class HeatLimit(msgspec.Struct, frozen=True):
@@ -51,6 +52,7 @@ class PositionPlan(msgspec.Struct, frozen=True, kw_only=True):
     base_status: str | None = None  # its base's state, reported as the first step
     stop_name: str = "given"  # `capped` and `structural` are the base's own
     other_stops: tuple[OtherStop, ...] = ()
+    price_band_pct: float | None = None  # as a list of the market gives it
 
 
 class SizingStep(msgspec.Struct, frozen=True):
@@ -253,18 +255,26 @@ def _liquidity_cap(plan: PositionPlan, risk: RiskScore | None, parameters: Sizin
 
 def _price_band_caps(plan: PositionPlan, parameters: SizingParameters) -> list[SizingStep]:
     """What the budget allows where sellers may find no buyer at the stop: an unknown band caps nothing."""
-    sessions = parameters.locked_sessions
-    if not sessions or not is_trade_for_trade(plan.symbol):
+    sessions, band = parameters.locked_sessions, _price_band(plan)
+    if not sessions or band is None or band > NARROW_BAND_PCT:
         return []
-    exit_price = plan.stop * (1 - TRADE_FOR_TRADE_BAND_PCT / PERCENT) ** sessions
+    exit_price = plan.stop * (1 - band / PERCENT) ** sessions
     budget = plan.equity * parameters.risk_pct / PERCENT
     quantity = _shares(budget, plan.entry - exit_price)
     counted = f"{sessions} session{'' if sessions == 1 else 's'}"
+    settles = "trade for trade, " if is_trade_for_trade(plan.symbol) else ""
     text = (
-        f"trade for trade, price band {TRADE_FOR_TRADE_BAND_PCT:g} %: after {counted} at the lower limit "
+        f"{settles}price band {band:g} %: after {counted} at the lower limit "
         f"below the stop, at {exit_price:,.2f}, a share loses {plan.entry - exit_price:,.2f}: {quantity:,}"
     )
     return [SizingStep("price_band", text, exit_price, quantity)]
+
+
+def _price_band(plan: PositionPlan) -> float | None:
+    """The daily price band in percent: the listed one, else the widest of its series; None where unknown."""
+    if plan.price_band_pct is None and is_trade_for_trade(plan.symbol):
+        return TRADE_FOR_TRADE_BAND_PCT
+    return plan.price_band_pct
 
 
 def _heat_caps(plan: PositionPlan) -> list[SizingStep]:
@@ -313,6 +323,7 @@ def position_plan(
         equity=equity,
         base_status=_base_status(setup),
         stop_name=stop_choice if stop is None else "given",
+        price_band_pct=None if setup.facts is None else setup.facts.price_band_pct,
         other_stops=tuple(
             OtherStop(name, price)
             for name, price in stops.items()

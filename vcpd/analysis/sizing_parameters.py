@@ -74,8 +74,9 @@ class SizingParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
         msgspec.Meta(
             ge=0,
             le=20,
-            description="a share that settles trade for trade, in a price band of at most 5 %, is sized as "
-            "if it is sold this many sessions after its stop, each at the lower limit; 0: no such cap",
+            description="a share in a daily price band of at most 5 %, as any that settles trade for trade, "
+            "is sized as if it is sold this many sessions after its stop, each at the lower limit; "
+            "0: no such cap",
         ),
     ] = 2
 

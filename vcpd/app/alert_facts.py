@@ -7,6 +7,8 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import date
 from urllib.parse import quote
 
+import msgspec
+
 from vcpd.alerts.setup_alerts import ScreenRun
 from vcpd.alerts.templates import Variables
 from vcpd.analysis.sizing import SizingChoice
@@ -34,7 +36,7 @@ class AlertFacts:
         account = await self._account([base.symbol for base in concerned])
         return {
             (base.symbol, base.anchor_date): await self._variables(
-                base.symbol, listed.get(base.symbol), base.setup, account
+                base.symbol, listed.get(base.symbol), _with_facts(base, listed), account
             )
             for base in concerned
         }
@@ -103,6 +105,13 @@ def alert_variables(setup: Setup | None, shares: int | None, url: str) -> Variab
         "context": "; ".join(known) or None,
         "url": url,
     }
+
+
+def _with_facts(base: Base, listed: Mapping[str, Setup]) -> Setup | None:
+    """The verdict that a base keeps, with the facts beside the listed one: its size depends on them."""
+    if base.setup is None or base.symbol not in listed:
+        return base.setup
+    return msgspec.structs.replace(base.setup, facts=listed[base.symbol].facts)
 
 
 def _is_concerned(evening: ScreenRun, base: Base) -> bool:

@@ -73,6 +73,12 @@ def surveillance_file(session: date) -> ArchivedFile:
     return ArchivedFile(name, f"content/cm/{name}")
 
 
+def price_band_file(session: date) -> ArchivedFile:
+    """The daily price band of each security."""
+    name = f"sec_list_{session:%d%m%Y}.csv"
+    return ArchivedFile(name, f"content/equities/{name}")
+
+
 def market_lots_file(session: date) -> ArchivedFile:
     """The market lots of futures and options; the archive has one file, which is kept by session."""
     return ArchivedFile(f"fo_mktlots_{session:%d%m%Y}.csv", f"content/fo/{MARKET_LOTS_NAME}")

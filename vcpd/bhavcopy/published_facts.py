@@ -1,4 +1,4 @@
-"""Facts of a session from three files of the archive: full bhavcopy, daily report, surveillance list.
+"""Facts of a session from four files of the archive: full bhavcopy, daily report, surveillance, price bands.
 
 Each of them may be missing; what it would say is unknown then. A damaged one is named in the log and
 requested again later.
@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 import structlog
 
-from vcpd.bhavcopy.archive import BhavcopyArchive, full_file, surveillance_file
+from vcpd.bhavcopy.archive import BhavcopyArchive, full_file, price_band_file, surveillance_file
 from vcpd.bhavcopy.daily_reports import DailyReport, read_report
 from vcpd.core.csv_table import CsvTable, decode_csv, parse_csv_table
 from vcpd.core.errors import BadInputError, RetryableError
@@ -36,6 +36,7 @@ class SessionFacts(msgspec.Struct, frozen=True):
 
     delivery_pct: Mapping[str, float] = {}
     surveillance: Mapping[str, tuple[str, ...]] = {}
+    price_bands: Mapping[str, float] = {}
     report: DailyReport | None = None
 
     def of_symbols(self, symbols: Sequence[tuple[str, str]]) -> list[SymbolFacts]:
@@ -50,6 +51,7 @@ class SessionFacts(msgspec.Struct, frozen=True):
                 band_hit=bands.get(name),
                 results_on=report.results_on.get(name),
                 surveillance=self.surveillance.get(name, ()),
+                price_band_pct=self.price_bands.get(name),
             )
             for name, symbol in symbols
         )
@@ -71,13 +73,16 @@ class FactsReader:
         measures = await self._file(
             session, self._archive.file_path(session, surveillance_file(session)), read_surveillance
         )
+        bands = await self._file(
+            session, self._archive.file_path(session, price_band_file(session)), read_price_bands
+        )
         try:
             paths = await self._archive.report_paths(session)
             report = await self._compute(read_report, paths, session) if paths else None
         except (BadInputError, RetryableError) as error:
             _log.warning("facts.unavailable", session=str(session), reason=str(error))
             report = None
-        return SessionFacts(delivery or {}, measures or {}, report)
+        return SessionFacts(delivery or {}, measures or {}, bands or {}, report)
 
     async def _file(
         self, session: date, path: Awaitable[Path | None], read: Callable[[Path, date], Mapping[str, T]]
@@ -100,6 +105,15 @@ def read_delivery(path: Path, session: date) -> dict[str, float]:
     table.require_date(session, "DATE1")
     rows = zip(table.texts("SYMBOL"), table.texts("SERIES"), table.numbers("DELIV_PER").tolist(), strict=True)
     return {symbol: pct for symbol, series, pct in rows if series in EQUITY_SERIES and not isnan(pct)}
+
+
+def read_price_bands(path: Path, session: date) -> dict[str, float]:  # noqa: ARG001 - as its siblings
+    """The daily price band of each share in percent; those without any are left out."""
+    table = _table(path)
+    _require(table, "SYMBOL", "SERIES", "BAND")
+    rows = zip(table.texts("SYMBOL"), table.texts("SERIES"), table.texts("BAND"), strict=True)
+    banded = ((symbol, text) for symbol, series, text in rows if series in EQUITY_SERIES)
+    return {symbol: float(text) for symbol, text in banded if text.isdecimal()}
 
 
 def read_surveillance(path: Path, session: date) -> dict[str, tuple[str, ...]]:  # noqa: ARG001 - as its siblings

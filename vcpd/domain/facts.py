@@ -26,6 +26,7 @@ class SymbolFacts(msgspec.Struct, frozen=True, kw_only=True):
     band_hit: BandHit | None = None
     results_on: date | None = None  # the next meeting of the board about results
     surveillance: tuple[str, ...] = ()  # measures of the exchange, such as `ASM stage 2`
+    price_band_pct: float | None = None  # how far the day's price may lie from the close before
 
 
 class SetupFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,6 +41,7 @@ class SetupFacts(msgspec.Struct, frozen=True, kw_only=True):
     delivery_average_pct: float | None = None
     market_cap: float | None = None
     band_hit: BandHit | None = None
+    price_band_pct: float | None = None
     results_on: date | None = None
     results_in_sessions: int | None = None  # counted from `session`
     marks: tuple[str, ...] = ()
@@ -65,5 +67,7 @@ class SetupFacts(msgspec.Struct, frozen=True, kw_only=True):
             yield f"delivery {self.delivery_pct:.0f} % of the shares traded{usual}"
         if self.market_cap is not None:
             yield f"market value Rs {self.market_cap / RUPEES_PER_CRORE:,.0f} crore"
+        if self.price_band_pct is not None:
+            yield f"price band {self.price_band_pct:g} %"
         if self.band_hit is not None:
             yield f"reached its {self.band_hit} price band"

@@ -31,4 +31,5 @@ class PostgresFactsStore:
             [fact.results_on for fact in facts],
             [SEPARATOR.join(fact.surveillance) or None for fact in facts],
             [results_in_sessions.get(fact.symbol) for fact in facts],
+            [fact.price_band_pct for fact in facts],
         )

@@ -72,6 +72,7 @@ LEFT JOIN LATERAL (
         ),
         'market_cap', latest.market_cap,
         'band_hit', latest.band_hit,
+        'price_band_pct', latest.price_band_pct,
         'results_on', latest.results_on,
         'results_in_sessions', latest.results_in_sessions,
         'marks', to_jsonb(array_remove(
