@@ -259,7 +259,7 @@ def test_positions_show_rules_heat_and_journal(browser: Browser, address: str) -
     assert "sell: initial stop at 105.00" in browser.text(".held")
     assert "NOBARS: 5 shares at 50.00 are not evaluated: no bars" in browser.text("#view-positions")
     assert browser.count(".gauge.over") == 1
-    assert "1 trades, mean +2.00 R" in browser.text("#view-positions")
+    assert "1 trade, mean +2.00 R" in browser.text("#view-positions")
     assert browser.count(".r-bar rect.lost") == 1
 
 
@@ -284,15 +284,17 @@ def test_the_health_is_drawn(browser: Browser, address: str) -> None:
     browser.until(lambda: browser.text("#view-health .dial b") == "100")
 
 
-@pytest.mark.parametrize("scheme", ["dark", "light"])
+@pytest.mark.parametrize("size", [NARROW, (1024, 900), (2560, 1300)])
 @pytest.mark.parametrize(
     "view", ["#/setups", "#/setups/NSE:ALPHA", "#/market", "#/scans", "#/positions", "#/jobs", "#/health"]
 )
-def test_nothing_sticks_out_of_a_small_screen(browser: Browser, address: str, view: str, scheme: str) -> None:
-    browser.open(f"{address}/{view}", NARROW, scheme)
+def test_nothing_sticks_out_of_the_window(
+    browser: Browser, address: str, view: str, size: tuple[int, int]
+) -> None:
+    browser.open(f"{address}/{view}", size)
     browser.until(lambda: browser.text("#live") == "live")
     width = browser.run("return document.documentElement.scrollWidth")
-    assert width <= NARROW[0], browser.run(BEYOND_THE_RIGHT_EDGE)
+    assert width <= size[0], browser.run(BEYOND_THE_RIGHT_EDGE)
 
 
 @pytest.mark.parametrize("size", [WIDE, NARROW])

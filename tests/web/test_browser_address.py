@@ -40,6 +40,23 @@ def test_a_link_reproduces_the_view_with_its_symbol(browser: Browser, address: s
     browser.lists("BETA", "ALPHA")
 
 
+def test_picked_rows_are_part_of_the_address(browser: Browser, address: str) -> None:
+    browser.open(f"{address}/#/setups/")
+    browser.lists("ALPHA", "BETA", "GAMMA")
+    for symbol in ("NSE:ALPHA", "NSE:GAMMA"):
+        browser.click(f'tr[data-symbol="{symbol}"] .pick')
+    browser.reads("#list-actions", "2 selected")
+    assert browser.has_focus('tr[data-symbol="NSE:GAMMA"] .pick')
+    browser.reload()
+    browser.reads("#list-actions", "2 selected")
+    browser.click('tr[data-symbol="NSE:BETA"] a')
+    browser.until(lambda: browser.text("#detail-title") == "BETA")
+    assert browser.count(".pick:checked") == 2
+    browser.click("#clear-picked")
+    browser.reads("#list-actions", "3 in the list")
+    assert "picked" not in browser.driver.current_url
+
+
 @pytest.mark.parametrize(
     "broken", ["#/setups/%E0%A4%A", "#/nothing", "#/setups/NSE:ALPHA?group=none&score=x", "#%"]
 )

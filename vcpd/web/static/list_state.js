@@ -1,4 +1,4 @@
-// What the list shows: group, filters, order and columns. The address carries whatever differs from the usual.
+// What the list shows: group, filters, order, columns and picked rows. The address carries whatever differs from the usual.
 import { keepList } from "./address.js";
 
 const USUAL = { group: "setup", sort: "to_pivot_pct", descending: false, text: "", sector: "", score: 0, rating: 0, passed: false, starred: false, all: false };
@@ -9,26 +9,30 @@ export const GROUPS = new Map([
   ["ended", ["Ended", "Bases that ended at this session."]],
 ]);
 export const STATES = ["NEAR_PIVOT", "FORMING", "UNDER_STOP", "BREAKOUT", "EXTENDED", "SQUAT", "FAILED", "EXPIRED"];
-export const shown = { ...USUAL, states: new Set(), columns: null };
+export const shown = { ...USUAL, states: new Set(), columns: null, picked: new Set() };
 
 export function keep() {
   const query = new URLSearchParams();
   for (const [name, usual] of Object.entries(USUAL)) if (shown[name] !== usual) query.set(name, usual === false ? "1" : shown[name]);
   if (shown.states.size) query.set("states", [...shown.states].join("."));
   if (shown.columns) query.set("columns", shown.columns.join("."));
+  if (shown.picked.size) query.set("picked", [...shown.picked].join(","));
   keepList(query);
 }
 
 // Takes over what an address says; whether anything changed.
 export function restore(query) {
-  const before = JSON.stringify([shown, [...shown.states]]);
+  const before = asText();
   for (const [name, usual] of Object.entries(USUAL)) shown[name] = parsed(query.get(name), usual);
   if (!GROUPS.has(shown.group)) shown.group = USUAL.group;
   shown.states = new Set((query.get("states") ?? "").split(".").filter((state) => STATES.includes(state)));
   shown.columns = query.get("columns")?.split(".") ?? null;
+  shown.picked = new Set((query.get("picked") ?? "").split(",").filter(Boolean));
   keep();
-  return before !== JSON.stringify([shown, [...shown.states]]);
+  return before !== asText();
 }
+
+const asText = () => JSON.stringify([shown, [...shown.states], [...shown.picked]]);
 
 function parsed(text, usual) {
   if (text === null) return usual;

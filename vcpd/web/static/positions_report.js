@@ -12,6 +12,7 @@ const heads = (...names) => h("thead", {}, h("tr", {}, names.map((name) => h("th
 const cells = (texts) => texts.map((text) => h("td", {}, text));
 const inR = (value) => (value === null ? "–" : `${value > 0 ? "+" : ""}${value.toFixed(2)}`);
 const titled = (title, now) => h("header", {}, h("h2", {}, title), h("span", { class: "now" }, now));
+const counted = (count, name) => `${whole(count)} ${name}${count === 1 ? "" : "s"}`;
 const opened = (lot) => (lot.opened ? shortDay(lot.opened) : "unknown");
 const wideTable = (label, ...children) => h("div", { class: "wide-table", tabindex: 0, role: "region", "aria-label": label }, ...children);
 
@@ -25,7 +26,7 @@ function resultBar(value) {
 }
 
 export function heldLots(held) {
-  return h("article", { class: "card broad" }, titled("Held", `${held.lots.length} lots after ${day(held.session)}`),
+  return h("article", { class: "card broad" }, titled("Held", `${counted(held.lots.length, "lot")} after ${day(held.session)}`),
     wideTable("Held lots", h("table", { class: "small held" },
       heads("symbol", "bought", "shares", "entry", "close", "gain", "R", "stop", "next rule"), h("tbody", {}, held.positions.map(lotRow)))),
     [...unmeasured(held), ...held.notices].map((text) => h("p", { class: "muted" }, text)));
@@ -84,8 +85,8 @@ export function accountCurve(points) {
 
 export function journalTable({ entries, all }) {
   if (!entries.length) return null;
-  const interval = all.low_r === null ? `${all.with_r} trades are too few for an interval` : `95 % interval ${inR(all.low_r)} to ${inR(all.high_r)}`;
-  return h("article", { class: "card broad" }, titled("Journal", `${whole(all.trades)} trades, mean ${inR(all.mean_r)} R`),
+  const interval = all.low_r === null ? `too few trades with a stop for an interval: ${all.with_r}` : `95 % interval ${inR(all.low_r)} to ${inR(all.high_r)}`;
+  return h("article", { class: "card broad" }, titled("Journal", `${counted(all.trades, "trade")}, mean ${inR(all.mean_r)} R`),
     h("p", { class: "muted" }, `${interval}; ${percent(all.won_pct, 0)} won; before charges ${money(all.profit)}${all.net_profit === null || all.net_profit === undefined ? "" : `, after them about ${money(all.net_profit)}`}.`),
     wideTable("Closed trades", h("table", { class: "small" },
       heads("symbol", "bought", "sold", "shares", "entry", "exit", "R", "best R", "profit", "class"),

@@ -2,15 +2,15 @@
 import { columnMenu } from "./column_menu.js";
 import { byId, h } from "./dom.js";
 import * as exporting from "./export.js";
+import { shown } from "./list_state.js";
 import * as marks from "./marks.js";
 
-const picked = new Set();
 let listed = () => [];
 let changed = () => {};
 let outcome = "";
 let controls = null;
 
-export const isSelected = (symbol) => picked.has(symbol);
+export const isSelected = (symbol) => shown.picked.has(symbol);
 
 export function listen(rows, onChange) {
   listed = rows;
@@ -18,17 +18,17 @@ export function listen(rows, onChange) {
 }
 
 export function select(symbol, is) {
-  if (is) picked.add(symbol);
-  else picked.delete(symbol);
+  if (is) shown.picked.add(symbol);
+  else shown.picked.delete(symbol);
   outcome = "";
-  draw();
+  changed(); // the links of the rows carry what is picked
 }
 
 export const toggleStar = (symbol) => act(() => marks.change(symbol, { starred: !marks.isStarred(symbol) }).then(() => ""));
 
 // The picked rows of the list, or all of them where none is picked.
 function chosen() {
-  const rows = listed().filter((row) => picked.has(row.symbol));
+  const rows = listed().filter((row) => isSelected(row.symbol));
   return rows.length ? rows : listed();
 }
 
@@ -51,14 +51,14 @@ async function copyAll() {
 }
 
 function clear() {
-  picked.clear();
+  shown.picked.clear();
   changed();
 }
 
 // The controls are built once; drawing changes what they say and which of them are of use.
 export function draw() {
   controls ??= build();
-  const shownPicks = listed().filter((row) => picked.has(row.symbol)).length;
+  const shownPicks = listed().filter((row) => isSelected(row.symbol)).length;
   const text = outcome || (shownPicks ? `${shownPicks} selected` : `${listed().length} in the list`);
   if (controls.status.textContent !== text) controls.status.textContent = text;
   for (const button of controls.ofPicked) button.hidden = shownPicks === 0;
