@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from vcpd.analysis.trade_statistics import (
     LEAST_TRADES,
-    group_trades,
+    TradeColumns,
     holding_time,
     longest_run,
     mean_interval,
@@ -79,11 +79,12 @@ def test_streaks() -> None:
 
 def test_groups_by_holding_time_and_by_tax_class() -> None:
     trades = [trade(1.0, days=3), trade(2.0, days=4), trade(-1.0, days=30), trade(5.0, days=400)]
-    groups = group_trades(trades, holding_time)
+    columns = TradeColumns(trades)
+    groups = columns.by([holding_time(trade) for trade in trades])
     assert {name: found.trades for name, found in groups.items()} == {
         "21 to 60 days": 1,
         "over 60 days": 1,
         "up to 5 days": 2,
     }
     assert groups["up to 5 days"].mean_r == pytest.approx(1.5)
-    assert group_trades(trades, tax_class)["long-term"].trades == 1
+    assert columns.by([tax_class(trade) for trade in trades])["long-term"].trades == 1

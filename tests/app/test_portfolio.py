@@ -116,7 +116,8 @@ async def test_a_tradebook_with_partial_fills_round_trips_and_bad_rows(portfolio
         (f"NSE:ZZZ {later} trade 7", "a sale of 7 shares, but 0 are held"),
     ]
     assert [row.reason for row in change.left_out] == ["NIFTY25JUNFUT: segment FO, not shares"]
-    assert {entry.fill.symbol for entry in await portfolio.judge.fills.all()} == {"NSE:AAA"}
+    stored = await portfolio.judge.fills.all()
+    assert {(entry.fill.symbol, entry.isin) for entry in stored} == {("NSE:AAA", "INE1")}
     again = await portfolio.import_trades("book.csv", text, "")
     assert (again.added, again.known, again.judged, await _held(portfolio)) == (0, 4, None, 100)
 

@@ -1,6 +1,6 @@
 """The journal: every closed trade with what became of it, and what the trades amount to by group."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 
 import msgspec
@@ -8,13 +8,7 @@ import msgspec
 from vcpd.analysis.costs import CostSettings
 from vcpd.analysis.positions import trade_excursions
 from vcpd.analysis.trade_charges import with_charges
-from vcpd.analysis.trade_statistics import (
-    TradeStatistics,
-    group_trades,
-    holding_time,
-    tax_class,
-    trade_statistics,
-)
+from vcpd.analysis.trade_statistics import TradeColumns, TradeStatistics, holding_time, tax_class
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.portfolio import ClosedTrade
 from vcpd.domain.position_notes import PurchaseNote
@@ -70,24 +64,24 @@ def keep_journal(
     """
     closed = closed if costs is None else with_charges(closed, costs)
     known = {(note.symbol, note.session): note for note in purchases or ()}
-    entries = [journal_entry(trade, bars.get(trade.symbol), _note_of(trade, known)) for trade in closed]
+    notes = [_note_of(trade, known) for trade in closed]
+    entries = [
+        journal_entry(trade, bars.get(trade.symbol), note) for trade, note in zip(closed, notes, strict=True)
+    ]
+    columns = TradeColumns(closed)
     journal = Journal(
         entries=entries,
-        all=trade_statistics(closed),
-        by_holding_time=group_trades(closed, holding_time),
-        by_tax_class=group_trades(closed, tax_class),
+        all=columns.statistics(),
+        by_holding_time=columns.by([holding_time(trade) for trade in closed]),
+        by_tax_class=columns.by([entry.tax_class for entry in entries]),
     )
     if purchases is None:
         return journal
-
-    def by(name_of: Callable[[PurchaseNote], str]) -> Mapping[str, TradeStatistics]:
-        return group_trades(closed, lambda trade: name_of(_note_of(trade, known)))
-
     return msgspec.structs.replace(
         journal,
-        by_setup_type=by(lambda note: note.setup_type),
-        by_score=by(lambda note: note.score_decile),
-        by_regime=by(lambda note: note.regime),
+        by_setup_type=columns.by([note.setup_type for note in notes]),
+        by_score=columns.by([note.score_decile for note in notes]),
+        by_regime=columns.by([note.regime for note in notes]),
     )
 
 

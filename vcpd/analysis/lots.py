@@ -251,6 +251,8 @@ def merge_orders(fills: Iterable[Fill]) -> list[Fill]:
 
 def net_of_day(bought: Sequence[Fill], sold: Sequence[Fill]) -> tuple[list[Fill], list[Fill], int]:
     """One symbol's purchases and sales of one session without what went both ways, and how many that were."""
+    if not bought or not sold:
+        return list(bought), list(sold), 0
     both = min(sum(fill.quantity for fill in bought), sum(fill.quantity for fill in sold))
     return _without(bought, both), _without(sold, both), both
 

@@ -122,9 +122,14 @@ def measure_position(lot: Lot, window: PositionWindow) -> PositionMeasures:
 
 def extreme_prices(window: PositionWindow, entry: float) -> tuple[float, float]:
     """The highest and the lowest price since the purchase, of whose session only close and entry count."""
-    after, bought_at = slice(window.first + 1, None), float(window.bars.close[window.first])
-    highest = window.bars.high[after].max(initial=max(bought_at, entry))
-    lowest = window.bars.low[after].min(initial=min(bought_at, entry))
+    return extremes_between(window.bars, window.first, len(window.bars), entry)
+
+
+def extremes_between(bars: BarSeries, first: int, stop: int, entry: float) -> tuple[float, float]:
+    """The same of a purchase at bar `first`, up to the bar before `stop`."""
+    records, bought_at = bars.records[first + 1 : stop], float(bars.records["close"][first])
+    highest = records["high"].max(initial=max(bought_at, entry))
+    lowest = records["low"].min(initial=min(bought_at, entry))
     return float(highest), float(lowest)
 
 

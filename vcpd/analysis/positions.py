@@ -16,7 +16,7 @@ from vcpd.analysis.heat import UNKNOWN_SECTOR, Heat, HeatSettings, LotAtRisk, lo
 from vcpd.analysis.position_measures import (
     PERCENT,
     PositionMeasures,
-    extreme_prices,
+    extremes_between,
     measure_position,
     window_of,
 )
@@ -228,22 +228,16 @@ def trade_excursions(trade: ClosedTrade, series: BarSeries) -> TradeExcursions |
     """From the day of the purchase to that of the sale; None where there are no bars of it."""
     if trade.opened is None:
         return None
-    lot = Lot(
-        number=trade.number,
-        symbol=trade.symbol,
-        opened=trade.opened,
-        quantity=trade.quantity,
-        entry=trade.entry,
-        stop=trade.stop,
-    )
-    window = window_of(lot, series, trade.closed)
-    if window is None:
+    sessions = series.sessions
+    first = int(sessions.searchsorted(np.datetime64(trade.opened, "D")))
+    stop = int(sessions.searchsorted(np.datetime64(trade.closed, "D"), side="right"))
+    if first >= stop:
         return None
-    highest, lowest = extreme_prices(window, lot.entry)
-    risk = lot.risk_per_share
+    highest, lowest = extremes_between(series, first, stop, trade.entry)
+    risk = trade.risk_per_share
     return TradeExcursions(
         highest=highest,
         lowest=lowest,
-        best_r=None if risk is None else (highest - lot.entry) / risk,
-        worst_r=None if risk is None else abs(lowest - lot.entry) / risk,
+        best_r=None if risk is None else (highest - trade.entry) / risk,
+        worst_r=None if risk is None else abs(lowest - trade.entry) / risk,
     )

@@ -2,8 +2,9 @@
 
 import functools
 import itertools
+import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -43,43 +44,71 @@ class TradeStatistics(msgspec.Struct, frozen=True, kw_only=True):
     net_mean_r: float | None = None
 
 
+class TradeColumns:
+    """Figures of n closed trades as columns (n,), NaN where unknown; computed once for all groups."""
+
+    def __init__(self, trades: Sequence[ClosedTrade]) -> None:
+        self._order = sorted(range(len(trades)), key=lambda at: (trades[at].closed, trades[at].number))
+        self._profit = _column(trade.profit for trade in trades)
+        self._result_r = _column(trade.result_r for trade in trades)
+        self._net_profit = _column(trade.net_profit for trade in trades)
+        self._net_result_r = _column(trade.net_result_r for trade in trades)
+        self._held_days = _column(trade.held_days for trade in trades)
+
+    def statistics(self) -> TradeStatistics:
+        """Of all trades."""
+        return self._statistics(self._order)
+
+    def by(self, names: Sequence[str]) -> Mapping[str, TradeStatistics]:
+        """Of each group, by name; `names` (n,) gives each trade's group."""
+        groups: dict[str, list[int]] = defaultdict(list)
+        for at in self._order:
+            groups[names[at]].append(at)
+        return {name: self._statistics(groups[name]) for name in sorted(groups)}
+
+    def _statistics(self, places: Sequence[int]) -> TradeStatistics:
+        """Of the trades at `places`, in the order of their sales."""
+        at = np.array(places, np.int64)
+        profit, results = self._profit[at], _known(self._result_r[at])
+        won, held = profit > 0, _known(self._held_days[at])
+        low, high = mean_interval(results)
+        return TradeStatistics(
+            trades=len(at),
+            with_r=len(results),
+            profit=float(profit.sum()),
+            won_pct=_mean(np.where(won, PERCENT, 0.0)),
+            mean_r=_mean(results),
+            median_r=float(np.median(results)) if len(results) else None,
+            low_r=low,
+            high_r=high,
+            mean_won_r=_mean(results[results > 0]),
+            mean_lost_r=_mean(results[results <= 0]),
+            longest_wins=longest_run(won.tolist(), wanted=True),
+            longest_losses=longest_run(won.tolist(), wanted=False),
+            mean_held_days=_mean(held),
+            net_profit=_number(self._net_profit[at].sum()) if len(at) else None,
+            net_mean_r=_number(self._net_result_r[at][~np.isnan(self._result_r[at])].mean())
+            if len(results)
+            else None,
+        )
+
+
 def trade_statistics(trades: Sequence[ClosedTrade]) -> TradeStatistics:
-    """The statistics of the given trades, which are ordered by the day of their sale."""
-    ordered = sorted(trades, key=lambda trade: (trade.closed, trade.number))
-    results = np.array([trade.result_r for trade in ordered if trade.result_r is not None], np.float64)
-    won = [trade.profit > 0 for trade in ordered]
-    held = [trade.held_days for trade in ordered if trade.held_days is not None]
-    low, high = mean_interval(results)
-    return TradeStatistics(
-        trades=len(ordered),
-        with_r=len(results),
-        profit=sum(trade.profit for trade in ordered),
-        won_pct=PERCENT * sum(won) / len(won) if won else None,
-        mean_r=_mean(results),
-        median_r=float(np.median(results)) if len(results) else None,
-        low_r=low,
-        high_r=high,
-        mean_won_r=_mean(results[results > 0]),
-        mean_lost_r=_mean(results[results <= 0]),
-        longest_wins=longest_run(won, wanted=True),
-        longest_losses=longest_run(won, wanted=False),
-        mean_held_days=sum(held) / len(held) if held else None,
-        net_profit=_sum_of_known([trade.net_profit for trade in ordered]),
-        net_mean_r=_net_mean_r(ordered),
-    )
+    """The statistics of the given trades, in any order."""
+    return TradeColumns(trades).statistics()
 
 
-def _sum_of_known(values: Sequence[float | None]) -> float | None:
-    """None where one is not known, and for none at all."""
-    known = [value for value in values if value is not None]
-    return sum(known) if values and len(known) == len(values) else None
+def _column(values: Iterable[float | None]) -> FloatArray:
+    return np.array([math.nan if value is None else value for value in values], np.float64)
 
 
-def _net_mean_r(trades: Sequence[ClosedTrade]) -> float | None:
-    """Of the trades with a known R; None where the charges of one of them are not known."""
-    total = _sum_of_known([trade.net_result_r for trade in trades if trade.result_r is not None])
-    count = sum(trade.result_r is not None for trade in trades)
-    return None if total is None else total / count
+def _known(values: FloatArray) -> FloatArray:
+    return values[~np.isnan(values)]
+
+
+def _number(value: float) -> float | None:
+    """None for what is unknown because a part of it is."""
+    return None if math.isnan(value) else float(value)
 
 
 def _mean(values: FloatArray) -> float | None:
@@ -110,16 +139,6 @@ def _drawn_interval(packed: bytes) -> tuple[float, float]:
 def longest_run(won: Iterable[bool], *, wanted: bool) -> int:
     """The most trades in a row with the wanted end."""
     return max((len(list(run)) for end, run in itertools.groupby(won) if end is wanted), default=0)
-
-
-def group_trades(
-    trades: Iterable[ClosedTrade], name_of: Callable[[ClosedTrade], str]
-) -> Mapping[str, TradeStatistics]:
-    """The statistics of each group, by name."""
-    groups: dict[str, list[ClosedTrade]] = defaultdict(list)
-    for trade in trades:
-        groups[name_of(trade)].append(trade)
-    return {name: trade_statistics(groups[name]) for name in sorted(groups)}
 
 
 def holding_time(trade: ClosedTrade) -> str:

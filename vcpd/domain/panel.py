@@ -71,7 +71,8 @@ class Panel(PricePlanes):
         """The bars of `symbol`; KeyError when the panel does not hold it."""
         row = self.row_of(symbol)
         block = np.asarray(self.values)[:, row, :]
-        kept = ~np.isnan(block[:4].sum(axis=0))
+        missing = np.isnan(block[:4].sum(axis=0))
+        kept = ~missing if missing.any() else slice(None)  # a selection copies, a slice does not
         planes = block[:, kept]
         prices = (planes[0], planes[1], planes[2], planes[3])
         provisional = np.asarray(self.provisional)[row, kept]

@@ -140,16 +140,21 @@ class ClosedTrade(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def net_result_r(self) -> float | None:
         """The result after charges in units of the initial risk; None where either is not known."""
-        if self.result_r is None or self.stop is None or self.charges is None:
+        risk, profit = self.risk_per_share, self.net_profit
+        return None if risk is None or profit is None else profit / (self.quantity * risk)
+
+    @property
+    def risk_per_share(self) -> float | None:
+        """What one share lost at the initial stop; None without a stop below the entry."""
+        if self.stop is None or self.stop >= self.entry:
             return None
-        return self.result_r - self.charges / (self.quantity * (self.entry - self.stop))
+        return self.entry - self.stop
 
     @property
     def result_r(self) -> float | None:
         """The result in units of the initial risk; None where that is not known."""
-        if self.stop is None or self.stop >= self.entry:
-            return None
-        return (self.exit - self.entry) / (self.entry - self.stop)
+        risk = self.risk_per_share
+        return None if risk is None else (self.exit - self.entry) / risk
 
     @property
     def held_days(self) -> int | None:
