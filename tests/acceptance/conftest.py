@@ -1,4 +1,4 @@
-"""Ports and quick markets for the daemons under test."""
+"""Ports and folders for the daemons under test."""
 
 import socket
 import tempfile
@@ -6,28 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-QUICK_MARKET = """
-[sandbox]
-symbols = 24
-years = 2
-[sandbox.limits]
-quote_per_s = 1000
-historical_per_s = 1000
-other_per_s = 1000
-all_gets_per_s = 1000
-[limits]
-quote_per_s = 200
-historical_per_s = 200
-other_per_s = 200
-all_gets_per_s = 400
-[schedule]
-max_load_per_core = 1000
-max_memory_pct = 100
-[collect]
-history_years = 2
-"""
-
 
 FOLDER = Path(__file__).parent
 

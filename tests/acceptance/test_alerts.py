@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from tests.acceptance.conftest import QUICK_MARKET
 from tests.acceptance.daemon import Daemon, running, write_configuration
+from tests.acceptance.quick_market import quick_market
 
 pytestmark = pytest.mark.timeout(600)  # three daemons, one after the other
 DEADLINE_S = 200.0  # the first use compiles the kernels
@@ -30,7 +30,7 @@ url = "{url}/hook"
 attach_chart = true
 """
 # A digest reports setups that hold every gate: among few symbols there is none on that evening.
-MARKET_WITH_SETUPS = QUICK_MARKET.replace("symbols = 24", "symbols = 120\nleader_share = 0.5")
+MARKET_WITH_SETUPS = quick_market({"sandbox": {"symbols": 120, "leader_share": 0.5}})
 SECRETS = {"alerts_webhook_secret": "of-the-hook"}
 
 

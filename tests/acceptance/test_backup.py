@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.acceptance.conftest import QUICK_MARKET
 from tests.acceptance.daemon import Daemon, outcomes, running, write_configuration
+from tests.acceptance.quick_market import QUICK_MARKET, quick_market
 from tests.store.test_server_upgrade import fill
 
 EVENING = "2026-07-10T20:00:00+05:30"
@@ -23,7 +23,7 @@ DEADLINE_S = 120.0
 SEED = 20261128
 KILLS = 10  # of each of the two commands
 DONE = {"collect": "done", "screen": "done", "risk": "done"}
-SLOW_MARKET = QUICK_MARKET.replace("historical_per_s = 200", "historical_per_s = 10")
+SLOW_MARKET = quick_market({"limits": {"historical_per_s": 10}})
 
 
 async def vcpd(configuration: Path, *words: object, kill_after_s: float | None = None) -> tuple[int, str]:

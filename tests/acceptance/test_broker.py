@@ -4,9 +4,9 @@ from pathlib import Path
 
 import aiohttp
 
-from tests.acceptance.conftest import QUICK_MARKET
 from tests.acceptance.daemon import Daemon, running, write_configuration
 from tests.acceptance.exchange import Exchange, free_port
+from tests.acceptance.quick_market import quick_market
 from tests.cli.scripted_daemon import call
 from vcpd.cli.command import EXIT_OK
 
@@ -26,7 +26,7 @@ async def _add(daemon: Daemon, session: str, quantity: int) -> None:
 async def test_holdings_are_compared_with_the_stored_trades(tmp_path: Path, port: int) -> None:
     """Six of ten shares are stored, then the other four."""
     market = Exchange(free_port())
-    settings = QUICK_MARKET.replace("[sandbox]\n", f"[sandbox]\nport = {market.port}\n", 1)
+    settings = quick_market({"sandbox": {"port": market.port}})
     path = write_configuration(tmp_path, port, settings)
     async with running(path, port) as daemon:
         status = await daemon.until(lambda status: bool(status["scheduling"]), READY_S)

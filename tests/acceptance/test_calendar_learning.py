@@ -1,27 +1,26 @@
 """Days past the calendar's end: an unscheduled holiday, a market that does not answer, a Saturday session."""
 
+from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
-from tests.acceptance.conftest import QUICK_MARKET
 from tests.acceptance.daemon import Daemon, outcomes, running, write_configuration
+from tests.acceptance.quick_market import ONE_WORKER, quick_market
 
 DEADLINE_S: Final = 300.0  # the first use compiles the kernels
 HOLIDAY, TUESDAY, SATURDAY = "2027-03-22", "2027-03-23", "2027-03-27"  # the table ends with 2026
-SETTINGS: Final = (
-    QUICK_MARKET.replace(
-        "symbols = 24\n", f"symbols = 24\nclosed_days = [{HOLIDAY}]\nextra_sessions = [{SATURDAY}]\n"
-    )
-    + """
-[workers]
-count = 1
-[alerts]
-condition_min_duration_min = 0.0
-[jobs.backup]
-enabled = false
-"""
+SETTINGS: Final = quick_market(
+    {
+        **ONE_WORKER,
+        "sandbox": {
+            "closed_days": [date.fromisoformat(HOLIDAY)],
+            "extra_sessions": [date.fromisoformat(SATURDAY)],
+        },
+        "alerts": {"condition_min_duration_min": 0.0},
+        "jobs.backup": {"enabled": False},
+    }
 )
 UNREACHABLE: Final = """
 [sandbox.faults]

@@ -8,8 +8,8 @@ from typing import Any, Final
 import numpy as np
 import pytest
 
-from tests.acceptance.conftest import QUICK_MARKET
 from tests.acceptance.daemon import Daemon, outcomes, running, write_configuration
+from tests.acceptance.quick_market import FILES_ALONE, ONE_WORKER, Section, quick_market
 from vcpd.domain.bars import BarSeries, DateArray
 from vcpd.domain.nse_calendar import NSE
 from vcpd.store import bar_files
@@ -20,22 +20,18 @@ MONDAY: Final = date(2025, 6, 30)
 N_SYMBOLS: Final = 12
 N_SESSIONS: Final = 300
 DEADLINE_S: Final = 300.0  # the first use compiles the kernels
-OTHER_SETTINGS: Final = """
-[workers]
-count = 1
-[alerts]
-condition_min_duration_min = 0.0
-[jobs.reconcile]
-catch_up = "none"
-"""
+OTHER_SETTINGS: Final = {
+    **ONE_WORKER,
+    "alerts": {"condition_min_duration_min": 0.0},
+    "jobs.reconcile": {"catch_up": "none"},
+}
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
 
-def settings(folder: Path, schedule: str = "") -> str:
-    """The market of the files in `folder`; `schedule` is a line of that section."""
-    market = f'bars = "{folder}/bars.csv"\nindex = "{folder}/index.csv"'
-    text = QUICK_MARKET.replace("symbols = 24\nyears = 2", market) + OTHER_SETTINGS
-    return text.replace("[schedule]\n", f"[schedule]\n{schedule}\n")
+def settings(folder: Path, schedule: Section | None = None) -> str:
+    """The market of the files in `folder`; `schedule` holds further settings of that section."""
+    files = {"bars": f"{folder}/bars.csv", "index": f"{folder}/index.csv"}
+    return quick_market({**OTHER_SETTINGS, "sandbox": {**FILES_ALONE, **files}, "schedule": schedule or {}})
 
 
 def write_market(folder: Path, days: DateArray) -> None:
@@ -91,7 +87,7 @@ async def test_a_saturday_with_the_bars_of_a_whole_market_is_reported_until_it_i
         assert "extra_sessions" in calendar_items(status)
         (alert,) = await calendar_alerts(daemon)
         assert "extra_sessions" in alert["facts"]["reason"]
-        write_configuration(tmp_path, port, settings(tmp_path, f'extra_sessions = ["{SATURDAY}"]'))
+        write_configuration(tmp_path, port, settings(tmp_path, {"extra_sessions": [str(SATURDAY)]}))
         daemon.process.send_signal(signal.SIGHUP)
         await daemon.until(lambda item: str(SATURDAY) not in calendar_items(item), DEADLINE_S)
         run_id = await daemon.start_job("reconcile")
@@ -119,7 +115,7 @@ async def test_a_session_on_which_nothing_traded_is_reported_until_it_is_a_holid
         ]
         (alert,) = await calendar_alerts(daemon)
         assert "extra_holidays" in alert["facts"]["reason"]
-        write_configuration(tmp_path, port, settings(tmp_path, f"extra_holidays = [{MONDAY}]"))
+        write_configuration(tmp_path, port, settings(tmp_path, {"extra_holidays": [MONDAY]}))
         daemon.process.send_signal(signal.SIGHUP)
         await daemon.until(lambda item: str(MONDAY) not in calendar_items(item), DEADLINE_S)
         run_id = await daemon.start_job("screen")

@@ -10,6 +10,7 @@ from typing import Any, Final
 import pytest
 
 from tests.acceptance.daemon import Daemon, outcomes, running, write_configuration
+from tests.acceptance.quick_market import ONE_WORKER, quick_market
 from tests.acceptance.settable_clock import OFFSET_FILE_VARIABLE
 
 EVENING: Final = datetime.fromisoformat("2026-07-10T20:00:00+05:30")  # a Friday
@@ -24,35 +25,21 @@ start_deadline_s = 60.0
 """
 FALSE_ALARMS: Final = ("login", "data_stale", "evening_missing", "calendar")
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-SETTINGS: Final = """
-[sandbox]
-symbols = 24
-years = 2
-[sandbox.limits]
-quote_per_s = 1000
-historical_per_s = 1000
-other_per_s = 1000
-all_gets_per_s = 1000
-[limits]
-quote_per_s = 50
-historical_per_s = 1
-other_per_s = 50
-all_gets_per_s = 100
-[collect]
-history_years = 2
-[workers]
-count = 1
-[schedule]
-max_load_per_core = 1000.0
-max_memory_pct = 100.0
-retry_initial_min = 1.0
-[alerts]
-condition_min_duration_min = 0.0
-[jobs.reconcile]
-enabled = false
-[jobs.instruments]
-catch_up = "all"
-"""
+SETTINGS: Final = quick_market(
+    {
+        **ONE_WORKER,
+        "limits": {  # the clock is set in the midst of a collection
+            "quote_per_s": 50,
+            "historical_per_s": 1,
+            "other_per_s": 50,
+            "all_gets_per_s": 100,
+        },
+        "schedule": {"retry_initial_min": 1.0},
+        "alerts": {"condition_min_duration_min": 0.0},
+        "jobs.reconcile": {"enabled": False},
+        "jobs.instruments": {"catch_up": "all"},
+    }
+)
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
 

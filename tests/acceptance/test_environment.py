@@ -10,9 +10,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.acceptance.conftest import QUICK_MARKET
 from tests.acceptance.daemon import end_all, running, write_configuration
-from tests.acceptance.test_storage_away import IDLE, READY_S
+from tests.acceptance.quick_market import IDLE, QUICK_MARKET
+from tests.acceptance.test_storage_away import READY_S
 from vcpd.runtime.executor import SEMAPHORE_FOLDER
 
 COMPILED_S = 200.0  # a first start compiles the kernels

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.acceptance.daemon import Daemon, running, write_configuration
+from tests.acceptance.quick_market import ONE_WORKER, quick_market
 
 SPLIT_SYMBOL = "NSE:GAURIKENGG"  # the simulated market splits it 2 for 1 on 2026-04-09
 EVE, EX_DATE = "2026-04-08", "2026-04-09"
@@ -17,30 +18,11 @@ MORNING_AT = "2026-04-09T08:19:00+05:30"
 SETTLED_COLLECT = "2026-04-08T10:35:00Z"
 pytestmark = pytest.mark.timeout(600)  # three daemons, one after the other
 DEADLINE_S = 200.0  # the first use compiles the kernels
-SETTINGS = """
-[sandbox]
-symbols = 24
-years = 2
-[sandbox.faults]
-split_ratios = {restated}
-[sandbox.limits]
-quote_per_s = 100
-historical_per_s = 1000
-other_per_s = 100
-all_gets_per_s = 1000
-[limits]
-quote_per_s = 20
-historical_per_s = 100
-other_per_s = 20
-all_gets_per_s = 200
-[collect]
-history_years = 2
-[workers]
-count = 1
-[schedule]
-max_load_per_core = 1000.0
-max_memory_pct = 100.0
-"""
+SETTINGS = {
+    **ONE_WORKER,
+    "sandbox.limits": {"quote_per_s": 100, "other_per_s": 100},
+    "limits": {"quote_per_s": 20, "historical_per_s": 100, "other_per_s": 20, "all_gets_per_s": 200},
+}
 
 
 async def test_an_evening_is_swept_and_the_next_morning_makes_it_final_and_notices_splits(
@@ -61,8 +43,7 @@ async def test_an_evening_is_swept_and_the_next_morning_makes_it_final_and_notic
         other, bases = await _symbol_with_bases(daemon)
         assert await daemon.stop() == 0
 
-    restated = f'{{ "{other}" = 4.0 }}'
-    async with _daemon(tmp_path, port, MORNING_AT, 60, restated) as daemon:
+    async with _daemon(tmp_path, port, MORNING_AT, 60, {other: 4.0}) as daemon:
         status = await daemon.until(lambda entry: _is_done(entry, "reconcile", EX_DATE), DEADLINE_S)
         reconciled = _last(status, "reconcile")
         assert reconciled["counts"]["restated"] == 2
@@ -78,9 +59,11 @@ async def test_an_evening_is_swept_and_the_next_morning_makes_it_final_and_notic
 
 
 def _daemon(
-    folder: Path, port: int, now: str, speed: float, restated: str = "{}"
+    folder: Path, port: int, now: str, speed: float, restated: Mapping[str, float] | None = None
 ) -> AbstractAsyncContextManager[Daemon]:
-    path = write_configuration(folder, port, SETTINGS.format(restated=restated))
+    path = write_configuration(
+        folder, port, quick_market({**SETTINGS, "sandbox.faults": {"split_ratios": restated or {}}})
+    )
     return running(path, port, "--now", now, "--speed", str(speed))
 
 

@@ -1,7 +1,6 @@
 """Collection through a market that misbehaves: what is stored in the end is what a calm market gives."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 
 from tests.acceptance.daemon import Daemon, outcomes, running, write_configuration
 from tests.acceptance.exchange import Exchange, free_port, require_within_limits
+from tests.acceptance.quick_market import ONE_WORKER, Section, quick_market, without_jobs
 from tests.postgres import fresh_address, postgres_server
 from vcpd.core.secrets import Secret
 
@@ -24,48 +24,16 @@ COLLECTED = {FRIDAY_MORNING: "2026-07-09", FRIDAY_AFTERNOON: "2026-07-10", MONDA
 pytestmark = pytest.mark.timeout(600)  # a test is three daemons, one after the other
 DEADLINE_S = 200.0  # the first use compiles the kernels
 ENVIRONMENT = {"VCPD_DAEMON__SHUTDOWN_TIMEOUT_S": "2"}
-SETTINGS = """
-[sandbox]
-symbols = 24
-years = 2
-port = {port}
-[sandbox.limits]
-quote_per_s = 5
-historical_per_s = 20
-other_per_s = 10
-all_gets_per_s = 20
-[sandbox.faults]
-{faults}
-[limits]
-quote_per_s = 5
-historical_per_s = 20
-other_per_s = 10
-all_gets_per_s = 20
-[kite]
-timeout_s = 1.0
-max_attempts = 9
-backoff_s = 0.05
-backoff_max_s = 0.4
-[collect]
-history_years = 2
-full_compare_interval_sessions = 1
-[workers]
-count = 1
-[schedule]
-max_load_per_core = 1000.0
-max_memory_pct = 100.0
-[jobs.regime]
-enabled = false
-[jobs.screen]
-enabled = false
-[jobs.screen_intraday]
-enabled = false
-[jobs.risk]
-enabled = false
-[jobs.housekeeping]
-enabled = false
-"""
-CALM = "rate = 0.0"
+LIMITS = {"quote_per_s": 5, "historical_per_s": 20, "other_per_s": 10, "all_gets_per_s": 20}
+SETTINGS = {
+    **ONE_WORKER,
+    "sandbox.limits": LIMITS,
+    "limits": LIMITS,
+    "kite": {"timeout_s": 1.0, "max_attempts": 9, "backoff_s": 0.05, "backoff_max_s": 0.4},
+    "collect": {"full_compare_interval_sessions": 1},
+}
+WITHOUT_JOBS = without_jobs("regime", "screen", "screen_intraday", "risk", "housekeeping")
+CALM: Section = {"rate": 0.0}
 REFUSALS = ("too_many", "server_error", "bad_gateway", "unavailable")
 CUTS = ("drop", "drip", "hang", "truncated_gzip")
 LIES = ("html", "missing_key", "other_type", "token_expiry")
@@ -84,7 +52,7 @@ def calm(postgres_server: Secret, tmp_path_factory: pytest.TempPathFactory) -> I
 async def test_faults_leave_the_rows_of_a_calm_market_and_break_no_limit(
     tmp_path: Path, postgres_server: Secret, calm: Rows, kinds: tuple[str, ...]
 ) -> None:
-    faults = f"rate = 0.3\nseed = 7\nhang_s = 20.0\ndrip_s = 2.0\nkinds = {json.dumps(kinds)}"
+    faults = {"rate": 0.3, "seed": 7, "hang_s": 20.0, "drip_s": 2.0, "kinds": list(kinds)}
     rows, statistics = await _weekend(postgres_server, tmp_path, faults)
     happened = {kind for statistic in statistics for kind in statistic["faults"]}
     assert happened == set(kinds)
@@ -100,7 +68,7 @@ async def test_symbols_that_vanish_keep_their_bars_and_go_on_when_they_are_back(
     async with fresh_address(postgres_server) as dsn:
         await _until_collected(dsn, tmp_path, FRIDAY_MORNING, CALM)
         before = await _rows(dsn)
-        await _until_collected(dsn, tmp_path, FRIDAY_AFTERNOON, f"hidden_symbols = {json.dumps(gone)}")
+        await _until_collected(dsn, tmp_path, FRIDAY_AFTERNOON, {"hidden_symbols": gone})
         without = await _rows(dsn)
         assert [row for row in without if row[0] in gone] == [row for row in before if row[0] in gone]
         assert len(without) == len(before) + len(_shares(calm)) + 2 - len(gone)
@@ -132,14 +100,14 @@ def _shares(rows: Rows) -> list[str]:
     return sorted(row[0] for row in rows if row[1] == last and "NIFTY" not in row[0])
 
 
-async def _weekend(server: Secret, folder: Path, faults: str) -> tuple[Rows, list[Mapping[str, Any]]]:
+async def _weekend(server: Secret, folder: Path, faults: Section) -> tuple[Rows, list[Mapping[str, Any]]]:
     """The history on Friday morning, a sweep after its close, the reconciliation on Monday."""
     async with fresh_address(server) as dsn:
         statistics = [await _until_collected(dsn, folder, now, faults) for now in COLLECTED]
         return await _rows(dsn), statistics
 
 
-async def _until_collected(dsn: Secret, folder: Path, now: str, faults: str) -> Mapping[str, Any]:
+async def _until_collected(dsn: Secret, folder: Path, now: str, faults: Section) -> Mapping[str, Any]:
     """One daemon from its start until it has collected; what its exchange counted."""
     async with _daemon(dsn, folder, now, faults) as (daemon, exchange):
         await daemon.until(lambda status: _is_collected(status, now), DEADLINE_S)
@@ -150,10 +118,19 @@ async def _until_collected(dsn: Secret, folder: Path, now: str, faults: str) -> 
 
 
 @asynccontextmanager
-async def _daemon(dsn: Secret, folder: Path, now: str, faults: str) -> AsyncIterator[tuple[Daemon, Exchange]]:
+async def _daemon(
+    dsn: Secret, folder: Path, now: str, faults: Section
+) -> AsyncIterator[tuple[Daemon, Exchange]]:
     port, exchange = free_port(), Exchange(free_port())
-    text = SETTINGS.format(port=exchange.port, faults=faults) + f'[store]\ndsn = "{dsn.reveal()}"\n'
-    path = write_configuration(folder, port, text)
+    text = quick_market(
+        {
+            **SETTINGS,
+            "sandbox": {"port": exchange.port},
+            "sandbox.faults": faults,
+            "store": {"dsn": dsn.reveal()},
+        }
+    )
+    path = write_configuration(folder, port, text + WITHOUT_JOBS)
     async with running(path, port, "--now", now, environment=ENVIRONMENT) as daemon:
         yield daemon, exchange
 

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import pytest
 
-from tests.acceptance.conftest import QUICK_MARKET
 from tests.acceptance.daemon import Daemon, outcomes, running, write_configuration
+from tests.acceptance.quick_market import ONE_WORKER, quick_market
 from tests.store.disk_faults import small_disk
 
 EVENING: Final = "2026-07-10T20:00:00+05:30"
@@ -19,8 +19,8 @@ DEADLINE_S: Final = 300.0
 JOBS: Final = ("collect", "screen", "risk")
 SIZES_MB: Final = (20, 38, 40)  # for no database, one without a log of changes, one without bars
 SPACE_MB: Final = 1000
-SETTINGS: Final = QUICK_MARKET.replace("[schedule]\n", "[schedule]\nretry_initial_min = 1.0\n") + (
-    "[workers]\ncount = 1\n[store]\nshared_buffers_mb = 16\n"
+SETTINGS: Final = quick_market(
+    {**ONE_WORKER, "schedule": {"retry_initial_min": 1.0}, "store": {"shared_buffers_mb": 16}}
 )
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 

@@ -15,9 +15,9 @@ import psutil
 import pytest
 
 from benchmarks.hostile_connections import attack
-from tests.acceptance.conftest import QUICK_MARKET
 from tests.acceptance.daemon import Daemon, outcomes, running, write_configuration
 from tests.acceptance.exchange import free_port
+from tests.acceptance.quick_market import QUICK_MARKET
 
 pytestmark = pytest.mark.timeout(400)
 EVENING_S = 300.0  # the first use compiles the kernels

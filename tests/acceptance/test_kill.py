@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.acceptance.daemon import Daemon, end_all, outcomes, running, write_configuration
+from tests.acceptance.quick_market import quick_market
 
 EVENING = datetime.fromisoformat("2026-07-10T20:00:00+05:30")
 BETWEEN_STARTS = timedelta(minutes=2)
@@ -20,28 +21,18 @@ LOOK_S = 0.03
 DEAD = "the daemon died during this run"
 DONE = {"instruments": "done", "collect": "done", "screen": "done", "risk": "done"}
 STAGES = ("start",) * 5 + ("collect",) * 7 + ("screen",) * 4 + ("risk",) * 4
-SETTINGS = """
-[sandbox]
-symbols = 24
-years = 2
-[sandbox.limits]
-historical_per_s = 1000
-other_per_s = 1000
-all_gets_per_s = 1000
-[limits]
-historical_per_s = 30
-other_per_s = 200
-all_gets_per_s = 200
-[collect]
-history_years = 2
-[workers]
-count = 1
-chunk_rows = 4
-[schedule]
-retries = 100
-max_load_per_core = 1000.0
-max_memory_pct = 100.0
-"""
+SETTINGS = quick_market(
+    {
+        "sandbox.limits": {"quote_per_s": None},  # quotes at the exchange's own pace
+        "limits": {
+            "historical_per_s": 30,
+            "quote_per_s": None,
+            "all_gets_per_s": 200,
+        },  # room for seven kills
+        "workers": {"count": 1, "chunk_rows": 4},
+        "schedule": {"retries": 100},
+    }
+)
 
 
 @pytest.mark.timeout(600)  # twenty-two starts of a whole daemon

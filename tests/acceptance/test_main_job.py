@@ -8,9 +8,9 @@ from typing import Any
 
 import psutil
 
-from tests.acceptance.conftest import QUICK_MARKET
 from tests.acceptance.daemon import Daemon, end_all, outcomes, running, write_configuration
 from tests.acceptance.notify import notify_socket
+from tests.acceptance.quick_market import FILES_ALONE, QUICK_MARKET, quick_market
 from tests.postgres import fresh_address, postgres_server
 from tests.real_data import real_data
 from vcpd.core.secrets import Secret
@@ -142,10 +142,8 @@ async def test_real_bars_are_collected_screened_and_scored_as_of_their_own_time(
     tmp_path: Path, port: int
 ) -> None:
     bars, index = real_data("nse_fno208.parquet"), real_data("nse_indices.parquet")
-    served = f'[sandbox]\nbars = "{bars}"\nindex = "{index}"\n'
-    text = QUICK_MARKET.replace("[sandbox]\nsymbols = 24\nyears = 2\n", served).replace(
-        "history_years = 2", "history_years = 6"
-    )
+    served = {**FILES_ALONE, "bars": str(bars), "index": str(index)}
+    text = quick_market({"sandbox": served, "collect": {"history_years": 6}})
     path = write_configuration(tmp_path, port, text)
     async with running(path, port, "--now", "2025-06-30T19:30:00+05:30") as daemon:
         status = await daemon.until(_all_done, NIGHT_S)

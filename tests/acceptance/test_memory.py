@@ -12,8 +12,8 @@ from typing import Any
 import aiohttp
 import psutil
 
-from tests.acceptance.conftest import QUICK_MARKET
 from tests.acceptance.daemon import Daemon, running, write_configuration
+from tests.acceptance.quick_market import QUICK_MARKET
 from vcpd.runtime.resources import proportional_mb
 
 NIGHTS = 10

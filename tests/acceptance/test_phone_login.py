@@ -9,9 +9,9 @@ from typing import Any, Final
 
 import pytest
 
-from tests.acceptance.conftest import QUICK_MARKET
 from tests.acceptance.daemon import Daemon, running, write_configuration
 from tests.acceptance.exchange import free_port
+from tests.acceptance.quick_market import quick_limits
 from tests.alerts.receiver import Receiver, receiving
 from tests.web.browser import NARROW, Browser, driver
 from tests.web.proxy import ADDRESS, proxied
@@ -48,12 +48,12 @@ def _write(folder: Path, port: int, public_url: str, root: str, receiver: Receiv
     secrets.mkdir(parents=True, mode=0o700)
     (secrets / "kite_api_secret").write_text(SandboxSettings().api_secret, encoding="utf-8")
     (secrets / "kite_api_secret").chmod(0o600)
-    limits = QUICK_MARKET[QUICK_MARKET.index("[limits]") :]
     path = write_configuration(
         folder,
         port,
         f'public_url = "{public_url}"\n[kite]\napi_key = "{API_KEY}"\napi_root = "{root}"\n'
-        f'login_root = "{root}/connect/login"\n[alerts.webhook]\nurl = "{receiver.url}/hook"\n{limits}',
+        f'login_root = "{root}/connect/login"\n[alerts.webhook]\nurl = "{receiver.url}/hook"\n'
+        + quick_limits(),
     )
     path.write_text(path.read_text(encoding="utf-8").replace("[daemon]", '[daemon]\nmarket = "kite"', 1))
     return path

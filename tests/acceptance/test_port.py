@@ -16,9 +16,9 @@ import pytest
 import pytest_asyncio
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.acceptance.conftest import QUICK_MARKET
 from tests.acceptance.daemon import Daemon, outcomes, running, write_configuration
 from tests.acceptance.exchange import free_port
+from tests.acceptance.quick_market import QUICK_MARKET
 from tests.postgres import fresh_address, postgres_server
 from vcpd.core.secrets import Secret
 

@@ -7,8 +7,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from tests.acceptance.conftest import QUICK_MARKET
 from tests.acceptance.daemon import Daemon, running, write_configuration
+from tests.acceptance.quick_market import QUICK_MARKET
 
 READY_S = 60.0
 RELOADS = 200

@@ -7,8 +7,8 @@ from urllib.parse import quote
 import aiohttp
 import pytest
 
-from tests.acceptance.conftest import QUICK_MARKET
 from tests.acceptance.daemon import Daemon, running, write_configuration
+from tests.acceptance.quick_market import QUICK_MARKET
 
 pytestmark = pytest.mark.timeout(600)  # two daemons, one after the other
 DEADLINE_S: Final = 200.0  # the first use compiles the kernels

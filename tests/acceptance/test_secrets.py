@@ -17,9 +17,9 @@ import psutil
 import pytest
 import structlog
 
-from tests.acceptance.conftest import QUICK_MARKET
 from tests.acceptance.daemon import Daemon, running, write_configuration
 from tests.acceptance.exchange import free_port
+from tests.acceptance.quick_market import quick_limits
 from tests.fakes.web import sources
 from tests.postgres import fresh_address, postgres_server
 from vcpd.app.alert_channels import alert_secret_names
@@ -174,8 +174,7 @@ api_key = "{API_KEY}"
 api_root = "{root}"
 login_root = "{root}/connect/login"
 """
-    limits = QUICK_MARKET[QUICK_MARKET.index("[limits]") :]
-    path = write_configuration(folder, port, f"{market}{SPEAKING}{limits}")
+    path = write_configuration(folder, port, f"{market}{SPEAKING}{quick_limits()}")
     path.write_text(path.read_text(encoding="utf-8").replace("[daemon]", '[daemon]\nmarket = "kite"', 1))
     return path
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.acceptance.conftest import QUICK_MARKET
 from tests.acceptance.daemon import Daemon, running, write_configuration
 from tests.acceptance.notify import NotifySocket, notify_socket
+from tests.acceptance.quick_market import IDLE, QUICK_MARKET
 from vcpd.store.embedded import EmbeddedPostgres
 from vcpd.store.embedded_process import server_processes
 from vcpd.store.settings import StoreSettings
@@ -22,10 +22,6 @@ from vcpd.store.settings import StoreSettings
 pytestmark = pytest.mark.timeout(240)
 READY_S = 90.0
 START_STEP_S = 0.1  # ten of them are longer than it takes to refuse a configuration
-IDLE = "".join(
-    f"[jobs.{name}]\nenabled = false\n"
-    for name in ("collect", "instruments", "reconcile", "regime", "screen", "screen_intraday", "risk")
-)
 
 
 def started(folder: Path, port: int, manager: NotifySocket, text: str) -> AbstractAsyncContextManager[Daemon]:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.conftest import QUICK_MARKET
 from tests.acceptance.daemon import Daemon, outcomes, running, write_configuration
+from tests.acceptance.quick_market import QUICK_MARKET
 from tests.acceptance.test_alerts import Receiver, receiving
 
 pytestmark = pytest.mark.timeout(600)

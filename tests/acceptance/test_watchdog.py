@@ -7,31 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.conftest import QUICK_MARKET
 from tests.acceptance.daemon import Daemon, running, write_configuration
 from tests.acceptance.hangable import HANG_S, SCHEDULER_LATE_AFTER_S
 from tests.acceptance.notify import NotifySocket, notify_socket
+from tests.acceptance.quick_market import IDLE, QUICK_MARKET
 
 pytestmark = pytest.mark.timeout(240)
 READY_S = 90.0
 PATIENCE_S = 1.0  # half of it lies between two messages
 PAT = "WATCHDOG=1"
-IDLE = """
-[jobs.collect]
-enabled = false
-[jobs.instruments]
-enabled = false
-[jobs.reconcile]
-enabled = false
-[jobs.regime]
-enabled = false
-[jobs.screen]
-enabled = false
-[jobs.screen_intraday]
-enabled = false
-[jobs.risk]
-enabled = false
-"""
 CLOCK = ("--now", "2026-07-11T12:00:00+05:30", "--speed", "60")  # a nap of a minute lasts a second
 
 

@@ -7,8 +7,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tests.acceptance.conftest import QUICK_MARKET, port
+from tests.acceptance.conftest import port
 from tests.acceptance.daemon import outcomes, running, write_configuration
+from tests.acceptance.quick_market import QUICK_MARKET
 from tests.cli.bar_files import write_bars
 from tests.cli.scripted_daemon import call
 from vcpd.cli.command import EXIT_BAD_INPUT, EXIT_OK, EXIT_TEMPORARY_FAILURE
