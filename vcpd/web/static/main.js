@@ -25,7 +25,7 @@ let view = null;
 
 function route() {
   const asked = read();
-  for (const one of Object.keys(VIEWS)) byId(`view-${one}`).hidden = one !== asked.view;
+  for (const name of Object.keys(VIEWS)) byId(`view-${name}`).hidden = name !== asked.view;
   for (const link of document.querySelectorAll("nav a")) {
     if (link.dataset.view === asked.view) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
