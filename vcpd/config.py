@@ -32,7 +32,7 @@ from vcpd.plugins import (
     find_plugin_settings,
     load_market_plugin,
 )
-from vcpd.runtime.settings import DaemonSettings, LogSettings, WorkerSettings
+from vcpd.runtime.settings import DaemonSettings, DaskSettings, LogSettings, WorkerSettings
 from vcpd.sandbox.settings import SandboxSettings
 from vcpd.schedule.default_policies import default_policies
 from vcpd.schedule.kept_calendar import with_calendar_files
@@ -67,6 +67,7 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     heat: HeatSettings = HeatSettings()
     costs: CostSettings = CostSettings()
     workers: WorkerSettings = WorkerSettings()
+    dask: DaskSettings = DaskSettings()
     schedule: ScheduleSettings = ScheduleSettings()
     alerts: AlertSettings = AlertSettings()
     web: WebSettings = WebSettings()

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from tests.cli.bar_files import write_bars
+from tests.runtime.dask_processes import dask_processes
 from tests.study.planted import planted_panel
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.cli import row_mapping
@@ -136,6 +137,43 @@ def test_a_study_is_the_same_by_workers(
     assert _run("study", "--bars", bars, "--plan", plan, "--json") == EXIT_OK
     assert capsys.readouterr().out == here
     assert len(json.loads(here)["result"]["cells"]) == 24
+
+
+def test_a_study_and_a_history_are_the_same_by_a_cluster(
+    bars: Path, plan: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    study = ("study", "--bars", bars, "--plan", plan, "--json")
+    history = ("history", "--bars", bars, "--json")
+    config = tmp_path / "config.toml"
+    config.write_text("[workers]\nchunk_rows = 7\n[dask]\nfallback = false\n", encoding="utf-8")
+    here = []
+    for words in (study, history):
+        assert _run(*words) == EXIT_OK
+        here.append(capsys.readouterr().out)
+    with dask_processes(tmp_path / "dask") as cluster:
+        cluster.start_scheduler()
+        cluster.start_worker("cache of one machine")
+        cluster.start_worker("cache of another")
+        cluster.wait_for_workers(2)
+        engine = ("--engine", "dask", "--scheduler", cluster.address, "--config", config)
+        for words, alone in zip((study, history), here, strict=True):
+            assert _run(*words, *engine) == EXIT_OK
+            assert capsys.readouterr().out == alone
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--engine", "dask"), "expected --scheduler ADDRESS"),
+        (("--scheduler", "tcp://a:1"), "only with --engine dask"),
+        (("--engine", "dask", "--scheduler", "host"), "expected tcp://HOST:PORT or tls://HOST:PORT"),
+    ],
+)
+def test_an_engine_without_a_usable_address_is_an_error(
+    bars: Path, plan: Path, capsys: Capture, words: tuple[str, ...], said: str
+) -> None:
+    assert _run("study", "--bars", bars, "--plan", plan, *words) == EXIT_BAD_INPUT
+    assert said in capsys.readouterr().err
 
 
 def test_the_report_is_written_whole(bars: Path, plan: Path, tmp_path: Path, capsys: Capture) -> None:

@@ -1,18 +1,20 @@
 """Workers: results in row order, failed rows named, none lost in silence."""
 
 import itertools
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from tests.fakes.collection import FakeBarStore, FakePanelStore, FakeQuarantineStore, Fate, InlineWorkers
+from tests.runtime.dask_processes import DaskProcesses, dask_processes
 from tests.runtime.panels import closes, exit_at, open_panel, save_panel
 from vcpd.core.errors import PermanentError
 from vcpd.domain.panel import PanelReference
 from vcpd.domain.runs import Progress
 from vcpd.ports import FailedSymbol, Workers
-from vcpd.runtime.settings import WorkerSettings
+from vcpd.runtime.dask_workers import DaskWorkers
+from vcpd.runtime.settings import DaskSettings, WorkerSettings
 from vcpd.runtime.worker_pool import WorkerPool
 
 DEADLY_ROW = 3
@@ -23,10 +25,34 @@ def panel(tmp_path: Path) -> PanelReference:
     return save_panel(tmp_path, 12)
 
 
+@pytest.fixture(params=["fake", "processes", "dask"])
+def adapter(request: pytest.FixtureRequest) -> str:
+    """Which engine a test runs over."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaskProcesses]:
+    with dask_processes(tmp_path_factory.mktemp("dask")) as processes:
+        processes.start_scheduler()
+        processes.start_worker()
+        yield processes
+
+
 @pytest.fixture
-async def workers(adapter: str, panel: PanelReference) -> AsyncIterator[Workers]:
+async def workers(
+    adapter: str, panel: PanelReference, request: pytest.FixtureRequest
+) -> AsyncIterator[Workers]:
     if adapter == "fake":
         yield inline_workers(panel)
+        return
+    if adapter == "dask":
+        address = request.getfixturevalue("cluster").address
+        dask = DaskWorkers(
+            WorkerSettings(chunk_rows=4), DaskSettings(scheduler=address, worker_wait_s=120.0), open_panel
+        )
+        yield dask
+        await dask.close()
         return
     pool = WorkerPool(WorkerSettings(count=2, chunk_rows=4, task_timeout_s=20.0), open_panel)
     await pool.start()

@@ -143,3 +143,12 @@ KEPT: list[bytes] = []
 def keep_much() -> None:
     """A warm-up after which the worker weighs more than the lowest mark."""
     KEPT.append(bytes(range(256)) * (100 << 12))
+
+
+def wait_for_file(panel: Panel, rows: range, files: tuple[str, str]) -> list[int]:
+    """Say by the first file that a task runs, and wait until the second is there."""
+    started, go = (Path(name) for name in files)
+    started.touch()
+    while not go.exists():
+        time.sleep(0.05)
+    return list(rows)

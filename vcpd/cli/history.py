@@ -37,6 +37,7 @@ from vcpd.cli.command import (
     set_action,
 )
 from vcpd.cli.config import analysis_settings
+from vcpd.cli.engine import Engine, add_engine_arguments, engine_of
 from vcpd.cli.history_splits import OutcomeSplits, outcome_splits, print_splits
 from vcpd.cli.local import (
     DAEMON_BARS,
@@ -50,7 +51,6 @@ from vcpd.cli.output import number_text, print_data
 from vcpd.cli.row_mapping import row_mapping
 from vcpd.cli.sectors import add_sector_lists_argument
 from vcpd.cli.tables import print_table
-from vcpd.config import Configuration
 from vcpd.core.errors import BadInputError
 from vcpd.domain.panel import Panel
 from vcpd.runtime import logs
@@ -99,6 +99,7 @@ def add_history_arguments(parser: argparse.ArgumentParser) -> None:
         help="buying and selling together, percent of the entry; default: 0.3",
     )
     add_sector_lists_argument(parser, "; splits the outcomes by the rank of the sector")
+    add_engine_arguments(parser)
     add_format_arguments(parser)
     add_config_argument(parser)
 
@@ -117,7 +118,7 @@ def history(arguments: argparse.Namespace) -> int:
         cost_pct=arguments.cost_pct,
         quality=configuration.quality,
     )
-    found = asyncio.run(_run_backtest(panel, looking, configuration))
+    found = asyncio.run(_run_backtest(panel, looking, engine_of(arguments, configuration)))
     if not found.judged_sessions and not found.left_out:
         begin, end = arguments.first or "its first bar", arguments.last or "its last bar"
         raise BadInputError(f"{arguments.bars or DAEMON_BARS}: no session between {begin} and {end}")
@@ -127,10 +128,8 @@ def history(arguments: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-async def _run_backtest(
-    panel: Panel, looking: BacktestParams, configuration: Configuration
-) -> BacktestResult:
-    async with row_mapping(panel, configuration) as map_rows:
+async def _run_backtest(panel: Panel, looking: BacktestParams, engine: Engine) -> BacktestResult:
+    async with row_mapping(panel, engine) as map_rows:
         return merge_results(list(await map_rows(run_backtest, looking)))
 
 

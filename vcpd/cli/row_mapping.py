@@ -1,22 +1,17 @@
 """Run a task over the rows of a panel for commands: in this process, or in workers with a progress bar."""
 
 import asyncio
-import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from vcpd.analysis import tasks
-from vcpd.config import Configuration
+from vcpd.cli.engine import Engine, panel_workers
 from vcpd.domain.panel import Panel
 from vcpd.domain.runs import Progress
-from vcpd.runtime.worker_pool import WorkerPool
-from vcpd.store.panel_files import PanelFiles, open_panel
 
 if TYPE_CHECKING:
     from vcpd.studies.run import RowMapping
@@ -25,31 +20,24 @@ P = TypeVar("P")
 T = TypeVar("T")
 POLL_INTERVAL_S: Final = 0.2
 MIN_BARS_FOR_WORKERS: Final = 300_000  # with fewer the task ends sooner than two processes start
-PRELOAD: Final = ("vcpd.analysis.screen",)
 
 
 @asynccontextmanager
-async def row_mapping(panel: Panel, configuration: Configuration) -> "AsyncIterator[RowMapping]":
+async def row_mapping(panel: Panel, engine: Engine) -> "AsyncIterator[RowMapping]":
     """Give a mapping that runs a task over all rows in this process, or over chunks of them in workers.
 
-    Workers are used from MIN_BARS_FOR_WORKERS bars on. They read a snapshot of the panel in a temporary
-    folder, so that no bar is copied to them.
+    Local workers are used from MIN_BARS_FOR_WORKERS bars on, a Dask cluster always.
     """
-    if panel.close.size < MIN_BARS_FOR_WORKERS:
+    if engine.dask is None and panel.close.size < MIN_BARS_FOR_WORKERS:
         yield map_rows_here(panel)
         return
-    workers = WorkerPool(configuration.workers, open_panel, (tasks.warm_up,), PRELOAD)
-    with tempfile.TemporaryDirectory(prefix="vcpd-") as folder:
-        try:
-            reference = await asyncio.to_thread(PanelFiles(Path(folder)).write, panel)
+    async with panel_workers(panel, engine) as (workers, reference):
 
-            async def map_rows(task: Callable[[Panel, range, P], T], parameters: P) -> Sequence[T]:
-                async with _shown_progress(Progress(), "symbols") as progress:
-                    return await workers.map_panel(task, reference, parameters, progress=progress)
+        async def map_rows(task: Callable[[Panel, range, P], T], parameters: P) -> Sequence[T]:
+            async with _shown_progress(Progress(), "symbols") as progress:
+                return await workers.map_panel(task, reference, parameters, progress=progress)
 
-            yield map_rows
-        finally:
-            await workers.close()
+        yield map_rows
 
 
 def map_rows_here(panel: Panel) -> "RowMapping":

@@ -9,6 +9,7 @@ import msgspec
 
 from vcpd.cli.command import EXIT_OK, add_config_argument, add_json_argument, set_action
 from vcpd.cli.config import analysis_settings
+from vcpd.cli.engine import Engine, add_engine_arguments, engine_of
 from vcpd.cli.local import add_date_order_argument, add_funds_argument, add_index_arguments, load_full_panel
 from vcpd.cli.output import print_json
 from vcpd.cli.row_mapping import row_mapping
@@ -55,6 +56,7 @@ def add_study_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="evaluate the best cell on the sealed months; recorded in --out; only the first time is a test",
     )
+    add_engine_arguments(parser)
     add_json_argument(parser)
     add_config_argument(parser)
 
@@ -68,12 +70,13 @@ def study(arguments: argparse.Namespace) -> int:
         raise BadInputError("--open-sealed: expected --out DIR too, where the opening is recorded")
     logs.configure_quiet()
     configuration = analysis_settings(arguments)
+    engine = engine_of(arguments, configuration)
     plan = read_plan(arguments.plan, configuration.screen)
     if arguments.open_sealed and not plan.validation.sealed_months:
         raise BadInputError(f"--open-sealed: {arguments.plan} seals no months")
     panel = load_full_panel(arguments)
     record = TrialRecord() if arguments.out is None else read_record(arguments.out)
-    found = asyncio.run(_run(panel, plan, configuration, record))
+    found = asyncio.run(_run(panel, plan, engine, record))
     if arguments.out is not None:
         found = _with_record(found, panel, record, configuration, arguments)
     result, validation, data = found
@@ -100,11 +103,10 @@ class FoundStudy(NamedTuple):
     data: StudyData
 
 
-async def _run(
-    panel: Panel, plan: StudyPlan, configuration: Configuration, record: TrialRecord
-) -> FoundStudy:
+async def _run(panel: Panel, plan: StudyPlan, engine: Engine, record: TrialRecord) -> FoundStudy:
+    configuration = engine.configuration
     earlier = record.earlier_cells(digest_of_bars(panel), digest_of_plan(plan))
-    async with row_mapping(panel, configuration) as map_rows:
+    async with row_mapping(panel, engine) as map_rows:
         result, data = await run_study(panel, plan, configuration.costs, map_rows, configuration.quality)
         return FoundStudy(result, await validate(panel, result, data, map_rows, earlier), data)
 

@@ -2,17 +2,22 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
-from vcpd.core.errors import VcpdError
+import structlog
+
+from vcpd.core.errors import PermanentError, VcpdError
 from vcpd.domain.runs import Progress
+from vcpd.ports import FailedSymbol
 
 T = TypeVar("T")
 SPLIT_FACTOR: Final = 8  # pieces a failing piece is cut into: 64 rows need two rounds
 SINGLE_ROW_ATTEMPTS: Final = 2  # a single row is only blamed when it fails twice; the first may be chance
 MIN_TIMEOUT_S: Final = 5.0
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +103,47 @@ class ChunkedMap(Generic[T]):
     def _advance(self, n_rows: int) -> None:
         if self._progress is not None:
             self._progress.advance(n_rows)
+
+
+class TaskSlots:
+    """Permits for tasks that run at the same time; a suspect takes all of them, so that it runs alone."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._permits = asyncio.Semaphore(count)
+        self._queue = asyncio.Lock()
+
+    @asynccontextmanager
+    async def hold(self, *, alone: bool) -> AsyncIterator[None]:
+        """Hold one permit, or all of them."""
+        held = 0
+        try:
+            async with self._queue:  # first come, first served; two that want all cannot block each other
+                for _ in range(self._count if alone else 1):
+                    await self._permits.acquire()
+                    held += 1
+            yield
+        finally:
+            for _ in range(held):
+                self._permits.release()
+
+
+def report_failed_symbols(
+    failed: Sequence[tuple[FailedRow, str]], most: int, into: list[FailedSymbol] | None
+) -> None:
+    """Add the given-up rows, each with its symbol, to the caller's list.
+
+    PermanentError without such a list, or for more than `most` symbols.
+    """
+    named = [FailedSymbol(symbol, row.row, str(row.error)) for row, symbol in failed]
+    for entry in named:
+        log.error("symbol_failed", symbol=entry.symbol, reason=entry.reason)
+    if named and (into is None or len(named) > most):
+        listed = "; ".join(f"{entry.symbol}: {entry.reason}" for entry in named[:3])
+        text = f"{len(named)} symbols could not be computed, the job is given up: {listed}"
+        raise PermanentError(text) from failed[0][0].error
+    if into is not None:
+        into.extend(named)
 
 
 async def gather_or_cancel(lanes: Sequence[Awaitable[None]]) -> None:

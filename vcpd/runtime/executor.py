@@ -9,7 +9,7 @@ import shutil
 import signal
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from hashlib import sha256
 from multiprocessing import forkserver, resource_tracker
@@ -21,6 +21,7 @@ from typing import Any, Final, Self, TypeAlias
 import psutil
 
 from vcpd.core.errors import UnavailableError, VcpdError
+from vcpd.runtime.chunked_map import TaskSlots
 from vcpd.runtime.process_tuning import SINGLE_THREAD_ENV
 from vcpd.runtime.settings import StartMethod, WorkerSettings
 from vcpd.runtime.worker_process import TaskResult, WorkerConfig, WorkerTask, initialize, ready, run_task
@@ -189,8 +190,7 @@ class WorkerExecutor:
         self._closing = False
         self._recycle_requested = False
         self._started = launched
-        self._permits = asyncio.Semaphore(len(self.pids))
-        self._queue = asyncio.Lock()
+        self._slots = TaskSlots(len(self.pids))
         self._processes = _live_processes(self.pids)
 
     @classmethod
@@ -257,7 +257,7 @@ class WorkerExecutor:
 
         `alone`: while nothing else runs, so that a death can only be this task's doing.
         """
-        async with self._slot(alone=alone):
+        async with self._slots.hold(alone=alone):
             if self.is_broken or self._closing:
                 raise ExecutorBrokenError(
                     self.broken_reason or "the workers are being replaced", suspect=False
@@ -268,19 +268,6 @@ class WorkerExecutor:
             finally:
                 self.running_tasks.remove(task.name)
         return self._unwrap(answer)
-
-    @contextlib.asynccontextmanager
-    async def _slot(self, *, alone: bool) -> AsyncIterator[None]:
-        held = 0
-        try:
-            async with self._queue:  # first come, first served; two that want all cannot block each other
-                for _ in range(len(self.pids) if alone else 1):
-                    await self._permits.acquire()
-                    held += 1
-            yield
-        finally:
-            for _ in range(held):
-                self._permits.release()
 
     async def _submit(self, task: WorkerTask, timeout_s: float, *, alone: bool) -> TaskResult:
         loop = asyncio.get_running_loop()

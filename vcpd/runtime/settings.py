@@ -112,6 +112,41 @@ class WorkerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     ] = "forkserver"
 
 
+class DaskSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A Dask cluster that computes instead of the local workers; docs/scale-out.md."""
+
+    reloadable: ClassVar[bool] = False
+
+    scheduler: Annotated[
+        Annotated[str, Meta(pattern=r"^(tcp|tls)://[^\s/]+:[0-9]+$")] | None,
+        Meta(
+            description="Address of the scheduler, such as tls://scheduler.example:8786; needed by "
+            "`--engine dask`.",
+        ),
+    ] = None
+    tls_ca_file: Annotated[
+        str | None, Meta(description="Certificate of the authority that signed the cluster's, as PEM.")
+    ] = None
+    tls_cert_file: Annotated[
+        str | None, Meta(description="Certificate that shows the cluster who connects, as PEM.")
+    ] = None
+    tls_key_file: Annotated[str | None, Meta(description="Private key of that certificate, as PEM.")] = None
+    connect_timeout_s: Annotated[
+        float, Meta(gt=0, le=3_600, description="How long to wait for the scheduler's answer.")
+    ] = 15.0
+    worker_wait_s: Annotated[
+        float,
+        Meta(gt=0, le=86_400, description="How long to wait for a worker while the scheduler has none."),
+    ] = 60.0
+    fallback: Annotated[
+        bool,
+        Meta(
+            description="Compute in the local workers, after a warning, while the cluster cannot be used; "
+            "otherwise the command fails."
+        ),
+    ] = True
+
+
 class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What is logged, and where it goes."""
 

@@ -15,7 +15,13 @@ from vcpd.core.errors import PermanentError, UnavailableError, VcpdError
 from vcpd.domain.panel import PanelReference
 from vcpd.domain.runs import Progress
 from vcpd.ports import FailedSymbol, PanelTask
-from vcpd.runtime.chunked_map import Chunk, ChunkedMap, ChunkFailedError, gather_or_cancel
+from vcpd.runtime.chunked_map import (
+    Chunk,
+    ChunkedMap,
+    ChunkFailedError,
+    gather_or_cancel,
+    report_failed_symbols,
+)
 from vcpd.runtime.executor import ExecutorBrokenError, WorkerExecutor, WorkerLostError, stop_helper_processes
 from vcpd.runtime.settings import WorkerSettings
 from vcpd.runtime.worker_process import (
@@ -183,18 +189,8 @@ class WorkerPool:
     async def _report(
         self, mapping: ChunkedMap[Any], panel: PanelReference, failed_symbols: list[FailedSymbol] | None
     ) -> None:
-        named = [
-            FailedSymbol(await self._symbol_at(panel, row.row), row.row, str(row.error))
-            for row in mapping.failed_rows
-        ]
-        for symbol in named:
-            log.error("symbol_failed", symbol=symbol.symbol, reason=symbol.reason)
-        if named and (failed_symbols is None or len(named) > self.settings.max_failed_symbols):
-            listed = "; ".join(f"{symbol.symbol}: {symbol.reason}" for symbol in named[:3])
-            text = f"{len(named)} symbols could not be computed, the job is given up: {listed}"
-            raise PermanentError(text) from mapping.failed_rows[0].error
-        if failed_symbols is not None:
-            failed_symbols.extend(named)
+        failed = [(row, await self._symbol_at(panel, row.row)) for row in mapping.failed_rows]
+        report_failed_symbols(failed, self.settings.max_failed_symbols, failed_symbols)
 
     async def _symbol_at(self, panel: PanelReference, row: int) -> str:
         message = MapRows(symbol_at, panel, row, row + 1, None)

@@ -177,7 +177,7 @@ def ready() -> TaskResult:
     """
     if _all_warm is not None:
         _all_warm.wait()
-    return _picklable(TaskResult(None, _warm_up_error, os.getpid(), private_mb()))
+    return to_picklable(TaskResult(None, _warm_up_error, os.getpid(), private_mb()))
 
 
 def run_task(task: WorkerTask) -> TaskResult:
@@ -185,7 +185,7 @@ def run_task(task: WorkerTask) -> TaskResult:
     if _opened is None:
         raise RuntimeError("a worker was given a task before it settled")
     with _opened.lock:
-        answer = _picklable(_execute(task, _opened))
+        answer = to_picklable(_execute(task, _opened))
         _opened.drop_pages()
     _opened.mark_used()
     return answer
@@ -204,7 +204,7 @@ def _execute(task: WorkerTask, opened: OpenedPanel) -> TaskResult:
     return TaskResult(value, failure, os.getpid(), private_mb())
 
 
-def _picklable(answer: TaskResult) -> TaskResult:
+def to_picklable(answer: TaskResult) -> TaskResult:
     """The same answer with the worker's trace as a note, its error replaced if it could not travel."""
     error = answer.error
     if error is None:

@@ -1,0 +1,131 @@
+"""Dask engine over a real scheduler and workers: deaths, restarts, late workers, versions, what is sent."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from tests.runtime import panels
+from tests.runtime.dask_processes import DaskProcesses, dask_processes, wait_until
+from tests.runtime.panels import open_panel
+from vcpd.core.errors import UnavailableError
+from vcpd.domain.panel import PanelReference
+from vcpd.ports import Workers
+from vcpd.runtime import dask_cluster, panel_blocks
+from vcpd.runtime.dask_task import installed_versions
+from vcpd.runtime.dask_workers import DaskWorkers
+from vcpd.runtime.settings import DaskSettings, WorkerSettings
+from vcpd.runtime.worker_pool import WorkerPool
+
+SETTINGS = WorkerSettings(count=1, chunk_rows=4)
+NO_ONE_LISTENS = "tcp://127.0.0.1:1"
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[DaskProcesses]:
+    with dask_processes(tmp_path / "dask") as processes:
+        processes.start_scheduler()
+        yield processes
+
+
+@asynccontextmanager
+async def dask_workers(address: str, local: Workers | None = None) -> AsyncIterator[DaskWorkers]:
+    dask = DaskSettings(scheduler=address, connect_timeout_s=60.0, worker_wait_s=120.0)
+    workers = DaskWorkers(SETTINGS, dask, open_panel, local=local)
+    try:
+        yield workers
+    finally:
+        await workers.close()
+
+
+def flat(parts: Sequence[Sequence[int]]) -> list[int]:
+    return [row for part in parts for row in part]
+
+
+async def test_killed_and_late_workers_lose_and_double_nothing_and_blocks_are_sent_once(
+    cluster: DaskProcesses, panel: PanelReference, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[int] = []
+    whole = panel_blocks.blocks_to_send
+
+    def counted(*arguments: object) -> Iterator[tuple[str, bytes]]:
+        for digest, body in whole(*arguments):  # type: ignore[arg-type]
+            sent.append(len(body))
+            yield digest, body
+
+    monkeypatch.setattr(dask_cluster, "blocks_to_send", counted)
+    cluster.start_worker()
+    cluster.wait_for_workers(1)
+    marker, started = tmp_path / "killed", tmp_path / "started"
+    async with dask_workers(cluster.address) as workers:
+        killed_once = await workers.map_panel(panels.die_once, panel, str(marker))
+        assert flat(killed_once) == list(range(40))
+        running = asyncio.create_task(
+            workers.map_panel(panels.wait_for_file, panel, (str(started), str(tmp_path / "go")))
+        )
+        await asyncio.to_thread(wait_until, started.exists)
+        cluster.start_worker()
+        await asyncio.to_thread(cluster.wait_for_workers, 2)
+        for pid in await asyncio.to_thread(cluster.worker_pids):
+            os.kill(pid, signal.SIGKILL)
+        (tmp_path / "go").touch()
+        assert flat(await running) == list(range(40))
+    assert marker.exists()
+    assert len(sent) == 2  # the head and one block of rows: all workers share one folder
+
+
+async def test_a_scheduler_that_comes_back_is_used_again(
+    cluster: DaskProcesses, panel: PanelReference
+) -> None:
+    cluster.start_worker()
+    async with dask_workers(cluster.address) as workers:
+        before = await workers.map_panel(panels.closes, panel, 1.0)
+        port = int(cluster.address.rsplit(":", 1)[1])
+        cluster.end()
+        await asyncio.to_thread(cluster.start_scheduler, port)
+        cluster.start_worker()
+        assert await workers.map_panel(panels.closes, panel, 1.0) == before
+
+
+async def test_a_worker_with_another_version_is_refused_by_name(
+    cluster: DaskProcesses, panel: PanelReference, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster.start_worker()
+    wanted = {**installed_versions(), "vcpd": "9.9.9"}
+    monkeypatch.setattr(dask_cluster, "installed_versions", lambda: wanted)
+    async with dask_workers(cluster.address) as workers:
+        with pytest.raises(UnavailableError, match=r"worker tcp://127.* has vcpd 0.* instead of 9\.9\.9"):
+            await workers.map_panel(panels.closes, panel, 1.0)
+
+
+async def test_without_a_cluster_local_workers_compute_after_one_warning(panel: PanelReference) -> None:
+    local = WorkerPool(SETTINGS, open_panel)
+    dask = DaskSettings(scheduler=NO_ONE_LISTENS, connect_timeout_s=0.5)
+    workers = DaskWorkers(SETTINGS, dask, open_panel, local=local)
+    try:
+        with capture_logs() as lines:
+            parts = await workers.map_panel(panels.closes, panel, 1.0)
+        assert flat(parts) == list(range(40))  # type: ignore[arg-type]
+        warnings = [line for line in lines if line["event"] == "dask_unavailable"]
+        assert [warning["log_level"] for warning in warnings] == ["warning"]
+        assert NO_ONE_LISTENS in warnings[0]["reason"]
+    finally:
+        await workers.close()
+        await local.close()
+
+
+async def test_without_a_cluster_and_without_fallback_the_error_names_the_scheduler(
+    panel: PanelReference,
+) -> None:
+    dask = DaskSettings(scheduler=NO_ONE_LISTENS, connect_timeout_s=0.5)
+    workers = DaskWorkers(SETTINGS, dask, open_panel)
+    try:
+        with pytest.raises(UnavailableError, match=NO_ONE_LISTENS):
+            await workers.map_panel(panels.closes, panel, 1.0)
+    finally:
+        await workers.close()

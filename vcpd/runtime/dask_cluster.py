@@ -1,0 +1,183 @@
+"""Connection to a Dask cluster: run one task on whichever worker is free, send panels where they are missing.
+
+Blocking, for threads: the event loop never calls it. Importing this module imports Dask.
+"""
+
+import pickle
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from concurrent.futures import CancelledError
+from typing import Any, Final, NamedTuple
+
+from distributed import Client, Future, Security
+from distributed.comm.core import CommClosedError
+from distributed.scheduler import KilledWorker
+
+from vcpd.core.errors import UnavailableError, VcpdError
+from vcpd.domain.panel import Panel
+from vcpd.runtime.dask_task import (
+    MissingBlocks,
+    OtherVersions,
+    RemoteTask,
+    installed_versions,
+    missing_blocks,
+    put_block,
+    run_remote,
+)
+from vcpd.runtime.panel_blocks import PanelManifest, blocks_to_send
+from vcpd.runtime.settings import DaskSettings
+from vcpd.runtime.worker_process import TaskResult
+
+POLL_INTERVAL_S: Final = 1.0
+ATTEMPTS: Final = 5  # to give one task to the cluster: after these it counts as gone
+Lost = (CancelledError, CommClosedError, OSError, TimeoutError)
+
+
+class RemoteWorkerLostError(VcpdError):
+    """The task took down each worker that it was tried on."""
+
+
+class SentPanel(NamedTuple):
+    """A panel that the client has mapped, and its blocks' names."""
+
+    panel: Panel
+    manifest: PanelManifest
+
+
+class DaskCluster:
+    """One client of one scheduler; connects at the first task and again after the scheduler was away."""
+
+    def __init__(self, settings: DaskSettings) -> None:
+        self._settings = settings
+        self._client: Client | None = None
+        self._connecting = threading.Lock()
+        self._sending: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._closed = False
+
+    def close(self) -> None:
+        """Release the connection; tasks that still run raise UnavailableError."""
+        self._closed = True
+        with self._connecting:
+            if self._client is not None:
+                self._client.close(timeout=self._settings.connect_timeout_s)
+                self._client = None
+
+    def run(self, task: RemoteTask, sent: SentPanel | None = None) -> TaskResult:
+        """Run a task to its end.
+
+        RemoteWorkerLostError where it takes its workers down; UnavailableError where no scheduler or no
+        worker answers, or a worker has other versions.
+        """
+        packed = pickle.dumps(task, protocol=5)
+        for _ in range(ATTEMPTS):
+            client = self._ready_client()
+            try:
+                return self._run_with_panel(client, packed, sent)
+            except KilledWorker as error:
+                raise RemoteWorkerLostError(f"it took down {error.last_worker.address}") from None
+            except Lost:
+                self._drop_unless_running(client)
+        raise UnavailableError(f"the Dask scheduler at {self._settings.scheduler} went away")
+
+    def _run_with_panel(self, client: Client, packed: bytes, sent: SentPanel | None) -> TaskResult:
+        wanted = installed_versions()
+        only: list[str] | None = None
+        while True:
+            future = client.submit(
+                run_remote, wanted, packed, pure=False, workers=only, allow_other_workers=bool(only)
+            )
+            answer = self._wait(client, future)
+            if isinstance(answer, TaskResult):
+                return answer
+            if isinstance(answer, OtherVersions):
+                differences = f"the Dask worker {answer.worker} has {answer.differences}"
+                raise UnavailableError(f"{differences}: install the same on all machines")
+            if sent is not None:
+                self._send(client, answer, sent)
+                only = [answer.worker]
+
+    def _wait(self, client: Client, future: "Future[Any]") -> Any:
+        """The answer of a task. UnavailableError where no worker is there to give it."""
+        without_worker_since: float | None = None
+        while True:
+            try:
+                return future.result(timeout=POLL_INTERVAL_S)
+            except TimeoutError:
+                without_worker_since = self._check_alive(client, future, without_worker_since)
+            except ModuleNotFoundError as error:
+                raise UnavailableError(
+                    f"a Dask worker cannot import {error.name}: install vcpd there"
+                ) from None
+
+    def _check_alive(self, client: Client, future: "Future[Any]", since: float | None) -> float | None:
+        """Since when no worker is there. UnavailableError once that lasts too long."""
+        if self._closed:
+            raise UnavailableError("the connection to the Dask cluster was closed")
+        if client.status != "running" or future.cancelled():
+            raise CommClosedError
+        if client.scheduler_info(n_workers=-1)["workers"]:
+            return None
+        now = time.monotonic()
+        if since is not None and now - since > self._settings.worker_wait_s:
+            raise UnavailableError(
+                f"the Dask scheduler at {self._settings.scheduler} has no worker: start one"
+            )
+        return since or now
+
+    def _send(self, client: Client, asked: MissingBlocks, sent: SentPanel) -> None:
+        """Send what the worker's machine lacks; workers that share its folder wait and then lack nothing."""
+        with self._sending[asked.cache]:
+            lacking = _on_worker(client, asked.worker, missing_blocks, sent.manifest)
+            for digest, body in blocks_to_send(sent.panel, sent.manifest, lacking):
+                _on_worker(client, asked.worker, put_block, digest, body)
+
+    def _ready_client(self) -> Client:
+        with self._connecting:
+            if self._closed:
+                raise UnavailableError("the connection to the Dask cluster was closed")
+            if self._client is None:
+                self._client = self._connect()
+            return self._client
+
+    def _connect(self) -> Client:
+        settings = self._settings
+        try:
+            return Client(
+                settings.scheduler,
+                timeout=settings.connect_timeout_s,
+                security=_security(settings),
+                set_as_default=False,
+            )
+        except (OSError, TimeoutError, ValueError) as error:
+            raise UnavailableError(
+                f"the Dask scheduler at {settings.scheduler} cannot be reached: {error or 'no answer'}"
+            ) from None
+
+    def _drop_unless_running(self, client: Client) -> None:
+        """Forget a client whose scheduler is gone, unless another task did so already."""
+        with self._connecting:
+            if self._client is client and client.status != "running":
+                self._client = None
+                client.close(timeout=1)
+
+
+def _on_worker(client: Client, worker: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    """Run a function on one worker beside its tasks. CommClosedError where the worker is gone."""
+    try:
+        return client.run(function, *arguments, workers=[worker])[worker]
+    except (KeyError, ValueError) as error:
+        raise CommClosedError(f"{worker} is gone") from error
+
+
+def _security(settings: DaskSettings) -> Security | None:
+    """TLS with the given files; None for an address without TLS."""
+    if settings.tls_ca_file is None:
+        return None
+    return Security(
+        tls_ca_file=settings.tls_ca_file,
+        tls_client_cert=settings.tls_cert_file,
+        tls_client_key=settings.tls_key_file,
+        require_encryption=True,
+    )
