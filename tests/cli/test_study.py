@@ -140,12 +140,13 @@ def test_a_study_is_the_same_by_workers(
 
 
 def test_a_study_and_a_history_are_the_same_by_a_cluster(
-    bars: Path, plan: Path, tmp_path: Path, capsys: Capture
+    bars: Path, plan: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    study = ("study", "--bars", bars, "--plan", plan, "--json")
-    history = ("history", "--bars", bars, "--json")
+    monkeypatch.setattr(row_mapping, "MIN_BARS_FOR_WORKERS", 0)
     config = tmp_path / "config.toml"
     config.write_text("[workers]\nchunk_rows = 7\n[dask]\nfallback = false\n", encoding="utf-8")
+    study = ("study", "--bars", bars, "--plan", plan, "--json", "--config", config)
+    history = ("history", "--bars", bars, "--json", "--config", config)
     here = []
     for words in (study, history):
         assert _run(*words) == EXIT_OK
@@ -155,7 +156,7 @@ def test_a_study_and_a_history_are_the_same_by_a_cluster(
         cluster.start_worker("cache of one machine")
         cluster.start_worker("cache of another")
         cluster.wait_for_workers(2)
-        engine = ("--engine", "dask", "--scheduler", cluster.address, "--config", config)
+        engine = ("--engine", "dask", "--scheduler", cluster.address)
         for words, alone in zip((study, history), here, strict=True):
             assert _run(*words, *engine) == EXIT_OK
             assert capsys.readouterr().out == alone
