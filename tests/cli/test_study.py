@@ -145,8 +145,8 @@ def test_a_study_and_a_history_are_the_same_by_a_cluster(
     monkeypatch.setattr(row_mapping, "MIN_BARS_FOR_WORKERS", 0)
     config = tmp_path / "config.toml"
     config.write_text("[workers]\nchunk_rows = 7\n[dask]\nfallback = false\n", encoding="utf-8")
-    study = ("study", "--bars", bars, "--plan", plan, "--json", "--config", config)
-    history = ("history", "--bars", bars, "--json", "--config", config)
+    study: tuple[object, ...] = ("study", "--bars", bars, "--plan", plan, "--json", "--config", config)
+    history: tuple[object, ...] = ("history", "--bars", bars, "--json", "--config", config)
     here = []
     for words in (study, history):
         assert _run(*words) == EXIT_OK
