@@ -76,7 +76,7 @@ def test_a_block_with_other_bytes_is_refused_and_not_kept(tmp_path: Path) -> Non
     assert cache.missing(manifest) == (0, 1)
 
 
-def test_caches_of_two_folders_are_told_apart(tmp_path: Path) -> None:
+def test_two_folders_are_two_caches(tmp_path: Path) -> None:
     assert PanelCache(tmp_path / "a").identity == PanelCache(tmp_path / "a").identity
     assert PanelCache(tmp_path / "a").identity != PanelCache(tmp_path / "b").identity
 
