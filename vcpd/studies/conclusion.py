@@ -11,6 +11,7 @@ from vcpd.studies.walk_forward import MeanEstimate
 
 LEAST_DEFLATED: Final = 0.95
 MOST_OVERFITTING: Final = 0.5
+NO_ESTIMATE: Final = MeanEstimate(trades=0, mean_r=None, low_r=None, high_r=None)
 
 
 def conclusions(result: StudyResult, validation: Validation, interval_pct: float) -> tuple[str, str]:
@@ -27,9 +28,7 @@ def conclusions(result: StudyResult, validation: Validation, interval_pct: float
 def _may(best: CellFigures, validation: Validation, interval_pct: float) -> str:
     """The result outside of the training, and against placebos."""
     forward = validation.walk_forward
-    tested = (
-        MeanEstimate(trades=0, mean_r=None, low_r=None, high_r=None) if forward is None else forward.tested
-    )
+    tested = NO_ESTIMATE if forward is None else forward.tested
     gained = _outcome(tested, ("gained", "lost", "neither clearly gained nor clearly lost"))
     same_session = _same_session(validation.placebos)
     against = _outcome(same_session, ("better", "worse", "not distinguishably better or worse"))
@@ -42,7 +41,7 @@ def _may(best: CellFigures, validation: Validation, interval_pct: float) -> str:
 
 def _same_session(placebos: Sequence[PlaceboDifference]) -> MeanEstimate:
     found = (entry.difference for entry in placebos if entry.kind is PlaceboKind.SAME_SESSION)
-    return next(found, MeanEstimate(trades=0, mean_r=None, low_r=None, high_r=None))
+    return next(found, NO_ESTIMATE)
 
 
 def _outcome(estimate: MeanEstimate, words: tuple[str, str, str]) -> str:
