@@ -23,6 +23,8 @@ async def test_scans_of_the_configuration_go_before_saved_ones_and_these_before_
     assert await library.find("nr7") == PRESETS["nr7"].expression
     with pytest.raises(BadInputError, match="there is no scan 'nonsense'; known are bollinger_squeeze"):
         await library.find("nonsense")
+    with pytest.raises(BadInputError, match="there is no scan 'nr77', did you mean nr7"):
+        await library.find("nr77")
 
 
 async def test_followed_are_those_of_the_configuration_and_then_those_of_the_page() -> None:

@@ -15,6 +15,7 @@ from vcpd.alerts.service import AlertService
 from vcpd.analysis.breadth import Breadth, BreadthWindow, breadth
 from vcpd.analysis.crowding import Crowding, CrowdingRequest, find_clusters
 from vcpd.analysis.recent_trading import RecentTrading, recent_trading
+from vcpd.analysis.scans.parser import parse_scan
 from vcpd.analysis.scans.request import ListedScan, ScanParams
 from vcpd.analysis.sizing import Sizing, SizingChoice
 from vcpd.app.account_sizing import AccountSizing
@@ -248,6 +249,7 @@ class StatusService:
             symbol=symbol,
             min_rs_universe=configuration.screen.min_rs_universe,
         )
+        parse_scan(parameters.expression)  # a wrong one is said before the first bars are there too
         reference, panel = await self.current_panel.load()
         session = last_session(panel, as_of)
         return await ScanEvaluator(self.workers, self.storage.scan_values)(reference, session, parameters)

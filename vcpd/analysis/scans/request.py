@@ -3,6 +3,7 @@
 Without polars, so that the daemon and the configuration read scans and leave their evaluation to workers.
 """
 
+import difflib
 from collections.abc import Mapping
 from datetime import date
 from typing import Annotated, ClassVar
@@ -75,7 +76,10 @@ def find_scan(name: str, saved: Mapping[str, str]) -> str:
         return saved[name]
     if name in PRESETS:
         return PRESETS[name].expression
-    raise BadInputError(f"there is no scan {name!r}; known are {', '.join(sorted({*saved, *PRESETS}))}")
+    known = sorted({*saved, *PRESETS})
+    near = difflib.get_close_matches(name, known, n=1)
+    meant = f", did you mean {near[0]}?" if near else ";"
+    raise BadInputError(f"there is no scan {name!r}{meant} known are {', '.join(known)}")
 
 
 class ListedScan(msgspec.Struct, frozen=True):

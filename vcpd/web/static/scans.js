@@ -20,7 +20,7 @@ export async function show() {
 }
 
 function form(scans) {
-  const expression = h("textarea", { id: "scan-expression", rows: 3, maxlength: 1000, spellcheck: "false", "aria-label": "Scan", placeholder: "rs >= 85 and close > sma(50)" });
+  const expression = h("textarea", { id: "scan-expression", rows: 3, maxlength: 1000, required: true, spellcheck: "false", "aria-label": "Scan", placeholder: "rs >= 85 and close > sma(50)" });
   const choice = h("select", { id: "scan-name", "aria-label": "Saved scan or preset" });
   const symbol = h("input", { id: "scan-symbol", type: "search", maxlength: 40, list: "symbols", placeholder: "Also explain a symbol", "aria-label": "Explain a symbol" });
   const session = h("input", { id: "scan-session", type: "date", "aria-label": "After this session; empty: the latest" });
