@@ -29,6 +29,7 @@ from typing import Any, Final
 from aiohttp import web
 
 import vcpd
+from benchmarks import plain_kernels  # noqa: F401 - before vcpd.analysis: the profiler sees no compiled code
 from benchmarks.daemons import free_port
 from vcpd.alerts.channel_worker import ChannelWorker
 from vcpd.analysis import tasks

@@ -20,9 +20,11 @@ from vcpd.analysis.indicators import low_percentile
 PACKAGE: Final = Path(vcpd.__file__).parent
 TYPES: Final = sorted((PACKAGE / "analysis").rglob("*.pxd"))
 FINITE = st.floats(-1e9, 1e9)
-# Everything that is compiled: chains, trend, ratings, outcomes and risk of a small market with gaps.
+# Everything that is compiled: chains, trend, ratings, outcomes and risk of a small market with gaps; and
+# verdicts in the form in which they are stored.
 PROGRAM: Final = """
 import hashlib, sys
+import msgspec
 import numpy as np
 from vcpd.analysis.base_search import find_chains
 from vcpd.analysis.chain_search import BaseSearch
@@ -30,8 +32,10 @@ from vcpd.analysis.indicators import bars_of, measure_base
 from vcpd.analysis.outcomes import count_outcomes
 from vcpd.analysis.risk.parameters import RiskTaskParams
 from vcpd.analysis.risk.report import measure_risk
+from vcpd.analysis.screen import screen_rows
 from vcpd.analysis.simulated_trades import EntryRules
 from vcpd.analysis.strength import StrengthRatings
+from vcpd.analysis.tasks import ScreenParams
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.analysis.trend import evaluate_trend
 from vcpd.domain.bars import BarSeries
@@ -69,6 +73,8 @@ for row in range(3):
     entered, stops = np.arange(last + 1) % 3 == 0, bars.close * 0.95
     counted = count_outcomes(bars, panel.sessions[bars.column], entered, stops, EntryRules(20, 0.3, 329))
     add(np.frombuffer(counted.results, np.uint8), counted.sum_result_r, counted.sum_best_r, counted.stopped)
+verdicts = screen_rows(panel, range(3), ScreenParams(thresholds=thresholds)).setups
+digest.update(msgspec.json.encode(verdicts))
 risk = measure_risk(panel, range(3), RiskTaskParams())
 add(risk.values, risk.dates)
 print(found, digest.hexdigest(), sys.modules["vcpd.analysis.chain_search"].__file__.rpartition(".")[2])

@@ -1,7 +1,7 @@
 """Detector, risk metrics and what is measured of markets and positions.
 
 The modules with a .pxd file are compiled when vcpd is installed. Where they are not, in a checkout that was
-not built, their sources run as plain Python: the same answers, some thirty times slower, and a warning says so.
+not built, their sources run as plain Python: the same answers, about 33 times slower, and a warning says so.
 """
 
 import warnings

@@ -110,7 +110,7 @@ def mean_of(sums: FloatArray, t: int, length: int) -> float:
 
 def average_true_range(bars: Bars, t: int, length: int) -> float:
     """ATR: mean true range of the last `length` bars up to t, of all of them in a shorter history."""
-    return mean_of(bars.range_sum, t, min(length, t + 1))
+    return float(mean_of(bars.range_sum, t, min(length, t + 1)))  # plain Python has a number of NumPy here
 
 
 def volume_mean(bars: Bars, first: int, stop: int) -> float:
