@@ -157,7 +157,7 @@ def test_a_frame_that_cannot_be_used_is_named(frame: pl.DataFrame, change: Any, 
 
 
 def test_importing_the_package_imports_nothing_of_the_api() -> None:
-    code = "import sys, vcpd; print(sorted(n for n in sys.modules if n in {'numpy', 'numba', 'vcpd.api'}))"
+    code = "import sys, vcpd; print(sorted(n for n in sys.modules if n in {'numpy', 'vcpd.api'}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):

@@ -52,4 +52,4 @@ def test_a_missing_file_is_named_before_anything_heavy_is_imported(words: list[s
     assert ended.stderr == "vcpd: /nowhere.parquet: no such file\n"
     rc, *modules = ended.stdout.split()
     assert rc == str(EXIT_BAD_INPUT)
-    assert not {"numpy", "numba", "polars", "rich", "aiohttp"} & {name.partition(".")[0] for name in modules}
+    assert not {"numpy", "polars", "rich", "aiohttp"} & {name.partition(".")[0] for name in modules}

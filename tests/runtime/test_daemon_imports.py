@@ -15,7 +15,7 @@ from tests.runtime.panels import open_panel, save_panel
 from vcpd.runtime.process_tuning import DAEMON_THREAD_ENV, freeze_gc, limit_native_threads, trim_heap
 from vcpd.runtime.worker_process import OpenedPanel
 
-HEAVY = ("numba", "llvmlite", "polars", "pandas", "scipy")
+HEAVY = ("polars", "pandas", "scipy")
 IMPORT_THE_DAEMON = f"""
 import json, os, sys
 from vcpd.runtime.process_tuning import limit_native_threads
