@@ -10,7 +10,7 @@ import pytest
 from tests.analysis.markets import base_closes, read_panel, series_of
 from tests.real_data import real_data
 from vcpd.analysis.screen import screen_rows
-from vcpd.analysis.tasks import RecordedBases, ScreenParams
+from vcpd.analysis.tasks import EarlierEnd, RecordedBases, ScreenParams
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.domain.bars import BarSeries, FloatArray
 from vcpd.domain.panel import Panel, build_panel
@@ -319,6 +319,9 @@ def test_volume_of_a_running_session_is_projected_to_its_close() -> None:
     early = screen_rows(panel, range(1), ScreenParams(elapsed_share=0.12)).setups[0]
     assert kinds(whole)[-1] == "breakout_unconfirmed"
     assert kinds(early)[-1] == "breakout"
+    for symbols, kind in ((frozenset({"A"}), "breakout_unconfirmed"), (frozenset({"B"}), "breakout")):
+        judging = ScreenParams(elapsed_share=0.12, earlier_end=EarlierEnd(symbols, 1.0))
+        assert kinds(screen_rows(panel, range(1), judging).setups[0])[-1] == kind
 
 
 @cache

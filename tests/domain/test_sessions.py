@@ -239,3 +239,15 @@ def test_a_session_is_over_with_its_last_price() -> None:
     assert NSE.elapsed_share(day, ist("2026-08-03T15:30")) < 1
     assert NSE.elapsed_share(day, ist("2026-08-03T15:35")) == 1
     assert NSE.elapsed_share(date(2026, 7, 31), ist("2026-07-31T15:30")) == 1
+
+
+@pytest.mark.parametrize(
+    ("at", "futures", "other"), [("09:15", 0, 0), ("12:22:30", 187.5 / 380, 0.5), ("15:30", 375 / 380, 1)]
+)
+def test_shares_without_futures_are_further_in_their_shorter_session(
+    at: str, futures: float, other: float
+) -> None:
+    day, instant = date(2026, 8, 3), ist(f"2026-08-03T{at}")
+    assert NSE.elapsed_share(day, instant, "F&O") == pytest.approx(futures)
+    assert NSE.elapsed_share(day, instant) == NSE.elapsed_share(day, instant, "F&O")
+    assert NSE.elapsed_share(day, instant, "other") == pytest.approx(other)

@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from tests.fakes.collection import context
 from tests.fakes.results import FakeRiskStore, FakeSetupStore
@@ -21,10 +22,11 @@ from tests.jobs.sample_market import (
 )
 from vcpd import __version__
 from vcpd.analysis.risk.parameters import RiskParameters
-from vcpd.analysis.tasks import ScreenParams
+from vcpd.analysis.tasks import EarlierEnd, ScreenParams
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.core.errors import PermanentError
 from vcpd.domain import record
+from vcpd.domain.instruments import StoredInstrument
 from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.panel import PanelReference
 from vcpd.domain.runs import Outcome, RunCause
@@ -148,6 +150,41 @@ async def test_the_volume_of_a_running_session_is_projected_to_its_close(
     sample.market.quoted_session = date(2025, 7, 1)
     if share == 1.0:
         await sample.collect()(context(date(2025, 7, 1)))
+    announced = _record_parameters(sample, monkeypatch)
+    await _screen(sample, setups)(context(date(2025, 7, 1), "screen"))
+    assert announced[-1].elapsed_share == pytest.approx(share)
+    assert announced[-1].earlier_end == EarlierEnd()  # one end for all before 2026-08-03
+
+
+async def test_volume_is_projected_to_the_end_of_each_share_s_own_session(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """At 15:30 shares without futures have all their volume; where it is unknown, the auction may follow."""
+    day = date(2026, 8, 3)
+    sample, setups = await _collected(last=day), FakeSetupStore()
+    known = {"NSE:S0": True, "NSE:S1": False, "NSE:S2": False}
+    sample.instruments.rows = [_with_futures(row, known.get(row.symbol)) for row in sample.instruments.rows]
+    sample.market.quoted_session = day
+    announced = _record_parameters(sample, monkeypatch)
+    for minute in (29, 30, 35):
+        sample.clock.at = datetime(2026, 8, 3, 15, minute, tzinfo=NSE.zone).astimezone(UTC)
+        await _screen(sample, setups)(context(day, "screen"))
+    running, auction, over = announced
+    assert running.earlier_end.symbols == auction.earlier_end.symbols == {"NSE:S1", "NSE:S2"}
+    assert running.elapsed_share_of("NSE:S1") == pytest.approx(374 / 375)
+    for symbol in ("NSE:S0", "NSE:S3"):
+        assert running.elapsed_share_of(symbol) == pytest.approx(374 / 380)
+        assert auction.elapsed_share_of(symbol) == pytest.approx(375 / 380)
+    assert auction.elapsed_share_of("NSE:S1") == 1.0
+    assert (over.elapsed_share, over.earlier_end) == (1.0, EarlierEnd())
+
+
+def _with_futures(row: StoredInstrument, has_futures: bool | None) -> StoredInstrument:
+    return replace(row, instrument=replace(row.instrument, has_futures=has_futures))
+
+
+def _record_parameters(sample: SampleMarket, monkeypatch: pytest.MonkeyPatch) -> list[ScreenParams]:
+    """The parameters of each panel task from now on."""
     announced: list[ScreenParams] = []
     map_panel = sample.workers.map_panel
 
@@ -156,8 +193,7 @@ async def test_the_volume_of_a_running_session_is_projected_to_its_close(
         return await map_panel(task, panel, parameters, **more)
 
     monkeypatch.setattr(sample.workers, "map_panel", overheard)
-    await _screen(sample, setups)(context(date(2025, 7, 1), "screen"))
-    assert announced[-1].elapsed_share == pytest.approx(share)
+    return announced
 
 
 async def test_nothing_is_screened_before_a_muhurat_session_opens() -> None:

@@ -30,7 +30,7 @@ def screen_rows(panel: Panel, rows: range, parameters: ScreenParams) -> ScreenRe
 def _screen_row(bench: SessionContext, row: int, parameters: ScreenParams) -> tuple[Setup, list[Base]]:
     symbol = bench.panel.symbols[row]
     recorded = parameters.recorded.for_symbol(symbol)
-    bars = bars_of(bench.panel, row, parameters.elapsed_share)
+    bars = bars_of(bench.panel, row, parameters.elapsed_share_of(symbol))
     close = float(bars.close[-1]) if len(bars.close) else None
     if symbol in bench.panel.exclusions:
         reason = bench.panel.exclusions[symbol]

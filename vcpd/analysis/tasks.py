@@ -42,19 +42,32 @@ class RecordedBases(msgspec.Struct, frozen=True):
 _bases_decoder = msgspec.msgpack.Decoder(tuple[Base, ...])
 
 
+class EarlierEnd(msgspec.Struct, frozen=True):
+    """The symbols whose session ends before that of all others, and how much of theirs is over, 0..1."""
+
+    symbols: frozenset[str] = frozenset()
+    elapsed_share: float = 1.0
+
+
 class ScreenParams(msgspec.Struct, frozen=True, kw_only=True):
     """Parameters of a screen, the same for the command line, the port and the workers.
 
     `as_of` None is the panel's last session. States come from a replay of the bars; `recorded`
     bases only add identity and earlier events. `elapsed_share` is how much of a running
-    session is over: the volume of a provisional last bar is projected to the close by it.
+    session is over: the volume of a provisional last bar is projected to the close by it. Symbols with an
+    earlier end have their own share in `earlier_end`.
     """
 
     as_of: date | None = None
     thresholds: Thresholds = Thresholds()
     recorded: RecordedBases = RecordedBases()
     elapsed_share: float = 1.0
+    earlier_end: EarlierEnd = EarlierEnd()
     own_chain: bool = False
+
+    def elapsed_share_of(self, symbol: str) -> float:
+        """How much of the symbol's own session is over, 0..1."""
+        return self.earlier_end.elapsed_share if symbol in self.earlier_end.symbols else self.elapsed_share
 
 
 class ScreenResult(msgspec.Struct, frozen=True):
@@ -102,6 +115,7 @@ def _unpack(kind: type[T], packed: bytes) -> T:
 # ruff: noqa: PLC0415 - the imports inside the functions are this module's purpose
 
 __all__ = [
+    "EarlierEnd",
     "EncodedScreenResult",
     "ScreenParams",
     "ScreenResult",

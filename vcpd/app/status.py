@@ -31,6 +31,7 @@ from vcpd.domain.bars import BarSeries, FloatArray
 from vcpd.domain.calendar import session_on
 from vcpd.domain.exchange import ExchangeDescription
 from vcpd.domain.health import Health, MetricsSnapshot
+from vcpd.domain.instruments import UNKNOWN_SHARES, share_class
 from vcpd.domain.panel import Panel
 from vcpd.domain.scans import SavedScan, ScanResult
 from vcpd.domain.setups import Setup, SetupGroup, context_lines
@@ -228,12 +229,14 @@ class StatusService:
 
     async def explain(self, symbol: str, as_of: date | None) -> tuple[Setup, list[str]]:
         thresholds = self.live.configuration.screen
+        instrument = (await self.storage.watch.instruments([symbol])).get(symbol)
+        shares = UNKNOWN_SHARES if instrument is None else share_class(instrument)
         setup, lines = await self.current_panel.explain(
             self.workers,
             symbol,
             as_of,
             thresholds,
-            elapsed=lambda session: self.live.calendar.elapsed_share(session, self.clock.now()),
+            elapsed=lambda session: self.live.calendar.elapsed_share(session, self.clock.now(), shares),
         )
         sector, context = await self.storage.regimes.market_context(symbol, setup.as_of)
         _, listed = await self.storage.setups.for_symbol(symbol, setup.as_of)

@@ -169,11 +169,14 @@ class TradingCalendar:
         opens, closes = self.open_close(day)
         return day if opens <= instant < closes else None
 
-    def elapsed_share(self, session: date, instant: datetime) -> float:
-        """How much of `session` is over at `instant`: 0 until its opening, 1 from its last price on."""
+    def elapsed_share(self, session: date, instant: datetime, shares: str = UNKNOWN_SHARES) -> float:
+        """How much of `session` is over at `instant`: 0 until its opening, 1 from its last price on.
+
+        `shares` is a class as for `trading_end`.
+        """
         if not self.is_session(session):
             return 1.0
-        opens, ends = self.open_close(session)[0], self.trading_end(session)
+        opens, ends = self.open_close(session)[0], self.trading_end(session, shares)
         return min(max((instant - opens) / (ends - opens), 0.0), 1.0)
 
     def local_date(self, instant: datetime) -> date:

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 
 import msgspec
 
 from vcpd.analysis.risk.parameters import RiskParameters, RiskTaskParams
 from vcpd.analysis.tasks import (
+    EarlierEnd,
     EncodedScreenResult,
     RecordedBases,
     ScreenParams,
@@ -17,6 +18,7 @@ from vcpd.analysis.tasks import (
 )
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.domain.calendar import TradingCalendar, unscheduled_closing_text
+from vcpd.domain.instruments import OTHER_SHARES, share_class
 from vcpd.domain.risk import RiskScore
 from vcpd.domain.runs import Outcome, RunContext, RunResult
 from vcpd.domain.setups import EncodedSetup, Setup, count_groups
@@ -69,17 +71,31 @@ class Screen:
     ) -> tuple[Sequence[EncodedScreenResult], list[FailedSymbol]]:
         reference = await self.panels.current_or_new()
         failed_symbols: list[FailedSymbol] = []
+        now = self.clock.now()
         judging = ScreenParams(
             as_of=context.session,
             thresholds=self.thresholds,
             recorded=RecordedBases.of(await self.setups.active_bases()),
-            elapsed_share=self.calendar.elapsed_share(context.session, self.clock.now()),
+            elapsed_share=self.calendar.elapsed_share(context.session, now),
+            earlier_end=await self._earlier_end(context.session, now),
         )
         context.progress.begin(reference.n_symbols, "evaluating")
         judged = await self.workers.map_panel(
             screen_rows_encoded, reference, judging, progress=context.progress, failed_symbols=failed_symbols
         )
         return judged, failed_symbols
+
+    async def _earlier_end(self, session: date, now: datetime) -> EarlierEnd:
+        """The shares without futures, while their shorter session runs; no symbols where all end alike.
+
+        A share of which it is unknown whether it has futures ends with the later ones.
+        """
+        elapsed = self.calendar.elapsed_share(session, now, OTHER_SHARES)
+        if elapsed == self.calendar.elapsed_share(session, now):
+            return EarlierEnd()
+        chosen = (await self.panels.universe.current()).shares
+        others = (share.symbol for share in chosen if share_class(share.instrument) == OTHER_SHARES)
+        return EarlierEnd(frozenset(others), elapsed)
 
 
 def _unscreened_verdicts(failed_symbols: Sequence[FailedSymbol], session: date) -> list[EncodedSetup]:
