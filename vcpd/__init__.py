@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import Any
 
 __version__ = "0.1.0"
-API = ("chart", "explain", "history", "risk", "screen", "simulated_bars", "sizing", "study")
+API = ("chart", "explain", "history", "open_store", "risk", "screen", "simulated_bars", "sizing", "study")
 
 
 def __getattr__(name: str) -> Any:

@@ -1,7 +1,8 @@
 """Public Python API for notebooks and scripts, such as `vcpd.screen(frame)`.
 
 Bars come as one polars or pandas frame with the columns symbol, date, open, high, low, close, volume; results
-are polars frames or values that show themselves in a notebook. Nothing needs an event loop or a daemon. These
+are polars frames or values that show themselves in a notebook. Nothing needs an event loop or a daemon;
+`open_store` reads what a daemon collected. These
 names and their parameters stay as they are; new parameters get defaults. Every function raises
 `vcpd.core.errors.BadInputError` for a frame or an argument that cannot be used.
 """
@@ -33,9 +34,10 @@ from vcpd.domain.setups import Setup
 from vcpd.frame_series import panel_of_frame
 from vcpd.notebook_study import StudyOutcome, run_notebook_study
 from vcpd.simulated_bars import simulated_bars
-from vcpd.store.table_files import flat_row
+from vcpd.store.table_files import results_frame, rows_frame
+from vcpd.stored_market import best_first, open_store
 
-__all__ = ["chart", "explain", "history", "risk", "screen", "simulated_bars", "sizing", "study"]
+__all__ = ["chart", "explain", "history", "open_store", "risk", "screen", "simulated_bars", "sizing", "study"]
 
 
 class ScreenedSetup(msgspec.Struct, frozen=True):
@@ -74,10 +76,7 @@ def screen(
     Columns: `passed`, `group`, `state`, `score` (0..100), `pivot`, `stop`, `close` (prices of the frame),
     `rs_rating` (1..99), and each gate, component and measure under its name.
     """
-    judged = _judged(panel_of_frame(frame, index), as_of, thresholds)
-    rows = [flat_row(msgspec.to_builtins(setup, builtin_types=(date,))) for setup in judged]
-    ordered = sorted(rows, key=lambda row: (-row["score"], row["symbol"]))
-    return pl.DataFrame(ordered, infer_schema_length=None, strict=False)
+    return results_frame(best_first(_judged(panel_of_frame(frame, index), as_of, thresholds)))
 
 
 def explain(
@@ -95,9 +94,7 @@ def explain(
 
 def risk(frame: Any, as_of: date | None = None, *, index: Any = None) -> pl.DataFrame:
     """Risk of every symbol on 252 sessions: `score` (0..100, higher is riskier), `band`, each metric."""
-    scores = _risk_scores(panel_of_frame(frame, index), as_of)
-    rows = [flat_row(msgspec.to_builtins(score, builtin_types=(date,))) for score in scores]
-    return pl.DataFrame(rows, infer_schema_length=None, strict=False)
+    return results_frame(_risk_scores(panel_of_frame(frame, index), as_of))
 
 
 def chart(  # noqa: PLR0913 - the optional ones are keywords
@@ -133,13 +130,12 @@ def history(  # noqa: PLR0913 - the optional ones are keywords
     panel = panel_of_frame(frame, index)
     asked = BacktestParams(first=first, last=last, thresholds=thresholds or Thresholds(), cost_pct=cost_pct)
     found = run_backtest(panel, range(len(panel.symbols)), asked)
-    bases = [flat_row(to_flat_row(base)) for base in found.bases]
     rates = [
         {"bought_at": name, **_flat_rate(rate)} for name, rate in to_document(found, asked)["rates"].items()
     ]
     return HistoryOutcome(
-        pl.DataFrame(bases, infer_schema_length=None, strict=False),
-        pl.DataFrame(rates, infer_schema_length=None, strict=False),
+        rows_frame([to_flat_row(base) for base in found.bases]),
+        rows_frame(rates),
         conclusion(found),
     )
 

@@ -15,6 +15,7 @@ from vcpd.cli.study_files import study_report
 from vcpd.cli.study_output import guard_lines, universe_lines
 from vcpd.cli.study_plan import parse_plan
 from vcpd.domain.panel import Panel
+from vcpd.store.table_files import rows_frame
 from vcpd.studies.breakdown import trade_rows
 from vcpd.studies.plan import StudyPlan
 from vcpd.studies.report import StudyReport, report_page
@@ -71,7 +72,7 @@ async def _study(panel: Panel, plan: StudyPlan, costs: CostSettings, shows_progr
     validation = await validate(panel, result, data, map_rows)
     return StudyOutcome(
         study_report(result, validation, data),
-        _frame([{**cell.coordinates, **_figures(cell)} for cell in result.cells]),
+        rows_frame([{**cell.coordinates, **_figures(cell)} for cell in result.cells]),
         _best_trades(panel, data, result.best),
     )
 
@@ -81,11 +82,7 @@ def _figures(cell: msgspec.Struct) -> dict[str, Any]:
 
 
 def _best_trades(panel: Panel, data: StudyData, best: int | None) -> pl.DataFrame:
-    return pl.DataFrame() if best is None else _frame(trade_rows(panel, data, best))
-
-
-def _frame(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
-    return pl.DataFrame(list(rows), infer_schema_length=None, strict=False)
+    return pl.DataFrame() if best is None else rows_frame(trade_rows(panel, data, best))
 
 
 def mapping_in_chunks(panel: Panel, *, shows_progress: bool) -> RowMapping:

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import combinations
 from pathlib import Path
@@ -148,7 +149,7 @@ def test_placebos_are_the_same_in_any_chunks_and_with_other_seeds_others(
     result, data = studied
 
     def differences(size: int, seed: int) -> list[float | None]:
-        seeded = StudyData(msgspec.structs.replace(data.plan, seed=seed), *msgspec.structs.astuple(data)[1:])
+        seeded = replace(data, plan=msgspec.structs.replace(data.plan, seed=seed))
         found = asyncio.run(placebo_differences(panel, seeded, 0, in_chunks(panel, size), result))
         assert [entry.kind for entry in found] == list(PlaceboKind)
         return [entry.difference.mean_r for entry in found]

@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from vcpd.core.errors import UnavailableError
 from vcpd.core.secrets import Secret
 from vcpd.jobs.scan_values import StoredScanValues
 from vcpd.ports import Clock
@@ -100,10 +101,40 @@ async def attach_storage(
         raise
 
 
+async def read_storage(settings: StoreSettings, dsn: Secret | None, state: Path, clock: Clock) -> Storage:
+    """The store as it is, for reading only, beside a daemon or without one; nothing is made or migrated.
+
+    Where no daemon runs the embedded server, it is started until the store is closed. Raises UnavailableError
+    where there is no store, IncompatibleStoreError for one of an older or a newer schema.
+    """
+    if dsn is not None:
+        return _repositories(await Database.open_read_only(dsn, settings), dsn, settings, clock, None)
+    embedded = EmbeddedPostgres(state / STORE_FOLDER, settings)
+    if not embedded.data_folder.exists():
+        raise UnavailableError(f"{state} holds no store: `vcpd run` or `vcpd import` makes it")
+    try:
+        address = Secret(await embedded.attach() or await embedded.start())
+        database = await Database.open_read_only(address, settings)
+        return _repositories(database, address, settings, clock, embedded)
+    except BaseException:
+        await embedded.stop()
+        raise
+
+
 async def _connect(
     dsn: Secret, settings: StoreSettings, clock: Clock, embedded: EmbeddedPostgres | None, backups: Path
 ) -> Storage:
     database = await Database.open(dsn, settings, partial(copy_before_migration, backups, clock))
+    return _repositories(database, dsn, settings, clock, embedded)
+
+
+def _repositories(
+    database: Database,
+    dsn: Secret,
+    settings: StoreSettings,
+    clock: Clock,
+    embedded: EmbeddedPostgres | None,
+) -> Storage:
     return Storage(
         database=database,
         leadership=LeaderLock(dsn, settings),

@@ -306,6 +306,13 @@ def _describe_group(group: Sequence[FileReading]) -> Iterator[str]:
 
 def write_bars(path: Path, series: Iterable[BarSeries]) -> int:
     """Write the histories as parquet or CSV, by the suffix of `path`; gives the number of rows."""
+    frame = bars_frame(series)
+    write_frame(path, frame)
+    return frame.height
+
+
+def bars_frame(series: Iterable[BarSeries]) -> pl.DataFrame:
+    """A row for each bar: symbol, date, open, high, low, close, volume (null is unknown)."""
     parts = [entry for entry in series if len(entry)]
     records = np.concatenate([part.records for part in parts]) if parts else np.empty(0, BAR_DTYPE)
     names = pl.Series([part.symbol for part in parts], dtype=pl.String)
@@ -313,5 +320,4 @@ def write_bars(path: Path, series: Iterable[BarSeries]) -> int:
     columns: dict[str, Any] = {"symbol": names.gather(np.repeat(np.arange(len(parts)), lengths))}
     columns["date"] = np.ascontiguousarray(records["session"])
     columns |= {name: np.ascontiguousarray(records[name]) for name in (*PRICE_FIELDS, "volume")}
-    write_frame(path, pl.DataFrame(columns).with_columns(pl.col("volume").fill_nan(None)))
-    return len(records)
+    return pl.DataFrame(columns).with_columns(pl.col("volume").fill_nan(None))

@@ -20,7 +20,7 @@ from vcpd.core.errors import (
 )
 from vcpd.core.secrets import Secret
 from vcpd.store.settings import DSN_EXPECTED, StoreSettings, dsn_location, is_postgres_dsn
-from vcpd.store.sql_files import BeforeMigration, migrate, named_queries
+from vcpd.store.sql_files import BeforeMigration, migrate, named_queries, readable_version
 
 ACCESS_ERRORS: Final = (
     asyncpg.InvalidAuthorizationSpecificationError,
@@ -47,6 +47,7 @@ READ_ONLY_ERRORS: Final = (asyncpg.ReadOnlySQLTransactionError,)
 Connection: TypeAlias = asyncpg.Connection
 SQL: Final = named_queries("database")
 MIN_SERVER_VERSION: Final = 14
+READ_ONLY: Final = {"default_transaction_read_only": "on"}
 CLOSE_TIMEOUT_S: Final = 10.0
 IDLE_CONNECTION_LIFETIME_S: Final = 300.0
 INTEGRITY_TIMEOUT_S: Final = 3600.0
@@ -118,8 +119,7 @@ async def connect(dsn: Secret, settings: StoreSettings, **server_settings: str) 
     not_one = ConfigurationError([f"store.dsn (or the secret store_dsn): {DSN_EXPECTED}"])
     if not is_postgres_dsn(dsn.reveal()):
         raise not_one
-    options = _connection_options(settings)
-    options["server_settings"] |= server_settings
+    options = _connection_options(settings, **server_settings)
     try:
         with store_errors():
             return await asyncpg.connect(dsn.reveal(), **options)
@@ -132,7 +132,7 @@ async def connect(dsn: Secret, settings: StoreSettings, **server_settings: str) 
         raise not_one from None
 
 
-def _connection_options(settings: StoreSettings) -> dict[str, Any]:
+def _connection_options(settings: StoreSettings, **server_settings: str) -> dict[str, Any]:
     return {
         "timeout": settings.connect_timeout_s,
         "command_timeout": settings.statement_timeout_s,
@@ -143,6 +143,7 @@ def _connection_options(settings: StoreSettings) -> dict[str, Any]:
             "jit": "off",
             "temp_buffers": "32MB",
             "statement_timeout": str(int(settings.statement_timeout_s * 1000)),
+            **server_settings,
         },
     }
 
@@ -194,15 +195,23 @@ class Database:
                 version = await migrate(first, before=before_migration)
         finally:
             await first.close()
-        with store_errors():
-            pool = await asyncpg.create_pool(
-                dsn.reveal(),
-                min_size=1,
-                max_size=settings.pool_size,
-                max_inactive_connection_lifetime=IDLE_CONNECTION_LIFETIME_S,
-                **_connection_options(settings),
-            )
-        return cls(pool, version)
+        return cls(await _create_pool(dsn, settings), version)
+
+    @classmethod
+    async def open_read_only(cls, dsn: Secret, settings: StoreSettings) -> Self:
+        """Connect and fill the pool; nothing is migrated, and the server refuses every change.
+
+        Raises UnavailableError (unreachable, refused, no store there) or IncompatibleStoreError (older or too
+        new).
+        """
+        first = await connect(dsn, settings, **READ_ONLY)
+        try:
+            _check_server_version(first)
+            with store_errors():
+                version = await readable_version(first)
+        finally:
+            await first.close()
+        return cls(await _create_pool(dsn, settings, **READ_ONLY), version)
 
     async def close(self) -> None:
         """Wait for statements in flight, then for no more than a deadline."""
@@ -271,6 +280,17 @@ class Database:
         """Connections in use, and connections open."""
         open_now = self._pool.get_size()
         return open_now - self._pool.get_idle_size(), open_now
+
+
+async def _create_pool(dsn: Secret, settings: StoreSettings, **server_settings: str) -> asyncpg.Pool:
+    with store_errors():
+        return await asyncpg.create_pool(
+            dsn.reveal(),
+            min_size=1,
+            max_size=settings.pool_size,
+            max_inactive_connection_lifetime=IDLE_CONNECTION_LIFETIME_S,
+            **_connection_options(settings, **server_settings),
+        )
 
 
 def affected_rows(status: str) -> int:

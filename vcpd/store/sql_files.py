@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 import asyncpg
 
 from vcpd import __version__
-from vcpd.core.errors import IncompatibleStoreError
+from vcpd.core.errors import IncompatibleStoreError, UnavailableError
 
 NAME_LINE: Final = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 INCLUDE_LINE: Final = re.compile(r"^-- include: (\w+)$", re.MULTILINE)
@@ -129,6 +129,25 @@ async def migrate(
     finally:
         with suppress(asyncpg.InFailedSQLTransactionError):  # the caller's transaction ends, the lock later
             await connection.execute(SQL["unlock"], AdvisoryLock.MIGRATION)
+
+
+async def readable_version(connection: "asyncpg.Connection[asyncpg.Record]") -> int:
+    """The version of a database whose tables this program can read as they are; nothing is changed.
+
+    Raises UnavailableError for a database without a store of vcpd, IncompatibleStoreError for an older schema
+    or one that is too new.
+    """
+    if not await connection.fetchval(SQL["holds_store"]):
+        raise UnavailableError("the database holds no store of vcpd: `vcpd run` or `vcpd import` makes it")
+    steps = load_migrations()
+    newest, version = max(step.version for step in steps), await connection.fetchval(SQL["newest_migration"])
+    if version < newest:
+        raise IncompatibleStoreError(
+            f"the store's schema is at version {version}, this vcpd reads version {newest}: "
+            "`vcpd migrate`, or a start of the daemon, brings it up to date"
+        )
+    _pending_migrations(steps, await connection.fetch(SQL["applied_migrations"]), __version__)
+    return int(version)
 
 
 def _pending_migrations(

@@ -4,10 +4,12 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 import polars as pl
 
@@ -246,6 +248,11 @@ def rows_frame(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
         if name not in nested or any(value is not None for value in values)
     }
     return pl.DataFrame(kept)
+
+
+def results_frame(results: Sequence[msgspec.Struct]) -> pl.DataFrame:
+    """The same of results such as setups and risk scores, dates and instants as such."""
+    return rows_frame([msgspec.to_builtins(result, builtin_types=(date, datetime)) for result in results])
 
 
 def _column_names(rows: Sequence[Mapping[str, Any]]) -> list[str]:

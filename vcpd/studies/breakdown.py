@@ -8,7 +8,7 @@ import numpy as np
 from vcpd.analysis.outcomes import OutcomeCounts
 from vcpd.domain.bars import DateArray
 from vcpd.domain.panel import Panel
-from vcpd.studies.figures import JudgedTrades, MonthAxis, cell_account
+from vcpd.studies.figures import JudgedTrades, cell_account
 from vcpd.studies.portfolio import drawdowns_pct
 from vcpd.studies.rules import PERCENT
 from vcpd.studies.run import StudyData
@@ -39,7 +39,7 @@ def break_down(data: StudyData, number: int) -> Breakdown:
     """The cell `number` of a study on the months that are compared."""
     cell = data.cells[number]
     judged: JudgedTrades = data.judged[cell.trades]
-    axis: MonthAxis = data.axis
+    axis = data.axis
     values = cell_account(judged, cell.portfolio, axis).values[axis.ends]
     edges = np.array([*HISTOGRAM_BINS_R[1:-1]])
     places = np.digitize(judged.after_r, edges)

@@ -5,8 +5,9 @@ panel are mapped, so that the same study runs in this process, in local workers,
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
-from typing import Any, Final, Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 import msgspec
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from vcpd.analysis.backtest import LeftOutSymbol
 from vcpd.analysis.costs import CostSettings
 from vcpd.core.errors import BadInputError
+from vcpd.domain.bars import FloatArray
 from vcpd.domain.panel import Panel
 from vcpd.domain.quality_flags import QualityParameters
 from vcpd.studies.cells import StudyCell, TradeSetKey, study_cells, trade_sets
@@ -65,15 +67,16 @@ class StudyResult(msgspec.Struct, frozen=True, kw_only=True):
     searched_sessions: int = 0
 
 
-class StudyData(msgspec.Struct, frozen=True):
-    """What reports and guards are made from besides the figures."""
+@dataclass(frozen=True, slots=True, eq=False)
+class StudyData:
+    """What reports and guards are made from besides the figures; `returns` of n cells: (months, n)."""
 
     plan: StudyPlan
     cells: Sequence[StudyCell]
-    axis: Any
+    axis: MonthAxis
     tables: Mapping[TradeSetKey, TradeTable]
     judged: Mapping[TradeSetKey, JudgedTrades]
-    returns: Any
+    returns: FloatArray
 
 
 async def run_study(

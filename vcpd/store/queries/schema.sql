@@ -18,6 +18,12 @@ SELECT pg_advisory_lock($1);
 -- name: unlock
 SELECT pg_advisory_unlock($1);
 
+-- name: holds_store
+SELECT to_regclass('vcpd.schema_migrations') IS NOT NULL;
+
+-- name: newest_migration
+SELECT coalesce(max(version), 0) FROM vcpd.schema_migrations;
+
 -- name: applied_migrations
 SELECT version, name, checksum, oldest_reader, oldest_release FROM vcpd.schema_migrations ORDER BY version;
 
