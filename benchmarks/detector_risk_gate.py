@@ -68,8 +68,9 @@ def main() -> None:
     parser.add_argument("--bars", type=Path, required=True)
     parser.add_argument("--from", dest="first", type=date.fromisoformat, default=date(2022, 1, 1))
     parser.add_argument("--every", type=int, default=15)
+    parser.add_argument("--without-funds", action="store_true", help="shares alone")
     arguments = parser.parse_args()
-    panel = read_panel(arguments.bars)
+    panel = read_panel(arguments.bars, funds=not arguments.without_funds)
     days = [day for day in panel.sessions.tolist() if day >= arguments.first][:: arguments.every]
     risks = np.array(open_risks(panel, days))
     parameters = BacktestParams(first=arguments.first, thresholds=OPEN_GATE, quality=QualityParameters())

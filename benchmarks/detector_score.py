@@ -261,13 +261,13 @@ def _verdict(same: Correlation, own: Correlation) -> str:
     return "it has ordered a little" if own.low > 0 else "by the stop that is shown it has ordered nothing"
 
 
-def read_purchases(markets: Sequence[str]) -> pl.DataFrame:
+def read_purchases(markets: Sequence[str], *, funds: bool) -> pl.DataFrame:
     """The purchases of all markets, each given as NAME=FILE; a symbol counts in the first that holds it."""
     known: set[str] = set()
     tables = []
     for text in markets:
         name, _, path = text.partition("=")
-        panel = read_panel(Path(path))
+        panel = read_panel(Path(path), funds=funds)
         tables.append(purchases_of(name, panel, known, BacktestParams(quality=QualityParameters())))
         known |= set(panel.symbols)
     return pl.concat(tables, how="diagonal_relaxed")
@@ -281,8 +281,12 @@ def main() -> None:
     parser.add_argument("--write", type=Path, help="write one row a purchase as parquet")
     parser.add_argument("--read", type=Path, help="read what --write wrote")
     parser.add_argument("--part", choices=("before", "after"), default="after", help="of the split")
+    parser.add_argument("--without-funds", action="store_true", help="shares alone")
     arguments = parser.parse_args()
-    purchases = pl.read_parquet(arguments.read) if arguments.read else read_purchases(arguments.market)
+    if arguments.read:
+        purchases = pl.read_parquet(arguments.read)
+    else:
+        purchases = read_purchases(arguments.market, funds=not arguments.without_funds)
     if arguments.write:
         purchases.write_parquet(arguments.write)
     chosen = pl.col("day") >= SPLIT if arguments.part == "after" else pl.col("horizon_end") < SPLIT

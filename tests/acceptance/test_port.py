@@ -167,7 +167,8 @@ async def test_optimize_ends_orphans_renews_workers_and_analyzes(evening: Evenin
     )
     await evening.execute("UPDATE vcpd.bars SET volume = volume")
     good = evening.configuration.read_text(encoding="utf-8")
-    evening.configuration.write_text(f"{good}[workers]\nmemory_mark_mb = 64\n", encoding="utf-8")
+    others, _, _ = good.partition("[workers]")  # of an earlier try
+    evening.configuration.write_text(f"{others}[workers]\nmemory_mark_mb = 8\n", encoding="utf-8")
     evening.daemon.process.send_signal(signal.SIGHUP)
     await evening.daemon.start_job("reconcile")  # the end of a run makes the daemon read the run table now
     before = await evening.daemon.until(lambda entry: {"workers", "stuck_runs"} <= _items(entry), READY_S)

@@ -45,10 +45,9 @@ async def test_two_evenings_report_who_entered_and_who_left(tmp_path: Path, port
             _require_changes(await _alert(daemon, name, second), *changes)
         assert len(await _alerts(daemon, "rising", first)) == 1
         status, body = await daemon.get(f"/api/scan?expression={quote('risk < 50')}&as_of={DAY_BEFORE}")
-        assert (status, body["error"]) == (
-            400,
-            "risk: the session has no stored risk scores; run the job risk for it first",
-        )
+        missing = f"risk: the job risk has stored nothing of {DAY_BEFORE}; "
+        remedy = f"start it by `vcpd jobs run risk --session {DAY_BEFORE}`"
+        assert (status, body["error"]) == (400, missing + remedy)
         assert await daemon.stop() == 0
 
 

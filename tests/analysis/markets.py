@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 
 from vcpd.domain.bars import BarSeries, FloatArray
+from vcpd.domain.funds import is_fund_symbol
 from vcpd.domain.panel import Panel, build_panel
 
 START = date(2020, 1, 1)
@@ -73,8 +74,9 @@ def read_series(path: Path) -> list[BarSeries]:
     return made
 
 
-def read_panel(path: Path, index: Path | None = None) -> Panel:
-    """A bars file as a panel, with NIFTY 500 as its index where that file is given."""
+def read_panel(path: Path, index: Path | None = None, *, funds: bool = True) -> Panel:
+    """A bars file as a panel, with NIFTY 500 as its index where given; without `funds` shares alone."""
     indices = {series.symbol: series for series in read_series(index)} if index else {}
     benchmark = next((series for name, series in indices.items() if "500" in name), None)
-    return build_panel(read_series(path), benchmark)
+    kept = [series for series in read_series(path) if funds or not is_fund_symbol(series.symbol)]
+    return build_panel(kept, benchmark)

@@ -62,7 +62,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     recycle_above_mb: Annotated[
         int,
         Meta(
-            ge=64,
+            ge=8,
             le=1_000_000,
             description="A worker whose private memory is above this is replaced after its task.",
         ),
@@ -115,7 +115,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
 class DaskSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A Dask cluster that computes instead of the local workers; docs/scale-out.md."""
 
-    reloadable: ClassVar[bool] = False
+    reloadable: ClassVar[bool] = True  # the commands alone read it
 
     scheduler: Annotated[
         Annotated[str, Meta(pattern=r"^(tcp|tls)://[^\s/]+:[0-9]+$")] | None,
