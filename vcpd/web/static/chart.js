@@ -1,7 +1,8 @@
 // Candles with averages, volume and relative strength, and the base drawn on them.
 import { CandlestickSeries, ColorType, CrosshairMode, HistogramSeries, LineSeries, LineStyle, PriceScaleMode, createChart }
   from "./vendor/lightweight-charts-5.2.1/lightweight-charts.standalone.production.js";
-import { addBase, addChapters, addEvents } from "./chart_base.js";
+import { addBase, addChapters, eventMarkers } from "./chart_base.js";
+import { addHolding } from "./chart_holding.js";
 import { average, line, relativeLine, weekly } from "./indicators.js";
 
 const BARS_BEFORE_BASE = 90;
@@ -19,7 +20,7 @@ function palette() {
   return Object.fromEntries(Object.entries(names).map(([name, variable]) => [name, tone(variable)]));
 }
 
-// `shown` has the bars, the setup with its events and bases, the benchmark's bars or null; `choice` is weekly and log.
+// `shown` has the bars, the setup with its events and bases, the benchmark's bars or null, what is held or null; `choice` is weekly and log.
 export function drawChart(frame, shown, choice, range = null) {
   const colours = palette();
   const bars = choice.weekly ? weekly(shown.bars) : shown.bars;
@@ -30,11 +31,12 @@ export function drawChart(frame, shown, choice, range = null) {
   addAverages(chart, bars, choice.weekly ? WEEKLY_AVERAGES : AVERAGES, colours);
   if (shown.setup.pivot) addBase(chart, candles, bars, shown.setup, colours);
   addChapters(chart, bars, shown, colours);
-  addEvents(candles, bars, shown.events, colours);
+  const withoutHolding = addHolding(candles, bars, eventMarkers(bars, shown.events, colours), shown.holding, colours);
   addRelativeStrength(chart, bars, shown.benchmark && (choice.weekly ? weekly(shown.benchmark) : shown.benchmark), colours);
   if (range) chart.timeScale().setVisibleLogicalRange(range);
   else showBase(chart, bars, shown.setup);
-  return { chart, candles, bars, remove: followTheme(chart), range: () => chart.timeScale().getVisibleLogicalRange(), quote: quoting(candles, colours) };
+  const picture = () => withoutHolding(() => chart.takeScreenshot());
+  return { chart, candles, bars, picture, remove: followTheme(chart), range: () => chart.timeScale().getVisibleLogicalRange(), quote: quoting(candles, colours) };
 }
 
 function options(colours) {

@@ -37,12 +37,12 @@ export function addChapters(chart, bars, { bases, setup }, colours) {
   }
 }
 
-export function addEvents(candles, bars, events, colours) {
+export function eventMarkers(bars, events, colours) {
   const first = bars.session[0];
-  createSeriesMarkers(candles, events.filter((event) => event.session >= first).map((event) => ({
+  return events.filter((event) => event.session >= first).map((event) => ({
     time: barOf(bars, event.session), position: "aboveBar", shape: "arrowDown", size: 0.6, text: MARKED[event.kind] ?? "",
     color: event.kind === "failed" ? colours.down : event.kind === "breakout" ? colours.up : colours.text,
-  })));
+  }));
 }
 
 // The band of prices in which to buy, from the base's beginning to the right edge.

@@ -4,6 +4,7 @@ import { LineSeries } from "./vendor/lightweight-charts-5.2.1/lightweight-charts
 import { h } from "./dom.js";
 import { download } from "./export.js";
 import { bare, count, day, percent, price, shortDay, signed } from "./format.js";
+import { fillsInWords, holdingInWords } from "./holding.js";
 
 const CHOICE_KEY = "vcpd.chart";
 
@@ -58,7 +59,7 @@ export function chartWithTools(place, shown, range) {
     };
   }
 
-  const picture = h("button", { type: "button", id: "chart-image", title: "Download the chart as a picture", onclick: () => drawn.chart.takeScreenshot().toBlob((blob) => download(`${bare(shown.bars.symbol)}-${shown.setup.as_of}.png`, blob)) }, "Picture");
+  const picture = h("button", { type: "button", id: "chart-image", title: "Download the chart as a picture, without what you hold", onclick: () => drawn.picture().toBlob((blob) => download(`${bare(shown.bars.symbol)}-${shown.setup.as_of}.png`, blob)) }, "Picture");
   place.replaceChildren(h("div", { class: "chart-tools", role: "group", "aria-label": "Chart" }, readout, toggle("chart-weekly", "Weekly", "weekly", "Weekly bars (w)"), toggle("chart-log", "Log", "log", "Logarithmic scale (l)"), measure, picture), frame);
   draw(range);
   return { range: () => drawn.range(), remove: () => drawn.remove(), quote: (value) => { quoted = value; drawn.quote(value); } };
@@ -80,7 +81,7 @@ function distance(first, point, bars) {
 }
 
 // What the chart shows, for those who do not see it.
-function inWords({ bars, setup }) {
+function inWords({ bars, setup, holding }) {
   const base = setup.pivot ? `; pivot ${price(setup.pivot)}, stop ${price(setup.stop)}, contractions ${setup.contractions.map((leg) => percent(leg.depth_pct, 0)).join(", ")}` : "";
-  return `Bars of ${bare(bars.symbol)} to ${day(bars.session.at(-1))}: close ${price(bars.close.at(-1))}${base}. With averages of 50, 150 and 200 sessions, volume and the line of relative strength.`;
+  return `Bars of ${bare(bars.symbol)} to ${day(bars.session.at(-1))}: close ${price(bars.close.at(-1))}${base}. With averages of 50, 150 and 200 sessions, volume and the line of relative strength.${holding ? ` ${holdingInWords(holding)}: ${fillsInWords(holding)}.` : ""}`;
 }

@@ -8,6 +8,7 @@ import { chip, showStar, star } from "./columns.js";
 import { exchange } from "./exchange.js";
 import { tradingViewName } from "./export.js";
 import { facts, legend } from "./facts.js";
+import { loadHolding } from "./holding.js";
 import { onChange } from "./marks.js";
 import { noteField } from "./note.js";
 import { known } from "./search.js";
@@ -77,28 +78,29 @@ export async function renew() {
 }
 
 async function load(name, signal) {
-  const [explained, bars, risk] = await Promise.all([
+  const [explained, bars, risk, holding] = await Promise.all([
     get(symbolPath("explain", name), signal),
     get(`${symbolPath("bars", name)}?sessions=${SESSIONS_SHOWN}`, signal),
     get(symbolPath("risk", name), signal).catch(() => ({ items: [] })),
+    loadHolding(name, signal).catch(() => null),
   ]);
   const life = await get(symbolPath("setups", name), signal).catch(() => ({ setup: null, bases: [] }));
-  return { explained, bars, risk, life };
+  return { explained, bars, risk, life, holding };
 }
 
 async function show(name, found, range = null) {
   if (shownSymbol !== name) return;
   shownText = JSON.stringify(found);
-  const { explained: { setup, lines }, bars, risk, life } = found;
+  const { explained: { setup, lines }, bars, risk, life, holding } = found;
   const score = risk.items.find((item) => item.as_of === setup.as_of) ?? risk.items[0]; // the newest there is: this session may not be scored yet
   const events = life.setup?.events?.length ? life.setup.events : setup.events;
   const frame = h("div", { class: "chart-place" }, h("div", { class: "chart" }, notice("", "Drawing the chart …")));
   parts ??= build(name);
-  parts.above.replaceChildren(head(name, setup), facts(setup, score), frame, legend(setup, events) ?? "", links(name) ?? "");
+  parts.above.replaceChildren(head(name, setup), facts(setup, score), frame, legend(setup, events, holding) ?? "", links(name) ?? "");
   parts.below.replaceChildren(verdict(setup, lines), h("div", { class: "block columns" }, gates(setup), legs(setup, events)),
     h("div", { class: "block columns" }, scoreParts(setup), riskParts(score)));
   parts.size.renew(setup);
-  await draw(frame, bars, setup, events, life.bases, range);
+  await draw(frame, { bars, setup, events, bases: life.bases, holding }, range);
 }
 
 function build(name) {
@@ -107,14 +109,14 @@ function build(name) {
   return made;
 }
 
-async function draw(frame, bars, setup, events, bases, range) {
-  if (bars.count < 2) {
+async function draw(frame, shown, range) {
+  if (shown.bars.count < 2) {
     frame.replaceChildren(notice("No chart", "There are no bars of this symbol yet."));
     return;
   }
-  const [{ chartWithTools }, benchmark] = await Promise.all([import("./chart_tools.js"), benchmarkBars(bars.symbol)]);
+  const [{ chartWithTools }, benchmark] = await Promise.all([import("./chart_tools.js"), benchmarkBars(shown.bars.symbol)]);
   if (!frame.isConnected) return;
-  chart = chartWithTools(frame, { bars, setup, events, bases, benchmark }, range);
+  chart = chartWithTools(frame, { ...shown, benchmark }, range);
   quote(live);
 }
 

@@ -2,6 +2,7 @@
 import { h } from "./dom.js";
 import { MARKED, largeMoney, number, percent, price, shortDay, words } from "./format.js";
 import { term } from "./glossary.js";
+import { holdingInWords } from "./holding.js";
 
 const TERMS = {
   Footprint: "footprint", Pivot: "pivot", "Buy zone": "buy zone", Stop: "stop", "Structural stop": "structural stop", RS: "RS",
@@ -56,9 +57,9 @@ function resultsInWords({ results_on: date, results_in_sessions: due }) {
   return `${shortDay(date)}${due === null ? "" : `, in ${due} ${due === 1 ? "session" : "sessions"}`}`;
 }
 
-export function legend(setup, events) {
+export function legend(setup, events, holding) {
   const sign = ([tone, text]) => h("span", { class: tone }, text);
   const kinds = setup.pivot ? Object.keys(MARKED).filter((kind) => events.some((event) => event.kind === kind)) : [];
   const letters = kinds.map((kind) => h("span", { class: "letter" }, h("b", {}, MARKED[kind]), ` ${words(kind)}`));
-  return h("div", { class: "legend", "aria-hidden": "true" }, setup.pivot ? LEVELS.map(sign) : null, AVERAGES.map(sign), letters);
+  return h("div", { class: "legend", "aria-hidden": "true" }, setup.pivot ? LEVELS.map(sign) : null, AVERAGES.map(sign), letters, holding ? h("span", { class: "letter" }, holdingInWords(holding)) : null);
 }
