@@ -29,7 +29,7 @@ from vcpd.domain.health import (
     score_health,
 )
 from vcpd.domain.instruments import Instrument, StoredInstrument, SymbolMark
-from vcpd.domain.live import WatchedCandidate, WatchStatus
+from vcpd.domain.live import RunningBar, WatchedCandidate, WatchStatus
 from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.quality_rules import QualityFlag, QualityRule, QuarantinedBar
 from vcpd.domain.record import ReportedSetup
@@ -353,6 +353,7 @@ class FakeDaemon:
             to_pivot_pct=1.01,
             volume_ratio=None,
             news=None,
+            bar=RunningBar(session=SESSION, open=98.0, high=99.5, low=97.5, close=99.0, volume=1_000.0),
         )
         return {"status": WatchStatus(running=True, candidates=1, source="ticker"), "items": [line]}
 

@@ -45,10 +45,12 @@ class Subscriber:
         self.client = client
         self.ticker = ticker
         self.sandbox = sandbox
-        self.last: dict[int, tuple[float, float]] = {}
+        self.last: dict[int, tuple[float, ...]] = {}
 
     def deliver(self, prices: LivePrices) -> None:
-        reported = zip(prices.last_price.tolist(), prices.volume.tolist(), strict=True)
+        assert prices.open_high_low is not None
+        columns = (prices.last_price, prices.volume, *prices.open_high_low.T)
+        reported = zip(*(column.tolist() for column in columns), strict=True)
         self.last |= dict(zip(prices.tokens.tolist(), reported, strict=True))
 
     async def until(self, state: FeedState) -> None:
@@ -91,7 +93,7 @@ async def subscribed(market: SimulatedMarket, folder: Path) -> AsyncIterator[Sub
 
 
 async def test_feed_and_quotes_state_the_same(market: SimulatedMarket, tmp_path: Path) -> None:
-    """Price and volume of every share, at an instant that stands still."""
+    """Price, volume, open, high and low of every share, at an instant that stands still."""
     async with subscribed(market, tmp_path) as subscriber:
         shares = [listed for listed in await subscriber.client.instruments() if not listed.is_index][:20]
         subscriber.ticker.subscribe([share.token for share in shares])
@@ -101,7 +103,10 @@ async def test_feed_and_quotes_state_the_same(market: SimulatedMarket, tmp_path:
             while len(subscriber.last) < len(quotes):  # noqa: ASYNC110 - it has no other way to say so
                 await asyncio.sleep(0.02)
         reported = {share.symbol: subscriber.last[share.token] for share in shares if share.symbol in quotes}
-        assert reported == {symbol: (quote.last_price, quote.volume) for symbol, quote in quotes.items()}
+        assert reported == {
+            symbol: (quote.last_price, quote.volume, quote.open, quote.high, quote.low)
+            for symbol, quote in quotes.items()
+        }
 
 
 async def test_a_line_that_falls_silent_is_replaced(market: SimulatedMarket, tmp_path: Path) -> None:

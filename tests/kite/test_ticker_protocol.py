@@ -112,13 +112,20 @@ def test_any_frame_means_what_the_vendors_client_reads_in_it(packets: list[bytes
 @given(st.lists(PACKET, max_size=12))
 @settings(max_examples=150, deadline=None)
 def test_prices_are_those_that_the_vendors_client_reads(packets: list[bytes]) -> None:
-    """Token, price, volume and previous close of each share, for every mix of packet lengths."""
+    """Token and prices of each share, also those of its session, for every mix of packet lengths."""
     frame = framed(*packets)
     prices = decode_prices([frame])
-    columns = (prices.tokens, prices.last_price, prices.volume, prices.previous_close)
+    assert prices.open_high_low is not None
+    session = prices.open_high_low.T
+    columns = (prices.tokens, prices.last_price, prices.volume, prices.previous_close, *session)
     read = sorted(zip(*(column.tolist() for column in columns), strict=True))
     assert read == sorted(
-        (tick["instrument_token"], tick["last_price"], tick["volume_traded"], tick["ohlc"]["close"])
+        (
+            tick["instrument_token"],
+            tick["last_price"],
+            tick["volume_traded"],
+            *(tick["ohlc"][name] for name in ("close", "open", "high", "low")),
+        )
         for tick in _vendor_parse(frame)
         if "volume_traded" in tick
     )

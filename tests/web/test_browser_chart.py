@@ -18,6 +18,47 @@ for (const kind of kinds) canvas.dispatchEvent(new MouseEvent(kind, at));
 """
 
 
+DRAW = """
+const [provisional, isWeekly] = arguments;
+return import('./static/chart.js').then(({ drawChart }) => {
+  const frame = document.createElement('div');
+  document.body.append(frame);
+  const bars = { symbol: 'NSE:ALPHA', count: 3, session: ['2025-06-27', '2025-06-30', '2025-07-01'],
+    open: [1, 2, 3], high: [5, 4, 4], low: [1, 1, 2], close: [2, 3, 3], volume: [10, 20, 7],
+    provisional: [false, false, provisional] };
+  const shown = { bars, setup: { contractions: [] }, events: [], bases: [], benchmark: null };
+  const drawn = drawChart(frame, shown, { weekly: isWeekly, log: false });
+  const found = [];
+  const note = () => found.push({ count: drawn.candles.data().length, ...drawn.candles.data().at(-1),
+    volume: drawn.volume.data().at(-1).value, read: drawn.bars().close.at(-1) });
+  const at = (session, close) =>
+    drawn.quote(close, { session, open: 3, high: 6, low: 2.5, close, volume: 9 });
+  note();
+  at('2025-07-01', 4); note();
+  at('2025-07-02', 5); note();
+  at('2025-07-02', 5.5); note();
+  drawn.quote(null, null); note();
+  drawn.remove();
+  frame.remove();
+  return found;
+});
+"""
+
+
+def drawn_last_bars(browser: Browser, *, provisional: bool, weekly: bool = False) -> list[tuple[object, ...]]:
+    """Count, time, prices, volume and close read: before, on 1 July, twice on 2 July, after the session."""
+    names = ("count", "time", "open", "high", "low", "close", "volume", "read")
+    found = browser.run(DRAW, provisional, weekly)
+    assert ["borderColor" in bar for bar in found] == [
+        False,
+        provisional,
+        True,
+        True,
+        False,
+    ], "amber marks the running session alone"
+    return [tuple(bar[name] for name in names) for bar in found]
+
+
 @pytest.fixture
 def browser(browser: Browser, address: str) -> Browser:
     """With the chart of one symbol drawn."""
@@ -97,6 +138,47 @@ def test_a_running_session_is_shown_at_its_price(browser: Browser, given: WebCon
     item = {**line, "price": 107.25, "to_pivot_pct": 0.7, "news": None}
     given.daemon.session = {"source": "ticker", "candidates": 1, "events": 0, "items": [item]}
     browser.until(lambda: browser.text("#detail .price") == "107.25")
+
+
+def test_the_running_sessions_bar_is_drawn_until_its_stored_bar_is_final(browser: Browser) -> None:
+    stored = (3, "2025-07-01", 3, 4, 2, 3, 7, 3)
+    later = [(4, "2025-07-02", 3, 6, 2.5, close, 9, close) for close in (5, 5.5)]
+    assert drawn_last_bars(browser, provisional=False) == [stored, stored, *later, stored]
+    running = (3, "2025-07-01", 3, 6, 2.5, 4, 9, 4)
+    found = drawn_last_bars(browser, provisional=True)
+    assert (found[0], found[1], found[4]) == (stored, running, stored)
+
+
+def test_the_running_session_belongs_to_its_week(browser: Browser) -> None:
+    """The week keeps its place in the chart and takes in the session."""
+    week = (2, "2025-07-01", 2, 4, 1, 3, 27, 3)
+    later = [(2, "2025-07-01", 2, 6, 1, close, 36, close) for close in (5, 5.5)]
+    assert drawn_last_bars(browser, provisional=False, weekly=True) == [week, week, *later, week]
+
+
+def test_the_running_sessions_bar_is_named_provisional(browser: Browser, given: WebContext) -> None:
+    assert isinstance(given.daemon, ShowroomDaemon)
+    line = {"symbol": "NSE:ALPHA", "state": "NEAR_PIVOT", "pivot": 108.0, "stop": 100.5, "volume_ratio": None}
+    bar = {"session": "2025-07-01", "open": 98.5, "high": 108.25, "low": 98.0, "close": 107.25, "volume": 500}
+    item = {**line, "price": 107.25, "to_pivot_pct": 0.7, "news": None, "bar": bar}
+    session = {"source": "ticker", "candidates": 1, "events": 0}
+    given.daemon.session = {**session, "items": [item]}
+    for part in ("1 Jul", "O 98.50", "H 108.25", "C 107.25", "V 500", "running session, provisional"):
+        browser.reads(".readout", part)
+    label = "return document.querySelector('.chart').ariaLabel"
+    assert "The last bar is that of the running session of Tue, 1 Jul 2025, provisional." in browser.run(
+        label
+    )
+    given.daemon.session = {**session, "items": [{**item, "bar": {**bar, "high": 109.0, "close": 108.5}}]}
+    browser.reads(".readout", "H 109.00")
+    browser.keys("w")
+    browser.reads(".readout", "V 1,500")  # with Monday's 1,000
+    browser.reads(".readout", "running session, provisional")
+    browser.keys("w")
+    given.daemon.session = None
+    browser.reads(".readout", "30 Jun")
+    browser.until(lambda: "provisional" not in browser.text(".readout"))
+    assert "running session" not in browser.run(label)
 
 
 def test_the_company_is_named_and_linked(browser: Browser) -> None:

@@ -10,3 +10,5 @@ async def test_the_watch_is_shown_with_its_candidates() -> None:
         assert (answer["status"]["running"], answer["status"]["source"]) == (True, "ticker")
         assert answer["items"][0]["symbol"] == "NSE:INFY"
         assert answer["items"][0]["to_pivot_pct"] == 1.01
+        prices = {"open": 98.0, "high": 99.5, "low": 97.5, "close": 99.0}
+        assert answer["items"][0]["bar"] == {"session": "2025-06-30", **prices, "volume": 1_000.0}

@@ -16,7 +16,8 @@ class LivePrices:
 
     `volume` counts the shares of the session so far, `previous_close` is the close before it; NaN where
     unknown. `traded_at` (UTC, unit s) is the last trade's instant, unknown: before a share's
-    first trade of a day the market repeats the day before.
+    first trade of a day the market repeats the day before. `open_high_low` (n, 3) are the session's open,
+    high and low so far; None where the source does not state them.
     """
 
     tokens: IntArray
@@ -24,6 +25,7 @@ class LivePrices:
     volume: FloatArray
     previous_close: FloatArray
     traded_at: DateArray
+    open_high_low: FloatArray | None = None
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -73,6 +75,37 @@ class LiveEvent(msgspec.Struct, frozen=True, kw_only=True):
     score: float | None = None
 
 
+class RunningBar(msgspec.Struct, frozen=True, kw_only=True):
+    """The provisional bar of a running session; `close` is the last price, `volume` None where unknown."""
+
+    session: date
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float | None
+
+    @classmethod
+    def of(
+        cls, session: date, open_high_low: tuple[float, float, float], price: float, volume: float
+    ) -> "RunningBar | None":
+        """The bar that these prices make; None where one of them is unknown: NaN, or 0 before a trade.
+
+        The last price belongs to the session, so high and low include it even if it came first.
+        """
+        prices = (*open_high_low, price)
+        if not all(value > 0 for value in prices):
+            return None
+        return cls(
+            session=session,
+            open=open_high_low[0],
+            high=max(prices),
+            low=min(prices),
+            close=price,
+            volume=volume if volume >= 0 else None,
+        )
+
+
 class WatchedCandidate(msgspec.Struct, frozen=True, kw_only=True):
     """One candidate as it stands right now."""
 
@@ -85,6 +118,7 @@ class WatchedCandidate(msgspec.Struct, frozen=True, kw_only=True):
     volume_ratio: float | None
     news: str | None  # the last event of the session
     at_limit: str | None = None  # in words, where the price stands at the upper circuit
+    bar: RunningBar | None = None  # of the running session; None where unknown, or where a split is due
 
 
 class WatchStatus(msgspec.Struct, frozen=True, kw_only=True):

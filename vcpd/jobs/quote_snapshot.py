@@ -153,6 +153,9 @@ def prices_from_quotes(quotes: Iterable[Quote], zone: ZoneInfo) -> LivePrices:
         volume=np.array([quote.volume for quote in known], np.float64),
         previous_close=np.array([quote.previous_close for quote in known], np.float64),
         traded_at=np.array([_parse_timestamp(quote.at, zone) for quote in known], "M8[s]"),
+        open_high_low=np.array(
+            [[getattr(quote, name) for quote in known] for name in ("open", "high", "low")], np.float64
+        ).T,
     )
 
 

@@ -19,7 +19,7 @@ from vcpd.analysis.levels import (
 from vcpd.analysis.volume_curve import VolumeCurve
 from vcpd.domain.bars import BoolArray, FloatArray, IntArray
 from vcpd.domain.instruments import Instrument, share_class
-from vcpd.domain.live import LiveEvent, LivePrices, WatchedCandidate
+from vcpd.domain.live import LiveEvent, LivePrices, RunningBar, WatchedCandidate
 from vcpd.domain.setups import Base, BaseState, EventKind, Setup, distance_key
 from vcpd.jobs.settings import WatchSettings
 from vcpd.jobs.watch_hours import WatchHours
@@ -168,6 +168,7 @@ class CandidateTracker:
         self.tokens: IntArray = np.array([candidate.instrument.token for candidate in ordered], np.int64)
         self.price: FloatArray = np.full(len(ordered), np.nan)
         self.volume: FloatArray = np.full(len(ordered), np.nan)
+        self.open_high_low: FloatArray = np.full((len(ordered), 3), np.nan)
         self._lower: FloatArray = np.full(len(ordered), -np.inf)
         self._upper: FloatArray = np.full(len(ordered), np.inf)
         self._always_evaluate: BoolArray = np.ones(len(ordered), np.bool_)  # every price is evaluated
@@ -188,6 +189,7 @@ class CandidateTracker:
                 old.last_event,
             )
             self.price[place], self.volume[place] = older.price[before], older.volume[before]
+            self.open_high_low[place] = older.open_high_low[before]
             self._set_bounds(place)
 
     def update(self, prices: LivePrices, now: datetime) -> list[LiveEvent]:
@@ -195,6 +197,8 @@ class CandidateTracker:
         places, at = self._match_prices(prices)
         last, volume = prices.last_price[at], prices.volume[at]
         self.price[places], self.volume[places] = last, volume
+        session_prices = prices.open_high_low
+        self.open_high_low[places] = math.nan if session_prices is None else session_prices[at]
         if not len(places) or not self.hours.is_open(now):
             return []
         matters = (last > self._upper[places]) | (last < self._lower[places]) | self._always_evaluate[places]
@@ -310,7 +314,13 @@ class CandidateTracker:
             volume_ratio=None if math.isnan(ratio) else round(ratio, 2),
             news=None if row.last_event is None else row.last_event.value,
             at_limit=self._limit_note(row.candidate.base.symbol, price) or None,
+            bar=None if row.restated else self._running_bar(place),
         )
+
+    def _running_bar(self, place: int) -> RunningBar | None:
+        opened, high, low = self.open_high_low[place].tolist()
+        price, volume = float(self.price[place]), float(self.volume[place])
+        return RunningBar.of(self.hours.session, (opened, high, low), price, volume)
 
 
 def _tracked_base(candidate: Candidate, session: date, rules: LiveRules) -> TrackedBase:

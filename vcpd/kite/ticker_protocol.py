@@ -85,6 +85,7 @@ _PREFIXED: Final = {
 }
 
 
+SESSION_FIELDS: Final = ("open", "high", "low")
 PRICE_FIELDS: Final = ("last_price", "average_price", "open", "high", "low", "close")
 AMOUNT_FIELDS: Final = ("last_quantity", "volume", "buy_quantity", "sell_quantity", "oi", "oi_high", "oi_low")
 INSTANT_FIELDS: Final = ("last_trade_at", "at")
@@ -111,7 +112,7 @@ class TickerMessage(msgspec.Struct, frozen=True):
 
 
 def decode_prices(frames: Sequence[bytes]) -> LivePrices:
-    """Price, volume and last trade of the shares in frames that came together; the rest is not looked at.
+    """Prices, volume and last trade of the shares in frames that came together; the rest is not looked at.
 
     Frames of one packet length, the usual ones, cost one pass however many they are. RetryableError for
     a frame that breaks off.
@@ -163,6 +164,7 @@ def _prices(groups: Sequence[RecordArray]) -> LivePrices:
         _column(groups, "volume"),
         _column(groups, "close") / divisors,
         np.concatenate([*traded_at, np.empty(0, "M8[s]")]),
+        np.column_stack([_column(groups, name) / divisors for name in SESSION_FIELDS]),
     )
 
 

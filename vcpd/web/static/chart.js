@@ -3,7 +3,7 @@ import { CandlestickSeries, ColorType, CrosshairMode, HistogramSeries, LineSerie
   from "./vendor/lightweight-charts-5.2.1/lightweight-charts.standalone.production.js";
 import { addBase, addChapters, eventMarkers } from "./chart_base.js";
 import { addHolding } from "./chart_holding.js";
-import { average, line, relativeLine, weekly } from "./indicators.js";
+import { average, line, relativeLine, weekly, withRunning } from "./indicators.js";
 
 const BARS_BEFORE_BASE = 90;
 const BARS_WITHOUT_BASE = 200;
@@ -27,7 +27,7 @@ export function drawChart(frame, shown, choice, range = null) {
   const chart = createChart(frame, options(colours));
   chart.priceScale("right").applyOptions({ mode: choice.log ? PriceScaleMode.Logarithmic : PriceScaleMode.Normal });
   const candles = addCandles(chart, bars, colours);
-  addVolume(chart, bars, colours);
+  const volume = addVolume(chart, bars, colours);
   addAverages(chart, bars, choice.weekly ? WEEKLY_AVERAGES : AVERAGES, colours);
   if (shown.setup.pivot) addBase(chart, candles, bars, shown.setup, colours);
   addChapters(chart, bars, shown, colours);
@@ -36,7 +36,8 @@ export function drawChart(frame, shown, choice, range = null) {
   if (range) chart.timeScale().setVisibleLogicalRange(range);
   else showBase(chart, bars, shown.setup);
   const picture = () => withoutHolding(() => chart.takeScreenshot());
-  return { chart, candles, bars, picture, remove: followTheme(chart), range: () => chart.timeScale().getVisibleLogicalRange(), quote: quoting(candles, colours) };
+  const session = runningSession(shown.bars, bars, choice.weekly, { candles, volume }, colours);
+  return { chart, candles, volume, bars: session.bars, picture, remove: followTheme(chart), range: () => chart.timeScale().getVisibleLogicalRange(), quote: session.quote };
 }
 
 function options(colours) {
@@ -56,21 +57,26 @@ function addCandles(chart, bars, colours) {
   const candles = chart.addSeries(CandlestickSeries, {
     upColor: colours.up, downColor: colours.down, wickUpColor: colours.up, wickDownColor: colours.down, borderUpColor: colours.up, borderDownColor: colours.down, priceLineVisible: false,
   });
-  candles.setData(bars.session.map((time, at) => ({
-    time, open: bars.open[at], high: bars.high[at], low: bars.low[at], close: bars.close[at], ...(bars.provisional?.[at] ? { color: colours.panel } : {}),
-  })));
+  candles.setData(bars.session.map((_, at) => candleOf(bars, at, colours)));
   return candles;
 }
+
+const candleOf = (bars, at, colours) => ({
+  time: bars.session[at], open: bars.open[at], high: bars.high[at], low: bars.low[at], close: bars.close[at], ...(bars.provisional?.[at] ? { color: colours.panel } : {}),
+});
+
+const volumeOf = (bars, at, colours) => ({
+  time: bars.session[at], value: bars.volume[at] ?? 0, color: `${bars.close[at] >= bars.open[at] ? colours.up : colours.down}66`,
+});
 
 function addVolume(chart, bars, colours) {
   const bottom = { priceScaleId: "volume", lastValueVisible: false, priceLineVisible: false };
   const volume = chart.addSeries(HistogramSeries, { ...bottom, priceFormat: { type: "volume" } });
   chart.priceScale("volume").applyOptions({ scaleMargins: { top: 0.84, bottom: 0 } });
-  volume.setData(bars.session.map((time, at) => ({
-    time, value: bars.volume[at] ?? 0, color: `${bars.close[at] >= bars.open[at] ? colours.up : colours.down}66`,
-  })));
+  volume.setData(bars.session.map((_, at) => volumeOf(bars, at, colours)));
   const mean = chart.addSeries(LineSeries, { ...bottom, color: colours.text, lineWidth: 1, crosshairMarkerVisible: false });
   mean.setData(line(bars.session, average(bars.volume, VOLUME_AVERAGE)));
+  return volume;
 }
 
 function addAverages(chart, bars, lengths, colours) {
@@ -88,13 +94,40 @@ function addRelativeStrength(chart, bars, benchmark, colours) {
   chart.panes()[1].setHeight(RS_PANE_HEIGHT);
 }
 
-// The price of the running session as a line of its own: its bar is not known before the close.
-function quoting(candles, colours) {
-  let drawn = null;
-  return (price) => {
-    if (drawn) candles.removePriceLine(drawn);
-    drawn = price === null ? null : candles.createPriceLine({ price, color: colours.amber, lineWidth: 1, lineStyle: LineStyle.Dotted, axisLabelVisible: true, title: "now" });
-  };
+// The running session: a line at its price, and its bar as the last one, an outline in amber, for as long as it is provisional.
+// A week keeps the time of its last stored session, so that averages and marks stay where they are.
+function runningSession(daily, stored, isWeekly, { candles, volume }, colours) {
+  let priceLine = null;
+  let bars = stored;
+
+  function merged(running) {
+    const whole = withRunning(daily, running);
+    if (whole === daily) return stored;
+    const found = isWeekly ? weekly(whole) : whole;
+    const session = found.count === stored.count ? stored.session : found.session;
+    return { ...found, session, running: running.session };
+  }
+
+  function drawBar(running) {
+    const before = bars;
+    bars = merged(running);
+    if (bars !== stored) {
+      const at = bars.count - 1;
+      candles.update({ ...candleOf(bars, at, colours), color: colours.panel, borderColor: colours.amber, wickColor: colours.amber });
+      volume.update({ ...volumeOf(bars, at, colours), color: `${colours.amber}66` });
+    } else if (before !== stored) {
+      candles.setData(stored.session.map((_, at) => candleOf(stored, at, colours)));
+      volume.setData(stored.session.map((_, at) => volumeOf(stored, at, colours)));
+    }
+  }
+
+  function quote(price, running) {
+    if (priceLine) candles.removePriceLine(priceLine);
+    priceLine = price === null ? null : candles.createPriceLine({ price, color: colours.amber, lineWidth: 1, lineStyle: LineStyle.Dotted, axisLabelVisible: true, title: "now" });
+    drawBar(running);
+  }
+
+  return { bars: () => bars, quote };
 }
 
 function showBase(chart, bars, setup) {

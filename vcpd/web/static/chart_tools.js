@@ -20,7 +20,8 @@ function storeChoice(choice) {
 export function chartWithTools(place, shown, range) {
   let choice = { weekly: false, log: false, ...storedChoice() };
   let drawn = null;
-  let quoted = null;
+  let quoted = { price: null, running: null };
+  let pointed; // the time under the crosshair
   let measuring = null;
   const readout = h("span", { class: "readout" });
   const frame = h("div", { class: "chart", role: "img", "aria-label": inWords(shown) });
@@ -28,10 +29,20 @@ export function chartWithTools(place, shown, range) {
   function draw(keep) {
     drawn?.remove();
     drawn = drawChart(frame, shown, choice, keep);
-    drawn.chart.subscribeCrosshairMove((at) => { if (!measuring) readout.replaceChildren(...figures(drawn.bars, at.time)); });
+    drawn.chart.subscribeCrosshairMove((at) => { pointed = at.time; readOut(); });
     drawn.chart.subscribeClick((at) => measuring?.(at));
-    readout.replaceChildren(...figures(drawn.bars, undefined));
-    if (quoted !== null) drawn.quote(quoted);
+    pointed = undefined;
+    showQuote();
+  }
+
+  function readOut() {
+    if (!measuring) readout.replaceChildren(...figures(drawn.bars(), pointed));
+  }
+
+  function showQuote() {
+    drawn.quote(quoted.price, quoted.running);
+    frame.setAttribute("aria-label", inWords(shown, drawn.bars()));
+    readOut();
   }
 
   const toggle = (id, name, key, title) => h("button", {
@@ -54,7 +65,7 @@ export function chartWithTools(place, shown, range) {
       if (first === null || first.time === point.time) { first = point; readout.textContent = "Click where to measure to."; return; }
       line ??= drawn.chart.addSeries(LineSeries, { lineWidth: 2, lastValueVisible: false, priceLineVisible: false, crosshairMarkerVisible: false });
       line.setData([first, point].sort((a, b) => (a.time < b.time ? -1 : 1)));
-      readout.textContent = distance(first, point, drawn.bars);
+      readout.textContent = distance(first, point, drawn.bars());
       first = null;
     };
   }
@@ -62,17 +73,19 @@ export function chartWithTools(place, shown, range) {
   const picture = h("button", { type: "button", id: "chart-image", title: "Download the chart as a picture, without what you hold", onclick: () => drawn.picture().toBlob((blob) => download(`${bare(shown.bars.symbol)}-${shown.setup.as_of}.png`, blob)) }, "Picture");
   place.replaceChildren(h("div", { class: "chart-tools", role: "group", "aria-label": "Chart" }, readout, toggle("chart-weekly", "Weekly", "weekly", "Weekly bars (w)"), toggle("chart-log", "Log", "log", "Logarithmic scale (l)"), measure, picture), frame);
   draw(range);
-  return { range: () => drawn.range(), remove: () => drawn.remove(), quote: (value) => { quoted = value; drawn.quote(value); } };
+  return { range: () => drawn.range(), remove: () => drawn.remove(), quote: (value, running) => { quoted = { price: value, running }; showQuote(); } };
 }
 
 // The bar at `time`, or the last one: open, high, low, close, change and volume.
 function figures(bars, time) {
-  const at = time === undefined ? bars.count - 1 : bars.session.indexOf(time);
+  const last = bars.count - 1;
+  const at = time === undefined ? last : bars.session.indexOf(time);
   if (at < 0) return [];
   const change = at > 0 ? 100 * (bars.close[at] / bars.close[at - 1] - 1) : null;
   const part = (name, value) => [h("span", { class: "muted" }, `${name} `), `${value} `];
-  return [`${shortDay(bars.session[at])} `, ...part("O", price(bars.open[at])), ...part("H", price(bars.high[at])), ...part("L", price(bars.low[at])), ...part("C", price(bars.close[at])),
-    h("span", { class: change < 0 ? "down" : "up" }, signed(change, 2)), " ", ...part("V", count(bars.volume[at])), bars.provisional?.[at] ? h("span", { class: "amber" }, "provisional") : ""];
+  const session = at === last ? bars.running ?? bars.session[at] : bars.session[at];
+  return [`${shortDay(session)} `, ...part("O", price(bars.open[at])), ...part("H", price(bars.high[at])), ...part("L", price(bars.low[at])), ...part("C", price(bars.close[at])),
+    h("span", { class: change < 0 ? "down" : "up" }, signed(change, 2)), " ", ...part("V", count(bars.volume[at])), bars.provisional?.[at] ? h("span", { class: "amber" }, at === last && bars.running ? "running session, provisional" : "provisional") : ""];
 }
 
 function distance(first, point, bars) {
@@ -81,7 +94,8 @@ function distance(first, point, bars) {
 }
 
 // What the chart shows, for those who do not see it.
-function inWords({ bars, setup, holding }) {
+function inWords({ bars, setup, holding }, drawnBars = bars) {
   const base = setup.pivot ? `; pivot ${price(setup.pivot)}, stop ${price(setup.stop)}, contractions ${setup.contractions.map((leg) => percent(leg.depth_pct, 0)).join(", ")}` : "";
-  return `Bars of ${bare(bars.symbol)} to ${day(bars.session.at(-1))}: close ${price(bars.close.at(-1))}${base}. With averages of 50, 150 and 200 sessions, volume and the line of relative strength.${holding ? ` ${holdingInWords(holding)}: ${fillsInWords(holding)}.` : ""}`;
+  const running = drawnBars.running ? ` The last bar is that of the running session of ${day(drawnBars.running)}, provisional.` : "";
+  return `Bars of ${bare(bars.symbol)} to ${day(bars.session.at(-1))}: close ${price(bars.close.at(-1))}${base}. With averages of 50, 150 and 200 sessions, volume and the line of relative strength.${running}${holding ? ` ${holdingInWords(holding)}: ${fillsInWords(holding)}.` : ""}`;
 }

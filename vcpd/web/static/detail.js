@@ -128,11 +128,12 @@ async function benchmarkBars(name) {
   return get(`${symbolPath("bars", index)}?sessions=${SESSIONS_SHOWN}`).catch(() => null);
 }
 
-// The price of the running session on the chart; nothing once it is over.
+// The price and the bar of the running session on the chart; nothing once it is over.
 export function quote(items) {
   live = items;
-  const now = items.find((item) => item.symbol === shownSymbol)?.price ?? null;
-  chart?.quote(now);
+  const item = items.find((candidate) => candidate.symbol === shownSymbol);
+  const now = item?.price ?? null;
+  chart?.quote(now, item?.bar ?? null);
   const place = document.querySelector("#detail .detail-head .price");
   if (now === null || !place) return;
   place.textContent = price(now);

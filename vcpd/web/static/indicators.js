@@ -33,6 +33,16 @@ export function weekly(bars) {
   return { symbol: bars.symbol, count: rows.length, ...Object.fromEntries(["session", "open", "high", "low", "close", "volume", "provisional"].map((name) => [name, column(name)])) };
 }
 
+// The bars with that of the running session as the last; unchanged where there is none, or where it is stored as final.
+export function withRunning(bars, running) {
+  const last = bars.session.at(-1);
+  if (!running || last > running.session || (last === running.session && !bars.provisional[bars.count - 1])) return bars;
+  const stored = last === running.session ? bars.count - 1 : bars.count;
+  const column = (name, value) => [...bars[name].slice(0, stored), value];
+  const prices = Object.fromEntries(["session", "open", "high", "low", "close", "volume"].map((name) => [name, column(name, running[name])]));
+  return { ...bars, ...prices, count: stored + 1, provisional: column("provisional", true) };
+}
+
 // The bar in which a day lies: the first that ends on it or after it.
 export const barOf = (bars, day) => bars.session.find((session) => session >= day) ?? bars.session.at(-1);
 
