@@ -9,7 +9,7 @@ import pytest
 from benchmarks.detector_selectivity import shares
 from tests.analysis.markets import read_panel, series_of
 from tests.real_data import real_data
-from vcpd.analysis.base_variants import ORDINARY
+from vcpd.analysis.base_variants import ORDINARY, VARIANTS
 from vcpd.analysis.indicators import bars_of
 from vcpd.analysis.screen import screen_rows
 from vcpd.analysis.session_context import SessionContext, full_history_window
@@ -46,6 +46,14 @@ def listing(rises_pct: tuple[float, float], *, quiet: int = 0) -> Panel:
     path.append(np.linspace(0.95 * top, 0.985 * top, 5)[1:])
     closes: FloatArray = np.concatenate(path)
     return build_panel([series_of("A", closes, spread=0.001)])
+
+
+def test_variants_are_searched_where_a_switch_is_on() -> None:
+    """A variant whose switch the thresholds did not count would never be found."""
+    assert not Thresholds().admits_variants
+    for thresholds in (SHELF, PRIMARY):
+        assert thresholds.admits_variants
+        assert any(variant.is_on(thresholds) for variant in VARIANTS)
 
 
 def test_a_primary_base_has_a_ceiling_that_rises_a_little() -> None:

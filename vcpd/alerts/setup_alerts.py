@@ -7,17 +7,9 @@ from datetime import date, datetime
 from typing import Final
 
 from vcpd.alerts.templates import Variables
-from vcpd.domain.alerts import Alert, AlertKind, TemplateValue
+from vcpd.domain.alerts import ALERT_KIND_OF_EVENT, Alert, AlertKind, TemplateValue
 from vcpd.domain.setups import CHAPTER_STARTS, Base, EventKind, SetupEvent, SetupGroup, distance_key
 
-ALERT_KIND_OF_EVENT: Final = {
-    EventKind.NEAR_PIVOT: AlertKind.NEAR_PIVOT,
-    EventKind.BREAKOUT: AlertKind.BREAKOUT,
-    EventKind.BREAKOUT_UNCONFIRMED: AlertKind.BREAKOUT_UNCONFIRMED,
-    EventKind.SQUAT: AlertKind.SQUAT,
-    EventKind.RECLAIMED: AlertKind.RECLAIMED,
-    EventKind.FAILED: AlertKind.FAILED,
-}
 MAX_DIGEST_ROWS: Final = 60
 PROVISIONAL_NOTE: Final = "prices of the evening, not final yet"
 

@@ -245,7 +245,11 @@ def _build_window(
         ages = np.arange(first, last + 1) - chains.high_at[:, 0]
         holds |= chains.valid & long_only[start:] & (ages >= thresholds.second_stage_sessions)
     holds = _within_gates(symbol, chains, holds)
-    variants = admit_variants(symbol, context.workspace, eligible[start:], chains, holds)
+    variants = (
+        admit_variants(symbol, context.workspace, eligible[start:], chains, holds)
+        if thresholds.admits_variants
+        else np.zeros(len(holds), np.int64)
+    )
     return HistoryWindow(symbol, first, chains, holds, variants)
 
 

@@ -279,6 +279,11 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         return 1 if self.allow_one_trend_miss else 0
 
     @property
+    def admits_variants(self) -> bool:
+        """Whether any kind of base beyond the first definition is switched on."""
+        return self.primary_bases or self.shelves
+
+    @property
     def trend_rules(self) -> TrendRules:
         return TrendRules(
             rise_sessions=self.trend_rise_sessions,

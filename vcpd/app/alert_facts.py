@@ -26,6 +26,7 @@ class AlertFacts:
 
     def __init__(self, live: LiveConfiguration, storage: Storage) -> None:
         self._live, self._storage = live, storage
+        self._page_url = live.configuration.web.page_url  # a reload does not change it
 
     async def of_bases(self, evening: ScreenRun, bases: Iterable[Base]) -> Mapping[BaseKey, Variables]:
         """The variables of each base with an event of the session, by symbol and anchor."""
@@ -63,7 +64,7 @@ class AlertFacts:
     async def _variables(
         self, symbol: str, listed: Setup | None, sized: Setup | None, account: AccountSizing | None
     ) -> Variables:
-        url = setup_url(self._live.configuration.web.page_url, symbol)
+        url = setup_url(self._page_url, symbol)
         return alert_variables(listed, await shares_for_account(sized, account), url)
 
 

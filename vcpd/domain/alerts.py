@@ -3,8 +3,11 @@
 from collections.abc import Mapping
 from datetime import date, datetime
 from enum import StrEnum
+from typing import Final
 
 import msgspec
+
+from vcpd.domain.setups import EventKind
 
 TemplateValue = str | float | int | None
 
@@ -31,6 +34,17 @@ class AlertKind(StrEnum):
     SCAN = "scan"  # symbols that entered or left a followed scan
     SELL_RULE = "sell_rule"  # a sell rule that began to fire on what is held
     TEST = "test"
+
+
+# The events of a base that alerts report, by kind of alert; others are reported by the digest or not at all.
+ALERT_KIND_OF_EVENT: Final[Mapping[EventKind, AlertKind]] = {
+    EventKind.NEAR_PIVOT: AlertKind.NEAR_PIVOT,
+    EventKind.BREAKOUT: AlertKind.BREAKOUT,
+    EventKind.BREAKOUT_UNCONFIRMED: AlertKind.BREAKOUT_UNCONFIRMED,
+    EventKind.SQUAT: AlertKind.SQUAT,
+    EventKind.RECLAIMED: AlertKind.RECLAIMED,
+    EventKind.FAILED: AlertKind.FAILED,
+}
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):

@@ -38,7 +38,7 @@ async def fetch_and_write(
     Gaps that failed temporarily are fetched once more after all others.
     """
     failures, stopped = await _fetch_once(gaps, history, context, note, stats)
-    again = [gap for gap in gaps if is_transient(failures.get(gap.symbol))]
+    again = [gap for gap in gaps if gap.symbol in failures and is_transient(failures[gap.symbol])]
     if stopped is None and again:
         later, stopped = await _fetch_once(again, history, context, f"{note}, second attempt", stats)
         for gap in again:

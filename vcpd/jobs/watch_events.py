@@ -8,20 +8,11 @@ from typing import Final, Protocol
 import structlog
 
 from vcpd.core.errors import PermanentError, RetryableError, UnavailableError
-from vcpd.domain.alerts import Alert, AlertKind, TemplateValue
+from vcpd.domain.alerts import ALERT_KIND_OF_EVENT, Alert, TemplateValue
 from vcpd.domain.live import LiveEvent
-from vcpd.domain.setups import EventKind
 from vcpd.ports import Clock, Notifier, WatchStore
 
 RETRY_DELAY_S: Final = 1.0
-ALERT_KIND_OF_EVENT: Final[Mapping[EventKind, AlertKind]] = {
-    EventKind.NEAR_PIVOT: AlertKind.NEAR_PIVOT,
-    EventKind.BREAKOUT: AlertKind.BREAKOUT,
-    EventKind.BREAKOUT_UNCONFIRMED: AlertKind.BREAKOUT_UNCONFIRMED,
-    EventKind.SQUAT: AlertKind.SQUAT,
-    EventKind.RECLAIMED: AlertKind.RECLAIMED,
-    EventKind.FAILED: AlertKind.FAILED,
-}
 log = structlog.get_logger(__name__)
 
 
