@@ -2,6 +2,7 @@
 
 from datetime import date
 from functools import cache
+from random import Random
 
 import msgspec
 import numpy as np
@@ -129,17 +130,32 @@ def test_tally_is_the_sum_of_its_trades(seed: int, risk: float, horizon: int) ->
     assert (counts.entries, counts.counted) == (entered.sum(), len(done))
     assert counts.reached_2r == sum(trade.best_r >= 2 for trade in done)
     assert counts.stopped == sum(trade.stopped for trade in done)
-    assert counts.sum_result_r == pytest.approx(sum(trade.result_r for trade in done))
+    assert counts.sums_r["sum_result_r"] == pytest.approx(sum(trade.result_r for trade in done))
     assert counts.results_r.tolist() == pytest.approx([trade.result_r for trade in done], abs=1e-4)
     assert counts.reached_3r <= counts.reached_2r <= counts.reached_1r <= counts.counted
 
 
 def test_counts_join() -> None:
     """Two halves give the whole."""
-    early = OutcomeCounts(entries=2, counted=1, sum_best_r=0.5, results=b"abcd")
-    other = OutcomeCounts(entries=3, counted=3, reached_1r=2, results=b"efgh")
-    whole = OutcomeCounts(entries=5, counted=4, reached_1r=2, sum_best_r=0.5, results=b"abcdefgh")
-    assert OutcomeCounts.merged([early, other]) == whole
+    early = OutcomeCounts(entries=2, counted=1, symbol_sums=_sums(0.1, 0.5, 0.0), results=b"abcd")
+    other = OutcomeCounts(entries=3, counted=3, reached_1r=2, symbol_sums=_sums(0.2, 0, 1), results=b"efgh")
+    whole = OutcomeCounts.merged([early, other])
+    assert (whole.entries, whole.counted, whole.reached_1r, whole.results) == (5, 4, 2, b"abcdefgh")
+    assert whole.sums_r == {"sum_result_r": 0.1 + 0.2, "sum_best_r": 0.5, "sum_worst_r": 1.0}
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=20), st.randoms())
+def test_sums_are_the_same_in_any_order_and_grouping(results: list[float], random: Random) -> None:
+    """Totals of symbols are correctly rounded, so that dividing the symbols otherwise changes no digit."""
+    counts = [OutcomeCounts(symbol_sums=_sums(result, 0, 0)) for result in results]
+    shuffled = random.sample(counts, len(counts))
+    cut = random.randint(0, len(counts))
+    grouped = [OutcomeCounts.merged(shuffled[:cut]), OutcomeCounts.merged(shuffled[cut:])]
+    assert OutcomeCounts.merged(grouped).sums_r == OutcomeCounts.merged(counts).sums_r
+
+
+def _sums(result: float, best: float, worst: float) -> bytes:
+    return np.array([result, best, worst], "<f8").tobytes()
 
 
 def test_a_planted_base_is_described_from_its_finding_to_its_outcome() -> None:

@@ -72,7 +72,7 @@ for row in range(3):
     add(*[value for part in measure_base(bars, panel.index_close, first, first + 10, last) for value in part])
     entered, stops = np.arange(last + 1) % 3 == 0, bars.close * 0.95
     counted = count_outcomes(bars, panel.sessions[bars.column], entered, stops, EntryRules(20, 0.3, 329))
-    add(np.frombuffer(counted.results, np.uint8), counted.sum_result_r, counted.sum_best_r, counted.stopped)
+    add(np.frombuffer(counted.results, np.uint8), *counted.sums_r.values(), counted.stopped)
 verdicts = screen_rows(panel, range(3), ScreenParams(thresholds=thresholds)).setups
 digest.update(msgspec.json.encode(verdicts))
 risk = measure_risk(panel, range(3), RiskTaskParams())

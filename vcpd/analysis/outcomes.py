@@ -6,6 +6,7 @@ whose own bars end before is sold at its last close. The market's months differ 
 interval comes from drawing whole months.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any, Final, Self
 
@@ -26,7 +27,9 @@ class OutcomeCounts(msgspec.Struct, frozen=True):
     """Counts and sums over purchases, and each counted one's session and result.
 
     `sessions` holds days since 1970 (int32) and `results` R after costs (float32), packed. Two counts of
-    different symbols can be joined.
+    different symbols can be joined. `symbol_sums` holds three float64 a symbol, packed: its results, best and
+    worst R before costs. They are added up once all symbols are there, so that no total depends on how the
+    symbols were divided among workers.
     """
 
     entries: int = 0
@@ -35,10 +38,8 @@ class OutcomeCounts(msgspec.Struct, frozen=True):
     reached_2r: int = 0
     reached_3r: int = 0
     stopped: int = 0
-    sum_result_r: float = 0.0  # before costs
-    sum_best_r: float = 0.0
-    sum_worst_r: float = 0.0
     sum_sessions: int = 0
+    symbol_sums: bytes = b""
     sessions: bytes = b""
     results: bytes = b""
 
@@ -52,11 +53,17 @@ class OutcomeCounts(msgspec.Struct, frozen=True):
         return cls(**joined)
 
     @property
+    def sums_r(self) -> dict[str, float]:
+        """Totals of results, best and worst R before costs, correctly rounded, in any order of symbols."""
+        columns = np.frombuffer(self.symbol_sums, "<f8").reshape(-1, len(_SUMS_R)).T
+        return {name: math.fsum(column) for name, column in zip(_SUMS_R, columns.tolist(), strict=True)}
+
+    @property
     def shares(self) -> dict[str, float | None]:
         """Shares and means of the counted ones before costs, None where there are none."""
         sums = (
             *(self.reached_1r, self.reached_2r, self.reached_3r, self.stopped),
-            *(self.sum_result_r, self.sum_best_r, self.sum_worst_r, self.sum_sessions),
+            *(*self.sums_r.values(), self.sum_sessions),
         )
         means = [total / self.counted if self.counted else None for total in sums]
         return dict(zip(_SHARES, means, strict=True))
@@ -72,6 +79,8 @@ class OutcomeCounts(msgspec.Struct, frozen=True):
         return np.frombuffer(self.results, "<f4").astype(np.float64)
 
 
+_COUNTS: Final = ("entries", "counted", "reached_1r", "reached_2r", "reached_3r", "stopped")
+_SUMS_R: Final = ("sum_result_r", "sum_best_r", "sum_worst_r")
 _SHARES: Final = (
     "reached_1r", "reached_2r", "reached_3r", "stopped", "result_r", "best_r", "worst_r", "held_sessions",
 )  # fmt: skip
@@ -85,13 +94,14 @@ def count_outcomes(
     `days` (n,) are the bars' sessions.
     """
     sums, at, results = simulate_entries(bars, entered, stops, rules)
-    kinds = (int, int, int, int, int, int, float, float, float, int)
-    names = OutcomeCounts.__struct_fields__[: len(kinds)]
-    values: dict[str, Any] = {
-        name: kind(value) for name, kind, value in zip(names, kinds, sums.tolist(), strict=True)
-    }
-    numbers = days[at].astype("M8[D]").astype("<i4").tobytes()
-    return OutcomeCounts(**values, sessions=numbers, results=results.astype("<f4").tobytes())
+    counts = {name: int(value) for name, value in zip(_COUNTS, sums.tolist(), strict=False)}
+    return OutcomeCounts(
+        **counts,
+        sum_sessions=int(sums[-1]),
+        symbol_sums=sums[len(_COUNTS) : -1].astype("<f8").tobytes(),
+        sessions=days[at].astype("M8[D]").astype("<i4").tobytes(),
+        results=results.astype("<f4").tobytes(),
+    )
 
 
 class Estimate(msgspec.Struct, frozen=True, kw_only=True):

@@ -161,10 +161,10 @@ def to_document(found: BacktestResult, looking: BacktestParams) -> Mapping[str, 
 
 
 def _rate_document(counts: OutcomeCounts) -> Mapping[str, Any]:
-    """Shares and means before costs, and the estimate after them."""
+    """Counts, sums, shares and means before costs, and the estimate after them."""
     numbers = msgspec.to_builtins(counts)
     plain = {name: value for name, value in numbers.items() if not isinstance(value, str)}
-    return {**plain, **counts.shares, "after_costs": estimate_counts(counts)}
+    return {**plain, **counts.sums_r, **counts.shares, "after_costs": estimate_counts(counts)}
 
 
 def to_flat_row(history: BaseHistory) -> dict[str, Any]:

@@ -127,6 +127,8 @@ def _mean_results(
             if found == parameters.count:
                 break
     places, results = _results(market, purchases, parameters)
+    order = np.lexsort((results, places))  # so that no sum depends on the other rows
+    places, results = places[order], results[order]
     counts = np.bincount(places, minlength=len(numbers))
     sums = np.bincount(places, results, len(numbers))
     return [
