@@ -5,6 +5,7 @@ from datetime import date
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from vcpd.analysis.broker_comparison import TradedAccount, compare_with_broker
 from vcpd.analysis.lots import build_lot_book
@@ -153,15 +154,7 @@ def test_a_bonus_does_not_explain_another_difference() -> None:
 
 
 def test_what_is_no_share_for_delivery_is_named_and_left_out() -> None:
-    financed = BrokerHolding(
-        symbol="NSE:ALPHA",
-        isin=ISIN,
-        settled=10,
-        unsettled=0,
-        pledged=0,
-        average_price=100.0,
-        financed=1000,
-    )
+    financed = replace(holding(10), financed=1000)
     others = (
         position(bought=5, product="MIS"),
         position(bought=7, product="MTF"),
@@ -245,16 +238,7 @@ def test_a_holding_without_a_price_is_a_difference_and_no_lot() -> None:
 
 def test_sums_that_are_not_those_of_the_parts_are_named() -> None:
     """Here the settled shares seem to contain the pledged ones."""
-    odd = BrokerHolding(
-        symbol="NSE:ALPHA",
-        isin=ISIN,
-        settled=10,
-        unsettled=0,
-        pledged=4,
-        average_price=100.0,
-        net_quantity=6,
-        opening=10,
-    )
+    odd = replace(holding(10, pledged=4), net_quantity=6, opening=10)
     result = compared(of(odd), fill(MONDAY, 10))
     assert result.notices == (
         "NSE:ALPHA: the broker's own sums are not those of its settled, T1 and pledged shares",
@@ -263,16 +247,7 @@ def test_sums_that_are_not_those_of_the_parts_are_named() -> None:
 
 
 def test_what_the_broker_says_of_a_holding_is_passed_on() -> None:
-    marked = BrokerHolding(
-        symbol="NSE:ALPHA",
-        isin=ISIN,
-        settled=10,
-        unsettled=0,
-        pledged=0,
-        average_price=100.0,
-        short=2,
-        has_discrepancy=True,
-    )
+    marked = replace(holding(10), short=2, has_discrepancy=True)
     assert compared(of(marked), fill(MONDAY, 10)).notices == (
         "NSE:ALPHA: the broker marks the holding as one with a discrepancy",
         "NSE:ALPHA: 2 bought shares were not delivered by the seller",

@@ -14,7 +14,7 @@ from vcpd.app.account_sizing import AccountSizing
 from vcpd.app.storage import Storage
 from vcpd.config import Configuration
 from vcpd.domain.instruments import Instrument, StoredInstrument
-from vcpd.domain.portfolio import CurvePoint, PositionTexts
+from vcpd.domain.portfolio import CurvePoint, JudgedHeat, PositionTexts
 from vcpd.domain.position_notes import CompanyNote
 
 SESSION = date(2025, 6, 30)
@@ -27,9 +27,9 @@ class CountedReports(FakePositionReports):
 
     reads = 0
 
-    async def latest(self) -> PositionTexts | None:
+    async def latest_heat(self) -> JudgedHeat | None:
         self.reads += 1
-        return await super().latest()
+        return await super().latest_heat()
 
 
 class Stored:

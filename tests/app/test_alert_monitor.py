@@ -90,7 +90,7 @@ class EveningRuns:
             leadership=SimpleNamespace(leading=True),
             record=SimpleNamespace(head=_giving(None)),
             regimes=SimpleNamespace(regimes=_giving(())),
-            risk=SimpleNamespace(for_symbol=_giving(())),
+            risk=SimpleNamespace(latest_until=_giving({})),
             instruments=SimpleNamespace(all=_giving(())),
         )
         rest: Any = None

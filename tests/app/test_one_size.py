@@ -51,10 +51,10 @@ def _giving(value: Any) -> Any:
 def _storage(setup: Setup, score: RiskScore) -> Any:
     return SimpleNamespace(
         setups=SimpleNamespace(for_symbol=_giving((setup.as_of, setup))),
-        risk=SimpleNamespace(for_symbol=_giving([score])),
+        risk=SimpleNamespace(latest_until=_giving({(setup.symbol, setup.as_of): score})),
         instruments=SimpleNamespace(all=_giving(())),
         regimes=SimpleNamespace(regimes=_giving(())),
-        position_reports=SimpleNamespace(latest=_giving(None)),
+        position_reports=SimpleNamespace(latest_heat=_giving(None)),
     )
 
 
@@ -64,7 +64,8 @@ def _configuration(settings: SizingParameters) -> Any:
 
 async def _alert_size(setup: Setup, score: RiskScore, settings: SizingParameters) -> int | None:
     account = await AccountSizing.read(_storage(setup, score), _configuration(settings), [setup.symbol])
-    return await shares_for_account(setup, account)
+    scores = await account.risk_scores([setup])
+    return shares_for_account(setup, account, scores.get((setup.symbol, setup.as_of)))
 
 
 async def _port_size(setup: Setup, score: RiskScore, equity: float | None, settings: SizingParameters) -> Any:
@@ -143,17 +144,16 @@ async def test_a_size_without_any_equity_names_the_setting() -> None:
     with pytest.raises(BadInputError, match=r"\[size\] equity"):
         await _port_size(setup, score, None, SizingParameters())
     assert await _alert_size(setup, score, SETTINGS) is None  # no pivot, no entry
-    assert await shares_for_account(setup, None) is None
 
 
 async def test_an_alert_gives_no_shares_before_the_first_risk_score() -> None:
     setup = Setup.unevaluated("NSE:AAA", LAST_SESSION, "made up", close=100.0)
     setup = msgspec.structs.replace(setup, pivot=101.0, stop=95.0, buy_zone=(101.0, 106.0))
     storage: Any = _storage(setup, cast("Any", None))
-    storage.risk = SimpleNamespace(for_symbol=_giving([]))
+    storage.risk = SimpleNamespace(latest_until=_giving({}))
     account = await AccountSizing.read(storage, _configuration(SETTINGS), ["NSE:AAA"])
     assert (await account.size(setup, SizingChoice())).quantity == 0  # the traded value is unknown
-    assert await shares_for_account(setup, account) is None
+    assert shares_for_account(setup, account, None) is None
 
 
 async def test_a_live_alert_says_what_is_listed_after_the_evening_before() -> None:

@@ -1,6 +1,5 @@
 """From setups to plans and bets: pure steps between the store and the answers."""
 
-from datetime import date
 from pathlib import Path
 
 import msgspec
@@ -14,7 +13,7 @@ from vcpd.analysis.sizing_parameters import SizingParameters
 from vcpd.app.status import crowding_candidates, merge_crowding
 from vcpd.cli.main import main
 from vcpd.core.errors import BadInputError
-from vcpd.domain.risk import RiskBand, RiskScore, latest_score_until
+from vcpd.domain.risk import RiskBand, RiskScore
 from vcpd.domain.setups import BaseState, Setup
 
 FAILED = msgspec.structs.replace(setup("NSE:AAA", state=BaseState.FAILED, passed=False), events=())
@@ -93,15 +92,6 @@ def test_a_stop_of_ones_own_is_compared_with_both() -> None:
         ("capped", 94.0),
         ("structural", 90.0),
     ]
-
-
-def test_while_a_session_runs_the_evening_before_states_the_risk() -> None:
-    """Its verdicts are there at noon, its scores only at night; a later score is not looked at."""
-    days = [date(2025, 6, 27), date(2025, 6, 26), date(2025, 6, 25)]
-    scores = [RiskScore.unscored("NSE:AAA", day, "young") for day in days]
-    assert latest_score_until(date(2025, 6, 30), scores) is scores[0]
-    assert latest_score_until(days[1], scores) is scores[1]
-    assert latest_score_until(date(2025, 6, 1), scores) is None
 
 
 def test_without_a_base_there_is_nothing_to_enter_at() -> None:

@@ -10,7 +10,7 @@ import pytest
 from tests.fakes.positions import FakeFillStore, FakePositionReports
 from vcpd.domain.bars import BarSeries, BarTable
 from vcpd.domain.portfolio import CurvePoint, Fill, PositionTexts, Side
-from vcpd.jobs.position_judge import FillStore, PositionReports
+from vcpd.jobs.position_judge import FillStore
 from vcpd.ports import SessionSpan
 from vcpd.store.bars import PostgresBarStore
 from vcpd.store.database import Database
@@ -62,7 +62,7 @@ def market(fills: FillStore, database: Database, instrument_ids: list[int]) -> M
 
 
 @pytest.fixture
-def reports(adapter: str, database: Database) -> PositionReports:
+def reports(adapter: str, database: Database) -> FakePositionReports | PostgresPositionReports:
     return FakePositionReports() if adapter == "fake" else PostgresPositionReports(database)
 
 
@@ -73,6 +73,17 @@ async def test_a_fill_is_kept_once_and_comes_back_as_it_was(market: Market, fill
     assert [entry.fill for entry in kept] == [BUY, ELSEWHERE, SELL]
     assert [entry.isin for entry in kept] == ["INE000A01011", "", "INE000A01011"]
     assert [entry.reference_close for entry in kept] == [None, None, None]
+
+
+async def test_a_known_fill_gets_the_isin_that_it_lacks_and_keeps_the_one_that_it_has(
+    market: Market, fills: FillStore
+) -> None:
+    await fills.add([BUY])
+    assert await fills.add([BUY, SELL], isins={"NSE:AAA": "INE000A01011"}) == 1
+    assert [entry.isin for entry in await fills.all()] == ["INE000A01011", "INE000A01011"]
+    assert await fills.add([BUY], isins={"NSE:AAA": "INE000A01029"}) == 0
+    assert await fills.add([SELL]) == 0
+    assert [entry.isin for entry in await fills.all()] == ["INE000A01011", "INE000A01011"]
 
 
 async def test_the_close_of_the_day_is_noted_once_from_a_final_bar(market: Market, fills: FillStore) -> None:
@@ -106,26 +117,56 @@ async def test_fills_are_removed_and_only_purchases_get_a_stop(market: Market, f
     assert [entry.fill for entry in await fills.all()] == [msgspec.structs.replace(BUY, stop=None)]
 
 
+JOURNAL = {
+    "all": {"trades": 3},
+    "entries": [{"symbol": symbol, "exit": at} for at, symbol in enumerate(["NSE:A", "NSE:B", "NSE:A"])],
+}
+
+
 def _point(session: date, open_r: float) -> CurvePoint:
     return CurvePoint(session=session, lots=2, closed_r=1.5, open_r=open_r, at_risk=None)
 
 
 def _texts(session: date, word: str) -> PositionTexts:
-    return PositionTexts(session=session, report=json.dumps({"word": word}), journal="[]")
+    report = json.dumps({"word": word, "heat": {"at_risk": 0.3}})
+    return PositionTexts(session=session, report=report, journal=json.dumps(JOURNAL))
 
 
 async def test_the_newest_report_is_whole_and_of_the_others_the_curve_remains(
-    reports: PositionReports,
+    reports: FakePositionReports | PostgresPositionReports,
 ) -> None:
     assert await reports.last_before(TUESDAY) is None
-    assert await reports.latest() is None
+    assert await reports.latest_report() is None
     await reports.put(_point(MONDAY, 0.1 + 0.2), _texts(MONDAY, "first"))
     await reports.put(_point(TUESDAY, -1.0), _texts(TUESDAY, "second"))
     await reports.put(_point(TUESDAY, -2.0), _texts(TUESDAY, "third"))
-    latest = await reports.latest()
-    assert latest is not None
-    assert (latest.session, json.loads(latest.report)) == (TUESDAY, {"word": "third"})
+    assert json.loads(await reports.latest_report() or "") == {"word": "third", "heat": {"at_risk": 0.3}}
+    heat = await reports.latest_heat()
+    assert heat is not None
+    assert (heat.session, json.loads(heat.heat)) == (TUESDAY, {"at_risk": 0.3})
     assert list(await reports.curve(9)) == [_point(MONDAY, 0.1 + 0.2), _point(TUESDAY, -2.0)]
     assert list(await reports.curve(1)) == [_point(TUESDAY, -2.0)]
     assert await reports.last_before(WEDNESDAY) == TUESDAY
     assert await reports.last_before(TUESDAY) == MONDAY
+
+
+@pytest.mark.parametrize(
+    ("symbol", "trades", "exits"),
+    [
+        ("", None, [0, 1, 2]),
+        ("NSE:A", None, [0, 2]),
+        ("NSE:A", 1, [2]),
+        ("", 2, [1, 2]),
+        ("", 9, [0, 1, 2]),
+        ("NSE:C", 5, []),
+    ],
+)
+async def test_a_journal_is_cut_to_a_symbol_and_to_the_newest_trades(
+    reports: FakePositionReports | PostgresPositionReports, symbol: str, trades: int | None, exits: list[int]
+) -> None:
+    """The statistics stay those of all trades."""
+    assert await reports.latest_journal(symbol, trades) is None
+    await reports.put(_point(MONDAY, 0.0), _texts(MONDAY, "first"))
+    journal = json.loads(await reports.latest_journal(symbol, trades) or "")
+    assert [entry["exit"] for entry in journal["entries"]] == exits
+    assert journal["all"] == {"trades": 3}

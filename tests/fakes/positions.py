@@ -1,5 +1,6 @@
 """In-memory stores of what was bought and sold, and of the account's reports."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -7,7 +8,7 @@ from datetime import date
 import msgspec
 
 from vcpd.core.errors import BadInputError
-from vcpd.domain.portfolio import CurvePoint, Fill, PositionTexts, Side, StoredFill
+from vcpd.domain.portfolio import CurvePoint, Fill, JudgedHeat, PositionTexts, Side, StoredFill
 from vcpd.domain.position_notes import AccountChange, CompanyNote, NotTaken, PurchaseNote
 
 
@@ -28,6 +29,7 @@ class FakeFillStore:
         later_ratios: Sequence[float] | None = None,
     ) -> int:
         known = {entry.fill.key for entry in self.kept.values()}
+        self._add_missing_isins({fill.key: (isins or {}).get(fill.symbol, "") for fill in fills})
         ratios = later_ratios or [1.0] * len(fills)
         before = len(self.kept)
         for fill, ratio in zip(fills, ratios, strict=True):
@@ -38,6 +40,12 @@ class FakeFillStore:
             self.kept[number] = StoredFill(id=number, fill=fill, isin=(isins or {}).get(fill.symbol, ""))
             self.ratios[number] = ratio
         return len(self.kept) - before
+
+    def _add_missing_isins(self, given: Mapping[tuple[str, date, str], str]) -> None:
+        for number, entry in self.kept.items():
+            if not entry.isin:
+                isin = given.get(entry.fill.key, "")
+                self.kept[number] = msgspec.structs.replace(entry, isin=isin)
 
     async def all(self) -> Sequence[StoredFill]:
         for number, entry in self.kept.items():
@@ -104,8 +112,21 @@ class FakePositionReports:
         if point.session == max(self.points):
             self.texts = texts
 
-    async def latest(self) -> PositionTexts | None:
-        return self.texts
+    async def latest_report(self) -> str | None:
+        return None if self.texts is None else self.texts.report
+
+    async def latest_heat(self) -> JudgedHeat | None:
+        if self.texts is None:
+            return None
+        heat = json.loads(self.texts.report).get("heat")
+        return JudgedHeat(session=self.texts.session, heat=json.dumps(heat))
+
+    async def latest_journal(self, symbol: str = "", trades: int | None = None) -> str | None:
+        if self.texts is None:
+            return None
+        journal = json.loads(self.texts.journal)
+        kept = [entry for entry in journal["entries"] if symbol in {"", entry["symbol"]}]
+        return json.dumps({**journal, "entries": kept[-(trades or len(kept)) :] if kept else []})
 
     async def curve(self, limit: int) -> Sequence[CurvePoint]:
         return [self.points[day] for day in sorted(self.points)][-limit:]

@@ -1,7 +1,7 @@
 """Risk scores are stored by session and read by session or symbol."""
 
 import math
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 
@@ -16,6 +16,7 @@ from vcpd.store.screen_results import PostgresRiskStore
 
 MONDAY = date(2024, 3, 4)
 TUESDAY = date(2024, 3, 5)
+WEDNESDAY = date(2024, 3, 6)
 
 
 def risk_of(symbol: str, as_of: date = MONDAY, score: float | None = 42.5) -> RiskScore:
@@ -65,6 +66,24 @@ async def test_a_symbols_scores_run_through_time_and_renames(database: Database)
         ("NSE:NEW", MONDAY, 40.0),
     ]
     assert list(await store.for_symbol("NSE:OLD")) == []
+
+
+async def test_while_a_session_runs_the_evening_before_states_the_risk(database: Database) -> None:
+    """Its verdicts are there at noon, its scores only at night; a later score is not looked at."""
+    await instruments_of(database, "NSE:AAA", "NSE:BBB")
+    store = PostgresRiskStore(database)
+    await store.put(MONDAY, [risk_of("NSE:AAA"), risk_of("NSE:BBB", score=7.0)])
+    await store.put(WEDNESDAY, [risk_of("NSE:AAA", WEDNESDAY, 9.0)])
+    wanted = {
+        *(("NSE:AAA", TUESDAY), ("NSE:AAA", WEDNESDAY), ("NSE:BBB", WEDNESDAY)),
+        *(("NSE:AAA", MONDAY - timedelta(1)), ("NSE:ZZZ", WEDNESDAY)),
+    }
+    assert await store.latest_until(wanted) == {
+        ("NSE:AAA", TUESDAY): risk_of("NSE:AAA"),
+        ("NSE:AAA", WEDNESDAY): risk_of("NSE:AAA", WEDNESDAY, 9.0),
+        ("NSE:BBB", WEDNESDAY): risk_of("NSE:BBB", score=7.0),
+    }
+    assert await store.latest_until(()) == {}
 
 
 async def test_an_unknown_component_survives(database: Database) -> None:

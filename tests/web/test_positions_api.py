@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import date
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.fakes.positions import FakePortfolio, FakePositionReports
@@ -43,6 +44,26 @@ async def test_before_the_first_report_everything_is_empty() -> None:
         heat = await (await client.get("/api/heat")).json()
     assert (held["session"], held["positions"], journal["entries"]) == (None, [], [])
     assert heat == {"session": None, "heat": None, "curve": []}
+
+
+async def test_a_journal_is_given_of_a_symbol_and_of_the_newest_trades() -> None:
+    entries = [{"symbol": symbol, "exit": at} for at, symbol in enumerate(["NSE:AAA", "NSE:BBB", "NSE:AAA"])]
+    journal = msgspec.json.encode({"entries": entries, "all": {"trades": 3}}).decode()
+    reports = FakePositionReports()
+    await reports.put(POINT, PositionTexts(session=SESSION, report=REPORT, journal=journal))
+    async with asking(replace(sources(), positions=reports)) as client:
+
+        async def exits(query: str) -> list[int]:
+            answer = await (await client.get(f"/api/journal?{query}")).json()
+            assert answer["all"] == {"trades": 3}
+            return [entry["exit"] for entry in answer["entries"]]
+
+        assert await exits("symbol=aaa") == [0, 2]
+        assert await exits("symbol=NSE:AAA&trades=1") == [2]
+        assert await exits("trades=2") == [1, 2]
+        assert await exits("trades=0") == [0, 1, 2]
+        refused = await client.get("/api/journal?trades=-1")
+        assert refused.status == 400
 
 
 async def test_changes_reach_the_account_with_full_symbols() -> None:

@@ -3,8 +3,9 @@
 What does not depend on the single setup is read once, for any number of sizes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Self
 
 import msgspec
@@ -13,14 +14,8 @@ from vcpd.analysis.heat import UNKNOWN_SECTOR, Heat, risk_available
 from vcpd.analysis.sizing import HeatLimit, Sizing, SizingChoice, size_of_setup
 from vcpd.app.storage import Storage
 from vcpd.config import Configuration
-from vcpd.domain.risk import RiskScore, latest_score_until
+from vcpd.domain.risk import RiskScore
 from vcpd.domain.setups import Setup
-
-
-class _JudgedHeat(msgspec.Struct, frozen=True):
-    """What is read of a report."""
-
-    heat: Heat | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +37,8 @@ class AccountSizing:
         wanted = set(symbols)
         stored = await storage.instruments.all()
         lot_sizes = {item.symbol: item.instrument.lot_size for item in stored if item.symbol in wanted}
-        latest = await storage.position_reports.latest()
-        heat = None if latest is None else msgspec.json.decode(latest.report, type=_JudgedHeat).heat
+        latest = await storage.position_reports.latest_heat()
+        heat = None if latest is None else msgspec.json.decode(latest.heat, type=Heat | None)
         sectors: dict[str, str] = {}
         if latest is not None and heat is not None:
             companies = await storage.position_notes.companies(sorted(wanted), latest.session)
@@ -55,11 +50,15 @@ class AccountSizing:
 
         Raises BadInputError where there is nothing to enter at, or no value of the account is known.
         """
-        return self.size_by_score(setup, await self.risk_score(setup), choice)
+        scores = await self.risk_scores([setup])
+        return self.size_by_score(setup, scores.get((setup.symbol, setup.as_of)), choice)
 
-    async def risk_score(self, setup: Setup) -> RiskScore | None:
-        """The latest score of the symbol up to the setup's session; None before its first one."""
-        return latest_score_until(setup.as_of, await self.storage.risk.for_symbol(setup.symbol))
+    async def risk_scores(self, setups: Iterable[Setup]) -> Mapping[tuple[str, date], RiskScore]:
+        """The latest score of each setup's symbol up to its session; absent before the first one.
+
+        While a session runs it has verdicts already, and no score yet.
+        """
+        return await self.storage.risk.latest_until({(setup.symbol, setup.as_of) for setup in setups})
 
     def size_by_score(self, setup: Setup, risk: RiskScore | None, choice: SizingChoice) -> Sizing:
         """The same by a risk score that was read before."""

@@ -5,6 +5,7 @@ All of it is read when a session's alerts are composed; what is unknown is left 
 
 from collections.abc import Collection, Iterable, Mapping
 from datetime import date
+from typing import TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -16,9 +17,11 @@ from vcpd.app.account_sizing import AccountSizing
 from vcpd.app.live_configuration import LiveConfiguration
 from vcpd.app.storage import Storage
 from vcpd.core.errors import BadInputError
+from vcpd.domain.risk import RiskScore
 from vcpd.domain.setups import Base, Setup
 
 BaseKey = tuple[str, date]
+K = TypeVar("K")
 
 
 class AlertFacts:
@@ -34,46 +37,44 @@ class AlertFacts:
         if not concerned:
             return {}
         listed = await self._listed(evening.session)
-        account = await self._account([base.symbol for base in concerned])
-        return {
-            (base.symbol, base.anchor_date): await self._variables(
-                base.symbol, listed.get(base.symbol), _with_facts(base, listed), account
-            )
-            for base in concerned
-        }
+        sized = {(base.symbol, base.anchor_date): _with_facts(base, listed) for base in concerned}
+        shares = await self._shares(sized)
+        return {key: self._variables(key[0], listed.get(key[0]), shares.get(key)) for key in sized}
 
     async def of_symbols(self, session: date, symbols: Collection[str]) -> Mapping[str, Variables]:
         """The variables of each symbol by its setup listed after `session`; of others the address alone."""
         listed = await self._listed(session)
-        account = await self._account(symbols)
-        return {
-            symbol: await self._variables(symbol, listed.get(symbol), listed.get(symbol), account)
-            for symbol in symbols
-        }
+        shares = await self._shares({symbol: listed.get(symbol) for symbol in symbols})
+        return {symbol: self._variables(symbol, listed.get(symbol), shares.get(symbol)) for symbol in symbols}
 
     async def _listed(self, session: date) -> Mapping[str, Setup]:
         _, listed = await self._storage.setups.listed(session)
         return {setup.symbol: setup for setup in listed}
 
-    async def _account(self, symbols: Iterable[str]) -> AccountSizing | None:
+    async def _shares(self, sized: Mapping[K, Setup | None]) -> Mapping[K, int | None]:
+        """The shares for the account of each setup; none at all while its value is not known."""
+        known = {key: setup for key, setup in sized.items() if setup is not None}
         configuration = self._live.configuration
-        if not configuration.size.equity:
-            return None
-        return await AccountSizing.read(self._storage, configuration, list(symbols))
+        if not known or not configuration.size.equity:
+            return {}
+        symbols = [setup.symbol for setup in known.values()]
+        account = await AccountSizing.read(self._storage, configuration, symbols)
+        risks = await account.risk_scores(known.values())
+        return {
+            key: shares_for_account(setup, account, risks.get((setup.symbol, setup.as_of)))
+            for key, setup in known.items()
+        }
 
-    async def _variables(
-        self, symbol: str, listed: Setup | None, sized: Setup | None, account: AccountSizing | None
-    ) -> Variables:
-        url = setup_url(self._page_url, symbol)
-        return alert_variables(listed, await shares_for_account(sized, account), url)
+    def _variables(self, symbol: str, listed: Setup | None, shares: int | None) -> Variables:
+        return alert_variables(listed, shares, setup_url(self._page_url, symbol))
 
 
-async def shares_for_account(setup: Setup | None, account: AccountSizing | None) -> int | None:
-    """The quantity that the page shows for the configured account; None without equity or prices.
+def shares_for_account(setup: Setup, account: AccountSizing, risk: RiskScore | None) -> int | None:
+    """The quantity that the page shows for the configured account; None where there is nothing to enter at.
 
     None without any risk score too: the size would be 0, because the traded value is not known yet.
     """
-    if setup is None or account is None or (risk := await account.risk_score(setup)) is None:
+    if risk is None:
         return None
     try:
         return account.size_by_score(setup, risk, SizingChoice()).quantity

@@ -204,3 +204,10 @@ class PositionTexts(msgspec.Struct, frozen=True, kw_only=True):
     session: date
     report: str
     journal: str
+
+
+class JudgedHeat(msgspec.Struct, frozen=True, kw_only=True):
+    """The heat of an account after `session` as JSON; `null` where the account's value was not known."""
+
+    session: date
+    heat: str

@@ -1,6 +1,6 @@
 """Risk score of a symbol within one session's universe."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date
 from enum import StrEnum
 from typing import Self
@@ -42,8 +42,3 @@ class RiskScore(msgspec.Struct, frozen=True, kw_only=True):
         return cls(
             symbol=symbol, as_of=as_of, score=None, band=None, components={}, metrics={}, reason=reason
         )
-
-
-def latest_score_until(session: date, scores: Sequence[RiskScore]) -> RiskScore | None:
-    """Of a symbol's scores, latest first: while a session runs it has verdicts already, and no score yet."""
-    return next((score for score in scores if score.as_of <= session), None)

@@ -27,7 +27,9 @@ class FillStore(Protocol):
         isins: Mapping[str, str] | None = None,
         later_ratios: Sequence[float] | None = None,
     ) -> int:
-        """Keep the fills, all or none; a known key stays as it is. Gives how many are new.
+        """Keep the fills, all or none; a known key stays as it is, but for an ISIN that it lacks.
+
+        Gives how many are new. `isins` are given by symbol.
 
         `later_ratios` are, for each fill, the shares of now that one of its day is, where its day's bars are
         known to be restated.
@@ -68,10 +70,6 @@ class PositionReports(Protocol):
 
     async def put(self, point: CurvePoint, texts: PositionTexts) -> None:
         """Keep a session's report, one transaction, idempotent; the texts of older sessions are dropped."""
-        ...
-
-    async def latest(self) -> PositionTexts | None:
-        """The newest report; None before the first one."""
         ...
 
     async def curve(self, limit: int) -> Sequence[CurvePoint]:

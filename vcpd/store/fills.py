@@ -6,9 +6,9 @@ from typing import Final
 
 import asyncpg
 
-from vcpd.domain.portfolio import CurvePoint, Fill, PositionTexts, Side, StoredFill
+from vcpd.domain.portfolio import CurvePoint, Fill, JudgedHeat, PositionTexts, Side, StoredFill
 from vcpd.domain.position_notes import CompanyNote, PurchaseNote
-from vcpd.store.database import Database
+from vcpd.store.database import Database, affected_rows
 from vcpd.store.sql_files import named_queries
 
 FILLS: Final = named_queries("fills")
@@ -31,22 +31,26 @@ class PostgresFillStore:
         isins: Mapping[str, str] | None = None,
         later_ratios: Sequence[float] | None = None,
     ) -> int:
-        """All or none, in one statement."""
+        """All or none, in one transaction."""
         known = isins or {}
-        return await self._database.execute(
-            FILLS["add"],
-            [fill.symbol for fill in fills],
-            [known.get(fill.symbol, "") for fill in fills],
-            [fill.session for fill in fills],
-            [fill.side.value for fill in fills],
-            [fill.quantity for fill in fills],
-            [fill.price for fill in fills],
-            [fill.trade_id for fill in fills],
-            [fill.order_id for fill in fills],
-            [fill.stop for fill in fills],
-            [fill.note for fill in fills],
-            [1.0] * len(fills) if later_ratios is None else list(later_ratios),
-        )
+        names = [fill.symbol for fill in fills], [known.get(fill.symbol, "") for fill in fills]
+        sessions, ids = [fill.session for fill in fills], [fill.trade_id for fill in fills]
+        async with self._database.transaction() as connection:
+            await connection.execute(FILLS["add_missing_isins"], *names, sessions, ids)
+            done = await connection.execute(
+                FILLS["add"],
+                *names,
+                sessions,
+                [fill.side.value for fill in fills],
+                [fill.quantity for fill in fills],
+                [fill.price for fill in fills],
+                ids,
+                [fill.order_id for fill in fills],
+                [fill.stop for fill in fills],
+                [fill.note for fill in fills],
+                [1.0] * len(fills) if later_ratios is None else list(later_ratios),
+            )
+        return affected_rows(done)
 
     async def all(self) -> Sequence[StoredFill]:
         async with self._database.transaction() as connection:
@@ -114,9 +118,20 @@ class PostgresPositionReports:
             )
             await connection.execute(REPORTS["drop_older_texts"])
 
-    async def latest(self) -> PositionTexts | None:
-        rows = await self._database.fetch(REPORTS["latest"])
-        return PositionTexts(**rows[0]) if rows and rows[0]["report"] is not None else None
+    async def latest_report(self) -> str | None:
+        report: str | None = await self._database.fetch_value(REPORTS["latest_report"])
+        return report
+
+    async def latest_heat(self) -> JudgedHeat | None:
+        rows = await self._database.fetch(REPORTS["latest_heat"])
+        return JudgedHeat(**rows[0]) if rows else None
+
+    async def latest_journal(self, symbol: str = "", trades: int | None = None) -> str | None:
+        if not symbol and trades is None:
+            journal: str | None = await self._database.fetch_value(REPORTS["latest_journal"])
+        else:
+            journal = await self._database.fetch_value(REPORTS["latest_entries"], symbol, trades)
+        return journal
 
     async def curve(self, limit: int) -> Sequence[CurvePoint]:
         return [CurvePoint(**row) for row in await self._database.fetch(REPORTS["curve"], limit)]

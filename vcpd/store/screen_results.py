@@ -8,7 +8,7 @@ All verdicts of the newest session are kept, of older ones those that show a bas
 import asyncio
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from functools import cache
 from typing import Any, Final, TypeVar, get_type_hints
@@ -364,6 +364,16 @@ class PostgresRiskStore:
 
     async def for_symbol(self, symbol: str) -> Sequence[RiskScore]:
         return await decode_results(await self._database.fetch(RISK_SQL["of_symbol"], symbol), RiskScore)
+
+    async def latest_until(
+        self, wanted: Collection[tuple[str, date]]
+    ) -> Mapping[tuple[str, date], RiskScore]:
+        """The latest score of each symbol up to each session, in one query; absent before its first one."""
+        pairs = sorted(wanted)
+        columns = [symbol for symbol, _ in pairs], [session for _, session in pairs]
+        rows = await self._database.fetch(RISK_SQL["latest_until"], *columns)
+        scores = await decode_results(rows, RiskScore)
+        return {(row["symbol"], row["session"]): score for row, score in zip(rows, scores, strict=True)}
 
     async def summaries(self, session: date) -> Mapping[str, RiskSummary]:
         """See ports."""

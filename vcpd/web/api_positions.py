@@ -12,12 +12,22 @@ from vcpd.domain.portfolio import CurvePoint, Fill, Side
 from vcpd.domain.position_notes import AccountChange
 from vcpd.web.context import WebContext
 from vcpd.web.responses import HttpError, json_response
-from vcpd.web.routes import EXCHANGE, SYMBOL_PATTERN, IntParameter, read_body, route
+from vcpd.web.routes import (
+    EXCHANGE,
+    SYMBOL_PATTERN,
+    IntParameter,
+    SymbolParameter,
+    read_body,
+    route,
+)
 
 TRADES_LIMIT_KB: Final = 4096  # of an upload: some ten thousand trades
 CHANGE_TIMEOUT_S: Final = 60.0
 MAX_POINTS: Final = 2_000
 POINTS: Final = IntParameter("sessions", "Number of newest sessions.", low=1, high=MAX_POINTS, default=252)
+MAX_TRADES: Final = 100_000
+ONLY_SYMBOL: Final = SymbolParameter("symbol", "Only trades of this symbol, with or without its exchange.")
+TRADES: Final = IntParameter("trades", "Number of newest trades; 0: all.", low=0, high=MAX_TRADES, default=0)
 EMPTY_REPORT: Final = b'{"session":null,"positions":[],"lots":[],"unmeasured":{},"heat":null,"notices":[]}'
 EMPTY_JOURNAL: Final = b'{"entries":[],"all":null}'
 Price = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
@@ -87,36 +97,33 @@ class StopRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     session: date | None = None
 
 
-class _ReportedHeat(msgspec.Struct, frozen=True):
-    """What is read of a report."""
-
-    heat: msgspec.Raw
-
-
 def position_routes(context: WebContext) -> list[web.RouteDef]:
     """The routes that show the account."""
 
     @route("GET", "/api/positions", response=PositionsView, errors=(503,))
     async def positions(_: web.Request) -> web.Response:
         """What is held, judged by the sell rules after the newest session."""
-        latest = await context.positions.latest()
-        return _json(EMPTY_REPORT if latest is None else latest.report.encode())
+        latest = await context.positions.latest_report()
+        return _json(EMPTY_REPORT if latest is None else latest.encode())
 
-    @route("GET", "/api/journal", response=JournalView, errors=(503,))
-    async def journal(_: web.Request) -> web.Response:
-        """Closed trades with R, excursions and class, and what they amount to."""
-        latest = await context.positions.latest()
-        return _json(EMPTY_JOURNAL if latest is None else latest.journal.encode())
+    @route("GET", "/api/journal", parameters=(ONLY_SYMBOL, TRADES), response=JournalView, errors=(400, 503))
+    async def journal(request: web.Request) -> web.Response:
+        """Closed trades with R, excursions and class, and what they amount to.
+
+        The statistics are always of all closed trades.
+        """
+        wanted = ONLY_SYMBOL.read(request), TRADES.read(request) or None
+        latest = await context.positions.latest_journal(*wanted)
+        return _json(EMPTY_JOURNAL if latest is None else latest.encode())
 
     @route("GET", "/api/heat", parameters=(POINTS,), response=HeatView, errors=(400, 503))
     async def heat(request: web.Request) -> web.Response:
         """Open risk by sector and in total against its caps, and the account session by session."""
         curve = await context.positions.curve(POINTS.read(request))
-        latest = await context.positions.latest()
+        latest = await context.positions.latest_heat()
         if latest is None:
             return json_response(HeatView(None, None, curve))
-        found = msgspec.json.decode(latest.report, type=_ReportedHeat).heat
-        return json_response(HeatView(latest.session, found, curve))
+        return json_response(HeatView(latest.session, msgspec.Raw(latest.heat.encode()), curve))
 
     return [positions, journal, heat]
 

@@ -14,7 +14,7 @@ from vcpd.domain.exchange import Exchange
 from vcpd.domain.health import Health, MetricsSnapshot
 from vcpd.domain.instruments import SymbolMark
 from vcpd.domain.market_regime import MarketRegime, SectorLevel, SectorRank
-from vcpd.domain.portfolio import CurvePoint, Fill, PositionTexts
+from vcpd.domain.portfolio import CurvePoint, Fill, JudgedHeat
 from vcpd.domain.position_notes import AccountChange
 from vcpd.domain.record_outcome import RecordReport
 from vcpd.domain.runs import Run
@@ -166,8 +166,19 @@ class RegimeReader(Protocol):
 class PositionReader(Protocol):
     """The stored reports of the account."""
 
-    async def latest(self) -> PositionTexts | None:
-        """The newest report; None before the first one."""
+    async def latest_report(self) -> str | None:
+        """The newest report as JSON; None before the first one."""
+        ...
+
+    async def latest_heat(self) -> JudgedHeat | None:
+        """The heat of the newest report; None before the first one."""
+        ...
+
+    async def latest_journal(self, symbol: str = "", trades: int | None = None) -> str | None:
+        """The newest journal as JSON, its statistics of all closed trades; None before the first report.
+
+        With `symbol` its entries are those of this symbol alone, with `trades` only so many newest ones.
+        """
         ...
 
     async def curve(self, limit: int) -> Sequence[CurvePoint]:

@@ -9,6 +9,13 @@ FROM unnest(
 LEFT JOIN instruments ON instruments.symbol = given.symbol
 ON CONFLICT (symbol, session, trade_id) DO NOTHING;
 
+-- name: add_missing_isins
+UPDATE fills
+SET isin = given.isin
+FROM unnest($1::text[], $2::text[], $3::date[], $4::text[]) AS given (symbol, isin, session, trade_id)
+WHERE fills.isin = '' AND given.isin <> '' AND fills.symbol = given.symbol AND fills.session = given.session
+  AND fills.trade_id = given.trade_id;
+
 -- name: follow_instruments
 -- Fills of a company that was listed only after they were added.
 UPDATE fills

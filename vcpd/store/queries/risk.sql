@@ -35,6 +35,18 @@ FROM risk_scores
 JOIN instruments ON instruments.id = risk_scores.instrument_id
 WHERE risk_scores.session = $1;
 
+-- name: latest_until
+SELECT instruments.symbol, given.session, latest.verdict
+FROM unnest($1::text[], $2::date[]) AS given (symbol, session)
+JOIN instruments ON instruments.symbol = given.symbol
+JOIN LATERAL (
+    SELECT verdict
+    FROM risk_scores
+    WHERE risk_scores.instrument_id = instruments.id AND risk_scores.session <= given.session
+    ORDER BY risk_scores.session DESC
+    LIMIT 1
+) AS latest ON true;
+
 -- name: of_symbol
 SELECT instruments.symbol, risk_scores.verdict
 FROM risk_scores

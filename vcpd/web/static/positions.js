@@ -1,7 +1,7 @@
 // The view of positions: the report is drawn again when its data changed; forms and messages are built once and stay.
 import { get } from "./api.js";
 import { byId, errorNotice, h, notice, skeleton, update } from "./dom.js";
-import { accountCurve, heatGauge, heldLots, journalTable } from "./positions_report.js";
+import { TRADES_SHOWN, accountCurve, heatGauge, heldLots, journalTable } from "./positions_report.js";
 import { addForm, importForm } from "./trade_forms.js";
 
 let report = null;
@@ -26,7 +26,7 @@ function build() {
 async function renew() {
   const request = ++lastRequest;
   try {
-    const [held, heat, journal] = await Promise.all([get("api/positions"), get("api/heat"), get("api/journal")]);
+    const [held, heat, journal] = await Promise.all([get("api/positions"), get("api/heat"), get(`api/journal?trades=${TRADES_SHOWN}`)]);
     if (request === lastRequest) update(report, { held, heat, journal }, draw);
   } catch (error) {
     if (request !== lastRequest) return;

@@ -6,7 +6,7 @@ import { bare, day, money, number, percent, price, shortDay, whole, words } from
 const WIDTH = 600;
 const HEIGHT = 150;
 const MOST_R = 5; // a longer bar is cut there
-const TRADES_SHOWN = 100;
+export const TRADES_SHOWN = 100;
 
 const heads = (...names) => h("thead", {}, h("tr", {}, names.map((name) => h("th", { scope: "col" }, name))));
 const cells = (texts) => texts.map((text) => h("td", {}, text));
@@ -90,7 +90,7 @@ export function journalTable({ entries, all }) {
     h("p", { class: "muted" }, `${interval}; ${percent(all.won_pct, 0)} won; before charges ${money(all.profit)}${all.net_profit === null || all.net_profit === undefined ? "" : `, after them about ${money(all.net_profit)}`}.`),
     wideTable("Closed trades", h("table", { class: "small" },
       heads("symbol", "bought", "sold", "shares", "entry", "exit", "R", "best R", "profit", "class"),
-      h("tbody", {}, entries.slice(-TRADES_SHOWN).reverse().map(tradeRow)))));
+      h("tbody", {}, [...entries].reverse().map(tradeRow)))));
 }
 
 const tradeRow = (trade) => h("tr", {}, cells([bare(trade.symbol), opened(trade), shortDay(trade.closed), whole(trade.quantity),
