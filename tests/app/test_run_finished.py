@@ -36,9 +36,11 @@ class Daemon:
         )
         scheduler: Any = SimpleNamespace(snapshot=lambda: SimpleNamespace(clock_error=None))
         rest: Any = None
+        web = SimpleNamespace(page_url="http://x/")
+        live: Any = SimpleNamespace(configuration=SimpleNamespace(web=web))
         monkeypatch.setattr(monitor, "WallClock", lambda: clock)
         self.monitor = Monitor(rest, clock, storage, scheduler, ResourceMonitor())
-        alerts = AlertMonitor(rest, clock, self.monitor, rest, scheduler, storage, rest, rest, rest, rest)
+        alerts = AlertMonitor(live, clock, self.monitor, rest, scheduler, storage, rest, rest, rest, rest)
 
         async def count_rows(*_: object) -> None: ...
 
