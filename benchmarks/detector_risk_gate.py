@@ -5,7 +5,7 @@
 The detector runs with this gate open, on every n-th session. Rows are open setups that hold every other gate;
 for each limit the table counts those whose structural risk (one tick above the pivot to under the final low)
 lies above it. Outcomes are the purchases of `vcpd history` made with the gate open, by the structural risk on
-the evening before, held to the one same stop of 8 % or for 60 sessions, after costs; intervals come from
+the evening before, held to the same stop of 8 % or for 60 sessions, after costs; intervals come from
 drawing months anew.
 """
 

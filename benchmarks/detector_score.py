@@ -4,7 +4,7 @@
         --market us=us_sp500_part.parquet [--write purchases.parquet]
 
 A purchase is the one of `vcpd history`: at the close of the first session above the pivot, inside the buy
-zone, held to the one same stop of 8 % or for 60 sessions, after costs; it counts once the bars cover its
+zone, held to the same stop of 8 % or for 60 sessions, after costs; it counts once the bars cover its
 horizon. With the base's own stop a result in R also measures how near that stop is: the last column has it,
 before costs, because after costs the losers, two in three, are ordered by the width of their stops alone.
 It is scored by what `vcpd screen` shows on the evening before it. A symbol that an earlier market holds is
@@ -246,7 +246,7 @@ def note_of(purchases: pl.DataFrame) -> str:
     markets = purchases["market"].n_unique()
     return (
         f"On {len(purchases):,} purchases from {SPLIT} on, in {markets} markets, its rank correlation "
-        f"with the later R was {_interval(same)} with one same stop of 8 %, and {_interval(own)} "
+        f"with the later R was {_interval(same)} with the same stop of 8 % for all, and {_interval(own)} "
         f"with each base's own stop: {_verdict(same, own)}."
     )
 
@@ -257,8 +257,8 @@ def _interval(found: Correlation) -> str:
 
 def _verdict(same: Correlation, own: Correlation) -> str:
     if same.low <= 0:
-        return "it has ordered nothing"
-    return "it has ordered a little" if own.low > 0 else "by the stop that is shown it has ordered nothing"
+        return "no relation was found"
+    return "a small relation was found" if own.low > 0 else "a small relation was found with the same stop alone"
 
 
 def read_purchases(markets: Sequence[str], *, funds: bool) -> pl.DataFrame:

@@ -50,7 +50,7 @@ def bars_from(rows: list[tuple[float, float, float, float]]) -> Bars:
 def counted(
     bars: Bars, entered: BoolArray, risk: float, horizon: int, cost_pct: float = 0.0
 ) -> OutcomeCounts:
-    """Purchases with one same stop, in a panel that ends with the bars."""
+    """Purchases with the same stop, in a panel that ends with the bars."""
     days = np.arange(len(bars.close)).astype("M8[D]")
     rules = EntryRules(horizon, cost_pct, len(bars.close) - 1)
     return count_outcomes(bars, days, entered, bars.close * (1 - risk), rules)

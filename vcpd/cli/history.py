@@ -186,7 +186,7 @@ def _rates(found: BacktestResult) -> Sequence[tuple[str, OutcomeCounts]]:
 
 
 def _differences(found: BacktestResult) -> Sequence[tuple[str, Estimate]]:
-    """How far the setups lie above each base rate of the same session, all with one same stop."""
+    """How far the setups lie above each base rate of the same session, all with the same stop."""
     return [(name, estimate_difference(found.setups_same_stop, counts)) for name, counts in _rates(found)[2:]]
 
 

@@ -94,14 +94,14 @@ class Gate(msgspec.Struct, frozen=True, gc=False):
 
 
 SCORE_DESCRIPTION: Final = (
-    "Score: a description, points for a small ATR, a narrow range, a shallow final contraction, closeness to "
-    "the pivot, length and a small advance; no probability. Lists are sorted by the distance to the pivot."
+    "The score is a description, no probability: points for a small ATR, a narrow range, a shallow final "
+    "contraction, closeness to the pivot, length and a small advance. Lists are sorted by the distance to the pivot."
 )
 # The command that gives this sentence: python -m benchmarks.detector_score --without-funds
 SCORE_MEASURED: Final = (
     "On 1,126 purchases from 2023-01-01 on, in 3 markets, its rank correlation with the later R was +0.04 "
-    "(95 %: -0.02 .. +0.10) with one same stop of 8 %, and +0.00 (95 %: -0.06 .. +0.07) with each base's "
-    "own stop: it has ordered nothing."
+    "(95 %: -0.02 .. +0.10) with the same stop of 8 % for all, and +0.00 (95 %: -0.06 .. +0.07) with each "
+    "base's own stop: no relation was found."
 )
 SCORE_NOTE: Final = f"{SCORE_DESCRIPTION} {SCORE_MEASURED}"
 
