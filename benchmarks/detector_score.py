@@ -258,7 +258,7 @@ def _interval(found: Correlation) -> str:
 def _verdict(same: Correlation, own: Correlation) -> str:
     if same.low <= 0:
         return "no relation was found"
-    return "a small relation was found" if own.low > 0 else "a small relation was found with the same stop alone"
+    return "a small relation was found" + ("" if own.low > 0 else " with the same stop alone")
 
 
 def read_purchases(markets: Sequence[str], *, funds: bool) -> pl.DataFrame:

@@ -32,7 +32,7 @@ class BacktestParams(msgspec.Struct, frozen=True, kw_only=True):
     """Which bases to report: those found in [first, last] (None: as far as the bars go).
 
     A purchase is made at the close of the first session above the pivot, if that is inside the buy zone,
-    and held for `horizon_sessions` or to the stop. The base rates all buy with the same stop. `cost_pct` is what
+    and held for `horizon_sessions` or to the stop. The base rates share one stop. `cost_pct` is what
     buying and selling cost together, in percent of the entry. Without `quality` no history is left out.
     """
 
@@ -89,7 +89,7 @@ class LeftOutSymbol(msgspec.Struct, frozen=True):
 class BacktestResult(msgspec.Struct, frozen=True, kw_only=True):
     """What the rows gave; the results of several chunks are joined by `merge_results`.
 
-    `setups` are the purchases at their own stops. The others all have the same stop, so that they can be compared:
+    `setups` are the purchases at their own stops. All others have the same stop, to be comparable:
     the same purchases; the first close above the 50-day high while the trend template holds; every close
     at which the template holds; and every close at all.
     """

@@ -95,8 +95,8 @@ class Gate(msgspec.Struct, frozen=True, gc=False):
 
 SCORE_DESCRIPTION: Final = (
     "The score is a description, no probability: points for a small ATR, a narrow range, a shallow final "
-    "contraction, closeness to the pivot, length and a small advance. Lists are sorted by the distance to the "
-    "pivot."
+    "contraction, closeness to the pivot, length and a small advance. Lists are sorted by the distance to "
+    "the pivot."
 )
 # The command that gives this sentence: python -m benchmarks.detector_score --without-funds
 SCORE_MEASURED: Final = (
