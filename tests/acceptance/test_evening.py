@@ -40,6 +40,7 @@ async def test_an_evening_is_swept_and_the_next_morning_makes_it_final_and_notic
         evening = await _bars(daemon, symbols)
         assert all(_bar(entry, EVE)["provisional"] for entry in evening.values())
         assert not any(_bar(entry, "2026-04-07")["provisional"] for entry in evening.values())
+        assert await _price_bands(daemon) == {None, 20.0}  # with futures, and without
         other, bases = await _symbol_with_bases(daemon)
         assert await daemon.stop() == 0
 
@@ -85,6 +86,12 @@ def _evening_is_over(status: Any) -> bool:
 async def _symbols(daemon: Daemon) -> list[str]:
     found = (await daemon.get("/api/setups?all=1"))[1]["items"]
     return ["NSE:NIFTY 50", "NSE:NIFTY 500", *sorted(item["symbol"] for item in found)]
+
+
+async def _price_bands(daemon: Daemon) -> set[float | None]:
+    """The bands that the evening's quotes stated of the judged shares."""
+    found = (await daemon.get("/api/setups?all=1"))[1]["items"]
+    return {(setup["facts"] or {}).get("price_band_pct") for setup in found}
 
 
 async def _bars(daemon: Daemon, symbols: list[str]) -> dict[str, Any]:

@@ -28,6 +28,12 @@ def test_facts_become_plain_lines_and_unknown_ones_none() -> None:
     assert SetupFacts(session=SESSION).lines() == []
 
 
+def test_a_narrow_price_band_is_said_once_as_a_mark() -> None:
+    narrow = SetupFacts(session=SESSION, price_band_pct=5.0, marks=("price band 5 %",))
+    assert narrow.lines() == ["price band 5 %, as of 2026-11-20"]
+    assert SetupFacts(session=SESSION, price_band_pct=10.0).lines() == ["price band 10 %, as of 2026-11-20"]
+
+
 def test_results_without_a_count_of_sessions_name_their_day() -> None:
     facts = SetupFacts(session=SESSION, results_on=date(2026, 11, 25))
     assert facts.results_text == "results on 2026-11-25"

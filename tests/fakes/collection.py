@@ -51,6 +51,7 @@ class FakeMarket:
     listed: list[Instrument] = field(default_factory=list)
     quotes_at: dict[str, str] = field(default_factory=dict)  # a quote's own timestamp, where it is another
     quoted_session: date | None = None
+    limits: tuple[float, float] | None = None  # the lowest and the highest price that every quote states
     unquoted: set[str] = field(default_factory=set)  # symbols that no answer with quotes names
     problems: dict[str, VcpdError] = field(default_factory=dict)
     falters: dict[str, int] = field(default_factory=dict)  # failures before an answer
@@ -97,7 +98,8 @@ class FakeMarket:
         opened, high, low, close, volume = (
             float(bar[name]) for name in ("open", "high", "low", "close", "volume")
         )
-        return Quote(symbol, 1, at, close, opened, high, low, 1.0, volume)
+        lower, upper = self.limits or (None, None)
+        return Quote(symbol, 1, at, close, opened, high, low, 1.0, volume, upper, lower_limit=lower)
 
 
 @dataclass

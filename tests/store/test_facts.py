@@ -62,7 +62,7 @@ async def test_facts_are_shown_beside_a_setup_with_their_average_and_marks(datab
         price_band_pct=5.0,
         results_on=RESULTS_ON,
         results_in_sessions=5,  # 2024-03-08 was a holiday
-        marks=(f"trade for trade since {MONDAY}", "ASM stage 2", "ESM stage 1"),
+        marks=(f"trade for trade since {MONDAY}", "price band 5 %", "ASM stage 2", "ESM stage 1"),
     )
 
 
@@ -77,6 +77,19 @@ async def test_a_share_that_trades_for_trade_is_marked_where_the_market_publishe
     shown = {setup.symbol: setup.facts for setup in found}
     assert shown["NSE:A-BE"] == SetupFacts(session=MONDAY, marks=(f"trade for trade since {MONDAY}",))
     assert shown["NSE:B"] is None
+
+
+async def test_a_narrow_price_band_is_a_mark_and_a_wide_one_none(database: Database) -> None:
+    bands = {"NSE:A": 2.0, "NSE:B": 5.0, "NSE:C": 10.0}
+    listed = [Instrument(symbol, token) for token, symbol in enumerate(bands, 1)]
+    await PostgresInstrumentStore(database).merge(listed, FIRST_DAY)
+    store, setups = PostgresFactsStore(database), PostgresSetupStore(database)
+    await setups.put(MONDAY, written([verdict(symbol) for symbol in bands]), [])
+    facts = [SymbolFacts(symbol=symbol, price_band_pct=width) for symbol, width in bands.items()]
+    await store.put(MONDAY, facts, {})
+    _, found = await setups.for_session(MONDAY)
+    shown = {setup.symbol: setup.facts and setup.facts.marks for setup in found}
+    assert shown == {"NSE:A": ("price band 2 %",), "NSE:B": ("price band 5 %",), "NSE:C": ()}
 
 
 async def test_a_file_that_comes_later_completes_and_forgets_nothing(database: Database) -> None:

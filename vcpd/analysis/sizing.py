@@ -8,11 +8,11 @@ import msgspec
 from vcpd.analysis.sizing_parameters import SizingParameters, StopChoice
 from vcpd.core.errors import BadInputError
 from vcpd.domain.instruments import TRADE_FOR_TRADE_BAND_PCT, is_trade_for_trade
+from vcpd.domain.price_bands import NARROW_BAND_PCT
 from vcpd.domain.risk import RiskScore
 from vcpd.domain.setups import Setup
 
 PERCENT: Final = 100.0
-NARROW_BAND_PCT: Final = 5.0  # a price band from here down may find no buyer for a day
 
 
 class HeatLimit(msgspec.Struct, frozen=True):
@@ -52,7 +52,7 @@ class PositionPlan(msgspec.Struct, frozen=True, kw_only=True):
     base_status: str | None = None  # its base's state, reported as the first step
     stop_name: str = "given"  # `capped` and `structural` are the base's own
     other_stops: tuple[OtherStop, ...] = ()
-    price_band_pct: float | None = None  # as a list of the market gives it
+    price_band_pct: float | None = None  # as a list or a quote of the market states it
 
 
 class SizingStep(msgspec.Struct, frozen=True):
@@ -271,7 +271,7 @@ def _price_band_caps(plan: PositionPlan, parameters: SizingParameters) -> list[S
 
 
 def _price_band(plan: PositionPlan) -> float | None:
-    """The daily price band in percent: the listed one, else the widest of its series; None where unknown."""
+    """The daily price band in percent: the stated one, else the widest of its series; None where unknown."""
     if plan.price_band_pct is None and is_trade_for_trade(plan.symbol):
         return TRADE_FOR_TRADE_BAND_PCT
     return plan.price_band_pct

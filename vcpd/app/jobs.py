@@ -27,6 +27,7 @@ from vcpd.jobs.panel_refresh import PanelRefresh, QualityFilterParams, UniverseP
 from vcpd.jobs.position_judge import PositionJudge
 from vcpd.jobs.positions import Positions
 from vcpd.jobs.quote_snapshot import QuoteSnapshot
+from vcpd.jobs.quoted_facts import QuotedFacts
 from vcpd.jobs.scan import Scan, ScanEvaluator
 from vcpd.jobs.scan_library import ScanLibrary
 from vcpd.jobs.screen import ScoreRisk, Screen
@@ -152,14 +153,15 @@ class JobFactory:
         finality = BarFinality(configuration.calendar, configuration.collect)
         writer = BarWriter(storage.bars, storage.quarantine, configuration.calendar)
         history = HistoryFetcher(market, writer, finality, clock)
-        quotes = QuoteSnapshot(market, writer, self.panels, finality, clock)
+        quoted = None if self.market.facts else QuotedFacts(configuration.exchange.price_bands)
+        quotes = QuoteSnapshot(market, writer, self.panels, finality, clock, quoted)
         flags = QualityFilterParams(
             configuration.quality, settings.min_price, settings.min_traded_value, settings.max_idle_pct
         )
         refresh = PanelRefresh(
             self.panels, self.workers, storage.quarantine, flags, self.market.history_flags
         )
-        source, calendar = self.market.facts, configuration.calendar
+        source, calendar = self.market.facts or quoted, configuration.calendar
         facts = None if source is None else FactsSync(source, storage.facts, calendar)
         return (
             Collect(universe, storage.bars, history, quotes, refresh, finality, clock, facts),
@@ -229,6 +231,7 @@ def build_watch(
         clock=clock,
         real_clock=WallClock(),
         calendar=configuration.calendar,
+        price_bands=configuration.exchange.price_bands,
         notifier=notifier,
         facts=AlertFacts(live, storage),
         settings=configuration.watch,

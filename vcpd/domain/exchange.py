@@ -13,6 +13,7 @@ import msgspec
 from vcpd.domain.calendar import TradingCalendar
 from vcpd.domain.instruments import plain_symbol
 from vcpd.domain.nse_calendar import NSE
+from vcpd.domain.price_bands import NO_PRICE_BANDS, PriceBands
 
 
 class CurrencyUnit(msgspec.Struct, frozen=True):
@@ -45,7 +46,10 @@ class CompanyLink(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Exchange:
-    """An exchange. `tick_size` is in units of the currency, `price_band_pct` the widest daily price band."""
+    """An exchange. `tick_size` is in units of the currency, `price_band_pct` the widest daily price band.
+
+    `price_bands` are those that a quote's limits may state; without them bands of quotes stay unknown.
+    """
 
     name: str
     calendar: TradingCalendar
@@ -56,6 +60,7 @@ class Exchange:
     index_segment: str
     share_series: str  # ordinary shares; other series stand behind a dash in the symbol
     links: tuple[CompanyLink, ...] = ()
+    price_bands: PriceBands = NO_PRICE_BANDS
 
     @property
     def zone(self) -> ZoneInfo:
@@ -124,4 +129,5 @@ NSE_EXCHANGE: Final = Exchange(
         CompanyLink("Screener.in", "https://www.screener.in/company/{symbol}/"),
         CompanyLink("NSE", "https://www.nseindia.com/get-quotes/equity?symbol={symbol}"),
     ),
+    price_bands=PriceBands(widths_pct=(2.0, 5.0, 10.0, 20.0), dynamic_from_pct=10.0),
 )

@@ -7,6 +7,8 @@ from typing import Final
 
 import msgspec
 
+from vcpd.domain.price_bands import narrow_band_text
+
 RUPEES_PER_CRORE: Final = 10_000_000
 
 
@@ -33,7 +35,7 @@ class SetupFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What is shown beside a setup: the latest facts of its symbol up to its session.
 
     `delivery_average_pct` is that of the sessions before, 20 at most. `marks` name what makes a share harder
-    to trade: trade for trade, measures of surveillance.
+    to trade: trade for trade, a narrow price band, measures of surveillance.
     """
 
     session: date
@@ -67,7 +69,7 @@ class SetupFacts(msgspec.Struct, frozen=True, kw_only=True):
             yield f"delivery {self.delivery_pct:.0f} % of the shares traded{usual}"
         if self.market_cap is not None:
             yield f"market value Rs {self.market_cap / RUPEES_PER_CRORE:,.0f} crore"
-        if self.price_band_pct is not None:
+        if self.price_band_pct is not None and not narrow_band_text(self.price_band_pct):  # else it is a mark
             yield f"price band {self.price_band_pct:g} %"
         if self.band_hit is not None:
             yield f"reached its {self.band_hit} price band"

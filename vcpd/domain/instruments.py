@@ -143,6 +143,7 @@ class Quote(msgspec.Struct, frozen=True):
     volume: float  # shares so far this session; NaN where unknown
     upper_limit: float | None = None  # the highest price that the exchange accepts today
     shares_on_sale: float | None = None  # in the order book; 0 at the upper limit: nobody sells
+    lower_limit: float | None = None  # the lowest price that the exchange accepts today
 
     @property
     def day_text(self) -> str:

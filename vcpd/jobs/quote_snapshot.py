@@ -15,6 +15,7 @@ from vcpd.domain.runs import Progress
 from vcpd.jobs.fetch import BarWriter, CollectStats
 from vcpd.jobs.gaps import BarFinality
 from vcpd.jobs.panel_refresh import UniversePanels
+from vcpd.jobs.quoted_facts import QuotedFacts
 from vcpd.ports import Clock, MarketData, SessionSpan
 
 
@@ -39,6 +40,7 @@ class QuoteSnapshot:
     panels: UniversePanels
     finality: BarFinality
     clock: Clock
+    facts: QuotedFacts | None = None  # None: the market publishes facts in lists of its own
 
     async def __call__(self, session: date, progress: Progress) -> CollectStats:
         """Fetch the quotes of the whole universe and update the panel.
@@ -97,6 +99,8 @@ class QuoteSnapshot:
         now = self.clock.now()
         quotes = await self.market.quotes([instrument.symbol for instrument in part])
         table = bars_from_quotes(part, quotes, session)
+        if self.facts is not None:
+            self.facts.take(part, quotes, session)
         traded = {*table.instrument_id.tolist()}
         answered = [item for item in part if item.id in traded or (traded and item.symbol in quotes)]
         complete = [item.id for item in answered if self._is_complete(item, session, now, traded)]

@@ -15,6 +15,7 @@ from vcpd.analysis.thresholds import Thresholds
 from vcpd.core.errors import VcpdError, root_error
 from vcpd.domain.calendar import TradingCalendar
 from vcpd.domain.live import FeedState, LivePrices, WatchedCandidate, WatchStatus
+from vcpd.domain.price_bands import NO_PRICE_BANDS, PriceBands
 from vcpd.domain.runs import Outcome, RunCause, RunContext, RunResult
 from vcpd.jobs.quote_snapshot import prices_from_quotes
 from vcpd.jobs.settings import WatchSettings
@@ -90,6 +91,7 @@ class Watch:
         clock: Clock,
         real_clock: Clock,
         calendar: TradingCalendar,
+        price_bands: PriceBands = NO_PRICE_BANDS,
         notifier: Notifier | None,
         facts: SetupFactsReader | None = None,
         settings: WatchSettings,
@@ -99,7 +101,7 @@ class Watch:
         self.market, self.live = market, live
         self.setups, self.store, self.runs = setups, store, runs
         self.clock, self.real_clock, self.calendar = clock, real_clock, calendar
-        self.notifier, self.facts = notifier, facts
+        self.price_bands, self.notifier, self.facts = price_bands, notifier, facts
         self.settings, self.thresholds = settings, thresholds
         self.curves = VolumeCurves(store, minutes)
         self._active_session: WatchSession | None = None
@@ -151,7 +153,7 @@ class WatchSession:
         self._calendar = watch.calendar
         self._context = context
         self._hours = hours
-        self._limits = UpperLimits(watch.market)
+        self._limits = UpperLimits(watch.market, watch.price_bands)
         self._loader = CandidateLoader(watch.setups, watch.store, watch.curves, hours, self._limits.note)
         self._event_writer = WatchEventWriter(
             watch.store, watch.notifier, watch.real_clock, watch.facts, hours.previous_session
@@ -324,14 +326,14 @@ class WatchSession:
                 await self._watch.real_clock.sleep(POLL_INTERVAL_S)
 
     async def _fetch_quotes_once(self) -> None:
-        symbols = [row.candidate.base.symbol for row in self.tracker.rows]
+        instruments = [row.candidate.instrument for row in self.tracker.rows]
         try:
-            quotes = await self._watch.market.quotes(symbols)
+            quotes = await self._watch.market.quotes([instrument.symbol for instrument in instruments])
         except VcpdError as error:
             log.info("watch.quotes_failed", reason=str(error))
             return
         self._polls += 1
-        self._limits.take(quotes.values())
+        self._limits.take(instruments, quotes)
         self._process_prices(prices_from_quotes(quotes.values(), self._calendar.zone))
 
     async def _follow_limits(self) -> None:
@@ -339,7 +341,7 @@ class WatchSession:
         while True:
             await self._watch.real_clock.sleep(POLL_INTERVAL_S)
             if self._hours.is_open(self._watch.clock.now()) and self.tracker.rows and not self._polling:
-                await self._limits.refresh([row.candidate.base.symbol for row in self.tracker.rows])
+                await self._limits.refresh([row.candidate.instrument for row in self.tracker.rows])
                 if self._limits.reason:
                     log.info("watch.limits_failed", reason=self._limits.reason)
                 await self._watch.real_clock.sleep(self._watch.settings.candidate_refresh_s)

@@ -1,16 +1,18 @@
 """Upper circuits of watched shares: the limit that the market states for the day, and whether anybody sells.
 
 A share whose price stands at its limit has no sellers above it. Where its quote has no shares on sale at
-all, an order to buy is not filled: a breakout at that price cannot be bought.
+all, an order to buy is not filled: a breakout at that price cannot be bought. Where both limits show a narrow
+price band, that is said beside it: such a share may not be sold again for days.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from vcpd.core.errors import VcpdError
-from vcpd.domain.instruments import Quote
+from vcpd.domain.instruments import Instrument, Quote
+from vcpd.domain.price_bands import NO_PRICE_BANDS, PriceBands, narrow_band_text
 from vcpd.ports import MarketData
 
 LOCKED: Final = "at the upper circuit, no sellers"
@@ -20,10 +22,11 @@ TOLERANCE: Final = 1e-6  # relative; prices and limits are both whole ticks
 
 @dataclass(frozen=True, slots=True)
 class UpperLimit:
-    """What a quote says: the highest price of the day, and the shares on sale; None where unknown."""
+    """What a quote says: the highest price of the day, the shares on sale, the band; None where unknown."""
 
     price: float
     shares_on_sale: float | None
+    band_pct: float | None
 
 
 @dataclass(slots=True)
@@ -31,30 +34,34 @@ class UpperLimits:
     """The limits of the watched shares by symbol, as the last quotes state them."""
 
     market: MarketData
+    bands: PriceBands = NO_PRICE_BANDS
     reason: str = ""  # why the last refresh changed nothing
     _limits: dict[str, UpperLimit] = field(default_factory=dict)
 
-    async def refresh(self, symbols: Sequence[str]) -> None:
-        """Ask for the quotes of `symbols`; where the market does not answer, the limits before count on."""
-        if not symbols:
+    async def refresh(self, instruments: Sequence[Instrument]) -> None:
+        """Ask for their quotes; where the market does not answer, the limits before count on."""
+        if not instruments:
             return
         try:
-            quotes = await self.market.quotes(symbols)
+            quotes = await self.market.quotes([instrument.symbol for instrument in instruments])
         except VcpdError as error:
             self.reason = str(error)
             return
         self.reason = ""
-        self.take(quotes.values())
+        self.take(instruments, quotes)
 
-    def take(self, quotes: Iterable[Quote]) -> None:
+    def take(self, instruments: Sequence[Instrument], quotes: Mapping[str, Quote]) -> None:
         """Keep the limits that these quotes state; one without a limit says nothing about it."""
-        for quote in quotes:
-            if quote.upper_limit:
-                self._limits[quote.symbol] = UpperLimit(quote.upper_limit, quote.shares_on_sale)
+        for instrument in instruments:
+            quote = quotes.get(instrument.symbol)
+            if quote is not None and quote.upper_limit:
+                band_pct = self.bands.of_quote(quote, instrument)
+                self._limits[quote.symbol] = UpperLimit(quote.upper_limit, quote.shares_on_sale, band_pct)
 
     def note(self, symbol: str, price: float) -> str:
         """What to say of a share at this price; empty below its limit and where none is known."""
         limit = self._limits.get(symbol)
         if limit is None or math.isnan(price) or price < limit.price * (1 - TOLERANCE):
             return ""
-        return LOCKED if limit.shares_on_sale == 0 else AT_LIMIT
+        said = LOCKED if limit.shares_on_sale == 0 else AT_LIMIT
+        return ", ".join(filter(None, (said, narrow_band_text(limit.band_pct))))

@@ -131,6 +131,7 @@ class FullQuote(msgspec.Struct, frozen=True):
     timestamp: str | None = None
     last_trade_time: str | None = None
     volume: float | None = None
+    lower_circuit_limit: float | None = None
     upper_circuit_limit: float | None = None
     sell_quantity: float | None = None
 
@@ -305,4 +306,5 @@ def _quote(symbol: str, item: FullQuote) -> Quote:
         volume=nan if item.volume is None else item.volume,
         upper_limit=item.upper_circuit_limit or None,
         shares_on_sale=item.sell_quantity,
+        lower_limit=item.lower_circuit_limit or None,
     )

@@ -56,6 +56,11 @@ LEFT JOIN LATERAL (
     WHERE instruments.series IN ('BE', 'BZ', 'ST', 'SZ')
 ) AS settled ON true
 LEFT JOIN LATERAL (
+    -- A band of 5 % or less is a mark of its own, as in vcpd.domain.price_bands: it may find no buyer for a day.
+    SELECT 'price band ' || latest.price_band_pct || ' %' AS mark
+    WHERE latest.price_band_pct <= 5
+) AS narrow ON true
+LEFT JOIN LATERAL (
     -- The list of instruments alone says that a share trades for trade, where a market publishes no facts.
     SELECT jsonb_build_object(
         'session', coalesce(latest.session, setups.session),
@@ -76,7 +81,7 @@ LEFT JOIN LATERAL (
         'results_on', latest.results_on,
         'results_in_sessions', latest.results_in_sessions,
         'marks', to_jsonb(array_remove(
-            ARRAY[settled.mark] || string_to_array(latest.surveillance, '; '), NULL
+            ARRAY[settled.mark, narrow.mark] || string_to_array(latest.surveillance, '; '), NULL
         ))
     ) AS facts
     WHERE latest.session IS NOT NULL OR settled.mark IS NOT NULL

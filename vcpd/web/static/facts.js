@@ -49,8 +49,12 @@ function published(known) {
   return [
     ["Results", known.results_on && resultsInWords(known)], ["Delivery", known.delivery_pct && `${percent(known.delivery_pct)}${average}`],
     ["Market cap", known.market_cap && largeMoney(known.market_cap)],
-    ["Price band", known.band_hit && `reached the ${known.band_hit} one`], ["Marks", known.marks.join(", ")],
+    ["Price band", bandInWords(known)], ["Marks", known.marks.join(", ")],
   ];
+}
+
+function bandInWords({ price_band_pct: width, band_hit: hit }) {
+  return [width && `${number(width, 0)} %`, hit && `reached the ${hit} one`].filter(Boolean).join(", ");
 }
 
 function resultsInWords({ results_on: date, results_in_sessions: due }) {
