@@ -1,10 +1,13 @@
 """Tests run on compiled kernels: plain Python would take hours, and outdated ones would prove nothing."""
 
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 import vcpd.analysis
+
+WITH_PROCESSES: Final = ("acceptance", "bhavcopy", "cli", "conformance", "runtime", "sandbox", "store", "web")
 
 
 def pytest_configure() -> None:
@@ -20,3 +23,15 @@ def pytest_configure() -> None:
     if outdated or not vcpd.analysis.kernels_are_compiled():
         message = f"compiled kernels are missing or outdated ({', '.join(outdated)}): run `make kernels`"
         raise pytest.UsageError(message)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Try each test of these folders once more before it fails; the report names what was tried twice.
+
+    They start daemons, browsers, clusters and databases, with deadlines, on a machine that runs a second test
+    file meanwhile.
+    """
+    folders = [Path(__file__).parent / name for name in WITH_PROCESSES]
+    for item in items:
+        if any(folder in item.path.parents for folder in folders):
+            item.add_marker(pytest.mark.flaky(reruns=1))

@@ -7,18 +7,6 @@ from pathlib import Path
 
 import pytest
 
-FOLDER = Path(__file__).parent
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Try each test of this folder once more before it fails; the report names what was tried twice.
-
-    These tests start real processes with deadlines on a machine that runs a second test file meanwhile.
-    """
-    for item in items:
-        if item.path.is_relative_to(FOLDER):
-            item.add_marker(pytest.mark.flaky(reruns=1))
-
 
 @pytest.fixture
 def port() -> int:

@@ -11,7 +11,7 @@ from tests.acceptance.daemon import outcomes, running, write_configuration
 from tests.bhavcopy.publisher import small_market
 
 # Daemons on a machine that runs other tests: tried once more, and the report names it.
-pytestmark = [pytest.mark.timeout(900), pytest.mark.flaky(reruns=1)]
+pytestmark = pytest.mark.timeout(900)
 NIGHT_S = 400.0  # the first use compiles the kernels
 DONE = {"instruments": "done", "collect": "done", "screen": "done"}  # risk asks for half a year of bars
 SECTIONS = """

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import distributed
 import pytest
 from structlog.testing import capture_logs
 
@@ -77,6 +78,27 @@ async def test_killed_and_late_workers_lose_and_double_nothing_and_blocks_are_se
         assert flat(await running) == list(range(40))
     assert marker.exists()
     assert len(sent) == 2  # the head and one block of rows: all workers share one folder
+
+
+async def test_an_answer_whose_worker_dies_before_it_is_fetched_is_computed_again(
+    cluster: DaskProcesses, panel: PanelReference, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed: list[int] = []
+
+    def wait_and_kill(*arguments: object, **keywords: object) -> object:
+        done: object = distributed.wait(*arguments, **keywords)
+        if not killed:
+            killed.extend(cluster.worker_pids())
+            for pid in killed:
+                os.kill(pid, signal.SIGKILL)
+        return done
+
+    monkeypatch.setattr(dask_cluster, "wait", wait_and_kill)
+    monkeypatch.setattr(dask_cluster, "ANSWER_TIMEOUT_S", 1.0)
+    cluster.start_worker()
+    async with dask_workers(cluster.address) as workers:
+        assert flat(await workers.map_panel(panels.closes, panel, 1.0)) == list(range(40))  # type: ignore[arg-type]
+    assert killed
 
 
 async def test_a_scheduler_that_comes_back_is_used_again(

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import CancelledError
 from typing import Any, Final, NamedTuple
 
-from distributed import Client, Future, Security
+from distributed import Client, Future, Security, wait
 from distributed.comm.core import CommClosedError
 from distributed.scheduler import KilledWorker
 
@@ -31,6 +31,7 @@ from vcpd.runtime.settings import DaskSettings
 from vcpd.runtime.worker_process import TaskResult
 
 POLL_INTERVAL_S: Final = 1.0
+ANSWER_TIMEOUT_S: Final = 30.0  # to fetch an answer that is there; after it the task is given anew
 ATTEMPTS: Final = 5  # to give one task to the cluster: after these it counts as gone
 Lost = (CancelledError, CommClosedError, OSError, TimeoutError)
 
@@ -82,13 +83,14 @@ class DaskCluster:
         raise UnavailableError(f"the Dask scheduler at {self._settings.scheduler} went away")
 
     def _run_with_panel(self, client: Client, packed: bytes, sent: SentPanel | None) -> TaskResult:
+        """Give the task out until a worker that has the whole panel takes it.
+
+        No worker is asked for by name, not even as a preference: a task whose worker died is not given to the
+        workers that join later, though it allows others.
+        """
         wanted = installed_versions()
-        only: list[str] | None = None
         while True:
-            future = client.submit(
-                run_remote, wanted, packed, pure=False, workers=only, allow_other_workers=bool(only)
-            )
-            answer = self._wait(client, future)
+            answer = self._wait(client, client.submit(run_remote, wanted, packed, pure=False))
             if isinstance(answer, TaskResult):
                 return answer
             if isinstance(answer, OtherVersions):
@@ -96,26 +98,26 @@ class DaskCluster:
                 raise UnavailableError(f"{differences}: install the same on all machines")
             if sent is not None:
                 self._send(client, answer, sent)
-                only = [answer.worker]
 
     def _wait(self, client: Client, future: "Future[Any]") -> Any:
-        """The answer of a task. UnavailableError where no worker is there to give it."""
+        """The answer of a task. UnavailableError where no worker is there to give it.
+
+        An answer whose worker died before it was fetched counts as lost, and `run` gives the task out anew.
+        Only the waiting is polled: a fetch cut off by its timeout begins anew each time and might never end.
+        """
         without_worker_since: float | None = None
-        while True:
-            try:
-                return future.result(timeout=POLL_INTERVAL_S)
-            except TimeoutError:
-                without_worker_since = self._check_alive(client, future, without_worker_since)
-            except ModuleNotFoundError as error:
-                raise UnavailableError(
-                    f"a Dask worker cannot import {error.name}: install vcpd there"
-                ) from None
+        while not _is_done(client, future):
+            without_worker_since = self._check_alive(client, future, without_worker_since)
+        try:
+            return future.result(timeout=ANSWER_TIMEOUT_S)
+        except ModuleNotFoundError as error:
+            raise UnavailableError(f"a Dask worker cannot import {error.name}: install vcpd there") from None
 
     def _check_alive(self, client: Client, future: "Future[Any]", since: float | None) -> float | None:
         """Since when no worker is there. UnavailableError once that lasts too long."""
         if self._closed:
             raise UnavailableError("the connection to the Dask cluster was closed")
-        if client.status != "running" or future.cancelled():
+        if client.status != "running" or future.status in ("lost", "cancelled"):
             raise CommClosedError
         if client.scheduler_info(n_workers=-1)["workers"]:
             return None
@@ -161,6 +163,16 @@ class DaskCluster:
             if self._client is client and client.status != "running":
                 self._client = None
                 client.close(timeout=1)
+
+
+def _is_done(client: Client, future: "Future[Any]") -> bool:
+    """Whether a task ended, by its answer or its error, within one interval."""
+    try:
+        with client.as_current():
+            wait(future, timeout=POLL_INTERVAL_S)
+    except TimeoutError:
+        return False
+    return True
 
 
 def _on_worker(client: Client, worker: str, function: Callable[..., Any], *arguments: Any) -> Any:
