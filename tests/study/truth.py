@@ -1,33 +1,21 @@
 """Studies of markets whose truth is known: planted patterns with a stated drift after them, or with none."""
 
 import asyncio
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
+from tests.study.frozen import FROZEN
 from tests.study.planted import THRESHOLDS, planted_panel
 from tests.study.test_study_run import in_chunks
 from vcpd.analysis.costs import CostSettings
+from vcpd.domain.panel import Panel
 from vcpd.studies.plan import ExitChoices, StopChoices, StudyPlan, ValidationPlan
 from vcpd.studies.rules import EntryKind
 from vcpd.studies.run import run_study
 from vcpd.studies.validation import Validation, placebo_differences, validate
 from vcpd.studies.walk_forward import MeanEstimate
 
-
-class Truth(NamedTuple):
-    """The market and the drift per session that is planted after a breakout.
-
-    Leaders are few: a random purchase in the advance that is planted before a base gains, so each of them
-    among the placebos would be a difference that has nothing to do with what follows a breakout.
-    """
-
-    leaders: int = 4
-    walkers: int = 260
-    drift: float = 0.006
-
-
-TRUTH: Final = Truth()
 PLANTED: Final = msgspec.structs.replace(
     THRESHOLDS, min_prior_advance_pct=55.0, min_contractions=3, max_final_depth_pct=6.0, min_rs_rating=85
 )
@@ -51,9 +39,15 @@ CELLS_200: Final = msgspec.structs.replace(
 )
 
 
+def market_of(seed: int, drift: float = 0.0) -> Panel:
+    """The frozen market of one seed."""
+    market = FROZEN.market
+    return planted_panel(seed, leaders=market.leaders, walkers=market.walkers, bars=market.bars, drift=drift)
+
+
 def difference_from_placebo(seed: int, drift: float) -> MeanEstimate:
     """The trades of one cell less random purchases of the same sessions, before costs, 90 %."""
-    panel = planted_panel(seed, leaders=TRUTH.leaders, walkers=TRUTH.walkers, drift=drift)
+    panel = market_of(seed, drift)
     map_rows = in_chunks(panel, len(panel.symbols))
 
     async def study() -> MeanEstimate:
@@ -65,7 +59,7 @@ def difference_from_placebo(seed: int, drift: float) -> MeanEstimate:
 
 def best_of_200_cells(seed: int) -> Validation:
     """The guards of the best of 200 cells without any drift."""
-    panel = planted_panel(seed, leaders=TRUTH.leaders, walkers=TRUTH.walkers)
+    panel = market_of(seed)
     map_rows = in_chunks(panel, len(panel.symbols))
     plan = msgspec.structs.replace(CELLS_200, validation=ValidationPlan(sealed_months=0, placebos=0))
 
