@@ -2,8 +2,8 @@
 
     python -m benchmarks.study_truth [--out FILE]
 
-Prints how many of the seeds each of the three tests counts, beside what is accepted. `--out` takes one line of
-JSON for each seed, as soon as it is known.
+Prints how many of the seeds each of the three tests counts, beside what is accepted. `--out` takes one line
+of JSON for each seed, as soon as it is known.
 """
 
 import argparse

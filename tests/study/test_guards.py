@@ -11,9 +11,10 @@ import msgspec
 import numpy as np
 import pytest
 
+from tests.study.frozen import FROZEN
 from tests.study.planted import planted_panel
 from tests.study.test_study_run import PLAN, in_chunks
-from tests.study.truth import TRUTH, difference_from_placebo
+from tests.study.truth import difference_from_placebo
 from vcpd.analysis.costs import CostSettings
 from vcpd.core.errors import BadInputError
 from vcpd.domain.bars import FloatArray
@@ -222,8 +223,8 @@ def test_other_bars_have_another_digest(panel: Panel) -> None:
 
 
 def test_a_planted_drift_is_found_and_its_absence_is_not() -> None:
-    """A few seeds of the long test below `tests/study/test_truth.py`."""
-    drifting = [difference_from_placebo(seed, TRUTH.drift) for seed in FEW_SEEDS]
+    """The method on a few of the older seeds; the frozen ones are in `tests/study/test_truth.py`."""
+    drifting = [difference_from_placebo(seed, FROZEN.market.drift) for seed in FEW_SEEDS]
     assert sum(estimate.is_above_zero for estimate in drifting) >= 4
     still = [difference_from_placebo(seed, 0.0) for seed in FEW_SEEDS]
     assert sum(estimate.is_above_zero for estimate in still) <= 2
