@@ -10,6 +10,7 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parent
 ORDER = (
     "cold_start",
+    "first_result",
     "collection",
     "evening",
     "store",

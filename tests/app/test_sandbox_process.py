@@ -10,13 +10,21 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from vcpd.app import market
-from vcpd.app.market import SandboxProcess, open_market
-from vcpd.config import load_configuration
+from vcpd.app import sandbox_process
+from vcpd.app.market import open_market
+from vcpd.app.sandbox_process import (
+    QUICK_ANSWERS,
+    QUICK_REQUESTS,
+    SandboxProcess,
+    answered_rates,
+    requested_rates,
+)
+from vcpd.config import Configuration, load_configuration
 from vcpd.core.errors import UnavailableError
+from vcpd.kite.settings import LimitSettings
 from vcpd.ports import Clock
 from vcpd.runtime.clock import VirtualClock
-from vcpd.sandbox.settings import SandboxSettings
+from vcpd.sandbox.settings import RateSettings, SandboxSettings
 
 TALKATIVE = """
 import sys
@@ -30,7 +38,7 @@ for stream in (sys.stdout, sys.stderr):
 
 async def test_a_talkative_child_is_listened_to(monkeypatch: pytest.MonkeyPatch) -> None:
     """More than any pipe holds: it comes to its end, so do those who listen, and the log stays small."""
-    monkeypatch.setattr(market, "_command", lambda _clock: [sys.executable, "-c", TALKATIVE])
+    monkeypatch.setattr(sandbox_process, "_command", lambda _clock: [sys.executable, "-c", TALKATIVE])
     clock = VirtualClock(datetime(2026, 11, 20, 4, tzinfo=UTC))
     child = await SandboxProcess.start(SandboxSettings(), clock, os.environ)
     try:
@@ -42,7 +50,7 @@ async def test_a_talkative_child_is_listened_to(monkeypatch: pytest.MonkeyPatch)
     received = [record for record in records if record["event"] == "sandbox.output"]
     assert received
     assert all("trouble" in record["text"] for record in received)
-    assert max(len(record["text"]) for record in received) <= market.MAX_LOGGED_CHARACTERS
+    assert max(len(record["text"]) for record in received) <= sandbox_process.MAX_LOGGED_CHARACTERS
     assert len(received) < 2 * 20_000 / 10
     assert not [task for task in asyncio.all_tasks() if task.get_name() == "sandbox-listen"]
 
@@ -94,3 +102,34 @@ async def test_bars_lie_relative_to_the_configuration_file(
         await open_market(load_configuration(folder / "config.toml", {}), clock, tmp_path, compute)
     expected = [None if path is None else str((folder / path).resolve()) for path in meant]
     assert [received[0].bars, received[0].index] == expected
+
+
+SLOWER = LimitSettings(historical_per_s=2)
+TWENTY = RateSettings(historical_per_s=20)
+
+
+@pytest.mark.parametrize(
+    ("configuration", "answered", "requested"),
+    [
+        (Configuration(), QUICK_ANSWERS, QUICK_REQUESTS),
+        (Configuration(sandbox=SandboxSettings(real_limits=True)), RateSettings(), LimitSettings()),
+        (Configuration(limits=SLOWER), RateSettings(), SLOWER),
+        (Configuration(sandbox=SandboxSettings(limits=TWENTY)), TWENTY, LimitSettings()),
+    ],
+)
+def test_the_daemon_does_not_wait_for_its_own_exchange_unless_a_limit_is_set(
+    configuration: Configuration, answered: RateSettings, requested: LimitSettings
+) -> None:
+    assert answered_rates(configuration) == answered
+    assert requested_rates(configuration.limits, answered) == requested
+
+
+def test_a_reload_that_sets_or_removes_limits_never_asks_faster_than_the_exchange_answers() -> None:
+    assert requested_rates(SLOWER, QUICK_ANSWERS) == SLOWER
+    assert requested_rates(LimitSettings(), RateSettings()) == LimitSettings()
+
+
+def test_the_quick_rates_stay_below_what_the_exchange_answers() -> None:
+    for name in LimitSettings.__struct_fields__:
+        if name.endswith("_per_s"):
+            assert getattr(QUICK_REQUESTS, name) < getattr(QUICK_ANSWERS, name)

@@ -1,21 +1,19 @@
-"""Open the configured market: client, session, ticker, and the sandbox child process."""
+"""Open the configured market: client, session, ticker, and the simulated exchange where it is that."""
 
 import asyncio
-import contextlib
 import os
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Final, Protocol, Self
+from typing import Final, Protocol
 
 import aiohttp
 import msgspec
-import structlog
 
 from vcpd.app.credentials import find_secret
+from vcpd.app.sandbox_process import SandboxProcess, answered_rates, requested_rates
 from vcpd.bhavcopy.client import NoLoginSession, create_client
 from vcpd.bhavcopy.settings import BhavcopySettings
 from vcpd.bhavcopy.sync import ExchangeClock
@@ -29,139 +27,23 @@ from vcpd.jobs.universe import Universe
 from vcpd.kite.auth import KiteCredentials, KiteSession, SandboxLogin
 from vcpd.kite.client import Compute, KiteClient
 from vcpd.kite.rate_limits import RateLimits
-from vcpd.kite.settings import KiteSettings
+from vcpd.kite.settings import KiteSettings, LimitSettings
 from vcpd.kite.ticker import KiteTicker, KiteTickerConnector
 from vcpd.kite.token_store import TokenFile
 from vcpd.kite.transport import Transport
 from vcpd.plugins import MarketRequest, load_market_plugin
 from vcpd.ports import BrokerSource, Clock, HistoryFlagSource, LiveFeed, MarketData, MinuteVolumeSource
-from vcpd.runtime.clock import VirtualClock, WallClock
-from vcpd.sandbox.settings import SandboxSettings
+from vcpd.runtime.clock import WallClock
 
 SECTORS_TIMEOUT: Final = aiohttp.ClientTimeout(total=20)
 SECTORS_PATH: Final = "/sandbox/sectors"
-START_TIMEOUT_S: Final = 60.0
-STOP_TIMEOUT_S: Final = 5.0
-READ_BYTES: Final = 8_192
-MAX_LOGGED_CHARACTERS: Final = 1_000
-log = structlog.get_logger("vcpd.sandbox")
 TOKEN_FILE: Final = "kite-token.json"  # noqa: S105 - a file's name
 SANDBOX_TOKEN_FILE: Final = "sandbox-token.json"  # noqa: S105 - a file's name
 BHAVCOPY_FOLDER: Final = "bhavcopy"
 SECTOR_LIST_NAMES: Final = ("ind_niftytotalmarket_list.csv", "ind_nifty500list.csv")
 NO_SECTORS: Final = "Symbol,Industry\n"
 LIST_HEADERS: Final = {"User-Agent": BhavcopySettings().user_agent, "Accept": "*/*"}
-PACKAGE_PARENT: Final = Path(__file__).resolve().parents[2]
 NO_SECRET: Final = Secret("")
-
-
-class SandboxProcess:
-    """A running `vcpd sandbox` of our own; `url` is where it answers."""
-
-    def __init__(self, process: asyncio.subprocess.Process, url: str) -> None:
-        self._process = process
-        self._listeners = [
-            asyncio.create_task(_log_output(pipe), name="sandbox-listen")
-            for pipe in (process.stdout, process.stderr)
-            if pipe is not None
-        ]
-        self.url = url
-
-    @classmethod
-    async def start(cls, settings: SandboxSettings, clock: Clock, environment: Mapping[str, str]) -> Self:
-        """Raises UnavailableError, with the child's own words, when it does not come up."""
-        process = await asyncio.create_subprocess_exec(
-            *_command(clock),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env=_with_package_path(environment),
-            start_new_session=True,
-        )
-        try:
-            return cls(process, await _read_url(process, settings))
-        except BaseException:
-            await _terminate(process)
-            raise
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    async def wait(self) -> int:
-        """Returns when the child has ended; gives its exit code."""
-        return await self._process.wait()
-
-    async def close(self) -> None:
-        await _terminate(self._process)
-        for listener in self._listeners:
-            listener.cancel()
-        await asyncio.gather(*self._listeners, return_exceptions=True)
-
-
-def _with_package_path(environment: Mapping[str, str]) -> dict[str, str]:
-    """The variables, so that the child finds this very package.
-
-    It does not look in the working folder: a checkout named vcpd there would be taken for the package.
-    """
-    paths = [str(PACKAGE_PARENT), environment.get("PYTHONPATH", "")]
-    return {**environment, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
-
-
-def _command(clock: Clock) -> list[str]:
-    command = [sys.executable, "-P", "-m", "vcpd", "sandbox", "--port", "0", "--child"]
-    if isinstance(clock, VirtualClock):
-        command += [
-            "--now",
-            clock.start.isoformat(),
-            "--speed",
-            str(clock.speed),
-            "--since",
-            clock.since.isoformat(),
-        ]
-    return command
-
-
-async def _read_url(process: asyncio.subprocess.Process, settings: SandboxSettings) -> str:
-    """Send the settings and wait for the line with the address."""
-    output, pipe = process.stdout, process.stdin
-    if output is None or pipe is None or process.stderr is None:
-        raise UnavailableError("the sandbox exchange was started without its pipes")
-    pipe.write(msgspec.json.encode(settings) + b"\n")
-    await pipe.drain()
-    line = b""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(START_TIMEOUT_S):
-            line = await output.readline()
-    if not line:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        words = (await process.stderr.read()).decode(errors="replace").strip().splitlines()[-1:]
-        raise UnavailableError(f"the sandbox exchange did not start: {' '.join(words) or 'no output'}")
-    url: str = msgspec.json.decode(line)["url"]
-    return url
-
-
-async def _log_output(pipe: asyncio.StreamReader) -> None:
-    """Into the log, until it closes: a full pipe blocks the child that writes to it.
-
-    One record for a piece, not for a line: a child that babbles must not keep the daemon's loop busy.
-    """
-    while piece := await pipe.read(READ_BYTES):
-        words = piece.decode(errors="replace").strip()
-        log.warning("sandbox.output", text=words[:MAX_LOGGED_CHARACTERS], characters=len(words))
-
-
-async def _terminate(process: asyncio.subprocess.Process) -> None:
-    """Ask it to end, then make it."""
-    for signal_it in (process.terminate, process.kill):
-        if process.returncode is not None:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            signal_it()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(STOP_TIMEOUT_S):
-                await process.wait()
 
 
 class MarketLoginStatus(Protocol):
@@ -287,6 +169,7 @@ async def open_sandbox(request: MarketRequest) -> MarketConnection:
     """A simulated exchange in a child process; the daemon logs in to it by itself."""
     configuration = request.loaded.configuration
     settings = configuration.sandbox.below(request.loaded.folder)
+    settings = msgspec.structs.replace(settings, limits=answered_rates(configuration))
     sandbox = await SandboxProcess.start(settings, request.clock, os.environ)
     account = _sandbox_account(configuration, sandbox.url, request.state_dir)
     return _connect_kite(account, request, sandbox)
@@ -361,7 +244,7 @@ def _connect_kite(
 ) -> MarketConnection:
     configuration = request.loaded.configuration
     http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=16))
-    limits = RateLimits(configuration.limits)
+    limits = RateLimits(_limits(configuration.limits, sandbox))
     transport = Transport(http, account.settings, limits)
     automatic = SandboxLogin(http) if sandbox is not None else None
     credentials = KiteCredentials.of(account.settings, account.secret)
@@ -373,7 +256,7 @@ def _connect_kite(
     live = KiteTicker(connector, configuration.ticker, clock)
 
     def follow_limits(changed: Configuration) -> None:
-        limits.reconfigure(changed.limits)
+        limits.reconfigure(_limits(changed.limits, sandbox))
         live.configure(changed.ticker)
 
     archive = BhavcopySettings(archive_root=configuration.bhavcopy.archive_root)
@@ -391,3 +274,7 @@ def _connect_kite(
         holiday_list=configuration.bhavcopy.holidays_url if sandbox is None else "",
         broker=client,
     )
+
+
+def _limits(limits: LimitSettings, sandbox: SandboxProcess | None) -> LimitSettings:
+    return limits if sandbox is None else requested_rates(limits, sandbox.rates)

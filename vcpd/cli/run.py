@@ -7,6 +7,7 @@ import sys
 from datetime import datetime
 from getpass import getpass
 from pathlib import Path
+from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
 import aiohttp
@@ -42,6 +43,9 @@ from vcpd.store.run_as import make_folder_like_parent
 from vcpd.web.sign_in import MIN_PASSWORD_CHARACTERS, hash_password
 
 
+REAL_LIMITS_VARIABLE: Final = "VCPD_SANDBOX__REAL_LIMITS"
+
+
 def make_clock(now: datetime | None, speed: float, since: datetime | None) -> Clock:
     """The wall clock, or the virtual one that the arguments describe."""
     return WallClock() if now is None else VirtualClock(now, speed, since)
@@ -51,10 +55,17 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     set_action(parser, run, "vcpd run --config config.toml")
     add_config_argument(parser)
     add_clock_arguments(parser)
+    parser.add_argument(
+        "--real-limits",
+        action="store_true",
+        help="ask the daemon's own simulated exchange no faster than Kite allows: [sandbox] real_limits",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     remove_secrets_from_environment((*SECRET_NAMES, *alert_secret_names()))
+    if arguments.real_limits:  # among the variables it holds for a reload too
+        os.environ[REAL_LIMITS_VARIABLE] = "true"
     path = configuration_path(arguments)
     loaded = load_configuration(path)
     for warning in unknown_variables(os.environ, ()):  # the secrets are no longer among them

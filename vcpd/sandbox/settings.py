@@ -175,6 +175,13 @@ class SandboxSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     automatic_login: Annotated[
         bool, Meta(description="The login page redirects at once instead of waiting for the button.")
     ] = True
+    real_limits: Annotated[
+        bool,
+        Meta(
+            description="Whether the daemon asks its own simulated exchange no faster than Kite allows. "
+            "If not, and nothing is set in [limits] and [sandbox.limits], it asks up to 500 times a second."
+        ),
+    ] = False
     limits: RateSettings = RateSettings()
     ticker: SandboxTickerSettings = SandboxTickerSettings()
     faults: FaultSettings = FaultSettings()
