@@ -1,8 +1,9 @@
 """From nothing to a page with setups: `python -m benchmarks.first_result [--symbols N] [--years N]`.
 
-A daemon with the shipped settings starts in an empty folder: it creates its database, fetches every bar of its
-simulated exchange over HTTP, stores them, screens them. The times run from the start of the process. `--vendor`
-asks at the vendor's rates; `--busy` lets heavy jobs begin on a loaded machine, which they otherwise wait out.
+A daemon with the shipped settings starts in an empty folder: it creates its database, fetches every bar
+of its simulated exchange over HTTP, stores and screens them. The times run from the start of the process.
+`--vendor` asks at the vendor's rates; `--busy` lets heavy jobs begin on a loaded machine, which they
+otherwise wait out.
 """
 
 import argparse
@@ -51,10 +52,8 @@ async def first_result(given: argparse.Namespace) -> None:
             took_s = time.perf_counter() - begun_s
             cpu_s = processor_s(process.pid)
     report(status, answers_s)
-    load = os.getloadavg()[0]
-    print(
-        f"page with {listed} setups after {took_s:.1f} s (target {TARGET_S:g}); CPU {cpu_s:.1f} s; load {load:.1f}"
-    )
+    print(f"page with {listed} setups after {took_s:.1f} s (target {TARGET_S:g})", end="; ")
+    print(f"CPU {cpu_s:.1f} s; load {os.getloadavg()[0]:.1f}")
 
 
 def has_ended(status: Any, job: str) -> bool:

@@ -18,7 +18,7 @@ from vcpd.bhavcopy.client import NoLoginSession, create_client
 from vcpd.bhavcopy.settings import BhavcopySettings
 from vcpd.bhavcopy.sync import ExchangeClock
 from vcpd.config import Configuration, LoadedConfiguration
-from vcpd.core.errors import ConfigurationError, RetryableError, UnavailableError
+from vcpd.core.errors import ConfigurationError, RetryableError
 from vcpd.core.secrets import Secret
 from vcpd.jobs.day_evidence import DayEvidenceSource
 from vcpd.jobs.facts import FactsSource

@@ -42,7 +42,6 @@ from vcpd.runtime.clock import VirtualClock, WallClock
 from vcpd.store.run_as import make_folder_like_parent
 from vcpd.web.sign_in import MIN_PASSWORD_CHARACTERS, hash_password
 
-
 REAL_LIMITS_VARIABLE: Final = "VCPD_SANDBOX__REAL_LIMITS"
 
 
