@@ -11,8 +11,15 @@ from tests.bhavcopy.publisher import LAST, small_market
 from tests.bhavcopy.real_archive import HEADER, members_zip
 from tests.bhavcopy.web import serving
 from tests.real_data import real_data
-from vcpd.bhavcopy.archive import full_file, price_band_file, report_file, surveillance_file
+from vcpd.bhavcopy.archive import (
+    full_file,
+    price_band_file,
+    report_file,
+    series_change_file,
+    surveillance_file,
+)
 from vcpd.bhavcopy.published_facts import read_delivery, read_price_bands, read_surveillance
+from vcpd.bhavcopy.series_changes import read_series_changes
 from vcpd.core.errors import BadInputError
 from vcpd.domain.facts import BandHit, SymbolFacts
 
@@ -52,7 +59,14 @@ PRICE_BANDS = (
     "BETA,EQ,BETA LIMITED,No Band,-\n"
     "GAMMA,EQ,GAMMA LIMITED, 10 ,-\n"
 )
+SERIES_CHANGES = (
+    "Symbol,Security,From Series,To Series,Change Date,Remarks\n"
+    'ALPHA,ALPHA LIMITED,EQ,BE,30-AUG-2024,"GSM STAGE - 0"\n'
+    'GAMMA,GAMMA LIMITED,BE,EQ,02-SEP-2024,"-"\n'
+    'BETA,BETA LIMITED,EQ,BE,29-AUG-2024,"-"\n'  # of a day before: the bhavcopy says it
+)
 FILES = {
+    series_change_file(LAST).path: SERIES_CHANGES.encode(),
     price_band_file(LAST).path: PRICE_BANDS.encode(),
     full_file(LAST).path: FULL_BHAVCOPY.encode(),
     surveillance_file(LAST).path: MEASURES.encode(),
@@ -78,11 +92,18 @@ async def test_every_file_says_its_part(tmp_path: Path) -> None:
         results_on=date(2024, 9, 12),
         surveillance=("ASM stage 2",),
         price_band_pct=5.0,
+        series_change="series EQ to BE (trade for trade) on 2024-08-30, GSM STAGE - 0",
     )
     assert found["NSE:BETA"].surveillance == ("GSM stage 0", "short-term ASM stage 1")
     assert found["NSE:BETA"].delivery_pct is None
     assert found["NSE:BETA"].price_band_pct is None
-    lower = SymbolFacts(symbol="NSE:GAMMA", band_hit=BandHit.LOWER, price_band_pct=10.0)
+    assert found["NSE:BETA"].series_change is None
+    lower = SymbolFacts(
+        symbol="NSE:GAMMA",
+        band_hit=BandHit.LOWER,
+        price_band_pct=10.0,
+        series_change="series BE to EQ on 2024-09-02",
+    )
     assert found["NSE:GAMMA"] == lower
     assert "NSE:NEWNAME" not in found
 
@@ -103,6 +124,17 @@ async def test_a_folder_of_files_serves_as_well(tmp_path: Path) -> None:
     async with folder_client(folder, tmp_path / "door") as market:
         found = {facts.symbol: facts for facts in await market.facts(LAST)}
     assert found["NSE:ALPHA"].delivery_pct == 49.48
+    assert found["NSE:GAMMA"].series_change == "series BE to EQ on 2024-09-02"
+
+
+async def test_a_folder_may_keep_series_changes_by_day(tmp_path: Path) -> None:
+    """Under the name of their day they come before a file of today's changes alone."""
+    folder = small_market().publish(tmp_path / "bulletins")
+    (folder / "series_change.csv").write_text(SERIES_CHANGES.replace("ALPHA", "NOBODY"))
+    (folder / f"series_change_{LAST:%d%m%Y}.csv").write_text(SERIES_CHANGES)
+    async with folder_client(folder, tmp_path / "client") as market:
+        found = {facts.symbol: facts.series_change for facts in await market.facts(LAST)}
+    assert found["NSE:ALPHA"] == "series EQ to BE (trade for trade) on 2024-08-30, GSM STAGE - 0"
 
 
 def test_a_real_daily_file_gives_delivery() -> None:
@@ -118,6 +150,7 @@ def test_a_real_daily_file_gives_delivery() -> None:
         (read_delivery, "A,B\n1,2\n"),
         (read_surveillance, "SYMBOL\nA\n"),
         (read_price_bands, "SYMBOL,SERIES\nA,EQ\n"),
+        (read_series_changes, "SYMBOL,FROM SERIES\nA,EQ\n"),
     ],
 )
 def test_a_file_of_another_layout_is_refused_by_name(

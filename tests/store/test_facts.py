@@ -47,6 +47,7 @@ async def test_facts_are_shown_beside_a_setup_with_their_average_and_marks(datab
         results_on=RESULTS_ON,
         surveillance=("ASM stage 2", "ESM stage 1"),
         price_band_pct=5.0,
+        series_change=f"series EQ to BE (trade for trade) on {MONDAY}",
     )
     await setups.put(MONDAY, written([verdict("NSE:A-BE"), verdict("NSE:B")]), [])
     assert await FactsSync(FakeSource(whole), store, CALENDAR)(MONDAY) == (1, "")
@@ -62,7 +63,13 @@ async def test_facts_are_shown_beside_a_setup_with_their_average_and_marks(datab
         price_band_pct=5.0,
         results_on=RESULTS_ON,
         results_in_sessions=5,  # 2024-03-08 was a holiday
-        marks=(f"trade for trade since {MONDAY}", "price band 5 %", "ASM stage 2", "ESM stage 1"),
+        marks=(
+            f"trade for trade since {MONDAY}",
+            f"series EQ to BE (trade for trade) on {MONDAY}",
+            "price band 5 %",
+            "ASM stage 2",
+            "ESM stage 1",
+        ),
     )
 
 
@@ -100,9 +107,14 @@ async def test_a_file_that_comes_later_completes_and_forgets_nothing(database: D
     assert await store.put(MONDAY, [first, SymbolFacts(symbol="NSE:UNKNOWN", delivery_pct=1.0)], {}) == 1
     assert await store.put(MONDAY, [first], {}) == 0
     assert await store.put(MONDAY, [SymbolFacts(symbol="NSE:A", market_cap=2e9)], {}) == 1
+    moving = SymbolFacts(symbol="NSE:A", series_change="series EQ to BE")
+    assert [await store.put(MONDAY, [moving], {}) for _ in range(2)] == [1, 0]
+    assert await store.put(MONDAY, [first], {}) == 0  # a list that is missing now changes nothing
     _, setup = await setups.for_symbol("NSE:A", MONDAY)
     assert setup is not None
-    assert setup.facts == SetupFacts(session=MONDAY, delivery_pct=10.0, market_cap=2e9)
+    assert setup.facts == SetupFacts(
+        session=MONDAY, delivery_pct=10.0, market_cap=2e9, marks=("series EQ to BE",)
+    )
 
 
 async def test_facts_of_another_week_are_not_shown(database: Database) -> None:

@@ -84,6 +84,11 @@ def market_lots_file(session: date) -> ArchivedFile:
     return ArchivedFile(f"fo_mktlots_{session:%d%m%Y}.csv", f"content/fo/{MARKET_LOTS_NAME}")
 
 
+def series_change_file(session: date) -> ArchivedFile:
+    """The moves between series; the archive has one file, which is kept by session."""
+    return ArchivedFile(f"series_change_{session:%d%m%Y}.csv", "content/equities/series_change.csv")
+
+
 def report_file(session: date) -> ArchivedFile:
     """The daily report: corporate actions, band hits, board meetings, funds, market capitalisation."""
     name = f"PR{session:%d%m%y}.zip"

@@ -1,5 +1,6 @@
-"""Facts of a session from four files of the archive: full bhavcopy, daily report, surveillance, price bands.
+"""Facts of a session from files of the archive.
 
+They are the full bhavcopy, the daily report, surveillance measures, price bands and changes of series.
 Each of them may be missing; what it would say is unknown then. A damaged one is named in the log and
 requested again later.
 """
@@ -13,8 +14,16 @@ from typing import Any, Final, TypeVar
 import msgspec
 import structlog
 
-from vcpd.bhavcopy.archive import BhavcopyArchive, full_file, price_band_file, surveillance_file
+from vcpd.bhavcopy.archive import (
+    ArchivedFile,
+    BhavcopyArchive,
+    full_file,
+    price_band_file,
+    series_change_file,
+    surveillance_file,
+)
 from vcpd.bhavcopy.daily_reports import DailyReport, read_report
+from vcpd.bhavcopy.series_changes import read_series_changes
 from vcpd.core.csv_table import CsvTable, decode_csv, parse_csv_table
 from vcpd.core.errors import BadInputError, RetryableError
 from vcpd.domain.facts import BandHit, SymbolFacts
@@ -37,6 +46,7 @@ class SessionFacts(msgspec.Struct, frozen=True):
     delivery_pct: Mapping[str, float] = {}
     surveillance: Mapping[str, tuple[str, ...]] = {}
     price_bands: Mapping[str, float] = {}
+    series_changes: Mapping[str, str] = {}
     report: DailyReport | None = None
 
     def of_symbols(self, symbols: Sequence[tuple[str, str]]) -> list[SymbolFacts]:
@@ -52,6 +62,7 @@ class SessionFacts(msgspec.Struct, frozen=True):
                 results_on=report.results_on.get(name),
                 surveillance=self.surveillance.get(name, ()),
                 price_band_pct=self.price_bands.get(name),
+                series_change=self.series_changes.get(name),
             )
             for name, symbol in symbols
         )
@@ -67,35 +78,32 @@ class FactsReader:
 
     async def read(self, session: date) -> SessionFacts:
         """What the files say; without any of them nothing is known."""
-        delivery = await self._file(
-            session, self._archive.file_path(session, full_file(session)), read_delivery
-        )
-        measures = await self._file(
-            session, self._archive.file_path(session, surveillance_file(session)), read_surveillance
-        )
-        bands = await self._file(
-            session, self._archive.file_path(session, price_band_file(session)), read_price_bands
-        )
+        delivery = await self._file(session, full_file(session), read_delivery)
+        measures = await self._file(session, surveillance_file(session), read_surveillance)
+        bands = await self._file(session, price_band_file(session), read_price_bands)
+        changes = await self._file(session, series_change_file(session), read_series_changes)
         try:
             paths = await self._archive.report_paths(session)
             report = await self._compute(read_report, paths, session) if paths else None
         except (BadInputError, RetryableError) as error:
             _log.warning("facts.unavailable", session=str(session), reason=str(error))
             report = None
-        return SessionFacts(delivery or {}, measures or {}, bands or {}, report)
+        return SessionFacts(delivery, measures, bands, changes, report)
 
     async def _file(
-        self, session: date, path: Awaitable[Path | None], read: Callable[[Path, date], Mapping[str, T]]
-    ) -> Mapping[str, T] | None:
+        self, session: date, file: ArchivedFile, read: Callable[[Path, date], Mapping[str, T]]
+    ) -> Mapping[str, T]:
+        """What the file says by symbol; nothing where it is missing, or damaged, which is logged."""
         found: Path | None = None
         try:
-            found = await path
-            return None if found is None else await self._compute(read, found, session)
+            found = await self._archive.file_path(session, file)
+            known: Mapping[str, T] = {} if found is None else await self._compute(read, found, session)
         except (BadInputError, RetryableError) as error:
             _log.warning("facts.unavailable", session=str(session), reason=str(error))
             if found is not None:
                 await self._archive.mark_corrupt(found)
-            return None
+            return {}
+        return known
 
 
 def read_delivery(path: Path, session: date) -> dict[str, float]:

@@ -74,6 +74,10 @@ class CsvTable:
         except ValueError:
             return np.array([self._parse(row, name, text, parse_number) for row, text in enumerate(texts)])
 
+    def dates(self, name: str) -> list[date]:
+        """A column's dates. BadInputError for a cell that is none."""
+        return [self._parse(row, name, text, parse_date) for row, text in enumerate(self.texts(name))]
+
     def require_date(self, day: date, name: str) -> None:
         """BadInputError unless every cell of the column is this date."""
         texts = self.texts(name)

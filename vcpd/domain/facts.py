@@ -29,13 +29,14 @@ class SymbolFacts(msgspec.Struct, frozen=True, kw_only=True):
     results_on: date | None = None  # the next meeting of the board about results
     surveillance: tuple[str, ...] = ()  # measures of the exchange, such as `ASM stage 2`
     price_band_pct: float | None = None  # how far the day's price may lie from the close before
+    series_change: str | None = None  # a move between series on the session or later, in words
 
 
 class SetupFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What is shown beside a setup: the latest facts of its symbol up to its session.
 
     `delivery_average_pct` is that of the sessions before, 20 at most. `marks` name what makes a share harder
-    to trade: trade for trade, a narrow price band, measures of surveillance.
+    to trade: trade for trade, a narrow price band, a move between series, measures of surveillance.
     """
 
     session: date

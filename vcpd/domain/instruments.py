@@ -9,6 +9,9 @@ import msgspec
 
 EQUITY_SERIES: Final = ("EQ", "BE", "BZ", "SM", "ST", "SZ")  # of shares; the most ordinary first
 TRADE_FOR_TRADE_SERIES: Final = ("BE", "BZ")  # of the main board: no purchase is sold on the same day
+TRADE_FOR_TRADE_OF_ALL_BOARDS: Final = frozenset(
+    {*TRADE_FOR_TRADE_SERIES, "ST", "SZ"}
+)  # those of the SME platform too
 SME_SERIES: Final = ("SM", "ST", "SZ")  # of the platform for small and medium enterprises
 VENDOR_INDEX_NAMES: Final[Mapping[str, str]] = {
     "^NSEI": "NIFTY 50",

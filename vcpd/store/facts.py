@@ -32,4 +32,5 @@ class PostgresFactsStore:
             [SEPARATOR.join(fact.surveillance) or None for fact in facts],
             [results_in_sessions.get(fact.symbol) for fact in facts],
             [fact.price_band_pct for fact in facts],
+            [fact.series_change for fact in facts],
         )

@@ -81,7 +81,7 @@ LEFT JOIN LATERAL (
         'results_on', latest.results_on,
         'results_in_sessions', latest.results_in_sessions,
         'marks', to_jsonb(array_remove(
-            ARRAY[settled.mark, narrow.mark] || string_to_array(latest.surveillance, '; '), NULL
+            ARRAY[settled.mark, latest.series_change, narrow.mark] || string_to_array(latest.surveillance, '; '), NULL
         ))
     ) AS facts
     WHERE latest.session IS NOT NULL OR settled.mark IS NOT NULL
