@@ -19,12 +19,11 @@ from vcpd.analysis.positions import (
     count_bets,
     lots_outside_bars,
     report_positions,
-    trade_excursions,
 )
 from vcpd.core.errors import BadInputError
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.panel import build_panel
-from vcpd.domain.portfolio import ClosedTrade, Fill, Lot, LotBook, Side
+from vcpd.domain.portfolio import Fill, Lot, LotBook, Side
 
 SETTINGS = HeatSettings(total_pct=6.0, sector_pct=3.0, positions=3)
 DAYS = np.arange("2025-01-01", "2025-06-30", dtype="M8[D]")
@@ -126,27 +125,6 @@ def test_a_price_that_no_day_explains_is_named() -> None:
     ]
 
 
-def test_excursions_of_a_closed_trade_end_with_its_sale() -> None:
-    series = flat("NSE:A")
-    series.records["high"][70] = 115.0
-    series.records["low"][-1] = 1.0
-    closed = book(
-        bought("NSE:A", date(2025, 3, 3), 100.0, 95.0),
-        Fill(
-            symbol="NSE:A",
-            session=date(2025, 5, 2),
-            side=Side.SELL,
-            quantity=10,
-            price=100.0,
-            trade_id="2",
-        ),
-    ).closed[0]
-    found = trade_excursions(closed, series)
-    assert found is not None
-    assert found.best_r == pytest.approx(3.0)
-    assert found.worst_r == pytest.approx(0.2)
-
-
 def test_a_lot_of_unknown_age_has_a_cost_but_no_r() -> None:
     lot = Lot(number=1, symbol="NSE:A", opened=None, quantity=10, entry=90.0)
     report = report_positions(
@@ -177,49 +155,3 @@ def test_two_lots_of_two_symbols_that_move_alike_are_one_bet() -> None:
     assert counted.heat.effective_bets == pytest.approx(1.0)
     unknown = report_positions(book, series, DAYS[-1].item(), PositionSettings())
     assert count_bets(unknown, build_panel(series.values()), settings.crowding) is unknown
-
-
-def test_excursions_cover_the_sessions_from_purchase_to_sale() -> None:
-    """Bought before the first bar, on the last one, sold on the same day, or without known days."""
-    random = np.random.default_rng(5)
-    close = 100 + np.asarray(random.normal(0, 3, len(DAYS)).cumsum(), np.float64)
-    prices = (close, close + random.uniform(0, 3, len(DAYS)), close - random.uniform(0, 3, len(DAYS)), close)
-    series = BarSeries.from_columns("NSE:A", DAYS, prices, np.full(len(DAYS), 1e5))
-    first, last = DAYS[0].item(), DAYS[-1].item()
-    spans: list[tuple[date | None, date]] = [
-        (first, last),
-        (last, last),
-        (date(2025, 3, 3), date(2025, 3, 3)),
-        (date(2025, 3, 3), date(2025, 3, 4)),
-        (date(2024, 1, 1), date(2025, 3, 4)),
-        (date(2025, 3, 3), date(2026, 1, 1)),
-        (date(2024, 1, 1), date(2024, 2, 1)),
-        (date(2026, 1, 1), date(2026, 2, 1)),
-        (None, last),
-    ]
-    trades = [
-        ClosedTrade(
-            number=1,
-            symbol="NSE:A",
-            opened=opened,
-            closed=closed,
-            quantity=1,
-            entry=100.0,
-            exit=101.0,
-            stop=95.0,
-        )
-        for opened, closed in spans
-    ]
-    for trade in trades:
-        excursions = trade_excursions(trade, series)
-        opened = trade.opened or date.max
-        days = [day for day in DAYS.tolist() if opened <= day <= trade.closed]
-        if not days:
-            assert excursions is None
-            continue
-        at = [DAYS.tolist().index(day) for day in days]
-        highs = [100.0, float(close[at[0]]), *(float(prices[1][row]) for row in at[1:])]
-        lows = [100.0, float(close[at[0]]), *(float(prices[2][row]) for row in at[1:])]
-        assert excursions is not None
-        assert (excursions.highest, excursions.lowest) == (max(highs), min(lows))
-        assert excursions.best_r == pytest.approx((max(highs) - 100) / 5)

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vcpd.analysis.position_judgement import SymbolNotes, stop_of
 from vcpd.analysis.position_measures import measure_position, window_of
-from vcpd.analysis.positions import SymbolNotes, first_firings, stop_of
+from vcpd.analysis.rule_firings import LotHistory, first_firings
 from vcpd.analysis.sell_rules import (
     RULES,
     HeldLot,
@@ -66,7 +67,8 @@ def readings(
 def fired_on(series: BarSeries, notes: SymbolNotes | None = None, **settings: float) -> list[tuple[int, str]]:
     """Sessions after the purchase, and the rules that begin to fire on them."""
     rules = msgspec.structs.replace(QUIET, **settings)
-    found = first_firings(LOT, series, OPENED - timedelta(1), rules, notes or SymbolNotes())
+    history = LotHistory(LOT, series, rules, notes or SymbolNotes())
+    found = first_firings(history, OPENED - timedelta(1))
     return [((position.measures.session - OPENED).days, reading.name) for position, reading in found]
 
 

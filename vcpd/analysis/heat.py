@@ -13,7 +13,7 @@ import numpy as np
 
 from vcpd.analysis.position_measures import PERCENT, PositionMeasures
 from vcpd.core.errors import BadInputError
-from vcpd.domain.bars import BarSeries
+from vcpd.domain.bars import BarSeries, FloatArray
 
 GAP_PERCENTILE: Final = 1.0  # of the overnight changes: the gap that one night in a hundred exceeds
 LEAST_GAPS: Final = 100  # fewer nights say nothing about the worst in a hundred
@@ -102,7 +102,15 @@ def gap_pct(bars: BarSeries) -> float | None:
     if len(bars) <= LEAST_GAPS:
         return None
     changes = bars.open[1:] / bars.close[:-1] - 1
-    return max(0.0, -PERCENT * float(np.percentile(changes, GAP_PERCENTILE)))
+    return max(0.0, -PERCENT * _low_percentile(changes, GAP_PERCENTILE))
+
+
+def _low_percentile(values: FloatArray, percent: float) -> float:
+    """The same as `numpy.percentile` gives, which takes ten times as long for a few hundred values."""
+    place = percent / PERCENT * (len(values) - 1)
+    below = int(place)
+    low, high = np.partition(values, (below, below + 1))[below : below + 2]
+    return float(low + (high - low) * (place - below))
 
 
 def measure_heat(lots: Sequence[LotAtRisk], equity: float, settings: HeatSettings) -> Heat:

@@ -6,15 +6,15 @@ from datetime import date
 import msgspec
 
 from vcpd.analysis.costs import CostSettings
-from vcpd.analysis.positions import trade_excursions
 from vcpd.analysis.trade_charges import with_charges
+from vcpd.analysis.trade_excursions import TradeExcursions, excursions_of
 from vcpd.analysis.trade_statistics import TradeColumns, TradeStatistics, holding_time, tax_class
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.portfolio import ClosedTrade
 from vcpd.domain.position_notes import PurchaseNote
 
 
-class JournalEntry(msgspec.Struct, frozen=True, kw_only=True):
+class JournalEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A closed trade with its result, excursions, class for the tax return, and what it was bought from."""
 
     symbol: str
@@ -65,9 +65,8 @@ def keep_journal(
     closed = closed if costs is None else with_charges(closed, costs)
     known = {(note.symbol, note.session): note for note in purchases or ()}
     notes = [_note_of(trade, known) for trade in closed]
-    entries = [
-        journal_entry(trade, bars.get(trade.symbol), note) for trade, note in zip(closed, notes, strict=True)
-    ]
+    parts = zip(closed, excursions_of(closed, bars), notes, strict=True)
+    entries = [journal_entry(trade, excursions, note) for trade, excursions, note in parts]
     columns = TradeColumns(closed)
     journal = Journal(
         entries=entries,
@@ -91,9 +90,8 @@ def _note_of(trade: ClosedTrade, known: Mapping[tuple[str, date], PurchaseNote])
     return known.get((trade.symbol, opened)) or PurchaseNote(symbol=trade.symbol, session=opened)
 
 
-def journal_entry(trade: ClosedTrade, series: BarSeries | None, note: PurchaseNote) -> JournalEntry:
+def journal_entry(trade: ClosedTrade, excursions: TradeExcursions | None, note: PurchaseNote) -> JournalEntry:
     """The entry of one trade; without excursions where its bars are not known."""
-    excursions = None if series is None else trade_excursions(trade, series)
     return JournalEntry(
         symbol=trade.symbol,
         opened=trade.opened,

@@ -94,8 +94,8 @@ class _Matcher:
         for symbol, own in by_symbol.items():
             for credit in (fill for fill in own if fill.is_credit):
                 self._credit(credit)
-            bought = merge_orders(fill for fill in own if fill.side is Side.BUY and not fill.is_credit)
-            sold = merge_orders(fill for fill in own if fill.side is Side.SELL)
+            bought = merge_orders([fill for fill in own if fill.side is Side.BUY and not fill.is_credit])
+            sold = merge_orders([fill for fill in own if fill.side is Side.SELL])
             bought, sold, round_trip = net_of_day(bought, sold)
             if round_trip:
                 self._notices.append(
@@ -234,8 +234,10 @@ def multiply_lots(lots: Sequence[Lot], ratio: float) -> tuple[list[Lot], float]:
     return [lot for lot in result if lot.quantity], total - whole
 
 
-def merge_orders(fills: Iterable[Fill]) -> list[Fill]:
+def merge_orders(fills: list[Fill]) -> list[Fill]:
     """Fills of one order as one, at their average price; fills without an order stay apart."""
+    if len(fills) < 2:
+        return fills
     merged: dict[str, Fill] = {}
     for fill in fills:
         name = fill.order_key[-1]
@@ -249,10 +251,10 @@ def merge_orders(fills: Iterable[Fill]) -> list[Fill]:
     return list(merged.values())
 
 
-def net_of_day(bought: Sequence[Fill], sold: Sequence[Fill]) -> tuple[list[Fill], list[Fill], int]:
+def net_of_day(bought: list[Fill], sold: list[Fill]) -> tuple[list[Fill], list[Fill], int]:
     """One symbol's purchases and sales of one session without what went both ways, and how many that were."""
     if not bought or not sold:
-        return list(bought), list(sold), 0
+        return bought, sold, 0
     both = min(sum(fill.quantity for fill in bought), sum(fill.quantity for fill in sold))
     return _without(bought, both), _without(sold, both), both
 

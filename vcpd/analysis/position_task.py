@@ -10,20 +10,21 @@ import msgspec
 
 from vcpd.analysis.heat import UNKNOWN_SECTOR
 from vcpd.analysis.lots import build_lot_book
+from vcpd.analysis.position_judgement import SymbolNotes
 from vcpd.analysis.positions import (
     PositionSettings,
     PositionsReport,
-    SymbolNotes,
     count_bets,
-    first_firings,
     lots_outside_bars,
     report_positions,
 )
 from vcpd.analysis.regime_task import IndexHistory
+from vcpd.analysis.rule_firings import LotHistory, first_firings
 from vcpd.analysis.share_scale import scale_fills
+from vcpd.analysis.trade_excursions import AccountBars
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.panel import Panel
-from vcpd.domain.portfolio import CurvePoint, Lot, LotBook, PositionTexts, StoredFill
+from vcpd.domain.portfolio import CurvePoint, LotBook, PositionTexts, StoredFill
 from vcpd.domain.position_notes import CompanyNote, JudgedAccount, PurchaseNote, RuleFiring
 
 
@@ -49,7 +50,7 @@ def judge_account(panel: Panel, _rows: range, parameters: PositionTaskParams) ->
 
     scaled = scale_fills(parameters.fills, parameters.as_of)
     book = build_lot_book(scaled.fills, scaled.adjustments)
-    bars = _bars_of(panel, book, parameters.histories)
+    bars = AccountBars(panel, {history.symbol: history.series for history in parameters.histories})
     notes = symbol_notes(book, parameters.companies, parameters.purchases)
     report = report_positions(book, bars, parameters.as_of, parameters.settings, notes)
     refused = [f"{row.place}: {row.reason}" for row in book.refused]
@@ -64,18 +65,10 @@ def judge_account(panel: Panel, _rows: range, parameters: PositionTaskParams) ->
             session=parameters.as_of, report=encode(report).decode(), journal=encode(journal).decode()
         ),
         last_session=panel.until(parameters.as_of).sessions[-1].item(),
-        firings=_firings(report.lots, bars, parameters, notes),
+        firings=_firings(report, bars, parameters, notes),
         firing=sum(len(position.firing) for position in report.positions),
         broken_caps=0 if report.heat is None else sum(cap.is_broken for cap in report.heat.caps),
     )
-
-
-def _bars_of(panel: Panel, book: LotBook, histories: Sequence[IndexHistory]) -> Mapping[str, BarSeries]:
-    """The bars of every held or sold symbol: of the panel, else those that came with the question."""
-    found = {history.symbol: history.series for history in histories}
-    known = frozenset(panel.symbols)
-    wanted = {lot.symbol for lot in book.lots} | {trade.symbol for trade in book.closed}
-    return {**found, **{symbol: panel.series(symbol) for symbol in wanted & known}}
 
 
 def symbol_notes(
@@ -112,18 +105,20 @@ def _point(report: PositionsReport, closed_r: float) -> CurvePoint:
 
 
 def _firings(
-    lots: Sequence[Lot],
+    report: PositionsReport,
     bars: Mapping[str, BarSeries],
     parameters: PositionTaskParams,
     notes: Mapping[str, SymbolNotes],
 ) -> list[RuleFiring]:
     """Every rule of every lot that began to fire; lots of one symbol and day that fire alike once."""
     firings: dict[tuple[object, ...], RuleFiring] = {}
-    for lot in lots:
+    judged = {position.measures.lot.number: position for position in report.positions}
+    for lot in report.lots:
         if lot.symbol not in bars:
             continue
         series, known = bars[lot.symbol].until(parameters.as_of), notes.get(lot.symbol, SymbolNotes())
-        for position, rule in first_firings(lot, series, parameters.after, parameters.settings.rules, known):
+        history = LotHistory(lot, series, parameters.settings.rules, known)
+        for position, rule in first_firings(history, parameters.after, judged.get(lot.number)):
             measures = position.measures
             key = (lot.symbol, lot.opened, measures.session, rule.name)
             before = firings[key].quantity if key in firings else 0

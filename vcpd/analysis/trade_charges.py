@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from vcpd.analysis.costs import CostSettings, side_shares
-from vcpd.domain.bars import FloatArray
+from vcpd.domain.bars import FloatArray, session_array
 from vcpd.domain.portfolio import ClosedTrade
 
 
@@ -34,8 +34,8 @@ def _charges(trades: Sequence[ClosedTrade], settings: CostSettings) -> FloatArra
     paid = np.array([trade.quantity * trade.entry for trade in trades])
     received = np.array([trade.quantity * trade.exit for trade in trades])
     sales = _values_by_sale(trades, received.tolist())
-    opened = np.array([trade.opened for trade in trades], "M8[D]")
-    closed = np.array([trade.closed for trade in trades], "M8[D]")
+    opened = session_array(trade.opened for trade in trades if trade.opened is not None)
+    closed = session_array(trade.closed for trade in trades)
     totals = np.array([sales[trade.symbol, trade.closed] for trade in trades])
     bought: FloatArray = paid * side_shares(opened, paid, settings, sells=False)
     return bought + received * side_shares(closed, totals, settings, sells=True)

@@ -6,13 +6,14 @@ from typing import Final
 import msgspec
 
 from vcpd.analysis.journal import Journal, JournalEntry, keep_journal
+from vcpd.analysis.trade_excursions import AccountBars
 from vcpd.analysis.trade_statistics import TradeStatistics
 from vcpd.cli.client import daemon_client
 from vcpd.cli.command import EXIT_OK, set_action
 from vcpd.cli.config import analysis_settings
 from vcpd.cli.local import add_bars_arguments, load_panel
 from vcpd.cli.output import number_text, print_data
-from vcpd.cli.positions import add_trades_arguments, held_bars, read_book
+from vcpd.cli.positions import add_trades_arguments, read_book
 from vcpd.cli.tables import print_table
 
 COLUMNS: Final = (
@@ -43,8 +44,7 @@ def journal(arguments: argparse.Namespace) -> int:
 def _journal_of_files(arguments: argparse.Namespace) -> Journal:
     panel = load_panel(arguments)
     book = read_book(arguments, panel)
-    bars = held_bars(panel, {trade.symbol for trade in book.closed})
-    return keep_journal(book.closed, bars, costs=analysis_settings(arguments).costs)
+    return keep_journal(book.closed, AccountBars(panel), costs=analysis_settings(arguments).costs)
 
 
 def _stored_journal(arguments: argparse.Namespace) -> Journal:

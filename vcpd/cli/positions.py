@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -11,16 +11,16 @@ import msgspec
 from vcpd.analysis.backtest import bases_by_session
 from vcpd.analysis.heat import Heat
 from vcpd.analysis.lots import build_lot_book
+from vcpd.analysis.position_judgement import Position, SymbolNotes
 from vcpd.analysis.positions import (
-    Position,
     PositionSettings,
     PositionsReport,
-    SymbolNotes,
     count_bets,
     lots_outside_bars,
     report_positions,
 )
 from vcpd.analysis.session_context import SessionContext
+from vcpd.analysis.trade_excursions import AccountBars
 from vcpd.cli.client import daemon_client
 from vcpd.cli.command import EXIT_OK, positive_number_argument, set_action
 from vcpd.cli.config import analysis_settings
@@ -30,7 +30,6 @@ from vcpd.cli.position_changes import add_positions_arguments as add_change_argu
 from vcpd.cli.tables import print_table
 from vcpd.core.csv_table import read_csv_table
 from vcpd.core.errors import BadInputError
-from vcpd.domain.bars import BarSeries
 from vcpd.domain.instruments import is_same_symbol
 from vcpd.domain.panel import Panel
 from vcpd.domain.portfolio import Lot, LotBook, ShareAdjustment
@@ -85,7 +84,7 @@ def positions(arguments: argparse.Namespace) -> int:
         return _stored_positions(arguments)
     panel = load_panel(arguments)
     book = read_book(arguments, panel)
-    bars = held_bars(panel, {lot.symbol for lot in book.lots})
+    bars = AccountBars(panel)
     settings = analysis_settings(arguments)
     judged = PositionSettings(
         rules=settings.positions, heat=settings.heat, equity=arguments.equity or settings.size.equity
@@ -155,11 +154,6 @@ def read_actions(path: Path, spelled: Spelling) -> list[ShareAdjustment]:
     except OSError as error:
         raise BadInputError(f"{path}: {error.strerror}") from None
     return parse_actions(table, spelled)
-
-
-def held_bars(panel: Panel, symbols: Iterable[str]) -> Mapping[str, BarSeries]:
-    """The panel's bars of each symbol that it holds."""
-    return {symbol: panel.series(symbol) for symbol in symbols if symbol in panel.symbols}
 
 
 def base_notes(context: SessionContext, lots: Sequence[Lot]) -> Mapping[str, SymbolNotes]:

@@ -19,6 +19,7 @@ DateArray = NDArray[np.datetime64]  # always of unit D
 RecordArray = NDArray[np.void]
 RatingArray = NDArray[np.uint8]  # 1..99, 0 where unknown
 PRICE_FIELDS: Final = ("open", "high", "low", "close")
+EPOCH_ORDINAL: Final = date(1970, 1, 1).toordinal()
 ROWS_PER_BLOCK: Final = 4_096  # rows written at once
 BAR_DTYPE: Final = np.dtype(
     [
@@ -101,6 +102,13 @@ class BarSeries:
         """The bars up to and including `session`."""
         stop = int(np.searchsorted(self.sessions, np.datetime64(session, "D"), side="right"))
         return type(self)(self.symbol, self.records[:stop])
+
+
+def session_array(days: Iterable[date]) -> DateArray:
+    """(n,): the days as an array, by their ordinals: NumPy's own conversion takes thirty times as long."""
+    ordinals = np.fromiter((day.toordinal() for day in days), np.int64)
+    found: DateArray = (ordinals - EPOCH_ORDINAL).view("M8[D]")
+    return found
 
 
 def interleave_columns(sessions: DateArray, columns: Mapping[str, FloatArray]) -> RecordArray:

@@ -22,7 +22,7 @@ class Side(StrEnum):
     SELL = "sell"
 
 
-class Fill(msgspec.Struct, frozen=True, kw_only=True):
+class Fill(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An executed order, or a part of one; the same `trade_id` of a symbol and session is the same fill.
 
     A purchase at price 0 is a credit of bonus shares. `stop` is the initial stop of a purchase, at the prices
@@ -70,7 +70,7 @@ class StoredFill(msgspec.Struct, frozen=True, kw_only=True):
     present_close: float | None = None
 
 
-class ShareAdjustment(msgspec.Struct, frozen=True):
+class ShareAdjustment(msgspec.Struct, frozen=True, gc=False):
     """From `session` on there are `ratio` shares for each one before: 5 after a split of 1 into 5."""
 
     symbol: str
@@ -86,7 +86,7 @@ class SymbolChange(msgspec.Struct, frozen=True):
     new_symbol: str
 
 
-class Lot(msgspec.Struct, frozen=True, kw_only=True):
+class Lot(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Shares of one purchase that are still held; `number` counts the purchases in their order.
 
     `opened` is None for a holding whose purchase is not known: it has a cost, but no age, stop or R.
@@ -112,7 +112,7 @@ class Lot(msgspec.Struct, frozen=True, kw_only=True):
         return self.entry - self.stop
 
 
-class ClosedTrade(msgspec.Struct, frozen=True, kw_only=True):
+class ClosedTrade(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A lot, or a part of one, that was sold."""
 
     number: int  # its lot's

@@ -18,7 +18,7 @@ import numpy as np
 from vcpd.core.backoff import retry_after_s
 from vcpd.core.errors import BadInputError, NeedsLoginError, PermanentError, RetryableError, VcpdError
 from vcpd.core.secrets import Secret
-from vcpd.domain.bars import BAR_DTYPE, BarSeries, FloatArray, RecordArray
+from vcpd.domain.bars import BAR_DTYPE, EPOCH_ORDINAL, BarSeries, FloatArray, RecordArray
 from vcpd.domain.instruments import Quote
 from vcpd.domain.live import MinuteVolumes
 
@@ -92,7 +92,6 @@ def _summary(envelope: ErrorEnvelope) -> str:
 
 T = TypeVar("T")
 CANDLE_VALUES: Final = ("open", "high", "low", "close", "volume")
-EPOCH_ORDINAL: Final = date(1970, 1, 1).toordinal()
 DECODE_ERRORS: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 IST_OFFSETS: Final = ("", "+0530", "+05:30")
 _TOKEN_PATTERN: Final = re.compile(r"[!-~]+")

@@ -1,0 +1,64 @@
+"""A held lot after a session: its measures, the reading of each sell rule, what is known of its company."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Final
+
+import msgspec
+
+from vcpd.analysis.heat import UNKNOWN_SECTOR
+from vcpd.analysis.position_measures import PositionMeasures, measure_position, window_of
+from vcpd.analysis.sell_rules import HeldLot, RuleReading, SellRuleSettings, next_rule, read_rules
+from vcpd.domain.bars import BarSeries
+from vcpd.domain.portfolio import Lot
+
+SELLING_STOPS: Final = frozenset({"initial_stop", "breakeven", "trailing_average", "chandelier"})
+
+
+class SymbolNotes(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a held company beside its bars; `pivots` by the day of the purchase."""
+
+    sector: str = UNKNOWN_SECTOR
+    results_in_sessions: int | None = None
+    base_state: str | None = None
+    footprint: str | None = None
+    pivots: Mapping[date, float] = {}
+    is_listed: bool = True
+
+
+class Position(msgspec.Struct, frozen=True, kw_only=True):
+    """A lot after a session, with every rule's reading; `stop` is the highest one under the close."""
+
+    measures: PositionMeasures
+    rules: tuple[RuleReading, ...]
+    next_rule: RuleReading | None
+    stop: float | None
+    notes: SymbolNotes = SymbolNotes()
+
+    @property
+    def firing(self) -> tuple[RuleReading, ...]:
+        return tuple(rule for rule in self.rules if rule.fires)
+
+
+def judge_position(
+    lot: Lot, series: BarSeries, as_of: date, rules: SellRuleSettings, notes: SymbolNotes | None = None
+) -> Position | None:
+    """The lot by the bars up to `as_of`; None where there is none since its purchase."""
+    window = window_of(lot, series, as_of)
+    if window is None:
+        return None
+    known = notes or SymbolNotes()
+    measures = measure_position(lot, window)
+    pivot = None if lot.opened is None else known.pivots.get(lot.opened)
+    held = HeldLot(
+        measures=measures, window=window, pivot=pivot, results_in_sessions=known.results_in_sessions
+    )
+    readings = read_rules(held, rules)
+    stop = stop_of(readings, measures.close)
+    return Position(measures=measures, rules=readings, next_rule=next_rule(readings), stop=stop, notes=known)
+
+
+def stop_of(rules: Sequence[RuleReading], close: float) -> float | None:
+    """The highest price under the close at which a stop would sell; None where nothing bounds the loss."""
+    levels = [rule.level for rule in rules if rule.name in SELLING_STOPS and rule.level is not None]
+    return max((level for level in levels if level < close), default=None)

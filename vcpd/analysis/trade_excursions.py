@@ -1,0 +1,121 @@
+"""How far closed trades went for and against them, of all trades at once; and the bars that an account needs.
+
+Excursions run from the close of the purchase's session to the end of the sale's.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+
+import msgspec
+import numpy as np
+
+from vcpd.analysis.position_measures import extremes_between
+from vcpd.domain.bars import BarSeries, FloatArray, IntArray, session_array
+from vcpd.domain.panel import Panel
+from vcpd.domain.portfolio import ClosedTrade
+
+
+class TradeExcursions(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """How far a closed trade went for and against it before it was sold; in R where the risk is known."""
+
+    highest: float
+    lowest: float
+    best_r: float | None
+    worst_r: float | None
+
+
+class AccountBars(Mapping[str, BarSeries]):
+    """The bars of a panel's symbols, each made when it is asked for, and of some that the panel lacks."""
+
+    def __init__(self, panel: Panel, others: Mapping[str, BarSeries] | None = None) -> None:
+        self.panel = panel
+        self.rows = {symbol: row for row, symbol in enumerate(panel.symbols)}
+        self._others = others or {}
+        self._made: dict[str, BarSeries] = {}
+
+    def __getitem__(self, symbol: str) -> BarSeries:
+        if symbol not in self._made:
+            self._made[symbol] = self.panel.series(symbol) if symbol in self.rows else self._others[symbol]
+        return self._made[symbol]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.rows.keys() | self._others.keys())
+
+    def __len__(self) -> int:
+        return len(self.rows.keys() | self._others.keys())
+
+    def __contains__(self, symbol: object) -> bool:
+        return symbol in self.rows or symbol in self._others
+
+
+def excursions_of(
+    trades: Sequence[ClosedTrade], bars: Mapping[str, BarSeries]
+) -> list[TradeExcursions | None]:
+    """The excursions of each trade; None where there are no bars of it.
+
+    Trades of a panel's symbols are measured together, without a copy of their histories.
+    """
+    found = _excursions_in_panel(trades, bars) if isinstance(bars, AccountBars) else {}
+    return [
+        found[at] if at in found else _excursions_of_series(trade, bars.get(trade.symbol))
+        for at, trade in enumerate(trades)
+    ]
+
+
+def _excursions_of_series(trade: ClosedTrade, series: BarSeries | None) -> TradeExcursions | None:
+    return None if series is None else trade_excursions(trade, series)
+
+
+def trade_excursions(trade: ClosedTrade, series: BarSeries) -> TradeExcursions | None:
+    """From the day of the purchase to that of the sale; None where there are no bars of it."""
+    if trade.opened is None:
+        return None
+    sessions = series.sessions
+    first = int(sessions.searchsorted(np.datetime64(trade.opened, "D")))
+    stop = int(sessions.searchsorted(np.datetime64(trade.closed, "D"), side="right"))
+    return None if first >= stop else _in_r(trade, *extremes_between(series, first, stop, trade.entry))
+
+
+def _in_r(trade: ClosedTrade, highest: float, lowest: float) -> TradeExcursions:
+    risk = trade.risk_per_share
+    return TradeExcursions(
+        highest=highest,
+        lowest=lowest,
+        best_r=None if risk is None else (highest - trade.entry) / risk,
+        worst_r=None if risk is None else abs(lowest - trade.entry) / risk,
+    )
+
+
+def _excursions_in_panel(trades: Sequence[ClosedTrade], bars: AccountBars) -> Mapping[int, TradeExcursions]:
+    """By the place of the trade; absent where its symbol did not trade on the day of the purchase."""
+    panel = bars.panel
+    dated = [at for at, trade in enumerate(trades) if trade.opened is not None and trade.symbol in bars.rows]
+    rows = np.array([bars.rows[trades[at].symbol] for at in dated], np.int64)
+    opened = session_array(trades[at].opened or date.max for at in dated)
+    first = panel.sessions.searchsorted(opened)
+    closed = session_array(trades[at].closed for at in dated)
+    lengths = panel.sessions.searchsorted(closed, side="right") - first
+    starts = rows * len(panel.sessions) + first
+    measured = np.flatnonzero(lengths > 0)
+    measured = measured[~np.isnan(panel.close.reshape(-1)[starts[measured]])]
+    chosen = [dated[at] for at in measured]
+    entries = np.array([trades[at].entry for at in chosen])
+    extremes = _extremes(panel, starts[measured], lengths[measured], entries)
+    both = zip(chosen, *(part.tolist() for part in extremes), strict=True)
+    return {at: _in_r(trades[at], highest, lowest) for at, highest, lowest in both}
+
+
+def _extremes(
+    panel: Panel, starts: IntArray, lengths: IntArray, entries: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """The highest and the lowest price (n,) of spans of the flattened panel; of their first bar the close."""
+    if not len(starts):
+        return entries, entries
+    offsets = np.cumsum(lengths) - lengths
+    places = np.repeat(starts - offsets, lengths) + np.arange(lengths.sum())
+    highs, lows = (plane.reshape(-1)[places] for plane in (panel.high, panel.low))
+    bought_at = panel.close.reshape(-1)[starts]
+    highs[offsets], lows[offsets] = np.maximum(bought_at, entries), np.minimum(bought_at, entries)
+    highest: FloatArray = np.fmax.reduceat(highs, offsets)
+    lowest: FloatArray = np.fmin.reduceat(lows, offsets)
+    return highest, lowest
