@@ -140,7 +140,8 @@ def clean_console(driver: Any) -> Iterator[Browser]:
     browser = Browser(driver)
     browser.complaints()
     yield browser
-    assert browser.complaints() == []
+    complaints = browser.complaints()
+    assert not complaints, complaints
     driver.execute_cdp_cmd("Network.clearBrowserCookies", {})
     origin = browser.run("return location.origin")
     driver.execute_cdp_cmd("Storage.clearDataForOrigin", {"origin": origin, "storageTypes": "all"})

@@ -22,15 +22,19 @@ async function request(path, options) {
 
 export const get = (path, signal) => afterLogin(() => request(path, { signal, headers: { Accept: "application/json" } }));
 
-export const put = (path, body) => afterLogin(() => request(path, {
-  method: "PUT", body: JSON.stringify(body), headers: { "Content-Type": "application/json", "X-Vcpd-Request": "1", ...csrfHeader() },
-}));
+export const post = (path) => change("POST", path);
+export const send = (path, body) => change("POST", path, body);
+export const put = (path, body) => change("PUT", path, body);
+export const remove = (path) => change("DELETE", path);
 
-export const post = (path) => afterLogin(() => request(path, { method: "POST", headers: { "X-Vcpd-Request": "1", ...csrfHeader() } }));
+// The headers are made anew for each attempt: a login in between changes them.
+const change = (method, path, body) => afterLogin(() => request(path, changing(method, body)));
 
-export const send = (path, body) => afterLogin(() => request(path, { method: "POST", headers: { "X-Vcpd-Request": "1", "Content-Type": "application/json", ...csrfHeader() }, body: JSON.stringify(body) }));
-
-export const remove = (path) => afterLogin(() => request(path, { method: "DELETE", headers: { "X-Vcpd-Request": "1", ...csrfHeader() } }));
+function changing(method, body) {
+  const headers = { "X-Vcpd-Request": "1", ...csrfHeader() };
+  if (body === undefined) return { method, headers };
+  return { method, headers: { ...headers, "Content-Type": "application/json" }, body: JSON.stringify(body) };
+}
 
 // Sends a request; where it needs a login, asks for one and sends it again.
 async function afterLogin(send) {

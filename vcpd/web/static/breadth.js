@@ -18,16 +18,18 @@ function breadthCard(title, now, plot, pairs, sessions) {
 
 // A picture with the values of its upper edge, middle and lower edge beside it.
 function scaled(plot, ...marks) {
-  return h("div", { class: "scaled" }, plot, h("div", { class: "scale", "aria-hidden": "true" }, marks.map((mark) => h("span", {}, mark))));
+  const scale = h("div", { class: "scale", "aria-hidden": "true" }, marks.map((mark) => h("span", {}, mark)));
+  return h("div", { class: "scaled" }, plot, scale);
 }
 
-function averages(market) {
-  const [short, long] = [market.above_sma50_pct.at(-1), market.above_sma200_pct.at(-1)];
+function averages({ above_sma50_pct: above50, above_sma200_pct: above200, sessions }) {
+  const [short, long] = [above50.at(-1), above200.at(-1)];
   const line = (values, tone) => s("path", { class: tone, d: path(values, spread(values.length), between(0, 100)) });
   const label = `Share above their average: ${percent(short)} of 50 sessions, ${percent(long)} of 200`;
-  const plot = frame(label, level(0), level(MIDDLE), level(HEIGHT), line(market.above_sma200_pct, "b"), line(market.above_sma50_pct, "a"));
+  const plot = frame(label, [0, MIDDLE, HEIGHT].map(level), line(above200, "b"), line(above50, "a"));
   const pairs = [["a", `SMA50 · ${percent(short)}`], ["b", `SMA200 · ${percent(long)}`]];
-  return breadthCard("Above their averages", percent(short, 0), scaled(plot, "100\u00a0%", "50\u00a0%", "0\u00a0%"), pairs, market.sessions);
+  const picture = scaled(plot, ...[100, 50, 0].map((share) => percent(share, 0)));
+  return breadthCard("Above their averages", percent(short, 0), picture, pairs, sessions);
 }
 
 // Highs grow upwards from the middle, lows downwards.
@@ -43,7 +45,8 @@ function extremes(market) {
   const columns = [market.new_highs.map(column("highs")), market.new_lows.map(column("lows"))];
   const plot = frame(`New 52-week highs ${highs}, lows ${lows}`, level(MIDDLE), ...columns);
   const pairs = [["highs", `highs · ${whole(highs)}`], ["lows", `lows · ${whole(lows)}`]];
-  return breadthCard("New 52-week highs and lows", `${highs} : ${lows}`, scaled(plot, whole(most), "0", whole(most)), pairs, market.sessions);
+  const picture = scaled(plot, whole(most), "0", whole(most));
+  return breadthCard("New 52-week highs and lows", `${highs} : ${lows}`, picture, pairs, market.sessions);
 }
 
 function states(market) {
@@ -51,10 +54,11 @@ function states(market) {
   const totals = sessions.map((session) => total(market.states[session]));
   const latest = market.states[sessions.at(-1)] ?? {};
   const pairs = STATES.filter((state) => latest[state]).map((state) => [state, `${words(state)} · ${latest[state]}`]);
-  const plot = sessions.length ? frame("Bases by state, session by session", level(HEIGHT), stacks(market.states, sessions, Math.max(1, ...totals)))
-    : muted("No session has been screened yet.");
-  const made = breadthCard("Bases by state", whole(totals.at(-1)), plot, pairs, sessions);
-  if (sessions.length && sessions.length < FEW_SESSIONS) made.append(muted("One column for each session since the first screen."));
+  const plot = () => frame("Bases by state, session by session", level(HEIGHT), stacks(market.states, sessions, Math.max(1, ...totals)));
+  const picture = sessions.length ? plot() : muted("No session has been screened yet.");
+  const made = breadthCard("Bases by state", whole(totals.at(-1)), picture, pairs, sessions);
+  const isNew = sessions.length && sessions.length < FEW_SESSIONS;
+  if (isNew) made.append(muted("One column for each session since the first screen."));
   return made;
 }
 

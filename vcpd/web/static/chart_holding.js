@@ -1,5 +1,6 @@
-// What is held, on the chart: a marker at each purchase and sale, a line at each stop. A downloaded picture has neither.
-import { LineStyle, createSeriesMarkers } from "./vendor/lightweight-charts-5.2.1/lightweight-charts.standalone.production.js";
+// What is held, on the chart: a marker at each purchase and sale, a line at each stop; a downloaded picture has neither.
+import { LineStyle, createSeriesMarkers }
+  from "./vendor/lightweight-charts-5.2.1/lightweight-charts.standalone.production.js";
 import { whole } from "./format.js";
 import { added } from "./holding.js";
 import { barOf } from "./indicators.js";
@@ -13,15 +14,19 @@ export function fillMarkers(bars, fills, color) {
     { time: session, ...SHAPES[side], color, text: `${side} ${whole(quantity)}` }));
 }
 
-// Draws `events`, markers themselves, and what is held, or null; gives a function that runs another while nothing held is drawn.
+const byTime = (a, b) => (a.time < b.time ? -1 : Number(a.time > b.time));
+
+// Draws `events`, which are markers, and what is held, or null. Returns a function that runs another one while nothing
+// that is held is drawn.
 export function addHolding(candles, bars, events, holding, colours) {
   const markers = createSeriesMarkers(candles, events);
   if (!holding) return (run) => run();
-  const all = [...events, ...fillMarkers(bars, holding.fills, colours.blue)].sort((a, b) => (a.time < b.time ? -1 : a.time > b.time ? 1 : 0));
+  const all = [...events, ...fillMarkers(bars, holding.fills, colours.blue)].sort(byTime);
+  const style = { color: colours.down, lineWidth: 2, lineStyle: LineStyle.Solid, axisLabelVisible: true, title: "your stop" };
   let lines = [];
   const show = () => {
     markers.setMarkers(all);
-    lines = holding.stops.map((price) => candles.createPriceLine({ price, color: colours.down, lineWidth: 2, lineStyle: LineStyle.Solid, axisLabelVisible: true, title: "your stop" }));
+    lines = holding.stops.map((price) => candles.createPriceLine({ ...style, price }));
   };
   const hide = () => {
     markers.setMarkers(events);

@@ -16,19 +16,20 @@ export const COLUMNS = [
   { key: "pivot", head: "Pivot", keep: 0, term: "pivot", cell: (row) => price(row.pivot) },
   { key: "to_pivot_pct", head: "To pivot", keep: 98, term: "distance to the pivot", cell: (row) => signed(row.to_pivot_pct) },
   { key: "risk_pct", head: "To stop", keep: 9, term: "distance to the stop", cell: (row) => percent(row.risk_pct) },
-  { key: "risk", head: "Risk", keep: 2, term: "risk", cell: (row) => (row.band ? h("span", { class: `chip ${row.band}` }, row.band) : "–") },
-  { key: "change_pct", head: "Change", optional: true, cell: (row) => h("span", { class: row.change_pct < 0 ? "down" : "up" }, signed(row.change_pct)) },
+  { key: "risk", head: "Risk", keep: 2, term: "risk", cell: riskCell },
+  { key: "change_pct", head: "Change", optional: true, cell: changeCell },
   { key: "stop", head: "Stop", optional: true, term: "stop", cell: (row) => price(row.stop) },
   { key: "adr_pct", head: "ADR", optional: true, term: "ADR", cell: (row) => percent(row.adr_pct) },
-  { key: "turnover", head: "Turnover", optional: true, term: "turnover", cell: (row) => (row.turnover === null ? "–" : largeMoney(row.turnover)) },
+  { key: "turnover", head: "Turnover", optional: true, term: "turnover", cell: (row) => largeMoney(row.turnover) },
   { key: "sector_rank", head: "Sector rank", optional: true, term: "sector rank", cell: (row) => row.sector_rank ?? "–" },
   { key: "delivery_pct", head: "Delivery", optional: true, term: "delivery", cell: (row) => percent(row.delivery_pct) },
-  { key: "sessions_in_group", head: "In group", optional: true, term: "sessions in the group", cell: (row) => row.sessions_in_group ?? "–" },
+  { key: "sessions_in_group", head: "In group", optional: true, term: "sessions in the group", cell: groupCell },
   { key: "weeks", head: "Weeks", optional: true, cell: (row) => row.weeks ?? "–" },
   { key: "results_in_sessions", head: "Results in", optional: true, cell: (row) => row.results_in_sessions ?? "–" },
   { key: "note", head: "Note", kind: "text note", optional: true, unsorted: true, cell: (row) => noteOf(row.symbol) },
   { key: "spark", head: "Trend", keep: 4, unsorted: true, cell: (row) => spark(row.spark) },
 ];
+const BELOW_CHARACTERS = 34;
 const USUAL = COLUMNS.filter((column) => !column.optional);
 
 export const columnOf = (key) => COLUMNS.find((column) => column.key === key);
@@ -52,17 +53,46 @@ export function fitting(columns, widths, space) {
 
 export const chip = (name) => h("span", { class: `chip ${name}` }, words(name));
 
+// Choice, star and name; below them the footprint, or why the row is where it is, which is shown on every width.
 function nameCell(row) {
-  const happened = row.news.length ? h("span", { class: "dot", title: row.news.map(words).join(", ") }, " ●") : null;
-  const about = row.tolerances.length ? "by tolerance" : row.group === "setup" ? row.footprint : row.group_reason ?? row.footprint ?? row.why_not;
-  const below = [about, row.provisional ? "provisional" : null].filter(Boolean).join(" · ");
   const title = row.tolerances.join("\n") || row.group_reason || row.why_not;
-  return [h("input", { type: "checkbox", class: "pick", "aria-label": `Select ${bare(row.symbol)}`, checked: isSelected(row.symbol), onchange: (event) => select(row.symbol, event.target.checked) }),
-    star(row.symbol), h("a", { href: address(row.symbol), title }, bare(row.symbol)), happened, h("small", { title, class: row.group === "setup" && !row.tolerances.length ? null : "shown" }, row.state ? chip(row.state) : null, below.slice(0, 34))];
+  const happened = row.news.length ? h("span", { class: "dot", title: row.news.map(words).join(", ") }, " ●") : null;
+  const isPlain = row.group === "setup" && !row.tolerances.length;
+  const below = [aboutRow(row), row.provisional ? "provisional" : null].filter(Boolean).join(" · ").slice(0, BELOW_CHARACTERS);
+  return [
+    selectBox(row.symbol),
+    star(row.symbol),
+    h("a", { href: address(row.symbol), title }, bare(row.symbol)),
+    happened,
+    h("small", { title, class: isPlain ? null : "shown" }, row.state ? chip(row.state) : null, below),
+  ];
+}
+
+function aboutRow(row) {
+  if (row.tolerances.length) return "by tolerance";
+  return row.group === "setup" ? row.footprint : row.group_reason ?? row.footprint ?? row.why_not;
+}
+
+function selectBox(symbol) {
+  const onchange = (event) => select(symbol, event.target.checked);
+  return h("input", { type: "checkbox", class: "pick", "aria-label": `Select ${bare(symbol)}`, checked: isSelected(symbol), onchange });
+}
+
+function riskCell(row) {
+  return row.band ? h("span", { class: `chip ${row.band}` }, row.band) : "–";
+}
+
+function changeCell(row) {
+  return h("span", { class: row.change_pct < 0 ? "down" : "up" }, signed(row.change_pct));
+}
+
+function groupCell(row) {
+  return row.sessions_in_group ?? "–";
 }
 
 export function star(symbol) {
-  const button = h("button", { type: "button", class: "star", "aria-label": `Star ${bare(symbol)}`, title: "Star (s)", onclick: () => toggleStar(symbol) });
+  const attributes = { type: "button", class: "star", "aria-label": `Star ${bare(symbol)}`, title: "Star (s)" };
+  const button = h("button", { ...attributes, onclick: () => toggleStar(symbol) });
   showStar(button, symbol);
   return button;
 }

@@ -48,7 +48,7 @@ export async function open(name) {
   const panel = byId("detail");
   panel.hidden = false;
   panel.scrollTop = 0;
-  panel.replaceChildren(head(name, null), h("div", { class: "chart" }, notice("", "Drawing the chart …")), h("div", { class: "block", "aria-busy": "true" }, h("span", { class: "skeleton" })));
+  panel.replaceChildren(head(name, null), waitingChart(), h("div", { class: "block", "aria-busy": "true" }, h("span", { class: "skeleton" })));
   try {
     await show(name, await load(name, asking.signal));
   } catch (error) {
@@ -92,16 +92,23 @@ async function show(name, found, range = null) {
   if (shownSymbol !== name) return;
   shownText = JSON.stringify(found);
   const { explained: { setup, lines }, bars, risk, life, holding } = found;
-  const score = risk.items.find((item) => item.as_of === setup.as_of) ?? risk.items[0]; // the newest there is: this session may not be scored yet
+  const score = risk.items.find((item) => item.as_of === setup.as_of) ?? risk.items[0]; // this session may not be scored yet
   const events = life.setup?.events?.length ? life.setup.events : setup.events;
-  const frame = h("div", { class: "chart-place" }, h("div", { class: "chart" }, notice("", "Drawing the chart …")));
+  const frame = h("div", { class: "chart-place" }, waitingChart());
+  const columns = (...blocks) => h("div", { class: "block columns" }, blocks);
   parts ??= build(name);
-  parts.above.replaceChildren(head(name, setup), facts(setup, score), frame, legend(setup, events, holding) ?? "", links(name) ?? "");
-  parts.below.replaceChildren(verdict(setup, lines), h("div", { class: "block columns" }, gates(setup), legs(setup, events)),
-    h("div", { class: "block columns" }, scoreParts(setup), riskParts(score)));
+  parts.above.replaceChildren(...[
+    head(name, setup), facts(setup, score), frame, legend(setup, events, holding), links(name),
+  ].filter(Boolean));
+  parts.below.replaceChildren(
+    verdict(setup, lines),
+    columns(gates(setup), legs(setup, events)),
+    columns(scoreParts(setup), riskParts(score)));
   parts.size.renew(setup);
   await draw(frame, { bars, setup, events, bases: life.bases, holding }, range);
 }
+
+const waitingChart = () => h("div", { class: "chart" }, notice("", "Drawing the chart …"));
 
 function build(name) {
   const made = { above: h("div", { class: "part" }), below: h("div", { class: "part" }), size: sizing() };
@@ -142,12 +149,22 @@ export function quote(items) {
 }
 
 function head(name, setup) {
-  return h("div", { class: "detail-head" }, h("h2", { tabindex: -1, id: "detail-title" }, bare(name)), h("span", { class: "exchange" }, name.split(":")[0]), companyOf(name),
-    setup?.state ? chip(setup.state) : null, setup?.group ? h("span", { class: "chip" }, words(setup.group)) : null, setup?.provisional ? h("span", { class: "tag" }, "provisional") : null,
+  const close = () => { location.hash = listAddress(); };
+  return h("div", { class: "detail-head" },
+    h("h2", { tabindex: -1, id: "detail-title" }, bare(name)),
+    h("span", { class: "exchange" }, name.split(":")[0]),
+    companyOf(name),
+    setup ? signs(setup) : [],
     h("span", { class: "price" }, setup ? price(setup.close) : ""),
     star(name),
-    h("button", { type: "button", "aria-label": "Close", title: "Close (Esc)", onclick: () => { location.hash = listAddress(); } }, "✕"));
+    h("button", { type: "button", "aria-label": "Close", title: "Close (Esc)", onclick: close }, "✕"));
 }
+
+const signs = (setup) => [
+  setup.state ? chip(setup.state) : null,
+  setup.group ? h("span", { class: "chip" }, words(setup.group)) : null,
+  setup.provisional ? h("span", { class: "tag" }, "provisional") : null,
+];
 
 function companyOf(name) {
   const place = h("span", { class: "company muted" });
@@ -160,5 +177,6 @@ function links(name) {
   if (document.documentElement.dataset.simulated === "yes") return null;
   const symbol = bare(name);
   const address = (link) => link.url.replace("{symbol}", encodeURIComponent(symbol)).replace("{plain}", tradingViewName(symbol));
-  return h("p", { class: "links" }, exchange.links.map((link) => h("a", { href: address(link), target: "_blank", rel: "noopener noreferrer" }, link.name)));
+  const anchor = (link) => h("a", { href: address(link), target: "_blank", rel: "noopener noreferrer" }, link.name);
+  return h("p", { class: "links" }, exchange.links.map(anchor));
 }

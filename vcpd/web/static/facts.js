@@ -28,7 +28,10 @@ function levels(setup) {
   ];
 }
 
-const judged = (setup, score) => [["Risk", score?.band && `${number(score.score, 0)} ${score.band}`], ["Session", shortDay(setup.as_of)]];
+const judged = (setup, score) => [
+  ["Risk", score?.band && `${number(score.score, 0)} ${score.band}`],
+  ["Session", shortDay(setup.as_of)],
+];
 
 // The company's sector and industry with their ranks, and what the market does.
 function surroundings(setup) {
@@ -65,5 +68,7 @@ export function legend(setup, events, holding) {
   const sign = ([tone, text]) => h("span", { class: tone }, text);
   const kinds = setup.pivot ? Object.keys(MARKED).filter((kind) => events.some((event) => event.kind === kind)) : [];
   const letters = kinds.map((kind) => h("span", { class: "letter" }, h("b", {}, MARKED[kind]), ` ${words(kind)}`));
-  return h("div", { class: "legend", "aria-hidden": "true" }, setup.pivot ? LEVELS.map(sign) : null, AVERAGES.map(sign), letters, holding ? h("span", { class: "letter" }, holdingInWords(holding)) : null);
+  return h("div", { class: "legend", "aria-hidden": "true" },
+    setup.pivot ? LEVELS.map(sign) : null, AVERAGES.map(sign), letters,
+    holding ? h("span", { class: "letter" }, holdingInWords(holding)) : null);
 }

@@ -5,9 +5,12 @@ const LOCALE = exchange.currency.locale;
 const prices = new Intl.NumberFormat(LOCALE, { minimumFractionDigits: 2, maximumFractionDigits: 2 });
 const wholes = new Intl.NumberFormat(LOCALE, { maximumFractionDigits: 0 });
 const rounded = new Intl.NumberFormat(LOCALE, { maximumSignificantDigits: 4, maximumFractionDigits: 1 });
-const days = new Intl.DateTimeFormat("en-GB", { weekday: "short", day: "numeric", month: "short", year: "numeric", timeZone: "UTC" });
-const shortDays = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", timeZone: "UTC" });
-const clock = new Intl.DateTimeFormat("en-GB", { weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", timeZone: exchange.time_zone });
+const DAY = { day: "numeric", month: "short" };
+const MINUTE = { weekday: "short", ...DAY, hour: "2-digit", minute: "2-digit" };
+const dates = (parts, timeZone) => new Intl.DateTimeFormat("en-GB", { ...parts, timeZone });
+const days = dates({ weekday: "short", ...DAY, year: "numeric" }, "UTC");
+const shortDays = dates(DAY, "UTC");
+const clock = dates(MINUTE, exchange.time_zone);
 const NOTHING = "–";
 const known = (value) => value !== null && value !== undefined && !Number.isNaN(value);
 
@@ -15,7 +18,7 @@ export const price = (value) => (known(value) ? prices.format(value) : NOTHING);
 export const whole = (value) => (known(value) ? wholes.format(value) : NOTHING);
 export const number = (value, digits = 1) => (known(value) ? value.toFixed(digits) : NOTHING);
 export const percent = (value, digits = 1) => (known(value) ? `${value.toFixed(digits)}\u00a0%` : NOTHING);
-export const signed = (value, digits = 1) => (known(value) ? `${value > 0 ? "+" : ""}${value.toFixed(digits)}\u00a0%` : NOTHING);
+export const signed = (value, digits = 1) => (value > 0 ? "+" : "") + percent(value, digits);
 export const day = (text) => (text ? days.format(new Date(`${text}T00:00:00Z`)) : NOTHING);
 export const shortDay = (text) => (text ? shortDays.format(new Date(`${text}T00:00:00Z`)) : NOTHING);
 export const instant = (text) => (text ? `${clock.format(new Date(text))} ${exchange.zone_name}` : NOTHING);
@@ -41,7 +44,8 @@ function inUnits(value) {
 export const largeMoney = (value) => (known(value) ? `${currencySign} ${inUnits(value)}` : NOTHING);
 export const count = (value) => (known(value) ? inUnits(value) : NOTHING);
 
-export const amountExample = exchange.currency.units.length ? `10${exchange.currency.units.at(-1).name.slice(0, 1).toUpperCase()}` : "50k";
+const smallestUnit = exchange.currency.units.at(-1);
+export const amountExample = smallestUnit ? `10${smallestUnit.name.slice(0, 1).toUpperCase()}` : "50k";
 
 // What a user writes for an amount: `10L`, `1.5 crore`, `50k`, `1,000,000`, `10,00,000`. NaN where it is none.
 export function amount(text) {
@@ -54,9 +58,14 @@ export function amount(text) {
 
 // Each unit of the currency by its name, its plural and its first letters: lakh, lakhs, l; crore, crores, c, cr.
 function suffixes() {
-  const named = exchange.currency.units.flatMap(({ name, size }) => [name, `${name}s`, name.slice(0, 1), name.slice(0, 2)].map((text) => [text, size]));
+  const spellings = (name) => [name, `${name}s`, name.slice(0, 1), name.slice(0, 2)];
+  const named = exchange.currency.units.flatMap(({ name, size }) => spellings(name).map((text) => [text, size]));
   return { k: 1e3, m: 1e6, ...Object.fromEntries(named) };
 }
 
 // The letter of each event on the chart.
-export const MARKED = { found: "F", near_pivot: "N", breakout: "B", breakout_unconfirmed: "b", extended: "E", squat: "S", reclaimed: "R", failed: "✗", expired: "–" };
+export const MARKED = {
+  found: "F", new_chapter: "C", new_contraction: "c", left: "L", readmitted: "A", under_stop: "U", stop_reclaimed: "u",
+  near_pivot: "N", breakout: "B", breakout_unconfirmed: "b", extended: "E", squat: "S", reclaimed: "R",
+  failed: "✗", expired: "–",
+};

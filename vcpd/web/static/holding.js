@@ -12,7 +12,8 @@ export async function loadHolding(symbol, signal) {
   const lots = report.lots.filter((lot) => lot.symbol === symbol);
   if (!lots.length) return null;
   const { entries } = await get(`api/journal?symbol=${encodeURIComponent(symbol)}`, signal);
-  return holdingOf(lots, report.positions.filter((position) => position.measures.lot.symbol === symbol), entries);
+  const positions = report.positions.filter((position) => position.measures.lot.symbol === symbol);
+  return holdingOf(lots, positions, entries);
 }
 
 // `fills` are purchases and sales by day, those of a day as one; a lot whose day is unknown has none. `stops` is without repeats.

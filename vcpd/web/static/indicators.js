@@ -1,4 +1,6 @@
 // What is computed from bars for the chart: averages, weekly bars, the line of relative strength.
+const COLUMNS = ["session", "open", "high", "low", "close", "volume"];
+
 export function average(values, length) {
   let sum = 0;
   return values.map((value, at) => {
@@ -9,7 +11,9 @@ export function average(values, length) {
 }
 
 // Points of a line: where it is unknown there is none.
-export const line = (times, values) => times.flatMap((time, at) => (values[at] === null || !Number.isFinite(values[at]) ? [] : [{ time, value: values[at] }]));
+export function line(times, values) {
+  return times.flatMap((time, at) => (Number.isFinite(values[at]) ? [{ time, value: values[at] }] : []));
+}
 
 function weekOf(session) {
   const day = new Date(`${session}T00:00:00Z`);
@@ -24,23 +28,29 @@ export function weekly(bars) {
     const week = weekOf(session);
     const before = weeks.get(week);
     weeks.set(week, {
-      session, open: before?.open ?? bars.open[at], high: Math.max(before?.high ?? -Infinity, bars.high[at]), low: Math.min(before?.low ?? Infinity, bars.low[at]),
-      close: bars.close[at], volume: (before?.volume ?? 0) + (bars.volume[at] ?? 0), provisional: bars.provisional[at],
+      session,
+      open: before?.open ?? bars.open[at],
+      high: Math.max(before?.high ?? -Infinity, bars.high[at]),
+      low: Math.min(before?.low ?? Infinity, bars.low[at]),
+      close: bars.close[at],
+      volume: (before?.volume ?? 0) + (bars.volume[at] ?? 0),
+      provisional: bars.provisional[at],
     });
   });
   const rows = [...weeks.values()];
-  const column = (name) => rows.map((row) => row[name]);
-  return { symbol: bars.symbol, count: rows.length, ...Object.fromEntries(["session", "open", "high", "low", "close", "volume", "provisional"].map((name) => [name, column(name)])) };
+  const columns = [...COLUMNS, "provisional"].map((name) => [name, rows.map((row) => row[name])]);
+  return { symbol: bars.symbol, count: rows.length, ...Object.fromEntries(columns) };
 }
 
 // The bars with that of the running session as the last; unchanged where there is none, or where it is stored as final.
 export function withRunning(bars, running) {
   const last = bars.session.at(-1);
-  if (!running || last > running.session || (last === running.session && !bars.provisional[bars.count - 1])) return bars;
-  const stored = last === running.session ? bars.count - 1 : bars.count;
-  const column = (name, value) => [...bars[name].slice(0, stored), value];
-  const prices = Object.fromEntries(["session", "open", "high", "low", "close", "volume"].map((name) => [name, column(name, running[name])]));
-  return { ...bars, ...prices, count: stored + 1, provisional: column("provisional", true) };
+  const isStored = last === running?.session;
+  if (!running || last > running.session || (isStored && !bars.provisional[bars.count - 1])) return bars;
+  const kept = isStored ? bars.count - 1 : bars.count;
+  const column = (name, value) => [...bars[name].slice(0, kept), value];
+  const columns = Object.fromEntries(COLUMNS.map((name) => [name, column(name, running[name])]));
+  return { ...bars, ...columns, count: kept + 1, provisional: column("provisional", true) };
 }
 
 // The bar in which a day lies: the first that ends on it or after it.

@@ -36,5 +36,11 @@ function actionOf(key, inDetail, move) {
   if (key === "?") return () => byId("keys").showModal();
   const symbol = detail.symbol();
   if (!symbol) return null;
-  return { s: () => toggleStar(symbol), n: () => byId("note")?.focus(), w: () => byId("chart-weekly")?.click(), l: () => byId("chart-log")?.click() }[key] ?? null;
+  const acts = {
+    s: () => toggleStar(symbol),
+    n: () => byId("note")?.focus(),
+    w: () => byId("chart-weekly")?.click(),
+    l: () => byId("chart-log")?.click(),
+  };
+  return acts[key] ?? null;
 }

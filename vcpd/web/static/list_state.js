@@ -1,7 +1,10 @@
 // What the list shows: group, filters, order, columns and picked rows. The address carries whatever differs from the usual.
 import { keepList } from "./address.js";
 
-const USUAL = { group: "setup", sort: "to_pivot_pct", descending: false, text: "", sector: "", score: 0, rating: 0, passed: false, starred: false, all: false };
+const USUAL = {
+  group: "setup", sort: "to_pivot_pct", descending: false,
+  text: "", sector: "", score: 0, rating: 0, passed: false, starred: false, all: false,
+};
 export const GROUPS = new Map([
   ["setup", ["Setups", "Open, and every gate holds: strictly, or by its tolerance to stay."]],
   ["followed", ["Followed", "Sound bases that left the setups or closed under their stop."]],

@@ -48,7 +48,8 @@ async function submit(event) {
 }
 
 async function login(password) {
-  const answer = await fetch("api/session", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ password }) });
+  const headers = { "Content-Type": "application/json" };
+  const answer = await fetch("api/session", { method: "POST", headers, body: JSON.stringify({ password }) });
   const body = await answer.json().catch(() => ({}));
   if (!answer.ok) return body.error ?? `The daemon answered ${answer.status}.`;
   store(body.csrf);
@@ -80,7 +81,8 @@ export async function mayRead() {
   readingRequiresLogin = session.reading_requires_login;
   byId("account").hidden = !session.required;
   byId("login-cancel").hidden = readingRequiresLogin;
-  byId("login-why").textContent = readingRequiresLogin ? "Other machines can reach this page, so it asks who reads." : "Starting and pausing jobs needs a login. Reading needs none.";
+  byId("login-why").textContent = readingRequiresLogin ? "Other machines can reach this page, so it asks who reads."
+    : "Starting and pausing jobs needs a login. Reading needs none.";
   showAccount();
   while (readingRequiresLogin && !csrf) await askForLogin();
 }

@@ -47,7 +47,13 @@ function showSymbol(asked) {
   table.select(symbol);
   if (symbol) marks.see(symbol, table.current()?.as_of);
   if (!symbol) detail.close();
-  else if (detail.symbol() !== symbol) detail.open(symbol).then(() => { if (asked && !WIDE.matches) byId("detail-title")?.focus(); });
+  else if (detail.symbol() !== symbol) openDetail(symbol, asked);
+}
+
+// Where the panel covers the list, the focus goes with the eye.
+async function openDetail(symbol, asked) {
+  await detail.open(symbol);
+  if (asked && !WIDE.matches) byId("detail-title")?.focus();
 }
 
 function refresh(fresh) {
@@ -103,7 +109,8 @@ async function showVersion() {
   byId("market").hidden = !status.simulated;
   document.documentElement.dataset.simulated = status.simulated && !status.replay ? "yes" : "no";
   byId("market").textContent = status.replay ? "replay of real bars" : "simulated market";
-  byId("market").title = status.replay ? "Real bars of the past, served by the built-in exchange." : "These companies and prices are made up by the built-in exchange.";
+  byId("market").title = status.replay ? "Real bars of the past, served by the built-in exchange."
+    : "These companies and prices are made up by the built-in exchange.";
 }
 
 async function start() {

@@ -5,8 +5,8 @@ export const WIDTH = 600;
 export const HEIGHT = 150;
 
 export function frame(label, ...marks) {
-  const attributes = { class: "plot", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": label };
-  return s("svg", attributes, ...marks);
+  const attributes = { class: "plot", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none" };
+  return s("svg", { ...attributes, role: "img", "aria-label": label }, ...marks);
 }
 
 export const level = (y) => s("line", { class: "grid", x1: 0, x2: WIDTH, y1: y, y2: y });

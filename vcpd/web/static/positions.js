@@ -18,7 +18,8 @@ export async function show(version) {
 function build() {
   const place = h("div", { id: "position-report" }, skeleton(6));
   const message = h("div", { id: "position-change", "aria-live": "polite" });
-  byId("view-positions").replaceChildren(place, h("div", { class: "page" }, message, h("div", { class: "cards" }, addForm(message, renew), importForm(message, renew))));
+  const forms = h("div", { class: "cards" }, addForm(message, renew), importForm(message, renew));
+  byId("view-positions").replaceChildren(place, h("div", { class: "page" }, message, forms));
   return place;
 }
 
@@ -37,5 +38,6 @@ async function renew() {
 
 function draw({ held, heat, journal }) {
   if (!held.session) return notice("No positions yet", "Add a purchase or import a file of trades.");
-  return h("div", { class: "page" }, h("div", { class: "cards" }, heldLots(held), heatGauge(heat), accountCurve(heat.curve), journalTable(journal)));
+  return h("div", { class: "page" }, h("div", { class: "cards" },
+    heldLots(held), heatGauge(heat), accountCurve(heat.curve), journalTable(journal)));
 }

@@ -27,7 +27,8 @@ function explained(row) {
   const title = `${bare(row.symbol)} ${row.matches ? "matches" : "does not match"}`;
   if (row.reason) return card("explained", titled(title), h("p", { class: "muted" }, row.reason));
   const first = row.clauses.find((clause) => !clause.holds);
-  return card("explained", titled(title), table("clauses", null, row.clauses.map((clause) => clauseRow(clause, clause === first))));
+  const rows = row.clauses.map((clause) => clauseRow(clause, clause === first));
+  return card("explained", titled(title), table("clauses", null, rows));
 }
 
 function clauseRow(clause, isFirst) {
@@ -42,7 +43,7 @@ function clauseRow(clause, isFirst) {
 function matches(result) {
   if (!result.items.length) return null;
   const names = [...new Set(result.items[0].clauses.flatMap((clause) => Object.keys(clause.values)))];
-  const rows = result.items.map((row) => ({ symbol: row.symbol, values: Object.assign({}, ...row.clauses.map((clause) => clause.values)) }));
+  const rows = result.items.map(({ symbol, clauses }) => ({ symbol, values: Object.assign({}, ...clauses.map((clause) => clause.values)) }));
   const decimals = names.map((name) => rows.some(({ values }) => isFraction(values[name])));
   const line = ({ symbol, values }) => rowOf(symbolLink(symbol), ...names.map((name, at) => shown(values[name], decimals[at])));
   return card("matches", table("", ["symbol", ...names], rows.map(line)));

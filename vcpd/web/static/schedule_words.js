@@ -1,6 +1,11 @@
 // A job's times in words: the session's own moments, and the ordinary ones among cron expressions.
-const DAYS = { 0: "Sunday", 1: "Monday", 2: "Tuesday", 3: "Wednesday", 4: "Thursday", 5: "Friday", 6: "Saturday", 7: "Sunday", SUN: "Sunday", MON: "Monday", TUE: "Tuesday", WED: "Wednesday", THU: "Thursday", FRI: "Friday", SAT: "Saturday" };
-const NAMED = { "@hourly": "every hour", "@daily": "every day at 00:00", "@midnight": "every day at 00:00", "@weekly": "every Sunday at 00:00", "@monthly": "on the first of each month", "@yearly": "on 1 January" };
+const WEEK = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
+// A schedule names a day by its number, where Sunday is 0 or 7, or by its first three letters.
+const DAYS = Object.fromEntries([...WEEK.flatMap((name, at) => [[at, name], [name.slice(0, 3).toUpperCase(), name]]), [7, "Sunday"]]);
+const NAMED = {
+  "@hourly": "every hour", "@daily": "every day at 00:00", "@midnight": "every day at 00:00",
+  "@weekly": "every Sunday at 00:00", "@monthly": "on the first of each month", "@yearly": "on 1 January",
+};
 
 export function inWords(schedule) {
   if (!schedule) return "only when you start it";

@@ -29,9 +29,9 @@ function rotationCard(items) {
   const dots = placed.map((sector) => dot(sector,
     MIDDLE[0] * (1 + (sector.relative_strength - 100) / across),
     MIDDLE[1] * (1 - (sector.momentum - 100) / upwards)));
-  const attributes = { class: "plot rotation", viewBox: `0 0 ${WIDTH} ${PICTURE_HEIGHT}`, role: "img" };
-  const plot = s("svg", { ...attributes, "aria-label": "Sectors by relative strength and its momentum" }, cross(), corners(), dots);
-  return card("row-wide", titled("Sectors: strength across, momentum upwards"), plot);
+  const label = "Sectors by relative strength and its momentum";
+  const attributes = { class: "plot rotation", viewBox: `0 0 ${WIDTH} ${PICTURE_HEIGHT}`, role: "img", "aria-label": label };
+  return card("row-wide", titled("Sectors: strength across, momentum upwards"), s("svg", attributes, cross(), corners(), dots));
 }
 
 const cross = () => [
@@ -50,7 +50,8 @@ function dot(sector, x, y) {
 }
 
 function ranksCard(listing, title, kind) {
-  const heads = [kind, "leaders", "rank", ...EARLIER_SESSIONS.map((count) => `${count} sessions ago`), "shares", "RS", "above SMA50", "quadrant"];
+  const earlier = EARLIER_SESSIONS.map((count) => `${count} sessions ago`);
+  const heads = [kind, "leaders", "rank", ...earlier, "shares", "RS", "above SMA50", "quadrant"];
   const rows = listing.items.map((sector) => ranksRow(sector, listing.history));
   return card("row-wide", titled(title, `after ${day(listing.as_of)}`),
     wideTable(title, table(`bets ${title.toLowerCase()}`, heads, rows)));
@@ -59,7 +60,8 @@ function ranksCard(listing, title, kind) {
 function ranksRow(sector, history) {
   const ranks = history.find((entry) => entry.sector === sector.sector)?.ranks ?? [];
   const earlier = EARLIER_SESSIONS.map((count) => ranks.at(-1 - count) ?? "–");
-  const values = [sector.rank ?? "–", ...earlier, sector.n_symbols, number(sector.rs_rating, 0), percent(sector.above_sma50_pct, 0), sector.quadrant ?? "–"];
+  const strength = [number(sector.rs_rating, 0), percent(sector.above_sma50_pct, 0), sector.quadrant ?? "–"];
+  const values = [sector.rank ?? "–", ...earlier, sector.n_symbols, ...strength];
   return h("tr", {},
     h("td", { title: sector.parent ?? "" }, sector.sector),
     h("td", {}, symbolLinks(sector.leaders)),

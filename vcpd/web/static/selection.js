@@ -73,7 +73,8 @@ function build() {
   byId("list-actions").replaceChildren(
     status,
     button("export-csv", "CSV", () => exporting.download("setups.csv", exporting.asCsv(chosen()), "text/csv")),
-    button("export-tradingview", "TradingView", () => exporting.download("setups.txt", exporting.asTradingView(chosen()), "text/plain")),
+    button("export-tradingview", "TradingView",
+      () => exporting.download("setups.txt", exporting.asTradingView(chosen()), "text/plain")),
     button("copy-symbols", "Copy", copyAll), ...ofPicked, columns.node,
   );
   return { status, ofPicked, columns };

@@ -27,7 +27,8 @@ export function sizing() {
   }
 
   const later = () => { clearTimeout(waiting); waiting = setTimeout(compute, PAUSE_MS); };
-  const form = h("form", { class: "size", oninput: later, onsubmit: (event) => event.preventDefault() }, Object.values(fields).map(({ label }) => label));
+  const form = h("form", { class: "size", oninput: later, onsubmit: (event) => event.preventDefault() },
+    Object.values(fields).map(({ label }) => label));
   const renew = (next) => {
     setup = next;
     placeHints(fields, setup);
@@ -55,21 +56,24 @@ function storeEquity(equity) {
   try { localStorage.setItem(EQUITY_KEY, equity); } catch { /* a browser without storage forgets */ }
 }
 
+const warning = (text) => h("p", { class: "amber" }, text);
+
 // The size as the daemon computes it, or what is wrong with a number.
 async function computed(setup, fields) {
   const query = new URLSearchParams({ symbol: setup.symbol });
   for (const [name, { input }] of Object.entries(fields)) {
     const value = input.value.trim() ? amount(input.value) : null;
     input.setAttribute("aria-invalid", String(Number.isNaN(value)));
-    if (Number.isNaN(value)) return [h("p", { class: "amber" }, `Expected a number such as 1,000,000 or ${EXAMPLE}, was "${input.value}".`)];
+    if (Number.isNaN(value)) return [warning(`Expected a number such as 1,000,000 or ${EXAMPLE}, was "${input.value}".`)];
     if (value !== null) query.set(name, value);
   }
-  if (!(query.has("stop") || setup.stop) || !(query.has("entry") || setup.pivot)) return [h("p", { class: "muted" }, "Give entry and stop.")];
+  const isComplete = (query.has("stop") || setup.stop) && (query.has("entry") || setup.pivot);
+  if (!isComplete) return [h("p", { class: "muted" }, "Give entry and stop.")];
   storeEquity(fields.equity.input.value);
   try {
     return shown(await get(`api/size?${query}`));
   } catch (error) {
-    return [h("p", { class: "amber" }, error.message)];
+    return [warning(error.message)];
   }
 }
 

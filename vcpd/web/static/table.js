@@ -122,22 +122,33 @@ function drawTable(frame) {
 
 function fill(frame) {
   const body = h("tbody", {});
-  frame.replaceChildren(h("table", { class: "board", "aria-rowcount": drawn.length + 1 }, h("caption", { class: "skip" }, caption()), heads(), body));
+  const name = h("caption", { class: "skip" }, caption());
+  frame.replaceChildren(h("table", { class: "board", "aria-rowcount": drawn.length + 1 }, name, heads(), body));
   rows = drawRows(frame, body, drawn, rowOf);
 }
 
-const caption = () => `${drawn.length} of ${board.items.filter(inGroup).length} ${shown.all ? "symbols" : groupName(shown.group)} after ${board.as_of}`;
-
-function heads() {
-  return h("thead", {}, h("tr", {}, columns.map((column) => h("th", {
-    scope: "col", class: column.kind,
-    "aria-sort": column.key === shown.sort ? (shown.descending ? "descending" : "ascending") : null,
-  }, column.unsorted ? h("span", {}, column.head)
-    : h("button", { type: "button", "data-key": column.key, title: column.key === "score" ? board.score_note : meaning(column.term), onclick: () => sortBy(column) }, column.head)))));
+function caption() {
+  const all = board.items.filter(inGroup).length;
+  return `${drawn.length} of ${all} ${shown.all ? "symbols" : groupName(shown.group)} after ${board.as_of}`;
 }
 
+const heads = () => h("thead", {}, h("tr", {}, columns.map(head)));
+
+function head(column) {
+  const order = shown.descending ? "descending" : "ascending";
+  return h("th", { scope: "col", class: column.kind, "aria-sort": column.key === shown.sort ? order : null },
+    column.unsorted ? h("span", {}, column.head) : sortButton(column));
+}
+
+function sortButton(column) {
+  const title = column.key === "score" ? board.score_note : meaning(column.term);
+  return h("button", { type: "button", "data-key": column.key, title, onclick: () => sortBy(column) }, column.head);
+}
+
+// A column of numbers begins with the largest, the distance to the pivot with the nearest, one of texts with the first.
 function sortBy(column) {
-  shown.descending = shown.sort === column.key ? !shown.descending : !column.kind?.includes("text") && column.key !== "to_pivot_pct";
+  const isNumber = !column.kind?.includes("text") && column.key !== "to_pivot_pct";
+  shown.descending = shown.sort === column.key ? !shown.descending : isNumber;
   shown.sort = column.key;
   changed();
 }
@@ -165,22 +176,37 @@ function enliven(row) {
 }
 
 function rowOf(row, at) {
-  const open = (event) => { if (!event.target.closest("a, button, input")) location.hash = address(row.symbol); };
-  return enliven(h("tr", { "data-symbol": row.symbol, "aria-rowindex": at + 2, "aria-selected": String(row.symbol === selected), class: marks.isSeen(row.symbol, board.as_of) ? "seen" : null, onclick: open },
-    columns.map((column) => h("td", { class: column.kind, "data-key": column.key }, column.cell(row)))));
+  const attributes = {
+    "data-symbol": row.symbol, "aria-rowindex": at + 2, "aria-selected": String(row.symbol === selected),
+    class: marks.isSeen(row.symbol, board.as_of) ? "seen" : null,
+    onclick: (event) => { if (!event.target.closest("a, button, input")) location.hash = address(row.symbol); },
+  };
+  const cell = (column) => h("td", { class: column.kind, "data-key": column.key }, column.cell(row));
+  return enliven(h("tr", attributes, columns.map(cell)));
 }
 
 const groupName = (group) => GROUPS.get(group)[0].toLowerCase();
 
 function emptiness() {
-  if (board.as_of === null) return notice("No screen has run yet", "The first collection and screen are under way; this page updates by itself.");
+  if (board.as_of === null) {
+    return notice("No screen has run yet", "The first collection and screen are under way; this page updates by itself.");
+  }
   const hidden = board.items.filter(inGroup).length;
-  if (hidden) return notice("No row passes these filters", `${hidden} are hidden by them.`, h("button", { type: "button", onclick: filters.clear }, "Clear the filters"));
-  const others = [...GROUPS.keys()].filter((group) => group !== shown.group && board.groups[group]).map((group) => `${board.groups[group]} ${groupName(group)}`);
-  return notice(`None in ${groupName(shown.group)}`, `${board.judged} symbols were screened${others.length ? `; ${others.join(", ")}` : ""}.`);
+  if (hidden) {
+    const clear = h("button", { type: "button", onclick: filters.clear }, "Clear the filters");
+    return notice("No row passes these filters", `${hidden} are hidden by them.`, clear);
+  }
+  const found = [`${board.judged} symbols were screened`, otherGroups()].filter(Boolean).join("; ");
+  return notice(`None in ${groupName(shown.group)}`, `${found}.`);
+}
+
+function otherGroups() {
+  const others = [...GROUPS.keys()].filter((group) => group !== shown.group && board.groups[group]);
+  return others.map((group) => `${board.groups[group]} ${groupName(group)}`).join(", ");
 }
 
 function skeletonTable() {
-  const row = () => h("tr", {}, ["symbol", "state", "close", "to_pivot_pct"].map((key) => h("td", { class: columnOf(key).kind }, h("span", { class: "skeleton" }))));
+  const cell = (key) => h("td", { class: columnOf(key).kind }, h("span", { class: "skeleton" }));
+  const row = () => h("tr", {}, ["symbol", "state", "close", "to_pivot_pct"].map(cell));
   return h("table", { class: "board", "aria-busy": "true" }, h("tbody", {}, Array.from({ length: 14 }, row)));
 }
