@@ -16,6 +16,7 @@ from vcpd.app.monitor import Monitor, observe_repeatedly
 from vcpd.app.panels import PanelReader
 from vcpd.app.reload import ConfigurationReloader
 from vcpd.app.storage import Storage
+from vcpd.app.terminal import progress_line
 from vcpd.core.errors import UnavailableError
 from vcpd.domain.runs import RunCause
 from vcpd.jobs.panel_refresh import UniversePanels
@@ -89,6 +90,10 @@ class DaemonTasks:
         now = f"running: {', '.join(running)}" if running else "idle"
         then = "" if upcoming is None else f"; next: {upcoming[1]} {self._local(upcoming[0])}"
         return f"{now}{then}; {self._data_summary()}"
+
+    def progress(self) -> str:
+        """What a person on the terminal sees: the running jobs' progress, else the line above."""
+        return progress_line(self._scheduler.snapshot(), self.status_line)
 
     def _local(self, instant: datetime) -> str:
         return instant.astimezone(self._live.calendar.zone).strftime("%a %H:%M %Z")

@@ -4,20 +4,24 @@ import asyncio
 import contextlib
 import os
 import signal
+import sys
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import structlog
 
 from vcpd.app.container import Container, OpenDaemon
+from vcpd.app.terminal import TerminalProgress
 from vcpd.config import LoadedConfiguration, deprecation_warning, load_configuration
 from vcpd.core.errors import ConfigurationError, StorageUnavailableError, VcpdError
 from vcpd.core.supervised_tasks import SupervisedTasks
 from vcpd.ports import Clock
 from vcpd.runtime import logs
 from vcpd.runtime.lifecycle import Lifecycle, LifecycleEvent, ShutdownStack, SignalHandlers
+from vcpd.runtime.live_line import LiveLine, is_live_terminal
 from vcpd.runtime.logs import Redactor
 from vcpd.runtime.process_tuning import DAEMON_POOL_THREADS, freeze_gc, take_early_reload, tune_malloc
 from vcpd.runtime.systemd import ServiceManager, watchdog_interval_s
@@ -135,11 +139,12 @@ class Daemon:
         self._signals = SignalHandlers(asyncio.get_running_loop(), self._on_stop, self._on_reload)
         self._redactor = Redactor()
         self._reload_pending = False
+        self._terminal: TerminalProgress | None = None
         self.opened: OpenDaemon | None = None
 
     async def open(self) -> None:
         """Bring everything up; a signal on the way ends it as well."""
-        logs.configure(self._loaded.configuration.log, self._redactor)
+        self._configure_logs()
         if self._loaded.deprecated:
             log.warning("configuration.deprecated_names", names=deprecation_warning(self._loaded.deprecated))
         self._signals.install()
@@ -161,10 +166,24 @@ class Daemon:
             if self._reload_pending:
                 self._on_reload()
 
+    def _configure_logs(self) -> None:
+        """On a terminal the log has a live line below it."""
+        settings, stream = self._loaded.configuration, sys.stderr
+        if not is_live_terminal(logs.choose_sink(settings.log, stream, os.environ), stream, os.environ):
+            logs.configure(settings.log, self._redactor)
+            return
+        line = LiveLine(stream, colours=not os.environ.get("NO_COLOR"))
+        logs.configure(settings.log, self._redactor, line)
+        self._terminal = TerminalProgress(line, sys.argv[0], settings.daemon.market)
+        self._terminal.starting()
+
     def _start_background(self, opened: OpenDaemon) -> None:
         background = opened.background
         for name, work in background.coroutines().items():
             self._tasks.start(name, work)
+        if self._terminal is not None:
+            web = msgspec.structs.replace(self._loaded.configuration.web, port=opened.port)
+            self._tasks.start("terminal", self._terminal.follow(web.page_url, background.progress))
         self._lifecycle.fire(LifecycleEvent.STARTED)
         self._manager.ready(background.status_line())
         log.info("daemon.ready", port=opened.port, market=self._loaded.configuration.daemon.market)
@@ -191,6 +210,8 @@ class Daemon:
         if self._lifecycle.allows(LifecycleEvent.STOPPED):
             self._lifecycle.fire(LifecycleEvent.STOPPED)
         log.info("daemon.stopped", pid=os.getpid())
+        if self._terminal is not None:
+            self._terminal.end()
 
     def _extend_timeout(self, _part: str, deadline_s: float) -> None:
         self._manager.extend_timeout(deadline_s + CLOSE_MARGIN_S)

@@ -17,7 +17,7 @@ from collections.abc import Mapping, MutableMapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Literal, TextIO
+from typing import Any, Final, Literal, Protocol
 from urllib.parse import quote, quote_plus
 
 import structlog
@@ -34,7 +34,16 @@ _PRIORITIES: Final = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical
 _RESERVED_KEYS: Final = frozenset({"event", "level", "timestamp", "exception"})  # have a field of their own
 
 
-def is_journal_stream(stream: TextIO, journal_stream: str | None) -> bool:
+class LogStream(Protocol):
+    """A text stream to log to, such as standard error."""
+
+    def write(self, text: str, /) -> int: ...
+    def flush(self) -> None: ...
+    def isatty(self) -> bool: ...
+    def fileno(self) -> int: ...
+
+
+def is_journal_stream(stream: LogStream, journal_stream: str | None) -> bool:
     """Whether `stream` is the one that JOURNAL_STREAM (device:inode) names."""
     try:
         status = os.fstat(stream.fileno())
@@ -197,9 +206,9 @@ def is_secret_key(key: str) -> bool:
     return any(word.lower() in _SECRET_WORDS for word in _WORDS.findall(key))
 
 
-def configure(settings: LogSettings, masker: Redactor, stream: TextIO | None = None) -> ChosenSink:
+def configure(settings: LogSettings, masker: Redactor, stream: LogStream | None = None) -> ChosenSink:
     """Send all records of this process to the chosen sink. May be called again, e.g. in tests."""
-    out = sys.stderr if stream is None else stream
+    out: LogStream = sys.stderr if stream is None else stream
     sink = choose_sink(settings, out, os.environ)
     handler = JournalHandler() if sink == "journal" else logging.StreamHandler(out)
     handler.setFormatter(_formatter(sink, masker, colours=out.isatty() and not os.environ.get("NO_COLOR")))
@@ -217,7 +226,7 @@ def configure(settings: LogSettings, masker: Redactor, stream: TextIO | None = N
     return sink
 
 
-def choose_sink(settings: LogSettings, stream: TextIO, environment: Mapping[str, str]) -> ChosenSink:
+def choose_sink(settings: LogSettings, stream: LogStream, environment: Mapping[str, str]) -> ChosenSink:
     if settings.sink != "auto":
         return settings.sink
     if JOURNAL_SOCKET.exists() and is_journal_stream(stream, environment.get("JOURNAL_STREAM")):
