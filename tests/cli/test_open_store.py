@@ -187,7 +187,7 @@ async def test_a_state_folder_is_read_beside_its_server_and_without_it(
 
 def test_where_there_is_no_store_none_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("VCPD_STORE_DSN", raising=False)
-    with pytest.raises(UnavailableError, match="holds no store: `vcpd run` or `vcpd import` makes it"):
+    with pytest.raises(UnavailableError, match="holds no store: `vcpd run` or `vcpd import` creates it"):
         vcpd.open_store(tmp_path)
     assert not list(tmp_path.iterdir())
     with pytest.raises(ConfigurationError, match="no such file"):

@@ -82,7 +82,7 @@ class FakeMarket:
         if (problem := self.problems.get("quotes")) is not None:
             raise problem
         if self.unanswered & set(symbols):
-            raise RetryableError("no whole answer")
+            raise RetryableError("no complete response")
         return {symbol: quote for symbol in symbols if (quote := self._quote(symbol)) is not None}
 
     def _quote(self, symbol: str) -> Quote | None:

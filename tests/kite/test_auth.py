@@ -380,7 +380,7 @@ async def test_a_login_page_that_leads_nowhere_is_a_temporary_error(exchange: Ex
     """A page without a redirect, or one that fails, ends in an error to try again on."""
     async with aiohttp.ClientSession() as http:
         login = SandboxLogin(http)
-        with pytest.raises(RetryableError, match="did not hand back a request token"):
+        with pytest.raises(RetryableError, match="did not return a request token"):
             await login(f"{exchange.root}/connect/login")
         exchange.default = refusal(500, "GeneralException")
         with pytest.raises(RetryableError, match="500"):

@@ -148,7 +148,7 @@ async def test_a_silent_connection_is_noticed_within_the_limit_and_opened_anew()
         await clock.advance(8)
         assert case.ticker.status().mute == 0
         await clock.advance(1)
-        await until(lambda: case.ticker.status().reason == "mute for 9 s")
+        await until(lambda: case.ticker.status().reason == "no data for 9 s")
         assert case.ticker.status().mute == 1
         await clock.advance(1)
         await until(lambda: len(case.feed.clients) == 2)

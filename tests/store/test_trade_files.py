@@ -51,7 +51,7 @@ def test_the_same_file_again_adds_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
-        (",2025-01-06,buy,1,10", "symbol: expected one, was empty"),
+        (",2025-01-06,buy,1,10", "symbol: expected a symbol such as INFY, was empty"),
         ("A,31/31/2025,buy,1,10", "date: expected a date"),
         ("A,2025-01-06,hold,1,10", "side: expected buy or sell, was 'hold'"),
         ("A,2025-01-06,buy,1.5,10", "quantity: expected a whole number above 0, was '1.5'"),

@@ -111,7 +111,7 @@ async def read_storage(settings: StoreSettings, dsn: Secret | None, state: Path,
         return _repositories(await Database.open_read_only(dsn, settings), dsn, settings, clock, None)
     embedded = EmbeddedPostgres(state / STORE_FOLDER, settings)
     if not embedded.data_folder.exists():
-        raise UnavailableError(f"{state} holds no store: `vcpd run` or `vcpd import` makes it")
+        raise UnavailableError(f"{state} holds no store: `vcpd run` or `vcpd import` creates it")
     try:
         address = Secret(await embedded.attach() or await embedded.start())
         database = await Database.open_read_only(address, settings)

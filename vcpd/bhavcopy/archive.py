@@ -149,7 +149,7 @@ class Downloader:
                 return await self._checked_body(response, name)
         except TimeoutError:
             waited_s = self._settings.timeout_s
-            raise RetryableError(f"{name}: no whole file within {waited_s:g} s") from None
+            raise RetryableError(f"{name}: no complete file within {waited_s:g} s") from None
         except (aiohttp.ClientError, OSError) as error:
             raise RetryableError(f"{name}: the connection failed: {type(error).__name__}: {error}") from None
 

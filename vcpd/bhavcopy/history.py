@@ -145,7 +145,7 @@ def _decode(order: IngestItem) -> list[BhavcopyTable] | RejectedFile:
     except BadInputError as error:
         return RejectedFile(order.session, str(path), str(error))
     except FileNotFoundError:
-        return RejectedFile(order.session, str(path), f"{path.name}: the file is gone")
+        return RejectedFile(order.session, str(path), f"{path.name}: the file no longer exists")
     return found
 
 

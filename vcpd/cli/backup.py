@@ -79,7 +79,7 @@ def add_restore_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def restore(arguments: argparse.Namespace) -> int:
-    """BadInputError for a file that is cut or altered, and for a store that holds something."""
+    """BadInputError for a file that is truncated or altered, and for a store that is not empty."""
     with ArchiveReader.open(arguments.file) as archive:  # an unusable one is reported before a server starts
         total_bytes = 2 * archive.manifest.size_bytes
     manifest = asyncio.run(_restore(arguments, total_bytes))

@@ -281,7 +281,10 @@ def parse_request_token(pasted: str) -> Secret:
         query = urlsplit(text).query or text
         text = parse_qs(query).get("request_token", [""])[0]
     if not text.isalnum() or not text.isascii():
-        raise PermanentError("no request token in this; paste the whole address the login ended on")
+        raise PermanentError(
+            "the pasted text contains no request token; paste the complete address of the page on which "
+            "the login ended"
+        )
     return Secret(text)
 
 
@@ -303,7 +306,7 @@ class SandboxLogin:
             method, url = ("GET", onward) if onward else ("POST", url)
             if found := _callback_values(url):
                 return found
-        raise RetryableError("the sandbox's login page did not hand back a request token")
+        raise RetryableError("the sandbox's login page did not return a request token")
 
     async def _step(self, method: str, url: str) -> str | None:
         """The address that the page redirects to, None where it waits for its form to be sent."""

@@ -170,7 +170,7 @@ class TickerConnection:
                     self._frames_available.set()
             elif message.type is aiohttp.WSMsgType.TEXT:
                 self._handle_text(message.data)
-        return f"the market closed the line ({socket.close_code})"
+        return f"the market closed the connection ({socket.close_code})"
 
     def _handle_text(self, text: str) -> None:
         try:
@@ -207,7 +207,7 @@ class TickerConnection:
             silent_s = self._clock.monotonic_s() - self._last_frame_s
             if silent_s > self.settings.stale_after_s:
                 self._counts.stale += 1
-                return f"mute for {silent_s:.0f} s"
+                return f"no data for {silent_s:.0f} s"
 
     async def _deliver_prices(self, deliver: PriceCallback) -> str:
         while self._consecutive_undecodable < MAX_UNDECODABLE_FRAMES:

@@ -236,7 +236,7 @@ def _scanned_lengths(frame: bytes, count: int) -> IntArray:
     for _ in range(count):
         length = int.from_bytes(frame[at : at + 2], "big")
         if at + 2 + length > len(frame):
-            raise RetryableError(f"ticker: a frame of {count} packets breaks off after {len(lengths)}")
+            raise RetryableError(f"ticker: a frame of {count} packets ends after {len(lengths)}")
         lengths.append(length)
         at += 2 + length
     if at != len(frame):

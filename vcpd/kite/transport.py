@@ -99,7 +99,7 @@ class Transport:
                 raise _redacted(error, call, headers) from None
             except TimeoutError:
                 raise self._connection_error(
-                    call, f"no whole answer within {self._settings.timeout_s:g} s"
+                    call, f"no complete response within {self._settings.timeout_s:g} s"
                 ) from None
             except (aiohttp.ClientError, OSError) as error:
                 raise self._connection_error(call, _describe_connection_error(error)) from None
@@ -138,7 +138,7 @@ class Transport:
         async for chunk in response.content.iter_any():
             body += chunk
             if len(body) > limit:
-                raise RetryableError(f"{call.endpoint}: the answer is larger than {limit} bytes")
+                raise RetryableError(f"{call.endpoint}: the response is larger than {limit} bytes")
         return bytes(body)
 
     def _connection_error(self, call: ApiRequest, what: str) -> RetryableError:

@@ -31,7 +31,7 @@ REMEDIES: Final = {
         "quotes nor candles; "
         'choose the plan Connect and log in again, or set market = "bhavcopy", which needs no account'
     ),
-    "InputException": "this is a mistake in vcpd or in its configuration, the same request will fail again",
+    "InputException": "this is a defect of vcpd or of its configuration; the same request will fail again",
 }
 
 
@@ -159,7 +159,7 @@ def decode_secret(kind: type, value: Any) -> Secret:
     """msgspec's hook for fields that are secrets."""
     if kind is Secret and isinstance(value, str):
         return Secret(value)
-    raise TypeError(f"expected a text, was {type(value).__name__}")
+    raise TypeError(f"expected text, was {type(value).__name__}")
 
 
 _ENVELOPE_DECODER: Final = msgspec.json.Decoder(_Envelope)
@@ -216,7 +216,7 @@ def decode_grant(body: bytes) -> SessionGrant:
     """The answer to a login; RetryableError also where it holds no usable token."""
     granted = decode_data("/session/token", body, _GRANT_DECODER)
     if not _TOKEN_PATTERN.fullmatch(granted.access_token.reveal()):
-        raise_malformed("/session/token", "an access token of strange characters")
+        raise_malformed("/session/token", "an access token with unexpected characters")
     return granted
 
 
@@ -226,7 +226,7 @@ def decode_data(endpoint: str, body: bytes, decoder: msgspec.json.Decoder[T]) ->
         answer = _ENVELOPE_DECODER.decode(body)
         if answer.status == "success":
             return decoder.decode(answer.data)
-        what = f"status {answer.status[:40]!r} in an answer that should be one of success"
+        what = f"status {answer.status[:40]!r} in a response that should report success"
     except DECODE_ERRORS as error:
         what = _describe_malformed(body, error)
     raise error_in_success(body, endpoint) or _malformed_error(endpoint, what)

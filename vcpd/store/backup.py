@@ -155,7 +155,7 @@ def known_migrations(path: Path, manifest: BackupManifest) -> tuple[Migration, .
             )
         if steps[version].checksum != checksum:
             raise IncompatibleStoreError(
-                f"{path}: its schema was made by another file than this vcpd's `{steps[version].name}`: "
+                f"{path}: its schema was created by another version of `{steps[version].name}`: "
                 "it belongs to a different build"
             )
     return tuple(steps[version] for version in sorted(manifest.migration_checksums))
@@ -167,7 +167,7 @@ async def restore_backup(
     """Put the backup in the place of what is stored, in one transaction, and migrate it to this program.
 
     The whole file is checked before (its size counts twice in `on_bytes`). Raises BadInputError for a file
-    that is cut or altered and for a store that is not empty unless `replace`; UnavailableError while a
+    that is truncated or altered and for a store that is not empty unless `replace`; UnavailableError while a
     daemon uses the store.
     """
     with ArchiveReader.open(path) as archive:
@@ -178,7 +178,7 @@ async def restore_backup(
                 if not replace and (held := await stored_size_bytes(connection)):
                     raise BadInputError(
                         f"the store is not empty ({held / 1e6:,.1f} MB): nothing was restored; "
-                        "say --replace to delete what it holds"
+                        "use --replace to delete its contents"
                     )
                 async with connection.transaction():
                     await connection.execute(DATABASE_SQL["lift_statement_timeout"])

@@ -52,7 +52,9 @@ class TableStream:
         try:
             await asyncio.to_thread(self._write, data)
         except OSError as error:
-            raise UnavailableError(f"the backup cannot be written ({error.strerror}): free space") from None
+            raise UnavailableError(
+                f"the backup cannot be written ({error.strerror}): free some disk space"
+            ) from None
         self._on_bytes(len(data))
 
     def _write(self, data: bytes) -> None:
@@ -123,7 +125,7 @@ class ArchiveReader:
         except UNREADABLE:
             raise BadInputError(
                 f"{path}: expected a backup of vcpd; the end of a ZIP archive is missing: "
-                "the file was cut, or is something else"
+                "the file is truncated, or is something else"
             ) from None
         with archive:
             yield cls(path, archive)
@@ -155,7 +157,7 @@ class ArchiveReader:
         present = set(self._archive.namelist())
         if present != expected:
             names = ", ".join(sorted(present ^ expected))
-            raise BadInputError(f"{self._path}: its members are not those of its manifest: {names}")
+            raise BadInputError(f"{self._path}: its members differ from those of its manifest: {names}")
         for name, sha256 in self.manifest.files.items():
             self._compare(name, hashlib.sha256(self.read_file(name)).hexdigest(), sha256)
         for table in self.manifest.tables:
@@ -199,6 +201,6 @@ class ArchiveReader:
             yield
         except UNREADABLE as error:
             words = "it is missing" if isinstance(error, KeyError) else str(error)
-            raise BadInputError(f"{self._path}: {name} is cut or altered ({words})") from None
+            raise BadInputError(f"{self._path}: {name} is truncated or altered ({words})") from None
         except OSError as error:
             raise BadInputError(f"{self._path}: {name} cannot be read ({error.strerror or error})") from None

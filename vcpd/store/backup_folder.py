@@ -84,7 +84,7 @@ def list_backups(folder: Path) -> list[BackupFile]:
                     found.append(BackupFile(path, created_at, path.stat().st_size))
     except OSError as error:
         raise UnavailableError(
-            f"cannot read {folder} ({error.strerror}): correct its rights or [backup] folder"
+            f"cannot read {folder} ({error.strerror}): correct its permissions or [backup] folder"
         ) from None
     return sorted(found, key=lambda file: file.created_at)
 
@@ -119,5 +119,5 @@ def _delete(paths: Sequence[Path]) -> None:
             path.unlink(missing_ok=True)
     except OSError as error:
         raise UnavailableError(
-            f"cannot delete {path} ({error.strerror}): correct the folder's rights"
+            f"cannot delete {path} ({error.strerror}): correct the folder's permissions"
         ) from None

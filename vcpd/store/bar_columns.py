@@ -53,7 +53,7 @@ from vcpd.store.table_files import RawTable, file_stem
 NUMBER_COLUMNS: Final = (*PRICE_FIELDS, "volume")
 MAX_CELL_LENGTH: Final = 80
 UNKNOWN_SYMBOL: Final = "?"
-DATE_ORDER_HINT: Final = "write dates as 2025-06-30, or say --date-order day-first or month-first"
+DATE_ORDER_HINT: Final = "write dates as 2025-06-30, or use --date-order day-first or month-first"
 
 
 UNADJUSTED_NOTICE: Final = (

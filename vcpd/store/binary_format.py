@@ -103,7 +103,7 @@ class CopyFileReader:
         rows = self._memory[: self._n_rows - start]
         self._file.seek(len(COPY_HEADER) + start * rows.itemsize)
         if self._file.readinto(rows.view(np.uint8).data) != rows.nbytes:
-            raise RetryableError(f"a copy from the store was cut while it was read: {self._file.name}")
+            raise RetryableError(f"a copy from the store was truncated while it was read: {self._file.name}")
         _check_field_count(rows)
         return rows
 
@@ -117,13 +117,13 @@ def _count_rows(n_bytes: int, last: bytes, row: np.dtype[np.void]) -> int:
     """How many rows a whole copy of `n_bytes` holds. Raises RetryableError when it is not whole."""
     n_rows, rest = divmod(n_bytes - len(COPY_HEADER) - len(COPY_TRAILER), row.itemsize)
     if n_rows < 0 or rest or last != COPY_TRAILER:
-        raise RetryableError(f"a copy from the store is not whole: {n_bytes} bytes")
+        raise RetryableError(f"a copy from the store is incomplete: {n_bytes} bytes")
     return n_rows
 
 
 def _check_field_count(rows: RecordArray) -> None:
     if not (rows["fields"] == len(rows.dtype.names or ()) // 2).all():
-        raise RetryableError("a copy from the store has rows of another shape")
+        raise RetryableError("a copy from the store has rows with other columns")
 
 
 def day_number(day: date) -> int:

@@ -90,7 +90,9 @@ def translate_driver_error(error: BaseException) -> VcpdError:
         return root
     words = str(error) or type(error).__name__
     if isinstance(error, ACCESS_ERRORS):
-        return UnavailableError(f"the store refuses vcpd ({words}): correct [store] dsn or the user's rights")
+        return UnavailableError(
+            f"the store refuses vcpd ({words}): correct [store] dsn or the user's permissions"
+        )
     if isinstance(error, CAPACITY_ERRORS):
         return UnavailableError(
             f"the database has no space left ({words}): free disk or memory, then try again"
@@ -99,7 +101,7 @@ def translate_driver_error(error: BaseException) -> VcpdError:
         return UnavailableError(f"the store is read-only ({words}): point [store] dsn at the primary server")
     if isinstance(error, (*TRANSIENT_ERRORS, *CONNECTION_ERRORS)):
         in_the_way = isinstance(error, TRANSIENT_ERRORS)
-        cause = "another transaction was in the way" if in_the_way else "the store does not answer"
+        cause = "another transaction interfered" if in_the_way else "the store does not answer"
         return RetryableError(f"{cause} ({words})")
     return _permanent_error(error, words)
 
@@ -108,7 +110,7 @@ def _permanent_error(error: BaseException, words: str) -> PermanentError:
     if isinstance(error, DAMAGE_ERRORS):
         page = words.splitlines()[0]
         return PermanentError(f"the store is damaged ({page}): restore a backup, `vcpd restore --help`")
-    return PermanentError(f"the store's rules forbid this ({words})")
+    return PermanentError(f"a constraint of the store forbids this ({words})")
 
 
 async def connect(dsn: Secret, settings: StoreSettings, **server_settings: str) -> Connection:

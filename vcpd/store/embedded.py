@@ -125,7 +125,7 @@ class EmbeddedPostgres:
         code = await self._process.wait()
         if not self._stopping:
             raise StorageUnavailableError(
-                f"the embedded PostgreSQL ended by itself ({code}): {_with_advice(self._log_tail())}"
+                f"the embedded PostgreSQL ended unexpectedly ({code}): {_with_advice(self._log_tail())}"
             )
 
     async def stop(self) -> None:
@@ -164,7 +164,7 @@ class EmbeddedPostgres:
         except FileNotFoundError:
             return shipped[0]
         except (OSError, ValueError) as error:
-            raise UnavailableError(f"{self.data_folder} is no readable PostgreSQL data: {error}") from None
+            raise UnavailableError(f"{self.data_folder} cannot be read as PostgreSQL data: {error}") from None
         for programs in shipped:
             if programs.major == major:
                 return programs
@@ -281,7 +281,7 @@ class EmbeddedPostgres:
             return str(folder)
         if not Path("/proc/self/fd").exists():
             raise UnavailableError(
-                f"{folder} is too long a name for a socket: choose a shorter [daemon] state_dir"
+                f"the path {folder} is too long for a socket: choose a shorter [daemon] state_dir"
             )
         if self._socket_folder_fd is None:
             self._socket_folder_fd = os.open(folder, os.O_PATH | os.O_DIRECTORY)

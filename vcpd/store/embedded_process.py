@@ -51,7 +51,7 @@ async def stop_stale_servers(data_folder: Path) -> None:
         _signal_processes(server_processes(data_folder), signal.SIGKILL)
         if not await _wait_for_exit(data_folder, KILL_TIMEOUT_S):
             raise UnavailableError(
-                f"a PostgreSQL server of an earlier vcpd still works in {data_folder} and cannot be stopped: "
+                f"a PostgreSQL server of an earlier vcpd still runs in {data_folder} and cannot be stopped: "
                 "end its processes, then start again"
             )
 

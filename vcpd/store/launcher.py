@@ -66,7 +66,7 @@ def exit_with_parent(parent_pid: int) -> None:
     if sys.platform == "linux":
         _check_result(_libc().prctl(PR_SET_PDEATHSIG, signal.SIGINT, 0, 0, 0), "no parent-death signal")
     if os.getppid() != parent_pid:
-        raise SystemExit("the parent is gone already")
+        raise SystemExit("the parent process has already ended")
 
 
 RUN_AS_METHODS = {

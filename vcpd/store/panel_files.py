@@ -56,7 +56,7 @@ def open_panel(reference: PanelReference) -> Panel:
         provisional = np.load(folder / PROVISIONAL, mmap_mode="r")
         index_close = np.load(folder / INDEX_CLOSE)
     except FileNotFoundError:
-        raise RetryableError(f"the panel {reference.version} is gone: newer ones took its place") from None
+        raise RetryableError(f"the panel {reference.version} was deleted: newer ones replaced it") from None
     return Panel(
         head.symbols,
         np.array(head.sessions, "M8[D]"),

@@ -138,7 +138,7 @@ async def readable_version(connection: "asyncpg.Connection[asyncpg.Record]") -> 
     or one that is too new.
     """
     if not await connection.fetchval(SQL["holds_store"]):
-        raise UnavailableError("the database holds no store of vcpd: `vcpd run` or `vcpd import` makes it")
+        raise UnavailableError("the database holds no store of vcpd: `vcpd run` or `vcpd import` creates it")
     steps = load_migrations()
     newest, version = max(step.version for step in steps), await connection.fetchval(SQL["newest_migration"])
     if version < newest:
@@ -160,7 +160,7 @@ def _pending_migrations(
         step = known.get(row["version"])
         if step is not None and step.checksum != row["checksum"]:
             raise IncompatibleStoreError(
-                f"the database was migrated to version {step.version} by another file than this vcpd's "
+                f"the database was migrated to version {step.version} by another version of "
                 f"`{step.name}`: it belongs to a different build"
             )
     done = {row["version"] for row in applied}

@@ -134,7 +134,7 @@ def _fill(row: Mapping[str, str], sessions: Mapping[str, date], symbol_of: Symbo
     """Raises ValueError with the field and what was expected."""
     symbol, session = row["symbol"].upper(), sessions.get(row["session"])
     if not symbol:
-        raise ValueError("symbol: expected one, was empty")
+        raise ValueError("symbol: expected a symbol such as INFY, was empty")
     if session is None:
         raise ValueError(f"date: expected {EXPECTED_DATE}, was {row['session'][:40]!r}")
     stop = row.get("stop", "")

@@ -18,7 +18,7 @@ HISTORY: Final = IntParameter(
 )
 
 
-LEVEL: Final = ChoiceParameter("level", "Sectors unless given, or industries.", choices=tuple(SectorLevel))
+LEVEL: Final = ChoiceParameter("level", "Sectors (default) or industries.", choices=tuple(SectorLevel))
 
 
 class RegimeHistory(msgspec.Struct, frozen=True):

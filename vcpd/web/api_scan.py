@@ -16,7 +16,7 @@ from vcpd.web.routes import AS_OF, StringParameter, SymbolParameter, TextParamet
 EXPRESSION: Final = StringParameter("expression", "A scan such as `rs >= 85 and close > sma(50)`.")
 NAME: Final = TextParameter("name", "Instead of an expression: a saved scan or a preset.")
 EXPLAINED: Final = SymbolParameter(
-    "symbol", "A symbol whose clauses are answered although it does not match."
+    "symbol", "A symbol whose clauses are evaluated even if it does not match."
 )
 SAVED_NAME: Final = TextParameter("name", "The name of a saved scan.", in_path=True)
 PARAMETERS: Final = (EXPRESSION, NAME, EXPLAINED, AS_OF)

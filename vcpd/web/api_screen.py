@@ -67,8 +67,8 @@ LIST_PARAMETERS: Final = (
 SIZED_SYMBOL: Final = SymbolParameter("symbol", "The setup's symbol.", required=True)
 EQUITY: Final = NumberParameter("equity", "Value of the account; default: `[size] equity`.", high=MAX_AMOUNT)
 RISK_PCT: Final = NumberParameter("risk_pct", "Percent of equity at risk in one trade.", high=10.0)
-ENTRY: Final = NumberParameter("entry", "Entry price, unless the setup's.", high=MAX_AMOUNT)
-STOP: Final = NumberParameter("stop", "Stop price, unless the setup's.", high=MAX_AMOUNT)
+ENTRY: Final = NumberParameter("entry", "Entry price; default: the setup's.", high=MAX_AMOUNT)
+STOP: Final = NumberParameter("stop", "Stop price; default: the setup's.", high=MAX_AMOUNT)
 
 
 class SetupList(msgspec.Struct, frozen=True):

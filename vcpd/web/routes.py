@@ -218,7 +218,7 @@ class SymbolParameter(Parameter):
 SYMBOL: Final = SymbolParameter("symbol", "With or without its exchange: `INFY`, `NSE:INFY`.", in_path=True)
 AS_OF: Final = SessionParameter(
     "as_of",
-    "The session of this day, or the last before it; absent: the latest. A day ahead is refused.",
+    "The session of this day, or the last before it; absent: the latest. A future day is rejected.",
 )
 
 

@@ -96,7 +96,7 @@ def response_for_error(error: Exception, request: web.Request) -> web.Response:
     if isinstance(error, RetryableError | UnavailableError):
         return error_response(503, str(error))
     if isinstance(error, TimeoutError):
-        return error_response(503, "the answer took too long; try again")
+        return error_response(503, "the response took too long; try again")
     if isinstance(error, web.HTTPException):
         response = error_response(error.status, error.reason)
         if "Allow" in error.headers:

@@ -285,7 +285,7 @@ def session_routes(_: WebContext) -> list[web.RouteDef]:
     async def login(request: web.Request) -> web.Response:
         """Log in with the password; sets the session's cookie."""
         if "Origin" not in request.headers:
-            raise HttpError(403, "logging in is for pages; programs send the token")
+            raise HttpError(403, "the login is for browsers; programs send the token")
         try:
             body = msgspec.json.decode(await request.read(), type=LoginRequest)
         except (msgspec.DecodeError, UnicodeDecodeError):

@@ -17,7 +17,7 @@ SLICE_BYTES: Final = 64 << 10
 MAX_HELD_BYTES: Final = 32 << 20  # of unknown clients; as many again of loopback and authenticated ones
 HELD_BYTES: Final = Gauge(
     "vcpd_web_held_bytes",
-    "Bytes of large responses that clients have not taken yet, shared ones counted once.",
+    "Bytes of large responses that clients have not received yet; shared ones count once.",
 )
 
 
