@@ -97,7 +97,7 @@ async def test_a_daemon_past_the_end_of_its_calendar_learns_its_days(tmp_path: P
     for now, hour in ((f"{TUESDAY}T09:50", "04:10"), (f"{TUESDAY}T10:56", "05:15")):
         async with life(path, port, now) as daemon:
             status = await daemon.until(looked(TUESDAY, hour), DEADLINE_S)
-            assert "the market could not be asked" in last(status, "calendar")["reason"]
+            assert "the market could not be queried" in last(status, "calendar")["reason"]
             assert status["session"]["running"] == TUESDAY
             assert await daemon.stop() == 0
     async with life(path, port, f"{TUESDAY}T19:30") as daemon:

@@ -87,6 +87,5 @@ async def test_status_has_a_line_about_alerts(tmp_path: Path, capsys: Capture) -
         splitline for splitline in capsys.readouterr().out.splitlines() if splitline.startswith("alerts")
     )
     assert line == (
-        "alerts   mail; telegram lacks the secret x; 2 on their way; 1 given up in the last day: "
-        "see `vcpd alerts`"
+        "alerts   mail; telegram lacks the secret x; 2 pending; 1 given up in the last day: see `vcpd alerts`"
     )

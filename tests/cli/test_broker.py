@@ -29,7 +29,7 @@ async def test_each_company_and_what_differs_is_shown(tmp_path: Path, capsys: Ca
     assert "NSE:ALPHA: the broker reports 13 shares, the stored trades leave 10" in shown
     assert "NSE:BETA: 20 shares at 50.00 without stored trades: add them with `vcpd positions add`" in shown
     assert "left out NSE:BETA: 5, margin trading facility" in shown
-    assert "explain all of it" not in shown
+    assert "agree with the broker's account" not in shown
 
 
 async def test_an_isin_that_nobody_gives_is_unknown(tmp_path: Path, capsys: Capture) -> None:
@@ -45,7 +45,7 @@ async def test_agreement_is_said(tmp_path: Path, capsys: Capture) -> None:
         symbol="NSE:ALPHA", isin=ALPHA.isin, settled=10, unsettled=0, pledged=0, average_price=100.0
     )
     shown = await _shown(tmp_path, capsys, FakeBrokerComparison(BrokerAccount(holdings=(same,))))
-    assert "the stored trades explain all of it" in shown
+    assert "the stored trades agree with the broker's account" in shown
 
 
 async def test_programs_get_the_whole_comparison(tmp_path: Path, capsys: Capture) -> None:

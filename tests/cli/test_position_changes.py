@@ -84,7 +84,7 @@ async def test_stored_positions_and_journal_are_shown(tmp_path: Path, capsys: Ca
         assert json.loads(capsys.readouterr().out) == json.loads(texts.report)
     assert f"1 lots after {SESSION}" in shown
     assert "NSE:AAA: 10 shares at 50.00 are not evaluated: no bars" in shown
-    assert "no stop under the price, counted whole: NSE:AAA" in shown
+    assert "without a stop below the price, counted in full: NSE:AAA" in shown
     assert "1 closed trades" in shown
     assert "no base" in shown
 

@@ -331,7 +331,7 @@ async def test_the_verb_names_a_setup_that_was_never_reported(
 
 async def test_the_verb_without_entries_and_with_a_head_that_is_none(store: Path, capsys: Capture) -> None:
     assert await call("record", "verify", "--config", store) == EXIT_OK
-    assert "0 entries, head none: nothing was ever reported" in capsys.readouterr().out
+    assert "0 entries, head no entries: nothing has been reported yet" in capsys.readouterr().out
     assert await call("record", "verify", "--config", store, "--head", "5d") == EXIT_BAD_INPUT
     assert "expected 64 hexadecimal digits" in capsys.readouterr().err
     assert await call("record", "verify", "--config", store, "--head", "5d" * 32) == EXIT_FAILED

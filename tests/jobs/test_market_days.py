@@ -94,7 +94,7 @@ class Learning:
 async def test_an_unscheduled_holiday_is_learned_with_the_second_look_and_said_once() -> None:
     learning = Learning()
     first = await learning.look(HOLI, "09:40")
-    assert "a second look an hour after the first decides" in first.reason
+    assert "a second check, an hour after the first, decides" in first.reason
     assert (first.outcome, learning.is_session(HOLI)) == (Outcome.DONE, True)
     second = await learning.look(HOLI, "10:45")
     assert "Monday 2027-03-22 is no session" in second.reason
@@ -119,7 +119,7 @@ async def test_a_market_that_does_not_answer_is_never_closed(error: VcpdError) -
     needs_login = isinstance(error, NeedsLoginError)
     assert {result.outcome for result in results} == {Outcome.SKIPPED if needs_login else Outcome.FAILED}
     assert all(result.retryable is not needs_login for result in results)
-    assert "the market could not be asked" in results[0].reason
+    assert "the market could not be queried" in results[0].reason
 
 
 async def test_half_a_market_proves_neither() -> None:

@@ -99,7 +99,7 @@ async def test_what_a_missed_session_would_have_reported_is_reported_by_the_next
 async def test_without_any_trade_the_run_is_skipped(account: Account) -> None:
     result = await account.job(context(SESSION, "positions"))
     assert result.outcome is Outcome.SKIPPED
-    assert "nothing was ever bought" in result.reason
+    assert "no purchases are stored" in result.reason
 
 
 async def test_a_session_without_bars_is_tried_again_later(account: Account) -> None:

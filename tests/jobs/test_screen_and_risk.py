@@ -136,7 +136,7 @@ async def test_a_running_session_of_which_no_quote_is_is_left_alone() -> None:
     sample.market.quoted_session = SESSION
     result = await _screen(sample, setups)(context(date(2025, 7, 1), "screen"))
     assert result.outcome is Outcome.SKIPPED
-    assert "quotes is of 2025-07-01: was anything traded?" in result.reason
+    assert "quotes is of 2025-07-01: perhaps nothing was traded" in result.reason
     assert not setups.by_session
 
 

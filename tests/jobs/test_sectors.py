@@ -115,7 +115,9 @@ async def test_sectors_that_cannot_be_had_are_reported_and_cost_nothing_else(tmp
             context(date(2025, 6, 30), "instruments")
         )
         assert result.outcome is Outcome.DONE
-        assert result.reason.startswith(("sectors stay as they are: ", "sectors of the market stay as they"))
+        assert result.reason.startswith(
+            ("the sectors were not updated: ", "the market's sectors were not updated: ")
+        )
         assert len(store.rows) == len(LISTED)
 
 
@@ -127,4 +129,4 @@ async def test_the_user_s_own_lists_serve_while_the_market_s_is_away(tmp_path: P
         context(date(2025, 6, 30), "instruments")
     )
     assert [row.sector for row in store.rows] == ["Services", None, None]
-    assert result.reason == "sectors of the market stay as they are: away"
+    assert result.reason == "market's sectors were not updated: away"

@@ -43,7 +43,7 @@ def test_a_breakout_with_volume_on_course_is_seen_with_its_numbers() -> None:
     assert (seen.kind, seen.symbol, seen.session, seen.at) == (EventKind.BREAKOUT, "NSE:BBB", TODAY, NOON)
     assert (seen.price, seen.pivot, seen.stop, seen.volume_ratio) == (100.05, 100.0, 94.0, 1.6)
     assert seen.detail == (
-        "live; volume on course for 1.6 x its average; base since 2026-01-12, evaluated after 2026-04-07"
+        "live; volume projected to 1.6 x its average; base since 2026-01-12, evaluated after 2026-04-07"
     )
 
 

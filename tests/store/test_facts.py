@@ -130,4 +130,4 @@ async def test_facts_of_another_week_are_not_shown(database: Database) -> None:
 
 async def test_facts_that_cannot_be_had_are_said_and_never_fail_a_run(database: Database) -> None:
     away = FactsSync(FakeSource(error=RetryableError("no answer")), PostgresFactsStore(database), CALENDAR)
-    assert await away(MONDAY) == (0, f"no facts of {MONDAY}: no answer")
+    assert await away(MONDAY) == (0, f"the facts of {MONDAY} were not stored: no answer")

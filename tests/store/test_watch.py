@@ -28,7 +28,7 @@ BREAKOUT = LiveEvent(
     stop=110.0,
     footprint="20W 25/8 3T",
     volume_ratio=1.9,
-    detail="live; volume on course for 1.9 x its average",
+    detail="live; volume projected to 1.9 x its average",
 )
 
 

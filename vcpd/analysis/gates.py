@@ -309,19 +309,19 @@ def _unknown_gate(value: float, limit: float) -> Gate:
 
 def failed_to_stay(gates: Mapping[str, Gate]) -> Iterator[str]:
     """Names of the gates that keep a setup from staying; of the template, the criteria themselves."""
-    for name in REQUIRED_GATES:
-        if gates[name].stays is False:
-            if name != TREND_TEMPLATE:
-                yield name
-            else:
-                yield from (name for name, _ in TREND_RULES.values() if gates[name].stays is False)
+    return _names_where(gates, lambda gate: gate.stays is False)
 
 
 def tolerated(gates: Mapping[str, Gate]) -> Iterator[str]:
     """Names of the needed gates that fail today; of the template, its criteria."""
+    return _names_where(gates, lambda gate: gate.passed is False)
+
+
+def _names_where(gates: Mapping[str, Gate], fails: Callable[[Gate], bool]) -> Iterator[str]:
+    """Names of the required gates that fail; in place of the trend template, its criteria that do."""
     for name in REQUIRED_GATES:
-        if gates[name].passed is False:
+        if fails(gates[name]):
             if name != TREND_TEMPLATE:
                 yield name
             else:
-                yield from (name for name, _ in TREND_RULES.values() if gates[name].passed is False)
+                yield from (criterion for criterion, _ in TREND_RULES.values() if fails(gates[criterion]))

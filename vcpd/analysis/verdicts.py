@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Final, NamedTuple
 
+import msgspec
+
 from vcpd.analysis.base_search import (
     Chain,
     base_weeks,
@@ -123,28 +125,14 @@ def evaluate_without_base(place: SymbolSession) -> Setup:
     """No chain and no base that is followed: the gates show how far off the symbol is."""
     gates = _session_gates(place, 0) | no_structure_gates(place.session_context.thresholds)
     line = measure_strength_line(place.bars, place.session_context.index_close, place.history.last)
-    atr_pct = (
-        100
-        * place.history.symbol_context.average_true_range(place.history.last)
-        / float(place.bars.close[-1])
-    )
-    return Setup(
-        symbol=place.session_context.panel.symbols[place.row],
-        as_of=place.session_context.as_of,
-        footprint=None,
-        weeks=None,
-        contractions=(),
-        pivot=None,
-        stop=None,
-        state=None,
-        score=0.0,
-        components={},
+    symbol, close = place.session_context.panel.symbols[place.row], float(place.bars.close[-1])
+    atr_pct = 100 * place.history.symbol_context.average_true_range(place.history.last) / close
+    young = len(place.bars.close) < place.session_context.trend_rules.window
+    return msgspec.structs.replace(
+        Setup.without_base(symbol, place.session_context.as_of, young=young, close=close),
         gates=gates,
         rs_rating=_rating(place),
-        close=float(place.bars.close[-1]),
         provisional=place.provisional,
-        passed=False,
-        young=len(place.bars.close) < place.session_context.trend_rules.window,
         measures=_strength_line_measures(line) | {"atr_pct": _finite_or_none(atr_pct)},
         nearest_miss=nearest_miss(gates),
     )

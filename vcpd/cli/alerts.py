@@ -110,7 +110,7 @@ def _select_channels(plan: ChannelPlan, wanted: str | None) -> list[ChannelBindi
     if wanted is None:
         raise BadInputError(f"no channel is configured: {SETUP_HINT}")
     names = ", ".join(line.channel.name for line in begun) or "none"
-    raise BadInputError(f"{wanted}: no such channel is configured (there is: {names}); {SETUP_HINT}")
+    raise BadInputError(f"{wanted}: no such channel is configured (configured: {names}); {SETUP_HINT}")
 
 
 async def _send_test(channel: Channel, plan: ChannelPlan) -> ChannelTestResult:
@@ -135,7 +135,7 @@ def _alert_row(item: Mapping[str, Any], zone: ZoneInfo) -> tuple[str, ...]:
         alert["kind"],
         " ".join(part for part in about if part),
         "; ".join(_delivery_text(way) for way in item["deliveries"])
-        or "no channel takes alerts of this kind",
+        or "no channel accepts alerts of this kind",
     )
 
 
@@ -144,5 +144,5 @@ def _delivery_text(way: Mapping[str, Any]) -> str:
         return f"{way['channel']} sent"
     if way["given_up_at"]:
         return f"{way['channel']} given up: {way['reason']}"
-    tries = f" after {way['attempts']} tries: {way['reason']}" if way["attempts"] else ""
+    tries = f" after {way['attempts']} attempts: {way['reason']}" if way["attempts"] else ""
     return f"{way['channel']} waits{tries}"

@@ -35,7 +35,9 @@ def add_backup_arguments(parser: argparse.ArgumentParser) -> None:
     set_action(parser, back_up, "vcpd backup /mnt/disk/vcpd.zip\nvcpd backup --check /mnt/disk/vcpd.zip")
     parser.add_argument("file", type=Path, metavar="FILE", help="written completely or not at all")
     parser.add_argument(
-        "--check", action="store_true", help="only read an existing backup whole and compare its checksums"
+        "--check",
+        action="store_true",
+        help="only read an existing backup completely and compare its checksums",
     )
     add_config_argument(parser)
     add_json_argument(parser)
@@ -72,7 +74,9 @@ def add_restore_arguments(parser: argparse.ArgumentParser) -> None:
         "file", type=Path, metavar="FILE", help="a file that `vcpd backup` or the daemon wrote"
     )
     parser.add_argument(
-        "--replace", action="store_true", help="delete what the store holds; without it, it must be empty"
+        "--replace",
+        action="store_true",
+        help="delete the contents of the store first; without this option it must be empty",
     )
     add_config_argument(parser)
     add_json_argument(parser)

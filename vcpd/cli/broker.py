@@ -63,5 +63,5 @@ def _lines(found: Mapping[str, Any]) -> Sequence[str]:
         f"left out {row['symbol']}: {row['quantity']:,}, {row['reason']}" for row in found["left_out"]
     ]
     notes = [f"note: {text}" for text in found["notices"]]
-    agreed = ["the stored trades explain all of it"] if found["agrees"] else []
+    agreed = ["the stored trades agree with the broker's account"] if found["agrees"] else []
     return [*differences, *unknown, *left_out, *notes, *agreed]

@@ -86,7 +86,10 @@ def calendar(arguments: argparse.Namespace) -> int:
     year = calendar_year(found, arguments.year)
     if not year.known:
         where = f"{found.valid_from} to {found.valid_until}"
-        print(f"vcpd: {year.year} lies outside the table ({where}): any weekday counts", file=sys.stderr)
+        print(
+            f"vcpd: {year.year} lies outside the table ({where}): every weekday counts as a session",
+            file=sys.stderr,
+        )
     if not print_data(arguments, year, _special_days(year)):
         _print_year(year)
     return EXIT_OK
@@ -122,7 +125,7 @@ def _update_list(body: bytes, name: str, loaded: LoadedConfiguration) -> None:
     print(f"{found.year}: {len(found.holidays)} holidays on weekdays, kept in {path}")
     for day in new:
         print(f"  {day:%a %Y-%m-%d}  {found.holidays[day]}: a session so far")
-    print("hours of evening sessions such as Muhurat trading belong into [schedule] extra_sessions")
+    print("hours of evening sessions such as Muhurat trading belong in [schedule] extra_sessions")
     print("once they are announced")
 
 

@@ -115,14 +115,14 @@ def check_state(context: DoctorContext) -> Finding:
     if not is_there:
         parent = _nearest_existing(folder)
         good = os.access(parent, os.W_OK | os.X_OK)
-        text = f"{folder} is not there yet; {'it can be created' if good else f'{parent} is not writable'}"
+        text = f"{folder} does not exist yet; {'it can be created' if good else f'{parent} is not writable'}"
         remedy = "" if good else f"make {parent} writable, or set another [daemon] state_dir"
         return Finding("state", None if good else False, text, remedy)
     if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
         remedy = f"run as the user who owns it, or `chown -R $USER {folder}`"
         return Finding("state", False, f"{folder} is not writable for this user", remedy)
     if folder.stat().st_mode & GROUP_AND_OTHER_BITS:
-        return Finding("state", False, f"others may enter {folder}", f"chmod 700 {folder}")
+        return Finding("state", False, f"other users may enter {folder}", f"chmod 700 {folder}")
     return Finding("state", True, str(folder))
 
 
@@ -157,7 +157,7 @@ def check_secret_files(context: DoctorContext) -> Iterator[Finding]:
         return
     open_ones = [path for path, mode in seen if mode & GROUP_AND_OTHER_BITS]
     for path in open_ones:
-        yield Finding("secret files", False, f"others may read {path}", f"chmod 600 {path}")
+        yield Finding("secret files", False, f"other users may read {path}", f"chmod 600 {path}")
     if not open_ones:
         yield Finding("secret files", True, f"{len(seen)} files, private")
 
@@ -181,7 +181,7 @@ def check_credentials(context: DoctorContext) -> Finding:
         return Finding("credentials", False, f"missing: {' and '.join(missing)}", remedy)
     callback = context.loaded.configuration.web.callback_url
     return Finding(
-        "credentials", True, f"API key and secret are there; the app's redirect URL should be {callback}"
+        "credentials", True, f"API key and secret are present; the app's redirect URL should be {callback}"
     )
 
 
@@ -206,7 +206,7 @@ def check_port(context: DoctorContext) -> Finding:
         status: dict[str, Any] = client_at(address).get("/status")
     except VcpdError as error:
         remedy = "stop what listens there, or set another [web] port"
-        return Finding("port", False, f"{place} is taken, and not by vcpd: {error}", remedy)
+        return Finding("port", False, f"{place} is used by another program: {error}", remedy)
     return Finding("port", True, f"the daemon answers at {place}: {status['state']}, pid {status['pid']}")
 
 
@@ -312,7 +312,7 @@ async def _check_bhavcopy(context: DoctorContext) -> Sequence[Finding]:
     folder = context.loaded.folder / settings.folder
     if folder.is_dir():
         return [Finding("market", True, f"bhavcopy files from {folder}")]
-    return [Finding("market", False, f"{folder} is no folder", "correct [bhavcopy] folder")]
+    return [Finding("market", False, f"{folder} is not a folder", "correct [bhavcopy] folder")]
 
 
 async def _check_action_sources(http: aiohttp.ClientSession, context: DoctorContext) -> Finding:
@@ -353,7 +353,7 @@ async def _probe(http: aiohttp.ClientSession, root: str) -> list[Finding]:
             said = answer.headers.get("Date")
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
         words = str(error) or type(error).__name__
-        remedy = "check network, name resolution and firewall; is a proxy needed?"
+        remedy = "check network, name resolution and firewall, and whether a proxy is needed"
         return [Finding("market", False, f"{root} cannot be reached: {words}", remedy)]
     return [Finding("market", True, f"{root} answers"), *_check_clock_offset(said)]
 

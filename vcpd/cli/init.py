@@ -171,7 +171,7 @@ QUESTIONS: Final = (
     ),
     Question(
         "Where should alerts go?",
-        "`ntfy TOPIC`, `telegram CHAT_ID` or `webhook URL`; mail and others: docs/alerts.md; empty: nowhere",
+        "`ntfy TOPIC`, `telegram CHAT_ID` or `webhook URL`; mail and others: docs/alerts.md; empty: none",
         _alerts,
     ),
     Question(

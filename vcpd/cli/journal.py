@@ -68,7 +68,7 @@ def print_journal(found: Journal) -> None:
         **{f"market {name}": group for name, group in found.by_regime.items()},
     }
     statistics = [_statistics_row(name, group) for name, group in groups.items()]
-    print_table("what they amount to", STATISTICS_COLUMNS, statistics, STATISTICS_COLUMNS[1:])
+    print_table("statistics", STATISTICS_COLUMNS, statistics, STATISTICS_COLUMNS[1:])
     print(f"most wins in a row {found.all.longest_wins}, most losses in a row {found.all.longest_losses}")
     print(_conclusion(found.all))
     if found.all.net_profit is not None:

@@ -329,12 +329,12 @@ COMMANDS: Final = (
     ),
     Command(
         "positions",
-        "what is held: result in R, the stop, the sell rule that fires or comes next, heat of the account",
+        "open positions: result in R, the stop, the sell rule that fires or is nearest, heat of the account",
         _add_positions,
     ),
     Command(
         "journal",
-        "closed trades with R and excursions, and what they amount to, with intervals",
+        "closed trades with R and excursions, and their statistics, with intervals",
         _add_journal,
     ),
     Command(
@@ -342,7 +342,7 @@ COMMANDS: Final = (
     ),
     Command(
         "regime",
-        "what the market does: distribution days, follow-through day, breadth; of files or of the daemon",
+        "the market's regime: distribution days, follow-through day, breadth; of files or of the daemon",
         _add_regime,
     ),
     Command(
@@ -386,7 +386,7 @@ COMMANDS: Final = (
     ),
     Command(
         "password",
-        "set the password for the login on the page; without one the page only shows",
+        "set the password for the login on the page; without one the page is read-only",
         _add_password,
     ),
     Command(

@@ -49,13 +49,13 @@ def _add_add(nested: Subparsers) -> argparse.ArgumentParser:
     action.add_argument("symbol", help=SYMBOL_HELP)
     action.add_argument("--date", type=date_argument, metavar="DATE", help="the session; default: today")
     action.add_argument(
-        "--price", type=positive_number_argument, required=True, help="of a share, without charges"
+        "--price", type=positive_number_argument, required=True, help="price of one share, without charges"
     )
     action.add_argument("--quantity", type=positive_int_argument, required=True, help="number of shares")
     action.add_argument(
         "--stop", type=positive_number_argument, help="the initial stop; without one there is no R"
     )
-    action.add_argument("--sell", action="store_true", help="it was a sale")
+    action.add_argument("--sell", action="store_true", help="a sale instead of a purchase")
     action.add_argument("--note", default="", help="a remark, for the journal")
     return action
 
@@ -102,7 +102,7 @@ def _add_stop(nested: Subparsers) -> argparse.ArgumentParser:
         set_stop,
     )
     action.add_argument("symbol", help=SYMBOL_HELP)
-    action.add_argument("price", type=positive_number_argument, help="at today's scale of prices")
+    action.add_argument("price", type=positive_number_argument, help="in prices adjusted to today")
     action.add_argument("--date", type=date_argument, metavar="DATE", help="only this session's purchases")
     return action
 

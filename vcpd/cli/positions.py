@@ -222,7 +222,7 @@ def _words(name: str) -> str:
 def _print_heat(heat: Heat) -> None:
     print(
         f"heat: {heat.at_risk:,.0f} at risk ({heat.at_risk_pct:.2f} % of {heat.equity:,.0f}), worth "
-        f"{heat.value:,.0f}; a bad night in a hundred for all at once costs {heat.gap_loss:,.0f}"
+        f"{heat.value:,.0f}; the worst overnight gap in a hundred, in all at once, costs {heat.gap_loss:,.0f}"
     )
     for cap in heat.caps:
         verdict = "BROKEN" if cap.is_broken else "kept"
@@ -231,7 +231,7 @@ def _print_heat(heat: Heat) -> None:
         held = len({lot.symbol for lot in heat.lots})
         print(f"  {held} symbols, which move like {heat.effective_bets:.1f} independent ones")
     if heat.without_stop:
-        print(f"  no stop under the price, counted whole: {', '.join(heat.without_stop)}")
+        print(f"  without a stop below the price, counted in full: {', '.join(heat.without_stop)}")
 
 
 def _print_not_taken(files: Sequence[TradeFile], book: LotBook, later: int) -> None:

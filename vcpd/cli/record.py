@@ -130,7 +130,7 @@ def _print_verification(found: Verification, head: str | None) -> None:
 
 
 def _print_chain(chain: ChainCheck, head: str | None) -> None:
-    print(f"{chain.entries:,} entries, head {chain.head or 'none: nothing was ever reported'}")
+    print(f"{chain.entries:,} entries, head {chain.head or 'no entries: nothing has been reported yet'}")
     for fault in chain.faults:
         print(f"broken: {fault}")
     if not chain.faults:

@@ -35,7 +35,7 @@ def add_regime_arguments(parser: argparse.ArgumentParser) -> None:
         type=positive_int_argument,
         default=SESSIONS_SHOWN,
         metavar="N",
-        help=f"how many sessions up to then; default: {SESSIONS_SHOWN}",
+        help=f"number of sessions up to that one; default: {SESSIONS_SHOWN}",
     )
 
 

@@ -171,4 +171,4 @@ def _create_private_folder(state: Path) -> None:
     try:
         make_folder_like_parent(state)
     except OSError as error:
-        raise UnavailableError(f"cannot make {state} ({error.strerror}): set another state_dir") from None
+        raise UnavailableError(f"cannot create {state} ({error.strerror}): set another state_dir") from None

@@ -41,7 +41,9 @@ EXAMPLE: Final = (
 
 def add_scan_arguments(parser: argparse.ArgumentParser) -> None:
     set_action(parser, scan, EXAMPLE)
-    parser.add_argument("expression", nargs="?", metavar="EXPRESSION", help="docs/scans.md lists its words")
+    parser.add_argument(
+        "expression", nargs="?", metavar="EXPRESSION", help="docs/scans.md describes its words"
+    )
     parser.add_argument(
         "--preset",
         metavar="NAME",

@@ -94,7 +94,7 @@ def _alerts_text(alerts: Mapping[str, Any]) -> str:
     parts = [", ".join(alerts["channels"]) or "no alert channel configured: see docs/alerts.md"]
     parts += alerts["missing"]
     if alerts["pending"]:
-        parts.append(f"{alerts['pending']} on their way")
+        parts.append(f"{alerts['pending']} pending")
     if alerts["given_up"]:
         parts.append(f"{alerts['given_up']} given up in the last day: see `vcpd alerts`")
     return "; ".join(parts)

@@ -33,7 +33,7 @@ from vcpd.store.run_as import make_folder_like_parent
 
 OTHER_SCALE_HINT: Final = (
     "nothing of the file was stored: are they prices before an adjustment for a split, bonus or dividend? "
-    "Where the file is the right one and holds the whole history, say --replace"
+    "Where the file is the right one and holds the whole history, use --replace"
 )
 
 
@@ -100,7 +100,7 @@ def add_import_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--replace",
         action="store_true",
-        help="take the file's prices also where they are a multiple of the stored ones",
+        help="accept the file's prices even if they are a multiple of the stored ones",
     )
     add_date_order_argument(parser)
     add_config_argument(parser)

@@ -31,7 +31,7 @@ def add_store_arguments(parser: argparse.ArgumentParser) -> None:
         "vcpd store upgrade --check\nvcpd store upgrade\nvcpd store upgrade --delete-old",
         upgrade_store,
     )
-    upgrade.add_argument("--check", action="store_true", help="only say what it would need")
+    upgrade.add_argument("--check", action="store_true", help="only report what the upgrade would need")
     upgrade.add_argument(
         "--delete-old", action="store_true", help="delete the old data that upgrades have kept"
     )

@@ -42,7 +42,7 @@ def universe_lines(result: StudyResult) -> list[str]:
     lines = [f"{universe.symbols:,} symbols from {universe.first} to {universe.last}; {ended}; {left_out}"]
     if universe.has_survivors_only:
         lines.append(
-            "The file holds survivors only: delisted symbols are missing, so every result is too good."
+            "The file holds survivors only: delisted symbols are missing, so every result is overstated."
         )
     if result.sealed_from is not None:
         lines.append(f"Sealed from {result.sealed_from} on: no cell was compared there.")
@@ -97,7 +97,9 @@ def sealed_lines(cell: CellFigures, earlier: Sequence[OpenedSeal]) -> list[str]:
     lines = [f"sealed months, cell {cell.number} after costs: {_estimate(estimate)}"]
     if earlier:
         days = ", ".join(sorted({opening.at.date().isoformat() for opening in earlier}))
-        lines.append(f"They were opened before ({days}): what was chosen since has seen them.")
+        lines.append(
+            f"They were opened before ({days}): what was chosen since then is not independent of them."
+        )
     return lines
 
 

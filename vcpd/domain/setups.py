@@ -182,6 +182,13 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
         cls, symbol: str, as_of: date, reason: str, *, young: bool = False, close: float | None = None
     ) -> Self:
         """The verdict on a symbol of which nothing can be said, and why."""
+        return msgspec.structs.replace(
+            cls.without_base(symbol, as_of, young=young, close=close), reason=reason
+        )
+
+    @classmethod
+    def without_base(cls, symbol: str, as_of: date, *, young: bool, close: float | None) -> Self:
+        """A verdict that names no base and has no gates yet."""
         return cls(
             symbol=symbol,
             as_of=as_of,
@@ -199,7 +206,6 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
             provisional=False,
             passed=False,
             young=young,
-            reason=reason,
         )
 
     @property

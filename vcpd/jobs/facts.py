@@ -42,7 +42,7 @@ class FactsSync:
         try:
             facts = await self.source.facts(session)
         except VcpdError as error:
-            return 0, f"no facts of {session}: {error}"
+            return 0, f"the facts of {session} were not stored: {error}"
         ahead = {
             fact.symbol: self._sessions_until(session, fact.results_on) for fact in facts if fact.results_on
         }

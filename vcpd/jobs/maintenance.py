@@ -55,7 +55,7 @@ class SectorSource:
         try:
             return list_sectors(await self._fetch_published(), "the market", self._universe.exchange)
         except (RetryableError, BadInputError) as error:
-            self.problem = f"sectors of the market stay as they are: {error}"
+            self.problem = f"the market's sectors were not updated: {error}"
             return {}
 
     def _from_lists(self) -> dict[str, CompanySector]:
@@ -100,7 +100,8 @@ class SyncInstruments:
         if self._is_implausible(len(listed), known):
             self._rejected_count = len(listed)
             reason = (
-                f"a list of {len(listed)} instruments after {known}: accepted if the next list is like it"
+                f"the list has {len(listed)} instruments, the one before had {known}: not accepted unless "
+                "the next download is like it"
             )
             return RunResult(outcome=Outcome.FAILED, reason=reason)
         storable = [with_printable_name(instrument) for instrument in listed if is_storable(instrument)]
@@ -127,7 +128,7 @@ class SyncInstruments:
         try:
             sectors = await self.sectors.current()
         except VcpdError as error:
-            return {}, f"sectors stay as they are: {error}"
+            return {}, f"the sectors were not updated: {error}"
         counts = {"sectors": len(sectors), "sectors_changed": await self.store.set_sectors(sectors)}
         return counts, self.sectors.problem
 
@@ -183,6 +184,6 @@ class Housekeeping:
         await self.maintenance.analyze()
         context.progress.advance()
         if context.scheduled_at.weekday() == INTEGRITY_WEEKDAY:
-            context.progress.note = "reading everything that is stored"
+            context.progress.note = "reading all stored data"
             await self.maintenance.check_integrity()
         return RunResult(counts={"runs_forgotten": forgotten})

@@ -54,7 +54,7 @@ class UpdateCalendar:
             today,
             *(known.day for known in before.provisional(self.calendar, today) if known.day != today),
         ]
-        context.progress.begin(len(days), "days to look at")
+        context.progress.begin(len(days), "days to check")
         after, notes, error = before, [listed] if listed else [], None
         for day in days:
             try:
@@ -73,7 +73,7 @@ class UpdateCalendar:
 
     def _unanswered(self, error: VcpdError, today: date, notes: list[str]) -> RunResult:
         """Nothing is known of a day without an answer; on a session that is a failure."""
-        reason = "; ".join([*notes, f"the market could not be asked: {error}"])
+        reason = "; ".join([*notes, f"the market could not be queried: {error}"])
         if isinstance(error, NeedsLoginError) or not self.calendar.is_session(today):
             return RunResult(outcome=Outcome.SKIPPED, reason=reason)
         return RunResult(outcome=Outcome.FAILED, reason=reason, retryable=is_transient(error))
@@ -95,5 +95,5 @@ def _notes(before: MarketDays, after: MarketDays, look: MarketLook) -> list[str]
         log.info("calendar.undone", day=str(look.day), evidence=look.text)
         return [f"{look.day:%A} {look.day} is a session after all: {look.text}"]
     if new is None and look.evidence is DayEvidence.CLOSED:
-        return [f"{look.day}: {look.text}; a second look an hour after the first decides"]
+        return [f"{look.day}: {look.text}; a second check, an hour after the first, decides"]
     return []

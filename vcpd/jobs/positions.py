@@ -12,7 +12,7 @@ from vcpd.domain.runs import Outcome, RunContext, RunResult
 from vcpd.jobs.position_judge import PositionJudge
 from vcpd.ports import Clock, Notifier
 
-NOTHING_HELD = "nothing was ever bought: add purchases with `vcpd positions add` or `vcpd positions import`"
+NOTHING_HELD = "no purchases are stored: add them with `vcpd positions add` or `vcpd positions import`"
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,7 +84,7 @@ class QuoteSnapshot:
             progress.advance(len(part))
         if failure is None and instruments and stats.counts["swept"] == before and not traded:
             raise NothingTradedError(
-                f"none of {len(instruments)} quotes is of {session}: was anything traded?"
+                f"none of {len(instruments)} quotes is of {session}: perhaps nothing was traded"
             )
         return QuoteSnapshotResult(frozenset(unquoted), failure)
 

@@ -41,11 +41,11 @@ class UniverseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
         bool,
         msgspec.Meta(
             description="whether exchange-traded funds, which the exchange lists in the series of shares, "
-            "take part; those named in `symbols` always do"
+            "are included; those named in `symbols` always are"
         ),
     ] = False
     sme: Annotated[
-        bool, msgspec.Meta(description="whether shares of the platform for small enterprises take part")
+        bool, msgspec.Meta(description="whether shares of the platform for small enterprises are included")
     ] = False
     min_price: Annotated[
         float,
@@ -60,7 +60,7 @@ class UniverseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
         msgspec.Meta(
             ge=0,
             description="median traded value per day (rupees, 50 sessions) below which a share is left out; "
-            "2 crore a day lets a position of 10 lakh be left within a session",
+            "2 crore a day allows a position of 10 lakh to be sold within a session",
         ),
     ] = 20_000_000.0
     max_idle_pct: Annotated[
@@ -147,7 +147,7 @@ class WatchSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         Meta(
             gt=0,
             le=50,
-            description="a previous close this far from the screened one is restated: not followed",
+            description="a symbol whose previous close differs by more from the screened one is not followed",
         ),
     ] = 3.0
     during_heavy: Annotated[
@@ -194,7 +194,7 @@ class BackupSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     ] = "backups"
     keep: Annotated[int, Meta(ge=1, le=1000, description="Number of scheduled backups that are kept.")] = 7
     max_age_days: Annotated[
-        float, Meta(gt=0, le=365, description="Older than this, the newest backup costs points of health.")
+        float, Meta(gt=0, le=365, description="Age of the newest backup above which the health score falls.")
     ] = 3.0
     trial_restore_interval_days: Annotated[
         int,

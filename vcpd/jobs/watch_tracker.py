@@ -332,7 +332,7 @@ def _tracked_base(candidate: Candidate, session: date, rules: LiveRules) -> Trac
 
 
 def _volume_text(ratio: float | None) -> str:
-    return "volume unknown" if ratio is None else f"volume on course for {ratio:.1f} x its average"
+    return "volume unknown" if ratio is None else f"volume projected to {ratio:.1f} x its average"
 
 
 def _age_text(candidate: Candidate) -> str:

@@ -108,7 +108,7 @@ def position_routes(context: WebContext) -> list[web.RouteDef]:
 
     @route("GET", "/api/journal", parameters=(ONLY_SYMBOL, TRADES), response=JournalView, errors=(400, 503))
     async def journal(request: web.Request) -> web.Response:
-        """Closed trades with R, excursions and class, and what they amount to.
+        """Closed trades with R, excursions and class, and their statistics.
 
         The statistics are always of all closed trades.
         """
