@@ -38,7 +38,7 @@ async def test_an_archive_that_refuses_is_named(tmp_path: Path) -> None:
         server.faults = {name: [answer(403)] for name in NAMES}
         found, problem = await sectors_of(tuple(f"{server.root}/{name}" for name in NAMES), tmp_path)
     assert found == {}
-    assert problem.startswith("market's sectors were not updated: ")
+    assert problem.startswith("the market's sectors were not updated: ")
     assert "403" in problem
 
 

@@ -129,4 +129,4 @@ async def test_the_user_s_own_lists_serve_while_the_market_s_is_away(tmp_path: P
         context(date(2025, 6, 30), "instruments")
     )
     assert [row.sector for row in store.rows] == ["Services", None, None]
-    assert result.reason == "market's sectors were not updated: away"
+    assert result.reason == "the market's sectors were not updated: away"
