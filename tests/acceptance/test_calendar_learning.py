@@ -74,7 +74,7 @@ async def test_a_daemon_past_the_end_of_its_calendar_learns_its_days(tmp_path: P
         assert await daemon.stop() == 0
     async with life(path, port, f"{HOLIDAY}T09:50") as daemon:
         status = await daemon.until(looked(HOLIDAY, "04:10"), DEADLINE_S)
-        assert "a second look" in last(status, "calendar")["reason"]
+        assert "a second check" in last(status, "calendar")["reason"]
         assert not {"calendar", "data"} & items(status).keys()
         assert await daemon.stop() == 0
     async with life(path, port, f"{HOLIDAY}T10:56") as daemon:

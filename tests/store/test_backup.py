@@ -161,7 +161,7 @@ async def test_a_backup_of_a_newer_or_another_program_is_refused_by_name(
             await restore_backup(connection, path, replace=True)
         other = manifest.migration_checksums | {1: "x"}
         _with_manifest(path, msgspec.structs.replace(manifest, migration_checksums=other))
-        with pytest.raises(IncompatibleStoreError, match="another file"):
+        with pytest.raises(IncompatibleStoreError, match="another version"):
             await restore_backup(connection, path, replace=True)
 
 

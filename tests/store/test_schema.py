@@ -89,7 +89,7 @@ async def test_a_newer_database_that_the_program_can_still_read_is_accepted(conn
 async def test_a_database_of_another_build_is_refused(connection: Connection) -> None:
     await migrate(connection, (FIRST,))
     other = Migration(1, "first", "CREATE TABLE something_else (id integer);", 1)
-    with pytest.raises(PermanentError, match="another file"):
+    with pytest.raises(PermanentError, match="another version"):
         await migrate(connection, (other,))
 
 
