@@ -12,6 +12,7 @@ from tests.fakes.record import FakeRecordOutcomes
 from tests.fakes.regimes import FakeRegimes
 from tests.fakes.results import SetupsBySession
 from tests.fakes.scans import FakeSavedScans
+from tests.fakes.watchlists import FakeWatchlists
 from vcpd.analysis.recent_trading import RecentTrading
 from vcpd.analysis.scans.parser import parse_scan
 from vcpd.analysis.scans.request import ListedScan, ScanSettings
@@ -161,12 +162,15 @@ class FakeMarks:
     async def marks(self) -> Sequence[SymbolMark]:
         return [self.kept[symbol] for symbol in sorted(self.kept)]
 
-    async def change(self, symbol: str, *, starred: bool | None, note: str | None) -> SymbolMark:
+    async def change(
+        self, symbol: str, *, starred: bool | None, note: str | None, seen: date | None = None
+    ) -> SymbolMark:
         before = self.kept.get(symbol, SymbolMark(symbol, starred=False))
         mark = SymbolMark(
             symbol,
             before.starred if starred is None else starred,
             before.note if note is None else note.strip(),
+            max(filter(None, (before.seen, seen)), default=None),
         )
         self.kept[symbol] = mark
         return mark
@@ -451,6 +455,7 @@ def sources(setups: Sequence[Setup] = (), *, token: str | None = None) -> WebCon
         record=FakeRecordOutcomes(),
         instruments=cast("InstrumentStore", FakeInstruments(setups)),
         marks=FakeMarks(),
+        watchlists=FakeWatchlists(),
         runs=FakeRuns(),
         quarantine=FakeQuarantine(),
         alerts=cast("Outbox", FakeOutbox()),

@@ -103,6 +103,7 @@ def test_a_day_of_a_running_daemon_is_the_default_day() -> None:
             "calendar 18:40:00",
             "scan 18:40:00",
             "positions 18:45:00",
+            "levels 18:50:00",
             "housekeeping 19:00:00",
             "backup 19:30:00",
         ]

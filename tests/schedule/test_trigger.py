@@ -77,6 +77,7 @@ def test_the_default_day_is_the_one_in_the_documentation() -> None:
         "calendar 18:40",
         "scan 18:40",
         "positions 18:45",
+        "levels 18:50",
         "housekeeping 19:00",
         "backup 19:30",
     ]

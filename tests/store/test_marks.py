@@ -32,6 +32,18 @@ async def test_the_same_star_twice_is_one(database: Database) -> None:
     assert await store.marks() == [SymbolMark("NSE:A", starred=True, note="the same")]
 
 
+async def test_the_newest_look_at_a_setup_is_kept(database: Database) -> None:
+    store, before = PostgresMarkStore(database), date(2025, 6, 27)
+    for session in (before, DAY, before):
+        await store.change("NSE:A", starred=None, note=None, seen=session)
+    assert await store.change("NSE:A", starred=True, note=None) == SymbolMark("NSE:A", True, "", DAY)
+    await store.change("NSE:B", starred=None, note="wait")
+    assert await store.marks() == [
+        SymbolMark("NSE:A", starred=True, seen=DAY),
+        SymbolMark("NSE:B", starred=False, note="wait"),
+    ]
+
+
 async def test_marks_follow_a_renamed_symbol(database: Database) -> None:
     """The token stays, the symbol changes: the user's words are not lost."""
     store, instruments = PostgresMarkStore(database), PostgresInstrumentStore(database)

@@ -13,10 +13,17 @@ MARK = "/api/marks/aaa"
 async def test_a_star_and_a_note_are_kept() -> None:
     async with asking(sources()) as client:
         answer = await client.put(MARK, json={"starred": True}, headers=AUTHORIZED)
-        assert await answer.json() == {"symbol": "NSE:AAA", "starred": True, "note": ""}
+        assert await answer.json() == {
+            "symbol": "NSE:AAA",
+            "starred": True,
+            "note": "",
+            "seen": None,
+        }
         await client.put(MARK, json={"note": "wait\nfor volume"}, headers=AUTHORIZED)
+        await client.put(MARK, json={"seen": "2025-06-30"}, headers=AUTHORIZED)
         marks = await (await client.get("/api/marks")).json()
-        assert marks["items"] == [{"symbol": "NSE:AAA", "starred": True, "note": "wait\nfor volume"}]
+        kept = {"symbol": "NSE:AAA", "starred": True, "note": "wait\nfor volume", "seen": "2025-06-30"}
+        assert marks["items"] == [kept]
 
 
 async def test_a_change_needs_credentials() -> None:
@@ -27,7 +34,8 @@ async def test_a_change_needs_credentials() -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"[]", b'{"starred": 1}', b'{"other": 1}', b'{"note": "\\u0000"}', b'{"note": "\xff"}',
+    [b"", b"[]", b'{"starred": 1}', b'{"seen": "today"}', b'{"other": 1}',
+     b'{"note": "\\u0000"}', b'{"note": "\xff"}',
      b'{"note": "%s"}' % (b"x" * 2_001)],
 )  # fmt: skip
 async def test_another_body_is_refused_with_what_was_expected(body: bytes) -> None:

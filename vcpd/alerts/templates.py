@@ -90,6 +90,13 @@ VARIABLES_BY_KIND: Final[Mapping[AlertKind, Variables]] = {
         "entry": 80.0,
         "result_r": 3.0,
     },
+    AlertKind.PRICE_LEVEL: {
+        "level": "above 1,500.00",
+        "price": 1504.0,
+        "value": 1500.0,
+        "lists": "banks, starred",
+        "note": "above the base",
+    },
     AlertKind.TEST: {"channel": "telegram"},
 }
 MISSING_VALUE_TEXT: Final = "-"
@@ -252,6 +259,10 @@ class Templates(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     sell_rule: Template = Template(
         title="{name}: {rule}, sell {sell} of {quantity}",
         body="{detail}\nbought {opened} at {entry:.2f}, close {close:.2f}, {result_r:+.2f} R\n{provisional}",
+    )
+    price_level: Template = Template(
+        title="{name} {level}",
+        body="price {price:.2f}, level {value:.2f}\n{note}\nlists {lists}\n{provisional}",
     )
     test: Template = Template(title="vcpd: a test", body="{channel} works. Sent {at}.")
 

@@ -31,11 +31,13 @@ from vcpd.app.record_outcomes import RecordOutcomes
 from vcpd.app.reload import ConfigurationReloader
 from vcpd.app.status import BreadthSummary, StatusService
 from vcpd.app.storage import Storage, open_storage
+from vcpd.app.watchlists import WatchlistService
 from vcpd.config import Configuration, LoadedConfiguration
 from vcpd.core.errors import RetryableError, StorageUnavailableError, UnavailableError, root_error
 from vcpd.core.secrets import Secret
 from vcpd.domain.health import MachineLoad
 from vcpd.jobs.panel_refresh import UniversePanels
+from vcpd.jobs.price_levels import LevelReader
 from vcpd.jobs.universe import Universe
 from vcpd.jobs.watch import Watch
 from vcpd.kite.client import Compute
@@ -194,7 +196,9 @@ class Container:
             live, storage, market, workers, heartbeats, current_panel, alerts, watch, jobs, health
         )
         portfolio = PortfolioService(live, clock, storage.instruments, current_panel, jobs.position_judge())
-        port, token = await self._open_port(status, storage, market, scheduler, portfolio)
+        port, token = await self._open_port(
+            status, storage, market, scheduler, portfolio, jobs.level_reader()
+        )
         link = partial(login_url, self._configuration.web, token)
         reloader = ConfigurationReloader(
             live, clock, scheduler, jobs, monitor, channels, alerts, workers, self._redactor
@@ -314,13 +318,14 @@ class Container:
             plan, storage.outbox, self._clock, lambda: storage.leadership.leading, charts
         )
 
-    async def _open_port(
+    async def _open_port(  # noqa: PLR0913, PLR0917 - what the port shows and changes, each by itself
         self,
         status: StatusService,
         storage: Storage,
         market: MarketConnection,
         scheduler: Scheduler,
         portfolio: PortfolioService,
+        levels: LevelReader,
     ) -> tuple[int, Secret]:
         """The port's number and its token."""
         given = await asyncio.to_thread(find_secret, "web_token", self._state_dir / "secrets", os.environ)
@@ -337,6 +342,9 @@ class Container:
             record=RecordOutcomes(storage.record, storage.regimes, status.current_panel, status.workers),
             instruments=storage.instruments,
             marks=storage.marks,
+            watchlists=WatchlistService(
+                status.live, self._clock, storage.instruments, storage.watchlists, levels
+            ),
             runs=storage.runs,
             quarantine=storage.quarantine,
             alerts=storage.outbox,

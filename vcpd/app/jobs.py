@@ -26,6 +26,7 @@ from vcpd.jobs.market_regime import RecordMarketRegime
 from vcpd.jobs.panel_refresh import PanelRefresh, QualityFilterParams, UniversePanels
 from vcpd.jobs.position_judge import PositionJudge
 from vcpd.jobs.positions import Positions
+from vcpd.jobs.price_levels import LevelReader, PriceLevels
 from vcpd.jobs.quote_snapshot import QuoteSnapshot
 from vcpd.jobs.quoted_facts import QuotedFacts
 from vcpd.jobs.scan import Scan, ScanEvaluator
@@ -53,6 +54,7 @@ JOB_KINDS: Final = frozenset(
         "risk",
         "scan",
         "positions",
+        "levels",
         "housekeeping",
         "backup",
     }
@@ -118,6 +120,9 @@ class JobFactory:
             "positions": Positions(
                 self.position_judge(), self.notifier, clock, position_settings(configuration)
             ),
+            "levels": PriceLevels(
+                storage.watchlists, self.level_reader(), storage.runs, self.notifier, clock
+            ),
             "housekeeping": Housekeeping(storage.runs, storage.database, clock),
             "backup": BackUp(
                 self.backups,
@@ -145,6 +150,10 @@ class JobFactory:
             storage.position_notes,
             storage.position_reports,
         )
+
+    def level_reader(self) -> LevelReader:
+        """Reads price levels on the same panel and store, for the job, the live watch and the port."""
+        return LevelReader(self.panels, self.workers, self.storage.bars, self.storage.watchlists)
 
     def _collection_jobs(self, configuration: Configuration) -> tuple[Collect, Reconcile]:
         """The jobs that keep the bars complete, over the same market and stores."""

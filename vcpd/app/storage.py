@@ -25,6 +25,7 @@ from vcpd.store.saved_scans import PostgresSavedScans
 from vcpd.store.screen_results import PostgresRecordStore, PostgresRiskStore, PostgresSetupStore
 from vcpd.store.settings import StoreSettings
 from vcpd.store.watch import PostgresWatchStore
+from vcpd.store.watchlists import PostgresWatchlistStore
 
 STORE_FOLDER: Final = "postgres"
 
@@ -51,6 +52,7 @@ class Storage:
     position_notes: PostgresPositionNotes
     position_reports: PostgresPositionReports
     marks: PostgresMarkStore
+    watchlists: PostgresWatchlistStore
     embedded: EmbeddedPostgres | None
 
     @property
@@ -154,5 +156,6 @@ def _repositories(
         position_notes=PostgresPositionNotes(database),
         position_reports=PostgresPositionReports(database),
         marks=PostgresMarkStore(database),
+        watchlists=PostgresWatchlistStore(database),
         embedded=embedded,
     )

@@ -30,6 +30,16 @@ EXIT_TEMPORARY_FAILURE: Final = 75
 EXIT_NEEDS_LOGIN: Final = 77
 EXIT_BAD_CONFIGURATION: Final = 78
 EXIT_INTERRUPTED: Final = 130
+EXIT_CODE_TEXTS: Final = (
+    (0, "done"),
+    (1, "failed, or `status` while not ready, or `doctor` with a problem"),
+    (2, "the command line is invalid"),
+    (65, "a file or an argument is invalid"),
+    (75, "a temporary failure, or the daemon does not answer: try again"),
+    (77, "login required: `vcpd login`"),
+    (78, "the configuration is invalid"),
+    (130, "interrupted"),
+)
 EXIT_CODES: Final[tuple[tuple[type[VcpdError], int], ...]] = (
     (ConfigurationError, EXIT_BAD_CONFIGURATION),
     (IncompatibleStoreError, EXIT_BAD_CONFIGURATION),

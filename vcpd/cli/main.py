@@ -15,17 +15,6 @@ from vcpd.runtime.process_tuning import hold_early_reload, limit_native_threads,
 RUN_COMMAND: Final = "run"
 PRIVATE_UMASK: Final = 0o077  # whatever the umask was: the state belongs to the daemon alone
 
-EXIT_CODE_TEXTS: Final = (
-    (0, "done"),
-    (1, "failed, or `status` while not ready, or `doctor` with a problem"),
-    (2, "the command line is invalid"),
-    (65, "a file or an argument is invalid"),
-    (75, "a temporary failure, or the daemon does not answer: try again"),
-    (77, "login required: `vcpd login`"),
-    (78, "the configuration is invalid"),
-    (130, "interrupted"),
-)
-
 
 class Command(NamedTuple):
     """A command: name, summary, and the function that imports its module and adds its arguments."""
@@ -222,6 +211,12 @@ def _add_journal(parser: argparse.ArgumentParser) -> None:
     add_journal_arguments(parser)
 
 
+def _add_watchlist(parser: argparse.ArgumentParser) -> None:
+    from vcpd.cli.watchlist import add_watchlist_arguments
+
+    add_watchlist_arguments(parser)
+
+
 def _add_backup(parser: argparse.ArgumentParser) -> None:
     from vcpd.cli.backup import add_backup_arguments
 
@@ -337,6 +332,7 @@ COMMANDS: Final = (
         "closed trades with R and excursions, and their statistics, with intervals",
         _add_journal,
     ),
+    Command("watchlist", "named lists of symbols, price levels that alert, snoozes, files", _add_watchlist),
     Command(
         "chart", "draw a symbol with its contractions, pivot, stop and buy zone, as SVG or PNG", _add_chart
     ),

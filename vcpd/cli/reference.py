@@ -8,8 +8,8 @@ from typing import NamedTuple
 import shtab
 
 from vcpd import __version__
-from vcpd.cli.command import EXIT_OK, set_action
-from vcpd.cli.main import EXIT_CODE_TEXTS, build_parser
+from vcpd.cli.command import EXIT_CODE_TEXTS, EXIT_OK, set_action
+from vcpd.cli.main import build_parser
 
 FILE_ARGUMENTS = ("bars", "index")
 FILES = (

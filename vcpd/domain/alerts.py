@@ -33,6 +33,7 @@ class AlertKind(StrEnum):
     SESSION_COMPLETE = "good_night"  # a session's whole evening is done: for those who watch the watcher
     SCAN = "scan"  # symbols that entered or left a followed scan
     SELL_RULE = "sell_rule"  # a sell rule that began to fire on what is held
+    PRICE_LEVEL = "price_level"  # a price level of a watch list was reached
     TEST = "test"
 
 

@@ -116,11 +116,15 @@ class CompanySector(msgspec.Struct, frozen=True):
 
 
 class SymbolMark(msgspec.Struct, frozen=True):
-    """What a user keeps of a symbol; an empty `note` is none."""
+    """What a user keeps of a symbol; an empty `note` is none.
+
+    `seen` is the session whose setup of the symbol the user has looked at last.
+    """
 
     symbol: str
     starred: bool
     note: str = ""
+    seen: date | None = None
 
 
 class InstrumentChanges(msgspec.Struct, frozen=True):

@@ -93,6 +93,7 @@ def _analysis_policies() -> dict[str, JobPolicy]:
             timeout_s=HOUR_S / 4,
         ),
         **_position_policies(),
+        **_level_policies(),
     }
 
 
@@ -113,6 +114,19 @@ def _position_policies() -> dict[str, JobPolicy]:
             priority=44,
             catch_up="none",
             start_deadline_s=HOUR_S,
+            timeout_s=HOUR_S / 4,
+        ),
+    }
+
+
+def _level_policies() -> dict[str, JobPolicy]:
+    """By the closes; while a session runs the live watch reads the levels."""
+    return {
+        "levels": JobPolicy(
+            at="session_close + 200min",
+            not_during=("collect",),
+            priority=46,
+            start_deadline_s=12 * HOUR_S,
             timeout_s=HOUR_S / 4,
         ),
     }

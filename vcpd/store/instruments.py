@@ -18,6 +18,9 @@ from vcpd.store.database import Connection, Database
 from vcpd.store.sql_files import named_queries
 
 SQL: Final = named_queries("instruments")
+RENAMES: Final = (  # what is kept by symbol follows it
+    "rename_quarantine", "rename_listed", "rename_notes", "rename_levels", "rename_snoozes", "rename_seen",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +127,7 @@ async def _rename(connection: Connection, plan: InstrumentMergePlan) -> None:
     await connection.execute(SQL["rename"], ids, new)
     await connection.execute(SQL["clear_flags"], new)
     await connection.execute(SQL["rename_flags"], old, new)
-    for query in ("rename_quarantine", "rename_listed", "rename_notes"):
+    for query in RENAMES:
         await connection.execute(SQL[query], old, new)
 
 

@@ -1,18 +1,19 @@
-"""Stars and notes of symbols in PostgreSQL.
+"""Stars and notes of symbols, and the session of each symbol's setup that was looked at last, in PostgreSQL.
 
 A star is the membership in a list named `starred`, so that further named lists need no further table. Marks
 follow a renamed symbol, see `store.instruments`.
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any, Final
 
 from vcpd.domain.instruments import SymbolMark
+from vcpd.domain.watchlists import STARRED
 from vcpd.store.database import Connection, Database
 from vcpd.store.sql_files import named_queries
 
 SQL: Final = named_queries("marks")
-STARRED: Final = "starred"
 
 
 class PostgresMarkStore:
@@ -24,19 +25,23 @@ class PostgresMarkStore:
     async def marks(self) -> Sequence[SymbolMark]:
         return [_mark(row["symbol"], row) for row in await self._database.fetch(SQL["marks"], STARRED)]
 
-    async def change(self, symbol: str, *, starred: bool | None, note: str | None) -> SymbolMark:
+    async def change(
+        self, symbol: str, *, starred: bool | None, note: str | None, seen: date | None = None
+    ) -> SymbolMark:
         """What is None stays as it is; an empty note is removed. Gives what stands afterwards."""
         async with self._database.transaction() as connection:
             if starred is not None:
                 await _set_star(connection, symbol, starred=starred)
             if note is not None:
                 await _set_note(connection, symbol, note.strip())
+            if seen is not None:
+                await connection.execute(SQL["put_seen"], symbol, seen)
             rows = await connection.fetch(SQL["mark"], STARRED, symbol)
         return _mark(symbol, rows[0])
 
 
 def _mark(symbol: str, row: Mapping[str, Any]) -> SymbolMark:
-    return SymbolMark(symbol, row["starred"], row["note"])
+    return SymbolMark(symbol, row["starred"], row["note"], row["seen"])
 
 
 async def _set_star(connection: Connection, symbol: str, *, starred: bool) -> None:

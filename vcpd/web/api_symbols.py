@@ -1,6 +1,7 @@
-"""API of symbols: the companies behind them, and the stars and notes that a user gives them."""
+"""API of symbols: the companies behind them, and what a user keeps of them: stars, notes, looks."""
 
 from collections.abc import Sequence
+from datetime import date
 from typing import Annotated, Final
 
 import msgspec
@@ -32,10 +33,14 @@ class Company(msgspec.Struct, frozen=True):
 
 
 class MarkChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What to change of a symbol's mark; null leaves it, an empty note removes the note."""
+    """What to change of a symbol's mark; null leaves it, an empty note removes the note.
+
+    `seen` is the session of the symbol's setup that was looked at; the newest one is kept.
+    """
 
     starred: bool | None = None
     note: Annotated[str, NOTE_SCHEMA] | None = None
+    seen: date | None = None
 
 
 def symbol_routes(context: WebContext) -> list[web.RouteDef]:
@@ -48,7 +53,7 @@ def symbol_routes(context: WebContext) -> list[web.RouteDef]:
 
     @route("GET", "/api/marks", response=Listing[SymbolMark], errors=(503,))
     async def marks(_: web.Request) -> web.Response:
-        """Symbols with a star or a note."""
+        """Symbols with a star or a note, or whose setup was looked at."""
         items = await context.marks.marks()
         return json_response(Listing(len(items), items))
 
@@ -61,11 +66,11 @@ def symbol_routes(context: WebContext) -> list[web.RouteDef]:
         errors=(400, 401, 403, 409, 503),
     )
     async def change_mark(request: web.Request) -> web.Response:
-        """Give a symbol a star or a note, or take them away."""
+        """Give a symbol a star or a note, take them away, or keep that its setup was looked at."""
         symbol, change = SYMBOL.read(request), _read_change(await request.read())
         if len(await context.marks.marks()) >= MAX_MARKS:
-            raise HttpError(409, f"{MAX_MARKS} symbols have a star or a note: remove some first")
-        mark = await context.marks.change(symbol, starred=change.starred, note=change.note)
+            raise HttpError(409, f"{MAX_MARKS} symbols have a star, a note or a look: remove some first")
+        mark = await context.marks.change(symbol, starred=change.starred, note=change.note, seen=change.seen)
         return json_response(mark)
 
     return [symbols, marks, change_mark]

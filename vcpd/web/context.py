@@ -20,6 +20,9 @@ from vcpd.domain.record_outcome import RecordReport
 from vcpd.domain.runs import Run
 from vcpd.domain.scans import SavedScan, ScanResult
 from vcpd.domain.setups import Setup
+from vcpd.domain.watchlist_files import ListFormat
+from vcpd.domain.watchlist_view import WatchlistChange, WatchlistFile, WatchlistView
+from vcpd.domain.watchlists import PriceLevel
 from vcpd.ports import InstrumentStore, Outbox, QuarantineStore, RiskStore, RunStore, SetupStore
 from vcpd.web.cache import DataVersion, ResponseCache, SetupCache
 
@@ -220,15 +223,34 @@ class RecordReader(Protocol):
 
 
 class MarkStore(Protocol):
-    """The stars and notes that a user gives symbols."""
+    """The stars and notes that a user gives symbols, and the setups that he has looked at."""
 
     async def marks(self) -> Sequence[SymbolMark]:
-        """Every symbol with a star or a note, by symbol."""
+        """Every symbol with a star, a note or a look, by symbol."""
         ...
 
-    async def change(self, symbol: str, *, starred: bool | None, note: str | None) -> SymbolMark:
+    async def change(
+        self, symbol: str, *, starred: bool | None, note: str | None, seen: date | None = None
+    ) -> SymbolMark:
         """What is None stays as it is; an empty note is removed. Gives what stands afterwards."""
         ...
+
+
+class Watchlists(Protocol):
+    """Watch lists, price levels and snoozes. BadInputError says what is wrong with a change."""
+
+    async def view(self, name: str = "") -> WatchlistView:
+        """Every watched symbol, or those of one list."""
+        ...
+
+    async def change(self, name: str, add: Sequence[str], remove: Sequence[str]) -> WatchlistChange: ...
+    async def rename(self, name: str, new_name: str) -> WatchlistChange: ...
+    async def delete(self, name: str) -> WatchlistChange: ...
+    async def set_level(self, level: PriceLevel) -> WatchlistChange: ...
+    async def remove_level(self, number: int) -> WatchlistChange: ...
+    async def snooze(self, symbol: str, until: date | None) -> WatchlistChange: ...
+    async def import_file(self, file_name: str, text: str, name: str) -> WatchlistChange: ...
+    async def export(self, name: str, form: ListFormat) -> WatchlistFile: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +270,7 @@ class WebContext:
     record: RecordReader
     instruments: InstrumentStore
     marks: MarkStore
+    watchlists: Watchlists
     runs: RunStore
     quarantine: QuarantineStore
     alerts: Outbox

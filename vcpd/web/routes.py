@@ -179,7 +179,7 @@ class TextParameter(Parameter):
 
     @property
     def schema(self) -> Schema:
-        least = {"minLength": 1} if self.in_path else {}
+        least = {"minLength": 1} if self.in_path or self.required else {}
         return {"type": "string", "maxLength": MAX_TEXT_LENGTH, "pattern": TEXT_PATTERN, **least}
 
     def read(self, request: web.Request) -> str:

@@ -52,6 +52,33 @@ FROM unnest($1::text[], $2::text[]) AS changed (old, new)
 WHERE symbol_notes.symbol = changed.old
   AND NOT EXISTS (SELECT FROM symbol_notes AS there WHERE there.symbol = changed.new);
 
+-- name: rename_levels
+UPDATE price_levels
+SET symbol = changed.new
+FROM unnest($1::text[], $2::text[]) AS changed (old, new)
+WHERE price_levels.symbol = changed.old
+  AND NOT EXISTS (
+    SELECT
+    FROM price_levels AS there
+    WHERE there.symbol = changed.new AND there.kind = price_levels.kind
+      AND there.price IS NOT DISTINCT FROM price_levels.price
+      AND there.average IS NOT DISTINCT FROM price_levels.average
+);
+
+-- name: rename_snoozes
+UPDATE symbol_snoozes
+SET symbol = changed.new
+FROM unnest($1::text[], $2::text[]) AS changed (old, new)
+WHERE symbol_snoozes.symbol = changed.old
+  AND NOT EXISTS (SELECT FROM symbol_snoozes AS there WHERE there.symbol = changed.new);
+
+-- name: rename_seen
+UPDATE symbols_seen
+SET symbol = changed.new
+FROM unnest($1::text[], $2::text[]) AS changed (old, new)
+WHERE symbols_seen.symbol = changed.old
+  AND NOT EXISTS (SELECT FROM symbols_seen AS there WHERE there.symbol = changed.new);
+
 -- name: upsert
 INSERT INTO instruments AS kept
     (symbol, token, name, tick_size, lot_size, segment, series, is_fund, has_futures, listed, first_seen, last_seen)
