@@ -17,7 +17,7 @@ from vcpd.domain.bars import BarSeries
 from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.runs import Outcome, RunCause
 from vcpd.domain.watchlists import LevelKind, PriceLevel
-from vcpd.jobs.price_levels import LevelReader, PriceLevels
+from vcpd.jobs.price_levels import LevelReader, ReportReachedLevels
 
 DAYS: list[date] = NSE.sessions(date(2025, 1, 1), SESSION).tolist()
 JOB = "levels"
@@ -44,7 +44,7 @@ class Watched:
     async def run(self, session: date) -> dict[str, int]:
         market = self.market
         reader = LevelReader(market.universe_panels, market.workers, market.bars, self.store)
-        job = PriceLevels(self.store, reader, self.runs, self.notifier, market.clock)
+        job = ReportReachedLevels(self.store, reader, self.runs, self.notifier, market.clock)
         result = await job(context(session, JOB))
         assert result.outcome is not Outcome.FAILED
         return dict(result.counts)
@@ -129,7 +129,7 @@ async def test_a_symbol_outside_the_universe_is_read_from_the_store(watched: Wat
 async def test_without_levels_the_run_is_skipped_and_without_bars_tried_again(watched: Watched) -> None:
     market = watched.market
     reader = LevelReader(market.universe_panels, market.workers, market.bars, watched.store)
-    job = PriceLevels(watched.store, reader, watched.runs, watched.notifier, market.clock)
+    job = ReportReachedLevels(watched.store, reader, watched.runs, watched.notifier, market.clock)
     result = await job(context(SESSION, JOB))
     assert result.outcome is Outcome.SKIPPED
     assert "no price level is set" in result.reason

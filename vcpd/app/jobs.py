@@ -26,7 +26,7 @@ from vcpd.jobs.market_regime import RecordMarketRegime
 from vcpd.jobs.panel_refresh import PanelRefresh, QualityFilterParams, UniversePanels
 from vcpd.jobs.position_judge import PositionJudge
 from vcpd.jobs.positions import Positions
-from vcpd.jobs.price_levels import LevelReader, PriceLevels
+from vcpd.jobs.price_levels import LevelReader, ReportReachedLevels
 from vcpd.jobs.quote_snapshot import QuoteSnapshot
 from vcpd.jobs.quoted_facts import QuotedFacts
 from vcpd.jobs.scan import Scan, ScanEvaluator
@@ -120,7 +120,7 @@ class JobFactory:
             "positions": Positions(
                 self.position_judge(), self.notifier, clock, position_settings(configuration)
             ),
-            "levels": PriceLevels(
+            "levels": ReportReachedLevels(
                 storage.watchlists, self.level_reader(), storage.runs, self.notifier, clock
             ),
             "housekeeping": Housekeeping(storage.runs, storage.database, clock),

@@ -114,7 +114,7 @@ class LevelReader:
 
 
 @dataclass(frozen=True, slots=True)
-class PriceLevels:
+class ReportReachedLevels:
     """Reads every level after `context.session` and publishes those that it reached.
 
     So are those of sessions since the last run that was done. A level that the live watch reported in the
