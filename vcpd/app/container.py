@@ -37,7 +37,6 @@ from vcpd.core.errors import RetryableError, StorageUnavailableError, Unavailabl
 from vcpd.core.secrets import Secret
 from vcpd.domain.health import MachineLoad
 from vcpd.jobs.panel_refresh import UniversePanels
-from vcpd.jobs.price_levels import LevelReader
 from vcpd.jobs.universe import Universe
 from vcpd.jobs.watch import Watch
 from vcpd.kite.client import Compute
@@ -196,9 +195,7 @@ class Container:
             live, storage, market, workers, heartbeats, current_panel, alerts, watch, jobs, health
         )
         portfolio = PortfolioService(live, clock, storage.instruments, current_panel, jobs.position_judge())
-        port, token = await self._open_port(
-            status, storage, market, scheduler, portfolio, jobs.level_reader()
-        )
+        port, token = await self._open_port(status, storage, market, scheduler, portfolio, jobs)
         link = partial(login_url, self._configuration.web, token)
         reloader = ConfigurationReloader(
             live, clock, scheduler, jobs, monitor, channels, alerts, workers, self._redactor
@@ -325,7 +322,7 @@ class Container:
         market: MarketConnection,
         scheduler: Scheduler,
         portfolio: PortfolioService,
-        levels: LevelReader,
+        jobs: JobFactory,
     ) -> tuple[int, Secret]:
         """The port's number and its token."""
         given = await asyncio.to_thread(find_secret, "web_token", self._state_dir / "secrets", os.environ)
@@ -343,7 +340,7 @@ class Container:
             instruments=storage.instruments,
             marks=storage.marks,
             watchlists=WatchlistService(
-                status.live, self._clock, storage.instruments, storage.watchlists, levels
+                status.live, self._clock, storage.instruments, storage.watchlists, jobs.level_reader()
             ),
             runs=storage.runs,
             quarantine=storage.quarantine,
