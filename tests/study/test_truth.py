@@ -11,6 +11,7 @@ from tests.study.truth import best_of_200_cells, difference_from_placebo, market
 
 SEEDS = FROZEN.seeds.all
 ACCEPTED = FROZEN.accepted
+MISSED = "the first run found {}; docs/study.md says so, and neither market nor bound is changed for it"
 
 
 def test_the_market_is_drawn_as_it_was_when_it_was_frozen() -> None:
@@ -21,6 +22,7 @@ def test_the_market_is_drawn_as_it_was_when_it_was_frozen() -> None:
 
 @pytest.mark.long
 @pytest.mark.timeout(1200)
+@pytest.mark.xfail(strict=True, reason=MISSED.format("19 seeds of 100 where at most 17 are accepted"))
 def test_without_drift_the_interval_excludes_zero_as_often_as_it_should() -> None:
     found = [difference_from_placebo(seed, 0.0) for seed in SEEDS]
     excluded = sum(estimate.is_above_zero or estimate.is_below_zero for estimate in found)
@@ -29,6 +31,7 @@ def test_without_drift_the_interval_excludes_zero_as_often_as_it_should() -> Non
 
 @pytest.mark.long
 @pytest.mark.timeout(1200)
+@pytest.mark.xfail(strict=True, reason=MISSED.format("75 seeds of 100 where at least 80 are accepted"))
 def test_a_planted_drift_is_found() -> None:
     """0.6 % a session for forty-five sessions after a breakout."""
     found = [difference_from_placebo(seed, FROZEN.market.drift) for seed in SEEDS]
