@@ -74,9 +74,14 @@ class BaseTrackers:
         self.tracked: list[BaseTracker] = []
         self.ended: list[BaseTracker] = []
 
+    @property
+    def live(self) -> BaseTracker | None:
+        """The base that is not over."""
+        return next((tracker for tracker in self.tracked if not tracker.is_over), None)
+
     def update(self, t: int, session: SessionInput) -> None:
         """One more session."""
-        live = next((tracker for tracker in self.tracked if not tracker.is_over), None)
+        live = self.live
         if live is None or len(self.tracked) > 1:
             self._drop_ended(t, session)
         if live is not None:
@@ -146,15 +151,35 @@ class HistoryWindow(NamedTuple):
     def trackers_since(self, start: int) -> BaseTrackers:
         """Every base found from slot `start` of the window on, taken to the last bar."""
         trackers = BaseTrackers(self.symbol_context)
-        if start < len(self.holds):
-            for t, session in self.sessions_from(self.first + start):
-                if session.holds or trackers.tracked:
-                    trackers.update(t, session)
+        for t, session in self.changing_sessions(trackers, start):
+            trackers.update(t, session)
         return trackers
+
+    def changing_sessions(
+        self, trackers: BaseTrackers, start: int = 0, flags: TrendFlags | None = None
+    ) -> Iterator[tuple[int, SessionInput]]:
+        """The bars from slot `start` on that change `trackers`, which the caller updates with each.
+
+        While no base is live, nothing happens before every gate holds again: such bars are passed over, but
+        for the last, after which old bases are forgotten. `flags` are those of the whole window.
+        """
+        held, stop = np.flatnonzero(self.holds[start:]) + start, len(self.holds)
+        if not len(held):
+            return
+        found = trend_flags(self.symbol_context, self.first - self.trend_first) if flags is None else flags
+        rows = list(zip(*(column.tolist() for column in found), strict=True))
+        holding, slot = self.holds.tolist(), int(held[0])
+        while slot < stop:
+            t, holds = self.first + slot, holding[slot]
+            yield t, SessionInput(self.chain(t) if holds else None, holds, *rows[slot])
+            slot += 1
+            if trackers.live is None:
+                after = int(np.searchsorted(held, slot))
+                slot = int(held[after]) if after < len(held) else max(slot, stop - 1)
 
     def sessions_from(self, first: int) -> Iterator[tuple[int, SessionInput]]:
         """Each bar from `first` on, with what a base is judged by there."""
-        flags = _trend_flags(self.symbol_context, first - self.trend_first)
+        flags = trend_flags(self.symbol_context, first - self.trend_first)
         for t, trend in enumerate(zip(*(column.tolist() for column in flags), strict=True), start=first):
             slot = t - self.first
             holds = slot >= 0 and self.holds.item(slot)
@@ -179,7 +204,7 @@ class HistoryWindow(NamedTuple):
         return None if tracker.is_over else tracker
 
 
-def _trend_flags(context: SymbolContext, start: int) -> TrendFlags:
+def trend_flags(context: SymbolContext, start: int) -> TrendFlags:
     """The flags from slot `start` of the trend on."""
     trend, thresholds = context.trend, context.thresholds
     value, limit, holds = trend.value[start:], trend.limit[start:], trend.holds[start:]

@@ -51,10 +51,9 @@ def follow_bases(context: SessionContext, row: int, bars: Bars, search: ChainSea
     lives = BaseTrackers(past.symbol_context)
     orders: list[WaitingOrder] = []
     seen: set[tuple[int, int]] = set()
-    for t, session in past.sessions_from(past.first):
-        if session.holds or lives.tracked:
-            lives.update(t, session)
-            orders += _touched_order(lives.tracked, t, bars, past.symbol_context.tick, seen)
+    for t, session in past.changing_sessions(lives):
+        lives.update(t, session)
+        orders += _touched_order(lives.tracked, t, bars, past.symbol_context.tick, seen)
     found = sorted((*lives.ended, *lives.tracked), key=lambda life: life.found_at)
     breakouts = tuple(breakout for life in found for breakout in life.breakouts)
     return FollowedBases(bars, breakouts, tuple(orders))
