@@ -32,7 +32,7 @@ from vcpd.plugins import (
     find_plugin_settings,
     load_market_plugin,
 )
-from vcpd.runtime.settings import DaemonSettings, DaskSettings, LogSettings, WorkerSettings
+from vcpd.runtime.settings import DASK, DaemonSettings, DaskSettings, LogSettings, WorkerSettings
 from vcpd.sandbox.settings import SandboxSettings
 from vcpd.schedule.default_policies import default_policies
 from vcpd.schedule.kept_calendar import with_calendar_files
@@ -80,6 +80,11 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     jobs: Annotated[Mapping[str, JobPolicy], msgspec.Meta(description="one table per job")] = msgspec.field(
         default_factory=default_policies
     )
+
+    def __post_init__(self) -> None:
+        """ValueError for sections that contradict each other."""
+        if self.workers.engine == DASK and self.dask.scheduler is None:
+            raise ValueError(f"workers.engine: {DASK} needs `scheduler` in the section [dask]")
 
     @property
     def exchange(self) -> Exchange:

@@ -103,7 +103,7 @@ class StructReader:
         try:
             return kind(**values)
         except ValueError as error:
-            self.problems.append(f"{path or 'file'}: {error}")
+            self.problems.append(f"{path}: {error}" if path else str(error))
             return None
 
 

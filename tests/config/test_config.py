@@ -56,6 +56,14 @@ def test_the_market_alone_changes_the_schedule_of_the_shipped_file(tmp_path: Pat
     assert expected.jobs["collect"] != Configuration().jobs["collect"]
 
 
+def test_an_engine_without_its_cluster_is_refused(tmp_path: Path) -> None:
+    text = '[workers]\nengine = "dask"\n'
+    assert _problems(tmp_path, text) == ["workers.engine: dask needs `scheduler` in the section [dask]"]
+    loaded = _load(tmp_path, text + '[dask]\nscheduler = "tcp://10.0.0.1:8786"\n').configuration
+    assert (loaded.workers.engine, loaded.dask.scheduler) == ("dask", "tcp://10.0.0.1:8786")
+    assert _problems(tmp_path, '[workers]\nengine = "spark"\n')[0].startswith("workers.engine:")
+
+
 def test_all_problems_are_reported_together(tmp_path: Path) -> None:
     text = '[web]\nport = "eighty"\nprot = 1\n[workers]\ncount = 0\n[nonsense]\na = 1\n'
     problems = _problems(tmp_path, text)

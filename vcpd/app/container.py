@@ -42,6 +42,7 @@ from vcpd.jobs.watch import Watch
 from vcpd.kite.client import Compute
 from vcpd.ports import Clock
 from vcpd.runtime.clock import VirtualClock
+from vcpd.runtime.engine_workers import EngineWorkers
 from vcpd.runtime.executor import remove_leftovers
 from vcpd.runtime.lifecycle import Lifecycle, ShutdownStack
 from vcpd.runtime.logs import Redactor
@@ -105,6 +106,9 @@ class Container:
         await asyncio.to_thread(self._lock_state_dir)
         workers = WorkerPool(self._configuration.workers, open_panel, (tasks.warm_up,), PRELOAD)
         self._shutdown_stack.push("workers", workers.close, WORKERS_CLOSE_TIMEOUT_S)
+        engine = EngineWorkers(workers, open_panel, (tasks.warm_up,))
+        engine.apply(self._configuration.workers, self._configuration.dask)
+        self._shutdown_stack.push("engine", engine.close, WORKERS_CLOSE_TIMEOUT_S)
         warming = self._start_warmup(workers)
         try:
             async with asyncio.TaskGroup() as group:
@@ -115,7 +119,7 @@ class Container:
         except ExceptionGroup as group_error:
             raise root_error(group_error) from None
         secrets = await asyncio.to_thread(find_alert_secrets, self._state_dir, self._redactor)
-        return await self._build(workers, store.result(), market.result(), secrets)
+        return await self._build(workers, engine, store.result(), market.result(), secrets)
 
     def _start_warmup(self, workers: WorkerPool) -> asyncio.Task[None]:
         """Starting the workers takes a moment: nothing else waits for it."""
@@ -171,7 +175,12 @@ class Container:
         return market
 
     async def _build(
-        self, workers: WorkerPool, storage: Storage, market: MarketConnection, secrets: ChannelSecrets
+        self,
+        workers: WorkerPool,
+        engine: EngineWorkers,
+        storage: Storage,
+        market: MarketConnection,
+        secrets: ChannelSecrets,
     ) -> OpenDaemon:
         """Build what stands on workers, store and market; start the HTTP server and the scheduler."""
         clock, live = self._clock, LiveConfiguration(self._loaded, self._clock.now())
@@ -185,7 +194,9 @@ class Container:
             storage.database, lambda: live.backup_folder, clock, partial(backup_members, self._loaded.path)
         )
         holidays = HolidayListUpdate(market.http, market.holiday_list, self._state_dir, days)
-        jobs = JobFactory(market, storage, panels, workers, clock, watch, sectors, backups, alerts, holidays)
+        jobs = JobFactory(
+            market, storage, panels, workers, engine, clock, watch, sectors, backups, alerts, holidays
+        )
         scheduler = self._scheduler(storage, jobs, resources)
         monitor = Monitor(live, clock, storage, scheduler, resources)
         health = HealthService(
@@ -198,7 +209,7 @@ class Container:
         port, token = await self._open_port(status, storage, market, scheduler, portfolio, jobs)
         link = partial(login_url, self._configuration.web, token)
         reloader = ConfigurationReloader(
-            live, clock, scheduler, jobs, monitor, channels, alerts, workers, self._redactor
+            live, clock, scheduler, jobs, monitor, channels, alerts, workers, engine, self._redactor
         )
         alert_monitor = AlertMonitor(
             live, clock, monitor, health, scheduler, storage, market, current_panel, alerts, link

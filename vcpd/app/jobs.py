@@ -64,12 +64,16 @@ JobFunction = Callable[[RunContext], Awaitable[RunResult]]
 
 @dataclass(frozen=True, slots=True)
 class JobFactory:
-    """Builds the jobs over the same market, stores and workers, at the start and at each reload."""
+    """Builds the jobs over the same market, stores and workers, at the start and at each reload.
+
+    Screens and risk compute on `engine`, which may be a cluster; all else in the local workers.
+    """
 
     market: MarketConnection
     storage: Storage
     panels: UniversePanels
     workers: Workers
+    engine: Workers
     clock: Clock
     watch: Watch
     sectors: SectorSource
@@ -106,8 +110,10 @@ class JobFactory:
                 configuration.regime,
                 thresholds.min_rs_universe,
             ),
-            "screen": Screen(panels, workers, storage.setups, collect.quotes, clock, calendar, thresholds),
-            "risk": ScoreRisk(panels, workers, storage.risk, configuration.risk),
+            "screen": Screen(
+                panels, self.engine, storage.setups, collect.quotes, clock, calendar, thresholds
+            ),
+            "risk": ScoreRisk(panels, self.engine, storage.risk, configuration.risk),
             "scan": Scan(
                 panels,
                 ScanEvaluator(workers, storage.scan_values),

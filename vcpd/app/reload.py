@@ -20,6 +20,7 @@ from vcpd.core.errors import BadInputError, ConfigurationError, VcpdError
 from vcpd.domain.calendar import TradingCalendar
 from vcpd.ports import Clock
 from vcpd.runtime import logs
+from vcpd.runtime.engine_workers import EngineWorkers, check_engine
 from vcpd.runtime.logs import Redactor
 from vcpd.runtime.settings import LogSettings
 from vcpd.runtime.worker_pool import WorkerPool
@@ -43,6 +44,7 @@ class ConfigurationReloader:
     channels: ChannelFactory
     alerts: AlertService
     workers: WorkerPool
+    engine: EngineWorkers
     redactor: Redactor
 
     def reload(self, path: Path) -> None:
@@ -52,6 +54,7 @@ class ConfigurationReloader:
             wanted = loaded.configuration
             configuration = _with_running_sections(wanted, self.live.configuration)
             calendar = configuration.calendar
+            check_engine(configuration.workers)
             jobs = self.jobs.build(configuration)
             secrets = find_alert_secrets(self.live.state_dir, self.redactor)
             self.scheduler.reload(jobs, configuration.schedule)
@@ -111,6 +114,7 @@ class ConfigurationReloader:
         self.jobs.market.reconfigure(configuration)
         self.jobs.watch.reconfigure(configuration.watch, configuration.screen, calendar)
         self.workers.apply(configuration.workers)
+        self.engine.apply(configuration.workers, configuration.dask)
         self.jobs.panels.universe.reconfigure(configuration.universe)
         logs.set_level(configuration.log.level)
 

@@ -6,22 +6,21 @@ import tempfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, get_args
 
 import msgspec
 
 from vcpd.analysis import tasks
 from vcpd.config import Configuration
-from vcpd.core.errors import BadInputError, ConfigurationError
+from vcpd.core.errors import BadInputError
 from vcpd.domain.panel import Panel, PanelReference
 from vcpd.ports import Workers
-from vcpd.runtime.settings import DaskSettings
+from vcpd.runtime.engine_workers import EngineWorkers
+from vcpd.runtime.settings import DASK, LOCAL, DaskSettings, EngineName
 from vcpd.runtime.worker_pool import WorkerPool
 from vcpd.store.panel_files import PanelFiles, open_panel
 
-LOCAL: Final = "local"
-DASK: Final = "dask"
-ENGINES: Final = (LOCAL, DASK)
+ENGINES: Final = get_args(EngineName)
 PRELOAD: Final = ("vcpd.analysis.screen",)
 WARM_UPS: Final = (tasks.warm_up,)
 
@@ -44,8 +43,8 @@ def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--engine",
         choices=ENGINES,
-        default=LOCAL,
-        help="local: processes on this machine; dask: a Dask cluster (docs/scale-out.md); default: local",
+        help="local: processes on this machine; dask: a Dask cluster (docs/scale-out.md); "
+        "default: [workers] engine",
     )
     parser.add_argument(
         "--scheduler",
@@ -56,7 +55,7 @@ def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
 
 def engine_of(arguments: argparse.Namespace, configuration: Configuration) -> Engine:
     """The engine that the arguments name. BadInputError where an address lacks or is none."""
-    if arguments.engine == LOCAL:
+    if (arguments.engine or configuration.workers.engine) == LOCAL:
         if arguments.scheduler is not None:
             raise BadInputError("--scheduler: only with --engine dask")
         return Engine(configuration)
@@ -84,23 +83,10 @@ async def panel_workers(panel: Panel, engine: Engine) -> AsyncIterator[PanelWork
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="vcpd-"))
         local = WorkerPool(configuration.workers, open_panel, WARM_UPS, PRELOAD)
         stack.push_async_callback(local.close)
-        workers: Workers = local
-        if engine.dask is not None:
-            workers = _cluster_workers(configuration, engine.dask, local, stack)
+        workers = EngineWorkers(local, open_panel, WARM_UPS)
+        stack.push_async_callback(workers.close)
+        chosen = LOCAL if engine.dask is None else DASK
+        settings = msgspec.structs.replace(configuration.workers, engine=chosen)
+        workers.apply(settings, engine.dask or configuration.dask)
         reference = await asyncio.to_thread(PanelFiles(Path(folder)).write, panel)
         yield PanelWorkers(workers, reference)
-
-
-def _cluster_workers(
-    configuration: Configuration, dask: DaskSettings, local: WorkerPool, stack: AsyncExitStack
-) -> Workers:
-    """Workers of a cluster. ConfigurationError where Dask is not installed."""
-    try:
-        from vcpd.runtime.dask_workers import DaskWorkers  # noqa: PLC0415 - an extra, imported where asked for
-    except ModuleNotFoundError as error:
-        text = f"--engine dask: {error.name} is not installed; pip install 'vcpd[dask]'"
-        raise ConfigurationError([text]) from None
-    fallback = local if dask.fallback else None
-    workers = DaskWorkers(configuration.workers, dask, open_panel, WARM_UPS, fallback)
-    stack.push_async_callback(workers.close)
-    return workers

@@ -94,6 +94,8 @@ class DaskWorkers:
                 except UnavailableError as error:
                     if not instead:
                         instead.append(self._fallback(error))
+                        if progress is not None:
+                            progress.note = f"{progress.note} in local workers, without Dask".lstrip()
             (part,) = await instead[0].map_panel(task, panel, parameters, rows=piece.rows)
             return part
 

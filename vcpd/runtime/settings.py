@@ -1,11 +1,14 @@
 """Settings of the process: workers and logging."""
 
 import os
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 import msgspec
 from msgspec import Meta
 
+LOCAL: Final = "local"
+DASK: Final = "dask"
+EngineName = Literal["local", "dask"]
 StartMethod = Literal["forkserver", "spawn"]
 Sink = Literal["auto", "console", "journal", "json"]
 Level = Literal["debug", "info", "warning", "error"]
@@ -49,6 +52,13 @@ class WorkerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
 
     reloadable: ClassVar[bool] = True
 
+    engine: Annotated[
+        EngineName,
+        Meta(
+            description="Where screens, risk, history and studies compute: local (worker processes of this "
+            "machine) or dask (the cluster of the section [dask]); all else computes locally."
+        ),
+    ] = LOCAL
     count: Annotated[
         int, Meta(ge=1, le=64, description="Worker processes; by default 2, or 1 on a single core.")
     ] = msgspec.field(default_factory=default_worker_count)
@@ -115,13 +125,13 @@ class WorkerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
 class DaskSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A Dask cluster that computes instead of the local workers; docs/scale-out.md."""
 
-    reloadable: ClassVar[bool] = True  # the commands alone read it
+    reloadable: ClassVar[bool] = True
 
     scheduler: Annotated[
         Annotated[str, Meta(pattern=r"^(tcp|tls)://[^\s/]+:[0-9]+$")] | None,
         Meta(
             description="Address of the scheduler, such as tls://scheduler.example:8786; needed by "
-            "`--engine dask`.",
+            '`engine = "dask"` in [workers] and by `--engine dask`.',
         ),
     ] = None
     tls_ca_file: Annotated[
@@ -142,7 +152,7 @@ class DaskSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         bool,
         Meta(
             description="Compute in the local workers, after a warning, while the cluster cannot be used; "
-            "otherwise the command fails."
+            "otherwise the command fails, and the daemon's job fails and is tried again."
         ),
     ] = True
 
