@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.acceptance.daemon import Daemon, outcomes, running, write_configuration
-from tests.acceptance.quick_market import quick_market
+from tests.acceptance.quick_market import Section, quick_market
 from tests.runtime.dask_processes import DaskProcesses, dask_processes
 
 LONG_S = 100.0  # far more than a busy machine needs
@@ -15,7 +15,7 @@ DONE = {"collect": "done", "screen": "done", "risk": "done"}
 
 
 def market(scheduler: str, *, fallback: bool) -> str:
-    changes = {
+    changes: dict[str, Section] = {
         "workers": {"count": 1, "chunk_rows": 5, "engine": "dask"},
         "dask": {"scheduler": scheduler, "connect_timeout_s": 5, "worker_wait_s": 60, "fallback": fallback},
         "schedule": {"retry_initial_min": 0.1, "retry_max_min": 0.1},
