@@ -35,7 +35,6 @@ from vcpd.app.watchlists import WatchlistService
 from vcpd.config import Configuration, LoadedConfiguration
 from vcpd.core.errors import RetryableError, StorageUnavailableError, UnavailableError, root_error
 from vcpd.core.secrets import Secret
-from vcpd.domain.health import MachineLoad
 from vcpd.jobs.panel_refresh import UniversePanels
 from vcpd.jobs.universe import Universe
 from vcpd.jobs.watch import Watch
@@ -46,7 +45,7 @@ from vcpd.runtime.engine_workers import EngineWorkers
 from vcpd.runtime.executor import remove_leftovers
 from vcpd.runtime.lifecycle import Lifecycle, ShutdownStack
 from vcpd.runtime.logs import Redactor
-from vcpd.runtime.resources import ResourceMonitor, available_cores, check_system_folders
+from vcpd.runtime.resources import ResourceMonitor, check_system_folders
 from vcpd.runtime.systemd import Heartbeats, ServiceManager
 from vcpd.runtime.worker_pool import WorkerPool
 from vcpd.schedule.clock_guard import EarliestDate, no_earliest_date
@@ -106,9 +105,6 @@ class Container:
         await asyncio.to_thread(self._lock_state_dir)
         workers = WorkerPool(self._configuration.workers, open_panel, (tasks.warm_up,), PRELOAD)
         self._shutdown_stack.push("workers", workers.close, WORKERS_CLOSE_TIMEOUT_S)
-        engine = EngineWorkers(workers, open_panel, (tasks.warm_up,))
-        engine.apply(self._configuration.workers, self._configuration.dask)
-        self._shutdown_stack.push("engine", engine.close, WORKERS_CLOSE_TIMEOUT_S)
         warming = self._start_warmup(workers)
         try:
             async with asyncio.TaskGroup() as group:
@@ -119,7 +115,7 @@ class Container:
         except ExceptionGroup as group_error:
             raise root_error(group_error) from None
         secrets = await asyncio.to_thread(find_alert_secrets, self._state_dir, self._redactor)
-        return await self._build(workers, engine, store.result(), market.result(), secrets)
+        return await self._build(workers, store.result(), market.result(), secrets)
 
     def _start_warmup(self, workers: WorkerPool) -> asyncio.Task[None]:
         """Starting the workers takes a moment: nothing else waits for it."""
@@ -175,12 +171,7 @@ class Container:
         return market
 
     async def _build(
-        self,
-        workers: WorkerPool,
-        engine: EngineWorkers,
-        storage: Storage,
-        market: MarketConnection,
-        secrets: ChannelSecrets,
+        self, workers: WorkerPool, storage: Storage, market: MarketConnection, secrets: ChannelSecrets
     ) -> OpenDaemon:
         """Build what stands on workers, store and market; start the HTTP server and the scheduler."""
         clock, live = self._clock, LiveConfiguration(self._loaded, self._clock.now())
@@ -190,9 +181,7 @@ class Container:
         channels, alerts = self._open_alerts(live, storage, charts, secrets)
         watch = build_watch(live, market, storage, clock, alerts)
         sectors = market.sector_source(panels.universe, self._loaded.folder)
-        backups = PostgresBackups(
-            storage.database, lambda: live.backup_folder, clock, partial(backup_members, self._loaded.path)
-        )
+        engine, backups = self._engine_workers(workers), self._backups(storage, live)
         holidays = HolidayListUpdate(market.http, market.holiday_list, self._state_dir, days)
         jobs = JobFactory(
             market, storage, panels, workers, engine, clock, watch, sectors, backups, alerts, holidays
@@ -279,6 +268,16 @@ class Container:
             self._clock.monotonic_s(),
         )
 
+    def _engine_workers(self, workers: WorkerPool) -> EngineWorkers:
+        engine = EngineWorkers(workers, open_panel, (tasks.warm_up,))
+        engine.apply(self._configuration.workers, self._configuration.dask)
+        self._shutdown_stack.push("engine", engine.close, WORKERS_CLOSE_TIMEOUT_S)
+        return engine
+
+    def _backups(self, storage: Storage, live: LiveConfiguration) -> PostgresBackups:
+        members = partial(backup_members, self._loaded.path)
+        return PostgresBackups(storage.database, lambda: live.backup_folder, self._clock, members)
+
     def _panels(self, storage: Storage, workers: WorkerPool) -> UniversePanels:
         settings = self._configuration
         universe = Universe(settings.universe, storage.instruments, self._loaded.folder, settings.exchange)
@@ -294,7 +293,7 @@ class Container:
             self._clock,
             self._configuration.exchange.calendar,
             self._configuration.schedule,
-            pressure=partial(_machine_load, resources),
+            pressure=resources.machine_load,
             lead=storage.leadership.try_lead,
             earliest_date=self._earliest_date(storage),
         )
@@ -394,9 +393,3 @@ def _log_warmup_result(warming: asyncio.Task[None]) -> None:
         log.error("workers.start_failed", reason=str(error))
     else:
         log.info("workers.ready")
-
-
-def _machine_load(resources: ResourceMonitor) -> MachineLoad:
-    system = resources.latest
-    load_per_core = os.getloadavg()[0] / available_cores()
-    return MachineLoad(0.0 if system is None else system.machine_memory_pct, load_per_core)

@@ -15,6 +15,7 @@ import psutil
 from prometheus_client import Histogram
 
 from vcpd.core.errors import UnavailableError
+from vcpd.domain.health import MachineLoad
 
 PRESSURE_FOLDER: Final = Path("/proc/pressure")
 MEGABYTE: Final = 1 << 20
@@ -95,6 +96,11 @@ class ResourceMonitor:
             return self._measure()
         except (OSError, psutil.Error):
             return None
+
+    def machine_load(self) -> MachineLoad:
+        """The machine's memory as last measured, and the load of the last minute now."""
+        memory_pct = 0.0 if self.latest is None else self.latest.machine_memory_pct
+        return MachineLoad(memory_pct, os.getloadavg()[0] / available_cores())
 
     def _measure(self) -> ResourceSnapshot | None:
         if self._daemon is None:
