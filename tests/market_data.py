@@ -16,6 +16,7 @@ from vcpd.domain.instruments import Instrument
 from vcpd.ports import MarketData
 
 FOREIGN = "NSE:NOBODY-KNOWS-THIS"
+LONG_BEFORE = timedelta(days=3 * 365)  # no market of these tests has bars so far back
 
 
 @dataclass(frozen=True)
@@ -99,10 +100,11 @@ async def gives_nothing_for_an_empty_span(market_client: OpenClient) -> None:
         instrument for instrument in await market_client.market.instruments() if not instrument.is_index
     )
     saturday = market_client.first + timedelta(days=(5 - market_client.first.weekday()) % 7)
+    long_before = market_client.first - LONG_BEFORE
     for first, last in (
         (market_client.last, market_client.first),
         (saturday, saturday + timedelta(days=1)),
-        (date(1994, 1, 3), date(1994, 1, 7)),
+        (long_before, long_before + timedelta(days=4)),
     ):
         series = await market_client.market.daily_bars(instrument, first, last)
         assert len(series) == 0

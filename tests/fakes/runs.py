@@ -20,6 +20,7 @@ class RunTable:
 
     rows: dict[tuple[str, datetime], Run] = field(default_factory=dict)
     paused: set[str] = field(default_factory=set)
+    keys: dict[int, tuple[str, datetime]] = field(default_factory=dict)  # of the rows that were begun, by id
 
     def of(self, job: str) -> list[Run]:
         """The job's rows, oldest first."""
@@ -66,6 +67,7 @@ class FakeRunStore:
             return None
         run = Run(len(self.table.rows) + 1, job, scheduled_at, session, self.clock.now(), cause=cause)
         self.table.rows[job, scheduled_at] = run
+        self.table.keys[run.id] = job, scheduled_at
         return run
 
     def _free_instant(self, job: str, instant: datetime) -> datetime:
@@ -77,7 +79,8 @@ class FakeRunStore:
         self, run_id: int, outcome: Outcome, reason: str = "", counts: Mapping[str, int] | None = None
     ) -> None:
         self._check()
-        key, run = next((key, run) for key, run in self.table.rows.items() if run.id == run_id)
+        key = self.table.keys[run_id]
+        run = self.table.rows[key]
         if run.outcome is not None:
             return
         self.table.rows[key] = msgspec.structs.replace(
