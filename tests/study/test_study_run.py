@@ -13,12 +13,11 @@ from tests.study.reference import Order, play
 from vcpd.analysis.backtest import BacktestParams, run_backtest
 from vcpd.analysis.costs import CostSettings
 from vcpd.analysis.indicators import bars_of
-from vcpd.analysis.session_context import SessionContext
+from vcpd.analysis.session_context import SessionContext, full_history_window
 from vcpd.core.errors import BadInputError
 from vcpd.domain.panel import Panel
 from vcpd.studies.cells import TradeSetKey, study_cells, trade_sets
-from vcpd.studies.chain_cache import ChainCache
-from vcpd.studies.entries import follow_bases
+from vcpd.studies.followed_bases import FollowedBases, FollowedBasesCache
 from vcpd.studies.plan import ExitChoices, PortfolioChoices, StopChoices, StudyPlan, ValidationPlan
 from vcpd.studies.rules import EntryKind, ExitKind, ExitRule, StopKind, StopRule, TradeRules
 from vcpd.studies.run import RowMapping, run_study
@@ -55,6 +54,11 @@ def in_chunks(panel: Panel, size: int) -> RowMapping:
 def tables_of(panel: Panel, *keys: TradeSetKey, plan: StudyPlan = PLAN) -> list[TradeTable]:
     parameters = SimulationParams(keys=keys, settings=plan.settings, fills=plan.fills)
     return list(simulate_rows(panel, range(len(panel.symbols)), parameters).tables)
+
+
+def followed(context: SessionContext, row: int) -> FollowedBases:
+    bars = bars_of(context.panel, row)
+    return FollowedBasesCache().follow(full_history_window(context, row, bars))
 
 
 def test_the_cell_of_closes_and_own_stops_equals_the_history(panel: Panel) -> None:
@@ -101,7 +105,7 @@ def _entry_price(panel: Panel, row: int, column: int, kind: EntryKind, risk: flo
     if kind is EntryKind.NEXT_OPEN:
         return float(panel.open[row, column])
     context = SessionContext(panel, THRESHOLDS)
-    orders = follow_bases(context, row, bars_of(panel, row), ChainCache().find).orders
+    orders = followed(context, row).orders
     (order,) = [order for order in orders if order.bar == column - 1]
     return max(order.trigger, float(panel.open[row, column]))
 
@@ -111,10 +115,10 @@ def test_a_stop_order_waits_only_for_bases_that_were_setups_the_evening_before(p
     context = SessionContext(panel, THRESHOLDS)
     checked = 0
     for row in range(5):
-        for order in follow_bases(context, row, bars_of(panel, row), ChainCache().find).orders[:3]:
+        for order in followed(context, row).orders[:3]:
             known = panel.until(panel.sessions[order.bar + 1].item())
             early = SessionContext(known, THRESHOLDS)
-            assert order in follow_bases(early, row, bars_of(known, row), ChainCache().find).orders
+            assert order in followed(early, row).orders
             assert order.trigger == order.levels.pivot + context.tick_size.item(row)
             checked += 1
     assert checked >= 8

@@ -202,7 +202,7 @@ class _LimitTexts(NamedTuple):
     stay_threshold: float | str
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=1024)  # a study goes through hundreds of thresholds for each symbol
 def _structure_table(thresholds: Thresholds) -> tuple[_LimitTexts, ...]:
     table = []
     for rule in STRUCTURE_RULES:

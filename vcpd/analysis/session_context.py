@@ -57,6 +57,16 @@ class SessionContext:
         return self._ratings.of(self._close, row, bars.column[first:])
 
 
+TrendSource: TypeAlias = Callable[[SessionContext, int, Bars, int], Trend]
+
+
+def trend_of(context: SessionContext, row: int, bars: Bars, first: int) -> Trend:
+    """The trend of the symbol in `row` at its bars from `first` on."""
+    ratings = context.ratings_of(row, bars, first)
+    trend: Trend = evaluate_trend(bars, ratings, first, len(bars.close) - 1, context.trend_rules)
+    return trend
+
+
 class TrendFlags(NamedTuple):
     """Per bar of the window, whether the trend lets a base enter and stay, an ordinary and a long one."""
 
@@ -234,26 +244,37 @@ def history_window(context: SessionContext, row: int, bars: Bars) -> HistoryWind
     sessions = context.thresholds.replay_sessions
     reach = sessions
     while True:
-        window = _build_window(context, row, bars, max(len(bars.close) - 1 - reach, 0))
+        first = max(len(bars.close) - 1 - reach, 0)
+        trend = trend_of(context, row, bars, first)
+        window = _build_window(context, _symbol_context(context, row, bars, trend, first))
         if window.trend_first == 0 or _has_long_gap(window, sessions):
             return window
         reach += 2 * sessions
 
 
 def full_history_window(
-    context: SessionContext, row: int, bars: Bars, search: ChainSearch = find_chains
+    context: SessionContext,
+    row: int,
+    bars: Bars,
+    search: ChainSearch = find_chains,
+    trend_source: TrendSource = trend_of,
 ) -> HistoryWindow:
-    """The same from the first bar on; `search` may keep the chains of one symbol for other thresholds."""
-    return _build_window(context, row, bars, 0, search)
+    """The same from the first bar on; both may keep what they found of one symbol for other thresholds."""
+    trend = trend_source(context, row, bars, 0)
+    return _build_window(context, _symbol_context(context, row, bars, trend, 0), search)
+
+
+def _symbol_context(
+    context: SessionContext, row: int, bars: Bars, trend: Trend, trend_first: int
+) -> SymbolContext:
+    return SymbolContext(bars, context.tick_size.item(row), context.thresholds, trend, trend_first)
 
 
 def _build_window(
-    context: SessionContext, row: int, bars: Bars, trend_first: int, search: ChainSearch = find_chains
+    context: SessionContext, symbol: SymbolContext, search: ChainSearch = find_chains
 ) -> HistoryWindow:
+    bars, trend, trend_first = symbol.bars, symbol.trend, symbol.trend_first
     thresholds, last = context.thresholds, len(bars.close) - 1
-    ratings = context.ratings_of(row, bars, trend_first)
-    trend = evaluate_trend(bars, ratings, trend_first, last, context.trend_rules)
-    symbol = SymbolContext(bars, context.tick_size.item(row), thresholds, trend, trend_first)
     eligible = trend.failed <= thresholds.criteria_allowed_to_fail
     long_only = _second_stage(trend, thresholds) & ~eligible
     young = max(thresholds.minimum_bars - 1 - trend_first, 0)

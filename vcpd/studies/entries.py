@@ -9,12 +9,10 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from vcpd.analysis.base_tracker import BaseTracker, Breakout
+from vcpd.analysis.base_tracker import Breakout
 from vcpd.analysis.indicators import VOLUME_SESSIONS, Bars
-from vcpd.analysis.levels import Levels
-from vcpd.analysis.session_context import BaseTrackers, ChainSearch, SessionContext, full_history_window
 from vcpd.domain.bars import BoolArray, FloatArray
-from vcpd.domain.setups import SetupGroup
+from vcpd.studies.followed_bases import FollowedBases
 from vcpd.studies.plan import UniverseFilter
 from vcpd.studies.rules import PERCENT, EntryKind, FillRules
 
@@ -27,49 +25,6 @@ class Purchase(NamedTuple):
     bar: int
     price: float
     floor: float
-
-
-class WaitingOrder(NamedTuple):
-    """A buy stop that the bar after evening `bar` touches."""
-
-    bar: int
-    trigger: float
-    levels: Levels
-
-
-class FollowedBases(NamedTuple):
-    """What became of a symbol's bases under given thresholds: breakouts in order, touched orders."""
-
-    bars: Bars
-    breakouts: tuple[Breakout, ...]
-    orders: tuple[WaitingOrder, ...]
-
-
-def follow_bases(context: SessionContext, row: int, bars: Bars, search: ChainSearch) -> FollowedBases:
-    """Follow every base of `row` from its first bar to its last."""
-    past = full_history_window(context, row, bars, search)
-    lives = BaseTrackers(past.symbol_context)
-    orders: list[WaitingOrder] = []
-    seen: set[tuple[int, int]] = set()
-    for t, session in past.changing_sessions(lives):
-        lives.update(t, session)
-        orders += _touched_order(lives.tracked, t, bars, past.symbol_context.tick, seen)
-    found = sorted((*lives.ended, *lives.tracked), key=lambda life: life.found_at)
-    breakouts = tuple(breakout for life in found for breakout in life.breakouts)
-    return FollowedBases(bars, breakouts, tuple(orders))
-
-
-def _touched_order(
-    tracked: Sequence[BaseTracker], t: int, bars: Bars, tick: float, seen: set[tuple[int, int]]
-) -> Iterator[WaitingOrder]:
-    """The order of the base that is a setup after bar t, if the next bar touches it; once in a chapter."""
-    if t + 1 >= len(bars.close):
-        return
-    for life in tracked:
-        trigger, chapter = life.levels.pivot + tick, (id(life), life.chapter_at)
-        if life.group is SetupGroup.SETUP and bars.high.item(t + 1) >= trigger and chapter not in seen:
-            seen.add(chapter)
-            yield WaitingOrder(t, trigger, life.levels)
 
 
 def purchases_of(followed: FollowedBases, kind: EntryKind, fills: FillRules) -> list[Purchase]:
@@ -145,6 +100,8 @@ def _locked(bars: Bars, fills: FillRules, sign: float) -> BoolArray:
 
 def in_universe(bars: Bars, universe: UniverseFilter, purchases: Sequence[Purchase]) -> BoolArray:
     """(n,): whether price and traded value sufficed on the evening before each purchase."""
+    if not (universe.min_price or universe.min_traded_value):
+        return np.array([purchase.bar >= 1 for purchase in purchases], np.bool_)
     value = bars.close * bars.volume
     return np.array([_suffices(bars, value, purchase.bar, universe) for purchase in purchases], np.bool_)
 

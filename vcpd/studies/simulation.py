@@ -13,17 +13,18 @@ import numpy as np
 
 from vcpd.analysis.backtest import BacktestParams, LeftOutSymbol, left_out_symbols
 from vcpd.analysis.indicators import bars_of
-from vcpd.analysis.session_context import SessionContext
+from vcpd.analysis.session_context import SessionContext, full_history_window
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.domain.bars import FloatArray
 from vcpd.domain.panel import Panel
 from vcpd.domain.quality_flags import QualityParameters
 from vcpd.studies.cells import TradeSetKey
-from vcpd.studies.chain_cache import ChainCache
-from vcpd.studies.entries import FollowedBases, follow_bases, in_universe, purchases_of
+from vcpd.studies.entries import in_universe, purchases_of
 from vcpd.studies.exits import initial_stops, trade_ends
+from vcpd.studies.followed_bases import FollowedBases, FollowedBasesCache
 from vcpd.studies.plan import UniverseFilter
 from vcpd.studies.rules import EntryKind, ExitKind, FillRules, TradeRules
+from vcpd.studies.search_cache import SymbolSearchCache
 from vcpd.studies.trade_windows import SymbolPurchases, TradeWindow, trade_window
 from vcpd.studies.trades import TradeTable
 
@@ -100,11 +101,12 @@ def _follow_rows(
     found: dict[int, list[tuple[int, FollowedBases]]] = defaultdict(list)
     searched = 0
     for row in rows:
-        bars, cache = bars_of(panel, row), ChainCache()
+        bars, chains, bases = bars_of(panel, row), SymbolSearchCache(), FollowedBasesCache()
         if len(bars.close):
             for number, context in contexts.items():
-                found[number].append((row, follow_bases(context, row, bars, cache.find)))
-        searched += cache.searched
+                past = full_history_window(context, row, bars, chains.find, chains.trend)
+                found[number].append((row, bases.follow(past)))
+        searched += chains.searched
     return found, searched
 
 

@@ -1,8 +1,9 @@
-"""Candidate chains of one symbol, searched once for each structural setting and kept.
+"""Trend and candidate chains of one symbol, found once for each setting of their own and kept.
 
 Thresholds that differ in gates or trend alone have the same search rules: their chains are the same, and each
 of them only follows its bases anew. A chain is made from the bars up to its session alone, so the sessions
-that a later setting needs beyond those searched are searched by themselves and put in front.
+that a later setting needs beyond those searched are searched by themselves and put in front. So do thresholds
+that differ in the structure alone share one evaluation of the trend.
 """
 
 from typing import Any
@@ -12,14 +13,17 @@ import numpy as np
 from vcpd.analysis.base_search import find_chains
 from vcpd.analysis.chain_search import BaseSearch, ChainArrays
 from vcpd.analysis.indicators import Bars
-from vcpd.analysis.thresholds import SearchRules
+from vcpd.analysis.session_context import SessionContext, trend_of
+from vcpd.analysis.thresholds import SearchRules, TrendRules
+from vcpd.analysis.trend import Trend
 
 
-class ChainCache:
-    """The chains of one symbol by search rules; `searched` counts sessions, for tests and reports."""
+class SymbolSearchCache:
+    """Chains of one symbol by search rules, its trends; `searched` counts sessions, for tests and reports."""
 
     def __init__(self) -> None:
         self._chains: dict[SearchRules, ChainArrays] = {}
+        self._trends: dict[tuple[TrendRules, int], Trend] = {}
         self.searched = 0
 
     def find(
@@ -33,6 +37,13 @@ class ChainCache:
             known = _joined(self._search(bars, first, known.first - 1, workspace, rules), known)
         self._chains[rules] = known
         return _copied_from(known, first)
+
+    def trend(self, context: SessionContext, row: int, bars: Bars, first: int) -> Trend:
+        """As `trend_of`; `row`, `bars` and `first` must be the same each time. Nobody writes into it."""
+        key = context.trend_rules, context.thresholds.min_rs_universe
+        if key not in self._trends:
+            self._trends[key] = trend_of(context, row, bars, first)
+        return self._trends[key]
 
     def _search(
         self, bars: Bars, first: int, last: int, workspace: BaseSearch, rules: SearchRules

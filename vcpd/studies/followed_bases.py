@@ -1,0 +1,135 @@
+"""What became of a symbol's bases under each of many thresholds, followed once where the answer is the same.
+
+Thresholds of the trend and of the search reach a base through four things only: the bars at which every gate
+holds, the chain there, its variant, and what the trend allows at the bars on which a base is live. Where all
+four are the same, so is what became of the bases.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, NamedTuple
+
+import msgspec
+import numpy as np
+
+from vcpd.analysis.base_tracker import BaseTracker, Breakout
+from vcpd.analysis.indicators import Bars
+from vcpd.analysis.levels import Levels
+from vcpd.analysis.session_context import BaseTrackers, HistoryWindow, TrendFlags, trend_flags
+from vcpd.analysis.thresholds import Thresholds
+from vcpd.domain.bars import IntArray
+from vcpd.domain.setups import SetupGroup
+
+# What a base that is followed does not read itself.
+TREND_FIELDS: Final = (
+    "allow_one_trend_miss", "trend_rise_sessions", "above_low_pct", "below_high_pct", "min_rs_rating",
+    "min_rs_universe", "trend_stay_pct", "rs_rating_stay",
+)  # fmt: skip
+SEARCH_FIELDS: Final = (
+    "cap_pct", "cap_depth_share", "swing_atr_share", "min_swing_pct", "max_swing_pct",
+    "rally_recovers_share", "peak_rise_pct", "max_depth_ratio", "peak_gap_sessions", "final_leg_deep_pct",
+    "min_depth_pct", "ideal_depth_ratio", "ratio_penalty", "leg_cost", "length_bonus",
+)  # fmt: skip
+_AS_SHIPPED: Final = {name: getattr(Thresholds(), name) for name in (*TREND_FIELDS, *SEARCH_FIELDS)}
+
+
+class WaitingOrder(NamedTuple):
+    """A buy stop that the bar after evening `bar` touches."""
+
+    bar: int
+    trigger: float
+    levels: Levels
+
+
+class FollowedBases(NamedTuple):
+    """What became of a symbol's bases under given thresholds: breakouts in order, touched orders."""
+
+    bars: Bars
+    breakouts: tuple[Breakout, ...] = ()
+    orders: tuple[WaitingOrder, ...] = ()
+
+
+class _Key(NamedTuple):
+    """What has to be the same, apart from what the trend allows; arrays are packed."""
+
+    thresholds: Thresholds  # those of trend and search as shipped
+    held: bytes
+    variants: bytes
+    chains: tuple[bytes, ...]
+
+    @classmethod
+    def of(cls, past: HistoryWindow, held: IntArray) -> "_Key":
+        """The key of a window whose gates all hold in the slots `held`."""
+        thresholds = msgspec.structs.replace(past.symbol_context.thresholds, **_AS_SHIPPED)
+        columns: tuple[Any, ...] = past.chains[1:]
+        chains = tuple(column[held].tobytes() for column in columns)
+        return cls(thresholds, (held + past.first).tobytes(), past.variants[held].tobytes(), chains)
+
+
+class _Answer(NamedTuple):
+    """Bases that were followed, at which bars one was live, and what the trend allowed there."""
+
+    visited: IntArray
+    allowed: IntArray
+    bases: FollowedBases
+
+
+class FollowedBasesCache:
+    """The bases of one symbol; `followed` counts how often they were followed anew, for tests."""
+
+    def __init__(self) -> None:
+        self._known: dict[_Key, list[_Answer]] = defaultdict(list)
+        self.followed = 0
+
+    def follow(self, past: HistoryWindow) -> FollowedBases:
+        """Every base of the window from its first bar to its last. `past` is always of the same bars."""
+        held = np.flatnonzero(past.holds)
+        if not len(held):
+            return FollowedBases(past.symbol_context.bars)
+        known = self._known[_Key.of(past, held)]
+        flags = trend_flags(past.symbol_context, past.first - past.trend_first)
+        allowed = _allowed(flags)
+        for answer in known:
+            if np.array_equal(allowed[answer.visited - past.first], answer.allowed):
+                return answer.bases
+        self.followed += 1
+        visited, bases = _follow(past, flags)
+        known.append(_Answer(visited, allowed[visited - past.first], bases))
+        return bases
+
+
+def _allowed(flags: TrendFlags) -> IntArray:
+    """(n,): the four flags of each bar as one number."""
+    weights = 2 ** np.arange(len(flags))
+    numbers: IntArray = np.column_stack(flags) @ weights
+    return numbers
+
+
+def _follow(past: HistoryWindow, flags: TrendFlags) -> tuple[IntArray, FollowedBases]:
+    """The bars at which a base was live or found, and what became of all bases."""
+    context, trackers = past.symbol_context, BaseTrackers(past.symbol_context)
+    orders: list[WaitingOrder] = []
+    seen: set[tuple[int, int]] = set()
+    visited: list[int] = []
+    for t, session in past.changing_sessions(trackers, flags=flags):
+        trackers.update(t, session)
+        orders += _touched_order(trackers.tracked, t, context.bars, context.tick, seen)
+        visited.append(t)
+    found = sorted((*trackers.ended, *trackers.tracked), key=lambda tracker: tracker.found_at)
+    breakouts = tuple(breakout for tracker in found for breakout in tracker.breakouts)
+    return np.array(visited), FollowedBases(context.bars, breakouts, tuple(orders))
+
+
+def _touched_order(
+    tracked: Sequence[BaseTracker], t: int, bars: Bars, tick: float, seen: set[tuple[int, int]]
+) -> Iterator[WaitingOrder]:
+    """The order of the base that is a setup after bar t, if the next bar touches it; once in a chapter."""
+    if t + 1 >= len(bars.close):
+        return
+    for tracker in tracked:
+        trigger, chapter = tracker.levels.pivot + tick, (id(tracker), tracker.chapter_at)
+        if bars.high.item(t + 1) < trigger or tracker.group is not SetupGroup.SETUP:
+            continue
+        if chapter not in seen:
+            seen.add(chapter)
+            yield WaitingOrder(t, trigger, tracker.levels)
