@@ -132,3 +132,21 @@ async def test_only_listed_symbols_have_a_company(store: WatchlistStore, instrum
         "NSE:BBB": instrument_ids[1],
     }
     assert await store.companies([]) == {}
+
+
+async def test_the_version_changes_with_every_change(store: WatchlistStore) -> None:
+    versions = [await store.version()]
+    number = await store.put_level(ABOVE)
+    versions.append(await store.version())
+    await store.put_level(PriceLevel(symbol="NSE:AAA", kind=LevelKind.ABOVE, price=120.0, note="other"))
+    versions.append(await store.version())
+    await store.add("banks", ["NSE:AAA"])
+    versions.append(await store.version())
+    await store.snooze("NSE:AAA", MONDAY)
+    versions.append(await store.version())
+    await store.snooze("NSE:AAA", TUESDAY)
+    versions.append(await store.version())
+    assert len(set(versions)) == len(versions)
+    assert await store.version() == versions[-1]
+    await store.remove_levels([number])
+    assert await store.version() not in versions

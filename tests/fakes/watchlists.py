@@ -6,6 +6,7 @@ from datetime import date
 
 import msgspec
 
+from tests.fakes.watch_session import YESTERDAY
 from vcpd.core.errors import BadInputError
 from vcpd.domain.position_notes import NotTaken
 from vcpd.domain.watchlist_files import ListFormat
@@ -22,6 +23,7 @@ from vcpd.domain.watchlists import (
     ListedCompany,
     PriceLevel,
     StoredLevel,
+    WatchedPrices,
     WatchlistBook,
 )
 
@@ -34,6 +36,11 @@ class FakeWatchlistStore:
     lists: dict[str, set[str]] = field(default_factory=dict)
     levels: dict[int, StoredLevel] = field(default_factory=dict)
     snoozes: dict[str, date] = field(default_factory=dict)
+
+    async def version(self) -> str:
+        return repr(
+            (sorted((name, sorted(own)) for name, own in self.lists.items()), self.levels, self.snoozes)
+        )
 
     async def book(self) -> WatchlistBook:
         return WatchlistBook(
@@ -173,3 +180,46 @@ class FakeWatchlists:
             raise BadInputError(f"{name}: no such list; there are: banks")
         self.changes.append((action, name, what))
         return change
+
+
+def reading(
+    kind: LevelKind, value: float, *, number: int = 1, symbol: str = "NSE:AAA", close: float = 97.0
+) -> LevelReading:
+    """A level after yesterday's close."""
+    is_average = kind is LevelKind.CROSSES
+    level = PriceLevel(
+        symbol=symbol, kind=kind, price=None if is_average else value, average=50 if is_average else None
+    )
+    reached = (kind is LevelKind.ABOVE and close >= value) or (kind is LevelKind.BELOW and close <= value)
+    return LevelReading(
+        id=number,
+        level=level,
+        session=YESTERDAY,
+        close=close,
+        value=value,
+        next_value=value,
+        is_above=close > value,
+        is_reached=reached,
+    )
+
+
+@dataclass
+class FakeLevelReader:
+    """Reads every level of a symbol that closed at 97 yesterday; `asked` are the sessions."""
+
+    asked: list[date | None] = field(default_factory=list)
+    error: Exception | None = None
+
+    async def __call__(
+        self, book: WatchlistBook, session: date | None, symbols: Sequence[str] = ()
+    ) -> WatchedPrices:
+        self.asked.append(session)
+        if self.error is not None:
+            raise self.error
+        readings = [
+            reading(
+                stored.level.kind, stored.level.price or 100.0, number=stored.id, symbol=stored.level.symbol
+            )
+            for stored in book.levels
+        ]
+        return WatchedPrices(session=session, readings=tuple(readings))

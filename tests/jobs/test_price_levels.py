@@ -21,6 +21,7 @@ from vcpd.jobs.price_levels import LevelReader, ReportReachedLevels
 
 DAYS: list[date] = NSE.sessions(date(2025, 1, 1), SESSION).tolist()
 JOB = "levels"
+LINK = "http://page/#/setups/{}"
 ABOVE = PriceLevel(symbol="NSE:RISE", kind=LevelKind.ABOVE, price=110.0, note="above the base")
 
 
@@ -44,7 +45,7 @@ class Watched:
     async def run(self, session: date) -> dict[str, int]:
         market = self.market
         reader = LevelReader(market.universe_panels, market.workers, market.bars, self.store)
-        job = ReportReachedLevels(self.store, reader, self.runs, self.notifier, market.clock)
+        job = ReportReachedLevels(self.store, reader, self.runs, self.notifier, market.clock, LINK.format)
         result = await job(context(session, JOB))
         assert result.outcome is not Outcome.FAILED
         return dict(result.counts)
@@ -80,6 +81,7 @@ async def test_a_level_is_reported_in_the_session_that_reached_it_and_not_again(
         "value": 110.0,
         "lists": "leaders",
         "note": "above the base",
+        "url": "http://page/#/setups/NSE:RISE",
     }
     assert not alert.provisional
     assert (await watched.run(SESSION))["reached"] == 0
@@ -129,7 +131,9 @@ async def test_a_symbol_outside_the_universe_is_read_from_the_store(watched: Wat
 async def test_without_levels_the_run_is_skipped_and_without_bars_tried_again(watched: Watched) -> None:
     market = watched.market
     reader = LevelReader(market.universe_panels, market.workers, market.bars, watched.store)
-    job = ReportReachedLevels(watched.store, reader, watched.runs, watched.notifier, market.clock)
+    job = ReportReachedLevels(
+        watched.store, reader, watched.runs, watched.notifier, market.clock, LINK.format
+    )
     result = await job(context(SESSION, JOB))
     assert result.outcome is Outcome.SKIPPED
     assert "no price level is set" in result.reason

@@ -30,6 +30,7 @@ from tests.fakes.watch_session import (
     verdict,
     watch_store,
 )
+from tests.fakes.watchlists import FakeLevelReader, FakeWatchlistStore
 from vcpd.alerts.templates import Templates, Variables, compose
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.core.errors import NeedsLoginError, PermanentError, RetryableError, StorageUnavailableError
@@ -38,8 +39,11 @@ from vcpd.domain.live import FeedState, MinuteVolumes, StoredVolumeCurve
 from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.runs import Outcome, RunContext, RunResult
 from vcpd.domain.setups import EventKind
+from vcpd.domain.watchlists import LevelKind, PriceLevel
+from vcpd.jobs.price_levels import LevelReader
 from vcpd.jobs.settings import WatchSettings
 from vcpd.jobs.watch import FeedDecision, FeedFallback, Watch
+from vcpd.jobs.watch_levels import LevelSources
 from vcpd.jobs.watch_limits import AT_LIMIT, LOCKED
 from vcpd.ports import RunStore
 
@@ -94,6 +98,7 @@ class Post:
     settings: WatchSettings = QUICK
     has_feed: bool = True
     facts: FakeSetupFacts = field(default_factory=FakeSetupFacts)
+    levels: LevelSources | None = None
     run: "asyncio.Task[RunResult] | None" = None
     watch: Watch = field(init=False)
     context: RunContext = field(init=False)
@@ -111,6 +116,7 @@ class Post:
             calendar=NSE,
             notifier=self.notifier,
             facts=self.facts,
+            levels=self.levels,
             settings=self.settings,
             thresholds=Thresholds(),
         )
@@ -156,6 +162,35 @@ async def test_a_breakout_is_stored_then_reported_as_provisional_and_urgent() ->
             True,
         )
         assert alert.facts["volume_ratio"] == pytest.approx(1.6, abs=0.05)
+
+
+async def watched_levels(*levels: PriceLevel) -> LevelSources:
+    """Levels of symbols that closed at 97 yesterday."""
+    store = FakeWatchlistStore()
+    for level in levels:
+        await store.put_level(level)
+    return LevelSources(store, cast("LevelReader", FakeLevelReader()), "http://page/{}".format)
+
+
+async def test_a_price_level_is_followed_beside_the_bases_and_reported() -> None:
+    """Its symbol is no candidate; the feed follows both, and the close waits until it is published."""
+    sources = await watched_levels(PriceLevel(symbol="NSE:BBB", kind=LevelKind.BELOW, price=90.0))
+    async with at_work(levels=sources) as post:
+        await until(lambda: post.watch.status().levels == 1 and post.watch.status().candidates == 1)
+        assert post.feed.followed == [AAA, TOKENS["NSE:BBB"]]
+        post.feed.report(("NSE:BBB", 89.5, 800))
+        await post.to_the_close()
+        (alert,) = post.notifier.published.values()
+        assert (alert.kind, alert.symbol, alert.provisional) == (AlertKind.PRICE_LEVEL, "NSE:BBB", True)
+
+
+async def test_price_levels_alone_are_asked_for_while_the_feed_is_away() -> None:
+    sources = await watched_levels(PriceLevel(symbol="NSE:BBB", kind=LevelKind.ABOVE, price=100.0))
+    quotes = FakeQuotes(price=101.0)
+    async with at_work(levels=sources, setups=FakeSetups([]), quotes=quotes, has_feed=False) as post:
+        await until(lambda: bool(post.notifier.published))
+        (alert,) = post.notifier.published.values()
+        assert (alert.kind, alert.facts["price"]) == (AlertKind.PRICE_LEVEL, 101.0)
 
 
 async def test_an_alert_names_the_sectors_rank_and_the_markets_term_after_the_evening_before() -> None:

@@ -96,6 +96,7 @@ VARIABLES_BY_KIND: Final[Mapping[AlertKind, Variables]] = {
         "value": 1500.0,
         "lists": "banks, starred",
         "note": "above the base",
+        "url": "http://127.0.0.1:8787/#/setups/NSE%3AINFY",
     },
     AlertKind.TEST: {"channel": "telegram"},
 }
@@ -262,7 +263,7 @@ class Templates(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     )
     price_level: Template = Template(
         title="{name} {level}",
-        body="price {price:.2f}, level {value:.2f}\n{note}\nlists {lists}\n{provisional}",
+        body="price {price:.2f}, level {value:.2f}\n{note}\nlists {lists}\n{provisional}\n{url}",
     )
     test: Template = Template(title="vcpd: a test", body="{channel} works. Sent {at}.")
 

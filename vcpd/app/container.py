@@ -19,7 +19,7 @@ from vcpd.app.broker import BrokerService
 from vcpd.app.credentials import check_private, find_secret, generated_token, read_password_hash
 from vcpd.app.health import HealthService
 from vcpd.app.holiday_lists import HolidayListUpdate
-from vcpd.app.jobs import JobFactory, build_watch
+from vcpd.app.jobs import JobFactory, build_level_reader, build_watch
 from vcpd.app.live_configuration import LiveConfiguration
 from vcpd.app.login_flow import build_login_flow
 from vcpd.app.market import MarketConnection, open_market
@@ -179,7 +179,8 @@ class Container:
         current_panel, heartbeats, resources = PanelReader(panels.store), Heartbeats(), ResourceMonitor()
         charts = DigestChart(storage.setups, current_panel, workers, live.digest_charts)
         channels, alerts = self._open_alerts(live, storage, charts, secrets)
-        watch = build_watch(live, market, storage, clock, alerts)
+        reader = build_level_reader(panels, workers, storage)
+        watch = build_watch(live, market, storage, clock, alerts, reader)
         sectors = market.sector_source(panels.universe, self._loaded.folder)
         engine, backups = self._engine_workers(workers), self._backups(storage, live)
         holidays = HolidayListUpdate(market.http, market.holiday_list, self._state_dir, days)

@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from vcpd.analysis.positions import PositionSettings
-from vcpd.app.alert_facts import AlertFacts
+from vcpd.app.alert_facts import AlertFacts, setup_url
 from vcpd.app.holiday_lists import HolidayListUpdate
 from vcpd.app.live_configuration import LiveConfiguration
 from vcpd.app.market import MarketConnection
@@ -33,6 +34,7 @@ from vcpd.jobs.scan import Scan, ScanEvaluator
 from vcpd.jobs.scan_library import ScanLibrary
 from vcpd.jobs.screen import ScoreRisk, Screen
 from vcpd.jobs.watch import Watch
+from vcpd.jobs.watch_levels import LevelSources
 from vcpd.ports import BackupStore, Clock, Notifier, Workers
 from vcpd.runtime.clock import WallClock
 from vcpd.runtime.process_tuning import trim_heap
@@ -127,7 +129,12 @@ class JobFactory:
                 self.position_judge(), self.notifier, clock, position_settings(configuration)
             ),
             "levels": ReportReachedLevels(
-                storage.watchlists, self.level_reader(), storage.runs, self.notifier, clock
+                storage.watchlists,
+                self.level_reader(),
+                storage.runs,
+                self.notifier,
+                clock,
+                partial(setup_url, configuration.web.page_url),
             ),
             "housekeeping": Housekeeping(storage.runs, storage.database, clock),
             "backup": BackUp(
@@ -158,8 +165,8 @@ class JobFactory:
         )
 
     def level_reader(self) -> LevelReader:
-        """Reads price levels on the same panel and store, for the job, the live watch and the port."""
-        return LevelReader(self.panels, self.workers, self.storage.bars, self.storage.watchlists)
+        """Reads price levels on the same panel and store, for the job and for the port."""
+        return build_level_reader(self.panels, self.workers, self.storage)
 
     def _collection_jobs(self, configuration: Configuration) -> tuple[Collect, Reconcile]:
         """The jobs that keep the bars complete, over the same market and stores."""
@@ -227,15 +234,22 @@ def position_settings(configuration: Configuration) -> PositionSettings:
     )
 
 
-def build_watch(
+def build_level_reader(panels: UniversePanels, workers: Workers, storage: Storage) -> LevelReader:
+    """Reads price levels of the stored watch lists from the panel."""
+    return LevelReader(panels, workers, storage.bars, storage.watchlists)
+
+
+def build_watch(  # noqa: PLR0913, PLR0917 - each part by itself
     live: LiveConfiguration,
     market: MarketConnection,
     storage: Storage,
     clock: Clock,
     notifier: Notifier,
+    reader: LevelReader,
 ) -> Watch:
-    """The live watch, publishing through `notifier`."""
+    """The live watch, publishing through `notifier`; price levels come from `reader`."""
     configuration = live.configuration
+    link = partial(setup_url, configuration.web.page_url)
     return Watch(
         market=market.client,
         live=market.live,
@@ -249,6 +263,7 @@ def build_watch(
         price_bands=configuration.exchange.price_bands,
         notifier=notifier,
         facts=AlertFacts(live, storage),
+        levels=LevelSources(storage.watchlists, reader, link),
         settings=configuration.watch,
         thresholds=configuration.screen,
     )

@@ -128,6 +128,7 @@ class WatchStatus(msgspec.Struct, frozen=True, kw_only=True):
     session: date | None = None
     source: str = "none"  # `ticker`, `quotes` or `none`
     candidates: int = 0
+    levels: int = 0  # open price levels of watch lists
     left_out: int = 0  # followed bases that are not watched: too far, too many, restated
     events: int = 0
     last_tick_age_s: float | None = None

@@ -3,7 +3,7 @@
 The port of the stored lists stands here.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Final, Protocol
@@ -33,6 +33,10 @@ HISTORY_DAYS: Final = 800  # of symbols that the panel lacks: enough for the lon
 
 class WatchlistStore(Protocol):
     """What a user keeps of symbols that he watches."""
+
+    async def version(self) -> str:
+        """Changes when anything of it does."""
+        ...
 
     async def book(self) -> WatchlistBook:
         """Everything: lists and symbols by name, levels by symbol."""
@@ -126,6 +130,7 @@ class ReportReachedLevels:
     runs: RunStore
     notifier: Notifier
     clock: Clock
+    link: Callable[[str], str]  # the page's address of a symbol
 
     async def __call__(self, context: RunContext) -> RunResult:
         book = await self.store.book()
@@ -138,9 +143,14 @@ class ReportReachedLevels:
         reached = [reading for reading in prices.readings if reading.is_new]
         audible = [reading for reading in reached if not _is_snoozed(reading, book)]
         now = self.clock.now()
-        await self.notifier.publish([_evening_alert(reading, book, now) for reading in audible])
+        await self.notifier.publish([self._alert(reading, book, now) for reading in audible])
         counts = {"levels": len(book.levels), "reached": len(reached), "snoozed": len(reached) - len(audible)}
         return RunResult(counts=counts)
+
+    def _alert(self, reading: LevelReading, book: WatchlistBook, now: datetime) -> Alert:
+        assert reading.session is not None
+        assert reading.close is not None
+        return level_alert(reading, book, reading.close, reading.session, now, link=self.link)
 
     async def _last_done(self, context: RunContext) -> date:
         """The last session before this one whose levels were read; the day before where there is none."""
@@ -156,12 +166,6 @@ def _is_snoozed(reading: LevelReading, book: WatchlistBook) -> bool:
     return reading.session is not None and book.is_snoozed(reading.level.symbol, reading.session)
 
 
-def _evening_alert(reading: LevelReading, book: WatchlistBook, now: datetime) -> Alert:
-    assert reading.session is not None
-    assert reading.close is not None
-    return level_alert(reading, book, reading.close, reading.session, now)
-
-
 def level_alert(  # noqa: PLR0913 - what was reached, where, at which price and when
     reading: LevelReading,
     book: WatchlistBook,
@@ -169,6 +173,7 @@ def level_alert(  # noqa: PLR0913 - what was reached, where, at which price and 
     session: date,
     now: datetime,
     *,
+    link: Callable[[str], str],
     provisional: bool = False,
 ) -> Alert:
     """The alert for a level that `price` reached in `session`; one key a level and session.
@@ -182,6 +187,7 @@ def level_alert(  # noqa: PLR0913 - what was reached, where, at which price and 
         at=now,
         session=session,
         symbol=reading.level.symbol,
+        urgent=provisional,
         provisional=provisional,
         facts={
             "level": reached_text(reading.level, is_above=price > (value or 0.0)),
@@ -189,6 +195,7 @@ def level_alert(  # noqa: PLR0913 - what was reached, where, at which price and 
             "value": value,
             "lists": ", ".join(book.lists_of(reading.level.symbol)) or None,
             "note": reading.level.note or None,
+            "url": link(reading.level.symbol),
         },
     )
 

@@ -21,6 +21,7 @@ from vcpd.jobs.quote_snapshot import prices_from_quotes
 from vcpd.jobs.settings import WatchSettings
 from vcpd.jobs.watch_events import SetupFactsReader, WatchEventWriter
 from vcpd.jobs.watch_hours import WatchHours
+from vcpd.jobs.watch_levels import LevelSources, LevelWatch
 from vcpd.jobs.watch_limits import UpperLimits
 from vcpd.jobs.watch_tracker import Candidate, CandidateLoader, CandidateTracker
 from vcpd.jobs.watch_volume_curves import VolumeCurves, count_own_curves
@@ -94,6 +95,7 @@ class Watch:
         price_bands: PriceBands = NO_PRICE_BANDS,
         notifier: Notifier | None,
         facts: SetupFactsReader | None = None,
+        levels: LevelSources | None = None,
         settings: WatchSettings,
         thresholds: Thresholds,
     ) -> None:
@@ -101,7 +103,7 @@ class Watch:
         self.market, self.live = market, live
         self.setups, self.store, self.runs = setups, store, runs
         self.clock, self.real_clock, self.calendar = clock, real_clock, calendar
-        self.price_bands, self.notifier, self.facts = price_bands, notifier, facts
+        self.price_bands, self.notifier, self.facts, self.levels = price_bands, notifier, facts, levels
         self.settings, self.thresholds = settings, thresholds
         self.curves = VolumeCurves(store, minutes)
         self._active_session: WatchSession | None = None
@@ -158,6 +160,14 @@ class WatchSession:
         self._event_writer = WatchEventWriter(
             watch.store, watch.notifier, watch.real_clock, watch.facts, hours.previous_session
         )
+        self._levels = LevelWatch(
+            watch.levels,
+            instruments=watch.store,
+            notifier=watch.notifier,
+            hours=hours,
+            clock=watch.clock,
+            real_clock=watch.real_clock,
+        )
         self.tracker: CandidateTracker = self._loader.tracker([], watch.settings, watch.rules())
         self._polling = False
         self._feed_fallback = FeedFallback(watch.real_clock.monotonic_s())
@@ -169,6 +179,7 @@ class WatchSession:
         """Run until the close. Raises an ExceptionGroup of unexpected errors."""
         works: Mapping[str, Any] = {
             "event_writer": self._event_writer.run(),
+            "levels": self._levels.run(),
             "scout": self._refresh_candidates(),
             "quotes": self._poll_quotes(),
             "curves": self._learn_curves(),
@@ -182,6 +193,7 @@ class WatchSession:
                 )
             await self._until_close()
             await self._event_writer.wait_until_idle(DRAIN_TIMEOUT_S)
+            await self._levels.wait_until_idle(DRAIN_TIMEOUT_S)
             for task in tasks:
                 task.cancel()
 
@@ -202,6 +214,7 @@ class WatchSession:
             session=self._hours.session,
             source=self._source(),
             candidates=len(symbols),
+            levels=self._levels.tracker.count,
             left_out=self._loader.left_out + self.tracker.restated,
             events=self._event_writer.stored_count,
             last_tick_age_s=self._price_age_s(),
@@ -232,6 +245,7 @@ class WatchSession:
         self._last_price_s = self._watch.real_clock.monotonic_s()
         if self._skip_reason is None:
             self._event_writer.submit(self.tracker.update(prices, self._watch.clock.now()))
+            self._levels.submit(prices)
 
     async def _until_close(self) -> None:
         session = self._hours.session
@@ -274,7 +288,7 @@ class WatchSession:
         self._skip_reason = reason
 
     def _check_feed(self) -> None:
-        expected = self._hours.is_open(self._watch.clock.now()) and bool(self.tracker.rows)
+        expected = self._hours.is_open(self._watch.clock.now()) and self._has_symbols()
         advice = self._feed_fallback.decide(
             self._watch.real_clock.monotonic_s(),
             live=self._is_live(),
@@ -307,6 +321,8 @@ class WatchSession:
                     known = version
             except VcpdError as error:
                 log.warning("watch.candidates_failed", reason=str(error))
+            if await self._levels.refresh_or_log(settings):
+                self._subscribe()
             await self._watch.real_clock.sleep(settings.candidate_refresh_s)
 
     def _replace_tracker(self, candidates: Sequence[Candidate]) -> None:
@@ -314,12 +330,23 @@ class WatchSession:
         tracker.carry_over(self.tracker)
         self.tracker = tracker
         log.info("watch.candidates", candidates=len(candidates), left_out=self._loader.left_out)
+        self._subscribe()
+
+    def _subscribe(self) -> None:
+        """Follow every candidate and every symbol with an open price level."""
         if self._watch.live is not None:
-            self._watch.live.subscribe([candidate.instrument.token for candidate in candidates])
+            self._watch.live.subscribe(sorted({*self.tracker.tokens.tolist(), *self._levels.tokens}))
+
+    def _has_symbols(self) -> bool:
+        return bool(self.tracker.rows or self._levels.tokens)
+
+    def _symbols(self) -> list[str]:
+        candidates = [row.candidate.base.symbol for row in self.tracker.rows]
+        return [*dict.fromkeys([*candidates, *self._levels.symbols])]
 
     async def _poll_quotes(self) -> None:
         while True:
-            if self._polling and self.tracker.rows:
+            if self._polling and self._has_symbols():
                 await self._fetch_quotes_once()
                 await self._watch.real_clock.sleep(self._watch.settings.quote_interval_s)
             else:
@@ -328,7 +355,7 @@ class WatchSession:
     async def _fetch_quotes_once(self) -> None:
         instruments = [row.candidate.instrument for row in self.tracker.rows]
         try:
-            quotes = await self._watch.market.quotes([instrument.symbol for instrument in instruments])
+            quotes = await self._watch.market.quotes(self._symbols())
         except VcpdError as error:
             log.info("watch.quotes_failed", reason=str(error))
             return

@@ -19,6 +19,10 @@ class PostgresWatchlistStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    async def version(self) -> str:
+        version: str = await self._database.fetch_value(SQL["version"])
+        return version
+
     async def book(self) -> WatchlistBook:
         async with self._database.transaction() as connection:
             lists = await connection.fetch(SQL["lists"])

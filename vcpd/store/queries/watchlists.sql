@@ -1,3 +1,11 @@
+-- name: version
+SELECT md5(concat_ws(
+    '|',
+    (SELECT string_agg(concat_ws(' ', list, symbol), ',' ORDER BY list, symbol) FROM symbol_lists),
+    (SELECT string_agg(concat_ws(' ', id, symbol, note), ',' ORDER BY id) FROM price_levels),
+    (SELECT string_agg(concat_ws(' ', symbol, until_session), ',' ORDER BY symbol) FROM symbol_snoozes)
+));
+
 -- name: lists
 SELECT list, array_agg(symbol ORDER BY symbol) AS symbols
 FROM symbol_lists
