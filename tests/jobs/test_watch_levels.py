@@ -44,7 +44,7 @@ def tracker(*levels: LevelReading) -> LevelTracker:
 def seen(board: LevelTracker, *last: float, symbol: str = "NSE:AAA") -> list[tuple[int, float]]:
     """What prices that come one after the other reach."""
     found = [board.update(prices((symbol, price, 100)), NOON) for price in last]
-    return [(reached.reading.id, reached.price) for one in found for reached in one]
+    return [(reached.reading.id, reached.price) for part in found for reached in part]
 
 
 def test_a_price_is_reached_once_in_a_session() -> None:
