@@ -128,14 +128,7 @@ class JobFactory:
             "positions": Positions(
                 self.position_judge(), self.notifier, clock, position_settings(configuration)
             ),
-            "levels": ReportReachedLevels(
-                storage.watchlists,
-                self.level_reader(),
-                storage.runs,
-                self.notifier,
-                clock,
-                partial(setup_url, configuration.web.page_url),
-            ),
+            "levels": self._levels_job(configuration),
             "housekeeping": Housekeeping(storage.runs, storage.database, clock),
             "backup": BackUp(
                 self.backups,
@@ -163,6 +156,11 @@ class JobFactory:
             storage.position_notes,
             storage.position_reports,
         )
+
+    def _levels_job(self, configuration: Configuration) -> ReportReachedLevels:
+        link = partial(setup_url, configuration.web.page_url)
+        lists, runs = self.storage.watchlists, self.storage.runs
+        return ReportReachedLevels(lists, self.level_reader(), runs, self.notifier, self.clock, link)
 
     def level_reader(self) -> LevelReader:
         """Reads price levels on the same panel and store, for the job and for the port."""
