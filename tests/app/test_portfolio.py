@@ -12,6 +12,7 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.collection import context
 from tests.fakes.positions import FakeFillStore, FakePositionNotes, FakePositionReports
 from tests.jobs.sample_market import INDEX, SESSION, SampleMarket, build_sample_market, history
+from vcpd.analysis.rule_sets import PositionRuleSettings
 from vcpd.app.live_configuration import LiveConfiguration
 from vcpd.app.panels import PanelReader
 from vcpd.app.portfolio import PortfolioService
@@ -54,7 +55,8 @@ async def portfolio(reports: FakePositionReports) -> PortfolioService:
     judge = PositionJudge(
         market.universe_panels, market.workers, market.bars, FakeFillStore(), FakePositionNotes(), reports
     )
-    live = LiveConfiguration(LoadedConfiguration(Configuration(), {}, Path()), NOW)
+    rules = PositionRuleSettings(rule_sets={"runner": {"strength_r": 0.5}})
+    live = LiveConfiguration(LoadedConfiguration(Configuration(positions=rules), {}, Path()), NOW)
     reader = cast("PanelReader", SnapshotReader(market))
     return PortfolioService(live, FakeClock(NOW), market.instruments, reader, judge)
 
@@ -148,6 +150,38 @@ async def test_stops_must_lie_below_the_purchase_of_a_known_symbol(portfolio: Po
         await portfolio.set_stop("NSE:AAA", 100.0, None)
     with pytest.raises(BadInputError, match="NSE:AAA: no such purchase is stored"):
         await portfolio.set_stop("NSE:AAA", 90.0, DAYS[-2])
+
+
+async def test_a_set_of_rules_is_chosen_for_purchases_and_judged_at_once(
+    portfolio: PortfolioService, reports: FakePositionReports
+) -> None:
+    """Of 100 at a stop of 90 the default rules sell half at 130, the runner's at 105."""
+    await portfolio.add(BUY)
+    levels = {"default": 130.0, "runner": 105.0}
+    for name, level in (("runner", 105.0), ("default", 130.0)):
+        assert (await portfolio.set_rules("NSE:AAA", name, None)).changed == 1
+        assert reports.texts is not None
+        report = json.loads(reports.texts.report)
+        assert report["rule_sets"] == list(levels)
+        (position,) = report["positions"]
+        assert position["measures"]["lot"]["rules"] == name
+        assert {rule["name"]: rule["level"] for rule in position["rules"]}["strength"] == level
+
+
+async def test_a_set_of_rules_that_is_not_configured_is_refused(portfolio: PortfolioService) -> None:
+    wanted = "rules: expected one of default, runner, was 'runer'"
+    with pytest.raises(BadInputError, match=wanted):
+        await portfolio.add(msgspec.structs.replace(BUY, rules="runer"))
+    await portfolio.add(BUY)
+    with pytest.raises(BadInputError, match=wanted):
+        await portfolio.set_rules("NSE:AAA", "runer", None)
+    with pytest.raises(BadInputError, match="NSE:AAA: no such purchase is stored"):
+        await portfolio.set_rules("NSE:AAA", "runner", DAYS[-2])
+    rows = f"AAA,{DAYS[-3]},buy,5,100,runner\nAAA,{DAYS[-3]},buy,6,100,x\n"
+    trades = f"symbol,date,side,quantity,price,rules\n{rows}"
+    change = await portfolio.import_trades("book.csv", trades, "")
+    assert change.added == 1
+    assert [row.reason for row in change.refused] == [wanted.replace("'runer'", "'x'")]
 
 
 async def test_a_purchase_that_was_sold_is_not_removed_alone(portfolio: PortfolioService) -> None:

@@ -32,11 +32,12 @@ async def _run(tmp_path: Path, portfolio: FakePortfolio, *words: object) -> int:
 async def test_a_purchase_and_a_sale_are_sent(tmp_path: Path, capsys: Capture) -> None:
     portfolio = FakePortfolio()
     words: tuple[Any, ...] = ("add", "aaa", "--date", SESSION, "--price", 50, "--quantity", 10)
-    assert await _run(tmp_path, portfolio, *words, "--stop", 45, "--note", "first") == EXIT_OK
+    more = ("--stop", 45, "--note", "first", "--rules", "runner")
+    assert await _run(tmp_path, portfolio, *words, *more) == EXIT_OK
     assert await _run(tmp_path, portfolio, *words, "--sell") == EXIT_OK
     fill = Fill(
         symbol="NSE:AAA", session=SESSION, side=Side.BUY, quantity=10, price=50.0, trade_id="", stop=45.0,
-        note="first",
+        note="first", rules="runner",
     )  # fmt: skip
     sale = Fill(symbol="NSE:AAA", session=SESSION, side=Side.SELL, quantity=10, price=50.0, trade_id="")
     assert [change[-1] for change in portfolio.changes] == [fill, sale]
@@ -53,6 +54,13 @@ async def test_rows_of_a_file_that_were_refused_are_named(tmp_path: Path, capsys
     assert "refused book.csv, row 3: quantity: expected a whole number" in capsys.readouterr().err
 
 
+async def test_a_set_of_rules_is_chosen(tmp_path: Path, capsys: Capture) -> None:
+    portfolio = FakePortfolio()
+    assert await _run(tmp_path, portfolio, "rules", "AAA", "runner", "--date", SESSION) == EXIT_OK
+    assert portfolio.changes == [("rules", "NSE:AAA", ("runner", SESSION))]
+    assert "1 purchases changed" in capsys.readouterr().out
+
+
 async def test_stops_are_set_and_trades_removed(tmp_path: Path, capsys: Capture) -> None:
     portfolio = FakePortfolio()
     assert await _run(tmp_path, portfolio, "stop", "AAA", 44) == EXIT_OK
@@ -61,7 +69,7 @@ async def test_stops_are_set_and_trades_removed(tmp_path: Path, capsys: Capture)
         ("stop", "NSE:AAA", (44.0, None)),
         ("remove", "NSE:AAA", (SESSION, "")),
     ]
-    assert "1 stops set" in capsys.readouterr().out
+    assert "1 purchases changed" in capsys.readouterr().out
     assert await _run(tmp_path, portfolio, "remove", "NOBODY") == EXIT_BAD_INPUT
     assert "NSE:NOBODY: no such trade is stored" in capsys.readouterr().err
 

@@ -117,6 +117,15 @@ async def test_fills_are_removed_and_only_purchases_get_a_stop(market: Market, f
     assert [entry.fill for entry in await fills.all()] == [msgspec.structs.replace(BUY, stop=None)]
 
 
+async def test_purchases_get_another_set_of_rules_and_sales_none(market: Market, fills: FillStore) -> None:
+    runner = msgspec.structs.replace(BUY, trade_id="3", rules="runner")
+    await fills.add([BUY, SELL, runner])
+    assert {entry.fill.rules for entry in await fills.all()} == {"default", "runner"}
+    assert await fills.set_rules([entry.id for entry in await fills.all()], "calm") == 2
+    kept = [(entry.fill.side, entry.fill.rules) for entry in await fills.all()]
+    assert kept == [(Side.BUY, "calm"), (Side.BUY, "calm"), (Side.SELL, "default")]
+
+
 JOURNAL = {
     "all": {"trades": 3},
     "entries": [{"symbol": symbol, "exit": at} for at, symbol in enumerate(["NSE:A", "NSE:B", "NSE:A"])],

@@ -72,6 +72,14 @@ class FakeFillStore:
     async def remove(self, ids: Sequence[int]) -> int:
         return sum(self.kept.pop(number, None) is not None for number in ids)
 
+    async def set_rules(self, ids: Sequence[int], rules: str) -> int:
+        found = [number for number in ids if number in self.kept and self.kept[number].fill.side is Side.BUY]
+        for number in found:
+            entry = self.kept[number]
+            fill = msgspec.structs.replace(entry.fill, rules=rules)
+            self.kept[number] = msgspec.structs.replace(entry, fill=fill)
+        return len(found)
+
     async def set_stops(self, stops: Mapping[int, float | None]) -> int:
         changed = 0
         for number, stop in stops.items():
@@ -148,6 +156,9 @@ class FakePortfolio:
 
     async def remove(self, symbol: str, session: date | None, trade_id: str) -> AccountChange:
         return self._changed(symbol, "remove", (session, trade_id), AccountChange(removed=1))
+
+    async def set_rules(self, symbol: str, rules: str, session: date | None) -> AccountChange:
+        return self._changed(symbol, "rules", (rules, session), AccountChange(changed=1))
 
     async def set_stop(self, symbol: str, stop: float, session: date | None) -> AccountChange:
         return self._changed(symbol, "stop", (stop, session), AccountChange(changed=1))

@@ -73,6 +73,7 @@ async def test_changes_reach_the_account_with_full_symbols() -> None:
         assert (await added.json())["added"] == 1
         bodies: list[tuple[str, dict[str, Any]]] = [
             ("stop", {"symbol": "NSE:AAA", "stop": 96.0}),
+            ("rules", {"symbol": "aaa", "rules": "runner"}),
             ("remove", {"symbol": "AAA", "session": "2025-06-30"}),
             ("import", {"name": "t.csv", "trades": "symbol\nAAA\n"}),
         ]
@@ -86,6 +87,7 @@ async def test_changes_reach_the_account_with_full_symbols() -> None:
     assert portfolio.changes == [
         ("add", "NSE:AAA", fill),
         ("stop", "NSE:AAA", (96.0, None)),
+        ("rules", "NSE:AAA", ("runner", None)),
         ("remove", "NSE:AAA", (SESSION, "")),
         ("import", "t.csv", "symbol\nAAA\n", ""),
     ]

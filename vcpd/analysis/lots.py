@@ -116,6 +116,7 @@ class _Matcher:
                     entry=fill.price,
                     stop=fill.stop,
                     note=fill.note,
+                    rules=fill.rules,
                 )
             )
         return lots
@@ -197,6 +198,7 @@ def _closed(lot: Lot, quantity: int, sale: Fill) -> ClosedTrade:
         stop=lot.stop,
         note=lot.note,
         exit_note=sale.note,
+        rules=lot.rules,
     )
 
 

@@ -117,7 +117,7 @@ def _firings(
         if lot.symbol not in bars:
             continue
         series, known = bars[lot.symbol].until(parameters.as_of), notes.get(lot.symbol, SymbolNotes())
-        history = LotHistory(lot, series, parameters.settings.rules, known)
+        history = LotHistory(lot, series, parameters.settings.rules_of(lot), known)
         for position, rule in first_firings(history, parameters.after, judged.get(lot.number)):
             measures = position.measures
             key = (lot.symbol, lot.opened, measures.session, rule.name)

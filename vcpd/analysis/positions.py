@@ -18,7 +18,7 @@ from vcpd.analysis.position_measures import PERCENT
 from vcpd.analysis.sell_rules import SellRuleSettings
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.panel import Panel
-from vcpd.domain.portfolio import Lot, LotBook
+from vcpd.domain.portfolio import DEFAULT_RULES, Lot, LotBook
 
 OUTSIDE_PCT: Final = 0.5  # a fill may lie so far outside its day's prices, by rounding of adjusted bars
 
@@ -35,16 +35,22 @@ class PositionsReport(msgspec.Struct, frozen=True, kw_only=True):
     lots: tuple[Lot, ...]
     heat: Heat | None
     notices: tuple[str, ...] = ()
+    rule_sets: tuple[str, ...] = (DEFAULT_RULES,)  # that can be chosen
 
 
 class PositionSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What positions are judged by, and what closed trades paid; `equity` 0 is not known."""
 
     rules: SellRuleSettings = SellRuleSettings()
+    rule_sets: Mapping[str, SellRuleSettings] = {}  # beside the default one
     heat: HeatSettings = HeatSettings()
     equity: float = 0.0
     costs: CostSettings = CostSettings()
     crowding: CrowdingParameters = CrowdingParameters()
+
+    def rules_of(self, lot: Lot) -> SellRuleSettings:
+        """The set of rules that was chosen for a lot; the default one where it no longer exists."""
+        return self.rule_sets.get(lot.rules, self.rules)
 
 
 def report_positions(
@@ -62,7 +68,7 @@ def report_positions(
         found = (
             None
             if series is None
-            else judge_position(lot, series, as_of, settings.rules, known.get(lot.symbol))
+            else judge_position(lot, series, as_of, settings.rules_of(lot), known.get(lot.symbol))
         )
         if found is None:
             unmeasured[lot.number] = "no bars" if series is None else "no bar since the purchase"
@@ -77,7 +83,12 @@ def report_positions(
         unmeasured=unmeasured,
         lots=book.lots,
         heat=measure_heat(at_risk, settings.equity, settings.heat) if settings.equity else None,
-        notices=(*book.notices, *_silent_symbols(positions, as_of)),
+        notices=(
+            *book.notices,
+            *_silent_symbols(positions, as_of),
+            *_unknown_rule_sets(book.lots, settings),
+        ),
+        rule_sets=(DEFAULT_RULES, *settings.rule_sets),
     )
 
 
@@ -99,6 +110,15 @@ def _silent_symbols(positions: Sequence[Position], as_of: date) -> list[str]:
     return [
         f"{symbol}: no bar since {last}; " + ("did it trade?" if is_listed else "it is no longer listed")
         for symbol, (last, is_listed) in silent.items()
+    ]
+
+
+def _unknown_rule_sets(lots: Sequence[Lot], settings: PositionSettings) -> list[str]:
+    """Name lots whose set of rules is no longer configured."""
+    unknown = {lot.symbol: lot.rules for lot in lots if lot.rules not in {DEFAULT_RULES, *settings.rule_sets}}
+    return [
+        f"{symbol}: the set of rules `{name}` is no longer in [positions] rule_sets; the default one is used"
+        for symbol, name in unknown.items()
     ]
 
 

@@ -224,7 +224,8 @@ def job_kind(name: str, policy: JobPolicy) -> str:
 def position_settings(configuration: Configuration) -> PositionSettings:
     """What positions are judged by."""
     return PositionSettings(
-        rules=configuration.positions,
+        rules=configuration.positions.default,
+        rule_sets=configuration.positions.by_name(),
         heat=configuration.heat,
         equity=configuration.size.equity,
         costs=configuration.costs,

@@ -81,12 +81,8 @@ class PortfolioService:
         """
         async with self._lock:
             stops: dict[int, float | None] = {}
-            for entry in await self.judge.fills.all():
+            for entry in await self._purchases(symbol, session):
                 fill = entry.fill
-                if fill.symbol != symbol or fill.side is not Side.BUY or session not in {None, fill.session}:
-                    continue
-                if fill.is_credit:
-                    continue
                 own_stop = stop * (share_ratio(restatement_factor(entry), entry) or 1.0)
                 if own_stop >= fill.price:
                     raise BadInputError(
@@ -94,21 +90,43 @@ class PortfolioService:
                         f"was {own_stop:g} at that day's prices"
                     )
                 stops[entry.id] = own_stop
-            if not stops:
-                raise BadInputError(f"{symbol}: no such purchase is stored")
             changed = await self.judge.fills.set_stops(stops)
             return AccountChange(changed=changed, judged=await self._judge_again())
+
+    async def set_rules(self, symbol: str, rules: str, session: date | None) -> AccountChange:
+        """Hold a symbol's purchases, of a day or all, by another set of sell rules.
+
+        BadInputError where there is none, and for a set that is not configured.
+        """
+        self.live.configuration.positions.check_name(rules)
+        async with self._lock:
+            ids = [entry.id for entry in await self._purchases(symbol, session)]
+            changed = await self.judge.fills.set_rules(ids, rules)
+            return AccountChange(changed=changed, judged=await self._judge_again())
+
+    async def _purchases(self, symbol: str, session: date | None) -> list[StoredFill]:
+        """A symbol's purchases, of a day or all. BadInputError where there is none."""
+        found = [
+            entry
+            for entry in await self.judge.fills.all()
+            if entry.fill.symbol == symbol
+            and entry.fill.side is Side.BUY
+            and not entry.fill.is_credit
+            and session in {None, entry.fill.session}
+        ]
+        if not found:
+            raise BadInputError(f"{symbol}: no such purchase is stored")
+        return found
 
     async def _add(
         self, file: TradeFile, actions: Sequence[ShareAdjustment], isins: Mapping[str, str]
     ) -> AccountChange:
         """Store what can be taken; a sale that no purchase covers is taken out again before it is judged."""
-        today = self.live.calendar.local_date(self.clock.now())
-        fills = [fill for fill in file.fills if fill.session <= today]
-        late = [
-            RefusedFill(f"{fill.symbol} {fill.session} trade {fill.trade_id}", "it lies in the future")
-            for fill in file.fills
-            if fill.session > today
+        problems = {fill.key: problem for fill in file.fills if (problem := self._problem(fill))}
+        fills = [fill for fill in file.fills if fill.key not in problems]
+        unfit = [
+            RefusedFill(f"{symbol} {day} trade {trade_id}", problem)
+            for (symbol, day, trade_id), problem in problems.items()
         ]
         async with self._lock:
             before = await self.judge.fills.all()
@@ -116,7 +134,7 @@ class PortfolioService:
             added = await self.judge.fills.add(fills, isins=isins, later_ratios=ratios)
             uncovered = await self._take_out_uncovered(before)
             gone = await self.judge.fills.remove([entry.id for entry, _ in uncovered])
-            refused = [*file.refused, *late, *dict.fromkeys(row for _, row in uncovered)]
+            refused = [*file.refused, *unfit, *dict.fromkeys(row for _, row in uncovered)]
             return AccountChange(
                 added=added - gone,
                 known=len(fills) - added,
@@ -124,6 +142,16 @@ class PortfolioService:
                 left_out=_not_taken(file.left_out),
                 judged=await self._judge_again() if added > gone else None,
             )
+
+    def _problem(self, fill: Fill) -> str | None:
+        """Why a fill cannot be stored, whatever the others are; None where it can."""
+        if fill.session > self.live.calendar.local_date(self.clock.now()):
+            return "it lies in the future"
+        try:
+            self.live.configuration.positions.check_name(fill.rules)
+        except BadInputError as error:
+            return str(error)
+        return None
 
     async def _take_out_uncovered(self, before: Sequence[StoredFill]) -> list[tuple[StoredFill, RefusedFill]]:
         """New fills that cannot stay, with the reason: sales of more than is held."""

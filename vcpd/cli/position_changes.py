@@ -1,4 +1,4 @@
-"""`vcpd positions add|import|remove|stop`: change the trades that the daemon stores."""
+"""`vcpd positions add|import|remove|stop|rules`: change the trades that the daemon stores."""
 
 import argparse
 import sys
@@ -22,6 +22,7 @@ from vcpd.cli.command import (
 from vcpd.cli.output import print_json
 from vcpd.core.csv_table import decode_csv
 from vcpd.core.errors import BadInputError
+from vcpd.domain.portfolio import DEFAULT_RULES
 from vcpd.runtime.clock import WallClock
 
 NOT_TAKEN_SHOWN: Final = 20
@@ -31,7 +32,8 @@ SYMBOL_HELP: Final = "such as INFY or NSE:INFY"
 def add_positions_arguments(parser: argparse.ArgumentParser) -> None:
     """The actions below `vcpd positions`."""
     nested = parser.add_subparsers(title="actions", metavar="ACTION")
-    for action in (_add_add(nested), _add_import(nested), _add_remove(nested), _add_stop(nested)):
+    adders = (_add_add, _add_import, _add_remove, _add_stop, _add_rules)
+    for action in [add(nested) for add in adders]:
         add_config_argument(action, nested=True)
         add_json_argument(action, nested=True)
     add_broker_action(nested)
@@ -54,6 +56,9 @@ def _add_add(nested: Subparsers) -> argparse.ArgumentParser:
     action.add_argument("--quantity", type=positive_int_argument, required=True, help="number of shares")
     action.add_argument(
         "--stop", type=positive_number_argument, help="the initial stop; without one there is no R"
+    )
+    action.add_argument(
+        "--rules", default=DEFAULT_RULES, metavar="SET", help="the set of sell rules to hold it by"
     )
     action.add_argument("--sell", action="store_true", help="a sale instead of a purchase")
     action.add_argument("--note", default="", help="a remark, for the journal")
@@ -107,6 +112,20 @@ def _add_stop(nested: Subparsers) -> argparse.ArgumentParser:
     return action
 
 
+def _add_rules(nested: Subparsers) -> argparse.ArgumentParser:
+    action = add_command(
+        nested,
+        "rules",
+        "choose the set of sell rules by which purchases are held",
+        "vcpd positions rules INFY runner\nvcpd positions rules INFY default --date 2025-06-02",
+        set_rules,
+    )
+    action.add_argument("symbol", help=SYMBOL_HELP)
+    action.add_argument("rules", metavar="SET", help="a name of [positions] rule_sets, or default")
+    action.add_argument("--date", type=date_argument, metavar="DATE", help="only this session's purchases")
+    return action
+
+
 def add_fill(arguments: argparse.Namespace) -> int:
     """Add one trade."""
     body = {
@@ -117,6 +136,7 @@ def add_fill(arguments: argparse.Namespace) -> int:
         "price": arguments.price,
         "stop": arguments.stop,
         "note": arguments.note,
+        "rules": arguments.rules,
     }
     return _send(arguments, "/api/positions", body)
 
@@ -141,6 +161,12 @@ def set_stop(arguments: argparse.Namespace) -> int:
     """Set the stop of all purchases of a symbol, or of a session's."""
     body = {"symbol": arguments.symbol, "stop": arguments.price, "session": arguments.date}
     return _send(arguments, "/api/positions/stop", body)
+
+
+def set_rules(arguments: argparse.Namespace) -> int:
+    """Choose the rules of all purchases of a symbol, or of a session's."""
+    body = {"symbol": arguments.symbol, "rules": arguments.rules, "session": arguments.date}
+    return _send(arguments, "/api/positions/rules", body)
 
 
 def _today() -> date:
@@ -170,7 +196,7 @@ def _print_change(change: dict[str, Any]) -> None:
             ("added", "added"),
             ("known", "known already"),
             ("removed", "removed"),
-            ("changed", "stops set"),
+            ("changed", "purchases changed"),
         )
         if change[name]
     )

@@ -87,7 +87,10 @@ def positions(arguments: argparse.Namespace) -> int:
     bars = AccountBars(panel)
     settings = analysis_settings(arguments)
     judged = PositionSettings(
-        rules=settings.positions, heat=settings.heat, equity=arguments.equity or settings.size.equity
+        rules=settings.positions.default,
+        rule_sets=settings.positions.by_name(),
+        heat=settings.heat,
+        equity=arguments.equity or settings.size.equity,
     )
     as_of = panel.sessions[-1].item()
     notes = base_notes(SessionContext(panel, settings.screen), book.lots)

@@ -13,6 +13,7 @@ import msgspec
 LONG_TERM_AFTER_DAYS: Final = (
     365  # listed shares held for longer count as long-term for the Indian income tax
 )
+DEFAULT_RULES: Final = "default"  # the set of sell rules that [positions] states
 
 
 class Side(StrEnum):
@@ -38,6 +39,7 @@ class Fill(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     order_id: str = ""  # fills of one order become one lot
     stop: float | None = None
     note: str = ""
+    rules: str = DEFAULT_RULES  # the set of sell rules of a purchase
 
     @property
     def key(self) -> tuple[str, date, str]:
@@ -99,6 +101,7 @@ class Lot(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     entry: float  # a share, without charges
     stop: float | None = None  # the initial one
     note: str = ""
+    rules: str = DEFAULT_RULES  # the set of sell rules by which it is held
 
     @property
     def cost(self) -> float:
@@ -125,6 +128,7 @@ class ClosedTrade(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     stop: float | None = None  # the initial one
     note: str = ""
     exit_note: str = ""
+    rules: str = DEFAULT_RULES  # the set of sell rules by which it was held
     charges: float | None = None  # of purchase and sale, in the market's currency; None: not known
 
     @property

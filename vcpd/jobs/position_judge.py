@@ -48,6 +48,10 @@ class FillStore(Protocol):
         """Set initial stops by purchase id, at the prices of their days; gives how many there were."""
         ...
 
+    async def set_rules(self, ids: Sequence[int], rules: str) -> int:
+        """Set the set of sell rules of purchases by their ids; gives how many there were."""
+        ...
+
 
 class PositionNotes(Protocol):
     """What the store knows of companies and purchases."""

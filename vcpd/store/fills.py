@@ -15,6 +15,7 @@ FILLS: Final = named_queries("fills")
 REPORTS: Final = named_queries("position_reports")
 FILL_FIELDS: Final = (
     "symbol", "session", "side", "quantity", "price", "trade_id", "order_id", "stop", "note",
+    "rules",
 )  # fmt: skip
 
 
@@ -49,6 +50,7 @@ class PostgresFillStore:
                 [fill.stop for fill in fills],
                 [fill.note for fill in fills],
                 [1.0] * len(fills) if later_ratios is None else list(later_ratios),
+                [fill.rules for fill in fills],
             )
         return affected_rows(done)
 
@@ -64,6 +66,9 @@ class PostgresFillStore:
 
     async def set_stops(self, stops: Mapping[int, float | None]) -> int:
         return await self._database.execute(FILLS["set_stops"], list(stops), list(stops.values()))
+
+    async def set_rules(self, ids: Sequence[int], rules: str) -> int:
+        return await self._database.execute(FILLS["set_rules"], list(ids), rules)
 
 
 def _stored_fill(row: asyncpg.Record) -> StoredFill:

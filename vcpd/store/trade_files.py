@@ -15,7 +15,7 @@ import msgspec
 from vcpd.core.csv_table import CsvTable, parse_number, read_csv_table
 from vcpd.core.dates import EXPECTED_DATE, parse_date, read_date_column
 from vcpd.core.errors import BadInputError
-from vcpd.domain.portfolio import Fill, RefusedFill, ShareAdjustment, Side
+from vcpd.domain.portfolio import DEFAULT_RULES, Fill, RefusedFill, ShareAdjustment, Side
 
 COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     "symbol": ("SYMBOL", "TRADINGSYMBOL", "INSTRUMENT"),
@@ -31,6 +31,7 @@ COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     "product": ("PRODUCT", "PRODUCT_TYPE"),
     "stop": ("STOP", "INITIAL_STOP", "STOP_LOSS"),
     "note": ("NOTE", "NOTES", "REMARKS"),
+    "rules": ("RULES", "RULE_SET"),
 }
 IGNORED_COLUMNS: Final = frozenset(
     {"SERIES", "AUCTION", "EXPIRY_DATE", "ORDER_EXECUTION_TIME", "ORDER EXECUTION TIME"}
@@ -148,6 +149,7 @@ def _fill(row: Mapping[str, str], sessions: Mapping[str, date], symbol_of: Symbo
         order_id=row.get("order_id", ""),
         stop=_price("stop", stop) if stop else None,
         note=row.get("note", ""),
+        rules=row.get("rules", "") or DEFAULT_RULES,
     )
 
 

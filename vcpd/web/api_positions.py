@@ -8,7 +8,7 @@ import msgspec
 from aiohttp import web
 
 from vcpd.core.errors import BadInputError
-from vcpd.domain.portfolio import CurvePoint, Fill, Side
+from vcpd.domain.portfolio import DEFAULT_RULES, CurvePoint, Fill, Side
 from vcpd.domain.position_notes import AccountChange
 from vcpd.web.context import WebContext
 from vcpd.web.responses import HttpError, json_response
@@ -28,15 +28,22 @@ POINTS: Final = IntParameter("sessions", "Number of newest sessions.", low=1, hi
 MAX_TRADES: Final = 100_000
 ONLY_SYMBOL: Final = SymbolParameter("symbol", "Only trades of this symbol, with or without its exchange.")
 TRADES: Final = IntParameter("trades", "Number of newest trades; 0: all.", low=0, high=MAX_TRADES, default=0)
-EMPTY_REPORT: Final = b'{"session":null,"positions":[],"lots":[],"unmeasured":{},"heat":null,"notices":[]}'
+EMPTY_REPORT: Final = (
+    b'{"session":null,"positions":[],"lots":[],"unmeasured":{},"heat":null,"notices":[],'
+    b'"rule_sets":["default"]}'
+)
 EMPTY_JOURNAL: Final = b'{"entries":[],"all":null}'
 Price = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
+RuleSet = Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
 Symbol = Annotated[str, msgspec.Meta(pattern=SYMBOL_PATTERN)]
 Quantity = Annotated[float, msgspec.Meta(ge=1, le=1e9, multiple_of=1)]  # 100.0 is a whole number too
 
 
 class PositionsView(msgspec.Struct, frozen=True):
-    """Every lot with its measures and rules, and the heat; `session` is null before the first report."""
+    """Every lot with its measures and rules, and the heat; `session` is null before the first report.
+
+    `rule_sets` are the names of the sets of sell rules that can be chosen.
+    """
 
     session: date | None
     positions: Sequence[Any]
@@ -44,6 +51,7 @@ class PositionsView(msgspec.Struct, frozen=True):
     unmeasured: dict[str, str]
     heat: Any
     notices: Sequence[str]
+    rule_sets: Sequence[str] = (DEFAULT_RULES,)
 
 
 class JournalView(msgspec.Struct, frozen=True):
@@ -70,6 +78,7 @@ class FillRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     price: Price
     side: Side = Side.BUY
     stop: Price | None = None
+    rules: RuleSet = DEFAULT_RULES
     note: Annotated[str, msgspec.Meta(max_length=1000)] = ""
 
 
@@ -94,6 +103,14 @@ class StopRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
     symbol: Symbol
     stop: Price
+    session: date | None = None
+
+
+class RulesRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A set of [positions] rule_sets, or `default`, for a symbol's purchases, of a day or all."""
+
+    symbol: Symbol
+    rules: RuleSet
     session: date | None = None
 
 
@@ -144,6 +161,7 @@ def position_change_routes(context: WebContext) -> list[web.RouteDef]:
             price=given.price,
             stop=given.stop,
             note=given.note,
+            rules=given.rules,
             trade_id="",
         )
         return await _changed(context.portfolio.add(fill))
@@ -168,7 +186,14 @@ def position_change_routes(context: WebContext) -> list[web.RouteDef]:
         symbol = _full_symbol(request, given.symbol)
         return await _changed(context.portfolio.set_stop(symbol, given.stop, given.session))
 
-    return [add, import_trades, remove, stop]
+    @route("POST", "/api/positions/rules", body=RulesRequest, **declared)
+    async def rules(request: web.Request) -> web.Response:
+        """Choose the set of sell rules by which purchases are held."""
+        given = await read_body(request, RulesRequest)
+        symbol = _full_symbol(request, given.symbol)
+        return await _changed(context.portfolio.set_rules(symbol, given.rules, given.session))
+
+    return [add, import_trades, remove, stop, rules]
 
 
 def _json(body: bytes) -> web.Response:

@@ -201,6 +201,10 @@ class Portfolio(Protocol):
         """Forget a symbol's trades; None and an empty text stand for all."""
         ...
 
+    async def set_rules(self, symbol: str, rules: str, session: date | None) -> AccountChange:
+        """Hold a symbol's purchases, of a day or all, by another configured set of sell rules."""
+        ...
+
     async def set_stop(self, symbol: str, stop: float, session: date | None) -> AccountChange:
         """Set the initial stop of a symbol's purchases, at today's scale of prices."""
         ...

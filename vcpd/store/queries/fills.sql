@@ -1,11 +1,13 @@
 -- name: add
 INSERT INTO fills (symbol, instrument_id, isin, session, side, quantity, price, trade_id, order_id, stop, note,
-                   later_ratio)
-SELECT given.symbol, instruments.id, isin, session, side, quantity, price, trade_id, order_id, stop, note, later_ratio
+                   later_ratio, rules)
+SELECT given.symbol, instruments.id, isin, session, side, quantity, price, trade_id, order_id, stop, note, later_ratio,
+       rules
 FROM unnest(
     $1::text[], $2::text[], $3::date[], $4::text[], $5::bigint[], $6::double precision[], $7::text[], $8::text[],
-    $9::double precision[], $10::text[], $11::double precision[]
-) AS given (symbol, isin, session, side, quantity, price, trade_id, order_id, stop, note, later_ratio)
+    $9::double precision[], $10::text[], $11::double precision[], $12::text[]
+) AS given (symbol, isin, session, side, quantity, price, trade_id, order_id, stop, note, later_ratio,
+            rules)
 LEFT JOIN instruments ON instruments.symbol = given.symbol
 ON CONFLICT (symbol, session, trade_id) DO NOTHING;
 
@@ -32,7 +34,7 @@ WHERE fills.reference_close IS NULL
 
 -- name: all
 SELECT fills.id, coalesce(instruments.symbol, fills.symbol) AS symbol, fills.session, side, quantity, price, trade_id,
-       order_id, stop, note, isin, reference_close, bars.close AS present_close
+       order_id, stop, note, rules, isin, reference_close, bars.close AS present_close
 FROM fills
 LEFT JOIN instruments ON instruments.id = fills.instrument_id
 LEFT JOIN bars ON bars.instrument_id = fills.instrument_id AND bars.session = fills.session
@@ -46,6 +48,9 @@ UPDATE fills
 SET stop = given.stop
 FROM unnest($1::bigint[], $2::double precision[]) AS given (id, stop)
 WHERE fills.id = given.id AND fills.side = 'buy';
+
+-- name: set_rules
+UPDATE fills SET rules = $2 WHERE id = ANY ($1::bigint[]) AND side = 'buy';
 
 -- name: companies
 SELECT instruments.symbol, instruments.id AS instrument_id, instruments.sector, instruments.listed AS is_listed,

@@ -2,8 +2,9 @@
 import { get } from "./api.js";
 import { byId, errorNotice, h, notice, skeleton, update } from "./dom.js";
 import { TRADES_SHOWN, accountCurve, heatGauge, heldLots, journalTable } from "./positions_report.js";
-import { addForm, importForm } from "./trade_forms.js";
+import { addForm, importForm, rulesForm } from "./trade_forms.js";
 
+const ruleSets = h("datalist", { id: "rule-sets" });
 let report = null;
 let shownVersion;
 let lastRequest = 0;
@@ -18,8 +19,8 @@ export async function show(version) {
 function build() {
   const place = h("div", { id: "position-report" }, skeleton(6));
   const message = h("div", { id: "position-change", "aria-live": "polite" });
-  const forms = h("div", { class: "cards" }, addForm(message, renew), importForm(message, renew));
-  byId("view-positions").replaceChildren(place, h("div", { class: "page" }, message, forms));
+  const forms = h("div", { class: "cards" }, addForm(message, renew), rulesForm(message, renew), importForm(message, renew));
+  byId("view-positions").replaceChildren(place, h("div", { class: "page" }, message, forms, ruleSets));
   return place;
 }
 
@@ -28,7 +29,9 @@ async function renew() {
   const request = ++lastRequest;
   try {
     const [held, heat, journal] = await Promise.all([get("api/positions"), get("api/heat"), get(`api/journal?trades=${TRADES_SHOWN}`)]);
-    if (request === lastRequest) update(report, { held, heat, journal }, draw);
+    if (request !== lastRequest) return;
+    update(ruleSets, held.rule_sets ?? [], (names) => names.map((name) => h("option", { value: name })));
+    update(report, { held, heat, journal }, draw);
   } catch (error) {
     if (request !== lastRequest) return;
     shownVersion = undefined;

@@ -9,9 +9,20 @@ export function addForm(message, renew) {
     input("symbol", "text", { maxlength: 40, list: "symbols" }), side, input("date", "date"),
     input("shares", "number", { min: 1, step: 1 }), input("price", "number", { min: 0 }),
     input("stop", "number", { min: 0, required: false, placeholder: "initial stop" }),
+    input("rules", "text", { required: false, maxlength: 40, list: "rule-sets", placeholder: "set of rules" }),
     h("button", { type: "submit", class: "primary" }, "Add"));
   const submit = (form) => change(form, message, renew, "api/positions", () => tradeOf(Object.fromEntries(new FormData(form))));
   return h("form", { id: "add-trade", class: "card scan", onsubmit: submitting(submit) }, h("h2", {}, "Add a trade"), fields);
+}
+
+export function rulesForm(message, renew) {
+  const fields = h("div", { class: "fields" },
+    input("symbol", "text", { maxlength: 40, list: "symbols" }), input("rules", "text", { maxlength: 40, list: "rule-sets", placeholder: "set of rules" }),
+    input("date", "date", { required: false, "aria-label": "only purchases of this day" }),
+    h("button", { type: "submit", class: "primary" }, "Choose"));
+  const submit = (form) => change(form, message, renew, "api/positions/rules", () => rulesOf(Object.fromEntries(new FormData(form))));
+  return h("form", { id: "choose-rules", class: "card scan", onsubmit: submitting(submit) }, h("h2", {}, "Choose sell rules"),
+    h("p", { class: "muted" }, "A set of [positions] rule_sets, or default, for all purchases of a symbol or those of a day."), fields);
 }
 
 export function importForm(message, renew) {
@@ -28,7 +39,10 @@ const input = (name, type, more = {}) => h("input", { name, type, "aria-label": 
 const tradeOf = (given) => ({
   symbol: fullSymbol(given.symbol.trim().toUpperCase()), session: given.date, side: given.side,
   quantity: Number(given.shares), price: Number(given.price), stop: given.stop ? Number(given.stop) : null,
+  ...(given.rules.trim() ? { rules: given.rules.trim() } : {}),
 });
+
+const rulesOf = (given) => ({ symbol: fullSymbol(given.symbol.trim().toUpperCase()), rules: given.rules.trim(), session: given.date || null });
 
 // While a form is being sent it is not sent again.
 function submitting(submit) {
@@ -55,8 +69,8 @@ async function change(form, message, renew, path, bodyOf) {
 }
 
 function counted(done) {
-  const counts = [[done.added, "added"], [done.known, "known already"]].filter(([count]) => count);
-  return counts.map(([count, word]) => `${count} ${word}`).join(", ") || "Nothing was added";
+  const counts = [[done.added, "added"], [done.known, "known already"], [done.changed, "purchases changed"]].filter(([count]) => count);
+  return counts.map(([count, word]) => `${count} ${word}`).join(", ") || "Nothing was changed";
 }
 
 const reason = (row) => h("li", { class: "amber" }, `${row.place}: ${row.reason}`);
