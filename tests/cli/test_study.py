@@ -168,6 +168,7 @@ def test_a_study_and_a_history_are_the_same_by_a_cluster(
         (("--engine", "dask"), "expected --scheduler ADDRESS"),
         (("--scheduler", "tcp://a:1"), "only with --engine dask"),
         (("--engine", "dask", "--scheduler", "host"), "expected tcp://HOST:PORT or tls://HOST:PORT"),
+        (("--engine", "dask", "--scheduler", "tls://a:1"), "tls://a:1: scheduler: tls:// needs tls_ca_file"),
     ],
 )
 def test_an_engine_without_a_usable_address_is_an_error(

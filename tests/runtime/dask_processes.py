@@ -13,6 +13,9 @@ from pathlib import Path
 import psutil
 from distributed import Client
 
+from vcpd.runtime.dask_security import cluster_security
+from vcpd.runtime.settings import DaskSettings
+
 ROOT = Path(__file__).parents[2]
 START_TIMEOUT_S = 120.0
 CONFIGURATION = {
@@ -22,9 +25,13 @@ CONFIGURATION = {
 
 @dataclass(eq=False)
 class DaskProcesses:
-    """Programs as a user starts them; `folder` holds their files and the workers' cache."""
+    """Programs as a user starts them; `folder` holds their files and the workers' cache.
+
+    With `tls` all of them use these files and nothing else.
+    """
 
     folder: Path
+    tls: DaskSettings | None = None
     processes: list["subprocess.Popen[bytes]"] = field(default_factory=list)
     address: str = ""
 
@@ -41,6 +48,7 @@ class DaskProcesses:
             "--scheduler-file",
             str(file),
             "--no-dashboard",
+            *self._protocol(),
         )
         wait_until(file.exists)
         with self.client() as client:
@@ -53,7 +61,9 @@ class DaskProcesses:
         )
 
     def client(self) -> Client:
-        return Client(scheduler_file=str(self.folder / "scheduler.json"), set_as_default=False, timeout=60)
+        security = None if self.tls is None else cluster_security(self.tls)
+        file = str(self.folder / "scheduler.json")
+        return Client(scheduler_file=file, set_as_default=False, timeout=60, security=security)
 
     def wait_for_workers(self, count: int) -> None:
         with self.client() as client:
@@ -71,12 +81,22 @@ class DaskProcesses:
             "PYTHONPATH": str(ROOT),
             "VCPD_WORKER_CACHE": str(self.folder / cache),
         }
-        command = [sys.executable, "-m", "dask", *words]
+        command = [sys.executable, "-m", "dask", *words, *self._tls_files()]
         with (self.folder / f"{words[0]}.log").open("ab") as log:
             started = subprocess.Popen(
                 command, cwd=self.folder, env=environment, stdout=log, stderr=log, start_new_session=True
             )
         self.processes.append(started)
+
+    def _protocol(self) -> tuple[str, ...]:
+        return () if self.tls is None else ("--protocol", "tls")
+
+    def _tls_files(self) -> tuple[str, ...]:
+        tls = self.tls
+        if tls is None:
+            return ()
+        files = {"ca-file": tls.tls_ca_file, "cert": tls.tls_cert_file, "key": tls.tls_key_file}
+        return tuple(word for name, file in files.items() for word in (f"--tls-{name}", str(file)))
 
     def end(self) -> None:
         """Kill every process that was started, with its children."""
@@ -91,9 +111,9 @@ class DaskProcesses:
 
 
 @contextlib.contextmanager
-def dask_processes(folder: Path) -> Iterator[DaskProcesses]:
+def dask_processes(folder: Path, tls: DaskSettings | None = None) -> Iterator[DaskProcesses]:
     folder.mkdir(parents=True, exist_ok=True)
-    cluster = DaskProcesses(folder)
+    cluster = DaskProcesses(folder, tls)
     try:
         yield cluster
     finally:

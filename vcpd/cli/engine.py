@@ -71,8 +71,10 @@ def _with_scheduler(dask: DaskSettings, address: str) -> DaskSettings:
     values = {**msgspec.to_builtins(dask), "scheduler": address}
     try:
         return msgspec.convert(values, DaskSettings)
-    except msgspec.ValidationError:
-        raise BadInputError(f"--scheduler {address}: expected tcp://HOST:PORT or tls://HOST:PORT") from None
+    except msgspec.ValidationError as error:
+        contradiction = error.__cause__  # of address and TLS files
+        expected = contradiction or "expected tcp://HOST:PORT or tls://HOST:PORT"
+        raise BadInputError(f"--scheduler {address}: {expected}") from None
 
 
 @asynccontextmanager

@@ -11,12 +11,13 @@ from collections.abc import Callable
 from concurrent.futures import CancelledError
 from typing import Any, Final, NamedTuple
 
-from distributed import Client, Future, Security, wait
+from distributed import Client, Future, wait
 from distributed.comm.core import CommClosedError
 from distributed.scheduler import KilledWorker
 
 from vcpd.core.errors import UnavailableError, VcpdError
 from vcpd.domain.panel import Panel
+from vcpd.runtime.dask_security import cluster_security, connection_problem
 from vcpd.runtime.dask_task import (
     MissingBlocks,
     OtherVersions,
@@ -145,17 +146,16 @@ class DaskCluster:
 
     def _connect(self) -> Client:
         settings = self._settings
+        security = cluster_security(settings)
         try:
             return Client(
                 settings.scheduler,
                 timeout=settings.connect_timeout_s,
-                security=_security(settings),
+                security=security,
                 set_as_default=False,
             )
         except (OSError, TimeoutError, ValueError) as error:
-            raise UnavailableError(
-                f"the Dask scheduler at {settings.scheduler} cannot be reached: {error or 'no answer'}"
-            ) from None
+            raise UnavailableError(connection_problem(error, settings)) from None
 
     def _drop_unless_running(self, client: Client) -> None:
         """Forget a client whose scheduler is gone, unless another task did so already."""
@@ -181,15 +181,3 @@ def _on_worker(client: Client, worker: str, function: Callable[..., Any], *argum
         return client.run(function, *arguments, workers=[worker])[worker]
     except (KeyError, ValueError) as error:
         raise CommClosedError(f"{worker} is gone") from error
-
-
-def _security(settings: DaskSettings) -> Security | None:
-    """TLS with the given files; None for an address without TLS."""
-    if settings.tls_ca_file is None:
-        return None
-    return Security(
-        tls_ca_file=settings.tls_ca_file,
-        tls_client_cert=settings.tls_cert_file,
-        tls_client_key=settings.tls_key_file,
-        require_encryption=True,
-    )

@@ -8,6 +8,7 @@ from msgspec import Meta
 
 LOCAL: Final = "local"
 DASK: Final = "dask"
+TLS_SCHEME: Final = "tls://"
 EngineName = Literal["local", "dask"]
 StartMethod = Literal["forkserver", "spawn"]
 Sink = Literal["auto", "console", "journal", "json"]
@@ -155,6 +156,18 @@ class DaskSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
             "otherwise the command fails, and the daemon's job fails and is tried again."
         ),
     ] = True
+
+    def __post_init__(self) -> None:
+        """ValueError for an address and files that contradict each other."""
+        files = (self.tls_ca_file, self.tls_cert_file, self.tls_key_file)
+        encrypted = self.scheduler is not None and self.scheduler.startswith(TLS_SCHEME)
+        if encrypted and None in files:
+            names = "tls_ca_file, tls_cert_file and tls_key_file"
+            raise ValueError(f"scheduler: {TLS_SCHEME} needs {names} of the section [dask]")
+        if self.scheduler is not None and not encrypted and any(files):
+            raise ValueError(
+                f"scheduler: the TLS files of the section [dask] need an address of {TLS_SCHEME}"
+            )
 
 
 class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
