@@ -13,6 +13,7 @@ ORDER = (
     "first_result",
     "collection",
     "evening",
+    "last_second",
     "store",
     "import_bars",
     "detector_speed",

@@ -10,6 +10,7 @@ comes on top is the daemon's, with the parts that its progress shows.
 import argparse
 import asyncio
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import AsyncIterator
@@ -108,6 +109,19 @@ async def note_progress(port: int, seen: dict[str, float]) -> None:
             await asyncio.sleep(LOOK_S)
 
 
+async def fill(folder: Path, text: str, port: int) -> None:
+    """The history up to the session before, screened and scored."""
+    _make_empty(folder)
+    configure(folder, text)
+    async with daemon(folder, "--now", MORNING):
+        await until(port, lambda entry: is_done(entry, "risk"))
+
+
+def _make_empty(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+
+
 async def measure(given: argparse.Namespace, folder: Path) -> None:
     port, exchange, hook = free_port(), free_port(), free_port()
     text = CONFIGURATION.format(
@@ -118,13 +132,15 @@ async def measure(given: argparse.Namespace, folder: Path) -> None:
         years=given.years,
         often=OFTEN,
     )
-    configure(folder, text)
     seen: dict[str, float] = {}
     async with channel(hook) as hooked:
-        if not (folder / "filled").exists():
-            async with daemon(folder, "--now", MORNING):
-                await until(port, lambda entry: is_done(entry, "risk"))
-            (folder / "filled").touch()
+        filled, folder = folder / "filled", folder / "evening"
+        if not filled.exists():
+            await fill(folder, text, port)
+            folder.rename(filled)
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(filled, folder)
+        configure(folder, text)
         hooked.accepted_s = None
         hooked.accepted.clear()
         async with daemon(folder, "--now", EVENING):

@@ -162,6 +162,8 @@ class PanelStore(Protocol):
         """Write the stored bars of `selection` as a new snapshot and make it the current one."""
         ...
 
+    async def update_exclusions(self) -> PanelReference: ...  # the latest snapshot under the flags of now
+
     async def current(self) -> PanelReference | None: ...
 
     @property

@@ -6,7 +6,7 @@ Every awaited call passes a checkpoint before and after its effect; a test may l
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -255,8 +255,15 @@ class FakePanelStore:
         """Every history that the bar store has, whatever the selection, which is kept for the test."""
         await self.fate.checkpoint()
         self.selections.append(selection)
+        return self._added(build_panel([self.bars.history(key) for key in self.bars.symbols]))
+
+    async def update_exclusions(self) -> PanelReference:
+        await self.fate.checkpoint()
+        return self._added(self.panel)
+
+    def _added(self, bars: Panel) -> PanelReference:
         exclusions = {flag.symbol: flag.reason for flag in self.quarantine.raised if flag.excludes}
-        panel = build_panel([self.bars.history(key) for key in self.bars.symbols], exclusions=exclusions)
+        panel = replace(bars, exclusions=exclusions)
         version = str(len(self.snapshots) + 1)
         self.snapshots[version] = panel
         self.reference = PanelReference(version, version, len(panel.symbols), len(panel.sessions))

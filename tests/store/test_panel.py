@@ -1,6 +1,8 @@
 """The panel shows what the store holds, and is whole whenever somebody looks."""
 
 import asyncio
+import errno
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -79,6 +81,42 @@ async def test_an_excluding_flag_is_the_reason_in_the_panel(database: Database, 
     await PostgresQuarantineStore(database).set_flags(["NSE:BBB", "NSE:CCC"], [doubt, remark])
     panel = open_panel(await panel_store(database, tmp_path).refresh(SELECTION))
     assert panel.exclusions == {"NSE:BBB": "half the price overnight"}
+
+
+async def test_other_flags_change_the_exclusions_and_no_bar(database: Database, tmp_path: Path) -> None:
+    """The planes are shared with the snapshot before, whose readers keep what they had."""
+    await three_shares_and_an_index(database)
+    store, quarantine = panel_store(database, tmp_path), PostgresQuarantineStore(database)
+    first = await store.refresh(SELECTION)
+    doubt = QualityFlag("NSE:BBB", QualityRule.JUMP_BEYOND_BAND, FIRST_DAY, "half overnight", excludes=True)
+    await quarantine.set_flags(["NSE:BBB"], [doubt])
+    second = await store.update_exclusions()
+    assert (await store.current(), second.version != first.version) == (second, True)
+    before, after = open_panel(first), open_panel(second)
+    assert (before.exclusions, after.exclusions) == ({}, {"NSE:BBB": "half overnight"})
+    assert_same(replace(after, exclusions={}), before)
+    assert shares_planes(Path(first.path), Path(second.path))
+    await quarantine.set_flags(["NSE:BBB"], [])
+    assert open_panel(await store.update_exclusions()).exclusions == {}
+    np.testing.assert_array_equal(open_panel(await store.refresh(SELECTION)).values, before.values)
+
+
+async def test_a_disk_that_cannot_link_gets_a_copy(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EPERM, "no links here")
+
+    await three_shares_and_an_index(database)
+    store = panel_store(database, tmp_path)
+    before = open_panel(await store.refresh(SELECTION))
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    assert_same(open_panel(await store.update_exclusions()), before)
+
+
+async def test_exclusions_without_a_panel_ask_to_collect_first(database: Database, tmp_path: Path) -> None:
+    with pytest.raises(RetryableError, match="next collect"):
+        await panel_store(database, tmp_path).update_exclusions()
 
 
 async def test_an_empty_store_gives_an_empty_panel(database: Database, tmp_path: Path) -> None:
@@ -161,6 +199,10 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 def names_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
+
+
+def shares_planes(left: Path, right: Path) -> bool:
+    return (left / "values.npy").samefile(right / "values.npy")
 
 
 def assert_same(left: Panel, right: Panel) -> None:

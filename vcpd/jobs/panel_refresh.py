@@ -104,7 +104,7 @@ class UniversePanels:
 
 @dataclass(frozen=True, slots=True)
 class PanelRefresh:
-    """Writes the panel, flags its histories, and writes it again if that excludes other symbols."""
+    """Writes the panel, flags its histories, and marks in it what they exclude."""
 
     panels: UniversePanels
     workers: Workers
@@ -124,7 +124,7 @@ class PanelRefresh:
         await self.quarantine.set_flags([*symbols, *sorted(departed)], flags)
         after = _exclusions(await self.quarantine.flags())
         if after != _exclusions(known):
-            await self.panels.refresh()
+            await self.panels.store.update_exclusions()
         excluded = len({symbol for symbol, _ in after})
         return {"panel_symbols": reference.n_symbols, "flags": len(flags), "excluded": excluded}
 

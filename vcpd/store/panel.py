@@ -1,7 +1,7 @@
 """Panel store: copies the bars out of PostgreSQL and has a worker build the snapshot."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -134,6 +134,15 @@ class PostgresPanelStore:
         self.refresh_error = None
         return reference
 
+    async def update_exclusions(self) -> PanelReference:
+        """Make a snapshot of the current one's bars, with what the flags exclude now; copies no bar.
+
+        RetryableError where there is no snapshot, or none that can be read.
+        """
+        async with self._turn:
+            reasons = _reasons(await self._database.fetch(SQL["exclusions"]))
+            return await asyncio.to_thread(self._files.with_exclusions, reasons)
+
     async def _refresh(self, selection: PanelSelection) -> PanelReference:
         async with self._turn:
             stored = await self._instruments.all()
@@ -168,13 +177,17 @@ class PostgresPanelStore:
             first=first,
             last=last,
             n_sessions=selection.n_sessions,
-            exclusions={row["symbol"]: row["reason"] for row in excluded},
+            exclusions=_reasons(excluded),
         )
 
     async def _run(self, arrangement: PanelBuildSpec) -> PanelReference:
         if self._workers is not None:
             return await self._workers.call(build_panel_files, arrangement)
         return await asyncio.to_thread(build_panel_files, arrangement)
+
+
+def _reasons(excluded: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    return {row["symbol"]: row["reason"] for row in excluded}
 
 
 def _remove_files(paths: Sequence[Path]) -> None:

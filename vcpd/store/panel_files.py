@@ -6,6 +6,7 @@ numbered in the order in which they were written.
 """
 
 import io
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -86,6 +87,15 @@ def _save_arrays(panel: Panel, folder: Path) -> None:
     np.save(folder / PROVISIONAL, panel.provisional)
 
 
+def _link_planes(source: Path, folder: Path) -> None:
+    """The same planes under another version, without a copy where the disk can share a file."""
+    for name in (VALUES, PROVISIONAL):
+        try:
+            (folder / name).hardlink_to(source / name)
+        except OSError:
+            shutil.copyfile(source / name, folder / name)
+
+
 class PanelFiles:
     """The snapshots in one folder; only the newest two are kept, so that readers of the last can finish."""
 
@@ -106,6 +116,20 @@ class PanelFiles:
             dict(panel.exclusions),
         )
         return self.add(head, panel.index_close, partial(_save_arrays, panel))
+
+    def with_exclusions(self, reasons: Mapping[str, str]) -> PanelReference:
+        """Add the newest snapshot anew, with the symbols in `reasons` excluded and no others.
+
+        Raises RetryableError where there is none; errors as `add`.
+        """
+        latest = self.current()
+        if latest is None:
+            raise RetryableError("there is no panel yet: the next collect creates it")
+        source = Path(latest.path)
+        head = _read_metadata(source)
+        excluded = {symbol: reasons[symbol] for symbol in head.symbols if symbol in reasons}
+        changed = msgspec.structs.replace(head, exclusions=excluded)
+        return self.add(changed, np.load(source / INDEX_CLOSE), partial(_link_planes, source))
 
     def add(self, head: PanelMetadata, index_close: FloatArray, write_planes: WriteArrays) -> PanelReference:
         """Add a snapshot, its planes written by `write_planes`, and delete what is too old.
