@@ -2,8 +2,9 @@
 
 Writes daily reports of 2019 to 2026 in both layouts that list the real events in the archive's spellings, and
 bulletins of five years of real bars as they were before adjustment, of at most SYMBOLS shares with an event
-(default: all). Serves them on this machine beside a site that answers 403. Prints each event that is not
-reproduced with the reason, then what is left in the histories.
+(default: all). The exchange's own reports of three days stand in place of the written ones. Serves them on
+this machine beside a site that answers 403. Prints each event that is not reproduced with the reason, then
+what is left in the histories.
 """
 
 import asyncio
@@ -29,6 +30,7 @@ from tests.bhavcopy.real_archive import (
     event_reports,
     real_events,
     real_histories,
+    real_reports,
     unadjusted,
     write_archive,
 )
@@ -132,6 +134,7 @@ async def measure(n_symbols: int | None, folder: Path) -> int:
     events = real_events()
     sessions: list[date] = NSE.sessions(REPORTS_FIRST, REPORTS_LAST).tolist()
     write_archive(event_reports(events, sessions), folder / "archive")
+    write_archive(real_reports(), folder / "archive")
     within = [event for event in events if BARS_FIRST < event.ex_date <= BARS_LAST]
     chosen = frozenset(sorted({action.symbol for action in within})[:n_symbols])
     truths = real_histories(chosen)

@@ -26,6 +26,7 @@ EVENTS = "corporate_actions/nse_split_bonus_events_2019_2026H1.parquet"
 NEW_ERA = date(2025, 10, 1)
 UDIFF_SINCE = date(2024, 7, 8)
 LISTED_DAYS_AHEAD = 10
+REAL_REPORTS = (date(2025, 12, 16), date(2025, 12, 17), date(2025, 12, 18))
 HEADER = "SERIES,SYMBOL,SECURITY,RECORD_DT,BC_STRT_DT,BC_END_DT,EX_DT,ND_STRT_DT,ND_END_DT,PURPOSE"
 _SPLIT = re.compile(r"from\s*(?:rs|re)?\.?\s*([\d.]+).*?to\s*(?:rs|re)?\.?\s*([\d.]+)", re.IGNORECASE)
 _BONUS = re.compile(r"bonus\s*(\d+)\s*:\s*(\d+)", re.IGNORECASE)
@@ -97,6 +98,18 @@ def event_reports(events: Sequence[Event], sessions: Sequence[date]) -> Iterator
             for series in ("EQ", "BE")
         ]
         yield report_file(session).path, report(session, rows)
+
+
+def real_reports() -> Iterator[tuple[str, bytes]]:
+    """Path and file of the exchange's own reports: one as it was published, two from their members."""
+    for session in REAL_REPORTS:
+        whole = real_data("nse_pr") / f"PR{session:%d%m%y}.zip"
+        members = {
+            path.name: path.read_text("latin-1")
+            for path in sorted(whole.parent.glob(f"*{session:%d%m%Y}.*"))
+            if "_" not in path.name  # series changes and bulletins are files of their own
+        }
+        yield report_file(session).path, whole.read_bytes() if whole.exists() else members_zip(members)
 
 
 def real_histories(symbols: frozenset[str] | None = None) -> dict[str, BarSeries]:

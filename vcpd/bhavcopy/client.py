@@ -11,7 +11,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from math import nan, prod
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import aiohttp
 import numpy as np
@@ -23,6 +23,7 @@ from vcpd.bhavcopy.action_reports import ActionReports
 from vcpd.bhavcopy.archive import BhavcopyArchive, Downloader, FolderArchive, WebArchive
 from vcpd.bhavcopy.corporate_actions import AdjustedSeries, action_factor, adjust
 from vcpd.bhavcopy.day_evidence import FileEvidence
+from vcpd.bhavcopy.fund_list import FundList
 from vcpd.bhavcopy.history import INDEX_PREFIX, BarHistory
 from vcpd.bhavcopy.layouts import INDEX_SERIES
 from vcpd.bhavcopy.listings import ListingPeriod, instrument_token
@@ -67,6 +68,13 @@ class NoLoginSession:
 
     def status(self) -> NoLoginStatus:
         return NoLoginStatus()
+
+
+class PublishedLists(NamedTuple):
+    """Symbols that lists of the exchange name beside the bulletins; empty where a list cannot be had."""
+
+    underlyings: frozenset[str]  # what futures stand for
+    funds: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,10 +148,11 @@ class BhavcopyClient:
         facts: FactsReader,
         day_evidence: FileEvidence,
         underlyings: UnderlyingList,
+        funds: FundList,
     ) -> None:
         self._exchange = exchange
         self._facts, self._day_evidence = facts, day_evidence
-        self._underlyings = underlyings
+        self._underlyings, self._funds = underlyings, funds
         self._sync = files
         self._actions = actions
         self._listed_sessions = listed_sessions
@@ -160,7 +169,8 @@ class BhavcopyClient:
             if not len(np.intersect1d(wanted, history.sessions)):
                 raise
         underlyings = await self._underlyings.names(self._time.last_closed())
-        return await asyncio.to_thread(_listed, history, wanted[0].item(), self._exchange, underlyings)
+        lists = PublishedLists(underlyings, await self._funds.symbols(wanted.tolist()))
+        return await asyncio.to_thread(_listed, history, wanted[0].item(), self._exchange, lists)
 
     async def daily_bars(self, instrument: Instrument, first: date, last: date) -> BarSeries:
         """The bars of [first, last], adjusted to today's number of shares; none of a session that runs.
@@ -265,20 +275,16 @@ def _action_flag(symbol: str, ex_date: date, reason: str, *, excludes: bool = Tr
     return QualityFlag(symbol, QualityRule.ACTION_NOT_APPLIED, ex_date, reason, excludes)
 
 
-def _listed(
-    history: BarHistory, since: date, exchange: Exchange, underlyings: frozenset[str]
-) -> list[Instrument]:
+def _listed(history: BarHistory, since: date, exchange: Exchange, lists: PublishedLists) -> list[Instrument]:
     identities = history.listings
     found = [
-        _instrument(period, identities.isin_of(period.symbol), exchange, underlyings)
+        _instrument(period, identities.isin_of(period.symbol), exchange, lists)
         for period in identities.listed(since)
     ]
     return sorted(found, key=lambda instrument: instrument.symbol)
 
 
-def _instrument(
-    period: ListingPeriod, isin: str, exchange: Exchange, underlyings: frozenset[str]
-) -> Instrument:
+def _instrument(period: ListingPeriod, isin: str, exchange: Exchange, lists: PublishedLists) -> Instrument:
     name = period.symbol.removeprefix(INDEX_PREFIX)
     token = instrument_token(isin, period.symbol)
     if period.series == INDEX_SERIES:
@@ -293,8 +299,8 @@ def _instrument(
         tick_size=exchange.tick_size,
         segment=segment,
         series=series,
-        is_fund=is_fund_isin(isin),
-        has_futures=None if series == INDEX_SERIES else is_underlying(name, underlyings),
+        is_fund=is_fund_isin(isin) or (series != INDEX_SERIES and name in lists.funds),
+        has_futures=None if series == INDEX_SERIES else is_underlying(name, lists.underlyings),
     )
 
 
@@ -332,6 +338,7 @@ def create_client(  # noqa: PLR0913 - the optional one is a keyword
     reports = ActionReports(archive, time, ask_again_s, compute or asyncio.to_thread)
     facts = FactsReader(archive, compute or asyncio.to_thread)
     underlyings = UnderlyingList(archive, compute or asyncio.to_thread)
+    funds = FundList(archive, compute or asyncio.to_thread)
     actions = ActionFiles(lists, settings, time, None if own else download, reports)
     evidence, window = FileEvidence(archive, time), settings.listing_window_sessions
     return BhavcopyClient(
@@ -343,4 +350,5 @@ def create_client(  # noqa: PLR0913 - the optional one is a keyword
         facts=facts,
         day_evidence=evidence,
         underlyings=underlyings,
+        funds=funds,
     )

@@ -110,6 +110,13 @@ def read_action_day(paths: Sequence[Path], session: date) -> ActionDay:
     return ActionDay(session, rows, {symbol: faces[symbol] for symbol in rights if symbol in faces})
 
 
+def read_funds(paths: Sequence[Path], session: date) -> frozenset[str]:
+    """The symbols of funds; empty where that member is missing or damaged. Raises as `read_report` does."""
+    reader = MemberReader(_members(paths, session), session, [])
+    nothing: tuple[str, ...] = ()
+    return frozenset(reader.value("etf", _fund_symbols, nothing))
+
+
 def read_action_days(paths: Sequence[Sequence[str]], sessions: Sequence[date]) -> list[ActionDay | str]:
     """The corporate actions of each session, or why they cannot be read; for a worker."""
     found: list[ActionDay | str] = []
