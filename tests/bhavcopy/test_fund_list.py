@@ -34,7 +34,7 @@ def report(day: date, funds: str | None) -> dict[str, bytes]:
         {report_file(LAST).path: b"PK\x03\x04nothing"} | report(BEFORE, FUNDS),
     ],
 )
-async def test_the_newest_usable_list_tells_funds(reports: dict[str, bytes], tmp_path: Path) -> None:
+async def test_the_newest_usable_list_names_the_funds(reports: dict[str, bytes], tmp_path: Path) -> None:
     files = dict(small_market().files()) | reports
     async with serving(files) as server, web_client(server.root, tmp_path) as market:
         listed = {instrument.symbol: instrument for instrument in await market.instruments()}

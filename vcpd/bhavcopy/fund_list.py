@@ -20,7 +20,7 @@ _log = structlog.get_logger(__name__)
 
 
 class FundList:
-    """Reads the list once a session; without any usable report ISINs and names alone tell funds."""
+    """Reads the list once a session; without any usable report only ISINs and names distinguish funds."""
 
     def __init__(self, archive: BhavcopyArchive, compute: Callable[..., Awaitable[Any]]) -> None:
         self._archive = archive
