@@ -71,7 +71,7 @@ class NoLoginSession:
 
 
 class PublishedLists(NamedTuple):
-    """Symbols that lists of the exchange name beside the bulletins; empty where a list cannot be had."""
+    """Symbols that lists of the exchange name beside the daily files; empty where a list cannot be had."""
 
     underlyings: frozenset[str]  # what futures stand for
     funds: frozenset[str]

@@ -1,6 +1,6 @@
 """Which of the listed symbols are funds, by the exchange's daily report.
 
-The exchange lists funds in the series of shares. Most are known by their ISIN; a bulletin in the full layout
+The exchange lists funds in the series of shares. Most are known by their ISIN; a bhavcopy in the full layout
 has none, and then the report's list of funds (`etf`) says it.
 """
 
