@@ -30,7 +30,7 @@ SEARCH_FIELDS: Final = (
     "rally_recovers_share", "peak_rise_pct", "max_depth_ratio", "peak_gap_sessions", "final_leg_deep_pct",
     "min_depth_pct", "ideal_depth_ratio", "ratio_penalty", "leg_cost", "length_bonus",
 )  # fmt: skip
-_AS_SHIPPED: Final = {name: getattr(Thresholds(), name) for name in (*TREND_FIELDS, *SEARCH_FIELDS)}
+AS_SHIPPED: Final = {name: getattr(Thresholds(), name) for name in (*TREND_FIELDS, *SEARCH_FIELDS)}
 
 
 class WaitingOrder(NamedTuple):
@@ -60,7 +60,7 @@ class _Key(NamedTuple):
     @classmethod
     def of(cls, past: HistoryWindow, held: IntArray) -> "_Key":
         """The key of a window whose gates all hold in the slots `held`."""
-        thresholds = msgspec.structs.replace(past.symbol_context.thresholds, **_AS_SHIPPED)
+        thresholds = msgspec.structs.replace(past.symbol_context.thresholds, **AS_SHIPPED)
         columns: tuple[Any, ...] = past.chains[1:]
         chains = tuple(column[held].tobytes() for column in columns)
         return cls(thresholds, (held + past.first).tobytes(), past.variants[held].tobytes(), chains)
