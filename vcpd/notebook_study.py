@@ -17,6 +17,7 @@ from vcpd.cli.study_plan import parse_plan
 from vcpd.domain.panel import Panel
 from vcpd.store.table_files import rows_frame
 from vcpd.studies.breakdown import trade_rows
+from vcpd.studies.evening_verdicts import split_by_evening
 from vcpd.studies.plan import StudyPlan
 from vcpd.studies.report import StudyReport, report_page
 from vcpd.studies.run import RowMapping, StudyData, run_study
@@ -70,8 +71,9 @@ async def _study(panel: Panel, plan: StudyPlan, costs: CostSettings, shows_progr
     map_rows = mapping_in_chunks(panel, shows_progress=shows_progress)
     result, data = await run_study(panel, plan, costs, map_rows)
     validation = await validate(panel, result, data, map_rows)
+    splits = {} if result.best is None else await split_by_evening(data, result.best, map_rows)
     return StudyOutcome(
-        study_report(result, validation, data),
+        study_report(result, validation, data, splits),
         rows_frame([{**cell.coordinates, **_figures(cell)} for cell in result.cells]),
         _best_trades(panel, data, result.best),
     )

@@ -1,8 +1,10 @@
 """The screen as a worker task: evaluates rows of the panel at one session."""
 
+from collections.abc import Sequence
+
 from vcpd.analysis.base_merge import build_base, match_records
 from vcpd.analysis.base_tracker import BaseTracker
-from vcpd.analysis.indicators import bars_of
+from vcpd.analysis.indicators import Bars, bars_of
 from vcpd.analysis.session_context import SessionContext, history_window
 from vcpd.analysis.tasks import ScreenParams, ScreenResult
 from vcpd.analysis.verdicts import SymbolSession, evaluate_base, evaluate_without_base
@@ -40,6 +42,18 @@ def _screen_row(bench: SessionContext, row: int, parameters: ScreenParams) -> tu
         reason = f"no bar at this session, last one {last}"
         return Setup.unevaluated(symbol, bench.as_of, reason, close=close), []
     place = SymbolSession(bench, row, history_window(bench, row, bars))
+    return _judged(place, parameters, recorded)
+
+
+def setup_after(bench: SessionContext, row: int, bars: Bars) -> Setup:
+    """The verdict after the last of `bars`, the first ones of the symbol in `row`, without any record."""
+    place = SymbolSession(bench, row, history_window(bench, row, bars))
+    return _judged(place, ScreenParams(), ())[0]
+
+
+def _judged(
+    place: SymbolSession, parameters: ScreenParams, recorded: Sequence[Base]
+) -> tuple[Setup, list[Base]]:
     pairs = match_records(place, place.history.trackers.tracked, recorded)
     current = [(tracker, record) for tracker, record in pairs if record or _is_current(place, tracker)]
     followed = [(tracker, *build_base(place, tracker, record)) for tracker, record in current]

@@ -2,11 +2,13 @@
 
 import argparse
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
+from vcpd.analysis.outcomes import Estimate
 from vcpd.cli.command import EXIT_OK, add_config_argument, add_json_argument, set_action
 from vcpd.cli.config import analysis_settings
 from vcpd.cli.engine import Engine, add_engine_arguments, engine_of
@@ -22,6 +24,7 @@ from vcpd.core.errors import BadInputError
 from vcpd.domain.panel import Panel
 from vcpd.runtime import logs
 from vcpd.runtime.clock import WallClock
+from vcpd.studies.evening_verdicts import split_by_evening
 from vcpd.studies.plan import StudyPlan
 from vcpd.studies.run import StudyData, StudyResult, run_study
 from vcpd.studies.trial_record import (
@@ -79,9 +82,10 @@ def study(arguments: argparse.Namespace) -> int:
     found = asyncio.run(_run(panel, plan, engine, record))
     if arguments.out is not None:
         found = _with_record(found, panel, record, configuration, arguments)
-    result, validation, data = found
+    result, validation, data, by_evening = found
     best = result.best
     splits = {} if best is None else best_cell_splits(panel, data, best, configuration, arguments)
+    splits = {**splits, **by_evening}
     report = study_report(result, validation, data, splits)
     if arguments.out is not None:
         write_files(report, panel, data, arguments)
@@ -101,6 +105,7 @@ class FoundStudy(NamedTuple):
     result: StudyResult
     validation: Validation
     data: StudyData
+    by_evening: Mapping[str, Mapping[str, Estimate]]  # the best cell's trades, by score decile and state
 
 
 async def _run(panel: Panel, plan: StudyPlan, engine: Engine, record: TrialRecord) -> FoundStudy:
@@ -108,7 +113,9 @@ async def _run(panel: Panel, plan: StudyPlan, engine: Engine, record: TrialRecor
     earlier = record.earlier_cells(digest_of_bars(panel), digest_of_plan(plan))
     async with row_mapping(panel, engine) as map_rows:
         result, data = await run_study(panel, plan, configuration.costs, map_rows, configuration.quality)
-        return FoundStudy(result, await validate(panel, result, data, map_rows, earlier), data)
+        validation = await validate(panel, result, data, map_rows, earlier)
+        by_evening = {} if result.best is None else await split_by_evening(data, result.best, map_rows)
+        return FoundStudy(result, validation, data, by_evening)
 
 
 def _with_record(

@@ -39,7 +39,7 @@ class StudyReport(msgspec.Struct, frozen=True, kw_only=True):
     interval_pct: float
     plateaus: list[PlateauMap] = []
     breakdown: Breakdown | None = None
-    splits: Mapping[str, Mapping[str, Estimate]] = {}  # by regime and sector rank, where these are given
+    splits: Mapping[str, Mapping[str, Estimate]] = {}  # by what was known on the evening before
 
 
 def report_page(report: StudyReport, universe: Sequence[str], guards: Sequence[str]) -> bytes:
