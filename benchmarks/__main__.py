@@ -33,6 +33,7 @@ ORDER = (
     "web",
     "bhavcopy_files",
     "memory",
+    "footprint",
 )
 LONG = frozenset({"memory"})  # half an hour: only when named
 DATA = Path(os.environ.get("VCPD_DATA", FOLDER.parent / ".." / "shared" / "data"))

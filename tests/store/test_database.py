@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from importlib import resources
 
 import asyncpg
+import psutil
 import pytest
 
 from tests.postgres import SETTINGS, address_of, fresh_address
@@ -13,7 +14,12 @@ from vcpd.core.errors import ConfigurationError, PermanentError, RetryableError,
 from vcpd.core.secrets import Secret
 from vcpd.store.database import Database, affected_rows, store_errors
 from vcpd.store.leader_lock import LeaderLock
-from vcpd.store.settings import StoreSettings, dsn_location
+from vcpd.store.settings import (
+    StoreSettings,
+    default_shared_buffers_mb,
+    dsn_location,
+    machine_memory_mb,
+)
 from vcpd.store.sql_files import named_queries, parse_queries
 
 
@@ -260,3 +266,16 @@ async def test_every_named_query_is_valid_sql(database: Database) -> None:
                     await connection.prepare(statement)
                     prepared += 1
     assert prepared > 40
+
+
+@pytest.mark.parametrize(
+    ("machine_mb", "buffers_mb"), [(400, 32), (512, 32), (1_024, 64), (1_536, 96), (4_096, 96), (65_536, 96)]
+)
+def test_the_embedded_server_keeps_little_in_memory_on_a_small_machine(
+    machine_mb: float, buffers_mb: int
+) -> None:
+    assert default_shared_buffers_mb(machine_mb) == buffers_mb
+
+
+def test_the_memory_of_this_machine_is_known() -> None:
+    assert machine_memory_mb() == pytest.approx(psutil.virtual_memory().total / (1 << 20))

@@ -34,7 +34,7 @@ from vcpd.store.run_as import (
     make_folder_like_parent,
     match_folder_owner,
 )
-from vcpd.store.settings import StoreSettings
+from vcpd.store.settings import StoreSettings, default_shared_buffers_mb, machine_memory_mb
 
 SUPERUSER: Final = "vcpd"
 DATABASE: Final = "postgres"
@@ -234,7 +234,7 @@ class EmbeddedPostgres:
             "port": "5432",
             "max_connections": str(self._settings.pool_size + 14),
             "dynamic_shared_memory_type": "mmap",  # a kill leaves nothing outside the folder
-            "shared_buffers": f"{self._settings.shared_buffers_mb}MB",
+            "shared_buffers": f"{self._shared_buffers_mb()}MB",
             "max_wal_size": f"{self._settings.max_wal_mb}MB",
             "min_wal_size": "80MB",
             "wal_level": "minimal",
@@ -252,6 +252,9 @@ class EmbeddedPostgres:
         if major >= IO_METHOD_MIN_VERSION:
             values["io_method"] = "sync"  # pages are in memory: handing reads to a worker costs more
         return [part for name, value in values.items() for part in ("-c", f"{name}={value}")]
+
+    def _shared_buffers_mb(self) -> int:
+        return self._settings.shared_buffers_mb or default_shared_buffers_mb(machine_memory_mb())
 
     async def _wait_until_ready(self, dsn: str, process: asyncio.subprocess.Process) -> bool:
         """True once the server answers, False once the process has ended."""

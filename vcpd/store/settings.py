@@ -1,5 +1,6 @@
 """Settings of the store."""
 
+import os
 from typing import Annotated, ClassVar, Final
 from urllib.parse import urlsplit
 
@@ -12,6 +13,9 @@ DSN_EXPECTED: Final = (
     "expected a PostgreSQL address such as postgresql://user@host:5432/database, special characters "
     "percent-encoded (not shown, it may hold a password)"
 )
+MIN_SHARED_BUFFERS_MB: Final = 32
+MAX_SHARED_BUFFERS_MB: Final = 96
+SHARED_BUFFERS_DIVISOR: Final = 16
 
 
 def is_postgres_dsn(dsn: str) -> bool:
@@ -31,6 +35,16 @@ def dsn_location(dsn: Secret) -> str:
     """Where the address leads, without user and password."""
     parts = urlsplit(dsn.reveal())
     return f"{parts.netloc.rpartition('@')[2] or 'the local socket'}{parts.path}"
+
+
+def default_shared_buffers_mb(machine_mb: float) -> int:
+    """What the embedded server keeps in memory by default: the system caches its files as well."""
+    return int(min(MAX_SHARED_BUFFERS_MB, max(MIN_SHARED_BUFFERS_MB, machine_mb / SHARED_BUFFERS_DIVISOR)))
+
+
+def machine_memory_mb() -> float:
+    """The machine's memory."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
 
 
 class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -63,8 +77,12 @@ class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
         Meta(gt=0, le=600, description="Time limit for the embedded server to stop before it is killed."),
     ] = 20.0
     shared_buffers_mb: Annotated[
-        int, Meta(ge=16, le=65_536, description="shared_buffers of the embedded server.")
-    ] = 128
+        Annotated[int, Meta(ge=16, le=65_536)] | None,
+        Meta(
+            description="shared_buffers of the embedded server; unset: a sixteenth of the machine's memory, "
+            "at least 32 and at most 96 MB."
+        ),
+    ] = None
     max_wal_mb: Annotated[
         int,
         Meta(
