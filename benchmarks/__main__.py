@@ -35,7 +35,7 @@ ORDER = (
     "memory",
     "footprint",
 )
-LONG = frozenset({"memory"})  # half an hour: only when named
+LONG = frozenset({"memory", "footprint", "last_second"})  # up to half an hour: only when named
 DATA = Path(os.environ.get("VCPD_DATA", FOLDER.parent / ".." / "shared" / "data"))
 REAL_BARS = {
     "detector_robustness": DATA / "labelled_vcp.parquet",

@@ -130,10 +130,9 @@ def _is_evening_done(status: Any) -> bool:
     return all(is_done(status, name) for name in JOBS) and all(run["session"] == SESSION for run in jobs)
 
 
-async def first_answer_s(port: int, pid: int) -> float:
+async def first_answer_s(port: int) -> float:
     """Seconds for an answer that needs a worker, once none is left."""
-    while sizes(pid)["workers"]:
-        await asyncio.sleep(LOOK_S)
+    await until(port, lambda status: not status["workers"]["workers"])
     async with aiohttp.ClientSession() as http:
         async with http.get(f"http://127.0.0.1:{port}/api/setups?all=1&limit=1") as listed:
             symbol = (await listed.json())["items"][0]["symbol"]
@@ -169,7 +168,7 @@ async def measure(given: argparse.Namespace, folder: Path) -> None:
             for name in JOBS:
                 took_s = next(entry["last_duration_s"] for entry in status["jobs"] if entry["name"] == name)
                 print(f"{name:<12} {took_s:6.2f} s")
-            answered_s = await first_answer_s(port, process.pid)
+            answered_s = await first_answer_s(port)
             await asyncio.sleep(4 * REST_S)
             show("at rest", await asyncio.to_thread(sizes, process.pid))
             print(f"first answer of new workers after {answered_s:.2f} s; load {os.getloadavg()[0]:.1f}")
