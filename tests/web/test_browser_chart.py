@@ -205,6 +205,30 @@ def test_an_amount_is_read_as_people_write_it(browser: Browser, text: str, value
     assert browser.run(script) == value
 
 
+@pytest.mark.parametrize(
+    ("width", "hit", "text"),
+    [
+        (5.0, None, "5 %"),
+        (5.0, "upper", "5 %, reached the upper one"),
+        (None, "lower", "reached the lower one"),
+        (None, None, None),
+    ],
+)
+def test_the_price_band_is_among_the_facts(
+    browser: Browser, width: float | None, hit: str | None, text: str | None
+) -> None:
+    setup = {"as_of": "2025-06-30", "facts": {"price_band_pct": width, "band_hit": hit, "marks": []}}
+    script = """
+const [setup] = arguments;
+return import('./static/facts.js').then((made) => {
+  const pairs = [...made.facts(setup, null).querySelectorAll('div')];
+  const found = pairs.find((pair) => pair.querySelector('dt').textContent.startsWith('Price band'));
+  return found ? found.querySelector('dd').textContent : null;
+});
+"""
+    assert browser.run(script, setup) == text
+
+
 def test_a_size_takes_lakh_and_refuses_what_is_no_number(browser: Browser, given: WebContext) -> None:
     assert isinstance(given.daemon, ShowroomDaemon)
     browser.enter("#size input", "20L")
