@@ -105,6 +105,7 @@ class FakeWatchlistStore:
         return msgspec.structs.replace(stored, present_close=close)
 
 
+MAX_ITEMS = 50
 LEVEL = LevelReading(
     id=7,
     level=PriceLevel(symbol="NSE:AAA", kind=LevelKind.ABOVE, price=110.0, note="above the range"),
@@ -147,8 +148,11 @@ class FakeWatchlists:
         refused = tuple(
             NotTaken(symbol, "no such symbol is listed") for symbol in add if symbol == "NSE:NOBODY"
         )
-        taken = len(add) - len(refused)
-        change = WatchlistChange(added=taken, removed=len(remove), refused=refused)
+        taken = [symbol for symbol in add if symbol != "NSE:NOBODY"]
+        change = WatchlistChange(added=len(taken), removed=len(remove), refused=refused)
+        there = {item.symbol for item in self.items}
+        new = (WatchedSymbol(symbol=symbol, lists=(name,)) for symbol in taken if symbol not in there)
+        self.items = (*self.items, *new)[-MAX_ITEMS:]
         return self._changed(name, "change", (list(add), list(remove)), change)
 
     async def rename(self, name: str, new_name: str) -> WatchlistChange:

@@ -12,6 +12,7 @@ from msgspec import structs
 from tests.fakes import web as fakes
 from tests.fakes.positions import FakePositionReports
 from tests.fakes.regimes import BENCHMARK, context_of
+from tests.fakes.watchlists import LEVEL, WATCHED, FakeWatchlists
 from vcpd.analysis.heat import HeatSettings
 from vcpd.analysis.journal import keep_journal
 from vcpd.analysis.positions import PositionSettings, report_positions
@@ -19,6 +20,7 @@ from vcpd.domain.bars import BAR_DTYPE, BarSeries
 from vcpd.domain.portfolio import ClosedTrade, CurvePoint, Lot, LotBook, PositionTexts
 from vcpd.domain.risk import RiskBand, RiskScore
 from vcpd.domain.setups import BaseState, Contraction, EventKind, Gate, Setup, SetupEvent
+from vcpd.domain.watchlists import LevelKind, PriceLevel
 from vcpd.web.context import SizeRequest, WebContext
 
 SESSION = fakes.SESSION
@@ -210,6 +212,23 @@ def account() -> FakePositionReports:
     return FakePositionReports(points, texts)
 
 
+def watched() -> FakeWatchlists:
+    """Two symbols of the list `banks`, each kind of level, one reached, one snoozed."""
+    crosses = structs.replace(
+        LEVEL,
+        id=8,
+        level=PriceLevel(symbol="NSE:ALPHA", kind=LevelKind.CROSSES, average=50),
+        is_reached=True,
+    )
+    alpha = structs.replace(
+        WATCHED, symbol="NSE:ALPHA", name="Alpha Industries Limited", levels=(LEVEL, crosses)
+    )
+    beta = structs.replace(
+        WATCHED, symbol="NSE:BETA", name="Beta Steel", levels=(), snoozed_until=date(2025, 7, 15)
+    )
+    return FakeWatchlists(items=(alpha, beta))
+
+
 def showroom(n_more: int = 0) -> WebContext:
     """Three setups, a base of each other group, one symbol without any, and `n_more` further setups."""
     setups = [
@@ -240,4 +259,6 @@ def showroom(n_more: int = 0) -> WebContext:
         for setup, name, rank in zip(setups, sectors, (1, 2, 1), strict=False)
     ]
     daemon = ShowroomDaemon(setups)
-    return replace(fakes.sources(setups), daemon=daemon, risk=ShowroomRisk(), positions=account())
+    return replace(
+        fakes.sources(setups), daemon=daemon, risk=ShowroomRisk(), positions=account(), watchlists=watched()
+    )

@@ -17,6 +17,7 @@ VIEWS: Final = (
     "#/setups/NSE:ALPHA",
     "#/market",
     "#/scans",
+    "#/watchlists/banks",
     "#/positions",
     "#/jobs",
     "#/health",

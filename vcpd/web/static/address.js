@@ -1,5 +1,5 @@
 // The page's address names the view, the symbol and what the list shows, so that a link reproduces all of it.
-export const VIEWS = { setups: "Setups", market: "Market", scans: "Scans", positions: "Positions", jobs: "Jobs", health: "Health" };
+export const VIEWS = { setups: "Setups", market: "Market", scans: "Scans", watchlists: "Watch lists", positions: "Positions", jobs: "Jobs", health: "Health" };
 
 let listQuery = "";
 

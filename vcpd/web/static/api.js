@@ -22,6 +22,11 @@ async function request(path, options) {
 
 export const get = (path, signal) => afterLogin(() => request(path, { signal, headers: { Accept: "application/json" } }));
 
+// The same without asking for a login: what it keeps is not worth a question.
+export const putQuietly = (path, body) => request(path, {
+  method: "PUT", body: JSON.stringify(body), headers: { "Content-Type": "application/json", "X-Vcpd-Request": "1", ...csrfHeader() },
+});
+
 export const post = (path) => change("POST", path);
 export const send = (path, body) => change("POST", path, body);
 export const put = (path, body) => change("PUT", path, body);

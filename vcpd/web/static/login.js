@@ -19,7 +19,9 @@ function store(value) {
 
 let csrf = stored();
 let readingRequiresLogin = false;
+let changingRequiresLogin = true;
 
+export const mayChange = () => Boolean(csrf) || !changingRequiresLogin;
 export const csrfHeader = () => (csrf ? { "X-Vcpd-Csrf": csrf } : {});
 
 export function askForLogin() {
@@ -79,6 +81,7 @@ export async function mayRead() {
   if (session === null) return;
   if (csrf && !session.logged_in) store(null);
   readingRequiresLogin = session.reading_requires_login;
+  changingRequiresLogin = session.required;
   byId("account").hidden = !session.required;
   byId("login-cancel").hidden = readingRequiresLogin;
   byId("login-why").textContent = readingRequiresLogin ? "Other machines can reach this page, so it asks who reads."

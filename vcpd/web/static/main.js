@@ -17,6 +17,7 @@ import * as scans from "./scans.js";
 import * as search from "./search.js";
 import * as table from "./table.js";
 import * as watch from "./watch.js";
+import * as watchlists from "./watchlists.js";
 
 const WIDE = matchMedia("(min-width: 901px)");
 let pulse = null;
@@ -59,6 +60,7 @@ async function openDetail(symbol, asked) {
 function refresh(fresh) {
   if (view === "market") market.show(pulse?.version ?? null, pulse?.data.as_of ?? undefined);
   if (view === "scans") scans.show();
+  if (view === "watchlists") watchlists.show(pulse?.version ?? null, read().symbol);
   if (view === "positions") positions.show(pulse?.version ?? null);
   if (view === "jobs") jobs.show(pulse);
   if (view === "health") health.show(pulse, fresh);

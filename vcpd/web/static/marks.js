@@ -1,5 +1,6 @@
-// Stars and notes, which the daemon keeps; and the symbols that this browser has looked at after a session.
-import { get, put } from "./api.js";
+// Stars, notes and the setups that were looked at, which the daemon keeps; this browser keeps the latter without a login.
+import { get, put, putQuietly } from "./api.js";
+import { mayChange } from "./login.js";
 
 const SEEN_KEY = "vcpd.seen";
 let marks = new Map();
@@ -9,7 +10,9 @@ const listeners = [];
 export const onChange = (listener) => { listeners.push(listener); };
 export const isStarred = (symbol) => marks.get(symbol)?.starred ?? false;
 export const noteOf = (symbol) => marks.get(symbol)?.note ?? "";
-export const isSeen = (symbol, session) => seen.session === session && seen.symbols.includes(symbol);
+export const isSeen = (symbol, session) => Boolean(session) && (isSeenHere(symbol, session) || (marks.get(symbol)?.seen ?? "") >= session);
+
+const isSeenHere = (symbol, session) => seen.session === session && seen.symbols.includes(symbol);
 
 function changed() {
   for (const listener of listeners) listener();
@@ -37,4 +40,10 @@ export function see(symbol, session) {
   seen = { session, symbols: seen.session === session ? [...seen.symbols, symbol] : [symbol] };
   try { localStorage.setItem(SEEN_KEY, JSON.stringify(seen)); } catch { /* a browser without storage forgets */ }
   changed();
+  if (mayChange()) keepSeen(symbol, session);
+}
+
+async function keepSeen(symbol, session) {
+  const kept = await putQuietly(`api/marks/${encodeURIComponent(symbol)}`, { seen: session }).catch(() => null);
+  if (kept) marks.set(symbol, { symbol, starred: false, note: "", ...marks.get(symbol), seen: kept.seen });
 }
