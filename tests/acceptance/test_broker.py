@@ -15,6 +15,10 @@ READY_S = 60.0
 
 async def _add(daemon: Daemon, session: str, quantity: int) -> None:
     trade = {"symbol": "NSE:ALPHA", "session": session, "quantity": quantity, "price": 100.0 + quantity}
+    await _send(daemon, trade)
+
+
+async def _send(daemon: Daemon, trade: dict[str, object]) -> None:
     url = f"http://127.0.0.1:{daemon.port}/api/positions"
     async with (
         aiohttp.ClientSession() as http,
@@ -24,7 +28,7 @@ async def _add(daemon: Daemon, session: str, quantity: int) -> None:
 
 
 async def test_holdings_are_compared_with_the_stored_trades(tmp_path: Path, port: int) -> None:
-    """Six of ten shares are stored, then the other four."""
+    """Six of ten shares are stored, then the other four; then a holding without trades gets day and stop."""
     market = Exchange(free_port())
     settings = quick_market({"sandbox": {"port": market.port}})
     path = write_configuration(tmp_path, port, settings)
@@ -32,13 +36,16 @@ async def test_holdings_are_compared_with_the_stored_trades(tmp_path: Path, port
         status = await daemon.until(lambda status: bool(status["scheduling"]), READY_S)
         day = status["session"]["last"]
         bought = {"symbol": "NSE:ALPHA", "session": day, "side": "buy", "quantity": 10, "price": 101.0}
-        await market.set_trades([bought])
+        beta = {"symbol": "NSE:BETA", "session": day, "side": "buy", "quantity": 5, "price": 50.0}
+        await market.set_trades([bought, beta])
         await _add(daemon, day, 6)
         code, found = await daemon.get("/api/broker")
         assert code == 200, found
-        assert [row["quantity"] for row in found["companies"]] == [10]
+        assert [row["quantity"] for row in found["companies"]] == [10, 5]
         assert [(row["at_broker"], row["in_trades"]) for row in found["differences"]] == [(10, 6)]
+        assert [(lot["symbol"], lot["entry"]) for lot in found["unknown_lots"]] == [("NSE:BETA", 50.0)]
         await _add(daemon, day, 4)
+        await _send(daemon, {"symbol": "NSE:BETA", "session": day, "stop": 45.0})
         code, found = await daemon.get("/api/broker")
         assert (code, found["agrees"], found["notices"]) == (200, True, [])
         assert await call("positions", "broker", "--config", path) == EXIT_OK

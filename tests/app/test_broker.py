@@ -86,6 +86,18 @@ async def test_an_error_of_the_broker_is_not_kept() -> None:
     assert (await service.compare()).comparison.companies == ()
 
 
+async def test_holdings_without_trades_are_none_where_the_broker_does_not_say() -> None:
+    """Nothing known is not the same as nothing held."""
+    broker = FakeBroker(holdings=[BETA], error=NeedsLoginError("log in"))
+    service = _service(broker, FakeFillStore())
+    assert await service.untraded() is None
+    broker.error = None
+    lots = await service.untraded()
+    assert lots is not None
+    assert [(lot.symbol, lot.quantity, lot.opened) for lot in lots] == [("NSE:BETA", 20, None)]
+    assert await _service(None, FakeFillStore()).untraded() == ()
+
+
 async def test_a_market_without_an_account_says_so() -> None:
     with pytest.raises(PermanentError, match=r"the market `sandbox` has no account"):
         await _service(None, FakeFillStore()).compare()

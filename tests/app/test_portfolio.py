@@ -10,7 +10,7 @@ import pytest
 
 from tests.fakes.clock import FakeClock
 from tests.fakes.collection import context
-from tests.fakes.positions import FakeFillStore, FakePositionNotes, FakePositionReports
+from tests.fakes.positions import FakeFillStore, FakeHoldings, FakePositionNotes, FakePositionReports
 from tests.jobs.sample_market import INDEX, SESSION, SampleMarket, build_sample_market, history
 from vcpd.analysis.rule_sets import PositionRuleSettings
 from vcpd.app.live_configuration import LiveConfiguration
@@ -20,7 +20,7 @@ from vcpd.config import Configuration, LoadedConfiguration
 from vcpd.core.errors import BadInputError
 from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.panel import Panel, PanelReference
-from vcpd.domain.portfolio import Fill, Side
+from vcpd.domain.portfolio import Fill, Lot, Side
 from vcpd.jobs.position_judge import PositionJudge
 
 NOW = datetime(2025, 7, 1, 2, 50, tzinfo=UTC)
@@ -53,7 +53,13 @@ async def portfolio(reports: FakePositionReports) -> PortfolioService:
     market = build_sample_market([history("NSE:AAA", SESSION), history(INDEX.symbol, SESSION)], now=NOW)
     await market.collect()(context(SESSION))
     judge = PositionJudge(
-        market.universe_panels, market.workers, market.bars, FakeFillStore(), FakePositionNotes(), reports
+        market.universe_panels,
+        market.workers,
+        market.bars,
+        FakeFillStore(),
+        FakePositionNotes(),
+        reports,
+        FakeHoldings(),
     )
     rules = PositionRuleSettings(rule_sets={"runner": {"strength_r": 0.5}})
     live = LiveConfiguration(LoadedConfiguration(Configuration(positions=rules), {}, Path()), NOW)
@@ -150,6 +156,28 @@ async def test_stops_must_lie_below_the_purchase_of_a_known_symbol(portfolio: Po
         await portfolio.set_stop("NSE:AAA", 100.0, None)
     with pytest.raises(BadInputError, match="NSE:AAA: no such purchase is stored"):
         await portfolio.set_stop("NSE:AAA", 90.0, DAYS[-2])
+
+
+async def test_a_holding_gets_a_day_and_a_stop_and_thereby_r(
+    portfolio: PortfolioService, reports: FakePositionReports
+) -> None:
+    """Its shares and its average price are the broker's."""
+    held = Lot(number=1, symbol="NSE:AAA", opened=None, quantity=30, entry=99.5)
+    portfolio.judge.holdings.lots = [held]  # type: ignore[attr-defined]
+    wanted = msgspec.structs.replace(BUY, quantity=0, price=0.0)
+    assert (await portfolio.add_holding(wanted)).added == 1
+    assert reports.texts is not None
+    (position,) = json.loads(reports.texts.report)["positions"]
+    lot = position["measures"]["lot"]
+    assert (lot["quantity"], lot["entry"], lot["stop"], lot["opened"]) == (30, 99.5, 90.0, str(BUY.session))
+    assert position["measures"]["result_r"] == pytest.approx((position["measures"]["close"] - 99.5) / 9.5)
+    with pytest.raises(BadInputError, match="NSE:BBB: the broker reports no holding without stored trades"):
+        await portfolio.add_holding(msgspec.structs.replace(wanted, symbol="NSE:BBB"))
+    with pytest.raises(BadInputError, match=r"stop: expected a price below the purchase's 99\.5"):
+        await portfolio.add_holding(msgspec.structs.replace(wanted, stop=99.5))
+    portfolio.judge.holdings.lots = None  # type: ignore[attr-defined]
+    with pytest.raises(BadInputError, match="the broker does not give its holdings now"):
+        await portfolio.add_holding(wanted)
 
 
 async def test_a_set_of_rules_is_chosen_for_purchases_and_judged_at_once(

@@ -27,7 +27,7 @@ async def test_each_company_and_what_differs_is_shown(tmp_path: Path, capsys: Ca
     row = next(line.split() for line in shown.splitlines() if "INE000000001" in line)
     assert row == ["NSE:ALPHA", "INE000000001", "13", "6", "3", "4", "0", "101.50", "10"]
     assert "NSE:ALPHA: the broker reports 13 shares, the stored trades leave 10" in shown
-    assert "NSE:BETA: 20 shares at 50.00 without stored trades: add them with `vcpd positions add`" in shown
+    assert "NSE:BETA: 20 shares at 50.00 without stored trades: give day and stop with `vcpd" in shown
     assert "left out NSE:BETA: 5, margin trading facility" in shown
     assert "agree with the broker's account" not in shown
 

@@ -44,6 +44,12 @@ async def test_a_purchase_and_a_sale_are_sent(tmp_path: Path, capsys: Capture) -
     assert "1 added" in capsys.readouterr().out
 
 
+async def test_a_holding_is_added_without_shares_and_price(tmp_path: Path) -> None:
+    portfolio = FakePortfolio()
+    assert await _run(tmp_path, portfolio, "add", "AAA", "--date", SESSION, "--stop", 45) == EXIT_OK
+    assert [change[:2] for change in portfolio.changes] == [("add holding", "NSE:AAA")]
+
+
 async def test_rows_of_a_file_that_were_refused_are_named(tmp_path: Path, capsys: Capture) -> None:
     file = tmp_path / "book.csv"
     file.write_text("symbol,date\nAAA,x\n", encoding="utf-8")

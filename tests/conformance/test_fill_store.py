@@ -9,7 +9,7 @@ import pytest
 
 from tests.fakes.positions import FakeFillStore, FakePositionReports
 from vcpd.domain.bars import BarSeries, BarTable
-from vcpd.domain.portfolio import CurvePoint, Fill, PositionTexts, Side
+from vcpd.domain.portfolio import CurvePoint, Fill, Lot, PositionTexts, Side
 from vcpd.jobs.position_judge import FillStore
 from vcpd.ports import SessionSpan
 from vcpd.store.bars import PostgresBarStore
@@ -157,6 +157,19 @@ async def test_the_newest_report_is_whole_and_of_the_others_the_curve_remains(
     assert list(await reports.curve(1)) == [_point(TUESDAY, -2.0)]
     assert await reports.last_before(WEDNESDAY) == TUESDAY
     assert await reports.last_before(TUESDAY) == MONDAY
+
+
+async def test_lots_of_unknown_date_are_those_of_the_newest_report(
+    reports: FakePositionReports | PostgresPositionReports,
+) -> None:
+    assert list(await reports.undated_lots()) == []
+    dated = Lot(number=1, symbol="NSE:A", opened=MONDAY, quantity=1, entry=10.0)
+    undated = Lot(number=2, symbol="NSE:B", opened=None, quantity=3, entry=20.5)
+    for session, lots in ((MONDAY, [undated, dated]), (TUESDAY, [dated, undated]), (WEDNESDAY, [dated])):
+        report = msgspec.json.encode({"lots": lots}).decode()
+        texts = PositionTexts(session=session, report=report, journal="{}")
+        await reports.put(_point(session, 0.0), texts)
+        assert list(await reports.undated_lots()) == ([] if session == WEDNESDAY else [undated])
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from datetime import date
 import msgspec
 
 from vcpd.core.errors import BadInputError
-from vcpd.domain.portfolio import CurvePoint, Fill, JudgedHeat, PositionTexts, Side, StoredFill
+from vcpd.domain.portfolio import CurvePoint, Fill, JudgedHeat, Lot, PositionTexts, Side, StoredFill
 from vcpd.domain.position_notes import AccountChange, CompanyNote, NotTaken, PurchaseNote
 
 
@@ -92,6 +92,16 @@ class FakeFillStore:
 
 
 @dataclass
+class FakeHoldings:
+    """`lots` without trades; None stands for a broker that does not answer."""
+
+    lots: Sequence[Lot] | None = ()
+
+    async def untraded(self) -> Sequence[Lot] | None:
+        return self.lots
+
+
+@dataclass
 class FakePositionNotes:
     """`known` companies, and what was known at purchases."""
 
@@ -136,6 +146,11 @@ class FakePositionReports:
         kept = [entry for entry in journal["entries"] if symbol in {"", entry["symbol"]}]
         return json.dumps({**journal, "entries": kept[-(trades or len(kept)) :] if kept else []})
 
+    async def undated_lots(self) -> Sequence[Lot]:
+        report = json.loads("{}" if self.texts is None else self.texts.report)
+        lots = msgspec.convert(report.get("lots", []), list[Lot])
+        return [lot for lot in lots if lot.opened is None]
+
     async def curve(self, limit: int) -> Sequence[CurvePoint]:
         return [self.points[day] for day in sorted(self.points)][-limit:]
 
@@ -148,6 +163,9 @@ class FakePortfolio:
 
     async def add(self, fill: Fill) -> AccountChange:
         return self._changed(fill.symbol, "add", fill, AccountChange(added=1))
+
+    async def add_holding(self, fill: Fill) -> AccountChange:
+        return self._changed(fill.symbol, "add holding", fill, AccountChange(added=1))
 
     async def import_trades(self, name: str, trades: str, actions: str) -> AccountChange:
         self.changes.append(("import", name, trades, actions))

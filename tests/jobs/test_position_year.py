@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from tests.fakes.collection import context
-from tests.fakes.positions import FakeFillStore, FakePositionNotes, FakePositionReports
+from tests.fakes.positions import FakeFillStore, FakeHoldings, FakePositionNotes, FakePositionReports
 from tests.fakes.watch import FakeNotifier
 from tests.jobs.sample_market import INDEX, MORNING, SESSION, SampleMarket, build_sample_market, history
 from vcpd.analysis.positions import PositionSettings
@@ -208,7 +208,13 @@ class Year:
     async def _judge(self, at: int, day: date) -> bool:
         market = self.market
         judge = PositionJudge(
-            market.universe_panels, market.workers, market.bars, self.fills, notes_of(at), self.reports
+            market.universe_panels,
+            market.workers,
+            market.bars,
+            self.fills,
+            notes_of(at),
+            self.reports,
+            FakeHoldings(),
         )
         try:
             await Positions(judge, self.notifier, market.clock, SETTINGS)(context(day, "positions"))

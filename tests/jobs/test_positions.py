@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.fakes.collection import context
-from tests.fakes.positions import FakeFillStore, FakePositionNotes, FakePositionReports
+from tests.fakes.positions import FakeFillStore, FakeHoldings, FakePositionNotes, FakePositionReports
 from tests.fakes.watch import FakeNotifier
 from tests.jobs.sample_market import INDEX, MORNING, SESSION, SampleMarket, build_sample_market, history
 from vcpd.analysis.positions import PositionSettings
@@ -18,7 +18,7 @@ from vcpd.domain.alerts import AlertKind
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.panel import build_panel
-from vcpd.domain.portfolio import Fill, Side
+from vcpd.domain.portfolio import Fill, Lot, Side
 from vcpd.domain.position_notes import CompanyNote
 from vcpd.domain.runs import Outcome
 from vcpd.jobs.position_judge import PositionJudge
@@ -45,13 +45,20 @@ class Account:
     fills: FakeFillStore = field(default_factory=FakeFillStore)
     notes: FakePositionNotes = field(default_factory=FakePositionNotes)
     reports: FakePositionReports = field(default_factory=FakePositionReports)
+    holdings: FakeHoldings = field(default_factory=FakeHoldings)
     notifier: FakeNotifier = field(default_factory=FakeNotifier)
 
     @property
     def job(self) -> Positions:
         market = self.market
         judge = PositionJudge(
-            market.universe_panels, market.workers, market.bars, self.fills, self.notes, self.reports
+            market.universe_panels,
+            market.workers,
+            market.bars,
+            self.fills,
+            self.notes,
+            self.reports,
+            self.holdings,
         )
         return Positions(judge, self.notifier, market.clock, SETTINGS)
 
@@ -94,6 +101,32 @@ async def test_what_a_missed_session_would_have_reported_is_reported_by_the_next
     await account.job(context(SESSION, "positions"))
     (alert,) = account.notifier.published.values()
     assert alert.session == DAYS[-2]
+
+
+async def test_a_holding_without_trades_is_a_lot_of_unknown_date_without_r(account: Account) -> None:
+    """It is kept while the broker does not answer, and that is said; its trades take its place."""
+    lot = Lot(number=7, symbol="NSE:FALL", opened=None, quantity=50, entry=120.0)
+    account.holdings.lots = [lot]
+    for lots in ([lot], None):
+        account.holdings.lots = lots
+        result = await account.job(context(SESSION, "positions"))
+        assert (result.counts["lots"], result.counts["firing"]) == (1, 0)
+        assert account.reports.texts is not None
+        report = json.loads(account.reports.texts.report)
+        measures = report["positions"][0]["measures"]
+        assert (measures["result_r"], measures["sessions_held"], measures["lot"]["stop"]) == (
+            None,
+            None,
+            None,
+        )
+        assert measures["close"] == 90.0
+        assert report["heat"]["without_stop"] == ["NSE:FALL"]
+        assert any("does not give the holdings" in notice for notice in report["notices"]) is (lots is None)
+    await account.fills.add([purchase()])
+    result = await account.job(context(SESSION, "positions"))
+    assert account.reports.texts is not None
+    (held,) = json.loads(account.reports.texts.report)["lots"]
+    assert (held["quantity"], held["opened"]) == (100, str(OPENED))
 
 
 async def test_without_any_trade_the_run_is_skipped(account: Account) -> None:

@@ -24,7 +24,7 @@ from vcpd.analysis.share_scale import scale_fills
 from vcpd.analysis.trade_excursions import AccountBars
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.panel import Panel
-from vcpd.domain.portfolio import CurvePoint, LotBook, PositionTexts, StoredFill
+from vcpd.domain.portfolio import CurvePoint, Lot, LotBook, PositionTexts, StoredFill
 from vcpd.domain.position_notes import CompanyNote, JudgedAccount, PurchaseNote, RuleFiring
 
 
@@ -42,6 +42,8 @@ class PositionTaskParams(msgspec.Struct, frozen=True, kw_only=True):
     companies: Sequence[CompanyNote] = ()
     purchases: Sequence[PurchaseNote] = ()
     histories: Sequence[IndexHistory] = ()
+    untraded: Sequence[Lot] = ()  # holdings of companies without any fill
+    notices: Sequence[str] = ()
 
 
 def judge_account(panel: Panel, _rows: range, parameters: PositionTaskParams) -> JudgedAccount:
@@ -49,12 +51,18 @@ def judge_account(panel: Panel, _rows: range, parameters: PositionTaskParams) ->
     from vcpd.analysis.journal import keep_journal  # noqa: PLC0415 - compiles what its intervals are made with
 
     scaled = scale_fills(parameters.fills, parameters.as_of)
-    book = build_lot_book(scaled.fills, scaled.adjustments)
+    book = with_untraded(build_lot_book(scaled.fills, scaled.adjustments), parameters.untraded)
     bars = AccountBars(panel, {history.symbol: history.series for history in parameters.histories})
     notes = symbol_notes(book, parameters.companies, parameters.purchases)
     report = report_positions(book, bars, parameters.as_of, parameters.settings, notes)
     refused = [f"{row.place}: {row.reason}" for row in book.refused]
-    notices = (*report.notices, *scaled.notices, *refused, *lots_outside_bars(book.lots, bars))
+    notices = (
+        *report.notices,
+        *parameters.notices,
+        *scaled.notices,
+        *refused,
+        *lots_outside_bars(book.lots, bars),
+    )
     report = msgspec.structs.replace(report, notices=notices)
     report = count_bets(report, panel, parameters.settings.crowding)
     journal = keep_journal(book.closed, bars, parameters.purchases, parameters.settings.costs)
@@ -69,6 +77,18 @@ def judge_account(panel: Panel, _rows: range, parameters: PositionTaskParams) ->
         firing=sum(len(position.firing) for position in report.positions),
         broken_caps=0 if report.heat is None else sum(cap.is_broken for cap in report.heat.caps),
     )
+
+
+def with_untraded(book: LotBook, untraded: Iterable[Lot]) -> LotBook:
+    """The book and the lots of holdings without trades, numbered after its own.
+
+    A symbol that the book has meanwhile is left out: its trades say what is held of it.
+    """
+    known = {lot.symbol for lot in book.lots} | {trade.symbol for trade in book.closed}
+    numbers = [*(lot.number for lot in book.lots), *(trade.number for trade in book.closed)]
+    new, last = [lot for lot in untraded if lot.symbol not in known], max(numbers, default=0)
+    numbered = [msgspec.structs.replace(lot, number=number) for number, lot in enumerate(new, last + 1)]
+    return msgspec.structs.replace(book, lots=(*book.lots, *numbered))
 
 
 def symbol_notes(

@@ -173,7 +173,7 @@ def trailing_average(held: HeldLot, settings: SellRuleSettings) -> RuleReading |
 def chandelier(held: HeldLot, settings: SellRuleSettings) -> RuleReading | None:
     """A close too many average true ranges under the highest price since the purchase (Le Beau's exit)."""
     measures = held.measures
-    if not settings.chandelier_atr or measures.atr is None or not held.window.sessions_held:
+    if not settings.chandelier_atr or measures.atr is None or not measures.sessions_held:
         return None
     level = measures.highest - settings.chandelier_atr * measures.atr
     return _close_stop("chandelier", held, level, f"{settings.chandelier_atr:g} ATR under the highest price")

@@ -9,18 +9,19 @@ from vcpd.analysis.broker_comparison import TradedAccount, compare_with_broker
 from vcpd.analysis.lots import build_lot_book
 from vcpd.analysis.share_scale import scale_fills
 from vcpd.app.live_configuration import LiveConfiguration
-from vcpd.core.errors import PermanentError
+from vcpd.core.errors import PermanentError, VcpdError
 from vcpd.domain.broker import BrokerAccount
 from vcpd.domain.broker_comparison import BrokerComparison, BrokerReading
-from vcpd.domain.portfolio import StoredFill
+from vcpd.domain.portfolio import Lot, StoredFill
 from vcpd.jobs.position_judge import FillStore
 from vcpd.ports import BrokerSource, Clock
 
 KEEP_FOR: Final = timedelta(seconds=15)  # so that clients of the port do not use up the broker's limits
+PATIENCE_S: Final = 20.0  # with the broker, while an account is evaluated
 
 
 class BrokerService:
-    """Reads the account at most every 15 s; implements `BrokerReader`, see web.context.
+    """Reads the account at most every 15 s; a `BrokerReader`, see web.context, and `UntradedHoldings`.
 
     `source` is None for a market without an account.
     """
@@ -45,6 +46,19 @@ class BrokerService:
         stored = await self._fills.all()
         comparison = await asyncio.to_thread(compare_with_trades, account, stored, today, exchange)
         return BrokerReading(read_at, comparison)
+
+    async def untraded(self) -> Sequence[Lot] | None:
+        """A lot of unknown date for each holding without any stored trade, at its average price.
+
+        None where the broker does not say now; a market without an account holds nothing.
+        """
+        if self._source is None:
+            return ()
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                return (await self.compare()).comparison.unknown_lots
+        except (VcpdError, TimeoutError):
+            return None
 
     async def _account(self) -> tuple[datetime, BrokerAccount]:
         if self._source is None:

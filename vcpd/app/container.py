@@ -185,7 +185,8 @@ class Container:
         engine, backups = self._engine_workers(workers), self._backups(storage, live)
         holidays = HolidayListUpdate(market.http, market.holiday_list, self._state_dir, days)
         jobs = JobFactory(
-            market, storage, panels, workers, engine, clock, watch, sectors, backups, alerts, holidays
+            *(market, storage, panels, workers, engine, clock, watch, sectors, backups, alerts, holidays),
+            broker=BrokerService(live, clock, market.broker, storage.fills),
         )
         scheduler = self._scheduler(storage, jobs, resources)
         monitor = Monitor(live, clock, storage, scheduler, resources)
@@ -346,7 +347,7 @@ class Container:
             regimes=storage.regimes,
             positions=storage.position_reports,
             portfolio=portfolio,
-            broker=BrokerService(status.live, self._clock, market.broker, portfolio.judge.fills),
+            broker=jobs.broker,
             record=RecordOutcomes(storage.record, storage.regimes, status.current_panel, status.workers),
             instruments=storage.instruments,
             marks=storage.marks,

@@ -8,6 +8,7 @@ from typing import Final
 
 from vcpd.analysis.positions import PositionSettings
 from vcpd.app.alert_facts import AlertFacts, setup_url
+from vcpd.app.broker import BrokerService
 from vcpd.app.holiday_lists import HolidayListUpdate
 from vcpd.app.live_configuration import LiveConfiguration
 from vcpd.app.market import MarketConnection
@@ -82,6 +83,7 @@ class JobFactory:
     backups: BackupStore
     notifier: Notifier
     holidays: HolidayListUpdate
+    broker: BrokerService
 
     def build(self, configuration: Configuration) -> Mapping[str, Job]:
         """Every configured job by name. ConfigurationError for a table that names no job."""
@@ -155,6 +157,7 @@ class JobFactory:
             storage.fills,
             storage.position_notes,
             storage.position_reports,
+            self.broker,
         )
 
     def _levels_job(self, configuration: Configuration) -> ReportReachedLevels:

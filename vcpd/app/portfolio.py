@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
+import msgspec
+
 from vcpd.analysis.lots import build_lot_book
 from vcpd.analysis.share_scale import later_ratios, restatement_factor, scale_fills, share_ratio
 from vcpd.app.jobs import position_settings
@@ -51,6 +53,21 @@ class PortfolioService:
         if change.refused:
             raise BadInputError(change.refused[0].reason)
         return change
+
+    async def add_holding(self, fill: Fill) -> AccountChange:
+        """Add the purchase of a holding without stored trades, with its shares and its average price.
+
+        `fill` has none of both. BadInputError where the broker reports no such holding.
+        """
+        lots = await self.judge.holdings.untraded()
+        if lots is None:
+            raise BadInputError("the broker does not give its holdings now: give price and quantity")
+        found = next((lot for lot in lots if lot.symbol == fill.symbol), None)
+        if found is None:
+            raise BadInputError(
+                f"{fill.symbol}: the broker reports no holding without stored trades: give price and quantity"
+            )
+        return await self.add(msgspec.structs.replace(fill, quantity=found.quantity, price=found.entry))
 
     async def remove(self, symbol: str, session: date | None, trade_id: str) -> AccountChange:
         """Forget a symbol's trades, all, of a day, or a single one.

@@ -55,8 +55,9 @@ def _lines(found: Mapping[str, Any]) -> Sequence[str]:
     """What a reader must know beside the counts, a line each."""
     differences = [f"{row['symbol']}: {row['text']}" for row in found["differences"]]
     unknown = [
-        f"{lot['symbol']}: {lot['quantity']:,} shares at {lot['entry']:,.2f} without stored trades: add them "
-        "with `vcpd positions add` or `vcpd positions import`; until then there is neither stop nor R"
+        f"{lot['symbol']}: {lot['quantity']:,} shares at {lot['entry']:,.2f} without stored trades: give day "
+        f"and stop with `vcpd positions add {lot['symbol']} --date DATE --stop PRICE`, or import the trades; "
+        "until then there is neither stop nor R"
         for lot in found["unknown_lots"]
     ]
     left_out = [

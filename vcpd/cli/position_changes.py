@@ -45,15 +45,19 @@ def _add_add(nested: Subparsers) -> argparse.ArgumentParser:
         "add",
         "add a purchase, or with --sell a sale, to the daemon's store",
         "vcpd positions add INFY --date 2025-06-02 --price 1510 --quantity 60 --stop 1420\n"
-        "vcpd positions add INFY --sell --date 2025-06-30 --price 1640 --quantity 30",
+        "vcpd positions add INFY --sell --date 2025-06-30 --price 1640 --quantity 30\n"
+        "vcpd positions add TCS --date 2025-03-03 --stop 3150",
         add_fill,
     )
     action.add_argument("symbol", help=SYMBOL_HELP)
     action.add_argument("--date", type=date_argument, metavar="DATE", help="the session; default: today")
     action.add_argument(
-        "--price", type=positive_number_argument, required=True, help="price of one share, without charges"
+        "--price",
+        type=positive_number_argument,
+        help="price of one share, without charges; without it and --quantity those of a holding "
+        "that the broker reports and of which no trade is stored",
     )
-    action.add_argument("--quantity", type=positive_int_argument, required=True, help="number of shares")
+    action.add_argument("--quantity", type=positive_int_argument, help="number of shares")
     action.add_argument(
         "--stop", type=positive_number_argument, help="the initial stop; without one there is no R"
     )

@@ -6,15 +6,19 @@ The ports of what it reads and writes stand here.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Protocol
+from typing import Final, Protocol
 
 from vcpd.analysis.position_task import PositionTaskParams, judge_account
 from vcpd.analysis.positions import PositionSettings
 from vcpd.analysis.regime_task import IndexHistory
-from vcpd.domain.portfolio import CurvePoint, Fill, PositionTexts, Side, StoredFill
+from vcpd.domain.portfolio import CurvePoint, Fill, Lot, PositionTexts, Side, StoredFill
 from vcpd.domain.position_notes import CompanyNote, JudgedAccount, PurchaseNote
 from vcpd.jobs.panel_refresh import UniversePanels
 from vcpd.ports import BarStore, Workers
+
+OLD_HOLDINGS: Final = (
+    "the broker does not give the holdings now: those without stored trades are the ones of the report before"
+)
 
 
 class FillStore(Protocol):
@@ -53,6 +57,14 @@ class FillStore(Protocol):
         ...
 
 
+class UntradedHoldings(Protocol):
+    """What the broker holds of companies without any stored trade."""
+
+    async def untraded(self) -> Sequence[Lot] | None:
+        """A lot of unknown date for each at its average price; None where the broker does not say now."""
+        ...
+
+
 class PositionNotes(Protocol):
     """What the store knows of companies and purchases."""
 
@@ -76,6 +88,10 @@ class PositionReports(Protocol):
         """Keep a session's report, one transaction, idempotent; the texts of older sessions are dropped."""
         ...
 
+    async def undated_lots(self) -> Sequence[Lot]:
+        """The lots of unknown date of the newest report."""
+        ...
+
     async def curve(self, limit: int) -> Sequence[CurvePoint]:
         """The account after each of the newest sessions, oldest first."""
         ...
@@ -91,6 +107,7 @@ class PositionJudge:
     fills: FillStore
     notes: PositionNotes
     reports: PositionReports
+    holdings: UntradedHoldings
 
     async def __call__(self, session: date, settings: PositionSettings) -> JudgedAccount:
         """The account after `session`; nothing is kept yet."""
@@ -99,13 +116,18 @@ class PositionJudge:
         (judged,) = await self.workers.map_panel(judge_account, panel, parameters, rows=range(1))
         return judged
 
+    async def is_empty(self) -> bool:
+        """Whether nothing was ever bought, and the broker holds nothing either."""
+        return not await self.fills.all() and not (await self._untraded())[0]
+
     async def keep(self, judged: JudgedAccount) -> None:
         """Write the report."""
         await self.reports.put(judged.point, judged.texts)
 
     async def _parameters(self, session: date, settings: PositionSettings) -> PositionTaskParams:
         fills = await self.fills.all()
-        symbols = sorted({entry.fill.symbol for entry in fills})
+        untraded, notices = await self._untraded()
+        symbols = sorted({entry.fill.symbol for entry in fills} | {lot.symbol for lot in untraded})
         bought = {(entry.fill.symbol, entry.fill.session) for entry in fills if entry.fill.side is Side.BUY}
         companies = await self.notes.companies(symbols, session)
         return PositionTaskParams(
@@ -116,7 +138,17 @@ class PositionJudge:
             companies=tuple(companies.values()),
             purchases=tuple(await self.notes.purchases(sorted(bought))),
             histories=tuple(await self._histories(companies)),
+            untraded=tuple(untraded),
+            notices=notices,
         )
+
+    async def _untraded(self) -> tuple[Sequence[Lot], tuple[str, ...]]:
+        """Lots of holdings without trades, of now or as they were last known, which is then said."""
+        found = await self.holdings.untraded()
+        if found is not None:
+            return found, ()
+        known = await self.reports.undated_lots()
+        return known, (OLD_HOLDINGS,) if known else ()
 
     async def _histories(self, companies: Mapping[str, CompanyNote]) -> list[IndexHistory]:
         """Bars of what the panel lacks: companies that are no longer listed, funds, excluded symbols."""

@@ -28,7 +28,7 @@ class Positions:
     settings: PositionSettings
 
     async def __call__(self, context: RunContext) -> RunResult:
-        if not await self.judge.fills.all():
+        if await self.judge.is_empty():
             return RunResult(outcome=Outcome.SKIPPED, reason=NOTHING_HELD)
         context.progress.begin(0, "evaluating positions")
         judged = await self.judge(context.session, self.settings)

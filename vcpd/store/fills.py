@@ -5,8 +5,9 @@ from datetime import date
 from typing import Final
 
 import asyncpg
+import msgspec
 
-from vcpd.domain.portfolio import CurvePoint, Fill, JudgedHeat, PositionTexts, Side, StoredFill
+from vcpd.domain.portfolio import CurvePoint, Fill, JudgedHeat, Lot, PositionTexts, Side, StoredFill
 from vcpd.domain.position_notes import CompanyNote, PurchaseNote
 from vcpd.store.database import Database, affected_rows
 from vcpd.store.sql_files import named_queries
@@ -126,6 +127,10 @@ class PostgresPositionReports:
     async def latest_report(self) -> str | None:
         report: str | None = await self._database.fetch_value(REPORTS["latest_report"])
         return report
+
+    async def undated_lots(self) -> Sequence[Lot]:
+        lots: str | None = await self._database.fetch_value(REPORTS["undated_lots"])
+        return [] if lots is None else msgspec.json.decode(lots, type=list[Lot])
 
     async def latest_heat(self) -> JudgedHeat | None:
         rows = await self._database.fetch(REPORTS["latest_heat"])

@@ -25,6 +25,7 @@ TRADES_LIMIT_KB: Final = 4096  # of an upload: some ten thousand trades
 CHANGE_TIMEOUT_S: Final = 60.0
 MAX_POINTS: Final = 2_000
 POINTS: Final = IntParameter("sessions", "Number of newest sessions.", low=1, high=MAX_POINTS, default=252)
+NOT_WHOLE: Final = "quantity and price: expected both, or neither for a purchase that the broker holds"
 MAX_TRADES: Final = 100_000
 ONLY_SYMBOL: Final = SymbolParameter("symbol", "Only trades of this symbol, with or without its exchange.")
 TRADES: Final = IntParameter("trades", "Number of newest trades; 0: all.", low=0, high=MAX_TRADES, default=0)
@@ -70,12 +71,16 @@ class HeatView(msgspec.Struct, frozen=True):
 
 
 class FillRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A purchase or a sale at the price of its day; `stop` is the initial one of a purchase."""
+    """A purchase or a sale at the price of its day; `stop` is the initial one of a purchase.
+
+    Without `quantity` and `price` it is the purchase of a holding that the broker reports and of which no
+    trade is stored.
+    """
 
     symbol: Symbol
     session: date
-    quantity: Quantity
-    price: Price
+    quantity: Quantity | None = None
+    price: Price | None = None
     side: Side = Side.BUY
     stop: Price | None = None
     rules: RuleSet = DEFAULT_RULES
@@ -153,18 +158,22 @@ def position_change_routes(context: WebContext) -> list[web.RouteDef]:
     async def add(request: web.Request) -> web.Response:
         """Add a purchase or a sale."""
         given = await read_body(request, FillRequest)
+        is_holding = given.quantity is None and given.price is None and given.side is Side.BUY
+        if not is_holding and (given.quantity is None or given.price is None):
+            raise HttpError(400, NOT_WHOLE)
         fill = Fill(
             symbol=_full_symbol(request, given.symbol),
             session=given.session,
             side=given.side,
-            quantity=int(given.quantity),
-            price=given.price,
+            quantity=int(given.quantity or 0),
+            price=given.price or 0.0,
             stop=given.stop,
             note=given.note,
             rules=given.rules,
             trade_id="",
         )
-        return await _changed(context.portfolio.add(fill))
+        change = context.portfolio.add_holding if is_holding else context.portfolio.add
+        return await _changed(change(fill))
 
     @route("POST", "/api/positions/import", body=TradeUpload, body_limit_kb=TRADES_LIMIT_KB, **declared)
     async def import_trades(request: web.Request) -> web.Response:

@@ -193,6 +193,10 @@ class Portfolio(Protocol):
     """Changes the stored account. BadInputError says what is wrong with a change."""
 
     async def add(self, fill: Fill) -> AccountChange: ...
+    async def add_holding(self, fill: Fill) -> AccountChange:
+        """Add the purchase of a holding without stored trades, with its shares and its average price."""
+        ...
+
     async def import_trades(self, name: str, trades: str, actions: str) -> AccountChange:
         """Take the trades of a CSV text named `name`; `actions` is one of splits and bonuses, or empty."""
         ...

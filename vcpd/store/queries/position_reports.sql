@@ -13,6 +13,12 @@ WHERE report IS NOT NULL AND session < (SELECT max(session) FROM position_report
 -- name: latest_report
 SELECT report::text AS report FROM position_reports ORDER BY session DESC LIMIT 1;
 
+-- name: undated_lots
+SELECT jsonb_path_query_array(report, '$.lots[*] ? (@.opened == null)')::text AS lots
+FROM position_reports
+ORDER BY session DESC
+LIMIT 1;
+
 -- name: latest_heat
 SELECT session, (report -> 'heat')::text AS heat FROM position_reports ORDER BY session DESC LIMIT 1;
 

@@ -7,12 +7,13 @@ export function addForm(message, renew) {
   const side = h("select", { name: "side", "aria-label": "side" }, h("option", { value: "buy" }, "bought"), h("option", { value: "sell" }, "sold"));
   const fields = h("div", { class: "fields" },
     input("symbol", "text", { maxlength: 40, list: "symbols" }), side, input("date", "date"),
-    input("shares", "number", { min: 1, step: 1 }), input("price", "number", { min: 0 }),
+    input("shares", "number", { min: 1, step: 1, required: false }), input("price", "number", { min: 0, required: false }),
     input("stop", "number", { min: 0, required: false, placeholder: "initial stop" }),
     input("rules", "text", { required: false, maxlength: 40, list: "rule-sets", placeholder: "set of rules" }),
     h("button", { type: "submit", class: "primary" }, "Add"));
   const submit = (form) => change(form, message, renew, "api/positions", () => tradeOf(Object.fromEntries(new FormData(form))));
-  return h("form", { id: "add-trade", class: "card scan", onsubmit: submitting(submit) }, h("h2", {}, "Add a trade"), fields);
+  return h("form", { id: "add-trade", class: "card scan", onsubmit: submitting(submit) }, h("h2", {}, "Add a trade"),
+    h("p", { class: "muted" }, "Without shares and price: the purchase of a holding that the broker reports, at its average price."), fields);
 }
 
 export function rulesForm(message, renew) {
@@ -36,9 +37,11 @@ export function importForm(message, renew) {
 
 const input = (name, type, more = {}) => h("input", { name, type, "aria-label": name, placeholder: name, required: true, step: "any", ...more });
 
+const numberOf = (text) => (text ? Number(text) : null);
+
 const tradeOf = (given) => ({
   symbol: fullSymbol(given.symbol.trim().toUpperCase()), session: given.date, side: given.side,
-  quantity: Number(given.shares), price: Number(given.price), stop: given.stop ? Number(given.stop) : null,
+  quantity: numberOf(given.shares), price: numberOf(given.price), stop: numberOf(given.stop),
   ...(given.rules.trim() ? { rules: given.rules.trim() } : {}),
 });
 
