@@ -179,8 +179,9 @@ class Container:
         current_panel, heartbeats, resources = PanelReader(panels.store), Heartbeats(), ResourceMonitor()
         charts = DigestChart(storage.setups, current_panel, workers, live.digest_charts)
         channels, alerts = self._open_alerts(live, storage, charts, secrets)
-        reader = build_level_reader(panels, workers, storage)
-        watch = build_watch(live, market, storage, clock, alerts, reader)
+        watch = build_watch(
+            live, market, storage, clock, alerts, build_level_reader(panels, workers, storage)
+        )
         sectors = market.sector_source(panels.universe, self._loaded.folder)
         engine, backups = self._engine_workers(workers), self._backups(storage, live)
         holidays = HolidayListUpdate(market.http, market.holiday_list, self._state_dir, days)

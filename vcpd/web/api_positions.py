@@ -1,6 +1,6 @@
 """API of the account: positions, journal and heat as they were judged last, and changes of what is stored."""
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from datetime import date
 from typing import Annotated, Any, Final
 
@@ -35,6 +35,11 @@ EMPTY_REPORT: Final = (
 )
 EMPTY_JOURNAL: Final = b'{"entries":[],"all":null}'
 Price = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
+CHANGE: Final[Mapping[str, Any]] = {
+    "response": AccountChange,
+    "errors": (400, 408, 503),
+    "timeout_s": CHANGE_TIMEOUT_S,
+}
 RuleSet = Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
 Symbol = Annotated[str, msgspec.Meta(pattern=SYMBOL_PATTERN)]
 Quantity = Annotated[float, msgspec.Meta(ge=1, le=1e9, multiple_of=1)]  # 100.0 is a whole number too
@@ -152,9 +157,13 @@ def position_routes(context: WebContext) -> list[web.RouteDef]:
 
 def position_change_routes(context: WebContext) -> list[web.RouteDef]:
     """The routes that change what is stored; each needs the login or the token."""
-    declared = {"response": AccountChange, "errors": (400, 408, 503), "timeout_s": CHANGE_TIMEOUT_S}
+    return [*_trade_routes(context), *_purchase_routes(context)]
 
-    @route("POST", "/api/positions", body=FillRequest, **declared)
+
+def _trade_routes(context: WebContext) -> list[web.RouteDef]:
+    """The routes that add and remove trades."""
+
+    @route("POST", "/api/positions", body=FillRequest, **CHANGE)
     async def add(request: web.Request) -> web.Response:
         """Add a purchase or a sale."""
         given = await read_body(request, FillRequest)
@@ -175,34 +184,40 @@ def position_change_routes(context: WebContext) -> list[web.RouteDef]:
         change = context.portfolio.add_holding if is_holding else context.portfolio.add
         return await _changed(change(fill))
 
-    @route("POST", "/api/positions/import", body=TradeUpload, body_limit_kb=TRADES_LIMIT_KB, **declared)
+    @route("POST", "/api/positions/import", body=TradeUpload, body_limit_kb=TRADES_LIMIT_KB, **CHANGE)
     async def import_trades(request: web.Request) -> web.Response:
         """Take the trades of a file; rows that cannot be taken are named."""
         given = await read_body(request, TradeUpload)
         return await _changed(context.portfolio.import_trades(given.name, given.trades, given.actions))
 
-    @route("POST", "/api/positions/remove", body=RemovalRequest, **declared)
+    @route("POST", "/api/positions/remove", body=RemovalRequest, **CHANGE)
     async def remove(request: web.Request) -> web.Response:
         """Forget trades of a symbol."""
         given = await read_body(request, RemovalRequest)
         symbol = _full_symbol(request, given.symbol)
         return await _changed(context.portfolio.remove(symbol, given.session, given.trade_id))
 
-    @route("POST", "/api/positions/stop", body=StopRequest, **declared)
+    return [add, import_trades, remove]
+
+
+def _purchase_routes(context: WebContext) -> list[web.RouteDef]:
+    """The routes that change stop and rules of stored purchases."""
+
+    @route("POST", "/api/positions/stop", body=StopRequest, **CHANGE)
     async def stop(request: web.Request) -> web.Response:
         """Set the initial stop of purchases that have none, or another one."""
         given = await read_body(request, StopRequest)
         symbol = _full_symbol(request, given.symbol)
         return await _changed(context.portfolio.set_stop(symbol, given.stop, given.session))
 
-    @route("POST", "/api/positions/rules", body=RulesRequest, **declared)
+    @route("POST", "/api/positions/rules", body=RulesRequest, **CHANGE)
     async def rules(request: web.Request) -> web.Response:
         """Choose the set of sell rules by which purchases are held."""
         given = await read_body(request, RulesRequest)
         symbol = _full_symbol(request, given.symbol)
         return await _changed(context.portfolio.set_rules(symbol, given.rules, given.session))
 
-    return [add, import_trades, remove, stop, rules]
+    return [stop, rules]
 
 
 def _json(body: bytes) -> web.Response:
