@@ -175,16 +175,14 @@ class Container:
     ) -> OpenDaemon:
         """Build what stands on workers, store and market; start the HTTP server and the scheduler."""
         clock, live = self._clock, LiveConfiguration(self._loaded, self._clock.now())
-        panels, days = self._panels(storage, workers), live.market_days
-        current_panel, heartbeats, resources = PanelReader(panels.store), Heartbeats(), ResourceMonitor()
+        panels, heartbeats, resources = self._panels(storage, workers), Heartbeats(), ResourceMonitor()
+        current_panel, reader = PanelReader(panels.store), build_level_reader(panels, workers, storage)
         charts = DigestChart(storage.setups, current_panel, workers, live.digest_charts)
         channels, alerts = self._open_alerts(live, storage, charts, secrets)
-        watch = build_watch(
-            live, market, storage, clock, alerts, build_level_reader(panels, workers, storage)
-        )
+        watch = build_watch(live, market, storage, clock, alerts, reader)
         sectors = market.sector_source(panels.universe, self._loaded.folder)
         engine, backups = self._engine_workers(workers), self._backups(storage, live)
-        holidays = HolidayListUpdate(market.http, market.holiday_list, self._state_dir, days)
+        holidays = HolidayListUpdate(market.http, market.holiday_list, self._state_dir, live.market_days)
         jobs = JobFactory(
             *(market, storage, panels, workers, engine, clock, watch, sectors, backups, alerts, holidays),
             broker=BrokerService(live, clock, market.broker, storage.fills),
