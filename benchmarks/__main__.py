@@ -18,6 +18,8 @@ ORDER = (
     "import_bars",
     "detector_speed",
     "study_speed",
+    "dask_speed",
+    "dask_parts",
     "detector_planted",
     "detector_robustness",
     "detector_selectivity",

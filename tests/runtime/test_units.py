@@ -4,6 +4,7 @@ import configparser
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 UNITS = Path(__file__).resolve().parents[2] / "systemd"
 ANALYZE = shutil.which("systemd-analyze")
 MOST_EXPOSURE = 1.5
+DASK_UNITS = ("vcpd-dask-scheduler.service", "vcpd-dask-worker.service")
 needs_systemd_analyze = pytest.mark.skipif(ANALYZE is None, reason="systemd-analyze is not on this machine")
 
 
@@ -26,7 +28,7 @@ def root(tmp_path: Path) -> Path:
     folder.mkdir(parents=True)
     for unit in UNITS.glob("*.service"):
         shutil.copy(unit, folder)
-    for program in ("opt/vcpd/current/bin/vcpd", "bin/kill", "bin/sh"):
+    for program in ("opt/vcpd/current/bin/vcpd", "opt/vcpd-dask/bin/dask", "bin/kill", "bin/sh"):
         path = tmp_path / program
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("#!/bin/sh\n", encoding="ascii")
@@ -41,20 +43,35 @@ def settings_of(name: str) -> list[tuple[str, str]]:
 
 
 @needs_systemd_analyze
-@pytest.mark.parametrize("unit", ["vcpd.service", "vcpd-alert@vcpd.service"])
+@pytest.mark.parametrize("unit", ["vcpd.service", "vcpd-alert@vcpd.service", *DASK_UNITS])
 def test_systemd_finds_nothing_to_complain_about(root: Path, unit: str) -> None:
     judged = analyze("verify", f"--root={root}", "--man=no", "--recursive-errors=no", unit)
     assert (judged.returncode, judged.stdout + judged.stderr) == (0, "")
 
 
 @needs_systemd_analyze
-@pytest.mark.parametrize("unit", ["vcpd.service", "vcpd-alert@.service"])
+@pytest.mark.parametrize("unit", ["vcpd.service", "vcpd-alert@.service", *DASK_UNITS])
 def test_exposure_is_low(root: Path, unit: str) -> None:
     path = root / "etc/systemd/system" / unit
     judged = analyze("security", "--offline=true", "--no-pager", str(path))
     found = re.search(r"Overall exposure level for \S+: (\d+\.\d+)", judged.stdout)
     assert found is not None, judged.stderr
     assert float(found[1]) <= MOST_EXPOSURE
+
+
+@pytest.mark.parametrize("unit", DASK_UNITS)
+def test_each_variable_of_a_dask_unit_stands_in_its_file_of_settings(unit: str) -> None:
+    """With these values Dask understands the command: every option is one that it knows."""
+    lines = (UNITS / "dask.env").read_text(encoding="utf-8").splitlines()
+    values = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+    command = dict(settings_of(unit))["ExecStart"]
+    names = set(re.findall(r"\$\{?(\w+)\}?", command))
+    assert names <= values.keys()
+    words = re.sub(r"\$\{?(\w+)\}?", lambda found: values[found[1]], command).split()
+    known = subprocess.run(
+        [sys.executable, "-m", "dask", words[1], "--help"], check=True, capture_output=True, text=True
+    ).stdout
+    assert [word for word in words if word.startswith("--") and word not in known] == []
 
 
 def test_the_unit_speaks_the_protocol_of_the_program() -> None:
