@@ -74,13 +74,9 @@ async def _study(panel: Panel, plan: StudyPlan, costs: CostSettings, shows_progr
     splits = {} if result.best is None else await split_by_evening(data, result.best, map_rows)
     return StudyOutcome(
         study_report(result, validation, data, splits),
-        rows_frame([{**cell.coordinates, **_figures(cell)} for cell in result.cells]),
+        rows_frame([cell.table_row for cell in result.cells]),
         _best_trades(panel, data, result.best),
     )
-
-
-def _figures(cell: msgspec.Struct) -> dict[str, Any]:
-    return {name: value for name, value in msgspec.structs.asdict(cell).items() if name != "coordinates"}
 
 
 def _best_trades(panel: Panel, data: StudyData, best: int | None) -> pl.DataFrame:

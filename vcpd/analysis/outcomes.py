@@ -8,7 +8,7 @@ interval comes from drawing whole months.
 
 import math
 from collections.abc import Sequence
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 import msgspec
 import numpy as np
@@ -117,26 +117,35 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
 
 def estimate(days: DateArray, results_r: FloatArray) -> Estimate:
     """Mean, median and interval of `results_r` (n,) of purchases on `days` (n,)."""
-    months, groups = np.unique(days.astype("M8[M]"), return_inverse=True)
-    low = high = None
-    if len(months) >= LEAST_MONTHS:
-        sums = np.bincount(groups, results_r).astype(np.float64)
-        low, high = interval_of_months(sums, np.bincount(groups).astype(np.float64))
+    interval = interval_by_month(days, results_r, INTERVAL_PCT)
     is_empty = not len(results_r)
     return Estimate(
         purchases=len(results_r),
-        months=len(months),
+        months=interval.months,
         mean_r=None if is_empty else float(results_r.mean()),
         median_r=None if is_empty else float(np.median(results_r)),
-        low_r=low,
-        high_r=high,
+        low_r=interval.low,
+        high_r=interval.high,
     )
 
 
-def interval_of_months(sums: FloatArray, counts: FloatArray) -> tuple[float, float]:
-    """The interval of the mean over months drawn anew with replacement, each with all its purchases."""
-    low, high = month_intervals(sums[:, None], counts[:, None], INTERVAL_PCT)
-    return float(low[0]), float(high[0])
+class MonthInterval(NamedTuple):
+    """The bounds of a mean, None where its months are too few."""
+
+    months: int
+    low: float | None
+    high: float | None
+
+
+def interval_by_month(days: DateArray, results: FloatArray, interval_pct: float) -> MonthInterval:
+    """The interval of the mean of `results` (n,): months drawn with replacement, each with all its `days`."""
+    months, groups = np.unique(days.astype("M8[M]"), return_inverse=True)
+    if len(months) < LEAST_MONTHS:
+        return MonthInterval(len(months), None, None)
+    sums = np.bincount(groups, results).astype(np.float64)
+    counts = np.bincount(groups).astype(np.float64)
+    low, high = month_intervals(sums[:, None], counts[:, None], interval_pct)
+    return MonthInterval(len(months), float(low[0]), float(high[0]))
 
 
 def month_intervals(

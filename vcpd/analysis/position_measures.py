@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from vcpd.domain.bars import BarSeries, FloatArray
-from vcpd.domain.portfolio import Lot
+from vcpd.domain.portfolio import ClosedTrade, Lot
 
 SMA_LENGTHS: Final = (20, 50, 150, 200)
 ATR_LENGTH: Final = 22
@@ -101,7 +101,7 @@ def measure_position(lot: Lot, window: PositionWindow) -> PositionMeasures:
     highs = window.bars.high[window.first + 1 :]
     highest, lowest = extreme_prices(window, lot.entry)
     highest_before = max(float(window.bars.close[window.first]), lot.entry, highs[:-1].max(initial=0.0))
-    worst = _in_r(lot, lowest)
+    worst = in_r(lot, lowest)
     return PositionMeasures(
         lot=lot,
         session=window.bars.sessions[-1].item(),
@@ -112,9 +112,9 @@ def measure_position(lot: Lot, window: PositionWindow) -> PositionMeasures:
         highest_close=float(window.held.close.max()),
         atr=average_true_range(window.bars),
         averages=averages(window.bars),
-        result_r=_in_r(lot, close),
-        best_r=_in_r(lot, highest),
-        best_before_r=_in_r(lot, float(highest_before)),
+        result_r=in_r(lot, close),
+        best_r=in_r(lot, highest),
+        best_before_r=in_r(lot, float(highest_before)),
         worst_r=None if worst is None else abs(worst),
         provisional=bool(window.bars.provisional[-1]),
     )
@@ -133,10 +133,10 @@ def extremes_between(bars: BarSeries, first: int, stop: int, entry: float) -> tu
     return float(highest), float(lowest)
 
 
-def _in_r(lot: Lot, price: float) -> float | None:
-    """How far a price lies above the entry, in units of the initial risk."""
-    risk = lot.risk_per_share
-    return None if risk is None else (price - lot.entry) / risk
+def in_r(purchase: Lot | ClosedTrade, price: float) -> float | None:
+    """How far a price lies above the entry, in units of the initial risk; None without one."""
+    risk = purchase.risk_per_share
+    return None if risk is None else (price - purchase.entry) / risk
 
 
 def averages(bars: BarSeries) -> Mapping[int, float]:

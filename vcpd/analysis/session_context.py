@@ -26,9 +26,13 @@ ChainSearch: TypeAlias = Callable[[Bars, int, int, BaseSearch, SearchRules], Cha
 
 
 class SessionContext:
-    """One session of one market, at which rows are judged."""
+    """One session of one market, at which rows are judged.
 
-    def __init__(self, panel: Panel, thresholds: Thresholds) -> None:
+    Contexts of one panel that are used in turn may share a `workspace`, of some megabytes, if their bases are
+    equally long.
+    """
+
+    def __init__(self, panel: Panel, thresholds: Thresholds, workspace: BaseSearch | None = None) -> None:
         self.panel = panel
         self.thresholds = thresholds
         self.rules: SearchRules = thresholds.rules
@@ -39,7 +43,7 @@ class SessionContext:
             panel.tick_size
         )  # not of the mapped type, which is slow to index
         self.provisional: BoolArray = np.asarray(panel.provisional)
-        self.workspace: BaseSearch = BaseSearch(len(self.sessions), self.rules.max_base_sessions)
+        self.workspace: BaseSearch = workspace or BaseSearch(len(self.sessions), self.rules.max_base_sessions)
         self._close = np.asarray(panel.close)
         self._ratings: StrengthRatings = cached_ratings(panel, thresholds.min_rs_universe)
 

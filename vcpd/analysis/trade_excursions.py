@@ -9,7 +9,7 @@ from datetime import date
 import msgspec
 import numpy as np
 
-from vcpd.analysis.position_measures import extremes_between
+from vcpd.analysis.position_measures import extremes_between, in_r
 from vcpd.domain.bars import BarSeries, FloatArray, IntArray, session_array
 from vcpd.domain.panel import Panel
 from vcpd.domain.portfolio import ClosedTrade
@@ -57,32 +57,32 @@ def excursions_of(
     """
     found = _excursions_in_panel(trades, bars) if isinstance(bars, AccountBars) else {}
     return [
-        found[at] if at in found else _excursions_of_series(trade, bars.get(trade.symbol))
+        found[at] if at in found else trade_excursions(trade, bars.get(trade.symbol))
         for at, trade in enumerate(trades)
     ]
 
 
-def _excursions_of_series(trade: ClosedTrade, series: BarSeries | None) -> TradeExcursions | None:
-    return None if series is None else trade_excursions(trade, series)
-
-
-def trade_excursions(trade: ClosedTrade, series: BarSeries) -> TradeExcursions | None:
+def trade_excursions(trade: ClosedTrade, series: BarSeries | None) -> TradeExcursions | None:
     """From the day of the purchase to that of the sale; None where there are no bars of it."""
-    if trade.opened is None:
+    if series is None or trade.opened is None:
         return None
     sessions = series.sessions
     first = int(sessions.searchsorted(np.datetime64(trade.opened, "D")))
     stop = int(sessions.searchsorted(np.datetime64(trade.closed, "D"), side="right"))
-    return None if first >= stop else _in_r(trade, *extremes_between(series, first, stop, trade.entry))
+    return (
+        None
+        if first >= stop
+        else _excursions_between(trade, *extremes_between(series, first, stop, trade.entry))
+    )
 
 
-def _in_r(trade: ClosedTrade, highest: float, lowest: float) -> TradeExcursions:
-    risk = trade.risk_per_share
+def _excursions_between(trade: ClosedTrade, highest: float, lowest: float) -> TradeExcursions:
+    worst = in_r(trade, lowest)
     return TradeExcursions(
         highest=highest,
         lowest=lowest,
-        best_r=None if risk is None else (highest - trade.entry) / risk,
-        worst_r=None if risk is None else abs(lowest - trade.entry) / risk,
+        best_r=in_r(trade, highest),
+        worst_r=None if worst is None else abs(worst),
     )
 
 
@@ -102,7 +102,7 @@ def _excursions_in_panel(trades: Sequence[ClosedTrade], bars: AccountBars) -> Ma
     entries = np.array([trades[at].entry for at in chosen])
     extremes = _extremes(panel, starts[measured], lengths[measured], entries)
     both = zip(chosen, *(part.tolist() for part in extremes), strict=True)
-    return {at: _in_r(trades[at], highest, lowest) for at, highest, lowest in both}
+    return {at: _excursions_between(trades[at], highest, lowest) for at, highest, lowest in both}
 
 
 def _extremes(

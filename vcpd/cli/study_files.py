@@ -17,7 +17,6 @@ from vcpd.domain.panel import Panel
 from vcpd.store import table_files
 from vcpd.studies.breakdown import break_down, outcome_counts, trade_rows
 from vcpd.studies.conclusion import conclusions
-from vcpd.studies.figures import CellFigures
 from vcpd.studies.plateaus import plateau_maps
 from vcpd.studies.report import StudyReport, report_page
 from vcpd.studies.run import StudyData, StudyResult
@@ -65,12 +64,7 @@ def write_files(report: StudyReport, panel: Panel, data: StudyData, arguments: a
         guards += sealed_lines(report.validation.sealed, ())
     write_atomic(folder / "report.html", report_page(report, universe_lines(report.result), guards))
     write_atomic(folder / "study.json", msgspec.json.format(msgspec.json.encode(report)) + b"\n")
-    table_files.write_rows(folder / "cells.parquet", [_cell_row(cell) for cell in report.result.cells])
+    table_files.write_rows(folder / "cells.parquet", [cell.table_row for cell in report.result.cells])
     if best is not None:
         table_files.write_rows(folder / "trades.parquet", trade_rows(panel, data, best))
     print(f"{folder}: report.html, study.json, cells.parquet, trades.parquet", file=sys.stderr)
-
-
-def _cell_row(cell: CellFigures) -> dict[str, object]:
-    row = msgspec.structs.asdict(cell)
-    return {**row.pop("coordinates"), **row}

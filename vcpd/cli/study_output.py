@@ -8,7 +8,7 @@ from vcpd.cli.output import number_text
 from vcpd.cli.tables import print_table
 from vcpd.studies.figures import CellFigures
 from vcpd.studies.plan import StudyPlan
-from vcpd.studies.run import StudyResult
+from vcpd.studies.run import StudyResult, ranked_cells
 from vcpd.studies.trial_record import OpenedSeal
 from vcpd.studies.validation import Validation
 from vcpd.studies.walk_forward import MeanEstimate
@@ -24,7 +24,7 @@ FOLD_COLUMNS: Final = ("cell", "training Sharpe", "trades", "mean R after")
 def print_result(result: StudyResult, validation: Validation, plan: StudyPlan) -> None:
     """The universe first, then the best cells, their guards and the number of all cells."""
     print("\n".join(universe_lines(result)))
-    ranked = sorted(result.cells, key=lambda cell: (-cell.sharpe, cell.number))[:SHOWN_CELLS]
+    ranked = ranked_cells(result.cells)[:SHOWN_CELLS]
     title = f"the {len(ranked)} best of {len(result.cells):,} cells, {result.first} to {result.last}"
     print_table(title, ("cell", "values", *COLUMNS), [_row(cell) for cell in ranked], COLUMNS)
     if result.best is None:

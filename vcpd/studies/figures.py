@@ -81,6 +81,12 @@ class CellFigures(msgspec.Struct, frozen=True, kw_only=True):
     drawdown_pct: float
     sharpe: float  # of months, not annualised
 
+    @property
+    def table_row(self) -> dict[str, object]:
+        """The coordinates and the figures side by side, as tables of cells have them."""
+        row = msgspec.structs.asdict(self)
+        return {**row.pop("coordinates"), **row}
+
 
 class StudyFigures(NamedTuple):
     """The figures of n cells, and their returns (months, n) by which they are compared."""

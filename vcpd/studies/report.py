@@ -14,7 +14,7 @@ from vcpd.studies.breakdown import Breakdown
 from vcpd.studies.figures import CellFigures
 from vcpd.studies.plateaus import PlateauMap
 from vcpd.studies.plots import bar_chart, line_chart, plateau_picture
-from vcpd.studies.run import StudyResult
+from vcpd.studies.run import StudyResult, ranked_cells
 from vcpd.studies.validation import Validation
 from vcpd.studies.walk_forward import MeanEstimate
 
@@ -149,7 +149,7 @@ def _plateaus(maps: Sequence[PlateauMap]) -> list[str]:
 
 
 def _cells(result: StudyResult) -> list[str]:
-    ranked = sorted(result.cells, key=lambda cell: (-cell.sharpe, cell.number))[:SHOWN_CELLS]
+    ranked = ranked_cells(result.cells)[:SHOWN_CELLS]
     columns = (
         *("values", "cell", "trades", "R before", "R after", "low", "high", "won %", "ambiguous %"),
         *("better order R", "a year %", "drawdown %", "Sharpe"),

@@ -172,10 +172,14 @@ def _result(
     )
 
 
+def ranked_cells(cells: Sequence[CellFigures]) -> list[CellFigures]:
+    """The cells by falling Sharpe ratio, of equal ones the first of the plan first."""
+    return sorted(cells, key=lambda cell: (-cell.sharpe, cell.number))
+
+
 def best_cell(cells: Sequence[CellFigures], least_trades: int) -> int | None:
     """The number of the cell with the highest Sharpe ratio among those with enough trades."""
-    ranked = [cell for cell in cells if cell.trades >= least_trades]
-    return max(ranked, key=lambda cell: (cell.sharpe, -cell.number)).number if ranked else None
+    return next((cell.number for cell in ranked_cells(cells) if cell.trades >= least_trades), None)
 
 
 def describe_universe(panel: Panel, left_out: list[LeftOutSymbol]) -> StudyUniverse:

@@ -1,7 +1,7 @@
 """Simulation of a study's trades, as a task of the workers: rows of the panel in, sets of trades out.
 
 Each symbol's candidate chains are searched once for each structural setting; its bases are followed once for
-each setting; its trades are ended by all exits at once with those of the other rows.
+all settings that lead to the same ones; its trades are ended by all exits at once with those of other rows.
 """
 
 from collections import defaultdict
@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 
 from vcpd.analysis.backtest import BacktestParams, LeftOutSymbol, left_out_symbols
+from vcpd.analysis.chain_search import BaseSearch
 from vcpd.analysis.indicators import bars_of
 from vcpd.analysis.session_context import SessionContext, full_history_window
 from vcpd.analysis.thresholds import Thresholds
@@ -81,7 +82,7 @@ def simulate_rows(panel: Panel, rows: range, parameters: SimulationParams) -> Si
     names = {symbol.symbol for symbol in left_out}
     kept = [row for row in rows if panel.symbols[row] not in names]
     numbers = sorted({key.setting for key in parameters.keys})
-    contexts = {number: SessionContext(panel, parameters.settings[number]) for number in numbers}
+    contexts = dict(zip(numbers, _contexts(panel, [parameters.settings[at] for at in numbers]), strict=True))
     followed, searched = _follow_rows(panel, kept, contexts)
     tables: dict[TradeSetKey, TradeTable] = {}
     for number in numbers:
@@ -92,6 +93,18 @@ def simulate_rows(panel: Panel, rows: range, parameters: SimulationParams) -> Si
         symbols=len(kept),
         searched_sessions=searched,
     )
+
+
+def _contexts(panel: Panel, settings: Sequence[Thresholds]) -> list[SessionContext]:
+    """A context for each; those whose bases are equally long share one work space."""
+    spaces: dict[int, BaseSearch] = {}
+    found = []
+    for thresholds in settings:
+        longest = thresholds.max_base_sessions
+        context = SessionContext(panel, thresholds, spaces.get(longest))
+        spaces[longest] = context.workspace
+        found.append(context)
+    return found
 
 
 def _follow_rows(

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 import numpy as np
 
-from vcpd.analysis.outcomes import LEAST_MONTHS, month_intervals
+from vcpd.analysis.outcomes import interval_by_month
 from vcpd.domain.bars import BoolArray, DateArray, FloatArray
 from vcpd.studies.cells import StudyCell, TradeSetKey
 from vcpd.studies.figures import JudgedTrades, MonthAxis, sharpe_ratio
@@ -36,15 +36,9 @@ class MeanEstimate(msgspec.Struct, frozen=True, kw_only=True):
 
 def mean_estimate(days: DateArray, results_r: FloatArray, interval_pct: float) -> MeanEstimate:
     """The mean of `results_r` (n,) of trades bought on `days` (n,)."""
-    low = high = None
-    months, groups = np.unique(days.astype("M8[M]"), return_inverse=True)
-    if len(months) >= LEAST_MONTHS:
-        sums = np.bincount(groups, results_r).astype(np.float64)
-        counts = np.bincount(groups).astype(np.float64)
-        lows, highs = month_intervals(sums[:, None], counts[:, None], interval_pct)
-        low, high = float(lows[0]), float(highs[0])
+    interval = interval_by_month(days, results_r, interval_pct)
     mean = float(results_r.mean()) if len(results_r) else None
-    return MeanEstimate(trades=len(results_r), mean_r=mean, low_r=low, high_r=high)
+    return MeanEstimate(trades=len(results_r), mean_r=mean, low_r=interval.low, high_r=interval.high)
 
 
 class Fold(msgspec.Struct, frozen=True, kw_only=True):
