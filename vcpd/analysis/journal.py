@@ -6,6 +6,7 @@ from datetime import date
 import msgspec
 
 from vcpd.analysis.costs import CostSettings
+from vcpd.analysis.sale_rules import Interval, JournalMemory, SaleRule
 from vcpd.analysis.trade_charges import with_charges
 from vcpd.analysis.trade_excursions import TradeExcursions, excursions_of
 from vcpd.analysis.trade_statistics import TradeColumns, TradeStatistics, holding_time, tax_class
@@ -38,10 +39,22 @@ class JournalEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     charges: float | None = None
     net_profit: float | None = None
     net_result_r: float | None = None
+    rule: str | None = None  # that stood behind the sale
+    rule_session: date | None = None  # on which it began to fire
+    followed: bool | None = None
+
+    @property
+    def following(self) -> str:
+        """The group that the sale falls in."""
+        return {None: "no rule fired", True: "rule followed", False: "rule not followed"}[self.followed]
 
 
 class Journal(msgspec.Struct, frozen=True, kw_only=True):
-    """Closed trades, oldest first, and their statistics, of all and by group; net is after charges."""
+    """Closed trades, oldest first, and their statistics, of all and by group; net is after charges.
+
+    `intervals` are the bounds of all groups by their results, for the journal of the next evening; None where
+    the rules of the sales were not looked for.
+    """
 
     entries: Sequence[JournalEntry]
     all: TradeStatistics
@@ -50,6 +63,8 @@ class Journal(msgspec.Struct, frozen=True, kw_only=True):
     by_setup_type: Mapping[str, TradeStatistics] = {}
     by_score: Mapping[str, TradeStatistics] = {}
     by_regime: Mapping[str, TradeStatistics] = {}
+    by_rule: Mapping[str, TradeStatistics] = {}
+    intervals: Mapping[str, Interval] | None = None
 
 
 def keep_journal(
@@ -57,23 +72,31 @@ def keep_journal(
     bars: Mapping[str, BarSeries],
     purchases: Iterable[PurchaseNote] | None = None,
     costs: CostSettings | None = None,
+    memory: JournalMemory | None = None,
 ) -> Journal:
     """The journal of the closed trades; with `purchases` also grouped by what was known at the purchase.
 
-    With `costs` each trade has its charges.
+    With `costs` each trade has its charges, with `memory` the rule behind its sale.
     """
     closed = closed if costs is None else with_charges(closed, costs)
     known = {(note.symbol, note.session): note for note in purchases or ()}
     notes = [_note_of(trade, known) for trade in closed]
-    parts = zip(closed, excursions_of(closed, bars), notes, strict=True)
-    entries = [journal_entry(trade, excursions, note) for trade, excursions, note in parts]
-    columns = TradeColumns(closed)
+    sales = [
+        SaleRule() if memory is None else memory.sale_rule(trade, bars, note.pivot)
+        for trade, note in zip(closed, notes, strict=True)
+    ]
+    parts = zip(closed, excursions_of(closed, bars), notes, sales, strict=True)
+    entries = [journal_entry(*part) for part in parts]
+    columns = TradeColumns(closed, None if memory is None else memory.interval)
     journal = Journal(
         entries=entries,
         all=columns.statistics(),
         by_holding_time=columns.by([holding_time(trade) for trade in closed]),
         by_tax_class=columns.by([entry.tax_class for entry in entries]),
     )
+    if memory is not None:
+        by_rule = columns.by([entry.following for entry in entries])
+        journal = msgspec.structs.replace(journal, by_rule=by_rule, intervals=memory.intervals)
     if purchases is None:
         return journal
     return msgspec.structs.replace(
@@ -90,7 +113,9 @@ def _note_of(trade: ClosedTrade, known: Mapping[tuple[str, date], PurchaseNote])
     return known.get((trade.symbol, opened)) or PurchaseNote(symbol=trade.symbol, session=opened)
 
 
-def journal_entry(trade: ClosedTrade, excursions: TradeExcursions | None, note: PurchaseNote) -> JournalEntry:
+def journal_entry(
+    trade: ClosedTrade, excursions: TradeExcursions | None, note: PurchaseNote, sale: SaleRule
+) -> JournalEntry:
     """The entry of one trade; without excursions where its bars are not known."""
     return JournalEntry(
         symbol=trade.symbol,
@@ -114,4 +139,7 @@ def journal_entry(trade: ClosedTrade, excursions: TradeExcursions | None, note: 
         charges=trade.charges,
         net_profit=trade.net_profit,
         net_result_r=trade.net_result_r,
+        rule=sale.rule,
+        rule_session=sale.rule_session,
+        followed=sale.followed,
     )

@@ -9,6 +9,7 @@ from datetime import date
 import msgspec
 
 from vcpd.analysis.heat import UNKNOWN_SECTOR
+from vcpd.analysis.journal import keep_journal
 from vcpd.analysis.lots import build_lot_book
 from vcpd.analysis.position_judgement import SymbolNotes
 from vcpd.analysis.positions import (
@@ -20,6 +21,7 @@ from vcpd.analysis.positions import (
 )
 from vcpd.analysis.regime_task import IndexHistory
 from vcpd.analysis.rule_firings import LotHistory, first_firings
+from vcpd.analysis.sale_rules import JournalMemory
 from vcpd.analysis.share_scale import scale_fills
 from vcpd.analysis.trade_excursions import AccountBars
 from vcpd.domain.bars import BarSeries
@@ -44,12 +46,11 @@ class PositionTaskParams(msgspec.Struct, frozen=True, kw_only=True):
     histories: Sequence[IndexHistory] = ()
     untraded: Sequence[Lot] = ()  # holdings of companies without any fill
     notices: Sequence[str] = ()
+    earlier_journal: str | None = None  # as JSON
 
 
 def judge_account(panel: Panel, _rows: range, parameters: PositionTaskParams) -> JudgedAccount:
     """A panel task over the account's symbols, whatever the rows."""
-    from vcpd.analysis.journal import keep_journal  # noqa: PLC0415 - compiles what its intervals are made with
-
     scaled = scale_fills(parameters.fills, parameters.as_of)
     book = with_untraded(build_lot_book(scaled.fills, scaled.adjustments), parameters.untraded)
     bars = AccountBars(panel, {history.symbol: history.series for history in parameters.histories})
@@ -65,7 +66,8 @@ def judge_account(panel: Panel, _rows: range, parameters: PositionTaskParams) ->
     )
     report = msgspec.structs.replace(report, notices=notices)
     report = count_bets(report, panel, parameters.settings.crowding)
-    journal = keep_journal(book.closed, bars, parameters.purchases, parameters.settings.costs)
+    memory = JournalMemory(parameters.settings, parameters.earlier_journal, parameters.as_of)
+    journal = keep_journal(book.closed, bars, parameters.purchases, parameters.settings.costs, memory)
     encode = msgspec.json.Encoder().encode
     return JudgedAccount(
         point=_point(report, sum(entry.result_r or 0.0 for entry in journal.entries)),

@@ -1,10 +1,9 @@
 """Statistics of closed trades: expectancy with its interval, share won, streaks, holding time."""
 
-import functools
 import itertools
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -17,6 +16,7 @@ from vcpd.domain.portfolio import ClosedTrade
 MOST_GROUPS: Final = 100  # of similar results, from which draws are made
 LEAST_TRADES: Final = 12  # fewer say nothing about how trades differ
 PERCENT: Final = 100.0
+IntervalOf = Callable[[FloatArray], tuple[float | None, float | None]]
 HOLDING_TIMES: Final = ((5, "up to 5 days"), (20, "6 to 20 days"), (60, "21 to 60 days"))
 
 
@@ -47,7 +47,9 @@ class TradeStatistics(msgspec.Struct, frozen=True, kw_only=True):
 class TradeColumns:
     """Figures of n closed trades as columns (n,), NaN where unknown; computed once for all groups."""
 
-    def __init__(self, trades: Sequence[ClosedTrade]) -> None:
+    def __init__(self, trades: Sequence[ClosedTrade], interval_of: IntervalOf | None = None) -> None:
+        """`interval_of` gives the bounds of the mean of results (n,); by default they are drawn."""
+        self._interval_of = mean_interval if interval_of is None else interval_of
         self._order = sorted(range(len(trades)), key=lambda at: (trades[at].closed, trades[at].number))
         self._profit = _column(trade.profit for trade in trades)
         self._result_r = _column(trade.result_r for trade in trades)
@@ -71,7 +73,7 @@ class TradeColumns:
         at = np.array(places, np.int64)
         profit, results = self._profit[at], _known(self._result_r[at])
         won, held = profit > 0, _known(self._held_days[at])
-        low, high = mean_interval(results)
+        low, high = self._interval_of(results)
         return TradeStatistics(
             trades=len(at),
             with_r=len(results),
@@ -122,13 +124,7 @@ def mean_interval(results: FloatArray) -> tuple[float | None, float | None]:
     """
     if len(results) < LEAST_TRADES:
         return None, None
-    return _drawn_interval(np.sort(results).tobytes())
-
-
-@functools.lru_cache(maxsize=256)
-def _drawn_interval(packed: bytes) -> tuple[float, float]:
-    """Of the results (n,) in ascending order: most groups of trades are the same as on the evening before."""
-    groups = np.array_split(np.frombuffer(packed), min(len(packed) // 8, MOST_GROUPS))
+    groups = np.array_split(np.sort(results), min(len(results), MOST_GROUPS))
     sizes, means = np.array([len(part) for part in groups]), np.array([part.mean() for part in groups])
     drawn = np.random.default_rng(SEED).multinomial(sizes.sum(), sizes / sizes.sum(), RESAMPLES)
     edge = (PERCENT - INTERVAL_PCT) / 2

@@ -6,6 +6,8 @@ from typing import Final
 import msgspec
 
 from vcpd.analysis.journal import Journal, JournalEntry, keep_journal
+from vcpd.analysis.positions import PositionSettings
+from vcpd.analysis.sale_rules import JournalMemory
 from vcpd.analysis.trade_excursions import AccountBars
 from vcpd.analysis.trade_statistics import TradeStatistics
 from vcpd.cli.client import daemon_client
@@ -19,7 +21,7 @@ from vcpd.cli.tables import print_table
 COLUMNS: Final = (
     "symbol", "opened", "closed", "days", "shares", "entry", "exit", "profit", "charges", "R", "best R",
     "worst R",
-    "class",
+    "class", "rule",
 )  # fmt: skip
 STATISTICS_COLUMNS: Final = (
     "trades", "count", "won %", "mean R", "95 % interval", "median R", "profit", "net profit", "net R",
@@ -44,7 +46,10 @@ def journal(arguments: argparse.Namespace) -> int:
 def _journal_of_files(arguments: argparse.Namespace) -> Journal:
     panel = load_panel(arguments)
     book = read_book(arguments, panel)
-    return keep_journal(book.closed, AccountBars(panel), costs=analysis_settings(arguments).costs)
+    settings = analysis_settings(arguments)
+    judged = PositionSettings(rules=settings.positions.default, rule_sets=settings.positions.by_name())
+    memory = JournalMemory(judged)
+    return keep_journal(book.closed, AccountBars(panel), costs=settings.costs, memory=memory)
 
 
 def _stored_journal(arguments: argparse.Namespace) -> Journal:
@@ -64,6 +69,7 @@ def print_journal(found: Journal) -> None:
         **found.by_holding_time,
         **found.by_tax_class,
         **found.by_setup_type,
+        **found.by_rule,
         **{f"score {name}": group for name, group in found.by_score.items()},
         **{f"market {name}": group for name, group in found.by_regime.items()},
     }
@@ -98,7 +104,16 @@ def _entry_row(entry: JournalEntry) -> tuple[str, ...]:
         *map(number_text, (entry.entry, entry.exit, entry.profit, entry.charges)),
         *map(number_text, (entry.result_r, entry.best_r, entry.worst_r)),
         entry.tax_class,
+        _rule_in_words(entry),
     )
+
+
+def _rule_in_words(entry: JournalEntry) -> str:
+    """The rule behind a sale; with the day on which it began to fire where it was not followed."""
+    if entry.rule is None:
+        return ""
+    name = entry.rule.replace("_", " ")
+    return name if entry.followed else f"{name} of {entry.rule_session} not followed"
 
 
 def _statistics_row(name: str, found: TradeStatistics) -> tuple[str, ...]:

@@ -88,6 +88,10 @@ class PositionReports(Protocol):
         """Keep a session's report, one transaction, idempotent; the texts of older sessions are dropped."""
         ...
 
+    async def latest_journal(self) -> str | None:
+        """The newest journal as JSON; None before the first report."""
+        ...
+
     async def undated_lots(self) -> Sequence[Lot]:
         """The lots of unknown date of the newest report."""
         ...
@@ -140,6 +144,7 @@ class PositionJudge:
             histories=tuple(await self._histories(companies)),
             untraded=tuple(untraded),
             notices=notices,
+            earlier_journal=await self.reports.latest_journal(),
         )
 
     async def _untraded(self) -> tuple[Sequence[Lot], tuple[str, ...]]:

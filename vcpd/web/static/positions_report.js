@@ -92,9 +92,10 @@ export function journalTable({ entries, all }) {
   return h("article", { class: "card broad" }, titled("Journal", `${counted(all.trades, "trade")}, mean ${inR(all.mean_r)} R`),
     h("p", { class: "muted" }, `${interval}; ${percent(all.won_pct, 0)} won; before charges ${money(all.profit)}${all.net_profit === null || all.net_profit === undefined ? "" : `, after them about ${money(all.net_profit)}`}.`),
     wideTable("Closed trades", h("table", { class: "small" },
-      heads("symbol", "bought", "sold", "shares", "entry", "exit", "R", "best R", "profit", "class"),
+      heads("symbol", "bought", "sold", "shares", "entry", "exit", "R", "best R", "profit", "class", "rule"),
       h("tbody", {}, [...entries].reverse().map(tradeRow)))));
 }
 
+const saleRule = ({ rule, rule_session: session, followed }) => (rule ? `${words(rule)}${followed ? "" : ` of ${shortDay(session)} not followed`}` : "–");
 const tradeRow = (trade) => h("tr", {}, cells([bare(trade.symbol), opened(trade), shortDay(trade.closed), whole(trade.quantity),
-  price(trade.entry), price(trade.exit), inR(trade.result_r), inR(trade.best_r), money(trade.profit), trade.tax_class]));
+  price(trade.entry), price(trade.exit), inR(trade.result_r), inR(trade.best_r), money(trade.profit), trade.tax_class, saleRule(trade)]));

@@ -1,0 +1,129 @@
+"""Which sell rule stood behind a sale, and whether it was followed; known from the journal before, or found.
+
+A rule is followed by a sale on the session on which it began to fire, or on the next one. Otherwise the first
+rule that wanted the whole lot sold was not followed. Rules about dates of results are not known of the past.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+from hashlib import blake2b
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from vcpd.analysis.position_judgement import Position, SymbolNotes
+from vcpd.analysis.positions import PositionSettings
+from vcpd.analysis.rule_firings import LotHistory, first_firings
+from vcpd.analysis.sell_rules import RuleReading
+from vcpd.analysis.trade_statistics import mean_interval
+from vcpd.domain.bars import BarSeries, FloatArray
+from vcpd.domain.portfolio import ClosedTrade, Lot
+
+Interval = tuple[float | None, float | None]
+PROVISIONAL_FOR: Final = timedelta(days=7)
+TradeKey = tuple[str, date | None, date, int, float, float, float | None]
+
+
+class SaleRule(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A sale's rule, the session on which it began to fire, whether it was followed; None: no rule fired."""
+
+    rule: str | None = None
+    rule_session: date | None = None
+    followed: bool | None = None
+
+
+class _EarlierEntry(SaleRule, frozen=True, kw_only=True, gc=False):
+    """What is read of an entry."""
+
+    symbol: str
+    opened: date | None
+    closed: date
+    quantity: int
+    entry: float
+    exit: float
+    stop: float | None
+
+
+class _EarlierJournal(msgspec.Struct, frozen=True):
+    """What is read of a journal; one of before its rules were kept has no intervals."""
+
+    entries: Sequence[_EarlierEntry] = ()
+    intervals: Mapping[str, Interval] | None = None
+
+
+class JournalMemory:
+    """What takes long to find and was found for the journal before: rules of sales, intervals of groups.
+
+    A rule is kept with its trade as it was found, also where thresholds were changed since. That of a sale of
+    the last days before `as_of` is found anew: its bars may have been provisional.
+    """
+
+    def __init__(
+        self, settings: PositionSettings, earlier: str | None = None, as_of: date = date.max
+    ) -> None:
+        """`earlier` is the journal before as JSON."""
+        found = _EarlierJournal() if earlier is None else msgspec.json.decode(earlier, type=_EarlierJournal)
+        entries = found.entries if found.intervals is not None else ()
+        self._settings = settings
+        self._sales: Mapping[TradeKey, SaleRule] = {
+            (part.symbol, part.opened, part.closed, part.quantity, part.entry, part.exit, part.stop): part
+            for part in entries
+            if part.closed < as_of - PROVISIONAL_FOR
+        }
+        self._known_intervals = found.intervals or {}
+        self.intervals: dict[str, Interval] = {}
+
+    def interval(self, results: FloatArray) -> Interval:
+        """The bounds of the mean result; by the results (n,) in any order."""
+        name = blake2b(np.sort(results).tobytes(), digest_size=8).hexdigest()
+        if name not in self.intervals:
+            known = self._known_intervals.get(name)
+            self.intervals[name] = mean_interval(results) if known is None else known
+        return self.intervals[name]
+
+    def sale_rule(self, trade: ClosedTrade, bars: Mapping[str, BarSeries], pivot: float | None) -> SaleRule:
+        """The rule of a sale; `pivot` is that of the base that was bought."""
+        key = (
+            trade.symbol, trade.opened, trade.closed, trade.quantity, trade.entry, trade.exit, trade.stop,
+        )  # fmt: skip
+        known = self._sales.get(key)
+        if known is not None:
+            return known
+        if trade.opened is None or trade.symbol not in bars:
+            return SaleRule()
+        pivots = {} if pivot is None else {trade.opened: pivot}
+        return find_sale_rule(trade, bars[trade.symbol], self._settings, SymbolNotes(pivots=pivots))
+
+
+def find_sale_rule(
+    trade: ClosedTrade, series: BarSeries, settings: PositionSettings, notes: SymbolNotes
+) -> SaleRule:
+    """The rule of a sale by the bars from the purchase to the sale."""
+    held = series.until(trade.closed)
+    if trade.opened is None or not len(held):
+        return SaleRule()
+    lot = Lot(
+        number=trade.number,
+        symbol=trade.symbol,
+        opened=trade.opened,
+        quantity=trade.quantity,
+        entry=trade.entry,
+        stop=trade.stop,
+        rules=trade.rules,
+    )
+    history = LotHistory(lot, held, settings.rules_of(lot), notes)
+    fired = first_firings(history, trade.opened - timedelta(1))
+    return _choose(fired, held.sessions[-2:][0].item())
+
+
+def _choose(fired: Sequence[tuple[Position, RuleReading]], in_time: date) -> SaleRule:
+    """Of the rules in the order in which they began to fire; those since `in_time` were followed."""
+    if fired and fired[-1][0].measures.session >= in_time:
+        return _named(*fired[-1], followed=True)
+    whole = [part for part in fired if part[1].share == 1.0]
+    return _named(*whole[0], followed=False) if whole else SaleRule()
+
+
+def _named(position: Position, rule: RuleReading, *, followed: bool) -> SaleRule:
+    return SaleRule(rule=rule.name, rule_session=position.measures.session, followed=followed)
