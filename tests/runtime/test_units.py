@@ -1,6 +1,7 @@
 """The units as systemd itself judges them, staged in a scratch root; and their agreement with the program."""
 
 import configparser
+import os
 import re
 import shutil
 import subprocess
@@ -9,10 +10,26 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.bar_files import write_bars
+
 UNITS = Path(__file__).resolve().parents[2] / "systemd"
 ANALYZE = shutil.which("systemd-analyze")
 MOST_EXPOSURE = 1.5
 DASK_UNITS = ("vcpd-dask-scheduler.service", "vcpd-dask-worker.service")
+SKIPPED_CHECK = "POLARS_SKIP_CPU_CHECK"
+NO_SUCH_PROTECTION = 77
+# What systemd asks for with MemoryDenyWriteExecute=: PR_SET_MDWE with PR_MDWE_REFUSE_EXEC_GAIN; it must hold.
+DENYING = f"""
+import ctypes, mmap
+if ctypes.CDLL(None).prctl(65, 1, 0, 0, 0) != 0:
+    sys.exit({NO_SUCH_PROTECTION})
+try:
+    mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+except PermissionError:
+    from vcpd.cli.main import main
+    sys.exit(main())
+sys.exit("memory was both written and executed")
+"""
 needs_systemd_analyze = pytest.mark.skipif(ANALYZE is None, reason="systemd-analyze is not on this machine")
 
 
@@ -86,13 +103,40 @@ def test_the_unit_speaks_the_protocol_of_the_program() -> None:
 
 
 def test_nothing_that_is_known_to_break_the_program_is_asked_for() -> None:
-    """psutil needs all of /proc, and workers may lower their priority; the rest has not been tried."""
+    """psutil needs all of /proc, and workers may lower their priority."""
     pairs = settings_of("vcpd.service")
     unit = dict(pairs)
-    assert "MemoryDenyWriteExecute" not in unit
     assert "ProcSubset" not in unit
     filters = " ".join(value for key, value in pairs if key == "SystemCallFilter")
     assert "@resources" not in filters
+
+
+def test_no_memory_is_both_written_and_executed() -> None:
+    pairs = settings_of("vcpd.service")
+    assert ("MemoryDenyWriteExecute", "yes") in pairs
+    assert ("Environment", f"{SKIPPED_CHECK}=1") in pairs
+
+
+@pytest.mark.parametrize("command", [("screen",), ("chart", "AAA", "--output", "chart.png")])
+def test_the_program_needs_no_memory_that_is_both(command: tuple[str, ...], tmp_path: Path) -> None:
+    """Reading, judging and drawing, where the kernel refuses to make memory executable."""
+    bars = write_bars(tmp_path / "bars.parquet")
+    words = ["vcpd", command[0], *command[1:], "--bars", str(bars)]
+    code = f"import sys; sys.argv = {words!r}\n{DENYING}"
+    environment = {**os.environ, SKIPPED_CHECK: "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=200,
+    )
+    if done.returncode == NO_SUCH_PROTECTION:
+        pytest.skip("this kernel cannot refuse executable memory (Linux 6.3 and later can)")
+    assert done.returncode == 0, done.stderr
+    assert command[0] == "screen" or (tmp_path / "chart.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_reload_drop_in_changes_only_what_it_must() -> None:
