@@ -1,7 +1,10 @@
 """What the port of a real daemon shows after its first evening, and what `optimize` mends."""
 
 import asyncio
+import csv
+import io
 import json
+import shlex
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
@@ -19,7 +22,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.acceptance.daemon import Daemon, outcomes, running, write_configuration
 from tests.acceptance.exchange import free_port
 from tests.acceptance.quick_market import QUICK_MARKET
+from tests.cli.scripted_daemon import call
 from tests.postgres import fresh_address, postgres_server
+from vcpd.cli.command import EXIT_OK
 from vcpd.core.secrets import Secret
 
 __all__ = ["postgres_server"]  # a fixture is taken by importing it
@@ -28,6 +33,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)
 NIGHT_S = 150.0  # the first use compiles the kernels
 READY_S = 60.0
 SHARES = 24
+EVENING_PAGE = Path(__file__).parents[2] / "docs" / "evening.md"
 DONE = dict.fromkeys(("instruments", "collect", "regime", "screen", "risk", "housekeeping"), "done")
 HANGING = """
 [sandbox.faults]
@@ -118,6 +124,32 @@ async def test_sectors_narrow_the_setups_and_show_what_is_one_bet(evening: Eveni
     for crowd in crowding["sectors"]:
         assert {listed[symbol] for symbol in crowd["members"]} == {crowd["sector"]}
         assert len(crowd["members"]) > 1
+
+
+async def test_an_evening_by_commands_alone(evening: Evening, capsys: pytest.CaptureFixture[str]) -> None:
+    """Those of the documentation, in its order."""
+    followed = (await evening.get("/api/setups?all=1"))["items"]
+    symbol, other = [item["symbol"].partition(":")[2] for item in followed if item["pivot"]][:2]
+    page = EVENING_PAGE.read_text(encoding="utf-8")
+    commands = [line.strip() for line in page.splitlines() if line.startswith("    vcpd ")]
+    printed = {}
+    for command in commands:
+        words = shlex.split(command.split(" > ")[0], comments=True)[1:]
+        named = [{"SYMBOL": symbol, "OTHER": other}.get(word, word) for word in words]
+        assert await call(*named, "--config", evening.configuration) == EXIT_OK, command
+        printed[" ".join(words[:3])] = capsys.readouterr().out
+    assert len(printed) == len(commands) > 10
+    assert "wait for volume" in printed["watchlist notes"]
+    assert all(name in printed["watchlist show starred"] for name in (symbol, other))
+    assert sorted(printed["watchlist export starred"].strip().split(",")) == sorted(
+        f"NSE:{name.replace('&', '_').replace('-', '_')}" for name in (symbol, other)
+    )
+    listed = (await evening.get("/api/setups"))["items"]
+    rows = list(csv.DictReader(io.StringIO(printed["setups --group all"])))
+    assert [row["symbol"] for row in rows] == [item["symbol"] for item in listed]
+    marks = {mark["symbol"]: mark for mark in (await evening.get("/api/marks"))["items"]}
+    assert marks[f"NSE:{symbol}"]["note"] == "wait for volume"
+    assert {name for name, mark in marks.items() if mark["starred"]} == {f"NSE:{symbol}", f"NSE:{other}"}
 
 
 async def test_the_five_pictures_hold_real_numbers(evening: Evening) -> None:

@@ -43,6 +43,10 @@ class DaemonClient:
         """The same with a body of JSON."""
         return self._request("POST", path, {}, msgspec.json.encode(body))
 
+    def put(self, path: str, body: dict[str, Any]) -> Any:
+        """The same for what replaces something."""
+        return self._request("PUT", path, {}, msgspec.json.encode(body))
+
     def _request(self, method: str, path: str, query: dict[str, object], body: bytes = b"") -> Any:
         given = {name: value for name, value in query.items() if value is not None}
         target = f"{path}?{urlencode(given)}" if given else path
@@ -66,7 +70,7 @@ class DaemonClient:
 
     def _headers(self, method: str, body_bytes: int) -> dict[str, str]:
         headers = {"Accept": "application/json"}
-        if method == "POST":
+        if method != "GET":
             headers |= {"X-Vcpd-Request": "1", "Content-Length": str(body_bytes)}
         if self.token is not None:
             headers["Authorization"] = f"Bearer {self.token.reveal()}"

@@ -20,6 +20,7 @@ from vcpd.cli.command import (
 from vcpd.cli.output import number_text, print_data
 from vcpd.cli.tables import print_table
 from vcpd.cli.watchlist_changes import LIST_HELP, add_change_actions
+from vcpd.cli.watchlist_notes import add_note_actions
 from vcpd.core.atomic_file import write_atomic
 from vcpd.domain.watchlist_files import ListFormat
 from vcpd.domain.watchlist_view import WatchedSymbol, WatchlistView
@@ -36,6 +37,7 @@ def add_watchlist_arguments(parser: argparse.ArgumentParser) -> None:
     nested = parser.add_subparsers(title="actions", metavar="ACTION")
     _add_show(nested)
     add_change_actions(nested)
+    add_note_actions(nested)
     _add_export(nested)
 
 
