@@ -71,7 +71,7 @@ class HistoryOutcome(NamedTuple):
 def screen(
     frame: Any, as_of: date | None = None, *, index: Any = None, thresholds: Thresholds | None = None
 ) -> pl.DataFrame:
-    """Judge every symbol after a session (default: the last): one row each, the best score first.
+    """Evaluate every symbol after a session (default: the last): one row each, the best score first.
 
     Columns: `passed`, `group`, `state`, `score` (0..100), `pivot`, `stop`, `close` (prices of the frame),
     `rs_rating` (1..99), and each gate, component and measure under its name.

@@ -50,7 +50,7 @@ class BrokerSource(Protocol):
 
 
 class HistoryFlagSource(Protocol):
-    """A market that knows which of its histories are not adjusted as they should be; raises likewise."""
+    """A market that reports which of its histories lack an adjustment; raises the same errors."""
 
     async def history_flags(self, since: date) -> Sequence[QualityFlag]:
         """Flags for shares with an action from `since` on that is unclear or that the prices contradict."""
@@ -58,7 +58,7 @@ class HistoryFlagSource(Protocol):
 
 
 class LiveFeed(Protocol):
-    """The market's live feed. It mends itself: what can go wrong shows in `status`."""
+    """The market's live feed. It reconnects by itself; problems are reported in `status`."""
 
     def subscribe(self, tokens: Sequence[int]) -> None:
         """Follow these instruments from now on, and no others; PermanentError beyond the feed's limits."""
@@ -69,7 +69,7 @@ class LiveFeed(Protocol):
         ...
 
     async def run(self, deliver: Callable[[LivePrices], None]) -> None:
-        """Hand over prices as they come, until it is cancelled."""
+        """Yield prices as they arrive, until it is cancelled."""
         ...
 
     def status(self) -> FeedStatus: ...
@@ -128,7 +128,7 @@ class BarStore(Protocol):
         ...
 
     async def replace(self, instrument_id: int, series: BarSeries, asked: SessionSpan) -> MergeCounts:
-        """A restated history takes the place of the old one within `asked`, in one transaction."""
+        """Replace the old history within `asked` by a restated one, in one transaction."""
         ...
 
     async def series(self, instrument_id: int, first: date | None = None) -> BarSeries: ...
@@ -140,7 +140,7 @@ class QuarantineStore(Protocol):
         ...
 
     async def set_flags(self, judged: Sequence[str], flags: Sequence[QualityFlag]) -> None:
-        """Replace the flags of the judged symbols by `flags`."""
+        """Replace the flags of the evaluated symbols by `flags`."""
         ...
 
     async def flags(self) -> Sequence[QualityFlag]: ...
@@ -240,7 +240,7 @@ class SetupStore(Protocol):
         ...
 
     async def for_session(self, session: date | None = None) -> tuple[date | None, Sequence[Setup]]:
-        """The verdicts of `session`, or of the latest judged one; a whole market of them is heavy."""
+        """The verdicts of `session`, or of the latest one; those of a whole market need much memory."""
         ...
 
     async def listed(self, session: date | None = None) -> tuple[date | None, Sequence[Setup]]:
@@ -259,7 +259,7 @@ class SetupStore(Protocol):
 
 
 class WatchStore(Protocol):
-    """What the live watch keeps."""
+    """Stores the events and volume curves of the live watch."""
 
     async def version(self) -> str:
         """Changes when the followed bases do."""
@@ -274,7 +274,7 @@ class WatchStore(Protocol):
         ...
 
     async def events_of(self, session: date) -> Sequence[LiveEvent]:
-        """What was seen live in `session`, in order."""
+        """The live events of `session`, in order."""
         ...
 
     async def curves(self) -> Sequence[StoredVolumeCurve]: ...
@@ -285,7 +285,7 @@ class RiskStore(Protocol):
     async def put(self, as_of: date, scores: Sequence[RiskScore]) -> None: ...
     async def for_session(self, session: date | None = None) -> tuple[date | None, Sequence[RiskScore]]: ...
     async def for_symbol(self, symbol: str) -> Sequence[RiskScore]:
-        """The scores of all judged sessions, latest first."""
+        """The scores of all evaluated sessions, latest first."""
         ...
 
     async def summaries(self, session: date) -> Mapping[str, RiskSummary]:
@@ -308,7 +308,7 @@ class FailedSymbol(msgspec.Struct, frozen=True):
 
 
 class Workers(Protocol):
-    """Processes that compute; another engine may stand behind it."""
+    """Runs computations in other processes, of this machine or of a cluster."""
 
     async def map_panel(  # noqa: PLR0913 - the optional ones are keywords
         self,

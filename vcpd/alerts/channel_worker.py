@@ -36,7 +36,7 @@ ImageRenderer = Callable[[Alert], Awaitable[bytes | None]]
 
 @dataclass(slots=True)
 class DeliveryStats:
-    """What happened since the start, whatever the settings were meanwhile."""
+    """Counters of a channel since the start of the daemon; a change of settings does not reset them."""
 
     sent: Counter[tuple[str, str]] = field(default_factory=Counter)  # messages by (channel, outcome)
     recent_prompt: deque[tuple[str, int]] = field(
@@ -95,7 +95,7 @@ class ChannelWorker:
         return self._channel.name
 
     def enqueue(self, deliveries: Sequence[PendingDelivery]) -> None:
-        """Letters that were just kept: prompt ones need not be looked for in the store first."""
+        """Take deliveries that were just stored: urgent ones are sent without reading the store first."""
         accepted = [delivery for delivery in deliveries if delivery.alert.is_time_sensitive == self._prompt]
         if accepted:
             self._enqueued += accepted if self._prompt else ()
@@ -207,7 +207,7 @@ class ChannelWorker:
         return None
 
     async def _send(self, message: AlertMessage) -> None:
-        """A server that refuses the picture (too large, no attachments) gets the words alone."""
+        """Send the text alone where the server rejects the image (too large, no attachments)."""
         try:
             await self._channel.send(message)
         except PermanentError as error:
@@ -269,7 +269,7 @@ def accepts(choice: ChannelSettings, alert: Alert) -> bool:
 
 
 def filter_items(choice: ChannelSettings, alert: Alert) -> Alert:
-    """The alert with the rows that the channel wants."""
+    """The alert with the rows that the channel accepts."""
     return msgspec.structs.replace(
         alert, items=tuple(item for item in alert.items if _meets_minimums(choice, item))
     )

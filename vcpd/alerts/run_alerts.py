@@ -21,7 +21,7 @@ LEARNED_RECENTLY: Final = timedelta(days=3)
 
 @dataclass(frozen=True, slots=True)
 class RunLog:
-    """Ended runs, newest first, and the kind of job each name stands for."""
+    """Ended runs, newest first, and the kind of job of each job name."""
 
     runs: Sequence[Run]
     kinds: Mapping[str, str]
@@ -197,7 +197,7 @@ def calendar_alerts(surprises: Sequence[tuple[date, str]], now: datetime) -> Ite
 
 
 def learned_day_alerts(learned: Iterable[LearnedDay], now: datetime) -> Iterator[Alert]:
-    """Days that the market showed to be other than the calendar says; once for each day."""
+    """One alert for each day on which the market traded otherwise than the calendar says."""
     recent = [(known.day, known.summary) for known in learned if now - known.learned_at <= LEARNED_RECENTLY]
     return calendar_alerts(recent, now)
 

@@ -83,7 +83,7 @@ def digest_alerts(evening: ScreenRun, found: Sequence[Base], published: Iterable
 
 
 def setup_variables(base: Base) -> dict[str, TemplateValue]:
-    """What there is to say about a base, from its last verdict; unknown facts are None."""
+    """The template variables of a base, from its last verdict; unknown ones are None."""
     setup = base.setup
     facts: dict[str, TemplateValue] = {
         "symbol": base.symbol,

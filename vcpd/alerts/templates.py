@@ -184,7 +184,7 @@ def _render_line(line: str, facts: Variables) -> str | None:
 
 
 def format_value(value: TemplateValue, spec: str) -> str:
-    """One fact as its format says; an unknown one as a dash, one of another type in plain words."""
+    """Format one fact; an unknown one is a dash, one of another type is written as text."""
     if value is None:
         return MISSING_VALUE_TEXT
     if not spec and isinstance(value, float):
@@ -203,7 +203,7 @@ class Template(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 class DigestTemplate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The words of the evening's digest: `item` is repeated for each new setup."""
+    """Templates of the evening's digest: `item` is repeated for each new setup."""
 
     title: Title = ""
     body: Body = ""
@@ -295,7 +295,7 @@ PROVISIONAL_NOTE: Final = "provisional: the close decides"
 
 
 class AlertMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """What goes to one channel. The same alerts on the same channel always have the same `key`."""
+    """A message to one channel. The same alerts on the same channel always have the same `key`."""
 
     key: str  # 32 hexadecimal digits
     at: datetime
@@ -311,7 +311,7 @@ class AlertMessage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def compose(alerts: Sequence[Alert], channel: str, templates: Templates, zone: ZoneInfo) -> AlertMessage:
-    """One alert in its own words, or several as a digest of their titles."""
+    """Compose one alert by its own template, or several as a digest of their titles."""
     if len(alerts) == 1:
         title, body = _title_and_body(alerts[0], channel, templates, zone)
     else:
@@ -333,7 +333,7 @@ def idempotency_key(channel: str, alerts: Sequence[Alert]) -> str:
 
 
 def truncate(text: str, most: int) -> str:
-    """The text's first lines in at most `most` bytes of UTF-8; a cut is said."""
+    """The text's first lines in at most `most` bytes of UTF-8; a note says where lines were cut."""
     if len(text.encode()) <= most:
         return text
     lines = text.splitlines()

@@ -79,7 +79,7 @@ class BaseHistory(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LeftOutSymbol(msgspec.Struct, frozen=True):
-    """A symbol that was not judged: the session and the reason of the doubt about its bars."""
+    """A symbol that was not evaluated: the session and the reason for which its bars are doubtful."""
 
     symbol: str
     session: date | None
@@ -113,7 +113,7 @@ def _unpack_result(packed: bytes) -> BacktestResult:
 
 
 def run_backtest(panel: Panel, rows: range, parameters: BacktestParams) -> BacktestResult:
-    """Judge every session of `rows` in the span (a task of the workers)."""
+    """Evaluate every session of `rows` in the span (a task of the workers)."""
     left_out = left_out_symbols(panel, rows, parameters)
     names = {symbol.symbol for symbol in left_out}
     bench = SessionContext(panel, parameters.thresholds)
@@ -225,7 +225,7 @@ def first_closes_above_high(high: FloatArray, close: FloatArray) -> BoolArray:
 
 
 def _in_date_range(bench: SessionContext, place: SymbolSession, parameters: BacktestParams) -> BoolArray:
-    """Which bars lie in the span that was asked for."""
+    """Mark the bars that lie in the requested span."""
     days = bench.panel.sessions[place.bars.column]
     first = days[0] if parameters.first is None else np.datetime64(parameters.first, "D")
     last = days[-1] if parameters.last is None else np.datetime64(parameters.last, "D")

@@ -17,7 +17,7 @@ from vcpd.domain.setups import CHAPTER_STARTS, ENDED_STATES, Base, BaseState, Ev
 def match_records(
     place: SymbolSession, lives: Iterable[BaseTracker], recorded: Sequence[Base]
 ) -> list[tuple[BaseTracker, Base | None]]:
-    """Each life with its record; a record that the replay does not know goes on from its own dates.
+    """Pair each replayed base with its record; a record without one is continued from its own dates.
 
     Two lives may share a high: the one of the record's own anchor comes first, one that is over last.
     """
@@ -121,7 +121,7 @@ def _emitted_kinds(base: Base) -> set[EventKind]:
 
 
 def _recorded_chain(place: SymbolSession, base: Base) -> Chain | None:
-    """The recorded contractions as positions in today's bars; None where a bar is gone."""
+    """The recorded contractions as positions in today's bars; None where a bar is missing."""
     contractions = base.setup.contractions if base.setup else ()
     highs = [_bar_of(place, contraction.high_date) for contraction in contractions]
     lows = [_bar_of(place, contraction.low_date) for contraction in contractions]
@@ -179,7 +179,7 @@ def merge_events(place: SymbolSession, life: BaseTracker, record: Base | None) -
 
 
 def _sorted_events(events: list[SetupEvent]) -> tuple[SetupEvent, ...]:
-    """The same order whether a session is judged for the first time or again."""
+    """Sort events so that the order is the same however often a session is evaluated."""
     return tuple(sorted(events, key=lambda event: (event.session, _KIND_ORDER[event.kind])))
 
 
@@ -195,7 +195,7 @@ _KIND_ORDER = {kind: number for number, kind in enumerate(EventKind)}
 
 
 def build_base(place: SymbolSession, life: BaseTracker, record: Base | None) -> tuple[Base, Setup]:
-    """The base as it stands now, with the verdict on it."""
+    """Build the stored form of a base, with its verdict."""
     setup = evaluate_base(place, life, merge_events(place, life, record))
     close = place.bars.close.item(place.history.last)
     base = Base(

@@ -1,4 +1,4 @@
-"""Structure of a followed base: its chain as later bars draw it, and the gates that judge it."""
+"""Structure of a followed base: its chain as later bars extend it, and the evaluation of its gates."""
 
 import math
 from collections.abc import Mapping
@@ -138,7 +138,7 @@ class SymbolContext(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class FollowedStructure:
-    """A chain taken from bar to bar: its final contraction deepens, or its rally goes on.
+    """A chain followed from bar to bar: its final contraction becomes deeper, or its rally continues.
 
     It is intact while no fall since the final low exceeds what a rally may hide.
     """
@@ -178,7 +178,7 @@ class FollowedStructure:
         return low - self.context.thresholds.stop_atr_share * self.atr
 
     def measured(self, t: int) -> Structure[float]:
-        """The numbers that its gates judge at bar t."""
+        """The measures that its gates evaluate at bar t."""
         return self.context.structure(self.chain, self.pivot, self.floor, t - self.last_intact)
 
     def is_same_leg(self, chain: Chain) -> bool:
@@ -210,7 +210,7 @@ class FollowedStructure:
         return deeper
 
     def excess_depth(self, t: int) -> str | None:
-        """The depth that is beyond its threshold to stay, in words."""
+        """Name the depth that misses its threshold to stay, as text."""
         structure, thresholds = self.measured(t), self.context.thresholds
         for rule in STRUCTURE_RULES:
             value, most = rule.measure(structure), rule.stay(thresholds).most

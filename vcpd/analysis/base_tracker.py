@@ -106,7 +106,7 @@ class BaseTracker:
 
     @property
     def is_open(self) -> bool:
-        """Not over, and not above a pivot since its breakout."""
+        """Whether the base has neither ended nor broken out."""
         return self.breakout_at == NO_BAR and not self.is_over
 
     @property
@@ -155,7 +155,7 @@ class BaseTracker:
     def resume(
         self, state: BaseState, breakout: int, emitted: set[EventKind], levels: Levels, t: int
     ) -> None:
-        """Stand after bar t as a record has it: what happened until then was emitted already."""
+        """Take the recorded state after bar t: earlier events are not recorded again."""
         self.structure = FollowedStructure.adopt(self.symbol_context, self.chain, t, levels.pivot)
         self.events, self.emitted = [], emitted
         self.state, self.breakout_at, self.levels, self.ended_at = state, breakout, levels, NO_BAR
@@ -283,7 +283,7 @@ class BaseTracker:
         self._record_again(EventKind.READMITTED, t, "every gate holds again")
 
     def _follow_low(self) -> None:
-        """While every gate holds the stop follows the final low down; otherwise it stands."""
+        """Move the stop down with the final low while every gate passes; otherwise leave it."""
         if self.is_open and self.holds and self.state is not BaseState.UNDER_STOP:
             floor = self.structure.floor
             if floor < self.levels.floor:
@@ -336,7 +336,7 @@ class BaseTracker:
             self._record(EventKind.EXTENDED, t, f"above the buy zone's end {self.levels.zone_end:.2f}")
 
     def _stay_under_stop(self, t: int, close: float) -> None:
-        """Failed when it is not reclaimed in time, or fell further than a shakeout goes."""
+        """Fail the base when its stop is not reclaimed in time, or when the close is too far below it."""
         if self.under_stop_since == NO_BAR:
             self.under_stop_since = t
         self.state = BaseState.UNDER_STOP

@@ -34,7 +34,7 @@ BARS_NEEDED: Final = SESSIONS_PER_YEAR + 1  # before the first session counted
 
 
 class BreadthWindow(msgspec.Struct, frozen=True):
-    """How many of the panel's last sessions are asked for."""
+    """The number of the panel's last sessions to count."""
 
     n_sessions: int = SESSIONS_PER_YEAR
 

@@ -12,7 +12,7 @@ from vcpd.domain.panel import Panel
 
 
 class CrowdingParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """When candidates count as one correlated bet."""
+    """Parameters by which candidates count as one correlated bet."""
 
     reloadable: ClassVar[bool] = True
 
@@ -30,7 +30,7 @@ class CrowdingParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True
 
 
 class CrowdingRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Whom to compare, and at which session (None: the panel's last)."""
+    """The symbols to compare, and the session (None: the panel's last)."""
 
     symbols: tuple[str, ...]
     as_of: date | None = None
@@ -107,7 +107,7 @@ def find_clusters(panel: Panel, rows: range, parameters: CrowdingRequest) -> Cro
 def effective_bets(
     panel: Panel, symbols: Iterable[str], as_of: date | None, parameters: CrowdingParameters
 ) -> float:
-    """As how many independent bets the symbols count, like those of `Crowding`.
+    """The effective number of independent bets of the symbols, as in `Crowding`.
 
     A symbol that the panel lacks is taken as correlated with none.
     """

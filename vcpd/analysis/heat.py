@@ -148,7 +148,7 @@ def risk_by_sector(lots: Iterable[LotAtRisk]) -> Mapping[str, float]:
 
 
 def risk_available(heat: Heat, symbol: str, sector: str, settings: HeatSettings) -> tuple[float, str]:
-    """How much more may be put at risk in a symbol of this sector, and the name of the limit that says so."""
+    """The further risk that a symbol of this sector may add, and the name of the limit that applies."""
     held = {lot.symbol for lot in heat.lots}
     if symbol not in held and len(held) >= settings.positions:
         return 0.0, "positions"

@@ -172,7 +172,7 @@ class PriceBand(NamedTuple):
 
 
 def initial_state(state: BaseState, events: Iterable[SetupEvent], session: object) -> LiveState:
-    """The stand of a base before the first price: from its evening's state and its events so far.
+    """The live state of a base before the first price, from its evening's state and its events so far.
 
     An unconfirmed event of an older session was refuted and counts for nothing; those of the running one
     were seen by us or by a screen.
@@ -199,7 +199,7 @@ def advance_state(
 
 
 def unchanged_band(stand: LiveState, target: LiveLevels, rules: LiveRules) -> PriceBand:
-    """Where the price may move without a change: ticks inside need not be looked at."""
+    """The range in which a price changes nothing: ticks inside it need no evaluation."""
     slack = 1 - rules.hysteresis
     bands = {
         BaseState.FORMING: PriceBand(target.stop, math.nextafter(target.near_pivot, 0.0)),

@@ -17,7 +17,7 @@ from vcpd.domain.market_regime import MarketTerm, SectorRank
 
 
 class SectorThird(StrEnum):
-    """Where a sector stood among the ranked ones."""
+    """The third in which a sector was ranked."""
 
     STRONGEST = "strongest third"
     MIDDLE = "middle third"

@@ -1,4 +1,4 @@
-"""The worker task that judges an account after a session and writes its report and journal for the store.
+"""Worker task: evaluates an account after a session and encodes its report and journal for the store.
 
 The daemon names it and never calls it.
 """

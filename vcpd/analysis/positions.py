@@ -39,7 +39,7 @@ class PositionsReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PositionSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What positions are judged by, and what closed trades paid; `equity` 0 is not known."""
+    """Parameters by which positions are evaluated, and charges of closed trades; `equity` 0 is unknown."""
 
     rules: SellRuleSettings = SellRuleSettings()
     rule_sets: Mapping[str, SellRuleSettings] = {}  # beside the default one
@@ -60,7 +60,7 @@ def report_positions(
     settings: PositionSettings,
     notes: Mapping[str, SymbolNotes] | None = None,
 ) -> PositionsReport:
-    """Judge every open lot by the bars up to `as_of`; a symbol without bars is named, not left out."""
+    """Evaluate every open lot on the bars up to `as_of`; a symbol without bars is listed with its reason."""
     known, positions, at_risk = notes or {}, [], []
     unmeasured: dict[int, str] = {}
     for lot in book.lots:
@@ -123,7 +123,7 @@ def _unknown_rule_sets(lots: Sequence[Lot], settings: PositionSettings) -> list[
 
 
 def _unmeasured_risk(lot: Lot, notes: SymbolNotes) -> LotAtRisk:
-    """A lot without bars counts with its whole cost: nobody knows what it is worth."""
+    """Count a lot without bars at its whole cost, because its value is unknown."""
     return LotAtRisk(
         symbol=lot.symbol,
         sector=notes.sector,

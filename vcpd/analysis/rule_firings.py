@@ -28,7 +28,7 @@ class LotHistory:
         return judge_position(self.lot, self.series, session, self.rules, notes)
 
     def _notes_before(self, sessions: int) -> SymbolNotes:
-        """The notes so many sessions earlier, as far as a rule looks at them: results were due later."""
+        """The notes as of so many sessions earlier, when the next results were further away."""
         due = self.notes.results_in_sessions
         if due is None or not sessions:
             return self.notes

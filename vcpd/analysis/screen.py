@@ -15,7 +15,7 @@ __all__ = ["ScreenParams", "ScreenResult", "screen_rows"]
 
 
 def screen_rows(panel: Panel, rows: range, parameters: ScreenParams) -> ScreenResult:
-    """Judge `rows` of the panel at a session; the rest of it is only their universe."""
+    """Evaluate `rows` of the panel at a session; all other rows are only the universe of the ratings."""
     if parameters.as_of is not None:
         panel = panel.until(parameters.as_of)
     judged = ScreenResult([], [])

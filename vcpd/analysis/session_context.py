@@ -26,7 +26,7 @@ ChainSearch: TypeAlias = Callable[[Bars, int, int, BaseSearch, SearchRules], Cha
 
 
 class SessionContext:
-    """One session of one market, at which rows are judged.
+    """Inputs of one session that the evaluation of all rows shares.
 
     Contexts of one panel that are used in turn may share a `workspace`, of some megabytes, if their bases are
     equally long.
@@ -49,7 +49,7 @@ class SessionContext:
 
     @property
     def last(self) -> int:
-        """The column of the judged session."""
+        """The column of the evaluated session."""
         return len(self.sessions) - 1
 
     @property
@@ -192,7 +192,7 @@ class HistoryWindow(NamedTuple):
                 slot = int(held[after]) if after < len(held) else max(slot, stop - 1)
 
     def sessions_from(self, first: int) -> Iterator[tuple[int, SessionInput]]:
-        """Each bar from `first` on, with what a base is judged by there."""
+        """Each bar from `first` on, with the inputs by which a base is evaluated there."""
         flags = trend_flags(self.symbol_context, first - self.trend_first)
         for t, trend in enumerate(zip(*(column.tolist() for column in flags), strict=True), start=first):
             slot = t - self.first

@@ -66,7 +66,7 @@ class SizingStep(msgspec.Struct, frozen=True):
 
 
 class Sizing(msgspec.Struct, frozen=True, kw_only=True):
-    """The quantity with everything it was made from; without one, `reason` says why."""
+    """A quantity with every step of its calculation; `reason` says why there is none."""
 
     symbol: str
     entry: float
@@ -192,7 +192,7 @@ def _other_steps(
 
 
 def _caps(plan: PositionPlan, risk: RiskScore | None, parameters: SizingParameters) -> list[SizingStep]:
-    """What each cap alone allows; on a tie the earlier one is said to bind."""
+    """The quantity that each cap alone allows; of equal ones the earlier is named as the binding one."""
     return [
         _stop_cap(plan, parameters),
         _risk_cap(plan, parameters),
@@ -340,7 +340,7 @@ def _default_entry(setup: Setup) -> float | None:
 
 
 def _base_status(setup: Setup) -> str:
-    """What a buyer should know before any arithmetic: the base's state, and whether it is a setup."""
+    """Describe the state of the base, and whether it is a setup."""
     if setup.state is None:
         return f"no setup: {setup.reason or 'it has no base'}"
     base = f"{setup.footprint}, {setup.state}"

@@ -71,7 +71,7 @@ class ScreenParams(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ScreenResult(msgspec.Struct, frozen=True):
-    """One setup per judged row, and the bases that are alive or have just ended."""
+    """One setup per evaluated row, and the bases that are open or have just ended."""
 
     setups: list[Setup]
     bases: list[Base]
@@ -84,7 +84,7 @@ class ScreenResult(msgspec.Struct, frozen=True):
 
 
 class EncodedScreenResult(msgspec.Struct, frozen=True):
-    """What was judged, as it leaves a worker: the setups written out, and what goes into the record.
+    """A worker's results: the encoded setups, and the reported ones for the record.
 
     Not a `ScreenResult`: a whole market's setups are heavy, and the daemon only stores them. They are encoded
     for the store where they are made, so that the event loop neither decodes nor encodes them.

@@ -207,7 +207,7 @@ def _group_reason(tracker: BaseTracker, events: Sequence[SetupEvent]) -> str | N
 
 
 def _tolerances(tracker: BaseTracker, gates: dict[str, Gate]) -> tuple[str, ...]:
-    """Of a setup, each gate that holds by its threshold to stay alone, or is beyond it for a few sessions."""
+    """The gates of a setup that pass by their threshold to stay alone, or miss it for a few sessions."""
     if tracker.group is not SetupGroup.SETUP:
         return ()
     return tuple(
@@ -228,7 +228,7 @@ def _variant(place: SymbolSession, chain: Chain) -> str | None:
 
 
 def _own_chain(place: SymbolSession) -> OwnChain | None:
-    """The session's own chain, judged without any base that is followed."""
+    """The session's own chain, evaluated without regard to a followed base."""
     t = place.history.last
     chain = place.history.chain(t)
     if chain is None:

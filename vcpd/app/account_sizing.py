@@ -20,7 +20,7 @@ from vcpd.domain.setups import Setup
 
 @dataclass(frozen=True, slots=True)
 class AccountSizing:
-    """The account as it was judged last, and the lot sizes and sectors of some symbols.
+    """The last evaluation of the account, and the lot sizes and sectors of some symbols.
 
     `heat` is None where nothing was judged yet, or the account's value was not known then.
     """

@@ -1,4 +1,4 @@
-"""What alerts say beside a verdict: shares for the account, sector, results, marks and the page's address.
+"""Facts in alerts beside a verdict: shares for the account, sector, results, marks, the page's address.
 
 All of it is read when a session's alerts are composed; what is unknown is left out.
 """

@@ -92,7 +92,7 @@ class AlertMonitor:
         return self.storage.leadership.leading and clock_error is None
 
     async def check(self) -> None:
-        """Publish everything that has become worth an alert."""
+        """Publish every alert that is due and was not published."""
         now = self.clock.now()
         run_log = RunLog(self.monitor.recent, self._kinds(), self.live.calendar)
         if self._login_due_reason() is not None:
@@ -213,7 +213,7 @@ class AlertMonitor:
             self._published_keys.update(alert.key for alert in fresh)
 
     def _login_due_reason(self) -> str | None:
-        """None while the login is valid, and where vcpd logs in by itself."""
+        """The reason why a login is due; None while it is valid, and where vcpd logs in by itself."""
         status = self.market.session.status()
         if self.market.is_simulated or not status.login_due:
             return None

@@ -32,7 +32,7 @@ log = structlog.get_logger("vcpd.daemon")
 
 
 class DaemonTasks:
-    """The coroutines that live as long as the daemon."""
+    """The coroutines that run as long as the daemon."""
 
     def __init__(  # noqa: PLR0913, PLR0917 - each part by itself, of a type of its own
         self,
@@ -151,7 +151,7 @@ class DaemonTasks:
             raise error
 
     async def _watch_login(self) -> None:
-        """A login, on the page or by `vcpd login`, makes up for what failed for want of it."""
+        """After a login, on the page or by `vcpd login`, run again what failed without one."""
         was_due = False
         while True:
             due = self._market.session.status().login_due

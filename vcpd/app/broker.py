@@ -1,4 +1,4 @@
-"""Compares the broker's account with the stored trades whenever that is asked for; nothing is changed."""
+"""Compares the broker's account with the stored trades on request; changes nothing."""
 
 import asyncio
 from collections.abc import Mapping, Sequence

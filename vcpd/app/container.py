@@ -76,7 +76,7 @@ class OpenDaemon:
 
 
 class Container:
-    """Opens the parts and hands each to `closing` at once, so that a failure on the way leaves nothing."""
+    """Opens the parts and registers each with `closing` at once, so that a failure leaves none open."""
 
     def __init__(  # noqa: PLR0913, PLR0917 - what the process has before anything is opened
         self,
@@ -173,7 +173,7 @@ class Container:
     async def _build(
         self, workers: WorkerPool, storage: Storage, market: MarketConnection, secrets: ChannelSecrets
     ) -> OpenDaemon:
-        """Build what stands on workers, store and market; start the HTTP server and the scheduler."""
+        """Build the parts that need workers, store and market; start the HTTP server and the scheduler."""
         clock, live = self._clock, LiveConfiguration(self._loaded, self._clock.now())
         panels, heartbeats, resources = self._panels(storage, workers), Heartbeats(), ResourceMonitor()
         current_panel, reader = PanelReader(panels.store), build_level_reader(panels, workers, storage)
@@ -287,7 +287,7 @@ class Container:
         return UniversePanels(panels, universe, settings.store.panel_sessions)
 
     def _scheduler(self, storage: Storage, jobs: JobFactory, resources: ResourceMonitor) -> Scheduler:
-        """A leader whose connection ends looks at once, because another may lead seconds later."""
+        """Build the scheduler; it wakes when the leader's connection ends: another may lead seconds later."""
         scheduler = Scheduler(
             jobs.build(self._configuration),
             storage.runs,
@@ -302,7 +302,7 @@ class Container:
         return scheduler
 
     def _earliest_date(self, storage: Storage) -> EarliestDate:
-        """No clock is right that says a day before the newest bar, or before the calendar begins.
+        """The earliest plausible date of the clock: that of the newest bar, or the calendar's begin.
 
         A virtual clock in front of a simulated market says what the user asked for.
         """

@@ -58,7 +58,7 @@ def remove_secrets_from_environment(names: Iterable[str]) -> None:
 
 
 def _exists(path: Path) -> bool:
-    """Whether there is such a file for us; what we may not look into holds nothing for us."""
+    """Whether the file exists; one in a folder without permission counts as missing."""
     try:
         return path.is_file()
     except PermissionError:

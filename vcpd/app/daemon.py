@@ -82,7 +82,7 @@ class StorageWait:
         self._watchdog: asyncio.Task[None] | None = None
 
     def begin(self, reason: str) -> None:
-        """From now on the process lives although nothing works; the watchdog is to know."""
+        """Let the watchdog know that the process is alive although it does not work yet."""
         self._reason = reason
         interval_s = watchdog_interval_s(os.environ, os.getpid())
         if self._watchdog is None and interval_s is not None:
@@ -96,7 +96,7 @@ class StorageWait:
             self._watchdog = None
 
     async def pause(self) -> bool:
-        """Wait; false once a signal says to stop. SIGHUP ends the pause at once."""
+        """Wait; false after a signal to stop. SIGHUP ends the wait at once."""
         pause_s, self._pause_s = self._pause_s, min(2 * self._pause_s, MAX_PAUSE_S)
         log.error("daemon.storage_unavailable", reason=self._reason, next_attempt_in_s=pause_s)
         self._manager.status(f"waiting: {self._reason}; next attempt in {pause_s:.0f} s")
@@ -167,7 +167,7 @@ class Daemon:
                 self._on_reload()
 
     def _configure_logs(self) -> None:
-        """On a terminal the log has a live line below it."""
+        """Show a live line below the log on a terminal."""
         settings, stream = self._loaded.configuration, sys.stderr
         if not is_live_terminal(logs.choose_sink(settings.log, stream, os.environ), stream, os.environ):
             logs.configure(settings.log, self._redactor)
@@ -189,7 +189,7 @@ class Daemon:
         log.info("daemon.ready", port=opened.port, market=self._loaded.configuration.daemon.market)
 
     async def serve(self) -> int:
-        """Wait for the signal; gives the exit code. Raises what killed a part that must not die."""
+        """Wait for the signal and return the exit code. Raises the error of a supervised task that failed."""
         await self._stop_requested.wait()
         if isinstance(self._fatal_error, VcpdError):
             raise self._fatal_error

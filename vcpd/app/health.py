@@ -222,7 +222,7 @@ def _failed_jobs(jobs: Sequence[JobStatus]) -> Iterator[str]:
 
 
 def _excluded_pct(panel: Panel | None, unwanted: frozenset[str]) -> float:
-    """The share of the wanted symbols that their data keep out."""
+    """The percentage of wanted symbols that are excluded by data quality."""
     if panel is None:
         return 0.0
     wanted = len(frozenset(panel.symbols) - unwanted)

@@ -1,4 +1,4 @@
-"""Take over the holiday list that the exchange publishes: asked for once a day, kept where it is new."""
+"""Downloads the exchange's holiday list once a day and stores one that is new."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -49,7 +49,7 @@ class HolidayListUpdate:
             return await answer.content.read(MAX_BODY_BYTES)
 
     async def _keep(self, found: HolidayList, calendar: TradingCalendar) -> str:
-        """Keep a list that says more than the calendar in force."""
+        """Store a list that adds to the calendar in force."""
         new = new_holidays(found, calendar)
         reaches_further = date(found.year, 12, 31) > calendar.valid_until
         if not (new or reaches_further):

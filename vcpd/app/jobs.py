@@ -208,7 +208,7 @@ def unknown_kind_problems(policies: Mapping[str, JobPolicy]) -> list[str]:
 
 
 def _with_heap_trim(work: JobFunction) -> JobFunction:
-    """A heavy job's memory goes back to the machine when it ends, however it ends."""
+    """Wrap a heavy job so that its memory returns to the system when it ends, with any outcome."""
 
     async def tidied(context: RunContext) -> RunResult:
         try:
@@ -225,7 +225,7 @@ def job_kind(name: str, policy: JobPolicy) -> str:
 
 
 def position_settings(configuration: Configuration) -> PositionSettings:
-    """What positions are judged by."""
+    """The parameters by which positions are evaluated."""
     return PositionSettings(
         rules=configuration.positions.default,
         rule_sets=configuration.positions.by_name(),

@@ -45,7 +45,7 @@ class LiveConfiguration:
         return self._state_dir / self.configuration.backup.folder
 
     def digest_charts(self) -> int:
-        """How many charts a digest has at most; a function, as it is asked for at each digest."""
+        """The most charts of a digest; a function, because a reload may change it."""
         return self.configuration.alerts.digest_charts
 
     @property

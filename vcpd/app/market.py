@@ -47,7 +47,7 @@ NO_SECRET: Final = Secret("")
 
 
 class MarketLoginStatus(Protocol):
-    """What /status says of a login."""
+    """The login's part of /status."""
 
     @property
     def state(self) -> StrEnum: ...
@@ -213,7 +213,7 @@ def _sector_lists(settings: BhavcopySettings) -> tuple[str, ...]:
 def user_session(
     configuration: Configuration, clock: Clock, state: Path, http: aiohttp.ClientSession
 ) -> KiteSession:
-    """The user's own login, without a client behind it; its token is where the daemon looks for it."""
+    """A login without a client; it stores the token where the daemon reads it."""
     settings = configuration.kite
     account = _user_account(settings, state)
     transport = Transport(http, settings, RateLimits(configuration.limits))

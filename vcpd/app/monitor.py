@@ -77,7 +77,7 @@ class RunCounters:
 
 
 class StallDetector:
-    """Since when each running job's progress stands still."""
+    """The time since which the progress of each running job has not changed."""
 
     def __init__(self) -> None:
         self._seen: dict[int, tuple[tuple[int, int, str], float]] = {}
@@ -92,7 +92,7 @@ class StallDetector:
         self._seen = seen
 
     def stalled_s(self, run_id: int | None, now_s: float) -> float:
-        """How long the run shows no progress; 0 for one that was never looked at."""
+        """Seconds without progress of the run; 0 for a run that was not observed yet."""
         return now_s - self._seen[run_id][1] if run_id in self._seen else 0.0
 
 
@@ -218,7 +218,7 @@ class Monitor:
 
 
 async def _newest_screen(storage: Storage, live: LiveConfiguration) -> date | None:
-    """The newest session that a screen has judged after its close."""
+    """The newest session that was screened after its close."""
     policies = live.configuration.jobs
     names = [name for name, policy in policies.items() if job_kind(name, policy) == SCREEN]
     runs = [run for name in names for run in await storage.runs.recent(RECENT_RUNS, name)]
@@ -248,7 +248,7 @@ def _disk_free_pct(folder: Path) -> float | None:
 
 
 async def observe_repeatedly(name: str, observe: Callable[[], Awaitable[None]], interval_s: float) -> None:
-    """Call `observe` for ever. It only looks, so whatever it raises is logged and tried again, not fatal."""
+    """Call `observe` for ever. It changes nothing, so its errors are logged and it is called again."""
     logged_s = float("-inf")
     while True:
         try:

@@ -48,7 +48,7 @@ class PanelReader:
 
     @property
     def last_loaded(self) -> Panel | None:
-        """What the last look found, for those who cannot wait."""
+        """The snapshot that was loaded last, without waiting."""
         return self._panel
 
     async def explain(

@@ -172,7 +172,7 @@ class PerformanceService:
         return bloated
 
     async def _refresh_panel(self) -> str:
-        """A heavy job at work has the panel in its hands: then it stays as it is."""
+        """Refresh the panel, unless a heavy job is using it."""
         if any(job.running and job.heavy for job in self.scheduler.snapshot().jobs):
             return "skipped: a heavy job is running"
         try:

@@ -1,4 +1,4 @@
-"""Changes of the stored account: trades added, imported and removed, stops set; each judged at once."""
+"""Changes the stored account: adds, imports and removes trades, sets stops, and evaluates it again."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -138,7 +138,7 @@ class PortfolioService:
     async def _add(
         self, file: TradeFile, actions: Sequence[ShareAdjustment], isins: Mapping[str, str]
     ) -> AccountChange:
-        """Store what can be taken; a sale that no purchase covers is taken out again before it is judged."""
+        """Store valid trades; a sale that no purchase covers is removed again before the evaluation."""
         problems = {fill.key: problem for fill in file.fills if (problem := self._problem(fill))}
         fills = [fill for fill in file.fills if fill.key not in problems]
         unfit = [

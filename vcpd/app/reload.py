@@ -102,7 +102,7 @@ class ConfigurationReloader:
         log.info("calendar.in_force", valid_until=str(calendar.valid_until))
 
     async def _begin_session(self, jobs: Mapping[str, Job], session: date) -> None:
-        """Start what follows a session, whose opening nobody knew of."""
+        """Start the jobs of a session that the former calendar did not contain."""
         for name in [name for name, job in jobs.items() if job.ends_with_session and job.policy.enabled]:
             try:
                 await self.scheduler.run_now(name, session)
@@ -110,7 +110,7 @@ class ConfigurationReloader:
                 log.warning("calendar.session_not_followed", job=name, reason=str(error))
 
     def _apply(self, configuration: Configuration, calendar: TradingCalendar) -> None:
-        """Hand the new settings to what keeps its own."""
+        """Give the new settings to the parts that keep a copy."""
         self.jobs.market.reconfigure(configuration)
         self.jobs.watch.reconfigure(configuration.watch, configuration.screen, calendar)
         self.workers.apply(configuration.workers)

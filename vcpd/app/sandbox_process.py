@@ -147,7 +147,7 @@ async def _log_output(pipe: asyncio.StreamReader) -> None:
 
 
 async def _terminate(process: asyncio.subprocess.Process) -> None:
-    """Ask it to end, then make it."""
+    """Ask the process to end, then kill it."""
     for signal_it in (process.terminate, process.kill):
         if process.returncode is not None:
             return

@@ -210,7 +210,7 @@ class StatusService:
         return await self.breadth_summary.breadth()
 
     def watch(self) -> Mapping[str, Any]:
-        """The live watch: how it sees, and every candidate as it stands."""
+        """The live watch: the state of its feed, and every candidate."""
         watch = self.watch_job
         return {"status": watch.status(), "items": watch.watched()}
 

@@ -56,7 +56,7 @@ def _waiting_text(job: JobStatus) -> str:
 
 
 class TerminalProgress:
-    """Keeps the live line up to date for as long as the daemon runs."""
+    """Updates the live line while the daemon runs."""
 
     def __init__(self, line: LiveLine, program: str, market: str) -> None:
         self._line = line
@@ -64,7 +64,7 @@ class TerminalProgress:
         self._market = market
 
     def starting(self) -> None:
-        """Said before anything is open: the first start creates a database."""
+        """Print that the first start creates a database, before anything is open."""
         self._line.show("starting: database, market, worker processes")
 
     async def follow(self, address: str, progress: Callable[[], str]) -> None:

@@ -150,7 +150,7 @@ class ActionFiles:
         return self._merged(reported, found)
 
     def _merged(self, reported: ActionList, found: ActionList) -> KnownActions:
-        """The reports' word first; what stays unclear is named once in the log."""
+        """Combine both sources, the reports first; unclear actions are logged once."""
         merged = reported.completed_by(found)
         _log.info("actions.read", actions=len(merged.actions), unclear=len(merged.unclear))
         for doubt in merged.unclear:

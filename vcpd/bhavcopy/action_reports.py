@@ -1,4 +1,4 @@
-"""Corporate actions from the archive's daily reports: fetches, reads and merges them by the latest word.
+"""Corporate actions from the archive's daily reports: fetches and merges them; the latest report counts.
 
 A report lists every action from its day on. So what happened on an ex-date is what the last readable report
 up to that date says: a missing or damaged one is covered by those around it, a postponed action moves, a
@@ -84,7 +84,7 @@ class ActionReports:
         return found
 
     def listed(self) -> ActionList:
-        """The actions and unclear purposes of all reports, each as the last report before it says."""
+        """The actions and unclear purposes of all reports, each by the last report before its ex-date."""
         days = [self._days[day] for day in sorted(self._days) if self._days[day].rows]
         actions: list[CorporateAction] = []
         unclear: list[UnclearAction] = []
@@ -150,7 +150,7 @@ class ActionReports:
                 _log.warning("report.unreadable", session=str(day), reason=reason)
 
     def _postpone(self, session: date, reason: str) -> None:
-        """Look for the report again after a while."""
+        """Request the report again after some time."""
         is_recent = self._time.today() - session <= RECENT
         self._retry_at_s[session] = self._time.monotonic_s() + (self._retry_s if is_recent else OLD_RETRY_S)
         self._problems[session] = reason

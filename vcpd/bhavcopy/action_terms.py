@@ -1,4 +1,4 @@
-"""What the purpose of a corporate action says: terms of bonuses, splits, rights issues, dividends, demergers.
+"""Reads the purpose of a corporate action: terms of bonuses, splits, rights issues, dividends, demergers.
 
 The exchange writes purposes as free text, in two spellings: `Face Value Split (Sub-Division) - From Rs 10/-
 Per Share To Rs 2/- Per Share` on its site, `FVSPLT FRM RS 10 TO RS 2` in its archive. A purpose may name
@@ -92,7 +92,7 @@ class ActionTerm:
 
 @dataclass(frozen=True, slots=True)
 class Purpose:
-    """What a purpose says: its terms, and blank or why it may change the price in an unknown way."""
+    """The terms of a purpose, and blank or the reason why it may change the price in an unknown way."""
 
     terms: frozenset[ActionTerm] = frozenset()
     unclear: str = ""

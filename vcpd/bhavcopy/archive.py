@@ -132,7 +132,7 @@ class Downloader:
             await asyncio.sleep(pause_s)
 
     async def fetch_cookies(self, url: str) -> None:
-        """Take up a site's cookies, whatever its page says."""
+        """Request a site's page for its cookies; the page is not read."""
         with suppress(RetryableError):
             await self._send_once(url, "front page")
 
@@ -205,7 +205,7 @@ class BhavcopyArchive(Protocol):
 
 
 class WebArchive:
-    """The archive at `root`; what it gave is kept below `folder`, so that nothing is asked for twice."""
+    """The archive at `root`; its files are kept below `folder`, so that none is requested twice."""
 
     def __init__(
         self, root: str, folder: Path, download: Downloader, clock: Clock, ask_again_s: float
@@ -236,7 +236,7 @@ class WebArchive:
         return await self._download.fetch(f"{self._root}/{file.path}", file.name) is not None
 
     async def mark_corrupt(self, path: Path) -> None:
-        """The damaged file goes; the server is asked for it again after a while."""
+        """Delete a damaged file; it is requested again after some time."""
         self._postpone_retry(path.name)
         await asyncio.to_thread(path.unlink, missing_ok=True)
 
@@ -315,7 +315,7 @@ class FolderArchive:
         return next((path for path in found if path is not None and path not in self._corrupt), None)
 
     async def _refresh(self) -> None:
-        """Know the folder as it is now, looked through again after a while."""
+        """Index the folder's files; the index is renewed after some time."""
         async with self._lock:
             now_s = self._clock.monotonic_s()
             if self._refreshed_at_s is None or now_s - self._refreshed_at_s >= self._refresh_interval_s:

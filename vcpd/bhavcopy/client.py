@@ -258,7 +258,7 @@ class BhavcopyClient:
         return adjust(series, own, self._time.today()) if own else AdjustedSeries(series)
 
     def _log_contradictions(self, adjusted: AdjustedSeries) -> None:
-        """Say once of each action that the prices contradict that it was not applied."""
+        """Log once for each action that contradicts the prices that it was not applied."""
         for action in adjusted.contradicted:
             if (action.symbol, action.ex_date) not in self._logged_contradictions:
                 self._logged_contradictions.add((action.symbol, action.ex_date))
@@ -305,7 +305,7 @@ def _instrument(period: ListingPeriod, isin: str, exchange: Exchange, lists: Pub
 
 
 def _history_symbol(instrument: Instrument) -> str:
-    """The symbol under which the history knows it."""
+    """The symbol that the history uses for it."""
     name = instrument.trading_symbol
     return f"{INDEX_PREFIX}{name}" if instrument.is_index else name.removesuffix(f"-{instrument.series}")
 

@@ -45,7 +45,7 @@ class BandTouch(msgspec.Struct, frozen=True):
 
 
 class DailyReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What the report of `session` says; `problems` names the members that are missing or damaged."""
+    """The contents of the report of `session`; `problems` names its missing or damaged members."""
 
     session: date
     actions: tuple[ActionRow, ...] = ()
@@ -176,7 +176,7 @@ class MemberReader:
     problems: list[str]
 
     def value(self, kind: str, read: Callable[[CsvTable], T], absent: T) -> T:
-        """What a member says, `absent` where it is missing or damaged."""
+        """The contents of a member, `absent` where it is missing or damaged."""
         if kind not in self.members:
             return absent
         try:

@@ -13,7 +13,7 @@ PUBLISHED_AFTER: Final = timedelta(hours=3)  # the close; a session's file is th
 
 @dataclass(frozen=True, slots=True)
 class FileEvidence:
-    """Looks at days in the archive.
+    """Determines from the archive whether the market traded on a day.
 
     A day without a file proves nothing while the file may still come, nor where the archive gives no other
     file at the same time. A folder of the user's shows sessions only: it may not have been filled yet.
@@ -23,7 +23,7 @@ class FileEvidence:
     time: ExchangeClock
 
     async def day_evidence(self, day: date) -> MarketLook:
-        """One look at `day`. RetryableError where the archive does not answer."""
+        """Evidence of trading on `day`. RetryableError where the archive does not answer."""
         path = await self.archive.bhavcopy_path(day)
         now = self.time.clock.now()
         if path is not None:

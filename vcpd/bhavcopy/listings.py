@@ -18,7 +18,7 @@ TOKEN_BYTES: Final = 6
 
 
 class ListingPeriod(msgspec.Struct, frozen=True):
-    """A share under one symbol and one ISIN: first and last session seen, and what was said last."""
+    """A share under one symbol and one ISIN: its first and last session, and its latest data."""
 
     symbol: str
     isin: str
@@ -29,7 +29,7 @@ class ListingPeriod(msgspec.Struct, frozen=True):
 
 
 class SymbolPeriod(msgspec.Struct, frozen=True):
-    """Sessions [first, last] of a history that stand under `symbol`."""
+    """Sessions [first, last] of a history that use `symbol`."""
 
     symbol: str
     first: date
@@ -48,7 +48,7 @@ def merge_periods(periods: Iterable[ListingPeriod]) -> list[ListingPeriod]:
 
 
 def periods_by_symbol(periods: Iterable[ListingPeriod]) -> dict[str, list[ListingPeriod]]:
-    """The lives under each symbol, the latest first."""
+    """The listing periods of each symbol, the latest first."""
     found: dict[str, list[ListingPeriod]] = {}
     for period in sorted(periods, key=lambda period: (period.last, period.first), reverse=True):
         found.setdefault(period.symbol, []).append(period)
@@ -56,7 +56,7 @@ def periods_by_symbol(periods: Iterable[ListingPeriod]) -> dict[str, list[Listin
 
 
 class ListingIndex:
-    """Answers about the lives of a market."""
+    """The listing periods of a market's shares, and queries on them."""
 
     def __init__(self, periods: Sequence[ListingPeriod]) -> None:
         self._by_symbol = periods_by_symbol(periods)
@@ -75,7 +75,7 @@ class ListingIndex:
         return next((period.isin for period in self._by_symbol.get(symbol, ()) if period.isin), "")
 
     def symbol_periods(self, symbol: str) -> list[SymbolPeriod]:
-        """Where the history of the share now called `symbol` stands, oldest first."""
+        """The symbols and sessions of the history of the share now called `symbol`, oldest first."""
         found: list[SymbolPeriod] = []
         seen: set[str] = set()
         limit = date.max
@@ -114,7 +114,7 @@ def instrument_token(isin: str, name: str) -> int:
 
 
 def _periods_of_latest_share(periods: Sequence[ListingPeriod]) -> list[ListingPeriod]:
-    """Of a symbol's lives, the latest first, those that are the same share as the first of them."""
+    """Of a symbol's listing periods, the latest first, those of the same share as the first of them."""
     kept = list(periods[:1])
     for period in periods[1:]:
         later = kept[-1]

@@ -41,7 +41,7 @@ _log = structlog.get_logger(__name__)
 
 
 class SessionFacts(msgspec.Struct, frozen=True):
-    """What the files of one session say, by trading symbol."""
+    """The facts in the files of one session, by trading symbol."""
 
     delivery_pct: Mapping[str, float] = {}
     surveillance: Mapping[str, tuple[str, ...]] = {}
@@ -77,7 +77,7 @@ class FactsReader:
         self._compute = compute
 
     async def read(self, session: date) -> SessionFacts:
-        """What the files say; without any of them nothing is known."""
+        """The facts in the files; empty without any file."""
         delivery = await self._file(session, full_file(session), read_delivery)
         measures = await self._file(session, surveillance_file(session), read_surveillance)
         bands = await self._file(session, price_band_file(session), read_price_bands)
@@ -93,7 +93,7 @@ class FactsReader:
     async def _file(
         self, session: date, file: ArchivedFile, read: Callable[[Path, date], Mapping[str, T]]
     ) -> Mapping[str, T]:
-        """What the file says by symbol; nothing where it is missing, or damaged, which is logged."""
+        """The file's values by symbol; empty where it is missing or damaged. Damage is logged."""
         found: Path | None = None
         try:
             found = await self._archive.file_path(session, file)

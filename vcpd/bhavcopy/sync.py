@@ -77,7 +77,7 @@ class FetchedFiles:
 
 
 class BhavcopySync:
-    """The history that has been taken in below `folder`, brought up to what is asked for."""
+    """The history stored below `folder`, extended to the requested sessions."""
 
     def __init__(
         self,
@@ -232,7 +232,7 @@ class BhavcopySync:
         return [self._awaited_error(awaited)] if awaited else []
 
     def _awaited_error(self, awaited: Sequence[date]) -> RetryableError:
-        """Nothing has failed while the only missing file is today's and may be published in time."""
+        """The error for missing files: NotPublishedYetError while today's alone may still come in time."""
         session, now = max(awaited), self._time.clock.now()
         text = f"the file of {session} is not in the archive yet"
         if len(awaited) == 1 and now < self._time.calendar.open_close(session)[1] + PUBLISHED_BY:

@@ -52,7 +52,7 @@ def _row(company: Mapping[str, Any], in_trades: Mapping[str, int]) -> tuple[str,
 
 
 def _lines(found: Mapping[str, Any]) -> Sequence[str]:
-    """What a reader must know beside the counts, a line each."""
+    """Notes beside the counts, a line each."""
     differences = [f"{row['symbol']}: {row['text']}" for row in found["differences"]]
     unknown = [
         f"{lot['symbol']}: {lot['quantity']:,} shares at {lot['entry']:,.2f} without stored trades: give day "

@@ -45,7 +45,7 @@ class SpecialDay(msgspec.Struct, frozen=True):
 
 
 class CalendarYear(msgspec.Struct, frozen=True):
-    """What a year of an exchange looks like; `known` is false outside its table."""
+    """Sessions and holidays of a year; `known` is false outside the calendar's table."""
 
     exchange: str
     year: int

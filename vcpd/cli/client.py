@@ -32,7 +32,7 @@ class DaemonClient:
     token: Secret | None = None
 
     def get(self, path: str, **query: object) -> Any:
-        """The JSON of an answer. BadInputError, RetryableError or PermanentError in the daemon's words."""
+        """The JSON of a response; BadInputError, RetryableError or PermanentError with its message."""
         return self._request("GET", path, query)
 
     def post(self, path: str, **query: object) -> Any:
@@ -99,7 +99,7 @@ def client_at(address: DaemonAddress) -> DaemonClient:
 
 
 def note_used_session(asked: date | None, used: date | None) -> None:
-    """Say on standard error that the session before was used, where the day that was asked for is none."""
+    """Report on standard error that the session before was used, where the given day is not a session."""
     if asked is not None and used is not None and used != asked:
         print(f"vcpd: {asked} is no session: the one before, {used}, is used", file=sys.stderr)
 

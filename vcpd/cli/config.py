@@ -194,7 +194,7 @@ def _escape_cell(text: str) -> str:
 
 
 def type_text(kind: Any) -> str:
-    """A declared type and its bounds in words."""
+    """Describe a declared type and its bounds."""
     if get_origin(kind) is Annotated:
         bare, *extras = get_args(kind)
         bounds = [

@@ -98,7 +98,7 @@ def add_check_config_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def check_config(arguments: argparse.Namespace) -> int:
-    """Raises ConfigurationError with every problem; says what may surprise, and that the file is good."""
+    """Raise ConfigurationError with every problem; else print warnings, and that the file is valid."""
     path = configuration_path(arguments)
     loaded = load_named(arguments)
     if problems := find_contradictions(loaded.configuration) + run_problems(loaded):
@@ -130,7 +130,7 @@ def find_contradictions(configuration: Configuration) -> list[str]:
 
 
 def config_warnings(configuration: Configuration) -> list[str]:
-    """What is allowed but surprises people, with its path."""
+    """Settings that are valid but may have unexpected effects, with their paths."""
     return [
         f"jobs.{name}.cron: {warning}"
         for name, policy in configuration.jobs.items()

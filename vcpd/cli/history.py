@@ -226,7 +226,7 @@ def _warn_left_out(symbols: Sequence[LeftOutSymbol]) -> None:
 
 
 def conclusion(found: BacktestResult) -> str:
-    """One sentence of what the intervals allow to say, and no more."""
+    """One sentence with the conclusions that the intervals permit."""
     alone = estimate_counts(found.setups)
     against = estimate_difference(found.setups_same_stop, found.new_highs)
     if alone.low_r is None or alone.high_r is None or against.low_r is None or against.high_r is None:

@@ -58,7 +58,7 @@ def initialize(arguments: argparse.Namespace) -> int:
 
 
 def _answered(question: Question, before: Values) -> Values:
-    """The settings with those of the answer; asks again until it can be used."""
+    """The settings with those of the answer; the question is repeated until the answer is valid."""
     while True:
         try:
             answer = input("   > ").strip()

@@ -53,7 +53,7 @@ def _journal_of_files(arguments: argparse.Namespace) -> Journal:
 
 
 def _stored_journal(arguments: argparse.Namespace) -> Journal:
-    """As the daemon kept it after the last judged session; an empty one before the first."""
+    """The journal that the daemon stored after the last evaluated session; empty before the first."""
     stored = daemon_client(arguments).get("/api/journal")
     return keep_journal((), {}) if stored["all"] is None else msgspec.convert(stored, Journal)
 
@@ -84,7 +84,7 @@ def print_journal(found: Journal) -> None:
 
 
 def _conclusion(found: TradeStatistics) -> str:
-    """What the interval allows to say."""
+    """The conclusion that the interval permits."""
     if found.low_r is None or found.high_r is None:
         return f"{found.with_r} trades with a known R are too few for an interval: conclude nothing yet"
     if found.low_r > 0:

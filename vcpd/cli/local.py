@@ -68,7 +68,7 @@ def load_snapshot(arguments: argparse.Namespace) -> Panel:
 
 
 def _without_rarely_traded(panel: Panel, arguments: argparse.Namespace) -> Panel:
-    """Excludes what trades too rarely, but the symbol that is asked for, of which it says so."""
+    """Exclude symbols that trade too rarely; the given symbol is kept, with a note."""
     asked = getattr(arguments, "symbol", None) or ""
     most_pct = analysis_settings(arguments).universe.max_idle_pct
     found = rarely_traded(panel, most_pct)
@@ -82,7 +82,7 @@ def _without_rarely_traded(panel: Panel, arguments: argparse.Namespace) -> Panel
 
 
 def panel_until(panel: Panel, as_of: date | None, source: str, calendar: TradingCalendar) -> Panel:
-    """The panel as it was after `as_of`; says so where that is no session and the one before is judged.
+    """The panel as it was after `as_of`; a note says where the session before is evaluated instead.
 
     BadInputError for a date before the first bar, and for one with sessions that `source` does not hold.
     """
@@ -150,7 +150,7 @@ def load_full_panel(arguments: argparse.Namespace) -> Panel:
 def _without_funds(
     series: Sequence[BarSeries], arguments: argparse.Namespace, calendar: TradingCalendar
 ) -> Sequence[BarSeries]:
-    """The histories of shares; of funds the one that is asked for, or all with --funds."""
+    """The histories of shares; of funds the given one alone, or all with --funds."""
     asked = getattr(arguments, "symbol", None) or ""
     days = calendar.sessions(calendar.valid_from, calendar.valid_until)
     present = union_of_sessions(series)
@@ -337,7 +337,7 @@ def add_date_order_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def date_order_of(arguments: argparse.Namespace) -> DateOrder | None:
-    """What --date-order says."""
+    """The order of dates that --date-order names."""
     return None if arguments.date_order is None else DateOrder(arguments.date_order)
 
 

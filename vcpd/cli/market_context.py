@@ -1,4 +1,4 @@
-"""What the market does and where a setup's sector stands, for commands that judge files of bars.
+"""Market regime and sector ranks beside setups, for commands that evaluate files of bars.
 
 It is known as far as files are named: the term by `--index`, the ranks by `--sectors`.
 """

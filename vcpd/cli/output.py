@@ -1,4 +1,4 @@
-"""Output of commands: JSON and CSV for programs, texts of numbers and instants for people."""
+"""Output of commands: JSON and CSV for programs, formatted numbers and instants for readers."""
 
 import argparse
 import sys
@@ -15,7 +15,7 @@ def print_json(value: Any) -> None:
 
 
 def print_data(arguments: argparse.Namespace, document: Any, items: Sequence[Any]) -> bool:
-    """Print what --json (the document) or --csv (its items) asks for; False where people read the output.
+    """Print the document for --json, or its items for --csv; False where neither is given.
 
     In CSV a table within an item becomes columns such as `components_trend`, a list numbered ones.
     """

@@ -1,4 +1,4 @@
-"""Argument parser of the command line: an unknown word is answered with the nearest known one."""
+"""Argument parser of the command line: an error about an unknown word names the nearest known one."""
 
 import argparse
 import difflib

@@ -1,4 +1,4 @@
-"""`vcpd positions`: what is held, judged by the sell rules, and the heat of the account."""
+"""`vcpd positions`: open positions, evaluated by the sell rules, and the heat of the account."""
 
 import argparse
 import sys
@@ -103,7 +103,7 @@ def positions(arguments: argparse.Namespace) -> int:
 
 
 def _stored_positions(arguments: argparse.Namespace) -> int:
-    """As the daemon judged them last."""
+    """The daemon's last evaluation of the positions."""
     stored = daemon_client(arguments).get("/api/positions")
     if print_data(arguments, stored, stored.get("positions") or ()):
         return EXIT_OK

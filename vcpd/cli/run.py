@@ -90,7 +90,7 @@ def add_password_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def set_password(arguments: argparse.Namespace) -> int:
-    """Ask for the page's password twice, or read it from standard input, and store its hash."""
+    """Prompt for the page's password twice, or read it from standard input, and store its hash."""
     state = load_named(arguments).state_dir
     password = _read_password()
     if len(password) < MIN_PASSWORD_CHARACTERS:
@@ -160,7 +160,7 @@ def _read_pasted_address() -> str:
 
 
 def match_folder_owner(path: Path, folder: Path) -> None:
-    """Root hands a file to whom its folder belongs: the daemon is another user, and must read it."""
+    """Give a file that root wrote to the owner of its folder, so that the daemon's user can read it."""
     owner = folder.stat()
     if os.geteuid() == 0 and owner.st_uid != 0:
         os.chown(path, owner.st_uid, owner.st_gid)

@@ -86,7 +86,7 @@ def screen(arguments: argparse.Namespace) -> int:
 
 
 def print_listing(listing: SetupListing) -> None:
-    """A table for each group with what one must know about its rows."""
+    """Print a table for each group, with notes on its rows."""
     by_group: dict[SetupGroup | None, list[Setup]] = {}
     for setup in in_group_order(listing.items):
         by_group.setdefault(setup.group, []).append(setup)

@@ -28,7 +28,7 @@ def status(arguments: argparse.Namespace) -> int:
 
 
 def status_lines(found: Mapping[str, Any], zone: ZoneInfo) -> Iterator[str]:
-    """What /status says, in plain words."""
+    """Format /status as lines of text."""
     simulated = " (simulated)" if found["simulated"] else ""
     up = duration_text(found["uptime_s"])
     yield f"vcpd {found['version']}: {found['state']}, up {up}, pid {found['pid']}"

@@ -80,7 +80,7 @@ class Backoff:
 
 
 def retry_after_s(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
-    """The seconds that the header Retry-After asks for; None without it, or for a value that is neither form.
+    """The seconds of the header Retry-After; None without it, or for a value of neither form.
 
     A date in it is read against the response's own `Date`, else against `now` (aware).
     """

@@ -67,7 +67,7 @@ class CsvTable:
         return CsvTable(self.name, self.header, kept, [self.lines[row] for row in rows])
 
     def numbers(self, name: str) -> NDArray[np.float64]:
-        """A column as (n,), NaN where a cell says nothing. BadInputError for what is no number."""
+        """A column as (n,), NaN for a blank cell. BadInputError for a cell that is not a number."""
         texts = self.texts(name)
         try:
             return np.array(list(map(float, texts)), np.float64)

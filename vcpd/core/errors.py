@@ -52,7 +52,7 @@ class UnavailableError(PermanentError):
 
 
 class StorageUnavailableError(UnavailableError):
-    """The database or the disk is away, and may come back by itself: the daemon waits for it."""
+    """The database or the disk is not available now and may become so by itself: the daemon waits."""
 
 
 class IncompatibleStoreError(PermanentError):

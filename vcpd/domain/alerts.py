@@ -67,7 +67,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_time_sensitive(self) -> bool:
-        """Whether it is worth little later."""
+        """Whether the alert is of little use if it is sent later."""
         return self.urgent or self.provisional
 
 
@@ -91,7 +91,7 @@ class DeliveryStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StoredAlert(msgspec.Struct, frozen=True, kw_only=True):
-    """A kept alert with its deliveries, one a channel that wanted it."""
+    """A stored alert with its deliveries, one per channel that accepted it."""
 
     id: int
     told_at: datetime

@@ -25,7 +25,7 @@ class CompanyShares(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LeftOutPosition(msgspec.Struct, frozen=True):
-    """What the broker reports and nobody follows here."""
+    """A position of the broker that the comparison leaves out, with the reason."""
 
     symbol: str
     quantity: int

@@ -62,7 +62,7 @@ class SpecialSession:
 
 
 def unscheduled_session_text(day: date, n_symbols: int) -> str:
-    """What to do about a day on which the market has bars although the calendar says it is closed."""
+    """The advice on a day on which the market has bars although the calendar says it is closed."""
     return (
         f"{n_symbols} symbols have bars of {day:%A} {day}, which is no session of the calendar: add "
         f'"{day}" to [schedule] extra_sessions, then run reconcile'
@@ -144,7 +144,7 @@ class TradingCalendar:
         return special.phases or (SessionPhase("continuous", special.opens, special.closes),)
 
     def trading_end(self, session: date, shares: str = UNKNOWN_SHARES) -> datetime:
-        """When the last price of `session` is made, aware UTC; trading at the closing price afterwards apart.
+        """The time of the last price of `session`, aware UTC, without later trading at the closing price.
 
         `shares` is a class of the table's phases, `F&O` or `other`; for unknown ones the latest end counts.
         """

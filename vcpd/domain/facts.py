@@ -20,7 +20,7 @@ class BandHit(StrEnum):
 
 
 class SymbolFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What the files of one session say of a symbol."""
+    """The published facts of a symbol after one session."""
 
     symbol: str
     delivery_pct: float | None = None  # of the traded shares, those that changed hands for good

@@ -14,7 +14,7 @@ ENDS: Final = frozenset({EventKind.FAILED, EventKind.EXPIRED})
 
 @dataclass(slots=True)
 class _GroupReplay:
-    """What the events so far say of a base; None before it was found."""
+    """The group of a base by its events so far; None before it was found."""
 
     group: SetupGroup | None = None
     since: date | None = None

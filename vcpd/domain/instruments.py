@@ -137,7 +137,7 @@ class InstrumentChanges(msgspec.Struct, frozen=True):
 
 
 class Quote(msgspec.Struct, frozen=True):
-    """The market's word on one instrument right now; prices of the running or last session."""
+    """The current quote of one instrument; prices of the running or last session."""
 
     symbol: str
     token: int

@@ -107,7 +107,7 @@ class RunningBar(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WatchedCandidate(msgspec.Struct, frozen=True, kw_only=True):
-    """One candidate as it stands right now."""
+    """The present state of one candidate."""
 
     symbol: str
     state: str

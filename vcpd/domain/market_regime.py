@@ -1,4 +1,4 @@
-"""The market's regime after a session, and where its sectors stand: values that are stored and shown."""
+"""The market's regime after a session, and the ranks of its sectors: values that are stored and shown."""
 
 from datetime import date
 from enum import StrEnum
@@ -148,7 +148,7 @@ class SectorRank(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MarketContext(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What the market does, and where a company's sector and industry stand among the ranked ones.
+    """The market's regime, and the ranks of a company's sector and industry.
 
     It stands beside a setup and decides nothing. After `session`, at most a week before the setup's; ranks
     are None where too few symbols have a rating, or no list names the company.

@@ -17,7 +17,7 @@ FIELDS: Final = ("open", "high", "low", "close", "volume")
 
 
 class PanelReference(msgspec.Struct, frozen=True):
-    """Where a snapshot lies: small enough to travel to a worker instead of the bars."""
+    """Path and shape of a snapshot; sent to a worker instead of the bars."""
 
     path: str
     version: str  # changes with each snapshot
@@ -26,7 +26,7 @@ class PanelReference(msgspec.Struct, frozen=True):
 
 
 def is_listed_share(instrument: StoredInstrument) -> bool:
-    """The widest universe: whatever is listed and no index."""
+    """The widest universe: every listed instrument that is not an index."""
     return instrument.listed and not instrument.instrument.is_index
 
 

@@ -180,7 +180,7 @@ class RefusedFill(msgspec.Struct, frozen=True):
 
 
 class LotBook(msgspec.Struct, frozen=True, kw_only=True):
-    """What fills leave: open lots and closed trades, oldest first; what was refused; what one must know."""
+    """The result of fills: open lots and closed trades, oldest first; rejected fills; notes."""
 
     lots: tuple[Lot, ...] = ()
     closed: tuple[ClosedTrade, ...] = ()

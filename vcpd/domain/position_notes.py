@@ -89,7 +89,7 @@ class JudgedAccount(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NotTaken(msgspec.Struct, frozen=True):
-    """A row that was not taken: where it stands, and why."""
+    """A rejected row: its place in the file, and the reason."""
 
     place: str
     reason: str

@@ -161,7 +161,7 @@ class CheckedSeries:
 
 
 def check_rows(series: BarSeries, sessions: ValidSessions = ANY_SESSION) -> CheckedSeries:
-    """Judge every row of one symbol."""
+    """Check every row of one symbol."""
     table = BarTable(np.zeros(len(series), np.int64), series.records)
     checked = check_table(table, {0: series.symbol}, sessions)
     return CheckedSeries(
@@ -176,7 +176,7 @@ def check_table(
     *,
     in_place: bool = False,
 ) -> CheckedTable:
-    """Judge every row of many instruments; `symbols` names them by instrument id.
+    """Check every row of many instruments; `symbols` names them by instrument id.
 
     With `in_place` the accepted bars may be the table's own records, corrected where they lie: a large
     table is then not copied.
@@ -333,7 +333,7 @@ class HistoryComparison:
 
 
 def compare_histories(old: BarSeries, new: BarSeries, *, exactly: bool = False) -> HistoryComparison:
-    """What `new` says of the sessions of `old`; both ascending and checked.
+    """Compare `new` with `old` on the sessions of `old`; both ascending and checked.
 
     Prices that were divided since agree but for rounding; `exactly` reports every different price.
     """

@@ -62,7 +62,7 @@ class Run(msgspec.Struct, frozen=True):
 
 
 class RunResult(msgspec.Struct, frozen=True):
-    """What a job gives back: how many of what, and a reason where it chose to do nothing."""
+    """The result of a job: counts by name, and a reason where it did nothing."""
 
     counts: Mapping[str, int] = {}
     outcome: Outcome = Outcome.DONE

@@ -133,7 +133,7 @@ class OwnChain(msgspec.Struct, frozen=True, gc=False):
 
 
 class Setup(msgspec.Struct, frozen=True, kw_only=True):
-    """What the detector says of one symbol after one session; prices on the instrument's tick.
+    """The verdict on one symbol after one session; prices on the instrument's tick.
 
     Without a base, `footprint`, `weeks`, `pivot`, `stop`, `state` and `anchor_date` are None and
     `contractions` is empty; the gates show why. `score` is points (SCORE_NOTE), `rs_rating` 1..99.
@@ -181,7 +181,7 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     def unevaluated(
         cls, symbol: str, as_of: date, reason: str, *, young: bool = False, close: float | None = None
     ) -> Self:
-        """The verdict on a symbol of which nothing can be said, and why."""
+        """The verdict on a symbol that cannot be evaluated, with the reason."""
         return msgspec.structs.replace(
             cls.without_base(symbol, as_of, young=young, close=close), reason=reason
         )
@@ -227,7 +227,7 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EncodedSetup(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A setup written out: what one looks for by, and the whole as JSON (NaN as null).
+    """An encoded setup: the fields to search by, and the whole as JSON (NaN as null).
 
     The hundred values of a setup are one text here: a whole market's verdicts weigh little.
     """

@@ -19,7 +19,7 @@ SWITCHED_OFF_REASON: Final = "nothing to do: [backup] enabled is false"
 
 
 def are_backups_enabled(settings: BackupSettings, *, is_embedded: bool) -> bool:
-    """Whether backups are written: unless the settings say otherwise, only of the embedded store."""
+    """Whether backups are written: by default only of the embedded store."""
     return is_embedded if settings.enabled is None else settings.enabled
 
 

@@ -97,7 +97,7 @@ def build_run_result(
 
 
 def _unscheduled_sessions(stats: CollectStats) -> list[str]:
-    """Days that are no session although most of the symbols that were asked for have bars of them."""
+    """Days outside the calendar's sessions on which most of the requested symbols have bars."""
     n_requested = stats.counts["fetched"] + stats.counts["swept"]
     return [
         unscheduled_session_text(day, n_symbols)
@@ -140,7 +140,7 @@ class Collect:
         return build_run_result(stats, stopped, selection)
 
     async def _check_session(self, target: date, stats: CollectStats) -> None:
-        """Say so where the market answered for all, and nothing traded on a session of the calendar."""
+        """Report that the market answered for all, but nothing traded on a session of the calendar."""
         coverage = await self.bars.coverage()
         newest = max(
             (entry.last_bar for entry in coverage.values() if entry.last_bar is not None), default=None

@@ -23,7 +23,7 @@ class DayEvidenceSource(Protocol):
     """A market that can show whether a day traded; raises as `MarketData` does where it does not answer."""
 
     async def day_evidence(self, day: date) -> MarketLook:
-        """One look at `day`: today, or one of the last sessions."""
+        """Evidence of trading on `day`: today, or one of the last sessions."""
         ...
 
 

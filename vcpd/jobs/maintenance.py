@@ -32,7 +32,7 @@ RUN_RETENTION: Final = timedelta(days=400)
 
 
 class SectorSource:
-    """Sectors by symbol from every list at hand; of two that differ, the one that is named later counts.
+    """Sectors by symbol from all lists; where two lists differ, the one named later counts.
 
     Lists are those of the universe's settings, as they are now; relative ones lie below `folder`.
     """
@@ -122,7 +122,7 @@ class SyncInstruments:
             await self.panels.refresh()
 
     async def _update_sectors(self) -> tuple[dict[str, int], str]:
-        """Number of changed sectors, and why a list could not be used; the run goes on without it."""
+        """Number of changed sectors, and why a list could not be used; the run continues without it."""
         if self.sectors is None:
             return {}, ""
         try:

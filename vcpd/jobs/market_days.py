@@ -35,7 +35,7 @@ async def no_holiday_list(_calendar: TradingCalendar, _today: date) -> str:
 
 @dataclass(frozen=True, slots=True)
 class UpdateCalendar:
-    """Looks at today, and at each day that was learned as closed and may still be undone.
+    """Checks today, and each day that was learned as closed and may still be revoked.
 
     Two looks at least an hour apart decide, so its times lie further apart than that.
     """
@@ -80,13 +80,13 @@ class UpdateCalendar:
 
 
 def _take(before: MarketDays, look: MarketLook, calendar: TradingCalendar) -> tuple[MarketDays, list[str]]:
-    """The days after one more look, and what it changed in words."""
+    """The days after one more observation, and a text of the change."""
     after = before.with_look(look, calendar)
     return after, _notes(before, after, look)
 
 
 def _notes(before: MarketDays, after: MarketDays, look: MarketLook) -> list[str]:
-    """What one look changed, in words."""
+    """The change by one observation, as text."""
     old, new = before.of(look.day), after.of(look.day)
     if new is not None and new != old:
         log.info("calendar.learned", day=str(look.day), trades=new.trades, evidence=look.text)

@@ -89,7 +89,7 @@ class UniversePanels:
         return await self.current() or await self.refresh()
 
     def older_snapshot_note(self) -> str:
-        """What to say where bars come from a snapshot because the store could not be read; else nothing."""
+        """A note that bars are from an earlier snapshot, if the store could not be read; else empty."""
         error = self.store.refresh_error
         if error is None:
             return ""
@@ -146,7 +146,7 @@ class PanelRefresh:
         return judged + [lost.symbol for lost in failed_symbols], flags
 
     async def _market_flags(self, judged: frozenset[str], session: date) -> list[QualityFlag]:
-        """What the market itself knows of its histories; while it cannot say, the known flags remain."""
+        """The market's own flags of its histories; the known flags remain while it cannot be queried."""
         if self.history_flags is None:
             return []
         since = session - timedelta(days=DAYS_PER_SESSION * self.filter_params.quality.recent_sessions)

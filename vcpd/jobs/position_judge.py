@@ -1,4 +1,4 @@
-"""Judge an account after a session: read its fills, compute in a worker, keep the report.
+"""Evaluates an account after a session: reads its fills, computes in a worker, stores the report.
 
 The ports of what it reads and writes stand here.
 """
@@ -66,7 +66,7 @@ class UntradedHoldings(Protocol):
 
 
 class PositionNotes(Protocol):
-    """What the store knows of companies and purchases."""
+    """Reads stored data on companies and purchases."""
 
     async def companies(self, symbols: Sequence[str], session: date) -> Mapping[str, CompanyNote]:
         """Each known symbol as of `session`; unknown ones are absent."""
@@ -78,10 +78,10 @@ class PositionNotes(Protocol):
 
 
 class PositionReports(Protocol):
-    """The account after each judged session."""
+    """Stores the account's report after each evaluated session."""
 
     async def last_before(self, session: date) -> date | None:
-        """The newest judged session before `session`."""
+        """The newest evaluated session before `session`."""
         ...
 
     async def put(self, point: CurvePoint, texts: PositionTexts) -> None:
@@ -103,7 +103,7 @@ class PositionReports(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PositionJudge:
-    """Judges all positions after a session."""
+    """Evaluates all positions after a session."""
 
     panels: UniversePanels
     workers: Workers

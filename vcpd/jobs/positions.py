@@ -1,4 +1,4 @@
-"""The job that judges what is held after a session and reports each sell rule that began to fire, once."""
+"""The job that evaluates open positions after a session and reports sell rules that began to fire, once."""
 
 import math
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ NOTHING_HELD = "no purchases are stored: add them with `vcpd positions add` or `
 
 @dataclass(frozen=True, slots=True)
 class Positions:
-    """Judges every position after `context.session`, publishes what changed, then keeps the report.
+    """Evaluates every position after `context.session`, publishes changes, then stores the report.
 
     A crash between the two publishes again under the same keys, which the outbox keeps once.
     """

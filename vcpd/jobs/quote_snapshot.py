@@ -114,7 +114,7 @@ class QuoteSnapshot:
     def _is_complete(
         self, item: StoredInstrument, session: date, now: datetime, traded: Collection[int]
     ) -> bool:
-        """Whether the quote says all that the session will give of it."""
+        """Whether the quote contains the session's final values."""
         shares = share_class(item.instrument)
         has_traded = item.id in traded
         return (self.finality.has_ended if has_traded else self.finality.is_settled)(session, now, shares)

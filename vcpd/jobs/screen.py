@@ -105,7 +105,7 @@ def _unscreened_verdicts(failed_symbols: Sequence[FailedSymbol], session: date) 
 
 
 def _screen_counts(verdicts: Sequence[EncodedSetup]) -> dict[str, int]:
-    """Symbols judged and not, then the followed bases by group."""
+    """Numbers of evaluated and other symbols, then the followed bases by group."""
     return {
         "judged": sum(verdict.is_judged for verdict in verdicts),
         "not_judged": sum(not verdict.is_judged for verdict in verdicts),

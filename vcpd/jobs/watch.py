@@ -134,7 +134,7 @@ class Watch:
         return active.status()
 
     def watched(self, most: int = MAX_WATCHED_ROWS) -> Sequence[WatchedCandidate]:
-        """The candidates nearest to their pivots as they stand; nothing while no session is watched."""
+        """The candidates nearest to their pivots; empty while no session is watched."""
         active = self._active_session
         return [] if active is None else active.tracker.watched(self.clock.now(), most)
 

@@ -17,7 +17,7 @@ log = structlog.get_logger(__name__)
 
 
 class SetupFactsReader(Protocol):
-    """Reads what an alert says beside the event: shares for the account, sector and its rank, the market."""
+    """Reads the further facts of an alert: shares for the account, sector and its rank, the market."""
 
     async def of_symbols(
         self, session: date, symbols: Collection[str]
@@ -92,7 +92,7 @@ class WatchEventWriter:
         )
 
     async def _facts_of(self, symbols: Collection[str]) -> Mapping[str, Mapping[str, TemplateValue]]:
-        """Nothing where they cannot be read: an alert does not wait for what is only said beside it."""
+        """Facts of the symbols; empty where they cannot be read, because the alert does not wait for them."""
         if self._facts is None:
             return {}
         try:

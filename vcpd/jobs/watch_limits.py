@@ -1,4 +1,4 @@
-"""Upper circuits of watched shares: the limit that the market states for the day, and whether anybody sells.
+"""Upper circuits of watched shares: the day's price limit, and whether shares are on offer.
 
 A share whose price stands at its limit has no sellers above it. Where its quote has no shares on sale at
 all, an order to buy is not filled: a breakout at that price cannot be bought. Where both limits show a narrow
@@ -22,7 +22,7 @@ TOLERANCE: Final = 1e-6  # relative; prices and limits are both whole ticks
 
 @dataclass(frozen=True, slots=True)
 class UpperLimit:
-    """What a quote says: the highest price of the day, the shares on sale, the band; None where unknown."""
+    """Values of a quote: the day's highest price, the shares on offer, the band; None where unknown."""
 
     price: float
     shares_on_sale: float | None
@@ -39,7 +39,7 @@ class UpperLimits:
     _limits: dict[str, UpperLimit] = field(default_factory=dict)
 
     async def refresh(self, instruments: Sequence[Instrument]) -> None:
-        """Ask for their quotes; where the market does not answer, the limits before count on."""
+        """Request their quotes; the former limits remain where the market does not answer."""
         if not instruments:
             return
         try:
@@ -59,7 +59,7 @@ class UpperLimits:
                 self._limits[quote.symbol] = UpperLimit(quote.upper_limit, quote.shares_on_sale, band_pct)
 
     def note(self, symbol: str, price: float) -> str:
-        """What to say of a share at this price; empty below its limit and where none is known."""
+        """The note on a share at this price; empty below its limit and where no limit is known."""
         limit = self._limits.get(symbol)
         if limit is None or math.isnan(price) or price < limit.price * (1 - TOLERANCE):
             return ""

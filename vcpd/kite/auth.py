@@ -128,7 +128,7 @@ class KiteSession:
         )
 
     def login_url(self) -> str:
-        """The market's login page, asked to hand back a fresh state value of ours.
+        """The address of the market's login page, with a new state value that the market returns.
 
         PermanentError where the way back would fail for want of the app's key or secret.
         """
@@ -191,7 +191,7 @@ class KiteSession:
         return LOGIN_REASONS[state].format(expiry=TOKEN_EXPIRY_TIME, zone_name=self._exchange.zone_name)
 
     def _reload_token(self) -> None:
-        """Look at the token file if it changed since; an error with it is reported, not raised."""
+        """Read the token file if it has changed; an error is reported in the status, not raised."""
         stamp = self._file.stamp()
         if stamp is None or stamp == self._token_file_stamp:
             return
@@ -295,7 +295,7 @@ class SandboxLogin:
         self._http = http
 
     async def __call__(self, login_url: str) -> tuple[Secret, str]:
-        """The request token and the state value that the sandbox hands back."""
+        """The request token and the state value that the sandbox returns."""
         method, url = "GET", login_url
         for _ in range(MAX_REDIRECTS):
             if urlsplit(url).hostname not in LOOPBACK_HOSTS:

@@ -52,7 +52,7 @@ class KiteClient:
         return await self._request(call, decode)
 
     async def _underlyings(self) -> frozenset[str]:
-        """What futures stand for; empty, and so unknown, where the list of derivatives cannot be had."""
+        """The underlyings of futures; empty, and so unknown, without the list of derivatives."""
         call = ApiRequest("/instruments", instrument_wire.FUTURES_ENDPOINT)
         try:
             return await self._request(call, self._in_worker(instrument_wire.decode_underlyings))

@@ -208,7 +208,7 @@ class RateLimits:
 
     @asynccontextmanager
     async def acquire(self, kind: RequestKind, *, is_get: bool = True) -> AsyncIterator["Permit"]:
-        """Wait for the turn of one request; inside, send it at once and say when it was answered."""
+        """Wait until one request may be sent; inside, send it at once and report when it was answered."""
         limiters = [self._by_kind[kind], self._all_gets] if is_get else [self._by_kind[kind]]
         permit = Permit(await self._wait_turn(limiters), limiters)
         try:

@@ -249,7 +249,7 @@ def _batches(tokens: Sequence[int]) -> Iterator[Sequence[int]]:
 
 
 async def _first_result(works: dict[str, Coroutine[Any, Any, str]]) -> str:
-    """What the first of the works to end says; the others are ended. A work's error is raised."""
+    """The result of the first task that ends; the others are cancelled. Raises that task's error."""
     tasks = [asyncio.create_task(work, name=name) for name, work in works.items()]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

@@ -196,7 +196,7 @@ def set_mode(mode: TickerMode, tokens: Iterable[int]) -> str:
 
 
 def split_tokens(tokens: Sequence[int]) -> list[Sequence[int]]:
-    """Who follows what: at most 3,000 tokens a connection. PermanentError beyond three connections."""
+    """Divide tokens among connections, at most 3,000 each. PermanentError beyond three connections."""
     shares = [
         tokens[at : at + MAX_TOKENS_PER_CONNECTION] for at in range(0, len(tokens), MAX_TOKENS_PER_CONNECTION)
     ]

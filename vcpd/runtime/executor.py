@@ -237,7 +237,7 @@ class WorkerExecutor:
         self._recycle_requested = True
 
     def needs_recycling(self, settings: WorkerSettings) -> bool:
-        """Due for replacement: by age, by weight, or born under other settings.
+        """Whether a replacement is due: by age, by memory, or because settings have changed.
 
         The memory limit applies only after the first task, else idle workers would be replaced for ever.
         """

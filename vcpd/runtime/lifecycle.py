@@ -76,7 +76,7 @@ class Lifecycle:
         return (self.state, trigger) in TRANSITIONS
 
     def fire(self, trigger: LifecycleEvent) -> DaemonState:
-        """Go where the table says. IllegalTransitionError where it says nothing."""
+        """Change to a state that the table permits, else raise IllegalTransitionError."""
         before = self.state
         after = TRANSITIONS.get((before, trigger))
         if after is None:

@@ -148,7 +148,7 @@ _LIBRARY_LEVELS: Final = {
 
 
 class Redactor:
-    """Knows the secrets of this process; a structlog processor."""
+    """Masks the secrets of this process in log events; a structlog processor."""
 
     def __init__(self, *secrets: Secret) -> None:
         self._values: set[str] = set()

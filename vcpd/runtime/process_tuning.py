@@ -74,7 +74,7 @@ def tune_malloc() -> None:
 
 
 def freeze_gc() -> None:
-    """What lives now lives to the end: the collector need not look at it again, full turns stay short."""
+    """Exclude the objects of the start-up from garbage collection, so that collections stay short."""
     gc.collect()
     gc.freeze()
 

@@ -86,7 +86,7 @@ class ServiceManager:
         self._send("RELOADING=1", f"MONOTONIC_USEC={now}")
 
     def status(self, text: str) -> None:
-        """Plain words for `systemctl status`; the same words twice are sent once."""
+        """Send a text for `systemctl status`; a text that has not changed is not sent again."""
         if text != self._status:
             self._status = text
             self._send(f"STATUS={_one_line(text)}")

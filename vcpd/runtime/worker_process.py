@@ -35,7 +35,7 @@ WarmUp = Callable[[], None]
 
 @dataclass(frozen=True, slots=True)
 class WorkerConfig:
-    """What a worker is born with; travels once, by pickle."""
+    """Configuration of a worker, pickled once when it starts."""
 
     open_panel: OpenPanel
     warm_ups: Sequence[WarmUp]
@@ -171,7 +171,7 @@ def initialize(config: WorkerConfig, all_warm: Barrier) -> None:
 
 
 def ready() -> TaskResult:
-    """The first task: says that this worker is warm, or why it is not.
+    """The first task: reports that this worker is ready, or why it is not.
 
     It waits for the others, so that a quick worker cannot greet in the place of a slow one.
     """

@@ -124,7 +124,7 @@ class FaultSelector:
 
 
 def corrupt_frame(frame: bytes | str, chance: random.Random) -> bytes | str:
-    """What arrives instead of a frame: noise, half of it, or packets that are not as long as they say."""
+    """Replace a frame by noise, by half of it, or by packets whose stated length is wrong."""
     if isinstance(frame, str):
         return frame[: len(frame) // 2]
     match chance.randrange(3):

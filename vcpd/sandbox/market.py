@@ -103,7 +103,7 @@ class MarketQuote(msgspec.Struct, frozen=True):
 
 
 def closed_market_quote(token: int, series: BarSeries, traded_at: datetime) -> MarketQuote:
-    """What a closed market says: the last bar of `series`, with its own close as the previous one."""
+    """The quote of a closed market: the last bar of `series`, with its own close as the previous one."""
     bar = series.records[-1]
     close = float(bar["close"])
     return MarketQuote(

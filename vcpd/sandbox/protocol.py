@@ -77,7 +77,7 @@ def success_response(data: Any) -> web.Response:
 
 
 def error_response(error: ApiError) -> web.Response:
-    """The answer that says why not."""
+    """The response that names the error."""
     body = {
         "status": "error",
         "message": error.message,

@@ -23,14 +23,14 @@ SESSIONS_KEPT: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class SessionHours:
-    """When a session opens and closes, UTC."""
+    """Open and close of a session, UTC."""
 
     opens: datetime
     closes: datetime
 
     @classmethod
     def of(cls, calendar: TradingCalendar, session: date) -> "SessionHours":
-        """The calendar's, or the usual ones on a day that it does not know."""
+        """The calendar's hours, or the usual ones on a day outside its table."""
         if calendar.is_session(session):
             return cls(*calendar.open_close(session))
         opens, closes = (datetime.combine(session, at, calendar.zone) for at in DEFAULT_HOURS)

@@ -129,14 +129,14 @@ def _crossing(intraday: IntradaySession, pivot: float) -> tuple[int, float]:
 
 @dataclass(frozen=True, slots=True)
 class _GeneratedUniverse:
-    """A world and the last day it can be asked about."""
+    """A generated market, and the last day for which it has prices."""
 
     universe: SimulatedUniverse
     horizon: date
 
 
 class SimulatedMarket:
-    """A market that lives on the real calendar and never changes its past, except by splits.
+    """A market on the real calendar whose past never changes, except by splits.
 
     A split is in the history from 08:00 IST of its ex-date on: older prices are divided, volumes
     multiplied. The evening's bar is provisional until 06:00 IST of the next day.

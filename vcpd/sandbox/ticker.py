@@ -205,7 +205,7 @@ def _price_and_volume(ticks: RecordArray) -> FloatArray:
 
 
 class ConnectionCutError(Exception):
-    """The connection is over, without a word to the client."""
+    """Raised to end the connection without a close frame."""
 
 
 class SandboxTicker:
@@ -249,7 +249,7 @@ class SandboxTicker:
         return len(self)
 
     async def close(self, _: object = None) -> None:
-        """Say good-bye to everybody."""
+        """Close all connections."""
         await asyncio.gather(*(connection.close(WSCloseCode.GOING_AWAY) for connection in self._connections))
 
     def is_valid_token(self, credentials: tuple[str, str]) -> bool:

@@ -245,7 +245,7 @@ class CronExpression:
         return (by_month and by_week) if self.match_both_day_fields else (by_month or by_week)
 
     def warnings(self) -> tuple[str, ...]:
-        """What surprises people about this expression, in plain sentences."""
+        """Warnings about unexpected effects of this expression."""
         if not self.match_both_day_fields:
             either = "with both day fields restricted, either one is enough"
             return (f"`{self.text}` fires on its days of the month and also on its weekdays: {either}",)

@@ -1,4 +1,4 @@
-"""The day as it comes: the schedule of every job where the configuration says nothing else."""
+"""Default schedule of every job, used where the configuration has no other."""
 
 from vcpd.schedule.policy import HOUR_S, JobPolicy
 

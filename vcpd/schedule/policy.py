@@ -150,7 +150,7 @@ class JobPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
         return self.cron or self.at or ""
 
     def warnings(self) -> tuple[str, ...]:
-        """What surprises people about this policy, in plain sentences."""
+        """Warnings about unexpected effects of this policy."""
         return CronExpression.parse(self.cron).warnings() if self.cron else ()
 
 

@@ -266,7 +266,7 @@ def next_wakeup(jobs: Mapping[str, ScheduledJob], queue: RunQueue, now: datetime
 def sleep_seconds(
     jobs: Mapping[str, ScheduledJob], queue: RunQueue, now: datetime, until: datetime, monotonic_s: float
 ) -> float:
-    """A look away; nothing is on its way before `until`."""
+    """The seconds to sleep; nothing is due before `until`."""
     if until > now:
         return min(MAX_SLEEP_S, (until - now).total_seconds())
     return _busy_sleep_seconds(jobs, queue, now, monotonic_s)

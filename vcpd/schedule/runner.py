@@ -122,7 +122,7 @@ def _cancellation_result(running: RunningRun) -> RunResult:
 
 
 def _failure_result(error: BaseException) -> RunResult:
-    """An error raised on purpose is its own sentence; any other is a crash, worth another try."""
+    """The result of a failed run: the message of an expected error, or a crash that is tried again."""
     if isinstance(error, VcpdError):
         return RunResult(outcome=Outcome.FAILED, reason=str(error), retryable=is_transient(error))
     log.error("run.crashed", exc_info=error)
@@ -243,7 +243,7 @@ class PausedJobs:
         return self._clock.monotonic_s() - self._read_s >= STALE_AFTER_S
 
     async def read(self) -> None:
-        """Ask the table; one that does not answer soon is left to it, and what was known counts on.
+        """Read the paused jobs; if the store does not answer soon, those read before remain in force.
 
         A task of its own, because the driver may wait for a dead connection even when it is cancelled.
         """
@@ -301,7 +301,7 @@ class RunRetrier:
             self._retry_dependents(now, RunCause.RETRY)
 
     def plan(self, running: RunningRun, ended: Run, *, possible: bool) -> None:
-        """What may succeed later is tried again by itself; what fails by hand, its user has seen."""
+        """Plan another try of a run that failed temporarily, unless it was started by hand."""
         waits = ended.outcome is Outcome.SKIPPED and running.transient
         if (waits or ended.outcome is Outcome.FAILED) and running.pending.cause is RunCause.MANUAL:
             return

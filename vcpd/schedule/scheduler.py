@@ -77,7 +77,7 @@ class Scheduler:
         self._apply(jobs, settings, clock.now())
 
     def start(self) -> asyncio.Task[None]:
-        """Begin to schedule. The task ends with `stop`, or dies with whatever should not have happened."""
+        """Start scheduling. The task ends with `stop`, or with an unexpected error."""
         self.task = asyncio.create_task(self._run_loop(), name="scheduler")
         return self.task
 
@@ -259,7 +259,7 @@ class Scheduler:
             return False
 
     async def _take_over(self) -> None:
-        """Become the leader: close runs that a dead daemon left open, then make up for missed ticks."""
+        """Become the leader: close runs that an ended daemon left open, then run missed ticks."""
         try:
             stale = await self._runs.close_stale(INTERRUPTED_REASON)
             await self._queue.history.load(self._jobs, self._runs)

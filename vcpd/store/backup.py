@@ -34,7 +34,7 @@ COMPRESSED_SHARE: Final = 0.35  # of the tables' size: a cautious guess at the s
 
 
 def _ignore_progress(_: int) -> None:
-    """Counts written or read bytes for nobody."""
+    """Ignore the number of written or read bytes."""
 
 
 async def stored_size_bytes(connection: Connection) -> int:

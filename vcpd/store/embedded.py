@@ -340,7 +340,7 @@ def _is_permanent_failure(text: str) -> bool:
 
 
 def _with_advice(text: str) -> str:
-    """The server's words, with what to do where they are plain."""
+    """The server's message, with a remedy where the cause is known."""
     last = text.strip()[-600:]
     if "No space left" in last:
         return f"the disk is full: free some space, then start again ({last})"

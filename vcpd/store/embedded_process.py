@@ -25,7 +25,7 @@ UPGRADE_COMPLETE: Final = "complete"  # a file in it that says that the data are
 
 
 def server_processes(data_folder: Path) -> list[psutil.Process]:
-    """Every PostgreSQL process that works in `data_folder`, whoever its parent is now."""
+    """Every PostgreSQL process that uses `data_folder`, whatever its parent is."""
     return list(_server_processes(data_folder.resolve()))
 
 
@@ -128,7 +128,7 @@ async def _major_version(server: Path) -> int:
 
 
 async def run_command(command: list[str]) -> tuple[int, str]:
-    """Exit code and everything the command said."""
+    """Exit code and output of the command."""
     process = await asyncio.create_subprocess_exec(
         *command,
         stdin=asyncio.subprocess.DEVNULL,

@@ -42,7 +42,7 @@ class RunAsUser:
 
 
 def run_as_candidates(owner: tuple[int, int], effective_id: int) -> list[RunAsUser]:
-    """Identities worth trying, best first.
+    """Identities to try, the best first.
 
     `owner` is the (user, group) the data belongs to so far, `effective_id` the user we are. Root works on
     another user's data as that user, so that the user can take over again.

@@ -175,7 +175,7 @@ def _price(field: str, text: str) -> float:
 
 
 def numbered_fills(fills: Iterable[Fill]) -> tuple[Fill, ...]:
-    """Fills without an identity get one of what they say and how often it was said before in the file.
+    """Give fills without an identifier one made of their values and the number of equal rows before.
 
     So two equal purchases in one file are two, and the same file read again adds none.
     """

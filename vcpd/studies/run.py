@@ -1,4 +1,4 @@
-"""A study from plan to figures: simulate every set of trades in workers, then judge every cell.
+"""A study from plan to figures: simulate every set of trades in workers, then evaluate every cell.
 
 The last months of the span are sealed: no cell is compared on them. Who runs a study says how the rows of the
 panel are mapped, so that the same study runs in this process, in local workers, or elsewhere.
@@ -86,7 +86,7 @@ async def run_study(
     map_rows: RowMapping,
     quality: QualityParameters | None = None,
 ) -> tuple[StudyResult, StudyData]:
-    """Judge every cell of the plan. BadInputError for a span without sessions."""
+    """Evaluate every cell of the plan. BadInputError for a span without sessions."""
     cells = study_cells(plan)
     axis = compared_months(panel, plan)
     keys = trade_sets(cells)

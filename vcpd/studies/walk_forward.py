@@ -1,4 +1,4 @@
-"""Purged walk-forward: the best cell of each training window, judged on the months that follow.
+"""Purged walk-forward: the best cell of each training window, evaluated on the months that follow.
 
 Training looks at the account's monthly returns, which change on the day of a sale: a trade that is still open
 when the window ends says nothing yet. The judgement takes only trades that were bought after it. So no trade

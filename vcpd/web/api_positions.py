@@ -129,7 +129,7 @@ def position_routes(context: WebContext) -> list[web.RouteDef]:
 
     @route("GET", "/api/positions", response=PositionsView, errors=(503,))
     async def positions(_: web.Request) -> web.Response:
-        """What is held, judged by the sell rules after the newest session."""
+        """Open positions, evaluated by the sell rules after the newest session."""
         latest = await context.positions.latest_report()
         return _json(EMPTY_REPORT if latest is None else latest.encode())
 

@@ -242,7 +242,7 @@ class RiskList(msgspec.Struct, frozen=True):
 
 
 class RiskHistory(msgspec.Struct, frozen=True):
-    """One symbol's risk scores of all judged sessions, latest first."""
+    """One symbol's risk scores of all evaluated sessions, latest first."""
 
     symbol: str
     count: int

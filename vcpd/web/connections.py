@@ -321,7 +321,7 @@ class ConnectionHandler(web.RequestHandler):
     async def finish_response(
         self, request: BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        """From here on it is the client's turn: to take the response, then to ask again."""
+        """Start the time limits of the client: to receive the response, then to send the next request."""
         self.table.touch(self.connection, busy=False)
         content = resp.body if isinstance(resp, web.Response) else None
         if (

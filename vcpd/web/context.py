@@ -63,7 +63,7 @@ class RecentFigures(Protocol):
 
 
 class DaemonService(Protocol):
-    """What only the running daemon knows or can do."""
+    """Functions of the running daemon that the HTTP API uses."""
 
     def status(self) -> Mapping[str, Any]: ...
     def readiness(self) -> tuple[bool, Mapping[str, str]]:

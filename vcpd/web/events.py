@@ -125,7 +125,7 @@ def event_routes(_: WebContext) -> list[web.RouteDef]:
 
 
 async def _send_events(request: web.Request, stream: EventStream) -> web.StreamResponse:
-    """Send until the stream ends, the client goes, or it takes no more for some seconds."""
+    """Send until the stream ends, the client disconnects, or it does not read for some seconds."""
     response = web.StreamResponse(headers=STREAM_HEADERS)
     response.force_close()
     await response.prepare(request)

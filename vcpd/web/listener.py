@@ -171,7 +171,7 @@ class Listener:
         return complete
 
     async def _serve(self, connection: Connection, pending: PendingSocket) -> None:
-        """Hand the connection to aiohttp."""
+        """Pass the connection to aiohttp."""
         handler = ConnectionHandler(self._server, self.table, connection)
         handler.take_over(bytes(pending.head))
         try:

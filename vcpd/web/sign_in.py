@@ -143,7 +143,7 @@ class LoginAttempts:
 
 
 class LoginTickets:
-    """Signed values that let whoever holds one begin the market's login, and nothing else, for a day.
+    """Signed values; for a day each allows its bearer to begin the market's login, and nothing else.
 
     An alert's link carries one, so that a phone needs no login on the page before that of the market.
     """

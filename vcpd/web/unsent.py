@@ -46,7 +46,7 @@ class Reader(Protocol):
 
     @property
     def address(self) -> str:
-        """Whom the bytes count for."""
+        """The client to whom the bytes are counted."""
         ...
 
 

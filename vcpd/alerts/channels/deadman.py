@@ -1,4 +1,4 @@
-"""Dead man's switch: requests a URL after each complete evening; its service alarms when none comes."""
+"""Dead man's switch: requests a URL after each complete evening; its service reports a missing one."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -11,7 +11,7 @@ from vcpd.core.secrets import Secret
 
 @dataclass(frozen=True, slots=True)
 class DeadmanChannel:
-    """Implements `Channel`: requests the URL, whatever the message."""
+    """Implements `Channel`: requests the URL; the message is not used."""
 
     settings: PingSettings
     url: Secret | None
