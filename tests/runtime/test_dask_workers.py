@@ -1,13 +1,16 @@
 """Dask engine over a real scheduler and workers: deaths, restarts, late workers, versions, what is sent."""
 
 import asyncio
+import itertools
 import os
 import signal
+import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import distributed
+import msgspec
 import pytest
 from structlog.testing import capture_logs
 
@@ -18,10 +21,13 @@ from vcpd.core.errors import UnavailableError
 from vcpd.domain.panel import PanelReference
 from vcpd.ports import Workers
 from vcpd.runtime import dask_cluster, panel_blocks
-from vcpd.runtime.dask_task import installed_versions
+from vcpd.runtime import dask_workers as dask_workers_module
+from vcpd.runtime.dask_cluster import SentPanel
+from vcpd.runtime.dask_task import RemoteTask, installed_versions
 from vcpd.runtime.dask_workers import DaskWorkers
 from vcpd.runtime.settings import DaskSettings, WorkerSettings
 from vcpd.runtime.worker_pool import WorkerPool
+from vcpd.runtime.worker_process import TaskResult
 
 SETTINGS = WorkerSettings(count=1, chunk_rows=4)
 NO_ONE_LISTENS = "tcp://127.0.0.1:1"
@@ -151,3 +157,39 @@ async def test_without_a_cluster_and_without_fallback_the_error_names_the_schedu
             await workers.map_panel(panels.closes, panel, 1.0)
     finally:
         await workers.close()
+
+
+class CountingCluster:
+    """Stands for a cluster of five threads: all its tasks but the first run twelve at once, or fail."""
+
+    def __init__(self) -> None:
+        self._barrier = threading.Barrier(12)
+        self._first = itertools.count()
+
+    def n_threads(self) -> int:
+        return 5
+
+    def run(self, task: RemoteTask, sent: SentPanel) -> TaskResult:
+        if next(self._first) > 0:
+            self._barrier.wait(timeout=60.0)
+        return TaskResult(
+            task.function(sent.panel, range(task.first, task.stop), task.parameters), None, 0, 0
+        )
+
+    def close(self) -> None:
+        self._barrier.abort()
+
+
+async def test_two_tasks_are_given_out_for_each_thread_of_the_cluster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So a large cluster is kept busy, and a small one costs this process few threads."""
+    monkeypatch.setattr(dask_workers_module, "DaskCluster", lambda _: CountingCluster())
+    panel = panels.save_panel(tmp_path, 1 + 2 * 12)
+    settings = msgspec.structs.replace(SETTINGS, chunk_rows=1)
+    workers = DaskWorkers(settings, DaskSettings(scheduler=NO_ONE_LISTENS), open_panel)
+    try:
+        parts = await workers.map_panel(panels.closes, panel, 1.0)
+    finally:
+        await workers.close()
+    assert flat(parts) == list(range(25))  # type: ignore[arg-type]

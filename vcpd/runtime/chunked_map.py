@@ -113,6 +113,12 @@ class TaskSlots:
         self._permits = asyncio.Semaphore(count)
         self._queue = asyncio.Lock()
 
+    def grow(self, count: int) -> None:
+        """Give further permits until there are `count`; none is taken back."""
+        for _ in range(self._count, count):
+            self._permits.release()
+        self._count = max(self._count, count)
+
     @asynccontextmanager
     async def hold(self, *, alone: bool) -> AsyncIterator[None]:
         """Hold one permit, or all of them."""

@@ -66,6 +66,17 @@ class DaskCluster:
                 self._client.close(timeout=self._settings.connect_timeout_s)
                 self._client = None
 
+    def n_threads(self) -> int:
+        """How many tasks all workers run at once; 0 while there is no connection."""
+        client = self._client
+        if client is None:
+            return 0
+        try:
+            workers = client.scheduler_info(n_workers=-1)["workers"]
+        except Lost:
+            return 0
+        return sum(worker["nthreads"] for worker in workers.values())
+
     def run(self, task: RemoteTask, sent: SentPanel | None = None) -> TaskResult:
         """Run a task to its end.
 

@@ -1,6 +1,7 @@
 """Dask engine behind `ports.Workers`: chunks go to a cluster or, while it is gone, to local workers."""
 
 import asyncio
+import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
@@ -27,6 +28,8 @@ from vcpd.runtime.worker_process import OpenPanel, TaskResult, WarmUp
 
 T = TypeVar("T")
 MAX_LANES: Final = 64
+FIRST_LANES: Final = 4  # until the cluster's size is known
+SIZE_INTERVAL_S: Final = 2.0
 log = structlog.get_logger(__name__)
 
 
@@ -48,6 +51,8 @@ class DaskWorkers:
         self._warm_ups = tuple(warm_ups)
         self._local = local
         self._is_away = False
+        self._n_lanes = FIRST_LANES
+        self._sized_at_s = -math.inf
         self._sent: tuple[PanelReference, SentPanel] | None = None
         self._preparing = asyncio.Lock()
         self._threads = ThreadPoolExecutor(MAX_LANES + 1, thread_name_prefix="dask-wait")
@@ -82,7 +87,7 @@ class DaskWorkers:
         mapping: ChunkedMap[T] = ChunkedMap(all_rows, settings.chunk_rows, settings.task_timeout_s, progress)
         sent = await self._prepare(panel)
         instead: list[Workers] = []
-        slots = TaskSlots(MAX_LANES)
+        slots = TaskSlots(self._n_lanes)
 
         async def run_piece(piece: Chunk, timeout_s: float) -> T:
             first, stop = piece.rows.start, piece.rows.stop
@@ -90,12 +95,15 @@ class DaskWorkers:
             if not instead:
                 try:
                     async with slots.hold(alone=piece.suspect):
-                        return await self._run_chunk(remote, sent)  # type: ignore[no-any-return]
+                        answer: T = await self._run_chunk(remote, sent)
                 except UnavailableError as error:
                     if not instead:
                         instead.append(self._fallback(error))
                         if progress is not None:
                             progress.note = f"{progress.note} in local workers, without Dask".lstrip()
+                else:
+                    await self._follow_size(slots)
+                    return answer
             (part,) = await instead[0].map_panel(task, panel, parameters, rows=piece.rows)
             return part
 
@@ -106,6 +114,18 @@ class DaskWorkers:
         failed = [(row, sent.panel.symbols[row.row]) for row in mapping.failed_rows]
         report_failed_symbols(failed, settings.max_failed_symbols, failed_symbols)
         return mapping.results
+
+    async def _follow_size(self, slots: TaskSlots) -> None:
+        """Have two tasks for each thread of the workers, also of those that come late, and few threads here.
+
+        Each task that is given out waits in a thread of this process, and many delay the event loop.
+        """
+        now_s = asyncio.get_running_loop().time()
+        if now_s - self._sized_at_s >= SIZE_INTERVAL_S:
+            self._sized_at_s = now_s
+            n_threads = await self._in_thread(self._cluster.n_threads)
+            self._n_lanes = min(MAX_LANES, 2 * n_threads + 2)
+        slots.grow(self._n_lanes)
 
     def _fallback(self, error: UnavailableError) -> Workers:
         """The local workers; one warning until the cluster answers again. The error where there are none."""
