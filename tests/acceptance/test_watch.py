@@ -1,4 +1,4 @@
-"""A real daemon watches a simulated session: a planted breakout, a feed that is cut off, the owner told."""
+"""A real daemon watches a simulated session: a planted breakout, a price level, a feed that is cut off."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +10,8 @@ import pytest
 from tests.acceptance.daemon import Daemon, outcomes, running, write_configuration
 from tests.acceptance.quick_market import QUICK_MARKET
 from tests.acceptance.test_alerts import Receiver, receiving
+from tests.cli.scripted_daemon import call
+from vcpd.cli.command import EXIT_OK
 
 pytestmark = pytest.mark.timeout(600)
 NIGHT_S = 200.0  # the first use compiles the kernels
@@ -68,6 +70,8 @@ async def test_a_breakout_is_seen_reported_and_judged_by_the_evening(tmp_path: P
         path = write_configuration(tmp_path, port, settings)
         async with running(path, port, "--now", FRIDAY_EVENING, environment=SECRETS) as daemon:
             await daemon.until(lambda status: EVENING.items() <= outcomes(status).items(), NIGHT_S)
+            words = ("watchlist", "level", SYMBOL, "--above", PIVOT, "--note", "over the pivot")
+            assert await call(*words, "--config", path) == EXIT_OK
             assert await daemon.stop() == 0
         write_configuration(tmp_path, port, settings + CUT_OFF)
         await _monday(path, port, receiver)
@@ -89,12 +93,23 @@ async def _monday(path: Path, port: int, receiver: Receiver) -> None:
     async with running(path, port, *clock, environment=SECRETS) as daemon:
         with sources_seen(seen) as look:
             status = await daemon.until(
-                lambda status: look(status) or (_is_reported(receiver) and seen[-2:] == ["quotes", "ticker"]),
+                lambda status: (
+                    look(status)
+                    or (
+                        _is_reported(receiver)
+                        and bool(_levels(receiver))
+                        and seen[-2:] == ["quotes", "ticker"]
+                    )
+                ),
                 SESSION_S,
             )
         assert status["watch"]["feed"]["reconnects"] >= 2
         await _require_the_event(daemon)
         _require_the_alert(receiver)
+        (level,) = _levels(receiver)
+        assert (level["symbol"], level["provisional"]) == (SYMBOL, True)
+        assert level["facts"]["note"] == "over the pivot"
+        assert level["facts"]["price"] >= PIVOT
         job = next(job for job in status["jobs"] if job["name"] == "watch")
         assert job["running"]["note"].endswith("events")
         assert await daemon.stop() == 0
@@ -102,6 +117,12 @@ async def _monday(path: Path, port: int, receiver: Receiver) -> None:
 
 def _is_reported(receiver: Receiver) -> bool:
     return any(_breakout(message) for message in receiver.messages.values())
+
+
+def _levels(receiver: Receiver) -> list[Any]:
+    """The alerts of price levels that arrived."""
+    alerts = [alert for message in receiver.messages.values() for alert in message["alerts"]]
+    return [alert for alert in alerts if alert["kind"] == "price_level"]
 
 
 def _breakout(message: Any) -> bool:
