@@ -61,6 +61,19 @@ def test_changes_are_sent_after_a_login_and_shown(
     ]
 
 
+def test_a_list_is_renamed_and_deleted(browser: Browser, address: str, lists: FakeWatchlists) -> None:
+    browser.open(f"{address}/#/watchlists")
+    browser.enter('#rename-list [name="list"]', "banks")
+    browser.enter('#rename-list [name="new name"]', "lenders")
+    browser.click("#rename-list button")
+    browser.log_in()
+    browser.reads("#watchlist-change", "3 changed")
+    browser.enter('#delete-list [name="list"]', "lenders")
+    browser.click("#delete-list button")
+    browser.reads("#watchlist-change", "3 removed")
+    assert lists.changes == [("rename", "banks", "lenders"), ("delete", "lenders", None)]
+
+
 def test_a_refused_change_stays_as_it_was_filled(browser: Browser, address: str) -> None:
     browser.open(f"{address}/#/watchlists")
     browser.enter('#snooze [name="symbol"]', "nobody")

@@ -1,4 +1,4 @@
-// Forms of the watch lists: add symbols, set a price level, snooze a symbol, import a file.
+// Forms of the watch lists: add symbols, set a price level, snooze a symbol, import a file, rename and delete a list.
 import { h } from "./dom.js";
 import { fullSymbol } from "./format.js";
 import { applyChange } from "./watchlist_changes.js";
@@ -41,6 +41,17 @@ export function fileForm(change) {
   });
   return form("import-list", "Import a list", change, "import", bodyOf,
     h("p", { class: "muted" }, "A list of TradingView, or an order basket as CSV with a column tradingsymbol."), listName(), file, submit("Import"));
+}
+
+export function renameForm(change) {
+  const bodyOf = (given) => ({ name: given.list.trim(), new_name: given["new name"].trim() });
+  return form("rename-list", "Rename a list", change, "rename", bodyOf,
+    listName(), input("new name", "text", { maxlength: 40 }), submit("Rename"));
+}
+
+export function deleteForm(change) {
+  return form("delete-list", "Delete a list", change, "delete", (given) => ({ name: given.list.trim() }),
+    h("p", { class: "muted" }, "Price levels of its symbols stay."), listName(), submit("Delete"));
 }
 
 const submit = (text) => h("button", { type: "submit", class: "primary" }, text);

@@ -1,7 +1,7 @@
 // The view of watch lists: the report is drawn again when its data changed; forms and messages are built once and stay.
 import { get } from "./api.js";
 import { byId, errorNotice, h, notice, skeleton, update } from "./dom.js";
-import { fileForm, levelForm, listForm, snoozeForm } from "./watchlist_forms.js";
+import { deleteForm, fileForm, levelForm, listForm, renameForm, snoozeForm } from "./watchlist_forms.js";
 import { listLinks, watchedTable } from "./watchlist_table.js";
 
 let parts = null;
@@ -23,7 +23,8 @@ function build() {
   const message = h("div", { id: "watchlist-change", "aria-live": "polite" });
   const names = h("datalist", { id: "watchlist-names" });
   const change = { message, renew, chosen: () => chosen };
-  const forms = h("div", { class: "cards" }, listForm(change), levelForm(change), snoozeForm(change), fileForm(change));
+  const makers = [listForm, levelForm, snoozeForm, fileForm, renameForm, deleteForm];
+  const forms = h("div", { class: "cards" }, makers.map((make) => make(change)));
   byId("view-watchlists").replaceChildren(report, h("div", { class: "page" }, message, names, forms));
   return { report, names, change };
 }
