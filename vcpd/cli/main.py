@@ -289,7 +289,7 @@ COMMANDS: Final = (
     Command(
         "status", "state of the running daemon in a few lines; exit code 1 while it is not ready", _add_status
     ),
-    Command("setups", "the setups that the daemon follows, filtered and sorted", _add_setups),
+    Command("setups", "setups, or with --group other bases that the daemon follows", _add_setups),
     Command("jobs", "each job with its next and last run, outcome, duration and missed runs", _add_jobs),
     Command("alerts", "latest alerts, and their delivery on each channel", _add_alerts),
     Command("collect", "fetch every missing bar now and wait for the end of the run", _add_collect),
@@ -361,7 +361,9 @@ COMMANDS: Final = (
         "check bars from files and import them into the database, each file completely or not at all",
         _add_import,
     ),
-    Command("export", "write stored bars, setups or risk scores to a file", _add_export),
+    Command(
+        "export", "write stored bars, setups and other followed bases, or risk scores to a file", _add_export
+    ),
     Command("record", "the record of every setup that was reported, with what was known then", _add_record),
     Command("backup", "write everything that is stored to one file, also while the daemon runs", _add_backup),
     Command("restore", "replace what is stored by a backup, completely or not at all", _add_restore),

@@ -91,7 +91,7 @@ def print_listing(listing: SetupListing) -> None:
     for setup in in_group_order(listing.items):
         by_group.setdefault(setup.group, []).append(setup)
     if not by_group:
-        print("no setup matches")
+        print("no base matches")
     for group, setups in by_group.items():
         _print_group(group, setups)
     print(_counts_text(listing))
@@ -215,7 +215,7 @@ def add_setups_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--order", choices=("asc", "desc"))
     parser.add_argument(
-        "--limit", type=positive_int_argument, metavar="N", help="number of setups at most; default: 500"
+        "--limit", type=positive_int_argument, metavar="N", help="number of bases at most; default: 500"
     )
     add_group_argument(parser)
     parser.add_argument("--all", action="store_true", help="every symbol, also those without a followed base")

@@ -107,7 +107,7 @@ def setup_routes(context: WebContext) -> list[web.RouteDef]:
 
     @route("GET", "/api/setups", parameters=LIST_PARAMETERS, response=SetupList, errors=(400, 503))
     async def setups(request: web.Request) -> web.Response:
-        """The setups of a session: filtered, sorted, paged."""
+        """Setups and other followed bases after a session: filtered, sorted, paged."""
         return await context.cache.respond(request, lambda: _setup_list(context, request))
 
     @route(

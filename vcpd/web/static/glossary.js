@@ -2,7 +2,7 @@
 import { byId, h } from "./dom.js";
 
 export const GLOSSARY = {
-  "setup": "A base that is open, whose gates all hold: it may be bought when it breaks out.",
+  "setup": "An open base that was admitted when it passed every gate and has not left since.",
   "footprint": "A base in short: 11W 24/7 3T lasts 11 weeks, its deepest contraction is 24 %, its last one 7 %, and there are 3 contractions.",
   "contraction": "A fall within the base from a high to a low. In a VCP each is shallower than the one before.",
   "pivot": "The price at which the base breaks out: the high of its last contraction.",
@@ -13,7 +13,7 @@ export const GLOSSARY = {
   "distance to the stop": "How far the stop lies below the entry, in percent of the entry.",
   "RS": "Relative strength: the rank of the share's return over the last year among all shares, from 1 to 99.",
   "RS line": "The share's close over the index's, so that its last value is 100. Rising: the share does better than the index.",
-  "gate": "A condition that a setup must meet, such as a price above its average of 200 sessions.",
+  "gate": "A condition that a base must meet to become a setup, such as a price above its average of 200 sessions.",
   "tolerance": "A gate by which a setup may miss its threshold a little without leaving the list.",
   "group": "One of the four lists: setups, followed, above pivot, ended. A base is in one of them at a time.",
   "sessions in the group": "Trading sessions since the base came into the list that shows it; 1 on the first day.",

@@ -6,7 +6,7 @@ const USUAL = {
   text: "", sector: "", score: 0, rating: 0, passed: false, starred: false, all: false,
 };
 export const GROUPS = new Map([
-  ["setup", ["Setups", "Open, and every gate holds: strictly, or by its tolerance to stay."]],
+  ["setup", ["Setups", "Open bases that were admitted when they passed every gate and have not left since."]],
   ["followed", ["Followed", "Sound bases that left the setups or closed under their stop."]],
   ["above_pivot", ["Above pivot", "Broke out in the last ten sessions, squats included."]],
   ["ended", ["Ended", "Bases that ended at this session."]],
