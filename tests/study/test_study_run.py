@@ -18,7 +18,14 @@ from vcpd.core.errors import BadInputError
 from vcpd.domain.panel import Panel
 from vcpd.studies.cells import TradeSetKey, study_cells, trade_sets
 from vcpd.studies.followed_bases import FollowedBases, FollowedBasesCache
-from vcpd.studies.plan import ExitChoices, PortfolioChoices, StopChoices, StudyPlan, ValidationPlan
+from vcpd.studies.plan import (
+    ExitChoices,
+    PortfolioChoices,
+    StopChoices,
+    StudyPlan,
+    UniverseFilter,
+    ValidationPlan,
+)
 from vcpd.studies.rules import EntryKind, ExitKind, ExitRule, StopKind, StopRule, TradeRules
 from vcpd.studies.run import RowMapping, run_study
 from vcpd.studies.simulation import SimulationParams, simulate_rows
@@ -184,6 +191,12 @@ def test_a_file_without_endings_is_named_survivors_only(panel: Panel) -> None:
     ended.values[:, :5, 700:] = np.nan
     result, _ = asyncio.run(run_study(ended, PLAN, CostSettings(), in_chunks(ended, 50)))
     assert (result.universe.ended_early, result.universe.has_survivors_only) == (5, False)
+
+
+def test_a_study_keeps_what_its_universe_asks_of_prices(panel: Panel) -> None:
+    plan = msgspec.structs.replace(PLAN, universe=UniverseFilter(min_price=120.0))
+    result, _ = asyncio.run(run_study(panel, plan, CostSettings(), in_chunks(panel, 50)))
+    assert result.universe.least_price == 120.0
 
 
 def test_a_span_without_sessions_is_refused(panel: Panel) -> None:

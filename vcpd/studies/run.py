@@ -52,6 +52,7 @@ class StudyUniverse(msgspec.Struct, frozen=True, kw_only=True):
     first: date
     last: date
     has_survivors_only: bool
+    least_price: float = 0.0  # what the plan asks of prices as the file has them; 0: nothing
     left_out: list[LeftOutSymbol] = []
 
 
@@ -162,7 +163,10 @@ def _result(
 ) -> StudyResult:
     sealed = axis.stop if plan.validation.sealed_months else None
     return StudyResult(
-        universe=describe_universe(panel, [symbol for part in parts for symbol in part.left_out]),
+        universe=msgspec.structs.replace(
+            describe_universe(panel, [symbol for part in parts for symbol in part.left_out]),
+            least_price=plan.universe.min_price,
+        ),
         first=panel.sessions[axis.first].item(),
         last=panel.sessions[axis.stop - 1].item(),
         sealed_from=None if sealed is None else panel.sessions[sealed].item(),
