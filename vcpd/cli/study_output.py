@@ -46,8 +46,8 @@ def universe_lines(result: StudyResult) -> list[str]:
         )
     if universe.least_price:
         lines.append(
-            f"min_price {universe.least_price:g} is compared with the prices of the file: where these are adjusted "
-            "for splits, a share that was split since looks cheaper than it was and may be left out."
+            f"min_price {universe.least_price:g} is compared with the prices of the file: where these are "
+            "adjusted for splits, a share that was split since looks cheaper than it was and may be left out."
         )
     if result.sealed_from is not None:
         lines.append(f"Sealed from {result.sealed_from} on: no cell was compared there.")
