@@ -19,13 +19,12 @@ from vcpd.core.errors import BadInputError
 from vcpd.domain.bars import BarSeries
 from vcpd.ports import Clock
 from vcpd.runtime.clock import VirtualClock
-from vcpd.runtime.process_tuning import exit_with_parent
+from vcpd.runtime.process_tuning import exit_with_parent, freeze_gc, trim_heap, tune_malloc
 from vcpd.sandbox.exchange import start_server
 from vcpd.sandbox.historical import HistoricalMarket
 from vcpd.sandbox.market import SandboxMarket
 from vcpd.sandbox.settings import SIMULATED_EXCHANGE, SandboxSettings
 from vcpd.sandbox.simulated import SimulatedMarket
-from vcpd.store import bar_files
 
 CALENDAR: Final = SIMULATED_EXCHANGE.calendar
 DEFAULT_PORT: Final = 8788
@@ -64,8 +63,11 @@ def add_sandbox_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def sandbox(arguments: argparse.Namespace) -> int:
+    tune_malloc()
     settings = _from_parent() if arguments.child else settings_from_arguments(arguments)
     market, clock = open_market(settings, arguments)
+    freeze_gc()
+    trim_heap()
     uvloop.run(_serve_until_signal(settings, market, clock, child=arguments.child))
     return EXIT_OK
 
@@ -148,6 +150,8 @@ def build_market(settings: SandboxSettings, day: date) -> SandboxMarket:
 
 
 def _read_series(path: Path) -> Mapping[str, BarSeries]:
+    from vcpd.store import bar_files  # noqa: PLC0415 - polars, which a simulated market never needs
+
     found = bar_files.read_bars(path, zone=CALENDAR.zone)
     for problem in found.notices:
         print(f"vcpd: {problem}", file=sys.stderr)
