@@ -19,7 +19,7 @@ from tests.acceptance.daemon import Daemon, running, write_configuration
 from tests.acceptance.quick_market import quick_market
 
 pytestmark = pytest.mark.timeout(600)  # three daemons, one after the other
-DEADLINE_S = 200.0  # the first use compiles the kernels
+DEADLINE_S = 200.0  # for a busy machine
 EVENING_AT = "2026-04-07T20:00:00+05:30"
 SESSION = "2026-04-07"
 SETTINGS = """

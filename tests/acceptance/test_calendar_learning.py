@@ -9,7 +9,7 @@ import pytest
 from tests.acceptance.daemon import Daemon, outcomes, running, write_configuration
 from tests.acceptance.quick_market import ONE_WORKER, quick_market
 
-DEADLINE_S: Final = 300.0  # the first use compiles the kernels
+DEADLINE_S: Final = 300.0  # for a busy machine
 HOLIDAY, TUESDAY, SATURDAY = "2027-03-22", "2027-03-23", "2027-03-27"  # the table ends with 2026
 SETTINGS: Final = quick_market(
     {
@@ -81,7 +81,7 @@ async def test_a_daemon_past_the_end_of_its_calendar_learns_its_days(tmp_path: P
         status = await daemon.until(
             lambda item: looked(HOLIDAY, "05:15")(item) and item["session"]["running"] is None, DEADLINE_S
         )
-        assert f"{HOLIDAY} is no session" in last(status, "calendar")["reason"]
+        assert f"{HOLIDAY} is not a session" in last(status, "calendar")["reason"]
         assert await daemon.stop() == 0
     async with life(path, port, f"{HOLIDAY}T19:30") as daemon:
         status = await daemon.until(is_idle, DEADLINE_S)

@@ -16,7 +16,7 @@ from tests.acceptance.settable_clock import OFFSET_FILE_VARIABLE
 EVENING: Final = datetime.fromisoformat("2026-07-10T20:00:00+05:30")  # a Friday
 SESSION: Final = "2026-07-10"
 SPEED: Final = 20.0  # the scheduler reads the clock every 60 s of it
-DEADLINE_S: Final = 300.0  # the first use compiles the kernels
+DEADLINE_S: Final = 300.0  # for a busy machine
 JOBS: Final = ("collect", "screen", "risk")
 NO_CATCH_UP: Final = """
 [jobs.screen]

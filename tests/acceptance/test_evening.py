@@ -17,7 +17,7 @@ CLOSE_AT = "2026-04-08T15:29:00+05:30"
 MORNING_AT = "2026-04-09T08:19:00+05:30"
 SETTLED_COLLECT = "2026-04-08T10:35:00Z"
 pytestmark = pytest.mark.timeout(600)  # three daemons, one after the other
-DEADLINE_S = 200.0  # the first use compiles the kernels
+DEADLINE_S = 200.0  # for a busy machine
 SETTINGS = {
     **ONE_WORKER,
     "sandbox.limits": {"quote_per_s": 100, "other_per_s": 100},

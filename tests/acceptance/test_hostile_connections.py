@@ -20,7 +20,7 @@ from tests.acceptance.exchange import free_port
 from tests.acceptance.quick_market import QUICK_MARKET
 
 pytestmark = pytest.mark.timeout(400)
-EVENING_S = 300.0  # the first use compiles the kernels
+EVENING_S = 300.0  # for a busy machine
 HOSTILE = 1_200
 MAX_CONNECTIONS = 128
 OTHER_DESCRIPTORS = 128

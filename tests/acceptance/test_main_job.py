@@ -18,7 +18,7 @@ from vcpd.core.secrets import Secret
 __all__ = ["postgres_server"]  # a fixture is taken by importing it
 
 READY_S = 60.0
-NIGHT_S = 150.0  # the first use compiles the kernels
+NIGHT_S = 150.0  # for a busy machine
 DONE = {"instruments": "done", "collect": "done", "screen": "done", "risk": "done"}
 
 

@@ -17,7 +17,7 @@ from tests.acceptance.quick_market import QUICK_MARKET
 from vcpd.runtime.resources import proportional_mb
 
 NIGHTS = 10
-CATCH_UP_S = 200.0  # the first use compiles the kernels
+CATCH_UP_S = 200.0  # for a busy machine
 JOB_S = 30.0
 DAEMON_MB = 150.0
 WORKER_PROPORTIONAL_MB = 150.0

@@ -30,7 +30,7 @@ from vcpd.core.secrets import Secret
 __all__ = ["postgres_server"]  # a fixture is taken by importing it
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
-NIGHT_S = 150.0  # the first use compiles the kernels
+NIGHT_S = 150.0  # for a busy machine
 READY_S = 60.0
 SHARES = 24
 EVENING_PAGE = Path(__file__).parents[2] / "docs" / "evening.md"

@@ -11,7 +11,7 @@ from tests.acceptance.daemon import Daemon, running, write_configuration
 from tests.acceptance.quick_market import QUICK_MARKET
 
 pytestmark = pytest.mark.timeout(600)  # two daemons, one after the other
-DEADLINE_S: Final = 200.0  # the first use compiles the kernels
+DEADLINE_S: Final = 200.0  # for a busy machine
 EVENINGS: Final = {"2026-04-07": "2026-04-07T20:00:00+05:30", "2026-04-08": "2026-04-08T20:00:00+05:30"}
 DAY_BEFORE: Final = "2026-04-06"
 RISING: Final = "close > ago(close, 1)"

@@ -16,7 +16,7 @@ from vcpd.sandbox.settings import SandboxSettings
 from vcpd.sandbox.simulated import SimulatedMarket
 
 pytestmark = pytest.mark.timeout(900)  # two daemons, one after the other
-DEADLINE_S: Final = 400.0  # the first use compiles the kernels
+DEADLINE_S: Final = 400.0  # for a busy machine
 BEFORE, MOVED_ON = date(2025, 6, 27), date(2025, 6, 30)
 MARKET: Final = {"VCPD_DAEMON__MARKET": "bhavcopy"}
 SETTINGS: Final = """

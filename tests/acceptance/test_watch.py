@@ -14,7 +14,7 @@ from tests.cli.scripted_daemon import call
 from vcpd.cli.command import EXIT_OK
 
 pytestmark = pytest.mark.timeout(600)
-NIGHT_S = 200.0  # the first use compiles the kernels
+NIGHT_S = 200.0  # for a busy machine
 SESSION_S = 60.0
 FRIDAY_EVENING = "2026-11-13T18:35:00+05:30"
 MONDAY = "2026-11-16"

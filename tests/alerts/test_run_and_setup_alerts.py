@@ -347,7 +347,7 @@ def test_a_learned_day_is_reported_once_and_an_old_one_no_more() -> None:
     known = LearnedDay(TODAY, False, NOON, "none of 200 quotes is newer")
     (alert,) = run_alerts.learned_day_alerts([known], NOON + timedelta(hours=1))
     assert (alert.kind, alert.key) == (AlertKind.CALENDAR, f"calendar:{TODAY}")
-    assert "is no session, which the calendar did not contain" in str(alert.facts["reason"])
+    assert "is not a session, which the calendar did not contain" in str(alert.facts["reason"])
     assert list(run_alerts.learned_day_alerts([known], NOON + timedelta(days=4))) == []
 
 

@@ -12,7 +12,7 @@ from tests.bhavcopy.publisher import small_market
 
 # Daemons on a machine that runs other tests: tried once more, and the report names it.
 pytestmark = pytest.mark.timeout(900)
-NIGHT_S = 400.0  # the first use compiles the kernels
+NIGHT_S = 400.0  # for a busy machine
 DONE = {"instruments": "done", "collect": "done", "screen": "done"}  # risk asks for half a year of bars
 SECTIONS = """
 [bhavcopy]

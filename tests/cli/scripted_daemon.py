@@ -92,7 +92,7 @@ class ScriptedDaemon(fakes.FakeDaemon):
         if self.busy:
             raise RetryableError(f"{name} is already on its way; wait for it to end")
         if session == date(2025, 6, 29):
-            raise BadInputError("2025-06-29 is no session: Sunday")
+            raise BadInputError("2025-06-29 is not a session: Sunday")
         return await super().run_job(name, session)
 
     async def size(self, request: SizeRequest) -> Any:

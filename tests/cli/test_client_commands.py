@@ -129,10 +129,10 @@ async def test_a_day_without_session_means_the_one_before(tmp_path: Path, capsys
     daemon = FridayDaemon()
     async with serving(tmp_path, sources(daemon, setups=[setup("NSE:INFY")])) as path:
         assert await call("setups", "--config", path, "--as-of", "2025-06-29") == EXIT_OK
-        used = f"2025-06-29 is no session: the one before, {SESSION}, is used"
+        used = f"2025-06-29 is not a session: the one before, {SESSION}, is used"
         assert used in capsys.readouterr().err
         assert await call("setups", "--config", path, "--as-of", "2031-01-01") == EXIT_BAD_INPUT
-        assert "as_of: 2031-01-01 lies ahead" in capsys.readouterr().err
+        assert "as_of: 2031-01-01 is in the future" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("login", [{"state": "not_needed", "reason": ""}, {"state": "valid", "reason": ""}])

@@ -285,7 +285,7 @@ def test_the_table_names_the_session_that_was_judged(bars: Path, capsys: Capture
     said = capsys.readouterr()
     assert "8 symbols without a followed base" in said.out
     assert "after 2025-06-27; bases by group" in said.out
-    assert "2025-06-29 is no session (Sunday): the one before, 2025-06-27, is used" in said.err
+    assert "2025-06-29 is not a session (Sunday): the one before, 2025-06-27, is used" in said.err
 
 
 @pytest.mark.parametrize("words", [("screen",), ("risk",), ("explain", "AAB")])
@@ -293,7 +293,7 @@ def test_a_session_that_lies_ahead_of_the_file_is_refused(
     bars: Path, capsys: Capture, words: tuple[str, ...]
 ) -> None:
     assert _run(*words, "--bars", bars, "--as-of", "2030-01-01") == EXIT_BAD_INPUT
-    assert "2030-01-01 lies ahead: the last bar is of 2025-06-30" in capsys.readouterr().err
+    assert "2030-01-01 is after the last bar, which is of 2025-06-30" in capsys.readouterr().err
     assert _run(*words, "--bars", bars, "--as-of", "1999-01-01") == EXIT_BAD_INPUT
     assert "no bar on or before 1999-01-01" in capsys.readouterr().err
 
@@ -311,9 +311,9 @@ def test_bars_on_a_day_without_a_session_are_reported(tmp_path: Path, capsys: Ca
     pl.concat([frame, flat, traded], how="vertical_relaxed").write_parquet(path)
     assert _run("risk", "--bars", path) == EXIT_OK
     said = capsys.readouterr().err
-    assert "2024-08-15 is no session of NSE (Independence Day" in said
+    assert "2024-08-15 is not a session of NSE (Independence Day" in said
     assert "3 bars without trading left out" in said
-    assert "2024-08-17 is no session of NSE (Saturday): 3 bars kept; add the day to" in said
+    assert "2024-08-17 is not a session of NSE (Saturday): 3 bars kept; add the day to" in said
 
 
 def test_bars_of_another_market_are_judged_by_their_own_days(tmp_path: Path, capsys: Capture) -> None:

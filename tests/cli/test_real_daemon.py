@@ -17,7 +17,7 @@ from vcpd.cli.command import EXIT_BAD_INPUT, EXIT_OK, EXIT_TEMPORARY_FAILURE
 __all__ = ["port"]
 
 Capture = pytest.CaptureFixture[str]
-NIGHT_S = 150.0  # the first use compiles the kernels
+NIGHT_S = 150.0  # for a busy machine
 DONE = {"collect": "done", "screen": "done", "risk": "done"}
 
 

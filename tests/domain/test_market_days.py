@@ -45,7 +45,7 @@ def test_one_look_proves_nothing_and_a_second_an_hour_later_does() -> None:
     assert in_force(soon).is_session(MONDAY)
     twice = after(look(MONDAY, CLOSED), look(MONDAY, CLOSED, "10:40"))
     assert in_force(twice).closure_reason(MONDAY) == "closed: seen at 10:40"
-    assert "is no session, which the calendar did not contain" in twice.learned[0].summary
+    assert "is not a session, which the calendar did not contain" in twice.learned[0].summary
 
 
 @pytest.mark.parametrize("between", [UNCLEAR, TRADED])

@@ -212,7 +212,7 @@ def test_a_day_without_session_names_the_one_before(day: date, session: date) ->
 
 def test_a_day_ahead_names_no_session() -> None:
     """Today is the exchange's: at 20:00 UTC it is the next day there."""
-    with pytest.raises(BadInputError, match="2025-07-01 lies ahead: today is 2025-06-30"):
+    with pytest.raises(BadInputError, match="2025-07-01 is in the future: today is 2025-06-30"):
         session_on(NSE, date(2025, 7, 1), datetime(2025, 6, 30, 3, tzinfo=UTC))
     assert session_on(NSE, date(2025, 7, 1), datetime(2025, 6, 30, 20, tzinfo=UTC)) == date(2025, 7, 1)
 

@@ -476,7 +476,7 @@ async def test_a_whole_market_that_trades_on_a_saturday_is_named_with_the_settin
     result = await sample.collect()(context(SESSION))
     assert result.outcome is Outcome.DONE
     assert result.counts["quarantined"] == len(SYMBOLS)
-    assert result.reason.startswith("5 symbols have bars of Saturday 2025-06-28, which is no session")
+    assert result.reason.startswith("5 symbols have bars of Saturday 2025-06-28, which is not a session")
     assert 'add "2025-06-28" to [schedule] extra_sessions' in result.reason
     again = await sample.reconcile()(context(SESSION))
     assert "extra_sessions" not in again.reason

@@ -97,7 +97,7 @@ async def test_an_unscheduled_holiday_is_learned_with_the_second_look_and_said_o
     assert "a second check, an hour after the first, decides" in first.reason
     assert (first.outcome, learning.is_session(HOLI)) == (Outcome.DONE, True)
     second = await learning.look(HOLI, "10:45")
-    assert "Monday 2027-03-22 is no session" in second.reason
+    assert "Monday 2027-03-22 is not a session" in second.reason
     assert (second.counts["learned"], learning.is_session(HOLI)) == (1, False)
     assert (await learning.look(HOLI, "13:30")).reason == ""
 

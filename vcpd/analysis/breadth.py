@@ -1,6 +1,6 @@
 """Market breadth: symbols above their averages, at new highs or lows, up and down, per session.
 
-Every symbol is counted over its own bars: a gap in a history is no session of that symbol.
+Every symbol is counted over its own bars: a gap in a history is not a session of that symbol.
 """
 
 from typing import Final

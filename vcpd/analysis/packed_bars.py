@@ -1,7 +1,7 @@
 """Bars of a block of symbols moved together, so that averages and extremes run over each symbol's own bars.
 
-A gap in a history is no session of that symbol. All symbols of a block are treated at once: their known bars
-stand together at the right end of the block's rows, and what was found there goes back to its sessions.
+A gap in a history is not a session of that symbol. All symbols of a block are computed at once: their known
+bars are moved to the right end of the block's rows, and the results are moved back to their sessions.
 """
 
 from typing import Final, NamedTuple

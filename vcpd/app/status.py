@@ -345,7 +345,7 @@ class StatusService:
             raise BadInputError(f"{session} is too early: calendar and stored bars begin on {first}")
         closed = self.live.calendar.closure_reason(session)
         if closed is not None:
-            raise BadInputError(f"{session} is no session: {closed}")
+            raise BadInputError(f"{session} is not a session: {closed}")
         if session > self.live.calendar.local_date(self.clock.now()):
             raise BadInputError(f"{session} is in the future")
 

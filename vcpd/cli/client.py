@@ -101,7 +101,7 @@ def client_at(address: DaemonAddress) -> DaemonClient:
 def note_used_session(asked: date | None, used: date | None) -> None:
     """Report on standard error that the session before was used, where the given day is not a session."""
     if asked is not None and used is not None and used != asked:
-        print(f"vcpd: {asked} is no session: the one before, {used}, is used", file=sys.stderr)
+        print(f"vcpd: {asked} is not a session: the one before, {used}, is used", file=sys.stderr)
 
 
 def quote_path_part(text: str) -> str:

@@ -93,9 +93,9 @@ def panel_until(panel: Panel, as_of: date | None, source: str, calendar: Trading
     if as_of is None or as_of == last:
         return known
     if len(known.sessions) == len(panel.sessions) and len(calendar.sessions(last + timedelta(1), as_of)):
-        raise BadInputError(f"{source}: {as_of} lies ahead: the last bar is of {last}")
+        raise BadInputError(f"{source}: {as_of} is after the last bar, which is of {last}")
     reason = calendar.closure_reason(as_of) or "no bar is of that day"
-    print(f"vcpd: {as_of} is no session ({reason}): the one before, {last}, is used", file=sys.stderr)
+    print(f"vcpd: {as_of} is not a session ({reason}): the one before, {last}, is used", file=sys.stderr)
     return known
 
 
@@ -202,7 +202,7 @@ def _without_idle_bars(
         kept.append(BarSeries(entry.symbol, entry.records[~flat]) if flat.any() else entry)
     for day in strange[:MAX_FLAGGED_SHOWN].tolist():
         reason = calendar.closure_reason(day)
-        _warn(f"{day} is no session of {calendar.name} ({reason}): {_counts(day, idle, traded)}")
+        _warn(f"{day} is not a session of {calendar.name} ({reason}): {_counts(day, idle, traded)}")
     if len(strange) > MAX_FLAGGED_SHOWN:
         _warn(f"and {len(strange) - MAX_FLAGGED_SHOWN} more dates that are no sessions")
     return kept

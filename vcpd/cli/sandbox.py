@@ -116,7 +116,7 @@ def open_market(settings: SandboxSettings, arguments: argparse.Namespace) -> tup
 def clock_start(session: date, start: str) -> datetime:
     """The instant of a session's day at which its clock begins: `pre_open`, or a wall time HH:MM."""
     if not CALENDAR.is_session(session):
-        raise BadInputError(f"sandbox: {session} is no session: {CALENDAR.closure_reason(session)}")
+        raise BadInputError(f"sandbox: {session} is not a session: {CALENDAR.closure_reason(session)}")
     if start == PRE_OPEN:
         return CALENDAR.open_close(session)[0] - PRE_OPEN_LEAD
     try:

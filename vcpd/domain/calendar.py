@@ -64,7 +64,7 @@ class SpecialSession:
 def unscheduled_session_text(day: date, n_symbols: int) -> str:
     """The advice on a day on which the market has bars although the calendar says it is closed."""
     return (
-        f"{n_symbols} symbols have bars of {day:%A} {day}, which is no session of the calendar: add "
+        f"{n_symbols} symbols have bars of {day:%A} {day}, which is not a session of the calendar: add "
         f'"{day}" to [schedule] extra_sessions, then run reconcile'
     )
 
@@ -126,7 +126,7 @@ class TradingCalendar:
         if (special := self.special_sessions.get(session)) is not None:
             return self._instant(session, special.opens), self._instant(session, special.closes)
         if not self.is_session(session):
-            raise BadInputError(f"{session} is no session of {self.name}: {self.closure_reason(session)}")
+            raise BadInputError(f"{session} is not a session of {self.name}: {self.closure_reason(session)}")
         era = self.hours_on(session)
         return self._instant(session, era.opens), self._instant(session, era.closes)
 
@@ -241,11 +241,11 @@ class TradingCalendar:
 def session_on(calendar: TradingCalendar, day: date, now: datetime) -> date:
     """The session of `day`, or the last before it.
 
-    BadInputError for a day that lies ahead of `now` (aware).
+    BadInputError for a day after `now` (aware).
     """
     today = calendar.local_date(now)
     if day > today:
-        raise BadInputError(f"{day} lies ahead: today is {today}")
+        raise BadInputError(f"{day} is in the future: today is {today}")
     return day if calendar.is_session(day) else calendar.previous(day)
 
 

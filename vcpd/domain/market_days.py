@@ -57,7 +57,7 @@ class LearnedDay(msgspec.Struct, frozen=True):
         if self.trades:
             return f"{self.day:%A} {self.day} is a session, which the calendar did not contain: {self.text}"
         return (
-            f"{self.day:%A} {self.day} is no session, which the calendar did not contain: {self.text}; "
+            f"{self.day:%A} {self.day} is not a session, which the calendar did not contain: {self.text}; "
             "a bar of that day would undo this"
         )
 

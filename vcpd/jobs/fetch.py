@@ -56,7 +56,7 @@ class CollectStats:
     notes: list[str] = field(default_factory=list)
     repriced: list[str] = field(default_factory=list)
     has_retryable_failure: bool = False  # a symbol failed temporarily
-    unscheduled: Counter[date] = field(default_factory=Counter)  # symbols by day that is no session
+    unscheduled: Counter[date] = field(default_factory=Counter)  # symbols by day that is not a session
 
     @property
     def has_changed(self) -> bool:

@@ -125,7 +125,7 @@ class Scheduler:
 
         Gives the run's id. KeyError for an unknown name; RetryableError while a run of it is on its way
         (unless its overlap is `queue`); UnavailableError where another daemon schedules or the clock is
-        wrong; BadInputError for a day that is no session of the calendar, or lies ahead.
+        wrong; BadInputError for a day that is not a session of the calendar, or lies ahead.
         """
         job = self._jobs[name]
         if self._clock_guard.error is not None:
@@ -375,7 +375,7 @@ class Scheduler:
             decision = self._queue.evaluate(pending, self._jobs, overload, now)
             pending.waits_for = decision.reason
             if pending.tick.session > today:
-                pending.waits_for = f"the clock was set back: {pending.tick.session} lies ahead of it"
+                pending.waits_for = f"the clock was set back: {pending.tick.session} is in its future"
             elif decision.restarts_deadline:
                 pending.deadline, pending.ready_since = job.deadline(now), now
             elif decision.action is AdmissionAction.START:

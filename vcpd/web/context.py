@@ -118,7 +118,7 @@ class DaemonService(Protocol):
         ...
 
     def session_on(self, day: date) -> date:
-        """The session of that day, or the last before it; BadInputError for a day that lies ahead."""
+        """The session of that day, or the last before it; BadInputError for a future day."""
         ...
 
     async def explain(self, symbol: str, as_of: date | None) -> tuple[Setup, list[str]]:

@@ -83,7 +83,7 @@ class DateParameter(Parameter):
 
 
 class SessionParameter(DateParameter):
-    """A date that names the session of that day, or the last before it; a day that lies ahead is refused."""
+    """A date that names the session of that day, or the last before it; a future day is rejected."""
 
     def read(self, request: web.Request) -> date | None:
         day = super().read(request)
