@@ -70,7 +70,7 @@ def test_a_breakout_can_be_asked_for() -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"session": "2026-11-21"}, "no session: Saturday"),
+        ({"session": "2026-11-21"}, "not a session: Saturday"),
         ({"session": "soon"}, "last, breakout or a date"),
         ({"start": "25:00"}, "pre_open or HH:MM"),
         ({"now": datetime(2026, 7, 15, tzinfo=UTC), "start": "10:00"}, "not both"),
