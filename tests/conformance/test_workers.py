@@ -4,6 +4,7 @@ import itertools
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.fakes.collection import FakeBarStore, FakePanelStore, FakeQuarantineStore, Fate, InlineWorkers
@@ -14,6 +15,7 @@ from vcpd.domain.panel import PanelReference
 from vcpd.domain.runs import Progress
 from vcpd.ports import FailedSymbol, Workers
 from vcpd.runtime.dask_workers import DaskWorkers
+from vcpd.runtime.engine_workers import EngineWorkers
 from vcpd.runtime.settings import DaskSettings, WorkerSettings
 from vcpd.runtime.worker_pool import WorkerPool
 
@@ -25,7 +27,7 @@ def panel(tmp_path: Path) -> PanelReference:
     return save_panel(tmp_path, 12)
 
 
-@pytest.fixture(params=["fake", "processes", "dask"])
+@pytest.fixture(params=["fake", "processes", "dask", "engine"])
 def adapter(request: pytest.FixtureRequest) -> str:
     """Which engine a test runs over."""
     return str(request.param)
@@ -46,11 +48,10 @@ async def workers(
     if adapter == "fake":
         yield inline_workers(panel)
         return
-    if adapter == "dask":
+    if adapter in {"dask", "engine"}:
+        settings = WorkerSettings(chunk_rows=4, engine="dask")
         address = request.getfixturevalue("cluster").address
-        dask = DaskWorkers(
-            WorkerSettings(chunk_rows=4), DaskSettings(scheduler=address, worker_wait_s=120.0), open_panel
-        )
+        dask = on_cluster(adapter, settings, DaskSettings(scheduler=address, worker_wait_s=120.0))
         yield dask
         await dask.close()
         return
@@ -58,6 +59,15 @@ async def workers(
     await pool.start()
     yield pool
     await pool.close(deadline_s=5.0)
+
+
+def on_cluster(adapter: str, settings: WorkerSettings, dask: DaskSettings) -> DaskWorkers | EngineWorkers:
+    """The workers of a cluster, or the configured engine beside a local pool that never starts."""
+    if adapter == "dask":
+        return DaskWorkers(settings, dask, open_panel)
+    engine = EngineWorkers(WorkerPool(settings, open_panel), open_panel)
+    engine.apply(settings, msgspec.structs.replace(dask, fallback=False))
+    return engine
 
 
 def inline_workers(panel: PanelReference) -> InlineWorkers:
