@@ -107,6 +107,9 @@ def test_a_journal_groups_its_sales_and_the_next_one_remembers_them() -> None:
     assert second.entries[:3] == first.entries
     assert (second.entries[3].rule, second.entries[3].rule_session) == ("time_stop", day(12))
     assert keep_journal(trades, bars, memory=JournalMemory(other)).entries[0].rule == "time_stop"
+    week_after = JournalMemory(other, text, day(27))  # the bars of the first sale alone are older
+    rules = [entry.rule for entry in keep_journal(trades, bars, memory=week_after).entries]
+    assert rules == [None, "initial_stop", "time_stop"]
 
 
 def test_a_journal_of_an_earlier_version_says_nothing_of_rules() -> None:

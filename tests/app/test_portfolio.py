@@ -130,6 +130,29 @@ async def test_a_tradebook_with_partial_fills_round_trips_and_bad_rows(portfolio
     assert (again.added, again.known, again.judged, await _held(portfolio)) == (0, 4, None, 100)
 
 
+async def test_bonus_shares_in_a_tradebook_lower_entry_and_stop_and_a_second_upload_adds_nothing(
+    portfolio: PortfolioService, reports: FakePositionReports
+) -> None:
+    """A round trip within a day is left out of the lots; the credit belongs to the shares held before it."""
+    bought, both_ways, credited = DAYS[-9], DAYS[-7], DAYS[-5]
+    rows = [
+        f"AAA,NSE,INE1,{bought},buy,60,100,1,9,EQ",
+        f"AAA,NSE,INE1,{bought},buy,40,100,2,9,EQ",
+        f"AAA,NSE,INE1,{both_ways},buy,30,110,3,10,EQ",
+        f"AAA,NSE,INE1,{both_ways},sell,30,112,4,11,EQ",
+        f"AAA,NSE,INE1,{credited},buy,100,0,5,12,EQ",
+    ]
+    text = HEADER + "\n".join(rows) + "\n"
+    assert (await portfolio.import_trades("book.csv", text, "")).added == 5
+    assert reports.texts is not None
+    report = json.loads(reports.texts.report)
+    assert [(lot["quantity"], lot["entry"]) for lot in report["lots"]] == [(200, 50.0)]
+    assert any("30 shares bought and sold within the day" in notice for notice in report["notices"])
+    again = await portfolio.import_trades("copy.csv", text, "")
+    assert (again.added, again.known) == (0, 5)
+    assert json.loads(reports.texts.report)["lots"] == report["lots"]
+
+
 async def test_a_list_of_actions_restates_trades_that_lie_before_them(
     portfolio: PortfolioService, reports: FakePositionReports
 ) -> None:

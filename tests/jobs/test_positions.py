@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass, field
 from datetime import date
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -93,6 +94,24 @@ async def test_a_rule_is_reported_on_the_session_on_which_it_begins_to_fire(acco
     assert await account.reports.last_before(date.max) == SESSION
     assert account.reports.texts is not None
     assert json.loads(account.reports.texts.report)["heat"]["effective_bets"] == 1.0
+
+
+async def test_a_split_in_the_middle_of_a_position_carries_shares_and_stop_through(account: Account) -> None:
+    """Bought at 500 before a split of 1 into 5: restated bars carry it on, the alert counts in new shares."""
+    bought = msgspec.structs.replace(purchase(stop=475.0), price=500.0, quantity=20)
+    account.fills.closes["NSE:FALL", OPENED] = 500.0
+    await account.fills.add([bought])
+    await account.fills.all()  # an evening before the split notes the close of the day
+    account.fills.closes["NSE:FALL", OPENED] = 100.0
+    quiet = await account.job(context(DAYS[-3], "positions"))
+    assert (quiet.counts["lots"], quiet.counts["firing"]) == (1, 0)
+    assert account.reports.texts is not None
+    (lot,) = json.loads(account.reports.texts.report)["lots"]
+    assert (lot["quantity"], lot["entry"], lot["stop"]) == (100, 100.0, 95.0)
+    await account.job(context(SESSION, "positions"))
+    (alert,) = account.notifier.published.values()
+    assert (alert.session, alert.facts["rule"], alert.facts["sell"]) == (DAYS[-2], "initial stop", 100)
+    assert alert.facts["result_r"] == pytest.approx(-2.0)
 
 
 async def test_what_a_missed_session_would_have_reported_is_reported_by_the_next(account: Account) -> None:
