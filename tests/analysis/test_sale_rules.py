@@ -1,18 +1,21 @@
 """The sell rule behind a sale, whether it was followed, and what the journal before already says."""
 
 from datetime import date
+from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
 
-from vcpd.analysis.journal import keep_journal
+from vcpd.analysis.costs import CostSettings
+from vcpd.analysis.journal import journal_text, keep_journal
 from vcpd.analysis.position_judgement import SymbolNotes
 from vcpd.analysis.positions import PositionSettings
 from vcpd.analysis.sale_rules import JournalMemory, SaleRule, find_sale_rule
 from vcpd.analysis.sell_rules import SellRuleSettings
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.portfolio import ClosedTrade
+from vcpd.domain.position_notes import PurchaseNote
 
 DAYS = np.arange("2025-01-01", "2025-03-02", dtype="M8[D]")
 BOUGHT = 10
@@ -110,6 +113,30 @@ def test_a_journal_groups_its_sales_and_the_next_one_remembers_them() -> None:
     week_after = JournalMemory(other, text, day(27))  # the bars of the first sale alone are older
     rules = [entry.rule for entry in keep_journal(trades, bars, memory=week_after).entries]
     assert rules == [None, "initial_stop", "time_stop"]
+
+
+def test_a_journal_is_made_anew_only_where_something_in_it_differs() -> None:
+    """Bars, trades, purchases and rates each make another one; thresholds and the evening alone do not."""
+    trades, bars, costs = [sold(20), sold(30, quantity=3)], {"NSE:A": FALLING}, CostSettings()
+    bought = [PurchaseNote(symbol="NSE:A", session=day(BOUGHT), score=71.0)]
+
+    def written(memory: JournalMemory, **changes: Any) -> str:
+        parts: dict[str, Any] = {"closed": trades, "bars": bars, "purchases": bought, "costs": costs}
+        return journal_text(**{**parts, **changes}, memory=memory)
+
+    first = written(JournalMemory(SETTINGS))
+    late = JournalMemory(PositionSettings(), first, date(2026, 1, 5))
+    assert written(late) is late.text
+    higher = prices((20, 90.4), (25, 120.0), (40, 80.0))
+    for changes in (
+        {"closed": trades[:1]},
+        {"bars": {"NSE:A": higher}},
+        {"purchases": []},
+        {"costs": CostSettings(brokerage_pct=0.5)},
+    ):
+        assert written(JournalMemory(SETTINGS, first, date(2026, 1, 5)), **changes) != first
+    recent = written(JournalMemory(PositionSettings(rules=SellRuleSettings(time_sessions=2)), first, day(31)))
+    assert recent != first, "the rule of a sale of the last days is found anew"
 
 
 def test_a_journal_of_an_earlier_version_says_nothing_of_rules() -> None:

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
+from hashlib import blake2b
+from typing import Final
 
 import msgspec
 
@@ -13,6 +15,8 @@ from vcpd.analysis.trade_statistics import TradeColumns, TradeStatistics, holdin
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.portfolio import ClosedTrade
 from vcpd.domain.position_notes import PurchaseNote
+
+VERSION: Final = 1  # of the journal's contents: another one has every journal made anew
 
 
 class JournalEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -65,6 +69,7 @@ class Journal(msgspec.Struct, frozen=True, kw_only=True):
     by_regime: Mapping[str, TradeStatistics] = {}
     by_rule: Mapping[str, TradeStatistics] = {}
     intervals: Mapping[str, Interval] | None = None
+    made_from: str = ""  # the same for a journal in which nothing would differ
 
 
 def keep_journal(
@@ -105,6 +110,36 @@ def keep_journal(
         by_score=columns.by([note.score_decile for note in notes]),
         by_regime=columns.by([note.regime for note in notes]),
     )
+
+
+def journal_text(
+    closed: Sequence[ClosedTrade],
+    bars: Mapping[str, BarSeries],
+    purchases: Sequence[PurchaseNote],
+    costs: CostSettings,
+    memory: JournalMemory,
+) -> str:
+    """The journal as JSON: the one before where nothing in it would differ."""
+    made_from = _name_of_contents(closed, bars, purchases, costs, memory)
+    if memory.text and memory.made_from == made_from:
+        return memory.text
+    journal = keep_journal(closed, bars, purchases, costs, memory)
+    return msgspec.json.encode(msgspec.structs.replace(journal, made_from=made_from)).decode()
+
+
+def _name_of_contents(
+    closed: Sequence[ClosedTrade],
+    bars: Mapping[str, BarSeries],
+    purchases: Sequence[PurchaseNote],
+    costs: CostSettings,
+    memory: JournalMemory,
+) -> str:
+    """Of trades, bars, purchases and rates, and of the rules behind the last sales, whose bars may change."""
+    known = {(note.symbol, note.session): note for note in purchases}
+    recent = [trade for trade in closed if memory.is_recent(trade.closed)]
+    sales = [memory.sale_rule(trade, bars, _note_of(trade, known).pivot) for trade in recent]
+    parts = (VERSION, closed, excursions_of(closed, bars), purchases, sales, costs)
+    return blake2b(msgspec.msgpack.encode(parts), digest_size=16).hexdigest()
 
 
 def _note_of(trade: ClosedTrade, known: Mapping[tuple[str, date], PurchaseNote]) -> PurchaseNote:

@@ -9,7 +9,7 @@ from datetime import date
 import msgspec
 
 from vcpd.analysis.heat import UNKNOWN_SECTOR
-from vcpd.analysis.journal import keep_journal
+from vcpd.analysis.journal import journal_text
 from vcpd.analysis.lots import build_lot_book
 from vcpd.analysis.position_judgement import SymbolNotes
 from vcpd.analysis.positions import (
@@ -67,13 +67,11 @@ def judge_account(panel: Panel, _rows: range, parameters: PositionTaskParams) ->
     report = msgspec.structs.replace(report, notices=notices)
     report = count_bets(report, panel, parameters.settings.crowding)
     memory = JournalMemory(parameters.settings, parameters.earlier_journal, parameters.as_of)
-    journal = keep_journal(book.closed, bars, parameters.purchases, parameters.settings.costs, memory)
+    journal = journal_text(book.closed, bars, parameters.purchases, parameters.settings.costs, memory)
     encode = msgspec.json.Encoder().encode
     return JudgedAccount(
-        point=_point(report, sum(entry.result_r or 0.0 for entry in journal.entries)),
-        texts=PositionTexts(
-            session=parameters.as_of, report=encode(report).decode(), journal=encode(journal).decode()
-        ),
+        point=_point(report, sum(trade.result_r or 0.0 for trade in book.closed)),
+        texts=PositionTexts(session=parameters.as_of, report=encode(report).decode(), journal=journal),
         last_session=panel.until(parameters.as_of).sessions[-1].item(),
         firings=_firings(report, bars, parameters, notes),
         firing=sum(len(position.firing) for position in report.positions),

@@ -6,6 +6,7 @@ rule that wanted the whole lot sold was not followed. Rules about dates of resul
 
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
+from functools import cached_property
 from hashlib import blake2b
 from typing import Final
 
@@ -45,11 +46,17 @@ class _EarlierEntry(SaleRule, frozen=True, kw_only=True, gc=False):
     stop: float | None
 
 
-class _EarlierJournal(msgspec.Struct, frozen=True):
-    """What is read of a journal; one of before its rules were kept has no intervals."""
+class _EarlierHead(msgspec.Struct, frozen=True):
+    """What is read of a journal first; one of before its rules were kept has no intervals."""
+
+    intervals: Mapping[str, Interval] | None = None
+    made_from: str = ""
+
+
+class _EarlierEntries(msgspec.Struct, frozen=True):
+    """What is read of a journal that is not the same now."""
 
     entries: Sequence[_EarlierEntry] = ()
-    intervals: Mapping[str, Interval] | None = None
 
 
 class JournalMemory:
@@ -63,16 +70,28 @@ class JournalMemory:
         self, settings: PositionSettings, earlier: str | None = None, as_of: date = date.max
     ) -> None:
         """`earlier` is the journal before as JSON."""
-        found = _EarlierJournal() if earlier is None else msgspec.json.decode(earlier, type=_EarlierJournal)
-        entries = found.entries if found.intervals is not None else ()
-        self._settings = settings
-        self._sales: Mapping[TradeKey, SaleRule] = {
-            (part.symbol, part.opened, part.closed, part.quantity, part.entry, part.exit, part.stop): part
-            for part in entries
-            if part.closed < as_of - PROVISIONAL_FOR
-        }
-        self._known_intervals = found.intervals or {}
+        head = _EarlierHead() if earlier is None else msgspec.json.decode(earlier, type=_EarlierHead)
+        self.text = "" if earlier is None or head.intervals is None else earlier
+        self.made_from = head.made_from
+        self._settings, self._as_of = settings, as_of
+        self._known_intervals = head.intervals or {}
         self.intervals: dict[str, Interval] = {}
+
+    @cached_property
+    def _sales(self) -> dict[TradeKey, SaleRule]:
+        """The rules that the journal before names for good."""
+        if not self.text:
+            return {}
+        found = msgspec.json.decode(self.text, type=_EarlierEntries)
+        return {
+            (part.symbol, part.opened, part.closed, part.quantity, part.entry, part.exit, part.stop): part
+            for part in found.entries
+            if not self.is_recent(part.closed)
+        }
+
+    def is_recent(self, closed: date) -> bool:
+        """Whether the bars of a sale may have been provisional when the journal before was made."""
+        return self._as_of - closed <= PROVISIONAL_FOR
 
     def interval(self, results: FloatArray) -> Interval:
         """The bounds of the mean result; by the results (n,) in any order."""

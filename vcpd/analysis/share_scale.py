@@ -50,6 +50,8 @@ def scale_fills(stored: Iterable[StoredFill], as_of: date) -> ScaledFills:
 def _ratios(own: Sequence[StoredFill]) -> tuple[list[float], list[str]]:
     """The shares of today for each of a fill's, fill by fill; and restatements that are no split or bonus."""
     ratios, odd = [], []
+    if all(entry.reference_close == entry.present_close for entry in own):
+        return [1.0] * len(own), []
     for entry in own:
         factor = restatement_factor(entry)
         ratio = share_ratio(factor, entry)
@@ -98,6 +100,8 @@ def _credits_as_what_follows(own: Sequence[StoredFill], ratios: list[float]) -> 
 def _adjustments(
     symbol: str, own: Sequence[StoredFill], ratios: Sequence[float], as_of: date
 ) -> list[ShareAdjustment]:
+    if all(ratio == 1.0 for ratio in ratios):
+        return []
     days = [*(entry.fill.session for entry in own[1:]), as_of]
     steps = zip(ratios, [*ratios[1:], 1.0], days, strict=True)
     return [
