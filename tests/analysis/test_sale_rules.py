@@ -128,12 +128,13 @@ def test_a_journal_is_made_anew_only_where_something_in_it_differs() -> None:
     late = JournalMemory(PositionSettings(), first, date(2026, 1, 5))
     assert written(late) is late.text
     higher = prices((20, 90.4), (25, 120.0), (40, 80.0))
-    for changes in (
+    different: list[dict[str, Any]] = [
         {"closed": trades[:1]},
         {"bars": {"NSE:A": higher}},
         {"purchases": []},
         {"costs": CostSettings(brokerage_pct=0.5)},
-    ):
+    ]
+    for changes in different:
         assert written(JournalMemory(SETTINGS, first, date(2026, 1, 5)), **changes) != first
     recent = written(JournalMemory(PositionSettings(rules=SellRuleSettings(time_sessions=2)), first, day(31)))
     assert recent != first, "the rule of a sale of the last days is found anew"

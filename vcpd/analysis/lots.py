@@ -92,16 +92,26 @@ class _Matcher:
         for fill in fills:
             by_symbol[fill.symbol].append(fill)
         for symbol, own in by_symbol.items():
-            for credit in (fill for fill in own if fill.is_credit):
-                self._credit(credit)
-            bought = merge_orders([fill for fill in own if fill.side is Side.BUY and not fill.is_credit])
-            sold = merge_orders([fill for fill in own if fill.side is Side.SELL])
-            bought, sold, round_trip = net_of_day(bought, sold)
+            bought, sold = self._without_credits(own)
+            bought, sold, round_trip = net_of_day(merge_orders(bought), merge_orders(sold))
             if round_trip:
                 self._notices.append(
                     f"{symbol} {session}: {round_trip:,} shares bought and sold within the day are left out"
                 )
             self._sell_all(symbol, sold, self._buy_all(bought))
+
+    def _without_credits(self, own: Sequence[Fill]) -> tuple[list[Fill], list[Fill]]:
+        """One symbol's purchases and sales of a session, after its credits of bonus shares are taken in."""
+        bought: list[Fill] = []
+        sold: list[Fill] = []
+        for fill in own:
+            if fill.side is Side.SELL:
+                sold.append(fill)
+            elif fill.price == 0.0:
+                self._credit(fill)
+            else:
+                bought.append(fill)
+        return bought, sold
 
     def _buy_all(self, bought: Sequence[Fill]) -> list[Lot]:
         lots = []

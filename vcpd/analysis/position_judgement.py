@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from vcpd.analysis.heat import UNKNOWN_SECTOR
-from vcpd.analysis.position_measures import PositionMeasures, measure_position, window_of
+from vcpd.analysis.position_measures import PositionMeasures, PositionWindow, measure_position, window_of
 from vcpd.analysis.sell_rules import HeldLot, RuleReading, SellRuleSettings, next_rule, read_rules
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.portfolio import Lot
@@ -45,8 +45,13 @@ def judge_position(
 ) -> Position | None:
     """The lot by the bars up to `as_of`; None where there is none since its purchase."""
     window = window_of(lot, series, as_of)
-    if window is None:
-        return None
+    return None if window is None else judge_window(lot, window, rules, notes)
+
+
+def judge_window(
+    lot: Lot, window: PositionWindow, rules: SellRuleSettings, notes: SymbolNotes | None = None
+) -> Position:
+    """The lot after the window's last session."""
     known = notes or SymbolNotes()
     measures = measure_position(lot, window)
     pivot = None if lot.opened is None else known.pivots.get(lot.opened)

@@ -6,7 +6,8 @@ from datetime import date
 import msgspec
 import numpy as np
 
-from vcpd.analysis.position_judgement import Position, SymbolNotes, judge_position
+from vcpd.analysis.position_judgement import Position, SymbolNotes, judge_window
+from vcpd.analysis.position_measures import PositionWindow
 from vcpd.analysis.sell_rules import RuleReading, SellRuleSettings
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.portfolio import Lot
@@ -23,9 +24,17 @@ class LotHistory:
 
     def position(self, row: int) -> Position | None:
         """The lot after the session of a row; None before its purchase."""
-        session = self.series.sessions[row].item()
+        first = 0 if self.lot.opened is None else self._first
+        if first > row:
+            return None
+        window = PositionWindow(BarSeries(self.lot.symbol, self.series.records[: row + 1]), first)
         notes = self._notes_before(len(self.series) - 1 - row)
-        return judge_position(self.lot, self.series, session, self.rules, notes)
+        return judge_window(self.lot, window, self.rules, notes)
+
+    @property
+    def _first(self) -> int:
+        """The row of the first bar on or after the purchase."""
+        return int(self.series.sessions.searchsorted(np.datetime64(self.lot.opened or date.min, "D")))
 
     def _notes_before(self, sessions: int) -> SymbolNotes:
         """The notes as of so many sessions earlier, when the next results were further away."""
