@@ -2,11 +2,12 @@
 import { post } from "./api.js";
 import { byId, h } from "./dom.js";
 
+const OFFLINE = "No connection to the daemon. The page shows the last state it received and reconnects by itself.";
 let failure = "";
 let drawn = "";
 
 export function show(pulse, online) {
-  const found = online ? needs(pulse) : ["No connection to the daemon. The page shows the last state it received and reconnects by itself."];
+  const found = online ? needs(pulse) : [OFFLINE];
   const text = found.map((part) => part.textContent ?? part).join("") + failure;
   const banner = byId("banner");
   banner.hidden = found.length === 0;
@@ -18,7 +19,9 @@ export function show(pulse, online) {
 
 function needs(pulse) {
   if (!pulse) return [];
-  if (pulse.login_due) return ["The market's login is due, so no bars come in. ", h("a", { href: "login", class: "button" }, "Log in to the market")];
+  if (pulse.login_due) {
+    return ["The market's login is due, so no bars come in. ", h("a", { href: "login", class: "button" }, "Log in to the market")];
+  }
   if (pulse.data.as_of === null) return noBars(pulse);
   if (pulse.data.age_sessions >= 1) return oldBars(pulse);
   return pulse.health.level === "poor" ? ["The daemon's health is poor. ", h("a", { href: "#/health" }, "See why")] : [];
@@ -26,11 +29,18 @@ function needs(pulse) {
 
 function noBars(pulse) {
   const collecting = pulse.jobs.find((job) => job.running && !job.running.ending);
-  if (collecting) return [`There are no bars yet. ${collecting.name} is running: ${collecting.running.done} of ${collecting.running.total}.`];
+  if (collecting) {
+    const { done, total } = collecting.running;
+    return [`There are no bars yet. ${collecting.name} is running: ${done} of ${total}.`];
+  }
   const failed = pulse.jobs.find((job) => job.last?.outcome === "failed");
-  if (failed) return [`There are no bars yet: ${failed.name} failed, ${failed.last.reason || "its log says why"}. `, runButton(failed.name)];
+  if (failed) {
+    const reason = failed.last.reason || "its log says why";
+    return [`There are no bars yet: ${failed.name} failed, ${reason}. `, runButton(failed.name)];
+  }
   const waiting = pulse.jobs.find((job) => job.waiting.length);
-  return [`There are no bars yet. ${waiting ? `${waiting.name} waits: ${waiting.waiting[0].waits_for}.` : "The first collection is about to start."}`];
+  const next = waiting ? `${waiting.name} waits: ${waiting.waiting[0].waits_for}.` : "The first collection is about to start.";
+  return [`There are no bars yet. ${next}`];
 }
 
 function oldBars(pulse) {

@@ -48,7 +48,8 @@ export async function open(name) {
   const panel = byId("detail");
   panel.hidden = false;
   panel.scrollTop = 0;
-  panel.replaceChildren(head(name, null), waitingChart(), h("div", { class: "block", "aria-busy": "true" }, h("span", { class: "skeleton" })));
+  const waitingText = h("div", { class: "block", "aria-busy": "true" }, h("span", { class: "skeleton" }));
+  panel.replaceChildren(head(name, null), waitingChart(), waitingText);
   try {
     await show(name, await load(name, asking.signal));
   } catch (error) {

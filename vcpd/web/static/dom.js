@@ -44,7 +44,8 @@ export function rememberFocus(place) {
 
 // What names a control among its neighbours, whatever else about it changes.
 function selectorOf(control) {
-  const names = [...control.attributes].filter(({ name }) => ["id", "name", "href", "aria-label"].includes(name) || name.startsWith("data-"));
+  const isName = ({ name }) => ["id", "name", "href", "aria-label"].includes(name) || name.startsWith("data-");
+  const names = [...control.attributes].filter(isName);
   return control.localName + names.map(({ name, value }) => `[${name}="${CSS.escape(value)}"]`).join("");
 }
 

@@ -60,7 +60,8 @@ function showGroup(group) {
 function drawStates() {
   const counts = new Map();
   for (const { state } of board.items.filter(inGroup)) counts.set(state, (counts.get(state) ?? 0) + 1);
-  const listed = STATES.filter((state) => counts.has(state)).map((state) => ({ state, count: counts.get(state), isChosen: shown.states.has(state) }));
+  const listed = STATES.filter((state) => counts.has(state))
+    .map((state) => ({ state, count: counts.get(state), isChosen: shown.states.has(state) }));
   update(byId("states"), listed, () => listed.map(({ state, count, isChosen }) => h("button", {
     type: "button", "aria-pressed": String(isChosen), "data-state": state, onclick: () => toggle(state),
   }, words(state), h("b", {}, count))));

@@ -3,11 +3,14 @@ import { byId, h } from "./dom.js";
 
 export const GLOSSARY = {
   "setup": "An open base that was admitted when it passed every gate and has not left since.",
-  "footprint": "A base in short: 11W 24/7 3T lasts 11 weeks, its deepest contraction is 24 %, its last one 7 %, and there are 3 contractions.",
+  "footprint":
+    "A base in short: 11W 24/7 3T lasts 11 weeks, its deepest contraction is 24 %, its last one 7 %, and there are 3 contractions.",
   "contraction": "A fall within the base from a high to a low. In a VCP each is shallower than the one before.",
   "pivot": "The price at which the base breaks out: the high of its last contraction.",
   "buy zone": "From the pivot to 5 % above it. Higher, the price is extended.",
-  "stop": "The price at which a purchase is given up. Shown is the nearer of the low of the last contraction and the greatest risk that the settings allow.",
+  "stop":
+    "The price at which a purchase is given up. Shown is the nearer of the low of the last contraction and the greatest "
+    + "risk that the settings allow.",
   "structural stop": "Below the low of the last contraction, wherever that lies.",
   "distance to the pivot": "How far the close must rise to the pivot; negative above it.",
   "distance to the stop": "How far the stop lies below the entry, in percent of the entry.",
@@ -17,7 +20,9 @@ export const GLOSSARY = {
   "tolerance": "A gate by which a setup may miss its threshold a little without leaving the list.",
   "group": "One of the four lists: setups, followed, above pivot, ended. A base is in one of them at a time.",
   "sessions in the group": "Trading sessions since the base came into the list that shows it; 1 on the first day.",
-  "state": "Forming: far from the pivot. Near pivot: close below it. Breakout: closed above it on volume. Squat: fell back below the pivot after a breakout. Extended: above the buy zone. Under stop, failed, expired: over, or nearly so.",
+  "state":
+    "Forming: far from the pivot. Near pivot: close below it. Breakout: closed above it on volume. Squat: fell back below "
+    + "the pivot after a breakout. Extended: above the buy zone. Under stop, failed, expired: over, or nearly so.",
   "squat": "A breakout that closed back below the pivot within a few sessions. It may be reclaimed.",
   "risk": "How much the share moves, gaps and falls, compared with the others: 100 is the riskiest.",
   "ADR": "Average daily range: how far a day's high lies above its low, on average of 20 sessions.",
@@ -39,7 +44,8 @@ export const meaning = (key) => GLOSSARY[key] ?? null;
 function show(key) {
   const place = byId("glossary-list");
   if (!place.childElementCount) {
-    place.replaceChildren(...Object.entries(GLOSSARY).flatMap(([name, text]) => [h("dt", { "data-term": name }, name), h("dd", {}, text)]));
+    const entry = ([name, text]) => [h("dt", { "data-term": name }, name), h("dd", {}, text)];
+    place.replaceChildren(...Object.entries(GLOSSARY).flatMap(entry));
   }
   byId("glossary").showModal();
   const entry = key && place.querySelector(`[data-term="${key}"]`);

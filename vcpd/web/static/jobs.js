@@ -6,6 +6,7 @@ import { runsTable, tally } from "./job_runs.js";
 import { inWords } from "./schedule_words.js";
 
 const RUNS_SHOWN = 8;
+const PARTS = ["head", "next", "last", "actions", "log"]; // of a row, in their order
 let latest = null;
 const errors = new Map(); // by job what the daemon said to the last request
 const logs = new Map(); // the runs of each job that a user has opened
@@ -23,7 +24,7 @@ export function show(pulse) {
 // Of each job a row whose parts are drawn again one by one.
 function list(names) {
   for (const name of names) {
-    rows.set(name, { head: h("div", {}), next: h("div", { class: "next" }), last: h("div", { class: "last" }), actions: h("div", { class: "actions" }), log: h("div", { class: "log" }) });
+    rows.set(name, Object.fromEntries(PARTS.map((part) => [part, h("div", { class: part })])));
   }
   const row = (name) => h("div", { class: "job", "data-job": name }, ...Object.values(rows.get(name)));
   return h("div", { class: "page" }, h("article", { class: "card" }, names.map(row)));
@@ -72,17 +73,21 @@ function pace(run) {
 
 function ended({ last, last_duration_s: seconds, retry_at: again }) {
   const about = [again ? `again ${instant(again)}` : "", last.reason, tally(last.counts)].filter(Boolean).join(" · ");
-  return [h("span", { class: `chip ${last.outcome}` }, last.outcome ?? "open"), ` ${instant(last.finished_at)} ${duration(seconds)}`, h("br"), h("small", {}, about)];
+  const outcome = h("span", { class: `chip ${last.outcome}` }, last.outcome ?? "open");
+  return [outcome, ` ${instant(last.finished_at)} ${duration(seconds)}`, h("br"), h("small", {}, about)];
 }
 
 function actions(job, isOpen) {
   const act = (text, verb, more = {}) => h("button", {
-    type: "button", "data-action": `${job.name}-${verb}`, "aria-label": `${text} ${job.name}`, onclick: () => start(job.name, verb), ...more,
+    type: "button", "data-action": `${job.name}-${verb}`, "aria-label": `${text} ${job.name}`,
+    onclick: () => start(job.name, verb), ...more,
   }, text);
+  const isBusy = Boolean(job.running) || job.waiting.length > 0;
+  const log = { "aria-expanded": String(isOpen), "aria-label": `Log of ${job.name}`, onclick: () => toggleLog(job.name) };
   return [
-    act("Run", "run", { class: "primary", disabled: Boolean(job.running) || job.waiting.length > 0 }),
+    act("Run", "run", { class: "primary", disabled: isBusy }),
     job.paused ? act("Resume", "resume") : act("Pause", "pause"),
-    act("Log", "log", { "aria-expanded": String(isOpen), "aria-label": `Log of ${job.name}`, onclick: () => toggleLog(job.name) }),
+    act("Log", "log", log),
   ];
 }
 

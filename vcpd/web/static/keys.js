@@ -6,8 +6,10 @@ import * as glossary from "./glossary.js";
 import { toggleStar } from "./selection.js";
 
 const KEYS = [
-  ["j or ↓", "next symbol of the list"], ["k or ↑", "previous symbol"], ["s", "star the symbol, or take the star away"], ["n", "write a note"],
-  ["w", "weekly or daily bars"], ["l", "logarithmic or linear scale"], ["/", "search any symbol"], ["Esc", "close the chart"], ["?", "these keys"],
+  ["j or ↓", "next symbol of the list"], ["k or ↑", "previous symbol"],
+  ["s", "star the symbol, or take the star away"], ["n", "write a note"],
+  ["w", "weekly or daily bars"], ["l", "logarithmic or linear scale"],
+  ["/", "search any symbol"], ["Esc", "close the chart"], ["?", "these keys"],
 ];
 
 export function listen(move) {

@@ -21,7 +21,8 @@ export function listen() {
 async function suggest() {
   const all = await known();
   if (byId("symbols").childElementCount === all.size) return;
-  byId("symbols").replaceChildren(...[...all.values()].map((company) => h("option", { value: bare(company.symbol), label: company.name ?? "" })));
+  const option = (company) => h("option", { value: bare(company.symbol), label: company.name ?? "" });
+  byId("symbols").replaceChildren(...[...all.values()].map(option));
 }
 
 function ask(event) {
